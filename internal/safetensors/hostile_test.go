@@ -1,0 +1,143 @@
+package safetensors_test
+
+import (
+	"encoding/binary"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/internal/safetensors"
+	"github.com/pkg/errors"
+	"pgregory.net/rapid"
+)
+
+// lay puts a header and data together into a file.
+func lay(header string, data int) []byte {
+	content := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
+	return append(append(content, header...), make([]byte, data)...)
+}
+
+func TestReadRefuses(t *testing.T) {
+	const fine = `{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`
+	for _, test := range []struct {
+		name, header string
+		data         int
+		want         string
+	}{
+		{"no header", ``, 0, "does not begin with {"},
+		{"an array", `[]`, 0, "does not begin with {"},
+		{"a space before", ` {}`, 0, "does not begin with {"},
+		{"not UTF-8", "{\"\xff\":1}", 0, "not UTF-8"},
+		{"cut off", `{"a":{"dtype":"F32"`, 0, "EOF"},
+		{"more after", `{} {}`, 0, "goes on after"},
+		{"zeroes after", "{}\x00", 0, "goes on after"},
+		{"a name twice", fine[:len(fine)-1] + `,"a":{"dtype":"F32","shape":[0],"data_offsets":[8,8]}}`, 8, `"a" comes twice`},
+		{"a field twice", `{"a":{"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]}}`, 8, `"dtype" comes twice`},
+		{"a tensor that is a number", `{"a":7}`, 0, "found 7 where an object belongs"},
+		{"an unknown field", `{"a":{"type":"F32","shape":[2],"data_offsets":[0,8]}}`, 8, `field "type"`},
+		{"another capital", `{"a":{"DType":"F32","shape":[2],"data_offsets":[0,8]}}`, 8, `field "DType"`},
+		{"no dtype", `{"a":{"shape":[2],"data_offsets":[0,8]}}`, 8, "no dtype"},
+		{"no shape", `{"a":{"dtype":"F32","data_offsets":[0,8]}}`, 8, "no shape"},
+		{"a null shape", `{"a":{"dtype":"F32","shape":null,"data_offsets":[0,4]}}`, 4, "no shape"},
+		{"no offsets", `{"a":{"dtype":"F32","shape":[2]}}`, 8, "data_offsets"},
+		{"three offsets", `{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8,8]}}`, 8, "data_offsets"},
+		{"a fraction", `{"a":{"dtype":"F32","shape":[2.5],"data_offsets":[0,8]}}`, 8, "2.5"},
+		{"a negative size", `{"a":{"dtype":"F32","shape":[-1,-2],"data_offsets":[0,8]}}`, 8, "shape [-1 -2]"},
+		{"an overflow to zero", `{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}`, 0, "too large"},
+		{"an overflow of the bytes", `{"a":{"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,0]}}`, 0, "too large"},
+		{"an overflow before a zero", `{"a":{"dtype":"F32","shape":[4294967296,4294967296,0],"data_offsets":[0,0]}}`, 0, "too large"},
+		{"more than any integer", `{"a":{"dtype":"F32","shape":[99999999999999999999],"data_offsets":[0,8]}}`, 8, "99999999999999999999"},
+		{"a shape too large", `{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}`, 8, "takes 12 bytes"},
+		{"a shape too small", `{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,8]}}`, 8, "takes 4 bytes"},
+		{"offsets turned round", `{"a":{"dtype":"F32","shape":[0],"data_offsets":[8,0]}}`, 8, "data_offsets are [8 0]"},
+		{"negative offsets", `{"a":{"dtype":"F32","shape":[2],"data_offsets":[-8,0]}}`, 8, "data_offsets are [-8 0]"},
+		{"beyond the end", fine, 7, "take 8 bytes, but 7 follow"},
+		{"far beyond the end", `{"a":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}`, 8, "but 8 follow"},
+		{"bytes left over", fine, 9, "take 8 bytes, but 9 follow"},
+		{"no tensors, but data", `{}`, 1, "take 0 bytes, but 1 follow"},
+		{"an overlap", `{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}`, 12, "overlap"},
+		{"the same bytes twice", `{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`, 8, "overlap"},
+		{"a hole", `{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[12,20]}}`, 20, "hole"},
+		{"a hole in front", `{"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}`, 12, "hole"},
+		{"metadata of numbers", `{"__metadata__":{"epoch":7}}`, 0, "number"},
+		{"null metadata", `{"__metadata__":{"epoch":null}}`, 0, "null"},
+		{"metadata twice", `{"__metadata__":{"a":"1","a":"2"}}`, 0, `"a" comes twice`},
+	} {
+		_, err := decode(lay(test.header, test.data))
+		if !errors.Is(err, safetensors.ErrMalformed) || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got error %v, want ErrMalformed that says %q", test.name, err, test.want)
+		}
+	}
+}
+
+func TestReadRefusesTheHeadersLength(t *testing.T) {
+	for _, length := range []uint64{3, 1 << 20, 100_000_001, 1 << 63, 1<<64 - 1} {
+		content := append(binary.LittleEndian.AppendUint64(nil, length), "{}"...)
+		if _, err := decode(content); !errors.Is(err, safetensors.ErrMalformed) {
+			t.Errorf("length %d: got error %v, want ErrMalformed", length, err)
+		}
+	}
+	for size := range 8 {
+		if _, err := decode(make([]byte, size)); !errors.Is(err, safetensors.ErrMalformed) {
+			t.Errorf("a file of %d bytes: got error %v, want ErrMalformed", size, err)
+		}
+	}
+}
+
+// A dtype that the format has but this package does not is no malformed file.
+func TestReadNamesAnUnsupportedType(t *testing.T) {
+	_, err := decode(lay(`{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}`, 8))
+	if err == nil || errors.Is(err, safetensors.ErrMalformed) || !strings.Contains(err.Error(), `tensor "a": dtype "U8"`) {
+		t.Errorf("got error %v", err)
+	}
+}
+
+func TestReadAllowsWhatTheFormatAllows(t *testing.T) {
+	header := `{ "b" : {"shape":[],"data_offsets":[8,12],"dtype":"F32"},` +
+		`"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}, "__metadata__":{}, ` +
+		`"none":{"dtype":"F32","shape":[5,0],"data_offsets":[8,8]}}     `
+	got, err := decode(lay(header, 12))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := safetensors.File{Metadata: map[string]string{}, Tensors: []safetensors.Tensor{
+		{Name: "a", Shape: []int{2}, Data: []float32{0, 0}},
+		{Name: "b", Shape: []int{}, Data: []float32{0}},
+		{Name: "none", Shape: []int{5, 0}, Data: []float32{}},
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// However a file is damaged, Read returns; and what it accepts can be written.
+func TestReadSurvivesDamage(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		content := encode(t, drawFile(t))
+		for range rapid.IntRange(1, 4).Draw(t, "damages") {
+			content[rapid.IntRange(0, len(content)-1).Draw(t, "at")] = rapid.Byte().Draw(t, "byte")
+		}
+		file, err := decode(content[:rapid.IntRange(0, len(content)).Draw(t, "length")])
+		if err == nil {
+			encode(t, file)
+		}
+	})
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add(lay(`{"a":{"dtype":"F16","shape":[2,2],"data_offsets":[0,8]}}`, 8))
+	f.Add(lay(`{"__metadata__":{"a":"b"},"x":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}}  `, 8))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		file, err := decode(content)
+		if err != nil {
+			return
+		}
+		again, err := decode(encode(t, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(again.Tensors) != len(file.Tensors) {
+			t.Errorf("%d tensors became %d", len(file.Tensors), len(again.Tensors))
+		}
+	})
+}

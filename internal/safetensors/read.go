@@ -1,0 +1,141 @@
+package safetensors
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/binary"
+	"io"
+	"math"
+	"os"
+	"slices"
+
+	"github.com/pkg/errors"
+)
+
+// Read reads the size bytes of r as a safetensors file. F16 and BF16 tensors
+// are widened to []float32, which holds all their values; dtypes other than
+// those, F32, F64 and I64 are an error. So is a tensor that is not wholly
+// there, or a byte that belongs to none. Errors begin with name.
+func Read(r io.ReaderAt, size int64, name string) (File, error) {
+	file, err := read(r, size)
+	return file, errors.Wrap(err, name)
+}
+
+// ReadFile reads the safetensors file at path.
+func ReadFile(path string) (File, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return File{}, errors.WithStack(err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return File{}, errors.WithStack(err)
+	}
+	return Read(file, info.Size(), path)
+}
+
+func read(r io.ReaderAt, size int64) (File, error) {
+	if size < 8 {
+		return File{}, errors.Wrapf(ErrMalformed, "it has %d bytes, want at least the 8 of the header's length", size)
+	}
+	content := bufio.NewReaderSize(io.NewSectionReader(r, 0, size), 1<<16)
+	var length uint64
+	if err := binary.Read(content, binary.LittleEndian, &length); err != nil {
+		return File{}, errors.Wrap(err, "header")
+	}
+	if length > longestHeader || int64(length) > size-8 {
+		return File{}, errors.Wrapf(ErrMalformed, "the header's length is %d bytes, but the file has %d and the format allows %d",
+			length, size, longestHeader)
+	}
+	header := make([]byte, length)
+	if _, err := io.ReadFull(content, header); err != nil {
+		return File{}, errors.Wrap(err, "header")
+	}
+	metadata, entries, err := decodeHeader(header)
+	if err != nil {
+		return File{}, err
+	}
+	var end int64
+	if len(entries) > 0 {
+		end = entries[len(entries)-1].Offsets[1]
+	}
+	if found := size - 8 - int64(length); end != found {
+		return File{}, errors.Wrapf(ErrMalformed, "the tensors take %d bytes, but %d follow the header", end, found)
+	}
+
+	f := File{Metadata: metadata, Tensors: make([]Tensor, len(entries))}
+	for i, e := range entries {
+		if f.Tensors[i], err = readTensor(content, e); err != nil {
+			return File{}, errors.Wrapf(err, "tensor %q", e.name)
+		}
+	}
+	slices.SortFunc(f.Tensors, func(a, b Tensor) int { return cmp.Compare(a.Name, b.Name) })
+	return f, nil
+}
+
+func readTensor(r io.Reader, e entry) (Tensor, error) {
+	tensor := Tensor{Name: e.name, Shape: make([]int, len(e.Shape))}
+	for axis, size := range e.Shape {
+		tensor.Shape[axis] = int(size)
+	}
+	elements := int((e.Offsets[1] - e.Offsets[0]) / elementSize[e.DType])
+	var err error
+	switch e.DType {
+	case "F16":
+		tensor.Data, err = readWidened(r, elements, fromFloat16)
+	case "BF16":
+		tensor.Data, err = readWidened(r, elements, fromBfloat16)
+	case "F32":
+		tensor.Data, err = readElements[float32](r, elements)
+	case "F64":
+		tensor.Data, err = readElements[float64](r, elements)
+	case "I64":
+		tensor.Data, err = readElements[int64](r, elements)
+	}
+	return tensor, err
+}
+
+func readElements[T float32 | float64 | int64 | uint16](r io.Reader, elements int) ([]T, error) {
+	data := make([]T, elements)
+	buffer := make([]byte, min(elements, chunk)*binary.Size(T(0)))
+	for part := range slices.Chunk(data, chunk) {
+		bytes := buffer[:binary.Size(part)]
+		if _, err := io.ReadFull(r, bytes); err != nil {
+			return nil, errors.WithStack(err)
+		}
+		if _, err := binary.Decode(bytes, binary.LittleEndian, part); err != nil {
+			return nil, errors.WithStack(err)
+		}
+	}
+	return data, nil
+}
+
+func readWidened(r io.Reader, elements int, widen func(uint16) float32) ([]float32, error) {
+	narrow, err := readElements[uint16](r, elements)
+	if err != nil {
+		return nil, err
+	}
+	data := make([]float32, elements)
+	for i, bits := range narrow {
+		data[i] = widen(bits)
+	}
+	return data, nil
+}
+
+// fromBfloat16 reads the upper half of a float32.
+func fromBfloat16(bits uint16) float32 { return math.Float32frombits(uint32(bits) << 16) }
+
+// fromFloat16 reads an IEEE 754 binary16: 1 bit of sign, 5 of exponent (biased
+// by 15), 10 of fraction.
+func fromFloat16(bits uint16) float32 {
+	sign, exponent, fraction := uint32(bits>>15)<<31, int(bits>>10&31), uint32(bits&1023)
+	switch exponent {
+	case 0: // zero, or a subnormal: no leading one
+		return math.Float32frombits(sign | math.Float32bits(float32(fraction)/(1<<24)))
+	case 31: // infinity, or not a number
+		return math.Float32frombits(sign | 255<<23 | fraction<<13)
+	default:
+		return math.Float32frombits(sign | uint32(exponent-15+127)<<23 | fraction<<13)
+	}
+}

@@ -1,0 +1,66 @@
+package safetensors
+
+import (
+	"slices"
+
+	"github.com/pkg/errors"
+)
+
+// ErrMalformed marks input that is not a safetensors file, or one whose header
+// contradicts itself or the file's size.
+var ErrMalformed = errors.New("malformed safetensors file")
+
+// File is the content of one safetensors file.
+type File struct {
+	Metadata map[string]string
+	Tensors  []Tensor // in any order; Read sorts them by name
+}
+
+// Tensor is one named array.
+type Tensor struct {
+	Name  string
+	Shape []int // empty for a single number
+	Data  any   // []float32, []float64 or []int64, row-major
+}
+
+// Tensor returns the tensor of that name.
+func (f File) Tensor(name string) (tensor Tensor, found bool) {
+	i := slices.IndexFunc(f.Tensors, func(t Tensor) bool { return t.Name == name })
+	if i < 0 {
+		return Tensor{}, false
+	}
+	return f.Tensors[i], true
+}
+
+// layout returns the format's name for the type of the elements in Data, and
+// how many they are.
+func (t Tensor) layout() (dtype string, elements int, err error) {
+	switch data := t.Data.(type) {
+	case []float32:
+		return "F32", len(data), nil
+	case []float64:
+		return "F64", len(data), nil
+	case []int64:
+		return "I64", len(data), nil
+	default:
+		return "", 0, errors.Errorf("tensor %q: data is %T, want []float32, []float64 or []int64", t.Name, t.Data)
+	}
+}
+
+// elementSize is the number of bytes an element takes in a file, for the
+// dtypes that Read knows.
+var elementSize = map[string]int64{"BF16": 2, "F16": 2, "F32": 4, "F64": 8, "I64": 8}
+
+// count multiplies a shape's dimensions; ok is false if one is negative or the
+// product does not fit.
+func count[T int | int64](shape []T) (elements int64, ok bool) {
+	const most = 1<<63 - 1
+	elements = 1
+	for _, size := range shape {
+		if size < 0 || size > 0 && elements > most/int64(size) {
+			return 0, false
+		}
+		elements *= int64(size)
+	}
+	return elements, true
+}

@@ -1,0 +1,195 @@
+package safetensors_test
+
+import (
+	"bytes"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/internal/safetensors"
+	"github.com/pkg/errors"
+	"pgregory.net/rapid"
+)
+
+func encode(t rapid.TB, file safetensors.File) []byte {
+	t.Helper()
+	var content bytes.Buffer
+	if err := safetensors.Write(&content, file); err != nil {
+		t.Fatal(err)
+	}
+	return content.Bytes()
+}
+
+func decode(content []byte) (safetensors.File, error) {
+	return safetensors.Read(bytes.NewReader(content), int64(len(content)), "the file")
+}
+
+// The bytes are what the reference implementation (Python's safetensors 0.8.0,
+// numpy.save) writes for these tensors and this metadata.
+func TestWriteEqualsTheReference(t *testing.T) {
+	got := encode(t, safetensors.File{
+		Metadata: map[string]string{"note": `a < b & "c" é`},
+		Tensors: []safetensors.Tensor{
+			{Name: "b", Shape: []int{2, 3}, Data: []float32{0, 1, 2, 3, 4, 5}},
+			{Name: "a", Shape: []int{1}, Data: []float32{1.5}},
+			{Name: "z", Shape: []int{2}, Data: []float64{2.5, 3.5}},
+			{Name: "count", Shape: nil, Data: []int64{7}},
+			{Name: "empty", Shape: []int{0, 4}, Data: []float32{}},
+		},
+	})
+	want := "\x48\x01\x00\x00\x00\x00\x00\x00" +
+		`{"__metadata__":{"note":"a < b & \"c\" é"},` +
+		`"count":{"dtype":"I64","shape":[],"data_offsets":[0,8]},` +
+		`"z":{"dtype":"F64","shape":[2],"data_offsets":[8,24]},` +
+		`"a":{"dtype":"F32","shape":[1],"data_offsets":[24,28]},` +
+		`"b":{"dtype":"F32","shape":[2,3],"data_offsets":[28,52]},` +
+		`"empty":{"dtype":"F32","shape":[0,4],"data_offsets":[52,52]}}` + " " +
+		"\x07\x00\x00\x00\x00\x00\x00\x00" +
+		"\x00\x00\x00\x00\x00\x00\x04@\x00\x00\x00\x00\x00\x00\x0c@" +
+		"\x00\x00\xc0?" +
+		"\x00\x00\x00\x00\x00\x00\x80?\x00\x00\x00@\x00\x00@@\x00\x00\x80@\x00\x00\xa0@"
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// drawFile makes up any file that can be written.
+func drawFile(t *rapid.T) safetensors.File {
+	var file safetensors.File
+	if metadata := rapid.MapOf(rapid.String(), rapid.String()).Draw(t, "metadata"); len(metadata) > 0 {
+		file.Metadata = metadata
+	}
+	for _, name := range rapid.SliceOfNDistinct(rapid.String(), 0, 6, rapid.ID[string]).Draw(t, "names") {
+		shape := rapid.SliceOfN(rapid.IntRange(0, 4), 0, 4).Draw(t, "shape")
+		elements := 1
+		for _, size := range shape {
+			elements *= size
+		}
+		var data any
+		switch rapid.IntRange(0, 2).Draw(t, "type") {
+		case 0:
+			data = rapid.SliceOfN(rapid.Float32(), elements, elements).Draw(t, "data")
+		case 1:
+			data = rapid.SliceOfN(rapid.Float64(), elements, elements).Draw(t, "data")
+		case 2:
+			data = rapid.SliceOfN(rapid.Int64(), elements, elements).Draw(t, "data")
+		}
+		file.Tensors = append(file.Tensors, safetensors.Tensor{Name: name, Shape: shape, Data: data})
+	}
+	return file
+}
+
+func byName(a, b safetensors.Tensor) int { return strings.Compare(a.Name, b.Name) }
+
+func TestReadInvertsWrite(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := drawFile(t)
+		got, err := decode(encode(t, want))
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.SortFunc(want.Tensors, byName)
+		if want.Tensors == nil {
+			want.Tensors = []safetensors.Tensor{}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestOneContentIsOneFile(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		file := drawFile(t)
+		shuffled := file
+		shuffled.Tensors = rapid.Permutation(file.Tensors).Draw(t, "order")
+		content := encode(t, file)
+		if !bytes.Equal(content, encode(t, shuffled)) {
+			t.Error("the order of the tensors changed the bytes")
+		}
+		if dataBegins := 8 + int(content[0]) + int(content[1])<<8 + int(content[2])<<16; dataBegins%8 != 0 {
+			t.Errorf("the data begins at byte %d, want a multiple of 8", dataBegins)
+		}
+	})
+}
+
+func TestLargeTensorsGoThroughInChunks(t *testing.T) {
+	data := make([]float64, 100_001)
+	for i := range data {
+		data[i] = math.Sqrt(float64(i))
+	}
+	want := safetensors.Tensor{Name: "large", Shape: []int{100_001}, Data: data}
+	path := filepath.Join(t.TempDir(), "large.safetensors")
+	if err := safetensors.WriteFile(path, safetensors.File{Tensors: []safetensors.Tensor{want}}); err != nil {
+		t.Fatal(err)
+	}
+	file, err := safetensors.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, found := file.Tensor("large")
+	if diff := cmp.Diff(want, got); diff != "" || !found {
+		t.Error(found, diff)
+	}
+	if _, found := file.Tensor("small"); found {
+		t.Error("found a tensor that is not there")
+	}
+}
+
+func TestHalfPrecisionIsWidened(t *testing.T) {
+	const header = `{"bf16":{"dtype":"BF16","shape":[4],"data_offsets":[0,8]},` +
+		`"f16":{"dtype":"F16","shape":[9],"data_offsets":[8,26]}}`
+	const data = "\x80\x3f\x49\x40\x80\xff\x01\x00" + // BF16: the upper halves of float32s
+		"\x00\x3c\x00\xc0\xff\x7b\x00\x04\x01\x00\xff\x03\x00\x80\x00\xfc\x55\x35"
+	file, err := decode(append(lay(header, 0), data...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []safetensors.Tensor{
+		{Name: "bf16", Shape: []int{4}, Data: []float32{1, 3.140625, float32(math.Inf(-1)), 0x1p-133}},
+		{Name: "f16", Shape: []int{9}, Data: []float32{
+			1, -2, 65504, // the largest
+			0x1p-14, 0x1p-24, 1023 * 0x1p-24, // the smallest normal, the smallest and the largest subnormal
+			float32(math.Copysign(0, -1)), float32(math.Inf(-1)), 0.333251953125}},
+	}
+	if diff := cmp.Diff(want, file.Tensors); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWriteRefuses(t *testing.T) {
+	one := safetensors.Tensor{Name: "a", Shape: []int{1}, Data: []float32{1}}
+	for want, file := range map[string]safetensors.File{
+		`tensor "a" comes twice`:      {Tensors: []safetensors.Tensor{one, one}},
+		`has 1 elements, but shape`:   {Tensors: []safetensors.Tensor{{Name: "a", Shape: []int{2}, Data: []float32{1}}}},
+		`but shape [-1 -1]`:           {Tensors: []safetensors.Tensor{{Name: "a", Shape: []int{-1, -1}, Data: []float32{1}}}},
+		`data is []string`:            {Tensors: []safetensors.Tensor{{Name: "a", Shape: []int{1}, Data: []string{"x"}}}},
+		`data is <nil>`:               {Tensors: []safetensors.Tensor{{Name: "a"}}},
+		`does not allow this name`:    {Tensors: []safetensors.Tensor{{Name: "__metadata__", Data: []float32{1}}}},
+		`"\xff": the format does`:     {Tensors: []safetensors.Tensor{{Name: "\xff", Data: []float32{1}}}},
+		`metadata "k": "\xff": not U`: {Metadata: map[string]string{"k": "\xff"}},
+	} {
+		if err := safetensors.Write(io.Discard, file); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got error %v, want %q", err, want)
+		}
+	}
+}
+
+func TestReadFileNamesTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "short.safetensors")
+	if _, err := safetensors.ReadFile(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("absent: got error %v", err)
+	}
+	if err := os.WriteFile(path, []byte("short"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := safetensors.ReadFile(path); err == nil || !strings.HasPrefix(err.Error(), path) {
+		t.Errorf("short: got error %v, want one that begins with %s", err, path)
+	}
+}
