@@ -1,0 +1,179 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+)
+
+// Activation is an elementwise function.
+type Activation int
+
+const (
+	Identity Activation = iota // x
+	ReLU                       // max(x, 0)
+	PReLU                      // x above zero, slope·x below; He et al. (2015), equation 1
+	Sigmoid                    // 1/(1 + e⁻ˣ)
+	Tanh                       // tanh x
+)
+
+// String returns the activation's name in lower case.
+func (a Activation) String() string {
+	switch a {
+	case Identity:
+		return "identity"
+	case ReLU:
+		return "relu"
+	case PReLU:
+		return "prelu"
+	case Sigmoid:
+		return "sigmoid"
+	case Tanh:
+		return "tanh"
+	}
+	return fmt.Sprintf("activation(%d)", int(a))
+}
+
+// Activate writes y = a(x). x and y hold rows of channels elements. The slope
+// of PReLU has one element a channel, or one for all; it is nil for the
+// others. NaN stays NaN. y may be x.
+func Activate[T Float](a Activation, y, x, slope []T, channels int) {
+	checkLength("y", y, len(x))
+	checkSlope(a, slope, channels)
+	eachChunk(len(x), channels, func(_, first, last int) {
+		activate(a, y[first:last], x[first:last], slope, channels)
+	})
+}
+
+func activate[T Float](a Activation, y, x, slope []T, channels int) {
+	y = y[:len(x)]
+	switch a {
+	case Identity:
+		copy(y, x)
+	case ReLU:
+		for i, v := range x {
+			y[i] = max(v, 0)
+		}
+	case PReLU:
+		c := 0
+		for i, v := range x {
+			y[i] = max(v, 0) + slope[c]*min(v, 0)
+			if c++; c == len(slope) {
+				c = 0
+			}
+		}
+	case Sigmoid:
+		for i, v := range x {
+			y[i] = T(1 / (1 + math.Exp(-float64(v))))
+		}
+	case Tanh:
+		for i, v := range x {
+			y[i] = T(math.Tanh(float64(v)))
+		}
+	}
+}
+
+// ActivateBackward writes the gradients of Activate that are not nil, given
+// its x and y and the gradient dy of y. At zero ReLU's gradient is zero and
+// PReLU's is its slope. x is read by ReLU and PReLU alone, y by Sigmoid and
+// Tanh alone, and what is not read may be nil. dx may be dy.
+func ActivateBackward[T Float](a Activation, dx, dslope, x, y, dy, slope []T, channels int) {
+	checkOptional("dx", dx, len(dy))
+	checkSlope(a, slope, channels)
+	if a == PReLU && dslope != nil { // before dx, which may be dy
+		checkLength("dslope", dslope, len(slope))
+		slopeGradient(dslope, x, dy)
+	}
+	if dx != nil {
+		eachChunk(len(dy), channels, func(_, first, last int) {
+			activateBackward(a, dx[first:last], part(x, first, last), part(y, first, last), dy[first:last], slope)
+		})
+	}
+}
+
+func activateBackward[T Float](a Activation, dx, x, y, dy, slope []T) {
+	dx = dx[:len(dy)]
+	switch a {
+	case Identity:
+		copy(dx, dy)
+	case ReLU:
+		x = x[:len(dy)]
+		for i, g := range dy {
+			dx[i] = choose(x[i] <= 0, 0, g)
+		}
+	case PReLU:
+		x = x[:len(dy)]
+		c := 0
+		for i, g := range dy {
+			dx[i] = g * choose(x[i] <= 0, slope[c], 1)
+			if c++; c == len(slope) {
+				c = 0
+			}
+		}
+	case Sigmoid:
+		y = y[:len(dy)]
+		for i, g := range dy {
+			dx[i] = g * y[i] * (1 - y[i])
+		}
+	case Tanh:
+		y = y[:len(dy)]
+		for i, g := range dy {
+			dx[i] = g * (1 - y[i]*y[i])
+		}
+	}
+}
+
+// slopeGradient writes Σ dy·min(x, 0), over all rows of len(dslope) elements.
+func slopeGradient[T Float](dslope, x, dy []T) {
+	checkLength("x", x, len(dy))
+	columns := len(dslope)
+	total := make([]float64, columns)
+	reduceRows(total, nil, len(dy)/columns, columns, func(sum []float64, first, last int) {
+		addSlope(sum, x[first*columns:last*columns], dy[first*columns:last*columns])
+	})
+	round(dslope, total)
+}
+
+func addSlope[T Float](sum []float64, x, dy []T) {
+	c := 0
+	for i, g := range dy[:len(x)] {
+		sum[c] += float64(g) * float64(min(x[i], 0))
+		if c++; c == len(sum) {
+			c = 0
+		}
+	}
+}
+
+// choose returns yes or no without a branch: the signs of activations are
+// random, and half the branches would be predicted wrongly.
+func choose[T Float](condition bool, yes, no T) T {
+	index := 0
+	if condition {
+		index = 1
+	}
+	return [2]T{no, yes}[index]
+}
+
+// checkSlope panics unless PReLU, and PReLU alone, has a slope that fits.
+func checkSlope[T Float](a Activation, slope []T, channels int) {
+	if a == PReLU && len(slope) != 1 || a != PReLU && slope != nil {
+		want := 0
+		if a == PReLU {
+			want = channels
+		}
+		checkLength("slope", slope, want)
+	}
+}
+
+// eachChunk divides size elements into ranges of whole rows of channels.
+func eachChunk(size, channels int, work func(chunk, first, last int)) {
+	step := rowsPerChunk(channels) * channels
+	Parallel(ceilDiv(size, step), func(i int) { work(i, i*step, min((i+1)*step, size)) })
+}
+
+// part returns x[first:last], or nil of nil.
+func part[T Float](x []T, first, last int) []T {
+	if x == nil {
+		return nil
+	}
+	return x[first:last]
+}

@@ -1,0 +1,37 @@
+package kernel
+
+// Linear is a fully connected layer, y = x·weightᵀ + bias, with x (batch, in),
+// weight (out, in), bias (out) and y (batch, out).
+type Linear[T Float] struct{ batch, in, out int }
+
+// NewLinear returns the layer of a shape.
+func NewLinear[T Float](batch, in, out int) *Linear[T] {
+	mustBeValid(positive("batch", batch))
+	mustBeValid(positive("in", in))
+	mustBeValid(positive("out", out))
+	return &Linear[T]{batch, in, out}
+}
+
+// Forward writes y. A nil bias is zero.
+func (l *Linear[T]) Forward(y, x, weight, bias []T) {
+	checkOptional("bias", bias, l.out)
+	checkLength("y", y, l.batch*l.out)
+	for i := 0; i < len(y) && bias != nil; i += l.out {
+		copy(y[i:i+l.out], bias)
+	}
+	MatMul(y, x, weight, l.batch, l.out, l.in, false, true, bias != nil)
+}
+
+// Backward writes the gradients that are not nil, given x, weight and the
+// gradient dy of y.
+func (l *Linear[T]) Backward(dx, dweight, dbias, x, weight, dy []T) {
+	if dx != nil {
+		MatMul(dx, dy, weight, l.batch, l.in, l.out, false, false, false)
+	}
+	if dweight != nil {
+		MatMul(dweight, dy, x, l.out, l.in, l.batch, true, false, false)
+	}
+	if dbias != nil {
+		sumRows(dbias, dy, l.batch, l.out)
+	}
+}
