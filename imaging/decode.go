@@ -1,0 +1,102 @@
+package imaging
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	_ "image/gif" // the formats that Decode recognises
+	_ "image/jpeg"
+	_ "image/png"
+	"io"
+	"os"
+
+	"github.com/pkg/errors"
+	_ "golang.org/x/image/bmp"
+)
+
+// MaxPixels is the largest width × height that Decode accepts: 8192 × 8192,
+// which takes 256 MB as RGBA.
+const MaxPixels = 1 << 26
+
+var (
+	// ErrFormat says that the bytes are no image of a known format.
+	ErrFormat = errors.New("not an image of a known format (PNG, JPEG, GIF, BMP, PGM or PPM)")
+	// ErrTooLarge says that an image has more than MaxPixels pixels.
+	ErrTooLarge = errors.Errorf("more than %d pixels", MaxPixels)
+)
+
+// Decode reads a PNG, JPEG, GIF (its first frame), BMP, PGM or PPM image (plain
+// or raw, of 8 or 16 bits), recognised by its content. The name is used in
+// errors only. An orientation that a camera noted in EXIF is not applied.
+//
+// The errors are ErrFormat, ErrTooLarge and those of the decoders, wrapped.
+func Decode(r io.Reader, name string) (image.Image, error) {
+	var header bytes.Buffer
+	if _, err := decodeHeader(io.TeeReader(r, &header), name); err != nil {
+		return nil, err
+	}
+	img, _, err := image.Decode(io.MultiReader(&header, r))
+	if err != nil {
+		return nil, errors.Wrapf(err, "decode image %s", name)
+	}
+	return img, nil
+}
+
+// DecodeFile reads the image file at path; see Decode.
+func DecodeFile(path string) (image.Image, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, errors.Wrap(err, "read image")
+	}
+	defer file.Close()
+	return Decode(file, path)
+}
+
+// DecodeSize reads no more than the header of an image. Its size has one channel
+// if the format stores greys only, three otherwise. The errors are Decode's.
+func DecodeSize(r io.Reader, name string) (Size, error) {
+	config, err := decodeHeader(r, name)
+	if err != nil {
+		return Size{}, err
+	}
+	size := Size{Height: config.Height, Width: config.Width, Channels: 3}
+	if isGrey(config.ColorModel) {
+		size.Channels = 1
+	}
+	return size, nil
+}
+
+func decodeHeader(r io.Reader, name string) (image.Config, error) {
+	config, _, err := image.DecodeConfig(r)
+	if errors.Is(err, image.ErrFormat) {
+		err = ErrFormat
+	}
+	if err == nil {
+		err = checkPixels(config.Width, config.Height)
+	}
+	return config, errors.Wrapf(err, "decode image %s", name)
+}
+
+func checkPixels(width, height int) error {
+	if width < 1 || height < 1 {
+		return errors.Errorf("found %d x %d pixels, expected at least one", width, height)
+	}
+	if width > MaxPixels/height {
+		return errors.Wrapf(ErrTooLarge, "found %d x %d pixels", width, height)
+	}
+	return nil
+}
+
+func isGrey(model color.Model) bool {
+	switch model := model.(type) {
+	case color.Palette:
+		for _, c := range model {
+			if r, g, b, _ := c.RGBA(); r != g || g != b {
+				return false
+			}
+		}
+		return true
+	default:
+		return model == color.GrayModel || model == color.Gray16Model
+	}
+}

@@ -1,0 +1,91 @@
+package imaging
+
+import (
+	"image"
+	"math"
+
+	"github.com/pkg/errors"
+)
+
+// Preprocessing says how an image becomes the input of a network. It is part of
+// a trained model and is stored with it.
+type Preprocessing struct {
+	Size Size `toml:"size" json:"size"`
+	// Invert exchanges black and white, for a network that was trained on white
+	// ink and is to read black ink on white paper.
+	Invert bool `toml:"invert" json:"invert"`
+	// Mean and Deviation, one value a channel on the scale of 0 to 1, are
+	// subtracted and divided by. Empty means 0 and 1.
+	Mean      []float64 `toml:"mean" json:"mean,omitempty"`
+	Deviation []float64 `toml:"deviation" json:"deviation,omitempty"`
+}
+
+// Validate reports what is wrong: the size (see Size.Validate), a mean or a
+// deviation that does not have one finite value a channel, or a deviation that
+// is not positive.
+func (p Preprocessing) Validate() error {
+	if err := p.Size.Validate(); err != nil {
+		return errors.Wrap(err, "preprocessing")
+	}
+	for _, field := range []struct {
+		name   string
+		values []float64
+	}{{"mean", p.Mean}, {"deviation", p.Deviation}} {
+		if len(field.values) != 0 && len(field.values) != p.Size.Channels {
+			return errors.Errorf("preprocessing: %s has %d values, expected none or one for each of the %d channels",
+				field.name, len(field.values), p.Size.Channels)
+		}
+		for _, v := range field.values {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return errors.Errorf("preprocessing: %s is %v, expected finite values", field.name, field.values)
+			}
+		}
+	}
+	for _, v := range p.Deviation {
+		if v <= 0 {
+			return errors.Errorf("preprocessing: deviation is %v, expected positive values", p.Deviation)
+		}
+	}
+	return nil
+}
+
+// Pixels returns the image as (height, width, channels) bytes from 0, black, to
+// 255. Colours become greys (as color.GrayModel does) where the size has one
+// channel, what is transparent shows white paper, other sizes are stretched to
+// Size by area averaging (bilinear where they grow), and Invert is applied. The
+// bytes of an opaque image that has the right size come through as they are.
+//
+// The preprocessing must be valid and the image must have pixels.
+func (p Preprocessing) Pixels(img image.Image) []uint8 {
+	if p.Size.Channels == 1 {
+		img = grey(img)
+	} else {
+		img = onPaper(img)
+	}
+	pixels := bytesOf(resize(img, p.Size.Width, p.Size.Height), p.Size.Channels)
+	if p.Invert {
+		for i := range pixels {
+			pixels[i] = 255 - pixels[i]
+		}
+	}
+	return pixels
+}
+
+// Normalize writes (v/255 − mean)/deviation for each byte v of pixels, the
+// (height, width, channels) values of one or more images, to dst, which has the
+// same length.
+func (p Preprocessing) Normalize(dst []float32, pixels []uint8) {
+	channels := p.Size.Channels
+	for channel := range channels {
+		mean, deviation := 0.0, 1.0
+		if len(p.Mean) > 0 {
+			mean = p.Mean[channel]
+		}
+		if len(p.Deviation) > 0 {
+			deviation = p.Deviation[channel]
+		}
+		for i := channel; i < len(pixels); i += channels {
+			dst[i] = float32((float64(pixels[i])/255 - mean) / deviation)
+		}
+	}
+}
