@@ -1,0 +1,225 @@
+package graph
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/likeness-go/likeness/internal/random"
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Mode is what a graph is built for. It is part of the graph, never a switch
+// on a finished one.
+type Mode int
+
+const (
+	Training   Mode = iota // batch statistics, dropout, gradients of the cost
+	Evaluation             // running statistics, no dropout, no gradients
+)
+
+// Outputs are the nodes whose values a program gives back, by name.
+type Outputs map[string]*Node
+
+// Cost is the output that training differentiates: a scalar.
+const Cost = "cost"
+
+// Builder is the hand that draws a graph. Its methods return nodes only: an
+// error unwinds to Build, which returns it with the layer's name.
+type Builder struct {
+	graph    *gorgonia.ExprGraph
+	weights  *Weights
+	mode     Mode
+	scope    []string
+	inputs   map[string]*Node
+	learned  map[string]*Node // weight nodes by name, learned or frozen
+	order    []string         // their names in the order of first use
+	requires map[*Node]bool   // memo of requiresGradient
+	runs     *runState
+	count    uint64 // own operations so far: each has a hash of its own
+}
+
+// runState is what operations share with the program that runs them.
+type runState struct {
+	step   uint64
+	commit []func() // what a successful run leaves behind, in the order of building
+}
+
+// unwound carries an error from a Builder's method to Build.
+type unwound struct{ err error }
+
+// Fail ends the building of the graph with an error.
+func (b *Builder) Fail(format string, arguments ...interface{}) {
+	panic(unwound{errors.Errorf(format, arguments...)})
+}
+
+// Node takes what Gorgonia's functions return: b.Node(gorgonia.Sub(x, y)).
+func (b *Builder) Node(node *Node, err error) *Node {
+	if err != nil {
+		panic(unwound{err})
+	}
+	return node
+}
+
+// Mode is what the graph is built for.
+func (b *Builder) Mode() Mode { return b.mode }
+
+// Dtype is the arithmetic of the graph.
+func (b *Builder) Dtype() tensor.Dtype { return b.weights.dtype }
+
+// Scope names what build adds: its weights get the prefix "name.", its errors
+// the name.
+func (b *Builder) Scope(name string, build func() *Node) *Node {
+	b.scope = append(b.scope, name)
+	node := build()
+	b.scope = b.scope[:len(b.scope)-1]
+	return node
+}
+
+// Path is the name of the present scope, with dots.
+func (b *Builder) Path() string { return strings.Join(b.scope, ".") }
+
+func (b *Builder) path(name string) string {
+	return strings.Join(append(append([]string(nil), b.scope...), name), ".")
+}
+
+// Input is a value that the program's user sets before each run, such as a
+// batch of images (batch, height, width, channels). Its name must be unique.
+func (b *Builder) Input(name string, shape ...int) *Node {
+	if b.inputs[name] != nil {
+		b.Fail("input %q is declared twice", name)
+	}
+	for _, extent := range shape {
+		if extent < 1 {
+			b.Fail("input %q: found shape %v, expected extents of at least 1", name, shape)
+		}
+	}
+	if len(shape) == 0 {
+		b.Fail("input %q has no shape", name)
+	}
+	value := tensor.New(tensor.Of(b.Dtype()), tensor.WithShape(shape...))
+	node := gorgonia.NewTensor(b.graph, b.Dtype(), len(shape),
+		gorgonia.WithShape(shape...), gorgonia.WithName("input:"+name), gorgonia.WithValue(value))
+	b.inputs[name] = node
+	return node
+}
+
+// Weight is the node of a named weight of the present scope. The first use
+// brings the weight into being; later uses, in this graph or another, get the
+// same tensor. One name with two shapes is an error.
+func (b *Builder) Weight(name string, role Role, initial Initial, shape ...int) *Node {
+	fanIn, fanOut := fans(shape)
+	return b.weight(b.path(name), role, initial, fanIn, fanOut, shape)
+}
+
+func (b *Builder) weight(name string, role Role, initial Initial, fanIn, fanOut int, shape tensor.Shape) *Node {
+	if !initial.valid() {
+		b.Fail("weight %q: found initial scheme %q, expected he, xavier, normal or constant", name, initial.Scheme)
+	}
+	weight := b.weights.Get(name)
+	if weight == nil {
+		weight = b.weights.add(name, role, shape)
+		store(weight.Value, initial.draw(random.New(b.weights.seed, "weight", name), shape.TotalSize(), fanIn, fanOut))
+	}
+	if !weight.Value.Shape().Eq(shape) {
+		b.Fail("weight %q: found shape %v, expected %v", name, weight.Value.Shape(), shape)
+	}
+	if node := b.learned[name]; node != nil {
+		return node
+	}
+	node := gorgonia.NewTensor(b.graph, b.Dtype(), len(shape),
+		gorgonia.WithShape(shape...), gorgonia.WithName("weight:"+name), gorgonia.WithValue(weight.Value))
+	b.learned[name] = node
+	b.order = append(b.order, name)
+	b.requires[node] = weight.Learned()
+	return node
+}
+
+// fans are the numbers of inputs and outputs of one unit of a weight in
+// canonical layout.
+func fans(shape []int) (in, out int) {
+	if len(shape) == 0 {
+		return 1, 1
+	}
+	window := 1
+	for _, extent := range shape[min(2, len(shape)):] {
+		window *= extent
+	}
+	if len(shape) == 1 {
+		return shape[0], shape[0]
+	}
+	return shape[1] * window, shape[0] * window
+}
+
+// Constant is a fixed scalar.
+func (b *Builder) Constant(value float64) *Node {
+	if b.Dtype() == Float32 {
+		return gorgonia.NewConstant(float32(value))
+	}
+	return gorgonia.NewConstant(value)
+}
+
+// requiresGradient says whether any learned weight leads to the node.
+func (b *Builder) requiresGradient(node *Node) bool {
+	if b.mode != Training {
+		return false
+	}
+	known, ok := b.requires[node]
+	if ok {
+		return known
+	}
+	operands := b.graph.From(node.ID())
+	for operands.Next() && !known {
+		known = b.requiresGradient(operands.Node().(*Node))
+	}
+	b.requires[node] = known
+	return known
+}
+
+// Build draws a graph on the weights and compiles it. In Training mode the
+// outputs must hold a scalar Cost, which is differentiated with respect to
+// every weight of the graph that is neither a statistic nor frozen.
+//
+// Build refuses what Gorgonia would get wrong in silence: two nodes of one
+// hash, a learned weight without a gradient, one name with two shapes.
+func Build(weights *Weights, mode Mode, draw func(b *Builder) Outputs) (program *Program, err error) {
+	b := &Builder{
+		graph: gorgonia.NewGraph(), weights: weights, mode: mode,
+		inputs: map[string]*Node{}, learned: map[string]*Node{}, requires: map[*Node]bool{}, runs: &runState{},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			program, err = nil, b.recovered(r)
+		}
+	}()
+	outputs := draw(b)
+	return b.compile(outputs)
+}
+
+// recovered turns a panic during building into an error with the layer's name.
+func (b *Builder) recovered(r interface{}) error {
+	var err error
+	switch cause := r.(type) {
+	case unwound:
+		err = cause.err
+	case error:
+		err = errors.WithStack(cause)
+	default:
+		err = errors.New(fmt.Sprint(cause))
+	}
+	if len(b.scope) > 0 {
+		err = errors.Wrap(err, b.Path())
+	}
+	return errors.Wrap(err, "build graph")
+}
+
+func sortedKeys(m map[string]*Node) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	sort.Strings(keys)
+	return keys
+}

@@ -1,0 +1,113 @@
+package graph
+
+import (
+	"strings"
+
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+)
+
+// compile differentiates the cost, refuses what Gorgonia would get wrong in
+// silence, and makes the program.
+func (b *Builder) compile(outputs Outputs) (*Program, error) {
+	p := &Program{
+		weights: b.weights, runs: b.runs, mode: b.mode,
+		inputs: b.inputs, outputs: map[string]*gorgonia.Value{},
+	}
+	if len(outputs) == 0 {
+		return nil, errors.New("build graph: no output is given")
+	}
+	for _, name := range sortedKeys(outputs) {
+		if outputs[name] == nil {
+			return nil, errors.Errorf("build graph: output %q is nil", name)
+		}
+	}
+	if b.mode == Training {
+		if err := b.differentiate(p, outputs[Cost]); err != nil {
+			return nil, errors.Wrap(err, "build graph")
+		}
+	}
+	for _, name := range sortedKeys(outputs) {
+		p.outputs[name] = new(gorgonia.Value)
+		gorgonia.Read(outputs[name], p.outputs[name])
+	}
+	if err := distinct(b.graph); err != nil {
+		return nil, errors.Wrap(err, "build graph")
+	}
+	instructions, locations, err := gorgonia.Compile(b.graph)
+	if err != nil {
+		return nil, errors.Wrap(err, "compile graph")
+	}
+	p.machine = gorgonia.NewTapeMachine(b.graph, gorgonia.WithPrecompiled(instructions, locations))
+	return p, nil
+}
+
+// differentiate adds the gradients of the cost by every learned weight.
+func (b *Builder) differentiate(p *Program, cost *Node) error {
+	if cost == nil {
+		return errors.Errorf("a training graph needs the output %q", Cost)
+	}
+	if !cost.IsScalar() {
+		return errors.Errorf("the cost has shape %v, expected a scalar: take its mean or sum", cost.Shape())
+	}
+	var nodes gorgonia.Nodes
+	reached := b.leadingTo(cost)
+	var lost []string
+	for _, name := range b.order {
+		weight := b.weights.Get(name)
+		if !weight.Learned() {
+			continue
+		}
+		if !reached[b.learned[name]] {
+			lost = append(lost, name)
+		}
+		nodes = append(nodes, b.learned[name])
+		p.parameters = append(p.parameters, &Parameter{weight: weight})
+	}
+	if len(lost) > 0 {
+		return errors.Errorf("no gradient reaches %s: the cost does not depend on them; leave them out or freeze them", strings.Join(lost, ", "))
+	}
+	if len(nodes) == 0 {
+		return errors.New("there is nothing to learn: every weight is frozen or there is none")
+	}
+	gradients, err := gorgonia.Grad(cost, nodes...)
+	if err != nil {
+		return errors.Wrap(err, "differentiate the cost")
+	}
+	for i, gradient := range gradients {
+		p.parameters[i].keep(b.graph, gradient)
+	}
+	return nil
+}
+
+// leadingTo is the set of nodes that the node depends on, itself included.
+func (b *Builder) leadingTo(node *Node) map[*Node]bool {
+	reached := map[*Node]bool{}
+	var visit func(*Node)
+	visit = func(n *Node) {
+		if reached[n] {
+			return
+		}
+		reached[n] = true
+		operands := b.graph.From(n.ID())
+		for operands.Next() {
+			visit(operands.Node().(*Node))
+		}
+	}
+	visit(node)
+	return reached
+}
+
+// distinct refuses two nodes of one hash: Gorgonia's compiler goes by the hash
+// alone and would compute only one of them.
+func distinct(g *gorgonia.ExprGraph) error {
+	seen := map[uint32]*Node{}
+	for _, node := range g.AllNodes() {
+		hash := node.Hashcode()
+		if other := seen[hash]; other != nil && other != node {
+			return errors.Errorf("nodes %v and %v have the same hash: Gorgonia would take them for one; name or order them differently", other, node)
+		}
+		seen[hash] = node
+	}
+	return nil
+}

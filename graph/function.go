@@ -1,0 +1,144 @@
+package graph
+
+import (
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Function is an operation with its gradient over plain row-major slices: the
+// form in which every layer of this module, and any of a user's own, enters a
+// graph. A Function belongs to one node and may keep scratch memory, and what
+// Backward needs, from the last Forward. It must not keep the slices it is
+// given: their memory is the graph's.
+type Function[T Float] interface {
+	// Forward writes the output y for the inputs x. It overwrites all of y.
+	Forward(y []T, x ...[]T)
+	// Backward writes the gradients dx of the inputs, given the gradient dy of
+	// the output of the last Forward. It overwrites all of each dx[i], but
+	// skips those that are nil: they are not wanted.
+	Backward(dx, x [][]T, y, dy []T)
+}
+
+// Apply makes a node of an output shape from a Function, given in both
+// arithmetics; the graph takes the one it needs. The name appears in errors.
+//
+// In terms of Gorgonia a Function becomes a forward operation, one backward
+// operation that computes all wanted gradients and hands on the first, and for
+// each further gradient a tap that depends on the backward operation.
+func (b *Builder) Apply(name string, shape tensor.Shape, f32 Function[float32], f64 Function[float64], inputs ...*Node) *Node {
+	if b.Dtype() == Float32 {
+		return applyFunction(b, name, shape, f32, inputs)
+	}
+	return applyFunction(b, name, shape, f64, inputs)
+}
+
+func applyFunction[T Float](b *Builder, name string, shape tensor.Shape, f Function[T], inputs []*Node) *Node {
+	wants, any := make([]bool, len(inputs)), false
+	for i, input := range inputs {
+		wants[i] = b.requiresGradient(input)
+		any = any || wants[i]
+	}
+	output := newBuffer[T](shape)
+	forward := &operation{name: name, shape: shape, wants: wants}
+	forward.do = func(values []gorgonia.Value) (*tensor.Dense, error) {
+		x, err := allElements[T](values)
+		if err != nil {
+			return nil, err
+		}
+		f.Forward(output.data(), x...)
+		return output.dense(), nil
+	}
+	forward.diff = func(inputs gorgonia.Nodes, output, gradient *Node) (gorgonia.Nodes, error) {
+		return differentiate(b, forward, f, inputs, output, gradient)
+	}
+	node := b.Node(b.apply(forward, inputs...))
+	b.requires[node] = any
+	return node
+}
+
+// differentiate builds the backward operation of a function and its taps.
+func differentiate[T Float](b *Builder, forward *operation, f Function[T], inputs gorgonia.Nodes, output, gradient *Node) (gorgonia.Nodes, error) {
+	gradients := make([]*buffer[T], len(inputs))
+	first := -1
+	for i, wanted := range forward.wants {
+		if wanted {
+			gradients[i] = newBuffer[T](inputs[i].Shape())
+			if first < 0 {
+				first = i
+			}
+		}
+	}
+	backward := &operation{name: forward.name + " gradient", shape: inputs[first].Shape()}
+	backward.do = func(values []gorgonia.Value) (*tensor.Dense, error) {
+		all, err := allElements[T](values)
+		if err != nil {
+			return nil, err
+		}
+		dx := make([][]T, len(inputs))
+		for i, gradient := range gradients {
+			if gradient != nil {
+				dx[i] = gradient.data()
+			}
+		}
+		f.Backward(dx, all[:len(inputs)], all[len(inputs)], all[len(inputs)+1])
+		return gradients[first].dense(), nil
+	}
+	operands := append(append(gorgonia.Nodes(nil), inputs...), output, gradient)
+	root, err := b.derive(backward, operands...)
+	if err != nil {
+		return nil, err
+	}
+	nodes := make(gorgonia.Nodes, len(inputs))
+	for i, buffer := range gradients {
+		switch {
+		case buffer == nil:
+		case i == first:
+			nodes[i] = root
+		default:
+			tap := &operation{name: forward.name + " gradient", shape: inputs[i].Shape()}
+			tap.do = func([]gorgonia.Value) (*tensor.Dense, error) { return buffer.dense(), nil }
+			if nodes[i], err = b.derive(tap, root); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return nodes, nil
+}
+
+// derive applies an operation that Grad asks for, when no scope is open: its
+// name is its layer's already.
+func (b *Builder) derive(op *operation, inputs ...*Node) (*Node, error) {
+	b.scope = nil
+	return b.apply(op, inputs...)
+}
+
+// buffer is memory that an operation owns and reuses in every run. It is
+// handed out under a fresh header each time, because Gorgonia may change the
+// header.
+type buffer[T Float] struct {
+	shape   tensor.Shape
+	backing []T
+}
+
+func newBuffer[T Float](shape tensor.Shape) *buffer[T] { return &buffer[T]{shape: shape.Clone()} }
+
+func (b *buffer[T]) data() []T {
+	if b.backing == nil {
+		b.backing = make([]T, b.shape.TotalSize())
+	}
+	return b.backing
+}
+
+func (b *buffer[T]) dense() *tensor.Dense { return newDense(b.data(), b.shape) }
+
+func allElements[T Float](values []gorgonia.Value) ([][]T, error) {
+	all := make([][]T, len(values))
+	for i, value := range values {
+		var err error
+		if all[i], err = elements[T](value); err != nil {
+			return nil, errors.Wrapf(err, "operand %d", i)
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,130 @@
+package graph
+
+import (
+	"github.com/likeness-go/likeness/graph/internal/kernel"
+	"gorgonia.org/tensor"
+)
+
+// Batch norm's constants, those of Ioffe & Szegedy 2015 as PyTorch sets them.
+const (
+	normEpsilon  = 1e-5 // added to the variance
+	normMomentum = 0.1  // of the running statistics: new = 0.9·old + 0.1·batch
+)
+
+// BatchNorm normalises each channel of (batch, height, width, channels), or
+// each feature of (batch, features), to mean 0 and variance 1, then scales and
+// shifts it (Ioffe & Szegedy 2015). In a Training graph it uses the statistics
+// of the batch, each tower its own, and a successful run updates the running
+// ones in the order in which the towers were built. In an Evaluation graph,
+// and where "batchnormN" is frozen, it uses the running statistics.
+//
+// Its weights are "batchnormN.weight", ".bias", ".running_mean" and
+// ".running_var".
+type BatchNorm struct{}
+
+// Kind is "batchnorm".
+func (BatchNorm) Kind() string { return "batchnorm" }
+
+// Apply adds the block to the graph.
+func (BatchNorm) Apply(b *Builder, number int, x *Node) *Node {
+	shape := x.Shape()
+	if shape.Dims() != 4 && shape.Dims() != 2 {
+		b.Fail("found an input of shape %v, expected (batch, height, width, channels) or (batch, features)", shape)
+	}
+	channels := shape[shape.Dims()-1]
+	rows := shape.TotalSize() / channels
+	norm := b.norm(blockName("batchnorm", number), channels)
+	f32 := &normFunction[float32]{kernel: kernel.NewBatchNorm[float32](rows, channels, normEpsilon), given: norm.given}
+	f64 := &normFunction[float64]{kernel: kernel.NewBatchNorm[float64](rows, channels, normEpsilon), given: norm.given}
+	operands := []*Node{x, norm.gain, norm.shift}
+	if norm.given {
+		operands = append(operands, norm.mean, norm.variance)
+	} else {
+		norm.track(b, rows, f32, f64)
+	}
+	return b.Apply(blockName("batchnorm", number), shape.Clone(), f32, f64, operands...)
+}
+
+type normFunction[T Float] struct {
+	kernel *kernel.BatchNorm[T]
+	given  bool
+}
+
+func (f *normFunction[T]) Forward(y []T, x ...[]T) {
+	if f.given {
+		f.kernel.Apply(y, x[0], x[1], x[2], x[3], x[4])
+	} else {
+		f.kernel.Forward(y, x[0], x[1], x[2])
+	}
+}
+
+func (f *normFunction[T]) Backward(dx, x [][]T, y, dy []T) {
+	if f.given {
+		f.kernel.ApplyBackward(dx[0], dx[1], dx[2], x[0], x[1], x[3], x[4], dy)
+	} else {
+		f.kernel.Backward(dx[0], dx[1], dx[2], x[0], x[1], dy)
+	}
+}
+
+func (f *normFunction[T]) Statistics() (mean, variance []T) { return f.kernel.Mean, f.kernel.Variance }
+
+// normWeights are the weights of one batch norm.
+type normWeights struct {
+	gain, shift    *Node
+	mean, variance *Node // of the running statistics, where they are used
+	given          bool  // use the running statistics, not the batch's
+	running        [2]*Weight
+}
+
+func (b *Builder) norm(name string, channels int) *normWeights {
+	n := &normWeights{}
+	b.Scope(name, func() *Node {
+		n.gain = b.Weight("weight", Gain, Constant(1), channels)
+		n.shift = b.Weight("bias", Bias, Constant(0), channels)
+		n.mean = b.Weight("running_mean", Statistic, Constant(0), channels)
+		n.variance = b.Weight("running_var", Statistic, Constant(1), channels)
+		n.running = [2]*Weight{b.weights.Get(b.path("running_mean")), b.weights.Get(b.path("running_var"))}
+		return nil
+	})
+	n.given = b.mode == Evaluation || n.running[0].Frozen
+	return n
+}
+
+func (n *normWeights) kernelMode() kernel.Norm {
+	if n.given {
+		return kernel.GivenStatistics
+	}
+	return kernel.BatchStatistics
+}
+
+// statistics are a batch's, of the last forward pass; the variance is biased.
+type statistics[T Float] interface {
+	Statistics() (mean, variance []T)
+}
+
+// track lets every successful run move the running statistics towards those of
+// the batch of the given number of rows; the running variance is unbiased.
+func (n *normWeights) track(b *Builder, rows int, f32 statistics[float32], f64 statistics[float64]) {
+	if rows < 2 {
+		b.Fail("batch norm needs more than one value a channel to train, found %d: use a larger batch or freeze the layer", rows)
+	}
+	unbiased := float64(rows) / float64(rows-1)
+	b.runs.commit = append(b.runs.commit, func() {
+		if b.Dtype() == Float32 {
+			mean, variance := f32.Statistics()
+			follow(n.running[0].Value, mean, 1)
+			follow(n.running[1].Value, variance, unbiased)
+		} else {
+			mean, variance := f64.Statistics()
+			follow(n.running[0].Value, mean, 1)
+			follow(n.running[1].Value, variance, unbiased)
+		}
+	})
+}
+
+func follow[T Float](running *tensor.Dense, batch []T, scale float64) {
+	data := running.Data().([]T)
+	for i, v := range batch {
+		data[i] += normMomentum * (T(scale)*v - data[i])
+	}
+}

@@ -1,0 +1,60 @@
+package graph
+
+import (
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+)
+
+// Parameter is a learned weight with its gradient: a gorgonia.ValueGrad with a
+// name, so that Gorgonia's solvers take it as well as ours.
+type Parameter struct {
+	weight *Weight
+	node   *Node           // of the gradient, where its memory can be used as it is
+	copied *gorgonia.Value // of the gradient, where it had to be copied
+}
+
+// keep makes the gradient readable after a run. A gradient that other nodes
+// use may be overwritten in place by them and is copied when it is computed.
+func (p *Parameter) keep(g *gorgonia.ExprGraph, gradient *Node) {
+	if g.To(gradient.ID()).Len() == 0 {
+		p.node = gradient
+		return
+	}
+	p.copied = new(gorgonia.Value)
+	gorgonia.Read(gradient, p.copied)
+}
+
+// Name is the weight's name.
+func (p *Parameter) Name() string { return p.weight.Name }
+
+// Role is the weight's role.
+func (p *Parameter) Role() Role { return p.weight.Role }
+
+// Decays says whether weight decay applies: to kernels only.
+func (p *Parameter) Decays() bool { return p.weight.Role == Kernel }
+
+// Value is the weight itself; a solver changes it in place.
+func (p *Parameter) Value() gorgonia.Value { return p.weight.Value }
+
+// Grad is the gradient of the last run; it is valid until the next.
+func (p *Parameter) Grad() (gorgonia.Value, error) {
+	var value gorgonia.Value
+	if p.node != nil {
+		value = p.node.Value()
+	} else {
+		value = *p.copied
+	}
+	if value == nil {
+		return nil, errors.Errorf("gradient of %q: the program has not run yet", p.weight.Name)
+	}
+	return value, nil
+}
+
+// Elements copies the gradient of the last run in row-major order.
+func (p *Parameter) Elements() ([]float64, error) {
+	value, err := p.Grad()
+	if err != nil {
+		return nil, err
+	}
+	return float64s(value)
+}

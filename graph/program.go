@@ -1,0 +1,146 @@
+package graph
+
+import (
+	"fmt"
+
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Program is a compiled graph: set the inputs, run, read outputs and
+// gradients. One program must not be used by two goroutines at once; build a
+// second one on the same weights instead.
+type Program struct {
+	weights    *Weights
+	mode       Mode
+	runs       *runState
+	machine    gorgonia.VM
+	inputs     map[string]*Node
+	outputs    map[string]*gorgonia.Value
+	parameters []*Parameter
+}
+
+// Input gives the shape of an input; it is nil when there is none of the name.
+func (p *Program) Input(name string) tensor.Shape {
+	if node := p.inputs[name]; node != nil {
+		return node.Shape()
+	}
+	return nil
+}
+
+// Set copies values, in row-major order, into an input. They are []float32 or
+// []float64 and are converted where the graph's arithmetic differs.
+func (p *Program) Set(name string, values interface{}) error {
+	node := p.inputs[name]
+	if node == nil {
+		return errors.Errorf("set input %q: there is no such input; there are %q", name, sortedKeys(p.inputs))
+	}
+	dst := node.Value().(*tensor.Dense)
+	switch src := values.(type) {
+	case []float32:
+		return setInput(dst, name, src)
+	case []float64:
+		return setInput(dst, name, src)
+	}
+	return errors.Errorf("set input %q: found %T, expected []float32 or []float64", name, values)
+}
+
+func setInput[T Float](dst *tensor.Dense, name string, src []T) error {
+	if len(src) != dst.Size() {
+		return errors.Errorf("set input %q: found %d values, expected %d for shape %v", name, len(src), dst.Size(), dst.Shape())
+	}
+	store(dst, src)
+	return nil
+}
+
+// Run computes every output and, in a Training program, every gradient. After
+// an error the program may be run again; nothing of the aborted run is kept.
+func (p *Program) Run() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = errors.New(fmt.Sprint(r))
+		}
+		err = errors.Wrap(err, "run graph")
+	}()
+	p.machine.Reset()
+	if err := p.machine.RunAll(); err != nil {
+		return err
+	}
+	if p.mode == Training {
+		for _, commit := range p.runs.commit {
+			commit()
+		}
+	}
+	p.runs.step++
+	return nil
+}
+
+// Step is the number of the next run, from which dropout draws its masks.
+func (p *Program) Step() uint64 { return p.runs.step }
+
+// SetStep makes the next run the one of that number.
+func (p *Program) SetStep(step uint64) { p.runs.step = step }
+
+// Float32s copies the elements of an output of the last run in row-major order.
+func (p *Program) Float32s(name string) ([]float32, error) {
+	value, err := p.output(name)
+	if err != nil {
+		return nil, err
+	}
+	return float32s(value)
+}
+
+// Get copies the elements of an output of the last run in row-major order.
+func (p *Program) Get(name string) ([]float64, error) {
+	value, err := p.output(name)
+	if err != nil {
+		return nil, err
+	}
+	return float64s(value)
+}
+
+// Scalar is the value of an output with one element, such as the cost.
+func (p *Program) Scalar(name string) (float64, error) {
+	values, err := p.Get(name)
+	if err != nil {
+		return 0, err
+	}
+	if len(values) != 1 {
+		return 0, errors.Errorf("output %q has %d elements, expected one", name, len(values))
+	}
+	return values[0], nil
+}
+
+func (p *Program) output(name string) (gorgonia.Value, error) {
+	value := p.outputs[name]
+	if value == nil {
+		names := make(map[string]*Node, len(p.outputs))
+		for known := range p.outputs {
+			names[known] = nil
+		}
+		return nil, errors.Errorf("output %q: there is no such output; there are %q", name, sortedKeys(names))
+	}
+	if *value == nil {
+		return nil, errors.Errorf("output %q: the program has not run yet", name)
+	}
+	return *value, nil
+}
+
+// Gradients are the learned weights with the gradients of the last run, in the
+// order in which the graph first used them.
+func (p *Program) Gradients() []*Parameter { return p.parameters }
+
+// Weights are the weights that the graph is built on.
+func (p *Program) Weights() *Weights { return p.weights }
+
+// Reset lets go of the values of the last run.
+func (p *Program) Reset() {
+	p.machine.Reset()
+	for _, value := range p.outputs {
+		*value = nil
+	}
+}
+
+// Close releases the machine. The weights stay.
+func (p *Program) Close() error { return p.machine.Close() }

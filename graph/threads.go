@@ -1,0 +1,15 @@
+package graph
+
+import "github.com/likeness-go/likeness/graph/internal/kernel"
+
+// SetThreads sets how many threads every program uses, from 1. Results are the
+// same, bit for bit, for any number.
+func SetThreads(n int) { kernel.SetThreads(n) }
+
+// Threads is the number of threads in use; at first it is that of the
+// machine's processors.
+func Threads() int { return kernel.Threads() }
+
+// Parallel runs work for each i in [0, n), divided over the threads. The work
+// of one i must not depend on that of another.
+func Parallel(n int, work func(i int)) { kernel.Parallel(n, work) }

@@ -1,0 +1,90 @@
+package graph
+
+import (
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Float is the arithmetic of a graph: one type throughout, because constants
+// that print alike in both would be taken for one node.
+type Float interface{ float32 | float64 }
+
+// Float32 is the arithmetic of training and use, Float64 that of checks.
+var (
+	Float32 = tensor.Float32
+	Float64 = tensor.Float64
+)
+
+// Node is a value of the expression graph, as Gorgonia defines it.
+type Node = gorgonia.Node
+
+// newDense is a tensor of the shape over data, without a copy.
+func newDense[T Float](data []T, shape tensor.Shape) *tensor.Dense {
+	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(data))
+}
+
+// elements gives a value's elements in row-major order. The slice is the
+// value's own memory unless the value is a transposed or sliced view.
+func elements[T Float](value gorgonia.Value) ([]T, error) {
+	switch v := value.(type) {
+	case *tensor.Dense:
+		if v.RequiresIterator() || !v.DataOrder().IsRowMajor() {
+			v = v.Materialize().(*tensor.Dense)
+		}
+		switch data := v.Data().(type) {
+		case []T:
+			return data, nil
+		case T: // a tensor of shape ()
+			return []T{data}, nil
+		}
+	case gorgonia.Scalar:
+		if data, ok := v.Data().(T); ok {
+			return []T{data}, nil
+		}
+	}
+	return nil, errors.Errorf("found a value of type %T with elements %v, expected a dense tensor of %T", value, value.Dtype(), *new(T))
+}
+
+// float64s copies a value's elements, whatever its arithmetic.
+func float64s(value gorgonia.Value) ([]float64, error) {
+	if value.Dtype() == Float32 {
+		data, err := elements[float32](value)
+		return convert[float64](data), err
+	}
+	data, err := elements[float64](value)
+	return append([]float64(nil), data...), err
+}
+
+// float32s copies a value's elements, whatever its arithmetic.
+func float32s(value gorgonia.Value) ([]float32, error) {
+	if value.Dtype() == Float64 {
+		data, err := elements[float64](value)
+		return convert[float32](data), err
+	}
+	data, err := elements[float32](value)
+	return append([]float32(nil), data...), err
+}
+
+// store writes src into the tensor, converting where the arithmetic differs.
+// The lengths must be equal.
+func store[S Float](dst *tensor.Dense, src []S) {
+	switch data := dst.Data().(type) {
+	case []float32:
+		for i, v := range src {
+			data[i] = float32(v)
+		}
+	case []float64:
+		for i, v := range src {
+			data[i] = float64(v)
+		}
+	}
+}
+
+func convert[D, S Float](src []S) []D {
+	dst := make([]D, len(src))
+	for i, v := range src {
+		dst[i] = D(v)
+	}
+	return dst
+}

@@ -1,0 +1,172 @@
+package graph
+
+import (
+	"path"
+
+	"github.com/pkg/errors"
+	"gorgonia.org/tensor"
+)
+
+// Role is what a weight is for; solvers and penalties treat roles differently.
+type Role int
+
+const (
+	Kernel    Role = iota // convolution and matrix weights: the ones that decay
+	Bias                  // added to a channel or a feature
+	Gain                  // multiplies a channel: batch norm's scale, PReLU's slope
+	Statistic             // batch norm's running mean and variance: never learned
+)
+
+// Weight is one named tensor of a network in canonical layout: a convolution
+// is (out, in, height, width), a fully connected layer (out, in) with its
+// inputs in channel-height-width order, both as in PyTorch.
+type Weight struct {
+	Name   string
+	Role   Role
+	Value  *tensor.Dense
+	Frozen bool // kept as it is by training
+}
+
+// Learned says whether training changes the weight by its gradient.
+func (w *Weight) Learned() bool { return w.Role != Statistic && !w.Frozen }
+
+// Weights are the named weights of a network. They outlive the graphs that are
+// built on them: a training graph, an evaluation graph and graphs of other
+// batch sizes bind the same tensors.
+//
+// A weight comes into being when a graph first asks for it, with a value drawn
+// from the seed and its name alone, so that the order of building changes
+// nothing.
+type Weights struct {
+	dtype  tensor.Dtype
+	seed   uint64
+	names  []string // in the order of creation
+	byName map[string]*Weight
+}
+
+// NewWeights is an empty set of weights with the given arithmetic, Float32 or
+// Float64, and seed.
+func NewWeights(dtype tensor.Dtype, seed uint64) *Weights {
+	return &Weights{dtype: dtype, seed: seed, byName: map[string]*Weight{}}
+}
+
+// Dtype is the arithmetic of the weights and of every graph built on them.
+func (w *Weights) Dtype() tensor.Dtype { return w.dtype }
+
+// Get finds a weight by name; it is nil when there is none.
+func (w *Weights) Get(name string) *Weight { return w.byName[name] }
+
+// All lists the weights in the order in which they came into being.
+func (w *Weights) All() []*Weight {
+	all := make([]*Weight, len(w.names))
+	for i, name := range w.names {
+		all[i] = w.byName[name]
+	}
+	return all
+}
+
+// Count is the number of parameters: the elements of all weights but the
+// statistics.
+func (w *Weights) Count() int {
+	count := 0
+	for _, weight := range w.byName {
+		if weight.Role != Statistic {
+			count += weight.Value.Size()
+		}
+	}
+	return count
+}
+
+// Add puts a weight of known value into the set, as a reader of files does.
+// The elements are copied and converted to the set's arithmetic.
+func (w *Weights) Add(name string, role Role, shape []int, elements []float64) error {
+	if w.byName[name] != nil {
+		return errors.Errorf("weight %q is there already", name)
+	}
+	if size := tensor.Shape(shape).TotalSize(); size != len(elements) {
+		return errors.Errorf("weight %q: found %d elements, expected %d for shape %v", name, len(elements), size, shape)
+	}
+	store(w.add(name, role, shape).Value, elements)
+	return nil
+}
+
+func (w *Weights) add(name string, role Role, shape tensor.Shape) *Weight {
+	weight := &Weight{Name: name, Role: role, Value: tensor.New(tensor.Of(w.dtype), tensor.WithShape(shape...))}
+	w.names = append(w.names, name)
+	w.byName[name] = weight
+	return weight
+}
+
+// Clone copies the weights and their values.
+func (w *Weights) Clone() *Weights { return w.Convert(w.dtype) }
+
+// Convert copies the weights into another arithmetic.
+func (w *Weights) Convert(dtype tensor.Dtype) *Weights {
+	other := NewWeights(dtype, w.seed)
+	for _, weight := range w.All() {
+		twin := other.add(weight.Name, weight.Role, weight.Value.Shape())
+		twin.Frozen = weight.Frozen
+		copyValue(twin.Value, weight.Value)
+	}
+	return other
+}
+
+// CopyFrom overwrites the values with those of the weights of the same names.
+// It is an error when a name or a shape differs; then nothing is changed.
+func (w *Weights) CopyFrom(source *Weights) error {
+	for _, weight := range w.All() {
+		other := source.Get(weight.Name)
+		if other == nil {
+			return errors.Errorf("weight %q is missing", weight.Name)
+		}
+		if !other.Value.Shape().Eq(weight.Value.Shape()) {
+			return errors.Errorf("weight %q: found shape %v, expected %v", weight.Name, other.Value.Shape(), weight.Value.Shape())
+		}
+	}
+	for _, other := range source.All() {
+		if w.Get(other.Name) == nil {
+			return errors.Errorf("weight %q is not part of the network", other.Name)
+		}
+	}
+	for _, weight := range w.All() {
+		copyValue(weight.Value, source.Get(weight.Name).Value)
+	}
+	return nil
+}
+
+// Freeze keeps the weights whose names match one of the patterns as they are.
+// A pattern is a name, a block's name such as "conv1", or a path.Match pattern
+// such as "conv[12].*". A pattern that matches nothing is an error. Graphs
+// built later treat frozen weights as constants.
+func (w *Weights) Freeze(patterns ...string) error {
+	for _, pattern := range patterns {
+		found := false
+		for _, weight := range w.All() {
+			matches, err := path.Match(pattern, weight.Name)
+			if err != nil {
+				return errors.Wrapf(err, "freeze %q", pattern)
+			}
+			if matches || hasPrefix(weight.Name, pattern) {
+				weight.Frozen, found = true, true
+			}
+		}
+		if !found {
+			return errors.Errorf("freeze %q: no weight has such a name; there are %v", pattern, w.names)
+		}
+	}
+	return nil
+}
+
+// hasPrefix says whether name lies in the block, as "conv1.weight" in "conv1".
+func hasPrefix(name, block string) bool {
+	return len(name) > len(block) && name[:len(block)] == block && name[len(block)] == '.'
+}
+
+func copyValue(dst, src *tensor.Dense) {
+	switch data := src.Data().(type) {
+	case []float32:
+		store(dst, data)
+	case []float64:
+		store(dst, data)
+	}
+}

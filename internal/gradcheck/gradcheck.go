@@ -1,0 +1,195 @@
+// Package gradcheck compares the gradients of a graph with finite differences.
+//
+// It is for tests. A check builds a training graph in float64, runs it three
+// times, because several faults of expression graphs show from the second run
+// on, and compares the gradients with central differences along random
+// directions and along five coordinates of every learned weight.
+package gradcheck
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/internal/random"
+)
+
+const (
+	// Tolerance is the largest allowed difference between the gradient and the
+	// finite difference, relative to the largest gradient of the weight.
+	Tolerance = 1e-6
+
+	step        = 1e-5 // of the finite difference; its error is of order step²
+	runs        = 3
+	coordinates = 5
+	directions  = 3
+	attempts    = 8 // at finding a coordinate or direction away from a kink
+)
+
+// Check builds a Training graph on the weights with draw, sets the inputs and
+// fails the test where a gradient is wrong. The weights must be Float64. To
+// check a gradient by an input, make it a weight. Points too near a kink, where
+// two finite differences disagree with each other, are drawn anew; the test
+// fails if none is found.
+func Check(t testing.TB, weights *graph.Weights, inputs map[string][]float64, draw func(*graph.Builder) graph.Outputs) {
+	t.Helper()
+	program, err := graph.Build(weights, graph.Training, draw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.Close()
+	for name, values := range inputs {
+		if err := program.Set(name, values); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := &check{TB: t, program: program, random: random.New(1, "gradcheck")}
+	c.repeat()
+	for _, parameter := range program.Gradients() {
+		c.coordinates(parameter)
+	}
+	for range directions {
+		c.direction()
+	}
+}
+
+type check struct {
+	testing.TB
+	program *graph.Program
+	random  *rand.Rand
+	exact   map[string][]float64 // gradients by name
+	largest float64              // gradient of all
+}
+
+// cost runs the program as the run of number 0, so that dropout's masks stay.
+func (c *check) cost() float64 {
+	c.Helper()
+	c.program.SetStep(0)
+	if err := c.program.Run(); err != nil {
+		c.Fatal(err)
+	}
+	cost, err := c.program.Scalar(graph.Cost)
+	if err != nil {
+		c.Fatal(err)
+	}
+	return cost
+}
+
+// repeat runs the program three times: cost and gradients must be the same to
+// the bit, and finite.
+func (c *check) repeat() {
+	c.Helper()
+	var first float64
+	for run := range runs {
+		cost := c.cost()
+		if run == 0 {
+			first, c.exact = cost, map[string][]float64{}
+		}
+		if cost != first || math.IsNaN(cost) || math.IsInf(cost, 0) {
+			c.Fatalf("run %d: cost %v, the first was %v", run+1, cost, first)
+		}
+		for _, parameter := range c.program.Gradients() {
+			gradient, err := parameter.Elements()
+			if err != nil {
+				c.Fatal(err)
+			}
+			if run == 0 {
+				c.exact[parameter.Name()] = gradient
+			}
+			for i, g := range gradient {
+				c.largest = max(c.largest, math.Abs(g))
+				if g != c.exact[parameter.Name()][i] || math.IsNaN(g) || math.IsInf(g, 0) {
+					c.Fatalf("run %d: gradient of %s[%d] is %v, it was %v in the first run", run+1, parameter.Name(), i, g, c.exact[parameter.Name()][i])
+				}
+			}
+		}
+	}
+}
+
+// slope is the central difference of the cost when every weight moves along
+// its direction; ok is false near a kink.
+func (c *check) slope(move func(scale float64)) (slope float64, ok bool) {
+	c.Helper()
+	difference := func(h float64) float64 {
+		move(h)
+		up := c.cost()
+		move(-2 * h)
+		down := c.cost()
+		move(h)
+		return (up - down) / (2 * h)
+	}
+	wide, narrow := difference(step), difference(step/4)
+	// Both carry rounding of about 1e-16·cost/step.
+	return wide, math.Abs(wide-narrow) <= Tolerance/2*max(c.largest, math.Abs(wide), 1e-4)
+}
+
+func (c *check) coordinates(parameter *graph.Parameter) {
+	c.Helper()
+	data := parameter.Value().Data().([]float64)
+	gradient := c.exact[parameter.Name()]
+	scale := 1e-4 * c.largest
+	for _, g := range gradient {
+		scale = max(scale, math.Abs(g))
+	}
+	for range min(coordinates, len(data)) {
+		found := false
+		for range attempts {
+			i := c.random.IntN(len(data))
+			slope, ok := c.slope(func(h float64) { data[i] += h })
+			if !ok {
+				continue
+			}
+			found = true
+			if math.Abs(slope-gradient[i]) > Tolerance*max(scale, 1e-3) {
+				c.Errorf("gradient of %s[%d]: found %.10g, the finite difference is %.10g", parameter.Name(), i, gradient[i], slope)
+			}
+			break
+		}
+		if !found {
+			c.Errorf("gradient of %s: no coordinate away from a kink in %d attempts", parameter.Name(), attempts)
+		}
+	}
+}
+
+// direction checks all weights at once along a random direction.
+func (c *check) direction() {
+	c.Helper()
+	for range attempts {
+		var expected, length float64
+		along := map[string][]float64{}
+		for _, parameter := range c.program.Gradients() {
+			gradient := c.exact[parameter.Name()]
+			way := make([]float64, len(gradient))
+			for i := range way {
+				way[i] = c.random.NormFloat64()
+				length += way[i] * way[i]
+			}
+			along[parameter.Name()] = way
+		}
+		length = math.Sqrt(length)
+		for _, parameter := range c.program.Gradients() {
+			way := along[parameter.Name()]
+			for i, g := range c.exact[parameter.Name()] {
+				way[i] /= length
+				expected += way[i] * g
+			}
+		}
+		slope, ok := c.slope(func(h float64) {
+			for _, parameter := range c.program.Gradients() {
+				data := parameter.Value().Data().([]float64)
+				for i, w := range along[parameter.Name()] {
+					data[i] += h * w
+				}
+			}
+		})
+		if !ok {
+			continue
+		}
+		if math.Abs(slope-expected) > Tolerance*max(c.largest, 1e-3) {
+			c.Errorf("gradient along a random direction: found %.10g, the finite difference is %.10g", expected, slope)
+		}
+		return
+	}
+	c.Errorf("no direction away from a kink in %d attempts", attempts)
+}
