@@ -1,0 +1,37 @@
+package heads_test
+
+import (
+	"fmt"
+
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/heads"
+)
+
+// Two embeddings compared in a graph and outside of it.
+func ExampleHead() {
+	head, err := heads.Named("l2")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	weights := graph.NewWeights(graph.Float32, 1)
+	program, err := graph.Build(weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
+		return graph.Outputs{"distance": head.Between(b, b.Input("left", 1, 2), b.Input("right", 1, 2))}
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer program.Close()
+	left, right := []float32{3, 0}, []float32{0, 4}
+	program.Set("left", left)
+	program.Set("right", right)
+	if err := program.Run(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	inGraph, _ := program.Scalar("distance")
+	distance, _ := head.Distance(weights)
+	fmt.Println(inGraph, distance.Between(left, right))
+	// Output: 5 5
+}

@@ -1,0 +1,97 @@
+package heads
+
+import (
+	"math"
+
+	"github.com/likeness-go/likeness/graph"
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+)
+
+// WeightedL1 is Σ wⱼ|xⱼ − yⱼ| with a learned factor for each feature.
+//
+// Where it must be a distance, wⱼ = softplus(vⱼ) > 0 and v is learned. It
+// starts at w = 1, the plain L1.
+//
+// Signed leaves w free, as Koch, Zemel & Salakhutdinov 2015 do, which suits
+// cross-entropy alone: under any other objective a negative distance is
+// meaningless. It starts as their fully connected weights do, from N(0, 0.2²).
+//
+// The weight "head.weight" (features) is v, or w where Signed. A Signed one is
+// a kernel, which decays like other matrices; v is a gain, which does not,
+// since its zero is w = log 2 and means nothing. Apply the head outside any
+// scope, where Distance looks for it.
+type WeightedL1 struct {
+	Signed bool
+}
+
+// weightName is where the head keeps what it learns.
+const weightName = "head.weight"
+
+// unit is the v of w = 1: softplus(log(e − 1)) = 1.
+var unit = math.Log(math.E - 1)
+
+// Name is "weighted-l1", or "signed-weighted-l1".
+func (h WeightedL1) Name() string {
+	if h.Signed {
+		return "signed-weighted-l1"
+	}
+	return "weighted-l1"
+}
+
+// Between implements Head.
+func (h WeightedL1) Between(b *graph.Builder, x, y *graph.Node) *graph.Node {
+	return b.PairDistances(graph.Manhattan, x, y, h.factors(b, x))
+}
+
+// Matrix implements Head.
+func (h WeightedL1) Matrix(b *graph.Builder, x *graph.Node) *graph.Node {
+	return b.AllDistances(graph.Manhattan, x, h.factors(b, x))
+}
+
+// factors is the node of w, for embeddings x (batch, features).
+func (h WeightedL1) factors(b *graph.Builder, x *graph.Node) *graph.Node {
+	if x.Dims() != 2 {
+		b.Fail("%s: found embeddings of shape %v, expected (batch, features)", h.Name(), x.Shape())
+	}
+	features := x.Shape()[1]
+	if h.Signed {
+		return b.Weight(weightName, graph.Kernel, graph.Normal(0, 0.2), features)
+	}
+	v := b.Weight(weightName, graph.Gain, graph.Constant(unit), features)
+	return b.Node(gorgonia.Softplus(v))
+}
+
+// Distance implements Head.
+func (h WeightedL1) Distance(weights *graph.Weights) (Distance, error) {
+	weight := weights.Get(weightName)
+	if weight == nil {
+		return Distance{}, errors.Errorf("head %s: the weights have no %q: they are of a network with another head", h.Name(), weightName)
+	}
+	factors := h.values(weight)
+	return Distance{Head: h.Name(), Weights: factors, Between: func(x, y []float32) float64 {
+		if len(x) != len(factors) {
+			return math.NaN()
+		}
+		return sum(x, y, func(j int, x, y float64) float64 { return float64(factors[j]) * math.Abs(x-y) })
+	}}, nil
+}
+
+// values copies w from the learned weight.
+func (h WeightedL1) values(weight *graph.Weight) []float32 {
+	values := make([]float32, weight.Value.Size())
+	for j := range values {
+		var v float64
+		switch data := weight.Value.Data().(type) {
+		case []float32:
+			v = float64(data[j])
+		case []float64:
+			v = data[j]
+		}
+		if !h.Signed {
+			v = max(v, 0) + math.Log1p(math.Exp(-math.Abs(v))) // softplus, without overflow
+		}
+		values[j] = float32(v)
+	}
+	return values
+}
