@@ -1,0 +1,51 @@
+package datasets
+
+import (
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/random"
+	"github.com/pkg/errors"
+)
+
+// Fill writes a batch to dst: the images of the indices, distorted at random
+// unless a is nil, then normalised by p, as (len(indices), height, width,
+// channels) numbers. p has the dataset's size. Its Invert plays no part: the
+// images of a dataset have their final polarity.
+//
+// The distortion of the image at a position of the batch depends on seed, step
+// and that position only, so the number of threads changes nothing. Two towers
+// of one step need a seed each, or their distortions are the same.
+//
+// dst and the indices must fit the dataset; otherwise nothing is written and the
+// error says what does not.
+func Fill(dst []float32, d *Dataset, indices []int, p imaging.Preprocessing, a *Affine, seed uint64, step int) error {
+	if err := p.Validate(); err != nil {
+		return errors.Wrap(err, "fill batch")
+	}
+	if p.Size != d.Size {
+		return errors.Errorf("fill batch: the network reads images of size %v, those of dataset %s are %v", p.Size, d.Name, d.Size)
+	}
+	length := d.Size.Len()
+	if len(dst) != len(indices)*length {
+		return errors.Errorf("fill batch: found room for %d values, expected %d images of size %v = %d", len(dst), len(indices), d.Size, len(indices)*length)
+	}
+	for _, index := range indices {
+		if index < 0 || index >= d.Len() {
+			return errors.Errorf("fill batch: index %d is outside dataset %s of %d images", index, d.Name, d.Len())
+		}
+	}
+	if a != nil {
+		if err := a.Validate(); err != nil {
+			return errors.Wrap(err, "fill batch")
+		}
+	}
+	return parallel(len(indices), func(position int) error {
+		pixels := d.Images[indices[position]]
+		if a != nil {
+			distorted := make([]uint8, length)
+			a.Apply(distorted, pixels, d.Size, random.New(seed, "augment", step, position))
+			pixels = distorted
+		}
+		p.Normalize(dst[position*length:][:length], pixels)
+		return nil
+	})
+}

@@ -1,0 +1,59 @@
+package datasets
+
+import (
+	"math/rand/v2"
+
+	"github.com/pkg/errors"
+)
+
+// ClassBatches draws batches of P classes × K images, from which losses that
+// compare all images of a batch choose their tuples (Hermans, Beyer & Leibe
+// 2017, "In Defense of the Triplet Loss", section 2).
+type ClassBatches struct {
+	Classes, Images int // P and K
+
+	candidates [][]int
+}
+
+// NewClassBatches returns a sampler of the given numbers of classes and of
+// images of each. Where images is above one, classes of one image take no part:
+// they would be compared with themselves. It is ErrTooFew when fewer classes are
+// left than a batch has.
+func NewClassBatches(d *Dataset, classes, images int) (*ClassBatches, error) {
+	if classes < 1 || images < 1 {
+		return nil, errors.Errorf("class batches: found %d classes x %d images, expected at least 1 x 1", classes, images)
+	}
+	if err := d.labelled(); err != nil {
+		return nil, errors.Wrap(err, "class batches")
+	}
+	b := &ClassBatches{Classes: classes, Images: images, candidates: classesOf(d, min(images, 2))}
+	if len(b.candidates) < classes {
+		return nil, errors.Wrapf(ErrTooFew, "class batches of %d classes x %d images: dataset %s has %d classes of %d images or more",
+			classes, images, d.Name, len(b.candidates), min(images, 2))
+	}
+	return b, nil
+}
+
+// Batch returns the Classes × Images indices of a batch, class by class. The
+// classes of a batch are different, and so are the images of a class, except
+// that a class of fewer than Images is drawn from again when all its images are
+// in.
+func (b *ClassBatches) Batch(r *rand.Rand) []int {
+	batch := make([]int, 0, b.Classes*b.Images)
+	for _, class := range choose(r, len(b.candidates), b.Classes) {
+		batch = append(batch, drawListed(r, b.candidates[class], b.Images)...)
+	}
+	return batch
+}
+
+// classesOf returns the images of each class that has at least the given number
+// of them.
+func classesOf(d *Dataset, least int) [][]int {
+	var classes [][]int
+	for _, images := range d.ByClass() {
+		if len(images) >= least {
+			classes = append(classes, images)
+		}
+	}
+	return classes
+}

@@ -1,0 +1,101 @@
+package datasets
+
+import (
+	"archive/zip"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/pkg/errors"
+)
+
+// Run is one of the twenty one-shot tasks of Lake, Salakhutdinov & Tenenbaum
+// 2015 ("Human-level concept learning through probabilistic program induction"),
+// on which results on Omniglot are compared: twenty characters of one alphabet,
+// each with one example, and twenty images to classify.
+type Run struct {
+	Name     string    // "run01"
+	Training [][]uint8 // one example of each class, (height, width, channels) bytes, ink 255
+	Test     [][]uint8 // the images to classify
+	Answers  []int     // for each of Test, the index of its class in Training
+}
+
+// OpenRuns reads all_runs.zip in order, its images (105 × 105 pixels) brought to
+// size, or left at 105x105x1 for the zero size. White becomes black and ink 255.
+func OpenRuns(zipPath string, size imaging.Size) ([]Run, error) {
+	archive, err := openZip(zipPath)
+	if err != nil {
+		return nil, errors.Wrap(err, "open one-shot runs")
+	}
+	defer archive.Close()
+	lists, err := fs.Glob(archive, "run*/class_labels.txt")
+	if err == nil && len(lists) == 0 {
+		err = errors.New("found no run*/class_labels.txt")
+	}
+	if err != nil {
+		return nil, errors.Wrapf(err, "open one-shot runs %s", zipPath)
+	}
+	if size == (imaging.Size{}) {
+		size = imaging.Size{Height: 105, Width: 105, Channels: 1}
+	}
+	p := imaging.Preprocessing{Size: size, Invert: true}
+	if err := p.Validate(); err != nil {
+		return nil, errors.Wrapf(err, "open one-shot runs %s", zipPath)
+	}
+	runs := make([]Run, len(lists))
+	err = parallel(len(lists), func(i int) error {
+		runs[i].Name = path.Dir(lists[i])
+		return errors.Wrapf(runs[i].read(archive, p), "open one-shot runs %s: %s", zipPath, lists[i])
+	})
+	return runs, err
+}
+
+// read follows the run's class_labels.txt, whose lines are the path of a test
+// image and that of the training image of its class.
+func (run *Run) read(archive *zip.ReadCloser, p imaging.Preprocessing) error {
+	training, err := fs.Glob(archive, run.Name+"/training/*.png")
+	if err != nil {
+		return err
+	}
+	if run.Training, err = readAll(archive, training, p); err != nil {
+		return err
+	}
+	list, err := fs.ReadFile(archive, run.Name+"/class_labels.txt")
+	if err != nil {
+		return err
+	}
+	var tests []string
+	for number, line := range strings.Split(strings.TrimSpace(string(list)), "\n") {
+		fields := strings.Fields(line)
+		if len(fields) != 2 {
+			return errors.Errorf("line %d: found %q, expected the paths of a test and of a training image", number+1, line)
+		}
+		answer := slices.Index(training, fields[1])
+		if answer < 0 {
+			return errors.Errorf("line %d: found the training image %s, expected one of %s", number+1, fields[1], listing(training))
+		}
+		tests = append(tests, fields[0])
+		run.Answers = append(run.Answers, answer)
+	}
+	run.Test, err = readAll(archive, tests, p)
+	return err
+}
+
+func readAll(files fs.FS, names []string, p imaging.Preprocessing) ([][]uint8, error) {
+	images := make([][]uint8, len(names))
+	for i, name := range names {
+		file, err := files.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		img, err := imaging.Decode(file, name)
+		file.Close()
+		if err != nil {
+			return nil, err
+		}
+		images[i] = p.Pixels(img)
+	}
+	return images, nil
+}

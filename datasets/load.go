@@ -1,0 +1,102 @@
+package datasets
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/pkg/errors"
+)
+
+// load reads one image for each of d.Sources in parallel and sets Images, Size
+// and Inverted. open opens the file of image i. The first file, in order, that
+// cannot be read is the error, or with SkipBroken all such files are returned and
+// their images left out.
+func (d *Dataset) load(o Options, open func(i int) (io.ReadCloser, error)) (skipped []string, err error) {
+	failures := make([]error, len(d.Sources))
+	read := func(i int, decode func(r io.Reader) error) error {
+		if failures[i] != nil {
+			return nil // passed over before
+		}
+		file, err := open(i)
+		if err == nil {
+			err = decode(file)
+			file.Close()
+		}
+		if o.SkipBroken {
+			failures[i] = err
+			return nil
+		}
+		return errors.Wrap(err, "a file is not a readable image: remove it, or skip broken files")
+	}
+	own, err := d.ownSize(o, failures, read)
+	if err != nil {
+		return nil, err
+	}
+	p, err := o.preprocessing(own)
+	if err != nil {
+		return nil, err
+	}
+	d.Size, d.Inverted = p.Size, p.Invert
+	d.Images = make([][]uint8, len(d.Sources))
+	err = parallel(len(d.Sources), func(i int) error {
+		return read(i, func(r io.Reader) error {
+			img, err := imaging.Decode(r, d.Sources[i])
+			if err == nil {
+				d.Images[i] = p.Pixels(img)
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	var kept []int
+	for i, failure := range failures {
+		if failure == nil {
+			kept = append(kept, i)
+		} else {
+			skipped = append(skipped, failure.Error())
+		}
+	}
+	*d = *d.Subset(kept)
+	return skipped, nil
+}
+
+// ownSize is the size that all files have, with three channels if any of them
+// has colours. It reads the headers only, and nothing when the options say all.
+func (d *Dataset) ownSize(o Options, failures []error, read func(i int, decode func(r io.Reader) error) error) (imaging.Size, error) {
+	if o.Size.Height != 0 && o.Size.Width != 0 && o.Size.Channels != 0 {
+		return o.Size, nil
+	}
+	sizes := make([]imaging.Size, len(d.Sources))
+	err := parallel(len(d.Sources), func(i int) error {
+		return read(i, func(r io.Reader) (err error) {
+			sizes[i], err = imaging.DecodeSize(r, d.Sources[i])
+			return err
+		})
+	})
+	if err != nil {
+		return imaging.Size{}, err
+	}
+	var own imaging.Size
+	first := -1
+	for i, size := range sizes {
+		if failures[i] != nil {
+			continue
+		}
+		if first < 0 {
+			own, first = size, i
+		}
+		if o.Size.Height == 0 && (size.Height != own.Height || size.Width != own.Width) {
+			return own, errors.Errorf("the images differ in size: %s has %s pixels, %s has %s; choose a size for all", d.Sources[first], pixels(own), d.Sources[i], pixels(size))
+		}
+		own.Channels = max(own.Channels, size.Channels)
+	}
+	if first < 0 {
+		return own, errors.Wrapf(ErrTooFew, "no image of %d files could be read", len(d.Sources))
+	}
+	return own, nil
+}
+
+func pixels(size imaging.Size) string { return fmt.Sprintf("%d x %d", size.Height, size.Width) }

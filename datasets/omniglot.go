@@ -1,0 +1,153 @@
+package datasets
+
+import (
+	"archive/zip"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pkg/errors"
+)
+
+// Omniglot (Lake, Salakhutdinov & Tenenbaum 2015): characters of 50 alphabets,
+// each drawn once by the same twenty people, as 105 × 105 pixels of black ink on
+// white, in ALPHABET/characterNN/NNNN_DD.png where DD is the drawer.
+
+// omniglotBackgrounds are the choices of training alphabets; Lake's minimal
+// splits are five alphabets each.
+var omniglotBackgrounds = map[string]string{
+	"background": "images_background", "small1": "images_background_small1", "small2": "images_background_small2",
+}
+
+const omniglotEvaluation = "images_evaluation"
+
+var omniglotPath = regexp.MustCompile(`(?:^|/)([^/]+/character\d+)/\d+_(\d+)\.png$`)
+
+// openOmniglot reads the background alphabets that the options choose and the
+// evaluation alphabets, each from a zip file or an unzipped folder, or what there
+// is of them. Ink becomes 255 and paper 0; a class is called
+// "Alphabet/character01".
+func openOmniglot(dir folder, o Options) (Splits, bool, error) {
+	if !slices.ContainsFunc(dir.names(), isOmniglot) {
+		return Splits{}, false, nil
+	}
+	chosen := o.Background
+	if chosen == "" {
+		chosen = "background"
+	}
+	background, known := omniglotBackgrounds[chosen]
+	if !known {
+		return Splits{}, true, errors.Errorf("the background alphabets: found %q, expected background, small1 or small2", o.Background)
+	}
+	o.Invert = true
+	var splits Splits
+	for _, part := range []struct {
+		into        **Dataset
+		title, stem string
+	}{{&splits.Train, "train", background}, {&splits.Test, "test", omniglotEvaluation}} {
+		d, skipped, err := readOmniglot(dir, part.stem, o)
+		if err != nil {
+			return Splits{}, true, errors.Wrapf(err, "read %s", dir.join(part.stem))
+		}
+		if d != nil {
+			d.Name = part.title
+		}
+		*part.into = d
+		splits.Skipped = append(splits.Skipped, skipped...)
+	}
+	if missing := splits.Train == nil; missing && (o.Background != "" || splits.Test == nil) {
+		return Splits{}, true, errors.Errorf("found %s, expected %s.zip or its folder; Options.Background chooses the alphabets", listing(dir.names()), background)
+	}
+	return splits, true, nil
+}
+
+func isOmniglot(name string) bool {
+	stem := strings.TrimSuffix(name, ".zip")
+	for _, background := range omniglotBackgrounds {
+		if stem == background {
+			return true
+		}
+	}
+	return stem == omniglotEvaluation
+}
+
+// readOmniglot reads the alphabets of one folder or zip file, the folder first;
+// nil when there is neither.
+func readOmniglot(dir folder, stem string, o Options) (*Dataset, []string, error) {
+	var files fs.FS
+	root := stem
+	switch {
+	case slices.Contains(dir.folders, stem):
+		files = os.DirFS(dir.join(stem))
+	case slices.Contains(dir.files, stem+".zip"):
+		archive, err := openZip(dir.join(stem + ".zip"))
+		if err != nil {
+			return nil, nil, err
+		}
+		defer archive.Close()
+		files, root = archive, stem+".zip"
+	default:
+		return nil, nil, nil
+	}
+	d := &Dataset{Labels: []int{}}
+	var paths []string
+	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
+		hidden := strings.HasPrefix(entry.Name(), ".") && name != "." || entry.Name() == "__MACOSX"
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && hidden:
+			return fs.SkipDir
+		case entry.IsDir() || hidden:
+			return nil
+		}
+		match := omniglotPath.FindStringSubmatch(name)
+		if match == nil {
+			return errors.Errorf("found the file %s, expected ALPHABET/characterNN/NNNN_DD.png", name)
+		}
+		drawer, err := strconv.Atoi(match[2])
+		if err != nil {
+			return errors.Wrapf(err, "the drawer of %s", name)
+		}
+		if len(d.Classes) == 0 || d.Classes[len(d.Classes)-1] != match[1] {
+			d.Classes = append(d.Classes, match[1])
+		}
+		d.Labels = append(d.Labels, len(d.Classes)-1)
+		d.Drawers = append(d.Drawers, drawer)
+		d.Sources = append(d.Sources, filepath.Join(root, filepath.FromSlash(name)))
+		paths = append(paths, name)
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(paths) == 0 {
+		return nil, nil, errors.Wrap(ErrTooFew, "it has no images")
+	}
+	skipped, err := d.load(o, func(i int) (io.ReadCloser, error) { return files.Open(paths[i]) })
+	if err != nil {
+		return nil, nil, err
+	}
+	return d, skipped, d.Validate()
+}
+
+// openZip opens an archive whose names all stay inside it.
+func openZip(name string) (*zip.ReadCloser, error) {
+	archive, err := zip.OpenReader(name)
+	if err != nil {
+		return nil, errors.Wrapf(err, "open %s", name)
+	}
+	for _, file := range archive.File {
+		if inside := path.Clean(file.Name); !fs.ValidPath(inside) || strings.Contains(file.Name, `\`) {
+			archive.Close()
+			return nil, errors.Errorf("%s holds the name %q, which leads out of it", name, file.Name)
+		}
+	}
+	return archive, nil
+}

@@ -1,0 +1,185 @@
+package datasets
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/pkg/errors"
+)
+
+// ErrUnrecognised says that a folder holds none of the formats that Open reads.
+var ErrUnrecognised = errors.New("not a data set of a known format")
+
+// Splits is what a data folder holds; what it does not have is nil. Either the
+// images are labelled and in Train, Validation and Test, or they come with listed
+// tuples and are in Pairs or Triplets.
+type Splits struct {
+	Name                    string
+	Train, Validation, Test *Dataset
+	Pairs                   Parts[PairList]
+	Triplets                Parts[TripletList]
+	// Skipped are the files that could not be read, with the reasons, when
+	// Options.SkipBroken asked for this.
+	Skipped []string
+}
+
+// Parts are up to three parts of one data set, nil where it does not have them.
+type Parts[T any] struct{ Train, Validation, Test *T }
+
+// Options says how Open reads images. The zero value reads them as they are.
+type Options struct {
+	// Size is what all images are brought to. Where it has zeros the data's own
+	// size stands; folders of files of different sizes need a height and a width.
+	Size imaging.Size
+	// Invert exchanges black and white. Omniglot is always read as white ink on
+	// black, whatever Invert says.
+	Invert bool
+	// SkipBroken passes over image files that cannot be read, and lists them in
+	// Splits.Skipped, in place of failing at the first.
+	SkipBroken bool
+	// Background chooses Omniglot's training alphabets: "background", all 30 (the
+	// default), or one of the minimal splits of five, "small1" and "small2".
+	Background string
+}
+
+// preprocessing brings images of the given size of their own to the one asked
+// for.
+func (o Options) preprocessing(own imaging.Size) (imaging.Preprocessing, error) {
+	size := o.Size
+	if size.Height == 0 && size.Width == 0 {
+		size.Height, size.Width = own.Height, own.Width
+	}
+	if size.Channels == 0 {
+		size.Channels = own.Channels
+	}
+	p := imaging.Preprocessing{Size: size, Invert: o.Invert}
+	return p, errors.Wrap(p.Validate(), "bring the images to one size")
+}
+
+// formats are tried in this order: the surer the signs, the earlier. Each says
+// whether the folder is of its kind.
+var formats = []func(folder, Options) (splits Splits, recognised bool, err error){
+	openIDX, openCIFAR, openOmniglot, openTuples, openParts, openClasses,
+}
+
+const accepted = `a folder with one of
+  - train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, each perhaps with .gz (MNIST)
+  - data_batch_1.bin to data_batch_5.bin and test_batch.bin (CIFAR-10), or cifar-10-binary.tar.gz
+  - images_background and images_evaluation, as zip files or folders (Omniglot)
+  - a CSV file with the header a,b,different or anchor,positive,negative
+  - folders train, val and test of class folders
+  - a folder of images for each class, at least two
+or a CSV file itself`
+
+// Open reads a data set. Its format is recognised by what the folder contains:
+//
+//   - idx files, MNIST's format: Train and Test, or what there is of them;
+//   - CIFAR-10's binary version, perhaps as cifar-10-binary.tar.gz;
+//   - Omniglot, as the official zip files or unzipped: the background alphabets
+//     are Train, the evaluation alphabets Test;
+//   - listed pairs or triplets in a CSV file, see PairList; path may also be the
+//     file itself;
+//   - folders train (or training), val (valid, validation) and test (testing) of
+//     class folders;
+//   - class folders: a folder of images for each class, all in Train.
+//
+// Hidden files are passed over. A file that cannot be read is an error that names
+// it. Anything else is ErrUnrecognised, with what was found.
+func Open(path string, o Options) (Splits, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return Splits{}, errors.Wrapf(err, "open data set %s", path)
+	}
+	name := filepath.Base(absolute)
+	return open(path, strings.TrimSuffix(name, filepath.Ext(name)), o)
+}
+
+func open(path, name string, o Options) (Splits, error) {
+	dir, err := newFolder(path)
+	if err != nil {
+		return Splits{}, errors.Wrapf(err, "open data set %s", path)
+	}
+	for _, read := range formats {
+		splits, recognised, err := read(dir, o)
+		if err != nil {
+			return Splits{}, errors.Wrapf(err, "open data set %s", path)
+		}
+		if recognised {
+			splits.setName(name)
+			return splits, nil
+		}
+	}
+	return Splits{}, errors.Wrapf(ErrUnrecognised, "open data set %s: found %s; expected %s", path, listing(dir.names()), accepted)
+}
+
+// setName names the data set, and its datasets after it and after their parts.
+func (s *Splits) setName(name string) {
+	s.Name = name
+	datasets := []*Dataset{s.Train, s.Validation, s.Test}
+	for _, list := range []*PairList{s.Pairs.Train, s.Pairs.Validation, s.Pairs.Test} {
+		if list != nil {
+			datasets = append(datasets, list.Dataset)
+		}
+	}
+	for _, list := range []*TripletList{s.Triplets.Train, s.Triplets.Validation, s.Triplets.Test} {
+		if list != nil {
+			datasets = append(datasets, list.Dataset)
+		}
+	}
+	for _, d := range datasets {
+		if d != nil {
+			d.Name = name + " " + d.Name
+		}
+	}
+}
+
+// folder is a folder's path and, in order, the names of the folders and the
+// files that it contains.
+type folder struct {
+	path           string
+	folders, files []string
+}
+
+// newFolder lists a folder. Hidden entries are left out, links count as what
+// they lead to. For the path of a file it is the file's folder with this file
+// alone.
+func newFolder(path string) (folder, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return folder{}, err
+	}
+	if !info.IsDir() {
+		return folder{path: filepath.Dir(path), files: []string{filepath.Base(path)}}, nil
+	}
+	list, err := os.ReadDir(path)
+	if err != nil {
+		return folder{}, err
+	}
+	dir := folder{path: path}
+	for _, entry := range list {
+		name := entry.Name()
+		if strings.HasPrefix(name, ".") || slices.Contains([]string{"__MACOSX", "Thumbs.db", "desktop.ini"}, name) {
+			continue
+		}
+		info, err := os.Stat(dir.join(name))
+		if err != nil {
+			return folder{}, err
+		}
+		switch {
+		case info.IsDir():
+			dir.folders = append(dir.folders, name)
+		case info.Mode().IsRegular():
+			dir.files = append(dir.files, name)
+		default:
+			return folder{}, errors.Errorf("%s is neither a file nor a folder", dir.join(name))
+		}
+	}
+	return dir, nil
+}
+
+func (f folder) join(name string) string { return filepath.Join(f.path, name) }
+
+func (f folder) names() []string { return slices.Concat(f.folders, f.files) }

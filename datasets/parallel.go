@@ -1,0 +1,34 @@
+package datasets
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// parallel calls work(i) for i = 0 to n−1 on all processors and returns the
+// error of the lowest i that had one, whatever the number of processors.
+func parallel(n int, work func(i int) error) error {
+	var next, failed atomic.Int64
+	failed.Store(int64(n)) // the lowest i that failed; n when none did
+	var once sync.Mutex
+	var first error
+	var workers sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		workers.Go(func() {
+			// Indices are handed out in order: all below a failed one were begun.
+			for i := next.Add(1) - 1; i < failed.Load(); i = next.Add(1) - 1 {
+				if err := work(int(i)); err != nil {
+					once.Lock()
+					if i < failed.Load() {
+						failed.Store(i)
+						first = err
+					}
+					once.Unlock()
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return first
+}

@@ -1,0 +1,260 @@
+package datasets
+
+import (
+	"bytes"
+	"encoding/csv"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pkg/errors"
+)
+
+// PairList is pairs that somebody listed, of the images of an unlabelled dataset.
+//
+// It is read from a CSV file with the columns a and b, the paths of the images
+// from the file's folder, and different, 0 or false for one class and 1 or true
+// for two. A column split (train, val or test) may assign each pair to a part;
+// without it all are for training:
+//
+//	a,b,different
+//	ann/1.png,ann/2.png,0
+//	ann/1.png,bob/1.png,1
+type PairList struct {
+	Dataset *Dataset
+	Pairs   []Pair
+}
+
+// TripletList is triplets that somebody listed, of the images of an unlabelled
+// dataset. Its CSV file has the columns anchor, positive and negative, and perhaps
+// split; see PairList.
+type TripletList struct {
+	Dataset  *Dataset
+	Triplets []Triplet
+}
+
+var (
+	pairColumns    = []string{"a", "b", "different"}
+	tripletColumns = []string{"anchor", "positive", "negative"}
+)
+
+// tuple is one row: two images and whether they differ, or three images.
+type tuple struct {
+	images    []int
+	different bool
+	part      string
+}
+
+// tuples is a CSV file: its rows, and the images that they name, each once.
+type tuples struct {
+	path    string
+	columns []string // the file's, in its order
+	rows    []tuple
+	sources []string
+	places  []string // where in the file each source is first named
+	index   map[string]int
+}
+
+// openTuples reads the folder's CSV file of listed pairs or triplets. CSV files
+// with other headers are taken for something else, unless there is nothing else.
+func openTuples(dir folder, o Options) (Splits, bool, error) {
+	var lists []string
+	for _, name := range dir.files {
+		if !strings.EqualFold(filepath.Ext(name), ".csv") {
+			continue
+		}
+		listed, err := isTupleFile(dir.join(name))
+		if err != nil {
+			return Splits{}, true, err
+		}
+		if listed || len(dir.names()) == 1 {
+			lists = append(lists, name)
+		}
+	}
+	if len(lists) == 0 {
+		return Splits{}, false, nil
+	}
+	if len(lists) > 1 {
+		return Splits{}, true, errors.Errorf("found %d lists of tuples (%s): open the one you mean by its path", len(lists), listing(lists))
+	}
+	t, err := readTuples(dir.join(lists[0]))
+	if err != nil {
+		return Splits{}, true, err
+	}
+	splits, err := t.split(o)
+	return splits, true, err
+}
+
+func isTupleFile(path string) (bool, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	header, err := csv.NewReader(file).Read()
+	return err == nil && columnsOf(header) != nil, nil
+}
+
+// columnsOf returns the columns that make the header one of pairs or of triplets;
+// nil for another header.
+func columnsOf(header []string) []string {
+	for _, columns := range [][]string{pairColumns, tripletColumns} {
+		if len(intersection(columns, clean(header))) == len(columns) {
+			return columns
+		}
+	}
+	return nil
+}
+
+// clean removes spaces, and the mark with which some programs begin a UTF-8 file.
+func clean(fields []string) []string {
+	result := make([]string, len(fields))
+	for i, field := range fields {
+		result[i] = strings.TrimSpace(strings.TrimPrefix(field, "\ufeff"))
+	}
+	return result
+}
+
+func readTuples(path string) (*tuples, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	reader := csv.NewReader(bytes.NewReader(data))
+	header, err := reader.Read()
+	if err != nil {
+		return nil, errors.Wrapf(err, "read the header of %s", path)
+	}
+	t := &tuples{path: path, columns: clean(header), index: map[string]int{}}
+	required := columnsOf(header)
+	unknown := difference(t.columns, append(slices.Clone(required), "split"))
+	if _, twice := duplicate(t.columns); required == nil || len(unknown) > 0 || twice {
+		return nil, errors.Errorf("%s: found the header %q, expected a,b,different or anchor,positive,negative, and perhaps split", path, strings.Join(t.columns, ","))
+	}
+	for {
+		fields, err := reader.Read()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, errors.Wrapf(err, "read %s", path)
+		}
+		line, _ := reader.FieldPos(0)
+		row, err := t.parse(clean(fields), line)
+		if err != nil {
+			return nil, err
+		}
+		t.rows = append(t.rows, row)
+	}
+	if len(t.rows) == 0 {
+		return nil, errors.Wrapf(ErrTooFew, "%s lists nothing", path)
+	}
+	return t, nil
+}
+
+func (t *tuples) parse(fields []string, line int) (tuple, error) {
+	row := tuple{part: "train"}
+	for _, column := range slices.Concat(pairColumns, tripletColumns, []string{"split"}) {
+		i := slices.Index(t.columns, column)
+		if i < 0 {
+			continue
+		}
+		value := fields[i]
+		wrong := func(expected string) error {
+			return errors.Errorf("%s, line %d, field %s: found %q, expected %s", t.path, line, column, value, expected)
+		}
+		switch column {
+		case "different":
+			different, err := strconv.ParseBool(value)
+			if err != nil {
+				return row, wrong("0, 1, true or false")
+			}
+			row.different = different
+		case "split":
+			part, known := partNames[strings.ToLower(value)]
+			if !known {
+				return row, wrong("train, val or test")
+			}
+			row.part = part
+		default:
+			if value == "" {
+				return row, wrong("the path of an image")
+			}
+			row.images = append(row.images, t.image(value, line, column))
+		}
+	}
+	return row, nil
+}
+
+// image returns the index of the image of a path, new if need be.
+func (t *tuples) image(path string, line int, column string) int {
+	if path = filepath.FromSlash(path); !filepath.IsAbs(path) {
+		path = filepath.Join(filepath.Dir(t.path), path)
+	}
+	i, found := t.index[path]
+	if !found {
+		i = len(t.sources)
+		t.index[path] = i
+		t.sources = append(t.sources, path)
+		t.places = append(t.places, t.path+", line "+strconv.Itoa(line)+", field "+column)
+	}
+	return i
+}
+
+// split loads the images and gives each part its tuples, with a dataset of the
+// images that they need.
+func (t *tuples) split(o Options) (Splits, error) {
+	o.SkipBroken = false // every image is wanted
+	all := &Dataset{Sources: t.sources}
+	_, err := all.load(o, func(i int) (io.ReadCloser, error) {
+		file, err := os.Open(t.sources[i])
+		return file, errors.Wrap(err, t.places[i])
+	})
+	if err != nil {
+		return Splits{}, err
+	}
+	var splits Splits
+	for _, part := range []struct {
+		name     string
+		pairs    **PairList
+		triplets **TripletList
+	}{
+		{"train", &splits.Pairs.Train, &splits.Triplets.Train},
+		{"validation", &splits.Pairs.Validation, &splits.Triplets.Validation},
+		{"test", &splits.Pairs.Test, &splits.Triplets.Test},
+	} {
+		var used []int
+		position := map[int]int{} // of an image of all, among the used ones
+		var pairs []Pair
+		var triplets []Triplet
+		for _, row := range t.rows {
+			if row.part != part.name {
+				continue
+			}
+			for _, image := range row.images {
+				if _, found := position[image]; !found {
+					position[image] = len(used)
+					used = append(used, image)
+				}
+			}
+			first, second := position[row.images[0]], position[row.images[1]]
+			if len(row.images) == 3 {
+				triplets = append(triplets, Triplet{Anchor: first, Positive: second, Negative: position[row.images[2]]})
+			} else {
+				pairs = append(pairs, Pair{Left: first, Right: second, Different: row.different})
+			}
+		}
+		d := all.Subset(used)
+		d.Name = part.name
+		if len(pairs) > 0 {
+			*part.pairs = &PairList{Dataset: d, Pairs: pairs}
+		}
+		if len(triplets) > 0 {
+			*part.triplets = &TripletList{Dataset: d, Triplets: triplets}
+		}
+	}
+	return splits, nil
+}
