@@ -3,7 +3,6 @@ package graph
 import (
 	"strconv"
 
-	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 )
 
@@ -23,26 +22,15 @@ type Block interface {
 // scope share their weights: that is what makes towers twins.
 func (b *Builder) Sequence(blocks []Block, x *Node) *Node {
 	numbers := map[string]int{}
-	for _, block := range blocks {
+	for i, block := range blocks {
+		if block == nil {
+			b.Fail("block %d of the sequence is nil", i+1)
+		}
 		kind := block.Kind()
 		numbers[kind]++
-		x = b.named(blockName(kind, numbers[kind]), func() *Node { return block.Apply(b, numbers[kind], x) })
+		x = b.layer(blockName(kind, numbers[kind]), func() *Node { return block.Apply(b, numbers[kind], x) })
 	}
 	return x
-}
-
-// named puts the name before the errors of what build adds. It opens no scope:
-// a convolution block owns "norm1.weight" beside "conv1.weight".
-func (b *Builder) named(name string, build func() *Node) *Node {
-	defer func() {
-		if r := recover(); r != nil {
-			if u, ok := r.(unwound); ok {
-				r = unwound{errors.Wrap(u.err, name)}
-			}
-			panic(r)
-		}
-	}()
-	return build()
 }
 
 func blockName(kind string, number int) string { return kind + strconv.Itoa(number) }

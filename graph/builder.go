@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -32,7 +33,8 @@ type Builder struct {
 	graph    *gorgonia.ExprGraph
 	weights  *Weights
 	mode     Mode
-	scope    []string
+	scope    []string // prefix of weights' names
+	layers   []string // the scopes and blocks being drawn, for errors
 	inputs   map[string]*Node
 	learned  map[string]*Node // weight nodes by name, learned or frozen
 	order    []string         // their names in the order of first use
@@ -41,9 +43,10 @@ type Builder struct {
 	count    uint64 // own operations so far: each has a hash of its own
 }
 
-// runState is what operations share with the program that runs them.
+// runState is what operations and parameters share with the program.
 type runState struct {
 	step   uint64
+	done   bool     // the last run succeeded and its values are there to read
 	commit []func() // what a successful run leaves behind, in the order of building
 }
 
@@ -73,8 +76,18 @@ func (b *Builder) Dtype() tensor.Dtype { return b.weights.dtype }
 // the name.
 func (b *Builder) Scope(name string, build func() *Node) *Node {
 	b.scope = append(b.scope, name)
-	node := build()
+	node := b.layer(name, build)
 	b.scope = b.scope[:len(b.scope)-1]
+	return node
+}
+
+// layer names the errors of what build adds, but not its weights: a
+// convolution block owns "norm1.weight" beside "conv1.weight". An error unwinds
+// past the end of layer, so that recovered finds the names still there.
+func (b *Builder) layer(name string, build func() *Node) *Node {
+	b.layers = append(b.layers, name)
+	node := build()
+	b.layers = b.layers[:len(b.layers)-1]
 	return node
 }
 
@@ -91,13 +104,8 @@ func (b *Builder) Input(name string, shape ...int) *Node {
 	if b.inputs[name] != nil {
 		b.Fail("input %q is declared twice", name)
 	}
-	for _, extent := range shape {
-		if extent < 1 {
-			b.Fail("input %q: found shape %v, expected extents of at least 1", name, shape)
-		}
-	}
-	if len(shape) == 0 {
-		b.Fail("input %q has no shape", name)
+	if !extents(shape) {
+		b.Fail("input %q: found shape %v, expected extents of at least 1", name, shape)
 	}
 	value := tensor.New(tensor.Of(b.Dtype()), tensor.WithShape(shape...))
 	node := gorgonia.NewTensor(b.graph, b.Dtype(), len(shape),
@@ -106,9 +114,12 @@ func (b *Builder) Input(name string, shape ...int) *Node {
 	return node
 }
 
+// extents says whether a shape has one extent or more and all are positive.
+func extents(shape tensor.Shape) bool { return len(shape) > 0 && slices.Min(shape) > 0 }
+
 // Weight is the node of a named weight of the present scope. The first use
 // brings the weight into being; later uses, in this graph or another, get the
-// same tensor. One name with two shapes is an error.
+// same tensor. One name with two shapes or two roles is an error.
 func (b *Builder) Weight(name string, role Role, initial Initial, shape ...int) *Node {
 	fanIn, fanOut := fans(shape)
 	return b.weight(b.path(name), role, initial, fanIn, fanOut, shape)
@@ -118,6 +129,9 @@ func (b *Builder) weight(name string, role Role, initial Initial, fanIn, fanOut 
 	if !initial.valid() {
 		b.Fail("weight %q: found initial scheme %q, expected he, xavier, normal or constant", name, initial.Scheme)
 	}
+	if !extents(shape) {
+		b.Fail("weight %q: found shape %v, expected extents of at least 1", name, shape)
+	}
 	weight := b.weights.Get(name)
 	if weight == nil {
 		weight = b.weights.add(name, role, shape)
@@ -125,6 +139,9 @@ func (b *Builder) weight(name string, role Role, initial Initial, fanIn, fanOut 
 	}
 	if !weight.Value.Shape().Eq(shape) {
 		b.Fail("weight %q: found shape %v, expected %v", name, weight.Value.Shape(), shape)
+	}
+	if weight.Role != role {
+		b.Fail("weight %q: found the role of a %v, expected %v", name, weight.Role, role)
 	}
 	if node := b.learned[name]; node != nil {
 		return node
@@ -156,9 +173,9 @@ func fans(shape []int) (in, out int) {
 // Constant is a fixed scalar.
 func (b *Builder) Constant(value float64) *Node {
 	if b.Dtype() == Float32 {
-		return gorgonia.NewConstant(float32(value))
+		return b.graph.AddNode(gorgonia.NewConstant(float32(value)))
 	}
-	return gorgonia.NewConstant(value)
+	return b.graph.AddNode(gorgonia.NewConstant(value))
 }
 
 // requiresGradient says whether any learned weight leads to the node.
@@ -183,15 +200,21 @@ func (b *Builder) requiresGradient(node *Node) bool {
 // every weight of the graph that is neither a statistic nor frozen.
 //
 // Build refuses what Gorgonia would get wrong in silence: two nodes of one
-// hash, a learned weight without a gradient, one name with two shapes.
+// hash, a slice that its hash does not tell from others, a learned weight
+// without a gradient, one name with two shapes. After an error the weights are
+// as they were before.
 func Build(weights *Weights, mode Mode, draw func(b *Builder) Outputs) (program *Program, err error) {
 	b := &Builder{
 		graph: gorgonia.NewGraph(), weights: weights, mode: mode,
 		inputs: map[string]*Node{}, learned: map[string]*Node{}, requires: map[*Node]bool{}, runs: &runState{},
 	}
+	known := len(weights.names)
 	defer func() {
 		if r := recover(); r != nil {
 			program, err = nil, b.recovered(r)
+		}
+		if err != nil {
+			weights.forget(known)
 		}
 	}()
 	outputs := draw(b)
@@ -209,8 +232,9 @@ func (b *Builder) recovered(r interface{}) error {
 	default:
 		err = errors.New(fmt.Sprint(cause))
 	}
-	if len(b.scope) > 0 {
-		err = errors.Wrap(err, b.Path())
+	if len(b.layers) > 0 {
+		// A block opens a scope of its own name for its weights.
+		err = errors.Wrap(err, strings.Join(slices.Compact(b.layers), "."))
 	}
 	return errors.Wrap(err, "build graph")
 }

@@ -62,7 +62,7 @@ func (b *Builder) differentiate(p *Program, cost *Node) error {
 			lost = append(lost, name)
 		}
 		nodes = append(nodes, b.learned[name])
-		p.parameters = append(p.parameters, &Parameter{weight: weight})
+		p.parameters = append(p.parameters, &Parameter{weight: weight, runs: b.runs})
 	}
 	if len(lost) > 0 {
 		return errors.Errorf("no gradient reaches %s: the cost does not depend on them; leave them out or freeze them", strings.Join(lost, ", "))
@@ -96,18 +96,4 @@ func (b *Builder) leadingTo(node *Node) map[*Node]bool {
 	}
 	visit(node)
 	return reached
-}
-
-// distinct refuses two nodes of one hash: Gorgonia's compiler goes by the hash
-// alone and would compute only one of them.
-func distinct(g *gorgonia.ExprGraph) error {
-	seen := map[uint32]*Node{}
-	for _, node := range g.AllNodes() {
-		hash := node.Hashcode()
-		if other := seen[hash]; other != nil && other != node {
-			return errors.Errorf("nodes %v and %v have the same hash: Gorgonia would take them for one; name or order them differently", other, node)
-		}
-		seen[hash] = node
-	}
-	return nil
 }

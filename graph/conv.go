@@ -39,6 +39,7 @@ func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
 		},
 		Activation: b.activation(c.Activation),
 		PoolSize:   c.Pool, PoolStride: c.Pool,
+		Evaluation: b.mode == Evaluation,
 	}
 	var norm *normWeights
 	if c.BatchNorm {

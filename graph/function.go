@@ -40,7 +40,7 @@ func applyFunction[T Float](b *Builder, name string, shape tensor.Shape, f Funct
 		any = any || wants[i]
 	}
 	output := newBuffer[T](shape)
-	forward := &operation{name: name, shape: shape, wants: wants}
+	forward := &operation{name: b.path(name), shape: shape, wants: wants}
 	forward.do = func(values []gorgonia.Value) (*tensor.Dense, error) {
 		x, err := allElements[T](values)
 		if err != nil {
@@ -85,7 +85,7 @@ func differentiate[T Float](b *Builder, forward *operation, f Function[T], input
 		return gradients[first].dense(), nil
 	}
 	operands := append(append(gorgonia.Nodes(nil), inputs...), output, gradient)
-	root, err := b.derive(backward, operands...)
+	root, err := b.apply(backward, operands...)
 	if err != nil {
 		return nil, err
 	}
@@ -98,19 +98,12 @@ func differentiate[T Float](b *Builder, forward *operation, f Function[T], input
 		default:
 			tap := &operation{name: forward.name + " gradient", shape: inputs[i].Shape()}
 			tap.do = func([]gorgonia.Value) (*tensor.Dense, error) { return buffer.dense(), nil }
-			if nodes[i], err = b.derive(tap, root); err != nil {
+			if nodes[i], err = b.apply(tap, root); err != nil {
 				return nil, err
 			}
 		}
 	}
 	return nodes, nil
-}
-
-// derive applies an operation that Grad asks for, when no scope is open: its
-// name is its layer's already.
-func (b *Builder) derive(op *operation, inputs ...*Node) (*Node, error) {
-	b.scope = nil
-	return b.apply(op, inputs...)
 }
 
 // buffer is memory that an operation owns and reuses in every run. It is

@@ -30,7 +30,6 @@ type operation struct {
 func (b *Builder) apply(op *operation, inputs ...*Node) (*Node, error) {
 	b.count++
 	op.id = b.count
-	op.name = b.path(op.name)
 	op.output = gorgonia.TensorType{Dims: op.shape.Dims(), Of: b.Dtype()}
 	for _, input := range inputs {
 		op.inputs = append(op.inputs, input.Type())

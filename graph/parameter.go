@@ -9,6 +9,7 @@ import (
 // name, so that Gorgonia's solvers take it as well as ours.
 type Parameter struct {
 	weight *Weight
+	runs   *runState
 	node   *Node           // of the gradient, where its memory can be used as it is
 	copied *gorgonia.Value // of the gradient, where it had to be copied
 }
@@ -38,16 +39,13 @@ func (p *Parameter) Value() gorgonia.Value { return p.weight.Value }
 
 // Grad is the gradient of the last run; it is valid until the next.
 func (p *Parameter) Grad() (gorgonia.Value, error) {
-	var value gorgonia.Value
+	if !p.runs.done {
+		return nil, errors.Errorf("gradient of %q: there is no finished run to read it from", p.weight.Name)
+	}
 	if p.node != nil {
-		value = p.node.Value()
-	} else {
-		value = *p.copied
+		return p.node.Value(), nil
 	}
-	if value == nil {
-		return nil, errors.Errorf("gradient of %q: the program has not run yet", p.weight.Name)
-	}
-	return value, nil
+	return *p.copied, nil
 }
 
 // Elements copies the gradient of the last run in row-major order.

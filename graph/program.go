@@ -63,6 +63,7 @@ func (p *Program) Run() (err error) {
 		}
 		err = errors.Wrap(err, "run graph")
 	}()
+	p.runs.done = false
 	p.machine.Reset()
 	if err := p.machine.RunAll(); err != nil {
 		return err
@@ -73,6 +74,7 @@ func (p *Program) Run() (err error) {
 		}
 	}
 	p.runs.step++
+	p.runs.done = true
 	return nil
 }
 
@@ -121,8 +123,8 @@ func (p *Program) output(name string) (gorgonia.Value, error) {
 		}
 		return nil, errors.Errorf("output %q: there is no such output; there are %q", name, sortedKeys(names))
 	}
-	if *value == nil {
-		return nil, errors.Errorf("output %q: the program has not run yet", name)
+	if !p.runs.done {
+		return nil, errors.Errorf("output %q: there is no finished run to read it from", name)
 	}
 	return *value, nil
 }
@@ -136,6 +138,7 @@ func (p *Program) Weights() *Weights { return p.weights }
 
 // Reset lets go of the values of the last run.
 func (p *Program) Reset() {
+	p.runs.done = false
 	p.machine.Reset()
 	for _, value := range p.outputs {
 		*value = nil

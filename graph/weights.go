@@ -27,6 +27,21 @@ type Weight struct {
 	Frozen bool // kept as it is by training
 }
 
+// String names the role.
+func (r Role) String() string {
+	switch r {
+	case Kernel:
+		return "kernel"
+	case Bias:
+		return "bias"
+	case Gain:
+		return "gain"
+	case Statistic:
+		return "statistic"
+	}
+	return "unknown role"
+}
+
 // Learned says whether training changes the weight by its gradient.
 func (w *Weight) Learned() bool { return w.Role != Statistic && !w.Frozen }
 
@@ -97,6 +112,14 @@ func (w *Weights) add(name string, role Role, shape tensor.Shape) *Weight {
 	return weight
 }
 
+// forget drops all but the first weights, of the given number.
+func (w *Weights) forget(first int) {
+	for _, name := range w.names[first:] {
+		delete(w.byName, name)
+	}
+	w.names = w.names[:first]
+}
+
 // Clone copies the weights and their values.
 func (w *Weights) Clone() *Weights { return w.Convert(w.dtype) }
 
@@ -136,9 +159,10 @@ func (w *Weights) CopyFrom(source *Weights) error {
 
 // Freeze keeps the weights whose names match one of the patterns as they are.
 // A pattern is a name, a block's name such as "conv1", or a path.Match pattern
-// such as "conv[12].*". A pattern that matches nothing is an error. Graphs
-// built later treat frozen weights as constants.
+// such as "conv[12].*". A pattern that matches nothing is an error; then
+// nothing is frozen. Graphs built later treat frozen weights as constants.
 func (w *Weights) Freeze(patterns ...string) error {
+	var frozen []*Weight
 	for _, pattern := range patterns {
 		found := false
 		for _, weight := range w.All() {
@@ -147,12 +171,15 @@ func (w *Weights) Freeze(patterns ...string) error {
 				return errors.Wrapf(err, "freeze %q", pattern)
 			}
 			if matches || hasPrefix(weight.Name, pattern) {
-				weight.Frozen, found = true, true
+				frozen, found = append(frozen, weight), true
 			}
 		}
 		if !found {
 			return errors.Errorf("freeze %q: no weight has such a name; there are %v", pattern, w.names)
 		}
+	}
+	for _, weight := range frozen {
+		weight.Frozen = true
 	}
 	return nil
 }
