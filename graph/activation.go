@@ -21,7 +21,13 @@ func (a Activate) Kind() string {
 
 // Apply adds the block to the graph.
 func (a Activate) Apply(b *Builder, number int, x *Node) *Node {
-	function := b.activation(a.Function)
+	return b.activate(blockName(a.Kind(), number), a.Function, x)
+}
+
+// activate applies the named function; name is that of the operation and of
+// the slope's scope.
+func (b *Builder) activate(name, functionName string, x *Node) *Node {
+	function := b.activation(functionName)
 	if function == kernel.Identity {
 		return x
 	}
@@ -29,9 +35,9 @@ func (a Activate) Apply(b *Builder, number int, x *Node) *Node {
 	channels := shape[shape.Dims()-1]
 	operands := []*Node{x}
 	if function == kernel.PReLU {
-		operands = append(operands, b.slope(number, channels))
+		operands = append(operands, b.slope(name, channels))
 	}
-	return b.Apply(blockName(a.Kind(), number), shape.Clone(),
+	return b.Apply(name, shape.Clone(),
 		&activation[float32]{function, channels}, &activation[float64]{function, channels}, operands...)
 }
 
@@ -54,8 +60,8 @@ func (b *Builder) activation(name string) kernel.Activation {
 }
 
 // slope is the weight of a PReLU.
-func (b *Builder) slope(number, channels int) *Node {
-	return b.Scope(blockName("prelu", number), func() *Node {
+func (b *Builder) slope(name string, channels int) *Node {
+	return b.Scope(name, func() *Node {
 		return b.Weight("weight", Gain, Constant(0.25), channels)
 	})
 }

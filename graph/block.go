@@ -78,7 +78,7 @@ func (r Residual) Apply(b *Builder, number int, x *Node) *Node {
 		}
 		return b.Node(gorgonia.Add(body, shortcut))
 	})
-	sum = Activate{Function: r.Activation}.Apply(b, number, sum)
+	sum = b.activate(blockName("residual", number)+"_"+r.Activation, r.Activation, sum)
 	if r.Pool > 0 {
 		sum = MaxPool{Size: r.Pool}.Apply(b, number, sum)
 	}

@@ -11,7 +11,7 @@ import (
 // It maps (batch, height, width, channels) to (batch, height', width',
 // filters). Its weights are "convN.weight" (filters, channels, kernel, kernel)
 // and "convN.bias" (filters), with batch norm "normN.weight", "normN.bias",
-// "normN.running_mean" and "normN.running_var", with PReLU "preluN.weight".
+// "normN.running_mean" and "normN.running_var", with PReLU "convN_prelu.weight".
 type Conv struct {
 	Filters    int     // output channels
 	Kernel     int     // height and width of the window
@@ -67,7 +67,7 @@ func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
 		}
 	}
 	if shape.Activation == kernel.PReLU {
-		operands.add(slotSlope, b.slope(number, c.Filters))
+		operands.add(slotSlope, b.slope(blockName("conv", number)+"_prelu", c.Filters))
 	}
 
 	outHeight, outWidth := shape.Output()

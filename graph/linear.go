@@ -7,7 +7,8 @@ import (
 
 // Linear is a fully connected layer: (batch, features) to (batch, Units),
 // y = x·Wᵀ + b, then an optional activation. Its weights are "linearN.weight"
-// (units, features) and "linearN.bias" (units).
+// (units, features), "linearN.bias" (units) and, with PReLU,
+// "linearN_prelu.weight" (units).
 type Linear struct {
 	Units      int
 	NoBias     bool
@@ -37,7 +38,7 @@ func (l Linear) Apply(b *Builder, number int, x *Node) *Node {
 	y := b.Apply(name, tensor.Shape{batch, l.Units},
 		&linear[float32]{kernel.NewLinear[float32](batch, features, l.Units)},
 		&linear[float64]{kernel.NewLinear[float64](batch, features, l.Units)}, operands...)
-	return Activate{Function: l.Activation}.Apply(b, number, y)
+	return b.activate(name+"_"+l.Activation, l.Activation, y)
 }
 
 type linear[T Float] struct{ kernel *kernel.Linear[T] }

@@ -1,0 +1,131 @@
+package backbone_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/imaging"
+)
+
+var grey28 = imaging.Size{Height: 28, Width: 28, Channels: 1}
+
+// Features and parameters worked out by hand from the layers.
+func TestMeasure(t *testing.T) {
+	tests := []struct {
+		network backbone.Network
+		want    backbone.Shape
+	}{
+		// 15·36+15, 2·15, 30·15·81+30, 30·2+2.
+		{backbone.Hadsell(2), backbone.Shape{Features: 2, Parameters: 555 + 30 + 36_480 + 62}},
+		// The paper's count is 38,951,745 with the 4,097 of its head.
+		{backbone.Koch(), backbone.Shape{Features: 4096, Parameters: 38_947_648}},
+		// 32·25+32, 64·32·9+64, 128·64·9+128.
+		{backbone.HofferMNIST(), backbone.Shape{Features: 128, Parameters: 832 + 18_496 + 73_856}},
+		// 64·3·25+64, 128·64·9+128, 256·128·9+256, 128·256·4+128.
+		{backbone.HofferCIFAR(), backbone.Shape{Features: 128, Parameters: 4_864 + 73_856 + 295_168 + 131_200}},
+		// 64·9+64, 3·(64·64·9+64).
+		{backbone.Conv4(grey28, 64, false), backbone.Shape{Features: 64, Parameters: 640 + 3*36_928}},
+		// The same with 2·64 for batch norm in place of 64 biases.
+		{backbone.Conv4(grey28, 64, true), backbone.Shape{Features: 64, Parameters: 704 + 3*36_992}},
+		// 32·25+32, 64·32·25+64, 1024·256+256, 256·256+256, 256·2+2, and 32+64+256+256 slopes.
+		{backbone.Digits(grey28), backbone.Shape{Features: 2, Parameters: 832 + 51_264 + 262_400 + 65_792 + 514 + 608}},
+		// conv 32·9+64; widening to f from c: 9cf+9f²+cf+6f; plain: 18f²+4f.
+		{backbone.Residual(grey28, 32), backbone.Shape{Features: 1152, Parameters: 352 +
+			(9*32*64 + 9*64*64 + 32*64 + 6*64) + (18*64*64 + 4*64) +
+			(9*64*128 + 9*128*128 + 64*128 + 6*128) + (18*128*128 + 4*128)}},
+	}
+	for _, test := range tests {
+		got, err := backbone.Measure(test.network)
+		if err != nil {
+			t.Error(err)
+		} else if got != test.want {
+			t.Errorf("%s: found %+v, want %+v", test.network.Name, got, test.want)
+		}
+	}
+}
+
+// A network that is written as TOML and read again is the same network.
+func TestTOMLRoundTrip(t *testing.T) {
+	for _, name := range backbone.Names {
+		network, err := backbone.Named(name, backbone.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := network.TOML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := backbone.Parse(text, name+".toml")
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		if diff := cmp.Diff(network, back); diff != "" {
+			t.Errorf("%s (-written +read):\n%s", name, diff)
+		}
+	}
+}
+
+// Errors of a spec name the file, the block and what is wrong with it.
+func TestParseErrors(t *testing.T) {
+	const head = "name = \"mine\"\ninput = { height = 8, width = 8, channels = 1 }\n"
+	tests := map[string]struct{ text, want string }{
+		"syntax":             {head + "[[block]\n", "net.toml: line 4"},
+		"unknown key":        {head + "[[block]]\nkind = \"conv\"\nfilter = 3\n", `did you mean "filters"?`},
+		"unknown kind":       {head + "[[block]]\nkind = \"convolution\"\n", `block 1: unknown kind "convolution"`},
+		"key of another":     {head + "[[block]]\nkind = \"flatten\"\nfilters = 3\n", `block 1: found key "filters", which a flatten block does not have`},
+		"no blocks":          {head, "found no [[block]]"},
+		"no input":           {"[[block]]\nkind = \"flatten\"\n", "input: size 0x0x0"},
+		"kernel too large":   {head + "[[block]]\nkind = \"conv\"\nfilters = 2\nkernel = 9\n", "conv1: "},
+		"no activation":      {head + "[[block]]\nkind = \"conv\"\nfilters = 2\nkernel = 3\nactivation = \"rely\"\n", `conv1: found activation "rely"`},
+		"images at the end":  {head + "[[block]]\nkind = \"maxpool\"\nsize = 2\n", "expected (batch, features)"},
+		"linear on an image": {head + "[[block]]\nkind = \"linear\"\nunits = 2\n", "put a flatten block before"},
+		"nested":             {head + "[[block]]\nkind = \"residual\"\n[[block.body]]\nkind = \"conw\"\n", `body: block 1: unknown kind "conw": did you mean "conv"?`},
+	}
+	for name, test := range tests {
+		_, err := backbone.Parse(test.text, "net.toml")
+		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "net.toml: ") {
+			t.Errorf("%s: found error %v, want one of net.toml that says %s", name, err, test.want)
+		}
+	}
+}
+
+// Options that a network does not have, and images it does not take, are
+// refused.
+func TestNamedErrors(t *testing.T) {
+	tests := []struct {
+		name    string
+		options backbone.Options
+		want    string
+	}{
+		{"conf4", backbone.Options{}, `did you mean "conv4"?`},
+		{"koch", backbone.Options{Width: 32}, "koch has no option width"},
+		{"conv4", backbone.Options{Features: 2}, "conv4 has no option features"},
+		{"koch", backbone.Options{Size: grey28}, "koch takes images of 105x105x1, found 28x28x1"},
+		{"conv4", backbone.Options{Size: imaging.Size{Height: 8, Width: 8, Channels: 1}}, "conv4"},
+	}
+	for _, test := range tests {
+		_, err := backbone.Named(test.name, test.options)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s %+v: found error %v, want one that says %s", test.name, test.options, err, test.want)
+		}
+	}
+}
+
+// A block of a user's own works in a network but cannot be written as TOML.
+func TestOwnBlockHasNoTOML(t *testing.T) {
+	network := backbone.Network{Name: "mine", Size: grey28, Blocks: []graph.Block{graph.Flatten{}, identity{}}}
+	if _, err := backbone.Measure(network); err != nil {
+		t.Error(err)
+	}
+	if _, err := network.TOML(); err == nil || !strings.Contains(err.Error(), "backbone_test.identity") {
+		t.Errorf("found error %v, want one that names the type", err)
+	}
+}
+
+type identity struct{}
+
+func (identity) Kind() string                                                  { return "identity" }
+func (identity) Apply(b *graph.Builder, number int, x *graph.Node) *graph.Node { return x }
