@@ -14,8 +14,8 @@ import (
 	_ "golang.org/x/image/bmp"
 )
 
-// MaxPixels is the largest width × height that Decode accepts: 8192 × 8192,
-// which takes 256 MB as RGBA.
+// MaxPixels is the largest width × height that Decode accepts: 8192 × 8192, which
+// takes 256 MB as RGBA and twice that at 16 bits a channel.
 const MaxPixels = 1 << 26
 
 var (

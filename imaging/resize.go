@@ -17,13 +17,18 @@ func onPaper(img image.Image) *image.RGBA {
 }
 
 // grey returns a copy of the image in greys, as it looks on white paper, its
-// corner at the origin.
+// corner at the origin. The two types that files of drawings have are treated
+// apart, because image/draw is slow at them.
 func grey(img image.Image) *image.Gray {
 	bounds := img.Bounds()
 	paper := image.NewGray(image.Rectangle{Max: bounds.Size()})
-	if img, ok := img.(*image.Paletted); ok {
-		// The colours are far fewer than the pixels.
-		table := make([]uint8, 256)
+	switch img := img.(type) {
+	case *image.Gray:
+		for y := range bounds.Dy() {
+			copy(paper.Pix[y*paper.Stride:], img.Pix[y*img.Stride:][:bounds.Dx()])
+		}
+	case *image.Paletted:
+		var table [256]uint8
 		for i, c := range img.Palette {
 			swatch := image.NewNRGBA64(image.Rect(0, 0, 1, 1))
 			swatch.Set(0, 0, c)
@@ -34,10 +39,10 @@ func grey(img image.Image) *image.Gray {
 				paper.Pix[y*paper.Stride+x] = table[index]
 			}
 		}
-		return paper
+	default:
+		draw.Draw(paper, paper.Rect, image.White, image.Point{}, draw.Src)
+		draw.Draw(paper, paper.Rect, img, bounds.Min, draw.Over)
 	}
-	draw.Draw(paper, paper.Rect, image.White, image.Point{}, draw.Src)
-	draw.Draw(paper, paper.Rect, img, bounds.Min, draw.Over)
 	return paper
 }
 
