@@ -1,0 +1,145 @@
+package solver
+
+import (
+	"cmp"
+	"math"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Adam is the solver of Kingma & Ba (2015), algorithm 1. With the rate η, the
+// L2 weight λ and the gradient g, step t = 1, 2, … is
+//
+//	g ← g + 2λw
+//	m ← β₁m + (1−β₁)g
+//	v ← β₂v + (1−β₂)g²
+//	w ← w − η · m/(1−β₁ᵗ) / (√(v/(1−β₂ᵗ)) + ε)
+//
+// where m and v begin at zero. ε is outside of the root, as in the paper and in
+// PyTorch.
+//
+// With a WeightDecay λ′ it is AdamW (Loshchilov & Hutter 2019, algorithm 2):
+// w ← (1 − ηλ′)w comes before the step above, and g does not see it. Here, as
+// in PyTorch, η is the whole rate; the paper splits it into a schedule η_t and a
+// constant α, and decays by η_t·λ′.
+//
+// Set the fields before the first step and leave them; SetRate changes the rate.
+type Adam struct {
+	Rate        float64 // η, in [0, ∞)
+	Beta1       float64 // β₁, in [0, 1); 0 stands for 0.9
+	Beta2       float64 // β₂, in [0, 1); 0 stands for 0.999
+	Epsilon     float64 // ε, in [0, ∞); 0 stands for 1e-8
+	L2          float64 // λ, in [0, ∞), of parameters that decay
+	WeightDecay float64 // λ′, in [0, ∞), of parameters that decay
+	Clip        float64 // greatest norm over all gradients, before L2 is added; 0 for no limit
+	Layers      []Layer // settings of single layers
+
+	core core
+}
+
+// Step moves the weights by their gradients.
+func (a *Adam) Step(model []gorgonia.ValueGrad) error { return a.core.step(model, a) }
+
+// SetRate sets η from the next step on.
+func (a *Adam) SetRate(rate float64) { a.Rate = rate }
+
+// Progress tells of the steps taken.
+func (a *Adam) Progress() Progress { return a.core.progress(a.Rate) }
+
+// State copies the moments ("first/…" for m, "second/…" for v), the step and
+// the rate.
+func (a *Adam) State() State { return a.core.state(a.Rate) }
+
+// Restore goes on from a State of an Adam with the same settings.
+func (a *Adam) Restore(state State) error {
+	rate, err := a.core.restore(state, a.kinds())
+	if err == nil {
+		a.Rate = rate
+	}
+	return err
+}
+
+func (a *Adam) check() error {
+	if err := within(
+		bound{"beta1", a.Beta1, 0, 1},
+		bound{"beta2", a.Beta2, 0, 1},
+		bound{"epsilon", a.Epsilon, 0, math.Inf(1)},
+		bound{"l2", a.L2, 0, math.Inf(1)},
+		bound{"weight_decay", a.WeightDecay, 0, math.Inf(1)},
+		bound{"clip", a.Clip, 0, math.Inf(1)},
+	); err != nil {
+		return err
+	}
+	return checkLayers(a.Layers, "momentum", func(l Layer) *float64 { return l.Momentum })
+}
+
+func (a *Adam) rate() float64   { return a.Rate }
+func (a *Adam) clip() float64   { return a.Clip }
+func (a *Adam) kinds() []string { return []string{"first", "second"} }
+func (a *Adam) layers() []Layer { return a.Layers }
+func (a *Adam) defaults() setting {
+	return setting{rateScale: 1, l2: a.L2, weightDecay: a.WeightDecay}
+}
+
+func (a *Adam) update(p *parameter, from, to int, scale float64) {
+	var (
+		rate  = a.Rate * p.setting.rateScale
+		beta1 = cmp.Or(a.Beta1, 0.9)
+		beta2 = cmp.Or(a.Beta2, 0.999)
+		t     = float64(a.core.steps + 1)
+	)
+	factors := adamFactors[float64]{
+		scale:   scale,
+		penalty: 2 * p.setting.l2,
+		keep:    1 - rate*p.setting.weightDecay,
+		beta1:   beta1, rest1: 1 - beta1,
+		beta2: beta2, rest2: 1 - beta2,
+		rate:    rate / (1 - math.Pow(beta1, t)),
+		root:    1 / math.Sqrt(1-math.Pow(beta2, t)),
+		epsilon: cmp.Or(a.Epsilon, 1e-8),
+	}
+	first, second := p.moments[0], p.moments[1]
+	if p.dtype == tensor.Float32 {
+		adamUpdate(p.weight.Float32s()[from:to], p.gradient.Float32s()[from:to],
+			first.Float32s()[from:to], second.Float32s()[from:to], single(factors))
+		return
+	}
+	adamUpdate(p.weight.Float64s()[from:to], p.gradient.Float64s()[from:to],
+		first.Float64s()[from:to], second.Float64s()[from:to], factors)
+}
+
+// adamFactors are what one step has in common for all elements of a parameter.
+type adamFactors[T float] struct {
+	scale        T // clipping
+	penalty      T // 2λ
+	keep         T // 1 − ηλ′
+	beta1, rest1 T // β₁ and 1 − β₁
+	beta2, rest2 T
+	rate         T // η / (1−β₁ᵗ)
+	root         T // 1 / √(1−β₂ᵗ)
+	epsilon      T
+}
+
+// single rounds factors worked out in double precision: 1 − β₂ from a β₂ that
+// is rounded already would be off by 1e-5 of itself.
+func single(f adamFactors[float64]) adamFactors[float32] {
+	return adamFactors[float32]{
+		scale: float32(f.scale), penalty: float32(f.penalty), keep: float32(f.keep),
+		beta1: float32(f.beta1), rest1: float32(f.rest1),
+		beta2: float32(f.beta2), rest2: float32(f.rest2),
+		rate: float32(f.rate), root: float32(f.root), epsilon: float32(f.epsilon),
+	}
+}
+
+// adamUpdate goes once through memory. The slices are of one length.
+func adamUpdate[T float](weight, gradient, first, second []T, f adamFactors[T]) {
+	gradient, first, second = gradient[:len(weight)], first[:len(weight)], second[:len(weight)]
+	for i, w := range weight {
+		g := f.scale*gradient[i] + f.penalty*w
+		m := f.beta1*first[i] + f.rest1*g
+		v := f.beta2*second[i] + f.rest2*(g*g)
+		first[i], second[i] = m, v
+		weight[i] = f.keep*w - f.rate*(m/(f.root*T(math.Sqrt(float64(v)))+f.epsilon))
+	}
+}

@@ -1,0 +1,26 @@
+package solver
+
+// Koch is the optimisation of Koch, Zemel & Salakhutdinov (2015), section 3.2.
+//
+// From the paper: SGD with momentum and L2; the rate decays by 1 percent an
+// epoch, uniformly across the network; the momentum starts at 0.5 and rises
+// linearly by epoch to the layer's own. (Its batches of 128, its at most 200
+// epochs and its stop after 20 epochs without gain are the trainer's.)
+//
+// Rate, momentum and L2 the paper searched layer by layer in [1e-4, 1e-1], [0,
+// 1] and [0, 0.1] and does not print. The values here are this module's choice
+// from those ranges, the same for all layers: rate 1e-2, momentum 0.9, L2 1e-4,
+// and a rise of the momentum by 0.01 an epoch. Layers sets others. Where the
+// objective has the L2 term of the paper's equation, set L2 to zero.
+func Koch() Config {
+	return Config{
+		Solver:         "sgd",
+		Rate:           1e-2,
+		Momentum:       0.9,
+		MomentumStart:  0.5,
+		MomentumEpochs: 40,
+		L2:             1e-4,
+		Schedule:       "exponential",
+		Decay:          0.99,
+	}
+}

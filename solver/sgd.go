@@ -1,0 +1,107 @@
+package solver
+
+import (
+	"math"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// SGD is stochastic gradient descent with classical momentum. With the rate η,
+// the momentum μ, the L2 weight λ and the gradient g,
+//
+//	v ← μv − η(g + 2λw)
+//	w ← w + v
+//
+// where v begins at zero. This is the update of Koch, Zemel & Salakhutdinov
+// (2015), section 3.2: the rate is inside the velocity, so that a change of rate
+// leaves the velocity as it is. (PyTorch keeps v ← μv + g and takes w ← w − ηv,
+// which is the same as long as the rate does not change.) The paper prints the
+// L2 term as + 2λ|w| outside of the velocity, which would make weights grow;
+// here it is the gradient of the λ‖w‖² in its objective.
+//
+// Set the fields before the first step and leave them; SetRate changes the rate.
+type SGD struct {
+	Rate     float64 // η, in [0, ∞)
+	Momentum float64 // μ, in [0, 1)
+	Ramp     Ramp    // brings the momentum up to μ; the zero Ramp is there at once
+
+	// Nesterov looks ahead: w ← w + μv − η(g + 2λw), with the new v (Bengio,
+	// Boulanger-Lewandowski & Pascanu 2013, equation 7; PyTorch's too).
+	Nesterov bool
+
+	L2     float64 // λ, in [0, ∞), of parameters that decay
+	Clip   float64 // greatest norm over all gradients, before L2 is added; 0 for no limit
+	Layers []Layer // settings of single layers
+
+	core core
+}
+
+// Step moves the weights by their gradients.
+func (s *SGD) Step(model []gorgonia.ValueGrad) error { return s.core.step(model, s) }
+
+// SetRate sets η from the next step on.
+func (s *SGD) SetRate(rate float64) { s.Rate = rate }
+
+// Progress tells of the steps taken.
+func (s *SGD) Progress() Progress { return s.core.progress(s.Rate) }
+
+// State copies the velocities ("velocity/…"), the step and the rate.
+func (s *SGD) State() State { return s.core.state(s.Rate) }
+
+// Restore goes on from a State of an SGD with the same settings.
+func (s *SGD) Restore(state State) error {
+	rate, err := s.core.restore(state, s.kinds())
+	if err == nil {
+		s.Rate = rate
+	}
+	return err
+}
+
+func (s *SGD) check() error {
+	if err := within(
+		bound{"momentum", s.Momentum, 0, 1},
+		bound{"momentum_start", s.Ramp.From, 0, 1},
+		bound{"l2", s.L2, 0, math.Inf(1)},
+		bound{"clip", s.Clip, 0, math.Inf(1)},
+	); err != nil {
+		return err
+	}
+	return checkLayers(s.Layers, "weight_decay", func(l Layer) *float64 { return l.WeightDecay })
+}
+
+func (s *SGD) rate() float64   { return s.Rate }
+func (s *SGD) clip() float64   { return s.Clip }
+func (s *SGD) kinds() []string { return []string{"velocity"} }
+func (s *SGD) layers() []Layer { return s.Layers }
+func (s *SGD) defaults() setting {
+	return setting{rateScale: 1, momentum: s.Momentum, l2: s.L2}
+}
+
+func (s *SGD) update(p *parameter, from, to int, scale float64) {
+	rate := s.Rate * p.setting.rateScale
+	momentum := s.Ramp.At(s.core.steps, p.setting.momentum)
+	penalty := 2 * p.setting.l2
+	velocity := p.moments[0]
+	if p.dtype == tensor.Float32 {
+		momentumUpdate(p.weight.Float32s()[from:to], p.gradient.Float32s()[from:to], velocity.Float32s()[from:to],
+			float32(scale), float32(rate), float32(momentum), float32(penalty), s.Nesterov)
+		return
+	}
+	momentumUpdate(p.weight.Float64s()[from:to], p.gradient.Float64s()[from:to], velocity.Float64s()[from:to],
+		scale, rate, momentum, penalty, s.Nesterov)
+}
+
+// momentumUpdate goes once through memory. The slices are of one length.
+func momentumUpdate[T float](weight, gradient, velocity []T, scale, rate, momentum, penalty T, nesterov bool) {
+	gradient, velocity = gradient[:len(weight)], velocity[:len(weight)]
+	for i, w := range weight {
+		descent := rate * (scale*gradient[i] + penalty*w)
+		v := momentum*velocity[i] - descent
+		velocity[i] = v
+		if nesterov {
+			v = momentum*v - descent
+		}
+		weight[i] = w + v
+	}
+}
