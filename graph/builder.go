@@ -154,6 +154,24 @@ func (b *Builder) weight(name string, role Role, initial Initial, fanIn, fanOut 
 	return node
 }
 
+// WeightNode is a weight with its node in the graph being built.
+type WeightNode struct {
+	*Weight
+	Node *Node
+}
+
+// WeightNodes lists the weights that the graph learns, of those it uses so far,
+// in the order of their first use.
+func (b *Builder) WeightNodes() []WeightNode {
+	var nodes []WeightNode
+	for _, name := range b.order {
+		if weight := b.weights.Get(name); weight.Learned() {
+			nodes = append(nodes, WeightNode{weight, b.learned[name]})
+		}
+	}
+	return nodes
+}
+
 // fans are the numbers of inputs and outputs of one unit of a weight in
 // canonical layout.
 func fans(shape []int) (in, out int) {

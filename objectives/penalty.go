@@ -1,0 +1,117 @@
+package objectives
+
+import (
+	"path"
+	"strings"
+
+	"github.com/likeness-go/likeness/graph"
+	"gorgonia.org/tensor"
+)
+
+// L2 is a penalty on the size of weights: λ‖w‖² for every weight that the
+// pattern names, with the gradient 2λw.
+type L2 struct {
+	// Pattern is a weight's name, "conv1.weight"; a block's, "conv1"; or of the
+	// form of path.Match, "conv[12].*" and "*". A block and a pattern with
+	// wildcards name kernels only: biases and gains are penalised by their full
+	// name or not at all.
+	Pattern string
+	Lambda  float64 // λ, at least 0
+}
+
+// Penalty is Σ λ‖w‖² over the weights of the graph that the penalties name, a
+// scalar to be added to the cost. There must be at least one penalty. A weight
+// takes the λ of the first penalty whose pattern names it, so that exceptions
+// stand before the rule; frozen weights have none. It looks at the weights that
+// the graph uses so far: call it last. A pattern that names no weight ends the
+// building with an error.
+//
+// This is the λᵀ|w|² of Koch, Zemel & Salakhutdinov 2015, section 3.2, with a λ
+// for each layer. A solver's own decay must then be off, or weights shrink
+// twice; a decay of 2λ in the solver is the same under plain gradient descent.
+func Penalty(b *graph.Builder, penalties []L2) *graph.Node {
+	e := expression{b}
+	if len(penalties) == 0 {
+		e.Fail("penalty: found none, expected at least one")
+	}
+	named := make([]bool, len(penalties))
+	var lambdas []float64
+	var nodes []*graph.Node
+	for _, weight := range b.WeightNodes() {
+		taken := false
+		for i, penalty := range penalties {
+			if !e.names(penalty, weight.Weight) {
+				continue
+			}
+			named[i] = true
+			if !taken {
+				taken = true
+				lambdas = append(lambdas, penalty.Lambda)
+				nodes = append(nodes, weight.Node)
+			}
+		}
+	}
+	for i, penalty := range penalties {
+		if !named[i] {
+			e.Fail("penalty %q: it names no weight that is learned; there are %s", penalty.Pattern, weightNames(b))
+		}
+	}
+	return e.scalar(e.Apply("penalty", tensor.Shape{1}, squares[float32]{lambdas}, squares[float64]{lambdas}, nodes...))
+}
+
+// names says whether the penalty's pattern names the weight.
+func (e expression) names(penalty L2, weight *graph.Weight) bool {
+	if !(penalty.Lambda >= 0) {
+		e.Fail("penalty %q: found λ = %v, expected at least 0", penalty.Pattern, penalty.Lambda)
+	}
+	if penalty.Pattern == weight.Name {
+		return true
+	}
+	matches, err := path.Match(penalty.Pattern, weight.Name)
+	if err != nil {
+		e.Fail("penalty %q: %v", penalty.Pattern, err)
+	}
+	return weight.Role == graph.Kernel && (matches || strings.HasPrefix(weight.Name, penalty.Pattern+"."))
+}
+
+func weightNames(b *graph.Builder) string {
+	var names []string
+	for _, weight := range b.WeightNodes() {
+		names = append(names, weight.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// squares is Σ λᵢ‖wᵢ‖².
+type squares[T graph.Float] struct{ lambdas []float64 }
+
+// chunk is how many elements are added up in one piece: the sum depends on it,
+// and so not on the number of threads.
+const chunk = 1 << 14
+
+func (f squares[T]) Forward(y []T, weights ...[]T) {
+	var total float64
+	for i, weight := range weights {
+		sums := make([]float64, (len(weight)+chunk-1)/chunk)
+		graph.Parallel(len(sums), func(k int) {
+			for _, w := range weight[k*chunk : min((k+1)*chunk, len(weight))] {
+				sums[k] += float64(w) * float64(w)
+			}
+		})
+		for _, sum := range sums {
+			total += f.lambdas[i] * sum
+		}
+	}
+	y[0] = T(total)
+}
+
+func (f squares[T]) Backward(dweights, weights [][]T, _, dy []T) {
+	for i, weight := range weights {
+		factor, gradient := T(2*f.lambdas[i])*dy[0], dweights[i]
+		graph.Parallel((len(weight)+chunk-1)/chunk, func(k int) {
+			for j := k * chunk; j < min((k+1)*chunk, len(weight)); j++ {
+				gradient[j] = factor * weight[j]
+			}
+		})
+	}
+}
