@@ -63,8 +63,8 @@ func (a Affine) Apply(dst, src []uint8, size imaging.Size, r *rand.Rand) {
 // target: (x, y) ↦ (xx·x + xy·y + x0, yx·x + yy·y + y0).
 type motion struct{ xx, xy, yx, yy, x0, y0 float64 }
 
-// draw composes a scaling, then a shear, a rotation and a translation. It draws
-// the same number of values whatever takes part.
+// draw draws the components. It takes the same number of values from r whatever
+// takes part.
 func (a Affine) draw(r *rand.Rand) motion {
 	between := func(least, most, otherwise float64) float64 {
 		takesPart, value := r.Float64() < a.Probability, least+(most-least)*r.Float64()
@@ -73,14 +73,19 @@ func (a Affine) draw(r *rand.Rand) motion {
 		}
 		return value
 	}
-	angle := between(-a.Rotation, a.Rotation, 0) * math.Pi / 180
+	if a.ScaleMax == 0 {
+		a.ScaleMin, a.ScaleMax = 1, 1
+	}
+	angle := between(-a.Rotation, a.Rotation, 0)
 	shearX, shearY := between(-a.Shear, a.Shear, 0), between(-a.Shear, a.Shear, 0)
 	scaleX, scaleY := between(a.ScaleMin, a.ScaleMax, 1), between(a.ScaleMin, a.ScaleMax, 1)
 	moveX, moveY := between(-a.Translation, a.Translation, 0), between(-a.Translation, a.Translation, 0)
-	if a.ScaleMax == 0 {
-		scaleX, scaleY = 1, 1
-	}
-	sin, cos := math.Sincos(angle)
+	return compose(angle, shearX, shearY, scaleX, scaleY, moveX, moveY)
+}
+
+// compose scales, then shears, rotates by degrees and translates.
+func compose(angle, shearX, shearY, scaleX, scaleY, moveX, moveY float64) motion {
+	sin, cos := math.Sincos(angle * math.Pi / 180)
 	return motion{
 		xx: (cos - sin*shearY) * scaleX, xy: (cos*shearX - sin) * scaleY, x0: moveX,
 		yx: (sin + cos*shearY) * scaleX, yy: (sin*shearX + cos) * scaleY, y0: moveY,

@@ -23,8 +23,9 @@ import (
 const cifarArchive = "cifar-10-binary.tar.gz"
 
 var (
-	cifarName    = regexp.MustCompile(`^(data_batch_\d+|test_batch)\.bin$`)
-	cifarSize    = imaging.Size{Height: 32, Width: 32, Channels: 3}
+	cifarName = regexp.MustCompile(`^(data_batch_\d+|test_batch)\.bin$`)
+	cifarSize = imaging.Size{Height: 32, Width: 32, Channels: 3}
+	// cifarClasses are the lines of its batches.meta.txt.
 	cifarClasses = []string{"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
 )
 

@@ -1,123 +1,58 @@
 package datasets
 
 import (
-	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/pkg/errors"
 )
 
-// partNames are the folders that hold a part of the data, in small letters.
-var partNames = map[string]string{
-	"train": "train", "training": "train",
-	"val": "validation", "valid": "validation", "validation": "validation",
-	"test": "test", "testing": "test",
+// folder is a folder's path and, in order, the names of the folders and the
+// files that it contains.
+type folder struct {
+	path           string
+	folders, files []string
 }
 
-// openParts reads folders such as train and test, each of class folders. They may
-// have different classes.
-func openParts(dir folder, o Options) (Splits, bool, error) {
-	named := map[string]string{} // part → folder
-	var others []string
-	for _, name := range dir.folders {
-		part, known := partNames[strings.ToLower(name)]
-		if !known {
-			others = append(others, name)
+// newFolder lists a folder. Hidden entries are left out, links count as what
+// they lead to. For the path of a file it is the file's folder with this file
+// alone.
+func newFolder(path string) (folder, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return folder{}, err
+	}
+	if !info.IsDir() {
+		return folder{path: filepath.Dir(path), files: []string{filepath.Base(path)}}, nil
+	}
+	list, err := os.ReadDir(path)
+	if err != nil {
+		return folder{}, err
+	}
+	dir := folder{path: path}
+	for _, entry := range list {
+		name := entry.Name()
+		if strings.HasPrefix(name, ".") || slices.Contains([]string{"__MACOSX", "Thumbs.db", "desktop.ini"}, name) {
 			continue
 		}
-		if named[part] != "" {
-			return Splits{}, true, errors.Errorf("found both %s and %s, expected one folder of %s images", named[part], name, part)
-		}
-		named[part] = name
-	}
-	if named["train"] == "" {
-		return Splits{}, false, nil
-	}
-	if len(others) > 0 {
-		return Splits{}, true, errors.Errorf("found %s beside %s, expected only folders called train, val and test", listing(others), named["train"])
-	}
-	var splits Splits
-	for _, part := range []struct {
-		name string
-		into **Dataset
-	}{{"train", &splits.Train}, {"validation", &splits.Validation}, {"test", &splits.Test}} {
-		if named[part.name] == "" {
-			continue
-		}
-		d, skipped, err := readClasses(dir.join(named[part.name]), o)
+		info, err := os.Stat(dir.join(name))
 		if err != nil {
-			return Splits{}, true, err
+			return folder{}, err
 		}
-		if first := splits.Train; first != nil && d.Size != first.Size {
-			return Splits{}, true, errors.Errorf("the images of %s have size %v, those of %s %v; choose a size for all", named["train"], first.Size, named[part.name], d.Size)
+		switch {
+		case info.IsDir():
+			dir.folders = append(dir.folders, name)
+		case info.Mode().IsRegular():
+			dir.files = append(dir.files, name)
+		default:
+			return folder{}, errors.Errorf("%s is neither a file nor a folder", dir.join(name))
 		}
-		d.Name = part.name
-		*part.into = d
-		splits.Skipped = append(splits.Skipped, skipped...)
 	}
-	return splits, true, nil
+	return dir, nil
 }
 
-// openClasses reads a folder of images for each class.
-func openClasses(dir folder, o Options) (Splits, bool, error) {
-	if len(dir.folders) < 2 {
-		return Splits{}, false, nil
-	}
-	d, skipped, err := readClasses(dir.path, o)
-	if err != nil {
-		return Splits{}, true, err
-	}
-	d.Name = "train"
-	return Splits{Train: d, Skipped: skipped}, true, nil
-}
+func (f folder) join(name string) string { return filepath.Join(f.path, name) }
 
-// readClasses reads the images of a folder's sub-folders, each a class that is
-// called after it. A class may have a single image, though it then yields no pair
-// of its own, but not none.
-func readClasses(path string, o Options) (*Dataset, []string, error) {
-	dir, err := newFolder(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, name := range dir.files {
-		if imageExtensions[strings.ToLower(filepath.Ext(name))] {
-			return nil, nil, errors.Errorf("the image %s lies outside the folders of the classes", dir.join(name))
-		}
-	}
-	d := &Dataset{Classes: dir.folders, Labels: []int{}}
-	for label, class := range dir.folders {
-		inside, err := newFolder(dir.join(class))
-		if err != nil {
-			return nil, nil, err
-		}
-		if len(inside.folders) > 0 {
-			return nil, nil, errors.Errorf("the class folder %s holds the folder %s, expected images only", inside.path, inside.folders[0])
-		}
-		for _, name := range inside.files {
-			d.Labels = append(d.Labels, label)
-			d.Sources = append(d.Sources, inside.join(name))
-		}
-	}
-	if err := d.checkEmptyClass(path); err != nil {
-		return nil, nil, err
-	}
-	skipped, err := d.load(o, func(i int) (io.ReadCloser, error) { return os.Open(d.Sources[i]) })
-	if err != nil {
-		return nil, nil, err
-	}
-	return d, skipped, d.checkEmptyClass(path)
-}
-
-// imageExtensions betray an image that was meant to have a class.
-var imageExtensions = map[string]bool{
-	".png": true, ".jpg": true, ".jpeg": true, ".gif": true, ".bmp": true, ".pgm": true, ".ppm": true,
-}
-
-func (d *Dataset) checkEmptyClass(path string) error {
-	if empty := difference(d.Classes, d.present()); len(empty) > 0 || len(d.Classes) == 0 {
-		return errors.Wrapf(ErrTooFew, "%s: no images in the folders of these classes: %s; fill or remove them", path, listing(empty))
-	}
-	return nil
-}
+func (f folder) names() []string { return slices.Concat(f.folders, f.files) }

@@ -1,9 +1,7 @@
 package datasets
 
 import (
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/likeness-go/likeness/imaging"
@@ -93,8 +91,7 @@ func Open(path string, o Options) (Splits, error) {
 	if err != nil {
 		return Splits{}, errors.Wrapf(err, "open data set %s", path)
 	}
-	name := filepath.Base(absolute)
-	return open(path, strings.TrimSuffix(name, filepath.Ext(name)), o)
+	return open(path, strings.TrimSuffix(filepath.Base(absolute), ".csv"), o)
 }
 
 func open(path, name string, o Options) (Splits, error) {
@@ -135,51 +132,3 @@ func (s *Splits) setName(name string) {
 		}
 	}
 }
-
-// folder is a folder's path and, in order, the names of the folders and the
-// files that it contains.
-type folder struct {
-	path           string
-	folders, files []string
-}
-
-// newFolder lists a folder. Hidden entries are left out, links count as what
-// they lead to. For the path of a file it is the file's folder with this file
-// alone.
-func newFolder(path string) (folder, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return folder{}, err
-	}
-	if !info.IsDir() {
-		return folder{path: filepath.Dir(path), files: []string{filepath.Base(path)}}, nil
-	}
-	list, err := os.ReadDir(path)
-	if err != nil {
-		return folder{}, err
-	}
-	dir := folder{path: path}
-	for _, entry := range list {
-		name := entry.Name()
-		if strings.HasPrefix(name, ".") || slices.Contains([]string{"__MACOSX", "Thumbs.db", "desktop.ini"}, name) {
-			continue
-		}
-		info, err := os.Stat(dir.join(name))
-		if err != nil {
-			return folder{}, err
-		}
-		switch {
-		case info.IsDir():
-			dir.folders = append(dir.folders, name)
-		case info.Mode().IsRegular():
-			dir.files = append(dir.files, name)
-		default:
-			return folder{}, errors.Errorf("%s is neither a file nor a folder", dir.join(name))
-		}
-	}
-	return dir, nil
-}
-
-func (f folder) join(name string) string { return filepath.Join(f.path, name) }
-
-func (f folder) names() []string { return slices.Concat(f.folders, f.files) }

@@ -1,0 +1,114 @@
+package datasets_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/imaging"
+)
+
+func TestSubset(t *testing.T) {
+	d := toy(2, 2)
+	d.Drawers = []int{1, 2, 3, 4}
+	got := d.Subset([]int{3, 0})
+	want := &datasets.Dataset{
+		Name: "toy", Size: onePixel, Classes: []string{"a", "b"}, Labels: []int{1, 0},
+		Images: [][]uint8{{3}, {0}}, Sources: []string{"toy[3]", "toy[0]"}, Drawers: []int{4, 1},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if &got.Images[0][0] != &d.Images[3][0] {
+		t.Error("the images were copied, expected them to be shared")
+	}
+}
+
+func TestSubsetOfAnUnlabelledDataset(t *testing.T) {
+	d := toy(3)
+	d.Labels, d.Classes = nil, nil
+	if got := d.Subset([]int{1}); got.Labels != nil || got.Len() != 1 {
+		t.Errorf("found %+v", got)
+	}
+}
+
+func TestByClass(t *testing.T) {
+	if diff := cmp.Diff([][]int{{0, 1}, nil, {2}}, toy(2, 0, 1).ByClass()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestOnlyClassesRenumbersLabels(t *testing.T) {
+	got, err := toy(1, 2, 1, 1).OnlyClasses("d", "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"b", "d"}, got.Classes); diff != "" {
+		t.Errorf("classes, in the dataset's order:\n%s", diff)
+	}
+	if diff := cmp.Diff([]int{0, 0, 1}, got.Labels); diff != "" {
+		t.Errorf("labels:\n%s", diff)
+	}
+	if diff := cmp.Diff([]int{1, 2, 4}, values(got)); diff != "" {
+		t.Errorf("images:\n%s", diff)
+	}
+	_, err = toy(1, 1).OnlyClasses("b", "z")
+	expectError(t, "a class that is not there", err, datasets.ErrUnknownClass, `"z"`, "a, b")
+}
+
+func TestGroups(t *testing.T) {
+	d := toy(1, 1, 0, 1, 1)
+	d.Classes = []string{"Greek/1", "Latin/1", "Greek/2", "Greek/3", "Latin/2"}
+	want := [][]string{{"Greek/1", "Greek/3"}, {"Latin/1", "Latin/2"}} // Greek/2 has no image
+	if diff := cmp.Diff(want, d.Groups()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([][]string{{"a", "b"}}, toy(1, 1).Groups()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Channel 0 is 0, 255, 255, 0: mean 1/2, deviation 1/2. Channel 1 is 51 always.
+// Channel 2 is 0, 0, 0, 255: mean 1/4, deviation √(1/4 − 1/16).
+func TestMoments(t *testing.T) {
+	d := &datasets.Dataset{
+		Size:   imaging.Size{Height: 1, Width: 2, Channels: 3},
+		Images: [][]uint8{{0, 51, 0, 255, 51, 0}, {255, 51, 0, 0, 51, 255}},
+	}
+	mean, deviation := d.Moments()
+	for channel, want := range []struct{ mean, deviation float64 }{{0.5, 0.5}, {0.2, 0}, {0.25, math.Sqrt(3.0 / 16)}} {
+		if math.Abs(mean[channel]-want.mean) > 1e-12 || math.Abs(deviation[channel]-want.deviation) > 1e-7 {
+			t.Errorf("channel %d: found %v and %v, expected %v", channel, mean[channel], deviation[channel], want)
+		}
+	}
+	d.Inverted = true
+	p := d.Preprocessing()
+	if err := p.Validate(); err != nil || !p.Invert || p.Size != d.Size || p.Deviation[1] != 1 {
+		t.Errorf("found %+v, %v; expected a deviation of 1 for the constant channel", p, err)
+	}
+	mean, deviation = d.Subset(nil).Moments()
+	if diff := cmp.Diff([][]float64{{0, 0, 0}, {0, 0, 0}}, [][]float64{mean, deviation}); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	if err := toy(2, 1).Validate(); err != nil {
+		t.Error(err)
+	}
+	for message, spoil := range map[string]func(d *datasets.Dataset){
+		"found 2 channels":              func(d *datasets.Dataset) { d.Size.Channels = 2 },
+		"found 2 Labels for 3":          func(d *datasets.Dataset) { d.Labels = d.Labels[:2] },
+		"found 1 Sources for 3":         func(d *datasets.Dataset) { d.Sources = d.Sources[:1] },
+		"found 4 Drawers for 3":         func(d *datasets.Dataset) { d.Drawers = make([]int, 4) },
+		"image 1 has 2 bytes":           func(d *datasets.Dataset) { d.Images[1] = []uint8{1, 2} },
+		"image 2 has label 2":           func(d *datasets.Dataset) { d.Labels[2] = 2 },
+		"image 0 has label -1":          func(d *datasets.Dataset) { d.Labels[0] = -1 },
+		`two classes are called "same"`: func(d *datasets.Dataset) { d.Classes = []string{"same", "same"} },
+	} {
+		d := toy(2, 1)
+		spoil(d)
+		expectError(t, message, d.Validate(), nil, "toy", message)
+	}
+}
