@@ -39,12 +39,12 @@ func (a Activation) String() string {
 func Activate[T Float](a Activation, y, x, slope []T, channels int) {
 	checkLength("y", y, len(x))
 	checkSlope(a, slope, channels)
-	eachChunk(len(x), channels, func(_, first, last int) {
-		activate(a, y[first:last], x[first:last], slope, channels)
+	eachChunk(len(x), channels, func(first, last int) {
+		activate(a, y[first:last], x[first:last], slope)
 	})
 }
 
-func activate[T Float](a Activation, y, x, slope []T, channels int) {
+func activate[T Float](a Activation, y, x, slope []T) {
 	y = y[:len(x)]
 	switch a {
 	case Identity:
@@ -84,7 +84,7 @@ func ActivateBackward[T Float](a Activation, dx, dslope, x, y, dy, slope []T, ch
 		slopeGradient(dslope, x, dy)
 	}
 	if dx != nil {
-		eachChunk(len(dy), channels, func(_, first, last int) {
+		eachChunk(len(dy), channels, func(first, last int) {
 			activateBackward(a, dx[first:last], part(x, first, last), part(y, first, last), dy[first:last], slope)
 		})
 	}
@@ -127,7 +127,7 @@ func slopeGradient[T Float](dslope, x, dy []T) {
 	checkLength("x", x, len(dy))
 	columns := len(dslope)
 	total := make([]float64, columns)
-	reduceRows(total, nil, len(dy)/columns, columns, func(sum []float64, first, last int) {
+	reduceRows(total, len(dy)/columns, columns, func(sum []float64, first, last int) {
 		addSlope(sum, x[first*columns:last*columns], dy[first*columns:last*columns])
 	})
 	round(dslope, total)
@@ -165,9 +165,9 @@ func checkSlope[T Float](a Activation, slope []T, channels int) {
 }
 
 // eachChunk divides size elements into ranges of whole rows of channels.
-func eachChunk(size, channels int, work func(chunk, first, last int)) {
+func eachChunk(size, channels int, work func(first, last int)) {
 	step := rowsPerChunk(channels) * channels
-	Parallel(ceilDiv(size, step), func(i int) { work(i, i*step, min((i+1)*step, size)) })
+	Parallel(ceilDiv(size, step), func(i int) { work(i*step, min((i+1)*step, size)) })
 }
 
 // part returns x[first:last], or nil of nil.

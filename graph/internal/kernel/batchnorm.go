@@ -18,7 +18,7 @@ type BatchNorm[T Float] struct {
 	epsilon        float64
 	inverse        []T       // (channels) 1/√(variance + ε)
 	scale          []T       // (channels) gain·inverse
-	total, partial []float64 // scratch of the sums over rows
+	total          []float64 // (2·channels) sums over rows
 }
 
 // NewBatchNorm returns the layer of a shape; epsilon is ε, above zero.
@@ -84,12 +84,7 @@ func (n *BatchNorm[T]) ApplyBackward(dx, dgain, dshift, x, gain, mean, variance,
 	}
 	checkLength("dx", dx, len(x))
 	n.chunks(func(first, last int) {
-		for ; first < last; first += n.channels {
-			row, to := dy[first:][:n.channels], dx[first:][:n.channels]
-			for c, v := range row {
-				to[c] = v * n.scale[c]
-			}
-		}
+		scaleChannels(dx[first:last], dy[first:last], n.scale)
 	})
 }
 
@@ -97,13 +92,13 @@ func (n *BatchNorm[T]) ApplyBackward(dx, dgain, dshift, x, gain, mean, variance,
 // two large sums of squares would lose a small variance.
 func (n *BatchNorm[T]) measure(x []T) {
 	checkLength("x", x, n.rows*n.channels)
-	n.partial = reduceRows(n.total[:n.channels], n.partial, n.rows, n.channels, func(sum []float64, first, last int) {
+	reduceRows(n.total[:n.channels], n.rows, n.channels, func(sum []float64, first, last int) {
 		addRows(sum, x[first*n.channels:last*n.channels])
 	})
 	for c := range n.Mean {
 		n.Mean[c] = T(n.total[c] / float64(n.rows))
 	}
-	n.partial = reduceRows(n.total[:n.channels], n.partial, n.rows, n.channels, func(sum []float64, first, last int) {
+	reduceRows(n.total[:n.channels], n.rows, n.channels, func(sum []float64, first, last int) {
 		addSquares(sum, x[first*n.channels:last*n.channels], n.Mean)
 	})
 	for c := range n.Variance {
@@ -122,30 +117,28 @@ func (n *BatchNorm[T]) prepare(gain, mean, variance []T) {
 	}
 }
 
-// sums leaves Σdy·x̂ and Σdy, channel by channel, in total and in the outputs
-// that are not nil.
+// sums computes Σdy·x̂ and Σdy, channel by channel.
 func (n *BatchNorm[T]) sums(dgain, dshift, x, mean, dy []T) {
-	n.partial = reduceRows(n.total, n.partial, n.rows, n.channels, func(sum []float64, first, last int) {
-		first, last = first*n.channels, last*n.channels
-		addProducts(sum[:n.channels], sum[n.channels:], x[first:last], dy[first:last], mean)
+	reduceRows(n.total, n.rows, n.channels, func(sum []float64, first, last int) {
+		addProducts(sum, x[first*n.channels:last*n.channels], dy[first*n.channels:last*n.channels], mean)
 	})
-	n.finishSums(dgain, dshift)
+	n.finishSums(n.total, dgain, dshift)
 }
 
-// finishSums turns total from Σdy·(x − mean) into Σdy·x̂ and writes the
-// outputs.
-func (n *BatchNorm[T]) finishSums(dgain, dshift []T) {
-	along, plain := n.total[:n.channels], n.total[n.channels:]
+// finishSums turns total from Σdy·(x − mean) and Σdy into Σdy·x̂ and Σdy, and
+// writes the outputs that are not nil.
+func (n *BatchNorm[T]) finishSums(total []float64, dgain, dshift []T) {
+	copy(n.total, total)
 	for c, inverse := range n.inverse {
-		along[c] *= float64(inverse)
+		n.total[c] *= float64(inverse)
 	}
 	if dgain != nil {
 		checkLength("dgain", dgain, n.channels)
-		round(dgain, along)
+		round(dgain, n.total[:n.channels])
 	}
 	if dshift != nil {
 		checkLength("dshift", dshift, n.channels)
-		round(dshift, plain)
+		round(dshift, n.total[n.channels:])
 	}
 }
 

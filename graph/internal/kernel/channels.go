@@ -14,14 +14,32 @@ func normalizeChannels[T Float](y, x, mean, scale, shift []T) {
 	}
 }
 
-// centreChannels writes dx = scale·(dy − dyMean − (x − mean)·along).
+// centreChannels writes dx = scale·(dy − dyMean − (x − mean)·along), or, with a
+// nil dy, what dy = 0 gives. dx may be x or dy.
 func centreChannels[T Float](dx, x, dy, mean, scale, along, dyMean []T) {
 	channels := len(mean)
 	scale, along, dyMean = scale[:channels], along[:channels], dyMean[:channels]
 	for i := 0; i < len(x); i += channels {
-		from, gradient, to := x[i:][:channels], dy[i:][:channels], dx[i:][:channels]
+		from, to := x[i:][:channels], dx[i:][:channels]
+		if dy == nil {
+			for c, m := range mean {
+				to[c] = -scale[c] * (dyMean[c] + (from[c]-m)*along[c])
+			}
+			continue
+		}
+		gradient := dy[i:][:channels]
 		for c, m := range mean {
 			to[c] = scale[c] * (gradient[c] - dyMean[c] - (from[c]-m)*along[c])
+		}
+	}
+}
+
+// scaleChannels writes dx = dy·scale. dx may be dy.
+func scaleChannels[T Float](dx, dy, scale []T) {
+	for i := 0; i < len(dy); i += len(scale) {
+		from, to := dy[i:][:len(scale)], dx[i:][:len(scale)]
+		for c, v := range scale {
+			to[c] = from[c] * v
 		}
 	}
 }
@@ -48,10 +66,10 @@ func addSquares[T Float](sum []float64, x, mean []T) {
 	}
 }
 
-// addProducts adds dy·(x − mean) to along and dy to plain.
-func addProducts[T Float](along, plain []float64, x, dy, mean []T) {
+// addProducts adds dy·(x − mean) to the first half of sum and dy to the second.
+func addProducts[T Float](sum []float64, x, dy, mean []T) {
 	channels := len(mean)
-	along, plain = along[:channels], plain[:channels]
+	along, plain := sum[:channels], sum[channels:][:channels]
 	for i := 0; i < len(x); i += channels {
 		from, gradient := x[i:][:channels], dy[i:][:channels]
 		for c, m := range mean {

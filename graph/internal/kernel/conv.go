@@ -4,7 +4,15 @@ package kernel
 // correlation): x (batch, height, width, channels), weight (filters, channels,
 // kernel height, kernel width), bias (filters), y (batch, output height,
 // output width, filters).
-type Conv[T Float] struct{ shape ConvShape }
+//
+// All three products are matrix products with the matrix of columns (see
+// columns.go), of which only a block that fits the cache exists at a time.
+type Conv[T Float] struct {
+	shape    ConvShape
+	forward  panels[T] // weights as Forward multiplies by them
+	backward panels[T] // weights as the gradient of x does
+	partial  []T       // partial sums of the gradient of the weights
+}
 
 // NewConv returns the layer of a valid shape.
 func NewConv[T Float](s ConvShape) *Conv[T] {
@@ -19,62 +27,65 @@ func (c *Conv[T]) Forward(y, x, weight, bias []T) {
 	checkLength("x", x, s.inputs())
 	checkLength("weight", weight, s.weights())
 	checkOptional("bias", bias, s.Filters)
-	Parallel(s.Batch, func(image int) {
-		s.taps(image, func(out, in, at int) {
-			y[out] += x[in] * weight[at]
-		}, func(out, filter int) {
-			y[out] = 0
-			if bias != nil {
-				y[out] = bias[filter]
-			}
-		})
+	c.packForward(weight)
+	c.multiplyForward(s.Batch, y, x, bias)
+}
+
+// multiplyForward is Forward by the weights last packed, for a batch of any
+// size.
+func (c *Conv[T]) multiplyForward(batch int, y, x, bias []T) {
+	s := c.shape
+	s.Batch = batch
+	pixels, size, height := s.pixels(), s.patchSize(), s.kernelRows()
+	step := s.pixelsPerBlock()
+	Parallel(ceilDiv(pixels, step), func(unit int) {
+		first := unit * step
+		count := min(step, pixels-first)
+		out := matrix[T]{y[first*s.Filters:], s.Filters}
+		fillRows(out.data[:count*s.Filters], bias, s.Filters)
+		work := borrow[T]()
+		defer work.giveBack()
+		for top := 0; top < s.KernelHeight; top += height {
+			bottom := min(top+height, s.KernelHeight)
+			start, width := s.patchStart(top), s.patchStart(bottom)-s.patchStart(top)
+			columns := grow(&work.rows, count*width)
+			gatherColumns(s, columns, x, first, count, top, bottom)
+			multiply(out, matrix[T]{columns, width}, c.forward[start:], size, count, s.Filters, width)
+		}
 	})
 }
 
-// Backward writes the gradients that are not nil, given x, weight and the
-// gradient dy of y.
-func (c *Conv[T]) Backward(dx, dweight, dbias, x, weight, dy []T) {
+// packForward packs the transpose of the weights, (patch, filters).
+func (c *Conv[T]) packForward(weight []T) {
 	s := c.shape
-	clear(dx)
-	clear(dweight)
-	clear(dbias)
-	for image := range s.Batch {
-		s.taps(image, func(out, in, at int) {
-			if dx != nil {
-				dx[in] += dy[out] * weight[at]
+	size, taps := s.patchSize(), s.KernelHeight*s.KernelWidth
+	grow(&c.forward, panelCount(s.Filters)*size)
+	Parallel(panelCount(s.Filters), func(p int) {
+		panel := c.forward[p*size:][:size]
+		for j := range tileColumns {
+			filter := p*tileColumns + j
+			if filter >= s.Filters {
+				for i := range panel {
+					panel[i][j] = 0
+				}
+				continue
 			}
-			if dweight != nil {
-				dweight[at] += dy[out] * x[in]
-			}
-		}, func(out, filter int) {
-			if dbias != nil {
-				dbias[filter] += dy[out]
-			}
-		})
-	}
-}
-
-// taps visits every product of an image's convolution.
-func (s ConvShape) taps(image int, visit func(out, in, at int), start func(out, filter int)) {
-	height, width := s.Output()
-	for oy := range height {
-		for ox := range width {
-			for f := range s.Filters {
-				out := ((image*height+oy)*width+ox)*s.Filters + f
-				start(out, f)
-				for ky := range s.KernelHeight {
-					for kx := range s.KernelWidth {
-						iy, ix := oy*s.Stride+ky-s.Padding, ox*s.Stride+kx-s.Padding
-						if iy < 0 || iy >= s.Height || ix < 0 || ix >= s.Width {
-							continue
-						}
-						for c := range s.Channels {
-							visit(out, ((image*s.Height+iy)*s.Width+ix)*s.Channels+c,
-								((f*s.Channels+c)*s.KernelHeight+ky)*s.KernelWidth+kx)
-						}
-					}
+			for channel := range s.Channels {
+				for tap, v := range weight[(filter*s.Channels+channel)*taps:][:taps] {
+					panel[tap*s.Channels+channel][j] = v
 				}
 			}
 		}
+	})
+}
+
+// fillRows makes every row of y the bias, or zero.
+func fillRows[T Float](y, bias []T, columns int) {
+	if bias == nil {
+		clear(y)
+		return
+	}
+	for i := 0; i < len(y); i += columns {
+		copy(y[i:i+columns], bias)
 	}
 }

@@ -52,7 +52,7 @@ func PairDistancesBackward[T Float](m Metric, dx, dy, dweight, x, y, weight, d, 
 	}
 	checkLength("dweight", dweight, columns)
 	total := make([]float64, columns)
-	reduceRows(total, nil, rows, columns, func(sum []float64, first, last int) {
+	reduceRows(total, rows, columns, func(sum []float64, first, last int) {
 		for i := first; i < last; i++ {
 			addDifferences(sum, x[i*columns:(i+1)*columns], y[i*columns:(i+1)*columns], dd[i])
 		}

@@ -47,7 +47,7 @@ func AllDistancesBackward[T Float](m Metric, dx, dweight, x, weight, d, dd []T, 
 	}
 	checkLength("dweight", dweight, columns)
 	total := make([]float64, columns)
-	reduceRows(total, nil, rows, columns, func(sum []float64, first, last int) {
+	reduceRows(total, rows, columns, func(sum []float64, first, last int) {
 		for i := first; i < last; i++ {
 			for j := range rows {
 				addDifferences(sum, x[i*columns:][:columns], x[j*columns:][:columns], dd[i*rows+j])

@@ -24,16 +24,10 @@ func Threads() int { return int(threads.Load()) }
 // contiguous range in order, and returns when all are done. Units must not
 // write to the same memory. A panic in a unit is raised again in the caller.
 func Parallel(n int, work func(i int)) {
-	parallel(Threads(), n, func(_, i int) { work(i) })
-}
-
-// parallel is Parallel on a given number of workers; work is also told which
-// worker in [0, workers) runs it, to use that worker's scratch memory.
-func parallel(workers, n int, work func(worker, i int)) {
-	workers = min(workers, n)
+	workers := min(Threads(), n)
 	if workers <= 1 {
 		for i := range n {
-			work(0, i)
+			work(i)
 		}
 		return
 	}
@@ -42,7 +36,7 @@ func parallel(workers, n int, work func(worker, i int)) {
 	run := func(worker int) {
 		defer func() { panics[worker] = recover() }()
 		for i := worker * n / workers; i < (worker+1)*n/workers; i++ {
-			work(worker, i)
+			work(i)
 		}
 	}
 	for worker := 1; worker < workers; worker++ {
@@ -57,14 +51,10 @@ func parallel(workers, n int, work func(worker, i int)) {
 	}
 }
 
-// ceilDiv returns ⌈a/b⌉ for a ≥ 0 and b > 0.
-func ceilDiv(a, b int) int { return (a + b - 1) / b }
+// units is about how many units a kernel divides its work into where it has a
+// choice: enough for some tens of threads, and a multiple of small numbers of
+// threads. Units are divided by shape alone.
+const units = 24
 
-// grow returns a slice of length n, reusing the memory of s if it suffices.
-// The contents are unspecified.
-func grow[E any](s []E, n int) []E {
-	if cap(s) < n {
-		return make([]E, n)
-	}
-	return s[:n]
-}
+// ceilDiv returns ⌈a/b⌉ for b > 0 and a > −b.
+func ceilDiv(a, b int) int { return (a + b - 1) / b }

@@ -1,30 +1,37 @@
 package kernel
 
-// rowsPerChunk is how many rows of so many columns make one unit of a
-// reduction: enough to be worth a worker's while, few enough to stay in the
-// level 1 cache and to keep a float32 sum accurate.
-func rowsPerChunk(columns int) int { return max(1, 8192/columns) }
+// rowsPerChunk is how many rows of so many columns make one unit of an
+// elementwise kernel or a reduction: enough to be worth a worker's while, few
+// enough to stay in the level 1 cache.
+func rowsPerChunk(columns int) int { return max(1, 4096/columns) }
 
-// reduceRows divides rows into chunks, has each chunk write width partial sums
-// and adds these up, in the order of the chunks, into total. The chunks depend
-// on the shape alone. partial may be scratch memory of an earlier call; it is
-// returned to be used again.
-func reduceRows(total, partial []float64, rows, columns int, chunk func(sum []float64, first, last int)) []float64 {
-	step, width := rowsPerChunk(columns), len(total)
-	chunks := ceilDiv(rows, step)
-	partial = grow(partial, chunks*width)
-	Parallel(chunks, func(i int) {
-		sum := partial[i*width:][:width]
+// reduce has each of a number of units write len(total) partial sums and adds
+// these up, in the order of the units, into total.
+func reduce(total []float64, units int, work func(sum []float64, unit int)) {
+	width := len(total)
+	space := borrow[float64]()
+	defer space.giveBack()
+	partial := grow(&space.rows, units*width)
+	Parallel(units, func(unit int) {
+		sum := partial[unit*width:][:width]
 		clear(sum)
-		chunk(sum, i*step, min((i+1)*step, rows))
+		work(sum, unit)
 	})
 	clear(total)
-	for i := range chunks {
-		for j, v := range partial[i*width:][:width] {
+	for unit := range units {
+		for j, v := range partial[unit*width:][:width] {
 			total[j] += v
 		}
 	}
-	return partial
+}
+
+// reduceRows is reduce over chunks [first, last) of rows. The chunks depend on
+// the shape alone.
+func reduceRows(total []float64, rows, columns int, work func(sum []float64, first, last int)) {
+	step := rowsPerChunk(columns)
+	reduce(total, ceilDiv(rows, step), func(sum []float64, chunk int) {
+		work(sum, chunk*step, min((chunk+1)*step, rows))
+	})
 }
 
 // sumRows writes the sum of the rows of x (rows, columns).
@@ -32,7 +39,7 @@ func sumRows[T Float](sum, x []T, rows, columns int) {
 	checkLength("sum", sum, columns)
 	checkLength("x", x, rows*columns)
 	total := make([]float64, columns)
-	reduceRows(total, nil, rows, columns, func(sum []float64, first, last int) {
+	reduceRows(total, rows, columns, func(sum []float64, first, last int) {
 		addRows(sum, x[first*columns:last*columns])
 	})
 	round(sum, total)

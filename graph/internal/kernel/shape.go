@@ -37,9 +37,6 @@ func (s ConvShape) Validate() error {
 }
 
 // inputs, outputs and weights return the number of elements of the arrays.
-func (s ConvShape) inputs() int { return s.Batch * s.Height * s.Width * s.Channels }
-func (s ConvShape) outputs() int {
-	height, width := s.Output()
-	return s.Batch * height * width * s.Filters
-}
+func (s ConvShape) inputs() int  { return s.Batch * s.Height * s.Width * s.Channels }
+func (s ConvShape) outputs() int { return s.pixels() * s.Filters }
 func (s ConvShape) weights() int { return s.Filters * s.Channels * s.KernelHeight * s.KernelWidth }

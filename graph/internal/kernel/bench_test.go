@@ -1,0 +1,98 @@
+package kernel
+
+import (
+	"fmt"
+	"testing"
+)
+
+// The layers of the networks of the papers, as far as they take time.
+var benchmarkLayers = []ConvShape{
+	{64, 28, 28, 1, 64, 3, 3, 1, 1},
+	{64, 14, 14, 64, 64, 3, 3, 1, 1},
+	{64, 7, 7, 64, 64, 3, 3, 1, 1},
+	{2, 105, 105, 1, 64, 10, 10, 1, 0},
+	{2, 48, 48, 64, 128, 7, 7, 1, 0},
+	{4, 21, 21, 128, 128, 4, 4, 1, 0},
+	{8, 9, 9, 128, 256, 4, 4, 1, 0},
+}
+
+// BenchmarkConv reports the useful arithmetic of a direct convolution: two
+// operations for each product.
+func BenchmarkConv(b *testing.B) {
+	defer SetThreads(Threads())
+	for _, s := range benchmarkLayers {
+		c := NewConv[float32](s)
+		x, dx := make([]float32, s.inputs()), make([]float32, s.inputs())
+		y, weight := make([]float32, s.outputs()), make([]float32, s.weights())
+		for _, threads := range []int{1, 2} {
+			for _, pass := range []struct {
+				name string
+				run  func()
+			}{
+				{"forward", func() { c.Forward(y, x, weight, nil) }},
+				{"dX", func() { c.Backward(dx, nil, nil, x, weight, y) }},
+				{"dW", func() { c.Backward(nil, weight, nil, x, weight, y) }},
+			} {
+				name := fmt.Sprintf("%d×%d,%d→%d,%d×%d/%s/threads=%d",
+					s.Height, s.Width, s.Channels, s.Filters, s.KernelHeight, s.KernelWidth, pass.name, threads)
+				b.Run(name, func(b *testing.B) {
+					SetThreads(threads)
+					for b.Loop() {
+						pass.run()
+					}
+					reportOperations(b, 2*s.pixels()*s.weights())
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkBlock is a training step's work on the first two blocks of Conv4.
+func BenchmarkBlock(b *testing.B) {
+	for _, c := range benchmarkLayers[:2] {
+		s := BlockShape{Conv: c, Norm: BatchStatistics, Epsilon: 1e-5, Activation: ReLU, PoolSize: 2, PoolStride: 2}
+		f, pool := blockOperation[float32](s), s.pool()
+		x := [][]float32{make([]float32, c.inputs()), make([]float32, c.weights()),
+			make([]float32, c.Filters), make([]float32, c.Filters), make([]float32, c.Filters)}
+		y := make([]float32, pool.Batch*pool.output())
+		b.Run(fmt.Sprintf("%d×%d,%d→%d", c.Height, c.Width, c.Channels, c.Filters), func(b *testing.B) {
+			for b.Loop() {
+				f.forward(y, x...)
+				f.backward(x, x, y, y)
+			}
+			reportOperations(b, 3*2*c.pixels()*c.weights())
+		})
+	}
+}
+
+func BenchmarkMatMul(b *testing.B) {
+	const n = 512
+	c, a := make([]float32, n*n), make([]float32, n*n)
+	for _, transpose := range []struct{ a, b bool }{{false, false}, {false, true}, {true, false}} {
+		b.Run(fmt.Sprintf("transposed=%v", transpose), func(b *testing.B) {
+			for b.Loop() {
+				MatMul(c, a, a, n, n, n, transpose.a, transpose.b, false)
+			}
+			reportOperations(b, 2*n*n*n)
+		})
+	}
+}
+
+func BenchmarkAllDistances(b *testing.B) {
+	const rows, columns = 128, 1024
+	x, d, dx := make([]float32, rows*columns), make([]float32, rows*rows), make([]float32, rows*columns)
+	b.Run("forward", func(b *testing.B) {
+		for b.Loop() {
+			AllDistances(Euclidean, d, x, nil, rows, columns)
+		}
+	})
+	b.Run("backward", func(b *testing.B) {
+		for b.Loop() {
+			AllDistancesBackward(Euclidean, dx, nil, x, nil, d, d, rows, columns)
+		}
+	})
+}
+
+func reportOperations(b *testing.B, operations int) {
+	b.ReportMetric(float64(operations)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+}

@@ -1,0 +1,106 @@
+package kernel
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func conv(s ConvShape) subject {
+	return subject{
+		arguments: []int{s.inputs(), s.weights(), s.Filters}, result: s.outputs(),
+		single: convOperation[float32](s), double: convOperation[float64](s), naive: naiveConv(s),
+	}
+}
+
+func convOperation[T Float](s ConvShape) operation[T] {
+	c := NewConv[T](s)
+	return operation[T]{
+		forward: func(y []T, x ...[]T) { c.Forward(y, x[0], x[1], x[2]) },
+		backward: func(dx, x [][]T, y, dy []T) {
+			c.Backward(dx[0], dx[1], dx[2], x[0], x[1], dy)
+		},
+	}
+}
+
+// drawConvShape draws small layers with all that is unusual: one pixel, odd
+// channels, kernels larger than the image without its padding, strides that
+// leave pixels out.
+func drawConvShape(t *rapid.T) ConvShape {
+	s := ConvShape{
+		Batch:    rapid.IntRange(1, 3).Draw(t, "batch"),
+		Height:   rapid.IntRange(1, 9).Draw(t, "height"),
+		Width:    rapid.IntRange(1, 9).Draw(t, "width"),
+		Channels: rapid.IntRange(1, 7).Draw(t, "channels"),
+		Filters:  rapid.IntRange(1, 8).Draw(t, "filters"),
+		Stride:   rapid.IntRange(1, 3).Draw(t, "stride"),
+		Padding:  rapid.IntRange(0, 3).Draw(t, "padding"),
+	}
+	s.KernelHeight = rapid.IntRange(1, min(5, s.Height+2*s.Padding)).Draw(t, "kernel height")
+	s.KernelWidth = rapid.IntRange(1, min(5, s.Width+2*s.Padding)).Draw(t, "kernel width")
+	return s
+}
+
+func TestConv(t *testing.T) {
+	checkDrawn(t, func(t *rapid.T) subject { return conv(drawConvShape(t)) })
+}
+
+// Shapes so large that blocks of pixels, groups of kernel rows and partial sums
+// have to be put together.
+func TestConvInParts(t *testing.T) {
+	for name, s := range map[string]ConvShape{
+		"many channels": {2, 7, 8, 131, 5, 3, 3, 1, 1},
+		"many pixels":   {2, 61, 53, 2, 4, 3, 3, 1, 1},
+		"large kernel":  {1, 25, 31, 7, 5, 13, 9, 2, 3},
+		"many filters":  {2, 5, 6, 8, 150, 3, 3, 1, 0},
+	} {
+		t.Run(name, func(t *testing.T) { check(t, conv(s), 1) })
+	}
+}
+
+func TestConvGradient(t *testing.T) {
+	checkGradient(t, conv(ConvShape{2, 4, 5, 3, 2, 3, 2, 2, 1}))
+}
+
+// One filter of ones over a 3×3 image: sums of 2×2 neighbours.
+func TestConvByHand(t *testing.T) {
+	c := NewConv[float32](ConvShape{Batch: 1, Height: 3, Width: 3, Channels: 1, Filters: 1, KernelHeight: 2, KernelWidth: 2, Stride: 1})
+	x := []float32{1, 2, 3, 4, 5, 6, 7, 8, 9}
+	y := make([]float32, 4)
+	c.Forward(y, x, []float32{1, 1, 1, 1}, nil)
+	if diff := cmp.Diff([]float32{12, 16, 24, 28}, y); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestConvShapeValidate(t *testing.T) {
+	valid := ConvShape{Batch: 1, Height: 4, Width: 4, Channels: 1, Filters: 1, KernelHeight: 5, KernelWidth: 5, Stride: 1, Padding: 1}
+	if err := valid.Validate(); err != nil {
+		t.Errorf("a valid shape: %v", err)
+	}
+	for want, spoil := range map[string]func(s *ConvShape){
+		"batch is 0, it must be at least 1":                      func(s *ConvShape) { s.Batch = 0 },
+		"stride is -1, it must be at least 1":                    func(s *ConvShape) { s.Stride = -1 },
+		"padding is -1, it must be at least 0":                   func(s *ConvShape) { s.Padding = -1 },
+		"kernel 7×5 is larger than its 4×4 input with padding 1": func(s *ConvShape) { s.KernelHeight = 7 },
+		"kernel 5×5 is larger than its 4×4 input with padding 0": func(s *ConvShape) { s.Padding = 0 },
+	} {
+		s := valid
+		spoil(&s)
+		if err := s.Validate(); err == nil || err.Error() != want {
+			t.Errorf("got error %v, want %q", err, want)
+		}
+	}
+}
+
+// A wrong length is a programmer's mistake and must not be computed with.
+func TestConvRefusesWrongLengths(t *testing.T) {
+	defer func() {
+		if want := "kernel: x has 3 elements, its shape asks for 4"; recover() != want {
+			t.Errorf("want a panic with %q", want)
+		}
+	}()
+	c := NewConv[float32](ConvShape{Batch: 1, Height: 2, Width: 2, Channels: 1, Filters: 1, KernelHeight: 1, KernelWidth: 1, Stride: 1})
+	c.Forward(make([]float32, 4), make([]float32, 3), make([]float32, 1), nil)
+}

@@ -1,0 +1,215 @@
+package kernel
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"gonum.org/v1/gonum/diff/fd"
+	"gonum.org/v1/gonum/floats"
+	"pgregory.net/rapid"
+)
+
+// operation is a kernel seen as a function y of arrays x, and its gradient.
+type operation[T Float] struct {
+	forward  func(y []T, x ...[]T)
+	backward func(dx, x [][]T, y, dy []T)
+}
+
+// subject is a kernel of one shape, in both precisions, beside its naive twin.
+type subject struct {
+	arguments   []int // their lengths
+	result      int   // its length
+	single      operation[float32]
+	double      operation[float64]
+	naive       operation[float64]
+	naiveSingle operation[float32]  // the twin in float32, if it cannot be the other one, rounded
+	prepare     func(x [][]float64) // makes random arguments admissible; may be nil
+	tolerance   float64             // of the float32 results, relative to the largest; 1e-5 if 0
+}
+
+// check holds a subject against its twin and to the promises of the package's
+// documentation.
+func check(t rapid.TB, s subject, seed uint64) {
+	t.Helper()
+	x, dy := s.draw(seed)
+	singleX, singleDy := convertAll[float32](x), convert[float32](dy)
+	if s.tolerance == 0 {
+		s.tolerance = 1e-5
+	}
+	if s.naiveSingle.forward == nil {
+		s.naiveSingle = inSingle(s.naive)
+	}
+	checkAgainst(t, "float64", s.double, s.naive, x, dy, 1e-12)
+	checkAgainst(t, "float32", s.single, s.naiveSingle, singleX, singleDy, s.tolerance)
+	checkPromises(t, s.single, singleX, singleDy)
+	checkPromises(t, s.double, x, dy)
+}
+
+// checkDrawn is check on random shapes.
+func checkDrawn(t *testing.T, draw func(t *rapid.T) subject) {
+	t.Helper()
+	rapid.Check(t, func(t *rapid.T) { check(t, draw(t), rapid.Uint64().Draw(t, "seed")) })
+}
+
+// draw returns random arguments and a random gradient of the result.
+func (s subject) draw(seed uint64) (x [][]float64, dy []float64) {
+	chance := rand.New(rand.NewPCG(seed, 0))
+	for _, n := range s.arguments {
+		x = append(x, normal(chance, n))
+	}
+	if s.prepare != nil {
+		s.prepare(x)
+	}
+	for i := range x { // so that both precisions see the same numbers
+		x[i] = convert[float64](convert[float32](x[i]))
+	}
+	return x, normal(chance, s.result)
+}
+
+func checkAgainst[T Float](t rapid.TB, name string, got, want operation[T], x [][]T, dy []T, tolerance float64) {
+	gotY, gotDx := run(got, x, dy, nil)
+	wantY, wantDx := run(want, x, dy, nil)
+	near(t, name+" result", gotY, wantY, tolerance)
+	for i := range x {
+		near(t, name+" gradient", gotDx[i], wantDx[i], tolerance)
+	}
+}
+
+// checkPromises checks that results are the same bits however often and on how
+// many threads they are computed, that arguments are left alone, that nothing
+// of an output's old contents is left and that outputs may be nil.
+func checkPromises[T Float](t rapid.TB, f operation[T], x [][]T, dy []T) {
+	defer SetThreads(Threads())
+	SetThreads(1)
+	before := make([][]T, len(x))
+	for i := range x {
+		before[i] = slices.Clone(x[i])
+	}
+	wantY, wantDx := run(f, x, dy, nil)
+	for i := range x {
+		if !slices.Equal(before[i], x[i]) {
+			t.Fatalf("argument %d was changed", i)
+		}
+	}
+	for _, threads := range []int{1, 2, 3} {
+		SetThreads(threads)
+		y, dx := run(f, x, dy, nil)
+		sameBits(t, "the result", y, wantY)
+		for i := range x {
+			sameBits(t, "a gradient", dx[i], wantDx[i])
+		}
+	}
+	for i := range x {
+		_, dx := run(f, x, dy, func(j int) bool { return i != j })
+		sameBits(t, "a gradient computed alone", dx[i], wantDx[i])
+	}
+}
+
+// run returns the result and the gradients, whose memory was full of NaN.
+// Gradients that skip says so for are nil.
+func run[T Float](f operation[T], x [][]T, dy []T, skip func(i int) bool) (y []T, dx [][]T) {
+	nan := func(n int) []T { return slices.Repeat([]T{T(math.NaN())}, n) }
+	y, dx = nan(len(dy)), make([][]T, len(x))
+	for i := range x {
+		if skip == nil || !skip(i) {
+			dx[i] = nan(len(x[i]))
+		}
+	}
+	f.forward(y, x...)
+	f.backward(dx, x, y, slices.Clone(dy))
+	return y, dx
+}
+
+// checkGradient holds backward against finite differences of forward.
+func checkGradient(t *testing.T, s subject) {
+	t.Helper()
+	x, dy := s.draw(1)
+	_, gradients := run(s.double, x, dy, nil)
+	y := make([]float64, s.result)
+	for i := range x {
+		point := slices.Clone(x[i])
+		numeric := fd.Gradient(nil, func(at []float64) float64 {
+			copy(x[i], at)
+			s.double.forward(y, x...)
+			return floats.Dot(y, dy)
+		}, point, &fd.Settings{Formula: fd.Central})
+		copy(x[i], point)
+		near(t, "finite differences", gradients[i], numeric, 1e-7)
+	}
+}
+
+// inSingle returns f with its arguments widened and its results rounded.
+func inSingle(f operation[float64]) operation[float32] {
+	return operation[float32]{
+		forward: func(y []float32, x ...[]float32) {
+			wide := make([]float64, len(y))
+			f.forward(wide, convertAll[float64](x)...)
+			copy(y, convert[float32](wide))
+		},
+		backward: func(dx, x [][]float32, y, dy []float32) {
+			wide, wideY := convertAll[float64](dx), make([]float64, len(y))
+			f.forward(wideY, convertAll[float64](x)...)
+			f.backward(wide, convertAll[float64](x), wideY, convert[float64](dy))
+			for i := range dx {
+				copy(dx[i], convert[float32](wide[i]))
+			}
+		},
+	}
+}
+
+// near fails unless got is want up to the tolerance, relative to the largest
+// element of want, or to one if that is larger.
+func near[T Float](t rapid.TB, what string, got, want []T, tolerance float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s: got %d elements, want %d", what, len(got), len(want))
+	}
+	scale := 1.0
+	for _, v := range want {
+		scale = max(scale, math.Abs(float64(v)))
+	}
+	for i := range want {
+		if !(math.Abs(float64(got[i])-float64(want[i])) <= tolerance*scale) {
+			t.Fatalf("%s: element %d of %d is %v, want %v; the largest is %g", what, i, len(want), got[i], want[i], scale)
+		}
+	}
+}
+
+func sameBits[T Float](t rapid.TB, what string, got, want []T) {
+	t.Helper()
+	for i := range want {
+		if math.Float64bits(float64(got[i])) != math.Float64bits(float64(want[i])) {
+			t.Fatalf("%s: element %d is %v, want %v", what, i, got[i], want[i])
+		}
+	}
+}
+
+func normal(chance *rand.Rand, n int) []float64 {
+	x := make([]float64, n)
+	for i := range x {
+		x[i] = chance.NormFloat64()
+	}
+	return x
+}
+
+// convert returns x in another precision; nil of nil.
+func convert[To, From Float](x []From) []To {
+	if x == nil {
+		return nil
+	}
+	y := make([]To, len(x))
+	for i, v := range x {
+		y[i] = To(v)
+	}
+	return y
+}
+
+func convertAll[To, From Float](x [][]From) [][]To {
+	y := make([][]To, len(x))
+	for i := range x {
+		y[i] = convert[To](x[i])
+	}
+	return y
+}

@@ -1,0 +1,58 @@
+package kernel
+
+// AveragePool takes the mean of each window, channel by channel.
+type AveragePool[T Float] struct {
+	shape   PoolShape
+	offsets []int
+}
+
+// NewAveragePool returns the layer of a valid shape.
+func NewAveragePool[T Float](s PoolShape) *AveragePool[T] {
+	mustBeValid(s.Validate())
+	return &AveragePool[T]{s, s.offsets()}
+}
+
+// Forward writes y (batch, output height, output width, channels).
+func (p *AveragePool[T]) Forward(y, x []T) {
+	s := p.shape
+	checkPool(s, y, x)
+	in, out := s.input(), s.output()
+	Parallel(s.Batch, func(image int) {
+		x, y := x[image*in:][:in], y[image*out:][:out]
+		s.eachWindow(func(in, out int) {
+			mean := y[out:][:s.Channels]
+			clear(mean)
+			for _, offset := range p.offsets {
+				for c, v := range x[in+offset:][:s.Channels] {
+					mean[c] += v
+				}
+			}
+			for c := range mean {
+				mean[c] /= T(len(p.offsets))
+			}
+		})
+	})
+}
+
+// Backward writes the gradient dx, unless it is nil: each dy is shared equally
+// by its window.
+func (p *AveragePool[T]) Backward(dx, dy []T) {
+	if dx == nil {
+		return
+	}
+	s := p.shape
+	checkPool(s, dy, dx)
+	in, out := s.input(), s.output()
+	Parallel(s.Batch, func(image int) {
+		dx, dy := dx[image*in:][:in], dy[image*out:][:out]
+		clear(dx)
+		s.eachWindow(func(in, out int) {
+			for _, offset := range p.offsets {
+				sum := dx[in+offset:][:s.Channels]
+				for c, g := range dy[out:][:s.Channels] {
+					sum[c] += g / T(len(p.offsets))
+				}
+			}
+		})
+	})
+}
