@@ -1,0 +1,74 @@
+package evaluate
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pkg/errors"
+)
+
+// queryBlock is how many queries are measured at a time, so that the distances
+// in memory are those of one block for each processor and never all.
+const queryBlock = queryTile
+
+// eachQuery measures the distances from each query to all references and calls
+// visit with them, from several goroutines at once; visit may overwrite the
+// distances. A distance that is no finite number is an error.
+func eachQuery(metric Metric, queries, references Embeddings, visit func(query int, distances []float64)) error {
+	blocks := (queries.Rows + queryBlock - 1) / queryBlock
+	failures := make([]error, blocks)
+	parallel(blocks, func(block int) {
+		begin := block * queryBlock
+		part := queries.slice(begin, min(begin+queryBlock, queries.Rows))
+		distances := make([]float64, part.Rows*references.Rows)
+		if failures[block] = metric.Distances(distances, part, references); failures[block] != nil {
+			return
+		}
+		for i := range part.Rows {
+			row := distances[i*references.Rows : (i+1)*references.Rows]
+			if failures[block] = checkFinite(row); failures[block] != nil {
+				failures[block] = errors.Wrapf(failures[block], "query %d", begin+i)
+				return
+			}
+			visit(begin+i, row)
+		}
+	})
+	return firstError(failures)
+}
+
+func checkFinite(distances []float64) error {
+	for i, d := range distances {
+		if !finite(d) {
+			return errors.Errorf("distance %d is %v, want a finite number", i, d)
+		}
+	}
+	return nil
+}
+
+// parallel calls work(0) … work(count−1), on as many goroutines as there are
+// processors. Each call must write to places of its own, and then the result
+// does not depend on how many there are.
+func parallel(count int, work func(i int)) {
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(count, runtime.GOMAXPROCS(0)) {
+		workers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < count; i = int(next.Add(1)) - 1 {
+				work(i)
+			}
+		})
+	}
+	workers.Wait()
+}
+
+// firstError is the error of the lowest index, so that it too does not depend
+// on the goroutines.
+func firstError(failures []error) error {
+	for _, err := range failures {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package evaluate
+
+import (
+	"slices"
+
+	"github.com/pkg/errors"
+)
+
+// Trial is one question of N-way K-shot classification: to which of N classes
+// does the query belong, when K examples of each are known? Images are rows of
+// the embeddings that the trial is asked about.
+type Trial struct {
+	Support [][]int // N classes of K examples each; K may differ between classes
+	Query   int
+	Answer  int // the query's class, an index into Support
+}
+
+// ClassDistance says how far a query is from a class of several examples. With
+// one example a class, both are the distance from that example.
+type ClassDistance int
+
+const (
+	// MeanDistance is the mean of the distances from the class's examples.
+	MeanDistance ClassDistance = iota
+	// Prototype is the distance from the mean of the class's examples (Snell,
+	// Swersky & Zemel 2017, "Prototypical networks for few-shot learning").
+	Prototype
+)
+
+// OneShot returns the accuracy over trials in which the answer is the nearest
+// class. If t classes are equally near and the answer is among them, the trial
+// counts 1/t, so that embeddings that are all alike score chance, 1/N.
+//
+// The interval takes the trials for independent. Where several share a support
+// set, as Lake's twenty runs do, Score.Clustered gives theirs.
+func OneShot(metric Metric, embeddings Embeddings, trials []Trial, rule ClassDistance) (Score, error) {
+	if err := embeddings.check(); err != nil {
+		return Score{}, err
+	}
+	if rule != MeanDistance && rule != Prototype {
+		return Score{}, errors.Errorf("class distance is %d, want MeanDistance or Prototype", rule)
+	}
+	distances := make([][]float64, len(trials))
+	answers := make([]int, len(trials))
+	failures := make([]error, len(trials))
+	parallel(len(trials), func(i int) {
+		answers[i] = trials[i].Answer
+		if failures[i] = trials[i].check(embeddings.Rows); failures[i] == nil {
+			distances[i], failures[i] = classDistances(metric, embeddings, trials[i], rule)
+		}
+		failures[i] = errors.Wrapf(failures[i], "trial %d", i)
+	})
+	if err := firstError(failures); err != nil {
+		return Score{}, err
+	}
+	return OneShotDistances(distances, answers)
+}
+
+// OneShotDistances is OneShot for distances that are no Metric's: distances has
+// for each trial the query's distance from each class, and answers the index of
+// the query's class.
+func OneShotDistances(distances [][]float64, answers []int) (Score, error) {
+	if len(distances) != len(answers) {
+		return Score{}, errors.Errorf("%d trials have %d answers", len(distances), len(answers))
+	}
+	if len(distances) == 0 {
+		return Score{}, errors.New("there are no trials")
+	}
+	trials := make([]float64, len(distances))
+	for i, classes := range distances {
+		if err := checkFinite(classes); err != nil {
+			return Score{}, errors.Wrapf(err, "trial %d", i)
+		}
+		if answers[i] < 0 || answers[i] >= len(classes) {
+			return Score{}, errors.Errorf("trial %d: the answer is class %d of %d", i, answers[i], len(classes))
+		}
+		trials[i] = worth(classes, answers[i])
+	}
+	return accuracy(trials), nil
+}
+
+// worth is 1/t if the answer is among the t nearest classes, else 0.
+func worth(distances []float64, answer int) float64 {
+	least := slices.Min(distances)
+	if distances[answer] > least {
+		return 0
+	}
+	tied := 0
+	for _, d := range distances {
+		if d == least {
+			tied++
+		}
+	}
+	return 1 / float64(tied)
+}
+
+func (t Trial) check(rows int) error {
+	if t.Query < 0 || t.Query >= rows {
+		return errors.Errorf("the query is row %d of %d", t.Query, rows)
+	}
+	for class, examples := range t.Support {
+		if len(examples) == 0 {
+			return errors.Errorf("class %d has no examples", class)
+		}
+		for _, row := range examples {
+			if row < 0 || row >= rows {
+				return errors.Errorf("an example of class %d is row %d of %d", class, row, rows)
+			}
+		}
+	}
+	return nil
+}
+
+// classDistances returns the query's distance from each class.
+func classDistances(metric Metric, embeddings Embeddings, trial Trial, rule ClassDistance) ([]float64, error) {
+	query := embeddings.Select([]int{trial.Query})
+	classes := make([]float64, len(trial.Support))
+	if rule == Prototype {
+		return classes, metric.Distances(classes, query, prototypes(embeddings, trial.Support))
+	}
+	examples := slices.Concat(trial.Support...)
+	distances := make([]float64, len(examples))
+	if err := metric.Distances(distances, query, embeddings.Select(examples)); err != nil {
+		return nil, err
+	}
+	for class, rows := range trial.Support {
+		for _, d := range distances[:len(rows)] {
+			classes[class] += d / float64(len(rows))
+		}
+		distances = distances[len(rows):]
+	}
+	return classes, nil
+}
+
+// prototypes returns the mean of each class's examples.
+func prototypes(embeddings Embeddings, support [][]int) Embeddings {
+	means := Embeddings{Rows: len(support), Columns: embeddings.Columns}
+	means.Data = make([]float32, means.Rows*means.Columns)
+	for class, rows := range support {
+		mean := means.Row(class)
+		for j := range mean {
+			var sum float64
+			for _, row := range rows {
+				sum += float64(embeddings.Row(row)[j])
+			}
+			mean[j] = float32(sum / float64(len(rows)))
+		}
+	}
+	return means
+}
