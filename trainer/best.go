@@ -1,0 +1,50 @@
+package trainer
+
+import "fmt"
+
+// validate measures the epoch's weights, or their moving average, keeps them
+// if no earlier epoch was better, and says when patience is at an end.
+func (r *run) validate(epoch *Epoch) error {
+	if r.Validate == nil {
+		r.result.BestEpoch, epoch.Best = epoch.Epoch, true
+		return nil
+	}
+	return r.averaged(func() error {
+		value, err := r.Validate(r.Model)
+		if err != nil {
+			return err
+		}
+		epoch.Validation = &value
+		if value > r.bestValue {
+			r.bestValue, r.result.BestEpoch, epoch.Best = value, epoch.Epoch, true
+			r.best = r.Model.Weights.Clone()
+		}
+		if waited := epoch.Epoch - r.result.BestEpoch; r.Patience > 0 && waited >= r.Patience {
+			r.result.Stopped = fmt.Sprintf("no gain on validation in %d epochs", waited)
+		}
+		return nil
+	})
+}
+
+// finish leaves the weights of the best epoch in the model; without validation
+// the last ones, or their moving average.
+func (r *run) finish() error {
+	if r.best == nil && r.average != nil && r.steps > 0 {
+		if err := r.averaged(func() error { r.best = r.Model.Weights.Clone(); return nil }); err != nil {
+			return err
+		}
+	}
+	if r.best == nil {
+		return nil
+	}
+	return r.Model.Weights.CopyFrom(r.best)
+}
+
+// averaged calls f while the model has its averaged weights, where an average
+// is kept.
+func (r *run) averaged(f func() error) error {
+	if r.average == nil || r.steps == 0 {
+		return f()
+	}
+	return r.average.Evaluate(r.tensors(), f)
+}

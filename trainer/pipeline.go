@@ -1,0 +1,33 @@
+package trainer
+
+import "context"
+
+// ahead is how many steps' inputs are prepared while one runs.
+const ahead = 2
+
+// prepared are the inputs of a step, or why there are none.
+type prepared struct {
+	inputs inputs
+	err    error
+}
+
+// pipeline prepares the inputs of the steps from first to last (exclusive) in
+// the background, in order, until the context ends.
+func pipeline(ctx context.Context, first, last int, prepare func(step int) (inputs, error)) <-chan prepared {
+	ready := make(chan prepared, ahead)
+	go func() {
+		defer close(ready)
+		for step := first; step < last; step++ {
+			values, err := prepare(step)
+			select {
+			case ready <- prepared{values, err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return ready
+}
