@@ -105,7 +105,7 @@ func (b *Builder) Input(name string, shape ...int) *Node {
 		b.Fail("input %q is declared twice", name)
 	}
 	if !extents(shape) {
-		b.Fail("input %q: found shape %v, expected extents of at least 1", name, shape)
+		b.Fail("input %q: found shape %v, expected extents of at least 1", name, tensor.Shape(shape))
 	}
 	value := tensor.New(tensor.Of(b.Dtype()), tensor.WithShape(shape...))
 	node := gorgonia.NewTensor(b.graph, b.Dtype(), len(shape),

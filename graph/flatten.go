@@ -35,7 +35,7 @@ func (f *flatten[T]) Backward(dx, x [][]T, y, dy []T) {
 // Reshape gives a node another shape of the same size, by a copy.
 func (b *Builder) Reshape(x *Node, shape ...int) *Node {
 	if tensor.Shape(shape).TotalSize() != x.Shape().TotalSize() {
-		b.Fail("reshape: found shape %v, which has not the size of %v", x.Shape(), shape)
+		b.Fail("reshape: found shape %v, which has not the size of %v", x.Shape(), tensor.Shape(shape))
 	}
 	return b.Apply("reshape", shape, &copying[float32]{}, &copying[float64]{}, x)
 }

@@ -34,6 +34,9 @@ func (b *Builder) Apply(name string, shape tensor.Shape, f32 Function[float32], 
 }
 
 func applyFunction[T Float](b *Builder, name string, shape tensor.Shape, f Function[T], inputs []*Node) *Node {
+	if f == nil {
+		b.Fail("%s: the function has no form for %v", name, b.Dtype())
+	}
 	wants, any := make([]bool, len(inputs)), false
 	for i, input := range inputs {
 		wants[i] = b.requiresGradient(input)

@@ -1,0 +1,162 @@
+package graph_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/likeness-go/likeness/graph"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// scaled is y = Σ over columns of w·x, for x (2, 3) and w (1, 3) of twos.
+func scaled(t *testing.T, dtype tensor.Dtype) *graph.Program {
+	return build(t, graph.NewWeights(dtype, 1), graph.Training, func(b *graph.Builder) graph.Outputs {
+		x := b.Input("x", 2, 3)
+		b.Input("unused", 1)
+		y := b.Sequence([]graph.Block{graph.Linear{Units: 1, NoBias: true, Weight: graph.Constant(2)}}, x)
+		return graph.Outputs{"y": y, graph.Cost: b.Node(gorgonia.Sum(y))}
+	})
+}
+
+func TestProgram(t *testing.T) {
+	for _, dtype := range []tensor.Dtype{graph.Float32, graph.Float64} {
+		program := scaled(t, dtype)
+		for _, x := range []any{[]float32{1, 2, 3, 4, 5, 6}, []float64{1, 2, 3, 4, 5, 6}} {
+			if err := program.Set("x", x); err != nil {
+				t.Fatal(err)
+			}
+			run(t, program)
+			expectEqual(t, "y", get(t, program, "y"), []float64{12, 30})
+			narrow, err := program.Float32s("y")
+			if err != nil {
+				t.Fatal(err)
+			}
+			expectEqual(t, "y", narrow, []float32{12, 30})
+			cost, err := program.Scalar(graph.Cost)
+			if err != nil || cost != 42 {
+				t.Errorf("found cost %v and error %v, expected 42", cost, err)
+			}
+			expectEqual(t, "gradient", gradients(t, program), values{"linear1.weight": {5, 7, 9}})
+		}
+	}
+}
+
+// What a program gives is a copy, and so is what it takes.
+func TestProgramCopies(t *testing.T) {
+	program := scaled(t, graph.Float64)
+	x := []float64{1, 2, 3, 4, 5, 6}
+	set(t, program, values{"x": x})
+	x[0] = 100
+	run(t, program)
+	y := get(t, program, "y")
+	expectEqual(t, "y", y, []float64{12, 30})
+	y[0] = 100
+	expectEqual(t, "y", get(t, program, "y"), []float64{12, 30})
+	set(t, program, values{"x": x})
+	expectEqual(t, "y of the last run", get(t, program, "y"), []float64{12, 30})
+}
+
+func TestProgramErrors(t *testing.T) {
+	program := scaled(t, graph.Float64)
+	expectError := func(what string, err error, parts ...string) {
+		t.Helper()
+		for _, part := range parts {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: found error %v, expected it to contain %q", what, err, part)
+			}
+		}
+	}
+	expectError("unknown input", program.Set("z", []float64{1}), `"z"`, `["unused" "x"]`)
+	expectError("too few", program.Set("x", []float64{1}), `"x"`, "found 1 values, expected 6", "(2, 3)")
+	expectError("too many", program.Set("x", make([]float32, 7)), `"x"`, "found 7 values, expected 6")
+	expectError("integers", program.Set("x", make([]int, 6)), `"x"`, "[]int")
+
+	readings := func() map[string]error {
+		_, get := program.Get("y")
+		_, narrow := program.Float32s("y")
+		_, scalar := program.Scalar(graph.Cost)
+		_, gradient := program.Gradients()[0].Elements()
+		return map[string]error{`"y"`: get, `output "y"`: narrow, `"cost"`: scalar, `"linear1.weight"`: gradient}
+	}
+	for name, err := range readings() {
+		expectError("before a run", err, name, "no finished run")
+	}
+	run(t, program)
+	for name, err := range readings() {
+		if err != nil {
+			t.Errorf("%s after a run: %v", name, err)
+		}
+	}
+	_, err := program.Get("z")
+	expectError("unknown output", err, `"z"`, `["cost" "y"]`)
+	_, err = program.Scalar("y")
+	expectError("no scalar", err, `"y"`, "2 elements")
+
+	program.Reset()
+	for name, err := range readings() {
+		expectError("after a reset", err, name, "no finished run")
+	}
+	run(t, program)
+	expectEqual(t, "y", get(t, program, "y"), []float64{0, 0})
+}
+
+// A step is counted when its run succeeds.
+func TestStep(t *testing.T) {
+	fragile := &fragile{}
+	program := build(t, graph.NewWeights(graph.Float64, 1), graph.Training, func(b *graph.Builder) graph.Outputs {
+		return graph.Outputs{graph.Cost: sumOfSquares(b, fragile.apply(b, weight(b, "w", 2)))}
+	})
+	steps := []uint64{program.Step()}
+	run(t, program)
+	steps = append(steps, program.Step())
+	fragile.forward = true
+	if program.Run() == nil {
+		t.Fatal("the run did not fail")
+	}
+	fragile.forward = false
+	steps = append(steps, program.Step())
+	program.SetStep(40)
+	run(t, program)
+	expectEqual(t, "steps", append(steps, program.Step()), []uint64{0, 1, 1, 41})
+}
+
+// An evaluation graph needs no cost and has no gradients.
+func TestEvaluationHasNoGradients(t *testing.T) {
+	weights := graph.NewWeights(graph.Float64, 1)
+	program := build(t, weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
+		if b.Mode() != graph.Evaluation || b.Dtype() != graph.Float64 {
+			t.Errorf("found mode %v and arithmetic %v", b.Mode(), b.Dtype())
+		}
+		return graph.Outputs{"y": b.Sequence([]graph.Block{graph.Linear{Units: 2}}, b.Input("x", 2, 3))}
+	})
+	run(t, program)
+	if n := len(program.Gradients()); n != 0 {
+		t.Errorf("found %d gradients", n)
+	}
+	if shape := program.Input("x"); !shape.Eq(tensor.Shape{2, 3}) {
+		t.Errorf("found shape %v, expected (2, 3)", shape)
+	}
+	if shape := program.Input("y"); shape != nil {
+		t.Errorf("found shape %v of an input that is none", shape)
+	}
+	if program.Weights() != weights {
+		t.Error("the program has other weights than it was built on")
+	}
+}
+
+// A parameter is what Gorgonia's solvers take.
+func TestParameters(t *testing.T) {
+	program := scaled(t, graph.Float64)
+	set(t, program, values{"x": {1, 2, 3, 4, 5, 6}})
+	run(t, program)
+	parameter := program.Gradients()[0]
+	if parameter.Name() != "linear1.weight" || parameter.Role() != graph.Kernel || !parameter.Decays() {
+		t.Errorf("found %s, a %v, decays %v", parameter.Name(), parameter.Role(), parameter.Decays())
+	}
+	solver := gorgonia.NewVanillaSolver(gorgonia.WithLearnRate(0.5))
+	if err := solver.Step([]gorgonia.ValueGrad{parameter}); err != nil {
+		t.Fatal(err)
+	}
+	expectEqual(t, "weight", elements(program.Weights().Get("linear1.weight")), []float64{2 - 2.5, 2 - 3.5, 2 - 4.5})
+}
