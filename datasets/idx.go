@@ -112,8 +112,7 @@ func readIDXPart(dir folder, part string, found map[string]string, o Options) (*
 }
 
 // readIDX reads the sizes and the bytes of an idx file of the given number of
-// dimensions. What the header claims is checked against the length of the file
-// before room is made for it.
+// dimensions. A header that claims more than the file can hold is refused at once.
 func readIDX(path string, dimensions int) (sizes []int, data []byte, err error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -132,32 +131,32 @@ func readIDX(path string, dimensions int) (sizes []int, data []byte, err error) 
 		}
 		longest *= 1032 // deflate packs no better
 	}
-	header := make([]byte, 4+4*dimensions)
-	if _, err := io.ReadFull(in, header); err != nil {
-		return nil, nil, errors.Wrapf(err, "read the header of %s", path)
+	var magic uint32
+	header := make([]uint32, dimensions)
+	if err := binary.Read(in, binary.BigEndian, &magic); err != nil {
+		return nil, nil, errors.Wrapf(err, "read the magic number of %s", path)
 	}
 	// Two zeros, 8 for unsigned bytes, the number of dimensions.
-	if magic, expected := binary.BigEndian.Uint32(header), uint32(0x800+dimensions); magic != expected {
-		return nil, nil, errors.Errorf("%s: found the magic number %#08x, expected %#08x (bytes of %d dimensions)", path, magic, expected, dimensions)
+	if expected := uint32(0x800 + dimensions); magic != expected {
+		return nil, nil, errors.Errorf("%s: found the magic number 0x%08x, expected 0x%08x (bytes of %d dimensions)", path, magic, expected, dimensions)
+	}
+	if err := binary.Read(in, binary.BigEndian, header); err != nil {
+		return nil, nil, errors.Wrapf(err, "read the header of %s", path)
 	}
 	length := int64(1)
-	for i := range dimensions {
-		size := binary.BigEndian.Uint32(header[4+4*i:])
-		sizes = append(sizes, int(size))
+	for i, size := range header {
 		if size == 0 || int64(size) > longest/length {
-			return nil, nil, errors.Errorf("%s: the header claims %d values in dimension %d, which the file of %d bytes cannot hold", path, size, i+1, info.Size())
+			return nil, nil, errors.Errorf("%s: the header claims a size of %d in dimension %d, which the file of %d bytes cannot hold", path, size, i+1, info.Size())
 		}
 		length *= int64(size)
+		sizes = append(sizes, int(size))
 	}
-	data = make([]byte, length)
-	if read, err := io.ReadFull(in, data); err != nil {
-		return nil, nil, errors.Wrapf(err, "%s is cut short: found %d of %d values", path, read, length)
+	// The room grows with what there is, not with what the header says.
+	data, err = io.ReadAll(io.LimitReader(in, length+1))
+	if read := int64(len(data)); err == nil && read < length {
+		err = errors.Errorf("found only %d", read)
+	} else if err == nil && read > length {
+		err = errors.New("found more")
 	}
-	if extra, err := io.ReadFull(in, make([]byte, 1)); extra > 0 || err != io.EOF {
-		if extra > 0 {
-			err = errors.New("found more")
-		}
-		return nil, nil, errors.Wrapf(err, "%s: after the %d values that the header claims", path, length)
-	}
-	return sizes, data, nil
+	return sizes, data, errors.Wrapf(err, "read the %d values of %s", length, path)
 }

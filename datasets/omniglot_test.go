@@ -1,0 +1,208 @@
+package datasets_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/imaging"
+)
+
+// archive packs files into a zip file, in the order of their names.
+func archive(t testing.TB, files map[string][]byte) []byte {
+	t.Helper()
+	var file bytes.Buffer
+	w := zip.NewWriter(&file)
+	names := []string{}
+	for name := range files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		entry, err := w.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := entry.Write(files[name]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return file.Bytes()
+}
+
+// smallOmniglot is drawings of black ink on white, 1 × 2 pixels, whose ink is on
+// the left for odd drawers and on the right for even ones.
+func smallOmniglot(t testing.TB, root string, characters ...string) map[string][]byte {
+	files := map[string][]byte{}
+	for i, character := range characters {
+		number := string(rune('1' + i))
+		files[root+"/"+character+"/000"+number+"_01.png"] = greyPNG(t, []uint8{0, 255})
+		files[root+"/"+character+"/000"+number+"_02.png"] = greyPNG(t, []uint8{255, 0})
+	}
+	return files
+}
+
+func checkSmallOmniglot(t *testing.T, splits datasets.Splits) {
+	t.Helper()
+	train := splits.Train
+	if err := train.Validate(); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff([]string{"Greek/character01", "Greek/character02", "Latin/character01"}, train.Classes); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]int{0, 0, 1, 1, 2, 2}, train.Labels); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]int{1, 2, 1, 2, 1, 2}, train.Drawers); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([][]uint8{{255, 0}, {0, 255}}, train.Images[:2]); diff != "" {
+		t.Errorf("ink is 255:\n%s", diff)
+	}
+	if !train.Inverted {
+		t.Error("nothing says that the images were inverted")
+	}
+	if diff := cmp.Diff([]string{"Tengwar/character01"}, splits.Test.Classes); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestOpenOmniglot(t *testing.T) {
+	background := smallOmniglot(t, "images_background", "Greek/character01", "Greek/character02", "Latin/character01")
+	evaluation := smallOmniglot(t, "images_evaluation", "Tengwar/character01")
+	for name, files := range map[string]map[string][]byte{
+		"folders":       merge(background, evaluation),
+		"zip files":     {"images_background.zip": archive(t, background), "images_evaluation.zip": archive(t, evaluation)},
+		"one of each":   merge(background, map[string][]byte{"images_evaluation.zip": archive(t, evaluation)}),
+		"both":          merge(background, map[string][]byte{"images_background.zip": {}, "images_evaluation.zip": archive(t, evaluation)}),
+		"with rubbish":  merge(background, evaluation, map[string][]byte{"images_background/.DS_Store": {1}, "images_background/__MACOSX/Greek/character01/._0001_01.png": {1}}),
+		"with strokes":  merge(background, evaluation, map[string][]byte{"strokes_background.zip": {1}, "all_runs.zip": {1}}),
+		"minimal split": merge(background, evaluation, map[string][]byte{"images_background_small1.zip": {1}}),
+	} {
+		// Invert counts for nothing here.
+		splits, err := datasets.Open(folder(t, files), datasets.Options{Invert: name == "both"})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		checkSmallOmniglot(t, splits)
+	}
+}
+
+func TestOpenOmniglotSources(t *testing.T) {
+	dir := folder(t, map[string][]byte{"images_background.zip": archive(t, smallOmniglot(t, "images_background", "Greek/character01"))})
+	splits, err := datasets.Open(dir, datasets.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := filepath.FromSlash("images_background.zip/images_background/Greek/character01/0001_02.png"); splits.Train.Sources[1] != want {
+		t.Errorf("found %s, expected %s", splits.Train.Sources[1], want)
+	}
+	if splits.Test != nil {
+		t.Error("found evaluation alphabets that are not there")
+	}
+}
+
+func TestOpenOmniglotMinimalSplits(t *testing.T) {
+	dir := folder(t, map[string][]byte{
+		"images_background_small1.zip": archive(t, smallOmniglot(t, "images_background_small1", "Greek/character01")),
+		"images_background_small2.zip": archive(t, smallOmniglot(t, "images_background_small2", "Latin/character01")),
+	})
+	for choice, class := range map[string]string{"small1": "Greek/character01", "small2": "Latin/character01"} {
+		splits, err := datasets.Open(dir, datasets.Options{Background: choice})
+		if err != nil {
+			t.Errorf("%s: %v", choice, err)
+			continue
+		}
+		if diff := cmp.Diff([]string{class}, splits.Train.Classes); diff != "" {
+			t.Errorf("%s:\n%s", choice, diff)
+		}
+	}
+	_, err := datasets.Open(dir, datasets.Options{})
+	expectError(t, "the large background set, which is not there", err, nil, "expected images_background.zip", "Options.Background")
+	_, err = datasets.Open(dir, datasets.Options{Background: "small3"})
+	expectError(t, "a set that there is not", err, nil, `"small3"`, "background, small1 or small2")
+}
+
+func TestOpenOmniglotRefuses(t *testing.T) {
+	good := smallOmniglot(t, "images_background", "Greek/character01")
+	for _, test := range []struct {
+		name     string
+		files    map[string][]byte
+		mentions []string
+	}{
+		{"a name that leads out", map[string][]byte{"../images_background/Greek/character01/0001_01.png": good["images_background/Greek/character01/0001_01.png"]}, []string{"leads out of it"}},
+		{"an absolute name", map[string][]byte{"/Greek/character01/0001_01.png": {}}, []string{"leads out of it"}},
+		{"a name with a drive", map[string][]byte{`C:\Greek\character01\0001_01.png`: {}}, []string{"leads out of it"}},
+		{"another file", merge(good, map[string][]byte{"images_background/Greek/notes.txt": {}}), []string{"images_background/Greek/notes.txt", "ALPHABET/characterNN/NNNN_DD.png"}},
+		{"a broken image", merge(good, map[string][]byte{"images_background/Greek/character01/0001_03.png": []byte("\x89PNG")}), []string{"0001_03.png", "skip broken files"}},
+		{"no images", map[string][]byte{"images_background/": nil}, []string{"no images"}},
+	} {
+		dir := folder(t, map[string][]byte{"images_background.zip": archive(t, test.files)})
+		_, err := datasets.Open(dir, datasets.Options{})
+		expectError(t, test.name, err, nil, test.mentions...)
+	}
+	_, err := datasets.Open(folder(t, map[string][]byte{"images_background.zip": []byte("PK")}), datasets.Options{})
+	expectError(t, "no zip file", err, nil, "images_background.zip", "not a valid zip file")
+}
+
+// omniglot returns the folder of the official files.
+func omniglot(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv("LIKENESS_OMNIGLOT")
+	if dir == "" {
+		t.Skip("LIKENESS_OMNIGLOT does not name a folder with images_background.zip, images_evaluation.zip and all_runs.zip")
+	}
+	return dir
+}
+
+// The counts are those of Lake, Salakhutdinov & Tenenbaum 2015: 1623 characters
+// by twenty drawers.
+func TestOmniglotItself(t *testing.T) {
+	splits, err := datasets.Open(omniglot(t), datasets.Options{Size: imaging.Size{Height: 28, Width: 28, Channels: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []struct {
+		d                     *datasets.Dataset
+		alphabets, characters int
+	}{{splits.Train, 30, 964}, {splits.Test, 20, 659}} {
+		if err := part.d.Validate(); err != nil {
+			t.Error(err)
+		}
+		if alphabets := len(part.d.Groups()); alphabets != part.alphabets || len(part.d.Classes) != part.characters {
+			t.Errorf("%s: found %d alphabets and %d characters, expected %d and %d", part.d.Name, alphabets, len(part.d.Classes), part.alphabets, part.characters)
+		}
+		for class, images := range part.d.ByClass() {
+			drawers := []int{}
+			for _, i := range images {
+				drawers = append(drawers, part.d.Drawers[i])
+			}
+			if len(drawers) != 20 || !distinct(drawers) {
+				t.Fatalf("%s was drawn by %v, expected each of twenty once", part.d.Classes[class], drawers)
+			}
+		}
+		// Ink is bright and scarce.
+		if mean, _ := part.d.Moments(); math.Abs(mean[0]-0.08) > 0.02 {
+			t.Errorf("%s: mean %v", part.d.Name, mean)
+		}
+	}
+	experiment, err := splits.Experiment(datasets.ExperimentOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if held := len(experiment.ValidationClasses.Groups()); held != 3 {
+		t.Errorf("%d alphabets are held out, expected 3 of 30", held)
+	}
+	t.Log(experiment.Protocol)
+}
