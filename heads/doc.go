@@ -13,10 +13,10 @@
 //	cosine              1 − x·y/(‖x‖‖y‖)         no (triangle)     nothing       1e-6·√D + 1e-13
 //
 // The error is that of the distance D in a float32 graph against the same
-// float32 embeddings in exact arithmetic: equal embeddings are at distance
-// zero exactly, also in a matrix. Every distance has finite values and
-// gradients everywhere; where a derivative does not exist, at distance zero or
-// in the zero vector, the gradient is zero.
+// float32 embeddings in exact arithmetic; equal embeddings are at distance zero
+// exactly, also in a matrix. Values and gradients are finite wherever float32
+// can hold them. Where a derivative does not exist, at distance zero or in the
+// zero vector, the gradient is zero.
 //
 // Which head goes with which objective is told in package objectives.
 package heads

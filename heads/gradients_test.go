@@ -30,7 +30,7 @@ func TestGradients(t *testing.T) {
 			}
 			t.Run(head.Name(), func(t *testing.T) {
 				c := draw(3, shape[0], shape[1])
-				gradcheck.Check(t, c.weights(t, graph.Float64), nil, c.draw(head))
+				gradcheck.Check(t, c.weights(t, head, graph.Float64), nil, c.draw(head))
 			})
 		}
 	}

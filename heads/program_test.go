@@ -21,7 +21,7 @@ type batch struct {
 }
 
 // weights holds the two sides as "x" and "y", so that they have gradients.
-func (c batch) weights(t testing.TB, dtype tensor.Dtype) *graph.Weights {
+func (c batch) weights(t testing.TB, head heads.Head, dtype tensor.Dtype) *graph.Weights {
 	t.Helper()
 	w := graph.NewWeights(dtype, 1)
 	shape := []int{c.rows, c.features}
@@ -31,7 +31,11 @@ func (c batch) weights(t testing.TB, dtype tensor.Dtype) *graph.Weights {
 		}
 	}
 	if c.weight != nil {
-		if err := w.Add("head.weight", graph.Kernel, shape[1:], c.weight); err != nil {
+		role := graph.Gain
+		if head == (heads.WeightedL1{Signed: true}) {
+			role = graph.Kernel
+		}
+		if err := w.Add("head.weight", role, shape[1:], c.weight); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -65,7 +69,7 @@ type result struct {
 
 func (c batch) run(t testing.TB, head heads.Head, dtype tensor.Dtype) result {
 	t.Helper()
-	w := c.weights(t, dtype)
+	w := c.weights(t, head, dtype)
 	program, err := graph.Build(w, graph.Training, c.draw(head))
 	if err != nil {
 		t.Fatal(err)

@@ -4,8 +4,11 @@ import (
 	"math"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
+	"gorgonia.org/gorgonia"
 	"pgregory.net/rapid"
 )
 
@@ -137,4 +140,34 @@ func TestCosineOfMultiples(t *testing.T) {
 			t.Errorf("row %d: found %v, want 2", i, d)
 		}
 	}
+}
+
+// The chord's form of the cosine is 1 − x̂·ŷ, in value and in gradient.
+func TestCosineEqualsItsTwin(t *testing.T) {
+	c := draw(6, 4, 5)
+	chord := c.run(t, heads.Cosine{}, graph.Float64)
+	plain := c.run(t, plainCosine{}, graph.Float64)
+	near := cmpopts.EquateApprox(0, 1e-14)
+	if diff := cmp.Diff(plain.between, chord.between, near); diff != "" {
+		t.Errorf("between: %s", diff)
+	}
+	if diff := cmp.Diff(plain.matrix, chord.matrix, near); diff != "" {
+		t.Errorf("matrix: %s", diff)
+	}
+	if diff := cmp.Diff(plain.gradients, chord.gradients, near); diff != "" {
+		t.Errorf("gradients: %s", diff)
+	}
+}
+
+type plainCosine struct{ heads.Cosine }
+
+func (plainCosine) Between(b *graph.Builder, x, y *graph.Node) *graph.Node {
+	product := b.Node(gorgonia.HadamardProd(b.Normalize(x), b.Normalize(y)))
+	return b.Node(gorgonia.Sub(b.Constant(1), b.Node(gorgonia.Sum(product, 1))))
+}
+
+func (plainCosine) Matrix(b *graph.Builder, x *graph.Node) *graph.Node {
+	x = b.Normalize(x)
+	products := b.Node(gorgonia.Mul(x, b.Node(gorgonia.Transpose(x, 1, 0))))
+	return b.Node(gorgonia.Sub(b.Constant(1), products))
 }

@@ -20,39 +20,21 @@ func TestGradients(t *testing.T) {
 
 // As in training: the embeddings come out of towers that share their weights.
 func TestGradientsThroughTowers(t *testing.T) {
+	towers := []string{"first", "second", "third"}
+	network := []graph.Block{graph.Linear{Units: 5, Activation: "tanh"}, graph.Linear{Units: 3, Activation: "sigmoid"}}
 	for _, o := range every {
 		t.Run(o.Name(), func(t *testing.T) {
-			head, err := objectives.HeadFor(o, "l2")
-			if err != nil {
-				t.Fatal(err)
-			}
 			p := problemFor(o, 2, 6, 4)
-			network := []graph.Block{graph.Linear{Units: 5, Activation: "tanh"}, graph.Linear{Units: 3, Activation: "sigmoid"}}
-			inputs := map[string][]float64{"labels": p.labels}
-			embed := func(b *graph.Builder, tower int) *graph.Node {
-				name := []string{"first", "second", "third"}[tower]
-				inputs[name] = p.towers[tower]
-				return b.Sequence(network, b.Input(name, p.rows, p.features))
+			inputs := p.inputs()
+			for i, tower := range p.towers {
+				inputs[towers[i]] = tower
 			}
-			if towersOf(o) == 3 {
-				delete(inputs, "labels")
-			}
-			w := graph.NewWeights(graph.Float64, 1)
-			for tower := range p.towers {
-				inputs[[]string{"first", "second", "third"}[tower]] = p.towers[tower]
-			}
-			gradcheck.Check(t, w, inputs, func(b *graph.Builder) graph.Outputs {
-				var cost *graph.Node
-				switch o := o.(type) {
-				case objectives.PairObjective:
-					cost = o.PairCost(b, head.Between(b, embed(b, 0), embed(b, 1)), b.Input("labels", p.rows))
-				case objectives.TripletObjective:
-					anchor := embed(b, 0)
-					cost = o.TripletCost(b, head.Between(b, anchor, embed(b, 1)), head.Between(b, anchor, embed(b, 2)))
-				case objectives.BatchObjective:
-					cost = o.BatchCost(b, head.Matrix(b, embed(b, 0)), b.Input("labels", p.rows))
+			gradcheck.Check(t, graph.NewWeights(graph.Float64, 1), inputs, func(b *graph.Builder) graph.Outputs {
+				var embeddings []*graph.Node
+				for i := range p.towers {
+					embeddings = append(embeddings, b.Sequence(network, b.Input(towers[i], p.rows, p.features)))
 				}
-				return graph.Outputs{graph.Cost: cost}
+				return graph.Outputs{graph.Cost: p.cost(b, o, heads.L2{}, embeddings)}
 			})
 		})
 	}

@@ -30,6 +30,8 @@ var every = []objectives.Objective{
 	objectives.SemiHard{Margin: 0.7},
 }
 
+var arithmetics = []tensor.Dtype{graph.Float32, graph.Float64}
+
 // headNames are the columns of the table in the package's documentation.
 var headNames = []string{"l2", "squared-l2", "l1", "weighted-l1", "cosine"}
 
@@ -111,29 +113,33 @@ func (p problem) weights(t testing.TB, dtype tensor.Dtype) *graph.Weights {
 
 func (p problem) inputs() map[string][]float64 {
 	if len(p.towers) == 3 {
-		return nil
+		return map[string][]float64{}
 	}
 	return map[string][]float64{"labels": p.labels}
 }
 
-// draw compares the towers by the head and judges the distances.
+// draw is the cost of the towers.
 func (p problem) draw(o objectives.Objective, head heads.Head) func(b *graph.Builder) graph.Outputs {
 	return func(b *graph.Builder) graph.Outputs {
 		var towers []*graph.Node
 		for i := range p.towers {
 			towers = append(towers, b.Weight(fmt.Sprintf("tower %d", i), graph.Bias, graph.Initial{}, p.rows, p.features))
 		}
-		var cost *graph.Node
-		switch o := o.(type) {
-		case objectives.PairObjective:
-			cost = o.PairCost(b, head.Between(b, towers[0], towers[1]), b.Input("labels", p.rows))
-		case objectives.TripletObjective:
-			cost = o.TripletCost(b, head.Between(b, towers[0], towers[1]), head.Between(b, towers[0], towers[2]))
-		case objectives.BatchObjective:
-			cost = o.BatchCost(b, head.Matrix(b, towers[0]), b.Input("labels", p.rows))
-		}
-		return graph.Outputs{graph.Cost: cost}
+		return graph.Outputs{graph.Cost: p.cost(b, o, head, towers)}
 	}
+}
+
+// cost compares embeddings by the head and judges the distances.
+func (p problem) cost(b *graph.Builder, o objectives.Objective, head heads.Head, towers []*graph.Node) *graph.Node {
+	switch o := o.(type) {
+	case objectives.PairObjective:
+		return o.PairCost(b, head.Between(b, towers[0], towers[1]), b.Input("labels", p.rows))
+	case objectives.TripletObjective:
+		return o.TripletCost(b, head.Between(b, towers[0], towers[1]), head.Between(b, towers[0], towers[2]))
+	case objectives.BatchObjective:
+		return o.BatchCost(b, head.Matrix(b, towers[0]), b.Input("labels", p.rows))
+	}
+	return nil
 }
 
 // result is a run's cost, gradients by weight, and the head as it was.

@@ -36,61 +36,57 @@ func hingeRanking(margin float64) ranking {
 
 // softRanking is log(1 + exp(gap)), in a form that does not overflow.
 func softRanking(gap float64) (loss, slope float64, counts bool) {
-	return max(gap, 0) + math.Log1p(math.Exp(-math.Abs(gap))), 1 / (1 + math.Exp(-gap)), true
+	small := math.Exp(-math.Abs(gap))
+	if slope = 1 / (1 + small); gap < 0 {
+		slope *= small
+	}
+	return max(gap, 0) + math.Log1p(small), slope, true
 }
 
+// triplets finds the gradient in the same pass as the loss.
 type triplets[T graph.Float] struct {
-	loss  ranking
-	find  finder
-	count float64 // of the triplets of the last forward pass
+	loss   ranking
+	find   finder
+	slopes []float64 // (batch, batch): of the sum of losses by the distances
+	count  float64   // of the triplets in the mean, or 1
 }
 
 func (f *triplets[T]) Forward(y []T, x ...[]T) {
-	labels := widen(x[1])
-	sums, counts := make([]float64, len(labels)), make([]float64, len(labels))
-	graph.Parallel(len(labels), func(anchor int) {
-		row := anchorRow(x[0], anchor, len(labels))
+	distances, labels := widen(x[0]), widen(x[1])
+	batch := len(labels)
+	sums, counts := make([]float64, batch), make([]float64, batch)
+	f.slopes = make([]float64, len(distances))
+	graph.Parallel(batch, func(anchor int) {
+		row, slopes := distances[anchor*batch:][:batch], f.slopes[anchor*batch:][:batch]
 		for other, d := range row {
 			if other != anchor {
 				sums[anchor] += 0 * d // a distance that is not finite shows in the cost
 			}
 		}
 		f.find(anchor, row, labels, func(positive, negative int) {
-			if loss, _, ok := f.loss(row[positive] - row[negative]); ok {
+			loss, slope, counted := f.loss(row[positive] - row[negative])
+			if counted {
 				sums[anchor] += loss
 				counts[anchor]++
+				slopes[positive] += slope
+				slopes[negative] -= slope
 			}
 		})
 	})
-	var sum float64
-	f.count = 0
-	for anchor := range labels {
+	var sum, count float64
+	for anchor := range batch {
 		sum += sums[anchor]
-		f.count += counts[anchor]
+		count += counts[anchor]
 	}
-	y[0] = T(sum / max(f.count, 1))
+	f.count = max(count, 1)
+	y[0] = T(sum / f.count)
 }
 
-func (f *triplets[T]) Backward(dx, x [][]T, _, dy []T) {
-	labels := widen(x[1])
-	each := float64(dy[0]) / max(f.count, 1)
-	graph.Parallel(len(labels), func(anchor int) {
-		row, gradient := anchorRow(x[0], anchor, len(labels)), make([]float64, len(labels))
-		f.find(anchor, row, labels, func(positive, negative int) {
-			_, slope, _ := f.loss(row[positive] - row[negative])
-			gradient[positive] += slope * each
-			gradient[negative] -= slope * each
-		})
-		for i, g := range gradient {
-			dx[0][anchor*len(labels)+i] = T(g)
-		}
-	})
+func (f *triplets[T]) Backward(dx, _ [][]T, _, dy []T) {
+	for i, slope := range f.slopes {
+		dx[0][i] = T(slope * float64(dy[0]) / f.count)
+	}
 	clear(dx[1])
-}
-
-// anchorRow copies the distances of an anchor.
-func anchorRow[T graph.Float](distances []T, anchor, batch int) []float64 {
-	return widen(distances[anchor*batch : (anchor+1)*batch])
 }
 
 func widen[T graph.Float](values []T) []float64 {

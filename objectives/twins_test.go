@@ -1,0 +1,127 @@
+package objectives_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/objectives"
+	"gorgonia.org/gorgonia"
+)
+
+// twin is an objective written in Gorgonia's own operations alone, through
+// arrays (batch, batch, batch) where need be. Its masks come from the test.
+type twin struct {
+	*graph.Builder
+	batch int
+}
+
+func (t twin) product(x, y *graph.Node) *graph.Node { return t.Node(gorgonia.HadamardProd(x, y)) }
+func (t twin) add(x, y *graph.Node) *graph.Node     { return t.Node(gorgonia.Add(x, y)) }
+func (t twin) sum(x *graph.Node) *graph.Node        { return t.Node(gorgonia.Sum(x)) }
+func (t twin) above(x *graph.Node, value float64) *graph.Node {
+	return t.Node(gorgonia.Gt(x, t.Constant(value), true))
+}
+
+// loss is the hinge or the soft margin of gaps.
+func (t twin) loss(gap *graph.Node, margin float64, soft bool) *graph.Node {
+	if soft {
+		return t.Node(gorgonia.Softplus(gap))
+	}
+	return t.Node(gorgonia.Rectify(t.add(gap, t.Constant(margin))))
+}
+
+// gaps is D(a,p) − D(a,n), (batch, batch, batch).
+func (t twin) gaps(distances *graph.Node) *graph.Node {
+	positive := t.Reshape(distances, t.batch, t.batch, 1)
+	negative := t.Reshape(distances, t.batch, 1, t.batch)
+	return t.Node(gorgonia.BroadcastSub(positive, negative, []byte{2}, []byte{1}))
+}
+
+// only puts the value below all others where the mask is 0.
+func (t twin) only(x, mask *graph.Node) *graph.Node {
+	hidden := t.product(t.Constant(-1e6), t.Node(gorgonia.Sub(t.Constant(1), mask)))
+	return t.add(t.product(x, mask), hidden)
+}
+
+func (t twin) batchAll(o objectives.BatchAll, distances, triplets *graph.Node) *graph.Node {
+	losses := t.product(triplets, t.loss(t.gaps(distances), o.Margin, o.Soft))
+	return t.Node(gorgonia.HadamardDiv(t.sum(losses), t.sum(t.above(losses, 0))))
+}
+
+func (t twin) semiHard(o objectives.SemiHard, distances, triplets *graph.Node) *graph.Node {
+	gaps := t.gaps(distances)
+	within := t.product(t.above(gaps, -o.Margin), t.Node(gorgonia.Lt(gaps, t.Constant(0), true)))
+	hardest := t.Node(gorgonia.Max(t.only(gaps, t.product(within, triplets)), 2))
+	losses := t.loss(hardest, o.Margin, false)
+	return t.Node(gorgonia.HadamardDiv(t.sum(losses), t.sum(t.above(losses, 0))))
+}
+
+// batchHard needs an anchor's positive and negative for every row.
+func (t twin) batchHard(o objectives.BatchHard, distances, positives, negatives *graph.Node) *graph.Node {
+	farthest := t.Node(gorgonia.Max(t.only(distances, positives), 1))
+	nearest := t.Node(gorgonia.Neg(t.Node(gorgonia.Max(t.only(t.Node(gorgonia.Neg(distances)), negatives), 1))))
+	return t.Node(gorgonia.Mean(t.loss(t.Node(gorgonia.Sub(farthest, nearest)), o.Margin, o.Soft)))
+}
+
+// What is fused equals its twin of plain nodes, in value and in gradient.
+func TestTwins(t *testing.T) {
+	const batch = 6
+	for _, o := range []objectives.BatchObjective{
+		objectives.BatchAll{Margin: 0.4}, objectives.BatchAll{Soft: true}, objectives.SemiHard{Margin: 0.4},
+		objectives.BatchHard{Margin: 0.4}, objectives.BatchHard{Soft: true},
+	} {
+		t.Run(fmt.Sprintf("%T%+v", o, o), func(t *testing.T) {
+			for seed := range uint64(5) {
+				p := problem{rows: batch, labels: []float64{0, 1, 1, 0, 2, 2}}
+				inputs := map[string][]float64{
+					"labels": p.labels, "triplets": make([]float64, batch*batch*batch),
+					"positives": make([]float64, batch*batch), "negatives": make([]float64, batch*batch),
+				}
+				p.eachTriplet(func(a, positive, negative int) {
+					inputs["triplets"][(a*batch+positive)*batch+negative] = 1
+					inputs["positives"][a*batch+positive] = 1
+					inputs["negatives"][a*batch+negative] = 1
+				})
+				distances := make([]float64, batch*batch)
+				r := random.New(seed, "distances")
+				for i := range distances {
+					distances[i] = 2 * r.Float64()
+				}
+				judged := judge(t, o, 0, map[string][]float64{"distances": distances}, p.labels)
+
+				w := graph.NewWeights(graph.Float64, 1)
+				if err := w.Add("distances", graph.Bias, []int{batch, batch}, distances); err != nil {
+					t.Fatal(err)
+				}
+				plain := run(t, w, inputs, func(b *graph.Builder) graph.Outputs {
+					d := b.Weight("distances", graph.Bias, graph.Initial{}, batch, batch)
+					twin, cost := twin{b, batch}, d
+					b.Input("labels", batch)
+					triplets := b.Input("triplets", batch, batch, batch)
+					positives, negatives := b.Input("positives", batch, batch), b.Input("negatives", batch, batch)
+					switch o := o.(type) {
+					case objectives.BatchAll:
+						cost = twin.batchAll(o, d, triplets)
+					case objectives.SemiHard:
+						cost = twin.semiHard(o, d, triplets)
+					case objectives.BatchHard:
+						cost = twin.batchHard(o, d, positives, negatives)
+					}
+					return graph.Outputs{graph.Cost: cost}
+				})
+				near := cmpopts.EquateApprox(1e-12, 1e-14)
+				if diff := cmp.Diff(plain.cost, judged.cost, near); diff != "" || plain.cost == 0 || math.IsNaN(plain.cost) {
+					t.Errorf("seed %d: cost %v, its twin's %v", seed, judged.cost, plain.cost)
+				}
+				if diff := cmp.Diff(plain.gradients, judged.gradients, near); diff != "" {
+					t.Errorf("seed %d: gradients: %s", seed, diff)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,176 @@
+package objectives_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/objectives"
+)
+
+// judge is the cost of given distances, which are weights so that they have
+// gradients: "distance", or "positive" and "negative", or "distances".
+func judge(t testing.TB, o objectives.Objective, bias float64, distances map[string][]float64, labels []float64) result {
+	t.Helper()
+	w := graph.NewWeights(graph.Float64, 1)
+	rows := len(labels)
+	for name, values := range distances {
+		shape := []int{len(values)}
+		if name == "distances" {
+			shape = []int{rows, rows}
+		}
+		if err := w.Add(name, graph.Bias, shape, values); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Add("head.bias", graph.Bias, []int{1}, []float64{bias}); err != nil {
+		t.Fatal(err)
+	}
+	inputs := map[string][]float64{}
+	return run(t, w, inputs, func(b *graph.Builder) graph.Outputs {
+		given := func(name string) *graph.Node {
+			return b.Weight(name, graph.Bias, graph.Initial{}, w.Get(name).Value.Shape()...)
+		}
+		input := func(name string) *graph.Node {
+			inputs[name] = labels
+			return b.Input(name, rows)
+		}
+		switch o := o.(type) {
+		case objectives.PairObjective:
+			return graph.Outputs{graph.Cost: o.PairCost(b, given("distance"), input("different"))}
+		case objectives.TripletObjective:
+			return graph.Outputs{graph.Cost: o.TripletCost(b, given("positive"), given("negative"))}
+		case objectives.BatchObjective:
+			return graph.Outputs{graph.Cost: o.BatchCost(b, given("distances"), input("labels"))}
+		}
+		return nil
+	})
+}
+
+// Costs and their gradients by the distances, worked by hand.
+func TestWorkedValues(t *testing.T) {
+	type vectors = map[string][]float64
+	ln2, ln3 := math.Ln2, math.Log(3)
+	// Images 0 and 1 are of class 5, image 2 is of class 8. The lower triangle
+	// and the diagonal are odd on purpose: pairs look at neither.
+	three := vectors{"distances": {9, 0.5, 0.5 /**/, 9, 9, 2 /**/, 9, 9, 9}}
+	threeLogits := vectors{"distances": {9, 0, ln3 /**/, 9, 9, 0 /**/, 9, 9, 9}}
+	// Images 0, 1, 2 are of class 1, images 3, 4 of class 2. Rows are anchors.
+	five := vectors{"distances": {
+		9, 1, 2 /**/, 1.5, 2.25,
+		1, 9, 1.5 /**/, 3, 4,
+		2, 1.5, 9 /**/, 0.5, 1.75,
+		1.5, 3, 0.5 /**/, 9, 1,
+		2.25, 4, 1.75 /**/, 1, 9}}
+	// Images 0 and 1 are of one class, 2 and 3 of two others.
+	tied := vectors{"distances": {9, 1, 1, 1.25 /**/, 1, 9, 4, 4 /**/, 9, 9, 9, 9 /**/, 9, 9, 9, 9}}
+	tests := []struct {
+		objective objectives.Objective
+		bias      float64
+		distances vectors
+		labels    []float64
+		cost      float64
+		gradients vectors
+	}{
+		{objectives.Contrastive{Margin: 1}, 0,
+			vectors{"distance": {0.5, 0.5, 2, 2}}, []float64{0, 1, 1, 0},
+			(0.125 + 0.125 + 0 + 2) / 4.0, vectors{"distance": {0.125, -0.125, 0, 0.5}}},
+		{objectives.Triplet{Margin: 0.5}, 0,
+			vectors{"positive": {1, 1}, "negative": {1.25, 3}}, nil,
+			(0.25 + 0) / 2.0, vectors{"positive": {0.5, 0}, "negative": {-0.5, 0}}},
+		{objectives.Triplet{Soft: true}, 0, // σ(0) = 1/2, σ(−ln 3) = 1/4
+			vectors{"positive": {1, 0}, "negative": {1, ln3}}, nil,
+			(ln2 + math.Log(4./3)) / 2, vectors{"positive": {1. / 4, 1. / 8}, "negative": {-1. / 4, -1. / 8}}},
+		{objectives.TripletRatio{}, 0, // softmax gives d₊ = 1/2 and 1/4; the slope is 2·d₊·d₊(1 − d₊)
+			vectors{"positive": {1, 0}, "negative": {1, ln3}}, nil,
+			(1./4 + 1./16) / 2, vectors{"positive": {1. / 8, 3. / 64}, "negative": {-1. / 8, -3. / 64}}},
+		{objectives.CrossEntropy{}, ln3, // p = 3/4, 1/2, 1/4
+			vectors{"distance": {0, ln3, 2 * ln3}}, []float64{0, 1, 0},
+			(math.Log(4./3) + ln2 + 2*ln2) / 3, vectors{"distance": {1. / 12, -1. / 6, 1. / 4}, "head.bias": {-1. / 6}}},
+		{objectives.BatchContrastive{Margin: 1}, 0, three, []float64{5, 5, 8},
+			(0.125 + 0.125 + 0) / 3, vectors{"distances": {0, 1. / 6, -1. / 6 /**/, 0, 0, 0 /**/, 0, 0, 0}}},
+		{objectives.BatchContrastive{Margin: 1, Balanced: true}, 0, three, []float64{5, 5, 8},
+			(0.125 + (0.125+0)/2) / 2, vectors{"distances": {0, 1. / 4, -1. / 8 /**/, 0, 0, 0 /**/, 0, 0, 0}}},
+		{objectives.BatchCrossEntropy{}, 0, threeLogits, []float64{5, 5, 8}, // p = 1/2, 1/4, 1/2
+			(ln2 + math.Log(4./3) + ln2) / 3, vectors{"distances": {0, 1. / 6, -1. / 12 /**/, 0, 0, -1. / 6 /**/, 0, 0, 0}, "head.bias": {1. / 12}}},
+		{objectives.BatchCrossEntropy{Balanced: true}, 0, threeLogits, []float64{5, 5, 8},
+			(ln2 + (math.Log(4./3)+ln2)/2) / 2, vectors{"distances": {0, 1. / 4, -1. / 16 /**/, 0, 0, -1. / 8 /**/, 0, 0, 0}, "head.bias": {-1. / 16}}},
+		{objectives.BatchAll{Margin: 0.5}, 0, five, []float64{1, 1, 1, 2, 2},
+			// Above zero: (0;2;3) 1, (0;2;4) 0.25, (2;0;3) 2, (2;0;4) 0.75,
+			// (2;1;3) 1.5, (2;1;4) 0.25, (3;4;2) 1. (0;1;3) and all others rest.
+			6.75 / 7, vectors{"distances": scaled(1./7,
+				0, 0, 2, -1, -1,
+				0, 0, 0, 0, 0,
+				2, 2, 0, -2, -2,
+				0, 0, -1, 0, 1,
+				0, 0, 0, 0, 0)}},
+		{objectives.BatchHard{Margin: 0.5}, 0, five, []float64{1, 1, 1, 2, 2},
+			// Anchor 0: 2 − 1.5, 1: 1.5 − 3, 2: 2 − 0.5, 3: 1 − 0.5, 4: 1 − 1.75.
+			(1. + 0 + 2 + 1 + 0) / 5, vectors{"distances": scaled(1./5,
+				0, 0, 1, -1, 0,
+				0, 0, 0, 0, 0,
+				1, 0, 0, -1, 0,
+				0, 0, -1, 0, 1,
+				0, 0, 0, 0, 0)}},
+		{objectives.SemiHard{Margin: 0.75}, 0, five, []float64{1, 1, 1, 2, 2},
+			// Within the margin: (0;1;3) 0.25, (0;2;4) 0.5, (2;1;4) 0.5, (3;4;0)
+			// 0.25. The other negatives are nearer than the positive, or a whole
+			// margin beyond it as (4;3;2).
+			1.5 / 4, vectors{"distances": scaled(1./4,
+				0, 1, 1, -1, -1,
+				0, 0, 0, 0, 0,
+				0, 1, 0, 0, -1,
+				-1, 0, 0, 0, 1,
+				0, 0, 0, 0, 0)}},
+		{objectives.SemiHard{Margin: 0.75}, 0, tied, []float64{0, 0, 1, 2},
+			// Image 2 is as near to anchor 0 as the positive, and so not semi-hard.
+			0.5, vectors{"distances": {0, 1, 0, -1 /**/, 0, 0, 0, 0 /**/, 0, 0, 0, 0 /**/, 0, 0, 0, 0}}},
+		{objectives.BatchHard{Margin: 1}, 0, tied, []float64{0, 0, 1, 2},
+			// Of equal distances one takes the gradient; 2 and 3 have no positive.
+			0.5, vectors{"distances": {0, 0.5, -0.5, 0 /**/, 0, 0, 0, 0 /**/, 0, 0, 0, 0 /**/, 0, 0, 0, 0}}},
+	}
+	for _, test := range tests {
+		t.Run(fmt.Sprintf("%T%+v", test.objective, test.objective), func(t *testing.T) {
+			r := judge(t, test.objective, test.bias, test.distances, test.labels)
+			near := cmpopts.EquateApprox(0, 1e-15)
+			if diff := cmp.Diff(test.cost, r.cost, near); diff != "" {
+				t.Errorf("cost: %s", diff)
+			}
+			if diff := cmp.Diff(test.gradients, r.gradients, near); diff != "" {
+				t.Errorf("gradients: %s", diff)
+			}
+		})
+	}
+}
+
+func scaled(factor float64, values ...float64) []float64 {
+	for i := range values {
+		values[i] *= factor
+	}
+	return values
+}
+
+// Cross-entropy keeps its digits, and its gradient stays finite, for logits at
+// which p is 0 or 1 in floating point.
+func TestCrossEntropyOfSureAnswers(t *testing.T) {
+	tests := map[float64][2]float64{ // logit to cost for the same class and for another
+		800:  {0, 800},
+		40:   {math.Exp(-40), 40},
+		-40:  {40, math.Exp(-40)},
+		-800: {800, 0},
+	}
+	for logit, want := range tests {
+		for different := range 2 {
+			r := judge(t, objectives.CrossEntropy{}, logit, map[string][]float64{"distance": {0}}, []float64{float64(different)})
+			if math.Abs(r.cost-want[different]) > 1e-12*want[different] {
+				t.Errorf("logit %v, different %d: found %v, want %v", logit, different, r.cost, want[different])
+			}
+			if g := r.gradients["distance"][0]; !(math.Abs(g) <= 1) {
+				t.Errorf("logit %v, different %d: gradient %v", logit, different, g)
+			}
+		}
+	}
+}
