@@ -7,7 +7,7 @@ import (
 )
 
 // L2 is the Euclidean distance √Σ(xⱼ − yⱼ)², the D of Hadsell, Chopra & LeCun
-// 2006, equation 1. Where x = y the gradient is taken to be zero.
+// 2006. Where x = y the gradient is taken to be zero.
 type L2 struct{}
 
 // Name is "l2".

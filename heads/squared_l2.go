@@ -3,7 +3,7 @@ package heads
 import "github.com/likeness-go/likeness/graph"
 
 // SquaredL2 is Σ(xⱼ − yⱼ)², as FaceNet has it (Schroff, Kalenichenko & Philbin
-// 2015, equation 1). It is no metric: the triangle inequality fails.
+// 2015, section 3.1). It is no metric: the triangle inequality fails.
 type SquaredL2 struct{}
 
 // Name is "squared-l2".

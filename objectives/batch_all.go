@@ -13,7 +13,7 @@ import (
 // with the mean over the triplets whose loss is above zero, so that those that
 // rest do not wash out the others. Where Soft, L = log(1 + exp(D(a,p) −
 // D(a,n))) with the mean over all triplets, for none of them rests. Source:
-// Hermans, Beyer & Leibe 2017, equation 6, in the form "batch all ≠ 0".
+// Hermans, Beyer & Leibe 2017, section 2, "batch all", in the form "≠ 0".
 type BatchAll struct {
 	Margin float64 // above 0; not looked at where Soft
 	Soft   bool

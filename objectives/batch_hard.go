@@ -12,8 +12,8 @@ import (
 //
 // or, where Soft, log(1 + exp(max D(a,p) − min D(a,n))), with the mean over
 // the anchors that have a positive and a negative. Source: Hermans, Beyer &
-// Leibe 2017, equation 5, which adds up; they draw P classes with K images
-// each, and prefer the soft margin and embeddings that are not normalised.
+// Leibe 2017, section 2, "batch hard". They draw P classes with K images each,
+// and prefer the soft margin and embeddings that are not normalised.
 type BatchHard struct {
 	Margin float64 // above 0; not looked at where Soft
 	Soft   bool

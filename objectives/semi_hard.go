@@ -15,11 +15,11 @@ import (
 // out: those whose negatives are all beyond the margin have nothing to learn,
 // and negatives nearer than the positive are what the rule means to avoid.
 //
-// Source: Schroff, Kalenichenko & Philbin 2015, equation 4 and the paragraph
-// after it, with squared-l2 over unit vectors and Margin 0.2. The paper leaves
-// open which of the negatives within the margin is taken, and what happens
-// where there is none. Libraries mean different rules by the word; TensorFlow
-// Addons, where no negative is farther than the positive, takes the farthest.
+// Source: Schroff, Kalenichenko & Philbin 2015, section 3.2, with squared-l2
+// over unit vectors and Margin 0.2. The paper leaves open which of the negatives
+// within the margin is taken, and what happens where there is none. Libraries
+// mean different rules by the word: TensorFlow's triplet_semihard_loss, where
+// no negative is farther than the positive, takes the farthest there is.
 type SemiHard struct {
 	Margin float64 // above 0
 }

@@ -15,9 +15,9 @@ import (
 //
 //	L = log(1 + exp(D(a,p) − D(a,n)))
 //
-// D(a,p) and D(a,n) are of shape (batch); L is the mean over the batch. Source:
-// Schroff, Kalenichenko & Philbin 2015, equation 2, with squared-l2 over unit
-// vectors, adds up where this takes the mean.
+// D(a,p) and D(a,n) are of shape (batch); the cost is the mean over the batch.
+// Source: Schroff, Kalenichenko & Philbin 2015, section 3.1, with squared-l2
+// over unit vectors, who add up where this takes the mean.
 type Triplet struct {
 	Margin float64 // above 0; not looked at where Soft
 	Soft   bool

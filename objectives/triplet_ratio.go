@@ -12,7 +12,7 @@ import (
 //	L  = d₊²
 //
 // and the mean over the batch. It has no margin. Source: Hoffer & Ailon 2015,
-// section 2.2, whose loss ‖(d₊, d₋ − 1)‖² is 2·d₊² since d₊ + d₋ = 1; their
+// whose loss ‖(d₊, d₋ − 1)‖² is 2·d₊² since d₊ + d₋ = 1; their
 // code takes the mean over the two terms, which is d₊². Their head is l2; with
 // cosine d₊ stays above σ(−2) = 0.12, so that no triplet ever rests.
 type TripletRatio struct{}
