@@ -32,13 +32,16 @@ func openParts(dir folder, o Options) (Splits, bool, error) {
 		}
 		named[part] = name
 	}
-	if named["train"] == "" {
+	// A class may be called "test"; only with train, or with nothing else, is it a
+	// part.
+	if len(named) == 0 || named["train"] == "" && len(others) > 0 {
 		return Splits{}, false, nil
 	}
 	if len(others) > 0 {
 		return Splits{}, true, errors.Errorf("found %s beside %s, expected only folders called train, val and test", listing(others), named["train"])
 	}
 	var splits Splits
+	var first *Dataset
 	for _, part := range []struct {
 		name string
 		into **Dataset
@@ -50,8 +53,11 @@ func openParts(dir folder, o Options) (Splits, bool, error) {
 		if err != nil {
 			return Splits{}, true, err
 		}
-		if first := splits.Train; first != nil && d.Size != first.Size {
-			return Splits{}, true, errors.Errorf("the images of %s have size %v, those of %s %v; choose a size for all", named["train"], first.Size, named[part.name], d.Size)
+		if first == nil {
+			first = d
+		}
+		if d.Size != first.Size {
+			return Splits{}, true, errors.Errorf("the images of %s have size %v, those before it %v; choose a size for all", named[part.name], d.Size, first.Size)
 		}
 		d.Name = part.name
 		*part.into = d

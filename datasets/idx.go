@@ -18,9 +18,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// MNIST's idx files, and those of its kin: Fashion-MNIST, KMNIST and EMNIST
-// (whose images are stored transposed and are read as stored). The format is
-// described at the end of http://yann.lecun.com/exdb/mnist/.
+// MNIST's idx files, and those of its kin: Fashion-MNIST, KMNIST and EMNIST. The
+// format is described at the end of http://yann.lecun.com/exdb/mnist/.
 
 var idxName = regexp.MustCompile(`^(.*?)(train|t10k|test)[-_](images|labels)[-.]idx[13]-ubyte(\.gz)?$`)
 

@@ -74,7 +74,8 @@ or a CSV file itself`
 
 // Open reads a data set. Its format is recognised by what the folder contains:
 //
-//   - idx files, MNIST's format: Train and Test, or what there is of them;
+//   - idx files, MNIST's format: Train and Test, or what there is of them (EMNIST
+//     stores its images transposed, and they are read as stored);
 //   - CIFAR-10's binary version, perhaps as cifar-10-binary.tar.gz;
 //   - Omniglot, as the official zip files or unzipped: the background alphabets
 //     are Train, the evaluation alphabets Test;

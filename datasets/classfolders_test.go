@@ -1,0 +1,191 @@
+package datasets_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/imaging"
+)
+
+func smallFolders(t testing.TB) map[string][]byte {
+	return map[string][]byte{
+		"cat/2.png": greyPNG(t, []uint8{3, 4}), "cat/1.png": greyPNG(t, []uint8{1, 2}),
+		"dog/only.pgm": []byte("P2 2 1 255 5 6"),
+		"README.md":    []byte("about the images"), ".git/config": {}, "cat/.DS_Store": {}, "cat/Thumbs.db": {},
+	}
+}
+
+func TestOpenClassFolders(t *testing.T) {
+	dir := folder(t, smallFolders(t))
+	splits, err := datasets.Open(dir, datasets.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Base(dir)
+	want := datasets.Splits{Name: name, Train: &datasets.Dataset{
+		Name: name + " train", Size: imaging.Size{Height: 1, Width: 2, Channels: 1},
+		Classes: []string{"cat", "dog"}, Labels: []int{0, 0, 1}, Images: [][]uint8{{1, 2}, {3, 4}, {5, 6}},
+		Sources: []string{filepath.Join(dir, "cat", "1.png"), filepath.Join(dir, "cat", "2.png"), filepath.Join(dir, "dog", "only.pgm")},
+	}}
+	if diff := cmp.Diff(want, splits); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestOpenClassFoldersOfMixedSizesAndColours(t *testing.T) {
+	files := merge(smallFolders(t), map[string][]byte{"dog/red.png": redPNG(t, 4, 4)})
+	dir := folder(t, files)
+	_, err := datasets.Open(dir, datasets.Options{})
+	expectError(t, "no size chosen", err, nil, filepath.Join("cat", "1.png"), "1 x 2", filepath.Join("dog", "red.png"), "4 x 4", "choose a size")
+
+	for _, test := range []struct {
+		asked imaging.Size
+		want  string
+	}{
+		{imaging.Size{Height: 3, Width: 3}, "3x3x3"}, // some are coloured
+		{imaging.Size{Height: 3, Width: 3, Channels: 1}, "3x3x1"},
+		{imaging.Size{Height: 3, Width: 3, Channels: 3}, "3x3x3"},
+	} {
+		splits, err := datasets.Open(dir, datasets.Options{Size: test.asked})
+		if err != nil {
+			t.Errorf("%v: %v", test.asked, err)
+			continue
+		}
+		if err := splits.Train.Validate(); err != nil || splits.Train.Size.String() != test.want {
+			t.Errorf("%v: found %v, %v", test.asked, splits.Train.Size, err)
+		}
+	}
+	_, err = datasets.Open(dir, datasets.Options{Size: imaging.Size{Height: 3, Channels: 1}})
+	expectError(t, "a height alone", err, nil, "size 3x0x1")
+}
+
+func TestOpenClassFoldersKeepsGreysInASetOfColours(t *testing.T) {
+	dir := folder(t, map[string][]byte{"a/grey.png": greyPNG(t, []uint8{1, 2}), "b/red.png": redPNG(t, 2, 1)})
+	splits, err := datasets.Open(dir, datasets.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([][]uint8{{1, 1, 1, 2, 2, 2}, {200, 0, 0, 200, 0, 0}}, splits.Train.Images); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestOpenParts(t *testing.T) {
+	grey := greyPNG(t, []uint8{9})
+	for _, names := range [][3]string{{"train", "val", "test"}, {"Training", "Validation", "Testing"}, {"train", "valid", ""}, {"train", "", "test"}, {"", "val", "test"}, {"", "", "test"}} {
+		files := map[string][]byte{}
+		for i, classes := range [][]string{{"a", "b"}, {"a"}, {"b", "c"}} {
+			for _, class := range classes {
+				if names[i] != "" {
+					files[names[i]+"/"+class+"/1.png"] = grey
+				}
+			}
+		}
+		splits, err := datasets.Open(folder(t, files), datasets.Options{})
+		if err != nil {
+			t.Errorf("%v: %v", names, err)
+			continue
+		}
+		for i, part := range []struct {
+			d       *datasets.Dataset
+			title   string
+			classes []string
+		}{{splits.Train, "train", []string{"a", "b"}}, {splits.Validation, "validation", []string{"a"}}, {splits.Test, "test", []string{"b", "c"}}} {
+			if names[i] == "" {
+				if part.d != nil {
+					t.Errorf("%v: found a part %s", names, part.title)
+				}
+				continue
+			}
+			if diff := cmp.Diff(part.classes, part.d.Classes); diff != "" || part.d.Name != splits.Name+" "+part.title {
+				t.Errorf("%v: %s:\n%s", names, part.d.Name, diff)
+			}
+		}
+	}
+}
+
+func TestAClassMayBeCalledTest(t *testing.T) {
+	grey := greyPNG(t, []uint8{9})
+	splits, err := datasets.Open(folder(t, map[string][]byte{"exam/1.png": grey, "test/1.png": grey}), datasets.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"exam", "test"}, splits.Train.Classes); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestOpenClassFoldersRefuses(t *testing.T) {
+	grey, wide := greyPNG(t, []uint8{9}), greyPNG(t, []uint8{9, 9})
+	truncated := grey[:len(grey)-16]
+	for _, test := range []struct {
+		name     string
+		files    map[string][]byte
+		sentinel error
+		mentions []string
+	}{
+		{"a text among images", map[string][]byte{"a/1.png": grey, "a/notes.txt": []byte("hello"), "b/1.png": grey}, imaging.ErrFormat, []string{filepath.Join("a", "notes.txt"), "remove it, or skip"}},
+		{"a broken image", map[string][]byte{"a/1.png": grey, "b/1.png": truncated}, nil, []string{filepath.Join("b", "1.png"), "unexpected EOF"}},
+		{"a folder in a class", map[string][]byte{"a/1.png": grey, "b/c/1.png": grey}, nil, []string{"holds the folder c"}},
+		{"an image outside", map[string][]byte{"a/1.png": grey, "b/1.png": grey, "stray.PNG": grey}, nil, []string{"stray.PNG", "outside"}},
+		{"a class of hidden files", map[string][]byte{"a/1.png": grey, "b/.hidden": {}}, datasets.ErrTooFew, []string{"class folders without images: b"}},
+		{"two training folders", map[string][]byte{"train/a/1.png": grey, "training/a/1.png": grey}, nil, []string{"both train and training"}},
+		{"something beside training", map[string][]byte{"train/a/1.png": grey, "more/a/1.png": grey}, nil, []string{"found more beside train"}},
+		{"a part without classes", map[string][]byte{"train/a/1.png": grey, "test/.keep": {}}, datasets.ErrTooFew, []string{"test has no class folders"}},
+		{"parts of two sizes", map[string][]byte{"train/a/1.png": grey, "test/a/1.png": wide}, nil, []string{"1x1x1", "1x2x1", "choose a size"}},
+		{"parts of which one is broken", map[string][]byte{"train/a/1.png": grey, "val/a/1.png": {}}, imaging.ErrFormat, []string{filepath.Join("val", "a", "1.png")}},
+	} {
+		_, err := datasets.Open(folder(t, test.files), datasets.Options{})
+		expectError(t, test.name, err, test.sentinel, test.mentions...)
+	}
+}
+
+func TestSkipBroken(t *testing.T) {
+	files := merge(smallFolders(t), map[string][]byte{"cat/0.png": []byte("broken"), "dog/z.png": []byte("\x89PNG\r\n\x1a\n")})
+	dir := folder(t, files)
+	for _, size := range []imaging.Size{{}, {Height: 1, Width: 2, Channels: 1}} {
+		splits, err := datasets.Open(dir, datasets.Options{SkipBroken: true, Size: size})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := splits.Train.Validate(); err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff([]int{0, 0, 1}, splits.Train.Labels); diff != "" {
+			t.Error(diff)
+		}
+		if len(splits.Skipped) != 2 || !strings.Contains(splits.Skipped[0], filepath.Join("cat", "0.png")) || !strings.Contains(splits.Skipped[1], filepath.Join("dog", "z.png")) {
+			t.Errorf("skipped %q", splits.Skipped)
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, "dog", "only.pgm")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := datasets.Open(dir, datasets.Options{SkipBroken: true})
+	expectError(t, "a class of broken images", err, datasets.ErrTooFew, "without images: dog")
+	_, err = datasets.Open(folder(t, map[string][]byte{"a/1.png": {}, "b/1.png": {}}), datasets.Options{SkipBroken: true})
+	expectError(t, "broken images only", err, datasets.ErrTooFew, "no image of 2 files could be read")
+}
+
+func TestOpenFollowsLinks(t *testing.T) {
+	elsewhere := folder(t, smallFolders(t))
+	dir := t.TempDir()
+	for _, class := range []string{"cat", "dog"} {
+		if err := os.Symlink(filepath.Join(elsewhere, class), filepath.Join(dir, class)); err != nil {
+			t.Skip("no links here:", err)
+		}
+	}
+	splits, err := datasets.Open(dir, datasets.Options{})
+	if err != nil || splits.Train.Len() != 3 {
+		t.Fatalf("found %+v, %v", splits, err)
+	}
+	if err := os.RemoveAll(filepath.Join(elsewhere, "dog")); err != nil {
+		t.Fatal(err)
+	}
+	_, err = datasets.Open(dir, datasets.Options{})
+	expectError(t, "a link to nothing", err, os.ErrNotExist, "dog")
+}
