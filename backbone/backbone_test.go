@@ -114,6 +114,27 @@ func TestNamedErrors(t *testing.T) {
 	}
 }
 
+// A network's usual options make the network that none make.
+func TestUsual(t *testing.T) {
+	for _, name := range backbone.Names {
+		usual, err := backbone.Usual(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := backbone.Named(name, backbone.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := backbone.Named(name, usual)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-without options +with the usual ones):\n%s", name, diff)
+		}
+	}
+}
+
 // A block of a user's own works in a network but cannot be written as TOML.
 func TestOwnBlockHasNoTOML(t *testing.T) {
 	network := backbone.Network{Name: "mine", Size: grey28, Blocks: []graph.Block{graph.Flatten{}, identity{}}}

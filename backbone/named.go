@@ -1,13 +1,16 @@
 package backbone
 
 import (
+	"cmp"
+
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/nearest"
 	"github.com/pkg/errors"
 )
 
 // Options are what a named backbone leaves open. Zero values are the usual
-// choices; a choice that the named network does not have is an error.
+// choices, see Usual; a choice that the named network does not have is an
+// error.
 type Options struct {
 	Size      imaging.Size // of the images, where the network takes any; 28×28×1
 	Width     int          // of the first layer: conv4 (64) and residual (32)
@@ -18,22 +21,52 @@ type Options struct {
 // Names are the backbones that Named knows.
 var Names = []string{"conv4", "digits", "hadsell", "hoffer-cifar", "hoffer-mnist", "koch", "residual"}
 
+// Usual are the options of the named network where none are given. Its size is
+// zero where the network takes images of any size.
+func Usual(name string) (Options, error) {
+	switch name {
+	case "conv4":
+		return Options{Width: 64}, nil
+	case "residual":
+		return Options{Width: 32}, nil
+	case "digits":
+		return Options{}, nil
+	case "hadsell":
+		return Options{Size: Hadsell(2).Size, Features: 2}, nil
+	case "koch":
+		return Options{Size: Koch().Size}, nil
+	case "hoffer-mnist":
+		return Options{Size: HofferMNIST().Size}, nil
+	case "hoffer-cifar":
+		return Options{Size: HofferCIFAR().Size}, nil
+	}
+	return Options{}, nearest.Unknown("backbone", name, Names)
+}
+
 // Named finds one of the networks of this package by its name.
 func Named(name string, o Options) (Network, error) {
-	network, takes, err := named(name, o)
+	usual, err := Usual(name)
 	if err != nil {
 		return Network{}, err
 	}
 	for _, option := range []struct {
-		key   string
-		given bool
+		key        string
+		given, has bool
 	}{
-		{"width", o.Width != 0}, {"batch_norm", o.BatchNorm}, {"features", o.Features != 0},
+		{"width", o.Width != 0, usual.Width != 0},
+		{"batch_norm", o.BatchNorm, name == "conv4"},
+		{"features", o.Features != 0, usual.Features != 0},
 	} {
-		if option.given && !takes[option.key] {
+		if option.given && !option.has {
 			return Network{}, errors.Errorf("backbone %s has no option %s", name, option.key)
 		}
 	}
+	network := named(name, Options{
+		Size:      cmp.Or(o.Size, usual.Size, imaging.Size{Height: 28, Width: 28, Channels: 1}),
+		Width:     cmp.Or(o.Width, usual.Width),
+		BatchNorm: o.BatchNorm,
+		Features:  cmp.Or(o.Features, usual.Features),
+	})
 	if o.Size != (imaging.Size{}) && o.Size != network.Size {
 		return Network{}, errors.Errorf("backbone %s takes images of %v, found %v", name, network.Size, o.Size)
 	}
@@ -41,33 +74,21 @@ func Named(name string, o Options) (Network, error) {
 	return network, err
 }
 
-func named(name string, o Options) (network Network, takes map[string]bool, err error) {
-	size := o.Size
-	if size == (imaging.Size{}) {
-		size = imaging.Size{Height: 28, Width: 28, Channels: 1}
-	}
+// named is the network of a known name with all options chosen.
+func named(name string, o Options) Network {
 	switch name {
 	case "conv4":
-		return Conv4(size, or(o.Width, 64), o.BatchNorm), map[string]bool{"width": true, "batch_norm": true}, nil
+		return Conv4(o.Size, o.Width, o.BatchNorm)
 	case "residual":
-		return Residual(size, or(o.Width, 32)), map[string]bool{"width": true}, nil
+		return Residual(o.Size, o.Width)
 	case "digits":
-		return Digits(size), nil, nil
+		return Digits(o.Size)
 	case "hadsell":
-		return Hadsell(or(o.Features, 2)), map[string]bool{"features": true}, nil
+		return Hadsell(o.Features)
 	case "koch":
-		return Koch(), nil, nil
+		return Koch()
 	case "hoffer-mnist":
-		return HofferMNIST(), nil, nil
-	case "hoffer-cifar":
-		return HofferCIFAR(), nil, nil
+		return HofferMNIST()
 	}
-	return Network{}, nil, nearest.Unknown("backbone", name, Names)
-}
-
-func or(given, usual int) int {
-	if given == 0 {
-		return usual
-	}
-	return given
+	return HofferCIFAR()
 }
