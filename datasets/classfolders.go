@@ -57,7 +57,7 @@ func openParts(dir folder, o Options) (Splits, bool, error) {
 			first = d
 		}
 		if d.Size != first.Size {
-			return Splits{}, true, errors.Errorf("the images of %s have size %v, those before it %v; choose a size for all", named[part.name], d.Size, first.Size)
+			return Splits{}, true, errors.Wrapf(ErrSizes, "the images of %s have size %v, those before it %v", named[part.name], d.Size, first.Size)
 		}
 		d.Name = part.name
 		*part.into = d

@@ -40,7 +40,7 @@ func TestOpenClassFoldersOfMixedSizesAndColours(t *testing.T) {
 	files := merge(smallFolders(t), map[string][]byte{"dog/red.png": redPNG(t, 4, 4)})
 	dir := folder(t, files)
 	_, err := datasets.Open(dir, datasets.Options{})
-	expectError(t, "no size chosen", err, nil, filepath.Join("cat", "1.png"), "1 x 2", filepath.Join("dog", "red.png"), "4 x 4", "choose a size")
+	expectError(t, "no size chosen", err, datasets.ErrSizes, filepath.Join("cat", "1.png"), "1 x 2", filepath.Join("dog", "red.png"), "4 x 4", "choose a size")
 
 	for _, test := range []struct {
 		asked imaging.Size
@@ -129,14 +129,14 @@ func TestOpenClassFoldersRefuses(t *testing.T) {
 		mentions []string
 	}{
 		{"a text among images", map[string][]byte{"a/1.png": grey, "a/notes.txt": []byte("hello"), "b/1.png": grey}, imaging.ErrFormat, []string{filepath.Join("a", "notes.txt"), "remove it, or skip"}},
-		{"a broken image", map[string][]byte{"a/1.png": grey, "b/1.png": truncated}, nil, []string{filepath.Join("b", "1.png"), "unexpected EOF"}},
+		{"a broken image", map[string][]byte{"a/1.png": grey, "b/1.png": truncated}, datasets.ErrBroken, []string{filepath.Join("b", "1.png"), "unexpected EOF"}},
 		{"a folder in a class", map[string][]byte{"a/1.png": grey, "b/c/1.png": grey}, nil, []string{"holds the folder c"}},
 		{"an image outside", map[string][]byte{"a/1.png": grey, "b/1.png": grey, "stray.PNG": grey}, nil, []string{"stray.PNG", "outside"}},
 		{"a class of hidden files", map[string][]byte{"a/1.png": grey, "b/.hidden": {}}, datasets.ErrTooFew, []string{"class folders without images: b"}},
 		{"two training folders", map[string][]byte{"train/a/1.png": grey, "training/a/1.png": grey}, nil, []string{"both train and training"}},
 		{"something beside training", map[string][]byte{"train/a/1.png": grey, "more/a/1.png": grey}, nil, []string{"found more beside train"}},
 		{"a part without classes", map[string][]byte{"train/a/1.png": grey, "test/.keep": {}}, datasets.ErrTooFew, []string{"test has no class folders"}},
-		{"parts of two sizes", map[string][]byte{"train/a/1.png": grey, "test/a/1.png": wide}, nil, []string{"1x1x1", "1x2x1", "choose a size"}},
+		{"parts of two sizes", map[string][]byte{"train/a/1.png": grey, "test/a/1.png": wide}, datasets.ErrSizes, []string{"1x1x1", "1x2x1", "choose a size"}},
 		{"parts of which one is broken", map[string][]byte{"train/a/1.png": grey, "val/a/1.png": {}}, imaging.ErrFormat, []string{filepath.Join("val", "a", "1.png")}},
 	} {
 		_, err := datasets.Open(folder(t, test.files), datasets.Options{})
@@ -167,8 +167,10 @@ func TestSkipBroken(t *testing.T) {
 	}
 	_, err := datasets.Open(dir, datasets.Options{SkipBroken: true})
 	expectError(t, "a class of broken images", err, datasets.ErrTooFew, "without images: dog")
-	_, err = datasets.Open(folder(t, map[string][]byte{"a/1.png": {}, "b/1.png": {}}), datasets.Options{SkipBroken: true})
-	expectError(t, "broken images only", err, datasets.ErrTooFew, "no image of 2 files could be read")
+	for _, size := range []imaging.Size{{}, onePixel} {
+		_, err = datasets.Open(folder(t, map[string][]byte{"a/1.png": {}, "b/1.png": {}}), datasets.Options{SkipBroken: true, Size: size})
+		expectError(t, "broken images only", err, datasets.ErrTooFew, "none of 2 files could be read")
+	}
 }
 
 func TestOpenFollowsLinks(t *testing.T) {

@@ -15,6 +15,10 @@ var (
 	// ErrTooFew says that a dataset has too few classes, or too few images in
 	// them, for what is asked.
 	ErrTooFew = errors.New("too few classes or images")
+	// ErrSizes says that the images have several sizes where one is needed.
+	ErrSizes = errors.New("choose a size for all")
+	// ErrBroken says that a file is not a readable image.
+	ErrBroken = errors.New("a file is not a readable image: remove it, or skip broken files")
 	// ErrUnknownClass says that a dataset has no class of a given name.
 	ErrUnknownClass = errors.New("unknown class")
 )

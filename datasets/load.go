@@ -27,7 +27,10 @@ func (d *Dataset) load(o Options, open func(i int) (io.ReadCloser, error)) (skip
 			failures[i] = err
 			return nil
 		}
-		return errors.Wrap(err, "a file is not a readable image: remove it, or skip broken files")
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrBroken, err)
+		}
+		return nil
 	}
 	own, err := d.ownSize(o, failures, read)
 	if err != nil {
@@ -59,6 +62,9 @@ func (d *Dataset) load(o Options, open func(i int) (io.ReadCloser, error)) (skip
 			skipped = append(skipped, failure.Error())
 		}
 	}
+	if len(kept) == 0 {
+		return nil, d.noneRead()
+	}
 	*d = *d.Subset(kept)
 	return skipped, nil
 }
@@ -89,14 +95,18 @@ func (d *Dataset) ownSize(o Options, failures []error, read func(i int, decode f
 			own, first = size, i
 		}
 		if o.Size.Height == 0 && (size.Height != own.Height || size.Width != own.Width) {
-			return own, errors.Errorf("the images differ in size: %s has %s pixels, %s has %s; choose a size for all", d.Sources[first], pixels(own), d.Sources[i], pixels(size))
+			return own, errors.Wrapf(ErrSizes, "the images differ in size: %s has %s pixels, %s has %s", d.Sources[first], pixels(own), d.Sources[i], pixels(size))
 		}
 		own.Channels = max(own.Channels, size.Channels)
 	}
 	if first < 0 {
-		return own, errors.Wrapf(ErrTooFew, "no image of %d files could be read", len(d.Sources))
+		return own, d.noneRead()
 	}
 	return own, nil
+}
+
+func (d *Dataset) noneRead() error {
+	return errors.Wrapf(ErrTooFew, "none of %d files could be read as an image", len(d.Sources))
 }
 
 func pixels(size imaging.Size) string { return fmt.Sprintf("%d x %d", size.Height, size.Width) }

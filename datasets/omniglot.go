@@ -61,7 +61,7 @@ func openOmniglot(dir folder, o Options) (Splits, bool, error) {
 		*part.into = d
 		splits.Skipped = append(splits.Skipped, skipped...)
 	}
-	if missing := splits.Train == nil; missing && (o.Background != "" || splits.Test == nil) {
+	if splits.Train == nil && (o.Background != "" || splits.Test == nil) {
 		return Splits{}, true, errors.Errorf("found %s, expected %s.zip or its folder; Options.Background chooses the alphabets", listing(dir.names()), background)
 	}
 	return splits, true, nil

@@ -143,7 +143,7 @@ func TestOpenTuplesRefuses(t *testing.T) {
 	mixed := faces(t, pairs+"ann/1.png,ann/2.png,0\n")
 	mixed["ann/2.png"] = greyPNG(t, []uint8{1, 2})
 	_, err = datasets.Open(folder(t, mixed), datasets.Options{})
-	expectError(t, "images of two sizes", err, nil, "choose a size")
+	expectError(t, "images of two sizes", err, datasets.ErrSizes, "choose a size")
 	if _, err := datasets.Open(folder(t, mixed), datasets.Options{Size: imaging.Size{Height: 2, Width: 2}}); err != nil {
 		t.Error(err)
 	}
