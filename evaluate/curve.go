@@ -5,21 +5,21 @@ import (
 	"math/rand/v2"
 )
 
-// Point is a point of a receiver operating characteristic.
-type Point struct {
+// ROCPoint is a point of a receiver operating characteristic.
+type ROCPoint struct {
 	Threshold       float64
 	FalseAcceptRate float64 // the share of the pairs of two classes that are accepted
 	TrueAcceptRate  float64 // the share of the pairs of one class that are accepted
 }
 
-// Curve returns the receiver operating characteristic: the point (0, 0), whose
+// ROC returns the receiver operating characteristic: the point (0, 0), whose
 // threshold is just below the smallest distance, and then one point for each
 // distance that occurs, in ascending order, up to (1, 1).
-func (v *Verification) Curve() []Point {
+func (v *Verification) ROC() []ROCPoint {
 	accepted := v.accepted()
-	points := make([]Point, len(accepted.same))
+	points := make([]ROCPoint, len(accepted.same))
 	for i := range points {
-		points[i] = Point{FalseAcceptRate: accepted.falseRate(i), TrueAcceptRate: accepted.trueRate(i)}
+		points[i] = ROCPoint{FalseAcceptRate: accepted.falseRate(i), TrueAcceptRate: accepted.trueRate(i)}
 		if i > 0 {
 			points[i].Threshold = v.levels[i-1]
 		}
@@ -28,7 +28,7 @@ func (v *Verification) Curve() []Point {
 	return points
 }
 
-// acceptance has, for each threshold of Curve, how many pairs of one class and
+// acceptance has, for each threshold of ROC, how many pairs of one class and
 // of two are accepted at it.
 type acceptance struct {
 	same, different []int

@@ -59,7 +59,8 @@ func (e Embeddings) slice(begin, end int) Embeddings {
 }
 
 func (e Embeddings) checkShape() error {
-	if e.Rows < 0 || e.Columns < 1 || len(e.Data) != e.Rows*e.Columns {
+	// Divided, because a product might overflow.
+	if e.Rows < 0 || e.Columns < 1 || len(e.Data)%e.Columns != 0 || len(e.Data)/e.Columns != e.Rows {
 		return errors.Errorf("embeddings of %d rows and %d columns have %d elements", e.Rows, e.Columns, len(e.Data))
 	}
 	return nil

@@ -30,8 +30,8 @@ type Retrieval struct {
 
 	// MAPAtR is the mean average precision at R: 1/R Σ P(i) over those i ≤ R
 	// whose i-th nearest is of the query's class, P(i) being the share of its
-	// class among the i nearest. (Musgrave, Belongie & Lim 2020, "A Metric
-	// Learning Reality Check", equations 7 and 8.)
+	// class among the i nearest (Musgrave, Belongie & Lim 2020, "A Metric
+	// Learning Reality Check").
 	MAPAtR Score
 }
 

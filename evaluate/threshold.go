@@ -8,7 +8,7 @@ package evaluate
 // Its accuracy on the pairs that it was chosen on flatters it: report AccuracyAt
 // of other pairs.
 func (v *Verification) BestThreshold() float64 {
-	curve, accepted := v.Curve(), v.accepted()
+	curve, accepted := v.ROC(), v.accepted()
 	best, most := 0, 0
 	for i := range curve {
 		right := accepted.same[i] + len(v.differentLevels) - accepted.different[i]

@@ -1,0 +1,40 @@
+package evaluate_test
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+
+	"github.com/likeness-go/likeness/evaluate"
+)
+
+// Every measure has the same bits on one processor and on seven.
+func TestResultsDoNotDependOnTheProcessors(t *testing.T) {
+	train, test := separable(1, 700, 5), separable(2, 400, 5)
+	near, different := pairs(3, 300, 1)
+	var trials []evaluate.Trial
+	for query := 3; query < test.Rows; query++ {
+		trials = append(trials, evaluate.Trial{Support: [][]int{{0}, {1}, {2}}, Query: query, Answer: query % 3})
+	}
+	measure := func() string {
+		var report string
+		for _, metric := range []evaluate.Metric{evaluate.Euclidean{}, evaluate.Cosine{}, evaluate.Manhattan{}} {
+			neighbours := must(evaluate.NearestNeighbours{Metric: metric, K: 5}.Accuracy(train, test))(t)
+			retrieval := must(evaluate.Retrieve(metric, test, 1, 4))(t)
+			oneShot := must(evaluate.OneShot(metric, test.Embeddings, trials, evaluate.MeanDistance))(t)
+			report += fmt.Sprintln(neighbours, retrieval, oneShot)
+		}
+		var classifier evaluate.LinearClassifier
+		if err := classifier.Fit(train); err != nil {
+			t.Fatal(err)
+		}
+		v := verification(t, near, different)
+		return report + fmt.Sprintln(classifier, v.AUC(), v.EqualErrorRate())
+	}
+
+	processors := runtime.GOMAXPROCS(1)
+	defer runtime.GOMAXPROCS(processors)
+	one := measure()
+	runtime.GOMAXPROCS(7)
+	expect(t, "on seven processors", measure(), one)
+}

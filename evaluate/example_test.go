@@ -1,0 +1,140 @@
+package evaluate_test
+
+import (
+	"fmt"
+	"log"
+
+	"github.com/likeness-go/likeness/evaluate"
+)
+
+// Two classes of embeddings, of which one has a stray.
+var (
+	embeddings, _ = evaluate.FromRows([][]float32{
+		{0, 0}, {1, 0}, {0, 1}, // class 0
+		{5, 5}, {6, 5}, {5, 6}, {1, 2}, // class 1
+	})
+	labelled = evaluate.Labelled{Embeddings: embeddings, Labels: []int{0, 0, 0, 1, 1, 1, 1}}
+)
+
+// The nearest other embedding tells the class of all but the stray; what a
+// figure from so few trials is worth, its interval says.
+func Example() {
+	accuracy, err := evaluate.NearestNeighbours{Metric: evaluate.Euclidean{}}.LeaveOneOut(labelled)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("accuracy", accuracy)
+	// Output: accuracy 0.8571 [0.4869, 0.9743]
+}
+
+func ExampleRetrieve() {
+	retrieval, err := evaluate.Retrieve(evaluate.Euclidean{}, labelled, 1, 3)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("recall at 1: %.3f, at 3: %.3f\n", retrieval.RecallAt[1].Value, retrieval.RecallAt[3].Value)
+	fmt.Printf("R-precision: %.3f\n", retrieval.RPrecision.Value)
+	fmt.Printf("MAP at R:    %.3f\n", retrieval.MAPAtR.Value)
+	// Output:
+	// recall at 1: 0.857, at 3: 0.857
+	// R-precision: 0.821
+	// MAP at R:    0.821
+}
+
+func ExampleVerification() {
+	first, second := []int{0, 0, 3, 3, 0, 2, 1}, []int{1, 2, 4, 6, 3, 6, 5} // pairs of rows
+	different := []bool{false, false, false, false, true, true, true}
+	distances := make([]float64, 7)
+	if err := (evaluate.Manhattan{}).Pairs(distances, embeddings.Select(first), embeddings.Select(second)); err != nil {
+		log.Fatal(err)
+	}
+	verification, err := evaluate.NewVerification(distances, different)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("distances", distances)
+	fmt.Printf("AUC %.3f, equal error rate %.3f\n", verification.AUC().Value, verification.EqualErrorRate().Value)
+	fmt.Println("best threshold", verification.BestThreshold())
+	// Output:
+	// distances [1 1 1 7 10 2 10]
+	// AUC 0.917, equal error rate 0.250
+	// best threshold 1.5
+}
+
+// A class of two examples is as far as they are in the mean.
+func ExampleOneShot() {
+	trials := []evaluate.Trial{
+		{Support: [][]int{{0, 1}, {3, 4}}, Query: 2, Answer: 0},
+		{Support: [][]int{{0, 1}, {3, 4}}, Query: 5, Answer: 1},
+		{Support: [][]int{{0, 1}, {3, 4}}, Query: 6, Answer: 1}, // the stray
+	}
+	accuracy, err := evaluate.OneShot(evaluate.Euclidean{}, embeddings, trials, evaluate.MeanDistance)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("2-way 2-shot: %.3f\n", accuracy.Value)
+	// Output: 2-way 2-shot: 0.667
+}
+
+// Two methods that were tried on the same eight trials. That one is better
+// could still be chance: the interval holds 0.
+func ExampleDifference() {
+	trained := evaluate.Score{Trials: []float64{1, 1, 1, 1, 0, 1, 1, 1}}
+	baseline := evaluate.Score{Trials: []float64{1, 0, 1, 1, 0, 0, 1, 1}}
+	difference, err := evaluate.Difference(trained, baseline, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(difference)
+	// Output: 0.2500 [0.0000, 0.5000]
+}
+
+func ExampleLinearClassifier() {
+	var classifier evaluate.LinearClassifier
+	if err := classifier.Fit(labelled); err != nil {
+		log.Fatal(err)
+	}
+	query, err := evaluate.FromRows([][]float32{{0.2, 0.3}, {7, 4}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	classes, err := classifier.Predict(query)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(classes)
+	// Output: [0 1]
+}
+
+func ExampleModifiedHausdorff() {
+	corner, err := evaluate.InkOf([]float32{
+		1, 0, 0,
+		1, 0, 0,
+		1, 1, 1,
+	}, 3)
+	if err != nil {
+		log.Fatal(err)
+	}
+	bar, err := evaluate.InkOf([]float32{1, 1, 1, 1, 1}, 5)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%.3f pixels\n", evaluate.ModifiedHausdorff(corner, bar))
+	// Output: 0.862 pixels
+}
+
+// Any function of two rows can be a metric: here the greatest difference.
+func ExampleMetricFunc() {
+	chebyshev := evaluate.MetricFunc(func(x, y []float32) (greatest float64) {
+		for j := range x {
+			greatest = max(greatest, float64(x[j]-y[j]), float64(y[j]-x[j]))
+		}
+		return greatest
+	})
+	distances := make([]float64, 2)
+	if err := chebyshev.Distances(distances, embeddings.Select([]int{0}), embeddings.Select([]int{1, 4})); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(distances)
+	// Output: [1 6]
+}

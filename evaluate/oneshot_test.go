@@ -1,0 +1,133 @@
+package evaluate_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/likeness-go/likeness/evaluate"
+	"pgregory.net/rapid"
+)
+
+func TestOneShotByHand(t *testing.T) {
+	embeddings := line(0, 10, 20, 4, 5, 16)
+	support := [][]int{{0}, {1}, {2}}
+	trials := []evaluate.Trial{
+		{Support: support, Query: 3, Answer: 0}, // 4 is nearest to 0
+		{Support: support, Query: 3, Answer: 1},
+		{Support: support, Query: 4, Answer: 0}, // 5 is as near to 0 as to 10
+		{Support: support, Query: 4, Answer: 1},
+		{Support: support, Query: 4, Answer: 2},
+		{Support: support, Query: 5, Answer: 2}, // 16 is nearest to 20
+	}
+	score := must(evaluate.OneShot(evaluate.Euclidean{}, embeddings, trials, evaluate.MeanDistance))(t)
+	expect(t, "trials", score.Trials, []float64{1, 0, 0.5, 0.5, 0, 1})
+	expect(t, "measure", score.Measure, evaluate.Wilson(3, 6))
+}
+
+// Squared distances punish a far example more than distances do.
+func TestSeveralShotsByHand(t *testing.T) {
+	embeddings := line(0, 10, 6.5, 6.5, 20, 4)
+	trial := evaluate.Trial{Support: [][]int{{0, 1}, {2, 3, 4}}, Query: 5, Answer: 0}
+	for _, test := range []struct {
+		metric evaluate.Metric
+		rule   evaluate.ClassDistance
+		right  float64
+	}{
+		{evaluate.Euclidean{}, evaluate.MeanDistance, 1},        // (4+6)/2 = 5, (2.5+2.5+16)/3 = 7
+		{evaluate.Euclidean{}, evaluate.Prototype, 1},           // |5−4| = 1, |11−4| = 7
+		{evaluate.SquaredEuclidean{}, evaluate.MeanDistance, 1}, // (16+36)/2 = 26, (6.25+6.25+256)/3 = 89.5
+	} {
+		score := must(evaluate.OneShot(test.metric, embeddings, []evaluate.Trial{trial}, test.rule))(t)
+		expect(t, "right", score.Value, test.right)
+	}
+	// A class about the query at ±10 is far by its examples, near by their mean.
+	around := evaluate.Trial{Support: [][]int{{0, 1}, {2}}, Query: 3, Answer: 0}
+	for rule, right := range map[evaluate.ClassDistance]float64{evaluate.MeanDistance: 0, evaluate.Prototype: 1} {
+		score := must(evaluate.OneShot(evaluate.Euclidean{}, line(-10, 10, 3, 0), []evaluate.Trial{around}, rule))(t)
+		expect(t, "right", score.Value, right)
+	}
+}
+
+func TestOneExampleIsItsOwnPrototype(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const rows = 8
+		embeddings := drawGrid(t, rows, 2)
+		row := rapid.IntRange(0, rows-1)
+		trial := evaluate.Trial{
+			Support: [][]int{{row.Draw(t, "a")}, {row.Draw(t, "b")}, {row.Draw(t, "c")}},
+			Query:   row.Draw(t, "query"),
+			Answer:  rapid.IntRange(0, 2).Draw(t, "answer"),
+		}
+		for _, metric := range metrics(2) {
+			mean := must(evaluate.OneShot(metric, embeddings, []evaluate.Trial{trial}, evaluate.MeanDistance))(t)
+			prototype := must(evaluate.OneShot(metric, embeddings, []evaluate.Trial{trial}, evaluate.Prototype))(t)
+			expect(t, "trials", prototype.Trials, mean.Trials)
+		}
+	})
+}
+
+func TestOneShotOfAConstantEmbeddingIsChance(t *testing.T) {
+	constant := evaluate.Embeddings{Rows: 40, Columns: 5, Data: make([]float32, 200)}
+	var trials []evaluate.Trial
+	for query := range 20 {
+		trial := evaluate.Trial{Query: query, Answer: query}
+		for class := range 20 {
+			trial.Support = append(trial.Support, []int{20 + class})
+		}
+		trials = append(trials, trial)
+	}
+	for name, metric := range metrics(5) {
+		score := must(evaluate.OneShot(metric, constant, trials, evaluate.MeanDistance))(t)
+		expect(t, name, score.Value, 1./20, rounding)
+	}
+}
+
+// The answer is what the index says, wherever in the support set it stands.
+func TestOneShotDoesNotDependOnTheOrderOfClasses(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const way = 5
+		distances := rapid.SliceOfN(rapid.Map(rapid.IntRange(0, 3), func(i int) float64 { return float64(i) }), way, way).Draw(t, "distances")
+		answer := rapid.IntRange(0, way-1).Draw(t, "answer")
+		order := rapid.Permutation(makeRange(way)).Draw(t, "order")
+		shuffled, moved := make([]float64, way), 0
+		for to, from := range order {
+			shuffled[to] = distances[from]
+			if from == answer {
+				moved = to
+			}
+		}
+		score := must(evaluate.OneShotDistances([][]float64{distances}, []int{answer}))(t)
+		expect(t, "shuffled", must(evaluate.OneShotDistances([][]float64{shuffled}, []int{moved}))(t), score)
+	})
+}
+
+func TestOneShotRefuses(t *testing.T) {
+	embeddings := line(0, 1, 2)
+	oneShot := func(trials ...evaluate.Trial) error {
+		return second(evaluate.OneShot(evaluate.Euclidean{}, embeddings, trials, evaluate.MeanDistance))
+	}
+	good := evaluate.Trial{Support: [][]int{{0}, {1}}, Query: 2, Answer: 1}
+	for want, err := range map[string]error{
+		"there are no trials":                               oneShot(),
+		"trial 1: the query is row 3 of 3":                  oneShot(good, evaluate.Trial{Support: good.Support, Query: 3}),
+		"trial 0: the query is row -1 of 3":                 oneShot(evaluate.Trial{Support: good.Support, Query: -1}),
+		"trial 0: an example of class 1 is row 7":           oneShot(evaluate.Trial{Support: [][]int{{0}, {7}}}),
+		"trial 0: class 0 has no examples":                  oneShot(evaluate.Trial{Support: [][]int{{}, {1}}}),
+		"trial 0: the answer is class 2 of 2":               oneShot(evaluate.Trial{Support: good.Support, Answer: 2}),
+		"trial 0: the answer is class -1 of 2":              oneShot(evaluate.Trial{Support: good.Support, Answer: -1}),
+		"trial 0: the answer is class 0 of 0":               oneShot(evaluate.Trial{}),
+		"class distance is 7":                               second(evaluate.OneShot(evaluate.Euclidean{}, embeddings, []evaluate.Trial{good}, 7)),
+		"trial 0: embeddings of 1 columns cannot be":        second(evaluate.OneShot(evaluate.WeightedManhattan{}, embeddings, []evaluate.Trial{good}, 0)),
+		"embedding 1 is NaN":                                second(evaluate.OneShot(evaluate.Euclidean{}, line(0, float32(math.NaN())), []evaluate.Trial{good}, 0)),
+		"2 trials have 1 answers":                           second(evaluate.OneShotDistances(make([][]float64, 2), []int{0})),
+		"trial 1: distance 1 is +Inf, want a finite number": second(evaluate.OneShotDistances([][]float64{{1, 2}, {0, math.Inf(1)}}, []int{0, 0})),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got error %v, want %q", err, want)
+		}
+	}
+	if err := oneShot(good); err != nil {
+		t.Error(err)
+	}
+}

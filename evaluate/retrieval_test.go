@@ -1,0 +1,241 @@
+package evaluate_test
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/likeness-go/likeness/evaluate"
+	"pgregory.net/rapid"
+)
+
+func TestRetrievalByHand(t *testing.T) {
+	// The class a at 0, 1, 4 and 10, b at 2.5 and 20, and c, which is no query,
+	// at 6.
+	const a, b, c = 0, 1, 2
+	set := evaluate.Labelled{Embeddings: line(0, 1, 2.5, 4, 6, 10, 20), Labels: []int{a, a, b, a, c, a, b}}
+	got := must(evaluate.Retrieve(evaluate.Euclidean{}, set, 1, 2, 5))(t)
+	expect(t, "queries", got.Queries, []int{0, 1, 2, 3, 5, 6})
+
+	// The others in order, with R = 3 for a and 1 for b:
+	//	0:   a b a   c a b
+	//	1:   a b a   c a b
+	//	2.5: a       a a c a b   (1 and 4 are tied)
+	//	4:   b c a   a a b       (1 is before 0, and 10 after)
+	//	10:  c a b   a a b       (0 and 20 are tied)
+	//	20:  a       c a b a a
+	expect(t, "R-precision", got.RPrecision.Trials, []float64{2. / 3, 2. / 3, 0, 1. / 3, 1. / 3, 0}, rounding)
+	expect(t, "MAP at R", got.MAPAtR.Trials, []float64{
+		(1 + 2./3) / 3, (1 + 2./3) / 3, 0, (1. / 3) / 3, (1. / 2) / 3, 0}, rounding)
+	expect(t, "recall at 1", got.RecallAt[1].Trials, []float64{1, 1, 0, 0, 0, 0})
+	expect(t, "recall at 2", got.RecallAt[2].Trials, []float64{1, 1, 0, 0, 1, 0})
+	expect(t, "recall at 5", got.RecallAt[5].Trials, []float64{1, 1, 0, 1, 1, 1})
+	expect(t, "value", got.RecallAt[5].Value, 5./6, rounding)
+	if len(got.RecallAt) != 3 {
+		t.Errorf("recall at %d ranks, want 3", len(got.RecallAt))
+	}
+}
+
+// The toy example of Musgrave, Belongie & Lim 2020: R = 10, and a query's ten
+// nearest are of its class (x) or not.
+func TestMeanAveragePrecisionOfThePaper(t *testing.T) {
+	for _, test := range []struct {
+		hits            string
+		rPrecision, atR float64
+	}{
+		{"x.........", 0.1, 0.1},
+		{"x........x", 0.2, 0.12},
+		{"xx........", 0.2, 0.2},
+		{"xxxxxxxxxx", 1, 1},
+	} {
+		points, labels := []float32{0}, []int{1}
+		for rank, hit := range test.hits {
+			points = append(points, float32(rank+1))
+			labels = append(labels, strings.IndexRune(".x", hit))
+		}
+		for missing := 10 - strings.Count(test.hits, "x"); missing > 0; missing-- {
+			points, labels = append(points, 100), append(labels, 1)
+		}
+		got := must(evaluate.Retrieve(evaluate.Euclidean{}, evaluate.Labelled{Embeddings: line(points...), Labels: labels}))(t)
+		expect(t, test.hits+": R-precision", got.RPrecision.Trials[0], test.rPrecision, rounding)
+		expect(t, test.hits+": MAP at R", got.MAPAtR.Trials[0], test.atR, rounding)
+	}
+}
+
+// The naive measures of one order of a query's others.
+func naiveRecall(hits []bool, k int) float64 {
+	if slices.Contains(hits[:k], true) {
+		return 1
+	}
+	return 0
+}
+
+func naivePrecision(hits []bool, r int) float64 {
+	var count float64
+	for _, hit := range hits[:r] {
+		if hit {
+			count++
+		}
+	}
+	return count / float64(r)
+}
+
+func naiveAveragePrecision(hits []bool, r int) (sum float64) {
+	for i := range r {
+		if hits[i] {
+			sum += naivePrecision(hits, i+1) / float64(r)
+		}
+	}
+	return sum
+}
+
+// everyOrder calls visit with every order of the indices 0 … n−1.
+func everyOrder(n int, visit func(order []int)) {
+	order := make([]int, 0, n)
+	var extend func()
+	extend = func() {
+		if len(order) == n {
+			visit(order)
+		}
+		for i := range n {
+			if !slices.Contains(order, i) {
+				order = append(order, i)
+				extend()
+				order = order[:len(order)-1]
+			}
+		}
+	}
+	extend()
+}
+
+// Each measure is the mean of the naive one over all orders of the others in
+// which distances do not fall.
+func TestRetrievalEqualsTheMeanOverAllOrders(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const rows, k = 6, 2
+		points := drawGrid(t, rows, 1)
+		set := evaluate.Labelled{Embeddings: points, Labels: drawLabels(t, rows, 2)}
+		set.Labels[0], set.Labels[1] = 1, 1
+		got := must(evaluate.Retrieve(evaluate.Euclidean{}, set, k))(t)
+
+		for trial, query := range got.Queries {
+			var others []int
+			r := 0
+			for i := range rows {
+				if i != query {
+					others = append(others, i)
+					if set.Labels[i] == set.Labels[query] {
+						r++
+					}
+				}
+			}
+			distance := func(i int) float64 { return math.Abs(float64(points.Data[i] - points.Data[query])) }
+			var orders, recall, precision, average float64
+			everyOrder(len(others), func(order []int) {
+				if !slices.IsSortedFunc(order, func(i, j int) int { return int(distance(others[i]) - distance(others[j])) }) {
+					return
+				}
+				hits := make([]bool, len(order))
+				for rank, i := range order {
+					hits[rank] = set.Labels[others[i]] == set.Labels[query]
+				}
+				orders++
+				recall += naiveRecall(hits, k)
+				precision += naivePrecision(hits, r)
+				average += naiveAveragePrecision(hits, r)
+			})
+			expect(t, "recall", got.RecallAt[k].Trials[trial], recall/orders, rounding)
+			expect(t, "R-precision", got.RPrecision.Trials[trial], precision/orders, rounding)
+			expect(t, "MAP at R", got.MAPAtR.Trials[trial], average/orders, rounding)
+		}
+	})
+}
+
+// Against a plain sort, on more embeddings than one block of queries has.
+func TestRetrievalEqualsASort(t *testing.T) {
+	const rows = 300
+	set := evaluate.Labelled{Embeddings: normal(8, rows, 3), Labels: make([]int, rows)}
+	for i := range set.Labels {
+		set.Labels[i] = i % 7
+		set.Row(i)[0] += float32(i % 7)
+	}
+	got := must(evaluate.Retrieve(evaluate.Euclidean{}, set, 10))(t)
+	all := distances(t, evaluate.Euclidean{}, set.Embeddings, set.Embeddings)
+	for query := range rows {
+		row := all[query*rows : (query+1)*rows]
+		order := make([]int, 0, rows)
+		for i := range rows {
+			if i != query {
+				order = append(order, i)
+			}
+		}
+		slices.SortFunc(order, func(i, j int) int { return int(math.Copysign(1, row[i]-row[j])) })
+		hits, r := make([]bool, len(order)), 0
+		for rank, i := range order {
+			if hits[rank] = set.Labels[i] == set.Labels[query]; hits[rank] {
+				r++
+			}
+		}
+		expect(t, "recall", got.RecallAt[10].Trials[query], naiveRecall(hits, 10), rounding)
+		expect(t, "R-precision", got.RPrecision.Trials[query], naivePrecision(hits, r), rounding)
+		expect(t, "MAP at R", got.MAPAtR.Trials[query], naiveAveragePrecision(hits, r), rounding)
+	}
+	for _, score := range []evaluate.Score{got.RPrecision, got.MAPAtR, got.RecallAt[10]} {
+		if !(score.Low < score.Value && score.Value < score.High) || score.High-score.Low > 0.1 {
+			t.Errorf("the interval is %v", score.Measure)
+		}
+	}
+}
+
+func TestRetrievalDoesNotDependOnTheOrderOfRows(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rows := rapid.IntRange(3, 12).Draw(t, "rows")
+		set := evaluate.Labelled{Embeddings: drawGrid(t, rows, 2), Labels: drawLabels(t, rows, 3)}
+		set.Labels[0], set.Labels[1] = 1, 1
+		order := rapid.Permutation(makeRange(rows)).Draw(t, "order")
+		shuffled := evaluate.Labelled{Embeddings: set.Select(order)}
+		for _, row := range order {
+			shuffled.Labels = append(shuffled.Labels, set.Labels[row])
+		}
+		a, b := must(evaluate.Retrieve(evaluate.Euclidean{}, set, 2))(t), must(evaluate.Retrieve(evaluate.Euclidean{}, shuffled, 2))(t)
+		expect(t, "R-precision", b.RPrecision.Value, a.RPrecision.Value, rounding)
+		expect(t, "MAP at R", b.MAPAtR.Value, a.MAPAtR.Value, rounding)
+		expect(t, "recall", b.RecallAt[2].Value, a.RecallAt[2].Value, rounding)
+	})
+}
+
+func makeRange(n int) []int {
+	indices := make([]int, n)
+	for i := range indices {
+		indices[i] = i
+	}
+	return indices
+}
+
+// All alike, 24 of a query's 99 others are of its class.
+func TestRetrievalOfAConstantEmbeddingIsChance(t *testing.T) {
+	set := evaluate.Labelled{Embeddings: line(make([]float32, 100)...), Labels: slices.Repeat([]int{0, 1, 2, 3}, 25)}
+	got := must(evaluate.Retrieve(evaluate.Euclidean{}, set, 1, 99))(t)
+	expect(t, "R-precision", got.RPrecision.Value, 24./99, rounding)
+	expect(t, "recall at 1", got.RecallAt[1].Value, 24./99, rounding)
+	expect(t, "recall at 99", got.RecallAt[99].Value, 1., rounding)
+	if got.MAPAtR.Value >= 24./99 {
+		t.Errorf("MAP at R is %v, want less than R-precision", got.MAPAtR.Value)
+	}
+}
+
+func TestRetrieveRefuses(t *testing.T) {
+	set := evaluate.Labelled{Embeddings: line(0, 1, 2), Labels: []int{0, 1, 2}}
+	nowhere := evaluate.MetricFunc(func(x, y []float32) float64 { return math.Inf(1) })
+	for want, err := range map[string]error{
+		"no class has two":                      second(evaluate.Retrieve(evaluate.Euclidean{}, set)),
+		"recall at 3: each of 3 embeddings":     second(evaluate.Retrieve(evaluate.Euclidean{}, set, 1, 3)),
+		"recall at 0":                           second(evaluate.Retrieve(evaluate.Euclidean{}, set, 0)),
+		"query 0: distance 0 is +Inf, want a f": second(evaluate.Retrieve(nowhere, evaluate.Labelled{Embeddings: set.Embeddings, Labels: []int{0, 0, 0}})),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got error %v, want %q", err, want)
+		}
+	}
+}
