@@ -7,14 +7,18 @@ import (
 )
 
 // block's twin is the composition of the kernels that the other tests check.
-func block(s BlockShape) subject {
+// PReLU has one slope a filter or one for all.
+func block(s BlockShape, sharedSlope bool) subject {
 	pool := s.pool()
 	f := s.Conv.Filters
 	arguments := []int{s.Conv.inputs(), s.Conv.weights(), f}
 	if s.Norm != NoNorm {
 		arguments = append(arguments, f, f)
 	}
-	if s.Activation == PReLU {
+	switch {
+	case s.Activation == PReLU && sharedSlope:
+		arguments = append(arguments, 1)
+	case s.Activation == PReLU:
 		arguments = append(arguments, f)
 	}
 	return subject{
@@ -101,12 +105,12 @@ func drawBlockShape(t *rapid.T) BlockShape {
 }
 
 func TestBlock(t *testing.T) {
-	checkDrawn(t, func(t *rapid.T) subject { return block(drawBlockShape(t)) })
+	checkDrawn(t, func(t *rapid.T) subject { return block(drawBlockShape(t), rapid.Bool().Draw(t, "shared slope")) })
 }
 
 func TestBlockGradient(t *testing.T) {
 	s := BlockShape{Conv: ConvShape{2, 5, 4, 2, 3, 2, 2, 1, 1}, Norm: BatchStatistics, Epsilon: 1e-3, Activation: Tanh, PoolSize: 2, PoolStride: 2}
-	checkGradient(t, block(s))
+	checkGradient(t, block(s, false))
 }
 
 // A block for evaluation gives the same bits.
@@ -124,7 +128,7 @@ func TestBlockInEvaluationIsSmall(t *testing.T) {
 }
 
 func checkEvaluation(t rapid.TB, s BlockShape) *Block[float64] {
-	x, dy := block(s).draw(1)
+	x, dy := block(s, false).draw(1)
 	want, got := make([]float64, len(dy)), make([]float64, len(dy))
 	NewBlock[float64](s).Forward(want, x[0], blockWeights(s, x))
 	s.Evaluation = true

@@ -26,14 +26,12 @@ func (s ConvShape) pixels() int {
 
 // kernelRows returns how many rows of the kernel are taken at a time: so many
 // that a panel of their weights stays in the level 1 cache, and that sums of
-// products are not longer than about 512 before they are added up.
-func (s ConvShape) kernelRows() int {
-	return min(s.KernelHeight, max(1, 512/s.patchStart(1)))
-}
+// products are no longer than some hundreds before they are added up.
+func (s ConvShape) kernelRows() int { return min(s.KernelHeight, max(1, 256/s.patchStart(1))) }
 
 // pixelsPerBlock returns how many output pixels are taken at a time.
 func (s ConvShape) pixelsPerBlock() int {
-	fit := min(256, blockElements/s.patchStart(s.kernelRows()), ceilDiv(s.pixels(), units))
+	fit := min(256, blockElements/s.patchStart(s.kernelRows()))
 	return ceilDiv(max(fit, 8), tileRows) * tileRows
 }
 

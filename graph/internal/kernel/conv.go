@@ -37,7 +37,7 @@ func (c *Conv[T]) multiplyForward(batch int, y, x, bias []T) {
 	s := c.shape
 	s.Batch = batch
 	pixels, size, height := s.pixels(), s.patchSize(), s.kernelRows()
-	step := s.pixelsPerBlock()
+	step := min(s.pixelsPerBlock(), ceilDiv(pixels, tileRows*units)*tileRows)
 	Parallel(ceilDiv(pixels, step), func(unit int) {
 		first := unit * step
 		count := min(step, pixels-first)
@@ -63,13 +63,7 @@ func (c *Conv[T]) packForward(weight []T) {
 	Parallel(panelCount(s.Filters), func(p int) {
 		panel := c.forward[p*size:][:size]
 		for j := range tileColumns {
-			filter := p*tileColumns + j
-			if filter >= s.Filters {
-				for i := range panel {
-					panel[i][j] = 0
-				}
-				continue
-			}
+			filter := min(p*tileColumns+j, s.Filters-1)
 			for channel := range s.Channels {
 				for tap, v := range weight[(filter*s.Channels+channel)*taps:][:taps] {
 					panel[tap*s.Channels+channel][j] = v

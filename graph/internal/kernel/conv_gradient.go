@@ -74,42 +74,36 @@ func (c *Conv[T]) packBackward(weight []T) {
 }
 
 // weightGradient multiplies the transpose of dy by the matrix of columns. A
-// unit is a range of output pixels; the units' sums are added up in order.
+// unit is some rows of the kernel and a group of output pixels; the groups'
+// sums are added up in order.
 func (c *Conv[T]) weightGradient(dweight, x, dy []T) {
 	s := c.shape
 	pixels, size, height := s.pixels(), s.patchSize(), s.kernelRows()
-	step := s.pixelsPerBlock()
-	groups := c.groups()
+	step, bands := s.pixelsPerBlock(), ceilDiv(s.KernelHeight, height)
+	groups := max(1, min(ceilDiv(units, bands), pixels/128))
 	grow(&c.partial, groups*s.weights())
-	Parallel(groups, func(group int) {
-		sum := matrix[T]{c.partial[group*s.weights():][:s.weights()], size}
-		clear(sum.data)
+	Parallel(groups*bands, func(unit int) {
+		group, top := unit/bands, unit%bands*height
+		bottom := min(top+height, s.KernelHeight)
+		start, width := s.patchStart(top), s.patchStart(bottom)-s.patchStart(top)
+		sum := matrix[T]{c.partial[group*s.weights()+start:], size}
+		for filter := range s.Filters {
+			clear(sum.data[filter*size:][:width])
+		}
 		work := borrow[T]()
 		defer work.giveBack()
 		for first := group * pixels / groups; first < (group+1)*pixels/groups; first += step {
 			count := min(step, (group+1)*pixels/groups-first)
 			gradient := grow(&work.transposed, count*s.Filters)
 			transpose(gradient, dy[first*s.Filters:], count, s.Filters, s.Filters)
-			for top := 0; top < s.KernelHeight; top += height {
-				bottom := min(top+height, s.KernelHeight)
-				start, width := s.patchStart(top), s.patchStart(bottom)-s.patchStart(top)
-				columns := grow(&work.rows, count*width)
-				gatherColumns(s, columns, x, first, count, top, bottom)
-				packed := grow(&work.panels, panelCount(width)*count)
-				pack(packed, matrix[T]{columns, width}, count, width)
-				multiply(matrix[T]{sum.data[start:], size}, matrix[T]{gradient, count},
-					packed, count, s.Filters, width, count)
-			}
+			columns := grow(&work.rows, count*width)
+			gatherColumns(s, columns, x, first, count, top, bottom)
+			packed := grow(&work.panels, panelCount(width)*count)
+			pack(packed, matrix[T]{columns, width}, count, width)
+			multiply(sum, matrix[T]{gradient, count}, packed, count, s.Filters, width, count)
 		}
 	})
 	c.addGroups(dweight, groups)
-}
-
-// groups returns into how many partial sums the gradient of the weights is
-// divided; few if there are many weights, to save memory.
-func (c *Conv[T]) groups() int {
-	s := c.shape
-	return min(units, max(4, 1<<20/s.weights()), ceilDiv(s.pixels(), s.pixelsPerBlock()))
 }
 
 // addGroups adds the partial sums up, and brings them from (filters, kernel

@@ -25,12 +25,18 @@ func transposeEach[T Float](y, x []T, batch, rows, columns int) {
 }
 
 // transpose writes to y (columns, rows) the transpose of x, whose rows of
-// columns elements start stride elements apart.
+// columns elements start stride elements apart. It goes through a few columns
+// at a time: the cache cannot hold many places to write to that lie far apart.
 func transpose[T Float](y, x []T, rows, columns, stride int) {
-	for i := range rows {
-		row := x[i*stride:][:columns]
-		for j, v := range row {
-			y[j*rows+i] = v
+	const few = 8
+	for left := 0; left < columns; left += few {
+		width := min(few, columns-left)
+		for i := range rows {
+			to := left*rows + i
+			for _, v := range x[i*stride+left:][:width] {
+				y[to] = v
+				to += rows
+			}
 		}
 	}
 }

@@ -4,7 +4,7 @@ package kernel
 // the result, for which both factors are taken blockDepth at a time so as to
 // stay in the cache.
 const (
-	blockRows    = 64
+	blockRows    = 128
 	blockColumns = 16 * tileColumns
 	blockDepth   = 256
 )

@@ -12,7 +12,7 @@ const (
 
 // panels is a matrix of k rows, packed for tiles: tileColumns neighbouring
 // columns make a panel of k elements, and the panels follow each other. The
-// last one is padded with zeros.
+// last one may be wider than the matrix; what it holds there does not count.
 type panels[T Float] = [][tileColumns]T
 
 // panelCount returns the number of panels of n columns.
@@ -90,17 +90,12 @@ func pack[T Float](to panels[T], b matrix[T], k, n int) {
 
 // packTransposed writes the panels of the transpose of b (n, k).
 func packTransposed[T Float](to panels[T], b matrix[T], k, n int) {
-	for j := range panelCount(n) * tileColumns {
+	row := func(j int) []T { return b.data[min(j, n-1)*b.stride:][:k] }
+	for j := 0; j < n; j += tileColumns {
+		x, y, z := row(j), row(j+1), row(j+2)
 		panel := to[j/tileColumns*k:][:k]
-		if j >= n {
-			for l := range panel {
-				panel[l][j%tileColumns] = 0
-			}
-			continue
-		}
-		column := j % tileColumns
-		for l, v := range b.data[j*b.stride:][:k] {
-			panel[l][column] = v
+		for l := range panel {
+			panel[l] = [tileColumns]T{x[l], y[l], z[l]}
 		}
 	}
 }
