@@ -29,8 +29,8 @@ type LinearClassifier struct {
 }
 
 // Fit learns the classes of set, of which there must be at least two. The cost
-// is convex and what is found is its minimum, to a gradient of 1e-5, so there
-// is no rate, no number of epochs and no chance in it.
+// is convex and what is found is its minimum, so there is no rate, no number
+// of epochs and no chance in it.
 func (c *LinearClassifier) Fit(set Labelled) error {
 	if err := set.check(); err != nil {
 		return err
@@ -58,8 +58,8 @@ func (c *LinearClassifier) Fit(set Labelled) error {
 // minimise returns the parameters at which the cost is least.
 func minimise(fit *regression) ([]float64, error) {
 	settings := optimize.Settings{
-		GradientThreshold: 1e-5,
-		Converger:         &optimize.FunctionConverge{Relative: 1e-9, Iterations: 20},
+		GradientThreshold: 1e-5 * max(1, fit.regularisation), // the gradient's own scale
+		Converger:         &optimize.FunctionConverge{Absolute: 1e-9, Relative: 1e-9, Iterations: 20},
 		MajorIterations:   2000,
 	}
 	problem := optimize.Problem{

@@ -14,7 +14,7 @@ import (
 // Equal distances have no order, and every measure is its mean over all orders
 // (McSherry & Najork 2008, "Computing information retrieval performance
 // measures efficiently in the presence of tied scores"): embeddings that are
-// all alike score what chance would.
+// all alike score what chance would. Intervals are of resampled queries.
 type Retrieval struct {
 	// Queries are the rows that were asked, and trial i of each score is row
 	// Queries[i]. The only embedding of a class is not asked, but it is among
