@@ -39,7 +39,8 @@ func normalizeRow[T Float](y, x []T) T {
 
 // NormalizeBackward writes the gradient of Normalize: with the row y of length
 // one and g the row of dy, dx = (g − (g·y)·y)/norm, the part of g across y. It
-// is zero for a row of zeros. dx may be dy.
+// is zero for a row of zeros. y and norm tell all of x that is needed. dx may
+// be dy.
 func NormalizeBackward[T Float](dx, x, y, norm, dy []T, rows, columns int) {
 	checkLength("dx", dx, rows*columns)
 	checkLength("x", x, rows*columns)
