@@ -74,8 +74,12 @@ func (b *Builder) differentiate(p *Program, cost *Node) error {
 	if err != nil {
 		return errors.Wrap(err, "differentiate the cost")
 	}
+	weights := map[*Node]int{}
+	for _, gradient := range gradients {
+		weights[gradient]++
+	}
 	for i, gradient := range gradients {
-		p.parameters[i].keep(b.graph, gradient)
+		p.parameters[i].keep(b.graph, gradient, weights[gradient] == 1)
 	}
 	return nil
 }

@@ -17,7 +17,9 @@
 // Building and running have two styles of error. While drawing, Builder's
 // methods return nodes only and an error unwinds to Build, which returns it
 // with the layer's name; Builder.Node takes what Gorgonia's own functions
-// return. A Program's methods return errors. No panic leaves the package.
+// return. A Program's methods return errors. No panic leaves the package, save
+// one inside an operation of Gorgonia's own during a run: Gorgonia runs it in a
+// goroutine where nobody can catch it.
 //
 // Images are (batch, height, width, channels) inside graphs, weights are in
 // PyTorch's layout. One graph has one arithmetic, that of its weights.
@@ -27,7 +29,8 @@
 // Gorgonia v0.9.18 merges nodes by a 32-bit hash, shares memory in Reshape,
 // differentiates Dropout, AveragePool2D and some reductions wrongly, and adds
 // up gradients over runs. Every operation of this package has a hash of its
-// own, Build refuses two nodes of one hash, gradients are read from nodes and
-// not from accumulators, and the operations known to be wrong are not used:
-// use Builder.Reshape, Dropout and AveragePool of this package in their place.
+// own, Build refuses two nodes of one hash and slices whose hash is not their
+// own, gradients are read from nodes and not from accumulators, and the
+// operations known to be wrong are not used: use Builder.Reshape, Dropout and
+// AveragePool of this package in their place.
 package graph

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/internal/gradcheck"
 	"gorgonia.org/gorgonia"
 )
 
@@ -128,19 +129,33 @@ func TestFailedRunKeepsStatistics(t *testing.T) {
 	}
 }
 
+// The gradient through running statistics, which do not follow the batch.
+func TestGradientOfFixedStatistics(t *testing.T) {
+	for name, block := range map[string]graph.Block{
+		"batchnorm1": graph.BatchNorm{}, "norm1": graph.Conv{Filters: 2, Kernel: 2, BatchNorm: true, Activation: "tanh"},
+	} {
+		weights := givenWeights(t,
+			given{name + ".running_mean", graph.Statistic, []int{2}, []float64{0.5, -0.2}},
+			given{name + ".running_var", graph.Statistic, []int{2}, []float64{0.4, 2}},
+			given{name + ".weight", graph.Gain, []int{2}, []float64{-1.5, 0.7}},
+		)
+		if err := weights.Freeze(name + ".running_*"); err != nil {
+			t.Fatal(err)
+		}
+		gradcheck.Check(t, weights, nil, func(b *graph.Builder) graph.Outputs {
+			y := b.Sequence([]graph.Block{block}, weight(b, "x", 2, 4, 3, 2))
+			return graph.Outputs{graph.Cost: sumOfSquares(b, y, weight(b, "importance", y.Shape()...))}
+		})
+	}
+}
+
 // Frozen, a batch norm uses its running statistics in training too, and leaves
 // them alone.
 func TestFrozenBatchNorm(t *testing.T) {
-	weights := graph.NewWeights(graph.Float64, 1)
-	for name, value := range map[string]float64{"weight": 3, "bias": -1, "running_mean": 2, "running_var": 4} {
-		role := map[string]graph.Role{"weight": graph.Gain, "bias": graph.Bias}[name]
-		if name == "running_mean" || name == "running_var" {
-			role = graph.Statistic
-		}
-		if err := weights.Add("batchnorm1."+name, role, []int{1}, []float64{value}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	weights := givenWeights(t,
+		given{"batchnorm1.weight", graph.Gain, []int{1}, []float64{3}}, given{"batchnorm1.bias", graph.Bias, []int{1}, []float64{-1}},
+		given{"batchnorm1.running_mean", graph.Statistic, []int{1}, []float64{2}}, given{"batchnorm1.running_var", graph.Statistic, []int{1}, []float64{4}},
+	)
 	if err := weights.Freeze("batchnorm1"); err != nil {
 		t.Fatal(err)
 	}

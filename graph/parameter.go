@@ -14,10 +14,11 @@ type Parameter struct {
 	copied *gorgonia.Value // of the gradient, where it had to be copied
 }
 
-// keep makes the gradient readable after a run. A gradient that other nodes
-// use may be overwritten in place by them and is copied when it is computed.
-func (p *Parameter) keep(g *gorgonia.ExprGraph, gradient *Node) {
-	if g.To(gradient.ID()).Len() == 0 {
+// keep makes the gradient readable after a run. One that is another weight's
+// too, or that other nodes use and may share the memory of, is copied when it is
+// computed: solvers change gradients in place.
+func (p *Parameter) keep(g *gorgonia.ExprGraph, gradient *Node, alone bool) {
+	if alone && g.To(gradient.ID()).Len() == 0 {
 		p.node = gradient
 		return
 	}

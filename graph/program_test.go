@@ -160,3 +160,32 @@ func TestParameters(t *testing.T) {
 	}
 	expectEqual(t, "weight", elements(program.Weights().Get("linear1.weight")), []float64{2 - 2.5, 2 - 3.5, 2 - 4.5})
 }
+
+// Gorgonia's solvers zero a gradient once they have used it. Two weights may
+// have one gradient, or the one a view of the other's: each keeps its own.
+func TestGradientsAreApart(t *testing.T) {
+	for _, shape := range [][]int{{1, 2}, {2}} {
+		weights := graph.NewWeights(graph.Float64, 1)
+		program := build(t, weights, graph.Training, func(b *graph.Builder) graph.Outputs {
+			first := b.Weight("first", graph.Bias, graph.Constant(0), 1, 2)
+			second := b.Weight("second", graph.Bias, graph.Constant(0), shape...)
+			if len(shape) == 1 {
+				second = b.Node(gorgonia.Reshape(second, tensor.Shape{1, 2}))
+			}
+			sum := b.Node(gorgonia.Add(first, second))
+			return graph.Outputs{graph.Cost: b.Node(gorgonia.Sum(b.Node(gorgonia.HadamardProd(sum, b.Input("x", 1, 2)))))}
+		})
+		set(t, program, values{"x": {3, 5}})
+		run(t, program)
+		expected := values{"first": {3, 5}, "second": {3, 5}}
+		expectEqual(t, "gradients", gradients(t, program), expected)
+		var parameters []gorgonia.ValueGrad
+		for _, parameter := range program.Gradients() {
+			parameters = append(parameters, parameter)
+		}
+		if err := gorgonia.NewVanillaSolver(gorgonia.WithLearnRate(-1)).Step(parameters); err != nil {
+			t.Fatal(err)
+		}
+		expectEqual(t, "weights", weightValues(weights), expected)
+	}
+}

@@ -76,6 +76,19 @@ func (s *shift[T]) Forward(y []T, x ...[]T) {
 
 func (s *shift[T]) Backward(dx, x [][]T, y, dy []T) { copy(dx[0], dy) }
 
+// A transposed view is read in the order of its rows, by users and by
+// operations.
+func TestTransposedViews(t *testing.T) {
+	program := build(t, graph.NewWeights(graph.Float64, 1), graph.Evaluation, func(b *graph.Builder) graph.Outputs {
+		x := b.Node(gorgonia.Transpose(b.Input("x", 2, 3)))
+		return graph.Outputs{"x": x, "shifted": b.Apply("shift", x.Shape(), &shift[float32]{by: 10}, &shift[float64]{by: 10}, x)}
+	})
+	set(t, program, values{"x": {1, 2, 3, 4, 5, 6}})
+	run(t, program)
+	expectEqual(t, "x", get(t, program, "x"), []float64{1, 4, 2, 5, 3, 6})
+	expectEqual(t, "shifted", get(t, program, "shifted"), []float64{11, 14, 12, 15, 13, 16})
+}
+
 // One node may be given back under two names, and so may an input or a weight.
 func TestOutputsOfOneNode(t *testing.T) {
 	program := build(t, graph.NewWeights(graph.Float64, 1), graph.Evaluation, func(b *graph.Builder) graph.Outputs {
