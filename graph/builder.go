@@ -6,7 +6,6 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/likeness-go/likeness/internal/random"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -30,17 +29,18 @@ const Cost = "cost"
 // Builder is the hand that draws a graph. Its methods return nodes only: an
 // error unwinds to Build, which returns it with the layer's name.
 type Builder struct {
-	graph    *gorgonia.ExprGraph
-	weights  *Weights
-	mode     Mode
-	scope    []string // prefix of weights' names
-	layers   []string // the scopes and blocks being drawn, for errors
-	inputs   map[string]*Node
-	learned  map[string]*Node // weight nodes by name, learned or frozen
-	order    []string         // their names in the order of first use
-	requires map[*Node]bool   // memo of requiresGradient
-	runs     *runState
-	count    uint64 // own operations so far: each has a hash of its own
+	graph     *gorgonia.ExprGraph
+	weights   *Weights
+	mode      Mode
+	scope     []string // prefix of weights' names
+	layers    []string // the scopes and blocks being drawn, for errors
+	inputs    map[string]*Node
+	learned   map[string]*Node // weight nodes by name, learned or frozen
+	order     []string         // their names in the order of first use
+	requires  map[*Node]bool   // memo of requiresGradient
+	runs      *runState
+	functions map[any]bool // those that belong to a node
+	count     uint64       // own operations so far: each has a hash of its own
 }
 
 // runState is what operations and parameters share with the program.
@@ -114,80 +114,6 @@ func (b *Builder) Input(name string, shape ...int) *Node {
 	return node
 }
 
-// extents says whether a shape has one extent or more and all are positive.
-func extents(shape tensor.Shape) bool { return len(shape) > 0 && slices.Min(shape) > 0 }
-
-// Weight is the node of a named weight of the present scope. The first use
-// brings the weight into being; later uses, in this graph or another, get the
-// same tensor. One name with two shapes or two roles is an error.
-func (b *Builder) Weight(name string, role Role, initial Initial, shape ...int) *Node {
-	fanIn, fanOut := fans(shape)
-	return b.weight(b.path(name), role, initial, fanIn, fanOut, shape)
-}
-
-func (b *Builder) weight(name string, role Role, initial Initial, fanIn, fanOut int, shape tensor.Shape) *Node {
-	if !initial.valid() {
-		b.Fail("weight %q: found initial scheme %q, expected he, xavier, normal or constant", name, initial.Scheme)
-	}
-	if !extents(shape) {
-		b.Fail("weight %q: found shape %v, expected extents of at least 1", name, shape)
-	}
-	weight := b.weights.Get(name)
-	if weight == nil {
-		weight = b.weights.add(name, role, shape)
-		store(weight.Value, initial.draw(random.New(b.weights.seed, "weight", name), shape.TotalSize(), fanIn, fanOut))
-	}
-	if !weight.Value.Shape().Eq(shape) {
-		b.Fail("weight %q: found shape %v, expected %v", name, weight.Value.Shape(), shape)
-	}
-	if weight.Role != role {
-		b.Fail("weight %q: found the role of a %v, expected %v", name, weight.Role, role)
-	}
-	if node := b.learned[name]; node != nil {
-		return node
-	}
-	node := gorgonia.NewTensor(b.graph, b.Dtype(), len(shape),
-		gorgonia.WithShape(shape...), gorgonia.WithName("weight:"+name), gorgonia.WithValue(weight.Value))
-	b.learned[name] = node
-	b.order = append(b.order, name)
-	b.requires[node] = weight.Learned()
-	return node
-}
-
-// WeightNode is a weight with its node in the graph being built.
-type WeightNode struct {
-	*Weight
-	Node *Node
-}
-
-// WeightNodes lists the weights that the graph learns, of those it uses so far,
-// in the order of their first use.
-func (b *Builder) WeightNodes() []WeightNode {
-	var nodes []WeightNode
-	for _, name := range b.order {
-		if weight := b.weights.Get(name); weight.Learned() {
-			nodes = append(nodes, WeightNode{weight, b.learned[name]})
-		}
-	}
-	return nodes
-}
-
-// fans are the numbers of inputs and outputs of one unit of a weight in
-// canonical layout.
-func fans(shape []int) (in, out int) {
-	if len(shape) == 0 {
-		return 1, 1
-	}
-	window := 1
-	for _, extent := range shape[min(2, len(shape)):] {
-		window *= extent
-	}
-	if len(shape) == 1 {
-		return shape[0], shape[0]
-	}
-	return shape[1] * window, shape[0] * window
-}
-
 // Constant is a fixed scalar.
 func (b *Builder) Constant(value float64) *Node {
 	if b.Dtype() == Float32 {
@@ -225,6 +151,7 @@ func Build(weights *Weights, mode Mode, draw func(b *Builder) Outputs) (program 
 	b := &Builder{
 		graph: gorgonia.NewGraph(), weights: weights, mode: mode,
 		inputs: map[string]*Node{}, learned: map[string]*Node{}, requires: map[*Node]bool{}, runs: &runState{},
+		functions: map[any]bool{},
 	}
 	known := len(weights.names)
 	defer func() {

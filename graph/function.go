@@ -1,6 +1,8 @@
 package graph
 
 import (
+	"reflect"
+
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -37,6 +39,7 @@ func applyFunction[T Float](b *Builder, name string, shape tensor.Shape, f Funct
 	if f == nil {
 		b.Fail("%s: the function has no form for %v", name, b.Dtype())
 	}
+	b.own(name, f)
 	wants, any := make([]bool, len(inputs)), false
 	for i, input := range inputs {
 		wants[i] = b.requiresGradient(input)
@@ -58,6 +61,19 @@ func applyFunction[T Float](b *Builder, name string, shape tensor.Shape, f Funct
 	node := b.Node(b.apply(forward, inputs...))
 	b.requires[node] = any
 	return node
+}
+
+// own fails where a function that may have state is another node's already: the
+// later Forward would overwrite what the earlier node's Backward needs.
+func (b *Builder) own(name string, function any) {
+	value := reflect.ValueOf(function)
+	if value.Kind() != reflect.Pointer || value.Type().Elem().Size() == 0 {
+		return
+	}
+	if b.functions[function] {
+		b.Fail("%s: the function belongs to another node already: give each node one of its own", name)
+	}
+	b.functions[function] = true
 }
 
 // differentiate builds the backward operation of a function and its taps.

@@ -97,6 +97,11 @@ func TestBuildRefuses(t *testing.T) {
 		"a distance weight too short": {func(b *graph.Builder) graph.Outputs {
 			return sum(b, b.AllDistances(graph.Manhattan, weight(b, "x", 2, 3), weight(b, "w", 2)))
 		}, []string{"(2)", "(3)"}},
+		"a function of two nodes": {func(b *graph.Builder) graph.Outputs {
+			x, function := weight(b, "x", 2), &shift[float64]{by: 1}
+			once := b.Apply("shift", x.Shape(), nil, function, x)
+			return sum(b, b.Apply("again", x.Shape(), nil, function, once))
+		}, []string{"again", "another node"}},
 		"a reshape to another size": {func(b *graph.Builder) graph.Outputs {
 			return sum(b, b.Reshape(weight(b, "x", 2, 3), 4))
 		}, []string{"(2, 3)", "(4)"}},

@@ -1,0 +1,77 @@
+package graph
+
+import (
+	"slices"
+
+	"github.com/likeness-go/likeness/internal/random"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Weight is the node of a named weight of the present scope. The first use
+// brings the weight into being; later uses, in this graph or another, get the
+// same tensor. One name with two shapes or two roles is an error.
+func (b *Builder) Weight(name string, role Role, initial Initial, shape ...int) *Node {
+	name = b.path(name)
+	if !initial.valid() {
+		b.Fail("weight %q: found initial scheme %q, expected he, xavier, normal or constant", name, initial.Scheme)
+	}
+	if !extents(shape) {
+		b.Fail("weight %q: found shape %v, expected extents of at least 1", name, tensor.Shape(shape))
+	}
+	weight := b.weights.Get(name)
+	if weight == nil {
+		weight = b.weights.add(name, role, shape)
+		fanIn, fanOut := fans(shape)
+		store(weight.Value, initial.draw(random.New(b.weights.seed, "weight", name), weight.Value.Size(), fanIn, fanOut))
+	}
+	if !weight.Value.Shape().Eq(shape) {
+		b.Fail("weight %q: found shape %v, expected %v", name, weight.Value.Shape(), tensor.Shape(shape))
+	}
+	if weight.Role != role {
+		b.Fail("weight %q: found the role of a %v, expected %v", name, weight.Role, role)
+	}
+	if node := b.learned[name]; node != nil {
+		return node
+	}
+	node := gorgonia.NewTensor(b.graph, b.Dtype(), len(shape),
+		gorgonia.WithShape(shape...), gorgonia.WithName("weight:"+name), gorgonia.WithValue(weight.Value))
+	b.learned[name] = node
+	b.order = append(b.order, name)
+	b.requires[node] = weight.Learned()
+	return node
+}
+
+// WeightNode is a weight with its node in the graph being built.
+type WeightNode struct {
+	*Weight
+	Node *Node
+}
+
+// WeightNodes lists the weights that the graph learns, of those it uses so far,
+// in the order of their first use.
+func (b *Builder) WeightNodes() []WeightNode {
+	var nodes []WeightNode
+	for _, name := range b.order {
+		if weight := b.weights.Get(name); weight.Learned() {
+			nodes = append(nodes, WeightNode{weight, b.learned[name]})
+		}
+	}
+	return nodes
+}
+
+// fans are the numbers of inputs and outputs of one unit of a weight in
+// canonical layout.
+func fans(shape []int) (in, out int) {
+	if len(shape) == 1 {
+		return shape[0], shape[0]
+	}
+	window := 1
+	for _, extent := range shape[2:] {
+		window *= extent
+	}
+	return shape[1] * window, shape[0] * window
+}
+
+// extents says whether a shape has one extent or more and all are positive.
+func extents(shape tensor.Shape) bool { return len(shape) > 0 && slices.Min(shape) > 0 }
