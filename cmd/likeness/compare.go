@@ -1,0 +1,70 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/likeness-go/likeness/imaging"
+)
+
+// compareCommand compares two images.
+type compareCommand struct {
+	A     string `arg:"" placeholder:"A.png" help:"An image."`
+	B     string `arg:"" placeholder:"B.png" help:"Another."`
+	Model string `placeholder:"MODEL" help:"A model.safetensors or a run folder. Without it: the newest run in runs."`
+	JSON  bool   `name:"json" help:"Print JSON."`
+}
+
+// Help is what --help says beside the flags.
+func (compareCommand) Help() string {
+	return `It prints the distance of two images and, where the model has one, the threshold up to which two count as the same.
+
+Example:
+  likeness compare a.png b.png --model runs/mnist-contrastive-20250101-120000`
+}
+
+// answer is what compare says as JSON.
+type answer struct {
+	A         string   `json:"a"`
+	B         string   `json:"b"`
+	Model     string   `json:"model"`
+	Distance  float64  `json:"distance"`
+	Threshold *float64 `json:"threshold"` // null if the model has none
+	Same      *bool    `json:"same"`      // null if the model has no threshold
+}
+
+// Run compares.
+func (k *compareCommand) Run(c *console) error {
+	model, file, err := loadModel(c, k.Model)
+	if err != nil {
+		return err
+	}
+	a, err := imaging.DecodeFile(k.A)
+	if err != nil {
+		return err
+	}
+	b, err := imaging.DecodeFile(k.B)
+	if err != nil {
+		return err
+	}
+	comparison, err := model.Compare(a, b)
+	if err != nil {
+		return err
+	}
+	if k.JSON {
+		found := answer{A: k.A, B: k.B, Model: file, Distance: comparison.Distance}
+		if comparison.Calibrated {
+			found.Threshold, found.Same = &comparison.Threshold, &comparison.Same
+		}
+		return json.NewEncoder(c.out).Encode(found)
+	}
+	text := "no threshold"
+	switch {
+	case comparison.Calibrated && comparison.Same:
+		text = fmt.Sprintf("threshold %.4f  same", comparison.Threshold)
+	case comparison.Calibrated:
+		text = fmt.Sprintf("threshold %.4f  different", comparison.Threshold)
+	}
+	_, err = fmt.Fprintf(c.out, "distance %.4f  %s\n", comparison.Distance, text)
+	return err
+}

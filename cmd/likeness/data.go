@@ -1,0 +1,156 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/objectives"
+	"github.com/likeness-go/likeness/report"
+	"github.com/likeness-go/likeness/trainer"
+	"github.com/pkg/errors"
+)
+
+// material is the data of a training: what it learns from, what it is validated
+// by and what it is tested on.
+type material interface {
+	// name is short: the data set's.
+	name() string
+	// summary says how much there is.
+	summary() string
+	// images are those of training.
+	images() *datasets.Dataset
+	// limited has at most n images to train on.
+	limited(n int, seed uint64) material
+	// unseen are the classes that were kept out of training on purpose.
+	unseen() []string
+
+	examples(objective objectives.Objective, batch, perClass int) (*trainer.Examples, error)
+	// validation also says what it measures; it is nil where there is nothing
+	// to measure.
+	validation(seed uint64) (validation trainer.Validation, measure string, err error)
+	plan(seed uint64) (*report.Plan, error)
+}
+
+// open finds the data and reads it at the size that the network demands, if it
+// demands one. The notes tell what was decided and what was passed over.
+func (s Settings) open(demanded imaging.Size) (m material, notes []string, err error) {
+	path, name := s.Data, ""
+	if path == "" {
+		name = "MNIST"
+		if path, err = datasets.FindMNIST(""); err != nil {
+			return nil, nil, err
+		}
+	}
+	splits, notes, err := s.read(path, demanded)
+	if err != nil {
+		return nil, nil, err
+	}
+	if name != "" {
+		splits.Name = name
+	}
+	for _, file := range splits.Skipped {
+		notes = append(notes, "skipped "+file)
+	}
+	if splits.Train == nil && (splits.Pairs.Train != nil || splits.Triplets.Train != nil) {
+		m = newListed(splits)
+	} else if m, err = newLabelled(splits, s); err != nil {
+		return nil, nil, err
+	}
+	if s.Limit > 0 {
+		m = m.limited(s.Limit, s.Seed)
+	}
+	return m, notes, nil
+}
+
+// read opens the data at the size that is asked for, or demanded, or the
+// images' own, or a usual one where these differ or are large.
+func (s Settings) read(path string, demanded imaging.Size) (datasets.Splits, []string, error) {
+	size, err := parseSize(s.Size)
+	if err != nil {
+		return datasets.Splits{}, nil, err
+	}
+	if demanded != (imaging.Size{}) {
+		if size.Channels == 0 {
+			size.Channels = demanded.Channels
+		}
+		if s.Size != "" && size != demanded {
+			return datasets.Splits{}, nil, errors.Errorf("size: found %s, but the network takes images of %v: leave the size out or choose another network", s.Size, demanded)
+		}
+		size = demanded
+	}
+	options := datasets.Options{Size: size, Invert: s.Invert, SkipBroken: s.SkipBroken, Background: s.Alphabets}
+	var notes []string
+	if size == (imaging.Size{}) {
+		if first, own := firstImage(path); own.Height > largestSide || own.Width > largestSide {
+			options.Size = imaging.Size{Height: usualSide, Width: usualSide}
+			notes = append(notes, first+" is large: all images are brought to 64x64 (--size chooses another size)")
+		}
+	}
+	splits, err := datasets.Open(path, options)
+	// Differing sizes may go with parts of which one only has colours.
+	for _, channels := range []int{0, 3} {
+		if errors.Is(err, datasets.ErrSizes) && s.Size == "" {
+			notes = []string{"the images differ in size: all are brought to 64x64 (--size chooses another size)"}
+			options.Size = imaging.Size{Height: usualSide, Width: usualSide, Channels: channels}
+			splits, err = datasets.Open(path, options)
+		}
+	}
+	if errors.Is(err, datasets.ErrBroken) {
+		err = errors.WithMessage(err, "--skip-broken passes over broken files")
+	}
+	return splits, notes, err
+}
+
+// firstImage is the first image file in the folder, and its size; there may be
+// none.
+func firstImage(path string) (first string, size imaging.Size) {
+	filepath.WalkDir(path, func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() || !imaging.HasExtension(file) {
+			return nil
+		}
+		opened, err := os.Open(file)
+		if err != nil {
+			return nil // Open tells
+		}
+		defer opened.Close()
+		if size, err = imaging.DecodeSize(opened, file); err != nil {
+			return nil
+		}
+		first = file
+		return fs.SkipAll
+	})
+	return first, size
+}
+
+// parseSize reads 64, 64x48 (height x width) or 64x48x3; empty is the zero
+// size, and no channels stand for the images' own.
+func parseSize(text string) (imaging.Size, error) {
+	if text == "" {
+		return imaging.Size{}, nil
+	}
+	var numbers []int
+	for _, part := range strings.Split(text, "x") {
+		n, err := strconv.Atoi(part)
+		if err != nil || n < 1 {
+			return imaging.Size{}, errors.Errorf("size: found %q, expected height x width such as 64x64, or with 1 or 3 channels such as 64x64x3", text)
+		}
+		numbers = append(numbers, n)
+	}
+	size := imaging.Size{Height: numbers[0], Width: numbers[0]}
+	switch len(numbers) {
+	case 1:
+	case 2, 3:
+		size.Width = numbers[1]
+		if len(numbers) == 3 {
+			size.Channels = numbers[2]
+		}
+	default:
+		return imaging.Size{}, errors.Errorf("size: found %q, expected height x width, perhaps x channels", text)
+	}
+	return size, nil
+}

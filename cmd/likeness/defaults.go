@@ -1,0 +1,51 @@
+package main
+
+import "strings"
+
+// defaults are the settings of the default job. A zero stands for the usual
+// choice of what is set elsewhere: the margin of the objective and the head,
+// the size of the images.
+var defaults = Settings{
+	Alphabets: "background",
+
+	Backbone:  "conv4",
+	Width:     32,
+	BatchNorm: true,
+
+	Objective: "contrastive",
+
+	Epochs:   2,
+	Batch:    128,
+	PerClass: 4,
+	Seed:     1,
+
+	// Koch, Zemel & Salakhutdinov 2015, section 3.2; off while augment is 0.
+	Rotation: 10, Shear: 0.3, ScaleMin: 0.8, ScaleMax: 1.2, Translation: 2,
+
+	Solver:   "adam",
+	Rate:     1e-3,
+	Schedule: "cosine",
+}
+
+// What a run is validated by: Koch's 320 one-shot trials, or verification.
+const (
+	validationTrials = 320
+	validationWays   = 20
+	validationImages = 2000
+	validationPairs  = 4000
+)
+
+// Images that differ in size, or are larger than largestSide either way, are
+// brought to usualSide where no size is chosen.
+const (
+	largestSide = 128
+	usualSide   = 64
+)
+
+// usualHead is the head that an objective has where none is chosen.
+func usualHead(objective string) string {
+	if strings.HasSuffix(objective, "cross-entropy") {
+		return "weighted-l1" // Koch's
+	}
+	return "l2"
+}

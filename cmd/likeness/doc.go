@@ -1,0 +1,14 @@
+// Command likeness trains networks that say how alike two images are, and uses
+// them.
+//
+//	likeness train                       # siamese twins on MNIST, and how good they are
+//	likeness train --data photos         # on a folder with a folder of images a class
+//	likeness eval --run runs/…           # the same table again, from the files
+//	likeness embed photos --out e.npy    # images to vectors
+//	likeness compare a.png b.png         # two images: same or different?
+//
+// Settings say all that determines a training; a flag and a TOML key of one
+// name are one setting. A setup is what settings come to: the material, which
+// is the data cut into its parts, and the network. A run folder keeps what a
+// training leaves behind.
+package main

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/objectives"
+	"github.com/likeness-go/likeness/report"
+	"github.com/likeness-go/likeness/trainer"
+	"github.com/pkg/errors"
+)
+
+// noUnseen, as the only unseen class, says that all classes are trained on.
+const noUnseen = "none"
+
+// labelled is images with classes, cut into an experiment.
+type labelled struct {
+	title      string
+	experiment datasets.Experiment
+	kept       []string // classes of the training data that are kept out of it
+}
+
+func newLabelled(splits datasets.Splits, s Settings) (material, error) {
+	options := datasets.ExperimentOptions{Seed: s.Seed}
+	switch {
+	case slices.Equal(s.Unseen, []string{noUnseen}):
+		options.UnseenClasses = []string{}
+	case len(s.Unseen) > 0:
+		options.UnseenClasses = s.Unseen
+	}
+	experiment, err := splits.Experiment(options)
+	if errors.Is(err, datasets.ErrUnknownClass) {
+		err = errors.WithMessage(err, "unseen")
+	}
+	if err != nil {
+		return nil, err
+	}
+	l := labelled{title: splits.Name, experiment: experiment, kept: s.Unseen}
+	if len(s.Unseen) == 0 && experiment.Unseen != nil {
+		trained := splits.Train.ByClass()
+		for _, name := range experiment.Unseen.Classes {
+			if class := slices.Index(splits.Train.Classes, name); class >= 0 && len(trained[class]) > 0 {
+				l.kept = append(l.kept, name)
+			}
+		}
+	}
+	return l, nil
+}
+
+func (l labelled) name() string { return l.title }
+
+func (l labelled) images() *datasets.Dataset { return l.experiment.Train }
+
+func (l labelled) unseen() []string { return l.kept }
+
+func (l labelled) summary() string {
+	return fmt.Sprintf("%s, %d images of %d classes at %v", l.title, l.images().Len(), populated(l.images()), l.images().Size)
+}
+
+func (l labelled) limited(n int, seed uint64) material {
+	if n < l.images().Len() {
+		l.experiment.Train = l.images().Limit(n, random.Seed(seed, "limit"))
+		l.experiment.Protocol += fmt.Sprintf(" Training was limited to %d of these images.", n)
+	}
+	return l
+}
+
+func (l labelled) examples(objective objectives.Objective, batch, perClass int) (*trainer.Examples, error) {
+	return trainer.For(objective, l.images(), batch, perClass)
+}
+
+// validation is one-shot recognition of classes that are held out for it, or
+// else verification of other images of the training classes.
+func (l labelled) validation(seed uint64) (trainer.Validation, string, error) {
+	if classes := l.experiment.ValidationClasses; classes != nil {
+		way := min(validationWays, populated(classes))
+		validation, err := trainer.OneShot(classes, way, (validationTrials+way-1)/way, seed)
+		if err == nil {
+			return validation, fmt.Sprintf("%d-way one-shot accuracy on %d classes held out for it", way, populated(classes)), nil
+		}
+	}
+	if images := l.experiment.Validation; images != nil {
+		images = images.Limit(validationImages, random.Seed(seed, "validation"))
+		validation, err := trainer.Verification(images, validationPairs, seed)
+		if errors.Is(err, datasets.ErrTooFew) {
+			return nil, "", nil
+		}
+		return validation, fmt.Sprintf("ROC AUC on %d held-out images of the training classes", images.Len()), err
+	}
+	return nil, "", nil
+}
+
+func (l labelled) plan(seed uint64) (*report.Plan, error) {
+	return report.NewPlan(l.experiment, seed)
+}
+
+// populated is the number of classes that have images.
+func populated(d *datasets.Dataset) int {
+	count := 0
+	for _, images := range d.ByClass() {
+		if len(images) > 0 {
+			count++
+		}
+	}
+	return count
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes.
+const (
+	success = iota
+	failure
+	misuse // of flags and arguments
+)
+
+// commands are what the tool does.
+type commands struct {
+	Train   trainCommand   `cmd:"" help:"Train a network and say how good it is."`
+	Eval    evalCommand    `cmd:"" help:"Print the table of a run again, from its files."`
+	Embed   embedCommand   `cmd:"" help:"Turn images into vectors."`
+	Compare compareCommand `cmd:"" help:"Say how alike two images are."`
+}
+
+// console is where a command speaks: results to out, everything else to err.
+type console struct {
+	context.Context
+	out, err io.Writer
+	given    map[string]bool // the settings that are given as flags, by their TOML keys
+}
+
+// say writes a line that is no result.
+func (c *console) say(format string, arguments ...interface{}) {
+	fmt.Fprintf(c.err, format+"\n", arguments...)
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, func() {
+		stop() // the next interrupt kills
+		fmt.Fprintln(os.Stderr, "\ninterrupted: ending cleanly; interrupt once more to kill")
+	})
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the program: it does what the arguments say until the context ends,
+// and returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var c commands
+	helped := false
+	parser, err := kong.New(&c,
+		kong.Name("likeness"),
+		kong.Description("Train networks that say how alike two images are, and use them. Begin with: likeness train"),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { helped = true }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.ValueFormatter(helpWithDefault),
+	)
+	if err != nil {
+		fmt.Fprintf(stderr, "likeness: %v\n", err)
+		return failure
+	}
+	parsed, err := parser.Parse(args)
+	switch {
+	case helped:
+		return success
+	case err != nil:
+		fmt.Fprintf(stderr, "likeness: %v; likeness --help tells more\n", err)
+		return misuse
+	}
+	if err := parsed.Run(&console{Context: ctx, out: stdout, err: stderr, given: givenFlags(parsed)}); err != nil {
+		fmt.Fprintf(stderr, "likeness: %v\n", err)
+		return failure
+	}
+	return success
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/likeness-go/likeness/trainer"
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+)
+
+// progress shows how a training goes: on a terminal a bar, elsewhere a line
+// now and then; and a line for each epoch.
+type progress struct {
+	w     io.Writer
+	bar   *progressbar.ProgressBar // nil where w is no terminal
+	loss  float64                  // a moving average
+	begun time.Time                // of the epoch
+	first int                      // step of the epoch
+}
+
+// plainLines is how many lines there are of a training, where there is no bar.
+const plainLines = 10
+
+func newProgress(w io.Writer) *progress {
+	p := &progress{w: w, begun: time.Now(), first: 1}
+	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		p.bar = progressbar.NewOptions(-1,
+			progressbar.OptionSetWriter(w),
+			progressbar.OptionSetWidth(20),
+			progressbar.OptionThrottle(100*time.Millisecond),
+			progressbar.OptionSetPredictTime(true),
+			progressbar.OptionShowCount(),
+			progressbar.OptionClearOnFinish(),
+		)
+	}
+	return p
+}
+
+// step shows a step: the loss, the speed and how much time is left.
+func (p *progress) step(s trainer.Step) {
+	const memory = 0.95
+	if s.Number == 1 {
+		p.loss = s.Cost
+	}
+	p.loss = memory*p.loss + (1-memory)*s.Cost
+	steps := s.Number - p.first + 1
+	each := time.Since(p.begun) / time.Duration(steps)
+	text := fmt.Sprintf("loss %.4f, %.0f images/s", p.loss, float64(s.Images)/each.Seconds())
+	if p.bar != nil {
+		p.bar.ChangeMax(s.Steps)
+		p.bar.Describe(text)
+		p.bar.Set(s.Number)
+	} else if s.Number*plainLines/s.Steps > (s.Number-1)*plainLines/s.Steps {
+		left := time.Duration(s.Steps-s.Number) * each
+		fmt.Fprintf(p.w, "step %d of %d: %s, %v left\n", s.Number, s.Steps, text, left.Round(time.Second))
+	}
+}
+
+// epoch adds an epoch's line.
+func (p *progress) epoch(e trainer.Epoch) {
+	p.close()
+	text := fmt.Sprintf("epoch %d: loss %.4f", e.Epoch, e.Cost)
+	if e.Validation != nil {
+		text += fmt.Sprintf(", validation %.4f", *e.Validation)
+		if e.Best {
+			text += " (the best)"
+		}
+	}
+	fmt.Fprintf(p.w, "%s, %.0f images/s\n", text, e.ImagesPerSecond)
+	p.begun = time.Now()
+}
+
+// close takes the bar away.
+func (p *progress) close() {
+	if p.bar != nil {
+		p.bar.Clear()
+	}
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+	"github.com/likeness-go/likeness/internal/atomicfile"
+	"github.com/likeness-go/likeness/trainer"
+	"github.com/pkg/errors"
+)
+
+// runFolder is what a training leaves behind.
+type runFolder string
+
+func (f runFolder) config() string  { return filepath.Join(string(f), "config.toml") }
+func (f runFolder) metrics() string { return filepath.Join(string(f), "metrics.jsonl") }
+func (f runFolder) result() string  { return filepath.Join(string(f), "result.json") }
+func (f runFolder) model() string   { return filepath.Join(string(f), "model.safetensors") }
+
+// refuseOccupied keeps what another training left behind.
+func refuseOccupied(out string) error {
+	if out == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(out)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil && len(entries) > 0 {
+		err = errors.Errorf("%s holds %s already: choose another folder, or remove this one", out, entries[0].Name())
+	}
+	return errors.WithMessage(err, "out")
+}
+
+// createRunFolder makes the folder out or, without a name, a new one in runs.
+func createRunFolder(out, dataset, objective string, now time.Time) (runFolder, error) {
+	if out != "" {
+		return runFolder(out), errors.Wrap(os.MkdirAll(out, 0o777), "out")
+	}
+	if err := os.MkdirAll("runs", 0o777); err != nil {
+		return "", errors.Wrap(err, "make a run folder")
+	}
+	name := filepath.Join("runs", fmt.Sprintf("%s-%s-%s", plain(dataset), objective, now.Format("20060102-150405")))
+	folder := name
+	for again := 2; ; again++ {
+		err := os.Mkdir(folder, 0o777)
+		if !errors.Is(err, os.ErrExist) {
+			return runFolder(folder), errors.Wrap(err, "make a run folder")
+		}
+		folder = fmt.Sprintf("%s-%d", name, again) // two runs began in one second
+	}
+}
+
+var notPlain = regexp.MustCompile(`[^a-z0-9._]+`)
+
+// plain is a name without what a shell or a file system may stumble over.
+func plain(name string) string {
+	return strings.Trim(notPlain.ReplaceAllString(strings.ToLower(name), "-"), "-.")
+}
+
+// save writes all settings, as --config reads them.
+func (s Settings) save(path string) error {
+	for _, location := range []*string{&s.Data, &s.From} {
+		if *location != "" {
+			absolute, err := filepath.Abs(*location)
+			if err != nil {
+				return errors.Wrapf(err, "save %s", path)
+			}
+			*location = absolute
+		}
+	}
+	for _, list := range []*[]string{&s.Unseen, &s.Freeze, &s.Penalty} {
+		*list = slices.Concat([]string{}, *list) // nil would be left out
+	}
+	var text bytes.Buffer
+	text.WriteString("# All settings of this run. likeness train --config FILE does it again.\n\n")
+	encoder := toml.NewEncoder(&text)
+	encoder.Indent = ""
+	if err := encoder.Encode(s); err != nil {
+		return errors.Wrapf(err, "save %s", path)
+	}
+	return atomicfile.WriteFile(path, func(w io.Writer) error {
+		_, err := w.Write(text.Bytes())
+		return err
+	})
+}
+
+// metrics is the file with a line for each epoch.
+type metrics struct {
+	file *os.File
+	err  error // the first
+}
+
+func (f runFolder) openMetrics() (*metrics, error) {
+	file, err := os.OpenFile(f.metrics(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o666)
+	return &metrics{file: file}, errors.Wrap(err, "open metrics")
+}
+
+// append writes a line, whole and safe on the disk.
+func (m *metrics) append(epoch trainer.Epoch) {
+	line, err := json.Marshal(epoch)
+	if err == nil {
+		_, err = m.file.Write(append(line, '\n'))
+	}
+	if err == nil {
+		err = m.file.Sync()
+	}
+	if m.err == nil {
+		m.err = errors.Wrap(err, "write metrics")
+	}
+}
+
+func (m *metrics) close() { m.file.Close() }

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/nearest"
+	"github.com/likeness-go/likeness/objectives"
+	"github.com/likeness-go/likeness/report"
+	"github.com/pkg/errors"
+)
+
+// setup is what settings come to.
+type setup struct {
+	settings  Settings // with nothing left to choose
+	material  material
+	network   backbone.Network
+	objective objectives.Objective
+	head      heads.Head
+	plan      *report.Plan
+	notes     []string // what was decided and passed over
+	validated string   // by what measure; empty if by none
+}
+
+// prepare finds the data, the network and the objective. What the settings
+// leave open is chosen.
+func (s Settings) prepare() (*setup, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	if s.Threads > 0 {
+		graph.SetThreads(s.Threads)
+		runtime.GOMAXPROCS(s.Threads)
+	}
+	if s.Head == "" {
+		s.Head = usualHead(s.Objective)
+	}
+	objective, head, err := s.judge()
+	if err != nil {
+		return nil, err
+	}
+	// The network may demand a size of the data, and the data give one to it.
+	if err := s.spellOutNetwork(); err != nil {
+		return nil, err
+	}
+	demanded, err := s.demandedSize()
+	if err != nil {
+		return nil, err
+	}
+	material, notes, err := s.open(demanded)
+	if err != nil {
+		return nil, err
+	}
+	s.Size, s.Unseen = material.images().Size.String(), material.unseen()
+	network, err := s.network(material.images().Size)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := material.plan(s.Seed)
+	if err != nil {
+		return nil, err
+	}
+	return &setup{settings: s, material: material, network: network, objective: objective, head: head, plan: plan, notes: notes}, nil
+}
+
+// introduce says what is about to be trained.
+func (s *setup) introduce(c *console) error {
+	shape, err := backbone.Measure(s.network)
+	if err != nil {
+		return err
+	}
+	objective := s.settings.Objective
+	if s.settings.Margin != 0 {
+		objective += fmt.Sprintf(" (margin %v)", s.settings.Margin)
+	}
+	for _, note := range s.notes {
+		c.say("%s", note)
+	}
+	c.say("data         %s", s.material.summary())
+	c.say("protocol     %s", s.plan.Protocol)
+	c.say("network      %s, %d parameters, %d features", s.network.Name, shape.Parameters, shape.Features)
+	c.say("objective    %s with %s", objective, s.settings.Head)
+	c.say("validation   %s", cmp.Or(s.validated, "none"))
+	return nil
+}
+
+func (s Settings) check() error {
+	for _, number := range []struct {
+		key   string
+		value int
+	}{{"limit", s.Limit}, {"threads", s.Threads}, {"epoch_steps", s.EpochSteps}, {"width", s.Width}, {"features", s.Features}} {
+		if number.value < 0 {
+			return errors.Errorf("%s: found %d, expected 0 or more", number.key, number.value)
+		}
+	}
+	if s.Seed > 1<<63-1 {
+		return errors.Errorf("seed: found %d, expected at most 2^63 - 1, which TOML can hold", s.Seed)
+	}
+	return nil
+}
+
+// judge is the objective with its head; the margin is spelt out.
+func (s *Settings) judge() (objectives.Objective, heads.Head, error) {
+	options := objectives.Options{Margin: s.Margin, Soft: s.Soft, Balanced: s.Balanced}
+	objective, head, err := objectives.Named(s.Objective, s.Head, options)
+	if err != nil || s.Margin != 0 {
+		return objective, head, err
+	}
+	options.Margin = objectives.DefaultMargin(s.Objective, s.Head)
+	if _, _, err := objectives.Named(s.Objective, s.Head, options); err == nil {
+		s.Margin = options.Margin // an objective that takes one
+	}
+	return objective, head, nil
+}
+
+// spellOutNetwork puts the blocks of a file in the place of its name, and the
+// usual options to the name of a backbone.
+func (s *Settings) spellOutNetwork() error {
+	switch {
+	case s.Network != nil && s.Backbone != "":
+		return errors.Errorf("found both backbone %q and the blocks of [network], expected one of the two", s.Backbone)
+	case s.Network != nil:
+		return nil
+	case filepath.Ext(s.Backbone) == ".toml":
+		text, err := os.ReadFile(s.Backbone)
+		if err != nil {
+			return errors.Wrap(err, "read backbone")
+		}
+		network, err := backbone.Parse(string(text), s.Backbone)
+		if err != nil {
+			return err
+		}
+		return s.adopt(network)
+	}
+	usual, err := backbone.Usual(s.Backbone)
+	if err != nil {
+		return nearest.Unknown("backbone", s.Backbone, append(backbone.Names, "a file that ends in .toml"))
+	}
+	if s.Width == 0 {
+		s.Width = usual.Width
+	}
+	if s.Features == 0 {
+		s.Features = usual.Features
+	}
+	return nil
+}
+
+// adopt makes a network that has no name the settings' own.
+func (s *Settings) adopt(network backbone.Network) error {
+	spec, err := network.Spec()
+	s.Network, s.Backbone = &spec, ""
+	return err
+}
+
+// demandedSize is that of the network's images, zero if it takes any.
+func (s Settings) demandedSize() (imaging.Size, error) {
+	if s.Network != nil {
+		return s.Network.Input, nil
+	}
+	usual, err := backbone.Usual(s.Backbone)
+	return usual.Size, err
+}
+
+// network is the backbone for images of the size.
+func (s Settings) network(size imaging.Size) (backbone.Network, error) {
+	if s.Network == nil {
+		return backbone.Named(s.Backbone, backbone.Options{Size: size, Width: s.Width, BatchNorm: s.BatchNorm, Features: s.Features})
+	}
+	for _, option := range []struct {
+		key   string
+		given bool
+	}{{"width", s.Width != 0}, {"batch_norm", s.BatchNorm}, {"features", s.Features != 0}} {
+		if option.given {
+			return backbone.Network{}, errors.Errorf("%s: a network that is a list of blocks has no such option: change the blocks", option.key)
+		}
+	}
+	network, err := s.Network.Network()
+	return network, errors.Wrap(err, "network")
+}
