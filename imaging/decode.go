@@ -9,6 +9,8 @@ import (
 	_ "image/png"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/pkg/errors"
 	_ "golang.org/x/image/bmp"
@@ -40,6 +42,15 @@ func Decode(r io.Reader, name string) (image.Image, error) {
 		return nil, errors.Wrapf(err, "decode image %s", name)
 	}
 	return img, nil
+}
+
+// HasExtension says whether a file is named as an image that Decode reads.
+func HasExtension(name string) bool {
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".png", ".jpg", ".jpeg", ".gif", ".bmp", ".pgm", ".ppm":
+		return true
+	}
+	return false
 }
 
 // DecodeFile reads the image file at path; see Decode.

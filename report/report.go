@@ -40,6 +40,7 @@ type Report struct {
 	Seed            uint64            `json:"seed"`
 	Seconds         float64           `json:"seconds"` // of training
 	ImagesPerSecond float64           `json:"images_per_second"`
+	Stopped         string            `json:"stopped,omitempty"`   // why training ended before its last epoch
 	Threshold       *float64          `json:"threshold,omitempty"` // chosen on validation pairs
 	Metrics         map[string]Figure `json:"metrics"`
 }
