@@ -24,8 +24,9 @@ type material interface {
 	summary() string
 	// images are those of training.
 	images() *datasets.Dataset
-	// limited has at most n images to train on.
-	limited(n int, seed uint64) material
+	// limited has at most n images to train on, and in each part to test on at
+	// most m; 0 is no limit.
+	limited(n, m int, seed uint64) material
 	// unseen are the classes that were kept out of training on purpose.
 	unseen() []string
 
@@ -61,10 +62,7 @@ func (s Settings) open(demanded imaging.Size) (m material, notes []string, err e
 	} else if m, err = newLabelled(splits, s); err != nil {
 		return nil, nil, err
 	}
-	if s.Limit > 0 {
-		m = m.limited(s.Limit, s.Seed)
-	}
-	return m, notes, nil
+	return m.limited(s.Limit, s.TestLimit, s.Seed), notes, nil
 }
 
 // read opens the data at the size that is asked for, or demanded, or the

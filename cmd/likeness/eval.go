@@ -14,8 +14,8 @@ import (
 
 // evalCommand prints the table of a run again.
 type evalCommand struct {
-	Run_ string `name:"run" required:"" placeholder:"DIR" help:"The run folder that likeness train made."`
-	Data string `placeholder:"DIR" help:"Where the data is now, if it is not where it was."`
+	Folder string `name:"run" required:"" placeholder:"DIR" help:"The run folder that likeness train made."`
+	Data   string `placeholder:"DIR" help:"Where the data is now, if it is not where it was."`
 }
 
 // Help is what --help says beside the flags.
@@ -28,7 +28,7 @@ Example:
 
 // Run measures.
 func (e *evalCommand) Run(c *console) error {
-	folder := runFolder(e.Run_)
+	folder := runFolder(e.Folder)
 	settings, _, err := readConfig(folder.config())
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/internal/random"
@@ -59,10 +60,24 @@ func (l labelled) summary() string {
 	return fmt.Sprintf("%s, %d images of %d classes at %v", l.title, l.images().Len(), populated(l.images()), l.images().Size)
 }
 
-func (l labelled) limited(n int, seed uint64) material {
-	if n < l.images().Len() {
-		l.experiment.Train = l.images().Limit(n, random.Seed(seed, "limit"))
-		l.experiment.Protocol += fmt.Sprintf(" Training was limited to %d of these images.", n)
+func (l labelled) limited(n, m int, seed uint64) material {
+	var limits []string
+	for _, part := range []struct {
+		name    string
+		dataset **datasets.Dataset
+		most    int
+	}{
+		{"training", &l.experiment.Train, n},
+		{"validation", &l.experiment.Validation, m}, {"validation class", &l.experiment.ValidationClasses, m},
+		{"seen", &l.experiment.Seen, m}, {"unseen", &l.experiment.Unseen, m},
+	} {
+		if d := *part.dataset; d != nil && part.most > 0 && part.most < d.Len() {
+			*part.dataset = d.Limit(part.most, random.Seed(seed, "limit", part.name))
+			limits = append(limits, fmt.Sprintf("%d %s images", part.most, part.name))
+		}
+	}
+	if len(limits) > 0 {
+		l.experiment.Protocol += " Limited to " + strings.Join(limits, ", ") + "."
 	}
 	return l
 }
@@ -77,8 +92,8 @@ func (l labelled) validation(seed uint64) (trainer.Validation, string, error) {
 	if classes := l.experiment.ValidationClasses; classes != nil {
 		way := min(validationWays, populated(classes))
 		validation, err := trainer.OneShot(classes, way, (validationTrials+way-1)/way, seed)
-		if err == nil {
-			return validation, fmt.Sprintf("%d-way one-shot accuracy on %d classes held out for it", way, populated(classes)), nil
+		if !errors.Is(err, datasets.ErrTooFew) {
+			return validation, fmt.Sprintf("%d-way one-shot accuracy on %d classes held out for it", way, populated(classes)), err
 		}
 	}
 	if images := l.experiment.Validation; images != nil {

@@ -58,10 +58,13 @@ func (l listed) summary() string {
 	return fmt.Sprintf("%s, %d listed %s of %d images at %v", l.title, count, kind, l.images().Len(), l.images().Size)
 }
 
-// limited keeps the first tuples that n images suffice for.
-func (l listed) limited(n int, _ uint64) material {
-	few := shortlist{most: n, position: map[int]int{}}
-	if l.triplets != nil {
+// limited keeps the first tuples that so many images suffice for.
+func (l listed) limited(n, m int, _ uint64) material {
+	l.pairs.Validation, l.pairs.Test = limitPairs(l.pairs.Validation, m), limitPairs(l.pairs.Test, m)
+	if l.triplets == nil {
+		l.pairs.Train = limitPairs(l.pairs.Train, n)
+	} else if n > 0 {
+		few := shortlist{most: n, position: map[int]int{}}
 		list := &datasets.TripletList{}
 		for _, t := range l.triplets.Triplets {
 			if few.take(&t.Anchor, &t.Positive, &t.Negative) {
@@ -70,17 +73,23 @@ func (l listed) limited(n int, _ uint64) material {
 		}
 		list.Dataset = l.images().Subset(few.taken)
 		l.triplets, l.pairs.Train = list, pairsOf(list)
-		return l
 	}
+	return l
+}
+
+func limitPairs(all *datasets.PairList, most int) *datasets.PairList {
+	if all == nil || most == 0 {
+		return all
+	}
+	few := shortlist{most: most, position: map[int]int{}}
 	list := &datasets.PairList{}
-	for _, p := range l.pairs.Train.Pairs {
+	for _, p := range all.Pairs {
 		if few.take(&p.Left, &p.Right) {
 			list.Pairs = append(list.Pairs, p)
 		}
 	}
-	list.Dataset = l.images().Subset(few.taken)
-	l.pairs.Train = list
-	return l
+	list.Dataset = all.Dataset.Subset(few.taken)
+	return list
 }
 
 // shortlist is at most so many images, and where each is in it.

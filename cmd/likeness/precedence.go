@@ -4,10 +4,8 @@ import (
 	"fmt"
 	"os"
 	"reflect"
-	"strings"
 
 	"github.com/BurntSushi/toml"
-	"github.com/alecthomas/kong"
 	"github.com/likeness-go/likeness/internal/strict"
 	"github.com/pkg/errors"
 )
@@ -84,69 +82,26 @@ func (s Settings) under(above Settings, keys map[string]bool) Settings {
 	return result
 }
 
-// keys are all keys, in the order of the settings.
-func keys() []string {
-	var keys []string
-	for field := range reflect.TypeFor[Settings]().Fields() {
-		keys = append(keys, keyOf(field))
-	}
-	return keys
-}
-
-func keyOf(field reflect.StructField) string {
-	key, _, _ := strings.Cut(field.Tag.Get("toml"), ",")
-	return key
-}
-
-// field finds the setting of a key.
-func (s *Settings) field(key string) reflect.Value {
-	for i, name := range keys() {
-		if name == key {
-			return reflect.ValueOf(s).Elem().Field(i)
-		}
-	}
-	panic("no setting is called " + key)
-}
-
-func (s Settings) value(key string) interface{} { return s.field(key).Interface() }
-
-func (s *Settings) set(key string, from Settings) { s.field(key).Set(from.field(key)) }
-
 // changes says which settings are not the default ones.
 func (s Settings) changes() []string {
+	usual := defaults
+	for _, option := range options {
+		if !reflect.DeepEqual(s.value(option.choice), defaults.value(option.choice)) {
+			for _, key := range option.of {
+				usual.set(key, Settings{})
+			}
+		}
+	}
 	var changes []string
 	for _, key := range keys() {
-		if value := s.value(key); key != "network" && !reflect.DeepEqual(value, defaults.value(key)) {
-			changes = append(changes, fmt.Sprintf("%s = %v (default %v)", key, value, defaults.value(key)))
+		value, otherwise := s.value(key), defaults.value(key)
+		switch {
+		case key == "network", reflect.DeepEqual(value, usual.value(key)):
+		case reflect.ValueOf(otherwise).IsZero():
+			changes = append(changes, fmt.Sprintf("%s = %s", key, show(value)))
+		default:
+			changes = append(changes, fmt.Sprintf("%s = %s (default %s)", key, show(value), show(otherwise)))
 		}
 	}
 	return changes
-}
-
-// flagKey is the TOML key of a flag's name.
-func flagKey(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
-
-// givenFlags are the settings that the command line gives, by their keys.
-func givenFlags(parsed *kong.Context) map[string]bool {
-	given := map[string]bool{}
-	settings := map[string]bool{}
-	for _, key := range keys() {
-		settings[key] = true
-	}
-	for _, path := range parsed.Path {
-		if path.Flag != nil && settings[flagKey(path.Flag.Name)] {
-			given[flagKey(path.Flag.Name)] = true
-		}
-	}
-	return given
-}
-
-// helpWithDefault adds a flag's default to its help.
-func helpWithDefault(value *kong.Value) string {
-	for _, key := range keys() {
-		if key == flagKey(value.Name) && !reflect.ValueOf(defaults.value(key)).IsZero() {
-			return fmt.Sprintf("%s [%v]", value.Help, defaults.value(key))
-		}
-	}
-	return value.Help
 }

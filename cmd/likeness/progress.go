@@ -41,10 +41,7 @@ func newProgress(w io.Writer) *progress {
 
 // step shows a step: the loss, the speed and how much time is left.
 func (p *progress) step(s trainer.Step) {
-	const memory = 0.95
-	if s.Number == 1 {
-		p.loss = s.Cost
-	}
+	memory := min(0.95, 1-1/float64(s.Number)) // at first the mean
 	p.loss = memory*p.loss + (1-memory)*s.Cost
 	steps := s.Number - p.first + 1
 	each := time.Since(p.begun) / time.Duration(steps)

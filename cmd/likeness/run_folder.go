@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -49,7 +50,7 @@ func createRunFolder(out, dataset, objective string, now time.Time) (runFolder, 
 	if err := os.MkdirAll("runs", 0o777); err != nil {
 		return "", errors.Wrap(err, "make a run folder")
 	}
-	name := filepath.Join("runs", fmt.Sprintf("%s-%s-%s", plain(dataset), objective, now.Format("20060102-150405")))
+	name := filepath.Join("runs", fmt.Sprintf("%s-%s-%s", cmp.Or(plain(dataset), "data"), objective, now.Format("20060102-150405")))
 	folder := name
 	for again := 2; ; again++ {
 		err := os.Mkdir(folder, 0o777)

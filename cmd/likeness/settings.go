@@ -11,7 +11,8 @@ import (
 type Settings struct {
 	Data       string   `toml:"data" group:"Data" placeholder:"DIR" help:"A folder of classes (a folder of images each), perhaps within train, val and test; of idx files (MNIST); of Omniglot or CIFAR-10; or a CSV file of pairs (a,b,different) or triplets (anchor,positive,negative). Without it: MNIST from the Go module cache."`
 	Limit      int      `toml:"limit" group:"Data" placeholder:"N" help:"Train on at most N images, for a quick look."`
-	Unseen     []string `toml:"unseen" group:"Data" placeholder:"CLASS,…" help:"Classes to keep out of training and to test on. Without it: classes that only the test data has, or 7,8,9 of the ten digits, or a quarter of the classes."`
+	TestLimit  int      `toml:"test_limit" group:"Data" placeholder:"N" help:"Validate and test on at most N images of each part."`
+	Unseen     []string `toml:"unseen" group:"Data" placeholder:"CLASS" help:"Classes to keep out of training and to test on. Without it: classes that only the test data has, or 7,8,9 of the ten digits, or a quarter of the classes. none: all are trained on."`
 	Size       string   `toml:"size" group:"Data" placeholder:"HxWxC" help:"Bring all images to this size: 64x64, or 64x64x1 for greys. Without it: the network's or the images' own, or 64x64 where these differ or are large."`
 	Invert     bool     `toml:"invert" group:"Data" help:"Exchange black and white, for black ink on white paper."`
 	SkipBroken bool     `toml:"skip_broken" group:"Data" help:"Pass over files that are not readable images, and list them."`
@@ -22,7 +23,7 @@ type Settings struct {
 	BatchNorm bool           `toml:"batch_norm" group:"Network" negatable:"" help:"Batch norm in conv4."`
 	Features  int            `toml:"features" group:"Network" placeholder:"N" help:"Length of the vectors of hadsell."`
 	From      string         `toml:"from" group:"Network" placeholder:"MODEL" help:"Start from the network and the weights of a model.safetensors or of a run folder."`
-	Freeze    []string       `toml:"freeze" group:"Network" placeholder:"LAYER,…" help:"Keep the weights of these layers as they are: conv1, conv[12].weight, …"`
+	Freeze    []string       `toml:"freeze" group:"Network" placeholder:"LAYER" help:"Keep the weights of these layers as they are: conv1, conv[12].weight, …"`
 	Network   *backbone.Spec `toml:"network" kong:"-"` // the backbone's blocks, where it has no name
 
 	Objective string   `toml:"objective" group:"Objective" placeholder:"NAME" help:"What training asks of distances: of pairs contrastive or cross-entropy; of triplets triplet or triplet-ratio; within one batch batch-contrastive, batch-cross-entropy, batch-all, batch-hard or semi-hard."`
@@ -30,7 +31,7 @@ type Settings struct {
 	Margin    float64  `toml:"margin" group:"Objective" placeholder:"DISTANCE" help:"The distance that the objective asks for. Without it: what suits objective and head."`
 	Soft      bool     `toml:"soft" group:"Objective" help:"A soft hinge in place of a margin: triplet, batch-all, batch-hard."`
 	Balanced  bool     `toml:"balanced" group:"Objective" help:"Pairs of one class and of two weigh the same: batch-contrastive, batch-cross-entropy."`
-	Penalty   []string `toml:"penalty" group:"Objective" placeholder:"LAYER=λ,…" help:"Add λ‖w‖² of a layer's weights to the cost; λ alone is for all layers."`
+	Penalty   []string `toml:"penalty" group:"Objective" placeholder:"LAYER=λ" help:"Add λ‖w‖² of a layer's weights to the cost; λ alone is for all layers."`
 
 	Epochs     int `toml:"epochs" group:"Training" placeholder:"N" help:"Passes over the images."`
 	EpochSteps int `toml:"epoch_steps" group:"Training" placeholder:"N" help:"Steps in an epoch. Without it: as many as look at as many images as there are."`

@@ -95,7 +95,7 @@ func (s Settings) check() error {
 	for _, number := range []struct {
 		key   string
 		value int
-	}{{"limit", s.Limit}, {"threads", s.Threads}, {"epoch_steps", s.EpochSteps}, {"width", s.Width}, {"features", s.Features}} {
+	}{{"limit", s.Limit}, {"test_limit", s.TestLimit}, {"threads", s.Threads}, {"epoch_steps", s.EpochSteps}, {"width", s.Width}, {"features", s.Features}} {
 		if number.value < 0 {
 			return errors.Errorf("%s: found %d, expected 0 or more", number.key, number.value)
 		}

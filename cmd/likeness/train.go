@@ -28,7 +28,7 @@ Examples:
 
 It prints how good the trained network is, beside the untrained one and raw pixels, with 95 % intervals. The run folder has config.toml (every setting: give it to --config), metrics.jsonl (a line an epoch), result.json (the figures) and model.safetensors (for eval, embed and compare).
 
-A flag and a TOML key of one name are one setting: --batch-norm is batch_norm = true. In TOML there are [network] (blocks, as in a backbone's file) and [[layers]] (name, rate_scale, momentum, l2, weight_decay) besides.
+A flag and a TOML key of one name are one setting: --batch-norm is batch_norm = true. In TOML there are [network] (blocks, as in a backbone's file) and [[layers]] (name, rate_scale, momentum, l2, weight_decay) besides; --config and --out are no settings.
 
 Ctrl-C ends the training early: what is learned so far is saved and measured.`
 }
@@ -59,6 +59,9 @@ func (t *trainCommand) Run(c *console) error {
 	}
 	if err := setup.introduce(c); err != nil {
 		return err
+	}
+	if c.Err() != nil {
+		return errors.New("interrupted before the training began: nothing is saved")
 	}
 	folder, err := createRunFolder(t.Out, setup.material.name(), setup.settings.Objective, time.Now())
 	if err != nil {
@@ -117,7 +120,11 @@ func (s *setup) conclude(c *console, model *likeness.Model, result trainer.Resul
 	if err := measured.Save(folder.result()); err != nil {
 		return err
 	}
-	return measured.WriteTable(c.out)
+	if err := measured.WriteTable(c.out); err != nil {
+		return err
+	}
+	c.say("kept in %s: for likeness eval --run, and for embed and compare --model", folder)
+	return nil
 }
 
 // measure puts the model to the trials, beside its untrained twin.

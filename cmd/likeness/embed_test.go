@@ -1,0 +1,190 @@
+package main
+
+import (
+	"encoding/binary"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/imaging"
+)
+
+// saveModel saves an untrained tiny model and returns it.
+func saveModel(t *testing.T, path string, threshold *float64) *likeness.Model {
+	t.Helper()
+	network, err := backbone.Parse(tinyNetwork, "tiny.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	model, err := likeness.New(network, heads.L2{}, imaging.Preprocessing{Size: network.Size}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	model.Threshold = threshold
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := model.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	return model
+}
+
+// The files have a vector for each image, the one that the library gives.
+func TestEmbed(t *testing.T) {
+	inFolder(t)
+	bars(t, "photos", 2, 2)
+	write(t, filepath.Join("photos", "notes.txt"), "no image")
+	write(t, "red.png", red(t, 30))
+	model := saveModel(t, "model.safetensors", nil)
+	files := []string{"red.png", "photos/bar0/0.png", "photos/bar0/1.png", "photos/bar1/0.png", "photos/bar1/1.png"}
+	var want [][]float32
+	for _, file := range files {
+		img, err := imaging.DecodeFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err := model.Embed(img)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, rows...)
+	}
+
+	tool(t, "embed", "red.png", "photos", "--model", "model.safetensors", "--out", "e.csv")
+	rows, err := csv.NewReader(strings.NewReader(read(t, "e.csv"))).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"file", "e0", "e1", "e2", "e3"}, rows[0]); diff != "" {
+		t.Errorf("header of the CSV file: %s", diff)
+	}
+	for i, row := range rows[1:] {
+		var vector []float32
+		for _, text := range row[1:] {
+			v, err := strconv.ParseFloat(text, 32)
+			if err != nil {
+				t.Fatal(err)
+			}
+			vector = append(vector, float32(v))
+		}
+		if diff := cmp.Diff(want[i], vector); diff != "" || filepath.ToSlash(row[0]) != files[i] {
+			t.Errorf("row %d is of %s, want %s: %s", i, row[0], files[i], diff)
+		}
+	}
+
+	_, said := tool(t, "embed", "red.png", "photos", "--model", "model.safetensors", "--out", "e.npy")
+	if !strings.Contains(said, "wrote 5 vectors of 4 features to e.npy") {
+		t.Errorf("embed says %s", said)
+	}
+	content := read(t, "e.npy")
+	header := fmt.Sprintf("%-117s\n", "{'descr': '<f4', 'fortran_order': False, 'shape': (5, 4), }")
+	const magic = "\x93NUMPY\x01\x00\x76\x00" // version 1.0, a header of 118 bytes: 128 in all
+	if content[:128] != magic+header {
+		t.Fatalf("the .npy file begins with %q", content[:128])
+	}
+	numbers := content[128:]
+	for i, vector := range want {
+		for j, v := range vector {
+			if got := math.Float32frombits(binary.LittleEndian.Uint32([]byte(numbers[4*(4*i+j):]))); got != v {
+				t.Errorf("element %d, %d of the .npy file is %v, want %v", i, j, got, v)
+			}
+		}
+	}
+	if len(numbers) != 4*5*4 {
+		t.Errorf("the .npy file has %d bytes of numbers, want %d", len(numbers), 4*5*4)
+	}
+}
+
+func TestEmbedRefusals(t *testing.T) {
+	inFolder(t)
+	saveModel(t, "model.safetensors", nil)
+	write(t, "a.png", bar(t, 0, 1, 12))
+	write(t, filepath.Join("photos", "broken.png"), "no image")
+	write(t, filepath.Join("texts", "a.txt"), "no image")
+	for _, test := range []struct {
+		code int
+		say  []string
+		args []string
+	}{
+		{failure, []string{"out", ".npy or .csv"}, []string{"a.png", "--model", "model.safetensors", "--out", "e.txt"}},
+		{failure, []string{"missing.png"}, []string{"missing.png", "--model", "model.safetensors", "--out", "e.npy"}},
+		{failure, []string{filepath.Join("photos", "broken.png"), "not an image"}, []string{"photos", "--model", "model.safetensors", "--out", "e.npy"}},
+		{failure, []string{"texts", "no images"}, []string{"texts", "--model", "model.safetensors", "--out", "e.npy"}},
+		{failure, []string{"a.png"}, []string{"a.png", "--model", "a.png", "--out", "e.npy"}},
+		{failure, []string{"photos", "no run folder"}, []string{"a.png", "--model", "photos", "--out", "e.npy"}},
+		{failure, []string{"likeness train", "--model"}, []string{"a.png", "--out", "e.npy"}},
+		{misuse, []string{"--out"}, []string{"a.png"}},
+	} {
+		toolFails(t, test.code, test.say, append([]string{"embed"}, test.args...)...)
+	}
+	if _, err := os.Stat("e.npy"); err == nil {
+		t.Error("a failed embed leaves a file behind")
+	}
+}
+
+// Images are compared by the model that is named or by the newest.
+func TestCompare(t *testing.T) {
+	inFolder(t)
+	write(t, "a.png", bar(t, 0, 1, 12))
+	write(t, "b.png", bar(t, 5, 1, 12))
+	toolFails(t, failure, []string{"no model in runs", "likeness train"}, "compare", "a.png", "b.png")
+
+	small, large := 1e-6, 1e6
+	model := saveModel(t, filepath.Join("runs", "strict", "model.safetensors"), &small)
+	saveModel(t, filepath.Join("runs", "lenient", "model.safetensors"), &large)
+	saveModel(t, filepath.Join("runs", "plain", "model.safetensors"), nil)
+	for i, run := range []string{"lenient", "plain", "strict"} {
+		stamp := time.Now().Add(time.Duration(i) * time.Hour)
+		if err := os.Chtimes(filepath.Join("runs", run, "model.safetensors"), stamp, stamp); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, err := imaging.DecodeFile("a.png")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := imaging.DecodeFile("b.png")
+	if err != nil {
+		t.Fatal(err)
+	}
+	comparison, err := model.Compare(a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	distance := fmt.Sprintf("distance %.4f  ", comparison.Distance)
+
+	stdout, stderr := tool(t, "compare", "a.png", "b.png")
+	if stdout != distance+"threshold 0.0000  different\n" || !strings.Contains(stderr, filepath.Join("runs", "strict")) {
+		t.Errorf("by the newest model: %s%s", stdout, stderr)
+	}
+	if stdout, stderr := tool(t, "compare", "a.png", "b.png", "--model", "runs/lenient"); stdout != distance+"threshold 1000000.0000  same\n" || stderr != "" {
+		t.Errorf("by the lenient model: %s%s", stdout, stderr)
+	}
+	if stdout, _ := tool(t, "compare", "a.png", "b.png", "--model", "runs/plain"); stdout != distance+"no threshold\n" {
+		t.Errorf("by the plain model: %s", stdout)
+	}
+
+	stdout, _ = tool(t, "compare", "a.png", "b.png", "--json", "--model", "runs/strict")
+	var got answer
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
+		t.Fatal(err)
+	}
+	same := false
+	want := answer{A: "a.png", B: "b.png", Model: filepath.Join("runs/strict", "model.safetensors"), Distance: comparison.Distance, Threshold: &small, Same: &same}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("JSON (-want +got):\n%s", diff)
+	}
+	toolFails(t, failure, []string{"missing.png"}, "compare", "a.png", "missing.png", "--model", "runs/strict")
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+	"github.com/google/go-cmp/cmp"
+)
+
+// Each setting has a flag of its key's name, but those that TOML alone can say.
+func TestFlagsAndKeysAreOne(t *testing.T) {
+	var flags struct {
+		Settings `embed:""`
+	}
+	parser, err := kong.New(&flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, flag := range parser.Model.Flags {
+		if flag.Name != "help" {
+			found = append(found, flagKey(flag.Name))
+			if flag.Help == "" {
+				t.Errorf("flag --%s has no help", flag.Name)
+			}
+		}
+	}
+	var want []string
+	for _, key := range keys() {
+		if key != "network" && key != "layers" {
+			want = append(want, key)
+		}
+	}
+	if diff := cmp.Diff(want, found); diff != "" {
+		t.Errorf("(-keys +flags):\n%s", diff)
+	}
+}
+
+// A flag goes over the file, and the file over the defaults. An option does not
+// outlive the choice that it belongs to.
+func TestPrecedence(t *testing.T) {
+	inFolder(t)
+	tests := []struct {
+		name, file string
+		flags      Settings
+		given      string
+		want       func(*Settings)
+	}{
+		{"nothing", "", Settings{}, "", func(*Settings) {}},
+		{"a file", "batch = 5\nseed = 9", Settings{}, "", func(s *Settings) { s.Batch, s.Seed = 5, 9 }},
+		{"a flag over a file", "batch = 5\nseed = 9", Settings{Batch: 7}, "batch", func(s *Settings) { s.Batch, s.Seed = 7, 9 }},
+		{"a flag of zero", "limit = 5", Settings{}, "limit", func(*Settings) {}},
+		{"another backbone", "", Settings{Backbone: "koch"}, "backbone", func(s *Settings) { s.Backbone, s.Width, s.BatchNorm = "koch", 0, false }},
+		{"another backbone with its width", "backbone = \"residual\"\nwidth = 8", Settings{}, "", func(s *Settings) { s.Backbone, s.Width, s.BatchNorm = "residual", 8, false }},
+		{"back to the default backbone", "backbone = \"residual\"\nwidth = 8", Settings{Backbone: "conv4"}, "backbone", func(*Settings) {}},
+		{"the same backbone", "backbone = \"conv4\"\nwidth = 8", Settings{Backbone: "conv4"}, "backbone", func(s *Settings) { s.Width = 8 }},
+		{"another objective", "margin = 3.0\nhead = \"l1\"", Settings{Objective: "triplet"}, "objective", func(s *Settings) { s.Objective, s.Head = "triplet", "l1" }},
+		{"another schedule", "schedule = \"exponential\"\ndecay = 0.9", Settings{Schedule: "constant"}, "schedule", func(s *Settings) { s.Schedule = "constant" }},
+		{"a model to start from", "", Settings{From: "run"}, "from", func(s *Settings) { s.From, s.Backbone, s.Width, s.BatchNorm = "run", "", 0, false }},
+	}
+	for _, test := range tests {
+		write(t, "config.toml", test.file)
+		given := map[string]bool{}
+		for _, key := range strings.Fields(test.given) {
+			given[key] = true
+		}
+		got, err := configure("config.toml", test.flags, given)
+		want := defaults
+		test.want(&want)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v (-want +got):\n%s", test.name, err, diff)
+		}
+	}
+}
+
+// Only what somebody chose is said to differ from the default.
+func TestChanges(t *testing.T) {
+	s := defaults.under(Settings{Backbone: "residual", Batch: 64, Margin: 2}, map[string]bool{"backbone": true, "batch": true, "margin": true})
+	want := []string{"backbone = residual (default conv4)", "margin = 2", "batch = 64 (default 128)"}
+	if diff := cmp.Diff(want, s.changes()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if changes := defaults.changes(); len(changes) > 0 {
+		t.Errorf("the defaults differ from themselves: %q", changes)
+	}
+}
+
+func TestParseSize(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "0x0x0", "32": "32x32x0", "32x48": "32x48x0", "32x48x3": "32x48x3",
+		"32x": "", "32x48x3x1": "", "0x5": "", "-4": "", "a": "",
+	} {
+		size, err := parseSize(text)
+		if got := fmt.Sprint(size); err == nil && got != want || (err != nil) != (want == "") {
+			t.Errorf("%q: found %s, %v; want %q", text, got, err, want)
+		}
+	}
+}
+
+// What is mistyped or makes no sense is refused, with the name that was meant
+// or the reason.
+func TestRefusals(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 4, 3)
+	train := func(more ...string) []string { return append([]string{"train", "--data", "bars"}, more...) }
+	for name, test := range map[string]struct {
+		code int
+		say  []string
+		args []string
+	}{
+		"command":     {misuse, []string{`unexpected argument trian, did you mean "train"`}, []string{"trian"}},
+		"flag":        {misuse, []string{`unknown flag --epoch, did you mean`, "--epochs"}, train("--epoch", "1")},
+		"number":      {misuse, []string{"--batch", `"many"`}, train("--batch", "many")},
+		"objective":   {failure, []string{`unknown objective "contrastiv": did you mean "contrastive"?`}, train("--objective", "contrastiv")},
+		"head":        {failure, []string{`unknown head "l3": did you mean "l1"?`}, train("--head", "l3")},
+		"backbone":    {failure, []string{`unknown backbone "conv5": did you mean "conv4"?`, ".toml"}, train("--backbone", "conv5")},
+		"combination": {failure, []string{"cross-entropy with cosine", "use l2 or weighted-l1"}, train("--objective", "cross-entropy", "--head", "cosine")},
+		"option":      {failure, []string{"cross-entropy has no option margin"}, train("--objective", "cross-entropy", "--margin", "1")},
+		"width":       {failure, []string{"koch has no option width"}, train("--backbone", "koch", "--width", "8")},
+		"block width": {failure, []string{"width", "change the blocks"}, train("--backbone", "tiny.toml", "--width", "8")},
+		"fixed size":  {failure, []string{"size", "28x28", "105x105x1"}, train("--backbone", "koch", "--size", "28x28")},
+		"odd size":    {failure, []string{"size", `"28by28"`, "64x64"}, train("--size", "28by28")},
+		"negative":    {failure, []string{"limit: found -1"}, train("--limit=-1")},
+		"seed":        {failure, []string{"seed: found 9223372036854775808"}, train("--seed", "9223372036854775808")},
+		"no network":  {failure, []string{"missing.toml"}, train("--backbone", "missing.toml")},
+		"no data":     {failure, []string{"nowhere", "no such file"}, []string{"train", "--data", "nowhere"}},
+		"no config":   {failure, []string{"config", "missing.toml"}, train("--config", "missing.toml")},
+		"no model":    {failure, []string{"from", "nowhere"}, train("--from", "nowhere")},
+		"penalty":     {failure, []string{"penalty", `"conv1=much"`, "conv1=0.001"}, train("--size", "16", "--penalty", "conv1=much")},
+		"unseen":      {failure, []string{"unseen", `"bar9"`, "bar0, bar1"}, train("--unseen", "bar9")},
+		"no run":      {failure, []string{"config.toml", "no such file"}, []string{"eval", "--run", "nowhere"}},
+	} {
+		t.Run(name, func(t *testing.T) { toolFails(t, test.code, test.say, test.args...) })
+	}
+	for name, test := range map[string]struct{ text, want string }{
+		"key":         {"epoch = 3", `did you mean "epochs"?`},
+		"nested key":  {"[[layers]]\nname = \"conv1\"\nratescale = 1.0", `did you mean "rate_scale"?`},
+		"syntax":      {"epochs = = 3", "config.toml: line 1"},
+		"type":        {"epochs = \"many\"", "epochs"},
+		"network too": {"backbone = \"conv4\"\n[network]\nname = \"x\"", "expected one of the two"},
+	} {
+		t.Run("TOML "+name, func(t *testing.T) {
+			write(t, "config.toml", test.text)
+			toolFails(t, failure, []string{test.want}, train("--config", "config.toml")...)
+		})
+	}
+}
+
+// Each command's help teaches: what it does, an example, what there is to set.
+func TestHelp(t *testing.T) {
+	for command, texts := range map[string][]string{
+		"train":   {"Train a network", "likeness train --data photos", "config.toml", "Ctrl-C", "--objective=NAME", "[128]"},
+		"eval":    {"Print the table", "likeness eval --run runs/", "result.json"},
+		"embed":   {"Turn images into vectors", "likeness embed photos", ".npy", "file,e0,e1"},
+		"compare": {"how alike two images", "likeness compare a.png b.png", "threshold", "--json"},
+	} {
+		stdout, stderr := tool(t, command, "--help")
+		for _, text := range texts {
+			if !strings.Contains(stdout, text) {
+				t.Errorf("%s --help lacks %q:\n%s", command, text, stdout)
+			}
+		}
+		if stderr != "" {
+			t.Errorf("%s --help complains: %s", command, stderr)
+		}
+	}
+}

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/report"
+	"github.com/likeness-go/likeness/trainer"
+)
+
+// tiny are the arguments that train the tiny network on bars, with more.
+func tiny(more ...string) []string {
+	return append([]string{"train", "--data", "bars", "--backbone", "tiny.toml", "--batch", "8", "--epochs", "2"}, more...)
+}
+
+// A training leaves a whole run folder, which eval prints the same table from.
+func TestTrainAndEval(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 20)
+	table, said := tool(t, tiny("--out", "run", "--seed", "3")...)
+	for _, text := range []string{
+		"setting      seed = 3 (default 1)", "bars, 56 images of 4 classes at 12x12x1", "tiny, 444 parameters, 4 features",
+		"contrastive (margin 1) with l2", "ROC AUC on 8 held-out images", "epoch 2: loss", "run folder   run",
+	} {
+		if !strings.Contains(said, text) {
+			t.Errorf("want %q in\n%s", text, said)
+		}
+	}
+
+	var result map[string]interface{}
+	if err := json.Unmarshal([]byte(read(t, "run", "result.json")), &result); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"dataset", "protocol", "seed", "seconds", "images_per_second", "metrics"} {
+		if result[key] == nil {
+			t.Errorf("result.json lacks %s", key)
+		}
+	}
+	for _, name := range []string{"knn_accuracy", "verification_auc", "verification_eer", "verification_accuracy", "oneshot_accuracy", "recall_at_1", "map_at_r"} {
+		figure, _ := result["metrics"].(map[string]interface{})[name].(map[string]interface{})
+		for _, key := range []string{"value", "low", "high", "untrained", "pixels"} {
+			if _, ok := figure[key].(float64); !ok {
+				t.Errorf("result.json: metric %s lacks %s", name, key)
+			}
+		}
+	}
+	epochs := strings.Split(strings.TrimSpace(read(t, "run", "metrics.jsonl")), "\n")
+	if len(epochs) != 2 {
+		t.Errorf("metrics.jsonl has %d lines, want one for each of 2 epochs", len(epochs))
+	}
+	for i, line := range epochs {
+		var epoch trainer.Epoch
+		if err := json.Unmarshal([]byte(line), &epoch); err != nil || epoch.Epoch != i+1 || epoch.Validation == nil {
+			t.Errorf("metrics.jsonl, line %d: %v in %s", i+1, err, line)
+		}
+	}
+	model, err := likeness.Load(filepath.Join("run", "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorded, err := report.Load(filepath.Join("run", "result.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(recorded.Threshold, model.Threshold); diff != "" || model.Threshold == nil {
+		t.Errorf("threshold (-recorded +model): %s", diff)
+	}
+
+	again, said := tool(t, "eval", "--run", "run")
+	if diff := cmp.Diff(table, again); diff != "" {
+		t.Errorf("tables (-train +eval):\n%s", diff)
+	}
+	if said != "" {
+		t.Errorf("eval found differences:\n%s", said)
+	}
+	toolFails(t, failure, []string{"out", "run holds", "choose another"}, tiny("--out", "run")...)
+	evalElsewhere(t, table)
+}
+
+// evalElsewhere is eval after the data has been moved away.
+func evalElsewhere(t *testing.T, table string) {
+	if err := os.Rename("bars", "moved"); err != nil {
+		t.Fatal(err)
+	}
+	recorded, said := tool(t, "eval", "--run", "run")
+	if recorded != table || !strings.Contains(said, "not to be found") {
+		t.Errorf("without its data, eval prints\n%s%s", recorded, said)
+	}
+	measured, said := tool(t, "eval", "--run", "run", "--data", "moved")
+	if strings.Contains(said, "differs") || strings.Count(measured, "\n") != strings.Count(table, "\n") {
+		t.Errorf("with its data elsewhere, eval prints\n%s%s", measured, said)
+	}
+	result := strings.Replace(read(t, "run", "result.json"), `"untrained": 0.`, `"untrained": 0.000`, 1)
+	write(t, filepath.Join("run", "result.json"), result)
+	if _, said := tool(t, "eval", "--run", "run", "--data", "moved"); !strings.Contains(said, "differs from result.json") {
+		t.Errorf("eval is silent about a figure that differs:\n%s", said)
+	}
+}
+
+// One seed gives one model, whatever the number of threads, and so does the
+// config.toml of its run.
+func TestOneSeedOneModel(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 8)
+	t.Cleanup(func() {
+		runtime.GOMAXPROCS(runtime.NumCPU())
+		graph.SetThreads(runtime.NumCPU())
+	})
+	settings := []string{"--augment", "0.5", "--average", "0.9", "--penalty", "conv1=0.001,*=0.0001", "--objective", "cross-entropy"}
+	tool(t, tiny(append(settings, "--out", "one", "--threads", "1")...)...)
+	tool(t, tiny(append(settings, "--out", "two", "--threads", "2")...)...)
+	tool(t, "train", "--config", filepath.Join("one", "config.toml"), "--out", "again")
+	tool(t, tiny(append(settings, "--out", "other", "--seed", "2")...)...)
+
+	want := read(t, "one", "model.safetensors")
+	for _, run := range []string{"two", "again"} {
+		if read(t, run, "model.safetensors") != want {
+			t.Errorf("run %s has another model", run)
+		}
+	}
+	if read(t, "other", "model.safetensors") == want {
+		t.Error("another seed gives the same model")
+	}
+	if diff := cmp.Diff(read(t, "one", "config.toml"), read(t, "again", "config.toml")); diff != "" {
+		t.Errorf("config.toml (-written +written again):\n%s", diff)
+	}
+	for _, path := range []string{"bars", "tiny.toml", t.TempDir()} {
+		if strings.Contains(want, path) {
+			t.Errorf("model.safetensors holds the path %s", path)
+		}
+	}
+}
+
+// cancelAfter is an error output that interrupts the program when it has read
+// the text.
+type cancelAfter struct {
+	bytes.Buffer
+	text   string
+	cancel context.CancelFunc
+}
+
+func (c *cancelAfter) Write(p []byte) (int, error) {
+	n, err := c.Buffer.Write(p)
+	if strings.Contains(c.String(), c.text) {
+		c.cancel()
+	}
+	return n, err
+}
+
+// An interrupted training leaves a whole run folder all the same.
+func TestInterrupted(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 12)
+	ctx, cancel := context.WithCancel(context.Background())
+	stderr := cancelAfter{text: "epoch 2:", cancel: cancel}
+	var stdout bytes.Buffer
+	if code := run(ctx, tiny("--epochs", "1000", "--out", "run"), &stdout, &stderr); code != success {
+		t.Fatalf("exit code %d\n%s", code, stderr.String())
+	}
+	if !strings.Contains(stderr.String(), "stopped after 2 of 1000 epochs: interrupted") {
+		t.Errorf("the interruption is not told:\n%s", stderr.String())
+	}
+	result, err := report.Load(filepath.Join("run", "result.json"))
+	if err != nil || result.Stopped != "interrupted" {
+		t.Errorf("result.json: %v, stopped %q", err, result.Stopped)
+	}
+	if lines := strings.Count(read(t, "run", "metrics.jsonl"), "\n"); lines != 2 {
+		t.Errorf("metrics.jsonl has %d lines, want 2", lines)
+	}
+	if table, _ := tool(t, "eval", "--run", "run"); table != stdout.String() {
+		t.Errorf("eval prints another table:\n%s%s", table, stdout.String())
+	}
+}
+
+// A training that diverges says what to do and keeps the last finite weights.
+func TestDiverged(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 4, 8)
+	code, _, said := runTool(tiny("--rate", "1e30", "--out", "run")...)
+	if code != failure || !strings.Contains(said, "lower rate") || !strings.Contains(said, filepath.Join("run", "model.safetensors")) {
+		t.Errorf("exit code %d\n%s", code, said)
+	}
+	model, err := likeness.Load(filepath.Join("run", "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, weight := range model.Weights.All() {
+		for _, v := range weight.Value.Float32s() {
+			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+				t.Fatalf("weight %s has the value %v", weight.Name, v)
+			}
+		}
+	}
+}
+
+// Fine-tuning starts from given weights and leaves the frozen ones alone.
+func TestFromAndFreeze(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 8)
+	tool(t, tiny("--out", "first")...)
+	tool(t, "train", "--data", "bars", "--from", "first", "--freeze", "conv1", "--objective", "triplet", "--batch", "8", "--epochs", "1", "--out", "second")
+	tool(t, "train", "--config", filepath.Join("second", "config.toml"), "--out", "third")
+
+	first, second := weightsOf(t, "first"), weightsOf(t, "second")
+	for name, frozen := range map[string]bool{"conv1.weight": true, "conv1.bias": true, "linear1.weight": false} {
+		if same := cmp.Equal(first[name], second[name]); same != frozen {
+			t.Errorf("weight %s: unchanged is %v, want %v", name, same, frozen)
+		}
+	}
+	if read(t, "second", "model.safetensors") != read(t, "third", "model.safetensors") {
+		t.Error("the config.toml of a fine-tuning gives another model")
+	}
+	toolFails(t, failure, []string{"from", "leave out"}, tiny("--from", "first", "--backbone", "conv4")...)
+	toolFails(t, failure, []string{`freeze "conv7"`, "conv1.weight"}, "train", "--data", "bars", "--from", "first", "--freeze", "conv7")
+}
+
+func weightsOf(t *testing.T, run string) map[string][]float32 {
+	t.Helper()
+	model, err := likeness.Load(filepath.Join(run, "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights := map[string][]float32{}
+	for _, weight := range model.Weights.All() {
+		weights[weight.Name] = weight.Value.Float32s()
+	}
+	return weights
+}
