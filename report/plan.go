@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
@@ -37,7 +38,7 @@ type Plan struct {
 // there are none, the seen classes' test images take their place and the
 // protocol says so.
 func NewPlan(e datasets.Experiment, seed uint64) (*Plan, error) {
-	p := &Plan{Protocol: e.Protocol, seen: e.Seen, validation: e.Validation, unseen: e.Unseen}
+	p := &Plan{Protocol: strings.TrimSuffix(e.Protocol, "."), seen: e.Seen, validation: e.Validation, unseen: e.Unseen}
 	if e.Seen != nil {
 		p.references = e.Train.Limit(references, random.Seed(seed, "references"))
 		p.say("nearest neighbour of %d test images among %d training images", e.Seen.Len(), p.references.Len())
