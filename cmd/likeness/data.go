@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -37,6 +38,9 @@ type material interface {
 	plan(seed uint64) (*report.Plan, error)
 }
 
+// mostNotes is how many skipped files are named.
+const mostNotes = 20
+
 // open finds the data and reads it at the size that the network demands, if it
 // demands one. The notes tell what was decided and what was passed over.
 func (s Settings) open(demanded imaging.Size) (m material, notes []string, err error) {
@@ -54,11 +58,17 @@ func (s Settings) open(demanded imaging.Size) (m material, notes []string, err e
 	if name != "" {
 		splits.Name = name
 	}
-	for _, file := range splits.Skipped {
+	for _, file := range splits.Skipped[:min(len(splits.Skipped), mostNotes)] {
 		notes = append(notes, "skipped "+file)
 	}
-	if splits.Train == nil && (splits.Pairs.Train != nil || splits.Triplets.Train != nil) {
+	if more := len(splits.Skipped) - mostNotes; more > 0 {
+		notes = append(notes, fmt.Sprintf("skipped %d files more", more))
+	}
+	if splits.Pairs.Train != nil || splits.Triplets.Train != nil {
 		m = newListed(splits)
+		if splits.Pairs.Test == nil && splits.Triplets.Test == nil {
+			notes = append(notes, "no row of the list is for testing, so nothing is measured: a column split (train, val, test) says which are")
+		}
 	} else if m, err = newLabelled(splits, s); err != nil {
 		return nil, nil, err
 	}

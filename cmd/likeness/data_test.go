@@ -105,6 +105,10 @@ func TestLists(t *testing.T) {
 			t.Errorf("%v: eval prints another table:\n%s%s", args, table, again)
 		}
 	}
+	write(t, "plain.csv", "a,b,different\n"+path(0, 0)+","+path(0, 1)+",0\n"+path(0, 0)+","+path(1, 0)+",1\n")
+	if _, said := tool(t, append(list("plain.csv"), "--out", "plain")...); !strings.Contains(said, "nothing is measured") {
+		t.Errorf("that nothing is measured is not said:\n%s", said)
+	}
 	toolFails(t, failure, []string{"judges triplets", "use contrastive or cross-entropy"}, list("pairs.csv", "--objective", "triplet")...)
 	toolFails(t, failure, []string{"images with classes"}, list("pairs.csv", "--objective", "batch-hard")...)
 	toolFails(t, failure, []string{"limit", "no triplet"}, list("triplets.csv", "--objective", "triplet", "--limit", "2")...)

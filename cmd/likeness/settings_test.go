@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -130,9 +131,17 @@ func TestRefusals(t *testing.T) {
 		"no model":    {failure, []string{"from", "nowhere"}, train("--from", "nowhere")},
 		"penalty":     {failure, []string{"penalty", `"conv1=much"`, "conv1=0.001"}, train("--size", "16", "--penalty", "conv1=much")},
 		"unseen":      {failure, []string{"unseen", `"bar9"`, "bar0, bar1"}, train("--unseen", "bar9")},
+		"solver":      {failure, []string{"solver", `"adm"`, "adamw"}, train("--solver", "adm", "--size", "16")},
+		"patience":    {failure, []string{"Patience", "Validation"}, train("--size", "16", "--patience", "3")},
+		"penalised":   {failure, []string{`penalty "conv9"`, "conv1.weight"}, train("--size", "16", "--penalty", "conv9=1")},
+		"epochs":      {failure, []string{"Epochs", "found 0"}, train("--size", "16", "--epochs", "0")},
+		"augment":     {failure, []string{"probability is 7"}, train("--size", "16", "--augment", "7")},
 		"no run":      {failure, []string{"config.toml", "no such file"}, []string{"eval", "--run", "nowhere"}},
 	} {
 		t.Run(name, func(t *testing.T) { toolFails(t, test.code, test.say, test.args...) })
+	}
+	if _, err := os.Stat("runs"); err == nil {
+		t.Error("a refused training leaves a run folder behind")
 	}
 	for name, test := range map[string]struct{ text, want string }{
 		"key":         {"epoch = 3", `did you mean "epochs"?`},

@@ -61,8 +61,10 @@ func (s *setup) training(start *likeness.Model) (*trainer.Trainer, error) {
 	if t.Penalties, err = s.settings.penalties(); err != nil {
 		return nil, err
 	}
-	t.Validate, s.validated, err = s.material.validation(s.settings.Seed)
-	return t, err
+	if t.Validate, s.validated, err = s.material.validation(s.settings.Seed); err != nil {
+		return nil, err
+	}
+	return t, t.Check()
 }
 
 // model is the network to train, with the weights of start where it has them,
