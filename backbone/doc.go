@@ -8,6 +8,6 @@
 //   - A Network is a backbone as a list of blocks, in Go or in TOML.
 //
 // The networks of the papers are functions that return a Network: Hadsell,
-// Koch, HofferMNIST, HofferCIFAR, and Conv4, Digits and Residual beside them;
+// Koch, HofferMNIST, HofferCIFAR, and Conv4, LeNet, Digits and Residual beside them;
 // Named finds one by its name. Any other type with Embed is a backbone too.
 package backbone

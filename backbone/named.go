@@ -13,13 +13,13 @@ import (
 // error.
 type Options struct {
 	Size      imaging.Size // of the images, where the network takes any; 28×28×1
-	Width     int          // of the first layer: conv4 (64) and residual (32)
+	Width     int          // of the layers: conv4 (64), lenet (32) and residual (32)
 	BatchNorm bool         // conv4
-	Features  int          // of the embedding: hadsell (2)
+	Features  int          // of the embedding: hadsell (2) and lenet (64)
 }
 
 // Names are the backbones that Named knows.
-var Names = []string{"conv4", "digits", "hadsell", "hoffer-cifar", "hoffer-mnist", "koch", "residual"}
+var Names = []string{"conv4", "digits", "hadsell", "hoffer-cifar", "hoffer-mnist", "koch", "lenet", "residual"}
 
 // Usual are the options of the named network where none are given. Its size is
 // zero where the network takes images of any size.
@@ -29,6 +29,8 @@ func Usual(name string) (Options, error) {
 		return Options{Width: 64}, nil
 	case "residual":
 		return Options{Width: 32}, nil
+	case "lenet":
+		return Options{Width: 32, Features: 64}, nil
 	case "digits":
 		return Options{}, nil
 	case "hadsell":
@@ -81,6 +83,8 @@ func named(name string, o Options) Network {
 		return Conv4(o.Size, o.Width, o.BatchNorm)
 	case "residual":
 		return Residual(o.Size, o.Width)
+	case "lenet":
+		return LeNet(o.Size, o.Width, o.Features)
 	case "digits":
 		return Digits(o.Size)
 	case "hadsell":
