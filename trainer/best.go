@@ -1,6 +1,10 @@
 package trainer
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/pkg/errors"
+)
 
 // validate measures the epoch's weights, or their moving average, keeps them
 // if no earlier epoch was better, and says when patience is at an end.
@@ -14,12 +18,16 @@ func (r *run) validate(epoch *Epoch) error {
 		if err != nil {
 			return err
 		}
-		epoch.Validation = &value
-		if value > r.bestValue {
-			r.bestValue, r.result.BestEpoch, epoch.Best = value, epoch.Epoch, true
-			r.best = r.Model.Weights.Clone()
+		if !finite(value) {
+			return errors.Errorf("found %v, expected a finite number", value)
 		}
-		if waited := epoch.Epoch - r.result.BestEpoch; r.Patience > 0 && waited >= r.Patience {
+		epoch.Validation = &value
+		if r.best == nil || value > r.bestValue {
+			r.best, r.bestValue = r.Model.Weights.Clone(), value
+			r.result.BestEpoch, epoch.Best = epoch.Epoch, true
+		}
+		waited := epoch.Epoch - r.result.BestEpoch
+		if r.Patience > 0 && waited >= r.Patience && r.result.Stopped == "" {
 			r.result.Stopped = fmt.Sprintf("no gain on validation in %d epochs", waited)
 		}
 		return nil
@@ -29,13 +37,11 @@ func (r *run) validate(epoch *Epoch) error {
 // finish leaves the weights of the best epoch in the model; without validation
 // the last ones, or their moving average.
 func (r *run) finish() error {
-	if r.best == nil && r.average != nil && r.steps > 0 {
-		if err := r.averaged(func() error { r.best = r.Model.Weights.Clone(); return nil }); err != nil {
+	if r.best == nil {
+		keep := func() error { r.best = r.Model.Weights.Clone(); return nil }
+		if err := r.averaged(keep); err != nil {
 			return err
 		}
-	}
-	if r.best == nil {
-		return nil
 	}
 	return r.Model.Weights.CopyFrom(r.best)
 }

@@ -11,13 +11,14 @@ type prepared struct {
 	err    error
 }
 
-// pipeline prepares the inputs of the steps from first to last (exclusive) in
-// the background, in order, until the context ends.
-func pipeline(ctx context.Context, first, last int, prepare func(step int) (inputs, error)) <-chan prepared {
+// pipeline prepares the inputs of so many steps in the background, in order.
+// It ends, and closes its channel, after the last, after an error or with the
+// context.
+func pipeline(ctx context.Context, steps int, prepare func(step int) (inputs, error)) <-chan prepared {
 	ready := make(chan prepared, ahead)
 	go func() {
 		defer close(ready)
-		for step := first; step < last; step++ {
+		for step := range steps {
 			values, err := prepare(step)
 			select {
 			case ready <- prepared{values, err}:

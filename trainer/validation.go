@@ -5,6 +5,7 @@ import (
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/internal/trials"
 	"github.com/pkg/errors"
 )
 
@@ -16,53 +17,45 @@ type Validation func(*likeness.Model) (float64, error)
 // of ways, with one query a class, drawn once from the images; as Koch, Zemel
 // & Salakhutdinov 2015 do with 320 trials.
 func OneShot(images *datasets.Dataset, way, episodes int, seed uint64) (Validation, error) {
-	sampler, err := datasets.NewEpisodes(images, way, 1, 1)
+	drawn, _, err := trials.OneShot(images, way, episodes, seed, "validation episode")
 	if err != nil {
 		return nil, errors.Wrap(err, "one-shot validation")
 	}
-	var trials []evaluate.Trial
-	for episode := range episodes {
-		drawn := sampler.Episode(random.New(seed, "validation episode", episode))
-		for class, queries := range drawn.Queries {
-			trials = append(trials, evaluate.Trial{Support: drawn.Support, Query: queries[0], Answer: class})
-		}
+	if len(drawn) == 0 {
+		return nil, errors.Errorf("one-shot validation: found %d episodes, expected at least 1", episodes)
 	}
 	return func(model *likeness.Model) (float64, error) {
-		embeddings, metric, err := embed(model, images)
+		metric, embeddings, err := embed(model, images)
 		if err != nil {
 			return 0, err
 		}
-		score, err := evaluate.OneShot(metric, embeddings, trials, evaluate.MeanDistance)
+		score, err := evaluate.OneShot(metric, embeddings, drawn, evaluate.MeanDistance)
 		return score.Value, err
 	}, nil
 }
 
 // Verification validates by the area under the ROC curve over balanced pairs,
-// drawn once from the images.
+// drawn once from the images; there must be two or more of them.
 func Verification(images *datasets.Dataset, pairs int, seed uint64) (Validation, error) {
 	sampler, err := datasets.BalancedPairs(images)
 	if err != nil {
-		return nil, errors.Wrap(err, "verification")
+		return nil, errors.Wrap(err, "validation by pairs")
+	}
+	if pairs < 2 {
+		return nil, errors.Errorf("validation by pairs: found %d pairs, expected at least 2", pairs)
 	}
 	return VerificationOf(images, sampler.Pairs(random.New(seed, "validation pairs"), pairs)), nil
 }
 
-// VerificationOf is Verification over given pairs.
+// VerificationOf is Verification over given pairs, of which some must be of one
+// class and some of two.
 func VerificationOf(images *datasets.Dataset, pairs []datasets.Pair) Validation {
 	return func(model *likeness.Model) (float64, error) {
-		embeddings, metric, err := embed(model, images)
+		metric, embeddings, err := embed(model, images)
 		if err != nil {
 			return 0, err
 		}
-		left, right, different := make([]int, len(pairs)), make([]int, len(pairs)), make([]bool, len(pairs))
-		for i, pair := range pairs {
-			left[i], right[i], different[i] = pair.Left, pair.Right, pair.Different
-		}
-		distances := make([]float64, len(pairs))
-		if err := metric.Pairs(distances, embeddings.Select(left), embeddings.Select(right)); err != nil {
-			return 0, err
-		}
-		verification, err := evaluate.NewVerification(distances, different)
+		verification, err := trials.Verification(metric, embeddings, pairs)
 		if err != nil {
 			return 0, err
 		}
@@ -70,16 +63,12 @@ func VerificationOf(images *datasets.Dataset, pairs []datasets.Pair) Validation 
 	}
 }
 
-// embed gives the embeddings of all images and the metric between them.
-func embed(model *likeness.Model, images *datasets.Dataset) (evaluate.Embeddings, evaluate.Metric, error) {
-	rows, err := model.EmbedPixels(images.Images)
+// embed gives the model's metric and the embeddings of all images.
+func embed(model *likeness.Model, images *datasets.Dataset) (evaluate.Metric, evaluate.Embeddings, error) {
+	embeddings, err := trials.Embeddings(model, images)
 	if err != nil {
-		return evaluate.Embeddings{}, nil, err
-	}
-	embeddings, err := evaluate.FromRows(rows)
-	if err != nil {
-		return evaluate.Embeddings{}, nil, err
+		return nil, evaluate.Embeddings{}, err
 	}
 	metric, err := model.Metric()
-	return embeddings, metric, err
+	return metric, embeddings, err
 }

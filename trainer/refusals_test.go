@@ -1,0 +1,130 @@
+package trainer_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/objectives"
+	"github.com/likeness-go/likeness/trainer"
+	"github.com/pkg/errors"
+)
+
+// A training that cannot be is refused, with the field and what was expected,
+// and the weights are as they were.
+func TestRunRefuses(t *testing.T) {
+	pairs := &datasets.PairList{Dataset: seen, Pairs: []datasets.Pair{{Left: 0, Right: 1}, {Left: 0, Right: 999}}}
+	wide := blobs(2, 2, 1)
+	wide.Size = imaging.Size{Height: 4, Width: 16, Channels: 1}
+	for _, test := range []struct {
+		spoil func(*trainer.Trainer)
+		want  string
+	}{
+		{func(t *trainer.Trainer) { t.Model = nil }, "field Model is missing"},
+		{func(t *trainer.Trainer) { t.Objective = nil }, "field Objective is missing"},
+		{func(t *trainer.Trainer) { t.Examples = nil }, "field Examples is missing"},
+		{func(t *trainer.Trainer) { t.Epochs = 0 }, "field Epochs: found 0, expected at least 1"},
+		{func(t *trainer.Trainer) { t.EpochSteps = -1 }, "field EpochSteps: found -1"},
+		{func(t *trainer.Trainer) { t.Patience = -1 }, "field Patience: found -1"},
+		{func(t *trainer.Trainer) { t.Patience = 1 }, "field Patience: to stop early there must be a Validation"},
+		{func(t *trainer.Trainer) { t.Augment = &datasets.Affine{Probability: 2} }, "field Augment"},
+		{func(t *trainer.Trainer) { t.Solver.Solver = "sdg" }, "sdg"},
+		{func(t *trainer.Trainer) { t.Solver.Rate = 0 }, "rate"},
+		{func(t *trainer.Trainer) { t.Penalties = []objectives.L2{{Pattern: "conv9", Lambda: 1}} }, "conv9"},
+		{func(t *trainer.Trainer) { t.Objective = objectives.Contrastive{} }, "margin"},
+		{func(t *trainer.Trainer) { t.Model.Head = heads.SquaredL2{} }, "squared-l2"},
+		{func(t *trainer.Trainer) { t.Objective = objectives.Triplet{Margin: 1} }, `objective triplet does not judge the examples it is given, which have the inputs ["left" "right"]`},
+		{func(t *trainer.Trainer) { t.Objective = objectives.BatchHard{Margin: 1} }, "objective batch-hard does not judge"},
+		{func(t *trainer.Trainer) { t.Examples = trainer.Triplets(tripletList(), 2) }, "objective contrastive does not judge"},
+		{func(t *trainer.Trainer) { t.Examples = trainer.Pairs(pairs, 0) }, "field Examples: found a batch of 0"},
+		{func(t *trainer.Trainer) { t.Examples = trainer.Pairs(pairs, 2) }, "999"},
+		{func(t *trainer.Trainer) { t.Examples = trainer.Pairs(nil, 2) }, "field Examples: there is nothing to draw from"},
+		{func(t *trainer.Trainer) { t.Examples = trainer.Triplets(&datasets.TripletList{Dataset: seen}, 2) }, "field Examples: there is nothing to draw from"},
+		{func(t *trainer.Trainer) { t.Examples = &trainer.Examples{} }, "field Examples: there is nothing to draw from"},
+		{func(t *trainer.Trainer) { t.Examples, _ = trainer.For(t.Objective, wide, 2, 0) }, "expected (batch, 8, 8, 1)"},
+	} {
+		training := newTrainer(t, tiny())
+		model := training.Model
+		before := values(model)
+		test.spoil(training)
+		_, err := training.Run(context.Background())
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("found error %v, expected one with %q", err, test.want)
+		}
+		if diff := cmp.Diff(before, values(model)); diff != "" {
+			t.Errorf("%s: weights (-before +after):\n%s", test.want, diff)
+		}
+	}
+}
+
+func tripletList() *datasets.TripletList {
+	return &datasets.TripletList{Dataset: seen, Triplets: []datasets.Triplet{{Anchor: 0, Positive: 1, Negative: 50}}}
+}
+
+func TestForRefuses(t *testing.T) {
+	contrastive, triplet, hard := objectives.Contrastive{Margin: 1}, objectives.Triplet{Margin: 1}, objectives.BatchHard{Margin: 1}
+	unlabelled := blobs(2, 2, 1)
+	unlabelled.Labels = nil
+	mislabelled := blobs(2, 2, 1)
+	mislabelled.Labels[0] = 7
+	for _, test := range []struct {
+		objective       objectives.Objective
+		images          *datasets.Dataset
+		batch, perClass int
+		want            string
+		is              error
+	}{
+		{nil, seen, 2, 0, "there must be an objective and images", nil},
+		{contrastive, nil, 2, 0, "there must be an objective and images", nil},
+		{contrastive, seen, 0, 0, "found a batch of 0, expected at least 1", nil},
+		{contrastive, blobs(1, 8, 1), 2, 0, "one class", datasets.ErrTooFew},
+		{triplet, blobs(8, 1, 1), 2, 0, "one image in each", datasets.ErrTooFew},
+		{hard, blobs(8, 1, 1), 32, 0, "draw examples for batch-hard", datasets.ErrTooFew},
+		{hard, blobs(1, 8, 1), 32, 0, "draw examples for batch-hard", datasets.ErrTooFew},
+		{hard, unlabelled, 32, 0, "draw examples for batch-hard", datasets.ErrUnlabelled},
+		{contrastive, unlabelled, 32, 0, "draw examples for contrastive", datasets.ErrUnlabelled},
+		{hard, mislabelled, 32, 0, "image 0 has label 7", nil},
+		{hard, seen, 7, 4, "a batch of 7 images has room for 1 class of 4, expected at least 2: take a larger batch", nil},
+		{hard, seen, 32, 1, "found 1 image of each class, expected at least 2", nil},
+		{neither{}, seen, 32, 0, "draw examples for neither: it judges neither pairs nor triplets nor batches", nil},
+	} {
+		examples, err := trainer.For(test.objective, test.images, test.batch, test.perClass)
+		if err == nil || !strings.Contains(err.Error(), test.want) || examples != nil {
+			t.Errorf("found %v, error %v, expected one with %q", examples, err, test.want)
+		}
+		if test.is != nil && !errors.Is(err, test.is) {
+			t.Errorf("error %v is not %v", err, test.is)
+		}
+	}
+}
+
+// neither is an objective of no kind.
+type neither struct{}
+
+func (neither) Name() string             { return "neither" }
+func (neither) Check(_ heads.Head) error { return nil }
+
+func TestValidationRefuses(t *testing.T) {
+	if _, err := trainer.OneShot(seen, 25, 10, 1); !errors.Is(err, datasets.ErrTooFew) {
+		t.Errorf("25 ways of 24 classes: found %v, expected ErrTooFew", err)
+	}
+	if _, err := trainer.OneShot(seen, 5, 0, 1); err == nil {
+		t.Error("no episodes: found no error")
+	}
+	if _, err := trainer.Verification(blobs(1, 5, 1), 10, 1); !errors.Is(err, datasets.ErrTooFew) {
+		t.Errorf("pairs of one class: found %v, expected ErrTooFew", err)
+	}
+	if _, err := trainer.Verification(seen, 1, 1); err == nil {
+		t.Error("one pair: found no error")
+	}
+	for _, pair := range []datasets.Pair{{Left: -1}, {Right: seen.Len()}} {
+		validate := trainer.VerificationOf(seen, []datasets.Pair{{Left: 0, Right: 20, Different: true}, pair})
+		if _, err := validate(newModel(t, tiny(), heads.L2{})); err == nil || !strings.Contains(err.Error(), "pair 1 is of the images") {
+			t.Errorf("pair %v: found error %v", pair, err)
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package trainer
+
+import (
+	"context"
+	"time"
+
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/objectives"
+	"github.com/likeness-go/likeness/solver"
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// run is the state of a training.
+type run struct {
+	*Trainer
+	program    *graph.Program
+	solver     solver.Solver
+	schedule   solver.Schedule
+	parameters []gorgonia.ValueGrad
+	before     *graph.Weights  // those before the step at hand
+	average    *solver.Average // nil where none is kept
+	epochSteps int
+	steps      int            // done
+	best       *graph.Weights // nil before the first validation
+	bestValue  float64
+	result     Result
+}
+
+func (t *Trainer) start() (*run, error) {
+	if err := t.check(); err != nil {
+		return nil, err
+	}
+	r := &run{Trainer: t, epochSteps: t.EpochSteps}
+	if r.epochSteps == 0 {
+		images, perStep := t.Examples.images.Len(), t.Examples.perStep()
+		r.epochSteps = (images + perStep - 1) / perStep
+	}
+	var err error
+	r.solver, r.schedule, err = solver.New(t.Solver, solver.Length{Epochs: t.Epochs, EpochSteps: r.epochSteps})
+	if err != nil {
+		return nil, err
+	}
+	if t.Solver.Average > 0 {
+		r.average = &solver.Average{Decay: t.Solver.Average}
+	}
+	r.program, err = graph.Build(t.Model.Weights, graph.Training, t.draw)
+	if err != nil {
+		return nil, err
+	}
+	for _, parameter := range r.program.Gradients() {
+		r.parameters = append(r.parameters, parameter)
+	}
+	r.before = t.Model.Weights.Clone()
+	return r, nil
+}
+
+// draw is the whole of a step as a graph: towers, head, objective, penalties.
+func (t *Trainer) draw(b *graph.Builder) graph.Outputs {
+	embed := func(images *graph.Node) *graph.Node { return t.Model.Backbone.Embed(b, images) }
+	cost := t.Examples.draw(b, embed, t.Model.Head, t.Objective)
+	if len(t.Penalties) > 0 {
+		cost = b.Node(gorgonia.Add(cost, objectives.Penalty(b, t.Penalties)))
+	}
+	return graph.Outputs{graph.Cost: cost}
+}
+
+// epoch runs one epoch and validates. It ends early when the context does.
+func (r *run) epoch(ctx context.Context, number int, ready <-chan prepared) error {
+	start := time.Now()
+	var sum float64
+	done := 0
+	for ; done < r.epochSteps; done++ {
+		next := <-ready // nothing when the context has ended
+		if ctx.Err() != nil {
+			r.result.Stopped = Interrupted
+			break
+		}
+		cost, err := r.step(number, next)
+		if err != nil {
+			return errors.Wrapf(err, "epoch %d, step %d", number, r.steps+1)
+		}
+		sum += cost
+	}
+	if done == 0 {
+		return nil
+	}
+	seconds := time.Since(start).Seconds()
+	progress := r.solver.Progress()
+	epoch := Epoch{
+		Epoch: number, Cost: sum / float64(done), Rate: progress.Rate, GradientNorm: progress.GradientNorm,
+		Seconds: seconds, ImagesPerSecond: float64(done*r.Examples.perStep()) / seconds,
+	}
+	r.result.Seconds += seconds
+	r.result.ImagesPerSecond = float64(r.steps*r.Examples.perStep()) / r.result.Seconds
+	if err := r.validate(&epoch); err != nil {
+		return errors.Wrapf(err, "validate epoch %d", number)
+	}
+	r.result.Epochs = append(r.result.Epochs, epoch)
+	if r.OnEpoch != nil {
+		r.OnEpoch(epoch)
+	}
+	return nil
+}
+
+// step takes one step and tells of it.
+func (r *run) step(epoch int, next prepared) (cost float64, err error) {
+	if next.err != nil {
+		return 0, next.err
+	}
+	if cost, err = r.learn(next.inputs); err != nil {
+		return 0, err
+	}
+	if r.average != nil {
+		if err := r.average.Update(r.tensors()); err != nil {
+			return 0, err
+		}
+	}
+	r.steps++
+	if r.OnStep != nil {
+		r.OnStep(Step{Number: r.steps, Steps: r.Epochs * r.epochSteps, Epoch: epoch, Cost: cost, Images: r.Examples.perStep()})
+	}
+	return cost, nil
+}
+
+// tensors are all weights by name, statistics included.
+func (r *run) tensors() map[string]*tensor.Dense {
+	tensors := map[string]*tensor.Dense{}
+	for _, weight := range r.Model.Weights.All() {
+		tensors[weight.Name] = weight.Value
+	}
+	return tensors
+}
