@@ -3,6 +3,7 @@ package likeness
 import (
 	"image"
 
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/pkg/errors"
 )
 
@@ -32,4 +33,17 @@ func (m *Model) Compare(a, b image.Image) (Comparison, error) {
 		c.Calibrated, c.Threshold, c.Same = true, *m.Threshold, c.Distance <= *m.Threshold
 	}
 	return c, nil
+}
+
+// CompareFiles is Compare for two image files.
+func (m *Model) CompareFiles(a, b string) (Comparison, error) {
+	left, err := imaging.DecodeFile(a)
+	if err != nil {
+		return Comparison{}, err
+	}
+	right, err := imaging.DecodeFile(b)
+	if err != nil {
+		return Comparison{}, err
+	}
+	return m.Compare(left, right)
 }

@@ -8,13 +8,12 @@ import "strings"
 var defaults = Settings{
 	Alphabets: "background",
 
-	Backbone:  "conv4",
-	Width:     32,
-	BatchNorm: true,
+	Backbone: "lenet",
+	Features: 16,
 
 	Objective: "contrastive",
 
-	Epochs:   2,
+	Epochs:   7,
 	Batch:    128,
 	PerClass: 4,
 	Seed:     1,
@@ -23,7 +22,7 @@ var defaults = Settings{
 	Rotation: 10, Shear: 0.3, ScaleMin: 0.8, ScaleMax: 1.2, Translation: 2,
 
 	Solver:   "adam",
-	Rate:     1e-3,
+	Rate:     3e-3,
 	Schedule: "cosine",
 }
 

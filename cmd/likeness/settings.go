@@ -18,10 +18,10 @@ type Settings struct {
 	SkipBroken bool     `toml:"skip_broken" group:"Data" help:"Pass over files that are not readable images, and list them."`
 	Alphabets  string   `toml:"alphabets" group:"Data" placeholder:"SET" help:"Omniglot's training alphabets: background (all 30), small1 or small2 (5 each)."`
 
-	Backbone  string         `toml:"backbone" group:"Network" placeholder:"NAME" help:"The network that embeds images: conv4, digits, hadsell, hoffer-cifar, hoffer-mnist, koch, residual; or a .toml file that lists its blocks."`
-	Width     int            `toml:"width" group:"Network" placeholder:"N" help:"Filters of the first layer of conv4 and residual."`
+	Backbone  string         `toml:"backbone" group:"Network" placeholder:"NAME" help:"The network that embeds images: ${backbones}; or a .toml file that lists its blocks."`
+	Width     int            `toml:"width" group:"Network" placeholder:"N" help:"Filters of the layers of conv4, lenet and residual."`
 	BatchNorm bool           `toml:"batch_norm" group:"Network" negatable:"" help:"Batch norm in conv4."`
-	Features  int            `toml:"features" group:"Network" placeholder:"N" help:"Length of the vectors of hadsell."`
+	Features  int            `toml:"features" group:"Network" placeholder:"N" help:"Length of the vectors of hadsell and lenet."`
 	From      string         `toml:"from" group:"Network" placeholder:"MODEL" help:"Start from the network and the weights of a model.safetensors or of a run folder."`
 	Freeze    []string       `toml:"freeze" group:"Network" placeholder:"LAYER" help:"Keep the weights of these layers as they are: conv1, conv[12].weight, …"`
 	Network   *backbone.Spec `toml:"network" kong:"-"` // the backbone's blocks, where it has no name
