@@ -6,9 +6,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	"github.com/likeness-go/likeness/backbone"
 )
 
 // Exit codes.
@@ -59,6 +61,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.Exit(func(int) { helped = true }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.ValueFormatter(helpWithDefault),
+		kong.Vars{"backbones": strings.Join(backbone.Names, ", ")},
 	)
 	if err != nil {
 		fmt.Fprintf(stderr, "likeness: %v\n", err)

@@ -3,11 +3,15 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/objectives"
 )
 
 // Each setting has a flag of its key's name, but those that TOML alone can say.
@@ -15,7 +19,7 @@ func TestFlagsAndKeysAreOne(t *testing.T) {
 	var flags struct {
 		Settings `embed:""`
 	}
-	parser, err := kong.New(&flags)
+	parser, err := kong.New(&flags, kong.Vars{"backbones": ""})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,6 +177,17 @@ func TestHelp(t *testing.T) {
 		}
 		if stderr != "" {
 			t.Errorf("%s --help complains: %s", command, stderr)
+		}
+	}
+}
+
+// The help of train names every network, objective and head.
+func TestHelpNamesAll(t *testing.T) {
+	stdout, _ := tool(t, "train", "--help")
+	help := strings.Join(strings.Fields(stdout), " ")
+	for _, name := range slices.Concat(backbone.Names, objectives.Names, heads.Names) {
+		if name != "signed-weighted-l1" && !strings.Contains(help, name) {
+			t.Errorf("train --help does not name %s", name)
 		}
 	}
 }

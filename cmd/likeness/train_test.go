@@ -208,7 +208,7 @@ func TestFromAndFreeze(t *testing.T) {
 	inFolder(t)
 	bars(t, "bars", 6, 8)
 	tool(t, tiny("--out", "first")...)
-	tool(t, "train", "--data", "bars", "--from", "first", "--freeze", "conv1", "--objective", "triplet", "--batch", "8", "--epochs", "1", "--out", "second")
+	tool(t, "train", "--data", "bars", "--from", "first", "--freeze", "conv1", "--objective", "triplet-ratio", "--batch", "8", "--epochs", "1", "--out", "second")
 	tool(t, "train", "--config", filepath.Join("second", "config.toml"), "--out", "third")
 
 	first, second := weightsOf(t, "first"), weightsOf(t, "second")
