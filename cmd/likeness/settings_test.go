@@ -43,10 +43,19 @@ func TestFlagsAndKeysAreOne(t *testing.T) {
 	}
 }
 
+// givenDefaults makes the test independent of what the default job is.
+func givenDefaults(t *testing.T) {
+	t.Helper()
+	before := defaults
+	t.Cleanup(func() { defaults = before })
+	defaults = Settings{Backbone: "conv4", Width: 32, BatchNorm: true, Objective: "contrastive", Batch: 128, Schedule: "cosine"}
+}
+
 // A flag goes over the file, and the file over the defaults. An option does not
 // outlive the choice that it belongs to.
 func TestPrecedence(t *testing.T) {
 	inFolder(t)
+	givenDefaults(t)
 	tests := []struct {
 		name, file string
 		flags      Settings
@@ -82,6 +91,7 @@ func TestPrecedence(t *testing.T) {
 
 // Only what somebody chose is said to differ from the default.
 func TestChanges(t *testing.T) {
+	givenDefaults(t)
 	s := defaults.under(Settings{Backbone: "residual", Batch: 64, Margin: 2}, map[string]bool{"backbone": true, "batch": true, "margin": true})
 	want := []string{"backbone = residual (default conv4)", "margin = 2", "batch = 64 (default 128)"}
 	if diff := cmp.Diff(want, s.changes()); diff != "" {

@@ -20,7 +20,7 @@ import (
 
 // tiny are the arguments that train the tiny network on bars, with more.
 func tiny(more ...string) []string {
-	return append([]string{"train", "--data", "bars", "--backbone", "tiny.toml", "--batch", "8", "--epochs", "2"}, more...)
+	return append([]string{"train", "--data", "bars", "--backbone", "tiny.toml", "--objective", "contrastive", "--batch", "8", "--epochs", "2"}, more...)
 }
 
 // A training leaves a whole run folder, which eval prints the same table from.
@@ -179,6 +179,19 @@ func TestInterrupted(t *testing.T) {
 	}
 	if table, _ := tool(t, "eval", "--run", "run"); table != stdout.String() {
 		t.Errorf("eval prints another table:\n%s%s", table, stdout.String())
+	}
+}
+
+// A training that is interrupted before it begins leaves nothing.
+func TestInterruptedBefore(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 4, 4)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	code := run(ctx, tiny("--out", "run"), &stdout, &stderr)
+	if _, err := os.Stat("run"); code != failure || err == nil || !strings.Contains(stderr.String(), "nothing is saved") {
+		t.Errorf("exit code %d, %v\n%s", code, err, stderr.String())
 	}
 }
 
