@@ -7,16 +7,19 @@ import (
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/internal/trials"
 	"github.com/pkg/errors"
 )
 
-// The sizes of the trials, each an upper limit where data is scarce.
+// The sizes of the trials. Where data is scarce there are fewer: not more pairs
+// than differ from each other, lest an interval be narrow by repetition.
 const (
 	references = 10_000 // training images that a nearest neighbour is sought among
 	pairs      = 10_000 // of verification, half of them different
 	episodes   = 1_000  // of one-shot recognition, one query a class
 	ways       = 20     // classes of an episode
 	retrieved  = 3_000  // images of retrieval
+	perClass   = 4      // of these at least, where there are so many
 )
 
 // Plan is the trials that every contender is put to. What the data has no
@@ -36,12 +39,12 @@ type Plan struct {
 // NewPlan draws the trials from the experiment with the seed. The unseen
 // classes are those of verification, one-shot recognition and retrieval; where
 // there are none, the seen classes' test images take their place and the
-// protocol says so.
+// protocol says so. These three need two classes of two images.
 func NewPlan(e datasets.Experiment, seed uint64) (*Plan, error) {
 	p := &Plan{Protocol: strings.TrimSuffix(e.Protocol, "."), seen: e.Seen, validation: e.Validation, unseen: e.Unseen}
-	if e.Seen != nil {
+	if p.seen != nil {
 		p.references = e.Train.Limit(references, random.Seed(seed, "references"))
-		p.say("nearest neighbour of %d test images among %d training images", e.Seen.Len(), p.references.Len())
+		p.say("nearest neighbour of %d test images among %d training images", p.seen.Len(), p.references.Len())
 	}
 	kind := "unseen classes"
 	if p.unseen == nil {
@@ -50,14 +53,15 @@ func NewPlan(e datasets.Experiment, seed uint64) (*Plan, error) {
 	if p.unseen == nil {
 		return p, nil
 	}
-	if err := p.drawPairs(seed, kind); err != nil {
-		return nil, err
+	if trials.Populated(p.unseen) < 2 {
+		p.say("no verification, one-shot recognition or retrieval, for want of two classes of two images among the %s", kind)
+		return p, nil
 	}
-	if err := p.drawEpisodes(seed, kind); err != nil {
-		return nil, err
+	for _, draw := range []func(seed uint64, kind string) error{p.drawPairs, p.drawEpisodes, p.drawRetrieval} {
+		if err := draw(seed, kind); err != nil {
+			return nil, errors.Wrap(err, "plan")
+		}
 	}
-	p.retrieval = p.unseen.Limit(retrieved, random.Seed(seed, "retrieval"))
-	p.say("retrieval among %d images of the %s", p.retrieval.Len(), kind)
 	return p, nil
 }
 
@@ -81,49 +85,58 @@ func (p *Plan) say(format string, arguments ...interface{}) {
 	p.Protocol += "; " + fmt.Sprintf(format, arguments...)
 }
 
-func (p *Plan) drawPairs(seed uint64, kind string) error {
-	sampler, err := datasets.BalancedPairs(p.unseen)
-	if errors.Is(err, datasets.ErrTooFew) {
+func (p *Plan) drawPairs(seed uint64, kind string) (err error) {
+	if p.testPairs, err = balanced(p.unseen, random.Seed(seed, "test pairs")); err != nil {
+		return err
+	}
+	p.say("verification of %d balanced pairs of %s", len(p.testPairs), kind)
+	if p.validation == nil || trials.Populated(p.validation) < 2 {
 		return nil
 	}
-	if err != nil {
-		return errors.Wrap(err, "draw test pairs")
+	if p.thresholdPairs, err = balanced(p.validation, random.Seed(seed, "threshold pairs")); err != nil {
+		return err
 	}
-	p.testPairs = sampler.Pairs(random.New(seed, "test pairs"), pairs)
-	p.say("verification of %d balanced pairs of %s", pairs, kind)
-	if p.validation == nil {
-		return nil
-	}
-	if sampler, err = datasets.BalancedPairs(p.validation); err != nil {
-		return nil // too little to choose a threshold from
-	}
-	p.thresholdPairs = sampler.Pairs(random.New(seed, "threshold pairs"), pairs)
-	p.say("threshold from %d pairs of the validation images", pairs)
+	p.say("threshold from %d balanced pairs of the validation images", len(p.thresholdPairs))
 	return nil
 }
 
-func (p *Plan) drawEpisodes(seed uint64, kind string) error {
-	populated := 0
-	for _, images := range p.unseen.ByClass() {
-		if len(images) > 1 {
-			populated++
-		}
+func (p *Plan) drawEpisodes(seed uint64, kind string) (err error) {
+	way := min(ways, trials.Populated(p.unseen))
+	same, _ := distinct(p.unseen)
+	count := min(episodes, 2*same/way) // support and query may change places
+	if p.trials, p.groups, err = trials.OneShot(p.unseen, way, count, seed, "episode"); err != nil {
+		return err
 	}
-	if populated < 2 {
-		return nil
-	}
-	way := min(ways, populated)
-	sampler, err := datasets.NewEpisodes(p.unseen, way, 1, 1)
-	if err != nil {
-		return errors.Wrap(err, "draw one-shot episodes")
-	}
-	for episode := range episodes {
-		drawn := sampler.Episode(random.New(seed, "episode", episode))
-		for class, queries := range drawn.Queries {
-			p.trials = append(p.trials, evaluate.Trial{Support: drawn.Support, Query: queries[0], Answer: class})
-			p.groups = append(p.groups, episode)
-		}
-	}
-	p.say("%d-way one-shot over %d episodes of %s", way, episodes, kind)
+	p.say("%d-way one-shot over %d episodes of %s", way, count, kind)
 	return nil
+}
+
+func (p *Plan) drawRetrieval(seed uint64, kind string) (err error) {
+	p.retrieval = p.unseen
+	if trials.Populated(p.unseen) > retrieved/perClass {
+		if _, p.retrieval, err = p.unseen.SplitClasses(retrieved/perClass, random.Seed(seed, "retrieved classes")); err != nil {
+			return err
+		}
+	}
+	p.retrieval = p.retrieval.Limit(retrieved, random.Seed(seed, "retrieval"))
+	p.say("retrieval among %d images of the %s", p.retrieval.Len(), kind)
+	return nil
+}
+
+// balanced draws pairs, half of them different, as many as there may be without
+// repetition.
+func balanced(images *datasets.Dataset, seed uint64) ([]datasets.Pair, error) {
+	sampler, err := datasets.BalancedPairs(images)
+	if err != nil {
+		return nil, errors.Wrap(err, "draw pairs")
+	}
+	return sampler.Pairs(random.New(seed), min(pairs, 2*min(distinct(images)))), nil
+}
+
+// distinct is how many pairs of one class there are, and of two.
+func distinct(images *datasets.Dataset) (same, different int) {
+	for _, class := range images.ByClass() {
+		same += len(class) * (len(class) - 1) / 2
+	}
+	return same, images.Len()*(images.Len()-1)/2 - same
 }

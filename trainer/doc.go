@@ -9,6 +9,7 @@
 //     whichever the objective judges.
 //   - A Validation measures the model between epochs; the best epoch's weights
 //     are kept.
+//   - A Recipe names the usual parts; New makes a Trainer of it.
 //
 // A run is determined by its settings and seed, bit for bit on one kind of
 // processor, whatever the number of threads: batches, distortions and dropout

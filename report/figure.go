@@ -1,0 +1,99 @@
+package report
+
+import (
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/evaluate"
+	"github.com/pkg/errors"
+)
+
+// The names of the figures.
+const (
+	knnAccuracy          = "knn_accuracy"
+	verificationAUC      = "verification_auc"
+	verificationEER      = "verification_eer"
+	verificationAccuracy = "verification_accuracy"
+	oneShotAccuracy      = "oneshot_accuracy"
+	recallAt1            = "recall_at_1"
+	mapAtR               = "map_at_r"
+)
+
+// Figure is a measure of the trained model with its 95 % interval, beside the
+// baselines' values. Where it is known, Gain is trained minus the better of
+// the two baselines on the same trials, with the interval of the paired
+// bootstrap.
+type Figure struct {
+	Value     float64 `json:"value"`
+	Low       float64 `json:"low"`
+	High      float64 `json:"high"`
+	Untrained float64 `json:"untrained"`
+	Pixels    float64 `json:"pixels"`
+	Gain      *Gain   `json:"gain,omitempty"`
+}
+
+// Gain is a difference with its 95 % interval.
+type Gain struct {
+	Value float64 `json:"value"`
+	Low   float64 `json:"low"`
+	High  float64 `json:"high"`
+}
+
+// Measure puts the trained model, the untrained one and raw pixels to the
+// plan's trials. Dataset, seed and speed are for the caller to fill in.
+func (p *Plan) Measure(trained, untrained *likeness.Model) (Report, error) {
+	var outcomes [3]outcome
+	for i, entry := range []struct {
+		name string
+		contender
+	}{{"the trained network", network{trained}}, {"the untrained network", network{untrained}}, {"raw pixels", rawPixels{}}} {
+		var err error
+		if outcomes[i], err = p.measure(entry.contender); err != nil {
+			return Report{}, errors.Wrapf(err, "measure %s", entry.name)
+		}
+	}
+	figures, err := p.compare(outcomes[0], outcomes[1], outcomes[2])
+	if err != nil {
+		return Report{}, errors.Wrap(err, "compare with the baselines")
+	}
+	return Report{Protocol: p.Protocol, Threshold: outcomes[0].threshold, Metrics: figures}, nil
+}
+
+// compare makes figures of the outcomes.
+func (p *Plan) compare(trained, untrained, pixels outcome) (map[string]Figure, error) {
+	figures := map[string]Figure{}
+	for name, score := range trained.scores {
+		best := untrained.scores[name]
+		if pixels.scores[name].Value > best.Value {
+			best = pixels.scores[name]
+		}
+		var groups []int
+		if name == oneShotAccuracy {
+			groups = p.groups
+		}
+		gain, err := evaluate.Difference(score, best, groups)
+		if err != nil {
+			return nil, errors.Wrap(err, name)
+		}
+		figures[name] = figure(score.Measure, untrained.scores[name].Measure, pixels.scores[name].Measure, &gain)
+	}
+	if t, u, p := trained.verification, untrained.verification, pixels.verification; t != nil {
+		untrained, pixels, best := u.AUC(), p.AUC(), u
+		if pixels.Value > untrained.Value {
+			best = p
+		}
+		gain, err := evaluate.AUCDifference(t, best)
+		if err != nil {
+			return nil, errors.Wrap(err, verificationAUC)
+		}
+		figures[verificationAUC] = figure(t.AUC(), untrained, pixels, &gain)
+		figures[verificationEER] = figure(t.EqualErrorRate(), u.EqualErrorRate(), p.EqualErrorRate(), nil)
+	}
+	return figures, nil
+}
+
+func figure(trained, untrained, pixels evaluate.Measure, gain *evaluate.Measure) Figure {
+	f := Figure{Value: trained.Value, Low: trained.Low, High: trained.High, Untrained: untrained.Value, Pixels: pixels.Value}
+	if gain != nil {
+		f.Gain = &Gain{gain.Value, gain.Low, gain.High}
+	}
+	return f
+}

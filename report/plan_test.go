@@ -1,0 +1,147 @@
+package report
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/internal/trials"
+)
+
+// The protocol names all that was done. By hand: four classes of five images
+// make 4·10 pairs of one class, so 80 balanced ones, and 80 choices of a
+// support and a query, enough for 20 episodes of four; six classes of three
+// make 6·3 pairs of one class, so 36 balanced ones.
+func TestProtocol(t *testing.T) {
+	const want = "Four patterns were held out" +
+		"; nearest neighbour of 12 test images among 36 training images" +
+		"; verification of 80 balanced pairs of unseen classes" +
+		"; threshold from 36 balanced pairs of the validation images" +
+		"; 4-way one-shot over 20 episodes of unseen classes" +
+		"; retrieval among 20 images of the unseen classes"
+	p := newPlan(t, experiment(), 1)
+	if diff := cmp.Diff(want, p.Protocol); diff != "" {
+		t.Errorf("protocol (-want +found):\n%s", diff)
+	}
+	if len(p.testPairs) != 80 || len(p.thresholdPairs) != 36 || len(p.trials) != 80 || len(p.groups) != 80 {
+		t.Errorf("found %d and %d pairs, %d trials in %d groups", len(p.testPairs), len(p.thresholdPairs), len(p.trials), len(p.groups))
+	}
+	different := 0
+	for _, pair := range p.testPairs {
+		if pair.Different != (p.unseen.Labels[pair.Left] != p.unseen.Labels[pair.Right]) || pair.Left == pair.Right {
+			t.Errorf("pair %v is of the classes %d and %d", pair, p.unseen.Labels[pair.Left], p.unseen.Labels[pair.Right])
+		}
+		if pair.Different {
+			different++
+		}
+	}
+	if different != 40 {
+		t.Errorf("found %d different pairs of 80, expected 40", different)
+	}
+}
+
+// Where data abounds the trials have their full sizes.
+func TestFullSizes(t *testing.T) {
+	const want = "; verification of 10000 balanced pairs of unseen classes" +
+		"; 20-way one-shot over 1000 episodes of unseen classes" +
+		"; retrieval among 3000 images of the unseen classes"
+	p := newPlan(t, datasets.Experiment{Train: noisy(2, 2, 1, "train"), Unseen: noisy(30, 110, 2, "unseen")}, 1)
+	if diff := cmp.Diff(want, p.Protocol); diff != "" {
+		t.Errorf("protocol (-want +found):\n%s", diff)
+	}
+}
+
+func TestPlanIsDrawnFromItsSeed(t *testing.T) {
+	p, again, other := newPlan(t, experiment(), 1), newPlan(t, experiment(), 1), newPlan(t, experiment(), 2)
+	if diff := cmp.Diff(p, again, cmp.AllowUnexported(Plan{})); diff != "" {
+		t.Errorf("plans of one seed:\n%s", diff)
+	}
+	if cmp.Equal(p.testPairs, other.testPairs) || cmp.Equal(p.thresholdPairs, other.thresholdPairs) || cmp.Equal(p.trials, other.trials) {
+		t.Error("plans of two seeds have the same trials")
+	}
+}
+
+// Without unseen classes the training classes' test images stand in, and the
+// protocol does not conceal it.
+func TestNoUnseenClasses(t *testing.T) {
+	const want = "Four patterns were held out" +
+		"; nearest neighbour of 12 test images among 36 training images" +
+		"; verification of 12 balanced pairs of test images of the training classes" +
+		"; threshold from 36 balanced pairs of the validation images" +
+		"; 6-way one-shot over 2 episodes of test images of the training classes" +
+		"; retrieval among 12 images of the test images of the training classes"
+	e := experiment()
+	e.Unseen = nil
+	p := newPlan(t, e, 1)
+	if diff := cmp.Diff(want, p.Protocol); diff != "" {
+		t.Errorf("protocol (-want +found):\n%s", diff)
+	}
+	if r := measure(t, p); len(r.Metrics) != len(rows) {
+		t.Errorf("found %d figures, expected %d", len(r.Metrics), len(rows))
+	}
+}
+
+// What there are too few classes or images for is left out, and the protocol
+// says so.
+func TestScarceData(t *testing.T) {
+	one := []string{knnAccuracy}
+	noThreshold := []string{knnAccuracy, mapAtR, oneShotAccuracy, recallAt1, verificationAUC, verificationEER}
+	for _, test := range []struct {
+		name  string
+		spoil func(*datasets.Experiment)
+		want  []string
+	}{
+		{"one unseen class", func(e *datasets.Experiment) { e.Unseen = noisy(1, 9, 2, "unseen") }, one},
+		{"one image a class", func(e *datasets.Experiment) { e.Unseen = noisy(9, 1, 2, "unseen") }, one},
+		{"no test images", func(e *datasets.Experiment) { e.Unseen, e.Seen = nil, nil }, nil},
+		{"no validation images", func(e *datasets.Experiment) { e.Validation = nil }, noThreshold},
+		{"one validation image a class", func(e *datasets.Experiment) { e.Validation = noisy(6, 1, 1, "validation") }, noThreshold},
+		{"two classes of two", func(e *datasets.Experiment) { e.Unseen, e.Validation = noisy(2, 2, 2, "unseen"), nil }, noThreshold},
+	} {
+		e := experiment()
+		test.spoil(&e)
+		p := newPlan(t, e, 1)
+		if strings.Contains(p.Protocol, "for want of two classes") != (len(test.want) == 1) {
+			t.Errorf("%s: found protocol %q", test.name, p.Protocol)
+		}
+		r := measure(t, p)
+		if diff := cmp.Diff(test.want, names(r)); diff != "" {
+			t.Errorf("%s: figures (-want +found):\n%s", test.name, diff)
+		}
+		if (r.Threshold != nil) != (r.Metrics[verificationAccuracy] != Figure{}) {
+			t.Errorf("%s: found threshold %v and figures %v", test.name, r.Threshold, names(r))
+		}
+	}
+}
+
+// Of very many classes, retrieval takes some, lest each have but one image.
+func TestRetrievalAmongManyClasses(t *testing.T) {
+	p := newPlan(t, datasets.Experiment{Train: noisy(2, 2, 1, "train"), Unseen: noisy(3500, 2, 2, "unseen")}, 1)
+	if found := trials.Populated(p.retrieval); p.retrieval.Len() != 1500 || found != 750 {
+		t.Errorf("found %d images, and %d classes of two or more, expected 1500 and 750", p.retrieval.Len(), found)
+	}
+}
+
+func TestPlanOfListedPairs(t *testing.T) {
+	images := noisy(2, 3, 1, "listed")
+	list := &datasets.PairList{Dataset: images, Pairs: []datasets.Pair{{Left: 0, Right: 1}, {Left: 0, Right: 3, Different: true}, {Left: 5, Right: 4}}}
+	for _, test := range []struct {
+		validation, test *datasets.PairList
+		protocol         string
+		want             []string
+	}{
+		{list, list, "listed pairs; verification of 3 listed test pairs; threshold from 3 listed validation pairs", []string{verificationAccuracy, verificationAUC, verificationEER}},
+		{nil, list, "listed pairs; verification of 3 listed test pairs", []string{verificationAUC, verificationEER}},
+		{list, nil, "listed pairs", nil},
+		{nil, nil, "listed pairs", nil},
+	} {
+		p := PlanOf(test.validation, test.test)
+		if p.Protocol != test.protocol {
+			t.Errorf("found protocol %q, expected %q", p.Protocol, test.protocol)
+		}
+		if diff := cmp.Diff(test.want, names(measure(t, p))); diff != "" {
+			t.Errorf("figures (-want +found):\n%s", diff)
+		}
+	}
+}
