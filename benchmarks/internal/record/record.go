@@ -1,0 +1,86 @@
+package record
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/likeness-go/likeness/internal/atomicfile"
+	"github.com/pkg/errors"
+)
+
+// Record is a result with what it takes to get it again.
+type Record struct {
+	Title   string
+	Command string   // as typed at the root of the repository
+	Tools   []string // beside Go, with their versions: "torch 2.15.0"
+	Took    time.Duration
+	Result  string // Markdown
+}
+
+// WriteFile writes the record with the present commit, machine and date. It
+// makes the folder where there is none.
+func (r Record) WriteFile(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return errors.Wrap(err, "write record")
+	}
+	commit, err := commit()
+	if err != nil {
+		return errors.Wrap(err, "write record")
+	}
+	return atomicfile.WriteFile(path, func(w io.Writer) error { return r.write(w, commit, processor(), time.Now()) })
+}
+
+func (r Record) write(w io.Writer, commit, processor string, now time.Time) error {
+	_, err := fmt.Fprintf(w, `# %s
+
+- command: %s
+- commit: %s
+- processor: %s
+- versions: %s
+- date: %s, after %v
+
+%s
+`, r.Title, "`"+r.Command+"`", commit, processor, strings.Join(append([]string{runtime.Version()}, r.Tools...), ", "),
+		now.UTC().Format(time.DateOnly), r.Took.Round(time.Second), strings.TrimSpace(r.Result))
+	return errors.WithStack(err)
+}
+
+// commit is the short name of the present commit, and whether the code differs
+// from it.
+func commit() (string, error) {
+	name, err := exec.Command("git", "rev-parse", "--short", "HEAD").Output()
+	if err != nil {
+		return "", errors.Wrap(err, "git rev-parse")
+	}
+	// Only Go files and their modules determine what a program does.
+	changes, err := exec.Command("git", "status", "--porcelain", "--", ":/*.go", ":/*.py", ":/go.mod", ":/go.sum").Output()
+	if err != nil {
+		return "", errors.Wrap(err, "git status")
+	}
+	if text := string(bytes.TrimSpace(name)); len(changes) == 0 {
+		return text, nil
+	} else {
+		return text + ", with changes", nil
+	}
+}
+
+// processor is the model that Linux tells, and the number of processors to run
+// on.
+func processor() string {
+	model := runtime.GOARCH
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(text)) {
+		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
+			model = strings.TrimSpace(value)
+			break
+		}
+	}
+	return fmt.Sprintf("%s, %d of its processors", model, runtime.GOMAXPROCS(0))
+}

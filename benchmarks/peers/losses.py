@@ -1,0 +1,121 @@
+"""The library's losses in PyTorch: its own functions where it has them, else the
+papers' equations over explicit pairs and triplets."""
+
+from fnmatch import fnmatch
+
+import torch
+from torch.nn import functional as F
+
+
+def distance(head, x, y, parameters):
+    """Distances over the last axis."""
+    match head:
+        case "l2":
+            return torch.linalg.vector_norm(x - y, dim=-1)
+        case "squared-l2":
+            return (x - y).square().sum(-1)
+        case "l1":
+            return (x - y).abs().sum(-1)
+        case "weighted-l1":
+            return ((x - y).abs() * F.softplus(parameters["head.weight"])).sum(-1)
+        case "signed-weighted-l1":
+            return (x - y).abs() @ parameters["head.weight"]
+        case "cosine":
+            return 1 - F.cosine_similarity(x, y, dim=-1)
+    raise ValueError(f"unknown head {head!r}")
+
+
+def contrastive(loss, d, different, parameters):
+    """Hadsell, Chopra & LeCun 2006, equation 4, of each pair."""
+    return torch.where(different == 1, 0.5 * (loss["margin"] - d).clamp(min=0).square(), 0.5 * d.square())
+
+
+def cross_entropy(loss, d, different, parameters):
+    """Koch, Zemel & Salakhutdinov 2015, section 3.2, of each pair."""
+    logits = parameters["head.bias"] - d
+    return F.binary_cross_entropy_with_logits(logits, 1 - different, reduction="none")
+
+
+def ranking(loss, gaps):
+    """What a triplet costs by its gap D(a,p) - D(a,n)."""
+    if loss["soft"]:
+        return -F.logsigmoid(-gaps)  # as softplus, which PyTorch approximates above 20
+    return (gaps + loss["margin"]).clamp(min=0)
+
+
+def triplet_ratio(positive, negative):
+    """Hoffer & Ailon 2015, as in their code: mean squared error of a softmax."""
+    sure = F.softmax(torch.stack([positive, negative], -1), -1)
+    return F.mse_loss(sure, torch.tensor([0.0, 1.0], dtype=sure.dtype).expand_as(sure))
+
+
+def over_pairs(loss, judge, d, labels, parameters):
+    """The mean over all pairs i < j, or of the means over those of one class and of two."""
+    i, j = torch.triu_indices(len(labels), len(labels), 1)
+    different = (labels[i] != labels[j]).to(d.dtype)
+    losses = judge(loss, d[i, j], different, parameters)
+    if not loss["balanced"]:
+        return losses.mean()
+    return (losses[different == 0].mean() + losses[different == 1].mean()) / 2
+
+
+def over_triplets(loss, d, labels):
+    """Mining: batch-all and batch-hard (Hermans, Beyer & Leibe 2017), semi-hard
+    (Schroff, Kalenichenko & Philbin 2015)."""
+    gaps = []
+    for a, label in enumerate(labels):
+        positives = [p for p, other in enumerate(labels) if other == label and p != a]
+        negatives = [n for n, other in enumerate(labels) if other != label]
+        match loss["objective"]:
+            case "batch-all":
+                gaps += [d[a, p] - d[a, n] for p in positives for n in negatives]
+            case "batch-hard":
+                gaps.append(d[a, positives].max() - d[a, negatives].min())
+            case "semi-hard":
+                for p in positives:
+                    within = [d[a, n] for n in negatives if d[a, p] < d[a, n] < d[a, p] + loss["margin"]]
+                    if within:
+                        gaps.append(d[a, p] - torch.stack(within).min())
+    losses = ranking(loss, torch.stack(gaps))
+    if loss["objective"] == "batch-all" and not loss["soft"]:
+        losses = losses[losses > 0]
+    return losses.mean()
+
+
+def penalty(loss, parameters):
+    """The sum of lambda |w|^2 over kernels; the first pattern that names one counts."""
+    total = 0
+    for name, weight in parameters.items():
+        kernel = weight.dim() > 1 or name == "head.weight" and loss["head"] == "signed-weighted-l1"
+        named = [p["lambda"] for p in loss["penalties"] or [] if fnmatch(name, p["pattern"])]
+        if kernel and named:
+            total = total + named[0] * weight.square().sum()
+    return total
+
+
+def cost_of(loss, embeddings, labels, parameters):
+    """The cost of one to three towers' embeddings, a scalar."""
+    def between(x, y):
+        return distance(loss["head"], x, y, parameters)
+
+    match loss["objective"], embeddings:
+        case "contrastive", [x, y]:
+            cost = contrastive(loss, between(x, y), labels, parameters).mean()
+        case "cross-entropy", [x, y]:
+            cost = cross_entropy(loss, between(x, y), labels, parameters).mean()
+        case "triplet", [a, p, n] if loss["soft"]:
+            cost = ranking(loss, between(a, p) - between(a, n)).mean()
+        case "triplet", [a, p, n]:
+            cost = F.triplet_margin_with_distance_loss(a, p, n, distance_function=between, margin=loss["margin"])
+        case "triplet-ratio", [a, p, n]:
+            cost = triplet_ratio(between(a, p), between(a, n))
+        case _, [x]:
+            d = between(x[:, None], x[None])
+            match loss["objective"]:
+                case "batch-contrastive":
+                    cost = over_pairs(loss, contrastive, d, labels, parameters)
+                case "batch-cross-entropy":
+                    cost = over_pairs(loss, cross_entropy, d, labels, parameters)
+                case _:
+                    cost = over_triplets(loss, d, labels.tolist())
+    return cost + penalty(loss, parameters)

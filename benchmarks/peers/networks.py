@@ -1,0 +1,113 @@
+"""Networks of the library in PyTorch, from their TOML and under the same names."""
+
+import tomllib
+from collections import Counter, OrderedDict
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
+
+
+class Subsampling(nn.Module):
+    """Average pooling with a factor and a bias for each channel (LeCun et al. 1998)."""
+
+    def __init__(self, channels, size, stride):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.size, self.stride = size, stride
+
+    def forward(self, x):
+        means = F.avg_pool2d(x, self.size, self.stride)
+        return means * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+class Normalize(nn.Module):
+    def forward(self, x):
+        return F.normalize(x)
+
+
+class GlobalAveragePool(nn.Module):
+    def forward(self, x):
+        return x.mean((2, 3))
+
+
+class Residual(nn.Sequential):
+    """What its layers make of the input, plus what the shortcut makes of it."""
+
+    def __init__(self, body, shortcut):
+        super().__init__(body)
+        self.add_module("shortcut", nn.Sequential(shortcut))
+
+    def forward(self, x):
+        y = x
+        for name, layer in self.named_children():
+            if name != "shortcut":
+                y = layer(y)
+        return y + self.shortcut(x)
+
+
+def activation(name, function, channels):
+    """The layer of an activation, under the name of the layer that it follows."""
+    if not function:
+        return []
+    layer = nn.PReLU(channels) if function == "prelu" else ACTIVATIONS[function]()
+    return [(f"{name}_{function}", layer)]
+
+
+def layers_of(block, number, x):
+    """A block's named layers; number is its own among its kind, x an input of it."""
+    kind, channels = block["kind"], x.shape[1]
+    name, function = f"{kind}{number}", block.get("activation", "")
+    pool = [(f"{name}_pool", nn.MaxPool2d(block["pool"]))] if block.get("pool") else []
+    bias = not block.get("no_bias", False)
+    match kind:
+        case "conv":
+            filters = block["filters"]
+            conv = nn.Conv2d(channels, filters, block["kernel"], block.get("stride") or 1, block.get("padding", 0), bias=bias)
+            norm = [(f"norm{number}", nn.BatchNorm2d(filters))] if block.get("batch_norm") else []
+            return [(name, conv), *norm, *activation(name, function, filters), *pool]
+        case "linear":
+            return [(name, nn.Linear(channels, block["units"], bias=bias)), *activation(name, function, block["units"])]
+        case "residual":
+            layer = Residual(sequence(block["body"], x), sequence(block.get("shortcut", []), x))
+            return [(name, layer), *activation(name, function, layer(x).shape[1]), *pool]
+        case "averagepool":
+            size, stride = block["size"], block.get("stride") or block["size"]
+            return [(name, Subsampling(channels, size, stride) if block.get("trainable") else nn.AvgPool2d(size, stride))]
+        case "maxpool":
+            return [(name, nn.MaxPool2d(block["size"], block.get("stride") or None))]
+        case "batchnorm":
+            return [(name, nn.BatchNorm2d(channels) if x.dim() == 4 else nn.BatchNorm1d(channels))]
+        case "activation":
+            return activation(name, function, channels)
+        case "dropout":
+            return [(name, nn.Dropout(block["rate"]))]
+        case "flatten":
+            return [(name, nn.Flatten())]
+        case "globalaveragepool":
+            return [(name, GlobalAveragePool())]
+        case "normalize":
+            return [(name, Normalize())]
+    raise ValueError(f"found a block of kind {kind!r}, which has no twin here")
+
+
+def sequence(blocks, x):
+    """The named layers of blocks, which count each kind from 1. An input x of
+    the first goes through them, because a layer here must be told its channels."""
+    numbers, layers = Counter(), OrderedDict()
+    for block in blocks:
+        numbers[block["kind"]] += 1
+        for name, layer in layers_of(block, numbers[block["kind"]], x):
+            layers[name] = layer
+            x = layer.eval()(x)
+    return layers
+
+
+@torch.no_grad()
+def build(text):
+    """The network that the TOML describes."""
+    spec = tomllib.loads(text)
+    size = spec["input"]
+    return nn.Sequential(sequence(spec["block"], torch.zeros(1, size["channels"], size["height"], size["width"])))
