@@ -59,16 +59,16 @@ func commit() (string, error) {
 	if err != nil {
 		return "", errors.Wrap(err, "git rev-parse")
 	}
-	// Only Go files and their modules determine what a program does.
+	// Only these determine what a program does; records and texts do not.
 	changes, err := exec.Command("git", "status", "--porcelain", "--", ":/*.go", ":/*.py", ":/go.mod", ":/go.sum").Output()
 	if err != nil {
 		return "", errors.Wrap(err, "git status")
 	}
-	if text := string(bytes.TrimSpace(name)); len(changes) == 0 {
-		return text, nil
-	} else {
-		return text + ", with changes", nil
+	text := string(bytes.TrimSpace(name))
+	if len(changes) > 0 {
+		text += ", with changes"
 	}
+	return text, nil
 }
 
 // processor is the model that Linux tells, and the number of processors to run

@@ -21,7 +21,7 @@ type peer struct {
 }
 
 func startPeer(python, script string) (*peer, error) {
-	command := exec.Command(python, script)
+	command := exec.Command(python, "-B", script) // -B: leave no compiled files beside the script
 	command.Stderr = os.Stderr
 	questions, err := command.StdinPipe()
 	if err != nil {
