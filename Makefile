@@ -1,7 +1,7 @@
 .PHONY: check test bench race
 
 # The version of staticcheck that the checks were last clean with.
-STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 test:
 	go test ./...

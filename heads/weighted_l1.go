@@ -15,7 +15,11 @@ import (
 //
 // Signed leaves w free, as Koch, Zemel & Salakhutdinov 2015 do, which suits
 // cross-entropy alone: under any other objective a negative distance is
-// meaningless. It starts as their fully connected weights do, from N(0, 0.2²).
+// meaningless. It starts at w = 1/√features, where differences count against
+// likeness from the first step. The paper does not say where it starts; drawn
+// from N(0, 0.2²), as its fully connected weights are, half of the factors have
+// the wrong sign, and what distinguishes unseen classes may keep it: after
+// 12,000 images of seven digits the ROC AUC on the other three was 0.30.
 //
 // The weight "head.weight" (features) is v, or w where Signed. A Signed one is
 // a kernel, which decays like other matrices; v is a gain, which does not,
@@ -56,7 +60,7 @@ func (h WeightedL1) factors(b *graph.Builder, x *graph.Node) *graph.Node {
 	}
 	features := x.Shape()[1]
 	if h.Signed {
-		return b.Weight(weightName, graph.Kernel, graph.Normal(0, 0.2), features)
+		return b.Weight(weightName, graph.Kernel, graph.Constant(1/math.Sqrt(float64(features))), features)
 	}
 	v := b.Weight(weightName, graph.Gain, graph.Constant(unit), features)
 	return b.Node(gorgonia.Softplus(v))

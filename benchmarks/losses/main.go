@@ -35,22 +35,22 @@ const (
 )
 
 // combinations are the losses with their distances; steps are such that each
-// looks at about 45,000 images.
+// looks at about 26,000 images.
 var combinations = []struct {
 	objective string
 	heads     []string
 	batch     int
 	steps     int
 }{
-	{"contrastive", []string{"l2", "l1", "weighted-l1", "cosine"}, 64, 350},
-	{"triplet", []string{"l2", "l1", "weighted-l1", "cosine"}, 64, 235},
-	{"triplet-ratio", []string{"l2", "l1", "weighted-l1", "cosine"}, 64, 235},
-	{"cross-entropy", []string{"weighted-l1"}, 64, 350},
-	{"batch-contrastive", []string{"l2"}, 128, 350},
-	{"batch-cross-entropy", []string{"weighted-l1"}, 128, 350},
-	{"batch-all", []string{"l2"}, 128, 350},
-	{"batch-hard", []string{"l2"}, 128, 350},
-	{"semi-hard", []string{"l2"}, 128, 350},
+	{"contrastive", []string{"l2", "l1", "weighted-l1", "cosine"}, 64, 200},
+	{"triplet", []string{"l2", "l1", "weighted-l1", "cosine"}, 64, 135},
+	{"triplet-ratio", []string{"l2", "l1", "weighted-l1", "cosine"}, 64, 135},
+	{"cross-entropy", []string{"weighted-l1"}, 64, 200},
+	{"batch-contrastive", []string{"l2"}, 128, 200},
+	{"batch-cross-entropy", []string{"weighted-l1"}, 128, 200},
+	{"batch-all", []string{"l2"}, 128, 200},
+	{"batch-hard", []string{"l2"}, 128, 200},
+	{"semi-hard", []string{"l2"}, 128, 200},
 }
 
 func main() {

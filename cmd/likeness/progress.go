@@ -18,14 +18,15 @@ type progress struct {
 	bar   *progressbar.ProgressBar // nil where w is no terminal
 	loss  float64                  // a moving average
 	begun time.Time                // of the epoch
-	first int                      // step of the epoch
+	done  int                      // steps before the epoch
+	last  int                      // step shown
 }
 
 // plainLines is how many lines there are of a training, where there is no bar.
 const plainLines = 10
 
 func newProgress(w io.Writer) *progress {
-	p := &progress{w: w, begun: time.Now(), first: 1}
+	p := &progress{w: w, begun: time.Now()}
 	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		p.bar = progressbar.NewOptions(-1,
 			progressbar.OptionSetWriter(w),
@@ -43,8 +44,8 @@ func newProgress(w io.Writer) *progress {
 func (p *progress) step(s trainer.Step) {
 	memory := min(0.95, 1-1/float64(s.Number)) // at first the mean
 	p.loss = memory*p.loss + (1-memory)*s.Cost
-	steps := s.Number - p.first + 1
-	each := time.Since(p.begun) / time.Duration(steps)
+	p.last = s.Number
+	each := time.Since(p.begun) / time.Duration(s.Number-p.done)
 	text := fmt.Sprintf("loss %.4f, %.0f images/s", p.loss, float64(s.Images)/each.Seconds())
 	if p.bar != nil {
 		p.bar.ChangeMax(s.Steps)
@@ -67,7 +68,7 @@ func (p *progress) epoch(e trainer.Epoch) {
 		}
 	}
 	fmt.Fprintf(p.w, "%s, %.0f images/s\n", text, e.ImagesPerSecond)
-	p.begun = time.Now()
+	p.begun, p.done = time.Now(), p.last
 }
 
 // close takes the bar away.

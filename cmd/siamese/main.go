@@ -34,6 +34,7 @@ var (
 	rate     = flag.Float64("rate", 2e-3, "learning rate at the start")
 	seed     = flag.Uint64("seed", 1, "of weights, pairs and trials")
 	out      = flag.String("out", "", "file to save the model in, such as siamese.safetensors")
+	picture  = flag.String("map", "", "file to draw the map of test digits in, such as map.png")
 )
 
 func main() {
@@ -95,8 +96,21 @@ func run(ctx context.Context) error {
 		return err
 	}
 	table.Dataset, table.Seed, table.Seconds, table.ImagesPerSecond = "MNIST", *seed, result.Seconds, result.ImagesPerSecond
-	if err := table.WriteTable(os.Stdout); err != nil || *out == "" {
+	if err := table.WriteTable(os.Stdout); err != nil {
 		return err
+	}
+	if *picture != "" {
+		shown := data.Seen.Limit(mapDigits, *seed)
+		embeddings, err := model.EmbedPixels(shown.Images)
+		if err != nil {
+			return err
+		}
+		if err := drawMap(*picture, embeddings, shown); err != nil {
+			return err
+		}
+	}
+	if *out == "" {
+		return nil
 	}
 	return model.Save(*out)
 }
