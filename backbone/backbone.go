@@ -42,7 +42,9 @@ func (n Network) Embed(b *graph.Builder, images *graph.Node) *graph.Node {
 }
 
 // Narrow is the network with the widths of all its layers divided, each to at
-// least 2: the same layers for checks and small machines.
+// least 2: the same layers for checks and small machines. Initial values are
+// the usual ones, because deviations that were chosen for the full widths
+// leave narrow layers without a signal.
 func (n Network) Narrow(divisor int) Network {
 	n.Name += "-narrow"
 	n.Blocks = narrow(n.Blocks, divisor)
@@ -54,10 +56,10 @@ func narrow(blocks []graph.Block, divisor int) []graph.Block {
 	for _, block := range blocks {
 		switch b := block.(type) {
 		case graph.Conv:
-			b.Filters = max(b.Filters/divisor, 2)
+			b.Filters, b.Weight, b.Bias = max(b.Filters/divisor, 2), graph.Initial{}, graph.Initial{}
 			block = b
 		case graph.Linear:
-			b.Units = max(b.Units/divisor, 2)
+			b.Units, b.Weight, b.Bias = max(b.Units/divisor, 2), graph.Initial{}, graph.Initial{}
 			block = b
 		case graph.Residual:
 			b.Body, b.Shortcut = narrow(b.Body, divisor), narrow(b.Shortcut, divisor)

@@ -18,7 +18,7 @@ func narrowed() map[string]backbone.Network {
 	size := imaging.Size{Height: 16, Width: 16, Channels: 1}
 	return map[string]backbone.Network{
 		"hadsell":      backbone.Hadsell(2).Narrow(5),
-		"koch":         withHe(backbone.Koch().Narrow(32)),
+		"koch":         backbone.Koch().Narrow(32),
 		"hoffer-mnist": backbone.HofferMNIST().Narrow(16),
 		"hoffer-cifar": backbone.HofferCIFAR().Narrow(32),
 		"conv4":        backbone.Conv4(size, 4, false),
@@ -27,18 +27,6 @@ func narrowed() map[string]backbone.Network {
 		"digits":       backbone.Digits(size).Narrow(8),
 		"residual":     backbone.Residual(size, 4),
 	}
-}
-
-// withHe draws wider initial values: with the paper's, the maps are so even
-// that every max pool is at a kink.
-func withHe(network backbone.Network) backbone.Network {
-	for i, block := range network.Blocks {
-		if conv, ok := block.(graph.Conv); ok {
-			conv.Weight = graph.He
-			network.Blocks[i] = conv
-		}
-	}
-	return network
 }
 
 // Every backbone, bound to one, two and three inputs of one graph, has the
