@@ -27,14 +27,14 @@ import (
 )
 
 var (
-	features = flag.Int("features", 2, "dimensions of the embedding; the paper's maps have 2")
+	features = flag.Int("features", 16, "dimensions of the embedding; the paper's maps have 2")
 	margin   = flag.Float64("margin", 1, "distance beyond which pairs of two classes cost nothing")
 	batch    = flag.Int("batch", 64, "pairs in a step")
 	epochs   = flag.Int("epochs", 10, "passes over the 60,000 training images")
-	rate     = flag.Float64("rate", 2e-3, "learning rate at the start")
+	rate     = flag.Float64("rate", 1e-2, "learning rate at the start")
 	seed     = flag.Uint64("seed", 1, "of weights, pairs and trials")
 	out      = flag.String("out", "", "file to save the model in, such as siamese.safetensors")
-	picture  = flag.String("map", "", "file to draw the map of test digits in, such as map.png")
+	picture  = flag.String("map", "", "file to draw the map of test digits in, such as map.png, with -features 2")
 )
 
 func main() {

@@ -35,6 +35,8 @@ var (
 	narrow = flag.Int("narrow", 8, "what the paper's widths are divided by")
 	limit  = flag.Int("limit", 12000, "training images, of which the tests take as many at most")
 	batch  = flag.Int("batch", 32, "pairs in a step; the paper has 128")
+	all    = flag.Bool("all-pairs", false, "compare all images of a batch, not drawn pairs: more is learned from each")
+	rate   = flag.Float64("rate", 1e-3, "learning rate at the start")
 	epochs = flag.Int("epochs", 3, "passes over the training images; the paper has at most 200")
 	paper  = flag.Bool("paper", false, "momentum SGD as in the paper's section 3.2 in place of Adam")
 	lambda = flag.Float64("l2", 1e-5, "penalty on the squares of kernels; the paper has one a layer, up to 0.1")
@@ -61,7 +63,11 @@ func run(ctx context.Context) error {
 	if *narrow > 1 {
 		network = network.Narrow(*narrow)
 	}
-	head, loss := heads.WeightedL1{Signed: true}, objectives.CrossEntropy{}
+	head := heads.WeightedL1{Signed: true}
+	var loss objectives.Objective = objectives.CrossEntropy{}
+	if *all {
+		loss = objectives.BatchCrossEntropy{Balanced: true}
+	}
 	model, err := likeness.New(network, head, data.Train.Preprocessing(), *seed)
 	if err != nil {
 		return err
@@ -78,7 +84,7 @@ func run(ctx context.Context) error {
 	distortion := datasets.KochAffine()
 	training := trainer.Trainer{
 		Model: model, Objective: loss, Examples: pairs, Epochs: *epochs, Seed: *seed, Augment: &distortion,
-		Solver:    solver.Config{Solver: "adam", Rate: 1e-3, Schedule: "cosine"},
+		Solver:    solver.Config{Solver: "adam", Rate: *rate, Schedule: "cosine"},
 		Penalties: []objectives.L2{{Pattern: "*", Lambda: *lambda}},
 		OnEpoch: func(e trainer.Epoch) {
 			fmt.Printf("epoch %2d of %d: loss %.4f, %.0f images/s\n", e.Epoch, *epochs, e.Cost, e.ImagesPerSecond)
