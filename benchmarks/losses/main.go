@@ -46,11 +46,6 @@ var combinations = []struct {
 	{"triplet", []string{"l2", "l1", "weighted-l1", "cosine"}, 64, 135},
 	{"triplet-ratio", []string{"l2", "l1", "weighted-l1", "cosine"}, 64, 135},
 	{"cross-entropy", []string{"weighted-l1"}, 64, 200},
-	{"batch-contrastive", []string{"l2"}, 128, 200},
-	{"batch-cross-entropy", []string{"weighted-l1"}, 128, 200},
-	{"batch-all", []string{"l2"}, 128, 200},
-	{"batch-hard", []string{"l2"}, 128, 200},
-	{"semi-hard", []string{"l2"}, 128, 200},
 }
 
 func main() {
