@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"math"
 	"strings"
 	"time"
 
@@ -109,7 +110,13 @@ type outcome struct {
 }
 
 func measure(data datasets.Experiment, test []datasets.Pair, objectiveName, headName string, batch, steps int, seed uint64) (outcome, error) {
-	objective, head, err := objectives.Named(objectiveName, headName, objectives.Options{})
+	var options objectives.Options
+	if objectiveName == "contrastive" && strings.HasSuffix(headName, "l1") {
+		// What lies √width apart by L1 is 1 apart by L2 where all features differ
+		// alike: the usual margin of 1 in the other distance.
+		options.Margin = math.Sqrt(width)
+	}
+	objective, head, err := objectives.Named(objectiveName, headName, options)
 	if err != nil {
 		return outcome{}, err
 	}
