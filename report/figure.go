@@ -1,6 +1,8 @@
 package report
 
 import (
+	"fmt"
+
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/pkg/errors"
@@ -28,6 +30,11 @@ type Figure struct {
 	Untrained float64 `json:"untrained"`
 	Pixels    float64 `json:"pixels"`
 	Gain      *Gain   `json:"gain,omitempty"`
+}
+
+// String writes the figure with enough digits to tell two apart.
+func (f Figure) String() string {
+	return fmt.Sprintf("%.8g [%.8g, %.8g], untrained %.8g, pixels %.8g", f.Value, f.Low, f.High, f.Untrained, f.Pixels)
 }
 
 // Gain is a difference with its 95 % interval.

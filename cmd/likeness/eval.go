@@ -67,7 +67,7 @@ func sayDifferences(c *console, recorded, measured report.Report) {
 	for _, name := range slices.Sorted(maps.Keys(recorded.Metrics)) {
 		was, is := recorded.Metrics[name], measured.Metrics[name]
 		if !reflect.DeepEqual(was, is) {
-			c.say("%s differs from result.json: it was %+v, it is %+v", name, was, is)
+			c.say("%s differs from result.json: it was %v, it is %v", name, was, is)
 		}
 	}
 }
