@@ -33,7 +33,7 @@ import (
 var (
 	unseen = flag.String("unseen", "0,1,2", "digits to keep out of training and to test on")
 	narrow = flag.Int("narrow", 16, "what the paper's widths are divided by")
-	limit  = flag.Int("limit", 12000, "training images, of which the tests take as many at most")
+	limit  = flag.Int("limit", 12000, "training images; each test part has 1000 at most")
 	batch  = flag.Int("batch", 16, "pairs in a step; the paper has 128")
 	all    = flag.Bool("all-pairs", false, "compare all images of a batch, not drawn pairs: more is learned from each")
 	rate   = flag.Float64("rate", 2e-3, "learning rate at the start")
