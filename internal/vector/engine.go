@@ -1,0 +1,86 @@
+package vector
+
+// Float is the element type of every array.
+type Float interface{ float32 | float64 }
+
+// Engine is the inner loops in the arithmetic of one element type. All of its
+// arrays are row-major; Channels are the innermost dimension of images. Lengths
+// are the caller's duty.
+type Engine[T Float] interface {
+	// Name is "portable" or that of an instruction set.
+	Name() string
+	// Lanes is the number of elements of a vector and MaxWidth the most
+	// vectors of a panel of packed columns.
+	Lanes() int
+	MaxWidth() int
+	// Rows and Outer are the two forms of matrix product, see there.
+	Rows(*Rows[T])
+	Outer(*Outer[T])
+	// Transpose writes to y (columns, rows, yStride apart) the transpose of x
+	// (rows, columns), whose rows start xStride elements apart.
+	Transpose(y []T, yStride int, x []T, xStride, rows, columns int)
+	// Dot returns Σ xᵢ·yᵢ.
+	Dot(x, y []T) T
+
+	// MaxWindows and ScatterWindows are max pooling and its gradient.
+	MaxWindows(*Windows[T])
+	ScatterWindows(*Windows[T])
+
+	// Add writes y += x, and Scale y = factor·x.
+	Add(y, x []T)
+	Scale(y, x []T, factor T)
+	// ReLU writes y = max(x, 0), NaN for NaN, and ReLUGradient dx = dy where
+	// x > 0 and 0 elsewhere. y may be x, dx may be dy.
+	ReLU(y, x []T)
+	ReLUGradient(dx, x, dy []T)
+
+	// The loops of batch norm; x, y, dx and dy hold rows of len(mean)
+	// channels.
+	//
+	// Normalize writes y = (x − mean)·scale + shift. y may be x.
+	Normalize(y, x, mean, scale, shift []T)
+	// Centre writes dx = scale·(dy − dyMean − (x − mean)·along), or, with a
+	// nil dy, what dy = 0 gives. dx may be x or dy.
+	Centre(dx, x, dy, mean, scale, along, dyMean []T)
+	// ScaleChannels writes dx = dy·scale. dx may be dy.
+	ScaleChannels(dx, dy, scale []T)
+	// SumRows adds the rows of x to sum, SumSquares adds (x − mean)², and
+	// SumProducts adds dy·(x − mean) to the first half of sum and dy to the
+	// second. All add in float64.
+	SumRows(sum []float64, x []T)
+	SumSquares(sum []float64, x, mean []T)
+	SumProducts(sum []float64, x, dy, mean []T)
+
+	// SquaredDistance returns Σ(xᵢ − yᵢ)², AbsoluteDistance Σ|xᵢ − yᵢ|, and
+	// WeightedDistance Σ weightᵢ·|xᵢ − yᵢ|, in float64.
+	SquaredDistance(x, y []T) float64
+	AbsoluteDistance(x, y []T) float64
+	WeightedDistance(x, y, weight []T) float64
+	// AddDifference adds factor·(x − y) to dx.
+	AddDifference(dx, x, y []T, factor T)
+}
+
+// Windows is a row of pooling windows. Window i begins at element i·Step of X,
+// and position k of a window lies Offsets[k] elements further; each is of
+// Channels elements. Y and Position hold Channels elements a window.
+type Windows[T Float] struct {
+	X        []T
+	Y        []T
+	Position []uint8 // of each maximum in its window, len(Offsets) for "none"
+	Kept     []T     // the elements of X that were the maxima; nil if they are not wanted
+	Offsets  []int32 // of a window's positions, at most 255
+	Count    int     // of windows
+	Step     int
+	Channels int
+
+	// MaxWindows compares X·Scale + Shift, channel by channel; nil for X itself.
+	Scale, Shift []T
+	// With Rectify, MaxWindows makes maxima of at most zero zero, and their
+	// position "none".
+	Rectify bool
+
+	// ScatterWindows writes to X, at the position of each maximum, Y, times
+	// Scale if there is one, and zeros at the window's other positions; with
+	// Add, it adds to what X holds instead.
+	Add bool
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// machine is an instruction set.
+type machine struct {
+	name      string
+	lanes     int   // float32s in a vector
+	registers int   // vector registers
+	rows      []int // the most rows of a tile, by its width in vectors
+}
+
+var machines = []*machine{
+	{"avx512", 16, 32, []int{0, 12, 12, 8, 6}},
+	{"avx2", 8, 16, []int{0, 10, 6}},
+}
+
+// code is an assembly file in the making, for one machine.
+type code struct {
+	*build.Context
+	*machine
+	labels int
+}
+
+func (c *code) wide() bool { return c.lanes == 16 }
+
+// vector returns vector register i.
+func (c *code) vector(i int) reg.VecPhysical {
+	if i >= c.registers {
+		panic(fmt.Sprintf("%s has no vector register %d", c.name, i))
+	}
+	if c.wide() {
+		return zmm[i]
+	}
+	return ymm[i]
+}
+
+var zmm = []reg.VecPhysical{
+	reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7,
+	reg.Z8, reg.Z9, reg.Z10, reg.Z11, reg.Z12, reg.Z13, reg.Z14, reg.Z15,
+	reg.Z16, reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21, reg.Z22, reg.Z23,
+	reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31,
+}
+
+var ymm = []reg.VecPhysical{
+	reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7,
+	reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15,
+}
+
+// label returns a label that is new in the file's function.
+func (c *code) label(name string) string {
+	c.labels++
+	return fmt.Sprintf("%s%d", name, c.labels)
+}
+
+// function begins a function of one argument, a pointer to a call.
+func (c *code) function(name string) {
+	c.labels = 0
+	c.Function(name)
+	c.Attributes(build.NOSPLIT)
+	c.SignatureExpr("func(call *byte)")
+}
+
+// call loads the pointer to the call.
+func (c *code) call(to reg.Register) {
+	c.Load(c.Param("call"), to.(reg.Register))
+}
+
+func (c *code) end() {
+	c.VZEROUPPER()
+	c.RET()
+}
+
+// zero clears a vector.
+func (c *code) zero(v reg.VecPhysical) {
+	if c.wide() {
+		c.VPXORD(v, v, v)
+	} else {
+		c.VXORPS(v, v, v)
+	}
+}
+
+// fma adds a·b to sum.
+func (c *code) fma(sum, a, b operand.Op) { c.VFMADD231PS(b, a, sum) }
+
+// The mask of the last vector of a row is in K1, or in a register.
+const maskBits, maskLanes = 0, 8 // offsets in a mask
+
+func (c *code) loadMask(call reg.Register, offset int, v reg.VecPhysical) {
+	if c.wide() {
+		c.KMOVW(operand.Mem{Base: call, Disp: offset + maskBits}, reg.K1)
+	} else {
+		c.VMOVUPS(operand.Mem{Base: call, Disp: offset + maskLanes}, v)
+	}
+}
+
+// loadMasked loads the lanes of the mask and clears the others.
+func (c *code) loadMasked(from operand.Mem, to, mask reg.VecPhysical) {
+	if c.wide() {
+		c.VMOVUPS_Z(from, reg.K1, to)
+	} else {
+		c.VMASKMOVPS(from, mask, to)
+	}
+}
+
+// storeMasked stores the lanes of the mask.
+func (c *code) storeMasked(from reg.VecPhysical, to operand.Mem, mask reg.VecPhysical) {
+	if c.wide() {
+		c.VMOVUPS(from, reg.K1, to)
+	} else {
+		c.VMASKMOVPS(from, mask, to)
+	}
+}

@@ -1,0 +1,64 @@
+// Command generate writes the assembly of package vector for amd64, and the Go
+// declarations that belong to it, into the folder given by its argument.
+package main
+
+import (
+	"log"
+	"os"
+	"path/filepath"
+
+	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/pass"
+	"github.com/mmcloughlin/avo/printer"
+)
+
+func main() {
+	log.SetFlags(0)
+	if len(os.Args) != 2 {
+		log.Fatal("usage: generate FOLDER")
+	}
+	for name, text := range files() {
+		if err := os.WriteFile(filepath.Join(os.Args[1], name), text, 0o644); err != nil {
+			log.Fatal(err)
+		}
+	}
+}
+
+// files returns everything that is generated, by file name.
+func files() map[string][]byte {
+	all := map[string][]byte{}
+	for _, m := range machines {
+		for _, unit := range units {
+			all[unit.name+"_"+m.name+"_amd64.s"] = assemble(m, unit.write)
+		}
+		all["table_"+m.name+"_amd64.go"] = table(m)
+	}
+	return all
+}
+
+// units are the assembly files of each machine.
+var units = []struct {
+	name  string
+	write func(*code)
+}{
+	{"rows", writeRows},
+	{"outer", writeOuter},
+}
+
+// assemble returns one assembly file.
+func assemble(m *machine, write func(*code)) []byte {
+	c := &code{Context: build.NewContext(), machine: m}
+	write(c)
+	file, err := c.Result()
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := pass.Compile.Execute(file); err != nil {
+		log.Fatal(err)
+	}
+	text, err := printer.NewGoAsm(printer.Config{Name: "generate", Pkg: "vector"}).Print(file)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return text
+}

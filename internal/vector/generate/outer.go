@@ -1,0 +1,140 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// The fields of an Outer call, in bytes.
+const (
+	outerC       = 8 * iota
+	outerCStride // bytes
+	outerA
+	outerAOffsets
+	outerB
+	outerBOffsets
+	outerCount
+	outerAdd
+	outerMask
+)
+
+// writeOuter writes the tiles of Outer, of every width and height: sums of
+// outer products of short runs of elements and parts of rows.
+func writeOuter(c *code) {
+	for width := 1; width < len(c.rows); width++ {
+		for rows := 1; rows <= c.rows[width]; rows++ {
+			c.outerTile(width, rows)
+		}
+	}
+}
+
+func outerName(m *machine, width, rows int) string {
+	return fmt.Sprintf("outer_%s_%dx%d", m.name, width, rows)
+}
+
+func (c *code) outerTile(width, rows int) {
+	call, a, aOffsets, b, bOffsets, count, stride := reg.RAX, reg.RBX, reg.RCX, reg.RDX, reg.RSI, reg.RDI, reg.R8
+	runs, parts := [2]reg.Register{reg.R9, reg.R10}, [2]reg.Register{reg.R11, reg.R12}
+	c.function(outerName(c.machine, width, rows))
+	c.call(call)
+	mask := c.vector(c.registers - 1)
+	c.loadMask(call, outerMask, mask)
+	sum := func(row, v int) reg.VecPhysical { return c.vector(row*width + v) }
+	for i := range width * rows {
+		c.zero(c.vector(i))
+	}
+	c.MOVQ(operand.Mem{Base: call, Disp: outerA}, a)
+	c.MOVQ(operand.Mem{Base: call, Disp: outerAOffsets}, aOffsets)
+	c.MOVQ(operand.Mem{Base: call, Disp: outerB}, b)
+	c.MOVQ(operand.Mem{Base: call, Disp: outerBOffsets}, bOffsets)
+	c.MOVQ(operand.Mem{Base: call, Disp: outerCount}, count)
+
+	first := width * rows
+	spare := c.registers - 1 - first - width
+	if c.wide() {
+		spare++
+	}
+	address := func(k int) {
+		c.MOVLQSX(operand.Mem{Base: aOffsets, Disp: 4 * k}, runs[k])
+		c.MOVLQSX(operand.Mem{Base: bOffsets, Disp: 4 * k}, parts[k])
+		c.LEAQ(operand.Mem{Base: a, Index: runs[k], Scale: 4}, runs[k])
+		c.LEAQ(operand.Mem{Base: b, Index: parts[k], Scale: 4}, parts[k])
+	}
+	step := func(k int) {
+		for v := range width {
+			from := operand.Mem{Base: parts[k], Disp: v * c.lanes * 4}
+			if v == width-1 {
+				c.loadMasked(from, c.vector(first+v), mask)
+			} else {
+				c.VMOVUPS(from, c.vector(first+v))
+			}
+		}
+		for row := range rows {
+			element := operand.Mem{Base: runs[k], Disp: 4 * row}
+			if width == 1 && c.wide() {
+				c.VFMADD231PS_BCST(element, c.vector(first), c.vector(row))
+				continue
+			}
+			broadcast := c.vector(first + width + row%spare)
+			c.VBROADCASTSS(element, broadcast)
+			for v := range width {
+				c.fma(sum(row, v), broadcast, c.vector(first+v))
+			}
+		}
+	}
+	loop, single, done := c.label("loop"), c.label("single"), c.label("done")
+	c.SUBQ(operand.I8(2), count)
+	c.JLT(operand.LabelRef(single))
+	c.Label(loop)
+	address(0)
+	address(1)
+	step(0)
+	step(1)
+	c.ADDQ(operand.I8(8), aOffsets)
+	c.ADDQ(operand.I8(8), bOffsets)
+	c.SUBQ(operand.I8(2), count)
+	c.JGE(operand.LabelRef(loop))
+	c.Label(single)
+	c.ADDQ(operand.I8(2), count)
+	c.JZ(operand.LabelRef(done))
+	address(0)
+	step(0)
+	c.Label(done)
+
+	c.MOVQ(operand.Mem{Base: call, Disp: outerC}, a)
+	c.MOVQ(operand.Mem{Base: call, Disp: outerCStride}, stride)
+	store := c.label("store")
+	c.CMPQ(operand.Mem{Base: call, Disp: outerAdd}, operand.I8(0))
+	c.JEQ(operand.LabelRef(store))
+	old := c.vector(first)
+	for row := range rows {
+		for v := range width {
+			at := operand.Mem{Base: a, Disp: v * c.lanes * 4}
+			if v == width-1 {
+				c.loadMasked(at, old, mask)
+				c.VADDPS(old, sum(row, v), sum(row, v))
+				c.storeMasked(sum(row, v), at, mask)
+			} else {
+				c.VADDPS(at, sum(row, v), sum(row, v))
+				c.VMOVUPS(sum(row, v), at)
+			}
+		}
+		c.ADDQ(stride, a)
+	}
+	c.end()
+	c.Label(store)
+	for row := range rows {
+		for v := range width {
+			at := operand.Mem{Base: a, Disp: v * c.lanes * 4}
+			if v == width-1 {
+				c.storeMasked(sum(row, v), at, mask)
+			} else {
+				c.VMOVUPS(sum(row, v), at)
+			}
+		}
+		c.ADDQ(stride, a)
+	}
+	c.end()
+}

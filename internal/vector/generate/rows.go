@@ -1,0 +1,183 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// The fields of a Rows call, in bytes.
+const (
+	rowsC = 8 * iota
+	rowsCOffsets
+	rowsA
+	rowsAOffsets
+	rowsB
+	rowsInitial
+	rowsLength   // bytes of a segment
+	rowsSkip     // bytes from the end of a segment to the next one
+	rowsSegments // counted down
+	rowsAdd
+	rowsMask
+)
+
+// writeRows writes the tiles of Rows, of every width and height: sums of
+// products of rows, broadcast element by element, and packed columns. All
+// sums stay in registers.
+func writeRows(c *code) {
+	for width := 1; width < len(c.rows); width++ {
+		for rows := 1; rows <= c.rows[width]; rows++ {
+			c.rowsTile(width, rows)
+		}
+	}
+}
+
+func rowsName(m *machine, width, rows int) string {
+	return fmt.Sprintf("rows_%s_%dx%d", m.name, width, rows)
+}
+
+var pointers = []reg.GPPhysical{
+	reg.RAX, reg.RBX, reg.RCX, reg.RDX, reg.RSI, reg.RDI, reg.R8, reg.R9,
+	reg.R10, reg.R11, reg.R12, reg.R13,
+}
+
+func (c *code) rowsTile(width, rows int) {
+	offset, columns, end := reg.R14, reg.R15, reg.RBP
+	c.function(rowsName(c.machine, width, rows))
+	c.call(end)
+	c.loadMask(end, rowsMask, c.vector(c.registers-1))
+
+	// The sums begin with the initial row, or zero.
+	sum := func(row, v int) reg.VecPhysical { return c.vector(row*width + v) }
+	zero, begun := c.label("zero"), c.label("begun")
+	c.MOVQ(operand.Mem{Base: end, Disp: rowsInitial}, columns)
+	c.TESTQ(columns, columns)
+	c.JZ(operand.LabelRef(zero))
+	for v := range width {
+		from := operand.Mem{Base: columns, Disp: v * c.lanes * 4}
+		if v == width-1 {
+			c.loadMasked(from, sum(0, v), c.vector(c.registers-1))
+		} else {
+			c.VMOVUPS(from, sum(0, v))
+		}
+		for row := 1; row < rows; row++ {
+			c.VMOVAPS(sum(0, v), sum(row, v))
+		}
+	}
+	c.JMP(operand.LabelRef(begun))
+	c.Label(zero)
+	for i := range width * rows {
+		c.zero(c.vector(i))
+	}
+	c.Label(begun)
+
+	// A pointer to each row.
+	c.MOVQ(operand.Mem{Base: end, Disp: rowsAOffsets}, offset)
+	c.MOVQ(operand.Mem{Base: end, Disp: rowsA}, columns)
+	for row := range rows {
+		c.MOVLQSX(operand.Mem{Base: offset, Disp: 4 * row}, pointers[row])
+		c.LEAQ(operand.Mem{Base: columns, Index: pointers[row], Scale: 4}, pointers[row])
+	}
+	c.MOVQ(operand.Mem{Base: end, Disp: rowsB}, columns)
+	c.XORQ(offset, offset)
+
+	segment, loop, rest, restLoop, next := c.label("segment"), c.label("loop"), c.label("rest"), c.label("restLoop"), c.label("next")
+	const unroll = 4
+	c.Label(segment)
+	c.MOVQ(operand.Mem{Base: end, Disp: rowsLength}, end)
+	c.LEAQ(operand.Mem{Base: offset, Index: end, Scale: 1, Disp: -4 * (unroll - 1)}, end)
+	c.CMPQ(offset, end)
+	c.JGE(operand.LabelRef(rest))
+	c.Label(loop)
+	for k := range unroll {
+		c.rowsStep(width, rows, k, offset, columns)
+	}
+	c.ADDQ(operand.I32(unroll*width*c.lanes*4), columns)
+	c.ADDQ(operand.I8(4*unroll), offset)
+	c.CMPQ(offset, end)
+	c.JLT(operand.LabelRef(loop))
+	c.Label(rest)
+	c.ADDQ(operand.I8(4*(unroll-1)), end)
+	c.CMPQ(offset, end)
+	c.JGE(operand.LabelRef(next))
+	c.Label(restLoop)
+	c.rowsStep(width, rows, 0, offset, columns)
+	c.ADDQ(operand.I32(width*c.lanes*4), columns)
+	c.ADDQ(operand.I8(4), offset)
+	c.CMPQ(offset, end)
+	c.JLT(operand.LabelRef(restLoop))
+	c.Label(next)
+	c.call(end)
+	c.ADDQ(operand.Mem{Base: end, Disp: rowsSkip}, offset)
+	c.SUBQ(operand.I8(1), operand.Mem{Base: end, Disp: rowsSegments})
+	c.JNZ(operand.LabelRef(segment))
+
+	// Store or add.
+	c.MOVQ(operand.Mem{Base: end, Disp: rowsCOffsets}, offset)
+	c.MOVQ(operand.Mem{Base: end, Disp: rowsC}, columns)
+	store := c.label("store")
+	c.CMPQ(operand.Mem{Base: end, Disp: rowsAdd}, operand.I8(0))
+	mask, old := c.vector(c.registers-1), c.vector(width*rows)
+	if c.registers-1 < width*rows {
+		panic("no register for the mask")
+	}
+	c.JEQ(operand.LabelRef(store))
+	for row := range rows {
+		c.rowAddress(row, offset, columns)
+		for v := range width {
+			at := operand.Mem{Base: pointers[row], Disp: v * c.lanes * 4}
+			if v == width-1 {
+				c.loadMasked(at, old, mask)
+				c.VADDPS(old, sum(row, v), sum(row, v))
+				c.storeMasked(sum(row, v), at, mask)
+			} else {
+				c.VADDPS(at, sum(row, v), sum(row, v))
+				c.VMOVUPS(sum(row, v), at)
+			}
+		}
+	}
+	c.end()
+	c.Label(store)
+	for row := range rows {
+		c.rowAddress(row, offset, columns)
+		for v := range width {
+			at := operand.Mem{Base: pointers[row], Disp: v * c.lanes * 4}
+			if v == width-1 {
+				c.storeMasked(sum(row, v), at, mask)
+			} else {
+				c.VMOVUPS(sum(row, v), at)
+			}
+		}
+	}
+	c.end()
+}
+
+func (c *code) rowAddress(row int, offsets, base reg.Register) {
+	c.MOVLQSX(operand.Mem{Base: offsets, Disp: 4 * row}, pointers[row])
+	c.LEAQ(operand.Mem{Base: base, Index: pointers[row], Scale: 4}, pointers[row])
+}
+
+// rowsStep multiplies element k of each row by a row of the packed columns.
+func (c *code) rowsStep(width, rows, k int, offset, columns reg.Register) {
+	first := width * rows
+	spare := c.registers - 1 - first - width // the last holds the mask on some machines
+	if c.wide() {
+		spare++
+	}
+	for v := range width {
+		c.VMOVUPS(operand.Mem{Base: columns, Disp: (k*width + v) * c.lanes * 4}, c.vector(first+v))
+	}
+	for row := range rows {
+		element := operand.Mem{Base: pointers[row], Index: offset, Scale: 1, Disp: 4 * k}
+		if width == 1 && c.wide() {
+			c.VFMADD231PS_BCST(element, c.vector(first), c.vector(row))
+			continue
+		}
+		broadcast := c.vector(first + width + row%spare)
+		c.VBROADCASTSS(element, broadcast)
+		for v := range width {
+			c.fma(c.vector(row*width+v), broadcast, c.vector(first+v))
+		}
+	}
+}
