@@ -16,6 +16,8 @@ type Outer[T Float] struct {
 	Columns            int // of C and B
 	CStride            int
 	Add                bool
+
+	call outerCall // here, so that it is not allocated each time
 }
 
 // outerCall is what the assembly reads.
@@ -40,7 +42,8 @@ func (s *Set) Outer(o *Outer[float32]) {
 	_ = o.C[(o.Run-1)*o.CStride+o.Columns-1]
 	vectors := (o.Columns + s.lanes - 1) / s.lanes
 	panels := (vectors + s.MaxWidth() - 1) / s.MaxWidth()
-	call := outerCall{
+	call := &o.call
+	*call = outerCall{
 		cStride:  4 * o.CStride,
 		aOffsets: &o.AOffsets[0], bOffsets: &o.BOffsets[0], count: len(o.AOffsets),
 	}
@@ -58,7 +61,7 @@ func (s *Set) Outer(o *Outer[float32]) {
 		for i := range n {
 			first, last := i*o.Run/n, (i+1)*o.Run/n
 			call.a, call.c = &o.A[first], &o.C[first*o.CStride+left]
-			tiles[last-first](&call)
+			tiles[last-first](call)
 		}
 	}
 }

@@ -21,6 +21,8 @@ type Rows[T Float] struct {
 	Length, Stride     int     // of a segment, at least 1 element, and from one to the next
 	COffsets, AOffsets []int32 // of the rows
 	Add                bool
+
+	call rowsCall // here, so that it is not allocated each time
 }
 
 // rowsCall is what the assembly reads.
@@ -46,7 +48,8 @@ func (s *Set) Rows(r *Rows[float32]) {
 	}
 	_ = r.COffsets[count-1]
 	_ = r.B[r.Segments*r.Length*r.Width*s.lanes-1]
-	call := rowsCall{
+	call := &r.call
+	*call = rowsCall{
 		c: &r.C[0], a: &r.A[0], b: &r.B[0],
 		length: 4 * r.Length, skip: 4 * (r.Stride - r.Length),
 		mask: maskOf(r.Columns - (r.Width-1)*s.lanes),
@@ -64,6 +67,6 @@ func (s *Set) Rows(r *Rows[float32]) {
 		first, last := i*count/n, (i+1)*count/n
 		call.aOffsets, call.cOffsets = &r.AOffsets[first], &r.COffsets[first]
 		call.segments = r.Segments
-		tiles[last-first](&call)
+		tiles[last-first](call)
 	}
 }
