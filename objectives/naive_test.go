@@ -42,7 +42,7 @@ func (p problem) naive(o objectives.Objective, r result) float64 {
 		})
 	case objectives.TripletRatio:
 		return meanOver(p.rows, func(i int) float64 {
-			near, far := math.Exp(between(0, i, 1, i)), math.Exp(between(0, i, 2, i))
+			near, far := math.Exp(o.Scale*between(0, i, 1, i)), math.Exp(o.Scale*between(0, i, 2, i))
 			return math.Pow(near/(near+far), 2)
 		})
 	case objectives.BatchContrastive:

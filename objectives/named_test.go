@@ -1,6 +1,7 @@
 package objectives_test
 
 import (
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -63,7 +64,9 @@ func TestNamed(t *testing.T) {
 		{"triplet", "squared-l2", objectives.Options{}, objectives.Triplet{Margin: 0.2}},
 		{"triplet", "weighted-l1", objectives.Options{}, objectives.Triplet{Margin: 1}},
 		{"triplet", "l2", objectives.Options{Soft: true}, objectives.Triplet{Soft: true}},
-		{"triplet-ratio", "l2", objectives.Options{}, objectives.TripletRatio{}},
+		{"triplet-ratio", "l2", objectives.Options{}, objectives.TripletRatio{Scale: 1}},
+		{"triplet-ratio", "cosine", objectives.Options{}, objectives.TripletRatio{Scale: 20}},
+		{"triplet-ratio", "cosine", objectives.Options{Scale: 5}, objectives.TripletRatio{Scale: 5}},
 		{"cross-entropy", "weighted-l1", objectives.Options{}, objectives.CrossEntropy{}},
 		{"batch-contrastive", "l1", objectives.Options{Balanced: true}, objectives.BatchContrastive{Margin: 1, Balanced: true}},
 		{"batch-cross-entropy", "l2", objectives.Options{Balanced: true}, objectives.BatchCrossEntropy{Balanced: true}},
@@ -100,6 +103,10 @@ func TestNamedRefusals(t *testing.T) {
 		{"triplet", "l2", objectives.Options{Margin: -1}, "triplet: found margin -1, expected a positive number, or 0 for the usual one"},
 		{"triplet", "l2", objectives.Options{Margin: 1, Soft: true}, "triplet: found margin 1 and soft, expected one of the two"},
 		{"cross-entropy", "l2", objectives.Options{Margin: 1}, "cross-entropy has no option margin"},
+		{"triplet-ratio", "l2", objectives.Options{Margin: 1}, "triplet-ratio has no option margin"},
+		{"triplet-ratio", "l2", objectives.Options{Scale: -1}, "triplet-ratio: found scale -1, expected a positive number, or 0 for the usual one"},
+		{"triplet-ratio", "l2", objectives.Options{Scale: math.Inf(1)}, "triplet-ratio: found scale +Inf, expected a positive number"},
+		{"triplet", "l2", objectives.Options{Scale: 2}, "triplet has no option scale"},
 		{"semi-hard", "l2", objectives.Options{Soft: true}, "semi-hard has no option soft"},
 		{"batch-all", "l2", objectives.Options{Balanced: true}, "batch-all has no option balanced"},
 	}
@@ -115,6 +122,9 @@ func TestCostsCheckWhatTheyAreGiven(t *testing.T) {
 	draws := map[string]func(b *graph.Builder) *graph.Node{
 		"contrastive: found margin 0, expected a positive number": func(b *graph.Builder) *graph.Node {
 			return objectives.Contrastive{}.PairCost(b, b.Input("distance", 3), b.Input("different", 3))
+		},
+		"triplet-ratio: found scale 0, expected a positive number": func(b *graph.Builder) *graph.Node {
+			return objectives.TripletRatio{}.TripletCost(b, b.Input("positive", 3), b.Input("negative", 3))
 		},
 		"semi-hard: found margin -1, expected a positive number": func(b *graph.Builder) *graph.Node {
 			return objectives.SemiHard{Margin: -1}.BatchCost(b, b.Input("distances", 3, 3), b.Input("labels", 3))

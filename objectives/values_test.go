@@ -84,9 +84,12 @@ func TestWorkedValues(t *testing.T) {
 		{objectives.Triplet{Soft: true}, 0, // σ(0) = 1/2, σ(−ln 3) = 1/4
 			vectors{"positive": {1, 0}, "negative": {1, ln3}}, nil,
 			(ln2 + math.Log(4./3)) / 2, vectors{"positive": {1. / 4, 1. / 8}, "negative": {-1. / 4, -1. / 8}}},
-		{objectives.TripletRatio{}, 0, // softmax gives d₊ = 1/2 and 1/4; the slope is 2·d₊·d₊(1 − d₊)
+		{objectives.TripletRatio{Scale: 1}, 0, // softmax gives d₊ = 1/2 and 1/4; the slope is 2·d₊·d₊(1 − d₊)
 			vectors{"positive": {1, 0}, "negative": {1, ln3}}, nil,
 			(1./4 + 1./16) / 2, vectors{"positive": {1. / 8, 3. / 64}, "negative": {-1. / 8, -3. / 64}}},
+		{objectives.TripletRatio{Scale: 2}, 0, // the same of distances half as large, with slopes twice as steep
+			vectors{"positive": {1, 0}, "negative": {1, ln3 / 2}}, nil,
+			(1./4 + 1./16) / 2, vectors{"positive": {1. / 4, 3. / 32}, "negative": {-1. / 4, -3. / 32}}},
 		{objectives.CrossEntropy{}, ln3, // p = 3/4, 1/2, 1/4
 			vectors{"distance": {0, ln3, 2 * ln3}}, []float64{0, 1, 0},
 			(math.Log(4./3) + ln2 + 2*ln2) / 3, vectors{"distance": {1. / 12, -1. / 6, 1. / 4}, "head.bias": {-1. / 6}}},

@@ -5,6 +5,7 @@
 // least 0.05; any other ends the command with an error.
 //
 //	go run ./benchmarks/losses
+//	go run ./benchmarks/losses -only "triplet-ratio with cosine"
 package main
 
 import (
@@ -56,13 +57,14 @@ func main() {
 	log.SetFlags(0)
 	out := flag.String("out", "benchmarks/results/losses.md", "file to write the record to")
 	seed := flag.Uint64("seed", 1, "of weights, examples and pairs")
+	only := flag.String("only", "", "run the combinations whose names contain this, and write no record")
 	flag.Parse()
-	if err := run(*out, *seed); err != nil {
+	if err := run(*out, *seed, *only); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(out string, seed uint64) error {
+func run(out string, seed uint64, only string) error {
 	splits, err := datasets.MNIST("")
 	if err != nil {
 		return err
@@ -84,21 +86,27 @@ func run(out string, seed uint64) error {
 	var failed []string
 	for _, c := range combinations {
 		for _, head := range c.heads {
+			name := c.objective + " with " + head
+			if !strings.Contains(name, only) {
+				continue
+			}
 			m, err := measure(data, test, c.objective, head, c.batch, c.steps, seed)
 			if err != nil {
-				return errors.Wrapf(err, "%s with %s", c.objective, head)
+				return errors.Wrap(err, name)
 			}
 			row := fmt.Sprintf("| %s | %s | %.4f | %.4f | %+.4f | [%.4f, %.4f] | %.0f |\n", c.objective, head, m.untrained, m.trained, m.gain.Value, m.gain.Low, m.gain.High, m.seconds)
 			fmt.Print(row)
 			table.WriteString(row)
 			if m.gain.Value < demand || m.seconds > 60 {
-				failed = append(failed, c.objective+" with "+head)
+				failed = append(failed, name)
 			}
 		}
 	}
-	err = record.Record{
-		Title: "Every loss with every distance", Command: "go run ./benchmarks/losses", Took: time.Since(start), Result: table.String(),
-	}.WriteFile(out)
+	if only == "" {
+		err = record.Record{
+			Title: "Every loss with every distance", Command: "go run ./benchmarks/losses", Took: time.Since(start), Result: table.String(),
+		}.WriteFile(out)
+	}
 	if err == nil && len(failed) > 0 {
 		err = errors.Errorf("below the demand: %s", strings.Join(failed, ", "))
 	}

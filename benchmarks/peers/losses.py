@@ -43,9 +43,10 @@ def ranking(loss, gaps):
     return (gaps + loss["margin"]).clamp(min=0)
 
 
-def triplet_ratio(positive, negative):
-    """Hoffer & Ailon 2015, as in their code: mean squared error of a softmax."""
-    sure = F.softmax(torch.stack([positive, negative], -1), -1)
+def triplet_ratio(loss, positive, negative):
+    """Hoffer & Ailon 2015, as in their code: mean squared error of a softmax, here
+    of scaled distances."""
+    sure = F.softmax(loss["scale"] * torch.stack([positive, negative], -1), -1)
     return F.mse_loss(sure, torch.tensor([0.0, 1.0], dtype=sure.dtype).expand_as(sure))
 
 
@@ -108,7 +109,7 @@ def cost_of(loss, embeddings, labels, parameters):
         case "triplet", [a, p, n]:
             cost = F.triplet_margin_with_distance_loss(a, p, n, distance_function=between, margin=loss["margin"])
         case "triplet-ratio", [a, p, n]:
-            cost = triplet_ratio(between(a, p), between(a, n))
+            cost = triplet_ratio(loss, between(a, p), between(a, n))
         case _, [x]:
             d = between(x[:, None], x[None])
             match loss["objective"]:

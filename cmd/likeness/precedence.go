@@ -19,8 +19,8 @@ var options = []struct {
 	{"from", []string{"backbone", "network", "width", "batch_norm", "features"}},
 	{"network", []string{"backbone", "width", "batch_norm", "features"}},
 	{"backbone", []string{"network", "width", "batch_norm", "features"}},
-	{"objective", []string{"margin", "soft", "balanced"}},
-	{"head", []string{"margin"}},
+	{"objective", []string{"margin", "scale", "soft", "balanced"}},
+	{"head", []string{"margin", "scale"}},
 	{"solver", []string{"momentum", "momentum_start", "momentum_epochs", "nesterov", "beta1", "beta2", "epsilon", "l2", "weight_decay"}},
 	{"schedule", []string{"decay", "decay_epochs", "final_rate"}},
 }

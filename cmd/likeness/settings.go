@@ -29,6 +29,7 @@ type Settings struct {
 	Objective string   `toml:"objective" group:"Objective" placeholder:"NAME" help:"What training asks of distances: of pairs contrastive or cross-entropy; of triplets triplet or triplet-ratio; within one batch batch-contrastive, batch-cross-entropy, batch-all, batch-hard or semi-hard."`
 	Head      string   `toml:"head" group:"Objective" placeholder:"NAME" help:"How two vectors are compared: l2, squared-l2, l1, weighted-l1 or cosine. Without it: weighted-l1 under the cross-entropies, l2 otherwise."`
 	Margin    float64  `toml:"margin" group:"Objective" placeholder:"DISTANCE" help:"The distance that the objective asks for. Without it: what suits objective and head."`
+	Scale     float64  `toml:"scale" group:"Objective" placeholder:"FACTOR" help:"On the distances of triplet-ratio: how sure a difference of 1 is. Without it: what suits the head."`
 	Soft      bool     `toml:"soft" group:"Objective" help:"A soft hinge in place of a margin: triplet, batch-all, batch-hard."`
 	Balanced  bool     `toml:"balanced" group:"Objective" help:"Pairs of one class and of two weigh the same: batch-contrastive, batch-cross-entropy."`
 	Penalty   []string `toml:"penalty" group:"Objective" placeholder:"LAYER=λ" help:"Add λ‖w‖² of a layer's weights to the cost; λ alone is for all layers."`

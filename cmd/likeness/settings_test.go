@@ -133,6 +133,7 @@ func TestRefusals(t *testing.T) {
 		"backbone":    {failure, []string{`unknown backbone "conv5": did you mean "conv4"?`, ".toml"}, train("--backbone", "conv5")},
 		"combination": {failure, []string{"cross-entropy with cosine", "use l2 or weighted-l1"}, train("--objective", "cross-entropy", "--head", "cosine")},
 		"option":      {failure, []string{"cross-entropy has no option margin"}, train("--objective", "cross-entropy", "--margin", "1")},
+		"scale":       {failure, []string{"contrastive has no option scale"}, train("--scale", "2")},
 		"width":       {failure, []string{"koch has no option width"}, train("--backbone", "koch", "--width", "8")},
 		"block width": {failure, []string{"width", "change the blocks"}, train("--backbone", "tiny.toml", "--width", "8")},
 		"fixed size":  {failure, []string{"size", "28x28", "105x105x1"}, train("--backbone", "koch", "--size", "28x28")},

@@ -76,6 +76,9 @@ func (s *setup) introduce(c *console) error {
 	if s.settings.Margin != 0 {
 		objective += fmt.Sprintf(" (margin %v)", s.settings.Margin)
 	}
+	if s.settings.Scale != 0 {
+		objective += fmt.Sprintf(" (scale %v)", s.settings.Scale)
+	}
 	for _, note := range s.notes {
 		c.say("%s", note)
 	}
@@ -102,16 +105,13 @@ func (s Settings) check() error {
 	return nil
 }
 
-// judge is the objective with its head; the margin is spelt out.
+// judge is the objective with its head; its margin or scale is spelt out.
 func (s *Settings) judge() (objectives.Objective, heads.Head, error) {
-	options := objectives.Options{Margin: s.Margin, Soft: s.Soft, Balanced: s.Balanced}
-	objective, head, err := objectives.Named(s.Objective, s.Head, options)
-	if err != nil || s.Margin != 0 {
-		return objective, head, err
+	options := objectives.Options{Margin: s.Margin, Scale: s.Scale, Soft: s.Soft, Balanced: s.Balanced}
+	options, err := objectives.Usual(s.Objective, s.Head, options)
+	if err != nil {
+		return nil, nil, err
 	}
-	options.Margin = objectives.DefaultMargin(s.Objective, s.Head)
-	if _, _, err := objectives.Named(s.Objective, s.Head, options); err == nil {
-		s.Margin = options.Margin // an objective that takes one
-	}
-	return objective, head, nil
+	s.Margin, s.Scale = options.Margin, options.Scale
+	return objectives.Named(s.Objective, s.Head, options)
 }

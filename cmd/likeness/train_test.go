@@ -221,7 +221,10 @@ func TestFromAndFreeze(t *testing.T) {
 	inFolder(t)
 	bars(t, "bars", 6, 8)
 	tool(t, tiny("--out", "first")...)
-	tool(t, "train", "--data", "bars", "--from", "first", "--freeze", "conv1", "--objective", "triplet-ratio", "--batch", "8", "--epochs", "1", "--out", "second")
+	_, said := tool(t, "train", "--data", "bars", "--from", "first", "--freeze", "conv1", "--objective", "triplet-ratio", "--scale", "2", "--batch", "8", "--epochs", "1", "--out", "second")
+	if want := "triplet-ratio (scale 2) with l2"; !strings.Contains(said, want) {
+		t.Errorf("want %q in\n%s", want, said)
+	}
 	tool(t, "train", "--config", filepath.Join("second", "config.toml"), "--out", "third")
 
 	first, second := weightsOf(t, "first"), weightsOf(t, "second")

@@ -60,7 +60,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 
-	loss := objectives.TripletRatio{}
+	loss := objectives.TripletRatio{Scale: 1}
 	triplets, err := trainer.For(loss, data.Train, *batch, 0)
 	if err != nil {
 		return err

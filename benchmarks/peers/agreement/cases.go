@@ -61,7 +61,8 @@ var losses = []loss{
 	{Objective: "triplet", Head: "l2"},
 	{Objective: "triplet", Head: "squared-l2"},
 	{Objective: "triplet", Head: "l2", Soft: true},
-	{Objective: "triplet-ratio", Head: "l2"},
+	{Objective: "triplet-ratio", Head: "l2", Scale: 1},
+	{Objective: "triplet-ratio", Head: "cosine", Scale: 20},
 	{Objective: "cross-entropy", Head: "signed-weighted-l1", Penalties: []penalty{{"conv1.*", 0.02}, {"*", 0.01}}},
 	{Objective: "batch-contrastive", Head: "l2"},
 	{Objective: "batch-contrastive", Head: "cosine", Balanced: true},
@@ -79,6 +80,7 @@ type loss struct {
 	Objective string    `json:"objective"`
 	Head      string    `json:"head"`
 	Margin    float64   `json:"margin"` // 0 before it is chosen
+	Scale     float64   `json:"scale"`  // of triplet-ratio
 	Soft      bool      `json:"soft"`
 	Balanced  bool      `json:"balanced"`
 	Penalties []penalty `json:"penalties"`

@@ -26,7 +26,7 @@ type problem struct {
 // problem draws the inputs; each draw is another one.
 func (c comparison) problem(draw int) (problem, error) {
 	l := c.loss
-	objective, head, err := objectives.Named(l.Objective, l.Head, objectives.Options{Margin: l.Margin, Soft: l.Soft, Balanced: l.Balanced})
+	objective, head, err := objectives.Named(l.Objective, l.Head, objectives.Options{Margin: l.Margin, Scale: l.Scale, Soft: l.Soft, Balanced: l.Balanced})
 	if err != nil {
 		return problem{}, err
 	}
