@@ -29,7 +29,8 @@
 // grow, which bias minus a cosine distance cannot. Weighted L1 learns factors of
 // any sign under the cross-entropies, where it is evidence, and positive ones
 // elsewhere, where it must be a distance. Named finds an objective with its
-// head, HeadFor the head, and Check gives the reason of a refusal.
+// head, HeadFor the head, and Check gives the reason of a refusal. What margin
+// or scale suits which head, DefaultMargin and DefaultScale say.
 //
 // Penalty is the one place for L2: a term of the cost over the weights it
 // names.

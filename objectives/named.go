@@ -13,6 +13,7 @@ type Options struct {
 	Scale    float64 // triplet-ratio; 0 is DefaultScale
 	Soft     bool    // triplet, batch-all, batch-hard: without a margin
 	Balanced bool    // batch-contrastive, batch-cross-entropy
+	Features int     // of an embedding, which DefaultMargin asks for contrastive with l1 and weighted-l1
 }
 
 // Names are the objectives that Named knows.

@@ -34,7 +34,7 @@ func TestTable(t *testing.T) {
 	}
 	for _, name := range objectives.Names {
 		for _, headName := range headNames {
-			_, head, err := objectives.Named(name, headName, objectives.Options{})
+			_, head, err := objectives.Named(name, headName, objectives.Options{Features: 9})
 			found := "yes"
 			switch {
 			case err != nil:
@@ -68,7 +68,11 @@ func TestNamed(t *testing.T) {
 		{"triplet-ratio", "cosine", objectives.Options{}, objectives.TripletRatio{Scale: 20}},
 		{"triplet-ratio", "cosine", objectives.Options{Scale: 5}, objectives.TripletRatio{Scale: 5}},
 		{"cross-entropy", "weighted-l1", objectives.Options{}, objectives.CrossEntropy{}},
-		{"batch-contrastive", "l1", objectives.Options{Balanced: true}, objectives.BatchContrastive{Margin: 1, Balanced: true}},
+		{"contrastive", "weighted-l1", objectives.Options{Features: 64}, objectives.Contrastive{Margin: 8}},
+		{"contrastive", "l2", objectives.Options{Features: 64}, objectives.Contrastive{Margin: 1}},
+		{"contrastive", "l1", objectives.Options{Margin: 3, Features: 64}, objectives.Contrastive{Margin: 3}},
+		{"triplet", "l1", objectives.Options{Features: 64}, objectives.Triplet{Margin: 1}},
+		{"batch-contrastive", "l1", objectives.Options{Balanced: true, Features: 16}, objectives.BatchContrastive{Margin: 4, Balanced: true}},
 		{"batch-cross-entropy", "l2", objectives.Options{Balanced: true}, objectives.BatchCrossEntropy{Balanced: true}},
 		{"batch-all", "cosine", objectives.Options{}, objectives.BatchAll{Margin: 0.1}},
 		{"batch-hard", "l2", objectives.Options{Soft: true}, objectives.BatchHard{Soft: true}},
@@ -101,6 +105,7 @@ func TestNamedRefusals(t *testing.T) {
 		{"triplet", "signed-weighted-l1", objectives.Options{}, "triplet with signed-weighted-l1: its values may be negative and so are no distances: use weighted-l1"},
 		{"contrastive", "cosine", objectives.Options{Margin: 3}, "contrastive with cosine: found margin 3, but these distances lie in [0, 2]"},
 		{"triplet", "l2", objectives.Options{Margin: -1}, "triplet: found margin -1, expected a positive number, or 0 for the usual one"},
+		{"contrastive", "l1", objectives.Options{}, "contrastive with l1: found neither a margin nor the number of features, on which the usual one depends"},
 		{"triplet", "l2", objectives.Options{Margin: 1, Soft: true}, "triplet: found margin 1 and soft, expected one of the two"},
 		{"cross-entropy", "l2", objectives.Options{Margin: 1}, "cross-entropy has no option margin"},
 		{"triplet-ratio", "l2", objectives.Options{Margin: 1}, "triplet-ratio has no option margin"},

@@ -2,6 +2,7 @@ package objectives
 
 import (
 	"cmp"
+	"math"
 	"strings"
 
 	"github.com/likeness-go/likeness/internal/nearest"
@@ -32,7 +33,9 @@ func Usual(objective, head string, o Options) (Options, error) {
 		return o, errors.Errorf("%s: found margin %v and soft, expected one of the two", objective, o.Margin)
 	}
 	if strings.Contains(takes, "margin") && !o.Soft {
-		o.Margin = cmp.Or(o.Margin, DefaultMargin(objective, head))
+		if o.Margin = cmp.Or(o.Margin, DefaultMargin(objective, head, o.Features)); o.Margin == 0 {
+			return o, errors.Errorf("%s with %s: found neither a margin nor the number of features, on which the usual one depends", objective, head)
+		}
 	}
 	if strings.Contains(takes, "scale") {
 		o.Scale = cmp.Or(o.Scale, DefaultScale(head))
@@ -40,24 +43,31 @@ func Usual(objective, head string, o Options) (Options, error) {
 	return o, nil
 }
 
-// DefaultMargin is the margin to begin with, in the distance of the head:
+// DefaultMargin is the margin to begin with, in the distance of the head between
+// embeddings of so many features:
 //
 //	                                     l2   squared-l2  l1, weighted-l1  cosine
-//	contrastive, batch-contrastive       1    –           1                0.5
+//	contrastive, batch-contrastive       1    –           √features        0.5
 //	triplet, batch-*, semi-hard          0.2  0.2         1                0.1
 //
-// 0.2 is that of Schroff, Kalenichenko & Philbin 2015 (squared-l2 over unit
-// vectors) and of Hermans, Beyer & Leibe 2017 (l2). Over unit vectors
-// squared-l2 is twice the cosine distance, hence 0.1. An l1 distance grows with
-// the number of features as no other does, hence 1.
-func DefaultMargin(objective, head string) float64 {
-	contrastive := strings.HasSuffix(objective, "contrastive")
+// Contrastive's margin is a distance. Embeddings 1 apart by l2 are √features
+// apart by l1 where all features differ alike. At a margin of 1 unlike pairs of
+// many features all begin beyond it: like pairs are pulled together, nothing is
+// pushed apart, and nothing is learned. The others' margin is a difference of
+// distances, about 0 at first whatever their size. 0.2 is that of Schroff,
+// Kalenichenko & Philbin 2015 (squared-l2 over unit vectors) and of Hermans,
+// Beyer & Leibe 2017 (l2). Over unit vectors squared-l2 is twice the cosine
+// distance, hence 0.1; an l1 distance is larger than the others, hence 1.
+func DefaultMargin(objective, head string, features int) float64 {
+	contrastive, l1 := strings.HasSuffix(objective, "contrastive"), strings.HasSuffix(head, "l1")
 	switch {
 	case head == "cosine" && contrastive:
 		return 0.5
 	case head == "cosine":
 		return 0.1
-	case contrastive || strings.HasSuffix(head, "l1"):
+	case l1 && contrastive:
+		return math.Sqrt(float64(features))
+	case l1 || contrastive:
 		return 1
 	}
 	return 0.2

@@ -26,7 +26,7 @@ func TestEveryObjectiveTeachesEveryHead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			objective, _, err := objectives.Named(name, headName, objectives.Options{})
+			objective, _, err := objectives.Named(name, headName, objectives.Options{Features: 8})
 			if err != nil || objective.Check(head) != nil {
 				continue // the two do not go together
 			}

@@ -33,15 +33,22 @@ func New(images *datasets.Dataset, recipe Recipe) (*Trainer, error) {
 }
 
 func (r Recipe) training(images *datasets.Dataset) (*Trainer, error) {
-	objective, head, err := objectives.Named(r.Objective, r.Head, objectives.Options{})
+	if images == nil {
+		return nil, errors.New("found no images")
+	}
+	network, err := backbone.Named(r.Backbone, backbone.Options{Size: images.Size, BatchNorm: r.Backbone == "conv4"})
+	if err != nil {
+		return nil, err
+	}
+	shape, err := backbone.Measure(network)
+	if err != nil {
+		return nil, err
+	}
+	objective, head, err := objectives.Named(r.Objective, r.Head, objectives.Options{Features: shape.Features})
 	if err != nil {
 		return nil, err
 	}
 	examples, err := For(objective, images, r.Batch, 0)
-	if err != nil {
-		return nil, err
-	}
-	network, err := backbone.Named(r.Backbone, backbone.Options{Size: images.Size, BatchNorm: r.Backbone == "conv4"})
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"image"
 	"image/png"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,6 +72,17 @@ func TestRecipesUsualChoices(t *testing.T) {
 	}
 }
 
+// The usual margin is that of the network's features, of which residual has 128.
+func TestRecipesMarginSuitsTheFeatures(t *testing.T) {
+	training, err := trainer.New(blobs(3, 4, 1), trainer.Recipe{Backbone: "residual", Head: "l1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (objectives.Contrastive{Margin: math.Sqrt(128)}); training.Objective != want {
+		t.Errorf("found %+v, expected %+v", training.Objective, want)
+	}
+}
+
 // A folder of class folders becomes a model in one call, and the same model as
 // in single steps; images are brought to the recipe's size.
 func TestFolder(t *testing.T) {
@@ -120,7 +132,7 @@ func TestRecipeRefuses(t *testing.T) {
 			t.Errorf("found %v, error %v, expected one with %q", model, err, test.want)
 		}
 	}
-	if _, err := trainer.New(blobs(1, 4, 1), trainer.Recipe{}); !errors.Is(err, datasets.ErrTooFew) {
+	if _, err := trainer.New(blobs(1, 4, 1), trainer.Recipe{Backbone: "residual"}); !errors.Is(err, datasets.ErrTooFew) {
 		t.Errorf("one class: found error %v, expected ErrTooFew", err)
 	}
 	if _, err := trainer.New(nil, trainer.Recipe{}); err == nil {

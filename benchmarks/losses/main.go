@@ -13,7 +13,6 @@ import (
 	"flag"
 	"fmt"
 	"log"
-	"math"
 	"strings"
 	"time"
 
@@ -121,17 +120,16 @@ type outcome struct {
 }
 
 func measure(data datasets.Experiment, test []datasets.Pair, objectiveName, headName string, batch, steps int, seed uint64) (outcome, error) {
-	var options objectives.Options
-	if objectiveName == "contrastive" && strings.HasSuffix(headName, "l1") {
-		// What lies √width apart by L1 is 1 apart by L2 where all features differ
-		// alike: the usual margin of 1 in the other distance.
-		options.Margin = math.Sqrt(width)
-	}
-	objective, head, err := objectives.Named(objectiveName, headName, options)
+	network := backbone.Conv4(data.Train.Size, width, true)
+	shape, err := backbone.Measure(network)
 	if err != nil {
 		return outcome{}, err
 	}
-	model, err := likeness.New(backbone.Conv4(data.Train.Size, width, true), head, data.Train.Preprocessing(), seed)
+	objective, head, err := objectives.Named(objectiveName, headName, objectives.Options{Features: shape.Features})
+	if err != nil {
+		return outcome{}, err
+	}
+	model, err := likeness.New(network, head, data.Train.Preprocessing(), seed)
 	if err != nil {
 		return outcome{}, err
 	}

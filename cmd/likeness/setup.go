@@ -18,6 +18,7 @@ type setup struct {
 	settings  Settings // with nothing left to choose
 	material  material
 	network   backbone.Network
+	shape     backbone.Shape
 	objective objectives.Objective
 	head      heads.Head
 	plan      *report.Plan
@@ -38,8 +39,9 @@ func (s Settings) prepare() (*setup, error) {
 	if s.Head == "" {
 		s.Head = usualHead(s.Objective)
 	}
-	objective, head, err := s.judge()
-	if err != nil {
+	// Refuse before the data are read what can be refused: how many features there
+	// are is not known yet.
+	if _, _, err := objectives.Named(s.Objective, s.Head, s.asked(1)); err != nil {
 		return nil, err
 	}
 	// The network may demand a size of the data, and the data give one to it.
@@ -59,19 +61,23 @@ func (s Settings) prepare() (*setup, error) {
 	if err != nil {
 		return nil, err
 	}
+	shape, err := backbone.Measure(network)
+	if err != nil {
+		return nil, err
+	}
+	objective, head, err := s.judge(shape.Features)
+	if err != nil {
+		return nil, err
+	}
 	plan, err := material.plan(s.Seed)
 	if err != nil {
 		return nil, err
 	}
-	return &setup{settings: s, material: material, network: network, objective: objective, head: head, plan: plan, notes: notes}, nil
+	return &setup{settings: s, material: material, network: network, shape: shape, objective: objective, head: head, plan: plan, notes: notes}, nil
 }
 
 // introduce says what is about to be trained.
-func (s *setup) introduce(c *console) error {
-	shape, err := backbone.Measure(s.network)
-	if err != nil {
-		return err
-	}
+func (s *setup) introduce(c *console) {
 	objective := s.settings.Objective
 	if s.settings.Margin != 0 {
 		objective += fmt.Sprintf(" (margin %v)", s.settings.Margin)
@@ -84,10 +90,9 @@ func (s *setup) introduce(c *console) error {
 	}
 	c.say("data         %s", s.material.summary())
 	c.say("protocol     %s", s.plan.Protocol)
-	c.say("network      %s, %d parameters, %d features", s.network.Name, shape.Parameters, shape.Features)
+	c.say("network      %s, %d parameters, %d features", s.network.Name, s.shape.Parameters, s.shape.Features)
 	c.say("objective    %s with %s", objective, s.settings.Head)
 	c.say("validation   %s", cmp.Or(s.validated, "none"))
-	return nil
 }
 
 func (s Settings) check() error {
@@ -105,13 +110,18 @@ func (s Settings) check() error {
 	return nil
 }
 
-// judge is the objective with its head; its margin or scale is spelt out.
-func (s *Settings) judge() (objectives.Objective, heads.Head, error) {
-	options := objectives.Options{Margin: s.Margin, Scale: s.Scale, Soft: s.Soft, Balanced: s.Balanced}
-	options, err := objectives.Usual(s.Objective, s.Head, options)
+// judge is the objective with its head, for vectors of so many features; its
+// margin or scale is spelt out.
+func (s *Settings) judge(features int) (objectives.Objective, heads.Head, error) {
+	options, err := objectives.Usual(s.Objective, s.Head, s.asked(features))
 	if err != nil {
 		return nil, nil, err
 	}
 	s.Margin, s.Scale = options.Margin, options.Scale
 	return objectives.Named(s.Objective, s.Head, options)
+}
+
+// asked are the options of the objective.
+func (s Settings) asked(features int) objectives.Options {
+	return objectives.Options{Margin: s.Margin, Scale: s.Scale, Soft: s.Soft, Balanced: s.Balanced, Features: features}
 }

@@ -216,6 +216,20 @@ func TestDiverged(t *testing.T) {
 	}
 }
 
+// What is left open is chosen for the network: l1 distances grow with the
+// features, of which tiny has 4. The run folder says what was chosen.
+func TestMarginSuitsTheFeatures(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 8)
+	_, said := tool(t, tiny("--head", "l1", "--out", "run")...)
+	if want := "contrastive (margin 2) with l1"; !strings.Contains(said, want) {
+		t.Errorf("want %q in\n%s", want, said)
+	}
+	if config := read(t, "run", "config.toml"); !strings.Contains(config, "\nmargin = 2.0\n") {
+		t.Errorf("config.toml has another margin:\n%s", config)
+	}
+}
+
 // Fine-tuning starts from given weights and leaves the frozen ones alone.
 func TestFromAndFreeze(t *testing.T) {
 	inFolder(t)

@@ -26,7 +26,9 @@ type problem struct {
 // problem draws the inputs; each draw is another one.
 func (c comparison) problem(draw int) (problem, error) {
 	l := c.loss
-	objective, head, err := objectives.Named(l.Objective, l.Head, objectives.Options{Margin: l.Margin, Scale: l.Scale, Soft: l.Soft, Balanced: l.Balanced})
+	options := objectives.Options{Margin: l.Margin, Scale: l.Scale, Soft: l.Soft, Balanced: l.Balanced}
+	options.Features = 1 // for any margin: that of the distances is chosen later
+	objective, head, err := objectives.Named(l.Objective, l.Head, options)
 	if err != nil {
 		return problem{}, err
 	}
