@@ -115,7 +115,7 @@ type convFunction[T Float] struct {
 func (f *convFunction[T]) Forward(y []T, x ...[]T) { f.block.Forward(y, x[0], f.arrange(x)) }
 
 func (f *convFunction[T]) Backward(dx, x [][]T, y, dy []T) {
-	f.block.Backward(dx[0], f.arrange(dx), x[0], f.arrange(x), dy)
+	f.block.Backward(dx[0], f.arrange(dx), x[0], f.arrange(x), y, dy)
 }
 
 func (f *convFunction[T]) arrange(operands [][]T) kernel.BlockWeights[T] {

@@ -1,6 +1,10 @@
 package kernel
 
-import "math"
+import (
+	"math"
+
+	"github.com/likeness-go/likeness/internal/vector"
+)
 
 // BatchNorm shifts and scales each channel of x (rows, channels), rows being
 // batch·height·width, to mean shift and standard deviation gain:
@@ -14,6 +18,7 @@ type BatchNorm[T Float] struct {
 	// variance is the biased one, divided by the number of rows.
 	Mean, Variance []T
 
+	engine         vector.Engine[T]
 	rows, channels int
 	epsilon        float64
 	inverse        []T       // (channels) 1/√(variance + ε)
@@ -27,7 +32,7 @@ func NewBatchNorm[T Float](rows, channels int, epsilon float64) *BatchNorm[T] {
 	mustBeValid(positive("channels", channels))
 	return &BatchNorm[T]{
 		Mean: make([]T, channels), Variance: make([]T, channels),
-		rows: rows, channels: channels, epsilon: epsilon,
+		engine: vector.For[T](), rows: rows, channels: channels, epsilon: epsilon,
 		inverse: make([]T, channels), scale: make([]T, channels),
 		total: make([]float64, 2*channels),
 	}
@@ -49,7 +54,7 @@ func (n *BatchNorm[T]) Apply(y, x, gain, shift, mean, variance []T) {
 	n.prepare(gain, mean, variance)
 	checkLength("shift", shift, n.channels)
 	n.chunks(func(first, last int) {
-		normalizeChannels(y[first:last], x[first:last], mean, n.scale, shift)
+		n.engine.Normalize(y[first:last], x[first:last], mean, n.scale, shift)
 	})
 }
 
@@ -66,7 +71,7 @@ func (n *BatchNorm[T]) Backward(dx, dgain, dshift, x, gain, dy []T) {
 	checkLength("dx", dx, len(x))
 	along, mean := n.centring()
 	n.chunks(func(first, last int) {
-		centreChannels(dx[first:last], x[first:last], dy[first:last], n.Mean, n.scale, along, mean)
+		n.engine.Centre(dx[first:last], x[first:last], dy[first:last], n.Mean, n.scale, along, mean)
 	})
 }
 
@@ -84,7 +89,7 @@ func (n *BatchNorm[T]) ApplyBackward(dx, dgain, dshift, x, gain, mean, variance,
 	}
 	checkLength("dx", dx, len(x))
 	n.chunks(func(first, last int) {
-		scaleChannels(dx[first:last], dy[first:last], n.scale)
+		n.engine.ScaleChannels(dx[first:last], dy[first:last], n.scale)
 	})
 }
 
@@ -93,13 +98,13 @@ func (n *BatchNorm[T]) ApplyBackward(dx, dgain, dshift, x, gain, mean, variance,
 func (n *BatchNorm[T]) measure(x []T) {
 	checkLength("x", x, n.rows*n.channels)
 	reduceRows(n.total[:n.channels], n.rows, n.channels, func(sum []float64, first, last int) {
-		addRows(sum, x[first*n.channels:last*n.channels])
+		n.engine.SumRows(sum, x[first*n.channels:last*n.channels])
 	})
 	for c := range n.Mean {
 		n.Mean[c] = T(n.total[c] / float64(n.rows))
 	}
 	reduceRows(n.total[:n.channels], n.rows, n.channels, func(sum []float64, first, last int) {
-		addSquares(sum, x[first*n.channels:last*n.channels], n.Mean)
+		n.engine.SumSquares(sum, x[first*n.channels:last*n.channels], n.Mean)
 	})
 	for c := range n.Variance {
 		n.Variance[c] = T(n.total[c] / float64(n.rows))
@@ -120,7 +125,7 @@ func (n *BatchNorm[T]) prepare(gain, mean, variance []T) {
 // sums computes Σdy·x̂ and Σdy, channel by channel.
 func (n *BatchNorm[T]) sums(dgain, dshift, x, mean, dy []T) {
 	reduceRows(n.total, n.rows, n.channels, func(sum []float64, first, last int) {
-		addProducts(sum, x[first*n.channels:last*n.channels], dy[first*n.channels:last*n.channels], mean)
+		n.engine.SumProducts(sum, x[first*n.channels:last*n.channels], dy[first*n.channels:last*n.channels], mean)
 	})
 	n.finishSums(n.total, dgain, dshift)
 }

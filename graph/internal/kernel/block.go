@@ -1,23 +1,46 @@
 package kernel
 
+import "github.com/likeness-go/likeness/internal/vector"
+
 // Block is the composition that networks repeat: convolution, batch norm,
-// activation, max pool. Only the convolution's result and the positions of the
-// maxima are kept for Backward; everything else is made row by row.
+// activation, max pool. It works on some rows at a time, so that the
+// convolution's result, the largest array of a network, is normalised,
+// activated and pooled while it is in the cache, and is not kept unless batch
+// norm's gradient needs it and it would take long to compute again.
 type Block[T Float] struct {
 	shape     BlockShape
+	engine    vector.Engine[T]
 	conv      *Conv[T]
 	norm      *BatchNorm[T] // nil for NoNorm
-	offsets   []int         // of the positions of a pool's window
-	convolved []T           // result of the convolution
-	position  []uint16      // of each maximum in its window
+	spans     []span        // of rows of the result
+	offsets   []int32       // of the positions of a pool's window, in rows that follow each other
+	recompute bool          // rather than keep the convolution's result
+	convolved []T           // result of the convolution, if it is kept
+	position  []uint8       // of each maximum in its window; "none" where ReLU is zero
+	maxima    []T           // the convolution's results there, where they are needed
 	gradient  []T           // of the activation's argument, at the maxima
+	offset    []T           // (filters) of the normalisation as a product and a sum
 	kept      bool          // whether Backward may be called
 }
+
+// recomputeSize is the size of a window up to which a convolution is faster
+// than memory.
+const recomputeSize = 64
 
 // NewBlock returns the block of a valid shape.
 func NewBlock[T Float](s BlockShape) *Block[T] {
 	mustBeValid(s.Validate())
-	k := &Block[T]{shape: s, conv: NewConv[T](s.Conv), offsets: s.pool().offsets()}
+	pool := s.pool()
+	k := &Block[T]{
+		shape: s, engine: vector.For[T](), conv: NewConv[T](s.Conv),
+		offsets: pool.offsets(pool.Width * pool.Channels), recompute: s.Conv.patchSize() <= recomputeSize,
+	}
+	height, _ := pool.Output()
+	k.spans = spansOf(pool.Batch, k.conv.input.images, height, pool.Stride*pool.Width*pool.Channels, pool.Stride*pool.Width)
+	k.conv.gradient.bandRows = pool.Stride
+	if pool.Size > pool.Stride {
+		k.conv.gradient.bandRows = pool.Height // rows belong to several windows
+	}
 	if s.Norm != NoNorm {
 		k.norm = NewBatchNorm[T](s.Conv.pixels(), s.Conv.Filters, s.Epsilon)
 	}
@@ -37,78 +60,198 @@ func (k *Block[T]) Forward(y, x []T, w BlockWeights[T]) {
 	checkLength("weight", w.Weight, s.Conv.weights())
 	checkOptional("bias", w.Bias, s.Conv.Filters)
 	checkSlope(s.Activation, w.Slope, s.Conv.Filters)
-	if k.norm != nil {
-		checkLength("shift", w.Shift, s.Conv.Filters)
-	}
 	k.conv.packForward(w.Weight)
-	in, between, out := s.Conv.inputs()/pool.Batch, pool.input(), pool.output()
-	step := k.imagesAtATime()
-	for first := 0; first < pool.Batch; first += step {
-		count := min(step, pool.Batch-first)
-		y := y[first*out:][:count*out]
-		convolved := y
-		if !s.Evaluation || s.pooled() {
-			convolved = grow(&k.convolved, count*between)
+	k.normalization(x, w)
+	if !s.Evaluation {
+		grow(&k.position, len(y))
+		if k.keepsMaxima() {
+			grow(&k.maxima, len(y))
 		}
-		k.conv.multiplyForward(count, convolved, x[first*in:], w.Bias)
-		k.finish(y, convolved, k.statistics(convolved, w), w)
 	}
+	Parallel(len(k.spans), func(i int) {
+		work := borrow[T]()
+		defer work.giveBack()
+		k.finish(work, y, k.convolve(work, x, w.Bias, k.rows(k.spans[i])), k.spans[i], w)
+	})
 	k.kept = !s.Evaluation
 }
 
-// imagesAtATime returns into which parts the batch is divided: all of it if
-// something is to be kept, otherwise so few images that the convolution's
-// result stays small.
-func (k *Block[T]) imagesAtATime() int {
+// keepsMaxima says whether Backward needs the convolution's results.
+func (k *Block[T]) keepsMaxima() bool { return k.norm != nil || k.shape.Activation == PReLU }
+
+// keepsAll says whether it needs all of them, and not at the maxima alone.
+func (k *Block[T]) keepsAll() bool { return k.shape.Norm == BatchStatistics && !k.recompute }
+
+// rows returns the rows of the convolution's result that a span of the block's
+// result is made of.
+func (k *Block[T]) rows(span span) span {
 	pool := k.shape.pool()
-	if !k.shape.Evaluation || k.shape.Norm == BatchStatistics {
-		return pool.Batch
+	if span.images > 1 {
+		span.top, span.bottom = 0, pool.Height
+		return span
 	}
-	return min(pool.Batch, max(1, 1<<20/pool.input()))
+	span.top, span.bottom = span.top*pool.Stride, (span.bottom-1)*pool.Stride+pool.Size
+	return span
 }
 
-// statistics prepares the batch norm and returns the means it subtracts.
-func (k *Block[T]) statistics(convolved []T, w BlockWeights[T]) (mean []T) {
+// convolve returns rows of the convolution's result.
+func (k *Block[T]) convolve(work *workspace[T], x, bias []T, rows span) []T {
+	pool := k.shape.pool()
+	run := pool.Width * pool.Channels
+	if k.keepsAll() {
+		return k.convolved[(rows.image*pool.Height+rows.top)*run:]
+	}
+	to := grow(&work.convolved, rows.images*(rows.bottom-rows.top)*run)
+	k.conv.convolve(work, to, x, bias, rows)
+	return to
+}
+
+// normalization prepares what the convolution's result is multiplied by and
+// what is added to it.
+func (k *Block[T]) normalization(x []T, w BlockWeights[T]) {
 	switch k.shape.Norm {
+	case NoNorm:
+		return
 	case BatchStatistics:
-		k.norm.measure(convolved)
+		k.measure(x, w.Bias)
 		k.norm.prepare(w.Gain, k.norm.Mean, k.norm.Variance)
-		return k.norm.Mean
 	case GivenStatistics:
 		k.norm.prepare(w.Gain, w.Mean, w.Variance)
-		return w.Mean
 	}
-	return nil
+	checkLength("shift", w.Shift, k.norm.channels)
+	mean := k.mean(w)
+	grow(&k.offset, k.norm.channels)
+	for c, m := range mean {
+		k.offset[c] = w.Shift[c] - m*k.norm.scale[c]
+	}
 }
 
-// finish turns the convolution's result into the block's, row by row.
-func (k *Block[T]) finish(y, convolved, mean []T, w BlockWeights[T]) {
+// mean returns the mean that is subtracted.
+func (k *Block[T]) mean(w BlockWeights[T]) []T {
+	if k.shape.Norm == GivenStatistics {
+		return w.Mean
+	}
+	return k.norm.Mean
+}
+
+// measure computes the statistics of the convolution's result. Sums of squares
+// are taken around the first pixel's result, a value of the right size: around
+// zero they would lose a variance that is small beside the mean.
+func (k *Block[T]) measure(x, bias []T) {
+	pool, n := k.shape.pool(), k.norm
+	run := pool.Width * pool.Channels
+	if k.keepsAll() {
+		grow(&k.convolved, pool.Batch*pool.input())
+	}
+	centre := make([]T, n.channels)
+	work := borrow[T]()
+	first := grow(&work.convolved, run)
+	k.conv.convolve(work, first, x, bias, span{0, 1, 0, 1})
+	copy(centre, first)
+	work.giveBack()
+
+	spans := spansOf(pool.Batch, k.conv.input.images, pool.Height, run, pool.Width)
+	reduce(n.total, len(spans), func(sum []float64, i int) {
+		work := borrow[T]()
+		defer work.giveBack()
+		rows := spans[i]
+		count := rows.images * (rows.bottom - rows.top) * run
+		var to []T
+		if k.keepsAll() {
+			to = k.convolved[(rows.image*pool.Height+rows.top)*run:][:count]
+		} else {
+			to = grow(&work.convolved, count)
+		}
+		k.conv.convolve(work, to, x, bias, rows)
+		k.engine.SumRows(sum[:n.channels], to)
+		k.engine.SumSquares(sum[n.channels:], to, centre)
+	})
+	for c, m := range centre {
+		mean := n.total[c] / float64(n.rows)
+		n.Mean[c] = T(mean)
+		offset := mean - float64(m)
+		n.Variance[c] = T(max(0, n.total[n.channels+c]/float64(n.rows)-offset*offset))
+	}
+}
+
+// finish turns rows of the convolution's result into the block's.
+func (k *Block[T]) finish(work *workspace[T], y, convolved []T, span span, w BlockWeights[T]) {
 	s, pool := k.shape, k.shape.pool()
 	height, width := pool.Output()
 	in, out := pool.Width*pool.Channels, width*pool.Channels
-	if s.pooled() {
-		grow(&k.position, len(y))
+	windows := &work.windows
+	*windows = vector.Windows[T]{
+		Offsets: k.offsets, Count: width, Step: pool.Stride * pool.Channels, Channels: pool.Channels,
+		Rectify: s.Activation == ReLU,
 	}
-	Parallel(len(y)/out, func(unit int) {
-		top := unit/height*pool.Height + unit%height*pool.Stride
-		from, to := convolved[top*in:][:pool.Size*in], y[unit*out:][:out]
-		if !s.pooled() {
-			k.activate(to, from, mean, w)
-			return
+	from := convolved
+	switch {
+	case s.Activation == PReLU: // not monotonic, so it comes before the pool
+		from = k.activateAll(work, convolved[:span.images*k.spanRows(span)*in], w)
+	case k.norm != nil:
+		windows.Scale, windows.Shift = k.norm.scale, k.offset
+	}
+	for image := range span.images {
+		for row := span.top; row < span.bottom; row++ {
+			at := (image*k.spanRows(span) + (row-span.top)*pool.Stride) * in
+			first := ((span.image+image)*height + row) * out
+			windows.X, windows.Y = from[at:], y[first:][:out]
+			if s.Evaluation {
+				windows.Position = grow(&work.position, out)
+			} else {
+				windows.Position = k.position[first:][:out]
+			}
+			if k.keepsMaxima() && !s.Evaluation {
+				windows.Kept = k.maxima[first:][:out]
+			}
+			k.engine.MaxWindows(windows)
+			if s.Activation == PReLU && windows.Kept != nil {
+				gatherMaxima(windows, convolved[at:])
+			}
+			activate(k.pointwise(), windows.Y, windows.Y, nil)
 		}
-		work := borrow[T]()
-		defer work.giveBack()
-		active := grow(&work.rows, len(from))
-		k.activate(active, from, mean, w)
-		maxRow(pool, to, k.position[unit*out:][:out], active, k.offsets)
-	})
+	}
 }
 
-// activate normalises and activates rows of the convolution's result.
-func (k *Block[T]) activate(y, x, mean []T, w BlockWeights[T]) {
-	if k.norm != nil {
-		normalizeChannels(y, x, mean, k.norm.scale, w.Shift)
-		x = y
+// spanRows is the number of rows of the convolution's result in each image of
+// a span.
+func (k *Block[T]) spanRows(span span) int {
+	rows := k.rows(span)
+	return rows.bottom - rows.top
+}
+
+// pointwise is the activation that is left to do after the pool.
+func (k *Block[T]) pointwise() Activation {
+	if k.shape.Activation == Sigmoid || k.shape.Activation == Tanh {
+		return k.shape.Activation
 	}
-	activate(k.shape.Activation, y, x, w.Slope)
+	return Identity
+}
+
+// activateAll normalises and activates rows of the convolution's result.
+func (k *Block[T]) activateAll(work *workspace[T], x []T, w BlockWeights[T]) []T {
+	y := grow(&work.active, len(x))
+	k.argument(y, x, w)
+	activate(k.shape.Activation, y, y, w.Slope)
+	return y
+}
+
+// argument writes the activation's argument.
+func (k *Block[T]) argument(y, x []T, w BlockWeights[T]) {
+	if k.norm == nil {
+		copy(y, x)
+		return
+	}
+	k.engine.Normalize(y, x, k.mean(w), k.norm.scale, w.Shift)
+}
+
+// gatherMaxima writes to what a row of windows keeps the elements of x at the
+// maxima's positions.
+func gatherMaxima[T Float](w *vector.Windows[T], x []T) {
+	for i := range w.Count {
+		for c := range w.Channels {
+			at := i*w.Channels + c
+			w.Kept[at] = x[i*w.Step+int(w.Offsets[w.Position[at]])+c]
+		}
+	}
 }

@@ -34,7 +34,7 @@ func blockOperation[T Float](s BlockShape) operation[T] {
 	return operation[T]{
 		forward: func(y []T, x ...[]T) { k.Forward(y, x[0], blockWeights(s, x)) },
 		backward: func(dx, x [][]T, y, dy []T) {
-			k.Backward(dx[0], blockWeights(s, dx), x[0], blockWeights(s, x), dy)
+			k.Backward(dx[0], blockWeights(s, dx), x[0], blockWeights(s, x), y, dy)
 		},
 	}
 }

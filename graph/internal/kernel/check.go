@@ -3,11 +3,12 @@ package kernel
 import (
 	"fmt"
 
+	"github.com/likeness-go/likeness/internal/vector"
 	"github.com/pkg/errors"
 )
 
 // Float is the element type of every array.
-type Float interface{ float32 | float64 }
+type Float = vector.Float
 
 // checkLength panics unless an array has the length that its shape asks for.
 // Every entry point checks, so that the inner loops need not and a mistake is

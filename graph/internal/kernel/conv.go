@@ -1,23 +1,45 @@
 package kernel
 
+import (
+	"unsafe"
+
+	"github.com/likeness-go/likeness/internal/vector"
+)
+
 // Conv is a convolution layer (in the sense of neural networks, a
 // correlation): x (batch, height, width, channels), weight (filters, channels,
 // kernel height, kernel width), bias (filters), y (batch, output height,
 // output width, filters).
 //
-// All three products are matrix products with the matrix of columns (see
-// columns.go), of which only a block that fits the cache exists at a time.
+// Each output pixel is the product of its window, read in place, and the
+// packed weights. A window's rows are contiguous in memory, so a product goes
+// through as many segments as the kernel has rows.
 type Conv[T Float] struct {
 	shape    ConvShape
-	forward  panels[T] // weights as Forward multiplies by them
-	backward panels[T] // weights as the gradient of x does
-	partial  []T       // partial sums of the gradient of the weights
+	engine   vector.Engine[T]
+	input    halo    // of a group of images
+	windows  []int32 // of the group's output pixels, in the input
+	results  []int32 // where the group's results begin
+	forward  packed[T]
+	ordered  []T // weights in the order of windows, (filters, kernel height, kernel width, channels)
+	gradient convGradient[T]
 }
+
+// packedBytes is about how much of the packed weights is multiplied by at a
+// time: what stays in the level 2 cache beside the images.
+const packedBytes = 128 << 10
 
 // NewConv returns the layer of a valid shape.
 func NewConv[T Float](s ConvShape) *Conv[T] {
 	mustBeValid(s.Validate())
-	return &Conv[T]{shape: s}
+	c := &Conv[T]{shape: s, engine: vector.For[T]()}
+	height, width := s.Output()
+	// Products of few rows are slow, so small images are taken together.
+	group := max(1, min(s.Batch, 128/(height*width)))
+	c.input = halo{group, s.Height, s.Width, s.Channels, s.Padding, s.Padding}
+	c.windows = c.input.windows(height, width, s.Stride)
+	c.results = halo{images: group, height: height, width: width, channels: s.Filters}.pixels()
+	return c
 }
 
 // Forward writes y. A nil bias is zero.
@@ -28,58 +50,79 @@ func (c *Conv[T]) Forward(y, x, weight, bias []T) {
 	checkLength("weight", weight, s.weights())
 	checkOptional("bias", bias, s.Filters)
 	c.packForward(weight)
-	c.multiplyForward(s.Batch, y, x, bias)
+	height, width := s.Output()
+	spans := spansOf(s.Batch, c.input.images, height, width*s.Filters, width)
+	Parallel(len(spans), func(i int) {
+		span := spans[i]
+		w := borrow[T]()
+		defer w.giveBack()
+		c.convolve(w, y[(span.image*height+span.top)*width*s.Filters:], x, bias, span)
+	})
 }
 
-// multiplyForward is Forward by the weights last packed, for a batch of any
-// size.
-func (c *Conv[T]) multiplyForward(batch int, y, x, bias []T) {
+// convolve writes rows [top, bottom) of the results of a span's images, of
+// which there is one unless the rows are all.
+func (c *Conv[T]) convolve(w *workspace[T], y, x, bias []T, span span) {
 	s := c.shape
-	s.Batch = batch
-	pixels, size, height := s.pixels(), s.patchSize(), s.kernelRows()
-	step := min(s.pixelsPerBlock(), ceilDiv(pixels, tileRows*units)*tileRows)
-	Parallel(ceilDiv(pixels, step), func(unit int) {
-		first := unit * step
-		count := min(step, pixels-first)
-		out := matrix[T]{y[first*s.Filters:], s.Filters}
-		fillRows(out.data[:count*s.Filters], bias, s.Filters)
-		work := borrow[T]()
-		defer work.giveBack()
-		for top := 0; top < s.KernelHeight; top += height {
-			bottom := min(top+height, s.KernelHeight)
-			start, width := s.patchStart(top), s.patchStart(bottom)-s.patchStart(top)
-			columns := grow(&work.rows, count*width)
-			gatherColumns(s, columns, x, first, count, top, bottom)
-			multiply(out, matrix[T]{columns, width}, c.forward[start:], size, count, s.Filters, width)
+	in := c.window(w, x, span)
+	_, width := s.Output()
+	pixels := span.images * (span.bottom - span.top) * width
+	p := &w.product
+	*p = vector.Rows[T]{
+		C: y, Stride: c.input.rowSize(), Length: s.patchStart(1),
+		AOffsets: c.windows[span.top*width:][:pixels], COffsets: c.results[:pixels],
+	}
+	for i := range c.forward.panels {
+		q := c.forward.panel(i)
+		p.C, p.Columns, p.Width = y[q.left:], q.columns, q.width
+		p.Initial, p.Add = nil, false
+		if bias != nil {
+			p.Initial = bias[q.left:][:q.columns]
 		}
+		wide := q.width * c.forward.lanes
+		step := max(1, packedBytes/(s.patchStart(1)*wide*int(unsafe.Sizeof(T(0)))))
+		for ky := 0; ky < s.KernelHeight; ky += step {
+			p.Segments = min(step, s.KernelHeight-ky)
+			p.A, p.B = in[ky*c.input.rowSize():], q.data[s.patchStart(ky)*wide:]
+			c.engine.Rows(p)
+			p.Initial, p.Add = nil, true
+		}
+	}
+}
+
+// window returns the images of a span with their border, or rather those rows
+// that the span's windows cover.
+func (c *Conv[T]) window(w *workspace[T], x []T, span span) []T {
+	h := c.input
+	h.images = span.images
+	x = x[span.image*c.shape.Height*c.shape.Width*c.shape.Channels:]
+	if h.none() {
+		return x
+	}
+	to := grow(&w.halo, h.size())
+	fillHalo(h, to, x, span.top*c.shape.Stride, (span.bottom-1)*c.shape.Stride+c.shape.KernelHeight)
+	return to
+}
+
+// order brings the weights to the order of windows.
+func (c *Conv[T]) order(weight []T) {
+	s := c.shape
+	taps, size := s.KernelHeight*s.KernelWidth, s.patchSize()
+	if taps == 1 || s.Channels == 1 {
+		c.ordered = append(c.ordered[:0], weight...)
+		return
+	}
+	grow(&c.ordered, s.weights())
+	Parallel(s.Filters, func(f int) {
+		c.engine.Transpose(c.ordered[f*size:][:size], s.Channels, weight[f*size:][:size], taps, s.Channels, taps)
 	})
 }
 
 // packForward packs the transpose of the weights, (patch, filters).
 func (c *Conv[T]) packForward(weight []T) {
-	s := c.shape
-	size, taps := s.patchSize(), s.KernelHeight*s.KernelWidth
-	grow(&c.forward, panelCount(s.Filters)*size)
-	Parallel(panelCount(s.Filters), func(p int) {
-		panel := c.forward[p*size:][:size]
-		for j := range tileColumns {
-			filter := min(p*tileColumns+j, s.Filters-1)
-			for channel := range s.Channels {
-				for tap, v := range weight[(filter*s.Channels+channel)*taps:][:taps] {
-					panel[tap*s.Channels+channel][j] = v
-				}
-			}
-		}
+	c.order(weight)
+	c.forward.shape(c.engine, c.shape.patchSize(), c.shape.Filters)
+	Parallel(c.forward.panels, func(i int) {
+		c.forward.putTransposed(c.engine, c.forward.panel(i), c.ordered, c.shape.patchSize())
 	})
-}
-
-// fillRows makes every row of y the bias, or zero.
-func fillRows[T Float](y, bias []T, columns int) {
-	if bias == nil {
-		clear(y)
-		return
-	}
-	for i := 0; i < len(y); i += columns {
-		copy(y[i:i+columns], bias)
-	}
 }

@@ -1,123 +1,323 @@
 package kernel
 
+import (
+	"unsafe"
+
+	"github.com/likeness-go/likeness/internal/vector"
+)
+
+// convGradient is what a convolution keeps for its gradients, made when they
+// are first asked for.
+type convGradient[T Float] struct {
+	made     bool
+	bandRows int       // rows of the result that must stay together; 0 is 1
+	flipped  bool      // whether the input's gradient is a convolution itself
+	output   halo      // of the result's gradient, of a group
+	pixels   []int32   // of the result's gradient, behind its border
+	windows  []int32   // of the input's pixels in the result's gradient, if flipped
+	inputs   []int32   // the input's pixels, if flipped
+	packed   packed[T] // all weights if flipped, otherwise those of the first kernel row
+	rows     []packed[T]
+	partial  []T // sums of the gradient of the weights, one a part of the batch
+	total    []T
+}
+
+// source writes rows [top, bottom) of the gradient of the results of a span's
+// images, row y of image i beginning at element at.row(i, y) of to.
+type source[T Float] func(w *workspace[T], to []T, at halo, span span)
+
 // Backward writes the gradients that are not nil, given x, weight and the
 // gradient dy of y.
 func (c *Conv[T]) Backward(dx, dweight, dbias, x, weight, dy []T) {
 	s := c.shape
 	checkLength("dy", dy, s.outputs())
+	height, width := s.Output()
+	run := width * s.Filters
+	c.backward(dx, dweight, dbias, x, weight, func(_ *workspace[T], to []T, at halo, span span) {
+		for i := range span.images {
+			for y := span.top; y < span.bottom; y++ {
+				copy(to[at.row(i, y):][:run], dy[((span.image+i)*height+y)*run:])
+			}
+		}
+	})
+}
+
+// backward is Backward with the gradient of y made span by span, where it is
+// needed.
+func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
+	s, g := c.shape, &c.gradient
+	checkOptional("dx", dx, s.inputs())
+	checkOptional("dweight", dweight, s.weights())
+	checkOptional("dbias", dbias, s.Filters)
+	checkLength("x", x, s.inputs())
+	c.makeGradient()
 	if dx != nil {
-		checkLength("dx", dx, s.inputs())
 		checkLength("weight", weight, s.weights())
-		c.inputGradient(dx, weight, dy)
+		c.packBackward(weight)
 	}
+	group := c.input.images
+	groups := ceilDiv(s.Batch, group)
+	// Each part of the batch has a sum of its own: more of them would be more
+	// memory to go through.
+	parts := min(groups, max(4, min(16, 1<<21/s.weights())))
 	if dweight != nil {
-		checkLength("dweight", dweight, s.weights())
-		checkLength("x", x, s.inputs())
-		c.weightGradient(dweight, x, dy)
+		grow(&g.partial, parts*s.weights())
+	}
+	sums := make([]float64, parts*s.Filters)
+	Parallel(parts, func(part int) {
+		w := borrow[T]()
+		defer w.giveBack()
+		sum := sums[part*s.Filters:][:s.Filters]
+		var weights []T
+		if dweight != nil {
+			weights = g.partial[part*s.weights():][:s.weights()]
+			clear(weights)
+		}
+		for i := part * groups / parts; i < (part+1)*groups/parts; i++ {
+			images := min(group, s.Batch-i*group)
+			c.groupGradient(w, dx, weights, sum, x, dy, i*group, images, dbias != nil)
+		}
+	})
+	if dweight != nil {
+		c.finishWeights(dweight, parts)
 	}
 	if dbias != nil {
-		sumRows(dbias, dy, s.pixels(), s.Filters)
+		for part := 1; part < parts; part++ {
+			for f, v := range sums[part*s.Filters:][:s.Filters] {
+				sums[f] += v
+			}
+		}
+		round(dbias, sums[:s.Filters])
 	}
 }
 
-// inputGradient makes the gradient of the matrix of columns, dy·weight, one
-// kernel row at a time, and adds it up in dx. A unit is a range of rows of an
-// image of dx: each output pixel and kernel row contributes to one of them.
-func (c *Conv[T]) inputGradient(dx, weight, dy []T) {
-	s := c.shape
-	c.packBackward(weight)
+// groupGradient is the work on a group of images. The gradient of its results
+// is made at once if that of its input is wanted, as rows of the one have to do
+// with several rows of the other, otherwise band by band.
+func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64, x []T, dy source[T], image, images int, bias bool) {
+	s, at := c.shape, c.gradient.output
 	height, width := s.Output()
-	run := s.patchStart(1)
-	size := panelCount(run) * s.Filters
-	bands := min(ceilDiv(units, s.Batch), s.Height)
-	step := max(1, blockElements/(width*run)) // output rows at a time
-	Parallel(s.Batch*bands, func(unit int) {
-		image, band := unit/bands, unit%bands
-		top, bottom := band*s.Height/bands, (band+1)*s.Height/bands
-		clear(dx[(image*s.Height+top)*s.Width*s.Channels : (image*s.Height+bottom)*s.Width*s.Channels])
-		work := borrow[T]()
-		defer work.giveBack()
+	at.images = images
+	if dx == nil {
+		at.top, at.left = 0, 0
+	}
+	gradient := grow(&w.gradient, at.size())
+	for i := range images {
+		clearBorder(at, gradient, i, 0, at.height+2*at.top)
+	}
+	if dx != nil {
+		dy(w, gradient, at, span{image, images, 0, height})
+	}
+	step := max(1, c.gradient.bandRows)
+	if images > 1 || height*width*s.Filters < 2*spanElements {
+		step = height
+	} else {
+		step = max(step, spanElements/(width*s.Filters)/step*step)
+	}
+	for top := 0; top < height; top += step {
+		band := span{image, images, top, min(top+step, height)}
+		if dx == nil {
+			dy(w, gradient, at, band)
+		}
+		if bias {
+			c.addBias(sum, gradient, at, band)
+		}
+		if weights != nil {
+			c.addWeights(w, weights, x, gradient, at, band)
+		}
+	}
+	if dx != nil {
+		c.inputGradient(w, dx, gradient, span{image, images, 0, height})
+	}
+}
+
+// makeGradient decides how the gradients are computed.
+//
+// The input's gradient is a convolution of the result's gradient, with a
+// border, by the flipped weights. Where strides or a small result make much of
+// that the multiplication by zeros, each row of the weights is instead
+// multiplied by the result's gradient, and the products are added to the rows
+// of the input that they come from.
+func (c *Conv[T]) makeGradient() {
+	s, g := c.shape, &c.gradient
+	if g.made {
+		return
+	}
+	g.made = true
+	height, width := s.Output()
+	g.output = halo{images: c.input.images, height: height, width: width, channels: s.Filters}
+	top, left := s.KernelHeight-1-s.Padding, s.KernelWidth-1-s.Padding
+	g.flipped = s.Stride == 1 && top >= 0 && left >= 0 && 5*height*width >= 4*s.Height*s.Width
+	if g.flipped {
+		g.output.top, g.output.left = top, left
+		g.windows = g.output.windows(s.Height, s.Width, 1)
+		g.inputs = halo{images: c.input.images, height: s.Height, width: s.Width, channels: s.Channels}.pixels()
+	}
+}
+
+// addBias adds the sum over all pixels.
+func (c *Conv[T]) addBias(sum []float64, gradient []T, at halo, span span) {
+	run := at.width * at.channels
+	for i := range span.images {
+		for y := span.top; y < span.bottom; y++ {
+			c.engine.SumRows(sum, gradient[at.row(i, y):][:run])
+		}
+	}
+}
+
+// weightPixels is how many pixels are summed in registers, so that the results'
+// gradients that they read stay near and the error of float32 sums stays small.
+const weightPixels = 256
+
+// addWeights adds the gradient of the weights to sum (patch, filters).
+func (c *Conv[T]) addWeights(w *workspace[T], sum, x, gradient []T, at halo, span span) {
+	s := c.shape
+	in := c.window(w, x, span)
+	_, width := s.Output()
+	pixels := span.images * (span.bottom - span.top) * width
+	windows := c.windows[span.top*width:][:pixels]
+	offsets := c.pixelOffsets(w, at, span)
+	o := &w.outer
+	*o = vector.Outer[T]{B: gradient, Run: s.patchStart(1), Columns: s.Filters, CStride: s.Filters, Add: true}
+	for first := 0; first < pixels; first += weightPixels {
+		last := min(first+weightPixels, pixels)
+		o.AOffsets, o.BOffsets = windows[first:last], offsets[first:last]
 		for ky := range s.KernelHeight {
-			// Output row y touches input row y·stride + ky − padding.
-			first := ceilDiv(max(top+s.Padding-ky, 0), s.Stride)
-			last := min(ceilDiv(max(bottom+s.Padding-ky, 0), s.Stride), height)
-			for ; first < last; first += step {
-				pixels := min(step, last-first) * width
-				start := (image*height + first) * width
-				columns := grow(&work.rows, pixels*run)
-				clear(columns)
-				multiply(matrix[T]{columns, run}, matrix[T]{dy[start*s.Filters:], s.Filters},
-					c.backward[ky*size:], s.Filters, pixels, run, s.Filters)
-				scatterColumns(s, columns, dx, start, pixels, ky)
+			o.A, o.C = in[ky*c.input.rowSize():], sum[s.patchStart(ky)*s.Filters:]
+			c.engine.Outer(o)
+		}
+	}
+}
+
+// pixelOffsets returns where the pixels of a span begin in the gradient.
+func (c *Conv[T]) pixelOffsets(w *workspace[T], at halo, span span) []int32 {
+	offsets := grow(&w.offsets, span.images*(span.bottom-span.top)*at.width)
+	next := 0
+	for i := range span.images {
+		for y := span.top; y < span.bottom; y++ {
+			start := at.row(i, y)
+			for x := range at.width {
+				offsets[next] = int32(start + x*at.channels)
+				next++
 			}
+		}
+	}
+	return offsets
+}
+
+// finishWeights adds the parts up and brings the sum to the order of the
+// weights.
+func (c *Conv[T]) finishWeights(dweight []T, parts int) {
+	s, g := c.shape, &c.gradient
+	size, taps := s.patchSize(), s.KernelHeight*s.KernelWidth
+	total := g.partial[:s.weights()]
+	Parallel(size, func(k int) {
+		row := total[k*s.Filters:][:s.Filters]
+		for part := 1; part < parts; part++ {
+			c.engine.Add(row, g.partial[part*s.weights()+k*s.Filters:][:s.Filters])
+		}
+	})
+	plain := taps == 1 || s.Channels == 1
+	ordered := dweight
+	if !plain {
+		ordered = grow(&g.total, s.weights())
+	}
+	bands := min(s.Filters, units)
+	Parallel(bands, func(band int) {
+		first, last := band*s.Filters/bands, (band+1)*s.Filters/bands
+		c.engine.Transpose(ordered[first*size:], size, total[first:], s.Filters, size, last-first)
+		for f := first; f < last && !plain; f++ {
+			c.engine.Transpose(dweight[f*size:][:size], taps, ordered[f*size:][:size], s.Channels, taps, s.Channels)
 		}
 	})
 }
 
-// packBackward packs, for each kernel row, the weights (filters, kernel
-// width·channels).
+// packBackward packs the weights for the input's gradient.
 func (c *Conv[T]) packBackward(weight []T) {
-	s := c.shape
-	size := panelCount(s.patchStart(1)) * s.Filters
-	clear(grow(&c.backward, s.KernelHeight*size))
-	Parallel(s.KernelHeight, func(ky int) {
-		row := c.backward[ky*size:][:size]
-		for filter := range s.Filters {
-			for channel := range s.Channels {
-				for kx, v := range weight[((filter*s.Channels+channel)*s.KernelHeight+ky)*s.KernelWidth:][:s.KernelWidth] {
-					column := kx*s.Channels + channel
-					row[column/tileColumns*s.Filters+filter][column%tileColumns] = v
+	s, g := c.shape, &c.gradient
+	c.order(weight)
+	taps, size := s.KernelHeight*s.KernelWidth, s.patchSize()
+	if g.flipped {
+		g.packed.shape(c.engine, taps*s.Filters, s.Channels)
+		Parallel(taps, func(tap int) {
+			for i := range g.packed.panels {
+				q := g.packed.panel(i)
+				for f := range s.Filters {
+					g.packed.put(q, (taps-1-tap)*s.Filters+f, c.ordered[f*size+tap*s.Channels:][:s.Channels])
 				}
 			}
-		}
-	})
-}
-
-// weightGradient multiplies the transpose of dy by the matrix of columns. A
-// unit is some rows of the kernel and a group of output pixels; the groups'
-// sums are added up in order.
-func (c *Conv[T]) weightGradient(dweight, x, dy []T) {
-	s := c.shape
-	pixels, size, height := s.pixels(), s.patchSize(), s.kernelRows()
-	step, bands := s.pixelsPerBlock(), ceilDiv(s.KernelHeight, height)
-	groups := max(1, min(ceilDiv(units, bands), pixels/128))
-	grow(&c.partial, groups*s.weights())
-	Parallel(groups*bands, func(unit int) {
-		group, top := unit/bands, unit%bands*height
-		bottom := min(top+height, s.KernelHeight)
-		start, width := s.patchStart(top), s.patchStart(bottom)-s.patchStart(top)
-		sum := matrix[T]{c.partial[group*s.weights()+start:], size}
-		for filter := range s.Filters {
-			clear(sum.data[filter*size:][:width])
-		}
-		work := borrow[T]()
-		defer work.giveBack()
-		for first := group * pixels / groups; first < (group+1)*pixels/groups; first += step {
-			count := min(step, (group+1)*pixels/groups-first)
-			gradient := grow(&work.transposed, count*s.Filters)
-			transpose(gradient, dy[first*s.Filters:], count, s.Filters, s.Filters)
-			columns := grow(&work.rows, count*width)
-			gatherColumns(s, columns, x, first, count, top, bottom)
-			packed := grow(&work.panels, panelCount(width)*count)
-			pack(packed, matrix[T]{columns, width}, count, width)
-			multiply(sum, matrix[T]{gradient, count}, packed, count, s.Filters, width, count)
-		}
-	})
-	c.addGroups(dweight, groups)
-}
-
-// addGroups adds the partial sums up, and brings them from (filters, kernel
-// height, kernel width, channels) to the order of the weights.
-func (c *Conv[T]) addGroups(dweight []T, groups int) {
-	s := c.shape
-	size := s.patchSize()
-	Parallel(s.Filters, func(filter int) {
-		total := c.partial[filter*size:][:size]
-		for group := 1; group < groups; group++ {
-			for i, v := range c.partial[group*s.weights()+filter*size:][:size] {
-				total[i] += v
+		})
+		return
+	}
+	if g.rows == nil {
+		g.rows = make([]packed[T], s.KernelHeight)
+	}
+	Parallel(s.KernelHeight, func(ky int) {
+		p, run := &g.rows[ky], s.patchStart(1)
+		p.shape(c.engine, s.Filters, run)
+		for i := range p.panels {
+			q := p.panel(i)
+			for f := range s.Filters {
+				p.put(q, f, c.ordered[f*size+s.patchStart(ky):][:run])
 			}
 		}
-		transpose(dweight[filter*size:][:size], total, size/s.Channels, s.Channels, s.Channels)
 	})
+}
+
+// inputGradient writes dx of a span's images.
+func (c *Conv[T]) inputGradient(w *workspace[T], dx, gradient []T, span span) {
+	s, g := c.shape, &c.gradient
+	in := s.Height * s.Width * s.Channels
+	dx = dx[span.image*in:][:span.images*in]
+	if g.flipped {
+		c.flippedGradient(w, dx, gradient, span.images)
+		return
+	}
+	to, h := dx, c.input
+	h.images = span.images
+	if !h.none() {
+		to = grow(&w.halo, h.size())
+	}
+	clear(to)
+	height, width := s.Output()
+	pixels := span.images * height * width
+	p := &w.product
+	*p = vector.Rows[T]{
+		A: gradient, AOffsets: c.results[:pixels], COffsets: c.windows[:pixels],
+		Segments: 1, Length: s.Filters, Add: true,
+	}
+	for ky := range s.KernelHeight {
+		for i := range g.rows[ky].panels {
+			q := g.rows[ky].panel(i)
+			p.B, p.Width, p.Columns = q.data, q.width, q.columns
+			p.C = to[ky*h.rowSize()+q.left:]
+			c.engine.Rows(p)
+		}
+	}
+	if !h.none() {
+		emptyHalo(h, dx, to)
+	}
+}
+
+func (c *Conv[T]) flippedGradient(w *workspace[T], dx, gradient []T, images int) {
+	s, g := c.shape, &c.gradient
+	pixels := images * s.Height * s.Width
+	run := s.KernelWidth * s.Filters
+	p := &w.product
+	*p = vector.Rows[T]{
+		AOffsets: g.windows[:pixels], COffsets: g.inputs[:pixels],
+		Length: run, Stride: g.output.rowSize(),
+	}
+	for i := range g.packed.panels {
+		q := g.packed.panel(i)
+		wide := q.width * g.packed.lanes
+		p.C, p.Columns, p.Width, p.Add = dx[q.left:], q.columns, q.width, false
+		step := max(1, packedBytes/(run*wide*int(unsafe.Sizeof(T(0)))))
+		for ky := 0; ky < s.KernelHeight; ky += step {
+			p.Segments = min(step, s.KernelHeight-ky)
+			p.A, p.B = gradient[ky*g.output.rowSize():], q.data[ky*run*wide:]
+			c.engine.Rows(p)
+			p.Add = true
+		}
+	}
 }

@@ -40,3 +40,14 @@ func (s ConvShape) Validate() error {
 func (s ConvShape) inputs() int  { return s.Batch * s.Height * s.Width * s.Channels }
 func (s ConvShape) outputs() int { return s.pixels() * s.Filters }
 func (s ConvShape) weights() int { return s.Filters * s.Channels * s.KernelHeight * s.KernelWidth }
+
+// patchSize returns the length of a window, and patchStart where its row
+// begins, in the order (kernel height, kernel width, channels).
+func (s ConvShape) patchSize() int         { return s.patchStart(s.KernelHeight) }
+func (s ConvShape) patchStart(row int) int { return row * s.KernelWidth * s.Channels }
+
+// pixels returns the number of output pixels of the batch.
+func (s ConvShape) pixels() int {
+	height, width := s.Output()
+	return s.Batch * height * width
+}

@@ -1,5 +1,7 @@
 package kernel
 
+import "github.com/likeness-go/likeness/internal/vector"
+
 // ChannelsFirst reorders images x (batch, height, width, channels) to rows y
 // in channel-height-width order, (batch, channels, height, width).
 func ChannelsFirst[T Float](y, x []T, batch, height, width, channels int) {
@@ -19,24 +21,8 @@ func transposeEach[T Float](y, x []T, batch, rows, columns int) {
 	size := rows * columns
 	checkLength("x", x, batch*size)
 	checkLength("y", y, batch*size)
+	e := vector.For[T]()
 	Parallel(batch, func(i int) {
-		transpose(y[i*size:(i+1)*size], x[i*size:(i+1)*size], rows, columns, columns)
+		e.Transpose(y[i*size:(i+1)*size], rows, x[i*size:(i+1)*size], columns, rows, columns)
 	})
-}
-
-// transpose writes to y (columns, rows) the transpose of x, whose rows of
-// columns elements start stride elements apart. It goes through a few columns
-// at a time: the cache cannot hold many places to write to that lie far apart.
-func transpose[T Float](y, x []T, rows, columns, stride int) {
-	const few = 8
-	for left := 0; left < columns; left += few {
-		width := min(few, columns-left)
-		for i := range rows {
-			to := left*rows + i
-			for _, v := range x[i*stride+left:][:width] {
-				y[to] = v
-				to += rows
-			}
-		}
-	}
 }

@@ -27,8 +27,8 @@ func (s PoolShape) Validate() error {
 	if s.Size > s.Height || s.Size > s.Width {
 		return errors.Errorf("pool window %d×%d is larger than its %d×%d input", s.Size, s.Size, s.Height, s.Width)
 	}
-	if s.Size > 255 {
-		return errors.Errorf("pool size is %d, it must be at most 255", s.Size)
+	if s.Size > 15 { // a position in a window is a byte
+		return errors.Errorf("pool size is %d, it must be at most 15", s.Size)
 	}
 	return nil
 }
@@ -46,24 +46,14 @@ func checkPool[T Float](s PoolShape, output, input []T) {
 	checkLength("the pool's output", output, s.Batch*s.output())
 }
 
-// eachWindow visits the windows of an image, with the indices of each one's
-// first input element and first output element.
-func (s PoolShape) eachWindow(visit func(in, out int)) {
-	height, width := s.Output()
-	for row := range height {
-		for column := range width {
-			visit((row*s.Width+column)*s.Stride*s.Channels, (row*width+column)*s.Channels)
-		}
-	}
-}
-
 // offsets returns where each position of a window, in row-major order, lies
-// relative to the window's first element.
-func (s PoolShape) offsets() []int {
-	offsets := make([]int, 0, s.Size*s.Size)
-	for row := range s.Size {
-		for column := range s.Size {
-			offsets = append(offsets, (row*s.Width+column)*s.Channels)
+// relative to the window's first element, if rows are so many elements apart.
+func (s PoolShape) offsets(row int) []int32 { return s.appendOffsets(nil, row) }
+
+func (s PoolShape) appendOffsets(offsets []int32, row int) []int32 {
+	for y := range s.Size {
+		for x := range s.Size {
+			offsets = append(offsets, int32(y*row+x*s.Channels))
 		}
 	}
 	return offsets

@@ -3,13 +3,13 @@ package kernel
 // AveragePool takes the mean of each window, channel by channel.
 type AveragePool[T Float] struct {
 	shape   PoolShape
-	offsets []int
+	offsets []int32
 }
 
 // NewAveragePool returns the layer of a valid shape.
 func NewAveragePool[T Float](s PoolShape) *AveragePool[T] {
 	mustBeValid(s.Validate())
-	return &AveragePool[T]{s, s.offsets()}
+	return &AveragePool[T]{s, s.offsets(s.Width * s.Channels)}
 }
 
 // Forward writes y (batch, output height, output width, channels).
@@ -19,11 +19,11 @@ func (p *AveragePool[T]) Forward(y, x []T) {
 	in, out := s.input(), s.output()
 	Parallel(s.Batch, func(image int) {
 		x, y := x[image*in:][:in], y[image*out:][:out]
-		s.eachWindow(func(in, out int) {
+		eachWindow(s, func(in, out int) {
 			mean := y[out:][:s.Channels]
 			clear(mean)
 			for _, offset := range p.offsets {
-				for c, v := range x[in+offset:][:s.Channels] {
+				for c, v := range x[in+int(offset):][:s.Channels] {
 					mean[c] += v
 				}
 			}
@@ -46,13 +46,24 @@ func (p *AveragePool[T]) Backward(dx, dy []T) {
 	Parallel(s.Batch, func(image int) {
 		dx, dy := dx[image*in:][:in], dy[image*out:][:out]
 		clear(dx)
-		s.eachWindow(func(in, out int) {
+		eachWindow(s, func(in, out int) {
 			for _, offset := range p.offsets {
-				sum := dx[in+offset:][:s.Channels]
+				sum := dx[in+int(offset):][:s.Channels]
 				for c, g := range dy[out:][:s.Channels] {
 					sum[c] += g / T(len(p.offsets))
 				}
 			}
 		})
 	})
+}
+
+// eachWindow visits the windows of an image, with the indices of each one's
+// first input element and first output element.
+func eachWindow(s PoolShape, visit func(in, out int)) {
+	height, width := s.Output()
+	for row := range height {
+		for column := range width {
+			visit((row*s.Width+column)*s.Stride*s.Channels, (row*width+column)*s.Channels)
+		}
+	}
 }

@@ -1,5 +1,7 @@
 package kernel
 
+import "github.com/likeness-go/likeness/internal/vector"
+
 // rowsPerChunk is how many rows of so many columns make one unit of an
 // elementwise kernel or a reduction: enough to be worth a worker's while, few
 // enough to stay in the level 1 cache.
@@ -11,7 +13,7 @@ func reduce(total []float64, units int, work func(sum []float64, unit int)) {
 	width := len(total)
 	space := borrow[float64]()
 	defer space.giveBack()
-	partial := grow(&space.rows, units*width)
+	partial := grow(&space.columns, units*width)
 	Parallel(units, func(unit int) {
 		sum := partial[unit*width:][:width]
 		clear(sum)
@@ -40,7 +42,7 @@ func sumRows[T Float](sum, x []T, rows, columns int) {
 	checkLength("x", x, rows*columns)
 	total := make([]float64, columns)
 	reduceRows(total, rows, columns, func(sum []float64, first, last int) {
-		addRows(sum, x[first*columns:last*columns])
+		vector.For[T]().SumRows(sum, x[first*columns:last*columns])
 	})
 	round(sum, total)
 }

@@ -1,35 +1,71 @@
 package kernel
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/likeness-go/likeness/internal/vector"
+)
 
 // workspace is the scratch memory of a unit of work. Units borrow and return
 // it, so a few workspaces, one a thread, serve all layers of a network and
 // stay in the cache.
 type workspace[T Float] struct {
-	rows, transposed   []T
-	normalized, active []T
-	panels             panels[T]
+	halo       []T // images with a border of zeros
+	gradient   []T // of a convolution's result
+	columns    []T // packed for a product
+	convolved  []T
+	normalized []T
+	active     []T
+	offsets    []int32
+	places     []int32 // of a pool's window
+	position   []uint8
+
+	// Descriptions of products, which would be allocated at each call.
+	product vector.Rows[T]
+	outer   vector.Outer[T]
+	windows vector.Windows[T]
 }
 
-var workspaces struct{ single, double sync.Pool }
+// shelf keeps the workspaces of an element type that nobody uses. There are
+// never more of them than units ran at once, and they are kept for good: the
+// collector would take those of a sync.Pool, and with them megabytes a step.
+type shelf[T Float] struct {
+	sync.Mutex
+	idle []*workspace[T]
+}
 
-// workspacesOf returns the pool of the workspaces of an element type.
-func workspacesOf[T Float]() *sync.Pool {
-	if _, single := any(T(0)).(float32); single {
-		return &workspaces.single
+var (
+	singles shelf[float32]
+	doubles shelf[float64]
+)
+
+func shelfOf[T Float]() *shelf[T] {
+	if s, single := any(&singles).(*shelf[T]); single {
+		return s
 	}
-	return &workspaces.double
+	return any(&doubles).(*shelf[T])
 }
 
 // borrow returns a workspace of unspecified contents.
 func borrow[T Float]() *workspace[T] {
-	if w, ok := workspacesOf[T]().Get().(*workspace[T]); ok {
-		return w
+	s := shelfOf[T]()
+	s.Lock()
+	defer s.Unlock()
+	last := len(s.idle) - 1
+	if last < 0 {
+		return new(workspace[T])
 	}
-	return new(workspace[T])
+	w := s.idle[last]
+	s.idle = s.idle[:last]
+	return w
 }
 
-func (w *workspace[T]) giveBack() { workspacesOf[T]().Put(w) }
+func (w *workspace[T]) giveBack() {
+	s := shelfOf[T]()
+	s.Lock()
+	defer s.Unlock()
+	s.idle = append(s.idle, w)
+}
 
 // grow returns a slice of length n, reusing the memory of *s if it suffices.
 // The contents are unspecified.
