@@ -22,6 +22,8 @@ var forbidden = map[string]string{
 	"AveragePool2D":       "graph.AveragePool: its gradient is wrong",
 	"InverseSqrt":         "Pow or Sqrt: its gradient is wrong",
 	"BinaryXent":          "cross-entropy of logits: it is not stable",
+	"Softplus":            "logistic.SoftplusOf: it is cut off above 16",
+	"Sigmoid":             "logistic.SigmoidOf: it is cut off above 19",
 }
 
 // The module's code uses none of them.

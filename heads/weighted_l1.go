@@ -4,8 +4,8 @@ import (
 	"math"
 
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/internal/logistic"
 	"github.com/pkg/errors"
-	"gorgonia.org/gorgonia"
 )
 
 // WeightedL1 is Σ wⱼ|xⱼ − yⱼ| with a learned factor for each feature.
@@ -63,7 +63,7 @@ func (h WeightedL1) factors(b *graph.Builder, x *graph.Node) *graph.Node {
 		return b.Weight(weightName, graph.Kernel, graph.Constant(1/math.Sqrt(float64(features))), features)
 	}
 	v := b.Weight(weightName, graph.Gain, graph.Constant(unit), features)
-	return b.Node(gorgonia.Softplus(v))
+	return logistic.SoftplusOf(b, v)
 }
 
 // Distance implements Head.
@@ -93,7 +93,7 @@ func (h WeightedL1) values(weight *graph.Weight) []float32 {
 			v = data[j]
 		}
 		if !h.Signed {
-			v = max(v, 0) + math.Log1p(math.Exp(-math.Abs(v))) // softplus, without overflow
+			v, _ = logistic.Softplus(v)
 		}
 		values[j] = float32(v)
 	}

@@ -1,9 +1,8 @@
 package objectives
 
 import (
-	"math"
-
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/internal/logistic"
 	"gorgonia.org/tensor"
 )
 
@@ -34,13 +33,10 @@ func hingeRanking(margin float64) ranking {
 	}
 }
 
-// softRanking is log(1 + exp(gap)), in a form that does not overflow.
+// softRanking is log(1 + exp(gap)).
 func softRanking(gap float64) (loss, slope float64, counts bool) {
-	small := math.Exp(-math.Abs(gap))
-	if slope = 1 / (1 + small); gap < 0 {
-		slope *= small
-	}
-	return max(gap, 0) + math.Log1p(small), slope, true
+	loss, slope = logistic.Softplus(gap)
+	return loss, slope, true
 }
 
 // triplets finds the gradient in the same pass as the loss.

@@ -156,23 +156,25 @@ func scaled(factor float64, values ...float64) []float64 {
 	return values
 }
 
-// Cross-entropy keeps its digits, and its gradient stays finite, for logits at
-// which p is 0 or 1 in floating point.
+// Cross-entropy keeps its digits, and its gradient too, for logits at which p is
+// 0 or 1 in floating point.
 func TestCrossEntropyOfSureAnswers(t *testing.T) {
-	tests := map[float64][2]float64{ // logit to cost for the same class and for another
-		800:  {0, 800},
-		40:   {math.Exp(-40), 40},
-		-40:  {40, math.Exp(-40)},
-		-800: {800, 0},
-	}
-	for logit, want := range tests {
-		for different := range 2 {
-			r := judge(t, objectives.CrossEntropy{}, logit, map[string][]float64{"distance": {0}}, []float64{float64(different)})
-			if math.Abs(r.cost-want[different]) > 1e-12*want[different] {
-				t.Errorf("logit %v, different %d: found %v, want %v", logit, different, r.cost, want[different])
-			}
-			if g := r.gradients["distance"][0]; !(math.Abs(g) <= 1) {
-				t.Errorf("logit %v, different %d: gradient %v", logit, different, g)
+	for _, logit := range []float64{17, 20, 40, 800, 1e4} {
+		small := math.Exp(-logit)
+		right, wrong := math.Log1p(small), logit+small // what answers cost, and their slopes by the logit
+		rightSlope, wrongSlope := small/(1+small), 1/(1+small)
+		for _, test := range []struct{ logit, different, cost, slope float64 }{
+			{logit, 0, right, rightSlope}, {logit, 1, wrong, -wrongSlope},
+			{-logit, 0, wrong, wrongSlope}, {-logit, 1, right, -rightSlope},
+		} {
+			r := judge(t, objectives.CrossEntropy{}, test.logit, map[string][]float64{"distance": {0}}, []float64{test.different})
+			for _, each := range []struct {
+				what        string
+				found, want float64
+			}{{"cost", r.cost, test.cost}, {"gradient by the distance", r.gradients["distance"][0], test.slope}} {
+				if !(math.Abs(each.found-each.want) <= 1e-14*math.Abs(each.want)) {
+					t.Errorf("logit %v, different %v: %s: found %v, want %v", test.logit, test.different, each.what, each.found, each.want)
+				}
 			}
 		}
 	}
