@@ -107,7 +107,9 @@ func TestAUCEqualsCounting(t *testing.T) {
 				}
 			}
 		}
-		expect(t, "AUC", verification(t, distances, different).AUC().Value, wins/all, rounding)
+		v := verification(t, distances, different)
+		expect(t, "area under the curve", v.AreaUnderCurve(), wins/all, rounding)
+		expect(t, "AUC", v.AUC().Value, v.AreaUnderCurve())
 	})
 }
 

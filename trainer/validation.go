@@ -59,7 +59,7 @@ func VerificationOf(images *datasets.Dataset, pairs []datasets.Pair) Validation 
 		if err != nil {
 			return 0, err
 		}
-		return verification.AUC().Value, nil
+		return verification.AreaUnderCurve(), nil
 	}
 }
 

@@ -154,7 +154,7 @@ func measure(data datasets.Experiment, test []datasets.Pair, objectiveName, head
 		return outcome{}, err
 	}
 	gain, err := evaluate.AUCDifference(after, before)
-	return outcome{before.AUC().Value, after.AUC().Value, gain, result.Seconds}, err
+	return outcome{before.AreaUnderCurve(), after.AreaUnderCurve(), gain, result.Seconds}, err
 }
 
 func verify(model *likeness.Model, images *datasets.Dataset, test []datasets.Pair) (*evaluate.Verification, error) {
