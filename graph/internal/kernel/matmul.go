@@ -2,101 +2,112 @@ package kernel
 
 import "github.com/likeness-go/likeness/internal/vector"
 
-// A unit of a matrix product is a panel of the result's columns, or some rows
-// of one where there are few panels. The right factor is packed blockDepth rows
-// at a time, so that they stay in the level 2 cache.
-const (
-	blockRows  = 192
-	blockDepth = 512
-)
-
 // MatMul writes the product c (m, n) of a (m, k) and b (k, n), or adds it to c
 // if accumulate is set. With transposeA, a is given as (k, m), with transposeB
 // b as (n, k).
+//
+// It is made for a large b, the weights of a layer, which is read once and in
+// place: only a is brought to another order.
 func MatMul[T Float](c, a, b []T, m, n, k int, transposeA, transposeB, accumulate bool) {
 	checkLength("c", c, m*n)
 	checkLength("a", a, m*k)
 	checkLength("b", b, k*n)
-	if transposeA && !transposeB {
-		outerProducts(c, a, b, m, n, k, accumulate)
+	w := borrow[T]()
+	defer w.giveBack()
+	e := vector.For[T]()
+	if transposeB {
+		p := &w.packed
+		p.shape(e, k, m)
+		for i := range p.panels {
+			if q := p.panel(i); transposeA {
+				for l := range k {
+					p.put(q, l, a[l*m:][:m])
+				}
+			} else {
+				p.putTransposed(e, q, a, k)
+			}
+		}
+		rowProducts(e, c, b, p, m, n, k, accumulate)
 		return
 	}
-	e := vector.For[T]()
-	var whole packed[T] // for its division into panels alone
-	whole.layout(e, k, n)
-	bands := 1
-	if whole.panels < units {
-		bands = min(ceilDiv(units, whole.panels), ceilDiv(m, blockRows))
+	if !transposeA {
+		transposed := grow(&w.columns, m*k)
+		e.Transpose(transposed, m, a, k, m, k)
+		a = transposed
 	}
-	Parallel(whole.panels*bands, func(unit int) {
-		left, columns, width := whole.place(unit / bands)
-		top, bottom := unit%bands*m/bands, (unit%bands+1)*m/bands
+	outerProducts(e, c, a, b, m, n, k, accumulate)
+}
+
+// rowDepth is how many elements of rows are multiplied at a time, so that this
+// much of the packed factor stays in the level 2 cache.
+const rowDepth = 2048
+
+// rowProducts multiplies the rows of b (n, k) by the packed a (k, m), which
+// gives the transpose of c, some rows at a time.
+func rowProducts[T Float](e vector.Engine[T], c, b []T, a *packed[T], m, n, k int, accumulate bool) {
+	bands := max(1, min(units, n/12))
+	Parallel(bands, func(band int) {
+		top, bottom := band*n/bands, (band+1)*n/bands
+		rows := bottom - top
 		w := borrow[T]()
 		defer w.giveBack()
-		offsets := grow(&w.offsets, 2*(bottom-top))
-		from, to := offsets[:bottom-top], offsets[bottom-top:]
+		offsets := grow(&w.offsets, 2*rows)
+		result := grow(&w.convolved, rows*m)
 		p := &w.product
-		for first := 0; first < k; first += blockDepth {
-			depth := min(blockDepth, k-first)
-			packBlock(e, w, b, n, k, first, depth, left, columns, width*whole.lanes, transposeB)
-			*p = vector.Rows[T]{
-				C: c[left:], B: w.columns, Width: width, Columns: columns,
-				Segments: 1, Length: depth, AOffsets: from, COffsets: to, Add: accumulate || first > 0,
+		*p = vector.Rows[T]{Segments: 1, AOffsets: offsets[:rows], COffsets: offsets[rows:]}
+		for i := range rows {
+			p.AOffsets[i], p.COffsets[i] = int32(i*k), int32(i*m)
+		}
+		for first := 0; first < k; first += rowDepth {
+			p.Length, p.Add = min(rowDepth, k-first), first > 0
+			p.A = b[top*k+first:]
+			for i := range a.panels {
+				q := a.panel(i)
+				p.C, p.Columns, p.Width = result[q.left:], q.columns, q.width
+				p.B = q.data[first*q.width*a.lanes:]
+				e.Rows(p)
 			}
-			row := k
-			if p.A = a[first:]; transposeA {
-				// The rows are read in place, so they must be rows.
-				rows := grow(&w.halo, (bottom-top)*depth)
-				e.Transpose(rows, depth, a[first*m+top:], m, depth, bottom-top)
-				p.A, row = rows, depth
-			}
-			for i := range from {
-				at := i
-				if !transposeA {
-					at += top
-				}
-				from[i], to[i] = int32(at*row), int32((top+i)*n)
-			}
-			e.Rows(p)
+		}
+		if !accumulate {
+			e.Transpose(c[top:], n, result, m, rows, m)
+			return
+		}
+		transposed := grow(&w.active, rows*m)
+		e.Transpose(transposed, rows, result, m, rows, m)
+		for i := range m {
+			e.Add(c[i*n+top:][:rows], transposed[i*rows:][:rows])
 		}
 	})
 }
 
-// packBlock packs depth rows from the first on and some columns of b.
-func packBlock[T Float](e vector.Engine[T], w *workspace[T], b []T, n, k, first, depth, left, columns, wide int, transposed bool) {
-	block := grow(&w.columns, depth*wide)
-	if columns < wide {
-		clear(block)
-	}
-	if transposed {
-		e.Transpose(block, wide, b[left*k+first:], k, columns, depth)
-		return
-	}
-	for i := range depth {
-		copy(block[i*wide:][:columns], b[(first+i)*n+left:])
-	}
-}
+// A unit of a sum of outer products is outerRows × outerColumns elements: few
+// rows, as all of them are written to at the same time.
+const (
+	outerRows    = 24
+	outerColumns = 1024
+)
 
-// outerProducts is MatMul of a transposed: a sum of outer products of the rows
-// of a and b, which are read in place.
-func outerProducts[T Float](c, a, b []T, m, n, k int, accumulate bool) {
-	e := vector.For[T]()
-	step := max(1, min(96, ceilDiv(m, units)))
-	Parallel(ceilDiv(m, step), func(unit int) {
-		top := unit * step
+// outerProducts adds up the outer products of the rows of a (k, m) and b (k, n).
+func outerProducts[T Float](e vector.Engine[T], c, a, b []T, m, n, k int, accumulate bool) {
+	step := min(outerColumns, max(64, ceilDiv(ceilDiv(n, units), 64)*64))
+	across := ceilDiv(n, step)
+	depth := max(16, min(256, 1<<15/step))
+	Parallel(ceilDiv(m, outerRows)*across, func(unit int) {
+		top, left := unit/across*outerRows, unit%across*step
 		w := borrow[T]()
 		defer w.giveBack()
 		o := &w.outer
 		*o = vector.Outer[T]{
-			C: c[top*n:], A: a[top:], B: b, Run: min(step, m-top), Columns: n, CStride: n, Add: accumulate,
+			C: c[top*n+left:], Run: min(outerRows, m-top), Columns: min(step, n-left), CStride: n, Add: accumulate,
 		}
-		for first := 0; first < k; first += weightPixels {
-			count := min(weightPixels, k-first)
-			offsets := grow(&w.offsets, 2*count)
-			o.AOffsets, o.BOffsets = offsets[:count], offsets[count:]
-			for i := range count {
-				o.AOffsets[i], o.BOffsets[i] = int32((first+i)*m), int32((first+i)*n)
-			}
+		offsets := grow(&w.offsets, 2*depth)
+		for i := range depth {
+			offsets[i], offsets[depth+i] = int32(i*m), int32(i*n)
+		}
+		for first := 0; first < k; first += depth {
+			count := min(depth, k-first)
+			o.A, o.B = a[first*m+top:], b[first*n+left:]
+			o.AOffsets, o.BOffsets = offsets[:count], offsets[depth:][:count]
 			e.Outer(o)
 			o.Add = true
 		}

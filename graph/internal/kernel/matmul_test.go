@@ -52,7 +52,7 @@ func TestMatMul(t *testing.T) {
 
 // An inner dimension that is taken in several parts.
 func TestMatMulOfLongRows(t *testing.T) {
-	check(t, product(5, 7, 3*blockDepth+1, false, true), 1)
+	check(t, product(5, 7, rowDepth+1, false, true), 1)
 }
 
 func TestMatMulAccumulates(t *testing.T) {

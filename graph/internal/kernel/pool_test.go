@@ -109,7 +109,7 @@ func TestPoolShapeValidate(t *testing.T) {
 		"channels is 0, it must be at least 1":         func(s *PoolShape) { s.Channels = 0 },
 		"pool stride is 0, it must be at least 1":      func(s *PoolShape) { s.Stride = 0 },
 		"pool window 4×4 is larger than its 3×4 input": func(s *PoolShape) { s.Size = 4 },
-		"pool size is 300, it must be at most 15":     func(s *PoolShape) { s.Size, s.Height, s.Width = 300, 999, 999 },
+		"pool size is 300, it must be at most 15":      func(s *PoolShape) { s.Size, s.Height, s.Width = 300, 999, 999 },
 	} {
 		s := valid
 		spoil(&s)

@@ -21,6 +21,7 @@ type workspace[T Float] struct {
 	position   []uint8
 
 	// Descriptions of products, which would be allocated at each call.
+	packed  packed[T]
 	product vector.Rows[T]
 	outer   vector.Outer[T]
 	windows vector.Windows[T]
