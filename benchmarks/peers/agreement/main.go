@@ -23,7 +23,7 @@ float64. Embeddings, losses and running statistics: relative to the value, or
 absolute where that is below 1. Gradients: relative to the largest of the
 tensor, or to the largest of all where a tensor's are below 1e-5 of it, which
 happens where they cancel but for rounding. The tolerance is 1e-4 in float32, for
-statistics 1e-5, and 1e-8 in float64.
+statistics 1e-5, and 1e-11 in float64.
 
 At a kink, such as the zero of a rectifier or a tie in a max pool, two float32
 programs may take two sides. Where the gradients in float32, and nothing else,
