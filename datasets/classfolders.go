@@ -3,9 +3,9 @@ package datasets
 import (
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/pkg/errors"
 )
 
@@ -88,7 +88,7 @@ func readClasses(path string, o Options) (*Dataset, []string, error) {
 		return nil, nil, err
 	}
 	for _, name := range dir.files {
-		if imageExtensions[strings.ToLower(filepath.Ext(name))] {
+		if imaging.HasExtension(name) { // an image that was meant to have a class
 			return nil, nil, errors.Errorf("the image %s lies outside the folders of the classes", dir.join(name))
 		}
 	}
@@ -117,11 +117,6 @@ func readClasses(path string, o Options) (*Dataset, []string, error) {
 		return nil, nil, err
 	}
 	return d, skipped, d.checkEmptyClass(path)
-}
-
-// imageExtensions betray an image that was meant to have a class.
-var imageExtensions = map[string]bool{
-	".png": true, ".jpg": true, ".jpeg": true, ".gif": true, ".bmp": true, ".pgm": true, ".ppm": true,
 }
 
 func (d *Dataset) checkEmptyClass(path string) error {
