@@ -76,6 +76,8 @@ func TestParseErrors(t *testing.T) {
 	tests := map[string]struct{ text, want string }{
 		"syntax":             {head + "[[block]\n", "net.toml: line 4"},
 		"unknown key":        {head + "[[block]]\nkind = \"conv\"\nfilter = 3\n", `did you mean "filters"?`},
+		"table":              {head + "[[layers]]\nkind = \"conv\"\n", `unknown key "layers". There are block, input, name`},
+		"key of a block":     {head + "kind = \"conv\"\n", `unknown key "kind"`},
 		"unknown kind":       {head + "[[block]]\nkind = \"convolution\"\n", `block 1: unknown kind "convolution"`},
 		"key of another":     {head + "[[block]]\nkind = \"flatten\"\nfilters = 3\n", `block 1: found key "filters", which a flatten block does not have`},
 		"no blocks":          {head, "found no [[block]]"},

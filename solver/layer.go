@@ -10,7 +10,7 @@ import (
 
 // Layer gives the parameters it matches settings of their own. What is nil is
 // as in the solver. The first Layer that matches a parameter counts, and a
-// Layer that matches none is an error of the first step.
+// Layer that matches none is an error of the first step; see MatchLayers.
 type Layer struct {
 	// Name is a parameter's name ("conv1.weight"), the layer it lies in
 	// ("conv1", which is not "conv10.weight"), or a pattern for path.Match
@@ -87,8 +87,10 @@ func checkLayers(layers []Layer, unused string, field func(Layer) *float64) erro
 	return nil
 }
 
-// everyLayerMatches keeps a misspelt name from being passed over in silence.
-func everyLayerMatches(layers []Layer, names []string) error {
+// MatchLayers keeps a misspelt name from being passed over in silence: it is an
+// error when a layer matches none of the parameters, given by their names. The
+// first step sees to it too; a training asks before it begins.
+func MatchLayers(layers []Layer, names []string) error {
 	for _, layer := range layers {
 		matches := false
 		for _, name := range names {

@@ -48,7 +48,7 @@ func newParameters(model []gorgonia.ValueGrad, defaults setting, layers []Layer)
 		}
 		parameters[i], names[i] = p, p.name
 	}
-	return parameters, everyLayerMatches(layers, names)
+	return parameters, MatchLayers(layers, names)
 }
 
 // settingOf is how the parameter is to be treated.

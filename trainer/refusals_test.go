@@ -10,6 +10,7 @@ import (
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/objectives"
+	"github.com/likeness-go/likeness/solver"
 	"github.com/likeness-go/likeness/trainer"
 	"github.com/pkg/errors"
 )
@@ -58,6 +59,21 @@ func TestRunRefuses(t *testing.T) {
 		if diff := cmp.Diff(before, values(model)); diff != "" {
 			t.Errorf("%s: weights (-before +after):\n%s", test.want, diff)
 		}
+	}
+}
+
+// What Run would find wrong at its first step Check finds before it, so that
+// nothing is made ready in vain.
+func TestCheckKnowsTheLayers(t *testing.T) {
+	training := newTrainer(t, tiny())
+	training.Solver.Layers = []solver.Layer{{Name: "conv1"}, {Name: "*.bias"}}
+	if err := training.Check(); err != nil {
+		t.Error(err)
+	}
+	training.Solver.Layers = append(training.Solver.Layers, solver.Layer{Name: "conv9"})
+	want := `layer "conv9": found no parameter of that name, expected one of ["conv1.weight" "conv1.bias" "linear1.weight" "linear1.bias"]`
+	if err := training.Check(); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("found error %v, expected one with %s", err, want)
 	}
 }
 

@@ -49,8 +49,13 @@ func (t *Trainer) start() (*run, error) {
 	if err != nil {
 		return nil, err
 	}
+	var names []string
 	for _, parameter := range r.program.Gradients() {
-		r.parameters = append(r.parameters, parameter)
+		r.parameters, names = append(r.parameters, parameter), append(names, parameter.Name())
+	}
+	if err := solver.MatchLayers(t.Solver.Layers, names); err != nil {
+		r.program.Close()
+		return nil, errors.Wrap(err, "solver configuration")
 	}
 	r.before = t.Model.Weights.Clone()
 	return r, nil

@@ -3,6 +3,7 @@
 package strict
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -23,23 +24,29 @@ func Decode(text, source string, value interface{}) error {
 		}
 		return errors.Wrap(err, source)
 	}
-	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		key := unknown[0]
-		known := map[string]bool{}
-		collect(reflect.TypeOf(value), known)
-		names := make([]string, 0, len(known))
-		for name := range known {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		return errors.Wrapf(nearest.Unknown("key", key[len(key)-1], names), "%s: %s", source, key)
+	if undecoded := meta.Undecoded(); len(undecoded) > 0 {
+		return errors.Wrapf(unknown(reflect.TypeOf(value), undecoded[0]), "%s: %s", source, undecoded[0])
 	}
 	return nil
 }
 
-// collect gathers the keys of a struct and of the structs in it.
-func collect(t reflect.Type, known map[string]bool) {
-	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+// unknown names the part of a key that its table does not have, and what that
+// table has.
+func unknown(table reflect.Type, key toml.Key) error {
+	for _, part := range key {
+		known := map[string]reflect.Type{}
+		collect(table, known)
+		if known[part] == nil {
+			return nearest.Unknown("key", part, slices.Sorted(maps.Keys(known)))
+		}
+		table = known[part]
+	}
+	return errors.New("a key that takes no value")
+}
+
+// collect gathers the keys of a struct, or of the structs in a list.
+func collect(t reflect.Type, known map[string]reflect.Type) {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
 	}
 	if t.Kind() != reflect.Struct {
@@ -51,12 +58,11 @@ func collect(t reflect.Type, known map[string]bool) {
 		if key == "" {
 			key = strings.ToLower(field.Name)
 		}
-		if key == "-" || known[key] || !field.IsExported() {
-			continue
+		switch {
+		case field.Anonymous:
+			collect(field.Type, known)
+		case key != "-" && field.IsExported():
+			known[key] = field.Type
 		}
-		if !field.Anonymous {
-			known[key] = true
-		}
-		collect(field.Type, known)
 	}
 }

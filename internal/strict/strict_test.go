@@ -34,7 +34,9 @@ func TestDecodeErrors(t *testing.T) {
 	tests := map[string]string{
 		"batchnorm = true\n":           `run.toml: batchnorm: unknown key "batchnorm": did you mean "batch_norm"?`,
 		"[[layers]]\nrates = 1.0\n":    `run.toml: layers.rates: unknown key "rates": did you mean "rate"?`,
-		"hidden = 3\n":                 `unknown key "hidden"`,
+		"hidden = 3\n":                 `run.toml: hidden: unknown key "hidden". There are batch_norm, layers`,
+		"rate = 1.0\n":                 `run.toml: rate: unknown key "rate". There are batch_norm, layers`,
+		"[layer.first]\nrate = 1.0\n":  `run.toml: layer.first: unknown key "layer": did you mean "layers"?`,
 		"batch_norm = true\nrate = \n": "run.toml: line 2: ",
 		"batch_norm = 3\n":             "run.toml: ",
 	}
