@@ -80,7 +80,8 @@ type Windows[T Float] struct {
 	Rectify bool
 
 	// ScatterWindows writes to X, at the position of each maximum, Y, times
-	// Scale if there is one, and zeros at the window's other positions; with
-	// Add, it adds to what X holds instead.
+	// Scale if there is one, and zeros at the window's other positions, none of
+	// which may belong to two windows; with Add, it adds to what X holds
+	// instead.
 	Add bool
 }

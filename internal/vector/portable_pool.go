@@ -1,7 +1,7 @@
 package vector
 
 // MaxWindows takes the largest element of each window, channel by channel. Of
-// equal elements the first counts; if there is a NaN, the result is NaN.
+// equal elements the first counts, and the first NaN above all numbers.
 func (Portable[T]) MaxWindows(w *Windows[T]) {
 	none := uint8(len(w.Offsets))
 	for i := range w.Count {
@@ -12,7 +12,7 @@ func (Portable[T]) MaxWindows(w *Windows[T]) {
 				if w.Scale != nil {
 					v = v*w.Scale[c] + w.Shift[c]
 				}
-				if k == 0 || v > y[c] || v != v {
+				if k == 0 || v > y[c] || v != v && y[c] == y[c] {
 					y[c], position[c] = v, uint8(k)
 				}
 			}

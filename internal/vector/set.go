@@ -9,6 +9,7 @@ type Set struct {
 	lanes int
 	rows  [][]func(*rowsCall)  // by width in vectors and number of rows
 	outer [][]func(*outerCall) // the same
+	routines
 }
 
 // Name is the instruction set's.

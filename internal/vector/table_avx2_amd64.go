@@ -13,6 +13,16 @@ var avx2 = &Set{
 		{nil, outer_avx2_1x1, outer_avx2_1x2, outer_avx2_1x3, outer_avx2_1x4, outer_avx2_1x5, outer_avx2_1x6, outer_avx2_1x7, outer_avx2_1x8, outer_avx2_1x9, outer_avx2_1x10},
 		{nil, outer_avx2_2x1, outer_avx2_2x2, outer_avx2_2x3, outer_avx2_2x4, outer_avx2_2x5, outer_avx2_2x6},
 	},
+	routines: routines{
+		maxWindows:              maxWindows_avx2,
+		maxWindowsKept:          maxWindowsKept_avx2,
+		scatterWindows:          scatterWindows_avx2,
+		scatterWindowsAdd:       scatterWindowsAdd_avx2,
+		maxWindowsScaled:        maxWindowsScaled_avx2,
+		maxWindowsScaledKept:    maxWindowsScaledKept_avx2,
+		scatterWindowsScaled:    scatterWindowsScaled_avx2,
+		scatterWindowsScaledAdd: scatterWindowsScaledAdd_avx2,
+	},
 }
 
 //go:noescape
@@ -110,3 +120,27 @@ func outer_avx2_2x5(call *outerCall)
 
 //go:noescape
 func outer_avx2_2x6(call *outerCall)
+
+//go:noescape
+func maxWindows_avx2(x, y *float32, position *uint8, kept, scale, shift *float32, offsets *int32, positions, count, step, channels int, limit float32)
+
+//go:noescape
+func maxWindowsKept_avx2(x, y *float32, position *uint8, kept, scale, shift *float32, offsets *int32, positions, count, step, channels int, limit float32)
+
+//go:noescape
+func scatterWindows_avx2(x, y *float32, position *uint8, scale *float32, offsets *int32, positions, count, step, channels int)
+
+//go:noescape
+func scatterWindowsAdd_avx2(x, y *float32, position *uint8, scale *float32, offsets *int32, positions, count, step, channels int)
+
+//go:noescape
+func maxWindowsScaled_avx2(x, y *float32, position *uint8, kept, scale, shift *float32, offsets *int32, positions, count, step, channels int, limit float32)
+
+//go:noescape
+func maxWindowsScaledKept_avx2(x, y *float32, position *uint8, kept, scale, shift *float32, offsets *int32, positions, count, step, channels int, limit float32)
+
+//go:noescape
+func scatterWindowsScaled_avx2(x, y *float32, position *uint8, scale *float32, offsets *int32, positions, count, step, channels int)
+
+//go:noescape
+func scatterWindowsScaledAdd_avx2(x, y *float32, position *uint8, scale *float32, offsets *int32, positions, count, step, channels int)

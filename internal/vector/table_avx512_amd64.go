@@ -17,6 +17,16 @@ var avx512 = &Set{
 		{nil, outer_avx512_3x1, outer_avx512_3x2, outer_avx512_3x3, outer_avx512_3x4, outer_avx512_3x5, outer_avx512_3x6, outer_avx512_3x7, outer_avx512_3x8},
 		{nil, outer_avx512_4x1, outer_avx512_4x2, outer_avx512_4x3, outer_avx512_4x4, outer_avx512_4x5, outer_avx512_4x6},
 	},
+	routines: routines{
+		maxWindows:              maxWindows_avx512,
+		maxWindowsKept:          maxWindowsKept_avx512,
+		scatterWindows:          scatterWindows_avx512,
+		scatterWindowsAdd:       scatterWindowsAdd_avx512,
+		maxWindowsScaled:        maxWindowsScaled_avx512,
+		maxWindowsScaledKept:    maxWindowsScaledKept_avx512,
+		scatterWindowsScaled:    scatterWindowsScaled_avx512,
+		scatterWindowsScaledAdd: scatterWindowsScaledAdd_avx512,
+	},
 }
 
 //go:noescape
@@ -246,3 +256,27 @@ func outer_avx512_4x5(call *outerCall)
 
 //go:noescape
 func outer_avx512_4x6(call *outerCall)
+
+//go:noescape
+func maxWindows_avx512(x, y *float32, position *uint8, kept, scale, shift *float32, offsets *int32, positions, count, step, channels int, limit float32)
+
+//go:noescape
+func maxWindowsKept_avx512(x, y *float32, position *uint8, kept, scale, shift *float32, offsets *int32, positions, count, step, channels int, limit float32)
+
+//go:noescape
+func scatterWindows_avx512(x, y *float32, position *uint8, scale *float32, offsets *int32, positions, count, step, channels int)
+
+//go:noescape
+func scatterWindowsAdd_avx512(x, y *float32, position *uint8, scale *float32, offsets *int32, positions, count, step, channels int)
+
+//go:noescape
+func maxWindowsScaled_avx512(x, y *float32, position *uint8, kept, scale, shift *float32, offsets *int32, positions, count, step, channels int, limit float32)
+
+//go:noescape
+func maxWindowsScaledKept_avx512(x, y *float32, position *uint8, kept, scale, shift *float32, offsets *int32, positions, count, step, channels int, limit float32)
+
+//go:noescape
+func scatterWindowsScaled_avx512(x, y *float32, position *uint8, scale *float32, offsets *int32, positions, count, step, channels int)
+
+//go:noescape
+func scatterWindowsScaledAdd_avx512(x, y *float32, position *uint8, scale *float32, offsets *int32, positions, count, step, channels int)

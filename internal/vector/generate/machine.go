@@ -25,7 +25,8 @@ var machines = []*machine{
 type code struct {
 	*build.Context
 	*machine
-	labels int
+	labels   int
+	routines []routine
 }
 
 func (c *code) wide() bool { return c.lanes == 16 }
@@ -78,7 +79,7 @@ func (c *code) end() {
 }
 
 // zero clears a vector.
-func (c *code) zero(v reg.VecPhysical) {
+func (c *code) zero(v operand.Op) {
 	if c.wide() {
 		c.VPXORD(v, v, v)
 	} else {

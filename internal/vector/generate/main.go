@@ -28,10 +28,13 @@ func main() {
 func files() map[string][]byte {
 	all := map[string][]byte{}
 	for _, m := range machines {
+		var routines []routine
 		for _, unit := range units {
-			all[unit.name+"_"+m.name+"_amd64.s"] = assemble(m, unit.write)
+			text, more := assemble(m, unit.write)
+			all[unit.name+"_"+m.name+"_amd64.s"] = text
+			routines = append(routines, more...)
 		}
-		all["table_"+m.name+"_amd64.go"] = table(m)
+		all["table_"+m.name+"_amd64.go"] = table(m, routines...)
 	}
 	return all
 }
@@ -43,10 +46,11 @@ var units = []struct {
 }{
 	{"rows", writeRows},
 	{"outer", writeOuter},
+	{"windows", writeWindows},
 }
 
-// assemble returns one assembly file.
-func assemble(m *machine, write func(*code)) []byte {
+// assemble returns one assembly file and the routines in it.
+func assemble(m *machine, write func(*code)) ([]byte, []routine) {
 	c := &code{Context: build.NewContext(), machine: m}
 	write(c)
 	file, err := c.Result()
@@ -60,5 +64,5 @@ func assemble(m *machine, write func(*code)) []byte {
 	if err != nil {
 		log.Fatal(err)
 	}
-	return text
+	return text, c.routines
 }
