@@ -30,23 +30,23 @@ func (c *code) first(n reg.GPVirtual) *mask {
 	return &mask{sign: sign}
 }
 
-// place is where a step of a loop works, relative to pointers into several
+// part is where a step of a loop works, relative to pointers into several
 // arrays: on a whole vector or, with a mask, on the first lanes of one.
-type place struct {
+type part struct {
 	*code
 	vector int // from the pointers
 	mask   *mask
 }
 
 // in is the place in an array of float32.
-func (p place) in(array reg.GPVirtual) operand.Mem {
+func (p part) in(array reg.GPVirtual) operand.Mem {
 	return operand.Mem{Base: array, Disp: 4 * p.vector * p.lanes}
 }
 
 // load returns the elements there, and zeros in the lanes that do not count.
-func (p place) load(array reg.GPVirtual) reg.VecVirtual { return p.loadFrom(p.in(array)) }
+func (p part) load(array reg.GPVirtual) reg.VecVirtual { return p.loadFrom(p.in(array)) }
 
-func (p place) loadFrom(at operand.Mem) reg.VecVirtual {
+func (p part) loadFrom(at operand.Mem) reg.VecVirtual {
 	v := p.any()
 	switch {
 	case p.mask == nil:
@@ -59,9 +59,9 @@ func (p place) loadFrom(at operand.Mem) reg.VecVirtual {
 	return v
 }
 
-func (p place) store(v reg.VecVirtual, array reg.GPVirtual) { p.storeTo(v, p.in(array)) }
+func (p part) store(v reg.VecVirtual, array reg.GPVirtual) { p.storeTo(v, p.in(array)) }
 
-func (p place) storeTo(v reg.VecVirtual, at operand.Mem) {
+func (p part) storeTo(v reg.VecVirtual, at operand.Mem) {
 	switch {
 	case p.mask == nil:
 		p.VMOVUPS(v, at)
@@ -74,7 +74,7 @@ func (p place) storeTo(v reg.VecVirtual, at operand.Mem) {
 
 // eachVector calls body for all n elements of arrays: for several vectors at a
 // time, for one, and for the rest. It moves the pointers and counts n down.
-func (c *code) eachVector(n reg.GPVirtual, several int, arrays []reg.GPVirtual, body func(place)) {
+func (c *code) eachVector(n reg.GPVirtual, several int, arrays []reg.GPVirtual, body func(part)) {
 	for _, vectors := range []int{several, 1} {
 		loop, done := c.label("loop"), c.label("done")
 		size := operand.Imm(uint64(vectors * c.lanes))
@@ -82,7 +82,7 @@ func (c *code) eachVector(n reg.GPVirtual, several int, arrays []reg.GPVirtual, 
 		c.JLT(operand.LabelRef(done))
 		c.Label(loop)
 		for i := range vectors {
-			body(place{c, i, nil})
+			body(part{c, i, nil})
 		}
 		for _, array := range arrays {
 			c.ADDQ(operand.Imm(uint64(4*vectors*c.lanes)), array)
@@ -94,6 +94,6 @@ func (c *code) eachVector(n reg.GPVirtual, several int, arrays []reg.GPVirtual, 
 	}
 	end := c.label("end")
 	c.JZ(operand.LabelRef(end))
-	body(place{c, 0, c.first(n)})
+	body(part{c, 0, c.first(n)})
 	c.Label(end)
 }

@@ -28,7 +28,7 @@ func (w *windows) common(name string) reg.GPVirtual {
 
 // rows writes the loop twice: with the offsets of four positions, the usual
 // number, in registers, and for any number.
-func (w *windows) rows(body func(p place, four bool)) {
+func (w *windows) rows(body func(p part, four bool)) {
 	w.left = w.GP64()
 	general := w.label("general")
 	w.CMPQ(w.inMemory("positions"), operand.Imm(4))
@@ -38,15 +38,15 @@ func (w *windows) rows(body func(p place, four bool)) {
 		w.offsets[k] = w.GP64()
 		w.MOVLQSX(operand.Mem{Base: list, Disp: 4 * k}, w.offsets[k])
 	}
-	w.row(func(p place) { body(p, true) })
+	w.row(func(p part) { body(p, true) })
 	w.end()
 	w.Label(general)
-	w.row(func(p place) { body(p, false) })
+	w.row(func(p part) { body(p, false) })
 	w.end()
 }
 
 // row calls body for each vector of channels of each window.
-func (w *windows) row(body func(place)) {
+func (w *windows) row(body func(part)) {
 	size := operand.Imm(uint64(w.lanes))
 	window, step := w.GP64(), w.GP64()
 	w.Load(w.Param("x"), window)
@@ -64,7 +64,7 @@ func (w *windows) row(body func(place)) {
 	w.SUBQ(size, w.left)
 	w.JLT(operand.LabelRef(tail))
 	w.Label(loop)
-	body(place{w.code, 0, nil})
+	body(part{w.code, 0, nil})
 	for _, array := range append(append([]reg.GPVirtual{w.at}, w.results...), w.shared...) {
 		w.ADDQ(operand.Imm(uint64(4*w.lanes)), array)
 	}
@@ -73,7 +73,7 @@ func (w *windows) row(body func(place)) {
 	w.Label(tail)
 	w.ADDQ(size, w.left)
 	w.JZ(operand.LabelRef(done))
-	body(place{w.code, 0, rest})
+	body(part{w.code, 0, rest})
 	for _, array := range w.results {
 		w.LEAQ(operand.Mem{Base: array, Index: w.left, Scale: 4}, array)
 	}

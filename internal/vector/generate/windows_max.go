@@ -49,7 +49,7 @@ func (c *code) maxWindows(name string, scaled, kept bool) {
 	if scaled {
 		scale, shift = w.common("scale"), w.common("shift")
 	}
-	w.rows(func(p place, four bool) {
+	w.rows(func(p part, four bool) {
 		var factor, summand reg.VecVirtual
 		if scaled {
 			factor, summand = p.load(scale), p.load(shift)

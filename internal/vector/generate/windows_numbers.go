@@ -44,7 +44,7 @@ func (w *windows) addNumbers(from, to reg.VecVirtual) {
 }
 
 // storeNumbers writes numbers as bytes, and moves the pointer behind them.
-func (w *windows) storeNumbers(p place, v reg.VecVirtual) {
+func (w *windows) storeNumbers(p part, v reg.VecVirtual) {
 	at := operand.Mem{Base: w.position}
 	if w.wide() {
 		if p.mask == nil {
@@ -84,7 +84,7 @@ func (w *windows) storeNumbers(p place, v reg.VecVirtual) {
 }
 
 // loadNumbers reads bytes, and moves the pointer behind them.
-func (w *windows) loadNumbers(p place) reg.VecVirtual {
+func (w *windows) loadNumbers(p part) reg.VecVirtual {
 	v, at := w.any(), operand.Mem{Base: w.position}
 	if w.wide() {
 		if p.mask == nil {

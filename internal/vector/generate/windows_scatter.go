@@ -15,7 +15,7 @@ func (c *code) scatterWindows(name string, scaled, add bool) {
 	if scaled {
 		scale = w.common("scale")
 	}
-	w.rows(func(p place, four bool) {
+	w.rows(func(p part, four bool) {
 		v := p.load(y)
 		if scaled {
 			c.VMULPS(p.load(scale), v, v)
@@ -30,7 +30,7 @@ func (c *code) scatterWindows(name string, scaled, add bool) {
 
 // where returns v where the positions have a number, and zero elsewhere; or,
 // to add, what that and the elements that were there sum up to.
-func (w *windows) where(p place, positions, number, v reg.VecVirtual, at operand.Mem, add bool) reg.VecVirtual {
+func (w *windows) where(p part, positions, number, v reg.VecVirtual, at operand.Mem, add bool) reg.VecVirtual {
 	if w.wide() {
 		here := w.K()
 		w.VPCMPEQB(number.AsX(), positions.AsX(), here)
