@@ -25,8 +25,8 @@ func writeWindows(c *code) {
 	}
 }
 
-// maximum is the search for a maximum, channel by channel.
-type maximum struct {
+// search is the search for a maximum, channel by channel.
+type search struct {
 	*code
 	best, position reg.VecVirtual
 	element        reg.VecVirtual    // that was scaled to the best; nil if it is not kept
@@ -68,10 +68,10 @@ func (c *code) maxWindows(name string, scaled, kept bool) {
 			c.VFMADD213PS(summand, factor, v)
 			return v, element
 		}
-		var m *maximum
+		var m *search
 		w.eachPosition(four, func(at operand.Mem) {
 			v, element := value(at)
-			m = c.maximum(v, element)
+			m = c.search(v, element)
 		}, func(at operand.Mem, number reg.VecVirtual) {
 			v, element := value(at)
 			m.compare(v, element, number)
@@ -88,9 +88,9 @@ func (c *code) maxWindows(name string, scaled, kept bool) {
 	})
 }
 
-// maximum begins with position 0.
-func (c *code) maximum(v, element reg.VecVirtual) *maximum {
-	m := &maximum{code: c, best: v, position: c.zeros(), element: element}
+// search begins with position 0.
+func (c *code) search(v, element reg.VecVirtual) *search {
+	m := &search{code: c, best: v, position: c.zeros(), element: element}
 	if c.wide() {
 		m.number = c.K()
 		c.VCMPPS(operand.Imm(ordered), v, v, m.number)
@@ -102,7 +102,7 @@ func (c *code) maximum(v, element reg.VecVirtual) *maximum {
 }
 
 // compare takes v for the best where it is larger or the first NaN.
-func (m *maximum) compare(v, element, number reg.VecVirtual) {
+func (m *search) compare(v, element, number reg.VecVirtual) {
 	if m.wide() {
 		better := m.K()
 		m.VCMPPS(operand.Imm(notAtMost), m.best, v, m.number, better)
@@ -129,7 +129,7 @@ func (m *maximum) compare(v, element, number reg.VecVirtual) {
 
 // rectify makes bests up to a limit zero, and their position none. Nothing is
 // up to a limit that is NaN.
-func (m *maximum) rectify(limit, zero, none reg.VecVirtual) {
+func (m *search) rectify(limit, zero, none reg.VecVirtual) {
 	if m.wide() {
 		below := m.K()
 		m.VCMPPS(operand.Imm(atMost), limit, m.best, below)
