@@ -12,6 +12,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"os/signal"
@@ -26,33 +27,36 @@ import (
 	"github.com/likeness-go/likeness/trainer"
 )
 
-var (
-	features = flag.Int("features", 16, "dimensions of the embedding; the paper's maps have 2")
-	margin   = flag.Float64("margin", 1, "distance beyond which pairs of two classes cost nothing")
-	batch    = flag.Int("batch", 64, "pairs in a step")
-	epochs   = flag.Int("epochs", 10, "passes over the 60,000 training images")
-	rate     = flag.Float64("rate", 1e-2, "learning rate at the start")
-	seed     = flag.Uint64("seed", 1, "of weights, pairs and trials")
-	out      = flag.String("out", "", "file to save the model in, such as siamese.safetensors")
-	picture  = flag.String("map", "", "file to draw the map of test digits in, such as map.png, with -features 2")
-)
-
 func main() {
 	log.SetFlags(0)
-	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx); err != nil {
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context) error {
+func run(ctx context.Context, args []string, stdout io.Writer) error {
+	flags := flag.NewFlagSet("siamese", flag.ExitOnError)
+	features := flags.Int("features", 16, "dimensions of the embedding; the paper's maps have 2")
+	margin := flags.Float64("margin", 1, "distance beyond which pairs of two classes cost nothing")
+	batch := flags.Int("batch", 64, "pairs in a step")
+	epochs := flags.Int("epochs", 10, "passes over the training images")
+	rate := flags.Float64("rate", 1e-2, "learning rate at the start")
+	limit := flags.Int("limit", 60000, "train and test on so many images each at most, for a quick look")
+	seed := flags.Uint64("seed", 1, "of weights, pairs and trials")
+	out := flags.String("out", "", "file to save the model in, such as siamese.safetensors")
+	picture := flags.String("map", "", "file to draw the map of test digits in, such as map.png, with -features 2")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+
 	// All ten digits are trained on, so there are no unseen classes.
 	splits, err := datasets.MNIST("")
 	if err != nil {
 		return err
 	}
+	splits.Train, splits.Test = splits.Train.Limit(*limit, *seed), splits.Test.Limit(*limit, *seed)
 	data, err := splits.Experiment(datasets.ExperimentOptions{UnseenClasses: []string{}, Seed: *seed})
 	if err != nil {
 		return err
@@ -79,7 +83,7 @@ func run(ctx context.Context) error {
 		Solver: solver.Config{Solver: "adam", Rate: *rate, Schedule: "cosine"},
 		Epochs: *epochs, Seed: *seed,
 		OnEpoch: func(e trainer.Epoch) {
-			fmt.Printf("epoch %2d of %d: loss %.4f, %.0f images/s\n", e.Epoch, *epochs, e.Cost, e.ImagesPerSecond)
+			fmt.Fprintf(stdout, "epoch %2d of %d: loss %.4f, %.0f images/s\n", e.Epoch, *epochs, e.Cost, e.ImagesPerSecond)
 		},
 	}
 	result, err := training.Run(ctx)
@@ -96,7 +100,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	table.Dataset, table.Seed, table.Seconds, table.ImagesPerSecond = "MNIST", *seed, result.Seconds, result.ImagesPerSecond
-	if err := table.WriteTable(os.Stdout); err != nil {
+	if err := table.WriteTable(stdout); err != nil {
 		return err
 	}
 	if *picture != "" {

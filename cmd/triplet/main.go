@@ -13,6 +13,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"os/signal"
@@ -27,29 +28,32 @@ import (
 	"github.com/likeness-go/likeness/trainer"
 )
 
-var (
-	batch  = flag.Int("batch", 64, "triplets in a step")
-	epochs = flag.Int("epochs", 3, "passes over the 60,000 training images")
-	rate   = flag.Float64("rate", 1e-3, "learning rate at the start")
-	seed   = flag.Uint64("seed", 1, "of weights and triplets")
-	out    = flag.String("out", "", "file to save the model in, such as triplet.safetensors")
-)
-
 func main() {
 	log.SetFlags(0)
-	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx); err != nil {
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context) error {
+func run(ctx context.Context, args []string, stdout io.Writer) error {
+	flags := flag.NewFlagSet("triplet", flag.ExitOnError)
+	batch := flags.Int("batch", 64, "triplets in a step")
+	epochs := flags.Int("epochs", 3, "passes over the training images")
+	rate := flags.Float64("rate", 1e-3, "learning rate at the start")
+	limit := flags.Int("limit", 60000, "train and test on so many images each at most, for a quick look")
+	seed := flags.Uint64("seed", 1, "of weights and triplets")
+	out := flags.String("out", "", "file to save the model in, such as triplet.safetensors")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+
 	data, err := datasets.MNIST("")
 	if err != nil {
 		return err
 	}
+	data.Train, data.Test = data.Train.Limit(*limit, *seed), data.Test.Limit(*limit, *seed)
 	preprocessing := data.Train.Preprocessing()
 	model, err := likeness.New(backbone.HofferMNIST(), heads.L2{}, preprocessing, *seed)
 	if err != nil {
@@ -70,14 +74,14 @@ func run(ctx context.Context) error {
 		Solver: solver.Config{Solver: "adam", Rate: *rate, Schedule: "cosine"},
 		Epochs: *epochs, Seed: *seed,
 		OnEpoch: func(e trainer.Epoch) {
-			fmt.Printf("epoch %d of %d: loss %.4f, %.0f images/s\n", e.Epoch, *epochs, e.Cost, e.ImagesPerSecond)
+			fmt.Fprintf(stdout, "epoch %d of %d: loss %.4f, %.0f images/s\n", e.Epoch, *epochs, e.Cost, e.ImagesPerSecond)
 		},
 	}
 	if _, err := training.Run(ctx); err != nil {
 		return err
 	}
 
-	fmt.Printf("linear classifier on embeddings of %d training images, MNIST test set, seed %d:\n", data.Train.Len(), *seed)
+	fmt.Fprintf(stdout, "linear classifier on embeddings of %d training images of MNIST, tested on %d others, seed %d:\n", data.Train.Len(), data.Test.Len(), *seed)
 	for _, contender := range []struct {
 		name  string
 		embed func([][]uint8) ([][]float32, error)
@@ -86,7 +90,7 @@ func run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("%-10s  %.2f %%  [%.2f, %.2f]\n", contender.name, 100*score.Value, 100*score.Low, 100*score.High)
+		fmt.Fprintf(stdout, "%-10s  %.2f %%  [%.2f, %.2f]\n", contender.name, 100*score.Value, 100*score.Low, 100*score.High)
 	}
 	if *out == "" {
 		return nil

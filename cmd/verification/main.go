@@ -15,6 +15,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"os/signal"
@@ -30,32 +31,33 @@ import (
 	"github.com/likeness-go/likeness/trainer"
 )
 
-var (
-	unseen = flag.String("unseen", "0,1,2", "digits to keep out of training and to test on")
-	narrow = flag.Int("narrow", 16, "what the paper's widths are divided by")
-	limit  = flag.Int("limit", 12000, "training images; each test part has 1000 at most")
-	batch  = flag.Int("batch", 16, "pairs in a step; the paper has 128")
-	all    = flag.Bool("all-pairs", false, "compare all images of a batch, not drawn pairs: more is learned from each")
-	rate   = flag.Float64("rate", 2e-3, "learning rate at the start")
-	epochs = flag.Int("epochs", 3, "passes over the training images; the paper has at most 200")
-	paper  = flag.Bool("paper", false, "momentum SGD as in the paper's section 3.2 in place of Adam")
-	lambda = flag.Float64("l2", 1e-5, "penalty on the squares of kernels; the paper has one a layer, up to 0.1")
-	seed   = flag.Uint64("seed", 1, "of weights, pairs, distortions and trials")
-	out    = flag.String("out", "", "file to save the model in, such as verification.safetensors")
-)
-
 func main() {
 	log.SetFlags(0)
-	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx); err != nil {
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context) error {
-	data, err := digits()
+func run(ctx context.Context, args []string, stdout io.Writer) error {
+	flags := flag.NewFlagSet("verification", flag.ExitOnError)
+	unseen := flags.String("unseen", "0,1,2", "digits to keep out of training and to test on")
+	narrow := flags.Int("narrow", 16, "what the paper's widths are divided by")
+	limit := flags.Int("limit", 12000, "training images; each test part has 1000 at most")
+	batch := flags.Int("batch", 16, "pairs in a step; the paper has 128")
+	all := flags.Bool("all-pairs", false, "compare all images of a batch, not drawn pairs: more is learned from each")
+	rate := flags.Float64("rate", 2e-3, "learning rate at the start")
+	epochs := flags.Int("epochs", 3, "passes over the training images; the paper has at most 200")
+	paper := flags.Bool("paper", false, "momentum SGD as in the paper's section 3.2 in place of Adam")
+	lambda := flags.Float64("l2", 1e-5, "penalty on the squares of kernels; the paper has one a layer, up to 0.1")
+	seed := flags.Uint64("seed", 1, "of weights, pairs, distortions and trials")
+	out := flags.String("out", "", "file to save the model in, such as verification.safetensors")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+
+	data, err := digits(strings.Split(*unseen, ","), *limit, *seed)
 	if err != nil {
 		return err
 	}
@@ -87,7 +89,7 @@ func run(ctx context.Context) error {
 		Solver:    solver.Config{Solver: "adam", Rate: *rate, Schedule: "cosine"},
 		Penalties: []objectives.L2{{Pattern: "*", Lambda: *lambda}},
 		OnEpoch: func(e trainer.Epoch) {
-			fmt.Printf("epoch %2d of %d: loss %.4f, %.0f images/s\n", e.Epoch, *epochs, e.Cost, e.ImagesPerSecond)
+			fmt.Fprintf(stdout, "epoch %2d of %d: loss %.4f, %.0f images/s\n", e.Epoch, *epochs, e.Cost, e.ImagesPerSecond)
 		},
 	}
 	if *paper {
@@ -108,7 +110,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	table.Dataset, table.Seed, table.Seconds, table.ImagesPerSecond = "MNIST", *seed, result.Seconds, result.ImagesPerSecond
-	if err := table.WriteTable(os.Stdout); err != nil || *out == "" {
+	if err := table.WriteTable(stdout); err != nil || *out == "" {
 		return err
 	}
 	return model.Save(*out)
@@ -116,23 +118,23 @@ func run(ctx context.Context) error {
 
 // digits are MNIST without the unseen ones, limited, at the 105×105 pixels of
 // the paper.
-func digits() (datasets.Experiment, error) {
+func digits(unseen []string, limit int, seed uint64) (datasets.Experiment, error) {
 	splits, err := datasets.MNIST("")
 	if err != nil {
 		return datasets.Experiment{}, err
 	}
-	data, err := splits.Experiment(datasets.ExperimentOptions{UnseenClasses: strings.Split(*unseen, ","), Seed: *seed})
+	data, err := splits.Experiment(datasets.ExperimentOptions{UnseenClasses: unseen, Seed: seed})
 	if err != nil {
 		return data, err
 	}
 	size := backbone.Koch().Size
 	for _, part := range []**datasets.Dataset{&data.Train, &data.Validation, &data.Seen, &data.Unseen} {
-		most := *limit
+		most := limit
 		if part != &data.Train {
 			most = min(most, 1000)
 		}
-		*part = (*part).Limit(most, *seed).Resize(size.Height, size.Width)
+		*part = (*part).Limit(most, seed).Resize(size.Height, size.Width)
 	}
-	data.Protocol += fmt.Sprintf("; limited to %d training images and 1000 of each test part", data.Train.Len())
+	data.Protocol += fmt.Sprintf("; limited to %d training images and %d of each test part", data.Train.Len(), min(limit, 1000))
 	return data, nil
 }
