@@ -21,7 +21,8 @@ type Conv[T Float] struct {
 	windows  []int32 // of the group's output pixels, in the input
 	results  []int32 // where the group's results begin
 	forward  packed[T]
-	ordered  []T // weights in the order of windows, (filters, kernel height, kernel width, channels)
+	ordered  []T       // weights in the order of windows, (filters, kernel height, kernel width, channels)
+	minimal  *winograd // nil for a direct convolution
 	gradient convGradient[T]
 }
 
@@ -36,9 +37,13 @@ func NewConv[T Float](s ConvShape) *Conv[T] {
 	height, width := s.Output()
 	// Products of few rows are slow, so small images are taken together.
 	group := max(1, min(s.Batch, 128/(height*width)))
-	c.input = halo{group, s.Height, s.Width, s.Channels, s.Padding, s.Padding}
+	c.input = halo{group, s.Height, s.Width, s.Channels, s.Padding, s.Padding, s.Padding, s.Padding}
+	if c.minimal = newWinograd(c.engine, s); c.minimal != nil {
+		c.input.images = c.minimal.group(s.Batch, group)
+		c.input = c.minimal.border(c.input)
+	}
 	c.windows = c.input.windows(height, width, s.Stride)
-	c.results = halo{images: group, height: height, width: width, channels: s.Filters}.pixels()
+	c.results = halo{images: c.input.images, height: height, width: width, channels: s.Filters}.pixels()
 	return c
 }
 
@@ -66,6 +71,12 @@ func (c *Conv[T]) convolve(w *workspace[T], y, x, bias []T, span span) {
 	s := c.shape
 	in := c.window(w, x, span)
 	_, width := s.Output()
+	if c.minimal != nil {
+		h := c.input
+		h.images = span.images
+		c.minimal.convolve(any(w).(*workspace[float32]), single(y), single(in), single(bias), h, span.top, span.bottom, width)
+		return
+	}
 	pixels := span.images * (span.bottom - span.top) * width
 	p := &w.product
 	*p = vector.Rows[T]{
@@ -96,11 +107,15 @@ func (c *Conv[T]) window(w *workspace[T], x []T, span span) []T {
 	h := c.input
 	h.images = span.images
 	x = x[span.image*c.shape.Height*c.shape.Width*c.shape.Channels:]
-	if h.none() {
+	if h == h.bare() {
 		return x
 	}
 	to := grow(&w.halo, h.size())
-	fillHalo(h, to, x, span.top*c.shape.Stride, (span.bottom-1)*c.shape.Stride+c.shape.KernelHeight)
+	last := (span.bottom-1)*c.shape.Stride + c.shape.KernelHeight
+	if c.minimal != nil {
+		last = span.top + c.minimal.reach(span.bottom-span.top)
+	}
+	fillHalo(h, to, x, span.top*c.shape.Stride, last)
 	return to
 }
 
@@ -125,4 +140,7 @@ func (c *Conv[T]) packForward(weight []T) {
 	Parallel(c.forward.panels, func(i int) {
 		c.forward.putTransposed(c.engine, c.forward.panel(i), c.ordered, c.shape.patchSize())
 	})
+	if c.minimal != nil {
+		c.minimal.transform(any(&c.forward).(*packed[float32]))
+	}
 }

@@ -18,7 +18,8 @@ type convGradient[T Float] struct {
 	inputs   []int32   // the input's pixels, if flipped
 	packed   packed[T] // all weights if flipped, otherwise those of the first kernel row
 	rows     []packed[T]
-	partial  []T // sums of the gradient of the weights, one a part of the batch
+	minimal  *winograd // of a flipped one, nil if it is direct
+	partial  []T       // sums of the gradient of the weights, one a part of the batch
 	total    []T
 }
 
@@ -99,11 +100,11 @@ func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64,
 	height, width := s.Output()
 	at.images = images
 	if dx == nil {
-		at.top, at.left = 0, 0
+		at = at.bare()
 	}
 	gradient := grow(&w.gradient, at.size())
 	for i := range images {
-		clearBorder(at, gradient, i, 0, at.height+2*at.top)
+		clearBorder(at, gradient, i, 0, at.rows())
 	}
 	if dx != nil {
 		dy(w, gradient, at, span{image, images, 0, height})
@@ -149,7 +150,14 @@ func (c *Conv[T]) makeGradient() {
 	top, left := s.KernelHeight-1-s.Padding, s.KernelWidth-1-s.Padding
 	g.flipped = s.Stride == 1 && top >= 0 && left >= 0 && 5*height*width >= 4*s.Height*s.Width
 	if g.flipped {
-		g.output.top, g.output.left = top, left
+		g.output.top, g.output.left, g.output.bottom, g.output.right = top, left, top, left
+		back := ConvShape{Batch: s.Batch, Height: height, Width: width, Channels: s.Filters, Filters: s.Channels,
+			KernelHeight: s.KernelHeight, KernelWidth: s.KernelWidth, Stride: 1, Padding: top}
+		if c.minimal != nil && top == left {
+			if g.minimal = newWinograd(c.engine, back); g.minimal != nil {
+				g.output = g.minimal.border(g.output)
+			}
+		}
 		g.windows = g.output.windows(s.Height, s.Width, 1)
 		g.inputs = halo{images: c.input.images, height: s.Height, width: s.Width, channels: s.Channels}.pixels()
 	}
@@ -247,6 +255,9 @@ func (c *Conv[T]) packBackward(weight []T) {
 				}
 			}
 		})
+		if g.minimal != nil {
+			g.minimal.transform(any(&g.packed).(*packed[float32]))
+		}
 		return
 	}
 	if g.rows == nil {
@@ -275,7 +286,7 @@ func (c *Conv[T]) inputGradient(w *workspace[T], dx, gradient []T, span span) {
 	}
 	to, h := dx, c.input
 	h.images = span.images
-	if !h.none() {
+	if h != h.bare() {
 		to = grow(&w.halo, h.size())
 	}
 	clear(to)
@@ -294,13 +305,19 @@ func (c *Conv[T]) inputGradient(w *workspace[T], dx, gradient []T, span span) {
 			c.engine.Rows(p)
 		}
 	}
-	if !h.none() {
+	if h != h.bare() {
 		emptyHalo(h, dx, to)
 	}
 }
 
 func (c *Conv[T]) flippedGradient(w *workspace[T], dx, gradient []T, images int) {
 	s, g := c.shape, &c.gradient
+	if g.minimal != nil {
+		h := g.output
+		h.images = images
+		g.minimal.convolve(any(w).(*workspace[float32]), single(dx), single(gradient), nil, h, 0, s.Height, s.Width)
+		return
+	}
 	pixels := images * s.Height * s.Width
 	run := s.KernelWidth * s.Filters
 	p := &w.product

@@ -1,18 +1,22 @@
 package kernel
 
-// halo is images with a border of zeros on each side, so that windows that
-// hang over the edge are read like all others.
+// halo is images with a border of zeros, so that windows that hang over the
+// edge are read like all others.
 type halo struct {
 	images, height, width, channels int // without the border
-	top, left                       int // of the border, on both sides each
+	top, left, bottom, right        int // of the border
 }
 
-func (h halo) rowSize() int   { return (h.width + 2*h.left) * h.channels }
-func (h halo) imageSize() int { return (h.height + 2*h.top) * h.rowSize() }
+func (h halo) rows() int      { return h.top + h.height + h.bottom }
+func (h halo) rowSize() int   { return (h.left + h.width + h.right) * h.channels }
+func (h halo) imageSize() int { return h.rows() * h.rowSize() }
 func (h halo) size() int      { return h.images * h.imageSize() }
 
-// none says whether there is no border.
-func (h halo) none() bool { return h.top == 0 && h.left == 0 }
+// bare returns the images without a border.
+func (h halo) bare() halo {
+	h.top, h.left, h.bottom, h.right = 0, 0, 0, 0
+	return h
+}
 
 // row returns where row y of an image begins, behind the border.
 func (h halo) row(image, y int) int {
@@ -49,15 +53,15 @@ func (h halo) pixels() []int32 {
 // clearBorder makes the border of rows [first, last) of an image zero; rows
 // count from the border's first.
 func clearBorder[T Float](h halo, to []T, image, first, last int) {
-	side := h.left * h.channels
+	left, right := h.left*h.channels, (h.left+h.width)*h.channels
 	for y := first; y < last; y++ {
 		row := to[image*h.imageSize()+y*h.rowSize():][:h.rowSize()]
 		if y < h.top || y >= h.top+h.height {
 			clear(row)
 			continue
 		}
-		clear(row[:side])
-		clear(row[len(row)-side:])
+		clear(row[:left])
+		clear(row[right:])
 	}
 }
 

@@ -3,7 +3,7 @@ package kernel
 import "github.com/likeness-go/likeness/internal/vector"
 
 // MaxPool takes the largest element of each window, channel by channel. Of
-// equal elements the first counts; of several NaNs, which all win, the last.
+// equal elements the first counts; if there is a NaN, the result is NaN.
 type MaxPool[T Float] struct {
 	shape    PoolShape
 	engine   vector.Engine[T]

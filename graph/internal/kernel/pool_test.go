@@ -79,7 +79,7 @@ func TestMaxPoolShowsNaN(t *testing.T) {
 	if diff := cmp.Diff([]float64{nan, nan}, y, cmpopts.EquateNaNs()); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]float64{5, 0, 0, 0, 0, 0, 0, 6}, dx); diff != "" {
+	if diff := cmp.Diff([]float64{5, 0, 0, 0, 0, 0, 6, 0}, dx); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -16,6 +16,9 @@ type workspace[T Float] struct {
 	convolved  []T
 	normalized []T
 	active     []T
+	values     []T // transformed by Winograd's algorithm
+	results    []T // of a product of these
+	tile       []T
 	offsets    []int32
 	places     []int32 // of a pool's window
 	position   []uint8
@@ -25,6 +28,7 @@ type workspace[T Float] struct {
 	product vector.Rows[T]
 	outer   vector.Outer[T]
 	windows vector.Windows[T]
+	tiles   vector.Winograd[T]
 }
 
 // shelf keeps the workspaces of an element type that nobody uses. There are

@@ -1,0 +1,36 @@
+package kernel
+
+import "testing"
+
+// Winograd's algorithm rounds more than a direct convolution: by up to 3e-5 of
+// the largest result. Tiles hang over the edge of most of these images.
+func TestWinograd(t *testing.T) {
+	for name, s := range map[string]ConvShape{
+		"whole tiles":   {8, 8, 8, 16, 16, 3, 3, 1, 1},
+		"cut tiles":     {4, 14, 11, 32, 48, 3, 3, 1, 1},
+		"small images":  {33, 3, 3, 16, 16, 3, 3, 1, 1},
+		"no padding":    {5, 13, 9, 16, 32, 3, 3, 1, 0},
+		"wide padding":  {5, 9, 10, 16, 16, 3, 3, 1, 2},
+		"many channels": {9, 7, 7, 80, 96, 3, 3, 1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := conv(s)
+			c.tolerance = 3e-5
+			if NewConv[float64](s).minimal != nil {
+				t.Error("float64 is computed by it")
+			}
+			check(t, c, 1)
+		})
+	}
+}
+
+// Without it, results are those of a direct convolution to the usual 1e-5.
+func TestSetWinograd(t *testing.T) {
+	defer SetWinograd(true)
+	SetWinograd(false)
+	s := ConvShape{8, 8, 8, 16, 16, 3, 3, 1, 1}
+	if NewConv[float32](s).minimal != nil {
+		t.Error("it is used")
+	}
+	check(t, conv(s), 1)
+}

@@ -1,0 +1,54 @@
+package vector
+
+// Winograd is what the transforms of Winograd's minimal filtering algorithm
+// F(4×4, 3×3) are given (Lavin & Gray, "Fast Algorithms for Convolutional
+// Neural Networks", 2016, section 4.3): a 3×3 convolution of 6×6 pixels to 4×4
+// is an elementwise product of 36 transformed values, in place of 144 products.
+//
+// There are Channels, a multiple of Lanes, next to each other in every pixel
+// and every value; value (i, j) of tile t lies at V[(6·i+j)·VStride + t·VTile].
+type Winograd[T Float] struct {
+	X                   []T // pixels (i, j) of tile t at i·XRow + j·XPixel + t·XTile
+	XRow, XPixel, XTile int
+	V                   []T
+	VStride, VTile      int
+	Bias                []T // (Channels) added to the results
+	Tiles               int
+	Channels            int
+	scratch             [36 * 16]T
+	call                winogradCall
+}
+
+// winogradCall is what the assembly reads.
+type winogradCall struct {
+	x                   *float32
+	xRow, xPixel, xTile int // bytes
+	v                   *float32
+	vStride, vTile      int // bytes
+	bias                *float32
+	tiles, vectors      int
+	scratch             *float32
+}
+
+// Transforms are those of an engine that has them in assembly.
+type Transforms interface {
+	// WinogradInput writes V, the transform Bᵀ·X·B of tiles of 6×6 pixels.
+	WinogradInput(*Winograd[float32])
+	// WinogradWeights writes V, the transform G·X·Gᵀ of 3×3 weights.
+	WinogradWeights(*Winograd[float32])
+	// WinogradOutput writes X, the tiles Aᵀ·V·A + Bias of 4×4 results.
+	WinogradOutput(*Winograd[float32])
+}
+
+func (w *Winograd[T]) prepare(lanes int) *winogradCall {
+	single := any(w).(*Winograd[float32])
+	single.call = winogradCall{
+		x: &single.X[0], xRow: 4 * w.XRow, xPixel: 4 * w.XPixel, xTile: 4 * w.XTile,
+		v: &single.V[0], vStride: 4 * w.VStride, vTile: 4 * w.VTile,
+		tiles: w.Tiles, vectors: w.Channels / lanes, scratch: &single.scratch[0],
+	}
+	if single.Bias != nil {
+		single.call.bias = &single.Bias[:w.Channels][0]
+	}
+	return &single.call
+}
