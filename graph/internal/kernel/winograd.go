@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"os"
 	"sync/atomic"
 
 	"github.com/likeness-go/likeness/internal/vector"
@@ -20,6 +21,8 @@ type winograd struct {
 }
 
 var noWinograd atomic.Bool
+
+func init() { noWinograd.Store(os.Getenv("LIKENESS_WINOGRAD") == "off") }
 
 // SetWinograd says whether layers made from now on may use Winograd's
 // algorithm where it is faster. They do unless told otherwise.
