@@ -1,4 +1,4 @@
-.PHONY: check test bench race
+.PHONY: check test bench race arm64
 
 # The version of staticcheck that the checks were last clean with.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -15,6 +15,12 @@ check:
 # What runs in several goroutines.
 race:
 	go test -race . ./graph/... ./trainer ./datasets ./imaging ./evaluate ./solver
+
+# The assembly for arm64, emulated, and the kernels on a processor that has none.
+arm64:
+	GOARCH=arm64 go vet ./internal/vector
+	GOARCH=arm64 go test -exec qemu-aarch64-static ./internal/vector ./graph/internal/kernel
+	GOARCH=riscv64 go build ./internal/vector ./graph/internal/kernel
 
 bench:
 	go test -run '^$$' -bench . ./graph/... ./benchmarks/...

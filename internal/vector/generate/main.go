@@ -1,9 +1,10 @@
-// Command generate writes the assembly of package vector for amd64, and the Go
-// declarations that belong to it, into the folder given by its argument.
+// Command generate writes the assembly of package vector, and the Go declarations
+// that belong to it, into the folder given by its argument.
 package main
 
 import (
 	"log"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -36,6 +37,7 @@ func files() map[string][]byte {
 		}
 		all["table_"+m.name+"_amd64.go"] = table(m, routines...)
 	}
+	maps.Copy(all, neonFiles())
 	return all
 }
 
@@ -47,6 +49,7 @@ var units = []struct {
 	{"rows", writeRows},
 	{"outer", writeOuter},
 	{"windows", writeWindows},
+	{"winograd", writeWinograd},
 }
 
 // assemble returns one assembly file and the routines in it.
