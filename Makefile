@@ -18,6 +18,7 @@ race:
 
 # The assembly for arm64, emulated, and the kernels on a processor that has none.
 arm64:
+	go -C internal/vector/generate test ./...
 	GOARCH=arm64 go vet ./internal/vector
 	GOARCH=arm64 go test -exec qemu-aarch64-static ./internal/vector ./graph/internal/kernel
 	GOARCH=riscv64 go build ./internal/vector ./graph/internal/kernel
