@@ -5,44 +5,89 @@ import (
 	"testing"
 )
 
+// benchmark measures a call of each engine that reads and writes some bytes.
+func benchmark(b *testing.B, name string, bytes int, call func(e Engine[float32])) {
+	for _, e := range Engines() {
+		b.Run(fmt.Sprintf("%s/%s", name, e.Name()), func(b *testing.B) {
+			b.SetBytes(int64(bytes))
+			for b.Loop() {
+				call(e)
+			}
+		})
+	}
+}
+
+// ramp returns n different numbers.
+func ramp(n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(i*7919%1000) - 500
+	}
+	return x
+}
+
 func BenchmarkWindows(b *testing.B) {
 	for _, size := range []struct{ width, channels, pool int }{{28, 64, 2}, {28, 1, 2}, {28, 6, 2}, {96, 64, 2}, {28, 64, 3}, {28, 64, 1}} {
-		x := make([]float32, size.pool*size.width*size.channels)
-		for i := range x {
-			x[i] = float32(i*7919%1000) - 500
-		}
-		count := size.width / size.pool
-		w := &Windows[float32]{X: x, Y: make([]float32, count*size.channels), Position: make([]uint8, count*size.channels),
-			Count: count, Step: size.pool * size.channels, Channels: size.channels, Rectify: true}
+		w := Windows[float32]{X: ramp(size.pool * size.width * size.channels), Count: size.width / size.pool,
+			Step: size.pool * size.channels, Channels: size.channels, Rectify: true}
+		w.Y, w.Position = make([]float32, w.Count*w.Channels), make([]uint8, w.Count*w.Channels)
 		for i := range size.pool {
 			for j := range size.pool {
 				w.Offsets = append(w.Offsets, int32((i*size.width+j)*size.channels))
 			}
 		}
-		scaled := *w
-		scaled.Scale, scaled.Shift, scaled.Kept = make([]float32, size.channels), make([]float32, size.channels), make([]float32, len(w.Y))
-		for i := range scaled.Scale {
-			scaled.Scale[i] = 1
-		}
-		add := scaled
-		add.Add = true
-		for _, e := range Engines() {
-			for _, run := range []struct {
-				name string
-				call func()
-			}{
-				{"max", func() { e.MaxWindows(w) }},
-				{"maxScaledKept", func() { e.MaxWindows(&scaled) }},
-				{"scatter", func() { e.ScatterWindows(w) }},
-				{"scatterScaledAdd", func() { e.ScatterWindows(&add) }},
-			} {
-				b.Run(fmt.Sprintf("%s/%dx%dx%d/%s", run.name, size.width, size.channels, size.pool, e.Name()), func(b *testing.B) {
-					b.SetBytes(int64(4 * len(x)))
-					for b.Loop() {
-						run.call()
-					}
-				})
-			}
-		}
+		scaled := w
+		scaled.Scale, scaled.Shift, scaled.Kept, scaled.Add = ramp(w.Channels), ramp(w.Channels), ramp(len(w.Y)), true
+		name := fmt.Sprintf("%dx%dx%d", size.width, size.channels, size.pool)
+		bytes := 4 * len(w.X)
+		benchmark(b, "max/"+name, bytes, func(e Engine[float32]) { e.MaxWindows(&w) })
+		benchmark(b, "maxScaledKept/"+name, bytes, func(e Engine[float32]) { e.MaxWindows(&scaled) })
+		benchmark(b, "scatter/"+name, bytes, func(e Engine[float32]) { e.ScatterWindows(&w) })
+		benchmark(b, "scatterScaledAdd/"+name, bytes, func(e Engine[float32]) { e.ScatterWindows(&scaled) })
+	}
+}
+
+// Arrays of 256 KiB, which are in the second cache.
+func BenchmarkElements(b *testing.B) {
+	const n = 1 << 16
+	x, y, z := ramp(n), ramp(n), ramp(n)
+	benchmark(b, "Add", 12*n, func(e Engine[float32]) { e.Add(y, x) })
+	benchmark(b, "Scale", 8*n, func(e Engine[float32]) { e.Scale(y, x, 0.5) })
+	benchmark(b, "ReLU", 8*n, func(e Engine[float32]) { e.ReLU(y, x) })
+	benchmark(b, "ReLUGradient", 12*n, func(e Engine[float32]) { e.ReLUGradient(z, x, y) })
+	benchmark(b, "AddDifference", 16*n, func(e Engine[float32]) { e.AddDifference(z, x, y, 0.5) })
+	benchmark(b, "Dot", 8*n, func(e Engine[float32]) { e.Dot(x, y) })
+	benchmark(b, "SquaredNorm", 4*n, func(e Engine[float32]) { e.SquaredNorm(x) })
+	benchmark(b, "SquaredDistance", 8*n, func(e Engine[float32]) { e.SquaredDistance(x, y) })
+	benchmark(b, "AbsoluteDistance", 8*n, func(e Engine[float32]) { e.AbsoluteDistance(x, y) })
+	benchmark(b, "WeightedDistance", 12*n, func(e Engine[float32]) { e.WeightedDistance(x, y, z) })
+	benchmark(b, "SquaredDistance/64", 8*64, func(e Engine[float32]) { e.SquaredDistance(x[:64], y[:64]) })
+}
+
+func BenchmarkChannels(b *testing.B) {
+	const n = 1 << 15
+	x, dy, dx := ramp(n), ramp(n), ramp(n)
+	for _, channels := range []int{64, 256, 16, 6, 1} {
+		n := n / channels * channels
+		x, dy, dx := x[:n], dy[:n], dx[:n]
+		mean, scale, shift, along := ramp(channels), ramp(channels), ramp(channels), ramp(channels)
+		sum := make([]float64, 2*channels)
+		name := fmt.Sprintf("/%d", channels)
+		benchmark(b, "Normalize"+name, 8*n, func(e Engine[float32]) { e.Normalize(dx, x, mean, scale, shift) })
+		benchmark(b, "NormalizeInPlace"+name, 8*n, func(e Engine[float32]) { e.Normalize(x, x, mean, scale, shift) })
+		benchmark(b, "Centre"+name, 12*n, func(e Engine[float32]) { e.Centre(dx, x, dy, mean, scale, along, shift) })
+		benchmark(b, "ScaleChannels"+name, 8*n, func(e Engine[float32]) { e.ScaleChannels(dx, x, scale) })
+		benchmark(b, "SumRows"+name, 4*n, func(e Engine[float32]) { e.SumRows(sum[:channels], x) })
+		benchmark(b, "SumSquares"+name, 4*n, func(e Engine[float32]) { e.SumSquares(sum[:channels], x, mean) })
+		benchmark(b, "SumProducts"+name, 8*n, func(e Engine[float32]) { e.SumProducts(sum, x, dy, mean) })
+	}
+}
+
+func BenchmarkTranspose(b *testing.B) {
+	for _, size := range []struct{ rows, columns, yStride int }{{64, 576, 64}, {64, 100, 64}, {9, 256, 9}, {64, 9216, 64}, {1024, 4096, 1024}, {2000, 4000, 2000}} {
+		x, y := ramp(size.rows*size.columns), ramp(size.yStride*size.columns)
+		benchmark(b, fmt.Sprintf("%dx%d", size.rows, size.columns), 8*len(x), func(e Engine[float32]) {
+			e.Transpose(y, size.yStride, x, size.columns, size.rows, size.columns)
+		})
 	}
 }

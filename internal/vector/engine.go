@@ -26,11 +26,11 @@ type Engine[T Float] interface {
 	MaxWindows(*Windows[T])
 	ScatterWindows(*Windows[T])
 
-	// Add writes y += x, and Scale y = factor·x.
+	// Add writes y += x, and Scale y = factor·x. y may be x.
 	Add(y, x []T)
 	Scale(y, x []T, factor T)
-	// ReLU writes y = max(x, 0), NaN for NaN, and ReLUGradient dx = dy where
-	// x > 0 and 0 elsewhere. y may be x, dx may be dy.
+	// ReLU writes y = max(x, 0), NaN for NaN, and ReLUGradient dx = 0 where
+	// x ≤ 0 and dy elsewhere, at NaN too. y may be x, dx may be x or dy.
 	ReLU(y, x []T)
 	ReLUGradient(dx, x, dy []T)
 
@@ -51,12 +51,17 @@ type Engine[T Float] interface {
 	SumSquares(sum []float64, x, mean []T)
 	SumProducts(sum []float64, x, dy, mean []T)
 
+	// SquaredNorm returns Σxᵢ² in float64.
+	SquaredNorm(x []T) float64
+
 	// SquaredDistance returns Σ(xᵢ − yᵢ)², AbsoluteDistance Σ|xᵢ − yᵢ|, and
-	// WeightedDistance Σ weightᵢ·|xᵢ − yᵢ|, in float64.
+	// WeightedDistance Σ weightᵢ·|xᵢ − yᵢ|, added in float64. The differences
+	// may be rounded to T first, so of float32 each term is exact to 2⁻²³ of
+	// itself. Equal arrays are exactly zero apart.
 	SquaredDistance(x, y []T) float64
 	AbsoluteDistance(x, y []T) float64
 	WeightedDistance(x, y, weight []T) float64
-	// AddDifference adds factor·(x − y) to dx.
+	// AddDifference adds factor·(x − y) to dx, which may be x or y.
 	AddDifference(dx, x, y []T, factor T)
 }
 

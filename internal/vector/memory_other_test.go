@@ -4,5 +4,5 @@ package vector
 
 import "testing"
 
-// allocate returns n elements; here nothing guards what is around them.
-func allocate[E any](_ testing.TB, n int, _ bool) []E { return make([]E, n) }
+// guarded returns size bytes; here nothing guards what is around them.
+func guarded(_ testing.TB, size int) []byte { return make([]byte, size) }

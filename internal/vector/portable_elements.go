@@ -77,6 +77,20 @@ func pick[T Float](condition bool, yes, no T) T {
 	return [2]T{no, yes}[index]
 }
 
+// SquaredNorm returns Σxᵢ².
+func (Portable[T]) SquaredNorm(x []T) float64 {
+	var sums [4]float64 // one would wait for itself
+	for ; len(x) >= 4; x = x[4:] {
+		for i := range sums {
+			sums[i] += float64(x[i]) * float64(x[i])
+		}
+	}
+	for i, v := range x {
+		sums[i] += float64(v) * float64(v)
+	}
+	return (sums[0] + sums[1]) + (sums[2] + sums[3])
+}
+
 // SquaredDistance returns Σ(xᵢ − yᵢ)².
 func (Portable[T]) SquaredDistance(x, y []T) float64 {
 	y = y[:len(x)]

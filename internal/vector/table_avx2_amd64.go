@@ -22,6 +22,25 @@ var avx2 = &Set{
 		maxWindowsScaledKept:    maxWindowsScaledKept_avx2,
 		scatterWindowsScaled:    scatterWindowsScaled_avx2,
 		scatterWindowsScaledAdd: scatterWindowsScaledAdd_avx2,
+		add:                     add_avx2,
+		scale:                   scale_avx2,
+		addDifference:           addDifference_avx2,
+		relu:                    relu_avx2,
+		reluGradient:            reluGradient_avx2,
+		normalize:               normalize_avx2,
+		centre:                  centre_avx2,
+		centreAlone:             centreAlone_avx2,
+		scaleChannels:           scaleChannels_avx2,
+		sumRows:                 sumRows_avx2,
+		sumSquares:              sumSquares_avx2,
+		sumProducts:             sumProducts_avx2,
+		dot:                     dot_avx2,
+		squaredNorm:             squaredNorm_avx2,
+		squaredDistance:         squaredDistance_avx2,
+		absoluteDistance:        absoluteDistance_avx2,
+		weightedDistance:        weightedDistance_avx2,
+		transpose4:              transpose4_avx2,
+		transpose8:              transpose8_avx2,
 	},
 }
 
@@ -144,3 +163,60 @@ func scatterWindowsScaled_avx2(x, y *float32, position *uint8, scale *float32, o
 
 //go:noescape
 func scatterWindowsScaledAdd_avx2(x, y *float32, position *uint8, scale *float32, offsets *int32, positions, count, step, channels int)
+
+//go:noescape
+func add_avx2(y, x *float32, n int)
+
+//go:noescape
+func scale_avx2(y, x *float32, n int, factor float32)
+
+//go:noescape
+func addDifference_avx2(dx, x, y *float32, n int, factor float32)
+
+//go:noescape
+func relu_avx2(y, x *float32, n int)
+
+//go:noescape
+func reluGradient_avx2(dx, x, dy *float32, n int)
+
+//go:noescape
+func normalize_avx2(y, x, mean, scale, shift *float32, rows, channels int)
+
+//go:noescape
+func centre_avx2(dx, x, dy, mean, scale, along, dyMean *float32, rows, channels int)
+
+//go:noescape
+func centreAlone_avx2(dx, x, dy, mean, scale, along, dyMean *float32, rows, channels int)
+
+//go:noescape
+func scaleChannels_avx2(dx, dy, scale *float32, rows, channels int)
+
+//go:noescape
+func sumRows_avx2(sum *float64, x *float32, rows, channels int)
+
+//go:noescape
+func sumSquares_avx2(sum *float64, x, mean *float32, rows, channels int)
+
+//go:noescape
+func sumProducts_avx2(sum *float64, x, dy, mean *float32, rows, channels int)
+
+//go:noescape
+func dot_avx2(x, y *float32, n int) float32
+
+//go:noescape
+func squaredNorm_avx2(x *float32, n int) float64
+
+//go:noescape
+func squaredDistance_avx2(x, y *float32, n int) float64
+
+//go:noescape
+func absoluteDistance_avx2(x, y *float32, n int) float64
+
+//go:noescape
+func weightedDistance_avx2(x, y, weight *float32, n int) float64
+
+//go:noescape
+func transpose4_avx2(y *float32, yStride int, x *float32, xStride, blocks int)
+
+//go:noescape
+func transpose8_avx2(y *float32, yStride int, x *float32, xStride, blocks int)

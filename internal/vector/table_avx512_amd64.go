@@ -26,6 +26,26 @@ var avx512 = &Set{
 		maxWindowsScaledKept:    maxWindowsScaledKept_avx512,
 		scatterWindowsScaled:    scatterWindowsScaled_avx512,
 		scatterWindowsScaledAdd: scatterWindowsScaledAdd_avx512,
+		add:                     add_avx512,
+		scale:                   scale_avx512,
+		addDifference:           addDifference_avx512,
+		relu:                    relu_avx512,
+		reluGradient:            reluGradient_avx512,
+		normalize:               normalize_avx512,
+		centre:                  centre_avx512,
+		centreAlone:             centreAlone_avx512,
+		scaleChannels:           scaleChannels_avx512,
+		sumRows:                 sumRows_avx512,
+		sumSquares:              sumSquares_avx512,
+		sumProducts:             sumProducts_avx512,
+		dot:                     dot_avx512,
+		squaredNorm:             squaredNorm_avx512,
+		squaredDistance:         squaredDistance_avx512,
+		absoluteDistance:        absoluteDistance_avx512,
+		weightedDistance:        weightedDistance_avx512,
+		transpose4:              transpose4_avx512,
+		transpose8:              transpose8_avx512,
+		transpose16:             transpose16_avx512,
 	},
 }
 
@@ -280,3 +300,63 @@ func scatterWindowsScaled_avx512(x, y *float32, position *uint8, scale *float32,
 
 //go:noescape
 func scatterWindowsScaledAdd_avx512(x, y *float32, position *uint8, scale *float32, offsets *int32, positions, count, step, channels int)
+
+//go:noescape
+func add_avx512(y, x *float32, n int)
+
+//go:noescape
+func scale_avx512(y, x *float32, n int, factor float32)
+
+//go:noescape
+func addDifference_avx512(dx, x, y *float32, n int, factor float32)
+
+//go:noescape
+func relu_avx512(y, x *float32, n int)
+
+//go:noescape
+func reluGradient_avx512(dx, x, dy *float32, n int)
+
+//go:noescape
+func normalize_avx512(y, x, mean, scale, shift *float32, rows, channels int)
+
+//go:noescape
+func centre_avx512(dx, x, dy, mean, scale, along, dyMean *float32, rows, channels int)
+
+//go:noescape
+func centreAlone_avx512(dx, x, dy, mean, scale, along, dyMean *float32, rows, channels int)
+
+//go:noescape
+func scaleChannels_avx512(dx, dy, scale *float32, rows, channels int)
+
+//go:noescape
+func sumRows_avx512(sum *float64, x *float32, rows, channels int)
+
+//go:noescape
+func sumSquares_avx512(sum *float64, x, mean *float32, rows, channels int)
+
+//go:noescape
+func sumProducts_avx512(sum *float64, x, dy, mean *float32, rows, channels int)
+
+//go:noescape
+func dot_avx512(x, y *float32, n int) float32
+
+//go:noescape
+func squaredNorm_avx512(x *float32, n int) float64
+
+//go:noescape
+func squaredDistance_avx512(x, y *float32, n int) float64
+
+//go:noescape
+func absoluteDistance_avx512(x, y *float32, n int) float64
+
+//go:noescape
+func weightedDistance_avx512(x, y, weight *float32, n int) float64
+
+//go:noescape
+func transpose4_avx512(y *float32, yStride int, x *float32, xStride, blocks int)
+
+//go:noescape
+func transpose8_avx512(y *float32, yStride int, x *float32, xStride, blocks int)
+
+//go:noescape
+func transpose16_avx512(y *float32, yStride int, x *float32, xStride, blocks int)

@@ -33,7 +33,7 @@ TEXT ·maxWindows_avx2(SB), NOSPLIT, $0-92
 	MOVLQSX      12(AX), R9
 	MOVQ         x+0(FP), R10
 	MOVQ         channels+80(FP), BX
-	ANDQ         $0x07, BX
+	ANDQ         $0x00000007, BX
 	MOVQ         $0x0706050403020100, AX
 	VMOVQ        AX, X0
 	VPMOVZXBD    X0, Y0
@@ -44,7 +44,7 @@ TEXT ·maxWindows_avx2(SB), NOSPLIT, $0-92
 window2:
 	MOVQ R10, AX
 	MOVQ channels+80(FP), BX
-	SUBQ $0x08, BX
+	SUBQ $0x00000008, BX
 	JLT  tail4
 
 loop3:
@@ -83,14 +83,14 @@ loop3:
 	VPACKUSDW    X0, X7, X0
 	VPACKUSWB    X0, X0, X0
 	VMOVQ        X0, (CX)
-	ADDQ         $0x08, CX
-	ADDQ         $0x20, AX
-	ADDQ         $0x20, DX
-	SUBQ         $0x08, BX
+	ADDQ         $0x00000008, CX
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
 	JGE          loop3
 
 tail4:
-	ADDQ         $0x08, BX
+	ADDQ         $0x00000008, BX
 	JZ           done5
 	VMASKMOVPS   (AX)(SI*4), Y6, Y0
 	VXORPS       Y7, Y7, Y7
@@ -131,21 +131,21 @@ tail4:
 	JZ           skip6
 	MOVL         AX, (CX)
 	SHRQ         $0x20, AX
-	ADDQ         $0x04, CX
+	ADDQ         $0x00000004, CX
 
 skip6:
 	TESTQ $0x00000002, BX
 	JZ    skip7
 	MOVW  AX, (CX)
 	SHRQ  $0x10, AX
-	ADDQ  $0x02, CX
+	ADDQ  $0x00000002, CX
 
 skip7:
 	TESTQ $0x00000001, BX
 	JZ    skip8
 	MOVB  AL, (CX)
 	SHRQ  $0x08, AX
-	ADDQ  $0x01, CX
+	ADDQ  $0x00000001, CX
 
 skip8:
 	LEAQ (DX)(BX*4), DX
@@ -161,7 +161,7 @@ done5:
 general1:
 	MOVQ         x+0(FP), SI
 	MOVQ         channels+80(FP), BX
-	ANDQ         $0x07, BX
+	ANDQ         $0x00000007, BX
 	MOVQ         $0x0706050403020100, AX
 	VMOVQ        AX, X2
 	VPMOVZXBD    X2, Y2
@@ -172,7 +172,7 @@ general1:
 window9:
 	MOVQ SI, AX
 	MOVQ channels+80(FP), BX
-	SUBQ $0x08, BX
+	SUBQ $0x00000008, BX
 	JLT  tail11
 
 loop10:
@@ -187,7 +187,7 @@ loop10:
 	JZ      positions14
 
 position13:
-	ADDQ      $0x04, DI
+	ADDQ      $0x00000004, DI
 	MOVLQSX   (DI), R9
 	VPADDD    Y1, Y2, Y2
 	VMOVUPS   (AX)(R9*4), Y9
@@ -210,14 +210,14 @@ positions14:
 	VPACKUSDW    X2, X7, X2
 	VPACKUSWB    X2, X2, X2
 	VMOVQ        X2, (CX)
-	ADDQ         $0x08, CX
-	ADDQ         $0x20, AX
-	ADDQ         $0x20, DX
-	SUBQ         $0x08, BX
+	ADDQ         $0x00000008, CX
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
 	JGE          loop10
 
 tail11:
-	ADDQ       $0x08, BX
+	ADDQ       $0x00000008, BX
 	JZ         done12
 	MOVQ       offsets+48(FP), DI
 	MOVQ       positions+56(FP), R8
@@ -230,7 +230,7 @@ tail11:
 	JZ         positions16
 
 position15:
-	ADDQ       $0x04, DI
+	ADDQ       $0x00000004, DI
 	MOVLQSX    (DI), R9
 	VPADDD     Y1, Y2, Y2
 	VMASKMOVPS (AX)(R9*4), Y3, Y9
@@ -257,21 +257,21 @@ positions16:
 	JZ           skip17
 	MOVL         AX, (CX)
 	SHRQ         $0x20, AX
-	ADDQ         $0x04, CX
+	ADDQ         $0x00000004, CX
 
 skip17:
 	TESTQ $0x00000002, BX
 	JZ    skip18
 	MOVW  AX, (CX)
 	SHRQ  $0x10, AX
-	ADDQ  $0x02, CX
+	ADDQ  $0x00000002, CX
 
 skip18:
 	TESTQ $0x00000001, BX
 	JZ    skip19
 	MOVB  AL, (CX)
 	SHRQ  $0x08, AX
-	ADDQ  $0x01, CX
+	ADDQ  $0x00000001, CX
 
 skip19:
 	LEAQ (DX)(BX*4), DX
@@ -316,7 +316,7 @@ TEXT ·maxWindowsKept_avx2(SB), NOSPLIT, $0-92
 	MOVLQSX      12(AX), R10
 	MOVQ         x+0(FP), R11
 	MOVQ         channels+80(FP), SI
-	ANDQ         $0x07, SI
+	ANDQ         $0x00000007, SI
 	MOVQ         $0x0706050403020100, AX
 	VMOVQ        AX, X0
 	VPMOVZXBD    X0, Y0
@@ -327,7 +327,7 @@ TEXT ·maxWindowsKept_avx2(SB), NOSPLIT, $0-92
 window2:
 	MOVQ R11, AX
 	MOVQ channels+80(FP), SI
-	SUBQ $0x08, SI
+	SUBQ $0x00000008, SI
 	JLT  tail4
 
 loop3:
@@ -367,15 +367,15 @@ loop3:
 	VPACKUSDW    X0, X7, X0
 	VPACKUSWB    X0, X0, X0
 	VMOVQ        X0, (CX)
-	ADDQ         $0x08, CX
-	ADDQ         $0x20, AX
-	ADDQ         $0x20, DX
-	ADDQ         $0x20, BX
-	SUBQ         $0x08, SI
+	ADDQ         $0x00000008, CX
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x00000008, SI
 	JGE          loop3
 
 tail4:
-	ADDQ         $0x08, SI
+	ADDQ         $0x00000008, SI
 	JZ           done5
 	VMASKMOVPS   (AX)(DI*4), Y6, Y0
 	VXORPS       Y7, Y7, Y7
@@ -417,21 +417,21 @@ tail4:
 	JZ           skip6
 	MOVL         AX, (CX)
 	SHRQ         $0x20, AX
-	ADDQ         $0x04, CX
+	ADDQ         $0x00000004, CX
 
 skip6:
 	TESTQ $0x00000002, SI
 	JZ    skip7
 	MOVW  AX, (CX)
 	SHRQ  $0x10, AX
-	ADDQ  $0x02, CX
+	ADDQ  $0x00000002, CX
 
 skip7:
 	TESTQ $0x00000001, SI
 	JZ    skip8
 	MOVB  AL, (CX)
 	SHRQ  $0x08, AX
-	ADDQ  $0x01, CX
+	ADDQ  $0x00000001, CX
 
 skip8:
 	LEAQ (DX)(SI*4), DX
@@ -448,7 +448,7 @@ done5:
 general1:
 	MOVQ         x+0(FP), DI
 	MOVQ         channels+80(FP), SI
-	ANDQ         $0x07, SI
+	ANDQ         $0x00000007, SI
 	MOVQ         $0x0706050403020100, AX
 	VMOVQ        AX, X2
 	VPMOVZXBD    X2, Y2
@@ -459,7 +459,7 @@ general1:
 window9:
 	MOVQ DI, AX
 	MOVQ channels+80(FP), SI
-	SUBQ $0x08, SI
+	SUBQ $0x00000008, SI
 	JLT  tail11
 
 loop10:
@@ -474,7 +474,7 @@ loop10:
 	JZ      positions14
 
 position13:
-	ADDQ      $0x04, R8
+	ADDQ      $0x00000004, R8
 	MOVLQSX   (R8), R10
 	VPADDD    Y1, Y2, Y2
 	VMOVUPS   (AX)(R10*4), Y9
@@ -498,15 +498,15 @@ positions14:
 	VPACKUSDW    X2, X7, X2
 	VPACKUSWB    X2, X2, X2
 	VMOVQ        X2, (CX)
-	ADDQ         $0x08, CX
-	ADDQ         $0x20, AX
-	ADDQ         $0x20, DX
-	ADDQ         $0x20, BX
-	SUBQ         $0x08, SI
+	ADDQ         $0x00000008, CX
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x00000008, SI
 	JGE          loop10
 
 tail11:
-	ADDQ       $0x08, SI
+	ADDQ       $0x00000008, SI
 	JZ         done12
 	MOVQ       offsets+48(FP), R8
 	MOVQ       positions+56(FP), R9
@@ -519,7 +519,7 @@ tail11:
 	JZ         positions16
 
 position15:
-	ADDQ       $0x04, R8
+	ADDQ       $0x00000004, R8
 	MOVLQSX    (R8), R10
 	VPADDD     Y1, Y2, Y2
 	VMASKMOVPS (AX)(R10*4), Y3, Y9
@@ -547,21 +547,21 @@ positions16:
 	JZ           skip17
 	MOVL         AX, (CX)
 	SHRQ         $0x20, AX
-	ADDQ         $0x04, CX
+	ADDQ         $0x00000004, CX
 
 skip17:
 	TESTQ $0x00000002, SI
 	JZ    skip18
 	MOVW  AX, (CX)
 	SHRQ  $0x10, AX
-	ADDQ  $0x02, CX
+	ADDQ  $0x00000002, CX
 
 skip18:
 	TESTQ $0x00000001, SI
 	JZ    skip19
 	MOVB  AL, (CX)
 	SHRQ  $0x08, AX
-	ADDQ  $0x01, CX
+	ADDQ  $0x00000001, CX
 
 skip19:
 	LEAQ (DX)(SI*4), DX
@@ -601,7 +601,7 @@ TEXT ·scatterWindows_avx2(SB), NOSPLIT, $0-72
 	MOVLQSX      12(AX), R9
 	MOVQ         x+0(FP), R10
 	MOVQ         channels+64(FP), BX
-	ANDQ         $0x07, BX
+	ANDQ         $0x00000007, BX
 	MOVQ         $0x0706050403020100, AX
 	VMOVQ        AX, X4
 	VPMOVZXBD    X4, Y4
@@ -612,13 +612,13 @@ TEXT ·scatterWindows_avx2(SB), NOSPLIT, $0-72
 window2:
 	MOVQ R10, AX
 	MOVQ channels+64(FP), BX
-	SUBQ $0x08, BX
+	SUBQ $0x00000008, BX
 	JLT  tail4
 
 loop3:
 	VMOVUPS   (DX), Y4
 	VPMOVZXBD (CX), Y6
-	ADDQ      $0x08, CX
+	ADDQ      $0x00000008, CX
 	VPCMPEQD  Y0, Y6, Y7
 	VPAND     Y4, Y7, Y7
 	VMOVUPS   Y7, (AX)(SI*4)
@@ -631,20 +631,20 @@ loop3:
 	VPCMPEQD  Y3, Y6, Y6
 	VPAND     Y4, Y6, Y6
 	VMOVUPS   Y6, (AX)(R9*4)
-	ADDQ      $0x20, AX
-	ADDQ      $0x20, DX
-	SUBQ      $0x08, BX
+	ADDQ      $0x00000020, AX
+	ADDQ      $0x00000020, DX
+	SUBQ      $0x00000008, BX
 	JGE       loop3
 
 tail4:
-	ADDQ       $0x08, BX
+	ADDQ       $0x00000008, BX
 	JZ         done5
 	VMASKMOVPS (DX), Y5, Y4
 	XORQ       R11, R11
 	LEAQ       (CX)(BX*1), R13
 	TESTQ      $0x00000001, BX
 	JZ         skip6
-	SUBQ       $0x01, R13
+	SUBQ       $0x00000001, R13
 	MOVBQZX    (R13), R12
 	SHLQ       $0x08, R11
 	ORQ        R12, R11
@@ -652,7 +652,7 @@ tail4:
 skip6:
 	TESTQ   $0x00000002, BX
 	JZ      skip7
-	SUBQ    $0x02, R13
+	SUBQ    $0x00000002, R13
 	MOVWQZX (R13), R12
 	SHLQ    $0x10, R11
 	ORQ     R12, R11
@@ -660,7 +660,7 @@ skip6:
 skip7:
 	TESTQ $0x00000004, BX
 	JZ    skip8
-	SUBQ  $0x04, R13
+	SUBQ  $0x00000004, R13
 	MOVL  (R13), R12
 	SHLQ  $0x20, R11
 	ORQ   R12, R11
@@ -694,7 +694,7 @@ done5:
 general1:
 	MOVQ         x+0(FP), SI
 	MOVQ         channels+64(FP), BX
-	ANDQ         $0x07, BX
+	ANDQ         $0x00000007, BX
 	MOVQ         $0x0706050403020100, AX
 	VMOVQ        AX, X2
 	VPMOVZXBD    X2, Y2
@@ -705,13 +705,13 @@ general1:
 window9:
 	MOVQ SI, AX
 	MOVQ channels+64(FP), BX
-	SUBQ $0x08, BX
+	SUBQ $0x00000008, BX
 	JLT  tail11
 
 loop10:
 	VMOVUPS   (DX), Y4
 	VPMOVZXBD (CX), Y5
-	ADDQ      $0x08, CX
+	ADDQ      $0x00000008, CX
 	MOVQ      offsets+32(FP), DI
 	MOVQ      positions+40(FP), R8
 	MOVLQSX   (DI), R9
@@ -723,7 +723,7 @@ loop10:
 	JZ        positions14
 
 position13:
-	ADDQ     $0x04, DI
+	ADDQ     $0x00000004, DI
 	MOVLQSX  (DI), R9
 	VPADDD   Y1, Y2, Y2
 	VPCMPEQD Y2, Y5, Y6
@@ -733,20 +733,20 @@ position13:
 	JNZ      position13
 
 positions14:
-	ADDQ $0x20, AX
-	ADDQ $0x20, DX
-	SUBQ $0x08, BX
+	ADDQ $0x00000020, AX
+	ADDQ $0x00000020, DX
+	SUBQ $0x00000008, BX
 	JGE  loop10
 
 tail11:
-	ADDQ       $0x08, BX
+	ADDQ       $0x00000008, BX
 	JZ         done12
 	VMASKMOVPS (DX), Y3, Y4
 	XORQ       DI, DI
 	LEAQ       (CX)(BX*1), R9
 	TESTQ      $0x00000001, BX
 	JZ         skip15
-	SUBQ       $0x01, R9
+	SUBQ       $0x00000001, R9
 	MOVBQZX    (R9), R8
 	SHLQ       $0x08, DI
 	ORQ        R8, DI
@@ -754,7 +754,7 @@ tail11:
 skip15:
 	TESTQ   $0x00000002, BX
 	JZ      skip16
-	SUBQ    $0x02, R9
+	SUBQ    $0x00000002, R9
 	MOVWQZX (R9), R8
 	SHLQ    $0x10, DI
 	ORQ     R8, DI
@@ -762,7 +762,7 @@ skip15:
 skip16:
 	TESTQ $0x00000004, BX
 	JZ    skip17
-	SUBQ  $0x04, R9
+	SUBQ  $0x00000004, R9
 	MOVL  (R9), R8
 	SHLQ  $0x20, DI
 	ORQ   R8, DI
@@ -782,7 +782,7 @@ skip17:
 	JZ         positions19
 
 position18:
-	ADDQ       $0x04, DI
+	ADDQ       $0x00000004, DI
 	MOVLQSX    (DI), R9
 	VPADDD     Y1, Y2, Y2
 	VPCMPEQD   Y2, Y5, Y6
@@ -828,7 +828,7 @@ TEXT ·scatterWindowsAdd_avx2(SB), NOSPLIT, $0-72
 	MOVLQSX      12(AX), R9
 	MOVQ         x+0(FP), R10
 	MOVQ         channels+64(FP), BX
-	ANDQ         $0x07, BX
+	ANDQ         $0x00000007, BX
 	MOVQ         $0x0706050403020100, AX
 	VMOVQ        AX, X4
 	VPMOVZXBD    X4, Y4
@@ -839,13 +839,13 @@ TEXT ·scatterWindowsAdd_avx2(SB), NOSPLIT, $0-72
 window2:
 	MOVQ R10, AX
 	MOVQ channels+64(FP), BX
-	SUBQ $0x08, BX
+	SUBQ $0x00000008, BX
 	JLT  tail4
 
 loop3:
 	VMOVUPS   (DX), Y4
 	VPMOVZXBD (CX), Y6
-	ADDQ      $0x08, CX
+	ADDQ      $0x00000008, CX
 	VPCMPEQD  Y0, Y6, Y7
 	VPAND     Y4, Y7, Y7
 	VMOVUPS   (AX)(SI*4), Y8
@@ -866,20 +866,20 @@ loop3:
 	VMOVUPS   (AX)(R9*4), Y4
 	VADDPS    Y4, Y6, Y6
 	VMOVUPS   Y6, (AX)(R9*4)
-	ADDQ      $0x20, AX
-	ADDQ      $0x20, DX
-	SUBQ      $0x08, BX
+	ADDQ      $0x00000020, AX
+	ADDQ      $0x00000020, DX
+	SUBQ      $0x00000008, BX
 	JGE       loop3
 
 tail4:
-	ADDQ       $0x08, BX
+	ADDQ       $0x00000008, BX
 	JZ         done5
 	VMASKMOVPS (DX), Y5, Y4
 	XORQ       R11, R11
 	LEAQ       (CX)(BX*1), R13
 	TESTQ      $0x00000001, BX
 	JZ         skip6
-	SUBQ       $0x01, R13
+	SUBQ       $0x00000001, R13
 	MOVBQZX    (R13), R12
 	SHLQ       $0x08, R11
 	ORQ        R12, R11
@@ -887,7 +887,7 @@ tail4:
 skip6:
 	TESTQ   $0x00000002, BX
 	JZ      skip7
-	SUBQ    $0x02, R13
+	SUBQ    $0x00000002, R13
 	MOVWQZX (R13), R12
 	SHLQ    $0x10, R11
 	ORQ     R12, R11
@@ -895,7 +895,7 @@ skip6:
 skip7:
 	TESTQ $0x00000004, BX
 	JZ    skip8
-	SUBQ  $0x04, R13
+	SUBQ  $0x00000004, R13
 	MOVL  (R13), R12
 	SHLQ  $0x20, R11
 	ORQ   R12, R11
@@ -937,7 +937,7 @@ done5:
 general1:
 	MOVQ         x+0(FP), SI
 	MOVQ         channels+64(FP), BX
-	ANDQ         $0x07, BX
+	ANDQ         $0x00000007, BX
 	MOVQ         $0x0706050403020100, AX
 	VMOVQ        AX, X2
 	VPMOVZXBD    X2, Y2
@@ -948,13 +948,13 @@ general1:
 window9:
 	MOVQ SI, AX
 	MOVQ channels+64(FP), BX
-	SUBQ $0x08, BX
+	SUBQ $0x00000008, BX
 	JLT  tail11
 
 loop10:
 	VMOVUPS   (DX), Y4
 	VPMOVZXBD (CX), Y5
-	ADDQ      $0x08, CX
+	ADDQ      $0x00000008, CX
 	MOVQ      offsets+32(FP), DI
 	MOVQ      positions+40(FP), R8
 	MOVLQSX   (DI), R9
@@ -968,7 +968,7 @@ loop10:
 	JZ        positions14
 
 position13:
-	ADDQ     $0x04, DI
+	ADDQ     $0x00000004, DI
 	MOVLQSX  (DI), R9
 	VPADDD   Y1, Y2, Y2
 	VPCMPEQD Y2, Y5, Y6
@@ -980,20 +980,20 @@ position13:
 	JNZ      position13
 
 positions14:
-	ADDQ $0x20, AX
-	ADDQ $0x20, DX
-	SUBQ $0x08, BX
+	ADDQ $0x00000020, AX
+	ADDQ $0x00000020, DX
+	SUBQ $0x00000008, BX
 	JGE  loop10
 
 tail11:
-	ADDQ       $0x08, BX
+	ADDQ       $0x00000008, BX
 	JZ         done12
 	VMASKMOVPS (DX), Y3, Y4
 	XORQ       DI, DI
 	LEAQ       (CX)(BX*1), R9
 	TESTQ      $0x00000001, BX
 	JZ         skip15
-	SUBQ       $0x01, R9
+	SUBQ       $0x00000001, R9
 	MOVBQZX    (R9), R8
 	SHLQ       $0x08, DI
 	ORQ        R8, DI
@@ -1001,7 +1001,7 @@ tail11:
 skip15:
 	TESTQ   $0x00000002, BX
 	JZ      skip16
-	SUBQ    $0x02, R9
+	SUBQ    $0x00000002, R9
 	MOVWQZX (R9), R8
 	SHLQ    $0x10, DI
 	ORQ     R8, DI
@@ -1009,7 +1009,7 @@ skip15:
 skip16:
 	TESTQ $0x00000004, BX
 	JZ    skip17
-	SUBQ  $0x04, R9
+	SUBQ  $0x00000004, R9
 	MOVL  (R9), R8
 	SHLQ  $0x20, DI
 	ORQ   R8, DI
@@ -1031,7 +1031,7 @@ skip17:
 	JZ         positions19
 
 position18:
-	ADDQ       $0x04, DI
+	ADDQ       $0x00000004, DI
 	MOVLQSX    (DI), R9
 	VPADDD     Y1, Y2, Y2
 	VPCMPEQD   Y2, Y5, Y6
@@ -1084,7 +1084,7 @@ TEXT ·maxWindowsScaled_avx2(SB), NOSPLIT, $0-92
 	MOVLQSX      12(AX), R11
 	MOVQ         x+0(FP), R12
 	MOVQ         channels+80(FP), DI
-	ANDQ         $0x07, DI
+	ANDQ         $0x00000007, DI
 	MOVQ         $0x0706050403020100, AX
 	VMOVQ        AX, X0
 	VPMOVZXBD    X0, Y0
@@ -1097,7 +1097,7 @@ window2:
 	MOVQ scale+32(FP), BX
 	MOVQ shift+40(FP), SI
 	MOVQ channels+80(FP), DI
-	SUBQ $0x08, DI
+	SUBQ $0x00000008, DI
 	JLT  tail4
 
 loop3:
@@ -1142,16 +1142,16 @@ loop3:
 	VPACKUSDW    X0, X9, X0
 	VPACKUSWB    X0, X0, X0
 	VMOVQ        X0, (CX)
-	ADDQ         $0x08, CX
-	ADDQ         $0x20, AX
-	ADDQ         $0x20, DX
-	ADDQ         $0x20, BX
-	ADDQ         $0x20, SI
-	SUBQ         $0x08, DI
+	ADDQ         $0x00000008, CX
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	ADDQ         $0x00000020, SI
+	SUBQ         $0x00000008, DI
 	JGE          loop3
 
 tail4:
-	ADDQ         $0x08, DI
+	ADDQ         $0x00000008, DI
 	JZ           done5
 	VMASKMOVPS   (BX), Y6, Y0
 	VMASKMOVPS   (SI), Y6, Y7
@@ -1198,21 +1198,21 @@ tail4:
 	JZ           skip6
 	MOVL         AX, (CX)
 	SHRQ         $0x20, AX
-	ADDQ         $0x04, CX
+	ADDQ         $0x00000004, CX
 
 skip6:
 	TESTQ $0x00000002, DI
 	JZ    skip7
 	MOVW  AX, (CX)
 	SHRQ  $0x10, AX
-	ADDQ  $0x02, CX
+	ADDQ  $0x00000002, CX
 
 skip7:
 	TESTQ $0x00000001, DI
 	JZ    skip8
 	MOVB  AL, (CX)
 	SHRQ  $0x08, AX
-	ADDQ  $0x01, CX
+	ADDQ  $0x00000001, CX
 
 skip8:
 	LEAQ (DX)(DI*4), DX
@@ -1228,7 +1228,7 @@ done5:
 general1:
 	MOVQ         x+0(FP), R8
 	MOVQ         channels+80(FP), DI
-	ANDQ         $0x07, DI
+	ANDQ         $0x00000007, DI
 	MOVQ         $0x0706050403020100, AX
 	VMOVQ        AX, X2
 	VPMOVZXBD    X2, Y2
@@ -1241,7 +1241,7 @@ window9:
 	MOVQ scale+32(FP), BX
 	MOVQ shift+40(FP), SI
 	MOVQ channels+80(FP), DI
-	SUBQ $0x08, DI
+	SUBQ $0x00000008, DI
 	JLT  tail11
 
 loop10:
@@ -1259,7 +1259,7 @@ loop10:
 	JZ          positions14
 
 position13:
-	ADDQ        $0x04, R9
+	ADDQ        $0x00000004, R9
 	MOVLQSX     (R9), R11
 	VPADDD      Y1, Y2, Y2
 	VMOVUPS     (AX)(R11*4), Y11
@@ -1283,16 +1283,16 @@ positions14:
 	VPACKUSDW    X2, X9, X2
 	VPACKUSWB    X2, X2, X2
 	VMOVQ        X2, (CX)
-	ADDQ         $0x08, CX
-	ADDQ         $0x20, AX
-	ADDQ         $0x20, DX
-	ADDQ         $0x20, BX
-	ADDQ         $0x20, SI
-	SUBQ         $0x08, DI
+	ADDQ         $0x00000008, CX
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	ADDQ         $0x00000020, SI
+	SUBQ         $0x00000008, DI
 	JGE          loop10
 
 tail11:
-	ADDQ        $0x08, DI
+	ADDQ        $0x00000008, DI
 	JZ          done12
 	VMASKMOVPS  (BX), Y3, Y6
 	VMASKMOVPS  (SI), Y3, Y7
@@ -1308,7 +1308,7 @@ tail11:
 	JZ          positions16
 
 position15:
-	ADDQ        $0x04, BX
+	ADDQ        $0x00000004, BX
 	MOVLQSX     (BX), R9
 	VPADDD      Y1, Y2, Y2
 	VMASKMOVPS  (AX)(R9*4), Y3, Y11
@@ -1336,21 +1336,21 @@ positions16:
 	JZ           skip17
 	MOVL         AX, (CX)
 	SHRQ         $0x20, AX
-	ADDQ         $0x04, CX
+	ADDQ         $0x00000004, CX
 
 skip17:
 	TESTQ $0x00000002, DI
 	JZ    skip18
 	MOVW  AX, (CX)
 	SHRQ  $0x10, AX
-	ADDQ  $0x02, CX
+	ADDQ  $0x00000002, CX
 
 skip18:
 	TESTQ $0x00000001, DI
 	JZ    skip19
 	MOVB  AL, (CX)
 	SHRQ  $0x08, AX
-	ADDQ  $0x01, CX
+	ADDQ  $0x00000001, CX
 
 skip19:
 	LEAQ (DX)(DI*4), DX
@@ -1395,7 +1395,7 @@ TEXT ·maxWindowsScaledKept_avx2(SB), NOSPLIT, $0-92
 	MOVLQSX      12(AX), R12
 	MOVQ         x+0(FP), R13
 	MOVQ         channels+80(FP), R8
-	ANDQ         $0x07, R8
+	ANDQ         $0x00000007, R8
 	MOVQ         $0x0706050403020100, AX
 	VMOVQ        AX, X0
 	VPMOVZXBD    X0, Y0
@@ -1408,7 +1408,7 @@ window2:
 	MOVQ scale+32(FP), SI
 	MOVQ shift+40(FP), DI
 	MOVQ channels+80(FP), R8
-	SUBQ $0x08, R8
+	SUBQ $0x00000008, R8
 	JLT  tail4
 
 loop3:
@@ -1461,17 +1461,17 @@ loop3:
 	VPACKUSDW    X0, X10, X0
 	VPACKUSWB    X0, X0, X0
 	VMOVQ        X0, (CX)
-	ADDQ         $0x08, CX
-	ADDQ         $0x20, AX
-	ADDQ         $0x20, DX
-	ADDQ         $0x20, BX
-	ADDQ         $0x20, SI
-	ADDQ         $0x20, DI
-	SUBQ         $0x08, R8
+	ADDQ         $0x00000008, CX
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	ADDQ         $0x00000020, SI
+	ADDQ         $0x00000020, DI
+	SUBQ         $0x00000008, R8
 	JGE          loop3
 
 tail4:
-	ADDQ         $0x08, R8
+	ADDQ         $0x00000008, R8
 	JZ           done5
 	VMASKMOVPS   (SI), Y6, Y0
 	VMASKMOVPS   (DI), Y6, Y7
@@ -1526,21 +1526,21 @@ tail4:
 	JZ           skip6
 	MOVL         AX, (CX)
 	SHRQ         $0x20, AX
-	ADDQ         $0x04, CX
+	ADDQ         $0x00000004, CX
 
 skip6:
 	TESTQ $0x00000002, R8
 	JZ    skip7
 	MOVW  AX, (CX)
 	SHRQ  $0x10, AX
-	ADDQ  $0x02, CX
+	ADDQ  $0x00000002, CX
 
 skip7:
 	TESTQ $0x00000001, R8
 	JZ    skip8
 	MOVB  AL, (CX)
 	SHRQ  $0x08, AX
-	ADDQ  $0x01, CX
+	ADDQ  $0x00000001, CX
 
 skip8:
 	LEAQ (DX)(R8*4), DX
@@ -1557,7 +1557,7 @@ done5:
 general1:
 	MOVQ         x+0(FP), R9
 	MOVQ         channels+80(FP), R8
-	ANDQ         $0x07, R8
+	ANDQ         $0x00000007, R8
 	MOVQ         $0x0706050403020100, AX
 	VMOVQ        AX, X2
 	VPMOVZXBD    X2, Y2
@@ -1570,7 +1570,7 @@ window9:
 	MOVQ scale+32(FP), SI
 	MOVQ shift+40(FP), DI
 	MOVQ channels+80(FP), R8
-	SUBQ $0x08, R8
+	SUBQ $0x00000008, R8
 	JLT  tail11
 
 loop10:
@@ -1589,7 +1589,7 @@ loop10:
 	JZ          positions14
 
 position13:
-	ADDQ        $0x04, R10
+	ADDQ        $0x00000004, R10
 	MOVLQSX     (R10), R12
 	VPADDD      Y1, Y2, Y2
 	VMOVUPS     (AX)(R12*4), Y12
@@ -1616,17 +1616,17 @@ positions14:
 	VPACKUSDW    X2, X10, X2
 	VPACKUSWB    X2, X2, X2
 	VMOVQ        X2, (CX)
-	ADDQ         $0x08, CX
-	ADDQ         $0x20, AX
-	ADDQ         $0x20, DX
-	ADDQ         $0x20, BX
-	ADDQ         $0x20, SI
-	ADDQ         $0x20, DI
-	SUBQ         $0x08, R8
+	ADDQ         $0x00000008, CX
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	ADDQ         $0x00000020, SI
+	ADDQ         $0x00000020, DI
+	SUBQ         $0x00000008, R8
 	JGE          loop10
 
 tail11:
-	ADDQ        $0x08, R8
+	ADDQ        $0x00000008, R8
 	JZ          done12
 	VMASKMOVPS  (SI), Y3, Y6
 	VMASKMOVPS  (DI), Y3, Y7
@@ -1643,7 +1643,7 @@ tail11:
 	JZ          positions16
 
 position15:
-	ADDQ        $0x04, SI
+	ADDQ        $0x00000004, SI
 	MOVLQSX     (SI), R10
 	VPADDD      Y1, Y2, Y2
 	VMASKMOVPS  (AX)(R10*4), Y3, Y12
@@ -1674,21 +1674,21 @@ positions16:
 	JZ           skip17
 	MOVL         AX, (CX)
 	SHRQ         $0x20, AX
-	ADDQ         $0x04, CX
+	ADDQ         $0x00000004, CX
 
 skip17:
 	TESTQ $0x00000002, R8
 	JZ    skip18
 	MOVW  AX, (CX)
 	SHRQ  $0x10, AX
-	ADDQ  $0x02, CX
+	ADDQ  $0x00000002, CX
 
 skip18:
 	TESTQ $0x00000001, R8
 	JZ    skip19
 	MOVB  AL, (CX)
 	SHRQ  $0x08, AX
-	ADDQ  $0x01, CX
+	ADDQ  $0x00000001, CX
 
 skip19:
 	LEAQ (DX)(R8*4), DX
@@ -1728,7 +1728,7 @@ TEXT ·scatterWindowsScaled_avx2(SB), NOSPLIT, $0-72
 	MOVLQSX      12(AX), R10
 	MOVQ         x+0(FP), R11
 	MOVQ         channels+64(FP), SI
-	ANDQ         $0x07, SI
+	ANDQ         $0x00000007, SI
 	MOVQ         $0x0706050403020100, AX
 	VMOVQ        AX, X4
 	VPMOVZXBD    X4, Y4
@@ -1740,7 +1740,7 @@ window2:
 	MOVQ R11, AX
 	MOVQ scale+24(FP), BX
 	MOVQ channels+64(FP), SI
-	SUBQ $0x08, SI
+	SUBQ $0x00000008, SI
 	JLT  tail4
 
 loop3:
@@ -1748,7 +1748,7 @@ loop3:
 	VMOVUPS   (BX), Y6
 	VMULPS    Y6, Y4, Y4
 	VPMOVZXBD (CX), Y6
-	ADDQ      $0x08, CX
+	ADDQ      $0x00000008, CX
 	VPCMPEQD  Y0, Y6, Y7
 	VPAND     Y4, Y7, Y7
 	VMOVUPS   Y7, (AX)(DI*4)
@@ -1761,14 +1761,14 @@ loop3:
 	VPCMPEQD  Y3, Y6, Y6
 	VPAND     Y4, Y6, Y6
 	VMOVUPS   Y6, (AX)(R10*4)
-	ADDQ      $0x20, AX
-	ADDQ      $0x20, DX
-	ADDQ      $0x20, BX
-	SUBQ      $0x08, SI
+	ADDQ      $0x00000020, AX
+	ADDQ      $0x00000020, DX
+	ADDQ      $0x00000020, BX
+	SUBQ      $0x00000008, SI
 	JGE       loop3
 
 tail4:
-	ADDQ       $0x08, SI
+	ADDQ       $0x00000008, SI
 	JZ         done5
 	VMASKMOVPS (DX), Y5, Y4
 	VMASKMOVPS (BX), Y5, Y6
@@ -1777,7 +1777,7 @@ tail4:
 	LEAQ       (CX)(SI*1), R13
 	TESTQ      $0x00000001, SI
 	JZ         skip6
-	SUBQ       $0x01, R13
+	SUBQ       $0x00000001, R13
 	MOVBQZX    (R13), R12
 	SHLQ       $0x08, BX
 	ORQ        R12, BX
@@ -1785,7 +1785,7 @@ tail4:
 skip6:
 	TESTQ   $0x00000002, SI
 	JZ      skip7
-	SUBQ    $0x02, R13
+	SUBQ    $0x00000002, R13
 	MOVWQZX (R13), R12
 	SHLQ    $0x10, BX
 	ORQ     R12, BX
@@ -1793,7 +1793,7 @@ skip6:
 skip7:
 	TESTQ $0x00000004, SI
 	JZ    skip8
-	SUBQ  $0x04, R13
+	SUBQ  $0x00000004, R13
 	MOVL  (R13), R12
 	SHLQ  $0x20, BX
 	ORQ   R12, BX
@@ -1827,7 +1827,7 @@ done5:
 general1:
 	MOVQ         x+0(FP), DI
 	MOVQ         channels+64(FP), SI
-	ANDQ         $0x07, SI
+	ANDQ         $0x00000007, SI
 	MOVQ         $0x0706050403020100, AX
 	VMOVQ        AX, X2
 	VPMOVZXBD    X2, Y2
@@ -1839,7 +1839,7 @@ window9:
 	MOVQ DI, AX
 	MOVQ scale+24(FP), BX
 	MOVQ channels+64(FP), SI
-	SUBQ $0x08, SI
+	SUBQ $0x00000008, SI
 	JLT  tail11
 
 loop10:
@@ -1847,7 +1847,7 @@ loop10:
 	VMOVUPS   (BX), Y2
 	VMULPS    Y2, Y4, Y4
 	VPMOVZXBD (CX), Y5
-	ADDQ      $0x08, CX
+	ADDQ      $0x00000008, CX
 	MOVQ      offsets+32(FP), R8
 	MOVQ      positions+40(FP), R9
 	MOVLQSX   (R8), R10
@@ -1859,7 +1859,7 @@ loop10:
 	JZ        positions14
 
 position13:
-	ADDQ     $0x04, R8
+	ADDQ     $0x00000004, R8
 	MOVLQSX  (R8), R10
 	VPADDD   Y1, Y2, Y2
 	VPCMPEQD Y2, Y5, Y6
@@ -1869,14 +1869,14 @@ position13:
 	JNZ      position13
 
 positions14:
-	ADDQ $0x20, AX
-	ADDQ $0x20, DX
-	ADDQ $0x20, BX
-	SUBQ $0x08, SI
+	ADDQ $0x00000020, AX
+	ADDQ $0x00000020, DX
+	ADDQ $0x00000020, BX
+	SUBQ $0x00000008, SI
 	JGE  loop10
 
 tail11:
-	ADDQ       $0x08, SI
+	ADDQ       $0x00000008, SI
 	JZ         done12
 	VMASKMOVPS (DX), Y3, Y4
 	VMASKMOVPS (BX), Y3, Y2
@@ -1885,7 +1885,7 @@ tail11:
 	LEAQ       (CX)(SI*1), R9
 	TESTQ      $0x00000001, SI
 	JZ         skip15
-	SUBQ       $0x01, R9
+	SUBQ       $0x00000001, R9
 	MOVBQZX    (R9), R8
 	SHLQ       $0x08, BX
 	ORQ        R8, BX
@@ -1893,7 +1893,7 @@ tail11:
 skip15:
 	TESTQ   $0x00000002, SI
 	JZ      skip16
-	SUBQ    $0x02, R9
+	SUBQ    $0x00000002, R9
 	MOVWQZX (R9), R8
 	SHLQ    $0x10, BX
 	ORQ     R8, BX
@@ -1901,7 +1901,7 @@ skip15:
 skip16:
 	TESTQ $0x00000004, SI
 	JZ    skip17
-	SUBQ  $0x04, R9
+	SUBQ  $0x00000004, R9
 	MOVL  (R9), R8
 	SHLQ  $0x20, BX
 	ORQ   R8, BX
@@ -1921,7 +1921,7 @@ skip17:
 	JZ         positions19
 
 position18:
-	ADDQ       $0x04, BX
+	ADDQ       $0x00000004, BX
 	MOVLQSX    (BX), R9
 	VPADDD     Y1, Y2, Y2
 	VPCMPEQD   Y2, Y5, Y6
@@ -1967,7 +1967,7 @@ TEXT ·scatterWindowsScaledAdd_avx2(SB), NOSPLIT, $0-72
 	MOVLQSX      12(AX), R10
 	MOVQ         x+0(FP), R11
 	MOVQ         channels+64(FP), SI
-	ANDQ         $0x07, SI
+	ANDQ         $0x00000007, SI
 	MOVQ         $0x0706050403020100, AX
 	VMOVQ        AX, X4
 	VPMOVZXBD    X4, Y4
@@ -1979,7 +1979,7 @@ window2:
 	MOVQ R11, AX
 	MOVQ scale+24(FP), BX
 	MOVQ channels+64(FP), SI
-	SUBQ $0x08, SI
+	SUBQ $0x00000008, SI
 	JLT  tail4
 
 loop3:
@@ -1987,7 +1987,7 @@ loop3:
 	VMOVUPS   (BX), Y6
 	VMULPS    Y6, Y4, Y4
 	VPMOVZXBD (CX), Y6
-	ADDQ      $0x08, CX
+	ADDQ      $0x00000008, CX
 	VPCMPEQD  Y0, Y6, Y7
 	VPAND     Y4, Y7, Y7
 	VMOVUPS   (AX)(DI*4), Y8
@@ -2008,14 +2008,14 @@ loop3:
 	VMOVUPS   (AX)(R10*4), Y4
 	VADDPS    Y4, Y6, Y6
 	VMOVUPS   Y6, (AX)(R10*4)
-	ADDQ      $0x20, AX
-	ADDQ      $0x20, DX
-	ADDQ      $0x20, BX
-	SUBQ      $0x08, SI
+	ADDQ      $0x00000020, AX
+	ADDQ      $0x00000020, DX
+	ADDQ      $0x00000020, BX
+	SUBQ      $0x00000008, SI
 	JGE       loop3
 
 tail4:
-	ADDQ       $0x08, SI
+	ADDQ       $0x00000008, SI
 	JZ         done5
 	VMASKMOVPS (DX), Y5, Y4
 	VMASKMOVPS (BX), Y5, Y6
@@ -2024,7 +2024,7 @@ tail4:
 	LEAQ       (CX)(SI*1), R13
 	TESTQ      $0x00000001, SI
 	JZ         skip6
-	SUBQ       $0x01, R13
+	SUBQ       $0x00000001, R13
 	MOVBQZX    (R13), R12
 	SHLQ       $0x08, BX
 	ORQ        R12, BX
@@ -2032,7 +2032,7 @@ tail4:
 skip6:
 	TESTQ   $0x00000002, SI
 	JZ      skip7
-	SUBQ    $0x02, R13
+	SUBQ    $0x00000002, R13
 	MOVWQZX (R13), R12
 	SHLQ    $0x10, BX
 	ORQ     R12, BX
@@ -2040,7 +2040,7 @@ skip6:
 skip7:
 	TESTQ $0x00000004, SI
 	JZ    skip8
-	SUBQ  $0x04, R13
+	SUBQ  $0x00000004, R13
 	MOVL  (R13), R12
 	SHLQ  $0x20, BX
 	ORQ   R12, BX
@@ -2082,7 +2082,7 @@ done5:
 general1:
 	MOVQ         x+0(FP), DI
 	MOVQ         channels+64(FP), SI
-	ANDQ         $0x07, SI
+	ANDQ         $0x00000007, SI
 	MOVQ         $0x0706050403020100, AX
 	VMOVQ        AX, X2
 	VPMOVZXBD    X2, Y2
@@ -2094,7 +2094,7 @@ window9:
 	MOVQ DI, AX
 	MOVQ scale+24(FP), BX
 	MOVQ channels+64(FP), SI
-	SUBQ $0x08, SI
+	SUBQ $0x00000008, SI
 	JLT  tail11
 
 loop10:
@@ -2102,7 +2102,7 @@ loop10:
 	VMOVUPS   (BX), Y2
 	VMULPS    Y2, Y4, Y4
 	VPMOVZXBD (CX), Y5
-	ADDQ      $0x08, CX
+	ADDQ      $0x00000008, CX
 	MOVQ      offsets+32(FP), R8
 	MOVQ      positions+40(FP), R9
 	MOVLQSX   (R8), R10
@@ -2116,7 +2116,7 @@ loop10:
 	JZ        positions14
 
 position13:
-	ADDQ     $0x04, R8
+	ADDQ     $0x00000004, R8
 	MOVLQSX  (R8), R10
 	VPADDD   Y1, Y2, Y2
 	VPCMPEQD Y2, Y5, Y6
@@ -2128,14 +2128,14 @@ position13:
 	JNZ      position13
 
 positions14:
-	ADDQ $0x20, AX
-	ADDQ $0x20, DX
-	ADDQ $0x20, BX
-	SUBQ $0x08, SI
+	ADDQ $0x00000020, AX
+	ADDQ $0x00000020, DX
+	ADDQ $0x00000020, BX
+	SUBQ $0x00000008, SI
 	JGE  loop10
 
 tail11:
-	ADDQ       $0x08, SI
+	ADDQ       $0x00000008, SI
 	JZ         done12
 	VMASKMOVPS (DX), Y3, Y4
 	VMASKMOVPS (BX), Y3, Y2
@@ -2144,7 +2144,7 @@ tail11:
 	LEAQ       (CX)(SI*1), R9
 	TESTQ      $0x00000001, SI
 	JZ         skip15
-	SUBQ       $0x01, R9
+	SUBQ       $0x00000001, R9
 	MOVBQZX    (R9), R8
 	SHLQ       $0x08, BX
 	ORQ        R8, BX
@@ -2152,7 +2152,7 @@ tail11:
 skip15:
 	TESTQ   $0x00000002, SI
 	JZ      skip16
-	SUBQ    $0x02, R9
+	SUBQ    $0x00000002, R9
 	MOVWQZX (R9), R8
 	SHLQ    $0x10, BX
 	ORQ     R8, BX
@@ -2160,7 +2160,7 @@ skip15:
 skip16:
 	TESTQ $0x00000004, SI
 	JZ    skip17
-	SUBQ  $0x04, R9
+	SUBQ  $0x00000004, R9
 	MOVL  (R9), R8
 	SHLQ  $0x20, BX
 	ORQ   R8, BX
@@ -2182,7 +2182,7 @@ skip17:
 	JZ         positions19
 
 position18:
-	ADDQ       $0x04, BX
+	ADDQ       $0x00000004, BX
 	MOVLQSX    (BX), R9
 	VPADDD     Y1, Y2, Y2
 	VPCMPEQD   Y2, Y5, Y6

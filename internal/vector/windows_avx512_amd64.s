@@ -28,7 +28,7 @@ TEXT ·maxWindows_avx512(SB), NOSPLIT, $0-92
 	MOVLQSX      12(AX), R9
 	MOVQ         x+0(FP), R10
 	MOVQ         channels+80(FP), BX
-	ANDQ         $0x0f, BX
+	ANDQ         $0x0000000f, BX
 	MOVQ         $-1, AX
 	BZHIQ        BX, AX, AX
 	KMOVW        AX, K1
@@ -36,7 +36,7 @@ TEXT ·maxWindows_avx512(SB), NOSPLIT, $0-92
 window2:
 	MOVQ R10, AX
 	MOVQ channels+80(FP), BX
-	SUBQ $0x10, BX
+	SUBQ $0x00000010, BX
 	JLT  tail4
 
 loop3:
@@ -63,14 +63,14 @@ loop3:
 	VMOVDQU8 X4, K2, X7
 	VMOVUPS  Z0, (DX)
 	VMOVDQU8 X7, (CX)
-	ADDQ     $0x10, CX
-	ADDQ     $0x40, AX
-	ADDQ     $0x40, DX
-	SUBQ     $0x10, BX
+	ADDQ     $0x00000010, CX
+	ADDQ     $0x00000040, AX
+	ADDQ     $0x00000040, DX
+	SUBQ     $0x00000010, BX
 	JGE      loop3
 
 tail4:
-	ADDQ      $0x10, BX
+	ADDQ      $0x00000010, BX
 	JZ        done5
 	VMOVUPS.Z (AX)(SI*4), K1, Z0
 	VPXORD    Z8, Z8, Z8
@@ -109,7 +109,7 @@ done5:
 general1:
 	MOVQ  x+0(FP), SI
 	MOVQ  channels+80(FP), BX
-	ANDQ  $0x0f, BX
+	ANDQ  $0x0000000f, BX
 	MOVQ  $-1, AX
 	BZHIQ BX, AX, AX
 	KMOVW AX, K1
@@ -117,7 +117,7 @@ general1:
 window6:
 	MOVQ SI, AX
 	MOVQ channels+80(FP), BX
-	SUBQ $0x10, BX
+	SUBQ $0x00000010, BX
 	JLT  tail8
 
 loop7:
@@ -132,7 +132,7 @@ loop7:
 	JZ       positions11
 
 position10:
-	ADDQ     $0x04, DI
+	ADDQ     $0x00000004, DI
 	MOVLQSX  (DI), R9
 	VPADDB   X1, X2, X2
 	VMOVUPS  (AX)(R9*4), Z9
@@ -149,14 +149,14 @@ positions11:
 	VMOVDQU8 X4, K2, X7
 	VMOVUPS  Z3, (DX)
 	VMOVDQU8 X7, (CX)
-	ADDQ     $0x10, CX
-	ADDQ     $0x40, AX
-	ADDQ     $0x40, DX
-	SUBQ     $0x10, BX
+	ADDQ     $0x00000010, CX
+	ADDQ     $0x00000040, AX
+	ADDQ     $0x00000040, DX
+	SUBQ     $0x00000010, BX
 	JGE      loop7
 
 tail8:
-	ADDQ      $0x10, BX
+	ADDQ      $0x00000010, BX
 	JZ        done9
 	MOVQ      offsets+48(FP), DI
 	MOVQ      positions+56(FP), R8
@@ -169,7 +169,7 @@ tail8:
 	JZ        positions13
 
 position12:
-	ADDQ      $0x04, DI
+	ADDQ      $0x00000004, DI
 	MOVLQSX   (DI), R9
 	VPADDB    X1, X2, X2
 	VMOVUPS.Z (AX)(R9*4), K1, Z9
@@ -224,7 +224,7 @@ TEXT ·maxWindowsKept_avx512(SB), NOSPLIT, $0-92
 	MOVLQSX      12(AX), R10
 	MOVQ         x+0(FP), R11
 	MOVQ         channels+80(FP), SI
-	ANDQ         $0x0f, SI
+	ANDQ         $0x0000000f, SI
 	MOVQ         $-1, AX
 	BZHIQ        SI, AX, AX
 	KMOVW        AX, K1
@@ -232,7 +232,7 @@ TEXT ·maxWindowsKept_avx512(SB), NOSPLIT, $0-92
 window2:
 	MOVQ R11, AX
 	MOVQ channels+80(FP), SI
-	SUBQ $0x10, SI
+	SUBQ $0x00000010, SI
 	JLT  tail4
 
 loop3:
@@ -260,15 +260,15 @@ loop3:
 	VMOVDQU8 X4, K2, X7
 	VMOVUPS  Z0, (DX)
 	VMOVDQU8 X7, (CX)
-	ADDQ     $0x10, CX
-	ADDQ     $0x40, AX
-	ADDQ     $0x40, DX
-	ADDQ     $0x40, BX
-	SUBQ     $0x10, SI
+	ADDQ     $0x00000010, CX
+	ADDQ     $0x00000040, AX
+	ADDQ     $0x00000040, DX
+	ADDQ     $0x00000040, BX
+	SUBQ     $0x00000010, SI
 	JGE      loop3
 
 tail4:
-	ADDQ      $0x10, SI
+	ADDQ      $0x00000010, SI
 	JZ        done5
 	VMOVUPS.Z (AX)(DI*4), K1, Z0
 	VPXORD    Z8, Z8, Z8
@@ -309,7 +309,7 @@ done5:
 general1:
 	MOVQ  x+0(FP), DI
 	MOVQ  channels+80(FP), SI
-	ANDQ  $0x0f, SI
+	ANDQ  $0x0000000f, SI
 	MOVQ  $-1, AX
 	BZHIQ SI, AX, AX
 	KMOVW AX, K1
@@ -317,7 +317,7 @@ general1:
 window6:
 	MOVQ DI, AX
 	MOVQ channels+80(FP), SI
-	SUBQ $0x10, SI
+	SUBQ $0x00000010, SI
 	JLT  tail8
 
 loop7:
@@ -332,7 +332,7 @@ loop7:
 	JZ       positions11
 
 position10:
-	ADDQ     $0x04, R8
+	ADDQ     $0x00000004, R8
 	MOVLQSX  (R8), R10
 	VPADDB   X1, X2, X2
 	VMOVUPS  (AX)(R10*4), Z9
@@ -350,15 +350,15 @@ positions11:
 	VMOVDQU8 X4, K2, X7
 	VMOVUPS  Z3, (DX)
 	VMOVDQU8 X7, (CX)
-	ADDQ     $0x10, CX
-	ADDQ     $0x40, AX
-	ADDQ     $0x40, DX
-	ADDQ     $0x40, BX
-	SUBQ     $0x10, SI
+	ADDQ     $0x00000010, CX
+	ADDQ     $0x00000040, AX
+	ADDQ     $0x00000040, DX
+	ADDQ     $0x00000040, BX
+	SUBQ     $0x00000010, SI
 	JGE      loop7
 
 tail8:
-	ADDQ      $0x10, SI
+	ADDQ      $0x00000010, SI
 	JZ        done9
 	MOVQ      offsets+48(FP), R8
 	MOVQ      positions+56(FP), R9
@@ -371,7 +371,7 @@ tail8:
 	JZ        positions13
 
 position12:
-	ADDQ      $0x04, R8
+	ADDQ      $0x00000004, R8
 	MOVLQSX   (R8), R10
 	VPADDB    X1, X2, X2
 	VMOVUPS.Z (AX)(R10*4), K1, Z9
@@ -423,7 +423,7 @@ TEXT ·scatterWindows_avx512(SB), NOSPLIT, $0-72
 	MOVLQSX      12(AX), R9
 	MOVQ         x+0(FP), R10
 	MOVQ         channels+64(FP), BX
-	ANDQ         $0x0f, BX
+	ANDQ         $0x0000000f, BX
 	MOVQ         $-1, AX
 	BZHIQ        BX, AX, AX
 	KMOVW        AX, K1
@@ -431,13 +431,13 @@ TEXT ·scatterWindows_avx512(SB), NOSPLIT, $0-72
 window2:
 	MOVQ R10, AX
 	MOVQ channels+64(FP), BX
-	SUBQ $0x10, BX
+	SUBQ $0x00000010, BX
 	JLT  tail4
 
 loop3:
 	VMOVUPS   (DX), Z4
 	VMOVDQU8  (CX), X5
-	ADDQ      $0x10, CX
+	ADDQ      $0x00000010, CX
 	VPCMPEQB  X0, X5, K2
 	VMOVAPS.Z Z4, K2, Z6
 	VMOVUPS   Z6, (AX)(SI*4)
@@ -450,13 +450,13 @@ loop3:
 	VPCMPEQB  X3, X5, K2
 	VMOVAPS.Z Z4, K2, Z4
 	VMOVUPS   Z4, (AX)(R9*4)
-	ADDQ      $0x40, AX
-	ADDQ      $0x40, DX
-	SUBQ      $0x10, BX
+	ADDQ      $0x00000040, AX
+	ADDQ      $0x00000040, DX
+	SUBQ      $0x00000010, BX
 	JGE       loop3
 
 tail4:
-	ADDQ       $0x10, BX
+	ADDQ       $0x00000010, BX
 	JZ         done5
 	VMOVUPS.Z  (DX), K1, Z4
 	VMOVDQU8.Z (CX), K1, X5
@@ -486,7 +486,7 @@ done5:
 general1:
 	MOVQ  x+0(FP), SI
 	MOVQ  channels+64(FP), BX
-	ANDQ  $0x0f, BX
+	ANDQ  $0x0000000f, BX
 	MOVQ  $-1, AX
 	BZHIQ BX, AX, AX
 	KMOVW AX, K1
@@ -494,13 +494,13 @@ general1:
 window6:
 	MOVQ SI, AX
 	MOVQ channels+64(FP), BX
-	SUBQ $0x10, BX
+	SUBQ $0x00000010, BX
 	JLT  tail8
 
 loop7:
 	VMOVUPS   (DX), Z3
 	VMOVDQU8  (CX), X4
-	ADDQ      $0x10, CX
+	ADDQ      $0x00000010, CX
 	MOVQ      offsets+32(FP), DI
 	MOVQ      positions+40(FP), R8
 	MOVLQSX   (DI), R9
@@ -512,7 +512,7 @@ loop7:
 	JZ        positions11
 
 position10:
-	ADDQ      $0x04, DI
+	ADDQ      $0x00000004, DI
 	MOVLQSX   (DI), R9
 	VPADDB    X1, X2, X2
 	VPCMPEQB  X2, X4, K2
@@ -522,13 +522,13 @@ position10:
 	JNZ       position10
 
 positions11:
-	ADDQ $0x40, AX
-	ADDQ $0x40, DX
-	SUBQ $0x10, BX
+	ADDQ $0x00000040, AX
+	ADDQ $0x00000040, DX
+	SUBQ $0x00000010, BX
 	JGE  loop7
 
 tail8:
-	ADDQ       $0x10, BX
+	ADDQ       $0x00000010, BX
 	JZ         done9
 	VMOVUPS.Z  (DX), K1, Z3
 	VMOVDQU8.Z (CX), K1, X4
@@ -544,7 +544,7 @@ tail8:
 	JZ         positions13
 
 position12:
-	ADDQ      $0x04, DI
+	ADDQ      $0x00000004, DI
 	MOVLQSX   (DI), R9
 	VPADDB    X1, X2, X2
 	VPCMPEQB  X2, X4, K2
@@ -586,7 +586,7 @@ TEXT ·scatterWindowsAdd_avx512(SB), NOSPLIT, $0-72
 	MOVLQSX      12(AX), R9
 	MOVQ         x+0(FP), R10
 	MOVQ         channels+64(FP), BX
-	ANDQ         $0x0f, BX
+	ANDQ         $0x0000000f, BX
 	MOVQ         $-1, AX
 	BZHIQ        BX, AX, AX
 	KMOVW        AX, K1
@@ -594,13 +594,13 @@ TEXT ·scatterWindowsAdd_avx512(SB), NOSPLIT, $0-72
 window2:
 	MOVQ R10, AX
 	MOVQ channels+64(FP), BX
-	SUBQ $0x10, BX
+	SUBQ $0x00000010, BX
 	JLT  tail4
 
 loop3:
 	VMOVUPS  (DX), Z4
 	VMOVDQU8 (CX), X5
-	ADDQ     $0x10, CX
+	ADDQ     $0x00000010, CX
 	VPCMPEQB X0, X5, K2
 	VMOVUPS  (AX)(SI*4), Z6
 	VADDPS   Z4, Z6, K2, Z6
@@ -617,13 +617,13 @@ loop3:
 	VMOVUPS  (AX)(R9*4), Z5
 	VADDPS   Z4, Z5, K2, Z5
 	VMOVUPS  Z5, (AX)(R9*4)
-	ADDQ     $0x40, AX
-	ADDQ     $0x40, DX
-	SUBQ     $0x10, BX
+	ADDQ     $0x00000040, AX
+	ADDQ     $0x00000040, DX
+	SUBQ     $0x00000010, BX
 	JGE      loop3
 
 tail4:
-	ADDQ       $0x10, BX
+	ADDQ       $0x00000010, BX
 	JZ         done5
 	VMOVUPS.Z  (DX), K1, Z4
 	VMOVDQU8.Z (CX), K1, X5
@@ -657,7 +657,7 @@ done5:
 general1:
 	MOVQ  x+0(FP), SI
 	MOVQ  channels+64(FP), BX
-	ANDQ  $0x0f, BX
+	ANDQ  $0x0000000f, BX
 	MOVQ  $-1, AX
 	BZHIQ BX, AX, AX
 	KMOVW AX, K1
@@ -665,13 +665,13 @@ general1:
 window6:
 	MOVQ SI, AX
 	MOVQ channels+64(FP), BX
-	SUBQ $0x10, BX
+	SUBQ $0x00000010, BX
 	JLT  tail8
 
 loop7:
 	VMOVUPS  (DX), Z3
 	VMOVDQU8 (CX), X4
-	ADDQ     $0x10, CX
+	ADDQ     $0x00000010, CX
 	MOVQ     offsets+32(FP), DI
 	MOVQ     positions+40(FP), R8
 	MOVLQSX  (DI), R9
@@ -684,7 +684,7 @@ loop7:
 	JZ       positions11
 
 position10:
-	ADDQ     $0x04, DI
+	ADDQ     $0x00000004, DI
 	MOVLQSX  (DI), R9
 	VPADDB   X1, X2, X2
 	VPCMPEQB X2, X4, K2
@@ -695,13 +695,13 @@ position10:
 	JNZ      position10
 
 positions11:
-	ADDQ $0x40, AX
-	ADDQ $0x40, DX
-	SUBQ $0x10, BX
+	ADDQ $0x00000040, AX
+	ADDQ $0x00000040, DX
+	SUBQ $0x00000010, BX
 	JGE  loop7
 
 tail8:
-	ADDQ       $0x10, BX
+	ADDQ       $0x00000010, BX
 	JZ         done9
 	VMOVUPS.Z  (DX), K1, Z3
 	VMOVDQU8.Z (CX), K1, X4
@@ -718,7 +718,7 @@ tail8:
 	JZ         positions13
 
 position12:
-	ADDQ      $0x04, DI
+	ADDQ      $0x00000004, DI
 	MOVLQSX   (DI), R9
 	VPADDB    X1, X2, X2
 	VPCMPEQB  X2, X4, K2
@@ -765,7 +765,7 @@ TEXT ·maxWindowsScaled_avx512(SB), NOSPLIT, $0-92
 	MOVLQSX      12(AX), R11
 	MOVQ         x+0(FP), R12
 	MOVQ         channels+80(FP), DI
-	ANDQ         $0x0f, DI
+	ANDQ         $0x0000000f, DI
 	MOVQ         $-1, AX
 	BZHIQ        DI, AX, AX
 	KMOVW        AX, K1
@@ -775,7 +775,7 @@ window2:
 	MOVQ scale+32(FP), BX
 	MOVQ shift+40(FP), SI
 	MOVQ channels+80(FP), DI
-	SUBQ $0x10, DI
+	SUBQ $0x00000010, DI
 	JLT  tail4
 
 loop3:
@@ -808,16 +808,16 @@ loop3:
 	VMOVDQU8    X4, K2, X7
 	VMOVUPS     Z10, (DX)
 	VMOVDQU8    X7, (CX)
-	ADDQ        $0x10, CX
-	ADDQ        $0x40, AX
-	ADDQ        $0x40, DX
-	ADDQ        $0x40, BX
-	ADDQ        $0x40, SI
-	SUBQ        $0x10, DI
+	ADDQ        $0x00000010, CX
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000040, SI
+	SUBQ        $0x00000010, DI
 	JGE         loop3
 
 tail4:
-	ADDQ        $0x10, DI
+	ADDQ        $0x00000010, DI
 	JZ          done5
 	VMOVUPS.Z   (BX), K1, Z0
 	VMOVUPS.Z   (SI), K1, Z9
@@ -862,7 +862,7 @@ done5:
 general1:
 	MOVQ  x+0(FP), R8
 	MOVQ  channels+80(FP), DI
-	ANDQ  $0x0f, DI
+	ANDQ  $0x0000000f, DI
 	MOVQ  $-1, AX
 	BZHIQ DI, AX, AX
 	KMOVW AX, K1
@@ -872,7 +872,7 @@ window6:
 	MOVQ scale+32(FP), BX
 	MOVQ shift+40(FP), SI
 	MOVQ channels+80(FP), DI
-	SUBQ $0x10, DI
+	SUBQ $0x00000010, DI
 	JLT  tail8
 
 loop7:
@@ -890,7 +890,7 @@ loop7:
 	JZ          positions11
 
 position10:
-	ADDQ        $0x04, R9
+	ADDQ        $0x00000004, R9
 	MOVLQSX     (R9), R11
 	VPADDB      X1, X2, X2
 	VMOVUPS     (AX)(R11*4), Z11
@@ -908,16 +908,16 @@ positions11:
 	VMOVDQU8 X4, K2, X7
 	VMOVUPS  Z10, (DX)
 	VMOVDQU8 X7, (CX)
-	ADDQ     $0x10, CX
-	ADDQ     $0x40, AX
-	ADDQ     $0x40, DX
-	ADDQ     $0x40, BX
-	ADDQ     $0x40, SI
-	SUBQ     $0x10, DI
+	ADDQ     $0x00000010, CX
+	ADDQ     $0x00000040, AX
+	ADDQ     $0x00000040, DX
+	ADDQ     $0x00000040, BX
+	ADDQ     $0x00000040, SI
+	SUBQ     $0x00000010, DI
 	JGE      loop7
 
 tail8:
-	ADDQ        $0x10, DI
+	ADDQ        $0x00000010, DI
 	JZ          done9
 	VMOVUPS.Z   (BX), K1, Z3
 	VMOVUPS.Z   (SI), K1, Z9
@@ -933,7 +933,7 @@ tail8:
 	JZ          positions13
 
 position12:
-	ADDQ        $0x04, BX
+	ADDQ        $0x00000004, BX
 	MOVLQSX     (BX), R9
 	VPADDB      X1, X2, X2
 	VMOVUPS.Z   (AX)(R9*4), K1, Z11
@@ -989,7 +989,7 @@ TEXT ·maxWindowsScaledKept_avx512(SB), NOSPLIT, $0-92
 	MOVLQSX      12(AX), R12
 	MOVQ         x+0(FP), R13
 	MOVQ         channels+80(FP), R8
-	ANDQ         $0x0f, R8
+	ANDQ         $0x0000000f, R8
 	MOVQ         $-1, AX
 	BZHIQ        R8, AX, AX
 	KMOVW        AX, K1
@@ -999,7 +999,7 @@ window2:
 	MOVQ scale+32(FP), SI
 	MOVQ shift+40(FP), DI
 	MOVQ channels+80(FP), R8
-	SUBQ $0x10, R8
+	SUBQ $0x00000010, R8
 	JLT  tail4
 
 loop3:
@@ -1040,17 +1040,17 @@ loop3:
 	VMOVDQU8    X4, K2, X7
 	VMOVUPS     Z10, (DX)
 	VMOVDQU8    X7, (CX)
-	ADDQ        $0x10, CX
-	ADDQ        $0x40, AX
-	ADDQ        $0x40, DX
-	ADDQ        $0x40, BX
-	ADDQ        $0x40, SI
-	ADDQ        $0x40, DI
-	SUBQ        $0x10, R8
+	ADDQ        $0x00000010, CX
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000040, SI
+	ADDQ        $0x00000040, DI
+	SUBQ        $0x00000010, R8
 	JGE         loop3
 
 tail4:
-	ADDQ        $0x10, R8
+	ADDQ        $0x00000010, R8
 	JZ          done5
 	VMOVUPS.Z   (SI), K1, Z0
 	VMOVUPS.Z   (DI), K1, Z9
@@ -1104,7 +1104,7 @@ done5:
 general1:
 	MOVQ  x+0(FP), R9
 	MOVQ  channels+80(FP), R8
-	ANDQ  $0x0f, R8
+	ANDQ  $0x0000000f, R8
 	MOVQ  $-1, AX
 	BZHIQ R8, AX, AX
 	KMOVW AX, K1
@@ -1114,7 +1114,7 @@ window6:
 	MOVQ scale+32(FP), SI
 	MOVQ shift+40(FP), DI
 	MOVQ channels+80(FP), R8
-	SUBQ $0x10, R8
+	SUBQ $0x00000010, R8
 	JLT  tail8
 
 loop7:
@@ -1133,7 +1133,7 @@ loop7:
 	JZ          positions11
 
 position10:
-	ADDQ        $0x04, R10
+	ADDQ        $0x00000004, R10
 	MOVLQSX     (R10), R12
 	VPADDB      X1, X2, X2
 	VMOVUPS     (AX)(R12*4), Z12
@@ -1154,17 +1154,17 @@ positions11:
 	VMOVDQU8 X4, K2, X7
 	VMOVUPS  Z10, (DX)
 	VMOVDQU8 X7, (CX)
-	ADDQ     $0x10, CX
-	ADDQ     $0x40, AX
-	ADDQ     $0x40, DX
-	ADDQ     $0x40, BX
-	ADDQ     $0x40, SI
-	ADDQ     $0x40, DI
-	SUBQ     $0x10, R8
+	ADDQ     $0x00000010, CX
+	ADDQ     $0x00000040, AX
+	ADDQ     $0x00000040, DX
+	ADDQ     $0x00000040, BX
+	ADDQ     $0x00000040, SI
+	ADDQ     $0x00000040, DI
+	SUBQ     $0x00000010, R8
 	JGE      loop7
 
 tail8:
-	ADDQ        $0x10, R8
+	ADDQ        $0x00000010, R8
 	JZ          done9
 	VMOVUPS.Z   (SI), K1, Z3
 	VMOVUPS.Z   (DI), K1, Z9
@@ -1181,7 +1181,7 @@ tail8:
 	JZ          positions13
 
 position12:
-	ADDQ        $0x04, SI
+	ADDQ        $0x00000004, SI
 	MOVLQSX     (SI), R10
 	VPADDB      X1, X2, X2
 	VMOVUPS.Z   (AX)(R10*4), K1, Z12
@@ -1236,7 +1236,7 @@ TEXT ·scatterWindowsScaled_avx512(SB), NOSPLIT, $0-72
 	MOVLQSX      12(AX), R10
 	MOVQ         x+0(FP), R11
 	MOVQ         channels+64(FP), SI
-	ANDQ         $0x0f, SI
+	ANDQ         $0x0000000f, SI
 	MOVQ         $-1, AX
 	BZHIQ        SI, AX, AX
 	KMOVW        AX, K1
@@ -1245,7 +1245,7 @@ window2:
 	MOVQ R11, AX
 	MOVQ scale+24(FP), BX
 	MOVQ channels+64(FP), SI
-	SUBQ $0x10, SI
+	SUBQ $0x00000010, SI
 	JLT  tail4
 
 loop3:
@@ -1253,7 +1253,7 @@ loop3:
 	VMOVUPS   (BX), Z5
 	VMULPS    Z5, Z4, Z4
 	VMOVDQU8  (CX), X5
-	ADDQ      $0x10, CX
+	ADDQ      $0x00000010, CX
 	VPCMPEQB  X0, X5, K2
 	VMOVAPS.Z Z4, K2, Z6
 	VMOVUPS   Z6, (AX)(DI*4)
@@ -1266,14 +1266,14 @@ loop3:
 	VPCMPEQB  X3, X5, K2
 	VMOVAPS.Z Z4, K2, Z4
 	VMOVUPS   Z4, (AX)(R10*4)
-	ADDQ      $0x40, AX
-	ADDQ      $0x40, DX
-	ADDQ      $0x40, BX
-	SUBQ      $0x10, SI
+	ADDQ      $0x00000040, AX
+	ADDQ      $0x00000040, DX
+	ADDQ      $0x00000040, BX
+	SUBQ      $0x00000010, SI
 	JGE       loop3
 
 tail4:
-	ADDQ       $0x10, SI
+	ADDQ       $0x00000010, SI
 	JZ         done5
 	VMOVUPS.Z  (DX), K1, Z4
 	VMOVUPS.Z  (BX), K1, Z5
@@ -1305,7 +1305,7 @@ done5:
 general1:
 	MOVQ  x+0(FP), DI
 	MOVQ  channels+64(FP), SI
-	ANDQ  $0x0f, SI
+	ANDQ  $0x0000000f, SI
 	MOVQ  $-1, AX
 	BZHIQ SI, AX, AX
 	KMOVW AX, K1
@@ -1314,7 +1314,7 @@ window6:
 	MOVQ DI, AX
 	MOVQ scale+24(FP), BX
 	MOVQ channels+64(FP), SI
-	SUBQ $0x10, SI
+	SUBQ $0x00000010, SI
 	JLT  tail8
 
 loop7:
@@ -1322,7 +1322,7 @@ loop7:
 	VMOVUPS   (BX), Z2
 	VMULPS    Z2, Z3, Z3
 	VMOVDQU8  (CX), X4
-	ADDQ      $0x10, CX
+	ADDQ      $0x00000010, CX
 	MOVQ      offsets+32(FP), R8
 	MOVQ      positions+40(FP), R9
 	MOVLQSX   (R8), R10
@@ -1334,7 +1334,7 @@ loop7:
 	JZ        positions11
 
 position10:
-	ADDQ      $0x04, R8
+	ADDQ      $0x00000004, R8
 	MOVLQSX   (R8), R10
 	VPADDB    X1, X2, X2
 	VPCMPEQB  X2, X4, K2
@@ -1344,14 +1344,14 @@ position10:
 	JNZ       position10
 
 positions11:
-	ADDQ $0x40, AX
-	ADDQ $0x40, DX
-	ADDQ $0x40, BX
-	SUBQ $0x10, SI
+	ADDQ $0x00000040, AX
+	ADDQ $0x00000040, DX
+	ADDQ $0x00000040, BX
+	SUBQ $0x00000010, SI
 	JGE  loop7
 
 tail8:
-	ADDQ       $0x10, SI
+	ADDQ       $0x00000010, SI
 	JZ         done9
 	VMOVUPS.Z  (DX), K1, Z3
 	VMOVUPS.Z  (BX), K1, Z2
@@ -1369,7 +1369,7 @@ tail8:
 	JZ         positions13
 
 position12:
-	ADDQ      $0x04, BX
+	ADDQ      $0x00000004, BX
 	MOVLQSX   (BX), R9
 	VPADDB    X1, X2, X2
 	VPCMPEQB  X2, X4, K2
@@ -1411,7 +1411,7 @@ TEXT ·scatterWindowsScaledAdd_avx512(SB), NOSPLIT, $0-72
 	MOVLQSX      12(AX), R10
 	MOVQ         x+0(FP), R11
 	MOVQ         channels+64(FP), SI
-	ANDQ         $0x0f, SI
+	ANDQ         $0x0000000f, SI
 	MOVQ         $-1, AX
 	BZHIQ        SI, AX, AX
 	KMOVW        AX, K1
@@ -1420,7 +1420,7 @@ window2:
 	MOVQ R11, AX
 	MOVQ scale+24(FP), BX
 	MOVQ channels+64(FP), SI
-	SUBQ $0x10, SI
+	SUBQ $0x00000010, SI
 	JLT  tail4
 
 loop3:
@@ -1428,7 +1428,7 @@ loop3:
 	VMOVUPS  (BX), Z5
 	VMULPS   Z5, Z4, Z4
 	VMOVDQU8 (CX), X5
-	ADDQ     $0x10, CX
+	ADDQ     $0x00000010, CX
 	VPCMPEQB X0, X5, K2
 	VMOVUPS  (AX)(DI*4), Z6
 	VADDPS   Z4, Z6, K2, Z6
@@ -1445,14 +1445,14 @@ loop3:
 	VMOVUPS  (AX)(R10*4), Z5
 	VADDPS   Z4, Z5, K2, Z5
 	VMOVUPS  Z5, (AX)(R10*4)
-	ADDQ     $0x40, AX
-	ADDQ     $0x40, DX
-	ADDQ     $0x40, BX
-	SUBQ     $0x10, SI
+	ADDQ     $0x00000040, AX
+	ADDQ     $0x00000040, DX
+	ADDQ     $0x00000040, BX
+	SUBQ     $0x00000010, SI
 	JGE      loop3
 
 tail4:
-	ADDQ       $0x10, SI
+	ADDQ       $0x00000010, SI
 	JZ         done5
 	VMOVUPS.Z  (DX), K1, Z4
 	VMOVUPS.Z  (BX), K1, Z5
@@ -1488,7 +1488,7 @@ done5:
 general1:
 	MOVQ  x+0(FP), DI
 	MOVQ  channels+64(FP), SI
-	ANDQ  $0x0f, SI
+	ANDQ  $0x0000000f, SI
 	MOVQ  $-1, AX
 	BZHIQ SI, AX, AX
 	KMOVW AX, K1
@@ -1497,7 +1497,7 @@ window6:
 	MOVQ DI, AX
 	MOVQ scale+24(FP), BX
 	MOVQ channels+64(FP), SI
-	SUBQ $0x10, SI
+	SUBQ $0x00000010, SI
 	JLT  tail8
 
 loop7:
@@ -1505,7 +1505,7 @@ loop7:
 	VMOVUPS  (BX), Z2
 	VMULPS   Z2, Z3, Z3
 	VMOVDQU8 (CX), X4
-	ADDQ     $0x10, CX
+	ADDQ     $0x00000010, CX
 	MOVQ     offsets+32(FP), R8
 	MOVQ     positions+40(FP), R9
 	MOVLQSX  (R8), R10
@@ -1518,7 +1518,7 @@ loop7:
 	JZ       positions11
 
 position10:
-	ADDQ     $0x04, R8
+	ADDQ     $0x00000004, R8
 	MOVLQSX  (R8), R10
 	VPADDB   X1, X2, X2
 	VPCMPEQB X2, X4, K2
@@ -1529,14 +1529,14 @@ position10:
 	JNZ      position10
 
 positions11:
-	ADDQ $0x40, AX
-	ADDQ $0x40, DX
-	ADDQ $0x40, BX
-	SUBQ $0x10, SI
+	ADDQ $0x00000040, AX
+	ADDQ $0x00000040, DX
+	ADDQ $0x00000040, BX
+	SUBQ $0x00000010, SI
 	JGE  loop7
 
 tail8:
-	ADDQ       $0x10, SI
+	ADDQ       $0x00000010, SI
 	JZ         done9
 	VMOVUPS.Z  (DX), K1, Z3
 	VMOVUPS.Z  (BX), K1, Z2
@@ -1555,7 +1555,7 @@ tail8:
 	JZ         positions13
 
 position12:
-	ADDQ      $0x04, BX
+	ADDQ      $0x00000004, BX
 	MOVLQSX   (BX), R9
 	VPADDB    X1, X2, X2
 	VPCMPEQB  X2, X4, K2

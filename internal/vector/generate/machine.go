@@ -70,7 +70,7 @@ func (c *code) function(name string) {
 
 // call loads the pointer to the call.
 func (c *code) call(to reg.Register) {
-	c.Load(c.Param("call"), to.(reg.Register))
+	c.Load(c.Param("call"), to)
 }
 
 func (c *code) end() {

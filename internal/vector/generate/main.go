@@ -49,6 +49,11 @@ var units = []struct {
 	{"rows", writeRows},
 	{"outer", writeOuter},
 	{"windows", writeWindows},
+	{"elements", writeElements},
+	{"channels", writeChannels},
+	{"sums", writeSums},
+	{"distances", writeDistances},
+	{"transpose", writeTranspose},
 	{"winograd", writeWinograd},
 }
 

@@ -77,7 +77,7 @@ func (p part) storeTo(v reg.VecVirtual, at operand.Mem) {
 func (c *code) eachVector(n reg.GPVirtual, several int, arrays []reg.GPVirtual, body func(part)) {
 	for _, vectors := range []int{several, 1} {
 		loop, done := c.label("loop"), c.label("done")
-		size := operand.Imm(uint64(vectors * c.lanes))
+		size := operand.U32(vectors * c.lanes)
 		c.SUBQ(size, n)
 		c.JLT(operand.LabelRef(done))
 		c.Label(loop)
@@ -85,7 +85,7 @@ func (c *code) eachVector(n reg.GPVirtual, several int, arrays []reg.GPVirtual, 
 			body(part{c, i, nil})
 		}
 		for _, array := range arrays {
-			c.ADDQ(operand.Imm(uint64(4*vectors*c.lanes)), array)
+			c.ADDQ(operand.U32(4*vectors*c.lanes), array)
 		}
 		c.SUBQ(size, n)
 		c.JGE(operand.LabelRef(loop))

@@ -47,11 +47,11 @@ func (w *windows) rows(body func(p part, four bool)) {
 
 // row calls body for each vector of channels of each window.
 func (w *windows) row(body func(part)) {
-	size := operand.Imm(uint64(w.lanes))
+	size := operand.U32(w.lanes)
 	window, step := w.GP64(), w.GP64()
 	w.Load(w.Param("x"), window)
 	w.MOVQ(w.inMemory("channels"), w.left)
-	w.ANDQ(operand.Imm(uint64(w.lanes-1)), w.left)
+	w.ANDQ(operand.U32(w.lanes-1), w.left)
 	rest := w.first(w.left)
 	next, loop, tail, done := w.label("window"), w.label("loop"), w.label("tail"), w.label("done")
 
@@ -66,7 +66,7 @@ func (w *windows) row(body func(part)) {
 	w.Label(loop)
 	body(part{w.code, 0, nil})
 	for _, array := range append(append([]reg.GPVirtual{w.at}, w.results...), w.shared...) {
-		w.ADDQ(operand.Imm(uint64(4*w.lanes)), array)
+		w.ADDQ(operand.U32(4*w.lanes), array)
 	}
 	w.SUBQ(size, w.left)
 	w.JGE(operand.LabelRef(loop))
@@ -107,7 +107,7 @@ func (w *windows) eachPosition(four bool, first func(at operand.Mem), other func
 	w.DECQ(left)
 	w.JZ(operand.LabelRef(done))
 	w.Label(loop)
-	w.ADDQ(operand.Imm(4), list)
+	w.ADDQ(operand.U32(4), list)
 	w.MOVLQSX(operand.Mem{Base: list}, offset)
 	w.addNumbers(w.numbers[1], number)
 	other(at, number)

@@ -49,7 +49,7 @@ func (w *windows) storeNumbers(p part, v reg.VecVirtual) {
 	if w.wide() {
 		if p.mask == nil {
 			w.VMOVDQU8(v.AsX(), at)
-			w.ADDQ(operand.Imm(16), w.position)
+			w.ADDQ(operand.U32(16), w.position)
 		} else {
 			w.VMOVDQU8(v.AsX(), p.mask.bits, at)
 			w.ADDQ(w.left, w.position)
@@ -62,7 +62,7 @@ func (w *windows) storeNumbers(p part, v reg.VecVirtual) {
 	w.VPACKUSWB(low, low, low)
 	if p.mask == nil {
 		w.VMOVQ(low, at)
-		w.ADDQ(operand.Imm(8), w.position)
+		w.ADDQ(operand.U32(8), w.position)
 		return
 	}
 	bytes := w.GP64()
@@ -78,7 +78,7 @@ func (w *windows) storeNumbers(p part, v reg.VecVirtual) {
 				w.MOVB(bytes.As8(), at)
 			}
 			w.SHRQ(operand.Imm(uint64(8*size)), bytes)
-			w.ADDQ(operand.Imm(uint64(size)), w.position)
+			w.ADDQ(operand.U32(size), w.position)
 		})
 	}
 }
@@ -89,7 +89,7 @@ func (w *windows) loadNumbers(p part) reg.VecVirtual {
 	if w.wide() {
 		if p.mask == nil {
 			w.VMOVDQU8(at, v.AsX())
-			w.ADDQ(operand.Imm(16), w.position)
+			w.ADDQ(operand.U32(16), w.position)
 		} else {
 			w.VMOVDQU8_Z(at, p.mask.bits, v.AsX())
 			w.ADDQ(w.left, w.position)
@@ -98,7 +98,7 @@ func (w *windows) loadNumbers(p part) reg.VecVirtual {
 	}
 	if p.mask == nil {
 		w.VPMOVZXBD(at, v)
-		w.ADDQ(operand.Imm(8), w.position)
+		w.ADDQ(operand.U32(8), w.position)
 		return v
 	}
 	bytes, part, end := w.GP64(), w.GP64(), w.GP64()
@@ -106,7 +106,7 @@ func (w *windows) loadNumbers(p part) reg.VecVirtual {
 	w.LEAQ(operand.Mem{Base: w.position, Index: w.left, Scale: 1}, end)
 	for size := 1; size <= 4; size *= 2 {
 		w.ifLeft(size, func() {
-			w.SUBQ(operand.Imm(uint64(size)), end)
+			w.SUBQ(operand.U32(size), end)
 			switch at := (operand.Mem{Base: end}); size {
 			case 1:
 				w.MOVBQZX(at, part)

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// channels is a loop over rows of channels: for some vectors of channels after
+// others it goes down all rows, so that what it needs of these channels stays
+// in registers.
+type channels struct {
+	*code
+	names  []string
+	arrays []reg.GPVirtual // where it is in the rows
+	done   reg.GPVirtual   // bytes of each row
+}
+
+func (c *code) channels() *channels { return &channels{code: c, done: c.GP64()} }
+
+// rows returns where the loop is in an array of rows, given by the name of the
+// argument.
+func (l *channels) rows(name string) reg.GPVirtual {
+	array := l.GP64()
+	l.names, l.arrays = append(l.names, name), append(l.arrays, array)
+	return array
+}
+
+// of returns a pointer to the present channels in an array of channels whose
+// elements are some times as large as a float32.
+func (l *channels) of(name string, times int) reg.GPVirtual {
+	array := l.argument(name)
+	l.LEAQ(operand.Mem{Base: array, Index: l.done, Scale: uint8(times)}, array)
+	return array
+}
+
+// each writes the loop. For several vectors of channels at a time, for one, and
+// for the rest, it calls begin; begin returns what to do in each row, and what
+// to do in the end, if anything.
+func (l *channels) each(several int, begin func(parts []part) (row, end func())) {
+	left, stride := l.argument("channels"), l.argument("channels")
+	l.SHLQ(operand.Imm(2), stride)
+	l.XORQ(l.done, l.done)
+	for _, vectors := range []int{several, 1} {
+		loop, done := l.label("loop"), l.label("done")
+		size := operand.U32(vectors * l.lanes)
+		l.SUBQ(size, left)
+		l.JLT(operand.LabelRef(done))
+		l.Label(loop)
+		parts := make([]part, vectors)
+		for i := range parts {
+			parts[i] = part{l.code, i, nil}
+		}
+		l.down(stride, parts, begin)
+		l.ADDQ(operand.U32(4*vectors*l.lanes), l.done)
+		l.SUBQ(size, left)
+		l.JGE(operand.LabelRef(loop))
+		l.Label(done)
+		l.ADDQ(size, left)
+	}
+	end := l.label("end")
+	l.JZ(operand.LabelRef(end))
+	l.down(stride, []part{{l.code, 0, l.first(left)}}, begin)
+	l.Label(end)
+	l.end()
+}
+
+// down goes down the rows.
+func (l *channels) down(stride reg.GPVirtual, parts []part, begin func([]part) (row, end func())) {
+	row, end := begin(parts)
+	for i, array := range l.arrays {
+		l.MOVQ(l.inMemory(l.names[i]), array)
+		l.ADDQ(l.done, array)
+	}
+	left, next := l.argument("rows"), l.label("row")
+	l.Label(next)
+	row()
+	for _, array := range l.arrays {
+		l.ADDQ(stride, array)
+	}
+	l.DECQ(left)
+	l.JNZ(operand.LabelRef(next))
+	if end != nil {
+		end()
+	}
+}
+
+// several is the number of vectors of channels for which the loops below have
+// registers.
+func (c *code) several() int {
+	if c.wide() {
+		return 4
+	}
+	return 2
+}
+
+func writeChannels(c *code) {
+	c.normalize()
+	c.centre("centre", false)
+	c.centre("centreAlone", true)
+	c.scaleChannels()
+}
+
+// load returns the vectors of an array of channels.
+func (l *channels) load(name string, parts []part) []reg.VecVirtual {
+	array := l.of(name, 1)
+	all := make([]reg.VecVirtual, len(parts))
+	for i, p := range parts {
+		all[i] = p.load(array)
+	}
+	return all
+}
+
+func (c *code) normalize() {
+	c.routine("normalize", "(y, x, mean, scale, shift *float32, rows, channels int)")
+	l := c.channels()
+	y, x := l.rows("y"), l.rows("x")
+	l.each(c.several(), func(parts []part) (row, end func()) {
+		mean, scale, shift := l.load("mean", parts), l.load("scale", parts), l.load("shift", parts)
+		return func() {
+			for i, p := range parts {
+				v := p.load(x)
+				c.VSUBPS(mean[i], v, v)
+				c.VFMADD213PS(shift[i], scale[i], v)
+				p.store(v, y)
+			}
+		}, nil
+	})
+}
+
+// centre writes the gradient of batch norm; alone, its part that is left where
+// dy is zero.
+func (c *code) centre(name string, alone bool) {
+	c.routine(name, "(dx, x, dy, mean, scale, along, dyMean *float32, rows, channels int)")
+	l := c.channels()
+	dx, x := l.rows("dx"), l.rows("x")
+	var dy reg.GPVirtual
+	if !alone {
+		dy = l.rows("dy")
+	}
+	l.each(c.several(), func(parts []part) (row, end func()) {
+		mean, scale := l.load("mean", parts), l.load("scale", parts)
+		along, dyMean := l.load("along", parts), l.load("dyMean", parts)
+		return func() {
+			for i, p := range parts {
+				v := p.load(x)
+				c.VSUBPS(mean[i], v, v)
+				rest := c.zeros()
+				if !alone {
+					rest = p.load(dy)
+				}
+				c.VSUBPS(dyMean[i], rest, rest)
+				c.VFNMADD231PS(v, along[i], rest)
+				c.VMULPS(scale[i], rest, rest)
+				p.store(rest, dx)
+			}
+		}, nil
+	})
+}
+
+func (c *code) scaleChannels() {
+	c.routine("scaleChannels", "(dx, dy, scale *float32, rows, channels int)")
+	l := c.channels()
+	dx, dy := l.rows("dx"), l.rows("dy")
+	l.each(c.several(), func(parts []part) (row, end func()) {
+		scale := l.load("scale", parts)
+		return func() {
+			for i, p := range parts {
+				v := p.load(dy)
+				c.VMULPS(scale[i], v, v)
+				p.store(v, dx)
+			}
+		}, nil
+	})
+}
