@@ -6,6 +6,8 @@ import (
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
+
+	"github.com/likeness-go/likeness/internal/vector"
 )
 
 // Adam is the solver of Kingma & Ba (2015), algorithm 1. With the rate η, the
@@ -89,57 +91,33 @@ func (a *Adam) update(p *parameter, from, to int, scale float64) {
 		beta2 = cmp.Or(a.Beta2, 0.999)
 		t     = float64(a.core.steps + 1)
 	)
-	factors := adamFactors[float64]{
-		scale:   scale,
-		penalty: 2 * p.setting.l2,
-		keep:    1 - rate*p.setting.weightDecay,
-		beta1:   beta1, rest1: 1 - beta1,
-		beta2: beta2, rest2: 1 - beta2,
-		rate:    rate / (1 - math.Pow(beta1, t)),
-		root:    1 / math.Sqrt(1-math.Pow(beta2, t)),
-		epsilon: cmp.Or(a.Epsilon, 1e-8),
+	factors := vector.AdamFactors[float64]{
+		Scale:   scale,
+		Penalty: 2 * p.setting.l2,
+		Keep:    1 - rate*p.setting.weightDecay,
+		Beta1:   beta1, Rest1: 1 - beta1,
+		Beta2: beta2, Rest2: 1 - beta2,
+		Rate:    rate / (1 - math.Pow(beta1, t)),
+		Root:    1 / math.Sqrt(1-math.Pow(beta2, t)),
+		Epsilon: cmp.Or(a.Epsilon, 1e-8),
 	}
 	first, second := p.moments[0], p.moments[1]
 	if p.dtype == tensor.Float32 {
-		adamUpdate(p.weight.Float32s()[from:to], p.gradient.Float32s()[from:to],
+		vector.For[float32]().Adam(p.weight.Float32s()[from:to], p.gradient.Float32s()[from:to],
 			first.Float32s()[from:to], second.Float32s()[from:to], single(factors))
 		return
 	}
-	adamUpdate(p.weight.Float64s()[from:to], p.gradient.Float64s()[from:to],
+	vector.For[float64]().Adam(p.weight.Float64s()[from:to], p.gradient.Float64s()[from:to],
 		first.Float64s()[from:to], second.Float64s()[from:to], factors)
-}
-
-// adamFactors are what one step has in common for all elements of a parameter.
-type adamFactors[T float] struct {
-	scale        T // clipping
-	penalty      T // 2λ
-	keep         T // 1 − ηλ′
-	beta1, rest1 T // β₁ and 1 − β₁
-	beta2, rest2 T
-	rate         T // η / (1−β₁ᵗ)
-	root         T // 1 / √(1−β₂ᵗ)
-	epsilon      T
 }
 
 // single rounds factors worked out in double precision: 1 − β₂ from a β₂ that
 // is rounded already would be off by 1e-5 of itself.
-func single(f adamFactors[float64]) adamFactors[float32] {
-	return adamFactors[float32]{
-		scale: float32(f.scale), penalty: float32(f.penalty), keep: float32(f.keep),
-		beta1: float32(f.beta1), rest1: float32(f.rest1),
-		beta2: float32(f.beta2), rest2: float32(f.rest2),
-		rate: float32(f.rate), root: float32(f.root), epsilon: float32(f.epsilon),
-	}
-}
-
-// adamUpdate goes once through memory. The slices are of one length.
-func adamUpdate[T float](weight, gradient, first, second []T, f adamFactors[T]) {
-	gradient, first, second = gradient[:len(weight)], first[:len(weight)], second[:len(weight)]
-	for i, w := range weight {
-		g := f.scale*gradient[i] + f.penalty*w
-		m := f.beta1*first[i] + f.rest1*g
-		v := f.beta2*second[i] + f.rest2*(g*g)
-		first[i], second[i] = m, v
-		weight[i] = f.keep*w - f.rate*(m/(f.root*T(math.Sqrt(float64(v)))+f.epsilon))
+func single(f vector.AdamFactors[float64]) vector.AdamFactors[float32] {
+	return vector.AdamFactors[float32]{
+		Scale: float32(f.Scale), Penalty: float32(f.Penalty), Keep: float32(f.Keep),
+		Beta1: float32(f.Beta1), Rest1: float32(f.Rest1),
+		Beta2: float32(f.Beta2), Rest2: float32(f.Rest2),
+		Rate: float32(f.Rate), Root: float32(f.Root), Epsilon: float32(f.Epsilon),
 	}
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
+
+	"github.com/likeness-go/likeness/internal/vector"
 )
 
 // Average is the exponential moving average of named tensors: of a network's
@@ -178,20 +180,16 @@ func (a *Average) adopt(averages []averaged) {
 	}
 }
 
+// blend adds a part of the difference: an average that equals its weight stays
+// just as it is.
 func (each *averaged) blend(from, to int, rest float64) {
 	if each.value.Dtype() == tensor.Float32 {
-		blend(each.value.Float32s()[from:to], each.weight.Float32s()[from:to], float32(rest))
+		average := each.value.Float32s()[from:to]
+		vector.For[float32]().AddDifference(average, each.weight.Float32s()[from:to], average, float32(rest))
 		return
 	}
-	blend(each.value.Float64s()[from:to], each.weight.Float64s()[from:to], rest)
-}
-
-// blend leaves an average that equals its weight just as it is.
-func blend[T float](average, weight []T, rest T) {
-	weight = weight[:len(average)]
-	for i, a := range average {
-		average[i] = a + rest*(weight[i]-a)
-	}
+	average := each.value.Float64s()[from:to]
+	vector.For[float64]().AddDifference(average, each.weight.Float64s()[from:to], average, rest)
 }
 
 func (each *averaged) swapIn() {

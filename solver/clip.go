@@ -5,6 +5,8 @@ import (
 
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
+
+	"github.com/likeness-go/likeness/internal/vector"
 )
 
 // measure computes the norm over all gradients: the sum of squares of each
@@ -33,20 +35,6 @@ func clipScale(norm, limit float64) float64 {
 	return 1
 }
 
-// sumOfSquares has four running sums, since one would wait for itself.
-func sumOfSquares[T float](x []T) float64 {
-	var sums [4]float64
-	for ; len(x) >= 4; x = x[4:] {
-		for i := range 4 {
-			sums[i] += float64(x[i]) * float64(x[i])
-		}
-	}
-	for i, value := range x {
-		sums[i] += float64(value) * float64(value)
-	}
-	return (sums[0] + sums[1]) + (sums[2] + sums[3])
-}
-
 // notFinite names the parameter and the first element to blame.
 func (p *parameter) notFinite() error {
 	element, value := -1, 0.0
@@ -61,7 +49,7 @@ func (p *parameter) notFinite() error {
 	return errors.Wrapf(ErrNotFinite, "parameter %q: found %v at element %d of the gradient", p.name, value, element)
 }
 
-func firstNotFinite[T float](x []T) (element int, value float64) {
+func firstNotFinite[T vector.Float](x []T) (element int, value float64) {
 	for i, value := range x {
 		if v := float64(value); math.IsNaN(v) || math.IsInf(v, 0) {
 			return i, v

@@ -6,10 +6,9 @@ import (
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
-)
 
-// float is the arithmetic of a parameter.
-type float interface{ float32 | float64 }
+	"github.com/likeness-go/likeness/internal/vector"
+)
 
 // parameter is a solver's view of one Parameter.
 type parameter struct {
@@ -107,9 +106,9 @@ func (p *parameter) fits(d *tensor.Dense) bool {
 // sumOfSquares of the elements [from, to) of the gradient.
 func (p *parameter) sumOfSquares(from, to int) float64 {
 	if p.dtype == tensor.Float32 {
-		return sumOfSquares(p.gradient.Float32s()[from:to])
+		return vector.For[float32]().SquaredNorm(p.gradient.Float32s()[from:to])
 	}
-	return sumOfSquares(p.gradient.Float64s()[from:to])
+	return vector.For[float64]().SquaredNorm(p.gradient.Float64s()[from:to])
 }
 
 // dense refuses what cannot be gone through as one slice of floats.

@@ -5,6 +5,8 @@ import (
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
+
+	"github.com/likeness-go/likeness/internal/vector"
 )
 
 // SGD is stochastic gradient descent with classical momentum. With the rate η,
@@ -84,24 +86,10 @@ func (s *SGD) update(p *parameter, from, to int, scale float64) {
 	penalty := 2 * p.setting.l2
 	velocity := p.moments[0]
 	if p.dtype == tensor.Float32 {
-		momentumUpdate(p.weight.Float32s()[from:to], p.gradient.Float32s()[from:to], velocity.Float32s()[from:to],
-			float32(scale), float32(rate), float32(momentum), float32(penalty), s.Nesterov)
+		vector.For[float32]().Momentum(p.weight.Float32s()[from:to], p.gradient.Float32s()[from:to], velocity.Float32s()[from:to],
+			vector.MomentumFactors[float32]{Scale: float32(scale), Rate: float32(rate), Momentum: float32(momentum), Penalty: float32(penalty), Nesterov: s.Nesterov})
 		return
 	}
-	momentumUpdate(p.weight.Float64s()[from:to], p.gradient.Float64s()[from:to], velocity.Float64s()[from:to],
-		scale, rate, momentum, penalty, s.Nesterov)
-}
-
-// momentumUpdate goes once through memory. The slices are of one length.
-func momentumUpdate[T float](weight, gradient, velocity []T, scale, rate, momentum, penalty T, nesterov bool) {
-	gradient, velocity = gradient[:len(weight)], velocity[:len(weight)]
-	for i, w := range weight {
-		descent := rate * (scale*gradient[i] + penalty*w)
-		v := momentum*velocity[i] - descent
-		velocity[i] = v
-		if nesterov {
-			v = momentum*v - descent
-		}
-		weight[i] = w + v
-	}
+	vector.For[float64]().Momentum(p.weight.Float64s()[from:to], p.gradient.Float64s()[from:to], velocity.Float64s()[from:to],
+		vector.MomentumFactors[float64]{Scale: scale, Rate: rate, Momentum: momentum, Penalty: penalty, Nesterov: s.Nesterov})
 }

@@ -91,3 +91,16 @@ func BenchmarkTranspose(b *testing.B) {
 		})
 	}
 }
+
+// Arrays of 32 MiB, which are in memory, and a chunk of them.
+func BenchmarkUpdates(b *testing.B) {
+	for _, n := range []int{1 << 14, 1 << 23} {
+		weight, gradient, first, second := ramp(n), ramp(n), make([]float32, n), make([]float32, n)
+		adam := AdamFactors[float32]{Scale: 1, Keep: 1, Beta1: 0.9, Rest1: 0.1, Beta2: 0.999, Rest2: 0.001, Rate: 0.001, Root: 1, Epsilon: 1e-8}
+		momentum := MomentumFactors[float32]{Scale: 1, Rate: 1e-3, Momentum: 0.9}
+		benchmark(b, fmt.Sprintf("Adam/%d", n), 28*n, func(e Engine[float32]) { e.Adam(weight, gradient, first, second, adam) })
+		benchmark(b, fmt.Sprintf("Momentum/%d", n), 20*n, func(e Engine[float32]) { e.Momentum(weight, gradient, first, momentum) })
+		benchmark(b, fmt.Sprintf("SquaredNorm/%d", n), 4*n, func(e Engine[float32]) { e.SquaredNorm(gradient) })
+		benchmark(b, fmt.Sprintf("Copy/%d", n), 8*n, func(e Engine[float32]) { copy(first, gradient) })
+	}
+}

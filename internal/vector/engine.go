@@ -63,6 +63,11 @@ type Engine[T Float] interface {
 	WeightedDistance(x, y, weight []T) float64
 	// AddDifference adds factor·(x − y) to dx, which may be x or y.
 	AddDifference(dx, x, y []T, factor T)
+
+	// Adam and Momentum are steps of solvers, see there. All arrays have the
+	// length of weight.
+	Adam(weight, gradient, first, second []T, f AdamFactors[T])
+	Momentum(weight, gradient, velocity []T, f MomentumFactors[T])
 }
 
 // Windows is a row of pooling windows. Window i begins at element i·Step of X,

@@ -29,4 +29,7 @@ type routines struct {
 	// The transposes of a row of square blocks, whose side is in the name: strides
 	// are in bytes, and AVX2 does not have the largest.
 	transpose4, transpose8, transpose16 func(y *float32, yStride int, x *float32, xStride, blocks int)
+
+	adam               func(weight, gradient, first, second *float32, n int, scale, penalty, keep, beta1, rest1, beta2, rest2, rate, root, epsilon float32)
+	momentum, nesterov func(weight, gradient, velocity *float32, n int, scale, rate, momentum, penalty float32)
 }

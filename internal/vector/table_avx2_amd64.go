@@ -41,6 +41,9 @@ var avx2 = &Set{
 		weightedDistance:        weightedDistance_avx2,
 		transpose4:              transpose4_avx2,
 		transpose8:              transpose8_avx2,
+		adam:                    adam_avx2,
+		momentum:                momentum_avx2,
+		nesterov:                nesterov_avx2,
 	},
 }
 
@@ -220,3 +223,12 @@ func transpose4_avx2(y *float32, yStride int, x *float32, xStride, blocks int)
 
 //go:noescape
 func transpose8_avx2(y *float32, yStride int, x *float32, xStride, blocks int)
+
+//go:noescape
+func adam_avx2(weight, gradient, first, second *float32, n int, scale, penalty, keep, beta1, rest1, beta2, rest2, rate, root, epsilon float32)
+
+//go:noescape
+func momentum_avx2(weight, gradient, velocity *float32, n int, scale, rate, momentum, penalty float32)
+
+//go:noescape
+func nesterov_avx2(weight, gradient, velocity *float32, n int, scale, rate, momentum, penalty float32)

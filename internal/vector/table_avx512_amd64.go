@@ -46,6 +46,9 @@ var avx512 = &Set{
 		transpose4:              transpose4_avx512,
 		transpose8:              transpose8_avx512,
 		transpose16:             transpose16_avx512,
+		adam:                    adam_avx512,
+		momentum:                momentum_avx512,
+		nesterov:                nesterov_avx512,
 	},
 }
 
@@ -360,3 +363,12 @@ func transpose8_avx512(y *float32, yStride int, x *float32, xStride, blocks int)
 
 //go:noescape
 func transpose16_avx512(y *float32, yStride int, x *float32, xStride, blocks int)
+
+//go:noescape
+func adam_avx512(weight, gradient, first, second *float32, n int, scale, penalty, keep, beta1, rest1, beta2, rest2, rate, root, epsilon float32)
+
+//go:noescape
+func momentum_avx512(weight, gradient, velocity *float32, n int, scale, rate, momentum, penalty float32)
+
+//go:noescape
+func nesterov_avx512(weight, gradient, velocity *float32, n int, scale, rate, momentum, penalty float32)

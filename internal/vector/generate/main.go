@@ -54,6 +54,7 @@ var units = []struct {
 	{"sums", writeSums},
 	{"distances", writeDistances},
 	{"transpose", writeTranspose},
+	{"updates", writeUpdates},
 	{"winograd", writeWinograd},
 }
 
