@@ -3,18 +3,22 @@
 #include "textflag.h"
 
 // func outer_avx2_1x1(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x1(SB), NOSPLIT, $0-8
-	MOVQ    call+0(FP), AX
-	VMOVUPS 72(AX), Y15
-	VXORPS  Y0, Y0, Y0
-	MOVQ    16(AX), BX
-	MOVQ    24(AX), CX
-	MOVQ    32(AX), DX
-	MOVQ    40(AX), SI
-	MOVQ    48(AX), DI
-	SUBQ    $+2, DI
-	JLT     single2
+	MOVQ       call+0(FP), AX
+	VMOVUPS    72(AX), Y15
+	VXORPS     Y0, Y0, Y0
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -66,19 +70,25 @@ store4:
 	RET
 
 // func outer_avx2_1x2(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x2(SB), NOSPLIT, $0-8
-	MOVQ    call+0(FP), AX
-	VMOVUPS 72(AX), Y15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	MOVQ    16(AX), BX
-	MOVQ    24(AX), CX
-	MOVQ    32(AX), DX
-	MOVQ    40(AX), SI
-	MOVQ    48(AX), DI
-	SUBQ    $+2, DI
-	JLT     single2
+	MOVQ       call+0(FP), AX
+	VMOVUPS    72(AX), Y15
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -142,20 +152,28 @@ store4:
 	RET
 
 // func outer_avx2_1x3(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x3(SB), NOSPLIT, $0-8
-	MOVQ    call+0(FP), AX
-	VMOVUPS 72(AX), Y15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	MOVQ    16(AX), BX
-	MOVQ    24(AX), CX
-	MOVQ    32(AX), DX
-	MOVQ    40(AX), SI
-	MOVQ    48(AX), DI
-	SUBQ    $+2, DI
-	JLT     single2
+	MOVQ       call+0(FP), AX
+	VMOVUPS    72(AX), Y15
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -231,21 +249,31 @@ store4:
 	RET
 
 // func outer_avx2_1x4(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x4(SB), NOSPLIT, $0-8
-	MOVQ    call+0(FP), AX
-	VMOVUPS 72(AX), Y15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	MOVQ    16(AX), BX
-	MOVQ    24(AX), CX
-	MOVQ    32(AX), DX
-	MOVQ    40(AX), SI
-	MOVQ    48(AX), DI
-	SUBQ    $+2, DI
-	JLT     single2
+	MOVQ       call+0(FP), AX
+	VMOVUPS    72(AX), Y15
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -333,22 +361,34 @@ store4:
 	RET
 
 // func outer_avx2_1x5(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x5(SB), NOSPLIT, $0-8
-	MOVQ    call+0(FP), AX
-	VMOVUPS 72(AX), Y15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	MOVQ    16(AX), BX
-	MOVQ    24(AX), CX
-	MOVQ    32(AX), DX
-	MOVQ    40(AX), SI
-	MOVQ    48(AX), DI
-	SUBQ    $+2, DI
-	JLT     single2
+	MOVQ       call+0(FP), AX
+	VMOVUPS    72(AX), Y15
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -448,23 +488,37 @@ store4:
 	RET
 
 // func outer_avx2_1x6(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x6(SB), NOSPLIT, $0-8
-	MOVQ    call+0(FP), AX
-	VMOVUPS 72(AX), Y15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	MOVQ    16(AX), BX
-	MOVQ    24(AX), CX
-	MOVQ    32(AX), DX
-	MOVQ    40(AX), SI
-	MOVQ    48(AX), DI
-	SUBQ    $+2, DI
-	JLT     single2
+	MOVQ       call+0(FP), AX
+	VMOVUPS    72(AX), Y15
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -576,24 +630,40 @@ store4:
 	RET
 
 // func outer_avx2_1x7(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x7(SB), NOSPLIT, $0-8
-	MOVQ    call+0(FP), AX
-	VMOVUPS 72(AX), Y15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	MOVQ    16(AX), BX
-	MOVQ    24(AX), CX
-	MOVQ    32(AX), DX
-	MOVQ    40(AX), SI
-	MOVQ    48(AX), DI
-	SUBQ    $+2, DI
-	JLT     single2
+	MOVQ       call+0(FP), AX
+	VMOVUPS    72(AX), Y15
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -717,25 +787,43 @@ store4:
 	RET
 
 // func outer_avx2_1x8(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x8(SB), NOSPLIT, $0-8
-	MOVQ    call+0(FP), AX
-	VMOVUPS 72(AX), Y15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	MOVQ    16(AX), BX
-	MOVQ    24(AX), CX
-	MOVQ    32(AX), DX
-	MOVQ    40(AX), SI
-	MOVQ    48(AX), DI
-	SUBQ    $+2, DI
-	JLT     single2
+	MOVQ       call+0(FP), AX
+	VMOVUPS    72(AX), Y15
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -871,26 +959,46 @@ store4:
 	RET
 
 // func outer_avx2_1x9(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x9(SB), NOSPLIT, $0-8
-	MOVQ    call+0(FP), AX
-	VMOVUPS 72(AX), Y15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	VXORPS  Y8, Y8, Y8
-	MOVQ    16(AX), BX
-	MOVQ    24(AX), CX
-	MOVQ    32(AX), DX
-	MOVQ    40(AX), SI
-	MOVQ    48(AX), DI
-	SUBQ    $+2, DI
-	JLT     single2
+	MOVQ       call+0(FP), AX
+	VMOVUPS    72(AX), Y15
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -1038,27 +1146,49 @@ store4:
 	RET
 
 // func outer_avx2_1x10(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x10(SB), NOSPLIT, $0-8
-	MOVQ    call+0(FP), AX
-	VMOVUPS 72(AX), Y15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	VXORPS  Y8, Y8, Y8
-	VXORPS  Y9, Y9, Y9
-	MOVQ    16(AX), BX
-	MOVQ    24(AX), CX
-	MOVQ    32(AX), DX
-	MOVQ    40(AX), SI
-	MOVQ    48(AX), DI
-	SUBQ    $+2, DI
-	JLT     single2
+	MOVQ       call+0(FP), AX
+	VMOVUPS    72(AX), Y15
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -1218,19 +1348,24 @@ store4:
 	RET
 
 // func outer_avx2_2x1(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_2x1(SB), NOSPLIT, $0-8
-	MOVQ    call+0(FP), AX
-	VMOVUPS 72(AX), Y15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	MOVQ    16(AX), BX
-	MOVQ    24(AX), CX
-	MOVQ    32(AX), DX
-	MOVQ    40(AX), SI
-	MOVQ    48(AX), DI
-	SUBQ    $+2, DI
-	JLT     single2
+	MOVQ       call+0(FP), AX
+	VMOVUPS    72(AX), Y15
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 32(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -1291,21 +1426,29 @@ store4:
 	RET
 
 // func outer_avx2_2x2(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_2x2(SB), NOSPLIT, $0-8
-	MOVQ    call+0(FP), AX
-	VMOVUPS 72(AX), Y15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	MOVQ    16(AX), BX
-	MOVQ    24(AX), CX
-	MOVQ    32(AX), DX
-	MOVQ    40(AX), SI
-	MOVQ    48(AX), DI
-	SUBQ    $+2, DI
-	JLT     single2
+	MOVQ       call+0(FP), AX
+	VMOVUPS    72(AX), Y15
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 32(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 32(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -1384,23 +1527,34 @@ store4:
 	RET
 
 // func outer_avx2_2x3(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_2x3(SB), NOSPLIT, $0-8
-	MOVQ    call+0(FP), AX
-	VMOVUPS 72(AX), Y15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	MOVQ    16(AX), BX
-	MOVQ    24(AX), CX
-	MOVQ    32(AX), DX
-	MOVQ    40(AX), SI
-	MOVQ    48(AX), DI
-	SUBQ    $+2, DI
-	JLT     single2
+	MOVQ       call+0(FP), AX
+	VMOVUPS    72(AX), Y15
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 32(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 32(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 32(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -1497,25 +1651,39 @@ store4:
 	RET
 
 // func outer_avx2_2x4(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_2x4(SB), NOSPLIT, $0-8
-	MOVQ    call+0(FP), AX
-	VMOVUPS 72(AX), Y15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	MOVQ    16(AX), BX
-	MOVQ    24(AX), CX
-	MOVQ    32(AX), DX
-	MOVQ    40(AX), SI
-	MOVQ    48(AX), DI
-	SUBQ    $+2, DI
-	JLT     single2
+	MOVQ       call+0(FP), AX
+	VMOVUPS    72(AX), Y15
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 32(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 32(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 32(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 32(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -1630,27 +1798,44 @@ store4:
 	RET
 
 // func outer_avx2_2x5(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_2x5(SB), NOSPLIT, $0-8
-	MOVQ    call+0(FP), AX
-	VMOVUPS 72(AX), Y15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	VXORPS  Y8, Y8, Y8
-	VXORPS  Y9, Y9, Y9
-	MOVQ    16(AX), BX
-	MOVQ    24(AX), CX
-	MOVQ    32(AX), DX
-	MOVQ    40(AX), SI
-	MOVQ    48(AX), DI
-	SUBQ    $+2, DI
-	JLT     single2
+	MOVQ       call+0(FP), AX
+	VMOVUPS    72(AX), Y15
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 32(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 32(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 32(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 32(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 32(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -1783,29 +1968,49 @@ store4:
 	RET
 
 // func outer_avx2_2x6(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_2x6(SB), NOSPLIT, $0-8
-	MOVQ    call+0(FP), AX
-	VMOVUPS 72(AX), Y15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	VXORPS  Y8, Y8, Y8
-	VXORPS  Y9, Y9, Y9
-	VXORPS  Y10, Y10, Y10
-	VXORPS  Y11, Y11, Y11
-	MOVQ    16(AX), BX
-	MOVQ    24(AX), CX
-	MOVQ    32(AX), DX
-	MOVQ    40(AX), SI
-	MOVQ    48(AX), DI
-	SUBQ    $+2, DI
-	JLT     single2
+	MOVQ       call+0(FP), AX
+	VMOVUPS    72(AX), Y15
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 32(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 32(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 32(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 32(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 32(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 32(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9

@@ -3,18 +3,22 @@
 #include "textflag.h"
 
 // func outer_avx512_1x1(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x1(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX          (CX), R9
@@ -63,19 +67,25 @@ store4:
 	RET
 
 // func outer_avx512_1x2(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x2(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX          (CX), R9
@@ -133,20 +143,28 @@ store4:
 	RET
 
 // func outer_avx512_1x3(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x3(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX          (CX), R9
@@ -213,21 +231,31 @@ store4:
 	RET
 
 // func outer_avx512_1x4(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x4(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX          (CX), R9
@@ -303,22 +331,34 @@ store4:
 	RET
 
 // func outer_avx512_1x5(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x5(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX          (CX), R9
@@ -403,23 +443,37 @@ store4:
 	RET
 
 // func outer_avx512_1x6(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x6(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX          (CX), R9
@@ -513,24 +567,40 @@ store4:
 	RET
 
 // func outer_avx512_1x7(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x7(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX          (CX), R9
@@ -633,25 +703,43 @@ store4:
 	RET
 
 // func outer_avx512_1x8(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x8(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX          (CX), R9
@@ -763,26 +851,46 @@ store4:
 	RET
 
 // func outer_avx512_1x9(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x9(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX          (CX), R9
@@ -903,27 +1011,49 @@ store4:
 	RET
 
 // func outer_avx512_1x10(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x10(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX          (CX), R9
@@ -1053,28 +1183,52 @@ store4:
 	RET
 
 // func outer_avx512_1x11(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x11(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX          (CX), R9
@@ -1213,29 +1367,55 @@ store4:
 	RET
 
 // func outer_avx512_1x12(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x12(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX          (CX), R9
@@ -1383,19 +1563,24 @@ store4:
 	RET
 
 // func outer_avx512_2x1(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x1(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -1456,21 +1641,29 @@ store4:
 	RET
 
 // func outer_avx512_2x2(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x2(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -1549,23 +1742,34 @@ store4:
 	RET
 
 // func outer_avx512_2x3(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x3(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -1662,25 +1866,39 @@ store4:
 	RET
 
 // func outer_avx512_2x4(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x4(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -1795,27 +2013,44 @@ store4:
 	RET
 
 // func outer_avx512_2x5(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x5(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -1948,29 +2183,49 @@ store4:
 	RET
 
 // func outer_avx512_2x6(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x6(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -2121,31 +2376,54 @@ store4:
 	RET
 
 // func outer_avx512_2x7(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x7(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -2314,33 +2592,59 @@ store4:
 	RET
 
 // func outer_avx512_2x8(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x8(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -2527,35 +2831,64 @@ store4:
 	RET
 
 // func outer_avx512_2x9(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x9(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	VPXORD     Z16, Z16, Z16
+	VPXORD     Z17, Z17, Z17
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -2760,37 +3093,69 @@ store4:
 	RET
 
 // func outer_avx512_2x10(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x10(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	VPXORD     Z16, Z16, Z16
+	VPXORD     Z17, Z17, Z17
+	VPXORD     Z18, Z18, Z18
+	VPXORD     Z19, Z19, Z19
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -3013,39 +3378,74 @@ store4:
 	RET
 
 // func outer_avx512_2x11(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x11(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	VPXORD     Z16, Z16, Z16
+	VPXORD     Z17, Z17, Z17
+	VPXORD     Z18, Z18, Z18
+	VPXORD     Z19, Z19, Z19
+	VPXORD     Z20, Z20, Z20
+	VPXORD     Z21, Z21, Z21
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -3286,41 +3686,79 @@ store4:
 	RET
 
 // func outer_avx512_2x12(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x12(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	VPXORD     Z16, Z16, Z16
+	VPXORD     Z17, Z17, Z17
+	VPXORD     Z18, Z18, Z18
+	VPXORD     Z19, Z19, Z19
+	VPXORD     Z20, Z20, Z20
+	VPXORD     Z21, Z21, Z21
+	VPXORD     Z22, Z22, Z22
+	VPXORD     Z23, Z23, Z23
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -3579,20 +4017,26 @@ store4:
 	RET
 
 // func outer_avx512_3x1(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x1(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -3662,23 +4106,33 @@ store4:
 	RET
 
 // func outer_avx512_3x2(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x2(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -3772,26 +4226,40 @@ store4:
 	RET
 
 // func outer_avx512_3x3(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x3(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -3909,29 +4377,47 @@ store4:
 	RET
 
 // func outer_avx512_3x4(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x4(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -4073,32 +4559,54 @@ store4:
 	RET
 
 // func outer_avx512_3x5(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x5(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -4264,35 +4772,61 @@ store4:
 	RET
 
 // func outer_avx512_3x6(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x6(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	VPXORD     Z16, Z16, Z16
+	VPXORD     Z17, Z17, Z17
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -4482,38 +5016,68 @@ store4:
 	RET
 
 // func outer_avx512_3x7(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x7(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	VPXORD     Z16, Z16, Z16
+	VPXORD     Z17, Z17, Z17
+	VPXORD     Z18, Z18, Z18
+	VPXORD     Z19, Z19, Z19
+	VPXORD     Z20, Z20, Z20
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -4727,41 +5291,75 @@ store4:
 	RET
 
 // func outer_avx512_3x8(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x8(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	VPXORD     Z16, Z16, Z16
+	VPXORD     Z17, Z17, Z17
+	VPXORD     Z18, Z18, Z18
+	VPXORD     Z19, Z19, Z19
+	VPXORD     Z20, Z20, Z20
+	VPXORD     Z21, Z21, Z21
+	VPXORD     Z22, Z22, Z22
+	VPXORD     Z23, Z23, Z23
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -4999,21 +5597,28 @@ store4:
 	RET
 
 // func outer_avx512_4x1(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_4x1(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -5092,25 +5697,37 @@ store4:
 	RET
 
 // func outer_avx512_4x2(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_4x2(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -5219,29 +5836,46 @@ store4:
 	RET
 
 // func outer_avx512_4x3(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_4x3(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -5380,33 +6014,55 @@ store4:
 	RET
 
 // func outer_avx512_4x4(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_4x4(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -5575,37 +6231,64 @@ store4:
 	RET
 
 // func outer_avx512_4x5(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_4x5(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	VPXORD     Z16, Z16, Z16
+	VPXORD     Z17, Z17, Z17
+	VPXORD     Z18, Z18, Z18
+	VPXORD     Z19, Z19, Z19
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9
@@ -5804,41 +6487,73 @@ store4:
 	RET
 
 // func outer_avx512_4x6(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_4x6(SB), NOSPLIT, $0-8
-	MOVQ   call+0(FP), AX
-	KMOVW  64(AX), K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
-	MOVQ   16(AX), BX
-	MOVQ   24(AX), CX
-	MOVQ   32(AX), DX
-	MOVQ   40(AX), SI
-	MOVQ   48(AX), DI
-	SUBQ   $+2, DI
-	JLT    single2
+	MOVQ       call+0(FP), AX
+	KMOVW      64(AX), K1
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	VPXORD     Z16, Z16, Z16
+	VPXORD     Z17, Z17, Z17
+	VPXORD     Z18, Z18, Z18
+	VPXORD     Z19, Z19, Z19
+	VPXORD     Z20, Z20, Z20
+	VPXORD     Z21, Z21, Z21
+	VPXORD     Z22, Z22, Z22
+	VPXORD     Z23, Z23, Z23
+	MOVQ       16(AX), BX
+	MOVQ       24(AX), CX
+	MOVQ       32(AX), DX
+	MOVQ       40(AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       (AX), R11
+	MOVQ       8(AX), R8
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	ADDQ       R8, R11
+	SUBQ       $+2, DI
+	JLT        single2
 
 loop1:
 	MOVLQSX      (CX), R9

@@ -3,7 +3,7 @@
 #include "textflag.h"
 
 // func rows_avx2_1x1(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x1(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
 	VMOVUPS    88(BP), Y15
@@ -17,6 +17,15 @@ zero1:
 	VXORPS Y0, Y0, Y0
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -24,13 +33,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Y1
 	VBROADCASTSS (AX)(R14*1), Y2
 	VFMADD231PS  Y1, Y2, Y0
@@ -46,31 +55,31 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Y1
 	VBROADCASTSS (AX)(R14*1), Y2
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         $+32, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ       call+0(FP), BP
 	ADDQ       56(BP), R14
 	SUBQ       $+1, 64(BP)
-	JNZ        segment3
+	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
 	CMPQ       72(BP), $+0
-	JEQ        store8
+	JEQ        store9
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS (AX), Y15, Y1
@@ -79,7 +88,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS Y0, Y15, (AX)
@@ -87,7 +96,7 @@ store8:
 	RET
 
 // func rows_avx2_1x2(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x2(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
 	VMOVUPS    88(BP), Y15
@@ -103,6 +112,18 @@ zero1:
 	VXORPS Y1, Y1, Y1
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -112,13 +133,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Y2
 	VBROADCASTSS (AX)(R14*1), Y3
 	VFMADD231PS  Y2, Y3, Y0
@@ -142,14 +163,14 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Y2
 	VBROADCASTSS (AX)(R14*1), Y3
 	VFMADD231PS  Y2, Y3, Y0
@@ -158,17 +179,17 @@ restLoop6:
 	ADDQ         $+32, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ       call+0(FP), BP
 	ADDQ       56(BP), R14
 	SUBQ       $+1, 64(BP)
-	JNZ        segment3
+	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
 	CMPQ       72(BP), $+0
-	JEQ        store8
+	JEQ        store9
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS (AX), Y15, Y2
@@ -182,7 +203,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS Y0, Y15, (AX)
@@ -193,7 +214,7 @@ store8:
 	RET
 
 // func rows_avx2_1x3(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x3(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
 	VMOVUPS    88(BP), Y15
@@ -211,6 +232,21 @@ zero1:
 	VXORPS Y2, Y2, Y2
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -222,13 +258,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Y3
 	VBROADCASTSS (AX)(R14*1), Y4
 	VFMADD231PS  Y3, Y4, Y0
@@ -260,14 +296,14 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Y3
 	VBROADCASTSS (AX)(R14*1), Y4
 	VFMADD231PS  Y3, Y4, Y0
@@ -278,17 +314,17 @@ restLoop6:
 	ADDQ         $+32, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ       call+0(FP), BP
 	ADDQ       56(BP), R14
 	SUBQ       $+1, 64(BP)
-	JNZ        segment3
+	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
 	CMPQ       72(BP), $+0
-	JEQ        store8
+	JEQ        store9
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS (AX), Y15, Y3
@@ -307,7 +343,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS Y0, Y15, (AX)
@@ -321,7 +357,7 @@ store8:
 	RET
 
 // func rows_avx2_1x4(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x4(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
 	VMOVUPS    88(BP), Y15
@@ -341,6 +377,24 @@ zero1:
 	VXORPS Y3, Y3, Y3
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -354,13 +408,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Y4
 	VBROADCASTSS (AX)(R14*1), Y5
 	VFMADD231PS  Y4, Y5, Y0
@@ -400,14 +454,14 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Y4
 	VBROADCASTSS (AX)(R14*1), Y5
 	VFMADD231PS  Y4, Y5, Y0
@@ -420,17 +474,17 @@ restLoop6:
 	ADDQ         $+32, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ       call+0(FP), BP
 	ADDQ       56(BP), R14
 	SUBQ       $+1, 64(BP)
-	JNZ        segment3
+	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
 	CMPQ       72(BP), $+0
-	JEQ        store8
+	JEQ        store9
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS (AX), Y15, Y4
@@ -454,7 +508,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS Y0, Y15, (AX)
@@ -471,7 +525,7 @@ store8:
 	RET
 
 // func rows_avx2_1x5(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x5(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
 	VMOVUPS    88(BP), Y15
@@ -493,6 +547,27 @@ zero1:
 	VXORPS Y4, Y4, Y4
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -508,13 +583,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Y5
 	VBROADCASTSS (AX)(R14*1), Y6
 	VFMADD231PS  Y5, Y6, Y0
@@ -562,14 +637,14 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Y5
 	VBROADCASTSS (AX)(R14*1), Y6
 	VFMADD231PS  Y5, Y6, Y0
@@ -584,17 +659,17 @@ restLoop6:
 	ADDQ         $+32, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ       call+0(FP), BP
 	ADDQ       56(BP), R14
 	SUBQ       $+1, 64(BP)
-	JNZ        segment3
+	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
 	CMPQ       72(BP), $+0
-	JEQ        store8
+	JEQ        store9
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS (AX), Y15, Y5
@@ -623,7 +698,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS Y0, Y15, (AX)
@@ -643,7 +718,7 @@ store8:
 	RET
 
 // func rows_avx2_1x6(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x6(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
 	VMOVUPS    88(BP), Y15
@@ -667,6 +742,30 @@ zero1:
 	VXORPS Y5, Y5, Y5
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -684,13 +783,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Y6
 	VBROADCASTSS (AX)(R14*1), Y7
 	VFMADD231PS  Y6, Y7, Y0
@@ -746,14 +845,14 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Y6
 	VBROADCASTSS (AX)(R14*1), Y7
 	VFMADD231PS  Y6, Y7, Y0
@@ -770,17 +869,17 @@ restLoop6:
 	ADDQ         $+32, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ       call+0(FP), BP
 	ADDQ       56(BP), R14
 	SUBQ       $+1, 64(BP)
-	JNZ        segment3
+	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
 	CMPQ       72(BP), $+0
-	JEQ        store8
+	JEQ        store9
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS (AX), Y15, Y6
@@ -814,7 +913,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS Y0, Y15, (AX)
@@ -837,7 +936,7 @@ store8:
 	RET
 
 // func rows_avx2_1x7(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x7(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
 	VMOVUPS    88(BP), Y15
@@ -863,6 +962,33 @@ zero1:
 	VXORPS Y6, Y6, Y6
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	MOVLQSX    24(R14), R8
+	LEAQ       (R15)(R8*4), R8
+	PREFETCHT0 (R8)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -882,13 +1008,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Y7
 	VBROADCASTSS (AX)(R14*1), Y8
 	VFMADD231PS  Y7, Y8, Y0
@@ -952,14 +1078,14 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Y7
 	VBROADCASTSS (AX)(R14*1), Y8
 	VFMADD231PS  Y7, Y8, Y0
@@ -978,17 +1104,17 @@ restLoop6:
 	ADDQ         $+32, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ       call+0(FP), BP
 	ADDQ       56(BP), R14
 	SUBQ       $+1, 64(BP)
-	JNZ        segment3
+	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
 	CMPQ       72(BP), $+0
-	JEQ        store8
+	JEQ        store9
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS (AX), Y15, Y7
@@ -1027,7 +1153,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS Y0, Y15, (AX)
@@ -1053,7 +1179,7 @@ store8:
 	RET
 
 // func rows_avx2_1x8(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x8(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
 	VMOVUPS    88(BP), Y15
@@ -1081,6 +1207,36 @@ zero1:
 	VXORPS Y7, Y7, Y7
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	MOVLQSX    24(R14), R8
+	LEAQ       (R15)(R8*4), R8
+	PREFETCHT0 (R8)
+	MOVLQSX    28(R14), R9
+	LEAQ       (R15)(R9*4), R9
+	PREFETCHT0 (R9)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -1102,13 +1258,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Y8
 	VBROADCASTSS (AX)(R14*1), Y9
 	VFMADD231PS  Y8, Y9, Y0
@@ -1180,14 +1336,14 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Y8
 	VBROADCASTSS (AX)(R14*1), Y9
 	VFMADD231PS  Y8, Y9, Y0
@@ -1208,17 +1364,17 @@ restLoop6:
 	ADDQ         $+32, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ       call+0(FP), BP
 	ADDQ       56(BP), R14
 	SUBQ       $+1, 64(BP)
-	JNZ        segment3
+	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
 	CMPQ       72(BP), $+0
-	JEQ        store8
+	JEQ        store9
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS (AX), Y15, Y8
@@ -1262,7 +1418,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS Y0, Y15, (AX)
@@ -1291,7 +1447,7 @@ store8:
 	RET
 
 // func rows_avx2_1x9(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x9(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
 	VMOVUPS    88(BP), Y15
@@ -1321,6 +1477,39 @@ zero1:
 	VXORPS Y8, Y8, Y8
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	MOVLQSX    24(R14), R8
+	LEAQ       (R15)(R8*4), R8
+	PREFETCHT0 (R8)
+	MOVLQSX    28(R14), R9
+	LEAQ       (R15)(R9*4), R9
+	PREFETCHT0 (R9)
+	MOVLQSX    32(R14), R10
+	LEAQ       (R15)(R10*4), R10
+	PREFETCHT0 (R10)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -1344,13 +1533,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Y9
 	VBROADCASTSS (AX)(R14*1), Y10
 	VFMADD231PS  Y9, Y10, Y0
@@ -1430,14 +1619,14 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Y9
 	VBROADCASTSS (AX)(R14*1), Y10
 	VFMADD231PS  Y9, Y10, Y0
@@ -1460,17 +1649,17 @@ restLoop6:
 	ADDQ         $+32, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ       call+0(FP), BP
 	ADDQ       56(BP), R14
 	SUBQ       $+1, 64(BP)
-	JNZ        segment3
+	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
 	CMPQ       72(BP), $+0
-	JEQ        store8
+	JEQ        store9
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS (AX), Y15, Y9
@@ -1519,7 +1708,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS Y0, Y15, (AX)
@@ -1551,7 +1740,7 @@ store8:
 	RET
 
 // func rows_avx2_1x10(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x10(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
 	VMOVUPS    88(BP), Y15
@@ -1583,6 +1772,42 @@ zero1:
 	VXORPS Y9, Y9, Y9
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	MOVLQSX    24(R14), R8
+	LEAQ       (R15)(R8*4), R8
+	PREFETCHT0 (R8)
+	MOVLQSX    28(R14), R9
+	LEAQ       (R15)(R9*4), R9
+	PREFETCHT0 (R9)
+	MOVLQSX    32(R14), R10
+	LEAQ       (R15)(R10*4), R10
+	PREFETCHT0 (R10)
+	MOVLQSX    36(R14), R11
+	LEAQ       (R15)(R11*4), R11
+	PREFETCHT0 (R11)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -1608,13 +1833,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Y10
 	VBROADCASTSS (AX)(R14*1), Y11
 	VFMADD231PS  Y10, Y11, Y0
@@ -1702,14 +1927,14 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Y10
 	VBROADCASTSS (AX)(R14*1), Y11
 	VFMADD231PS  Y10, Y11, Y0
@@ -1734,17 +1959,17 @@ restLoop6:
 	ADDQ         $+32, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ       call+0(FP), BP
 	ADDQ       56(BP), R14
 	SUBQ       $+1, 64(BP)
-	JNZ        segment3
+	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
 	CMPQ       72(BP), $+0
-	JEQ        store8
+	JEQ        store9
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS (AX), Y15, Y10
@@ -1798,7 +2023,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS Y0, Y15, (AX)
@@ -1833,7 +2058,7 @@ store8:
 	RET
 
 // func rows_avx2_2x1(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_2x1(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
 	VMOVUPS    88(BP), Y15
@@ -1849,6 +2074,16 @@ zero1:
 	VXORPS Y1, Y1, Y1
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 32(AX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -1856,13 +2091,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Y2
 	VMOVUPS      32(R15), Y3
 	VBROADCASTSS (AX)(R14*1), Y4
@@ -1886,14 +2121,14 @@ loop4:
 	ADDQ         $+256, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Y2
 	VMOVUPS      32(R15), Y3
 	VBROADCASTSS (AX)(R14*1), Y4
@@ -1902,17 +2137,17 @@ restLoop6:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ       call+0(FP), BP
 	ADDQ       56(BP), R14
 	SUBQ       $+1, 64(BP)
-	JNZ        segment3
+	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
 	CMPQ       72(BP), $+0
-	JEQ        store8
+	JEQ        store9
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VADDPS     (AX), Y0, Y0
@@ -1923,7 +2158,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMOVUPS    Y0, (AX)
@@ -1932,7 +2167,7 @@ store8:
 	RET
 
 // func rows_avx2_2x2(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_2x2(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
 	VMOVUPS    88(BP), Y15
@@ -1952,6 +2187,20 @@ zero1:
 	VXORPS Y3, Y3, Y3
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 32(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 32(BX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -1961,13 +2210,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Y4
 	VMOVUPS      32(R15), Y5
 	VBROADCASTSS (AX)(R14*1), Y6
@@ -2003,14 +2252,14 @@ loop4:
 	ADDQ         $+256, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Y4
 	VMOVUPS      32(R15), Y5
 	VBROADCASTSS (AX)(R14*1), Y6
@@ -2022,17 +2271,17 @@ restLoop6:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ       call+0(FP), BP
 	ADDQ       56(BP), R14
 	SUBQ       $+1, 64(BP)
-	JNZ        segment3
+	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
 	CMPQ       72(BP), $+0
-	JEQ        store8
+	JEQ        store9
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VADDPS     (AX), Y0, Y0
@@ -2050,7 +2299,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMOVUPS    Y0, (AX)
@@ -2063,7 +2312,7 @@ store8:
 	RET
 
 // func rows_avx2_2x3(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_2x3(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
 	VMOVUPS    88(BP), Y15
@@ -2087,6 +2336,24 @@ zero1:
 	VXORPS Y5, Y5, Y5
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 32(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 32(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 32(CX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -2098,13 +2365,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Y6
 	VMOVUPS      32(R15), Y7
 	VBROADCASTSS (AX)(R14*1), Y8
@@ -2152,14 +2419,14 @@ loop4:
 	ADDQ         $+256, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Y6
 	VMOVUPS      32(R15), Y7
 	VBROADCASTSS (AX)(R14*1), Y8
@@ -2174,17 +2441,17 @@ restLoop6:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ       call+0(FP), BP
 	ADDQ       56(BP), R14
 	SUBQ       $+1, 64(BP)
-	JNZ        segment3
+	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
 	CMPQ       72(BP), $+0
-	JEQ        store8
+	JEQ        store9
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VADDPS     (AX), Y0, Y0
@@ -2209,7 +2476,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMOVUPS    Y0, (AX)
@@ -2226,7 +2493,7 @@ store8:
 	RET
 
 // func rows_avx2_2x4(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_2x4(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
 	VMOVUPS    88(BP), Y15
@@ -2254,6 +2521,28 @@ zero1:
 	VXORPS Y7, Y7, Y7
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 32(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 32(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 32(CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 32(DX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -2267,13 +2556,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Y8
 	VMOVUPS      32(R15), Y9
 	VBROADCASTSS (AX)(R14*1), Y10
@@ -2333,14 +2622,14 @@ loop4:
 	ADDQ         $+256, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Y8
 	VMOVUPS      32(R15), Y9
 	VBROADCASTSS (AX)(R14*1), Y10
@@ -2358,17 +2647,17 @@ restLoop6:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ       call+0(FP), BP
 	ADDQ       56(BP), R14
 	SUBQ       $+1, 64(BP)
-	JNZ        segment3
+	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
 	CMPQ       72(BP), $+0
-	JEQ        store8
+	JEQ        store9
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VADDPS     (AX), Y0, Y0
@@ -2400,7 +2689,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMOVUPS    Y0, (AX)
@@ -2421,7 +2710,7 @@ store8:
 	RET
 
 // func rows_avx2_2x5(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_2x5(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
 	VMOVUPS    88(BP), Y15
@@ -2453,6 +2742,32 @@ zero1:
 	VXORPS Y9, Y9, Y9
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 32(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 32(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 32(CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 32(DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 32(SI)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -2468,13 +2783,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Y10
 	VMOVUPS      32(R15), Y11
 	VBROADCASTSS (AX)(R14*1), Y12
@@ -2546,14 +2861,14 @@ loop4:
 	ADDQ         $+256, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Y10
 	VMOVUPS      32(R15), Y11
 	VBROADCASTSS (AX)(R14*1), Y12
@@ -2574,17 +2889,17 @@ restLoop6:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ       call+0(FP), BP
 	ADDQ       56(BP), R14
 	SUBQ       $+1, 64(BP)
-	JNZ        segment3
+	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
 	CMPQ       72(BP), $+0
-	JEQ        store8
+	JEQ        store9
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VADDPS     (AX), Y0, Y0
@@ -2623,7 +2938,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMOVUPS    Y0, (AX)
@@ -2648,7 +2963,7 @@ store8:
 	RET
 
 // func rows_avx2_2x6(call *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_2x6(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
 	VMOVUPS    88(BP), Y15
@@ -2684,6 +2999,36 @@ zero1:
 	VXORPS Y11, Y11, Y11
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 32(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 32(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 32(CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 32(DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 32(SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 32(DI)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -2701,13 +3046,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Y12
 	VMOVUPS      32(R15), Y13
 	VBROADCASTSS (AX)(R14*1), Y14
@@ -2791,14 +3136,14 @@ loop4:
 	ADDQ         $+256, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Y12
 	VMOVUPS      32(R15), Y13
 	VBROADCASTSS (AX)(R14*1), Y14
@@ -2822,17 +3167,17 @@ restLoop6:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ       call+0(FP), BP
 	ADDQ       56(BP), R14
 	SUBQ       $+1, 64(BP)
-	JNZ        segment3
+	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
 	CMPQ       72(BP), $+0
-	JEQ        store8
+	JEQ        store9
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VADDPS     (AX), Y0, Y0
@@ -2878,7 +3223,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMOVUPS    Y0, (AX)

@@ -3,7 +3,7 @@
 #include "textflag.h"
 
 // func rows_avx512_1x1(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x1(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -17,6 +17,15 @@ zero1:
 	VPXORD Z0, Z0, Z0
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -24,13 +33,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS          (R15), Z1
 	VFMADD231PS.BCST (AX)(R14*1), Z1, Z0
 	VMOVUPS          64(R15), Z1
@@ -42,30 +51,30 @@ loop4:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop4
+	JLT              loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS          (R15), Z1
 	VFMADD231PS.BCST (AX)(R14*1), Z1, Z0
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop6
+	JLT              restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z1
@@ -74,7 +83,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -82,7 +91,7 @@ store8:
 	RET
 
 // func rows_avx512_1x2(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x2(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -98,6 +107,18 @@ zero1:
 	VPXORD Z1, Z1, Z1
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -107,13 +128,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS          (R15), Z2
 	VFMADD231PS.BCST (AX)(R14*1), Z2, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z2, Z1
@@ -129,31 +150,31 @@ loop4:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop4
+	JLT              loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS          (R15), Z2
 	VFMADD231PS.BCST (AX)(R14*1), Z2, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z2, Z1
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop6
+	JLT              restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z2
@@ -167,7 +188,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -178,7 +199,7 @@ store8:
 	RET
 
 // func rows_avx512_1x3(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x3(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -196,6 +217,21 @@ zero1:
 	VPXORD Z2, Z2, Z2
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -207,13 +243,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS          (R15), Z3
 	VFMADD231PS.BCST (AX)(R14*1), Z3, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z3, Z1
@@ -233,14 +269,14 @@ loop4:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop4
+	JLT              loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS          (R15), Z3
 	VFMADD231PS.BCST (AX)(R14*1), Z3, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z3, Z1
@@ -248,17 +284,17 @@ restLoop6:
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop6
+	JLT              restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z3
@@ -277,7 +313,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -291,7 +327,7 @@ store8:
 	RET
 
 // func rows_avx512_1x4(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x4(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -311,6 +347,24 @@ zero1:
 	VPXORD Z3, Z3, Z3
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -324,13 +378,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS          (R15), Z4
 	VFMADD231PS.BCST (AX)(R14*1), Z4, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z4, Z1
@@ -354,14 +408,14 @@ loop4:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop4
+	JLT              loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS          (R15), Z4
 	VFMADD231PS.BCST (AX)(R14*1), Z4, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z4, Z1
@@ -370,17 +424,17 @@ restLoop6:
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop6
+	JLT              restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z4
@@ -404,7 +458,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -421,7 +475,7 @@ store8:
 	RET
 
 // func rows_avx512_1x5(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x5(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -443,6 +497,27 @@ zero1:
 	VPXORD Z4, Z4, Z4
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -458,13 +533,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS          (R15), Z5
 	VFMADD231PS.BCST (AX)(R14*1), Z5, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z5, Z1
@@ -492,14 +567,14 @@ loop4:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop4
+	JLT              loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS          (R15), Z5
 	VFMADD231PS.BCST (AX)(R14*1), Z5, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z5, Z1
@@ -509,17 +584,17 @@ restLoop6:
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop6
+	JLT              restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z5
@@ -548,7 +623,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -568,7 +643,7 @@ store8:
 	RET
 
 // func rows_avx512_1x6(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x6(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -592,6 +667,30 @@ zero1:
 	VPXORD Z5, Z5, Z5
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -609,13 +708,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS          (R15), Z6
 	VFMADD231PS.BCST (AX)(R14*1), Z6, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z6, Z1
@@ -647,14 +746,14 @@ loop4:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop4
+	JLT              loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS          (R15), Z6
 	VFMADD231PS.BCST (AX)(R14*1), Z6, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z6, Z1
@@ -665,17 +764,17 @@ restLoop6:
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop6
+	JLT              restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z6
@@ -709,7 +808,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -732,7 +831,7 @@ store8:
 	RET
 
 // func rows_avx512_1x7(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x7(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -758,6 +857,33 @@ zero1:
 	VPXORD Z6, Z6, Z6
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	MOVLQSX    24(R14), R8
+	LEAQ       (R15)(R8*4), R8
+	PREFETCHT0 (R8)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -777,13 +903,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS          (R15), Z7
 	VFMADD231PS.BCST (AX)(R14*1), Z7, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z7, Z1
@@ -819,14 +945,14 @@ loop4:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop4
+	JLT              loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS          (R15), Z7
 	VFMADD231PS.BCST (AX)(R14*1), Z7, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z7, Z1
@@ -838,17 +964,17 @@ restLoop6:
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop6
+	JLT              restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z7
@@ -887,7 +1013,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -913,7 +1039,7 @@ store8:
 	RET
 
 // func rows_avx512_1x8(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x8(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -941,6 +1067,36 @@ zero1:
 	VPXORD Z7, Z7, Z7
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	MOVLQSX    24(R14), R8
+	LEAQ       (R15)(R8*4), R8
+	PREFETCHT0 (R8)
+	MOVLQSX    28(R14), R9
+	LEAQ       (R15)(R9*4), R9
+	PREFETCHT0 (R9)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -962,13 +1118,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS          (R15), Z8
 	VFMADD231PS.BCST (AX)(R14*1), Z8, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z8, Z1
@@ -1008,14 +1164,14 @@ loop4:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop4
+	JLT              loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS          (R15), Z8
 	VFMADD231PS.BCST (AX)(R14*1), Z8, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z8, Z1
@@ -1028,17 +1184,17 @@ restLoop6:
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop6
+	JLT              restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z8
@@ -1082,7 +1238,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -1111,7 +1267,7 @@ store8:
 	RET
 
 // func rows_avx512_1x9(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x9(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -1141,6 +1297,39 @@ zero1:
 	VPXORD Z8, Z8, Z8
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	MOVLQSX    24(R14), R8
+	LEAQ       (R15)(R8*4), R8
+	PREFETCHT0 (R8)
+	MOVLQSX    28(R14), R9
+	LEAQ       (R15)(R9*4), R9
+	PREFETCHT0 (R9)
+	MOVLQSX    32(R14), R10
+	LEAQ       (R15)(R10*4), R10
+	PREFETCHT0 (R10)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -1164,13 +1353,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS          (R15), Z9
 	VFMADD231PS.BCST (AX)(R14*1), Z9, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z9, Z1
@@ -1214,14 +1403,14 @@ loop4:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop4
+	JLT              loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS          (R15), Z9
 	VFMADD231PS.BCST (AX)(R14*1), Z9, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z9, Z1
@@ -1235,17 +1424,17 @@ restLoop6:
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop6
+	JLT              restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z9
@@ -1294,7 +1483,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -1326,7 +1515,7 @@ store8:
 	RET
 
 // func rows_avx512_1x10(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x10(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -1358,6 +1547,42 @@ zero1:
 	VPXORD Z9, Z9, Z9
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	MOVLQSX    24(R14), R8
+	LEAQ       (R15)(R8*4), R8
+	PREFETCHT0 (R8)
+	MOVLQSX    28(R14), R9
+	LEAQ       (R15)(R9*4), R9
+	PREFETCHT0 (R9)
+	MOVLQSX    32(R14), R10
+	LEAQ       (R15)(R10*4), R10
+	PREFETCHT0 (R10)
+	MOVLQSX    36(R14), R11
+	LEAQ       (R15)(R11*4), R11
+	PREFETCHT0 (R11)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -1383,13 +1608,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS          (R15), Z10
 	VFMADD231PS.BCST (AX)(R14*1), Z10, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z10, Z1
@@ -1437,14 +1662,14 @@ loop4:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop4
+	JLT              loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS          (R15), Z10
 	VFMADD231PS.BCST (AX)(R14*1), Z10, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z10, Z1
@@ -1459,17 +1684,17 @@ restLoop6:
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop6
+	JLT              restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z10
@@ -1523,7 +1748,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -1558,7 +1783,7 @@ store8:
 	RET
 
 // func rows_avx512_1x11(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x11(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -1592,6 +1817,45 @@ zero1:
 	VPXORD Z10, Z10, Z10
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	MOVLQSX    24(R14), R8
+	LEAQ       (R15)(R8*4), R8
+	PREFETCHT0 (R8)
+	MOVLQSX    28(R14), R9
+	LEAQ       (R15)(R9*4), R9
+	PREFETCHT0 (R9)
+	MOVLQSX    32(R14), R10
+	LEAQ       (R15)(R10*4), R10
+	PREFETCHT0 (R10)
+	MOVLQSX    36(R14), R11
+	LEAQ       (R15)(R11*4), R11
+	PREFETCHT0 (R11)
+	MOVLQSX    40(R14), R12
+	LEAQ       (R15)(R12*4), R12
+	PREFETCHT0 (R12)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -1619,13 +1883,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS          (R15), Z11
 	VFMADD231PS.BCST (AX)(R14*1), Z11, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z11, Z1
@@ -1677,14 +1941,14 @@ loop4:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop4
+	JLT              loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS          (R15), Z11
 	VFMADD231PS.BCST (AX)(R14*1), Z11, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z11, Z1
@@ -1700,17 +1964,17 @@ restLoop6:
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop6
+	JLT              restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z11
@@ -1769,7 +2033,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -1807,7 +2071,7 @@ store8:
 	RET
 
 // func rows_avx512_1x12(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x12(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -1843,6 +2107,48 @@ zero1:
 	VPXORD Z11, Z11, Z11
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	MOVLQSX    24(R14), R8
+	LEAQ       (R15)(R8*4), R8
+	PREFETCHT0 (R8)
+	MOVLQSX    28(R14), R9
+	LEAQ       (R15)(R9*4), R9
+	PREFETCHT0 (R9)
+	MOVLQSX    32(R14), R10
+	LEAQ       (R15)(R10*4), R10
+	PREFETCHT0 (R10)
+	MOVLQSX    36(R14), R11
+	LEAQ       (R15)(R11*4), R11
+	PREFETCHT0 (R11)
+	MOVLQSX    40(R14), R12
+	LEAQ       (R15)(R12*4), R12
+	PREFETCHT0 (R12)
+	MOVLQSX    44(R14), R13
+	LEAQ       (R15)(R13*4), R13
+	PREFETCHT0 (R13)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -1872,13 +2178,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS          (R15), Z12
 	VFMADD231PS.BCST (AX)(R14*1), Z12, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z12, Z1
@@ -1934,14 +2240,14 @@ loop4:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop4
+	JLT              loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS          (R15), Z12
 	VFMADD231PS.BCST (AX)(R14*1), Z12, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z12, Z1
@@ -1958,17 +2264,17 @@ restLoop6:
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop6
+	JLT              restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z12
@@ -2032,7 +2338,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -2073,7 +2379,7 @@ store8:
 	RET
 
 // func rows_avx512_2x1(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x1(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -2089,6 +2395,16 @@ zero1:
 	VPXORD Z1, Z1, Z1
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -2096,13 +2412,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z2
 	VMOVUPS      64(R15), Z3
 	VBROADCASTSS (AX)(R14*1), Z4
@@ -2126,14 +2442,14 @@ loop4:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z2
 	VMOVUPS      64(R15), Z3
 	VBROADCASTSS (AX)(R14*1), Z4
@@ -2142,17 +2458,17 @@ restLoop6:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -2163,7 +2479,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -2172,7 +2488,7 @@ store8:
 	RET
 
 // func rows_avx512_2x2(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x2(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -2192,6 +2508,20 @@ zero1:
 	VPXORD Z3, Z3, Z3
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -2201,13 +2531,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z4
 	VMOVUPS      64(R15), Z5
 	VBROADCASTSS (AX)(R14*1), Z6
@@ -2243,14 +2573,14 @@ loop4:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z4
 	VMOVUPS      64(R15), Z5
 	VBROADCASTSS (AX)(R14*1), Z6
@@ -2262,17 +2592,17 @@ restLoop6:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -2290,7 +2620,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -2303,7 +2633,7 @@ store8:
 	RET
 
 // func rows_avx512_2x3(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x3(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -2327,6 +2657,24 @@ zero1:
 	VPXORD Z5, Z5, Z5
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -2338,13 +2686,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z6
 	VMOVUPS      64(R15), Z7
 	VBROADCASTSS (AX)(R14*1), Z8
@@ -2392,14 +2740,14 @@ loop4:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z6
 	VMOVUPS      64(R15), Z7
 	VBROADCASTSS (AX)(R14*1), Z8
@@ -2414,17 +2762,17 @@ restLoop6:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -2449,7 +2797,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -2466,7 +2814,7 @@ store8:
 	RET
 
 // func rows_avx512_2x4(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x4(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -2494,6 +2842,28 @@ zero1:
 	VPXORD Z7, Z7, Z7
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -2507,13 +2877,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z8
 	VMOVUPS      64(R15), Z9
 	VBROADCASTSS (AX)(R14*1), Z10
@@ -2573,14 +2943,14 @@ loop4:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z8
 	VMOVUPS      64(R15), Z9
 	VBROADCASTSS (AX)(R14*1), Z10
@@ -2598,17 +2968,17 @@ restLoop6:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -2640,7 +3010,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -2661,7 +3031,7 @@ store8:
 	RET
 
 // func rows_avx512_2x5(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x5(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -2693,6 +3063,32 @@ zero1:
 	VPXORD Z9, Z9, Z9
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -2708,13 +3104,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z10
 	VMOVUPS      64(R15), Z11
 	VBROADCASTSS (AX)(R14*1), Z12
@@ -2786,14 +3182,14 @@ loop4:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z10
 	VMOVUPS      64(R15), Z11
 	VBROADCASTSS (AX)(R14*1), Z12
@@ -2814,17 +3210,17 @@ restLoop6:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -2863,7 +3259,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -2888,7 +3284,7 @@ store8:
 	RET
 
 // func rows_avx512_2x6(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x6(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -2924,6 +3320,36 @@ zero1:
 	VPXORD Z11, Z11, Z11
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -2941,13 +3367,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z12
 	VMOVUPS      64(R15), Z13
 	VBROADCASTSS (AX)(R14*1), Z14
@@ -3031,14 +3457,14 @@ loop4:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z12
 	VMOVUPS      64(R15), Z13
 	VBROADCASTSS (AX)(R14*1), Z14
@@ -3062,17 +3488,17 @@ restLoop6:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -3118,7 +3544,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -3147,7 +3573,7 @@ store8:
 	RET
 
 // func rows_avx512_2x7(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x7(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -3187,6 +3613,40 @@ zero1:
 	VPXORD Z13, Z13, Z13
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	MOVLQSX    24(R14), R8
+	LEAQ       (R15)(R8*4), R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -3206,13 +3666,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z14
 	VMOVUPS      64(R15), Z15
 	VBROADCASTSS (AX)(R14*1), Z16
@@ -3308,14 +3768,14 @@ loop4:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z14
 	VMOVUPS      64(R15), Z15
 	VBROADCASTSS (AX)(R14*1), Z16
@@ -3342,17 +3802,17 @@ restLoop6:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -3405,7 +3865,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -3438,7 +3898,7 @@ store8:
 	RET
 
 // func rows_avx512_2x8(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x8(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -3482,6 +3942,44 @@ zero1:
 	VPXORD Z15, Z15, Z15
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	MOVLQSX    24(R14), R8
+	LEAQ       (R15)(R8*4), R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	MOVLQSX    28(R14), R9
+	LEAQ       (R15)(R9*4), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -3503,13 +4001,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z16
 	VMOVUPS      64(R15), Z17
 	VBROADCASTSS (AX)(R14*1), Z18
@@ -3617,14 +4115,14 @@ loop4:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z16
 	VMOVUPS      64(R15), Z17
 	VBROADCASTSS (AX)(R14*1), Z18
@@ -3654,17 +4152,17 @@ restLoop6:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -3724,7 +4222,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -3761,7 +4259,7 @@ store8:
 	RET
 
 // func rows_avx512_2x9(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x9(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -3809,6 +4307,48 @@ zero1:
 	VPXORD Z17, Z17, Z17
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	MOVLQSX    24(R14), R8
+	LEAQ       (R15)(R8*4), R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	MOVLQSX    28(R14), R9
+	LEAQ       (R15)(R9*4), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	MOVLQSX    32(R14), R10
+	LEAQ       (R15)(R10*4), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -3832,13 +4372,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z18
 	VMOVUPS      64(R15), Z19
 	VBROADCASTSS (AX)(R14*1), Z20
@@ -3958,14 +4498,14 @@ loop4:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z18
 	VMOVUPS      64(R15), Z19
 	VBROADCASTSS (AX)(R14*1), Z20
@@ -3998,17 +4538,17 @@ restLoop6:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -4075,7 +4615,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -4116,7 +4656,7 @@ store8:
 	RET
 
 // func rows_avx512_2x10(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x10(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -4168,6 +4708,52 @@ zero1:
 	VPXORD Z19, Z19, Z19
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	MOVLQSX    24(R14), R8
+	LEAQ       (R15)(R8*4), R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	MOVLQSX    28(R14), R9
+	LEAQ       (R15)(R9*4), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	MOVLQSX    32(R14), R10
+	LEAQ       (R15)(R10*4), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	MOVLQSX    36(R14), R11
+	LEAQ       (R15)(R11*4), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -4193,13 +4779,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z20
 	VMOVUPS      64(R15), Z21
 	VBROADCASTSS (AX)(R14*1), Z22
@@ -4331,14 +4917,14 @@ loop4:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z20
 	VMOVUPS      64(R15), Z21
 	VBROADCASTSS (AX)(R14*1), Z22
@@ -4374,17 +4960,17 @@ restLoop6:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -4458,7 +5044,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -4503,7 +5089,7 @@ store8:
 	RET
 
 // func rows_avx512_2x11(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x11(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -4559,6 +5145,56 @@ zero1:
 	VPXORD Z21, Z21, Z21
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	MOVLQSX    24(R14), R8
+	LEAQ       (R15)(R8*4), R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	MOVLQSX    28(R14), R9
+	LEAQ       (R15)(R9*4), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	MOVLQSX    32(R14), R10
+	LEAQ       (R15)(R10*4), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	MOVLQSX    36(R14), R11
+	LEAQ       (R15)(R11*4), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	MOVLQSX    40(R14), R12
+	LEAQ       (R15)(R12*4), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -4586,13 +5222,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z22
 	VMOVUPS      64(R15), Z23
 	VBROADCASTSS (AX)(R14*1), Z24
@@ -4736,14 +5372,14 @@ loop4:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z22
 	VMOVUPS      64(R15), Z23
 	VBROADCASTSS (AX)(R14*1), Z24
@@ -4782,17 +5418,17 @@ restLoop6:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -4873,7 +5509,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -4922,7 +5558,7 @@ store8:
 	RET
 
 // func rows_avx512_2x12(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x12(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -4982,6 +5618,60 @@ zero1:
 	VPXORD Z23, Z23, Z23
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	MOVLQSX    24(R14), R8
+	LEAQ       (R15)(R8*4), R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	MOVLQSX    28(R14), R9
+	LEAQ       (R15)(R9*4), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	MOVLQSX    32(R14), R10
+	LEAQ       (R15)(R10*4), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	MOVLQSX    36(R14), R11
+	LEAQ       (R15)(R11*4), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	MOVLQSX    40(R14), R12
+	LEAQ       (R15)(R12*4), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	MOVLQSX    44(R14), R13
+	LEAQ       (R15)(R13*4), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -5011,13 +5701,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z24
 	VMOVUPS      64(R15), Z25
 	VBROADCASTSS (AX)(R14*1), Z26
@@ -5173,14 +5863,14 @@ loop4:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z24
 	VMOVUPS      64(R15), Z25
 	VBROADCASTSS (AX)(R14*1), Z26
@@ -5222,17 +5912,17 @@ restLoop6:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -5320,7 +6010,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -5373,7 +6063,7 @@ store8:
 	RET
 
 // func rows_avx512_3x1(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x1(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -5391,6 +6081,17 @@ zero1:
 	VPXORD Z2, Z2, Z2
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -5398,13 +6099,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z3
 	VMOVUPS      64(R15), Z4
 	VMOVUPS      128(R15), Z5
@@ -5436,14 +6137,14 @@ loop4:
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z3
 	VMOVUPS      64(R15), Z4
 	VMOVUPS      128(R15), Z5
@@ -5454,17 +6155,17 @@ restLoop6:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -5477,7 +6178,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -5487,7 +6188,7 @@ store8:
 	RET
 
 // func rows_avx512_3x2(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x2(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -5511,6 +6212,22 @@ zero1:
 	VPXORD Z5, Z5, Z5
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -5520,13 +6237,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z6
 	VMOVUPS      64(R15), Z7
 	VMOVUPS      128(R15), Z8
@@ -5574,14 +6291,14 @@ loop4:
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z6
 	VMOVUPS      64(R15), Z7
 	VMOVUPS      128(R15), Z8
@@ -5596,17 +6313,17 @@ restLoop6:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -5628,7 +6345,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -5643,7 +6360,7 @@ store8:
 	RET
 
 // func rows_avx512_3x3(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x3(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -5673,6 +6390,27 @@ zero1:
 	VPXORD Z8, Z8, Z8
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -5684,13 +6422,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z9
 	VMOVUPS      64(R15), Z10
 	VMOVUPS      128(R15), Z11
@@ -5754,14 +6492,14 @@ loop4:
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z9
 	VMOVUPS      64(R15), Z10
 	VMOVUPS      128(R15), Z11
@@ -5780,17 +6518,17 @@ restLoop6:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -5821,7 +6559,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -5841,7 +6579,7 @@ store8:
 	RET
 
 // func rows_avx512_3x4(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x4(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -5877,6 +6615,32 @@ zero1:
 	VPXORD Z11, Z11, Z11
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -5890,13 +6654,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z12
 	VMOVUPS      64(R15), Z13
 	VMOVUPS      128(R15), Z14
@@ -5976,14 +6740,14 @@ loop4:
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z12
 	VMOVUPS      64(R15), Z13
 	VMOVUPS      128(R15), Z14
@@ -6006,17 +6770,17 @@ restLoop6:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -6056,7 +6820,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -6081,7 +6845,7 @@ store8:
 	RET
 
 // func rows_avx512_3x5(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x5(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -6123,6 +6887,37 @@ zero1:
 	VPXORD Z14, Z14, Z14
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -6138,13 +6933,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z15
 	VMOVUPS      64(R15), Z16
 	VMOVUPS      128(R15), Z17
@@ -6240,14 +7035,14 @@ loop4:
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z15
 	VMOVUPS      64(R15), Z16
 	VMOVUPS      128(R15), Z17
@@ -6274,17 +7069,17 @@ restLoop6:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -6333,7 +7128,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -6363,7 +7158,7 @@ store8:
 	RET
 
 // func rows_avx512_3x6(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x6(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -6411,6 +7206,42 @@ zero1:
 	VPXORD Z17, Z17, Z17
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 128(DI)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -6428,13 +7259,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z18
 	VMOVUPS      64(R15), Z19
 	VMOVUPS      128(R15), Z20
@@ -6546,14 +7377,14 @@ loop4:
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z18
 	VMOVUPS      64(R15), Z19
 	VMOVUPS      128(R15), Z20
@@ -6584,17 +7415,17 @@ restLoop6:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -6652,7 +7483,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -6687,7 +7518,7 @@ store8:
 	RET
 
 // func rows_avx512_3x7(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x7(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -6741,6 +7572,47 @@ zero1:
 	VPXORD Z20, Z20, Z20
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 128(DI)
+	MOVLQSX    24(R14), R8
+	LEAQ       (R15)(R8*4), R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	PREFETCHT0 128(R8)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -6760,13 +7632,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z21
 	VMOVUPS      64(R15), Z22
 	VMOVUPS      128(R15), Z23
@@ -6894,14 +7766,14 @@ loop4:
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z21
 	VMOVUPS      64(R15), Z22
 	VMOVUPS      128(R15), Z23
@@ -6936,17 +7808,17 @@ restLoop6:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -7013,7 +7885,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -7053,7 +7925,7 @@ store8:
 	RET
 
 // func rows_avx512_3x8(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x8(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -7113,6 +7985,52 @@ zero1:
 	VPXORD Z23, Z23, Z23
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 128(DI)
+	MOVLQSX    24(R14), R8
+	LEAQ       (R15)(R8*4), R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	PREFETCHT0 128(R8)
+	MOVLQSX    28(R14), R9
+	LEAQ       (R15)(R9*4), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	PREFETCHT0 128(R9)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -7134,13 +8052,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z24
 	VMOVUPS      64(R15), Z25
 	VMOVUPS      128(R15), Z26
@@ -7284,14 +8202,14 @@ loop4:
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z24
 	VMOVUPS      64(R15), Z25
 	VMOVUPS      128(R15), Z26
@@ -7330,17 +8248,17 @@ restLoop6:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -7416,7 +8334,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -7461,7 +8379,7 @@ store8:
 	RET
 
 // func rows_avx512_4x1(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_4x1(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -7481,6 +8399,18 @@ zero1:
 	VPXORD Z3, Z3, Z3
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -7488,13 +8418,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z4
 	VMOVUPS      64(R15), Z5
 	VMOVUPS      128(R15), Z6
@@ -7534,14 +8464,14 @@ loop4:
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z4
 	VMOVUPS      64(R15), Z5
 	VMOVUPS      128(R15), Z6
@@ -7554,17 +8484,17 @@ restLoop6:
 	ADDQ         $+256, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -7579,7 +8509,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -7590,7 +8520,7 @@ store8:
 	RET
 
 // func rows_avx512_4x2(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_4x2(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -7618,6 +8548,24 @@ zero1:
 	VPXORD Z7, Z7, Z7
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -7627,13 +8575,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z8
 	VMOVUPS      64(R15), Z9
 	VMOVUPS      128(R15), Z10
@@ -7693,14 +8641,14 @@ loop4:
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z8
 	VMOVUPS      64(R15), Z9
 	VMOVUPS      128(R15), Z10
@@ -7718,17 +8666,17 @@ restLoop6:
 	ADDQ         $+256, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -7754,7 +8702,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -7771,7 +8719,7 @@ store8:
 	RET
 
 // func rows_avx512_4x3(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_4x3(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -7807,6 +8755,30 @@ zero1:
 	VPXORD Z11, Z11, Z11
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -7818,13 +8790,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z12
 	VMOVUPS      64(R15), Z13
 	VMOVUPS      128(R15), Z14
@@ -7904,14 +8876,14 @@ loop4:
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z12
 	VMOVUPS      64(R15), Z13
 	VMOVUPS      128(R15), Z14
@@ -7934,17 +8906,17 @@ restLoop6:
 	ADDQ         $+256, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -7981,7 +8953,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -8004,7 +8976,7 @@ store8:
 	RET
 
 // func rows_avx512_4x4(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_4x4(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -8048,6 +9020,36 @@ zero1:
 	VPXORD Z15, Z15, Z15
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -8061,13 +9063,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z16
 	VMOVUPS      64(R15), Z17
 	VMOVUPS      128(R15), Z18
@@ -8167,14 +9169,14 @@ loop4:
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z16
 	VMOVUPS      64(R15), Z17
 	VMOVUPS      128(R15), Z18
@@ -8202,17 +9204,17 @@ restLoop6:
 	ADDQ         $+256, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -8260,7 +9262,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -8289,7 +9291,7 @@ store8:
 	RET
 
 // func rows_avx512_4x5(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_4x5(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -8341,6 +9343,42 @@ zero1:
 	VPXORD Z19, Z19, Z19
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 192(SI)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -8356,13 +9394,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z20
 	VMOVUPS      64(R15), Z21
 	VMOVUPS      128(R15), Z22
@@ -8482,14 +9520,14 @@ loop4:
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z20
 	VMOVUPS      64(R15), Z21
 	VMOVUPS      128(R15), Z22
@@ -8522,17 +9560,17 @@ restLoop6:
 	ADDQ         $+256, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -8591,7 +9629,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -8626,7 +9664,7 @@ store8:
 	RET
 
 // func rows_avx512_4x6(call *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_4x6(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	KMOVW     80(BP), K1
@@ -8686,6 +9724,48 @@ zero1:
 	VPXORD Z23, Z23, Z23
 
 begun2:
+	CMPQ       72(BP), $+0
+	JEQ        apart3
+	MOVQ       8(BP), R14
+	MOVQ       (BP), R15
+	MOVLQSX    (R14), AX
+	LEAQ       (R15)(AX*4), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	MOVLQSX    4(R14), BX
+	LEAQ       (R15)(BX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	MOVLQSX    8(R14), CX
+	LEAQ       (R15)(CX*4), CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	MOVLQSX    12(R14), DX
+	LEAQ       (R15)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	MOVLQSX    16(R14), SI
+	LEAQ       (R15)(SI*4), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 192(SI)
+	MOVLQSX    20(R14), DI
+	LEAQ       (R15)(DI*4), DI
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 128(DI)
+	PREFETCHT0 192(DI)
+
+apart3:
 	MOVQ    24(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
@@ -8703,13 +9783,13 @@ begun2:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment4:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest6
 
-loop4:
+loop5:
 	VMOVUPS      (R15), Z24
 	VMOVUPS      64(R15), Z25
 	VMOVUPS      128(R15), Z26
@@ -8849,14 +9929,14 @@ loop4:
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop5
 
-rest5:
+rest6:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next7
+	JGE  next8
 
-restLoop6:
+restLoop7:
 	VMOVUPS      (R15), Z24
 	VMOVUPS      64(R15), Z25
 	VMOVUPS      128(R15), Z26
@@ -8894,17 +9974,17 @@ restLoop6:
 	ADDQ         $+256, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop6
+	JLT          restLoop7
 
-next7:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      56(BP), R14
 	SUBQ      $+1, 64(BP)
-	JNZ       segment3
+	JNZ       segment4
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store8
+	JEQ       store9
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -8974,7 +10054,7 @@ next7:
 	VZEROUPPER
 	RET
 
-store8:
+store9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)

@@ -15,7 +15,7 @@ type Winograd[T Float] struct {
 	Bias                []T // (Channels) added to the results
 	Tiles               int
 	Channels            int
-	scratch             [36 * 16]T
+	scratch             []T
 	call                winogradCall
 }
 
@@ -40,15 +40,19 @@ type Transforms interface {
 	WinogradOutput(*Winograd[float32])
 }
 
-func (w *Winograd[T]) prepare(lanes int) *winogradCall {
-	single := any(w).(*Winograd[float32])
-	single.call = winogradCall{
-		x: &single.X[0], xRow: 4 * w.XRow, xPixel: 4 * w.XPixel, xTile: 4 * w.XTile,
-		v: &single.V[0], vStride: 4 * w.VStride, vTile: 4 * w.VTile,
-		tiles: w.Tiles, vectors: w.Channels / lanes, scratch: &single.scratch[0],
+// prepare fills in the call. Its pointers are to float32s, as the transforms'
+// arguments are.
+func prepare(w *Winograd[float32], lanes int) *winogradCall {
+	if w.scratch == nil {
+		w.scratch = make([]float32, 36*lanes)
 	}
-	if single.Bias != nil {
-		single.call.bias = &single.Bias[:w.Channels][0]
+	w.call = winogradCall{
+		x: &w.X[0], xRow: 4 * w.XRow, xPixel: 4 * w.XPixel, xTile: 4 * w.XTile,
+		v: &w.V[0], vStride: 4 * w.VStride, vTile: 4 * w.VTile,
+		tiles: w.Tiles, vectors: w.Channels / lanes, scratch: &w.scratch[0],
 	}
-	return &single.call
+	if w.Bias != nil {
+		w.call.bias = &w.Bias[:w.Channels][0]
+	}
+	return &w.call
 }

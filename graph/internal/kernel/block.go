@@ -179,6 +179,8 @@ func (k *Block[T]) finish(work *workspace[T], y, convolved []T, span span, w Blo
 	s, pool := k.shape, k.shape.pool()
 	height, width := pool.Output()
 	in, out := pool.Width*pool.Channels, width*pool.Channels
+	below := k.rows(span)
+	rows := below.bottom - below.top // of the convolution's result, in each image
 	windows := &work.windows
 	*windows = vector.Windows[T]{
 		Offsets: k.offsets, Count: width, Step: pool.Stride * pool.Channels, Channels: pool.Channels,
@@ -187,13 +189,13 @@ func (k *Block[T]) finish(work *workspace[T], y, convolved []T, span span, w Blo
 	from := convolved
 	switch {
 	case s.Activation == PReLU: // not monotonic, so it comes before the pool
-		from = k.activateAll(work, convolved[:span.images*k.spanRows(span)*in], w)
+		from = k.activateAll(work, convolved[:span.images*rows*in], w)
 	case k.norm != nil:
 		windows.Scale, windows.Shift = k.norm.scale, k.offset
 	}
 	for image := range span.images {
 		for row := span.top; row < span.bottom; row++ {
-			at := (image*k.spanRows(span) + (row-span.top)*pool.Stride) * in
+			at := (image*rows + (row-span.top)*pool.Stride) * in
 			first := ((span.image+image)*height + row) * out
 			windows.X, windows.Y = from[at:], y[first:][:out]
 			if s.Evaluation {
@@ -211,13 +213,6 @@ func (k *Block[T]) finish(work *workspace[T], y, convolved []T, span span, w Blo
 			activate(k.pointwise(), windows.Y, windows.Y, nil)
 		}
 	}
-}
-
-// spanRows is the number of rows of the convolution's result in each image of
-// a span.
-func (k *Block[T]) spanRows(span span) int {
-	rows := k.rows(span)
-	return rows.bottom - rows.top
 }
 
 // pointwise is the activation that is left to do after the pool.

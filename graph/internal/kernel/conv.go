@@ -36,7 +36,7 @@ func NewConv[T Float](s ConvShape) *Conv[T] {
 	c := &Conv[T]{shape: s, engine: vector.For[T]()}
 	height, width := s.Output()
 	// Products of few rows are slow, so small images are taken together.
-	group := max(1, min(s.Batch, 128/(height*width)))
+	group := evenly(s.Batch, ceilDiv(128, height*width))
 	c.input = halo{group, s.Height, s.Width, s.Channels, s.Padding, s.Padding, s.Padding, s.Padding}
 	if c.minimal = newWinograd(c.engine, s); c.minimal != nil {
 		c.input.images = c.minimal.group(s.Batch, group)
@@ -45,6 +45,16 @@ func NewConv[T Float](s ConvShape) *Conv[T] {
 	c.windows = c.input.windows(height, width, s.Stride)
 	c.results = halo{images: c.input.images, height: height, width: width, channels: s.Filters}.pixels()
 	return c
+}
+
+// evenly returns how many images to take together, about as many as asked, so
+// that the groups are as many as divide well by the number of threads.
+func evenly(batch, group int) int {
+	groups := max(1, batch/group)
+	if groups > 4 {
+		groups -= groups % 4
+	}
+	return ceilDiv(batch, groups)
 }
 
 // Forward writes y. A nil bias is zero.

@@ -58,9 +58,12 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 	}
 	group := c.input.images
 	groups := ceilDiv(s.Batch, group)
-	// Each part of the batch has a sum of its own: more of them would be more
-	// memory to go through.
-	parts := min(groups, max(4, min(16, 1<<21/s.weights())))
+	// Each part of the batch has a sum of its own. More of them would be more
+	// memory to go through, and other numbers of them divide badly by threads.
+	parts := 16
+	for parts > groups || parts > 4 && parts*s.weights() > 1<<21 {
+		parts /= 2
+	}
 	if dweight != nil {
 		grow(&g.partial, parts*s.weights())
 	}
@@ -187,11 +190,11 @@ func (c *Conv[T]) addWeights(w *workspace[T], sum, x, gradient []T, at halo, spa
 	offsets := c.pixelOffsets(w, at, span)
 	o := &w.outer
 	*o = vector.Outer[T]{B: gradient, Run: s.patchStart(1), Columns: s.Filters, CStride: s.Filters, Add: true}
-	for first := 0; first < pixels; first += weightPixels {
-		last := min(first+weightPixels, pixels)
-		o.AOffsets, o.BOffsets = windows[first:last], offsets[first:last]
-		for ky := range s.KernelHeight {
-			o.A, o.C = in[ky*c.input.rowSize():], sum[s.patchStart(ky)*s.Filters:]
+	for ky := range s.KernelHeight {
+		o.A, o.C = in[ky*c.input.rowSize():], sum[s.patchStart(ky)*s.Filters:]
+		for first := 0; first < pixels; first += weightPixels {
+			last := min(first+weightPixels, pixels)
+			o.AOffsets, o.BOffsets = windows[first:last], offsets[first:last]
 			c.engine.Outer(o)
 		}
 	}
@@ -275,6 +278,10 @@ func (c *Conv[T]) packBackward(weight []T) {
 	})
 }
 
+// inputPixels is how many pixels' gradients are brought back to the input at a
+// time, so that both stay in the level 2 cache.
+const inputPixels = 384
+
 // inputGradient writes dx of a span's images.
 func (c *Conv[T]) inputGradient(w *workspace[T], dx, gradient []T, span span) {
 	s, g := c.shape, &c.gradient
@@ -293,16 +300,17 @@ func (c *Conv[T]) inputGradient(w *workspace[T], dx, gradient []T, span span) {
 	height, width := s.Output()
 	pixels := span.images * height * width
 	p := &w.product
-	*p = vector.Rows[T]{
-		A: gradient, AOffsets: c.results[:pixels], COffsets: c.windows[:pixels],
-		Segments: 1, Length: s.Filters, Add: true,
-	}
-	for ky := range s.KernelHeight {
-		for i := range g.rows[ky].panels {
-			q := g.rows[ky].panel(i)
-			p.B, p.Width, p.Columns = q.data, q.width, q.columns
-			p.C = to[ky*h.rowSize()+q.left:]
-			c.engine.Rows(p)
+	*p = vector.Rows[T]{A: gradient, Segments: 1, Length: s.Filters, Add: true}
+	for first := 0; first < pixels; first += inputPixels {
+		last := min(first+inputPixels, pixels)
+		p.AOffsets, p.COffsets = c.results[first:last], c.windows[first:last]
+		for ky := range s.KernelHeight {
+			for i := range g.rows[ky].panels {
+				q := g.rows[ky].panel(i)
+				p.B, p.Width, p.Columns = q.data, q.width, q.columns
+				p.C = to[ky*h.rowSize()+q.left:]
+				c.engine.Rows(p)
+			}
 		}
 	}
 	if h != h.bare() {

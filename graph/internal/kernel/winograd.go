@@ -75,11 +75,10 @@ func (m *winograd) transform(p *packed[float32]) {
 		defer w.giveBack()
 		q := p.panel(i)
 		size := m.in * q.width * p.lanes
-		w.tiles = vector.Winograd[float32]{
-			X: q.data, XRow: 3 * size, XPixel: size,
-			V: m.panel(q), VStride: size, Tiles: 1, Channels: size,
-		}
-		m.transforms.WinogradWeights(&w.tiles)
+		t := &w.tiles
+		t.X, t.XRow, t.XPixel = q.data, 3*size, size
+		t.V, t.VStride, t.Tiles, t.Channels, t.Bias = m.panel(q), size, 1, size, nil
+		m.transforms.WinogradWeights(t)
 	})
 }
 
@@ -96,10 +95,8 @@ func (m *winograd) convolve(w *workspace[float32], y, x, bias []float32, h halo,
 	values := grow(&w.values, 36*count*m.in)
 	results := grow(&w.results, 36*count*m.out)
 	tiles := &w.tiles
-	*tiles = vector.Winograd[float32]{
-		XRow: h.rowSize(), XPixel: m.in, XTile: tileSide * m.in,
-		VStride: count * m.in, VTile: m.in, Tiles: across, Channels: m.in,
-	}
+	tiles.XRow, tiles.XPixel, tiles.XTile = h.rowSize(), m.in, tileSide*m.in
+	tiles.VStride, tiles.VTile, tiles.Tiles, tiles.Channels, tiles.Bias = count*m.in, m.in, across, m.in, nil
 	for image := range h.images {
 		for row := range down {
 			tiles.X = x[image*h.imageSize()+(top+row*tileSide)*h.rowSize():]
@@ -142,7 +139,7 @@ func (m *winograd) finish(w *workspace[float32], y, results, bias []float32, ima
 		clear(bias)
 	}
 	tiles := &w.tiles
-	*tiles = vector.Winograd[float32]{VStride: count * m.out, VTile: m.out, Channels: m.out, Bias: bias}
+	tiles.VStride, tiles.VTile, tiles.Channels, tiles.Bias = count*m.out, m.out, m.out, bias
 	for image := range images {
 		for row := range down {
 			first := (image*down + row) * across

@@ -84,6 +84,15 @@ func (c *code) outerTile(width, rows int) {
 			}
 		}
 	}
+	// What the sums are added to is far away.
+	c.MOVQ(operand.Mem{Base: call, Disp: outerC}, parts[0])
+	c.MOVQ(operand.Mem{Base: call, Disp: outerCStride}, stride)
+	for range rows {
+		for v := range width {
+			c.PREFETCHT0(operand.Mem{Base: parts[0], Disp: v * c.lanes * 4})
+		}
+		c.ADDQ(stride, parts[0])
+	}
 	loop, single, done := c.label("loop"), c.label("single"), c.label("done")
 	c.SUBQ(operand.I8(2), count)
 	c.JLT(operand.LabelRef(single))

@@ -72,6 +72,20 @@ func (c *code) rowsTile(width, rows int) {
 	}
 	c.Label(begun)
 
+	// What the sums are added to is far away.
+	apart := c.label("apart")
+	c.CMPQ(operand.Mem{Base: end, Disp: rowsAdd}, operand.I8(0))
+	c.JEQ(operand.LabelRef(apart))
+	c.MOVQ(operand.Mem{Base: end, Disp: rowsCOffsets}, offset)
+	c.MOVQ(operand.Mem{Base: end, Disp: rowsC}, columns)
+	for row := range rows {
+		c.rowAddress(row, offset, columns)
+		for v := range width {
+			c.PREFETCHT0(operand.Mem{Base: pointers[row], Disp: v * c.lanes * 4})
+		}
+	}
+	c.Label(apart)
+
 	// A pointer to each row.
 	c.MOVQ(operand.Mem{Base: end, Disp: rowsAOffsets}, offset)
 	c.MOVQ(operand.Mem{Base: end, Disp: rowsA}, columns)

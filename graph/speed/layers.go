@@ -1,0 +1,93 @@
+package speed
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/likeness-go/likeness/graph/internal/kernel"
+)
+
+// Layer is a convolution to measure.
+type Layer struct {
+	Name  string
+	shape kernel.ConvShape
+}
+
+// Layers are the convolutions that take the time of the papers' networks: the
+// first two of Conv4 and its third, and those of Koch's network.
+func Layers() []Layer {
+	var layers []Layer
+	for _, s := range []kernel.ConvShape{
+		{Batch: 128, Height: 28, Width: 28, Channels: 1, Filters: 64, KernelHeight: 3, KernelWidth: 3, Stride: 1, Padding: 1},
+		{Batch: 128, Height: 14, Width: 14, Channels: 64, Filters: 64, KernelHeight: 3, KernelWidth: 3, Stride: 1, Padding: 1},
+		{Batch: 128, Height: 7, Width: 7, Channels: 64, Filters: 64, KernelHeight: 3, KernelWidth: 3, Stride: 1, Padding: 1},
+		{Batch: 16, Height: 105, Width: 105, Channels: 1, Filters: 64, KernelHeight: 10, KernelWidth: 10, Stride: 1},
+		{Batch: 16, Height: 48, Width: 48, Channels: 64, Filters: 128, KernelHeight: 7, KernelWidth: 7, Stride: 1},
+		{Batch: 16, Height: 21, Width: 21, Channels: 128, Filters: 128, KernelHeight: 4, KernelWidth: 4, Stride: 1},
+		{Batch: 16, Height: 9, Width: 9, Channels: 128, Filters: 256, KernelHeight: 4, KernelWidth: 4, Stride: 1},
+	} {
+		layers = append(layers, Layer{
+			fmt.Sprintf("%d×%d, %d→%d, %d×%d", s.Height, s.Width, s.Channels, s.Filters, s.KernelHeight, s.KernelWidth), s,
+		})
+	}
+	return layers
+}
+
+// Measurement is how long a pass of a layer took.
+type Measurement struct {
+	Pass       string        // "forward", "dX" or "dW"
+	Operations int           // of a direct convolution: two for each product
+	Time       time.Duration // the least of several
+}
+
+// Rate returns the operations in a second.
+func (m Measurement) Rate() float64 { return float64(m.Operations) / m.Time.Seconds() }
+
+// Measure times the passes of a layer as a block of a network runs them: with
+// ReLU and a 2×2 max pool, so that what leaves the cache is a quarter of the
+// convolution's result. Each is repeated for about as long as asked.
+func (l Layer) Measure(atLeast time.Duration) []Measurement {
+	s := l.shape
+	k := kernel.NewBlock[float32](kernel.BlockShape{Conv: s, Activation: kernel.ReLU, PoolSize: 2, PoolStride: 2})
+	height, width := s.Output()
+	weight := kernel.BlockWeights[float32]{
+		Weight: ramp(s.Filters * s.Channels * s.KernelHeight * s.KernelWidth), Bias: make([]float32, s.Filters),
+	}
+	x, y := ramp(s.Batch*s.Height*s.Width*s.Channels), make([]float32, s.Batch*(height/2)*(width/2)*s.Filters)
+	dx, dy := make([]float32, len(x)), ramp(len(y))
+	dweight := kernel.BlockWeights[float32]{Weight: make([]float32, len(weight.Weight))}
+	forward := func() { k.Forward(y, x, weight) }
+	operations := 2 * s.Batch * height * width * len(weight.Weight)
+	all := []Measurement{{"forward", operations, least(atLeast, func() {}, forward)}}
+	if s.Channels > 3 { // images have no gradient
+		all = append(all, Measurement{"dX", operations, least(atLeast, forward, func() {
+			k.Backward(dx, kernel.BlockWeights[float32]{}, x, weight, y, dy)
+		})})
+	}
+	return append(all, Measurement{"dW", operations, least(atLeast, forward, func() {
+		k.Backward(nil, dweight, x, weight, y, dy)
+	})})
+}
+
+// least returns the least time of work, each time prepared for.
+func least(atLeast time.Duration, prepare, work func()) time.Duration {
+	prepare()
+	work()
+	best := time.Duration(1<<63 - 1)
+	for start := time.Now(); time.Since(start) < atLeast; {
+		prepare()
+		begin := time.Now()
+		work()
+		best = min(best, time.Since(begin))
+	}
+	return best
+}
+
+// ramp returns values of both signs, none of them tiny.
+func ramp(n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(i*7919%2001-1000) / 1000
+	}
+	return x
+}
