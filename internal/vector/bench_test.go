@@ -104,3 +104,71 @@ func BenchmarkUpdates(b *testing.B) {
 		benchmark(b, fmt.Sprintf("Copy/%d", n), 8*n, func(e Engine[float32]) { copy(first, gradient) })
 	}
 }
+
+func BenchmarkMultiplyAdds(b *testing.B) {
+	for _, e := range Engines() {
+		b.Run(e.Name(), func(b *testing.B) {
+			operations := 0
+			for b.Loop() {
+				operations = e.MultiplyAdds(1000)
+			}
+			reportOperations(b, operations)
+		})
+	}
+}
+
+func reportOperations(b *testing.B, each int) {
+	b.ReportMetric(float64(each)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+}
+
+// A convolution of 14×14 pixels, from 16×16 ones of 64 channels that each row
+// of three taps reads in one piece.
+func BenchmarkRows(b *testing.B) {
+	for _, e := range Engines() {
+		for width := 1; width <= e.MaxWidth(); width++ {
+			for _, length := range []int{64, 192, 576} {
+				const pixels = 14 * 14
+				columns := width * e.Lanes()
+				r := &Rows[float32]{
+					C: make([]float32, pixels*columns), A: make([]float32, 16*16*64+length), B: make([]float32, length*columns),
+					Width: width, Columns: columns, Segments: 1, Length: length, Stride: length,
+					COffsets: make([]int32, pixels), AOffsets: make([]int32, pixels), Add: true,
+				}
+				for i := range pixels {
+					r.AOffsets[i] = int32((i/14*16 + i%14) * 64)
+					r.COffsets[i] = int32(i * columns)
+				}
+				b.Run(fmt.Sprintf("%s/%d/%d", e.Name(), width, length), func(b *testing.B) {
+					for b.Loop() {
+						e.Rows(r)
+					}
+					reportOperations(b, 2*pixels*columns*length)
+				})
+			}
+		}
+	}
+}
+
+// The gradient of such a convolution's weights, of one row of taps.
+func BenchmarkOuter(b *testing.B) {
+	for _, e := range Engines() {
+		for _, columns := range []int{16, 32, 48, 64, 128} {
+			const pixels, run = 14 * 14, 3 * 64
+			o := &Outer[float32]{
+				C: make([]float32, run*columns), A: make([]float32, 16*16*64+run), B: make([]float32, pixels*columns),
+				Run: run, Columns: columns, CStride: columns,
+				AOffsets: make([]int32, pixels), BOffsets: make([]int32, pixels), Add: true,
+			}
+			for i := range pixels {
+				o.AOffsets[i] = int32((i/14*16 + i%14) * 64)
+				o.BOffsets[i] = int32(i * columns)
+			}
+			b.Run(fmt.Sprintf("%s/%d", e.Name(), columns), func(b *testing.B) {
+				for b.Loop() {
+					e.Outer(o)
+				}
+				reportOperations(b, 2*pixels*columns*run)
+			})
+		}
+	}
+}

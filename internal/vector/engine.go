@@ -68,6 +68,11 @@ type Engine[T Float] interface {
 	// length of weight.
 	Adam(weight, gradient, first, second []T, f AdamFactors[T])
 	Momentum(weight, gradient, velocity []T, f MomentumFactors[T])
+
+	// MultiplyAdds spends some time on multiply-adds that wait for nothing,
+	// neither for memory nor for each other, and returns the number of
+	// multiplications and additions: the ceiling of all other loops.
+	MultiplyAdds(iterations int) int
 }
 
 // Windows is a row of pooling windows. Window i begins at element i·Step of X,

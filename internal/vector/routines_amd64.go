@@ -32,4 +32,6 @@ type routines struct {
 
 	adam               func(weight, gradient, first, second *float32, n int, scale, penalty, keep, beta1, rest1, beta2, rest2, rate, root, epsilon float32)
 	momentum, nesterov func(weight, gradient, velocity *float32, n int, scale, rate, momentum, penalty float32)
+
+	ceiling func(iterations int, half float32) // at least one, of 24 multiply-adds
 }

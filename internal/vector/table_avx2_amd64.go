@@ -44,6 +44,7 @@ var avx2 = &Set{
 		adam:                    adam_avx2,
 		momentum:                momentum_avx2,
 		nesterov:                nesterov_avx2,
+		ceiling:                 ceiling_avx2,
 	},
 }
 
@@ -232,3 +233,6 @@ func momentum_avx2(weight, gradient, velocity *float32, n int, scale, rate, mome
 
 //go:noescape
 func nesterov_avx2(weight, gradient, velocity *float32, n int, scale, rate, momentum, penalty float32)
+
+//go:noescape
+func ceiling_avx2(iterations int, half float32)

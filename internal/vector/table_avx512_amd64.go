@@ -49,6 +49,7 @@ var avx512 = &Set{
 		adam:                    adam_avx512,
 		momentum:                momentum_avx512,
 		nesterov:                nesterov_avx512,
+		ceiling:                 ceiling_avx512,
 	},
 }
 
@@ -372,3 +373,6 @@ func momentum_avx512(weight, gradient, velocity *float32, n int, scale, rate, mo
 
 //go:noescape
 func nesterov_avx512(weight, gradient, velocity *float32, n int, scale, rate, momentum, penalty float32)
+
+//go:noescape
+func ceiling_avx512(iterations int, half float32)

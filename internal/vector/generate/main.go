@@ -55,6 +55,7 @@ var units = []struct {
 	{"distances", writeDistances},
 	{"transpose", writeTranspose},
 	{"updates", writeUpdates},
+	{"ceiling", writeCeiling},
 	{"winograd", writeWinograd},
 }
 

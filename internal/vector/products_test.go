@@ -1,0 +1,87 @@
+package vector
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestRows(t *testing.T) {
+	eachFuzz(t, 5000, func(f *fuzz) {
+		lanes := f.engine.Lanes()
+		width := 1 + f.IntN(f.engine.MaxWidth())
+		r := &Rows[float32]{
+			Width: width, Columns: width*lanes - f.IntN(lanes), Segments: 1 + f.IntN(4), Length: 1 + f.IntN(20), Stride: f.IntN(30),
+			Add: f.IntN(2) == 0,
+		}
+		rows := 1 + f.IntN(30)
+		r.AOffsets, r.COffsets = array[int32](f, rows), array[int32](f, rows)
+		for i := range rows {
+			r.AOffsets[i], r.COffsets[i] = int32(f.IntN(500)), int32(i*(r.Columns+f.IntN(3)))
+			if r.Add { // rows may overlap
+				r.COffsets[i] = int32(f.IntN(300))
+			}
+		}
+		r.A = f.quarters(int(slices.Max(r.AOffsets)) + (r.Segments-1)*r.Stride + r.Length)
+		r.B = f.quarters(r.Segments * r.Length * width * lanes)
+		for i := range r.B {
+			if i%(width*lanes) >= r.Columns {
+				r.B[i] = 0
+			}
+		}
+		if f.IntN(2) == 0 {
+			r.Initial = f.quarters(r.Columns)
+		}
+		r.C = f.quarters(int(slices.Max(r.COffsets)) + r.Columns)
+		want := slices.Clone(r.C)
+		for i := range rows {
+			for j := range r.Columns {
+				var sum float32
+				if r.Initial != nil {
+					sum = r.Initial[j]
+				}
+				for s := range r.Segments {
+					for k := range r.Length {
+						sum += r.A[int(r.AOffsets[i])+s*r.Stride+k] * r.B[(s*r.Length+k)*width*lanes+j]
+					}
+				}
+				if r.Add {
+					sum += want[int(r.COffsets[i])+j]
+				}
+				want[int(r.COffsets[i])+j] = sum
+			}
+		}
+		f.engine.Rows(r)
+		f.want("C", r.C, func(i int) float64 { return float64(want[i]) })
+	})
+}
+
+func TestOuter(t *testing.T) {
+	eachFuzz(t, 5000, func(f *fuzz) {
+		o := &Outer[float32]{Run: 1 + f.IntN(30), Columns: 1 + f.IntN(150), Add: f.IntN(2) == 0}
+		o.CStride = o.Columns + f.IntN(5)
+		count := 1 + f.IntN(20)
+		o.AOffsets, o.BOffsets = array[int32](f, count), array[int32](f, count)
+		for p := range count {
+			o.AOffsets[p], o.BOffsets[p] = int32(f.IntN(300)), int32(f.IntN(300))
+		}
+		o.A = f.quarters(int(slices.Max(o.AOffsets)) + o.Run)
+		o.B = f.quarters(int(slices.Max(o.BOffsets)) + o.Columns)
+		o.C = f.quarters((o.Run-1)*o.CStride + o.Columns)
+		before := slices.Clone(o.C)
+		f.engine.Outer(o)
+		f.want("C", o.C, func(at int) float64 {
+			i, j := at/o.CStride, at%o.CStride
+			if j >= o.Columns {
+				return float64(before[at])
+			}
+			var sum float32
+			if o.Add {
+				sum = before[at]
+			}
+			for p := range count {
+				sum += o.A[int(o.AOffsets[p])+i] * o.B[int(o.BOffsets[p])+j]
+			}
+			return float64(sum)
+		})
+	})
+}
