@@ -35,9 +35,9 @@ type Builder struct {
 	scope     []string // prefix of weights' names
 	layers    []string // the scopes and blocks being drawn, for errors
 	inputs    map[string]*Node
-	learned   map[string]*Node // weight nodes by name, learned or frozen
-	order     []string         // their names in the order of first use
-	requires  map[*Node]bool   // memo of requiresGradient
+	learned   map[string][]*Node // leaves of each weight by name, learned or frozen
+	order     []string           // their names in the order of first use
+	requires  map[*Node]bool     // memo of requiresGradient
 	runs      *runState
 	functions map[any]bool // those that belong to a node
 	count     uint64       // own operations so far: each has a hash of its own
@@ -150,7 +150,7 @@ func (b *Builder) requiresGradient(node *Node) bool {
 func Build(weights *Weights, mode Mode, draw func(b *Builder) Outputs) (program *Program, err error) {
 	b := &Builder{
 		graph: gorgonia.NewGraph(), weights: weights, mode: mode,
-		inputs: map[string]*Node{}, learned: map[string]*Node{}, requires: map[*Node]bool{}, runs: &runState{},
+		inputs: map[string]*Node{}, learned: map[string][]*Node{}, requires: map[*Node]bool{}, runs: &runState{},
 		functions: map[any]bool{},
 	}
 	known := len(weights.names)

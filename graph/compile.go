@@ -51,6 +51,7 @@ func (b *Builder) differentiate(p *Program, cost *Node) error {
 		return errors.Errorf("the cost has shape %v, expected a scalar: take its mean or sum", cost.Shape())
 	}
 	var nodes gorgonia.Nodes
+	var owners []*Parameter // of the nodes
 	reached := b.leadingTo(cost)
 	var lost []string
 	for _, name := range b.order {
@@ -58,11 +59,17 @@ func (b *Builder) differentiate(p *Program, cost *Node) error {
 		if !weight.Learned() {
 			continue
 		}
-		if !reached[b.learned[name]] {
+		parameter := &Parameter{weight: weight, runs: b.runs}
+		for _, leaf := range b.learned[name] {
+			if reached[leaf] {
+				nodes = append(nodes, leaf)
+				owners = append(owners, parameter)
+			}
+		}
+		if len(owners) == 0 || owners[len(owners)-1] != parameter {
 			lost = append(lost, name)
 		}
-		nodes = append(nodes, b.learned[name])
-		p.parameters = append(p.parameters, &Parameter{weight: weight, runs: b.runs})
+		p.parameters = append(p.parameters, parameter)
 	}
 	if len(lost) > 0 {
 		return errors.Errorf("no gradient reaches %s: the cost does not depend on them; leave them out or freeze them", strings.Join(lost, ", "))
@@ -79,7 +86,7 @@ func (b *Builder) differentiate(p *Program, cost *Node) error {
 		weights[gradient]++
 	}
 	for i, gradient := range gradients {
-		p.parameters[i].keep(b.graph, gradient, weights[gradient] == 1)
+		owners[i].keep(b.graph, gradient, weights[gradient] == 1)
 	}
 	return nil
 }

@@ -68,6 +68,11 @@ func (p *Program) Run() (err error) {
 	if err := p.machine.RunAll(); err != nil {
 		return err
 	}
+	for _, parameter := range p.parameters {
+		if err := parameter.add(); err != nil {
+			return errors.Wrapf(err, "gradient of %q", parameter.Name())
+		}
+	}
 	if p.mode == Training {
 		for _, commit := range p.runs.commit {
 			commit()

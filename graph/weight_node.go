@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/likeness-go/likeness/internal/random"
@@ -11,6 +12,10 @@ import (
 // Weight is the node of a named weight of the present scope. The first use
 // brings the weight into being; later uses, in this graph or another, get the
 // same tensor. One name with two shapes or two roles is an error.
+//
+// Each use in a graph is a leaf of its own over that tensor, so that each has
+// its own gradient: Parameter adds these up, on all threads and in place, which
+// Gorgonia's addition of nodes does not.
 func (b *Builder) Weight(name string, role Role, initial Initial, shape ...int) *Node {
 	name = b.path(name)
 	if !initial.valid() {
@@ -31,13 +36,20 @@ func (b *Builder) Weight(name string, role Role, initial Initial, shape ...int) 
 	if weight.Role != role {
 		b.Fail("weight %q: found the role of a %v, expected %v", name, weight.Role, role)
 	}
-	if node := b.learned[name]; node != nil {
-		return node
+	uses := b.learned[name]
+	if len(uses) > 0 && (b.mode == Evaluation || !weight.Learned()) {
+		return uses[0]
+	}
+	leaf := "weight:" + name
+	if len(uses) > 0 {
+		leaf += fmt.Sprintf(" use %d", len(uses)+1)
 	}
 	node := gorgonia.NewTensor(b.graph, b.Dtype(), len(shape),
-		gorgonia.WithShape(shape...), gorgonia.WithName("weight:"+name), gorgonia.WithValue(weight.Value))
-	b.learned[name] = node
-	b.order = append(b.order, name)
+		gorgonia.WithShape(shape...), gorgonia.WithName(leaf), gorgonia.WithValue(weight.Value))
+	b.learned[name] = append(uses, node)
+	if len(uses) == 0 {
+		b.order = append(b.order, name)
+	}
 	b.requires[node] = weight.Learned()
 	return node
 }
@@ -54,7 +66,7 @@ func (b *Builder) WeightNodes() []WeightNode {
 	var nodes []WeightNode
 	for _, name := range b.order {
 		if weight := b.weights.Get(name); weight.Learned() {
-			nodes = append(nodes, WeightNode{weight, b.learned[name]})
+			nodes = append(nodes, WeightNode{weight, b.learned[name][0]})
 		}
 	}
 	return nodes

@@ -24,30 +24,49 @@ func Threads() int { return int(threads.Load()) }
 // contiguous range in order, and returns when all are done. Units must not
 // write to the same memory. A panic in a unit is raised again in the caller.
 func Parallel(n int, work func(i int)) {
-	workers := min(Threads(), n)
-	if workers <= 1 {
+	if Threads() <= 1 || n <= 1 {
 		for i := range n {
 			work(i)
 		}
 		return
 	}
-	var wait sync.WaitGroup
-	panics := make([]any, workers)
-	run := func(worker int) {
-		defer func() { panics[worker] = recover() }()
-		for i := worker * n / workers; i < (worker+1)*n/workers; i++ {
-			work(i)
+	helpers := hire(min(Threads(), n) - 1)
+	parts := len(helpers) + 1
+	j := job{work: work}
+	j.waiting.Add(len(helpers))
+	j.pending.Store(int64(len(helpers)))
+	for k, helper := range helpers {
+		helper.start(&j, (k+1)*n/parts, (k+2)*n/parts)
+	}
+	j.run(0, n/parts)
+	for range patience {
+		if j.pending.Load() == 0 {
+			break
 		}
 	}
-	for worker := 1; worker < workers; worker++ {
-		wait.Go(func() { run(worker) })
+	j.waiting.Wait()
+	dismiss(helpers)
+	if value := j.panicked.Load(); value != nil {
+		panic(*value)
 	}
-	run(0)
-	wait.Wait()
-	for _, value := range panics {
-		if value != nil {
-			panic(value)
+}
+
+// job is what a call of Parallel has to do.
+type job struct {
+	work     func(i int)
+	pending  atomic.Int64 // workers that are not done
+	waiting  sync.WaitGroup
+	panicked atomic.Pointer[any] // the first
+}
+
+func (j *job) run(first, last int) {
+	defer func() {
+		if value := recover(); value != nil {
+			j.panicked.CompareAndSwap(nil, &value)
 		}
+	}()
+	for i := first; i < last; i++ {
+		j.work(i)
 	}
 }
 

@@ -1,0 +1,96 @@
+package kernel
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// worker is a goroutine that outlives the calls of Parallel. A step of a
+// network has some hundred of them, tens of microseconds apart: a worker that
+// is done looks out for the next one for about as long before it goes to sleep,
+// as waking it takes longer than many kernels do.
+type worker struct {
+	state       atomic.Int32
+	wake        chan struct{}
+	job         *job
+	first, last int
+}
+
+// A worker looks out for work, sleeps, or has some.
+const (
+	looking int32 = iota
+	asleep
+	busy
+)
+
+// patience is how often a worker looks for work, and a caller for the end of
+// it, before it sleeps: some tens of microseconds.
+const patience = 20000
+
+// idle are the workers that no call has.
+var idle struct {
+	sync.Mutex
+	workers []*worker
+}
+
+// hire returns so many idle workers, new ones if need be.
+func hire(n int) []*worker {
+	idle.Lock()
+	defer idle.Unlock()
+	hired := make([]*worker, 0, n)
+	for range n {
+		last := len(idle.workers) - 1
+		if last < 0 {
+			w := &worker{wake: make(chan struct{}, 1)}
+			go w.live()
+			hired = append(hired, w)
+			continue
+		}
+		hired = append(hired, idle.workers[last])
+		idle.workers = idle.workers[:last]
+	}
+	return hired
+}
+
+// dismiss makes workers idle.
+func dismiss(workers []*worker) {
+	idle.Lock()
+	defer idle.Unlock()
+	idle.workers = append(idle.workers, workers...)
+}
+
+// start gives an idle worker a range of a job.
+func (w *worker) start(j *job, first, last int) {
+	w.job, w.first, w.last = j, first, last
+	if w.state.Swap(busy) == asleep {
+		w.wake <- struct{}{}
+	}
+}
+
+func (w *worker) live() {
+	for {
+		w.await()
+		j := w.job
+		j.run(w.first, w.last)
+		w.job = nil
+		w.state.Store(looking)
+		j.pending.Add(-1)
+		j.waiting.Done()
+	}
+}
+
+// await returns when there is work.
+func (w *worker) await() {
+	for i := range patience {
+		if w.state.Load() == busy {
+			return
+		}
+		if i%256 == 255 {
+			runtime.Gosched() // others may have something better to do
+		}
+	}
+	if w.state.CompareAndSwap(looking, asleep) {
+		<-w.wake
+	}
+}
