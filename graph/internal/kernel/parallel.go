@@ -20,9 +20,10 @@ func SetThreads(n int) { threads.Store(int64(max(n, 1))) }
 // GOMAXPROCS until SetThreads is called.
 func Threads() int { return int(threads.Load()) }
 
-// Parallel calls work(i) for every i in [0, n), each worker going through one
-// contiguous range in order, and returns when all are done. Units must not
-// write to the same memory. A panic in a unit is raised again in the caller.
+// Parallel calls work(i) for every i in [0, n) and returns when all are done.
+// Each worker goes through one contiguous range in order, and then helps others
+// with what is left of theirs. Units must not write to the same memory. A panic
+// in a unit is raised again in the caller.
 func Parallel(n int, work func(i int)) {
 	if Threads() <= 1 || n <= 1 {
 		for i := range n {
@@ -31,14 +32,17 @@ func Parallel(n int, work func(i int)) {
 		return
 	}
 	helpers := hire(min(Threads(), n) - 1)
-	parts := len(helpers) + 1
-	j := job{work: work}
+	j := job{work: work, shares: make([]share, len(helpers)+1)}
+	for k := range j.shares {
+		j.shares[k].next.Store(int64(k * n / len(j.shares)))
+		j.shares[k].end = int64((k + 1) * n / len(j.shares))
+	}
 	j.waiting.Add(len(helpers))
 	j.pending.Store(int64(len(helpers)))
 	for k, helper := range helpers {
-		helper.start(&j, (k+1)*n/parts, (k+2)*n/parts)
+		helper.start(&j, k+1)
 	}
-	j.run(0, n/parts)
+	j.run(0)
 	for range patience {
 		if j.pending.Load() == 0 {
 			break
@@ -54,19 +58,31 @@ func Parallel(n int, work func(i int)) {
 // job is what a call of Parallel has to do.
 type job struct {
 	work     func(i int)
+	shares   []share
 	pending  atomic.Int64 // workers that are not done
 	waiting  sync.WaitGroup
 	panicked atomic.Pointer[any] // the first
 }
 
-func (j *job) run(first, last int) {
+// share is a worker's range of units.
+type share struct {
+	next atomic.Int64
+	end  int64
+	_    [6]int64 // shares of two workers are not in one line of the cache
+}
+
+// run does a share, and then what it can of the others.
+func (j *job) run(first int) {
 	defer func() {
 		if value := recover(); value != nil {
 			j.panicked.CompareAndSwap(nil, &value)
 		}
 	}()
-	for i := first; i < last; i++ {
-		j.work(i)
+	for k := range j.shares {
+		s := &j.shares[(first+k)%len(j.shares)]
+		for i := s.next.Add(1) - 1; i < s.end; i = s.next.Add(1) - 1 {
+			j.work(int(i))
+		}
 	}
 }
 

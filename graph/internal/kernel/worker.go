@@ -11,10 +11,10 @@ import (
 // is done looks out for the next one for about as long before it goes to sleep,
 // as waking it takes longer than many kernels do.
 type worker struct {
-	state       atomic.Int32
-	wake        chan struct{}
-	job         *job
-	first, last int
+	state atomic.Int32
+	wake  chan struct{}
+	job   *job
+	share int // of the job, to begin with
 }
 
 // A worker looks out for work, sleeps, or has some.
@@ -60,9 +60,9 @@ func dismiss(workers []*worker) {
 	idle.workers = append(idle.workers, workers...)
 }
 
-// start gives an idle worker a range of a job.
-func (w *worker) start(j *job, first, last int) {
-	w.job, w.first, w.last = j, first, last
+// start gives an idle worker a share of a job.
+func (w *worker) start(j *job, share int) {
+	w.job, w.share = j, share
 	if w.state.Swap(busy) == asleep {
 		w.wake <- struct{}{}
 	}
@@ -72,7 +72,7 @@ func (w *worker) live() {
 	for {
 		w.await()
 		j := w.job
-		j.run(w.first, w.last)
+		j.run(w.share)
 		w.job = nil
 		w.state.Store(looking)
 		j.pending.Add(-1)
