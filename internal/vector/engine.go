@@ -22,7 +22,8 @@ type Engine[T Float] interface {
 	// Dot returns Σ xᵢ·yᵢ.
 	Dot(x, y []T) T
 
-	// MaxWindows and ScatterWindows are max pooling and its gradient.
+	// MaxWindows and ScatterWindows are max pooling and its gradient. Of equal
+	// elements the first counts, and the first NaN above all numbers.
 	MaxWindows(*Windows[T])
 	ScatterWindows(*Windows[T])
 
