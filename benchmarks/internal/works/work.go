@@ -1,0 +1,100 @@
+package works
+
+import (
+	"slices"
+
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/solver"
+	"github.com/pkg/errors"
+)
+
+// Work is one thing that is measured.
+type Work struct {
+	Name    string // in flags and files
+	Title   string // in tables
+	Network backbone.Network
+	Count   int           // pairs, triplets or images
+	Loss    *Loss         // nil where the work is to embed
+	Solver  solver.Config // nothing where the work is to embed
+}
+
+// Loss is an objective with its head, in the form that peers read.
+type Loss struct {
+	Objective string  `json:"objective"`
+	Head      string  `json:"head"`
+	Margin    float64 `json:"margin"`
+	Scale     float64 `json:"scale"`
+	Classes   int     `json:"classes"` // in a batch: its images are Count/Classes of each
+	Towers    int     `json:"towers"`  // embeddings compared at a time, 1 for a batch
+}
+
+// All are the works, in the order of the tables. What the losses leave open is
+// the library's usual choice.
+func All() []Work {
+	digits := imaging.Size{Height: 28, Width: 28, Channels: 1}
+	conv4, normed := backbone.Conv4(digits, 64, false), backbone.Conv4(digits, 64, true)
+	contrastive := &Loss{Objective: "contrastive", Head: "l2", Margin: 1, Towers: 2}
+	// At these rates rounding does not grow within the steps that are compared:
+	// Adam's first steps are the signs of gradients, however small those are.
+	adam := solver.Config{Solver: "adam", Rate: 3e-5}
+	momentum := func(rate float64) solver.Config { return solver.Config{Solver: "sgd", Rate: rate, Momentum: 0.9} }
+	return []Work{
+		{
+			Name: "conv4", Title: "Conv4-64, 28×28, 128 pairs, contrastive, Adam",
+			Network: conv4, Count: 128, Loss: contrastive, Solver: adam,
+		},
+		{
+			Name: "conv4-norm", Title: "Conv4-64 with batch norm, 28×28, 128 pairs, contrastive, Adam",
+			Network: normed, Count: 128, Loss: contrastive, Solver: adam,
+		},
+		{
+			Name: "hoffer", Title: "Hoffer's CIFAR network without dropout, 32×32×3, 64 triplets, softmax ratio, momentum",
+			Network: withoutDropout(backbone.HofferCIFAR()), Count: 64,
+			Loss:   &Loss{Objective: "triplet-ratio", Head: "l2", Scale: 1, Towers: 3},
+			Solver: momentum(1e-3),
+		},
+		{
+			Name: "koch", Title: "Koch's network, 105×105, 16 pairs, cross-entropy of weighted L1, momentum",
+			Network: backbone.Koch(), Count: 16,
+			Loss:   &Loss{Objective: "cross-entropy", Head: "signed-weighted-l1", Towers: 2},
+			Solver: momentum(1e-4),
+		},
+		{
+			Name: "batch-hard", Title: "Conv4-64, 28×28, 20 classes of 10 images, batch-hard triplets, Adam",
+			Network: conv4, Count: 200,
+			Loss:   &Loss{Objective: "batch-hard", Head: "l2", Margin: 0.2, Classes: 20, Towers: 1},
+			Solver: adam,
+		},
+		{Name: "embed-conv4", Title: "Conv4-64 with batch norm, 28×28, embed 256 images", Network: normed, Count: 256},
+		{Name: "embed-koch", Title: "Koch's network, 105×105, embed 256 images", Network: backbone.Koch(), Count: 256},
+		{Name: "embed-conv4-one", Title: "Conv4-64 with batch norm, 28×28, embed one image", Network: normed, Count: 1},
+		{Name: "embed-koch-one", Title: "Koch's network, 105×105, embed one image", Network: backbone.Koch(), Count: 1},
+	}
+}
+
+// Named finds a work by its name.
+func Named(name string) (Work, error) {
+	for _, w := range All() {
+		if w.Name == name {
+			return w, nil
+		}
+	}
+	return Work{}, errors.Errorf("there is no work %q", name)
+}
+
+// Images is how many images the work looks at.
+func (w Work) Images() int {
+	if w.Loss == nil {
+		return w.Count
+	}
+	return w.Count * w.Loss.Towers
+}
+
+// withoutDropout is the network as it embeds: masks drawn at random by two
+// frameworks have nothing in common.
+func withoutDropout(n backbone.Network) backbone.Network {
+	n.Blocks = slices.DeleteFunc(slices.Clone(n.Blocks), func(b graph.Block) bool { return b.Kind() == "dropout" })
+	return n
+}
