@@ -1,0 +1,23 @@
+// Command speed measures the library beside other frameworks: PyTorch, ONNX
+// Runtime and Gorgonia's own operations.
+//
+//	go run ./benchmarks/peers/speed -setup
+//	go run ./benchmarks/peers/speed
+//
+// The first makes a virtual environment of Python outside the repository, which
+// takes about 6 GB; the second measures, on a machine that does nothing else.
+//
+// Each peer is a process that lives as long as the measurement and does the
+// works of package works when it is asked to. All take turns: in each round
+// each has one, in an order that rotates, while the others wait for a request
+// and their threads sleep. A turn is one step to warm up and a few that are
+// timed, and counts by its median. So whatever slows the machine down for a
+// while slows all peers, and ratios are those of one round.
+//
+// Before anything is timed, peers that train must find the library's losses, and
+// peers that embed its embeddings: they begin with the same weights and inputs.
+//
+// It writes speed.md, speed.json and scale.png to benchmarks/results, and
+// docs/speed.png. With -works or -peers it writes nothing, unless -out names
+// a folder.
+package main

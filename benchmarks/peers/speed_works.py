@@ -1,0 +1,138 @@
+"""The works of the comparison of speed in PyTorch and ONNX Runtime."""
+
+import json
+import pathlib
+import tempfile
+
+import torch
+from safetensors import safe_open
+
+from losses import cost_of
+from networks import build
+
+
+def prepare(folder, way, threads, fresh):
+    """The work that the folder describes, done in one of the ways."""
+    folder = pathlib.Path(folder)
+    with safe_open(folder / "inputs.safetensors", framework="pt") as inputs:
+        described = json.loads(inputs.metadata()["work"])
+        batches = 1 if fresh else described["batches"]
+        batches = [{n.split(" ", 1)[1]: inputs.get_tensor(n) for n in inputs.keys() if n.startswith(f"{i} ")} for i in range(batches)]
+        expected = None if described["loss"] else inputs.get_tensor("embeddings")
+    with safe_open(folder / "model.safetensors", framework="pt") as model:
+        network = build(model.metadata()["likeness.backbone"])
+        head = {n: torch.nn.Parameter(model.get_tensor(n)) for n in model.keys() if n.startswith("head.")}
+        if not fresh:
+            network.load_state_dict({n: model.get_tensor(n) for n in model.keys() if n not in head}, strict=True)
+    for batch in batches:
+        for name, values in batch.items():
+            if name.startswith("images"):  # from (batch, height, width, channels)
+                batch[name] = values.permute(0, 3, 1, 2).contiguous()
+    if described["loss"]:
+        return Training(network, head, described["loss"], described["solver"], batches, way)
+    if way == "onnxruntime":
+        return Session(network, batches[0]["images 0"], expected, threads)
+    return Embedding(network, batches[0]["images 0"], expected, way)
+
+
+def arranged(network, images, way):
+    """The network and its images in the memory format of the way."""
+    if way == "channels_last":
+        network.to(memory_format=torch.channels_last)
+        return [i.contiguous(memory_format=torch.channels_last) for i in images]
+    return images
+
+
+def hard_triplets(distances, labels, margin):
+    """Hermans, Beyer & Leibe 2017, "batch hard", without a loop over anchors."""
+    same = labels[:, None] == labels
+    positive = torch.where(same, distances, 0).amax(1)
+    negative = torch.where(same, torch.inf, distances).amin(1)
+    return (positive - negative + margin).clamp(min=0).mean()
+
+
+class Training:
+    """A step: forward and backward, and the optimiser."""
+
+    def __init__(self, network, head, loss, solver, batches, way):
+        self.loss = {"soft": False, "balanced": False, "penalties": []} | loss
+        self.network, self.head, self.steps = network.train(), head, 0
+        # Towers whose images do not see each other go through the network as one.
+        self.together = not any(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules())
+        self.batches = []
+        for batch in batches:
+            images = [batch[f"images {i}"] for i in range(loss["towers"])]
+            images = arranged(network, [torch.cat(images)] if self.together else images, way)
+            self.batches.append((images, batch.get("labels")))
+        self.cost = torch.compile(self.forward) if way == "compile" else self.forward
+        parameters = [*network.parameters(), *head.values()]
+        if solver["name"] == "adam":
+            self.solver = torch.optim.Adam(parameters, lr=solver["rate"], fused=True)
+        else:
+            self.solver = torch.optim.SGD(parameters, lr=solver["rate"], momentum=solver["momentum"], fused=True)
+
+    def forward(self, images, labels):
+        embeddings = [self.network(i) for i in images]
+        if self.together:
+            embeddings = list(embeddings[0].chunk(self.loss["towers"]))
+        if self.loss["objective"] == "batch-hard":
+            [x] = embeddings
+            return hard_triplets(torch.cdist(x, x), labels, self.loss["margin"])
+        return cost_of(self.loss, embeddings, labels, self.head)
+
+    def step(self):
+        images, labels = self.batches[self.steps % len(self.batches)]
+        self.steps += 1
+        self.solver.zero_grad(set_to_none=True)
+        cost = self.cost(images, labels)
+        cost.backward()
+        self.solver.step()
+        return cost.item()
+
+    def check(self, count):
+        return {"losses": [self.step() for _ in range(count)]}
+
+
+def difference(found, expected):
+    """The largest difference, relative to the value or absolute where that is below 1."""
+    return {"difference": ((found - expected).abs() / expected.abs().clamp(min=1)).max().item()}
+
+
+class Embedding:
+    """PyTorch in evaluation mode."""
+
+    def __init__(self, network, images, expected, way):
+        self.network, self.expected = network.eval(), expected
+        [self.images] = arranged(network, [images], way)
+        if way == "compile":
+            torch._inductor.config.freezing = True  # weights are constants, batch norm is folded into them
+            self.network = torch.compile(self.network)
+
+    @torch.no_grad()
+    def step(self):
+        return self.network(self.images)
+
+    def check(self, count):
+        return difference(self.step(), self.expected)
+
+
+class Session:
+    """ONNX Runtime on the network as PyTorch exports it."""
+
+    def __init__(self, network, images, expected, threads):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "network.onnx"
+            torch.onnx.export(network.eval(), (images,), path, input_names=["images"], dynamo=True, verbose=False)
+            self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self.images, self.expected = {"images": images.numpy()}, expected
+
+    def step(self):
+        return self.session.run(None, self.images)[0]
+
+    def check(self, count):
+        return difference(torch.from_numpy(self.step()), self.expected)
