@@ -30,8 +30,14 @@ type outerCall struct {
 	bOffsets *int32
 	count    int
 	add      int
+	aAhead   int // bytes to the run, and to the part, of some products further
+	bAhead   int
 	mask     mask
 }
+
+// ahead is how many products further the processor is told to fetch: its own
+// foresight does not see tables of offsets.
+const ahead = 8
 
 // Outer computes a sum of outer products.
 func (s *Set) Outer(o *Outer[float32]) {
@@ -49,6 +55,9 @@ func (s *Set) Outer(o *Outer[float32]) {
 	}
 	if o.Add {
 		call.add = 1
+	}
+	if call.count > ahead {
+		call.aAhead, call.bAhead = 4*int(o.AOffsets[ahead]-o.AOffsets[0]), 4*int(o.BOffsets[ahead]-o.BOffsets[0])
 	}
 	for panel := range panels {
 		from, to := panel*vectors/panels, (panel+1)*vectors/panels

@@ -6,7 +6,7 @@
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x1(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    72(AX), Y15
+	VMOVUPS    88(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	MOVQ       16(AX), BX
 	MOVQ       24(AX), CX
@@ -17,6 +17,8 @@ TEXT ·outer_avx2_1x1(SB), NOSPLIT, $0-8
 	MOVQ       8(AX), R8
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -29,9 +31,13 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y1
 	VBROADCASTSS (R9), Y2
 	VFMADD231PS  Y1, Y2, Y0
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
 	VMASKMOVPS   (R12), Y15, Y1
 	VBROADCASTSS (R10), Y2
 	VFMADD231PS  Y1, Y2, Y0
@@ -47,11 +53,14 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y1
 	VBROADCASTSS (R9), Y2
 	VFMADD231PS  Y1, Y2, Y0
 
 done3:
+	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -73,7 +82,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x2(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    72(AX), Y15
+	VMOVUPS    88(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	MOVQ       16(AX), BX
@@ -87,6 +96,8 @@ TEXT ·outer_avx2_1x2(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -99,11 +110,15 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y2
 	VBROADCASTSS (R9), Y3
 	VFMADD231PS  Y2, Y3, Y0
 	VBROADCASTSS 4(R9), Y4
 	VFMADD231PS  Y2, Y4, Y1
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
 	VMASKMOVPS   (R12), Y15, Y2
 	VBROADCASTSS (R10), Y3
 	VFMADD231PS  Y2, Y3, Y0
@@ -121,6 +136,8 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y2
 	VBROADCASTSS (R9), Y3
 	VFMADD231PS  Y2, Y3, Y0
@@ -128,6 +145,7 @@ single2:
 	VFMADD231PS  Y2, Y4, Y1
 
 done3:
+	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -155,7 +173,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x3(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    72(AX), Y15
+	VMOVUPS    88(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -172,6 +190,8 @@ TEXT ·outer_avx2_1x3(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -184,6 +204,8 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y3
 	VBROADCASTSS (R9), Y4
 	VFMADD231PS  Y3, Y4, Y0
@@ -191,6 +213,8 @@ loop1:
 	VFMADD231PS  Y3, Y5, Y1
 	VBROADCASTSS 8(R9), Y6
 	VFMADD231PS  Y3, Y6, Y2
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
 	VMASKMOVPS   (R12), Y15, Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y3, Y4, Y0
@@ -210,6 +234,8 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y3
 	VBROADCASTSS (R9), Y4
 	VFMADD231PS  Y3, Y4, Y0
@@ -219,6 +245,7 @@ single2:
 	VFMADD231PS  Y3, Y6, Y2
 
 done3:
+	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -252,7 +279,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x4(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    72(AX), Y15
+	VMOVUPS    88(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -272,6 +299,8 @@ TEXT ·outer_avx2_1x4(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -284,6 +313,8 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y4
 	VBROADCASTSS (R9), Y5
 	VFMADD231PS  Y4, Y5, Y0
@@ -293,6 +324,8 @@ loop1:
 	VFMADD231PS  Y4, Y7, Y2
 	VBROADCASTSS 12(R9), Y8
 	VFMADD231PS  Y4, Y8, Y3
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
 	VMASKMOVPS   (R12), Y15, Y4
 	VBROADCASTSS (R10), Y5
 	VFMADD231PS  Y4, Y5, Y0
@@ -314,6 +347,8 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y4
 	VBROADCASTSS (R9), Y5
 	VFMADD231PS  Y4, Y5, Y0
@@ -325,6 +360,7 @@ single2:
 	VFMADD231PS  Y4, Y8, Y3
 
 done3:
+	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -364,7 +400,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x5(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    72(AX), Y15
+	VMOVUPS    88(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -387,6 +423,8 @@ TEXT ·outer_avx2_1x5(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -399,6 +437,8 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y5
 	VBROADCASTSS (R9), Y6
 	VFMADD231PS  Y5, Y6, Y0
@@ -410,6 +450,8 @@ loop1:
 	VFMADD231PS  Y5, Y9, Y3
 	VBROADCASTSS 16(R9), Y10
 	VFMADD231PS  Y5, Y10, Y4
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
 	VMASKMOVPS   (R12), Y15, Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y5, Y6, Y0
@@ -433,6 +475,8 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y5
 	VBROADCASTSS (R9), Y6
 	VFMADD231PS  Y5, Y6, Y0
@@ -446,6 +490,7 @@ single2:
 	VFMADD231PS  Y5, Y10, Y4
 
 done3:
+	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -491,7 +536,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x6(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    72(AX), Y15
+	VMOVUPS    88(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -517,6 +562,8 @@ TEXT ·outer_avx2_1x6(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -529,6 +576,8 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y6
 	VBROADCASTSS (R9), Y7
 	VFMADD231PS  Y6, Y7, Y0
@@ -542,6 +591,8 @@ loop1:
 	VFMADD231PS  Y6, Y11, Y4
 	VBROADCASTSS 20(R9), Y12
 	VFMADD231PS  Y6, Y12, Y5
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
 	VMASKMOVPS   (R12), Y15, Y6
 	VBROADCASTSS (R10), Y7
 	VFMADD231PS  Y6, Y7, Y0
@@ -567,6 +618,8 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y6
 	VBROADCASTSS (R9), Y7
 	VFMADD231PS  Y6, Y7, Y0
@@ -582,6 +635,7 @@ single2:
 	VFMADD231PS  Y6, Y12, Y5
 
 done3:
+	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -633,7 +687,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x7(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    72(AX), Y15
+	VMOVUPS    88(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -662,6 +716,8 @@ TEXT ·outer_avx2_1x7(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -674,6 +730,8 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y7
 	VBROADCASTSS (R9), Y8
 	VFMADD231PS  Y7, Y8, Y0
@@ -689,6 +747,8 @@ loop1:
 	VFMADD231PS  Y7, Y13, Y5
 	VBROADCASTSS 24(R9), Y14
 	VFMADD231PS  Y7, Y14, Y6
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
 	VMASKMOVPS   (R12), Y15, Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y7, Y8, Y0
@@ -716,6 +776,8 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y7
 	VBROADCASTSS (R9), Y8
 	VFMADD231PS  Y7, Y8, Y0
@@ -733,6 +795,7 @@ single2:
 	VFMADD231PS  Y7, Y14, Y6
 
 done3:
+	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -790,7 +853,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x8(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    72(AX), Y15
+	VMOVUPS    88(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -822,6 +885,8 @@ TEXT ·outer_avx2_1x8(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -834,6 +899,8 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y8
 	VBROADCASTSS (R9), Y9
 	VFMADD231PS  Y8, Y9, Y0
@@ -851,6 +918,8 @@ loop1:
 	VFMADD231PS  Y8, Y9, Y6
 	VBROADCASTSS 28(R9), Y10
 	VFMADD231PS  Y8, Y10, Y7
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
 	VMASKMOVPS   (R12), Y15, Y8
 	VBROADCASTSS (R10), Y9
 	VFMADD231PS  Y8, Y9, Y0
@@ -880,6 +949,8 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y8
 	VBROADCASTSS (R9), Y9
 	VFMADD231PS  Y8, Y9, Y0
@@ -899,6 +970,7 @@ single2:
 	VFMADD231PS  Y8, Y10, Y7
 
 done3:
+	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -962,7 +1034,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x9(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    72(AX), Y15
+	VMOVUPS    88(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -997,6 +1069,8 @@ TEXT ·outer_avx2_1x9(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1009,6 +1083,8 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y9
 	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y9, Y10, Y0
@@ -1028,6 +1104,8 @@ loop1:
 	VFMADD231PS  Y9, Y12, Y7
 	VBROADCASTSS 32(R9), Y13
 	VFMADD231PS  Y9, Y13, Y8
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
 	VMASKMOVPS   (R12), Y15, Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y9, Y10, Y0
@@ -1059,6 +1137,8 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y9
 	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y9, Y10, Y0
@@ -1080,6 +1160,7 @@ single2:
 	VFMADD231PS  Y9, Y13, Y8
 
 done3:
+	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -1149,7 +1230,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x10(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    72(AX), Y15
+	VMOVUPS    88(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -1187,6 +1268,8 @@ TEXT ·outer_avx2_1x10(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1199,6 +1282,8 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y10
 	VBROADCASTSS (R9), Y11
 	VFMADD231PS  Y10, Y11, Y0
@@ -1220,6 +1305,8 @@ loop1:
 	VFMADD231PS  Y10, Y11, Y8
 	VBROADCASTSS 36(R9), Y12
 	VFMADD231PS  Y10, Y12, Y9
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
 	VMASKMOVPS   (R12), Y15, Y10
 	VBROADCASTSS (R10), Y11
 	VFMADD231PS  Y10, Y11, Y0
@@ -1253,6 +1340,8 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y10
 	VBROADCASTSS (R9), Y11
 	VFMADD231PS  Y10, Y11, Y0
@@ -1276,6 +1365,7 @@ single2:
 	VFMADD231PS  Y10, Y12, Y9
 
 done3:
+	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -1351,7 +1441,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_2x1(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    72(AX), Y15
+	VMOVUPS    88(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	MOVQ       16(AX), BX
@@ -1364,6 +1454,8 @@ TEXT ·outer_avx2_2x1(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 32(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1376,11 +1468,17 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y2
 	VMASKMOVPS   32(R11), Y15, Y3
 	VBROADCASTSS (R9), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   32(R12)(AX*1)
 	VMOVUPS      (R12), Y2
 	VMASKMOVPS   32(R12), Y15, Y3
 	VBROADCASTSS (R10), Y4
@@ -1398,6 +1496,9 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y2
 	VMASKMOVPS   32(R11), Y15, Y3
 	VBROADCASTSS (R9), Y4
@@ -1405,6 +1506,7 @@ single2:
 	VFMADD231PS  Y3, Y4, Y1
 
 done3:
+	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -1429,7 +1531,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_2x2(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    72(AX), Y15
+	VMOVUPS    88(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -1447,6 +1549,8 @@ TEXT ·outer_avx2_2x2(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 32(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1459,6 +1563,9 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y4
 	VMASKMOVPS   32(R11), Y15, Y5
 	VBROADCASTSS (R9), Y6
@@ -1467,6 +1574,9 @@ loop1:
 	VBROADCASTSS 4(R9), Y7
 	VFMADD231PS  Y4, Y7, Y2
 	VFMADD231PS  Y5, Y7, Y3
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   32(R12)(AX*1)
 	VMOVUPS      (R12), Y4
 	VMASKMOVPS   32(R12), Y15, Y5
 	VBROADCASTSS (R10), Y6
@@ -1487,6 +1597,9 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y4
 	VMASKMOVPS   32(R11), Y15, Y5
 	VBROADCASTSS (R9), Y6
@@ -1497,6 +1610,7 @@ single2:
 	VFMADD231PS  Y5, Y7, Y3
 
 done3:
+	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -1530,7 +1644,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_2x3(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    72(AX), Y15
+	VMOVUPS    88(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -1553,6 +1667,8 @@ TEXT ·outer_avx2_2x3(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 32(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1565,6 +1681,9 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y6
 	VMASKMOVPS   32(R11), Y15, Y7
 	VBROADCASTSS (R9), Y8
@@ -1576,6 +1695,9 @@ loop1:
 	VBROADCASTSS 8(R9), Y10
 	VFMADD231PS  Y6, Y10, Y4
 	VFMADD231PS  Y7, Y10, Y5
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   32(R12)(AX*1)
 	VMOVUPS      (R12), Y6
 	VMASKMOVPS   32(R12), Y15, Y7
 	VBROADCASTSS (R10), Y8
@@ -1599,6 +1721,9 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y6
 	VMASKMOVPS   32(R11), Y15, Y7
 	VBROADCASTSS (R9), Y8
@@ -1612,6 +1737,7 @@ single2:
 	VFMADD231PS  Y7, Y10, Y5
 
 done3:
+	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -1654,7 +1780,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_2x4(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    72(AX), Y15
+	VMOVUPS    88(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -1682,6 +1808,8 @@ TEXT ·outer_avx2_2x4(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 32(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1694,6 +1822,9 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y8
 	VMASKMOVPS   32(R11), Y15, Y9
 	VBROADCASTSS (R9), Y10
@@ -1708,6 +1839,9 @@ loop1:
 	VBROADCASTSS 12(R9), Y13
 	VFMADD231PS  Y8, Y13, Y6
 	VFMADD231PS  Y9, Y13, Y7
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   32(R12)(AX*1)
 	VMOVUPS      (R12), Y8
 	VMASKMOVPS   32(R12), Y15, Y9
 	VBROADCASTSS (R10), Y10
@@ -1734,6 +1868,9 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y8
 	VMASKMOVPS   32(R11), Y15, Y9
 	VBROADCASTSS (R9), Y10
@@ -1750,6 +1887,7 @@ single2:
 	VFMADD231PS  Y9, Y13, Y7
 
 done3:
+	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -1801,7 +1939,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_2x5(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    72(AX), Y15
+	VMOVUPS    88(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -1834,6 +1972,8 @@ TEXT ·outer_avx2_2x5(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 32(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1846,6 +1986,9 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y10
 	VMASKMOVPS   32(R11), Y15, Y11
 	VBROADCASTSS (R9), Y12
@@ -1863,6 +2006,9 @@ loop1:
 	VBROADCASTSS 16(R9), Y13
 	VFMADD231PS  Y10, Y13, Y8
 	VFMADD231PS  Y11, Y13, Y9
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   32(R12)(AX*1)
 	VMOVUPS      (R12), Y10
 	VMASKMOVPS   32(R12), Y15, Y11
 	VBROADCASTSS (R10), Y12
@@ -1892,6 +2038,9 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y10
 	VMASKMOVPS   32(R11), Y15, Y11
 	VBROADCASTSS (R9), Y12
@@ -1911,6 +2060,7 @@ single2:
 	VFMADD231PS  Y11, Y13, Y9
 
 done3:
+	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -1971,7 +2121,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_2x6(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    72(AX), Y15
+	VMOVUPS    88(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -2009,6 +2159,8 @@ TEXT ·outer_avx2_2x6(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 32(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -2021,6 +2173,9 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y12
 	VMASKMOVPS   32(R11), Y15, Y13
 	VBROADCASTSS (R9), Y14
@@ -2041,6 +2196,9 @@ loop1:
 	VBROADCASTSS 20(R9), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   32(R12)(AX*1)
 	VMOVUPS      (R12), Y12
 	VMASKMOVPS   32(R12), Y15, Y13
 	VBROADCASTSS (R10), Y14
@@ -2073,6 +2231,9 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y12
 	VMASKMOVPS   32(R11), Y15, Y13
 	VBROADCASTSS (R9), Y14
@@ -2095,6 +2256,7 @@ single2:
 	VFMADD231PS  Y13, Y14, Y11
 
 done3:
+	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0

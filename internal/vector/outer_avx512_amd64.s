@@ -6,7 +6,7 @@
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x1(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	MOVQ       16(AX), BX
 	MOVQ       24(AX), CX
@@ -17,6 +17,8 @@ TEXT ·outer_avx512_1x1(SB), NOSPLIT, $0-8
 	MOVQ       8(AX), R8
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -29,8 +31,12 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z1
 	VFMADD231PS.BCST (R9), Z1, Z0
+	PREFETCHT0       (R10)(R13*1)
+	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z1
 	VFMADD231PS.BCST (R10), Z1, Z0
 	ADDQ             $+8, CX
@@ -45,10 +51,13 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z1
 	VFMADD231PS.BCST (R9), Z1, Z0
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -70,7 +79,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x2(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	MOVQ       16(AX), BX
@@ -84,6 +93,8 @@ TEXT ·outer_avx512_1x2(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -96,9 +107,13 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z2
 	VFMADD231PS.BCST (R9), Z2, Z0
 	VFMADD231PS.BCST 4(R9), Z2, Z1
+	PREFETCHT0       (R10)(R13*1)
+	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z2
 	VFMADD231PS.BCST (R10), Z2, Z0
 	VFMADD231PS.BCST 4(R10), Z2, Z1
@@ -114,11 +129,14 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z2
 	VFMADD231PS.BCST (R9), Z2, Z0
 	VFMADD231PS.BCST 4(R9), Z2, Z1
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -146,7 +164,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x3(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -163,6 +181,8 @@ TEXT ·outer_avx512_1x3(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -175,10 +195,14 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z3
 	VFMADD231PS.BCST (R9), Z3, Z0
 	VFMADD231PS.BCST 4(R9), Z3, Z1
 	VFMADD231PS.BCST 8(R9), Z3, Z2
+	PREFETCHT0       (R10)(R13*1)
+	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z3
 	VFMADD231PS.BCST (R10), Z3, Z0
 	VFMADD231PS.BCST 4(R10), Z3, Z1
@@ -195,12 +219,15 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z3
 	VFMADD231PS.BCST (R9), Z3, Z0
 	VFMADD231PS.BCST 4(R9), Z3, Z1
 	VFMADD231PS.BCST 8(R9), Z3, Z2
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -234,7 +261,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x4(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -254,6 +281,8 @@ TEXT ·outer_avx512_1x4(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -266,11 +295,15 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z4
 	VFMADD231PS.BCST (R9), Z4, Z0
 	VFMADD231PS.BCST 4(R9), Z4, Z1
 	VFMADD231PS.BCST 8(R9), Z4, Z2
 	VFMADD231PS.BCST 12(R9), Z4, Z3
+	PREFETCHT0       (R10)(R13*1)
+	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z4
 	VFMADD231PS.BCST (R10), Z4, Z0
 	VFMADD231PS.BCST 4(R10), Z4, Z1
@@ -288,6 +321,8 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z4
 	VFMADD231PS.BCST (R9), Z4, Z0
 	VFMADD231PS.BCST 4(R9), Z4, Z1
@@ -295,6 +330,7 @@ single2:
 	VFMADD231PS.BCST 12(R9), Z4, Z3
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -334,7 +370,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x5(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -357,6 +393,8 @@ TEXT ·outer_avx512_1x5(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -369,12 +407,16 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z5
 	VFMADD231PS.BCST (R9), Z5, Z0
 	VFMADD231PS.BCST 4(R9), Z5, Z1
 	VFMADD231PS.BCST 8(R9), Z5, Z2
 	VFMADD231PS.BCST 12(R9), Z5, Z3
 	VFMADD231PS.BCST 16(R9), Z5, Z4
+	PREFETCHT0       (R10)(R13*1)
+	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z5
 	VFMADD231PS.BCST (R10), Z5, Z0
 	VFMADD231PS.BCST 4(R10), Z5, Z1
@@ -393,6 +435,8 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z5
 	VFMADD231PS.BCST (R9), Z5, Z0
 	VFMADD231PS.BCST 4(R9), Z5, Z1
@@ -401,6 +445,7 @@ single2:
 	VFMADD231PS.BCST 16(R9), Z5, Z4
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -446,7 +491,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x6(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -472,6 +517,8 @@ TEXT ·outer_avx512_1x6(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -484,6 +531,8 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z6
 	VFMADD231PS.BCST (R9), Z6, Z0
 	VFMADD231PS.BCST 4(R9), Z6, Z1
@@ -491,6 +540,8 @@ loop1:
 	VFMADD231PS.BCST 12(R9), Z6, Z3
 	VFMADD231PS.BCST 16(R9), Z6, Z4
 	VFMADD231PS.BCST 20(R9), Z6, Z5
+	PREFETCHT0       (R10)(R13*1)
+	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z6
 	VFMADD231PS.BCST (R10), Z6, Z0
 	VFMADD231PS.BCST 4(R10), Z6, Z1
@@ -510,6 +561,8 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z6
 	VFMADD231PS.BCST (R9), Z6, Z0
 	VFMADD231PS.BCST 4(R9), Z6, Z1
@@ -519,6 +572,7 @@ single2:
 	VFMADD231PS.BCST 20(R9), Z6, Z5
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -570,7 +624,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x7(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -599,6 +653,8 @@ TEXT ·outer_avx512_1x7(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -611,6 +667,8 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z7
 	VFMADD231PS.BCST (R9), Z7, Z0
 	VFMADD231PS.BCST 4(R9), Z7, Z1
@@ -619,6 +677,8 @@ loop1:
 	VFMADD231PS.BCST 16(R9), Z7, Z4
 	VFMADD231PS.BCST 20(R9), Z7, Z5
 	VFMADD231PS.BCST 24(R9), Z7, Z6
+	PREFETCHT0       (R10)(R13*1)
+	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z7
 	VFMADD231PS.BCST (R10), Z7, Z0
 	VFMADD231PS.BCST 4(R10), Z7, Z1
@@ -639,6 +699,8 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z7
 	VFMADD231PS.BCST (R9), Z7, Z0
 	VFMADD231PS.BCST 4(R9), Z7, Z1
@@ -649,6 +711,7 @@ single2:
 	VFMADD231PS.BCST 24(R9), Z7, Z6
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -706,7 +769,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x8(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -738,6 +801,8 @@ TEXT ·outer_avx512_1x8(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -750,6 +815,8 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z8
 	VFMADD231PS.BCST (R9), Z8, Z0
 	VFMADD231PS.BCST 4(R9), Z8, Z1
@@ -759,6 +826,8 @@ loop1:
 	VFMADD231PS.BCST 20(R9), Z8, Z5
 	VFMADD231PS.BCST 24(R9), Z8, Z6
 	VFMADD231PS.BCST 28(R9), Z8, Z7
+	PREFETCHT0       (R10)(R13*1)
+	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z8
 	VFMADD231PS.BCST (R10), Z8, Z0
 	VFMADD231PS.BCST 4(R10), Z8, Z1
@@ -780,6 +849,8 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z8
 	VFMADD231PS.BCST (R9), Z8, Z0
 	VFMADD231PS.BCST 4(R9), Z8, Z1
@@ -791,6 +862,7 @@ single2:
 	VFMADD231PS.BCST 28(R9), Z8, Z7
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -854,7 +926,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x9(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -889,6 +961,8 @@ TEXT ·outer_avx512_1x9(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -901,6 +975,8 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z9
 	VFMADD231PS.BCST (R9), Z9, Z0
 	VFMADD231PS.BCST 4(R9), Z9, Z1
@@ -911,6 +987,8 @@ loop1:
 	VFMADD231PS.BCST 24(R9), Z9, Z6
 	VFMADD231PS.BCST 28(R9), Z9, Z7
 	VFMADD231PS.BCST 32(R9), Z9, Z8
+	PREFETCHT0       (R10)(R13*1)
+	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z9
 	VFMADD231PS.BCST (R10), Z9, Z0
 	VFMADD231PS.BCST 4(R10), Z9, Z1
@@ -933,6 +1011,8 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z9
 	VFMADD231PS.BCST (R9), Z9, Z0
 	VFMADD231PS.BCST 4(R9), Z9, Z1
@@ -945,6 +1025,7 @@ single2:
 	VFMADD231PS.BCST 32(R9), Z9, Z8
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -1014,7 +1095,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x10(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1052,6 +1133,8 @@ TEXT ·outer_avx512_1x10(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1064,6 +1147,8 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z10
 	VFMADD231PS.BCST (R9), Z10, Z0
 	VFMADD231PS.BCST 4(R9), Z10, Z1
@@ -1075,6 +1160,8 @@ loop1:
 	VFMADD231PS.BCST 28(R9), Z10, Z7
 	VFMADD231PS.BCST 32(R9), Z10, Z8
 	VFMADD231PS.BCST 36(R9), Z10, Z9
+	PREFETCHT0       (R10)(R13*1)
+	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z10
 	VFMADD231PS.BCST (R10), Z10, Z0
 	VFMADD231PS.BCST 4(R10), Z10, Z1
@@ -1098,6 +1185,8 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z10
 	VFMADD231PS.BCST (R9), Z10, Z0
 	VFMADD231PS.BCST 4(R9), Z10, Z1
@@ -1111,6 +1200,7 @@ single2:
 	VFMADD231PS.BCST 36(R9), Z10, Z9
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -1186,7 +1276,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x11(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1227,6 +1317,8 @@ TEXT ·outer_avx512_1x11(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1239,6 +1331,8 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z11
 	VFMADD231PS.BCST (R9), Z11, Z0
 	VFMADD231PS.BCST 4(R9), Z11, Z1
@@ -1251,6 +1345,8 @@ loop1:
 	VFMADD231PS.BCST 32(R9), Z11, Z8
 	VFMADD231PS.BCST 36(R9), Z11, Z9
 	VFMADD231PS.BCST 40(R9), Z11, Z10
+	PREFETCHT0       (R10)(R13*1)
+	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z11
 	VFMADD231PS.BCST (R10), Z11, Z0
 	VFMADD231PS.BCST 4(R10), Z11, Z1
@@ -1275,6 +1371,8 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z11
 	VFMADD231PS.BCST (R9), Z11, Z0
 	VFMADD231PS.BCST 4(R9), Z11, Z1
@@ -1289,6 +1387,7 @@ single2:
 	VFMADD231PS.BCST 40(R9), Z11, Z10
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -1370,7 +1469,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x12(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1414,6 +1513,8 @@ TEXT ·outer_avx512_1x12(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1426,6 +1527,8 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z12
 	VFMADD231PS.BCST (R9), Z12, Z0
 	VFMADD231PS.BCST 4(R9), Z12, Z1
@@ -1439,6 +1542,8 @@ loop1:
 	VFMADD231PS.BCST 36(R9), Z12, Z9
 	VFMADD231PS.BCST 40(R9), Z12, Z10
 	VFMADD231PS.BCST 44(R9), Z12, Z11
+	PREFETCHT0       (R10)(R13*1)
+	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z12
 	VFMADD231PS.BCST (R10), Z12, Z0
 	VFMADD231PS.BCST 4(R10), Z12, Z1
@@ -1464,6 +1569,8 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
+	PREFETCHT0       (R9)(R13*1)
+	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z12
 	VFMADD231PS.BCST (R9), Z12, Z0
 	VFMADD231PS.BCST 4(R9), Z12, Z1
@@ -1479,6 +1586,7 @@ single2:
 	VFMADD231PS.BCST 44(R9), Z12, Z11
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -1566,7 +1674,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x1(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	MOVQ       16(AX), BX
@@ -1579,6 +1687,8 @@ TEXT ·outer_avx512_2x1(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1591,11 +1701,17 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z2
 	VMOVUPS.Z    64(R11), K1, Z3
 	VBROADCASTSS (R9), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z2
 	VMOVUPS.Z    64(R12), K1, Z3
 	VBROADCASTSS (R10), Z4
@@ -1613,6 +1729,9 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z2
 	VMOVUPS.Z    64(R11), K1, Z3
 	VBROADCASTSS (R9), Z4
@@ -1620,6 +1739,7 @@ single2:
 	VFMADD231PS  Z3, Z4, Z1
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -1644,7 +1764,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x2(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1662,6 +1782,8 @@ TEXT ·outer_avx512_2x2(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1674,6 +1796,9 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z4
 	VMOVUPS.Z    64(R11), K1, Z5
 	VBROADCASTSS (R9), Z6
@@ -1682,6 +1807,9 @@ loop1:
 	VBROADCASTSS 4(R9), Z7
 	VFMADD231PS  Z4, Z7, Z2
 	VFMADD231PS  Z5, Z7, Z3
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z4
 	VMOVUPS.Z    64(R12), K1, Z5
 	VBROADCASTSS (R10), Z6
@@ -1702,6 +1830,9 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z4
 	VMOVUPS.Z    64(R11), K1, Z5
 	VBROADCASTSS (R9), Z6
@@ -1712,6 +1843,7 @@ single2:
 	VFMADD231PS  Z5, Z7, Z3
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -1745,7 +1877,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x3(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1768,6 +1900,8 @@ TEXT ·outer_avx512_2x3(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1780,6 +1914,9 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z6
 	VMOVUPS.Z    64(R11), K1, Z7
 	VBROADCASTSS (R9), Z8
@@ -1791,6 +1928,9 @@ loop1:
 	VBROADCASTSS 8(R9), Z10
 	VFMADD231PS  Z6, Z10, Z4
 	VFMADD231PS  Z7, Z10, Z5
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z6
 	VMOVUPS.Z    64(R12), K1, Z7
 	VBROADCASTSS (R10), Z8
@@ -1814,6 +1954,9 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z6
 	VMOVUPS.Z    64(R11), K1, Z7
 	VBROADCASTSS (R9), Z8
@@ -1827,6 +1970,7 @@ single2:
 	VFMADD231PS  Z7, Z10, Z5
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -1869,7 +2013,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x4(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1897,6 +2041,8 @@ TEXT ·outer_avx512_2x4(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1909,6 +2055,9 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z8
 	VMOVUPS.Z    64(R11), K1, Z9
 	VBROADCASTSS (R9), Z10
@@ -1923,6 +2072,9 @@ loop1:
 	VBROADCASTSS 12(R9), Z13
 	VFMADD231PS  Z8, Z13, Z6
 	VFMADD231PS  Z9, Z13, Z7
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z8
 	VMOVUPS.Z    64(R12), K1, Z9
 	VBROADCASTSS (R10), Z10
@@ -1949,6 +2101,9 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z8
 	VMOVUPS.Z    64(R11), K1, Z9
 	VBROADCASTSS (R9), Z10
@@ -1965,6 +2120,7 @@ single2:
 	VFMADD231PS  Z9, Z13, Z7
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -2016,7 +2172,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x5(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2049,6 +2205,8 @@ TEXT ·outer_avx512_2x5(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -2061,6 +2219,9 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z10
 	VMOVUPS.Z    64(R11), K1, Z11
 	VBROADCASTSS (R9), Z12
@@ -2078,6 +2239,9 @@ loop1:
 	VBROADCASTSS 16(R9), Z16
 	VFMADD231PS  Z10, Z16, Z8
 	VFMADD231PS  Z11, Z16, Z9
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z10
 	VMOVUPS.Z    64(R12), K1, Z11
 	VBROADCASTSS (R10), Z12
@@ -2107,6 +2271,9 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z10
 	VMOVUPS.Z    64(R11), K1, Z11
 	VBROADCASTSS (R9), Z12
@@ -2126,6 +2293,7 @@ single2:
 	VFMADD231PS  Z11, Z16, Z9
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -2186,7 +2354,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x6(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2224,6 +2392,8 @@ TEXT ·outer_avx512_2x6(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -2236,6 +2406,9 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z12
 	VMOVUPS.Z    64(R11), K1, Z13
 	VBROADCASTSS (R9), Z14
@@ -2256,6 +2429,9 @@ loop1:
 	VBROADCASTSS 20(R9), Z19
 	VFMADD231PS  Z12, Z19, Z10
 	VFMADD231PS  Z13, Z19, Z11
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z12
 	VMOVUPS.Z    64(R12), K1, Z13
 	VBROADCASTSS (R10), Z14
@@ -2288,6 +2464,9 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z12
 	VMOVUPS.Z    64(R11), K1, Z13
 	VBROADCASTSS (R9), Z14
@@ -2310,6 +2489,7 @@ single2:
 	VFMADD231PS  Z13, Z19, Z11
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -2379,7 +2559,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x7(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2422,6 +2602,8 @@ TEXT ·outer_avx512_2x7(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -2434,6 +2616,9 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z14
 	VMOVUPS.Z    64(R11), K1, Z15
 	VBROADCASTSS (R9), Z16
@@ -2457,6 +2642,9 @@ loop1:
 	VBROADCASTSS 24(R9), Z22
 	VFMADD231PS  Z14, Z22, Z12
 	VFMADD231PS  Z15, Z22, Z13
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z14
 	VMOVUPS.Z    64(R12), K1, Z15
 	VBROADCASTSS (R10), Z16
@@ -2492,6 +2680,9 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z14
 	VMOVUPS.Z    64(R11), K1, Z15
 	VBROADCASTSS (R9), Z16
@@ -2517,6 +2708,7 @@ single2:
 	VFMADD231PS  Z15, Z22, Z13
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -2595,7 +2787,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x8(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2643,6 +2835,8 @@ TEXT ·outer_avx512_2x8(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -2655,6 +2849,9 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z16
 	VMOVUPS.Z    64(R11), K1, Z17
 	VBROADCASTSS (R9), Z18
@@ -2681,6 +2878,9 @@ loop1:
 	VBROADCASTSS 28(R9), Z25
 	VFMADD231PS  Z16, Z25, Z14
 	VFMADD231PS  Z17, Z25, Z15
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z16
 	VMOVUPS.Z    64(R12), K1, Z17
 	VBROADCASTSS (R10), Z18
@@ -2719,6 +2919,9 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z16
 	VMOVUPS.Z    64(R11), K1, Z17
 	VBROADCASTSS (R9), Z18
@@ -2747,6 +2950,7 @@ single2:
 	VFMADD231PS  Z17, Z25, Z15
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -2834,7 +3038,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x9(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2887,6 +3091,8 @@ TEXT ·outer_avx512_2x9(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -2899,6 +3105,9 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z18
 	VMOVUPS.Z    64(R11), K1, Z19
 	VBROADCASTSS (R9), Z20
@@ -2928,6 +3137,9 @@ loop1:
 	VBROADCASTSS 32(R9), Z28
 	VFMADD231PS  Z18, Z28, Z16
 	VFMADD231PS  Z19, Z28, Z17
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z18
 	VMOVUPS.Z    64(R12), K1, Z19
 	VBROADCASTSS (R10), Z20
@@ -2969,6 +3181,9 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z18
 	VMOVUPS.Z    64(R11), K1, Z19
 	VBROADCASTSS (R9), Z20
@@ -3000,6 +3215,7 @@ single2:
 	VFMADD231PS  Z19, Z28, Z17
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -3096,7 +3312,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x10(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -3154,6 +3370,8 @@ TEXT ·outer_avx512_2x10(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -3166,6 +3384,9 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z20
 	VMOVUPS.Z    64(R11), K1, Z21
 	VBROADCASTSS (R9), Z22
@@ -3198,6 +3419,9 @@ loop1:
 	VBROADCASTSS 36(R9), Z31
 	VFMADD231PS  Z20, Z31, Z18
 	VFMADD231PS  Z21, Z31, Z19
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z20
 	VMOVUPS.Z    64(R12), K1, Z21
 	VBROADCASTSS (R10), Z22
@@ -3242,6 +3466,9 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z20
 	VMOVUPS.Z    64(R11), K1, Z21
 	VBROADCASTSS (R9), Z22
@@ -3276,6 +3503,7 @@ single2:
 	VFMADD231PS  Z21, Z31, Z19
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -3381,7 +3609,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x11(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -3444,6 +3672,8 @@ TEXT ·outer_avx512_2x11(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -3456,6 +3686,9 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z22
 	VMOVUPS.Z    64(R11), K1, Z23
 	VBROADCASTSS (R9), Z24
@@ -3491,6 +3724,9 @@ loop1:
 	VBROADCASTSS 40(R9), Z26
 	VFMADD231PS  Z22, Z26, Z20
 	VFMADD231PS  Z23, Z26, Z21
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z22
 	VMOVUPS.Z    64(R12), K1, Z23
 	VBROADCASTSS (R10), Z24
@@ -3538,6 +3774,9 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z22
 	VMOVUPS.Z    64(R11), K1, Z23
 	VBROADCASTSS (R9), Z24
@@ -3575,6 +3814,7 @@ single2:
 	VFMADD231PS  Z23, Z26, Z21
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -3689,7 +3929,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x12(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -3757,6 +3997,8 @@ TEXT ·outer_avx512_2x12(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -3769,6 +4011,9 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z24
 	VMOVUPS.Z    64(R11), K1, Z25
 	VBROADCASTSS (R9), Z26
@@ -3807,6 +4052,9 @@ loop1:
 	VBROADCASTSS 44(R9), Z31
 	VFMADD231PS  Z24, Z31, Z22
 	VFMADD231PS  Z25, Z31, Z23
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z24
 	VMOVUPS.Z    64(R12), K1, Z25
 	VBROADCASTSS (R10), Z26
@@ -3857,6 +4105,9 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z24
 	VMOVUPS.Z    64(R11), K1, Z25
 	VBROADCASTSS (R9), Z26
@@ -3897,6 +4148,7 @@ single2:
 	VFMADD231PS  Z25, Z31, Z23
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -4020,7 +4272,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x1(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4035,6 +4287,8 @@ TEXT ·outer_avx512_3x1(SB), NOSPLIT, $0-8
 	PREFETCHT0 64(R11)
 	PREFETCHT0 128(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -4047,6 +4301,10 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z3
 	VMOVUPS      64(R11), Z4
 	VMOVUPS.Z    128(R11), K1, Z5
@@ -4054,6 +4312,10 @@ loop1:
 	VFMADD231PS  Z3, Z6, Z0
 	VFMADD231PS  Z4, Z6, Z1
 	VFMADD231PS  Z5, Z6, Z2
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
+	PREFETCHT0   128(R12)(AX*1)
 	VMOVUPS      (R12), Z3
 	VMOVUPS      64(R12), Z4
 	VMOVUPS.Z    128(R12), K1, Z5
@@ -4073,6 +4335,10 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z3
 	VMOVUPS      64(R11), Z4
 	VMOVUPS.Z    128(R11), K1, Z5
@@ -4082,6 +4348,7 @@ single2:
 	VFMADD231PS  Z5, Z6, Z2
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -4109,7 +4376,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x2(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4131,6 +4398,8 @@ TEXT ·outer_avx512_3x2(SB), NOSPLIT, $0-8
 	PREFETCHT0 64(R11)
 	PREFETCHT0 128(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -4143,6 +4412,10 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z6
 	VMOVUPS      64(R11), Z7
 	VMOVUPS.Z    128(R11), K1, Z8
@@ -4154,6 +4427,10 @@ loop1:
 	VFMADD231PS  Z6, Z10, Z3
 	VFMADD231PS  Z7, Z10, Z4
 	VFMADD231PS  Z8, Z10, Z5
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
+	PREFETCHT0   128(R12)(AX*1)
 	VMOVUPS      (R12), Z6
 	VMOVUPS      64(R12), Z7
 	VMOVUPS.Z    128(R12), K1, Z8
@@ -4177,6 +4454,10 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z6
 	VMOVUPS      64(R11), Z7
 	VMOVUPS.Z    128(R11), K1, Z8
@@ -4190,6 +4471,7 @@ single2:
 	VFMADD231PS  Z8, Z10, Z5
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -4229,7 +4511,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x3(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4258,6 +4540,8 @@ TEXT ·outer_avx512_3x3(SB), NOSPLIT, $0-8
 	PREFETCHT0 64(R11)
 	PREFETCHT0 128(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -4270,6 +4554,10 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z9
 	VMOVUPS      64(R11), Z10
 	VMOVUPS.Z    128(R11), K1, Z11
@@ -4285,6 +4573,10 @@ loop1:
 	VFMADD231PS  Z9, Z14, Z6
 	VFMADD231PS  Z10, Z14, Z7
 	VFMADD231PS  Z11, Z14, Z8
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
+	PREFETCHT0   128(R12)(AX*1)
 	VMOVUPS      (R12), Z9
 	VMOVUPS      64(R12), Z10
 	VMOVUPS.Z    128(R12), K1, Z11
@@ -4312,6 +4604,10 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z9
 	VMOVUPS      64(R11), Z10
 	VMOVUPS.Z    128(R11), K1, Z11
@@ -4329,6 +4625,7 @@ single2:
 	VFMADD231PS  Z11, Z14, Z8
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -4380,7 +4677,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x4(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4416,6 +4713,8 @@ TEXT ·outer_avx512_3x4(SB), NOSPLIT, $0-8
 	PREFETCHT0 64(R11)
 	PREFETCHT0 128(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -4428,6 +4727,10 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z12
 	VMOVUPS      64(R11), Z13
 	VMOVUPS.Z    128(R11), K1, Z14
@@ -4447,6 +4750,10 @@ loop1:
 	VFMADD231PS  Z12, Z18, Z9
 	VFMADD231PS  Z13, Z18, Z10
 	VFMADD231PS  Z14, Z18, Z11
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
+	PREFETCHT0   128(R12)(AX*1)
 	VMOVUPS      (R12), Z12
 	VMOVUPS      64(R12), Z13
 	VMOVUPS.Z    128(R12), K1, Z14
@@ -4478,6 +4785,10 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z12
 	VMOVUPS      64(R11), Z13
 	VMOVUPS.Z    128(R11), K1, Z14
@@ -4499,6 +4810,7 @@ single2:
 	VFMADD231PS  Z14, Z18, Z11
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -4562,7 +4874,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x5(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4605,6 +4917,8 @@ TEXT ·outer_avx512_3x5(SB), NOSPLIT, $0-8
 	PREFETCHT0 64(R11)
 	PREFETCHT0 128(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -4617,6 +4931,10 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z15
 	VMOVUPS      64(R11), Z16
 	VMOVUPS.Z    128(R11), K1, Z17
@@ -4640,6 +4958,10 @@ loop1:
 	VFMADD231PS  Z15, Z22, Z12
 	VFMADD231PS  Z16, Z22, Z13
 	VFMADD231PS  Z17, Z22, Z14
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
+	PREFETCHT0   128(R12)(AX*1)
 	VMOVUPS      (R12), Z15
 	VMOVUPS      64(R12), Z16
 	VMOVUPS.Z    128(R12), K1, Z17
@@ -4675,6 +4997,10 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z15
 	VMOVUPS      64(R11), Z16
 	VMOVUPS.Z    128(R11), K1, Z17
@@ -4700,6 +5026,7 @@ single2:
 	VFMADD231PS  Z17, Z22, Z14
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -4775,7 +5102,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x6(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4825,6 +5152,8 @@ TEXT ·outer_avx512_3x6(SB), NOSPLIT, $0-8
 	PREFETCHT0 64(R11)
 	PREFETCHT0 128(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -4837,6 +5166,10 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z18
 	VMOVUPS      64(R11), Z19
 	VMOVUPS.Z    128(R11), K1, Z20
@@ -4864,6 +5197,10 @@ loop1:
 	VFMADD231PS  Z18, Z26, Z15
 	VFMADD231PS  Z19, Z26, Z16
 	VFMADD231PS  Z20, Z26, Z17
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
+	PREFETCHT0   128(R12)(AX*1)
 	VMOVUPS      (R12), Z18
 	VMOVUPS      64(R12), Z19
 	VMOVUPS.Z    128(R12), K1, Z20
@@ -4903,6 +5240,10 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z18
 	VMOVUPS      64(R11), Z19
 	VMOVUPS.Z    128(R11), K1, Z20
@@ -4932,6 +5273,7 @@ single2:
 	VFMADD231PS  Z20, Z26, Z17
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -5019,7 +5361,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x7(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -5076,6 +5418,8 @@ TEXT ·outer_avx512_3x7(SB), NOSPLIT, $0-8
 	PREFETCHT0 64(R11)
 	PREFETCHT0 128(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -5088,6 +5432,10 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z21
 	VMOVUPS      64(R11), Z22
 	VMOVUPS.Z    128(R11), K1, Z23
@@ -5119,6 +5467,10 @@ loop1:
 	VFMADD231PS  Z21, Z30, Z18
 	VFMADD231PS  Z22, Z30, Z19
 	VFMADD231PS  Z23, Z30, Z20
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
+	PREFETCHT0   128(R12)(AX*1)
 	VMOVUPS      (R12), Z21
 	VMOVUPS      64(R12), Z22
 	VMOVUPS.Z    128(R12), K1, Z23
@@ -5162,6 +5514,10 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z21
 	VMOVUPS      64(R11), Z22
 	VMOVUPS.Z    128(R11), K1, Z23
@@ -5195,6 +5551,7 @@ single2:
 	VFMADD231PS  Z23, Z30, Z20
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -5294,7 +5651,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x8(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -5358,6 +5715,8 @@ TEXT ·outer_avx512_3x8(SB), NOSPLIT, $0-8
 	PREFETCHT0 64(R11)
 	PREFETCHT0 128(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -5370,6 +5729,10 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z24
 	VMOVUPS      64(R11), Z25
 	VMOVUPS.Z    128(R11), K1, Z26
@@ -5405,6 +5768,10 @@ loop1:
 	VFMADD231PS  Z24, Z29, Z21
 	VFMADD231PS  Z25, Z29, Z22
 	VFMADD231PS  Z26, Z29, Z23
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
+	PREFETCHT0   128(R12)(AX*1)
 	VMOVUPS      (R12), Z24
 	VMOVUPS      64(R12), Z25
 	VMOVUPS.Z    128(R12), K1, Z26
@@ -5452,6 +5819,10 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z24
 	VMOVUPS      64(R11), Z25
 	VMOVUPS.Z    128(R11), K1, Z26
@@ -5489,6 +5860,7 @@ single2:
 	VFMADD231PS  Z26, Z29, Z23
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -5600,7 +5972,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_4x1(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -5617,6 +5989,8 @@ TEXT ·outer_avx512_4x1(SB), NOSPLIT, $0-8
 	PREFETCHT0 128(R11)
 	PREFETCHT0 192(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -5629,6 +6003,11 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
+	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z4
 	VMOVUPS      64(R11), Z5
 	VMOVUPS      128(R11), Z6
@@ -5638,6 +6017,11 @@ loop1:
 	VFMADD231PS  Z5, Z8, Z1
 	VFMADD231PS  Z6, Z8, Z2
 	VFMADD231PS  Z7, Z8, Z3
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
+	PREFETCHT0   128(R12)(AX*1)
+	PREFETCHT0   192(R12)(AX*1)
 	VMOVUPS      (R12), Z4
 	VMOVUPS      64(R12), Z5
 	VMOVUPS      128(R12), Z6
@@ -5659,6 +6043,11 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
+	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z4
 	VMOVUPS      64(R11), Z5
 	VMOVUPS      128(R11), Z6
@@ -5670,6 +6059,7 @@ single2:
 	VFMADD231PS  Z7, Z8, Z3
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -5700,7 +6090,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_4x2(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -5726,6 +6116,8 @@ TEXT ·outer_avx512_4x2(SB), NOSPLIT, $0-8
 	PREFETCHT0 128(R11)
 	PREFETCHT0 192(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -5738,6 +6130,11 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
+	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z8
 	VMOVUPS      64(R11), Z9
 	VMOVUPS      128(R11), Z10
@@ -5752,6 +6149,11 @@ loop1:
 	VFMADD231PS  Z9, Z13, Z5
 	VFMADD231PS  Z10, Z13, Z6
 	VFMADD231PS  Z11, Z13, Z7
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
+	PREFETCHT0   128(R12)(AX*1)
+	PREFETCHT0   192(R12)(AX*1)
 	VMOVUPS      (R12), Z8
 	VMOVUPS      64(R12), Z9
 	VMOVUPS      128(R12), Z10
@@ -5778,6 +6180,11 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
+	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z8
 	VMOVUPS      64(R11), Z9
 	VMOVUPS      128(R11), Z10
@@ -5794,6 +6201,7 @@ single2:
 	VFMADD231PS  Z11, Z13, Z7
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -5839,7 +6247,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_4x3(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -5874,6 +6282,8 @@ TEXT ·outer_avx512_4x3(SB), NOSPLIT, $0-8
 	PREFETCHT0 128(R11)
 	PREFETCHT0 192(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -5886,6 +6296,11 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
+	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z12
 	VMOVUPS      64(R11), Z13
 	VMOVUPS      128(R11), Z14
@@ -5905,6 +6320,11 @@ loop1:
 	VFMADD231PS  Z13, Z18, Z9
 	VFMADD231PS  Z14, Z18, Z10
 	VFMADD231PS  Z15, Z18, Z11
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
+	PREFETCHT0   128(R12)(AX*1)
+	PREFETCHT0   192(R12)(AX*1)
 	VMOVUPS      (R12), Z12
 	VMOVUPS      64(R12), Z13
 	VMOVUPS      128(R12), Z14
@@ -5936,6 +6356,11 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
+	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z12
 	VMOVUPS      64(R11), Z13
 	VMOVUPS      128(R11), Z14
@@ -5957,6 +6382,7 @@ single2:
 	VFMADD231PS  Z15, Z18, Z11
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -6017,7 +6443,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_4x4(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -6061,6 +6487,8 @@ TEXT ·outer_avx512_4x4(SB), NOSPLIT, $0-8
 	PREFETCHT0 128(R11)
 	PREFETCHT0 192(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -6073,6 +6501,11 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
+	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z16
 	VMOVUPS      64(R11), Z17
 	VMOVUPS      128(R11), Z18
@@ -6097,6 +6530,11 @@ loop1:
 	VFMADD231PS  Z17, Z23, Z13
 	VFMADD231PS  Z18, Z23, Z14
 	VFMADD231PS  Z19, Z23, Z15
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
+	PREFETCHT0   128(R12)(AX*1)
+	PREFETCHT0   192(R12)(AX*1)
 	VMOVUPS      (R12), Z16
 	VMOVUPS      64(R12), Z17
 	VMOVUPS      128(R12), Z18
@@ -6133,6 +6571,11 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
+	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z16
 	VMOVUPS      64(R11), Z17
 	VMOVUPS      128(R11), Z18
@@ -6159,6 +6602,7 @@ single2:
 	VFMADD231PS  Z19, Z23, Z15
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -6234,7 +6678,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_4x5(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -6287,6 +6731,8 @@ TEXT ·outer_avx512_4x5(SB), NOSPLIT, $0-8
 	PREFETCHT0 128(R11)
 	PREFETCHT0 192(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -6299,6 +6745,11 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
+	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z20
 	VMOVUPS      64(R11), Z21
 	VMOVUPS      128(R11), Z22
@@ -6328,6 +6779,11 @@ loop1:
 	VFMADD231PS  Z21, Z28, Z17
 	VFMADD231PS  Z22, Z28, Z18
 	VFMADD231PS  Z23, Z28, Z19
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
+	PREFETCHT0   128(R12)(AX*1)
+	PREFETCHT0   192(R12)(AX*1)
 	VMOVUPS      (R12), Z20
 	VMOVUPS      64(R12), Z21
 	VMOVUPS      128(R12), Z22
@@ -6369,6 +6825,11 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
+	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z20
 	VMOVUPS      64(R11), Z21
 	VMOVUPS      128(R11), Z22
@@ -6400,6 +6861,7 @@ single2:
 	VFMADD231PS  Z23, Z28, Z19
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -6490,7 +6952,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_4x6(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      64(AX), K1
+	KMOVW      80(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -6552,6 +7014,8 @@ TEXT ·outer_avx512_4x6(SB), NOSPLIT, $0-8
 	PREFETCHT0 128(R11)
 	PREFETCHT0 192(R11)
 	ADDQ       R8, R11
+	MOVQ       64(AX), R13
+	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -6564,6 +7028,11 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
+	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z24
 	VMOVUPS      64(R11), Z25
 	VMOVUPS      128(R11), Z26
@@ -6598,6 +7067,11 @@ loop1:
 	VFMADD231PS  Z25, Z29, Z21
 	VFMADD231PS  Z26, Z29, Z22
 	VFMADD231PS  Z27, Z29, Z23
+	PREFETCHT0   (R10)(R13*1)
+	PREFETCHT0   (R12)(AX*1)
+	PREFETCHT0   64(R12)(AX*1)
+	PREFETCHT0   128(R12)(AX*1)
+	PREFETCHT0   192(R12)(AX*1)
 	VMOVUPS      (R12), Z24
 	VMOVUPS      64(R12), Z25
 	VMOVUPS      128(R12), Z26
@@ -6644,6 +7118,11 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   (R11)(AX*1)
+	PREFETCHT0   64(R11)(AX*1)
+	PREFETCHT0   128(R11)(AX*1)
+	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z24
 	VMOVUPS      64(R11), Z25
 	VMOVUPS      128(R11), Z26
@@ -6680,6 +7159,7 @@ single2:
 	VFMADD231PS  Z27, Z29, Z23
 
 done3:
+	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0

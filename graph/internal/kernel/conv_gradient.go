@@ -61,7 +61,7 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 	// Each part of the batch has a sum of its own. More of them would be more
 	// memory to go through, and other numbers of them divide badly by threads.
 	parts := 16
-	for parts > groups || parts > 4 && parts*s.weights() > 1<<21 {
+	for parts > groups || parts > 4 && (parts*s.weights() > 1<<21 || s.pixels() < parts*1024) {
 		parts /= 2
 	}
 	if dweight != nil {
@@ -75,11 +75,11 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 		var weights []T
 		if dweight != nil {
 			weights = g.partial[part*s.weights():][:s.weights()]
-			clear(weights)
 		}
-		for i := part * groups / parts; i < (part+1)*groups/parts; i++ {
+		begin := part * groups / parts
+		for i := begin; i < (part+1)*groups/parts; i++ {
 			images := min(group, s.Batch-i*group)
-			c.groupGradient(w, dx, weights, sum, x, dy, i*group, images, dbias != nil)
+			c.groupGradient(w, dx, weights, sum, x, dy, i*group, images, dbias != nil, i == begin)
 		}
 	})
 	if dweight != nil {
@@ -98,7 +98,7 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 // groupGradient is the work on a group of images. The gradient of its results
 // is made at once if that of its input is wanted, as rows of the one have to do
 // with several rows of the other, otherwise band by band.
-func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64, x []T, dy source[T], image, images int, bias bool) {
+func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64, x []T, dy source[T], image, images int, bias, fresh bool) {
 	s, at := c.shape, c.gradient.output
 	height, width := s.Output()
 	at.images = images
@@ -127,7 +127,7 @@ func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64,
 			c.addBias(sum, gradient, at, band)
 		}
 		if weights != nil {
-			c.addWeights(w, weights, x, gradient, at, band)
+			c.addWeights(w, weights, x, gradient, at, band, fresh && top == 0)
 		}
 	}
 	if dx != nil {
@@ -180,8 +180,9 @@ func (c *Conv[T]) addBias(sum []float64, gradient []T, at halo, span span) {
 // gradients that they read stay near and the error of float32 sums stays small.
 const weightPixels = 256
 
-// addWeights adds the gradient of the weights to sum (patch, filters).
-func (c *Conv[T]) addWeights(w *workspace[T], sum, x, gradient []T, at halo, span span) {
+// addWeights adds the gradient of the weights to sum (patch, filters), or
+// begins a fresh sum.
+func (c *Conv[T]) addWeights(w *workspace[T], sum, x, gradient []T, at halo, span span, fresh bool) {
 	s := c.shape
 	in := c.window(w, x, span)
 	_, width := s.Output()
@@ -189,12 +190,13 @@ func (c *Conv[T]) addWeights(w *workspace[T], sum, x, gradient []T, at halo, spa
 	windows := c.windows[span.top*width:][:pixels]
 	offsets := c.pixelOffsets(w, at, span)
 	o := &w.outer
-	*o = vector.Outer[T]{B: gradient, Run: s.patchStart(1), Columns: s.Filters, CStride: s.Filters, Add: true}
+	*o = vector.Outer[T]{B: gradient, Run: s.patchStart(1), Columns: s.Filters, CStride: s.Filters}
 	for ky := range s.KernelHeight {
 		o.A, o.C = in[ky*c.input.rowSize():], sum[s.patchStart(ky)*s.Filters:]
 		for first := 0; first < pixels; first += weightPixels {
 			last := min(first+weightPixels, pixels)
 			o.AOffsets, o.BOffsets = windows[first:last], offsets[first:last]
+			o.Add = !fresh || first > 0
 			c.engine.Outer(o)
 		}
 	}
