@@ -4,7 +4,7 @@ package vector
 //
 //	C[i·CStride+j] = Σ A[AOffsets[p]+i] · B[BOffsets[p]+j]
 //
-// over all p, for each i < Run and j < Columns. With Add, the old C is added.
+// over all p, of which there is at least one, for each i < Run and j < Columns. With Add, the old C is added.
 //
 // This is the gradient of a convolution's weights where p counts output
 // pixels, runs are rows of a window, and B is the gradient of the output.
@@ -30,14 +30,8 @@ type outerCall struct {
 	bOffsets *int32
 	count    int
 	add      int
-	aAhead   int // bytes to the run, and to the part, of some products further
-	bAhead   int
 	mask     mask
 }
-
-// ahead is how many products further the processor is told to fetch: its own
-// foresight does not see tables of offsets.
-const ahead = 8
 
 // Outer computes a sum of outer products.
 func (s *Set) Outer(o *Outer[float32]) {
@@ -55,9 +49,6 @@ func (s *Set) Outer(o *Outer[float32]) {
 	}
 	if o.Add {
 		call.add = 1
-	}
-	if call.count > ahead {
-		call.aAhead, call.bAhead = 4*int(o.AOffsets[ahead]-o.AOffsets[0]), 4*int(o.BOffsets[ahead]-o.BOffsets[0])
 	}
 	for panel := range panels {
 		from, to := panel*vectors/panels, (panel+1)*vectors/panels

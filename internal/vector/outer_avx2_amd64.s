@@ -6,7 +6,7 @@
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x1(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    88(AX), Y15
+	VMOVUPS    72(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	MOVQ       16(AX), BX
 	MOVQ       24(AX), CX
@@ -17,8 +17,6 @@ TEXT ·outer_avx2_1x1(SB), NOSPLIT, $0-8
 	MOVQ       8(AX), R8
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -31,13 +29,9 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y1
 	VBROADCASTSS (R9), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
 	VMASKMOVPS   (R12), Y15, Y1
 	VBROADCASTSS (R10), Y2
 	VFMADD231PS  Y1, Y2, Y0
@@ -53,14 +47,11 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y1
 	VBROADCASTSS (R9), Y2
 	VFMADD231PS  Y1, Y2, Y0
 
 done3:
-	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -82,7 +73,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x2(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    88(AX), Y15
+	VMOVUPS    72(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	MOVQ       16(AX), BX
@@ -96,8 +87,6 @@ TEXT ·outer_avx2_1x2(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -110,15 +99,11 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y2
 	VBROADCASTSS (R9), Y3
 	VFMADD231PS  Y2, Y3, Y0
 	VBROADCASTSS 4(R9), Y4
 	VFMADD231PS  Y2, Y4, Y1
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
 	VMASKMOVPS   (R12), Y15, Y2
 	VBROADCASTSS (R10), Y3
 	VFMADD231PS  Y2, Y3, Y0
@@ -136,8 +121,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y2
 	VBROADCASTSS (R9), Y3
 	VFMADD231PS  Y2, Y3, Y0
@@ -145,7 +128,6 @@ single2:
 	VFMADD231PS  Y2, Y4, Y1
 
 done3:
-	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -173,7 +155,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x3(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    88(AX), Y15
+	VMOVUPS    72(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -190,8 +172,6 @@ TEXT ·outer_avx2_1x3(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -204,8 +184,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y3
 	VBROADCASTSS (R9), Y4
 	VFMADD231PS  Y3, Y4, Y0
@@ -213,8 +191,6 @@ loop1:
 	VFMADD231PS  Y3, Y5, Y1
 	VBROADCASTSS 8(R9), Y6
 	VFMADD231PS  Y3, Y6, Y2
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
 	VMASKMOVPS   (R12), Y15, Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y3, Y4, Y0
@@ -234,8 +210,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y3
 	VBROADCASTSS (R9), Y4
 	VFMADD231PS  Y3, Y4, Y0
@@ -245,7 +219,6 @@ single2:
 	VFMADD231PS  Y3, Y6, Y2
 
 done3:
-	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -279,7 +252,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x4(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    88(AX), Y15
+	VMOVUPS    72(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -299,8 +272,6 @@ TEXT ·outer_avx2_1x4(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -313,8 +284,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y4
 	VBROADCASTSS (R9), Y5
 	VFMADD231PS  Y4, Y5, Y0
@@ -324,8 +293,6 @@ loop1:
 	VFMADD231PS  Y4, Y7, Y2
 	VBROADCASTSS 12(R9), Y8
 	VFMADD231PS  Y4, Y8, Y3
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
 	VMASKMOVPS   (R12), Y15, Y4
 	VBROADCASTSS (R10), Y5
 	VFMADD231PS  Y4, Y5, Y0
@@ -347,8 +314,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y4
 	VBROADCASTSS (R9), Y5
 	VFMADD231PS  Y4, Y5, Y0
@@ -360,7 +325,6 @@ single2:
 	VFMADD231PS  Y4, Y8, Y3
 
 done3:
-	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -400,7 +364,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x5(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    88(AX), Y15
+	VMOVUPS    72(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -423,8 +387,6 @@ TEXT ·outer_avx2_1x5(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -437,8 +399,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y5
 	VBROADCASTSS (R9), Y6
 	VFMADD231PS  Y5, Y6, Y0
@@ -450,8 +410,6 @@ loop1:
 	VFMADD231PS  Y5, Y9, Y3
 	VBROADCASTSS 16(R9), Y10
 	VFMADD231PS  Y5, Y10, Y4
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
 	VMASKMOVPS   (R12), Y15, Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y5, Y6, Y0
@@ -475,8 +433,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y5
 	VBROADCASTSS (R9), Y6
 	VFMADD231PS  Y5, Y6, Y0
@@ -490,7 +446,6 @@ single2:
 	VFMADD231PS  Y5, Y10, Y4
 
 done3:
-	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -536,7 +491,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x6(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    88(AX), Y15
+	VMOVUPS    72(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -562,8 +517,6 @@ TEXT ·outer_avx2_1x6(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -576,8 +529,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y6
 	VBROADCASTSS (R9), Y7
 	VFMADD231PS  Y6, Y7, Y0
@@ -591,8 +542,6 @@ loop1:
 	VFMADD231PS  Y6, Y11, Y4
 	VBROADCASTSS 20(R9), Y12
 	VFMADD231PS  Y6, Y12, Y5
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
 	VMASKMOVPS   (R12), Y15, Y6
 	VBROADCASTSS (R10), Y7
 	VFMADD231PS  Y6, Y7, Y0
@@ -618,8 +567,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y6
 	VBROADCASTSS (R9), Y7
 	VFMADD231PS  Y6, Y7, Y0
@@ -635,7 +582,6 @@ single2:
 	VFMADD231PS  Y6, Y12, Y5
 
 done3:
-	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -687,7 +633,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x7(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    88(AX), Y15
+	VMOVUPS    72(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -716,8 +662,6 @@ TEXT ·outer_avx2_1x7(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -730,8 +674,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y7
 	VBROADCASTSS (R9), Y8
 	VFMADD231PS  Y7, Y8, Y0
@@ -747,8 +689,6 @@ loop1:
 	VFMADD231PS  Y7, Y13, Y5
 	VBROADCASTSS 24(R9), Y14
 	VFMADD231PS  Y7, Y14, Y6
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
 	VMASKMOVPS   (R12), Y15, Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y7, Y8, Y0
@@ -776,8 +716,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y7
 	VBROADCASTSS (R9), Y8
 	VFMADD231PS  Y7, Y8, Y0
@@ -795,7 +733,6 @@ single2:
 	VFMADD231PS  Y7, Y14, Y6
 
 done3:
-	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -853,7 +790,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x8(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    88(AX), Y15
+	VMOVUPS    72(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -885,8 +822,6 @@ TEXT ·outer_avx2_1x8(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -899,8 +834,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y8
 	VBROADCASTSS (R9), Y9
 	VFMADD231PS  Y8, Y9, Y0
@@ -918,8 +851,6 @@ loop1:
 	VFMADD231PS  Y8, Y9, Y6
 	VBROADCASTSS 28(R9), Y10
 	VFMADD231PS  Y8, Y10, Y7
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
 	VMASKMOVPS   (R12), Y15, Y8
 	VBROADCASTSS (R10), Y9
 	VFMADD231PS  Y8, Y9, Y0
@@ -949,8 +880,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y8
 	VBROADCASTSS (R9), Y9
 	VFMADD231PS  Y8, Y9, Y0
@@ -970,7 +899,6 @@ single2:
 	VFMADD231PS  Y8, Y10, Y7
 
 done3:
-	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -1034,7 +962,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x9(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    88(AX), Y15
+	VMOVUPS    72(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -1069,8 +997,6 @@ TEXT ·outer_avx2_1x9(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1083,8 +1009,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y9
 	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y9, Y10, Y0
@@ -1104,8 +1028,6 @@ loop1:
 	VFMADD231PS  Y9, Y12, Y7
 	VBROADCASTSS 32(R9), Y13
 	VFMADD231PS  Y9, Y13, Y8
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
 	VMASKMOVPS   (R12), Y15, Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y9, Y10, Y0
@@ -1137,8 +1059,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y9
 	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y9, Y10, Y0
@@ -1160,7 +1080,6 @@ single2:
 	VFMADD231PS  Y9, Y13, Y8
 
 done3:
-	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -1230,7 +1149,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_1x10(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    88(AX), Y15
+	VMOVUPS    72(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -1268,8 +1187,6 @@ TEXT ·outer_avx2_1x10(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1282,8 +1199,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y10
 	VBROADCASTSS (R9), Y11
 	VFMADD231PS  Y10, Y11, Y0
@@ -1305,8 +1220,6 @@ loop1:
 	VFMADD231PS  Y10, Y11, Y8
 	VBROADCASTSS 36(R9), Y12
 	VFMADD231PS  Y10, Y12, Y9
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
 	VMASKMOVPS   (R12), Y15, Y10
 	VBROADCASTSS (R10), Y11
 	VFMADD231PS  Y10, Y11, Y0
@@ -1340,8 +1253,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
 	VMASKMOVPS   (R11), Y15, Y10
 	VBROADCASTSS (R9), Y11
 	VFMADD231PS  Y10, Y11, Y0
@@ -1365,7 +1276,6 @@ single2:
 	VFMADD231PS  Y10, Y12, Y9
 
 done3:
-	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -1441,7 +1351,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_2x1(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    88(AX), Y15
+	VMOVUPS    72(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	MOVQ       16(AX), BX
@@ -1454,8 +1364,6 @@ TEXT ·outer_avx2_2x1(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 32(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1468,17 +1376,11 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y2
 	VMASKMOVPS   32(R11), Y15, Y3
 	VBROADCASTSS (R9), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   32(R12)(AX*1)
 	VMOVUPS      (R12), Y2
 	VMASKMOVPS   32(R12), Y15, Y3
 	VBROADCASTSS (R10), Y4
@@ -1496,9 +1398,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y2
 	VMASKMOVPS   32(R11), Y15, Y3
 	VBROADCASTSS (R9), Y4
@@ -1506,7 +1405,6 @@ single2:
 	VFMADD231PS  Y3, Y4, Y1
 
 done3:
-	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -1531,7 +1429,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_2x2(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    88(AX), Y15
+	VMOVUPS    72(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -1549,8 +1447,6 @@ TEXT ·outer_avx2_2x2(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 32(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1563,9 +1459,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y4
 	VMASKMOVPS   32(R11), Y15, Y5
 	VBROADCASTSS (R9), Y6
@@ -1574,9 +1467,6 @@ loop1:
 	VBROADCASTSS 4(R9), Y7
 	VFMADD231PS  Y4, Y7, Y2
 	VFMADD231PS  Y5, Y7, Y3
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   32(R12)(AX*1)
 	VMOVUPS      (R12), Y4
 	VMASKMOVPS   32(R12), Y15, Y5
 	VBROADCASTSS (R10), Y6
@@ -1597,9 +1487,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y4
 	VMASKMOVPS   32(R11), Y15, Y5
 	VBROADCASTSS (R9), Y6
@@ -1610,7 +1497,6 @@ single2:
 	VFMADD231PS  Y5, Y7, Y3
 
 done3:
-	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -1644,7 +1530,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_2x3(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    88(AX), Y15
+	VMOVUPS    72(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -1667,8 +1553,6 @@ TEXT ·outer_avx2_2x3(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 32(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1681,9 +1565,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y6
 	VMASKMOVPS   32(R11), Y15, Y7
 	VBROADCASTSS (R9), Y8
@@ -1695,9 +1576,6 @@ loop1:
 	VBROADCASTSS 8(R9), Y10
 	VFMADD231PS  Y6, Y10, Y4
 	VFMADD231PS  Y7, Y10, Y5
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   32(R12)(AX*1)
 	VMOVUPS      (R12), Y6
 	VMASKMOVPS   32(R12), Y15, Y7
 	VBROADCASTSS (R10), Y8
@@ -1721,9 +1599,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y6
 	VMASKMOVPS   32(R11), Y15, Y7
 	VBROADCASTSS (R9), Y8
@@ -1737,7 +1612,6 @@ single2:
 	VFMADD231PS  Y7, Y10, Y5
 
 done3:
-	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -1780,7 +1654,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_2x4(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    88(AX), Y15
+	VMOVUPS    72(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -1808,8 +1682,6 @@ TEXT ·outer_avx2_2x4(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 32(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1822,9 +1694,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y8
 	VMASKMOVPS   32(R11), Y15, Y9
 	VBROADCASTSS (R9), Y10
@@ -1839,9 +1708,6 @@ loop1:
 	VBROADCASTSS 12(R9), Y13
 	VFMADD231PS  Y8, Y13, Y6
 	VFMADD231PS  Y9, Y13, Y7
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   32(R12)(AX*1)
 	VMOVUPS      (R12), Y8
 	VMASKMOVPS   32(R12), Y15, Y9
 	VBROADCASTSS (R10), Y10
@@ -1868,9 +1734,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y8
 	VMASKMOVPS   32(R11), Y15, Y9
 	VBROADCASTSS (R9), Y10
@@ -1887,7 +1750,6 @@ single2:
 	VFMADD231PS  Y9, Y13, Y7
 
 done3:
-	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -1939,7 +1801,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_2x5(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    88(AX), Y15
+	VMOVUPS    72(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -1972,8 +1834,6 @@ TEXT ·outer_avx2_2x5(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 32(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1986,9 +1846,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y10
 	VMASKMOVPS   32(R11), Y15, Y11
 	VBROADCASTSS (R9), Y12
@@ -2006,9 +1863,6 @@ loop1:
 	VBROADCASTSS 16(R9), Y13
 	VFMADD231PS  Y10, Y13, Y8
 	VFMADD231PS  Y11, Y13, Y9
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   32(R12)(AX*1)
 	VMOVUPS      (R12), Y10
 	VMASKMOVPS   32(R12), Y15, Y11
 	VBROADCASTSS (R10), Y12
@@ -2038,9 +1892,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y10
 	VMASKMOVPS   32(R11), Y15, Y11
 	VBROADCASTSS (R9), Y12
@@ -2060,7 +1911,6 @@ single2:
 	VFMADD231PS  Y11, Y13, Y9
 
 done3:
-	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0
@@ -2121,7 +1971,7 @@ store4:
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_2x6(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	VMOVUPS    88(AX), Y15
+	VMOVUPS    72(AX), Y15
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
@@ -2159,8 +2009,6 @@ TEXT ·outer_avx2_2x6(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 32(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -2173,9 +2021,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y12
 	VMASKMOVPS   32(R11), Y15, Y13
 	VBROADCASTSS (R9), Y14
@@ -2196,9 +2041,6 @@ loop1:
 	VBROADCASTSS 20(R9), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   32(R12)(AX*1)
 	VMOVUPS      (R12), Y12
 	VMASKMOVPS   32(R12), Y15, Y13
 	VBROADCASTSS (R10), Y14
@@ -2231,9 +2073,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   32(R11)(AX*1)
 	VMOVUPS      (R11), Y12
 	VMASKMOVPS   32(R11), Y15, Y13
 	VBROADCASTSS (R9), Y14
@@ -2256,7 +2095,6 @@ single2:
 	VFMADD231PS  Y13, Y14, Y11
 
 done3:
-	MOVQ       call+0(FP), AX
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
 	CMPQ       56(AX), $+0

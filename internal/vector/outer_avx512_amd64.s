@@ -6,7 +6,7 @@
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x1(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	MOVQ       16(AX), BX
 	MOVQ       24(AX), CX
@@ -17,8 +17,6 @@ TEXT ·outer_avx512_1x1(SB), NOSPLIT, $0-8
 	MOVQ       8(AX), R8
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -31,12 +29,8 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z1
 	VFMADD231PS.BCST (R9), Z1, Z0
-	PREFETCHT0       (R10)(R13*1)
-	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z1
 	VFMADD231PS.BCST (R10), Z1, Z0
 	ADDQ             $+8, CX
@@ -51,13 +45,10 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z1
 	VFMADD231PS.BCST (R9), Z1, Z0
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -79,7 +70,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x2(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	MOVQ       16(AX), BX
@@ -93,8 +84,6 @@ TEXT ·outer_avx512_1x2(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -107,13 +96,9 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z2
 	VFMADD231PS.BCST (R9), Z2, Z0
 	VFMADD231PS.BCST 4(R9), Z2, Z1
-	PREFETCHT0       (R10)(R13*1)
-	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z2
 	VFMADD231PS.BCST (R10), Z2, Z0
 	VFMADD231PS.BCST 4(R10), Z2, Z1
@@ -129,14 +114,11 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z2
 	VFMADD231PS.BCST (R9), Z2, Z0
 	VFMADD231PS.BCST 4(R9), Z2, Z1
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -164,7 +146,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x3(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -181,8 +163,6 @@ TEXT ·outer_avx512_1x3(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -195,14 +175,10 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z3
 	VFMADD231PS.BCST (R9), Z3, Z0
 	VFMADD231PS.BCST 4(R9), Z3, Z1
 	VFMADD231PS.BCST 8(R9), Z3, Z2
-	PREFETCHT0       (R10)(R13*1)
-	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z3
 	VFMADD231PS.BCST (R10), Z3, Z0
 	VFMADD231PS.BCST 4(R10), Z3, Z1
@@ -219,15 +195,12 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z3
 	VFMADD231PS.BCST (R9), Z3, Z0
 	VFMADD231PS.BCST 4(R9), Z3, Z1
 	VFMADD231PS.BCST 8(R9), Z3, Z2
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -261,7 +234,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x4(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -281,8 +254,6 @@ TEXT ·outer_avx512_1x4(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -295,15 +266,11 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z4
 	VFMADD231PS.BCST (R9), Z4, Z0
 	VFMADD231PS.BCST 4(R9), Z4, Z1
 	VFMADD231PS.BCST 8(R9), Z4, Z2
 	VFMADD231PS.BCST 12(R9), Z4, Z3
-	PREFETCHT0       (R10)(R13*1)
-	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z4
 	VFMADD231PS.BCST (R10), Z4, Z0
 	VFMADD231PS.BCST 4(R10), Z4, Z1
@@ -321,8 +288,6 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z4
 	VFMADD231PS.BCST (R9), Z4, Z0
 	VFMADD231PS.BCST 4(R9), Z4, Z1
@@ -330,7 +295,6 @@ single2:
 	VFMADD231PS.BCST 12(R9), Z4, Z3
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -370,7 +334,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x5(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -393,8 +357,6 @@ TEXT ·outer_avx512_1x5(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -407,16 +369,12 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z5
 	VFMADD231PS.BCST (R9), Z5, Z0
 	VFMADD231PS.BCST 4(R9), Z5, Z1
 	VFMADD231PS.BCST 8(R9), Z5, Z2
 	VFMADD231PS.BCST 12(R9), Z5, Z3
 	VFMADD231PS.BCST 16(R9), Z5, Z4
-	PREFETCHT0       (R10)(R13*1)
-	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z5
 	VFMADD231PS.BCST (R10), Z5, Z0
 	VFMADD231PS.BCST 4(R10), Z5, Z1
@@ -435,8 +393,6 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z5
 	VFMADD231PS.BCST (R9), Z5, Z0
 	VFMADD231PS.BCST 4(R9), Z5, Z1
@@ -445,7 +401,6 @@ single2:
 	VFMADD231PS.BCST 16(R9), Z5, Z4
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -491,7 +446,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x6(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -517,8 +472,6 @@ TEXT ·outer_avx512_1x6(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -531,8 +484,6 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z6
 	VFMADD231PS.BCST (R9), Z6, Z0
 	VFMADD231PS.BCST 4(R9), Z6, Z1
@@ -540,8 +491,6 @@ loop1:
 	VFMADD231PS.BCST 12(R9), Z6, Z3
 	VFMADD231PS.BCST 16(R9), Z6, Z4
 	VFMADD231PS.BCST 20(R9), Z6, Z5
-	PREFETCHT0       (R10)(R13*1)
-	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z6
 	VFMADD231PS.BCST (R10), Z6, Z0
 	VFMADD231PS.BCST 4(R10), Z6, Z1
@@ -561,8 +510,6 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z6
 	VFMADD231PS.BCST (R9), Z6, Z0
 	VFMADD231PS.BCST 4(R9), Z6, Z1
@@ -572,7 +519,6 @@ single2:
 	VFMADD231PS.BCST 20(R9), Z6, Z5
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -624,7 +570,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x7(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -653,8 +599,6 @@ TEXT ·outer_avx512_1x7(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -667,8 +611,6 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z7
 	VFMADD231PS.BCST (R9), Z7, Z0
 	VFMADD231PS.BCST 4(R9), Z7, Z1
@@ -677,8 +619,6 @@ loop1:
 	VFMADD231PS.BCST 16(R9), Z7, Z4
 	VFMADD231PS.BCST 20(R9), Z7, Z5
 	VFMADD231PS.BCST 24(R9), Z7, Z6
-	PREFETCHT0       (R10)(R13*1)
-	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z7
 	VFMADD231PS.BCST (R10), Z7, Z0
 	VFMADD231PS.BCST 4(R10), Z7, Z1
@@ -699,8 +639,6 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z7
 	VFMADD231PS.BCST (R9), Z7, Z0
 	VFMADD231PS.BCST 4(R9), Z7, Z1
@@ -711,7 +649,6 @@ single2:
 	VFMADD231PS.BCST 24(R9), Z7, Z6
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -769,7 +706,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x8(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -801,8 +738,6 @@ TEXT ·outer_avx512_1x8(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -815,8 +750,6 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z8
 	VFMADD231PS.BCST (R9), Z8, Z0
 	VFMADD231PS.BCST 4(R9), Z8, Z1
@@ -826,8 +759,6 @@ loop1:
 	VFMADD231PS.BCST 20(R9), Z8, Z5
 	VFMADD231PS.BCST 24(R9), Z8, Z6
 	VFMADD231PS.BCST 28(R9), Z8, Z7
-	PREFETCHT0       (R10)(R13*1)
-	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z8
 	VFMADD231PS.BCST (R10), Z8, Z0
 	VFMADD231PS.BCST 4(R10), Z8, Z1
@@ -849,8 +780,6 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z8
 	VFMADD231PS.BCST (R9), Z8, Z0
 	VFMADD231PS.BCST 4(R9), Z8, Z1
@@ -862,7 +791,6 @@ single2:
 	VFMADD231PS.BCST 28(R9), Z8, Z7
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -926,7 +854,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x9(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -961,8 +889,6 @@ TEXT ·outer_avx512_1x9(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -975,8 +901,6 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z9
 	VFMADD231PS.BCST (R9), Z9, Z0
 	VFMADD231PS.BCST 4(R9), Z9, Z1
@@ -987,8 +911,6 @@ loop1:
 	VFMADD231PS.BCST 24(R9), Z9, Z6
 	VFMADD231PS.BCST 28(R9), Z9, Z7
 	VFMADD231PS.BCST 32(R9), Z9, Z8
-	PREFETCHT0       (R10)(R13*1)
-	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z9
 	VFMADD231PS.BCST (R10), Z9, Z0
 	VFMADD231PS.BCST 4(R10), Z9, Z1
@@ -1011,8 +933,6 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z9
 	VFMADD231PS.BCST (R9), Z9, Z0
 	VFMADD231PS.BCST 4(R9), Z9, Z1
@@ -1025,7 +945,6 @@ single2:
 	VFMADD231PS.BCST 32(R9), Z9, Z8
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -1095,7 +1014,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x10(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1133,8 +1052,6 @@ TEXT ·outer_avx512_1x10(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1147,8 +1064,6 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z10
 	VFMADD231PS.BCST (R9), Z10, Z0
 	VFMADD231PS.BCST 4(R9), Z10, Z1
@@ -1160,8 +1075,6 @@ loop1:
 	VFMADD231PS.BCST 28(R9), Z10, Z7
 	VFMADD231PS.BCST 32(R9), Z10, Z8
 	VFMADD231PS.BCST 36(R9), Z10, Z9
-	PREFETCHT0       (R10)(R13*1)
-	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z10
 	VFMADD231PS.BCST (R10), Z10, Z0
 	VFMADD231PS.BCST 4(R10), Z10, Z1
@@ -1185,8 +1098,6 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z10
 	VFMADD231PS.BCST (R9), Z10, Z0
 	VFMADD231PS.BCST 4(R9), Z10, Z1
@@ -1200,7 +1111,6 @@ single2:
 	VFMADD231PS.BCST 36(R9), Z10, Z9
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -1276,7 +1186,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x11(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1317,8 +1227,6 @@ TEXT ·outer_avx512_1x11(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1331,8 +1239,6 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z11
 	VFMADD231PS.BCST (R9), Z11, Z0
 	VFMADD231PS.BCST 4(R9), Z11, Z1
@@ -1345,8 +1251,6 @@ loop1:
 	VFMADD231PS.BCST 32(R9), Z11, Z8
 	VFMADD231PS.BCST 36(R9), Z11, Z9
 	VFMADD231PS.BCST 40(R9), Z11, Z10
-	PREFETCHT0       (R10)(R13*1)
-	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z11
 	VFMADD231PS.BCST (R10), Z11, Z0
 	VFMADD231PS.BCST 4(R10), Z11, Z1
@@ -1371,8 +1275,6 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z11
 	VFMADD231PS.BCST (R9), Z11, Z0
 	VFMADD231PS.BCST 4(R9), Z11, Z1
@@ -1387,7 +1289,6 @@ single2:
 	VFMADD231PS.BCST 40(R9), Z11, Z10
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -1469,7 +1370,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_1x12(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1513,8 +1414,6 @@ TEXT ·outer_avx512_1x12(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1527,8 +1426,6 @@ loop1:
 	MOVLQSX          4(SI), R12
 	LEAQ             (BX)(R10*4), R10
 	LEAQ             (DX)(R12*4), R12
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z12
 	VFMADD231PS.BCST (R9), Z12, Z0
 	VFMADD231PS.BCST 4(R9), Z12, Z1
@@ -1542,8 +1439,6 @@ loop1:
 	VFMADD231PS.BCST 36(R9), Z12, Z9
 	VFMADD231PS.BCST 40(R9), Z12, Z10
 	VFMADD231PS.BCST 44(R9), Z12, Z11
-	PREFETCHT0       (R10)(R13*1)
-	PREFETCHT0       (R12)(AX*1)
 	VMOVUPS.Z        (R12), K1, Z12
 	VFMADD231PS.BCST (R10), Z12, Z0
 	VFMADD231PS.BCST 4(R10), Z12, Z1
@@ -1569,8 +1464,6 @@ single2:
 	MOVLQSX          (SI), R11
 	LEAQ             (BX)(R9*4), R9
 	LEAQ             (DX)(R11*4), R11
-	PREFETCHT0       (R9)(R13*1)
-	PREFETCHT0       (R11)(AX*1)
 	VMOVUPS.Z        (R11), K1, Z12
 	VFMADD231PS.BCST (R9), Z12, Z0
 	VFMADD231PS.BCST 4(R9), Z12, Z1
@@ -1586,7 +1479,6 @@ single2:
 	VFMADD231PS.BCST 44(R9), Z12, Z11
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -1674,7 +1566,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x1(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	MOVQ       16(AX), BX
@@ -1687,8 +1579,6 @@ TEXT ·outer_avx512_2x1(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1701,17 +1591,11 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z2
 	VMOVUPS.Z    64(R11), K1, Z3
 	VBROADCASTSS (R9), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z2
 	VMOVUPS.Z    64(R12), K1, Z3
 	VBROADCASTSS (R10), Z4
@@ -1729,9 +1613,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z2
 	VMOVUPS.Z    64(R11), K1, Z3
 	VBROADCASTSS (R9), Z4
@@ -1739,7 +1620,6 @@ single2:
 	VFMADD231PS  Z3, Z4, Z1
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -1764,7 +1644,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x2(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1782,8 +1662,6 @@ TEXT ·outer_avx512_2x2(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1796,9 +1674,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z4
 	VMOVUPS.Z    64(R11), K1, Z5
 	VBROADCASTSS (R9), Z6
@@ -1807,9 +1682,6 @@ loop1:
 	VBROADCASTSS 4(R9), Z7
 	VFMADD231PS  Z4, Z7, Z2
 	VFMADD231PS  Z5, Z7, Z3
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z4
 	VMOVUPS.Z    64(R12), K1, Z5
 	VBROADCASTSS (R10), Z6
@@ -1830,9 +1702,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z4
 	VMOVUPS.Z    64(R11), K1, Z5
 	VBROADCASTSS (R9), Z6
@@ -1843,7 +1712,6 @@ single2:
 	VFMADD231PS  Z5, Z7, Z3
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -1877,7 +1745,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x3(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1900,8 +1768,6 @@ TEXT ·outer_avx512_2x3(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -1914,9 +1780,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z6
 	VMOVUPS.Z    64(R11), K1, Z7
 	VBROADCASTSS (R9), Z8
@@ -1928,9 +1791,6 @@ loop1:
 	VBROADCASTSS 8(R9), Z10
 	VFMADD231PS  Z6, Z10, Z4
 	VFMADD231PS  Z7, Z10, Z5
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z6
 	VMOVUPS.Z    64(R12), K1, Z7
 	VBROADCASTSS (R10), Z8
@@ -1954,9 +1814,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z6
 	VMOVUPS.Z    64(R11), K1, Z7
 	VBROADCASTSS (R9), Z8
@@ -1970,7 +1827,6 @@ single2:
 	VFMADD231PS  Z7, Z10, Z5
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -2013,7 +1869,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x4(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2041,8 +1897,6 @@ TEXT ·outer_avx512_2x4(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -2055,9 +1909,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z8
 	VMOVUPS.Z    64(R11), K1, Z9
 	VBROADCASTSS (R9), Z10
@@ -2072,9 +1923,6 @@ loop1:
 	VBROADCASTSS 12(R9), Z13
 	VFMADD231PS  Z8, Z13, Z6
 	VFMADD231PS  Z9, Z13, Z7
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z8
 	VMOVUPS.Z    64(R12), K1, Z9
 	VBROADCASTSS (R10), Z10
@@ -2101,9 +1949,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z8
 	VMOVUPS.Z    64(R11), K1, Z9
 	VBROADCASTSS (R9), Z10
@@ -2120,7 +1965,6 @@ single2:
 	VFMADD231PS  Z9, Z13, Z7
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -2172,7 +2016,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x5(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2205,8 +2049,6 @@ TEXT ·outer_avx512_2x5(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -2219,9 +2061,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z10
 	VMOVUPS.Z    64(R11), K1, Z11
 	VBROADCASTSS (R9), Z12
@@ -2239,9 +2078,6 @@ loop1:
 	VBROADCASTSS 16(R9), Z16
 	VFMADD231PS  Z10, Z16, Z8
 	VFMADD231PS  Z11, Z16, Z9
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z10
 	VMOVUPS.Z    64(R12), K1, Z11
 	VBROADCASTSS (R10), Z12
@@ -2271,9 +2107,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z10
 	VMOVUPS.Z    64(R11), K1, Z11
 	VBROADCASTSS (R9), Z12
@@ -2293,7 +2126,6 @@ single2:
 	VFMADD231PS  Z11, Z16, Z9
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -2354,7 +2186,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x6(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2392,8 +2224,6 @@ TEXT ·outer_avx512_2x6(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -2406,9 +2236,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z12
 	VMOVUPS.Z    64(R11), K1, Z13
 	VBROADCASTSS (R9), Z14
@@ -2429,9 +2256,6 @@ loop1:
 	VBROADCASTSS 20(R9), Z19
 	VFMADD231PS  Z12, Z19, Z10
 	VFMADD231PS  Z13, Z19, Z11
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z12
 	VMOVUPS.Z    64(R12), K1, Z13
 	VBROADCASTSS (R10), Z14
@@ -2464,9 +2288,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z12
 	VMOVUPS.Z    64(R11), K1, Z13
 	VBROADCASTSS (R9), Z14
@@ -2489,7 +2310,6 @@ single2:
 	VFMADD231PS  Z13, Z19, Z11
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -2559,7 +2379,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x7(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2602,8 +2422,6 @@ TEXT ·outer_avx512_2x7(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -2616,9 +2434,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z14
 	VMOVUPS.Z    64(R11), K1, Z15
 	VBROADCASTSS (R9), Z16
@@ -2642,9 +2457,6 @@ loop1:
 	VBROADCASTSS 24(R9), Z22
 	VFMADD231PS  Z14, Z22, Z12
 	VFMADD231PS  Z15, Z22, Z13
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z14
 	VMOVUPS.Z    64(R12), K1, Z15
 	VBROADCASTSS (R10), Z16
@@ -2680,9 +2492,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z14
 	VMOVUPS.Z    64(R11), K1, Z15
 	VBROADCASTSS (R9), Z16
@@ -2708,7 +2517,6 @@ single2:
 	VFMADD231PS  Z15, Z22, Z13
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -2787,7 +2595,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x8(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2835,8 +2643,6 @@ TEXT ·outer_avx512_2x8(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -2849,9 +2655,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z16
 	VMOVUPS.Z    64(R11), K1, Z17
 	VBROADCASTSS (R9), Z18
@@ -2878,9 +2681,6 @@ loop1:
 	VBROADCASTSS 28(R9), Z25
 	VFMADD231PS  Z16, Z25, Z14
 	VFMADD231PS  Z17, Z25, Z15
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z16
 	VMOVUPS.Z    64(R12), K1, Z17
 	VBROADCASTSS (R10), Z18
@@ -2919,9 +2719,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z16
 	VMOVUPS.Z    64(R11), K1, Z17
 	VBROADCASTSS (R9), Z18
@@ -2950,7 +2747,6 @@ single2:
 	VFMADD231PS  Z17, Z25, Z15
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -3038,7 +2834,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x9(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -3091,8 +2887,6 @@ TEXT ·outer_avx512_2x9(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -3105,9 +2899,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z18
 	VMOVUPS.Z    64(R11), K1, Z19
 	VBROADCASTSS (R9), Z20
@@ -3137,9 +2928,6 @@ loop1:
 	VBROADCASTSS 32(R9), Z28
 	VFMADD231PS  Z18, Z28, Z16
 	VFMADD231PS  Z19, Z28, Z17
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z18
 	VMOVUPS.Z    64(R12), K1, Z19
 	VBROADCASTSS (R10), Z20
@@ -3181,9 +2969,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z18
 	VMOVUPS.Z    64(R11), K1, Z19
 	VBROADCASTSS (R9), Z20
@@ -3215,7 +3000,6 @@ single2:
 	VFMADD231PS  Z19, Z28, Z17
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -3312,7 +3096,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x10(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -3370,8 +3154,6 @@ TEXT ·outer_avx512_2x10(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -3384,9 +3166,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z20
 	VMOVUPS.Z    64(R11), K1, Z21
 	VBROADCASTSS (R9), Z22
@@ -3419,9 +3198,6 @@ loop1:
 	VBROADCASTSS 36(R9), Z31
 	VFMADD231PS  Z20, Z31, Z18
 	VFMADD231PS  Z21, Z31, Z19
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z20
 	VMOVUPS.Z    64(R12), K1, Z21
 	VBROADCASTSS (R10), Z22
@@ -3466,9 +3242,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z20
 	VMOVUPS.Z    64(R11), K1, Z21
 	VBROADCASTSS (R9), Z22
@@ -3503,7 +3276,6 @@ single2:
 	VFMADD231PS  Z21, Z31, Z19
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -3609,7 +3381,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x11(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -3672,8 +3444,6 @@ TEXT ·outer_avx512_2x11(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -3686,9 +3456,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z22
 	VMOVUPS.Z    64(R11), K1, Z23
 	VBROADCASTSS (R9), Z24
@@ -3724,9 +3491,6 @@ loop1:
 	VBROADCASTSS 40(R9), Z26
 	VFMADD231PS  Z22, Z26, Z20
 	VFMADD231PS  Z23, Z26, Z21
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z22
 	VMOVUPS.Z    64(R12), K1, Z23
 	VBROADCASTSS (R10), Z24
@@ -3774,9 +3538,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z22
 	VMOVUPS.Z    64(R11), K1, Z23
 	VBROADCASTSS (R9), Z24
@@ -3814,7 +3575,6 @@ single2:
 	VFMADD231PS  Z23, Z26, Z21
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -3929,7 +3689,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_2x12(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -3997,8 +3757,6 @@ TEXT ·outer_avx512_2x12(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -4011,9 +3769,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z24
 	VMOVUPS.Z    64(R11), K1, Z25
 	VBROADCASTSS (R9), Z26
@@ -4052,9 +3807,6 @@ loop1:
 	VBROADCASTSS 44(R9), Z31
 	VFMADD231PS  Z24, Z31, Z22
 	VFMADD231PS  Z25, Z31, Z23
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
 	VMOVUPS      (R12), Z24
 	VMOVUPS.Z    64(R12), K1, Z25
 	VBROADCASTSS (R10), Z26
@@ -4105,9 +3857,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
 	VMOVUPS      (R11), Z24
 	VMOVUPS.Z    64(R11), K1, Z25
 	VBROADCASTSS (R9), Z26
@@ -4148,7 +3897,6 @@ single2:
 	VFMADD231PS  Z25, Z31, Z23
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -4272,7 +4020,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x1(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4287,8 +4035,6 @@ TEXT ·outer_avx512_3x1(SB), NOSPLIT, $0-8
 	PREFETCHT0 64(R11)
 	PREFETCHT0 128(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -4301,10 +4047,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z3
 	VMOVUPS      64(R11), Z4
 	VMOVUPS.Z    128(R11), K1, Z5
@@ -4312,10 +4054,6 @@ loop1:
 	VFMADD231PS  Z3, Z6, Z0
 	VFMADD231PS  Z4, Z6, Z1
 	VFMADD231PS  Z5, Z6, Z2
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
-	PREFETCHT0   128(R12)(AX*1)
 	VMOVUPS      (R12), Z3
 	VMOVUPS      64(R12), Z4
 	VMOVUPS.Z    128(R12), K1, Z5
@@ -4335,10 +4073,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z3
 	VMOVUPS      64(R11), Z4
 	VMOVUPS.Z    128(R11), K1, Z5
@@ -4348,7 +4082,6 @@ single2:
 	VFMADD231PS  Z5, Z6, Z2
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -4376,7 +4109,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x2(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4398,8 +4131,6 @@ TEXT ·outer_avx512_3x2(SB), NOSPLIT, $0-8
 	PREFETCHT0 64(R11)
 	PREFETCHT0 128(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -4412,10 +4143,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z6
 	VMOVUPS      64(R11), Z7
 	VMOVUPS.Z    128(R11), K1, Z8
@@ -4427,10 +4154,6 @@ loop1:
 	VFMADD231PS  Z6, Z10, Z3
 	VFMADD231PS  Z7, Z10, Z4
 	VFMADD231PS  Z8, Z10, Z5
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
-	PREFETCHT0   128(R12)(AX*1)
 	VMOVUPS      (R12), Z6
 	VMOVUPS      64(R12), Z7
 	VMOVUPS.Z    128(R12), K1, Z8
@@ -4454,10 +4177,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z6
 	VMOVUPS      64(R11), Z7
 	VMOVUPS.Z    128(R11), K1, Z8
@@ -4471,7 +4190,6 @@ single2:
 	VFMADD231PS  Z8, Z10, Z5
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -4511,7 +4229,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x3(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4540,8 +4258,6 @@ TEXT ·outer_avx512_3x3(SB), NOSPLIT, $0-8
 	PREFETCHT0 64(R11)
 	PREFETCHT0 128(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -4554,10 +4270,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z9
 	VMOVUPS      64(R11), Z10
 	VMOVUPS.Z    128(R11), K1, Z11
@@ -4573,10 +4285,6 @@ loop1:
 	VFMADD231PS  Z9, Z14, Z6
 	VFMADD231PS  Z10, Z14, Z7
 	VFMADD231PS  Z11, Z14, Z8
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
-	PREFETCHT0   128(R12)(AX*1)
 	VMOVUPS      (R12), Z9
 	VMOVUPS      64(R12), Z10
 	VMOVUPS.Z    128(R12), K1, Z11
@@ -4604,10 +4312,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z9
 	VMOVUPS      64(R11), Z10
 	VMOVUPS.Z    128(R11), K1, Z11
@@ -4625,7 +4329,6 @@ single2:
 	VFMADD231PS  Z11, Z14, Z8
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -4677,7 +4380,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x4(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4713,8 +4416,6 @@ TEXT ·outer_avx512_3x4(SB), NOSPLIT, $0-8
 	PREFETCHT0 64(R11)
 	PREFETCHT0 128(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -4727,10 +4428,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z12
 	VMOVUPS      64(R11), Z13
 	VMOVUPS.Z    128(R11), K1, Z14
@@ -4750,10 +4447,6 @@ loop1:
 	VFMADD231PS  Z12, Z18, Z9
 	VFMADD231PS  Z13, Z18, Z10
 	VFMADD231PS  Z14, Z18, Z11
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
-	PREFETCHT0   128(R12)(AX*1)
 	VMOVUPS      (R12), Z12
 	VMOVUPS      64(R12), Z13
 	VMOVUPS.Z    128(R12), K1, Z14
@@ -4785,10 +4478,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z12
 	VMOVUPS      64(R11), Z13
 	VMOVUPS.Z    128(R11), K1, Z14
@@ -4810,7 +4499,6 @@ single2:
 	VFMADD231PS  Z14, Z18, Z11
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -4874,7 +4562,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x5(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4917,8 +4605,6 @@ TEXT ·outer_avx512_3x5(SB), NOSPLIT, $0-8
 	PREFETCHT0 64(R11)
 	PREFETCHT0 128(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -4931,10 +4617,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z15
 	VMOVUPS      64(R11), Z16
 	VMOVUPS.Z    128(R11), K1, Z17
@@ -4958,10 +4640,6 @@ loop1:
 	VFMADD231PS  Z15, Z22, Z12
 	VFMADD231PS  Z16, Z22, Z13
 	VFMADD231PS  Z17, Z22, Z14
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
-	PREFETCHT0   128(R12)(AX*1)
 	VMOVUPS      (R12), Z15
 	VMOVUPS      64(R12), Z16
 	VMOVUPS.Z    128(R12), K1, Z17
@@ -4997,10 +4675,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z15
 	VMOVUPS      64(R11), Z16
 	VMOVUPS.Z    128(R11), K1, Z17
@@ -5026,7 +4700,6 @@ single2:
 	VFMADD231PS  Z17, Z22, Z14
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -5102,7 +4775,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x6(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -5152,8 +4825,6 @@ TEXT ·outer_avx512_3x6(SB), NOSPLIT, $0-8
 	PREFETCHT0 64(R11)
 	PREFETCHT0 128(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -5166,10 +4837,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z18
 	VMOVUPS      64(R11), Z19
 	VMOVUPS.Z    128(R11), K1, Z20
@@ -5197,10 +4864,6 @@ loop1:
 	VFMADD231PS  Z18, Z26, Z15
 	VFMADD231PS  Z19, Z26, Z16
 	VFMADD231PS  Z20, Z26, Z17
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
-	PREFETCHT0   128(R12)(AX*1)
 	VMOVUPS      (R12), Z18
 	VMOVUPS      64(R12), Z19
 	VMOVUPS.Z    128(R12), K1, Z20
@@ -5240,10 +4903,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z18
 	VMOVUPS      64(R11), Z19
 	VMOVUPS.Z    128(R11), K1, Z20
@@ -5273,7 +4932,6 @@ single2:
 	VFMADD231PS  Z20, Z26, Z17
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -5361,7 +5019,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x7(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -5418,8 +5076,6 @@ TEXT ·outer_avx512_3x7(SB), NOSPLIT, $0-8
 	PREFETCHT0 64(R11)
 	PREFETCHT0 128(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -5432,10 +5088,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z21
 	VMOVUPS      64(R11), Z22
 	VMOVUPS.Z    128(R11), K1, Z23
@@ -5467,10 +5119,6 @@ loop1:
 	VFMADD231PS  Z21, Z30, Z18
 	VFMADD231PS  Z22, Z30, Z19
 	VFMADD231PS  Z23, Z30, Z20
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
-	PREFETCHT0   128(R12)(AX*1)
 	VMOVUPS      (R12), Z21
 	VMOVUPS      64(R12), Z22
 	VMOVUPS.Z    128(R12), K1, Z23
@@ -5514,10 +5162,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z21
 	VMOVUPS      64(R11), Z22
 	VMOVUPS.Z    128(R11), K1, Z23
@@ -5551,7 +5195,6 @@ single2:
 	VFMADD231PS  Z23, Z30, Z20
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -5651,7 +5294,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_3x8(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -5715,8 +5358,6 @@ TEXT ·outer_avx512_3x8(SB), NOSPLIT, $0-8
 	PREFETCHT0 64(R11)
 	PREFETCHT0 128(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -5729,10 +5370,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z24
 	VMOVUPS      64(R11), Z25
 	VMOVUPS.Z    128(R11), K1, Z26
@@ -5768,10 +5405,6 @@ loop1:
 	VFMADD231PS  Z24, Z29, Z21
 	VFMADD231PS  Z25, Z29, Z22
 	VFMADD231PS  Z26, Z29, Z23
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
-	PREFETCHT0   128(R12)(AX*1)
 	VMOVUPS      (R12), Z24
 	VMOVUPS      64(R12), Z25
 	VMOVUPS.Z    128(R12), K1, Z26
@@ -5819,10 +5452,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
 	VMOVUPS      (R11), Z24
 	VMOVUPS      64(R11), Z25
 	VMOVUPS.Z    128(R11), K1, Z26
@@ -5860,7 +5489,6 @@ single2:
 	VFMADD231PS  Z26, Z29, Z23
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -5972,7 +5600,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_4x1(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -5989,8 +5617,6 @@ TEXT ·outer_avx512_4x1(SB), NOSPLIT, $0-8
 	PREFETCHT0 128(R11)
 	PREFETCHT0 192(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -6003,11 +5629,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
-	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z4
 	VMOVUPS      64(R11), Z5
 	VMOVUPS      128(R11), Z6
@@ -6017,11 +5638,6 @@ loop1:
 	VFMADD231PS  Z5, Z8, Z1
 	VFMADD231PS  Z6, Z8, Z2
 	VFMADD231PS  Z7, Z8, Z3
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
-	PREFETCHT0   128(R12)(AX*1)
-	PREFETCHT0   192(R12)(AX*1)
 	VMOVUPS      (R12), Z4
 	VMOVUPS      64(R12), Z5
 	VMOVUPS      128(R12), Z6
@@ -6043,11 +5659,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
-	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z4
 	VMOVUPS      64(R11), Z5
 	VMOVUPS      128(R11), Z6
@@ -6059,7 +5670,6 @@ single2:
 	VFMADD231PS  Z7, Z8, Z3
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -6090,7 +5700,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_4x2(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -6116,8 +5726,6 @@ TEXT ·outer_avx512_4x2(SB), NOSPLIT, $0-8
 	PREFETCHT0 128(R11)
 	PREFETCHT0 192(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -6130,11 +5738,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
-	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z8
 	VMOVUPS      64(R11), Z9
 	VMOVUPS      128(R11), Z10
@@ -6149,11 +5752,6 @@ loop1:
 	VFMADD231PS  Z9, Z13, Z5
 	VFMADD231PS  Z10, Z13, Z6
 	VFMADD231PS  Z11, Z13, Z7
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
-	PREFETCHT0   128(R12)(AX*1)
-	PREFETCHT0   192(R12)(AX*1)
 	VMOVUPS      (R12), Z8
 	VMOVUPS      64(R12), Z9
 	VMOVUPS      128(R12), Z10
@@ -6180,11 +5778,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
-	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z8
 	VMOVUPS      64(R11), Z9
 	VMOVUPS      128(R11), Z10
@@ -6201,7 +5794,6 @@ single2:
 	VFMADD231PS  Z11, Z13, Z7
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -6247,7 +5839,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_4x3(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -6282,8 +5874,6 @@ TEXT ·outer_avx512_4x3(SB), NOSPLIT, $0-8
 	PREFETCHT0 128(R11)
 	PREFETCHT0 192(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -6296,11 +5886,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
-	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z12
 	VMOVUPS      64(R11), Z13
 	VMOVUPS      128(R11), Z14
@@ -6320,11 +5905,6 @@ loop1:
 	VFMADD231PS  Z13, Z18, Z9
 	VFMADD231PS  Z14, Z18, Z10
 	VFMADD231PS  Z15, Z18, Z11
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
-	PREFETCHT0   128(R12)(AX*1)
-	PREFETCHT0   192(R12)(AX*1)
 	VMOVUPS      (R12), Z12
 	VMOVUPS      64(R12), Z13
 	VMOVUPS      128(R12), Z14
@@ -6356,11 +5936,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
-	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z12
 	VMOVUPS      64(R11), Z13
 	VMOVUPS      128(R11), Z14
@@ -6382,7 +5957,6 @@ single2:
 	VFMADD231PS  Z15, Z18, Z11
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -6443,7 +6017,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_4x4(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -6487,8 +6061,6 @@ TEXT ·outer_avx512_4x4(SB), NOSPLIT, $0-8
 	PREFETCHT0 128(R11)
 	PREFETCHT0 192(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -6501,11 +6073,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
-	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z16
 	VMOVUPS      64(R11), Z17
 	VMOVUPS      128(R11), Z18
@@ -6530,11 +6097,6 @@ loop1:
 	VFMADD231PS  Z17, Z23, Z13
 	VFMADD231PS  Z18, Z23, Z14
 	VFMADD231PS  Z19, Z23, Z15
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
-	PREFETCHT0   128(R12)(AX*1)
-	PREFETCHT0   192(R12)(AX*1)
 	VMOVUPS      (R12), Z16
 	VMOVUPS      64(R12), Z17
 	VMOVUPS      128(R12), Z18
@@ -6571,11 +6133,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
-	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z16
 	VMOVUPS      64(R11), Z17
 	VMOVUPS      128(R11), Z18
@@ -6602,7 +6159,6 @@ single2:
 	VFMADD231PS  Z19, Z23, Z15
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -6678,7 +6234,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_4x5(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -6731,8 +6287,6 @@ TEXT ·outer_avx512_4x5(SB), NOSPLIT, $0-8
 	PREFETCHT0 128(R11)
 	PREFETCHT0 192(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -6745,11 +6299,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
-	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z20
 	VMOVUPS      64(R11), Z21
 	VMOVUPS      128(R11), Z22
@@ -6779,11 +6328,6 @@ loop1:
 	VFMADD231PS  Z21, Z28, Z17
 	VFMADD231PS  Z22, Z28, Z18
 	VFMADD231PS  Z23, Z28, Z19
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
-	PREFETCHT0   128(R12)(AX*1)
-	PREFETCHT0   192(R12)(AX*1)
 	VMOVUPS      (R12), Z20
 	VMOVUPS      64(R12), Z21
 	VMOVUPS      128(R12), Z22
@@ -6825,11 +6369,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
-	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z20
 	VMOVUPS      64(R11), Z21
 	VMOVUPS      128(R11), Z22
@@ -6861,7 +6400,6 @@ single2:
 	VFMADD231PS  Z23, Z28, Z19
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
@@ -6952,7 +6490,7 @@ store4:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·outer_avx512_4x6(SB), NOSPLIT, $0-8
 	MOVQ       call+0(FP), AX
-	KMOVW      80(AX), K1
+	KMOVW      64(AX), K1
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -7014,8 +6552,6 @@ TEXT ·outer_avx512_4x6(SB), NOSPLIT, $0-8
 	PREFETCHT0 128(R11)
 	PREFETCHT0 192(R11)
 	ADDQ       R8, R11
-	MOVQ       64(AX), R13
-	MOVQ       72(AX), AX
 	SUBQ       $+2, DI
 	JLT        single2
 
@@ -7028,11 +6564,6 @@ loop1:
 	MOVLQSX      4(SI), R12
 	LEAQ         (BX)(R10*4), R10
 	LEAQ         (DX)(R12*4), R12
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
-	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z24
 	VMOVUPS      64(R11), Z25
 	VMOVUPS      128(R11), Z26
@@ -7067,11 +6598,6 @@ loop1:
 	VFMADD231PS  Z25, Z29, Z21
 	VFMADD231PS  Z26, Z29, Z22
 	VFMADD231PS  Z27, Z29, Z23
-	PREFETCHT0   (R10)(R13*1)
-	PREFETCHT0   (R12)(AX*1)
-	PREFETCHT0   64(R12)(AX*1)
-	PREFETCHT0   128(R12)(AX*1)
-	PREFETCHT0   192(R12)(AX*1)
 	VMOVUPS      (R12), Z24
 	VMOVUPS      64(R12), Z25
 	VMOVUPS      128(R12), Z26
@@ -7118,11 +6644,6 @@ single2:
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
 	LEAQ         (DX)(R11*4), R11
-	PREFETCHT0   (R9)(R13*1)
-	PREFETCHT0   (R11)(AX*1)
-	PREFETCHT0   64(R11)(AX*1)
-	PREFETCHT0   128(R11)(AX*1)
-	PREFETCHT0   192(R11)(AX*1)
 	VMOVUPS      (R11), Z24
 	VMOVUPS      64(R11), Z25
 	VMOVUPS      128(R11), Z26
@@ -7159,7 +6680,6 @@ single2:
 	VFMADD231PS  Z27, Z29, Z23
 
 done3:
-	MOVQ      call+0(FP), AX
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0

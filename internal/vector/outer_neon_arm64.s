@@ -5,7 +5,7 @@
 // func outer_neon_1x1(call *byte)
 TEXT ·outer_neon_1x1(SB), NOSPLIT, $16-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	MOVD	16(R0), R24
 	MOVD	24(R0), R21
@@ -85,7 +85,7 @@ write10:
 // func outer_neon_1x2(call *byte)
 TEXT ·outer_neon_1x2(SB), NOSPLIT, $32-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	MOVD	16(R0), R24
@@ -176,7 +176,7 @@ write10:
 // func outer_neon_1x3(call *byte)
 TEXT ·outer_neon_1x3(SB), NOSPLIT, $48-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -281,7 +281,7 @@ write10:
 // func outer_neon_1x4(call *byte)
 TEXT ·outer_neon_1x4(SB), NOSPLIT, $64-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -395,7 +395,7 @@ write10:
 // func outer_neon_1x5(call *byte)
 TEXT ·outer_neon_1x5(SB), NOSPLIT, $80-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -523,7 +523,7 @@ write10:
 // func outer_neon_1x6(call *byte)
 TEXT ·outer_neon_1x6(SB), NOSPLIT, $96-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -662,7 +662,7 @@ write10:
 // func outer_neon_1x7(call *byte)
 TEXT ·outer_neon_1x7(SB), NOSPLIT, $112-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -813,7 +813,7 @@ write10:
 // func outer_neon_1x8(call *byte)
 TEXT ·outer_neon_1x8(SB), NOSPLIT, $128-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -975,7 +975,7 @@ write10:
 // func outer_neon_1x9(call *byte)
 TEXT ·outer_neon_1x9(SB), NOSPLIT, $144-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -1151,7 +1151,7 @@ write10:
 // func outer_neon_1x10(call *byte)
 TEXT ·outer_neon_1x10(SB), NOSPLIT, $160-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -1338,7 +1338,7 @@ write10:
 // func outer_neon_1x11(call *byte)
 TEXT ·outer_neon_1x11(SB), NOSPLIT, $176-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -1537,7 +1537,7 @@ write10:
 // func outer_neon_1x12(call *byte)
 TEXT ·outer_neon_1x12(SB), NOSPLIT, $192-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -1747,7 +1747,7 @@ write10:
 // func outer_neon_1x13(call *byte)
 TEXT ·outer_neon_1x13(SB), NOSPLIT, $208-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -1971,7 +1971,7 @@ write10:
 // func outer_neon_1x14(call *byte)
 TEXT ·outer_neon_1x14(SB), NOSPLIT, $224-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -2206,7 +2206,7 @@ write10:
 // func outer_neon_2x1(call *byte)
 TEXT ·outer_neon_2x1(SB), NOSPLIT, $32-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	MOVD	16(R0), R24
@@ -2297,7 +2297,7 @@ write10:
 // func outer_neon_2x2(call *byte)
 TEXT ·outer_neon_2x2(SB), NOSPLIT, $64-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -2404,7 +2404,7 @@ write10:
 // func outer_neon_2x3(call *byte)
 TEXT ·outer_neon_2x3(SB), NOSPLIT, $96-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -2529,7 +2529,7 @@ write10:
 // func outer_neon_2x4(call *byte)
 TEXT ·outer_neon_2x4(SB), NOSPLIT, $128-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -2668,7 +2668,7 @@ write10:
 // func outer_neon_2x5(call *byte)
 TEXT ·outer_neon_2x5(SB), NOSPLIT, $160-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -2825,7 +2825,7 @@ write10:
 // func outer_neon_2x6(call *byte)
 TEXT ·outer_neon_2x6(SB), NOSPLIT, $192-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -2998,7 +2998,7 @@ write10:
 // func outer_neon_2x7(call *byte)
 TEXT ·outer_neon_2x7(SB), NOSPLIT, $224-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -3187,7 +3187,7 @@ write10:
 // func outer_neon_2x8(call *byte)
 TEXT ·outer_neon_2x8(SB), NOSPLIT, $256-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -3392,7 +3392,7 @@ write10:
 // func outer_neon_2x9(call *byte)
 TEXT ·outer_neon_2x9(SB), NOSPLIT, $288-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -3615,7 +3615,7 @@ write10:
 // func outer_neon_2x10(call *byte)
 TEXT ·outer_neon_2x10(SB), NOSPLIT, $320-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -3854,7 +3854,7 @@ write10:
 // func outer_neon_3x1(call *byte)
 TEXT ·outer_neon_3x1(SB), NOSPLIT, $48-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -3960,7 +3960,7 @@ write10:
 // func outer_neon_3x2(call *byte)
 TEXT ·outer_neon_3x2(SB), NOSPLIT, $96-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -4089,7 +4089,7 @@ write10:
 // func outer_neon_3x3(call *byte)
 TEXT ·outer_neon_3x3(SB), NOSPLIT, $144-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -4244,7 +4244,7 @@ write10:
 // func outer_neon_3x4(call *byte)
 TEXT ·outer_neon_3x4(SB), NOSPLIT, $192-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -4420,7 +4420,7 @@ write10:
 // func outer_neon_3x5(call *byte)
 TEXT ·outer_neon_3x5(SB), NOSPLIT, $240-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -4622,7 +4622,7 @@ write10:
 // func outer_neon_3x6(call *byte)
 TEXT ·outer_neon_3x6(SB), NOSPLIT, $288-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -4847,7 +4847,7 @@ write10:
 // func outer_neon_3x7(call *byte)
 TEXT ·outer_neon_3x7(SB), NOSPLIT, $336-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -5096,7 +5096,7 @@ write10:
 // func outer_neon_4x1(call *byte)
 TEXT ·outer_neon_4x1(SB), NOSPLIT, $64-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -5213,7 +5213,7 @@ write10:
 // func outer_neon_4x2(call *byte)
 TEXT ·outer_neon_4x2(SB), NOSPLIT, $128-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -5358,7 +5358,7 @@ write10:
 // func outer_neon_4x3(call *byte)
 TEXT ·outer_neon_4x3(SB), NOSPLIT, $192-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -5533,7 +5533,7 @@ write10:
 // func outer_neon_4x4(call *byte)
 TEXT ·outer_neon_4x4(SB), NOSPLIT, $256-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16
@@ -5734,7 +5734,7 @@ write10:
 // func outer_neon_4x5(call *byte)
 TEXT ·outer_neon_4x5(SB), NOSPLIT, $320-8
 	MOVD	call+0(FP), R0
-	MOVD	80(R0), R22
+	MOVD	64(R0), R22
 	VEOR	V0.B16, V0.B16, V0.B16
 	VEOR	V1.B16, V1.B16, V1.B16
 	VEOR	V2.B16, V2.B16, V2.B16

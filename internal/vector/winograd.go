@@ -12,7 +12,7 @@ type Winograd[T Float] struct {
 	XRow, XPixel, XTile int
 	V                   []T
 	VStride, VTile      int
-	Bias                []T // (Channels) added to the results
+	Bias                []T // (Channels) added to the results; WinogradOutput alone needs it
 	Tiles               int
 	Channels            int
 	scratch             []T

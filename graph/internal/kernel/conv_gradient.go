@@ -178,7 +178,7 @@ func (c *Conv[T]) addBias(sum []float64, gradient []T, at halo, span span) {
 
 // weightPixels is how many pixels are summed in registers, so that the results'
 // gradients that they read stay near and the error of float32 sums stays small.
-const weightPixels = 256
+const weightPixels = 512
 
 // addWeights adds the gradient of the weights to sum (patch, filters), or
 // begins a fresh sum.

@@ -17,8 +17,6 @@ const (
 	outerBOffsets
 	outerCount
 	outerAdd
-	outerAAhead // bytes to some pixels further
-	outerBAhead
 	outerMask
 )
 
@@ -58,7 +56,6 @@ func (c *code) outerTile(width, rows int) {
 	if c.wide() {
 		spare++
 	}
-	aAhead, bAhead := reg.R13, call // which is not needed meanwhile
 	address := func(k int) {
 		c.MOVLQSX(operand.Mem{Base: aOffsets, Disp: 4 * k}, runs[k])
 		c.MOVLQSX(operand.Mem{Base: bOffsets, Disp: 4 * k}, parts[k])
@@ -66,10 +63,6 @@ func (c *code) outerTile(width, rows int) {
 		c.LEAQ(operand.Mem{Base: b, Index: parts[k], Scale: 4}, parts[k])
 	}
 	step := func(k int) {
-		c.PREFETCHT0(operand.Mem{Base: runs[k], Index: aAhead, Scale: 1})
-		for v := range width {
-			c.PREFETCHT0(operand.Mem{Base: parts[k], Index: bAhead, Scale: 1, Disp: v * c.lanes * 4})
-		}
 		for v := range width {
 			from := operand.Mem{Base: parts[k], Disp: v * c.lanes * 4}
 			if v == width-1 {
@@ -100,8 +93,6 @@ func (c *code) outerTile(width, rows int) {
 		}
 		c.ADDQ(stride, parts[0])
 	}
-	c.MOVQ(operand.Mem{Base: call, Disp: outerAAhead}, aAhead)
-	c.MOVQ(operand.Mem{Base: call, Disp: outerBAhead}, bAhead)
 	loop, single, done := c.label("loop"), c.label("single"), c.label("done")
 	c.SUBQ(operand.I8(2), count)
 	c.JLT(operand.LabelRef(single))
@@ -121,7 +112,6 @@ func (c *code) outerTile(width, rows int) {
 	step(0)
 	c.Label(done)
 
-	c.call(call)
 	c.MOVQ(operand.Mem{Base: call, Disp: outerC}, a)
 	c.MOVQ(operand.Mem{Base: call, Disp: outerCStride}, stride)
 	store := c.label("store")
