@@ -5,7 +5,8 @@
 //	go run ./benchmarks/peers/speed
 //
 // The first makes a virtual environment of Python outside the repository, which
-// takes about 6 GB; the second measures, on a machine that does nothing else.
+// takes about 6 GB; the second measures, on Linux and on a machine that does
+// nothing else. It says how idle the machine was.
 //
 // Each peer is a process that lives as long as the measurement and does the
 // works of package works when it is asked to. All take turns: in each round
