@@ -1,13 +1,15 @@
 package vector
 
-// Winograd is what the transforms of Winograd's minimal filtering algorithm
-// F(4×4, 3×3) are given (Lavin & Gray, "Fast Algorithms for Convolutional
-// Neural Networks", 2016, section 4.3): a 3×3 convolution of 6×6 pixels to 4×4
-// is an elementwise product of 36 transformed values, in place of 144 products.
+// Winograd is what the transforms of Winograd's minimal filtering algorithms
+// F(4×4, 3×3) and F(3×3, 4×4) are given (Lavin & Gray, "Fast Algorithms for
+// Convolutional Neural Networks", 2016, section 4.3): a convolution of 6×6
+// pixels is an elementwise product of 36 transformed values, in place of 144
+// products.
 //
 // There are Channels, a multiple of Lanes, next to each other in every pixel
 // and every value; value (i, j) of tile t lies at V[(6·i+j)·VStride + t·VTile].
 type Winograd[T Float] struct {
+	Kernel              int // rows and columns of the weights: 3 or 4
 	X                   []T // pixels (i, j) of tile t at i·XRow + j·XPixel + t·XTile
 	XRow, XPixel, XTile int
 	V                   []T
@@ -15,8 +17,9 @@ type Winograd[T Float] struct {
 	Bias                []T // (Channels) added to the results; WinogradOutput alone needs it
 	Tiles               int
 	Channels            int
-	scratch             []T
-	call                winogradCall
+
+	scratch []T
+	call    winogradCall
 }
 
 // winogradCall is what the assembly reads.
@@ -34,9 +37,10 @@ type winogradCall struct {
 type Transforms interface {
 	// WinogradInput writes V, the transform Bᵀ·X·B of tiles of 6×6 pixels.
 	WinogradInput(*Winograd[float32])
-	// WinogradWeights writes V, the transform G·X·Gᵀ of 3×3 weights.
+	// WinogradWeights writes V, the transform G·X·Gᵀ of weights.
 	WinogradWeights(*Winograd[float32])
-	// WinogradOutput writes X, the tiles Aᵀ·V·A + Bias of 4×4 results.
+	// WinogradOutput writes X, the tiles Aᵀ·V·A + Bias of results, of which
+	// there are 4×4 of 3×3 weights and 3×3 of 4×4 ones.
 	WinogradOutput(*Winograd[float32])
 }
 

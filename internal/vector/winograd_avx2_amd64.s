@@ -507,8 +507,8 @@ TEXT ·winograd_weights_avx2(SB), NOSPLIT, $0-8
 	VMOVD        R13, X14
 	VBROADCASTSS X14, Y14
 	MOVL         $0x3d2aaaab, R13
-	VMOVD        R13, X3
-	VBROADCASTSS X3, Y3
+	VMOVD        R13, X4
+	VBROADCASTSS X4, Y4
 
 tile1:
 	MOVQ (R11), AX
@@ -534,7 +534,7 @@ vector2:
 	VADDPS       Y9, Y7, Y7
 	VXORPS       Y10, Y10, Y10
 	VSUBPS       Y7, Y10, Y7
-	VMULPS       Y3, Y0, Y9
+	VMULPS       Y4, Y0, Y9
 	VFMADD231PS  Y13, Y2, Y9
 	VMOVAPS      Y9, Y10
 	VFMADD231PS  Y14, Y1, Y9
@@ -561,7 +561,7 @@ vector2:
 	VADDPS       Y9, Y7, Y7
 	VXORPS       Y10, Y10, Y10
 	VSUBPS       Y7, Y10, Y7
-	VMULPS       Y3, Y0, Y9
+	VMULPS       Y4, Y0, Y9
 	VFMADD231PS  Y13, Y2, Y9
 	VMOVAPS      Y9, Y10
 	VFMADD231PS  Y14, Y1, Y9
@@ -588,7 +588,7 @@ vector2:
 	VADDPS       Y9, Y7, Y7
 	VXORPS       Y10, Y10, Y10
 	VSUBPS       Y7, Y10, Y7
-	VMULPS       Y3, Y0, Y9
+	VMULPS       Y4, Y0, Y9
 	VFMADD231PS  Y13, Y2, Y9
 	VMOVAPS      Y9, Y10
 	VFMADD231PS  Y14, Y1, Y9
@@ -612,7 +612,7 @@ vector2:
 	VADDPS       Y9, Y7, Y7
 	VXORPS       Y10, Y10, Y10
 	VSUBPS       Y7, Y10, Y7
-	VMULPS       Y3, Y0, Y9
+	VMULPS       Y4, Y0, Y9
 	VFMADD231PS  Y13, Y2, Y9
 	VMOVAPS      Y9, Y10
 	VFMADD231PS  Y14, Y1, Y9
@@ -642,7 +642,7 @@ vector2:
 	VADDPS       Y9, Y7, Y7
 	VXORPS       Y10, Y10, Y10
 	VSUBPS       Y7, Y10, Y7
-	VMULPS       Y3, Y0, Y9
+	VMULPS       Y4, Y0, Y9
 	VFMADD231PS  Y13, Y2, Y9
 	VMOVAPS      Y9, Y10
 	VFMADD231PS  Y14, Y1, Y9
@@ -672,7 +672,7 @@ vector2:
 	VADDPS       Y9, Y7, Y7
 	VXORPS       Y10, Y10, Y10
 	VSUBPS       Y7, Y10, Y7
-	VMULPS       Y3, Y0, Y9
+	VMULPS       Y4, Y0, Y9
 	VFMADD231PS  Y13, Y2, Y9
 	VMOVAPS      Y9, Y10
 	VFMADD231PS  Y14, Y1, Y9
@@ -702,7 +702,7 @@ vector2:
 	VADDPS       Y9, Y7, Y7
 	VXORPS       Y10, Y10, Y10
 	VSUBPS       Y7, Y10, Y7
-	VMULPS       Y3, Y0, Y9
+	VMULPS       Y4, Y0, Y9
 	VFMADD231PS  Y13, Y2, Y9
 	VMOVAPS      Y9, Y10
 	VFMADD231PS  Y14, Y1, Y9
@@ -732,7 +732,7 @@ vector2:
 	VADDPS       Y9, Y7, Y7
 	VXORPS       Y10, Y10, Y10
 	VSUBPS       Y7, Y10, Y7
-	VMULPS       Y3, Y0, Y9
+	VMULPS       Y4, Y0, Y9
 	VFMADD231PS  Y13, Y2, Y9
 	VMOVAPS      Y9, Y10
 	VFMADD231PS  Y14, Y1, Y9
@@ -762,7 +762,7 @@ vector2:
 	VADDPS       Y9, Y7, Y7
 	VXORPS       Y10, Y10, Y10
 	VSUBPS       Y7, Y10, Y7
-	VMULPS       Y3, Y0, Y9
+	VMULPS       Y4, Y0, Y9
 	VFMADD231PS  Y13, Y2, Y9
 	VMOVAPS      Y9, Y10
 	VFMADD231PS  Y14, Y1, Y9
@@ -1252,6 +1252,800 @@ vector2:
 	ADDQ        CX, R13
 	VADDPS      (DI), Y9, Y9
 	VMOVUPS     Y9, (R13)
+	ADDQ        CX, R13
+	ADDQ        BX, R12
+	ADDQ        $+32, AX
+	ADDQ        $+32, DX
+	ADDQ        $+32, DI
+	DECQ        R10
+	JNZ         vector2
+	MOVQ        24(R11), R13
+	ADDQ        R13, (R11)
+	MOVQ        48(R11), R13
+	ADDQ        R13, 32(R11)
+	DECQ        R9
+	JNZ         tile1
+	VZEROUPPER
+	RET
+
+// func winograd_weights4_avx2(call *byte)
+// Requires: AVX, AVX2, FMA3
+TEXT ·winograd_weights4_avx2(SB), NOSPLIT, $0-8
+	MOVQ         call+0(FP), R11
+	MOVQ         8(R11), BX
+	MOVQ         16(R11), CX
+	MOVQ         40(R11), SI
+	MOVQ         80(R11), R8
+	MOVQ         64(R11), R9
+	MOVL         $0x3e800000, R13
+	VMOVD        R13, X12
+	VBROADCASTSS X12, Y12
+	MOVL         $0x3e2aaaab, R13
+	VMOVD        R13, X13
+	VBROADCASTSS X13, Y13
+	MOVL         $0x3daaaaab, R13
+	VMOVD        R13, X14
+	VBROADCASTSS X14, Y14
+	MOVL         $0x3d2aaaab, R13
+	VMOVD        R13, X4
+	VBROADCASTSS X4, Y4
+
+tile1:
+	MOVQ (R11), AX
+	MOVQ 32(R11), DX
+	MOVQ 72(R11), R10
+	MOVQ 56(R11), DI
+
+vector2:
+	MOVQ        AX, R12
+	MOVQ        R12, R13
+	VMOVUPS     (R13), Y0
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Y1
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Y2
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Y3
+	ADDQ        CX, R12
+	VMULPS      Y12, Y0, Y6
+	VADDPS      Y2, Y0, Y7
+	VADDPS      Y3, Y1, Y8
+	VMULPS      Y13, Y7, Y7
+	VMULPS      Y13, Y8, Y8
+	VXORPS      Y10, Y10, Y10
+	VADDPS      Y8, Y7, Y9
+	VSUBPS      Y7, Y8, Y8
+	VSUBPS      Y9, Y10, Y7
+	VMULPS      Y4, Y0, Y9
+	VFMADD231PS Y13, Y2, Y9
+	VMULPS      Y14, Y1, Y11
+	VADDPS      Y13, Y13, Y10
+	VFMADD231PS Y10, Y3, Y11
+	VSUBPS      Y11, Y9, Y10
+	VADDPS      Y11, Y9, Y9
+	VMOVAPS     Y3, Y11
+	VMOVUPS     Y6, (R8)
+	VMOVUPS     Y7, 128(R8)
+	VMOVUPS     Y8, 256(R8)
+	VMOVUPS     Y9, 384(R8)
+	VMOVUPS     Y10, 512(R8)
+	VMOVUPS     Y11, 640(R8)
+	MOVQ        R12, R13
+	VMOVUPS     (R13), Y0
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Y1
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Y2
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Y3
+	ADDQ        CX, R12
+	VMULPS      Y12, Y0, Y6
+	VADDPS      Y2, Y0, Y7
+	VADDPS      Y3, Y1, Y8
+	VMULPS      Y13, Y7, Y7
+	VMULPS      Y13, Y8, Y8
+	VXORPS      Y10, Y10, Y10
+	VADDPS      Y8, Y7, Y9
+	VSUBPS      Y7, Y8, Y8
+	VSUBPS      Y9, Y10, Y7
+	VMULPS      Y4, Y0, Y9
+	VFMADD231PS Y13, Y2, Y9
+	VMULPS      Y14, Y1, Y11
+	VADDPS      Y13, Y13, Y10
+	VFMADD231PS Y10, Y3, Y11
+	VSUBPS      Y11, Y9, Y10
+	VADDPS      Y11, Y9, Y9
+	VMOVAPS     Y3, Y11
+	VMOVUPS     Y6, 32(R8)
+	VMOVUPS     Y7, 160(R8)
+	VMOVUPS     Y8, 288(R8)
+	VMOVUPS     Y9, 416(R8)
+	VMOVUPS     Y10, 544(R8)
+	VMOVUPS     Y11, 672(R8)
+	MOVQ        R12, R13
+	VMOVUPS     (R13), Y0
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Y1
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Y2
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Y3
+	ADDQ        CX, R12
+	VMULPS      Y12, Y0, Y6
+	VADDPS      Y2, Y0, Y7
+	VADDPS      Y3, Y1, Y8
+	VMULPS      Y13, Y7, Y7
+	VMULPS      Y13, Y8, Y8
+	VXORPS      Y10, Y10, Y10
+	VADDPS      Y8, Y7, Y9
+	VSUBPS      Y7, Y8, Y8
+	VSUBPS      Y9, Y10, Y7
+	VMULPS      Y4, Y0, Y9
+	VFMADD231PS Y13, Y2, Y9
+	VMULPS      Y14, Y1, Y11
+	VADDPS      Y13, Y13, Y10
+	VFMADD231PS Y10, Y3, Y11
+	VSUBPS      Y11, Y9, Y10
+	VADDPS      Y11, Y9, Y9
+	VMOVAPS     Y3, Y11
+	VMOVUPS     Y6, 64(R8)
+	VMOVUPS     Y7, 192(R8)
+	VMOVUPS     Y8, 320(R8)
+	VMOVUPS     Y9, 448(R8)
+	VMOVUPS     Y10, 576(R8)
+	VMOVUPS     Y11, 704(R8)
+	MOVQ        R12, R13
+	VMOVUPS     (R13), Y0
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Y1
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Y2
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Y3
+	ADDQ        CX, R12
+	VMULPS      Y12, Y0, Y6
+	VADDPS      Y2, Y0, Y7
+	VADDPS      Y3, Y1, Y8
+	VMULPS      Y13, Y7, Y7
+	VMULPS      Y13, Y8, Y8
+	VXORPS      Y10, Y10, Y10
+	VADDPS      Y8, Y7, Y9
+	VSUBPS      Y7, Y8, Y8
+	VSUBPS      Y9, Y10, Y7
+	VMULPS      Y4, Y0, Y9
+	VFMADD231PS Y13, Y2, Y9
+	VMULPS      Y14, Y1, Y11
+	VADDPS      Y13, Y13, Y10
+	VFMADD231PS Y10, Y3, Y11
+	VSUBPS      Y11, Y9, Y10
+	VADDPS      Y11, Y9, Y9
+	VMOVAPS     Y3, Y11
+	VMOVUPS     Y6, 96(R8)
+	VMOVUPS     Y7, 224(R8)
+	VMOVUPS     Y8, 352(R8)
+	VMOVUPS     Y9, 480(R8)
+	VMOVUPS     Y10, 608(R8)
+	VMOVUPS     Y11, 736(R8)
+	MOVQ        DX, R12
+	VMOVUPS     (R8), Y0
+	VMOVUPS     32(R8), Y1
+	VMOVUPS     64(R8), Y2
+	VMOVUPS     96(R8), Y3
+	VMULPS      Y12, Y0, Y6
+	VADDPS      Y2, Y0, Y7
+	VADDPS      Y3, Y1, Y8
+	VMULPS      Y13, Y7, Y7
+	VMULPS      Y13, Y8, Y8
+	VXORPS      Y10, Y10, Y10
+	VADDPS      Y8, Y7, Y9
+	VSUBPS      Y7, Y8, Y8
+	VSUBPS      Y9, Y10, Y7
+	VMULPS      Y4, Y0, Y9
+	VFMADD231PS Y13, Y2, Y9
+	VMULPS      Y14, Y1, Y11
+	VADDPS      Y13, Y13, Y10
+	VFMADD231PS Y10, Y3, Y11
+	VSUBPS      Y11, Y9, Y10
+	VADDPS      Y11, Y9, Y9
+	VMOVAPS     Y3, Y11
+	MOVQ        R12, R13
+	VMOVUPS     Y6, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y7, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y8, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y9, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y10, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y11, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     128(R8), Y0
+	VMOVUPS     160(R8), Y1
+	VMOVUPS     192(R8), Y2
+	VMOVUPS     224(R8), Y3
+	VMULPS      Y12, Y0, Y6
+	VADDPS      Y2, Y0, Y7
+	VADDPS      Y3, Y1, Y8
+	VMULPS      Y13, Y7, Y7
+	VMULPS      Y13, Y8, Y8
+	VXORPS      Y10, Y10, Y10
+	VADDPS      Y8, Y7, Y9
+	VSUBPS      Y7, Y8, Y8
+	VSUBPS      Y9, Y10, Y7
+	VMULPS      Y4, Y0, Y9
+	VFMADD231PS Y13, Y2, Y9
+	VMULPS      Y14, Y1, Y11
+	VADDPS      Y13, Y13, Y10
+	VFMADD231PS Y10, Y3, Y11
+	VSUBPS      Y11, Y9, Y10
+	VADDPS      Y11, Y9, Y9
+	VMOVAPS     Y3, Y11
+	MOVQ        R12, R13
+	VMOVUPS     Y6, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y7, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y8, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y9, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y10, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y11, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     256(R8), Y0
+	VMOVUPS     288(R8), Y1
+	VMOVUPS     320(R8), Y2
+	VMOVUPS     352(R8), Y3
+	VMULPS      Y12, Y0, Y6
+	VADDPS      Y2, Y0, Y7
+	VADDPS      Y3, Y1, Y8
+	VMULPS      Y13, Y7, Y7
+	VMULPS      Y13, Y8, Y8
+	VXORPS      Y10, Y10, Y10
+	VADDPS      Y8, Y7, Y9
+	VSUBPS      Y7, Y8, Y8
+	VSUBPS      Y9, Y10, Y7
+	VMULPS      Y4, Y0, Y9
+	VFMADD231PS Y13, Y2, Y9
+	VMULPS      Y14, Y1, Y11
+	VADDPS      Y13, Y13, Y10
+	VFMADD231PS Y10, Y3, Y11
+	VSUBPS      Y11, Y9, Y10
+	VADDPS      Y11, Y9, Y9
+	VMOVAPS     Y3, Y11
+	MOVQ        R12, R13
+	VMOVUPS     Y6, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y7, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y8, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y9, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y10, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y11, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     384(R8), Y0
+	VMOVUPS     416(R8), Y1
+	VMOVUPS     448(R8), Y2
+	VMOVUPS     480(R8), Y3
+	VMULPS      Y12, Y0, Y6
+	VADDPS      Y2, Y0, Y7
+	VADDPS      Y3, Y1, Y8
+	VMULPS      Y13, Y7, Y7
+	VMULPS      Y13, Y8, Y8
+	VXORPS      Y10, Y10, Y10
+	VADDPS      Y8, Y7, Y9
+	VSUBPS      Y7, Y8, Y8
+	VSUBPS      Y9, Y10, Y7
+	VMULPS      Y4, Y0, Y9
+	VFMADD231PS Y13, Y2, Y9
+	VMULPS      Y14, Y1, Y11
+	VADDPS      Y13, Y13, Y10
+	VFMADD231PS Y10, Y3, Y11
+	VSUBPS      Y11, Y9, Y10
+	VADDPS      Y11, Y9, Y9
+	VMOVAPS     Y3, Y11
+	MOVQ        R12, R13
+	VMOVUPS     Y6, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y7, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y8, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y9, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y10, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y11, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     512(R8), Y0
+	VMOVUPS     544(R8), Y1
+	VMOVUPS     576(R8), Y2
+	VMOVUPS     608(R8), Y3
+	VMULPS      Y12, Y0, Y6
+	VADDPS      Y2, Y0, Y7
+	VADDPS      Y3, Y1, Y8
+	VMULPS      Y13, Y7, Y7
+	VMULPS      Y13, Y8, Y8
+	VXORPS      Y10, Y10, Y10
+	VADDPS      Y8, Y7, Y9
+	VSUBPS      Y7, Y8, Y8
+	VSUBPS      Y9, Y10, Y7
+	VMULPS      Y4, Y0, Y9
+	VFMADD231PS Y13, Y2, Y9
+	VMULPS      Y14, Y1, Y11
+	VADDPS      Y13, Y13, Y10
+	VFMADD231PS Y10, Y3, Y11
+	VSUBPS      Y11, Y9, Y10
+	VADDPS      Y11, Y9, Y9
+	VMOVAPS     Y3, Y11
+	MOVQ        R12, R13
+	VMOVUPS     Y6, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y7, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y8, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y9, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y10, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y11, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     640(R8), Y0
+	VMOVUPS     672(R8), Y1
+	VMOVUPS     704(R8), Y2
+	VMOVUPS     736(R8), Y3
+	VMULPS      Y12, Y0, Y6
+	VADDPS      Y2, Y0, Y7
+	VADDPS      Y3, Y1, Y8
+	VMULPS      Y13, Y7, Y7
+	VMULPS      Y13, Y8, Y8
+	VXORPS      Y10, Y10, Y10
+	VADDPS      Y8, Y7, Y9
+	VSUBPS      Y7, Y8, Y8
+	VSUBPS      Y9, Y10, Y7
+	VMULPS      Y4, Y0, Y9
+	VFMADD231PS Y13, Y2, Y9
+	VMULPS      Y14, Y1, Y11
+	VADDPS      Y13, Y13, Y10
+	VFMADD231PS Y10, Y3, Y11
+	VSUBPS      Y11, Y9, Y10
+	VADDPS      Y11, Y9, Y9
+	VMOVAPS     Y3, Y11
+	MOVQ        R12, R13
+	VMOVUPS     Y6, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y7, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y8, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y9, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y10, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Y11, (R12)
+	ADDQ        SI, R12
+	ADDQ        $+32, AX
+	ADDQ        $+32, DX
+	ADDQ        $+32, DI
+	DECQ        R10
+	JNZ         vector2
+	MOVQ        24(R11), R13
+	ADDQ        R13, (R11)
+	MOVQ        48(R11), R13
+	ADDQ        R13, 32(R11)
+	DECQ        R9
+	JNZ         tile1
+	VZEROUPPER
+	RET
+
+// func winograd_output3_avx2(call *byte)
+// Requires: AVX, AVX2, FMA3
+TEXT ·winograd_output3_avx2(SB), NOSPLIT, $0-8
+	MOVQ         call+0(FP), R11
+	MOVQ         8(R11), BX
+	MOVQ         16(R11), CX
+	MOVQ         40(R11), SI
+	MOVQ         80(R11), R8
+	MOVQ         64(R11), R9
+	MOVL         $0x40000000, R13
+	VMOVD        R13, X12
+	VBROADCASTSS X12, Y12
+	MOVL         $0x40800000, R13
+	VMOVD        R13, X13
+	VBROADCASTSS X13, Y13
+
+tile1:
+	MOVQ (R11), AX
+	MOVQ 32(R11), DX
+	MOVQ 72(R11), R10
+	MOVQ 56(R11), DI
+
+vector2:
+	MOVQ        DX, R12
+	MOVQ        R12, R13
+	VMOVUPS     (R13), Y0
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y1
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y2
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y3
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y4
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y5
+	ADDQ        SI, R12
+	VADDPS      Y2, Y1, Y10
+	VSUBPS      Y2, Y1, Y7
+	VADDPS      Y4, Y3, Y8
+	VSUBPS      Y4, Y3, Y11
+	VADDPS      Y10, Y0, Y6
+	VADDPS      Y8, Y6, Y6
+	VFMADD231PS Y12, Y11, Y7
+	VFMADD213PS Y10, Y13, Y8
+	VADDPS      Y5, Y8, Y8
+	VMOVUPS     Y6, (R8)
+	VMOVUPS     Y7, 192(R8)
+	VMOVUPS     Y8, 384(R8)
+	MOVQ        R12, R13
+	VMOVUPS     (R13), Y0
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y1
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y2
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y3
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y4
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y5
+	ADDQ        SI, R12
+	VADDPS      Y2, Y1, Y10
+	VSUBPS      Y2, Y1, Y7
+	VADDPS      Y4, Y3, Y8
+	VSUBPS      Y4, Y3, Y11
+	VADDPS      Y10, Y0, Y6
+	VADDPS      Y8, Y6, Y6
+	VFMADD231PS Y12, Y11, Y7
+	VFMADD213PS Y10, Y13, Y8
+	VADDPS      Y5, Y8, Y8
+	VMOVUPS     Y6, 32(R8)
+	VMOVUPS     Y7, 224(R8)
+	VMOVUPS     Y8, 416(R8)
+	MOVQ        R12, R13
+	VMOVUPS     (R13), Y0
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y1
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y2
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y3
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y4
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y5
+	ADDQ        SI, R12
+	VADDPS      Y2, Y1, Y10
+	VSUBPS      Y2, Y1, Y7
+	VADDPS      Y4, Y3, Y8
+	VSUBPS      Y4, Y3, Y11
+	VADDPS      Y10, Y0, Y6
+	VADDPS      Y8, Y6, Y6
+	VFMADD231PS Y12, Y11, Y7
+	VFMADD213PS Y10, Y13, Y8
+	VADDPS      Y5, Y8, Y8
+	VMOVUPS     Y6, 64(R8)
+	VMOVUPS     Y7, 256(R8)
+	VMOVUPS     Y8, 448(R8)
+	MOVQ        R12, R13
+	VMOVUPS     (R13), Y0
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y1
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y2
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y3
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y4
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y5
+	ADDQ        SI, R12
+	VADDPS      Y2, Y1, Y10
+	VSUBPS      Y2, Y1, Y7
+	VADDPS      Y4, Y3, Y8
+	VSUBPS      Y4, Y3, Y11
+	VADDPS      Y10, Y0, Y6
+	VADDPS      Y8, Y6, Y6
+	VFMADD231PS Y12, Y11, Y7
+	VFMADD213PS Y10, Y13, Y8
+	VADDPS      Y5, Y8, Y8
+	VMOVUPS     Y6, 96(R8)
+	VMOVUPS     Y7, 288(R8)
+	VMOVUPS     Y8, 480(R8)
+	MOVQ        R12, R13
+	VMOVUPS     (R13), Y0
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y1
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y2
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y3
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y4
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y5
+	ADDQ        SI, R12
+	VADDPS      Y2, Y1, Y10
+	VSUBPS      Y2, Y1, Y7
+	VADDPS      Y4, Y3, Y8
+	VSUBPS      Y4, Y3, Y11
+	VADDPS      Y10, Y0, Y6
+	VADDPS      Y8, Y6, Y6
+	VFMADD231PS Y12, Y11, Y7
+	VFMADD213PS Y10, Y13, Y8
+	VADDPS      Y5, Y8, Y8
+	VMOVUPS     Y6, 128(R8)
+	VMOVUPS     Y7, 320(R8)
+	VMOVUPS     Y8, 512(R8)
+	MOVQ        R12, R13
+	VMOVUPS     (R13), Y0
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y1
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y2
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y3
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y4
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Y5
+	ADDQ        SI, R12
+	VADDPS      Y2, Y1, Y10
+	VSUBPS      Y2, Y1, Y7
+	VADDPS      Y4, Y3, Y8
+	VSUBPS      Y4, Y3, Y11
+	VADDPS      Y10, Y0, Y6
+	VADDPS      Y8, Y6, Y6
+	VFMADD231PS Y12, Y11, Y7
+	VFMADD213PS Y10, Y13, Y8
+	VADDPS      Y5, Y8, Y8
+	VMOVUPS     Y6, 160(R8)
+	VMOVUPS     Y7, 352(R8)
+	VMOVUPS     Y8, 544(R8)
+	MOVQ        AX, R12
+	VMOVUPS     (R8), Y0
+	VMOVUPS     32(R8), Y1
+	VMOVUPS     64(R8), Y2
+	VMOVUPS     96(R8), Y3
+	VMOVUPS     128(R8), Y4
+	VMOVUPS     160(R8), Y5
+	VADDPS      Y2, Y1, Y10
+	VSUBPS      Y2, Y1, Y7
+	VADDPS      Y4, Y3, Y8
+	VSUBPS      Y4, Y3, Y11
+	VADDPS      Y10, Y0, Y6
+	VADDPS      Y8, Y6, Y6
+	VFMADD231PS Y12, Y11, Y7
+	VFMADD213PS Y10, Y13, Y8
+	VADDPS      Y5, Y8, Y8
+	MOVQ        R12, R13
+	VADDPS      (DI), Y6, Y6
+	VMOVUPS     Y6, (R13)
+	ADDQ        CX, R13
+	VADDPS      (DI), Y7, Y7
+	VMOVUPS     Y7, (R13)
+	ADDQ        CX, R13
+	VADDPS      (DI), Y8, Y8
+	VMOVUPS     Y8, (R13)
+	ADDQ        CX, R13
+	ADDQ        BX, R12
+	VMOVUPS     192(R8), Y0
+	VMOVUPS     224(R8), Y1
+	VMOVUPS     256(R8), Y2
+	VMOVUPS     288(R8), Y3
+	VMOVUPS     320(R8), Y4
+	VMOVUPS     352(R8), Y5
+	VADDPS      Y2, Y1, Y10
+	VSUBPS      Y2, Y1, Y7
+	VADDPS      Y4, Y3, Y8
+	VSUBPS      Y4, Y3, Y11
+	VADDPS      Y10, Y0, Y6
+	VADDPS      Y8, Y6, Y6
+	VFMADD231PS Y12, Y11, Y7
+	VFMADD213PS Y10, Y13, Y8
+	VADDPS      Y5, Y8, Y8
+	MOVQ        R12, R13
+	VADDPS      (DI), Y6, Y6
+	VMOVUPS     Y6, (R13)
+	ADDQ        CX, R13
+	VADDPS      (DI), Y7, Y7
+	VMOVUPS     Y7, (R13)
+	ADDQ        CX, R13
+	VADDPS      (DI), Y8, Y8
+	VMOVUPS     Y8, (R13)
+	ADDQ        CX, R13
+	ADDQ        BX, R12
+	VMOVUPS     384(R8), Y0
+	VMOVUPS     416(R8), Y1
+	VMOVUPS     448(R8), Y2
+	VMOVUPS     480(R8), Y3
+	VMOVUPS     512(R8), Y4
+	VMOVUPS     544(R8), Y5
+	VADDPS      Y2, Y1, Y10
+	VSUBPS      Y2, Y1, Y7
+	VADDPS      Y4, Y3, Y8
+	VSUBPS      Y4, Y3, Y11
+	VADDPS      Y10, Y0, Y6
+	VADDPS      Y8, Y6, Y6
+	VFMADD231PS Y12, Y11, Y7
+	VFMADD213PS Y10, Y13, Y8
+	VADDPS      Y5, Y8, Y8
+	MOVQ        R12, R13
+	VADDPS      (DI), Y6, Y6
+	VMOVUPS     Y6, (R13)
+	ADDQ        CX, R13
+	VADDPS      (DI), Y7, Y7
+	VMOVUPS     Y7, (R13)
+	ADDQ        CX, R13
+	VADDPS      (DI), Y8, Y8
+	VMOVUPS     Y8, (R13)
 	ADDQ        CX, R13
 	ADDQ        BX, R12
 	ADDQ        $+32, AX

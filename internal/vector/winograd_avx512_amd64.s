@@ -507,8 +507,8 @@ TEXT ·winograd_weights_avx512(SB), NOSPLIT, $0-8
 	VMOVD        R13, X14
 	VBROADCASTSS X14, Z14
 	MOVL         $0x3d2aaaab, R13
-	VMOVD        R13, X3
-	VBROADCASTSS X3, Z3
+	VMOVD        R13, X4
+	VBROADCASTSS X4, Z4
 
 tile1:
 	MOVQ (R11), AX
@@ -534,7 +534,7 @@ vector2:
 	VADDPS       Z9, Z7, Z7
 	VPXORD       Z10, Z10, Z10
 	VSUBPS       Z7, Z10, Z7
-	VMULPS       Z3, Z0, Z9
+	VMULPS       Z4, Z0, Z9
 	VFMADD231PS  Z13, Z2, Z9
 	VMOVAPS      Z9, Z10
 	VFMADD231PS  Z14, Z1, Z9
@@ -561,7 +561,7 @@ vector2:
 	VADDPS       Z9, Z7, Z7
 	VPXORD       Z10, Z10, Z10
 	VSUBPS       Z7, Z10, Z7
-	VMULPS       Z3, Z0, Z9
+	VMULPS       Z4, Z0, Z9
 	VFMADD231PS  Z13, Z2, Z9
 	VMOVAPS      Z9, Z10
 	VFMADD231PS  Z14, Z1, Z9
@@ -588,7 +588,7 @@ vector2:
 	VADDPS       Z9, Z7, Z7
 	VPXORD       Z10, Z10, Z10
 	VSUBPS       Z7, Z10, Z7
-	VMULPS       Z3, Z0, Z9
+	VMULPS       Z4, Z0, Z9
 	VFMADD231PS  Z13, Z2, Z9
 	VMOVAPS      Z9, Z10
 	VFMADD231PS  Z14, Z1, Z9
@@ -612,7 +612,7 @@ vector2:
 	VADDPS       Z9, Z7, Z7
 	VPXORD       Z10, Z10, Z10
 	VSUBPS       Z7, Z10, Z7
-	VMULPS       Z3, Z0, Z9
+	VMULPS       Z4, Z0, Z9
 	VFMADD231PS  Z13, Z2, Z9
 	VMOVAPS      Z9, Z10
 	VFMADD231PS  Z14, Z1, Z9
@@ -642,7 +642,7 @@ vector2:
 	VADDPS       Z9, Z7, Z7
 	VPXORD       Z10, Z10, Z10
 	VSUBPS       Z7, Z10, Z7
-	VMULPS       Z3, Z0, Z9
+	VMULPS       Z4, Z0, Z9
 	VFMADD231PS  Z13, Z2, Z9
 	VMOVAPS      Z9, Z10
 	VFMADD231PS  Z14, Z1, Z9
@@ -672,7 +672,7 @@ vector2:
 	VADDPS       Z9, Z7, Z7
 	VPXORD       Z10, Z10, Z10
 	VSUBPS       Z7, Z10, Z7
-	VMULPS       Z3, Z0, Z9
+	VMULPS       Z4, Z0, Z9
 	VFMADD231PS  Z13, Z2, Z9
 	VMOVAPS      Z9, Z10
 	VFMADD231PS  Z14, Z1, Z9
@@ -702,7 +702,7 @@ vector2:
 	VADDPS       Z9, Z7, Z7
 	VPXORD       Z10, Z10, Z10
 	VSUBPS       Z7, Z10, Z7
-	VMULPS       Z3, Z0, Z9
+	VMULPS       Z4, Z0, Z9
 	VFMADD231PS  Z13, Z2, Z9
 	VMOVAPS      Z9, Z10
 	VFMADD231PS  Z14, Z1, Z9
@@ -732,7 +732,7 @@ vector2:
 	VADDPS       Z9, Z7, Z7
 	VPXORD       Z10, Z10, Z10
 	VSUBPS       Z7, Z10, Z7
-	VMULPS       Z3, Z0, Z9
+	VMULPS       Z4, Z0, Z9
 	VFMADD231PS  Z13, Z2, Z9
 	VMOVAPS      Z9, Z10
 	VFMADD231PS  Z14, Z1, Z9
@@ -762,7 +762,7 @@ vector2:
 	VADDPS       Z9, Z7, Z7
 	VPXORD       Z10, Z10, Z10
 	VSUBPS       Z7, Z10, Z7
-	VMULPS       Z3, Z0, Z9
+	VMULPS       Z4, Z0, Z9
 	VFMADD231PS  Z13, Z2, Z9
 	VMOVAPS      Z9, Z10
 	VFMADD231PS  Z14, Z1, Z9
@@ -1252,6 +1252,800 @@ vector2:
 	ADDQ        CX, R13
 	VADDPS      (DI), Z9, Z9
 	VMOVUPS     Z9, (R13)
+	ADDQ        CX, R13
+	ADDQ        BX, R12
+	ADDQ        $+64, AX
+	ADDQ        $+64, DX
+	ADDQ        $+64, DI
+	DECQ        R10
+	JNZ         vector2
+	MOVQ        24(R11), R13
+	ADDQ        R13, (R11)
+	MOVQ        48(R11), R13
+	ADDQ        R13, 32(R11)
+	DECQ        R9
+	JNZ         tile1
+	VZEROUPPER
+	RET
+
+// func winograd_weights4_avx512(call *byte)
+// Requires: AVX, AVX512F
+TEXT ·winograd_weights4_avx512(SB), NOSPLIT, $0-8
+	MOVQ         call+0(FP), R11
+	MOVQ         8(R11), BX
+	MOVQ         16(R11), CX
+	MOVQ         40(R11), SI
+	MOVQ         80(R11), R8
+	MOVQ         64(R11), R9
+	MOVL         $0x3e800000, R13
+	VMOVD        R13, X12
+	VBROADCASTSS X12, Z12
+	MOVL         $0x3e2aaaab, R13
+	VMOVD        R13, X13
+	VBROADCASTSS X13, Z13
+	MOVL         $0x3daaaaab, R13
+	VMOVD        R13, X14
+	VBROADCASTSS X14, Z14
+	MOVL         $0x3d2aaaab, R13
+	VMOVD        R13, X4
+	VBROADCASTSS X4, Z4
+
+tile1:
+	MOVQ (R11), AX
+	MOVQ 32(R11), DX
+	MOVQ 72(R11), R10
+	MOVQ 56(R11), DI
+
+vector2:
+	MOVQ        AX, R12
+	MOVQ        R12, R13
+	VMOVUPS     (R13), Z0
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Z1
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Z2
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Z3
+	ADDQ        CX, R12
+	VMULPS      Z12, Z0, Z6
+	VADDPS      Z2, Z0, Z7
+	VADDPS      Z3, Z1, Z8
+	VMULPS      Z13, Z7, Z7
+	VMULPS      Z13, Z8, Z8
+	VPXORD      Z10, Z10, Z10
+	VADDPS      Z8, Z7, Z9
+	VSUBPS      Z7, Z8, Z8
+	VSUBPS      Z9, Z10, Z7
+	VMULPS      Z4, Z0, Z9
+	VFMADD231PS Z13, Z2, Z9
+	VMULPS      Z14, Z1, Z11
+	VADDPS      Z13, Z13, Z10
+	VFMADD231PS Z10, Z3, Z11
+	VSUBPS      Z11, Z9, Z10
+	VADDPS      Z11, Z9, Z9
+	VMOVAPS     Z3, Z11
+	VMOVUPS     Z6, (R8)
+	VMOVUPS     Z7, 256(R8)
+	VMOVUPS     Z8, 512(R8)
+	VMOVUPS     Z9, 768(R8)
+	VMOVUPS     Z10, 1024(R8)
+	VMOVUPS     Z11, 1280(R8)
+	MOVQ        R12, R13
+	VMOVUPS     (R13), Z0
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Z1
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Z2
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Z3
+	ADDQ        CX, R12
+	VMULPS      Z12, Z0, Z6
+	VADDPS      Z2, Z0, Z7
+	VADDPS      Z3, Z1, Z8
+	VMULPS      Z13, Z7, Z7
+	VMULPS      Z13, Z8, Z8
+	VPXORD      Z10, Z10, Z10
+	VADDPS      Z8, Z7, Z9
+	VSUBPS      Z7, Z8, Z8
+	VSUBPS      Z9, Z10, Z7
+	VMULPS      Z4, Z0, Z9
+	VFMADD231PS Z13, Z2, Z9
+	VMULPS      Z14, Z1, Z11
+	VADDPS      Z13, Z13, Z10
+	VFMADD231PS Z10, Z3, Z11
+	VSUBPS      Z11, Z9, Z10
+	VADDPS      Z11, Z9, Z9
+	VMOVAPS     Z3, Z11
+	VMOVUPS     Z6, 64(R8)
+	VMOVUPS     Z7, 320(R8)
+	VMOVUPS     Z8, 576(R8)
+	VMOVUPS     Z9, 832(R8)
+	VMOVUPS     Z10, 1088(R8)
+	VMOVUPS     Z11, 1344(R8)
+	MOVQ        R12, R13
+	VMOVUPS     (R13), Z0
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Z1
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Z2
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Z3
+	ADDQ        CX, R12
+	VMULPS      Z12, Z0, Z6
+	VADDPS      Z2, Z0, Z7
+	VADDPS      Z3, Z1, Z8
+	VMULPS      Z13, Z7, Z7
+	VMULPS      Z13, Z8, Z8
+	VPXORD      Z10, Z10, Z10
+	VADDPS      Z8, Z7, Z9
+	VSUBPS      Z7, Z8, Z8
+	VSUBPS      Z9, Z10, Z7
+	VMULPS      Z4, Z0, Z9
+	VFMADD231PS Z13, Z2, Z9
+	VMULPS      Z14, Z1, Z11
+	VADDPS      Z13, Z13, Z10
+	VFMADD231PS Z10, Z3, Z11
+	VSUBPS      Z11, Z9, Z10
+	VADDPS      Z11, Z9, Z9
+	VMOVAPS     Z3, Z11
+	VMOVUPS     Z6, 128(R8)
+	VMOVUPS     Z7, 384(R8)
+	VMOVUPS     Z8, 640(R8)
+	VMOVUPS     Z9, 896(R8)
+	VMOVUPS     Z10, 1152(R8)
+	VMOVUPS     Z11, 1408(R8)
+	MOVQ        R12, R13
+	VMOVUPS     (R13), Z0
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Z1
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Z2
+	ADDQ        BX, R13
+	VMOVUPS     (R13), Z3
+	ADDQ        CX, R12
+	VMULPS      Z12, Z0, Z6
+	VADDPS      Z2, Z0, Z7
+	VADDPS      Z3, Z1, Z8
+	VMULPS      Z13, Z7, Z7
+	VMULPS      Z13, Z8, Z8
+	VPXORD      Z10, Z10, Z10
+	VADDPS      Z8, Z7, Z9
+	VSUBPS      Z7, Z8, Z8
+	VSUBPS      Z9, Z10, Z7
+	VMULPS      Z4, Z0, Z9
+	VFMADD231PS Z13, Z2, Z9
+	VMULPS      Z14, Z1, Z11
+	VADDPS      Z13, Z13, Z10
+	VFMADD231PS Z10, Z3, Z11
+	VSUBPS      Z11, Z9, Z10
+	VADDPS      Z11, Z9, Z9
+	VMOVAPS     Z3, Z11
+	VMOVUPS     Z6, 192(R8)
+	VMOVUPS     Z7, 448(R8)
+	VMOVUPS     Z8, 704(R8)
+	VMOVUPS     Z9, 960(R8)
+	VMOVUPS     Z10, 1216(R8)
+	VMOVUPS     Z11, 1472(R8)
+	MOVQ        DX, R12
+	VMOVUPS     (R8), Z0
+	VMOVUPS     64(R8), Z1
+	VMOVUPS     128(R8), Z2
+	VMOVUPS     192(R8), Z3
+	VMULPS      Z12, Z0, Z6
+	VADDPS      Z2, Z0, Z7
+	VADDPS      Z3, Z1, Z8
+	VMULPS      Z13, Z7, Z7
+	VMULPS      Z13, Z8, Z8
+	VPXORD      Z10, Z10, Z10
+	VADDPS      Z8, Z7, Z9
+	VSUBPS      Z7, Z8, Z8
+	VSUBPS      Z9, Z10, Z7
+	VMULPS      Z4, Z0, Z9
+	VFMADD231PS Z13, Z2, Z9
+	VMULPS      Z14, Z1, Z11
+	VADDPS      Z13, Z13, Z10
+	VFMADD231PS Z10, Z3, Z11
+	VSUBPS      Z11, Z9, Z10
+	VADDPS      Z11, Z9, Z9
+	VMOVAPS     Z3, Z11
+	MOVQ        R12, R13
+	VMOVUPS     Z6, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z7, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z8, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z9, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z10, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z11, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     256(R8), Z0
+	VMOVUPS     320(R8), Z1
+	VMOVUPS     384(R8), Z2
+	VMOVUPS     448(R8), Z3
+	VMULPS      Z12, Z0, Z6
+	VADDPS      Z2, Z0, Z7
+	VADDPS      Z3, Z1, Z8
+	VMULPS      Z13, Z7, Z7
+	VMULPS      Z13, Z8, Z8
+	VPXORD      Z10, Z10, Z10
+	VADDPS      Z8, Z7, Z9
+	VSUBPS      Z7, Z8, Z8
+	VSUBPS      Z9, Z10, Z7
+	VMULPS      Z4, Z0, Z9
+	VFMADD231PS Z13, Z2, Z9
+	VMULPS      Z14, Z1, Z11
+	VADDPS      Z13, Z13, Z10
+	VFMADD231PS Z10, Z3, Z11
+	VSUBPS      Z11, Z9, Z10
+	VADDPS      Z11, Z9, Z9
+	VMOVAPS     Z3, Z11
+	MOVQ        R12, R13
+	VMOVUPS     Z6, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z7, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z8, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z9, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z10, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z11, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     512(R8), Z0
+	VMOVUPS     576(R8), Z1
+	VMOVUPS     640(R8), Z2
+	VMOVUPS     704(R8), Z3
+	VMULPS      Z12, Z0, Z6
+	VADDPS      Z2, Z0, Z7
+	VADDPS      Z3, Z1, Z8
+	VMULPS      Z13, Z7, Z7
+	VMULPS      Z13, Z8, Z8
+	VPXORD      Z10, Z10, Z10
+	VADDPS      Z8, Z7, Z9
+	VSUBPS      Z7, Z8, Z8
+	VSUBPS      Z9, Z10, Z7
+	VMULPS      Z4, Z0, Z9
+	VFMADD231PS Z13, Z2, Z9
+	VMULPS      Z14, Z1, Z11
+	VADDPS      Z13, Z13, Z10
+	VFMADD231PS Z10, Z3, Z11
+	VSUBPS      Z11, Z9, Z10
+	VADDPS      Z11, Z9, Z9
+	VMOVAPS     Z3, Z11
+	MOVQ        R12, R13
+	VMOVUPS     Z6, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z7, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z8, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z9, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z10, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z11, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     768(R8), Z0
+	VMOVUPS     832(R8), Z1
+	VMOVUPS     896(R8), Z2
+	VMOVUPS     960(R8), Z3
+	VMULPS      Z12, Z0, Z6
+	VADDPS      Z2, Z0, Z7
+	VADDPS      Z3, Z1, Z8
+	VMULPS      Z13, Z7, Z7
+	VMULPS      Z13, Z8, Z8
+	VPXORD      Z10, Z10, Z10
+	VADDPS      Z8, Z7, Z9
+	VSUBPS      Z7, Z8, Z8
+	VSUBPS      Z9, Z10, Z7
+	VMULPS      Z4, Z0, Z9
+	VFMADD231PS Z13, Z2, Z9
+	VMULPS      Z14, Z1, Z11
+	VADDPS      Z13, Z13, Z10
+	VFMADD231PS Z10, Z3, Z11
+	VSUBPS      Z11, Z9, Z10
+	VADDPS      Z11, Z9, Z9
+	VMOVAPS     Z3, Z11
+	MOVQ        R12, R13
+	VMOVUPS     Z6, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z7, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z8, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z9, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z10, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z11, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     1024(R8), Z0
+	VMOVUPS     1088(R8), Z1
+	VMOVUPS     1152(R8), Z2
+	VMOVUPS     1216(R8), Z3
+	VMULPS      Z12, Z0, Z6
+	VADDPS      Z2, Z0, Z7
+	VADDPS      Z3, Z1, Z8
+	VMULPS      Z13, Z7, Z7
+	VMULPS      Z13, Z8, Z8
+	VPXORD      Z10, Z10, Z10
+	VADDPS      Z8, Z7, Z9
+	VSUBPS      Z7, Z8, Z8
+	VSUBPS      Z9, Z10, Z7
+	VMULPS      Z4, Z0, Z9
+	VFMADD231PS Z13, Z2, Z9
+	VMULPS      Z14, Z1, Z11
+	VADDPS      Z13, Z13, Z10
+	VFMADD231PS Z10, Z3, Z11
+	VSUBPS      Z11, Z9, Z10
+	VADDPS      Z11, Z9, Z9
+	VMOVAPS     Z3, Z11
+	MOVQ        R12, R13
+	VMOVUPS     Z6, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z7, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z8, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z9, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z10, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z11, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     1280(R8), Z0
+	VMOVUPS     1344(R8), Z1
+	VMOVUPS     1408(R8), Z2
+	VMOVUPS     1472(R8), Z3
+	VMULPS      Z12, Z0, Z6
+	VADDPS      Z2, Z0, Z7
+	VADDPS      Z3, Z1, Z8
+	VMULPS      Z13, Z7, Z7
+	VMULPS      Z13, Z8, Z8
+	VPXORD      Z10, Z10, Z10
+	VADDPS      Z8, Z7, Z9
+	VSUBPS      Z7, Z8, Z8
+	VSUBPS      Z9, Z10, Z7
+	VMULPS      Z4, Z0, Z9
+	VFMADD231PS Z13, Z2, Z9
+	VMULPS      Z14, Z1, Z11
+	VADDPS      Z13, Z13, Z10
+	VFMADD231PS Z10, Z3, Z11
+	VSUBPS      Z11, Z9, Z10
+	VADDPS      Z11, Z9, Z9
+	VMOVAPS     Z3, Z11
+	MOVQ        R12, R13
+	VMOVUPS     Z6, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z7, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z8, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z9, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z10, (R12)
+	ADDQ        SI, R12
+	VMOVUPS     Z11, (R12)
+	ADDQ        SI, R12
+	ADDQ        $+64, AX
+	ADDQ        $+64, DX
+	ADDQ        $+64, DI
+	DECQ        R10
+	JNZ         vector2
+	MOVQ        24(R11), R13
+	ADDQ        R13, (R11)
+	MOVQ        48(R11), R13
+	ADDQ        R13, 32(R11)
+	DECQ        R9
+	JNZ         tile1
+	VZEROUPPER
+	RET
+
+// func winograd_output3_avx512(call *byte)
+// Requires: AVX, AVX512F
+TEXT ·winograd_output3_avx512(SB), NOSPLIT, $0-8
+	MOVQ         call+0(FP), R11
+	MOVQ         8(R11), BX
+	MOVQ         16(R11), CX
+	MOVQ         40(R11), SI
+	MOVQ         80(R11), R8
+	MOVQ         64(R11), R9
+	MOVL         $0x40000000, R13
+	VMOVD        R13, X12
+	VBROADCASTSS X12, Z12
+	MOVL         $0x40800000, R13
+	VMOVD        R13, X13
+	VBROADCASTSS X13, Z13
+
+tile1:
+	MOVQ (R11), AX
+	MOVQ 32(R11), DX
+	MOVQ 72(R11), R10
+	MOVQ 56(R11), DI
+
+vector2:
+	MOVQ        DX, R12
+	MOVQ        R12, R13
+	VMOVUPS     (R13), Z0
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z1
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z2
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z3
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z4
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z5
+	ADDQ        SI, R12
+	VADDPS      Z2, Z1, Z10
+	VSUBPS      Z2, Z1, Z7
+	VADDPS      Z4, Z3, Z8
+	VSUBPS      Z4, Z3, Z11
+	VADDPS      Z10, Z0, Z6
+	VADDPS      Z8, Z6, Z6
+	VFMADD231PS Z12, Z11, Z7
+	VFMADD213PS Z10, Z13, Z8
+	VADDPS      Z5, Z8, Z8
+	VMOVUPS     Z6, (R8)
+	VMOVUPS     Z7, 384(R8)
+	VMOVUPS     Z8, 768(R8)
+	MOVQ        R12, R13
+	VMOVUPS     (R13), Z0
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z1
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z2
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z3
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z4
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z5
+	ADDQ        SI, R12
+	VADDPS      Z2, Z1, Z10
+	VSUBPS      Z2, Z1, Z7
+	VADDPS      Z4, Z3, Z8
+	VSUBPS      Z4, Z3, Z11
+	VADDPS      Z10, Z0, Z6
+	VADDPS      Z8, Z6, Z6
+	VFMADD231PS Z12, Z11, Z7
+	VFMADD213PS Z10, Z13, Z8
+	VADDPS      Z5, Z8, Z8
+	VMOVUPS     Z6, 64(R8)
+	VMOVUPS     Z7, 448(R8)
+	VMOVUPS     Z8, 832(R8)
+	MOVQ        R12, R13
+	VMOVUPS     (R13), Z0
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z1
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z2
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z3
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z4
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z5
+	ADDQ        SI, R12
+	VADDPS      Z2, Z1, Z10
+	VSUBPS      Z2, Z1, Z7
+	VADDPS      Z4, Z3, Z8
+	VSUBPS      Z4, Z3, Z11
+	VADDPS      Z10, Z0, Z6
+	VADDPS      Z8, Z6, Z6
+	VFMADD231PS Z12, Z11, Z7
+	VFMADD213PS Z10, Z13, Z8
+	VADDPS      Z5, Z8, Z8
+	VMOVUPS     Z6, 128(R8)
+	VMOVUPS     Z7, 512(R8)
+	VMOVUPS     Z8, 896(R8)
+	MOVQ        R12, R13
+	VMOVUPS     (R13), Z0
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z1
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z2
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z3
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z4
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z5
+	ADDQ        SI, R12
+	VADDPS      Z2, Z1, Z10
+	VSUBPS      Z2, Z1, Z7
+	VADDPS      Z4, Z3, Z8
+	VSUBPS      Z4, Z3, Z11
+	VADDPS      Z10, Z0, Z6
+	VADDPS      Z8, Z6, Z6
+	VFMADD231PS Z12, Z11, Z7
+	VFMADD213PS Z10, Z13, Z8
+	VADDPS      Z5, Z8, Z8
+	VMOVUPS     Z6, 192(R8)
+	VMOVUPS     Z7, 576(R8)
+	VMOVUPS     Z8, 960(R8)
+	MOVQ        R12, R13
+	VMOVUPS     (R13), Z0
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z1
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z2
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z3
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z4
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z5
+	ADDQ        SI, R12
+	VADDPS      Z2, Z1, Z10
+	VSUBPS      Z2, Z1, Z7
+	VADDPS      Z4, Z3, Z8
+	VSUBPS      Z4, Z3, Z11
+	VADDPS      Z10, Z0, Z6
+	VADDPS      Z8, Z6, Z6
+	VFMADD231PS Z12, Z11, Z7
+	VFMADD213PS Z10, Z13, Z8
+	VADDPS      Z5, Z8, Z8
+	VMOVUPS     Z6, 256(R8)
+	VMOVUPS     Z7, 640(R8)
+	VMOVUPS     Z8, 1024(R8)
+	MOVQ        R12, R13
+	VMOVUPS     (R13), Z0
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z1
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z2
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z3
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z4
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	ADDQ        SI, R13
+	VMOVUPS     (R13), Z5
+	ADDQ        SI, R12
+	VADDPS      Z2, Z1, Z10
+	VSUBPS      Z2, Z1, Z7
+	VADDPS      Z4, Z3, Z8
+	VSUBPS      Z4, Z3, Z11
+	VADDPS      Z10, Z0, Z6
+	VADDPS      Z8, Z6, Z6
+	VFMADD231PS Z12, Z11, Z7
+	VFMADD213PS Z10, Z13, Z8
+	VADDPS      Z5, Z8, Z8
+	VMOVUPS     Z6, 320(R8)
+	VMOVUPS     Z7, 704(R8)
+	VMOVUPS     Z8, 1088(R8)
+	MOVQ        AX, R12
+	VMOVUPS     (R8), Z0
+	VMOVUPS     64(R8), Z1
+	VMOVUPS     128(R8), Z2
+	VMOVUPS     192(R8), Z3
+	VMOVUPS     256(R8), Z4
+	VMOVUPS     320(R8), Z5
+	VADDPS      Z2, Z1, Z10
+	VSUBPS      Z2, Z1, Z7
+	VADDPS      Z4, Z3, Z8
+	VSUBPS      Z4, Z3, Z11
+	VADDPS      Z10, Z0, Z6
+	VADDPS      Z8, Z6, Z6
+	VFMADD231PS Z12, Z11, Z7
+	VFMADD213PS Z10, Z13, Z8
+	VADDPS      Z5, Z8, Z8
+	MOVQ        R12, R13
+	VADDPS      (DI), Z6, Z6
+	VMOVUPS     Z6, (R13)
+	ADDQ        CX, R13
+	VADDPS      (DI), Z7, Z7
+	VMOVUPS     Z7, (R13)
+	ADDQ        CX, R13
+	VADDPS      (DI), Z8, Z8
+	VMOVUPS     Z8, (R13)
+	ADDQ        CX, R13
+	ADDQ        BX, R12
+	VMOVUPS     384(R8), Z0
+	VMOVUPS     448(R8), Z1
+	VMOVUPS     512(R8), Z2
+	VMOVUPS     576(R8), Z3
+	VMOVUPS     640(R8), Z4
+	VMOVUPS     704(R8), Z5
+	VADDPS      Z2, Z1, Z10
+	VSUBPS      Z2, Z1, Z7
+	VADDPS      Z4, Z3, Z8
+	VSUBPS      Z4, Z3, Z11
+	VADDPS      Z10, Z0, Z6
+	VADDPS      Z8, Z6, Z6
+	VFMADD231PS Z12, Z11, Z7
+	VFMADD213PS Z10, Z13, Z8
+	VADDPS      Z5, Z8, Z8
+	MOVQ        R12, R13
+	VADDPS      (DI), Z6, Z6
+	VMOVUPS     Z6, (R13)
+	ADDQ        CX, R13
+	VADDPS      (DI), Z7, Z7
+	VMOVUPS     Z7, (R13)
+	ADDQ        CX, R13
+	VADDPS      (DI), Z8, Z8
+	VMOVUPS     Z8, (R13)
+	ADDQ        CX, R13
+	ADDQ        BX, R12
+	VMOVUPS     768(R8), Z0
+	VMOVUPS     832(R8), Z1
+	VMOVUPS     896(R8), Z2
+	VMOVUPS     960(R8), Z3
+	VMOVUPS     1024(R8), Z4
+	VMOVUPS     1088(R8), Z5
+	VADDPS      Z2, Z1, Z10
+	VSUBPS      Z2, Z1, Z7
+	VADDPS      Z4, Z3, Z8
+	VSUBPS      Z4, Z3, Z11
+	VADDPS      Z10, Z0, Z6
+	VADDPS      Z8, Z6, Z6
+	VFMADD231PS Z12, Z11, Z7
+	VFMADD213PS Z10, Z13, Z8
+	VADDPS      Z5, Z8, Z8
+	MOVQ        R12, R13
+	VADDPS      (DI), Z6, Z6
+	VMOVUPS     Z6, (R13)
+	ADDQ        CX, R13
+	VADDPS      (DI), Z7, Z7
+	VMOVUPS     Z7, (R13)
+	ADDQ        CX, R13
+	VADDPS      (DI), Z8, Z8
+	VMOVUPS     Z8, (R13)
 	ADDQ        CX, R13
 	ADDQ        BX, R12
 	ADDQ        $+64, AX

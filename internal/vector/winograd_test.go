@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// The matrices of Lavin & Gray (2016), section 4.3.
+// The matrices of Lavin & Gray (2016), section 4.3, and those of F(3×3, 4×4),
+// which has the same points 0, ±1, ±2 and ∞.
 var (
 	winogradInput = [][]float64{
 		{4, 0, -5, 0, 1, 0},
@@ -30,6 +31,19 @@ var (
 		{0, 1, 1, 4, 4, 0},
 		{0, 1, -1, 8, -8, 1},
 	}
+	winogradWeights4 = [][]float64{
+		{1. / 4, 0, 0, 0},
+		{-1. / 6, -1. / 6, -1. / 6, -1. / 6},
+		{-1. / 6, 1. / 6, -1. / 6, 1. / 6},
+		{1. / 24, 1. / 12, 1. / 6, 1. / 3},
+		{1. / 24, -1. / 12, 1. / 6, -1. / 3},
+		{0, 0, 0, 1},
+	}
+	winogradOutput3 = [][]float64{
+		{1, 1, 1, 1, 1, 0},
+		{0, 1, -1, 2, -2, 0},
+		{0, 1, 1, 4, 4, 1},
+	}
 )
 
 // between returns m·x·mᵀ, of a square x given by its elements.
@@ -50,21 +64,23 @@ func TestWinograd(t *testing.T) {
 		if !ok {
 			f.Skipf("%s has no transforms", f.engine.Name())
 		}
-		f.transform("input", winogradInput, transforms.WinogradInput, false)
-		f.transform("weights", winogradWeights, transforms.WinogradWeights, false)
-		f.transform("output", winogradOutput, transforms.WinogradOutput, true)
+		f.transform("input", 3, winogradInput, transforms.WinogradInput, false)
+		f.transform("weights", 3, winogradWeights, transforms.WinogradWeights, false)
+		f.transform("output", 3, winogradOutput, transforms.WinogradOutput, true)
+		f.transform("weights", 4, winogradWeights4, transforms.WinogradWeights, false)
+		f.transform("output", 4, winogradOutput3, transforms.WinogradOutput, true)
 	})
 }
 
 // transform checks a transform from pixels to values or, backwards, from values
 // to pixels.
-func (f *fuzz) transform(name string, m [][]float64, call func(*Winograd[float32]), backwards bool) {
+func (f *fuzz) transform(name string, kernel int, m [][]float64, call func(*Winograd[float32]), backwards bool) {
 	f.memory.used = 0
 	side, values := len(m[0]), len(m)
 	if backwards {
 		side, values = values, side
 	}
-	w := &Winograd[float32]{Tiles: 1 + f.IntN(4), Channels: (1 + f.IntN(3)) * f.engine.Lanes()}
+	w := &Winograd[float32]{Kernel: kernel, Tiles: 1 + f.IntN(4), Channels: (1 + f.IntN(3)) * f.engine.Lanes()}
 	w.XPixel = w.Channels + f.IntN(5)
 	w.XRow = side*w.XPixel + f.IntN(9)
 	w.XTile = side*w.XRow + f.IntN(9)

@@ -151,19 +151,23 @@ func (c *Conv[T]) makeGradient() {
 	height, width := s.Output()
 	g.output = halo{images: c.input.images, height: height, width: width, channels: s.Filters}
 	top, left := s.KernelHeight-1-s.Padding, s.KernelWidth-1-s.Padding
-	g.flipped = s.Stride == 1 && top >= 0 && left >= 0 && 5*height*width >= 4*s.Height*s.Width
-	if g.flipped {
-		g.output.top, g.output.left, g.output.bottom, g.output.right = top, left, top, left
-		back := ConvShape{Batch: s.Batch, Height: height, Width: width, Channels: s.Filters, Filters: s.Channels,
-			KernelHeight: s.KernelHeight, KernelWidth: s.KernelWidth, Stride: 1, Padding: top}
-		if c.minimal != nil && top == left {
-			if g.minimal = newWinograd(c.engine, back); g.minimal != nil {
-				g.output = g.minimal.border(g.output)
-			}
-		}
-		g.windows = g.output.windows(s.Height, s.Width, 1)
-		g.inputs = halo{images: c.input.images, height: s.Height, width: s.Width, channels: s.Channels}.pixels()
+	inside := s.Stride == 1 && top >= 0 && left >= 0
+	if inside && top == left && c.minimal != nil {
+		g.minimal = newWinograd(c.engine, ConvShape{
+			Batch: s.Batch, Height: height, Width: width, Channels: s.Filters,
+			Filters: s.Channels, KernelHeight: s.KernelHeight, KernelWidth: s.KernelWidth, Stride: 1, Padding: top,
+		})
 	}
+	g.flipped = inside && (g.minimal != nil || 5*height*width >= 4*s.Height*s.Width)
+	if !g.flipped {
+		return
+	}
+	g.output.top, g.output.left, g.output.bottom, g.output.right = top, left, top, left
+	if g.minimal != nil {
+		g.output = g.minimal.border(g.output)
+	}
+	g.windows = g.output.windows(s.Height, s.Width, 1)
+	g.inputs = halo{images: c.input.images, height: s.Height, width: s.Width, channels: s.Channels}.pixels()
 }
 
 // addBias adds the sum over all pixels.

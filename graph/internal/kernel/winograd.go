@@ -7,17 +7,23 @@ import (
 	"github.com/likeness-go/likeness/internal/vector"
 )
 
-// winograd is a 3×3 convolution by Winograd's algorithm F(4×4, 3×3), with a
-// quarter of the products of a direct one where tiles of 4×4 results fit: see
-// vector.Winograd. It is for float32 alone, and its results are off by about
-// 1e-5 of the largest.
+// winograd is a convolution by Winograd's algorithms F(4×4, 3×3) and
+// F(3×3, 4×4), see vector.Winograd. A larger kernel, with zeros at its edge, is
+// taken in pieces of 3×3 or 4×4, whose products add up before they are
+// transformed back: 7×7 are four pieces of 4×4, with a third of the products
+// of a direct convolution. It is for float32 alone, and its results are off by
+// about 1e-5 of the largest.
 type winograd struct {
 	transforms   vector.Transforms
 	engine       vector.Engine[float32]
+	kernel       int // of the whole convolution
+	piece        int // 3 or 4
+	pieces       int // of the kernel, in rows and in columns
 	in, out      int // channels
 	height, side int // rows and columns of results
 	panels       *packed[float32]
-	values       []float32 // of the weights: for each panel 36 matrices (in, panel's columns)
+	values       []float32 // of the weights: for each panel 36 matrices (pieces², in, panel's columns)
+	padded       []float32 // weights with zeros at the edge of the kernel
 }
 
 var noWinograd atomic.Bool
@@ -25,13 +31,16 @@ var noWinograd atomic.Bool
 func init() { noWinograd.Store(os.Getenv("LIKENESS_WINOGRAD") == "off") }
 
 // SetWinograd says whether layers made from now on may use Winograd's
-// algorithm where it is faster. They do unless told otherwise.
+// algorithms where they are faster. They do unless told otherwise.
 func SetWinograd(on bool) { noWinograd.Store(!on) }
 
-// tileSide is the side of a tile of results; of a window it takes 2 more.
-const tileSide = 4
+// A tile is of 6×6 pixels, transformed to as many values.
+const (
+	tilePixels = 6
+	tileValues = tilePixels * tilePixels
+)
 
-// newWinograd returns nil where the algorithm does not apply or does not pay.
+// newWinograd returns nil where the algorithms do not apply or do not pay.
 func newWinograd[T Float](engine vector.Engine[T], s ConvShape) *winograd {
 	single, ok := any(engine).(vector.Engine[float32])
 	if !ok || noWinograd.Load() {
@@ -39,16 +48,37 @@ func newWinograd[T Float](engine vector.Engine[T], s ConvShape) *winograd {
 	}
 	transforms, ok := single.(vector.Transforms)
 	height, width := s.Output()
-	m := &winograd{transforms: transforms, engine: single, in: s.Channels, out: s.Filters, height: height, side: width}
-	if !ok || s.KernelHeight != 3 || s.KernelWidth != 3 || s.Stride != 1 || s.Padding > 2 ||
-		s.Channels%single.Lanes() != 0 || s.Filters%single.Lanes() != 0 || s.Batch*m.tiles() < 32 {
+	m := &winograd{
+		transforms: transforms, engine: single, kernel: s.KernelHeight,
+		in: s.Channels, out: s.Filters, height: height, side: width,
+	}
+	if !ok || s.KernelHeight != s.KernelWidth || s.Stride != 1 ||
+		s.Channels%single.Lanes() != 0 || s.Filters%single.Lanes() != 0 {
+		return nil
+	}
+	// The piece with which fewer products are left; at least half must go.
+	best := height * width * s.KernelHeight * s.KernelWidth / 2
+	for piece := 3; piece <= 4; piece++ {
+		try := *m
+		try.piece, try.pieces = piece, ceilDiv(s.KernelHeight, piece)
+		if products := try.tiles() * tileValues * try.pieces * try.pieces; products <= best {
+			best, *m = products, try
+		}
+	}
+	if m.piece == 0 || s.Batch*m.tiles() < 32 {
 		return nil
 	}
 	return m
 }
 
+// step is how many results a tile has on a side.
+func (m *winograd) step() int { return tilePixels + 1 - m.piece }
+
 // tiles returns the number of tiles of an image.
-func (m *winograd) tiles() int { return ceilDiv(m.height, tileSide) * ceilDiv(m.side, tileSide) }
+func (m *winograd) tiles() int { return ceilDiv(m.height, m.step()) * ceilDiv(m.side, m.step()) }
+
+// depth is the number of elements of a row of the product.
+func (m *winograd) depth() int { return m.pieces * m.pieces * m.in }
 
 // group returns how many images are taken together: products need some rows.
 func (m *winograd) group(batch, atLeast int) int {
@@ -56,12 +86,14 @@ func (m *winograd) group(batch, atLeast int) int {
 }
 
 // reach returns how many rows of the input so many rows of results need, tiles
-// that hang over included.
-func (m *winograd) reach(rows int) int { return ceilDiv(rows, tileSide)*tileSide + 2 }
+// and pieces that hang over included.
+func (m *winograd) reach(rows int) int {
+	return (ceilDiv(rows, m.step())-1)*m.step() + (m.pieces-1)*m.piece + tilePixels
+}
 
 // border widens a border so that the last tiles may hang over.
 func (m *winograd) border(h halo) halo {
-	h.bottom = max(h.bottom, m.reach(m.height)+tileSide-1-h.top-h.height)
+	h.bottom = max(h.bottom, m.reach(m.height)+m.step()-1-h.top-h.height)
 	h.right = max(h.right, m.reach(m.side)-h.left-h.width)
 	return h
 }
@@ -69,99 +101,144 @@ func (m *winograd) border(h halo) halo {
 // transform sets the weights to those packed for a direct convolution.
 func (m *winograd) transform(p *packed[float32]) {
 	m.panels = p
-	grow(&m.values, 4*p.vectors()*p.lanes*p.depth)
-	Parallel(p.panels, func(i int) {
+	all := p.vectors() * p.lanes // columns
+	grow(&m.values, tileValues*m.depth()*all)
+	taps := m.pieces * m.piece // of a side, with zeros
+	if taps != m.kernel {
+		grow(&m.padded, taps*taps*m.in*all)
+	}
+	Parallel(p.panels*m.pieces, func(unit int) {
 		w := borrow[float32]()
 		defer w.giveBack()
-		q := p.panel(i)
+		q, row := p.panel(unit/m.pieces), unit%m.pieces
 		size := m.in * q.width * p.lanes
+		weights := q.data
+		if taps != m.kernel {
+			weights = m.padded[taps*taps*m.in*q.left:][:taps*taps*size]
+			m.pad(weights, q.data, size, row*m.piece)
+		}
 		t := &w.tiles
-		t.X, t.XRow, t.XPixel = q.data, 3*size, size
-		t.V, t.VStride, t.Tiles, t.Channels, t.Bias = m.panel(q), size, 1, size, nil
-		m.transforms.WinogradWeights(t)
+		t.Kernel, t.Tiles, t.Channels, t.Bias = m.piece, 1, size, nil
+		t.XRow, t.XPixel, t.VStride = taps*size, size, m.pieces*m.pieces*size
+		for column := range m.pieces {
+			t.X = weights[(row*taps+column)*m.piece*size:]
+			t.V = m.panel(q)[(row*m.pieces+column)*size:]
+			m.transforms.WinogradWeights(t)
+		}
 	})
+}
+
+// pad copies a row of pieces of the weights, each tap of so many elements, and
+// makes taps beyond the kernel zero.
+func (m *winograd) pad(to, from []float32, size, first int) {
+	taps := m.pieces * m.piece
+	for y := first; y < first+m.piece; y++ {
+		row := to[y*taps*size:][:taps*size]
+		inside := 0
+		if y < m.kernel {
+			inside = copy(row, from[y*m.kernel*size:][:m.kernel*size])
+		}
+		clear(row[inside:])
+	}
 }
 
 // panel returns the transformed weights of a panel.
 func (m *winograd) panel(q panel[float32]) []float32 {
-	return m.values[4*q.left*m.panels.depth:]
+	return m.values[tileValues*m.depth()*q.left:]
 }
+
+// chunkElements is how many transformed values there are at a time, so that
+// they stay in the level 2 cache.
+const chunkElements = 384 << 10
 
 // convolve writes rows [top, bottom) of the results y (images, rows, width,
-// out) of the images x with their border.
+// out) of the images x with their border, some rows of tiles at a time.
 func (m *winograd) convolve(w *workspace[float32], y, x, bias []float32, h halo, top, bottom, width int) {
-	down, across := ceilDiv(bottom-top, tileSide), ceilDiv(width, tileSide)
-	count := h.images * down * across
-	values := grow(&w.values, 36*count*m.in)
-	results := grow(&w.results, 36*count*m.out)
-	tiles := &w.tiles
-	tiles.XRow, tiles.XPixel, tiles.XTile = h.rowSize(), m.in, tileSide*m.in
-	tiles.VStride, tiles.VTile, tiles.Tiles, tiles.Channels, tiles.Bias = count*m.in, m.in, across, m.in, nil
-	for image := range h.images {
-		for row := range down {
-			tiles.X = x[image*h.imageSize()+(top+row*tileSide)*h.rowSize():]
-			tiles.V = values[(image*down+row)*across*m.in:]
-			m.transforms.WinogradInput(tiles)
-		}
+	across := ceilDiv(width, m.step())
+	rows := h.images * ceilDiv(bottom-top, m.step())
+	chunk := max(1, chunkElements/(tileValues*across*(m.depth()+m.out)), ceilDiv(24, across))
+	chunks := ceilDiv(rows, chunk)
+	if bias == nil {
+		bias = grow(&w.normalized, m.out)
+		clear(bias)
 	}
-	m.multiply(w, results, values, count)
-	m.finish(w, y, results, bias, h.images, bottom-top, width)
+	for i := range chunks {
+		first, last := i*rows/chunks, (i+1)*rows/chunks
+		count := (last - first) * across
+		values := grow(&w.values, tileValues*count*m.depth())
+		results := grow(&w.results, tileValues*count*m.out)
+		m.enter(w, values, x, h, first, last, top, ceilDiv(bottom-top, m.step()), across)
+		m.multiply(w, results, values, count)
+		m.leave(w, y, results, bias, first, last, bottom-top, width)
+	}
 }
 
-// multiply makes the products of the 36 values of each tile and the weights.
+// enter transforms rows [first, last) of tiles, of which an image has down.
+func (m *winograd) enter(w *workspace[float32], values, x []float32, h halo, first, last, top, down, across int) {
+	t := &w.tiles
+	t.Kernel, t.Tiles, t.Channels, t.Bias = m.piece, across, m.in, nil
+	t.XRow, t.XPixel, t.XTile = h.rowSize(), m.in, m.step()*m.in
+	t.VTile, t.VStride = m.depth(), (last-first)*across*m.depth()
+	for row := first; row < last; row++ {
+		for piece := range m.pieces * m.pieces {
+			y := top + row%down*m.step() + piece/m.pieces*m.piece
+			t.X = x[row/down*h.imageSize()+y*h.rowSize()+piece%m.pieces*m.piece*m.in:]
+			t.V = values[(row-first)*across*m.depth()+piece*m.in:]
+			m.transforms.WinogradInput(t)
+		}
+	}
+}
+
+// multiply makes the products of the values of each tile and of the weights.
 func (m *winograd) multiply(w *workspace[float32], results, values []float32, count int) {
+	depth := m.depth()
 	offsets := grow(&w.offsets, 2*count)
 	for i := range count {
-		offsets[i], offsets[count+i] = int32(i*m.in), int32(i*m.out)
+		offsets[i], offsets[count+i] = int32(i*depth), int32(i*m.out)
 	}
 	p := &w.product
 	*p = vector.Rows[float32]{
-		Segments: 1, Length: m.in, Stride: m.in, AOffsets: offsets[:count], COffsets: offsets[count:],
+		Segments: 1, Length: depth, Stride: depth, AOffsets: offsets[:count], COffsets: offsets[count:],
 	}
 	for i := range m.panels.panels {
 		q := m.panels.panel(i)
-		weights, size := m.panel(q), m.in*q.width*m.panels.lanes
+		weights, size := m.panel(q), depth*q.width*m.panels.lanes
 		p.Width, p.Columns = q.width, q.columns
-		for value := range 36 {
-			p.A, p.B, p.C = values[value*count*m.in:], weights[value*size:][:size], results[value*count*m.out+q.left:]
+		for value := range tileValues {
+			p.A, p.B, p.C = values[value*count*depth:], weights[value*size:][:size], results[value*count*m.out+q.left:]
 			m.engine.Rows(p)
 		}
 	}
 }
 
-// finish brings the results of the tiles back to the images.
-func (m *winograd) finish(w *workspace[float32], y, results, bias []float32, images, rows, width int) {
-	down, across := ceilDiv(rows, tileSide), ceilDiv(width, tileSide)
-	count := images * down * across
-	run := width * m.out
-	if bias == nil {
-		bias = grow(&w.normalized, m.out)
-		clear(bias)
-	}
-	tiles := &w.tiles
-	tiles.VStride, tiles.VTile, tiles.Channels, tiles.Bias = count*m.out, m.out, m.out, bias
-	for image := range images {
-		for row := range down {
-			first := (image*down + row) * across
-			to := y[(image*rows+row*tileSide)*run:]
-			whole := 0
-			if (row+1)*tileSide <= rows {
-				whole = width / tileSide
-			}
-			if whole > 0 {
-				tiles.X, tiles.XRow, tiles.XPixel, tiles.XTile = to, run, m.out, tileSide*m.out
-				tiles.V, tiles.Tiles = results[first*m.out:], whole
-				m.transforms.WinogradOutput(tiles)
-			}
-			for column := whole; column < across; column++ {
-				tile := grow(&w.tile, tileSide*tileSide*m.out)
-				tiles.X, tiles.XRow, tiles.XPixel, tiles.XTile = tile, tileSide*m.out, m.out, 0
-				tiles.V, tiles.Tiles = results[(first+column)*m.out:], 1
-				m.transforms.WinogradOutput(tiles)
-				inside := min(tileSide, width-column*tileSide) * m.out
-				for i := range min(tileSide, rows-row*tileSide) {
-					copy(to[i*run+column*tileSide*m.out:][:inside], tile[i*tileSide*m.out:])
-				}
+// leave brings the results of rows [first, last) of tiles back to the images,
+// each of so many rows.
+func (m *winograd) leave(w *workspace[float32], y, results, bias []float32, first, last, rows, width int) {
+	step, run := m.step(), width*m.out
+	down, across := ceilDiv(rows, step), ceilDiv(width, step)
+	t := &w.tiles
+	t.Kernel, t.Channels, t.Bias = m.piece, m.out, bias
+	t.VTile, t.VStride = m.out, (last-first)*across*m.out
+	for row := first; row < last; row++ {
+		inside := min(step, rows-row%down*step) // rows of the image
+		to := y[(row/down*rows+row%down*step)*run:]
+		whole := 0
+		if inside == step {
+			whole = width / step
+		}
+		if whole > 0 {
+			t.X, t.XRow, t.XPixel, t.XTile = to, run, m.out, step*m.out
+			t.V, t.Tiles = results[(row-first)*across*m.out:], whole
+			m.transforms.WinogradOutput(t)
+		}
+		for column := whole; column < across; column++ {
+			tile := grow(&w.tile, step*step*m.out)
+			t.X, t.XRow, t.XPixel, t.XTile = tile, step*m.out, m.out, 0
+			t.V, t.Tiles = results[((row-first)*across+column)*m.out:], 1
+			m.transforms.WinogradOutput(t)
+			part := min(step, width-column*step) * m.out
+			for i := range inside {
+				copy(to[i*run+column*step*m.out:][:part], tile[i*step*m.out:])
 			}
 		}
 	}

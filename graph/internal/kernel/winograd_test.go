@@ -12,6 +12,9 @@ func TestWinograd(t *testing.T) {
 		"no padding":    {5, 13, 9, 16, 32, 3, 3, 1, 0},
 		"wide padding":  {5, 9, 10, 16, 16, 3, 3, 1, 2},
 		"many channels": {9, 7, 7, 80, 96, 3, 3, 1, 1},
+		"a 4×4 kernel":  {4, 12, 13, 16, 32, 4, 4, 1, 0},
+		"four pieces":   {3, 15, 17, 16, 16, 7, 7, 1, 0},
+		"5×5, padded":   {3, 14, 14, 16, 32, 5, 5, 1, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := conv(s)

@@ -23,12 +23,15 @@ const (
 )
 
 // writeWinograd writes the transforms of Winograd's algorithm for tiles of 4×4
-// results of a 3×3 convolution: each is a product with a small matrix on both
-// sides, of as many channels at once as a vector has lanes.
+// results of a 3×3 convolution, and of 3×3 results of a 4×4 one: each is a
+// product with a small matrix on both sides, of as many channels at once as a
+// vector has lanes.
 func writeWinograd(c *code) {
 	c.winograd("input", winogradTransform{rows: 6, columns: 6, results: 6, constants: []float32{2, 4, 5}, write: (*code).inputRow})
 	c.winograd("weights", winogradTransform{rows: 3, columns: 3, results: 6, constants: []float32{1. / 4, 1. / 6, 1. / 12, 1. / 24}, write: (*code).weightsRow})
 	c.winograd("output", winogradTransform{rows: 6, columns: 6, results: 4, constants: []float32{2, 4, 8}, write: (*code).outputRow, back: true})
+	c.winograd("weights4", winogradTransform{rows: 4, columns: 4, results: 6, constants: []float32{1. / 4, 1. / 6, 1. / 12, 1. / 24}, write: (*code).weightsRow4})
+	c.winograd("output3", winogradTransform{rows: 6, columns: 6, results: 3, constants: []float32{2, 4}, write: (*code).outputRow3, back: true})
 }
 
 // winogradTransform is a transform of rows × columns values to results ×
@@ -52,9 +55,9 @@ func (c *code) winograd(name string, t winogradTransform) {
 	field(winogradScratch, scratch)
 	field(winogradTiles, tiles)
 	from, to := c.vectors(0, 6), c.vectors(6, 6)
-	constant := c.vectors(12, len(t.constants))
-	if len(t.constants) > 3 { // the weights have three inputs, and registers to spare
-		constant = append(c.vectors(12, 3), c.vectors(3, len(t.constants)-3)...)
+	constant := c.vectors(12, min(len(t.constants), 3))
+	if len(t.constants) > 3 { // weights have few inputs, and registers to spare
+		constant = append(c.vectors(12, 3), c.vectors(4, len(t.constants)-3)...)
 	}
 	for i, value := range t.constants {
 		c.MOVL(operand.U32(math.Float32bits(value)), address.As32())
@@ -207,4 +210,42 @@ func (c *code) weightsRow(g, w, constant []reg.VecPhysical) {
 	c.VMOVAPS(w[3], w[4])
 	c.VFMADD231PS(twelfth, g[1], w[3])  // g₀/24 + g₁/12 + g₂/6
 	c.VFNMADD231PS(twelfth, g[1], w[4]) // g₀/24 − g₁/12 + g₂/6
+}
+
+// outputRow3 is Aᵀ for three results.
+func (c *code) outputRow3(m, y, constant []reg.VecPhysical) {
+	two, four := constant[0], constant[1]
+	p, s := y[4], y[5]
+	c.VADDPS(m[2], m[1], p)
+	c.VSUBPS(m[2], m[1], y[1])
+	c.VADDPS(m[4], m[3], y[2])
+	c.VSUBPS(m[4], m[3], s)
+	c.VADDPS(p, m[0], y[0])
+	c.VADDPS(y[2], y[0], y[0])   // m₀ + (m₁ + m₂) + (m₃ + m₄)
+	c.VFMADD231PS(two, s, y[1])  // (m₁ − m₂) + 2(m₃ − m₄)
+	c.VFMADD213PS(p, four, y[2]) // (m₁ + m₂) + 4(m₃ + m₄)
+	c.VADDPS(m[5], y[2], y[2])
+}
+
+// weightsRow4 is G for four weights.
+func (c *code) weightsRow4(g, w, constant []reg.VecPhysical) {
+	quarter, sixth, twelfth, part := constant[0], constant[1], constant[2], constant[3]
+	even, odd := w[1], w[2]
+	c.VMULPS(quarter, g[0], w[0])
+	c.VADDPS(g[2], g[0], even)
+	c.VADDPS(g[3], g[1], odd)
+	c.VMULPS(sixth, even, even)
+	c.VMULPS(sixth, odd, odd)
+	c.zero(w[4])
+	c.VADDPS(odd, even, w[3])
+	c.VSUBPS(even, odd, w[2])  // −(g₀ + g₂)/6 + (g₁ + g₃)/6
+	c.VSUBPS(w[3], w[4], w[1]) // −(g₀ + g₁ + g₂ + g₃)/6
+	c.VMULPS(part, g[0], w[3])
+	c.VFMADD231PS(sixth, g[2], w[3])
+	c.VMULPS(twelfth, g[1], w[5])
+	c.VADDPS(sixth, sixth, w[4])
+	c.VFMADD231PS(w[4], g[3], w[5])
+	c.VSUBPS(w[5], w[3], w[4]) // g₀/24 − g₁/12 + g₂/6 − g₃/3
+	c.VADDPS(w[5], w[3], w[3]) // g₀/24 + g₁/12 + g₂/6 + g₃/3
+	c.VMOVAPS(g[3], w[5])
 }
