@@ -158,6 +158,10 @@ func (c *Conv[T]) makeGradient() {
 			Filters: s.Channels, KernelHeight: s.KernelHeight, KernelWidth: s.KernelWidth, Stride: 1, Padding: top,
 		})
 	}
+	useful := height * width * s.KernelHeight * s.KernelWidth // products; the border's are not
+	if g.minimal != nil && 2*g.minimal.products() > useful {
+		g.minimal = nil
+	}
 	g.flipped = inside && (g.minimal != nil || 5*height*width >= 4*s.Height*s.Width)
 	if !g.flipped {
 		return

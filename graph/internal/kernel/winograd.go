@@ -61,8 +61,8 @@ func newWinograd[T Float](engine vector.Engine[T], s ConvShape) *winograd {
 	for piece := 3; piece <= 4; piece++ {
 		try := *m
 		try.piece, try.pieces = piece, ceilDiv(s.KernelHeight, piece)
-		if products := try.tiles() * tileValues * try.pieces * try.pieces; products <= best {
-			best, *m = products, try
+		if try.products() <= best {
+			best, *m = try.products(), try
 		}
 	}
 	if m.piece == 0 || s.Batch*m.tiles() < 32 {
@@ -76,6 +76,10 @@ func (m *winograd) step() int { return tilePixels + 1 - m.piece }
 
 // tiles returns the number of tiles of an image.
 func (m *winograd) tiles() int { return ceilDiv(m.height, m.step()) * ceilDiv(m.side, m.step()) }
+
+// products returns the number of products of an image, for each channel and
+// filter.
+func (m *winograd) products() int { return m.tiles() * tileValues * m.pieces * m.pieces }
 
 // depth is the number of elements of a row of the product.
 func (m *winograd) depth() int { return m.pieces * m.pieces * m.in }
