@@ -5,8 +5,8 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/likeness-go/likeness/benchmarks/internal/works"
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/internal/works"
 )
 
 // BenchmarkWork is every work that is set beside other frameworks.

@@ -26,6 +26,7 @@ type commands struct {
 	Eval    evalCommand    `cmd:"" help:"Print the table of a run again, from its files."`
 	Embed   embedCommand   `cmd:"" help:"Turn images into vectors."`
 	Compare compareCommand `cmd:"" help:"Say how alike two images are."`
+	Bench   benchCommand   `cmd:"" help:"Measure this machine: layers and whole steps."`
 }
 
 // console is where a command speaks: results to out, everything else to err.

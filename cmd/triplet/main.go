@@ -40,7 +40,7 @@ func main() {
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("triplet", flag.ExitOnError)
 	batch := flags.Int("batch", 64, "triplets in a step")
-	epochs := flags.Int("epochs", 3, "passes over the training images")
+	epochs := flags.Int("epochs", 30, "passes over the training images")
 	rate := flags.Float64("rate", 1e-3, "learning rate at the start")
 	limit := flags.Int("limit", 60000, "train and test on so many images each at most, for a quick look")
 	seed := flags.Uint64("seed", 1, "of weights and triplets")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/likeness-go/likeness/internal/atomicfile"
+	"github.com/likeness-go/likeness/internal/processor"
 	"github.com/pkg/errors"
 )
 
@@ -34,10 +35,10 @@ func (r Record) WriteFile(path string) error {
 	if err != nil {
 		return errors.Wrap(err, "write record")
 	}
-	return atomicfile.WriteFile(path, func(w io.Writer) error { return r.write(w, commit, processor(), time.Now()) })
+	return atomicfile.WriteFile(path, func(w io.Writer) error { return r.write(w, commit, machine(), time.Now()) })
 }
 
-func (r Record) write(w io.Writer, commit, processor string, now time.Time) error {
+func (r Record) write(w io.Writer, commit, machine string, now time.Time) error {
 	_, err := fmt.Fprintf(w, `# %s
 
 - command: %s
@@ -47,7 +48,7 @@ func (r Record) write(w io.Writer, commit, processor string, now time.Time) erro
 - date: %s, after %v
 
 %s
-`, r.Title, "`"+r.Command+"`", commit, processor, strings.Join(append([]string{runtime.Version()}, r.Tools...), ", "),
+`, r.Title, "`"+r.Command+"`", commit, machine, strings.Join(append([]string{runtime.Version()}, r.Tools...), ", "),
 		now.UTC().Format(time.DateOnly), r.Took.Round(time.Second), strings.TrimSpace(r.Result))
 	return errors.WithStack(err)
 }
@@ -71,16 +72,7 @@ func commit() (string, error) {
 	return text, nil
 }
 
-// processor is the model that Linux tells, and the number of processors to run
-// on.
-func processor() string {
-	model := runtime.GOARCH
-	text, _ := os.ReadFile("/proc/cpuinfo")
-	for line := range strings.Lines(string(text)) {
-		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-			model = strings.TrimSpace(value)
-			break
-		}
-	}
-	return fmt.Sprintf("%s, %d of its processors", model, runtime.GOMAXPROCS(0))
+// machine is the processor's name, and the number of processors to run on.
+func machine() string {
+	return fmt.Sprintf("%s, %d of its processors", processor.Name(), runtime.GOMAXPROCS(0))
 }

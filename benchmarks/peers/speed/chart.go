@@ -6,8 +6,8 @@ import (
 	"io"
 	"math"
 
-	"github.com/likeness-go/likeness/benchmarks/internal/works"
 	"github.com/likeness-go/likeness/internal/atomicfile"
+	"github.com/likeness-go/likeness/internal/works"
 	"github.com/pkg/errors"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/likeness-go/likeness/benchmarks/internal/works"
+	"github.com/likeness-go/likeness/internal/works"
 )
 
 func TestCharts(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"math"
 	"os"
 
-	"github.com/likeness-go/likeness/benchmarks/internal/works"
+	"github.com/likeness-go/likeness/internal/works"
 	"github.com/pkg/errors"
 )
 

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/likeness-go/likeness/benchmarks/internal/works"
+	"github.com/likeness-go/likeness/internal/works"
 	"github.com/pkg/errors"
 )
 

@@ -3,7 +3,7 @@ package main
 import (
 	"os"
 
-	"github.com/likeness-go/likeness/benchmarks/internal/works"
+	"github.com/likeness-go/likeness/internal/works"
 	"github.com/pkg/errors"
 )
 

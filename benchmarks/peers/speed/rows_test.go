@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/likeness-go/likeness/benchmarks/internal/works"
+	"github.com/likeness-go/likeness/internal/works"
 )
 
 // sample is a work in three rounds beside two ways of one framework and one of

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/likeness-go/likeness/benchmarks/internal/works"
 	"github.com/likeness-go/likeness/internal/vector"
+	"github.com/likeness-go/likeness/internal/works"
 )
 
 // results are all that was measured. What was not asked for is empty.

@@ -1,6 +1,6 @@
 package main
 
-import "github.com/likeness-go/likeness/benchmarks/internal/works"
+import "github.com/likeness-go/likeness/internal/works"
 
 // scale is how fast the library trains, by the number of threads and the size
 // of a batch.

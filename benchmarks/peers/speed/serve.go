@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/likeness-go/likeness/benchmarks/internal/works"
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/internal/works"
 	"github.com/pkg/errors"
 )
 

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/likeness-go/likeness/benchmarks/internal/works"
+	"github.com/likeness-go/likeness/internal/works"
 )
 
 // session is one measurement: the processes, and an account of who was busy.

@@ -1,6 +1,6 @@
 package main
 
-import "github.com/likeness-go/likeness/benchmarks/internal/works"
+import "github.com/likeness-go/likeness/internal/works"
 
 // stream measures a step of the trainer, which draws pairs of real digits and
 // distorts them meanwhile, beside the bare step on batches that are there.

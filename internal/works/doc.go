@@ -1,5 +1,6 @@
 // Package works defines the works whose speed is measured, once for all who
-// measure them: benchmarks/peers/speed sets them beside other frameworks,
+// measure them: the tool prints them, benchmarks/peers/speed sets them beside
+// other frameworks,
 // benchmarks/steps measures them as Go's benchmarks.
 //
 // Its nouns:

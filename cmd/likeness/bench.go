@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"regexp"
+	"runtime"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/graph/speed"
+	"github.com/likeness-go/likeness/internal/processor"
+	"github.com/likeness-go/likeness/internal/works"
+	"github.com/pkg/errors"
+)
+
+// benchCommand measures this machine.
+type benchCommand struct {
+	Threads int     `default:"0" help:"Threads that share the work; 0: one a processor."`
+	Seconds float64 `default:"0.5" help:"About how long each figure is measured."`
+	Works   string  `default:"." placeholder:"REGEXP" help:"Whole steps to measure, by name."`
+}
+
+// Help is what --help says beside the flags.
+func (benchCommand) Help() string {
+	return `Prints one table to paste: the rate at which this machine multiplies and adds in registers, how near each convolution of the papers' networks comes to it (forward, the gradient of its input dX, that of its weights dW; in operations of a direct convolution, so that Winograd's algorithm may exceed it), and the time of whole steps. Each layer's figure is its best time, each step's its median. Run it while nothing else runs.
+
+LIKENESS_INSTRUCTIONS=avx2 (or portable) measures other instructions, LIKENESS_WINOGRAD=off direct convolutions.
+
+Example:
+  likeness bench --works 'conv4|embed'`
+}
+
+// Run measures and prints.
+func (b *benchCommand) Run(c *console) error {
+	which, err := regexp.Compile(b.Works)
+	if err != nil {
+		return errors.Wrap(err, "works")
+	}
+	if !(b.Seconds > 0) || b.Threads < 0 {
+		return errors.Errorf("found %v seconds and %d threads, expected more than 0 and at least 0", b.Seconds, b.Threads)
+	}
+	if b.Threads > 0 {
+		graph.SetThreads(b.Threads)
+	}
+	each := time.Duration(b.Seconds * float64(time.Second))
+	ceiling, instructions := speed.Ceiling(graph.Threads(), each)
+	fmt.Fprintf(c.out, "%s, %s, %d threads, %s: %.0f GFLOP/s in registers\n\n",
+		processor.Name(), instructions, graph.Threads(), runtime.Version(), ceiling/1e9)
+	if err := b.layers(c, ceiling, each); err != nil {
+		return err
+	}
+	fmt.Fprintln(c.out)
+	return b.steps(c, which, each)
+}
+
+func (b *benchCommand) layers(c *console, ceiling float64, each time.Duration) error {
+	table := newTable(c.out)
+	fmt.Fprintln(table, "layer\tpass\tms\tGFLOP/s\tof the ceiling\t")
+	for _, layer := range speed.Layers() {
+		for _, m := range layer.Measure(each) {
+			if c.Err() != nil {
+				return c.Err()
+			}
+			fmt.Fprintf(table, "%s\t%s\t%.2f\t%.0f\t%.0f %%\t\n", layer.Name, m.Pass, milliseconds(m.Time), m.Rate()/1e9, 100*m.Rate()/ceiling)
+		}
+	}
+	return table.Flush()
+}
+
+func (b *benchCommand) steps(c *console, which *regexp.Regexp, each time.Duration) error {
+	table := newTable(c.out)
+	fmt.Fprintln(table, "step\tms\timages/s\t")
+	for _, work := range works.All() {
+		if !which.MatchString(work.Name) {
+			continue
+		}
+		median, err := timeOf(c, work, each)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(table, "%s\t%.2f\t%.0f\t\n", work.Title, milliseconds(median), float64(work.Images())/median.Seconds())
+	}
+	return table.Flush()
+}
+
+// timeOf gives the median time of a work.
+func timeOf(c *console, work works.Work, atLeast time.Duration) (time.Duration, error) {
+	step, err := work.Prepare(1)
+	if err != nil {
+		return 0, errors.Wrap(err, work.Name)
+	}
+	defer step.Close()
+	var times []float64
+	for start := time.Now(); len(times) < 5 || time.Since(start) < atLeast; {
+		if c.Err() != nil {
+			return 0, c.Err()
+		}
+		some, err := works.Time(step, 1)
+		if err != nil {
+			return 0, errors.Wrap(err, work.Name)
+		}
+		times = append(times, some...)
+	}
+	times = times[2:] // the first ones find memory
+	slices.Sort(times)
+	return time.Duration(times[len(times)/2] * float64(time.Millisecond)), nil
+}
+
+func milliseconds(d time.Duration) float64 { return d.Seconds() * 1e3 }
+
+func newTable(w io.Writer) *tabwriter.Writer {
+	return tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+}

@@ -1,0 +1,33 @@
+package speed_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/likeness-go/likeness/graph/speed"
+)
+
+// Each layer has its passes, with the operations of a direct convolution.
+func TestMeasure(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes a second")
+	}
+	layer := speed.Layers()[2]
+	if want := "7×7, 64→64, 3×3"; layer.Name != want {
+		t.Fatalf("found layer %q, expected %q", layer.Name, want)
+	}
+	measurements := layer.Measure(time.Millisecond)
+	for i, pass := range []string{"forward", "dX", "dW"} {
+		m := measurements[i]
+		if m.Pass != pass || m.Operations != 2*128*7*7*64*64*9 || m.Time <= 0 {
+			t.Errorf("found %+v, expected %s", m, pass)
+		}
+	}
+}
+
+func ExampleCeiling() {
+	rate, instructions := speed.Ceiling(1, time.Millisecond)
+	fmt.Println(rate > 1e8, instructions != "")
+	// Output: true true
+}
