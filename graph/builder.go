@@ -39,15 +39,19 @@ type Builder struct {
 	order     []string           // their names in the order of first use
 	requires  map[*Node]bool     // memo of requiresGradient
 	runs      *runState
-	functions map[any]bool // those that belong to a node
-	count     uint64       // own operations so far: each has a hash of its own
+	functions map[any]bool     // those that belong to a node
+	leaves    map[*Node]string // the weights of leaves
+	shared    map[string]any   // buffers that gradients of a weight share, by its name
+	sharers   map[*Node]bool   // leaves whose gradients are in one
+	count     uint64           // own operations so far: each has a hash of its own
 }
 
 // runState is what operations and parameters share with the program.
 type runState struct {
-	step   uint64
-	done   bool     // the last run succeeded and its values are there to read
-	commit []func() // what a successful run leaves behind, in the order of building
+	step    uint64
+	attempt uint64   // counts runs that fail, too; from 1
+	done    bool     // the last run succeeded and its values are there to read
+	commit  []func() // what a successful run leaves behind, in the order of building
 }
 
 // unwound carries an error from a Builder's method to Build.
@@ -151,7 +155,7 @@ func Build(weights *Weights, mode Mode, draw func(b *Builder) Outputs) (program 
 	b := &Builder{
 		graph: gorgonia.NewGraph(), weights: weights, mode: mode,
 		inputs: map[string]*Node{}, learned: map[string][]*Node{}, requires: map[*Node]bool{}, runs: &runState{},
-		functions: map[any]bool{},
+		functions: map[any]bool{}, leaves: map[*Node]string{}, shared: map[string]any{}, sharers: map[*Node]bool{},
 	}
 	known := len(weights.names)
 	defer func() {

@@ -85,7 +85,14 @@ func (b *Builder) differentiate(p *Program, cost *Node) error {
 	for _, gradient := range gradients {
 		weights[gradient]++
 	}
+	kept := map[string]bool{} // weights whose shared buffer is
 	for i, gradient := range gradients {
+		if name := b.sharing(nodes[i]); name != "" {
+			if kept[name] {
+				continue
+			}
+			kept[name] = true
+		}
 		owners[i].keep(b.graph, gradient, weights[gradient] == 1)
 	}
 	return nil

@@ -80,9 +80,14 @@ func (b *Builder) own(name string, function any) {
 func differentiate[T Float](b *Builder, forward *operation, f Function[T], inputs gorgonia.Nodes, output, gradient *Node) (gorgonia.Nodes, error) {
 	gradients := make([]*buffer[T], len(inputs))
 	first := -1
+	var shared *buffer[T]
 	for i, wanted := range forward.wants {
 		if wanted {
-			gradients[i] = newBuffer[T](inputs[i].Shape())
+			if common := sharedBuffer(b, f, i, inputs[i]); common != nil {
+				shared, gradients[i] = common, common
+			} else {
+				gradients[i] = newBuffer[T](inputs[i].Shape())
+			}
 			if first < 0 {
 				first = i
 			}
@@ -100,7 +105,11 @@ func differentiate[T Float](b *Builder, forward *operation, f Function[T], input
 				dx[i] = gradient.data()
 			}
 		}
-		f.Backward(dx, all[:len(inputs)], all[len(inputs)], all[len(inputs)+1])
+		backward := f.Backward
+		if shared != nil && shared.begin(b.runs) {
+			backward = f.(accumulating[T]).backwardAdding
+		}
+		backward(dx, all[:len(inputs)], all[len(inputs)], all[len(inputs)+1])
 		return gradients[first].dense(), nil
 	}
 	operands := append(append(gorgonia.Nodes(nil), inputs...), output, gradient)
@@ -131,6 +140,7 @@ func differentiate[T Float](b *Builder, forward *operation, f Function[T], input
 type buffer[T Float] struct {
 	shape   tensor.Shape
 	backing []T
+	run     uint64 // that last wrote to it, where it is shared
 }
 
 func newBuffer[T Float](shape tensor.Shape) *buffer[T] { return &buffer[T]{shape: shape.Clone()} }

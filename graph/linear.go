@@ -46,7 +46,13 @@ type linear[T Float] struct{ kernel *kernel.Linear[T] }
 func (l *linear[T]) Forward(y []T, x ...[]T) { l.kernel.Forward(y, x[0], x[1], third(x)) }
 
 func (l *linear[T]) Backward(dx, x [][]T, y, dy []T) {
-	l.kernel.Backward(dx[0], dx[1], third(dx), x[0], x[1], dy)
+	l.kernel.Backward(dx[0], dx[1], third(dx), x[0], x[1], dy, false)
+}
+
+func (l *linear[T]) accumulates() int { return 1 }
+
+func (l *linear[T]) backwardAdding(dx, x [][]T, y, dy []T) {
+	l.kernel.Backward(dx[0], dx[1], third(dx), x[0], x[1], dy, true)
 }
 
 // third is the operand of a bias, which a layer may do without.

@@ -64,6 +64,7 @@ func (p *Program) Run() (err error) {
 		err = errors.Wrap(err, "run graph")
 	}()
 	p.runs.done = false
+	p.runs.attempt++
 	p.machine.Reset()
 	if err := p.machine.RunAll(); err != nil {
 		return err
@@ -144,6 +145,7 @@ func (p *Program) Weights() *Weights { return p.weights }
 // Reset lets go of the values of the last run.
 func (p *Program) Reset() {
 	p.runs.done = false
+	p.runs.attempt++
 	p.machine.Reset()
 	for _, value := range p.outputs {
 		*value = nil

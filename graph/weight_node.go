@@ -47,6 +47,7 @@ func (b *Builder) Weight(name string, role Role, initial Initial, shape ...int) 
 	node := gorgonia.NewTensor(b.graph, b.Dtype(), len(shape),
 		gorgonia.WithShape(shape...), gorgonia.WithName(leaf), gorgonia.WithValue(weight.Value))
 	b.learned[name] = append(uses, node)
+	b.leaves[node] = name
 	if len(uses) == 0 {
 		b.order = append(b.order, name)
 	}

@@ -23,13 +23,13 @@ func (l *Linear[T]) Forward(y, x, weight, bias []T) {
 }
 
 // Backward writes the gradients that are not nil, given x, weight and the
-// gradient dy of y.
-func (l *Linear[T]) Backward(dx, dweight, dbias, x, weight, dy []T) {
+// gradient dy of y; with add, that of the weight is added to what dweight holds.
+func (l *Linear[T]) Backward(dx, dweight, dbias, x, weight, dy []T, add bool) {
 	if dx != nil {
 		MatMul(dx, dy, weight, l.batch, l.in, l.out, false, false, false)
 	}
 	if dweight != nil {
-		MatMul(dweight, dy, x, l.out, l.in, l.batch, true, false, false)
+		MatMul(dweight, dy, x, l.out, l.in, l.batch, true, false, add)
 	}
 	if dbias != nil {
 		sumRows(dbias, dy, l.batch, l.out)

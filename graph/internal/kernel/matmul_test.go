@@ -74,7 +74,7 @@ func linearOperation[T Float](batch, in, out int) operation[T] {
 	l := NewLinear[T](batch, in, out)
 	return operation[T]{
 		forward:  func(y []T, x ...[]T) { l.Forward(y, x[0], x[1], x[2]) },
-		backward: func(dx, x [][]T, y, dy []T) { l.Backward(dx[0], dx[1], dx[2], x[0], x[1], dy) },
+		backward: func(dx, x [][]T, y, dy []T) { l.Backward(dx[0], dx[1], dx[2], x[0], x[1], dy, false) },
 	}
 }
 
