@@ -1,6 +1,11 @@
 package kernel
 
-import "github.com/likeness-go/likeness/internal/vector"
+import (
+	"bytes"
+	"unsafe"
+
+	"github.com/likeness-go/likeness/internal/vector"
+)
 
 // Block is the composition that networks repeat: convolution, batch norm,
 // activation, max pool. It works on some rows at a time, so that the
@@ -20,6 +25,7 @@ type Block[T Float] struct {
 	maxima    []T           // the convolution's results there, where they are needed
 	gradient  []T           // of the activation's argument, at the maxima
 	offset    []T           // (filters) of the normalisation as a product and a sum
+	known     []T           // the weights that are packed, in evaluation
 	kept      bool          // whether Backward may be called
 }
 
@@ -60,7 +66,7 @@ func (k *Block[T]) Forward(y, x []T, w BlockWeights[T]) {
 	checkLength("weight", w.Weight, s.Conv.weights())
 	checkOptional("bias", w.Bias, s.Conv.Filters)
 	checkSlope(s.Activation, w.Slope, s.Conv.Filters)
-	k.conv.packForward(w.Weight)
+	k.pack(w.Weight)
 	k.normalization(x, w)
 	if !s.Evaluation {
 		grow(&k.position, len(y))
@@ -74,6 +80,25 @@ func (k *Block[T]) Forward(y, x []T, w BlockWeights[T]) {
 		k.finish(work, y, k.convolve(work, x, w.Bias, k.rows(k.spans[i])), k.spans[i], w)
 	})
 	k.kept = !s.Evaluation
+}
+
+// pack packs the weights. In evaluation they are mostly those of the last time:
+// to compare them is faster than to pack them, and safe whoever changes them.
+func (k *Block[T]) pack(weight []T) {
+	if !k.shape.Evaluation {
+		k.conv.packForward(weight)
+		return
+	}
+	if len(k.known) == len(weight) && bytes.Equal(memory(k.known), memory(weight)) {
+		return
+	}
+	k.conv.packForward(weight)
+	k.known = append(k.known[:0], weight...)
+}
+
+// memory returns the bytes of an array.
+func memory[T Float](x []T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), len(x)*int(unsafe.Sizeof(T(0))))
 }
 
 // keepsMaxima says whether Backward needs the convolution's results.

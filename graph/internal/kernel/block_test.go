@@ -179,3 +179,14 @@ func TestBlockShapeValidate(t *testing.T) {
 		}
 	}
 }
+
+// The packed weights of the last time serve as long as the weights are the same.
+func TestBlockInEvaluationSeesNewWeights(t *testing.T) {
+	s := BlockShape{Conv: ConvShape{1, 2, 2, 1, 1, 1, 1, 1, 0}, Evaluation: true}
+	k, y, weight := NewBlock[float32](s), make([]float32, 4), []float32{2}
+	for _, w := range []float32{2, 2, 3} {
+		weight[0] = w
+		k.Forward(y, []float32{1, 2, 3, 4}, BlockWeights[float32]{Weight: weight})
+		near(t, "the result", y, []float32{w, 2 * w, 3 * w, 4 * w}, 0)
+	}
+}

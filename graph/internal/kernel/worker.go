@@ -25,8 +25,8 @@ const (
 )
 
 // patience is how often a worker looks for work, and a caller for the end of
-// it, before it sleeps: some tens of microseconds.
-const patience = 20000
+// it, before it sleeps: about a tenth of a millisecond.
+const patience = 100000
 
 // idle are the workers that no call has.
 var idle struct {
