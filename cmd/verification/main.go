@@ -47,6 +47,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	limit := flags.Int("limit", 12000, "training images; each test part has 1000 at most")
 	batch := flags.Int("batch", 16, "pairs in a step; the paper has 128")
 	all := flags.Bool("all-pairs", false, "compare all images of a batch, not drawn pairs: more is learned from each")
+	symmetries := flags.Bool("symmetries", true, "learn turned and mirrored digits as classes of their own")
 	rate := flags.Float64("rate", 2e-3, "learning rate at the start")
 	epochs := flags.Int("epochs", 3, "passes over the training images; the paper has at most 200")
 	paper := flags.Bool("paper", false, "momentum SGD as in the paper's section 3.2 in place of Adam")
@@ -78,7 +79,15 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	pairs, err := trainer.For(loss, data.Train, *batch, 0)
+	// Seven digits teach a network to know these seven. With their symmetries
+	// there are 56 classes, and it learns to compare.
+	images := data.Train
+	if *symmetries {
+		if images, err = images.Symmetries(); err != nil {
+			return err
+		}
+	}
+	pairs, err := trainer.For(loss, images, *batch, 0)
 	if err != nil {
 		return err
 	}
