@@ -1,4 +1,4 @@
-.PHONY: check test bench race arm64
+.PHONY: check test bench race arm64 instructions generate
 
 # The version of staticcheck that the checks were last clean with.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -11,17 +11,29 @@ check:
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	go mod verify
+	go -C internal/vector/generate vet ./...
+	go -C internal/vector/generate test ./...
 
 # What runs in several goroutines.
 race:
 	go test -race . ./graph/... ./trainer ./datasets ./imaging ./evaluate ./solver
 
+# Layers, heads and objectives, their gradients among the tests, in other
+# instructions than the best ones. Where the processor lacks some, others are
+# used, which a line on standard error says.
+instructions:
+	LIKENESS_INSTRUCTIONS=avx2 go test ./graph/... ./heads ./objectives ./solver
+	LIKENESS_INSTRUCTIONS=portable go test ./graph/... ./heads ./objectives ./solver
+	LIKENESS_WINOGRAD=off go test ./graph/...
+
 # The assembly for arm64, emulated, and the kernels on a processor that has none.
 arm64:
-	go -C internal/vector/generate test ./...
 	GOARCH=arm64 go vet ./internal/vector
 	GOARCH=arm64 go test -exec qemu-aarch64-static ./internal/vector ./graph/internal/kernel
 	GOARCH=riscv64 go build ./internal/vector ./graph/internal/kernel
 
 bench:
 	go test -run '^$$' -bench . ./graph/... ./benchmarks/...
+
+generate:
+	go -C internal/vector/generate run . ..
