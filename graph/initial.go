@@ -3,6 +3,8 @@ package graph
 import (
 	"math"
 	"math/rand/v2"
+
+	"gorgonia.org/tensor"
 )
 
 // Initial says how a weight's first values are drawn. The zero value is the
@@ -37,22 +39,31 @@ var He = Initial{Scheme: "he"}
 // layers (Glorot & Bengio 2010, equation 16).
 var Xavier = Initial{Scheme: "xavier"}
 
-// draw gives size values for a weight with the given fans.
-func (i Initial) draw(r *rand.Rand, size, fanIn, fanOut int) []float64 {
-	values := make([]float64, size)
-	for k := range values {
-		switch i.Scheme {
-		case "he":
-			values[k] = r.NormFloat64() * math.Sqrt(2/float64(fanIn))
-		case "xavier":
-			values[k] = (2*r.Float64() - 1) * math.Sqrt(6/float64(fanIn+fanOut))
-		case "normal":
-			values[k] = i.Mean + i.Deviation*r.NormFloat64()
-		default:
-			values[k] = i.Mean
+// draw sets the elements of a weight with the given fans.
+func (i Initial) draw(weight *tensor.Dense, r *rand.Rand, fanIn, fanOut int) {
+	switch data := weight.Data().(type) {
+	case []float32:
+		for k := range data {
+			data[k] = float32(i.one(r, fanIn, fanOut))
+		}
+	case []float64:
+		for k := range data {
+			data[k] = i.one(r, fanIn, fanOut)
 		}
 	}
-	return values
+}
+
+// one draws an element.
+func (i Initial) one(r *rand.Rand, fanIn, fanOut int) float64 {
+	switch i.Scheme {
+	case "he":
+		return r.NormFloat64() * math.Sqrt(2/float64(fanIn))
+	case "xavier":
+		return (2*r.Float64() - 1) * math.Sqrt(6/float64(fanIn+fanOut))
+	case "normal":
+		return i.Mean + i.Deviation*r.NormFloat64()
+	}
+	return i.Mean
 }
 
 // valid says whether the scheme is known.

@@ -28,7 +28,7 @@ func (b *Builder) Weight(name string, role Role, initial Initial, shape ...int) 
 	if weight == nil {
 		weight = b.weights.add(name, role, shape)
 		fanIn, fanOut := fans(shape)
-		store(weight.Value, initial.draw(random.New(b.weights.seed, "weight", name), weight.Value.Size(), fanIn, fanOut))
+		initial.draw(weight.Value, random.New(b.weights.seed, "weight", name), fanIn, fanOut)
 	}
 	if !weight.Value.Shape().Eq(shape) {
 		b.Fail("weight %q: found shape %v, expected %v", name, weight.Value.Shape(), tensor.Shape(shape))

@@ -86,7 +86,7 @@ func (m *winograd) depth() int { return m.pieces * m.pieces * m.in }
 
 // group returns how many images are taken together: products need some rows.
 func (m *winograd) group(batch, atLeast int) int {
-	return max(1, min(max(atLeast, ceilDiv(32, m.tiles())), batch/8))
+	return max(1, min(max(atLeast, ceilDiv(32, m.tiles())), batch/4))
 }
 
 // reach returns how many rows of the input so many rows of results need, tiles
