@@ -13,7 +13,6 @@ type convGradient[T Float] struct {
 	bandRows int       // rows of the result that must stay together; 0 is 1
 	flipped  bool      // whether the input's gradient is a convolution itself
 	output   halo      // of the result's gradient, of a group
-	pixels   []int32   // of the result's gradient, behind its border
 	windows  []int32   // of the input's pixels in the result's gradient, if flipped
 	inputs   []int32   // the input's pixels, if flipped
 	packed   packed[T] // all weights if flipped, otherwise those of the first kernel row
