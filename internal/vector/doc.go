@@ -4,7 +4,7 @@
 // An Engine is all of these loops in one kind of instructions: Portable in
 // plain Go for float32 and float64, and a Set for each vector instruction set,
 // float32 only. For chooses the best one of the processor at run time; the
-// environment variable LIKENESS_INSTRUCTIONS (avx512, avx2, portable) forces
+// environment variable LIKENESS_INSTRUCTIONS (avx512, avx2, neon, portable) forces
 // another. The assembly and its tables are written by command generate, in a
 // module of its own; see there.
 //
