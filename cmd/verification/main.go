@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("verification", flag.ExitOnError)
 	unseen := flags.String("unseen", "0,1,2", "digits to keep out of training and to test on")
 	narrow := flags.Int("narrow", 16, "what the paper's widths are divided by")
-	limit := flags.Int("limit", 12000, "training images; each test part has 1000 at most")
+	limit := flags.Int("limit", 4000, "training images, before their symmetries; each test part has 1000 at most")
 	batch := flags.Int("batch", 16, "pairs in a step; the paper has 128")
 	all := flags.Bool("all-pairs", false, "compare all images of a batch, not drawn pairs: more is learned from each")
 	symmetries := flags.Bool("symmetries", true, "learn turned and mirrored digits as classes of their own")
