@@ -16,6 +16,6 @@ func Parallel(n int, work func(i int)) { kernel.Parallel(n, work) }
 
 // SetWinograd says whether graphs built from now on may compute 3×3
 // convolutions in float32 by Winograd's algorithm, which is faster and rounds
-// more: results are off by a few millionths of the largest. They may unless
+// more: a test allows 3e-5 of the largest result. They may unless
 // told otherwise, here or by the environment variable LIKENESS_WINOGRAD=off.
 func SetWinograd(on bool) { kernel.SetWinograd(on) }
