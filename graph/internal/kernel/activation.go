@@ -3,6 +3,8 @@ package kernel
 import (
 	"fmt"
 	"math"
+
+	"github.com/likeness-go/likeness/internal/vector"
 )
 
 // Activation is an elementwise function.
@@ -50,9 +52,7 @@ func activate[T Float](a Activation, y, x, slope []T) {
 	case Identity:
 		copy(y, x)
 	case ReLU:
-		for i, v := range x {
-			y[i] = max(v, 0)
-		}
+		vector.For[T]().ReLU(y, x)
 	case PReLU:
 		c := 0
 		for i, v := range x {
@@ -96,10 +96,7 @@ func activateBackward[T Float](a Activation, dx, x, y, dy, slope []T) {
 	case Identity:
 		copy(dx, dy)
 	case ReLU:
-		x = x[:len(dy)]
-		for i, g := range dy {
-			dx[i] = choose(x[i] <= 0, 0, g)
-		}
+		vector.For[T]().ReLUGradient(dx, x[:len(dy)], dy)
 	case PReLU:
 		x = x[:len(dy)]
 		c := 0

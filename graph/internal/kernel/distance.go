@@ -1,6 +1,10 @@
 package kernel
 
-import "math"
+import (
+	"math"
+
+	"github.com/likeness-go/likeness/internal/vector"
+)
 
 // Metric is a distance between two rows x and y.
 type Metric int
@@ -62,28 +66,16 @@ func PairDistancesBackward[T Float](m Metric, dx, dy, dweight, x, y, weight, d, 
 
 // distance returns the distance of two rows, summed in float64.
 func distance[T Float](m Metric, x, y, weight []T) T {
-	y = y[:len(x)]
-	var sum float64
+	e := vector.For[T]()
 	switch {
 	case m == Manhattan && weight == nil:
-		for j, v := range x {
-			sum += math.Abs(float64(v) - float64(y[j]))
-		}
+		return T(e.AbsoluteDistance(x, y))
 	case m == Manhattan:
-		weight = weight[:len(x)]
-		for j, v := range x {
-			sum += float64(weight[j]) * math.Abs(float64(v)-float64(y[j]))
-		}
-	default:
-		for j, v := range x {
-			difference := float64(v) - float64(y[j])
-			sum += difference * difference
-		}
+		return T(e.WeightedDistance(x, y, weight))
+	case m == Euclidean:
+		return T(math.Sqrt(e.SquaredDistance(x, y)))
 	}
-	if m == Euclidean {
-		sum = math.Sqrt(sum)
-	}
-	return T(sum)
+	return T(e.SquaredDistance(x, y))
 }
 
 // addDistanceGradient adds to dx the gradient by x of the distance d between x
@@ -108,9 +100,7 @@ func addDistanceGradient[T Float](m Metric, dx, x, y, weight []T, d, dd T) {
 		}
 		dd /= d
 	}
-	for j, v := range x {
-		dx[j] += dd * (v - y[j])
-	}
+	vector.For[T]().AddDifference(dx, x, y, dd)
 }
 
 // addDifferences adds dd·|xⱼ − yⱼ|, the gradient of Manhattan's weights.

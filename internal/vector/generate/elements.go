@@ -36,6 +36,7 @@ func writeElements(c *code) {
 	c.elementwise([]string{"y", "x"}, func(p part, y, x, _ reg.GPVirtual) {
 		v := p.load(x)
 		c.VMAXPS(v, zero, v) // of zero and NaN it returns the latter operand, which is v
+		c.VADDPS(zero, v, v) // and of zero and minus zero, which this makes zero
 		p.store(v, y)
 	})
 
