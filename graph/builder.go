@@ -44,6 +44,9 @@ type Builder struct {
 	shared    map[string]any   // buffers that gradients of a weight share, by its name
 	sharers   map[*Node]bool   // leaves whose gradients are in one
 	count     uint64           // own operations so far: each has a hash of its own
+
+	calculations map[*Node]calculation // the nodes that are Functions
+	calculated   []*Node               // these, in the order of building
 }
 
 // runState is what operations and parameters share with the program.
@@ -156,6 +159,7 @@ func Build(weights *Weights, mode Mode, draw func(b *Builder) Outputs) (program 
 		graph: gorgonia.NewGraph(), weights: weights, mode: mode,
 		inputs: map[string]*Node{}, learned: map[string][]*Node{}, requires: map[*Node]bool{}, runs: &runState{},
 		functions: map[any]bool{}, leaves: map[*Node]string{}, shared: map[string]any{}, sharers: map[*Node]bool{},
+		calculations: map[*Node]calculation{},
 	}
 	known := len(weights.names)
 	defer func() {

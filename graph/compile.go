@@ -9,8 +9,8 @@ import (
 
 // compile differentiates the cost, refuses what Gorgonia would get wrong in
 // silence, and makes the program.
-func (b *Builder) compile(outputs Outputs) (*Program, error) {
-	p := &Program{
+func (b *Builder) compile(outputs Outputs) (p *Program, err error) {
+	p = &Program{
 		weights: b.weights, runs: b.runs, mode: b.mode,
 		inputs: b.inputs, outputs: map[string]*gorgonia.Value{},
 	}
@@ -29,17 +29,39 @@ func (b *Builder) compile(outputs Outputs) (*Program, error) {
 	}
 	for _, name := range sortedKeys(outputs) {
 		p.outputs[name] = new(gorgonia.Value)
-		gorgonia.Read(outputs[name], p.outputs[name])
+	}
+	if p.machine, err = b.machine(outputs, p.outputs); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// machine is what runs the graph: Gorgonia's tape machine, or a sequence where
+// that can do it.
+func (b *Builder) machine(outputs Outputs, values map[string]*gorgonia.Value) (gorgonia.VM, error) {
+	var sequence *sequence
+	if b.mode == Evaluation {
+		var err error
+		if sequence, err = b.newSequence(outputs, values); err != nil {
+			return nil, errors.Wrap(err, "build graph")
+		}
+	}
+	if sequence == nil {
+		for _, name := range sortedKeys(outputs) {
+			gorgonia.Read(outputs[name], values[name])
+		}
 	}
 	if err := distinct(b.graph); err != nil {
 		return nil, errors.Wrap(err, "build graph")
+	}
+	if sequence != nil {
+		return sequence, nil
 	}
 	instructions, locations, err := gorgonia.Compile(b.graph)
 	if err != nil {
 		return nil, errors.Wrap(err, "compile graph")
 	}
-	p.machine = gorgonia.NewTapeMachine(b.graph, gorgonia.WithPrecompiled(instructions, locations))
-	return p, nil
+	return gorgonia.NewTapeMachine(b.graph, gorgonia.WithPrecompiled(instructions, locations)), nil
 }
 
 // differentiate adds the gradients of the cost by every learned weight.

@@ -60,6 +60,8 @@ func applyFunction[T Float](b *Builder, name string, shape tensor.Shape, f Funct
 	}
 	node := b.Node(b.apply(forward, inputs...))
 	b.requires[node] = any
+	b.calculations[node] = &functionCall[T]{forward.name, f, inputs, output}
+	b.calculated = append(b.calculated, node)
 	return node
 }
 
