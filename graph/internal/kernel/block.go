@@ -19,6 +19,7 @@ type Block[T Float] struct {
 	norm      *BatchNorm[T] // nil for NoNorm
 	spans     []span        // of rows of the result
 	offsets   []int32       // of the positions of a pool's window, in rows that follow each other
+	few       bool          // images: threads divide the work on each
 	recompute bool          // rather than keep the convolution's result
 	convolved []T           // result of the convolution, if it is kept
 	position  []uint8       // of each maximum in its window; "none" where ReLU is zero
@@ -43,6 +44,14 @@ func NewBlock[T Float](s BlockShape) *Block[T] {
 	}
 	height, _ := pool.Output()
 	k.spans = spansOf(pool.Batch, k.conv.input.images, height, pool.Stride*pool.Width*pool.Channels, pool.Stride*pool.Width)
+	if k.few = s.few(len(k.spans)) || s.few(0) && k.conv.minimal != nil; k.few {
+		k.conv = newFewConv[T](s.Conv)
+		k.spans = k.spans[:0]
+		bands := min(height, max(1, pool.input()/fewElements))
+		for image := range pool.Batch {
+			k.spans = append(k.spans, bandsOf(image, 1, height, bands)...)
+		}
+	}
 	k.conv.gradient.bandRows = pool.Stride
 	if pool.Size > pool.Stride {
 		k.conv.gradient.bandRows = pool.Height // rows belong to several windows
@@ -73,6 +82,10 @@ func (k *Block[T]) Forward(y, x []T, w BlockWeights[T]) {
 		if k.keepsMaxima() {
 			grow(&k.maxima, len(y))
 		}
+	}
+	if k.few {
+		k.together(y, x, w)
+		return
 	}
 	Parallel(len(k.spans), func(i int) {
 		work := borrow[T]()
@@ -171,7 +184,7 @@ func (k *Block[T]) measure(x, bias []T) {
 	centre := make([]T, n.channels)
 	work := borrow[T]()
 	first := grow(&work.convolved, run)
-	k.conv.convolve(work, first, x, bias, span{0, 1, 0, 1})
+	k.conv.convolve(work, first, x, bias, span{images: 1, bottom: 1})
 	copy(centre, first)
 	work.giveBack()
 

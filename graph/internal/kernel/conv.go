@@ -23,6 +23,7 @@ type Conv[T Float] struct {
 	forward  packed[T]
 	ordered  []T       // weights in the order of windows, (filters, kernel height, kernel width, channels)
 	minimal  *winograd // nil for a direct convolution
+	border   []T       // few images with their border
 	gradient convGradient[T]
 }
 
@@ -31,14 +32,17 @@ type Conv[T Float] struct {
 const packedBytes = 128 << 10
 
 // NewConv returns the layer of a valid shape.
-func NewConv[T Float](s ConvShape) *Conv[T] {
+func NewConv[T Float](s ConvShape) *Conv[T] { return newConv[T](s, leastTiles) }
+
+// newConv takes Winograd's algorithm from so many tiles on.
+func newConv[T Float](s ConvShape, tiles int) *Conv[T] {
 	mustBeValid(s.Validate())
 	c := &Conv[T]{shape: s, engine: vector.For[T]()}
 	height, width := s.Output()
 	// Products of few rows are slow, so small images are taken together.
 	group := evenly(s.Batch, ceilDiv(128, height*width))
 	c.input = halo{group, s.Height, s.Width, s.Channels, s.Padding, s.Padding, s.Padding, s.Padding}
-	if c.minimal = newWinograd(c.engine, s); c.minimal != nil {
+	if c.minimal = newWinograd(c.engine, s, tiles); c.minimal != nil {
 		c.input.images = c.minimal.group(s.Batch, group)
 		c.input = c.minimal.border(c.input)
 	}
@@ -93,8 +97,12 @@ func (c *Conv[T]) convolve(w *workspace[T], y, x, bias []T, span span) {
 		C: y, Stride: c.input.rowSize(), Length: s.patchStart(1),
 		AOffsets: c.windows[span.top*width:][:pixels], COffsets: c.results[:pixels],
 	}
-	for i := range c.forward.panels {
-		q := c.forward.panel(i)
+	panels := span.panels
+	if panels == 0 {
+		panels = c.forward.panels
+	}
+	for i := range panels {
+		q := c.forward.panel(span.panel + i)
 		p.C, p.Columns, p.Width = y[q.left:], q.columns, q.width
 		p.Initial, p.Add = nil, false
 		if bias != nil {

@@ -103,7 +103,7 @@ func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64,
 		clearBorder(at, gradient, i, 0, at.rows())
 	}
 	if dx != nil {
-		dy(w, gradient, at, span{image, images, 0, height})
+		dy(w, gradient, at, span{image: image, images: images, bottom: height})
 	}
 	step := max(1, c.gradient.bandRows)
 	if images > 1 || height*width*s.Filters < 2*spanElements {
@@ -112,7 +112,7 @@ func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64,
 		step = max(step, spanElements/(width*s.Filters)/step*step)
 	}
 	for top := 0; top < height; top += step {
-		band := span{image, images, top, min(top+step, height)}
+		band := span{image: image, images: images, top: top, bottom: min(top+step, height)}
 		if dx == nil {
 			dy(w, gradient, at, band)
 		}
@@ -124,6 +124,6 @@ func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64,
 		}
 	}
 	if dx != nil {
-		c.inputGradient(w, dx, gradient, span{image, images, 0, height})
+		c.inputGradient(w, dx, gradient, span{image: image, images: images, bottom: height})
 	}
 }

@@ -27,7 +27,7 @@ func (c *Conv[T]) makeGradient() {
 		g.minimal = newWinograd(c.engine, ConvShape{
 			Batch: s.Batch, Height: height, Width: width, Channels: s.Filters,
 			Filters: s.Channels, KernelHeight: s.KernelHeight, KernelWidth: s.KernelWidth, Stride: 1, Padding: top,
-		})
+		}, leastTiles)
 	}
 	useful := height * width * s.KernelHeight * s.KernelWidth // products; the border's are not
 	if g.minimal != nil && 2*g.minimal.products() > useful {

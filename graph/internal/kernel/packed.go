@@ -10,6 +10,7 @@ type packed[T Float] struct {
 	data           []T
 	depth, columns int
 	lanes, panels  int
+	least          int // number of panels, where there are as many vectors
 }
 
 // shape makes p a matrix of a shape, whose contents are then set panel by
@@ -22,7 +23,7 @@ func (p *packed[T]) shape(e vector.Engine[T], depth, columns int) {
 // layout divides a matrix into panels.
 func (p *packed[T]) layout(e vector.Engine[T], depth, columns int) {
 	p.depth, p.columns, p.lanes = depth, columns, e.Lanes()
-	p.panels = ceilDiv(p.vectors(), e.MaxWidth())
+	p.panels = max(ceilDiv(p.vectors(), e.MaxWidth()), min(p.least, p.vectors()))
 }
 
 func (p *packed[T]) vectors() int { return ceilDiv(p.columns, p.lanes) }

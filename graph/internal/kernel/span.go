@@ -4,6 +4,7 @@ package kernel
 type span struct {
 	image, images int
 	top, bottom   int // rows of the result
+	panel, panels int // of filters; all where panels is 0
 }
 
 // spanElements is about how many elements of a layer's result are worked on at a
@@ -33,7 +34,7 @@ func spansOf(batch, group, rows, elements, pixels int) []span {
 func bandsOf(image, images, rows, bands int) []span {
 	spans := make([]span, bands)
 	for band := range spans {
-		spans[band] = span{image, images, band * rows / bands, (band + 1) * rows / bands}
+		spans[band] = span{image: image, images: images, top: band * rows / bands, bottom: (band + 1) * rows / bands}
 	}
 	return spans
 }

@@ -40,8 +40,12 @@ const (
 	tileValues = tilePixels * tilePixels
 )
 
+// leastTiles is from how many tiles on the algorithms pay: the transformed
+// weights are several times the weights, and are read for each group of them.
+const leastTiles = 32
+
 // newWinograd returns nil where the algorithms do not apply or do not pay.
-func newWinograd[T Float](engine vector.Engine[T], s ConvShape) *winograd {
+func newWinograd[T Float](engine vector.Engine[T], s ConvShape, leastTiles int) *winograd {
 	single, ok := any(engine).(vector.Engine[float32])
 	if !ok || noWinograd.Load() {
 		return nil
@@ -65,7 +69,7 @@ func newWinograd[T Float](engine vector.Engine[T], s ConvShape) *winograd {
 			best, *m = try.products(), try
 		}
 	}
-	if m.piece == 0 || s.Batch*m.tiles() < 32 {
+	if m.piece == 0 || s.Batch*m.tiles() < leastTiles {
 		return nil
 	}
 	return m
@@ -149,103 +153,6 @@ func (m *winograd) pad(to, from []float32, size, first int) {
 // panel returns the transformed weights of a panel.
 func (m *winograd) panel(q panel[float32]) []float32 {
 	return m.values[tileValues*m.depth()*q.left:]
-}
-
-// chunkElements is how many transformed values there are at a time, so that
-// they stay in the level 2 cache.
-const chunkElements = 384 << 10
-
-// convolve writes rows [top, bottom) of the results y (images, rows, width,
-// out) of the images x with their border, some rows of tiles at a time.
-func (m *winograd) convolve(w *workspace[float32], y, x, bias []float32, h halo, top, bottom, width int) {
-	across := ceilDiv(width, m.step())
-	rows := h.images * ceilDiv(bottom-top, m.step())
-	chunk := max(1, chunkElements/(tileValues*across*(m.depth()+m.out)), ceilDiv(24, across))
-	chunks := ceilDiv(rows, chunk)
-	if bias == nil {
-		bias = grow(&w.normalized, m.out)
-		clear(bias)
-	}
-	for i := range chunks {
-		first, last := i*rows/chunks, (i+1)*rows/chunks
-		count := (last - first) * across
-		values := grow(&w.values, tileValues*count*m.depth())
-		results := grow(&w.results, tileValues*count*m.out)
-		m.enter(w, values, x, h, first, last, top, ceilDiv(bottom-top, m.step()), across)
-		m.multiply(w, results, values, count)
-		m.leave(w, y, results, bias, first, last, bottom-top, width)
-	}
-}
-
-// enter transforms rows [first, last) of tiles, of which an image has down.
-func (m *winograd) enter(w *workspace[float32], values, x []float32, h halo, first, last, top, down, across int) {
-	t := &w.tiles
-	t.Kernel, t.Tiles, t.Channels, t.Bias = m.piece, across, m.in, nil
-	t.XRow, t.XPixel, t.XTile = h.rowSize(), m.in, m.step()*m.in
-	t.VTile, t.VStride = m.depth(), (last-first)*across*m.depth()
-	for row := first; row < last; row++ {
-		for piece := range m.pieces * m.pieces {
-			y := top + row%down*m.step() + piece/m.pieces*m.piece
-			t.X = x[row/down*h.imageSize()+y*h.rowSize()+piece%m.pieces*m.piece*m.in:]
-			t.V = values[(row-first)*across*m.depth()+piece*m.in:]
-			m.transforms.WinogradInput(t)
-		}
-	}
-}
-
-// multiply makes the products of the values of each tile and of the weights.
-func (m *winograd) multiply(w *workspace[float32], results, values []float32, count int) {
-	depth := m.depth()
-	offsets := grow(&w.offsets, 2*count)
-	for i := range count {
-		offsets[i], offsets[count+i] = int32(i*depth), int32(i*m.out)
-	}
-	p := &w.product
-	*p = vector.Rows[float32]{
-		Segments: 1, Length: depth, Stride: depth, AOffsets: offsets[:count], COffsets: offsets[count:],
-	}
-	for i := range m.panels.panels {
-		q := m.panels.panel(i)
-		weights, size := m.panel(q), depth*q.width*m.panels.lanes
-		p.Width, p.Columns = q.width, q.columns
-		for value := range tileValues {
-			p.A, p.B, p.C = values[value*count*depth:], weights[value*size:][:size], results[value*count*m.out+q.left:]
-			m.engine.Rows(p)
-		}
-	}
-}
-
-// leave brings the results of rows [first, last) of tiles back to the images,
-// each of so many rows.
-func (m *winograd) leave(w *workspace[float32], y, results, bias []float32, first, last, rows, width int) {
-	step, run := m.step(), width*m.out
-	down, across := ceilDiv(rows, step), ceilDiv(width, step)
-	t := &w.tiles
-	t.Kernel, t.Channels, t.Bias = m.piece, m.out, bias
-	t.VTile, t.VStride = m.out, (last-first)*across*m.out
-	for row := first; row < last; row++ {
-		inside := min(step, rows-row%down*step) // rows of the image
-		to := y[(row/down*rows+row%down*step)*run:]
-		whole := 0
-		if inside == step {
-			whole = width / step
-		}
-		if whole > 0 {
-			t.X, t.XRow, t.XPixel, t.XTile = to, run, m.out, step*m.out
-			t.V, t.Tiles = results[(row-first)*across*m.out:], whole
-			m.transforms.WinogradOutput(t)
-		}
-		for column := whole; column < across; column++ {
-			tile := grow(&w.tile, step*step*m.out)
-			t.X, t.XRow, t.XPixel, t.XTile = tile, step*m.out, m.out, 0
-			t.V, t.Tiles = results[((row-first)*across+column)*m.out:], 1
-			m.transforms.WinogradOutput(t)
-			part := min(step, width-column*step) * m.out
-			for i := range inside {
-				copy(to[i*run+column*step*m.out:][:part], tile[i*step*m.out:])
-			}
-		}
-	}
 }
 
 // single returns a slice of float32s as such.
