@@ -96,3 +96,24 @@ func BenchmarkAllDistances(b *testing.B) {
 func reportOperations(b *testing.B, operations int) {
 	b.ReportMetric(float64(operations)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 }
+
+// BenchmarkLinearOne is the fully connected layer of Koch's network for one
+// image, which takes as long as to read its weights.
+func BenchmarkLinearOne(b *testing.B) {
+	defer SetThreads(Threads())
+	const in, out = 9216, 4096
+	l := NewLinear[float32](1, in, out)
+	y, x, weight := make([]float32, out), make([]float32, in), make([]float32, in*out)
+	for i := range weight {
+		weight[i] = 1 // memory that was never written to is one page
+	}
+	for _, threads := range []int{1, 2} {
+		b.Run(fmt.Sprintf("threads=%d", threads), func(b *testing.B) {
+			SetThreads(threads)
+			b.SetBytes(4 * in * out)
+			for b.Loop() {
+				l.Forward(y, x, weight, nil)
+			}
+		})
+	}
+}

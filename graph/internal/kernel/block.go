@@ -1,11 +1,6 @@
 package kernel
 
-import (
-	"bytes"
-	"unsafe"
-
-	"github.com/likeness-go/likeness/internal/vector"
-)
+import "github.com/likeness-go/likeness/internal/vector"
 
 // Block is the composition that networks repeat: convolution, batch norm,
 // activation, max pool. It works on some rows at a time, so that the
@@ -102,16 +97,11 @@ func (k *Block[T]) pack(weight []T) {
 		k.conv.packForward(weight)
 		return
 	}
-	if len(k.known) == len(weight) && bytes.Equal(memory(k.known), memory(weight)) {
+	if len(k.known) == len(weight) && same(k.known, weight) {
 		return
 	}
 	k.conv.packForward(weight)
 	k.known = append(k.known[:0], weight...)
-}
-
-// memory returns the bytes of an array.
-func memory[T Float](x []T) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), len(x)*int(unsafe.Sizeof(T(0))))
 }
 
 // keepsMaxima says whether Backward needs the convolution's results.
