@@ -9,7 +9,9 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Embed gives one embedding for each image, in order.
+// Embed gives one embedding for each image, in order. It does not depend on the
+// other images, but for rounding: layers add up otherwise for one image than for
+// many.
 func (m *Model) Embed(images ...image.Image) ([][]float32, error) {
 	pixels := make([][]uint8, len(images))
 	for i, img := range images {

@@ -1,6 +1,7 @@
 package likeness
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -66,6 +67,16 @@ func Load(path string) (*Model, error) {
 // which a file cannot hold.
 func LoadWith(path string, backbone backbone.Backbone) (*Model, error) {
 	return load(path, backbone)
+}
+
+// Read reads a model from the bytes of such a file; errors begin with source.
+func Read(data []byte, source string) (*Model, error) {
+	file, err := safetensors.Read(bytes.NewReader(data), int64(len(data)), source)
+	if err != nil {
+		return nil, errors.Wrap(err, "read model")
+	}
+	m, err := fromFile(file, nil)
+	return m, errors.Wrapf(err, "read model %s", source)
 }
 
 func load(path string, own backbone.Backbone) (*Model, error) {

@@ -30,6 +30,8 @@ func TestMeasure(t *testing.T) {
 		{backbone.Conv4(grey28, 64, false), backbone.Shape{Features: 64, Parameters: 640 + 3*36_928}},
 		// The same with 2·64 for batch norm in place of 64 biases.
 		{backbone.Conv4(grey28, 64, true), backbone.Shape{Features: 64, Parameters: 704 + 3*36_992}},
+		// 32·9+2·32, 64·32·9+2·64, 2·(64·64·9+2·64), 128·64·9+2·128, 2·(128·128·9+2·128).
+		{backbone.Conv7(grey28, 32), backbone.Shape{Features: 1152, Parameters: 352 + 18_560 + 2*36_992 + 73_984 + 2*147_712}},
 		// 16·25+2·16, 32·16·25+2·32, 512·64+64.
 		{backbone.LeNet(grey28, 32, 64), backbone.Shape{Features: 64, Parameters: 432 + 12_864 + 32_832}},
 		// 32·25+32, 64·32·25+64, 1024·256+256, 256·256+256, 256·2+2, and 32+64+256+256 slopes.

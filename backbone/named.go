@@ -13,13 +13,13 @@ import (
 // error.
 type Options struct {
 	Size      imaging.Size // of the images, where the network takes any; 28×28×1
-	Width     int          // of the layers: conv4 (64), lenet (32) and residual (32)
+	Width     int          // of the layers: conv4 (64), conv7 (32), lenet (32) and residual (32)
 	BatchNorm bool         // conv4
 	Features  int          // of the embedding: hadsell (2) and lenet (64)
 }
 
 // Names are the backbones that Named knows.
-var Names = []string{"conv4", "digits", "hadsell", "hoffer-cifar", "hoffer-mnist", "koch", "lenet", "residual"}
+var Names = []string{"conv4", "conv7", "digits", "hadsell", "hoffer-cifar", "hoffer-mnist", "koch", "lenet", "residual"}
 
 // Usual are the options of the named network where none are given. Its size is
 // zero where the network takes images of any size.
@@ -27,7 +27,7 @@ func Usual(name string) (Options, error) {
 	switch name {
 	case "conv4":
 		return Options{Width: 64}, nil
-	case "residual":
+	case "conv7", "residual":
 		return Options{Width: 32}, nil
 	case "lenet":
 		return Options{Width: 32, Features: 64}, nil
@@ -81,6 +81,8 @@ func named(name string, o Options) Network {
 	switch name {
 	case "conv4":
 		return Conv4(o.Size, o.Width, o.BatchNorm)
+	case "conv7":
+		return Conv7(o.Size, o.Width)
 	case "residual":
 		return Residual(o.Size, o.Width)
 	case "lenet":

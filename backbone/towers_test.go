@@ -23,6 +23,7 @@ func narrowed() map[string]backbone.Network {
 		"hoffer-cifar": backbone.HofferCIFAR().Narrow(32),
 		"conv4":        backbone.Conv4(size, 4, false),
 		"conv4-norm":   backbone.Conv4(size, 4, true),
+		"conv7":        backbone.Conv7(size, 2),
 		"lenet":        backbone.LeNet(size, 4, 3),
 		"digits":       backbone.Digits(size).Narrow(8),
 		"residual":     backbone.Residual(size, 4),

@@ -82,7 +82,7 @@ func (d *Dataset) appendCIFAR(name string, data []byte, o Options) error {
 	if err != nil {
 		return err
 	}
-	d.Size, d.Inverted = p.Size, p.Invert
+	d.Size, d.Inverted, d.Crop = p.Size, p.Invert, p.Crop
 	start := d.Len()
 	for i := range len(data) / record {
 		label := int(data[i*record])

@@ -43,6 +43,8 @@ type Dataset struct {
 	// Inverted says that black and white of the files were exchanged, so that
 	// further files of this kind need imaging.Preprocessing.Invert.
 	Inverted bool
+	// Crop is how the images were cut to their ink; nil if they were not.
+	Crop *imaging.Crop
 }
 
 // Len is the number of images.
@@ -162,10 +164,7 @@ func (d *Dataset) Groups() [][]string {
 	var groups [][]string
 	position := map[string]int{}
 	for _, name := range d.present() {
-		prefix, _, found := strings.Cut(name, "/")
-		if !found {
-			prefix = ""
-		}
+		prefix := GroupOf(name)
 		if _, found := position[prefix]; !found {
 			position[prefix] = len(groups)
 			groups = append(groups, nil)
@@ -173,6 +172,15 @@ func (d *Dataset) Groups() [][]string {
 		groups[position[prefix]] = append(groups[position[prefix]], name)
 	}
 	return groups
+}
+
+// GroupOf is the part of a class's name before its "/", empty without one.
+func GroupOf(class string) string {
+	group, _, found := strings.Cut(class, "/")
+	if !found {
+		return ""
+	}
+	return group
 }
 
 // Moments returns the mean and the standard deviation of each channel over all
@@ -211,5 +219,5 @@ func (d *Dataset) Preprocessing() imaging.Preprocessing {
 			deviation[channel] = 1
 		}
 	}
-	return imaging.Preprocessing{Size: d.Size, Invert: d.Inverted, Mean: mean, Deviation: deviation}
+	return imaging.Preprocessing{Size: d.Size, Invert: d.Inverted, Crop: d.Crop, Mean: mean, Deviation: deviation}
 }

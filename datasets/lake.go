@@ -23,8 +23,9 @@ type Run struct {
 }
 
 // OpenRuns reads all_runs.zip in order, its images (105 × 105 pixels) brought to
-// size, or left at 105x105x1 for the zero size. White becomes black and ink 255.
-func OpenRuns(zipPath string, size imaging.Size) ([]Run, error) {
+// the options' size and cut as they say, or left as they are. White becomes black
+// and ink 255. Other options play no part.
+func OpenRuns(zipPath string, o Options) ([]Run, error) {
 	archive, err := openZip(zipPath)
 	if err != nil {
 		return nil, errors.Wrap(err, "open one-shot runs")
@@ -37,11 +38,9 @@ func OpenRuns(zipPath string, size imaging.Size) ([]Run, error) {
 	if err != nil {
 		return nil, errors.Wrapf(err, "open one-shot runs %s", zipPath)
 	}
-	if size == (imaging.Size{}) {
-		size = imaging.Size{Height: 105, Width: 105, Channels: 1}
-	}
-	p := imaging.Preprocessing{Size: size, Invert: true}
-	if err := p.Validate(); err != nil {
+	o.Invert = true
+	p, err := o.preprocessing(imaging.Size{Height: 105, Width: 105, Channels: 1})
+	if err != nil {
 		return nil, errors.Wrapf(err, "open one-shot runs %s", zipPath)
 	}
 	runs := make([]Run, len(lists))

@@ -29,7 +29,7 @@ func runsFile(t testing.TB, files map[string][]byte) string {
 
 func TestOpenRuns(t *testing.T) {
 	size := imaging.Size{Height: 1, Width: 2, Channels: 1}
-	runs, err := datasets.OpenRuns(runsFile(t, smallRuns(t)), size)
+	runs, err := datasets.OpenRuns(runsFile(t, smallRuns(t)), datasets.Options{Size: size})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,19 +55,19 @@ func TestOpenRunsRefuses(t *testing.T) {
 		{"a broken image", map[string][]byte{"run01/training/class01.png": []byte("no")}, []string{"run01/training/class01.png", "known format"}},
 		{"a name that leads out", map[string][]byte{"run01/../../class.png": {}}, []string{"leads out of it"}},
 	} {
-		_, err := datasets.OpenRuns(runsFile(t, merge(smallRuns(t), test.change)), imaging.Size{Height: 1, Width: 2, Channels: 1})
+		_, err := datasets.OpenRuns(runsFile(t, merge(smallRuns(t), test.change)), datasets.Options{Size: imaging.Size{Height: 1, Width: 2, Channels: 1}})
 		expectError(t, test.name, err, nil, append(test.mentions, "all_runs.zip")...)
 	}
-	_, err := datasets.OpenRuns(runsFile(t, map[string][]byte{"notes.txt": {}}), imaging.Size{})
+	_, err := datasets.OpenRuns(runsFile(t, map[string][]byte{"notes.txt": {}}), datasets.Options{})
 	expectError(t, "another archive", err, nil, "found no run*/class_labels.txt")
-	_, err = datasets.OpenRuns(filepath.Join(t.TempDir(), "all_runs.zip"), imaging.Size{})
+	_, err = datasets.OpenRuns(filepath.Join(t.TempDir(), "all_runs.zip"), datasets.Options{})
 	expectError(t, "no archive", err, os.ErrNotExist)
-	_, err = datasets.OpenRuns(runsFile(t, smallRuns(t)), imaging.Size{Height: 5})
-	expectError(t, "half a size", err, nil, "size 5x0x0")
+	_, err = datasets.OpenRuns(runsFile(t, smallRuns(t)), datasets.Options{Size: imaging.Size{Height: 5}})
+	expectError(t, "half a size", err, nil, "size 5x0x1")
 }
 
 func TestRunsThemselves(t *testing.T) {
-	runs, err := datasets.OpenRuns(filepath.Join(omniglot(t), "all_runs.zip"), imaging.Size{})
+	runs, err := datasets.OpenRuns(filepath.Join(omniglot(t), "all_runs.zip"), datasets.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestRunsThemselves(t *testing.T) {
 // The nearest example in pixels is wrong in 81.0 % of the trials by the Euclidean
 // distance and in 78.25 % by the cosine, whose value depends on the polarity.
 func TestNearestPixelsOnTheRuns(t *testing.T) {
-	runs, err := datasets.OpenRuns(filepath.Join(omniglot(t), "all_runs.zip"), imaging.Size{})
+	runs, err := datasets.OpenRuns(filepath.Join(omniglot(t), "all_runs.zip"), datasets.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func (d *Dataset) load(o Options, open func(i int) (io.ReadCloser, error)) (skip
 	if err != nil {
 		return nil, err
 	}
-	d.Size, d.Inverted = p.Size, p.Invert
+	d.Size, d.Inverted, d.Crop = p.Size, p.Invert, p.Crop
 	d.Images = make([][]uint8, len(d.Sources))
 	err = parallel(len(d.Sources), func(i int) error {
 		return read(i, func(r io.Reader) error {

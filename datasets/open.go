@@ -35,6 +35,8 @@ type Options struct {
 	// Invert exchanges black and white. Omniglot is always read as white ink on
 	// black, whatever Invert says.
 	Invert bool
+	// Crop cuts the images to their ink, see imaging.Crop; nil leaves them whole.
+	Crop *imaging.Crop
 	// SkipBroken passes over image files that cannot be read, and lists them in
 	// Splits.Skipped, in place of failing at the first.
 	SkipBroken bool
@@ -53,7 +55,7 @@ func (o Options) preprocessing(own imaging.Size) (imaging.Preprocessing, error) 
 	if size.Channels == 0 {
 		size.Channels = own.Channels
 	}
-	p := imaging.Preprocessing{Size: size, Invert: o.Invert}
+	p := imaging.Preprocessing{Size: size, Invert: o.Invert, Crop: o.Crop}
 	return p, errors.Wrap(p.Validate(), "bring the images to one size")
 }
 

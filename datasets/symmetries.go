@@ -2,6 +2,7 @@ package datasets
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/pkg/errors"
 )
@@ -17,7 +18,8 @@ var symmetryNames = [...]string{
 // 90°, 180° and 270°, and each of these mirrored left to right before. Each
 // symmetry of a class is a class of its own, so that there are eight times as
 // many to learn from (Santoro et al., "Meta-Learning with Memory-Augmented
-// Neural Networks", 2016, do so with the turns). It suits data where no class
+// Neural Networks", 2016, do so with the turns), and so is each of a group: the
+// characters of an alphabet that are all turned alike are one. It suits data where no class
 // is another one turned, or nearly so; images must be square.
 func (d *Dataset) Symmetries() (*Dataset, error) {
 	if d.Size.Height != d.Size.Width {
@@ -26,10 +28,10 @@ func (d *Dataset) Symmetries() (*Dataset, error) {
 	if d.Labels == nil {
 		return nil, errors.Wrapf(ErrUnlabelled, "symmetries of dataset %s", d.Name)
 	}
-	all := &Dataset{Name: d.Name, Size: d.Size, Inverted: d.Inverted}
+	all := &Dataset{Name: d.Name, Size: d.Size, Inverted: d.Inverted, Crop: d.Crop}
 	for i, name := range symmetryNames {
 		for _, class := range d.Classes {
-			all.Classes = append(all.Classes, class+name)
+			all.Classes = append(all.Classes, turnedName(class, name))
 		}
 		for _, label := range d.Labels {
 			all.Labels = append(all.Labels, i*len(d.Classes)+label)
@@ -50,6 +52,14 @@ func (d *Dataset) Symmetries() (*Dataset, error) {
 		}
 	}
 	return all, nil
+}
+
+// turnedName names a symmetry of a class, by its group if it has one.
+func turnedName(class, symmetry string) string {
+	if group, rest, found := strings.Cut(class, "/"); found {
+		return group + symmetry + "/" + rest
+	}
+	return class + symmetry
 }
 
 // turn returns a square image mirrored, or not, and then turned to the left by

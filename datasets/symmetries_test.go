@@ -47,3 +47,21 @@ func TestSymmetriesRefuse(t *testing.T) {
 	_, err = (&datasets.Dataset{Name: "nameless", Size: imaging.Size{Height: 2, Width: 2, Channels: 1}}).Symmetries()
 	expectError(t, "no labels", err, datasets.ErrUnlabelled, "nameless")
 }
+
+// The symmetry of a class that has a group is the group's.
+func TestSymmetriesOfGroups(t *testing.T) {
+	d := &datasets.Dataset{
+		Name: "squares", Size: imaging.Size{Height: 1, Width: 1, Channels: 1},
+		Classes: []string{"Greek/alpha", "Greek/beta"}, Labels: []int{0, 1}, Images: [][]uint8{{1}, {2}},
+	}
+	all, err := d.Symmetries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := all.Classes[3], "Greek turned 90°/beta"; got != want {
+		t.Errorf("found class %q, expected %q", got, want)
+	}
+	if got := len(all.Groups()); got != 8 {
+		t.Errorf("found %d groups, expected 8", got)
+	}
+}

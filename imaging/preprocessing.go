@@ -14,18 +14,26 @@ type Preprocessing struct {
 	// Invert exchanges black and white, for a network that was trained on white
 	// ink and is to read black ink on white paper.
 	Invert bool `toml:"invert" json:"invert"`
+	// Crop cuts to the ink first, for drawings that lie anywhere on the paper; nil
+	// takes the whole image.
+	Crop *Crop `toml:"crop" json:"crop,omitempty"`
 	// Mean and Deviation, one value a channel on the scale of 0 to 1, are
 	// subtracted and divided by. Empty means 0 and 1.
 	Mean      []float64 `toml:"mean" json:"mean,omitempty"`
 	Deviation []float64 `toml:"deviation" json:"deviation,omitempty"`
 }
 
-// Validate reports what is wrong: the size (see Size.Validate), a mean or a
+// Validate reports what is wrong: the size or the crop (see there), a mean or a
 // deviation that does not have one finite value a channel, or a deviation that
 // is not positive.
 func (p Preprocessing) Validate() error {
 	if err := p.Size.Validate(); err != nil {
 		return errors.Wrap(err, "preprocessing")
+	}
+	if p.Crop != nil {
+		if err := p.Crop.Validate(); err != nil {
+			return errors.Wrap(err, "preprocessing")
+		}
 	}
 	for _, field := range []struct {
 		name   string
@@ -52,8 +60,10 @@ func (p Preprocessing) Validate() error {
 // Pixels returns the image as (height, width, channels) bytes from 0, black, to
 // 255. Colours become greys (as color.GrayModel does) where the size has one
 // channel, what is transparent shows white paper, other sizes are stretched to
-// Size by area averaging (bilinear where they grow), and Invert is applied. The
-// bytes of an opaque image that has the right size come through as they are.
+// Size by area averaging (bilinear where they grow), and Invert is applied, or,
+// with Crop, Invert is applied and the square around the ink is brought to Size.
+// Without Crop the bytes of an opaque image that has the right size come through
+// as they are.
 //
 // The preprocessing must be valid and the image must have pixels.
 func (p Preprocessing) Pixels(img image.Image) []uint8 {
@@ -62,7 +72,15 @@ func (p Preprocessing) Pixels(img image.Image) []uint8 {
 	} else {
 		img = onPaper(img)
 	}
-	pixels := bytesOf(resize(img, p.Size.Width, p.Size.Height), p.Size.Channels)
+	if p.Crop != nil {
+		own := Size{Height: img.Bounds().Dy(), Width: img.Bounds().Dx(), Channels: p.Size.Channels}
+		return p.Crop.apply(p.polarised(bytesOf(img, p.Size.Channels)), own, p.Size)
+	}
+	return p.polarised(bytesOf(resize(img, p.Size.Width, p.Size.Height), p.Size.Channels))
+}
+
+// polarised inverts the pixels where Invert says so.
+func (p Preprocessing) polarised(pixels []uint8) []uint8 {
 	if p.Invert {
 		for i := range pixels {
 			pixels[i] = 255 - pixels[i]

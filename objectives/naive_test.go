@@ -57,6 +57,13 @@ func (p problem) naive(o objectives.Objective, r result) float64 {
 			}
 		})
 		return mean(losses)
+	case objectives.BatchRatio:
+		var losses []float64
+		p.eachTriplet(func(a, positive, negative int) {
+			near, far := math.Exp(o.Scale*d(a, positive)), math.Exp(o.Scale*d(a, negative))
+			losses = append(losses, math.Pow(near/(near+far), 2))
+		})
+		return mean(losses)
 	case objectives.BatchHard:
 		farthest, nearest := map[int]float64{}, map[int]float64{}
 		p.eachTriplet(func(a, positive, negative int) {
@@ -83,8 +90,107 @@ func (p problem) naive(o objectives.Objective, r result) float64 {
 			losses = append(losses, loss)
 		}
 		return mean(losses)
+	case objectives.Prototypical:
+		return p.naivePrototypical(o.Temperature, r.distance.Head == "cosine")
 	}
-	return math.NaN()
+	return p.naiveSoftmax(o, d)
+}
+
+// naiveSoftmax is the mean over the anchors, of exponentials as they stand in
+// the equations.
+func (p problem) naiveSoftmax(o objectives.Objective, d func(i, j int) float64) float64 {
+	var losses []float64
+	for a := range p.rows {
+		positives, negatives := p.others(a)
+		if len(positives) == 0 || len(negatives) == 0 {
+			continue
+		}
+		likeness := func(temperature float64, others []int) (sum float64) {
+			for _, i := range others {
+				sum += math.Exp(-d(a, i) / temperature)
+			}
+			return sum
+		}
+		switch o := o.(type) {
+		case objectives.NPair:
+			for _, positive := range positives {
+				var sum float64
+				for _, negative := range negatives {
+					sum += math.Exp((d(a, positive) - d(a, negative)) / o.Temperature)
+				}
+				losses = append(losses, math.Log(1+sum))
+			}
+		case objectives.SupervisedContrastive:
+			var own []float64
+			for _, positive := range positives {
+				all := likeness(o.Temperature, positives) + likeness(o.Temperature, negatives)
+				own = append(own, -math.Log(likeness(o.Temperature, []int{positive})/all))
+			}
+			losses = append(losses, mean(own))
+		case objectives.NCA:
+			near := likeness(o.Temperature, positives)
+			losses = append(losses, -math.Log(near/(near+likeness(o.Temperature, negatives))))
+		default:
+			return math.NaN()
+		}
+	}
+	return mean(losses)
+}
+
+// others are the images of the class of a, without itself, and all others.
+func (p problem) others(a int) (positives, negatives []int) {
+	for i, label := range p.labels {
+		if label != p.labels[a] {
+			negatives = append(negatives, i)
+		} else if i != a {
+			positives = append(positives, i)
+		}
+	}
+	return positives, negatives
+}
+
+// naivePrototypical is by the prototypes themselves: means of embeddings, of
+// unit length for cosine, whose distance is half the squared one.
+func (p problem) naivePrototypical(temperature float64, cosine bool) float64 {
+	vectors := make([][]float64, p.rows)
+	for i := range vectors {
+		var norm float64
+		for _, v := range p.row(0, i) {
+			vectors[i] = append(vectors[i], float64(v))
+			norm += float64(v) * float64(v)
+		}
+		for j := range vectors[i] {
+			if cosine {
+				vectors[i][j] /= math.Sqrt(2 * norm)
+			}
+		}
+	}
+	var losses []float64
+	for a := range p.rows {
+		likeness := map[float64]float64{}
+		for _, class := range p.labels {
+			prototype, count := make([]float64, p.features), 0.0
+			for i, vector := range vectors {
+				if p.labels[i] == class && i != a {
+					count++
+					for j, v := range vector {
+						prototype[j] += v
+					}
+				}
+			}
+			var d float64
+			for j, v := range prototype {
+				d += math.Pow(vectors[a][j]-v/count, 2)
+			}
+			likeness[class] = math.Exp(-d / temperature)
+		}
+		var sum float64
+		for _, v := range likeness {
+			sum += v
+		}
+		losses = append(losses, -math.Log(likeness[p.labels[a]]/sum))
+	}
+	return mean(losses)
 }
 
 func contrastive(d, margin float64, different bool) float64 {

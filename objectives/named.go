@@ -9,17 +9,19 @@ import (
 // Options are what a named objective leaves open. The zero value is the usual
 // choice; an option that the named objective does not have is an error.
 type Options struct {
-	Margin   float64 // of all but triplet-ratio and the cross-entropies; 0 is DefaultMargin
-	Scale    float64 // triplet-ratio; 0 is DefaultScale
-	Soft     bool    // triplet, batch-all, batch-hard: without a margin
-	Balanced bool    // batch-contrastive, batch-cross-entropy
-	Features int     // of an embedding, which DefaultMargin asks for contrastive with l1 and weighted-l1
+	Margin      float64 // where distances are asked for; 0 is DefaultMargin
+	Scale       float64 // triplet-ratio, batch-ratio; 0 is DefaultScale
+	Temperature float64 // n-pair, supervised-contrastive, nca, prototypical; 0 is DefaultTemperature
+	Soft        bool    // triplet, batch-all, batch-hard: without a margin
+	Balanced    bool    // batch-contrastive, batch-cross-entropy
+	Features    int     // of an embedding, which DefaultMargin asks for contrastive with l1 and weighted-l1
 }
 
 // Names are the objectives that Named knows.
 var Names = []string{
-	"batch-all", "batch-contrastive", "batch-cross-entropy", "batch-hard",
-	"contrastive", "cross-entropy", "semi-hard", "triplet", "triplet-ratio",
+	"batch-all", "batch-contrastive", "batch-cross-entropy", "batch-hard", "batch-ratio",
+	"contrastive", "cross-entropy", "n-pair", "nca", "prototypical", "semi-hard",
+	"supervised-contrastive", "triplet", "triplet-ratio",
 }
 
 // Named finds an objective and the head that goes with it by their names. See
@@ -54,8 +56,18 @@ func named(name string, o Options) (objective Objective, takes string) {
 		return BatchAll{Margin: o.Margin, Soft: o.Soft}, "margin soft"
 	case "batch-hard":
 		return BatchHard{Margin: o.Margin, Soft: o.Soft}, "margin soft"
+	case "batch-ratio":
+		return BatchRatio{Scale: o.Scale}, "scale"
 	case "semi-hard":
 		return SemiHard{Margin: o.Margin}, "margin"
+	case "n-pair":
+		return NPair{Temperature: o.Temperature}, "temperature"
+	case "supervised-contrastive":
+		return SupervisedContrastive{Temperature: o.Temperature}, "temperature"
+	case "nca":
+		return NCA{Temperature: o.Temperature}, "temperature"
+	case "prototypical":
+		return Prototypical{Temperature: o.Temperature}, "temperature"
 	}
 	return nil, ""
 }

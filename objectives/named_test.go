@@ -77,6 +77,11 @@ func TestNamed(t *testing.T) {
 		{"batch-all", "cosine", objectives.Options{}, objectives.BatchAll{Margin: 0.1}},
 		{"batch-hard", "l2", objectives.Options{Soft: true}, objectives.BatchHard{Soft: true}},
 		{"semi-hard", "squared-l2", objectives.Options{}, objectives.SemiHard{Margin: 0.2}},
+		{"batch-ratio", "cosine", objectives.Options{}, objectives.BatchRatio{Scale: 20}},
+		{"n-pair", "cosine", objectives.Options{}, objectives.NPair{Temperature: 0.05}},
+		{"nca", "squared-l2", objectives.Options{}, objectives.NCA{Temperature: 1}},
+		{"supervised-contrastive", "cosine", objectives.Options{Temperature: 0.1}, objectives.SupervisedContrastive{Temperature: 0.1}},
+		{"prototypical", "squared-l2", objectives.Options{}, objectives.Prototypical{Temperature: 1}},
 	}
 	for _, test := range tests {
 		got, head, err := objectives.Named(test.name, test.head, test.options)
@@ -111,6 +116,10 @@ func TestNamedRefusals(t *testing.T) {
 		{"triplet-ratio", "l2", objectives.Options{Margin: 1}, "triplet-ratio has no option margin"},
 		{"triplet-ratio", "l2", objectives.Options{Scale: -1}, "triplet-ratio: found scale -1, expected a positive number, or 0 for the usual one"},
 		{"triplet-ratio", "l2", objectives.Options{Scale: math.Inf(1)}, "triplet-ratio: found scale +Inf, expected a positive number"},
+		{"n-pair", "l2", objectives.Options{Margin: 1}, "n-pair has no option margin"},
+		{"nca", "l2", objectives.Options{Temperature: -1}, "nca: found temperature -1, expected a positive number, or 0 for the usual one"},
+		{"n-pair", "signed-weighted-l1", objectives.Options{}, "n-pair with signed-weighted-l1: its values may be negative and so are no distances: use weighted-l1"},
+		{"prototypical", "l2", objectives.Options{}, "prototypical with l2: the distance from a mean does not follow from such distances: use squared-l2 or cosine"},
 		{"triplet", "l2", objectives.Options{Scale: 2}, "triplet has no option scale"},
 		{"semi-hard", "l2", objectives.Options{Soft: true}, "semi-hard has no option soft"},
 		{"batch-all", "l2", objectives.Options{Balanced: true}, "batch-all has no option balanced"},

@@ -28,7 +28,12 @@ var every = []objectives.Objective{
 	objectives.BatchAll{Soft: true},
 	objectives.BatchHard{Margin: 0.7},
 	objectives.BatchHard{Soft: true},
+	objectives.BatchRatio{Scale: 3},
 	objectives.SemiHard{Margin: 0.7},
+	objectives.NPair{Temperature: 0.5},
+	objectives.SupervisedContrastive{Temperature: 0.5},
+	objectives.NCA{Temperature: 2},
+	objectives.Prototypical{Temperature: 0.5},
 }
 
 var arithmetics = []tensor.Dtype{graph.Float32, graph.Float64}

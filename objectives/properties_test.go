@@ -109,7 +109,8 @@ func TestBatchesWithNothingToJudge(t *testing.T) {
 		}
 		tests := map[string][]float64{"one image": {3}}
 		switch o.(type) {
-		case objectives.BatchAll, objectives.BatchHard, objectives.SemiHard:
+		case objectives.BatchContrastive, objectives.BatchCrossEntropy:
+		default:
 			tests["one class"] = []float64{2, 2, 2, 2}
 			tests["all of different classes"] = []float64{0, 1, 2, 3}
 		}

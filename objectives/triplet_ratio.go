@@ -36,12 +36,12 @@ func (t TripletRatio) Check(head heads.Head) error {
 	if err := checkSign(t, head); err != nil {
 		return err
 	}
-	return t.checkScale()
+	return checkScale(t, t.Scale)
 }
 
-func (t TripletRatio) checkScale() error {
-	if !(t.Scale > 0) || math.IsInf(t.Scale, 0) {
-		return errors.Errorf("%s: found scale %v, expected a positive number", t.Name(), t.Scale)
+func checkScale(o Objective, scale float64) error {
+	if !(scale > 0) || math.IsInf(scale, 0) {
+		return errors.Errorf("%s: found scale %v, expected a positive number", o.Name(), scale)
 	}
 	return nil
 }
@@ -49,7 +49,7 @@ func (t TripletRatio) checkScale() error {
 // TripletCost implements TripletObjective.
 func (t TripletRatio) TripletCost(b *graph.Builder, positive, negative *graph.Node) *graph.Node {
 	e := expression{b}
-	e.must(t.checkScale())
+	e.must(checkScale(t, t.Scale))
 	e.row(t, positive, negative)
 	gap := e.scale(t.Scale, e.sub(positive, negative))
 	return e.mean(e.square(e.sigmoid(gap)))

@@ -9,7 +9,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Usual is the options with the margin and the scale that the objective takes
+// Usual is the options with the margin, the scale and the temperature that the objective takes
 // where they leave these open. An option that the objective does not have is an
 // error.
 func Usual(objective, head string, o Options) (Options, error) {
@@ -21,7 +21,7 @@ func Usual(objective, head string, o Options) (Options, error) {
 		key   string
 		given bool
 		value float64
-	}{{"margin", o.Margin != 0, o.Margin}, {"scale", o.Scale != 0, o.Scale}, {"soft", o.Soft, 0}, {"balanced", o.Balanced, 0}} {
+	}{{"margin", o.Margin != 0, o.Margin}, {"scale", o.Scale != 0, o.Scale}, {"temperature", o.Temperature != 0, o.Temperature}, {"soft", o.Soft, 0}, {"balanced", o.Balanced, 0}} {
 		if option.given && !strings.Contains(takes, option.key) {
 			return o, errors.Errorf("%s has no option %s", objective, option.key)
 		}
@@ -39,6 +39,9 @@ func Usual(objective, head string, o Options) (Options, error) {
 	}
 	if strings.Contains(takes, "scale") {
 		o.Scale = cmp.Or(o.Scale, DefaultScale(head))
+	}
+	if strings.Contains(takes, "temperature") {
+		o.Temperature = cmp.Or(o.Temperature, DefaultTemperature(head))
 	}
 	return o, nil
 }
@@ -73,7 +76,7 @@ func DefaultMargin(objective, head string, features int) float64 {
 	return 0.2
 }
 
-// DefaultScale is the scale of triplet-ratio to begin with: 20 with cosine, whose
+// DefaultScale is the scale of the ratio losses to begin with: 20 with cosine, whose
 // distances stay of the order of 1 whatever is learned; otherwise 1, as Hoffer &
 // Ailon 2015 have it.
 //
@@ -84,6 +87,16 @@ func DefaultMargin(objective, head string, features int) float64 {
 func DefaultScale(head string) float64 {
 	if head == "cosine" {
 		return 20
+	}
+	return 1
+}
+
+// DefaultTemperature is the temperature of the softmax objectives to begin
+// with: 0.05 with cosine, whose distances stay of the order of 1 whatever is
+// learned; otherwise 1, as Goldberger et al. 2004 and Snell et al. 2017 have it.
+func DefaultTemperature(head string) float64 {
+	if head == "cosine" {
+		return 0.05
 	}
 	return 1
 }

@@ -67,6 +67,9 @@ func TestWorkedValues(t *testing.T) {
 		2.25, 4, 1.75 /**/, 1, 9}}
 	// Images 0 and 1 are of one class, 2 and 3 of two others.
 	tied := vectors{"distances": {9, 1, 1, 1.25 /**/, 1, 9, 4, 4 /**/, 9, 9, 9, 9 /**/, 9, 9, 9, 9}}
+	// Images 0 and 1 are of one class, 2 of another: the odds of being nearer are
+	// e^{1·ln 3} = 3 for anchor 0 and 2 for anchor 1, at a temperature of 1.
+	odds := vectors{"distances": {9, 0, ln3 /**/, 0, 9, ln2 /**/, 9, 9, 9}}
 	tests := []struct {
 		objective objectives.Objective
 		bias      float64
@@ -131,6 +134,35 @@ func TestWorkedValues(t *testing.T) {
 		{objectives.SemiHard{Margin: 0.75}, 0, tied, []float64{0, 0, 1, 2},
 			// Image 2 is as near to anchor 0 as the positive, and so not semi-hard.
 			0.5, vectors{"distances": {0, 1, 0, -1 /**/, 0, 0, 0, 0 /**/, 0, 0, 0, 0 /**/, 0, 0, 0, 0}}},
+		{objectives.NPair{Temperature: 1}, 0, odds, []float64{0, 0, 1},
+			// log(1 + 1/3) and log(1 + 1/2); σ of −ln 3 is 1/4, of −ln 2 1/3.
+			(math.Log(4./3) + math.Log(3./2)) / 2, vectors{"distances": {0, 1. / 8, -1. / 8 /**/, 1. / 6, 0, -1. / 6 /**/, 0, 0, 0}}},
+		{objectives.NPair{Temperature: 1}, 0, vectors{"distances": {9, ln2, 0, ln2, 0 /**/, 0, 9, 0, 0, 0 /**/, 0, 0, 9, 0, 0 /**/, 0, 0, 0, 9, 0 /**/, 0, 0, 0, 0, 9}},
+			// Anchor 0 with positives 1 (log(1 + 2·(1/2 + 1)) = log 4) and 2 (log(1
+			// + 3/2)); anchors 1 and 2 with two of each (log(1 + 2)); 3 and 4 are alone.
+			[]float64{0, 0, 0, 1, 2}, (math.Log(4) + math.Log(2.5) + 4*ln3) / 6,
+			vectors{"distances": scaled(1./6,
+				0, 3./4, 3./5, -(3./4+3./5)/3, -(3./4+3./5)*2/3,
+				2./3, 0, 2./3, -2./3, -2./3,
+				2./3, 2./3, 0, -2./3, -2./3,
+				0, 0, 0, 0, 0,
+				0, 0, 0, 0, 0)}},
+		{objectives.NCA{Temperature: 1}, 0, odds, []float64{0, 0, 1}, // with one positive the same
+			(math.Log(4./3) + math.Log(3./2)) / 2, vectors{"distances": {0, 1. / 8, -1. / 8 /**/, 1. / 6, 0, -1. / 6 /**/, 0, 0, 0}}},
+		{objectives.SupervisedContrastive{Temperature: 1}, 0, odds, []float64{0, 0, 1},
+			(math.Log(4./3) + math.Log(3./2)) / 2, vectors{"distances": {0, 1. / 8, -1. / 8 /**/, 1. / 6, 0, -1. / 6 /**/, 0, 0, 0}}},
+		{objectives.SupervisedContrastive{Temperature: 0.5}, 0,
+			// Only anchors 0 to 2 have positives: all three others are as near.
+			vectors{"distances": make([]float64, 16)}, []float64{0, 0, 0, 1}, ln3,
+			vectors{"distances": scaled(2./3,
+				0, 1./2-1./3, 1./2-1./3, -1./3,
+				1./2-1./3, 0, 1./2-1./3, -1./3,
+				1./2-1./3, 1./2-1./3, 0, -1./3,
+				0, 0, 0, 0)}},
+		{objectives.Prototypical{Temperature: 1}, 0, odds, []float64{0, 0, 1}, // each class is one other image
+			(math.Log(4./3) + math.Log(3./2)) / 2, vectors{"distances": {0, 1. / 8, -1. / 8 /**/, 1. / 6, 0, -1. / 6 /**/, 0, 0, 0}}},
+		{objectives.BatchRatio{Scale: 1}, 0, odds, []float64{0, 0, 1}, // σ = 1/4 and 1/3; the slope is 2·σ²(1 − σ)
+			(1./16 + 1./9) / 2, vectors{"distances": {0, 3. / 64, -3. / 64 /**/, 2. / 27, 0, -2. / 27 /**/, 0, 0, 0}}},
 		{objectives.BatchHard{Margin: 1}, 0, tied, []float64{0, 0, 1, 2},
 			// Of equal distances one takes the gradient; 2 and 3 have no positive.
 			0.5, vectors{"distances": {0, 0.5, -0.5, 0 /**/, 0, 0, 0, 0 /**/, 0, 0, 0, 0 /**/, 0, 0, 0, 0}}},

@@ -24,6 +24,19 @@ type Examples struct {
 // each class (4 when it is 0). Where there are not batch/perClass classes, a
 // labelled batch has all classes and as many images of each as fit.
 func For(objective objectives.Objective, images *datasets.Dataset, batch, perClass int) (*Examples, error) {
+	return draw(objective, images, batch, perClass, datasets.NewClassBatches)
+}
+
+// ForGroups is For a labelled batch whose classes come from one group of
+// classes, or from a few where one has too few; see datasets.NewGroupBatches.
+func ForGroups(objective objectives.BatchObjective, images *datasets.Dataset, batch, perClass int) (*Examples, error) {
+	return draw(objective, images, batch, perClass, datasets.NewGroupBatches)
+}
+
+// newBatches makes a sampler of labelled batches.
+type newBatches func(images *datasets.Dataset, classes, perClass int) (*datasets.ClassBatches, error)
+
+func draw(objective objectives.Objective, images *datasets.Dataset, batch, perClass int, newBatches newBatches) (*Examples, error) {
 	if objective == nil || images == nil {
 		return nil, errors.New("draw examples: there must be an objective and images")
 	}
@@ -46,7 +59,7 @@ func For(objective objectives.Objective, images *datasets.Dataset, batch, perCla
 		e.kind = triplets{sampler}
 	case objectives.BatchObjective:
 		var sampler *datasets.ClassBatches
-		if sampler, err = classBatches(images, batch, perClass); err == nil {
+		if sampler, err = classBatches(images, batch, perClass, newBatches); err == nil {
 			e.kind, e.count = batches{sampler, images.Labels}, sampler.Classes*sampler.Images
 		}
 	default:
@@ -58,7 +71,7 @@ func For(objective objectives.Objective, images *datasets.Dataset, batch, perCla
 	return e, nil
 }
 
-func classBatches(images *datasets.Dataset, batch, perClass int) (*datasets.ClassBatches, error) {
+func classBatches(images *datasets.Dataset, batch, perClass int, newBatches newBatches) (*datasets.ClassBatches, error) {
 	if perClass == 0 {
 		perClass = 4
 	}
@@ -72,7 +85,7 @@ func classBatches(images *datasets.Dataset, batch, perClass int) (*datasets.Clas
 	if classes < 2 {
 		return nil, errors.Errorf("a batch of %d images has room for %d class of %d, expected at least 2: take a larger batch", batch, classes, perClass)
 	}
-	return datasets.NewClassBatches(images, classes, perClass)
+	return newBatches(images, classes, perClass)
 }
 
 // Pairs draws batch of the listed pairs in each step.

@@ -68,7 +68,7 @@ def over_triplets(loss, d, labels):
         positives = [p for p, other in enumerate(labels) if other == label and p != a]
         negatives = [n for n, other in enumerate(labels) if other != label]
         match loss["objective"]:
-            case "batch-all":
+            case "batch-all" | "batch-ratio":
                 gaps += [d[a, p] - d[a, n] for p in positives for n in negatives]
             case "batch-hard":
                 gaps.append(d[a, positives].max() - d[a, negatives].min())
@@ -77,10 +77,38 @@ def over_triplets(loss, d, labels):
                     within = [d[a, n] for n in negatives if d[a, p] < d[a, n] < d[a, p] + loss["margin"]]
                     if within:
                         gaps.append(d[a, p] - torch.stack(within).min())
+    if loss["objective"] == "batch-ratio":
+        return torch.sigmoid(loss["scale"] * torch.stack(gaps)).square().mean()
     losses = ranking(loss, torch.stack(gaps))
     if loss["objective"] == "batch-all" and not loss["soft"]:
         losses = losses[losses > 0]
     return losses.mean()
+
+
+def over_anchors(loss, d, labels, x):
+    """A softmax of -d / temperature among all others: n-pair (Sohn 2016), supervised
+    contrastive (Khosla et al. 2020), NCA (Goldberger et al. 2004), prototypical (Snell,
+    Swersky & Zemel 2017) with each image against the mean of the others of its class."""
+    logits, losses = -d / loss["temperature"], []
+    if loss["head"] == "cosine":
+        x = F.normalize(x) / 2**0.5
+    for a, label in enumerate(labels):
+        positives = [p for p, other in enumerate(labels) if other == label and p != a]
+        negatives = [n for n, other in enumerate(labels) if other != label]
+        own, all_others = logits[a, positives], logits[a, positives + negatives]
+        match loss["objective"]:
+            case "n-pair":
+                losses += [F.softplus(logits[a, negatives].logsumexp(0) - logits[a, p]) for p in positives]
+            case "supervised-contrastive":
+                losses.append(all_others.logsumexp(0) - own.mean())
+            case "nca":
+                losses.append(all_others.logsumexp(0) - own.logsumexp(0))
+            case "prototypical":
+                classes = sorted(set(labels))
+                means = [x[[i for i, other in enumerate(labels) if other == c and i != a]].mean(0) for c in classes]
+                near = torch.stack([-(x[a] - m).square().sum() / loss["temperature"] for m in means])
+                losses.append(F.cross_entropy(near, torch.tensor(classes.index(label))))
+    return torch.stack(losses).mean()
 
 
 def penalty(loss, parameters):
@@ -117,6 +145,8 @@ def cost_of(loss, embeddings, labels, parameters):
                     cost = over_pairs(loss, contrastive, d, labels, parameters)
                 case "batch-cross-entropy":
                     cost = over_pairs(loss, cross_entropy, d, labels, parameters)
+                case "n-pair" | "supervised-contrastive" | "nca" | "prototypical":
+                    cost = over_anchors(loss, d, labels.tolist(), x)
                 case _:
                     cost = over_triplets(loss, d, labels.tolist())
     return cost + penalty(loss, parameters)

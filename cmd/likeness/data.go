@@ -65,6 +65,9 @@ func (s Settings) open(demanded imaging.Size) (m material, notes []string, err e
 		notes = append(notes, fmt.Sprintf("skipped %d files more", more))
 	}
 	if splits.Pairs.Train != nil || splits.Triplets.Train != nil {
+		if s.Symmetries || s.Grouped {
+			return nil, nil, errors.Errorf("%s lists pairs or triplets: symmetries and grouped are for images with classes", path)
+		}
 		m = newListed(splits)
 		if splits.Pairs.Test == nil && splits.Triplets.Test == nil {
 			notes = append(notes, "no row of the list is for testing, so nothing is measured: a column split (train, val, test) says which are")
@@ -91,7 +94,7 @@ func (s Settings) read(path string, demanded imaging.Size) (datasets.Splits, []s
 		}
 		size = demanded
 	}
-	options := datasets.Options{Size: size, Invert: s.Invert, SkipBroken: s.SkipBroken, Background: s.Alphabets}
+	options := datasets.Options{Size: size, Invert: s.Invert, Crop: s.crop(), SkipBroken: s.SkipBroken, Background: s.Alphabets}
 	var notes []string
 	if size == (imaging.Size{}) {
 		if first, own := firstImage(path); own.Height > largestSide || own.Width > largestSide {
@@ -112,6 +115,14 @@ func (s Settings) read(path string, demanded imaging.Size) (datasets.Splits, []s
 		err = errors.WithMessage(err, "--skip-broken passes over broken files")
 	}
 	return splits, notes, err
+}
+
+// crop is how images are cut, nil if they are not.
+func (s Settings) crop() *imaging.Crop {
+	if s.Crop == 0 {
+		return nil
+	}
+	return &imaging.Crop{Margin: s.Crop, Least: s.CropLeast}
 }
 
 // firstImage is the first image file in the folder, and its size; there may be

@@ -7,6 +7,7 @@ import "strings"
 // the size of the images.
 var defaults = Settings{
 	Alphabets: "background",
+	CropLeast: 0.38, // of crop, which is off while it is 0
 
 	Backbone: "lenet",
 	Features: 16,

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"image"
 	"math"
 	"os"
 	"path/filepath"
@@ -49,17 +50,17 @@ func TestEmbed(t *testing.T) {
 	write(t, "red.png", red(t, 30))
 	model := saveModel(t, "model.safetensors", nil)
 	files := []string{"red.png", "photos/bar0/0.png", "photos/bar0/1.png", "photos/bar1/0.png", "photos/bar1/1.png"}
-	var want [][]float32
+	var images []image.Image
 	for _, file := range files {
 		img, err := imaging.DecodeFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		rows, err := model.Embed(img)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want = append(want, rows...)
+		images = append(images, img)
+	}
+	want, err := model.Embed(images...)
+	if err != nil {
+		t.Fatal(err)
 	}
 
 	tool(t, "embed", "red.png", "photos", "--model", "model.safetensors", "--out", "e.csv")

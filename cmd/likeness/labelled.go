@@ -21,6 +21,8 @@ type labelled struct {
 	title      string
 	experiment datasets.Experiment
 	kept       []string // classes of the training data that are kept out of it
+	symmetries bool     // are classes of their own
+	grouped    bool     // classes of a batch are of one group
 }
 
 func newLabelled(splits datasets.Splits, s Settings) (material, error) {
@@ -38,7 +40,7 @@ func newLabelled(splits datasets.Splits, s Settings) (material, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := labelled{title: splits.Name, experiment: experiment, kept: s.Unseen}
+	l := labelled{title: splits.Name, experiment: experiment, kept: s.Unseen, symmetries: s.Symmetries, grouped: s.Grouped}
 	if len(s.Unseen) == 0 && experiment.Unseen != nil {
 		trained := splits.Train.ByClass()
 		for _, name := range experiment.Unseen.Classes {
@@ -83,7 +85,21 @@ func (l labelled) limited(n, m int, seed uint64) material {
 }
 
 func (l labelled) examples(objective objectives.Objective, batch, perClass int) (*trainer.Examples, error) {
-	return trainer.For(objective, l.images(), batch, perClass)
+	images := l.images()
+	if l.symmetries {
+		var err error
+		if images, err = images.Symmetries(); err != nil {
+			return nil, errors.WithMessage(err, "symmetries")
+		}
+	}
+	if !l.grouped {
+		return trainer.For(objective, images, batch, perClass)
+	}
+	inBatch, ok := objective.(objectives.BatchObjective)
+	if !ok {
+		return nil, errors.Errorf("grouped: %s draws pairs or triplets by themselves, expected an objective in one batch, such as batch-hard or n-pair", objective.Name())
+	}
+	return trainer.ForGroups(inBatch, images, batch, perClass)
 }
 
 // validation is one-shot recognition of classes that are held out for it, or

@@ -15,30 +15,35 @@ type Settings struct {
 	Unseen     []string `toml:"unseen" group:"Data" placeholder:"CLASS" help:"Classes to keep out of training and to test on. Without it: classes that only the test data has, or 7,8,9 of the ten digits, or a quarter of the classes. none: all are trained on."`
 	Size       string   `toml:"size" group:"Data" placeholder:"HxWxC" help:"Bring all images to this size: 64x64, or 64x64x1 for greys. Without it: the network's or the images' own, or 64x64 where these differ or are large."`
 	Invert     bool     `toml:"invert" group:"Data" help:"Exchange black and white, for black ink on white paper."`
+	Crop       float64  `toml:"crop" group:"Data" placeholder:"FACTOR" help:"Cut every image to its ink, what is brighter than half: the side of the square in sides of the ink's, such as 1.15. Without it: the whole image."`
+	CropLeast  float64  `toml:"crop_least" group:"Data" placeholder:"PART" help:"What the ink's side counts as at least, as a part of the image's."`
+	Symmetries bool     `toml:"symmetries" group:"Data" help:"Learn turned and mirrored classes as classes of their own. Not where orientation means nothing."`
 	SkipBroken bool     `toml:"skip_broken" group:"Data" help:"Pass over files that are not readable images, and list them."`
 	Alphabets  string   `toml:"alphabets" group:"Data" placeholder:"SET" help:"Omniglot's training alphabets: background (all 30), small1 or small2 (5 each)."`
 
 	Backbone  string         `toml:"backbone" group:"Network" placeholder:"NAME" help:"The network that embeds images: ${backbones}; or a .toml file that lists its blocks."`
-	Width     int            `toml:"width" group:"Network" placeholder:"N" help:"Filters of the layers of conv4, lenet and residual."`
+	Width     int            `toml:"width" group:"Network" placeholder:"N" help:"Filters of the layers of conv4, conv7, lenet and residual."`
 	BatchNorm bool           `toml:"batch_norm" group:"Network" negatable:"" help:"Batch norm in conv4."`
 	Features  int            `toml:"features" group:"Network" placeholder:"N" help:"Length of the vectors of hadsell and lenet."`
 	From      string         `toml:"from" group:"Network" placeholder:"MODEL" help:"Start from the network and the weights of a model.safetensors or of a run folder."`
 	Freeze    []string       `toml:"freeze" group:"Network" placeholder:"LAYER" help:"Keep the weights of these layers as they are: conv1, conv[12].weight, …"`
 	Network   *backbone.Spec `toml:"network" kong:"-"` // the backbone's blocks, where it has no name
 
-	Objective string   `toml:"objective" group:"Objective" placeholder:"NAME" help:"What training asks of distances: of pairs contrastive or cross-entropy; of triplets triplet or triplet-ratio; within one batch batch-contrastive, batch-cross-entropy, batch-all, batch-hard or semi-hard."`
-	Head      string   `toml:"head" group:"Objective" placeholder:"NAME" help:"How two vectors are compared: l2, squared-l2, l1, weighted-l1 or cosine. Without it: weighted-l1 under the cross-entropies, l2 otherwise."`
-	Margin    float64  `toml:"margin" group:"Objective" placeholder:"DISTANCE" help:"The distance that the objective asks for. Without it: what suits objective and head."`
-	Scale     float64  `toml:"scale" group:"Objective" placeholder:"FACTOR" help:"On the distances of triplet-ratio: how sure a difference of 1 is. Without it: what suits the head."`
-	Soft      bool     `toml:"soft" group:"Objective" help:"A soft hinge in place of a margin: triplet, batch-all, batch-hard."`
-	Balanced  bool     `toml:"balanced" group:"Objective" help:"Pairs of one class and of two weigh the same: batch-contrastive, batch-cross-entropy."`
-	Penalty   []string `toml:"penalty" group:"Objective" placeholder:"LAYER=λ" help:"Add λ‖w‖² of a layer's weights to the cost; λ alone is for all layers."`
+	Objective   string   `toml:"objective" group:"Objective" placeholder:"NAME" help:"What training asks of distances: of pairs contrastive or cross-entropy; of triplets triplet or triplet-ratio; within one batch batch-contrastive, batch-cross-entropy, batch-all, batch-hard, batch-ratio, semi-hard, n-pair, supervised-contrastive, nca or prototypical."`
+	Head        string   `toml:"head" group:"Objective" placeholder:"NAME" help:"How two vectors are compared: l2, squared-l2, l1, weighted-l1 or cosine. Without it: weighted-l1 under the cross-entropies, l2 otherwise."`
+	Margin      float64  `toml:"margin" group:"Objective" placeholder:"DISTANCE" help:"The distance that the objective asks for. Without it: what suits objective and head."`
+	Scale       float64  `toml:"scale" group:"Objective" placeholder:"FACTOR" help:"On the distances of the ratio losses: how sure a difference of 1 is. Without it: what suits the head."`
+	Temperature float64  `toml:"temperature" group:"Objective" placeholder:"τ" help:"Of n-pair, supervised-contrastive, nca and prototypical: the lower, the more the nearest negatives count. Without it: what suits the head."`
+	Soft        bool     `toml:"soft" group:"Objective" help:"A soft hinge in place of a margin: triplet, batch-all, batch-hard."`
+	Balanced    bool     `toml:"balanced" group:"Objective" help:"Pairs of one class and of two weigh the same: batch-contrastive, batch-cross-entropy."`
+	Penalty     []string `toml:"penalty" group:"Objective" placeholder:"LAYER=λ" help:"Add λ‖w‖² of a layer's weights to the cost; λ alone is for all layers."`
 
-	Epochs     int `toml:"epochs" group:"Training" placeholder:"N" help:"Passes over the images."`
-	EpochSteps int `toml:"epoch_steps" group:"Training" placeholder:"N" help:"Steps in an epoch. Without it: as many as look at as many images as there are."`
-	Batch      int `toml:"batch" group:"Training" placeholder:"N" help:"Pairs, triplets or labelled images in a step."`
-	PerClass   int `toml:"per_class" group:"Training" placeholder:"N" help:"Images of a class in a labelled batch."`
-	Patience   int `toml:"patience" group:"Training" placeholder:"EPOCHS" help:"Stop after so many epochs without gain on validation."`
+	Epochs     int  `toml:"epochs" group:"Training" placeholder:"N" help:"Passes over the images."`
+	EpochSteps int  `toml:"epoch_steps" group:"Training" placeholder:"N" help:"Steps in an epoch. Without it: as many as look at as many images as there are."`
+	Batch      int  `toml:"batch" group:"Training" placeholder:"N" help:"Pairs, triplets or labelled images in a step."`
+	Grouped    bool `toml:"grouped" group:"Training" help:"Classes of a labelled batch come from one group: an alphabet, or whatever stands before the / in the names of classes."`
+	PerClass   int  `toml:"per_class" group:"Training" placeholder:"N" help:"Images of a class in a labelled batch."`
+	Patience   int  `toml:"patience" group:"Training" placeholder:"EPOCHS" help:"Stop after so many epochs without gain on validation."`
 
 	Seed    uint64 `toml:"seed" group:"Training" placeholder:"N" help:"The root of all chance: the same seed gives the same model."`
 	Threads int    `toml:"threads" group:"Training" placeholder:"N" help:"Processors to use; the result is the same. Without it: all."`

@@ -85,6 +85,9 @@ func (s *setup) introduce(c *console) {
 	if s.settings.Scale != 0 {
 		objective += fmt.Sprintf(" (scale %v)", s.settings.Scale)
 	}
+	if s.settings.Temperature != 0 {
+		objective += fmt.Sprintf(" (temperature %v)", s.settings.Temperature)
+	}
 	for _, note := range s.notes {
 		c.say("%s", note)
 	}
@@ -111,17 +114,17 @@ func (s Settings) check() error {
 }
 
 // judge is the objective with its head, for vectors of so many features; its
-// margin or scale is spelt out.
+// margin, scale or temperature is spelt out.
 func (s *Settings) judge(features int) (objectives.Objective, heads.Head, error) {
 	options, err := objectives.Usual(s.Objective, s.Head, s.asked(features))
 	if err != nil {
 		return nil, nil, err
 	}
-	s.Margin, s.Scale = options.Margin, options.Scale
+	s.Margin, s.Scale, s.Temperature = options.Margin, options.Scale, options.Temperature
 	return objectives.Named(s.Objective, s.Head, options)
 }
 
 // asked are the options of the objective.
 func (s Settings) asked(features int) objectives.Options {
-	return objectives.Options{Margin: s.Margin, Scale: s.Scale, Soft: s.Soft, Balanced: s.Balanced, Features: features}
+	return objectives.Options{Margin: s.Margin, Scale: s.Scale, Temperature: s.Temperature, Soft: s.Soft, Balanced: s.Balanced, Features: features}
 }

@@ -31,11 +31,11 @@ func (r Record) WriteFile(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return errors.Wrap(err, "write record")
 	}
-	commit, err := commit()
+	commit, err := Commit()
 	if err != nil {
 		return errors.Wrap(err, "write record")
 	}
-	return atomicfile.WriteFile(path, func(w io.Writer) error { return r.write(w, commit, machine(), time.Now()) })
+	return atomicfile.WriteFile(path, func(w io.Writer) error { return r.write(w, commit, Machine(), time.Now()) })
 }
 
 func (r Record) write(w io.Writer, commit, machine string, now time.Time) error {
@@ -53,9 +53,9 @@ func (r Record) write(w io.Writer, commit, machine string, now time.Time) error 
 	return errors.WithStack(err)
 }
 
-// commit is the short name of the present commit, and whether the code differs
+// Commit is the short name of the present commit, and whether the code differs
 // from it.
-func commit() (string, error) {
+func Commit() (string, error) {
 	name, err := exec.Command("git", "rev-parse", "--short", "HEAD").Output()
 	if err != nil {
 		return "", errors.Wrap(err, "git rev-parse")
@@ -72,7 +72,7 @@ func commit() (string, error) {
 	return text, nil
 }
 
-// machine is the processor's name, and the number of processors to run on.
-func machine() string {
+// Machine is the processor's name, and the number of processors to run on.
+func Machine() string {
 	return fmt.Sprintf("%s, %d of its processors", processor.Name(), runtime.GOMAXPROCS(0))
 }

@@ -29,7 +29,7 @@ func TestWrite(t *testing.T) {
 }
 
 func TestWriteFile(t *testing.T) {
-	if _, err := commit(); err != nil {
+	if _, err := Commit(); err != nil {
 		t.Skip("not in a git repository: ", err)
 	}
 	path := filepath.Join(t.TempDir(), "new", "sums.md")

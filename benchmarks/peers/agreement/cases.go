@@ -29,6 +29,7 @@ func cases() []comparison {
 	}{
 		{"conv4 with batch norm", backbone.Conv4(size, 32, true)},
 		{"conv4", backbone.Conv4(size, 32, false)},
+		{"conv7", backbone.Conv7(size, 8)},
 		{"digits", backbone.Digits(size)},
 		{"hadsell", backbone.Hadsell(2)},
 		{"hoffer-cifar", backbone.HofferCIFAR()},
@@ -72,19 +73,26 @@ var losses = []loss{
 	{Objective: "batch-all", Head: "weighted-l1", Soft: true},
 	{Objective: "batch-hard", Head: "l2"},
 	{Objective: "batch-hard", Head: "l1", Soft: true},
+	{Objective: "batch-ratio", Head: "cosine", Scale: 20},
 	{Objective: "semi-hard", Head: "squared-l2"},
+	{Objective: "n-pair", Head: "cosine", Temperature: 0.05},
+	{Objective: "supervised-contrastive", Head: "cosine", Temperature: 0.1},
+	{Objective: "nca", Head: "squared-l2", Temperature: 1},
+	{Objective: "prototypical", Head: "squared-l2", Temperature: 1},
+	{Objective: "prototypical", Head: "cosine", Temperature: 0.05},
 }
 
 // loss is an objective with its head in the form that the peer reads.
 type loss struct {
-	Objective string    `json:"objective"`
-	Head      string    `json:"head"`
-	Margin    float64   `json:"margin"` // 0 before it is chosen
-	Scale     float64   `json:"scale"`  // of triplet-ratio
-	Soft      bool      `json:"soft"`
-	Balanced  bool      `json:"balanced"`
-	Penalties []penalty `json:"penalties"`
-	Towers    int       `json:"towers"`
+	Objective   string    `json:"objective"`
+	Head        string    `json:"head"`
+	Margin      float64   `json:"margin"` // 0 before it is chosen
+	Scale       float64   `json:"scale"`  // of the ratio losses
+	Temperature float64   `json:"temperature"`
+	Soft        bool      `json:"soft"`
+	Balanced    bool      `json:"balanced"`
+	Penalties   []penalty `json:"penalties"`
+	Towers      int       `json:"towers"`
 }
 
 type penalty struct {

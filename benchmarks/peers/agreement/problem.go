@@ -26,7 +26,7 @@ type problem struct {
 // problem draws the inputs; each draw is another one.
 func (c comparison) problem(draw int) (problem, error) {
 	l := c.loss
-	options := objectives.Options{Margin: l.Margin, Scale: l.Scale, Soft: l.Soft, Balanced: l.Balanced}
+	options := objectives.Options{Margin: l.Margin, Scale: l.Scale, Temperature: l.Temperature, Soft: l.Soft, Balanced: l.Balanced}
 	options.Features = 1 // for any margin: that of the distances is chosen later
 	objective, head, err := objectives.Named(l.Objective, l.Head, options)
 	if err != nil {
@@ -54,7 +54,7 @@ func (c comparison) problem(draw int) (problem, error) {
 
 // hasMargin says whether the loss is measured against one.
 func (p problem) hasMargin() bool {
-	return !p.loss.Soft && p.objective.Name() != "triplet-ratio" && !strings.HasSuffix(p.objective.Name(), "cross-entropy")
+	return !p.loss.Soft && p.loss.Scale == 0 && p.loss.Temperature == 0 && !strings.HasSuffix(p.objective.Name(), "cross-entropy")
 }
 
 // marginFrom chooses a margin from distances such that some of the pairs or

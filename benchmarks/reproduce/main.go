@@ -1,0 +1,121 @@
+// Reproduce trains and measures what the papers' tables have, one command a
+// table:
+//
+//	go run ./benchmarks/reproduce -data DIR omniglot
+//
+// DIR is the folder of Omniglot's official files (images_background.zip,
+// images_evaluation.zip, all_runs.zip and the minimal splits). Each run adds its
+// figures to benchmarks/results/accuracy.jsonl and writes accuracy.md from all
+// that are there. -quick trains a tenth as long, and says so in its rows.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+
+	"github.com/likeness-go/likeness/benchmarks/internal/record"
+	"github.com/pkg/errors"
+)
+
+// job is one training with what is measured of it.
+type job struct {
+	name, what string
+	run        func(ctx context.Context, s settings) ([]Row, error)
+}
+
+var jobs = []job{
+	{"omniglot", "all 30 background alphabets: Lake's runs, episodes of the evaluation alphabets, MNIST one-shot", omniglot("background")},
+	{"small1", "the minimal split small 1: Lake's runs", omniglot("small1")},
+	{"small2", "the minimal split small 2: Lake's runs", omniglot("small2")},
+	{"verification", "24 background alphabets, a threshold from the other six: pairs of the evaluation alphabets", verification},
+	{"vinyals", "the split of Vinyals et al.: episodes across alphabets", vinyals},
+	{"contrastive", "Lake's runs by the contrastive loss alone", loss("batch-contrastive")},
+	{"triplet", "Lake's runs by the triplet loss alone", loss("triplet")},
+	{"ratio", "Lake's runs by the ratio loss alone", loss("ratio")},
+	{"cross-entropy", "Lake's runs by cross-entropy over weighted L1 alone", loss("cross-entropy")},
+}
+
+// settings are the command's.
+type settings struct {
+	data    string
+	seed    uint64
+	quick   bool
+	command string
+	commit  string
+	save    string // file for the model; empty for none
+	note    func(format string, arguments ...any)
+}
+
+func main() {
+	s := settings{note: func(format string, arguments ...any) { fmt.Fprintf(os.Stderr, format+"\n", arguments...) }}
+	flag.StringVar(&s.data, "data", os.Getenv("LIKENESS_OMNIGLOT"), "`folder` of Omniglot's official files; LIKENESS_OMNIGLOT names it, too")
+	flag.Uint64Var(&s.seed, "seed", 1, "of weights, batches and distortions; trials are the same for all")
+	flag.BoolVar(&s.quick, "quick", false, "train a tenth as long")
+	flag.StringVar(&s.save, "save", "", "`file` for the trained model, such as omniglot.safetensors")
+	out := flag.String("out", "benchmarks/results", "`folder` of accuracy.jsonl and accuracy.md; empty writes nothing")
+	flag.Usage = usage
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := reproduce(ctx, s, flag.Args(), *out); err != nil {
+		fmt.Fprintln(os.Stderr, "reproduce:", err)
+		os.Exit(1)
+	}
+}
+
+func usage() {
+	fmt.Fprintln(os.Stderr, "Usage: go run ./benchmarks/reproduce [flags] NAME\n\nNames:")
+	for _, j := range jobs {
+		fmt.Fprintf(os.Stderr, "  %-15s %s\n", j.name, j.what)
+	}
+	fmt.Fprintln(os.Stderr, "  table           write accuracy.md from the rows that are there\n\nFlags:")
+	flag.PrintDefaults()
+}
+
+func reproduce(ctx context.Context, s settings, names []string, out string) error {
+	if len(names) != 1 {
+		return errors.Errorf("found %d names, expected one of %s", len(names), jobNames())
+	}
+	if names[0] == "table" {
+		return writeTable(out)
+	}
+	i := slices.IndexFunc(jobs, func(j job) bool { return j.name == names[0] })
+	if i < 0 {
+		return errors.Errorf("found the name %q, expected one of %s", names[0], jobNames())
+	}
+	s.command = fmt.Sprintf("go run ./benchmarks/reproduce -seed %d %s", s.seed, names[0])
+	if s.quick {
+		s.command = strings.Replace(s.command, "reproduce", "reproduce -quick", 1)
+	}
+	var err error
+	if s.commit, err = record.Commit(); err != nil {
+		return err
+	}
+	rows, err := jobs[i].run(ctx, s)
+	if err != nil {
+		return errors.Wrap(err, names[0])
+	}
+	for _, row := range rows {
+		fmt.Println(row)
+	}
+	if out == "" {
+		return nil
+	}
+	if err := appendRows(out, rows); err != nil {
+		return err
+	}
+	return writeTable(out)
+}
+
+func jobNames() string {
+	var names []string
+	for _, j := range jobs {
+		names = append(names, j.name)
+	}
+	return strings.Join(append(names, "table"), ", ")
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/pkg/errors"
+)
+
+// options cut and shrink all images alike.
+func options(background string) datasets.Options {
+	return datasets.Options{Size: imaging.Size{Height: side, Width: side, Channels: 1}, Crop: &crop, Background: background}
+}
+
+// open reads the alphabets, and the official runs.
+func (s settings) open(background string) (datasets.Splits, []datasets.Run, error) {
+	if s.data == "" {
+		return datasets.Splits{}, nil, errors.New("-data is missing: the folder of Omniglot's official files, from https://github.com/brendenlake/omniglot")
+	}
+	splits, err := datasets.Open(s.data, options(background))
+	if err != nil {
+		return splits, nil, err
+	}
+	if splits.Train == nil || splits.Test == nil {
+		return splits, nil, errors.Errorf("%s: found the background or the evaluation alphabets only, expected both", s.data)
+	}
+	runs, err := datasets.OpenRuns(filepath.Join(s.data, "all_runs.zip"), options(""))
+	return splits, runs, err
+}
+
+// steps of training on each choice of background alphabets.
+var steps = map[string]int{"background": 3200, "small1": 2000, "small2": 2000}
+
+// omniglot trains on background alphabets and measures one-shot recognition.
+func omniglot(background string) func(context.Context, settings) ([]Row, error) {
+	return func(ctx context.Context, s settings) ([]Row, error) {
+		splits, runs, err := s.open(background)
+		if err != nil {
+			return nil, err
+		}
+		trained, untrained, took, err := usual(steps[background]).train(ctx, s, splits.Train)
+		if err != nil {
+			return nil, err
+		}
+		if s.save != "" {
+			if err := trained.Save(s.save); err != nil {
+				return nil, err
+			}
+		}
+		protocols := []struct {
+			Row
+			measure measurement
+		}{{Row{
+			Protocol: "Lake's 20 runs, " + backgroundNames[background],
+			Published: map[string]string{
+				"background": "Koch 92.0, human 95.5, BPL 96.7, ARC 98.5",
+				"small1":     "prototypical net 69.9, BPL 95.8", "small2": "prototypical net 69.9, BPL 95.8",
+			}[background],
+			Demand: map[string]float64{"background": 98.5, "small1": 97, "small2": 97}[background],
+		}, lake(runs)}}
+		if background == "background" {
+			within, err := episodes(splits.Test, 20, 1, 1, 10_000, true)
+			if err != nil {
+				return nil, err
+			}
+			digits, err := digits(splits.Train.Preprocessing())
+			if err != nil {
+				return nil, err
+			}
+			oneShot, err := episodes(digits, 10, 1, 1, 2_000, false)
+			if err != nil {
+				return nil, err
+			}
+			protocols = append(protocols, []struct {
+				Row
+				measure measurement
+			}{
+				{Row{Protocol: "20 evaluation alphabets, 20-way 1-shot within an alphabet, 10,000 episodes", Published: "Conv4 75.8", Demand: 93}, within},
+				{Row{Protocol: "MNIST, 10-way 1-shot of test images, nothing trained on digits, 2,000 episodes", Published: "Koch 70.3, raw pixels 42.0", Demand: 85}, oneShot},
+			}...)
+		}
+		var rows []Row
+		for _, p := range protocols {
+			more, err := measure(s.fill(p.Row, "n-pair, cosine, Conv7", took), trained, untrained, p.measure, true)
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, more...)
+		}
+		return rows, nil
+	}
+}
+
+var backgroundNames = map[string]string{"background": "30 background alphabets", "small1": "minimal split small 1", "small2": "minimal split small 2"}
+
+// digits are MNIST's test images as the networks see drawings.
+func digits(p imaging.Preprocessing) (*datasets.Dataset, error) {
+	path, err := datasets.FindMNIST("")
+	if err != nil {
+		return nil, err
+	}
+	splits, err := datasets.Open(path, datasets.Options{Size: p.Size, Crop: p.Crop})
+	if err != nil {
+		return nil, err
+	}
+	return splits.Test, nil
+}
+
+// validationAlphabets are held out of the background where something is chosen
+// by what is not trained on.
+var validationAlphabets = []string{"Bengali", "Sanskrit", "Futurama", "Armenian", "Tifinagh", "Early_Aramaic"}
+
+// holdOut divides the background alphabets.
+func holdOut(background *datasets.Dataset) (kept, held *datasets.Dataset, err error) {
+	chosen := map[string]bool{}
+	for _, name := range validationAlphabets {
+		chosen[name] = true
+	}
+	var keep, hold []string
+	for _, class := range background.Classes {
+		if chosen[datasets.GroupOf(class)] {
+			hold = append(hold, class)
+		} else {
+			keep = append(keep, class)
+		}
+	}
+	if kept, err = background.OnlyClasses(keep...); err != nil {
+		return nil, nil, err
+	}
+	held, err = background.OnlyClasses(hold...)
+	return kept, held, err
+}
+
+// verification trains on 24 background alphabets, takes a threshold from the
+// other six and judges pairs of the evaluation alphabets by it.
+func verification(ctx context.Context, s settings) ([]Row, error) {
+	splits, _, err := s.open("background")
+	if err != nil {
+		return nil, err
+	}
+	kept, held, err := holdOut(splits.Train)
+	if err != nil {
+		return nil, err
+	}
+	trained, untrained, took, err := usual(steps["background"]).train(ctx, s, kept)
+	if err != nil {
+		return nil, err
+	}
+	var rows []Row
+	for _, within := range []bool{false, true} {
+		row := Row{Protocol: "10,000 balanced pairs of the evaluation alphabets, negatives from anywhere, threshold from six background alphabets", Published: "Koch 93.42", Demand: 97.5}
+		if within {
+			row.Protocol = "10,000 balanced pairs of the evaluation alphabets, negatives of the same alphabet, threshold from six background alphabets"
+			row.Demand = 94.5
+		}
+		known, err := pairsOf(held, 10_000, within)
+		if err != nil {
+			return nil, err
+		}
+		asked, err := pairsOf(splits.Test, 10_000, within)
+		if err != nil {
+			return nil, err
+		}
+		more, err := measure(s.fill(row, "n-pair, cosine, Conv7, 24 alphabets", took), trained, untrained, verify(held, splits.Test, known, asked), true)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, more...)
+	}
+	return rows, nil
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/objectives"
+	"github.com/likeness-go/likeness/solver"
+	"github.com/likeness-go/likeness/trainer"
+)
+
+// side of the images that networks are given, and how they are cut.
+const side = 28
+
+var crop = imaging.Crop{Margin: 1.15, Least: 40. / 105}
+
+// recipe is how a network for one-shot recognition is trained. Its settings
+// were chosen on background alphabets alone: six of them held out, twenty-way
+// one-shot episodes within each.
+type recipe struct {
+	network   func(imaging.Size) backbone.Network
+	head      heads.Head
+	objective objectives.BatchObjective
+	classes   int // of a batch, from one alphabet
+	images    int // of each class
+	steps     int
+	solver    solver.Config
+	grouped   bool // classes of a batch come from one alphabet
+}
+
+// usual is the recipe of the best figures: all negatives of a batch from one
+// alphabet at once, by cosine.
+func usual(steps int) recipe {
+	return recipe{
+		network: func(size imaging.Size) backbone.Network { return backbone.Conv7(size, 32) },
+		head:    heads.Cosine{}, objective: objectives.NPair{Temperature: 0.035},
+		classes: 32, images: 4, steps: steps, grouped: true,
+		solver: solver.Config{
+			Solver: "adamw", Rate: 3e-3, WeightDecay: 1e-4, Average: 0.99,
+			Schedule: "cosine", Warmup: 0.5, // of ten epochs
+		},
+	}
+}
+
+// distortion of every image of a batch, in pixels of the side.
+func distortion() *datasets.Affine {
+	return &datasets.Affine{
+		Rotation: 10, Shear: 0.2, ScaleMin: 1 / 1.2, ScaleMax: 1.2,
+		Translation: 0.16 * side / 2, Probability: 1,
+	}
+}
+
+// train learns from images, each symmetry of a class as a class of its own, and
+// returns an untrained twin too.
+func (r recipe) train(ctx context.Context, s settings, images *datasets.Dataset) (trained, untrained *likeness.Model, took time.Duration, err error) {
+	preprocessing := images.Preprocessing()
+	if images, err = images.Symmetries(); err != nil {
+		return nil, nil, 0, err
+	}
+	network := r.network(preprocessing.Size)
+	if untrained, err = likeness.New(network, r.head, preprocessing, s.seed); err != nil {
+		return nil, nil, 0, err
+	}
+	if trained, err = likeness.New(network, r.head, preprocessing, s.seed); err != nil {
+		return nil, nil, 0, err
+	}
+	draw := trainer.ForGroups
+	if !r.grouped {
+		draw = func(o objectives.BatchObjective, d *datasets.Dataset, batch, perClass int) (*trainer.Examples, error) {
+			return trainer.For(o, d, batch, perClass)
+		}
+	}
+	examples, err := draw(r.objective, images, r.classes*r.images, r.images)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	if s.quick {
+		r.steps /= 10
+	}
+	const epochs = 10
+	training := trainer.Trainer{
+		Model: trained, Objective: r.objective, Examples: examples, Solver: r.solver,
+		Epochs: epochs, EpochSteps: max(1, r.steps/epochs), Seed: s.seed, Augment: distortion(),
+		OnEpoch: func(e trainer.Epoch) {
+			s.note("%3d %% trained: loss %.4f, %.0f images/s", 100*e.Epoch/epochs, e.Cost, e.ImagesPerSecond)
+		},
+	}
+	result, err := training.Run(ctx)
+	if err == nil && result.Stopped != "" {
+		err = ctx.Err()
+	}
+	return trained, untrained, time.Duration(result.Seconds * float64(time.Second)), err
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/likeness-go/likeness/internal/atomicfile"
+	"gonum.org/v1/gonum/stat"
+)
+
+// line is the rows of one protocol and method, over seeds.
+type line struct {
+	Row  // the last of them
+	rows []Row
+}
+
+// lines brings rows together: of one seed the last counts.
+func lines(rows []Row) []line {
+	type key struct {
+		protocol, method string
+		views, quick     bool
+	}
+	position := map[key]int{}
+	var all []line
+	for _, row := range rows {
+		k := key{row.Protocol, row.Method, row.Views, row.Quick}
+		at, known := position[k]
+		if !known {
+			at = len(all)
+			position[k] = at
+			all = append(all, line{})
+		}
+		l := &all[at]
+		l.Row = row
+		l.rows = append(slices.DeleteFunc(l.rows, func(r Row) bool { return r.Seed == row.Seed }), row)
+	}
+	return all
+}
+
+// figures are those of the seeds, in the order of these.
+func (l line) figures() (figures []float64) {
+	rows := slices.Clone(l.rows)
+	slices.SortFunc(rows, func(a, b Row) int { return cmp.Compare(a.Seed, b.Seed) })
+	for _, row := range rows {
+		figures = append(figures, row.Figure)
+	}
+	return figures
+}
+
+// markdown is a line of the table.
+func (l line) markdown() string {
+	figures := l.figures()
+	spread, each := "", make([]string, len(figures))
+	if len(figures) > 1 {
+		spread = fmt.Sprintf("%.2f", stat.StdDev(figures, nil))
+	}
+	for i, figure := range figures {
+		each[i] = fmt.Sprintf("%.2f", figure)
+	}
+	demand := ""
+	if l.Demand > 0 {
+		demand = fmt.Sprintf("%g", l.Demand)
+	}
+	views, method := "one", l.Method
+	if l.Views {
+		views = "56"
+	}
+	if l.Quick {
+		method += " (quick)"
+	}
+	minutes := make([]float64, len(l.rows))
+	for i, row := range l.rows {
+		minutes[i] = row.Minutes
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s | %s | **%.2f** | %s | %s | %.2f – %.2f | %.2f | %.2f | %.1f |\n",
+		l.Protocol, method, views, l.Published, demand, stat.Mean(figures, nil), spread, strings.Join(each, ", "),
+		l.Low, l.High, l.Untrained, l.Pixels, slices.Max(minutes))
+}
+
+// writeTable writes accuracy.md from a folder's rows.
+func writeTable(folder string) error {
+	rows, err := readRows(folder)
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	fmt.Fprint(&b, `# Accuracy by the papers' protocols
+
+Made by the commands below from the rows of accuracy.jsonl, each of which has its commit, processor
+and date. Percent. Settings were chosen on background alphabets alone, each trial is decided by
+itself, and trials are the same for all. Mean and standard deviation are over the seeds whose
+figures follow; the interval of 95 % is that of the last seed over its trials (Lake's over the runs,
+episodes' over episodes). "Views" is how many looks each image is judged by: one, or seven affine
+ones of each of the eight symmetries of the square. Untrained is the same network before training,
+pixels the cosine of the images as the network sees them. Minutes are of training, the longest.
+
+| protocol | method | views | published | demanded | mean | deviation | each seed | interval | untrained | pixels | minutes |
+|---|---|---|---|---|---|---|---|---|---|---|---|
+`)
+	var commands []string
+	for _, l := range lines(rows) {
+		b.WriteString(l.markdown())
+		for _, row := range l.rows {
+			command := fmt.Sprintf("- `%s` at %s, %s, %s\n", row.Command, row.Commit, row.Processor, row.Date)
+			if !slices.Contains(commands, command) {
+				commands = append(commands, command)
+			}
+		}
+	}
+	fmt.Fprintf(&b, "\n%s", strings.Join(commands, ""))
+	if err := os.MkdirAll(folder, 0o777); err != nil {
+		return err
+	}
+	return atomicfile.WriteFile(filepath.Join(folder, "accuracy.md"), func(w io.Writer) error {
+		_, err := io.WriteString(w, b.String())
+		return err
+	})
+}

@@ -1,0 +1,109 @@
+package imaging_test
+
+import (
+	"image"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/imaging"
+)
+
+// ink draws rectangles of black ink on white paper.
+func ink(height, width int, rectangles ...image.Rectangle) *image.Gray {
+	img := image.NewGray(image.Rect(0, 0, width, height))
+	for i := range img.Pix {
+		img.Pix[i] = 255
+	}
+	for _, r := range rectangles {
+		for y := r.Min.Y; y < r.Max.Y; y++ {
+			for x := r.Min.X; x < r.Max.X; x++ {
+				img.Pix[y*img.Stride+x] = 0
+			}
+		}
+	}
+	return img
+}
+
+// cropped reads black ink on white paper.
+func cropped(side int, crop imaging.Crop) imaging.Preprocessing {
+	p := grey(side, side)
+	p.Invert, p.Crop = true, &crop
+	return p
+}
+
+// Two by two pixels of ink, somewhere, are the middle of twice as large a square.
+func TestCropFindsTheInk(t *testing.T) {
+	want := []uint8{
+		0, 0, 0, 0,
+		0, 255, 255, 0,
+		0, 255, 255, 0,
+		0, 0, 0, 0}
+	for _, at := range []image.Point{{0, 0}, {3, 1}, {8, 4}, {4, 6}} { // at edges and corners, too
+		img := ink(8, 10, image.Rectangle{at, at.Add(image.Pt(2, 2))})
+		if diff := cmp.Diff(want, cropped(4, imaging.Crop{Margin: 2}).Pixels(img)); diff != "" {
+			t.Errorf("ink at %v: %s", at, diff)
+		}
+	}
+}
+
+// A square that begins between pixels takes half of each; a shrunk one averages.
+func TestCropAveragesAreas(t *testing.T) {
+	// Ink of 3 × 1 in a square of 3 × 3: centred on row 1.5 of the paper.
+	img := ink(5, 5, image.Rect(1, 1, 4, 2))
+	if diff := cmp.Diff([]uint8{0, 0, 0, 255, 255, 255, 0, 0, 0}, cropped(3, imaging.Crop{Margin: 1}).Pixels(img)); diff != "" {
+		t.Error(diff)
+	}
+	// Of 2 × 1: the square's rows begin at 0.5, and the ink is half of each.
+	img = ink(3, 4, image.Rect(1, 1, 3, 2))
+	if diff := cmp.Diff([]uint8{128, 128, 128, 128}, cropped(2, imaging.Crop{Margin: 1}).Pixels(img)); diff != "" {
+		t.Error(diff)
+	}
+	// Of 4 × 4, of which a quarter is white, as one pixel.
+	img = ink(6, 6, image.Rect(1, 1, 5, 3), image.Rect(1, 3, 3, 5))
+	if diff := cmp.Diff([]uint8{191}, cropped(1, imaging.Crop{Margin: 1}).Pixels(img)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A dot counts as a part of the paper, and a paper without ink is taken whole.
+func TestCropOfLittleInk(t *testing.T) {
+	dot := ink(8, 8, image.Rect(3, 3, 5, 5))
+	got := cropped(4, imaging.Crop{Margin: 1, Least: 0.5}).Pixels(dot)
+	if diff := cmp.Diff([]uint8{0, 0, 0, 0, 0, 255, 255, 0, 0, 255, 255, 0, 0, 0, 0, 0}, got); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(make([]uint8, 16), cropped(4, imaging.Crop{Margin: 1}).Pixels(ink(5, 9))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Colours are cut together.
+func TestCropKeepsColours(t *testing.T) {
+	img := image.NewNRGBA(image.Rect(0, 0, 5, 5)) // nothing is there: white paper
+	for y := range 5 {
+		for x := range 5 {
+			copy(img.Pix[4*(5*y+x):], []uint8{0, 0, 0, 255})
+		}
+	}
+	copy(img.Pix[4*(5*2+3):], []uint8{200, 30, 0, 255})
+	p := colour(1, 1)
+	p.Crop = &imaging.Crop{Margin: 1}
+	if diff := cmp.Diff([]uint8{200, 30, 0}, p.Pixels(img)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestCropValidate(t *testing.T) {
+	for want, crop := range map[string]imaging.Crop{
+		"margin is 0.5, expected 1 to 16": {Margin: 0.5},
+		"least is 2, expected 0 to 1":     {Margin: 1, Least: 2},
+	} {
+		if err := cropped(4, crop).Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("found %v, want one that says %s", err, want)
+		}
+	}
+	if err := cropped(4, imaging.Crop{Margin: 1.15, Least: 0.4}).Validate(); err != nil {
+		t.Error(err)
+	}
+}
