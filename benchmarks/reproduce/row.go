@@ -59,6 +59,9 @@ const rowsFile = "accuracy.jsonl"
 
 // appendRows adds rows to those of a folder, all of them or none.
 func appendRows(folder string, rows []Row) error {
+	if err := os.MkdirAll(folder, 0o777); err != nil {
+		return errors.WithStack(err)
+	}
 	path := filepath.Join(folder, rowsFile)
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {

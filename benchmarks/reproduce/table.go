@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -113,9 +112,6 @@ pixels the cosine of the images as the network sees them. Minutes are of trainin
 		}
 	}
 	fmt.Fprintf(&b, "\n%s", strings.Join(commands, ""))
-	if err := os.MkdirAll(folder, 0o777); err != nil {
-		return err
-	}
 	return atomicfile.WriteFile(filepath.Join(folder, "accuracy.md"), func(w io.Writer) error {
 		_, err := io.WriteString(w, b.String())
 		return err
