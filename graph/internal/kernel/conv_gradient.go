@@ -8,11 +8,14 @@ type convGradient[T Float] struct {
 	flipped  bool        // whether the input's gradient is a convolution itself
 	output   halo        // of the result's gradient, of a group
 	windows  []int32     // of the input's pixels in the result's gradient, if flipped
+	results  []int32     // of the result's pixels in its gradient, if not
 	inputs   []int32     // the input's pixels, if flipped
 	packed   packed[T]   // all weights, if flipped
 	rows     []packed[T] // those of each row of the kernel, if not
 	minimal  *winograd   // of a flipped one, nil if it is direct
+	byTiles  bool        // whether that of the weights is by the forward pass's tiles
 	partial  []T         // sums of the gradient of the weights, one a part of the batch
+	sum      []T         // of all parts, from tiles
 	total    []T
 }
 
@@ -53,12 +56,16 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 	groups := ceilDiv(s.Batch, group)
 	// Each part of the batch has a sum of its own. More of them would be more
 	// memory to go through, and other numbers of them divide badly by threads.
+	size := s.weights()
+	if g.byTiles {
+		size = c.minimal.sums()
+	}
 	parts := 16
 	for parts > groups || parts > 4 && (parts*s.weights() > 1<<21 || s.pixels() < parts*1024) {
 		parts /= 2
 	}
 	if dweight != nil {
-		grow(&g.partial, parts*s.weights())
+		grow(&g.partial, parts*size)
 	}
 	sums := make([]float64, parts*s.Filters)
 	Parallel(parts, func(part int) {
@@ -67,7 +74,7 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 		sum := sums[part*s.Filters:][:s.Filters]
 		var weights []T
 		if dweight != nil {
-			weights = g.partial[part*s.weights():][:s.weights()]
+			weights = g.partial[part*size:][:size]
 		}
 		begin := part * groups / parts
 		for i := begin; i < (part+1)*groups/parts; i++ {
@@ -95,15 +102,22 @@ func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64,
 	s, at := c.shape, c.gradient.output
 	height, width := s.Output()
 	at.images = images
-	if dx == nil {
+	whole := dx != nil || c.gradient.byTiles
+	if !whole {
 		at = at.bare()
 	}
 	gradient := grow(&w.gradient, at.size())
 	for i := range images {
 		clearBorder(at, gradient, i, 0, at.rows())
 	}
-	if dx != nil {
+	if whole {
 		dy(w, gradient, at, span{image: image, images: images, bottom: height})
+	}
+	if c.gradient.byTiles && weights != nil {
+		h := c.input
+		h.images = images
+		in := c.window(w, x, span{image: image, images: images, bottom: height})
+		c.minimal.addGradient(any(w).(*workspace[float32]), single(weights), single(in), single(gradient), h, at, fresh)
 	}
 	step := max(1, c.gradient.bandRows)
 	if images > 1 || height*width*s.Filters < 2*spanElements {
@@ -113,13 +127,13 @@ func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64,
 	}
 	for top := 0; top < height; top += step {
 		band := span{image: image, images: images, top: top, bottom: min(top+step, height)}
-		if dx == nil {
+		if !whole {
 			dy(w, gradient, at, band)
 		}
 		if bias {
 			c.addBias(sum, gradient, at, band)
 		}
-		if weights != nil {
+		if weights != nil && !c.gradient.byTiles {
 			c.addWeights(w, weights, x, gradient, at, band, fresh && top == 0)
 		}
 	}

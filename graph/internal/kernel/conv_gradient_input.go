@@ -34,10 +34,15 @@ func (c *Conv[T]) makeGradient() {
 		g.minimal = nil
 	}
 	g.flipped = inside && (g.minimal != nil || 5*height*width >= 4*s.Height*s.Width)
+	if g.byTiles = c.minimal != nil && s.Batch*c.minimal.tiles() >= leastGradientTiles; g.byTiles {
+		g.output.bottom, g.output.right = c.minimal.overhang()
+	}
 	if !g.flipped {
+		g.results = g.output.pixels()
 		return
 	}
-	g.output.top, g.output.left, g.output.bottom, g.output.right = top, left, top, left
+	g.output.top, g.output.left = top, left
+	g.output.bottom, g.output.right = max(g.output.bottom, top), max(g.output.right, left)
 	if g.minimal != nil {
 		g.output = g.minimal.border(g.output)
 	}
@@ -105,7 +110,7 @@ func (c *Conv[T]) inputGradient(w *workspace[T], dx, gradient []T, span span) {
 	*p = vector.Rows[T]{A: gradient, Segments: 1, Length: s.Filters, Add: true}
 	for first := 0; first < pixels; first += inputPixels {
 		last := min(first+inputPixels, pixels)
-		p.AOffsets, p.COffsets = c.results[first:last], c.windows[first:last]
+		p.AOffsets, p.COffsets = g.results[first:last], c.windows[first:last]
 		for ky := range s.KernelHeight {
 			for i := range g.rows[ky].panels {
 				q := g.rows[ky].panel(i)

@@ -54,18 +54,30 @@ func (c *Conv[T]) pixelOffsets(w *workspace[T], at halo, span span) []int32 {
 	return offsets
 }
 
+// addParts adds the parts up, (patch, filters).
+func (c *Conv[T]) addParts(parts int) []T {
+	s, g := c.shape, &c.gradient
+	size := len(g.partial) / parts
+	Parallel(size/s.Filters, func(k int) {
+		row := g.partial[k*s.Filters:][:s.Filters]
+		for part := 1; part < parts; part++ {
+			c.engine.Add(row, g.partial[part*size+k*s.Filters:][:s.Filters])
+		}
+	})
+	if !g.byTiles {
+		return g.partial[:size]
+	}
+	sum := grow(&g.sum, s.weights())
+	c.minimal.leaveGradient(single(sum), single(g.partial[:size]))
+	return sum
+}
+
 // finishWeights adds the parts up and brings the sum to the order of the
 // weights.
 func (c *Conv[T]) finishWeights(dweight []T, parts int) {
 	s, g := c.shape, &c.gradient
 	size, taps := s.patchSize(), s.KernelHeight*s.KernelWidth
-	total := g.partial[:s.weights()]
-	Parallel(size, func(k int) {
-		row := total[k*s.Filters:][:s.Filters]
-		for part := 1; part < parts; part++ {
-			c.engine.Add(row, g.partial[part*s.weights()+k*s.Filters:][:s.Filters])
-		}
-	})
+	total := c.addParts(parts)
 	plain := taps == 1 || s.Channels == 1
 	ordered := dweight
 	if !plain {

@@ -27,6 +27,27 @@ func TestWinograd(t *testing.T) {
 	}
 }
 
+// From many tiles the gradient of the weights is by Winograd's algorithm, too.
+func TestWinogradGradient(t *testing.T) {
+	for name, s := range map[string]ConvShape{
+		"whole tiles":  {130, 8, 8, 16, 16, 3, 3, 1, 1},
+		"cut tiles":    {44, 14, 11, 32, 48, 3, 3, 1, 1},
+		"a 4×4 kernel": {44, 12, 13, 16, 32, 4, 4, 1, 0},
+		"four pieces":  {44, 15, 17, 16, 32, 7, 7, 1, 0},
+		"5×5, padded":  {44, 14, 14, 32, 16, 5, 5, 1, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := NewConv[float32](s)
+			if k.makeGradient(); k.minimal != nil && !k.gradient.byTiles {
+				t.Error("the gradient of the weights is direct")
+			}
+			c := conv(s)
+			c.tolerance = 3e-5
+			check(t, c, 1)
+		})
+	}
+}
+
 // Without it, results are those of a direct convolution to the usual 1e-5.
 func TestSetWinograd(t *testing.T) {
 	defer SetWinograd(true)
