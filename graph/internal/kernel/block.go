@@ -11,18 +11,19 @@ type Block[T Float] struct {
 	shape     BlockShape
 	engine    vector.Engine[T]
 	conv      *Conv[T]
-	norm      *BatchNorm[T] // nil for NoNorm
-	spans     []span        // of rows of the result
-	offsets   []int32       // of the positions of a pool's window, in rows that follow each other
-	few       bool          // images: threads divide the work on each
-	recompute bool          // rather than keep the convolution's result
-	convolved []T           // result of the convolution, if it is kept
-	position  []uint8       // of each maximum in its window; "none" where ReLU is zero
-	maxima    []T           // the convolution's results there, where they are needed
-	gradient  []T           // of the activation's argument, at the maxima
-	offset    []T           // (filters) of the normalisation as a product and a sum
-	known     []T           // the weights that are packed, in evaluation
-	kept      bool          // whether Backward may be called
+	norm      *BatchNorm[T]  // nil for NoNorm
+	spans     []span         // of rows of the result
+	offsets   []int32        // of the positions of a pool's window, in rows that follow each other
+	parts     []blockPart[T] // by filters, where images are few
+	serial    bool           // runs on one thread
+	recompute bool           // rather than keep the convolution's result
+	convolved []T            // result of the convolution, if it is kept
+	position  []uint8        // of each maximum in its window; "none" where ReLU is zero
+	maxima    []T            // the convolution's results there, where they are needed
+	gradient  []T            // of the activation's argument, at the maxima
+	offset    []T            // (filters) of the normalisation as a product and a sum
+	known     []T            // the weights that are packed, in evaluation
+	kept      bool           // whether Backward may be called
 }
 
 // recomputeSize is the size of a window up to which a convolution is faster
@@ -32,21 +33,21 @@ const recomputeSize = 64
 // NewBlock returns the block of a valid shape.
 func NewBlock[T Float](s BlockShape) *Block[T] {
 	mustBeValid(s.Validate())
+	k := newBlock(s, NewConv[T](s.Conv))
+	if s.few(len(k.spans)) || s.few(0) && k.conv.minimal != nil {
+		k.divideFilters()
+	}
+	return k
+}
+
+func newBlock[T Float](s BlockShape, conv *Conv[T]) *Block[T] {
 	pool := s.pool()
 	k := &Block[T]{
-		shape: s, engine: vector.For[T](), conv: NewConv[T](s.Conv),
+		shape: s, engine: vector.For[T](), conv: conv,
 		offsets: pool.offsets(pool.Width * pool.Channels), recompute: s.Conv.patchSize() <= recomputeSize,
 	}
 	height, _ := pool.Output()
 	k.spans = spansOf(pool.Batch, k.conv.input.images, height, pool.Stride*pool.Width*pool.Channels, pool.Stride*pool.Width)
-	if k.few = s.few(len(k.spans)) || s.few(0) && k.conv.minimal != nil; k.few {
-		k.conv = newFewConv[T](s.Conv)
-		k.spans = k.spans[:0]
-		bands := min(height, max(1, pool.input()/fewElements))
-		for image := range pool.Batch {
-			k.spans = append(k.spans, bandsOf(image, 1, height, bands)...)
-		}
-	}
 	k.conv.gradient.bandRows = pool.Stride
 	if pool.Size > pool.Stride {
 		k.conv.gradient.bandRows = pool.Height // rows belong to several windows
@@ -70,6 +71,10 @@ func (k *Block[T]) Forward(y, x []T, w BlockWeights[T]) {
 	checkLength("weight", w.Weight, s.Conv.weights())
 	checkOptional("bias", w.Bias, s.Conv.Filters)
 	checkSlope(s.Activation, w.Slope, s.Conv.Filters)
+	if k.parts != nil {
+		k.forwardParts(y, x, w)
+		return
+	}
 	k.pack(w.Weight)
 	k.normalization(x, w)
 	if !s.Evaluation {
@@ -78,13 +83,7 @@ func (k *Block[T]) Forward(y, x []T, w BlockWeights[T]) {
 			grow(&k.maxima, len(y))
 		}
 	}
-	if k.few {
-		k.together(y, x, w)
-		return
-	}
-	Parallel(len(k.spans), func(i int) {
-		work := borrow[T]()
-		defer work.giveBack()
+	parallel(len(k.spans), func(work *workspace[T], i int) {
 		k.finish(work, y, k.convolve(work, x, w.Bias, k.rows(k.spans[i])), k.spans[i], w)
 	})
 	k.kept = !s.Evaluation
@@ -97,7 +96,7 @@ func (k *Block[T]) pack(weight []T) {
 		k.conv.packForward(weight)
 		return
 	}
-	if len(k.known) == len(weight) && same(k.known, weight) {
+	if len(k.known) == len(weight) && same(k.known, weight, k.serial) {
 		return
 	}
 	k.conv.packForward(weight)
@@ -132,74 +131,6 @@ func (k *Block[T]) convolve(work *workspace[T], x, bias []T, rows span) []T {
 	to := grow(&work.convolved, rows.images*(rows.bottom-rows.top)*run)
 	k.conv.convolve(work, to, x, bias, rows)
 	return to
-}
-
-// normalization prepares what the convolution's result is multiplied by and
-// what is added to it.
-func (k *Block[T]) normalization(x []T, w BlockWeights[T]) {
-	switch k.shape.Norm {
-	case NoNorm:
-		return
-	case BatchStatistics:
-		k.measure(x, w.Bias)
-		k.norm.prepare(w.Gain, k.norm.Mean, k.norm.Variance)
-	case GivenStatistics:
-		k.norm.prepare(w.Gain, w.Mean, w.Variance)
-	}
-	checkLength("shift", w.Shift, k.norm.channels)
-	mean := k.mean(w)
-	grow(&k.offset, k.norm.channels)
-	for c, m := range mean {
-		k.offset[c] = w.Shift[c] - m*k.norm.scale[c]
-	}
-}
-
-// mean returns the mean that is subtracted.
-func (k *Block[T]) mean(w BlockWeights[T]) []T {
-	if k.shape.Norm == GivenStatistics {
-		return w.Mean
-	}
-	return k.norm.Mean
-}
-
-// measure computes the statistics of the convolution's result. Sums of squares
-// are taken around the first pixel's result, a value of the right size: around
-// zero they would lose a variance that is small beside the mean.
-func (k *Block[T]) measure(x, bias []T) {
-	pool, n := k.shape.pool(), k.norm
-	run := pool.Width * pool.Channels
-	if k.keepsAll() {
-		grow(&k.convolved, pool.Batch*pool.input())
-	}
-	centre := make([]T, n.channels)
-	work := borrow[T]()
-	first := grow(&work.convolved, run)
-	k.conv.convolve(work, first, x, bias, span{images: 1, bottom: 1})
-	copy(centre, first)
-	work.giveBack()
-
-	spans := spansOf(pool.Batch, k.conv.input.images, pool.Height, run, pool.Width)
-	reduce(n.total, len(spans), func(sum []float64, i int) {
-		work := borrow[T]()
-		defer work.giveBack()
-		rows := spans[i]
-		count := rows.images * (rows.bottom - rows.top) * run
-		var to []T
-		if k.keepsAll() {
-			to = k.convolved[(rows.image*pool.Height+rows.top)*run:][:count]
-		} else {
-			to = grow(&work.convolved, count)
-		}
-		k.conv.convolve(work, to, x, bias, rows)
-		k.engine.SumRows(sum[:n.channels], to)
-		k.engine.SumSquares(sum[n.channels:], to, centre)
-	})
-	for c, m := range centre {
-		mean := n.total[c] / float64(n.rows)
-		n.Mean[c] = T(mean)
-		offset := mean - float64(m)
-		n.Variance[c] = T(max(0, n.total[n.channels+c]/float64(n.rows)-offset*offset))
-	}
 }
 
 // finish turns rows of the convolution's result into the block's.

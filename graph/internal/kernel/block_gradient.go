@@ -32,9 +32,7 @@ func (k *Block[T]) activationGradient(gradient []T, dw BlockWeights[T], w BlockW
 		sums = 2 * pool.Channels
 	}
 	total := make([]float64, sums+len(dw.Slope))
-	reduce(total, pool.Batch, func(sum []float64, image int) {
-		work := borrow[T]()
-		defer work.giveBack()
+	reduceWith(total, pool.Batch, func(work *workspace[T], sum []float64, image int) {
 		y, dy, gradient := y[image*out:][:out], dy[image*out:][:out], gradient[image*out:][:out]
 		if k.shape.Activation == PReLU {
 			argument := grow(&work.normalized, out)

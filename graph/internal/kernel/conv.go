@@ -23,7 +23,6 @@ type Conv[T Float] struct {
 	forward  packed[T]
 	ordered  []T       // weights in the order of windows, (filters, kernel height, kernel width, channels)
 	minimal  *winograd // nil for a direct convolution
-	border   []T       // few images with their border
 	gradient convGradient[T]
 }
 
@@ -71,10 +70,8 @@ func (c *Conv[T]) Forward(y, x, weight, bias []T) {
 	c.packForward(weight)
 	height, width := s.Output()
 	spans := spansOf(s.Batch, c.input.images, height, width*s.Filters, width)
-	Parallel(len(spans), func(i int) {
+	parallel(len(spans), func(w *workspace[T], i int) {
 		span := spans[i]
-		w := borrow[T]()
-		defer w.giveBack()
 		c.convolve(w, y[(span.image*height+span.top)*width*s.Filters:], x, bias, span)
 	})
 }
@@ -97,12 +94,8 @@ func (c *Conv[T]) convolve(w *workspace[T], y, x, bias []T, span span) {
 		C: y, Stride: c.input.rowSize(), Length: s.patchStart(1),
 		AOffsets: c.windows[span.top*width:][:pixels], COffsets: c.results[:pixels],
 	}
-	panels := span.panels
-	if panels == 0 {
-		panels = c.forward.panels
-	}
-	for i := range panels {
-		q := c.forward.panel(span.panel + i)
+	for i := range c.forward.panels {
+		q := c.forward.panel(i)
 		p.C, p.Columns, p.Width = y[q.left:], q.columns, q.width
 		p.Initial, p.Add = nil, false
 		if bias != nil {

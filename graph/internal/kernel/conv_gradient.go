@@ -68,9 +68,7 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 		grow(&g.partial, parts*size)
 	}
 	sums := make([]float64, parts*s.Filters)
-	Parallel(parts, func(part int) {
-		w := borrow[T]()
-		defer w.giveBack()
+	parallel(parts, func(w *workspace[T], part int) {
 		sum := sums[part*s.Filters:][:s.Filters]
 		var weights []T
 		if dweight != nil {

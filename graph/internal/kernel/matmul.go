@@ -12,7 +12,7 @@ func MatMul[T Float](c, a, b []T, m, n, k int, transposeA, transposeB, accumulat
 	checkLength("c", c, m*n)
 	checkLength("a", a, m*k)
 	checkLength("b", b, k*n)
-	w := borrow[T]()
+	w := borrow[T](0)
 	defer w.giveBack()
 	e := vector.For[T]()
 	if transposeB {
@@ -46,11 +46,9 @@ const rowDepth = 2048
 // gives the transpose of c, some rows at a time.
 func rowProducts[T Float](e vector.Engine[T], c, b []T, a *packed[T], m, n, k int, accumulate bool) {
 	bands := max(1, min(units, n/12))
-	Parallel(bands, func(band int) {
+	parallel(bands, func(w *workspace[T], band int) {
 		top, bottom := band*n/bands, (band+1)*n/bands
 		rows := bottom - top
-		w := borrow[T]()
-		defer w.giveBack()
 		offsets := grow(&w.offsets, 2*rows)
 		result := grow(&w.convolved, rows*m)
 		p := &w.product
@@ -92,10 +90,8 @@ func outerProducts[T Float](e vector.Engine[T], c, a, b []T, m, n, k int, accumu
 	step := min(outerColumns, max(64, ceilDiv(ceilDiv(n, units), 64)*64))
 	across := ceilDiv(n, step)
 	depth := max(16, min(256, 1<<15/step))
-	Parallel(ceilDiv(m, outerRows)*across, func(unit int) {
+	parallel(ceilDiv(m, outerRows)*across, func(w *workspace[T], unit int) {
 		top, left := unit/across*outerRows, unit%across*step
-		w := borrow[T]()
-		defer w.giveBack()
 		o := &w.outer
 		*o = vector.Outer[T]{
 			C: c[top*n+left:], Run: min(outerRows, m-top), Columns: min(step, n-left), CStride: n, Add: accumulate,

@@ -10,7 +10,6 @@ type packed[T Float] struct {
 	data           []T
 	depth, columns int
 	lanes, panels  int
-	least          int // number of panels, where there are as many vectors
 }
 
 // shape makes p a matrix of a shape, whose contents are then set panel by
@@ -23,7 +22,7 @@ func (p *packed[T]) shape(e vector.Engine[T], depth, columns int) {
 // layout divides a matrix into panels.
 func (p *packed[T]) layout(e vector.Engine[T], depth, columns int) {
 	p.depth, p.columns, p.lanes = depth, columns, e.Lanes()
-	p.panels = max(ceilDiv(p.vectors(), e.MaxWidth()), min(p.least, p.vectors()))
+	p.panels = ceilDiv(p.vectors(), e.MaxWidth())
 }
 
 func (p *packed[T]) vectors() int { return ceilDiv(p.columns, p.lanes) }

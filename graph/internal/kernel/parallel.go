@@ -25,13 +25,19 @@ func Threads() int { return int(threads.Load()) }
 // with what is left of theirs. Units must not write to the same memory. A panic
 // in a unit is raised again in the caller.
 func Parallel(n int, work func(i int)) {
-	if Threads() <= 1 || n <= 1 {
+	divide(Threads(), n, func(_, i int) { work(i) })
+}
+
+// divide is Parallel by at most so many workers, which are numbered from 0, the
+// caller.
+func divide(threads, n int, work func(worker, i int)) {
+	if threads <= 1 || n <= 1 {
 		for i := range n {
-			work(i)
+			work(0, i)
 		}
 		return
 	}
-	helpers := hire(min(Threads(), n) - 1)
+	helpers := hire(min(threads, n) - 1)
 	j := job{work: work, shares: make([]share, len(helpers)+1)}
 	for k := range j.shares {
 		j.shares[k].next.Store(int64(k * n / len(j.shares)))
@@ -57,7 +63,7 @@ func Parallel(n int, work func(i int)) {
 
 // job is what a call of Parallel has to do.
 type job struct {
-	work     func(i int)
+	work     func(worker, i int)
 	shares   []share
 	pending  atomic.Int64 // workers that are not done
 	waiting  sync.WaitGroup
@@ -81,7 +87,7 @@ func (j *job) run(first int) {
 	for k := range j.shares {
 		s := &j.shares[(first+k)%len(j.shares)]
 		for i := s.next.Add(1) - 1; i < s.end; i = s.next.Add(1) - 1 {
-			j.work(int(i))
+			j.work(first, int(i))
 		}
 	}
 }

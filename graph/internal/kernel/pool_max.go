@@ -42,9 +42,7 @@ func (p *MaxPool[T]) eachRow(y, x []T, visit func(*vector.Windows[T])) {
 	s := p.shape
 	height, width := s.Output()
 	in, out := s.Width*s.Channels, width*s.Channels
-	Parallel(s.Batch, func(image int) {
-		w := borrow[T]()
-		defer w.giveBack()
+	parallel(s.Batch, func(w *workspace[T], image int) {
 		for row := range height {
 			first := (image*height + row) * out
 			w.windows = vector.Windows[T]{

@@ -10,14 +10,19 @@ func rowsPerChunk(columns int) int { return max(1, 4096/columns) }
 // reduce has each of a number of units write len(total) partial sums and adds
 // these up, in the order of the units, into total.
 func reduce(total []float64, units int, work func(sum []float64, unit int)) {
+	reduceWith(total, units, func(_ *workspace[float64], sum []float64, unit int) { work(sum, unit) })
+}
+
+// reduceWith is reduce with a workspace for each worker.
+func reduceWith[T Float](total []float64, units int, work func(w *workspace[T], sum []float64, unit int)) {
 	width := len(total)
-	space := borrow[float64]()
+	space := borrow[float64](0)
 	defer space.giveBack()
 	partial := grow(&space.columns, units*width)
-	Parallel(units, func(unit int) {
+	parallel(units, func(w *workspace[T], unit int) {
 		sum := partial[unit*width:][:width]
 		clear(sum)
-		work(sum, unit)
+		work(w, sum, unit)
 	})
 	clear(total)
 	for unit := range units {

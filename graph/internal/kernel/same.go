@@ -9,8 +9,12 @@ import (
 // sameElements are compared at a time.
 const sameElements = 8 << 10
 
-// same says whether two arrays of one length are equal, bit for bit.
-func same[T Float](x, y []T) bool {
+// same says whether two arrays of one length are equal, bit for bit; serial by
+// one thread.
+func same[T Float](x, y []T, serial bool) bool {
+	if serial {
+		return bytes.Equal(memory(x), memory(y))
+	}
 	var differ atomic.Bool
 	Parallel(ceilDiv(len(x), sameElements), func(i int) {
 		first, last := i*sameElements, min((i+1)*sameElements, len(x))

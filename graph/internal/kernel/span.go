@@ -4,7 +4,6 @@ package kernel
 type span struct {
 	image, images int
 	top, bottom   int // rows of the result
-	panel, panels int // of filters; all where panels is 0
 }
 
 // spanElements is about how many elements of a layer's result are worked on at a

@@ -115,9 +115,7 @@ func (m *winograd) transform(p *packed[float32]) {
 	if taps != m.kernel {
 		grow(&m.padded, taps*taps*m.in*all)
 	}
-	Parallel(p.panels*m.pieces, func(unit int) {
-		w := borrow[float32]()
-		defer w.giveBack()
+	parallel(p.panels*m.pieces, func(w *workspace[float32], unit int) {
 		q, row := p.panel(unit/m.pieces), unit%m.pieces
 		size := m.in * q.width * p.lanes
 		weights := q.data

@@ -13,6 +13,11 @@ type tiles struct {
 	top          int // row of the result where an image's first tile begins
 }
 
+// apart is how many elements one of the 36 values of all tiles, each of so many
+// elements, lies from the next: a line of the cache more than they take, as what
+// is a multiple of 4 KiB apart would crowd into a few sets of the level 1 cache.
+func (t tiles) apart(elements int) int { return t.count()*elements + 16 }
+
 // count is the number of tiles, and before that of those before a row of tiles.
 func (t tiles) count() int         { return t.before(t.last) }
 func (t tiles) before(row int) int { return (row - t.first) * t.across }
@@ -35,43 +40,17 @@ func (m *winograd) convolve(w *workspace[float32], y, x, bias []float32, h halo,
 	all.last = h.images * all.down
 	bias = m.orZeros(w, bias)
 	for _, t := range m.chunks(all, chunkElements) {
-		values := grow(&w.values, tileValues*t.count()*m.depth())
-		results := grow(&w.results, tileValues*t.count()*m.out)
+		values := grow(&w.values, tileValues*t.apart(m.depth()))
+		results := grow(&w.results, tileValues*t.apart(m.out))
 		for row := t.first; row < t.last; row++ {
 			m.enter(w, values, x, h, t, row)
 		}
 		for value := range tileValues {
-			m.multiply(w, results, values, t.count(), value)
+			m.multiply(w, results, values, t, value)
 		}
 		for row := t.first; row < t.last; row++ {
 			m.leave(w, y, results, bias, t, row, bottom-top, width)
 		}
-	}
-}
-
-// together is convolve for all rows of a few images, with all threads at one
-// chunk.
-func (m *winograd) together(y, x, bias []float32, h halo) {
-	all := tiles{down: ceilDiv(m.height, m.step()), across: ceilDiv(m.side, m.step())}
-	all.last = h.images * all.down
-	whole := borrow[float32]()
-	defer whole.giveBack()
-	bias = m.orZeros(whole, bias)
-	each := func(n int, do func(w *workspace[float32], i int)) {
-		Parallel(n, func(i int) {
-			w := borrow[float32]()
-			defer w.giveBack()
-			do(w, i)
-		})
-	}
-	for _, t := range m.chunks(all, 2*chunkElements) {
-		values := grow(&whole.values, tileValues*t.count()*m.depth())
-		results := grow(&whole.results, tileValues*t.count()*m.out)
-		each(t.last-t.first, func(w *workspace[float32], i int) { m.enter(w, values, x, h, t, t.first+i) })
-		each(tileValues, func(w *workspace[float32], value int) { m.multiply(w, results, values, t.count(), value) })
-		each(t.last-t.first, func(w *workspace[float32], i int) {
-			m.leave(w, y, results, bias, t, t.first+i, m.height, m.side)
-		})
 	}
 }
 
@@ -89,7 +68,7 @@ func (m *winograd) enter(w *workspace[float32], values, x []float32, h halo, s t
 	t := &w.tiles
 	t.Kernel, t.Tiles, t.Channels, t.Bias = m.piece, s.across, m.in, nil
 	t.XRow, t.XPixel, t.XTile = h.rowSize(), m.in, m.step()*m.in
-	t.VTile, t.VStride = m.depth(), s.count()*m.depth()
+	t.VTile, t.VStride = m.depth(), s.apart(m.depth())
 	for piece := range m.pieces * m.pieces {
 		y := s.top + row%s.down*m.step() + piece/m.pieces*m.piece
 		t.X = x[row/s.down*h.imageSize()+y*h.rowSize()+piece%m.pieces*m.piece*m.in:]
@@ -98,24 +77,24 @@ func (m *winograd) enter(w *workspace[float32], values, x []float32, h halo, s t
 	}
 }
 
-// multiply makes the products of one of the values of each of count tiles and
-// of the weights.
-func (m *winograd) multiply(w *workspace[float32], results, values []float32, count, value int) {
-	depth := m.depth()
+// multiply makes the products of one of the values of each tile and of the
+// weights.
+func (m *winograd) multiply(w *workspace[float32], results, values []float32, s tiles, value int) {
+	depth, count := m.depth(), s.count()
 	offsets := grow(&w.offsets, 2*count)
 	for i := range count {
 		offsets[i], offsets[count+i] = int32(i*depth), int32(i*m.out)
 	}
 	p := &w.product
 	*p = vector.Rows[float32]{
-		A: values[value*count*depth:], Segments: 1, Length: depth, Stride: depth,
+		A: values[value*s.apart(depth):], Segments: 1, Length: depth, Stride: depth,
 		AOffsets: offsets[:count], COffsets: offsets[count:],
 	}
 	for i := range m.panels.panels {
 		q := m.panels.panel(i)
 		size := depth * q.width * m.panels.lanes
 		p.Width, p.Columns = q.width, q.columns
-		p.B, p.C = m.panel(q)[value*size:][:size], results[value*count*m.out+q.left:]
+		p.B, p.C = m.panel(q)[value*size:][:size], results[value*s.apart(m.out)+q.left:]
 		m.engine.Rows(p)
 	}
 }
@@ -126,7 +105,7 @@ func (m *winograd) leave(w *workspace[float32], y, results, bias []float32, s ti
 	step, run := m.step(), width*m.out
 	t := &w.tiles
 	t.Kernel, t.Channels, t.Bias = m.piece, m.out, bias
-	t.VTile, t.VStride = m.out, s.count()*m.out
+	t.VTile, t.VStride = m.out, s.apart(m.out)
 	inside := min(step, rows-row%s.down*step) // rows of the image
 	to := y[(row/s.down*rows+row%s.down*step)*run:]
 	whole := 0

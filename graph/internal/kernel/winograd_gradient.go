@@ -26,14 +26,14 @@ func (m *winograd) addGradient(w *workspace[float32], sums, x, gradient []float3
 	all := tiles{down: ceilDiv(m.height, m.step()), across: ceilDiv(m.side, m.step())}
 	all.last = h.images * all.down
 	for _, t := range m.chunks(all, chunkElements) {
-		values := grow(&w.values, tileValues*t.count()*m.depth())
-		slopes := grow(&w.results, tileValues*t.count()*m.out)
+		values := grow(&w.values, tileValues*t.apart(m.depth()))
+		slopes := grow(&w.results, tileValues*t.apart(m.out))
 		for row := t.first; row < t.last; row++ {
 			m.enter(w, values, x, h, t, row)
 			m.enterGradient(w, slopes, gradient, at, t, row)
 		}
 		for value := range tileValues {
-			m.addProducts(w, sums, values, slopes, t.count(), value, !fresh || t.first > 0)
+			m.addProducts(w, sums, values, slopes, t, value, !fresh || t.first > 0)
 		}
 	}
 }
@@ -44,14 +44,14 @@ func (m *winograd) enterGradient(w *workspace[float32], slopes, gradient []float
 	t := &w.tiles
 	t.Kernel, t.Tiles, t.Channels, t.Bias = m.step(), s.across, m.out, nil
 	t.XRow, t.XPixel, t.XTile = at.rowSize(), m.out, m.step()*m.out
-	t.VTile, t.VStride = m.out, s.count()*m.out
+	t.VTile, t.VStride = m.out, s.apart(m.out)
 	t.X, t.V = gradient[at.row(row/s.down, row%s.down*m.step()):], slopes[s.before(row)*m.out:]
 	m.transforms.WinogradWeights(t)
 }
 
-// addProducts adds up the products of one of the values of each of count tiles.
-func (m *winograd) addProducts(w *workspace[float32], sums, values, slopes []float32, count, value int, add bool) {
-	depth := m.depth()
+// addProducts adds up the products of one of the values of each tile.
+func (m *winograd) addProducts(w *workspace[float32], sums, values, slopes []float32, s tiles, value int, add bool) {
+	depth, count := m.depth(), s.count()
 	offsets := grow(&w.offsets, 2*count)
 	for i := range count {
 		offsets[i], offsets[count+i] = int32(i*depth), int32(i*m.out)
@@ -59,8 +59,8 @@ func (m *winograd) addProducts(w *workspace[float32], sums, values, slopes []flo
 	o := &w.outer
 	*o = vector.Outer[float32]{
 		C: sums[value*depth*m.out:], CStride: m.out, Run: depth, Columns: m.out, Add: add,
-		A: values[value*count*depth:], AOffsets: offsets[:count],
-		B: slopes[value*count*m.out:], BOffsets: offsets[count:],
+		A: values[value*s.apart(depth):], AOffsets: offsets[:count],
+		B: slopes[value*s.apart(m.out):], BOffsets: offsets[count:],
 	}
 	m.engine.Outer(o)
 }
@@ -73,11 +73,9 @@ func (m *winograd) leaveGradient(y, sums []float32) {
 		to = grow(&m.padded, taps*taps*size)
 	}
 	bands := min(units, size/m.engine.Lanes())
-	Parallel(m.pieces*m.pieces*bands, func(unit int) {
+	parallel(m.pieces*m.pieces*bands, func(w *workspace[float32], unit int) {
 		piece, band := unit/bands, unit%bands
 		first, last := m.lanes(band*size/bands), m.lanes((band+1)*size/bands)
-		w := borrow[float32]()
-		defer w.giveBack()
 		zeros := grow(&w.normalized, last-first)
 		clear(zeros)
 		t := &w.tiles

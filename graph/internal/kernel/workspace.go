@@ -1,15 +1,18 @@
 package kernel
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/likeness-go/likeness/internal/vector"
 )
 
-// workspace is the scratch memory of a unit of work. Units borrow and return
-// it, so a few workspaces, one a thread, serve all layers of a network and
-// stay in the cache.
+// workspace is the scratch memory of a worker. Kernels borrow and return it, so
+// a few workspaces, one a thread, serve all layers of a network and stay in the
+// cache.
 type workspace[T Float] struct {
+	worker int // who had it last
+
 	halo       []T // images with a border of zeros
 	gradient   []T // of a convolution's result
 	columns    []T // packed for a product
@@ -32,7 +35,7 @@ type workspace[T Float] struct {
 }
 
 // shelf keeps the workspaces of an element type that nobody uses. There are
-// never more of them than units ran at once, and they are kept for good: the
+// never more of them than workers were at work at once, and they are kept for good: the
 // collector would take those of a sync.Pool, and with them megabytes a step.
 type shelf[T Float] struct {
 	sync.Mutex
@@ -51,18 +54,45 @@ func shelfOf[T Float]() *shelf[T] {
 	return any(&doubles).(*shelf[T])
 }
 
-// borrow returns a workspace of unspecified contents.
-func borrow[T Float]() *workspace[T] {
+// borrow returns a workspace of unspecified contents for one of the workers
+// that divide a kernel's work, the one that it had before if that is there: the
+// memory is in its processor's cache.
+func borrow[T Float](worker int) *workspace[T] {
 	s := shelfOf[T]()
 	s.Lock()
 	defer s.Unlock()
-	last := len(s.idle) - 1
-	if last < 0 {
-		return new(workspace[T])
+	at := len(s.idle) - 1
+	if at < 0 {
+		return &workspace[T]{worker: worker}
 	}
-	w := s.idle[last]
-	s.idle = s.idle[:last]
+	for i, w := range s.idle {
+		if w.worker == worker {
+			at = i
+		}
+	}
+	w := s.idle[at]
+	s.idle = slices.Delete(s.idle, at, at+1)
+	w.worker = worker
 	return w
+}
+
+// parallel is Parallel with a workspace for each worker.
+func parallel[T Float](n int, work func(w *workspace[T], i int)) {
+	threads := Threads()
+	spaces := make([]*workspace[T], threads)
+	defer func() {
+		for _, w := range spaces {
+			if w != nil {
+				w.giveBack()
+			}
+		}
+	}()
+	divide(threads, n, func(worker, i int) {
+		if spaces[worker] == nil {
+			spaces[worker] = borrow[T](worker)
+		}
+		work(spaces[worker], i)
+	})
 }
 
 func (w *workspace[T]) giveBack() {

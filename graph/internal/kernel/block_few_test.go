@@ -29,7 +29,7 @@ func TestFewImages(t *testing.T) {
 			composed[float64](s).forward(want, x...)
 			s.Evaluation = true
 			k := NewBlock[float32](s)
-			if !k.few {
+			if k.parts == nil {
 				t.Fatal("the block is not one of few images")
 			}
 			for range 2 { // the second time with memory that was used
