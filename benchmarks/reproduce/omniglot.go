@@ -31,7 +31,7 @@ func (s settings) open(background string) (datasets.Splits, []datasets.Run, erro
 }
 
 // steps of training on each choice of background alphabets.
-var steps = map[string]int{"background": 3200, "small1": 2000, "small2": 2000}
+var steps = map[string]int{"background": 3200, "small1": 3000, "small2": 3000}
 
 // protocol is trials, and what is known of them.
 type protocol struct {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -53,9 +54,12 @@ func (r Record) write(w io.Writer, commit, machine string, now time.Time) error 
 	return errors.WithStack(err)
 }
 
-// Commit is the short name of the present commit, and whether the code differs
-// from it.
+// Commit is the short name of the commit that the program was built at, or of
+// the present one where it does not know, and whether the code differs from it.
 func Commit() (string, error) {
+	if name := built(); name != "" {
+		return name, nil
+	}
 	name, err := exec.Command("git", "rev-parse", "--short", "HEAD").Output()
 	if err != nil {
 		return "", errors.Wrap(err, "git rev-parse")
@@ -70,6 +74,27 @@ func Commit() (string, error) {
 		text += ", with changes"
 	}
 	return text, nil
+}
+
+// built is the commit in the program's build information, which go build puts
+// there and go run and go test do not; empty without one.
+func built() string {
+	info, _ := debug.ReadBuildInfo()
+	if info == nil {
+		return ""
+	}
+	settings := map[string]string{}
+	for _, s := range info.Settings {
+		settings[s.Key] = s.Value
+	}
+	name := settings["vcs.revision"]
+	if len(name) > 7 {
+		name = name[:7]
+	}
+	if name != "" && settings["vcs.modified"] == "true" {
+		name += ", with changes"
+	}
+	return name
 }
 
 // Machine is the processor's name, and the number of processors to run on.
