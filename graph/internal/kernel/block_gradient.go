@@ -19,6 +19,13 @@ func (k *Block[T]) Backward(dx []T, dw BlockWeights[T], x []T, w BlockWeights[T]
 		gradient = grow(&k.gradient, len(dy))
 		k.activationGradient(gradient, dw, w, y, dy)
 	}
+	if adder, ok := k.peaks(); ok {
+		k.backwardPeaks(adder, dw.Weight, dw.Bias, x, gradient)
+		dw.Weight, dw.Bias = nil, nil
+		if dx == nil {
+			return
+		}
+	}
 	k.conv.backward(dx, dw.Weight, dw.Bias, x, w.Weight, k.convolutionGradient(gradient, x, w))
 }
 

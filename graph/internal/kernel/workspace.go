@@ -32,6 +32,7 @@ type workspace[T Float] struct {
 	outer   vector.Outer[T]
 	windows vector.Windows[T]
 	tiles   vector.Winograd[T]
+	peaks   vector.Peaks[T]
 }
 
 // shelf keeps the workspaces of an element type that nobody uses. There are

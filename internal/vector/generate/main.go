@@ -37,6 +37,8 @@ func files() map[string][]byte {
 		}
 		all["table_"+m.name+"_amd64.go"] = table(m, routines...)
 	}
+	all["peaks_avx512_amd64.s"], _ = assemble(machines[0], writePeaks)
+	all["table_peaks_amd64.go"] = formatted(peaksTable())
 	maps.Copy(all, neonFiles())
 	return all
 }

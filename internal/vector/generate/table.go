@@ -46,9 +46,13 @@ func table(m *machine, routines ...routine) []byte {
 	for _, r := range routines {
 		fmt.Fprintf(&b, "//go:noescape\nfunc %s%s\n\n", r.symbol(m), r.signature)
 	}
-	text, err := format.Source(b.Bytes())
+	return formatted(b.String())
+}
+
+func formatted(text string) []byte {
+	source, err := format.Source([]byte(text))
 	if err != nil {
 		log.Fatal(err)
 	}
-	return text
+	return source
 }
