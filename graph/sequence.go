@@ -79,11 +79,11 @@ func (b *Builder) newSequence(outputs Outputs, values map[string]*gorgonia.Value
 		s.calls = append(s.calls, call)
 	}
 	for name, node := range outputs {
-		s.outputs = append(s.outputs, func() {
-			if *values[name] = node.Value(); b.calculations[node] != nil {
-				*values[name] = b.calculations[node].value()
-			}
-		})
+		value := node.Value()
+		if from := b.calculations[node]; from != nil {
+			value = from.value() // over memory that stays
+		}
+		s.outputs = append(s.outputs, func() { *values[name] = value })
 	}
 	return s, nil
 }

@@ -15,7 +15,7 @@ type Block[T Float] struct {
 	spans     []span         // of rows of the result
 	offsets   []int32        // of the positions of a pool's window, in rows that follow each other
 	parts     []blockPart[T] // by filters, where images are few
-	serial    bool           // runs on one thread
+	serial    *workspace[T]  // of a part, which runs on one thread; nil otherwise
 	recompute bool           // rather than keep the convolution's result
 	convolved []T            // result of the convolution, if it is kept
 	position  []uint8        // of each maximum in its window; "none" where ReLU is zero
@@ -77,6 +77,12 @@ func (k *Block[T]) Forward(y, x []T, w BlockWeights[T]) {
 	}
 	k.pack(w.Weight)
 	k.normalization(x, w)
+	if k.serial != nil {
+		for _, span := range k.spans {
+			k.finish(k.serial, y, k.convolve(k.serial, x, w.Bias, k.rows(span)), span, w)
+		}
+		return
+	}
 	if !s.Evaluation {
 		grow(&k.position, len(y))
 		if k.keepsMaxima() {
@@ -96,7 +102,7 @@ func (k *Block[T]) pack(weight []T) {
 		k.conv.packForward(weight)
 		return
 	}
-	if len(k.known) == len(weight) && same(k.known, weight, k.serial) {
+	if len(k.known) == len(weight) && same(k.known, weight, k.serial != nil) {
 		return
 	}
 	k.conv.packForward(weight)

@@ -34,7 +34,7 @@ func (k *Block[T]) divideFilters() {
 		s.Conv.Filters = last - first
 		part := newBlock(s, newConv[T](s.Conv, fewTiles))
 		height, _ := s.Output()
-		part.serial, part.spans = true, bandsOf(0, 1, height, 1)
+		part.spans = bandsOf(0, 1, height, 1)
 		for image := 1; image < s.Conv.Batch; image++ {
 			part.spans = append(part.spans, bandsOf(image, 1, height, 1)...)
 		}
@@ -45,9 +45,10 @@ func (k *Block[T]) divideFilters() {
 // forwardParts is Forward by parts.
 func (k *Block[T]) forwardParts(y, x []T, w BlockWeights[T]) {
 	filters, size := k.shape.Conv.Filters, k.shape.Conv.patchSize()
-	Parallel(len(k.parts), func(i int) {
+	parallel(len(k.parts), func(work *workspace[T], i int) {
 		part := k.parts[i]
 		left, count := part.left, part.block.shape.Conv.Filters
+		part.block.serial = work
 		of := func(x []T, each int) []T {
 			if len(x) < filters*each { // none, or one slope for all
 				return x
