@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 
+	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/pkg/errors"
@@ -51,10 +52,8 @@ func omniglot(background string) func(context.Context, settings) ([]Row, error) 
 		if err != nil {
 			return nil, err
 		}
-		if s.save != "" {
-			if err := trained.Save(s.save); err != nil {
-				return nil, err
-			}
+		if err := s.keep(trained); err != nil {
+			return nil, err
 		}
 		protocols := []protocol{{Row{
 			Protocol: "Lake's 20 runs, " + backgroundNames[background],
@@ -137,6 +136,32 @@ func holdOut(background *datasets.Dataset) (kept, held *datasets.Dataset, err er
 	return kept, held, err
 }
 
+// keep saves the model where -save asks for it.
+func (s settings) keep(model *likeness.Model) error {
+	if s.save == "" {
+		return nil
+	}
+	return model.Save(s.save)
+}
+
+// threshold is the distance that is best for pairs of the images from anywhere.
+func threshold(model *likeness.Model, images *datasets.Dataset) (*float64, error) {
+	c, err := plain(model)
+	if err != nil {
+		return nil, err
+	}
+	pairs, err := pairsOf(images, 10_000, false)
+	if err != nil {
+		return nil, err
+	}
+	known, err := verificationOf(c, images, pairs)
+	if err != nil {
+		return nil, err
+	}
+	best := known.BestThreshold()
+	return &best, nil
+}
+
 // verification trains on 24 background alphabets, takes a threshold from the
 // other six and judges pairs of the evaluation alphabets by it.
 func verification(ctx context.Context, s settings) ([]Row, error) {
@@ -150,6 +175,12 @@ func verification(ctx context.Context, s settings) ([]Row, error) {
 	}
 	trained, untrained, took, err := usual(steps["background"]).train(ctx, s, kept)
 	if err != nil {
+		return nil, err
+	}
+	if trained.Threshold, err = threshold(trained, held); err != nil {
+		return nil, err
+	}
+	if err := s.keep(trained); err != nil {
 		return nil, err
 	}
 	var rows []Row

@@ -142,22 +142,24 @@ func pairsOf(images *datasets.Dataset, count int, within bool) ([]datasets.Pair,
 // verify is the accuracy over pairs of test images at the threshold that is best
 // for pairs of the reference images.
 func verify(reference, test *datasets.Dataset, referencePairs, testPairs []datasets.Pair) measurement {
-	of := func(c contender, images *datasets.Dataset, pairs []datasets.Pair) (*evaluate.Verification, error) {
-		embeddings, err := c.embed(images.Images)
-		if err != nil {
-			return nil, err
-		}
-		return trials.Verification(c.metric, embeddings, pairs)
-	}
 	return func(c contender) (evaluate.Measure, error) {
-		known, err := of(c, reference, referencePairs)
+		known, err := verificationOf(c, reference, referencePairs)
 		if err != nil {
 			return evaluate.Measure{}, err
 		}
-		asked, err := of(c, test, testPairs)
+		asked, err := verificationOf(c, test, testPairs)
 		if err != nil {
 			return evaluate.Measure{}, err
 		}
 		return asked.AccuracyAt(known.BestThreshold()).Measure, nil
 	}
+}
+
+// verificationOf is a contender's distances of pairs of images.
+func verificationOf(c contender, images *datasets.Dataset, pairs []datasets.Pair) (*evaluate.Verification, error) {
+	embeddings, err := c.embed(images.Images)
+	if err != nil {
+		return nil, err
+	}
+	return trials.Verification(c.metric, embeddings, pairs)
 }
