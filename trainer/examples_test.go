@@ -1,6 +1,7 @@
 package trainer_test
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
@@ -28,6 +29,25 @@ func firstCost(t *testing.T, objective objectives.Objective, examples *trainer.E
 	training.OnStep = func(step trainer.Step) { cost = step.Cost }
 	run(t, training)
 	return cost, func(i, j int) float64 { return between.Between(embeddings.Row(i), embeddings.Row(j)) }
+}
+
+// A labelled batch of one group is drawn like any other, but for its classes.
+func TestForGroups(t *testing.T) {
+	grouped := *seen
+	grouped.Classes = nil
+	for i, name := range seen.Classes {
+		grouped.Classes = append(grouped.Classes, fmt.Sprintf("%c/%s", 'A'+i%3, name))
+	}
+	examples, err := trainer.ForGroups(objectives.NPair{Temperature: 1}, &grouped, 24, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cost, _ := firstCost(t, objectives.NPair{Temperature: 1}, examples); !(cost > 0) {
+		t.Errorf("found the cost %v, expected one above zero", cost)
+	}
+	if _, err := trainer.ForGroups(objectives.NPair{Temperature: 1}, &grouped, 1, 1); err == nil {
+		t.Error("one image: no error")
+	}
 }
 
 // Listed pairs are shown as they are listed, with their labels: the cost is

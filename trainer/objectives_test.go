@@ -49,7 +49,7 @@ func TestEveryObjectiveTeachesEveryHead(t *testing.T) {
 			})
 		}
 	}
-	if want := 43; taught != want {
+	if want := 65; taught != want {
 		t.Errorf("found %d pairs of an objective and a head, expected %d", taught, want)
 	}
 }

@@ -2,6 +2,7 @@ package trainer_test
 
 import (
 	"context"
+	"fmt"
 	"image"
 	"image/png"
 	"math"
@@ -30,7 +31,8 @@ func folder(t *testing.T, images *datasets.Dataset) string {
 		if err := os.MkdirAll(class, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		file, err := os.CreateTemp(class, "*.png")
+		// The order of files is that of examples, so names are the same each time.
+		file, err := os.Create(filepath.Join(class, fmt.Sprintf("%d.png", i)))
 		if err != nil {
 			t.Fatal(err)
 		}

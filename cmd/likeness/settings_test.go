@@ -151,6 +151,10 @@ func TestRefusals(t *testing.T) {
 		"penalised":   {failure, []string{`penalty "conv9"`, "conv1.weight"}, train("--size", "16", "--penalty", "conv9=1")},
 		"epochs":      {failure, []string{"Epochs", "found 0"}, train("--size", "16", "--epochs", "0")},
 		"augment":     {failure, []string{"probability is 7"}, train("--size", "16", "--augment", "7")},
+		"grouped":     {failure, []string{"grouped", "contrastive", "n-pair"}, train("--size", "16", "--grouped")},
+		"temperature": {failure, []string{"contrastive has no option temperature"}, train("--temperature", "2")},
+		"crop":        {failure, []string{"crop: margin is 0.5, expected 1 to 16"}, train("--size", "16", "--crop", "0.5")},
+		"oblong":      {failure, []string{"symmetries", "40x36x1", "square"}, train("--size", "40x36x1", "--symmetries")},
 		"no run":      {failure, []string{"config.toml", "no such file"}, []string{"eval", "--run", "nowhere"}},
 	} {
 		t.Run(name, func(t *testing.T) { toolFails(t, test.code, test.say, test.args...) })

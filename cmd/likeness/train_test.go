@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/report"
 	"github.com/likeness-go/likeness/trainer"
 )
@@ -252,6 +253,33 @@ func TestFromAndFreeze(t *testing.T) {
 	}
 	toolFails(t, failure, []string{"from", "leave out"}, tiny("--from", "first", "--backbone", "conv4")...)
 	toolFails(t, failure, []string{`freeze "conv7"`, "conv1.weight"}, "train", "--data", "bars", "--from", "first", "--freeze", "conv7")
+}
+
+// Drawings are cut to their ink, in training and in what uses the model, and
+// their symmetries are classes.
+func TestDrawings(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 8)
+	drawings := tiny("--objective", "n-pair", "--seed", "2", "--head", "cosine", "--symmetries", "--crop", "1.2", "--grouped", "--out", "run")
+	_, said := tool(t, drawings...)
+	if want := "n-pair (temperature 0.05) with cosine"; !strings.Contains(said, want) {
+		t.Errorf("want %q in\n%s", want, said)
+	}
+	model, err := likeness.Load(filepath.Join("run", "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&imaging.Crop{Margin: 1.2, Least: 0.38}, model.Preprocessing.Crop); diff != "" {
+		t.Errorf("the model's crop: %s", diff)
+	}
+	tool(t, "train", "--config", filepath.Join("run", "config.toml"), "--out", "again")
+	if read(t, "run", "model.safetensors") != read(t, "again", "model.safetensors") {
+		t.Error("the config.toml gives another model")
+	}
+	tool(t, "train", "--data", "bars", "--from", "run", "--batch", "8", "--epochs", "1", "--out", "tuned")
+	if config := read(t, "tuned", "config.toml"); !strings.Contains(config, "\ncrop = 1.2\n") {
+		t.Errorf("a model that cuts to the ink is tuned on whole images:\n%s", config)
+	}
 }
 
 func weightsOf(t *testing.T, run string) map[string][]float32 {

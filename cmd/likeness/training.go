@@ -41,6 +41,9 @@ func (s *Settings) start() (*likeness.Model, error) {
 		return nil, errors.Errorf("from: the network is that of %s (%s): leave out any other", s.From, network.Name)
 	}
 	s.Network, s.Invert = &spec, model.Preprocessing.Invert
+	if s.Crop = 0; model.Preprocessing.Crop != nil {
+		s.Crop, s.CropLeast = model.Preprocessing.Crop.Margin, model.Preprocessing.Crop.Least
+	}
 	return model, nil
 }
 

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/imaging"
+)
+
+// shades is a dataset of two groups of classes whose images are one pixel: class
+// k of a group is 10·k, and each image of it a little more.
+func shades(classes, images int) *datasets.Dataset {
+	d := &datasets.Dataset{Name: "shades", Size: imaging.Size{Height: 1, Width: 1, Channels: 1}}
+	for group := range 2 {
+		for class := range classes {
+			d.Classes = append(d.Classes, fmt.Sprintf("%c/%d", 'A'+group, class))
+			for image := range images {
+				d.Images = append(d.Images, []uint8{uint8(10*class + image)})
+				d.Labels = append(d.Labels, len(d.Classes)-1)
+			}
+		}
+	}
+	return d
+}
+
+// byShade tells classes of one group apart, and does not tell the groups apart.
+var byShade = contender{rawPixels.embed, evaluate.Manhattan{}}
+
+func value(t *testing.T, m measurement, c contender) float64 {
+	t.Helper()
+	measure, err := m(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return measure.Value
+}
+
+func TestLake(t *testing.T) {
+	runs := []datasets.Run{
+		{Training: [][]uint8{{0}, {100}}, Test: [][]uint8{{90}, {10}}, Answers: []int{1, 0}},
+		{Training: [][]uint8{{0}, {100}}, Test: [][]uint8{{90}, {10}}, Answers: []int{1, 1}}, // the second is wrong
+	}
+	if got := value(t, lake(runs), byShade); got != 0.75 {
+		t.Errorf("found %v, expected 0.75", got)
+	}
+}
+
+// Within a group shades tell all classes apart, between groups they do not.
+func TestEpisodes(t *testing.T) {
+	d := shades(5, 4)
+	for _, test := range []struct {
+		way, shot   int
+		within      bool
+		least, most float64
+	}{{5, 1, true, 1, 1}, {5, 2, true, 1, 1}, {10, 1, false, 0.3, 0.7}} {
+		m, err := episodes(d, test.way, test.shot, 2, 50, test.within)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := value(t, m, byShade); got < test.least || got > test.most {
+			t.Errorf("%+v: found %v", test, got)
+		}
+	}
+	if _, err := episodes(d, 6, 1, 1, 10, true); err == nil {
+		t.Error("6 ways of groups of 5: no error")
+	}
+}
+
+func TestPairsOf(t *testing.T) {
+	d := shades(5, 4)
+	for _, within := range []bool{false, true} {
+		pairs, err := pairsOf(d, 100, within)
+		if err != nil {
+			t.Fatal(err)
+		}
+		different, apart := 0, 0
+		for _, pair := range pairs {
+			if pair.Different {
+				different++
+			}
+			if datasets.GroupOf(d.Classes[d.Labels[pair.Left]]) != datasets.GroupOf(d.Classes[d.Labels[pair.Right]]) {
+				apart++
+			}
+		}
+		if len(pairs) != 100 || different != 50 {
+			t.Errorf("within %v: found %d pairs, %d of them different", within, len(pairs), different)
+		}
+		if (apart == 0) != within {
+			t.Errorf("within %v: found %d pairs of two groups", within, apart)
+		}
+	}
+}
+
+// A threshold from one dataset serves another.
+func TestVerify(t *testing.T) {
+	d := shades(5, 4)
+	pairs, err := pairsOf(d, 200, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := value(t, verify(d, d, pairs, pairs), byShade); got != 1 {
+		t.Errorf("found %v, expected 1", got)
+	}
+}
+
+// Of one seed the last row counts, and the mean is over seeds.
+func TestLines(t *testing.T) {
+	rows := []Row{
+		{Protocol: "p", Seed: 2, Figure: 90}, {Protocol: "p", Seed: 1, Figure: 10}, {Protocol: "p", Seed: 1, Figure: 80},
+		{Protocol: "p", Seed: 1, Figure: 70, Quick: true},
+	}
+	all := lines(rows)
+	if len(all) != 2 {
+		t.Fatalf("found %d lines, expected 2", len(all))
+	}
+	figures := all[0].figures()
+	if fmt.Sprint(figures) != "[80 90]" {
+		t.Errorf("found figures %v, expected 80 and 90", figures)
+	}
+}
+
+func TestRowsOnDisk(t *testing.T) {
+	folder := t.TempDir()
+	for i := range 3 {
+		if err := appendRows(folder, []Row{{Protocol: "p", Seed: uint64(i), Figure: float64(i)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows, err := readRows(folder)
+	if err != nil || len(rows) != 3 || rows[2].Figure != 2 {
+		t.Errorf("found %v, %v", rows, err)
+	}
+	if err := writeTable(folder); err != nil {
+		t.Error(err)
+	}
+}
+
+// The recipes are sound before any data is read.
+func TestRecipes(t *testing.T) {
+	size := imaging.Size{Height: side, Width: side, Channels: 1}
+	for name, l := range losses {
+		r := usual(100)
+		l.change(&r)
+		if err := r.objective.Check(r.head); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if r.network(size).Size != size {
+			t.Errorf("%s: the network takes images of another size", name)
+		}
+	}
+	if d := distortion(); math.Abs(d.Translation-2.24) > 1e-9 || d.Validate() != nil {
+		t.Errorf("found the distortion %+v", d)
+	}
+}
