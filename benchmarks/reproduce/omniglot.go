@@ -198,7 +198,7 @@ func verification(ctx context.Context, s settings) ([]Row, error) {
 		if err != nil {
 			return nil, err
 		}
-		more, err := measure(s.fill(row, "n-pair, cosine, Conv7, 24 alphabets", took), trained, untrained, verify(held, splits.Test, known, asked), true)
+		more, err := measure(s.fill(row, "n-pair, cosine, Conv7, 24 alphabets", took), trained, untrained, verify(held, splits.Test, known, asked), false)
 		if err != nil {
 			return nil, err
 		}

@@ -11,7 +11,7 @@ import (
 type compareCommand struct {
 	A     string `arg:"" placeholder:"A.png" help:"An image."`
 	B     string `arg:"" placeholder:"B.png" help:"Another."`
-	Model string `placeholder:"MODEL" help:"A model.safetensors or a run folder. Without it: the newest run in runs."`
+	Model string `placeholder:"MODEL" help:"A model.safetensors, a run folder or a model of the zoo (${zoo}). Without it: the newest run in runs, or omniglot of the zoo."`
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
@@ -20,7 +20,9 @@ func (compareCommand) Help() string {
 	return `It prints the distance of two images and, where the model has one, the threshold up to which two count as the same.
 
 Example:
-  likeness compare a.png b.png --model runs/mnist-contrastive-20250101-120000`
+  likeness compare a.png b.png --model runs/mnist-contrastive-20250101-120000
+
+Without any model of your own it asks the one that comes with the program, which was trained on handwritten characters: dark ink on light paper, cut to the ink.`
 }
 
 // answer is what compare says as JSON.

@@ -16,7 +16,7 @@ import (
 // embedCommand turns images into vectors.
 type embedCommand struct {
 	Images []string `arg:"" placeholder:"IMAGE" help:"Images, or folders of images."`
-	Model  string   `placeholder:"MODEL" help:"A model.safetensors or a run folder. Without it: the newest run in runs."`
+	Model  string   `placeholder:"MODEL" help:"A model.safetensors, a run folder or a model of the zoo (${zoo}). Without it: the newest run in runs, or omniglot of the zoo."`
 	Out    string   `required:"" placeholder:"FILE" help:"FILE.npy for NumPy or FILE.csv."`
 }
 

@@ -125,7 +125,7 @@ func TestEmbedRefusals(t *testing.T) {
 		{failure, []string{"texts", "no images"}, []string{"texts", "--model", "model.safetensors", "--out", "e.npy"}},
 		{failure, []string{"a.png"}, []string{"a.png", "--model", "a.png", "--out", "e.npy"}},
 		{failure, []string{"photos", "no run folder"}, []string{"a.png", "--model", "photos", "--out", "e.npy"}},
-		{failure, []string{"likeness train", "--model"}, []string{"a.png", "--out", "e.npy"}},
+		{failure, []string{"find model", "omniglott"}, []string{"a.png", "--model", "omniglott", "--out", "e.npy"}},
 		{misuse, []string{"--out"}, []string{"a.png"}},
 	} {
 		toolFails(t, test.code, test.say, append([]string{"embed"}, test.args...)...)
@@ -135,12 +135,19 @@ func TestEmbedRefusals(t *testing.T) {
 	}
 }
 
-// Images are compared by the model that is named or by the newest.
+// Images are compared by the model that is named or by the newest; without one
+// by the zoo's, and it says so.
 func TestCompare(t *testing.T) {
 	inFolder(t)
 	write(t, "a.png", bar(t, 0, 1, 12))
 	write(t, "b.png", bar(t, 5, 1, 12))
-	toolFails(t, failure, []string{"no model in runs", "likeness train"}, "compare", "a.png", "b.png")
+	stdout, stderr := tool(t, "compare", "a.png", "b.png")
+	if !strings.Contains(stdout, "distance 0.") || !strings.Contains(stderr, "omniglot of the zoo") {
+		t.Errorf("without a model: %s%s", stdout, stderr)
+	}
+	if named, _ := tool(t, "compare", "a.png", "b.png", "--model", "omniglot"); named != stdout {
+		t.Errorf("by the zoo's model by name: %s, want %s", named, stdout)
+	}
 
 	small, large := 1e-6, 1e6
 	model := saveModel(t, filepath.Join("runs", "strict", "model.safetensors"), &small)
@@ -166,7 +173,7 @@ func TestCompare(t *testing.T) {
 	}
 	distance := fmt.Sprintf("distance %.4f  ", comparison.Distance)
 
-	stdout, stderr := tool(t, "compare", "a.png", "b.png")
+	stdout, stderr = tool(t, "compare", "a.png", "b.png")
 	if stdout != distance+"threshold 0.0000  different\n" || !strings.Contains(stderr, filepath.Join("runs", "strict")) {
 		t.Errorf("by the newest model: %s%s", stdout, stderr)
 	}

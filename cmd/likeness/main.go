@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/zoo"
 )
 
 // Exit codes.
@@ -62,7 +63,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.Exit(func(int) { helped = true }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.ValueFormatter(helpWithDefault),
-		kong.Vars{"backbones": strings.Join(backbone.Names, ", ")},
+		kong.Vars{"backbones": strings.Join(backbone.Names, ", "), "zoo": strings.Join(zoo.Names(), ", ")},
 	)
 	if err != nil {
 		fmt.Fprintf(stderr, "likeness: %v\n", err)

@@ -3,11 +3,16 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/zoo"
 	"github.com/pkg/errors"
 )
+
+// errNoRuns says that there is no model to find.
+var errNoRuns = errors.New("there is no model in runs: make one with likeness train, or name one with --model FILE")
 
 // findModel is the model file that a path means: a file, a run folder or, where
 // it is empty, the newest run in runs.
@@ -42,14 +47,25 @@ func newestModel() (string, error) {
 		}
 	}
 	if newest == "" {
-		return "", errors.New("there is no model in runs: make one with likeness train, or name one with --model FILE")
+		return "", errNoRuns
 	}
 	return newest, nil
 }
 
-// loadModel loads the model that a path means, and says which if it means none.
+// loadModel loads the model that a path means, or that of the zoo with this name.
+// Where it is empty that is the newest run in runs or, without runs, the zoo's
+// usual one; then it says which.
 func loadModel(c *console, path string) (*likeness.Model, string, error) {
+	if slices.Contains(zoo.Names(), path) {
+		if _, err := os.Stat(path); err != nil {
+			return fromZoo(path)
+		}
+	}
 	file, err := findModel(path)
+	if errors.Is(err, errNoRuns) {
+		c.say("model        %s of the zoo (--model names another, likeness train makes one)", zoo.Default)
+		return fromZoo(zoo.Default)
+	}
 	if err != nil {
 		return nil, "", err
 	}
@@ -58,4 +74,9 @@ func loadModel(c *console, path string) (*likeness.Model, string, error) {
 	}
 	model, err := likeness.Load(file)
 	return model, file, err
+}
+
+func fromZoo(name string) (*likeness.Model, string, error) {
+	model, err := zoo.Load(name)
+	return model, "zoo/" + name, err
 }

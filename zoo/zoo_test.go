@@ -1,0 +1,87 @@
+package zoo_test
+
+import (
+	"image"
+	"image/color"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/likeness-go/likeness/zoo"
+)
+
+// cross and ring draw black ink on white paper, of a size and at a place.
+func cross(side, x, y, size int) image.Image {
+	return drawing(side, func(i, j int) bool {
+		dx, dy := math.Abs(float64(i-x)), math.Abs(float64(j-y))
+		return (dx < 3 || dy < 3) && dx < float64(size) && dy < float64(size)
+	})
+}
+
+func ring(side, x, y, size int) image.Image {
+	return drawing(side, func(i, j int) bool {
+		return math.Abs(math.Hypot(float64(i-x), float64(j-y))-float64(size)) < 3
+	})
+}
+
+func drawing(side int, ink func(i, j int) bool) image.Image {
+	img := image.NewGray(image.Rect(0, 0, side, side))
+	for j := range side {
+		for i := range side {
+			img.SetGray(i, j, color.Gray{Y: 255})
+			if ink(i, j) {
+				img.SetGray(i, j, color.Gray{})
+			}
+		}
+	}
+	return img
+}
+
+// Every model has a card that says what it must, is small, and loads.
+func TestModels(t *testing.T) {
+	if len(zoo.Names()) == 0 {
+		t.Fatal("there are no models")
+	}
+	for _, name := range zoo.Names() {
+		if _, err := zoo.Load(name); err != nil {
+			t.Error(err)
+		}
+		card, err := zoo.Card(name)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, heading := range []string{"## Data", "## Protocol", "## Figures", "## Limits", "## Licence"} {
+			if !strings.Contains(card, heading) {
+				t.Errorf("the card of %s has no %q", name, heading)
+			}
+		}
+	}
+}
+
+// Two crosses of different size and place are one character, a ring is another.
+func TestDefaultTellsDrawingsApart(t *testing.T) {
+	model, err := zoo.Load(zoo.Default)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same, err := model.Compare(cross(105, 50, 50, 30), cross(120, 70, 40, 22))
+	if err != nil {
+		t.Fatal(err)
+	}
+	different, err := model.Compare(cross(105, 50, 50, 30), ring(105, 50, 50, 30))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !same.Calibrated || !same.Same || different.Same {
+		t.Errorf("crosses: %+v, cross and ring: %+v", same, different)
+	}
+}
+
+func TestUnknown(t *testing.T) {
+	if _, err := zoo.Load("omniglott"); err == nil || !strings.Contains(err.Error(), `did you mean "omniglot"?`) {
+		t.Errorf("found %v", err)
+	}
+	if _, err := zoo.Card("omniglott"); err == nil {
+		t.Error("a card of nothing: no error")
+	}
+}
