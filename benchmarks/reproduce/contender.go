@@ -48,30 +48,53 @@ var rawPixels = contender{func(pixels [][]uint8) (evaluate.Embeddings, error) {
 	return evaluate.FromRows(rows)
 }, evaluate.Cosine{}}
 
+// remembering is the contender that embeds the same images only once.
+func (c contender) remembering() contender {
+	known := map[*[]uint8]evaluate.Embeddings{} // by the first of a list, which lists do not share
+	return contender{func(pixels [][]uint8) (evaluate.Embeddings, error) {
+		if e, found := known[&pixels[0]]; found && e.Rows == len(pixels) {
+			return e, nil
+		}
+		e, err := c.embed(pixels)
+		if err == nil {
+			known[&pixels[0]] = e
+		}
+		return e, err
+	}, c.metric}
+}
+
 // measurement puts a contender to trials, the same for all.
 type measurement func(c contender) (evaluate.Measure, error)
 
-// measure puts the trained network, plain and by views, to the trials, beside
-// the untrained one and raw pixels: a row, and another one by views where the
-// head allows these.
-func measure(row Row, trained, untrained *likeness.Model, m measurement, byViews bool) ([]Row, error) {
-	first, err := plain(trained)
+// field is who is put to the trials of a training.
+type field struct{ trained, untrained, pixels, viewed contender }
+
+// newField is a trained network, plain and by views, its untrained twin and raw
+// pixels.
+func newField(trained, untrained *likeness.Model) (f field, err error) {
+	if f.trained, err = plain(trained); err != nil {
+		return f, err
+	}
+	if f.untrained, err = plain(untrained); err != nil {
+		return f, err
+	}
+	f.trained, f.untrained = f.trained.remembering(), f.untrained.remembering()
+	f.pixels, f.viewed = rawPixels.remembering(), viewed(trained).remembering()
+	return f, nil
+}
+
+// measure puts all to the trials: a row, and another one by views where these
+// are asked for.
+func (f field) measure(row Row, m measurement, byViews bool) ([]Row, error) {
+	figure, err := m(f.trained)
 	if err != nil {
 		return nil, err
 	}
-	second, err := plain(untrained)
+	base, err := m(f.untrained)
 	if err != nil {
 		return nil, err
 	}
-	figure, err := m(first)
-	if err != nil {
-		return nil, err
-	}
-	base, err := m(second)
-	if err != nil {
-		return nil, err
-	}
-	pixels, err := m(rawPixels)
+	pixels, err := m(f.pixels)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +102,7 @@ func measure(row Row, trained, untrained *likeness.Model, m measurement, byViews
 	row.Untrained, row.Pixels = 100*base.Value, 100*pixels.Value
 	rows := []Row{row}
 	if byViews {
-		if figure, err = m(viewed(trained)); err != nil {
+		if figure, err = m(f.viewed); err != nil {
 			return nil, err
 		}
 		row.Views = true

@@ -53,6 +53,10 @@ func loss(name string) func(context.Context, settings) ([]Row, error) {
 			return nil, err
 		}
 		row := Row{Protocol: "Lake's 20 runs, 30 background alphabets, one loss of the papers by itself", Published: "Koch 92.0", Demand: 93}
-		return measure(s.fill(row, losses[name].method, took), trained, untrained, lake(runs), r.head.Name() == "cosine")
+		field, err := newField(trained, untrained)
+		if err != nil {
+			return nil, err
+		}
+		return field.measure(s.fill(row, losses[name].method, took), lake(runs), r.head.Name() == "cosine")
 	}
 }

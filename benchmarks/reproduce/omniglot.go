@@ -81,9 +81,13 @@ func omniglot(background string) func(context.Context, settings) ([]Row, error) 
 				{Row{Protocol: "MNIST, 10-way 1-shot of test images, nothing trained on digits, 2,000 episodes", Published: "Koch 70.3, raw pixels 42.0", Demand: 85}, oneShot, true},
 			}...)
 		}
+		field, err := newField(trained, untrained)
+		if err != nil {
+			return nil, err
+		}
 		var rows []Row
 		for _, p := range protocols {
-			more, err := measure(s.fill(p.Row, "n-pair, cosine, Conv7", took), trained, untrained, p.measure, p.byViews)
+			more, err := field.measure(s.fill(p.Row, "n-pair, cosine, Conv7", took), p.measure, p.byViews)
 			if err != nil {
 				return nil, err
 			}
@@ -183,6 +187,10 @@ func verification(ctx context.Context, s settings) ([]Row, error) {
 	if err := s.keep(trained); err != nil {
 		return nil, err
 	}
+	field, err := newField(trained, untrained)
+	if err != nil {
+		return nil, err
+	}
 	var rows []Row
 	for _, within := range []bool{false, true} {
 		row := Row{Protocol: "10,000 balanced pairs of the evaluation alphabets, negatives from anywhere, threshold from six background alphabets", Published: "Koch 93.42", Demand: 97.5}
@@ -198,7 +206,7 @@ func verification(ctx context.Context, s settings) ([]Row, error) {
 		if err != nil {
 			return nil, err
 		}
-		more, err := measure(s.fill(row, "n-pair, cosine, Conv7, 24 alphabets", took), trained, untrained, verify(held, splits.Test, known, asked), false)
+		more, err := field.measure(s.fill(row, "n-pair, cosine, Conv7, 24 alphabets", took), verify(held, splits.Test, known, asked), true)
 		if err != nil {
 			return nil, err
 		}

@@ -51,6 +51,10 @@ func vinyals(ctx context.Context, s settings) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
+	field, err := newField(trained, untrained)
+	if err != nil {
+		return nil, err
+	}
 	var rows []Row
 	for _, task := range []struct {
 		way, shot int
@@ -64,7 +68,7 @@ func vinyals(ctx context.Context, s settings) ([]Row, error) {
 			Protocol:  fmt.Sprintf("1,028 / 172 / 423 characters drawn at random, four turns, %d-way %d-shot across alphabets, 1,000 episodes", task.way, task.shot),
 			Published: fmt.Sprintf("prototypical net %g", task.published), Demand: task.published,
 		}
-		more, err := measure(s.fill(row, "n-pair, cosine, Conv7", took), trained, untrained, m, false)
+		more, err := field.measure(s.fill(row, "n-pair, cosine, Conv7", took), m, false)
 		if err != nil {
 			return nil, err
 		}
