@@ -31,10 +31,9 @@ func TestWinograd(t *testing.T) {
 func TestWinogradGradient(t *testing.T) {
 	for name, s := range map[string]ConvShape{
 		"whole tiles":  {130, 8, 8, 16, 16, 3, 3, 1, 1},
-		"cut tiles":    {44, 14, 11, 32, 48, 3, 3, 1, 1},
-		"a 4×4 kernel": {44, 12, 13, 16, 32, 4, 4, 1, 0},
-		"four pieces":  {44, 15, 17, 16, 32, 7, 7, 1, 0},
-		"5×5, padded":  {44, 14, 14, 32, 16, 5, 5, 1, 2},
+		"cut tiles":    {44, 14, 11, 16, 32, 3, 3, 1, 1},
+		"a 4×4 kernel": {44, 12, 13, 32, 16, 4, 4, 1, 0},
+		"four pieces":  {44, 15, 17, 16, 16, 7, 7, 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := NewConv[float32](s)
