@@ -19,8 +19,8 @@ var symmetryNames = [...]string{
 // symmetry of a class is a class of its own, so that there are eight times as
 // many to learn from (Santoro et al., "Meta-Learning with Memory-Augmented
 // Neural Networks", 2016, do so with the turns), and so is each of a group: the
-// characters of an alphabet that are all turned alike are one. It suits data where no class
-// is another one turned, or nearly so; images must be square.
+// characters of an alphabet that are all turned alike are one. It suits data
+// where no class is another one turned, or nearly so; images must be square.
 func (d *Dataset) Symmetries() (*Dataset, error) {
 	if d.Size.Height != d.Size.Width {
 		return nil, errors.Errorf("symmetries of dataset %s: found images of %v, expected square ones", d.Name, d.Size)

@@ -12,8 +12,8 @@ import (
 //	L = log(1 + Σₙ exp((D(a,p) − D(a,n))/τ))
 //
 // over all negatives n of a, τ = Temperature, and the mean over all pairs
-// (a,p). Source: Sohn 2016, equation 3, "(N+1)-tuplet loss", whose similarity
-// is the inner product; with cosine and a temperature it is the InfoNCE of van
+// (a,p). Source: Sohn 2016, the "(N+1)-tuplet loss", whose similarity is
+// the inner product; with cosine and a temperature it is the InfoNCE of van
 // den Oord, Li & Vinyals 2018, equation 4. With one negative and τ = 1 it is
 // the soft margin of Triplet, and it is to many negatives what TripletRatio is
 // to one.

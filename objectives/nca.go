@@ -12,8 +12,8 @@ import (
 //
 // τ = Temperature, and the mean over the anchors. One near positive is enough,
 // so that a class may lie in several places. Source: Goldberger, Roweis,
-// Hinton & Salakhutdinov 2004, equation 6, whose head is squared-l2 and whose
-// τ is 1.
+// Hinton & Salakhutdinov 2004, in the form with the logarithm; their head is
+// squared-l2 and their τ is 1.
 type NCA struct {
 	Temperature float64 // above 0; 1 in the paper
 }
