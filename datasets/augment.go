@@ -8,95 +8,71 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Affine is a random affine distortion about the centre of an image. Its seven
-// components are the rotation and, for each axis, a shear, a scale and a
-// translation. Each takes part with Probability, independently of the others,
-// and is then drawn uniformly from its range. The zero value distorts nothing.
-type Affine struct {
-	Rotation    float64 `toml:"rotation"`    // degrees, from −Rotation to Rotation
-	Shear       float64 `toml:"shear"`       // from −Shear to Shear, below 1
-	ScaleMin    float64 `toml:"scale_min"`   // from ScaleMin
-	ScaleMax    float64 `toml:"scale_max"`   // to ScaleMax; both zero: no scaling
-	Translation float64 `toml:"translation"` // pixels, from −Translation to Translation
-	Probability float64 `toml:"probability"`
-	// Background is what lies outside the image, in every channel, 0 to 255.
+// Distortion moves the points of an image at random, elastically first and then
+// by an affine motion. The zero value leaves them where they are.
+type Distortion struct {
+	Affine  Affine  `toml:"affine"`
+	Elastic Elastic `toml:"elastic"`
+}
+
+// Augmentation is how the images of a batch are distorted at random.
+type Augmentation struct {
+	// Image is drawn for each image by itself.
+	Image Distortion `toml:"image"`
+	// Batch is drawn once for a batch and comes first: its classes look as those of
+	// another alphabet would, so that there are more classes to learn from. It
+	// suits batches that are compared only among themselves.
+	Batch Distortion `toml:"batch"`
+	// Background is what lies outside of an image, in every channel, 0 to 255.
 	Background uint8 `toml:"background"`
 }
 
-// KochAffine returns the distortion of Koch, Zemel & Salakhutdinov 2015 ("Siamese
-// Neural Networks for One-shot Image Recognition", section 3.2), on a black
-// background. Its translation of ±2 pixels is meant for images of 105 × 105.
-func KochAffine() Affine {
-	return Affine{Rotation: 10, Shear: 0.3, ScaleMin: 0.8, ScaleMax: 1.2, Translation: 2, Probability: 0.5}
+// EachImage distorts each image by itself.
+func EachImage(a Affine) *Augmentation {
+	return &Augmentation{Image: Distortion{Affine: a}}
 }
 
-// Validate reports a component outside its range: all are finite and not
-// negative, the shear is below 1, the scales are positive and in order, or both
-// zero, and the probability is at most 1.
-func (a Affine) Validate() error {
-	for _, field := range []struct {
-		name        string
-		value, most float64
-	}{
-		{"rotation", a.Rotation, 180}, {"shear", a.Shear, math.Nextafter(1, 0)},
-		{"scale_min", a.ScaleMin, 1 << 10}, {"scale_max", a.ScaleMax, 1 << 10},
-		{"translation", a.Translation, 1 << 20}, {"probability", a.Probability, 1},
-	} {
-		if !(field.value >= 0 && field.value <= field.most) {
-			return errors.Errorf("affine distortion: %s is %v, expected 0 to %.3g", field.name, field.value, field.most)
+// Validate reports a part outside its range.
+func (a Augmentation) Validate() error {
+	for _, part := range []struct {
+		name string
+		Distortion
+	}{{"image", a.Image}, {"batch", a.Batch}} {
+		if err := part.Affine.Validate(); err != nil {
+			return errors.Wrap(err, part.name)
 		}
-	}
-	if a.ScaleMin > a.ScaleMax || a.ScaleMin == 0 && a.ScaleMax > 0 {
-		return errors.Errorf("affine distortion: found scales from %v to %v, expected positive ones in order", a.ScaleMin, a.ScaleMax)
+		if err := part.Elastic.Validate(); err != nil {
+			return errors.Wrap(err, part.name)
+		}
 	}
 	return nil
 }
 
 // Apply writes a random distortion of src to dst, both (height, width, channels)
-// bytes of the given size. All components are composed first, so that the image
-// is resampled once, bilinearly. The distortion must be valid.
-func (a Affine) Apply(dst, src []uint8, size imaging.Size, r *rand.Rand) {
-	a.draw(r).apply(dst, src, size, a.Background)
+// bytes of the given size. All its parts are composed first, so that the image is
+// resampled once, bilinearly. The distortion must be valid.
+func (d Distortion) Apply(dst, src []uint8, size imaging.Size, background uint8, r *rand.Rand) {
+	resample(dst, src, size, background, d.draw(size, r))
 }
 
-// motion takes a point of the source, relative to the centre, to one of the
-// target: (x, y) ↦ (xx·x + xy·y + x0, yx·x + yy·y + y0).
-type motion struct{ xx, xy, yx, yy, x0, y0 float64 }
-
-// draw draws the components. It takes the same number of values from r whatever
-// takes part.
-func (a Affine) draw(r *rand.Rand) motion {
-	between := func(least, most, otherwise float64) float64 {
-		takesPart, value := r.Float64() < a.Probability, least+(most-least)*r.Float64()
-		if !takesPart {
-			return otherwise
-		}
-		return value
-	}
-	if a.ScaleMax == 0 {
-		a.ScaleMin, a.ScaleMax = 1, 1
-	}
-	angle := between(-a.Rotation, a.Rotation, 0)
-	shearX, shearY := between(-a.Shear, a.Shear, 0), between(-a.Shear, a.Shear, 0)
-	scaleX, scaleY := between(a.ScaleMin, a.ScaleMax, 1), between(a.ScaleMin, a.ScaleMax, 1)
-	moveX, moveY := between(-a.Translation, a.Translation, 0), between(-a.Translation, a.Translation, 0)
-	return compose(angle, shearX, shearY, scaleX, scaleY, moveX, moveY)
+// warp takes a point of the target to one of the source, both relative to the
+// centre, by each of its parts in turn.
+type warp []interface {
+	source(x, y float64) (float64, float64)
 }
 
-// compose scales, then shears, rotates by degrees and translates.
-func compose(angle, shearX, shearY, scaleX, scaleY, moveX, moveY float64) motion {
-	sin, cos := math.Sincos(angle * math.Pi / 180)
-	return motion{
-		xx: (cos - sin*shearY) * scaleX, xy: (cos*shearX - sin) * scaleY, x0: moveX,
-		yx: (sin + cos*shearY) * scaleX, yy: (sin*shearX + cos) * scaleY, y0: moveY,
+func (d Distortion) draw(size imaging.Size, r *rand.Rand) warp {
+	w := warp{d.Affine.draw(r)}
+	if f := d.Elastic.draw(max(size.Height, size.Width), r); f != nil {
+		w = append(w, f)
 	}
+	return w
 }
 
-// apply looks up, for each pixel of the target, where it comes from.
-func (m motion) apply(dst, src []uint8, size imaging.Size, background uint8) {
+// resample looks up, for each pixel of the target, where it comes from.
+func resample(dst, src []uint8, size imaging.Size, background uint8, w warp) {
 	height, width, channels := size.Height, size.Width, size.Channels
 	centreX, centreY := float64(width-1)/2, float64(height-1)/2
-	determinant := m.xx*m.yy - m.xy*m.yx
 	at := func(x, y, channel int) float64 {
 		if x < 0 || x >= width || y < 0 || y >= height {
 			return float64(background)
@@ -105,9 +81,11 @@ func (m motion) apply(dst, src []uint8, size imaging.Size, background uint8) {
 	}
 	for row := range height {
 		for column := range width {
-			toX, toY := float64(column)-centreX-m.x0, float64(row)-centreY-m.y0
-			x := (m.yy*toX-m.xy*toY)/determinant + centreX
-			y := (m.xx*toY-m.yx*toX)/determinant + centreY
+			x, y := float64(column)-centreX, float64(row)-centreY
+			for _, part := range w {
+				x, y = part.source(x, y)
+			}
+			x, y = x+centreX, y+centreY
 			left, top := int(math.Floor(x)), int(math.Floor(y))
 			right, lower := x-float64(left), y-float64(top) // the weights of the neighbours there
 			for channel := range channels {

@@ -25,7 +25,7 @@ func TestAQuarterTurn(t *testing.T) {
 	// Rows go down, so that 90° turns clockwise: the left column becomes the upper
 	// row.
 	square := make([]uint8, 9)
-	compose(90, 0, 0, 1, 1, 0, 0).apply(square, []uint8{1, 2, 3, 4, 5, 6, 7, 8, 9}, imaging.Size{Height: 3, Width: 3, Channels: 1}, 99)
+	resample(square, []uint8{1, 2, 3, 4, 5, 6, 7, 8, 9}, imaging.Size{Height: 3, Width: 3, Channels: 1}, 99, warp{compose(90, 0, 0, 1, 1, 0, 0)})
 	if diff := cmp.Diff([]uint8{7, 4, 1, 8, 5, 2, 9, 6, 3}, square); diff != "" {
 		t.Error(diff)
 	}
@@ -35,15 +35,15 @@ func TestMoving(t *testing.T) {
 	src := []uint8{10, 20, 30, 40, 50, 60}
 	size := imaging.Size{Height: 2, Width: 3, Channels: 1}
 	got := make([]uint8, 6)
-	compose(0, 0, 0, 1, 1, 1, 0).apply(got, src, size, 9)
+	resample(got, src, size, 9, warp{compose(0, 0, 0, 1, 1, 1, 0)})
 	if diff := cmp.Diff([]uint8{9, 10, 20, 9, 40, 50}, got); diff != "" {
 		t.Errorf("by one column:\n%s", diff)
 	}
-	compose(0, 0, 0, 1, 1, 0, -1).apply(got, src, size, 9)
+	resample(got, src, size, 9, warp{compose(0, 0, 0, 1, 1, 0, -1)})
 	if diff := cmp.Diff([]uint8{40, 50, 60, 9, 9, 9}, got); diff != "" {
 		t.Errorf("by one row:\n%s", diff)
 	}
-	compose(0, 0, 0, 1, 1, 0.5, 0).apply(got, src, size, 0)
+	resample(got, src, size, 0, warp{compose(0, 0, 0, 1, 1, 0.5, 0)})
 	if diff := cmp.Diff([]uint8{5, 15, 25, 20, 45, 55}, got); diff != "" {
 		t.Errorf("by half a column:\n%s", diff)
 	}

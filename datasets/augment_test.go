@@ -13,9 +13,9 @@ import (
 
 func square(side int) imaging.Size { return imaging.Size{Height: side, Width: side, Channels: 1} }
 
-func apply(a datasets.Affine, src []uint8, size imaging.Size, seed uint64) []uint8 {
+func apply(a datasets.Affine, src []uint8, size imaging.Size, seed uint64, background uint8) []uint8 {
 	dst := make([]uint8, len(src))
-	a.Apply(dst, src, size, random.New(seed))
+	datasets.Distortion{Affine: a}.Apply(dst, src, size, background, random.New(seed))
 	return dst
 }
 
@@ -31,7 +31,7 @@ func TestNoDistortionLeavesPixelsAlone(t *testing.T) {
 		}
 		src := rapid.SliceOfN(rapid.Byte(), size.Len(), size.Len()).Draw(t, "pixels")
 		for _, a := range []datasets.Affine{{}, never, still} {
-			if diff := cmp.Diff(src, apply(a, src, size, rapid.Uint64().Draw(t, "seed"))); diff != "" {
+			if diff := cmp.Diff(src, apply(a, src, size, rapid.Uint64().Draw(t, "seed"), 7)); diff != "" {
 				t.Errorf("%+v:\n%s", a, diff)
 			}
 		}
@@ -39,16 +39,16 @@ func TestNoDistortionLeavesPixelsAlone(t *testing.T) {
 }
 
 func TestScalingByTwo(t *testing.T) {
-	a := datasets.Affine{ScaleMin: 2, ScaleMax: 2, Probability: 1, Background: 7}
+	a := datasets.Affine{ScaleMin: 2, ScaleMax: 2, Probability: 1}
 	// About the centre of a row 0, 80, 160, 240 at 1.5, pixel 0 shows what was at
 	// 0.75: 60; then 1.25, 1.75 and 2.25.
-	if diff := cmp.Diff([]uint8{60, 100, 140, 180}, apply(a, []uint8{0, 80, 160, 240}, imaging.Size{Height: 1, Width: 4, Channels: 1}, 1)[:4]); diff != "" {
+	if diff := cmp.Diff([]uint8{60, 100, 140, 180}, apply(a, []uint8{0, 80, 160, 240}, imaging.Size{Height: 1, Width: 4, Channels: 1}, 1, 7)[:4]); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestScalingByAHalfShowsTheBackground(t *testing.T) {
-	a := datasets.Affine{ScaleMin: 0.5, ScaleMax: 0.5, Probability: 1, Background: 7}
+	a := datasets.Affine{ScaleMin: 0.5, ScaleMax: 0.5, Probability: 1}
 	src := []uint8{ // in three channels
 		10, 20, 30, 10, 20, 30, 10, 20, 30,
 		10, 20, 30, 40, 50, 60, 10, 20, 30,
@@ -59,7 +59,7 @@ func TestScalingByAHalfShowsTheBackground(t *testing.T) {
 		7, 7, 7, 40, 50, 60, 7, 7, 7,
 		7, 7, 7, 7, 7, 7, 7, 7, 7,
 	}
-	if diff := cmp.Diff(want, apply(a, src, imaging.Size{Height: 3, Width: 3, Channels: 3}, 1)); diff != "" {
+	if diff := cmp.Diff(want, apply(a, src, imaging.Size{Height: 3, Width: 3, Channels: 3}, 1, 7)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -72,8 +72,8 @@ func TestApplyIsReproducible(t *testing.T) {
 	a := datasets.KochAffine()
 	results := map[string]bool{}
 	for seed := range uint64(100) {
-		result := apply(a, src, square(20), seed)
-		if diff := cmp.Diff(result, apply(a, src, square(20), seed)); diff != "" {
+		result := apply(a, src, square(20), seed, 0)
+		if diff := cmp.Diff(result, apply(a, src, square(20), seed, 0)); diff != "" {
 			t.Fatalf("one seed, two distortions:\n%s", diff)
 		}
 		results[string(result)] = true
@@ -96,7 +96,7 @@ func TestDistortionsAreCentred(t *testing.T) {
 	}
 	var ink, x, y float64
 	for seed := range uint64(times) {
-		for i, v := range apply(datasets.KochAffine(), src, square(side), seed) {
+		for i, v := range apply(datasets.KochAffine(), src, square(side), seed, 0) {
 			ink += float64(v)
 			x += float64(v) * float64(i%side)
 			y += float64(v) * float64(i/side)

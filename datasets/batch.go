@@ -11,13 +11,14 @@ import (
 // channels) numbers. p has the dataset's size. Its Invert plays no part: the
 // images of a dataset have their final polarity.
 //
-// The distortion of the image at a position of the batch depends on seed, step
-// and that position only, so the number of threads changes nothing. Two towers
-// of one step need a seed each, or their distortions are the same.
+// The distortion of the image at a position of the batch depends on seed, step,
+// tower and that position only, so the number of threads changes nothing; what
+// all images of a batch have in common depends on seed and step, and is that of
+// the other towers of the step, too.
 //
 // dst and the indices must fit the dataset; otherwise nothing is written and the
 // error says what does not.
-func Fill(dst []float32, d *Dataset, indices []int, p imaging.Preprocessing, a *Affine, seed uint64, step int) error {
+func Fill(dst []float32, d *Dataset, indices []int, p imaging.Preprocessing, a *Augmentation, seed uint64, step int, tower string) error {
 	if err := p.Validate(); err != nil {
 		return errors.Wrap(err, "fill batch")
 	}
@@ -38,11 +39,17 @@ func Fill(dst []float32, d *Dataset, indices []int, p imaging.Preprocessing, a *
 			return errors.Wrap(err, "fill batch")
 		}
 	}
+	var shared warp
+	if a != nil {
+		shared = a.Batch.draw(d.Size, random.New(seed, "augment", step))
+	}
+	own := random.Seed(seed, "tower", tower)
 	return parallel(len(indices), func(position int) error {
 		pixels := d.Images[indices[position]]
 		if a != nil {
 			distorted := make([]uint8, length)
-			a.Apply(distorted, pixels, d.Size, random.New(seed, "augment", step, position))
+			each := a.Image.draw(d.Size, random.New(own, "augment", step, position))
+			resample(distorted, pixels, d.Size, a.Background, append(each, shared...))
 			pixels = distorted
 		}
 		p.Normalize(dst[position*length:][:length], pixels)

@@ -9,7 +9,7 @@ func AffineViews(pixels []uint8, size imaging.Size) [][]uint8 {
 	for _, scale := range []float64{0.92, 1.08} {
 		for _, angle := range []float64{-8, 0, 8} {
 			view := make([]uint8, len(pixels))
-			compose(angle, 0, 0, scale, scale, 0, 0).apply(view, pixels, size, 0)
+			resample(view, pixels, size, 0, warp{compose(angle, 0, 0, scale, scale, 0, 0)})
 			views = append(views, view)
 		}
 	}

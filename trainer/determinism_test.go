@@ -15,7 +15,7 @@ func trained(t *testing.T, seed uint64) map[string][]float32 {
 	t.Helper()
 	training := newTrainer(t, everything())
 	training.Seed = seed
-	training.Augment = &datasets.Affine{Rotation: 10, Translation: 1, Probability: 0.5}
+	training.Augment = datasets.EachImage(datasets.Affine{Rotation: 10, Translation: 1, Probability: 0.5})
 	training.Solver.Average = 0.9
 	run(t, training)
 	return values(training.Model)
@@ -42,7 +42,7 @@ func TestAnotherSeedGivesOtherWeights(t *testing.T) {
 // at distance zero, and is so no longer when the two are distorted.
 func TestAugmentDistortsEachTower(t *testing.T) {
 	twins := &datasets.PairList{Dataset: seen, Pairs: []datasets.Pair{{Left: 0, Right: 0}, {Left: 20, Right: 20}}}
-	for _, augment := range []*datasets.Affine{nil, {Translation: 1, Probability: 1}} {
+	for _, augment := range []*datasets.Augmentation{nil, datasets.EachImage(datasets.Affine{Translation: 1, Probability: 1})} {
 		training := newTrainer(t, tiny())
 		training.Examples, training.Augment = trainer.Pairs(twins, 2), augment
 		training.OnStep = func(step trainer.Step) {

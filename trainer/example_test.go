@@ -89,7 +89,7 @@ func ExampleNew() {
 		fmt.Println(err)
 		return
 	}
-	training.Augment = &datasets.Affine{Translation: 1, Probability: 0.5}
+	training.Augment = datasets.EachImage(datasets.Affine{Translation: 1, Probability: 0.5})
 	fmt.Println(training.Objective.Name(), "over", training.Model.Head.Name(), "on images of", training.Model.Backbone.Input())
 	// Output: batch-hard over l2 on images of 8x8x1
 }

@@ -137,13 +137,11 @@ func (e *Examples) draw(b *graph.Builder, embed func(*graph.Node) *graph.Node, h
 type inputs map[string][]float32
 
 // step draws the inputs of a step: a function of the seed and the step alone.
-func (e *Examples) step(step int, seed uint64, p imaging.Preprocessing, augment *datasets.Affine) (inputs, error) {
+func (e *Examples) step(step int, seed uint64, p imaging.Preprocessing, augment *datasets.Augmentation) (inputs, error) {
 	indices, values := e.kind.sample(random.New(seed, "examples", step), e.count)
 	for i, tower := range e.kind.towers() {
 		values[tower] = make([]float32, e.count*e.images.Size.Len())
-		// Each tower distorts its images in its own way.
-		own := random.Seed(seed, "tower", tower)
-		if err := datasets.Fill(values[tower], e.images, indices[i], p, augment, own, step); err != nil {
+		if err := datasets.Fill(values[tower], e.images, indices[i], p, augment, seed, step, tower); err != nil {
 			return nil, err
 		}
 	}

@@ -32,7 +32,7 @@ func TestRunRefuses(t *testing.T) {
 		{func(t *trainer.Trainer) { t.EpochSteps = -1 }, "field EpochSteps: found -1"},
 		{func(t *trainer.Trainer) { t.Patience = -1 }, "field Patience: found -1"},
 		{func(t *trainer.Trainer) { t.Patience = 1 }, "field Patience: to stop early there must be a Validation"},
-		{func(t *trainer.Trainer) { t.Augment = &datasets.Affine{Probability: 2} }, "field Augment"},
+		{func(t *trainer.Trainer) { t.Augment = datasets.EachImage(datasets.Affine{Probability: 2}) }, "field Augment"},
 		{func(t *trainer.Trainer) { t.Solver.Solver = "sdg" }, "sdg"},
 		{func(t *trainer.Trainer) { t.Solver.Rate = 0 }, "rate"},
 		{func(t *trainer.Trainer) { t.Penalties = []objectives.L2{{Pattern: "conv9", Lambda: 1}} }, "conv9"},

@@ -22,7 +22,7 @@ type Trainer struct {
 	Epochs     int
 	EpochSteps int // 0: as many as look at as many images as there are
 	Seed       uint64
-	Augment    *datasets.Affine // random distortion of every image
+	Augment    *datasets.Augmentation // random distortion of images
 
 	Validate Validation // measures the model after every epoch
 	Patience int        // stop after so many epochs without gain; 0 never

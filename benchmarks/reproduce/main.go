@@ -32,6 +32,7 @@ var jobs = []job{
 	{"omniglot", "all 30 background alphabets: Lake's runs, episodes of the evaluation alphabets, MNIST one-shot", omniglot("background")},
 	{"small1", "the minimal split small 1: Lake's runs", omniglot("small1")},
 	{"small2", "the minimal split small 2: Lake's runs", omniglot("small2")},
+	{"validate", "try settings, given as flags after the name, on alphabets held out of the background", validate},
 	{"verification", "24 background alphabets, a threshold from the other six: pairs of the evaluation alphabets", verification},
 	{"vinyals", "the split of Vinyals et al.: episodes across alphabets", vinyals},
 	{"contrastive", "Lake's runs by the contrastive loss alone", loss("batch-contrastive")},
@@ -48,11 +49,14 @@ type settings struct {
 	command string
 	commit  string
 	save    string // file for the model; empty for none
-	note    func(format string, arguments ...any)
+	side    int    // of the images in pixels
+	// arguments are what follows the name of a job.
+	arguments []string
+	note      func(format string, arguments ...any)
 }
 
 func main() {
-	s := settings{note: func(format string, arguments ...any) { fmt.Fprintf(os.Stderr, format+"\n", arguments...) }}
+	s := settings{side: side, note: func(format string, arguments ...any) { fmt.Fprintf(os.Stderr, format+"\n", arguments...) }}
 	flag.StringVar(&s.data, "data", os.Getenv("LIKENESS_OMNIGLOT"), "`folder` of Omniglot's official files; LIKENESS_OMNIGLOT names it, too")
 	flag.Uint64Var(&s.seed, "seed", 1, "of weights, batches and distortions; trials are the same for all")
 	flag.BoolVar(&s.quick, "quick", false, "train a tenth as long")
@@ -78,8 +82,11 @@ func usage() {
 }
 
 func reproduce(ctx context.Context, s settings, names []string, out string) error {
-	if len(names) != 1 {
-		return errors.Errorf("found %d names, expected one of %s", len(names), jobNames())
+	if len(names) == 0 {
+		return errors.Errorf("found no name, expected one of %s", jobNames())
+	}
+	if len(names) > 1 && names[0] != "validate" {
+		return errors.Errorf("found %q after %s, expected nothing", names[1:], names[0])
 	}
 	if names[0] == "table" {
 		return writeTable(out)
@@ -88,7 +95,8 @@ func reproduce(ctx context.Context, s settings, names []string, out string) erro
 	if i < 0 {
 		return errors.Errorf("found the name %q, expected one of %s", names[0], jobNames())
 	}
-	s.command = fmt.Sprintf("go run ./benchmarks/reproduce -seed %d %s", s.seed, names[0])
+	s.arguments = names[1:]
+	s.command = fmt.Sprintf("go run ./benchmarks/reproduce -seed %d %s", s.seed, strings.Join(names, " "))
 	if s.quick {
 		s.command = strings.Replace(s.command, "reproduce", "reproduce -quick", 1)
 	}

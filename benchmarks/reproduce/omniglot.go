@@ -11,8 +11,8 @@ import (
 )
 
 // options cut and shrink all images alike.
-func options(background string) datasets.Options {
-	return datasets.Options{Size: imaging.Size{Height: side, Width: side, Channels: 1}, Crop: &crop, Background: background}
+func (s settings) options(background string) datasets.Options {
+	return datasets.Options{Size: imaging.Size{Height: s.side, Width: s.side, Channels: 1}, Crop: &crop, Background: background}
 }
 
 // open reads the alphabets, and the official runs.
@@ -20,14 +20,14 @@ func (s settings) open(background string) (datasets.Splits, []datasets.Run, erro
 	if s.data == "" {
 		return datasets.Splits{}, nil, errors.New("-data is missing: the folder of Omniglot's official files, from https://github.com/brendenlake/omniglot")
 	}
-	splits, err := datasets.Open(s.data, options(background))
+	splits, err := datasets.Open(s.data, s.options(background))
 	if err != nil {
 		return splits, nil, err
 	}
 	if splits.Train == nil || splits.Test == nil {
 		return splits, nil, errors.Errorf("%s: found the background or the evaluation alphabets only, expected both", s.data)
 	}
-	runs, err := datasets.OpenRuns(filepath.Join(s.data, "all_runs.zip"), options(""))
+	runs, err := datasets.OpenRuns(filepath.Join(s.data, "all_runs.zip"), s.options(""))
 	return splits, runs, err
 }
 

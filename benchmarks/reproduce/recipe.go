@@ -14,7 +14,8 @@ import (
 	"github.com/likeness-go/likeness/trainer"
 )
 
-// side of the images that networks are given, and how they are cut.
+// side of the images that networks are given unless said otherwise, and how
+// they are cut.
 const side = 28
 
 var crop = imaging.Crop{Margin: 1.15, Least: 40. / 105}
@@ -31,6 +32,7 @@ type recipe struct {
 	steps     int
 	solver    solver.Config
 	grouped   bool // classes of a batch come from one alphabet
+	augment   datasets.Augmentation
 }
 
 // usual is the recipe of the best figures: all negatives of a batch from one
@@ -47,11 +49,12 @@ func usual(steps int) recipe {
 	}
 }
 
-// distortion of every image of a batch, in pixels of the side.
-func distortion() *datasets.Affine {
-	return &datasets.Affine{
+// distortion of every image of a batch; the translation is in pixels of the
+// side.
+func distortion(side int) datasets.Affine {
+	return datasets.Affine{
 		Rotation: 10, Shear: 0.2, ScaleMin: 1 / 1.2, ScaleMax: 1.2,
-		Translation: 0.16 * side / 2, Probability: 1,
+		Translation: 0.16 * float64(side) / 2, Probability: 1,
 	}
 }
 
@@ -82,10 +85,11 @@ func (r recipe) train(ctx context.Context, s settings, images *datasets.Dataset)
 	if s.quick {
 		r.steps /= 10
 	}
+	r.augment.Image.Affine = distortion(preprocessing.Size.Width)
 	const epochs = 10
 	training := trainer.Trainer{
 		Model: trained, Objective: r.objective, Examples: examples, Solver: r.solver,
-		Epochs: epochs, EpochSteps: max(1, r.steps/epochs), Seed: s.seed, Augment: distortion(),
+		Epochs: epochs, EpochSteps: max(1, r.steps/epochs), Seed: s.seed, Augment: &r.augment,
 		OnEpoch: func(e trainer.Epoch) {
 			s.note("%3d %% trained: loss %.4f, %.0f images/s", 100*e.Epoch/epochs, e.Cost, e.ImagesPerSecond)
 		},

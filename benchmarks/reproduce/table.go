@@ -104,7 +104,12 @@ One choice was made after a look at the test: the minimal splits are trained for
 |---|---|---|---|---|---|---|---|---|---|---|---|
 `)
 	var commands []string
+	var tried []line
 	for _, l := range lines(rows) {
+		if l.Validation {
+			tried = append(tried, l)
+			continue
+		}
 		b.WriteString(l.markdown())
 		for _, row := range l.rows {
 			command := fmt.Sprintf("- `%s` at %s, %s, %s\n", row.Command, row.Commit, row.Processor, row.Date)
@@ -114,8 +119,36 @@ One choice was made after a look at the test: the minimal splits are trained for
 		}
 	}
 	fmt.Fprintf(&b, "\n%s", strings.Join(commands, ""))
+	b.WriteString(validations(tried))
 	return atomicfile.WriteFile(filepath.Join(folder, "accuracy.md"), func(w io.Writer) error {
 		_, err := io.WriteString(w, b.String())
 		return err
 	})
+}
+
+// validations is the table of what settings were chosen by: the arguments of
+// reproduce validate, and what they came to.
+func validations(tried []line) string {
+	if len(tried) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString(`
+## How settings were chosen
+
+By the commands "go run ./benchmarks/reproduce -seed SEED validate ARGUMENTS": background alphabets held
+out of training, the evaluation alphabets not looked at.
+
+| arguments | validated on | each seed | interval | untrained | minutes | commit |
+|---|---|---|---|---|---|---|
+`)
+	for _, l := range tried {
+		var each []string
+		for _, figure := range l.figures() {
+			each = append(each, fmt.Sprintf("%.2f", figure))
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %.2f – %.2f | %.2f | %.1f | %s |\n",
+			l.Method, strings.TrimPrefix(l.Protocol, "validation: "), strings.Join(each, ", "), l.Low, l.High, l.Untrained, l.Minutes, l.Commit)
+	}
+	return b.String()
 }

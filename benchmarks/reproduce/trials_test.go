@@ -151,7 +151,7 @@ func TestRecipes(t *testing.T) {
 			t.Errorf("%s: the network takes images of another size", name)
 		}
 	}
-	if d := distortion(); math.Abs(d.Translation-2.24) > 1e-9 || d.Validate() != nil {
+	if d := distortion(side); math.Abs(d.Translation-2.24) > 1e-9 || d.Validate() != nil {
 		t.Errorf("found the distortion %+v", d)
 	}
 }

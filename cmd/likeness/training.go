@@ -56,7 +56,7 @@ func (s *setup) training(start *likeness.Model) (*trainer.Trainer, error) {
 	t := &trainer.Trainer{
 		Model: model, Objective: s.objective, Solver: s.settings.solver(),
 		Epochs: s.settings.Epochs, EpochSteps: s.settings.EpochSteps, Patience: s.settings.Patience,
-		Seed: s.settings.Seed, Augment: s.settings.affine(),
+		Seed: s.settings.Seed, Augment: s.settings.augmentation(),
 	}
 	if t.Examples, err = s.material.examples(s.objective, s.settings.Batch, s.settings.PerClass); err != nil {
 		return nil, err
@@ -115,15 +115,16 @@ func (s *setup) begin(weights *graph.Weights, start *likeness.Model) error {
 	return nil
 }
 
-// affine is the distortion of the settings, nil if there is none.
-func (s Settings) affine() *datasets.Affine {
+// augmentation is the distortion of the settings, nil if there is none.
+func (s Settings) augmentation() *datasets.Augmentation {
 	if s.Augment == 0 {
 		return nil
 	}
-	return &datasets.Affine{
+	affine := datasets.Affine{
 		Rotation: s.Rotation, Shear: s.Shear, ScaleMin: s.ScaleMin, ScaleMax: s.ScaleMax,
-		Translation: s.Translation, Probability: s.Augment, Background: s.Fill,
+		Translation: s.Translation, Probability: s.Augment,
 	}
+	return &datasets.Augmentation{Image: datasets.Distortion{Affine: affine}, Background: s.Fill}
 }
 
 // penalties are those of the settings.

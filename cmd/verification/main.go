@@ -92,9 +92,9 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 
-	distortion := datasets.KochAffine()
 	training := trainer.Trainer{
-		Model: model, Objective: loss, Examples: pairs, Epochs: *epochs, Seed: *seed, Augment: &distortion,
+		Model: model, Objective: loss, Examples: pairs, Epochs: *epochs, Seed: *seed,
+		Augment:   datasets.EachImage(datasets.KochAffine()),
 		Solver:    solver.Config{Solver: "adam", Rate: *rate, Schedule: "cosine"},
 		Penalties: []objectives.L2{{Pattern: "*", Lambda: *lambda}},
 		OnEpoch: func(e trainer.Epoch) {

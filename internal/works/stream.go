@@ -37,11 +37,10 @@ func (w Work) Stream() (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	distortion := datasets.KochAffine()
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Stream{make(chan struct{}), make(chan float64), make(chan error, 1), cancel}
 	training := trainer.Trainer{
-		Model: model, Objective: objective, Examples: examples, Solver: w.Solver, Augment: &distortion,
+		Model: model, Objective: objective, Examples: examples, Solver: w.Solver, Augment: datasets.EachImage(datasets.KochAffine()),
 		Epochs: 1, EpochSteps: 1 << 30, Seed: 1, OnStep: s.onStep(ctx),
 	}
 	go func() {

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"strings"
+
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/objectives"
+	"github.com/pkg/errors"
+)
+
+// variation is what may be tried of a recipe.
+type variation struct {
+	small       string // the minimal split to train on; without it, the 24 alphabets of the verification
+	network     string
+	width       int
+	side        int // of the images
+	temperature float64
+	classes     int
+	dropout     float64
+	batch       datasets.Distortion // of all images of a batch alike
+	elastic     datasets.Elastic    // of each image
+}
+
+// parse reads a variation of the usual recipe from arguments like a command's.
+func (v *variation) parse(r *recipe, arguments []string) error {
+	flags := flag.NewFlagSet("validate", flag.ContinueOnError)
+	flags.StringVar(&v.small, "small", "", "train on `small1` or small2 and validate on all other background alphabets")
+	flags.IntVar(&r.steps, "steps", r.steps, "of training")
+	flags.Float64Var(&r.solver.Rate, "rate", r.solver.Rate, "learning rate")
+	flags.Float64Var(&r.solver.WeightDecay, "decay", r.solver.WeightDecay, "of weights")
+	flags.IntVar(&r.classes, "classes", r.classes, "of a batch")
+	flags.IntVar(&r.images, "images", r.images, "of each class of a batch")
+	flags.StringVar(&v.network, "network", "conv7", "conv7 or residual")
+	flags.IntVar(&v.width, "width", 32, "channels of the first layer")
+	flags.IntVar(&v.side, "side", side, "of the images in pixels")
+	flags.Float64Var(&v.temperature, "temperature", 0.035, "of the softmax")
+	flags.Float64Var(&v.dropout, "dropout", 0, "of the embedding")
+	flags.Float64Var(&v.batch.Affine.Rotation, "batch-rotation", 0, "degrees")
+	flags.Float64Var(&v.batch.Affine.Shear, "batch-shear", 0, "slope")
+	scale := flags.Float64("batch-scale", 1, "up to so many times, and down")
+	flags.Float64Var(&v.batch.Elastic.Displacement, "batch-elastic", 0, "pixels")
+	flags.Float64Var(&v.batch.Elastic.Smoothness, "batch-smoothness", 4, "pixels")
+	flags.Float64Var(&v.elastic.Displacement, "elastic", 0, "pixels")
+	flags.Float64Var(&v.elastic.Smoothness, "smoothness", 4, "pixels")
+	if err := flags.Parse(arguments); err != nil {
+		return errors.WithStack(err)
+	}
+	if flags.NArg() > 0 {
+		return errors.Errorf("found %q, expected flags", flags.Args())
+	}
+	v.batch.Affine.ScaleMin, v.batch.Affine.ScaleMax = 1 / *scale, *scale
+	v.batch.Affine.Probability, v.batch.Elastic.Probability, v.elastic.Probability = 1, 1, 1
+	r.augment.Batch, r.augment.Image.Elastic = v.batch, v.elastic
+	r.objective = objectives.NPair{Temperature: v.temperature}
+	r.network = func(size imaging.Size) backbone.Network {
+		network := backbone.Conv7(size, v.width)
+		if v.network == "residual" {
+			network = backbone.Residual(size, v.width)
+		}
+		if v.dropout > 0 {
+			network.Blocks = append(network.Blocks, graph.Dropout{Rate: v.dropout})
+		}
+		return network
+	}
+	return nil
+}
+
+// validate tries a variation of the usual recipe: twenty-way one-shot episodes
+// within background alphabets that are held out of training. The evaluation
+// alphabets have no part in it.
+func validate(ctx context.Context, s settings) ([]Row, error) {
+	r, v := usual(steps["background"]), variation{}
+	if err := v.parse(&r, s.arguments); err != nil {
+		return nil, err
+	}
+	s.side = v.side
+	kept, held, err := s.validation(v.small)
+	if err != nil {
+		return nil, err
+	}
+	trained, untrained, took, err := r.train(ctx, s, kept)
+	if err != nil {
+		return nil, err
+	}
+	m, err := episodes(held, 20, 1, 1, 10_000, true)
+	if err != nil {
+		return nil, err
+	}
+	field, err := newField(trained, untrained)
+	if err != nil {
+		return nil, err
+	}
+	row := Row{Protocol: fmt.Sprintf("validation: %d background alphabets, 20-way 1-shot within an alphabet, 10,000 episodes", len(held.Groups())), Validation: true}
+	return field.measure(s.fill(row, strings.Join(s.arguments, " "), took), m, false)
+}
+
+// validation is what to train on and to validate on.
+func (s settings) validation(small string) (kept, held *datasets.Dataset, err error) {
+	splits, _, err := s.open("background")
+	if err != nil {
+		return nil, nil, err
+	}
+	if small == "" {
+		return holdOut(splits.Train)
+	}
+	few, _, err := s.open(small)
+	if err != nil {
+		return nil, nil, err
+	}
+	trained := map[string]bool{}
+	for _, class := range few.Train.Classes {
+		trained[datasets.GroupOf(class)] = true
+	}
+	var others []string
+	for _, class := range splits.Train.Classes {
+		if !trained[datasets.GroupOf(class)] {
+			others = append(others, class)
+		}
+	}
+	held, err = splits.Train.OnlyClasses(others...)
+	return few.Train, held, err
+}
