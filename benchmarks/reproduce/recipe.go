@@ -24,15 +24,17 @@ var crop = imaging.Crop{Margin: 1.15, Least: 40. / 105}
 // were chosen on background alphabets alone: six of them held out, twenty-way
 // one-shot episodes within each.
 type recipe struct {
-	network   func(imaging.Size) backbone.Network
-	head      heads.Head
-	objective objectives.BatchObjective
-	classes   int // of a batch, from one alphabet
-	images    int // of each class
-	steps     int
-	solver    solver.Config
-	grouped   bool // classes of a batch come from one alphabet
-	augment   datasets.Augmentation
+	network    func(imaging.Size) backbone.Network
+	head       heads.Head
+	objective  objectives.BatchObjective
+	classes    int // of a batch, from one alphabet
+	images     int // of each class
+	steps      int
+	solver     solver.Config
+	grouped    bool            // classes of a batch come from one alphabet
+	symmetries bool            // of a class are classes of their own
+	start      *likeness.Model // whose weights training begins with; nil for drawn ones
+	augment    datasets.Augmentation
 }
 
 // usual is the recipe of the best figures: all negatives of a batch from one
@@ -41,7 +43,8 @@ func usual(steps int) recipe {
 	return recipe{
 		network: func(size imaging.Size) backbone.Network { return backbone.Conv7(size, 32) },
 		head:    heads.Cosine{}, objective: objectives.NPair{Temperature: 0.035},
-		classes: 32, images: 4, steps: steps, grouped: true,
+		classes: 32, images: 4, steps: steps, grouped: true, symmetries: true,
+		augment: datasets.Augmentation{Image: datasets.Distortion{Affine: distortion(side)}},
 		solver: solver.Config{
 			Solver: "adamw", Rate: 3e-3, WeightDecay: 1e-4, Average: 0.99,
 			Schedule: "cosine", Warmup: 0.5, // of ten epochs
@@ -58,12 +61,13 @@ func distortion(side int) datasets.Affine {
 	}
 }
 
-// train learns from images, each symmetry of a class as a class of its own, and
-// returns an untrained twin too.
+// train learns from images and returns an untrained twin too.
 func (r recipe) train(ctx context.Context, s settings, images *datasets.Dataset) (trained, untrained *likeness.Model, took time.Duration, err error) {
 	preprocessing := images.Preprocessing()
-	if images, err = images.Symmetries(); err != nil {
-		return nil, nil, 0, err
+	if r.symmetries {
+		if images, err = images.Symmetries(); err != nil {
+			return nil, nil, 0, err
+		}
 	}
 	network := r.network(preprocessing.Size)
 	if untrained, err = likeness.New(network, r.head, preprocessing, s.seed); err != nil {
@@ -71,6 +75,14 @@ func (r recipe) train(ctx context.Context, s settings, images *datasets.Dataset)
 	}
 	if trained, err = likeness.New(network, r.head, preprocessing, s.seed); err != nil {
 		return nil, nil, 0, err
+	}
+	if r.start != nil {
+		if err = trained.Weights.CopyFrom(r.start.Weights); err != nil {
+			return nil, nil, 0, err
+		}
+	}
+	if r.steps == 0 {
+		return trained, untrained, 0, nil
 	}
 	draw := trainer.ForGroups
 	if !r.grouped {
@@ -85,7 +97,6 @@ func (r recipe) train(ctx context.Context, s settings, images *datasets.Dataset)
 	if s.quick {
 		r.steps /= 10
 	}
-	r.augment.Image.Affine = distortion(preprocessing.Size.Width)
 	const epochs = 10
 	training := trainer.Trainer{
 		Model: trained, Objective: r.objective, Examples: examples, Solver: r.solver,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/graph"
@@ -16,6 +17,7 @@ import (
 
 // variation is what may be tried of a recipe.
 type variation struct {
+	start       string // file of a model to begin from
 	small       string // the minimal split to train on; without it, the 24 alphabets of the verification
 	network     string
 	width       int
@@ -31,6 +33,7 @@ type variation struct {
 func (v *variation) parse(r *recipe, arguments []string) error {
 	flags := flag.NewFlagSet("validate", flag.ContinueOnError)
 	flags.StringVar(&v.small, "small", "", "train on `small1` or small2 and validate on all other background alphabets")
+	flags.StringVar(&v.start, "start", "", "`file` of a model to begin from")
 	flags.IntVar(&r.steps, "steps", r.steps, "of training")
 	flags.Float64Var(&r.solver.Rate, "rate", r.solver.Rate, "learning rate")
 	flags.Float64Var(&r.solver.WeightDecay, "decay", r.solver.WeightDecay, "of weights")
@@ -56,7 +59,8 @@ func (v *variation) parse(r *recipe, arguments []string) error {
 	}
 	v.batch.Affine.ScaleMin, v.batch.Affine.ScaleMax = 1 / *scale, *scale
 	v.batch.Affine.Probability, v.batch.Elastic.Probability, v.elastic.Probability = 1, 1, 1
-	r.augment.Batch, r.augment.Image.Elastic = v.batch, v.elastic
+	r.augment.Batch = v.batch
+	r.augment.Image = datasets.Distortion{Affine: distortion(v.side), Elastic: v.elastic}
 	r.objective = objectives.NPair{Temperature: v.temperature}
 	r.network = func(size imaging.Size) backbone.Network {
 		network := backbone.Conv7(size, v.width)
@@ -84,10 +88,31 @@ func validate(ctx context.Context, s settings) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
+	if v.start != "" {
+		if r.start, err = likeness.Load(v.start); err != nil {
+			return nil, err
+		}
+	}
 	trained, untrained, took, err := r.train(ctx, s, kept)
 	if err != nil {
 		return nil, err
 	}
+	if err := s.keep(trained); err != nil {
+		return nil, err
+	}
+	known, err := episodes(kept, 20, 1, 1, 10_000, true)
+	if err != nil {
+		return nil, err
+	}
+	c, err := plain(trained)
+	if err != nil {
+		return nil, err
+	}
+	own, err := known(c)
+	if err != nil {
+		return nil, err
+	}
+	s.note("%.2f on the classes that were trained on", 100*own.Value)
 	m, err := episodes(held, 20, 1, 1, 10_000, true)
 	if err != nil {
 		return nil, err

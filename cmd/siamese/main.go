@@ -21,11 +21,15 @@ import (
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/internal/scatter"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/report"
 	"github.com/likeness-go/likeness/solver"
 	"github.com/likeness-go/likeness/trainer"
 )
+
+// mapDigits are drawn on the map.
+const mapDigits = 1500
 
 func main() {
 	log.SetFlags(0)
@@ -112,7 +116,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if err := drawMap(*picture, embeddings, shown); err != nil {
+		if err := scatter.Write(*picture, embeddings, shown.Images, shown.Size.Width, shown.Labels); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/internal/scatter"
 )
 
 // A short training prints its epochs and the table, and leaves a model that
@@ -43,8 +44,8 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if config, err := png.DecodeConfig(file); err != nil || config.Width != mapSide || config.Height != mapSide {
-		t.Errorf("found a map of %dx%d, %v; want %dx%d", config.Width, config.Height, err, mapSide, mapSide)
+	if config, err := png.DecodeConfig(file); err != nil || config.Width != scatter.Side || config.Height != scatter.Side {
+		t.Errorf("found a map of %dx%d, %v; want %dx%d", config.Width, config.Height, err, scatter.Side, scatter.Side)
 	}
 }
 

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"strings"
+
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/objectives"
+	"github.com/likeness-go/likeness/solver"
+	"github.com/pkg/errors"
+)
+
+// heldDigits of MNIST's training images are what settings are chosen by.
+const heldDigits = 10_000
+
+// hoffer is the network and the loss of Hoffer & Ailon 2015 on digits as they
+// are: all triplets of a batch of ten classes.
+func hoffer(steps int) recipe {
+	return recipe{
+		network: func(imaging.Size) backbone.Network { return backbone.HofferMNIST() },
+		head:    heads.L2{}, objective: objectives.BatchRatio{Scale: 1},
+		classes: 10, images: 20, steps: steps,
+		solver: solver.Config{
+			Solver: "adamw", Rate: 2e-3, WeightDecay: 1e-4, Average: 0.999,
+			Schedule: "cosine", Warmup: 0.5,
+		},
+	}
+}
+
+// bestDigits is the recipe of the best figure on MNIST.
+func bestDigits(steps int) recipe {
+	r := usual(steps)
+	r.objective, r.classes, r.images = objectives.SupervisedContrastive{Temperature: 0.1}, 10, 13
+	r.symmetries, r.grouped = false, false
+	r.augment = datasets.Augmentation{Image: datasets.Distortion{
+		Affine: datasets.Affine{
+			Rotation: 12, Shear: 0.15, ScaleMin: 1 / 1.15, ScaleMax: 1.15, Translation: 2, Probability: 1,
+		},
+		Elastic: datasets.Elastic{Displacement: 1, Smoothness: 4, Probability: 1},
+	}}
+	return r
+}
+
+// mnistSteps of training.
+var mnistSteps = map[string]int{"mnist-hoffer": 9000, "mnist": 9000}
+
+// mnistRecipe is the recipe of a job.
+func mnistRecipe(name string) recipe {
+	if name == "mnist-hoffer" {
+		return hoffer(mnistSteps[name])
+	}
+	return bestDigits(mnistSteps[name])
+}
+
+// mnist trains on MNIST's 60,000 training images and measures the accuracy that
+// a linear classifier, fitted to their embeddings, has on the test images.
+func mnist(name string, row Row) func(context.Context, settings) ([]Row, error) {
+	return func(ctx context.Context, s settings) ([]Row, error) {
+		splits, err := datasets.MNIST("")
+		if err != nil {
+			return nil, err
+		}
+		row.Protocol = "MNIST, linear classifier on embeddings of the 60,000 training images, 10,000 test images" + row.Protocol
+		return mnistRecipe(name).digits(ctx, s, row, splits.Train, splits.Test)
+	}
+}
+
+// validateDigits tries settings of one of these on training images that are held
+// out.
+func validateDigits(ctx context.Context, s settings) ([]Row, error) {
+	flags := flag.NewFlagSet("validate-mnist", flag.ContinueOnError)
+	name := flags.String("recipe", "mnist", "mnist or mnist-hoffer")
+	steps := flags.Int("steps", 0, "of training")
+	rate := flags.Float64("rate", 0, "learning rate")
+	decay := flags.Float64("decay", -1, "of weights")
+	images := flags.Int("images", 0, "of each class of a batch")
+	scale := flags.Float64("scale", 0, "of the ratio loss")
+	temperature := flags.Float64("temperature", 0, "of the softmax")
+	elastic := flags.Float64("elastic", -1, "pixels")
+	if err := flags.Parse(s.arguments); err != nil {
+		return nil, errors.WithStack(err)
+	}
+	if _, known := mnistSteps[*name]; !known || flags.NArg() > 0 {
+		return nil, errors.Errorf("found the recipe %q and %q, expected mnist or mnist-hoffer and nothing else", *name, flags.Args())
+	}
+	r := mnistRecipe(*name)
+	if *steps > 0 {
+		r.steps = *steps
+	}
+	if *rate > 0 {
+		r.solver.Rate = *rate
+	}
+	if *decay >= 0 {
+		r.solver.WeightDecay = *decay
+	}
+	if *images > 0 {
+		r.images = *images
+	}
+	if *scale > 0 {
+		r.objective = objectives.BatchRatio{Scale: *scale}
+	}
+	if *temperature > 0 {
+		r.objective = objectives.SupervisedContrastive{Temperature: *temperature}
+	}
+	if *elastic >= 0 {
+		r.augment.Image.Elastic.Displacement = *elastic
+	}
+	splits, err := datasets.MNIST("")
+	if err != nil {
+		return nil, err
+	}
+	kept, held, err := splits.Train.SplitSamples(float64(heldDigits)/float64(splits.Train.Len()), trialSeed)
+	if err != nil {
+		return nil, err
+	}
+	row := Row{Protocol: "validation: MNIST, linear classifier, 10,000 training images held out", Method: strings.Join(s.arguments, " "), Validation: true}
+	return r.digits(ctx, s, row, kept, held)
+}
+
+// digits trains, and fits and judges linear classifiers.
+func (r recipe) digits(ctx context.Context, s settings, row Row, train, test *datasets.Dataset) ([]Row, error) {
+	trained, untrained, took, err := r.train(ctx, s, train)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.keep(trained); err != nil {
+		return nil, err
+	}
+	field, err := newField(trained, untrained)
+	if err != nil {
+		return nil, err
+	}
+	return field.measure(s.fill(row, row.Method, took), linear(train, test), false)
+}
+
+// linear is the accuracy of a linear classifier.
+func linear(train, test *datasets.Dataset) measurement {
+	return func(c contender) (evaluate.Measure, error) {
+		known, err := c.labelled(train)
+		if err != nil {
+			return evaluate.Measure{}, err
+		}
+		asked, err := c.labelled(test)
+		if err != nil {
+			return evaluate.Measure{}, err
+		}
+		var classifier evaluate.LinearClassifier
+		if err := classifier.Fit(known); err != nil {
+			return evaluate.Measure{}, err
+		}
+		score, err := classifier.Accuracy(asked)
+		return score.Measure, err
+	}
+}
+
+// labelled are the embeddings of images with their labels.
+func (c contender) labelled(d *datasets.Dataset) (evaluate.Labelled, error) {
+	embeddings, err := c.embed(d.Images)
+	return evaluate.Labelled{Embeddings: embeddings, Labels: d.Labels}, err
+}
