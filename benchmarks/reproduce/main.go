@@ -46,6 +46,7 @@ var jobs = append([]job{
 	{"mnist", "MNIST by the best recipe", mnist("mnist", Row{
 		Protocol: ", trained with distortions", Method: "supervised-contrastive, cosine, Conv7", Published: "Hoffer & Ailon 99.54 ± 0.08", Demand: 99.65,
 	})},
+	{"cifar", "CIFAR-10 by the network and the loss of Hoffer & Ailon; -data is the folder of its binary version", cifar},
 	{"fours-nines", "the map of fours and nines of Hadsell, Chopra & LeCun", foursAndNines},
 	{"shifted", "their map of shifted fours and nines", shifted},
 	{"cross-entropy", "Lake's runs by cross-entropy over weighted L1 alone", loss("cross-entropy")},
@@ -64,6 +65,7 @@ type settings struct {
 	data    string
 	seed    uint64
 	quick   bool
+	steps   int // of training; 0 for the recipe's
 	command string
 	commit  string
 	out     string // folder of the results; empty for none

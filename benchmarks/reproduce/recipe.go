@@ -94,6 +94,9 @@ func (r recipe) train(ctx context.Context, s settings, images *datasets.Dataset)
 	if err != nil {
 		return nil, nil, 0, err
 	}
+	if s.steps > 0 {
+		r.steps = s.steps
+	}
 	if s.quick {
 		r.steps /= 10
 	}

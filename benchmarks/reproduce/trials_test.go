@@ -7,6 +7,7 @@ import (
 
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 )
 
@@ -149,6 +150,20 @@ func TestRecipes(t *testing.T) {
 		}
 		if r.network(size).Size != size {
 			t.Errorf("%s: the network takes images of another size", name)
+		}
+	}
+	for name := range mnistSteps {
+		r := mnistRecipe(name)
+		if err := r.objective.Check(r.head); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := r.augment.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, k := range kochRuns {
+		if err := k.objective.Check(heads.WeightedL1{Signed: true}); err != nil {
+			t.Errorf("%s: %v", k.name, err)
 		}
 	}
 	if d := distortion(side); math.Abs(d.Translation-2.24) > 1e-9 || d.Validate() != nil {

@@ -20,7 +20,7 @@ var defaults = Settings{
 	Seed:     1,
 
 	// Koch, Zemel & Salakhutdinov 2015, section 3.2; off while augment is 0.
-	Rotation: 10, Shear: 0.3, ScaleMin: 0.8, ScaleMax: 1.2, Translation: 2,
+	Rotation: 10, Shear: 0.3, ScaleMin: 0.8, ScaleMax: 1.2, Translation: 2, Smoothness: 4,
 
 	Solver:   "adam",
 	Rate:     3e-3,

@@ -54,6 +54,8 @@ type Settings struct {
 	ScaleMin    float64 `toml:"scale_min" group:"Augmentation" placeholder:"FACTOR" help:"From this factor, along each axis,"`
 	ScaleMax    float64 `toml:"scale_max" group:"Augmentation" placeholder:"FACTOR" help:"to this one."`
 	Translation float64 `toml:"translation" group:"Augmentation" placeholder:"PIXELS" help:"Up to so far either way, along each axis."`
+	Elastic     float64 `toml:"elastic" group:"Augmentation" placeholder:"PIXELS" help:"Bend by so much: the standard deviation of how far points move along each axis."`
+	Smoothness  float64 `toml:"smoothness" group:"Augmentation" placeholder:"PIXELS" help:"How far apart points move nearly alike when bent."`
 	Fill        uint8   `toml:"fill" group:"Augmentation" placeholder:"0-255" help:"What lies outside the image."`
 
 	Solver         string         `toml:"solver" group:"Solver" placeholder:"NAME" help:"sgd, adam or adamw."`

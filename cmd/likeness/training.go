@@ -124,7 +124,8 @@ func (s Settings) augmentation() *datasets.Augmentation {
 		Rotation: s.Rotation, Shear: s.Shear, ScaleMin: s.ScaleMin, ScaleMax: s.ScaleMax,
 		Translation: s.Translation, Probability: s.Augment,
 	}
-	return &datasets.Augmentation{Image: datasets.Distortion{Affine: affine}, Background: s.Fill}
+	elastic := datasets.Elastic{Displacement: s.Elastic, Smoothness: s.Smoothness, Probability: s.Augment}
+	return &datasets.Augmentation{Image: datasets.Distortion{Affine: affine, Elastic: elastic}, Background: s.Fill}
 }
 
 // penalties are those of the settings.
