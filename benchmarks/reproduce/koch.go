@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
-	"io"
 	"path/filepath"
 	"time"
 
@@ -12,7 +10,6 @@ import (
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/heads"
-	"github.com/likeness-go/likeness/internal/atomicfile"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/solver"
 	"github.com/likeness-go/likeness/trainer"
@@ -34,17 +31,6 @@ type kochRun struct {
 var kochRuns = []kochRun{
 	{"koch", "Koch's network and recipe, single pairs", 0, objectives.CrossEntropy{}, 128, 0},
 	{"koch-all-pairs", "Koch's network, all pairs of a batch", 85, objectives.BatchCrossEntropy{Balanced: true}, 256, 8},
-}
-
-// Point is a place on the curve of a training: what was spent, and what it came
-// to.
-type Point struct {
-	Steps      int     `json:"steps"`
-	Images     int     `json:"images"`     // looked at, distorted ones counted each
-	Minutes    float64 `json:"minutes"`    // of training alone
-	Loss       float64 `json:"loss"`       // mean since the point before
-	Validation float64 `json:"validation"` // percent, 20-way one-shot, six background alphabets held out
-	Runs       float64 `json:"runs"`       // percent, Lake's 20 runs; chooses nothing
 }
 
 // train runs for so many minutes at most. Every fifty steps it measures, and the
@@ -145,20 +131,4 @@ func (p *Point) measure(model *likeness.Model, asked, runs measurement) error {
 	official, err := runs(c)
 	p.Validation, p.Runs = 100*validation.Value, 100*official.Value
 	return err
-}
-
-// writeCurve writes the points so far, one a line.
-func writeCurve(folder, name string, curve []Point) error {
-	if folder == "" {
-		return nil
-	}
-	return atomicfile.WriteFile(filepath.Join(folder, name+".jsonl"), func(w io.Writer) error {
-		encoder := json.NewEncoder(w)
-		for _, p := range curve {
-			if err := encoder.Encode(p); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }

@@ -104,6 +104,9 @@ One choice was made after a look at the test: the minimal splits are trained for
 |---|---|---|---|---|---|---|---|---|---|---|---|
 `)
 	var commands []string
+	if err := drawCurves(folder); err != nil {
+		return err
+	}
 	var tried []line
 	for _, l := range lines(rows) {
 		if l.Validation {
