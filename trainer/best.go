@@ -49,7 +49,7 @@ func (r *run) finish() error {
 // averaged calls f while the model has its averaged weights, where an average
 // is kept.
 func (r *run) averaged(f func() error) error {
-	if r.average == nil || r.steps == 0 {
+	if r.average == nil || r.place.Steps == 0 {
 		return f()
 	}
 	return r.average.Evaluate(r.tensors(), f)

@@ -9,6 +9,8 @@
 //     whichever the objective judges.
 //   - A Validation measures the model between epochs; the best epoch's weights
 //     are kept.
+//   - A checkpoint is a file with all that a run remembers, from which a later run
+//     goes on as if it had never stopped.
 //   - A Recipe names the usual parts; New makes a Trainer of it.
 //
 // A run is determined by its settings and seed, bit for bit on one kind of

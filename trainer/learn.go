@@ -61,7 +61,7 @@ func (r *run) differentiate(in inputs) (float64, error) {
 }
 
 // rate is the learning rate of the step at hand.
-func (r *run) rate() float64 { return r.schedule.Rate(r.steps, r.Epochs*r.epochSteps) }
+func (r *run) rate() float64 { return r.schedule.Rate(r.place.Steps, r.Epochs*r.epochSteps) }
 
 // diverged says what to do about what was found.
 func (r *run) diverged(found string) error {

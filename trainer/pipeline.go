@@ -11,14 +11,15 @@ type prepared struct {
 	err    error
 }
 
-// pipeline prepares the inputs of so many steps in the background, in order.
+// pipeline prepares the inputs of the steps from first to steps−1 in the background, in
+// order.
 // It ends, and closes its channel, after the last, after an error or with the
 // context.
-func pipeline(ctx context.Context, steps int, prepare func(step int) (inputs, error)) <-chan prepared {
+func pipeline(ctx context.Context, first, steps int, prepare func(step int) (inputs, error)) <-chan prepared {
 	ready := make(chan prepared, ahead)
 	go func() {
 		defer close(ready)
-		for step := range steps {
+		for step := first; step < steps; step++ {
 			values, err := prepare(step)
 			select {
 			case ready <- prepared{values, err}:

@@ -22,8 +22,9 @@ type run struct {
 	before     *graph.Weights  // those before the step at hand
 	average    *solver.Average // nil where none is kept
 	epochSteps int
-	steps      int            // done
-	best       *graph.Weights // nil before the first validation
+	place      place             // how far it has come
+	settings   map[string]string // what a checkpoint must have been written with
+	best       *graph.Weights    // nil before the first validation
 	bestValue  float64
 	result     Result
 }
@@ -73,36 +74,44 @@ func (t *Trainer) draw(b *graph.Builder) graph.Outputs {
 
 // epoch runs one epoch and validates. It ends early when the context does.
 func (r *run) epoch(ctx context.Context, number int, ready <-chan prepared) error {
-	start := time.Now()
-	var sum float64
-	done := 0
-	for ; done < r.epochSteps; done++ {
+	start, before := time.Now(), r.place.Seconds
+	for r.place.Done < r.epochSteps {
 		next := <-ready // nothing when the context has ended
 		if ctx.Err() != nil {
 			r.result.Stopped = Interrupted
+			if err := r.save(); err != nil {
+				return err
+			}
 			break
 		}
 		cost, err := r.step(number, next)
 		if err != nil {
-			return errors.Wrapf(err, "epoch %d, step %d", number, r.steps+1)
+			return errors.Wrapf(err, "epoch %d, step %d", number, r.place.Steps+1)
 		}
-		sum += cost
+		r.place.Sum += cost
+		r.place.Done++
+		r.place.Seconds = before + time.Since(start).Seconds()
 	}
-	if done == 0 {
+	if r.place.Done == 0 {
 		return nil
 	}
-	seconds := time.Since(start).Seconds()
 	progress := r.solver.Progress()
 	epoch := Epoch{
-		Epoch: number, Cost: sum / float64(done), Rate: progress.Rate, GradientNorm: progress.GradientNorm,
-		Seconds: seconds, ImagesPerSecond: float64(done*r.Examples.perStep()) / seconds,
+		Epoch: number, Cost: r.place.Sum / float64(r.place.Done), Rate: progress.Rate, GradientNorm: progress.GradientNorm,
+		Seconds: r.place.Seconds, ImagesPerSecond: float64(r.place.Done*r.Examples.perStep()) / r.place.Seconds,
 	}
-	r.result.Seconds += seconds
-	r.result.ImagesPerSecond = float64(r.steps*r.Examples.perStep()) / r.result.Seconds
+	r.result.Seconds += r.place.Seconds
+	r.result.ImagesPerSecond = float64(r.place.Steps*r.Examples.perStep()) / r.result.Seconds
 	if err := r.validate(&epoch); err != nil {
 		return errors.Wrapf(err, "validate epoch %d", number)
 	}
 	r.result.Epochs = append(r.result.Epochs, epoch)
+	if r.result.Stopped != Interrupted {
+		r.place.Sum, r.place.Done, r.place.Seconds = 0, 0, 0
+		if err := r.save(); err != nil {
+			return err
+		}
+	}
 	if r.OnEpoch != nil {
 		r.OnEpoch(epoch)
 	}
@@ -122,9 +131,9 @@ func (r *run) step(epoch int, next prepared) (cost float64, err error) {
 			return 0, err
 		}
 	}
-	r.steps++
+	r.place.Steps++
 	if r.OnStep != nil {
-		r.OnStep(Step{Number: r.steps, Steps: r.Epochs * r.epochSteps, Epoch: epoch, Cost: cost, Images: r.Examples.perStep()})
+		r.OnStep(Step{Number: r.place.Steps, Steps: r.Epochs * r.epochSteps, Epoch: epoch, Cost: cost, Images: r.Examples.perStep()})
 	}
 	return cost, nil
 }

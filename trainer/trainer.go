@@ -27,8 +27,17 @@ type Trainer struct {
 	Validate Validation // measures the model after every epoch
 	Patience int        // stop after so many epochs without gain; 0 never
 
-	OnStep  func(Step)
-	OnEpoch func(Epoch)
+	// Checkpoint is a file that everything is saved to after each epoch, and when
+	// the context ends; none where it is empty. With Resume the training goes on
+	// from it, if it is there, and comes to the same weights, bit for bit, as if it
+	// had never stopped; a checkpoint of other settings or images is an
+	// ErrOtherTraining.
+	Checkpoint string
+	Resume     bool
+
+	OnStep   func(Step)
+	OnEpoch  func(Epoch)
+	OnResume func(done []Epoch) // before the first step of a training that goes on
 }
 
 // Step is what a step came to.
@@ -73,8 +82,19 @@ func (t *Trainer) Run(ctx context.Context) (Result, error) {
 		return Result{}, errors.Wrap(err, "train")
 	}
 	defer r.program.Close()
+	if t.Checkpoint != "" {
+		if r.settings, err = r.identity(); err != nil {
+			return Result{}, errors.Wrap(err, "train")
+		}
+	}
+	if err := r.resume(); err != nil {
+		return Result{}, errors.Wrap(err, "train")
+	}
 	ctx, cancel := context.WithCancel(ctx)
-	ready := pipeline(ctx, t.Epochs*r.epochSteps, func(step int) (inputs, error) {
+	if t.OnResume != nil && r.place.Steps > 0 {
+		t.OnResume(r.result.Epochs)
+	}
+	ready := pipeline(ctx, r.place.Steps, t.Epochs*r.epochSteps, func(step int) (inputs, error) {
 		return t.Examples.step(step, t.Seed, t.Model.Preprocessing, t.Augment)
 	})
 	defer func() {
@@ -83,7 +103,7 @@ func (t *Trainer) Run(ctx context.Context) (Result, error) {
 		}
 	}()
 	t.Model.Threshold = nil
-	for epoch := 1; epoch <= t.Epochs && r.result.Stopped == ""; epoch++ {
+	for epoch := len(r.result.Epochs) + 1; epoch <= t.Epochs && r.result.Stopped == ""; epoch++ {
 		if err := r.epoch(ctx, epoch, ready); err != nil {
 			return r.result, errors.Wrap(err, "train")
 		}

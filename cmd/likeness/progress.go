@@ -20,6 +20,7 @@ type progress struct {
 	begun time.Time                // of the epoch
 	done  int                      // steps before the epoch
 	last  int                      // step shown
+	first int                      // steps taken by an earlier run
 }
 
 // plainLines is how many lines there are of a training, where there is no bar.
@@ -40,9 +41,16 @@ func newProgress(w io.Writer) *progress {
 	return p
 }
 
+// resumed says that the next step is not the first.
+func (p *progress) resumed() { p.done = -1 }
+
 // step shows a step: the loss, the speed and how much time is left.
 func (p *progress) step(s trainer.Step) {
-	memory := min(0.95, 1-1/float64(s.Number)) // at first the mean
+	if p.done < 0 {
+		p.done = s.Number - 1
+		p.first = p.done
+	}
+	memory := min(0.95, 1-1/float64(s.Number-p.first)) // at first the mean
 	p.loss = memory*p.loss + (1-memory)*s.Cost
 	p.last = s.Number
 	each := time.Since(p.begun) / time.Duration(s.Number-p.done)

@@ -27,6 +27,26 @@ func (f runFolder) metrics() string { return filepath.Join(string(f), "metrics.j
 func (f runFolder) result() string  { return filepath.Join(string(f), "result.json") }
 func (f runFolder) model() string   { return filepath.Join(string(f), "model.safetensors") }
 
+// checkpoint is what a training goes on from; one that has come to its end has
+// none.
+func (f runFolder) checkpoint() string { return filepath.Join(string(f), "checkpoint.safetensors") }
+
+// sweep removes what a killed training was writing.
+func (f runFolder) sweep() error {
+	left, err := filepath.Glob(filepath.Join(string(f), ".*.tmp"))
+	for _, path := range left {
+		if err == nil {
+			err = os.Remove(path)
+		}
+	}
+	return errors.WithStack(err)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 // refuseOccupied keeps what another training left behind.
 func refuseOccupied(out string) error {
 	if out == "" {
@@ -99,6 +119,17 @@ func (s Settings) save(path string) error {
 type metrics struct {
 	file *os.File
 	err  error // the first
+}
+
+// rewrite leaves the lines of these epochs only: a training that was killed may
+// have written one more than it goes on from.
+func (m *metrics) rewrite(done []trainer.Epoch) {
+	if err := m.file.Truncate(0); err != nil {
+		m.err = cmp.Or(m.err, errors.Wrap(err, "write metrics"))
+	}
+	for _, epoch := range done {
+		m.append(epoch)
+	}
 }
 
 func (f runFolder) openMetrics() (*metrics, error) {

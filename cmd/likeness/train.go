@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"time"
 
 	"github.com/likeness-go/likeness"
@@ -13,6 +14,7 @@ import (
 type trainCommand struct {
 	Config string `placeholder:"FILE" help:"A TOML file of settings, such as the config.toml of a run. Flags go over it."`
 	Out    string `placeholder:"DIR" help:"The run folder. Without it: runs/<data>-<objective>-<time>."`
+	Resume string `placeholder:"DIR" help:"Go on with the run in this folder, which was interrupted or killed. It has its settings."`
 	Settings
 }
 
@@ -25,22 +27,30 @@ Examples:
   likeness train --data photos --objective batch-hard --epochs 20
   likeness train --data pairs.csv --backbone my-network.toml
   likeness train --config runs/mnist-contrastive-20250101-120000/config.toml --seed 2
+  likeness train --resume runs/mnist-contrastive-20250101-120000
 
 It prints how good the trained network is, beside the untrained one and raw pixels, with 95 % intervals. The run folder has config.toml (every setting: give it to --config), metrics.jsonl (a line an epoch), result.json (the figures) and model.safetensors (for eval, embed and compare).
 
 A flag and a TOML key of one name are one setting: --batch-norm is batch_norm = true. In TOML there are [network] (blocks, as in a backbone's file) and [[layers]] (name, rate_scale, momentum, l2, weight_decay) besides; --config and --out are no settings.
 
-Ctrl-C ends the training early: what is learned so far is saved and measured.`
+Ctrl-C ends the training early: what is learned so far is saved and measured. A run that was interrupted, killed or cut off goes on with --resume, from the last epoch or from where Ctrl-C ended it, and comes to the same weights as if it had never stopped.`
 }
 
 // Run trains.
 func (t *trainCommand) Run(c *console) error {
+	if t.Resume != "" {
+		if err := t.resumes(c.given); err != nil {
+			return errors.WithMessage(err, "resume")
+		}
+	}
 	settings, err := configure(t.Config, t.Settings, c.given)
 	if err != nil {
 		return err
 	}
-	if err := refuseOccupied(t.Out); err != nil {
-		return err
+	if t.Resume == "" {
+		if err := refuseOccupied(t.Out); err != nil {
+			return err
+		}
 	}
 	start, err := settings.start()
 	if err != nil {
@@ -65,15 +75,33 @@ func (t *trainCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	if err := setup.settings.save(folder.config()); err != nil {
-		return err
+	if t.Resume == "" {
+		if err := setup.settings.save(folder.config()); err != nil {
+			return err
+		}
 	}
+	training.Checkpoint, training.Resume = folder.checkpoint(), t.Resume != ""
 	c.say("run folder   %s", folder)
 	result, err := learn(c, training, folder)
 	if err != nil {
 		return err
 	}
 	return setup.conclude(c, training.Model, result, folder)
+}
+
+// resumes takes the settings of the run folder that is to be gone on with.
+func (t *trainCommand) resumes(given map[string]bool) error {
+	folder := runFolder(t.Resume)
+	switch {
+	case len(given) > 0 || t.Config != "" || t.Out != "":
+		return errors.Errorf("%s has its settings: leave out all other flags", folder)
+	case exists(folder.result()) && !exists(folder.checkpoint()):
+		return errors.Errorf("the run in %s has come to its end: see likeness eval --run %s", folder, folder)
+	case !exists(folder.config()):
+		return errors.Errorf("%s has no config.toml: it is no run folder", folder)
+	}
+	t.Config, t.Out = folder.config(), t.Resume
+	return folder.sweep()
 }
 
 // learn runs the training, and saves the model whatever comes.
@@ -85,6 +113,11 @@ func learn(c *console, training *trainer.Trainer, folder runFolder) (trainer.Res
 	defer metrics.close()
 	progress := newProgress(c.err)
 	training.OnStep = progress.step
+	training.OnResume = func(done []trainer.Epoch) {
+		c.say("going on after %d of %d epochs", len(done), training.Epochs)
+		progress.resumed()
+		metrics.rewrite(done)
+	}
 	training.OnEpoch = func(epoch trainer.Epoch) {
 		progress.epoch(epoch)
 		metrics.append(epoch)
@@ -99,6 +132,9 @@ func learn(c *console, training *trainer.Trainer, folder runFolder) (trainer.Res
 		return result, errors.WithMessagef(err, "stopped, with the last weights in %s", folder.model())
 	case result.Stopped != "":
 		c.say("stopped after %d of %d epochs: %s", len(result.Epochs), training.Epochs, result.Stopped)
+	}
+	if result.Stopped == trainer.Interrupted {
+		c.say("to go on: likeness train --resume %s", folder)
 	}
 	return result, metrics.err
 }
@@ -120,6 +156,11 @@ func (s *setup) conclude(c *console, model *likeness.Model, result trainer.Resul
 	}
 	if err := measured.WriteTable(c.out); err != nil {
 		return err
+	}
+	if result.Stopped != trainer.Interrupted {
+		if err := os.Remove(folder.checkpoint()); err != nil {
+			return errors.Wrap(err, "the training is at its end")
+		}
 	}
 	c.say("kept in %s: for likeness eval --run, and for embed and compare --model", folder)
 	return nil

@@ -1,0 +1,168 @@
+package trainer_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/objectives"
+	"github.com/likeness-go/likeness/trainer"
+	"github.com/pkg/errors"
+)
+
+// remembering has all that a training remembers: batch norm, dropout, an average
+// of weights, distortion, the best weights on validation.
+func remembering(t *testing.T, checkpoint string) *trainer.Trainer {
+	t.Helper()
+	training := newTrainer(t, everything())
+	training.Epochs = 4
+	training.Solver.Average, training.Solver.Schedule = 0.9, "cosine"
+	training.Augment = datasets.EachImage(datasets.Affine{Rotation: 10, Probability: 0.5})
+	var err error
+	if training.Validate, err = trainer.Verification(unseen, 100, 1); err != nil {
+		t.Fatal(err)
+	}
+	training.Checkpoint = checkpoint
+	return training
+}
+
+// timeless leaves out of a result what no two runs have in common.
+var timeless = cmpopts.IgnoreFields(trainer.Epoch{}, "Seconds", "ImagesPerSecond")
+
+// Whenever a training is interrupted and gone on with, it comes to the same
+// weights and the same epochs as one that never stopped.
+func TestResumeIsTheSameBitForBit(t *testing.T) {
+	whole := remembering(t, "")
+	want := run(t, whole)
+	for last := range 20 {
+		checkpoint := filepath.Join(t.TempDir(), "checkpoint.safetensors")
+		ctx, cancel := context.WithCancel(context.Background())
+		first := remembering(t, checkpoint)
+		first.OnStep = func(step trainer.Step) {
+			if step.Number == last {
+				cancel()
+			}
+		}
+		if last == 0 {
+			cancel()
+		}
+		if _, err := first.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		second, steps := remembering(t, checkpoint), 0
+		second.Resume = true
+		second.OnStep = func(trainer.Step) { steps++ }
+		got := run(t, second)
+		if steps != 20-last {
+			t.Errorf("interrupted after step %d: went on with %d steps, expected %d", last, steps, 20-last)
+		}
+		if diff := cmp.Diff(values(whole.Model), values(second.Model)); diff != "" {
+			t.Fatalf("interrupted after step %d:\n%s", last, diff)
+		}
+		if diff := cmp.Diff(want.Epochs, got.Epochs, timeless); diff != "" {
+			t.Errorf("interrupted after step %d:\n%s", last, diff)
+		}
+		if want.BestEpoch != got.BestEpoch || got.Stopped != "" {
+			t.Errorf("interrupted after step %d: best epoch %d, stopped %q, expected %d and nothing", last, got.BestEpoch, got.Stopped, want.BestEpoch)
+		}
+	}
+}
+
+// What a killed training leaves is the checkpoint of an epoch: it is gone on from
+// like any other.
+func TestResumeFromEveryEpoch(t *testing.T) {
+	checkpoint := filepath.Join(t.TempDir(), "checkpoint.safetensors")
+	whole := remembering(t, checkpoint)
+	var left [][]byte // after each epoch
+	whole.OnEpoch = func(trainer.Epoch) {
+		content, err := os.ReadFile(checkpoint)
+		if err != nil {
+			t.Error(err)
+		}
+		left = append(left, content)
+	}
+	run(t, whole)
+	for i, content := range left {
+		if err := os.WriteFile(checkpoint, content, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		second := remembering(t, checkpoint)
+		second.Resume = true
+		var told int
+		second.OnResume = func(done []trainer.Epoch) { told = len(done) }
+		run(t, second)
+		if told != i+1 {
+			t.Errorf("told of %d epochs, expected %d", told, i+1)
+		}
+		if diff := cmp.Diff(values(whole.Model), values(second.Model)); diff != "" {
+			t.Fatalf("after epoch %d:\n%s", i+1, diff)
+		}
+	}
+}
+
+// Without a checkpoint there is nothing to go on from, and it begins.
+func TestResumeWithoutCheckpointBegins(t *testing.T) {
+	training := remembering(t, filepath.Join(t.TempDir(), "checkpoint.safetensors"))
+	training.Resume = true
+	if result := run(t, training); len(result.Epochs) != 4 {
+		t.Errorf("found %d epochs, expected 4", len(result.Epochs))
+	}
+}
+
+// A checkpoint of other settings, other images or another network is refused by
+// the name of what differs, and the model keeps its weights.
+func TestResumeRefuses(t *testing.T) {
+	checkpoint := filepath.Join(t.TempDir(), "checkpoint.safetensors")
+	run(t, remembering(t, checkpoint))
+	for name, test := range map[string]struct {
+		change func(*trainer.Trainer)
+		want   string
+	}{
+		"seed":      {func(tr *trainer.Trainer) { tr.Seed = 2 }, "seed: found 1, expected 2"},
+		"epochs":    {func(tr *trainer.Trainer) { tr.Epochs = 5 }, "epochs: found 4, expected 5"},
+		"solver":    {func(tr *trainer.Trainer) { tr.Solver.Rate = 0.5 }, "solver: found {"},
+		"objective": {func(tr *trainer.Trainer) { tr.Objective = objectives.Contrastive{Margin: 2} }, "parameters of the objective: found"},
+		"images": {func(tr *trainer.Trainer) {
+			var err error
+			if tr.Examples, err = trainer.For(tr.Objective, unseen, 16, 0); err != nil {
+				t.Fatal(err)
+			}
+		}, "images: found 288 of digest"},
+		"network": {func(tr *trainer.Trainer) { tr.Model = newModel(t, tiny(), tr.Model.Head) }, "weights"},
+	} {
+		training := remembering(t, checkpoint)
+		training.Resume = true
+		test.change(training)
+		before := values(training.Model)
+		_, err := training.Run(context.Background())
+		if !errors.Is(err, trainer.ErrOtherTraining) {
+			t.Errorf("%s: found %v, expected ErrOtherTraining", name, err)
+		}
+		expectMessage(t, name, err, test.want)
+		if diff := cmp.Diff(before, values(training.Model)); diff != "" {
+			t.Errorf("%s: the weights have changed:\n%s", name, diff)
+		}
+	}
+	broken := remembering(t, checkpoint)
+	broken.Resume = true
+	if err := os.WriteFile(checkpoint, []byte("no tensors"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	_, err := broken.Run(context.Background())
+	expectMessage(t, "broken file", err, checkpoint)
+	broken.Checkpoint = ""
+	_, err = broken.Run(context.Background())
+	expectMessage(t, "no file", err, "field Resume: found no Checkpoint")
+}
+
+func expectMessage(t *testing.T, name string, err error, want string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%s: found %v, expected %q", name, err, want)
+	}
+}
