@@ -26,6 +26,7 @@ type run struct {
 	settings   map[string]string // what a checkpoint must have been written with
 	best       *graph.Weights    // nil before the first validation
 	bestValue  float64
+	watch      *watch // nil where nobody wants to know
 	result     Result
 }
 
@@ -132,6 +133,9 @@ func (r *run) step(epoch int, next prepared) (cost float64, err error) {
 		}
 	}
 	r.place.Steps++
+	if err := r.watch.step(cost); err != nil {
+		return 0, err
+	}
 	if r.OnStep != nil {
 		r.OnStep(Step{Number: r.place.Steps, Steps: r.Epochs * r.epochSteps, Epoch: epoch, Cost: cost, Images: r.Examples.perStep()})
 	}

@@ -35,9 +35,11 @@ type Trainer struct {
 	Checkpoint string
 	Resume     bool
 
-	OnStep   func(Step)
-	OnEpoch  func(Epoch)
-	OnResume func(done []Epoch) // before the first step of a training that goes on
+	OnStep  func(Step)
+	OnEpoch func(Epoch)
+	// OnCollapse is told, once, of a training that does not tell images apart.
+	OnCollapse func(Collapse)
+	OnResume   func(done []Epoch) // before the first step of a training that goes on
 }
 
 // Step is what a step came to.
@@ -88,6 +90,9 @@ func (t *Trainer) Run(ctx context.Context) (Result, error) {
 		}
 	}
 	if err := r.resume(); err != nil {
+		return Result{}, errors.Wrap(err, "train")
+	}
+	if r.watch, err = r.newWatch(); err != nil {
 		return Result{}, errors.Wrap(err, "train")
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -113,6 +113,10 @@ func learn(c *console, training *trainer.Trainer, folder runFolder) (trainer.Res
 	defer metrics.close()
 	progress := newProgress(c.err)
 	training.OnStep = progress.step
+	training.OnCollapse = func(found trainer.Collapse) {
+		progress.close()
+		c.say("warning: %s", found)
+	}
 	training.OnResume = func(done []trainer.Epoch) {
 		c.say("going on after %d of %d epochs", len(done), training.Epochs)
 		progress.resumed()

@@ -1,0 +1,89 @@
+package trainer_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/objectives"
+	"github.com/likeness-go/likeness/trainer"
+)
+
+// watched runs a training of so many steps and returns the alarms.
+func watched(t *testing.T, training *trainer.Trainer, steps int) (alarms []trainer.Collapse) {
+	t.Helper()
+	training.Epochs, training.EpochSteps = 4, steps/4
+	training.OnCollapse = func(c trainer.Collapse) { alarms = append(alarms, c) }
+	run(t, training)
+	return alarms
+}
+
+func judging(t *testing.T, objective objectives.Objective, head heads.Head, rate float64, seed uint64) *trainer.Trainer {
+	t.Helper()
+	training := newTrainer(t, tiny())
+	training.Model = newModel(t, tiny(), head)
+	training.Objective, training.Examples = objective, examples(t, objective, 16)
+	training.Solver.Rate, training.Seed = rate, seed
+	return training
+}
+
+// Three collapses that are provoked set the alarm off, once each: a penalty that
+// pulls all embeddings together, a rate at which the hardest triplets do, and one
+// at which the ReLUs of a network die.
+func TestCollapsesAreTold(t *testing.T) {
+	pulled := judging(t, objectives.Contrastive{Margin: 1}, heads.L2{}, 1e-2, 1)
+	pulled.Penalties = []objectives.L2{{Pattern: "*", Lambda: 100}}
+	for name, test := range map[string]struct {
+		training *trainer.Trainer
+		want     string
+	}{
+		"a huge penalty":      {pulled, "all images have nearly one embedding"},
+		"the hardest at once": {judging(t, objectives.BatchHard{Soft: true}, heads.L2{}, 1, 1), "embedding"},
+		"dead units":          {judging(t, objectives.CrossEntropy{}, heads.WeightedL1{Signed: true}, 3, 1), "embedding"},
+	} {
+		alarms := watched(t, test.training, 200)
+		if len(alarms) != 1 || !strings.Contains(alarms[0].Found, test.want) || alarms[0].Try == "" {
+			t.Errorf("%s: found %v, expected one alarm with %q", name, alarms, test.want)
+		}
+	}
+}
+
+// Ten seeds that learn set nothing off, whatever the objective.
+func TestHealthySeedsAreNotTold(t *testing.T) {
+	healthy := []struct {
+		objective objectives.Objective
+		head      heads.Head
+	}{
+		{objectives.Contrastive{Margin: 1}, heads.L2{}},
+		{objectives.CrossEntropy{}, heads.WeightedL1{Signed: true}},
+		{objectives.Triplet{Margin: 1}, heads.L2{}},
+		{objectives.TripletRatio{Scale: 1}, heads.L2{}},
+		{objectives.BatchAll{Margin: 0.2}, heads.Cosine{}},
+	}
+	for seed := range uint64(10) {
+		judged := healthy[seed%5]
+		training := judging(t, judged.objective, judged.head, 3e-3, seed)
+		before := auc(t, training.Model, seen)
+		alarms := watched(t, training, 200)
+		if after := auc(t, training.Model, seen); len(alarms) > 0 || after <= before {
+			t.Errorf("seed %d, %s: AUC %.2f before and %.2f after, alarms %v", seed, judged.objective.Name(), before, after, alarms)
+		}
+	}
+}
+
+// Watching changes no bit of what is learned.
+func TestWatchingChangesNothing(t *testing.T) {
+	plain := newTrainer(t, everything())
+	plain.Epochs, plain.EpochSteps = 4, 25
+	run(t, plain)
+	training := newTrainer(t, everything())
+	watched(t, training, 100)
+	for name, want := range values(plain.Model) {
+		for i, v := range values(training.Model)[name] {
+			if math.Float32bits(v) != math.Float32bits(want[i]) {
+				t.Fatalf("%s differs", name)
+			}
+		}
+	}
+}
