@@ -31,6 +31,9 @@ func (f runFolder) model() string   { return filepath.Join(string(f), "model.saf
 // none.
 func (f runFolder) checkpoint() string { return filepath.Join(string(f), "checkpoint.safetensors") }
 
+// board is the folder that TensorBoard is pointed at.
+func (f runFolder) board() string { return filepath.Join(string(f), "tensorboard") }
+
 // sweep removes what a killed training was writing.
 func (f runFolder) sweep() error {
 	left, err := filepath.Glob(filepath.Join(string(f), ".*.tmp"))

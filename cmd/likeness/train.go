@@ -15,6 +15,7 @@ type trainCommand struct {
 	Config string `placeholder:"FILE" help:"A TOML file of settings, such as the config.toml of a run. Flags go over it."`
 	Out    string `placeholder:"DIR" help:"The run folder. Without it: runs/<data>-<objective>-<time>."`
 	Resume string `placeholder:"DIR" help:"Go on with the run in this folder, which was interrupted or killed. It has its settings."`
+	Board  bool   `name:"tensorboard" help:"Write the losses of all steps and the measures of all epochs for TensorBoard: tensorboard --logdir DIR."`
 	Settings
 }
 
@@ -82,7 +83,7 @@ func (t *trainCommand) Run(c *console) error {
 	}
 	training.Checkpoint, training.Resume = folder.checkpoint(), t.Resume != ""
 	c.say("run folder   %s", folder)
-	result, err := learn(c, training, folder)
+	result, err := learn(c, training, folder, t.Board)
 	if err != nil {
 		return err
 	}
@@ -105,14 +106,23 @@ func (t *trainCommand) resumes(given map[string]bool) error {
 }
 
 // learn runs the training, and saves the model whatever comes.
-func learn(c *console, training *trainer.Trainer, folder runFolder) (trainer.Result, error) {
+func learn(c *console, training *trainer.Trainer, folder runFolder, boarded bool) (trainer.Result, error) {
 	metrics, err := folder.openMetrics()
 	if err != nil {
 		return trainer.Result{}, err
 	}
 	defer metrics.close()
+	var shown *board
+	if boarded {
+		if shown, err = folder.openBoard(); err != nil {
+			return trainer.Result{}, err
+		}
+	}
 	progress := newProgress(c.err)
-	training.OnStep = progress.step
+	training.OnStep = func(step trainer.Step) {
+		progress.step(step)
+		shown.step(step)
+	}
 	training.OnCollapse = func(found trainer.Collapse) {
 		progress.close()
 		c.say("warning: %s", found)
@@ -125,9 +135,13 @@ func learn(c *console, training *trainer.Trainer, folder runFolder) (trainer.Res
 	training.OnEpoch = func(epoch trainer.Epoch) {
 		progress.epoch(epoch)
 		metrics.append(epoch)
+		shown.epoch(epoch)
 	}
 	result, err := training.Run(c)
 	progress.close()
+	if showing := shown.close(); err == nil {
+		err = showing
+	}
 	if saving := training.Model.Save(folder.model()); saving != nil {
 		return result, saving
 	}
