@@ -46,7 +46,7 @@ func loss(name string) func(context.Context, settings) ([]Row, error) {
 		if err != nil {
 			return nil, err
 		}
-		r := usual(steps["background"])
+		r := usual(backgroundSteps)
 		losses[name].change(&r)
 		trained, untrained, took, err := r.train(ctx, s, splits.Train)
 		if err != nil {

@@ -29,7 +29,8 @@ type job struct {
 }
 
 var jobs = append([]job{
-	{"omniglot", "all 30 background alphabets: Lake's runs, episodes of the evaluation alphabets, MNIST one-shot", omniglot("background")},
+	{"omniglot", "all 30 background alphabets: Lake's runs, episodes of the evaluation alphabets, MNIST one-shot", omniglot("omniglot")},
+	{"omniglot-long", "the same by a larger network and longer: about half an hour", omniglot("omniglot-long")},
 	{"small1", "the minimal split small 1: Lake's runs", omniglot("small1")},
 	{"small2", "the minimal split small 2: Lake's runs", omniglot("small2")},
 	{"validate", "try settings, given as flags after the name, on alphabets held out of the background", validate},

@@ -79,7 +79,7 @@ func (v *variation) parse(r *recipe, arguments []string) error {
 // within background alphabets that are held out of training. The evaluation
 // alphabets have no part in it.
 func validate(ctx context.Context, s settings) ([]Row, error) {
-	r, v := usual(steps["background"]), variation{}
+	r, v := usual(backgroundSteps), variation{}
 	if err := v.parse(&r, s.arguments); err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 
 // usualVerification judges pairs by the recipe of the best figures.
 func usualVerification(ctx context.Context, s settings) ([]Row, error) {
-	return usual(steps["background"]).verification(ctx, s, "n-pair, cosine, Conv7, 24 alphabets")
+	return usual(backgroundSteps).verification(ctx, s, "n-pair, cosine, Conv7, 24 alphabets")
 }
 
 // kochVerification judges pairs by Koch's network with an eighth of its widths,

@@ -45,7 +45,7 @@ func vinyals(ctx context.Context, s settings) ([]Row, error) {
 	if test, err = turned(test); err != nil {
 		return nil, err
 	}
-	recipe := usual(steps["background"])
+	recipe := usual(backgroundSteps)
 	recipe.grouped = false
 	trained, untrained, took, err := recipe.train(ctx, s, train)
 	if err != nil {
