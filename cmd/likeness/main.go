@@ -27,6 +27,7 @@ type commands struct {
 	Eval    evalCommand    `cmd:"" help:"Print the table of a run again, from its files."`
 	Embed   embedCommand   `cmd:"" help:"Turn images into vectors."`
 	Compare compareCommand `cmd:"" help:"Say how alike two images are."`
+	Export  exportCommand  `cmd:"" help:"Write a model for ONNX Runtime."`
 	Bench   benchCommand   `cmd:"" help:"Measure this machine: layers and whole steps."`
 }
 
