@@ -19,6 +19,14 @@ type drawing struct {
 	err       error
 }
 
+// draw begins a graph of the weights, rounded to float32 where they are not.
+func draw(weights *graph.Weights) *drawing {
+	if weights.Dtype() != graph.Float32 {
+		weights = weights.Convert(graph.Float32)
+	}
+	return &drawing{weights: weights}
+}
+
 // value is what a node gives: its name, and whether it is a batch of images
 // (batch, channels, height, width) or of vectors (batch, features).
 type value struct {

@@ -37,7 +37,7 @@ func Head(m *likeness.Model) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &drawing{weights: m.Weights}
+	d := draw(m.Weights)
 	d.distance(m.Head, learned.Weights)
 	shape := extents(features)
 	inputs := []Value{

@@ -36,7 +36,7 @@ func Network(m *likeness.Model) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &drawing{weights: m.Weights}
+	d := draw(m.Weights)
 	d.sequence(network.Blocks, d.preprocess(m.Preprocessing, value{name: Images, image: true}))
 	d.end(Embeddings)
 	written, err := d.model(cmp.Or(network.Name, "network"), []Value{input}, []Value{output}, properties)

@@ -144,6 +144,13 @@ func TestBlocks(t *testing.T) {
 	}
 }
 
+// Weights of float64 are rounded.
+func TestFloat64(t *testing.T) {
+	model := threeFeatures(t, heads.L2{})
+	model.Weights = model.Weights.Convert(graph.Float64)
+	expectSameEmbeddings(t, model)
+}
+
 // A graph must have a name, a network need not.
 func TestNameless(t *testing.T) {
 	network := backbone.Network{Size: imaging.Size{Height: 2, Width: 2, Channels: 1}, Blocks: []graph.Block{graph.Flatten{}}}

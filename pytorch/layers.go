@@ -2,6 +2,7 @@ package pytorch
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -120,7 +121,7 @@ func (f *File) numbered() ([]layer, error) {
 			words = own
 		}
 		if !ok || own != words {
-			return nil, errors.Errorf("%q is no name within one torch.nn.Sequential", cmp.Or(l.name, l.weights()))
+			return nil, errors.Errorf("%q is no name within one torch.nn.Sequential", cmp.Or(l.name, slices.Min(slices.Collect(maps.Keys(l.shapes)))))
 		}
 		numbers[l.name] = places
 	}
