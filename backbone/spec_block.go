@@ -10,8 +10,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// kinds are the blocks that a spec can name.
-var kinds = []string{"conv", "linear", "batchnorm", "activation", "maxpool", "averagepool", "globalaveragepool", "dropout", "flatten", "normalize", "residual"}
+// Kinds are the blocks that a spec can name.
+var Kinds = []string{"conv", "linear", "batchnorm", "activation", "maxpool", "averagepool", "globalaveragepool", "dropout", "flatten", "normalize", "residual"}
 
 func blocksOf(specs []BlockSpec) ([]graph.Block, error) {
 	var blocks []graph.Block
@@ -79,7 +79,7 @@ func (s BlockSpec) ofKind() (graph.Block, error) {
 		shortcut, err := blocksOf(s.Shortcut)
 		return graph.Residual{Body: body, Shortcut: shortcut, Activation: s.Activation, Pool: s.Pool}, errors.Wrap(err, "shortcut")
 	}
-	return nil, nearest.Unknown("kind", s.Kind, slices.Sorted(slices.Values(kinds)))
+	return nil, nearest.Unknown("kind", s.Kind, slices.Sorted(slices.Values(Kinds)))
 }
 
 func specsOf(blocks []graph.Block) ([]BlockSpec, error) {

@@ -6,6 +6,8 @@
 //	likeness eval --run runs/…           # the same table again, from the files
 //	likeness embed photos --out e.npy    # images to vectors
 //	likeness compare a.png b.png         # two images: same or different?
+//	likeness export --onnx network.onnx  # a model for ONNX Runtime
+//	likeness import w.safetensors …      # weights that PyTorch saved, to start from
 //
 // Settings say all that determines a training; a flag and a TOML key of one
 // name are one setting. A setup is what settings come to: the material, which

@@ -70,8 +70,12 @@ func givenFlags(parsed *kong.Context) map[string]bool {
 	return given
 }
 
-// helpWithDefault adds a flag's default to its help.
+// helpWithDefault adds a setting's default to its help. The flags of other
+// commands are no settings, and have no group.
 func helpWithDefault(value *kong.Value) string {
+	if value.Flag == nil || value.Flag.Group == nil {
+		return value.Help
+	}
 	for _, key := range keys() {
 		if key == flagKey(value.Name) && !reflect.ValueOf(defaults.value(key)).IsZero() {
 			return fmt.Sprintf("%s [%v]", value.Help, defaults.value(key))

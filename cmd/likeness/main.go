@@ -27,6 +27,8 @@ type commands struct {
 	Eval    evalCommand    `cmd:"" help:"Print the table of a run again, from its files."`
 	Embed   embedCommand   `cmd:"" help:"Turn images into vectors."`
 	Compare compareCommand `cmd:"" help:"Say how alike two images are."`
+	Export  exportCommand  `cmd:"" help:"Write a model for ONNX Runtime."`
+	Import  importCommand  `cmd:"" help:"Take weights that PyTorch saved into a network."`
 	Bench   benchCommand   `cmd:"" help:"Measure this machine: layers and whole steps."`
 }
 

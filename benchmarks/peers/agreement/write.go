@@ -6,6 +6,7 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/perturb"
 	"github.com/likeness-go/likeness/internal/safetensors"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
@@ -52,7 +53,7 @@ func (c comparison) set(draw int) (problem, *likeness.Model, error) {
 	if err := program.Close(); err != nil {
 		return p, nil, err
 	}
-	scatter(model.Weights, c.name())
+	perturb.Weights(model.Weights, c.name())
 	if !p.hasMargin() {
 		return p, model, nil
 	}

@@ -1,4 +1,6 @@
-package main
+// Package perturb moves a network's weights away from their first values, for
+// checks that compare it with another program's.
+package perturb
 
 import (
 	"math"
@@ -9,12 +11,13 @@ import (
 	"github.com/likeness-go/likeness/internal/random"
 )
 
-// scatter moves all weights to values at which nothing is hidden: first values
-// such as a gain of 1, a running mean of 0 or Koch's even maps would let an
-// error of layout or of order pass.
-func scatter(weights *graph.Weights, path string) {
+// Weights moves all float32 weights to values at which nothing is hidden: first
+// values such as a gain of 1, a running mean of 0 or Koch's even maps would let
+// an error of layout or of order pass. The values are drawn from the name of the
+// case and those of the weights.
+func Weights(weights *graph.Weights, name string) {
 	for _, weight := range weights.All() {
-		draw := scattered(weight, random.New(1, "weights", path, weight.Name))
+		draw := drawn(weight, random.New(1, "weights", name, weight.Name))
 		data := weight.Value.Data().([]float32)
 		for i, v := range data {
 			data[i] = draw(v)
@@ -22,8 +25,8 @@ func scatter(weights *graph.Weights, path string) {
 	}
 }
 
-// scattered draws a new value, given the first one.
-func scattered(weight *graph.Weight, r *rand.Rand) func(first float32) float32 {
+// drawn draws a new value, given the first one.
+func drawn(weight *graph.Weight, r *rand.Rand) func(first float32) float32 {
 	shape := weight.Value.Shape()
 	switch {
 	case weight.Role == graph.Kernel && shape.Dims() > 1:

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/logistic"
+	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/internal/safetensors"
+	"github.com/likeness-go/likeness/onnx"
+)
+
+// batches are the batch sizes that the peer runs.
+var batches = []int{1, 7}
+
+// writeNetwork leaves in a folder of its own what the peer needs: network.onnx,
+// model.safetensors and, in answers.safetensors, images and embeddings.
+func (e exported) writeNetwork(folder string) error {
+	if err := os.MkdirAll(folder, 0o777); err != nil {
+		return err
+	}
+	written, err := onnx.Network(e.model)
+	if err != nil {
+		return err
+	}
+	if err := written.WriteFile(filepath.Join(folder, "network.onnx")); err != nil {
+		return err
+	}
+	if err := e.model.Save(filepath.Join(folder, "model.safetensors")); err != nil {
+		return err
+	}
+	var answers []safetensors.Tensor
+	for _, batch := range batches {
+		pixels := noise(e.model.Preprocessing.Size, batch)
+		embeddings, err := e.model.EmbedPixels(pixels)
+		if err != nil {
+			return err
+		}
+		answers = append(answers, images(e.model.Preprocessing, pixels), rows(named(onnx.Embeddings, batch), embeddings))
+	}
+	return writeAnswers(folder, answers)
+}
+
+// writeHead leaves head.onnx, pairs of embeddings and their distances.
+func (e exported) writeHead(folder string) error {
+	if err := os.MkdirAll(folder, 0o777); err != nil {
+		return err
+	}
+	written, err := onnx.Head(e.model)
+	if err != nil {
+		return err
+	}
+	if err := written.WriteFile(filepath.Join(folder, "head.onnx")); err != nil {
+		return err
+	}
+	distance, err := e.model.Head.Distance(e.model.Weights)
+	if err != nil {
+		return err
+	}
+	var answers []safetensors.Tensor
+	for _, batch := range batches {
+		left, right := pairs(batch, e.model.Preprocessing.Size.Len())
+		distances := make([][]float32, batch)
+		for i := range distances {
+			distances[i] = []float32{float32(distance.Between(left[i], right[i]))}
+		}
+		answers = append(answers, rows(named(onnx.Left, batch), left), rows(named(onnx.Right, batch), right), column(named(onnx.Distance, batch), distances))
+		if bias := e.model.Weights.Get("head.bias"); bias != nil {
+			answers = append(answers, column(named(onnx.Probability, batch), probabilities(distances, bias.Value.Float32s()[0])))
+		}
+	}
+	return writeAnswers(folder, answers)
+}
+
+func writeAnswers(folder string, answers []safetensors.Tensor) error {
+	return safetensors.WriteFile(filepath.Join(folder, "answers.safetensors"), safetensors.File{Tensors: answers})
+}
+
+func named(what string, batch int) string { return what + " " + strconv.Itoa(batch) }
+
+// noise is images as Preprocessing.Pixels gives them, each of a brightness of its
+// own.
+func noise(size imaging.Size, count int) [][]uint8 {
+	r := random.New(1, "pixels", count)
+	pixels := make([][]uint8, count)
+	for i := range pixels {
+		pixels[i] = make([]uint8, size.Len())
+		for j := range pixels[i] {
+			pixels[i][j] = uint8(r.IntN(255*(i+1)/count + 1))
+		}
+	}
+	return pixels
+}
+
+// images are the pixels as a file takes them: channels first, and before the
+// inversion that Preprocessing.Pixels has done and the file does itself.
+func images(p imaging.Preprocessing, pixels [][]uint8) safetensors.Tensor {
+	size := p.Size
+	values := make([]float32, len(pixels)*size.Len())
+	for i, image := range pixels {
+		for j, v := range image {
+			if p.Invert {
+				v = 255 - v
+			}
+			pixel, channel := j/size.Channels, j%size.Channels
+			values[i*size.Len()+channel*size.Height*size.Width+pixel] = float32(v)
+		}
+	}
+	return safetensors.Tensor{Name: named(onnx.Images, len(pixels)), Shape: []int{len(pixels), size.Channels, size.Height, size.Width}, Data: values}
+}
+
+// pairs are embeddings; in a batch of several two are equal, two of one
+// direction, and one and two are zero.
+func pairs(batch, features int) (left, right [][]float32) {
+	r := random.New(1, "pairs", batch)
+	for range batch {
+		left, right = append(left, vector(r, features)), append(right, vector(r, features))
+	}
+	if batch > 4 {
+		copy(right[1], left[1])
+		for j, v := range left[2] {
+			right[2][j] = 2 * v
+		}
+		clear(left[3])
+		clear(left[4])
+		clear(right[4])
+	}
+	return left, right
+}
+
+func vector(r *rand.Rand, features int) []float32 {
+	v := make([]float32, features)
+	for j := range v {
+		v[j] = float32(r.NormFloat64())
+	}
+	return v
+}
+
+func rows(name string, values [][]float32) safetensors.Tensor {
+	return safetensors.Tensor{Name: name, Shape: []int{len(values), len(values[0])}, Data: slices.Concat(values...)}
+}
+
+func column(name string, values [][]float32) safetensors.Tensor {
+	t := rows(name, values)
+	t.Shape = t.Shape[:1]
+	return t
+}
+
+// probabilities are σ(bias − distance), see objectives.CrossEntropy.
+func probabilities(distances [][]float32, bias float32) [][]float32 {
+	var all [][]float32
+	for _, d := range distances {
+		p, _ := logistic.Sigmoid(float64(bias - d[0]))
+		all = append(all, []float32{float32(p)})
+	}
+	return all
+}

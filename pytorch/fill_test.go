@@ -1,0 +1,122 @@
+package pytorch_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/internal/safetensors"
+	"github.com/likeness-go/likeness/pytorch"
+)
+
+// byLayer maps every layer of the network to its number.
+func byLayer() pytorch.Mapping {
+	var m pytorch.Mapping
+	for _, layer := range sequential {
+		if layer != "" {
+			m.Sources = append(m.Sources, pytorch.Source{Weight: layer, Tensor: numbered(layer)})
+		}
+	}
+	return m
+}
+
+// Tensors that the network has no place for are ignored, and weights that the
+// file does not have stay as they are, a head's unasked.
+func TestIgnoreAndInitial(t *testing.T) {
+	theirs, ours := newModel(t, network, heads.L2{}, "theirs"), newModel(t, network, heads.WeightedL1{}, "ours")
+	before := slices.Clone(ours.Weights.Get("linear2.weight").Value.Float32s())
+	tensors := tensorsOf(theirs, numbered)
+	tensors = append(tensors, safetensors.Tensor{Name: "classifier.0.weight", Shape: []int{1}, Data: []float32{1}})
+	mapping := byLayer()
+	mapping.Ignore, mapping.Initial = []string{"classifier", "10.weight"}, []string{"linear2.weight"}
+	if err := write(t, tensors...).Fill(ours, mapping); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, ours.Weights.Get("linear2.weight").Value.Float32s()); diff != "" {
+		t.Errorf("linear2.weight is changed (-before +after):\n%s", diff)
+	}
+	for _, name := range []string{"linear2.bias", "conv1.weight", "norm1.running_var"} {
+		if diff := cmp.Diff(theirs.Weights.Get(name).Value.Float32s(), ours.Weights.Get(name).Value.Float32s()); diff != "" {
+			t.Errorf("%s (-file +model):\n%s", name, diff)
+		}
+	}
+}
+
+// One slope, PyTorch's usual PReLU, is the slope of all channels; numbers of
+// float64 are rounded.
+func TestOneSlopeAndFloat64(t *testing.T) {
+	tensors := tensorsOf(newModel(t, network, heads.L2{}, "theirs"), numbered)
+	for i := range tensors {
+		switch tensors[i].Name {
+		case numbered("conv2_prelu") + ".weight":
+			tensors[i].Shape, tensors[i].Data = []int{1}, []float32{0.125}
+		case numbered("linear2") + ".bias":
+			tensors[i].Data = []float64{0.1, 0.2}
+		}
+	}
+	model, file := newModel(t, network, heads.L2{}, "ours"), write(t, tensors...)
+	mapping, err := file.Derive(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Fill(model, mapping); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][]float32{
+		"conv2_prelu.weight": {0.125, 0.125, 0.125, 0.125, 0.125},
+		"linear2.bias":       {0.1, 0.2},
+	} {
+		if diff := cmp.Diff(want, model.Weights.Get(name).Value.Float32s()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// What does not fit is said with the file, the tensor and the weight, and leaves
+// the model as it was.
+func TestFillErrors(t *testing.T) {
+	all := tensorsOf(newModel(t, network, heads.L2{}, "theirs"), numbered)
+	with := func(change func(*pytorch.Mapping)) pytorch.Mapping {
+		m := byLayer()
+		change(&m)
+		return m
+	}
+	first := func(source pytorch.Source) pytorch.Mapping {
+		return with(func(m *pytorch.Mapping) { m.Sources[0] = source })
+	}
+	change := func(name string, change func(*safetensors.Tensor)) []safetensors.Tensor {
+		tensors := slices.Clone(all)
+		change(&tensors[slices.IndexFunc(tensors, func(t safetensors.Tensor) bool { return t.Name == name })])
+		return tensors
+	}
+	fromTOML, err := pytorch.ParseMapping("[weights]\nconf1 = \"0\"\n", "mapping.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		mapping pytorch.Mapping
+		tensors []safetensors.Tensor
+		want    []string
+	}{
+		"unknown layer":  {fromTOML, all, []string{`mapping.toml: unknown layer "conf1": did you mean "conv1"?`}},
+		"unknown weight": {first(pytorch.Source{Weight: "conv1.wieght", Tensor: "0.weight"}), all, []string{`did you mean "conv1.weight"?`}},
+		"unknown tensor": {first(pytorch.Source{Weight: "conv1.weight", Tensor: "10.weihgt"}), all, []string{"their.safetensors", `for weight "conv1.weight": unknown tensor "10.weihgt": did you mean "10.weight"?`}},
+		"no weight":      {with(func(m *pytorch.Mapping) { m.Sources = m.Sources[1:] }), all, []string{`nothing is mapped to weight "conv1.weight" (4, 3, 3, 3)`}},
+		"twice":          {with(func(m *pytorch.Mapping) { m.Sources = append(m.Sources, m.Sources[0]) }), all, []string{`"conv1.weight" is mapped twice`}},
+		"both":           {with(func(m *pytorch.Mapping) { m.Sources[0].Weight += ".weight"; m.Initial = []string{"conv1"} }), all, []string{`"conv1.weight" is mapped and initial`}},
+		"tensor":         {byLayer(), append(slices.Clone(all), safetensors.Tensor{Name: "fc.bias", Shape: []int{2}, Data: []float32{1, 2}}), []string{"their.safetensors", `tensor "fc.bias" (2) is mapped to no weight`}},
+		"ignored":        {with(func(m *pytorch.Mapping) { m.Ignore = []string{"4"} }), all, []string{`tensor "4.bias" is mapped and ignored`}},
+		"no match":       {with(func(m *pytorch.Mapping) { m.Ignore = []string{"fc*"} }), all, []string{`ignore: pattern "fc*" matches none of`}},
+		"pattern":        {with(func(m *pytorch.Mapping) { m.Initial = []string{"["} }), all, []string{`initial: pattern "["`}},
+		"shape":          {byLayer(), change("4.weight", func(t *safetensors.Tensor) { t.Shape = []int{2, 2, 4, 5} }), []string{"their.safetensors", `tensor "4.weight" for weight "conv2.weight"`, "layout hwio would", "found shape (2, 2, 4, 5), expected (5, 4, 2, 2)"}},
+		"integers":       {byLayer(), change("4.bias", func(t *safetensors.Tensor) { t.Data = []int64{1, 2, 3, 4, 5} }), []string{`"4.bias" for weight "conv2.bias"`, "[]int64"}},
+		"two slopes":     {byLayer(), change("5.weight", func(t *safetensors.Tensor) { t.Shape, t.Data = []int{2}, []float32{1, 2} }), []string{`"conv2_prelu.weight"`, "found shape (2), expected (5)"}},
+	}
+	for name, test := range tests {
+		model := newModel(t, network, heads.L2{}, "ours")
+		err := write(t, test.tensors...).Fill(model, test.mapping)
+		expectError(t, name, err, test.want...)
+		expectSame(t, newModel(t, network, heads.L2{}, "ours"), model)
+	}
+}
