@@ -19,7 +19,7 @@ func TestFlagsAndKeysAreOne(t *testing.T) {
 	var flags struct {
 		Settings `embed:""`
 	}
-	parser, err := kong.New(&flags, kong.Vars{"backbones": ""})
+	parser, err := kong.New(&flags, kong.Vars{"backbones": "", "published": ""})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,6 +184,7 @@ func TestHelp(t *testing.T) {
 		"eval":    {"Print the table", "likeness eval --run runs/", "result.json"},
 		"embed":   {"Turn images into vectors", "likeness embed photos", ".npy", "file,e0,e1"},
 		"compare": {"how alike two images", "likeness compare a.png b.png", "threshold", "--json"},
+		"fetch":   {"Download a published data set", "likeness fetch omniglot", "SHA-256", "mnist, fashion-mnist, omniglot, cifar-10", "--to"},
 	} {
 		stdout, stderr := tool(t, command, "--help")
 		for _, text := range texts {
