@@ -6,6 +6,9 @@
 //	likeness eval --run runs/…           # the same table again, from the files
 //	likeness embed photos --out e.npy    # images to vectors
 //	likeness compare a.png b.png         # two images: same or different?
+//	likeness near-duplicates scans       # images that are nearly the same
+//	likeness search a.png --in scans     # the nearest of a folder
+//	likeness fetch omniglot              # a published data set
 //
 // Settings say all that determines a training; a flag and a TOML key of one
 // name are one setting. A setup is what settings come to: the material, which

@@ -24,12 +24,14 @@ const (
 
 // commands are what the tool does.
 type commands struct {
-	Train   trainCommand   `cmd:"" help:"Train a network and say how good it is."`
-	Eval    evalCommand    `cmd:"" help:"Print the table of a run again, from its files."`
-	Embed   embedCommand   `cmd:"" help:"Turn images into vectors."`
-	Compare compareCommand `cmd:"" help:"Say how alike two images are."`
-	Fetch   fetchCommand   `cmd:"" help:"Download a published data set."`
-	Bench   benchCommand   `cmd:"" help:"Measure this machine: layers and whole steps."`
+	Train          trainCommand          `cmd:"" help:"Train a network and say how good it is."`
+	Eval           evalCommand           `cmd:"" help:"Print the table of a run again, from its files."`
+	Embed          embedCommand          `cmd:"" help:"Turn images into vectors."`
+	Compare        compareCommand        `cmd:"" help:"Say how alike two images are."`
+	NearDuplicates nearDuplicatesCommand `cmd:"" help:"List the images of a folder that are nearly the same."`
+	Search         searchCommand         `cmd:"" help:"List the images of a folder that are nearest to one."`
+	Fetch          fetchCommand          `cmd:"" help:"Download a published data set."`
+	Bench          benchCommand          `cmd:"" help:"Measure this machine: layers and whole steps."`
 }
 
 // console is where a command speaks: results to out, everything else to err.

@@ -32,7 +32,7 @@ const (
 	Gap          = 12  // between cells, and around all
 	TitleHeight  = 24
 	LineHeight   = 16 // of a caption
-	CaptionLines = 2
+	CaptionLines = 3
 	Columns      = 8 // at most, in a line of cells
 
 	cellHeight = Side + CaptionLines*LineHeight

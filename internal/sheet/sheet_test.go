@@ -47,7 +47,7 @@ func open(file string) (image.Image, error) {
 func cells(files ...string) []sheet.Cell {
 	var all []sheet.Cell
 	for _, file := range files {
-		all = append(all, sheet.Cell{File: file, Captions: [2]string{file, "0.1234"}})
+		all = append(all, sheet.Cell{File: file, Captions: [sheet.CaptionLines]string{file, "0.1234"}})
 	}
 	return all
 }
@@ -102,7 +102,7 @@ func TestDraw(t *testing.T) {
 func TestCaptions(t *testing.T) {
 	long := strings.Repeat("a long name ", 30) + "1.png"
 	picture, err := sheet.Draw([]sheet.Row{{Title: "Group 1", Cells: []sheet.Cell{
-		{File: "red", Captions: [2]string{long, "0.1234 from b.png"}}, {File: "red"},
+		{File: "red", Captions: [sheet.CaptionLines]string{long, "0.1234 from b.png"}}, {File: "red"},
 	}}}, open)
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +115,8 @@ func TestCaptions(t *testing.T) {
 		"the title":            {image.Rect(sheet.Gap, sheet.Gap, sheet.Gap+60, sheet.Gap+sheet.TitleHeight), true},
 		"the first caption":    {image.Rect(sheet.Gap, top, sheet.Gap+sheet.Side, top+sheet.LineHeight), true},
 		"the second caption":   {image.Rect(sheet.Gap, top+sheet.LineHeight, sheet.Gap+sheet.Side, top+2*sheet.LineHeight), true},
-		"between the captions": {image.Rect(sheet.Gap+sheet.Side+1, top, 2*sheet.Gap+sheet.Side, top+2*sheet.LineHeight), false},
+		"between the captions": {image.Rect(sheet.Gap+sheet.Side+1, top, 2*sheet.Gap+sheet.Side, top+3*sheet.LineHeight), false},
+		"no third caption":     {image.Rect(sheet.Gap, top+2*sheet.LineHeight, sheet.Gap+sheet.Side, top+3*sheet.LineHeight), false},
 		"no captions":          {image.Rect(2*sheet.Gap+sheet.Side, top, 2*(sheet.Gap+sheet.Side), top+2*sheet.LineHeight), false},
 	} {
 		dark := 0
