@@ -82,7 +82,7 @@ func (p *part) prepare(response *http.Response, file File, address string) (bega
 		if found == whole && p.size > 0 && (state == "" || state == p.origin.Validator) {
 			return false, nil
 		}
-		err = errors.Errorf("found the part %q of the file %s, expected %q of %s", found, state, whole, p.origin.Validator)
+		err = errors.Errorf("found the part %q of the file %s, expected %q of the file %s", found, state, whole, p.origin.Validator)
 	case code == http.StatusRequestedRangeNotSatisfiable:
 		err = errors.Errorf("the server has nothing after byte %d", p.size)
 	case code == http.StatusRequestTimeout || code == http.StatusTooManyRequests || code >= 500:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,11 +42,12 @@ func TestResumeByAnotherProcess(t *testing.T) {
 		tag     string // of the file by the second
 		ranges  []string
 		ignores bool // the server does not know If-Range
+		reason  string
 	}{
-		{"the same file", toys, `"first"`, []string{"", "bytes=70000-"}, false},
-		{"a changed file", old, `"second"`, []string{"", "bytes=70000-"}, false},
-		{"a changed file on a simple server", old, `"second"`, []string{"", "bytes=70000-", ""}, true},
-		{"a changed file of the same tag", old, `"first"`, []string{"", "bytes=70000-", ""}, false},
+		{"the same file", toys, `"first"`, []string{"", "bytes=70000-"}, false, ""},
+		{"a changed file", old, `"second"`, []string{"", "bytes=70000-"}, false, ""},
+		{"a changed file on a simple server", old, `"second"`, []string{"", "bytes=70000-", ""}, true, `of the file "second"`},
+		{"a changed file of the same tag", old, `"first"`, []string{"", "bytes=70000-", ""}, false, "found SHA-256"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			server := newSource(t, toys, cut(test.begun, 70_000))
@@ -62,7 +64,13 @@ func TestResumeByAnotherProcess(t *testing.T) {
 					server.whole(w, r)
 				}}
 			}
-			if err := hasty().Fetch(context.Background(), set, folder); err != nil {
+			client := hasty()
+			client.OnRetry = func(_ fetch.File, reason error, _ time.Duration) {
+				if test.reason == "" || !strings.Contains(reason.Error(), test.reason) {
+					t.Errorf("tried again because %v, expected %q", reason, test.reason)
+				}
+			}
+			if err := client.Fetch(context.Background(), set, folder); err != nil {
 				t.Fatal(err)
 			}
 			expectFiles(t, folder, map[string][]byte{"toys.bin": toys})
@@ -99,7 +107,9 @@ func TestPartsOfUnknownOrigin(t *testing.T) {
 			if test.origin != nil {
 				write(t, filepath.Join(folder, "toys.bin.part.json"), test.origin)
 			}
-			if err := hasty().Fetch(context.Background(), published(toys, server.URL), folder); err != nil {
+			client := hasty()
+			client.OnRetry = func(_ fetch.File, reason error, _ time.Duration) { t.Errorf("tried again because %v", reason) }
+			if err := client.Fetch(context.Background(), published(toys, server.URL), folder); err != nil {
 				t.Fatal(err)
 			}
 			expectFiles(t, folder, map[string][]byte{"toys.bin": toys})

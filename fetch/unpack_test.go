@@ -79,6 +79,21 @@ func TestUnpack(t *testing.T) {
 	}
 }
 
+// A member that is lost is fetched again, whichever it is.
+func TestUnpackWhatIsLost(t *testing.T) {
+	set, _ := packed(t, targz(t, entry{name: "toys/red.bin", content: red}, entry{name: "toys/blue.bin", content: blue}))
+	for _, there := range []map[string][]byte{{"red.bin": red}, {"blue.bin": blue}} {
+		folder := t.TempDir()
+		for name, content := range there {
+			write(t, filepath.Join(folder, name), content)
+		}
+		if err := hasty().Fetch(context.Background(), set, folder); err != nil {
+			t.Fatal(err)
+		}
+		expectFiles(t, folder, map[string][]byte{"red.bin": red, "blue.bin": blue})
+	}
+}
+
 // An archive whose checksum holds is unpacked without a server.
 func TestUnpackWhatIsThere(t *testing.T) {
 	archive := targz(t, entry{name: "toys/red.bin", content: red}, entry{name: "toys/blue.bin", content: blue})

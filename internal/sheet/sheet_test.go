@@ -16,6 +16,7 @@ import (
 var (
 	red   = color.RGBA{255, 0, 0, 255}
 	blue  = color.RGBA{0, 0, 255, 255}
+	grey  = color.RGBA{200, 200, 200, 255}
 	white = color.RGBA{255, 255, 255, 255}
 )
 
@@ -80,6 +81,8 @@ func TestDraw(t *testing.T) {
 		want color.RGBA
 	}{
 		{"the red square", first.Add(middle), red},
+		{"the frame's corner", first, grey},
+		{"the opposite corner of the last frame", second.Add(image.Pt(column+sheet.Side-1, line+sheet.Side-1)), grey},
 		{"its corner", first.Add(image.Pt(2, 2)), red},
 		{"the wide image's middle", first.Add(image.Pt(column, 0)).Add(middle), blue},
 		{"above the wide image", first.Add(image.Pt(column+sheet.Side/2, sheet.Side/4)), white},
