@@ -8,5 +8,6 @@
 //	comparison, err := model.Compare(a, b)
 //
 // Training lives in package trainer, networks in backbone, distances in heads,
-// losses in objectives, data in datasets, and figures of merit in evaluate.
+// losses in objectives, data in datasets, figures of merit in evaluate, and search
+// among the images of folders in retrieval.
 package likeness

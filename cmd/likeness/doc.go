@@ -8,6 +8,9 @@
 //	likeness compare a.png b.png         # two images: same or different?
 //	likeness export --onnx network.onnx  # a model for ONNX Runtime
 //	likeness import w.safetensors …      # weights that PyTorch saved, to start from
+//	likeness near-duplicates scans       # images that are nearly the same
+//	likeness search a.png --in scans     # the nearest of a folder
+//	likeness fetch omniglot              # a published data set
 //
 // Settings say all that determines a training; a flag and a TOML key of one
 // name are one setting. A setup is what settings come to: the material, which

@@ -10,6 +10,7 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/atomicfile"
+	"github.com/likeness-go/likeness/retrieval"
 	"github.com/pkg/errors"
 )
 
@@ -42,9 +43,13 @@ func (e *embedCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	vectors, err := embedFiles(c, model, files)
+	collection, err := embedFiles(c, model, files, false)
 	if err != nil {
 		return err
+	}
+	vectors := make([][]float32, len(files))
+	for i := range vectors {
+		vectors[i] = collection.Embeddings.Row(i)
 	}
 	if err := atomicfile.WriteFile(e.Out, func(w io.Writer) error { return write(w, files, vectors) }); err != nil {
 		return err
@@ -53,32 +58,24 @@ func (e *embedCommand) Run(c *console) error {
 	return nil
 }
 
-// embedFiles reads and embeds some images at a time, so that there may be many.
-func embedFiles(c *console, model *likeness.Model, files []string) ([][]float32, error) {
-	const some = 64
-	var vectors [][]float32
-	for from := 0; from < len(files); from += some {
-		if err := c.Err(); err != nil {
-			return nil, errors.New("interrupted: nothing is written")
-		}
-		var pixels [][]uint8
-		for _, file := range files[from:min(from+some, len(files))] {
-			img, err := imaging.DecodeFile(file)
-			if err != nil {
-				return nil, err
-			}
-			pixels = append(pixels, model.Preprocessing.Pixels(img))
-		}
-		rows, err := model.EmbedPixels(pixels)
-		if err != nil {
-			return nil, err
-		}
-		vectors = append(vectors, rows...)
+var errInterrupted = errors.New("interrupted: nothing is written")
+
+// embedFiles reads and embeds, and shows how far it is where that takes long.
+func embedFiles(c *console, model *likeness.Model, files []string, skipBroken bool) (*retrieval.Collection, error) {
+	shown := newCounter(c.err, unit{what: "images"})
+	collection, err := retrieval.Embed(c, model, files, retrieval.Options{
+		SkipBroken: skipBroken,
+		OnProgress: func(done, total int) { shown.show(int64(done), int64(total)) },
+	})
+	shown.close()
+	if err != nil && c.Err() != nil {
+		return nil, errInterrupted
 	}
-	return vectors, nil
+	return collection, err
 }
 
-// imageFiles are the paths, and for a folder the images in it and its folders.
+// imageFiles are the paths, and for a folder the images in it and its folders,
+// without hidden ones.
 func imageFiles(paths []string) ([]string, error) {
 	var files []string
 	for _, path := range paths {
@@ -91,11 +88,19 @@ func imageFiles(paths []string) ([]string, error) {
 			continue
 		}
 		before := len(files)
-		err = filepath.WalkDir(path, func(file string, entry fs.DirEntry, err error) error {
-			if err == nil && !entry.IsDir() && imaging.HasExtension(file) && !strings.HasPrefix(entry.Name(), ".") {
+		root := path + string(filepath.Separator) // a link is followed, too
+		err = filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			hidden := file != root && strings.HasPrefix(entry.Name(), ".")
+			switch {
+			case entry.IsDir() && hidden:
+				return fs.SkipDir
+			case !entry.IsDir() && !hidden && imaging.HasExtension(file):
 				files = append(files, file)
 			}
-			return err
+			return nil
 		})
 		if err != nil {
 			return nil, errors.Wrap(err, "find images")

@@ -47,6 +47,8 @@ func TestEmbed(t *testing.T) {
 	inFolder(t)
 	bars(t, "photos", 2, 2)
 	write(t, filepath.Join("photos", "notes.txt"), "no image")
+	write(t, filepath.Join("photos", ".hidden.png"), bar(t, 0, 1, 12))
+	write(t, filepath.Join("photos", ".thumbnails", "0.png"), bar(t, 0, 1, 12))
 	write(t, "red.png", red(t, 30))
 	model := saveModel(t, "model.safetensors", nil)
 	files := []string{"red.png", "photos/bar0/0.png", "photos/bar0/1.png", "photos/bar1/0.png", "photos/bar1/1.png"}
@@ -105,6 +107,28 @@ func TestEmbed(t *testing.T) {
 	}
 	if len(numbers) != 4*5*4 {
 		t.Errorf("the .npy file has %d bytes of numbers, want %d", len(numbers), 4*5*4)
+	}
+}
+
+// A folder may be a link; what is hidden in it is passed over.
+func TestImageFiles(t *testing.T) {
+	inFolder(t)
+	for _, file := range []string{"a.png", "b.txt", ".c.png", filepath.Join("more", "d.JPG"), filepath.Join(".thumbnails", "a.png")} {
+		write(t, filepath.Join("photos", file), "")
+	}
+	folders := []string{"photos", "." + string(filepath.Separator) + "photos" + string(filepath.Separator)}
+	if err := os.Symlink("photos", "link"); err == nil { // not every system has links
+		folders = append(folders, "link")
+	}
+	for _, folder := range folders {
+		files, err := imageFiles([]string{folder})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []string{filepath.Join(folder, "a.png"), filepath.Join(folder, "more", "d.JPG")}
+		if diff := cmp.Diff(want, files); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", folder, diff)
+		}
 	}
 }
 

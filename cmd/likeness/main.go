@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/fetch"
 	"github.com/likeness-go/likeness/zoo"
 )
 
@@ -23,13 +24,16 @@ const (
 
 // commands are what the tool does.
 type commands struct {
-	Train   trainCommand   `cmd:"" help:"Train a network and say how good it is."`
-	Eval    evalCommand    `cmd:"" help:"Print the table of a run again, from its files."`
-	Embed   embedCommand   `cmd:"" help:"Turn images into vectors."`
-	Compare compareCommand `cmd:"" help:"Say how alike two images are."`
-	Export  exportCommand  `cmd:"" help:"Write a model for ONNX Runtime."`
-	Import  importCommand  `cmd:"" help:"Take weights that PyTorch saved into a network."`
-	Bench   benchCommand   `cmd:"" help:"Measure this machine: layers and whole steps."`
+	Train          trainCommand          `cmd:"" help:"Train a network and say how good it is."`
+	Eval           evalCommand           `cmd:"" help:"Print the table of a run again, from its files."`
+	Embed          embedCommand          `cmd:"" help:"Turn images into vectors."`
+	Compare        compareCommand        `cmd:"" help:"Say how alike two images are."`
+	NearDuplicates nearDuplicatesCommand `cmd:"" help:"List the images of a folder that are nearly the same."`
+	Search         searchCommand         `cmd:"" help:"List the images of a folder that are nearest to one."`
+	Export         exportCommand         `cmd:"" help:"Write a model for ONNX Runtime."`
+	Import         importCommand         `cmd:"" help:"Take weights that PyTorch saved into a network."`
+	Fetch          fetchCommand          `cmd:"" help:"Download a published data set."`
+	Bench          benchCommand          `cmd:"" help:"Measure this machine: layers and whole steps."`
 }
 
 // console is where a command speaks: results to out, everything else to err.
@@ -42,6 +46,11 @@ type console struct {
 // say writes a line that is no result.
 func (c *console) say(format string, arguments ...interface{}) {
 	fmt.Fprintf(c.err, format+"\n", arguments...)
+}
+
+// print writes a line that is a result.
+func (c *console) print(format string, arguments ...interface{}) {
+	fmt.Fprintf(c.out, format+"\n", arguments...)
 }
 
 func main() {
@@ -65,7 +74,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.Exit(func(int) { helped = true }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.ValueFormatter(helpWithDefault),
-		kong.Vars{"backbones": strings.Join(backbone.Names, ", "), "zoo": strings.Join(zoo.Names(), ", ")},
+		kong.Vars{
+			"backbones": strings.Join(backbone.Names, ", "), "zoo": strings.Join(zoo.Names(), ", "),
+			"published": strings.Join(fetch.Names(), ", "),
+		},
 	)
 	if err != nil {
 		fmt.Fprintf(stderr, "likeness: %v\n", err)

@@ -28,7 +28,7 @@ const plainLines = 10
 
 func newProgress(w io.Writer) *progress {
 	p := &progress{w: w, begun: time.Now()}
-	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+	if isTerminal(w) {
 		p.bar = progressbar.NewOptions(-1,
 			progressbar.OptionSetWriter(w),
 			progressbar.OptionSetWidth(20),
@@ -43,6 +43,11 @@ func newProgress(w io.Writer) *progress {
 
 // resumed says that the next step is not the first.
 func (p *progress) resumed() { p.done = -1 }
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
 
 // step shows a step: the loss, the speed and how much time is left.
 func (p *progress) step(s trainer.Step) {

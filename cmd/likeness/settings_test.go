@@ -19,7 +19,7 @@ func TestFlagsAndKeysAreOne(t *testing.T) {
 	var flags struct {
 		Settings `embed:""`
 	}
-	parser, err := kong.New(&flags, kong.Vars{"backbones": ""})
+	parser, err := kong.New(&flags, kong.Vars{"backbones": "", "published": ""})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,10 +180,13 @@ func TestRefusals(t *testing.T) {
 // Each command's help teaches: what it does, an example, what there is to set.
 func TestHelp(t *testing.T) {
 	for command, texts := range map[string][]string{
-		"train":   {"Train a network", "likeness train --data photos", "config.toml", "Ctrl-C", "--objective=NAME", "[128]"},
-		"eval":    {"Print the table", "likeness eval --run runs/", "result.json"},
-		"embed":   {"Turn images into vectors", "likeness embed photos", ".npy", "file,e0,e1"},
-		"compare": {"how alike two images", "likeness compare a.png b.png", "threshold", "--json"},
+		"train":           {"Train a network", "likeness train --data photos", "config.toml", "Ctrl-C", "--objective=NAME", "[128]"},
+		"eval":            {"Print the table", "likeness eval --run runs/", "result.json"},
+		"embed":           {"Turn images into vectors", "likeness embed photos", ".npy", "file,e0,e1"},
+		"compare":         {"how alike two images", "likeness compare a.png b.png", "threshold", "--json"},
+		"near-duplicates": {"nearly the same", "likeness near-duplicates scans", "--threshold", "more than 20 % is coloured", "--anyway", "--sheet"},
+		"search":          {"nearest to one", "likeness search drawing.png --in scans", "--nearest", "more than 40 % is ink", "--anyway"},
+		"fetch":           {"Download a published data set", "likeness fetch omniglot", "SHA-256", "mnist, fashion-mnist, omniglot, cifar-10", "--to"},
 	} {
 		stdout, stderr := tool(t, command, "--help")
 		for _, text := range texts {

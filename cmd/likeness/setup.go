@@ -44,6 +44,10 @@ func (s Settings) prepare() (*setup, error) {
 	if _, _, err := objectives.Named(s.Objective, s.Head, s.asked(1)); err != nil {
 		return nil, err
 	}
+	var err error
+	if s.Data, err = locate(s.Data); err != nil {
+		return nil, err
+	}
 	// The network may demand a size of the data, and the data give one to it.
 	if err := s.spellOutNetwork(); err != nil {
 		return nil, err

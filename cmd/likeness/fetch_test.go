@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/likeness-go/likeness/fetch"
+)
+
+// idx is a packed idx file of the given sizes, its values drawn by fill.
+func idx(t *testing.T, fill func(i int) byte, sizes ...uint32) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	packed := gzip.NewWriter(&b)
+	length := 1
+	for _, size := range sizes {
+		length *= int(size)
+	}
+	values := make([]byte, length)
+	for i := range values {
+		values[i] = fill(i)
+	}
+	for _, part := range []interface{}{uint32(0x800 + len(sizes)), sizes, values} {
+		if err := binary.Write(packed, binary.BigEndian, part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := packed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// publishSmall puts a small Fashion-MNIST on a server of the test, and the cache
+// into the test's folder.
+func publishSmall(t *testing.T) {
+	t.Helper()
+	t.Setenv("XDG_CACHE_HOME", t.TempDir()) // where os.UserCacheDir looks
+	t.Setenv("HOME", t.TempDir())
+	pixel, label := func(i int) byte { return byte(i * i % 251) }, func(i int) byte { return byte(i % 4) }
+	files := map[string][]byte{
+		"/train-images-idx3-ubyte.gz": idx(t, pixel, 40, 12, 12), "/train-labels-idx1-ubyte.gz": idx(t, label, 40),
+		"/t10k-images-idx3-ubyte.gz": idx(t, pixel, 20, 12, 12), "/t10k-labels-idx1-ubyte.gz": idx(t, label, 20),
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write(files[r.URL.Path]) }))
+	t.Cleanup(server.Close)
+	set := fetch.Set{Name: "fashion-mnist", Title: "a small Fashion-MNIST"}
+	for path, content := range files {
+		sum := sha256.Sum256(content)
+		set.Files = append(set.Files, fetch.File{
+			Name: path[1:], URLs: []string{server.URL + path}, Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:]),
+		})
+	}
+	before := publishedSet
+	t.Cleanup(func() { publishedSet = before })
+	publishedSet = func(name string) (fetch.Set, error) {
+		if name == set.Name {
+			return set, nil
+		}
+		return before(name)
+	}
+}
+
+// What fetch prints trains, from the cache and from a folder, and a run finds
+// its data again.
+func TestFetchAndTrain(t *testing.T) {
+	inFolder(t)
+	publishSmall(t)
+	for _, test := range []struct {
+		to   []string
+		data string // for train
+		want string
+	}{
+		{nil, "fashion-mnist", "likeness train --data fashion-mnist\n"},
+		{[]string{"--to", "small"}, "small", "likeness train --data small\n"},
+		{[]string{"--to", "my small"}, "my small", "likeness train --data 'my small'\n"},
+	} {
+		stdout, stderr := tool(t, append([]string{"fetch", "fashion-mnist"}, test.to...)...)
+		if stdout != test.want || !strings.Contains(stderr, "a small Fashion-MNIST") || !strings.Contains(stderr, "checksums hold") {
+			t.Errorf("fetch to %q prints %s%s", test.to, stdout, stderr)
+		}
+		run := "run of " + test.data
+		table, _ := tool(t, "train", "--data", test.data, "--backbone", "tiny.toml", "--batch", "4", "--epochs", "1", "--out", run)
+		if again, said := tool(t, "eval", "--run", run); again != table || said != "" {
+			t.Errorf("eval finds other data:\n%s%s", again, said)
+		}
+	}
+}
+
+// A folder in the working directory goes before a data set of its name.
+func TestLocate(t *testing.T) {
+	inFolder(t)
+	publishSmall(t)
+	toolFails(t, failure, []string{"fashion-mnist", "lacks", "train-images-idx3-ubyte.gz", "likeness fetch fashion-mnist"}, "train", "--data", "fashion-mnist")
+	tool(t, "fetch", "fashion-mnist")
+	cached, err := locate("fashion-mnist")
+	if err != nil || !filepath.IsAbs(cached) {
+		t.Errorf("found %s, %v, expected a folder of the cache", cached, err)
+	}
+	if err := os.Mkdir("fashion-mnist", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"fashion-mnist", "", "bars"} {
+		if found, err := locate(path); err != nil || found != path {
+			t.Errorf("found %s, %v, expected %q", found, err, path)
+		}
+	}
+}
+
+func TestFetchFails(t *testing.T) {
+	inFolder(t)
+	publishSmall(t)
+	toolFails(t, failure, []string{`unknown data set "omniglott"`, `did you mean "omniglot"?`}, "fetch", "omniglott")
+	toolFails(t, misuse, []string{`expected "<name>"`}, "fetch")
+	write(t, filepath.Join("other", "train-images-idx3-ubyte.gz"), "other data")
+	code, _, said := runTool("fetch", "fashion-mnist", "--to", "other")
+	if other := filepath.Join("other", "train-images-idx3-ubyte.gz"); code != failure || !strings.Contains(said, other) || !strings.Contains(said, "found 10 bytes") {
+		t.Errorf("over another file fetch exits with %d and says %s", code, said)
+	}
+
+	interrupted, interrupt := context.WithCancel(context.Background())
+	interrupt()
+	var stdout, stderr bytes.Buffer
+	if code := run(interrupted, []string{"fetch", "fashion-mnist"}, &stdout, &stderr); code != failure || !strings.Contains(stderr.String(), "interrupted: likeness fetch fashion-mnist goes on") {
+		t.Errorf("an interrupted fetch exits with %d and says %s", code, stderr.String())
+	}
+}
+
+func TestQuoted(t *testing.T) {
+	for path, want := range map[string]string{"data/a-b_c.d": "data/a-b_c.d", "my data": "'my data'", "it's": `'it'\''s'`, "$HOME": "'$HOME'"} {
+		if got := quoted(path); got != want {
+			t.Errorf("%s: found %s, expected %s", path, got, want)
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package fetch
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/likeness-go/likeness/internal/atomicfile"
+	"github.com/pkg/errors"
+)
+
+// besideMembers is how many bytes an archive may hold beside what is taken out of
+// it: its own headers, a few words about the data.
+const besideMembers = 16 << 20
+
+// unpack takes the members out of a .tar.gz archive into the folder, each whole or
+// not at all. Anything that is neither a file nor a folder is an error, and so are
+// a name that leads out of the archive, a member that comes twice or not at all,
+// one that is not as published, and more bytes than a sound archive has.
+func unpack(ctx context.Context, archive string, members []Member, folder string) error {
+	file, err := os.Open(archive)
+	if err != nil {
+		return errors.WithStack(err)
+	}
+	defer file.Close()
+	unzipped, err := gzip.NewReader(interruptible{ctx, file})
+	if err != nil {
+		return errors.WithStack(err)
+	}
+	missing, room := map[string]Member{}, int64(besideMembers)
+	for _, m := range members {
+		missing[m.Path] = m
+		room += m.Size
+	}
+	entries := tar.NewReader(&bounded{unzipped, room})
+	taken := map[string]bool{}
+	for {
+		header, err := entries.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return errors.WithStack(err)
+		}
+		if err := checkEntry(header); err != nil {
+			return err
+		}
+		m, asked := missing[header.Name]
+		switch {
+		case taken[header.Name]:
+			return errors.Errorf("found %s twice", header.Name)
+		case !asked:
+			continue
+		}
+		if err := m.extract(entries, header, filepath.Join(folder, m.name())); err != nil {
+			return err
+		}
+		taken[header.Name] = true
+		delete(missing, header.Name)
+	}
+	for path := range missing {
+		return errors.Errorf("it lacks %s", path)
+	}
+	return nil
+}
+
+// checkEntry refuses what may write elsewhere.
+func checkEntry(header *tar.Header) error {
+	if header.Typeflag != tar.TypeReg && header.Typeflag != tar.TypeDir {
+		return errors.Errorf("found %q of the type %q, expected files and folders only", header.Name, header.Typeflag)
+	}
+	if !filepath.IsLocal(filepath.FromSlash(header.Name)) || strings.Contains(header.Name, `\`) {
+		return errors.Errorf("found the name %q, which leads out of it", header.Name)
+	}
+	return nil
+}
+
+// extract writes one member. The checksum is known before the file has its name.
+func (m Member) extract(r io.Reader, header *tar.Header, path string) error {
+	if header.Typeflag != tar.TypeReg || header.Size != m.Size {
+		return errors.Wrapf(ErrSize, "%s: found %d bytes, expected a file of %d", m.Path, header.Size, m.Size)
+	}
+	return atomicfile.WriteFile(path, func(w io.Writer) error {
+		hash := sha256.New()
+		if _, err := io.Copy(io.MultiWriter(w, hash), r); err != nil {
+			return errors.WithStack(err)
+		}
+		return compareSum(hash.Sum(nil), m.SHA256)
+	})
+}
+
+// bounded is a reader of which no more may come than there is room for.
+type bounded struct {
+	io.Reader
+	room int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if b.room -= int64(n); b.room < 0 {
+		return 0, errors.Wrap(ErrSize, "found more bytes than it is to hold")
+	}
+	return n, err
+}

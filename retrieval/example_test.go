@@ -1,0 +1,78 @@
+package retrieval_test
+
+import (
+	"context"
+	"fmt"
+	"image"
+	"image/png"
+	"log"
+	"os"
+	"path/filepath"
+
+	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/retrieval"
+	"github.com/likeness-go/likeness/zoo"
+)
+
+// A folder with a ring twice, at two sizes, and a cross.
+func Example() {
+	folder, err := os.MkdirTemp("", "drawings")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	var files []string
+	for _, f := range []struct {
+		name string
+		img  image.Image
+	}{{"cross.png", drawings["cross"].on(105, 0, 0)}, {"large ring.png", drawings["ring"].on(200, 0, 0)}, {"ring.png", drawings["ring"].on(105, 0, 0)}} {
+		file, err := os.Create(filepath.Join(folder, f.name))
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := png.Encode(file, f.img); err != nil {
+			log.Fatal(err)
+		}
+		if err := file.Close(); err != nil {
+			log.Fatal(err)
+		}
+		files = append(files, file.Name())
+	}
+
+	model, err := zoo.Load(zoo.Default)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	collection, err := retrieval.Embed(ctx, model, files, retrieval.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	pairs, err := collection.Near(ctx, *model.Threshold, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, group := range retrieval.Groups(pairs) {
+		for _, member := range group {
+			fmt.Println(filepath.Base(collection.Files[member.Image]))
+		}
+	}
+	// Output:
+	// large ring.png
+	// ring.png
+}
+
+// What is nearest to a query, of embeddings that somebody has.
+func ExampleCollection_Nearest() {
+	embeddings, err := evaluate.FromRows([][]float32{{0, 0}, {3, 4}, {1, 0}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	collection := retrieval.Collection{Embeddings: embeddings, Metric: evaluate.Euclidean{}}
+	matches, err := collection.Nearest([]float32{0, 0}, 2)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(matches)
+	// Output: [{0 0} {2 1}]
+}

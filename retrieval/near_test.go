@@ -1,0 +1,148 @@
+package retrieval_test
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/retrieval"
+	"github.com/pkg/errors"
+)
+
+// points is a collection of random embeddings on a coarse grid, on which many
+// distances are equal.
+func points(t *testing.T, seed uint64, rows, columns int, metric evaluate.Metric) *retrieval.Collection {
+	t.Helper()
+	r := random.New(seed, "points")
+	data := make([]float32, rows*columns)
+	for i := range data {
+		data[i] = float32(r.IntN(20))
+	}
+	embeddings, err := evaluate.NewEmbeddings(rows, columns, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &retrieval.Collection{Embeddings: embeddings, Metric: metric}
+}
+
+// distance is that of two embeddings alone.
+func distance(t *testing.T, metric evaluate.Metric, x, y []float32) float64 {
+	t.Helper()
+	left, err := evaluate.NewEmbeddings(1, len(x), x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	right, err := evaluate.NewEmbeddings(1, len(y), y)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := make([]float64, 1)
+	if err := metric.Distances(result, left, right); err != nil {
+		t.Fatal(err)
+	}
+	return result[0]
+}
+
+var metrics = map[string]evaluate.Metric{
+	"euclidean": evaluate.Euclidean{}, "manhattan": evaluate.Manhattan{}, "cosine": evaluate.Cosine{},
+	"a function": evaluate.MetricFunc(func(x, y []float32) float64 { return math.Abs(float64(x[0] - y[0])) }),
+}
+
+// Near finds what two loops over all pairs find, in several tiles of distances.
+func TestNearEqualsTwoLoops(t *testing.T) {
+	for name, metric := range metrics {
+		c := points(t, 1, 300, 3, metric)
+		threshold := distance(t, metric, c.Embeddings.Row(7), c.Embeddings.Row(211)) // so that one pair is at it
+		var want []retrieval.Pair
+		for a := range c.Embeddings.Rows {
+			for b := a + 1; b < c.Embeddings.Rows; b++ {
+				if d := distance(t, metric, c.Embeddings.Row(a), c.Embeddings.Row(b)); d <= threshold {
+					want = append(want, retrieval.Pair{A: a, B: b, Distance: d})
+				}
+			}
+		}
+		slices.SortStableFunc(want, func(x, y retrieval.Pair) int { return cmp.Compare(x.Distance, y.Distance) })
+		last := 0
+		got, err := c.Near(context.Background(), threshold, func(done, total int) {
+			if done != last+1 || total != 3 {
+				t.Errorf("%s: progress is %d of %d after %d", name, done, total, last)
+			}
+			last = done
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := gocmp.Diff(want, got); diff != "" || len(got) == 0 {
+			t.Errorf("%s: %d pairs (-want +got):\n%s", name, len(got), diff)
+		}
+		if last != 3 {
+			t.Errorf("%s: progress ends at %d of 3", name, last)
+		}
+	}
+}
+
+func TestNearRefuses(t *testing.T) {
+	ctx := context.Background()
+	all := points(t, 1, 1500, 1, evaluate.Euclidean{}) // 1,124,250 pairs
+	if _, err := all.Near(ctx, 100, nil); !errors.Is(err, retrieval.ErrTooMany) || !strings.Contains(err.Error(), "within 100") {
+		t.Errorf("found %v, expected ErrTooMany", err)
+	}
+	few := points(t, 1, 10, 2, evaluate.MetricFunc(func(x, y []float32) float64 { return math.NaN() }))
+	if _, err := few.Near(ctx, 1, nil); err == nil || !strings.Contains(err.Error(), "NaN") {
+		t.Errorf("found %v, expected an error about NaN", err)
+	}
+	few.Metric = evaluate.Euclidean{}
+	if _, err := few.Near(ctx, math.Inf(1), nil); err == nil || !strings.Contains(err.Error(), "finite") {
+		t.Errorf("found %v, expected an error about the threshold", err)
+	}
+	interrupted, interrupt := context.WithCancel(ctx)
+	interrupt()
+	if _, err := few.Near(interrupted, 1, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("found %v, expected the context's error", err)
+	}
+}
+
+// Nearest gives the order of a sort of all distances.
+func TestNearestEqualsASort(t *testing.T) {
+	for name, metric := range metrics {
+		c := points(t, 2, 5000, 3, metric)
+		query := points(t, 3, 1, 3, metric).Embeddings.Row(0)
+		var want []retrieval.Match
+		for i := range c.Embeddings.Rows {
+			want = append(want, retrieval.Match{Image: i, Distance: distance(t, metric, query, c.Embeddings.Row(i))})
+		}
+		slices.SortFunc(want, func(x, y retrieval.Match) int { return cmp.Or(cmp.Compare(x.Distance, y.Distance), x.Image-y.Image) })
+		for _, k := range []int{1, 10, 5000, 6000} {
+			got, err := c.Nearest(query, k)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := gocmp.Diff(want[:min(k, 5000)], got); diff != "" {
+				t.Errorf("%s: the %d nearest (-want +got):\n%s", name, k, diff)
+			}
+		}
+	}
+}
+
+func TestNearestRefuses(t *testing.T) {
+	c := points(t, 1, 10, 2, evaluate.Euclidean{})
+	for _, test := range []struct {
+		query []float32
+		k     int
+		text  string
+	}{
+		{[]float32{1, 2}, 0, "k = 0"},
+		{[]float32{1, 2, 3}, 1, "3 columns"},
+		{nil, 1, "0 columns"},
+	} {
+		if _, err := c.Nearest(test.query, test.k); err == nil || !strings.Contains(err.Error(), test.text) {
+			t.Errorf("%v, %d: found %v, expected %q", test.query, test.k, err, test.text)
+		}
+	}
+}

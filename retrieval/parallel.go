@@ -1,0 +1,42 @@
+package retrieval
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// parallel calls work(0) … work(count−1) on all processors and returns the error
+// of the lowest index that had one, or the context's when it ends first. onDone is
+// told how many are done, one call at a time; nil asks for nothing.
+func parallel(ctx context.Context, count int, onDone func(done, total int), work func(i int) error) error {
+	var next, failed atomic.Int64
+	failed.Store(int64(count)) // the lowest index that failed; count when none did
+	var mutex sync.Mutex
+	var first error
+	done := 0
+	var workers sync.WaitGroup
+	for range min(count, runtime.GOMAXPROCS(0)) {
+		workers.Go(func() {
+			// Indices are handed out in order: all below a failed one were begun.
+			for i := next.Add(1) - 1; i < failed.Load() && ctx.Err() == nil; i = next.Add(1) - 1 {
+				err := work(int(i))
+				mutex.Lock()
+				if done++; onDone != nil && err == nil {
+					onDone(done, count)
+				}
+				if err != nil && i < failed.Load() {
+					failed.Store(i)
+					first = err
+				}
+				mutex.Unlock()
+			}
+		})
+	}
+	workers.Wait()
+	if first == nil {
+		return ctx.Err()
+	}
+	return first
+}

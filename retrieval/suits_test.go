@@ -1,0 +1,187 @@
+package retrieval_test
+
+import (
+	"context"
+	"image"
+	"image/color"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/retrieval"
+	"github.com/pkg/errors"
+)
+
+// Of four pixels one is red, one black, one of a middle grey and one white. Red is
+// the grey 76: not ink to a model of light ink, and a halftone.
+func TestMeasure(t *testing.T) {
+	img := image.NewRGBA(image.Rect(5, 5, 7, 7))
+	for i, c := range []color.RGBA{{255, 0, 0, 255}, {0, 0, 0, 255}, {130, 110, 139, 255}, {255, 255, 255, 255}} {
+		img.SetRGBA(5+i%2, 5+i/2, c)
+	}
+	p := imaging.Preprocessing{Size: imaging.Size{Height: 2, Width: 2, Channels: 1}}
+	light := float64(76+0+119+255) / 4 / 255
+	want := retrieval.Traits{Coloured: 0.25, Ink: 0.25, Halftone: 0.5, Brightness: light}
+	if diff := cmp.Diff(want, retrieval.Measure(p, img), cmpopts.EquateApprox(0, 1e-12)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	p.Invert = true
+	want.Ink, want.Brightness = 0.75, 1-light
+	if diff := cmp.Diff(want, retrieval.Measure(p, img), cmpopts.EquateApprox(0, 1e-12)); diff != "" {
+		t.Errorf("inverted (-want +got):\n%s", diff)
+	}
+}
+
+// A picture of a landscape: a sky, hills of a colour, noise.
+func landscape(side int, hills color.RGBA) image.Image {
+	img := image.NewRGBA(image.Rect(0, 0, side, side))
+	noise := random.New(1, "noise")
+	for y := range side {
+		for x := range side {
+			shade := func(v uint8) uint8 { return uint8(min(255, int(v)*(side+y)/(2*side)+noise.IntN(20))) }
+			c := color.RGBA{shade(120), shade(150), shade(230), 255}
+			if float64(y) > float64(side)*(0.5+0.2*math.Sin(float64(x)/10)) {
+				c = color.RGBA{shade(hills.R), shade(hills.G), shade(hills.B), 255}
+			}
+			img.SetRGBA(x, y, c)
+		}
+	}
+	return img
+}
+
+// grey is the picture without its colours.
+func grey(img image.Image) image.Image {
+	bounds := img.Bounds()
+	result := image.NewGray(bounds)
+	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
+		for x := bounds.Min.X; x < bounds.Max.X; x++ {
+			result.Set(x, y, img.At(x, y))
+		}
+	}
+	return result
+}
+
+// repainted is the picture with each grey as another colour.
+func repainted(img *image.Gray, paint func(grey uint8) color.RGBA) image.Image {
+	result := image.NewRGBA(img.Rect)
+	for y := range img.Rect.Dy() {
+		for x := range img.Rect.Dx() {
+			result.SetRGBA(x, y, paint(img.GrayAt(x, y).Y))
+		}
+	}
+	return result
+}
+
+// The model of characters takes drawings, on yellowed paper and in blue ink, too,
+// and refuses photographs, negatives and pencil too faint to see, with the reason.
+func TestTheCharacterModel(t *testing.T) {
+	p := characterModel(t).Preprocessing
+	ring := drawings["ring"].on(105, 0, 0)
+	for _, test := range []struct {
+		name   string
+		img    image.Image
+		reason []string // nil: it suits
+	}{
+		{"a drawing", ring, nil},
+		{"a large drawing", drawings["comb"].on(300, 0, 0), nil},
+		{"in blue ink on yellowed paper", repainted(ring, func(v uint8) color.RGBA {
+			if v == 0 {
+				return color.RGBA{40, 60, 160, 255}
+			}
+			return color.RGBA{250, 240, 215, 255}
+		}), nil},
+		{"a colour photograph", landscape(100, color.RGBA{60, 140, 50, 255}), []string{"greys only", "coloured", "at most 20 %"}},
+		{"a grey photograph", grey(landscape(100, color.RGBA{230, 230, 200, 255})), []string{"photographs", "at most 30 %"}},
+		{"a negative", repainted(ring, func(v uint8) color.RGBA { return color.RGBA{255 - v, 255 - v, 255 - v, 255} }), []string{"light on dark", "0.14 in training", "exchange black and white"}},
+		{"faint pencil", repainted(ring, func(v uint8) color.RGBA { return color.RGBA{200 + v/10, 200 + v/10, 200 + v/10, 255} }), []string{"at least half of the images have none"}},
+		{"half black", func() image.Image {
+			img := image.NewGray(image.Rect(0, 0, 100, 100))
+			for i := range img.Pix[:4500] {
+				img.Pix[i] = 255
+			}
+			return img
+		}(), []string{"55 % of the pixels count as ink", "at most 40 %"}},
+	} {
+		traits := retrieval.Measure(p, test.img)
+		err := retrieval.Suits(p, []retrieval.Traits{traits})
+		if (err == nil) != (test.reason == nil) || err != nil && !errors.Is(err, retrieval.ErrUnsuitable) {
+			t.Errorf("%s, %+v: found %v, expected %q", test.name, traits, err, test.reason)
+			continue
+		}
+		for _, text := range test.reason {
+			if !strings.Contains(err.Error(), text) {
+				t.Errorf("%s: found %q, expected %q in it", test.name, err, text)
+			}
+		}
+	}
+}
+
+// A model of photographs takes photographs of any brightness; one that does not
+// say what it was trained on, and does not cut, takes anything of its channels.
+func TestOtherModels(t *testing.T) {
+	photograph := landscape(100, color.RGBA{60, 140, 50, 255})
+	size := imaging.Size{Height: 32, Width: 32, Channels: 3}
+	for name, p := range map[string]imaging.Preprocessing{
+		"of photographs": {Size: size, Mean: []float64{0.49, 0.48, 0.45}},
+		"of anything":    {Size: size},
+	} {
+		for _, img := range []image.Image{photograph, grey(photograph), drawings["ring"].on(105, 0, 0)} {
+			if err := retrieval.Suits(p, []retrieval.Traits{retrieval.Measure(p, img)}); err != nil {
+				t.Errorf("a model %s refuses: %v", name, err)
+			}
+		}
+	}
+	p := imaging.Preprocessing{Size: imaging.Size{Height: 28, Width: 28, Channels: 1}, Mean: []float64{0.13}} // MNIST's
+	err := retrieval.Suits(p, []retrieval.Traits{retrieval.Measure(p, drawings["ring"].on(105, 0, 0))})
+	if err == nil || !strings.Contains(err.Error(), "light ink on a dark ground") {
+		t.Errorf("a model of white digits on black says of a black drawing on white: %v", err)
+	}
+}
+
+// The median counts: a few odd images among many do not, and of none nothing is
+// said.
+func TestSuitsByTheMedian(t *testing.T) {
+	p := imaging.Preprocessing{Size: imaging.Size{Height: 28, Width: 28, Channels: 1}}
+	plain, colourful := retrieval.Traits{}, retrieval.Traits{Coloured: 0.9}
+	for _, test := range []struct {
+		traits []retrieval.Traits
+		suits  bool
+	}{
+		{nil, true},
+		{[]retrieval.Traits{colourful, plain, plain}, true},
+		{[]retrieval.Traits{colourful, plain, colourful}, false},
+	} {
+		if err := retrieval.Suits(p, test.traits); (err == nil) != test.suits {
+			t.Errorf("%v: found %v", test.traits, err)
+		}
+	}
+}
+
+// Files are examined evenly spaced; what cannot be read is passed over.
+func TestExamine(t *testing.T) {
+	folder := t.TempDir()
+	p := imaging.Preprocessing{Size: imaging.Size{Height: 1, Width: 1, Channels: 1}}
+	var files []string
+	for i := range 10 { // as bright as its number
+		img := &image.Gray{Pix: []uint8{uint8(i)}, Stride: 1, Rect: image.Rect(0, 0, 1, 1)}
+		files = append(files, write(t, folder, string(rune('0'+i))+".png", asPNG(t, img)))
+	}
+	files[5] = write(t, folder, "5.png", []byte("no image"))
+	for most, want := range map[int][]int{3: {0, 3, 6}, 5: {0, 2, 4, 6, 8}, 100: {0, 1, 2, 3, 4, 6, 7, 8, 9}} {
+		traits, err := retrieval.Examine(context.Background(), p, files, most)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []int
+		for _, m := range traits {
+			got = append(got, int(math.Round(m.Brightness*255)))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("of at most %d (-want +got):\n%s", most, diff)
+		}
+	}
+}
