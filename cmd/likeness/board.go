@@ -3,6 +3,9 @@ package main
 import (
 	"time"
 
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/internal/tensorboard"
 	"github.com/likeness-go/likeness/trainer"
 )
@@ -40,6 +43,23 @@ func (b *board) scalar(step int, tag string, value float64) {
 	if b != nil && b.err == nil {
 		b.err = b.events.Scalar(step, tag, value)
 	}
+}
+
+// projected is how many images the projector is shown at most.
+const projected = 1000
+
+// project shows the embeddings of images.
+func (f runFolder) project(model *likeness.Model, images *datasets.Dataset, seed uint64) error {
+	images = images.Limit(projected, random.Seed(seed, "projector"))
+	embeddings, err := model.EmbedPixels(images.Images)
+	if err != nil {
+		return err
+	}
+	projection := tensorboard.Projection{Embeddings: embeddings, Images: images.Images, Size: images.Size}
+	for _, label := range images.Labels {
+		projection.Classes = append(projection.Classes, images.Classes[label])
+	}
+	return projection.Write(f.board())
 }
 
 // close returns the first error there was.

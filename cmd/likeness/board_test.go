@@ -26,6 +26,12 @@ func TestTensorBoard(t *testing.T) {
 			t.Errorf("%s is there %d times, expected %d", tag, found, times)
 		}
 	}
+	// Two classes of 20 images are unseen.
+	for _, name := range []string{"tensors.tsv", "metadata.tsv"} {
+		if found := strings.Count(read(t, "run", "tensorboard", name), "\n"); found != 40 {
+			t.Errorf("%s has %d lines, expected 40", name, found)
+		}
+	}
 	if found := strings.Count(string(content), "step/loss"); found < 2*epochs {
 		t.Errorf("step/loss is there %d times, expected every step of %d epochs", found, epochs)
 	}

@@ -25,6 +25,9 @@ type material interface {
 	summary() string
 	// images are those of training.
 	images() *datasets.Dataset
+	// shown are images that say most in pictures: those that training has not seen,
+	// where there are any.
+	shown() *datasets.Dataset
 	// limited has at most n images to train on, and in each part to test on at
 	// most m; 0 is no limit.
 	limited(n, m int, seed uint64) material

@@ -102,6 +102,16 @@ func (l labelled) examples(objective objectives.Objective, batch, perClass int) 
 	return trainer.ForGroups(inBatch, images, batch, perClass)
 }
 
+// shown are the unseen classes, or else other images of the training classes.
+func (l labelled) shown() *datasets.Dataset {
+	for _, part := range []*datasets.Dataset{l.experiment.Unseen, l.experiment.Seen} {
+		if part != nil {
+			return part
+		}
+	}
+	return l.experiment.Train
+}
+
 // validation is one-shot recognition of classes that are held out for it, or
 // else verification of other images of the training classes.
 func (l labelled) validation(seed uint64) (trainer.Validation, string, error) {

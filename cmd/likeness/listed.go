@@ -48,6 +48,8 @@ func (l listed) name() string { return l.title }
 
 func (l listed) images() *datasets.Dataset { return l.pairs.Train.Dataset }
 
+func (l listed) shown() *datasets.Dataset { return l.images() }
+
 func (l listed) unseen() []string { return nil }
 
 func (l listed) summary() string {

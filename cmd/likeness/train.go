@@ -15,7 +15,7 @@ type trainCommand struct {
 	Config string `placeholder:"FILE" help:"A TOML file of settings, such as the config.toml of a run. Flags go over it."`
 	Out    string `placeholder:"DIR" help:"The run folder. Without it: runs/<data>-<objective>-<time>."`
 	Resume string `placeholder:"DIR" help:"Go on with the run in this folder, which was interrupted or killed. It has its settings."`
-	Board  bool   `name:"tensorboard" help:"Write the losses of all steps and the measures of all epochs for TensorBoard: tensorboard --logdir DIR."`
+	Board  bool   `name:"tensorboard" help:"Write the losses of all steps, the measures of all epochs and some embeddings for TensorBoard: tensorboard --logdir RUN."`
 	Settings
 }
 
@@ -86,6 +86,11 @@ func (t *trainCommand) Run(c *console) error {
 	result, err := learn(c, training, folder, t.Board)
 	if err != nil {
 		return err
+	}
+	if t.Board {
+		if err := folder.project(training.Model, setup.material.shown(), settings.Seed); err != nil {
+			return errors.WithMessage(err, "tensorboard")
+		}
 	}
 	return setup.conclude(c, training.Model, result, folder)
 }
