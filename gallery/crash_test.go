@@ -19,7 +19,7 @@ import (
 const childVariable = "LIKENESS_GALLERY_CHILD"
 
 // TestChildEnrolls is a program rather than a test: it opens or creates a gallery,
-// enrolls without end, and prints each class once it is told that it is there.
+// enrols without end, and prints each class once it is told that it is there.
 func TestChildEnrolls(t *testing.T) {
 	path := os.Getenv(childVariable)
 	if path == "" {
@@ -42,7 +42,7 @@ func TestChildEnrolls(t *testing.T) {
 	}
 }
 
-// A process is killed again and again while it enrolls; whatever it said that it
+// A process is killed again and again while it enrols; whatever it said that it
 // had enrolled is there afterwards, as it was.
 func TestKilledWhileEnrolling(t *testing.T) {
 	kills := 4

@@ -34,7 +34,7 @@ func (g *Gallery) enroll(class string, images []image.Image) error {
 }
 
 // EnrollFiles is Enroll for image files, whose paths the examples keep as their
-// sources. It ends, and enrolls nothing, when the context does.
+// sources. It ends, and enrols nothing, when the context does.
 func (g *Gallery) EnrollFiles(ctx context.Context, class string, paths ...string) error {
 	if len(paths) == 0 {
 		return g.wrap(errors.Errorf("class %q: found no images", class), "enroll")
@@ -46,7 +46,7 @@ func (g *Gallery) EnrollFiles(ctx context.Context, class string, paths ...string
 	return g.wrap(g.enrollFiles(ctx, files), "enroll")
 }
 
-// EnrollFolder enrolls the images in a folder's folders, each a class that is
+// EnrollFolder enrols the images in a folder's folders, each a class that is
 // called after it; those in folders of folders are of a class such as
 // "Greek/alpha". Hidden files and what is not named as an image are passed over.
 // An image in the folder itself is an error, and so is one that cannot be read:

@@ -79,7 +79,7 @@ func TestEnrollFolder(t *testing.T) {
 	}
 }
 
-// An enrolment that fails enrolls nothing, and says which image or class it was.
+// An enrolment that fails enrols nothing, and says which image or class it was.
 func TestEnrollRefusals(t *testing.T) {
 	folder := t.TempDir()
 	good, broken := filepath.Join(folder, "a", "1.png"), filepath.Join(folder, "b", "2.png")

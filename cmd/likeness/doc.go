@@ -6,6 +6,8 @@
 //	likeness eval --run runs/…           # the same table again, from the files
 //	likeness embed photos --out e.npy    # images to vectors
 //	likeness compare a.png b.png         # two images: same or different?
+//	likeness enroll alice a.jpg --gallery faces.gallery    # a class from an image
+//	likeness identify b.jpg --gallery faces.gallery        # of whom, or unknown?
 //
 // Settings say all that determines a training; a flag and a TOML key of one
 // name are one setting. A setup is what settings come to: the material, which

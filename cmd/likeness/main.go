@@ -27,7 +27,15 @@ type commands struct {
 	Eval    evalCommand    `cmd:"" help:"Print the table of a run again, from its files."`
 	Embed   embedCommand   `cmd:"" help:"Turn images into vectors."`
 	Compare compareCommand `cmd:"" help:"Say how alike two images are."`
-	Bench   benchCommand   `cmd:"" help:"Measure this machine: layers and whole steps."`
+
+	Enroll    enrollCommand    `cmd:"" help:"Make classes known to a gallery, by an image or more of each."`
+	Identify  identifyCommand  `cmd:"" help:"Say which class of a gallery images are of, or that it is unknown."`
+	Verify    verifyCommand    `cmd:"" help:"Say whether an image is of a class of a gallery."`
+	Forget    forgetCommand    `cmd:"" help:"Remove a class from a gallery."`
+	Classes   classesCommand   `cmd:"" help:"List the classes of a gallery."`
+	Calibrate calibrateCommand `cmd:"" help:"Find the distance from which a gallery says unknown."`
+
+	Bench benchCommand `cmd:"" help:"Measure this machine: layers and whole steps."`
 }
 
 // console is where a command speaks: results to out, everything else to err.

@@ -184,6 +184,13 @@ func TestHelp(t *testing.T) {
 		"eval":    {"Print the table", "likeness eval --run runs/", "result.json"},
 		"embed":   {"Turn images into vectors", "likeness embed photos", ".npy", "file,e0,e1"},
 		"compare": {"how alike two images", "likeness compare a.png b.png", "threshold", "--json"},
+
+		"enroll":    {"known to a gallery", "likeness enroll alice alice1.jpg", "--folder people", "--rule=RULE"},
+		"identify":  {"unknown", "likeness identify photo.jpg", "-k", "--json"},
+		"verify":    {"of a class", "likeness verify alice photo.jpg", "threshold"},
+		"forget":    {"Remove a class", "likeness forget alice"},
+		"classes":   {"List the classes", "likeness classes --gallery"},
+		"calibrate": {"says unknown", "likeness calibrate --gallery", "ten over RATE"},
 	} {
 		stdout, stderr := tool(t, command, "--help")
 		for _, text := range texts {
