@@ -68,22 +68,26 @@ func (p *products) block(s *scan, answers []selection, begin, end int) {
 			product.AOffsets[i], product.COffsets[i] = int32(i*v.columns), int32(i*panel.count)
 		}
 		p.engine.Rows(&product)
-		for i := range panel.count {
-			p.through(s, &answers[panel.first+i], panel.first+i, begin, rows, p.room[i:], panel.count)
-		}
+		p.through(s, answers, panel, begin, rows)
 	}
 }
 
-// through looks through one query's products, stride apart, with rows from begin.
-func (p *products) through(s *scan, answer *selection, question, begin, rows int, products []float32, stride int) {
-	limit := func() float64 {
-		return s.vectors.filter.limit(answer.worst()) - p.keep*p.squares[question] + tiny
+// through looks through the products of the rows from begin with a panel.
+func (p *products) through(s *scan, answers []selection, panel queryPanel, begin, rows int) {
+	limit := func(question int) float64 {
+		return s.vectors.filter.limit(answers[question].worst()) - p.keep*p.squares[question] + tiny
 	}
-	most := limit()
-	squares := s.vectors.squares[begin:][:rows]
-	for i, square := range squares {
-		if p.keep*square-2*float64(products[i*stride]) <= most && s.measure(answer, question, begin+i) {
-			most = limit()
+	limits := make([]float64, panel.count)
+	for i := range limits {
+		limits[i] = limit(panel.first + i)
+	}
+	for row := range rows {
+		square := p.keep * s.vectors.squares[begin+row]
+		for i, product := range p.room[row*panel.count:][:panel.count] {
+			question := panel.first + i
+			if square-2*float64(product) <= limits[i] && s.measure(&answers[question], question, begin+row) {
+				limits[i] = limit(question)
+			}
 		}
 	}
 }
