@@ -113,8 +113,10 @@ func (g *Gallery) read(own header, create bool) (err error) {
 	return nil
 }
 
-// Path is the gallery's file, and Model the model that it was opened with.
-func (g *Gallery) Path() string           { return g.path }
+// Path is the gallery's file.
+func (g *Gallery) Path() string { return g.path }
+
+// Model is the model that the gallery was opened with.
 func (g *Gallery) Model() *likeness.Model { return g.model }
 
 // Rule is how an image is compared with a class.

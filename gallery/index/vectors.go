@@ -35,8 +35,10 @@ func NewVectors(distance heads.Distance, columns int) (*Vectors, error) {
 	return &Vectors{distance: distance, columns: columns, filter: filterFor(distance)}, nil
 }
 
-// Len is the number of vectors, and Columns the number of elements of each.
-func (v *Vectors) Len() int     { return v.rows }
+// Len is the number of vectors.
+func (v *Vectors) Len() int { return v.rows }
+
+// Columns is the number of elements of each vector.
 func (v *Vectors) Columns() int { return v.columns }
 
 // Row is vector i as it was given, not a copy of it. Like an index into a slice,
