@@ -12,5 +12,5 @@
 // Settings say all that determines a training; a flag and a TOML key of one
 // name are one setting. A setup is what settings come to: the material, which
 // is the data cut into its parts, and the network. A run folder keeps what a
-// training leaves behind.
+// training leaves behind. A gallery is a file of known classes, see that package.
 package main
