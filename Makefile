@@ -16,14 +16,14 @@ check:
 
 # What runs in several goroutines.
 race:
-	go test -race . ./graph/... ./trainer ./datasets ./imaging ./evaluate ./solver ./fetch ./retrieval
+	go test -race . ./graph/... ./trainer ./datasets ./imaging ./evaluate ./solver ./fetch ./retrieval ./gallery/...
 
 # Layers, heads and objectives, their gradients among the tests, in other
 # instructions than the best ones. Where the processor lacks some, others are
 # used, which a line on standard error says.
 instructions:
-	LIKENESS_INSTRUCTIONS=avx2 go test ./graph/... ./heads ./objectives ./solver
-	LIKENESS_INSTRUCTIONS=portable go test ./graph/... ./heads ./objectives ./solver
+	LIKENESS_INSTRUCTIONS=avx2 go test ./graph/... ./heads ./objectives ./solver ./gallery/index
+	LIKENESS_INSTRUCTIONS=portable go test ./graph/... ./heads ./objectives ./solver ./gallery/index
 	LIKENESS_WINOGRAD=off go test ./graph/...
 
 # The assembly for arm64, emulated, and the kernels on a processor that has none.

@@ -33,17 +33,26 @@ const ownBackbone = "own"
 // Save writes the model to one file, whole or not at all. Equal models are
 // equal files, byte for byte.
 func (m *Model) Save(path string) error {
+	file, err := m.content()
+	if err != nil {
+		return errors.Wrapf(err, "save model %s", path)
+	}
+	return errors.Wrapf(safetensors.WriteFile(path, file), "save model %s", path)
+}
+
+// content is what the model's file holds.
+func (m *Model) content() (safetensors.File, error) {
 	metadata := map[string]string{formatKey: Format, headKey: m.Head.Name(), backboneKey: ownBackbone}
 	if network, ok := m.Backbone.(backbone.Network); ok {
 		text, err := network.TOML()
 		if err != nil {
-			return errors.Wrapf(err, "save model %s", path)
+			return safetensors.File{}, err
 		}
 		metadata[backboneKey] = text
 	}
 	preprocessing, err := json.Marshal(m.Preprocessing)
 	if err != nil {
-		return errors.Wrapf(err, "save model %s", path)
+		return safetensors.File{}, err
 	}
 	metadata[preprocessingKey] = string(preprocessing)
 	if m.Threshold != nil {
@@ -55,7 +64,7 @@ func (m *Model) Save(path string) error {
 			Name: weight.Name, Shape: weight.Value.Shape(), Data: weight.Value.Data(),
 		})
 	}
-	return errors.Wrapf(safetensors.WriteFile(path, file), "save model %s", path)
+	return file, nil
 }
 
 // Load reads a model from the file that Save wrote.

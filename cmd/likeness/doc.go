@@ -11,9 +11,11 @@
 //	likeness near-duplicates scans       # images that are nearly the same
 //	likeness search a.png --in scans     # the nearest of a folder
 //	likeness fetch omniglot              # a published data set
+//	likeness enroll alice a.jpg --gallery faces.gallery    # a class from an image
+//	likeness identify b.jpg --gallery faces.gallery        # of whom, or unknown?
 //
 // Settings say all that determines a training; a flag and a TOML key of one
 // name are one setting. A setup is what settings come to: the material, which
 // is the data cut into its parts, and the network. A run folder keeps what a
-// training leaves behind.
+// training leaves behind. A gallery is a file of known classes, see that package.
 package main

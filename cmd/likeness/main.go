@@ -30,6 +30,12 @@ type commands struct {
 	Compare        compareCommand        `cmd:"" help:"Say how alike two images are."`
 	NearDuplicates nearDuplicatesCommand `cmd:"" help:"List the images of a folder that are nearly the same."`
 	Search         searchCommand         `cmd:"" help:"List the images of a folder that are nearest to one."`
+	Enroll         enrollCommand         `cmd:"" help:"Make classes known to a gallery, by an image or more of each."`
+	Identify       identifyCommand       `cmd:"" help:"Say which class of a gallery images are of, or that it is unknown."`
+	Verify         verifyCommand         `cmd:"" help:"Say whether an image is of a class of a gallery."`
+	Forget         forgetCommand         `cmd:"" help:"Remove a class from a gallery."`
+	Classes        classesCommand        `cmd:"" help:"List the classes of a gallery."`
+	Calibrate      calibrateCommand      `cmd:"" help:"Find the distance from which a gallery says unknown."`
 	Export         exportCommand         `cmd:"" help:"Write a model for ONNX Runtime."`
 	Import         importCommand         `cmd:"" help:"Take weights that PyTorch saved into a network."`
 	Fetch          fetchCommand          `cmd:"" help:"Download a published data set."`

@@ -187,6 +187,12 @@ func TestHelp(t *testing.T) {
 		"near-duplicates": {"nearly the same", "likeness near-duplicates scans", "--threshold", "more than 20 % is coloured", "--anyway", "--sheet"},
 		"search":          {"nearest to one", "likeness search drawing.png --in scans", "--nearest", "more than 40 % is ink", "--anyway"},
 		"fetch":           {"Download a published data set", "likeness fetch omniglot", "SHA-256", "mnist, fashion-mnist, omniglot, cifar-10", "--to"},
+		"enroll":          {"known to a gallery", "likeness enroll alice alice1.jpg", "--folder people", "--rule=RULE"},
+		"identify":        {"unknown", "likeness identify photo.jpg", "-k", "--json"},
+		"verify":          {"of a class", "likeness verify alice photo.jpg", "threshold"},
+		"forget":          {"Remove a class", "likeness forget alice"},
+		"classes":         {"List the classes", "likeness classes --gallery"},
+		"calibrate":       {"says unknown", "likeness calibrate --gallery", "ten over RATE"},
 	} {
 		stdout, stderr := tool(t, command, "--help")
 		for _, text := range texts {

@@ -77,13 +77,14 @@ func replace(path string, write func(io.Writer) error) (err error) {
 		return errors.WithStack(err)
 	}
 	renamed = true
-	syncFolder(filepath.Dir(path))
+	SyncFolder(filepath.Dir(path))
 	return nil
 }
 
-// syncFolder makes the renaming itself durable. Not every system can do that,
-// and the content is whole without it, so a failure is no error.
-func syncFolder(path string) {
+// SyncFolder makes it durable that a file was made or renamed in the folder. Not
+// every system can do that, and the content is whole without it, so a failure is
+// no error.
+func SyncFolder(path string) {
 	if folder, err := os.Open(path); err == nil {
 		_ = folder.Sync()
 		_ = folder.Close()

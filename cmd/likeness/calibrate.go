@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/likeness-go/likeness/gallery"
+)
+
+// calibrateCommand finds a gallery's threshold.
+type calibrateCommand struct {
+	Flags galleryFlags `embed:""`
+	Data  string       `required:"" placeholder:"DIR" help:"Images with classes, as likeness train --data takes them, that the network was not trained on. Of a data set in parts the one for testing is used."`
+	Rate  float64      `required:"" placeholder:"RATE" help:"The share of pairs of different classes that may be taken for one, such as 0.001."`
+}
+
+// Help is what --help says beside the flags.
+func (calibrateCommand) Help() string {
+	return `It compares all pairs of the images and finds the distance up to which the share RATE of those of different classes counts as the same; the gallery keeps it, with how it was found, in place of an older one. The images need not be of the gallery's classes, but of their kind, and of classes that the network was not trained on.
+
+A small rate takes many pairs, ten over RATE: 10,000 for 0.001, which 150 images of different classes make.
+
+The rate is that of one comparison. An image of nobody is compared with all examples of a gallery: among 100 of them, up to 100 times the rate is taken for somebody.
+
+Example:
+  likeness calibrate --gallery faces.gallery --data strangers --rate 0.001`
+}
+
+// Run calibrates.
+func (k *calibrateCommand) Run(c *console) error {
+	g, err := k.Flags.open(c, gallery.Options{})
+	if err != nil {
+		return err
+	}
+	calibration, err := g.CalibrateFolder(k.Data, k.Rate)
+	if closing := g.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(c.out, calibration)
+	return err
+}

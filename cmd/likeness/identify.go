@@ -1,0 +1,127 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"image"
+
+	"github.com/likeness-go/likeness/gallery"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/pkg/errors"
+)
+
+// identifyCommand says which known class images are of.
+type identifyCommand struct {
+	Images     []string     `arg:"" placeholder:"IMAGE" help:"Images, or folders of images."`
+	Flags      galleryFlags `embed:""`
+	Candidates int          `short:"k" default:"1" placeholder:"K" help:"How many of the nearest classes to name."`
+	JSON       bool         `name:"json" help:"Print a line of JSON for each image."`
+}
+
+// Help is what --help says beside the flags.
+func (identifyCommand) Help() string {
+	return `It prints the nearest class of each image with its distance, and unknown where even that is farther than the threshold: the one that likeness calibrate found, or else the model's own. Without a threshold nothing is decided, and it says so.
+
+Example:
+  likeness identify photo.jpg --gallery faces.gallery -k 3
+
+An image of somebody unknown is compared with every example, so among many examples the threshold must be strict: see likeness calibrate --help.`
+}
+
+// identified is what identify says as JSON.
+type identified struct {
+	Image       string          `json:"image"`
+	Class       *string         `json:"class"`     // null if it is unknown, or if nothing is decided
+	Known       *bool           `json:"known"`     // null if nothing is decided
+	Threshold   *float64        `json:"threshold"` // null if there is none
+	Approximate bool            `json:"approximate"`
+	Candidates  []candidateJSON `json:"candidates"`
+}
+
+// candidateJSON is a candidate; the source is that of its nearest example.
+type candidateJSON struct {
+	Class    string  `json:"class"`
+	Distance float64 `json:"distance"`
+	Source   string  `json:"source,omitempty"`
+}
+
+// Run identifies.
+func (i *identifyCommand) Run(c *console) error {
+	files, err := imageFiles(i.Images)
+	if err != nil {
+		return err
+	}
+	g, err := i.Flags.open(c, gallery.Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	if g.Len() == 0 {
+		return errors.Errorf("gallery %s holds no examples: likeness enroll CLASS IMAGE --gallery %s adds some", g.Path(), g.Path())
+	}
+	// Some at a time, so that there may be many.
+	const some = 64
+	for from := 0; from < len(files); from += some {
+		if c.Err() != nil {
+			return errors.New("interrupted")
+		}
+		part := files[from:min(from+some, len(files))]
+		images := make([]image.Image, len(part))
+		for n, file := range part {
+			if images[n], err = imaging.DecodeFile(file); err != nil {
+				return err
+			}
+		}
+		found, err := g.IdentifyAll(images, i.Candidates)
+		if err != nil {
+			return err
+		}
+		if from == 0 {
+			sayUndecided(c, found[0].Calibrated)
+		}
+		for n, file := range part {
+			if err := i.print(c, file, found[n]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// print writes one answer.
+func (i *identifyCommand) print(c *console, file string, found gallery.Identification) error {
+	if i.JSON {
+		return json.NewEncoder(c.out).Encode(jsonOf(file, found))
+	}
+	first := found.Candidates[0]
+	text := fmt.Sprintf("nearest %s  distance %.4f  no threshold", first.Class, first.Distance)
+	switch {
+	case found.Calibrated && found.Known:
+		text = fmt.Sprintf("%s  distance %.4f  threshold %.4f", first.Class, first.Distance, found.Threshold)
+	case found.Calibrated:
+		text = fmt.Sprintf("unknown  nearest %s  distance %.4f  threshold %.4f", first.Class, first.Distance, found.Threshold)
+	}
+	if _, err := fmt.Fprintf(c.out, "%s  %s\n", file, text); err != nil {
+		return err
+	}
+	for _, candidate := range found.Candidates[1:] {
+		if _, err := fmt.Fprintf(c.out, "  then %s  distance %.4f\n", candidate.Class, candidate.Distance); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func jsonOf(file string, found gallery.Identification) identified {
+	answer := identified{Image: file, Approximate: found.Approximate}
+	if found.Calibrated {
+		answer.Threshold, answer.Known = &found.Threshold, &found.Known
+	}
+	if class := found.Class(); class != "" {
+		answer.Class = &class
+	}
+	for _, candidate := range found.Candidates {
+		answer.Candidates = append(answer.Candidates, candidateJSON{candidate.Class, candidate.Distance, candidate.Example.Source})
+	}
+	return answer
+}

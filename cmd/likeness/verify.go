@@ -1,0 +1,68 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/likeness-go/likeness/gallery"
+	"github.com/likeness-go/likeness/imaging"
+)
+
+// verifyCommand says whether an image is of a class.
+type verifyCommand struct {
+	Class string       `arg:"" placeholder:"CLASS" help:"A class of the gallery."`
+	Image string       `arg:"" placeholder:"IMAGE" help:"An image that is said to be of it."`
+	Flags galleryFlags `embed:""`
+	JSON  bool         `name:"json" help:"Print JSON."`
+}
+
+// Help is what --help says beside the flags.
+func (verifyCommand) Help() string {
+	return `It compares the image with the examples of this class alone and prints the distance and, where there is a threshold, whether that is near enough.
+
+Example:
+  likeness verify alice photo.jpg --gallery faces.gallery`
+}
+
+// verified is what verify says as JSON.
+type verified struct {
+	Image     string   `json:"image"`
+	Class     string   `json:"class"`
+	Distance  float64  `json:"distance"`
+	Threshold *float64 `json:"threshold"` // null if there is none
+	Same      *bool    `json:"same"`      // null if nothing is decided
+}
+
+// Run verifies.
+func (v *verifyCommand) Run(c *console) error {
+	img, err := imaging.DecodeFile(v.Image)
+	if err != nil {
+		return err
+	}
+	g, err := v.Flags.open(c, gallery.Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	found, err := g.Verify(v.Class, img)
+	if err != nil {
+		return err
+	}
+	sayUndecided(c, found.Calibrated)
+	if v.JSON {
+		answer := verified{Image: v.Image, Class: v.Class, Distance: found.Distance}
+		if found.Calibrated {
+			answer.Threshold, answer.Same = &found.Threshold, &found.Same
+		}
+		return json.NewEncoder(c.out).Encode(answer)
+	}
+	text := "no threshold"
+	switch {
+	case found.Calibrated && found.Same:
+		text = fmt.Sprintf("threshold %.4f  %s", found.Threshold, v.Class)
+	case found.Calibrated:
+		text = fmt.Sprintf("threshold %.4f  not %s", found.Threshold, v.Class)
+	}
+	_, err = fmt.Fprintf(c.out, "distance %.4f  %s\n", found.Distance, text)
+	return err
+}

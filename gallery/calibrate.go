@@ -1,0 +1,184 @@
+package gallery
+
+import (
+	"math"
+	"reflect"
+	"slices"
+
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/internal/trials"
+	"github.com/pkg/errors"
+)
+
+// Calibrate finds the threshold at which the share rate of all pairs of images of
+// different classes is accepted, and keeps it in the gallery in place of an older
+// one. A pair is accepted if its distance is at most the threshold, which lies
+// halfway between the last distance that is accepted and the next.
+//
+// The images must be prepared as the model prepares them, and their classes be
+// such as the network was not trained on, which nobody but the caller knows; they
+// need not be those of the gallery. The error is ErrTooFewPairs, wrapped, if the
+// rate accepts fewer than ten pairs: how often what is rare happens is not to be
+// learned from few.
+func (g *Gallery) Calibrate(images *datasets.Dataset, rate float64) (Calibration, error) {
+	c, err := g.calibrate(images, rate)
+	return c, g.wrap(err, "calibrate")
+}
+
+// CalibrateFolder is Calibrate on a folder that datasets.Open knows, such as one
+// of class folders. Of a data set in parts it takes the one for testing, or else
+// for validation.
+func (g *Gallery) CalibrateFolder(path string, rate float64) (Calibration, error) {
+	p := g.model.Preprocessing
+	splits, err := datasets.Open(path, datasets.Options{Size: p.Size, Invert: p.Invert, Crop: p.Crop})
+	if err != nil {
+		return Calibration{}, g.wrap(err, "calibrate")
+	}
+	for _, images := range []*datasets.Dataset{splits.Test, splits.Validation, splits.Train} {
+		if images != nil {
+			return g.Calibrate(images, rate)
+		}
+	}
+	return Calibration{}, g.wrap(errors.Errorf("%s holds listed pairs or triplets, expected images with classes", path), "calibrate")
+}
+
+func (g *Gallery) calibrate(images *datasets.Dataset, rate float64) (c Calibration, err error) {
+	if err := g.checkImages(images); err != nil {
+		return c, err
+	}
+	c = Calibration{Rate: rate, Source: images.Name, Images: images.Len()}
+	c.SamePairs, c.DifferentPairs, c.Classes = countPairs(images)
+	if err := checkRate(rate, c.DifferentPairs); err != nil {
+		return c, errors.WithMessagef(err, "%d images of %d classes", c.Images, c.Classes)
+	}
+	embeddings, err := trials.Embeddings(g.model, images)
+	if err != nil {
+		return c, err
+	}
+	metric, err := g.model.Metric()
+	if err != nil {
+		return c, err
+	}
+	allowed := allowedAt(rate, c.DifferentPairs)
+	same, different, err := pairDistances(metric, embeddings, images.Labels, allowed+1)
+	if err != nil {
+		return c, err
+	}
+	c.Threshold, c.Accepted = thresholdFor(different, allowed)
+	for _, d := range same {
+		if d <= c.Threshold {
+			c.SameAccepted++
+		}
+	}
+	return c, g.keepCalibration(&c)
+}
+
+// checkImages says whether the images are as the model wants them.
+func (g *Gallery) checkImages(images *datasets.Dataset) error {
+	if images == nil || images.Len() == 0 {
+		return errors.Wrap(datasets.ErrTooFew, "found no images")
+	}
+	if images.Labels == nil {
+		return errors.Wrapf(datasets.ErrUnlabelled, "images %s", images.Name)
+	}
+	if err := images.Validate(); err != nil {
+		return err
+	}
+	p := g.model.Preprocessing
+	if images.Size != p.Size || images.Inverted != p.Invert || !reflect.DeepEqual(images.Crop, p.Crop) {
+		return errors.Errorf("the images %s were read at %v, inverted %v, cut to the ink %v; the model reads at %v, inverted %v, cut to the ink %v: read them with its preprocessing",
+			images.Name, images.Size, images.Inverted, images.Crop != nil, p.Size, p.Invert, p.Crop != nil)
+	}
+	return nil
+}
+
+// countPairs counts the pairs of images of one class and of different ones, and
+// the classes that have images.
+func countPairs(images *datasets.Dataset) (same, different, classes int) {
+	for _, class := range images.ByClass() {
+		same += len(class) * (len(class) - 1) / 2
+		if len(class) > 0 {
+			classes++
+		}
+	}
+	return same, images.Len()*(images.Len()-1)/2 - same, classes
+}
+
+// pairDistances are the distances of all pairs of one class and the least of those
+// of different ones, in ascending order: as many as are wanted.
+func pairDistances(metric evaluate.Metric, embeddings evaluate.Embeddings, labels []int, wanted int) (same, different []float64, err error) {
+	const block = 128 // rows, whose distances from all after them are in memory
+	for begin := 0; begin < embeddings.Rows; begin += block {
+		end := min(begin+block, embeddings.Rows)
+		rows, others := part(embeddings, begin, end), part(embeddings, begin, embeddings.Rows)
+		distances := make([]float64, rows.Rows*others.Rows)
+		if err := metric.Distances(distances, rows, others); err != nil {
+			return nil, nil, err
+		}
+		for i := range rows.Rows {
+			for j := i + 1; j < others.Rows; j++ {
+				d := distances[i*others.Rows+j]
+				switch {
+				case math.IsNaN(d) || math.IsInf(d, 0):
+					return nil, nil, errors.Errorf("the distance of the images %d and %d is %v, expected a finite number", begin+i, begin+j, d)
+				case labels[begin+i] == labels[begin+j]:
+					same = append(same, d)
+				default:
+					different = append(different, d)
+				}
+			}
+		}
+		// A threshold needs the least ones only, and there may be very many.
+		slices.Sort(different)
+		different = different[:min(wanted, len(different))]
+	}
+	return same, different, nil
+}
+
+func part(e evaluate.Embeddings, begin, end int) evaluate.Embeddings {
+	return evaluate.Embeddings{Rows: end - begin, Columns: e.Columns, Data: e.Data[begin*e.Columns : end*e.Columns]}
+}
+
+// thresholdFor is the greatest threshold that accepts at most the allowed number
+// of the ascending distances, and how many it accepts: fewer where the next are
+// equal to the last. There must be one distance more than are allowed.
+func thresholdFor(distances []float64, allowed int) (threshold float64, accepted int) {
+	next := distances[allowed] // the first to refuse
+	accepted, _ = slices.BinarySearch(distances, next)
+	if accepted == 0 {
+		return math.Nextafter(next, math.Inf(-1)), 0
+	}
+	last := distances[accepted-1]
+	if middle := last/2 + next/2; last < middle && middle < next {
+		return middle, accepted
+	}
+	return last, accepted
+}
+
+// keepCalibration writes it down.
+func (g *Gallery) keepCalibration(c *Calibration) error {
+	if err := g.change(); err != nil {
+		return err
+	}
+	defer g.writing.Unlock()
+	c.Time = now()
+	if err := g.store.calibrate(*c); err != nil {
+		return err
+	}
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	kept := *c
+	g.calibration = &kept
+	return nil
+}
+
+// Calibration is the gallery's own, if it has one.
+func (g *Gallery) Calibration() (Calibration, bool) {
+	g.mutex.RLock()
+	defer g.mutex.RUnlock()
+	if g.calibration == nil {
+		return Calibration{}, false
+	}
+	return *g.calibration, true
+}

@@ -1,0 +1,195 @@
+package gallery_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/gallery"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/pkg/errors"
+)
+
+// series is images of one pixel, of the given greys by class.
+func series(classes ...[]uint8) *datasets.Dataset {
+	d := &datasets.Dataset{Name: "series", Size: imaging.Size{Height: 1, Width: 1, Channels: 1}, Labels: []int{}}
+	for label, values := range classes {
+		d.Classes = append(d.Classes, string('a'+rune(label)))
+		for _, v := range values {
+			d.Images = append(d.Images, []uint8{v})
+			d.Labels = append(d.Labels, label)
+		}
+	}
+	return d
+}
+
+// steps are five classes of two images, ten greys apart and three within: pairs of
+// different classes are 7, 10 or 13 apart and so on.
+//
+//	0 3   10 13   20 23   30 33   40 43
+//
+// One of each class and one of the next differ by 7 (4 pairs), 10 (8) and 13 (4);
+// of 40 pairs in all, the least 4 are at 7 and the least 12 within 10.
+func steps() *datasets.Dataset {
+	return series([]uint8{0, 3}, []uint8{10, 13}, []uint8{20, 23}, []uint8{30, 33}, []uint8{40, 43})
+}
+
+// The threshold is worked out by hand: halfway between the last distance that the
+// rate allows and the next.
+func TestCalibrateByHand(t *testing.T) {
+	for _, test := range []struct {
+		rate      float64
+		threshold float64
+		accepted  int
+	}{
+		{0.30, 11.5, 12}, // 12 pairs: those at 7 and 10; the next is at 13
+		{0.32, 11.5, 12}, // 12.8 pairs, so 12
+		{0.35, 11.5, 12}, // 14 pairs, but at 13 there are four: all or none
+		{0.40, 15, 16},   // 16 pairs: 7, 10 and 13; the next is at 17
+		{0.25, 8.5, 4},   // 10 pairs, but at 10 there are eight: only those at 7
+	} {
+		g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
+		got, err := g.Calibrate(steps(), test.rate)
+		if err != nil {
+			t.Errorf("rate %v: %v", test.rate, err)
+			continue
+		}
+		want := gallery.Calibration{
+			Threshold: test.threshold, Rate: test.rate, Accepted: test.accepted, DifferentPairs: 40,
+			SameAccepted: 5, SamePairs: 5, Source: "series", Images: 10, Classes: 5,
+		}
+		if diff := cmp.Diff(want, got, rounding, cmpopts.IgnoreFields(gallery.Calibration{}, "Time")); diff != "" {
+			t.Errorf("rate %v (-want +got):\n%s", test.rate, diff)
+		}
+		if rate := got.FalseAcceptRate(); rate.Value != float64(test.accepted)/40 || rate.Value > test.rate || got.TrueAcceptRate().Value != 1 {
+			t.Errorf("rate %v: rates are %v and %v", test.rate, rate, got.TrueAcceptRate())
+		}
+	}
+}
+
+// Where no pair may be accepted the threshold is below all distances: here ten
+// pairs might, but twenty are equal.
+func TestCalibrateOnEqualDistances(t *testing.T) {
+	values := [][]uint8{make([]uint8, 5), make([]uint8, 5)}
+	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
+	got, err := g.Calibrate(series(values...), 0.5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Accepted != 0 || !(got.Threshold < 0) || got.SameAccepted != 0 {
+		t.Errorf("found %+v", got)
+	}
+}
+
+// The gallery decides by its calibration, before the model's threshold and also
+// when it is opened again.
+func TestCalibrationIsKept(t *testing.T) {
+	model := plainModel(t, heads.L1{}, 1)
+	threshold := 200.0
+	model.Threshold = &threshold
+	g := create(t, model, gallery.Options{})
+	enroll(t, g, "dark", greys(100))
+	if _, found := g.Calibration(); found {
+		t.Error("a new gallery is calibrated")
+	}
+	before := time.Now()
+	calibration, err := g.Calibrate(steps(), 0.3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if calibration.Time.Before(before) || calibration.Time.After(time.Now()) {
+		t.Errorf("calibrated at %v", calibration.Time)
+	}
+	again := reopen(t, g, gallery.Options{})
+	for _, g := range []*gallery.Gallery{g, again} {
+		kept, found := g.Calibration()
+		if diff := cmp.Diff(calibration, kept); diff != "" || !found {
+			t.Errorf("(-made +kept):\n%s", diff)
+		}
+	}
+	for value, known := range map[uint8]bool{111: true, 112: false} {
+		if found := identify(t, again, greys(value), 1); found.Known != known || !found.Calibrated || found.Threshold != calibration.Threshold {
+			t.Errorf("grey %d: %+v", value, found)
+		}
+	}
+	closeGallery(t, again)
+	description, err := gallery.Describe(g.Path())
+	if err != nil || !cmp.Equal(description.Calibration, &calibration) {
+		t.Errorf("described as %+v: %v", description.Calibration, err)
+	}
+	for _, text := range []string{"threshold 11.5", "rate of 0.3", "series", "10 images of 5 classes", "12 of 40", "5 of 5"} {
+		if !strings.Contains(calibration.String(), text) {
+			t.Errorf("%q is not in %q", text, calibration)
+		}
+	}
+}
+
+// A rate that the pairs do not support is refused with what it needs, and so are
+// images that the model would see otherwise.
+func TestCalibrateRefusals(t *testing.T) {
+	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
+	inverted, large, unlabelled := steps(), steps(), steps()
+	inverted.Inverted, unlabelled.Labels = true, nil
+	large.Size = imaging.Size{Height: 1, Width: 2, Channels: 1}
+	for i, image := range large.Images {
+		large.Images[i] = append(image, 0)
+	}
+	for name, test := range map[string]struct {
+		images *datasets.Dataset
+		rate   float64
+		is     error
+		says   string
+	}{
+		"small rate":  {steps(), 1e-4, gallery.ErrTooFewPairs, "a false accept rate of 0.0001 needs 100000 of them, of which it accepts 10; there are 40, which support rates from 0.25 on"},
+		"just below":  {steps(), 0.24, gallery.ErrTooFewPairs, "needs 42 of them"},
+		"one class":   {series([]uint8{1, 2, 3}), 0.5, gallery.ErrTooFewPairs, "there are 0"},
+		"rate of 0":   {steps(), 0, nil, "rate is 0"},
+		"rate of 1":   {steps(), 1, nil, "rate is 1"},
+		"no images":   {nil, 0.5, datasets.ErrTooFew, "no images"},
+		"unlabelled":  {unlabelled, 0.5, datasets.ErrUnlabelled, "series"},
+		"inverted":    {inverted, 0.3, nil, "inverted true"},
+		"larger ones": {large, 0.3, nil, "read at 1x2x1"},
+	} {
+		_, err := g.Calibrate(test.images, test.rate)
+		if err == nil || test.is != nil && !errors.Is(err, test.is) || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), g.Path()) {
+			t.Errorf("%s: found error %v", name, err)
+		}
+	}
+	if _, found := g.Calibration(); found {
+		t.Error("a refused calibration is kept")
+	}
+}
+
+// A folder of classes is read as the model reads, and of parts the one for testing
+// is taken.
+func TestCalibrateFolder(t *testing.T) {
+	plain, parts := t.TempDir(), t.TempDir()
+	for label, values := range [][]uint8{{0, 3}, {10, 13}, {20, 23}, {30, 33}, {40, 43}} {
+		class := string('a' + rune(label))
+		for i, v := range values {
+			name := string('1'+rune(i)) + ".png"
+			writePNG(t, greys(v), plain, class, name)
+			writePNG(t, greys(v), parts, "test", class, name)
+			writePNG(t, greys(7*v), parts, "train", class, name)
+		}
+	}
+	for _, folder := range []string{plain, parts} {
+		g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
+		got, err := g.CalibrateFolder(folder, 0.3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(11.5, got.Threshold, rounding); diff != "" || !strings.HasPrefix(got.Source, filepath.Base(folder)) {
+			t.Errorf("found %+v", got)
+		}
+	}
+	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
+	if _, err := g.CalibrateFolder(filepath.Join(plain, "none"), 0.3); err == nil || !strings.Contains(err.Error(), "none") {
+		t.Errorf("no folder: found error %v", err)
+	}
+}

@@ -1,0 +1,172 @@
+package gallery_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/gallery"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/pkg/errors"
+)
+
+var ctx = context.Background()
+
+// Examples keep where they came from and when, also in the file.
+func TestSourcesAndTimes(t *testing.T) {
+	folder := t.TempDir()
+	first, second := filepath.Join(folder, "first.png"), filepath.Join(folder, "second.png")
+	writePNG(t, greys(10, 20), first)
+	writePNG(t, greys(30, 40), second)
+	g := create(t, plainModel(t, heads.L2{}, 2), gallery.Options{})
+	before := time.Now()
+	if err := g.EnrollFiles(ctx, "a", first, second); err != nil {
+		t.Fatal(err)
+	}
+	after := time.Now()
+	enroll(t, g, "a", greys(50, 60))
+	again := reopen(t, g, gallery.Options{})
+	for _, g := range []*gallery.Gallery{g, again} {
+		examples, err := g.Examples("a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sources []string
+		for _, e := range examples {
+			sources = append(sources, e.Source)
+		}
+		if diff := cmp.Diff([]string{first, second, ""}, sources); diff != "" {
+			t.Errorf("sources (-want +got):\n%s", diff)
+		}
+		for _, e := range examples[:2] {
+			if e.Time.Before(before) || e.Time.After(after) || e.Time.Location() != time.UTC {
+				t.Errorf("time %v is not between %v and %v in UTC", e.Time, before, after)
+			}
+		}
+	}
+	if found := identify(t, again, greys(29, 40), 1); found.Candidates[0].Example.Source != second {
+		t.Errorf("the nearest example is %+v, want that of %s", found.Candidates[0], second)
+	}
+}
+
+// A folder is enrolled by its folders, those in folders too.
+func TestEnrollFolder(t *testing.T) {
+	folder := t.TempDir()
+	writePNG(t, greys(10), folder, "dark", "1.png")
+	writePNG(t, greys(20), folder, "dark", "2.png")
+	writePNG(t, greys(200), folder, "light", "1.png")
+	writePNG(t, greys(100), folder, "Greek", "alpha", "1.png")
+	writePNG(t, greys(110), folder, ".hidden", "1.png")
+	if err := os.WriteFile(filepath.Join(folder, "dark", "notes.txt"), []byte("no image"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
+	classes, examples, err := g.EnrollFolder(ctx, folder)
+	if err != nil || classes != 3 || examples != 4 {
+		t.Fatalf("enrolled %d examples of %d classes: %v", examples, classes, err)
+	}
+	want := []gallery.Class{{Name: "Greek/alpha", Examples: 1}, {Name: "dark", Examples: 2}, {Name: "light", Examples: 1}}
+	if diff := cmp.Diff(want, g.Classes()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if found := identify(t, g, greys(22), 1); found.Candidates[0].Class != "dark" {
+		t.Errorf("found %+v", found)
+	}
+}
+
+// An enrolment that fails enrols nothing, and says which image or class it was.
+func TestEnrollRefusals(t *testing.T) {
+	folder := t.TempDir()
+	good, broken := filepath.Join(folder, "a", "1.png"), filepath.Join(folder, "b", "2.png")
+	writePNG(t, greys(10), good)
+	writePNG(t, greys(10), broken)
+	if err := os.WriteFile(broken, []byte("no image"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	outside, empty := t.TempDir(), t.TempDir()
+	writePNG(t, greys(10), outside, "1.png")
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
+	enrollFolder := func(path string) error { _, _, err := g.EnrollFolder(ctx, path); return err }
+	for name, test := range map[string]struct {
+		err  error
+		says string
+	}{
+		"no images":       {g.Enroll("a"), `class "a": found no images`},
+		"no files":        {g.EnrollFiles(ctx, "a"), `class "a": found no images`},
+		"no name":         {g.Enroll("", greys(1)), "no name"},
+		"odd name":        {g.Enroll("\xff", greys(1)), "not UTF-8"},
+		"no pixels":       {g.Enroll("a", greys(1), nil), "image 1 has no pixels"},
+		"broken file":     {g.EnrollFiles(ctx, "a", good, broken), broken},
+		"missing file":    {g.EnrollFiles(ctx, "a", good, filepath.Join(folder, "3.png")), "3.png"},
+		"broken folder":   {enrollFolder(folder), broken},
+		"image outside":   {enrollFolder(outside), filepath.Join(outside, "1.png")},
+		"empty folder":    {enrollFolder(empty), "a folder of images for each class"},
+		"missing folder":  {enrollFolder(filepath.Join(folder, "c")), "no such file"},
+		"context at once": {g.EnrollFiles(ended, "a", good), "nothing is enrolled: context canceled"},
+	} {
+		if test.err == nil || !strings.Contains(test.err.Error(), test.says) || !strings.Contains(test.err.Error(), g.Path()) {
+			t.Errorf("%s: found error %v", name, test.err)
+		}
+	}
+	if g.Len() != 0 || len(g.Classes()) != 0 || reopen(t, g, gallery.Options{}).Len() != 0 {
+		t.Error("a refused enrolment left something behind")
+	}
+}
+
+// What is forgotten is not found any more, also when the gallery is opened again,
+// and the others are what they were.
+func TestForget(t *testing.T) {
+	for _, rule := range []gallery.Rule{gallery.Nearest, gallery.Prototype} {
+		g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{Rule: rule})
+		enroll(t, g, "dark", greys(10))
+		enroll(t, g, "light", greys(200))
+		enroll(t, g, "middle", greys(100))
+		enroll(t, g, "dark", greys(12))
+		if examples, err := g.Forget("dark"); err != nil || examples != 2 {
+			t.Fatalf("forgot %d examples: %v", examples, err)
+		}
+		if _, err := g.Forget("dark"); !errors.Is(err, gallery.ErrUnknownClass) {
+			t.Errorf("forget again: found error %v", err)
+		}
+		check := func(g *gallery.Gallery, want map[string]float64) {
+			t.Helper()
+			if diff := cmp.Diff(want, distances(identify(t, g, greys(10), 5)), rounding); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", rule, diff)
+			}
+		}
+		check(g, map[string]float64{"middle": 90, "light": 190})
+		g = reopen(t, g, gallery.Options{})
+		check(g, map[string]float64{"middle": 90, "light": 190})
+		enroll(t, g, "dark", greys(14))
+		enroll(t, g, "light", greys(202))
+		check(g, map[string]float64{"middle": 90, "light": map[gallery.Rule]float64{gallery.Nearest: 190, gallery.Prototype: 191}[rule], "dark": 4})
+		if examples, err := g.Examples("dark"); err != nil || len(examples) != 1 {
+			t.Errorf("examples of what was forgotten and enrolled again: %v, %v", examples, err)
+		}
+	}
+}
+
+// Of many classes an error names some.
+func TestUnknownAmongMany(t *testing.T) {
+	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
+	if _, err := g.Examples("a"); err == nil || !strings.Contains(err.Error(), `unknown class "a". There are none yet`) {
+		t.Errorf("among none: found error %v", err)
+	}
+	for i := range byte(30) {
+		enroll(t, g, "class "+string('a'+rune(i)), greys(i))
+	}
+	_, err := g.Examples("klass b")
+	if err == nil || !strings.Contains(err.Error(), `did you mean "class b"? There are class a, `) || !strings.Contains(err.Error(), "and 20 more") {
+		t.Errorf("among many: found error %v", err)
+	}
+	if !slices.IsSortedFunc(g.Classes(), func(a, b gallery.Class) int { return strings.Compare(a.Name, b.Name) }) {
+		t.Error("the classes are not in order")
+	}
+}

@@ -1,0 +1,86 @@
+package gallery_test
+
+import (
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+
+	"github.com/likeness-go/likeness/gallery"
+	"github.com/likeness-go/likeness/zoo"
+)
+
+// Characters are recognised from one drawing of each, by the model that comes with
+// the program and decides by its own threshold.
+func Example() {
+	model, err := zoo.Load(zoo.Default)
+	if err != nil {
+		log.Fatal(err)
+	}
+	folder, err := os.MkdirTemp("", "gallery")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+
+	characters, err := gallery.Create(filepath.Join(folder, "characters.gallery"), model, gallery.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer characters.Close()
+	for _, shape := range []string{"cross", "ring"} {
+		if err := characters.Enroll(shape, drawing(shape, 105, 50, 50, 30)); err != nil {
+			log.Fatal(err)
+		}
+	}
+	for _, shape := range []string{"ring", "triangle"} {
+		found, err := characters.Identify(drawing(shape, 120, 60, 60, 40), 1)
+		if err != nil {
+			log.Fatal(err)
+		}
+		if found.Known {
+			fmt.Println("this is a", found.Class())
+		} else {
+			fmt.Println("this is unknown; the nearest is a", found.Candidates[0].Class)
+		}
+	}
+	// Output:
+	// this is a ring
+	// this is unknown; the nearest is a ring
+}
+
+// A threshold is found for a rate of false accepts, on images of classes that the
+// network has not seen.
+func ExampleGallery_Calibrate() {
+	g, remove := temporary()
+	defer remove()
+	images := steps() // five classes of two images
+	calibration, err := g.Calibrate(images, 0.3)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(calibration)
+	_, err = g.Calibrate(images, 0.001)
+	fmt.Println("at 0.001:", err != nil)
+	// Output:
+	// threshold 11.5000 at a false accept rate of 0.3, on series: 10 images of 5 classes, accepts 12 of 40 pairs of different classes and 5 of 5 of one
+	// at 0.001: true
+}
+
+// Forget removes a class, and an unknown one is told apart.
+func ExampleGallery_Forget() {
+	g, remove := temporary()
+	defer remove()
+	if err := g.Enroll("dark", greys(10), greys(20)); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(g.Classes())
+	examples, err := g.Forget("dark")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("forgot", examples, "examples; left are", g.Classes())
+	// Output:
+	// [{dark 2}]
+	// forgot 2 examples; left are []
+}

@@ -1,0 +1,202 @@
+package gallery_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/gallery"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/pkg/errors"
+	bolt "go.etcd.io/bbolt"
+)
+
+// What is in a gallery is there when it is opened again.
+func TestReopen(t *testing.T) {
+	g := create(t, plainModel(t, heads.L2{}, 2), gallery.Options{})
+	enroll(t, g, "b", greys(1, 2), greys(3, 4))
+	enroll(t, g, "a", greys(5, 6))
+	want := identify(t, g, greys(4, 4), 2)
+	again := reopen(t, g, gallery.Options{})
+	if diff := cmp.Diff([]gallery.Class{{Name: "a", Examples: 1}, {Name: "b", Examples: 2}}, again.Classes()); diff != "" {
+		t.Errorf("classes (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want, identify(t, again, greys(4, 4), 2)); diff != "" {
+		t.Errorf("answers (-before +after):\n%s", diff)
+	}
+	if again.Len() != 3 {
+		t.Errorf("%d examples, want 3", again.Len())
+	}
+}
+
+// A gallery is opened with its own model alone, and the error names both.
+func TestAnotherModelIsRefused(t *testing.T) {
+	g := create(t, plainModel(t, heads.L2{}, 2), gallery.Options{ModelName: "first.safetensors"})
+	closeGallery(t, g)
+	for name, other := range map[string]heads.Head{"another head": heads.L1{}, "learned weights": heads.WeightedL1{}} {
+		model := plainModel(t, other, 2)
+		_, err := gallery.Open(g.Path(), model, gallery.Options{ModelName: "second.safetensors"})
+		identity, failure := model.Identity()
+		if failure != nil {
+			t.Fatal(failure)
+		}
+		own, failure := g.Model().Identity()
+		if failure != nil {
+			t.Fatal(failure)
+		}
+		if !errors.Is(err, gallery.ErrModel) {
+			t.Errorf("%s: found error %v", name, err)
+			continue
+		}
+		for _, text := range []string{g.Path(), "first.safetensors", own.String(), "second.safetensors", identity.String()} {
+			if !strings.Contains(err.Error(), text) {
+				t.Errorf("%s: %q is not in: %v", name, text, err)
+			}
+		}
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	model := plainModel(t, heads.L2{}, 2)
+	g := create(t, model, gallery.Options{ModelName: "runs/a", Rule: gallery.Prototype})
+	closeGallery(t, g)
+	identity, err := model.Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := gallery.Describe(g.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := gallery.Description{Identity: identity, ModelName: "runs/a", Rule: gallery.Prototype}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// While a gallery is open nobody else opens it, but several read it together.
+func TestLock(t *testing.T) {
+	g := create(t, plainModel(t, heads.L2{}, 2), gallery.Options{})
+	enroll(t, g, "a", greys(1, 2))
+	short := gallery.Options{Timeout: time.Millisecond}
+	_, err := gallery.Open(g.Path(), g.Model(), short)
+	if !errors.Is(err, gallery.ErrLocked) || !strings.Contains(err.Error(), g.Path()) {
+		t.Errorf("while it is open: found error %v", err)
+	}
+	first := reopen(t, g, gallery.Options{ReadOnly: true})
+	second, err := gallery.Open(g.Path(), g.Model(), gallery.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeGallery(t, second)
+	for _, reader := range []*gallery.Gallery{first, second} {
+		if found := identify(t, reader, greys(1, 2), 1); found.Candidates[0].Class != "a" {
+			t.Errorf("found %+v", found)
+		}
+		if err := reader.Enroll("b", greys(3, 4)); !errors.Is(err, gallery.ErrReadOnly) {
+			t.Errorf("enroll in what is read: found error %v", err)
+		}
+	}
+	if _, err := gallery.Open(g.Path(), g.Model(), short); !errors.Is(err, gallery.ErrLocked) {
+		t.Errorf("while it is read: found error %v", err)
+	}
+}
+
+func TestClosed(t *testing.T) {
+	g := create(t, plainModel(t, heads.L2{}, 2), gallery.Options{})
+	enroll(t, g, "a", greys(1, 2))
+	closeGallery(t, g)
+	closeGallery(t, g) // which is no mistake
+	_, identified := g.Identify(greys(1, 2), 1)
+	_, verified := g.Verify("a", greys(1, 2))
+	_, forgotten := g.Forget("a")
+	for name, err := range map[string]error{"enroll": g.Enroll("b", greys(3, 4)), "identify": identified, "verify": verified, "forget": forgotten} {
+		if !errors.Is(err, gallery.ErrClosed) {
+			t.Errorf("%s: found error %v", name, err)
+		}
+	}
+}
+
+// Nothing that is there is overwritten, nothing is made by Open, and what is no
+// gallery is told apart.
+func TestCreateAndOpenRefusals(t *testing.T) {
+	model := plainModel(t, heads.L2{}, 2)
+	folder := t.TempDir()
+	path := func(name string) string { return filepath.Join(folder, name) }
+	g := create(t, model, gallery.Options{})
+	closeGallery(t, g)
+	text := strings.Repeat("not a gallery but a text of some length\n", 1000)
+	if err := os.WriteFile(path("text"), []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	database(t, path("other"), "bucket of something else")
+	database(t, path("interrupted"))
+	type call func(string, gallery.Options) error
+	create := call(func(p string, o gallery.Options) error { return closed(gallery.Create(p, model, o)) })
+	open := call(func(p string, o gallery.Options) error { return closed(gallery.Open(p, model, o)) })
+	for name, test := range map[string]struct {
+		do      call
+		path    string
+		options gallery.Options
+		is      error
+		says    string
+	}{
+		"create over a gallery":  {create, g.Path(), gallery.Options{}, gallery.ErrExists, "open it"},
+		"create over a text":     {create, path("text"), gallery.Options{}, gallery.ErrNotGallery, "text"},
+		"create over a database": {create, path("other"), gallery.Options{}, gallery.ErrNotGallery, "bucket of something else"},
+		"create nowhere":         {create, path("no/folder"), gallery.Options{}, fs.ErrNotExist, "no/folder"},
+		"create to read":         {create, path("new"), gallery.Options{ReadOnly: true}, gallery.ErrReadOnly, "new gallery"},
+		"create by a rule":       {create, path("new"), gallery.Options{Rule: "nearst"}, nil, `unknown rule "nearst": did you mean "nearest"?`},
+		"open nothing":           {open, path("new"), gallery.Options{}, fs.ErrNotExist, "new"},
+		"open a text":            {open, path("text"), gallery.Options{}, gallery.ErrNotGallery, "text"},
+		"open a database":        {open, path("other"), gallery.Options{}, gallery.ErrNotGallery, "something else"},
+		"open what is half-made": {open, path("interrupted"), gallery.Options{}, fs.ErrNotExist, "interrupted: create it again"},
+		"open by another rule":   {open, g.Path(), gallery.Options{Rule: gallery.Prototype}, nil, "its rule is nearest, found prototype"},
+	} {
+		err := test.do(test.path, test.options)
+		if err == nil || test.is != nil && !errors.Is(err, test.is) || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), "gallery "+test.path) {
+			t.Errorf("%s: found error %v", name, err)
+		}
+	}
+	if left, err := os.ReadFile(path("text")); err != nil || string(left) != text {
+		t.Error("the text has been changed")
+	}
+	if _, err := os.Stat(path("new")); err == nil {
+		t.Error("what was refused left a file behind")
+	}
+	if err := create(path("interrupted"), gallery.Options{}); err != nil {
+		t.Errorf("create again: %v", err)
+	}
+}
+
+func closed(g *gallery.Gallery, err error) error {
+	if err != nil {
+		return err
+	}
+	return g.Close()
+}
+
+// database makes a bbolt database with empty buckets.
+func database(t *testing.T, path string, buckets ...string) {
+	t.Helper()
+	db, err := bolt.Open(path, 0o666, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	err = db.Update(func(tx *bolt.Tx) error {
+		for _, name := range buckets {
+			if _, err := tx.CreateBucket([]byte(name)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

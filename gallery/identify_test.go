@@ -1,0 +1,163 @@
+package gallery_test
+
+import (
+	"image"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/likeness-go/likeness/gallery"
+	"github.com/likeness-go/likeness/heads"
+)
+
+// rounding allows for preprocessing in float32.
+var rounding = cmpopts.EquateApprox(1e-5, 1e-4)
+
+// Classes are by their nearest example, and what is said of them is its.
+func TestIdentifyByTheNearestExample(t *testing.T) {
+	g := create(t, plainModel(t, heads.L1{}, 2), gallery.Options{})
+	enroll(t, g, "low", greys(0, 0), greys(10, 10))
+	enroll(t, g, "high", greys(200, 200))
+	enroll(t, g, "mixed", greys(0, 100), greys(100, 0), greys(255, 255))
+
+	found := identify(t, g, greys(20, 12), 5)
+	want := map[string]float64{"low": 12, "mixed": 92, "high": 368}
+	if diff := cmp.Diff(want, distances(found), rounding); diff != "" {
+		t.Errorf("distances (-want +got):\n%s", diff)
+	}
+	for i, class := range []string{"low", "mixed", "high"} {
+		if found.Candidates[i].Class != class {
+			t.Errorf("candidate %d is %s, want %s", i, found.Candidates[i].Class, class)
+		}
+	}
+	if two := identify(t, g, greys(20, 12), 2); !cmp.Equal(two.Candidates, found.Candidates[:2]) {
+		t.Errorf("the two nearest are %v", two.Candidates)
+	}
+}
+
+// By the rule Prototype a class is where the mean of its examples is; under cosine
+// that is the mean of their directions.
+func TestIdentifyByPrototypes(t *testing.T) {
+	g := create(t, plainModel(t, heads.L1{}, 2), gallery.Options{Rule: gallery.Prototype})
+	enroll(t, g, "low", greys(0, 0), greys(10, 20))
+	enroll(t, g, "high", greys(200, 100))
+	enroll(t, g, "low", greys(20, 40))
+	check := func(g *gallery.Gallery) {
+		t.Helper()
+		found := identify(t, g, greys(10, 30), 2)
+		if diff := cmp.Diff(map[string]float64{"low": 10, "high": 260}, distances(found), rounding); diff != "" || g.Rule() != gallery.Prototype {
+			t.Errorf("rule %s: distances (-want +got):\n%s", g.Rule(), diff)
+		}
+	}
+	check(g)
+	check(reopen(t, g, gallery.Options{}))
+
+	directions := create(t, plainModel(t, heads.Cosine{}, 2), gallery.Options{Rule: gallery.Prototype})
+	enroll(t, directions, "both", greys(1, 0), greys(0, 200)) // whose plain mean is nearly the second
+	enroll(t, directions, "first", greys(1, 0))
+	found := identify(t, directions, greys(50, 50), 2)
+	if diff := cmp.Diff(map[string]float64{"both": 0, "first": 1 - math.Sqrt(0.5)}, distances(found), rounding); diff != "" {
+		t.Errorf("under cosine (-want +got):\n%s", diff)
+	}
+}
+
+// A distance is what the model's Compare says, by every head.
+func TestDistancesAreCompares(t *testing.T) {
+	for _, name := range heads.Names {
+		head, err := heads.Named(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		model := plainModel(t, head, 3)
+		g := create(t, model, gallery.Options{})
+		enroll(t, g, "one", greys(10, 100, 200))
+		enroll(t, g, "other", greys(0, 0, 0))
+		for class, img := range map[string]image.Image{"one": greys(10, 100, 200), "other": greys(0, 0, 0)} {
+			comparison, err := model.Compare(img, greys(30, 60, 90))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := distances(identify(t, g, greys(30, 60, 90), 2))[class]; math.Abs(got-comparison.Distance) > 1e-6 {
+				t.Errorf("%s: class %s is at %v, Compare says %v", name, class, got, comparison.Distance)
+			}
+		}
+	}
+}
+
+// The model's threshold decides where the gallery has none; without one nothing is
+// decided.
+func TestDecisions(t *testing.T) {
+	model := plainModel(t, heads.L1{}, 1)
+	g := create(t, model, gallery.Options{})
+	enroll(t, g, "dark", greys(10))
+	enroll(t, g, "light", greys(200))
+
+	found := identify(t, g, greys(12), 1)
+	verified, err := g.Verify("dark", greys(12))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found.Calibrated || found.Class() != "" || found.Candidates[0].Class != "dark" || verified.Calibrated {
+		t.Errorf("without a threshold: %+v, %+v", found, verified)
+	}
+
+	threshold := 5.0
+	model.Threshold = &threshold
+	for value, want := range map[uint8]string{12: "dark", 16: "", 100: "", 204: "light"} {
+		found := identify(t, g, greys(value), 1)
+		if !found.Calibrated || found.Threshold != 5 || found.Class() != want || found.Known != (want != "") {
+			t.Errorf("grey %d: %+v, want %q", value, found, want)
+		}
+		for _, class := range []string{"dark", "light"} {
+			verified, err := g.Verify(class, greys(value))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !verified.Calibrated || verified.Class != class || verified.Same != (class == want) {
+				t.Errorf("grey %d is said to be %s: %+v", value, class, verified)
+			}
+		}
+	}
+}
+
+// Several images are identified as each is by itself.
+func TestIdentifyAll(t *testing.T) {
+	g := create(t, plainModel(t, heads.SquaredL2{}, 2), gallery.Options{})
+	var images []image.Image
+	for i := range uint8(20) {
+		images = append(images, greys(12*i, i*i/2))
+		enroll(t, g, string(rune('a'+i%7)), greys(11*i, 200-5*i))
+	}
+	all, err := g.IdentifyAll(images, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, img := range images {
+		if diff := cmp.Diff(identify(t, g, img, 3), all[i], rounding); diff != "" {
+			t.Errorf("image %d (-alone +among others):\n%s", i, diff)
+		}
+	}
+}
+
+func TestIdentifyRefusals(t *testing.T) {
+	threshold := 5.0
+	model := plainModel(t, heads.L1{}, 1)
+	model.Threshold = &threshold
+	g := create(t, model, gallery.Options{})
+	if found := identify(t, g, greys(1), 3); found.Known || !found.Calibrated || len(found.Candidates) != 0 {
+		t.Errorf("in an empty gallery: %+v", found)
+	}
+	enroll(t, g, "dark", greys(10))
+	if _, err := g.Identify(greys(1), 0); err == nil || !strings.Contains(err.Error(), "0 candidates") {
+		t.Errorf("no candidates: found error %v", err)
+	}
+	if _, err := g.Identify(nil, 1); err == nil || !strings.Contains(err.Error(), "image 0 has no pixels") {
+		t.Errorf("no image: found error %v", err)
+	}
+	_, err := g.Verify("darc", greys(1))
+	if err == nil || !strings.Contains(err.Error(), `unknown class "darc": did you mean "dark"? There are dark`) || !strings.Contains(err.Error(), g.Path()) {
+		t.Errorf("unknown class: found error %v", err)
+	}
+}

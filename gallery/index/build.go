@@ -1,0 +1,164 @@
+package index
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/likeness-go/likeness/internal/random"
+	"github.com/pkg/errors"
+)
+
+// mostAtOnce is how many nodes at most are put into the graph at the same time,
+// on all processors. They look for neighbours in the graph as it is and among
+// each other, so the result does not depend on the number of processors.
+const mostAtOnce = 256
+
+// Build indexes all rows that the vectors have. It is an error if their distance
+// is not Indexable, and if the context ends. The vectors must not change while it
+// works; rows appended afterwards are not in the graph.
+func Build(ctx context.Context, v *Vectors, seed uint64) (*Graph, error) {
+	if err := Indexable(v.distance); err != nil {
+		return nil, errors.Wrap(err, "build index")
+	}
+	// In the order of the rows, those of one class would come one after the other
+	// and fill each other's links before any way led to them.
+	chance := random.New(seed, "gallery", "index")
+	sequence := chance.Perm(v.rows)
+	levels := make([]uint8, v.rows)
+	for i := range levels {
+		// Levels are geometrically distributed with 1/ln M, the paper's mL.
+		level := -math.Log(1-chance.Float64()) / math.Log(links)
+		levels[i] = uint8(min(level, mostLevels))
+	}
+	g := newGraph(v, levels)
+	for done := 0; done < g.nodes; {
+		if err := ctx.Err(); err != nil {
+			return nil, errors.Wrapf(err, "build index: %d of %d vectors are done", done, g.nodes)
+		}
+		count := min(max(1, done/4), mostAtOnce, g.nodes-done)
+		g.insert(sequence[done : done+count])
+		done += count
+	}
+	return g, nil
+}
+
+// insert puts nodes into the graph: each gets its links, then the nodes that it
+// leads to get links back.
+func (g *Graph) insert(rows []int) {
+	if g.entry < 0 {
+		g.entry, rows = int32(rows[0]), rows[1:]
+	}
+	wanted := make([][]backlink, len(rows))
+	g.each(len(rows), func(w *walk, i int) { wanted[i] = g.connect(w, int32(rows[i]), rows) })
+	back := slices.Concat(wanted...)
+	slices.SortFunc(back, func(a, b backlink) int {
+		return cmp.Or(cmp.Compare(a.node, b.node), cmp.Compare(a.level, b.level), cmp.Compare(a.to.distance, b.to.distance), cmp.Compare(a.to.node, b.to.node))
+	})
+	var places [][]backlink // those of one node on one level
+	for begin := 0; begin < len(back); {
+		end := begin + 1
+		for end < len(back) && back[end].node == back[begin].node && back[end].level == back[begin].level {
+			end++
+		}
+		places = append(places, back[begin:end])
+		begin = end
+	}
+	g.each(len(places), func(_ *walk, i int) { g.linkBack(places[i]) })
+	for _, row := range rows {
+		if int(g.levels[row]) > g.top() {
+			g.entry = int32(row)
+		}
+	}
+}
+
+// backlink asks for a link from a node to another, which leads to it.
+type backlink struct {
+	node  int32
+	level int
+	to    visit
+}
+
+// connect finds a new node's links and says which are wanted back. Nothing leads
+// to the node yet, so that others may look around in the meantime.
+func (g *Graph) connect(w *walk, node int32, mates []int) (back []backlink) {
+	query := g.vectors.compared(int(node))
+	level := int(g.levels[node])
+	nearest := g.descend(w, query, level)
+	for l := level; l >= 0; l-- {
+		var candidates []visit
+		if l <= g.top() {
+			g.around(w, query, l, buildBreadth, nearest)
+			candidates = slices.Clone(w.found.items)
+		}
+		for _, mate := range mates {
+			if int32(mate) != node && int(g.levels[mate]) >= l {
+				candidates = append(candidates, g.at(query, int32(mate)))
+			}
+		}
+		chosen := g.choose(candidates, links)
+		g.link(node, l, chosen)
+		for _, neighbour := range chosen {
+			back = append(back, backlink{neighbour.node, l, visit{neighbour.distance, node}})
+		}
+		if l <= g.top() {
+			nearest = nearestOf(w.found.items)
+		}
+	}
+	return back
+}
+
+func nearestOf(visits []visit) visit {
+	nearest := visits[0]
+	for _, v := range visits[1:] {
+		if v.before(nearest) {
+			nearest = v
+		}
+	}
+	return nearest
+}
+
+// linkBack adds links to a node on a level, and chooses among them where there is
+// no room for all.
+func (g *Graph) linkBack(wanted []backlink) {
+	node, level := wanted[0].node, wanted[0].level
+	block := g.block(node, level)
+	var candidates []visit
+	for _, other := range g.links(node, level) {
+		candidates = append(candidates, visit{node: other})
+	}
+	for _, b := range wanted {
+		// Two new nodes may have chosen each other.
+		if !slices.Contains(g.links(node, level), b.to.node) {
+			candidates = append(candidates, b.to)
+		}
+	}
+	if len(candidates) > len(block)-1 {
+		for i := range block[0] {
+			candidates[i].distance = g.between(node, candidates[i].node)
+		}
+		candidates = g.choose(candidates, len(block)-1)
+	}
+	g.link(node, level, candidates)
+}
+
+// each calls work(0) … work(count−1) on all processors. Each call must write to
+// places of its own.
+func (g *Graph) each(count int, work func(w *walk, i int)) {
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(count, runtime.GOMAXPROCS(0)) {
+		workers.Go(func() {
+			w := g.borrow()
+			defer g.walks.Put(w)
+			for i := int(next.Add(1)) - 1; i < count; i = int(next.Add(1)) - 1 {
+				work(w, i)
+			}
+		})
+	}
+	workers.Wait()
+}

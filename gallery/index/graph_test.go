@@ -1,0 +1,195 @@
+package index_test
+
+import (
+	"bytes"
+	"context"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/gallery/index"
+	"github.com/likeness-go/likeness/heads"
+)
+
+func build(t testing.TB, v *index.Vectors) *index.Graph {
+	t.Helper()
+	g, err := index.Build(context.Background(), v, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func nearestByGraph(t testing.TB, g *index.Graph, queries [][]float32, k int, groups index.Groups) [][]index.Neighbour {
+	t.Helper()
+	found, err := g.Nearest(queries, k, groups, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// leastRecall is what is demanded of the index, at 10.
+const leastRecall = 0.95
+
+// indexed are the heads that there are indices of.
+var indexed = []string{"l2", "squared-l2", "cosine", "l1", "weighted-l1"}
+
+// Of 5,000 clustered vectors the index finds what it should, by each head, and
+// its distances are the head's.
+func TestRecall(t *testing.T) {
+	rows, queries := clustered(1, 5000, 32), clustered(1, 5300, 32)[5000:]
+	queries = append(queries, rows[:200]...)
+	for _, name := range indexed {
+		v := vectorsOf(t, distanceOf(t, name, 32), rows)
+		exact := nearestExactly(t, v, queries, 10, nil)
+		found := recall(exact, nearestByGraph(t, build(t, v), queries, 10, nil))
+		if found < leastRecall {
+			t.Errorf("%s: recall at 10 is %v, want %v", name, found, leastRecall)
+		}
+	}
+}
+
+// So it does of classes, of which the nearest rows are few, or one.
+func TestRecallOfGroups(t *testing.T) {
+	rows := clustered(1, 3000, 16)
+	groups := make(index.Groups, len(rows))
+	for i := range groups {
+		groups[i] = int32(i / 300) // ten classes of thirty clusters
+	}
+	v := vectorsOf(t, distanceOf(t, "l2", 16), rows)
+	queries := clustered(2, 100, 16)
+	g := build(t, v)
+	for _, k := range []int{1, 3, 10} {
+		exact := nearestExactly(t, v, queries, k, groups)
+		if found := recall(exact, nearestByGraph(t, g, queries, k, groups)); found < leastRecall {
+			t.Errorf("%d classes: recall is %v, want %v", k, found, leastRecall)
+		}
+	}
+}
+
+// One seed gives one graph, on any number of processors.
+func TestOneSeedOneGraph(t *testing.T) {
+	v := vectorsOf(t, distanceOf(t, "l2", 16), clustered(1, 1500, 16))
+	var files []string
+	for _, processors := range []int{1, 4} {
+		before := runtime.GOMAXPROCS(processors)
+		files = append(files, written(t, build(t, v)))
+		runtime.GOMAXPROCS(before)
+	}
+	if files[0] != files[1] {
+		t.Error("four processors build another graph than one")
+	}
+	other, err := index.Build(context.Background(), v, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if written(t, other) == files[0] {
+		t.Error("another seed builds the same graph")
+	}
+}
+
+// Rows that come after the graph was built are found, always.
+func TestAppendedAfterwards(t *testing.T) {
+	v := vectorsOf(t, distanceOf(t, "l2", 16), clustered(1, 500, 16))
+	g := build(t, v)
+	more := clustered(2, 40, 16)
+	for _, row := range more {
+		if err := v.Append(row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, found := range nearestByGraph(t, g, more, 1, nil) {
+		if want := []index.Neighbour{{Row: 500 + i}}; !cmp.Equal(want, found) {
+			t.Errorf("row %d: found %v", 500+i, found)
+		}
+	}
+}
+
+// Without a third of its rows, whole clusters and single ones, a graph still finds
+// what is left and nothing else.
+func TestRemoveFromGraph(t *testing.T) {
+	rows := clustered(1, 3000, 16)
+	v := vectorsOf(t, distanceOf(t, "cosine", 16), rows)
+	g := build(t, v)
+	for range 2 { // also from what was repaired
+		numbers := v.Renumber(func(row int) bool { return row/50%5 == 0 || row%17 == 0 })
+		v.Remove(numbers)
+		g = g.Remove(numbers)
+	}
+	if g.Len() != v.Len() {
+		t.Fatalf("the graph has %d nodes for %d rows", g.Len(), v.Len())
+	}
+	exact := nearestExactly(t, v, rows[:500], 10, nil)
+	if found := recall(exact, nearestByGraph(t, g, rows[:500], 10, nil)); found < leastRecall {
+		t.Errorf("recall at 10 is %v, want %v", found, leastRecall)
+	}
+	numbers := v.Renumber(func(int) bool { return true })
+	v.Remove(numbers)
+	if g = g.Remove(numbers); g.Len() != 0 || len(nearestByGraph(t, g, rows[:1], 1, nil)[0]) != 0 {
+		t.Error("something is left of a graph without rows")
+	}
+}
+
+// A head whose distances may be negative is not indexed, and neither is one that
+// nobody knows; the reason is said.
+func TestNotIndexable(t *testing.T) {
+	for _, test := range []struct {
+		distance heads.Distance
+		want     string
+	}{
+		{distanceOf(t, "signed-weighted-l1", 2), "may be negative"},
+		{heads.Distance{Head: "own", Between: func(x, y []float32) float64 { return 0 }}, "own is none that an index is known for"},
+	} {
+		v := vectorsOf(t, test.distance, [][]float32{{1, 2}, {3, 4}})
+		if _, err := index.Build(context.Background(), v, 1); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: found error %v, want %q", test.distance.Head, err, test.want)
+		}
+	}
+	for _, name := range indexed {
+		if err := index.Indexable(distanceOf(t, name, 2)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestBuildEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	v := vectorsOf(t, distanceOf(t, "l2", 2), [][]float32{{1, 2}})
+	if _, err := index.Build(ctx, v, 1); err == nil || !strings.Contains(err.Error(), "0 of 1 vectors") {
+		t.Errorf("found error %v", err)
+	}
+}
+
+// Small graphs, of one row or of rows that are all equal, are searched as well.
+func TestSmallGraphs(t *testing.T) {
+	for _, rows := range [][][]float32{{{1, 2}}, {{1, 2}, {1, 2}, {1, 2}, {1, 2}, {0, 0}}} {
+		for _, name := range indexed {
+			distance := distanceOf(t, name, 2)
+			v := vectorsOf(t, distance, rows)
+			want := sorted(distance, rows, []float32{1, 2}, 3, nil)
+			if diff := cmp.Diff(want, nearestByGraph(t, build(t, v), [][]float32{{1, 2}}, 3, nil)[0]); diff != "" {
+				t.Errorf("%s, %d rows (-want +got):\n%s", name, len(rows), diff)
+			}
+		}
+	}
+	empty, err := index.NewVectors(distanceOf(t, "l2", 2), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := nearestByGraph(t, build(t, empty), [][]float32{{1, 2}}, 3, nil)[0]; len(found) != 0 {
+		t.Errorf("nothing has the neighbours %v", found)
+	}
+}
+
+func written(t testing.TB, g *index.Graph) string {
+	t.Helper()
+	var b bytes.Buffer
+	n, err := g.WriteTo(&b)
+	if err != nil || n != int64(b.Len()) {
+		t.Fatalf("wrote %d of %d bytes: %v", n, b.Len(), err)
+	}
+	return b.String()
+}

@@ -1,0 +1,123 @@
+package index_test
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/likeness-go/likeness/gallery/index"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/internal/random"
+	"pgregory.net/rapid"
+)
+
+// distanceOf is a head's distance for vectors of so many elements; a learned
+// one's weights are drawn, of either sign where it is signed.
+func distanceOf(t rapid.TB, name string, columns int) heads.Distance {
+	t.Helper()
+	head, err := heads.Named(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chance := random.New(1, "weights")
+	elements := make([]float64, columns)
+	for j := range elements {
+		elements[j] = chance.NormFloat64()
+	}
+	weights := graph.NewWeights(graph.Float32, 1)
+	if err := weights.Add("head.weight", graph.Kernel, []int{columns}, elements); err != nil {
+		t.Fatal(err)
+	}
+	distance, err := head.Distance(weights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return distance
+}
+
+// vectorsOf is the matrix of rows.
+func vectorsOf(t rapid.TB, distance heads.Distance, rows [][]float32) *index.Vectors {
+	t.Helper()
+	v, err := index.NewVectors(distance, len(rows[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		if err := v.Append(row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return v
+}
+
+// clustered is vectors of length 1 in clusters of about ten, one after the other,
+// as the examples of classes are.
+func clustered(seed uint64, n, columns int) [][]float32 {
+	rows := make([][]float32, n)
+	for i := range rows {
+		centre, around := random.New(seed, "centre", i/10), random.New(seed, "around", i)
+		rows[i] = make([]float32, columns)
+		var squares float64
+		for j := range rows[i] {
+			rows[i][j] = float32(centre.NormFloat64() + 0.4*around.NormFloat64())
+			squares += float64(rows[i][j]) * float64(rows[i][j])
+		}
+		for j := range rows[i] {
+			rows[i][j] /= float32(math.Sqrt(squares))
+		}
+	}
+	return rows
+}
+
+// sorted is the naive search: all distances, sorted.
+func sorted(distance heads.Distance, rows [][]float32, query []float32, k int, groups index.Groups) []index.Neighbour {
+	var all, nearest []index.Neighbour
+	for i, row := range rows {
+		all = append(all, index.Neighbour{Row: i, Distance: distance.Between(query, row)})
+	}
+	slices.SortStableFunc(all, func(a, b index.Neighbour) int {
+		switch {
+		case a.Distance < b.Distance:
+			return -1
+		case a.Distance > b.Distance:
+			return 1
+		}
+		return 0
+	})
+	taken := map[int32]bool{}
+	for _, neighbour := range all {
+		group := int32(neighbour.Row)
+		if groups != nil {
+			group = groups[neighbour.Row]
+		}
+		if len(nearest) < k && !taken[group] {
+			nearest = append(nearest, neighbour)
+		}
+		taken[group] = true
+	}
+	return nearest
+}
+
+// recall is the share of the exact answers that the found ones have.
+func recall(exact, found [][]index.Neighbour) float64 {
+	hits, all := 0, 0
+	for i := range exact {
+		for _, neighbour := range exact[i] {
+			all++
+			if slices.Contains(found[i], neighbour) {
+				hits++
+			}
+		}
+	}
+	return float64(hits) / float64(all)
+}
+
+func nearestExactly(t testing.TB, v *index.Vectors, queries [][]float32, k int, groups index.Groups) [][]index.Neighbour {
+	t.Helper()
+	found, err := v.Nearest(queries, k, groups)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}

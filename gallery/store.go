@@ -1,0 +1,162 @@
+package gallery
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"io/fs"
+	"time"
+
+	"github.com/pkg/errors"
+	bolt "go.etcd.io/bbolt"
+)
+
+// The file is a bbolt database with these buckets: about has a header and perhaps
+// a calibration, both JSON; examples has a record for each number, 8 bytes
+// big-endian; index has the parts of an index, if there is one.
+var (
+	aboutBucket    = []byte("about")
+	examplesBucket = []byte("examples")
+	indexBucket    = []byte("index")
+
+	headerKey      = []byte("header")
+	calibrationKey = []byte("calibration")
+)
+
+// store is the file.
+type store struct {
+	db *bolt.DB
+}
+
+func (s *store) view(look func(tx *bolt.Tx) error) error {
+	return guard(func() error { return s.db.View(look) })
+}
+
+// update changes the file; when it returns without an error the change is on the
+// disk.
+func (s *store) update(change func(tx *bolt.Tx) error) error {
+	return guard(func() error { return s.db.Update(change) })
+}
+
+// create writes the header, the last step of creating: a file without one was not
+// created to the end, and may be created again.
+func (s *store) create(h header) error {
+	text, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	return s.update(func(tx *bolt.Tx) error {
+		err := tx.ForEach(func(name []byte, _ *bolt.Bucket) error {
+			if string(name) == string(aboutBucket) {
+				return ErrExists
+			}
+			return errors.Wrapf(ErrNotGallery, "it has a bucket %q", name)
+		})
+		if err != nil {
+			return err
+		}
+		about, err := tx.CreateBucket(aboutBucket)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.CreateBucket(examplesBucket); err != nil {
+			return err
+		}
+		return about.Put(headerKey, text)
+	})
+}
+
+// header reads the header.
+func (s *store) header() (h header, err error) {
+	err = s.view(func(tx *bolt.Tx) error {
+		about := tx.Bucket(aboutBucket)
+		if first, _ := tx.Cursor().First(); first == nil {
+			return errors.Wrap(fs.ErrNotExist, "its creation was interrupted: create it again")
+		}
+		if about == nil || tx.Bucket(examplesBucket) == nil {
+			return errors.Wrap(ErrNotGallery, "it is a bbolt database of something else")
+		}
+		h, err = parseHeader(about.Get(headerKey))
+		return err
+	})
+	return h, err
+}
+
+// examples calls add for all examples, in the order in which they were enrolled.
+func (s *store) examples(add func(record) error) error {
+	return s.view(func(tx *bolt.Tx) error {
+		return tx.Bucket(examplesBucket).ForEach(func(key, value []byte) error {
+			if len(key) != 8 {
+				return errors.Wrapf(ErrDamaged, "found the example %q", key)
+			}
+			r, err := decode(binary.BigEndian.Uint64(key), value)
+			if err == nil {
+				err = add(r)
+			}
+			return err
+		})
+	})
+}
+
+// put adds examples, all or none, and numbers them.
+func (s *store) put(records []record) error {
+	return s.update(func(tx *bolt.Tx) error {
+		bucket := tx.Bucket(examplesBucket)
+		for i := range records {
+			id, err := bucket.NextSequence()
+			if err != nil {
+				return err
+			}
+			records[i].id = id
+			value, err := records[i].encode()
+			if err != nil {
+				return err
+			}
+			if err := bucket.Put(keyOf(id), value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// remove removes examples, all or none.
+func (s *store) remove(ids []uint64) error {
+	return s.update(func(tx *bolt.Tx) error {
+		for _, id := range ids {
+			if err := tx.Bucket(examplesBucket).Delete(keyOf(id)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func keyOf(number uint64) []byte { return binary.BigEndian.AppendUint64(nil, number) }
+
+// calibration reads the calibration; nil if there is none.
+func (s *store) calibration() (c *Calibration, err error) {
+	err = s.view(func(tx *bolt.Tx) error {
+		text := tx.Bucket(aboutBucket).Get(calibrationKey)
+		if text == nil {
+			return nil
+		}
+		c = new(Calibration)
+		if err := json.Unmarshal(text, c); err != nil {
+			return errors.Wrapf(ErrDamaged, "calibration: %v", err)
+		}
+		return nil
+	})
+	return c, err
+}
+
+// calibrate replaces the calibration.
+func (s *store) calibrate(c Calibration) error {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	return s.update(func(tx *bolt.Tx) error { return tx.Bucket(aboutBucket).Put(calibrationKey, text) })
+}
+
+// now is the time of an enrolment or a calibration.
+func now() time.Time { return time.Now().UTC().Round(0) }
