@@ -81,6 +81,7 @@ func validateDigits(ctx context.Context, s settings) ([]Row, error) {
 	images := flags.Int("images", 0, "of each class of a batch")
 	scale := flags.Float64("scale", 0, "of the ratio loss")
 	temperature := flags.Float64("temperature", 0, "of the softmax")
+	head := flags.String("head", "", "cosine for that in place of the recipe's")
 	elastic := flags.Float64("elastic", -1, "pixels")
 	if err := flags.Parse(s.arguments); err != nil {
 		return nil, errors.WithStack(err)
@@ -106,6 +107,9 @@ func validateDigits(ctx context.Context, s settings) ([]Row, error) {
 	}
 	if *temperature > 0 {
 		r.objective = objectives.SupervisedContrastive{Temperature: *temperature}
+	}
+	if *head == "cosine" {
+		r.head = heads.Cosine{}
 	}
 	if *elastic >= 0 {
 		r.augment.Image.Elastic.Displacement = *elastic
