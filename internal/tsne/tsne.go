@@ -13,7 +13,7 @@ const Least = 4
 // Options say how a map is found. The zero value is the usual choice.
 type Options struct {
 	// Perplexity is the effective number of neighbours of a point, from 1 to
-	// below the number of the others. Zero stands for 30, or a third of the others
+	// below the number of the others. Zero stands for 30, or a fifth of the others
 	// where these are few.
 	Perplexity float64
 	// Iterations of gradient descent; zero stands for 750.
@@ -24,8 +24,9 @@ type Options struct {
 
 // How the descent goes. Exaggeration and its length are those of van der Maaten
 // 2014, "Accelerating t-SNE using Tree-Based Algorithms"; the rest is of the
-// paper, section 3.4, but for the rate (Belkina et al. 2019, "Automated
-// optimized parameters for t-distributed stochastic neighbor embedding").
+// paper, section 3.4, but for the rate, which is a share of the number of points
+// (Belkina et al. 2019, "Automated optimized parameters for t-distributed
+// stochastic neighbor embedding") and enough for few of them to get anywhere.
 const (
 	usualPerplexity  = 30
 	usualIterations  = 750
@@ -33,7 +34,7 @@ const (
 	exaggerated      = 250
 	firstMomentum    = 0.5
 	lastMomentum     = 0.8
-	leastRate        = 50
+	leastRate        = 10
 	firstDeviation   = 1e-4 // of the first places
 	gainUp, gainDown = 0.2, 0.8
 	leastGain        = 0.01
@@ -49,7 +50,7 @@ func Map(n int, squared []float64, o Options) ([][2]float64, error) {
 	}
 	others := float64(n - 1)
 	if o.Perplexity == 0 {
-		o.Perplexity = min(usualPerplexity, others/3)
+		o.Perplexity = max(1, min(usualPerplexity, others/5))
 	}
 	if !(o.Perplexity >= 1 && o.Perplexity < others) {
 		return nil, errors.Errorf("t-SNE: found perplexity %v, expected 1 to below %v, the number of the others", o.Perplexity, others)
