@@ -9,7 +9,7 @@ import (
 
 // figure is a row of the table, in percent.
 type figure struct {
-	Title, Meaning                             string
+	Title, Note, Meaning                       string
 	Trained, Interval, Untrained, Pixels, Gain string
 	Verdict                                    string // what the gain's interval says
 }
@@ -31,6 +31,9 @@ func figures(r report.Report) (rows []figure) {
 			Title: row.Title, Meaning: meanings[row.Name],
 			Trained: percent(row.Value), Interval: percent(row.Low) + " – " + percent(row.High),
 			Untrained: percent(row.Untrained), Pixels: percent(row.Pixels),
+		}
+		if row.Name == "verification_eer" {
+			f.Note = "the smaller the better"
 		}
 		if gain := row.Gain; gain != nil {
 			f.Gain = fmt.Sprintf("%s (%s to %s)", signed(gain.Value), signed(gain.Low), signed(gain.High))

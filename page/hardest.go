@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
@@ -24,6 +25,19 @@ type imageView struct {
 	Source  string
 	Note    string // such as its distance from a query
 	Large   bool   // so many pixels that a browser may smooth them
+}
+
+// SourceParts are the parts of the source that a narrow column may break it
+// between: before brackets, and after slashes and underscores.
+func (v imageView) SourceParts() (parts []string) {
+	last := 0
+	for i, r := range v.Source {
+		if i > last && (r == '[' || r == '(' || strings.ContainsRune("/_", rune(v.Source[i-1]))) {
+			parts = append(parts, v.Source[last:i])
+			last = i
+		}
+	}
+	return append(parts, v.Source[last:])
 }
 
 // pairView is two images, and what the network makes of them.

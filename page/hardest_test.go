@@ -1,6 +1,10 @@
 package page
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
 
 func TestShortened(t *testing.T) {
 	for _, test := range []struct{ source, class, want string }{
@@ -13,6 +17,21 @@ func TestShortened(t *testing.T) {
 	} {
 		if found := shortened(test.source, test.class); found != test.want {
 			t.Errorf("%q of class %q: found %q, expected %q", test.source, test.class, found, test.want)
+		}
+	}
+}
+
+// A source comes apart where it may be broken, and into nothing else.
+func TestSourceParts(t *testing.T) {
+	for source, want := range map[string][]string{
+		"t10k-images-idx3-ubyte.gz[60]": {"t10k-images-idx3-ubyte.gz", "[60]"},
+		"cats/IMG_1 (copy).png":         {"cats/", "IMG_", "1 ", "(copy).png"},
+		"猫/一_二.png":                     {"猫/", "一_", "二.png"},
+		"[1]":                           {"[1]"},
+		"":                              {""},
+	} {
+		if diff := cmp.Diff(want, imageView{Source: source}.SourceParts()); diff != "" {
+			t.Errorf("%q (-want +found):\n%s", source, diff)
 		}
 	}
 }

@@ -124,8 +124,11 @@ func attribute(node *html.Node, key string) string {
 func words(node *html.Node) string {
 	var b strings.Builder
 	for n := range node.Descendants() {
-		if n.Type == html.TextNode && n.Parent.Data != "style" {
-			b.WriteString(n.Data + " ")
+		switch {
+		case n.Type == html.TextNode && n.Parent.Data != "style":
+			b.WriteString(n.Data)
+		case n.Type == html.ElementNode && n.Data != "wbr":
+			b.WriteString(" ")
 		}
 	}
 	return strings.Join(strings.Fields(b.String()), " ")
