@@ -27,7 +27,8 @@ func principalMap(s *report.Shown, seed uint64) (chart, error) {
 	p := newPlot("Principal components (PCA)",
 		fmt.Sprintf("first component, %.0f %% of the variance", 100*shares[0]),
 		fmt.Sprintf("second component, %.0f %%", 100*shares[1]))
-	drawMap(&c, p, places, s, seed)
+	width := drawMap(&c, p, places, s, seed)
+	p.X.Label.Text += ", width " + distance(width) // a collapsed embedding would fill the frame, too
 	return c, nil
 }
 
@@ -44,8 +45,8 @@ func neighbourMap(s *report.Shown, seed uint64) (chart, error) {
 }
 
 // drawMap makes the chart of the plot with the images at their places, on one
-// scale along both axes.
-func drawMap(c *chart, p *plot.Plot, places [][2]float64, s *report.Shown, seed uint64) {
+// scale along both axes, and returns how wide the images lie.
+func drawMap(c *chart, p *plot.Plot, places [][2]float64, s *report.Shown, seed uint64) (width float64) {
 	colours, meaning := classColours(s.Images)
 	m := &imageMap{places: places, tiles: tiles(s.Images, colours), order: random.New(seed, "map").Perm(len(places))}
 	// So that many images cover half of the map and few are not huge.
@@ -56,7 +57,8 @@ func drawMap(c *chart, p *plot.Plot, places [][2]float64, s *report.Shown, seed 
 			low[axis], high[axis] = min(low[axis], at), max(high[axis], at)
 		}
 	}
-	radius := max(high[0]-low[0], high[1]-low[1]) / 2
+	width = max(high[0]-low[0], high[1]-low[1])
+	radius := width / 2
 	if radius == 0 {
 		radius = 1 // all in one place
 	}
@@ -71,6 +73,7 @@ func drawMap(c *chart, p *plot.Plot, places [][2]float64, s *report.Shown, seed 
 	titleHeight := p.Title.TextStyle.Rectangle(p.Title.Text).Size().Y + p.Title.Padding
 	c.height = chartWidth + titleHeight + below.height()
 	c.draw = func(canvas draw.Canvas) { p.Draw(draw.Crop(below.below(canvas), 2, -2, 2, -2)) }
+	return width
 }
 
 // imageMap is images at their places within a frame.
