@@ -10,7 +10,8 @@
 // What is asked of embeddings:
 //
 //   - [NearestNeighbours]: does the nearest known embedding tell the class?
-//   - [Retrieve]: how much of its class does each embedding find?
+//   - [Retrieve]: how much of its class does each embedding find? [Misses] are
+//     those that find nothing of it.
 //   - [LinearClassifier]: do planes part the classes?
 //   - [Verification]: does a distance tell whether two images are of one class?
 //   - [OneShot]: which of N classes, when one example of each is known?

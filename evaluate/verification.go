@@ -51,6 +51,9 @@ func NewVerification(distances []float64, different []bool) (*Verification, erro
 	return v, nil
 }
 
+// Distances returns a copy of the pairs' distances, in the order of the pairs.
+func (v *Verification) Distances() []float64 { return slices.Clone(v.distances) }
+
 // AUC returns the area under the receiver operating characteristic: the
 // probability that a pair of one class is closer than a pair of two, where
 // equally close counts half (the Mann-Whitney statistic). Chance is 0.5.

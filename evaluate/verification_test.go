@@ -71,6 +71,15 @@ func TestVerificationByHand(t *testing.T) {
 	expect(t, "measure at 3", v.AccuracyAt(3).Measure, evaluate.Wilson(5, 7))
 }
 
+// Distances are in the order of the pairs, and whoever changes them changes
+// nothing.
+func TestDistancesAreACopy(t *testing.T) {
+	want := []float64{3, 1, 2}
+	v := verification(t, want, []bool{true, false, true})
+	v.Distances()[0] = -1
+	expect(t, "distances", v.Distances(), want)
+}
+
 func TestVerificationAtItsEnds(t *testing.T) {
 	different := []bool{false, true, false, true}
 	perfect := verification(t, []float64{-1, 2, -3, 4}, different)

@@ -8,5 +8,8 @@
 //     puts three contenders to them: the trained network, the untrained one and
 //     raw pixels.
 //   - A Figure is what the trained network achieved, beside the other two.
-//   - A Report holds the figures, as a table and as result.json.
+//   - A Report holds the figures, as a table and as result.json, and the
+//     Provenance of the run.
+//   - Evidence is the images behind the figures: Examine is Measure that keeps
+//     it, for people to look at.
 package report

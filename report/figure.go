@@ -47,6 +47,13 @@ type Gain struct {
 // Measure puts the trained model, the untrained one and raw pixels to the
 // plan's trials. Dataset, seed and speed are for the caller to fill in.
 func (p *Plan) Measure(trained, untrained *likeness.Model) (Report, error) {
+	report, _, err := p.contend(trained, untrained)
+	return report, err
+}
+
+// contend also returns what the trained model, the untrained one and raw pixels
+// made of the trials.
+func (p *Plan) contend(trained, untrained *likeness.Model) (Report, [3]outcome, error) {
 	var outcomes [3]outcome
 	for i, entry := range []struct {
 		name string
@@ -54,14 +61,14 @@ func (p *Plan) Measure(trained, untrained *likeness.Model) (Report, error) {
 	}{{"the trained network", network{trained}}, {"the untrained network", network{untrained}}, {"raw pixels", rawPixels{}}} {
 		var err error
 		if outcomes[i], err = p.measure(entry.contender); err != nil {
-			return Report{}, errors.Wrapf(err, "measure %s", entry.name)
+			return Report{}, outcomes, errors.Wrapf(err, "measure %s", entry.name)
 		}
 	}
 	figures, err := p.compare(outcomes[0], outcomes[1], outcomes[2])
 	if err != nil {
-		return Report{}, errors.Wrap(err, "compare with the baselines")
+		return Report{}, outcomes, errors.Wrap(err, "compare with the baselines")
 	}
-	return Report{Protocol: p.Protocol, Threshold: outcomes[0].threshold, Metrics: figures}, nil
+	return Report{Protocol: p.Protocol, Threshold: outcomes[0].threshold, Metrics: figures}, outcomes, nil
 }
 
 // compare makes figures of the outcomes.

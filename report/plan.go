@@ -20,6 +20,8 @@ const (
 	ways       = 20     // classes of an episode
 	retrieved  = 3_000  // images of retrieval
 	perClass   = 4      // of these at least, where there are so many
+	shown      = 500    // images on a map, which has no room for more
+	classes    = 20     // of these at most, so that each has some images there
 )
 
 // Plan is the trials that every contender is put to. What the data has no
@@ -34,6 +36,8 @@ type Plan struct {
 	trials             []evaluate.Trial  // of unseen
 	groups             []int             // the episode of each trial
 	retrieval          *datasets.Dataset
+	shown              *datasets.Dataset // of unseen, for maps
+	kind               string            // what the images of unseen are
 }
 
 // NewPlan draws the trials from the experiment with the seed. The unseen
@@ -46,19 +50,19 @@ func NewPlan(e datasets.Experiment, seed uint64) (*Plan, error) {
 		p.references = e.Train.Limit(references, random.Seed(seed, "references"))
 		p.say("nearest neighbour of %d test images among %d training images", p.seen.Len(), p.references.Len())
 	}
-	kind := "unseen classes"
+	p.kind = "unseen classes"
 	if p.unseen == nil {
-		p.unseen, kind = e.Seen, "test images of the training classes"
+		p.unseen, p.kind = e.Seen, "test images of the training classes"
 	}
 	if p.unseen == nil {
 		return p, nil
 	}
 	if trials.Populated(p.unseen) < 2 {
-		p.say("no verification, one-shot recognition or retrieval, for want of two classes of two images among the %s", kind)
+		p.say("no verification, one-shot recognition or retrieval, for want of two classes of two images among the %s", p.kind)
 		return p, nil
 	}
-	for _, draw := range []func(seed uint64, kind string) error{p.drawPairs, p.drawEpisodes, p.drawRetrieval} {
-		if err := draw(seed, kind); err != nil {
+	for _, draw := range []func(seed uint64) error{p.drawPairs, p.drawEpisodes, p.drawRetrieval, p.drawShown} {
+		if err := draw(seed); err != nil {
 			return nil, errors.Wrap(err, "plan")
 		}
 	}
@@ -72,7 +76,8 @@ func PlanOf(validation, test *datasets.PairList) *Plan {
 	if test == nil {
 		return p
 	}
-	p.unseen, p.testPairs = test.Dataset, test.Pairs
+	p.unseen, p.testPairs, p.kind = test.Dataset, test.Pairs, "listed test pairs"
+	p.shown = test.Dataset.Limit(shown, 0)
 	p.say("verification of %d listed test pairs", len(test.Pairs))
 	if validation != nil {
 		p.validation, p.thresholdPairs = validation.Dataset, validation.Pairs
@@ -85,11 +90,11 @@ func (p *Plan) say(format string, arguments ...interface{}) {
 	p.Protocol += "; " + fmt.Sprintf(format, arguments...)
 }
 
-func (p *Plan) drawPairs(seed uint64, kind string) (err error) {
+func (p *Plan) drawPairs(seed uint64) (err error) {
 	if p.testPairs, err = balanced(p.unseen, random.Seed(seed, "test pairs")); err != nil {
 		return err
 	}
-	p.say("verification of %d balanced pairs of %s", len(p.testPairs), kind)
+	p.say("verification of %d balanced pairs of %s", len(p.testPairs), p.kind)
 	if p.validation == nil || trials.Populated(p.validation) < 2 {
 		return nil
 	}
@@ -100,18 +105,18 @@ func (p *Plan) drawPairs(seed uint64, kind string) (err error) {
 	return nil
 }
 
-func (p *Plan) drawEpisodes(seed uint64, kind string) (err error) {
+func (p *Plan) drawEpisodes(seed uint64) (err error) {
 	way := min(ways, trials.Populated(p.unseen))
 	same, _ := distinct(p.unseen)
 	count := min(episodes, 2*same/way) // support and query may change places
 	if p.trials, p.groups, err = trials.OneShot(p.unseen, way, count, seed, "episode"); err != nil {
 		return err
 	}
-	p.say("%d-way one-shot over %d episodes of %s", way, count, kind)
+	p.say("%d-way one-shot over %d episodes of %s", way, count, p.kind)
 	return nil
 }
 
-func (p *Plan) drawRetrieval(seed uint64, kind string) (err error) {
+func (p *Plan) drawRetrieval(seed uint64) (err error) {
 	p.retrieval = p.unseen
 	if trials.Populated(p.unseen) > retrieved/perClass {
 		if _, p.retrieval, err = p.unseen.SplitClasses(retrieved/perClass, random.Seed(seed, "retrieved classes")); err != nil {
@@ -119,7 +124,19 @@ func (p *Plan) drawRetrieval(seed uint64, kind string) (err error) {
 		}
 	}
 	p.retrieval = p.retrieval.Limit(retrieved, random.Seed(seed, "retrieval"))
-	p.say("retrieval among %d images of the %s", p.retrieval.Len(), kind)
+	p.say("retrieval among %d images of the %s", p.retrieval.Len(), p.kind)
+	return nil
+}
+
+// drawShown says nothing of itself: no figure depends on it.
+func (p *Plan) drawShown(seed uint64) (err error) {
+	p.shown = p.unseen
+	if trials.Populated(p.unseen) > classes {
+		if _, p.shown, err = p.unseen.SplitClasses(classes, random.Seed(seed, "shown classes")); err != nil {
+			return err
+		}
+	}
+	p.shown = p.shown.Limit(shown, random.Seed(seed, "shown"))
 	return nil
 }
 

@@ -77,8 +77,8 @@ func TestNoUnseenClasses(t *testing.T) {
 	if diff := cmp.Diff(want, p.Protocol); diff != "" {
 		t.Errorf("protocol (-want +found):\n%s", diff)
 	}
-	if r := measure(t, p); len(r.Metrics) != len(rows) {
-		t.Errorf("found %d figures, expected %d", len(r.Metrics), len(rows))
+	if r := measure(t, p); len(r.Metrics) != len(titles) {
+		t.Errorf("found %d figures, expected %d", len(r.Metrics), len(titles))
 	}
 }
 

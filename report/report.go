@@ -21,10 +21,17 @@ type Report struct {
 	Stopped         string            `json:"stopped,omitempty"`   // why training ended before its last epoch
 	Threshold       *float64          `json:"threshold,omitempty"` // chosen on validation pairs
 	Metrics         map[string]Figure `json:"metrics"`
+	MadeWith        *Provenance       `json:"made_with,omitempty"` // nil where it is not known
 }
 
-// rows are the figures in the order of the table.
-var rows = []struct{ name, title string }{
+// Row is a figure in the table, with what it is called in Metrics and in words.
+type Row struct {
+	Name, Title string
+	Figure
+}
+
+// titles are the figures in the order of the table.
+var titles = []struct{ name, title string }{
 	{knnAccuracy, "nearest neighbour, seen classes"},
 	{verificationAUC, "verification, ROC AUC"},
 	{verificationEER, "verification, equal error rate"},
@@ -34,14 +41,23 @@ var rows = []struct{ name, title string }{
 	{mapAtR, "MAP@R"},
 }
 
+// Rows are the figures that there are, in the order of the table.
+func (r Report) Rows() []Row {
+	var rows []Row
+	for _, figure := range titles {
+		if f, ok := r.Metrics[figure.name]; ok {
+			rows = append(rows, Row{figure.name, figure.title, f})
+		}
+	}
+	return rows
+}
+
 // WriteTable writes the figures in percent, one a line, and the protocol.
 func (r Report) WriteTable(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-33s %8s  %-17s %9s %7s\n", r.Dataset, "trained", "95 % interval", "untrained", "pixels")
-	for _, row := range rows {
-		if f, ok := r.Metrics[row.name]; ok {
-			fmt.Fprintf(&b, "%-33s %8.2f  [%6.2f, %6.2f]  %9.2f %7.2f\n", row.title, 100*f.Value, 100*f.Low, 100*f.High, 100*f.Untrained, 100*f.Pixels)
-		}
+	for _, row := range r.Rows() {
+		fmt.Fprintf(&b, "%-33s %8.2f  [%6.2f, %6.2f]  %9.2f %7.2f\n", row.Title, 100*row.Value, 100*row.Low, 100*row.High, 100*row.Untrained, 100*row.Pixels)
 	}
 	fmt.Fprintf(&b, "\nseed %d, trained %.0f s at %.0f images/s\nprotocol: %s\n", r.Seed, r.Seconds, r.ImagesPerSecond, r.Protocol)
 	_, err := io.WriteString(w, b.String())

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/pkg/errors"
@@ -18,7 +19,7 @@ import (
 // The keys of result.json are a promise to its readers.
 func TestJSONKeys(t *testing.T) {
 	r := measure(t, newPlan(t, experiment(), 1))
-	r.Dataset, r.Stopped = "patterns", "interrupted"
+	r.Dataset, r.Stopped, r.MadeWith = "patterns", "interrupted", Here(time.Now())
 	path := filepath.Join(t.TempDir(), "result.json")
 	if err := r.Save(path); err != nil {
 		t.Fatal(err)
@@ -32,9 +33,13 @@ func TestJSONKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys := func(object any) []string { return slices.Sorted(maps.Keys(object.(map[string]any))) }
-	want := []string{"dataset", "images_per_second", "metrics", "protocol", "seconds", "seed", "stopped", "threshold"}
+	want := []string{"dataset", "images_per_second", "made_with", "metrics", "protocol", "seconds", "seed", "stopped", "threshold"}
 	if diff := cmp.Diff(want, keys(result)); diff != "" {
 		t.Errorf("result.json (-want +found):\n%s", diff)
+	}
+	want = []string{"finished", "go", "gorgonia", "likeness", "processor", "system", "threads"}
+	if diff := cmp.Diff(want, keys(result["made_with"])); diff != "" {
+		t.Errorf("made_with (-want +found):\n%s", diff)
 	}
 	metrics := result["metrics"].(map[string]any)
 	want = []string{"knn_accuracy", "map_at_r", "oneshot_accuracy", "recall_at_1", "verification_accuracy", "verification_auc", "verification_eer"}
@@ -60,6 +65,7 @@ func TestJSONKeys(t *testing.T) {
 func TestSaveAndLoad(t *testing.T) {
 	whole := measure(t, newPlan(t, experiment(), 1))
 	whole.Dataset, whole.Seed, whole.Seconds, whole.ImagesPerSecond, whole.Stopped = "patterns", math.MaxUint64, 12.5, 1e4, "interrupted"
+	whole.MadeWith = Here(time.Now())
 	for _, want := range []Report{whole, {}} {
 		path := filepath.Join(t.TempDir(), "result.json")
 		if err := want.Save(path); err != nil {

@@ -4,6 +4,7 @@
 //	likeness train                       # siamese twins on MNIST, and how good they are
 //	likeness train --data photos         # on a folder with a folder of images a class
 //	likeness eval --run runs/…           # the same table again, from the files
+//	likeness eval --run runs/… --report  # and the page to look at
 //	likeness embed photos --out e.npy    # images to vectors
 //	likeness compare a.png b.png         # two images: same or different?
 //	likeness export --onnx network.onnx  # a model for ONNX Runtime

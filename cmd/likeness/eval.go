@@ -16,14 +16,16 @@ import (
 type evalCommand struct {
 	Folder string `name:"run" required:"" placeholder:"DIR" help:"The run folder that likeness train made."`
 	Data   string `placeholder:"DIR" help:"Where the data is now, if it is not where it was."`
+	Report bool   `help:"Write report.html and plots in the run folder again."`
 }
 
 // Help is what --help says beside the flags.
 func (evalCommand) Help() string {
 	return `It reads the settings and the model from the run folder, finds the data, draws the trials again from the seed and measures. The figures are those of the training, to the last digit; if one differs from result.json, that is said. Where the data is not to be found, the recorded table is printed.
 
-Example:
-  likeness eval --run runs/mnist-contrastive-20250101-120000`
+Examples:
+  likeness eval --run runs/mnist-contrastive-20250101-120000
+  likeness eval --run runs/mnist-contrastive-20250101-120000 --report`
 }
 
 // Run measures.
@@ -40,7 +42,10 @@ func (e *evalCommand) Run(c *console) error {
 	setup, err := settings.prepare()
 	if missing == nil && (errors.Is(err, datasets.ErrNoMNIST) || errors.Is(err, fs.ErrNotExist)) {
 		c.say("the data is not to be found, so this is what was recorded: %v", err)
-		return recorded.WriteTable(c.out)
+		if err := recorded.WriteTable(c.out); err != nil || !e.Report {
+			return err
+		}
+		return errors.Errorf("%s shows images, which are not to be found: it is left as it is", folder.page())
 	}
 	if err != nil {
 		return err
@@ -49,7 +54,7 @@ func (e *evalCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	measured, err := setup.measure(model)
+	measured, evidence, err := setup.examine(model)
 	if err != nil {
 		return err
 	}
@@ -57,9 +62,13 @@ func (e *evalCommand) Run(c *console) error {
 		c.say("nothing is recorded: %v", missing)
 	} else {
 		measured.Seconds, measured.ImagesPerSecond, measured.Stopped = recorded.Seconds, recorded.ImagesPerSecond, recorded.Stopped
+		measured.MadeWith = recorded.MadeWith
 		sayDifferences(c, recorded, measured)
 	}
-	return measured.WriteTable(c.out)
+	if err := measured.WriteTable(c.out); err != nil || !e.Report {
+		return err
+	}
+	return setup.writePage(folder, measured, evidence)
 }
 
 // sayDifferences says which figures are not those that were recorded.

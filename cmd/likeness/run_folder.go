@@ -15,6 +15,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 	"github.com/likeness-go/likeness/internal/atomicfile"
+	"github.com/likeness-go/likeness/page"
 	"github.com/likeness-go/likeness/trainer"
 	"github.com/pkg/errors"
 )
@@ -27,6 +28,8 @@ func (f runFolder) metrics() string { return filepath.Join(string(f), "metrics.j
 func (f runFolder) result() string  { return filepath.Join(string(f), "result.json") }
 func (f runFolder) model() string   { return filepath.Join(string(f), "model.safetensors") }
 
+func (f runFolder) page() string { return filepath.Join(string(f), page.Name) }
+
 // checkpoint is what a training goes on from; one that has come to its end has
 // none.
 func (f runFolder) checkpoint() string { return filepath.Join(string(f), "checkpoint.safetensors") }
@@ -36,13 +39,18 @@ func (f runFolder) board() string { return filepath.Join(string(f), "tensorboard
 
 // sweep removes what a killed training was writing.
 func (f runFolder) sweep() error {
-	left, err := filepath.Glob(filepath.Join(string(f), ".*.tmp"))
-	for _, path := range left {
-		if err == nil {
-			err = os.Remove(path)
+	for _, folder := range []string{string(f), filepath.Join(string(f), "plots")} {
+		left, err := filepath.Glob(filepath.Join(folder, ".*.tmp"))
+		if err != nil {
+			return errors.WithStack(err)
+		}
+		for _, path := range left {
+			if err := os.Remove(path); err != nil {
+				return errors.WithStack(err)
+			}
 		}
 	}
-	return errors.WithStack(err)
+	return nil
 }
 
 func exists(path string) bool {

@@ -30,7 +30,7 @@ Examples:
   likeness train --config runs/mnist-contrastive-20250101-120000/config.toml --seed 2
   likeness train --resume runs/mnist-contrastive-20250101-120000
 
-It prints how good the trained network is, beside the untrained one and raw pixels, with 95 % intervals. The run folder has config.toml (every setting: give it to --config), metrics.jsonl (a line an epoch), result.json (the figures) and model.safetensors (for eval, embed and compare).
+It prints how good the trained network is, beside the untrained one and raw pixels, with 95 % intervals. The run folder has config.toml (every setting: give it to --config), metrics.jsonl (a line an epoch), result.json (the figures), model.safetensors (for eval, embed and compare) and report.html, which a browser opens: curves, maps of the embeddings and what the network gets wrong, with the charts as pictures in plots.
 
 A flag and a TOML key of one name are one setting: --batch-norm is batch_norm = true. In TOML there are [network] (blocks, as in a backbone's file) and [[layers]] (name, rate_scale, momentum, l2, weight_decay) besides; --config and --out are no settings.
 
@@ -165,11 +165,12 @@ func learn(c *console, training *trainer.Trainer, folder runFolder, boarded bool
 // conclude measures the model and saves it with its threshold.
 func (s *setup) conclude(c *console, model *likeness.Model, result trainer.Result, folder runFolder) error {
 	c.say("measuring the trained network, the untrained one and raw pixels")
-	measured, err := s.measure(model)
+	measured, evidence, err := s.examine(model)
 	if err != nil {
 		return err
 	}
 	measured.Seconds, measured.ImagesPerSecond, measured.Stopped = result.Seconds, result.ImagesPerSecond, result.Stopped
+	measured.MadeWith = report.Here(time.Now())
 	model.Threshold = measured.Threshold
 	if err := model.Save(folder.model()); err != nil {
 		return err
@@ -180,22 +181,26 @@ func (s *setup) conclude(c *console, model *likeness.Model, result trainer.Resul
 	if err := measured.WriteTable(c.out); err != nil {
 		return err
 	}
+	if err := s.writePage(folder, measured, evidence); err != nil {
+		return err
+	}
 	if result.Stopped != trainer.Interrupted {
 		if err := os.Remove(folder.checkpoint()); err != nil {
 			return errors.Wrap(err, "the training is at its end")
 		}
 	}
 	c.say("kept in %s: for likeness eval --run, and for embed and compare --model", folder)
+	c.say("to look at   %s", folder.page())
 	return nil
 }
 
-// measure puts the model to the trials, beside its untrained twin.
-func (s *setup) measure(model *likeness.Model) (report.Report, error) {
+// examine puts the model to the trials, beside its untrained twin.
+func (s *setup) examine(model *likeness.Model) (report.Report, *report.Evidence, error) {
 	untrained, err := likeness.New(s.network, s.head, model.Preprocessing, s.settings.Seed)
 	if err != nil {
-		return report.Report{}, err
+		return report.Report{}, nil, err
 	}
-	measured, err := s.plan.Measure(model, untrained)
+	measured, evidence, err := s.plan.Examine(model, untrained)
 	measured.Dataset, measured.Seed = s.material.name(), s.settings.Seed
-	return measured, err
+	return measured, evidence, err
 }
