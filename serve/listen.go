@@ -43,6 +43,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	case err := <-failed:
 		return errors.Wrap(err, "serve")
 	case <-ctx.Done():
+		s.closing.Store(true)
 	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.ShutdownTimeout)
 	defer cancel()
