@@ -44,7 +44,7 @@ func TestToken(t *testing.T) {
 			t.Errorf("%s %s without a token: found %d", r.method, r.path, w.Code)
 		}
 	}
-	for _, path := range []string{"/", "/app.js", "/pad.js", "/style.css", "/openapi.json", "/healthz"} {
+	for _, path := range []string{"/", "/app.js", "/pad.js", "/icon.svg", "/style.css", "/openapi.json", "/healthz"} {
 		if w := ask(s, plainRequest("GET", path, "")); w.Code != http.StatusOK {
 			t.Errorf("%s: found %d, want it free", path, w.Code)
 		}

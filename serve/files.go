@@ -17,6 +17,7 @@ var pageFiles = map[string]struct{ file, media string }{
 	"/style.css":    {"style.css", "text/css; charset=utf-8"},
 	"/app.js":       {"app.js", "text/javascript; charset=utf-8"},
 	"/pad.js":       {"pad.js", "text/javascript; charset=utf-8"},
+	"/icon.svg":     {"icon.svg", "image/svg+xml"},
 	"/openapi.json": {"openapi.json", "application/json"},
 }
 
