@@ -136,9 +136,12 @@ class Screen:
         for pair in self.page.evaluate(OVERLAPS):
             self.problems.append(f"{what}: one over another: {pair}")
         if self.shots:
-            target = self.page.locator(selector) if selector else self.page
-            path = self.shots / f"{self.name}-{what}.png"
-            target.screenshot(path=path) if selector else target.screenshot(path=path, full_page=True)
+            clip = None
+            if selector:
+                self.page.evaluate("scrollTo(0, 0)")
+                box = self.page.locator(selector).bounding_box()
+                clip = {"x": box["x"] - 16, "y": box["y"] + 1, "width": box["width"] + 32, "height": box["height"] - 1}
+            self.page.screenshot(path=self.shots / f"{self.name}-{what}.png", full_page=True, clip=clip)
 
     def end(self, expected=r"(?!)"):
         """Yields what is wrong; complaints that match are expected."""
@@ -214,7 +217,7 @@ def use(screen):
 def give_token(screen):
     """Gives a wrong token and then the right one to a server without a gallery."""
     page = screen.page
-    screen.says("#known > .message", "found no token")
+    screen.says("#known > .message", "Give the server's token")
     screen.shot("token")
     for token, seen in (("another token of nobody", "found another token"), (TOKEN, None)):
         page.locator("#token-text").fill(token)

@@ -26,7 +26,8 @@ async function ask(method, path, fields) {
     find("#token").hidden = false;
     find("#token-text").focus();
   }
-  const error = new Error(answer.error || "The server answers " + response.status + ".");
+  const missing = response.status === 401 && !token;
+  const error = new Error(missing ? "Give the server's token at the top of the page first." : answer.error || "The server answers " + response.status + ".");
   error.status = response.status;
   throw error;
 }

@@ -53,9 +53,10 @@ export class Pad {
     this.paper.fillStyle = "#fff";
     this.paper.fillRect(0, 0, side, side);
     this.paper.fillStyle = "#6b6b6b";
-    this.paper.font = "17px system-ui, sans-serif";
+    this.paper.font = "26px system-ui, sans-serif"; // on a phone half as large
     this.paper.textAlign = "center";
-    this.paper.fillText("draw or drop an image here", side / 2, side / 2 + 6);
+    this.paper.fillText("draw or drop", side / 2, side / 2 - 8);
+    this.paper.fillText("an image here", side / 2, side / 2 + 26);
   }
 
   set(file, full) {
