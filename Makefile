@@ -16,7 +16,7 @@ check:
 
 # What runs in several goroutines.
 race:
-	go test -race . ./graph/... ./trainer ./datasets ./imaging ./evaluate ./solver ./fetch ./retrieval ./gallery/...
+	go test -race . ./graph/... ./trainer ./datasets ./imaging ./evaluate ./solver ./fetch ./retrieval ./gallery/... ./serve
 
 # Layers, heads and objectives, their gradients among the tests, in other
 # instructions than the best ones. Where the processor lacks some, others are

@@ -26,7 +26,11 @@ func (g *Gallery) enroll(class string, images []image.Image) error {
 	if err != nil {
 		return errors.Wrapf(err, "class %q", class)
 	}
-	records := make([]record, len(images))
+	return g.enrollEmbeddings(class, embeddings)
+}
+
+func (g *Gallery) enrollEmbeddings(class string, embeddings [][]float32) error {
+	records := make([]record, len(embeddings))
 	for i, embedding := range embeddings {
 		records[i] = record{class: class, embedding: embedding}
 	}

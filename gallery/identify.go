@@ -64,6 +64,10 @@ func (g *Gallery) identify(images []image.Image, k int) ([]Identification, error
 	if err != nil {
 		return nil, err
 	}
+	return g.identifyEmbeddings(embeddings, k)
+}
+
+func (g *Gallery) identifyEmbeddings(embeddings [][]float32, k int) ([]Identification, error) {
 	g.mutex.RLock()
 	defer g.mutex.RUnlock()
 	if g.closed {
@@ -73,7 +77,7 @@ func (g *Gallery) identify(images []image.Image, k int) ([]Identification, error
 	if err != nil {
 		return nil, err
 	}
-	all := make([]Identification, len(images))
+	all := make([]Identification, len(embeddings))
 	for i, neighbours := range found {
 		answer := &all[i]
 		answer.Approximate = g.graph != nil
@@ -130,6 +134,10 @@ func (g *Gallery) verify(class string, img image.Image) (v Verification, err err
 	if err != nil {
 		return v, err
 	}
+	return g.verifyEmbedding(class, embeddings[0])
+}
+
+func (g *Gallery) verifyEmbedding(class string, embedding []float32) (v Verification, err error) {
 	g.mutex.RLock()
 	defer g.mutex.RUnlock()
 	if g.closed {
@@ -139,7 +147,7 @@ func (g *Gallery) verify(class string, img image.Image) (v Verification, err err
 	if err != nil {
 		return v, err
 	}
-	v.Candidate = g.contents.of(number, embeddings[0])
+	v.Candidate = g.contents.of(number, embedding)
 	if v.Threshold, v.Calibrated = g.threshold(); v.Calibrated {
 		v.Same = v.Distance <= v.Threshold
 	}

@@ -36,6 +36,7 @@ type commands struct {
 	Forget         forgetCommand         `cmd:"" help:"Remove a class from a gallery."`
 	Classes        classesCommand        `cmd:"" help:"List the classes of a gallery."`
 	Calibrate      calibrateCommand      `cmd:"" help:"Find the distance from which a gallery says unknown."`
+	Serve          serveCommand          `cmd:"" help:"Answer over HTTP, programs by an API and people by a page."`
 	Export         exportCommand         `cmd:"" help:"Write a model for ONNX Runtime."`
 	Import         importCommand         `cmd:"" help:"Take weights that PyTorch saved into a network."`
 	Fetch          fetchCommand          `cmd:"" help:"Download a published data set."`

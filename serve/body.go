@@ -1,0 +1,168 @@
+package serve
+
+import (
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+
+	"github.com/likeness-go/likeness/internal/nearest"
+	"github.com/pkg/errors"
+)
+
+// field is what a body may hold under a name: in a form, or in JSON, where an image
+// is its file in base64.
+type field struct {
+	name              string
+	kind              fieldKind
+	several, optional bool
+}
+
+type fieldKind int
+
+const (
+	imageField fieldKind = iota
+	textField
+	numberField // a whole one
+)
+
+// maxText is how many bytes a field has that is no image.
+const maxText = 1024
+
+// body is what a request says: files as they came, and texts, by their fields.
+type body struct {
+	images map[string][][]byte
+	texts  map[string]string
+}
+
+// number is a field's, or the one that it usually is.
+func (b body) number(name string, usual int) (int, error) {
+	text, found := b.texts[name]
+	if !found {
+		return usual, nil
+	}
+	number, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, refuse(http.StatusBadRequest, "%s: found %q, expected a whole number", name, text)
+	}
+	return number, nil
+}
+
+// readBody reads the fields that a route has, within the server's bounds.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, fields []field) (body, error) {
+	if recorder, ok := w.(*recorder); ok {
+		w = recorder.ResponseWriter // which can close the connection of a body that is too long
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, s.options.MaxBodyBytes)
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil {
+		kind = ""
+	}
+	reading := &bodyReader{fields: fields, maxImages: s.options.MaxImages, body: body{images: map[string][][]byte{}, texts: map[string]string{}}}
+	switch kind {
+	case "multipart/form-data":
+		err = reading.form(r)
+	case "application/json":
+		err = reading.json(r.Body)
+	default:
+		return body{}, refuse(http.StatusUnsupportedMediaType, "Content-Type: found %q, expected multipart/form-data or application/json", r.Header.Get("Content-Type"))
+	}
+	if err != nil {
+		return body{}, err
+	}
+	// net/http notices that a client goes only when the body has been read to its end.
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		return body{}, malformed(err)
+	}
+	return reading.body, reading.missing()
+}
+
+// malformed is what is told of a body that cannot be read.
+func malformed(err error) error {
+	var long *http.MaxBytesError
+	if errors.As(err, &long) {
+		return err
+	}
+	return refuse(http.StatusBadRequest, "body: %v", err)
+}
+
+// bodyReader takes fields as they come.
+type bodyReader struct {
+	fields    []field
+	maxImages int
+	images    int
+	body      body
+}
+
+func (b *bodyReader) find(name string) (field, error) {
+	names := make([]string, len(b.fields))
+	for i, f := range b.fields {
+		if f.name == name {
+			return f, nil
+		}
+		names[i] = f.name
+	}
+	return field{}, refuse(http.StatusBadRequest, "body: %v", nearest.Unknown("field", shortened(name), names))
+}
+
+// room says whether one more image may come.
+func (b *bodyReader) room() error {
+	if b.images++; b.images > b.maxImages {
+		return refuse(http.StatusRequestEntityTooLarge, "body: found more than %d images, which is the most that is taken", b.maxImages)
+	}
+	return nil
+}
+
+func (b *bodyReader) addImage(f field, content []byte) error {
+	if !f.several && len(b.body.images[f.name]) > 0 {
+		return refuse(http.StatusBadRequest, "%s: found several images, expected one", f.name)
+	}
+	if len(content) == 0 {
+		return refuse(http.StatusBadRequest, "%s: found an empty file, expected an image", f.name)
+	}
+	b.body.images[f.name] = append(b.body.images[f.name], content)
+	return nil
+}
+
+func (b *bodyReader) addText(f field, text string) error {
+	if _, found := b.body.texts[f.name]; found {
+		return refuse(http.StatusBadRequest, "%s: found it twice, expected it once", f.name)
+	}
+	if len(text) > maxText {
+		return refuse(http.StatusBadRequest, "%s: found more than %d bytes, which is the most that is taken", f.name, maxText)
+	}
+	b.body.texts[f.name] = text
+	return nil
+}
+
+// missing says which field is needed and not there.
+func (b *bodyReader) missing() error {
+	for _, f := range b.fields {
+		_, text := b.body.texts[f.name]
+		if !f.optional && !text && len(b.body.images[f.name]) == 0 {
+			return refuse(http.StatusBadRequest, "%s: found none, expected %s", f.name, f.expected())
+		}
+	}
+	return nil
+}
+
+func (f field) expected() string {
+	switch {
+	case f.kind == imageField && f.several:
+		return "an image or more"
+	case f.kind == imageField:
+		return "an image"
+	case f.kind == numberField:
+		return "a whole number"
+	}
+	return "a text"
+}
+
+// shortened is what came from a client as an error may quote it.
+func shortened(text string) string {
+	const most = 40
+	if len(text) > most {
+		return text[:most] + "…"
+	}
+	return text
+}

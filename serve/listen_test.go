@@ -1,0 +1,127 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// served is a server at a free port of the loopback interface, which ends with the
+// context.
+func served(t *testing.T, ctx context.Context, s *Server) (address string, ended chan error) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended = make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, listener) }()
+	return "http://" + listener.Addr().String(), ended
+}
+
+// client has connections of its own, which end with the test.
+func client(t *testing.T) *http.Client {
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+// said is what comes of a request: its status and body, or its error.
+func said(c *http.Client, address string, r *http.Request) string {
+	response, err := c.Post(address+r.URL.Path, r.Header.Get("Content-Type"), r.Body)
+	if err != nil {
+		return err.Error()
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return response.Status + " " + string(text)
+}
+
+// A request that was accepted before the end is answered, and then nothing is left.
+func TestServeFinishesWhatItAccepted(t *testing.T) {
+	s := start(t, Options{})
+	g := gated(s)
+	ctx, end := context.WithCancel(t.Context())
+	address, ended := served(t, ctx, s)
+	c := client(t)
+	answers := make(chan string)
+	go func() { answers <- said(c, address, form("/v1/embed", "image", greys(1, 2, 3))) }()
+	<-g.entered
+	end()
+	wait(func() bool { // until it accepts no more
+		connection, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
+		if err == nil {
+			connection.Close()
+		}
+		return err != nil
+	})
+	g.let <- struct{}{}
+	if found := <-answers; !strings.Contains(found, "200 OK") || !strings.Contains(found, `"embeddings":[[1,2,3]]`) {
+		t.Errorf("found %s", found)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// What is not finished within the bound is cut off.
+func TestServeEndsInTime(t *testing.T) {
+	s := start(t, Options{ShutdownTimeout: time.Millisecond})
+	g := gated(s)
+	ctx, end := context.WithCancel(t.Context())
+	address, ended := served(t, ctx, s)
+	c := client(t)
+	answers := make(chan string)
+	go func() { answers <- said(c, address, form("/v1/embed", "image", greys(1, 2, 3))) }()
+	<-g.entered
+	end()
+	if found := <-answers; !strings.Contains(found, "EOF") && !strings.Contains(found, "reset") {
+		t.Errorf("found %s, want the connection closed", found)
+	}
+	g.let <- struct{}{}
+	if err := <-ended; !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "within 1ms") {
+		t.Errorf("found %v", err)
+	}
+}
+
+// Beyond loopback a server without a token does not begin.
+func TestServeNeedsAToken(t *testing.T) {
+	listener, err := net.Listen("tcp", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := start(t, Options{}).Serve(t.Context(), listener); !errors.Is(err, ErrNoToken) {
+		t.Errorf("found %v, want ErrNoToken", err)
+	}
+	if _, err := listener.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the listener is open: %v", err)
+	}
+	if listener, err = net.Listen("tcp", "0.0.0.0:0"); err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := start(t, Options{Token: secret}).Serve(ended, listener); err != nil {
+		t.Errorf("with a token: %v", err)
+	}
+}
+
+// A listener that fails ends the server with its error.
+func TestServeTellsFailures(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.Close()
+	if err := start(t, Options{}).Serve(t.Context(), listener); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("found %v", err)
+	}
+}

@@ -1,0 +1,89 @@
+package serve
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/likeness-go/likeness/gallery"
+	"github.com/pkg/errors"
+)
+
+// Options says what a server serves beside its model, to whom, and how much of it.
+// The zero value is useful. Zero means the default of a bound; a negative one is
+// an error but where a field says otherwise.
+type Options struct {
+	// Gallery is enrolled in and asked; without one these routes answer 409. It
+	// must be of the server's model, and Close does not close it.
+	Gallery *gallery.Gallery
+	// Token is what requests must carry as "Authorization: Bearer TOKEN". Empty
+	// asks for none and answers loopback names alone.
+	Token string
+	// Hosts are further names or addresses, without ports, by which the server may
+	// be called without a token: for a program that has a guard of its own.
+	Hosts []string
+	// Logger is told of each request, its route and not its path, and neither
+	// images nor tokens. Nil is silent.
+	Logger *slog.Logger
+
+	MaxBodyBytes  int64 // of a request's body; 16 MiB
+	MaxImages     int   // of a request; 32
+	MaxPixels     int   // width × height of an image, before it is decoded; 16,777,216 (4096 × 4096)
+	MaxConcurrent int   // requests under /v1 at a time; others get 429; 64
+
+	// BatchSize is how many images are embedded together; 8. The model computes 1,
+	// 8 or 64 images at a time and pads what lies between.
+	BatchSize int
+	// BatchWait is how long an image waits for others to fill the batch; 2 ms.
+	// Negative is not at all.
+	BatchWait time.Duration
+	// QueueSize is how many images may wait; requests beyond it get 503. 256; at
+	// least MaxImages, so that every request fits an empty queue.
+	QueueSize int
+
+	ReadTimeout     time.Duration // of a whole request; 30 s
+	WriteTimeout    time.Duration // from the end of a request's header to that of the answer; 60 s
+	IdleTimeout     time.Duration // between the requests of a connection; 120 s
+	ShutdownTimeout time.Duration // for what was accepted, when Serve is to end; 15 s
+}
+
+// withDefaults fills in the bounds that are zero.
+func (o Options) withDefaults() (Options, error) {
+	bounds := []error{
+		bound("MaxBodyBytes", &o.MaxBodyBytes, 16<<20),
+		bound("MaxImages", &o.MaxImages, 32),
+		bound("MaxPixels", &o.MaxPixels, 1<<24),
+		bound("MaxConcurrent", &o.MaxConcurrent, 64),
+		bound("BatchSize", &o.BatchSize, 8),
+		bound("QueueSize", &o.QueueSize, 256),
+		bound("ReadTimeout", &o.ReadTimeout, 30*time.Second),
+		bound("WriteTimeout", &o.WriteTimeout, 60*time.Second),
+		bound("IdleTimeout", &o.IdleTimeout, 120*time.Second),
+		bound("ShutdownTimeout", &o.ShutdownTimeout, 15*time.Second),
+	}
+	for _, err := range bounds {
+		if err != nil {
+			return o, err
+		}
+	}
+	if o.BatchWait == 0 {
+		o.BatchWait = 2 * time.Millisecond
+	}
+	if o.QueueSize < o.MaxImages {
+		return o, errors.Errorf("QueueSize is %d, expected at least MaxImages, %d: a request of so many would never fit", o.QueueSize, o.MaxImages)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o, nil
+}
+
+// bound puts the default in the place of a zero.
+func bound[T int | int64 | time.Duration](name string, value *T, usual T) error {
+	if *value < 0 {
+		return errors.Errorf("%s is %v, expected a positive one, or 0 for %v", name, *value, usual)
+	}
+	if *value == 0 {
+		*value = usual
+	}
+	return nil
+}

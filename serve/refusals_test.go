@@ -1,0 +1,171 @@
+package serve
+
+import (
+	"bytes"
+	"image"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/likeness-go/likeness/gallery"
+	"github.com/likeness-go/likeness/heads"
+)
+
+// Each body that is not as it should be is refused with the field, what was found
+// and what was expected.
+func TestBodiesAreChecked(t *testing.T) {
+	s := start(t, Options{MaxBodyBytes: 4096, MaxImages: 2, MaxPixels: 100})
+	grey := greys(1, 2, 3)
+	const js = "application/json"
+	answer[enrolled](t, s, form("/v1/enroll", "class", "alice", "image", grey))
+	for name, c := range map[string]struct {
+		request *http.Request
+		code    int
+		text    string
+	}{
+		"no type":             {posted("/v1/embed", "", "x"), 415, "expected multipart/form-data or application/json"},
+		"other type":          {posted("/v1/embed", "image/png", grey), 415, `found "image/png"`},
+		"no boundary":         {posted("/v1/embed", "multipart/form-data", "x"), 400, "boundary"},
+		"cut off":             {posted("/v1/embed", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nx"), 400, "body: "},
+		"no image":            {form("/v1/embed"), 400, "image: found none, expected an image or more"},
+		"one of two":          {form("/v1/compare", "a", grey), 400, "b: found none, expected an image"},
+		"a twice":             {form("/v1/compare", "a", grey, "a", grey), 400, "a: found several images, expected one"},
+		"unknown field":       {form("/v1/embed", "imag", grey), 400, `unknown field "imag": did you mean "image"?`},
+		"empty file":          {form("/v1/embed", "image", ""), 400, "image: found an empty file"},
+		"no picture":          {form("/v1/embed", "image", "no picture"), 422, "image: found no image that can be read: not an image of a known format"},
+		"half a picture":      {form("/v1/embed", "image", grey, "image", grey[:len(grey)-20]), 422, "image 2: found no image"},
+		"too many images":     {form("/v1/embed", "image", grey, "image", grey, "image", grey), 413, "more than 2 images"},
+		"too many in JSON":    {posted("/v1/embed", js, `{"image":["YQ==","YQ==","YQ=="]}`), 413, "more than 2 images"},
+		"too many pixels":     {form("/v1/embed", "image", encode(image.NewGray(image.Rect(0, 0, 11, 10)))), 413, "image: found 11 × 10 pixels, expected at most 100"},
+		"too many bytes":      {form("/v1/embed", "image", strings.Repeat("x", 5000)), 413, "more than 4096 bytes"},
+		"too many JSON bytes": {posted("/v1/embed", js, `{"image":"`+strings.Repeat("x", 5000)), 413, "more than 4096 bytes"},
+		"no JSON":             {posted("/v1/embed", js, "image"), 400, "found no JSON object"},
+		"no object":           {posted("/v1/embed", js, `["a"]`), 400, "found no JSON object"},
+		"two objects":         {posted("/v1/embed", js, `{"image":"YQ=="} {}`), 400, "something after the JSON object"},
+		"null":                {posted("/v1/embed", js, `{"image":null}`), 400, "image: found none"},
+		"number for image":    {posted("/v1/embed", js, `{"image":7}`), 400, "image: found 7, expected an image in base64"},
+		"numbers for images":  {posted("/v1/embed", js, `{"image":[7]}`), 400, "image: found a list of other things"},
+		"list for one":        {posted("/v1/compare", js, `{"a":["YQ=="],"b":"YQ=="}`), 400, "a: found"},
+		"no base64":           {posted("/v1/embed", js, `{"image":"*"}`), 400, `image: found "*", expected base64`},
+		"unknown JSON field":  {posted("/v1/embed", js, `{"path":"/etc/passwd"}`), 400, `unknown field "path"`},
+		"no class":            {form("/v1/enroll", "image", grey), 400, "class: found none, expected a text"},
+		"empty class":         {form("/v1/enroll", "class", " ", "image", grey), 400, "class: found an empty name"},
+		"class twice":         {form("/v1/enroll", "class", "a", "class", "b", "image", grey), 400, "class: found it twice"},
+		"long class":          {form("/v1/enroll", "class", strings.Repeat("x", 201), "image", grey), 400, "class: found 201 bytes"},
+		"longer class":        {form("/v1/enroll", "class", strings.Repeat("x", 2000), "image", grey), 400, "class: found more than 1024 bytes"},
+		"class of a path":     {form("/v1/enroll", "class", "..", "image", grey), 400, `class: found ".."`},
+		"class of two lines":  {form("/v1/enroll", "class", "a\nb", "image", grey), 400, "control characters"},
+		"class not UTF-8":     {form("/v1/enroll", "class", "\xff", "image", grey), 400, "expected UTF-8"},
+		"number for class":    {posted("/v1/enroll", js, `{"class":7,"image":"YQ=="}`), 400, "class: found 7, expected a text"},
+		"candidates":          {form("/v1/identify", "image", grey, "candidates", "0"), 400, "candidates: found 0, expected 1 to 100"},
+		"more candidates":     {posted("/v1/identify", js, `{"candidates":101,"image":"YQ=="}`), 400, "candidates: found 101"},
+		"candidates in words": {form("/v1/identify", "image", grey, "candidates", "two"), 400, `candidates: found "two", expected a whole number`},
+		"unknown class":       {form("/v1/verify", "class", "alic", "image", grey), 404, `class: unknown class "alic": did you mean "alice"?`},
+		"forgotten class":     {plainRequest("DELETE", "/v1/classes/bob", ""), 404, `unknown class "bob"`},
+		"unknown path":        {plainRequest("GET", "/v1/nothing", ""), 404, "/openapi.json"},
+		"path upwards":        {plainRequest("GET", "/static/%2e%2e/options.go", ""), 404, "none of the server's"},
+		"other method":        {plainRequest("PUT", "/v1/classes", ""), 405, "found PUT, expected GET"},
+	} {
+		t.Run(name, func(t *testing.T) { refused(t, s, c.request, c.code, c.text) })
+	}
+	if left := s.options.Gallery.Len(); left != 1 {
+		t.Errorf("%d examples are in the gallery, want 1", left)
+	}
+	if allow := ask(s, plainRequest("GET", "/v1/compare", "")).Header().Get("Allow"); allow != "POST" {
+		t.Errorf("Allow: found %q, want POST", allow)
+	}
+}
+
+// A gallery without classes cannot identify, one that is read only cannot enrol, and
+// one that is closed does nothing; no answer names its file.
+func TestGalleryRefuses(t *testing.T) {
+	model := plainModel(t, heads.L1{}, 3)
+	path := filepath.Join(t.TempDir(), "private.gallery")
+	g, err := gallery.Create(path, model, gallery.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if g, err = gallery.Open(path, model, gallery.Options{ReadOnly: true}); err != nil {
+		t.Fatal(err)
+	}
+	s := startModel(t, model, Options{Gallery: g})
+	refused(t, s, form("/v1/identify", "image", greys(1, 2, 3)), 409, "enrol first")
+	answers := []string{
+		refused(t, s, form("/v1/enroll", "class", "a", "image", greys(1, 2, 3)), 409, "opened for reading only").Body.String(),
+		refused(t, s, form("/v1/verify", "class", "a", "image", greys(1, 2, 3)), 404, "There are none yet").Body.String(),
+	}
+	if err := g.Close(); err != nil {
+		t.Fatal(err)
+	}
+	answers = append(answers, refused(t, s, form("/v1/verify", "class", "a", "image", greys(1, 2, 3)), 503, "shutting down").Body.String())
+	for _, text := range answers {
+		if strings.Contains(text, "private") {
+			t.Errorf("found the gallery's file in %s", text)
+		}
+	}
+}
+
+// A panic is an answer of the code 500 that tells nothing, and a line of the log that
+// tells all. The server goes on.
+func TestPanicsAreAnswered(t *testing.T) {
+	var log bytes.Buffer
+	s := start(t, Options{Logger: slog.New(slog.NewTextHandler(&log, nil)), Gallery: nil})
+	embed := s.queue.embed
+	s.queue.embed = func([][]uint8) ([][]float32, error) { panic("in the network") }
+	w := refused(t, s, form("/v1/embed", "image", greys(1, 2, 3)), 500, "its log says more")
+	if id := w.Header().Get("X-Request-Id"); id == "" || !strings.Contains(log.String(), id) || !strings.Contains(log.String(), "in the network") {
+		t.Errorf("request %q: the log says\n%s", id, &log)
+	}
+	s.queue.embed = embed
+	answer[embedded](t, s, form("/v1/embed", "image", greys(1, 2, 3)))
+
+	w = refused(t, s.watched("/broken", func(http.ResponseWriter, *http.Request) error { panic("in a handler") }), plainRequest("GET", "/broken", ""), 500, "its log says more")
+	if strings.Contains(w.Body.String(), "in a handler") || !strings.Contains(log.String(), "in a handler") {
+		t.Errorf("found %s, the log says\n%s", w.Body, &log)
+	}
+}
+
+// What the log says is of requests, and not what is in them.
+func TestLogIsDiscreet(t *testing.T) {
+	var log bytes.Buffer
+	s := start(t, Options{Token: "a token of this test", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	r := form("/v1/enroll", "class", "alice", "image", greys(1, 2, 3))
+	r.Header.Set("Authorization", "Bearer a token of this test")
+	answer[enrolled](t, s, r)
+	r = plainRequest("DELETE", "/v1/classes/alice", "")
+	r.Header.Set("Authorization", "Bearer a token of this test")
+	answer[forgotten](t, s, r)
+	for _, want := range []string{"route=/v1/enroll", "route=/v1/classes/{name}", "code=200", "method=POST", "duration="} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log lacks %s:\n%s", want, &log)
+		}
+	}
+	for _, secret := range []string{"alice", "token of this test"} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("the log tells %s:\n%s", secret, &log)
+		}
+	}
+}
+
+// Options that cannot be are refused with the field.
+func TestOptionsAreChecked(t *testing.T) {
+	model := plainModel(t, heads.L1{}, 3)
+	for text, o := range map[string]Options{
+		"MaxPixels is -1":                        {MaxPixels: -1},
+		"ReadTimeout is -1ns":                    {ReadTimeout: -1},
+		"QueueSize is 31, expected at least Max": {QueueSize: 31},
+	} {
+		if s, err := New(model, o); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("found %v, %v, want %q", s, err, text)
+		}
+	}
+	other := start(t, Options{}).options.Gallery
+	if s, err := New(plainModel(t, heads.L2{}, 3), Options{Gallery: other}); err == nil || !strings.Contains(err.Error(), "the gallery is of the model plain, 1x3x1, l1") {
+		t.Errorf("a gallery of another model: found %v, %v", s, err)
+	}
+}

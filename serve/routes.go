@@ -1,0 +1,106 @@
+package serve
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// route is what the server does for a method and a path, which is a pattern of
+// http.ServeMux.
+type route struct {
+	method, path string
+	open         bool // needs no token
+	anywhere     bool // is answered whatever the Host and the Origin
+	bounded      bool // takes one of the places for requests
+	fields       []field
+	serve        func(http.ResponseWriter, *http.Request) error
+}
+
+// table is all that the server does; openapi.json describes it.
+func (s *Server) table() []route {
+	image := field{name: "image", kind: imageField}
+	images := field{name: "image", kind: imageField, several: true}
+	class := field{name: "class", kind: textField}
+	candidates := field{name: "candidates", kind: numberField, optional: true}
+	routes := []route{
+		s.api("POST", "/v1/embed", s.embed, images),
+		s.api("POST", "/v1/compare", s.compare, field{name: "a", kind: imageField}, field{name: "b", kind: imageField}),
+		s.api("POST", "/v1/enroll", s.enroll, class, images),
+		s.api("POST", "/v1/identify", s.identify, images, candidates),
+		s.api("POST", "/v1/verify", s.verify, class, image),
+		s.api("GET", "/v1/classes", s.classes),
+		s.api("DELETE", "/v1/classes/{name}", s.forget),
+		{method: "GET", path: "/healthz", open: true, anywhere: true, serve: s.answering(s.health)},
+		{method: "GET", path: "/metrics", serve: plain(s.metrics.handler())},
+	}
+	return append(routes, fileRoutes()...)
+}
+
+// api is a route under /v1 whose answer is JSON. Without fields it reads no body.
+func (s *Server) api(method, path string, do func(*http.Request, body) (any, error), fields ...field) route {
+	return route{method: method, path: path, bounded: true, fields: fields, serve: s.answering(func(w http.ResponseWriter, r *http.Request) (any, error) {
+		var found body
+		if len(fields) > 0 {
+			var err error
+			if found, err = s.readBody(w, r, fields); err != nil {
+				return nil, err
+			}
+		}
+		return do(r, found)
+	})}
+}
+
+// routes is the handler of all routes. What is none of them is refused in JSON,
+// too.
+func (s *Server) routes() http.Handler {
+	paths := map[string]map[string]route{}
+	for _, r := range s.table() {
+		if paths[r.path] == nil {
+			paths[r.path] = map[string]route{}
+		}
+		paths[r.path][r.method] = r
+	}
+	mux := http.NewServeMux()
+	for path, methods := range paths {
+		mux.Handle(path, s.watched(path, s.byMethod(methods)))
+	}
+	mux.Handle("/", s.watched("other", func(_ http.ResponseWriter, r *http.Request) error {
+		if err := s.access.check(r, true); err != nil {
+			return err
+		}
+		return refuse(http.StatusNotFound, "path: found %q, which is none of the server's: /openapi.json lists them", r.URL.Path)
+	}))
+	return mux
+}
+
+// byMethod answers the methods of one path.
+func (s *Server) byMethod(methods map[string]route) func(http.ResponseWriter, *http.Request) error {
+	allowed := strings.Join(slices.Sorted(maps.Keys(methods)), ", ")
+	return func(w http.ResponseWriter, r *http.Request) error {
+		method := r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet // net/http leaves the body away
+		}
+		route, known := methods[method]
+		if !route.anywhere {
+			if err := s.access.check(r, route.open); err != nil {
+				return err
+			}
+		}
+		if !known {
+			w.Header().Set("Allow", allowed)
+			return refuse(http.StatusMethodNotAllowed, "method: found %s, expected %s", r.Method, allowed)
+		}
+		if route.bounded {
+			select {
+			case s.places <- struct{}{}:
+				defer func() { <-s.places }()
+			default:
+				return refuse(http.StatusTooManyRequests, "found %d requests at a time, which is the most that are taken: try again", s.options.MaxConcurrent)
+			}
+		}
+		return route.serve(w, r)
+	}
+}

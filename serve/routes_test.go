@@ -1,0 +1,132 @@
+package serve
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/heads"
+)
+
+func pointer[T any](v T) *T { return &v }
+
+// Images are embedded in their order, whether they come in a form or as JSON.
+func TestEmbed(t *testing.T) {
+	s := start(t, Options{})
+	want := embedded{Model: s.identity, Dimensions: 3, Embeddings: [][]float32{{1, 2, 3}, {200, 0, 9}}}
+	for name, r := range map[string]*http.Request{
+		"form": form("/v1/embed", "image", greys(1, 2, 3), "image", greys(200, 0, 9)),
+		"json": posted("/v1/embed", "application/json", `{"image":[`+inBase64(greys(1, 2, 3))+`,`+inBase64(greys(200, 0, 9))+`]}`),
+	} {
+		if diff := cmp.Diff(want, answer[embedded](t, s, r)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	one := posted("/v1/embed", "application/json; charset=utf-8", `{"image":`+inBase64(greys(1, 2, 3))+`}`)
+	if found := answer[embedded](t, s, one); len(found.Embeddings) != 1 {
+		t.Errorf("one image in JSON: found %v", found.Embeddings)
+	}
+}
+
+// A comparison says how far, whether that is near enough, and why.
+func TestCompare(t *testing.T) {
+	s := start(t, Options{})
+	want := compared{
+		Distance: 9, Threshold: pointer(10.0), Same: pointer(true), Head: "l1",
+		Explanation: &explanation{
+			Formula: "|xⱼ − yⱼ|", AddsUpTo: "distance", Total: 9, Dimensions: 3,
+			Deciding: []share{{2, 6, 6.0 / 9}, {0, 3, 3.0 / 9}, {1, 0, 0}},
+		},
+	}
+	for name, r := range map[string]*http.Request{
+		"form": form("/v1/compare", "b", greys(4, 5, 0), "a", greys(1, 5, 6)),
+		"json": posted("/v1/compare", "application/json", `{"a":`+inBase64(greys(1, 5, 6))+`,"b":`+inBase64(greys(4, 5, 0))+`}`),
+	} {
+		if diff := cmp.Diff(want, answer[compared](t, s, r)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	s.model.Threshold = nil
+	if found := answer[compared](t, s, form("/v1/compare", "a", greys(1, 5, 6), "b", greys(4, 5, 0))); found.Same != nil || found.Threshold != nil {
+		t.Errorf("without a threshold: found %+v, want nothing decided", found)
+	}
+}
+
+// From enrolment to forgetting, in the order in which a user goes.
+func TestGallery(t *testing.T) {
+	s := start(t, Options{})
+	check := func(what, diff string) {
+		t.Helper()
+		if diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+	}
+	check("enroll", cmp.Diff(enrolled{"Greek/α", 2, 2}, answer[enrolled](t, s, form("/v1/enroll", "class", "Greek/α", "image", greys(0, 0, 0), "image", greys(0, 0, 9)))))
+	check("enroll more", cmp.Diff(enrolled{"Greek/α", 1, 3}, answer[enrolled](t, s, form("/v1/enroll", "class", "Greek/α", "image", greys(0, 1, 0)))))
+	check("enroll JSON", cmp.Diff(enrolled{"β", 1, 1}, answer[enrolled](t, s, posted("/v1/enroll", "application/json", `{"class":"β","image":`+inBase64(greys(100, 0, 0))+`}`))))
+	check("classes", cmp.Diff(classes{[]class{{"Greek/α", 3}, {"β", 1}}, 4, "nearest", pointer(10.0)}, answer[classes](t, s, plainRequest("GET", "/v1/classes", ""))))
+
+	want := identified{[]identification{
+		{pointer("β"), pointer(true), pointer(10.0), false, []candidate{{"β", 2}}},
+		{nil, pointer(false), pointer(10.0), false, []candidate{{"Greek/α", 50}}},
+	}}
+	check("identify", cmp.Diff(want, answer[identified](t, s, form("/v1/identify", "image", greys(98, 0, 0), "image", greys(50, 0, 0), "candidates", "1"))))
+	if all := answer[identified](t, s, posted("/v1/identify", "application/json", `{"candidates":7,"image":`+inBase64(greys(0, 0, 0))+`}`)); len(all.Results[0].Candidates) != 2 {
+		t.Errorf("identify: found %+v, want both classes", all)
+	}
+	check("verify", cmp.Diff(verified{"β", 5, pointer(10.0), pointer(true)}, answer[verified](t, s, form("/v1/verify", "class", "β", "image", greys(95, 0, 0)))))
+
+	check("forget", cmp.Diff(forgotten{"Greek/α", 3}, answer[forgotten](t, s, plainRequest("DELETE", "/v1/classes/Greek%2F%CE%B1", ""))))
+	if left := s.options.Gallery.Classes(); len(left) != 1 || left[0].Name != "β" {
+		t.Errorf("after forgetting: found %v, want β", left)
+	}
+}
+
+// What is no image's: health, metrics of what was done, and no path of a class's
+// name among them.
+func TestHealthAndMetrics(t *testing.T) {
+	s := start(t, Options{})
+	answer[enrolled](t, s, form("/v1/enroll", "class", "secret", "image", greys(0, 0, 0), "image", greys(0, 0, 9)))
+	answer[forgotten](t, s, plainRequest("DELETE", "/v1/classes/secret", ""))
+	ask(s, plainRequest("DELETE", "/v1/classes/secret", ""))
+	if found := answer[health](t, s, plainRequest("GET", "/healthz", "")); found.Status != "ok" {
+		t.Errorf("healthz: found %+v", found)
+	}
+	text := ask(s, plainRequest("GET", "/metrics", "")).Body.String()
+	for _, line := range []string{
+		`likeness_requests_total{code="200",route="/v1/enroll"} 1`,
+		`likeness_requests_total{code="200",route="/v1/classes/{name}"} 1`,
+		`likeness_requests_total{code="404",route="/v1/classes/{name}"} 1`,
+		`likeness_request_duration_seconds_count{route="/v1/enroll"} 1`,
+		`likeness_images_embedded_total 2`,
+		`likeness_batch_images_sum 2`,
+		`likeness_queue_images 0`,
+		"# TYPE likeness_request_duration_seconds histogram",
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("metrics lack %s", line)
+		}
+	}
+	if strings.Contains(text, "secret") {
+		t.Error("metrics name a class")
+	}
+	s.Close()
+	refused(t, s, plainRequest("GET", "/healthz", ""), http.StatusServiceUnavailable, "shutting down")
+	refused(t, s, form("/v1/embed", "image", greys(1, 2, 3)), http.StatusServiceUnavailable, "shutting down")
+}
+
+// Without a gallery images are compared, and the rest says how to have one.
+func TestWithoutGallery(t *testing.T) {
+	s := startModel(t, plainModel(t, heads.L2{}, 3), Options{})
+	answer[compared](t, s, form("/v1/compare", "a", greys(1, 2, 3), "b", greys(1, 2, 3)))
+	for _, r := range []*http.Request{
+		form("/v1/enroll", "class", "a", "image", greys(1, 2, 3)),
+		form("/v1/identify", "image", greys(1, 2, 3)),
+		form("/v1/verify", "class", "a", "image", greys(1, 2, 3)),
+		plainRequest("GET", "/v1/classes", ""),
+		plainRequest("DELETE", "/v1/classes/a", ""),
+	} {
+		refused(t, s, r, http.StatusConflict, "--gallery FILE")
+	}
+}

@@ -1,0 +1,235 @@
+// The page: asks the server what its routes say, and shows it.
+
+import { Pad, make } from "./pad.js";
+
+const find = (selector, within = document) => within.querySelector(selector);
+const tokenKey = "likeness-token";
+
+// ask gives the answer of a route, or throws what the server says.
+async function ask(method, path, fields) {
+  const options = { method, headers: {} };
+  const token = sessionStorage.getItem(tokenKey);
+  if (token) options.headers.Authorization = "Bearer " + token;
+  if (fields) {
+    options.body = new FormData();
+    for (const [name, value] of Object.entries(fields)) options.body.append(name, value);
+  }
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch {
+    throw new Error("The server does not answer: is it running?");
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (response.ok) return answer;
+  if (response.status === 401) {
+    find("#token").hidden = false;
+    find("#token-text").focus();
+  }
+  const missing = response.status === 401 && !token;
+  const error = new Error(missing ? "Give the server's token at the top of the page first." : answer.error || "The server answers " + response.status + ".");
+  error.status = response.status;
+  throw error;
+}
+
+// trying shows in the element's message what goes wrong meanwhile.
+async function trying(element, button, act) {
+  const message = find(".message", element);
+  message.hidden = true;
+  if (button) button.disabled = true;
+  try {
+    await act();
+  } catch (error) {
+    message.textContent = error.message;
+    message.hidden = false;
+  } finally {
+    if (button) button.disabled = false;
+  }
+}
+
+const digits = (value) => (Math.abs(value) < 1000 ? value.toFixed(4) : value.toPrecision(6));
+const count = (n, one, many) => n.toLocaleString("en") + " " + (n === 1 ? one : many);
+
+// lay puts a distance and a threshold on a track from 0, or from below it.
+function lay(track, distance, threshold, end) {
+  const begin = Math.min(0, distance, threshold ?? 0);
+  const at = (value) => ((value - begin) / (end - begin || 1)) * 100;
+  track.classList.toggle("undecided", threshold === null);
+  find(".near", track).style.width = threshold === null ? "0" : at(threshold) + "%";
+  find(".tick", track).hidden = threshold === null;
+  if (threshold !== null) find(".tick", track).style.left = at(threshold) + "%";
+  find(".marker", track).style.left = Math.min(99, Math.max(1, at(distance))) + "%";
+  return at;
+}
+
+function showComparison(found) {
+  const verdict = find("#compared .verdict");
+  verdict.className = "verdict " + (found.same === null ? "" : found.same ? "same" : "different");
+  verdict.textContent =
+    found.same === null ? "Nothing is decided: the model has no threshold" : found.same ? "The same: nearer than the threshold" : "Different: farther than the threshold";
+  const end = Math.max(found.distance * 1.08, (found.threshold ?? 0) * 2, 1e-9);
+  const at = lay(find("#compared .track"), found.distance, found.threshold, end);
+  const inside = (value) => Math.min(80, Math.max(20, at(value))) + "%";
+  const labels = [find(".at-distance"), find(".at-threshold")];
+  labels[0].textContent = "distance " + digits(found.distance);
+  labels[0].style.left = inside(found.distance);
+  labels[1].hidden = found.threshold === null;
+  if (found.threshold !== null) {
+    labels[1].textContent = "threshold " + digits(found.threshold);
+    labels[1].style.left = inside(found.threshold);
+  }
+  showWhy(found.head, found.explanation);
+  find("#compare-hint").hidden = true;
+  find("#compared").hidden = false;
+}
+
+function showWhy(head, why) {
+  find("#bars").replaceChildren();
+  find("#rest").textContent = "";
+  if (!why) {
+    find("#why").textContent = "The distance " + head + " is no sum over dimensions.";
+    return;
+  }
+  const listed = why.deciding.length;
+  find("#why").replaceChildren(
+    `The network turns each image into ${count(why.dimensions, "number", "numbers")}. Of the ${head} distance, dimension j is ${why.formula}; all together they are the ${why.adds_up_to}, ${digits(why.total)}. The ${listed} largest: `,
+    make("span", "key", "moves them apart"), "  ", make("span", "key closer", "brings them together"));
+  const largest = Math.max(...why.deciding.map((share) => Math.abs(share.contribution)), 1e-12);
+  const both = why.deciding.some((share) => share.contribution < 0);
+  for (const share of why.deciding) {
+    const row = make("li");
+    const name = make("span");
+    name.append(make("span", "word", "dimension "), String(share.dimension));
+    const bar = make("div", "bar");
+    const width = (Math.abs(share.contribution) / largest) * (both ? 50 : 100);
+    const fill = make("div", share.contribution < 0 ? "closer" : "");
+    fill.style.width = width + "%";
+    fill.style.left = (both ? 50 : 0) - (share.contribution < 0 ? width : 0) + "%";
+    bar.append(fill);
+    if (both) {
+      const zero = make("div", "zero");
+      zero.style.left = "50%";
+      bar.append(zero);
+    }
+    row.append(name, bar, make("span", "value", `${digits(share.contribution).replace("-", "−")}  (${(share.share * 100).toFixed(1).replace("-", "−")} %)`));
+    find("#bars").append(row);
+  }
+  if (why.dimensions > listed) {
+    find("#rest").textContent = `The other ${(why.dimensions - listed).toLocaleString("en")} add ${digits(why.rest).replace("-", "−")}.`;
+  }
+}
+
+function showIdentification(found) {
+  const first = found.candidates[0];
+  const verdict = find("#identified .verdict");
+  verdict.className = "verdict " + (found.known === null ? "" : found.known ? "same" : "different");
+  verdict.textContent = found.known === null ? "Nothing is decided; the nearest is " + first.class : found.known ? "It is " + found.class : "Unknown: of no class here";
+  const end = Math.max(...found.candidates.map((c) => c.distance * 1.05), (found.threshold ?? 0) * 1.5, 1e-9);
+  find("#candidates").replaceChildren(...found.candidates.map((candidate) => {
+    const row = make("li"), names = make("div", "names"), track = make("div", "track");
+    names.append(make("b", "", candidate.class), make("span", "", "distance " + digits(candidate.distance)));
+    track.append(make("div", "near"), make("div", "tick"), make("div", "marker"));
+    lay(track, candidate.distance, found.threshold, end);
+    row.append(names, track);
+    return row;
+  }));
+  find("#identified .note").textContent =
+    found.threshold === null ? "There is no threshold: likeness calibrate finds one." : "Up to the threshold, " + digits(found.threshold) + ", it is of the class.";
+  find("#identified").hidden = false;
+}
+
+const mostListed = 200; // classes; a page of thousands helps nobody
+
+function showClasses(answer) {
+  const known = answer.classes.length;
+  find("#classes .note").textContent = known === 0 ? "None yet." : `${count(known, "class", "classes")}, ${count(answer.examples, "example", "examples")}` + (known > mostListed ? `; the first ${mostListed} are listed.` : ".");
+  find("#classes ul").replaceChildren(...answer.classes.slice(0, mostListed).map((known) => {
+    const row = make("li"), name = make("span", "", known.name), forget = make("button", "", "Forget");
+    name.append(make("small", "", count(known.examples, "example", "examples")));
+    forget.type = "button";
+    forget.setAttribute("aria-label", "Forget " + known.name);
+    forget.addEventListener("click", () => {
+      if (!forget.classList.contains("sure")) {
+        forget.classList.add("sure");
+        forget.textContent = "Really?";
+        return;
+      }
+      trying(find("#classes"), forget, async () => {
+        await ask("DELETE", "v1/classes/" + encodeURIComponent(known.name));
+        await loadClasses();
+      });
+    });
+    forget.addEventListener("blur", () => {
+      forget.classList.remove("sure");
+      forget.textContent = "Forget";
+    });
+    row.append(name, forget);
+    return row;
+  }));
+}
+
+async function loadClasses() {
+  try {
+    showClasses(await ask("GET", "v1/classes"));
+    find("#with-gallery").hidden = false;
+    find("#no-gallery").hidden = true;
+  } catch (error) {
+    if (error.status !== 409) throw error;
+    find("#no-gallery").hidden = false;
+  }
+}
+
+const begin = () => trying({ querySelector: () => find("#known > .message") }, null, loadClasses);
+
+function wireCompare() {
+  const button = find("#compare-now");
+  const compare = () => trying(find("#compare"), button, async () => {
+    find("#compared").hidden = true;
+    showComparison(await ask("POST", "v1/compare", { a: await pads[0].blob(), b: await pads[1].blob() }));
+  });
+  const pads = ["#a", "#b"].map((id) => new Pad(find(id), (file) => {
+    button.disabled = !pads.every((pad) => pad.full);
+    if (file && !button.disabled) compare();
+  }));
+  button.addEventListener("click", compare);
+}
+
+function wireEnroll() {
+  const button = find("#enroll button.main"), done = find("#enroll .done");
+  const pad = new Pad(find("#example"), () => (button.disabled = !pad.full));
+  find("#enroll").addEventListener("submit", (event) => {
+    event.preventDefault();
+    done.hidden = true;
+    trying(find("#enroll"), button, async () => {
+      const answer = await ask("POST", "v1/enroll", { class: find("#class").value, image: await pad.blob() });
+      done.textContent = `${answer.class} is known by ${count(answer.examples, "example", "examples")}.`;
+      done.hidden = false;
+      pad.clear();
+      await loadClasses();
+    }).then(() => (button.disabled = !pad.full));
+  });
+}
+
+function wireIdentify() {
+  const button = find("#identify button.main");
+  const pad = new Pad(find("#query"), () => (button.disabled = !pad.full));
+  find("#identify").addEventListener("submit", (event) => {
+    event.preventDefault();
+    find("#identified").hidden = true;
+    trying(find("#identify"), button, async () => {
+      showIdentification((await ask("POST", "v1/identify", { image: await pad.blob() })).results[0]);
+    });
+  });
+}
+
+find("#token").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem(tokenKey, find("#token-text").value.trim());
+  find("#token").hidden = true;
+  find("#token-text").value = "";
+  begin();
+});
+wireCompare();
+wireEnroll();
+wireIdentify();
+begin();
