@@ -23,7 +23,6 @@ type variation struct {
 	width       int
 	side        int // of the images
 	temperature float64
-	classes     int
 	dropout     float64
 	batch       datasets.Distortion // of all images of a batch alike
 	elastic     datasets.Elastic    // of each image
