@@ -14,9 +14,9 @@ check:
 	go -C internal/vector/generate vet ./...
 	go -C internal/vector/generate test ./...
 
-# What runs in several goroutines.
+# What runs in several goroutines; -short leaves out what shows nothing of them.
 race:
-	go test -race . ./graph/... ./trainer ./datasets ./imaging ./evaluate ./solver ./fetch ./retrieval ./gallery/... ./serve
+	go test -race -short . ./graph/... ./trainer ./datasets ./imaging ./evaluate ./solver ./fetch ./retrieval ./gallery/... ./serve
 
 # Layers, heads and objectives, their gradients among the tests, in other
 # instructions than the best ones. Where the processor lacks some, others are

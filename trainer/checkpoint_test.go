@@ -40,6 +40,9 @@ func TestResumeIsTheSameBitForBit(t *testing.T) {
 	whole := remembering(t, "")
 	want := run(t, whole)
 	for last := range 20 {
+		if testing.Short() && last%7 != 0 {
+			continue
+		}
 		checkpoint := filepath.Join(t.TempDir(), "checkpoint.safetensors")
 		ctx, cancel := context.WithCancel(context.Background())
 		first := remembering(t, checkpoint)

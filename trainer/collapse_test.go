@@ -51,6 +51,9 @@ func TestCollapsesAreTold(t *testing.T) {
 
 // Ten seeds that learn set nothing off, whatever the objective.
 func TestHealthySeedsAreNotTold(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains ten networks one after the other, which shows nothing of goroutines")
+	}
 	healthy := []struct {
 		objective objectives.Objective
 		head      heads.Head
