@@ -30,7 +30,7 @@ const mapped = 1000
 // shifts along a row, in pixels.
 var shifts = []int{-6, -3, 0, 3, 6}
 
-// foursAndNines is the paper's section 4.1: 3,000 fours and as many nines, in
+// foursAndNines is the paper's map of digits: 3,000 fours and as many nines, in
 // two dimensions.
 func foursAndNines(ctx context.Context, s settings) ([]Row, error) {
 	train, test, err := foursNines(3000, 1)
@@ -53,7 +53,7 @@ func foursAndNines(ctx context.Context, s settings) ([]Row, error) {
 	return field.measure(s.fill(row, "contrastive, l2, Hadsell's network, pairs by pixels", took), nearestNeighbour(train, test), false)
 }
 
-// shifted is the paper's section 4.2: images shifted along a row, whose
+// shifted is the paper's map of digits that are shifted along a row, whose
 // neighbours' shifted images are similar to them whatever the shifts: the map
 // should know the digit and not the shift.
 func shifted(ctx context.Context, s settings) ([]Row, error) {
