@@ -131,14 +131,14 @@ func (r *run) restore(file safetensors.File) error {
 	if err != nil {
 		return err
 	}
-	best := r.Model.Weights.Clone()
-	for part, weights := range map[string]*graph.Weights{weightsPart: r.Model.Weights, bestPart: best} {
-		if part == bestPart && len(parts[part]) == 0 {
-			best = nil
-			continue
-		}
-		if err := fillWeights(weights, parts[part]); err != nil {
-			return errors.Wrap(err, strings.TrimSuffix(part, "/"))
+	weights, best := r.Model.Weights.Clone(), (*graph.Weights)(nil)
+	if err := fillWeights(weights, parts[weightsPart]); err != nil {
+		return errors.Wrap(err, "weights")
+	}
+	if len(parts[bestPart]) > 0 {
+		best = r.Model.Weights.Clone()
+		if err := fillWeights(best, parts[bestPart]); err != nil {
+			return errors.Wrap(err, "best weights")
 		}
 	}
 	if err := r.solver.Restore(parts[solverPart]); err != nil {
@@ -148,6 +148,9 @@ func (r *run) restore(file safetensors.File) error {
 		if err := r.average.Restore(parts[averagePart]); err != nil {
 			return err
 		}
+	}
+	if err := r.Model.Weights.CopyFrom(weights); err != nil {
+		return err
 	}
 	r.program.SetStep(here.Runs)
 	r.place, r.best, r.bestValue = here, best, here.BestValue
@@ -174,8 +177,7 @@ func partsOf(file safetensors.File) (map[string]solver.State, error) {
 	return parts, nil
 }
 
-// fillWeights copies the tensors to the weights of their names, all of them or
-// none.
+// fillWeights copies the tensors to the weights of their names.
 func fillWeights(weights *graph.Weights, tensors solver.State) error {
 	all := weights.All()
 	if len(all) != len(tensors) {
@@ -183,12 +185,13 @@ func fillWeights(weights *graph.Weights, tensors solver.State) error {
 	}
 	for _, weight := range all {
 		t := tensors[weight.Name]
-		if t == nil || t.Dtype() != weight.Value.Dtype() || !slices.Equal(t.Shape(), weight.Value.Shape()) {
-			return errors.Wrapf(ErrOtherTraining, "weight %q: found %v, expected %v %v", weight.Name, t, weight.Value.Dtype(), weight.Value.Shape())
+		if t == nil {
+			return errors.Wrapf(ErrOtherTraining, "found no weight %q", weight.Name)
 		}
-	}
-	for _, weight := range all {
-		if err := tensor.Copy(weight.Value, tensors[weight.Name]); err != nil {
+		if t.Dtype() != weight.Value.Dtype() || !slices.Equal(t.Shape(), weight.Value.Shape()) {
+			return errors.Wrapf(ErrOtherTraining, "weight %q: found %v %v, expected %v %v", weight.Name, t.Dtype(), t.Shape(), weight.Value.Dtype(), weight.Value.Shape())
+		}
+		if err := tensor.Copy(weight.Value, t); err != nil {
 			return errors.WithStack(err)
 		}
 	}
