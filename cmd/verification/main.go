@@ -79,7 +79,11 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	model, preprocessing, network := start, start.Preprocessing, start.Backbone
 	if *scratch {
-		preprocessing, network = data.Train.Preprocessing(), backbone.Koch().Narrow(*narrow)
+		koch := backbone.Koch()
+		if *narrow > 1 {
+			koch = koch.Narrow(*narrow)
+		}
+		preprocessing, network = data.Train.Preprocessing(), koch
 		if model, err = likeness.New(network, heads.WeightedL1{Signed: true}, preprocessing, *seed); err != nil {
 			return err
 		}
