@@ -8,6 +8,7 @@ import (
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/trainer"
+	"gorgonia.org/tensor"
 )
 
 // watched runs a training of so many steps and returns the alarms.
@@ -88,5 +89,14 @@ func TestWatchingChangesNothing(t *testing.T) {
 				t.Fatalf("%s differs", name)
 			}
 		}
+	}
+}
+
+// Weights of float64 are watched as well.
+func TestWatchingFloat64(t *testing.T) {
+	training := judging(t, objectives.CrossEntropy{}, heads.WeightedL1{Signed: true}, 1e-3, 1)
+	training.Model.Weights = training.Model.Weights.Convert(tensor.Float64)
+	if alarms := watched(t, training, 60); len(alarms) > 0 {
+		t.Errorf("found %v", alarms)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/internal/random"
+	"github.com/pkg/errors"
+	"gorgonia.org/tensor"
 )
 
 // watch looks for a collapse, once in each window of steps. It changes nothing
@@ -163,7 +165,9 @@ func (r *run) plateau() (float64, error) {
 	}
 	cost := func(bias float64) (float64, error) {
 		if learned := weights.Get("head.bias"); learned != nil {
-			learned.Value.Float32s()[0] = float32(bias)
+			if err := learned.Value.Memset(of(learned.Value.Dtype(), bias)); err != nil {
+				return 0, errors.WithStack(err)
+			}
 		}
 		if err := program.Run(); err != nil {
 			return 0, err
@@ -181,4 +185,12 @@ func (r *run) plateau() (float64, error) {
 		}
 	}
 	return least, nil
+}
+
+// of is a number in the arithmetic of a tensor.
+func of(dtype tensor.Dtype, v float64) any {
+	if dtype == tensor.Float32 {
+		return float32(v)
+	}
+	return v
 }
