@@ -1,8 +1,6 @@
 package datasets
 
 import (
-	"image"
-
 	"github.com/likeness-go/likeness/imaging"
 )
 
@@ -15,22 +13,8 @@ func (d *Dataset) Resize(height, width int) *Dataset {
 	resized.Images = make([][]uint8, d.Len())
 	preprocessing := imaging.Preprocessing{Size: resized.Size}
 	parallel(d.Len(), func(i int) error {
-		resized.Images[i] = preprocessing.Pixels(asImage(d.Images[i], d.Size))
+		resized.Images[i] = preprocessing.Pixels(d.Size.Image(d.Images[i]))
 		return nil
 	})
 	return &resized
-}
-
-// asImage is the picture of (height, width, channels) bytes.
-func asImage(pixels []uint8, size imaging.Size) image.Image {
-	bounds := image.Rect(0, 0, size.Width, size.Height)
-	if size.Channels == 1 {
-		return &image.Gray{Pix: pixels, Stride: size.Width, Rect: bounds}
-	}
-	img := image.NewNRGBA(bounds)
-	for i := range size.Height * size.Width {
-		copy(img.Pix[4*i:], pixels[3*i:3*i+3])
-		img.Pix[4*i+3] = 255
-	}
-	return img
 }

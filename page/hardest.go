@@ -129,7 +129,7 @@ func viewImage(d *datasets.Dataset, i int, note string) imageView {
 	if d.Sources != nil {
 		v.Source = shortened(d.Sources[i], path.Base(v.Class))
 	}
-	v.Picture = inline(shrink(picture(d.Images[i], d.Size), largestPicture))
+	v.Picture = inline(shrink(d.Size.Image(d.Images[i]), largestPicture))
 	return v
 }
 

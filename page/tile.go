@@ -9,7 +9,6 @@ import (
 	"image/png"
 
 	"github.com/likeness-go/likeness/datasets"
-	"github.com/likeness-go/likeness/imaging"
 	"golang.org/x/image/draw"
 )
 
@@ -19,20 +18,6 @@ const (
 	largestTile    = 28 // on a map
 	frame          = 2  // around a tile
 )
-
-// picture is an image of (height, width, channels) bytes.
-func picture(pixels []uint8, size imaging.Size) image.Image {
-	bounds := image.Rect(0, 0, size.Width, size.Height)
-	if size.Channels == 1 {
-		return &image.Gray{Pix: pixels, Stride: size.Width, Rect: bounds}
-	}
-	colours := image.NewNRGBA(bounds)
-	for i := range size.Height * size.Width {
-		copy(colours.Pix[4*i:], pixels[3*i:3*i+3])
-		colours.Pix[4*i+3] = 255
-	}
-	return colours
-}
 
 // shrink brings an image's longer side to at most that many pixels.
 func shrink(img image.Image, most int) image.Image {
@@ -67,7 +52,7 @@ func tiles(d *datasets.Dataset, colours []color.RGBA) []image.Image {
 	ink := inkOf(d)
 	result := make([]image.Image, d.Len())
 	for i, pixels := range d.Images {
-		img := picture(pixels, d.Size)
+		img := d.Size.Image(pixels)
 		if ink == nil {
 			result[i] = framed(shrink(img, largestTile-2*frame), colours[i])
 		} else {

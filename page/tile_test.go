@@ -26,7 +26,7 @@ func TestInlinePictures(t *testing.T) {
 		{imaging.Size{Height: 1, Width: 2, Channels: 1}, []uint8{0, 200}, []color.Color{color.Gray{}, color.Gray{Y: 200}}},
 		{imaging.Size{Height: 2, Width: 1, Channels: 3}, []uint8{1, 2, 3, 250, 0, 9}, []color.Color{color.RGBA{1, 2, 3, 255}, color.RGBA{250, 0, 9, 255}}},
 	} {
-		uri := string(inline(picture(test.pixels, test.size)))
+		uri := string(inline(test.size.Image(test.pixels)))
 		content, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(uri, "data:image/png;base64,"))
 		if err != nil {
 			t.Fatal(err)

@@ -3,7 +3,7 @@ package tensorboard
 import (
 	"fmt"
 	"image"
-	"image/color"
+	"image/draw"
 	"image/png"
 	"io"
 	"math"
@@ -95,17 +95,8 @@ func (p Projection) sprite(columns int) image.Image {
 	rows := (len(p.Images) + columns - 1) / columns
 	sprite := image.NewRGBA(image.Rect(0, 0, columns*p.Size.Width, rows*p.Size.Height))
 	for i, pixels := range p.Images {
-		left, top := i%columns*p.Size.Width, i/columns*p.Size.Height
-		for y := range p.Size.Height {
-			for x := range p.Size.Width {
-				at := pixels[(y*p.Size.Width+x)*p.Size.Channels:]
-				c := color.RGBA{at[0], at[0], at[0], 255}
-				if p.Size.Channels == 3 {
-					c.G, c.B = at[1], at[2]
-				}
-				sprite.SetRGBA(left+x, top+y, c)
-			}
-		}
+		place := image.Pt(i%columns*p.Size.Width, i/columns*p.Size.Height)
+		draw.Draw(sprite, image.Rectangle{Min: place, Max: place.Add(image.Pt(p.Size.Width, p.Size.Height))}, p.Size.Image(pixels), image.Point{}, draw.Src)
 	}
 	return sprite
 }
