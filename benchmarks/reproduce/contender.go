@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
 )
 
@@ -110,4 +111,27 @@ func (f field) measure(row Row, m measurement, byViews bool) ([]Row, error) {
 		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+// judged is the score of embedded test images by what is known of embedded
+// training images.
+func judged(train, test *datasets.Dataset, judge func(metric evaluate.Metric, known, asked evaluate.Labelled) (evaluate.Score, error)) measurement {
+	return func(c contender) (evaluate.Measure, error) {
+		known, err := c.labelled(train)
+		if err != nil {
+			return evaluate.Measure{}, err
+		}
+		asked, err := c.labelled(test)
+		if err != nil {
+			return evaluate.Measure{}, err
+		}
+		score, err := judge(c.metric, known, asked)
+		return score.Measure, err
+	}
+}
+
+// labelled are the embeddings of images with their labels.
+func (c contender) labelled(d *datasets.Dataset) (evaluate.Labelled, error) {
+	embeddings, err := c.embed(d.Images)
+	return evaluate.Labelled{Embeddings: embeddings, Labels: d.Labels}, err
 }

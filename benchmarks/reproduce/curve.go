@@ -59,6 +59,9 @@ func readCurve(folder, name string) ([]Point, error) {
 		}
 		curve = append(curve, p)
 	}
+	if err == nil {
+		err = lines.Err()
+	}
 	return curve, errors.WithStack(err)
 }
 

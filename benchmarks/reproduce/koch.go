@@ -27,7 +27,7 @@ type kochRun struct {
 }
 
 // kochRuns are their recipe as written, and the same with all pairs of each
-// batch: as many images in a step give 32 times as many pairs.
+// batch: the 256 images of 128 pairs give 32,640 pairs.
 var kochRuns = []kochRun{
 	{"koch", "Koch's network and recipe, single pairs", 0, objectives.CrossEntropy{}, 128, 0},
 	{"koch-all-pairs", "Koch's network, all pairs of a batch", 85, objectives.BatchCrossEntropy{Balanced: true}, 256, 8},

@@ -81,6 +81,7 @@ func main() {
 	s := settings{side: side, note: func(format string, arguments ...any) { fmt.Fprintf(os.Stderr, format+"\n", arguments...) }}
 	flag.StringVar(&s.data, "data", os.Getenv("LIKENESS_OMNIGLOT"), "`folder` of Omniglot's official files; LIKENESS_OMNIGLOT names it, too")
 	flag.Uint64Var(&s.seed, "seed", 1, "of weights, batches and distortions; trials are the same for all")
+	flag.IntVar(&s.steps, "steps", 0, "of training, for a look, where the job has a recipe; 0 for the recipe's")
 	flag.BoolVar(&s.quick, "quick", false, "train a tenth as long")
 	flag.StringVar(&s.save, "save", "", "`file` for the trained model, such as omniglot.safetensors")
 	flag.StringVar(&s.out, "out", "benchmarks/results", "`folder` of accuracy.jsonl and accuracy.md; empty writes nothing")
@@ -120,6 +121,9 @@ func reproduce(ctx context.Context, s settings, names []string) error {
 	}
 	s.arguments = names[1:]
 	s.command = fmt.Sprintf("go run ./benchmarks/reproduce -seed %d %s", s.seed, strings.Join(names, " "))
+	if s.steps > 0 {
+		s.command = strings.Replace(s.command, "reproduce", fmt.Sprintf("reproduce -steps %d", s.steps), 1)
+	}
 	if s.quick {
 		s.command = strings.Replace(s.command, "reproduce", "reproduce -quick", 1)
 	}

@@ -144,26 +144,11 @@ func (r recipe) digits(ctx context.Context, s settings, row Row, train, test *da
 
 // linear is the accuracy of a linear classifier.
 func linear(train, test *datasets.Dataset) measurement {
-	return func(c contender) (evaluate.Measure, error) {
-		known, err := c.labelled(train)
-		if err != nil {
-			return evaluate.Measure{}, err
-		}
-		asked, err := c.labelled(test)
-		if err != nil {
-			return evaluate.Measure{}, err
-		}
+	return judged(train, test, func(_ evaluate.Metric, known, asked evaluate.Labelled) (evaluate.Score, error) {
 		var classifier evaluate.LinearClassifier
 		if err := classifier.Fit(known); err != nil {
-			return evaluate.Measure{}, err
+			return evaluate.Score{}, err
 		}
-		score, err := classifier.Accuracy(asked)
-		return score.Measure, err
-	}
-}
-
-// labelled are the embeddings of images with their labels.
-func (c contender) labelled(d *datasets.Dataset) (evaluate.Labelled, error) {
-	embeddings, err := c.embed(d.Images)
-	return evaluate.Labelled{Embeddings: embeddings, Labels: d.Labels}, err
+		return classifier.Accuracy(asked)
+	})
 }

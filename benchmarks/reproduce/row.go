@@ -39,7 +39,7 @@ type Row struct {
 
 // fill adds what all rows of a training have in common.
 func (s settings) fill(row Row, method string, took time.Duration) Row {
-	row.Method, row.Seed, row.Quick, row.Command = method, s.seed, s.quick, s.command
+	row.Method, row.Seed, row.Quick, row.Command = method, s.seed, s.quick || s.steps > 0, s.command
 	row.Minutes = took.Minutes()
 	row.Date = time.Now().UTC().Format(time.DateOnly)
 	row.Processor = record.Machine()
