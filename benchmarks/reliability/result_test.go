@@ -1,0 +1,34 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestKeepReplacesAnEarlierResult(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "results")
+	first := Result{Check: "crash", Promise: "Nothing is lost", Findings: []Finding{{"trainings killed", "3"}}}
+	other := Result{Check: "load", Promise: "No error", Findings: []Finding{{"requests", "7"}}}
+	again := first
+	again.Findings = []Finding{{"trainings killed", "200"}}
+	for _, r := range []Result{first, other, again} {
+		if err := keep(folder, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	results, err := read(filepath.Join(folder, "reliability.jsonl"))
+	if err != nil || len(results) != 2 || results[0].Findings[0].Figure != "200" {
+		t.Errorf("found %+v (%v), expected the later result of two checks", results, err)
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "reliability.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"## Crash\n\nNothing is lost.", "| trainings killed | 200 |", "| requests | 7 |"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("found no %q in\n%s", want, text)
+		}
+	}
+}
