@@ -28,6 +28,9 @@ const (
 // images for is left out.
 type Plan struct {
 	Protocol string
+	// Progress, unless it is nil, is told how many of the images are embedded that
+	// Measure or Examine embeds, the same image once for each contender and trial.
+	Progress func(done, total int)
 
 	references, seen   *datasets.Dataset // nearest neighbours
 	validation, unseen *datasets.Dataset // verification, one-shot and retrieval

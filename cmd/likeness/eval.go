@@ -54,7 +54,7 @@ func (e *evalCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	measured, evidence, err := setup.examine(model)
+	measured, evidence, err := setup.examine(c, model)
 	if err != nil {
 		return err
 	}

@@ -165,7 +165,7 @@ func learn(c *console, training *trainer.Trainer, folder runFolder, boarded bool
 // conclude measures the model and saves it with its threshold.
 func (s *setup) conclude(c *console, model *likeness.Model, result trainer.Result, folder runFolder) error {
 	c.say("measuring the trained network, the untrained one and raw pixels")
-	measured, evidence, err := s.examine(model)
+	measured, evidence, err := s.examine(c, model)
 	if err != nil {
 		return err
 	}
@@ -195,11 +195,14 @@ func (s *setup) conclude(c *console, model *likeness.Model, result trainer.Resul
 }
 
 // examine puts the model to the trials, beside its untrained twin.
-func (s *setup) examine(model *likeness.Model) (report.Report, *report.Evidence, error) {
+func (s *setup) examine(c *console, model *likeness.Model) (report.Report, *report.Evidence, error) {
 	untrained, err := likeness.New(s.network, s.head, model.Preprocessing, s.settings.Seed)
 	if err != nil {
 		return report.Report{}, nil, err
 	}
+	shown := newCounter(c.err, unit{what: "images measured"})
+	defer shown.close()
+	s.plan.Progress = func(done, total int) { shown.show(int64(done), int64(total)) }
 	measured, evidence, err := s.plan.Examine(model, untrained)
 	measured.Dataset, measured.Seed = s.material.name(), s.settings.Seed
 	return measured, evidence, err
