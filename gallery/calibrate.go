@@ -52,7 +52,13 @@ func (g *Gallery) calibrate(images *datasets.Dataset, rate float64) (c Calibrati
 	if err := checkRate(rate, c.DifferentPairs); err != nil {
 		return c, errors.WithMessagef(err, "%d images of %d classes", c.Images, c.Classes)
 	}
-	embeddings, err := trials.Embeddings(g.model, images)
+	// Each image is embedded, and compared with those after it.
+	done := 0
+	told := func(images int) {
+		done += images
+		g.options.progress(done, 2*c.Images)
+	}
+	embeddings, err := trials.Embeddings(g.model, images, told)
 	if err != nil {
 		return c, err
 	}
@@ -61,7 +67,7 @@ func (g *Gallery) calibrate(images *datasets.Dataset, rate float64) (c Calibrati
 		return c, err
 	}
 	allowed := allowedAt(rate, c.DifferentPairs)
-	same, different, err := pairDistances(metric, embeddings, images.Labels, allowed+1)
+	same, different, err := pairDistances(metric, embeddings, images.Labels, allowed+1, told)
 	if err != nil {
 		return c, err
 	}
@@ -107,7 +113,7 @@ func countPairs(images *datasets.Dataset) (same, different, classes int) {
 
 // pairDistances are the distances of all pairs of one class and the least of those
 // of different ones, in ascending order: as many as are wanted.
-func pairDistances(metric evaluate.Metric, embeddings evaluate.Embeddings, labels []int, wanted int) (same, different []float64, err error) {
+func pairDistances(metric evaluate.Metric, embeddings evaluate.Embeddings, labels []int, wanted int, compared func(rows int)) (same, different []float64, err error) {
 	const block = 128 // rows, whose distances from all after them are in memory
 	for begin := 0; begin < embeddings.Rows; begin += block {
 		end := min(begin+block, embeddings.Rows)
@@ -132,6 +138,7 @@ func pairDistances(metric evaluate.Metric, embeddings evaluate.Embeddings, label
 		// A threshold needs the least ones only, and there may be very many.
 		slices.Sort(different)
 		different = different[:min(wanted, len(different))]
+		compared(rows.Rows)
 	}
 	return same, different, nil
 }

@@ -125,6 +125,7 @@ func (g *Gallery) enrollFiles(ctx context.Context, files []classFile) error {
 		for i, file := range part {
 			records = append(records, record{class: file.class, example: Example{Source: file.path}, embedding: embeddings[i]})
 		}
+		g.options.progress(len(records), len(files))
 	}
 	return g.add(records)
 }

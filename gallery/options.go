@@ -24,6 +24,16 @@ type Options struct {
 	// IndexFrom is from how many examples on Index makes an index; 0 means
 	// index.Crossover, below which an exact search takes less time.
 	IndexFrom int
+	// OnProgress, unless it is nil, is told while images are read and embedded to
+	// enrol them, and while they are compared to calibrate, how far that is.
+	OnProgress func(done, total int)
+}
+
+// progress tells it to whoever listens.
+func (o Options) progress(done, total int) {
+	if o.OnProgress != nil {
+		o.OnProgress(done, total)
+	}
 }
 
 const usualTimeout = time.Second

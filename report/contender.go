@@ -15,7 +15,10 @@ type contender interface {
 }
 
 // network is a model, trained or not.
-type network struct{ *likeness.Model }
+type network struct {
+	*likeness.Model
+	embedded func(images int) // nil, or told how many more are done
+}
 
 func (n network) metric() (evaluate.Metric, error) {
 	if n.Model == nil {
@@ -25,21 +28,24 @@ func (n network) metric() (evaluate.Metric, error) {
 }
 
 func (n network) embed(d *datasets.Dataset) (evaluate.Embeddings, error) {
-	return trials.Embeddings(n.Model, d)
+	return trials.Embeddings(n.Model, d, n.embedded)
 }
 
 // rawPixels compares images as they are, by the Euclidean distance between their
 // bytes: whole numbers, so that equal distances are equal to the bit.
-type rawPixels struct{}
+type rawPixels struct{ embedded func(images int) }
 
 func (rawPixels) metric() (evaluate.Metric, error) { return evaluate.Euclidean{}, nil }
 
-func (rawPixels) embed(d *datasets.Dataset) (evaluate.Embeddings, error) {
+func (r rawPixels) embed(d *datasets.Dataset) (evaluate.Embeddings, error) {
 	data := make([]float32, 0, d.Len()*d.Size.Len())
 	for _, image := range d.Images {
 		for _, v := range image {
 			data = append(data, float32(v))
 		}
+	}
+	if r.embedded != nil {
+		r.embedded(d.Len())
 	}
 	return evaluate.NewEmbeddings(d.Len(), d.Size.Len(), data)
 }

@@ -53,12 +53,12 @@ const depth = 5
 
 // Examine is Measure that also returns the evidence.
 func (p *Plan) Examine(trained, untrained *likeness.Model) (Report, *Evidence, error) {
-	watch := p.watch(true)
-	report, outcomes, err := p.contend(trained, untrained, watch)
+	embedded := p.told(true)
+	report, outcomes, err := p.contend(trained, untrained, embedded)
 	if err != nil {
 		return report, nil, err
 	}
-	evidence, err := p.evidence(watch(network{trained}), outcomes)
+	evidence, err := p.evidence(network{trained, embedded}, outcomes)
 	if err != nil {
 		return Report{}, nil, errors.Wrap(err, "gather evidence")
 	}

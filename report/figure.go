@@ -47,20 +47,20 @@ type Gain struct {
 // Measure puts the trained model, the untrained one and raw pixels to the
 // plan's trials. Dataset, seed and speed are for the caller to fill in.
 func (p *Plan) Measure(trained, untrained *likeness.Model) (Report, error) {
-	report, _, err := p.contend(trained, untrained, p.watch(false))
+	report, _, err := p.contend(trained, untrained, p.told(false))
 	return report, err
 }
 
 // contend also returns what the trained model, the untrained one and raw pixels
 // made of the trials.
-func (p *Plan) contend(trained, untrained *likeness.Model, watch func(contender) contender) (Report, [3]outcome, error) {
+func (p *Plan) contend(trained, untrained *likeness.Model, embedded func(images int)) (Report, [3]outcome, error) {
 	var outcomes [3]outcome
 	for i, entry := range []struct {
 		name string
 		contender
-	}{{"the trained network", network{trained}}, {"the untrained network", network{untrained}}, {"raw pixels", rawPixels{}}} {
+	}{{"the trained network", network{trained, embedded}}, {"the untrained network", network{untrained, embedded}}, {"raw pixels", rawPixels{embedded}}} {
 		var err error
-		if outcomes[i], err = p.measure(watch(entry.contender)); err != nil {
+		if outcomes[i], err = p.measure(entry.contender); err != nil {
 			return Report{}, outcomes, errors.Wrapf(err, "measure %s", entry.name)
 		}
 	}

@@ -55,7 +55,7 @@ func TestIntervalsAndGains(t *testing.T) {
 	var scores [3]evaluate.Score
 	var verifications [3]*evaluate.Verification
 	var retrievals [3]evaluate.Retrieval
-	for i, c := range []contender{network{trained}, network{untrained}, rawPixels{}} {
+	for i, c := range []contender{network{Model: trained}, network{Model: untrained}, rawPixels{}} {
 		embeddings, err := c.embed(p.unseen)
 		if err != nil {
 			t.Fatal(err)

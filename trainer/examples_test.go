@@ -18,7 +18,7 @@ func firstCost(t *testing.T, objective objectives.Objective, examples *trainer.E
 	t.Helper()
 	training := newTrainer(t, tiny())
 	training.Objective, training.Examples, training.Epochs, training.EpochSteps = objective, examples, 1, 1
-	embeddings, err := trials.Embeddings(training.Model, seen)
+	embeddings, err := trials.Embeddings(training.Model, seen, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -122,7 +122,7 @@ func values(model *likeness.Model) map[string][]float32 {
 // a pair of two, over all pairs.
 func auc(t testing.TB, model *likeness.Model, images *datasets.Dataset) float64 {
 	t.Helper()
-	embeddings, err := trials.Embeddings(model, images)
+	embeddings, err := trials.Embeddings(model, images, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,7 +65,7 @@ func VerificationOf(images *datasets.Dataset, pairs []datasets.Pair) Validation 
 
 // embed gives the model's metric and the embeddings of all images.
 func embed(model *likeness.Model, images *datasets.Dataset) (evaluate.Metric, evaluate.Embeddings, error) {
-	embeddings, err := trials.Embeddings(model, images)
+	embeddings, err := trials.Embeddings(model, images, nil)
 	if err != nil {
 		return nil, evaluate.Embeddings{}, err
 	}

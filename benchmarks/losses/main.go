@@ -158,7 +158,7 @@ func measure(data datasets.Experiment, test []datasets.Pair, objectiveName, head
 }
 
 func verify(model *likeness.Model, images *datasets.Dataset, test []datasets.Pair) (*evaluate.Verification, error) {
-	embeddings, err := trials.Embeddings(model, images)
+	embeddings, err := trials.Embeddings(model, images, nil)
 	if err != nil {
 		return nil, err
 	}

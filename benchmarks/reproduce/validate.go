@@ -63,8 +63,15 @@ func (v *variation) parse(r *recipe, arguments []string) error {
 	r.objective = objectives.NPair{Temperature: v.temperature}
 	r.network = func(size imaging.Size) backbone.Network {
 		network := backbone.Conv7(size, v.width)
-		if v.network == "residual" {
+		switch v.network {
+		case "residual":
 			network = backbone.Residual(size, v.width)
+		case "conv8":
+			first := graph.Conv{Filters: v.width, Kernel: 3, Padding: 1, NoBias: true, BatchNorm: true, Activation: "relu", Pool: 2}
+			network.Blocks = append([]graph.Block{first}, network.Blocks...)
+		case "residual6":
+			network = backbone.Residual(size, v.width)
+			network.Blocks = append([]graph.Block{network.Blocks[0]}, network.Blocks...)
 		}
 		if v.dropout > 0 {
 			network.Blocks = append(network.Blocks, graph.Dropout{Rate: v.dropout})

@@ -27,7 +27,9 @@ Example:
 
 // Run calibrates.
 func (k *calibrateCommand) Run(c *console) error {
-	g, err := k.Flags.open(c, gallery.Options{})
+	shown := newCounter(c.err, unit{what: "parts of the calibration"})
+	defer shown.close()
+	g, err := k.Flags.open(c, gallery.Options{OnProgress: shown.of})
 	if err != nil {
 		return err
 	}

@@ -47,6 +47,9 @@ func (p *counter) show(done, total int64) {
 	}
 }
 
+// of is show, as the library's callbacks have it.
+func (p *counter) of(done, total int) { p.show(int64(done), int64(total)) }
+
 func (p *counter) showBar(done, total int64) {
 	if p.bar == nil {
 		p.bar = progressbar.NewOptions64(total,

@@ -65,7 +65,7 @@ func embedFiles(c *console, model *likeness.Model, files []string, skipBroken bo
 	shown := newCounter(c.err, unit{what: "images"})
 	collection, err := retrieval.Embed(c, model, files, retrieval.Options{
 		SkipBroken: skipBroken,
-		OnProgress: func(done, total int) { shown.show(int64(done), int64(total)) },
+		OnProgress: shown.of,
 	})
 	shown.close()
 	if err != nil && c.Err() != nil {

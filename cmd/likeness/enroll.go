@@ -43,7 +43,9 @@ func (e *enrollCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	g, created, err := e.open(c)
+	shown := newCounter(c.err, unit{what: "images"})
+	defer shown.close()
+	g, created, err := e.open(c, gallery.Options{Rule: gallery.Rule(e.Rule), OnProgress: shown.of})
 	if err != nil {
 		return err
 	}
@@ -80,8 +82,7 @@ func (e *enrollCommand) enroll(c *console, g *gallery.Gallery, files []string) (
 }
 
 // open opens the gallery, or makes it.
-func (e *enrollCommand) open(c *console) (g *gallery.Gallery, created bool, err error) {
-	options := gallery.Options{Rule: gallery.Rule(e.Rule)}
+func (e *enrollCommand) open(c *console, options gallery.Options) (g *gallery.Gallery, created bool, err error) {
 	if _, err := gallery.Describe(e.Gallery); !errors.Is(err, fs.ErrNotExist) {
 		g, err := galleryFlags{e.Gallery, e.Model}.open(c, options)
 		return g, false, err

@@ -68,7 +68,7 @@ func (n *nearDuplicatesCommand) Run(c *console) error {
 		return err
 	}
 	shown := newCounter(c.err, unit{what: "parts of the comparisons"})
-	pairs, err := collection.Near(c, threshold, func(done, total int) { shown.show(int64(done), int64(total)) })
+	pairs, err := collection.Near(c, threshold, shown.of)
 	shown.close()
 	if c.Err() != nil {
 		return errInterrupted

@@ -94,7 +94,7 @@ func (k *serveCommand) open(c *console) (*likeness.Model, *gallery.Gallery, erro
 		model, _, err := loadModel(c, k.Model)
 		return model, nil, err
 	}
-	g, _, err := (&enrollCommand{Gallery: k.Gallery, Model: k.Model}).open(c)
+	g, _, err := (&enrollCommand{Gallery: k.Gallery, Model: k.Model}).open(c, gallery.Options{})
 	if err != nil {
 		return nil, nil, err
 	}

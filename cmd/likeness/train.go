@@ -202,7 +202,7 @@ func (s *setup) examine(c *console, model *likeness.Model) (report.Report, *repo
 	}
 	shown := newCounter(c.err, unit{what: "images measured"})
 	defer shown.close()
-	s.plan.Progress = func(done, total int) { shown.show(int64(done), int64(total)) }
+	s.plan.Progress = shown.of
 	measured, evidence, err := s.plan.Examine(model, untrained)
 	measured.Dataset, measured.Seed = s.material.name(), s.settings.Seed
 	return measured, evidence, err

@@ -1,6 +1,8 @@
 package trials
 
 import (
+	"slices"
+
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
@@ -8,11 +10,23 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Embeddings are the model's of all images, in their order.
-func Embeddings(model *likeness.Model, images *datasets.Dataset) (evaluate.Embeddings, error) {
-	rows, err := model.EmbedPixels(images.Images)
-	if err != nil {
-		return evaluate.Embeddings{}, err
+// portion is how many images are embedded between two words of progress. It is
+// a multiple of a model's batches, so the embeddings do not depend on it.
+const portion = 1024
+
+// Embeddings are the model's of all images, in their order. Now and then embedded,
+// unless it is nil, is told how many more are done.
+func Embeddings(model *likeness.Model, images *datasets.Dataset, embedded func(images int)) (evaluate.Embeddings, error) {
+	rows := make([][]float32, 0, images.Len())
+	for part := range slices.Chunk(images.Images, portion) {
+		some, err := model.EmbedPixels(part)
+		if err != nil {
+			return evaluate.Embeddings{}, err
+		}
+		rows = append(rows, some...)
+		if embedded != nil {
+			embedded(len(some))
+		}
 	}
 	return evaluate.FromRows(rows)
 }

@@ -33,7 +33,7 @@ func TestEmbeddingsAreTheModels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := trials.Embeddings(model, images)
+	found, err := trials.Embeddings(model, images, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
