@@ -41,6 +41,7 @@ func (v *variation) parse(r *recipe, arguments []string) error {
 	flags.StringVar(&v.network, "network", "conv7", "conv7 or residual")
 	flags.IntVar(&v.width, "width", 32, "channels of the first layer")
 	flags.IntVar(&v.side, "side", side, "of the images in pixels")
+	flags.Float64Var(&crop.Least, "least", crop.Least, "what the ink's side counts as at least, as a part of the image's")
 	flags.Float64Var(&v.temperature, "temperature", 0.035, "of the softmax")
 	flags.Float64Var(&v.dropout, "dropout", 0, "of the embedding")
 	flags.Float64Var(&v.batch.Affine.Rotation, "batch-rotation", 0, "degrees")
@@ -48,6 +49,7 @@ func (v *variation) parse(r *recipe, arguments []string) error {
 	scale := flags.Float64("batch-scale", 1, "up to so many times, and down")
 	flags.Float64Var(&v.batch.Elastic.Displacement, "batch-elastic", 0, "pixels")
 	flags.Float64Var(&v.batch.Elastic.Smoothness, "batch-smoothness", 4, "pixels")
+	flags.Float64Var(&v.batch.Elastic.Probability, "batch-probability", 1, "of bending a batch")
 	flags.Float64Var(&v.elastic.Displacement, "elastic", 0, "pixels")
 	flags.Float64Var(&v.elastic.Smoothness, "smoothness", 4, "pixels")
 	if err := flags.Parse(arguments); err != nil {
@@ -57,21 +59,14 @@ func (v *variation) parse(r *recipe, arguments []string) error {
 		return errors.Errorf("found %q, expected flags", flags.Args())
 	}
 	v.batch.Affine.ScaleMin, v.batch.Affine.ScaleMax = 1 / *scale, *scale
-	v.batch.Affine.Probability, v.batch.Elastic.Probability, v.elastic.Probability = 1, 1, 1
+	v.batch.Affine.Probability, v.elastic.Probability = 1, 1
 	r.augment.Batch = v.batch
 	r.augment.Image = datasets.Distortion{Affine: distortion(v.side), Elastic: v.elastic}
 	r.objective = objectives.NPair{Temperature: v.temperature}
 	r.network = func(size imaging.Size) backbone.Network {
 		network := backbone.Conv7(size, v.width)
-		switch v.network {
-		case "residual":
+		if v.network == "residual" {
 			network = backbone.Residual(size, v.width)
-		case "conv8":
-			first := graph.Conv{Filters: v.width, Kernel: 3, Padding: 1, NoBias: true, BatchNorm: true, Activation: "relu", Pool: 2}
-			network.Blocks = append([]graph.Block{first}, network.Blocks...)
-		case "residual6":
-			network = backbone.Residual(size, v.width)
-			network.Blocks = append([]graph.Block{network.Blocks[0]}, network.Blocks...)
 		}
 		if v.dropout > 0 {
 			network.Blocks = append(network.Blocks, graph.Dropout{Rate: v.dropout})

@@ -18,6 +18,11 @@ func usualVerification(ctx context.Context, s settings) ([]Row, error) {
 	return usual(backgroundSteps).verification(ctx, s, "n-pair, cosine, Conv7, 24 alphabets")
 }
 
+// longVerification is the same by the recipe of half an hour.
+func longVerification(ctx context.Context, s settings) ([]Row, error) {
+	return long().verification(ctx, s, "n-pair, cosine, residual, 24 alphabets")
+}
+
 // kochVerification judges pairs by Koch's network with an eighth of its widths,
 // which trains in minutes: his head and loss, over all pairs of a batch.
 func kochVerification(ctx context.Context, s settings) ([]Row, error) {
