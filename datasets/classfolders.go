@@ -80,33 +80,42 @@ func openClasses(dir folder, o Options) (Splits, bool, error) {
 }
 
 // readClasses reads the images of a folder's sub-folders, each a class that is
-// called after it. A class may have a single image, though it then yields no pair
-// of its own, but not none.
+// called after it. One that holds folders in place of images is a group of classes
+// such as "Greek/alpha". A class may have a single image, though it then yields no
+// pair of its own, but not none.
 func readClasses(path string, o Options) (*Dataset, []string, error) {
 	dir, err := newFolder(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, name := range dir.files {
-		if imaging.HasExtension(name) { // an image that was meant to have a class
-			return nil, nil, errors.Errorf("the image %s lies outside the folders of the classes", dir.join(name))
-		}
+	if err := dir.holdsNoImage(); err != nil {
+		return nil, nil, err
 	}
 	if len(dir.folders) == 0 {
 		return nil, nil, errors.Wrapf(ErrTooFew, "%s has no class folders", path)
 	}
-	d := &Dataset{Classes: dir.folders, Labels: []int{}}
-	for label, class := range dir.folders {
-		inside, err := newFolder(dir.join(class))
+	d := &Dataset{Labels: []int{}}
+	for _, name := range dir.folders {
+		inside, err := newFolder(dir.join(name))
 		if err != nil {
 			return nil, nil, err
 		}
-		if len(inside.folders) > 0 {
-			return nil, nil, errors.Errorf("the class folder %s holds the folder %s, expected images only", inside.path, inside.folders[0])
+		if len(inside.folders) == 0 {
+			d.addClass(name, inside)
+			continue
 		}
-		for _, name := range inside.files {
-			d.Labels = append(d.Labels, label)
-			d.Sources = append(d.Sources, inside.join(name))
+		if err := inside.holdsNoImage(); err != nil {
+			return nil, nil, err
+		}
+		for _, class := range inside.folders {
+			innermost, err := newFolder(inside.join(class))
+			if err != nil {
+				return nil, nil, err
+			}
+			if len(innermost.folders) > 0 {
+				return nil, nil, errors.Errorf("the class folder %s holds the folder %s, expected images only", innermost.path, innermost.folders[0])
+			}
+			d.addClass(name+"/"+class, innermost)
 		}
 	}
 	if err := d.checkEmptyClass(path); err != nil {
@@ -117,6 +126,25 @@ func readClasses(path string, o Options) (*Dataset, []string, error) {
 		return nil, nil, err
 	}
 	return d, skipped, d.checkEmptyClass(path)
+}
+
+// holdsNoImage refuses an image beside folders, which was meant to have a class.
+func (f folder) holdsNoImage() error {
+	for _, name := range f.files {
+		if imaging.HasExtension(name) {
+			return errors.Errorf("the image %s lies outside the folders of the classes", f.join(name))
+		}
+	}
+	return nil
+}
+
+// addClass adds a class of the files of a folder, to be read.
+func (d *Dataset) addClass(class string, inside folder) {
+	for _, name := range inside.files {
+		d.Labels = append(d.Labels, len(d.Classes))
+		d.Sources = append(d.Sources, inside.join(name))
+	}
+	d.Classes = append(d.Classes, class)
 }
 
 func (d *Dataset) checkEmptyClass(path string) error {

@@ -74,6 +74,27 @@ func TestOpenClassFoldersKeepsGreysInASetOfColours(t *testing.T) {
 	}
 }
 
+// Folders of class folders are groups.
+func TestOpenGroupFolders(t *testing.T) {
+	grey := greyPNG(t, []uint8{9})
+	dir := folder(t, map[string][]byte{
+		"Greek/alpha/1.png": grey, "Greek/beta/1.png": grey, "Greek/beta/2.png": grey, "Greek/about.txt": {}, "Latin/alpha/1.png": grey, "blot/1.png": grey,
+	})
+	splits, err := datasets.Open(dir, datasets.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"Greek/alpha", "Greek/beta", "Latin/alpha", "blot"}, splits.Train.Classes); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]int{0, 1, 1, 2, 3}, splits.Train.Labels); diff != "" {
+		t.Error(diff)
+	}
+	if group := datasets.GroupOf(splits.Train.Classes[1]); group != "Greek" {
+		t.Errorf("found the group %q", group)
+	}
+}
+
 func TestOpenParts(t *testing.T) {
 	grey := greyPNG(t, []uint8{9})
 	for _, names := range [][3]string{{"train", "val", "test"}, {"Training", "Validation", "Testing"}, {"train", "valid", ""}, {"train", "", "test"}, {"", "val", "test"}, {"", "", "test"}} {
@@ -130,7 +151,8 @@ func TestOpenClassFoldersRefuses(t *testing.T) {
 	}{
 		{"a text among images", map[string][]byte{"a/1.png": grey, "a/notes.txt": []byte("hello"), "b/1.png": grey}, imaging.ErrFormat, []string{filepath.Join("a", "notes.txt"), "remove it, or skip"}},
 		{"a broken image", map[string][]byte{"a/1.png": grey, "b/1.png": truncated}, datasets.ErrBroken, []string{filepath.Join("b", "1.png"), "unexpected EOF"}},
-		{"a folder in a class", map[string][]byte{"a/1.png": grey, "b/c/1.png": grey}, nil, []string{"holds the folder c"}},
+		{"a folder in a class of a group", map[string][]byte{"a/1.png": grey, "b/c/d/1.png": grey}, nil, []string{filepath.Join("b", "c"), "holds the folder d"}},
+		{"a folder beside images", map[string][]byte{"a/1.png": grey, "b/1.png": grey, "b/c/1.png": grey}, nil, []string{filepath.Join("b", "1.png"), "outside"}},
 		{"an image outside", map[string][]byte{"a/1.png": grey, "b/1.png": grey, "stray.PNG": grey}, nil, []string{"stray.PNG", "outside"}},
 		{"a class of hidden files", map[string][]byte{"a/1.png": grey, "b/.hidden": {}}, datasets.ErrTooFew, []string{"class folders without images: b"}},
 		{"two training folders", map[string][]byte{"train/a/1.png": grey, "training/a/1.png": grey}, nil, []string{"both train and training"}},

@@ -71,7 +71,7 @@ const accepted = `a folder with one of
   - images_background and images_evaluation, as zip files or folders (Omniglot)
   - a CSV file with the header a,b,different or anchor,positive,negative
   - folders train, val and test of class folders
-  - a folder of images for each class, at least two
+  - a folder of images for each class, at least two, perhaps in folders of groups
 or a CSV file itself`
 
 // Open reads a data set. Its format is recognised by what the folder contains:
@@ -85,7 +85,8 @@ or a CSV file itself`
 //     file itself;
 //   - folders train (or training), val (valid, validation) and test (testing) of
 //     class folders;
-//   - class folders: a folder of images for each class, all in Train.
+//   - class folders: a folder of images for each class, all in Train. They may
+//     stand in folders of groups: Greek/alpha is the class alpha of the group Greek.
 //
 // Hidden files are passed over. A file that cannot be read is an error that names
 // it. Anything else is ErrUnrecognised, with what was found.

@@ -9,7 +9,7 @@ import (
 // with hyphens and as a TOML key with underscores. A zero stands for the usual
 // choice, which the config.toml of a run folder spells out.
 type Settings struct {
-	Data       string   `toml:"data" group:"Data" placeholder:"DIR" help:"A folder of classes (a folder of images each), perhaps within train, val and test; of idx files (MNIST); of Omniglot or CIFAR-10; or a CSV file of pairs (a,b,different) or triplets (anchor,positive,negative); or the name of a data set that likeness fetch has downloaded (${published}). Without it: MNIST from the Go module cache."`
+	Data       string   `toml:"data" group:"Data" placeholder:"DIR" help:"A folder of classes (a folder of images each), perhaps in folders of groups and within train, val and test; of idx files (MNIST); of Omniglot or CIFAR-10; or a CSV file of pairs (a,b,different) or triplets (anchor,positive,negative); or the name of a data set that likeness fetch has downloaded (${published}). Without it: MNIST from the Go module cache."`
 	Limit      int      `toml:"limit" group:"Data" placeholder:"N" help:"Train on at most N images, for a quick look."`
 	TestLimit  int      `toml:"test_limit" group:"Data" placeholder:"N" help:"Validate and test on at most N images of each part."`
 	Unseen     []string `toml:"unseen" group:"Data" placeholder:"CLASS" help:"Classes to keep out of training and to test on. Without it: classes that only the test data has, or 7,8,9 of the ten digits, or a quarter of the classes. none: all are trained on."`
