@@ -14,7 +14,7 @@ var update = flag.Bool("update", false, "write the settings of the present forma
 
 // settingsFormats are those that there ever were, the newest last. A fixture is
 // written once, by the program whose format it is, and never again.
-var settingsFormats = []string{"config-0"} // of no number, from before there were any
+var settingsFormats = []string{"config-0", "config-1"} // 0 is from before there were numbers
 
 // fixtureSettings differ from the defaults in each kind of value: texts, lists,
 // numbers, truths, tables.
@@ -52,5 +52,17 @@ func TestEverySettingsFormatIsRead(t *testing.T) {
 		if diff := cmp.Diff(want, defaults.under(found, keys)); diff != "" {
 			t.Errorf("%s (-want +found):\n%s", path, diff)
 		}
+	}
+}
+
+// Settings of a format to come are refused with both versions, not with a key
+// that this one does not know.
+func TestFutureSettingsAreRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.toml")
+	write(t, path, "format = \"likeness-settings/9\"\nfuture = 1\n")
+	_, _, err := readConfig(path)
+	want := path + `: format: found "likeness-settings/9", expected "likeness-settings/1" or none`
+	if err == nil || err.Error() != want {
+		t.Errorf("found %v, expected %s", err, want)
 	}
 }
