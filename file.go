@@ -27,6 +27,9 @@ const (
 	probeKey         = "likeness.probe"         // JSON of probe; missing where there is none
 )
 
+// ErrOwnBackbone says that a file cannot say how its model embeds.
+var ErrOwnBackbone = errors.New("the backbone is a Go type of its author's own: use LoadWith")
+
 // ownBackbone stands in the metadata for a backbone that is no list of blocks.
 const ownBackbone = "own"
 
@@ -152,7 +155,7 @@ func fromFile(file safetensors.File, own backbone.Backbone) (*Model, error) {
 	if own == nil {
 		text := file.Metadata[backboneKey]
 		if text == ownBackbone {
-			return nil, errors.New("the backbone is a Go type of its author's own: use LoadWith")
+			return nil, errors.WithStack(ErrOwnBackbone)
 		}
 		network, err := backbone.Parse(text, backboneKey)
 		if err != nil {
