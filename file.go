@@ -48,6 +48,9 @@ func (m *Model) Save(path string) error {
 
 // sealed is the model's file with its probe and its checksum.
 func (m *Model) sealed() (safetensors.File, error) {
+	if err := m.Preprocessing.Validate(); err != nil {
+		return safetensors.File{}, err
+	}
 	if err := m.checkFinite(); err != nil {
 		return safetensors.File{}, err
 	}

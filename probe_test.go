@@ -148,6 +148,7 @@ func TestSaveRefusesWhatIsNotFinite(t *testing.T) {
 		"weight":    {func(m *likeness.Model) { m.Weights.Get("linear1.weight").Value.Float32s()[5] = float32(math.NaN()) }, `weight "linear1.weight": value 5 is NaN, expected a finite number`},
 		"statistic": {func(m *likeness.Model) { m.Weights.Get("norm1.running_var").Value.Float32s()[1] = float32(math.Inf(1)) }, `weight "norm1.running_var": value 1 is +Inf`},
 		"threshold": {func(m *likeness.Model) { *m.Threshold = math.NaN() }, "field Threshold: found NaN"},
+		"zero":      {func(m *likeness.Model) { m.Preprocessing.Deviation[0] = 0 }, "deviation is [0]"},
 		"deviation": {func(m *likeness.Model) { m.Preprocessing.Deviation[0] = 1e-300 }, "the embedding of the probe picture"},
 	} {
 		path := saved(t, fixtureModel(t))
