@@ -118,11 +118,11 @@ func eachCombination(options objectives.Options, f func(objective objectives.Obj
 func TestExtremes(t *testing.T) {
 	for _, extreme := range extremes {
 		t.Run(extreme.name, func(t *testing.T) {
-			if testing.Short() && extreme.must == "" {
-				t.Skip("short")
-			}
+			tried := 0
 			combinations := eachCombination(extreme.options, func(objective objectives.Objective, head heads.Head) {
-				extreme.run(t, objective, head)
+				if tried++; !testing.Short() || tried%7 == 1 {
+					extreme.run(t, objective, head)
+				}
 			})
 			if combinations == 0 {
 				t.Error("found no objective and head to train with")

@@ -110,7 +110,7 @@ func (t *trainCommand) resumes(given map[string]bool) error {
 	return folder.sweep()
 }
 
-// learn runs the training, and saves the model whatever comes.
+// learn runs the training, and saves the model whatever comes, if it is one yet.
 func learn(c *console, training *trainer.Trainer, folder runFolder, boarded bool) (trainer.Result, error) {
 	metrics, err := folder.openMetrics()
 	if err != nil {
