@@ -3,6 +3,8 @@ package likeness
 import (
 	"bytes"
 	"encoding/json"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,9 +16,6 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Format is the version of the model file that Save writes.
-const Format = "likeness/1"
-
 // A model file is a safetensors file: the weights in canonical layout under
 // PyTorch's names, and in the metadata what else determines the function.
 const (
@@ -25,19 +24,73 @@ const (
 	headKey          = "likeness.head"          // its name
 	preprocessingKey = "likeness.preprocessing" // JSON of imaging.Preprocessing
 	thresholdKey     = "likeness.threshold"     // a number; missing when not calibrated
+	probeKey         = "likeness.probe"         // JSON of probe; missing where there is none
 )
+
+// ErrOwnBackbone says that a file cannot say how its model embeds.
+var ErrOwnBackbone = errors.New("the backbone is a Go type of its author's own: use LoadWith")
 
 // ownBackbone stands in the metadata for a backbone that is no list of blocks.
 const ownBackbone = "own"
 
 // Save writes the model to one file, whole or not at all. Equal models are
-// equal files, byte for byte.
+// equal files, byte for byte. The file has a checksum of all that it holds and
+// the embedding of a picture, by which Load and ProbeDeviation find what is not
+// as it was saved. A model with a weight or a threshold that is no finite number
+// is an error.
 func (m *Model) Save(path string) error {
-	file, err := m.content()
+	file, err := m.sealed()
 	if err != nil {
 		return errors.Wrapf(err, "save model %s", path)
 	}
 	return errors.Wrapf(safetensors.WriteFile(path, file), "save model %s", path)
+}
+
+// sealed is the model's file with its probe and its checksum.
+func (m *Model) sealed() (safetensors.File, error) {
+	if err := m.Preprocessing.Validate(); err != nil {
+		return safetensors.File{}, err
+	}
+	if err := m.checkFinite(); err != nil {
+		return safetensors.File{}, err
+	}
+	file, err := m.content()
+	if err != nil {
+		return safetensors.File{}, err
+	}
+	probe, err := m.newProbe()
+	if err != nil {
+		return safetensors.File{}, err
+	}
+	if probe != nil {
+		text, err := json.Marshal(probe)
+		if err != nil {
+			return safetensors.File{}, err
+		}
+		file.Metadata[probeKey] = string(text)
+	}
+	return file, file.Seal()
+}
+
+// checkFinite refuses what no model that works has.
+func (m *Model) checkFinite() error {
+	for _, weight := range m.Weights.All() {
+		if data, ok := weight.Value.Data().([]float32); ok {
+			if i, found := notFinite(data); found {
+				return errors.Errorf("weight %q: value %d is %v, expected a finite number", weight.Name, i, data[i])
+			}
+		}
+	}
+	if m.Threshold != nil && math.IsNaN(*m.Threshold) {
+		return errors.New("field Threshold: found NaN, expected a number")
+	}
+	return nil
+}
+
+// notFinite finds the first value that is NaN or infinite.
+func notFinite(values []float32) (index int, found bool) {
+	index = slices.IndexFunc(values, func(v float32) bool { return v-v != 0 })
+	return index, index >= 0
 }
 
 // content is what the model's file holds.
@@ -67,7 +120,8 @@ func (m *Model) content() (safetensors.File, error) {
 	return file, nil
 }
 
-// Load reads a model from the file that Save wrote.
+// Load reads a model from the file that Save wrote, of this version or one
+// before. A file that has changed since is an error.
 func Load(path string) (*Model, error) {
 	return load(path, nil)
 }
@@ -98,17 +152,13 @@ func load(path string, own backbone.Backbone) (*Model, error) {
 }
 
 func fromFile(file safetensors.File, own backbone.Backbone) (*Model, error) {
-	switch format := file.Metadata[formatKey]; format {
-	case Format:
-	case "":
-		return nil, errors.Errorf("field %s is missing: this is not a likeness model", formatKey)
-	default:
-		return nil, errors.Errorf("field %s: found %q, expected %q", formatKey, format, Format)
+	if err := checkFormat(file); err != nil {
+		return nil, err
 	}
 	if own == nil {
 		text := file.Metadata[backboneKey]
 		if text == ownBackbone {
-			return nil, errors.New("the backbone is a Go type of its author's own: use LoadWith")
+			return nil, errors.WithStack(ErrOwnBackbone)
 		}
 		network, err := backbone.Parse(text, backboneKey)
 		if err != nil {
@@ -134,6 +184,11 @@ func fromFile(file safetensors.File, own backbone.Backbone) (*Model, error) {
 			return nil, errors.Errorf("field %s: found %q, expected a number", thresholdKey, text)
 		}
 		m.Threshold = &threshold
+	}
+	if text, ok := file.Metadata[probeKey]; ok {
+		if m.probe, err = parseProbe(text); err != nil {
+			return nil, errors.Wrapf(err, "field %s", probeKey)
+		}
 	}
 	return m, fill(m.Weights, file.Tensors)
 }

@@ -1,13 +1,10 @@
 package likeness
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/safetensors"
 	"github.com/pkg/errors"
 )
 
@@ -40,12 +37,6 @@ func (m *Model) Identity() (Identity, error) {
 		return Identity{}, errors.Wrap(err, "identify model")
 	}
 	// A newer format of the file is no other model.
-	delete(file.Metadata, formatKey)
-	delete(file.Metadata, thresholdKey)
-	hash := sha256.New()
-	if err := safetensors.Write(hash, file); err != nil {
-		return Identity{}, errors.Wrap(err, "identify model")
-	}
-	identity.Checksum = hex.EncodeToString(hash.Sum(nil))
-	return identity, nil
+	identity.Checksum, err = file.Checksum(formatKey, thresholdKey)
+	return identity, errors.Wrap(err, "identify model")
 }

@@ -22,6 +22,7 @@ type Model struct {
 	// until it is calibrated.
 	Threshold *float64
 
+	probe    *probe // of the file that it was loaded from; nil where that has none
 	programs programs
 }
 

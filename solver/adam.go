@@ -78,6 +78,7 @@ func (a *Adam) check() error {
 
 func (a *Adam) rate() float64   { return a.Rate }
 func (a *Adam) clip() float64   { return a.Clip }
+func (a *Adam) squares() bool   { return true }
 func (a *Adam) kinds() []string { return []string{"first", "second"} }
 func (a *Adam) layers() []Layer { return a.Layers }
 func (a *Adam) defaults() setting {

@@ -17,6 +17,7 @@ type core struct {
 
 	crew    crew
 	partial []float64 // sum of squares of each chunk's gradient
+	pulling []float64 // the same of the weight, where a penalty pulls at it and the rule squares
 
 	// Of the present step; fields and stored functions, not closures, so that
 	// a step allocates nothing.
@@ -33,6 +34,7 @@ type rule interface {
 	layers() []Layer
 	rate() float64 // η of the present step
 	clip() float64 // the limit on the norm over all gradients, 0 for none
+	squares() bool // whether a moment is of the squares of gradients
 
 	// update computes the elements [from, to) of a parameter's next weight
 	// from its gradient times scale.
@@ -44,7 +46,6 @@ func (c *core) step(model []gorgonia.ValueGrad, r rule) error {
 	if err := c.prepare(model, r); err != nil {
 		return errors.Wrapf(err, "solver step %d", c.steps)
 	}
-	c.rule, c.scale = r, clipScale(c.norm, r.clip())
 	c.crew.run(c.updateChunk)
 	c.steps++
 	return nil
@@ -70,7 +71,12 @@ func (c *core) prepare(model []gorgonia.ValueGrad, r rule) error {
 			return errors.Wrapf(err, "parameter %q", c.parameters[i].name)
 		}
 	}
-	return c.measure()
+	c.rule = r
+	if err := c.measure(); err != nil {
+		return err
+	}
+	c.scale = clipScale(c.norm, r.clip())
+	return c.checkSquares()
 }
 
 // meet makes the acquaintance of the parameters on the first step.
@@ -89,10 +95,14 @@ func (c *core) meet(model []gorgonia.ValueGrad, r rule) error {
 	}
 	c.parameters, c.moments = parameters, moments
 	c.crew.divide(sizes)
-	c.partial = make([]float64, len(c.crew.chunks))
+	c.partial, c.pulling = make([]float64, len(c.crew.chunks)), make([]float64, len(c.crew.chunks))
 	c.measureChunk = func(i int) {
 		chunk := c.crew.chunks[i]
-		c.partial[i] = c.parameters[chunk.item].sumOfSquares(chunk.from, chunk.to)
+		p := c.parameters[chunk.item]
+		c.partial[i] = sumOfSquares(p.gradient, chunk.from, chunk.to)
+		if p.setting.l2 > 0 && c.rule.squares() {
+			c.pulling[i] = sumOfSquares(p.weight, chunk.from, chunk.to)
+		}
 	}
 	c.updateChunk = func(i int) {
 		chunk := c.crew.chunks[i]

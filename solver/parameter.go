@@ -103,12 +103,12 @@ func (p *parameter) fits(d *tensor.Dense) bool {
 	return d.Dtype() == p.dtype && slices.Equal(d.Shape(), p.shape)
 }
 
-// sumOfSquares of the elements [from, to) of the gradient.
-func (p *parameter) sumOfSquares(from, to int) float64 {
-	if p.dtype == tensor.Float32 {
-		return vector.For[float32]().SquaredNorm(p.gradient.Float32s()[from:to])
+// sumOfSquares of the elements [from, to).
+func sumOfSquares(t *tensor.Dense, from, to int) float64 {
+	if t.Dtype() == tensor.Float32 {
+		return vector.For[float32]().SquaredNorm(t.Float32s()[from:to])
 	}
-	return vector.For[float64]().SquaredNorm(p.gradient.Float64s()[from:to])
+	return vector.For[float64]().SquaredNorm(t.Float64s()[from:to])
 }
 
 // dense refuses what cannot be gone through as one slice of floats.

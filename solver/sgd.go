@@ -74,6 +74,7 @@ func (s *SGD) check() error {
 
 func (s *SGD) rate() float64   { return s.Rate }
 func (s *SGD) clip() float64   { return s.Clip }
+func (s *SGD) squares() bool   { return false }
 func (s *SGD) kinds() []string { return []string{"velocity"} }
 func (s *SGD) layers() []Layer { return s.Layers }
 func (s *SGD) defaults() setting {

@@ -33,6 +33,9 @@ func (t *Trainer) check() error {
 	if err := t.Examples.check(); err != nil {
 		return errors.Wrap(err, "field Examples")
 	}
+	if err := t.Model.Preprocessing.Validate(); err != nil {
+		return errors.Wrap(err, "field Model")
+	}
 	if t.Augment != nil {
 		if err := t.Augment.Validate(); err != nil {
 			return errors.Wrap(err, "field Augment")

@@ -2,6 +2,7 @@ package trainer_test
 
 import (
 	"context"
+	"math"
 	"strings"
 	"testing"
 
@@ -33,6 +34,8 @@ func TestRunRefuses(t *testing.T) {
 		{func(t *trainer.Trainer) { t.Patience = -1 }, "field Patience: found -1"},
 		{func(t *trainer.Trainer) { t.Patience = 1 }, "field Patience: to stop early there must be a Validation"},
 		{func(t *trainer.Trainer) { t.Augment = datasets.EachImage(datasets.Affine{Probability: 2}) }, "field Augment"},
+		{func(t *trainer.Trainer) { t.Model.Preprocessing.Deviation = []float64{0} }, "field Model: preprocessing: deviation is [0]"},
+		{func(t *trainer.Trainer) { t.Model.Preprocessing.Mean = []float64{math.NaN()} }, "field Model: preprocessing: mean is [NaN]"},
 		{func(t *trainer.Trainer) { t.Solver.Solver = "sdg" }, "sdg"},
 		{func(t *trainer.Trainer) { t.Solver.Rate = 0 }, "rate"},
 		{func(t *trainer.Trainer) { t.Penalties = []objectives.L2{{Pattern: "conv9", Lambda: 1}} }, "conv9"},

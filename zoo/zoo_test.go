@@ -85,3 +85,26 @@ func TestUnknown(t *testing.T) {
 		t.Error("a card of nothing: no error")
 	}
 }
+
+// The models stay what they were, bit for bit, in whichever format their files
+// are: galleries know them by these checksums. They work here as where they were
+// saved.
+func TestModelsStay(t *testing.T) {
+	checksums := map[string]string{
+		"koch":     "6a1b06478bbc5e670fbf84b45436987ff91186fabf6da0d43fe264e63500659c",
+		"omniglot": "9792ce6a8e809d51189b4153309f358ef78e535d0cc30bab477be4580a966063",
+	}
+	for _, name := range zoo.Names() {
+		model, err := zoo.Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		identity, err := model.Identity()
+		if err != nil || identity.Checksum != checksums[name] {
+			t.Errorf("%s: found %v (%v), expected the checksum %s", name, identity, err, checksums[name])
+		}
+		if deviation, tolerance, err := model.ProbeDeviation(); err != nil || !(deviation < tolerance/10) {
+			t.Errorf("%s: the probe deviates by %v (%v), expected far less than %v", name, deviation, err, tolerance)
+		}
+	}
+}

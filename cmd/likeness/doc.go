@@ -14,6 +14,7 @@
 //	likeness fetch omniglot              # a published data set
 //	likeness enroll alice a.jpg --gallery faces.gallery    # a class from an image
 //	likeness identify b.jpg --gallery faces.gallery        # of whom, or unknown?
+//	likeness doctor                      # does it work on this machine?
 //	likeness serve --gallery faces.gallery                 # all that over HTTP, and a page
 //
 // Settings say all that determines a training; a flag and a TOML key of one

@@ -40,6 +40,7 @@ type commands struct {
 	Export         exportCommand         `cmd:"" help:"Write a model for ONNX Runtime."`
 	Import         importCommand         `cmd:"" help:"Take weights that PyTorch saved into a network."`
 	Fetch          fetchCommand          `cmd:"" help:"Download a published data set."`
+	Doctor         doctorCommand         `cmd:"" help:"Examine whether the program and models work on this machine."`
 	Bench          benchCommand          `cmd:"" help:"Measure this machine: layers and whole steps."`
 }
 

@@ -45,19 +45,24 @@ func readConfig(file string) (Settings, map[string]bool, error) {
 	if err != nil {
 		return Settings{}, nil, errors.Wrap(err, "read config")
 	}
-	var settings Settings
+	// A format to come may have keys that are unknown here: its number is what to
+	// say first.
+	var entries map[string]interface{}
+	if _, err := toml.Decode(string(text), &entries); err == nil {
+		if found, numbered := entries["format"]; numbered && found != settingsFormat {
+			return Settings{}, nil, errors.Errorf("%s: format: found %#v, expected %q or none", file, found, settingsFormat)
+		}
+	}
+	var settings settingsFile
 	if err := strict.Decode(string(text), file, &settings); err != nil {
 		return Settings{}, nil, err
 	}
-	var entries map[string]interface{}
-	if _, err := toml.Decode(string(text), &entries); err != nil {
-		return Settings{}, nil, errors.Wrap(err, file)
-	}
+	delete(entries, "format")
 	keys := map[string]bool{}
 	for key := range entries {
 		keys[key] = true
 	}
-	return settings, keys, nil
+	return settings.Settings, keys, nil
 }
 
 // under is the settings with those of the keys from above.

@@ -117,7 +117,7 @@ func (s Settings) save(path string) error {
 	text.WriteString("# All settings of this run. likeness train --config FILE does it again.\n\n")
 	encoder := toml.NewEncoder(&text)
 	encoder.Indent = ""
-	if err := encoder.Encode(s); err != nil {
+	if err := encoder.Encode(settingsFile{settingsFormat, s}); err != nil {
 		return errors.Wrapf(err, "save %s", path)
 	}
 	return atomicfile.WriteFile(path, func(w io.Writer) error {

@@ -79,6 +79,16 @@ type Settings struct {
 	Layers         []solver.Layer `toml:"layers,omitempty" kong:"-"` // settings of single layers
 }
 
+// settingsFormat is the version of the file that save writes. What a person
+// writes has none, as what earlier programs wrote.
+const settingsFormat = "likeness-settings/1"
+
+// settingsFile is settings as a file has them.
+type settingsFile struct {
+	Format string `toml:"format"`
+	Settings
+}
+
 // solver is the part of the settings that package solver reads.
 func (s Settings) solver() solver.Config {
 	return solver.Config{

@@ -110,7 +110,7 @@ func (t *trainCommand) resumes(given map[string]bool) error {
 	return folder.sweep()
 }
 
-// learn runs the training, and saves the model whatever comes.
+// learn runs the training, and saves the model whatever comes, if it is one yet.
 func learn(c *console, training *trainer.Trainer, folder runFolder, boarded bool) (trainer.Result, error) {
 	metrics, err := folder.openMetrics()
 	if err != nil {
@@ -147,10 +147,13 @@ func learn(c *console, training *trainer.Trainer, folder runFolder, boarded bool
 	if showing := shown.close(); err == nil {
 		err = showing
 	}
-	if saving := training.Model.Save(folder.model()); saving != nil {
-		return result, saving
-	}
+	saving := training.Model.Save(folder.model())
 	switch {
+	case err != nil && saving != nil: // why it stopped is what counts
+		c.say("not kept     %v", saving)
+		return result, errors.WithMessage(err, "stopped")
+	case saving != nil:
+		return result, saving
 	case err != nil:
 		return result, errors.WithMessagef(err, "stopped, with the last weights in %s", folder.model())
 	case result.Stopped != "":

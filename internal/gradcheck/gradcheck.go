@@ -1,6 +1,6 @@
 // Package gradcheck compares the gradients of a graph with finite differences.
 //
-// It is for tests. A check builds a training graph in float64, runs it three
+// It is for tests, and for a program that examines itself. A check builds a training graph in float64, runs it three
 // times, because several faults of expression graphs show from the second run
 // on, and compares the gradients with central differences along random
 // directions and along five coordinates of every learned weight.
@@ -9,10 +9,10 @@ package gradcheck
 import (
 	"math"
 	"math/rand/v2"
-	"testing"
 
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/internal/random"
+	"github.com/pkg/errors"
 )
 
 const (
@@ -27,26 +27,61 @@ const (
 	attempts    = 8 // at finding a coordinate or direction away from a kink
 )
 
-// Check builds a Training graph on the weights with draw, sets the inputs and
-// fails the test where a gradient is wrong. The weights must be Float64. To
-// check a gradient by an input, make it a weight. Points too near a kink, where
-// two finite differences disagree with each other, are drawn anew; the test
-// fails if none is found.
-func Check(t testing.TB, weights *graph.Weights, inputs map[string][]float64, draw func(*graph.Builder) graph.Outputs) {
+// test is what Check needs of a testing.TB.
+type test interface {
+	Helper()
+	Error(arguments ...any)
+}
+
+// Check is Find for a test, which fails where a gradient is wrong.
+func Check(t test, weights *graph.Weights, inputs map[string][]float64, draw func(*graph.Builder) graph.Outputs) {
 	t.Helper()
+	for _, err := range Find(weights, inputs, draw) {
+		t.Error(err)
+	}
+}
+
+// Find builds a Training graph on the weights with draw, sets the inputs and
+// returns what is wrong with the gradients. The weights must be Float64. To
+// check a gradient by an input, make it a weight. Points too near a kink, where
+// two finite differences disagree with each other, are drawn anew; it is an
+// error if none is found.
+func Find(weights *graph.Weights, inputs map[string][]float64, draw func(*graph.Builder) graph.Outputs) []error {
 	program, err := graph.Build(weights, graph.Training, draw)
 	if err != nil {
-		t.Fatal(err)
+		return []error{err}
 	}
 	defer program.Close()
 	for name, values := range inputs {
 		if err := program.Set(name, values); err != nil {
-			t.Fatal(err)
+			return []error{err}
 		}
 	}
-	c := &check{TB: t, program: program, random: random.New(1, "gradcheck")}
+	c := &check{program: program, random: random.New(1, "gradcheck")}
+	c.all()
+	return c.wrong
+}
+
+type check struct {
+	program *graph.Program
+	random  *rand.Rand
+	exact   map[string][]float64 // gradients by name
+	largest float64              // gradient of all
+	wrong   []error
+}
+
+// stop unwinds to all, when it makes no sense to go on.
+type stop struct{}
+
+// all makes every check, up to one that ends them.
+func (c *check) all() {
+	defer func() {
+		if cause := recover(); cause != nil && cause != (stop{}) {
+			panic(cause)
+		}
+	}()
 	c.repeat()
-	for _, parameter := range program.Gradients() {
+	for _, parameter := range c.program.Gradients() {
 		c.coordinates(parameter)
 	}
 	for range directions {
@@ -54,24 +89,25 @@ func Check(t testing.TB, weights *graph.Weights, inputs map[string][]float64, dr
 	}
 }
 
-type check struct {
-	testing.TB
-	program *graph.Program
-	random  *rand.Rand
-	exact   map[string][]float64 // gradients by name
-	largest float64              // gradient of all
+func (c *check) errorf(format string, arguments ...any) {
+	c.wrong = append(c.wrong, errors.Errorf(format, arguments...))
+}
+
+// end adds an error and ends the check.
+func (c *check) end(err error) {
+	c.wrong = append(c.wrong, err)
+	panic(stop{})
 }
 
 // cost runs the program as the run of number 0, so that dropout's masks stay.
 func (c *check) cost() float64 {
-	c.Helper()
 	c.program.SetStep(0)
 	if err := c.program.Run(); err != nil {
-		c.Fatal(err)
+		c.end(err)
 	}
 	cost, err := c.program.Scalar(graph.Cost)
 	if err != nil {
-		c.Fatal(err)
+		c.end(err)
 	}
 	return cost
 }
@@ -79,7 +115,6 @@ func (c *check) cost() float64 {
 // repeat runs the program three times: cost and gradients must be the same to
 // the bit, and finite.
 func (c *check) repeat() {
-	c.Helper()
 	var first float64
 	for run := range runs {
 		cost := c.cost()
@@ -87,12 +122,12 @@ func (c *check) repeat() {
 			first, c.exact = cost, map[string][]float64{}
 		}
 		if cost != first || math.IsNaN(cost) || math.IsInf(cost, 0) {
-			c.Fatalf("run %d: cost %v, the first was %v", run+1, cost, first)
+			c.end(errors.Errorf("run %d: cost %v, the first was %v", run+1, cost, first))
 		}
 		for _, parameter := range c.program.Gradients() {
 			gradient, err := parameter.Elements()
 			if err != nil {
-				c.Fatal(err)
+				c.end(err)
 			}
 			if run == 0 {
 				c.exact[parameter.Name()] = gradient
@@ -100,7 +135,7 @@ func (c *check) repeat() {
 			for i, g := range gradient {
 				c.largest = max(c.largest, math.Abs(g))
 				if g != c.exact[parameter.Name()][i] || math.IsNaN(g) || math.IsInf(g, 0) {
-					c.Fatalf("run %d: gradient of %s[%d] is %v, it was %v in the first run", run+1, parameter.Name(), i, g, c.exact[parameter.Name()][i])
+					c.end(errors.Errorf("run %d: gradient of %s[%d] is %v, it was %v in the first run", run+1, parameter.Name(), i, g, c.exact[parameter.Name()][i]))
 				}
 			}
 		}
@@ -112,7 +147,6 @@ func (c *check) repeat() {
 // difference, which steps over fewer kinks: if that agrees, the slope is right;
 // if the two disagree with each other too, the point says nothing.
 func (c *check) agrees(expected, tolerance float64, move func(scale float64)) (found float64, ok, kink bool) {
-	c.Helper()
 	difference := func(h float64) float64 {
 		move(h)
 		up := c.cost()
@@ -130,7 +164,6 @@ func (c *check) agrees(expected, tolerance float64, move func(scale float64)) (f
 }
 
 func (c *check) coordinates(parameter *graph.Parameter) {
-	c.Helper()
 	data := parameter.Value().Data().([]float64)
 	gradient := c.exact[parameter.Name()]
 	scale := max(1e-3, 1e-4*c.largest)
@@ -147,18 +180,17 @@ func (c *check) coordinates(parameter *graph.Parameter) {
 			if ok {
 				kink = false
 			} else if !kink {
-				c.Errorf("gradient of %s[%d]: found %.10g, the finite difference is %.10g", parameter.Name(), i, gradient[i], slope)
+				c.errorf("gradient of %s[%d]: found %.10g, the finite difference is %.10g", parameter.Name(), i, gradient[i], slope)
 			}
 		}
 		if kink {
-			c.Errorf("gradient of %s: no coordinate away from a kink in %d attempts", parameter.Name(), attempts)
+			c.errorf("gradient of %s: no coordinate away from a kink in %d attempts", parameter.Name(), attempts)
 		}
 	}
 }
 
 // direction checks all weights at once along a random direction.
 func (c *check) direction() {
-	c.Helper()
 	for range attempts {
 		var expected, length float64
 		along := map[string][]float64{}
@@ -191,9 +223,9 @@ func (c *check) direction() {
 			continue
 		}
 		if !ok {
-			c.Errorf("gradient along a random direction: found %.10g, the finite difference is %.10g", expected, slope)
+			c.errorf("gradient along a random direction: found %.10g, the finite difference is %.10g", expected, slope)
 		}
 		return
 	}
-	c.Errorf("no direction away from a kink in %d attempts", attempts)
+	c.errorf("no direction away from a kink in %d attempts", attempts)
 }

@@ -1,0 +1,33 @@
+package likeness
+
+import (
+	"github.com/likeness-go/likeness/internal/safetensors"
+	"github.com/pkg/errors"
+)
+
+// Format is the version of the model file that Save writes. Load reads the one
+// before it, too, whose files have no checksum and no probe.
+const (
+	Format       = "likeness/2"
+	formatBefore = "likeness/1"
+)
+
+// ErrChecksum marks a model file that has changed since it was written.
+var ErrChecksum = safetensors.ErrChecksum
+
+// checkFormat says whether a file is one that this program reads, and is as it
+// was written. A checksum counts in every format, so that no change of the
+// format's number leads past it.
+func checkFormat(file safetensors.File) error {
+	_, sealed := file.Metadata[safetensors.ChecksumKey]
+	switch format := file.Metadata[formatKey]; {
+	case format == Format, format == formatBefore && sealed:
+		return file.Verify()
+	case format == formatBefore:
+		return nil
+	case format == "":
+		return errors.Errorf("field %s is missing: this is not a likeness model", formatKey)
+	default:
+		return errors.Errorf("field %s: found %q, expected %q or %q", formatKey, format, Format, formatBefore)
+	}
+}

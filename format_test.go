@@ -1,0 +1,147 @@
+package likeness_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"image"
+	"image/color"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/perturb"
+)
+
+// update writes the fixture of the present format, where there is none:
+// go test . -run TestEveryFormatIsRead -update
+var update = flag.Bool("update", false, "write the model file of the present format to testdata/formats")
+
+// fixture is what a model file of testdata/formats must say, kept beside it.
+type fixture struct {
+	Backbone      string // TOML
+	Head          string
+	Preprocessing imaging.Preprocessing
+	Threshold     float64
+	Checksum      string // of the identity, by which galleries know their model
+	Embedding     []float32
+	Distance      float64
+}
+
+// fixtureModel is small and has what a model file can hold: a convolution with
+// batch norm's statistics, a learned head, a crop, a threshold.
+func fixtureModel(t *testing.T) *likeness.Model {
+	t.Helper()
+	size := imaging.Size{Height: 8, Width: 8, Channels: 1}
+	network := backbone.Network{Name: "tiny", Size: size, Blocks: []graph.Block{
+		graph.Conv{Filters: 4, Kernel: 3, Padding: 1, NoBias: true, BatchNorm: true, Activation: "relu", Pool: 2},
+		graph.Flatten{}, graph.Linear{Units: 3},
+	}}
+	preprocessing := imaging.Preprocessing{
+		Size: size, Invert: true, Crop: &imaging.Crop{Margin: 1.15, Least: 0.25}, Mean: []float64{0.25}, Deviation: []float64{0.5},
+	}
+	model, err := likeness.New(network, heads.WeightedL1{}, preprocessing, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	perturb.Weights(model.Weights, "fixture")
+	threshold := 0.75
+	model.Threshold = &threshold
+	return model
+}
+
+// bar is a black bar on white paper.
+func bar(upright bool) image.Image {
+	img := image.NewGray(image.Rect(0, 0, 16, 16))
+	for y := range 16 {
+		for x := range 16 {
+			along, across := x, y
+			if upright {
+				along, across = y, x
+			}
+			img.SetGray(x, y, color.Gray{Y: 255})
+			if along >= 3 && along < 12 && across >= 6 && across < 9 {
+				img.SetGray(x, y, color.Gray{Y: uint8(10 * along)})
+			}
+		}
+	}
+	return img
+}
+
+// describe is what a model says of itself.
+func describe(t *testing.T, model *likeness.Model) fixture {
+	t.Helper()
+	text, err := model.Backbone.(backbone.Network).TOML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	embeddings, err := model.Embed(bar(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	comparison, err := model.Compare(bar(true), bar(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fixture{text, model.Head.Name(), model.Preprocessing, *model.Threshold, identityOf(t, model).Checksum, embeddings[0], comparison.Distance}
+}
+
+// A file of every format that there ever was is read, and is the model that was
+// written. A fixture is written once, by the program whose format it is, and
+// never again.
+func TestEveryFormatIsRead(t *testing.T) {
+	newest, err := strconv.Atoi(strings.TrimPrefix(likeness.Format, "likeness/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for version := 1; version <= newest; version++ {
+		path := filepath.Join("testdata", "formats", fmt.Sprintf("model-%d.safetensors", version))
+		answers := strings.TrimSuffix(path, ".safetensors") + ".json"
+		if *update && version == newest {
+			writeFixture(t, path, answers)
+		}
+		model, err := likeness.Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want fixture
+		if err := json.Unmarshal([]byte(read(t, answers)), &want); err != nil {
+			t.Fatal(err)
+		}
+		near := cmp.Comparer(func(a, b float32) bool { return math.Abs(float64(a-b)) < 1e-5 })
+		nearly := cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) < 1e-5 })
+		if diff := cmp.Diff(want, describe(t, model), near, nearly); diff != "" {
+			t.Errorf("%s (-want +found):\n%s", path, diff)
+		}
+	}
+}
+
+func writeFixture(t *testing.T, path, answers string) {
+	t.Helper()
+	if _, err := os.Stat(path); err == nil {
+		t.Fatalf("%s is there already: a fixture is never written again", path)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	model := fixtureModel(t)
+	if err := model.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.MarshalIndent(describe(t, model), "", "\t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(answers, append(text, '\n'), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
