@@ -92,7 +92,7 @@ func TestUnknown(t *testing.T) {
 func TestModelsStay(t *testing.T) {
 	checksums := map[string]string{
 		"koch":     "6a1b06478bbc5e670fbf84b45436987ff91186fabf6da0d43fe264e63500659c",
-		"omniglot": "9792ce6a8e809d51189b4153309f358ef78e535d0cc30bab477be4580a966063",
+		"omniglot": "ac20e4f4c7049c0fdb2ac85286d81145312bca6790cad69f40bcaf4d4de37892",
 	}
 	for _, name := range zoo.Names() {
 		model, err := zoo.Load(name)
