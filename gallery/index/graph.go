@@ -24,10 +24,10 @@ const Breadth = 128
 const mostLevels = 32
 
 // Crossover is from how many vectors on a Graph is built rather than searched
-// without. It is about where the two are equally fast for one query of 64
-// elements on two cores at a recall@10 of 0.95 or more; benchmarks/search
-// measures it.
-const Crossover = 20_000
+// without: where it becomes the faster one for a query of 64 elements on two
+// cores, at a recall@10 of 0.95 or more. benchmarks/search measures it, and its
+// record is benchmarks/results/search.md.
+const Crossover = 5_000
 
 // Graph is an index of the first rows of Vectors. Each row is a node with links
 // to some of its neighbours on level 0; ever fewer nodes are on the levels above,
