@@ -17,25 +17,49 @@ func openStore(path string, o Options, create bool) (*store, error) {
 	if o.Timeout == 0 {
 		o.Timeout = usualTimeout
 	}
-	info, err := os.Stat(path)
-	fresh := create && errors.Is(err, fs.ErrNotExist)
-	if !fresh {
-		if err != nil {
+	_, err := os.Stat(path)
+	if create && errors.Is(err, fs.ErrNotExist) {
+		if err := makeEmpty(path); err != nil {
 			return nil, err
 		}
-		// Opened to be written to, bbolt reads at once what a file that was cut
-		// off does not have; to be read it does not.
-		if info.Size() > 0 {
-			if err := checkSize(path, o, info.Size()); err != nil {
-				return nil, err
-			}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	// Opened to be written to, bbolt reads at once what a file that was cut off
+	// does not have; to be read it does not.
+	if info.Size() > 0 {
+		if err := checkSize(path, o, info.Size()); err != nil {
+			return nil, err
 		}
 	}
-	s, err := openBolt(path, o, create)
-	if err == nil && fresh { // what is in a file that no folder has is not safe
-		atomicfile.SyncFolder(filepath.Dir(path))
+	return openBolt(path, o, create)
+}
+
+// makeEmpty makes a database of nothing where there is no file, whole or not at
+// all: bbolt writes a new file in place, and would refuse for ever what a full
+// disk left of it. Of two that make one at once, the first one's is kept.
+func makeEmpty(path string) error {
+	folder, base := filepath.Split(path)
+	temporary := filepath.Join(folder, atomicfile.TemporaryName(base))
+	defer os.Remove(temporary)
+	db, err := bolt.Open(temporary, 0o666, nil)
+	if err != nil {
+		return err
 	}
-	return s, err
+	if err := db.Close(); err != nil {
+		return err
+	}
+	err = os.Link(temporary, path)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		err = os.Rename(temporary, path) // there are no hard links
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	atomicfile.SyncFolder(filepath.Dir(path)) // what no folder has is not safe
+	return nil
 }
 
 // checkSize says whether the file is as long as it should be.
