@@ -29,7 +29,10 @@ type check struct {
 	run           func(ctx context.Context, s settings) ([]Finding, error)
 }
 
-var checks = []check{}
+var checks = []check{
+	{"stability", "Another seed gives the same figures within a known spread", stability},
+	{"regression", "A change that worsens learning is seen in seconds", regression},
+}
 
 // Finding is one thing that was measured: "trainings killed", "200, all resumed
 // to the same bytes".
