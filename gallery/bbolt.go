@@ -3,7 +3,6 @@ package gallery
 import (
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 
 	"github.com/likeness-go/likeness/internal/atomicfile"
@@ -37,29 +36,20 @@ func openStore(path string, o Options, create bool) (*store, error) {
 	return openBolt(path, o, create)
 }
 
-// makeEmpty makes a database of nothing where there is no file, whole or not at
-// all: bbolt writes a new file in place, and would refuse for ever what a full
-// disk left of it. Of two that make one at once, the first one's is kept.
+// makeEmpty makes a database of nothing where there is no file. bbolt writes a new
+// file in place, and would refuse for ever what a full disk left of it.
 func makeEmpty(path string) error {
-	folder, base := filepath.Split(path)
-	temporary := filepath.Join(folder, atomicfile.TemporaryName(base))
-	defer os.Remove(temporary)
-	db, err := bolt.Open(temporary, 0o666, nil)
-	if err != nil {
-		return err
+	err := atomicfile.Create(path, func(temporary string) error {
+		db, err := bolt.Open(temporary, 0o666, nil)
+		if err != nil {
+			return err
+		}
+		return db.Close()
+	})
+	if errors.Is(err, fs.ErrExist) { // somebody else made it by now
+		return nil
 	}
-	if err := db.Close(); err != nil {
-		return err
-	}
-	err = os.Link(temporary, path)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		err = os.Rename(temporary, path) // there are no hard links
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	atomicfile.SyncFolder(filepath.Dir(path)) // what no folder has is not safe
-	return nil
+	return err
 }
 
 // checkSize says whether the file is as long as it should be.

@@ -42,7 +42,7 @@ func replace(path string, write func(io.Writer) error) (err error) {
 	}
 
 	folder, base := filepath.Split(path)
-	temporary := filepath.Join(folder, TemporaryName(base))
+	temporary := filepath.Join(folder, temporaryName(base))
 	file, err := create(temporary, permissions)
 	if err != nil {
 		return errors.WithStack(err)

@@ -15,8 +15,7 @@ import (
 // of ours takes a day to write.
 const abandoned = 24 * time.Hour
 
-// TemporaryName is a new name for a file that is to become base, in its folder.
-func TemporaryName(base string) string { return "." + base + "." + rand.Text() + ".tmp" }
+func temporaryName(base string) string { return "." + base + "." + rand.Text() + ".tmp" }
 
 var temporaryPattern = regexp.MustCompile(`^\.(.+)\.[A-Z2-7]{26}\.tmp$`)
 
