@@ -16,7 +16,7 @@ import (
 // Band is how much a measure varies with the seed.
 type Band struct {
 	Mean      float64   `json:"mean"`
-	Deviation float64   `json:"deviation"` // standard, of a single run
+	Deviation float64   `json:"deviation"` // standard, of a single run; 0 where there is one value
 	Min       float64   `json:"min"`
 	Max       float64   `json:"max"`
 	Values    []float64 `json:"values"` // of the seeds 1, 2, …
@@ -31,22 +31,40 @@ type Stability struct {
 	Bands     map[string]Band `json:"bands"`
 }
 
+// seeds is how many there are values of.
+func (s Stability) seeds() int {
+	for _, b := range s.Bands {
+		return len(b.Values)
+	}
+	return 0
+}
+
+// with takes in the measures of one more seed.
+func (s Stability) with(measures map[string]float64) Stability {
+	bands := map[string]Band{}
+	for name, value := range measures {
+		bands[name] = newBand(append(slices.Clone(s.Bands[name].Values), value))
+	}
+	s.Bands = bands
+	return s
+}
+
 // width is how many deviations a measure may be away from its mean. With the
 // deviation of ten seeds a further seed is farther away in one case of 250. So it
 // says nothing of a training whose luck is another because it rounds otherwise,
 // and whatever it says is worth a look.
 const width = 4
 
-// newBand takes two values or more.
+// newBand takes one value or more.
 func newBand(values []float64) Band {
 	b := Band{Min: slices.Min(values), Max: slices.Max(values), Values: values}
 	for _, v := range values {
 		b.Mean += v / float64(len(values))
 	}
 	for _, v := range values {
-		b.Deviation += (v - b.Mean) * (v - b.Mean) / float64(len(values)-1)
+		b.Deviation += (v - b.Mean) * (v - b.Mean)
 	}
-	b.Deviation = math.Sqrt(b.Deviation)
+	b.Deviation = math.Sqrt(b.Deviation / float64(max(1, len(values)-1)))
 	return b
 }
 

@@ -43,13 +43,23 @@ func TestJudge(t *testing.T) {
 
 func TestStabilityFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), bandFile)
-	want := map[string]Stability{"short": {Command: "likeness train", Bands: map[string]Band{"loss": newBand([]float64{1, 2})}}}
+	short := Stability{Command: "likeness train"}
+	for _, loss := range []float64{1, 2, 6, 4} {
+		short = short.with(map[string]float64{"loss": loss})
+	}
+	if found := short.seeds(); found != 4 || short.Bands["loss"].Min != 1 || short.Bands["loss"].Max != 6 {
+		t.Errorf("found %d seeds, %v", found, short.Bands)
+	}
+	want := map[string]Stability{"short": short}
 	if err := writeStability(path, want); err != nil {
 		t.Fatal(err)
 	}
 	found, err := readStability(path)
 	if diff := cmp.Diff(want, found); err != nil || diff != "" {
 		t.Errorf("%v; (-want +found):\n%s", err, diff)
+	}
+	if _, err := shortBands(path); err == nil || !strings.Contains(err.Error(), "found 4 seeds") {
+		t.Errorf("found error %v, expected one of too few seeds", err)
 	}
 	if _, err := shortBands(filepath.Join(t.TempDir(), "absent")); err == nil || !strings.Contains(err.Error(), "absent") {
 		t.Errorf("found error %v, expected one that names the file", err)

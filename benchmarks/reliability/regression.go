@@ -11,6 +11,9 @@ import (
 // regressionSeed is none of those that the bands are of.
 const regressionSeed = 11
 
+// leastSeeds make a band: the spread of fewer is a guess.
+const leastSeeds = 5
+
 // regression trains the short job once and compares its measures with their
 // bands.
 func regression(ctx context.Context, s settings) ([]Finding, error) {
@@ -47,6 +50,9 @@ func shortBands(path string) (map[string]Band, error) {
 	short, ok := all[shortJob.name]
 	if !ok {
 		return nil, errors.Errorf("%s: found no job %q", path, shortJob.name)
+	}
+	if found := short.seeds(); found < leastSeeds {
+		return nil, errors.Errorf("%s: found %d seeds of the job %q, expected at least %d", path, found, shortJob.name, leastSeeds)
 	}
 	return short.Bands, nil
 }

@@ -36,7 +36,7 @@ var (
 const bandFile = "stability.json"
 
 // stability trains the jobs with several seeds and keeps how far their measures
-// are spread.
+// are spread, after each seed: at the same commit it goes on where it ended.
 func stability(ctx context.Context, s settings) ([]Finding, error) {
 	flags := flag.NewFlagSet("stability", flag.ContinueOnError)
 	seeds := flags.Int("seeds", 10, "how many, from 1")
@@ -55,34 +55,41 @@ func stability(ctx context.Context, s settings) ([]Finding, error) {
 		return nil, err
 	}
 	defer remove()
+	path := filepath.Join(s.out, bandFile)
 	all := map[string]Stability{}
+	if s.out != "" && exists(path) {
+		if all, err = readStability(path); err != nil {
+			return nil, err
+		}
+	}
 	var findings []Finding
 	for _, j := range []job{shortJob, defaultJob} {
-		found := map[string][]float64{}
-		for seed := 1; seed <= *seeds; seed++ {
+		known := all[j.name]
+		if found := known.Commit; found != commit || strings.Contains(found, "changes") {
+			known = Stability{
+				Command: "likeness " + strings.Join(j.arguments, " ") + " --seed N", Commit: commit,
+				Processor: record.Machine(), Date: time.Now().UTC().Format(time.DateOnly),
+			}
+		}
+		for seed := known.seeds() + 1; seed <= *seeds; seed++ {
 			s.note("%s job, seed %d of %d", j.name, seed, *seeds)
 			measures, err := j.measure(ctx, likeness, folder, seed)
 			if err != nil {
 				return nil, err
 			}
-			for name, value := range measures {
-				found[name] = append(found[name], value)
+			known = known.with(measures)
+			if all[j.name] = known; s.out == "" {
+				continue
+			}
+			if err := writeStability(path, all); err != nil {
+				return nil, err
 			}
 		}
-		bands := map[string]Band{}
-		for _, name := range slices.Sorted(maps.Keys(found)) {
-			bands[name] = newBand(found[name])
-			findings = append(findings, Finding{j.name + ": " + name, bands[name].String()})
-		}
-		all[j.name] = Stability{
-			Command: "likeness " + strings.Join(j.arguments, " ") + " --seed N", Commit: commit,
-			Processor: record.Machine(), Date: time.Now().UTC().Format(time.DateOnly), Bands: bands,
+		for _, name := range slices.Sorted(maps.Keys(known.Bands)) {
+			findings = append(findings, Finding{j.name + " job: " + name, known.Bands[name].String()})
 		}
 	}
-	if s.out == "" {
-		return findings, nil
-	}
-	return findings, writeStability(filepath.Join(s.out, bandFile), all)
+	return findings, nil
 }
 
 // measure trains with a seed in a folder of its own and returns every figure that
