@@ -19,6 +19,7 @@ import (
 // and compares that with the undisturbed run.
 func (m material) killTrainings(ctx context.Context, kills int, chance *rand.Rand, note func(string, ...any)) ([]Finding, error) {
 	killed, trainings, left, unbegun := 0, 0, leftovers{}, 0
+	span := m.took // in which a process is killed
 	run := filepath.Join(m.folder, "killed")
 	begin := m.train(run)
 	for killed < kills {
@@ -28,8 +29,7 @@ func (m material) killTrainings(ctx context.Context, kills int, chance *rand.Ran
 			return nil, errors.WithStack(err)
 		}
 		for arguments, ended := begin, false; !ended; {
-			// Any moment of a whole training: what is left of one may be shorter.
-			moment := time.Duration(chance.Float64() * float64(m.took))
+			moment := time.Duration(chance.Float64() * float64(span))
 			if killed == kills {
 				moment = time.Hour // to its end
 			}
@@ -37,8 +37,13 @@ func (m material) killTrainings(ctx context.Context, kills int, chance *rand.Ran
 			if err != nil {
 				return nil, errors.Wrapf(err, "after %d kills", killed)
 			}
+			// What else runs on the machine changes how long a training takes, so the
+			// span follows: about one process in five comes to its end.
 			if died {
 				killed++
+				span += span / 20
+			} else {
+				span -= span / 5
 			}
 			found, err := inspect(run)
 			if err != nil {
