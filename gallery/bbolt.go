@@ -3,6 +3,7 @@ package gallery
 import (
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 
 	"github.com/likeness-go/likeness/internal/atomicfile"
@@ -16,40 +17,25 @@ func openStore(path string, o Options, create bool) (*store, error) {
 	if o.Timeout == 0 {
 		o.Timeout = usualTimeout
 	}
-	_, err := os.Stat(path)
-	if create && errors.Is(err, fs.ErrNotExist) {
-		if err := makeEmpty(path); err != nil {
-			return nil, err
-		}
-	}
 	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	// Opened to be written to, bbolt reads at once what a file that was cut off
-	// does not have; to be read it does not.
-	if info.Size() > 0 {
-		if err := checkSize(path, o, info.Size()); err != nil {
+	fresh := create && errors.Is(err, fs.ErrNotExist)
+	if !fresh {
+		if err != nil {
 			return nil, err
 		}
-	}
-	return openBolt(path, o, create)
-}
-
-// makeEmpty makes a database of nothing where there is no file. bbolt writes a new
-// file in place, and would refuse for ever what a full disk left of it.
-func makeEmpty(path string) error {
-	err := atomicfile.Create(path, func(temporary string) error {
-		db, err := bolt.Open(temporary, 0o666, nil)
-		if err != nil {
-			return err
+		// Opened to be written to, bbolt reads at once what a file that was cut
+		// off does not have; to be read it does not.
+		if info.Size() > 0 {
+			if err := checkSize(path, o, info.Size()); err != nil {
+				return nil, err
+			}
 		}
-		return db.Close()
-	})
-	if errors.Is(err, fs.ErrExist) { // somebody else made it by now
-		return nil
 	}
-	return err
+	s, err := openBolt(path, o, create)
+	if err == nil && fresh { // what is in a file that no folder has is not safe
+		atomicfile.SyncFolder(filepath.Dir(path))
+	}
+	return s, err
 }
 
 // checkSize says whether the file is as long as it should be.
