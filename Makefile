@@ -1,4 +1,4 @@
-.PHONY: check test bench race arm64 instructions generate
+.PHONY: check test bench race arm64 instructions generate regression
 
 # The version of staticcheck that the checks were last clean with.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -31,6 +31,10 @@ arm64:
 	GOARCH=arm64 go vet ./internal/vector
 	GOARCH=arm64 go test -exec qemu-aarch64-static ./internal/vector ./graph/internal/kernel
 	GOARCH=riscv64 go build ./internal/vector ./graph/internal/kernel
+
+# A training of seconds, whose figures must lie in the bands of stability.json.
+regression:
+	go run ./benchmarks/reliability -out '' regression
 
 bench:
 	go test -run '^$$' -bench . ./graph/... ./benchmarks/...

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/likeness-go/likeness/internal/atomicfile"
 	"github.com/pkg/errors"
 )
 
@@ -72,7 +73,10 @@ func (p *part) begin(from origin) error {
 	}
 	text, err := json.Marshal(from)
 	if err == nil {
-		err = os.WriteFile(p.originPath(), text, 0o666)
+		err = atomicfile.WriteFile(p.originPath(), func(w io.Writer) error {
+			_, err := w.Write(text)
+			return err
+		})
 	}
 	if err != nil {
 		return diskError{err}

@@ -112,3 +112,26 @@ func check(t *testing.T, path string, classes []string) {
 		t.Errorf("%d examples are there, %d were acknowledged", g.Len(), len(classes))
 	}
 }
+
+// What a process that died left while it made a gallery is in nobody's way: the
+// gallery is not there yet, and can be made.
+func TestMakingThatWasCutOff(t *testing.T) {
+	folder := t.TempDir()
+	left := filepath.Join(folder, ".test.gallery.ABCDEFGHIJKLMNOPQRSTUVWXY2.tmp")
+	if err := os.WriteFile(left, make([]byte, 4096), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	path, model := filepath.Join(folder, "test.gallery"), plainModel(t, heads.L2{}, 3)
+	if _, err := gallery.Open(path, model, gallery.Options{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("found error %v, expected that there is none", err)
+	}
+	g, err := gallery.Create(path, model, gallery.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeGallery(t, g)
+	entries, err := os.ReadDir(folder)
+	if err != nil || len(entries) != 2 {
+		t.Errorf("found %v (%v), expected the gallery and what was there before", entries, err)
+	}
+}

@@ -70,18 +70,24 @@ func open(path string, model *likeness.Model, o Options, create bool) (*Gallery,
 	if g.distance, err = model.Head.Distance(model.Weights); err != nil {
 		return nil, err
 	}
-	if g.store, err = openStore(path, o, create); err != nil {
+	own, made := newHeader(identity, o), false
+	if create {
+		if made, err = createFile(path, o, own); err != nil {
+			return nil, err
+		}
+	}
+	if g.store, err = openStore(path, o, create && !made); err != nil {
 		return nil, err
 	}
-	if err := g.read(newHeader(identity, o), create); err != nil {
+	if err := g.read(own, create && !made); err != nil {
 		_ = g.store.close()
 		return nil, err
 	}
 	return g, nil
 }
 
-// read takes over what the file holds, after it has been given a header where it
-// is created.
+// read takes over what the file holds, after it has been given a header where an
+// earlier attempt to create it was cut off.
 func (g *Gallery) read(own header, create bool) (err error) {
 	if create {
 		err = g.store.create(own)

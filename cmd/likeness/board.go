@@ -13,7 +13,6 @@ import (
 // board is what TensorBoard is shown of a training; nil shows nothing.
 type board struct {
 	events *tensorboard.Events
-	err    error // the first
 }
 
 // openBoard begins an event file in the run folder.
@@ -22,27 +21,39 @@ func (f runFolder) openBoard() (*board, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &board{events: events}, nil
+	return &board{events}, nil
 }
 
-func (b *board) step(s trainer.Step) {
-	b.scalar(s.Number, "step/loss", s.Cost)
+func (b *board) step(s trainer.Step) error {
+	return b.show(s.Number, []scalar{{"step/loss", s.Cost}})
 }
 
-func (b *board) epoch(e trainer.Epoch) {
-	b.scalar(e.Epoch, "epoch/loss", e.Cost)
-	b.scalar(e.Epoch, "epoch/rate", e.Rate)
-	b.scalar(e.Epoch, "epoch/gradient norm", e.GradientNorm)
-	b.scalar(e.Epoch, "epoch/images per second", e.ImagesPerSecond)
+func (b *board) epoch(e trainer.Epoch) error {
+	scalars := []scalar{
+		{"epoch/loss", e.Cost}, {"epoch/rate", e.Rate}, {"epoch/gradient norm", e.GradientNorm},
+		{"epoch/images per second", e.ImagesPerSecond},
+	}
 	if e.Validation != nil {
-		b.scalar(e.Epoch, "epoch/validation", *e.Validation)
+		scalars = append(scalars, scalar{"epoch/validation", *e.Validation})
 	}
+	return b.show(e.Epoch, scalars)
 }
 
-func (b *board) scalar(step int, tag string, value float64) {
-	if b != nil && b.err == nil {
-		b.err = b.events.Scalar(step, tag, value)
+type scalar struct {
+	tag   string
+	value float64
+}
+
+func (b *board) show(step int, scalars []scalar) error {
+	if b == nil {
+		return nil
 	}
+	for _, s := range scalars {
+		if err := b.events.Scalar(step, s.tag, s.value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // projected is how many images the projector is shown at most.
@@ -62,13 +73,9 @@ func (f runFolder) project(model *likeness.Model, images *datasets.Dataset, seed
 	return projection.Write(f.board())
 }
 
-// close returns the first error there was.
 func (b *board) close() error {
 	if b == nil {
 		return nil
 	}
-	if err := b.events.Close(); b.err == nil {
-		b.err = err
-	}
-	return b.err
+	return b.events.Close()
 }

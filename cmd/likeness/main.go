@@ -13,6 +13,7 @@ import (
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/fetch"
 	"github.com/likeness-go/likeness/zoo"
+	"github.com/pkg/errors"
 )
 
 // Exit codes.
@@ -54,6 +55,21 @@ type console struct {
 // say writes a line that is no result.
 func (c *console) say(format string, arguments ...interface{}) {
 	fmt.Fprintf(c.err, format+"\n", arguments...)
+}
+
+// checked is a writer that keeps its first error, so that results that did not
+// come through, to a full disk perhaps, are no success.
+type checked struct {
+	io.Writer
+	err error
+}
+
+func (c *checked) Write(text []byte) (int, error) {
+	n, err := c.Writer.Write(text)
+	if c.err == nil {
+		c.err = err
+	}
+	return n, err
 }
 
 // print writes a line that is a result.
@@ -99,7 +115,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "likeness: %v; likeness --help tells more\n", err)
 		return misuse
 	}
-	if err := parsed.Run(&console{Context: ctx, out: stdout, err: stderr, given: givenFlags(parsed)}); err != nil {
+	results := &checked{Writer: stdout}
+	err = parsed.Run(&console{Context: ctx, out: results, err: stderr, given: givenFlags(parsed)})
+	if err == nil {
+		err = errors.Wrap(results.err, "print the results")
+	}
+	if err != nil {
 		fmt.Fprintf(stderr, "likeness: %v\n", err)
 		return failure
 	}

@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
 	"os"
 
 	"github.com/likeness-go/likeness/page"
 	"github.com/likeness-go/likeness/report"
-	"github.com/likeness-go/likeness/trainer"
 	"github.com/pkg/errors"
 )
 
@@ -31,22 +28,4 @@ func (s *setup) writePage(folder runFolder, measured report.Report, evidence *re
 		Title:  fmt.Sprintf("%s: %s, %s with %s", s.material.name(), s.network.Name, s.settings.Objective, s.settings.Head),
 		Report: measured, Evidence: evidence, Epochs: epochs, Validated: validated, Config: string(config),
 	}.Write(string(folder))
-}
-
-// epochs reads metrics.jsonl.
-func (f runFolder) epochs() (epochs []trainer.Epoch, err error) {
-	file, err := os.Open(f.metrics())
-	if err != nil {
-		return nil, errors.Wrap(err, "read metrics")
-	}
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		var epoch trainer.Epoch
-		if err := json.Unmarshal(lines.Bytes(), &epoch); err != nil {
-			return nil, errors.Wrapf(err, "read %s: line %d", f.metrics(), len(epochs)+1)
-		}
-		epochs = append(epochs, epoch)
-	}
-	return epochs, errors.Wrap(lines.Err(), "read metrics")
 }

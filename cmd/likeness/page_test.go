@@ -91,19 +91,3 @@ func TestPageOfAListWithoutTests(t *testing.T) {
 		t.Errorf("the page does not say that nothing was measured:\n%s", page)
 	}
 }
-
-// What a killed training was writing is swept away, from the plots, too.
-func TestSweep(t *testing.T) {
-	t.Chdir(t.TempDir())
-	left := []string{filepath.Join("run", ".report.html.ABC.tmp"), filepath.Join("run", "plots", ".loss.png.ABC.tmp")}
-	kept := filepath.Join("run", "plots", "loss.png")
-	for _, path := range append(left, kept) {
-		write(t, path, "half")
-	}
-	if err := runFolder("run").sweep(); err != nil {
-		t.Fatal(err)
-	}
-	if exists(left[0]) || exists(left[1]) || !exists(kept) {
-		t.Errorf("left over: %v %v; kept: %v", exists(left[0]), exists(left[1]), exists(kept))
-	}
-}

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -16,7 +15,6 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/likeness-go/likeness/internal/atomicfile"
 	"github.com/likeness-go/likeness/page"
-	"github.com/likeness-go/likeness/trainer"
 	"github.com/pkg/errors"
 )
 
@@ -39,15 +37,9 @@ func (f runFolder) board() string { return filepath.Join(string(f), "tensorboard
 
 // sweep removes what a killed training was writing.
 func (f runFolder) sweep() error {
-	for _, folder := range []string{string(f), filepath.Join(string(f), "plots")} {
-		left, err := filepath.Glob(filepath.Join(folder, ".*.tmp"))
-		if err != nil {
-			return errors.WithStack(err)
-		}
-		for _, path := range left {
-			if err := os.Remove(path); err != nil {
-				return errors.WithStack(err)
-			}
+	for _, folder := range []string{string(f), filepath.Join(string(f), "plots"), f.board()} {
+		if err := atomicfile.Sweep(folder); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -58,7 +50,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// refuseOccupied keeps what another training left behind.
+// refuseOccupied keeps what another training left behind; one that was killed
+// before its first file was whole left nothing.
 func refuseOccupied(out string) error {
 	if out == "" {
 		return nil
@@ -67,6 +60,7 @@ func refuseOccupied(out string) error {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
+	entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool { return atomicfile.IsTemporary(e.Name()) })
 	if err == nil && len(entries) > 0 {
 		err = errors.Errorf("%s holds %s already: choose another folder, or remove this one", out, entries[0].Name())
 	}
@@ -125,41 +119,3 @@ func (s Settings) save(path string) error {
 		return err
 	})
 }
-
-// metrics is the file with a line for each epoch.
-type metrics struct {
-	file *os.File
-	err  error // the first
-}
-
-// rewrite leaves the lines of these epochs only: a training that was killed may
-// have written one more than it goes on from.
-func (m *metrics) rewrite(done []trainer.Epoch) {
-	if err := m.file.Truncate(0); err != nil {
-		m.err = cmp.Or(m.err, errors.Wrap(err, "write metrics"))
-	}
-	for _, epoch := range done {
-		m.append(epoch)
-	}
-}
-
-func (f runFolder) openMetrics() (*metrics, error) {
-	file, err := os.OpenFile(f.metrics(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o666)
-	return &metrics{file: file}, errors.Wrap(err, "open metrics")
-}
-
-// append writes a line, whole and safe on the disk.
-func (m *metrics) append(epoch trainer.Epoch) {
-	line, err := json.Marshal(epoch)
-	if err == nil {
-		_, err = m.file.Write(append(line, '\n'))
-	}
-	if err == nil {
-		err = m.file.Sync()
-	}
-	if m.err == nil {
-		m.err = errors.Wrap(err, "write metrics")
-	}
-}
-
-func (m *metrics) close() { m.file.Close() }

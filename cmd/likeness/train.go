@@ -81,6 +81,9 @@ func (t *trainCommand) Run(c *console) error {
 			return err
 		}
 	}
+	if err := folder.sweep(); err != nil {
+		return err
+	}
 	training.Checkpoint, training.Resume = folder.checkpoint(), t.Resume != ""
 	c.say("run folder   %s", folder)
 	result, err := learn(c, training, folder, t.Board)
@@ -107,62 +110,7 @@ func (t *trainCommand) resumes(given map[string]bool) error {
 		return errors.Errorf("%s has no config.toml: it is no run folder", folder)
 	}
 	t.Config, t.Out = folder.config(), t.Resume
-	return folder.sweep()
-}
-
-// learn runs the training, and saves the model whatever comes, if it is one yet.
-func learn(c *console, training *trainer.Trainer, folder runFolder, boarded bool) (trainer.Result, error) {
-	metrics, err := folder.openMetrics()
-	if err != nil {
-		return trainer.Result{}, err
-	}
-	defer metrics.close()
-	var shown *board
-	if boarded {
-		if shown, err = folder.openBoard(); err != nil {
-			return trainer.Result{}, err
-		}
-	}
-	progress := newProgress(c.err)
-	training.OnStep = func(step trainer.Step) {
-		progress.step(step)
-		shown.step(step)
-	}
-	training.OnCollapse = func(found trainer.Collapse) {
-		progress.close()
-		c.say("warning: %s", found)
-	}
-	training.OnResume = func(done []trainer.Epoch) {
-		c.say("going on after %d of %d epochs", len(done), training.Epochs)
-		progress.resumed()
-		metrics.rewrite(done)
-	}
-	training.OnEpoch = func(epoch trainer.Epoch) {
-		progress.epoch(epoch)
-		metrics.append(epoch)
-		shown.epoch(epoch)
-	}
-	result, err := training.Run(c)
-	progress.close()
-	if showing := shown.close(); err == nil {
-		err = showing
-	}
-	saving := training.Model.Save(folder.model())
-	switch {
-	case err != nil && saving != nil: // why it stopped is what counts
-		c.say("not kept     %v", saving)
-		return result, errors.WithMessage(err, "stopped")
-	case saving != nil:
-		return result, saving
-	case err != nil:
-		return result, errors.WithMessagef(err, "stopped, with the last weights in %s", folder.model())
-	case result.Stopped != "":
-		c.say("stopped after %d of %d epochs: %s", len(result.Epochs), training.Epochs, result.Stopped)
-	}
-	if result.Stopped == trainer.Interrupted {
-		c.say("to go on: likeness train --resume %s", folder)
-	}
-	return result, metrics.err
+	return nil
 }
 
 // conclude measures the model and saves it with its threshold.

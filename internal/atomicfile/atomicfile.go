@@ -4,7 +4,6 @@ package atomicfile
 
 import (
 	"bufio"
-	"crypto/rand"
 	"io"
 	"io/fs"
 	"os"
@@ -16,7 +15,8 @@ import (
 // WriteFile gives path the content that write writes. The content goes to a
 // hidden temporary file in the same folder, which takes path's place only
 // after it is safe on the disk; if write or anything else fails, path is left
-// as it was and the temporary file is removed.
+// as it was and the temporary file is removed. One that a killed process left
+// behind goes when its path is written the next time after a day, or by Sweep.
 //
 // An existing file keeps its permissions, a symbolic link keeps pointing to
 // the file it points to, and a path that is anything else (a folder, a device)
@@ -42,8 +42,8 @@ func replace(path string, write func(io.Writer) error) (err error) {
 	}
 
 	folder, base := filepath.Split(path)
-	temporary := filepath.Join(folder, "."+base+"."+rand.Text()+".tmp")
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, permissions)
+	temporary := filepath.Join(folder, temporaryName(base))
+	file, err := create(temporary, permissions)
 	if err != nil {
 		return errors.WithStack(err)
 	}
@@ -73,13 +73,30 @@ func replace(path string, write func(io.Writer) error) (err error) {
 	if err := file.Close(); err != nil {
 		return errors.WithStack(err)
 	}
-	if err := os.Rename(temporary, path); err != nil {
+	if err := rename(temporary, path); err != nil {
 		return errors.WithStack(err)
 	}
 	renamed = true
 	SyncFolder(filepath.Dir(path))
+	removeAbandoned(filepath.Dir(path), base)
 	return nil
 }
+
+// file is what a write asks of its temporary file.
+type file interface {
+	io.WriteCloser
+	Chmod(permissions fs.FileMode) error
+	Sync() error
+}
+
+// create and rename are the operating system's but in tests, where each call
+// fails in its turn.
+var (
+	create = func(path string, permissions fs.FileMode) (file, error) {
+		return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, permissions)
+	}
+	rename = os.Rename
+)
 
 // SyncFolder makes it durable that a file was made or renamed in the folder. Not
 // every system can do that, and the content is whole without it, so a failure is

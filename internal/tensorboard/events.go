@@ -17,6 +17,7 @@ import (
 // an Event of tensorflow/core/util/event.proto.
 type Events struct {
 	file *os.File
+	size int64 // of the whole records
 	now  func() time.Time
 }
 
@@ -43,7 +44,7 @@ func Create(folder string, now func() time.Time) (*Events, error) {
 	if err != nil {
 		return nil, errors.Wrap(err, "create event file")
 	}
-	e := &Events{file, now}
+	e := &Events{file: file, now: now}
 	event := e.event()
 	event = protowire.AppendTag(event, eventFileVersion, protowire.BytesType)
 	return e, e.write(protowire.AppendString(event, "brain.Event:2"))
@@ -82,14 +83,19 @@ func (e *Events) event() []byte {
 }
 
 // write frames a record: its length, a checksum of that, the record and its
-// checksum, in one write, so that a kill leaves whole records.
+// checksum, in one write. Of one that fails nothing is left; a kill may cut off
+// the last record of a file, which TensorBoard passes over.
 func (e *Events) write(record []byte) error {
 	frame := binary.LittleEndian.AppendUint64(nil, uint64(len(record)))
 	frame = binary.LittleEndian.AppendUint32(frame, masked(frame))
 	frame = append(frame, record...)
 	frame = binary.LittleEndian.AppendUint32(frame, masked(record))
-	_, err := e.file.Write(frame)
-	return errors.Wrap(err, "write event")
+	if _, err := e.file.WriteAt(frame, e.size); err != nil {
+		_ = e.file.Truncate(e.size)
+		return errors.Wrap(err, "write event")
+	}
+	e.size += int64(len(frame))
+	return nil
 }
 
 // masked is TFRecord's checksum: CRC-32C, turned and shifted, since a checksum of
