@@ -29,7 +29,9 @@ type check struct {
 	run           func(ctx context.Context, s settings) ([]Finding, error)
 }
 
-var checks = []check{}
+var checks = []check{
+	{"load", "A server under load answers every request, refuses quickly what is too much, keeps its memory bounded and ends without losing an answer", runLoad},
+}
 
 // Finding is one thing that was measured: "trainings killed", "200, all resumed
 // to the same bytes".
