@@ -8,8 +8,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 )
 
@@ -112,31 +114,48 @@ func TestGoneClientLeavesItsPlace(t *testing.T) {
 	}
 }
 
-// A connection that is slow with its header, silent after an answer or too long in
-// its header is closed, and a body that does not come is told so.
+// A connection that is slow with a request, silent after one or too long in its
+// header is closed.
 func TestConnectionsAreBounded(t *testing.T) {
-	s := start(t, Options{ReadTimeout: 50 * time.Millisecond, IdleTimeout: 50 * time.Millisecond})
-	ctx, end := context.WithCancel(t.Context())
-	address, ended := served(t, ctx, s)
-	for name, c := range map[string]struct{ sent, want string }{
-		"half a header": {"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n", ""},
-		"half a body":   {"POST /v1/embed HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", "408 Request Timeout"},
-		"no more":       {"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "200 OK"},
-		"long header":   {"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: " + strings.Repeat("x", 2*maxHeaderBytes) + "\r\n\r\n", "431 Request Header Fields Too Large"},
+	const short = 50 * time.Millisecond
+	for name, c := range map[string]struct {
+		options    Options
+		sent, want string
+	}{
+		"half a header": {Options{ReadTimeout: short}, "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n", ""},
+		"half a body":   {Options{ReadTimeout: short}, "POST /v1/embed HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", "408 Request Timeout"},
+		"no more":       {Options{IdleTimeout: short}, "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "200 OK"},
+		"long header":   {Options{}, "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: " + strings.Repeat("x", 2*maxHeaderBytes) + "\r\n\r\n", "431 Request Header Fields Too Large"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			s := start(t, c.options)
+			ctx, end := context.WithCancel(t.Context())
+			address, ended := served(t, ctx, s)
 			connection := dial(t, address)
 			_, _ = io.WriteString(connection, c.sent) // the server may not want all of it
 			answered := bufio.NewReader(connection)
 			line, _ := answered.ReadString('\n')
-			if found := strings.TrimPrefix(strings.TrimSpace(line), "HTTP/1.1 "); found != c.want {
+			found := strings.TrimPrefix(strings.TrimSpace(line), "HTTP/1.1 ")
+			// On a machine that is slow itself the header may have come too late.
+			if found != c.want && !(found == "" && c.options.ReadTimeout == short) {
 				t.Errorf("found %q, want %q", found, c.want)
 			}
 			_, _ = io.Copy(io.Discard, answered) // until the server closes it
+			end()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
 		})
 	}
-	end()
-	if err := <-ended; err != nil {
-		t.Error(err)
+}
+
+// A body that does not come in time is told so, and not where it was to come from.
+func TestLateBody(t *testing.T) {
+	s := start(t, Options{})
+	for kind, begun := range map[string]string{"application/json": "{", "multipart/form-data; boundary=b": "--b\r\n"} {
+		r := posted("/v1/embed", kind, "")
+		late := iotest.ErrReader(&net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded})
+		r.Body = io.NopCloser(io.MultiReader(strings.NewReader(begun), late))
+		refused(t, s, r, http.StatusRequestTimeout, "body: it did not come within the time")
 	}
 }
