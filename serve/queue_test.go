@@ -96,7 +96,7 @@ func TestTooManyRequests(t *testing.T) {
 	answers := make(chan *httptest.ResponseRecorder)
 	go func() { answers <- ask(s, form("/v1/embed", "image", greys(1, 2, 3))) }()
 	<-g.entered
-	if w := refused(t, s, plainRequest("GET", "/v1/classes", ""), http.StatusTooManyRequests, "too many requests at a time"); w.Header().Get("Retry-After") != "1" {
+	if w := refused(t, s, plainRequest("GET", "/v1/classes", ""), http.StatusTooManyRequests, "1 requests at a time"); w.Header().Get("Retry-After") != "1" {
 		t.Errorf("found the headers %v, want Retry-After", w.Header())
 	}
 	answer[health](t, s, plainRequest("GET", "/healthz", ""))

@@ -40,8 +40,6 @@ func refusalOf(err error) *refusal {
 		return &refusal{clientGone, "the client has gone"}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &refusal{http.StatusRequestTimeout, "body: it did not come within the time that there is for it"}
-	case errors.Is(err, errBusy):
-		return &refusal{http.StatusTooManyRequests, errBusy.Error() + ": try again"}
 	case errors.Is(err, errCrowded):
 		return &refusal{http.StatusServiceUnavailable, errCrowded.Error() + ": try again"}
 	case errors.Is(err, errFull):

@@ -40,8 +40,8 @@ func (s *Server) table() []route {
 // api is a route under /v1 whose answer is JSON. Without fields it reads no body.
 func (s *Server) api(method, path string, do func(*http.Request, body) (any, error), fields ...field) route {
 	return route{method: method, path: path, fields: fields, serve: s.answering(func(w http.ResponseWriter, r *http.Request) (any, error) {
-		if s.places.full() { // no body is read for nothing
-			return nil, errBusy
+		if err := s.places.check(); err != nil { // no body is read for nothing
+			return nil, err
 		}
 		var found body
 		if len(fields) > 0 {

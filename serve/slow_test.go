@@ -102,7 +102,7 @@ func TestGoneClientLeavesItsPlace(t *testing.T) {
 	second := make(chan *httptest.ResponseRecorder)
 	go func() { second <- ask(s, form("/v1/embed", "image", greys(4, 5, 6)).WithContext(ctx)) }()
 	wait(func() bool { return s.queue.length() == 1 })
-	refused(t, s, plainRequest("GET", "/v1/classes", ""), http.StatusTooManyRequests, "too many requests")
+	refused(t, s, plainRequest("GET", "/v1/classes", ""), http.StatusTooManyRequests, "2 requests at a time")
 	leave()
 	if w := <-second; w.Code != clientGone {
 		t.Errorf("found %d, want %d", w.Code, clientGone)

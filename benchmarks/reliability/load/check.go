@@ -16,7 +16,6 @@ type check struct {
 	server   *server
 	users    []*client // of the load
 	masses   []*client // of the overload; the users are the first of them
-	usual    float64   // the median latency under load, in milliseconds
 	tallies  []*tally  // of all that was asked
 	findings []Finding
 	note     func(format string, arguments ...any)
@@ -81,7 +80,6 @@ func (c *check) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.usual = quantile(t.all(), 0.5)
 	c.found(fmt.Sprintf("requests of %d clients in %.1f min", len(c.users), took.Minutes()), "%d, %d errors, %.0f a second", t.answers(), t.failures, float64(t.answers())/took.Seconds())
 	for _, k := range mixture {
 		c.found("latency of "+k.name, "%s, of %d", quantiles(t.latencies[k.name]), len(t.latencies[k.name]))
@@ -101,6 +99,12 @@ func (c *check) load(ctx context.Context) error {
 
 // overload is too many clients, and the load again.
 func (c *check) overload(ctx context.Context) error {
+	// What is usual is measured just before, as the machine may have other things to
+	// do than it had then.
+	usual := steady(ctx, c.users, usualTime)
+	if err := c.passed("load before the overload", usual); err != nil {
+		return err
+	}
 	c.note("%d clients for %v", len(c.masses), overloadTime)
 	t := overload(ctx, c.masses, overloadTime)
 	if err := c.passed("overload", t); err != nil {
@@ -109,7 +113,7 @@ func (c *check) overload(ctx context.Context) error {
 	if len(t.refusals) == 0 {
 		return errors.Errorf("overload: found no refusal among %d answers to %d clients", t.answers(), len(c.masses))
 	}
-	took, tallies, err := recovery(ctx, c.users, c.usual, recoveryBound)
+	took, tallies, err := recovery(ctx, c.users, quantile(usual.all(), 0.5), recoveryBound)
 	if failed := c.passed("recovery", tallies...); failed != nil {
 		return failed
 	}

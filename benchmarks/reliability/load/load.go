@@ -18,6 +18,7 @@ const (
 	mostLeft      = 8                // goroutines and descriptors after the load beyond those before
 	recoveryBound = 10 * time.Second // after an overload
 	shutdownBound = 15 * time.Second // serve.Options.ShutdownTimeout
+	usualTime     = 10 * time.Second // before the overload
 	overloadTime  = 20 * time.Second
 )
 

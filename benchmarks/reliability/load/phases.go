@@ -2,6 +2,8 @@ package load
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,14 +62,16 @@ func overload(ctx context.Context, clients []*client, duration time.Duration) *t
 // with what was asked meanwhile. It is an error if that is not within the bound.
 func recovery(ctx context.Context, clients []*client, usual float64, bound time.Duration) (took time.Duration, tallies []*tally, err error) {
 	begun := time.Now()
+	var seconds []string
 	for time.Since(begun) < bound && ctx.Err() == nil {
 		t := steady(ctx, clients, time.Second)
 		tallies = append(tallies, t)
+		seconds = append(seconds, fmt.Sprintf("%d answers, %d refusals, p50 %.0f ms", t.codes[200], len(t.refusals), quantile(t.all(), 0.5)))
 		if len(t.refusals) == 0 && t.failures == 0 && quantile(t.all(), 0.5) <= 2*usual {
 			return time.Since(begun), tallies, nil
 		}
 	}
-	return 0, tallies, errors.Errorf("found no usual second within %v after the overload", bound)
+	return 0, tallies, errors.Errorf("found within %v after the overload: %s; expected a second without refusals and with a p50 of at most twice the usual %.0f ms", bound, strings.Join(seconds, "; "), usual)
 }
 
 // end is the load of the mixture until the server, which is asked to end meanwhile,
