@@ -18,7 +18,7 @@ check:
 race:
 	go test -race -short . ./graph/... ./trainer ./datasets ./imaging ./evaluate ./solver ./fetch ./retrieval ./gallery/... ./serve
 
-# The same of everything, package by package: it takes the better part of an hour.
+# The same of everything, package by package, which takes long.
 race-all:
 	go test -race -short -p 1 -timeout 60m ./...
 
