@@ -1,4 +1,4 @@
-.PHONY: check test bench race arm64 instructions generate regression
+.PHONY: check test bench race race-all vulnerabilities regression arm64 instructions generate
 
 # The version of staticcheck that the checks were last clean with.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -17,6 +17,14 @@ check:
 # What runs in several goroutines; -short leaves out what shows nothing of them.
 race:
 	go test -race -short . ./graph/... ./trainer ./datasets ./imaging ./evaluate ./solver ./fetch ./retrieval ./gallery/... ./serve
+
+# The same of everything, package by package, which takes long.
+race-all:
+	go test -race -short -p 1 -timeout 60m ./...
+
+# What is known of the dependencies, if the database can be asked.
+vulnerabilities:
+	.ci/vulnerabilities
 
 # Layers, heads and objectives, their gradients among the tests, in other
 # instructions than the best ones. Where the processor lacks some, others are

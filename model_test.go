@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -70,27 +69,6 @@ func TestEmbedEachByItself(t *testing.T) {
 	if none, err := model.Embed(); err != nil || len(none) != 0 {
 		t.Errorf("no images: found %v, %v", none, err)
 	}
-}
-
-func TestEmbedFromManyGoroutines(t *testing.T) {
-	model := newModel(t, heads.L2{})
-	images := pictures(12)
-	want, err := model.Embed(images...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wait sync.WaitGroup
-	for i, img := range images {
-		wait.Go(func() {
-			got, err := model.Embed(img)
-			if err != nil {
-				t.Error(err)
-			} else if diff := cmp.Diff(want[i], got[0]); diff != "" {
-				t.Errorf("image %d: %s", i, diff)
-			}
-		})
-	}
-	wait.Wait()
 }
 
 // A model that is saved and loaded is the same function and the same file.

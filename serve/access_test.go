@@ -2,6 +2,7 @@ package serve
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -103,6 +104,27 @@ func TestOtherSitesAreRefused(t *testing.T) {
 	r := plainRequest("GET", "/healthz", "")
 	r.Host = "evil.example.org"
 	answer[health](t, s, r)
+}
+
+// A page of another origin that asks beforehand whether it may send a token is told
+// nothing that would let it, and so it does not.
+func TestOtherSitesMayNotSendTokens(t *testing.T) {
+	s := start(t, Options{Token: secret})
+	for _, path := range []string{"/v1/enroll", "/v1/classes", "/metrics", "/"} {
+		r := plainRequest("OPTIONS", path, "")
+		r.Header.Set("Origin", "https://evil.example.org")
+		r.Header.Set("Access-Control-Request-Method", "POST")
+		r.Header.Set("Access-Control-Request-Headers", "authorization")
+		w := ask(s, r)
+		if w.Code/100 != 4 {
+			t.Errorf("%s: found %d", path, w.Code)
+		}
+		for name := range w.Header() {
+			if strings.HasPrefix(name, "Access-Control-") {
+				t.Errorf("%s: found %s", path, name)
+			}
+		}
+	}
 }
 
 // Every answer, refusals among them, tells a browser to do nothing more with it.

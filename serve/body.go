@@ -4,6 +4,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strconv"
 
 	"github.com/likeness-go/likeness/internal/nearest"
@@ -77,10 +78,11 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, fields []field
 	return reading.body, reading.missing()
 }
 
-// malformed is what is told of a body that cannot be read.
+// malformed is what is told of a body that cannot be read. What is not the fault of
+// its form stays what it is.
 func malformed(err error) error {
 	var long *http.MaxBytesError
-	if errors.As(err, &long) {
+	if errors.As(err, &long) || errors.Is(err, errCrowded) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
 	return refuse(http.StatusBadRequest, "body: %v", err)

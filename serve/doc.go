@@ -26,5 +26,6 @@
 // not go out. What a request may cost is bounded before it is paid, its bytes and
 // its images before they are read and its pixels before they are decoded. When the
 // queue is full the answer is 503 at once; a request whose client has gone leaves
-// the queue.
+// the queue. A client that sends or reads slowly takes no place of others, and no
+// longer than ReadTimeout and WriteTimeout say.
 package serve

@@ -3,11 +3,8 @@ package serve
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/likeness-go/likeness/internal/leak"
 )
 
-// No test leaves a goroutine behind, but for the kernels' workers, which outlive
-// every call.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/likeness-go/likeness/graph/internal/kernel.(*worker).live"))
-}
+// No test leaves a goroutine behind.
+func TestMain(m *testing.M) { leak.Check(m) }

@@ -33,7 +33,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		return errors.Wrapf(ErrNoToken, "serve at %v", listener.Addr())
 	}
 	server := &http.Server{
-		Handler: s, ReadHeaderTimeout: headerTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Handler: s, ReadHeaderTimeout: min(headerTimeout, s.options.ReadTimeout), MaxHeaderBytes: maxHeaderBytes,
 		ReadTimeout: s.options.ReadTimeout, WriteTimeout: s.options.WriteTimeout, IdleTimeout: s.options.IdleTimeout,
 		ErrorLog: slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelWarn),
 	}

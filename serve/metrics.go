@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -37,7 +38,8 @@ func newMetrics(queued func() int) *metrics {
 	}
 	waiting := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "likeness_queue_images", Help: "Images that wait to be embedded."},
 		func() float64 { return float64(queued()) })
-	m.registry.MustRegister(m.requests, m.duration, m.images, m.batches, waiting)
+	m.registry.MustRegister(m.requests, m.duration, m.images, m.batches, waiting,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})) // of the whole program
 	return m
 }
 

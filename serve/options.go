@@ -28,7 +28,10 @@ type Options struct {
 	MaxBodyBytes  int64 // of a request's body; 16 MiB
 	MaxImages     int   // of a request; 32
 	MaxPixels     int   // width × height of an image, before it is decoded; 16,777,216 (4096 × 4096)
-	MaxConcurrent int   // requests under /v1 at a time; others get 429; 64
+	MaxConcurrent int   // requests under /v1 that are computed at a time; others get 429; 64
+	// MaxBufferedBytes is how much the bodies of all requests may take at a time;
+	// requests beyond it get 503. 256 MiB; at least MaxBodyBytes.
+	MaxBufferedBytes int64
 
 	// BatchSize is how many images are embedded together; 8. The model computes 1,
 	// 8 or 64 images at a time and pads what lies between.
@@ -40,7 +43,7 @@ type Options struct {
 	// least MaxImages, so that every request fits an empty queue.
 	QueueSize int
 
-	ReadTimeout     time.Duration // of a whole request; 30 s
+	ReadTimeout     time.Duration // of a whole request, and of its header, which has 10 s at most; 30 s
 	WriteTimeout    time.Duration // from the end of a request's header to that of the answer; 60 s
 	IdleTimeout     time.Duration // between the requests of a connection; 120 s
 	ShutdownTimeout time.Duration // for what was accepted, when Serve is to end; 15 s
@@ -53,6 +56,7 @@ func (o Options) withDefaults() (Options, error) {
 		bound("MaxImages", &o.MaxImages, 32),
 		bound("MaxPixels", &o.MaxPixels, 1<<24),
 		bound("MaxConcurrent", &o.MaxConcurrent, 64),
+		bound("MaxBufferedBytes", &o.MaxBufferedBytes, max(256<<20, o.MaxBodyBytes)),
 		bound("BatchSize", &o.BatchSize, 8),
 		bound("QueueSize", &o.QueueSize, 256),
 		bound("ReadTimeout", &o.ReadTimeout, 30*time.Second),
@@ -70,6 +74,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.QueueSize < o.MaxImages {
 		return o, errors.Errorf("QueueSize is %d, expected at least MaxImages, %d: a request of so many would never fit", o.QueueSize, o.MaxImages)
+	}
+	if o.MaxBufferedBytes < o.MaxBodyBytes {
+		return o, errors.Errorf("MaxBufferedBytes is %d, expected at least MaxBodyBytes, %d: a request of so many would never fit", o.MaxBufferedBytes, o.MaxBodyBytes)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

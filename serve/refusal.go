@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/pkg/errors"
@@ -37,6 +38,10 @@ func refusalOf(err error) *refusal {
 		return &refusal{http.StatusRequestEntityTooLarge, fmt.Sprintf("body: found more than %d bytes, which is the most that is taken", body.Limit)}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &refusal{clientGone, "the client has gone"}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &refusal{http.StatusRequestTimeout, "body: it did not come within the time that there is for it"}
+	case errors.Is(err, errCrowded):
+		return &refusal{http.StatusServiceUnavailable, errCrowded.Error() + ": try again"}
 	case errors.Is(err, errFull):
 		return &refusal{http.StatusServiceUnavailable, "the queue is full: " + errFull.Error() + "; try again"}
 	case errors.Is(err, errClosed), errors.Is(err, gallery.ErrClosed):

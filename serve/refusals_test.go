@@ -159,6 +159,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"MaxPixels is -1":                        {MaxPixels: -1},
 		"ReadTimeout is -1ns":                    {ReadTimeout: -1},
 		"QueueSize is 31, expected at least Max": {QueueSize: 31},
+		"MaxBufferedBytes is 9, expected at lea": {MaxBufferedBytes: 9},
 	} {
 		if s, err := New(model, o); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("found %v, %v, want %q", s, err, text)

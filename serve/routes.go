@@ -13,7 +13,6 @@ type route struct {
 	method, path string
 	open         bool // needs no token
 	anywhere     bool // is answered whatever the Host and the Origin
-	bounded      bool // takes one of the places for requests
 	fields       []field
 	serve        func(http.ResponseWriter, *http.Request) error
 }
@@ -40,14 +39,24 @@ func (s *Server) table() []route {
 
 // api is a route under /v1 whose answer is JSON. Without fields it reads no body.
 func (s *Server) api(method, path string, do func(*http.Request, body) (any, error), fields ...field) route {
-	return route{method: method, path: path, bounded: true, fields: fields, serve: s.answering(func(w http.ResponseWriter, r *http.Request) (any, error) {
+	return route{method: method, path: path, fields: fields, serve: s.answering(func(w http.ResponseWriter, r *http.Request) (any, error) {
+		if err := s.places.check(); err != nil { // no body is read for nothing
+			return nil, err
+		}
 		var found body
 		if len(fields) > 0 {
+			content := &counted{ReadCloser: r.Body, memory: s.memory}
+			defer content.release()
+			r.Body = content
 			var err error
 			if found, err = s.readBody(w, r, fields); err != nil {
 				return nil, err
 			}
 		}
+		if err := s.places.enter(); err != nil {
+			return nil, err
+		}
+		defer s.places.leave()
 		return do(r, found)
 	})}
 }
@@ -92,14 +101,6 @@ func (s *Server) byMethod(methods map[string]route) func(http.ResponseWriter, *h
 		if !known {
 			w.Header().Set("Allow", allowed)
 			return refuse(http.StatusMethodNotAllowed, "method: found %s, expected %s", r.Method, allowed)
-		}
-		if route.bounded {
-			select {
-			case s.places <- struct{}{}:
-				defer func() { <-s.places }()
-			default:
-				return refuse(http.StatusTooManyRequests, "found %d requests at a time, which is the most that are taken: try again", s.options.MaxConcurrent)
-			}
 		}
 		return route.serve(w, r)
 	}

@@ -24,7 +24,8 @@ type Server struct {
 	access   access
 	queue    *queue
 	metrics  *metrics
-	places   chan struct{} // one for each request under /v1
+	places   places        // one for each request under /v1 that is computed
+	memory   *memory       // for the bodies of requests
 	decoders chan struct{} // one for each image that is decoded
 	closing  atomic.Bool
 	close    sync.Once
@@ -59,7 +60,8 @@ func newServer(model *likeness.Model, o Options) (s *Server, err error) {
 		}
 	}
 	s.access = newAccess(o.Token, o.Hosts)
-	s.places = make(chan struct{}, s.options.MaxConcurrent)
+	s.places = make(places, s.options.MaxConcurrent)
+	s.memory = newMemory(s.options.MaxBufferedBytes)
 	s.decoders = make(chan struct{}, runtime.GOMAXPROCS(0))
 	s.queue = newQueue(model.EmbedPixels, s.options)
 	s.metrics = newMetrics(s.queue.length)

@@ -2,9 +2,7 @@ package trainer_test
 
 import (
 	"context"
-	"runtime"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/trainer"
@@ -74,34 +72,4 @@ func TestInterruptedAnywhere(t *testing.T) {
 			t.Errorf("interrupted after %d steps (-the weights after them +found):\n%s", steps, diff)
 		}
 	}
-}
-
-// A run that ends, by itself, by its context or by an error, leaves no
-// goroutine behind.
-func TestRunLeavesNoGoroutine(t *testing.T) {
-	run(t, newTrainer(t, tiny())) // brings up what stays for good
-	before := runtime.NumGoroutine()
-
-	run(t, newTrainer(t, tiny()))
-
-	interrupted := newTrainer(t, tiny())
-	ctx, cancel := context.WithCancel(context.Background())
-	interrupted.OnStep = func(trainer.Step) { cancel() }
-	if _, err := interrupted.Run(ctx); err != nil {
-		t.Fatal(err)
-	}
-
-	failing := newTrainer(t, tiny())
-	failing.Solver.Rate = 1e39
-	if _, err := failing.Run(context.Background()); err == nil {
-		t.Fatal("found no error at a rate of 1e39")
-	}
-
-	for range 100 { // the last may still be on its way out
-		if runtime.NumGoroutine() <= before {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Errorf("found %d goroutines after the runs and %d before", runtime.NumGoroutine(), before)
 }

@@ -19,7 +19,7 @@ func pipeline(ctx context.Context, first, steps int, prepare func(step int) (inp
 	ready := make(chan prepared, ahead)
 	go func() {
 		defer close(ready)
-		for step := first; step < steps; step++ {
+		for step := first; step < steps && ctx.Err() == nil; step++ {
 			values, err := prepare(step)
 			select {
 			case ready <- prepared{values, err}:

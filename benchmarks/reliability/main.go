@@ -33,6 +33,7 @@ var checks = []check{
 	{"crash", "Whatever dies and however full the disk, files are whole, old or new", crash},
 	{"stability", "Another seed gives the same figures within a known spread", stability},
 	{"regression", "A change that worsens learning is seen in seconds", regression},
+	{"load", "A server under load answers every request, refuses quickly what is too much, keeps its memory bounded and ends without losing an answer", runLoad},
 }
 
 // Finding is one thing that was measured: "trainings killed", "200, all resumed
@@ -71,7 +72,7 @@ func usage() {
 	for _, c := range checks {
 		fmt.Fprintf(os.Stderr, "  %-12s %s\n", c.name, c.promise)
 	}
-	fmt.Fprintln(os.Stderr, "\nFlags:")
+	fmt.Fprintf(os.Stderr, "  %-12s write reliability.md from the results that are there\n\nFlags:\n", "table")
 	flag.PrintDefaults()
 }
 
@@ -80,6 +81,9 @@ func run(ctx context.Context, s settings, arguments []string) error {
 	var names []string
 	for _, c := range checks {
 		names = append(names, c.name)
+	}
+	if slices.Equal(arguments, []string{"table"}) {
+		return writeTable(s.out)
 	}
 	if len(arguments) == 0 {
 		return errors.Errorf("found no name, expected one of %s", strings.Join(names, ", "))

@@ -54,6 +54,15 @@ func keep(folder string, result Result) error {
 	if err != nil {
 		return err
 	}
+	return writeTable(folder)
+}
+
+// writeTable writes the table of a folder's results.
+func writeTable(folder string) error {
+	results, err := read(filepath.Join(folder, "reliability.jsonl"))
+	if err != nil {
+		return err
+	}
 	return atomicfile.WriteFile(filepath.Join(folder, "reliability.md"), func(w io.Writer) error {
 		_, err := io.WriteString(w, table(results))
 		return err

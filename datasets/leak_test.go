@@ -1,0 +1,10 @@
+package datasets
+
+import (
+	"testing"
+
+	"github.com/likeness-go/likeness/internal/leak"
+)
+
+// No test leaves a goroutine behind.
+func TestMain(m *testing.M) { leak.Check(m) }
