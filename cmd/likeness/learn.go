@@ -66,7 +66,8 @@ func save(c *console, training *trainer.Trainer, folder runFolder, result traine
 	unfinished := failure != nil || result.Stopped == trainer.Interrupted
 	switch {
 	case failure != nil && saving != nil:
-		failure = errors.WithMessagef(failure, "stopped, and the last weights are lost (%v)", saving)
+		c.say("not kept     %v", saving)
+		failure = errors.WithMessage(failure, "stopped") // why is what counts
 	case failure != nil:
 		failure = errors.WithMessagef(failure, "stopped, with the last weights in %s", folder.model())
 	case saving != nil:
