@@ -45,7 +45,7 @@ func openCIFAR(dir folder, o Options) (Splits, bool, error) {
 	}
 	if len(files) == 0 && slices.Contains(dir.files, cifarArchive) {
 		var err error
-		if files, err = unpackCIFAR(dir.join(cifarArchive)); err != nil {
+		if files, err = openCIFARArchive(dir.join(cifarArchive)); err != nil {
 			return Splits{}, true, errors.Wrapf(err, "unpack %s", dir.join(cifarArchive))
 		}
 	}
@@ -104,19 +104,23 @@ func (d *Dataset) appendCIFAR(name string, data []byte, o Options) error {
 	})
 }
 
-// unpackCIFAR returns the batches of the official archive by their names.
-func unpackCIFAR(archive string) (map[string][]byte, error) {
-	const longest = 64 << 20 // twice a batch: the archive may claim anything
-	file, err := os.Open(archive)
+func openCIFARArchive(path string) (map[string][]byte, error) {
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	unpacked, err := gzip.NewReader(file)
+	return unpackCIFAR(file)
+}
+
+// unpackCIFAR returns the batches of the official archive by their names.
+func unpackCIFAR(archive io.Reader) (map[string][]byte, error) {
+	const most = 256 << 20 // bytes of all batches, 176 MiB as published: an archive may claim anything
+	unpacked, err := gzip.NewReader(archive)
 	if err != nil {
 		return nil, err
 	}
-	files := map[string][]byte{}
+	files, room := map[string][]byte{}, int64(most)
 	for reader := tar.NewReader(unpacked); ; {
 		header, err := reader.Next()
 		if err == io.EOF {
@@ -129,8 +133,8 @@ func unpackCIFAR(archive string) (map[string][]byte, error) {
 		if header.Typeflag != tar.TypeReg || !cifarName.MatchString(name) {
 			continue
 		}
-		if header.Size > longest {
-			return nil, errors.Errorf("%s: found %d bytes, expected at most %d", header.Name, header.Size, longest)
+		if room -= header.Size; room < 0 {
+			return nil, errors.Errorf("%s: found %d bytes, expected at most %d for all batches", header.Name, header.Size, most)
 		}
 		var data bytes.Buffer
 		if _, err := io.Copy(&data, reader); err != nil {

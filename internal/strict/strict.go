@@ -14,8 +14,12 @@ import (
 )
 
 // Decode reads the text into the struct that value points to; source names
-// the file in errors.
+// the file in errors. Texts of more than 256 KiB, values of more than 32 levels and
+// keys of more than 16 parts are errors.
 func Decode(text, source string, value interface{}) error {
+	if err := check(text); err != nil {
+		return errors.Wrap(err, source)
+	}
 	meta, err := toml.Decode(text, value)
 	if err != nil {
 		var parse toml.ParseError

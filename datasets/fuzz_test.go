@@ -1,0 +1,241 @@
+package datasets
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"image"
+	"image/png"
+	"io/fs"
+	"testing"
+
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/allocated"
+)
+
+// The readers behind Open, on bytes in memory: whatever these are, a reader gives
+// an error or a sound dataset, and takes no memory for what they only claim.
+
+func FuzzIDX(f *testing.F) {
+	images := []byte{0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 1, 2, 3, 4}
+	f.Add(images, false)
+	f.Add(packed(f, images), true)
+	f.Add([]byte{0, 0, 8, 3, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}, false)
+	f.Add(packed(f, []byte{0, 0, 8, 3, 127, 255, 255, 255, 0, 0, 0, 1, 0, 0, 0, 1}), true)
+	f.Fuzz(func(t *testing.T, data []byte, zipped bool) {
+		name, most := "idx", 4*len(data)
+		if zipped {
+			name, most = "idx.gz", 4*1032*len(data)
+		}
+		var sizes []int
+		var values []byte
+		var err error
+		allocated.Limit(t, most, func() { sizes, values, err = decodeIDX(bytes.NewReader(data), name, int64(len(data)), 3) })
+		if err != nil {
+			return
+		}
+		if sizes[0]*sizes[1]*sizes[2] != len(values) {
+			t.Errorf("found %d values, expected those of the sizes %v", len(values), sizes)
+		}
+		// What was read is written again as it was.
+		again := []byte{0, 0, 8, 3}
+		for _, size := range sizes {
+			again = binary.BigEndian.AppendUint32(again, uint32(size))
+		}
+		if again = append(again, values...); !zipped && !bytes.Equal(again, data) {
+			t.Errorf("read %x and wrote %x", data, again)
+		}
+	})
+}
+
+func FuzzCIFAR(f *testing.F) {
+	f.Add(make([]byte, 3073), uint8(2))
+	f.Add(append([]byte{10}, make([]byte, 3072)...), uint8(0))
+	f.Fuzz(func(t *testing.T, data []byte, records uint8) {
+		if records > 0 { // of the right length, which chance would not find
+			data = append(data, make([]byte, 3073)...)[:len(data)/3073*3073+3073]
+		}
+		d := &Dataset{Classes: cifarClasses}
+		if d.appendCIFAR("batch", data, Options{Size: imaging.Size{Height: 1, Width: 1}}) != nil {
+			return
+		}
+		if err := d.Validate(); err != nil || d.Len() != len(data)/3073 {
+			t.Errorf("found %d images (%v), expected %d", d.Len(), err, len(data)/3073)
+		}
+	})
+}
+
+func FuzzCIFARArchive(f *testing.F) {
+	f.Add(archive(f, tar.Header{Name: "cifar-10-batches-bin/data_batch_1.bin", Size: 5}), false)
+	f.Add(archive(f, tar.Header{Name: "../../test_batch.bin", Size: 1 << 40}), false)
+	f.Add(packed(f, archive(f, tar.Header{Name: "data_batch_7.bin", Size: 5})), true)
+	f.Fuzz(func(t *testing.T, data []byte, zipped bool) {
+		if !zipped {
+			data = packed(t, data)
+		}
+		allocated.Limit(t, 4*1032*len(data), func() {
+			files, err := unpackCIFAR(bytes.NewReader(data))
+			for name := range files {
+				if !cifarName.MatchString(name) {
+					t.Errorf("found %q (%v)", name, err)
+				}
+			}
+		})
+	})
+}
+
+func FuzzAlphabets(f *testing.F) {
+	f.Add(zipped(f, "images/Greek/character01/0001_01.png", string(dot(f))))
+	f.Add(zipped(f, "images/Greek/character01/0001_99999999999999999999.png", ""))
+	f.Add(zipped(f, "../character01/0001_01.png", ""))
+	f.Add(zipped(f, `Greek\character01\0001_01.png`, "", "__MACOSX/x", "", "/character1/0_1.png", ""))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		files := opened(data)
+		if files == nil || inflated(files) > 1<<16 {
+			return
+		}
+		allocated.Limit(t, 1<<22, func() { // the decoder of each image has tables of its own
+			d, _, err := readAlphabets(files, "fuzz", Options{Size: imaging.Size{Height: 2, Width: 2, Channels: 1}})
+			if err != nil {
+				return
+			}
+			if err := d.Validate(); err != nil || d.Len() == 0 || len(d.Drawers) != d.Len() {
+				t.Errorf("found %d images, %v", d.Len(), err)
+			}
+		})
+	})
+}
+
+func FuzzRuns(f *testing.F) {
+	one := string(dot(f))
+	f.Add(zipped(f, "run01/class_labels.txt", "run01/test/a.png run01/training/b.png\n", "run01/test/a.png", one, "run01/training/b.png", one))
+	f.Add(zipped(f, "run01/class_labels.txt", "../../etc/passwd run01/training/b.png\n", "run01/training/b.png", one))
+	f.Add(zipped(f, "run[/class_labels.txt", "x", "run01/class_labels.txt", ""))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		files := opened(data)
+		if files == nil || inflated(files) > 1<<16 {
+			return
+		}
+		allocated.Limit(t, 1<<22, func() {
+			runs, err := readRuns(files, Options{Size: imaging.Size{Height: 2, Width: 2}})
+			for _, run := range runs {
+				if err == nil && (len(run.Answers) != len(run.Test) || len(run.Test) == 0) {
+					t.Errorf("found %d answers for %d images", len(run.Answers), len(run.Test))
+				}
+			}
+		})
+	})
+}
+
+func FuzzTuples(f *testing.F) {
+	f.Add([]byte("a,b,different\nann/1.png,ann/2.png,0\nann/1.png,../bob/1.png,true\n"))
+	f.Add([]byte("\ufeffanchor,positive,negative,split\n1.png,2.png,/3.png,val\n"))
+	f.Add([]byte("a,b,different,different\n1,2,0,1\n"))
+	f.Add([]byte("a,b\n\"1"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		allocated.Limit(t, 256*len(data), func() {
+			list, err := parseTuples(data, "folder/list.csv")
+			if err != nil {
+				return
+			}
+			for _, row := range list.rows {
+				if len(row.images) < 2 || len(row.images) > 3 || partNames[row.part] != row.part {
+					t.Errorf("found the row %+v", row)
+				}
+				for _, image := range row.images {
+					if image < 0 || image >= len(list.sources) {
+						t.Errorf("found image %d of %d", image, len(list.sources))
+					}
+				}
+			}
+		})
+	})
+}
+
+// dot is a file of one pixel.
+func dot(t testing.TB) []byte {
+	var file bytes.Buffer
+	if err := png.Encode(&file, image.NewGray(image.Rect(0, 0, 1, 1))); err != nil {
+		t.Fatal(err)
+	}
+	return file.Bytes()
+}
+
+// packed is the data in gzip's format, not compressed, so that the fuzzing sees
+// through it.
+func packed(t testing.TB, data []byte) []byte {
+	var file bytes.Buffer
+	w, err := gzip.NewWriterLevel(&file, gzip.NoCompression)
+	if err == nil {
+		_, err = w.Write(data)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file.Bytes()
+}
+
+// archive is a tar archive of one file, whose header may claim more than is there.
+func archive(t testing.TB, header tar.Header) []byte {
+	var file bytes.Buffer
+	w := tar.NewWriter(&file)
+	header.Mode = 0o600
+	if err := w.WriteHeader(&header); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte("12345")[:min(5, header.Size)]); err != nil {
+		t.Fatal(err)
+	}
+	_ = w.Close() // an error where the header claims more
+	return file.Bytes()
+}
+
+// zipped is a zip file of pairs of name and content, stored as they are.
+func zipped(t testing.TB, pairs ...string) []byte {
+	var file bytes.Buffer
+	w := zip.NewWriter(&file)
+	for i := 0; i < len(pairs); i += 2 {
+		entry, err := w.CreateHeader(&zip.FileHeader{Name: pairs[i], Method: zip.Store})
+		if err == nil {
+			_, err = entry.Write([]byte(pairs[i+1]))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return file.Bytes()
+}
+
+// opened is the archive as openZip opens a file; nil if it refuses it.
+func opened(data []byte) *zip.Reader {
+	files, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
+	if err != nil || checkNames(files) != nil {
+		return nil
+	}
+	return files
+}
+
+// inflated is the number of pixels that the images of an archive claim: many large
+// ones are slow, and no other case.
+func inflated(files *zip.Reader) (pixels int) {
+	_ = fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return nil
+		}
+		if file, err := files.Open(name); err == nil {
+			size, _ := imaging.DecodeSize(file, name)
+			pixels += size.Len() + 1<<10
+			file.Close()
+		}
+		return nil
+	})
+	return pixels
+}
