@@ -57,7 +57,7 @@ var specSeeds = func() []string {
 	} {
 		seeds = append(seeds, input+"block = [{"+block+"}, {kind = \"flatten\"}]\n")
 	}
-	for _, units := range []string{"9223372036854775807", "4611686018427387904", "7456540", "0"} {
+	for _, units := range []string{"9223372036854775807", "4611686018427387904", "0"} {
 		seeds = append(seeds, input+"block = [{kind = \"flatten\"}, {kind = \"linear\", units = "+units+"}]\n")
 	}
 	return seeds

@@ -110,18 +110,18 @@ func openCIFARArchive(path string) (map[string][]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	return unpackCIFAR(file)
+	unpacked, err := gzip.NewReader(file)
+	if err != nil {
+		return nil, err
+	}
+	return unpackCIFAR(unpacked)
 }
 
 // unpackCIFAR returns the batches of the official archive by their names.
 func unpackCIFAR(archive io.Reader) (map[string][]byte, error) {
 	const most = 256 << 20 // bytes of all batches, 176 MiB as published: an archive may claim anything
-	unpacked, err := gzip.NewReader(archive)
-	if err != nil {
-		return nil, err
-	}
 	files, room := map[string][]byte{}, int64(most)
-	for reader := tar.NewReader(unpacked); ; {
+	for reader := tar.NewReader(archive); ; {
 		header, err := reader.Next()
 		if err == io.EOF {
 			return files, nil

@@ -107,6 +107,9 @@ func (w *Weights) Add(name string, role Role, shape []int, elements []float64) e
 	if w.byName[name] != nil {
 		return errors.Errorf("weight %q is there already", name)
 	}
+	if len(shape) > 0 && !extents(shape) {
+		return errors.Errorf("weight %q: found shape %v, expected extents of at least 1", name, shape)
+	}
 	if size := tensor.Shape(shape).TotalSize(); size != len(elements) {
 		return errors.Errorf("weight %q: found %d elements, expected %d for shape %v", name, len(elements), size, shape)
 	}

@@ -16,6 +16,7 @@ func FuzzParseMapping(f *testing.F) {
 	f.Add("ignore = [\"classifier\", \"*.extra\"]\ninitial = [\"linear1\"]\n[weights]\nconv1 = \"features.0\"\nconv2.weight = \"features.3.weight\"\nlinear2 = { name = \"fc\", layout = \"io\" }\n")
 	f.Add("[weights]\n\"a b\" = \"\\u0001\\U0001F600\"\n'' = 'x'\n")
 	f.Add("[weights.a.name]\nname = 'b'\n")
+	f.Add("[weights]\na = 'b'\n'a.b' = 'c'\n")
 	f.Add("weights = 3")
 	f.Fuzz(func(t *testing.T, text string) {
 		allocated.Limit(t, 4096*len(text), func() {
@@ -37,7 +38,6 @@ func FuzzParseMapping(f *testing.F) {
 }
 
 func byWeight(a, b pytorch.Source) int { return strings.Compare(a.Weight, b.Weight) }
-
 
 // plain takes an empty list for none.
 func plain(list []string) []string { return append([]string(nil), list...) }

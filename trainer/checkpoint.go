@@ -52,6 +52,21 @@ type place struct {
 	Stopped   string  `json:"stopped"` // by patience
 }
 
+// check says whether a training of so many epochs comes by the place.
+func (p place) check(epochs, epochSteps int) error {
+	switch {
+	case len(p.Epochs) > epochs:
+		return errors.Errorf("found %d epochs, expected at most %d", len(p.Epochs), epochs)
+	case p.Done < 0 || p.Done > epochSteps:
+		return errors.Errorf("found %d steps of an epoch, expected 0 to %d", p.Done, epochSteps)
+	case p.Steps != len(p.Epochs)*epochSteps+p.Done:
+		return errors.Errorf("found %d steps, expected %d epochs of %d steps and %d steps more", p.Steps, len(p.Epochs), epochSteps, p.Done)
+	case p.BestEpoch < 0 || p.BestEpoch > len(p.Epochs):
+		return errors.Errorf("found the best epoch %d, expected 0 to %d", p.BestEpoch, len(p.Epochs))
+	}
+	return nil
+}
+
 // save writes the checkpoint, whole or not at all.
 func (r *run) save() error {
 	if r.Checkpoint == "" {
@@ -127,6 +142,9 @@ func (r *run) restore(file safetensors.File) error {
 	if err := json.Unmarshal([]byte(file.Metadata[placeKey]), &here); err != nil {
 		return errors.Wrapf(err, "field %s", placeKey)
 	}
+	if err := here.check(r.Epochs, r.epochSteps); err != nil {
+		return errors.Wrapf(err, "field %s", placeKey)
+	}
 	parts, err := partsOf(file)
 	if err != nil {
 		return err
@@ -171,6 +189,9 @@ func partsOf(file safetensors.File) (map[string]solver.State, error) {
 		}
 		if parts[part] == nil {
 			parts[part] = solver.State{}
+		}
+		if slices.Contains(t.Shape, 0) { // Gorgonia has no such tensors
+			return nil, errors.Errorf("tensor %q: found shape %v, expected extents of at least 1", t.Name, t.Shape)
 		}
 		parts[part][name] = tensor.New(tensor.WithShape(t.Shape...), tensor.WithBacking(t.Data))
 	}

@@ -29,7 +29,9 @@ type check struct {
 	run           func(ctx context.Context, s settings) ([]Finding, error)
 }
 
-var checks = []check{}
+var checks = []check{
+	{"fuzz", "Whatever the bytes, a reader gives an error or sound data, without a panic and without memory for what is only claimed", fuzz},
+}
 
 // Finding is one thing that was measured: "trainings killed", "200, all resumed
 // to the same bytes".

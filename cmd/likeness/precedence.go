@@ -45,12 +45,16 @@ func readConfig(file string) (Settings, map[string]bool, error) {
 	if err != nil {
 		return Settings{}, nil, errors.Wrap(err, "read config")
 	}
+	return parseConfig(string(text), file)
+}
+
+func parseConfig(text, file string) (Settings, map[string]bool, error) {
 	var settings Settings
-	if err := strict.Decode(string(text), file, &settings); err != nil {
+	if err := strict.Decode(text, file, &settings); err != nil {
 		return Settings{}, nil, err
 	}
 	var entries map[string]interface{}
-	if _, err := toml.Decode(string(text), &entries); err != nil {
+	if _, err := toml.Decode(text, &entries); err != nil {
 		return Settings{}, nil, errors.Wrap(err, file)
 	}
 	keys := map[string]bool{}
