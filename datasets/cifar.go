@@ -114,13 +114,16 @@ func openCIFARArchive(path string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return unpackCIFAR(unpacked)
+	return unpackCIFAR(unpacked, mostCIFAR)
 }
 
+// mostCIFAR is how many bytes all batches have at most, 176 MiB as published: an
+// archive may claim anything, and pack very many bytes into few.
+const mostCIFAR = 256 << 20
+
 // unpackCIFAR returns the batches of the official archive by their names.
-func unpackCIFAR(archive io.Reader) (map[string][]byte, error) {
-	const most = 256 << 20 // bytes of all batches, 176 MiB as published: an archive may claim anything
-	files, room := map[string][]byte{}, int64(most)
+func unpackCIFAR(archive io.Reader, most int64) (map[string][]byte, error) {
+	files, room := map[string][]byte{}, most
 	for reader := tar.NewReader(archive); ; {
 		header, err := reader.Next()
 		if err == io.EOF {

@@ -9,6 +9,7 @@ import (
 	"image"
 	"image/png"
 	"io/fs"
+	"strings"
 	"testing"
 
 	"github.com/likeness-go/likeness/imaging"
@@ -73,7 +74,7 @@ func FuzzCIFARArchive(f *testing.F) {
 	f.Add(archive(f, tar.Header{Name: "data_batch_7.bin", Size: 200 << 20}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		allocated.Limit(t, 8*len(data), func() {
-			files, err := unpackCIFAR(bytes.NewReader(data))
+			files, err := unpackCIFAR(bytes.NewReader(data), mostCIFAR)
 			for name := range files {
 				if !cifarName.MatchString(name) {
 					t.Errorf("found %q (%v)", name, err)
@@ -81,6 +82,17 @@ func FuzzCIFARArchive(f *testing.F) {
 			}
 		})
 	})
+}
+
+// Batches that are each small enough may be too many.
+func TestUnpackCIFARBoundsAllBatches(t *testing.T) {
+	two := append(archive(t, tar.Header{Name: "data_batch_1.bin", Size: 5})[:1024], archive(t, tar.Header{Name: "data_batch_2.bin", Size: 5})...)
+	if files, err := unpackCIFAR(bytes.NewReader(two), 10); err != nil || len(files) != 2 {
+		t.Errorf("found %d batches (%v), expected 2", len(files), err)
+	}
+	if _, err := unpackCIFAR(bytes.NewReader(two), 9); err == nil || !strings.Contains(err.Error(), "data_batch_2.bin: found 5 bytes, expected at most 9 for all batches") {
+		t.Errorf("found error %v", err)
+	}
 }
 
 func FuzzAlphabets(f *testing.F) {

@@ -108,6 +108,13 @@ func readAlphabets(files fs.FS, root string, o Options) (*Dataset, []string, err
 		case entry.IsDir() || hidden:
 			return nil
 		}
+		info, err := fs.Stat(files, name) // of what a link leads to
+		if err != nil {
+			return err
+		}
+		if !info.Mode().IsRegular() {
+			return errors.Errorf("found %s, which is no file", name)
+		}
 		match := omniglotPath.FindStringSubmatch(name)
 		if match == nil {
 			return errors.Errorf("found the file %s, expected ALPHABET/characterNN/NNNN_DD.png", name)
