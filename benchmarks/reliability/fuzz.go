@@ -97,7 +97,9 @@ func (f fuzzing) take(ctx context.Context, folder string, t *fuzzTarget) error {
 	if err != nil {
 		return errors.Wrap(err, "go env GOCACHE")
 	}
-	command := exec.CommandContext(ctx, binary, "-test.run=^$", "-test.fuzz=^"+t.name+"$", "-test.fuzztime="+f.turn.String(),
+	// Making interesting inputs small, which is no execution that counts, would take
+	// most of a turn.
+	command := exec.CommandContext(ctx, binary, "-test.fuzzminimizetime=10x", "-test.run=^$", "-test.fuzz=^"+t.name+"$", "-test.fuzztime="+f.turn.String(),
 		"-test.parallel="+strconv.Itoa(f.workers), "-test.timeout=0",
 		"-test.fuzzcachedir="+filepath.Join(string(bytes.TrimSpace(cache)), "fuzz", t.pkg))
 	command.Dir = t.folder
