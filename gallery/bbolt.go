@@ -95,10 +95,19 @@ func openBolt(path string, o Options, create bool) (s *store, err error) {
 // are. One of the two places that say it is whole even while somebody writes.
 func checkPageSize(file *os.File) error {
 	info, err := file.Stat()
-	if err == nil {
-		_, _, err = readMeta(file, info.Size())
+	if err != nil || info.Size() == 0 { // what is being created
+		return err
 	}
-	return err
+	m, found, err := readMeta(file, info.Size())
+	switch {
+	case err != nil:
+		return err
+	case found && info.Size() < 2*m.pageSize:
+		return errors.Wrapf(ErrDamaged, "it has %d bytes, expected two pages of %d or more", info.Size(), m.pageSize)
+	case !found && info.Size() < 2*int64(os.Getpagesize()): // bbolt's guess
+		return errors.Wrapf(ErrNotGallery, "it has %d bytes, which is less than the shortest", info.Size())
+	}
+	return nil
 }
 
 func (s *store) close() error {
