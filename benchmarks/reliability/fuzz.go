@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,16 +20,17 @@ import (
 
 // fuzzing are the settings of the check of hostile input.
 type fuzzing struct {
-	executions int           // in all; the turns go round until there are so many
+	executions int           // in all; turns go on until there are so many
 	turn       time.Duration // of one target
 	workers    int
 	only       string // pattern of the targets
 	note       func(format string, arguments ...any)
 }
 
-// fuzz gives every fuzz target of the tree turns of equal time, so that what is cheap
-// is done more often, until there are as many executions as were asked for. An input
-// that a target fails on ends it, and lies in the target's testdata/fuzz.
+// fuzz gives every fuzz target of the tree a turn, and then turns to the faster half
+// of them until there are as many executions as were asked for: the others start
+// servers and write files. An input that a target fails on ends it, and lies in the
+// target's testdata/fuzz.
 func fuzz(ctx context.Context, s settings) ([]Finding, error) {
 	f := fuzzing{note: s.note}
 	flags := flag.NewFlagSet("fuzz", flag.ContinueOnError)
@@ -72,17 +75,28 @@ func (f fuzzing) run(ctx context.Context, targets []*fuzzTarget) error {
 		return errors.WithStack(err)
 	}
 	defer os.RemoveAll(folder)
-	for round := 1; ; round++ {
-		for _, t := range targets {
-			if err := f.take(ctx, folder, t); err != nil {
-				return err
-			}
-			f.note("round %d: %s, %s executions, %s in all", round, t.title(), thousands(t.executions), thousands(sum(targets)))
+	for turn := 0; turn < len(targets) || sum(targets) < f.executions; turn++ {
+		t := targets[turn%len(targets)]
+		if turn >= len(targets) {
+			faster := fasterHalf(targets)
+			t = faster[turn%len(faster)]
 		}
-		if sum(targets) >= f.executions {
-			return nil
+		if err := f.take(ctx, folder, t); err != nil {
+			return err
 		}
+		f.note("%s, %s executions, %s in all", t.title(), thousands(t.executions), thousands(sum(targets)))
 	}
+	return nil
+}
+
+// fasterHalf are the targets that did the most in their first turns, in the order of
+// their names.
+func fasterHalf(targets []*fuzzTarget) []*fuzzTarget {
+	faster := slices.Clone(targets)
+	slices.SortStableFunc(faster, func(a, b *fuzzTarget) int { return cmp.Compare(b.first, a.first) })
+	faster = faster[:(len(faster)+1)/2]
+	slices.SortFunc(faster, func(a, b *fuzzTarget) int { return strings.Compare(a.title(), b.title()) })
+	return faster
 }
 
 // take gives one target a turn.
@@ -110,6 +124,9 @@ func (f fuzzing) take(ctx context.Context, folder string, t *fuzzTarget) error {
 	done, err := executions(string(text))
 	if err != nil {
 		return errors.Wrap(err, t.title())
+	}
+	if t.executions == 0 {
+		t.first = done
 	}
 	t.executions += done
 	return nil

@@ -22,6 +22,7 @@ type fuzzTarget struct {
 	pkg, folder string
 	name        string
 	executions  int
+	first       int // of them, in the first turn
 }
 
 // title is such as "imaging.FuzzDecode".

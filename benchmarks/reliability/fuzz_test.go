@@ -34,6 +34,20 @@ func TestFuzzNames(t *testing.T) {
 	}
 }
 
+func TestFasterHalfIsThatOfTheFirstTurns(t *testing.T) {
+	targets := []*fuzzTarget{
+		{pkg: "m/slow", name: "FuzzA", first: 1, executions: 900}, {pkg: "m/fast", name: "FuzzC", first: 500},
+		{pkg: "m/fast", name: "FuzzB", first: 400}, {pkg: "m/slow", name: "FuzzD", first: 2},
+	}
+	var found []string
+	for _, target := range fasterHalf(targets) {
+		found = append(found, target.title())
+	}
+	if !slices.Equal(found, []string{"fast.FuzzB", "fast.FuzzC"}) {
+		t.Errorf("found %q", found)
+	}
+}
+
 func TestThousands(t *testing.T) {
 	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 12345078: "12,345,078"} {
 		if found := thousands(n); found != want {
