@@ -42,6 +42,21 @@ func TestDecodeAllowsWhatOnlyLooksDeep(t *testing.T) {
 	}
 }
 
+func TestDecodeRefusesOtherCapitals(t *testing.T) {
+	for text, want := range map[string]string{
+		"Name = 'a'":              `file: Name: unknown key "Name": did you mean "name"?`,
+		"[[rows]]\n[rows.Nested]": `file: rows.Nested: unknown key "Nested": did you mean "nested"?`,
+	} {
+		var value struct {
+			Name string `toml:"name"`
+			Rows []row  `toml:"rows"`
+		}
+		if err := Decode(text, "file", &value); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: found error %v, expected %s", text, err, want)
+		}
+	}
+}
+
 // Whatever the text, Decode returns soon, and what it accepts is a table.
 func FuzzDecode(f *testing.F) {
 	f.Add("name = \"a\"\n[[rows]]\ncount = 3\n[[rows]]\nnested = {name = 'b'}")

@@ -31,6 +31,28 @@ func Decode(text, source string, value interface{}) error {
 	if undecoded := meta.Undecoded(); len(undecoded) > 0 {
 		return errors.Wrapf(unknown(reflect.TypeOf(value), undecoded[0]), "%s: %s", source, undecoded[0])
 	}
+	for _, key := range meta.Keys() {
+		if err := misspelt(reflect.TypeOf(value), key); err != nil {
+			return errors.Wrapf(err, "%s: %s", source, key)
+		}
+	}
+	return nil
+}
+
+// misspelt refuses a key that has other capitals than the table's, which the decoder
+// takes for it: two of them would be one, and nobody else knows them.
+func misspelt(table reflect.Type, key toml.Key) error {
+	for _, part := range key {
+		known := map[string]reflect.Type{}
+		collect(table, known)
+		if len(known) == 0 {
+			return nil // a table that takes any key
+		}
+		if known[part] == nil {
+			return nearest.Unknown("key", part, slices.Sorted(maps.Keys(known)))
+		}
+		table = known[part]
+	}
 	return nil
 }
 
