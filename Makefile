@@ -1,4 +1,4 @@
-.PHONY: check test bench race race-all vulnerabilities regression arm64 instructions generate
+.PHONY: check test bench race race-all vulnerabilities regression fuzz arm64 instructions generate
 
 # The version of staticcheck that the checks were last clean with.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -46,6 +46,10 @@ regression:
 
 bench:
 	go test -run '^$$' -bench . ./graph/... ./benchmarks/...
+
+# Ten seconds of each fuzz target.
+fuzz:
+	go run ./benchmarks/reliability -out= fuzz -executions 0 -turn 10s
 
 generate:
 	go -C internal/vector/generate run . ..

@@ -45,7 +45,7 @@ func openCIFAR(dir folder, o Options) (Splits, bool, error) {
 	}
 	if len(files) == 0 && slices.Contains(dir.files, cifarArchive) {
 		var err error
-		if files, err = unpackCIFAR(dir.join(cifarArchive)); err != nil {
+		if files, err = openCIFARArchive(dir.join(cifarArchive)); err != nil {
 			return Splits{}, true, errors.Wrapf(err, "unpack %s", dir.join(cifarArchive))
 		}
 	}
@@ -104,10 +104,8 @@ func (d *Dataset) appendCIFAR(name string, data []byte, o Options) error {
 	})
 }
 
-// unpackCIFAR returns the batches of the official archive by their names.
-func unpackCIFAR(archive string) (map[string][]byte, error) {
-	const longest = 64 << 20 // twice a batch: the archive may claim anything
-	file, err := os.Open(archive)
+func openCIFARArchive(path string) (map[string][]byte, error) {
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -116,8 +114,17 @@ func unpackCIFAR(archive string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := map[string][]byte{}
-	for reader := tar.NewReader(unpacked); ; {
+	return unpackCIFAR(unpacked, mostCIFAR)
+}
+
+// mostCIFAR is how many bytes all batches have at most, 176 MiB as published: an
+// archive may claim anything, and pack very many bytes into few.
+const mostCIFAR = 256 << 20
+
+// unpackCIFAR returns the batches of the official archive by their names.
+func unpackCIFAR(archive io.Reader, most int64) (map[string][]byte, error) {
+	files, room := map[string][]byte{}, most
+	for reader := tar.NewReader(archive); ; {
 		header, err := reader.Next()
 		if err == io.EOF {
 			return files, nil
@@ -129,8 +136,8 @@ func unpackCIFAR(archive string) (map[string][]byte, error) {
 		if header.Typeflag != tar.TypeReg || !cifarName.MatchString(name) {
 			continue
 		}
-		if header.Size > longest {
-			return nil, errors.Errorf("%s: found %d bytes, expected at most %d", header.Name, header.Size, longest)
+		if room -= header.Size; room < 0 {
+			return nil, errors.Errorf("%s: found %d bytes, expected at most %d for all batches", header.Name, header.Size, most)
 		}
 		var data bytes.Buffer
 		if _, err := io.Copy(&data, reader); err != nil {

@@ -3,6 +3,7 @@ package datasets
 import (
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/likeness-go/likeness/imaging"
@@ -88,8 +89,8 @@ func readClasses(path string, o Options) (*Dataset, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := dir.holdsNoImage(); err != nil {
-		return nil, nil, err
+	if name := dir.image(); name != "" { // that was meant to have a class
+		return nil, nil, errors.Errorf("the image %s lies outside the folders of the classes", dir.join(name))
 	}
 	if len(dir.folders) == 0 {
 		return nil, nil, errors.Wrapf(ErrTooFew, "%s has no class folders", path)
@@ -104,8 +105,8 @@ func readClasses(path string, o Options) (*Dataset, []string, error) {
 			d.addClass(name, inside)
 			continue
 		}
-		if err := inside.holdsNoImage(); err != nil {
-			return nil, nil, err
+		if image := inside.image(); image != "" {
+			return nil, nil, errors.Errorf("%s holds the folder %s beside the image %s, expected images of a class or folders of classes", inside.path, inside.folders[0], image)
 		}
 		for _, class := range inside.folders {
 			innermost, err := newFolder(inside.join(class))
@@ -128,14 +129,12 @@ func readClasses(path string, o Options) (*Dataset, []string, error) {
 	return d, skipped, d.checkEmptyClass(path)
 }
 
-// holdsNoImage refuses an image beside folders, which was meant to have a class.
-func (f folder) holdsNoImage() error {
-	for _, name := range f.files {
-		if imaging.HasExtension(name) {
-			return errors.Errorf("the image %s lies outside the folders of the classes", f.join(name))
-		}
+// image is the first file that is an image, by its name; empty without any.
+func (f folder) image() string {
+	if i := slices.IndexFunc(f.files, imaging.HasExtension); i >= 0 {
+		return f.files[i]
 	}
-	return nil
+	return ""
 }
 
 // addClass adds a class of the files of a folder, to be read.

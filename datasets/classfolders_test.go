@@ -152,7 +152,7 @@ func TestOpenClassFoldersRefuses(t *testing.T) {
 		{"a text among images", map[string][]byte{"a/1.png": grey, "a/notes.txt": []byte("hello"), "b/1.png": grey}, imaging.ErrFormat, []string{filepath.Join("a", "notes.txt"), "remove it, or skip"}},
 		{"a broken image", map[string][]byte{"a/1.png": grey, "b/1.png": truncated}, datasets.ErrBroken, []string{filepath.Join("b", "1.png"), "unexpected EOF"}},
 		{"a folder in a class of a group", map[string][]byte{"a/1.png": grey, "b/c/d/1.png": grey}, nil, []string{filepath.Join("b", "c"), "holds the folder d"}},
-		{"a folder beside images", map[string][]byte{"a/1.png": grey, "b/1.png": grey, "b/c/1.png": grey}, nil, []string{filepath.Join("b", "1.png"), "outside"}},
+		{"a folder beside images", map[string][]byte{"a/1.png": grey, "b/1.png": grey, "b/c/1.png": grey}, nil, []string{"holds the folder c beside the image 1.png"}},
 		{"an image outside", map[string][]byte{"a/1.png": grey, "b/1.png": grey, "stray.PNG": grey}, nil, []string{"stray.PNG", "outside"}},
 		{"a class of hidden files", map[string][]byte{"a/1.png": grey, "b/.hidden": {}}, datasets.ErrTooFew, []string{"class folders without images: b"}},
 		{"two training folders", map[string][]byte{"train/a/1.png": grey, "training/a/1.png": grey}, nil, []string{"both train and training"}},

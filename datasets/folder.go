@@ -1,6 +1,7 @@
 package datasets
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,6 +52,19 @@ func newFolder(path string) (folder, error) {
 		}
 	}
 	return dir, nil
+}
+
+// openFile opens a file or what a link to a file leads to. A pipe or a device that
+// somebody put into the data would be waited for, or never end.
+func openFile(path string) (io.ReadCloser, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.Errorf("%s is no file", path)
+	}
+	return os.Open(path)
 }
 
 func (f folder) join(name string) string { return filepath.Join(f.path, name) }

@@ -111,7 +111,7 @@ func readIDXPart(dir folder, part string, found map[string]string, o Options) (*
 }
 
 // readIDX reads the sizes and the bytes of an idx file of the given number of
-// dimensions. A header that claims more than the file can hold is refused at once.
+// dimensions.
 func readIDX(path string, dimensions int) (sizes []int, data []byte, err error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -122,8 +122,13 @@ func readIDX(path string, dimensions int) (sizes []int, data []byte, err error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	longest := info.Size()
-	var in io.Reader = bufio.NewReader(file)
+	return decodeIDX(bufio.NewReader(file), path, info.Size(), dimensions)
+}
+
+// decodeIDX reads an idx file of so many bytes, packed if its name ends in .gz. A
+// header that claims more than the file can hold is refused at once.
+func decodeIDX(in io.Reader, path string, length int64, dimensions int) (sizes []int, data []byte, err error) {
+	longest := length
 	if filepath.Ext(path) == ".gz" {
 		if in, err = gzip.NewReader(in); err != nil {
 			return nil, nil, errors.Wrapf(err, "unpack %s", path)
@@ -142,20 +147,20 @@ func readIDX(path string, dimensions int) (sizes []int, data []byte, err error) 
 	if err := binary.Read(in, binary.BigEndian, header); err != nil {
 		return nil, nil, errors.Wrapf(err, "read the header of %s", path)
 	}
-	length := int64(1)
+	product := int64(1)
 	for i, size := range header {
-		if size == 0 || int64(size) > longest/length {
-			return nil, nil, errors.Errorf("%s: the header claims a size of %d in dimension %d, which the file of %d bytes cannot hold", path, size, i+1, info.Size())
+		if size == 0 || int64(size) > longest/product {
+			return nil, nil, errors.Errorf("%s: the header claims a size of %d in dimension %d, which the file of %d bytes cannot hold", path, size, i+1, length)
 		}
-		length *= int64(size)
+		product *= int64(size)
 		sizes = append(sizes, int(size))
 	}
 	// The room grows with what there is, not with what the header says.
-	data, err = io.ReadAll(io.LimitReader(in, length+1))
-	if read := int64(len(data)); err == nil && read < length {
+	data, err = io.ReadAll(io.LimitReader(in, product+1))
+	if read := int64(len(data)); err == nil && read < product {
 		err = errors.Errorf("found only %d", read)
-	} else if err == nil && read > length {
+	} else if err == nil && read > product {
 		err = errors.New("found more")
 	}
-	return sizes, data, errors.Wrapf(err, "read the %d values of %s", length, path)
+	return sizes, data, errors.Wrapf(err, "read the %d values of %s", product, path)
 }

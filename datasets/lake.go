@@ -1,7 +1,7 @@
 package datasets
 
 import (
-	"archive/zip"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -31,29 +31,34 @@ func OpenRuns(zipPath string, o Options) ([]Run, error) {
 		return nil, errors.Wrap(err, "open one-shot runs")
 	}
 	defer archive.Close()
+	runs, err := readRuns(archive, o)
+	return runs, errors.Wrapf(err, "open one-shot runs %s", zipPath)
+}
+
+func readRuns(archive fs.FS, o Options) ([]Run, error) {
 	lists, err := fs.Glob(archive, "run*/class_labels.txt")
 	if err == nil && len(lists) == 0 {
 		err = errors.New("found no run*/class_labels.txt")
 	}
 	if err != nil {
-		return nil, errors.Wrapf(err, "open one-shot runs %s", zipPath)
+		return nil, err
 	}
 	o.Invert = true
 	p, err := o.preprocessing(imaging.Size{Height: 105, Width: 105, Channels: 1})
 	if err != nil {
-		return nil, errors.Wrapf(err, "open one-shot runs %s", zipPath)
+		return nil, err
 	}
 	runs := make([]Run, len(lists))
 	err = parallel(len(lists), func(i int) error {
 		runs[i].Name = path.Dir(lists[i])
-		return errors.Wrapf(runs[i].read(archive, p), "open one-shot runs %s: %s", zipPath, lists[i])
+		return errors.Wrap(runs[i].read(archive, p), lists[i])
 	})
 	return runs, err
 }
 
 // read follows the run's class_labels.txt, whose lines are the path of a test
 // image and that of the training image of its class.
-func (run *Run) read(archive *zip.ReadCloser, p imaging.Preprocessing) error {
+func (run *Run) read(archive fs.FS, p imaging.Preprocessing) error {
 	training, err := fs.Glob(archive, run.Name+"/training/*.png")
 	if err != nil {
 		return err
@@ -61,7 +66,7 @@ func (run *Run) read(archive *zip.ReadCloser, p imaging.Preprocessing) error {
 	if run.Training, err = readAll(archive, training, p); err != nil {
 		return err
 	}
-	list, err := fs.ReadFile(archive, run.Name+"/class_labels.txt")
+	list, err := readList(archive, run.Name+"/class_labels.txt")
 	if err != nil {
 		return err
 	}
@@ -80,6 +85,22 @@ func (run *Run) read(archive *zip.ReadCloser, p imaging.Preprocessing) error {
 	}
 	run.Test, err = readAll(archive, tests, p)
 	return err
+}
+
+// readList reads a text. An archive may claim any size for it, and pack very many
+// bytes into few.
+func readList(files fs.FS, name string) ([]byte, error) {
+	const most = 1 << 20 // bytes, of 1,080 as published
+	file, err := files.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, most+1))
+	if err == nil && len(text) > most {
+		err = errors.Errorf("found more than %d bytes", most)
+	}
+	return text, err
 }
 
 func readAll(files fs.FS, names []string, p imaging.Preprocessing) ([][]uint8, error) {

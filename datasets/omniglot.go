@@ -80,21 +80,22 @@ func isOmniglot(name string) bool {
 // readOmniglot reads the alphabets of one folder or zip file, the folder first;
 // nil when there is neither.
 func readOmniglot(dir folder, stem string, o Options) (*Dataset, []string, error) {
-	var files fs.FS
-	root := stem
 	switch {
 	case slices.Contains(dir.folders, stem):
-		files = os.DirFS(dir.join(stem))
+		return readAlphabets(os.DirFS(dir.join(stem)), stem, o)
 	case slices.Contains(dir.files, stem+".zip"):
 		archive, err := openZip(dir.join(stem + ".zip"))
 		if err != nil {
 			return nil, nil, err
 		}
 		defer archive.Close()
-		files, root = archive, stem+".zip"
-	default:
-		return nil, nil, nil
+		return readAlphabets(archive, stem+".zip", o)
 	}
+	return nil, nil, nil
+}
+
+// readAlphabets reads all images of a tree, which errors call by its root.
+func readAlphabets(files fs.FS, root string, o Options) (*Dataset, []string, error) {
 	d := &Dataset{Labels: []int{}}
 	var paths []string
 	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -106,6 +107,13 @@ func readOmniglot(dir folder, stem string, o Options) (*Dataset, []string, error
 			return fs.SkipDir
 		case entry.IsDir() || hidden:
 			return nil
+		}
+		info, err := fs.Stat(files, name) // of what a link leads to
+		if err != nil {
+			return err
+		}
+		if !info.Mode().IsRegular() {
+			return errors.Errorf("found %s, which is no file", name)
 		}
 		match := omniglotPath.FindStringSubmatch(name)
 		if match == nil {
@@ -143,11 +151,19 @@ func openZip(name string) (*zip.ReadCloser, error) {
 	if err != nil {
 		return nil, errors.Wrapf(err, "open %s", name)
 	}
-	for _, file := range archive.File {
-		if inside := path.Clean(file.Name); !fs.ValidPath(inside) || strings.Contains(file.Name, `\`) {
-			archive.Close()
-			return nil, errors.Errorf("%s holds the name %q, which leads out of it", name, file.Name)
-		}
+	if err := checkNames(&archive.Reader); err != nil {
+		archive.Close()
+		return nil, errors.Wrapf(err, "open %s", name)
 	}
 	return archive, nil
+}
+
+// checkNames refuses an archive with a name that leads out of it.
+func checkNames(archive *zip.Reader) error {
+	for _, file := range archive.File {
+		if inside := path.Clean(file.Name); !fs.ValidPath(inside) || strings.Contains(file.Name, `\`) {
+			return errors.Errorf("found the name %q, which leads out of it", file.Name)
+		}
+	}
+	return nil
 }

@@ -48,6 +48,9 @@ type Options struct {
 // preprocessing brings images of the given size of their own to the one asked
 // for.
 func (o Options) preprocessing(own imaging.Size) (imaging.Preprocessing, error) {
+	if err := own.Validate(); err != nil {
+		return imaging.Preprocessing{}, err
+	}
 	size := o.Size
 	if size.Height == 0 && size.Width == 0 {
 		size.Height, size.Width = own.Height, own.Width

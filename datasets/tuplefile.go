@@ -70,6 +70,11 @@ func readTuples(path string) (*tuples, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseTuples(data, path)
+}
+
+// parseTuples reads the content of a file; the paths in it go on from its folder.
+func parseTuples(data []byte, path string) (*tuples, error) {
 	reader := csv.NewReader(bytes.NewReader(data))
 	header, err := reader.Read()
 	if err != nil {

@@ -2,7 +2,6 @@ package datasets
 
 import (
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -68,7 +67,7 @@ func (t *tuples) split(o Options) (Splits, error) {
 	o.SkipBroken = false // every image is wanted
 	all := &Dataset{Sources: t.sources}
 	_, err := all.load(o, func(i int) (io.ReadCloser, error) {
-		file, err := os.Open(t.sources[i])
+		file, err := openFile(t.sources[i])
 		return file, errors.Wrap(err, t.places[i])
 	})
 	if err != nil {

@@ -32,12 +32,17 @@ func unpack(ctx context.Context, archive string, members []Member, folder string
 	if err != nil {
 		return errors.WithStack(err)
 	}
+	return take(unzipped, members, folder)
+}
+
+// take is unpack of what is no longer zipped.
+func take(archive io.Reader, members []Member, folder string) error {
 	missing, room := map[string]Member{}, int64(besideMembers)
 	for _, m := range members {
 		missing[m.Path] = m
 		room += m.Size
 	}
-	entries := tar.NewReader(&bounded{unzipped, room})
+	entries := tar.NewReader(&bounded{archive, room})
 	taken := map[string]bool{}
 	for {
 		header, err := entries.Next()

@@ -23,10 +23,9 @@ func openStore(path string, o Options, create bool) (*store, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Opened to be written to, bbolt reads at once what a file that was cut
-		// off does not have; to be read it does not.
+		// Opened to be read, bbolt looks at the first two pages only.
 		if info.Size() > 0 {
-			if err := checkSize(path, o, info.Size()); err != nil {
+			if err := check(path, o); err != nil {
 				return nil, err
 			}
 		}
@@ -38,23 +37,24 @@ func openStore(path string, o Options, create bool) (*store, error) {
 	return s, err
 }
 
-// checkSize says whether the file is as long as it should be.
-func checkSize(path string, o Options, size int64) error {
+// check looks at the file's pages while nobody can change them.
+func check(path string, o Options) error {
 	o.ReadOnly = true
 	s, err := openBolt(path, o, false)
 	if err != nil {
 		return err
 	}
-	err = s.view(func(tx *bolt.Tx) error {
-		if tx.Size() > size {
-			return errors.Wrapf(ErrDamaged, "it has %d bytes, expected %d", size, tx.Size())
-		}
-		return nil
-	})
-	if closing := s.close(); err == nil {
-		err = closing
+	defer s.close()
+	file, err := os.Open(path)
+	if err != nil {
+		return err
 	}
-	return err
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	return checkPages(file, info.Size())
 }
 
 func openBolt(path string, o Options, create bool) (s *store, err error) {
@@ -64,7 +64,15 @@ func openBolt(path string, o Options, create bool) (s *store, err error) {
 			if !create { // nothing is made but on purpose
 				flags &^= os.O_CREATE
 			}
-			return os.OpenFile(name, flags, mode)
+			file, err := os.OpenFile(name, flags, mode)
+			if err != nil {
+				return nil, err
+			}
+			if err := checkPageSize(file); err != nil {
+				file.Close()
+				return nil, err
+			}
+			return file, nil
 		},
 	}
 	err = guard(func() error {
@@ -81,6 +89,25 @@ func openBolt(path string, o Options, create bool) (s *store, err error) {
 		return nil, errors.Wrapf(ErrDamaged, "%v", err)
 	}
 	return s, err
+}
+
+// checkPageSize looks, before bbolt does, at how long the file says that its pages
+// are. One of the two places that say it is whole even while somebody writes.
+func checkPageSize(file *os.File) error {
+	info, err := file.Stat()
+	if err != nil || info.Size() == 0 { // what is being created
+		return err
+	}
+	m, found, err := readMeta(file, info.Size())
+	switch {
+	case err != nil:
+		return err
+	case found && info.Size() < 2*m.pageSize:
+		return errors.Wrapf(ErrDamaged, "it has %d bytes, expected two pages of %d or more", info.Size(), m.pageSize)
+	case !found && info.Size() < 2*int64(os.Getpagesize()): // bbolt's guess
+		return errors.Wrapf(ErrNotGallery, "it has %d bytes, which is less than the shortest", info.Size())
+	}
+	return nil
 }
 
 func (s *store) close() error {

@@ -111,9 +111,7 @@ func (b *Builder) Input(name string, shape ...int) *Node {
 	if b.inputs[name] != nil {
 		b.Fail("input %q is declared twice", name)
 	}
-	if !extents(shape) {
-		b.Fail("input %q: found shape %v, expected extents of at least 1", name, tensor.Shape(shape))
-	}
+	b.bounded(fmt.Sprintf("input %q", name), shape, MaxElements)
 	value := tensor.New(tensor.Of(b.Dtype()), tensor.WithShape(shape...))
 	node := gorgonia.NewTensor(b.graph, b.Dtype(), len(shape),
 		gorgonia.WithShape(shape...), gorgonia.WithName("input:"+name), gorgonia.WithValue(value))

@@ -71,10 +71,13 @@ func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
 	}
 
 	outHeight, outWidth := shape.Output()
+	convHeight, convWidth := shape.Conv.Output()
+	// Kernels take memory for these, the pool's result is no more.
+	b.bounded("the input with its padding", tensor.Shape{batch, height + 2*c.Padding, width + 2*c.Padding, channels}, MaxElements)
+	b.bounded("the convolution's result", tensor.Shape{batch, convHeight, convWidth, c.Filters}, MaxElements)
 	f32 := &convFunction[float32]{kernel.NewBlock[float32](shape), operands.slots}
 	f64 := &convFunction[float64]{kernel.NewBlock[float64](shape), operands.slots}
 	if norm != nil && !norm.given {
-		convHeight, convWidth := shape.Conv.Output()
 		norm.track(b, batch*convHeight*convWidth, f32.block, f64.block)
 	}
 	return b.Apply(blockName("conv", number), tensor.Shape{batch, outHeight, outWidth, c.Filters}, f32, f64, operands.nodes()...)

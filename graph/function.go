@@ -39,6 +39,7 @@ func applyFunction[T Float](b *Builder, name string, shape tensor.Shape, f Funct
 	if f == nil {
 		b.Fail("%s: the function has no form for %v", name, b.Dtype())
 	}
+	b.bounded(name, shape, MaxElements)
 	b.own(name, f)
 	wants, any := make([]bool, len(inputs)), false
 	for i, input := range inputs {

@@ -21,11 +21,12 @@ func (b *Builder) Weight(name string, role Role, initial Initial, shape ...int) 
 	if !initial.valid() {
 		b.Fail("weight %q: found initial scheme %q, expected he, xavier, normal or constant", name, initial.Scheme)
 	}
-	if !extents(shape) {
-		b.Fail("weight %q: found shape %v, expected extents of at least 1", name, tensor.Shape(shape))
-	}
+	elements := b.bounded(fmt.Sprintf("weight %q", name), shape, MaxParameters)
 	weight := b.weights.Get(name)
 	if weight == nil {
+		if others := b.weights.elements(); elements > MaxParameters-others {
+			b.Fail("weight %q: %d elements and the %d of the weights before it are too many, expected at most %d", name, elements, others, MaxParameters)
+		}
 		weight = b.weights.add(name, role, shape)
 		fanIn, fanOut := fans(shape)
 		initial.draw(weight.Value, random.New(b.weights.seed, "weight", name), fanIn, fanOut)

@@ -92,11 +92,23 @@ func (w *Weights) Count() int {
 	return count
 }
 
+// elements is the number of elements of all weights, statistics among them.
+func (w *Weights) elements() int {
+	elements := 0
+	for _, weight := range w.byName {
+		elements += weight.Value.Size()
+	}
+	return elements
+}
+
 // Add puts a weight of known value into the set, as a reader of files does.
 // The elements are copied and converted to the set's arithmetic.
 func (w *Weights) Add(name string, role Role, shape []int, elements []float64) error {
 	if w.byName[name] != nil {
 		return errors.Errorf("weight %q is there already", name)
+	}
+	if len(shape) > 0 && !extents(shape) {
+		return errors.Errorf("weight %q: found shape %v, expected extents of at least 1", name, shape)
 	}
 	if size := tensor.Shape(shape).TotalSize(); size != len(elements) {
 		return errors.Errorf("weight %q: found %d elements, expected %d for shape %v", name, len(elements), size, shape)

@@ -16,15 +16,27 @@ import (
 	_ "golang.org/x/image/bmp"
 )
 
-// MaxPixels is the largest width × height that Decode accepts: 8192 × 8192, which
-// takes 256 MB as RGBA and twice that at 16 bits a channel.
-const MaxPixels = 1 << 26
+// What Decode accepts, so that a small file does not take much memory. All of it is
+// known from the header, before anything is decoded.
+const (
+	// MaxPixels is the largest width × height: 8192 × 8192, which takes 256 MB as
+	// RGBA, twice that at 16 bits a channel and, while a progressive JPEG is decoded,
+	// 1 GB.
+	MaxPixels = 1 << 26
+	// MaxSide is the largest width and the largest height. To be resized an image
+	// takes 32 bytes for each of its rows and each column of the new size.
+	MaxSide = 1 << 16
+	// MaxHeader is how many bytes of a file may come before its size is known, and
+	// its palette: cameras and editors put texts and previews there.
+	MaxHeader = 1 << 24
+)
 
 var (
 	// ErrFormat says that the bytes are no image of a known format.
 	ErrFormat = errors.New("not an image of a known format (PNG, JPEG, GIF, BMP, PGM or PPM)")
-	// ErrTooLarge says that an image has more than MaxPixels pixels.
-	ErrTooLarge = errors.Errorf("more than %d pixels", MaxPixels)
+	// ErrTooLarge says that an image has more than MaxPixels pixels, or more than
+	// MaxSide along one side.
+	ErrTooLarge = errors.Errorf("more than %d pixels, or more than %d along one side", MaxPixels, MaxSide)
 )
 
 // Decode reads a PNG, JPEG, GIF (its first frame), BMP, PGM or PPM image (plain
@@ -78,8 +90,12 @@ func DecodeSize(r io.Reader, name string) (Size, error) {
 }
 
 func decodeHeader(r io.Reader, name string) (image.Config, error) {
-	config, _, err := image.DecodeConfig(r)
-	if errors.Is(err, image.ErrFormat) {
+	limited := &io.LimitedReader{R: r, N: MaxHeader}
+	config, _, err := image.DecodeConfig(limited)
+	switch {
+	case err != nil && limited.N == 0:
+		err = errors.Errorf("found no size in the first %d bytes", MaxHeader)
+	case errors.Is(err, image.ErrFormat):
 		err = ErrFormat
 	}
 	if err == nil {
@@ -92,7 +108,7 @@ func checkPixels(width, height int) error {
 	if width < 1 || height < 1 {
 		return errors.Errorf("found %d x %d pixels, expected at least one", width, height)
 	}
-	if width > MaxPixels/height {
+	if width > MaxPixels/height || max(width, height) > MaxSide {
 		return errors.Wrapf(ErrTooLarge, "found %d x %d pixels", width, height)
 	}
 	return nil

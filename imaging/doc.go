@@ -13,6 +13,6 @@
 // # Security
 //
 // An image of a few bytes may claim a size that fills the memory. Decode reads
-// the header first and refuses an image of more than MaxPixels pixels before it
-// allocates any of them.
+// the header first and refuses an image of more than MaxPixels pixels, or one
+// longer than MaxSide, before it allocates any of them.
 package imaging

@@ -4,9 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
-	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/likeness-go/likeness/internal/nearest"
 	"github.com/likeness-go/likeness/internal/strict"
@@ -76,6 +77,13 @@ func ParseMapping(text, source string) (Mapping, error) {
 	if err := m.collect("", spec.Weights); err != nil {
 		return Mapping{}, errors.Wrap(err, source)
 	}
+	known := map[string]bool{}
+	for _, s := range m.Sources {
+		if known[s.Weight] { // as "a.b" and as a.b
+			return Mapping{}, errors.Errorf("%s: weights: found %q twice", source, s.Weight)
+		}
+		known[s.Weight] = true
+	}
 	return m, nil
 }
 
@@ -131,7 +139,7 @@ func (m Mapping) TOML() string {
 		if len(patterns) > 0 {
 			quoted := make([]string, len(patterns))
 			for i, pattern := range patterns {
-				quoted[i] = strconv.Quote(pattern)
+				quoted[i] = quote(pattern)
 			}
 			fmt.Fprintf(&text, "%s = [%s]\n", key, strings.Join(quoted, ", "))
 		}
@@ -144,12 +152,45 @@ func (m Mapping) TOML() string {
 	text.WriteString("[weights]\n")
 	for _, s := range m.Sources {
 		if s.Layout == "" {
-			fmt.Fprintf(&text, "%s = %q\n", s.Weight, s.Tensor)
+			fmt.Fprintf(&text, "%s = %s\n", m.key(s.Weight), quote(s.Tensor))
 		} else {
-			fmt.Fprintf(&text, "%s = { name = %q, layout = %q }\n", s.Weight, s.Tensor, s.Layout)
+			fmt.Fprintf(&text, "%s = { name = %s, layout = %s }\n", m.key(s.Weight), quote(s.Tensor), quote(s.Layout))
 		}
 	}
 	return text.String()
+}
+
+var dotted = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+
+// key is a weight as a key of TOML. One that TOML would take for something else,
+// with its dots for tables, is in quotes, which means the same.
+func (m Mapping) key(weight string) string {
+	within := slices.ContainsFunc(m.Sources, func(s Source) bool {
+		return strings.HasPrefix(weight, s.Weight+".") || strings.HasPrefix(s.Weight, weight+".")
+	})
+	if dotted.MatchString(weight) && !strings.HasSuffix(weight, ".name") && !within {
+		return weight
+	}
+	return quote(weight)
+}
+
+// quote is a text as TOML has it, whose escapes are not those of Go.
+func quote(text string) string {
+	var quoted strings.Builder
+	quoted.WriteByte('"')
+	for _, letter := range text {
+		switch {
+		case letter == '"' || letter == '\\':
+			quoted.WriteRune('\\')
+			quoted.WriteRune(letter)
+		case unicode.IsControl(letter):
+			fmt.Fprintf(&quoted, `\u%04x`, letter)
+		default:
+			quoted.WriteRune(letter)
+		}
+	}
+	quoted.WriteByte('"')
+	return quoted.String()
 }
 
 // where is the mapping's file, for errors.

@@ -83,9 +83,14 @@ func Load(path string) (Report, error) {
 	if err != nil {
 		return Report{}, errors.Wrap(err, "load report")
 	}
+	r, err := parse(text)
+	return r, errors.Wrapf(err, "load report %s", path)
+}
+
+func parse(text []byte) (Report, error) {
 	var r Report
 	if err := json.Unmarshal(text, &r); err != nil {
-		return Report{}, errors.Wrapf(err, "load report %s", path)
+		return Report{}, err
 	}
 	return r, nil
 }

@@ -3,8 +3,12 @@ package serve
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
 	"testing"
 
+	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/heads"
 )
 
@@ -60,6 +64,50 @@ func FuzzJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content string) {
 		for _, path := range []string{"/v1/embed", "/v1/compare"} {
 			fuzzed(t, s, path, "application/json", content)
+		}
+	})
+}
+
+// FuzzClass enrols under any name. What is taken is known by that name until it is
+// forgotten by it, and no name writes anything beside the gallery.
+func FuzzClass(f *testing.F) {
+	folder := f.TempDir()
+	model := plainModel(f, heads.L1{}, 3)
+	g, err := gallery.Create(filepath.Join(folder, "test.gallery"), model, gallery.Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { g.Close() })
+	s := startModel(f, model, Options{Gallery: g, BatchWait: -1})
+	for _, name := range []string{"a", "..", "../../a", "/etc/passwd", `..\a`, "a/../..", "a//b", "%2e%2e", "a?b#c", "\x00", "a\nb", "\xff", "ä ", "classes", "{name}"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		for _, left := range g.Classes() { // by an input that failed
+			if _, err := g.Forget(left.Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		text, err := json.Marshal(map[string]any{"class": name, "image": []byte(greys(1, 2, 3))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := ask(s, posted("/v1/enroll", "application/json", string(text)))
+		switch w.Code {
+		case http.StatusBadRequest:
+			return
+		case http.StatusOK:
+		default:
+			t.Fatalf("found %d %s", w.Code, w.Body)
+		}
+		class := decoded[enrolled](t, w).Class
+		gone := ask(s, plainRequest("DELETE", "/v1/classes/"+url.PathEscape(class), ""))
+		if gone.Code != http.StatusOK || g.Len() != 0 {
+			t.Errorf("the class %q: found %d %s and %d examples left", class, gone.Code, gone.Body, g.Len())
+		}
+		entries, err := os.ReadDir(folder)
+		if err != nil || len(entries) != 1 {
+			t.Errorf("found %v (%v), expected the gallery alone", entries, err)
 		}
 	})
 }

@@ -57,7 +57,7 @@ func checkClass(name string) error {
 		return refuse(http.StatusBadRequest, "class: found an empty name, expected one")
 	case len(name) > most:
 		return refuse(http.StatusBadRequest, "class: found %d bytes, expected at most %d", len(name), most)
-	case name == "." || name == "..":
+	case name == "." || name == ".." || name == "/": // the last is what net/http takes for no name
 		return refuse(http.StatusBadRequest, "class: found %q, expected a name that a path can end with", name)
 	case !utf8.ValidString(name):
 		return refuse(http.StatusBadRequest, "class: found %q, expected UTF-8", name)

@@ -39,19 +39,6 @@ const (
 	averagePart = "average/"
 )
 
-// place is how far a training has come.
-type place struct {
-	Steps     int     `json:"steps"` // taken
-	Runs      uint64  `json:"runs"`  // of the graph
-	Epochs    []Epoch `json:"epochs"`
-	Sum       float64 `json:"sum"`     // of the costs of the epoch at hand
-	Done      int     `json:"done"`    // steps of it
-	Seconds   float64 `json:"seconds"` // that it took
-	BestEpoch int     `json:"best_epoch"`
-	BestValue float64 `json:"best_value"`
-	Stopped   string  `json:"stopped"` // by patience
-}
-
 // save writes the checkpoint, whole or not at all.
 func (r *run) save() error {
 	if r.Checkpoint == "" {
@@ -127,6 +114,9 @@ func (r *run) restore(file safetensors.File) error {
 	if err := json.Unmarshal([]byte(file.Metadata[placeKey]), &here); err != nil {
 		return errors.Wrapf(err, "field %s", placeKey)
 	}
+	if err := here.check(r.Epochs, r.epochSteps); err != nil {
+		return errors.Wrapf(err, "field %s", placeKey)
+	}
 	parts, err := partsOf(file)
 	if err != nil {
 		return err
@@ -171,6 +161,9 @@ func partsOf(file safetensors.File) (map[string]solver.State, error) {
 		}
 		if parts[part] == nil {
 			parts[part] = solver.State{}
+		}
+		if slices.Contains(t.Shape, 0) { // Gorgonia has no such tensors
+			return nil, errors.Errorf("tensor %q: found shape %v, expected extents of at least 1", t.Name, t.Shape)
 		}
 		parts[part][name] = tensor.New(tensor.WithShape(t.Shape...), tensor.WithBacking(t.Data))
 	}

@@ -34,6 +34,7 @@ var checks = []check{
 	{"stability", "Another seed gives the same figures within a known spread", stability},
 	{"regression", "A change that worsens learning is seen in seconds", regression},
 	{"load", "A server under load answers every request, refuses quickly what is too much, keeps its memory bounded and ends without losing an answer", runLoad},
+	{"fuzz", "Whatever the bytes, a reader gives an error or sound data, without a panic and without memory for what is only claimed", fuzz},
 }
 
 // Finding is one thing that was measured: "trainings killed", "200, all resumed

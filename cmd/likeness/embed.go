@@ -98,6 +98,11 @@ func imageFiles(paths []string) ([]string, error) {
 			case entry.IsDir() && hidden:
 				return fs.SkipDir
 			case !entry.IsDir() && !hidden && imaging.HasExtension(file):
+				// A pipe would be waited for. A link that leads nowhere is told of when it
+				// is read.
+				if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
+					return errors.Errorf("%s is no file", file)
+				}
 				files = append(files, file)
 			}
 			return nil

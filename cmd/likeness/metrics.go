@@ -46,13 +46,18 @@ func (f runFolder) epochs() (epochs []trainer.Epoch, err error) {
 		return nil, errors.Wrap(err, "read metrics")
 	}
 	defer file.Close()
-	lines := bufio.NewScanner(file)
+	epochs, err = parseEpochs(file)
+	return epochs, errors.Wrapf(err, "read %s", f.metrics())
+}
+
+func parseEpochs(r io.Reader) (epochs []trainer.Epoch, err error) {
+	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		var epoch trainer.Epoch
 		if err := json.Unmarshal(lines.Bytes(), &epoch); err != nil {
-			return nil, errors.Wrapf(err, "read %s: line %d", f.metrics(), len(epochs)+1)
+			return nil, errors.Wrapf(err, "line %d", len(epochs)+1)
 		}
 		epochs = append(epochs, epoch)
 	}
-	return epochs, errors.Wrap(lines.Err(), "read metrics")
+	return epochs, errors.Wrapf(lines.Err(), "line %d", len(epochs)+1)
 }

@@ -45,17 +45,23 @@ func readConfig(file string) (Settings, map[string]bool, error) {
 	if err != nil {
 		return Settings{}, nil, errors.Wrap(err, "read config")
 	}
+	return parseConfig(string(text), file)
+}
+
+func parseConfig(text, file string) (Settings, map[string]bool, error) {
+	var settings settingsFile
+	err := strict.Decode(text, file, &settings)
 	// A format to come may have keys that are unknown here: its number is what to
 	// say first.
-	var entries map[string]interface{}
-	if _, err := toml.Decode(string(text), &entries); err == nil {
-		if found, numbered := entries["format"]; numbered && found != settingsFormat {
-			return Settings{}, nil, errors.Errorf("%s: format: found %#v, expected %q or none", file, found, settingsFormat)
-		}
+	if settings.Format != "" && settings.Format != settingsFormat {
+		return Settings{}, nil, errors.Errorf("%s: format: found %q, expected %q or none", file, settings.Format, settingsFormat)
 	}
-	var settings settingsFile
-	if err := strict.Decode(string(text), file, &settings); err != nil {
+	if err != nil {
 		return Settings{}, nil, err
+	}
+	var entries map[string]interface{}
+	if _, err := toml.Decode(text, &entries); err != nil {
+		return Settings{}, nil, errors.Wrap(err, file)
 	}
 	delete(entries, "format")
 	keys := map[string]bool{}

@@ -107,15 +107,22 @@ func (s Settings) save(path string) error {
 	for _, list := range []*[]string{&s.Unseen, &s.Freeze, &s.Penalty} {
 		*list = slices.Concat([]string{}, *list) // nil would be left out
 	}
+	text, err := s.text()
+	if err != nil {
+		return errors.Wrapf(err, "save %s", path)
+	}
+	return atomicfile.WriteFile(path, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
+}
+
+// text is the settings as TOML.
+func (s Settings) text() ([]byte, error) {
 	var text bytes.Buffer
 	text.WriteString("# All settings of this run. likeness train --config FILE does it again.\n\n")
 	encoder := toml.NewEncoder(&text)
 	encoder.Indent = ""
-	if err := encoder.Encode(settingsFile{settingsFormat, s}); err != nil {
-		return errors.Wrapf(err, "save %s", path)
-	}
-	return atomicfile.WriteFile(path, func(w io.Writer) error {
-		_, err := w.Write(text.Bytes())
-		return err
-	})
+	err := encoder.Encode(settingsFile{settingsFormat, s})
+	return text.Bytes(), err
 }

@@ -14,8 +14,12 @@ import (
 )
 
 // Decode reads the text into the struct that value points to; source names
-// the file in errors.
+// the file in errors. Texts of more than 256 KiB, values of more than 32 levels and
+// keys of more than 16 parts are errors.
 func Decode(text, source string, value interface{}) error {
+	if err := check(text); err != nil {
+		return errors.Wrap(err, source)
+	}
 	meta, err := toml.Decode(text, value)
 	if err != nil {
 		var parse toml.ParseError
@@ -26,6 +30,28 @@ func Decode(text, source string, value interface{}) error {
 	}
 	if undecoded := meta.Undecoded(); len(undecoded) > 0 {
 		return errors.Wrapf(unknown(reflect.TypeOf(value), undecoded[0]), "%s: %s", source, undecoded[0])
+	}
+	for _, key := range meta.Keys() {
+		if err := misspelt(reflect.TypeOf(value), key); err != nil {
+			return errors.Wrapf(err, "%s: %s", source, key)
+		}
+	}
+	return nil
+}
+
+// misspelt refuses a key that has other capitals than the table's, which the decoder
+// takes for it: two of them would be one, and nobody else knows them.
+func misspelt(table reflect.Type, key toml.Key) error {
+	for _, part := range key {
+		known := map[string]reflect.Type{}
+		collect(table, known)
+		if len(known) == 0 {
+			return nil // a table that takes any key
+		}
+		if known[part] == nil {
+			return nearest.Unknown("key", part, slices.Sorted(maps.Keys(known)))
+		}
+		table = known[part]
 	}
 	return nil
 }

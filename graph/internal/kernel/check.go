@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/likeness-go/likeness/internal/vector"
 	"github.com/pkg/errors"
@@ -35,8 +36,16 @@ func mustBeValid(err error) {
 
 // positive returns an error unless the named dimension is at least one.
 func positive(name string, value int) error {
-	if value < 1 {
-		return errors.Errorf("%s is %d, it must be at least 1", name, value)
+	return between(name, value, 1)
+}
+
+// between bounds a value from above so that no sum and no product of two overflows.
+func between(name string, value, least int) error {
+	if value < least {
+		return errors.Errorf("%s is %d, it must be at least %d", name, value, least)
+	}
+	if value > math.MaxInt32 {
+		return errors.Errorf("%s is %d, it must be at most %d", name, value, math.MaxInt32)
 	}
 	return nil
 }

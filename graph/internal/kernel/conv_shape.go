@@ -26,8 +26,8 @@ func (s ConvShape) Validate() error {
 			return err
 		}
 	}
-	if s.Padding < 0 {
-		return errors.Errorf("padding is %d, it must be at least 0", s.Padding)
+	if err := between("padding", s.Padding, 0); err != nil {
+		return err
 	}
 	if s.KernelHeight > s.Height+2*s.Padding || s.KernelWidth > s.Width+2*s.Padding {
 		return errors.Errorf("kernel %d×%d is larger than its %d×%d input with padding %d",

@@ -1,0 +1,54 @@
+//go:build unix
+
+package datasets_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/likeness-go/likeness/datasets"
+	"golang.org/x/sys/unix"
+)
+
+// link makes the path lead to the target.
+func link(t *testing.T, target, path string) {
+	t.Helper()
+	if err := os.Symlink(target, path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Links in a circle, links to nothing, and pipes, which would be waited for, are
+// errors that name them.
+func TestOpenRefusesWhatIsNoFile(t *testing.T) {
+	dot := greyPNG(t, []uint8{7})
+	for name, test := range map[string]struct {
+		files map[string][]byte
+		add   func(data string)
+		want  string
+	}{
+		"a class in a circle": {map[string][]byte{"a/1.png": dot, "c/1.png": dot}, func(data string) { link(t, data, filepath.Join(data, "a", "b")) }, "holds the folder b"},
+		"a link to itself":    {map[string][]byte{"a/1.png": dot}, func(data string) { link(t, "b", filepath.Join(data, "b")) }, "b"},
+		"a link to nothing":   {map[string][]byte{"a/1.png": dot, "b/1.png": dot}, func(data string) { link(t, "nothing", filepath.Join(data, "b", "2.png")) }, "2.png"},
+		"a pipe in a class":   {map[string][]byte{"a/1.png": dot, "b/1.png": dot}, func(data string) { pipe(t, filepath.Join(data, "b", "2.png")) }, "2.png is neither a file nor a folder"},
+		"a pipe in a list":    {map[string][]byte{"list.csv": []byte("a,b,different\n1.png,2.png,0\n"), "1.png": dot}, func(data string) { pipe(t, filepath.Join(data, "2.png")) }, "2.png"},
+		"a pipe in Omniglot": {map[string][]byte{"images_background/Greek/character01/0001_01.png": dot}, func(data string) {
+			pipe(t, filepath.Join(data, "images_background/Greek/character01/0001_02.png"))
+		}, "0001_02.png, which is no file"},
+	} {
+		data := folder(t, test.files)
+		test.add(data)
+		if _, err := datasets.Open(data, datasets.Options{}); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: found error %v, expected %q", name, err, test.want)
+		}
+	}
+}
+
+func pipe(t *testing.T, path string) {
+	t.Helper()
+	if err := unix.Mkfifo(path, 0o666); err != nil {
+		t.Fatal(err)
+	}
+}

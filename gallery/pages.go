@@ -1,0 +1,150 @@
+package gallery
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"io"
+
+	"github.com/pkg/errors"
+)
+
+// What is between the pages of a bbolt file. bbolt follows it without looking: on a
+// page that leads back to itself it runs for ever, and takes memory as it goes. So a
+// file is looked at first. The layout is that of bbolt's internal/common; numbers are
+// in the byte order of the machine.
+const (
+	headerBytes   = 16 // of a page: id 8, flags 2, count 2, overflow 4
+	elementBytes  = 16 // of a branch or a leaf
+	metaBytes     = 64
+	bucketBytes   = 16 // root 8, sequence 8
+	branchPage    = 0x01
+	leafPage      = 0x02
+	metaPage      = 0x04
+	freelistPage  = 0x10
+	bucketElement = 0x01
+	metaMagic     = 0xED0CDAED
+	metaVersion   = 2
+
+	leastPage, mostPage = 1 << 10, 1 << 24 // bytes that bbolt lets a page have
+)
+
+var native = binary.NativeEndian
+
+// meta is a page that says where everything else is.
+type meta struct {
+	pageSize                           int64
+	root, freelist, pages, transaction uint64
+}
+
+// parseMeta reads a meta page; ok is false where it is none, or is damaged.
+func parseMeta(page []byte) (m meta, ok bool) {
+	if len(page) < headerBytes+metaBytes {
+		return m, false
+	}
+	body := page[headerBytes:][:metaBytes]
+	hash := fnv.New64a()
+	hash.Write(body[:metaBytes-8])
+	if native.Uint32(body) != metaMagic || native.Uint32(body[4:]) != metaVersion || native.Uint64(body[metaBytes-8:]) != hash.Sum64() {
+		return m, false
+	}
+	return meta{
+		pageSize: int64(native.Uint32(body[8:])), root: native.Uint64(body[16:]), freelist: native.Uint64(body[32:]),
+		pages: native.Uint64(body[40:]), transaction: native.Uint64(body[48:]),
+	}, true
+}
+
+// readMeta finds the meta page that bbolt goes by: of those that are whole the one of
+// the later transaction. Without any it is not found, which bbolt tells best.
+func readMeta(file io.ReaderAt, size int64) (newest meta, found bool, err error) {
+	page := make([]byte, headerBytes+metaBytes)
+	look := func(offset int64) (meta, bool) {
+		if offset > size-int64(len(page)) {
+			return meta{}, false
+		}
+		if _, err := file.ReadAt(page, offset); err != nil {
+			return meta{}, false
+		}
+		return parseMeta(page)
+	}
+	newest, found = look(0)
+	// The first says where the second is; where it is damaged, that is tried out.
+	for offset := int64(leastPage); offset <= mostPage; offset *= 2 {
+		if found && newest.pageSize != offset {
+			continue
+		}
+		second, whole := look(offset)
+		if !whole {
+			continue
+		}
+		if second.pageSize != offset {
+			return second, true, errors.Wrapf(ErrDamaged, "found pages of %d bytes, expected %d", second.pageSize, offset)
+		}
+		if !found || second.transaction > newest.transaction {
+			newest = second
+		}
+		return newest, true, nil
+	}
+	if s := newest.pageSize; found && (s < leastPage || s > mostPage || s&(s-1) != 0) {
+		return newest, found, errors.Wrapf(ErrDamaged, "found pages of %d bytes, expected a power of two from %d to %d", s, leastPage, mostPage)
+	}
+	return newest, found, nil
+}
+
+// pages is a file whose pages are being looked at.
+type pages struct {
+	meta
+	file io.ReaderAt
+	seen []bool // by number
+}
+
+// checkPages says whether all that a file of so many bytes holds is within it, and
+// every page in one place only. The memory that it takes is a byte for each page, and
+// the longest page.
+func checkPages(file io.ReaderAt, size int64) error {
+	m, found, err := readMeta(file, size)
+	if err != nil || !found {
+		return err
+	}
+	if m.pages > uint64(size/m.pageSize) {
+		return errors.Wrapf(ErrDamaged, "it has %d bytes, expected %d pages of %d", size, m.pages, m.pageSize)
+	}
+	p := &pages{meta: m, file: file, seen: make([]bool, m.pages)}
+	for number := range min(2, len(p.seen)) {
+		p.seen[number] = true
+	}
+	if err := p.checkFreelist(); err != nil {
+		return err
+	}
+	return p.checkTree(m.root)
+}
+
+// page reads a page with those that it flows over to, which nothing else may have.
+func (p *pages) page(number uint64, kinds ...uint16) (kind uint16, count int, content []byte, err error) {
+	if number >= p.pages {
+		return 0, 0, nil, errors.Wrapf(ErrDamaged, "found page %d, expected one below %d", number, p.pages)
+	}
+	header := make([]byte, headerBytes)
+	if _, err := p.file.ReadAt(header, int64(number)*p.pageSize); err != nil {
+		return 0, 0, nil, errors.Wrapf(ErrDamaged, "page %d: %v", number, err)
+	}
+	kind, count = native.Uint16(header[8:]), int(native.Uint16(header[10:]))
+	further := uint64(native.Uint32(header[12:]))
+	known := false
+	for _, k := range kinds {
+		known = known || k == kind
+	}
+	if native.Uint64(header) != number || !known || further >= p.pages-number {
+		return 0, 0, nil, errors.Wrapf(ErrDamaged, "page %d says that it is page %d of kind %#x and goes on for %d pages", number, native.Uint64(header), kind, further)
+	}
+	for n := number; n <= number+further; n++ {
+		if p.seen[n] {
+			return 0, 0, nil, errors.Wrapf(ErrDamaged, "page %d is in two places", n)
+		}
+		p.seen[n] = true
+	}
+	content = make([]byte, int64(further+1)*p.pageSize)
+	if _, err := p.file.ReadAt(content, int64(number)*p.pageSize); err != nil {
+		return 0, 0, nil, errors.Wrapf(ErrDamaged, "page %d: %v", number, err)
+	}
+	return kind, count, content[headerBytes:], nil
+}

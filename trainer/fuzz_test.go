@@ -1,0 +1,107 @@
+package trainer
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/allocated"
+	"github.com/likeness-go/likeness/internal/safetensors"
+)
+
+// checkpointed is a training of a few weights that has taken no step, and its
+// checkpoint.
+func checkpointed(t testing.TB) (*run, []byte) {
+	t.Helper()
+	images := &datasets.Dataset{Name: "two", Size: imaging.Size{Height: 16, Width: 16, Channels: 1}, Classes: []string{"a", "b"}}
+	for i := range 8 {
+		images.Images = append(images.Images, bytes.Repeat([]uint8{uint8(i)}, images.Size.Len()))
+		images.Labels = append(images.Labels, i%2)
+	}
+	training, err := New(images, Recipe{Batch: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	training.Solver.Average = 0.9
+	training.Checkpoint = filepath.Join(t.TempDir(), "checkpoint.safetensors")
+	r, err := training.start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.program.Close() })
+	if r.settings, err = r.identity(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.save(); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(training.Checkpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, content
+}
+
+// Whatever the bytes, a checkpoint is refused or leads to a place that the training
+// has, whose weights are written as they were read.
+func FuzzRestore(f *testing.F) {
+	r, content := checkpointed(f)
+	f.Add(content)
+	f.Fuzz(func(t *testing.T, content []byte) {
+		var file safetensors.File
+		var err error
+		allocated.Limit(t, 64*len(content)+4<<20, func() {
+			if file, err = safetensors.Read(bytes.NewReader(content), int64(len(content)), "fuzz"); err == nil {
+				err = r.restore(file)
+			}
+		})
+		if err != nil {
+			return
+		}
+		total := r.Epochs * r.epochSteps
+		if r.place.Steps < 0 || r.place.Steps > total || r.place.Done < 0 || r.place.Done > r.epochSteps || r.result.BestEpoch < 0 || r.result.BestEpoch > len(r.result.Epochs) {
+			t.Errorf("found the place %+v of %d steps", r.place, total)
+		}
+	})
+}
+
+// A place that the training does not have would be gone on from as if it had: steps
+// without data, or none.
+func TestRestoreRefusesPlacesThatAreNot(t *testing.T) {
+	r, content := checkpointed(t)
+	for name, place := range map[string]string{
+		"a negative step":      `{"steps":-1,"done":-1}`,
+		"a step too many":      `{"steps":11,"done":11}`,
+		"steps without epochs": `{"steps":4,"done":0}`,
+		"an epoch of nothing":  `{"steps":0,"epochs":[{"epoch":1}]}`,
+		"the best of none":     `{"best_epoch":1}`,
+	} {
+		file, err := safetensors.Read(bytes.NewReader(content), int64(len(content)), "checkpoint")
+		if err != nil {
+			t.Fatal(err)
+		}
+		file.Metadata[placeKey] = place
+		if err := r.restore(file); err == nil || !strings.Contains(err.Error(), "field likeness.place") {
+			t.Errorf("%s: found error %v", name, err)
+		}
+	}
+}
+
+// A tensor of no elements is no weight, and no moment of one.
+func TestRestoreRefusesTensorsOfNothing(t *testing.T) {
+	r, content := checkpointed(t)
+	for _, part := range []string{weightsPart, bestPart, solverPart, averagePart} {
+		file, err := safetensors.Read(bytes.NewReader(content), int64(len(content)), "checkpoint")
+		if err != nil {
+			t.Fatal(err)
+		}
+		file.Tensors = append(file.Tensors, safetensors.Tensor{Name: part + "more", Shape: []int{0}, Data: []float32{}})
+		if err := r.restore(file); err == nil {
+			t.Errorf("%s: found no error", part)
+		}
+	}
+}
