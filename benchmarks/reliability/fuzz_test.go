@@ -22,6 +22,21 @@ PASS
 	}
 }
 
+func TestEndedTellsTheEndOfATurnFromAFailure(t *testing.T) {
+	const late = "fuzz: elapsed: 20s, execs: 243662 (17387/sec), new interesting: 4 (total: 53)\n--- FAIL: FuzzUnpack (20.10s)\n    context deadline exceeded\nFAIL\n"
+	if !ended(late) {
+		t.Error("the end of a turn is taken for a failure")
+	}
+	for _, text := range []string{
+		"--- FAIL: FuzzFile (10.91s)\n    --- FAIL: FuzzFile (0.00s)\n        fuzz_test.go:90: context deadline exceeded\n    \n    Failing input written to testdata/fuzz/FuzzFile/39f6\nFAIL\n",
+		"--- FAIL: FuzzFile (10.91s)\n    fuzzing process hung or terminated unexpectedly: exit status 2\nFAIL\n",
+	} {
+		if ended(text) {
+			t.Errorf("taken for the end of a turn: %s", text)
+		}
+	}
+}
+
 func TestFuzzNames(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "some_test.go")
 	text := "package some\nfunc FuzzOne(f *testing.F) {}\nfunc (t T) FuzzMethod() {}\nfunc fuzzed() {}\nfunc FuzzTwo(f *testing.F) {}\n"
