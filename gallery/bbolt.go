@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/likeness-go/likeness/internal/atomicfile"
 	"github.com/pkg/errors"
@@ -87,8 +88,23 @@ func openBolt(path string, o Options, create bool) (s *store, err error) {
 		return nil, errors.Wrapf(ErrNotGallery, "%v", err)
 	case errors.Is(err, bolterrors.ErrChecksum):
 		return nil, errors.Wrapf(ErrDamaged, "%v", err)
+	case err != nil && !ours(err) && !systems(err): // bbolt has words of its own for the rest
+		return nil, errors.Wrapf(ErrDamaged, "%v", err)
 	}
 	return s, err
+}
+
+func ours(err error) bool {
+	return errors.Is(err, ErrDamaged) || errors.Is(err, ErrNotGallery)
+}
+
+// systems says whether an error is the operating system's, such as that there is no
+// file or that it must not be read.
+func systems(err error) bool {
+	var path *fs.PathError
+	var call *os.SyscallError
+	var number syscall.Errno
+	return errors.As(err, &path) || errors.As(err, &call) || errors.As(err, &number)
 }
 
 // checkPageSize looks, before bbolt does, at how long the file says that its pages

@@ -79,6 +79,7 @@ func FuzzPages(f *testing.F) {
 // read and written to.
 func FuzzFile(f *testing.F) {
 	f.Add(smallFile(f))
+	f.Add(smallFile(f)[:2051])
 	path := filepath.Join(f.TempDir(), "fuzz.gallery")
 	f.Fuzz(func(t *testing.T, content []byte) {
 		if err := os.WriteFile(path, content, 0o666); err != nil {
