@@ -160,7 +160,9 @@ func (m Mapping) TOML() string {
 	return text.String()
 }
 
-var dotted = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+// dotted is a name of a few parts: of a key without quotes package strict takes so
+// many and no more.
+var dotted = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){0,7}$`)
 
 // key is a weight as a key of TOML. One that TOML would take for something else,
 // with its dots for tables, is in quotes, which means the same.
