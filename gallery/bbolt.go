@@ -102,7 +102,7 @@ func checkPageSize(file *os.File) error {
 	switch {
 	case err != nil:
 		return err
-	case found && info.Size() < 2*m.pageSize:
+	case found && info.Size() < max(2*m.pageSize, 4096): // which bbolt reads in one go
 		return errors.Wrapf(ErrDamaged, "it has %d bytes, expected two pages of %d or more", info.Size(), m.pageSize)
 	case !found && info.Size() < 2*int64(os.Getpagesize()): // bbolt's guess
 		return errors.Wrapf(ErrNotGallery, "it has %d bytes, which is less than the shortest", info.Size())
