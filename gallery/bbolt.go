@@ -23,8 +23,12 @@ func openStore(path string, o Options, create bool) (*store, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Opened to be read, bbolt looks at the first two pages only.
-		if info.Size() > 0 {
+		// Opened to be read, bbolt looks at the first two pages only, and writes them
+		// where there are none.
+		switch {
+		case info.Size() == 0 && !create:
+			return nil, errInterrupted
+		case info.Size() > 0:
 			if err := check(path, o); err != nil {
 				return nil, err
 			}
