@@ -24,8 +24,12 @@ func openStore(path string, o Options, create bool) (*store, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Opened to be read, bbolt looks at the first two pages only.
-		if info.Size() > 0 {
+		// Opened to be read, bbolt looks at the first two pages only, and writes them
+		// where there are none.
+		switch {
+		case info.Size() == 0 && !create:
+			return nil, errInterrupted
+		case info.Size() > 0:
 			if err := check(path, o); err != nil {
 				return nil, err
 			}
@@ -118,7 +122,7 @@ func checkPageSize(file *os.File) error {
 	switch {
 	case err != nil:
 		return err
-	case found && info.Size() < 2*m.pageSize:
+	case found && info.Size() < max(2*m.pageSize, 4096): // which bbolt reads in one go
 		return errors.Wrapf(ErrDamaged, "it has %d bytes, expected two pages of %d or more", info.Size(), m.pageSize)
 	case !found && info.Size() < 2*int64(os.Getpagesize()): // bbolt's guess
 		return errors.Wrapf(ErrNotGallery, "it has %d bytes, which is less than the shortest", info.Size())

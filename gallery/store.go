@@ -70,7 +70,7 @@ func (s *store) header() (h header, err error) {
 	err = s.view(func(tx *bolt.Tx) error {
 		about := tx.Bucket(aboutBucket)
 		if first, _ := tx.Cursor().First(); first == nil {
-			return errors.Wrap(fs.ErrNotExist, "its creation was interrupted: create it again")
+			return errInterrupted
 		}
 		if about == nil || tx.Bucket(examplesBucket) == nil {
 			return errors.Wrap(ErrNotGallery, "it is a bbolt database of something else")
@@ -130,6 +130,9 @@ func (s *store) remove(ids []uint64) error {
 		return nil
 	})
 }
+
+// errInterrupted says that a file has no header, the last that creating writes.
+var errInterrupted = errors.Wrap(fs.ErrNotExist, "its creation was interrupted: create it again")
 
 func keyOf(number uint64) []byte { return binary.BigEndian.AppendUint64(nil, number) }
 

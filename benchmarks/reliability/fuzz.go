@@ -137,7 +137,7 @@ func (f fuzzing) take(ctx context.Context, folder string, t *fuzzTarget) error {
 }
 
 // late is what package testing says, as if it were a failure, where the time of a
-// turn ends while an input is under way.
+// turn ends while an input is under way (golang/go issue 75804, mended in Go 1.27).
 var late = regexp.MustCompile(`--- FAIL: \w+ \([0-9.]+s\)\n    context deadline exceeded\nFAIL\n$`)
 
 // ended says whether a target that failed did so only because its turn was over.
