@@ -22,13 +22,8 @@ func (m material) diskJobs(ctx context.Context) ([]diskJob, error) {
 			return nil, errors.WithStack(err)
 		}
 	}
-	// A run with all its files that has not come to its end.
-	half := m.likeness.command(ctx, folder("half"), m.train("run")...)
-	if err := interruptAt(half, "epoch 5: loss"); err != nil {
+	if err := m.trainHalf(ctx, folder("half")); err != nil {
 		return nil, err
-	}
-	if !exists(filepath.Join(folder("half"), "run", "checkpoint.safetensors")) {
-		return nil, errors.New("the training came to its end before it was interrupted")
 	}
 	if err := os.CopyFS(filepath.Join(folder("whole"), "run"), os.DirFS(m.whole)); err != nil {
 		return nil, errors.WithStack(err)
@@ -57,6 +52,26 @@ func (m material) diskJobs(ctx context.Context) ([]diskJob, error) {
 		{"enroll in a new gallery", "", 4, enroll("first", 0), []string{"known.gallery"}, m.checkGallery("", "first", enroll("first", 0))},
 	}
 	return jobs, nil
+}
+
+// trainHalf makes a run with all its files that has not come to its end. A training
+// of a tenth of a second may end before its processor has turned to the interrupt;
+// then there is another.
+func (m material) trainHalf(ctx context.Context, folder string) error {
+	const attempts = 20
+	for range attempts {
+		half := m.likeness.command(ctx, folder, m.train("run")...)
+		if err := interruptAt(half, "epoch 1: loss"); err != nil {
+			return err
+		}
+		if exists(filepath.Join(folder, "run", "checkpoint.safetensors")) {
+			return nil
+		}
+		if err := os.RemoveAll(filepath.Join(folder, "run")); err != nil {
+			return errors.WithStack(err)
+		}
+	}
+	return errors.Errorf("each of %d trainings came to its end before it was interrupted", attempts)
 }
 
 // checkTraining looks at the run of a training on a disk: every file is whole, and
