@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/likeness-go/likeness"
@@ -44,7 +45,7 @@ func usual(steps int) recipe {
 		network: func(size imaging.Size) backbone.Network { return backbone.Conv7(size, 32) },
 		head:    heads.Cosine{}, objective: objectives.NPair{Temperature: 0.035},
 		classes: 32, images: 4, steps: steps, grouped: true, symmetries: true,
-		augment: datasets.Augmentation{Image: datasets.Distortion{Affine: distortion(side)}},
+		augment: datasets.Augmentation{Image: datasets.Distortion{Affine: distortion(side, 1)}},
 		solver: solver.Config{
 			Solver: "adamw", Rate: 3e-3, WeightDecay: 1e-4, Average: 0.99,
 			Schedule: "cosine", Warmup: 0.5, // of ten epochs
@@ -52,12 +53,13 @@ func usual(steps int) recipe {
 	}
 }
 
-// distortion of every image of a batch; the translation is in pixels of the
-// side.
-func distortion(side int) datasets.Affine {
+// distortion of every image of a batch, of which strength 1 is the usual one; the
+// translation is in pixels of the side.
+func distortion(side int, strength float64) datasets.Affine {
+	scale := math.Pow(1.2, strength)
 	return datasets.Affine{
-		Rotation: 10, Shear: 0.2, ScaleMin: 1 / 1.2, ScaleMax: 1.2,
-		Translation: 0.16 * float64(side) / 2, Probability: 1,
+		Rotation: 10 * strength, Shear: 0.2 * strength, ScaleMin: 1 / scale, ScaleMax: scale,
+		Translation: 0.16 * strength * float64(side) / 2, Probability: 1,
 	}
 }
 

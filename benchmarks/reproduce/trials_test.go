@@ -166,7 +166,7 @@ func TestRecipes(t *testing.T) {
 			t.Errorf("%s: %v", k.name, err)
 		}
 	}
-	if d := distortion(side); math.Abs(d.Translation-2.24) > 1e-9 || d.Validate() != nil {
+	if d := distortion(side, 1); math.Abs(d.Translation-2.24) > 1e-9 || d.Validate() != nil {
 		t.Errorf("found the distortion %+v", d)
 	}
 }

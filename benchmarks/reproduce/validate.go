@@ -26,6 +26,7 @@ type variation struct {
 	dropout     float64
 	batch       datasets.Distortion // of all images of a batch alike
 	elastic     datasets.Elastic    // of each image
+	strength    float64             // of the affine distortion of each image, against the usual one
 }
 
 // parse reads a variation of the usual recipe from arguments like a command's.
@@ -36,6 +37,8 @@ func (v *variation) parse(r *recipe, arguments []string) error {
 	flags.IntVar(&r.steps, "steps", r.steps, "of training")
 	flags.Float64Var(&r.solver.Rate, "rate", r.solver.Rate, "learning rate")
 	flags.Float64Var(&r.solver.WeightDecay, "decay", r.solver.WeightDecay, "of weights")
+	flags.BoolVar(&r.symmetries, "symmetries", r.symmetries, "of a class are classes of their own")
+	flags.Float64Var(&r.solver.Warmup, "warmup", r.solver.Warmup, "of ten epochs, until the rate is reached")
 	flags.IntVar(&r.classes, "classes", r.classes, "of a batch")
 	flags.IntVar(&r.images, "images", r.images, "of each class of a batch")
 	flags.StringVar(&v.network, "network", "conv7", "conv7 or residual")
@@ -52,6 +55,7 @@ func (v *variation) parse(r *recipe, arguments []string) error {
 	flags.Float64Var(&v.batch.Elastic.Probability, "batch-probability", 1, "of bending a batch")
 	flags.Float64Var(&v.elastic.Displacement, "elastic", 0, "pixels")
 	flags.Float64Var(&v.elastic.Smoothness, "smoothness", 4, "pixels")
+	flags.Float64Var(&v.strength, "strength", 1, "of the affine distortion of each image, against the usual one")
 	if err := flags.Parse(arguments); err != nil {
 		return errors.WithStack(err)
 	}
@@ -61,7 +65,7 @@ func (v *variation) parse(r *recipe, arguments []string) error {
 	v.batch.Affine.ScaleMin, v.batch.Affine.ScaleMax = 1 / *scale, *scale
 	v.batch.Affine.Probability, v.elastic.Probability = 1, 1
 	r.augment.Batch = v.batch
-	r.augment.Image = datasets.Distortion{Affine: distortion(v.side), Elastic: v.elastic}
+	r.augment.Image = datasets.Distortion{Affine: distortion(v.side, v.strength), Elastic: v.elastic}
 	r.objective = objectives.NPair{Temperature: v.temperature}
 	r.network = func(size imaging.Size) backbone.Network {
 		network := backbone.Conv7(size, v.width)

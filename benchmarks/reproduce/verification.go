@@ -30,7 +30,7 @@ func kochVerification(ctx context.Context, s settings) ([]Row, error) {
 	r := usual(3200)
 	r.network = func(imaging.Size) backbone.Network { return backbone.Koch().Narrow(8) }
 	r.head, r.objective = heads.WeightedL1{Signed: true}, objectives.BatchCrossEntropy{Balanced: true}
-	r.augment = datasets.Augmentation{Image: datasets.Distortion{Affine: distortion(s.side)}}
+	r.augment = datasets.Augmentation{Image: datasets.Distortion{Affine: distortion(s.side, 1)}}
 	r.solver.Rate = 1e-3
 	flags := flag.NewFlagSet("koch-verification", flag.ContinueOnError)
 	flags.IntVar(&r.steps, "steps", r.steps, "of training")
