@@ -9,6 +9,7 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/solver"
@@ -40,6 +41,10 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 	minutes := flags.Float64("minutes", 120, "of training, at most")
 	rate := flags.Float64("rate", solver.Koch().Rate, "learning rate at the start")
 	every := flags.Int("every", 50, "steps between two points of the curve")
+	adam := flags.Bool("adam", false, "AdamW in place of SGD with momentum and the penalty")
+	grouped := flags.Bool("grouped", false, "classes of a batch come from one alphabet, where there are batches")
+	flags.IntVar(&k.batch, "batch", k.batch, "pairs, or images where all pairs of them are compared")
+	flags.IntVar(&k.perClass, "per-class", k.perClass, "images of each class of a batch of images")
 	if err := flags.Parse(s.arguments); err != nil {
 		return nil, errors.WithStack(err)
 	}
@@ -70,11 +75,18 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 		return nil, err
 	}
 	examples, err := trainer.For(k.objective, kept, k.batch, k.perClass)
+	if batch, ok := k.objective.(objectives.BatchObjective); ok && *grouped {
+		examples, err = trainer.ForGroups(batch, kept, k.batch, k.perClass)
+	}
 	if err != nil {
 		return nil, err
 	}
-	config := solver.Koch()
-	config.Rate, config.L2 = *rate, 0 // the penalty is a term of the cost
+	config, penalties := solver.Koch(), []objectives.L2{{Pattern: "*", Lambda: kochPenalty}}
+	config.L2 = 0 // the penalty is a term of the cost
+	if *adam {
+		config, penalties = solver.Config{Solver: "adamw", WeightDecay: kochPenalty}, nil
+	}
+	config.Rate = *rate
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var curve []Point
@@ -82,16 +94,18 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 	seconds, images := 0., 0
 	training := trainer.Trainer{
 		Model: model, Objective: k.objective, Examples: examples, Solver: config,
-		Penalties: []objectives.L2{{Pattern: "*", Lambda: kochPenalty}},
-		Epochs:    1 << 20, EpochSteps: *every, Seed: s.seed,
+		Penalties: penalties, Epochs: 1 << 20, EpochSteps: *every, Seed: s.seed,
 		Augment: datasets.EachImage(datasets.KochAffine()),
 		OnStep:  func(step trainer.Step) { images += step.Images },
 		OnEpoch: func(e trainer.Epoch) {
 			seconds += e.Seconds
 			point := Point{Steps: e.Epoch * *every, Images: images, Minutes: seconds / 60, Loss: e.Cost}
+			if penalties != nil {
+				point.Penalty = penaltyOf(model.Weights)
+			}
 			if failed = point.measure(model, asked, lake(runs)); failed == nil {
 				curve = append(curve, point)
-				s.note("%6.1f min, %d images: loss %.4f, validation %.2f, Lake's runs %.2f", point.Minutes, point.Images, point.Loss, point.Validation, point.Runs)
+				s.note("%6.1f min, %d images: loss %.4f without the penalty, validation %.2f, Lake's runs %.2f", point.Minutes, point.Images, point.Loss-point.Penalty, point.Validation, point.Runs)
 				failed = writeCurve(s.out, k.name, curve)
 			}
 			if failed != nil || seconds > 60**minutes {
@@ -117,6 +131,20 @@ const (
 	kochPenalty    = 1e-4 // of the kernels of every layer; the paper has one for each, in [0, 0.1]
 	kochValidation = 1000 // images to draw validation episodes from
 )
+
+// penaltyOf weights is the term of the cost that knows no images.
+func penaltyOf(weights *graph.Weights) float64 {
+	squares := 0.
+	for _, w := range weights.All() {
+		if w.Role != graph.Kernel {
+			continue
+		}
+		for _, value := range w.Value.Data().([]float32) {
+			squares += float64(value) * float64(value)
+		}
+	}
+	return kochPenalty * squares
+}
 
 // measure fills in the accuracies.
 func (p *Point) measure(model *likeness.Model, asked, runs measurement) error {
