@@ -37,6 +37,7 @@ var jobs = append([]job{
 	{"validate-mnist", "try settings, given as flags after the name, on training images of MNIST held out", validateDigits},
 	{"verification", "24 background alphabets, a threshold from the other six: pairs of the evaluation alphabets", usualVerification},
 	{"verification-long", "the same by a larger network and longer", longVerification},
+	{"head-verification", "the same by Koch's head and loss on the usual network", headVerification},
 	{"koch-verification", "the same by a narrow network of Koch's, his head and his loss", kochVerification},
 	{"vinyals", "the split of Vinyals et al.: episodes across alphabets", vinyals},
 	{"contrastive", "Lake's runs by the contrastive loss alone", loss("batch-contrastive")},

@@ -126,11 +126,17 @@ func validateDigits(ctx context.Context, s settings) ([]Row, error) {
 	return r.digits(ctx, s, row, kept, held)
 }
 
-// digits trains, and fits and judges linear classifiers.
+// digits trains, and fits and judges linear classifiers. What is saved has the
+// threshold that is best for pairs of training images, since all are trained on.
 func (r recipe) digits(ctx context.Context, s settings, row Row, train, test *datasets.Dataset) ([]Row, error) {
 	trained, untrained, took, err := r.train(ctx, s, train)
 	if err != nil {
 		return nil, err
+	}
+	if s.save != "" {
+		if trained.Threshold, err = threshold(trained, train.Limit(heldDigits, trialSeed)); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.keep(trained); err != nil {
 		return nil, err

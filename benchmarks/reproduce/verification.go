@@ -23,6 +23,14 @@ func longVerification(ctx context.Context, s settings) ([]Row, error) {
 	return long().verification(ctx, s, "n-pair, cosine, residual, 24 alphabets")
 }
 
+// headVerification is the usual one with Koch's head and loss in place of cosine
+// and n-pair.
+func headVerification(ctx context.Context, s settings) ([]Row, error) {
+	r := usual(backgroundSteps)
+	losses["cross-entropy"].change(&r)
+	return r.verification(ctx, s, "cross-entropy, weighted l1, Conv7, 24 alphabets")
+}
+
 // kochVerification judges pairs by Koch's network with an eighth of its widths,
 // which trains in minutes: his head and loss, over all pairs of a batch.
 func kochVerification(ctx context.Context, s settings) ([]Row, error) {
