@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -37,6 +38,31 @@ func TestREADMEExamples(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "model.safetensors")); err != nil {
 		t.Error(err)
+	}
+}
+
+// The figures of the README's table of protocols are the means that accuracy.md has
+// of them.
+func TestREADMEFigures(t *testing.T) {
+	figures := func(text string) (all []string) {
+		for _, match := range regexp.MustCompile(`\*\*(\d+\.\d+)\*\*`).FindAllStringSubmatch(text, -1) {
+			all = append(all, match[1])
+		}
+		return all
+	}
+	_, section, found := strings.Cut(read(t, "README.md"), "\n## One-shot recognition")
+	if !found {
+		t.Fatal("README.md has no section of one-shot recognition")
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	quoted, recorded := figures(section), figures(read(t, "benchmarks/results/accuracy.md"))
+	if len(quoted) < 10 {
+		t.Errorf("found the figures %v in README.md, expected those of ten protocols or more", quoted)
+	}
+	for _, figure := range quoted {
+		if !slices.Contains(recorded, figure) {
+			t.Errorf("found %s in README.md, which accuracy.md does not have", figure)
+		}
 	}
 }
 

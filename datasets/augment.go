@@ -9,10 +9,12 @@ import (
 )
 
 // Distortion moves the points of an image at random, elastically first and then
-// by an affine motion. The zero value leaves them where they are.
+// by an affine motion, and makes its strokes thicker or thinner where they have come
+// to. The zero value leaves all as it is.
 type Distortion struct {
 	Affine  Affine  `toml:"affine"`
 	Elastic Elastic `toml:"elastic"`
+	Stroke  Stroke  `toml:"stroke"`
 }
 
 // Augmentation is how the images of a batch are distorted at random.
@@ -44,29 +46,48 @@ func (a Augmentation) Validate() error {
 		if err := part.Elastic.Validate(); err != nil {
 			return errors.Wrap(err, part.name)
 		}
+		if err := part.Stroke.Validate(); err != nil {
+			return errors.Wrap(err, part.name)
+		}
 	}
 	return nil
 }
 
 // Apply writes a random distortion of src to dst, both (height, width, channels)
-// bytes of the given size. All its parts are composed first, so that the image is
-// resampled once, bilinearly. The distortion must be valid.
+// bytes of the given size. What moves points is composed first, so that the image
+// is resampled once, bilinearly. The distortion must be valid.
 func (d Distortion) Apply(dst, src []uint8, size imaging.Size, background uint8, r *rand.Rand) {
-	resample(dst, src, size, background, d.draw(size, r))
+	d.draw(size, r).apply(dst, src, size, background)
+}
+
+// drawn is a distortion that has been drawn.
+type drawn struct {
+	warp   warp
+	growth float64 // of strokes, in pixels on each side
+}
+
+func (d Distortion) draw(size imaging.Size, r *rand.Rand) drawn {
+	w := warp{d.Affine.draw(r)}
+	if f := d.Elastic.draw(max(size.Height, size.Width), r); f != nil {
+		w = append(w, f)
+	}
+	return drawn{w, d.Stroke.draw(r)}
+}
+
+// after is d upon what another distortion has made of an image.
+func (d drawn) after(first drawn) drawn {
+	return drawn{append(d.warp, first.warp...), d.growth + first.growth}
+}
+
+func (d drawn) apply(dst, src []uint8, size imaging.Size, background uint8) {
+	resample(dst, src, size, background, d.warp)
+	grow(dst, size, d.growth)
 }
 
 // warp takes a point of the target to one of the source, both relative to the
 // centre, by each of its parts in turn.
 type warp []interface {
 	source(x, y float64) (float64, float64)
-}
-
-func (d Distortion) draw(size imaging.Size, r *rand.Rand) warp {
-	w := warp{d.Affine.draw(r)}
-	if f := d.Elastic.draw(max(size.Height, size.Width), r); f != nil {
-		w = append(w, f)
-	}
-	return w
 }
 
 // resample looks up, for each pixel of the target, where it comes from.

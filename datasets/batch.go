@@ -39,7 +39,7 @@ func Fill(dst []float32, d *Dataset, indices []int, p imaging.Preprocessing, a *
 			return errors.Wrap(err, "fill batch")
 		}
 	}
-	var shared warp
+	var shared drawn
 	if a != nil {
 		shared = a.Batch.draw(d.Size, random.New(seed, "augment", step))
 	}
@@ -49,7 +49,7 @@ func Fill(dst []float32, d *Dataset, indices []int, p imaging.Preprocessing, a *
 		if a != nil {
 			distorted := make([]uint8, length)
 			each := a.Image.draw(d.Size, random.New(own, "augment", step, position))
-			resample(distorted, pixels, d.Size, a.Background, append(each, shared...))
+			each.after(shared).apply(distorted, pixels, d.Size, a.Background)
 			pixels = distorted
 		}
 		p.Normalize(dst[position*length:][:length], pixels)

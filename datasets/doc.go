@@ -10,10 +10,10 @@
 //   - Samplers draw indices into a Dataset: pairs, triplets, batches of P classes
 //     × K images, and one-shot episodes. A sampler is a function of the
 //     *rand.Rand that it is given and of nothing else.
-//   - An Augmentation distorts images at random, by an affine motion or
-//     elastically, each by itself or a batch alike. Fill turns indices into a
-//     batch, normalised and, if asked, distorted, the same on any number of
-//     threads.
+//   - An Augmentation distorts images at random, by an affine motion, elastically
+//     or as another pen would draw them, each by itself or a batch alike. Fill
+//     turns indices into a batch, normalised and, if asked, distorted, the same on
+//     any number of threads.
 //
 // A pair carries Different: true when its classes differ, everywhere.
 package datasets

@@ -43,6 +43,8 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 	every := flags.Int("every", 50, "steps between two points of the curve")
 	adam := flags.Bool("adam", false, "AdamW in place of SGD with momentum and the penalty")
 	grouped := flags.Bool("grouped", false, "classes of a batch come from one alphabet, where there are batches")
+	linear := flags.Float64("linear-penalty", kochPenalty, "of the fully connected layer's weights")
+	scale := flags.Float64("linear-rate", 1, "of the fully connected layer, as a multiple of the others'")
 	flags.IntVar(&k.batch, "batch", k.batch, "pairs, or images where all pairs of them are compared")
 	flags.IntVar(&k.perClass, "per-class", k.perClass, "images of each class of a batch of images")
 	if err := flags.Parse(s.arguments); err != nil {
@@ -81,12 +83,12 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, penalties := solver.Koch(), []objectives.L2{{Pattern: "*", Lambda: kochPenalty}}
+	config, penalties := solver.Koch(), []objectives.L2{{Pattern: kochLinear, Lambda: *linear}, {Pattern: "*", Lambda: kochPenalty}}
 	config.L2 = 0 // the penalty is a term of the cost
 	if *adam {
 		config, penalties = solver.Config{Solver: "adamw", WeightDecay: kochPenalty}, nil
 	}
-	config.Rate = *rate
+	config.Rate, config.Layers = *rate, []solver.Layer{{Name: "linear1", RateScale: scale}}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var curve []Point
@@ -101,7 +103,7 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 			seconds += e.Seconds
 			point := Point{Steps: e.Epoch * *every, Images: images, Minutes: seconds / 60, Loss: e.Cost}
 			if penalties != nil {
-				point.Penalty = penaltyOf(model.Weights)
+				point.Penalty = penaltyOf(model.Weights, *linear)
 			}
 			if failed = point.measure(model, asked, lake(runs)); failed == nil {
 				curve = append(curve, point)
@@ -129,21 +131,30 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 
 const (
 	kochPenalty    = 1e-4 // of the kernels of every layer; the paper has one for each, in [0, 0.1]
+	kochLinear     = "linear1.weight"
 	kochValidation = 1000 // images to draw validation episodes from
 )
 
 // penaltyOf weights is the term of the cost that knows no images.
-func penaltyOf(weights *graph.Weights) float64 {
-	squares := 0.
+func penaltyOf(weights *graph.Weights, linear float64) float64 {
+	penalty := 0.
 	for _, w := range weights.All() {
-		if w.Role != graph.Kernel {
-			continue
+		lambda := kochPenalty
+		if w.Name == kochLinear {
+			lambda = linear
 		}
-		for _, value := range w.Value.Data().([]float32) {
-			squares += float64(value) * float64(value)
+		if w.Role == graph.Kernel {
+			penalty += lambda * sumOfSquares(w.Value.Data().([]float32))
 		}
 	}
-	return kochPenalty * squares
+	return penalty
+}
+
+func sumOfSquares(values []float32) (sum float64) {
+	for _, value := range values {
+		sum += float64(value) * float64(value)
+	}
+	return sum
 }
 
 // measure fills in the accuracies.

@@ -11,6 +11,7 @@ import (
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/pkg/errors"
 )
@@ -26,6 +27,8 @@ type variation struct {
 	dropout     float64
 	batch       datasets.Distortion // of all images of a batch alike
 	elastic     datasets.Elastic    // of each image
+	stroke      datasets.Stroke     // of each image
+	pen         float64             // by which the validation images are drawn again, too, in pixels more on each side; 0 for not
 	strength    float64             // of the affine distortion of each image, against the usual one
 }
 
@@ -55,6 +58,11 @@ func (v *variation) parse(r *recipe, arguments []string) error {
 	flags.Float64Var(&v.batch.Elastic.Probability, "batch-probability", 1, "of bending a batch")
 	flags.Float64Var(&v.elastic.Displacement, "elastic", 0, "pixels")
 	flags.Float64Var(&v.elastic.Smoothness, "smoothness", 4, "pixels")
+	flags.Float64Var(&v.stroke.Min, "stroke-min", 0, "pixels on each side")
+	flags.Float64Var(&v.stroke.Max, "stroke-max", 0, "pixels on each side")
+	flags.Float64Var(&v.batch.Stroke.Min, "batch-stroke-min", 0, "pixels on each side")
+	flags.Float64Var(&v.batch.Stroke.Max, "batch-stroke-max", 0, "pixels on each side")
+	flags.Float64Var(&v.pen, "pen", 0, "pixels by which strokes of the validation images are thickened on each side, for a second figure")
 	flags.Float64Var(&v.strength, "strength", 1, "of the affine distortion of each image, against the usual one")
 	if err := flags.Parse(arguments); err != nil {
 		return errors.WithStack(err)
@@ -64,8 +72,9 @@ func (v *variation) parse(r *recipe, arguments []string) error {
 	}
 	v.batch.Affine.ScaleMin, v.batch.Affine.ScaleMax = 1 / *scale, *scale
 	v.batch.Affine.Probability, v.elastic.Probability = 1, 1
+	v.batch.Stroke.Probability, v.stroke.Probability = 1, 1
 	r.augment.Batch = v.batch
-	r.augment.Image = datasets.Distortion{Affine: distortion(v.side, v.strength), Elastic: v.elastic}
+	r.augment.Image = datasets.Distortion{Affine: distortion(v.side, v.strength), Elastic: v.elastic, Stroke: v.stroke}
 	r.objective = objectives.NPair{Temperature: v.temperature}
 	r.network = func(size imaging.Size) backbone.Network {
 		network := backbone.Conv7(size, v.width)
@@ -118,16 +127,40 @@ func validate(ctx context.Context, s settings) ([]Row, error) {
 		return nil, err
 	}
 	s.note("%.2f on the classes that were trained on", 100*own.Value)
-	m, err := episodes(held, 20, 1, 1, 10_000, true)
-	if err != nil {
-		return nil, err
-	}
 	field, err := newField(trained, untrained)
 	if err != nil {
 		return nil, err
 	}
 	row := Row{Protocol: fmt.Sprintf("validation: %d background alphabets, 20-way 1-shot within an alphabet, 10,000 episodes", len(held.Groups())), Validation: true}
-	return field.measure(s.fill(row, strings.Join(s.arguments, " "), took), m, false)
+	row = s.fill(row, strings.Join(s.arguments, " "), took)
+	rows, err := field.within(row, held)
+	if err != nil || v.pen == 0 {
+		return rows, err
+	}
+	row.Protocol += fmt.Sprintf(", strokes thicker by %g pixels on each side", v.pen)
+	thick, err := field.within(row, redrawn(held, v.pen))
+	return append(rows, thick...), err
+}
+
+// within measures twenty-way one-shot episodes within alphabets.
+func (f field) within(row Row, images *datasets.Dataset) ([]Row, error) {
+	m, err := episodes(images, 20, 1, 1, 10_000, true)
+	if err != nil {
+		return nil, err
+	}
+	return f.measure(row, m, false)
+}
+
+// redrawn are drawings by a pen that is thicker by so many pixels on each side.
+func redrawn(drawings *datasets.Dataset, pen float64) *datasets.Dataset {
+	redrawn := *drawings
+	redrawn.Images = make([][]uint8, drawings.Len())
+	thicker := datasets.Distortion{Stroke: datasets.Stroke{Min: pen, Max: pen, Probability: 1}}
+	for i, image := range drawings.Images {
+		redrawn.Images[i] = make([]uint8, len(image))
+		thicker.Apply(redrawn.Images[i], image, drawings.Size, 0, random.New(trialSeed))
+	}
+	return &redrawn
 }
 
 // validation is what to train on and to validate on.

@@ -56,6 +56,8 @@ type Settings struct {
 	Translation float64 `toml:"translation" group:"Augmentation" placeholder:"PIXELS" help:"Up to so far either way, along each axis."`
 	Elastic     float64 `toml:"elastic" group:"Augmentation" placeholder:"PIXELS" help:"Bend by so much: the standard deviation of how far points move along each axis."`
 	Smoothness  float64 `toml:"smoothness" group:"Augmentation" placeholder:"PIXELS" help:"How far apart points move nearly alike when bent."`
+	Thinner     float64 `toml:"thinner" group:"Augmentation" placeholder:"PIXELS" help:"Make the strokes of drawings thinner by up to so much on each side,"`
+	Thicker     float64 `toml:"thicker" group:"Augmentation" placeholder:"PIXELS" help:"or thicker by up to so much."`
 	Fill        uint8   `toml:"fill" group:"Augmentation" placeholder:"0-255" help:"What lies outside the image."`
 
 	Solver         string         `toml:"solver" group:"Solver" placeholder:"NAME" help:"sgd, adam or adamw."`

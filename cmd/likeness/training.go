@@ -125,7 +125,8 @@ func (s Settings) augmentation() *datasets.Augmentation {
 		Translation: s.Translation, Probability: s.Augment,
 	}
 	elastic := datasets.Elastic{Displacement: s.Elastic, Smoothness: s.Smoothness, Probability: s.Augment}
-	return &datasets.Augmentation{Image: datasets.Distortion{Affine: affine, Elastic: elastic}, Background: s.Fill}
+	stroke := datasets.Stroke{Min: -s.Thinner, Max: s.Thicker, Probability: s.Augment}
+	return &datasets.Augmentation{Image: datasets.Distortion{Affine: affine, Elastic: elastic, Stroke: stroke}, Background: s.Fill}
 }
 
 // penalties are those of the settings.
