@@ -30,6 +30,7 @@ type job struct {
 
 var jobs = append([]job{
 	{"omniglot", "all 30 background alphabets: Lake's runs, episodes of the evaluation alphabets, MNIST one-shot", omniglot("omniglot")},
+	{"omniglot-pens", "the same, trained as if drawn by many pens, for digits", omniglot("omniglot-pens")},
 	{"omniglot-long", "the same by a larger network and longer: about half an hour", omniglot("omniglot-long")},
 	{"small1", "the minimal split small 1: Lake's runs", omniglot("small1")},
 	{"small2", "the minimal split small 2: Lake's runs", omniglot("small2")},
