@@ -8,6 +8,7 @@ import (
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/objectives"
@@ -83,6 +84,8 @@ func validateDigits(ctx context.Context, s settings) ([]Row, error) {
 	temperature := flags.Float64("temperature", 0, "of the softmax")
 	head := flags.String("head", "", "cosine for that in place of the recipe's")
 	elastic := flags.Float64("elastic", -1, "pixels")
+	dropout := flags.Float64("dropout", -1, "after each pool of Hoffer's network")
+	width := flags.Int("residual", 0, "the residual network of this width in place of the recipe's")
 	if err := flags.Parse(s.arguments); err != nil {
 		return nil, errors.WithStack(err)
 	}
@@ -114,6 +117,12 @@ func validateDigits(ctx context.Context, s settings) ([]Row, error) {
 	if *elastic >= 0 {
 		r.augment.Image.Elastic.Displacement = *elastic
 	}
+	if *dropout >= 0 {
+		r.network = func(imaging.Size) backbone.Network { return dropping(backbone.HofferMNIST(), *dropout) }
+	}
+	if *width > 0 {
+		r.network = func(size imaging.Size) backbone.Network { return backbone.Residual(size, *width) }
+	}
 	splits, err := datasets.MNIST("")
 	if err != nil {
 		return nil, err
@@ -124,6 +133,16 @@ func validateDigits(ctx context.Context, s settings) ([]Row, error) {
 	}
 	row := Row{Protocol: "validation: MNIST, linear classifier, 10,000 training images held out", Method: strings.Join(s.arguments, " "), Validation: true}
 	return r.digits(ctx, s, row, kept, held)
+}
+
+// dropping is a network with another rate of dropout.
+func dropping(network backbone.Network, rate float64) backbone.Network {
+	for i, block := range network.Blocks {
+		if _, ok := block.(graph.Dropout); ok {
+			network.Blocks[i] = graph.Dropout{Rate: rate}
+		}
+	}
+	return network
 }
 
 // digits trains, and fits and judges linear classifiers. What is saved has the
@@ -145,13 +164,26 @@ func (r recipe) digits(ctx context.Context, s settings, row Row, train, test *da
 	if err != nil {
 		return nil, err
 	}
-	return field.measure(s.fill(row, row.Method, took), linear(train, test), false)
+	row = s.fill(row, row.Method, took)
+	if row.Validation {
+		for _, other := range []float64{1e-5, 1e-3, 1e-2, 1e-1} {
+			score, err := linear(train, test, other)(field.trained)
+			if err != nil {
+				return nil, err
+			}
+			s.note("%.2f by a classifier of λ = %g", 100*score.Value, other)
+		}
+	}
+	return field.measure(row, linear(train, test, regularisation), false)
 }
 
+// regularisation λ of linear classifiers.
+const regularisation = 1e-4
+
 // linear is the accuracy of a linear classifier.
-func linear(train, test *datasets.Dataset) measurement {
+func linear(train, test *datasets.Dataset, lambda float64) measurement {
 	return judged(train, test, func(_ evaluate.Metric, known, asked evaluate.Labelled) (evaluate.Score, error) {
-		var classifier evaluate.LinearClassifier
+		classifier := evaluate.LinearClassifier{Regularisation: lambda}
 		if err := classifier.Fit(known); err != nil {
 			return evaluate.Score{}, err
 		}
