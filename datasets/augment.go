@@ -14,7 +14,7 @@ import (
 type Distortion struct {
 	Affine  Affine  `toml:"affine"`
 	Elastic Elastic `toml:"elastic"`
-	Stroke  Stroke  `toml:"stroke"`
+	Stroke  Stroke  `toml:"stroke" json:",omitzero"` // checkpoints from before it have none
 }
 
 // Augmentation is how the images of a batch are distorted at random.

@@ -31,7 +31,7 @@ type worst struct {
 }
 
 func (w *worst) add(what string, off float64) {
-	if !(off <= w.off) { // NaN is worst
+	if !math.IsNaN(w.off) && !(off <= w.off) { // NaN is worst, and stays
 		w.off, w.what = off, what
 	}
 }

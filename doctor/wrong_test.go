@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,6 +88,23 @@ type wrongBlock struct {
 func (wrongBlock) Kind() string { return "wrong" }
 func (w wrongBlock) Apply(b *graph.Builder, _ int, x *graph.Node) *graph.Node {
 	return b.Apply("wrong", x.Shape(), &scaled[float32]{w.factor, w.slope}, &scaled[float64]{1, w.wide}, x)
+}
+
+// In whatever order deviations come, NaN is the worst of them.
+func TestWorst(t *testing.T) {
+	for _, order := range [][]float64{{0.5, 2, 1}, {2, 0.5}, {1, math.NaN(), 2}, {math.NaN(), 0}} {
+		var w worst
+		for _, off := range order {
+			w.add("it", off)
+		}
+		want := slices.Max(order)
+		if slices.ContainsFunc(order, math.IsNaN) {
+			want = math.NaN()
+		}
+		if w.off != want && !(math.IsNaN(w.off) && math.IsNaN(want)) || w.within(10) == nil && math.IsNaN(want) {
+			t.Errorf("%v: found the worst to be %v, expected %v", order, w.off, want)
+		}
+	}
 }
 
 func TestLayerFindsAWrongKernel(t *testing.T) {
