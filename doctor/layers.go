@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/internal/random"
@@ -48,8 +50,9 @@ func (c layerCase) run() (string, error) {
 		return "", err
 	}
 	var off worst
-	for name, expected := range wide {
-		off.add(name, deviation(narrow[name], expected))
+	off.add("the output", deviation(narrow["the output"], wide["the output"])) // first: gradients follow it
+	for _, name := range slices.Sorted(maps.Keys(wide)) {
+		off.add(name, deviation(narrow[name], wide[name]))
 	}
 	return fmt.Sprintf("output and %d gradients, off by at most %.1e of the largest value (%.0e allowed)", len(wide)-1, off.off, layerTolerance), off.within(layerTolerance)
 }
