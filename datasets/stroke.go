@@ -45,6 +45,9 @@ func (s Stroke) draw(r *rand.Rand) float64 {
 // neighbours, once for each whole pixel of growth (dilation and erosion by a cross),
 // and goes that way in part for what is left.
 func grow(image []uint8, size imaging.Size, growth float64) {
+	if growth == 0 {
+		return
+	}
 	extreme := func(a, b uint8) uint8 { return max(a, b) }
 	if growth < 0 {
 		extreme, growth = func(a, b uint8) uint8 { return min(a, b) }, -growth

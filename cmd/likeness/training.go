@@ -125,7 +125,7 @@ func (s Settings) augmentation() *datasets.Augmentation {
 		Translation: s.Translation, Probability: s.Augment,
 	}
 	elastic := datasets.Elastic{Displacement: s.Elastic, Smoothness: s.Smoothness, Probability: s.Augment}
-	stroke := datasets.Stroke{Min: -s.Thinner, Max: s.Thicker, Probability: s.Augment}
+	stroke := datasets.Stroke{Min: 0 - s.Thinner, Max: s.Thicker, Probability: s.Augment}
 	return &datasets.Augmentation{Image: datasets.Distortion{Affine: affine, Elastic: elastic, Stroke: stroke}, Background: s.Fill}
 }
 
