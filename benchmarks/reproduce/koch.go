@@ -102,7 +102,7 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 		return nil, err
 	}
 	row := Row{Protocol: "Lake's 20 runs, 105×105 pixels, 24 background alphabets", Published: "Koch 92.0", Demand: k.demand}
-	return field.measure(s.fill(row, k.method, time.Duration(seconds*float64(time.Second))), lake(runs), false)
+	return field.measure(s.fill(row, k.method+choice.departures(), time.Duration(seconds*float64(time.Second))), lake(runs), false)
 }
 
 // kochValidation images are drawn validation episodes from.

@@ -59,6 +59,18 @@ func (k *kochRun) parse(arguments []string) (c kochChoice, err error) {
 	return c, nil
 }
 
+// departures from the recipe are named in the method, lest its row be taken for the
+// recipe's.
+func (c kochChoice) departures() (text string) {
+	if c.adam {
+		text += ", AdamW"
+	}
+	if c.grouped {
+		text += ", batches of one alphabet"
+	}
+	return text
+}
+
 // examples draws what the run learns from.
 func (k kochRun) examples(c kochChoice, images *datasets.Dataset) (*trainer.Examples, error) {
 	if batch, ok := k.objective.(objectives.BatchObjective); ok && c.grouped {
