@@ -55,7 +55,7 @@ func (m material) diskJobs(ctx context.Context) ([]diskJob, error) {
 }
 
 // trainHalf makes a run with all its files that has not come to its end. A training
-// of a tenth of a second may end before its processor has turned to the interrupt;
+// of a tenth of a second may end before its process has turned to the interrupt;
 // then there is another.
 func (m material) trainHalf(ctx context.Context, folder string) error {
 	const attempts = 20
