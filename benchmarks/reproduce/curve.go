@@ -22,8 +22,7 @@ type Point struct {
 	Steps      int     `json:"steps"`
 	Images     int     `json:"images"`     // looked at, distorted ones counted each
 	Minutes    float64 `json:"minutes"`    // of training alone
-	Loss       float64 `json:"loss"`       // mean since the point before, with the penalty
-	Penalty    float64 `json:"penalty"`    // of the weights at this point
+	Loss       float64 `json:"loss"`       // of the images, mean since the point before
 	Validation float64 `json:"validation"` // percent, 20-way one-shot, six background alphabets held out
 	Runs       float64 `json:"runs"`       // percent, Lake's 20 runs; chooses nothing
 }

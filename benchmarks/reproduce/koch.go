@@ -74,16 +74,15 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 	seconds, images := 0., 0
 	training := trainer.Trainer{
 		Model: model, Objective: k.objective, Examples: examples, Solver: choice.solver(),
-		Penalties: choice.penalties(), Epochs: 1 << 20, EpochSteps: choice.every, Seed: s.seed,
+		Epochs: 1 << 20, EpochSteps: choice.every, Seed: s.seed,
 		Augment: datasets.EachImage(datasets.KochAffine()),
 		OnStep:  func(step trainer.Step) { images += step.Images },
 		OnEpoch: func(e trainer.Epoch) {
 			seconds += e.Seconds
 			point := Point{Steps: e.Epoch * choice.every, Images: images, Minutes: seconds / 60, Loss: e.Cost}
-			point.Penalty = choice.penaltyOf(model.Weights)
 			if failed = point.measure(model, asked, lake(runs)); failed == nil {
 				curve = append(curve, point)
-				s.note("%6.1f min, %d images: loss %.4f without the penalty, validation %.2f, Lake's runs %.2f", point.Minutes, point.Images, point.Loss-point.Penalty, point.Validation, point.Runs)
+				s.note("%6.1f min, %d images: loss %.4f, validation %.2f, Lake's runs %.2f", point.Minutes, point.Images, point.Loss, point.Validation, point.Runs)
 				failed = writeCurve(s.out, k.name, curve)
 			}
 			if failed != nil || seconds > 60*choice.minutes {
