@@ -30,8 +30,8 @@ var kochRuns = []kochRun{
 	{"koch-all-pairs", "Koch's network, all pairs of a batch", 85, objectives.BatchCrossEntropy{Balanced: true}, 256, 8},
 }
 
-// train runs for so many minutes at most. Every fifty steps it measures, and the
-// curve is written anew.
+// train runs for so many minutes at most. Now and then it measures, and the curve is
+// written anew.
 func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 	choice, err := k.parse(s.arguments)
 	if err != nil {
@@ -71,21 +71,29 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 	defer stop()
 	var curve []Point
 	var failed error
-	seconds, images := 0., 0
+	seconds, loss, images := 0., 0., 0
 	training := trainer.Trainer{
 		Model: model, Objective: k.objective, Examples: examples, Solver: choice.solver(),
-		Epochs: 1 << 20, EpochSteps: choice.every, Seed: s.seed,
+		Epochs: 1 << 20, EpochSteps: choice.epoch, Seed: s.seed,
 		Augment: datasets.EachImage(datasets.KochAffine()),
 		OnStep:  func(step trainer.Step) { images += step.Images },
 		OnEpoch: func(e trainer.Epoch) {
 			seconds += e.Seconds
-			point := Point{Steps: e.Epoch * choice.every, Images: images, Minutes: seconds / 60, Loss: e.Cost}
+			loss += e.Cost / float64(choice.every)
+			if seconds > 60*choice.minutes {
+				stop()
+			}
+			if e.Epoch%choice.every != 0 {
+				return
+			}
+			point := Point{Steps: e.Epoch * choice.epoch, Images: images, Minutes: seconds / 60, Loss: loss}
+			loss = 0
 			if failed = point.measure(model, asked, lake(runs)); failed == nil {
 				curve = append(curve, point)
 				s.note("%6.1f min, %d images: loss %.4f, validation %.2f, Lake's runs %.2f", point.Minutes, point.Images, point.Loss, point.Validation, point.Runs)
 				failed = writeCurve(s.out, k.name, curve)
 			}
-			if failed != nil || seconds > 60*choice.minutes {
+			if failed != nil {
 				stop()
 			}
 		},

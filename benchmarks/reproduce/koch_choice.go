@@ -17,7 +17,8 @@ import (
 // up to 1 and penalties up to 0.1, each layer by layer, and prints none.
 type kochChoice struct {
 	minutes  float64
-	every    int // steps between two points of the curve
+	epoch    int // steps, after each of which the rate falls by a hundredth
+	every    int // epochs between two points of the curve
 	rate     float64
 	layers   []solver.Layer // scales on the rate, and penalties
 	momentum float64
@@ -30,7 +31,8 @@ type kochChoice struct {
 func (k *kochRun) parse(arguments []string) (c kochChoice, err error) {
 	flags := flag.NewFlagSet(k.name, flag.ContinueOnError)
 	flags.Float64Var(&c.minutes, "minutes", 120, "of training, at most")
-	flags.IntVar(&c.every, "every", 50, "steps between two points of the curve")
+	flags.IntVar(&c.epoch, "epoch", 50, "steps, after each of which the rate falls by a hundredth")
+	flags.IntVar(&c.every, "every", 1, "epochs between two points of the curve")
 	flags.Float64Var(&c.rate, "rate", solver.Koch().Rate, "learning rate at the start")
 	scales := flags.String("scales", "", "on the rates of layers, such as `conv1=0.1,linear1=3`")
 	flags.Float64Var(&c.momentum, "momentum", 0, "from the start; 0 for one that rises from 0.5 to 0.9")
@@ -41,6 +43,9 @@ func (k *kochRun) parse(arguments []string) (c kochChoice, err error) {
 	flags.IntVar(&k.perClass, "per-class", k.perClass, "images of each class of a batch of images")
 	if err := flags.Parse(arguments); err != nil {
 		return c, errors.WithStack(err)
+	}
+	if c.epoch < 1 || c.every < 1 {
+		return c, errors.Errorf("found -epoch %d and -every %d, expected at least 1", c.epoch, c.every)
 	}
 	for _, setting := range []struct {
 		flag, text string
