@@ -67,7 +67,7 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancel(ctx)
+	limited, stop := context.WithCancel(ctx)
 	defer stop()
 	var curve []Point
 	var failed error
@@ -98,11 +98,14 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 			}
 		},
 	}
-	if _, err := training.Run(ctx); err != nil {
+	if _, err := training.Run(limited); err != nil {
 		return nil, err
 	}
 	if failed != nil {
 		return nil, failed
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err() // the curve is kept, but there is no row of a run that was cut short
 	}
 	field, err := newField(model, untrained)
 	if err != nil {

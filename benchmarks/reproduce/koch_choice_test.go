@@ -1,0 +1,62 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/solver"
+)
+
+func number(v float64) *float64 { return &v }
+
+// A layer that has both a rate and a penalty is one: only the first that matches a
+// parameter counts.
+func TestKochLayers(t *testing.T) {
+	k := kochRuns[1]
+	c, err := k.parse([]string{"-scales", "conv1=0.1,linear1=3", "-penalties", "linear1=1e-2,conv2=0", "-batch", "64"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []solver.Layer{
+		{Name: "conv1", RateScale: number(0.1)},
+		{Name: "linear1", RateScale: number(3), L2: number(1e-2)},
+		{Name: "conv2", L2: number(0)},
+	}
+	if diff := cmp.Diff(want, c.solver().Layers); diff != "" {
+		t.Error(diff)
+	}
+	if k.batch != 64 || kochRuns[1].batch != 256 {
+		t.Errorf("found batches of %d and, of the run itself, %d, expected 64 and 256", k.batch, kochRuns[1].batch)
+	}
+}
+
+// What is not the recipe's is in the method's name; what the paper leaves open is not.
+func TestKochDepartures(t *testing.T) {
+	for arguments, want := range map[string]string{
+		"-rate 0.03 -momentum 0.9 -penalties linear1=1e-2": "",
+		"-grouped -adam": ", AdamW, batches of one alphabet",
+	} {
+		k := kochRuns[0]
+		c, err := k.parse(strings.Fields(arguments))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.departures(); got != want {
+			t.Errorf("%s: found %q, expected %q", arguments, got, want)
+		}
+	}
+}
+
+func TestKochErrors(t *testing.T) {
+	for arguments, want := range map[string]string{
+		"-scales conv1":        `-scales: found "conv1"`,
+		"-penalties conv1=odd": `-penalties: found "conv1=odd"`,
+		"-epoch 0":             "found -epoch 0",
+	} {
+		k := kochRuns[0]
+		if _, err := k.parse(strings.Fields(arguments)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: found the error %v, expected one with %q", arguments, err, want)
+		}
+	}
+}
