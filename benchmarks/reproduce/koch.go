@@ -21,13 +21,14 @@ type kochRun struct {
 	objective objectives.Objective
 	batch     int // pairs, or images where all pairs of them are compared
 	perClass  int
+	grouped   bool // the classes of a batch of images come from one alphabet
 }
 
 // kochRuns are their recipe as written, and the same with all pairs of each
-// batch: the 256 images of 128 pairs give 32,640 pairs.
+// batch: 64 images give 2,016.
 var kochRuns = []kochRun{
-	{"koch", "Koch's network and recipe, single pairs", 0, objectives.CrossEntropy{}, 128, 0},
-	{"koch-all-pairs", "Koch's network, all pairs of a batch", 85, objectives.BatchCrossEntropy{Balanced: true}, 256, 8},
+	{"koch", "Koch's network and recipe, single pairs", 0, objectives.CrossEntropy{}, 128, 0, false},
+	{"koch-all-pairs", "Koch's network, all pairs of a batch", 85, objectives.BatchCrossEntropy{Balanced: true}, 64, 4, true},
 }
 
 // train runs for so many minutes at most. Now and then it measures, and the curve is
@@ -63,7 +64,7 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	examples, err := k.examples(choice, kept)
+	examples, err := k.examples(kept)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +113,7 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 		return nil, err
 	}
 	row := Row{Protocol: "Lake's 20 runs, 105×105 pixels, 24 background alphabets", Published: "Koch 92.0", Demand: k.demand}
-	return field.measure(s.fill(row, k.method+choice.departures(), time.Duration(seconds*float64(time.Second))), lake(runs), false)
+	return field.measure(s.fill(row, k.described(), time.Duration(seconds*float64(time.Second))), lake(runs), false)
 }
 
 // kochValidation images are drawn validation episodes from.

@@ -166,17 +166,6 @@ func TestRecipes(t *testing.T) {
 			t.Errorf("%s: %v", k.name, err)
 		}
 	}
-	k := kochRuns[1]
-	choice, err := k.parse([]string{"-scales", "conv1=0.1,linear1=3", "-batch", "64", "-adam", "-grouped"})
-	if err != nil || len(choice.layers) != 2 || *choice.layers[1].RateScale != 3 || k.batch != 64 || choice.departures() != ", AdamW, batches of one alphabet" {
-		t.Errorf("found %+v with batches of %d (%v)", choice, k.batch, err)
-	}
-	if _, err := k.parse([]string{"-scales", "conv1"}); err == nil {
-		t.Error("a scale without a number: no error")
-	}
-	if choice, err = k.parse(nil); err != nil || choice.departures() != "" {
-		t.Errorf("the recipe: found %q (%v)", choice.departures(), err)
-	}
 	if d := distortion(side, 1); math.Abs(d.Translation-2.24) > 1e-9 || d.Validate() != nil {
 		t.Errorf("found the distortion %+v", d)
 	}
