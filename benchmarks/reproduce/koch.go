@@ -72,7 +72,7 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 	defer stop()
 	var curve []Point
 	var failed error
-	seconds, loss, images := 0., 0., 0
+	seconds, loss, since, images := 0., 0., 0, 0 // since: epochs that loss is the sum of
 	training := trainer.Trainer{
 		Model: model, Objective: k.objective, Examples: examples, Solver: choice.solver(),
 		Epochs: 1 << 20, EpochSteps: choice.epoch, Seed: s.seed,
@@ -80,21 +80,19 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 		OnStep:  func(step trainer.Step) { images += step.Images },
 		OnEpoch: func(e trainer.Epoch) {
 			seconds += e.Seconds
-			loss += e.Cost / float64(choice.every)
-			if seconds > 60*choice.minutes {
-				stop()
-			}
-			if e.Epoch%choice.every != 0 {
+			loss, since = loss+e.Cost, since+1
+			last := seconds > 60*choice.minutes
+			if e.Epoch%choice.every != 0 && !last {
 				return
 			}
-			point := Point{Steps: e.Epoch * choice.epoch, Images: images, Minutes: seconds / 60, Loss: loss}
-			loss = 0
+			point := Point{Steps: e.Epoch * choice.epoch, Images: images, Minutes: seconds / 60, Loss: loss / float64(since)}
+			loss, since = 0, 0
 			if failed = point.measure(model, asked, lake(runs)); failed == nil {
 				curve = append(curve, point)
 				s.note("%6.1f min, %d images: loss %.4f, validation %.2f, Lake's runs %.2f", point.Minutes, point.Images, point.Loss, point.Validation, point.Runs)
 				failed = writeCurve(s.out, k.name, curve)
 			}
-			if failed != nil {
+			if failed != nil || last {
 				stop()
 			}
 		},
