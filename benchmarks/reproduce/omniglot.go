@@ -78,7 +78,7 @@ func long() recipe {
 
 // longer is the recipe of half an hour: long with the rate, the temperature and the
 // decay of weights that did best on background alphabets that were held out, 0.3
-// points together, and twice the steps.
+// points together in the search that accuracy.md tells of, and twice the steps.
 func longer() recipe {
 	r := long()
 	r.steps, r.objective = 20_000, objectives.NPair{Temperature: 0.025}
