@@ -1,6 +1,8 @@
 package main
 
 import (
+	"math"
+
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
@@ -49,6 +51,44 @@ var rawPixels = contender{func(pixels [][]uint8) (evaluate.Embeddings, error) {
 	return evaluate.FromRows(rows)
 }, evaluate.Cosine{}}
 
+// together is what several say of two images by cosine, on average: each has its
+// embedding, of length 1, beside those of the others. One alone stays as it is.
+func together(members []contender) contender {
+	if len(members) == 1 {
+		return members[0]
+	}
+	return contender{func(pixels [][]uint8) (evaluate.Embeddings, error) {
+		rows := make([][]float32, len(pixels))
+		for _, member := range members {
+			embeddings, err := member.embed(pixels)
+			if err != nil {
+				return evaluate.Embeddings{}, err
+			}
+			for i := range rows {
+				rows[i] = append(rows[i], direction(embeddings.Row(i))...)
+			}
+		}
+		return evaluate.FromRows(rows)
+	}, evaluate.Cosine{}}
+}
+
+// direction is a vector brought to length 1, but for one of zeros.
+func direction(vector []float32) []float32 {
+	var squares float64
+	for _, v := range vector {
+		squares += float64(v) * float64(v)
+	}
+	if squares == 0 {
+		return vector
+	}
+	factor := 1 / math.Sqrt(squares)
+	unit := make([]float32, len(vector))
+	for i, v := range vector {
+		unit[i] = float32(factor * float64(v))
+	}
+	return unit
+}
+
 // remembering is the contender that embeds the same images only once.
 func (c contender) remembering() contender {
 	known := map[*[]uint8]evaluate.Embeddings{} // by the first of a list, which lists do not share
@@ -70,18 +110,25 @@ type measurement func(c contender) (evaluate.Measure, error)
 // field is who is put to the trials of a training.
 type field struct{ trained, untrained, pixels, viewed contender }
 
-// newField is a trained network, plain and by views, its untrained twin and raw
-// pixels.
-func newField(trained, untrained *likeness.Model) (f field, err error) {
-	if f.trained, err = plain(trained); err != nil {
-		return f, err
+// newField is a trained network, or several together, plain and by views, the same
+// before training and raw pixels.
+func newField(networks ...outcome) (field, error) {
+	var trained, untrained, byViews []contender
+	for _, network := range networks {
+		after, err := plain(network.trained)
+		if err != nil {
+			return field{}, err
+		}
+		before, err := plain(network.untrained)
+		if err != nil {
+			return field{}, err
+		}
+		trained, untrained, byViews = append(trained, after), append(untrained, before), append(byViews, viewed(network.trained))
 	}
-	if f.untrained, err = plain(untrained); err != nil {
-		return f, err
-	}
-	f.trained, f.untrained = f.trained.remembering(), f.untrained.remembering()
-	f.pixels, f.viewed = rawPixels.remembering(), viewed(trained).remembering()
-	return f, nil
+	return field{
+		together(trained).remembering(), together(untrained).remembering(),
+		rawPixels.remembering(), together(byViews).remembering(),
+	}, nil
 }
 
 // measure puts all to the trials: a row, and another one by views where these

@@ -106,7 +106,7 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err() // the curve is kept, but there is no row of a run that was cut short
 	}
-	field, err := newField(model, untrained)
+	field, err := newField(outcome{model, untrained})
 	if err != nil {
 		return nil, err
 	}

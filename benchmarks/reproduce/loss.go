@@ -48,12 +48,12 @@ func loss(name string) func(context.Context, settings) ([]Row, error) {
 		}
 		r := usual(backgroundSteps)
 		losses[name].change(&r)
-		trained, untrained, took, err := r.train(ctx, s, splits.Train)
+		network, took, err := r.train(ctx, s, splits.Train)
 		if err != nil {
 			return nil, err
 		}
 		row := Row{Protocol: "Lake's 20 runs, 30 background alphabets, one loss of the papers by itself", Published: "Koch 92.0", Demand: 93}
-		field, err := newField(trained, untrained)
+		field, err := newField(network)
 		if err != nil {
 			return nil, err
 		}

@@ -71,9 +71,8 @@ func mnist(name string, row Row) func(context.Context, settings) ([]Row, error) 
 	}
 }
 
-// validateDigits tries settings of one of these on training images that are held
-// out.
-func validateDigits(ctx context.Context, s settings) ([]Row, error) {
+// variedDigits is one of these recipes as arguments like a command's change it.
+func variedDigits(arguments []string) (r recipe, err error) {
 	flags := flag.NewFlagSet("validate-mnist", flag.ContinueOnError)
 	name := flags.String("recipe", "mnist", "mnist or mnist-hoffer")
 	steps := flags.Int("steps", 0, "of training")
@@ -86,13 +85,15 @@ func validateDigits(ctx context.Context, s settings) ([]Row, error) {
 	elastic := flags.Float64("elastic", -1, "pixels")
 	dropout := flags.Float64("dropout", -1, "after each pool of Hoffer's network")
 	width := flags.Int("residual", 0, "the residual network of this width in place of the recipe's")
-	if err := flags.Parse(s.arguments); err != nil {
-		return nil, errors.WithStack(err)
+	networks := flags.Int("networks", 1, "trained one by one and asked together")
+	if err := flags.Parse(arguments); err != nil {
+		return r, errors.WithStack(err)
 	}
 	if _, known := mnistSteps[*name]; !known || flags.NArg() > 0 {
-		return nil, errors.Errorf("found the recipe %q and %q, expected mnist or mnist-hoffer and nothing else", *name, flags.Args())
+		return r, errors.Errorf("found the recipe %q and %q, expected mnist or mnist-hoffer and nothing else", *name, flags.Args())
 	}
-	r := mnistRecipe(*name)
+	r = mnistRecipe(*name)
+	r.networks = *networks
 	if *steps > 0 {
 		r.steps = *steps
 	}
@@ -123,6 +124,16 @@ func validateDigits(ctx context.Context, s settings) ([]Row, error) {
 	if *width > 0 {
 		r.network = func(size imaging.Size) backbone.Network { return backbone.Residual(size, *width) }
 	}
+	return r, nil
+}
+
+// validateDigits tries settings of one of these on training images that are held
+// out.
+func validateDigits(ctx context.Context, s settings) ([]Row, error) {
+	r, err := variedDigits(s.arguments)
+	if err != nil {
+		return nil, err
+	}
 	splits, err := datasets.MNIST("")
 	if err != nil {
 		return nil, err
@@ -148,24 +159,37 @@ func dropping(network backbone.Network, rate float64) backbone.Network {
 // digits trains, and fits and judges linear classifiers. What is saved has the
 // threshold that is best for pairs of training images, since all are trained on.
 func (r recipe) digits(ctx context.Context, s settings, row Row, train, test *datasets.Dataset) ([]Row, error) {
-	trained, untrained, took, err := r.train(ctx, s, train)
+	networks, took, err := r.trainAll(ctx, s, train)
 	if err != nil {
 		return nil, err
 	}
 	if s.save != "" {
-		if trained.Threshold, err = threshold(trained, train.Limit(heldDigits, trialSeed)); err != nil {
-			return nil, err
+		for _, n := range networks {
+			if n.trained.Threshold, err = threshold(n.trained, train.Limit(heldDigits, trialSeed)); err != nil {
+				return nil, err
+			}
 		}
 	}
-	if err := s.keep(trained); err != nil {
+	if err := s.keepAll(networks); err != nil {
 		return nil, err
 	}
-	field, err := newField(trained, untrained)
+	field, err := newField(networks...)
 	if err != nil {
 		return nil, err
 	}
 	row = s.fill(row, row.Method, took)
 	if row.Validation {
+		for i := range networks[:len(networks)-1] {
+			first, err := newField(networks[:i+1]...)
+			if err != nil {
+				return nil, err
+			}
+			score, err := linear(train, test, regularisation)(first.trained)
+			if err != nil {
+				return nil, err
+			}
+			s.note("%.2f by the first %d of the networks", 100*score.Value, i+1)
+		}
 		for _, other := range []float64{1e-5, 1e-3, 1e-2, 1e-1} {
 			score, err := linear(train, test, other)(field.trained)
 			if err != nil {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
@@ -106,11 +108,11 @@ func omniglot(name string) func(context.Context, settings) ([]Row, error) {
 		if err != nil {
 			return nil, err
 		}
-		trained, untrained, took, err := o.recipe.train(ctx, s, splits.Train)
+		networks, took, err := o.recipe.trainAll(ctx, s, splits.Train)
 		if err != nil {
 			return nil, err
 		}
-		if err := s.keep(trained); err != nil {
+		if err := s.keepAll(networks); err != nil {
 			return nil, err
 		}
 		protocols := []protocol{{Row{
@@ -139,7 +141,7 @@ func omniglot(name string) func(context.Context, settings) ([]Row, error) {
 				{Row{Protocol: "MNIST, 10-way 1-shot of test images, nothing trained on digits, 2,000 episodes", Published: "Koch 70.3, raw pixels 42.0", Demand: 85}, few, true},
 			}...)
 		}
-		field, err := newField(trained, untrained)
+		field, err := newField(networks...)
 		if err != nil {
 			return nil, err
 		}
@@ -204,4 +206,19 @@ func (s settings) keep(model *likeness.Model) error {
 		return nil
 	}
 	return model.Save(s.save)
+}
+
+// keepAll saves the models, numbered from the second on.
+func (s settings) keepAll(networks []outcome) error {
+	extension := filepath.Ext(s.save)
+	stem := strings.TrimSuffix(s.save, extension)
+	for i, network := range networks {
+		if i > 0 && s.save != "" {
+			s.save = fmt.Sprintf("%s-%d%s", stem, i+1, extension)
+		}
+		if err := s.keep(network.trained); err != nil {
+			return err
+		}
+	}
+	return nil
 }

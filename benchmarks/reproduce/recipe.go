@@ -10,6 +10,7 @@ import (
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/solver"
 	"github.com/likeness-go/likeness/trainer"
@@ -34,6 +35,7 @@ type recipe struct {
 	solver     solver.Config
 	grouped    bool            // classes of a batch come from one alphabet
 	symmetries bool            // of a class are classes of their own
+	networks   int             // trained one by one and asked together; 0 for one
 	start      *likeness.Model // whose weights training begins with; nil for drawn ones
 	augment    datasets.Augmentation
 }
@@ -63,28 +65,48 @@ func distortion(side int, strength float64) datasets.Affine {
 	}
 }
 
-// train learns from images and returns an untrained twin too.
-func (r recipe) train(ctx context.Context, s settings, images *datasets.Dataset) (trained, untrained *likeness.Model, took time.Duration, err error) {
+// outcome is a trained network and the same one before.
+type outcome struct{ trained, untrained *likeness.Model }
+
+// trainAll trains the recipe's networks one after the other, each from a seed of
+// its own.
+func (r recipe) trainAll(ctx context.Context, s settings, images *datasets.Dataset) (all []outcome, took time.Duration, err error) {
+	own := s
+	for i := range max(1, r.networks) {
+		if i > 0 {
+			own.seed = random.Seed(s.seed, "network", i)
+		}
+		one, minutes, err := r.train(ctx, own, images)
+		if err != nil {
+			return nil, 0, err
+		}
+		all, took = append(all, one), took+minutes
+	}
+	return all, took, nil
+}
+
+// train trains one network on images.
+func (r recipe) train(ctx context.Context, s settings, images *datasets.Dataset) (o outcome, took time.Duration, err error) {
 	preprocessing := images.Preprocessing()
 	if r.symmetries {
 		if images, err = images.Symmetries(); err != nil {
-			return nil, nil, 0, err
+			return o, 0, err
 		}
 	}
 	network := r.network(preprocessing.Size)
-	if untrained, err = likeness.New(network, r.head, preprocessing, s.seed); err != nil {
-		return nil, nil, 0, err
+	if o.untrained, err = likeness.New(network, r.head, preprocessing, s.seed); err != nil {
+		return o, 0, err
 	}
-	if trained, err = likeness.New(network, r.head, preprocessing, s.seed); err != nil {
-		return nil, nil, 0, err
+	if o.trained, err = likeness.New(network, r.head, preprocessing, s.seed); err != nil {
+		return o, 0, err
 	}
 	if r.start != nil {
-		if err = trained.Weights.CopyFrom(r.start.Weights); err != nil {
-			return nil, nil, 0, err
+		if err = o.trained.Weights.CopyFrom(r.start.Weights); err != nil {
+			return o, 0, err
 		}
 	}
 	if r.steps == 0 {
-		return trained, untrained, 0, nil
+		return o, 0, nil
 	}
 	draw := trainer.ForGroups
 	if !r.grouped {
@@ -94,7 +116,7 @@ func (r recipe) train(ctx context.Context, s settings, images *datasets.Dataset)
 	}
 	examples, err := draw(r.objective, images, r.classes*r.images, r.images)
 	if err != nil {
-		return nil, nil, 0, err
+		return o, 0, err
 	}
 	if s.steps > 0 {
 		r.steps = s.steps
@@ -104,7 +126,7 @@ func (r recipe) train(ctx context.Context, s settings, images *datasets.Dataset)
 	}
 	const epochs = 10
 	training := trainer.Trainer{
-		Model: trained, Objective: r.objective, Examples: examples, Solver: r.solver,
+		Model: o.trained, Objective: r.objective, Examples: examples, Solver: r.solver,
 		Epochs: epochs, EpochSteps: max(1, r.steps/epochs), Seed: s.seed, Augment: &r.augment,
 		OnEpoch: func(e trainer.Epoch) {
 			s.note("%3d %% trained: loss %.4f, %.0f images/s", 100*e.Epoch/epochs, e.Cost, e.ImagesPerSecond)
@@ -114,5 +136,5 @@ func (r recipe) train(ctx context.Context, s settings, images *datasets.Dataset)
 	if err == nil && result.Stopped != "" {
 		err = ctx.Err()
 	}
-	return trained, untrained, time.Duration(result.Seconds * float64(time.Second)), err
+	return o, time.Duration(result.Seconds * float64(time.Second)), err
 }

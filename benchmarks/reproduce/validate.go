@@ -37,6 +37,7 @@ func (v *variation) parse(r *recipe, arguments []string) error {
 	flags := flag.NewFlagSet("validate", flag.ContinueOnError)
 	flags.StringVar(&v.small, "small", "", "train on `small1` or small2 and validate on all other background alphabets")
 	flags.StringVar(&v.start, "start", "", "`file` of a model to begin from")
+	flags.IntVar(&r.networks, "networks", 1, "trained one by one and asked together; there is a figure for the first of them, the first two and so on")
 	flags.IntVar(&r.steps, "steps", r.steps, "of training")
 	flags.Float64Var(&r.solver.Rate, "rate", r.solver.Rate, "learning rate")
 	flags.Float64Var(&r.solver.WeightDecay, "decay", r.solver.WeightDecay, "of weights")
@@ -107,18 +108,18 @@ func validate(ctx context.Context, s settings) ([]Row, error) {
 			return nil, err
 		}
 	}
-	trained, untrained, took, err := r.train(ctx, s, kept)
+	networks, took, err := r.trainAll(ctx, s, kept)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.keep(trained); err != nil {
+	if err := s.keepAll(networks); err != nil {
 		return nil, err
 	}
 	known, err := episodes(kept, 20, 1, 1, 10_000, true)
 	if err != nil {
 		return nil, err
 	}
-	c, err := plain(trained)
+	c, err := plain(networks[0].trained)
 	if err != nil {
 		return nil, err
 	}
@@ -127,19 +128,32 @@ func validate(ctx context.Context, s settings) ([]Row, error) {
 		return nil, err
 	}
 	s.note("%.2f on the classes that were trained on", 100*own.Value)
-	field, err := newField(trained, untrained)
-	if err != nil {
-		return nil, err
+	var rows []Row
+	for i := range networks {
+		field, err := newField(networks[:i+1]...)
+		if err != nil {
+			return nil, err
+		}
+		row := Row{Protocol: fmt.Sprintf("validation: %d background alphabets, 20-way 1-shot within an alphabet, 10,000 episodes", len(held.Groups())), Validation: true}
+		if i+1 < len(networks) {
+			row.Protocol += fmt.Sprintf(", the first %d of the networks", i+1)
+		}
+		row = s.fill(row, strings.Join(s.arguments, " "), took)
+		more, err := field.within(row, held)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, more...)
+		if v.pen == 0 {
+			continue
+		}
+		row.Protocol += fmt.Sprintf(", strokes thicker by %g pixels on each side", v.pen)
+		if more, err = field.within(row, redrawn(held, v.pen)); err != nil {
+			return nil, err
+		}
+		rows = append(rows, more...)
 	}
-	row := Row{Protocol: fmt.Sprintf("validation: %d background alphabets, 20-way 1-shot within an alphabet, 10,000 episodes", len(held.Groups())), Validation: true}
-	row = s.fill(row, strings.Join(s.arguments, " "), took)
-	rows, err := field.within(row, held)
-	if err != nil || v.pen == 0 {
-		return rows, err
-	}
-	row.Protocol += fmt.Sprintf(", strokes thicker by %g pixels on each side", v.pen)
-	thick, err := field.within(row, redrawn(held, v.pen))
-	return append(rows, thick...), err
+	return rows, nil
 }
 
 // within measures twenty-way one-shot episodes within alphabets.

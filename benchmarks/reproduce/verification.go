@@ -79,17 +79,17 @@ func (r recipe) verification(ctx context.Context, s settings, method string) ([]
 	if err != nil {
 		return nil, err
 	}
-	trained, untrained, took, err := r.train(ctx, s, kept)
+	network, took, err := r.train(ctx, s, kept)
 	if err != nil {
 		return nil, err
 	}
-	if trained.Threshold, err = threshold(trained, held); err != nil {
+	if network.trained.Threshold, err = threshold(network.trained, held); err != nil {
 		return nil, err
 	}
-	if err := s.keep(trained); err != nil {
+	if err := s.keep(network.trained); err != nil {
 		return nil, err
 	}
-	field, err := newField(trained, untrained)
+	field, err := newField(network)
 	if err != nil {
 		return nil, err
 	}

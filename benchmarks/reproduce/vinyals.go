@@ -47,11 +47,11 @@ func vinyals(ctx context.Context, s settings) ([]Row, error) {
 	}
 	recipe := usual(backgroundSteps)
 	recipe.grouped = false
-	trained, untrained, took, err := recipe.train(ctx, s, train)
+	network, took, err := recipe.train(ctx, s, train)
 	if err != nil {
 		return nil, err
 	}
-	field, err := newField(trained, untrained)
+	field, err := newField(network)
 	if err != nil {
 		return nil, err
 	}

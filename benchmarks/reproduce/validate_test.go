@@ -1,0 +1,85 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/imaging"
+)
+
+var drawingSize = imaging.Size{Height: side, Width: side, Channels: 1}
+
+func TestVariation(t *testing.T) {
+	r, v := usual(100), variation{}
+	if err := v.parse(&r, strings.Fields("-network residual -width 8 -dropout 0.3 -pen 1.2 -rate 6e-3 -networks 3")); err != nil {
+		t.Fatal(err)
+	}
+	blocks := r.network(drawingSize).Blocks
+	if last, ok := blocks[len(blocks)-1].(graph.Dropout); !ok || last.Rate != 0.3 {
+		t.Errorf("found the last block %+v, expected dropout of 0.3", blocks[len(blocks)-1])
+	}
+	if !slices.ContainsFunc(blocks, func(b graph.Block) bool { _, is := b.(graph.Residual); return is }) {
+		t.Errorf("found %+v, expected residual blocks", blocks)
+	}
+	if v.pen != 1.2 || r.solver.Rate != 6e-3 || r.networks != 3 {
+		t.Errorf("found a pen of %g, a rate of %g and %d networks", v.pen, r.solver.Rate, r.networks)
+	}
+	if err := v.parse(&r, []string{"-rate", "1e-3", "more"}); err == nil || !strings.Contains(err.Error(), `found ["more"]`) {
+		t.Errorf("found the error %v", err)
+	}
+}
+
+func TestVariedDigits(t *testing.T) {
+	r, err := variedDigits(strings.Fields("-recipe mnist-hoffer -dropout 0.4 -rate 4e-3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rates := 0
+	for _, block := range r.network(drawingSize).Blocks {
+		if dropout, is := block.(graph.Dropout); is {
+			rates++
+			if dropout.Rate != 0.4 {
+				t.Errorf("found dropout of %g, expected 0.4", dropout.Rate)
+			}
+		}
+	}
+	if rates == 0 || r.solver.Rate != 4e-3 {
+		t.Errorf("found %d layers of dropout and a rate of %g", rates, r.solver.Rate)
+	}
+	r, err = variedDigits(strings.Fields("-residual 8 -networks 2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name := r.network(drawingSize).Name; !strings.HasPrefix(name, "residual") || r.networks != 2 {
+		t.Errorf("found %d of the network %q, expected two residual ones", r.networks, name)
+	}
+	if _, err := variedDigits([]string{"-recipe", "best"}); err == nil || !strings.Contains(err.Error(), `found the recipe "best"`) {
+		t.Errorf("found the error %v", err)
+	}
+}
+
+// A thicker pen leaves more ink, of the same images.
+func TestRedrawn(t *testing.T) {
+	line := make([]uint8, drawingSize.Len())
+	for x := 6; x < 22; x++ {
+		line[14*side+x] = 255
+	}
+	d := &datasets.Dataset{Name: "a line", Size: drawingSize, Classes: []string{"A/1"}, Images: [][]uint8{line}, Labels: []int{0}}
+	ink := func(image []uint8) (sum int) {
+		for _, v := range image {
+			sum += int(v)
+		}
+		return sum
+	}
+	thin := ink(line)
+	thick := redrawn(d, 1.2)
+	if got := ink(thick.Images[0]); got < 2*thin {
+		t.Errorf("found ink of %d, expected more than twice %d", got, thin)
+	}
+	if ink(d.Images[0]) != thin {
+		t.Error("the drawings themselves have changed")
+	}
+}
