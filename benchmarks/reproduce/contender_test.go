@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/backbone"
-	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/imaging"
 )
@@ -52,24 +51,16 @@ func TestTogether(t *testing.T) {
 // The networks of a recipe begin apart, the first of them as if it were alone, and
 // each is saved.
 func TestTrainAll(t *testing.T) {
-	d := datasets.Dataset{Name: "shades", Size: imaging.Size{Height: 12, Width: 12, Channels: 1}}
-	for i := range 16 {
-		image := make([]uint8, d.Size.Len())
-		for j := range image {
-			image[j] = uint8(i / 4 * j)
-		}
-		d.Images, d.Labels = append(d.Images, image), append(d.Labels, i/4)
-	}
-	d.Classes = []string{"A/1", "A/2", "A/3", "A/4"}
+	d := fewShades()
 	r := usual(10)
 	r.network = func(size imaging.Size) backbone.Network { return backbone.Conv7(size, 4) }
 	r.classes, r.images, r.networks = 4, 2, 2
 	s := settings{seed: 5, note: t.Logf, save: filepath.Join(t.TempDir(), "model.safetensors")}
-	networks, _, err := r.trainAll(context.Background(), s, &d)
+	networks, _, err := r.trainAll(context.Background(), s, d)
 	if err != nil {
 		t.Fatal(err)
 	}
-	alone, _, err := r.train(context.Background(), s, &d)
+	alone, _, err := r.train(context.Background(), s, d)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"path/filepath"
 	"time"
 
 	"github.com/likeness-go/likeness"
@@ -31,19 +30,13 @@ var kochRuns = []kochRun{
 	{"koch-all-pairs", "Koch's network, all pairs of a batch", 85, objectives.BatchCrossEntropy{Balanced: true}, 64, 4, true},
 }
 
-// train runs for so many minutes at most. Now and then it measures, and the curve is
-// written anew.
+// train runs for so many minutes and measures.
 func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 	choice, err := k.parse(s.arguments)
 	if err != nil {
 		return nil, err
 	}
-	size := backbone.Koch().Size
-	splits, err := datasets.Open(s.data, datasets.Options{Size: size, Background: "background"})
-	if err != nil {
-		return nil, err
-	}
-	runs, err := datasets.OpenRuns(filepath.Join(s.data, "all_runs.zip"), datasets.Options{Size: size})
+	splits, runs, err := s.openAs(datasets.Options{Size: backbone.Koch().Size, Background: "background"})
 	if err != nil {
 		return nil, err
 	}
@@ -68,26 +61,41 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
+	seconds, err := k.learn(ctx, s, choice, model, examples, asked, lake(runs))
+	if err != nil {
+		return nil, err
+	}
+	field, err := newField(outcome{model, untrained})
+	if err != nil {
+		return nil, err
+	}
+	row := Row{Protocol: "Lake's 20 runs, 105×105 pixels, 24 background alphabets", Published: "Koch 92.0", Demand: k.demand}
+	return field.measure(s.fill(row, k.described(), time.Duration(seconds*float64(time.Second))), lake(runs), false)
+}
+
+// learn trains for the choice's minutes, and leaves a curve of what asked and runs
+// measure on the way; its last point is where the training ends.
+func (k kochRun) learn(ctx context.Context, s settings, c kochChoice, model *likeness.Model, examples *trainer.Examples, asked, runs measurement) (seconds float64, err error) {
 	limited, stop := context.WithCancel(ctx)
 	defer stop()
 	var curve []Point
 	var failed error
-	seconds, loss, since, images := 0., 0., 0, 0 // since: epochs that loss is the sum of
+	loss, since, images := 0., 0, 0 // since: epochs that loss is the sum of
 	training := trainer.Trainer{
-		Model: model, Objective: k.objective, Examples: examples, Solver: choice.solver(),
-		Epochs: 1 << 20, EpochSteps: choice.epoch, Seed: s.seed,
+		Model: model, Objective: k.objective, Examples: examples, Solver: c.solver(),
+		Epochs: 1 << 20, EpochSteps: c.epoch, Seed: s.seed,
 		Augment: datasets.EachImage(datasets.KochAffine()),
 		OnStep:  func(step trainer.Step) { images += step.Images },
 		OnEpoch: func(e trainer.Epoch) {
 			seconds += e.Seconds
 			loss, since = loss+e.Cost, since+1
-			last := seconds > 60*choice.minutes
-			if e.Epoch%choice.every != 0 && !last {
+			last := seconds > 60*c.minutes
+			if e.Epoch%c.every != 0 && !last {
 				return
 			}
-			point := Point{Steps: e.Epoch * choice.epoch, Images: images, Minutes: seconds / 60, Loss: loss / float64(since)}
+			point := Point{Steps: e.Epoch * c.epoch, Images: images, Minutes: seconds / 60, Loss: loss / float64(since)}
 			loss, since = 0, 0
-			if failed = point.measure(model, asked, lake(runs)); failed == nil {
+			if failed = point.measure(model, asked, runs); failed == nil {
 				curve = append(curve, point)
 				s.note("%6.1f min, %d images: loss %.4f, validation %.2f, Lake's runs %.2f", point.Minutes, point.Images, point.Loss, point.Validation, point.Runs)
 				failed = writeCurve(s.out, k.name, curve)
@@ -98,20 +106,12 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 		},
 	}
 	if _, err := training.Run(limited); err != nil {
-		return nil, err
+		return 0, err
 	}
 	if failed != nil {
-		return nil, failed
+		return 0, failed
 	}
-	if ctx.Err() != nil {
-		return nil, ctx.Err() // the curve is kept, but there is no row of a run that was cut short
-	}
-	field, err := newField(outcome{model, untrained})
-	if err != nil {
-		return nil, err
-	}
-	row := Row{Protocol: "Lake's 20 runs, 105×105 pixels, 24 background alphabets", Published: "Koch 92.0", Demand: k.demand}
-	return field.measure(s.fill(row, k.described(), time.Duration(seconds*float64(time.Second))), lake(runs), false)
+	return seconds, ctx.Err() // a run that was cut short keeps its curve, but has no row
 }
 
 // kochValidation images are drawn validation episodes from.

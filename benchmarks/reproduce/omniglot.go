@@ -21,17 +21,23 @@ func (s settings) options(background string) datasets.Options {
 
 // open reads the alphabets, and the official runs.
 func (s settings) open(background string) (datasets.Splits, []datasets.Run, error) {
+	return s.openAs(s.options(background))
+}
+
+// openAs is open with images of other options.
+func (s settings) openAs(options datasets.Options) (datasets.Splits, []datasets.Run, error) {
 	if s.data == "" {
 		return datasets.Splits{}, nil, errors.New("-data is missing: the folder of Omniglot's official files, from https://github.com/brendenlake/omniglot")
 	}
-	splits, err := datasets.Open(s.data, s.options(background))
+	splits, err := datasets.Open(s.data, options)
 	if err != nil {
 		return splits, nil, err
 	}
 	if splits.Train == nil || splits.Test == nil {
 		return splits, nil, errors.Errorf("%s: found the background or the evaluation alphabets only, expected both", s.data)
 	}
-	runs, err := datasets.OpenRuns(filepath.Join(s.data, "all_runs.zip"), s.options(""))
+	options.Background = ""
+	runs, err := datasets.OpenRuns(filepath.Join(s.data, "all_runs.zip"), options)
 	return splits, runs, err
 }
 

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/imaging"
+)
+
+// fewShades are classes of small images that Koch's runs are tried on.
+func fewShades() *datasets.Dataset {
+	d := &datasets.Dataset{Name: "shades", Size: imaging.Size{Height: 12, Width: 12, Channels: 1}}
+	for i := range 16 {
+		image := make([]uint8, d.Size.Len())
+		for j := range image {
+			image[j] = uint8(i / 4 * j)
+		}
+		d.Images, d.Labels = append(d.Images, image), append(d.Labels, i/4)
+	}
+	d.Classes = []string{"A/1", "A/2", "A/3", "A/4"}
+	return d
+}
+
+// always is a measurement of that value.
+func always(value float64) measurement {
+	return func(contender) (evaluate.Measure, error) { return evaluate.Measure{Value: value}, nil }
+}
+
+// learning is one of Koch's runs on few shades.
+func learning(ctx context.Context, t *testing.T, k kochRun, out string, asked measurement, arguments ...string) error {
+	t.Helper()
+	k.batch, k.perClass = 8, min(k.perClass, 2)
+	c, err := k.parse(append([]string{"-scales", "", "-penalties", "", "-epoch", "2"}, arguments...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := fewShades()
+	model, err := likeness.New(backbone.Conv7(d.Size, 2), heads.WeightedL1{Signed: true}, d.Preprocessing(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples, err := k.examples(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := settings{seed: 1, out: out, note: t.Logf}
+	_, err = k.learn(ctx, s, c, model, examples, asked, always(0.5))
+	return err
+}
+
+// The curve ends where the minutes do, between two points of it or not, and counts
+// what was looked at: two images a pair.
+func TestKochCurve(t *testing.T) {
+	for i, images := range []int{2 * 2 * 8, 2 * 8} {
+		folder := t.TempDir()
+		if err := learning(context.Background(), t, kochRuns[i], folder, always(0.25), "-minutes", "0", "-every", "3"); err != nil {
+			t.Fatal(err)
+		}
+		curve, err := readCurve(folder, kochRuns[i].name)
+		if err != nil || len(curve) != 1 {
+			t.Fatalf("found %d points and the error %v, expected one", len(curve), err)
+		}
+		if p := curve[0]; p.Steps != 2 || p.Images != images || p.Validation != 25 || p.Runs != 50 || !(p.Loss > 0) {
+			t.Errorf("%s: found %+v, expected 2 steps of %d images in all", kochRuns[i].name, p, images)
+		}
+	}
+}
+
+// A run that is interrupted says so and leaves the curve that it has.
+func TestKochInterrupted(t *testing.T) {
+	folder := t.TempDir()
+	ctx, interrupt := context.WithCancel(context.Background())
+	defer interrupt()
+	points := 0
+	third := func(contender) (evaluate.Measure, error) {
+		if points++; points == 3 {
+			interrupt()
+		}
+		return evaluate.Measure{}, nil
+	}
+	if err := learning(ctx, t, kochRuns[1], folder, third, "-minutes", "1000"); !errors.Is(err, context.Canceled) {
+		t.Errorf("found the error %v", err)
+	}
+	if curve, err := readCurve(folder, kochRuns[1].name); err != nil || len(curve) != 3 {
+		t.Errorf("found %d points and the error %v, expected three", len(curve), err)
+	}
+}
+
+func TestKochRefuses(t *testing.T) {
+	if _, err := kochRuns[0].train(context.Background(), settings{note: t.Logf}); err == nil || !strings.Contains(err.Error(), "-data is missing") {
+		t.Errorf("found the error %v", err)
+	}
+}
