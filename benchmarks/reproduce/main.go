@@ -32,6 +32,7 @@ var jobs = append([]job{
 	{"omniglot", "all 30 background alphabets: Lake's runs, episodes of the evaluation alphabets, MNIST one-shot", omniglot("omniglot")},
 	{"omniglot-pens", "the same, trained as if drawn by many pens, for digits", omniglot("omniglot-pens")},
 	{"omniglot-long", "the same by a larger network and longer: about half an hour", omniglot("omniglot-long")},
+	{"omniglot-three", "the same by three such networks, each a third as long, asked together", omniglot("omniglot-three")},
 	{"small1", "the minimal split small 1: Lake's runs", omniglot("small1")},
 	{"small2", "the minimal split small 2: Lake's runs", omniglot("small2")},
 	{"validate", "try settings, given as flags after the name, on alphabets held out of the background", validate},
@@ -49,6 +50,9 @@ var jobs = append([]job{
 	})},
 	{"mnist", "MNIST by the best recipe", mnist("mnist", Row{
 		Protocol: ", trained with distortions", Method: "supervised-contrastive, cosine, Conv7", Published: "Hoffer & Ailon 99.54 ± 0.08", Demand: 99.65,
+	})},
+	{"mnist-three", "MNIST by three networks of the best recipe, asked together", mnist("mnist-three", Row{
+		Protocol: ", trained with distortions", Method: "supervised-contrastive, cosine, three of Conv7 asked together", Published: "Hoffer & Ailon 99.54 ± 0.08", Demand: 99.65,
 	})},
 	{"cifar", "CIFAR-10 by the network and the loss of Hoffer & Ailon; -data is the folder of its binary version", cifar},
 	{"fours-nines", "the map of fours and nines of Hadsell, Chopra & LeCun", foursAndNines},

@@ -48,14 +48,18 @@ func bestDigits(steps int) recipe {
 }
 
 // mnistSteps of training.
-var mnistSteps = map[string]int{"mnist-hoffer": 9000, "mnist": 9000}
+var mnistSteps = map[string]int{"mnist-hoffer": 9000, "mnist": 9000, "mnist-three": 9000}
 
 // mnistRecipe is the recipe of a job.
 func mnistRecipe(name string) recipe {
 	if name == "mnist-hoffer" {
 		return hoffer(mnistSteps[name])
 	}
-	return bestDigits(mnistSteps[name])
+	r := bestDigits(mnistSteps[name])
+	if name == "mnist-three" {
+		r.networks = 3
+	}
+	return r
 }
 
 // mnist trains on MNIST's 60,000 training images and measures the accuracy that
@@ -74,7 +78,7 @@ func mnist(name string, row Row) func(context.Context, settings) ([]Row, error) 
 // variedDigits is one of these recipes as arguments like a command's change it.
 func variedDigits(arguments []string) (r recipe, err error) {
 	flags := flag.NewFlagSet("validate-mnist", flag.ContinueOnError)
-	name := flags.String("recipe", "mnist", "mnist or mnist-hoffer")
+	name := flags.String("recipe", "mnist", "mnist, mnist-three or mnist-hoffer")
 	steps := flags.Int("steps", 0, "of training")
 	rate := flags.Float64("rate", 0, "learning rate")
 	decay := flags.Float64("decay", -1, "of weights")
@@ -85,15 +89,17 @@ func variedDigits(arguments []string) (r recipe, err error) {
 	elastic := flags.Float64("elastic", -1, "pixels")
 	dropout := flags.Float64("dropout", -1, "after each pool of Hoffer's network")
 	width := flags.Int("residual", 0, "the residual network of this width in place of the recipe's")
-	networks := flags.Int("networks", 1, "trained one by one and asked together")
+	networks := flags.Int("networks", 0, "trained one by one and asked together")
 	if err := flags.Parse(arguments); err != nil {
 		return r, errors.WithStack(err)
 	}
 	if _, known := mnistSteps[*name]; !known || flags.NArg() > 0 {
-		return r, errors.Errorf("found the recipe %q and %q, expected mnist or mnist-hoffer and nothing else", *name, flags.Args())
+		return r, errors.Errorf("found the recipe %q and %q, expected mnist, mnist-three or mnist-hoffer and nothing else", *name, flags.Args())
 	}
 	r = mnistRecipe(*name)
-	r.networks = *networks
+	if *networks > 0 {
+		r.networks = *networks
+	}
 	if *steps > 0 {
 		r.steps = *steps
 	}

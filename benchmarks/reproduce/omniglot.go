@@ -71,6 +71,10 @@ func oneShots(name string) oneShot {
 	case "omniglot-long":
 		o.background, o.broad, o.demand = "background", true, 0
 		o.method, o.recipe = "n-pair, cosine, residual, 20,000 steps", longer()
+	case "omniglot-three":
+		o.background, o.broad, o.demand = "background", true, 0
+		o.method, o.recipe = "n-pair, cosine, three residual networks asked together, 7,000 steps each", longer()
+		o.recipe.networks, o.recipe.steps = 3, 7_000
 	}
 	return o
 }
