@@ -82,6 +82,7 @@ func variedDigits(arguments []string) (r recipe, err error) {
 	steps := flags.Int("steps", 0, "of training")
 	rate := flags.Float64("rate", 0, "learning rate")
 	decay := flags.Float64("decay", -1, "of weights")
+	momentum := flags.Float64("sgd", 0, "SGD of this `momentum` in place of AdamW; -decay is the λ of its penalty λ‖w‖²")
 	images := flags.Int("images", 0, "of each class of a batch")
 	scale := flags.Float64("scale", 0, "of the ratio loss")
 	temperature := flags.Float64("temperature", 0, "of the softmax")
@@ -108,6 +109,10 @@ func variedDigits(arguments []string) (r recipe, err error) {
 	}
 	if *decay >= 0 {
 		r.solver.WeightDecay = *decay
+	}
+	if *momentum > 0 {
+		r.solver.Solver, r.solver.Momentum = "sgd", *momentum
+		r.solver.L2, r.solver.WeightDecay = r.solver.WeightDecay, 0
 	}
 	if *images > 0 {
 		r.images = *images

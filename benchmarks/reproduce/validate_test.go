@@ -5,9 +5,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/solver"
 )
 
 var drawingSize = imaging.Size{Height: side, Width: side, Channels: 1}
@@ -55,6 +57,13 @@ func TestVariedDigits(t *testing.T) {
 	}
 	if name := r.network(drawingSize).Name; !strings.HasPrefix(name, "residual") || r.networks != 2 {
 		t.Errorf("found %d of the network %q, expected two residual ones", r.networks, name)
+	}
+	if r, err = variedDigits(strings.Fields("-sgd 0.9 -decay 2e-4")); err != nil {
+		t.Fatal(err)
+	}
+	want := solver.Config{Solver: "sgd", Rate: 3e-3, Momentum: 0.9, L2: 2e-4, Average: 0.99, Schedule: "cosine", Warmup: 0.5}
+	if diff := cmp.Diff(want, r.solver); diff != "" {
+		t.Error(diff)
 	}
 	if _, err := variedDigits([]string{"-recipe", "best"}); err == nil || !strings.Contains(err.Error(), `found the recipe "best"`) {
 		t.Errorf("found the error %v", err)
