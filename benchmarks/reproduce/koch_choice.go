@@ -23,7 +23,7 @@ type kochChoice struct {
 	epoch    int // steps, after each of which the rate falls by a hundredth
 	every    int // epochs between two points of the curve
 	rate     float64
-	layers   []solver.Layer // scales on the rate, and penalties
+	layers   []solver.Layer // scales on the rate, momenta and penalties
 	momentum float64
 }
 
@@ -37,6 +37,7 @@ func (k *kochRun) parse(arguments []string) (c kochChoice, err error) {
 	flags.Float64Var(&c.rate, "rate", 0.04, "learning rate at the start")
 	scales := flags.String("scales", "conv1=0.02,conv2=0.08,conv3=0.3", "on the `rates` of layers")
 	flags.Float64Var(&c.momentum, "momentum", solver.Koch().Momentum, "to which it rises from 0.5 in 40 epochs")
+	momenta := flags.String("momenta", "", "of `layers`, in place of -momentum")
 	penalties := flags.String("penalties", "linear1=8e-3", "`λ` of the penalty on the kernels of layers, in place of 1e-4")
 	flags.BoolVar(&k.grouped, "grouped", k.grouped, "classes of a batch of images come from one alphabet")
 	flags.IntVar(&k.batch, "batch", k.batch, "pairs, or images where all pairs of them are compared")
@@ -52,6 +53,7 @@ func (k *kochRun) parse(arguments []string) (c kochChoice, err error) {
 		field      func(*solver.Layer) **float64
 	}{
 		{"-scales", *scales, func(l *solver.Layer) **float64 { return &l.RateScale }},
+		{"-momenta", *momenta, func(l *solver.Layer) **float64 { return &l.Momentum }},
 		{"-penalties", *penalties, func(l *solver.Layer) **float64 { return &l.L2 }},
 	} {
 		for part := range strings.FieldsFuncSeq(setting.text, func(r rune) bool { return r == ',' }) {

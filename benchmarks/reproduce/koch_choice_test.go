@@ -14,12 +14,12 @@ func number(v float64) *float64 { return &v }
 // parameter counts.
 func TestKochLayers(t *testing.T) {
 	k := kochRuns[1]
-	c, err := k.parse([]string{"-scales", "conv1=0.1,linear1=3", "-penalties", "linear1=1e-2,conv2=0", "-batch", "32"})
+	c, err := k.parse([]string{"-scales", "conv1=0.1,linear1=3", "-momenta", "conv1=0.97", "-penalties", "linear1=1e-2,conv2=0", "-batch", "32"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []solver.Layer{
-		{Name: "conv1", RateScale: number(0.1)},
+		{Name: "conv1", RateScale: number(0.1), Momentum: number(0.97)},
 		{Name: "linear1", RateScale: number(3), L2: number(1e-2)},
 		{Name: "conv2", L2: number(0)},
 	}
