@@ -25,6 +25,7 @@ type kochChoice struct {
 	rate     float64
 	layers   []solver.Layer // scales on the rate, momenta and penalties
 	momentum float64
+	ramp     int // epochs, in which the momenta rise
 }
 
 // parse reads the choice from arguments like a command's, which may change what
@@ -36,7 +37,8 @@ func (k *kochRun) parse(arguments []string) (c kochChoice, err error) {
 	flags.IntVar(&c.every, "every", 1, "epochs between two points of the curve")
 	flags.Float64Var(&c.rate, "rate", 0.04, "learning rate at the start")
 	scales := flags.String("scales", "conv1=0.02,conv2=0.08,conv3=0.3", "on the `rates` of layers")
-	flags.Float64Var(&c.momentum, "momentum", solver.Koch().Momentum, "to which it rises from 0.5 in 40 epochs")
+	flags.Float64Var(&c.momentum, "momentum", solver.Koch().Momentum, "to which it rises from 0.5")
+	flags.IntVar(&c.ramp, "ramp", solver.Koch().MomentumEpochs, "epochs in which it does")
 	momenta := flags.String("momenta", "", "of `layers`, in place of -momentum")
 	penalties := flags.String("penalties", "linear1=8e-3", "`λ` of the penalty on the kernels of layers, in place of 1e-4")
 	flags.BoolVar(&k.grouped, "grouped", k.grouped, "classes of a batch of images come from one alphabet")
@@ -98,6 +100,6 @@ func (k kochRun) examples(images *datasets.Dataset) (*trainer.Examples, error) {
 // L2, so that the loss of the curve is that of the images alone.
 func (c kochChoice) solver() solver.Config {
 	config := solver.Koch()
-	config.Rate, config.Momentum, config.Layers = c.rate, c.momentum, c.layers
+	config.Rate, config.Momentum, config.MomentumEpochs, config.Layers = c.rate, c.momentum, c.ramp, c.layers
 	return config
 }
