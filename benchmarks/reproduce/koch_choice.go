@@ -17,7 +17,9 @@ import (
 // up to 1 and penalties up to 0.1, each layer by layer, and prints none. With one rate
 // for all layers nothing is learned: from the paper's initial values the sigmoids
 // begin far out, where the first layers' large gradients drive the rest of them, too.
-// A penalty on the fully connected weights brings them back.
+// A penalty on the fully connected weights brings them back, while small rates keep the
+// convolutions nearly as they were drawn. From then on their gradients are small, and
+// their momenta have risen so high that they learn at last.
 type kochChoice struct {
 	minutes  float64
 	epoch    int // steps, after each of which the rate falls by a hundredth
@@ -35,11 +37,11 @@ func (k *kochRun) parse(arguments []string) (c kochChoice, err error) {
 	flags.Float64Var(&c.minutes, "minutes", 120, "of training, at most")
 	flags.IntVar(&c.epoch, "epoch", 50, "steps, after each of which the rate falls by a hundredth")
 	flags.IntVar(&c.every, "every", 1, "epochs between two points of the curve")
-	flags.Float64Var(&c.rate, "rate", 0.04, "learning rate at the start")
-	scales := flags.String("scales", "conv1=0.02,conv2=0.08,conv3=0.3", "on the `rates` of layers")
+	flags.Float64Var(&c.rate, "rate", 0.03, "learning rate at the start")
+	scales := flags.String("scales", "conv1=0.02,conv2=0.08,conv3=0.3,linear1=3.3", "on the `rates` of layers")
 	flags.Float64Var(&c.momentum, "momentum", solver.Koch().Momentum, "to which it rises from 0.5")
-	flags.IntVar(&c.ramp, "ramp", solver.Koch().MomentumEpochs, "epochs in which it does")
-	momenta := flags.String("momenta", "", "of `layers`, in place of -momentum")
+	flags.IntVar(&c.ramp, "ramp", 20, "epochs in which it does")
+	momenta := flags.String("momenta", "conv1=0.98,conv2=0.98,conv3=0.98,conv4=0.95", "of `layers`, in place of -momentum")
 	penalties := flags.String("penalties", "linear1=8e-3", "`λ` of the penalty on the kernels of layers, in place of 1e-4")
 	flags.BoolVar(&k.grouped, "grouped", k.grouped, "classes of a batch of images come from one alphabet")
 	flags.IntVar(&k.batch, "batch", k.batch, "pairs, or images where all pairs of them are compared")

@@ -37,7 +37,7 @@ func always(value float64) measurement {
 func learning(ctx context.Context, t *testing.T, k kochRun, out string, asked measurement, arguments ...string) error {
 	t.Helper()
 	k.batch, k.perClass = 8, min(k.perClass, 2)
-	c, err := k.parse(append([]string{"-scales", "", "-penalties", "", "-epoch", "2"}, arguments...))
+	c, err := k.parse(append([]string{"-scales", "", "-momenta", "", "-penalties", "", "-epoch", "2"}, arguments...))
 	if err != nil {
 		t.Fatal(err)
 	}
