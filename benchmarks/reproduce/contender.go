@@ -1,11 +1,12 @@
 package main
 
 import (
-	"math"
+	"slices"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
+	"gonum.org/v1/gonum/blas/blas32"
 )
 
 // contender makes embeddings of images, bytes of the networks' size, and
@@ -65,28 +66,15 @@ func together(members []contender) contender {
 				return evaluate.Embeddings{}, err
 			}
 			for i := range rows {
-				rows[i] = append(rows[i], direction(embeddings.Row(i))...)
+				unit := blas32.Vector{N: embeddings.Columns, Data: slices.Clone(embeddings.Row(i)), Inc: 1}
+				if length := blas32.Nrm2(unit); length > 0 {
+					blas32.Scal(1/length, unit)
+				}
+				rows[i] = append(rows[i], unit.Data...)
 			}
 		}
 		return evaluate.FromRows(rows)
 	}, evaluate.Cosine{}}
-}
-
-// direction is a vector brought to length 1, but for one of zeros.
-func direction(vector []float32) []float32 {
-	var squares float64
-	for _, v := range vector {
-		squares += float64(v) * float64(v)
-	}
-	if squares == 0 {
-		return vector
-	}
-	factor := 1 / math.Sqrt(squares)
-	unit := make([]float32, len(vector))
-	for i, v := range vector {
-		unit[i] = float32(factor * float64(v))
-	}
-	return unit
 }
 
 // remembering is the contender that embeds the same images only once.
@@ -110,25 +98,39 @@ type measurement func(c contender) (evaluate.Measure, error)
 // field is who is put to the trials of a training.
 type field struct{ trained, untrained, pixels, viewed contender }
 
-// newField is a trained network, or several together, plain and by views, the same
-// before training and raw pixels.
-func newField(networks ...outcome) (field, error) {
-	var trained, untrained, byViews []contender
-	for _, network := range networks {
-		after, err := plain(network.trained)
-		if err != nil {
-			return field{}, err
-		}
-		before, err := plain(network.untrained)
-		if err != nil {
-			return field{}, err
-		}
-		trained, untrained, byViews = append(trained, after), append(untrained, before), append(byViews, viewed(network.trained))
+// newField is a trained network, plain and by views, the same before training and
+// raw pixels.
+func newField(network outcome) (f field, err error) {
+	if f.trained, err = plain(network.trained); err != nil {
+		return f, err
 	}
-	return field{
-		together(trained).remembering(), together(untrained).remembering(),
-		rawPixels.remembering(), together(byViews).remembering(),
-	}, nil
+	if f.untrained, err = plain(network.untrained); err != nil {
+		return f, err
+	}
+	f.trained, f.untrained = f.trained.remembering(), f.untrained.remembering()
+	f.pixels, f.viewed = rawPixels.remembering(), viewed(network.trained).remembering()
+	return f, nil
+}
+
+// newFields are the fields of networks one by one.
+func newFields(networks []outcome) ([]field, error) {
+	fields := make([]field, len(networks))
+	for i, network := range networks {
+		var err error
+		if fields[i], err = newField(network); err != nil {
+			return nil, err
+		}
+	}
+	return fields, nil
+}
+
+// joined is the field of networks that are asked together.
+func joined(fields []field) field {
+	var trained, untrained, viewed []contender
+	for _, f := range fields {
+		trained, untrained, viewed = append(trained, f.trained), append(untrained, f.untrained), append(viewed, f.viewed)
+	}
+	return field{together(trained).remembering(), together(untrained).remembering(), fields[0].pixels, together(viewed).remembering()}
 }
 
 // measure puts all to the trials: a row, and another one by views where these

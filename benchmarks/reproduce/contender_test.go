@@ -13,7 +13,7 @@ import (
 	"github.com/likeness-go/likeness/imaging"
 )
 
-// scaled says the images themselves, so many times.
+// scaled says of an image its values, so many times, with a ramp added.
 func scaled(factor float32) contender {
 	return contender{func(pixels [][]uint8) (evaluate.Embeddings, error) {
 		rows := make([][]float32, len(pixels))

@@ -18,8 +18,8 @@ import (
 // for all layers nothing is learned: from the paper's initial values the sigmoids
 // begin far out, where the first layers' large gradients drive the rest of them, too.
 // A penalty on the fully connected weights brings them back, while small rates keep the
-// convolutions nearly as they were drawn. From then on their gradients are small, and
-// their momenta have risen so high that they learn at last.
+// convolutions from being driven, too. Their momenta, which rise higher than the
+// others', then let them learn.
 type kochChoice struct {
 	minutes  float64
 	epoch    int // steps, after each of which the rate falls by a hundredth

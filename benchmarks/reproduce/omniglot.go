@@ -151,10 +151,11 @@ func omniglot(name string) func(context.Context, settings) ([]Row, error) {
 				{Row{Protocol: "MNIST, 10-way 1-shot of test images, nothing trained on digits, 2,000 episodes", Published: "Koch 70.3, raw pixels 42.0", Demand: 85}, few, true},
 			}...)
 		}
-		field, err := newField(networks...)
+		fields, err := newFields(networks)
 		if err != nil {
 			return nil, err
 		}
+		field := joined(fields)
 		var rows []Row
 		for _, p := range protocols {
 			more, err := field.measure(s.fill(p.Row, o.method, took), p.measure, p.byViews)

@@ -119,23 +119,20 @@ func validate(ctx context.Context, s settings) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := plain(networks[0].trained)
+	fields, err := newFields(networks)
 	if err != nil {
 		return nil, err
 	}
-	own, err := known(c)
+	own, err := known(fields[0].trained)
 	if err != nil {
 		return nil, err
 	}
 	s.note("%.2f on the classes that were trained on", 100*own.Value)
 	var rows []Row
-	for i := range networks {
-		field, err := newField(networks[:i+1]...)
-		if err != nil {
-			return nil, err
-		}
+	for i := range fields {
+		field := joined(fields[:i+1])
 		row := Row{Protocol: fmt.Sprintf("validation: %d background alphabets, 20-way 1-shot within an alphabet, 10,000 episodes", len(held.Groups())), Validation: true}
-		if i+1 < len(networks) {
+		if i+1 < len(fields) {
 			row.Protocol += fmt.Sprintf(", the first %d of the networks", i+1)
 		}
 		row = s.fill(row, strings.Join(s.arguments, " "), took)
