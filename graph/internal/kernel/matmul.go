@@ -38,9 +38,12 @@ func MatMul[T Float](c, a, b []T, m, n, k int, transposeA, transposeB, accumulat
 	outerProducts(e, c, a, b, m, n, k, accumulate)
 }
 
-// rowDepth is how many elements of rows are multiplied at a time, so that this
-// much of the packed factor stays in the level 2 cache.
-const rowDepth = 2048
+// rowDepth elements of rowsAtATime rows are multiplied together: they stay in the
+// level 1 cache for all panels of the packed factor, and so much of this in level 2.
+const (
+	rowDepth    = 512
+	rowsAtATime = 12
+)
 
 // rowProducts multiplies the rows of b (n, k) by the packed a (k, m), which
 // gives the transpose of c, some rows at a time.
@@ -49,21 +52,25 @@ func rowProducts[T Float](e vector.Engine[T], c, b []T, a *packed[T], m, n, k in
 	parallel(bands, func(w *workspace[T], band int) {
 		top, bottom := band*n/bands, (band+1)*n/bands
 		rows := bottom - top
-		offsets := grow(&w.offsets, 2*rows)
+		offsets := grow(&w.offsets, 2*rowsAtATime)
 		result := grow(&w.convolved, rows*m)
 		p := &w.product
-		*p = vector.Rows[T]{Segments: 1, AOffsets: offsets[:rows], COffsets: offsets[rows:]}
-		for i := range rows {
-			p.AOffsets[i], p.COffsets[i] = int32(i*k), int32(i*m)
-		}
+		*p = vector.Rows[T]{Segments: 1}
 		for first := 0; first < k; first += rowDepth {
 			p.Length, p.Add = min(rowDepth, k-first), first > 0
-			p.A = b[top*k+first:]
-			for i := range a.panels {
-				q := a.panel(i)
-				p.C, p.Columns, p.Width = result[q.left:], q.columns, q.width
-				p.B = q.data[first*q.width*a.lanes:]
-				e.Rows(p)
+			for i := range rowsAtATime {
+				offsets[i], offsets[rowsAtATime+i] = int32(i*spread(p.Length)), int32(i*m)
+			}
+			for row := 0; row < rows; row += rowsAtATime {
+				count := min(rowsAtATime, rows-row)
+				p.A = together(&w.tile, b[(top+row)*k+first:], count, p.Length, k)
+				p.AOffsets, p.COffsets = offsets[:count], offsets[rowsAtATime:][:count]
+				for i := range a.panels {
+					q := a.panel(i)
+					p.C, p.Columns, p.Width = result[row*m+q.left:], q.columns, q.width
+					p.B = q.data[first*q.width*a.lanes:]
+					e.Rows(p)
+				}
 			}
 		}
 		if !accumulate {
@@ -78,11 +85,14 @@ func rowProducts[T Float](e vector.Engine[T], c, b []T, a *packed[T], m, n, k in
 	})
 }
 
-// A unit of a sum of outer products is outerRows × outerColumns elements: few
-// rows, as all of them are written to at the same time.
+// A sum of outer products is of outerRows × outerColumns elements at a time: few
+// rows, as all of them are written to together. Some such parts are a unit, for
+// which what they read is brought together: rows of a size that networks like, a
+// multiple of 4 KiB, would crowd into a few sets of the level 1 cache.
 const (
 	outerRows    = 24
 	outerColumns = 1024
+	outerParts   = 4
 )
 
 // outerProducts adds up the outer products of the rows of a (k, m) and b (k, n).
@@ -90,22 +100,47 @@ func outerProducts[T Float](e vector.Engine[T], c, a, b []T, m, n, k int, accumu
 	step := min(outerColumns, max(64, ceilDiv(ceilDiv(n, units), 64)*64))
 	across := ceilDiv(n, step)
 	depth := max(16, min(256, 1<<15/step))
-	parallel(ceilDiv(m, outerRows)*across, func(w *workspace[T], unit int) {
-		top, left := unit/across*outerRows, unit%across*step
+	rows := outerParts * outerRows
+	parallel(ceilDiv(m, rows)*across, func(w *workspace[T], unit int) {
+		top, left := unit/across*rows, unit%across*step
+		bottom, columns := min(top+rows, m), min(step, n-left)
 		o := &w.outer
-		*o = vector.Outer[T]{
-			C: c[top*n+left:], Run: min(outerRows, m-top), Columns: min(step, n-left), CStride: n, Add: accumulate,
-		}
+		*o = vector.Outer[T]{Columns: columns, CStride: columns}
+		sums := grow(&w.results, (bottom-top)*columns)
 		offsets := grow(&w.offsets, 2*depth)
 		for i := range depth {
-			offsets[i], offsets[depth+i] = int32(i*m), int32(i*n)
+			offsets[i], offsets[depth+i] = int32(i*spread(bottom-top)), int32(i*spread(columns))
 		}
 		for first := 0; first < k; first += depth {
 			count := min(depth, k-first)
-			o.A, o.B = a[first*m+top:], b[first*n+left:]
+			nearA := together(&w.tile, a[first*m+top:], count, bottom-top, m)
+			o.B = together(&w.values, b[first*n+left:], count, columns, n)
 			o.AOffsets, o.BOffsets = offsets[:count], offsets[depth:][:count]
-			e.Outer(o)
+			for row := top; row < bottom; row += outerRows {
+				o.A, o.C, o.Run = nearA[row-top:], sums[(row-top)*columns:], min(outerRows, bottom-row)
+				e.Outer(o)
+			}
 			o.Add = true
 		}
+		for row := top; row < bottom; row++ {
+			to, sum := c[row*n+left:][:columns], sums[(row-top)*columns:]
+			if accumulate {
+				e.Add(to, sum[:columns])
+			} else {
+				copy(to, sum)
+			}
+		}
 	})
+}
+
+// spread is how far rows of so many elements lie apart: an odd number of lines.
+func spread(columns int) int { return columns/32*32 + 48 }
+
+// together returns a copy of parts of so many rows, which lie so far apart.
+func together[T Float](space *[]T, x []T, rows, columns, apart int) []T {
+	to := grow(space, rows*spread(columns))
+	for i := range rows {
+		copy(to[i*spread(columns):][:columns], x[i*apart:])
+	}
+	return to
 }
