@@ -84,12 +84,14 @@ func addDistanceGradient[T Float](m Metric, dx, x, y, weight []T, d, dd T) {
 	dx, y = dx[:len(x)], y[:len(x)]
 	switch m {
 	case Manhattan:
-		for j, v := range x {
-			slope := dd * sign(v-y[j])
-			if weight != nil {
-				slope *= weight[j]
+		if weight == nil {
+			for j, v := range x {
+				dx[j] += signed(dd, v-y[j])
 			}
-			dx[j] += slope
+			return
+		}
+		for j, v := range x {
+			dx[j] += signed(dd*weight[j], v-y[j])
 		}
 		return
 	case SquaredEuclidean:
@@ -110,15 +112,13 @@ func addDifferences[T Float](sum []float64, x, y []T, dd T) {
 	}
 }
 
-// sign returns −1, 0 or 1, and NaN of NaN.
-func sign[T Float](x T) T {
-	switch {
-	case x > 0:
-		return 1
-	case x < 0:
-		return -1
+// signed returns slope times the sign of x, which is 0 of 0 and NaN of NaN. Signs
+// follow no pattern that a processor could foresee: they are not branched on.
+func signed[T Float](slope, x T) T {
+	if x == 0 || x != x {
+		return x * slope
 	}
-	return x
+	return T(math.Copysign(1, float64(x))) * slope
 }
 
 // checkWeight panics unless the weight fits the metric.
