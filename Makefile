@@ -32,7 +32,7 @@ vulnerabilities:
 instructions:
 	LIKENESS_INSTRUCTIONS=avx2 go test ./graph/... ./heads ./objectives ./solver ./gallery/index
 	LIKENESS_INSTRUCTIONS=portable go test ./graph/... ./heads ./objectives ./solver ./gallery/index
-	LIKENESS_WINOGRAD=off go test ./graph/...
+	LIKENESS_WINOGRAD=off LIKENESS_FOURIER=off go test ./graph/...
 
 # The assembly for arm64, emulated, and the kernels on a processor that has none.
 arm64:

@@ -17,7 +17,8 @@ const layerTolerance = 1e-4
 
 // layerCase is blocks on a batch of images, as graphs build them: in float32 with
 // this processor's instructions and Winograd's algorithms, and in float64 with
-// neither.
+// neither. Fourier's transform is in both, by products in this processor's
+// instructions and in portable Go.
 type layerCase struct {
 	name   string
 	input  [4]int // batch, height, width, channels
@@ -25,12 +26,14 @@ type layerCase struct {
 }
 
 // Winograd's algorithms do the first four where the instructions have them: a
-// kernel of three, its gradient too, one of four, and one in pieces.
+// kernel of three, its gradient too, one of four, and one in pieces. Fourier's
+// transform does the fifth.
 var layerCases = []layerCase{
 	{"3x3 of 32 channels", [4]int{4, 14, 11, 32}, []graph.Block{graph.Conv{Filters: 48, Kernel: 3, Padding: 1}}},
 	{"3x3 of many images", [4]int{44, 14, 11, 16}, []graph.Block{graph.Conv{Filters: 32, Kernel: 3, Padding: 1}}},
 	{"4x4 of 16 channels", [4]int{4, 12, 13, 16}, []graph.Block{graph.Conv{Filters: 32, Kernel: 4}}},
 	{"7x7 of 16 channels", [4]int{3, 15, 17, 16}, []graph.Block{graph.Conv{Filters: 16, Kernel: 7}}},
+	{"7x7 of many images", [4]int{40, 16, 16, 32}, []graph.Block{graph.Conv{Filters: 32, Kernel: 7}}},
 	{"5x5 in strides", [4]int{3, 15, 14, 5}, []graph.Block{graph.Conv{Filters: 9, Kernel: 5, Stride: 2, Padding: 2}}},
 	{"the first of a network, pooled", [4]int{5, 28, 28, 1}, []graph.Block{graph.Conv{Filters: 20, Kernel: 3, Activation: "relu", Pool: 2}}},
 	{"one image, batch norm, pooled", [4]int{1, 16, 16, 16}, []graph.Block{graph.Conv{Filters: 16, Kernel: 3, Padding: 1, NoBias: true, BatchNorm: true, Activation: "relu", Pool: 2}}},

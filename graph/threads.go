@@ -19,3 +19,10 @@ func Parallel(n int, work func(i int)) { kernel.Parallel(n, work) }
 // more: a test allows 3e-5 of the largest result. They may unless
 // told otherwise, here or by the environment variable LIKENESS_WINOGRAD=off.
 func SetWinograd(on bool) { kernel.SetWinograd(on) }
+
+// SetFourier says whether graphs built from now on may compute convolutions with
+// large kernels by the discrete Fourier transform, where that is faster: it rounds
+// no more than long sums do, and takes memory for the spectra, up to some hundred
+// MiB. They may unless told otherwise, here or by the environment variable
+// LIKENESS_FOURIER=off.
+func SetFourier(on bool) { kernel.SetFourier(on) }

@@ -25,9 +25,9 @@ type benchCommand struct {
 
 // Help is what --help says beside the flags.
 func (benchCommand) Help() string {
-	return `Prints one table to paste: the rate at which this machine multiplies and adds in registers, how near each convolution of the papers' networks comes to it (forward, the gradient of its input dX, that of its weights dW; in operations of a direct convolution, so that Winograd's algorithm may exceed it), and the time of whole steps. Each layer's figure is its best time, each step's its median. Run it while nothing else runs.
+	return `Prints one table to paste: the rate at which this machine multiplies and adds in registers, how near each convolution of the papers' networks comes to it (forward, the gradient of its input dX, that of its weights dW; in operations of a direct convolution, so that Winograd's algorithms and Fourier's transform may exceed it), and the time of whole steps. Each layer's figure is its best time, each step's its median. Run it while nothing else runs.
 
-LIKENESS_INSTRUCTIONS=avx2 (or portable) measures other instructions, LIKENESS_WINOGRAD=off direct convolutions.
+LIKENESS_INSTRUCTIONS=avx2 (or portable) measures other instructions, LIKENESS_WINOGRAD=off and LIKENESS_FOURIER=off direct convolutions.
 
 Example:
   likeness bench --works 'conv4|embed'`

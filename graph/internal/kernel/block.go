@@ -44,10 +44,10 @@ func newBlock[T Float](s BlockShape, conv *Conv[T]) *Block[T] {
 	pool := s.pool()
 	k := &Block[T]{
 		shape: s, engine: vector.For[T](), conv: conv,
-		offsets: pool.offsets(pool.Width * pool.Channels), recompute: s.Conv.patchSize() <= recomputeSize,
+		offsets: pool.offsets(pool.Width * pool.Channels), recompute: s.Conv.patchSize() <= recomputeSize && conv.fourier == nil,
 	}
 	height, _ := pool.Output()
-	k.spans = spansOf(pool.Batch, k.conv.input.images, height, pool.Stride*pool.Width*pool.Channels, pool.Stride*pool.Width)
+	k.spans = conv.spans(height, pool.Stride*pool.Width*pool.Channels, pool.Stride*pool.Width)
 	k.conv.gradient.bandRows = pool.Stride
 	if pool.Size > pool.Stride {
 		k.conv.gradient.bandRows = pool.Height // rows belong to several windows
@@ -89,10 +89,19 @@ func (k *Block[T]) Forward(y, x []T, w BlockWeights[T]) {
 			grow(&k.maxima, len(y))
 		}
 	}
-	parallel(len(k.spans), func(work *workspace[T], i int) {
+	k.overSpans(k.spans, x, func(work *workspace[T], i int) {
 		k.finish(work, y, k.convolve(work, x, w.Bias, k.rows(k.spans[i])), k.spans[i], w)
 	})
 	k.kept = !s.Evaluation
+}
+
+// overSpans calls work for spans whose convolution can be asked for, or is kept.
+func (k *Block[T]) overSpans(spans []span, x []T, work func(work *workspace[T], i int)) {
+	if k.keepsAll() {
+		parallel(len(spans), work)
+		return
+	}
+	k.conv.overSpans(spans, x, work)
 }
 
 // pack packs the weights. In evaluation they are mostly those of the last time:

@@ -34,17 +34,24 @@ func (k *Block[T]) mean(w BlockWeights[T]) []T {
 func (k *Block[T]) measure(x, bias []T) {
 	pool, n := k.shape.pool(), k.norm
 	run := pool.Width * pool.Channels
+	spans := k.conv.spans(pool.Height, run, pool.Width)
 	if k.keepsAll() {
 		grow(&k.convolved, pool.Batch*pool.input())
 	}
 	centre := make([]T, n.channels)
-	work := borrow[T](0)
-	first := grow(&work.convolved, run)
-	k.conv.convolve(work, first, x, bias, span{images: 1, bottom: 1})
-	copy(centre, first)
-	work.giveBack()
-
-	spans := spansOf(pool.Batch, k.conv.input.images, pool.Height, run, pool.Width)
+	made := k.conv.fourier != nil // all at once, as spectra are of whole images
+	if made {
+		k.conv.overSpans(spans, x, func(work *workspace[T], i int) {
+			k.conv.convolve(work, k.convolved[spans[i].image*pool.input():], x, bias, spans[i])
+		})
+		copy(centre, k.convolved)
+	} else {
+		work := borrow[T](0)
+		first := grow(&work.convolved, run)
+		k.conv.convolve(work, first, x, bias, span{images: 1, bottom: 1})
+		copy(centre, first)
+		work.giveBack()
+	}
 	reduceWith(n.total, len(spans), func(work *workspace[T], sum []float64, i int) {
 		rows := spans[i]
 		count := rows.images * (rows.bottom - rows.top) * run
@@ -54,7 +61,9 @@ func (k *Block[T]) measure(x, bias []T) {
 		} else {
 			to = grow(&work.convolved, count)
 		}
-		k.conv.convolve(work, to, x, bias, rows)
+		if !made {
+			k.conv.convolve(work, to, x, bias, rows)
+		}
 		k.engine.SumRows(sum[:n.channels], to)
 		k.engine.SumSquares(sum[n.channels:], to, centre)
 	})

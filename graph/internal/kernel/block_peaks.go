@@ -50,7 +50,7 @@ func (k *Block[T]) backwardPeaks(adder vector.PeakAdder, dweight, dbias, x, grad
 		}
 	})
 	if dweight != nil {
-		c.finishWeights(dweight, parts)
+		c.orderGradient(dweight, c.addParts(parts))
 	}
 	if dbias != nil {
 		total := make([]float64, s.Filters)

@@ -29,8 +29,10 @@ func block(s BlockShape, sharedSlope bool) subject {
 	}
 }
 
-func blockOperation[T Float](s BlockShape) operation[T] {
-	k := NewBlock[T](s)
+func blockOperation[T Float](s BlockShape) operation[T] { return operationOf(NewBlock[T](s)) }
+
+func operationOf[T Float](k *Block[T]) operation[T] {
+	s := k.shape
 	return operation[T]{
 		forward: func(y []T, x ...[]T) { k.Forward(y, x[0], blockWeights(s, x)) },
 		backward: func(dx, x [][]T, y, dy []T) {

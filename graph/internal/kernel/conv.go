@@ -21,8 +21,9 @@ type Conv[T Float] struct {
 	windows  []int32 // of the group's output pixels, in the input
 	results  []int32 // where the group's results begin
 	forward  packed[T]
-	ordered  []T       // weights in the order of windows, (filters, kernel height, kernel width, channels)
-	minimal  *winograd // nil for a direct convolution
+	ordered  []T         // weights in the order of windows, (filters, kernel height, kernel width, channels)
+	minimal  *winograd   // nil for a direct convolution
+	fourier  *fourier[T] // nil where it does not pay; it goes before either
 	gradient convGradient[T]
 }
 
@@ -31,9 +32,21 @@ type Conv[T Float] struct {
 const packedBytes = 128 << 10
 
 // NewConv returns the layer of a valid shape.
-func NewConv[T Float](s ConvShape) *Conv[T] { return newConv[T](s, leastTiles) }
+func NewConv[T Float](s ConvShape) *Conv[T] {
+	c := newConv[T](s, leastTiles)
+	height, width := s.Output()
+	products := height * width * s.KernelHeight * s.KernelWidth
+	if c.minimal != nil {
+		products = c.minimal.products()
+	}
+	if fourierPays(s, products) {
+		c.fourier = newFourier(c.engine, s)
+	}
+	return c
+}
 
-// newConv takes Winograd's algorithm from so many tiles on.
+// newConv takes Winograd's algorithm from so many tiles on, and no transform of
+// Fourier's.
 func newConv[T Float](s ConvShape, tiles int) *Conv[T] {
 	mustBeValid(s.Validate())
 	c := &Conv[T]{shape: s, engine: vector.For[T]()}
@@ -69,8 +82,8 @@ func (c *Conv[T]) Forward(y, x, weight, bias []T) {
 	checkOptional("bias", bias, s.Filters)
 	c.packForward(weight)
 	height, width := s.Output()
-	spans := spansOf(s.Batch, c.input.images, height, width*s.Filters, width)
-	parallel(len(spans), func(w *workspace[T], i int) {
+	spans := c.spans(height, width*s.Filters, width)
+	c.overSpans(spans, x, func(w *workspace[T], i int) {
 		span := spans[i]
 		c.convolve(w, y[(span.image*height+span.top)*width*s.Filters:], x, bias, span)
 	})
@@ -79,6 +92,10 @@ func (c *Conv[T]) Forward(y, x, weight, bias []T) {
 // convolve writes rows [top, bottom) of the results of a span's images, of
 // which there is one unless the rows are all.
 func (c *Conv[T]) convolve(w *workspace[T], y, x, bias []T, span span) {
+	if c.fourier != nil {
+		c.fourier.convolve(w, y, bias, span)
+		return
+	}
 	s := c.shape
 	in := c.window(w, x, span)
 	_, width := s.Output()
@@ -110,6 +127,19 @@ func (c *Conv[T]) convolve(w *workspace[T], y, x, bias []T, span span) {
 			p.Initial, p.Add = nil, true
 		}
 	}
+}
+
+// spans divides results of so many rows, each of so many elements and pixels.
+// Spectra are of whole images, and would be read for each part of one.
+func (c *Conv[T]) spans(rows, elements, pixels int) []span {
+	if c.fourier == nil {
+		return spansOf(c.shape.Batch, c.input.images, rows, elements, pixels)
+	}
+	spans := make([]span, c.shape.Batch)
+	for image := range spans {
+		spans[image] = span{image: image, images: 1, bottom: rows}
+	}
+	return spans
 }
 
 // window returns the images of a span with their border, or rather those rows

@@ -47,9 +47,17 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 	checkOptional("dweight", dweight, s.weights())
 	checkOptional("dbias", dbias, s.Filters)
 	checkLength("x", x, s.inputs())
-	c.makeGradient()
 	if dx != nil {
 		checkLength("weight", weight, s.weights())
+	}
+	if c.fourier != nil {
+		if sum := c.fourier.backward(c, dx, dbias, x, weight, dweight != nil, dy); dweight != nil {
+			c.orderGradient(dweight, sum)
+		}
+		return
+	}
+	c.makeGradient()
+	if dx != nil {
 		c.packBackward(weight)
 	}
 	group := c.input.images
@@ -81,7 +89,7 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 		}
 	})
 	if dweight != nil {
-		c.finishWeights(dweight, parts)
+		c.orderGradient(dweight, c.addParts(parts))
 	}
 	if dbias != nil {
 		for part := 1; part < parts; part++ {

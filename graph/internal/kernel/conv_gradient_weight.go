@@ -72,12 +72,11 @@ func (c *Conv[T]) addParts(parts int) []T {
 	return sum
 }
 
-// finishWeights adds the parts up and brings the sum to the order of the
-// weights.
-func (c *Conv[T]) finishWeights(dweight []T, parts int) {
+// orderGradient brings the gradient of the weights, (patch, filters), to their own
+// order.
+func (c *Conv[T]) orderGradient(dweight, total []T) {
 	s, g := c.shape, &c.gradient
 	size, taps := s.patchSize(), s.KernelHeight*s.KernelWidth
-	total := c.addParts(parts)
 	plain := taps == 1 || s.Channels == 1
 	ordered := dweight
 	if !plain {

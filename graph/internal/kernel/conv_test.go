@@ -14,8 +14,9 @@ func conv(s ConvShape) subject {
 	}
 }
 
-func convOperation[T Float](s ConvShape) operation[T] {
-	c := NewConv[T](s)
+func convOperation[T Float](s ConvShape) operation[T] { return convOperationOf(NewConv[T](s)) }
+
+func convOperationOf[T Float](c *Conv[T]) operation[T] {
 	return operation[T]{
 		forward: func(y []T, x ...[]T) { c.Forward(y, x[0], x[1], x[2]) },
 		backward: func(dx, x [][]T, y, dy []T) {

@@ -27,6 +27,9 @@ func (p *packed[T]) layout(e vector.Engine[T], depth, columns int) {
 
 func (p *packed[T]) vectors() int { return ceilDiv(p.columns, p.lanes) }
 
+// wide is the number of columns with those that fill the last vector.
+func (p *packed[T]) wide() int { return p.vectors() * p.lanes }
+
 // place returns a panel's first column, its number of columns and its width in
 // vectors.
 func (p *packed[T]) place(i int) (left, columns, width int) {
@@ -43,8 +46,15 @@ type panel[T Float] struct {
 }
 
 func (p *packed[T]) panel(i int) panel[T] {
+	q := p.bare(i)
+	q.data = p.data[q.left*p.depth:][:q.width*p.lanes*p.depth]
+	return q
+}
+
+// bare is a panel without its data, which a mere layout has not.
+func (p *packed[T]) bare(i int) panel[T] {
 	left, columns, width := p.place(i)
-	return panel[T]{p.data[left*p.depth:][:width*p.lanes*p.depth], left, columns, width}
+	return panel[T]{left: left, columns: columns, width: width}
 }
 
 // put sets row k of a panel to its columns of a row of the matrix.

@@ -1,0 +1,88 @@
+package kernel
+
+import "testing"
+
+// The transform's rounding is no larger than that of long sums: results are those
+// of a direct convolution to the usual tolerances, in both precisions.
+func TestFourier(t *testing.T) {
+	for name, s := range map[string]ConvShape{
+		"even period":      {3, 10, 10, 16, 32, 7, 7, 1, 0},
+		"odd period":       {2, 9, 7, 15, 10, 5, 5, 1, 0},
+		"oblong kernel":    {2, 12, 9, 32, 32, 7, 3, 1, 0},
+		"padded":           {2, 8, 9, 32, 32, 5, 5, 1, 2},
+		"widely padded":    {2, 5, 6, 32, 32, 4, 4, 1, 3},
+		"many channels":    {1, 4, 4, 160, 96, 3, 3, 1, 1},
+		"groups of images": {fourierImages + 2, 4, 3, 32, 32, 3, 3, 1, 1},
+		"one row":          {3, 1, 12, 16, 16, 1, 5, 1, 0},
+		"two columns":      {3, 9, 2, 16, 16, 5, 1, 1, 0},
+		"one result":       {3, 5, 4, 32, 32, 5, 4, 1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := conv(s)
+			c.single, c.double = convOperationOf(byFourier[float32](t, s)), convOperationOf(byFourier[float64](t, s))
+			check(t, c, 1)
+		})
+	}
+}
+
+// byFourier is the layer by the transform, whether that pays or not.
+func byFourier[T Float](t *testing.T, s ConvShape) *Conv[T] {
+	t.Helper()
+	c := NewConv[T](s)
+	if !fourierApplies(s) {
+		t.Fatal("the transform does not apply")
+	}
+	c.fourier = newFourier(c.engine, s)
+	return c
+}
+
+func TestFourierGradient(t *testing.T) {
+	s := ConvShape{2, 6, 5, 3, 2, 3, 4, 1, 1}
+	c := conv(s)
+	c.double = convOperationOf(byFourier[float64](t, s))
+	checkGradient(t, c)
+}
+
+// A block keeps the results that batch norm's gradient needs, and asks for them
+// again where it does not.
+func TestFourierBlock(t *testing.T) {
+	for name, norm := range map[string]Norm{"no norm": NoNorm, "batch norm": BatchStatistics, "given statistics": GivenStatistics} {
+		t.Run(name, func(t *testing.T) {
+			s := BlockShape{
+				Conv: ConvShape{fourierImages + 1, 7, 8, 4, 8, 3, 3, 1, 0},
+				Norm: norm, Epsilon: 1e-3, Activation: ReLU, PoolSize: 2, PoolStride: 2,
+			}
+			k := block(s, false)
+			k.single = operationOf(newBlock(s, byFourier[float32](t, s.Conv)))
+			k.double = operationOf(newBlock(s, byFourier[float64](t, s.Conv)))
+			check(t, k, 1)
+		})
+	}
+}
+
+// It is taken where kernels are large and images, channels and filters many.
+func TestFourierPays(t *testing.T) {
+	defer SetFourier(!noFourier.Load())
+	koch := ConvShape{64, 48, 48, 64, 128, 7, 7, 1, 0}
+	few, strided, small, large := koch, koch, koch, koch
+	few.Batch, strided.Stride = fewImages, 2
+	small.KernelHeight, small.KernelWidth = 2, 2
+	large.Height, large.Width = 480, 480
+	for name, c := range map[string]struct {
+		shape ConvShape
+		on    bool
+		want  bool
+	}{
+		"the second layer of Koch's network": {koch, true, true},
+		"a few images":                       {few, true, false},
+		"with a stride":                      {strided, true, false},
+		"a small kernel":                     {small, true, false},
+		"spectra beyond memory":              {large, true, false},
+		"when it is off":                     {koch, false, false},
+	} {
+		SetFourier(c.on)
+		if got := NewConv[float32](c.shape).fourier != nil; got != c.want {
+			t.Errorf("%s: used is %t, want %t", name, got, c.want)
+		}
+	}
+}
