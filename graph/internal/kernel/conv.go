@@ -22,8 +22,8 @@ type Conv[T Float] struct {
 	results  []int32 // where the group's results begin
 	forward  packed[T]
 	ordered  []T         // weights in the order of windows, (filters, kernel height, kernel width, channels)
-	minimal  *winograd   // nil for a direct convolution
-	fourier  *fourier[T] // nil where it does not pay; it goes before either
+	minimal  *winograd   // at most one of them is not nil
+	fourier  *fourier[T]
 	gradient convGradient[T]
 }
 
@@ -40,7 +40,7 @@ func NewConv[T Float](s ConvShape) *Conv[T] {
 		products = c.minimal.products()
 	}
 	if fourierPays(s, products) {
-		c.fourier = newFourier(c.engine, s)
+		c.minimal, c.fourier = nil, newFourier(c.engine, s)
 	}
 	return c
 }

@@ -6,8 +6,8 @@ import "github.com/likeness-go/likeness/internal/vector"
 // if accumulate is set. With transposeA, a is given as (k, m), with transposeB
 // b as (n, k).
 //
-// It is made for a large b, the weights of a layer, which is read once and in
-// place: only a is brought to another order.
+// It is made for a large b, the weights of a layer, which is read once: only a is
+// brought to another order as a whole.
 func MatMul[T Float](c, a, b []T, m, n, k int, transposeA, transposeB, accumulate bool) {
 	checkLength("c", c, m*n)
 	checkLength("a", a, m*k)
