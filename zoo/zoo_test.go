@@ -91,9 +91,10 @@ func TestUnknown(t *testing.T) {
 // saved.
 func TestModelsStay(t *testing.T) {
 	checksums := map[string]string{
-		"koch":     "6a1b06478bbc5e670fbf84b45436987ff91186fabf6da0d43fe264e63500659c",
-		"mnist":    "520e18533bd46cea52e0a285ec69e1c19ef8641bd81e08537e022008b74c2a30",
-		"omniglot": "ac20e4f4c7049c0fdb2ac85286d81145312bca6790cad69f40bcaf4d4de37892",
+		"verification": "e6fdc588b462b5d6545dfa98d2ca71487b7b7f8da7c635e8e8cb19e4fd8878ce",
+		"koch":         "6a1b06478bbc5e670fbf84b45436987ff91186fabf6da0d43fe264e63500659c",
+		"mnist":        "520e18533bd46cea52e0a285ec69e1c19ef8641bd81e08537e022008b74c2a30",
+		"omniglot":     "ac20e4f4c7049c0fdb2ac85286d81145312bca6790cad69f40bcaf4d4de37892",
 	}
 	for _, name := range zoo.Names() {
 		model, err := zoo.Load(name)
