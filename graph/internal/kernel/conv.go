@@ -21,8 +21,8 @@ type Conv[T Float] struct {
 	windows  []int32 // of the group's output pixels, in the input
 	results  []int32 // where the group's results begin
 	forward  packed[T]
-	ordered  []T         // weights in the order of windows, (filters, kernel height, kernel width, channels)
-	minimal  *winograd   // at most one of them is not nil
+	ordered  []T       // weights in the order of windows, (filters, kernel height, kernel width, channels)
+	minimal  *winograd // at most one of them is not nil
 	fourier  *fourier[T]
 	gradient convGradient[T]
 }
