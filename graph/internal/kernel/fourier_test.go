@@ -6,16 +6,16 @@ import "testing"
 // of a direct convolution to the usual tolerances, in both precisions.
 func TestFourier(t *testing.T) {
 	for name, s := range map[string]ConvShape{
-		"even period":      {3, 10, 10, 16, 32, 7, 7, 1, 0},
+		"even period":      {2, 10, 10, 8, 16, 7, 7, 1, 0},
 		"odd period":       {2, 9, 7, 15, 10, 5, 5, 1, 0},
-		"oblong kernel":    {2, 12, 9, 32, 32, 7, 3, 1, 0},
-		"padded":           {2, 8, 9, 32, 32, 5, 5, 1, 2},
-		"widely padded":    {2, 5, 6, 32, 32, 4, 4, 1, 3},
-		"many channels":    {1, 4, 4, 160, 96, 3, 3, 1, 1},
-		"groups of images": {fourierImages + 2, 4, 3, 32, 32, 3, 3, 1, 1},
+		"oblong kernel":    {2, 12, 9, 16, 16, 7, 3, 1, 0},
+		"padded":           {2, 8, 9, 16, 16, 5, 5, 1, 2},
+		"widely padded":    {2, 5, 6, 16, 16, 4, 4, 1, 3},
+		"many channels":    {1, 4, 3, 100, 60, 3, 2, 1, 1},
+		"groups of images": {fourierImages + 2, 4, 3, 8, 9, 3, 3, 1, 1},
 		"one row":          {3, 1, 12, 16, 16, 1, 5, 1, 0},
 		"two columns":      {3, 9, 2, 16, 16, 5, 1, 1, 0},
-		"one result":       {3, 5, 4, 32, 32, 5, 4, 1, 0},
+		"one result":       {3, 5, 4, 16, 16, 5, 4, 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := conv(s)
@@ -49,7 +49,7 @@ func TestFourierBlock(t *testing.T) {
 	for name, norm := range map[string]Norm{"no norm": NoNorm, "batch norm": BatchStatistics, "given statistics": GivenStatistics} {
 		t.Run(name, func(t *testing.T) {
 			s := BlockShape{
-				Conv: ConvShape{fourierImages + 1, 7, 8, 4, 8, 3, 3, 1, 0},
+				Conv: ConvShape{fourierImages + 1, 5, 6, 4, 5, 3, 3, 1, 0},
 				Norm: norm, Epsilon: 1e-3, Activation: ReLU, PoolSize: 2, PoolStride: 2,
 			}
 			k := block(s, false)
