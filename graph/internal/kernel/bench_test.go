@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 )
 
@@ -12,6 +13,7 @@ var benchmarkLayers = []ConvShape{
 	{64, 7, 7, 64, 64, 3, 3, 1, 1},
 	{2, 105, 105, 1, 64, 10, 10, 1, 0},
 	{2, 48, 48, 64, 128, 7, 7, 1, 0},
+	{64, 48, 48, 64, 128, 7, 7, 1, 0},
 	{4, 21, 21, 128, 128, 4, 4, 1, 0},
 	{8, 9, 9, 128, 256, 4, 4, 1, 0},
 }
@@ -22,8 +24,8 @@ func BenchmarkConv(b *testing.B) {
 	defer SetThreads(Threads())
 	for _, s := range benchmarkLayers {
 		c := NewConv[float32](s)
-		x, dx := make([]float32, s.inputs()), make([]float32, s.inputs())
-		y, weight := make([]float32, s.outputs()), make([]float32, s.weights())
+		x, dx := written(s.inputs()), written(s.inputs())
+		y, weight, dweight := written(s.outputs()), written(s.weights()), written(s.weights())
 		for _, threads := range []int{1, 2} {
 			for _, pass := range []struct {
 				name string
@@ -31,10 +33,11 @@ func BenchmarkConv(b *testing.B) {
 			}{
 				{"forward", func() { c.Forward(y, x, weight, nil) }},
 				{"dX", func() { c.Backward(dx, nil, nil, x, weight, y) }},
-				{"dW", func() { c.Backward(nil, weight, nil, x, weight, y) }},
+				{"dW", func() { c.Backward(nil, dweight, nil, x, weight, y) }},
+				{"both", func() { c.Backward(dx, dweight, nil, x, weight, y) }},
 			} {
-				name := fmt.Sprintf("%d×%d,%d→%d,%d×%d/%s/threads=%d",
-					s.Height, s.Width, s.Channels, s.Filters, s.KernelHeight, s.KernelWidth, pass.name, threads)
+				name := fmt.Sprintf("%d×%d,%d→%d,%d×%d/images=%d/%s/threads=%d",
+					s.Height, s.Width, s.Channels, s.Filters, s.KernelHeight, s.KernelWidth, s.Batch, pass.name, threads)
 				b.Run(name, func(b *testing.B) {
 					SetThreads(threads)
 					for b.Loop() {
@@ -67,7 +70,7 @@ func BenchmarkBlock(b *testing.B) {
 
 func BenchmarkMatMul(b *testing.B) {
 	const n = 512
-	c, a := make([]float32, n*n), make([]float32, n*n)
+	c, a := make([]float32, n*n), written(n*n)
 	for _, transpose := range []struct{ a, b bool }{{false, false}, {false, true}, {true, false}} {
 		b.Run(fmt.Sprintf("transposed=%v", transpose), func(b *testing.B) {
 			for b.Loop() {
@@ -91,10 +94,53 @@ func BenchmarkAllDistances(b *testing.B) {
 			AllDistancesBackward(Euclidean, dx, nil, x, nil, d, d, rows, columns)
 		}
 	})
+	chance := rand.New(rand.NewPCG(1, 0)) // signs that follow a pattern are foreseen
+	for i := range x {
+		x[i] = chance.Float32()
+	}
+	weight, slope := written(columns), written(rows*rows)
+	b.Run("backward, weighted L1", func(b *testing.B) {
+		for b.Loop() {
+			AllDistancesBackward(Manhattan, dx, nil, x, weight, d, slope, rows, columns)
+		}
+	})
+}
+
+// written returns numbers of both signs: memory that was never written to is one
+// page, and faster than others.
+func written(n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(i*7919%2001-1000) / 1000
+	}
+	return x
 }
 
 func reportOperations(b *testing.B, operations int) {
 	b.ReportMetric(float64(operations)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+}
+
+// BenchmarkLinear is the fully connected layer of Koch's network for a batch.
+func BenchmarkLinear(b *testing.B) {
+	const batch, in, out = 64, 9216, 4096
+	l := NewLinear[float32](batch, in, out)
+	x, dx, y := written(batch*in), written(batch*in), written(batch*out)
+	weight, dweight := written(in*out), written(in*out)
+	for _, pass := range []struct {
+		name string
+		run  func()
+	}{
+		{"forward", func() { l.Forward(y, x, weight, nil) }},
+		{"dX", func() { l.Backward(dx, nil, nil, x, weight, y, false) }},
+		{"dW", func() { l.Backward(nil, dweight, nil, x, weight, y, false) }},
+	} {
+		b.Run(pass.name, func(b *testing.B) {
+			for b.Loop() {
+				pass.run()
+			}
+			reportOperations(b, 2*batch*in*out)
+		})
+	}
 }
 
 // BenchmarkLinearOne is the fully connected layer of Koch's network for one
@@ -103,10 +149,7 @@ func BenchmarkLinearOne(b *testing.B) {
 	defer SetThreads(Threads())
 	const in, out = 9216, 4096
 	l := NewLinear[float32](1, in, out)
-	y, x, weight := make([]float32, out), make([]float32, in), make([]float32, in*out)
-	for i := range weight {
-		weight[i] = 1 // memory that was never written to is one page
-	}
+	y, x, weight := make([]float32, out), make([]float32, in), written(in*out)
 	for _, threads := range []int{1, 2} {
 		b.Run(fmt.Sprintf("threads=%d", threads), func(b *testing.B) {
 			SetThreads(threads)

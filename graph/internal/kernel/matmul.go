@@ -7,7 +7,7 @@ import "github.com/likeness-go/likeness/internal/vector"
 // b as (n, k).
 //
 // It is made for a large b, the weights of a layer, which is read once: only a is
-// brought to another order as a whole.
+// brought to another order as a whole, and b is read in place if it is transposed.
 func MatMul[T Float](c, a, b []T, m, n, k int, transposeA, transposeB, accumulate bool) {
 	checkLength("c", c, m*n)
 	checkLength("a", a, m*k)
@@ -38,12 +38,9 @@ func MatMul[T Float](c, a, b []T, m, n, k int, transposeA, transposeB, accumulat
 	outerProducts(e, c, a, b, m, n, k, accumulate)
 }
 
-// rowDepth elements of rowsAtATime rows are multiplied together: they stay in the
-// level 1 cache for all panels of the packed factor, and so much of this in level 2.
-const (
-	rowDepth    = 512
-	rowsAtATime = 12
-)
+// rowDepth is how many elements of rows are multiplied at a time, so that this
+// much of the packed factor stays in the level 2 cache.
+const rowDepth = 2048
 
 // rowProducts multiplies the rows of b (n, k) by the packed a (k, m), which
 // gives the transpose of c, some rows at a time.
@@ -52,25 +49,21 @@ func rowProducts[T Float](e vector.Engine[T], c, b []T, a *packed[T], m, n, k in
 	parallel(bands, func(w *workspace[T], band int) {
 		top, bottom := band*n/bands, (band+1)*n/bands
 		rows := bottom - top
-		offsets := grow(&w.offsets, 2*rowsAtATime)
+		offsets := grow(&w.offsets, 2*rows)
 		result := grow(&w.convolved, rows*m)
 		p := &w.product
-		*p = vector.Rows[T]{Segments: 1}
+		*p = vector.Rows[T]{Segments: 1, AOffsets: offsets[:rows], COffsets: offsets[rows:]}
+		for i := range rows {
+			p.AOffsets[i], p.COffsets[i] = int32(i*k), int32(i*m)
+		}
 		for first := 0; first < k; first += rowDepth {
 			p.Length, p.Add = min(rowDepth, k-first), first > 0
-			for i := range rowsAtATime {
-				offsets[i], offsets[rowsAtATime+i] = int32(i*spread(p.Length)), int32(i*m)
-			}
-			for row := 0; row < rows; row += rowsAtATime {
-				count := min(rowsAtATime, rows-row)
-				p.A = together(&w.tile, b[(top+row)*k+first:], count, p.Length, k)
-				p.AOffsets, p.COffsets = offsets[:count], offsets[rowsAtATime:][:count]
-				for i := range a.panels {
-					q := a.panel(i)
-					p.C, p.Columns, p.Width = result[row*m+q.left:], q.columns, q.width
-					p.B = q.data[first*q.width*a.lanes:]
-					e.Rows(p)
-				}
+			p.A = b[top*k+first:]
+			for i := range a.panels {
+				q := a.panel(i)
+				p.C, p.Columns, p.Width = result[q.left:], q.columns, q.width
+				p.B = q.data[first*q.width*a.lanes:]
+				e.Rows(p)
 			}
 		}
 		if !accumulate {
@@ -87,8 +80,8 @@ func rowProducts[T Float](e vector.Engine[T], c, b []T, a *packed[T], m, n, k in
 
 // A sum of outer products is of outerRows × outerColumns elements at a time: few
 // rows, as all of them are written to together. Some such parts are a unit, for
-// which what they read is brought together: rows of a size that networks like, a
-// multiple of 4 KiB, would crowd into a few sets of the level 1 cache.
+// which what they read is brought together: rows a multiple of 4 KiB apart, as those
+// of many networks are, would crowd into a few sets of the level 1 cache.
 const (
 	outerRows    = 24
 	outerColumns = 1024
