@@ -15,15 +15,6 @@ func (w *workspace[T]) placesOf(n, apart, real, imaginary int) []int32 {
 	return offsets
 }
 
-// steps writes n offsets that are so far apart.
-func (w *workspace[T]) steps(n, apart int) []int32 {
-	offsets := grow(&w.offsets, n)
-	for i := range offsets {
-		offsets[i] = int32(i * apart)
-	}
-	return offsets
-}
-
 // enter writes the spectra of the channels of an image, one of so many.
 func (f *fourier[T]) enter(w *workspace[T], to, x []T, t *transform[T], channels *packed[T], image, images int) {
 	p, all := f.period, channels.columns
@@ -35,7 +26,7 @@ func (f *fourier[T]) enter(w *workspace[T], to, x []T, t *transform[T], channels
 				copy(row[at*q.width*f.engine.Lanes():], x[(y*t.width+at)*all+q.left:][:q.columns])
 			}
 		})
-		places := w.steps(p.height, 2*all)
+		places := multiples(&w.offsets, p.height, 2*all)
 		for kx := range p.half {
 			f.enterColumns(w, to[(kx*images+image)*2*p.height*all+q.left:], all, places, half, t, q, kx)
 		}
@@ -110,7 +101,7 @@ func (f *fourier[T]) leaveColumns(w *workspace[T], half, from []T, t *transform[
 	folded := grow(&w.tile, 2*size)
 	f.fold(folded, folded[size+t.even*wide:], from[:size], wide)
 	f.fold(folded[size:], folded[t.even*wide:], from[size:2*size], wide)
-	places := w.steps(bottom-top, 2*p.half*wide)
+	places := multiples(&w.offsets, bottom-top, 2*p.half*wide)
 	f.multiply(w, half, places, t.real[top*p.height:], t.columnStarts, p.height, folded, q, nil)
 	f.multiply(w, half[wide:], places, t.imaginary[top*p.height:], t.columnStarts, p.height, folded[size:], q, nil)
 }
@@ -128,7 +119,7 @@ func (f *fourier[T]) fold(sums, differences, from []T, wide int) {
 // leaveRows writes the rows of a panel, pixels and rows so far apart.
 func (f *fourier[T]) leaveRows(w *workspace[T], y []T, pixel, row int, half []T, t *transform[T], q panel[T], rows int, initial []T) {
 	size := 2 * f.period.half * q.width * f.engine.Lanes()
-	places := w.steps(t.width, pixel)
+	places := multiples(&w.offsets, t.width, pixel)
 	for i := range rows {
 		f.multiply(w, y[i*row:], places, t.rows, t.rowStarts, 2*f.period.half, half[i*size:], q, initial)
 	}

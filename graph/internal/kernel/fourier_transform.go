@@ -82,7 +82,8 @@ func forward[T Float](p period, border, height, width int) *transform[T] {
 			}
 		}
 	}
-	t.rowStarts, t.columnStarts = multiples(2*p.half, width), multiples(p.height, t.even+t.odd)
+	multiples(&t.rowStarts, 2*p.half, width)
+	multiples(&t.columnStarts, p.height, t.even+t.odd)
 	return t
 }
 
@@ -110,7 +111,8 @@ func backward[T Float](p period, border, height, width int) *transform[T] {
 			t.rows = append(t.rows, T(scale*cos), T(-scale*sin))
 		}
 	}
-	t.rowStarts, t.columnStarts = multiples(width, 2*p.half), multiples(height, p.height)
+	multiples(&t.rowStarts, width, 2*p.half)
+	multiples(&t.columnStarts, height, p.height)
 	return t
 }
 
@@ -132,9 +134,9 @@ func turn(k, n int) (cos, sin float64) {
 	return cos, sin
 }
 
-// multiples returns n offsets that are so far apart.
-func multiples(n, apart int) []int32 {
-	offsets := make([]int32, n)
+// multiples writes n offsets that are so far apart.
+func multiples(space *[]int32, n, apart int) []int32 {
+	offsets := grow(space, n)
 	for i := range offsets {
 		offsets[i] = int32(i * apart)
 	}

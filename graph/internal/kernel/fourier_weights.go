@@ -22,7 +22,7 @@ func (f *fourier[T]) enterWeights(to []T, weights *packed[T]) {
 				}
 			})
 		}
-		places := w.steps(p.height, 2*depth*all)
+		places := multiples(&w.offsets, p.height, 2*depth*all)
 		for kx := range p.half {
 			for k := first; k < last; k++ {
 				f.enterColumns(w, to[kx*p.height*2*depth*all+q.left*2*depth+k*wide:], depth*wide, places,

@@ -35,31 +35,32 @@ type workspace[T Float] struct {
 	peaks   vector.Peaks[T]
 }
 
-// shelf keeps the workspaces of an element type that nobody uses. There are
-// never more of them than workers were at work at once, and they are kept for good: the
-// collector would take those of a sync.Pool, and with them megabytes a step.
-type shelf[T Float] struct {
+// shelves keep the scratch memory of an element type that nobody uses. There is
+// never more of it than was in use at once, and it is kept for good: the
+// collector would take that of a sync.Pool, and with it megabytes a step.
+type shelves[T Float] struct {
 	sync.Mutex
-	idle []*workspace[T]
+	idle    []*workspace[T]
+	spectra []*spectra[T]
 }
 
 var (
-	singles shelf[float32]
-	doubles shelf[float64]
+	singles shelves[float32]
+	doubles shelves[float64]
 )
 
-func shelfOf[T Float]() *shelf[T] {
-	if s, single := any(&singles).(*shelf[T]); single {
+func shelvesOf[T Float]() *shelves[T] {
+	if s, single := any(&singles).(*shelves[T]); single {
 		return s
 	}
-	return any(&doubles).(*shelf[T])
+	return any(&doubles).(*shelves[T])
 }
 
 // borrow returns a workspace of unspecified contents for one of the workers
 // that divide a kernel's work, the one that it had before if that is there: the
 // memory is in its processor's cache.
 func borrow[T Float](worker int) *workspace[T] {
-	s := shelfOf[T]()
+	s := shelvesOf[T]()
 	s.Lock()
 	defer s.Unlock()
 	at := len(s.idle) - 1
@@ -97,7 +98,7 @@ func parallel[T Float](n int, work func(w *workspace[T], i int)) {
 }
 
 func (w *workspace[T]) giveBack() {
-	s := shelfOf[T]()
+	s := shelvesOf[T]()
 	s.Lock()
 	defer s.Unlock()
 	s.idle = append(s.idle, w)
