@@ -22,7 +22,7 @@ func SetWinograd(on bool) { kernel.SetWinograd(on) }
 
 // SetFourier says whether graphs built from now on may compute convolutions with
 // large kernels by the discrete Fourier transform, where that is faster: it rounds
-// no more than long sums do, and takes memory for the spectra, up to some hundred
+// no more than long sums do, and takes memory for the spectra, some hundreds of
 // MiB. They may unless told otherwise, here or by the environment variable
 // LIKENESS_FOURIER=off.
 func SetFourier(on bool) { kernel.SetFourier(on) }
