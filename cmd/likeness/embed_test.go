@@ -149,7 +149,7 @@ func TestEmbedRefusals(t *testing.T) {
 		{failure, []string{"texts", "no images"}, []string{"texts", "--model", "model.safetensors", "--out", "e.npy"}},
 		{failure, []string{"a.png"}, []string{"a.png", "--model", "a.png", "--out", "e.npy"}},
 		{failure, []string{"photos", "no run folder"}, []string{"a.png", "--model", "photos", "--out", "e.npy"}},
-		{failure, []string{"find model", "omniglott"}, []string{"a.png", "--model", "omniglott", "--out", "e.npy"}},
+		{failure, []string{"find model", "omniglott", `unknown model "omniglott": did you mean "omniglot"?`}, []string{"a.png", "--model", "omniglott", "--out", "e.npy"}},
 		{misuse, []string{"--out"}, []string{"a.png"}},
 	} {
 		toolFails(t, test.code, test.say, append([]string{"embed"}, test.args...)...)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/internal/nearest"
 	"github.com/likeness-go/likeness/zoo"
 	"github.com/pkg/errors"
 )
@@ -65,6 +66,9 @@ func loadModel(c *console, path string) (*likeness.Model, string, error) {
 	if errors.Is(err, errNoRuns) {
 		c.say("model        %s of the zoo (--model names another, likeness train makes one)", zoo.Default)
 		return fromZoo(zoo.Default)
+	}
+	if os.IsNotExist(errors.Cause(err)) && filepath.Base(path) == path {
+		return nil, "", errors.WithMessage(nearest.Unknown("model", path, zoo.Names()), "find model: no such file")
 	}
 	if err != nil {
 		return nil, "", err
