@@ -14,7 +14,7 @@ func number(v float64) *float64 { return &v }
 // parameter counts.
 func TestKochLayers(t *testing.T) {
 	k := kochRuns[1]
-	c, err := k.parse([]string{"-scales", "conv1=0.1,linear1=3", "-ramp", "16", "-momenta", "conv1=0.97", "-penalties", "linear1=1e-2,conv2=0", "-batch", "32"})
+	c, err := k.parse([]string{"-scales", "conv1=0.1,linear1=3", "-ramp", "16", "-clip", "2", "-momenta", "conv1=0.97", "-penalties", "linear1=1e-2,conv2=0", "-batch", "32"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,8 +26,8 @@ func TestKochLayers(t *testing.T) {
 	if diff := cmp.Diff(want, c.solver().Layers); diff != "" {
 		t.Error(diff)
 	}
-	if config := c.solver(); config.MomentumEpochs != 16 || config.Momentum != 0.9 {
-		t.Errorf("found a momentum of %g after %d epochs, expected 0.9 after 16", config.Momentum, config.MomentumEpochs)
+	if config := c.solver(); config.MomentumEpochs != 16 || config.Momentum != 0.9 || config.Clip != 2 {
+		t.Errorf("found a momentum of %g after %d epochs and a limit of %g, expected 0.9 after 16 and 2", config.Momentum, config.MomentumEpochs, config.Clip)
 	}
 	if k.batch != 32 || kochRuns[1].batch != 64 {
 		t.Errorf("found batches of %d and, of the run itself, %d, expected 32 and 64", k.batch, kochRuns[1].batch)
