@@ -43,7 +43,7 @@ func (k *kochRun) parse(arguments []string) (c kochChoice, err error) {
 	scales := flags.String("scales", "conv1=0.02,conv2=0.08,conv3=0.3,linear1=3.3", "on the `rates` of layers")
 	flags.Float64Var(&c.momentum, "momentum", solver.Koch().Momentum, "to which it rises from 0.5")
 	flags.IntVar(&c.ramp, "ramp", 10, "epochs in which it does")
-	flags.Float64Var(&c.clip, "clip", 1, "greatest `norm` over all gradients; 0 for no limit")
+	flags.Float64Var(&c.clip, "clip", k.clip, "greatest `norm` over all gradients; 0 for no limit")
 	momenta := flags.String("momenta", "conv1=0.98,conv2=0.98,conv3=0.98,conv4=0.95", "of `layers`, in place of -momentum")
 	penalties := flags.String("penalties", "linear1=8e-3", "`λ` of the penalty on the kernels of layers, in place of 1e-4")
 	flags.BoolVar(&k.grouped, "grouped", k.grouped, "classes of a batch of images come from one alphabet")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,6 +47,21 @@ func TestKochDescribed(t *testing.T) {
 		}
 		if got := k.described(); got != want {
 			t.Errorf("%s: found %q, expected %q", arguments, got, want)
+		}
+	}
+}
+
+// The recipe as written has no limit on the gradients, unless it is asked for.
+func TestKochClip(t *testing.T) {
+	for name, want := range map[string]float64{"koch": 0, "koch-all-pairs": 1} {
+		i := slices.IndexFunc(kochRuns, func(k kochRun) bool { return k.name == name })
+		k := kochRuns[i]
+		c, err := k.parse(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.solver().Clip; got != want {
+			t.Errorf("%s: found a limit of %g, expected %g", name, got, want)
 		}
 	}
 }
