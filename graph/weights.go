@@ -3,6 +3,7 @@ package graph
 import (
 	"path"
 
+	"github.com/likeness-go/likeness/graph/internal/kernel"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
 )
@@ -132,41 +133,22 @@ func (w *Weights) forget(first int) {
 	w.names = w.names[:first]
 }
 
-// Clone copies the weights and their values.
-func (w *Weights) Clone() *Weights { return w.Convert(w.dtype) }
-
-// Convert copies the weights into another arithmetic.
-func (w *Weights) Convert(dtype tensor.Dtype) *Weights {
-	other := NewWeights(dtype, w.seed)
+// NotFinite names the first weight with an element that is no finite number; it is
+// empty where there is none.
+func (w *Weights) NotFinite() string {
 	for _, weight := range w.All() {
-		twin := other.add(weight.Name, weight.Role, weight.Value.Shape())
-		twin.Frozen = weight.Frozen
-		copyValue(twin.Value, weight.Value)
-	}
-	return other
-}
-
-// CopyFrom overwrites the values with those of the weights of the same names.
-// It is an error when a name or a shape differs; then nothing is changed.
-func (w *Weights) CopyFrom(source *Weights) error {
-	for _, weight := range w.All() {
-		other := source.Get(weight.Name)
-		if other == nil {
-			return errors.Errorf("weight %q is missing", weight.Name)
+		finite := true
+		switch data := weight.Value.Data().(type) {
+		case []float32:
+			finite = kernel.Finite(data)
+		case []float64:
+			finite = kernel.Finite(data)
 		}
-		if !other.Value.Shape().Eq(weight.Value.Shape()) {
-			return errors.Errorf("weight %q: found shape %v, expected %v", weight.Name, other.Value.Shape(), weight.Value.Shape())
+		if !finite {
+			return weight.Name
 		}
 	}
-	for _, other := range source.All() {
-		if w.Get(other.Name) == nil {
-			return errors.Errorf("weight %q is not part of the network", other.Name)
-		}
-	}
-	for _, weight := range w.All() {
-		copyValue(weight.Value, source.Get(weight.Name).Value)
-	}
-	return nil
+	return ""
 }
 
 // Freeze keeps the weights whose names match one of the patterns as they are.
@@ -199,13 +181,4 @@ func (w *Weights) Freeze(patterns ...string) error {
 // hasPrefix says whether name lies in the block, as "conv1.weight" in "conv1".
 func hasPrefix(name, block string) bool {
 	return len(name) > len(block) && name[:len(block)] == block && name[len(block)] == '.'
-}
-
-func copyValue(dst, src *tensor.Dense) {
-	switch data := src.Data().(type) {
-	case []float32:
-		store(dst, data)
-	case []float64:
-		store(dst, data)
-	}
 }

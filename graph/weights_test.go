@@ -7,6 +7,7 @@ import (
 
 	"github.com/likeness-go/likeness/graph"
 	"gonum.org/v1/gonum/stat"
+	"gorgonia.org/tensor"
 )
 
 // draw brings weights into being without running anything.
@@ -159,6 +160,27 @@ func TestCopyFrom(t *testing.T) {
 	}
 	run(t, program)
 	expectNear(t, "a weight in a graph", get(t, program, "a"), []float64{1, 1.1}, 1e-6)
+}
+
+func TestNotFinite(t *testing.T) {
+	for _, arithmetic := range []tensor.Dtype{graph.Float32, graph.Float64} {
+		weights := graph.NewWeights(arithmetic, 1)
+		expectEqual(t, "no weights", weights.NotFinite(), "")
+		for _, weight := range []struct {
+			name     string
+			elements []float64
+			found    string
+		}{
+			{"a", []float64{0, math.MaxFloat32}, ""},
+			{"b", []float64{1, math.Inf(-1)}, "b"},
+			{"c", []float64{math.NaN(), 1}, "b"}, // the first
+		} {
+			if err := weights.Add(weight.name, graph.Kernel, []int{1, 2}, weight.elements); err != nil {
+				t.Fatal(err)
+			}
+			expectEqual(t, "with "+weight.name, weights.NotFinite(), weight.found)
+		}
+	}
 }
 
 func TestConvertAndClone(t *testing.T) {

@@ -39,10 +39,8 @@ func (r *run) learn(in inputs) (cost float64, err error) {
 	} else if err != nil {
 		return 0, err
 	}
-	for _, weight := range weights.All() {
-		if !allFinite(weight.Value.Data()) {
-			return 0, r.diverged(fmt.Sprintf("weight %q is not finite", weight.Name))
-		}
+	if name := weights.NotFinite(); name != "" {
+		return 0, r.diverged(fmt.Sprintf("weight %q is not finite", name))
 	}
 	return cost, nil
 }
@@ -69,23 +67,3 @@ func (r *run) diverged(found string) error {
 }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
-
-// allFinite says whether all elements of a tensor's data are finite.
-func allFinite(data interface{}) bool {
-	switch elements := data.(type) {
-	case []float32:
-		return eachFinite(elements)
-	case []float64:
-		return eachFinite(elements)
-	}
-	return false
-}
-
-func eachFinite[T graph.Float](elements []T) bool {
-	for _, v := range elements {
-		if v-v != 0 { // as it is of NaN and ±Inf only
-			return false
-		}
-	}
-	return true
-}

@@ -1,0 +1,69 @@
+package kernel
+
+import (
+	"math"
+	"slices"
+	"testing"
+)
+
+// lengths of which some are several units of work, and none a whole number of them.
+var lengths = []int{0, 1, 3, stretch - 1, stretch + 1, 3*stretch + 5}
+
+func TestAdd(t *testing.T) {
+	for _, n := range lengths {
+		y, x := make([]float32, n), make([]float32, n)
+		for i := range y {
+			y[i], x[i] = float32(i), 0.5
+		}
+		Add(y, x)
+		for i, v := range y {
+			if want := float32(i) + 0.5; v != want {
+				t.Fatalf("element %d of %d: found %v, expected %v", i, n, v, want)
+			}
+		}
+	}
+}
+
+func TestCopy(t *testing.T) {
+	for _, n := range lengths {
+		y, x := make([]float64, n), make([]float64, n)
+		for i := range x {
+			x[i] = float64(i + 1)
+		}
+		Copy(y, x)
+		if !slices.Equal(y, x) {
+			t.Errorf("%d elements: found others than those copied", n)
+		}
+	}
+}
+
+func TestFinite(t *testing.T) {
+	testFinite[float32](t, math.MaxFloat32)
+	testFinite[float64](t, math.MaxFloat64)
+}
+
+func testFinite[T Float](t *testing.T, largest T) {
+	t.Helper()
+	notNumbers := []T{T(math.NaN()), T(math.Inf(1)), T(math.Inf(-1))}
+	for _, n := range lengths {
+		x := make([]T, n)
+		for i := range x {
+			x[i] = largest // whose square overflows
+		}
+		if !Finite(x) {
+			t.Errorf("%T: %d finite elements: found not finite", largest, n)
+		}
+		if n == 0 {
+			continue
+		}
+		for _, at := range []int{0, n / 2, n - 1} {
+			for _, v := range notNumbers {
+				x[at] = v
+				if Finite(x) {
+					t.Errorf("%T: element %d of %d is %v: found finite", largest, at, n, v)
+				}
+				x[at] = largest
+			}
+		}
+	}
+}
