@@ -4,16 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"image/color"
 	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/likeness-go/likeness/internal/atomicfile"
 	"github.com/pkg/errors"
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg"
 )
 
 // Point is a place on the curve of a training: what was spent, and what it came
@@ -63,48 +59,4 @@ func readCurve(folder, name string) ([]Point, error) {
 		err = lines.Err()
 	}
 	return curve, errors.WithStack(err)
-}
-
-// drawCurves draws the curves of Koch's network that a folder has, against time;
-// nothing where there are none.
-func drawCurves(folder string) error {
-	p := plot.New()
-	p.Title.Text = "Koch's network on two cores, Lake's 20 runs"
-	p.X.Label.Text, p.Y.Label.Text = "minutes of training", "percent"
-	p.Y.Min, p.Y.Max = 0, 100
-	colours := []color.Color{color.RGBA{238, 105, 50, 255}, color.RGBA{60, 120, 200, 255}}
-	drawn := false
-	for i, k := range kochRuns {
-		curve, err := readCurve(folder, k.name)
-		if err != nil {
-			return err
-		}
-		if len(curve) == 0 {
-			continue
-		}
-		drawn = true
-		points := make(plotter.XYs, len(curve))
-		for j, point := range curve {
-			points[j] = plotter.XY{X: point.Minutes, Y: point.Runs}
-		}
-		line, err := plotter.NewLine(points)
-		if err != nil {
-			return errors.Wrap(err, "draw curves")
-		}
-		line.Color, line.Width = colours[i], vg.Points(1.5)
-		p.Add(line)
-		p.Legend.Add(k.method, line)
-	}
-	if !drawn {
-		return nil
-	}
-	p.Legend.Padding = vg.Points(3)
-	image, err := p.WriterTo(7*vg.Inch, 4*vg.Inch, "png")
-	if err != nil {
-		return errors.Wrap(err, "draw curves")
-	}
-	return atomicfile.WriteFile(filepath.Join(folder, "koch.png"), func(w io.Writer) error {
-		_, err := image.WriteTo(w)
-		return err
-	})
 }

@@ -14,7 +14,7 @@ func TestCurve(t *testing.T) {
 	if err := drawCurves(folder); err != nil {
 		t.Fatal(err)
 	}
-	picture := filepath.Join(folder, "koch.png")
+	picture := filepath.Join(folder, curvePicture)
 	if _, err := os.Stat(picture); err == nil {
 		t.Error("there is a picture of nothing")
 	}

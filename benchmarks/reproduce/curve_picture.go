@@ -1,0 +1,91 @@
+package main
+
+import (
+	"image/color"
+	"io"
+	"path/filepath"
+
+	"github.com/likeness-go/likeness/internal/atomicfile"
+	"github.com/pkg/errors"
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+)
+
+// curvePicture is the file of a folder in which its curves are drawn.
+const curvePicture = "koch.png"
+
+// spent are what a training's curve is drawn against, a panel each.
+var spent = []struct {
+	label string
+	of    func(Point) float64
+}{
+	{"minutes of training", func(p Point) float64 { return p.Minutes }},
+	{"thousand images", func(p Point) float64 { return float64(p.Images) / 1000 }},
+}
+
+// curveColours are those of kochRuns, in their order.
+var curveColours = []color.Color{color.RGBA{238, 105, 50, 255}, color.RGBA{60, 120, 200, 255}}
+
+// drawCurves draws the curves of Koch's network that a folder has, against time and
+// images; nothing where there are none.
+func drawCurves(folder string) error {
+	panels, drawn := make([]*plot.Plot, len(spent)), false
+	for i, against := range spent {
+		panels[i] = plot.New()
+		panels[i].X.Label.Text = against.label
+		panels[i].Y.Min, panels[i].Y.Max = 0, 100
+	}
+	panels[0].Title.Text, panels[0].Y.Label.Text = "Koch's network on two cores", "Lake's 20 runs, percent"
+	legend := &panels[len(panels)-1].Legend
+	legend.Padding = vg.Points(3)
+	for i, k := range kochRuns {
+		curve, err := readCurve(folder, k.name)
+		if err != nil {
+			return err
+		}
+		if len(curve) == 0 {
+			continue
+		}
+		drawn = true
+		for j, against := range spent {
+			line, err := curveLine(curve, against.of)
+			if err != nil {
+				return err
+			}
+			line.Color = curveColours[i]
+			panels[j].Add(line)
+			if j == len(spent)-1 {
+				legend.Add(k.method, line)
+			}
+		}
+	}
+	if !drawn {
+		return nil
+	}
+	canvas := vgimg.New(11*vg.Inch, 4*vg.Inch)
+	tiles := draw.Tiles{Rows: 1, Cols: len(panels), PadX: vg.Points(24), PadTop: vg.Points(6), PadLeft: vg.Points(6), PadRight: vg.Points(12), PadBottom: vg.Points(6)}
+	for i, tile := range plot.Align([][]*plot.Plot{panels}, tiles, draw.New(canvas))[0] {
+		panels[i].Draw(tile)
+	}
+	return atomicfile.WriteFile(filepath.Join(folder, curvePicture), func(w io.Writer) error {
+		_, err := vgimg.PngCanvas{Canvas: canvas}.WriteTo(w)
+		return err
+	})
+}
+
+// curveLine is the accuracy in Lake's runs against what was spent.
+func curveLine(curve []Point, against func(Point) float64) (*plotter.Line, error) {
+	points := make(plotter.XYs, len(curve))
+	for i, point := range curve {
+		points[i] = plotter.XY{X: against(point), Y: point.Runs}
+	}
+	line, err := plotter.NewLine(points)
+	if err != nil {
+		return nil, errors.Wrap(err, "draw curves")
+	}
+	line.Width = vg.Points(1.5)
+	return line, nil
+}
