@@ -192,6 +192,8 @@ on the same background alphabets or held-out digits:
 - Hoffer & Ailon's network: 99.15; dropout of 0.4 98.93; three times the steps 99.19, with dropout of 0.4
   99.01; rates of 1e-3 and 4e-3 99.08 and 99.22; squared distances 99.16. The best recipe for digits: 99.57;
   three times the steps 99.61; the residual network 99.52.
+  Likeness's own three networks, asked together, have 99.64 of the test images right, against 99.54 to 99.66
+  of one alone, which suggests that what is left is little a matter of one network's chance.
 
 Looked at with likeness itself, on the same held-out alphabets, without rows in the table:
 
