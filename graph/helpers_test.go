@@ -111,17 +111,15 @@ func weightValues(weights *graph.Weights) values {
 
 // elements copies a weight's elements.
 func elements(weight *graph.Weight) []float64 {
-	switch data := weight.Value.Data().(type) {
-	case []float32:
-		wide := make([]float64, len(data))
-		for i, v := range data {
-			wide[i] = float64(v)
-		}
-		return wide
-	case []float64:
-		return append([]float64(nil), data...)
+	if weight.Value.Dtype() == graph.Float64 {
+		return append([]float64(nil), weight.Value.Float64s()...)
 	}
-	panic("a weight is float32 or float64")
+	data := weight.Value.Float32s()
+	wide := make([]float64, len(data))
+	for i, v := range data {
+		wide[i] = float64(v)
+	}
+	return wide
 }
 
 // expectEqual wants the same bits.

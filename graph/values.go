@@ -67,17 +67,17 @@ func float32s(value gorgonia.Value) ([]float32, error) {
 }
 
 // store writes src into the tensor, converting where the arithmetic differs.
-// The lengths must be equal.
+// The lengths must be equal. A tensor of shape () has no slice as its data, but
+// has elements.
 func store[S Float](dst *tensor.Dense, src []S) {
-	switch data := dst.Data().(type) {
-	case []float32:
-		for i, v := range src {
-			data[i] = float32(v)
+	if dst.Dtype() == Float32 {
+		for i, data := 0, dst.Float32s(); i < len(src); i++ {
+			data[i] = float32(src[i])
 		}
-	case []float64:
-		for i, v := range src {
-			data[i] = float64(v)
-		}
+		return
+	}
+	for i, data := 0, dst.Float64s(); i < len(src); i++ {
+		data[i] = float64(src[i])
 	}
 }
 

@@ -137,14 +137,8 @@ func (w *Weights) forget(first int) {
 // empty where there is none.
 func (w *Weights) NotFinite() string {
 	for _, weight := range w.All() {
-		finite := true
-		switch data := weight.Value.Data().(type) {
-		case []float32:
-			finite = kernel.Finite(data)
-		case []float64:
-			finite = kernel.Finite(data)
-		}
-		if !finite {
+		narrow := weight.Value.Dtype() == Float32
+		if narrow && !kernel.Finite(weight.Value.Float32s()) || !narrow && !kernel.Finite(weight.Value.Float64s()) {
 			return weight.Name
 		}
 	}

@@ -46,18 +46,14 @@ func (w *Weights) CopyFrom(source *Weights) error {
 // copyValue writes dst = src, on all threads where the arithmetic is the same: a
 // network of many weights is copied before each step of its training.
 func copyValue(dst, src *tensor.Dense) {
-	switch data := src.Data().(type) {
-	case []float32:
-		if dst.Dtype() == Float32 {
-			kernel.Copy(dst.Float32s(), data)
-			return
-		}
-		store(dst, data)
-	case []float64:
-		if dst.Dtype() == Float64 {
-			kernel.Copy(dst.Float64s(), data)
-			return
-		}
-		store(dst, data)
+	switch narrow := src.Dtype() == Float32; {
+	case src.Dtype() != dst.Dtype() && narrow:
+		store(dst, src.Float32s())
+	case src.Dtype() != dst.Dtype():
+		store(dst, src.Float64s())
+	case narrow:
+		kernel.Copy(dst.Float32s(), src.Float32s())
+	default:
+		kernel.Copy(dst.Float64s(), src.Float64s())
 	}
 }

@@ -168,14 +168,15 @@ func TestNotFinite(t *testing.T) {
 		expectEqual(t, "no weights", weights.NotFinite(), "")
 		for _, weight := range []struct {
 			name     string
+			shape    []int
 			elements []float64
 			found    string
 		}{
-			{"a", []float64{0, math.MaxFloat32}, ""},
-			{"b", []float64{1, math.Inf(-1)}, "b"},
-			{"c", []float64{math.NaN(), 1}, "b"}, // the first
+			{"a", []int{1, 2}, []float64{0, math.MaxFloat32}, ""},
+			{"b", nil, []float64{math.Inf(-1)}, "b"},
+			{"c", []int{2}, []float64{math.NaN(), 1}, "b"}, // the first
 		} {
-			if err := weights.Add(weight.name, graph.Kernel, []int{1, 2}, weight.elements); err != nil {
+			if err := weights.Add(weight.name, graph.Kernel, weight.shape, weight.elements); err != nil {
 				t.Fatal(err)
 			}
 			expectEqual(t, "with "+weight.name, weights.NotFinite(), weight.found)
@@ -188,11 +189,14 @@ func TestConvertAndClone(t *testing.T) {
 	if err := weights.Add("mean", graph.Statistic, []int{3}, []float64{1, 2, 3}); err != nil {
 		t.Fatal(err)
 	}
+	if err := weights.Add("slope", graph.Gain, nil, []float64{0.25}); err != nil {
+		t.Fatal(err)
+	}
 	if err := weights.Freeze("a"); err != nil {
 		t.Fatal(err)
 	}
-	if n := weights.Count(); n != 4 {
-		t.Errorf("found %d parameters, expected 4: statistics are none", n)
+	if n := weights.Count(); n != 5 {
+		t.Errorf("found %d parameters, expected 5: statistics are none", n)
 	}
 	for _, twin := range []*graph.Weights{weights.Clone(), weights.Convert(graph.Float32).Convert(graph.Float64)} {
 		for i, weight := range weights.All() {
@@ -202,6 +206,7 @@ func TestConvertAndClone(t *testing.T) {
 			}
 		}
 		expectNear(t, "values", weightValues(twin), weightValues(weights), 1e-7)
+		expectEqual(t, "a single number", twin.Get("slope").Value.Float64s(), []float64{0.25})
 		twin.Get("a").Value.Data().([]float64)[0] = 77
 	}
 	expectEqual(t, "the original", elements(weights.Get("a")), []float64{1, 1.1})
