@@ -17,11 +17,14 @@ import (
 // curvePicture is the file of a folder in which its curves are drawn.
 const curvePicture = "koch.png"
 
-// spent are what a training's curve is drawn against, a panel each.
-var spent = []struct {
+// expense is what a training's curve may be drawn against.
+type expense struct {
 	label string
 	of    func(Point) float64
-}{
+}
+
+// spent has a panel for each.
+var spent = []expense{
 	{"minutes of training", func(p Point) float64 { return p.Minutes }},
 	{"thousand images", func(p Point) float64 { return float64(p.Images) / 1000 }},
 }
@@ -30,9 +33,9 @@ var spent = []struct {
 var curveColours = []color.Color{color.RGBA{238, 105, 50, 255}, color.RGBA{60, 120, 200, 255}}
 
 // drawCurves draws the curves of Koch's network that a folder has, against time and
-// images; nothing where there are none.
-func drawCurves(folder string) error {
-	panels, drawn := make([]*plot.Plot, len(spent)), false
+// images, and says whether it has any.
+func drawCurves(folder string) (drawn bool, err error) {
+	panels := make([]*plot.Plot, len(spent))
 	for i, against := range spent {
 		panels[i] = plot.New()
 		panels[i].X.Label.Text = against.label
@@ -44,7 +47,7 @@ func drawCurves(folder string) error {
 	for i, k := range kochRuns {
 		curve, err := readCurve(folder, k.name)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if len(curve) == 0 {
 			continue
@@ -53,7 +56,7 @@ func drawCurves(folder string) error {
 		for j, against := range spent {
 			line, err := curveLine(curve, against.of)
 			if err != nil {
-				return err
+				return false, err
 			}
 			line.Color = curveColours[i]
 			panels[j].Add(line)
@@ -63,14 +66,14 @@ func drawCurves(folder string) error {
 		}
 	}
 	if !drawn {
-		return nil
+		return false, nil
 	}
 	canvas := vgimg.New(11*vg.Inch, 4*vg.Inch)
 	tiles := draw.Tiles{Rows: 1, Cols: len(panels), PadX: vg.Points(24), PadTop: vg.Points(6), PadLeft: vg.Points(6), PadRight: vg.Points(12), PadBottom: vg.Points(6)}
 	for i, tile := range plot.Align([][]*plot.Plot{panels}, tiles, draw.New(canvas))[0] {
 		panels[i].Draw(tile)
 	}
-	return atomicfile.WriteFile(filepath.Join(folder, curvePicture), func(w io.Writer) error {
+	return true, atomicfile.WriteFile(filepath.Join(folder, curvePicture), func(w io.Writer) error {
 		_, err := vgimg.PngCanvas{Canvas: canvas}.WriteTo(w)
 		return err
 	})

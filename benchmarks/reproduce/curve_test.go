@@ -3,18 +3,20 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"gonum.org/v1/plot/plotter"
 )
 
 // What was written is read again, and drawn.
 func TestCurve(t *testing.T) {
 	folder := t.TempDir()
-	if err := drawCurves(folder); err != nil {
-		t.Fatal(err)
-	}
 	picture := filepath.Join(folder, curvePicture)
+	if drawn, err := drawCurves(folder); err != nil || drawn {
+		t.Fatalf("found %t, %v, expected nothing drawn", drawn, err)
+	}
 	if _, err := os.Stat(picture); err == nil {
 		t.Error("there is a picture of nothing")
 	}
@@ -29,8 +31,8 @@ func TestCurve(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if err := drawCurves(folder); err != nil {
-		t.Fatal(err)
+	if drawn, err := drawCurves(folder); err != nil || !drawn {
+		t.Fatalf("found %t, %v, expected a picture", drawn, err)
 	}
 	if _, err := os.Stat(picture); err != nil {
 		t.Error(err)
@@ -38,7 +40,25 @@ func TestCurve(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, "koch.jsonl"), []byte("{"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if err := drawCurves(folder); err == nil {
+	if _, err := drawCurves(folder); err == nil {
 		t.Error("a broken line: no error")
+	}
+}
+
+// Each panel is drawn against what its label says.
+func TestCurveLine(t *testing.T) {
+	curve := []Point{{Images: 12800, Minutes: 2.5, Runs: 12.5}, {Images: 25600, Minutes: 5, Runs: 30}}
+	for label, want := range map[string]plotter.XYs{
+		"minutes of training": {{X: 2.5, Y: 12.5}, {X: 5, Y: 30}},
+		"thousand images":     {{X: 12.8, Y: 12.5}, {X: 25.6, Y: 30}},
+	} {
+		i := slices.IndexFunc(spent, func(s expense) bool { return s.label == label })
+		line, err := curveLine(curve, spent[i].of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, line.XYs); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", label, diff)
+		}
 	}
 }

@@ -22,13 +22,15 @@ type kochRun struct {
 	perClass  int
 	grouped   bool    // the classes of a batch of images come from one alphabet
 	clip      float64 // greatest norm over all gradients; 0 for no limit, as in the paper
+	epoch     int     // steps: fewer where a step looks at more images
+	ramp      int     // epochs, in which the momenta rise
 }
 
 // kochRuns are their recipe as written, and the same with all pairs of each
 // batch: 64 images give 2,016.
 var kochRuns = []kochRun{
-	{"koch", "Koch's network and recipe, single pairs", 0, objectives.CrossEntropy{}, 128, 0, false, 0},
-	{"koch-all-pairs", "Koch's network, all pairs of a batch", 85, objectives.BatchCrossEntropy{Balanced: true}, 64, 4, true, 1},
+	{"koch", "Koch's network and recipe, single pairs", 0, objectives.CrossEntropy{}, 128, 0, false, 0, 50, 12},
+	{"koch-all-pairs", "Koch's network, all pairs of a batch", 85, objectives.BatchCrossEntropy{Balanced: true}, 64, 4, true, 1, 150, 10},
 }
 
 // train runs for so many minutes and measures.

@@ -20,7 +20,7 @@ import (
 // A penalty on the fully connected weights brings them back, while small rates keep the
 // convolutions from being driven, too. Their momenta, which rise higher than the
 // others', then let them learn. Without the limit on the gradients' norm, and with momenta
-// that rise sooner, one run of three collapsed.
+// that rise sooner, one run of three by all pairs collapsed.
 type kochChoice struct {
 	minutes  float64
 	epoch    int // steps, after each of which the rate falls by a hundredth
@@ -37,12 +37,12 @@ type kochChoice struct {
 func (k *kochRun) parse(arguments []string) (c kochChoice, err error) {
 	flags := flag.NewFlagSet(k.name, flag.ContinueOnError)
 	flags.Float64Var(&c.minutes, "minutes", 120, "of training, at most")
-	flags.IntVar(&c.epoch, "epoch", 150, "steps, after each of which the rate falls by a hundredth")
+	flags.IntVar(&c.epoch, "epoch", k.epoch, "steps, after each of which the rate falls by a hundredth")
 	flags.IntVar(&c.every, "every", 1, "epochs between two points of the curve")
 	flags.Float64Var(&c.rate, "rate", 0.025, "learning rate at the start")
 	scales := flags.String("scales", "conv1=0.02,conv2=0.08,conv3=0.3,linear1=3.3", "on the `rates` of layers")
 	flags.Float64Var(&c.momentum, "momentum", solver.Koch().Momentum, "to which it rises from 0.5")
-	flags.IntVar(&c.ramp, "ramp", 10, "epochs in which it does")
+	flags.IntVar(&c.ramp, "ramp", k.ramp, "epochs in which it does")
 	flags.Float64Var(&c.clip, "clip", k.clip, "greatest `norm` over all gradients; 0 for no limit")
 	momenta := flags.String("momenta", "conv1=0.98,conv2=0.98,conv3=0.98,conv4=0.95", "of `layers`, in place of -momentum")
 	penalties := flags.String("penalties", "linear1=8e-3", "`λ` of the penalty on the kernels of layers, in place of 1e-4")

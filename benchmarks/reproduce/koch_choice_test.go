@@ -51,17 +51,21 @@ func TestKochDescribed(t *testing.T) {
 	}
 }
 
-// The recipe as written has no limit on the gradients, unless it is asked for.
-func TestKochClip(t *testing.T) {
-	for name, want := range map[string]float64{"koch": 0, "koch-all-pairs": 1} {
-		i := slices.IndexFunc(kochRuns, func(k kochRun) bool { return k.name == name })
-		k := kochRuns[i]
+// Without arguments each run has the settings of its row in the table; the recipe as
+// written has no limit on the gradients.
+func TestKochDefaults(t *testing.T) {
+	for name, want := range map[string]kochChoice{
+		"koch":           {epoch: 50, ramp: 12, clip: 0},
+		"koch-all-pairs": {epoch: 150, ramp: 10, clip: 1},
+	} {
+		k := kochRuns[slices.IndexFunc(kochRuns, func(k kochRun) bool { return k.name == name })]
 		c, err := k.parse(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := c.solver().Clip; got != want {
-			t.Errorf("%s: found a limit of %g, expected %g", name, got, want)
+		if c.epoch != want.epoch || c.solver().MomentumEpochs != want.ramp || c.solver().Clip != want.clip {
+			t.Errorf("%s: found epochs of %d steps, momenta that rise in %d of them and a limit of %g, expected %d, %d and %g",
+				name, c.epoch, c.solver().MomentumEpochs, c.solver().Clip, want.epoch, want.ramp, want.clip)
 		}
 	}
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/likeness-go/likeness/datasets"
@@ -135,7 +138,14 @@ func TestRowsOnDisk(t *testing.T) {
 		t.Errorf("found %v, %v", rows, err)
 	}
 	if err := writeTable(folder); err != nil {
-		t.Error(err)
+		t.Fatal(err)
+	}
+	table, err := os.ReadFile(filepath.Join(folder, "accuracy.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(table, []byte(curvePicture)) {
+		t.Error("the table shows a picture that is not there")
 	}
 }
 
