@@ -14,6 +14,7 @@ import (
 
 	"github.com/likeness-go/likeness/internal/atomicfile"
 	"github.com/likeness-go/likeness/internal/processor"
+	"github.com/likeness-go/likeness/internal/vector"
 	"github.com/pkg/errors"
 )
 
@@ -97,7 +98,8 @@ func built() string {
 	return name
 }
 
-// Machine is the processor's name, and the number of processors to run on.
+// Machine is the processor's name, the instructions that the kernels use of it,
+// and the number of processors to run on.
 func Machine() string {
-	return fmt.Sprintf("%s, %d of its processors", processor.Name(), runtime.GOMAXPROCS(0))
+	return fmt.Sprintf("%s (%s), %d of its processors", processor.Name(), vector.For[float32]().Name(), runtime.GOMAXPROCS(0))
 }
