@@ -6,6 +6,7 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/imaging"
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -28,10 +29,8 @@ func plain(model *likeness.Model) (contender, error) {
 	}, metric}, err
 }
 
-// viewed is a model that looks at each image in seven affine views of eight
-// symmetries.
-func viewed(model *likeness.Model) contender {
-	views := likeness.Views{Affine: true, Symmetries: true}
+// viewed is a model that looks at each image in several views.
+func viewed(model *likeness.Model, views likeness.Views) contender {
 	return contender{func(pixels [][]uint8) (evaluate.Embeddings, error) {
 		rows, err := model.EmbedViews(views, pixels)
 		if err != nil {
@@ -96,10 +95,25 @@ func (c contender) remembering() contender {
 type measurement func(c contender) (evaluate.Measure, error)
 
 // field is who is put to the trials of a training.
-type field struct{ trained, untrained, pixels, viewed contender }
+type field struct {
+	trained, untrained, pixels, viewed contender
+	views                              int // of each image that viewed looks at
+}
 
-// newField is a trained network, plain and by views, the same before training and
-// raw pixels.
+// looks is how many views there are of an image.
+func looks(views likeness.Views) int {
+	n, image, size := 1, []uint8{0}, imaging.Size{Height: 1, Width: 1, Channels: 1}
+	if views.Affine {
+		n *= len(datasets.AffineViews(image, size))
+	}
+	if views.Symmetries {
+		n *= len(datasets.SymmetryViews(image, size))
+	}
+	return n
+}
+
+// newField is a trained network, plain and by its views, the same before training
+// and raw pixels.
 func newField(network outcome) (f field, err error) {
 	if f.trained, err = plain(network.trained); err != nil {
 		return f, err
@@ -108,7 +122,8 @@ func newField(network outcome) (f field, err error) {
 		return f, err
 	}
 	f.trained, f.untrained = f.trained.remembering(), f.untrained.remembering()
-	f.pixels, f.viewed = rawPixels.remembering(), viewed(network.trained).remembering()
+	f.pixels, f.viewed = rawPixels.remembering(), viewed(network.trained, network.views).remembering()
+	f.views = looks(network.views)
 	return f, nil
 }
 
@@ -130,7 +145,10 @@ func joined(fields []field) field {
 	for _, f := range fields {
 		trained, untrained, viewed = append(trained, f.trained), append(untrained, f.untrained), append(viewed, f.viewed)
 	}
-	return field{together(trained).remembering(), together(untrained).remembering(), fields[0].pixels, together(viewed).remembering()}
+	return field{
+		together(trained).remembering(), together(untrained).remembering(), fields[0].pixels,
+		together(viewed).remembering(), fields[0].views,
+	}
 }
 
 // measure puts all to the trials: a row, and another one by views where these
@@ -150,12 +168,13 @@ func (f field) measure(row Row, m measurement, byViews bool) ([]Row, error) {
 	}
 	row.Figure, row.Low, row.High = 100*figure.Value, 100*figure.Low, 100*figure.High
 	row.Untrained, row.Pixels = 100*base.Value, 100*pixels.Value
+	row.Views = 1
 	rows := []Row{row}
 	if byViews {
 		if figure, err = m(f.viewed); err != nil {
 			return nil, err
 		}
-		row.Views = true
+		row.Views = f.views
 		row.Figure, row.Low, row.High = 100*figure.Value, 100*figure.Low, 100*figure.High
 		rows = append(rows, row)
 	}

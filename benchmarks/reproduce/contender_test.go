@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/imaging"
@@ -45,6 +46,16 @@ func TestTogether(t *testing.T) {
 	got, want := distance(together([]contender{a, b})), (distance(a)+distance(b))/2
 	if math.Abs(got-want) > 1e-6 {
 		t.Errorf("found a distance of %v, expected %v", got, want)
+	}
+}
+
+func TestLooks(t *testing.T) {
+	for want, views := range map[int]likeness.Views{
+		1: {}, 7: {Affine: true}, 8: {Symmetries: true}, 56: {Affine: true, Symmetries: true},
+	} {
+		if got := looks(views); got != want {
+			t.Errorf("%+v: found %d, expected %d", views, got, want)
+		}
 	}
 }
 

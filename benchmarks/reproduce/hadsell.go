@@ -43,7 +43,7 @@ func foursAndNines(ctx context.Context, s settings) ([]Row, error) {
 	if err := s.draw("fours-nines.png", trained, test, test.Labels); err != nil {
 		return nil, err
 	}
-	field, err := newField(outcome{trained, untrained})
+	field, err := newField(outcome{trained: trained, untrained: untrained})
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func shifted(ctx context.Context, s settings) ([]Row, error) {
 	if err := s.draw("shifted.png", trained, test, byShift(test).Labels); err != nil {
 		return nil, err
 	}
-	field, err := newField(outcome{trained, untrained})
+	field, err := newField(outcome{trained: trained, untrained: untrained})
 	if err != nil {
 		return nil, err
 	}

@@ -68,7 +68,7 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	field, err := newField(outcome{model, untrained})
+	field, err := newField(outcome{trained: model, untrained: untrained})
 	if err != nil {
 		return nil, err
 	}

@@ -110,7 +110,7 @@ func (r recipe) digits(ctx context.Context, s settings, row Row, train, test *da
 			s.note("%.2f by a classifier of λ = %g", 100*score.Value, other)
 		}
 	}
-	return field.measure(row, linear(train, test, regularisation), false)
+	return field.measure(row, linear(train, test, regularisation), r.head.Name() == "cosine" && !row.Validation)
 }
 
 // regularisation λ of linear classifiers.

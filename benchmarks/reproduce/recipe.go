@@ -65,8 +65,12 @@ func distortion(side int, strength float64) datasets.Affine {
 	}
 }
 
-// outcome is a trained network and the same one before.
-type outcome struct{ trained, untrained *likeness.Model }
+// outcome is a trained network and the same one before, and by which views it may
+// be asked, too.
+type outcome struct {
+	trained, untrained *likeness.Model
+	views              likeness.Views
+}
 
 // trainAll trains the recipe's networks one after the other, each from a seed of
 // its own.
@@ -88,6 +92,7 @@ func (r recipe) trainAll(ctx context.Context, s settings, images *datasets.Datas
 // train trains one network on images.
 func (r recipe) train(ctx context.Context, s settings, images *datasets.Dataset) (o outcome, took time.Duration, err error) {
 	preprocessing := images.Preprocessing()
+	o.views = likeness.Views{Affine: true, Symmetries: r.symmetries}
 	if r.symmetries {
 		if images, err = images.Symmetries(); err != nil {
 			return o, 0, err

@@ -19,7 +19,7 @@ import (
 type Row struct {
 	Protocol   string  `json:"protocol"`
 	Method     string  `json:"method"`
-	Views      bool    `json:"views"` // by 56 views of each image
+	Views      int     `json:"views"` // of each image; 1 for it alone
 	Seed       uint64  `json:"seed"`
 	Figure     float64 `json:"figure"`
 	Low        float64 `json:"low"` // 95 % interval
@@ -49,8 +49,8 @@ func (s settings) fill(row Row, method string, took time.Duration) Row {
 
 func (r Row) String() string {
 	views := ""
-	if r.Views {
-		views = ", by views"
+	if r.Views > 1 {
+		views = fmt.Sprintf(", by %d views", r.Views)
 	}
 	return fmt.Sprintf("%s%s: %.2f [%.2f, %.2f], untrained %.2f, pixels %.2f (%s, seed %d, %.1f min)",
 		r.Protocol, views, r.Figure, r.Low, r.High, r.Untrained, r.Pixels, r.Method, r.Seed, r.Minutes)

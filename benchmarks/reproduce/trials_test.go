@@ -129,7 +129,7 @@ func TestLines(t *testing.T) {
 func TestRowsOnDisk(t *testing.T) {
 	folder := t.TempDir()
 	for i := range 3 {
-		if err := appendRows(folder, []Row{{Protocol: "p", Seed: uint64(i), Figure: float64(i)}}); err != nil {
+		if err := appendRows(folder, []Row{{Protocol: "p", Views: 1, Seed: uint64(i), Figure: float64(i)}}); err != nil {
 			t.Fatal(err)
 		}
 	}

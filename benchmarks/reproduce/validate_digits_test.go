@@ -22,10 +22,26 @@ func TestDigitsOfSeveral(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(rows) != 1 || rows[0].Figure < 50 || !(rows[0].Minutes > 0) {
+	if len(rows) != 1 || rows[0].Views != 1 || rows[0].Figure < 50 || !(rows[0].Minutes > 0) {
 		t.Errorf("found %+v, expected a row well above chance", rows)
 	}
 	if !strings.Contains(notes.String(), "by the first 1 of the networks") || strings.Contains(notes.String(), "the first 2") {
 		t.Errorf("found the notes %s", notes.String())
+	}
+}
+
+// Digits are recognised by one look at each, and by seven: turned or mirrored they
+// are others.
+func TestDigitsByViews(t *testing.T) {
+	d := fewShades()
+	r := bestDigits(10)
+	r.network = func(size imaging.Size) backbone.Network { return backbone.Conv7(size, 4) }
+	r.classes, r.images = 4, 2
+	rows, err := r.digits(context.Background(), settings{seed: 5, note: t.Logf}, Row{Protocol: "shades"}, d, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != 2 || rows[0].Views != 1 || rows[1].Views != 7 || rows[1].Figure < 50 {
+		t.Errorf("found %+v, expected a row of one view and one of seven", rows)
 	}
 }
