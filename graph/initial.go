@@ -42,12 +42,14 @@ var Xavier = Initial{Scheme: "xavier"}
 // draw sets the elements of a weight with the given fans.
 func (i Initial) draw(weight *tensor.Dense, r *rand.Rand, fanIn, fanOut int) {
 	if weight.Dtype() == Float32 {
-		for k, data := 0, weight.Float32s(); k < len(data); k++ {
+		data := weight.Float32s()
+		for k := range data {
 			data[k] = float32(i.one(r, fanIn, fanOut))
 		}
 		return
 	}
-	for k, data := 0, weight.Float64s(); k < len(data); k++ {
+	data := weight.Float64s()
+	for k := range data {
 		data[k] = i.one(r, fanIn, fanOut)
 	}
 }

@@ -71,13 +71,15 @@ func float32s(value gorgonia.Value) ([]float32, error) {
 // has elements.
 func store[S Float](dst *tensor.Dense, src []S) {
 	if dst.Dtype() == Float32 {
-		for i, data := 0, dst.Float32s(); i < len(src); i++ {
-			data[i] = float32(src[i])
+		data := dst.Float32s()
+		for i, v := range src {
+			data[i] = float32(v)
 		}
 		return
 	}
-	for i, data := 0, dst.Float64s(); i < len(src); i++ {
-		data[i] = float64(src[i])
+	data := dst.Float64s()
+	for i, v := range src {
+		data[i] = float64(v)
 	}
 }
 
