@@ -93,15 +93,15 @@ and date. Percent. Settings were chosen on background alphabets alone, each tria
 itself, and trials are the same for all. Mean and standard deviation are over the seeds whose
 figures follow; the interval of 95 % is that of the last seed over its trials (Lake's over the runs,
 episodes' over episodes). "Views" is how many looks each image is judged by: one, seven affine
-ones, or 56, which are seven of each of the eight symmetries of the square. Networks that are asked together were trained apart,
-each from a seed of its own; the mean of their cosines decides, and their minutes are added up. Untrained is the same network before training,
-pixels the cosine of the images as the network sees them. Minutes are of training, the longest; most
-shared the machine with other work and would be fewer alone. Processors differ: 10,000 steps of the residual network
-took 14 minutes on an AMD EPYC with AVX-512, 38 on an Intel Xeon with it, and 43 on another AMD EPYC, which has
-AVX2 alone; later rows name the instructions. The runs of the minimal splits had been
-looked at with earlier settings (96.50 after 2,000 steps, 95.75 after 3,000) before those of the table were
-chosen on background alphabets. How thick the many pens draw was set by what is known of the strokes of
-digits; none was looked at.
+ones, or 56, which are seven of each of the eight symmetries of the square. Networks that are asked
+together were trained apart, each from a seed of its own; the mean of their cosines decides, and their
+minutes are added up. Untrained is the same network before training, by one look, pixels the cosine of
+the images as the network sees them. Minutes are of training, the longest; most shared the machine with
+other work and would be fewer alone. Processors of one name differ: 10,000 steps of the residual network
+took 14 minutes on an AMD EPYC with AVX-512 and 43 on one that has AVX2 alone; later rows name the
+instructions. The runs of the minimal splits had been looked at with earlier settings (96.50 after 2,000
+steps, 95.75 after 3,000) before those of the table were chosen on background alphabets. How thick the
+many pens draw was set by what is known of the strokes of digits; none was looked at.
 
 | protocol | method | views | published | demanded | mean | deviation | each seed | interval | untrained | pixels | minutes |
 |---|---|---|---|---|---|---|---|---|---|---|---|
