@@ -110,7 +110,8 @@ func (r recipe) digits(ctx context.Context, s settings, row Row, train, test *da
 			s.note("%.2f by a classifier of λ = %g", 100*score.Value, other)
 		}
 	}
-	return field.measure(row, linear(train, test, regularisation), r.head.Name() == "cosine" && !row.Validation)
+	byViews := r.head.Name() == "cosine" && !row.Validation // other distances have no mean of views
+	return field.measure(row, linear(train, test, regularisation), byViews)
 }
 
 // regularisation λ of linear classifiers.

@@ -45,3 +45,18 @@ func TestDigitsByViews(t *testing.T) {
 		t.Errorf("found %+v, expected a row of one view and one of seven", rows)
 	}
 }
+
+// Views have a mean by cosine alone: by other distances digits get one look.
+func TestDigitsByOtherDistances(t *testing.T) {
+	d := fewShades()
+	r := hoffer(10)
+	r.network = func(size imaging.Size) backbone.Network { return backbone.Conv7(size, 4) }
+	r.classes, r.images = 4, 2
+	rows, err := r.digits(context.Background(), settings{seed: 5, note: t.Logf}, Row{Protocol: "shades"}, d, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != 1 || rows[0].Views != 1 || rows[0].Figure < 50 {
+		t.Errorf("found %+v, expected a row of one view", rows)
+	}
+}
