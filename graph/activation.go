@@ -21,6 +21,7 @@ func (a Activate) Kind() string {
 
 // Apply adds the block to the graph.
 func (a Activate) Apply(b *Builder, number int, x *Node) *Node {
+	b.Describe(blockName(a.Kind(), number), a)
 	return b.activate(blockName(a.Kind(), number), a.Function, x)
 }
 

@@ -70,6 +70,7 @@ func (Residual) Kind() string { return "residual" }
 
 // Apply adds the block to the graph.
 func (r Residual) Apply(b *Builder, number int, x *Node) *Node {
+	b.Describe(blockName("residual", number), r.Activation)
 	sum := b.Scope(blockName("residual", number), func() *Node {
 		body := b.Sequence(r.Body, x)
 		shortcut := b.Scope("shortcut", func() *Node { return b.Sequence(r.Shortcut, x) })

@@ -45,6 +45,8 @@ type Builder struct {
 	sharers   map[*Node]bool   // leaves whose gradients are in one
 	count     uint64           // own operations so far: each has a hash of its own
 
+	descriptions []string // what Describe adds to the structure
+
 	calculations map[*Node]calculation // the nodes that are Functions
 	calculated   []*Node               // these, in the order of building
 }

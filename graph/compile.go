@@ -22,6 +22,7 @@ func (b *Builder) compile(outputs Outputs) (p *Program, err error) {
 			return nil, errors.Errorf("build graph: output %q is nil", name)
 		}
 	}
+	p.structure = b.structureOf(outputs)
 	if b.mode == Training {
 		if err := b.differentiate(p, outputs[Cost]); err != nil {
 			return nil, errors.Wrap(err, "build graph")

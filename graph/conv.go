@@ -30,6 +30,7 @@ func (Conv) Kind() string { return "conv" }
 
 // Apply adds the block to the graph.
 func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
+	b.Describe(blockName("conv", number), c)
 	batch, height, width, channels := b.image(x)
 	shape := kernel.BlockShape{
 		Conv: kernel.ConvShape{

@@ -25,6 +25,7 @@ func (b *Builder) PairDistances(metric Metric, x, y, weight *Node) *Node {
 	if !x.Shape().Eq(y.Shape()) {
 		b.Fail("distance: found shapes %v and %v, expected equal ones", x.Shape(), y.Shape())
 	}
+	b.Describe("distance", metric)
 	operands := b.weighted(metric, weight, columns, x, y)
 	return b.Apply("distance", tensor.Shape{rows},
 		&pairDistances[float32]{metric, rows, columns}, &pairDistances[float64]{metric, rows, columns}, operands...)
@@ -35,6 +36,7 @@ func (b *Builder) PairDistances(metric Metric, x, y, weight *Node) *Node {
 // rows²·columns. The weight is as in PairDistances.
 func (b *Builder) AllDistances(metric Metric, x, weight *Node) *Node {
 	rows, columns := b.rows(x)
+	b.Describe("distances", metric)
 	operands := b.weighted(metric, weight, columns, x)
 	return b.Apply("distances", tensor.Shape{rows, rows},
 		&allDistances[float32]{metric, rows, columns}, &allDistances[float64]{metric, rows, columns}, operands...)

@@ -15,6 +15,7 @@ func (Dropout) Kind() string { return "dropout" }
 
 // Apply adds the block to the graph.
 func (d Dropout) Apply(b *Builder, number int, x *Node) *Node {
+	b.Describe(blockName("dropout", number), d)
 	if d.Rate < 0 || d.Rate >= 1 {
 		b.Fail("found a rate of %v, expected 0 ≤ rate < 1", d.Rate)
 	}

@@ -47,7 +47,7 @@ func applyFunction[T Float](b *Builder, name string, shape tensor.Shape, f Funct
 		any = any || wants[i]
 	}
 	output := newBuffer[T](shape)
-	forward := &operation{name: b.path(name), shape: shape, wants: wants}
+	forward := &operation{name: b.path(name), settings: settingsOf(f), shape: shape, wants: wants}
 	forward.do = func(values []gorgonia.Value) (*tensor.Dense, error) {
 		x, err := allElements[T](values)
 		if err != nil {

@@ -22,6 +22,7 @@ func (Linear) Kind() string { return "linear" }
 
 // Apply adds the block to the graph.
 func (l Linear) Apply(b *Builder, number int, x *Node) *Node {
+	b.Describe(blockName("linear", number), l)
 	batch, features := b.rows(x)
 	if l.Units < 1 {
 		b.Fail("found %d units, expected at least 1", l.Units)

@@ -16,14 +16,15 @@ import (
 // an id of its own in its hash: Gorgonia takes two nodes of one hash for the
 // same expression.
 type operation struct {
-	name   string // the layer's path and the operation, for errors
-	id     uint64
-	inputs hm.Types
-	output gorgonia.TensorType
-	shape  tensor.Shape
-	wants  []bool // inputs to differentiate by; all false where diff is nil
-	do     func(inputs []gorgonia.Value) (*tensor.Dense, error)
-	diff   func(inputs gorgonia.Nodes, output, gradient *Node) (gorgonia.Nodes, error)
+	name     string // the layer's path and the operation, for errors
+	settings string // of a user's Function, for the structure
+	id       uint64
+	inputs   hm.Types
+	output   gorgonia.TensorType
+	shape    tensor.Shape
+	wants    []bool // inputs to differentiate by; all false where diff is nil
+	do       func(inputs []gorgonia.Value) (*tensor.Dense, error)
+	diff     func(inputs gorgonia.Nodes, output, gradient *Node) (gorgonia.Nodes, error)
 }
 
 // apply makes the operation a node of the graph.

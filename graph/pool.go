@@ -17,6 +17,7 @@ func (MaxPool) Kind() string { return "maxpool" }
 
 // Apply adds the block to the graph.
 func (p MaxPool) Apply(b *Builder, number int, x *Node) *Node {
+	b.Describe(blockName("maxpool", number), p)
 	shape, output := b.pooled(x, p.Size, p.Stride)
 	return b.Apply(blockName("maxpool", number), output,
 		&maxPool[float32]{kernel.NewMaxPool[float32](shape)}, &maxPool[float64]{kernel.NewMaxPool[float64](shape)}, x)
@@ -37,6 +38,7 @@ func (AveragePool) Kind() string { return "averagepool" }
 
 // Apply adds the block to the graph.
 func (p AveragePool) Apply(b *Builder, number int, x *Node) *Node {
+	b.Describe(blockName("averagepool", number), p)
 	shape, output := b.pooled(x, p.Size, p.Stride)
 	name := blockName("averagepool", number)
 	operands := []*Node{x}

@@ -19,6 +19,7 @@ type Program struct {
 	inputs     map[string]*Node
 	outputs    map[string]*gorgonia.Value
 	parameters []*Parameter
+	structure  string
 }
 
 // Input gives the shape of an input; it is nil when there is none of the name.

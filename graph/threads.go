@@ -1,6 +1,12 @@
 package graph
 
-import "github.com/likeness-go/likeness/graph/internal/kernel"
+import (
+	"fmt"
+	"runtime"
+
+	"github.com/likeness-go/likeness/graph/internal/kernel"
+	"github.com/likeness-go/likeness/internal/vector"
+)
 
 // SetThreads sets how many threads every program uses, from 1. Results are the
 // same, bit for bit, for any number.
@@ -26,3 +32,12 @@ func SetWinograd(on bool) { kernel.SetWinograd(on) }
 // MiB. They may unless told otherwise, here or by the environment variable
 // LIKENESS_FOURIER=off.
 func SetFourier(on bool) { kernel.SetFourier(on) }
+
+// Arithmetic says how float32 graphs that are built now round: the architecture,
+// the instructions of the kernels, and the algorithms of convolutions. Results are
+// equal bit for bit only between programs of one Arithmetic.
+func Arithmetic() string {
+	algorithms := map[bool]string{true: "on", false: "off"}
+	return fmt.Sprintf("%s %s, Winograd %s, Fourier %s", runtime.GOARCH, vector.For[float32]().Name(),
+		algorithms[kernel.WinogradAllowed()], algorithms[kernel.FourierAllowed()])
+}

@@ -48,6 +48,7 @@ func (e expression) scalar(x *graph.Node) *graph.Node { return e.Node(gorgonia.S
 
 // row demands that the nodes have one shape (batch).
 func (e expression) row(o Objective, nodes ...*graph.Node) {
+	e.Describe(o.Name(), o)
 	for _, node := range nodes {
 		if node.Dims() != 1 || !node.Shape().Eq(nodes[0].Shape()) {
 			e.Fail("%s: found shapes %v and %v, expected (batch) twice", o.Name(), nodes[0].Shape(), node.Shape())
@@ -57,6 +58,7 @@ func (e expression) row(o Objective, nodes ...*graph.Node) {
 
 // batch demands distances (batch, batch) and labels (batch).
 func (e expression) batch(o Objective, distances, labels *graph.Node) {
+	e.Describe(o.Name(), o)
 	d, l := distances.Shape(), labels.Shape()
 	if d.Dims() != 2 || d[0] != d[1] || !l.Eq(tensor.Shape{d[0]}) {
 		e.Fail("%s: found distances of shape %v and labels of shape %v, expected (batch, batch) and (batch)", o.Name(), d, l)

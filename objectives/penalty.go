@@ -56,6 +56,7 @@ func Penalty(b *graph.Builder, penalties []L2) *graph.Node {
 			e.Fail("penalty %q: it names no weight that is learned; there are %s", penalty.Pattern, weightNames(b))
 		}
 	}
+	e.Describe("penalty", penalties)
 	return e.scalar(e.Apply("penalty", tensor.Shape{1}, squares[float32]{lambdas}, squares[float64]{lambdas}, nodes...))
 }
 

@@ -14,7 +14,7 @@ func (r *run) validate(epoch *Epoch) error {
 		return nil
 	}
 	return r.averaged(func() error {
-		value, err := r.Validate(r.Model)
+		value, err := r.Validate.Measure(r.Model)
 		if err != nil {
 			return err
 		}

@@ -17,10 +17,10 @@ import (
 
 // script validates by given values, one an epoch, and notes the weights seen.
 func script(seen *[]map[string][]float32, scores ...float64) trainer.Validation {
-	return func(model *likeness.Model) (float64, error) {
+	return trainer.ValidationFunc("script", func(model *likeness.Model) (float64, error) {
 		*seen = append(*seen, values(model))
 		return scores[len(*seen)-1], nil
-	}
+	})
 }
 
 func TestPatienceKeepsTheBestEpoch(t *testing.T) {
@@ -123,14 +123,14 @@ func TestAverageChangesNoStep(t *testing.T) {
 func TestValidationFails(t *testing.T) {
 	broken := errors.New("broken")
 	for _, test := range []struct {
-		validate trainer.Validation
-		want     string
+		measure func(*likeness.Model) (float64, error)
+		want    string
 	}{
 		{func(*likeness.Model) (float64, error) { return 0, broken }, "validate epoch 1: broken"},
 		{func(*likeness.Model) (float64, error) { return math.NaN(), nil }, "validate epoch 1: found NaN, expected a finite number"},
 	} {
 		training := newTrainer(t, tiny())
-		training.Validate = test.validate
+		training.Validate = trainer.ValidationFunc("test", test.measure)
 		if _, err := training.Run(context.Background()); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("found error %v, expected %q", err, test.want)
 		}

@@ -2,21 +2,27 @@ package trainer
 
 import "github.com/pkg/errors"
 
-// Check sets the training up and says what would keep Run from beginning it, so
-// that nothing need be made ready for one that cannot be.
+// Check sets the training up and returns the error that would keep Run from
+// beginning it, a Checkpoint that cannot be resumed included. It changes nothing.
 func (t *Trainer) Check() error {
 	r, err := t.start()
 	if err != nil {
 		return errors.Wrap(err, "check training")
 	}
-	return errors.Wrap(r.program.Close(), "check training")
+	defer r.program.Close()
+	_, err = r.readCheckpoint()
+	return errors.Wrap(err, "check training")
 }
 
 // check looks at the fields, before anything is built of them.
 func (t *Trainer) check() error {
 	switch {
+	case t == nil:
+		return errors.New("found no Trainer")
 	case t.Model == nil:
 		return errors.New("field Model is missing")
+	case t.Model.Backbone == nil || t.Model.Head == nil || t.Model.Weights == nil:
+		return errors.New("field Model: found one without a backbone, a head or weights: make it with likeness.New or likeness.Load")
 	case t.Objective == nil:
 		return errors.New("field Objective is missing")
 	case t.Examples == nil:
@@ -29,6 +35,8 @@ func (t *Trainer) check() error {
 		return errors.Errorf("field Patience: found %d, expected at least 0", t.Patience)
 	case t.Patience > 0 && t.Validate == nil:
 		return errors.New("field Patience: to stop early there must be a Validation to go by")
+	case t.Checkpoint != "" && t.Validate != nil && t.Validate.Identity() == "":
+		return errors.New("field Validate: its Identity is empty, so a checkpoint could not tell it from others")
 	}
 	if err := t.Examples.check(); err != nil {
 		return errors.Wrap(err, "field Examples")

@@ -2,9 +2,6 @@ package trainer
 
 import (
 	"encoding/json"
-	"fmt"
-	"hash/fnv"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -21,8 +18,12 @@ import (
 // never stopped.
 var ErrOtherTraining = errors.New("the checkpoint is of another training")
 
-// checkpointFormat is the version of the file.
-const checkpointFormat = "likeness-checkpoint/1"
+// checkpointFormat is the version of the file. The first one, which is still read,
+// records less of the training that wrote it.
+const (
+	checkpointFormat = "likeness-checkpoint/2"
+	firstFormat      = "likeness-checkpoint/1"
+)
 
 // A checkpoint is a safetensors file. Its tensors are the weights, what the
 // solver and the average remember, and the best weights so far; its metadata are
@@ -32,6 +33,7 @@ const (
 	checkpointKey = "likeness.checkpoint"
 	placeKey      = "likeness.place"
 	settingsKey   = "likeness.settings"
+	arithmeticKey = "likeness.arithmetic" // graph.Arithmetic; not in the first format
 
 	weightsPart = "weights/"
 	bestPart    = "best/"
@@ -49,7 +51,7 @@ func (r *run) save() error {
 	if here.BestValue = r.bestValue; r.result.Stopped != Interrupted {
 		here.Stopped = r.result.Stopped
 	}
-	file := safetensors.File{Metadata: map[string]string{checkpointKey: checkpointFormat}}
+	file := safetensors.File{Metadata: map[string]string{checkpointKey: checkpointFormat, arithmeticKey: graph.Arithmetic()}}
 	for key, value := range map[string]any{placeKey: here, settingsKey: r.settings} {
 		text, err := json.Marshal(value)
 		if err != nil {
@@ -79,76 +81,95 @@ func (r *run) save() error {
 	return errors.Wrapf(safetensors.WriteFile(r.Checkpoint, file), "save checkpoint %s", r.Checkpoint)
 }
 
-// resume goes on from the checkpoint, if there is one.
+// progress is what a checkpoint holds, checked against the training.
+type progress struct {
+	place         place
+	weights, best *graph.Weights // best is nil before the first validation
+	warnings      []string
+}
+
+// resume continues from the checkpoint, if there is one.
 func (r *run) resume() error {
+	found, err := r.readCheckpoint()
+	if err != nil || found == nil {
+		return err
+	}
+	if err := r.Model.Weights.CopyFrom(found.weights); err != nil {
+		return err
+	}
+	r.program.SetStep(found.place.Runs)
+	r.place, r.best, r.bestValue = found.place, found.best, found.place.BestValue
+	r.result.Epochs, r.result.BestEpoch, r.result.Stopped = found.place.Epochs, found.place.BestEpoch, found.place.Stopped
+	for _, epoch := range found.place.Epochs {
+		r.result.Seconds += epoch.Seconds
+	}
+	if r.OnWarning != nil {
+		for _, warning := range found.warnings {
+			r.OnWarning(warning)
+		}
+	}
+	return nil
+}
+
+// readCheckpoint reads what there is to resume from and refuses what is damaged or
+// of another training. It changes the solver and the average, but not the model.
+// It returns nil where there is no checkpoint.
+func (r *run) readCheckpoint() (*progress, error) {
 	if !r.Resume {
-		return nil
+		return nil, nil
 	}
 	if r.Checkpoint == "" {
-		return errors.New("field Resume: found no Checkpoint to go on from")
+		return nil, errors.New("field Resume: found no Checkpoint to resume from")
 	}
 	file, err := safetensors.ReadFile(r.Checkpoint)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return nil, nil
 	}
+	var found *progress
 	if err == nil {
-		err = r.restore(file)
+		found, err = r.restore(file)
 	}
-	return errors.Wrapf(err, "resume from %s", r.Checkpoint)
+	return found, errors.Wrapf(err, "resume from %s", r.Checkpoint)
 }
 
-func (r *run) restore(file safetensors.File) error {
-	if found := file.Metadata[checkpointKey]; found != checkpointFormat {
-		return errors.Errorf("field %s: found %q, expected %q", checkpointKey, found, checkpointFormat)
+func (r *run) restore(file safetensors.File) (*progress, error) {
+	warnings, err := r.checkIdentity(file)
+	if err != nil {
+		return nil, err
 	}
-	var settings map[string]string
-	if err := json.Unmarshal([]byte(file.Metadata[settingsKey]), &settings); err != nil {
-		return errors.Wrapf(err, "field %s", settingsKey)
+	here := &progress{warnings: warnings}
+	if err := json.Unmarshal([]byte(file.Metadata[placeKey]), &here.place); err != nil {
+		return nil, errors.Wrapf(err, "field %s", placeKey)
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.settings)) {
-		if found, expected := settings[name], r.settings[name]; found != expected {
-			return errors.Wrapf(ErrOtherTraining, "%s: found %s, expected %s", name, found, expected)
-		}
-	}
-	var here place
-	if err := json.Unmarshal([]byte(file.Metadata[placeKey]), &here); err != nil {
-		return errors.Wrapf(err, "field %s", placeKey)
-	}
-	if err := here.check(r.Epochs, r.epochSteps); err != nil {
-		return errors.Wrapf(err, "field %s", placeKey)
+	if err := here.place.check(r.Epochs, r.epochSteps); err != nil {
+		return nil, errors.Wrapf(err, "field %s", placeKey)
 	}
 	parts, err := partsOf(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	weights, best := r.Model.Weights.Clone(), (*graph.Weights)(nil)
-	if err := fillWeights(weights, parts[weightsPart]); err != nil {
-		return errors.Wrap(err, "weights")
+	here.weights = r.Model.Weights.Clone()
+	if err := fillWeights(here.weights, parts[weightsPart]); err != nil {
+		return nil, errors.Wrap(err, "weights")
+	}
+	if name := here.weights.NotFinite(); name != "" {
+		return nil, errors.Errorf("weight %q: found a value that is not finite", name)
 	}
 	if len(parts[bestPart]) > 0 {
-		best = r.Model.Weights.Clone()
-		if err := fillWeights(best, parts[bestPart]); err != nil {
-			return errors.Wrap(err, "best weights")
+		here.best = r.Model.Weights.Clone()
+		if err := fillWeights(here.best, parts[bestPart]); err != nil {
+			return nil, errors.Wrap(err, "best weights")
 		}
 	}
 	if err := r.solver.Restore(parts[solverPart]); err != nil {
-		return err
+		return nil, err
 	}
 	if r.average != nil {
 		if err := r.average.Restore(parts[averagePart]); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if err := r.Model.Weights.CopyFrom(weights); err != nil {
-		return err
-	}
-	r.program.SetStep(here.Runs)
-	r.place, r.best, r.bestValue = here, best, here.BestValue
-	r.result.Epochs, r.result.BestEpoch, r.result.Stopped = here.Epochs, here.BestEpoch, here.Stopped
-	for _, epoch := range here.Epochs {
-		r.result.Seconds += epoch.Seconds
-	}
-	return nil
+	return here, nil
 }
 
 // partsOf sorts the tensors by what they are of.
@@ -189,43 +210,4 @@ func fillWeights(weights *graph.Weights, tensors solver.State) error {
 		}
 	}
 	return nil
-}
-
-// identity are the settings that decide what a training comes to, by name.
-func (r *run) identity() (map[string]string, error) {
-	settings := map[string]string{
-		"objective": r.Objective.Name(), "head": r.Model.Head.Name(),
-		"epochs": fmt.Sprint(r.Epochs), "steps of an epoch": fmt.Sprint(r.epochSteps),
-		"seed": fmt.Sprint(r.Seed), "patience": fmt.Sprint(r.Patience),
-		"batch": fmt.Sprint(r.Examples.count), "examples": fmt.Sprintf("%T", r.Examples.kind),
-		"images": r.Examples.digest(),
-	}
-	for _, weight := range r.Model.Weights.All() {
-		if weight.Frozen {
-			settings["frozen weights"] += weight.Name + " "
-		}
-	}
-	for name, value := range map[string]any{
-		"parameters of the objective": r.Objective, "solver": r.Solver, "penalties": r.Penalties,
-		"augmentation": r.Augment, "preprocessing": r.Model.Preprocessing,
-	} {
-		text, err := json.Marshal(value)
-		if err != nil {
-			return nil, errors.Wrap(err, name)
-		}
-		settings[name] = string(text)
-	}
-	return settings, nil
-}
-
-// digest tells the images and their labels from others.
-func (e *Examples) digest() string {
-	hash := fnv.New64a()
-	for i, image := range e.images.Images {
-		hash.Write(image)
-		if e.images.Labels != nil {
-			fmt.Fprint(hash, e.images.Labels[i])
-		}
-	}
-	return fmt.Sprintf("%d of digest %016x", e.images.Len(), hash.Sum64())
 }

@@ -136,7 +136,7 @@ func TestResumeRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "images: found 288 of digest"},
-		"network": {func(tr *trainer.Trainer) { tr.Model = newModel(t, tiny(), tr.Model.Head) }, "weights"},
+		"network": {func(tr *trainer.Trainer) { tr.Model = newModel(t, tiny(), tr.Model.Head) }, "backbone: found"},
 	} {
 		training := remembering(t, checkpoint)
 		training.Resume = true

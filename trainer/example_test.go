@@ -57,7 +57,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	before, err := validation(model)
+	before, err := validation.Measure(model)
 	if err != nil {
 		fmt.Println(err)
 		return

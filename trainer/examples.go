@@ -1,6 +1,8 @@
 package trainer
 
 import (
+	"fmt"
+
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
@@ -16,7 +18,8 @@ import (
 type Examples struct {
 	images *datasets.Dataset
 	kind   kind
-	count  int // pairs, triplets or images in a step
+	count  int    // pairs, triplets or images in a step
+	drawn  string // how, for the identity of a training; from which images is said apart
 }
 
 // For draws what the objective judges from labelled images: batch balanced
@@ -24,19 +27,22 @@ type Examples struct {
 // each class (4 when it is 0). Where there are not batch/perClass classes, a
 // labelled batch has all classes and as many images of each as fit.
 func For(objective objectives.Objective, images *datasets.Dataset, batch, perClass int) (*Examples, error) {
-	return draw(objective, images, batch, perClass, datasets.NewClassBatches)
+	return draw(objective, images, batch, perClass, sampling{datasets.NewClassBatches, "any classes"})
 }
 
 // ForGroups is For a labelled batch whose classes come from one group of
 // classes, or from a few where one has too few; see datasets.NewGroupBatches.
 func ForGroups(objective objectives.BatchObjective, images *datasets.Dataset, batch, perClass int) (*Examples, error) {
-	return draw(objective, images, batch, perClass, datasets.NewGroupBatches)
+	return draw(objective, images, batch, perClass, sampling{datasets.NewGroupBatches, "classes of one group"})
 }
 
-// newBatches makes a sampler of labelled batches.
-type newBatches func(images *datasets.Dataset, classes, perClass int) (*datasets.ClassBatches, error)
+// sampling makes a sampler of labelled batches, and says which classes it draws.
+type sampling struct {
+	newBatches func(images *datasets.Dataset, classes, perClass int) (*datasets.ClassBatches, error)
+	drawn      string
+}
 
-func draw(objective objectives.Objective, images *datasets.Dataset, batch, perClass int, newBatches newBatches) (*Examples, error) {
+func draw(objective objectives.Objective, images *datasets.Dataset, batch, perClass int, from sampling) (*Examples, error) {
 	if objective == nil || images == nil {
 		return nil, errors.New("draw examples: there must be an objective and images")
 	}
@@ -52,15 +58,16 @@ func draw(objective objectives.Objective, images *datasets.Dataset, batch, perCl
 	case objectives.PairObjective:
 		var sampler datasets.PairSampler
 		sampler, err = datasets.BalancedPairs(images)
-		e.kind = pairs{sampler}
+		e.kind, e.drawn = pairs{sampler}, "balanced pairs"
 	case objectives.TripletObjective:
 		var sampler datasets.TripletSampler
 		sampler, err = datasets.RandomTriplets(images)
-		e.kind = triplets{sampler}
+		e.kind, e.drawn = triplets{sampler}, "random triplets"
 	case objectives.BatchObjective:
 		var sampler *datasets.ClassBatches
-		if sampler, err = classBatches(images, batch, perClass, newBatches); err == nil {
+		if sampler, err = classBatches(images, batch, perClass, from); err == nil {
 			e.kind, e.count = batches{sampler, images.Labels}, sampler.Classes*sampler.Images
+			e.drawn = fmt.Sprintf("batches of %d images of %d classes, %s", sampler.Images, sampler.Classes, from.drawn)
 		}
 	default:
 		err = errors.New("it judges neither pairs nor triplets nor batches")
@@ -71,7 +78,7 @@ func draw(objective objectives.Objective, images *datasets.Dataset, batch, perCl
 	return e, nil
 }
 
-func classBatches(images *datasets.Dataset, batch, perClass int, newBatches newBatches) (*datasets.ClassBatches, error) {
+func classBatches(images *datasets.Dataset, batch, perClass int, from sampling) (*datasets.ClassBatches, error) {
 	if perClass == 0 {
 		perClass = 4
 	}
@@ -85,7 +92,7 @@ func classBatches(images *datasets.Dataset, batch, perClass int, newBatches newB
 	if classes < 2 {
 		return nil, errors.Errorf("a batch of %d images has room for %d class of %d, expected at least 2: take a larger batch", batch, classes, perClass)
 	}
-	return newBatches(images, classes, perClass)
+	return from.newBatches(images, classes, perClass)
 }
 
 // Pairs draws batch of the listed pairs in each step.
@@ -93,7 +100,7 @@ func Pairs(list *datasets.PairList, batch int) *Examples {
 	if list == nil || len(list.Pairs) == 0 {
 		return &Examples{}
 	}
-	return &Examples{images: list.Dataset, kind: pairs{datasets.ListedPairs(list.Pairs)}, count: batch}
+	return &Examples{images: list.Dataset, kind: pairs{datasets.ListedPairs(list.Pairs)}, count: batch, drawn: "listed pairs " + digestOf(list.Pairs)}
 }
 
 // Triplets draws batch of the listed triplets in each step.
@@ -101,7 +108,7 @@ func Triplets(list *datasets.TripletList, batch int) *Examples {
 	if list == nil || len(list.Triplets) == 0 {
 		return &Examples{}
 	}
-	return &Examples{images: list.Dataset, kind: triplets{datasets.ListedTriplets(list.Triplets)}, count: batch}
+	return &Examples{images: list.Dataset, kind: triplets{datasets.ListedTriplets(list.Triplets)}, count: batch, drawn: "listed triplets " + digestOf(list.Triplets)}
 }
 
 // check reports what For has seen to, and Pairs and Triplets have not.

@@ -53,18 +53,19 @@ func FuzzRestore(f *testing.F) {
 	f.Add(content)
 	f.Fuzz(func(t *testing.T, content []byte) {
 		var file safetensors.File
+		var found *progress
 		var err error
 		allocated.Limit(t, 64*len(content)+4<<20, func() {
 			if file, err = safetensors.Read(bytes.NewReader(content), int64(len(content)), "fuzz"); err == nil {
-				err = r.restore(file)
+				found, err = r.restore(file)
 			}
 		})
 		if err != nil {
 			return
 		}
 		total := r.Epochs * r.epochSteps
-		if r.place.Steps < 0 || r.place.Steps > total || r.place.Done < 0 || r.place.Done > r.epochSteps || r.result.BestEpoch < 0 || r.result.BestEpoch > len(r.result.Epochs) {
-			t.Errorf("found the place %+v of %d steps", r.place, total)
+		if here := found.place; here.Steps < 0 || here.Steps > total || here.Done < 0 || here.Done > r.epochSteps || here.BestEpoch < 0 || here.BestEpoch > len(here.Epochs) {
+			t.Errorf("found the place %+v of %d steps", here, total)
 		}
 	})
 }
@@ -85,7 +86,7 @@ func TestRestoreRefusesPlacesThatAreNot(t *testing.T) {
 			t.Fatal(err)
 		}
 		file.Metadata[placeKey] = place
-		if err := r.restore(file); err == nil || !strings.Contains(err.Error(), "field likeness.place") {
+		if _, err := r.restore(file); err == nil || !strings.Contains(err.Error(), "field likeness.place") {
 			t.Errorf("%s: found error %v", name, err)
 		}
 	}
@@ -100,7 +101,7 @@ func TestRestoreRefusesTensorsOfNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		file.Tensors = append(file.Tensors, safetensors.Tensor{Name: part + "more", Shape: []int{0}, Data: []float32{}})
-		if err := r.restore(file); err == nil {
+		if _, err := r.restore(file); err == nil {
 			t.Errorf("%s: found no error", part)
 		}
 	}

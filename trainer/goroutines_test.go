@@ -46,7 +46,7 @@ func TestRunLeavesNoGoroutine(t *testing.T) {
 		},
 		"by a validation that fails": func(t *testing.T, training *trainer.Trainer) {
 			broken := errors.New("broken")
-			training.Validate = func(*likeness.Model) (float64, error) { return 0, broken }
+			training.Validate = trainer.ValidationFunc("broken", func(*likeness.Model) (float64, error) { return 0, broken })
 			if _, err := training.Run(t.Context()); !errors.Is(err, broken) {
 				t.Errorf("found %v", err)
 			}

@@ -142,7 +142,7 @@ func TestValidationRefuses(t *testing.T) {
 	}
 	for _, pair := range []datasets.Pair{{Left: -1}, {Right: seen.Len()}} {
 		validate := trainer.VerificationOf(seen, []datasets.Pair{{Left: 0, Right: 20, Different: true}, pair})
-		if _, err := validate(newModel(t, tiny(), heads.L2{})); err == nil || !strings.Contains(err.Error(), "pair 1 is of the images") {
+		if _, err := validate.Measure(newModel(t, tiny(), heads.L2{})); err == nil || !strings.Contains(err.Error(), "pair 1 is of the images") {
 			t.Errorf("pair %v: found error %v", pair, err)
 		}
 	}

@@ -60,6 +60,12 @@ func (t *Trainer) start() (*run, error) {
 		return nil, errors.Wrap(err, "solver configuration")
 	}
 	r.before = t.Model.Weights.Clone()
+	if t.Checkpoint != "" {
+		if r.settings, err = r.identity(); err != nil {
+			r.program.Close()
+			return nil, err
+		}
+	}
 	return r, nil
 }
 

@@ -39,7 +39,11 @@ type Trainer struct {
 	OnEpoch func(Epoch)
 	// OnCollapse is told, once, of a training that does not tell images apart.
 	OnCollapse func(Collapse)
-	OnResume   func(done []Epoch) // before the first step of a training that goes on
+	OnResume   func(done []Epoch) // before the first step of a training that resumes
+	// OnWarning is told what does not keep a training from running, and may not be
+	// meant: a checkpoint that says too little of the training that wrote it, or was
+	// written with other arithmetic.
+	OnWarning func(message string)
 }
 
 // Step is what a step came to.
@@ -65,6 +69,7 @@ type Epoch struct {
 // Result is what a training came to.
 type Result struct {
 	Epochs          []Epoch
+	Steps           int // that led to the model's weights, before a resumption, too; 0: they are as they were before Run
 	BestEpoch       int // whose weights the model has; the last without validation
 	Seconds         float64
 	ImagesPerSecond float64 // mean over the training, validation left out
@@ -79,16 +84,14 @@ const Interrupted = "interrupted"
 // what was learned so far and no error. On an error the model keeps the weights
 // of the last step that went well.
 func (t *Trainer) Run(ctx context.Context) (Result, error) {
+	if t == nil || ctx == nil {
+		return Result{}, errors.New("train: there must be a Trainer and a context")
+	}
 	r, err := t.start()
 	if err != nil {
 		return Result{}, errors.Wrap(err, "train")
 	}
 	defer r.program.Close()
-	if t.Checkpoint != "" {
-		if r.settings, err = r.identity(); err != nil {
-			return Result{}, errors.Wrap(err, "train")
-		}
-	}
 	if err := r.resume(); err != nil {
 		return Result{}, errors.Wrap(err, "train")
 	}
@@ -110,8 +113,14 @@ func (t *Trainer) Run(ctx context.Context) (Result, error) {
 	t.Model.Threshold = nil
 	for epoch := len(r.result.Epochs) + 1; epoch <= t.Epochs && r.result.Stopped == ""; epoch++ {
 		if err := r.epoch(ctx, epoch, ready); err != nil {
-			return r.result, errors.Wrap(err, "train")
+			return r.came(), errors.Wrap(err, "train")
 		}
 	}
-	return r.result, errors.Wrap(r.finish(), "train")
+	return r.came(), errors.Wrap(r.finish(), "train")
+}
+
+// came is the result so far.
+func (r *run) came() Result {
+	r.result.Steps = r.place.Steps
+	return r.result
 }

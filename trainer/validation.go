@@ -1,6 +1,8 @@
 package trainer
 
 import (
+	"fmt"
+
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
@@ -9,9 +11,33 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Validation measures a model; the higher the better. It must not change the
-// model and should not look at test classes.
-type Validation func(*likeness.Model) (float64, error)
+// Validation measures a model between epochs. OneShot, Verification and
+// VerificationOf are those that come with the package, ValidationFunc makes one of
+// a function.
+type Validation interface {
+	// Measure returns a finite number, the higher the better. It must not change
+	// the model and should not use test classes.
+	Measure(*likeness.Model) (float64, error)
+	// Identity distinguishes what is measured, and on which images, from any other
+	// Validation. It decides which weights a training keeps, so a checkpoint is
+	// resumed only with a Validation of the same identity.
+	Identity() string
+}
+
+// ValidationFunc is a Validation that calls measure. Give another identity to a
+// function that measures something else.
+func ValidationFunc(identity string, measure func(*likeness.Model) (float64, error)) Validation {
+	return validation{func() string { return identity }, measure}
+}
+
+type validation struct {
+	identity func() string
+	measure  func(*likeness.Model) (float64, error)
+}
+
+func (v validation) Identity() string { return v.identity() }
+
+func (v validation) Measure(model *likeness.Model) (float64, error) { return v.measure(model) }
 
 // OneShot validates by the one-shot accuracy over episodes of the given number
 // of ways, with one query a class, drawn once from the images; as Koch, Zemel
@@ -24,14 +50,17 @@ func OneShot(images *datasets.Dataset, way, episodes int, seed uint64) (Validati
 	if len(drawn) == 0 {
 		return nil, errors.Errorf("one-shot validation: found %d episodes, expected at least 1", episodes)
 	}
-	return func(model *likeness.Model) (float64, error) {
+	identity := func() string {
+		return fmt.Sprintf("%d-way one-shot accuracy, %d episodes of seed %d, images %s", way, episodes, seed, digest(images))
+	}
+	return validation{identity, func(model *likeness.Model) (float64, error) {
 		metric, embeddings, err := embed(model, images)
 		if err != nil {
 			return 0, err
 		}
 		score, err := evaluate.OneShot(metric, embeddings, drawn, evaluate.MeanDistance)
 		return score.Value, err
-	}, nil
+	}}, nil
 }
 
 // Verification validates by the area under the ROC curve over balanced pairs,
@@ -50,7 +79,10 @@ func Verification(images *datasets.Dataset, pairs int, seed uint64) (Validation,
 // VerificationOf is Verification over given pairs, of which some must be of one
 // class and some of two.
 func VerificationOf(images *datasets.Dataset, pairs []datasets.Pair) Validation {
-	return func(model *likeness.Model) (float64, error) {
+	identity := func() string {
+		return fmt.Sprintf("area under the ROC curve, pairs %s, images %s", digestOf(pairs), digest(images))
+	}
+	return validation{identity, func(model *likeness.Model) (float64, error) {
 		metric, embeddings, err := embed(model, images)
 		if err != nil {
 			return 0, err
@@ -60,7 +92,7 @@ func VerificationOf(images *datasets.Dataset, pairs []datasets.Pair) Validation 
 			return 0, err
 		}
 		return verification.AreaUnderCurve(), nil
-	}
+	}}
 }
 
 // embed gives the model's metric and the embeddings of all images.

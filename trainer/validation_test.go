@@ -20,7 +20,7 @@ func TestVerificationIsTheAUC(t *testing.T) {
 		}
 	}
 	model := newModel(t, tiny(), heads.L2{})
-	found, err := trainer.VerificationOf(images, pairs)(model)
+	found, err := trainer.VerificationOf(images, pairs).Measure(model)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,13 +47,13 @@ func TestValidationsAreDrawnOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 2 {
-				score, err := validate(untrained)
+				score, err := validate.Measure(untrained)
 				if err != nil {
 					t.Fatal(err)
 				}
 				scores = append(scores, score)
 			}
-			score, err := validate(training.Model)
+			score, err := validate.Measure(training.Model)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -44,6 +44,9 @@ func init() { noFourier.Store(os.Getenv("LIKENESS_FOURIER") == "off") }
 // where it is faster. They do unless told otherwise.
 func SetFourier(on bool) { noFourier.Store(!on) }
 
+// FourierAllowed is what SetFourier or the environment said.
+func FourierAllowed() bool { return !noFourier.Load() }
+
 const (
 	// fourierImages is how many images are worked on at a time: the spectra of
 	// the weights are read once for all of them.

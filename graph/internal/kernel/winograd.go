@@ -34,6 +34,9 @@ func init() { noWinograd.Store(os.Getenv("LIKENESS_WINOGRAD") == "off") }
 // algorithms where they are faster. They do unless told otherwise.
 func SetWinograd(on bool) { noWinograd.Store(!on) }
 
+// WinogradAllowed is what SetWinograd or the environment said.
+func WinogradAllowed() bool { return !noWinograd.Load() }
+
 // A tile is of 6×6 pixels, transformed to as many values.
 const (
 	tilePixels = 6

@@ -1,0 +1,164 @@
+package graph
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"gorgonia.org/gorgonia"
+)
+
+// Describe adds what the nodes do not show to the structure of the graph: the
+// settings of a layer, or what the closures of a Function hold. A value is
+// written as JSON without its zero fields, or as Go prints it where JSON cannot.
+func (b *Builder) Describe(name string, value any) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		text = fmt.Appendf(nil, "%v", value)
+	}
+	b.descriptions = append(b.descriptions, b.path(name)+" "+WithoutZeros(text))
+}
+
+// WithoutZeros is a JSON text without the fields that are false, 0, "", null or
+// empty, with the rest in a fixed order: a setting that a later version adds, and
+// that is off, changes nothing. A text that is not JSON stays as it is.
+func WithoutZeros(text []byte) string {
+	var value any
+	decoder := json.NewDecoder(strings.NewReader(string(text)))
+	decoder.UseNumber() // a seed has more digits than a float64
+	if decoder.Decode(&value) != nil || decoder.More() {
+		return string(text)
+	}
+	if value = withoutZeros(value); zero(value) {
+		return ""
+	}
+	short, err := json.Marshal(value)
+	if err != nil {
+		return string(text)
+	}
+	return string(short)
+}
+
+func withoutZeros(value any) any {
+	switch value := value.(type) {
+	case map[string]any:
+		for key, v := range value {
+			if v = withoutZeros(v); zero(v) {
+				delete(value, key)
+			} else {
+				value[key] = v
+			}
+		}
+	case []any:
+		for i := range value {
+			value[i] = withoutZeros(value[i])
+		}
+	}
+	return value
+}
+
+func zero(value any) bool {
+	switch value := value.(type) {
+	case map[string]any:
+		return len(value) == 0
+	case []any:
+		return len(value) == 0
+	case json.Number:
+		f, err := value.Float64()
+		return err == nil && f == 0
+	}
+	return value == nil || value == false || value == ""
+}
+
+// Structure identifies the graph as it was drawn: its nodes with their
+// operations, shapes and operands, its constants, the names, shapes and roles of
+// its weights, and what Describe added. Two programs of one structure compute the
+// same function of the same weights and inputs, except for what only the closures
+// of a user's Functions hold. It does not depend on the values of the weights, on
+// the processor or on the number of threads; a later version of this module may
+// build the same network from other operations and so give it another structure.
+func (p *Program) Structure() string { return p.structure }
+
+// structureOf identifies what leads to the outputs.
+func (b *Builder) structureOf(outputs Outputs) string {
+	hash := sha256.New()
+	numbers := map[*Node]int{}
+	var number func(*Node) int
+	number = func(node *Node) int {
+		if known, ok := numbers[node]; ok {
+			return known
+		}
+		var operands []int
+		for children := b.graph.From(node.ID()); children.Next(); {
+			operands = append(operands, number(children.Node().(*Node)))
+		}
+		numbers[node] = len(numbers)
+		fmt.Fprintf(hash, "%d %s %v %v\n", numbers[node], b.label(node), node.Shape(), operands)
+		return numbers[node]
+	}
+	for _, name := range sortedKeys(outputs) {
+		fmt.Fprintf(hash, "output %s %d\n", name, number(outputs[name]))
+	}
+	for _, name := range b.order {
+		weight := b.weights.Get(name)
+		fmt.Fprintf(hash, "weight %s %v %v\n", name, weight.Role, weight.Value.Shape())
+	}
+	for _, description := range b.descriptions {
+		fmt.Fprintln(hash, description)
+	}
+	return fmt.Sprintf("%x", hash.Sum(nil)[:16])
+}
+
+// label says what a node is, by what stays the same from one build to the next.
+func (b *Builder) label(node *Node) string {
+	if op, own := node.Op().(*operation); own {
+		return op.name + " " + op.settings
+	}
+	if _, isConstant := node.Op().(interface{ Value() gorgonia.Value }); isConstant {
+		return node.String()
+	}
+	if node.Op() == nil {
+		return node.Name()
+	}
+	return node.Op().String()
+}
+
+// module is where this module's own Functions are, whose settings are described
+// by the layers, distances and losses that apply them.
+var module = strings.TrimSuffix(reflect.TypeFor[Builder]().PkgPath(), "graph")
+
+// settingsOf writes the fields of a user's Function that hold plain values. Those
+// of this module's own may hold what depends on the processor.
+func settingsOf(function any) string {
+	value := reflect.Indirect(reflect.ValueOf(function))
+	if !value.IsValid() || strings.HasPrefix(value.Type().PkgPath()+"/", module) && !strings.HasSuffix(value.Type().PkgPath(), "_test") {
+		return ""
+	}
+	return strings.Join(plainFields(value), " ")
+}
+
+func plainFields(value reflect.Value) []string {
+	var fields []string
+	switch value.Kind() {
+	case reflect.Struct:
+		for i := range value.NumField() {
+			for _, text := range plainFields(value.Field(i)) {
+				fields = append(fields, cmp.Or(value.Type().Field(i).Name, "_")+"="+text)
+			}
+		}
+	case reflect.Array, reflect.Slice:
+		if !slices.Contains([]reflect.Kind{reflect.Func, reflect.Pointer, reflect.Map, reflect.Chan, reflect.Interface}, value.Type().Elem().Kind()) {
+			fields = append(fields, fmt.Sprintf("%v", value))
+		}
+	case reflect.Bool, reflect.String,
+		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64,
+		reflect.Float32, reflect.Float64, reflect.Complex64, reflect.Complex128:
+		fields = append(fields, fmt.Sprint(value))
+	}
+	return fields
+}

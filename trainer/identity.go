@@ -1,0 +1,210 @@
+package trainer
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/internal/safetensors"
+	"github.com/likeness-go/likeness/objectives"
+	"github.com/pkg/errors"
+)
+
+// identity is everything that decides which weights a training ends with, by name,
+// except for the arithmetic of the processor. A checkpoint keeps it, and is resumed
+// only by a training with the same one.
+//
+// Nothing in it depends on how this module's types are named or built. What
+// package backbone, heads or objectives provides is identified by its settings;
+// for a type of a user's own it is the structure of the graph that it builds.
+func (r *run) identity() (map[string]string, error) {
+	settings, err := r.commonIdentity()
+	if err != nil {
+		return nil, err
+	}
+	settings["examples"], settings["images"] = r.Examples.drawn, digest(r.Examples.images)
+	settings["validation"] = "none"
+	if r.Validate != nil {
+		settings["validation"] = r.Validate.Identity()
+	}
+	blocks, known := r.blocks()
+	if known {
+		settings["backbone"] = blocks
+	}
+	if !known || !samePackage(r.Model.Head, heads.L2{}) || !samePackage(r.Objective, objectives.Contrastive{}) {
+		settings["graph"] = r.program.Structure()
+	}
+	return settings, nil
+}
+
+// blocks is the backbone as a list of blocks, by the keys that its TOML has; known
+// is false where it has a type that is the user's own.
+func (r *run) blocks() (text string, known bool) {
+	network, known := r.Model.Backbone.(backbone.Network)
+	if !known {
+		return "", false
+	}
+	network.Name = "" // decides nothing
+	text, err := network.TOML()
+	if err != nil {
+		return "", false
+	}
+	var keys map[string]any
+	if _, err = toml.Decode(text, &keys); err == nil {
+		text, err = canonical(keys)
+	}
+	return text, err == nil
+}
+
+// samePackage says whether the types of two values are of one package.
+func samePackage(value, other any) bool {
+	return reflect.TypeOf(value).PkgPath() == reflect.TypeOf(other).PkgPath()
+}
+
+// firstIdentity is identity as the first format has it.
+func (r *run) firstIdentity() (map[string]string, error) {
+	settings, err := r.commonIdentity()
+	if err != nil {
+		return nil, err
+	}
+	hash, images := fnv.New64a(), r.Examples.images
+	for i, image := range images.Images {
+		hash.Write(image)
+		if images.Labels != nil {
+			fmt.Fprint(hash, images.Labels[i])
+		}
+	}
+	settings["images"] = fmt.Sprintf("%d of digest %016x", images.Len(), hash.Sum64())
+	switch r.Examples.kind.(type) {
+	case pairs:
+		settings["examples"] = "trainer.pairs"
+	case triplets:
+		settings["examples"] = "trainer.triplets"
+	case batches:
+		settings["examples"] = "trainer.batches"
+	}
+	return settings, nil
+}
+
+// commonIdentity is what all formats have.
+func (r *run) commonIdentity() (map[string]string, error) {
+	settings := map[string]string{
+		"objective": r.Objective.Name(), "head": r.Model.Head.Name(),
+		"epochs": fmt.Sprint(r.Epochs), "steps of an epoch": fmt.Sprint(r.epochSteps),
+		"seed": fmt.Sprint(r.Seed), "patience": fmt.Sprint(r.Patience),
+		"batch": fmt.Sprint(r.Examples.count),
+	}
+	for _, weight := range r.Model.Weights.All() {
+		if weight.Frozen {
+			settings["frozen weights"] += weight.Name + " "
+		}
+	}
+	for name, value := range map[string]any{
+		"parameters of the objective": r.Objective, "solver": r.Solver, "penalties": r.Penalties,
+		"augmentation": r.Augment, "preprocessing": r.Model.Preprocessing,
+	} {
+		var err error
+		if settings[name], err = canonical(value); err != nil {
+			return nil, errors.Wrap(err, name)
+		}
+	}
+	return settings, nil
+}
+
+// canonical is a value as JSON without its zero fields.
+func canonical(value any) (string, error) {
+	text, err := json.Marshal(value)
+	return graph.WithoutZeros(text), err
+}
+
+// checkIdentity refuses a checkpoint of another training, and warns where it cannot
+// say whether it is one, or where the result is not that of an undisturbed run.
+func (r *run) checkIdentity(file safetensors.File) (warnings []string, err error) {
+	expected, format := r.settings, file.Metadata[checkpointKey]
+	switch format {
+	case checkpointFormat:
+	case firstFormat:
+		if expected, err = r.firstIdentity(); err != nil {
+			return nil, err
+		}
+		warnings = append(warnings, fmt.Sprintf("%s was written by an earlier version, which did not record the backbone, how examples are drawn, their labels or the validation: whether these are the same was not checked", r.Checkpoint))
+	default:
+		return nil, errors.Errorf("field %s: found %q, expected %q or %q", checkpointKey, format, checkpointFormat, firstFormat)
+	}
+	var found map[string]string
+	if err := json.Unmarshal([]byte(file.Metadata[settingsKey]), &found); err != nil {
+		return nil, errors.Wrapf(err, "field %s", settingsKey)
+	}
+	if found == nil {
+		return nil, errors.Errorf("field %s: found none", settingsKey)
+	}
+	names := slices.AppendSeq(slices.Collect(maps.Keys(expected)), maps.Keys(found))
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		f, e := found[name], expected[name]
+		if graph.WithoutZeros([]byte(f)) != graph.WithoutZeros([]byte(e)) {
+			f, e = differing(cmp.Or(f, "none"), cmp.Or(e, "none"))
+			return nil, errors.Wrapf(ErrOtherTraining, "%s: found %s, expected %s", name, f, e)
+		}
+	}
+	if here, there := graph.Arithmetic(), file.Metadata[arithmeticKey]; there != "" && there != here {
+		warnings = append(warnings, fmt.Sprintf("%s was written with other arithmetic (%s; here %s): the result is not bit for bit that of an undisturbed run", r.Checkpoint, there, here))
+	}
+	return warnings, nil
+}
+
+// differing cuts two texts that are too long for a message to where they differ.
+func differing(a, b string) (string, string) {
+	const before, most = 30, 120
+	if max(len(a), len(b)) <= most {
+		return a, b
+	}
+	same := 0
+	for same < min(len(a), len(b)) && a[same] == b[same] {
+		same++
+	}
+	cut := func(text string) string {
+		start, end := max(0, same-before), min(len(text), same+most-before)
+		if start > 0 {
+			text, end = "…"+text[start:], end-start+len("…")
+		}
+		if end < len(text) {
+			text = text[:end] + "…"
+		}
+		return strings.ToValidUTF8(text, "")
+	}
+	return cut(a), cut(b)
+}
+
+// digest distinguishes a data set from others by its images, labels and classes.
+func digest(d *datasets.Dataset) string {
+	hash := sha256.New()
+	fmt.Fprintln(hash, d.Size, strings.Join(d.Classes, "\x00"))
+	for i, image := range d.Images {
+		hash.Write(image)
+		if d.Labels != nil {
+			fmt.Fprintln(hash, d.Labels[i])
+		}
+	}
+	return fmt.Sprintf("%d of digest %x", d.Len(), hash.Sum(nil)[:8])
+}
+
+// digestOf distinguishes a list of pairs or triplets from others.
+func digestOf[T any](list []T) string {
+	hash := sha256.New()
+	for _, item := range list {
+		fmt.Fprintln(hash, item)
+	}
+	return fmt.Sprintf("%d of digest %x", len(list), hash.Sum(nil)[:8])
+}
