@@ -2,6 +2,7 @@ package strict
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/pkg/errors"
 )
@@ -19,6 +20,14 @@ const (
 func check(text string) error {
 	if len(text) > mostBytes {
 		return errors.Errorf("found %d bytes, expected at most %d", len(text), mostBytes)
+	}
+	// The decoder takes some of what is not text for an empty file.
+	for at := 0; at < len(text); {
+		r, size := utf8.DecodeRuneInString(text[at:])
+		if r == 0 || r == utf8.RuneError && size == 1 {
+			return errors.Errorf("line %d: found the byte %#x, expected text in UTF-8", 1+strings.Count(text[:at], "\n"), text[at])
+		}
+		at += size
 	}
 	line, nested, dots := 1, 0, 0
 	for len(text) > 0 {
