@@ -11,7 +11,7 @@ import (
 type compareCommand struct {
 	A     string `arg:"" placeholder:"A.png" help:"An image."`
 	B     string `arg:"" placeholder:"B.png" help:"Another."`
-	Model string `placeholder:"MODEL" help:"A model.safetensors, a run folder or a model of the zoo (${zoo}). Without it: the newest run in runs, or omniglot of the zoo."`
+	Model string `placeholder:"MODEL" help:"A model.safetensors, a run folder or a model of the zoo (${zoo}). Without it: omniglot of the zoo, if it suits the images."`
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
@@ -37,7 +37,7 @@ type answer struct {
 
 // Run compares.
 func (k *compareCommand) Run(c *console) error {
-	model, file, err := loadModel(c, k.Model)
+	model, file, err := loadModel(c, k.Model, k.A, k.B)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"os"
@@ -93,7 +94,7 @@ func (s Settings) read(path string, demanded imaging.Size) (datasets.Splits, []s
 			size.Channels = demanded.Channels
 		}
 		if s.Size != "" && size != demanded {
-			return datasets.Splits{}, nil, errors.Errorf("size: found %s, but the network takes images of %v: leave the size out or choose another network", s.Size, demanded)
+			return datasets.Splits{}, nil, errors.Errorf("--size: found %s, but the network takes images of %v: leave the size out or choose another network", s.Size, demanded)
 		}
 		size = demanded
 	}
@@ -159,7 +160,7 @@ func parseSize(text string) (imaging.Size, error) {
 	for _, part := range strings.Split(text, "x") {
 		n, err := strconv.Atoi(part)
 		if err != nil || n < 1 {
-			return imaging.Size{}, errors.Errorf("size: found %q, expected height x width such as 64x64, or with 1 or 3 channels such as 64x64x3", text)
+			return imaging.Size{}, errors.Errorf("--size: found %q, expected height x width such as 64x64, or with 1 or 3 channels such as 64x64x3", text)
 		}
 		numbers = append(numbers, n)
 	}
@@ -172,7 +173,9 @@ func parseSize(text string) (imaging.Size, error) {
 			size.Channels = numbers[2]
 		}
 	default:
-		return imaging.Size{}, errors.Errorf("size: found %q, expected height x width, perhaps x channels", text)
+		return imaging.Size{}, errors.Errorf("--size: found %q, expected height x width, perhaps x channels", text)
 	}
-	return size, nil
+	whole := size
+	whole.Channels = cmp.Or(size.Channels, 1)
+	return size, errors.WithMessage(whole.Validate(), "--size")
 }

@@ -17,7 +17,7 @@ import (
 // embedCommand turns images into vectors.
 type embedCommand struct {
 	Images []string `arg:"" placeholder:"IMAGE" help:"Images, or folders of images."`
-	Model  string   `placeholder:"MODEL" help:"A model.safetensors, a run folder or a model of the zoo (${zoo}). Without it: the newest run in runs, or omniglot of the zoo."`
+	Model  string   `placeholder:"MODEL" help:"A model.safetensors, a run folder or a model of the zoo (${zoo}). Without it: omniglot of the zoo, if it suits the images."`
 	Out    string   `required:"" placeholder:"FILE" help:"FILE.npy for NumPy or FILE.csv."`
 }
 
@@ -35,11 +35,11 @@ func (e *embedCommand) Run(c *console) error {
 	if !known {
 		return errors.Errorf("out: found %q, expected a file that ends in .npy or .csv", e.Out)
 	}
-	model, _, err := loadModel(c, e.Model)
+	files, err := imageFiles(e.Images)
 	if err != nil {
 		return err
 	}
-	files, err := imageFiles(e.Images)
+	model, _, err := loadModel(c, e.Model, files...)
 	if err != nil {
 		return err
 	}

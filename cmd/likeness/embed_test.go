@@ -148,8 +148,8 @@ func TestEmbedRefusals(t *testing.T) {
 		{failure, []string{filepath.Join("photos", "broken.png"), "not an image"}, []string{"photos", "--model", "model.safetensors", "--out", "e.npy"}},
 		{failure, []string{"texts", "no images"}, []string{"texts", "--model", "model.safetensors", "--out", "e.npy"}},
 		{failure, []string{"a.png"}, []string{"a.png", "--model", "a.png", "--out", "e.npy"}},
-		{failure, []string{"photos", "no run folder"}, []string{"a.png", "--model", "photos", "--out", "e.npy"}},
-		{failure, []string{"find model", "omniglott", `unknown model "omniglott": did you mean "omniglot"?`}, []string{"a.png", "--model", "omniglott", "--out", "e.npy"}},
+		{failure, []string{"photos", "it is not a run folder"}, []string{"a.png", "--model", "photos", "--out", "e.npy"}},
+		{failure, []string{"--model: no such file", "omniglott", `unknown model "omniglott": did you mean "omniglot"?`}, []string{"a.png", "--model", "omniglott", "--out", "e.npy"}},
 		{misuse, []string{"--out"}, []string{"a.png"}},
 	} {
 		toolFails(t, test.code, test.say, append([]string{"embed"}, test.args...)...)
@@ -159,12 +159,12 @@ func TestEmbedRefusals(t *testing.T) {
 	}
 }
 
-// Images are compared by the model that is named or by the newest; without one
-// by the zoo's, and it says so.
+// Images are compared by the model that is named; without one by a model of the zoo
+// if it suits them, and it says so.
 func TestCompare(t *testing.T) {
 	inFolder(t)
-	write(t, "a.png", bar(t, 0, 1, 12))
-	write(t, "b.png", bar(t, 5, 1, 12))
+	write(t, "a.png", encode(t, ring(50)))
+	write(t, "b.png", encode(t, cross(50)))
 	stdout, stderr := tool(t, "compare", "a.png", "b.png")
 	if !strings.Contains(stdout, "distance 0.") || !strings.Contains(stderr, "omniglot of the zoo") {
 		t.Errorf("without a model: %s%s", stdout, stderr)
@@ -197,9 +197,16 @@ func TestCompare(t *testing.T) {
 	}
 	distance := fmt.Sprintf("distance %.4f  ", comparison.Distance)
 
-	stdout, stderr = tool(t, "compare", "a.png", "b.png")
-	if stdout != distance+"threshold 0.0000  different\n" || !strings.Contains(stderr, filepath.Join("runs", "strict")) {
-		t.Errorf("by the newest model: %s%s", stdout, stderr)
+	// A run folder that happens to be there is not asked.
+	if found, stderr := tool(t, "compare", "a.png", "b.png"); found != stdout || !strings.Contains(stderr, "omniglot of the zoo") {
+		t.Errorf("without a model, beside run folders: %s%s, want %s", found, stderr, stdout)
+	}
+	if stdout, _ := tool(t, "compare", "a.png", "b.png", "--model", "runs/strict"); stdout != distance+"threshold 0.0000  different\n" {
+		t.Errorf("by the strict model: %s", stdout)
+	}
+	write(t, "photo.png", red(t, 12))
+	if code, _, stderr := runTool("compare", "photo.png", "photo.png"); code != failure || !strings.Contains(stderr, "coloured") || !strings.Contains(stderr, "--model") {
+		t.Errorf("a photograph by the zoo's model: code %d, %s", code, stderr)
 	}
 	if stdout, stderr := tool(t, "compare", "a.png", "b.png", "--model", "runs/lenient"); stdout != distance+"threshold 1000000.0000  same\n" || stderr != "" {
 		t.Errorf("by the lenient model: %s%s", stdout, stderr)

@@ -10,7 +10,7 @@ import (
 
 // exportCommand writes a model in another format.
 type exportCommand struct {
-	Model string `placeholder:"MODEL" help:"A model.safetensors, a run folder or a model of the zoo (${zoo}). Without it: the newest run in runs, or omniglot of the zoo."`
+	Model string `placeholder:"MODEL" help:"A model.safetensors, a run folder or a model of the zoo (${zoo}). Without it: omniglot of the zoo."`
 	ONNX  string `name:"onnx" required:"" placeholder:"FILE.onnx" help:"Where to write the network: images to embeddings."`
 	Head  string `placeholder:"FILE.onnx" help:"Where to write the head: two batches of embeddings to their distances. Without it: nowhere."`
 }

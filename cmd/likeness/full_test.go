@@ -100,7 +100,7 @@ func TestLeftoversGo(t *testing.T) {
 	}
 	tool(t, tiny("--out", "run")...)
 	left, err := filepath.Glob(filepath.Join("run", ".*"))
-	if err != nil || len(left) > 0 {
+	if diff := cmp.Diff([]string{filepath.Join("run", lockName)}, left); err != nil || diff != "" {
 		t.Errorf("left behind %v (%v)", left, err)
 	}
 }

@@ -115,7 +115,8 @@ func (i *importCommand) model() (*likeness.Model, error) {
 
 // network is that of the flags, which mean what they mean to train.
 func (i *importCommand) network() (backbone.Network, error) {
-	settings := Settings{Backbone: i.Backbone, Width: i.Width, BatchNorm: i.BatchNorm, Features: i.Features}
+	settings := defaults
+	settings.Backbone, settings.Width, settings.BatchNorm, settings.Features = i.Backbone, i.Width, i.BatchNorm, i.Features
 	if err := settings.check(); err != nil {
 		return backbone.Network{}, err
 	}

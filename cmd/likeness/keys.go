@@ -55,6 +55,9 @@ func show(value interface{}) string {
 // flagKey is the TOML key of a flag's name.
 func flagKey(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
 
+// flagName is the name of a key's flag.
+func flagName(key string) string { return strings.ReplaceAll(key, "_", "-") }
+
 // givenFlags are the settings that the command line gives, by their keys.
 func givenFlags(parsed *kong.Context) map[string]bool {
 	given := map[string]bool{}

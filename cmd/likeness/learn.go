@@ -7,8 +7,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// learn runs the training, and saves the model whatever comes. A training whose
-// progress cannot be written down ends there.
+// learn runs the training, and saves the model that it led to, also after an error.
+// A training whose progress cannot be written down ends there.
 func learn(c *console, training *trainer.Trainer, folder runFolder, boarded bool) (result trainer.Result, err error) {
 	metrics := &metrics{path: folder.metrics()}
 	if !exists(training.Checkpoint) {
@@ -40,6 +40,7 @@ func learn(c *console, training *trainer.Trainer, folder runFolder, boarded bool
 		progress.close()
 		c.say("warning: %s", found)
 	}
+	training.OnWarning = func(message string) { c.say("warning: %s", message) }
 	training.OnResume = func(done []trainer.Epoch) {
 		c.say("going on after %d of %d epochs", len(done), training.Epochs)
 		progress.resumed()
@@ -59,9 +60,13 @@ func learn(c *console, training *trainer.Trainer, folder runFolder, boarded bool
 	return result, save(c, training, folder, result, err)
 }
 
-// save keeps the weights that a training ended with, and says why if it ended
-// before its last epoch or by an error, which it returns.
+// save writes the weights that a training ended with, and says why if it ended
+// before its last epoch or by an error, which it returns. Where a training was not
+// resumed, what the folder holds stays.
 func save(c *console, training *trainer.Trainer, folder runFolder, result trainer.Result, failure error) error {
+	if failure != nil && result.Steps == 0 && training.Resume {
+		return failure
+	}
 	saving := training.Model.Save(folder.model())
 	unfinished := failure != nil || result.Stopped == trainer.Interrupted
 	switch {

@@ -14,7 +14,7 @@ import (
 // lookup is what near-duplicates and search have in common: a model that looks at
 // the images of a folder.
 type lookup struct {
-	Model      string `placeholder:"MODEL" help:"A model.safetensors, a run folder or a model of the zoo (${zoo}). Without it: the newest run in runs, or omniglot of the zoo."`
+	Model      string `placeholder:"MODEL" help:"A model.safetensors, a run folder or a model of the zoo (${zoo}). Without it: omniglot of the zoo, if it suits the images."`
 	Anyway     bool   `help:"Go on although the model is not made for such images."`
 	SkipBroken bool   `help:"Pass over files that are not readable images, and list them."`
 	Sheet      string `placeholder:"FILE.png" help:"Draw the result as a sheet of pictures, too."`
@@ -42,14 +42,16 @@ func (l lookup) prepare(c *console, folder string) (model *likeness.Model, name 
 	if l.Sheet != "" && filepath.Ext(l.Sheet) != ".png" {
 		return nil, "", nil, errors.Errorf("sheet: found %q, expected a file that ends in .png", l.Sheet)
 	}
-	if model, name, err = loadModel(c, l.Model); err != nil {
+	if files, err = imageFiles([]string{folder}); err != nil {
+		return nil, "", nil, err
+	}
+	if model, name, err = loadModel(c, l.Model); err != nil { // embed examines the images
 		return nil, "", nil, err
 	}
 	if l.Model != "" { // loadModel says which it chose itself
 		c.say("model        %s", name)
 	}
-	files, err = imageFiles([]string{folder})
-	return model, name, files, err
+	return model, name, files, nil
 }
 
 // embed examines and embeds the files of the folder.

@@ -6,12 +6,16 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/fetch"
+	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/zoo"
 	"github.com/pkg/errors"
 )
@@ -43,6 +47,8 @@ type commands struct {
 	Fetch          fetchCommand          `cmd:"" help:"Download a published data set."`
 	Doctor         doctorCommand         `cmd:"" help:"Examine whether the program and models work on this machine."`
 	Bench          benchCommand          `cmd:"" help:"Measure this machine: layers and whole steps."`
+
+	Version kong.VersionFlag `help:"Print the version and how kernels compute on this machine."`
 }
 
 // console is where a command speaks: results to out, everything else to err.
@@ -86,6 +92,47 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
+// version is that of the module, as it was built.
+func version() string {
+	text, revision, modified := "unknown", "", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		text = info.Main.Version
+		for _, setting := range info.Settings {
+			switch {
+			case setting.Key == "vcs.revision":
+				revision = ", commit " + setting.Value[:min(12, len(setting.Value))]
+			case setting.Key == "vcs.modified" && setting.Value == "true":
+				modified = " with changes"
+			}
+		}
+	}
+	return fmt.Sprintf("likeness %s%s%s, %s, %s", text, revision, modified, runtime.Version(), graph.Arithmetic())
+}
+
+// refuseEmpty refuses a flag or an argument whose value is empty, as that of an unset
+// shell variable is: it would otherwise mean what is not meant.
+func refuseEmpty(parsed *kong.Context) error {
+	for _, path := range parsed.Path {
+		var name string
+		switch {
+		case path.Flag != nil:
+			name = "--" + path.Flag.Name
+		case path.Positional != nil:
+			name = "<" + path.Positional.Name + ">"
+		default:
+			continue
+		}
+		texts, list := parsed.Value(path).Interface().([]string)
+		if text, single := parsed.Value(path).Interface().(string); single {
+			texts = []string{text}
+		}
+		if slices.Contains(texts, "") || list && len(texts) == 0 {
+			return errors.Errorf("%s: found an empty value, perhaps of a shell variable that is not set; leave it out for the default", name)
+		}
+	}
+	return nil
+}
+
 // run is the program: it does what the arguments say until the context ends,
 // and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -100,7 +147,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.ValueFormatter(helpWithDefault),
 		kong.Vars{
 			"backbones": strings.Join(backbone.Names, ", "), "zoo": strings.Join(zoo.Names(), ", "),
-			"published": strings.Join(fetch.Names(), ", "),
+			"published": strings.Join(fetch.Names(), ", "), "version": version(),
 		},
 	)
 	if err != nil {
@@ -108,6 +155,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return failure
 	}
 	parsed, err := parser.Parse(args)
+	if err == nil && !helped {
+		err = refuseEmpty(parsed)
+	}
 	switch {
 	case helped:
 		return success

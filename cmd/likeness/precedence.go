@@ -4,25 +4,22 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
+	"strings"
 
 	"github.com/BurntSushi/toml"
 	"github.com/likeness-go/likeness/internal/strict"
 	"github.com/pkg/errors"
 )
 
-// options are settings that belong to a choice: when another is made, they do
-// not stay behind, but become what is usual for it.
-var options = []struct {
-	choice string
-	of     []string
-}{
-	{"from", []string{"backbone", "network", "width", "batch_norm", "features"}},
-	{"network", []string{"backbone", "width", "batch_norm", "features"}},
-	{"backbone", []string{"network", "width", "batch_norm", "features"}},
-	{"objective", []string{"margin", "scale", "soft", "balanced"}},
-	{"head", []string{"margin", "scale"}},
-	{"solver", []string{"momentum", "momentum_start", "momentum_epochs", "nesterov", "beta1", "beta2", "epsilon", "l2", "weight_decay"}},
-	{"schedule", []string{"decay", "decay_epochs", "final_rate"}},
+// optionsOf are the settings that belong to a choice, by the tags of Settings.
+func optionsOf(choice string) (options []string) {
+	for field := range reflect.TypeFor[Settings]().Fields() {
+		if slices.Contains(strings.Fields(field.Tag.Get("of")), choice) {
+			options = append(options, keyOf(field))
+		}
+	}
+	return options
 }
 
 // configure puts the config file, if there is one, over the defaults, and the
@@ -74,17 +71,20 @@ func parseConfig(text, file string) (Settings, map[string]bool, error) {
 // under is the settings with those of the keys from above.
 func (s Settings) under(above Settings, keys map[string]bool) Settings {
 	result := s
-	for _, option := range options {
-		choice := above.value(option.choice)
-		if !keys[option.choice] || reflect.DeepEqual(choice, s.value(option.choice)) {
+	for choice := range keys {
+		value := above.value(choice)
+		if reflect.DeepEqual(value, s.value(choice)) {
 			continue
 		}
 		usual := Settings{}
-		if reflect.DeepEqual(choice, defaults.value(option.choice)) {
+		if reflect.DeepEqual(value, defaults.value(choice)) {
 			usual = defaults
 		}
-		for _, key := range option.of {
+		for _, key := range optionsOf(choice) {
 			result.set(key, usual)
+		}
+		if choice == "objective" && s.Head == usualHead(s.Objective) {
+			result.Head = "" // the default of the earlier objective, not a choice
 		}
 	}
 	for key := range keys {
@@ -96,9 +96,9 @@ func (s Settings) under(above Settings, keys map[string]bool) Settings {
 // changes says which settings are not the default ones.
 func (s Settings) changes() []string {
 	usual := defaults
-	for _, option := range options {
-		if !reflect.DeepEqual(s.value(option.choice), defaults.value(option.choice)) {
-			for _, key := range option.of {
+	for _, choice := range keys() {
+		if !reflect.DeepEqual(s.value(choice), defaults.value(choice)) {
+			for _, key := range optionsOf(choice) {
 				usual.set(key, Settings{})
 			}
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -141,5 +143,109 @@ func wholeFiles(t *testing.T, folder string) {
 		if _, err := report.Load(path); err != nil {
 			t.Errorf("after a kill: %v", err)
 		}
+	}
+}
+
+// contents are the files of a folder, but for the lock, by name.
+func contents(t *testing.T, folder string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(folder, func(path string, entry os.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && entry.Name() != lockName {
+			files[path] = read(t, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// A resumption that is refused changes nothing in the run folder.
+func TestRefusedResumeTouchesNothing(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 20)
+	ctx, cancel := context.WithCancel(context.Background())
+	var out, said bytes.Buffer
+	cancel()
+	if code := run(ctx, tiny("--epochs", "40", "--out", "run"), &out, &said); code != failure {
+		t.Fatalf("interrupted before it began: code %d, %s", code, &said)
+	}
+	training := child(t, tiny("--epochs", "4000", "--out", "run")...)
+	for !exists(filepath.Join("run", "checkpoint.safetensors")) {
+		time.Sleep(time.Millisecond)
+	}
+	training.Process.Kill()
+	training.Wait()
+
+	config, checkpoint := read(t, "run", "config.toml"), read(t, "run", "checkpoint.safetensors")
+	write(t, filepath.Join("run", "model.safetensors"), "what is not to be lost")
+	for name, change := range map[string]func(){
+		"another training": func() {
+			write(t, filepath.Join("run", "config.toml"), strings.Replace(config, "margin = 1.0", "margin = 2.0", 1))
+		},
+		"another network": func() {
+			write(t, filepath.Join("run", "config.toml"), strings.Replace(config, `activation = "relu"`, `activation = "tanh"`, 1))
+		},
+		"a truncated checkpoint": func() {
+			write(t, filepath.Join("run", "checkpoint.safetensors"), checkpoint[:len(checkpoint)/2])
+		},
+		"a broken config": func() { write(t, filepath.Join("run", "config.toml"), config+"\n= =") },
+		"no data":         func() { write(t, filepath.Join("run", "config.toml"), strings.Replace(config, "bars", "rods", 1)) },
+	} {
+		write(t, filepath.Join("run", "config.toml"), config)
+		write(t, filepath.Join("run", "checkpoint.safetensors"), checkpoint)
+		change()
+		if now := read(t, "run", "config.toml") + read(t, "run", "checkpoint.safetensors"); now == config+checkpoint {
+			t.Fatalf("%s: nothing differs", name)
+		}
+		before := contents(t, "run")
+		code, _, said := runTool("train", "--resume", "run", "--tensorboard")
+		if code != failure || strings.Contains(said, "last weights") {
+			t.Errorf("%s: code %d, %s", name, code, said)
+		}
+		if diff := cmp.Diff(before, contents(t, "run")); diff != "" {
+			t.Errorf("%s: the folder has changed (%d bytes of difference), after %s", name, len(diff), said)
+		}
+	}
+}
+
+// Two processes do not write to one run folder, whether the second resumes the run
+// or begins one.
+func TestOneProcessInARunFolder(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 20)
+	training := child(t, tiny("--epochs", "4000", "--out", "run")...)
+	defer func() {
+		training.Process.Kill()
+		training.Wait()
+	}()
+	for !exists(filepath.Join("run", "checkpoint.safetensors")) {
+		time.Sleep(time.Millisecond)
+	}
+	toolFails(t, failure, []string{"another process", "run", "--out"}, "train", "--resume", "run")
+	toolFails(t, failure, []string{"run", "holds"}, tiny("--out", "run")...)
+
+	// Of many that begin at one moment in one folder, one does.
+	const many = 4
+	codes := make([]error, many)
+	var wait sync.WaitGroup
+	for i := range many {
+		started := child(t, tiny("--epochs", "30", "--out", "same")...)
+		wait.Go(func() { codes[i] = started.Wait() })
+	}
+	wait.Wait()
+	begun := 0
+	for _, err := range codes {
+		if err == nil {
+			begun++
+		}
+	}
+	if begun != 1 {
+		t.Errorf("found %d trainings in one folder, expected 1: %v", begun, codes)
+	}
+	if epochs := timeless(t, "same"); len(epochs) != 30 {
+		t.Errorf("the one left %d epochs, expected 30", len(epochs))
 	}
 }

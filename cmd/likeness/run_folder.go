@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+	"github.com/gofrs/flock"
 	"github.com/likeness-go/likeness/internal/atomicfile"
 	"github.com/likeness-go/likeness/page"
 	"github.com/pkg/errors"
@@ -28,12 +29,36 @@ func (f runFolder) model() string   { return filepath.Join(string(f), "model.saf
 
 func (f runFolder) page() string { return filepath.Join(string(f), page.Name) }
 
-// checkpoint is what a training goes on from; one that has come to its end has
-// none.
-func (f runFolder) checkpoint() string { return filepath.Join(string(f), "checkpoint.safetensors") }
+// checkpoint is what a training is resumed from; one that has come to its end has
+// none. It is empty where there is no folder.
+func (f runFolder) checkpoint() string {
+	if f == "" {
+		return ""
+	}
+	return filepath.Join(string(f), "checkpoint.safetensors")
+}
 
 // board is the folder that TensorBoard is pointed at.
 func (f runFolder) board() string { return filepath.Join(string(f), "tensorboard") }
+
+// lockName is the file in a run folder that the process which writes there holds a
+// lock on. The operating system releases it when that process ends, however it ends.
+const lockName = ".lock"
+
+// lock makes this process the only one that writes to the folder, until unlock.
+func (f runFolder) lock(c *console) (unlock func(), err error) {
+	lock := flock.New(filepath.Join(string(f), lockName))
+	locked, err := lock.TryLock()
+	switch {
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrPermission):
+		return nil, errors.Wrapf(err, "lock the run folder %s", f)
+	case err != nil: // some network file systems have no locks
+		c.say("warning: the run folder %s cannot be locked (%v): make sure that no other process writes to it", f, err)
+	case !locked:
+		return nil, errors.Errorf("another process is writing to the run folder %s: wait until it ends, or choose another folder with --out", f)
+	}
+	return func() { _ = lock.Close() }, nil
+}
 
 // sweep removes what a killed training was writing.
 func (f runFolder) sweep() error {
@@ -60,11 +85,13 @@ func refuseOccupied(out string) error {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool { return atomicfile.IsTemporary(e.Name()) })
+	entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool {
+		return atomicfile.IsTemporary(e.Name()) || e.Name() == lockName
+	})
 	if err == nil && len(entries) > 0 {
 		err = errors.Errorf("%s holds %s already: choose another folder, or remove this one", out, entries[0].Name())
 	}
-	return errors.WithMessage(err, "out")
+	return errors.WithMessage(err, "--out")
 }
 
 // createRunFolder makes the folder out or, without a name, a new one in runs.

@@ -2,13 +2,17 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
+	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/objectives"
@@ -147,14 +151,24 @@ func TestRefusals(t *testing.T) {
 		"penalty":     {failure, []string{"penalty", `"conv1=much"`, "conv1=0.001"}, train("--size", "16", "--penalty", "conv1=much")},
 		"unseen":      {failure, []string{"unseen", `"bar9"`, "bar0, bar1"}, train("--unseen", "bar9")},
 		"solver":      {failure, []string{"solver", `"adm"`, "adamw"}, train("--solver", "adm", "--size", "16")},
-		"patience":    {failure, []string{"Patience", "Validation"}, train("--size", "16", "--patience", "3")},
+		"patience":    {failure, []string{"--patience: found 3", "nothing to validate by"}, train("--size", "16", "--patience", "3")},
 		"penalised":   {failure, []string{`penalty "conv9"`, "conv1.weight"}, train("--size", "16", "--penalty", "conv9=1")},
-		"epochs":      {failure, []string{"Epochs", "found 0"}, train("--size", "16", "--epochs", "0")},
-		"augment":     {failure, []string{"probability is 7"}, train("--size", "16", "--augment", "7")},
+		"epochs":      {failure, []string{"--epochs: found 0, expected a number of 1 or more"}, train("--size", "16", "--epochs", "0")},
+		"augment":     {failure, []string{"--augment: found 7, expected a number from 0 to 1"}, train("--size", "16", "--augment", "7")},
 		"grouped":     {failure, []string{"grouped", "contrastive", "n-pair"}, train("--size", "16", "--grouped")},
 		"temperature": {failure, []string{"contrastive has no option temperature"}, train("--temperature", "2")},
 		"crop":        {failure, []string{"crop: margin is 0.5, expected 1 to 16"}, train("--size", "16", "--crop", "0.5")},
 		"oblong":      {failure, []string{"symmetries", "40x36x1", "square"}, train("--size", "40x36x1", "--symmetries")},
+		"few":         {failure, []string{"--limit 1", "raise it"}, train("--size", "16", "--limit", "1")},
+		"huge size":   {failure, []string{"--size", "10000x10000", "67108864 pixels"}, train("--size", "10000x10000")},
+		"average":     {failure, []string{"--average: found 1"}, train("--average", "1")},
+		"bend":        {failure, []string{"smoothness is 0"}, train("--elastic", "3", "--smoothness", "0")},
+		"scales":      {failure, []string{"--scale-min: found 0.8", "--scale-max, which is 0.5"}, train("--scale-max", "0.5")},
+		"empty data":  {misuse, []string{"--data: found an empty value", "not set"}, []string{"train", "--data", ""}},
+		"empty list":  {misuse, []string{"--unseen: found an empty value"}, train("--unseen", "")},
+		"empty model": {misuse, []string{"--model: found an empty value"}, []string{"compare", "a.png", "b.png", "--model", ""}},
+		"empty image": {misuse, []string{"<a>: found an empty value"}, []string{"compare", "", "b.png"}},
+		"empty out":   {misuse, []string{"--out: found an empty value"}, train("--out=")},
 		"no run":      {failure, []string{"config.toml", "no such file"}, []string{"eval", "--run", "nowhere"}},
 	} {
 		t.Run(name, func(t *testing.T) { toolFails(t, test.code, test.say, test.args...) })
@@ -214,5 +228,175 @@ func TestHelpNamesAll(t *testing.T) {
 		if name != "signed-weighted-l1" && !strings.Contains(help, name) {
 			t.Errorf("train --help does not name %s", name)
 		}
+	}
+}
+
+// Every setting that is a number is refused, by the name of its flag, where it is
+// not finite or below or above what any training can have, also where another
+// setting turns it off.
+func TestEveryNumberIsChecked(t *testing.T) {
+	checked := 0
+	for field := range reflect.TypeFor[Settings]().Fields() {
+		var wrong []any
+		switch field.Type.Kind() {
+		case reflect.Float64:
+			wrong = []any{math.NaN(), math.Inf(1), math.Inf(-1), -1.}
+		case reflect.Int:
+			wrong = []any{-1, math.MinInt}
+		default:
+			continue
+		}
+		checked++
+		least, most, err := limits(field)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if field.Type.Kind() == reflect.Float64 && !math.IsInf(most, 1) {
+			wrong = append(wrong, most*1.001)
+		} else if !math.IsInf(most, 1) {
+			wrong = append(wrong, int(most)+1)
+		}
+		if least > 0 {
+			wrong = append(wrong, reflect.Zero(field.Type).Interface())
+		}
+		key := keyOf(field)
+		for _, value := range wrong {
+			s := defaults
+			s.field(key).Set(reflect.ValueOf(value))
+			want := fmt.Sprintf("--%s: found %v, expected ", flagName(key), value)
+			if err := s.check(); err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("%s = %v: found %v, expected %s…", key, value, err, want)
+			}
+		}
+	}
+	if checked < 30 {
+		t.Errorf("only %d settings are numbers", checked)
+	}
+	if err := defaults.check(); err != nil {
+		t.Errorf("the defaults: %v", err)
+	}
+}
+
+// A config file of one choice and a flag of another are the training that the flag
+// makes on its own: no option of the earlier choice stays. It holds for every pair of
+// objectives and heads, of solvers and of schedules, so that an option which is added
+// to them cannot be forgotten.
+func TestNoOptionOutlivesItsChoice(t *testing.T) {
+	inFolder(t)
+	type choice struct{ objective, head string }
+	var choices []choice
+	for _, objective := range objectives.Names {
+		for _, head := range append([]string{""}, heads.Names...) {
+			s := defaults.under(Settings{Objective: objective, Head: head}, map[string]bool{"objective": true, "head": head != ""})
+			if _, err := spelledOut(s); err == nil && head != "signed-weighted-l1" {
+				choices = append(choices, choice{objective, head})
+			}
+		}
+	}
+	if len(choices) < 60 {
+		t.Fatalf("found only %d pairs of objectives and heads", len(choices))
+	}
+	apply := func(s Settings, c choice) Settings {
+		return s.under(Settings{Objective: c.objective, Head: c.head}, map[string]bool{"objective": true, "head": c.head != ""})
+	}
+	for _, earlier := range choices {
+		from, err := spelledOut(apply(defaults, earlier))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if from, err = throughFile(from); err != nil {
+			t.Fatal(err)
+		}
+		for _, later := range choices {
+			if later.head == "" && earlier.head != "" {
+				later.head = earlier.head // a head that was chosen stays
+				if !slices.Contains(choices, later) {
+					continue
+				}
+			}
+			found, err := spelledOut(apply(from, later))
+			if err != nil {
+				t.Errorf("%v after %v: %v", later, earlier, err)
+				continue
+			}
+			want, err := spelledOut(apply(defaults, later))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, found, cmpopts.EquateEmpty()); diff != "" {
+				t.Fatalf("%v after %v (-alone +after):\n%s", later, earlier, diff)
+			}
+		}
+	}
+
+	// All that each solver and schedule takes, so that whatever it is goes.
+	full := map[string]Settings{
+		"solver sgd":           {Momentum: 0.9, MomentumStart: 0.5, MomentumEpochs: 2, Nesterov: true, L2: 1e-4},
+		"solver adam":          {Beta1: 0.8, Beta2: 0.99, Epsilon: 1e-7, L2: 1e-4},
+		"solver adamw":         {Beta1: 0.8, Beta2: 0.99, Epsilon: 1e-7, WeightDecay: 1e-4},
+		"schedule constant":    {},
+		"schedule step":        {Decay: 0.5, DecayEpochs: 2},
+		"schedule exponential": {Decay: 0.5},
+		"schedule cosine":      {FinalRate: 1e-5},
+	}
+	for earlier, options := range full {
+		kind, name, _ := strings.Cut(earlier, " ")
+		chosen := func(name string) (Settings, map[string]bool) {
+			return Settings{Solver: name, Schedule: name}, map[string]bool{kind: true}
+		}
+		from := defaults.under(chosen(name))
+		for _, key := range optionsOf(kind) {
+			from.set(key, options)
+		}
+		if err := from.check(); err != nil {
+			t.Errorf("%s: %v", earlier, err)
+		}
+		for later := range full {
+			laterKind, name, _ := strings.Cut(later, " ")
+			if laterKind != kind || later == earlier {
+				continue
+			}
+			want := defaults.under(chosen(name))
+			if kind == "schedule" && name == "step" || name == "exponential" {
+				want.Decay = 0 // which these demand, and have no default of
+			}
+			if diff := cmp.Diff(want, from.under(chosen(name))); diff != "" {
+				t.Errorf("%s after %s (-alone +after):\n%s", later, earlier, diff)
+			}
+		}
+	}
+}
+
+// spelledOut is what config.toml has of the objective and the head.
+func spelledOut(s Settings) (Settings, error) {
+	if s.Head == "" {
+		s.Head = usualHead(s.Objective)
+	}
+	_, _, err := s.judge(16)
+	return s, err
+}
+
+// throughFile writes settings to a file and reads them with --config.
+func throughFile(s Settings) (Settings, error) {
+	if err := s.save("saved.toml"); err != nil {
+		return Settings{}, err
+	}
+	return configure("saved.toml", Settings{}, nil)
+}
+
+// A settings file that is not text is refused, whatever a decoder would make of it.
+func TestConfigOfGarbage(t *testing.T) {
+	inFolder(t)
+	for _, text := range []string{"\xff\xfe", "\xfe\xff", "\x00", "seed = 1\n\x00", "\xff", "# \xff\nseed = 1", "\x89PNG\r\n\x1a\n"} {
+		write(t, "config.toml", text)
+		toolFails(t, failure, []string{"config.toml", "expected text in UTF-8"}, "train", "--data", "nowhere", "--config", "config.toml")
+	}
+}
+
+// --version says which program it is.
+func TestVersion(t *testing.T) {
+	stdout, _ := tool(t, "--version")
+	if !strings.HasPrefix(stdout, "likeness ") || !strings.Contains(stdout, runtime.Version()) || !strings.Contains(stdout, runtime.GOARCH) {
+		t.Errorf("found %q", stdout)
 	}
 }

@@ -3,13 +3,19 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"math"
+	"reflect"
 	"runtime"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/report"
+	"github.com/likeness-go/likeness/solver"
 	"github.com/pkg/errors"
 )
 
@@ -102,19 +108,74 @@ func (s *setup) introduce(c *console) {
 	c.say("validation   %s", cmp.Or(s.validated, "none"))
 }
 
+// check refuses numbers that no training can have, before anything is read.
 func (s Settings) check() error {
-	for _, number := range []struct {
-		key   string
-		value int
-	}{{"limit", s.Limit}, {"test_limit", s.TestLimit}, {"threads", s.Threads}, {"epoch_steps", s.EpochSteps}, {"width", s.Width}, {"features", s.Features}} {
-		if number.value < 0 {
-			return errors.Errorf("%s: found %d, expected 0 or more", number.key, number.value)
+	for field := range reflect.TypeFor[Settings]().Fields() {
+		key := keyOf(field)
+		least, most, err := limits(field)
+		if err != nil {
+			return err
+		}
+		var number float64
+		switch value := s.field(key); value.Kind() {
+		case reflect.Int:
+			number = float64(value.Int())
+		case reflect.Uint8:
+			number = float64(value.Uint())
+		case reflect.Float64:
+			number = value.Float()
+		default:
+			continue
+		}
+		if expected := numbers(least, most); !(number >= least && number <= most) || math.IsInf(number, 0) {
+			return errors.Errorf("--%s: found %v, expected %s", flagName(key), s.value(key), expected)
 		}
 	}
 	if s.Seed > 1<<63-1 {
-		return errors.Errorf("seed: found %d, expected at most 2^63 - 1, which TOML can hold", s.Seed)
+		return errors.Errorf("--seed: found %d, expected at most 2^63 - 1, which TOML can hold", s.Seed)
+	}
+	if s.ScaleMin > s.ScaleMax {
+		return errors.Errorf("--scale-min: found %v, expected at most --scale-max, which is %v", s.ScaleMin, s.ScaleMax)
+	}
+	length := solver.Length{Epochs: s.Epochs, EpochSteps: max(s.EpochSteps, 1)}
+	if _, _, err := solver.New(s.solver(), length); err != nil {
+		// Its errors begin with the key of the setting.
+		if key, found, ok := strings.Cut(strings.TrimPrefix(err.Error(), "solver configuration: "), ": "); ok && slices.Contains(keys(), key) {
+			return errors.Errorf("--%s: %s", flagName(key), found)
+		}
+		return err
+	}
+	// Augmentation that is off is checked, too: a mistake in it is not silent.
+	on := s
+	on.Augment = cmp.Or(s.Augment, 1)
+	if err := on.augmentation().Validate(); err != nil {
+		return errors.WithMessage(err, "augmentation")
 	}
 	return nil
+}
+
+// limits are the least and the greatest number that a setting may be.
+func limits(field reflect.StructField) (least, most float64, err error) {
+	most = math.Inf(1)
+	for tag, limit := range map[string]*float64{"min": &least, "max": &most} {
+		if text := field.Tag.Get(tag); text != "" {
+			if *limit, err = strconv.ParseFloat(text, 64); err != nil {
+				return 0, 0, errors.Wrapf(err, "setting %s", field.Name)
+			}
+		}
+	}
+	if field.Name == "Threads" {
+		most = graph.MaxThreads
+	}
+	return least, most, nil
+}
+
+// numbers says which numbers lie between two limits.
+func numbers(least, most float64) string {
+	if math.IsInf(most, 1) {
+		return fmt.Sprintf("a number of %v or more", least)
+	}
+	return fmt.Sprintf("a number from %v to %v", least, most)
 }
 
 // judge is the objective with its head, for vectors of so many features; its

@@ -40,9 +40,11 @@ Ctrl-C ends the training early: what is learned so far is saved and measured. A 
 // Run trains.
 func (t *trainCommand) Run(c *console) error {
 	if t.Resume != "" {
-		if err := t.resumes(c.given); err != nil {
-			return errors.WithMessage(err, "resume")
+		unlock, err := t.resumes(c)
+		if err != nil {
+			return errors.WithMessage(err, "--resume")
 		}
+		defer unlock()
 	}
 	settings, err := configure(t.Config, t.Settings, c.given)
 	if err != nil {
@@ -61,7 +63,7 @@ func (t *trainCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	training, err := setup.training(start)
+	training, err := setup.training(start, t.resumed().checkpoint())
 	if err != nil {
 		return err
 	}
@@ -77,6 +79,14 @@ func (t *trainCommand) Run(c *console) error {
 		return err
 	}
 	if t.Resume == "" {
+		unlock, err := folder.lock(c)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		if err := refuseOccupied(t.Out); err != nil { // by a process that has ended since
+			return err
+		}
 		if err := setup.settings.save(folder.config()); err != nil {
 			return err
 		}
@@ -84,7 +94,7 @@ func (t *trainCommand) Run(c *console) error {
 	if err := folder.sweep(); err != nil {
 		return err
 	}
-	training.Checkpoint, training.Resume = folder.checkpoint(), t.Resume != ""
+	training.Checkpoint = folder.checkpoint()
 	c.say("run folder   %s", folder)
 	result, err := learn(c, training, folder, t.Board)
 	if err != nil {
@@ -98,19 +108,27 @@ func (t *trainCommand) Run(c *console) error {
 	return setup.conclude(c, training.Model, result, folder)
 }
 
-// resumes takes the settings of the run folder that is to be gone on with.
-func (t *trainCommand) resumes(given map[string]bool) error {
-	folder := runFolder(t.Resume)
-	switch {
-	case len(given) > 0 || t.Config != "" || t.Out != "":
-		return errors.Errorf("%s has its settings: leave out all other flags", folder)
-	case exists(folder.result()) && !exists(folder.checkpoint()):
-		return errors.Errorf("the run in %s has come to its end: see likeness eval --run %s", folder, folder)
-	case !exists(folder.config()):
-		return errors.Errorf("%s has no config.toml: it is no run folder", folder)
+// resumed is the run folder that is resumed; empty if none is.
+func (t *trainCommand) resumed() runFolder { return runFolder(t.Resume) }
+
+// resumes locks the run folder that is to be resumed, and takes its settings.
+func (t *trainCommand) resumes(c *console) (unlock func(), err error) {
+	folder := t.resumed()
+	if len(c.given) > 0 || t.Config != "" || t.Out != "" {
+		return nil, errors.Errorf("%s has its settings: leave out all other flags", folder)
+	}
+	if !exists(folder.config()) {
+		return nil, errors.Errorf("%s has no config.toml: it is not a run folder", folder)
+	}
+	if unlock, err = folder.lock(c); err != nil {
+		return nil, err
+	}
+	if exists(folder.result()) && !exists(folder.checkpoint()) {
+		unlock()
+		return nil, errors.Errorf("the run in %s has come to its end: see likeness eval --run %s", folder, folder)
 	}
 	t.Config, t.Out = folder.config(), t.Resume
-	return nil
+	return unlock, nil
 }
 
 // conclude measures the model and saves it with its threshold.

@@ -47,8 +47,10 @@ func (s *Settings) start() (*likeness.Model, error) {
 	return model, nil
 }
 
-// training sets a training up, on the weights of start unless it is nil.
-func (s *setup) training(start *likeness.Model) (*trainer.Trainer, error) {
+// training sets a training up, on the weights of start unless it is nil, and resumed
+// from a checkpoint unless that is empty. It is refused here, before anything is
+// written, if it cannot run or be resumed.
+func (s *setup) training(start *likeness.Model, checkpoint string) (*trainer.Trainer, error) {
 	model, err := s.model(start)
 	if err != nil {
 		return nil, err
@@ -57,8 +59,12 @@ func (s *setup) training(start *likeness.Model) (*trainer.Trainer, error) {
 		Model: model, Objective: s.objective, Solver: s.settings.solver(),
 		Epochs: s.settings.Epochs, EpochSteps: s.settings.EpochSteps, Patience: s.settings.Patience,
 		Seed: s.settings.Seed, Augment: s.settings.augmentation(),
+		Checkpoint: checkpoint, Resume: checkpoint != "",
 	}
 	if t.Examples, err = s.material.examples(s.objective, s.settings.Batch, s.settings.PerClass); err != nil {
+		if errors.Is(err, datasets.ErrTooFew) && s.settings.Limit > 0 {
+			err = errors.WithMessagef(err, "--limit %d leaves too few images, raise it", s.settings.Limit)
+		}
 		return nil, err
 	}
 	if t.Penalties, err = s.settings.penalties(); err != nil {
@@ -66,6 +72,9 @@ func (s *setup) training(start *likeness.Model) (*trainer.Trainer, error) {
 	}
 	if t.Validate, s.validated, err = s.material.validation(s.settings.Seed); err != nil {
 		return nil, err
+	}
+	if t.Patience > 0 && t.Validate == nil {
+		return nil, errors.Errorf("--patience: found %d, but there is nothing to validate by: the data has no validation part and too few images of each class to hold some out", t.Patience)
 	}
 	return t, t.Check()
 }
@@ -115,7 +124,7 @@ func (s *setup) begin(weights *graph.Weights, start *likeness.Model) error {
 	return nil
 }
 
-// augmentation is the distortion of the settings, nil if there is none.
+// augmentation is the random distortion of images, nil if there is none.
 func (s Settings) augmentation() *datasets.Augmentation {
 	if s.Augment == 0 {
 		return nil
