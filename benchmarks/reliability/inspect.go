@@ -55,6 +55,10 @@ func inspect(folder string) (left leftovers, err error) {
 // inspectFile judges a file of a run by its name.
 func inspectFile(path string, content []byte) (cut bool, err error) {
 	switch name := filepath.Base(path); {
+	case name == ".lock":
+		if len(content) > 0 {
+			err = errors.New("a lock has no content")
+		}
 	case strings.HasSuffix(name, ".safetensors"):
 		_, err = safetensors.ReadFile(path)
 	case strings.HasSuffix(name, ".png"):

@@ -132,7 +132,9 @@ func (s Settings) save(path string) error {
 		}
 	}
 	for _, list := range []*[]string{&s.Unseen, &s.Freeze, &s.Penalty} {
-		*list = slices.Concat([]string{}, *list) // nil would be left out
+		if *list == nil {
+			*list = []string{} // nil would be left out
+		}
 	}
 	text, err := s.text()
 	if err != nil {

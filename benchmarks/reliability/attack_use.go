@@ -1,0 +1,467 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/png"
+	"io"
+	"math"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/likeness-go/likeness/internal/safetensors"
+	"github.com/pkg/errors"
+)
+
+// attackModels names files of other kinds, and damaged models, as the model.
+func (m material) attackModels(ctx context.Context) (count int, err error) {
+	a, err := m.picture("a.png", character(64, upright))
+	if err != nil {
+		return 0, err
+	}
+	content, err := os.ReadFile(filepath.Join(m.whole, "model.safetensors"))
+	if err != nil {
+		return 0, errors.WithStack(err)
+	}
+	files := map[string][]byte{
+		"empty": nil, "text": []byte("no model"), "page": []byte("<!DOCTYPE html><html></html>"), "zip": []byte("PK\x03\x04 and so on"),
+		"cut": content[:len(content)/2], "header alone": content[:8], "zeros": make([]byte, 4096),
+	}
+	if files["picture"], err = os.ReadFile(a); err != nil {
+		return 0, errors.WithStack(err)
+	}
+	for _, value := range []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))} {
+		file, err := safetensors.Read(bytes.NewReader(content), int64(len(content)), "model")
+		if err != nil {
+			return 0, err
+		}
+		file.Tensors[0].Data.([]float32)[0] = value
+		if err := file.Seal(); err != nil { // as a program would that saves what it has
+			return 0, err
+		}
+		path := filepath.Join(m.folder, "sealed.safetensors")
+		if err := safetensors.WriteFile(path, file); err != nil {
+			return 0, err
+		}
+		if files[fmt.Sprint("weight of ", value)], err = os.ReadFile(path); err != nil {
+			return 0, errors.WithStack(err)
+		}
+	}
+	for name, content := range files {
+		path, err := m.write(content, "models", name)
+		if err != nil {
+			return count, err
+		}
+		for _, arguments := range [][]string{
+			{"compare", a, a, "--model", path}, {"embed", a, "--out", "e.npy", "--model", path}, {"export", "--onnx", "n.onnx", "--model", path},
+			{"enroll", "x", a, "--gallery", "of-no-model.gallery", "--model", path},
+		} {
+			if err := m.refused(ctx, []string{name}, arguments...); err != nil {
+				return count, err
+			}
+			count++
+		}
+	}
+	for _, left := range []string{"e.npy", "n.onnx", "of-no-model.gallery"} {
+		if exists(filepath.Join(m.folder, left)) {
+			return count, errors.Errorf("%s is left behind by a refused model", left)
+		}
+	}
+	return count, nil
+}
+
+// attackChoice leaves a newer run folder about, which no command may take by itself.
+func (m material) attackChoice(ctx context.Context) (count int, err error) {
+	drawing, err := m.picture("drawing.png", character(64, upright))
+	if err != nil {
+		return 0, err
+	}
+	if _, err := m.picture(filepath.Join("drawings", "a.png"), character(64, upright)); err != nil {
+		return 0, err
+	}
+	if _, err := m.picture(filepath.Join("drawings", "b.png"), character(72, upright)); err != nil {
+		return 0, err
+	}
+	if _, err := m.accepted(ctx, m.short(filepath.Join(m.folder, "runs", "newest"))...); err != nil {
+		return 0, err
+	}
+	for _, arguments := range [][]string{
+		{"compare", drawing, drawing}, {"search", drawing, "--in", "drawings"}, {"near-duplicates", "drawings"},
+		{"embed", drawing, "--out", "drawing.npy"}, {"enroll", "f", drawing, "--gallery", "chosen.gallery"}, {"identify", drawing, "--gallery", "chosen.gallery"},
+	} {
+		found, err := m.accepted(ctx, arguments...)
+		if err != nil {
+			return count, err
+		}
+		if err := found.says("omniglot"); err != nil {
+			return count, err
+		}
+		if strings.Contains(found.err, "newest") {
+			return count, errors.Errorf("%q took the newest run: %s", found.command, found.err)
+		}
+		count++
+	}
+	photograph := image.NewRGBA(image.Rect(0, 0, 64, 64))
+	for i := range photograph.Pix {
+		photograph.Pix[i] = []uint8{200, 40, 30, 255}[i%4]
+	}
+	photo, err := m.picture(filepath.Join("photos", "photo.png"), photograph)
+	if err != nil {
+		return count, err
+	}
+	for _, arguments := range [][]string{
+		{"compare", photo, photo}, {"search", photo, "--in", "photos"}, {"near-duplicates", "photos"}, {"embed", photo, "--out", "photo.npy"},
+	} {
+		found, err := m.ask(ctx, arguments...)
+		if err == nil {
+			err = found.isRefusal("coloured")
+		}
+		if err != nil {
+			return count, err
+		}
+		count++
+	}
+	return count, nil
+}
+
+// hostileNames forge lines, turn text around, or are one name in two forms.
+var hostileNames = []string{
+	"alice\nbob", "alice\rbob", "alice\x1b[2J", "alice\x00"[:5] + "\x07", "alice\u202egnp", "alice\u2066x\u2069", "alice\u2028bob", "alice\u2029bob",
+	"alice\u0085bob", "M\xfcller", "M\xf6ller", "\xff", "alice\x7f", " ", "\t",
+}
+
+// attackNames enrolls under names that no class may have, by the tool and by HTTP.
+func (m material) attackNames(ctx context.Context) (count int, err error) {
+	drawing, err := m.picture("named.png", character(64, upright))
+	if err != nil {
+		return 0, err
+	}
+	gallery := filepath.Join(m.folder, "names.gallery")
+	if _, err := m.accepted(ctx, "enroll", "Müller", drawing, "--gallery", gallery, "--model", "omniglot"); err != nil {
+		return 0, err
+	}
+	for _, name := range hostileNames {
+		found, err := m.ask(ctx, "enroll", name, drawing, "--gallery", gallery)
+		if err == nil {
+			err = found.isRefusal()
+		}
+		if err != nil {
+			return count, err
+		}
+		if strings.Count(strings.TrimSpace(found.err), "\n") > 1 || strings.ContainsAny(found.err, "\x1b\r\u202e\u2066\u2028\u0085") {
+			return count, errors.Errorf("%q: the refusal has the name as it is: %q", name, found.err)
+		}
+		count++
+	}
+	content, err := os.ReadFile(drawing)
+	if err != nil {
+		return count, errors.WithStack(err)
+	}
+	err = m.serving(ctx, []string{"--gallery", gallery}, func(address string, _ func() string) error {
+		for _, name := range hostileNames {
+			body := map[string]any{"class": name, "image": []string{base64.StdEncoding.EncodeToString(content)}}
+			text, err := json.Marshal(body)
+			if err != nil {
+				return errors.WithStack(err)
+			}
+			// json.Marshal writes U+FFFD for what is not UTF-8; put the bytes back.
+			text = bytes.Replace(text, []byte(`\ufffd`), []byte(strings.Trim(name, "Mler")), 1)
+			status, answer, err := post(ctx, address+"/v1/enroll", "application/json", bytes.NewReader(text))
+			if err != nil || status/100 != 4 {
+				return errors.Errorf("%q over HTTP: found the status %d and %s (%v)", name, status, answer, err)
+			}
+			form, kind, err := formOf(map[string][]string{"class": {name}}, "image", content)
+			if err != nil {
+				return err
+			}
+			if status, answer, err = post(ctx, address+"/v1/enroll", kind, form); err != nil || status/100 != 4 {
+				return errors.Errorf("%q by a form: found the status %d and %s (%v)", name, status, answer, err)
+			}
+			count += 2
+		}
+		return nil
+	})
+	if err != nil {
+		return count, err
+	}
+	found, err := m.accepted(ctx, "classes", "--gallery", gallery)
+	if err == nil && (!strings.Contains(found.out, "Müller") || strings.Contains(found.out, "alice")) {
+		err = errors.Errorf("found the classes %q, expected Müller alone", found.out)
+	}
+	return count, err
+}
+
+// attackEnroll lets many processes make one gallery at one moment.
+func (m material) attackEnroll(ctx context.Context) (count int, err error) {
+	drawing, err := m.picture("enrolled.png", character(64, upright))
+	if err != nil {
+		return 0, err
+	}
+	for round := range 5 {
+		gallery := filepath.Join(m.folder, "together"+strconv.Itoa(round)+".gallery")
+		const many = 6
+		failures := make([]error, many)
+		var wait sync.WaitGroup
+		for i := range many {
+			wait.Go(func() {
+				_, failures[i] = m.accepted(ctx, "enroll", "class"+strconv.Itoa(i), drawing, "--gallery", gallery, "--model", "omniglot")
+			})
+		}
+		wait.Wait()
+		for _, failure := range failures {
+			if failure != nil {
+				return count, failure
+			}
+			count++
+		}
+		found, err := m.accepted(ctx, "classes", "--gallery", gallery)
+		if err == nil && strings.Count(found.out, "class") < many {
+			err = errors.Errorf("found the classes\n%s, expected %d", found.out, many)
+		}
+		if err != nil {
+			return count, err
+		}
+	}
+	return count, nil
+}
+
+// attackServe sends pictures of many pixels in few bytes.
+func (m material) attackServe(ctx context.Context) (count int, err error) {
+	var deep bytes.Buffer
+	if err := png.Encode(&deep, image.NewGray16(image.Rect(0, 0, 4096, 4096))); err != nil {
+		return 0, errors.WithStack(err)
+	}
+	form, kind, err := formOf(nil, "image", slicesOf(deep.Bytes(), 32)...)
+	if err != nil {
+		return 0, err
+	}
+	body := form.Bytes()
+	tiles, kindOfTiles, err := formOf(nil, "image", tiledTIFF(4096, 1))
+	if err != nil {
+		return 0, err
+	}
+	tiled := tiles.Bytes()
+	good, kindOfGood, err := formOf(nil, "image", mustPNG(character(64, upright)))
+	if err != nil {
+		return 0, err
+	}
+	small := good.Bytes()
+	var log string
+	err = m.serving(ctx, []string{"--model", "omniglot"}, func(address string, said func() string) error {
+		failures := make([]error, 8)
+		var wait sync.WaitGroup
+		for i := range failures {
+			wait.Go(func() {
+				content, kind := body, kind
+				if i%2 == 1 {
+					content, kind = tiled, kindOfTiles
+				}
+				start := time.Now()
+				status, answer, err := post(ctx, address+"/v1/embed", kind, bytes.NewReader(content))
+				if err != nil || status != http.StatusRequestEntityTooLarge && status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable && status != http.StatusBadRequest {
+					failures[i] = errors.Errorf("request %d: found the status %d and %.200s (%v)", i, status, answer, err)
+				}
+				if took := time.Since(start); took > 20*time.Second {
+					failures[i] = errors.Errorf("request %d was refused after %v", i, took)
+				}
+			})
+		}
+		wait.Wait()
+		for _, failure := range failures {
+			if failure != nil {
+				return failure
+			}
+			count++
+		}
+		// The server answers as before.
+		status, answer, err := post(ctx, address+"/v1/embed", kindOfGood, bytes.NewReader(small))
+		if err != nil || status != http.StatusOK {
+			return errors.Errorf("a good request afterwards: found the status %d and %.200s (%v)", status, answer, err)
+		}
+		log = said()
+		return nil
+	})
+	if err != nil {
+		return count, err
+	}
+	if found := strings.Count(log, "status=200"); found > 1 {
+		return count, errors.Errorf("the log has %d requests that were answered, expected 1:\n%s", found, log)
+	}
+	return count, nil
+}
+
+// attackEnvironment sets the variables that choose kernels to what means nothing.
+func (m material) attackEnvironment(ctx context.Context) (count int, err error) {
+	drawing, err := m.picture("environment.png", character(64, upright))
+	if err != nil {
+		return 0, err
+	}
+	for _, variable := range []string{"LIKENESS_INSTRUCTIONS", "LIKENESS_WINOGRAD", "LIKENESS_FOURIER"} {
+		for _, value := range []string{"bogus", "AVX2 ", "1", "OFF!"} {
+			found, err := m.askBy(ctx, func(c *exec.Cmd) { c.Env = append(os.Environ(), variable+"="+value) }, "compare", drawing, drawing, "--model", "omniglot")
+			if err == nil {
+				err = found.isRefusal(variable, quoted(value))
+			}
+			if err != nil {
+				return count, err
+			}
+			count++
+		}
+	}
+	return count, nil
+}
+
+// serving runs likeness serve while use does its work; said is what it has logged.
+func (m material) serving(ctx context.Context, arguments []string, use func(address string, said func() string) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := m.likeness.command(ctx, m.folder, append([]string{"serve", "--address", "127.0.0.1:0"}, arguments...)...)
+	var log lockedBuffer
+	c.Stderr = &log
+	output, err := c.StdoutPipe()
+	if err != nil {
+		return errors.WithStack(err)
+	}
+	if err := c.Start(); err != nil {
+		return errors.WithStack(err)
+	}
+	line := make([]byte, 256)
+	n, err := output.Read(line)
+	if err == nil {
+		err = use(strings.TrimSuffix(strings.TrimSpace(string(line[:n])), "/"), log.String)
+	}
+	_ = c.Process.Signal(syscall.SIGTERM)
+	_, _ = io.Copy(io.Discard, output)
+	if ended := c.Wait(); err == nil {
+		err = ended
+	}
+	return errors.Wrapf(err, "serve; it said\n%s", log.String())
+}
+
+// lockedBuffer may be written and read at once.
+type lockedBuffer struct {
+	mutex sync.Mutex
+	text  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(text []byte) (int, error) {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	return b.text.Write(text)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	return b.text.String()
+}
+
+func post(ctx context.Context, address, kind string, body io.Reader) (status int, answer string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	if _, err := url.Parse(address); err != nil {
+		return 0, "", errors.WithStack(err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, body)
+	if err != nil {
+		return 0, "", errors.WithStack(err)
+	}
+	request.Header.Set("Content-Type", kind)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, "", errors.WithStack(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(text), errors.WithStack(err)
+}
+
+// formOf is a form with fields and files.
+func formOf(fields map[string][]string, name string, files ...[]byte) (*bytes.Buffer, string, error) {
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for field, values := range fields {
+		for _, value := range values {
+			if err := w.WriteField(field, value); err != nil {
+				return nil, "", errors.WithStack(err)
+			}
+		}
+	}
+	for i, content := range files {
+		part, err := w.CreateFormFile(name, strconv.Itoa(i)+".png")
+		if err != nil {
+			return nil, "", errors.WithStack(err)
+		}
+		if _, err := part.Write(content); err != nil {
+			return nil, "", errors.WithStack(err)
+		}
+	}
+	return &b, w.FormDataContentType(), errors.WithStack(w.Close())
+}
+
+func slicesOf(content []byte, n int) [][]byte {
+	copies := make([][]byte, n)
+	for i := range copies {
+		copies[i] = content
+	}
+	return copies
+}
+
+func mustPNG(img image.Image) []byte {
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		panic(err) // a picture in memory
+	}
+	return b.Bytes()
+}
+
+// tiledTIFF is a gray TIFF of side × side pixels in tiles of tile × tile, all of them
+// the same few bytes of the file.
+func tiledTIFF(side, tile uint32) []byte {
+	tiles := (side / tile) * (side / tile)
+	tiles = min(tiles, 1<<20) // the offsets that the file has
+	const entries = 11
+	header := []byte("II*\x00\x08\x00\x00\x00")
+	body := binary.LittleEndian.AppendUint16(nil, entries)
+	offsets := uint32(len(header)) + 2 + 12*entries + 4
+	entry := func(tag, kind uint16, count, value uint32) {
+		body = binary.LittleEndian.AppendUint16(body, tag)
+		body = binary.LittleEndian.AppendUint16(body, kind)
+		body = binary.LittleEndian.AppendUint32(body, count)
+		body = binary.LittleEndian.AppendUint32(body, value)
+	}
+	const short, long = 3, 4
+	entry(256, long, 1, side)
+	entry(257, long, 1, side)
+	entry(258, short, 1, 8)
+	entry(259, short, 1, 1)
+	entry(262, short, 1, 1)
+	entry(277, short, 1, 1)
+	entry(322, long, 1, tile)
+	entry(323, long, 1, tile)
+	entry(324, long, tiles, offsets)
+	entry(325, long, tiles, offsets+4*tiles)
+	entry(339, short, 1, 1)
+	body = binary.LittleEndian.AppendUint32(body, 0)
+	for range tiles {
+		body = binary.LittleEndian.AppendUint32(body, 0)
+	}
+	for range tiles {
+		body = binary.LittleEndian.AppendUint32(body, tile*tile)
+	}
+	return append(header, body...)
+}
