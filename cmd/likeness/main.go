@@ -52,9 +52,9 @@ type console struct {
 	given    map[string]bool // the settings that are given as flags, by their TOML keys
 }
 
-// say writes a line that is no result.
+// say writes a line that is no result. It stays one line whatever the arguments hold.
 func (c *console) say(format string, arguments ...interface{}) {
-	fmt.Fprintf(c.err, format+"\n", arguments...)
+	fmt.Fprintln(c.err, printable(fmt.Sprintf(format, arguments...)))
 }
 
 // checked is a writer that keeps its first error, so that results that did not
@@ -72,9 +72,9 @@ func (c *checked) Write(text []byte) (int, error) {
 	return n, err
 }
 
-// print writes a line that is a result.
+// print writes a line that is a result. It stays one line whatever the arguments hold.
 func (c *console) print(format string, arguments ...interface{}) {
-	fmt.Fprintf(c.out, format+"\n", arguments...)
+	fmt.Fprintln(c.out, printable(fmt.Sprintf(format, arguments...)))
 }
 
 func main() {
@@ -112,7 +112,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case helped:
 		return success
 	case err != nil:
-		fmt.Fprintf(stderr, "likeness: %v; likeness --help tells more\n", err)
+		fmt.Fprintf(stderr, "likeness: %s; likeness --help tells more\n", printable(err.Error()))
 		return misuse
 	}
 	results := &checked{Writer: stdout}
@@ -121,7 +121,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = errors.Wrap(results.err, "print the results")
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "likeness: %v\n", err)
+		fmt.Fprintf(stderr, "likeness: %s\n", printable(err.Error()))
 		return failure
 	}
 	return success
