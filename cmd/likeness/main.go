@@ -91,7 +91,7 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var c commands
 	helped := false
-	parser, err := kong.New(&c,
+	parser, err := kong.New(&c, append(textMappers(),
 		kong.Name("likeness"),
 		kong.Description("Train networks that say how alike two images are, and use them. Begin with: likeness train"),
 		kong.Writers(stdout, stderr),
@@ -102,7 +102,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			"backbones": strings.Join(backbone.Names, ", "), "zoo": strings.Join(zoo.Names(), ", "),
 			"published": strings.Join(fetch.Names(), ", "),
 		},
-	)
+	)...)
 	if err != nil {
 		fmt.Fprintf(stderr, "likeness: %v\n", err)
 		return failure
