@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"github.com/likeness-go/likeness/internal/allocated"
@@ -174,7 +175,7 @@ func sameBits(a, b []float32) bool {
 // Whatever the header says, it is refused or of a known format and rule, and is
 // written as it was read.
 func FuzzHeader(f *testing.F) {
-	text, err := json.Marshal(header{Format: fileFormat, ModelName: "../../model", Rule: Prototype})
+	text, err := json.Marshal(header{Format: fileFormat, ModelName: "../../model", NameBytes: []byte("../caf\xe9"), Rule: Prototype})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -193,7 +194,7 @@ func FuzzHeader(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again, err := parseHeader(written); err != nil || again != h {
+		if again, err := parseHeader(written); err != nil || !reflect.DeepEqual(again, h) {
 			t.Errorf("found %+v (%v), expected %+v", again, err, h)
 		}
 	})
