@@ -2,6 +2,7 @@ package gallery
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"hash/crc32"
@@ -27,7 +28,7 @@ func smallFile(t testing.TB) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &store{db}
+	s := &store{db: db}
 	err = s.create(header{Format: fileFormat, Rule: Nearest})
 	for range 2 {
 		records := make([]record, 8)
@@ -93,7 +94,7 @@ func FuzzFile(f *testing.F) {
 			}
 			return
 		}
-		s, err := openStore(path, Options{}, false)
+		s, err := openStore(t.Context(), path, Options{}, false)
 		if err != nil {
 			return // what only writing needs is damaged
 		}
@@ -110,7 +111,7 @@ func FuzzFile(f *testing.F) {
 
 // read reads all of a file but the index, and returns the number of examples.
 func read(path string) (examples int, err error) {
-	s, err := openStore(path, Options{ReadOnly: true}, false)
+	s, err := openStore(context.Background(), path, Options{ReadOnly: true}, false)
 	if err != nil {
 		return 0, err
 	}

@@ -1,7 +1,11 @@
 package gallery
 
 import (
+	"context"
+	"io/fs"
+	"os"
 	"sync"
+	"time"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/gallery/index"
@@ -38,8 +42,47 @@ func Create(path string, model *likeness.Model, o Options) (*Gallery, error) {
 	if o.Rule == "" {
 		o.Rule = Nearest
 	}
-	g, err := open(path, model, o, true)
+	g, err := open(context.Background(), path, model, o, true)
 	return g, errors.Wrapf(err, "create gallery %s", path)
+}
+
+// OpenOrCreate opens the gallery at a path, or creates it where there is none, and
+// says which. Of several that call it at the same time, in one process or many, one
+// creates the gallery; the others wait, up to Options.Timeout and until the context
+// ends, and open it. In Options the Rule is that of a new gallery; see Open for what it
+// means for one that is there. The errors are those of Open but for fs.ErrNotExist, and
+// the context's.
+func OpenOrCreate(ctx context.Context, path string, model *likeness.Model, o Options) (g *Gallery, created bool, err error) {
+	g, created, err = openOrCreate(ctx, path, model, o)
+	return g, created, errors.Wrapf(err, "open or create gallery %s", path)
+}
+
+// errGone says that another process removed a gallery before it was opened.
+var errGone = errors.New("another process removed the file")
+
+// mostTries bounds how often openOrCreate begins again: far more often than other
+// processes are faster, unless the path is such as a link to nowhere.
+const mostTries = 1000
+
+func openOrCreate(ctx context.Context, path string, model *likeness.Model, o Options) (g *Gallery, created bool, err error) {
+	for tries := 1; ; tries++ {
+		if err := ctx.Err(); err != nil {
+			return nil, false, err
+		}
+		g, err = open(ctx, path, model, o, false)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return g, false, err
+		}
+		anew := o
+		if anew.Rule == "" {
+			anew.Rule = Nearest
+		}
+		g, err = open(ctx, path, model, anew, true)
+		faster := errors.Is(err, ErrExists) || errors.Is(err, errGone) // others were
+		if !faster || tries == mostTries {
+			return g, err == nil, err
+		}
+	}
 }
 
 // Open opens a gallery that Create made, with the model that it was made with,
@@ -49,11 +92,11 @@ func Create(path string, model *likeness.Model, o Options) (*Gallery, error) {
 // The errors are fs.ErrNotExist, ErrLocked, ErrModel, ErrNotGallery and
 // ErrDamaged, wrapped.
 func Open(path string, model *likeness.Model, o Options) (*Gallery, error) {
-	g, err := open(path, model, o, false)
+	g, err := open(context.Background(), path, model, o, false)
 	return g, errors.Wrapf(err, "open gallery %s", path)
 }
 
-func open(path string, model *likeness.Model, o Options, create bool) (*Gallery, error) {
+func open(ctx context.Context, path string, model *likeness.Model, o Options, create bool) (*Gallery, error) {
 	if create && o.ReadOnly {
 		return nil, errors.Wrap(ErrReadOnly, "a new gallery")
 	}
@@ -72,11 +115,14 @@ func open(path string, model *likeness.Model, o Options, create bool) (*Gallery,
 	}
 	own, made := newHeader(identity, o), false
 	if create {
-		if made, err = createFile(path, o, own); err != nil {
+		if made, err = createFile(ctx, path, o, own); err != nil {
 			return nil, err
 		}
 	}
-	if g.store, err = openStore(path, o, create && !made); err != nil {
+	if g.store, err = openStore(ctx, path, o, create && !made); err != nil {
+		if create && errors.Is(err, fs.ErrNotExist) { // it was there, or could have been made
+			err = errors.WithMessage(errGone, err.Error())
+		}
 		return nil, err
 	}
 	if err := g.read(own, create && !made); err != nil {
@@ -142,6 +188,29 @@ func (g *Gallery) Close() error {
 	return errors.Wrapf(g.store.close(), "close gallery %s", g.path)
 }
 
+// Discard closes the gallery and, if it holds neither examples nor a calibration,
+// removes its file, before any other process can open it: for whoever created it and
+// could not enroll. It says whether the file is gone. Where the operating system does
+// not remove files that are open, it stays, and that is the error.
+func (g *Gallery) Discard() (removed bool, err error) {
+	g.writing.Lock()
+	defer g.writing.Unlock()
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	if g.closed {
+		return false, nil
+	}
+	g.closed = true
+	if !g.options.ReadOnly && g.contents.vectors.Len() == 0 && g.calibration == nil && g.store.isAt(g.path) {
+		err = os.Remove(g.path)
+		removed = err == nil
+	}
+	if closing := g.store.close(); err == nil {
+		err = closing
+	}
+	return removed, errors.Wrapf(err, "discard gallery %s", g.path)
+}
+
 // change prepares a change, which must end with g.writing.Unlock.
 func (g *Gallery) change() error {
 	g.writing.Lock()
@@ -172,12 +241,18 @@ type Description struct {
 // Describe reads what a gallery is of, without its model: to find out which one
 // to load. Its errors are Open's.
 func Describe(path string) (Description, error) {
-	d, err := describe(path)
+	return DescribeWithin(context.Background(), path, 0)
+}
+
+// DescribeWithin is Describe that waits for another process to close the gallery up to
+// the timeout, 0 for a second, and until the context ends.
+func DescribeWithin(ctx context.Context, path string, timeout time.Duration) (Description, error) {
+	d, err := describe(ctx, path, timeout)
 	return d, errors.Wrapf(err, "describe gallery %s", path)
 }
 
-func describe(path string) (Description, error) {
-	s, err := openStore(path, Options{ReadOnly: true}, false)
+func describe(ctx context.Context, path string, timeout time.Duration) (Description, error) {
+	s, err := openStore(ctx, path, Options{ReadOnly: true, Timeout: timeout}, false)
 	if err != nil {
 		return Description{}, err
 	}
