@@ -21,7 +21,7 @@ const shortestToken = 16
 
 // serveCommand answers over HTTP.
 type serveCommand struct {
-	Model     string `placeholder:"MODEL" help:"A model.safetensors, a run folder or a model of the zoo (${zoo}). Without it: the gallery's, the newest run in runs, or omniglot of the zoo."`
+	Model     string `placeholder:"MODEL" help:"A model.safetensors, a run folder or a model of the zoo (${zoo}). Without it: the gallery's own, or omniglot of the zoo."`
 	Gallery   string `placeholder:"FILE" help:"A gallery to enrol in and to identify by, which is made if it is not there."`
 	Address   string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen; port 0 takes a free one."`
 	TokenFile string `placeholder:"FILE" help:"A file with the token that requests must carry; else the environment variable LIKENESS_TOKEN. Needed beyond the loopback interface."`
@@ -90,11 +90,17 @@ func (k *serveCommand) Run(c *console) (err error) {
 
 // open opens the model and, where one is named, the gallery.
 func (k *serveCommand) open(c *console) (*likeness.Model, *gallery.Gallery, error) {
-	if k.Gallery == "" {
-		model, _, err := loadModel(c, k.Model)
-		return model, nil, err
+	switch {
+	case k.Gallery != "":
+	case k.Model != "":
+		model, err := loadNamed(c, k.Model)
+		return model.model, nil, err
+	default: // whatever the images will be
+		model, err := newGalleryModel(c, nil)
+		model.say(c)
+		return model.model, nil, err
 	}
-	g, _, err := (&enrollCommand{Gallery: k.Gallery, Model: k.Model}).open(c, gallery.Options{})
+	g, _, err := (&enrollCommand{Gallery: k.Gallery, Model: k.Model}).open(c, nil, gallery.Options{})
 	if err != nil {
 		return nil, nil, err
 	}

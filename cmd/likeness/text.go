@@ -2,7 +2,10 @@ package main
 
 import (
 	"encoding/base64"
+	"encoding/json"
+	"fmt"
 	"reflect"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
@@ -13,6 +16,26 @@ import (
 // printable is a text that came from elsewhere, such as a file's name or a class, as
 // it may be printed: what would forge a line, or is not UTF-8, is escaped.
 func printable(s string) string { return safe.String(s) }
+
+// printJSON writes a value as one line of JSON, which stays one on a terminal, too:
+// inside texts, which alone can hold such characters, what would break the line is
+// escaped in JSON's own way.
+func (c *console) printJSON(value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return errors.Wrap(err, "print JSON")
+	}
+	var line strings.Builder
+	for _, r := range string(text) {
+		if safe.Breaks(r) {
+			fmt.Fprintf(&line, `\u%04x`, r)
+		} else {
+			line.WriteRune(r)
+		}
+	}
+	_, err = fmt.Fprintln(c.out, line.String())
+	return err
+}
 
 // pathBytes is what JSON output says beside a path that is not UTF-8: its bytes in
 // base64. A JSON string cannot hold them, and two paths must not become one. It is
