@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"context"
 	"net/http"
 	"runtime"
 	"sync"
@@ -27,6 +28,7 @@ type Server struct {
 	places   places        // one for each request under /v1 that is computed
 	memory   *memory       // for the bodies of requests
 	decoders chan struct{} // one for each image that is decoded
+	decode   func(context.Context, imageFile) ([]uint8, error)
 	closing  atomic.Bool
 	close    sync.Once
 }
@@ -40,6 +42,12 @@ func New(model *likeness.Model, o Options) (*Server, error) {
 }
 
 func newServer(model *likeness.Model, o Options) (s *Server, err error) {
+	if model == nil || model.Backbone == nil || model.Head == nil || model.Weights == nil {
+		return nil, errors.New("model: found none, or one without a backbone, a head or weights, expected one that likeness.Load or likeness.New made")
+	}
+	if o.Gallery != nil && o.Gallery.Model() == nil {
+		return nil, errors.New("gallery: found one that is not open, expected one that gallery.Open or gallery.Create made")
+	}
 	s = &Server{model: model}
 	if s.options, err = o.withDefaults(); err != nil {
 		return nil, err
@@ -63,6 +71,7 @@ func newServer(model *likeness.Model, o Options) (s *Server, err error) {
 	s.places = make(places, s.options.MaxConcurrent)
 	s.memory = newMemory(s.options.MaxBufferedBytes)
 	s.decoders = make(chan struct{}, runtime.GOMAXPROCS(0))
+	s.decode = s.decodeAndPrepare
 	s.queue = newQueue(model.EmbedPixels, s.options)
 	s.metrics = newMetrics(s.queue.length)
 	s.queue.embedded = s.metrics.batch
@@ -72,13 +81,32 @@ func newServer(model *likeness.Model, o Options) (s *Server, err error) {
 }
 
 // ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case w == nil: // nobody can be told anything
+	case s == nil || s.handler == nil:
+		http.Error(w, `{"error":"the server was not made by serve.New"}`, http.StatusServiceUnavailable)
+	case r == nil || r.URL == nil:
+		http.Error(w, `{"error":"found no request"}`, http.StatusBadRequest)
+	default:
+		s.handler.ServeHTTP(w, r)
+	}
+}
 
-// Close ends the server's goroutine after the images that wait are embedded.
+// Close ends the server's goroutines after the images that wait are embedded.
 // Afterwards requests get 503. It always returns nil.
 func (s *Server) Close() error {
+	if s == nil || s.queue == nil {
+		return nil
+	}
 	s.closing.Store(true)
 	s.close.Do(s.queue.close)
 	<-s.queue.done
+	for range cap(s.decoders) { // until none of those that were there decodes any more
+		s.decoders <- struct{}{}
+	}
+	for range cap(s.decoders) {
+		<-s.decoders
+	}
 	return nil
 }
