@@ -56,6 +56,9 @@ func CheckClassName(name string) error {
 // checkClass checks the name of a class that an example is to be added to, unless it
 // is known.
 func (g *Gallery) checkClass(name string) error {
+	if !g.isOpen() {
+		return errNotOpened
+	}
 	g.mutex.RLock()
 	defer g.mutex.RUnlock()
 	if _, known := g.contents.numbers[name]; known {
@@ -66,6 +69,9 @@ func (g *Gallery) checkClass(name string) error {
 
 // Classes are the known classes in the alphabetical order of their names.
 func (g *Gallery) Classes() []Class {
+	if !g.isOpen() {
+		return nil
+	}
 	g.mutex.RLock()
 	defer g.mutex.RUnlock()
 	var classes []Class
@@ -77,6 +83,9 @@ func (g *Gallery) Classes() []Class {
 
 // Len is the number of examples of all classes.
 func (g *Gallery) Len() int {
+	if !g.isOpen() {
+		return 0
+	}
 	g.mutex.RLock()
 	defer g.mutex.RUnlock()
 	return g.contents.vectors.Len()
@@ -85,6 +94,9 @@ func (g *Gallery) Len() int {
 // Examples are those of a class, in the order in which they were enrolled. The
 // error is ErrUnknownClass, wrapped.
 func (g *Gallery) Examples(class string) ([]Example, error) {
+	if !g.isOpen() {
+		return nil, g.wrap(errNotOpened, "examples")
+	}
 	g.mutex.RLock()
 	defer g.mutex.RUnlock()
 	number, err := g.contents.number(class)
@@ -124,9 +136,9 @@ func (g *Gallery) forget(class string) (int, error) {
 	}
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
-	rows := g.contents.forget(number)
-	if g.graph != nil {
-		g.graph = g.graph.Remove(rows)
+	rows, err := g.contents.forget(number)
+	if err == nil && g.graph != nil {
+		g.graph, err = g.graph.Remove(rows)
 	}
-	return len(ids), nil
+	return len(ids), err
 }

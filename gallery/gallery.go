@@ -65,6 +65,9 @@ var errGone = errors.New("another process removed the file")
 const mostTries = 1000
 
 func openOrCreate(ctx context.Context, path string, model *likeness.Model, o Options) (g *Gallery, created bool, err error) {
+	if ctx == nil {
+		return nil, false, errNoContext
+	}
 	for tries := 1; ; tries++ {
 		if err := ctx.Err(); err != nil {
 			return nil, false, err
@@ -96,7 +99,11 @@ func Open(path string, model *likeness.Model, o Options) (*Gallery, error) {
 	return g, errors.Wrapf(err, "open gallery %s", path)
 }
 
-func open(ctx context.Context, path string, model *likeness.Model, o Options, create bool) (*Gallery, error) {
+func open(ctx context.Context, path string, model *likeness.Model, o Options, create bool) (opened *Gallery, err error) {
+	defer recovered(&err)
+	if model == nil || model.Backbone == nil || model.Head == nil || model.Weights == nil {
+		return nil, errors.New("the model is nil, or has no backbone, head or weights: expected one that likeness.Load or likeness.New made")
+	}
 	if create && o.ReadOnly {
 		return nil, errors.Wrap(ErrReadOnly, "a new gallery")
 	}
@@ -165,18 +172,53 @@ func (g *Gallery) read(own header, create bool) (err error) {
 	return nil
 }
 
-// Path is the gallery's file.
-func (g *Gallery) Path() string { return g.path }
+// isOpen reports whether Open or Create made the gallery: a nil one or a zero value is
+// like one that is closed, with nothing in it.
+func (g *Gallery) isOpen() bool { return g != nil && g.store != nil }
 
-// Model is the model that the gallery was opened with.
-func (g *Gallery) Model() *likeness.Model { return g.model }
+var (
+	errNotOpened = errors.Wrap(ErrClosed, "it was not made by Open or Create")
+	errNoContext = errors.New("the context is nil, expected one such as context.Background()")
+)
+
+// recovered makes an error of a panic in code that is not the gallery's: of a model that
+// likeness did not make, or of an image that does not hold what it says.
+func recovered(err *error) {
+	if cause := recover(); cause != nil {
+		*err = errors.Errorf("the model or an image cannot be used: %v", cause)
+	}
+}
+
+// Path is the gallery's file.
+func (g *Gallery) Path() string {
+	if g == nil {
+		return ""
+	}
+	return g.path
+}
+
+// Model is the model that the gallery was opened with; nil if it was not opened.
+func (g *Gallery) Model() *likeness.Model {
+	if g == nil {
+		return nil
+	}
+	return g.model
+}
 
 // Rule is how an image is compared with a class.
-func (g *Gallery) Rule() Rule { return g.header.Rule }
+func (g *Gallery) Rule() Rule {
+	if g == nil {
+		return ""
+	}
+	return g.header.Rule
+}
 
 // Close gives the file free for other processes, after changes that are under
 // way. Afterwards all methods that can give an error give ErrClosed.
 func (g *Gallery) Close() error {
+	if !g.isOpen() {
+		return nil
+	}
 	g.writing.Lock()
 	defer g.writing.Unlock()
 	g.mutex.Lock()
@@ -193,6 +235,9 @@ func (g *Gallery) Close() error {
 // could not enroll. It says whether the file is gone. Where the operating system does
 // not remove files that are open, it stays, and that is the error.
 func (g *Gallery) Discard() (removed bool, err error) {
+	if !g.isOpen() {
+		return false, nil
+	}
 	g.writing.Lock()
 	defer g.writing.Unlock()
 	g.mutex.Lock()
@@ -213,6 +258,9 @@ func (g *Gallery) Discard() (removed bool, err error) {
 
 // change prepares a change, which must end with g.writing.Unlock.
 func (g *Gallery) change() error {
+	if !g.isOpen() {
+		return errNotOpened
+	}
 	g.writing.Lock()
 	switch {
 	case g.closed: // which changes under both locks
@@ -227,7 +275,7 @@ func (g *Gallery) change() error {
 
 // wrap says which gallery an error is of and what was being done.
 func (g *Gallery) wrap(err error, doing string) error {
-	return errors.Wrapf(err, "gallery %s: %s", g.path, doing)
+	return errors.Wrapf(err, "gallery %s: %s", g.Path(), doing)
 }
 
 // Description is what a gallery's file says about itself.
@@ -252,6 +300,9 @@ func DescribeWithin(ctx context.Context, path string, timeout time.Duration) (De
 }
 
 func describe(ctx context.Context, path string, timeout time.Duration) (Description, error) {
+	if ctx == nil {
+		return Description{}, errNoContext
+	}
 	s, err := openStore(ctx, path, Options{ReadOnly: true, Timeout: timeout}, false)
 	if err != nil {
 		return Description{}, err

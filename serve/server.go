@@ -34,8 +34,8 @@ type Server struct {
 }
 
 // New makes a server of a model, which must stay as it is meanwhile. It is an error
-// if a bound is negative, if the gallery was opened with another model, and if the
-// weights lack what the model's head needs.
+// if a bound is negative, if the gallery is not open or was opened with another model,
+// and if the model cannot embed an image or its weights lack what its head needs.
 func New(model *likeness.Model, o Options) (*Server, error) {
 	s, err := newServer(model, o)
 	return s, errors.Wrap(err, "new server")
@@ -45,6 +45,11 @@ func newServer(model *likeness.Model, o Options) (s *Server, err error) {
 	if model == nil || model.Backbone == nil || model.Head == nil || model.Weights == nil {
 		return nil, errors.New("model: found none, or one without a backbone, a head or weights, expected one that likeness.Load or likeness.New made")
 	}
+	defer func() {
+		if cause := recover(); cause != nil { // of a model that likeness did not make
+			s, err = nil, errors.Errorf("the model cannot be used: %v", cause)
+		}
+	}()
 	if o.Gallery != nil && o.Gallery.Model() == nil {
 		return nil, errors.New("gallery: found one that is not open, expected one that gallery.Open or gallery.Create made")
 	}
@@ -56,6 +61,10 @@ func newServer(model *likeness.Model, o Options) (s *Server, err error) {
 		return nil, err
 	}
 	if s.distance, err = model.Head.Distance(model.Weights); err != nil {
+		return nil, err
+	}
+	// Better now than in the first request.
+	if _, err := model.EmbedPixels([][]uint8{make([]uint8, model.Preprocessing.Size.Len())}); err != nil {
 		return nil, err
 	}
 	if o.Gallery != nil && o.Gallery.Model() != model {
