@@ -32,6 +32,9 @@ func (g *Gallery) Index(ctx context.Context) error {
 // Indexed is how many examples are in an index; 0 without one. An index that
 // cannot be read, because another version made it, is left out in Open.
 func (g *Gallery) Indexed() int {
+	if !g.isOpen() {
+		return 0
+	}
 	g.mutex.RLock()
 	defer g.mutex.RUnlock()
 	if g.graph == nil {
@@ -41,6 +44,9 @@ func (g *Gallery) Indexed() int {
 }
 
 func (g *Gallery) index(ctx context.Context) error {
+	if ctx == nil {
+		return errNoContext
+	}
 	if err := g.change(); err != nil {
 		return err
 	}

@@ -1,11 +1,13 @@
 package gallery
 
 import (
+	"context"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/likeness-go/likeness/internal/atomicfile"
 	"github.com/pkg/errors"
@@ -13,8 +15,9 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// openStore opens the file, and makes one where it is to be created.
-func openStore(path string, o Options, create bool) (*store, error) {
+// openStore opens the file, and makes one where it is to be created. While other
+// processes have it open it waits up to the timeout, or until the context ends.
+func openStore(ctx context.Context, path string, o Options, create bool) (*store, error) {
 	if o.Timeout == 0 {
 		o.Timeout = usualTimeout
 	}
@@ -30,12 +33,12 @@ func openStore(path string, o Options, create bool) (*store, error) {
 		case info.Size() == 0 && !create:
 			return nil, errInterrupted
 		case info.Size() > 0:
-			if err := check(path, o); err != nil {
+			if err := check(ctx, path, o); err != nil {
 				return nil, err
 			}
 		}
 	}
-	s, err := openBolt(path, o, create)
+	s, err := openBolt(ctx, path, o, create)
 	if err == nil && fresh { // what is in a file that no folder has is not safe
 		atomicfile.SyncFolder(filepath.Dir(path))
 	}
@@ -43,9 +46,9 @@ func openStore(path string, o Options, create bool) (*store, error) {
 }
 
 // check looks at the file's pages while nobody can change them.
-func check(path string, o Options) error {
+func check(ctx context.Context, path string, o Options) error {
 	o.ReadOnly = true
-	s, err := openBolt(path, o, false)
+	s, err := openBolt(ctx, path, o, false)
 	if err != nil {
 		return err
 	}
@@ -62,9 +65,39 @@ func check(path string, o Options) error {
 	return checkPages(file, info.Size())
 }
 
-func openBolt(path string, o Options, create bool) (s *store, err error) {
+// retryAfter is how long to wait between two tries to lock a file.
+const retryAfter = 20 * time.Millisecond
+
+// errMoved says that the file that was opened is not the path's any more: it was
+// removed, and perhaps made anew, while this process waited for it.
+var errMoved = errors.New("the file was replaced while it was opened")
+
+// openBolt tries to open the file until nobody else has it open.
+func openBolt(ctx context.Context, path string, o Options, create bool) (*store, error) {
+	for deadline := time.Now().Add(o.Timeout); ; {
+		s, err := tryBolt(path, o, create)
+		switch {
+		case errors.Is(err, errMoved): // look again at what the path has now
+		case !errors.Is(err, bolterrors.ErrTimeout):
+			return s, err
+		case !time.Now().Before(deadline):
+			return nil, errors.Wrapf(ErrLocked, "waited %v", o.Timeout)
+		}
+		select {
+		case <-time.After(retryAfter):
+		case <-ctx.Done():
+			return nil, errors.WithMessage(ctx.Err(), "while another process had it open")
+		}
+	}
+}
+
+// tryBolt opens the file unless another process has it open, which is
+// bolterrors.ErrTimeout.
+func tryBolt(path string, o Options, create bool) (s *store, err error) {
+	s = new(store)
 	options := &bolt.Options{
-		Timeout: o.Timeout, ReadOnly: o.ReadOnly, FreelistType: bolt.FreelistMapType, NoStatistics: true,
+		Timeout:  1, // nanosecond: one try
+		ReadOnly: o.ReadOnly, FreelistType: bolt.FreelistMapType, NoStatistics: true,
 		OpenFile: func(name string, flags int, mode os.FileMode) (*os.File, error) {
 			if !create { // nothing is made but on purpose
 				flags &^= os.O_CREATE
@@ -77,17 +110,20 @@ func openBolt(path string, o Options, create bool) (s *store, err error) {
 				file.Close()
 				return nil, err
 			}
+			s.file = file
 			return file, nil
 		},
 	}
 	err = guard(func() error {
-		db, err := bolt.Open(path, 0o666, options)
-		s = &store{db}
+		s.db, err = bolt.Open(path, 0o666, options)
 		return err
 	})
 	switch {
+	case err == nil && !s.isAt(path):
+		_ = s.close()
+		return nil, errMoved
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, errors.Wrapf(ErrLocked, "waited %v", o.Timeout)
+		return nil, err
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch):
 		return nil, errors.Wrapf(ErrNotGallery, "%v", err)
 	case errors.Is(err, bolterrors.ErrChecksum):
@@ -95,7 +131,21 @@ func openBolt(path string, o Options, create bool) (s *store, err error) {
 	case err != nil && !ours(err) && !systems(err): // bbolt has words of its own for the rest
 		return nil, errors.Wrapf(ErrDamaged, "%v", err)
 	}
-	return s, err
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// isAt reports whether the file that is open is the one that the path names. Its lock
+// protects it then: who removes a gallery has it locked.
+func (s *store) isAt(path string) bool {
+	own, err := s.file.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(path)
+	return err == nil && os.SameFile(own, named)
 }
 
 func ours(err error) bool {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/internal/printable"
 	"github.com/likeness-go/likeness/internal/trials"
 	"github.com/pkg/errors"
 )
@@ -30,6 +31,9 @@ func (g *Gallery) Calibrate(images *datasets.Dataset, rate float64) (Calibration
 // of class folders. Of a data set in parts it takes the one for testing, or else
 // for validation.
 func (g *Gallery) CalibrateFolder(path string, rate float64) (Calibration, error) {
+	if !g.isOpen() {
+		return Calibration{}, g.wrap(errNotOpened, "calibrate")
+	}
 	p := g.model.Preprocessing
 	splits, err := datasets.Open(path, datasets.Options{Size: p.Size, Invert: p.Invert, Crop: p.Crop})
 	if err != nil {
@@ -44,10 +48,13 @@ func (g *Gallery) CalibrateFolder(path string, rate float64) (Calibration, error
 }
 
 func (g *Gallery) calibrate(images *datasets.Dataset, rate float64) (c Calibration, err error) {
+	if !g.isOpen() {
+		return c, errNotOpened
+	}
 	if err := g.checkImages(images); err != nil {
 		return c, err
 	}
-	c = Calibration{Rate: rate, Source: images.Name, Images: images.Len()}
+	c = Calibration{Rate: rate, Source: printable.String(images.Name), Images: images.Len()}
 	c.SamePairs, c.DifferentPairs, c.Classes = countPairs(images)
 	if err := checkRate(rate, c.DifferentPairs); err != nil {
 		return c, errors.WithMessagef(err, "%d images of %d classes", c.Images, c.Classes)
@@ -182,6 +189,9 @@ func (g *Gallery) keepCalibration(c *Calibration) error {
 
 // Calibration is the gallery's own, if it has one.
 func (g *Gallery) Calibration() (Calibration, bool) {
+	if !g.isOpen() {
+		return Calibration{}, false
+	}
 	g.mutex.RLock()
 	defer g.mutex.RUnlock()
 	if g.calibration == nil {

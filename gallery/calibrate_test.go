@@ -81,6 +81,9 @@ func TestCalibrateOnEqualDistances(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !strings.HasPrefix(got.String(), "threshold just below 0.0000 at ") {
+		t.Errorf("found %v", got)
+	}
 	if got.Accepted != 0 || !(got.Threshold < 0) || got.SameAccepted != 0 {
 		t.Errorf("found %+v", got)
 	}

@@ -2,6 +2,7 @@ package gallery
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/likeness-go/likeness/evaluate"
@@ -42,8 +43,12 @@ func (c Calibration) TrueAcceptRate() evaluate.Measure {
 
 // String tells all of it in one line.
 func (c Calibration) String() string {
-	return fmt.Sprintf("threshold %.4f at a false accept rate of %g, on %s: %d images of %d classes, accepts %d of %d pairs of different classes and %d of %d of one",
-		c.Threshold, c.Rate, c.Source, c.Images, c.Classes, c.Accepted, c.DifferentPairs, c.SameAccepted, c.SamePairs)
+	threshold := fmt.Sprintf("%.4f", c.Threshold)
+	if c.Accepted == 0 { // it is the number before the least distance, such as -5e-324 before 0
+		threshold = fmt.Sprintf("just below %.4f", math.Nextafter(c.Threshold, math.Inf(1))+0)
+	}
+	return fmt.Sprintf("threshold %s at a false accept rate of %g, on %s: %d images of %d classes, accepts %d of %d pairs of different classes and %d of %d of one",
+		threshold, c.Rate, c.Source, c.Images, c.Classes, c.Accepted, c.DifferentPairs, c.SameAccepted, c.SamePairs)
 }
 
 // fewestAccepted is how many pairs of different classes must be accepted at the

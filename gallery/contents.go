@@ -128,9 +128,11 @@ func (c *contents) idsOf(number int32) (ids []uint64) {
 
 // forget removes a class with its examples, and says where the other rows are
 // now: -1 for those that are gone.
-func (c *contents) forget(number int32) []int32 {
+func (c *contents) forget(number int32) ([]int32, error) {
 	rows := c.vectors.Renumber(func(row int) bool { return c.classOf[row] == number })
-	c.vectors.Remove(rows)
+	if err := c.vectors.Remove(rows); err != nil {
+		return nil, err
+	}
 	kept := 0
 	for from, to := range rows {
 		if to < 0 {
@@ -150,10 +152,10 @@ func (c *contents) forget(number int32) []int32 {
 	for i, k := range c.classes {
 		c.numbers[k.name] = int32(i)
 	}
-	if c.means != nil {
-		c.means.Remove(c.means.Renumber(func(row int) bool { return int32(row) == number }))
+	if c.means == nil {
+		return rows, nil
 	}
-	return rows
+	return rows, c.means.Remove(c.means.Renumber(func(row int) bool { return int32(row) == number }))
 }
 
 // searched are the vectors that an image is compared with, and the class of each.

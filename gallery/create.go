@@ -1,6 +1,7 @@
 package gallery
 
 import (
+	"context"
 	"io/fs"
 	"os"
 
@@ -12,12 +13,12 @@ import (
 // none, whole or not at all: bbolt writes a new file in place, and would refuse for
 // ever what a full disk left of it. It says whether the file was made; what is
 // there already is for others to judge.
-func createFile(path string, o Options, h header) (made bool, err error) {
+func createFile(ctx context.Context, path string, o Options, h header) (made bool, err error) {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	err = atomicfile.Create(path, func(temporary string) error {
-		s, err := openStore(temporary, o, true)
+		s, err := openStore(ctx, temporary, o, true)
 		if err != nil {
 			return err
 		}

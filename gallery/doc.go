@@ -19,7 +19,11 @@
 // gallery open to change it, or several to read it; another one gets ErrLocked.
 // Embeddings of two models do not mix: opening with another model than the one
 // that the gallery was created with is ErrModel. A Gallery may be used by many
-// goroutines at once.
+// goroutines at once. Of several processes that call OpenOrCreate for the same new
+// gallery one creates it and the others wait and open it.
+//
+// The name of a new class cannot forge a line of a list or stand for another name; see
+// CheckClassName. Paths are bytes, whether they are UTF-8 or not.
 //
 // # Rates
 //

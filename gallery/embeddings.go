@@ -34,6 +34,9 @@ func (g *Gallery) VerifyEmbedding(class string, embedding []float32) (Verificati
 }
 
 func (g *Gallery) checkEmbedding(embedding []float32) error {
+	if !g.isOpen() {
+		return errNotOpened
+	}
 	g.mutex.RLock()
 	defer g.mutex.RUnlock()
 	return g.contents.vectors.Check(embedding)

@@ -22,11 +22,23 @@ func (g *Gallery) enroll(class string, images []image.Image) error {
 	if len(images) == 0 {
 		return errors.Errorf("class %q: found no images", class)
 	}
-	embeddings, err := g.model.Embed(images...)
+	if err := g.checkClass(class); err != nil {
+		return err
+	}
+	embeddings, err := g.embed(images)
 	if err != nil {
 		return errors.Wrapf(err, "class %q", class)
 	}
 	return g.enrollEmbeddings(class, embeddings)
+}
+
+// embed is the model's embeddings of images, which may be of any type.
+func (g *Gallery) embed(images []image.Image) (embeddings [][]float32, err error) {
+	defer recovered(&err)
+	if !g.isOpen() {
+		return nil, errNotOpened
+	}
+	return g.model.Embed(images...)
 }
 
 func (g *Gallery) enrollEmbeddings(class string, embeddings [][]float32) error {
@@ -103,6 +115,14 @@ func classFiles(folder string) (files []classFile, err error) {
 
 // enrollFiles reads and embeds some images at a time, so that there may be many.
 func (g *Gallery) enrollFiles(ctx context.Context, files []classFile) error {
+	if ctx == nil {
+		return errNoContext
+	}
+	for _, file := range files { // before anything takes long
+		if err := g.checkClass(file.class); err != nil {
+			return errors.WithMessagef(err, "image %q", file.path)
+		}
+	}
 	const some = 64
 	records := make([]record, 0, len(files))
 	for from := 0; from < len(files); from += some {
@@ -139,7 +159,7 @@ func (g *Gallery) add(records []record) error {
 	time := now()
 	for i := range records {
 		records[i].example.Time = time
-		if err := checkClass(records[i].class); err != nil {
+		if err := g.checkClass(records[i].class); err != nil {
 			return err
 		}
 		if err := g.contents.vectors.Check(records[i].embedding); err != nil {

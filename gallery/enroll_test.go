@@ -8,10 +8,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/internal/printable"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/pkg/errors"
 )
 
@@ -100,8 +103,8 @@ func TestEnrollRefusals(t *testing.T) {
 	}{
 		"no images":       {g.Enroll("a"), `class "a": found no images`},
 		"no files":        {g.EnrollFiles(ctx, "a"), `class "a": found no images`},
-		"no name":         {g.Enroll("", greys(1)), "no name"},
-		"odd name":        {g.Enroll("\xff", greys(1)), "not UTF-8"},
+		"no name":         {g.Enroll("", greys(1)), `invalid class name "": found an empty name`},
+		"odd name":        {g.Enroll("\xff", greys(1)), `invalid class name "\xff": found bytes that are not UTF-8`},
 		"no pixels":       {g.Enroll("a", greys(1), nil), "image 1 has no pixels"},
 		"broken file":     {g.EnrollFiles(ctx, "a", good, broken), broken},
 		"missing file":    {g.EnrollFiles(ctx, "a", good, filepath.Join(folder, "3.png")), "3.png"},
@@ -168,5 +171,141 @@ func TestUnknownAmongMany(t *testing.T) {
 	}
 	if !slices.IsSortedFunc(g.Classes(), func(a, b gallery.Class) int { return strings.Compare(a.Name, b.Name) }) {
 		t.Error("the classes are not in order")
+	}
+}
+
+// odd are names that no new class may have, and what is said of them.
+var odd = map[string]string{
+	"":              "an empty name",
+	" \t":           "an empty name",
+	"\xff":          "not UTF-8",
+	"a\xc3":         "not UTF-8",
+	"a\xed\xa0\x80": "not UTF-8", // a surrogate
+	"caf\ufffd":     "U+FFFD",
+	"a\nb":          "U+000A",
+	"a\rb":          "U+000D",
+	"a\x00":         "U+0000",
+	"\x1b[2Ja":      "U+001B",
+	"a\u0085b":      "U+0085",
+	"a\u2028b":      "U+2028",
+	"a\u2029b":      "U+2029",
+	"\u202egnp":     "U+202E",
+	"a\u2066b":      "U+2066",
+	"a\u200fb":      "U+200F",
+	"a\u061cb":      "U+061C",
+	" a":            "white space",
+	"a\u00a0":       "white space",
+	".":             "URL path",
+	"..":            "URL path",
+	"/":             "URL path",
+}
+
+// Names that would forge lines, or that are like another, are refused however a class
+// comes to be; names of any language are not.
+func TestClassNames(t *testing.T) {
+	folder := t.TempDir()
+	writePNG(t, greys(1), folder, "1.png")
+	file := filepath.Join(folder, "1.png")
+	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
+	for name, says := range odd {
+		for way, err := range map[string]error{
+			"check":      gallery.CheckClassName(name),
+			"images":     g.Enroll(name, greys(1)),
+			"files":      g.EnrollFiles(ctx, name, file),
+			"embeddings": g.EnrollEmbeddings(name, []float32{1}),
+		} {
+			if !errors.Is(err, gallery.ErrClassName) || !strings.Contains(err.Error(), says) || strings.ContainsAny(err.Error(), "\n\x1b\u202e") {
+				t.Errorf("%+q by %s: found error %v", name, way, err)
+			}
+		}
+	}
+	if g.Len() != 0 {
+		t.Errorf("%d examples are enrolled", g.Len())
+	}
+	for _, name := range []string{"alice", "Greek/alpha", "Åse Ødegård", "山田 太郎", "שלום", "می\u200cخواهم", `a\nb`, "👩\u200d👧", "...", "a."} {
+		enroll(t, g, name, greys(1))
+	}
+}
+
+// A folder whose name is none for a class is refused before its images are embedded,
+// and named.
+func TestEnrollFolderOfAnOddName(t *testing.T) {
+	folder := t.TempDir()
+	writePNG(t, greys(10), folder, "a\nb", "1.png")
+	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{OnProgress: func(int, int) { t.Error("images were embedded") }})
+	_, _, err := g.EnrollFolder(ctx, folder)
+	if !errors.Is(err, gallery.ErrClassName) || !strings.Contains(err.Error(), `a\nb/1.png`) {
+		t.Errorf("found error %v", err)
+	}
+}
+
+// A gallery that was made before there were rules for names opens with all of its
+// classes, which answer, grow and go; what is printed of them forges no line.
+func TestOddNamesOfOldGalleries(t *testing.T) {
+	for name := range odd {
+		if name == "" || gallery.CheckClassName(name) == nil {
+			continue
+		}
+		g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
+		enroll(t, g, "stand-in", greys(10))
+		enroll(t, g, "other", greys(200))
+		closeGallery(t, g)
+		testutil.RenameClass(t, g.Path(), "stand-in", name)
+		g = reopen(t, g, gallery.Options{})
+		kept := g.Classes()[0].Name // JSON has made U+FFFD of what is not UTF-8
+		if kept == "other" {
+			kept = g.Classes()[1].Name
+		}
+		if utf8.ValidString(name) && kept != name {
+			t.Errorf("found class %q, want %q", kept, name)
+		}
+		if found := identify(t, g, greys(11), 1); found.Candidates[0].Class != kept {
+			t.Errorf("%q: found %+v", kept, found)
+		}
+		enroll(t, g, kept, greys(12))
+		if _, err := g.Verify("nobody", greys(1)); err == nil || printable.String(err.Error()) != err.Error() {
+			t.Errorf("%q: found error %v", kept, err)
+		}
+		if examples, err := g.Forget(kept); err != nil || examples != 2 || len(g.Classes()) != 1 {
+			t.Errorf("%q: forgot %d examples: %v", kept, examples, err)
+		}
+		if err := g.Enroll(kept, greys(1)); !errors.Is(err, gallery.ErrClassName) {
+			t.Errorf("%q: enrolled again: found error %v", kept, err)
+		}
+	}
+}
+
+// Paths are bytes: those that are not UTF-8 stay apart, also in the file.
+func TestSourcesAreBytes(t *testing.T) {
+	folder := t.TempDir()
+	paths := []string{filepath.Join(folder, "caf\xe8.png"), filepath.Join(folder, "caf\xe9.png"), filepath.Join(folder, "caf\ufffd.png")}
+	for _, path := range paths {
+		writePNG(t, greys(10), path)
+	}
+	g, err := gallery.Create(filepath.Join(folder, "g\xe9.gallery"), plainModel(t, heads.L1{}, 1), gallery.Options{ModelName: "runs/mod\xe9le"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.EnrollFiles(ctx, "a", paths...); err != nil {
+		t.Fatal(err)
+	}
+	examples, err := reopen(t, g, gallery.Options{}).Examples("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, path := range paths {
+		if examples[i].Source != path {
+			t.Errorf("found source %q, want %q", examples[i].Source, path)
+		}
+	}
+}
+
+func TestModelNamesAreBytes(t *testing.T) {
+	for _, name := range []string{"runs/mod\xe9le", "runs/modèle", "runs/a\nb"} {
+		g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{ModelName: name})
+		closeGallery(t, g)
+		if d, err := gallery.Describe(g.Path()); err != nil || d.ModelName != name {
+			t.Errorf("found %q (%v), want %q", d.ModelName, err, name)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/likeness-go/likeness/internal/nearest"
+	"github.com/likeness-go/likeness/internal/printable"
 	"github.com/pkg/errors"
 )
 
@@ -23,6 +24,8 @@ var (
 	ErrReadOnly = errors.New("it was opened for reading only")
 	// ErrClosed says that a gallery was closed.
 	ErrClosed = errors.New("it is closed")
+	// ErrClassName says that a name is none for a new class; see CheckClassName.
+	ErrClassName = errors.New("invalid class name")
 	// ErrUnknownClass says that a gallery has no class of a name.
 	ErrUnknownClass = errors.New("unknown class")
 	// ErrTooFewPairs says that so few pairs of images say nothing about so small a
@@ -43,13 +46,18 @@ func unknownClass(found string, known []string) error {
 	} else {
 		message += "."
 	}
+	named := make([]string, min(len(known), mostNamed))
+	for i := range named {
+		named[i] = printable.String(known[i]) // an older gallery may hold any name
+	}
+	list := strings.Join(named, ", ")
 	switch {
 	case len(known) == 0:
 		message += " There are none yet"
 	case len(known) <= mostNamed:
-		message += " There are " + strings.Join(known, ", ")
+		message += " There are " + list
 	default:
-		message += fmt.Sprintf(" There are %s and %d more", strings.Join(known[:mostNamed], ", "), len(known)-mostNamed)
+		message += fmt.Sprintf(" There are %s and %d more", list, len(known)-mostNamed)
 	}
 	return fmt.Errorf("%w %s", ErrUnknownClass, message)
 }

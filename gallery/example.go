@@ -25,11 +25,13 @@ type record struct {
 	embedding []float32
 }
 
-// about is what a record says in JSON.
+// about is what a record says in JSON. SourceBytes is the source where that is not
+// UTF-8, in which case Source is only like it.
 type about struct {
-	Class  string    `json:"class"`
-	Source string    `json:"source,omitempty"`
-	Time   time.Time `json:"time"`
+	Class       string    `json:"class"`
+	Source      string    `json:"source,omitempty"`
+	SourceBytes []byte    `json:"source_bytes,omitempty"`
+	Time        time.Time `json:"time"`
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -37,7 +39,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // encode writes a record: the length of a JSON text as a 32-bit integer, the
 // text, the embedding as float32, and the CRC-32C of all that, little-endian.
 func (r record) encode() ([]byte, error) {
-	text, err := json.Marshal(about{r.class, r.example.Source, r.example.Time})
+	text, err := json.Marshal(about{Class: r.class, Source: r.example.Source, SourceBytes: bytesOf(r.example.Source), Time: r.example.Time})
 	if err != nil {
 		return nil, err
 	}
@@ -68,20 +70,29 @@ func decode(id uint64, value []byte) (record, error) {
 	if err := json.Unmarshal(body[:length], &a); err != nil {
 		return record{}, errors.Wrapf(ErrDamaged, "example %d: %v", id, err)
 	}
-	r := record{id: id, class: a.Class, example: Example{a.Source, a.Time}}
+	r := record{id: id, class: a.Class, example: Example{textOf(a.Source, a.SourceBytes), a.Time}}
 	for numbers := body[length:]; len(numbers) > 0; numbers = numbers[word:] {
 		r.embedding = append(r.embedding, math.Float32frombits(binary.LittleEndian.Uint32(numbers)))
 	}
-	return r, errors.Wrapf(checkClass(r.class), "example %d", id)
+	if r.class == "" { // other names may be older than the rules for them
+		return record{}, errors.Wrapf(ErrDamaged, "example %d has no class", id)
+	}
+	return r, nil
 }
 
-// checkClass says what is wrong with a class's name.
-func checkClass(name string) error {
-	if name == "" {
-		return errors.New("the class has no name")
+// bytesOf is what JSON keeps beside a text that is not UTF-8, such as some paths: its
+// bytes, since of the text itself JSON keeps something like it only.
+func bytesOf(s string) []byte {
+	if utf8.ValidString(s) {
+		return nil
 	}
-	if !utf8.ValidString(name) {
-		return errors.Errorf("the class's name %q is not UTF-8", name)
+	return []byte(s)
+}
+
+// textOf is the text that JSON kept, by its bytes where there are any.
+func textOf(text string, bytes []byte) string {
+	if len(bytes) > 0 {
+		return string(bytes)
 	}
-	return nil
+	return text
 }

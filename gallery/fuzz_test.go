@@ -2,6 +2,7 @@ package gallery
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"hash/crc32"
@@ -9,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"github.com/likeness-go/likeness/internal/allocated"
@@ -26,7 +28,7 @@ func smallFile(t testing.TB) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &store{db}
+	s := &store{db: db}
 	err = s.create(header{Format: fileFormat, Rule: Nearest})
 	for range 2 {
 		records := make([]record, 8)
@@ -92,7 +94,7 @@ func FuzzFile(f *testing.F) {
 			}
 			return
 		}
-		s, err := openStore(path, Options{}, false)
+		s, err := openStore(t.Context(), path, Options{}, false)
 		if err != nil {
 			return // what only writing needs is damaged
 		}
@@ -109,7 +111,7 @@ func FuzzFile(f *testing.F) {
 
 // read reads all of a file but the index, and returns the number of examples.
 func read(path string) (examples int, err error) {
-	s, err := openStore(path, Options{ReadOnly: true}, false)
+	s, err := openStore(context.Background(), path, Options{ReadOnly: true}, false)
 	if err != nil {
 		return 0, err
 	}
@@ -174,7 +176,7 @@ func sameBits(a, b []float32) bool {
 // Whatever the header says, it is refused or of a known format and rule, and is
 // written as it was read.
 func FuzzHeader(f *testing.F) {
-	text, err := json.Marshal(header{Format: fileFormat, ModelName: "../../model", Rule: Prototype})
+	text, err := json.Marshal(header{Format: fileFormat, ModelName: "../../model", NameBytes: []byte("../caf\xe9"), Rule: Prototype})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -193,7 +195,7 @@ func FuzzHeader(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again, err := parseHeader(written); err != nil || again != h {
+		if again, err := parseHeader(written); err != nil || !reflect.DeepEqual(again, h) {
 			t.Errorf("found %+v (%v), expected %+v", again, err, h)
 		}
 	})

@@ -1,7 +1,11 @@
 package gallery
 
 import (
+	"context"
+	"io/fs"
+	"os"
 	"sync"
+	"time"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/gallery/index"
@@ -38,8 +42,50 @@ func Create(path string, model *likeness.Model, o Options) (*Gallery, error) {
 	if o.Rule == "" {
 		o.Rule = Nearest
 	}
-	g, err := open(path, model, o, true)
+	g, err := open(context.Background(), path, model, o, true)
 	return g, errors.Wrapf(err, "create gallery %s", path)
+}
+
+// OpenOrCreate opens the gallery at a path, or creates it where there is none, and
+// says which. Of several that call it at the same time, in one process or many, one
+// creates the gallery; the others wait, up to Options.Timeout and until the context
+// ends, and open it. In Options the Rule is that of a new gallery; see Open for what it
+// means for one that is there. The errors are those of Open but for fs.ErrNotExist, and
+// the context's.
+func OpenOrCreate(ctx context.Context, path string, model *likeness.Model, o Options) (g *Gallery, created bool, err error) {
+	g, created, err = openOrCreate(ctx, path, model, o)
+	return g, created, errors.Wrapf(err, "open or create gallery %s", path)
+}
+
+// errGone says that another process removed a gallery before it was opened.
+var errGone = errors.New("another process removed the file")
+
+// mostTries bounds how often openOrCreate begins again: far more often than other
+// processes are faster, unless the path is such as a link to nowhere.
+const mostTries = 1000
+
+func openOrCreate(ctx context.Context, path string, model *likeness.Model, o Options) (g *Gallery, created bool, err error) {
+	if ctx == nil {
+		return nil, false, errNoContext
+	}
+	for tries := 1; ; tries++ {
+		if err := ctx.Err(); err != nil {
+			return nil, false, err
+		}
+		g, err = open(ctx, path, model, o, false)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return g, false, err
+		}
+		anew := o
+		if anew.Rule == "" {
+			anew.Rule = Nearest
+		}
+		g, err = open(ctx, path, model, anew, true)
+		faster := errors.Is(err, ErrExists) || errors.Is(err, errGone) // others were
+		if !faster || tries == mostTries {
+			return g, err == nil, err
+		}
+	}
 }
 
 // Open opens a gallery that Create made, with the model that it was made with,
@@ -49,11 +95,15 @@ func Create(path string, model *likeness.Model, o Options) (*Gallery, error) {
 // The errors are fs.ErrNotExist, ErrLocked, ErrModel, ErrNotGallery and
 // ErrDamaged, wrapped.
 func Open(path string, model *likeness.Model, o Options) (*Gallery, error) {
-	g, err := open(path, model, o, false)
+	g, err := open(context.Background(), path, model, o, false)
 	return g, errors.Wrapf(err, "open gallery %s", path)
 }
 
-func open(path string, model *likeness.Model, o Options, create bool) (*Gallery, error) {
+func open(ctx context.Context, path string, model *likeness.Model, o Options, create bool) (opened *Gallery, err error) {
+	defer recovered(&err)
+	if model == nil || model.Backbone == nil || model.Head == nil || model.Weights == nil {
+		return nil, errors.New("the model is nil, or has no backbone, head or weights: expected one that likeness.Load or likeness.New made")
+	}
 	if create && o.ReadOnly {
 		return nil, errors.Wrap(ErrReadOnly, "a new gallery")
 	}
@@ -72,11 +122,14 @@ func open(path string, model *likeness.Model, o Options, create bool) (*Gallery,
 	}
 	own, made := newHeader(identity, o), false
 	if create {
-		if made, err = createFile(path, o, own); err != nil {
+		if made, err = createFile(ctx, path, o, own); err != nil {
 			return nil, err
 		}
 	}
-	if g.store, err = openStore(path, o, create && !made); err != nil {
+	if g.store, err = openStore(ctx, path, o, create && !made); err != nil {
+		if create && errors.Is(err, fs.ErrNotExist) { // it was there, or could have been made
+			err = errors.WithMessage(errGone, err.Error())
+		}
 		return nil, err
 	}
 	if err := g.read(own, create && !made); err != nil {
@@ -119,18 +172,53 @@ func (g *Gallery) read(own header, create bool) (err error) {
 	return nil
 }
 
-// Path is the gallery's file.
-func (g *Gallery) Path() string { return g.path }
+// isOpen reports whether Open or Create made the gallery: a nil one or a zero value is
+// like one that is closed, with nothing in it.
+func (g *Gallery) isOpen() bool { return g != nil && g.store != nil }
 
-// Model is the model that the gallery was opened with.
-func (g *Gallery) Model() *likeness.Model { return g.model }
+var (
+	errNotOpened = errors.Wrap(ErrClosed, "it was not made by Open or Create")
+	errNoContext = errors.New("the context is nil, expected one such as context.Background()")
+)
+
+// recovered makes an error of a panic in code that is not the gallery's: of a model that
+// likeness did not make, or of an image that does not hold what it says.
+func recovered(err *error) {
+	if cause := recover(); cause != nil {
+		*err = errors.Errorf("the model or an image cannot be used: %v", cause)
+	}
+}
+
+// Path is the gallery's file.
+func (g *Gallery) Path() string {
+	if g == nil {
+		return ""
+	}
+	return g.path
+}
+
+// Model is the model that the gallery was opened with; nil if it was not opened.
+func (g *Gallery) Model() *likeness.Model {
+	if g == nil {
+		return nil
+	}
+	return g.model
+}
 
 // Rule is how an image is compared with a class.
-func (g *Gallery) Rule() Rule { return g.header.Rule }
+func (g *Gallery) Rule() Rule {
+	if g == nil {
+		return ""
+	}
+	return g.header.Rule
+}
 
 // Close gives the file free for other processes, after changes that are under
 // way. Afterwards all methods that can give an error give ErrClosed.
 func (g *Gallery) Close() error {
+	if !g.isOpen() {
+		return nil
+	}
 	g.writing.Lock()
 	defer g.writing.Unlock()
 	g.mutex.Lock()
@@ -142,8 +230,37 @@ func (g *Gallery) Close() error {
 	return errors.Wrapf(g.store.close(), "close gallery %s", g.path)
 }
 
+// Discard closes the gallery and, if it holds neither examples nor a calibration,
+// removes its file, before any other process can open it: for whoever created it and
+// could not enroll. It says whether the file is gone. Where the operating system does
+// not remove files that are open, it stays, and that is the error.
+func (g *Gallery) Discard() (removed bool, err error) {
+	if !g.isOpen() {
+		return false, nil
+	}
+	g.writing.Lock()
+	defer g.writing.Unlock()
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	if g.closed {
+		return false, nil
+	}
+	g.closed = true
+	if !g.options.ReadOnly && g.contents.vectors.Len() == 0 && g.calibration == nil && g.store.isAt(g.path) {
+		err = os.Remove(g.path)
+		removed = err == nil
+	}
+	if closing := g.store.close(); err == nil {
+		err = closing
+	}
+	return removed, errors.Wrapf(err, "discard gallery %s", g.path)
+}
+
 // change prepares a change, which must end with g.writing.Unlock.
 func (g *Gallery) change() error {
+	if !g.isOpen() {
+		return errNotOpened
+	}
 	g.writing.Lock()
 	switch {
 	case g.closed: // which changes under both locks
@@ -158,7 +275,7 @@ func (g *Gallery) change() error {
 
 // wrap says which gallery an error is of and what was being done.
 func (g *Gallery) wrap(err error, doing string) error {
-	return errors.Wrapf(err, "gallery %s: %s", g.path, doing)
+	return errors.Wrapf(err, "gallery %s: %s", g.Path(), doing)
 }
 
 // Description is what a gallery's file says about itself.
@@ -172,12 +289,21 @@ type Description struct {
 // Describe reads what a gallery is of, without its model: to find out which one
 // to load. Its errors are Open's.
 func Describe(path string) (Description, error) {
-	d, err := describe(path)
+	return DescribeWithin(context.Background(), path, 0)
+}
+
+// DescribeWithin is Describe that waits for another process to close the gallery up to
+// the timeout, 0 for a second, and until the context ends.
+func DescribeWithin(ctx context.Context, path string, timeout time.Duration) (Description, error) {
+	d, err := describe(ctx, path, timeout)
 	return d, errors.Wrapf(err, "describe gallery %s", path)
 }
 
-func describe(path string) (Description, error) {
-	s, err := openStore(path, Options{ReadOnly: true}, false)
+func describe(ctx context.Context, path string, timeout time.Duration) (Description, error) {
+	if ctx == nil {
+		return Description{}, errNoContext
+	}
+	s, err := openStore(ctx, path, Options{ReadOnly: true, Timeout: timeout}, false)
 	if err != nil {
 		return Description{}, err
 	}

@@ -15,11 +15,12 @@ type header struct {
 	Format    string            `json:"format"`
 	Identity  likeness.Identity `json:"identity"`
 	ModelName string            `json:"model_name,omitempty"`
+	NameBytes []byte            `json:"model_name_bytes,omitempty"` // where it is not UTF-8
 	Rule      Rule              `json:"rule"`
 }
 
 func newHeader(identity likeness.Identity, o Options) header {
-	return header{Format: fileFormat, Identity: identity, ModelName: o.ModelName, Rule: o.Rule}
+	return header{Format: fileFormat, Identity: identity, ModelName: o.ModelName, NameBytes: bytesOf(o.ModelName), Rule: o.Rule}
 }
 
 // parseHeader also says whether this is the header of a gallery at all.
@@ -27,6 +28,8 @@ func parseHeader(text []byte) (h header, err error) {
 	if err := json.Unmarshal(text, &h); err != nil {
 		return h, errors.Wrapf(ErrDamaged, "header: %v", err)
 	}
+	h.ModelName = textOf(h.ModelName, h.NameBytes)
+	h.NameBytes = bytesOf(h.ModelName)
 	if h.Format != fileFormat {
 		return h, errors.Wrapf(ErrNotGallery, "header: found format %q, expected %q", h.Format, fileFormat)
 	}

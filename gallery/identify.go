@@ -34,7 +34,7 @@ type Identification struct {
 // Class is the class that the image is of; empty if it is of none that is known,
 // or if nothing is decided for want of a threshold.
 func (i Identification) Class() string {
-	if !i.Calibrated || !i.Known {
+	if !i.Calibrated || !i.Known || len(i.Candidates) == 0 {
 		return ""
 	}
 	return i.Candidates[0].Class
@@ -60,7 +60,7 @@ func (g *Gallery) identify(images []image.Image, k int) ([]Identification, error
 	if k < 1 {
 		return nil, errors.Errorf("%d candidates, expected at least one", k)
 	}
-	embeddings, err := g.model.Embed(images...)
+	embeddings, err := g.embed(images)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +68,9 @@ func (g *Gallery) identify(images []image.Image, k int) ([]Identification, error
 }
 
 func (g *Gallery) identifyEmbeddings(embeddings [][]float32, k int) ([]Identification, error) {
+	if !g.isOpen() {
+		return nil, errNotOpened
+	}
 	g.mutex.RLock()
 	defer g.mutex.RUnlock()
 	if g.closed {
@@ -130,7 +133,7 @@ func (g *Gallery) Verify(class string, img image.Image) (Verification, error) {
 }
 
 func (g *Gallery) verify(class string, img image.Image) (v Verification, err error) {
-	embeddings, err := g.model.Embed(img)
+	embeddings, err := g.embed([]image.Image{img})
 	if err != nil {
 		return v, err
 	}

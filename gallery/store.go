@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"io/fs"
+	"os"
 	"time"
 
 	"github.com/pkg/errors"
@@ -24,7 +25,8 @@ var (
 
 // store is the file.
 type store struct {
-	db *bolt.DB
+	db   *bolt.DB
+	file *os.File // which db has open and closes
 }
 
 func (s *store) view(look func(tx *bolt.Tx) error) error {

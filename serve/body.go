@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/likeness-go/likeness/internal/nearest"
 	"github.com/pkg/errors"
@@ -146,6 +147,15 @@ func (b *bodyReader) missing() error {
 		}
 	}
 	return nil
+}
+
+// trimmed is a text of a form without the white space around a number. A text is taken
+// as it is: a class of another name is another class.
+func (f field) trimmed(text string) string {
+	if f.kind == numberField {
+		return strings.TrimSpace(text)
+	}
+	return text
 }
 
 func (f field) expected() string {

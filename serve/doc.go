@@ -24,7 +24,9 @@
 //
 // No request names a file: images come in bodies, and the sources of examples do
 // not go out. What a request may cost is bounded before it is paid, its bytes and
-// its images before they are read and its pixels before they are decoded. When the
+// its images before they are read and the pixels of all its images before any is
+// decoded. Its work ends when its client leaves, and after RequestTimeout with 503,
+// while there is still time to send that; the log says what was sent. When the
 // queue is full the answer is 503 at once; a request whose client has gone leaves
 // the queue. A client that sends or reads slowly takes no place of others, and no
 // longer than ReadTimeout and WriteTimeout say.

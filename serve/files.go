@@ -4,6 +4,7 @@ import (
 	"embed"
 	"net/http"
 	"path"
+	"strconv"
 )
 
 // The page and the description of the routes, which are the same for everybody.
@@ -30,6 +31,7 @@ func fileRoutes() (routes []route) {
 				return err
 			}
 			w.Header().Set("Content-Type", file.media)
+			w.Header().Set("Content-Length", strconv.Itoa(len(content)))
 			_, err = w.Write(content)
 			return err
 		}})

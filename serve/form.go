@@ -4,7 +4,6 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
-	"strings"
 )
 
 // form reads multipart/form-data (RFC 7578), part by part and never to a disk.
@@ -38,7 +37,7 @@ func (b *bodyReader) part(part *multipart.Part) error {
 		if err != nil {
 			return malformed(err)
 		}
-		return b.addText(f, strings.TrimSpace(string(text)))
+		return b.addText(f, f.trimmed(string(text)))
 	}
 	if err := b.room(); err != nil {
 		return err

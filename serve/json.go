@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"strings"
 
 	"github.com/pkg/errors"
 )
@@ -53,7 +52,7 @@ func (b *bodyReader) value(f field, value json.RawMessage) error {
 		if err := json.Unmarshal(value, &text); err != nil {
 			return refuse(http.StatusBadRequest, "%s: found %s, expected a text", f.name, shortened(string(value)))
 		}
-		return b.addText(f, strings.TrimSpace(text))
+		return b.addText(f, text)
 	case f.kind == numberField:
 		return b.addText(f, string(value))
 	}

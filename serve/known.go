@@ -2,8 +2,6 @@ package serve
 
 import (
 	"net/http"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/likeness-go/likeness/gallery"
 )
@@ -35,7 +33,7 @@ func (s *Server) enroll(r *http.Request, b body) (any, error) {
 		return nil, err
 	}
 	class := b.texts["class"]
-	if err := checkClass(class); err != nil {
+	if err := checkClass(g, class); err != nil {
 		return nil, err
 	}
 	embeddings, err := s.embeddings(r.Context(), b, "image")
@@ -49,25 +47,22 @@ func (s *Server) enroll(r *http.Request, b body) (any, error) {
 	return enrolled{Class: class, Enrolled: len(embeddings), Examples: len(examples)}, err
 }
 
-// checkClass refuses names that a path or a line of text cannot hold.
-func checkClass(name string) error {
-	const most = 200
-	switch {
-	case name == "":
-		return refuse(http.StatusBadRequest, "class: found an empty name, expected one")
-	case len(name) > most:
-		return refuse(http.StatusBadRequest, "class: found %d bytes, expected at most %d", len(name), most)
-	case name == "." || name == ".." || name == "/": // the last is what net/http takes for no name
-		return refuse(http.StatusBadRequest, "class: found %q, expected a name that a path can end with", name)
-	case !utf8.ValidString(name):
-		return refuse(http.StatusBadRequest, "class: found %q, expected UTF-8", name)
+// maxClass is how many bytes the name of a class may have.
+const maxClass = 200
+
+// checkClass refuses names that are none for a new class, before anything is decoded.
+func checkClass(g *gallery.Gallery, name string) error {
+	if len(name) > maxClass {
+		return refuse(http.StatusBadRequest, "class: found %d bytes, expected at most %d", len(name), maxClass)
 	}
-	for _, letter := range name {
-		if unicode.IsControl(letter) {
-			return refuse(http.StatusBadRequest, "class: found %q, expected no control characters", name)
-		}
+	err := gallery.CheckClassName(name)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if _, unknown := g.Examples(name); unknown == nil { // of a gallery older than the rules
+		return nil
+	}
+	return err
 }
 
 // identified is the answer of /v1/identify.

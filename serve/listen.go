@@ -27,6 +27,13 @@ const (
 // The error is ErrNoToken, wrapped, where the listener is not of the loopback
 // interface and the server has no token.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	if ctx == nil || listener == nil {
+		return errors.New("serve: found no context or no listener, expected both")
+	}
+	if s == nil || s.handler == nil {
+		_ = listener.Close()
+		return errors.New("serve: the server was not made by serve.New")
+	}
 	defer s.Close()
 	if !s.access.has && !onLoopback(listener.Addr()) {
 		_ = listener.Close()
@@ -34,7 +41,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	server := &http.Server{
 		Handler: s, ReadHeaderTimeout: min(headerTimeout, s.options.ReadTimeout), MaxHeaderBytes: maxHeaderBytes,
-		ReadTimeout: s.options.ReadTimeout, WriteTimeout: s.options.WriteTimeout, IdleTimeout: s.options.IdleTimeout,
+		ReadTimeout: min(s.options.ReadTimeout, s.options.RequestTimeout), WriteTimeout: s.options.WriteTimeout, IdleTimeout: s.options.IdleTimeout,
 		ErrorLog: slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelWarn),
 	}
 	failed := make(chan error, 1)

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"io"
+	"net"
 	"sync/atomic"
 
 	"github.com/pkg/errors"
@@ -26,11 +27,16 @@ type counted struct {
 	io.ReadCloser
 	memory *memory
 	taken  int64
+	gone   bool // the connection ended before the body did
 }
 
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
 	c.taken += int64(n)
+	var network *net.OpError
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network) && !network.Timeout() {
+		c.gone = true
+	}
 	if c.memory.left.Add(-int64(n)) < 0 {
 		return 0, errCrowded
 	}

@@ -55,7 +55,7 @@ func newQueue(embed func([][]uint8) ([][]float32, error), o Options) *queue {
 }
 
 // Embed gives one embedding for each image, in order. The errors are errFull at
-// once where they do not fit, errClosed, the context's, and the network's.
+// once where they do not fit, errClosed, the context's cause, and the network's.
 func (q *queue) Embed(ctx context.Context, pixels [][]uint8) ([][]float32, error) {
 	r := &request{context: ctx, pixels: pixels, done: make(chan struct{}), embeddings: make([][]float32, len(pixels)), left: len(pixels)}
 	if err := q.add(r); err != nil {
@@ -66,7 +66,7 @@ func (q *queue) Embed(ctx context.Context, pixels [][]uint8) ([][]float32, error
 		return r.embeddings, r.err
 	case <-ctx.Done():
 		q.drop(r)
-		return nil, ctx.Err()
+		return nil, context.Cause(ctx)
 	}
 }
 

@@ -22,6 +22,13 @@ func refuse(code int, format string, arguments ...any) error {
 	return &refusal{code, fmt.Sprintf(format, arguments...)}
 }
 
+// errLate is the cause of the end of a request's context when its time is up, and
+// errGone is that its client has left before all of it came or was answered.
+var (
+	errLate = errors.New("the time for a request is up")
+	errGone = errors.New("the client has gone")
+)
+
 // clientGone is the code of requests whose client did not wait for an answer, in
 // logs and metrics alone: nobody reads it. It is the one that nginx has for them.
 const clientGone = 499
@@ -36,8 +43,10 @@ func refusalOf(err error) *refusal {
 		return known
 	case errors.As(err, &body):
 		return &refusal{http.StatusRequestEntityTooLarge, fmt.Sprintf("body: found more than %d bytes, which is the most that is taken", body.Limit)}
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return &refusal{clientGone, "the client has gone"}
+	case errors.Is(err, errGone), errors.Is(err, context.Canceled):
+		return &refusal{clientGone, errGone.Error()}
+	case errors.Is(err, errLate), errors.Is(err, context.DeadlineExceeded):
+		return &refusal{http.StatusServiceUnavailable, errLate.Error() + ": send fewer or smaller images, or try again"}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &refusal{http.StatusRequestTimeout, "body: it did not come within the time that there is for it"}
 	case errors.Is(err, errCrowded):
@@ -48,6 +57,8 @@ func refusalOf(err error) *refusal {
 		return &refusal{http.StatusServiceUnavailable, errClosed.Error()}
 	case errors.Is(err, gallery.ErrUnknownClass):
 		return &refusal{http.StatusNotFound, "class: " + errors.Cause(err).Error()} // without the gallery's path
+	case errors.Is(err, gallery.ErrClassName):
+		return &refusal{http.StatusBadRequest, "class: " + errors.Cause(err).Error()}
 	case errors.Is(err, gallery.ErrReadOnly):
 		return &refusal{http.StatusConflict, "the gallery was opened for reading only"}
 	}

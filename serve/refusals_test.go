@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"image"
 	"log/slog"
+	"math"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/heads"
@@ -25,48 +27,53 @@ func TestBodiesAreChecked(t *testing.T) {
 		code    int
 		text    string
 	}{
-		"no type":             {posted("/v1/embed", "", "x"), 415, "expected multipart/form-data or application/json"},
-		"other type":          {posted("/v1/embed", "image/png", grey), 415, `found "image/png"`},
-		"no boundary":         {posted("/v1/embed", "multipart/form-data", "x"), 400, "boundary"},
-		"cut off":             {posted("/v1/embed", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nx"), 400, "body: "},
-		"no image":            {form("/v1/embed"), 400, "image: found none, expected an image or more"},
-		"one of two":          {form("/v1/compare", "a", grey), 400, "b: found none, expected an image"},
-		"a twice":             {form("/v1/compare", "a", grey, "a", grey), 400, "a: found several images, expected one"},
-		"unknown field":       {form("/v1/embed", "imag", grey), 400, `unknown field "imag": did you mean "image"?`},
-		"empty file":          {form("/v1/embed", "image", ""), 400, "image: found an empty file"},
-		"no picture":          {form("/v1/embed", "image", "no picture"), 422, "image: found no image that can be read: not an image of a known format"},
-		"half a picture":      {form("/v1/embed", "image", grey, "image", grey[:len(grey)-20]), 422, "image 2: found no image"},
-		"too many images":     {form("/v1/embed", "image", grey, "image", grey, "image", grey), 413, "more than 2 images"},
-		"too many in JSON":    {posted("/v1/embed", js, `{"image":["YQ==","YQ==","YQ=="]}`), 413, "more than 2 images"},
-		"too many pixels":     {form("/v1/embed", "image", encode(image.NewGray(image.Rect(0, 0, 11, 10)))), 413, "image: found 11 × 10 pixels, expected at most 100"},
-		"too many bytes":      {form("/v1/embed", "image", strings.Repeat("x", 5000)), 413, "more than 4096 bytes"},
-		"too many JSON bytes": {posted("/v1/embed", js, `{"image":"`+strings.Repeat("x", 5000)), 413, "more than 4096 bytes"},
-		"no JSON":             {posted("/v1/embed", js, "image"), 400, "found no JSON object"},
-		"no object":           {posted("/v1/embed", js, `["a"]`), 400, "found no JSON object"},
-		"two objects":         {posted("/v1/embed", js, `{"image":"YQ=="} {}`), 400, "something after the JSON object"},
-		"null":                {posted("/v1/embed", js, `{"image":null}`), 400, "image: found none"},
-		"number for image":    {posted("/v1/embed", js, `{"image":7}`), 400, "image: found 7, expected an image in base64"},
-		"numbers for images":  {posted("/v1/embed", js, `{"image":[7]}`), 400, "image: found a list of other things"},
-		"list for one":        {posted("/v1/compare", js, `{"a":["YQ=="],"b":"YQ=="}`), 400, "a: found"},
-		"no base64":           {posted("/v1/embed", js, `{"image":"*"}`), 400, `image: found "*", expected base64`},
-		"unknown JSON field":  {posted("/v1/embed", js, `{"path":"/etc/passwd"}`), 400, `unknown field "path"`},
-		"no class":            {form("/v1/enroll", "image", grey), 400, "class: found none, expected a text"},
-		"empty class":         {form("/v1/enroll", "class", " ", "image", grey), 400, "class: found an empty name"},
-		"class twice":         {form("/v1/enroll", "class", "a", "class", "b", "image", grey), 400, "class: found it twice"},
-		"long class":          {form("/v1/enroll", "class", strings.Repeat("x", 201), "image", grey), 400, "class: found 201 bytes"},
-		"longer class":        {form("/v1/enroll", "class", strings.Repeat("x", 2000), "image", grey), 400, "class: found more than 1024 bytes"},
-		"class of a path":     {form("/v1/enroll", "class", "..", "image", grey), 400, `class: found ".."`},
-		"class of two lines":  {form("/v1/enroll", "class", "a\nb", "image", grey), 400, "control characters"},
-		"class not UTF-8":     {form("/v1/enroll", "class", "\xff", "image", grey), 400, "expected UTF-8"},
-		"number for class":    {posted("/v1/enroll", js, `{"class":7,"image":"YQ=="}`), 400, "class: found 7, expected a text"},
-		"candidates":          {form("/v1/identify", "image", grey, "candidates", "0"), 400, "candidates: found 0, expected 1 to 100"},
-		"more candidates":     {posted("/v1/identify", js, `{"candidates":101,"image":"YQ=="}`), 400, "candidates: found 101"},
-		"candidates in words": {form("/v1/identify", "image", grey, "candidates", "two"), 400, `candidates: found "two", expected a whole number`},
-		"unknown class":       {form("/v1/verify", "class", "alic", "image", grey), 404, `class: unknown class "alic": did you mean "alice"?`},
-		"forgotten class":     {plainRequest("DELETE", "/v1/classes/bob", ""), 404, `unknown class "bob"`},
-		"unknown path":        {plainRequest("GET", "/v1/nothing", ""), 404, "/openapi.json"},
-		"path upwards":        {plainRequest("GET", "/static/%2e%2e/options.go", ""), 404, "none of the server's"},
-		"other method":        {plainRequest("PUT", "/v1/classes", ""), 405, "found PUT, expected GET"},
+		"no type":                 {posted("/v1/embed", "", "x"), 415, "expected multipart/form-data or application/json"},
+		"other type":              {posted("/v1/embed", "image/png", grey), 415, `found "image/png"`},
+		"no boundary":             {posted("/v1/embed", "multipart/form-data", "x"), 400, "boundary"},
+		"cut off":                 {posted("/v1/embed", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nx"), 400, "body: "},
+		"no image":                {form("/v1/embed"), 400, "image: found none, expected an image or more"},
+		"one of two":              {form("/v1/compare", "a", grey), 400, "b: found none, expected an image"},
+		"a twice":                 {form("/v1/compare", "a", grey, "a", grey), 400, "a: found several images, expected one"},
+		"unknown field":           {form("/v1/embed", "imag", grey), 400, `unknown field "imag": did you mean "image"?`},
+		"empty file":              {form("/v1/embed", "image", ""), 400, "image: found an empty file"},
+		"no picture":              {form("/v1/embed", "image", "no picture"), 422, "image: found no image that can be read: not an image of a known format"},
+		"half a picture":          {form("/v1/embed", "image", grey, "image", grey[:len(grey)-20]), 422, "image 2: found no image"},
+		"too many images":         {form("/v1/embed", "image", grey, "image", grey, "image", grey), 413, "more than 2 images"},
+		"too many in JSON":        {posted("/v1/embed", js, `{"image":["YQ==","YQ==","YQ=="]}`), 413, "more than 2 images"},
+		"too many pixels":         {form("/v1/embed", "image", encode(image.NewGray(image.Rect(0, 0, 11, 10)))), 413, "image: found 11 × 10 pixels, expected at most 100"},
+		"too many bytes":          {form("/v1/embed", "image", strings.Repeat("x", 5000)), 413, "more than 4096 bytes"},
+		"too many JSON bytes":     {posted("/v1/embed", js, `{"image":"`+strings.Repeat("x", 5000)), 413, "more than 4096 bytes"},
+		"no JSON":                 {posted("/v1/embed", js, "image"), 400, "found no JSON object"},
+		"no object":               {posted("/v1/embed", js, `["a"]`), 400, "found no JSON object"},
+		"two objects":             {posted("/v1/embed", js, `{"image":"YQ=="} {}`), 400, "something after the JSON object"},
+		"null":                    {posted("/v1/embed", js, `{"image":null}`), 400, "image: found none"},
+		"number for image":        {posted("/v1/embed", js, `{"image":7}`), 400, "image: found 7, expected an image in base64"},
+		"numbers for images":      {posted("/v1/embed", js, `{"image":[7]}`), 400, "image: found a list of other things"},
+		"list for one":            {posted("/v1/compare", js, `{"a":["YQ=="],"b":"YQ=="}`), 400, "a: found"},
+		"no base64":               {posted("/v1/embed", js, `{"image":"*"}`), 400, `image: found "*", expected base64`},
+		"unknown JSON field":      {posted("/v1/embed", js, `{"path":"/etc/passwd"}`), 400, `unknown field "path"`},
+		"no class":                {form("/v1/enroll", "image", grey), 400, "class: found none, expected a text"},
+		"empty class":             {form("/v1/enroll", "class", " ", "image", grey), 400, `class: invalid class name " ": found an empty name`},
+		"class twice":             {form("/v1/enroll", "class", "a", "class", "b", "image", grey), 400, "class: found it twice"},
+		"long class":              {form("/v1/enroll", "class", strings.Repeat("x", 201), "image", grey), 400, "class: found 201 bytes"},
+		"longer class":            {form("/v1/enroll", "class", strings.Repeat("x", 2000), "image", grey), 400, "class: found more than 1024 bytes"},
+		"class of a path":         {form("/v1/enroll", "class", "..", "image", grey), 400, `class: invalid class name ".."`},
+		"class of two lines":      {form("/v1/enroll", "class", "a\nb", "image", grey), 400, "control characters"},
+		"class not UTF-8":         {form("/v1/enroll", "class", "\xff", "image", grey), 400, "expected UTF-8"},
+		"class turned around":     {form("/v1/enroll", "class", "\u202egnp", "image", grey), 400, "U+202E"},
+		"class in white space":    {form("/v1/enroll", "class", "a ", "image", grey), 400, "white space at its beginning or end"},
+		"class not UTF-8 in JSON": {posted("/v1/enroll", js, `{"class":"caf`+"\xe9"+`","image":`+inBase64(grey)+`}`), 400, "U+FFFD"},
+		"class of half a pair":    {posted("/v1/enroll", js, `{"class":"\ud800","image":`+inBase64(grey)+`}`), 400, "U+FFFD"},
+		"class of a line in JSON": {posted("/v1/enroll", js, `{"class":"a\u2028b","image":`+inBase64(grey)+`}`), 400, "U+2028"},
+		"number for class":        {posted("/v1/enroll", js, `{"class":7,"image":"YQ=="}`), 400, "class: found 7, expected a text"},
+		"candidates":              {form("/v1/identify", "image", grey, "candidates", "0"), 400, "candidates: found 0, expected 1 to 100"},
+		"more candidates":         {posted("/v1/identify", js, `{"candidates":101,"image":"YQ=="}`), 400, "candidates: found 101"},
+		"candidates in words":     {form("/v1/identify", "image", grey, "candidates", "two"), 400, `candidates: found "two", expected a whole number`},
+		"unknown class":           {form("/v1/verify", "class", "alic", "image", grey), 404, `class: unknown class "alic": did you mean "alice"?`},
+		"forgotten class":         {plainRequest("DELETE", "/v1/classes/bob", ""), 404, `unknown class "bob"`},
+		"unknown path":            {plainRequest("GET", "/v1/nothing", ""), 404, "/openapi.json"},
+		"path upwards":            {plainRequest("GET", "/static/%2e%2e/options.go", ""), 404, "none of the server's"},
+		"other method":            {plainRequest("PUT", "/v1/classes", ""), 405, "found PUT, expected GET"},
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, s, c.request, c.code, c.text) })
 	}
@@ -156,10 +163,13 @@ func TestLogIsDiscreet(t *testing.T) {
 func TestOptionsAreChecked(t *testing.T) {
 	model := plainModel(t, heads.L1{}, 3)
 	for text, o := range map[string]Options{
-		"MaxPixels is -1":                        {MaxPixels: -1},
-		"ReadTimeout is -1ns":                    {ReadTimeout: -1},
-		"QueueSize is 31, expected at least Max": {QueueSize: 31},
-		"MaxBufferedBytes is 9, expected at lea": {MaxBufferedBytes: 9},
+		"MaxPixels is -1":                                           {MaxPixels: -1},
+		"ReadTimeout is -1ns":                                       {ReadTimeout: -1},
+		"QueueSize is 31, expected at least Max":                    {QueueSize: 31},
+		"MaxRequestPixels is 9, expected at leas":                   {MaxRequestPixels: 9},
+		"MaxRequestPixels is -1":                                    {MaxRequestPixels: -1},
+		"WriteTimeout is 1s, expected more than RequestTimeout, 1s": {WriteTimeout: time.Second, RequestTimeout: time.Second},
+		"MaxBufferedBytes is 9, expected at lea":                    {MaxBufferedBytes: 9},
 	} {
 		if s, err := New(model, o); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("found %v, %v, want %q", s, err, text)
@@ -168,5 +178,24 @@ func TestOptionsAreChecked(t *testing.T) {
 	other := start(t, Options{}).options.Gallery
 	if s, err := New(plainModel(t, heads.L2{}, 3), Options{Gallery: other}); err == nil || !strings.Contains(err.Error(), "the gallery is of the model plain, 1x3x1, l1") {
 		t.Errorf("a gallery of another model: found %v, %v", s, err)
+	}
+}
+
+// There is always time to send an answer, whichever bounds are given.
+func TestTimesFit(t *testing.T) {
+	for _, c := range []struct{ given, want Options }{
+		{Options{}, Options{RequestTimeout: 45 * time.Second, WriteTimeout: time.Minute}},
+		{Options{ReadTimeout: 2 * time.Minute}, Options{RequestTimeout: 135 * time.Second, WriteTimeout: 150 * time.Second}},
+		{Options{WriteTimeout: 20 * time.Second}, Options{RequestTimeout: 15 * time.Second, WriteTimeout: 20 * time.Second}},
+		{Options{RequestTimeout: time.Hour}, Options{RequestTimeout: time.Hour, WriteTimeout: time.Hour + 15*time.Second}},
+		{Options{WriteTimeout: 1}, Options{RequestTimeout: 1, WriteTimeout: 1}}, // no time to divide
+	} {
+		found, err := c.given.withDefaults()
+		if found.RequestTimeout != c.want.RequestTimeout || found.WriteTimeout != c.want.WriteTimeout || (err == nil) != (found.RequestTimeout < found.WriteTimeout) {
+			t.Errorf("%+v: found %v and %v, %v", c.given, found.RequestTimeout, found.WriteTimeout, err)
+		}
+	}
+	if found, err := (Options{MaxPixels: math.MaxInt}).withDefaults(); err != nil || found.MaxRequestPixels != math.MaxInt {
+		t.Errorf("found %d, %v", found.MaxRequestPixels, err)
 	}
 }

@@ -1,10 +1,13 @@
 package serve
 
 import (
+	"context"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/pkg/errors"
 )
 
 // route is what the server does for a method and a path, which is a pattern of
@@ -43,6 +46,10 @@ func (s *Server) api(method, path string, do func(*http.Request, body) (any, err
 		if err := s.places.check(); err != nil { // no body is read for nothing
 			return nil, err
 		}
+		late := errors.Wrapf(errLate, "%v", s.options.RequestTimeout)
+		ctx, end := context.WithTimeoutCause(r.Context(), s.options.RequestTimeout, late)
+		defer end()
+		r = r.WithContext(ctx)
 		var found body
 		if len(fields) > 0 {
 			content := &counted{ReadCloser: r.Body, memory: s.memory}
@@ -50,6 +57,9 @@ func (s *Server) api(method, path string, do func(*http.Request, body) (any, err
 			r.Body = content
 			var err error
 			if found, err = s.readBody(w, r, fields); err != nil {
+				if content.gone {
+					err = errors.Wrap(errGone, err.Error())
+				}
 				return nil, err
 			}
 		}

@@ -1,12 +1,18 @@
 package serve
 
 import (
+	"encoding/json"
+	"errors"
 	"net/http"
+	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/internal/testutil"
 )
 
 func pointer[T any](v T) *T { return &v }
@@ -128,5 +134,52 @@ func TestWithoutGallery(t *testing.T) {
 		plainRequest("DELETE", "/v1/classes/a", ""),
 	} {
 		refused(t, s, r, http.StatusConflict, "--gallery FILE")
+	}
+}
+
+// Names that the rules refuse for new classes, as a gallery from before them may hold
+// them, are listed, answer and are forgotten; what a path holds is decoded once.
+func TestOddNamesOfOldGalleries(t *testing.T) {
+	model := plainModel(t, heads.L1{}, 3)
+	for _, name := range []string{"a\nb", "\x00", "\u202egnp", "a\u2028b", " a ", "caf\ufffd", "%2F", "a/b\n", "a?b#c\t"} {
+		path := filepath.Join(t.TempDir(), "test.gallery")
+		g, err := gallery.Create(path, model, gallery.Options{})
+		if err == nil {
+			err = errors.Join(g.EnrollEmbeddings("stand-in", []float32{1, 2, 3}), g.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		testutil.RenameClass(t, path, "stand-in", name)
+		if g, err = gallery.Open(path, model, gallery.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { g.Close() })
+		s := startModel(t, model, Options{Gallery: g})
+		if found := answer[classes](t, s, plainRequest("GET", "/v1/classes", "")); found.Classes[0].Name != name {
+			t.Errorf("%q: found %+v", name, found)
+		}
+		quoted, err := json.Marshal(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		image := greys(1, 2, 3)
+		for _, r := range []*http.Request{
+			form("/v1/verify", "class", name, "image", image),
+			posted("/v1/verify", "application/json", `{"class":`+string(quoted)+`,"image":`+inBase64(image)+`}`),
+		} {
+			if found := answer[verified](t, s, r); found.Class != name || found.Distance != 0 {
+				t.Errorf("%q: found %+v", name, found)
+			}
+		}
+		if found := answer[enrolled](t, s, form("/v1/enroll", "class", name, "image", image)); found.Examples != 2 {
+			t.Errorf("%q: found %+v", name, found)
+		}
+		if found := answer[forgotten](t, s, plainRequest("DELETE", "/v1/classes/"+url.PathEscape(name), "")); found.Class != name || found.Examples != 2 {
+			t.Errorf("%q: found %+v", name, found)
+		}
+		if gallery.CheckClassName(name) != nil {
+			refused(t, s, form("/v1/enroll", "class", name, "image", image), http.StatusBadRequest, "class: invalid class name")
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"context"
 	"net/http"
 	"runtime"
 	"sync"
@@ -27,19 +28,31 @@ type Server struct {
 	places   places        // one for each request under /v1 that is computed
 	memory   *memory       // for the bodies of requests
 	decoders chan struct{} // one for each image that is decoded
+	decode   func(context.Context, imageFile) ([]uint8, error)
 	closing  atomic.Bool
 	close    sync.Once
 }
 
 // New makes a server of a model, which must stay as it is meanwhile. It is an error
-// if a bound is negative, if the gallery was opened with another model, and if the
-// weights lack what the model's head needs.
+// if a bound is negative, if the gallery is not open or was opened with another model,
+// and if the model cannot embed an image or its weights lack what its head needs.
 func New(model *likeness.Model, o Options) (*Server, error) {
 	s, err := newServer(model, o)
 	return s, errors.Wrap(err, "new server")
 }
 
 func newServer(model *likeness.Model, o Options) (s *Server, err error) {
+	if model == nil || model.Backbone == nil || model.Head == nil || model.Weights == nil {
+		return nil, errors.New("model: found none, or one without a backbone, a head or weights, expected one that likeness.Load or likeness.New made")
+	}
+	defer func() {
+		if cause := recover(); cause != nil { // of a model that likeness did not make
+			s, err = nil, errors.Errorf("the model cannot be used: %v", cause)
+		}
+	}()
+	if o.Gallery != nil && o.Gallery.Model() == nil {
+		return nil, errors.New("gallery: found one that is not open, expected one that gallery.Open or gallery.Create made")
+	}
 	s = &Server{model: model}
 	if s.options, err = o.withDefaults(); err != nil {
 		return nil, err
@@ -48,6 +61,10 @@ func newServer(model *likeness.Model, o Options) (s *Server, err error) {
 		return nil, err
 	}
 	if s.distance, err = model.Head.Distance(model.Weights); err != nil {
+		return nil, err
+	}
+	// Better now than in the first request.
+	if _, err := model.EmbedPixels([][]uint8{make([]uint8, model.Preprocessing.Size.Len())}); err != nil {
 		return nil, err
 	}
 	if o.Gallery != nil && o.Gallery.Model() != model {
@@ -63,6 +80,7 @@ func newServer(model *likeness.Model, o Options) (s *Server, err error) {
 	s.places = make(places, s.options.MaxConcurrent)
 	s.memory = newMemory(s.options.MaxBufferedBytes)
 	s.decoders = make(chan struct{}, runtime.GOMAXPROCS(0))
+	s.decode = s.decodeAndPrepare
 	s.queue = newQueue(model.EmbedPixels, s.options)
 	s.metrics = newMetrics(s.queue.length)
 	s.queue.embedded = s.metrics.batch
@@ -72,13 +90,32 @@ func newServer(model *likeness.Model, o Options) (s *Server, err error) {
 }
 
 // ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case w == nil: // nobody can be told anything
+	case s == nil || s.handler == nil:
+		http.Error(w, `{"error":"the server was not made by serve.New"}`, http.StatusServiceUnavailable)
+	case r == nil || r.URL == nil:
+		http.Error(w, `{"error":"found no request"}`, http.StatusBadRequest)
+	default:
+		s.handler.ServeHTTP(w, r)
+	}
+}
 
-// Close ends the server's goroutine after the images that wait are embedded.
+// Close ends the server's goroutines after the images that wait are embedded.
 // Afterwards requests get 503. It always returns nil.
 func (s *Server) Close() error {
+	if s == nil || s.queue == nil {
+		return nil
+	}
 	s.closing.Store(true)
 	s.close.Do(s.queue.close)
 	<-s.queue.done
+	for range cap(s.decoders) { // until none of those that were there decodes any more
+		s.decoders <- struct{}{}
+	}
+	for range cap(s.decoders) {
+		<-s.decoders
+	}
 	return nil
 }

@@ -3,13 +3,16 @@ package serve
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -157,5 +160,132 @@ func TestLateBody(t *testing.T) {
 		late := iotest.ErrReader(&net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded})
 		r.Body = io.NopCloser(io.MultiReader(strings.NewReader(begun), late))
 		refused(t, s, r, http.StatusRequestTimeout, "body: it did not come within the time")
+	}
+}
+
+// lines is a log that several goroutines write.
+type lines struct {
+	mutex sync.Mutex
+	text  strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	return l.text.String()
+}
+
+// A request whose images take longer than there is time gets an answer that says so,
+// which the log tells, too; what is late is not enrolled.
+func TestLateRequestIsAnswered(t *testing.T) {
+	for name, slow := range map[string]func(s *Server, until chan struct{}){
+		"decoding": func(s *Server, until chan struct{}) {
+			s.decode = func(context.Context, imageFile) ([]uint8, error) { <-until; return []uint8{1, 2, 3}, nil }
+		},
+		"embedding": func(s *Server, until chan struct{}) {
+			s.queue.embed = func(pixels [][]uint8) ([][]float32, error) { <-until; return asEmbeddings(pixels), nil }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log, until := &lines{}, make(chan struct{})
+			s := start(t, Options{RequestTimeout: 50 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(log, nil))})
+			slow(s, until)
+			ctx, end := context.WithCancel(t.Context())
+			address, ended := served(t, ctx, s)
+			found := said(client(t), address, form("/v1/enroll", "class", "a", "image", greys(1, 2, 3)))
+			if !strings.HasPrefix(found, "503") || !strings.Contains(found, `{"error":"the time for a request is up`) {
+				t.Errorf("found %s", found)
+			}
+			close(until)
+			end()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			if text := log.String(); !strings.Contains(text, "code=503") || !strings.Contains(text, "50ms: the time for a request is up") || strings.Contains(text, "code=200") {
+				t.Errorf("the log says\n%s", text)
+			}
+			if left := s.options.Gallery.Len(); left != 0 {
+				t.Errorf("%d examples are enrolled", left)
+			}
+		})
+	}
+}
+
+// A client that leaves while its images are decoded, or embedded, or before all of its
+// body has come, is logged as one that left.
+func TestClientThatLeftIsLogged(t *testing.T) {
+	whole := `{"image":` + inBase64(greys(1, 2, 3)) + `}`
+	for name, c := range map[string]struct {
+		slow     func(s *Server, entered, until chan struct{})
+		promised int
+	}{
+		"decoding": {func(s *Server, entered, until chan struct{}) {
+			s.decode = func(ctx context.Context, _ imageFile) ([]uint8, error) {
+				close(entered)
+				<-ctx.Done() // as a decoder that reads does
+				return nil, errors.New("of the decoder")
+			}
+		}, len(whole)},
+		"embedding": {func(s *Server, entered, until chan struct{}) {
+			s.queue.embed = func(pixels [][]uint8) ([][]float32, error) { close(entered); <-until; return asEmbeddings(pixels), nil }
+		}, len(whole)},
+		"sending": {func(s *Server, entered, _ chan struct{}) { close(entered) }, len(whole) + 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log, entered, until := &lines{}, make(chan struct{}), make(chan struct{})
+			s := start(t, Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
+			c.slow(s, entered, until)
+			ctx, end := context.WithCancel(t.Context())
+			address, ended := served(t, ctx, s)
+			connection := dial(t, address)
+			begin(t, connection, c.promised, whole)
+			<-entered
+			if name == "sending" {
+				wait(func() bool { return s.memory.left.Load() == s.options.MaxBufferedBytes-int64(len(whole)) })
+			}
+			connection.Close()
+			wait(func() bool { return strings.Contains(log.String(), "code=") })
+			if text := log.String(); !strings.Contains(text, "code=499") || !strings.Contains(text, "error=") || strings.Contains(text, "code=200") {
+				t.Errorf("the log says\n%s", text)
+			}
+			close(until)
+			end()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// broken is a connection that takes no answer.
+type broken struct{ *httptest.ResponseRecorder }
+
+func (broken) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
+
+// unflushed is a connection that notices this only when net/http sends what it has.
+type unflushed struct{ *httptest.ResponseRecorder }
+
+func (unflushed) FlushError() error { return errors.New("broken pipe") }
+
+// An answer that could not be sent is none in the log and in the metrics.
+func TestUnsentAnswerIsLogged(t *testing.T) {
+	log := &lines{}
+	s := start(t, Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
+	for _, w := range []http.ResponseWriter{broken{httptest.NewRecorder()}, unflushed{httptest.NewRecorder()}} {
+		s.ServeHTTP(w, form("/v1/embed", "image", greys(1, 2, 3)))
+		s.ServeHTTP(w, plainRequest("GET", "/healthz", ""))
+	}
+	if text := log.String(); strings.Count(text, "code=499") != 4 || strings.Contains(text, "code=200") || !strings.Contains(text, "the answer 200 was not sent: broken pipe") {
+		t.Errorf("the log says\n%s", text)
+	}
+	metrics := ask(s, plainRequest("GET", "/metrics", "")).Body.String()
+	if !strings.Contains(metrics, `likeness_requests_total{code="499",route="/v1/embed"} 2`) || strings.Contains(metrics, `code="200",route="/v1/embed"`) {
+		t.Errorf("the metrics say\n%s", metrics)
 	}
 }

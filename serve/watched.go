@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"log/slog"
@@ -13,10 +14,11 @@ import (
 	"github.com/pkg/errors"
 )
 
-// recorder notes the status code of an answer.
+// recorder notes the status code of an answer, and whether it could be sent.
 type recorder struct {
 	http.ResponseWriter
-	code int // 0 until the header is written
+	code   int   // 0 until the header is written
+	failed error // of the first write that failed
 }
 
 func (w *recorder) WriteHeader(code int) {
@@ -30,7 +32,19 @@ func (w *recorder) Write(p []byte) (int, error) {
 	if w.code == 0 {
 		w.code = http.StatusOK
 	}
-	return w.ResponseWriter.Write(p)
+	n, err := w.ResponseWriter.Write(p)
+	if w.failed == nil {
+		w.failed = err
+	}
+	return n, err
+}
+
+// flush sends what net/http holds back, so that it is known whether that can be sent.
+func (w *recorder) flush() {
+	err := http.NewResponseController(w.ResponseWriter).Flush()
+	if w.failed == nil && !errors.Is(err, http.ErrNotSupported) {
+		w.failed = err
+	}
 }
 
 // Unwrap is for http.ResponseController.
@@ -49,9 +63,14 @@ func (s *Server) watched(route string, handle func(http.ResponseWriter, *http.Re
 		if err != nil {
 			s.refuse(w, err)
 		}
+		w.flush()
+		code := w.code
+		if w.failed != nil {
+			code, err = clientGone, errors.Wrapf(w.failed, "the answer %d was not sent", w.code)
+		}
 		took := time.Since(begun)
-		s.metrics.request(route, w.code, took)
-		s.log(id, r.Method, route, w.code, took, err)
+		s.metrics.request(route, code, took)
+		s.log(id, r.Method, route, code, took, err)
 	})
 }
 
@@ -110,6 +129,9 @@ func (s *Server) answering(do func(http.ResponseWriter, *http.Request) (any, err
 		if err := json.NewEncoder(&text).Encode(answer); err != nil {
 			return errors.Wrap(err, "answer")
 		}
+		if r.Context().Err() != nil { // nobody waits for it
+			return context.Cause(r.Context())
+		}
 		writeJSON(w, http.StatusOK, text.Bytes())
 		return nil
 	}
@@ -133,6 +155,8 @@ func writeJSON(w http.ResponseWriter, code int, text []byte) {
 func (s *Server) log(id, method, route string, code int, took time.Duration, err error) {
 	attributes := []any{slog.String("request", id), slog.String("method", method), slog.String("route", route), slog.Int("code", code), slog.Duration("duration", took)}
 	switch {
+	case code == clientGone && err != nil:
+		s.options.Logger.Warn("request", append(attributes, slog.String("error", err.Error()))...)
 	case code >= http.StatusInternalServerError && err != nil:
 		s.options.Logger.Error("request", append(attributes, slog.String("error", err.Error()))...)
 	default:

@@ -1,9 +1,8 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/likeness-go/likeness/gallery"
+	"github.com/pkg/errors"
 )
 
 // calibrateCommand finds a gallery's threshold.
@@ -27,9 +26,12 @@ Example:
 
 // Run calibrates.
 func (k *calibrateCommand) Run(c *console) error {
+	if !(k.Rate > 0 && k.Rate < 1) { // nor NaN
+		return errors.Errorf("--rate: found %v, expected a number between 0 and 1, such as 0.001", k.Rate)
+	}
 	shown := newCounter(c.err, unit{what: "parts of the calibration"})
 	defer shown.close()
-	g, err := k.Flags.open(c, gallery.Options{OnProgress: shown.of})
+	g, model, err := k.Flags.open(c, gallery.Options{OnProgress: shown.of})
 	if err != nil {
 		return err
 	}
@@ -40,6 +42,7 @@ func (k *calibrateCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(c.out, calibration)
-	return err
+	model.say(c)
+	c.print("%v", calibration)
+	return nil
 }

@@ -1,10 +1,6 @@
 package main
 
-import (
-	"fmt"
-
-	"github.com/likeness-go/likeness/gallery"
-)
+import "github.com/likeness-go/likeness/gallery"
 
 // classesCommand lists what a gallery knows.
 type classesCommand struct {
@@ -13,7 +9,7 @@ type classesCommand struct {
 
 // Help is what --help says beside the flags.
 func (classesCommand) Help() string {
-	return `It prints the number of examples and the name of each class, and, beside that, the gallery's model, rule and threshold.
+	return `It prints the number of examples and the name of each class, and, beside that, the gallery's model, rule and threshold. Characters that would break a line are printed as escapes such as \n or \u202e; likeness forget and verify take a name in this form, too.
 
 Example:
   likeness classes --gallery faces.gallery`
@@ -21,7 +17,7 @@ Example:
 
 // Run lists.
 func (k *classesCommand) Run(c *console) error {
-	g, err := k.Flags.open(c, gallery.Options{ReadOnly: true})
+	g, model, err := k.Flags.open(c, gallery.Options{ReadOnly: true})
 	if err != nil {
 		return err
 	}
@@ -30,7 +26,7 @@ func (k *classesCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	c.say("model        %v", identity)
+	c.say("model        %s: %v", model.name, identity)
 	c.say("rule         %s", g.Rule())
 	calibration, calibrated := g.Calibration()
 	switch {
@@ -42,9 +38,7 @@ func (k *classesCommand) Run(c *console) error {
 		sayUndecided(c, false)
 	}
 	for _, class := range g.Classes() {
-		if _, err := fmt.Fprintf(c.out, "%6d  %s\n", class.Examples, class.Name); err != nil {
-			return err
-		}
+		c.print("%6d  %s", class.Examples, class.Name)
 	}
 	return nil
 }

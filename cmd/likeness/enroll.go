@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 	"io/fs"
-	"os"
+	"time"
 
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/pkg/errors"
@@ -11,12 +11,13 @@ import (
 
 // enrollCommand adds examples to a gallery.
 type enrollCommand struct {
-	Class   string   `arg:"" optional:"" placeholder:"CLASS" help:"What the images are of."`
-	Images  []string `arg:"" optional:"" placeholder:"IMAGE" help:"Images, or folders of images."`
-	Folder  string   `placeholder:"DIR" help:"Enrol a folder of images for each class, in place of CLASS and IMAGE."`
-	Gallery string   `required:"" placeholder:"FILE" help:"The gallery's file, which is made if it is not there."`
-	Model   string   `placeholder:"MODEL" help:"The model of a new gallery, which it keeps: a model.safetensors, a run folder or a model of the zoo (${zoo}). Without it: the newest run in runs, or omniglot of the zoo."`
-	Rule    string   `placeholder:"RULE" help:"How a new gallery compares an image with a class: nearest (to its nearest example, usual) or prototype (to the mean of its examples)."`
+	Class   string        `arg:"" optional:"" placeholder:"CLASS" help:"What the images are of."`
+	Images  []string      `arg:"" optional:"" placeholder:"IMAGE" help:"Images, or folders of images."`
+	Folder  string        `placeholder:"DIR" help:"Enroll a folder of images for each class, in place of CLASS and IMAGE."`
+	Gallery string        `required:"" placeholder:"FILE" help:"The gallery's file, which is made if it is not there."`
+	Model   string        `placeholder:"MODEL" help:"The model of a new gallery, which it keeps: a model.safetensors, a run folder or a model of the zoo (${zoo}). Without it: omniglot of the zoo, if it suits the images. A gallery that is there has its own."`
+	Rule    string        `placeholder:"RULE" help:"How a new gallery compares an image with a class: nearest (to its nearest example, default) or prototype (to the mean of its examples)."`
+	Wait    time.Duration `default:"1m" placeholder:"TIME" help:"How long to wait while another process has the gallery open, such as 30s or 5m. [1m]"`
 }
 
 // Help is what --help says beside the flags.
@@ -28,7 +29,9 @@ Examples:
   likeness enroll --folder people --gallery faces.gallery
   likeness identify photo.jpg --gallery faces.gallery
 
-A gallery keeps to the model that it was made with: embeddings of two models cannot be compared.`
+A gallery keeps to the model that it was made with: embeddings of two models cannot be compared.
+
+The name of a class is UTF-8 without control characters, line separators and characters that change the direction of text, and neither begins nor ends with white space.`
 }
 
 // Run enrols.
@@ -39,28 +42,31 @@ func (e *enrollCommand) Run(c *console) error {
 	if e.Folder == "" && len(e.Images) == 0 {
 		return errors.Errorf("class %q: expected an image or more, such as likeness enroll %s a.png --gallery %s", e.Class, e.Class, e.Gallery)
 	}
+	if e.Wait < 0 {
+		return errors.Errorf("--wait: found %v, expected 0 or more", e.Wait)
+	}
 	files, err := imageFiles(e.Images)
 	if err != nil {
 		return err
 	}
 	shown := newCounter(c.err, unit{what: "images"})
 	defer shown.close()
-	g, created, err := e.open(c, gallery.Options{Rule: gallery.Rule(e.Rule), OnProgress: shown.of})
+	g, created, err := e.open(c, files, gallery.Options{Rule: gallery.Rule(e.Rule), OnProgress: shown.of})
 	if err != nil {
 		return err
 	}
 	said, err := e.enroll(c, g, files)
+	if err != nil && created {
+		_, _ = g.Discard() // if nobody has enrolled in it meanwhile
+	}
 	if closing := g.Close(); err == nil {
 		err = closing
-	}
-	if err != nil && created {
-		_ = os.Remove(e.Gallery) // which nothing is in
 	}
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(c.out, said)
-	return err
+	c.print("%s", said)
+	return nil
 }
 
 func (e *enrollCommand) enroll(c *console, g *gallery.Gallery, files []string) (string, error) {
@@ -81,17 +87,71 @@ func (e *enrollCommand) enroll(c *console, g *gallery.Gallery, files []string) (
 	return fmt.Sprintf("%s; %s holds %d of %d", said, e.Gallery, g.Len(), len(g.Classes())), nil
 }
 
-// open opens the gallery, or makes it.
-func (e *enrollCommand) open(c *console, options gallery.Options) (g *gallery.Gallery, created bool, err error) {
-	if _, err := gallery.Describe(e.Gallery); !errors.Is(err, fs.ErrNotExist) {
-		g, err := galleryFlags{e.Gallery, e.Model}.open(c, options)
-		return g, false, err
+// open opens the gallery with its own model, or makes it. While another process has it
+// open it waits, and says so if that takes longer. The files are images for which the
+// model of a new gallery must suit.
+func (e *enrollCommand) open(c *console, files []string, options gallery.Options) (g *gallery.Gallery, created bool, err error) {
+	for again := true; ; again = false {
+		model, fresh, err := e.model(c, files)
+		if err != nil {
+			return nil, false, err
+		}
+		options.ModelName = model.name
+		err = e.patiently(c, func(timeout time.Duration) (err error) {
+			options.Timeout = timeout
+			g, created, err = gallery.OpenOrCreate(c, e.Gallery, model.model, options)
+			return err
+		})
+		if again && fresh && errors.Is(err, gallery.ErrModel) {
+			continue // another process made it meanwhile, with a model that is its own
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		model.say(c)
+		return g, created, nil
 	}
-	model, name, err := loadNamed(c, e.Model)
-	if err != nil {
-		return nil, false, err
+}
+
+// model loads the model that is named, or the gallery's own or, where the gallery is
+// not there yet, one for the images; fresh says the last.
+func (e *enrollCommand) model(c *console, files []string) (model foundModel, fresh bool, err error) {
+	if e.Model != "" {
+		model, err = loadNamed(c, e.Model)
+		return model, false, err
 	}
-	options.ModelName = name
-	g, err = gallery.Create(e.Gallery, model, options)
-	return g, true, err
+	var description gallery.Description
+	err = e.patiently(c, func(timeout time.Duration) (err error) {
+		description, err = gallery.DescribeWithin(c, e.Gallery, timeout)
+		return err
+	})
+	switch {
+	case err == nil:
+		model, err = galleryModel(c, e.Gallery, description)
+		return model, false, err
+	case !errors.Is(err, fs.ErrNotExist):
+		return foundModel{}, false, err
+	}
+	if e.Folder != "" {
+		if files, err = imageFiles([]string{e.Folder}); err != nil {
+			return foundModel{}, false, err
+		}
+	}
+	model, err = newGalleryModel(c, files)
+	return model, true, err
+}
+
+// patiently opens something of the gallery, first without much waiting for other
+// processes.
+func (e *enrollCommand) patiently(c *console, open func(timeout time.Duration) error) error {
+	const quiet = time.Second
+	err := open(min(e.Wait, quiet))
+	if errors.Is(err, gallery.ErrLocked) && e.Wait > quiet {
+		c.say("waiting      up to %v: another process has %s open", e.Wait, e.Gallery)
+		err = open(e.Wait)
+	}
+	if errors.Is(err, gallery.ErrLocked) {
+		err = errors.WithMessage(err, "--wait waits longer")
+	}
+	return err
 }

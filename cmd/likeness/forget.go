@@ -1,10 +1,6 @@
 package main
 
-import (
-	"fmt"
-
-	"github.com/likeness-go/likeness/gallery"
-)
+import "github.com/likeness-go/likeness/gallery"
 
 // forgetCommand removes a class from a gallery.
 type forgetCommand struct {
@@ -14,7 +10,7 @@ type forgetCommand struct {
 
 // Help is what --help says beside the flags.
 func (forgetCommand) Help() string {
-	return `It removes a class with all of its examples. The file does not shrink; what is enrolled later takes the room.
+	return `It removes a class with all of its examples. The file does not shrink; what is enrolled later takes the room. A class whose name holds characters that would break a line is named as likeness classes prints it, or by its very bytes.
 
 Example:
   likeness forget alice --gallery faces.gallery`
@@ -22,17 +18,22 @@ Example:
 
 // Run forgets.
 func (f *forgetCommand) Run(c *console) error {
-	g, err := f.Flags.open(c, gallery.Options{})
+	g, model, err := f.Flags.open(c, gallery.Options{})
 	if err != nil {
 		return err
 	}
-	examples, err := g.Forget(f.Class)
+	var examples int
+	class, err := classNamed(g, f.Class)
+	if err == nil {
+		examples, err = g.Forget(class)
+	}
 	if closing := g.Close(); err == nil {
 		err = closing
 	}
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.out, "forgot %d examples of %s\n", examples, f.Class)
-	return err
+	model.say(c)
+	c.print("forgot %d examples of %s", examples, class)
+	return nil
 }

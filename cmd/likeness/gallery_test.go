@@ -1,17 +1,22 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
+	"image"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/gallery"
+	"github.com/likeness-go/likeness/internal/testutil"
 )
 
 // barGallery is a gallery of three classes of two bars each in bars.gallery, by an
@@ -43,12 +48,13 @@ func TestGalleryCommands(t *testing.T) {
 
 	out, said := tool(t, "enroll", "late", "new.png", "--gallery", "bars.gallery")
 	printed(t, "enroll", out, `enrolled 1 examples of late; bars\.gallery holds 7 of 4\n`)
-	if said != "" {
-		t.Errorf("enroll says %s", said)
-	}
-	out, _ = tool(t, "identify", "known.png", "--gallery", "bars.gallery")
+	own := `model        .*/run/model\.safetensors, the gallery's own\n`
+	printed(t, "enroll says", said, own)
+	out, said = tool(t, "identify", "known.png", "--gallery", "bars.gallery")
+	printed(t, "identify says", said, own)
 	printed(t, "identify", out, `known\.png  bar1  distance 0\.000\d  threshold 0\.0010\n`)
-	out, _ = tool(t, "verify", "bar1", "known.png", "--gallery", "bars.gallery")
+	out, said = tool(t, "verify", "bar1", "known.png", "--gallery", "bars.gallery")
+	printed(t, "verify says", said, own)
 	printed(t, "verify", out, `distance 0\.000\d  threshold 0\.0010  bar1\n`)
 	out, _ = tool(t, "verify", "bar2", "known.png", "--gallery", "bars.gallery")
 	printed(t, "verify another", out, `distance \d+\.\d{4}  threshold 0\.0010  not bar2\n`)
@@ -58,7 +64,8 @@ func TestGalleryCommands(t *testing.T) {
 		t.Errorf("classes says\n%s", said)
 	}
 
-	out, _ = tool(t, "forget", "late", "--gallery", "bars.gallery")
+	out, said = tool(t, "forget", "late", "--gallery", "bars.gallery")
+	printed(t, "forget says", said, own)
 	printed(t, "forget", out, `forgot 1 examples of late\n`)
 	out, _ = tool(t, "identify", "new.png", "bars/bar0", "--gallery", "bars.gallery", "-k", "2")
 	printed(t, "identify again", out, `new\.png  unknown  nearest bar\d  distance \d+\.\d{4}  threshold 0\.0010
@@ -131,9 +138,7 @@ func TestCalibrateCommand(t *testing.T) {
 	threshold := strings.Fields(out)[1]
 	out, said = tool(t, "identify", "bars/bar1/0.png", "--gallery", "bars.gallery")
 	printed(t, "identify", out, `bars/bar1/0\.png  bar1  distance 0\.000\d  threshold `+regexp.QuoteMeta(threshold)+`\n`)
-	if said != "" {
-		t.Errorf("identify says %s", said)
-	}
+	printed(t, "identify says", said, `model        .*/run/model\.safetensors, the gallery's own\n`)
 	if _, err := strconv.ParseFloat(threshold, 64); err != nil {
 		t.Error(err)
 	}
@@ -159,12 +164,13 @@ func TestGalleryFindsItsModel(t *testing.T) {
 	toolFails(t, failure, []string{"bars.gallery", filepath.Join("run", "model.safetensors"), "--model"}, identify()...)
 	tool(t, identify("--model", "../moved")...)
 
-	write(t, "a.png", bar(t, 1, 0, 105))
-	if _, said := tool(t, "enroll", "a", "a.png", "--gallery", "zoo.gallery"); !strings.Contains(said, "omniglot of the zoo") {
-		t.Errorf("the model is not named:\n%s", said)
-	}
+	// Never of the newest run that lies about, but of the zoo.
 	saveModel(t, filepath.Join("runs", "newer", "model.safetensors"), nil)
-	tool(t, "enroll", "b", "../bars/bar0/0.png", "--gallery", "zoo.gallery")
+	write(t, "a.png", drawing(t, 30))
+	_, said := tool(t, "enroll", "a", "a.png", "--gallery", "zoo.gallery")
+	printed(t, "enroll by the zoo's model says", said, `model        zoo/omniglot, the zoo's default \(--model names another\)\n`)
+	_, said = tool(t, "enroll", "b", "../bars/bar0/0.png", "--gallery", "zoo.gallery")
+	printed(t, "enroll again says", said, `model        zoo/omniglot, the gallery's own\n`)
 	out, _ := tool(t, "identify", "a.png", "--gallery", "zoo.gallery")
 	printed(t, "identify by the zoo's model", out, `a\.png  a  distance 0\.\d{4}  threshold 0\.\d{4}\n`)
 }
@@ -185,6 +191,7 @@ func TestGalleryRefusals(t *testing.T) {
 	model := barGallery(t, nil)
 	write(t, filepath.Join("broken", "a", "1.png"), "no image")
 	write(t, "outside/1.png", bar(t, 0, 1, 12))
+	write(t, "odd/\u202egnp/1.png", bar(t, 0, 1, 12))
 	other := saveModel(t, "other.safetensors", nil)
 	other.Weights.All()[0].Value.Float32s()[0]++
 	if err := other.Save("other.safetensors"); err != nil {
@@ -202,26 +209,35 @@ func TestGalleryRefusals(t *testing.T) {
 		say  []string
 		args []string
 	}{
-		"nothing to enrol":  {failure, []string{"either a class and its images or --folder"}, in("new.gallery", "enroll")},
-		"two ways to enrol": {failure, []string{"either a class and its images or --folder"}, in("new.gallery", "enroll", "a", image, "--folder", "bars")},
-		"no images":         {failure, []string{`class "a"`, "likeness enroll a a.png --gallery new.gallery"}, in("new.gallery", "enroll", "a")},
-		"missing image":     {failure, []string{"missing.png"}, in("new.gallery", "enroll", "a", "missing.png")},
-		"broken folder":     {failure, []string{filepath.Join("broken", "a", "1.png")}, in("new.gallery", "enroll", "--folder", "broken", "--model", "run")},
-		"image outside":     {failure, []string{filepath.Join("outside", "1.png"), "outside the folders of the classes"}, in("new.gallery", "enroll", "--folder", "outside", "--model", "run")},
-		"rule":              {failure, []string{`unknown rule "means"`, "nearest, prototype"}, in("new.gallery", "enroll", "a", image, "--rule", "means", "--model", "run")},
-		"no gallery named":  {misuse, []string{"--gallery"}, []string{"identify", image}},
-		"no gallery":        {failure, []string{"new.gallery", "likeness enroll makes a gallery"}, in("new.gallery", "identify", image)},
-		"a text":            {failure, []string{"tiny.toml", "no gallery"}, in("tiny.toml", "identify", image)},
-		"another model":     {failure, []string{"bars.gallery", filepath.Join("run", "model.safetensors"), "other.safetensors", "checksum"}, in("bars.gallery", "identify", image, "--model", "other.safetensors")},
-		"enrol by another":  {failure, []string{"cannot be compared"}, in("bars.gallery", "enroll", "a", image, "--model", "other.safetensors")},
-		"misspelt class":    {failure, []string{`unknown class "bra1": did you mean "bar1"? There are bar0, bar1, bar2`}, in("bars.gallery", "verify", "bra1", image)},
-		"forget nobody":     {failure, []string{`unknown class "nobody". There are bar0`}, in("bars.gallery", "forget", "nobody")},
-		"no candidates":     {failure, []string{"0 candidates"}, in("bars.gallery", "identify", image, "-k", "0")},
-		"no image":          {failure, []string{"missing.png"}, in("bars.gallery", "verify", "bar1", "missing.png")},
-		"no data":           {failure, []string{"nowhere"}, in("bars.gallery", "calibrate", "--data", "nowhere", "--rate", "0.1")},
-		"no rate":           {misuse, []string{"--rate"}, in("bars.gallery", "calibrate", "--data", "bars")},
-		"rate":              {failure, []string{"rate is 2"}, in("bars.gallery", "calibrate", "--data", "bars", "--rate", "2")},
-		"open elsewhere":    {failure, []string{"open.gallery", "another process has it open"}, in("open.gallery", "identify", image, "--model", "run")},
+		"nothing to enrol":   {failure, []string{"either a class and its images or --folder"}, in("new.gallery", "enroll")},
+		"two ways to enrol":  {failure, []string{"either a class and its images or --folder"}, in("new.gallery", "enroll", "a", image, "--folder", "bars")},
+		"no images":          {failure, []string{`class "a"`, "likeness enroll a a.png --gallery new.gallery"}, in("new.gallery", "enroll", "a")},
+		"missing image":      {failure, []string{"missing.png"}, in("new.gallery", "enroll", "a", "missing.png")},
+		"broken folder":      {failure, []string{filepath.Join("broken", "a", "1.png")}, in("new.gallery", "enroll", "--folder", "broken", "--model", "run")},
+		"image outside":      {failure, []string{filepath.Join("outside", "1.png"), "outside the folders of the classes"}, in("new.gallery", "enroll", "--folder", "outside", "--model", "run")},
+		"rule":               {failure, []string{`unknown rule "means"`, "nearest, prototype"}, in("new.gallery", "enroll", "a", image, "--rule", "means", "--model", "run")},
+		"no gallery named":   {misuse, []string{"--gallery"}, []string{"identify", image}},
+		"no gallery":         {failure, []string{"new.gallery", "likeness enroll makes a gallery"}, in("new.gallery", "identify", image)},
+		"a text":             {failure, []string{"tiny.toml", "no gallery"}, in("tiny.toml", "identify", image)},
+		"another model":      {failure, []string{"bars.gallery", filepath.Join("run", "model.safetensors"), "other.safetensors", "checksum"}, in("bars.gallery", "identify", image, "--model", "other.safetensors")},
+		"enrol by another":   {failure, []string{"cannot be compared"}, in("bars.gallery", "enroll", "a", image, "--model", "other.safetensors")},
+		"misspelt class":     {failure, []string{`unknown class "bra1": did you mean "bar1"? There are bar0, bar1, bar2`}, in("bars.gallery", "verify", "bra1", image)},
+		"forget nobody":      {failure, []string{`unknown class "nobody". There are bar0`}, in("bars.gallery", "forget", "nobody")},
+		"no candidates":      {failure, []string{"--candidates: found 0, expected at least 1"}, in("bars.gallery", "identify", image, "-k", "0")},
+		"no image":           {failure, []string{"missing.png"}, in("bars.gallery", "verify", "bar1", "missing.png")},
+		"no data":            {failure, []string{"nowhere"}, in("bars.gallery", "calibrate", "--data", "nowhere", "--rate", "0.1")},
+		"no rate":            {misuse, []string{"--rate"}, in("bars.gallery", "calibrate", "--data", "bars")},
+		"rate":               {failure, []string{"--rate: found 2, expected a number between 0 and 1"}, in("bars.gallery", "calibrate", "--data", "bars", "--rate", "2")},
+		"rate of no number":  {failure, []string{"--rate: found NaN"}, in("bars.gallery", "calibrate", "--data", "bars", "--rate", "NaN")},
+		"rate in words":      {misuse, []string{"--rate", `"much"`}, in("bars.gallery", "calibrate", "--data", "bars", "--rate", "much")},
+		"negative wait":      {failure, []string{"--wait: found -1s, expected 0 or more"}, in("new.gallery", "enroll", "a", image, "--model", "run", "--wait=-1s")},
+		"enroll elsewhere":   {failure, []string{"open.gallery", "another process has it open", "--wait"}, in("open.gallery", "enroll", "a", image, "--model", "run", "--wait", "1ms")},
+		"class of two lines": {failure, []string{`invalid class name "a\nb"`, "U+000A"}, in("new.gallery", "enroll", "a\nb", image, "--model", "run")},
+		"class not UTF-8":    {failure, []string{`invalid class name "caf\xe9"`, "UTF-8"}, in("new.gallery", "enroll", "caf\xe9", image, "--model", "run")},
+		"class in a folder":  {failure, []string{`invalid class name "\u202egnp"`, `image "odd/\u202egnp/1.png"`}, in("new.gallery", "enroll", "--folder", "odd", "--model", "run")},
+		"class of nothing":   {misuse, []string{"<class>", "empty"}, in("new.gallery", "enroll", "", image, "--model", "run")},
+		"unsuitable default": {failure, []string{"zoo/omniglot", "--model", "not made for such images"}, in("new.gallery", "enroll", "a", image)},
+		"open elsewhere":     {failure, []string{"open.gallery", "another process has it open"}, in("open.gallery", "identify", image, "--model", "run")},
 	} {
 		t.Run(name, func(t *testing.T) { toolFails(t, test.code, test.say, test.args...) })
 	}
@@ -240,4 +256,122 @@ func TestGalleryRefusals(t *testing.T) {
 	}
 	toolFails(t, failure, []string{"library.gallery", "does not say where its model is", "--model"}, in("library.gallery", "identify", image)...)
 	toolFails(t, failure, []string{"library.gallery holds no examples", "likeness enroll"}, in("library.gallery", "identify", image, "--model", "run")...)
+}
+
+// drawing is a PNG of a dark line on light paper, at a place.
+func drawing(t *testing.T, at int) string {
+	t.Helper()
+	img := image.NewGray(image.Rect(0, 0, 105, 105))
+	for i := range img.Pix {
+		img.Pix[i] = 255
+		if x, y := i%105, i/105; x >= at && x < at+5 && y > 20 && y < 80 {
+			img.Pix[i] = 0
+		}
+	}
+	return encode(t, img)
+}
+
+// Several first enrollments at once wait for one another, and what each of them
+// enrolls is kept; one whose image cannot be read takes nothing from the others.
+func TestFirstEnrollmentsAtOnce(t *testing.T) {
+	inFolder(t)
+	saveModel(t, filepath.Join("run", "model.safetensors"), nil)
+	bars(t, "bars", 4, 1)
+	write(t, "broken.png", "no image")
+	var all sync.WaitGroup
+	for i := range 4 {
+		class := fmt.Sprint("bar", i)
+		all.Go(func() {
+			args := []string{"enroll", class, filepath.Join("bars", class, "0.png"), "--gallery", "new.gallery", "--model", "run"}
+			if code, _, stderr := runTool(args...); code != success {
+				t.Errorf("exit code %d, %s", code, stderr)
+			}
+		})
+		all.Go(func() {
+			code, _, stderr := runTool("enroll", "nobody", "broken.png", "--gallery", "new.gallery", "--model", "run")
+			if code != failure || !strings.Contains(stderr, "broken.png") {
+				t.Errorf("exit code %d, %s", code, stderr)
+			}
+		})
+	}
+	all.Wait()
+	out, _ := tool(t, "classes", "--gallery", "new.gallery")
+	printed(t, "classes", out, ` +1  bar0\n +1  bar1\n +1  bar2\n +1  bar3\n`)
+}
+
+// Classes of a gallery that is older than the rules for names are printed in lines of
+// their own, answer and go by what is printed or by their very bytes.
+func TestOddClassesOfAnOldGallery(t *testing.T) {
+	threshold := 1e-3
+	barGallery(t, &threshold)
+	const odd, escaped = "x\n     9  forged \u202egnp", `x\n     9  forged \u202egnp`
+	testutil.RenameClass(t, "bars.gallery", "bar0", odd)
+	testutil.RenameClass(t, "bars.gallery", "bar2", "tab\t")
+	out, _ := tool(t, "classes", "--gallery", "bars.gallery")
+	printed(t, "classes", out, ` +2  bar1\n +2  tab\\t\n +2  `+regexp.QuoteMeta(escaped)+`\n`)
+	out, _ = tool(t, "identify", "bars/bar0/0.png", "--gallery", "bars.gallery", "-k", "2")
+	printed(t, "identify", out, `bars/bar0/0\.png  `+regexp.QuoteMeta(escaped)+`  distance 0\.000\d  threshold 0\.0010\n  then .*\n`)
+	out, _ = tool(t, "identify", "bars/bar0/0.png", "--gallery", "bars.gallery", "--json")
+	var answer identified
+	if err := json.Unmarshal([]byte(out), &answer); err != nil || *answer.Class != odd || printable(out) != strings.TrimSuffix(out, "\n")+`\n` {
+		t.Errorf("found %v in %q", err, out)
+	}
+	for _, name := range []string{odd, escaped} {
+		out, _ = tool(t, "verify", name, "bars/bar0/0.png", "--gallery", "bars.gallery")
+		printed(t, "verify", out, `distance 0\.000\d  threshold 0\.0010  `+regexp.QuoteMeta(escaped)+`\n`)
+	}
+	toolFails(t, failure, []string{`There are bar1, tab\t, x\n`}, "verify", "nobody", "bars/bar0/0.png", "--gallery", "bars.gallery")
+	out, _ = tool(t, "forget", escaped, "--gallery", "bars.gallery")
+	printed(t, "forget", out, `forgot 2 examples of `+regexp.QuoteMeta(escaped)+`\n`)
+	tool(t, "forget", "tab\t", "--gallery", "bars.gallery")
+
+	// A class of exactly the name that is printed comes first, and of several that are
+	// printed alike none is guessed.
+	tool(t, "enroll", `p\nq\nr`, "bars/bar0/0.png", "--gallery", "bars.gallery")
+	tool(t, "enroll", "s1", "bars/bar0/0.png", "bars/bar0/1.png", "--gallery", "bars.gallery")
+	tool(t, "enroll", "s2", "bars/bar0/0.png", "--gallery", "bars.gallery")
+	testutil.RenameClass(t, "bars.gallery", "s1", `p\nq`+"\nr")
+	testutil.RenameClass(t, "bars.gallery", "s2", "p\nq"+`\nr`)
+	out, _ = tool(t, "forget", `p\nq\nr`, "--gallery", "bars.gallery")
+	printed(t, "forget", out, `forgot 1 examples of p\\nq\\nr\n`)
+	toolFails(t, failure, []string{"class: found 2 classes that are printed as"}, "forget", `p\nq\nr`, "--gallery", "bars.gallery")
+	tool(t, "forget", "p\nq"+`\nr`, "--gallery", "bars.gallery")
+	out, _ = tool(t, "forget", `p\nq\nr`, "--gallery", "bars.gallery")
+	printed(t, "forget", out, `forgot 2 examples of p\\nq\\nr\n`)
+}
+
+// Files are named by bytes: those that are not UTF-8 are read, and no two of them are
+// one in what is printed.
+func TestPathsAreBytes(t *testing.T) {
+	inFolder(t)
+	threshold := 1e-3
+	saveModel(t, filepath.Join("mod\xe9le", "model.safetensors"), &threshold)
+	first, second := "caf\xe8\n.png", "caf\xe9\n.png"
+	write(t, first, bar(t, 1, 0, 12))
+	write(t, second, bar(t, 2, 0, 12))
+	const file = "g\xe9.gallery"
+	out, _ := tool(t, "enroll", "one", first, "--gallery", file, "--model", "mod\xe9le")
+	printed(t, "enroll", out, `enrolled 1 examples of one; g\\xe9\.gallery holds 1 of 1\n`)
+	tool(t, "enroll", "two", second, "--gallery", file)
+	out, said := tool(t, "identify", first, second, "--gallery", file)
+	printed(t, "identify says", said, `model        .*/mod\\xe9le/model\.safetensors, the gallery's own\n`)
+	printed(t, "identify", out, `caf\\xe8\\n\.png  one  distance 0\.000\d  threshold 0\.0010\ncaf\\xe9\\n\.png  two  .*\n`)
+	out, _ = tool(t, "identify", first, second, "--gallery", file, "--json")
+	for line := range strings.Lines(out) {
+		var a identified
+		if err := json.Unmarshal([]byte(line), &a); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{"one": first, "two": second}[*a.Class]
+		image, _ := base64.StdEncoding.DecodeString(a.ImageBytes)
+		source, _ := base64.StdEncoding.DecodeString(a.Candidates[0].SourceBytes)
+		if string(image) != want || string(source) != want {
+			t.Errorf("found %q and %q, want %q in %s", image, source, want, line)
+		}
+	}
+	out, _ = tool(t, "verify", "two", second, "--gallery", file, "--json")
+	var v verified
+	if err := json.Unmarshal([]byte(out), &v); err != nil || v.ImageBytes != base64.StdEncoding.EncodeToString([]byte(second)) {
+		t.Errorf("found %s (%v)", out, err)
+	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"image"
 
@@ -31,27 +30,32 @@ An image of somebody unknown is compared with every example, so among many examp
 // identified is what identify says as JSON.
 type identified struct {
 	Image       string          `json:"image"`
-	Class       *string         `json:"class"`     // null if it is unknown, or if nothing is decided
-	Known       *bool           `json:"known"`     // null if nothing is decided
-	Threshold   *float64        `json:"threshold"` // null if there is none
+	ImageBytes  string          `json:"image_base64,omitempty"` // see pathBytes
+	Class       *string         `json:"class"`                  // null if it is unknown, or if nothing is decided
+	Known       *bool           `json:"known"`                  // null if nothing is decided
+	Threshold   *float64        `json:"threshold"`              // null if there is none
 	Approximate bool            `json:"approximate"`
 	Candidates  []candidateJSON `json:"candidates"`
 }
 
 // candidateJSON is a candidate; the source is that of its nearest example.
 type candidateJSON struct {
-	Class    string  `json:"class"`
-	Distance float64 `json:"distance"`
-	Source   string  `json:"source,omitempty"`
+	Class       string  `json:"class"`
+	Distance    float64 `json:"distance"`
+	Source      string  `json:"source,omitempty"`
+	SourceBytes string  `json:"source_base64,omitempty"` // see pathBytes
 }
 
 // Run identifies.
 func (i *identifyCommand) Run(c *console) error {
+	if i.Candidates < 1 {
+		return errors.Errorf("--candidates: found %d, expected at least 1", i.Candidates)
+	}
 	files, err := imageFiles(i.Images)
 	if err != nil {
 		return err
 	}
-	g, err := i.Flags.open(c, gallery.Options{ReadOnly: true})
+	g, model, err := i.Flags.open(c, gallery.Options{ReadOnly: true})
 	if err != nil {
 		return err
 	}
@@ -77,6 +81,7 @@ func (i *identifyCommand) Run(c *console) error {
 			return err
 		}
 		if from == 0 {
+			model.say(c)
 			sayUndecided(c, found[0].Calibrated)
 		}
 		for n, file := range part {
@@ -91,7 +96,7 @@ func (i *identifyCommand) Run(c *console) error {
 // print writes one answer.
 func (i *identifyCommand) print(c *console, file string, found gallery.Identification) error {
 	if i.JSON {
-		return json.NewEncoder(c.out).Encode(jsonOf(file, found))
+		return c.printJSON(jsonOf(file, found))
 	}
 	first := found.Candidates[0]
 	text := fmt.Sprintf("nearest %s  distance %.4f  no threshold", first.Class, first.Distance)
@@ -101,19 +106,15 @@ func (i *identifyCommand) print(c *console, file string, found gallery.Identific
 	case found.Calibrated:
 		text = fmt.Sprintf("unknown  nearest %s  distance %.4f  threshold %.4f", first.Class, first.Distance, found.Threshold)
 	}
-	if _, err := fmt.Fprintf(c.out, "%s  %s\n", file, text); err != nil {
-		return err
-	}
+	c.print("%s  %s", file, text)
 	for _, candidate := range found.Candidates[1:] {
-		if _, err := fmt.Fprintf(c.out, "  then %s  distance %.4f\n", candidate.Class, candidate.Distance); err != nil {
-			return err
-		}
+		c.print("  then %s  distance %.4f", candidate.Class, candidate.Distance)
 	}
 	return nil
 }
 
 func jsonOf(file string, found gallery.Identification) identified {
-	answer := identified{Image: file, Approximate: found.Approximate}
+	answer := identified{Image: file, ImageBytes: pathBytes(file), Approximate: found.Approximate}
 	if found.Calibrated {
 		answer.Threshold, answer.Known = &found.Threshold, &found.Known
 	}
@@ -121,7 +122,10 @@ func jsonOf(file string, found gallery.Identification) identified {
 		answer.Class = &class
 	}
 	for _, candidate := range found.Candidates {
-		answer.Candidates = append(answer.Candidates, candidateJSON{candidate.Class, candidate.Distance, candidate.Example.Source})
+		answer.Candidates = append(answer.Candidates, candidateJSON{
+			Class: candidate.Class, Distance: candidate.Distance,
+			Source: candidate.Example.Source, SourceBytes: pathBytes(candidate.Example.Source),
+		})
 	}
 	return answer
 }

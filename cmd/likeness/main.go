@@ -58,9 +58,9 @@ type console struct {
 	given    map[string]bool // the settings that are given as flags, by their TOML keys
 }
 
-// say writes a line that is no result.
+// say writes a line that is no result. It stays one line whatever the arguments hold.
 func (c *console) say(format string, arguments ...interface{}) {
-	fmt.Fprintf(c.err, format+"\n", arguments...)
+	fmt.Fprintln(c.err, printable(fmt.Sprintf(format, arguments...)))
 }
 
 // checked is a writer that keeps its first error, so that results that did not
@@ -78,9 +78,9 @@ func (c *checked) Write(text []byte) (int, error) {
 	return n, err
 }
 
-// print writes a line that is a result.
+// print writes a line that is a result. It stays one line whatever the arguments hold.
 func (c *console) print(format string, arguments ...interface{}) {
-	fmt.Fprintf(c.out, format+"\n", arguments...)
+	fmt.Fprintln(c.out, printable(fmt.Sprintf(format, arguments...)))
 }
 
 func main() {
@@ -138,7 +138,7 @@ func refuseEmpty(parsed *kong.Context) error {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var c commands
 	helped := false
-	parser, err := kong.New(&c,
+	parser, err := kong.New(&c, append(textMappers(),
 		kong.Name("likeness"),
 		kong.Description("Train networks that say how alike two images are, and use them. Begin with: likeness train"),
 		kong.Writers(stdout, stderr),
@@ -149,7 +149,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			"backbones": strings.Join(backbone.Names, ", "), "zoo": strings.Join(zoo.Names(), ", "),
 			"published": strings.Join(fetch.Names(), ", "), "version": version(),
 		},
-	)
+	)...)
 	if err != nil {
 		fmt.Fprintf(stderr, "likeness: %v\n", err)
 		return failure
@@ -162,7 +162,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case helped:
 		return success
 	case err != nil:
-		fmt.Fprintf(stderr, "likeness: %v; likeness --help tells more\n", err)
+		fmt.Fprintf(stderr, "likeness: %s; likeness --help tells more\n", printable(err.Error()))
 		return misuse
 	}
 	results := &checked{Writer: stdout}
@@ -171,7 +171,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = errors.Wrap(results.err, "print the results")
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "likeness: %v\n", err)
+		fmt.Fprintf(stderr, "likeness: %s\n", printable(err.Error()))
 		return failure
 	}
 	return success

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/gallery"
@@ -21,10 +22,12 @@ const shortestToken = 16
 
 // serveCommand answers over HTTP.
 type serveCommand struct {
-	Model     string `placeholder:"MODEL" help:"A model.safetensors, a run folder or a model of the zoo (${zoo}). Without it: the gallery's, the newest run in runs, or omniglot of the zoo."`
-	Gallery   string `placeholder:"FILE" help:"A gallery to enrol in and to identify by, which is made if it is not there."`
-	Address   string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen; port 0 takes a free one."`
-	TokenFile string `placeholder:"FILE" help:"A file with the token that requests must carry; else the environment variable LIKENESS_TOKEN. Needed beyond the loopback interface."`
+	Model            string        `placeholder:"MODEL" help:"A model.safetensors, a run folder or a model of the zoo (${zoo}). Without it: the gallery's own, or omniglot of the zoo."`
+	Gallery          string        `placeholder:"FILE" help:"A gallery to enrol in and to identify by, which is made if it is not there."`
+	Address          string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen; port 0 takes a free one."`
+	MaxRequestPixels int           `default:"67108864" placeholder:"N" help:"The most pixels that all images of a request may have together, known from their headers; pixels of 16 bits a channel count twice. [67108864]"`
+	RequestTimeout   time.Duration `default:"45s" placeholder:"TIME" help:"How long a request may take until its answer is ready; then its work ends and the answer is 503. [45s]"`
+	TokenFile        string        `placeholder:"FILE" help:"A file with the token that requests must carry; else the environment variable LIKENESS_TOKEN. Needed beyond the loopback interface."`
 }
 
 // Help is what --help says beside the flags.
@@ -41,6 +44,8 @@ func (serveCommand) Help() string {
 
 /openapi.json describes all of it, /metrics is for Prometheus, /healthz for whoever watches.
 
+A request has at most 16 MiB, 32 images, 16,777,216 pixels in an image and --max-request-pixels in all of them; what is more is refused before it is decoded.
+
 Only this machine is answered, unless there is a token; beyond it let a proxy add TLS:
 
   openssl rand -hex 32 > token
@@ -52,6 +57,12 @@ Interrupted, it finishes what it has accepted. While it runs no other command ca
 
 // Run serves until the context ends.
 func (k *serveCommand) Run(c *console) (err error) {
+	switch {
+	case k.MaxRequestPixels < 1:
+		return errors.Errorf("--max-request-pixels: found %d, expected 1 or more", k.MaxRequestPixels)
+	case k.RequestTimeout <= 0:
+		return errors.Errorf("--request-timeout: found %v, expected more than 0, such as 45s", k.RequestTimeout)
+	}
 	token, err := k.token()
 	if err != nil {
 		return err
@@ -67,7 +78,10 @@ func (k *serveCommand) Run(c *console) (err error) {
 			}
 		}()
 	}
-	server, err := serve.New(model, serve.Options{Gallery: g, Token: token, Logger: slog.New(slog.NewTextHandler(c.err, nil))})
+	server, err := serve.New(model, serve.Options{
+		Gallery: g, Token: token, Logger: slog.New(slog.NewTextHandler(c.err, nil)),
+		MaxPixels: min(1<<24, k.MaxRequestPixels), MaxRequestPixels: k.MaxRequestPixels, RequestTimeout: k.RequestTimeout,
+	})
 	if err != nil {
 		return err
 	}
@@ -90,11 +104,17 @@ func (k *serveCommand) Run(c *console) (err error) {
 
 // open opens the model and, where one is named, the gallery.
 func (k *serveCommand) open(c *console) (*likeness.Model, *gallery.Gallery, error) {
-	if k.Gallery == "" {
-		model, _, err := loadModel(c, k.Model)
-		return model, nil, err
+	switch {
+	case k.Gallery != "":
+	case k.Model != "":
+		model, err := loadNamed(c, k.Model)
+		return model.model, nil, err
+	default: // whatever the images will be
+		model, err := newGalleryModel(c, nil)
+		model.say(c)
+		return model.model, nil, err
 	}
-	g, _, err := (&enrollCommand{Gallery: k.Gallery, Model: k.Model}).open(c, gallery.Options{})
+	g, _, err := (&enrollCommand{Gallery: k.Gallery, Model: k.Model}).open(c, nil, gallery.Options{})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -117,7 +118,37 @@ func TestServeRefusals(t *testing.T) {
 	toolFails(t, failure, []string{"token file empty: found nothing"}, serve("--token-file", "empty")...)
 	toolFails(t, failure, []string{"the token of short has 15 bytes, expected at least 16"}, serve("--token-file", "short")...)
 	toolFails(t, failure, []string{"token file", "missing"}, serve("--token-file", "missing")...)
+	toolFails(t, failure, []string{"--max-request-pixels: found 0, expected 1 or more"}, serve("--max-request-pixels", "0")...)
+	toolFails(t, failure, []string{"--request-timeout: found 0s, expected more than 0"}, serve("--request-timeout", "0s")...)
+	toolFails(t, misuse, []string{"--request-timeout", "soon"}, serve("--request-timeout", "soon")...)
 	toolFails(t, failure, []string{"listen"}, serve("--address", "127.0.0.1:none")...)
 	t.Setenv(tokenVariable, "too short")
 	toolFails(t, failure, []string{"the token of LIKENESS_TOKEN has 9 bytes"}, serve()...)
+}
+
+// Its bounds come from the flags, and without a model or a gallery it serves the zoo's,
+// not the newest run, and says so.
+func TestServeBounds(t *testing.T) {
+	inFolder(t)
+	saveModel(t, filepath.Join("runs", "newest", "model.safetensors"), nil)
+	address, end := serving(t, "--max-request-pixels", "11000")
+	one := drawing(t, 30) // 105 × 105, which is 11,025
+	code, answer := post(t, address+"v1/embed", "", map[string]string{"image": one})
+	if code != http.StatusRequestEntityTooLarge || !strings.Contains(fmt.Sprint(answer), "found 105 × 105 pixels, expected at most 11000") {
+		t.Errorf("found %d %v", code, answer)
+	}
+	code, said := end()
+	if code != success || !strings.Contains(said, "model        zoo/omniglot") || !strings.Contains(said, "code=413") {
+		t.Errorf("exit code %d, %s", code, said)
+	}
+	address, end = serving(t, "--max-request-pixels", "20000", "--request-timeout", "1h")
+	if code, answer := post(t, address+"v1/compare", "", map[string]string{"a": one, "b": one}); code != http.StatusRequestEntityTooLarge || !strings.Contains(fmt.Sprint(answer), "found 22050 pixels in 2 images, expected at most 20000") {
+		t.Errorf("found %d %v", code, answer)
+	}
+	if code, answer := post(t, address+"v1/embed", "", map[string]string{"image": one}); code != http.StatusOK {
+		t.Errorf("found %d %v", code, answer)
+	}
+	if code, said := end(); code != success || !strings.Contains(said, "code=200") {
+		t.Errorf("exit code %d, %s", code, said)
+	}
 }

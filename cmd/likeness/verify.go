@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/likeness-go/likeness/gallery"
@@ -26,11 +25,12 @@ Example:
 
 // verified is what verify says as JSON.
 type verified struct {
-	Image     string   `json:"image"`
-	Class     string   `json:"class"`
-	Distance  float64  `json:"distance"`
-	Threshold *float64 `json:"threshold"` // null if there is none
-	Same      *bool    `json:"same"`      // null if nothing is decided
+	Image      string   `json:"image"`
+	ImageBytes string   `json:"image_base64,omitempty"` // see pathBytes
+	Class      string   `json:"class"`
+	Distance   float64  `json:"distance"`
+	Threshold  *float64 `json:"threshold"` // null if there is none
+	Same       *bool    `json:"same"`      // null if nothing is decided
 }
 
 // Run verifies.
@@ -39,30 +39,35 @@ func (v *verifyCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	g, err := v.Flags.open(c, gallery.Options{ReadOnly: true})
+	g, model, err := v.Flags.open(c, gallery.Options{ReadOnly: true})
 	if err != nil {
 		return err
 	}
 	defer g.Close()
-	found, err := g.Verify(v.Class, img)
+	class, err := classNamed(g, v.Class)
 	if err != nil {
 		return err
 	}
+	found, err := g.Verify(class, img)
+	if err != nil {
+		return err
+	}
+	model.say(c)
 	sayUndecided(c, found.Calibrated)
 	if v.JSON {
-		answer := verified{Image: v.Image, Class: v.Class, Distance: found.Distance}
+		answer := verified{Image: v.Image, ImageBytes: pathBytes(v.Image), Class: class, Distance: found.Distance}
 		if found.Calibrated {
 			answer.Threshold, answer.Same = &found.Threshold, &found.Same
 		}
-		return json.NewEncoder(c.out).Encode(answer)
+		return c.printJSON(answer)
 	}
 	text := "no threshold"
 	switch {
 	case found.Calibrated && found.Same:
-		text = fmt.Sprintf("threshold %.4f  %s", found.Threshold, v.Class)
+		text = fmt.Sprintf("threshold %.4f  %s", found.Threshold, class)
 	case found.Calibrated:
-		text = fmt.Sprintf("threshold %.4f  not %s", found.Threshold, v.Class)
+		text = fmt.Sprintf("threshold %.4f  not %s", found.Threshold, class)
 	}
-	_, err = fmt.Fprintf(c.out, "distance %.4f  %s\n", found.Distance, text)
-	return err
+	c.print("distance %.4f  %s", found.Distance, text)
+	return nil
 }

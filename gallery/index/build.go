@@ -22,6 +22,12 @@ const mostAtOnce = 256
 // is not Indexable, and if the context ends. The vectors must not change while it
 // works; rows appended afterwards are not in the graph.
 func Build(ctx context.Context, v *Vectors, seed uint64) (*Graph, error) {
+	if ctx == nil {
+		return nil, errors.New("build index: the context is nil, expected one such as context.Background()")
+	}
+	if !v.made() {
+		return nil, errors.Wrap(errNoVectors, "build index")
+	}
 	if err := Indexable(v.distance); err != nil {
 		return nil, errors.Wrap(err, "build index")
 	}

@@ -16,6 +16,9 @@ const format = 1
 // level from 0, the count of links and the links. All but the levels, bytes, are
 // little-endian 32-bit integers.
 func (g *Graph) WriteTo(w io.Writer) (int64, error) {
+	if !g.made() || w == nil {
+		return 0, errors.Wrap(errNoGraph, "write index")
+	}
 	counted := &counter{w: w}
 	b := bufio.NewWriter(counted)
 	words := func(values ...int32) {
@@ -51,6 +54,9 @@ func (c *counter) Write(p []byte) (int, error) {
 // rows, in the order of the nodes. Anything that Build cannot have made is an
 // error.
 func Read(r io.Reader, v *Vectors, numbers []int32) (*Graph, error) {
+	if r == nil || !v.made() {
+		return nil, errors.Wrap(errNoVectors, "read index")
+	}
 	b := bufio.NewReader(r)
 	g, err := readNodes(b, len(numbers))
 	if err != nil {
@@ -59,15 +65,8 @@ func Read(r io.Reader, v *Vectors, numbers []int32) (*Graph, error) {
 	if err := g.readLinks(b); err != nil {
 		return nil, errors.Wrap(err, "read index")
 	}
-	next := 0
-	for node, number := range numbers {
-		if number < 0 {
-			continue
-		}
-		if int(number) != next || next >= v.rows {
-			return nil, errors.Errorf("read index: node %d is row %d of %d, expected %d", node, number, v.rows, next)
-		}
-		next++
+	if err := checkNumbers(numbers, v.rows); err != nil {
+		return nil, errors.Wrap(err, "read index")
 	}
 	return g.renumbered(v, numbers), nil
 }

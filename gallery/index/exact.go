@@ -28,6 +28,9 @@ func (v *Vectors) Nearest(queries [][]float32, k int, groups Groups) ([][]Neighb
 }
 
 func (v *Vectors) checkSearch(queries [][]float32, k int, groups Groups) error {
+	if !v.made() {
+		return errNoVectors
+	}
 	if k < 1 {
 		return errors.Errorf("%d nearest: expected at least one", k)
 	}

@@ -74,7 +74,7 @@ func TestRemovedRows(t *testing.T) {
 	for _, name := range heads.Names {
 		distance := distanceOf(t, name, 8)
 		v := vectorsOf(t, distance, rows)
-		v.Remove(v.Renumber(func(row int) bool { return row%3 != 1 }))
+		remove(t, v, v.Renumber(func(row int) bool { return row%3 != 1 }))
 		var kept [][]float32
 		for i := 1; i < len(rows); i += 3 {
 			kept = append(kept, rows[i])

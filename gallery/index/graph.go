@@ -62,7 +62,17 @@ func Indexable(distance heads.Distance) error {
 }
 
 // Len is the number of rows that are indexed, the first of the vectors.
-func (g *Graph) Len() int { return g.nodes }
+func (g *Graph) Len() int {
+	if g == nil {
+		return 0
+	}
+	return g.nodes
+}
+
+// errNoGraph is the error of all that a nil Graph, or a zero one, is asked for.
+var errNoGraph = errors.New("found no graph that Build or Read made, or nothing to write it to")
+
+func (g *Graph) made() bool { return g != nil && g.vectors.made() }
 
 // newGraph is a graph without links.
 func newGraph(v *Vectors, levels []uint8) *Graph {
@@ -117,6 +127,12 @@ func (g *Graph) between(a, b int32) float32 {
 // The breadth is at least k; 0 means Breadth. Distances are the head's, and
 // equal input gives equal output.
 func (g *Graph) Nearest(queries [][]float32, k int, groups Groups, breadth int) ([][]Neighbour, error) {
+	if !g.made() {
+		return nil, errNoGraph
+	}
+	if g.vectors.rows < g.nodes {
+		return nil, errors.Errorf("the vectors have %d rows, expected the %d that are indexed: those that were removed must be removed here, too", g.vectors.rows, g.nodes)
+	}
 	if err := g.vectors.checkSearch(queries, k, groups); err != nil {
 		return nil, err
 	}

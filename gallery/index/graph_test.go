@@ -115,8 +115,8 @@ func TestRemoveFromGraph(t *testing.T) {
 	g := build(t, v)
 	for range 2 { // also from what was repaired
 		numbers := v.Renumber(func(row int) bool { return row/50%5 == 0 || row%17 == 0 })
-		v.Remove(numbers)
-		g = g.Remove(numbers)
+		remove(t, v, numbers)
+		g = removed(t, g, numbers)
 	}
 	if g.Len() != v.Len() {
 		t.Fatalf("the graph has %d nodes for %d rows", g.Len(), v.Len())
@@ -126,8 +126,8 @@ func TestRemoveFromGraph(t *testing.T) {
 		t.Errorf("recall at 10 is %v, want %v", found, leastRecall)
 	}
 	numbers := v.Renumber(func(int) bool { return true })
-	v.Remove(numbers)
-	if g = g.Remove(numbers); g.Len() != 0 || len(nearestByGraph(t, g, rows[:1], 1, nil)[0]) != 0 {
+	remove(t, v, numbers)
+	if g = removed(t, g, numbers); g.Len() != 0 || len(nearestByGraph(t, g, rows[:1], 1, nil)[0]) != 0 {
 		t.Error("something is left of a graph without rows")
 	}
 }

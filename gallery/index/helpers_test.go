@@ -121,3 +121,19 @@ func nearestExactly(t testing.TB, v *index.Vectors, queries [][]float32, k int, 
 	}
 	return found
 }
+
+func remove(t testing.TB, v *index.Vectors, numbers []int32) {
+	t.Helper()
+	if err := v.Remove(numbers); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func removed(t testing.TB, g *index.Graph, numbers []int32) *index.Graph {
+	t.Helper()
+	smaller, err := g.Remove(numbers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return smaller
+}

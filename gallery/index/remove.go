@@ -1,12 +1,40 @@
 package index
 
+import "github.com/pkg/errors"
+
 // Remove is the graph without the rows that numbers leaves out, after
 // Vectors.Remove has moved the others to where numbers says. A node that led to
 // a removed one leads to what that one led to instead, as far as there is room
 // (Singh et al. 2021, "FreshDiskANN", algorithm 4). The time is proportional to
-// the number of nodes.
-func (g *Graph) Remove(numbers []int32) *Graph {
-	return g.renumbered(g.vectors, numbers[:g.nodes])
+// the number of nodes. Numbers that Renumber cannot have given for these vectors are an
+// error.
+func (g *Graph) Remove(numbers []int32) (*Graph, error) {
+	if !g.made() {
+		return nil, errNoGraph
+	}
+	if len(numbers) < g.nodes {
+		return nil, errors.Errorf("remove: found numbers for %d rows, expected them for the %d that are indexed", len(numbers), g.nodes)
+	}
+	if err := checkNumbers(numbers[:g.nodes], g.vectors.rows); err != nil {
+		return nil, errors.Wrap(err, "remove")
+	}
+	return g.renumbered(g.vectors, numbers[:g.nodes]), nil
+}
+
+// checkNumbers checks that numbers are such as Renumber gives, of rows of which so many
+// are left: those that are not removed count up from 0.
+func checkNumbers(numbers []int32, left int) error {
+	next := 0
+	for node, number := range numbers {
+		if number < 0 {
+			continue
+		}
+		if int(number) != next || next >= left {
+			return errors.Errorf("node %d is row %d of %d, expected %d", node, number, left, next)
+		}
+		next++
+	}
+	return nil
 }
 
 // renumbered is Remove for a graph whose links are read and whose removed rows

@@ -24,8 +24,16 @@ type Vectors struct {
 	filter   filter
 }
 
+// errNoVectors is the error of all that nil Vectors, or zero ones, are asked for.
+var errNoVectors = errors.New("found no vectors that NewVectors made, or nothing to read")
+
+func (v *Vectors) made() bool { return v != nil && v.filter.measure != nil }
+
 // NewVectors is an empty matrix of vectors of so many elements.
 func NewVectors(distance heads.Distance, columns int) (*Vectors, error) {
+	if distance.Between == nil {
+		return nil, errors.New("the distance has no function, expected one that a head gives")
+	}
 	if columns < 1 {
 		return nil, errors.Errorf("vectors of %d elements, expected at least one", columns)
 	}
@@ -36,14 +44,28 @@ func NewVectors(distance heads.Distance, columns int) (*Vectors, error) {
 }
 
 // Len is the number of vectors.
-func (v *Vectors) Len() int { return v.rows }
+func (v *Vectors) Len() int {
+	if v == nil {
+		return 0
+	}
+	return v.rows
+}
 
 // Columns is the number of elements of each vector.
-func (v *Vectors) Columns() int { return v.columns }
+func (v *Vectors) Columns() int {
+	if v == nil {
+		return 0
+	}
+	return v.columns
+}
 
-// Row is vector i as it was given, not a copy of it. Like an index into a slice,
-// i must be in [0, Len).
-func (v *Vectors) Row(i int) []float32 { return row(v.data, v.columns, i) }
+// Row is vector i as it was given, not a copy of it; nil where i is not in [0, Len).
+func (v *Vectors) Row(i int) []float32 {
+	if i < 0 || i >= v.Len() {
+		return nil
+	}
+	return row(v.data, v.columns, i)
+}
 
 func row(data []float32, columns, i int) []float32 {
 	return data[i*columns : (i+1)*columns : (i+1)*columns]
@@ -52,6 +74,9 @@ func row(data []float32, columns, i int) []float32 {
 // Check says what is wrong with a vector: its length, or an element that is not
 // a number of at most MaxValue.
 func (v *Vectors) Check(vector []float32) error {
+	if !v.made() {
+		return errNoVectors
+	}
 	if len(vector) != v.columns {
 		return errors.Errorf("the vector has %d elements, expected %d", len(vector), v.columns)
 	}
@@ -85,6 +110,9 @@ func (v *Vectors) Set(i int, vector []float32) error {
 	if err := v.Check(vector); err != nil {
 		return err
 	}
+	if i < 0 || i >= v.rows {
+		return errors.Errorf("row %d, expected one of %d", i, v.rows)
+	}
 	copy(v.Row(i), vector)
 	v.derive(i)
 	return nil
@@ -105,7 +133,7 @@ func (v *Vectors) compared(i int) []float32 {
 	if v.filter.units {
 		return row(v.units, v.columns, i)
 	}
-	return v.Row(i)
+	return row(v.data, v.columns, i)
 }
 
 // prepared is a query as the filter compares it.
@@ -129,12 +157,12 @@ func toUnit(unit, x []float32) {
 }
 
 // Renumber says where each row is after those are removed for which removed says
-// so: -1 for these.
+// so: -1 for these. Where removed is nil, none is.
 func (v *Vectors) Renumber(removed func(row int) bool) []int32 {
-	numbers := make([]int32, v.rows)
+	numbers := make([]int32, v.Len())
 	next := int32(0)
 	for i := range numbers {
-		if removed(i) {
+		if removed != nil && removed(i) {
 			numbers[i] = -1
 			continue
 		}
@@ -144,8 +172,18 @@ func (v *Vectors) Renumber(removed func(row int) bool) []int32 {
 	return numbers
 }
 
-// Remove moves the rows to where Renumber said that they would be.
-func (v *Vectors) Remove(numbers []int32) {
+// Remove moves the rows to where Renumber said that they would be. Other numbers are an
+// error.
+func (v *Vectors) Remove(numbers []int32) error {
+	if !v.made() {
+		return errNoVectors
+	}
+	if len(numbers) != v.rows {
+		return errors.Errorf("remove: found numbers for %d rows, expected them for %d", len(numbers), v.rows)
+	}
+	if err := checkNumbers(numbers, v.rows); err != nil {
+		return errors.Wrap(err, "remove")
+	}
 	kept := 0
 	for from, to := range numbers {
 		if to < 0 {
@@ -172,4 +210,5 @@ func (v *Vectors) Remove(numbers []int32) {
 	if v.filter.products {
 		v.squares = v.squares[:kept]
 	}
+	return nil
 }

@@ -47,6 +47,10 @@ async function trying(element, button, act) {
   }
 }
 
+// shown is a class's name with what would break a line or turn its text around escaped:
+// a gallery that is older than the rules for names may hold it.
+const shown = (name) => name.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, (c) => "\\u" + c.codePointAt(0).toString(16).padStart(4, "0"));
+
 const digits = (value) => (Math.abs(value) < 1000 ? value.toFixed(4) : value.toPrecision(6));
 const count = (n, one, many) => n.toLocaleString("en") + " " + (n === 1 ? one : many);
 
@@ -123,11 +127,11 @@ function showIdentification(found) {
   const first = found.candidates[0];
   const verdict = find("#identified .verdict");
   verdict.className = "verdict " + (found.known === null ? "" : found.known ? "same" : "different");
-  verdict.textContent = found.known === null ? "Nothing is decided; the nearest is " + first.class : found.known ? "It is " + found.class : "Unknown: of no class here";
+  verdict.textContent = found.known === null ? "Nothing is decided; the nearest is " + shown(first.class) : found.known ? "It is " + shown(found.class) : "Unknown: of no class here";
   const end = Math.max(...found.candidates.map((c) => c.distance * 1.05), (found.threshold ?? 0) * 1.5, 1e-9);
   find("#candidates").replaceChildren(...found.candidates.map((candidate) => {
     const row = make("li"), names = make("div", "names"), track = make("div", "track");
-    names.append(make("b", "", candidate.class), make("span", "", "distance " + digits(candidate.distance)));
+    names.append(make("b", "", shown(candidate.class)), make("span", "", "distance " + digits(candidate.distance)));
     track.append(make("div", "near"), make("div", "tick"), make("div", "marker"));
     lay(track, candidate.distance, found.threshold, end);
     row.append(names, track);
@@ -144,10 +148,10 @@ function showClasses(answer) {
   const known = answer.classes.length;
   find("#classes .note").textContent = known === 0 ? "None yet." : `${count(known, "class", "classes")}, ${count(answer.examples, "example", "examples")}` + (known > mostListed ? `; the first ${mostListed} are listed.` : ".");
   find("#classes ul").replaceChildren(...answer.classes.slice(0, mostListed).map((known) => {
-    const row = make("li"), name = make("span", "", known.name), forget = make("button", "", "Forget");
+    const row = make("li"), name = make("span", "", shown(known.name)), forget = make("button", "", "Forget");
     name.append(make("small", "", count(known.examples, "example", "examples")));
     forget.type = "button";
-    forget.setAttribute("aria-label", "Forget " + known.name);
+    forget.setAttribute("aria-label", "Forget " + shown(known.name));
     forget.addEventListener("click", () => {
       if (!forget.classList.contains("sure")) {
         forget.classList.add("sure");
@@ -201,8 +205,8 @@ function wireEnroll() {
     event.preventDefault();
     done.hidden = true;
     trying(find("#enroll"), button, async () => {
-      const answer = await ask("POST", "v1/enroll", { class: find("#class").value, image: await pad.blob() });
-      done.textContent = `${answer.class} is known by ${count(answer.examples, "example", "examples")}.`;
+      const answer = await ask("POST", "v1/enroll", { class: find("#class").value.trim(), image: await pad.blob() });
+      done.textContent = `${shown(answer.class)} is known by ${count(answer.examples, "example", "examples")}.`;
       done.hidden = false;
       pad.clear();
       await loadClasses();

@@ -1,0 +1,47 @@
+package printable_test
+
+import (
+	"testing"
+	"unicode/utf8"
+
+	"github.com/likeness-go/likeness/internal/printable"
+)
+
+func TestString(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                        "",
+		"photos/a b.png":          "photos/a b.png",
+		`back\slash "quoted" 'x'`: `back\slash "quoted" 'x'`,
+		"Ångström 日本 שלום 👩\u200d👧": "Ångström 日本 שלום 👩\u200d👧",
+		"a\nb\r\tc":                           `a\nb\r\tc`,
+		"\x00\x1b[2J\x7f":                     `\x00\x1b[2J\x7f`,
+		"\u0085\u009b":                        `\u0085\u009b`,
+		"a\u2028b\u2029":                      `a\u2028b\u2029`,
+		"\u202egnp.exe\u202c":                 `\u202egnp.exe\u202c`,
+		"\u061c\u200e\u200f\u2066\u2069":      `\u061c\u200e\u200f\u2066\u2069`,
+		"caf\xe9.png":                         `caf\xe9.png`,
+		"\xed\xa0\x80":                        `\xed\xa0\x80`, // a surrogate is no UTF-8
+		"\ufffd":                              "\ufffd",       // which is a character of its own
+		"\xff\ufffd" + "日" + "\xe6\x97" + "x": `\xff` + "\ufffd日" + `\xe6\x97x`,
+	} {
+		if found := printable.String(text); found != want {
+			t.Errorf("%q: found %s, want %s", text, found, want)
+		}
+	}
+}
+
+// What is printed is UTF-8 of one line, whatever the text.
+func FuzzString(f *testing.F) {
+	f.Add("a\n\xff\u202e")
+	f.Fuzz(func(t *testing.T, text string) {
+		found := printable.String(text)
+		if !utf8.ValidString(found) {
+			t.Errorf("found %q, expected UTF-8", found)
+		}
+		for _, r := range found {
+			if printable.Breaks(r) {
+				t.Errorf("found %q in %q", r, found)
+			}
+		}
+	})
+}
