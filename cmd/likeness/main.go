@@ -8,7 +8,6 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -109,30 +108,6 @@ func version() string {
 	return fmt.Sprintf("likeness %s%s%s, %s, %s", text, revision, modified, runtime.Version(), graph.Arithmetic())
 }
 
-// refuseEmpty refuses a flag or an argument whose value is empty, as that of an unset
-// shell variable is: it would otherwise mean what is not meant.
-func refuseEmpty(parsed *kong.Context) error {
-	for _, path := range parsed.Path {
-		var name string
-		switch {
-		case path.Flag != nil:
-			name = "--" + path.Flag.Name
-		case path.Positional != nil:
-			name = "<" + path.Positional.Name + ">"
-		default:
-			continue
-		}
-		texts, list := parsed.Value(path).Interface().([]string)
-		if text, single := parsed.Value(path).Interface().(string); single {
-			texts = []string{text}
-		}
-		if slices.Contains(texts, "") || list && len(texts) == 0 {
-			return errors.Errorf("%s: found an empty value, perhaps of a shell variable that is not set; leave it out for the default", name)
-		}
-	}
-	return nil
-}
-
 // run is the program: it does what the arguments say until the context ends,
 // and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -155,9 +130,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return failure
 	}
 	parsed, err := parser.Parse(args)
-	if err == nil && !helped {
-		err = refuseEmpty(parsed)
-	}
 	switch {
 	case helped:
 		return success
