@@ -2,8 +2,14 @@ package graph
 
 import "github.com/likeness-go/likeness/graph/internal/kernel"
 
-// SetThreads sets how many threads every program uses, from 1. Results are the
-// same, bit for bit, for any number.
+// MaxThreads is the largest number of threads that SetThreads takes: more than
+// any machine has processors to gain by, and few enough that a mistyped number
+// cannot exhaust the process's threads.
+const MaxThreads = kernel.MaxThreads
+
+// SetThreads sets how many threads every program uses. A number below 1 means 1
+// and one above MaxThreads means MaxThreads. Results are the same, bit for bit,
+// for any number.
 func SetThreads(n int) { kernel.SetThreads(n) }
 
 // Threads is the number of threads in use; at first it is that of the

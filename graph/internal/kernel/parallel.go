@@ -9,15 +9,19 @@ import (
 // threads is the number of goroutines that divide a kernel's work.
 var threads atomic.Int64
 
-func init() { threads.Store(int64(runtime.GOMAXPROCS(0))) }
+func init() { SetThreads(runtime.GOMAXPROCS(0)) }
 
-// SetThreads sets the number of goroutines that divide a kernel's work, at
-// least one. It is safe for concurrent use and counts from the next call of a
-// kernel on. Results do not depend on it.
-func SetThreads(n int) { threads.Store(int64(max(n, 1))) }
+// MaxThreads is the largest number of goroutines that divide a kernel's work.
+const MaxThreads = 1024
+
+// SetThreads sets the number of goroutines that divide a kernel's work, between
+// 1 and MaxThreads: a number outside is brought to the nearest of the two. It is
+// safe for concurrent use and counts from the next call of a kernel on. Results
+// do not depend on it.
+func SetThreads(n int) { threads.Store(int64(min(max(n, 1), MaxThreads))) }
 
 // Threads returns the number of goroutines that divide a kernel's work. It is
-// GOMAXPROCS until SetThreads is called.
+// GOMAXPROCS, or MaxThreads where that is less, until SetThreads is called.
 func Threads() int { return int(threads.Load()) }
 
 // Parallel calls work(i) for every i in [0, n) and returns when all are done.

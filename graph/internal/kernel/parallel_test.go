@@ -44,3 +44,14 @@ func TestParallelRaisesPanicsInTheCaller(t *testing.T) {
 		}
 	}
 }
+
+// An absurd number of threads is brought into bounds, so that no number can
+// exhaust the process's threads.
+func TestSetThreadsIsBounded(t *testing.T) {
+	defer SetThreads(Threads())
+	for n, want := range map[int]int{-5: 1, 0: 1, 1: 1, MaxThreads: MaxThreads, MaxThreads + 1: MaxThreads, 1 << 62: MaxThreads} {
+		if SetThreads(n); Threads() != want {
+			t.Errorf("SetThreads(%d): found %d threads, expected %d", n, Threads(), want)
+		}
+	}
+}
