@@ -150,9 +150,22 @@ func (b *Builder) requiresGradient(node *Node) bool {
 //
 // Build refuses what Gorgonia would get wrong in silence: two nodes of one
 // hash, a slice that its hash does not tell from others, a learned weight
-// without a gradient, one name with two shapes. After an error the weights are
-// as they were before.
+// without a gradient, one name with two shapes. A panic while drawing, in a
+// block, a backbone or a head of the user's own too, is an error that names the
+// layer. So is an EnvironmentError. After an error the weights are as they were
+// before.
 func Build(weights *Weights, mode Mode, draw func(b *Builder) Outputs) (program *Program, err error) {
+	switch {
+	case weights == nil || weights.byName == nil:
+		return nil, errors.New("build graph: found no weights, expected those of NewWeights")
+	case draw == nil:
+		return nil, errors.New("build graph: found no function that draws it, expected one")
+	case mode != Training && mode != Evaluation:
+		return nil, errors.Errorf("build graph: found mode %d, expected Training or Evaluation", mode)
+	}
+	if err := EnvironmentError(); err != nil {
+		return nil, errors.Wrap(err, "build graph")
+	}
 	b := &Builder{
 		graph: gorgonia.NewGraph(), weights: weights, mode: mode,
 		inputs: map[string]*Node{}, learned: map[string][]*Node{}, requires: map[*Node]bool{}, runs: &runState{},

@@ -1,6 +1,9 @@
 package graph
 
-import "github.com/likeness-go/likeness/graph/internal/kernel"
+import (
+	"github.com/likeness-go/likeness/graph/internal/kernel"
+	"github.com/pkg/errors"
+)
 
 // MaxThreads is the largest number of threads that SetThreads takes: more than
 // any machine has processors to gain by, and few enough that a mistyped number
@@ -32,3 +35,12 @@ func SetWinograd(on bool) { kernel.SetWinograd(on) }
 // MiB. They may unless told otherwise, here or by the environment variable
 // LIKENESS_FOURIER=off.
 func SetFourier(on bool) { kernel.SetFourier(on) }
+
+// EnvironmentError says which of the environment variables LIKENESS_INSTRUCTIONS,
+// LIKENESS_WINOGRAD and LIKENESS_FOURIER has a value that means nothing, what was
+// found and what is expected; it is nil where none has. The variables are read
+// once. Build returns the error, so that no graph is built otherwise than was
+// asked for; a program may look sooner. The name of an instruction set that this
+// processor lacks is no error: a line on standard error says which one is used in
+// its place.
+func EnvironmentError() error { return errors.WithStack(kernel.EnvironmentError()) }
