@@ -70,6 +70,9 @@ func (b *Builder) Node(node *Node, err error) *Node {
 	if err != nil {
 		panic(unwound{err})
 	}
+	if node == nil {
+		b.Fail("found a nil node, expected one or an error")
+	}
 	return node
 }
 
@@ -155,9 +158,10 @@ func (b *Builder) requiresGradient(node *Node) bool {
 // layer. So is an EnvironmentError. After an error the weights are as they were
 // before.
 func Build(weights *Weights, mode Mode, draw func(b *Builder) Outputs) (program *Program, err error) {
+	if err := weights.check(); err != nil {
+		return nil, errors.Wrap(err, "build graph")
+	}
 	switch {
-	case weights == nil || weights.byName == nil:
-		return nil, errors.New("build graph: found no weights, expected those of NewWeights")
 	case draw == nil:
 		return nil, errors.New("build graph: found no function that draws it, expected one")
 	case mode != Training && mode != Evaluation:
@@ -192,9 +196,9 @@ func (b *Builder) recovered(r interface{}) error {
 	case unwound:
 		err = cause.err
 	case error:
-		err = errors.WithStack(cause)
+		err = errors.Wrap(cause, "a panic")
 	default:
-		err = errors.New(fmt.Sprint(cause))
+		err = errors.Errorf("a panic: %v", cause)
 	}
 	if len(b.layers) > 0 {
 		// A block opens a scope of its own name for its weights.
