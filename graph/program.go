@@ -19,6 +19,7 @@ type Program struct {
 	inputs     map[string]*Node
 	outputs    map[string]*gorgonia.Value
 	parameters []*Parameter
+	release    func() // of the kernels' workers
 }
 
 // errNotBuilt is that of a nil Program and of a zero one.
@@ -192,10 +193,13 @@ func (p *Program) Reset() {
 	}
 }
 
-// Close releases the machine. The weights stay.
+// Close releases the machine, and with the last program of the process the
+// goroutines and the scratch memory that programs share. A program that is dropped
+// without Close does so when it is collected. The weights stay.
 func (p *Program) Close() error {
 	if !p.built() {
 		return nil
 	}
+	p.release()
 	return p.machine.Close()
 }
