@@ -3,6 +3,7 @@ package likeness
 import (
 	"image"
 
+	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/pkg/errors"
 )
@@ -18,17 +19,31 @@ type Comparison struct {
 	Same       bool // Distance ≤ Threshold
 }
 
-// Compare embeds two images and measures their distance.
-func (m *Model) Compare(a, b image.Image) (Comparison, error) {
+// Compare embeds two images and measures their distance. An embedding or a
+// distance that is NaN or infinite is an error: it says nothing of the images.
+func (m *Model) Compare(a, b image.Image) (c Comparison, err error) {
+	defer func() {
+		if caught(recover(), &err); err != nil {
+			c, err = Comparison{}, errors.Wrap(err, "compare")
+		}
+	}()
 	embeddings, err := m.Embed(a, b)
 	if err != nil {
-		return Comparison{}, errors.Wrap(err, "compare")
+		return c, err
 	}
-	distance, err := m.Head.Distance(m.Weights)
+	distance, err := heads.DistanceOf(m.Head, m.Weights)
 	if err != nil {
-		return Comparison{}, errors.Wrap(err, "compare")
+		return c, err
 	}
-	c := Comparison{Distance: distance.Between(embeddings[0], embeddings[1])}
+	for i, embedding := range embeddings {
+		if j, found := notFinite(embedding); found {
+			return c, errors.Errorf("the embedding of image %d: value %d is %v, expected a finite number: the weights or the preprocessing are extreme", i, j, embedding[j])
+		}
+	}
+	c.Distance = distance.Between(embeddings[0], embeddings[1])
+	if c.Distance-c.Distance != 0 {
+		return c, errors.Errorf("the head %s finds the distance %v, expected a finite number", heads.Identifier(m.Head), c.Distance)
+	}
 	if m.Threshold != nil {
 		c.Calibrated, c.Threshold, c.Same = true, *m.Threshold, c.Distance <= *m.Threshold
 	}

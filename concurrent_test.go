@@ -8,6 +8,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/internal/leak"
+	"github.com/likeness-go/likeness/internal/perturb"
+	"go.uber.org/goleak"
 )
 
 // What many goroutines ask of one model at once, and of different models, is bit for
@@ -53,5 +56,75 @@ func TestManyGoroutines(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// A model that many goroutines used at once has few programs, and leaves no
+// goroutine when it is dropped.
+func TestDroppedModelLeavesNoGoroutine(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	func() {
+		model := newModel(t, heads.L2{})
+		var asking sync.WaitGroup
+		for i := range 64 {
+			asking.Go(func() {
+				if _, err := model.Embed(pictures(1 + i%40)...); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		asking.Wait()
+	}()
+	leak.Verify(t, before)
+}
+
+// Close frees what a model keeps, more than once and while it is used, and the
+// model goes on as before.
+func TestCloseModel(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	model := newModel(t, heads.L2{})
+	want, err := model.Embed(pictures(9)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asking sync.WaitGroup
+	for range 8 {
+		asking.Go(func() {
+			found, err := model.Embed(pictures(9)...)
+			if diff := cmp.Diff(want, found); err != nil || diff != "" {
+				t.Errorf("%v (-before +after):\n%s", err, diff)
+			}
+			if err := model.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	asking.Wait()
+	for range 2 {
+		if err := model.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	leak.Verify(t, before)
+	if found, err := model.Embed(pictures(9)...); err != nil || cmp.Diff(want, found) != "" {
+		t.Errorf("after Close: found %v, %v", found, err)
+	}
+}
+
+// Weights that are put into a model are those that it embeds with from then on.
+func TestWeightsThatAreExchanged(t *testing.T) {
+	model, other := newModel(t, heads.L2{}), newModel(t, heads.L2{})
+	perturb.Weights(other.Weights, "other")
+	want, err := other.Embed(picture(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := model.Embed(picture(1)); err != nil {
+		t.Fatal(err)
+	}
+	model.Weights = other.Weights
+	found, err := model.Embed(picture(1))
+	if diff := cmp.Diff(want, found); err != nil || diff != "" {
+		t.Errorf("%v (-want +found):\n%s", err, diff)
 	}
 }

@@ -1,39 +1,57 @@
 package likeness
 
 import (
+	"fmt"
 	"image"
+	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/likeness-go/likeness/graph"
-	"github.com/likeness-go/likeness/imaging"
 	"github.com/pkg/errors"
 )
 
 // Embed gives one embedding for each image, in order. It does not depend on the
 // other images, but for rounding: layers add up otherwise for one image than for
 // many.
-func (m *Model) Embed(images ...image.Image) ([][]float32, error) {
+func (m *Model) Embed(images ...image.Image) (embeddings [][]float32, err error) {
+	defer func() {
+		if caught(recover(), &err); err != nil {
+			embeddings, err = nil, errors.Wrap(err, "embed")
+		}
+	}()
+	if err := m.check(); err != nil {
+		return nil, err
+	}
 	pixels := make([][]uint8, len(images))
 	for i, img := range images {
-		if img == nil || img.Bounds().Empty() {
-			return nil, errors.Errorf("embed: image %d has no pixels", i)
+		if pixels[i], err = m.Preprocessing.Prepare(img); err != nil {
+			return nil, fmt.Errorf("image %d %w", i, err)
 		}
-		if bounds := img.Bounds(); bounds.Dx() > imaging.MaxPixels/bounds.Dy() {
-			return nil, errors.Errorf("embed: image %d has %d×%d pixels, at most %d are taken", i, bounds.Dx(), bounds.Dy(), imaging.MaxPixels)
-		}
-		pixels[i] = m.Preprocessing.Pixels(img)
 	}
-	return m.EmbedPixels(pixels)
+	return m.embedPixels(pixels)
 }
 
 // EmbedPixels is Embed for images that are prepared but for their
 // normalisation: (height, width, channels) bytes each, as Preprocessing.Pixels
 // and the data sets of package datasets give them.
-func (m *Model) EmbedPixels(pixels [][]uint8) ([][]float32, error) {
+func (m *Model) EmbedPixels(pixels [][]uint8) (embeddings [][]float32, err error) {
+	defer func() {
+		if caught(recover(), &err); err != nil {
+			embeddings, err = nil, errors.Wrap(err, "embed")
+		}
+	}()
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	return m.embedPixels(pixels)
+}
+
+func (m *Model) embedPixels(pixels [][]uint8) ([][]float32, error) {
 	size := m.Preprocessing.Size.Len()
 	for i, p := range pixels {
 		if len(p) != size {
-			return nil, errors.Errorf("embed: image %d has %d values, expected %d for %v", i, len(p), size, m.Preprocessing.Size)
+			return nil, errors.Errorf("image %d has %d values, expected %d for %v", i, len(p), size, m.Preprocessing.Size)
 		}
 	}
 	embeddings := make([][]float32, 0, len(pixels))
@@ -42,7 +60,7 @@ func (m *Model) EmbedPixels(pixels [][]uint8) ([][]float32, error) {
 		take := min(batch, len(pixels))
 		rows, err := m.embedBatch(pixels[:take], batch)
 		if err != nil {
-			return nil, errors.Wrap(err, "embed")
+			return nil, err
 		}
 		embeddings = append(embeddings, rows...)
 		pixels = pixels[take:]
@@ -50,16 +68,20 @@ func (m *Model) EmbedPixels(pixels [][]uint8) ([][]float32, error) {
 	return embeddings, nil
 }
 
-// batchFor is the batch size to embed n images with. A graph has one batch
-// size; a few sizes keep the programs few and the padding small.
+// batchSizes are those that a model has programs for, in ascending order. A graph
+// has one batch size.
+var batchSizes = []int{1, 8, 64}
+
+// batchFor is the batch size to embed the first of n images with: the smallest
+// that holds all of them, if they fill more than half of it, or else the largest
+// that they fill. So nine images are a batch of eight and one of one, and less
+// than half of what is computed is padding.
 func batchFor(n int) int {
-	switch {
-	case n == 1:
-		return 1
-	case n <= 8:
-		return 8
+	larger, _ := slices.BinarySearch(batchSizes, n)
+	if larger < len(batchSizes) && 2*n > batchSizes[larger] {
+		return batchSizes[larger]
 	}
-	return 64
+	return batchSizes[larger-1]
 }
 
 // embedBatch embeds up to batch images; missing ones are zeros, which change
@@ -93,30 +115,103 @@ func (m *Model) embedBatch(pixels [][]uint8, batch int) ([][]float32, error) {
 	return rows, nil
 }
 
-// programs lends each caller an evaluation graph of its own: one program is
-// not safe for two goroutines. All bind the model's weights.
-type programs struct {
-	mutex sync.Mutex
-	idle  map[int][]*graph.Program // by batch size
+// Close frees the memory of the graphs that the model keeps between calls of its
+// methods. It need not be called: a model that is dropped keeps nothing. A model
+// may be used after Close, and builds its graphs anew.
+func (m *Model) Close() error {
+	if m == nil {
+		return nil
+	}
+	return errors.Wrap(m.programs.close(), "close model")
 }
 
-func (p *programs) borrow(m *Model, batch int) (*graph.Program, error) {
+// programs lends each caller an evaluation graph of its own: one program is
+// not safe for two goroutines. All bind the model's weights. There are only so
+// many of each batch size as keep the processors at work; who comes when all are
+// lent waits.
+type programs struct {
+	mutex sync.Mutex
+	pools map[int]*pool // by batch size
+}
+
+// pool is the programs of one batch size.
+type pool struct {
+	lent chan struct{}    // has an element for each program that is lent
+	idle []*graph.Program // under the mutex of programs
+}
+
+// programsFor is how many programs of a batch size there may be. The images of a
+// batch are divided over the processors, so that one large batch occupies them
+// all; a second one is prepared meanwhile.
+func programsFor(batch int) int { return max(2, runtime.GOMAXPROCS(0)/batch) }
+
+// of is the pool of a batch size.
+func (p *programs) of(batch int) *pool {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	if idle := p.idle[batch]; len(idle) > 0 {
-		p.idle[batch] = idle[:len(idle)-1]
-		return idle[len(idle)-1], nil
+	if p.pools == nil {
+		p.pools = map[int]*pool{}
 	}
-	return graph.Build(m.Weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
+	if p.pools[batch] == nil {
+		p.pools[batch] = &pool{lent: make(chan struct{}, programsFor(batch))}
+	}
+	return p.pools[batch]
+}
+
+// borrow waits for a program and builds it if there is none. The mutex is not held
+// meanwhile, so that those that are built are lent.
+func (p *programs) borrow(m *Model, batch int) (*graph.Program, error) {
+	pool := p.of(batch)
+	pool.lent <- struct{}{}
+	if program := p.take(pool, m.Weights); program != nil {
+		return program, nil
+	}
+	program, err := graph.Build(m.Weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
 		return graph.Outputs{"embeddings": m.embed(b, batch)}
 	})
+	if err != nil {
+		<-pool.lent
+	}
+	return program, err
+}
+
+// take returns an idle program, nil if there is none. Those of weights that the
+// model no longer has are dropped.
+func (p *programs) take(pool *pool, weights *graph.Weights) *graph.Program {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	for len(pool.idle) > 0 {
+		last := len(pool.idle) - 1
+		program := pool.idle[last]
+		pool.idle = slices.Delete(pool.idle, last, last+1)
+		if program.Weights() == weights {
+			return program
+		}
+		_ = program.Close() // an evaluation graph has nothing to lose
+	}
+	return nil
 }
 
 func (p *programs) giveBack(batch int, program *graph.Program) {
+	pool := p.of(batch)
+	p.mutex.Lock()
+	pool.idle = append(pool.idle, program)
+	p.mutex.Unlock()
+	<-pool.lent
+}
+
+// close drops the idle programs.
+func (p *programs) close() error {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	if p.idle == nil {
-		p.idle = map[int][]*graph.Program{}
+	var first error
+	for _, pool := range p.pools {
+		for _, program := range pool.idle {
+			if err := program.Close(); err != nil && first == nil {
+				first = err
+			}
+		}
+		pool.idle = nil
 	}
-	p.idle[batch] = append(p.idle[batch], program)
+	return first
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/safetensors"
 	"github.com/pkg/errors"
+	"gorgonia.org/tensor"
 )
 
 // A model file is a safetensors file: the weights in canonical layout under
@@ -21,14 +22,18 @@ import (
 const (
 	formatKey        = "likeness.format"
 	backboneKey      = "likeness.backbone"      // TOML, as backbone.Parse reads it
-	headKey          = "likeness.head"          // its name
+	headKey          = "likeness.head"          // heads.Identifier of it
 	preprocessingKey = "likeness.preprocessing" // JSON of imaging.Preprocessing
 	thresholdKey     = "likeness.threshold"     // a number; missing when not calibrated
 	probeKey         = "likeness.probe"         // JSON of probe; missing where there is none
 )
 
-// ErrOwnBackbone says that a file cannot say how its model embeds.
-var ErrOwnBackbone = errors.New("the backbone is a Go type of its author's own: use LoadWith")
+var (
+	// ErrOwnBackbone says that a file cannot say how its model embeds.
+	ErrOwnBackbone = errors.New("the backbone is a Go type of its author's own: use LoadWith")
+	// ErrOwnHead says that a file cannot say how its model measures distances.
+	ErrOwnHead = errors.New("the head is a Go type of its author's own: use LoadWith and WithHead")
+)
 
 // ownBackbone stands in the metadata for a backbone that is no list of blocks.
 const ownBackbone = "own"
@@ -36,27 +41,39 @@ const ownBackbone = "own"
 // Save writes the model to one file, whole or not at all. Equal models are
 // equal files, byte for byte. The file has a checksum of all that it holds and
 // the embedding of a picture, by which Load and ProbeDeviation find what is not
-// as it was saved. A model with a weight or a threshold that is no finite number
-// is an error.
-func (m *Model) Save(path string) error {
+// as it was saved.
+//
+// A backbone or a head that is a Go type of the user's own is marked as such in
+// the file, and must be given to LoadWith. What Load or LoadWith would refuse is
+// an error of Save: a weight or a threshold that is not a number, weights of
+// float64, a weight that neither the backbone nor the head has. Then an earlier
+// file stays as it is.
+func (m *Model) Save(path string) (err error) {
+	defer func() {
+		caught(recover(), &err)
+		err = errors.Wrapf(err, "save model %s", path)
+	}()
+	if err := m.check(); err != nil {
+		return err
+	}
 	file, err := m.sealed()
 	if err != nil {
-		return errors.Wrapf(err, "save model %s", path)
+		return err
 	}
-	return errors.Wrapf(safetensors.WriteFile(path, file), "save model %s", path)
+	return safetensors.WriteFile(path, file)
 }
 
 // sealed is the model's file with its probe and its checksum.
 func (m *Model) sealed() (safetensors.File, error) {
-	if err := m.Preprocessing.Validate(); err != nil {
-		return safetensors.File{}, err
-	}
 	if err := m.checkFinite(); err != nil {
 		return safetensors.File{}, err
 	}
 	file, err := m.content()
 	if err != nil {
 		return safetensors.File{}, err
+	}
+	if err := m.checkReadable(file); err != nil {
+		return safetensors.File{}, errors.Wrap(err, "it could not be loaded")
 	}
 	probe, err := m.newProbe()
 	if err != nil {
@@ -87,6 +104,24 @@ func (m *Model) checkFinite() error {
 	return nil
 }
 
+// checkReadable reads all of the file but the weights' values as Load does. What
+// is the user's own comes from the model itself.
+func (m *Model) checkReadable(file safetensors.File) error {
+	var own own
+	if _, ok := m.Backbone.(backbone.Network); !ok {
+		own.backbone = m.Backbone
+	}
+	if _, ok := heads.Builtin(m.Head); !ok {
+		own.head = m.Head
+	}
+	described, err := described(file, own)
+	if err != nil {
+		return err
+	}
+	_, err = matched(described.Weights, file.Tensors)
+	return err
+}
+
 // notFinite finds the first value that is NaN or infinite.
 func notFinite(values []float32) (index int, found bool) {
 	index = slices.IndexFunc(values, func(v float32) bool { return v-v != 0 })
@@ -95,7 +130,7 @@ func notFinite(values []float32) (index int, found bool) {
 
 // content is what the model's file holds.
 func (m *Model) content() (safetensors.File, error) {
-	metadata := map[string]string{formatKey: Format, headKey: m.Head.Name(), backboneKey: ownBackbone}
+	metadata := map[string]string{formatKey: Format, headKey: heads.Identifier(m.Head), backboneKey: ownBackbone}
 	if network, ok := m.Backbone.(backbone.Network); ok {
 		text, err := network.TOML()
 		if err != nil {
@@ -120,53 +155,112 @@ func (m *Model) content() (safetensors.File, error) {
 	return file, nil
 }
 
-// Load reads a model from the file that Save wrote, of this version or one
-// before. A file that has changed since is an error.
-func Load(path string) (*Model, error) {
-	return load(path, nil)
+// own is what a file cannot hold: Go types of the user's own.
+type own struct {
+	backbone backbone.Backbone // nil for that of the file
+	head     heads.Head        // nil for that of the file
 }
 
-// LoadWith is Load for a model whose backbone is a Go type of the user's own,
-// which a file cannot hold.
-func LoadWith(path string, backbone backbone.Backbone) (*Model, error) {
-	return load(path, backbone)
+// LoadOption gives LoadWith what a file cannot hold.
+type LoadOption func(*own)
+
+// WithHead is the head of a model whose head is a Go type of the user's own. Its
+// Name must be that of the head that the model was saved with.
+func WithHead(head heads.Head) LoadOption { return func(o *own) { o.head = head } }
+
+// Load reads a model from the file that Save wrote, of this version or one
+// before. A file that has changed since is an error. So is one with a weight that
+// is NaN or infinite, and one whose backbone or head is a Go type of the user's
+// own: ErrOwnBackbone and ErrOwnHead, wrapped.
+func Load(path string) (*Model, error) {
+	return load(path, own{})
+}
+
+// LoadWith is Load for a model whose backbone or head, or both, are Go types of
+// the user's own, which a file cannot hold:
+//
+//	LoadWith(path, MyBackbone{})                     // a head of package heads
+//	LoadWith(path, nil, WithHead(MyHead{}))          // a backbone.Network
+//	LoadWith(path, MyBackbone{}, WithHead(MyHead{}))
+//
+// A nil backbone is that of the file.
+func LoadWith(path string, backbone backbone.Backbone, options ...LoadOption) (*Model, error) {
+	own := own{backbone: backbone}
+	for _, option := range options {
+		if option != nil {
+			option(&own)
+		}
+	}
+	return load(path, own)
 }
 
 // Read reads a model from the bytes of such a file; errors begin with source.
-func Read(data []byte, source string) (*Model, error) {
+func Read(data []byte, source string) (m *Model, err error) {
 	file, err := safetensors.Read(bytes.NewReader(data), int64(len(data)), source)
 	if err != nil {
-		return nil, errors.Wrap(err, "read model")
+		return nil, errors.Wrap(explained(err), "read model")
 	}
-	m, err := fromFile(file, nil)
+	m, err = fromFile(file, own{})
 	return m, errors.Wrapf(err, "read model %s", source)
 }
 
-func load(path string, own backbone.Backbone) (*Model, error) {
+func load(path string, own own) (m *Model, err error) {
 	file, err := safetensors.ReadFile(path)
 	if err != nil {
-		return nil, errors.Wrap(err, "load model")
+		return nil, errors.Wrap(explained(err), "load model")
 	}
-	m, err := fromFile(file, own)
+	m, err = fromFile(file, own)
 	return m, errors.Wrapf(err, "load model %s", path)
 }
 
-func fromFile(file safetensors.File, own backbone.Backbone) (*Model, error) {
+// explained says what to do where a file is no safetensors file at all.
+func explained(err error) error {
+	if errors.Is(err, safetensors.ErrOther) {
+		return errors.WithMessage(err, "this is no model file, give one that Model.Save or `likeness train` wrote, such as model.safetensors")
+	}
+	return err
+}
+
+func fromFile(file safetensors.File, own own) (m *Model, err error) {
+	defer func() {
+		if caught(recover(), &err); err != nil {
+			m = nil
+		}
+	}()
+	if err := graph.EnvironmentError(); err != nil {
+		return nil, err
+	}
 	if err := checkFormat(file); err != nil {
 		return nil, err
 	}
-	if own == nil {
+	if m, err = described(file, own); err != nil {
+		return nil, err
+	}
+	values, err := matched(m.Weights, file.Tensors)
+	if err != nil {
+		return nil, err
+	}
+	for _, weight := range m.Weights.All() {
+		copy(weight.Value.Float32s(), values[weight.Name])
+	}
+	return m, nil
+}
+
+// described is the model that a file describes, with weights drawn anew.
+func described(file safetensors.File, own own) (*Model, error) {
+	network := own.backbone
+	if network == nil {
 		text := file.Metadata[backboneKey]
 		if text == ownBackbone {
 			return nil, errors.WithStack(ErrOwnBackbone)
 		}
-		network, err := backbone.Parse(text, backboneKey)
+		parsed, err := backbone.Parse(text, backboneKey)
 		if err != nil {
 			return nil, err
 		}
-		own = network
+		network = parsed
 	}
-	head, err := heads.Named(file.Metadata[headKey])
+	head, err := headOf(file.Metadata[headKey], own.head)
 	if err != nil {
 		return nil, errors.Wrapf(err, "field %s", headKey)
 	}
@@ -174,13 +268,13 @@ func fromFile(file safetensors.File, own backbone.Backbone) (*Model, error) {
 	if err := json.Unmarshal([]byte(file.Metadata[preprocessingKey]), &preprocessing); err != nil {
 		return nil, errors.Wrapf(err, "field %s", preprocessingKey)
 	}
-	m, err := New(own, head, preprocessing, 0)
+	m, err := New(network, head, preprocessing, 0)
 	if err != nil {
 		return nil, err
 	}
 	if text, ok := file.Metadata[thresholdKey]; ok {
 		threshold, err := strconv.ParseFloat(text, 64)
-		if err != nil {
+		if err != nil || math.IsNaN(threshold) {
 			return nil, errors.Errorf("field %s: found %q, expected a number", thresholdKey, text)
 		}
 		m.Threshold = &threshold
@@ -190,37 +284,59 @@ func fromFile(file safetensors.File, own backbone.Backbone) (*Model, error) {
 			return nil, errors.Wrapf(err, "field %s", probeKey)
 		}
 	}
-	return m, fill(m.Weights, file.Tensors)
+	return m, nil
 }
 
-// fill overwrites the drawn weights with those of the file. A weight that the
-// embedding does not need, such as the bias of an objective, is added.
-func fill(weights *graph.Weights, tensors []safetensors.Tensor) error {
-	source := graph.NewWeights(graph.Float32, 0)
+// headOf is the head that a file identifies, or the given one if it has that name.
+// Files of earlier versions of this program hold the names of heads of a user's
+// own as they are.
+func headOf(identifier string, given heads.Head) (heads.Head, error) {
+	name, isOwn := strings.CutPrefix(identifier, heads.OwnPrefix)
+	if given != nil {
+		if given.Name() != name {
+			return nil, errors.Errorf("found %q, expected that of the given head, %q: give the head that the model was saved with", name, given.Name())
+		}
+		return given, nil
+	}
+	if isOwn {
+		return nil, errors.Wrapf(ErrOwnHead, "%q", name)
+	}
+	head, err := heads.Named(identifier)
+	return head, errors.Wrap(err, "a head of its author's own must be given to LoadWith")
+}
+
+// matched finds, for every weight, its values in the file, and refuses what does
+// not fit. A weight that the embedding does not need, such as the bias of an
+// objective, is added to the weights.
+func matched(weights *graph.Weights, tensors []safetensors.Tensor) (map[string][]float32, error) {
+	values := map[string][]float32{}
 	for _, t := range tensors {
 		data, ok := t.Data.([]float32)
 		if !ok {
-			return errors.Errorf("weight %q: found elements of type %T, expected float32", t.Name, t.Data)
+			return nil, errors.Errorf("weight %q: found elements of type %T, expected []float32: save a model whose weights are float32, see Weights.Convert", t.Name, t.Data)
 		}
-		role := graph.Bias
-		if known := weights.Get(t.Name); known != nil {
-			role = known.Role
-		} else if strings.HasPrefix(t.Name, "head.") {
-			if err := addWeight(weights, t, role, data); err != nil {
-				return err
+		if i, found := notFinite(data); found {
+			return nil, errors.Errorf("weight %q: value %d is %v, expected a finite number: restore a copy of the file, or train anew", t.Name, i, data[i])
+		}
+		weight := weights.Get(t.Name)
+		if weight == nil && strings.HasPrefix(t.Name, "head.") {
+			if err := weights.Add(t.Name, graph.Bias, t.Shape, make([]float64, len(data))); err != nil {
+				return nil, err
 			}
+			weight = weights.Get(t.Name)
 		}
-		if err := addWeight(source, t, role, data); err != nil {
-			return err
+		if weight == nil {
+			return nil, errors.Errorf("weight %q is not part of the network", t.Name)
+		}
+		if !weight.Value.Shape().Eq(tensor.Shape(t.Shape)) {
+			return nil, errors.Errorf("weight %q: found shape %v, expected %v", t.Name, tensor.Shape(t.Shape), weight.Value.Shape())
+		}
+		values[t.Name] = data
+	}
+	for _, weight := range weights.All() {
+		if values[weight.Name] == nil {
+			return nil, errors.Errorf("weight %q is missing", weight.Name)
 		}
 	}
-	return weights.CopyFrom(source)
-}
-
-func addWeight(weights *graph.Weights, t safetensors.Tensor, role graph.Role, data []float32) error {
-	elements := make([]float64, len(data))
-	for i, v := range data {
-		elements[i] = float64(v)
-	}
-	return weights.Add(t.Name, role, t.Shape, elements)
+	return values, nil
 }

@@ -26,7 +26,7 @@ func checkFormat(file safetensors.File) error {
 	case format == formatBefore:
 		return nil
 	case format == "":
-		return errors.Errorf("field %s is missing: this is not a likeness model", formatKey)
+		return errors.Errorf("field %s is missing: this is not a likeness model: give a file that Model.Save or `likeness train` wrote; `likeness import` makes a model of PyTorch's weights", formatKey)
 	default:
 		return errors.Errorf("field %s: found %q, expected %q or %q", formatKey, format, Format, formatBefore)
 	}

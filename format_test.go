@@ -1,11 +1,13 @@
 package likeness_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"image"
 	"image/color"
+	imagepng "image/png"
 	"math"
 	"os"
 	"path/filepath"
@@ -143,5 +145,44 @@ func writeFixture(t *testing.T, path, answers string) {
 	}
 	if err := os.WriteFile(answers, append(text, '\n'), 0o666); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A file of another kind that is given as a model is named, and the error says what
+// to give instead.
+func TestLoadNamesOtherFiles(t *testing.T) {
+	dir := t.TempDir()
+	var png bytes.Buffer
+	if err := imagepng.Encode(&png, picture(1)); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		content []byte
+		want    string
+	}{
+		"photo.png":        {png.Bytes(), "a PNG image"},
+		"empty":            {nil, "an empty file"},
+		"notes.txt":        {[]byte("notes"), "a text file"},
+		"page.safetensors": {[]byte("<!DOCTYPE html><p>Not found</p>"), "an HTML page"},
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, test.content, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		checkOther(t, path, test.want)
+		if _, err := likeness.Read(test.content, path); err == nil || !strings.Contains(err.Error(), "found "+test.want) {
+			t.Errorf("Read: found %v", err)
+		}
+	}
+	checkOther(t, dir, "a directory")
+}
+
+func checkOther(t *testing.T, path, want string) {
+	t.Helper()
+	_, err := likeness.Load(path)
+	for _, part := range []string{path, "found " + want, "expected a safetensors file", "no model file", "Model.Save", "likeness train"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%s: found %v, expected %q", path, err, part)
+		}
 	}
 }

@@ -1,6 +1,10 @@
 package likeness
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/graph"
@@ -13,6 +17,10 @@ import (
 // how embeddings are compared and, once calibrated, from which distance on two
 // images count as different. Its fields are read while it embeds; set them
 // before it is shared between goroutines.
+//
+// A model is made by New or Load. The methods of one that lacks a field, and of a
+// nil one, return an error. So do they where a backbone, a head or an image that
+// is a Go type of the user's own panics.
 type Model struct {
 	Backbone      backbone.Backbone
 	Head          heads.Head
@@ -28,39 +36,106 @@ type Model struct {
 
 // New is an untrained model: weights are drawn from the seed. The
 // preprocessing's size must be the backbone's.
-func New(backbone backbone.Backbone, head heads.Head, preprocessing imaging.Preprocessing, seed uint64) (*Model, error) {
-	if err := preprocessing.Validate(); err != nil {
-		return nil, errors.Wrap(err, "new model: preprocessing")
+func New(backbone backbone.Backbone, head heads.Head, preprocessing imaging.Preprocessing, seed uint64) (m *Model, err error) {
+	defer func() {
+		caught(recover(), &err)
+		if err != nil {
+			m, err = nil, errors.Wrap(err, "new model")
+		}
+	}()
+	m = &Model{Backbone: backbone, Head: head, Preprocessing: preprocessing, Weights: graph.NewWeights(graph.Float32, seed)}
+	if err := m.check(); err != nil {
+		return nil, err
 	}
-	if preprocessing.Size != backbone.Input() {
-		return nil, errors.Errorf("new model: the backbone takes images of %v, the preprocessing makes %v", backbone.Input(), preprocessing.Size)
+	// Weights come into being when a graph first asks for them. Two batch sizes
+	// show a backbone or a head that does not go by the batch.
+	features := map[int]bool{}
+	for batch := 2; batch <= 3; batch++ {
+		program, err := graph.Build(m.Weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
+			embeddings := m.embed(b, batch)
+			if features[embeddings.Shape()[1]] = true; len(features) > 1 {
+				b.Fail("backbone %T: its method Embed gives as many features as %v, depending on the batch size, expected one number", backbone, slices.Sorted(maps.Keys(features)))
+			}
+			distances := head.Matrix(b, embeddings)
+			if distances == nil || distances.Dims() != 2 || distances.Shape()[0] != batch || distances.Shape()[1] != batch {
+				b.Fail("head %T: its method Matrix gives %s for embeddings of shape %v, expected distances of shape (%d, %d)",
+					head, shapeOf(distances), embeddings.Shape(), batch, batch)
+			}
+			return graph.Outputs{"embeddings": embeddings, "distances": distances}
+		})
+		if err != nil {
+			return nil, err
+		}
+		if err := program.Close(); err != nil {
+			return nil, err
+		}
 	}
-	m := &Model{Backbone: backbone, Head: head, Preprocessing: preprocessing, Weights: graph.NewWeights(graph.Float32, seed)}
-	// Weights come into being when a graph first asks for them.
-	program, err := graph.Build(m.Weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
-		embeddings := m.embed(b, 2)
-		return graph.Outputs{"embeddings": embeddings, "distances": head.Matrix(b, embeddings)}
-	})
-	if err != nil {
-		return nil, errors.Wrap(err, "new model")
-	}
-	return m, program.Close()
+	return m, nil
 }
 
-// embed draws the backbone on an input of the given number of images.
+// check says what a model lacks that New and Load give it.
+func (m *Model) check() error {
+	switch {
+	case m == nil:
+		return errors.New("the model is nil, expected one of New or Load")
+	case m.Backbone == nil:
+		return errors.New("the model has no Backbone, expected a network of package backbone or one of your own")
+	case m.Head == nil:
+		return errors.New("the model has no Head, expected one of package heads or of your own")
+	case m.Weights == nil:
+		return errors.New("the model has no Weights, expected those that New or Load gave it")
+	}
+	if err := m.Preprocessing.Validate(); err != nil {
+		return err
+	}
+	if size := m.Backbone.Input(); m.Preprocessing.Size != size {
+		return errors.Errorf("the backbone takes images of %v, the preprocessing makes %v", size, m.Preprocessing.Size)
+	}
+	return nil
+}
+
+// caught makes an error of what was recovered from a panic.
+func caught(r any, err *error) {
+	if r != nil {
+		*err = errors.Errorf("a panic, of a backbone, a head or an image of the user's own if there is one: %v", r)
+	}
+}
+
+// embed draws the backbone on an input of the given number of images. It fails
+// where the backbone does not give one row for each.
 func (m *Model) embed(b *graph.Builder, batch int) *graph.Node {
-	size := m.Backbone.Input()
-	return m.Backbone.Embed(b, b.Input("images", batch, size.Height, size.Width, size.Channels))
+	size := m.Preprocessing.Size
+	embeddings := m.Backbone.Embed(b, b.Input("images", batch, size.Height, size.Width, size.Channels))
+	if embeddings == nil || embeddings.Dims() != 2 || embeddings.Shape()[0] != batch {
+		b.Fail("backbone %T: its method Embed gives %s for a batch of %d images, expected embeddings of shape (%d, features)",
+			m.Backbone, shapeOf(embeddings), batch, batch)
+	}
+	return embeddings
+}
+
+// shapeOf describes a node in errors.
+func shapeOf(node *graph.Node) string {
+	if node == nil {
+		return "no node"
+	}
+	return fmt.Sprint("shape ", node.Shape())
 }
 
 // Metric is the model's distance as package evaluate takes it: the same
 // function as its head in a graph.
-func (m *Model) Metric() (evaluate.Metric, error) {
-	distance, err := m.Head.Distance(m.Weights)
+func (m *Model) Metric() (metric evaluate.Metric, err error) {
+	defer func() {
+		caught(recover(), &err)
+		err = errors.Wrap(err, "metric")
+	}()
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	distance, err := heads.DistanceOf(m.Head, m.Weights)
 	if err != nil {
 		return nil, err
 	}
-	switch m.Head.(type) {
+	switch distance.Builtin().(type) {
 	case heads.L2:
 		return evaluate.Euclidean{}, nil
 	case heads.SquaredL2:

@@ -12,7 +12,8 @@ import (
 )
 
 // ErrNoProbe says that a model was not loaded from a file that stores a probe:
-// one of likeness/1, or one whose backbone is a Go type with no form in float64.
+// one of likeness/1, or one whose backbone is a Go type with no form in float64
+// (graph.ErrNoForm).
 var ErrNoProbe = errors.New("no probe is stored")
 
 // probe is what a model file says of the embedding of the probe picture. It was
@@ -35,6 +36,9 @@ const probeTolerance = 1e-3
 // that the model does not work here as where it was saved. The error is
 // ErrNoProbe, wrapped, where there is nothing to compare with.
 func (m *Model) ProbeDeviation() (deviation, tolerance float64, err error) {
+	if err := m.check(); err != nil {
+		return 0, 0, errors.Wrap(err, "probe")
+	}
 	if m.probe == nil {
 		return 0, 0, errors.WithStack(ErrNoProbe)
 	}
@@ -57,13 +61,16 @@ func (m *Model) ProbeDeviation() (deviation, tolerance float64, err error) {
 	return deviation, m.probe.Tolerance, nil
 }
 
-// newProbe is nil where the backbone has no form in float64.
+// newProbe is nil where the backbone has no form in float64: graph.ErrNoForm.
 func (m *Model) newProbe() (*probe, error) {
 	program, err := graph.Build(m.Weights.Convert(graph.Float64), graph.Evaluation, func(b *graph.Builder) graph.Outputs {
 		return graph.Outputs{"embeddings": m.embed(b, 1)}
 	})
-	if err != nil {
+	if errors.Is(err, graph.ErrNoForm) {
 		return nil, nil
+	}
+	if err != nil {
+		return nil, errors.Wrap(err, "the embedding of the probe picture, in float64")
 	}
 	defer program.Close()
 	pixels := m.Preprocessing.Pixels(probePicture(m.Preprocessing))
@@ -73,7 +80,7 @@ func (m *Model) newProbe() (*probe, error) {
 		return nil, err
 	}
 	if err := program.Run(); err != nil {
-		return nil, err
+		return nil, errors.Wrap(err, "the embedding of the probe picture, in float64")
 	}
 	embedding, err := program.Float32s("embeddings")
 	if err != nil {

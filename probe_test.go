@@ -163,3 +163,158 @@ func TestSaveRefusesWhatIsNotFinite(t *testing.T) {
 		}
 	}
 }
+
+// changed is the file of a model whose content was changed by whoever could seal
+// it again.
+func changed(t *testing.T, model *likeness.Model, change func(file *safetensors.File)) string {
+	t.Helper()
+	path := saved(t, model)
+	file, err := safetensors.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(&file)
+	delete(file.Metadata, safetensors.ChecksumKey)
+	if err := file.Seal(); err != nil {
+		t.Fatal(err)
+	}
+	if err := safetensors.WriteFile(path, file); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A weight or a threshold that is not a number is refused by every way of loading,
+// with the file, the weight and the index.
+func TestLoadRefusesWhatIsNotFinite(t *testing.T) {
+	set := func(name string, index int, value float64) func(*safetensors.File) {
+		return func(f *safetensors.File) {
+			tensor, found := f.Tensor(name)
+			if !found {
+				t.Fatalf("there is no weight %s", name)
+			}
+			tensor.Data.([]float32)[index] = float32(value)
+		}
+	}
+	for want, change := range map[string]func(*safetensors.File){
+		`weight "linear1.weight": value 5 is NaN, expected a finite number`:      set("linear1.weight", 5, math.NaN()),
+		`weight "conv1.weight": value 0 is +Inf, expected a finite number`:       set("conv1.weight", 0, math.Inf(1)),
+		`weight "norm1.running_mean": value 3 is -Inf, expected a finite number`: set("norm1.running_mean", 3, math.Inf(-1)),
+		`weight "head.weight": value 1 is NaN, expected a finite number`:         set("head.weight", 1, math.NaN()),
+		`field likeness.threshold: found "NaN", expected a number`:               func(f *safetensors.File) { f.Metadata["likeness.threshold"] = "NaN" },
+		`weight "linear1.bias": found elements of type []float64, expected []float32`: func(f *safetensors.File) {
+			for i := range f.Tensors {
+				if f.Tensors[i].Name == "linear1.bias" {
+					f.Tensors[i].Data = make([]float64, 3)
+				}
+			}
+		},
+	} {
+		path := changed(t, fixtureModel(t), change)
+		content := []byte(read(t, path))
+		for way, load := range map[string]func() (*likeness.Model, error){
+			"Load":     func() (*likeness.Model, error) { return likeness.Load(path) },
+			"LoadWith": func() (*likeness.Model, error) { return likeness.LoadWith(path, fixtureModel(t).Backbone) },
+			"Read":     func() (*likeness.Model, error) { return likeness.Read(content, path) },
+		} {
+			if m, err := load(); err == nil || m != nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+				t.Errorf("%s: found %v, %v, expected %q and the file", way, m, err, want)
+			}
+		}
+	}
+}
+
+// A comparison that comes to no number is an error, not a distance.
+func TestCompareRefusesWhatIsNotFinite(t *testing.T) {
+	for name, test := range map[string]struct {
+		head  heads.Head
+		spoil func(*likeness.Model)
+		want  string
+	}{
+		"a weight":   {heads.L2{}, func(m *likeness.Model) { m.Weights.Get("conv1.weight").Value.Float32s()[0] = float32(math.NaN()) }, "the embedding of image 0: value"},
+		"a factor":   {heads.WeightedL1{}, func(m *likeness.Model) { m.Weights.Get("head.weight").Value.Float32s()[0] = float32(math.NaN()) }, "the head weighted-l1 finds the distance NaN"},
+		"a distance": {infinitely{}, func(*likeness.Model) {}, "the head own:infinitely finds the distance +Inf"},
+	} {
+		model := newModel(t, test.head)
+		threshold := 1.0
+		model.Threshold = &threshold
+		test.spoil(model)
+		if c, err := model.Compare(picture(1), picture(2)); err == nil || !strings.Contains(err.Error(), test.want) || c != (likeness.Comparison{}) {
+			t.Errorf("%s: found %+v, %v, expected %q", name, c, err, test.want)
+		}
+	}
+}
+
+// infinitely is a head that finds all images infinitely far apart.
+type infinitely struct{ heads.L2 }
+
+func (infinitely) Name() string { return "infinitely" }
+func (infinitely) Distance(*graph.Weights) (heads.Distance, error) {
+	return heads.Distance{Between: func(x, y []float32) float64 { return math.Inf(1) }}, nil
+}
+
+// Whatever fails while the probe is computed is an error of Save, but for a
+// backbone without a form in float64, which has no probe.
+func TestProbeOfOwnBackbones(t *testing.T) {
+	for name, test := range map[string]struct {
+		double graph.Function[float64]
+		want   string
+	}{
+		"with both forms":        {scale[float64]{2}, ""},
+		"with float32 alone":     {nil, ""},
+		"with a form that fails": {panicking{}, "the embedding of the probe picture, in float64"},
+	} {
+		own := doubled{test.double}
+		model, err := likeness.New(own, heads.L2{}, imaging.Preprocessing{Size: size}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "model.safetensors")
+		err = model.Save(path)
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: found %v, expected %q", name, err, test.want)
+		}
+		if err != nil {
+			continue
+		}
+		loaded, err := likeness.LoadWith(path, own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := loaded.ProbeDeviation(); errors.Is(err, likeness.ErrNoProbe) != (test.double == nil) {
+			t.Errorf("%s: found %v", name, err)
+		}
+	}
+	// A backbone that fails in float64 alone is no backbone without a form.
+	model, err := likeness.New(singly{}, heads.L2{}, imaging.Preprocessing{Size: size}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := model.Save(filepath.Join(t.TempDir(), "model.safetensors")); err == nil || !strings.Contains(err.Error(), "this is float64") {
+		t.Errorf("found %v, expected the error of the backbone", err)
+	}
+}
+
+// doubled is a backbone of the user's own with a Function in one or both
+// arithmetics.
+type doubled struct{ double graph.Function[float64] }
+
+func (doubled) Input() imaging.Size { return size }
+func (d doubled) Embed(b *graph.Builder, images *graph.Node) *graph.Node {
+	rows := b.Sequence([]graph.Block{graph.Flatten{}, graph.Linear{Units: 3}}, images)
+	return b.Apply("doubled", rows.Shape().Clone(), scale[float32]{2}, d.double, rows)
+}
+
+type panicking struct{ scale[float64] }
+
+func (panicking) Forward([]float64, ...[]float64) { panic("not done yet") }
+
+// singly is a backbone that fails in float64.
+type singly struct{ ownBackbone }
+
+func (s singly) Embed(b *graph.Builder, images *graph.Node) *graph.Node {
+	if b.Dtype() == graph.Float64 {
+		b.Fail("this is float64")
+	}
+	return s.ownBackbone.Embed(b, images)
+}

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/heads"
 	"github.com/pkg/errors"
 )
 
@@ -18,18 +19,26 @@ type Views struct {
 // to length 1, affine views are averaged and brought to length 1 again, and what
 // each symmetry gives stands side by side: the cosine of two such embeddings is
 // the mean over the symmetries of those of both images in that symmetry.
-func (m *Model) EmbedViews(views Views, pixels [][]uint8) ([][]float32, error) {
-	if name := m.Head.Name(); name != "cosine" {
-		return nil, errors.Errorf("embed by views: found the head %s, expected cosine: other distances do not average so", name)
+func (m *Model) EmbedViews(views Views, pixels [][]uint8) (embeddings [][]float32, err error) {
+	defer func() {
+		if caught(recover(), &err); err != nil {
+			embeddings, err = nil, errors.Wrap(err, "embed by views")
+		}
+	}()
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	if builtin, _ := heads.Builtin(m.Head); builtin != (heads.Cosine{}) {
+		return nil, errors.Errorf("found the head %s, expected cosine: other distances do not average so", heads.Identifier(m.Head))
 	}
 	size := m.Preprocessing.Size
 	if views.Symmetries && size.Height != size.Width {
-		return nil, errors.Errorf("embed by views: found images of %v, expected square ones for their symmetries", size)
+		return nil, errors.Errorf("found images of %v, expected square ones for their symmetries", size)
 	}
-	embeddings := make([][]float32, len(pixels))
+	embeddings = make([][]float32, len(pixels))
 	for i, image := range pixels {
 		if len(image) != size.Len() {
-			return nil, errors.Errorf("embed by views: image %d has %d values, expected %d for %v", i, len(image), size.Len(), size)
+			return nil, errors.Errorf("image %d has %d values, expected %d for %v", i, len(image), size.Len(), size)
 		}
 		symmetries := [][]uint8{image}
 		if views.Symmetries {
@@ -43,7 +52,7 @@ func (m *Model) EmbedViews(views Views, pixels [][]uint8) ([][]float32, error) {
 				looks = append(looks, symmetry)
 			}
 		}
-		rows, err := m.EmbedPixels(looks)
+		rows, err := m.embedPixels(looks)
 		if err != nil {
 			return nil, err
 		}

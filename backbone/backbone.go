@@ -78,13 +78,20 @@ type Shape struct {
 }
 
 // Measure draws the backbone once on weights of its own and counts. It fails
-// where the blocks do not fit together.
+// where the blocks do not fit together, and where a backbone of the user's own
+// panics or gives no embeddings of shape (batch, features).
 func Measure(backbone Backbone) (Shape, error) {
+	if backbone == nil {
+		return Shape{}, errors.New("measure backbone: found nil, expected a network of this package or one of your own")
+	}
 	weights := graph.NewWeights(graph.Float32, 0)
-	size := backbone.Input()
 	var shape Shape
 	program, err := graph.Build(weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
+		size := backbone.Input()
 		embeddings := backbone.Embed(b, b.Input("images", 1, size.Height, size.Width, size.Channels))
+		if embeddings == nil || embeddings.Dims() != 2 {
+			b.Fail("backbone %T: its method Embed gives no embeddings of shape (batch, features)", backbone)
+		}
 		shape.Features = embeddings.Shape()[1]
 		return graph.Outputs{"embeddings": embeddings}
 	})

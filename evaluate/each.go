@@ -22,7 +22,7 @@ func eachQuery(metric Metric, queries, references Embeddings, visit func(query i
 		begin := block * queryBlock
 		part := queries.slice(begin, min(begin+queryBlock, queries.Rows))
 		distances := make([]float64, part.Rows*references.Rows)
-		if failures[block] = metric.Distances(distances, part, references); failures[block] != nil {
+		if failures[block] = measure(metric, distances, part, references); failures[block] != nil {
 			return
 		}
 		for i := range part.Rows {
@@ -35,6 +35,23 @@ func eachQuery(metric Metric, queries, references Embeddings, visit func(query i
 		}
 	})
 	return firstError(failures)
+}
+
+// measure is metric.Distances, with an error for a nil metric and for one that
+// panics: a panic in another goroutine than the caller's would end the process.
+func measure(metric Metric, distances []float64, queries, references Embeddings) (err error) {
+	if metric == nil {
+		return errors.New("found no metric, expected one such as Euclidean{} or that of likeness.Model.Metric")
+	}
+	defer recovered(metric, &err)
+	return metric.Distances(distances, queries, references)
+}
+
+// recovered makes an error of a metric's panic.
+func recovered(metric Metric, err *error) {
+	if r := recover(); r != nil {
+		*err = errors.Errorf("the metric %T panics: %v", metric, r)
+	}
 }
 
 func checkFinite(distances []float64) error {

@@ -32,6 +32,9 @@ type LinearClassifier struct {
 // is convex and what is found is its minimum, so there is no rate, no number
 // of epochs and no chance in it.
 func (c *LinearClassifier) Fit(set Labelled) error {
+	if c == nil {
+		return errors.New("found a nil classifier, expected a LinearClassifier")
+	}
 	if err := set.check(); err != nil {
 		return err
 	}
@@ -80,7 +83,7 @@ func minimise(fit *regression) ([]float64, error) {
 // Predict returns the likeliest class of each embedding, the lower of equals.
 // Before Fit the error is ErrNotFitted.
 func (c *LinearClassifier) Predict(embeddings Embeddings) ([]int, error) {
-	if c.classes == nil {
+	if c == nil || c.classes == nil {
 		return nil, errors.WithStack(ErrNotFitted)
 	}
 	if err := embeddings.check(); err != nil {

@@ -18,11 +18,13 @@ type Metric interface {
 	Pairs(distances []float64, x, y Embeddings) error
 }
 
-// MetricFunc makes a Metric of a function of two rows of equal length.
+// MetricFunc makes a Metric of a function of two rows of equal length. A function
+// that panics is an error of the Metric, as is nil.
 type MetricFunc func(x, y []float32) float64
 
 // Distances calls the function for each query and each reference.
-func (between MetricFunc) Distances(distances []float64, queries, references Embeddings) error {
+func (between MetricFunc) Distances(distances []float64, queries, references Embeddings) (err error) {
+	defer recovered(between, &err)
 	if err := checkDistances(distances, queries, references); err != nil {
 		return err
 	}
@@ -36,7 +38,8 @@ func (between MetricFunc) Distances(distances []float64, queries, references Emb
 }
 
 // Pairs calls the function for each pair of rows.
-func (between MetricFunc) Pairs(distances []float64, x, y Embeddings) error {
+func (between MetricFunc) Pairs(distances []float64, x, y Embeddings) (err error) {
+	defer recovered(between, &err)
 	if err := checkPairs(distances, x, y); err != nil {
 		return err
 	}

@@ -98,3 +98,27 @@ func TestNeighboursRefuse(t *testing.T) {
 		}
 	}
 }
+
+// A metric that panics, in whichever goroutine, and a nil one are errors.
+func TestMetricsThatPanic(t *testing.T) {
+	x := normal(1, 3, 2)
+	panics := evaluate.MetricFunc(func(x, y []float32) float64 { panic("not done yet") })
+	nearest := evaluate.NearestNeighbours{Metric: panicking{}}
+	if _, err := nearest.Accuracy(evaluate.Labelled{Embeddings: x, Labels: []int{1, 1, 2}}, evaluate.Labelled{Embeddings: x, Labels: []int{1, 1, 2}}); err == nil || !strings.Contains(err.Error(), "panicking panics: not done yet") {
+		t.Errorf("a type: found %v", err)
+	}
+	for want, metric := range map[string]evaluate.MetricFunc{"not done yet": panics, "nil pointer": nil} {
+		if err := metric.Distances(make([]float64, 9), x, x); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("distances: found %v, expected %q", err, want)
+		}
+		if err := metric.Pairs(make([]float64, 3), x, x); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("pairs: found %v, expected %q", err, want)
+		}
+	}
+}
+
+type panicking struct{ evaluate.Euclidean }
+
+func (panicking) Distances([]float64, evaluate.Embeddings, evaluate.Embeddings) error {
+	panic("not done yet")
+}

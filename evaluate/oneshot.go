@@ -116,11 +116,11 @@ func classDistances(metric Metric, embeddings Embeddings, trial Trial, rule Clas
 	query := embeddings.Select([]int{trial.Query})
 	classes := make([]float64, len(trial.Support))
 	if rule == Prototype {
-		return classes, metric.Distances(classes, query, prototypes(embeddings, trial.Support))
+		return classes, measure(metric, classes, query, prototypes(embeddings, trial.Support))
 	}
 	examples := slices.Concat(trial.Support...)
 	distances := make([]float64, len(examples))
-	if err := metric.Distances(distances, query, embeddings.Select(examples)); err != nil {
+	if err := measure(metric, distances, query, embeddings.Select(examples)); err != nil {
 		return nil, err
 	}
 	for class, rows := range trial.Support {

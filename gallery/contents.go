@@ -75,7 +75,7 @@ func (c *contents) average(number int32, embedding []float32) error {
 	}
 	k := &c.classes[number]
 	factor := 1.0
-	if c.distance.Head == (heads.Cosine{}).Name() {
+	if _, cosine := c.distance.Builtin().(heads.Cosine); cosine {
 		factor = inverseLength(embedding)
 	}
 	if k.sum == nil {

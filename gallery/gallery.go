@@ -117,7 +117,7 @@ func open(ctx context.Context, path string, model *likeness.Model, o Options, cr
 		return nil, err
 	}
 	g := &Gallery{path: path, model: model, options: o}
-	if g.distance, err = model.Head.Distance(model.Weights); err != nil {
+	if g.distance, err = heads.DistanceOf(model.Head, model.Weights); err != nil {
 		return nil, err
 	}
 	own, made := newHeader(identity, o), false

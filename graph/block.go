@@ -28,7 +28,16 @@ func (b *Builder) Sequence(blocks []Block, x *Node) *Node {
 		}
 		kind := block.Kind()
 		numbers[kind]++
-		x = b.layer(blockName(kind, numbers[kind]), func() *Node { return block.Apply(b, numbers[kind], x) })
+		x = b.layer(blockName(kind, numbers[kind]), func() *Node {
+			if x == nil {
+				b.Fail("its input is nil, expected a node")
+			}
+			y := block.Apply(b, numbers[kind], x)
+			if y == nil {
+				b.Fail("a block of type %T gives a nil node, expected one", block)
+			}
+			return y
+		})
 	}
 	return x
 }

@@ -72,6 +72,9 @@ func (b *Builder) Node(node *Node, err error) *Node {
 	if err != nil {
 		panic(unwound{err})
 	}
+	if node == nil {
+		b.Fail("found a nil node, expected one or an error")
+	}
 	return node
 }
 
@@ -152,9 +155,23 @@ func (b *Builder) requiresGradient(node *Node) bool {
 //
 // Build refuses what Gorgonia would get wrong in silence: two nodes of one
 // hash, a slice that its hash does not tell from others, a learned weight
-// without a gradient, one name with two shapes. After an error the weights are
-// as they were before.
+// without a gradient, one name with two shapes. A panic while drawing, in a
+// block, a backbone or a head of the user's own too, is an error that names the
+// layer. So is an EnvironmentError. After an error the weights are as they were
+// before.
 func Build(weights *Weights, mode Mode, draw func(b *Builder) Outputs) (program *Program, err error) {
+	if err := weights.check(); err != nil {
+		return nil, errors.Wrap(err, "build graph")
+	}
+	switch {
+	case draw == nil:
+		return nil, errors.New("build graph: found no function that draws it, expected one")
+	case mode != Training && mode != Evaluation:
+		return nil, errors.Errorf("build graph: found mode %d, expected Training or Evaluation", mode)
+	}
+	if err := EnvironmentError(); err != nil {
+		return nil, errors.Wrap(err, "build graph")
+	}
 	b := &Builder{
 		graph: gorgonia.NewGraph(), weights: weights, mode: mode,
 		inputs: map[string]*Node{}, learned: map[string][]*Node{}, requires: map[*Node]bool{}, runs: &runState{},
@@ -181,9 +198,9 @@ func (b *Builder) recovered(r interface{}) error {
 	case unwound:
 		err = cause.err
 	case error:
-		err = errors.WithStack(cause)
+		err = errors.Wrap(cause, "a panic")
 	default:
-		err = errors.New(fmt.Sprint(cause))
+		err = errors.Errorf("a panic: %v", cause)
 	}
 	if len(b.layers) > 0 {
 		// A block opens a scope of its own name for its weights.

@@ -1,8 +1,10 @@
 package graph
 
 import (
+	"runtime"
 	"strings"
 
+	"github.com/likeness-go/likeness/graph/internal/kernel"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 )
@@ -34,6 +36,8 @@ func (b *Builder) compile(outputs Outputs) (p *Program, err error) {
 	if p.machine, err = b.machine(outputs, p.outputs); err != nil {
 		return nil, err
 	}
+	p.release = kernel.Retain()
+	runtime.AddCleanup(p, func(release func()) { release() }, p.release)
 	return p, nil
 }
 

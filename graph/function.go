@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"fmt"
 	"reflect"
 
 	"github.com/pkg/errors"
@@ -22,8 +23,12 @@ type Function[T Float] interface {
 	Backward(dx, x [][]T, y, dy []T)
 }
 
+// ErrNoForm says that a Function is nil in the arithmetic of the graph.
+var ErrNoForm = errors.New("the function has no form")
+
 // Apply makes a node of an output shape from a Function, given in both
-// arithmetics; the graph takes the one it needs. The name appears in errors.
+// arithmetics; the graph takes the one it needs. One that is nil there is an
+// ErrNoForm of Build, wrapped. The name appears in errors.
 //
 // In terms of Gorgonia a Function becomes a forward operation, one backward
 // operation that computes all wanted gradients and hands on the first, and for
@@ -37,7 +42,12 @@ func (b *Builder) Apply(name string, shape tensor.Shape, f32 Function[float32], 
 
 func applyFunction[T Float](b *Builder, name string, shape tensor.Shape, f Function[T], inputs []*Node) *Node {
 	if f == nil {
-		b.Fail("%s: the function has no form for %v", name, b.Dtype())
+		panic(unwound{fmt.Errorf("%s: %w for %v", name, ErrNoForm, b.Dtype())})
+	}
+	for i, input := range inputs {
+		if input == nil {
+			b.Fail("%s: operand %d is nil, expected a node", name, i)
+		}
 	}
 	b.bounded(name, shape, MaxElements)
 	b.own(name, f)

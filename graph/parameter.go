@@ -67,21 +67,30 @@ func addGradients[T Float](gradients []gradient) error {
 }
 
 // Name is the weight's name.
-func (p *Parameter) Name() string { return p.weight.Name }
+func (p *Parameter) Name() string { return p.of().Name }
 
 // Role is the weight's role.
-func (p *Parameter) Role() Role { return p.weight.Role }
+func (p *Parameter) Role() Role { return p.of().Role }
 
 // Decays says whether weight decay applies: to kernels only.
-func (p *Parameter) Decays() bool { return p.weight.Role == Kernel }
+func (p *Parameter) Decays() bool { return p.of().Role == Kernel }
 
 // Value is the weight itself; a solver changes it in place.
-func (p *Parameter) Value() gorgonia.Value { return p.weight.Value }
+func (p *Parameter) Value() gorgonia.Value { return p.of().Value }
+
+// of is the weight; a zero one where the Parameter is nil or zero, which no
+// Program has.
+func (p *Parameter) of() *Weight {
+	if p == nil || p.weight == nil {
+		return &Weight{}
+	}
+	return p.weight
+}
 
 // Grad is the gradient of the last run; it is valid until the next.
 func (p *Parameter) Grad() (gorgonia.Value, error) {
-	if !p.runs.done {
-		return nil, errors.Errorf("gradient of %q: there is no finished run to read it from", p.weight.Name)
+	if p == nil || p.runs == nil || !p.runs.done {
+		return nil, errors.Errorf("gradient of %q: there is no finished run to read it from", p.Name())
 	}
 	return p.gradients[0].value(), nil
 }

@@ -20,10 +20,20 @@ type Program struct {
 	outputs    map[string]*gorgonia.Value
 	parameters []*Parameter
 	structure  string
+	release    func() // of the kernels' workers
 }
+
+// errNotBuilt is that of a nil Program and of a zero one.
+var errNotBuilt = errors.New("the program is nil or zero, expected one of Build")
+
+// built says whether Build made the program.
+func (p *Program) built() bool { return p != nil && p.machine != nil }
 
 // Input gives the shape of an input; it is nil when there is none of the name.
 func (p *Program) Input(name string) tensor.Shape {
+	if p == nil {
+		return nil
+	}
 	if node := p.inputs[name]; node != nil {
 		return node.Shape()
 	}
@@ -33,6 +43,9 @@ func (p *Program) Input(name string) tensor.Shape {
 // Set copies values, in row-major order, into an input. They are []float32 or
 // []float64 and are converted where the graph's arithmetic differs.
 func (p *Program) Set(name string, values interface{}) error {
+	if !p.built() {
+		return errors.Wrapf(errNotBuilt, "set input %q", name)
+	}
 	node := p.inputs[name]
 	if node == nil {
 		return errors.Errorf("set input %q: there is no such input; there are %q", name, sortedKeys(p.inputs))
@@ -64,6 +77,9 @@ func (p *Program) Run() (err error) {
 		}
 		err = errors.Wrap(err, "run graph")
 	}()
+	if !p.built() {
+		return errNotBuilt
+	}
 	p.runs.done = false
 	p.runs.attempt++
 	p.machine.Reset()
@@ -86,10 +102,19 @@ func (p *Program) Run() (err error) {
 }
 
 // Step is the number of the next run, from which dropout draws its masks.
-func (p *Program) Step() uint64 { return p.runs.step }
+func (p *Program) Step() uint64 {
+	if !p.built() {
+		return 0
+	}
+	return p.runs.step
+}
 
 // SetStep makes the next run the one of that number.
-func (p *Program) SetStep(step uint64) { p.runs.step = step }
+func (p *Program) SetStep(step uint64) {
+	if p.built() {
+		p.runs.step = step
+	}
+}
 
 // Float32s copies the elements of an output of the last run in row-major order.
 func (p *Program) Float32s(name string) ([]float32, error) {
@@ -122,6 +147,9 @@ func (p *Program) Scalar(name string) (float64, error) {
 }
 
 func (p *Program) output(name string) (gorgonia.Value, error) {
+	if !p.built() {
+		return nil, errors.Wrapf(errNotBuilt, "output %q", name)
+	}
 	value := p.outputs[name]
 	if value == nil {
 		names := make(map[string]*Node, len(p.outputs))
@@ -138,13 +166,26 @@ func (p *Program) output(name string) (gorgonia.Value, error) {
 
 // Gradients are the learned weights with the gradients of the last run, in the
 // order in which the graph first used them.
-func (p *Program) Gradients() []*Parameter { return p.parameters }
+func (p *Program) Gradients() []*Parameter {
+	if p == nil {
+		return nil
+	}
+	return p.parameters
+}
 
 // Weights are the weights that the graph is built on.
-func (p *Program) Weights() *Weights { return p.weights }
+func (p *Program) Weights() *Weights {
+	if p == nil {
+		return nil
+	}
+	return p.weights
+}
 
 // Reset lets go of the values of the last run.
 func (p *Program) Reset() {
+	if !p.built() {
+		return
+	}
 	p.runs.done = false
 	p.runs.attempt++
 	p.machine.Reset()
@@ -153,5 +194,13 @@ func (p *Program) Reset() {
 	}
 }
 
-// Close releases the machine. The weights stay.
-func (p *Program) Close() error { return p.machine.Close() }
+// Close releases the machine, and with the last program of the process the
+// goroutines and the scratch memory that programs share. A program that is dropped
+// without Close does so when it is collected. The weights stay.
+func (p *Program) Close() error {
+	if !p.built() {
+		return nil
+	}
+	p.release()
+	return p.machine.Close()
+}

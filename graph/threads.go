@@ -6,6 +6,7 @@ import (
 
 	"github.com/likeness-go/likeness/graph/internal/kernel"
 	"github.com/likeness-go/likeness/internal/vector"
+	"github.com/pkg/errors"
 )
 
 // MaxThreads is the largest number of threads that SetThreads takes: more than
@@ -47,3 +48,12 @@ func Arithmetic() string {
 	return fmt.Sprintf("%s %s, Winograd %s, Fourier %s", runtime.GOARCH, vector.For[float32]().Name(),
 		algorithms[kernel.WinogradAllowed()], algorithms[kernel.FourierAllowed()])
 }
+
+// EnvironmentError says which of the environment variables LIKENESS_INSTRUCTIONS,
+// LIKENESS_WINOGRAD and LIKENESS_FOURIER has a value that means nothing, what was
+// found and what is expected; it is nil where none has. The variables are read
+// once. Build returns the error, so that no graph is built otherwise than was
+// asked for; a program may look sooner. The name of an instruction set that this
+// processor lacks is no error: a line on standard error says which one is used in
+// its place.
+func EnvironmentError() error { return errors.WithStack(kernel.EnvironmentError()) }

@@ -44,7 +44,7 @@ func (r Role) String() string {
 }
 
 // Learned says whether training changes the weight by its gradient.
-func (w *Weight) Learned() bool { return w.Role != Statistic && !w.Frozen }
+func (w *Weight) Learned() bool { return w != nil && w.Role != Statistic && !w.Frozen }
 
 // Weights are the named weights of a network. They outlive the graphs that are
 // built on them: a training graph, an evaluation graph and graphs of other
@@ -61,19 +61,44 @@ type Weights struct {
 }
 
 // NewWeights is an empty set of weights with the given arithmetic, Float32 or
-// Float64, and seed.
+// Float64, and seed. Of another arithmetic, Add and Build return an error, as they
+// do for a nil and a zero Weights.
 func NewWeights(dtype tensor.Dtype, seed uint64) *Weights {
 	return &Weights{dtype: dtype, seed: seed, byName: map[string]*Weight{}}
 }
 
 // Dtype is the arithmetic of the weights and of every graph built on them.
-func (w *Weights) Dtype() tensor.Dtype { return w.dtype }
+func (w *Weights) Dtype() tensor.Dtype {
+	if w == nil {
+		return tensor.Dtype{}
+	}
+	return w.dtype
+}
+
+// check says why there can be no weights.
+func (w *Weights) check() error {
+	switch {
+	case w == nil || w.byName == nil:
+		return errors.New("found no weights, expected those of NewWeights")
+	case w.dtype != Float32 && w.dtype != Float64:
+		return errors.New("found weights of another arithmetic, expected Float32 or Float64")
+	}
+	return nil
+}
 
 // Get finds a weight by name; it is nil when there is none.
-func (w *Weights) Get(name string) *Weight { return w.byName[name] }
+func (w *Weights) Get(name string) *Weight {
+	if w == nil {
+		return nil
+	}
+	return w.byName[name]
+}
 
 // All lists the weights in the order in which they came into being.
 func (w *Weights) All() []*Weight {
+	if w == nil {
+		return nil
+	}
 	all := make([]*Weight, len(w.names))
 	for i, name := range w.names {
 		all[i] = w.byName[name]
@@ -85,7 +110,7 @@ func (w *Weights) All() []*Weight {
 // statistics.
 func (w *Weights) Count() int {
 	count := 0
-	for _, weight := range w.byName {
+	for _, weight := range w.All() {
 		if weight.Role != Statistic {
 			count += weight.Value.Size()
 		}
@@ -105,6 +130,9 @@ func (w *Weights) elements() int {
 // Add puts a weight of known value into the set, as a reader of files does.
 // The elements are copied and converted to the set's arithmetic.
 func (w *Weights) Add(name string, role Role, shape []int, elements []float64) error {
+	if err := w.check(); err != nil {
+		return errors.Wrapf(err, "weight %q", name)
+	}
 	if w.byName[name] != nil {
 		return errors.Errorf("weight %q is there already", name)
 	}
@@ -161,6 +189,9 @@ func (w *Weights) Freeze(patterns ...string) error {
 			if matches || hasPrefix(weight.Name, pattern) {
 				frozen, found = append(frozen, weight), true
 			}
+		}
+		if !found && w == nil {
+			return errors.Errorf("freeze %q: the weights are nil", pattern)
 		}
 		if !found {
 			return errors.Errorf("freeze %q: no weight has such a name; there are %v", pattern, w.names)

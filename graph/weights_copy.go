@@ -6,12 +6,19 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Clone copies the weights and their values.
-func (w *Weights) Clone() *Weights { return w.Convert(w.dtype) }
+// Clone copies the weights and their values; nil stays nil.
+func (w *Weights) Clone() *Weights { return w.Convert(w.Dtype()) }
 
-// Convert copies the weights into another arithmetic.
+// Convert copies the weights into another arithmetic; nil stays nil. To one that
+// is neither Float32 nor Float64 nothing is copied: see NewWeights.
 func (w *Weights) Convert(dtype tensor.Dtype) *Weights {
+	if w == nil {
+		return nil
+	}
 	other := NewWeights(dtype, w.seed)
+	if other.check() != nil {
+		return other
+	}
 	for _, weight := range w.All() {
 		twin := other.add(weight.Name, weight.Role, weight.Value.Shape())
 		twin.Frozen = weight.Frozen
@@ -23,6 +30,9 @@ func (w *Weights) Convert(dtype tensor.Dtype) *Weights {
 // CopyFrom overwrites the values with those of the weights of the same names.
 // It is an error when a name or a shape differs; then nothing is changed.
 func (w *Weights) CopyFrom(source *Weights) error {
+	if w == nil || source == nil {
+		return errors.New("copy weights: found nil, expected two Weights")
+	}
 	for _, weight := range w.All() {
 		other := source.Get(weight.Name)
 		if other == nil {

@@ -83,7 +83,7 @@ func zeroRows[T graph.Float](x []T, rows int) []bool {
 
 // Distance implements Head.
 func (h Cosine) Distance(*graph.Weights) (Distance, error) {
-	return Distance{Head: h.Name(), Between: func(x, y []float32) float64 {
+	return Distance{Head: h.Name(), builtin: h, Between: func(x, y []float32) float64 {
 		lengthX, lengthY := length(x), length(y)
 		if len(x) == len(y) && (lengthX == 0 || lengthY == 0) {
 			return 1

@@ -13,7 +13,14 @@ type Distance struct {
 	// float64. It is NaN where the lengths differ from each other or from that
 	// of Weights.
 	Between func(x, y []float32) float64
+
+	builtin Head // what Builtin returns
 }
+
+// Builtin is the head of this package whose distance it is; nil where it is the
+// distance of a head of the user's own. The field Head is for people: two heads
+// may have one name.
+func (d Distance) Builtin() Head { return d.builtin }
 
 // sum adds term(j, xⱼ, yⱼ) over all j.
 func sum(x, y []float32, term func(j int, x, y float64) float64) float64 {

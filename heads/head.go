@@ -8,7 +8,8 @@ import (
 // Head compares embeddings. A head is plain data: one value serves many graphs,
 // and those that learn bind the same weights in each of them.
 type Head interface {
-	// Name is one of Names.
+	// Name is one of Names for a head of this package; a head of the user's own
+	// has a name for people. It identifies no head: see Builtin and Identifier.
 	Name() string
 	// Between adds to the graph the distances of aligned rows: (batch, features)
 	// and (batch, features) to (batch).

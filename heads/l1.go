@@ -24,7 +24,7 @@ func (L1) Matrix(b *graph.Builder, x *graph.Node) *graph.Node {
 
 // Distance implements Head.
 func (h L1) Distance(*graph.Weights) (Distance, error) {
-	return Distance{Head: h.Name(), Between: func(x, y []float32) float64 {
+	return Distance{Head: h.Name(), builtin: h, Between: func(x, y []float32) float64 {
 		return sum(x, y, func(_ int, x, y float64) float64 { return math.Abs(x - y) })
 	}}, nil
 }

@@ -25,7 +25,7 @@ func (L2) Matrix(b *graph.Builder, x *graph.Node) *graph.Node {
 
 // Distance implements Head.
 func (h L2) Distance(*graph.Weights) (Distance, error) {
-	return Distance{Head: h.Name(), Between: func(x, y []float32) float64 {
+	return Distance{Head: h.Name(), builtin: h, Between: func(x, y []float32) float64 {
 		return math.Sqrt(squaredL2(x, y))
 	}}, nil
 }

@@ -21,7 +21,7 @@ func (SquaredL2) Matrix(b *graph.Builder, x *graph.Node) *graph.Node {
 
 // Distance implements Head.
 func (h SquaredL2) Distance(*graph.Weights) (Distance, error) {
-	return Distance{Head: h.Name(), Between: squaredL2}, nil
+	return Distance{Head: h.Name(), builtin: h, Between: squaredL2}, nil
 }
 
 func squaredL2(x, y []float32) float64 {

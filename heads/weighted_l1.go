@@ -73,7 +73,7 @@ func (h WeightedL1) Distance(weights *graph.Weights) (Distance, error) {
 		return Distance{}, errors.Errorf("head %s: the weights have no %q: they are of a network with another head", h.Name(), weightName)
 	}
 	factors := h.values(weight)
-	return Distance{Head: h.Name(), Weights: factors, Between: func(x, y []float32) float64 {
+	return Distance{Head: h.Name(), builtin: h, Weights: factors, Between: func(x, y []float32) float64 {
 		if len(x) != len(factors) {
 			return math.NaN()
 		}

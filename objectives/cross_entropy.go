@@ -70,7 +70,7 @@ func (logit[T]) Backward(dx, _ [][]T, _, dy []T) {
 }
 
 func checkCrossEntropy(o Objective, head heads.Head) error {
-	if head.Name() == "cosine" {
+	if _, cosine := builtin(head).(heads.Cosine); cosine {
 		return errors.Errorf("%s with cosine: these distances lie in [0, 2], so that the logit bias − distance spans 2 and no answer can be sure: use l2 or weighted-l1", o.Name())
 	}
 	return nil

@@ -47,12 +47,19 @@ type BatchObjective interface {
 	BatchCost(b *graph.Builder, distances, labels *graph.Node) *graph.Node
 }
 
+// builtin is the head of package heads that a head is; nil for one of the user's
+// own, of whose distances nothing is known.
+func builtin(head heads.Head) heads.Head {
+	known, _ := heads.Builtin(head)
+	return known
+}
+
 // checkMargin refuses margins that no distance of the head can make sense of.
 func checkMargin(o Objective, margin float64, head heads.Head) error {
 	if err := checkPositive(o, margin); err != nil {
 		return err
 	}
-	if head.Name() == "cosine" && margin > 2 {
+	if _, cosine := builtin(head).(heads.Cosine); cosine && margin > 2 {
 		return errors.Errorf("%s with cosine: found margin %v, but these distances lie in [0, 2]", o.Name(), margin)
 	}
 	return nil
@@ -68,7 +75,7 @@ func checkPositive(o Objective, margin float64) error {
 
 // checkSign refuses the head whose values may be negative.
 func checkSign(o Objective, head heads.Head) error {
-	if head.Name() == "signed-weighted-l1" {
+	if builtin(head) == (heads.WeightedL1{Signed: true}) {
 		return errors.Errorf("%s with %s: its values may be negative and so are no distances: use weighted-l1", o.Name(), head.Name())
 	}
 	return nil

@@ -35,8 +35,10 @@ func (Prototypical) Name() string { return "prototypical" }
 
 // Check implements Objective.
 func (p Prototypical) Check(head heads.Head) error {
-	if name := head.Name(); name != "squared-l2" && name != "cosine" {
-		return errors.Errorf("%s with %s: the distance from a mean does not follow from such distances: use squared-l2 or cosine", p.Name(), name)
+	switch builtin(head).(type) {
+	case heads.SquaredL2, heads.Cosine:
+	default:
+		return errors.Errorf("%s with %s: the distance from a mean does not follow from such distances: use squared-l2 or cosine", p.Name(), heads.Identifier(head))
 	}
 	return checkTemperature(p, p.Temperature)
 }

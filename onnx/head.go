@@ -29,7 +29,7 @@ func Head(m *likeness.Model) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	learned, err := m.Head.Distance(m.Weights)
+	learned, err := heads.DistanceOf(m.Head, m.Weights)
 	if err != nil {
 		return nil, errors.Wrap(err, "onnx")
 	}
@@ -69,12 +69,13 @@ func (d *drawing) distance(head heads.Head, factors []float32) {
 	reduce := func(operator, name, x string) string {
 		return d.apply(operator, name, []string{x, d.lastAxis()}, integer("keepdims", 0))
 	}
-	if _, ok := head.(heads.Cosine); ok {
+	builtin, _ := heads.Builtin(head) // nil for one of the user's own
+	if _, ok := builtin.(heads.Cosine); ok {
 		d.cosine(reduce)
 		return
 	}
 	difference := d.apply("Sub", "difference", []string{Left, Right})
-	switch head.(type) {
+	switch builtin.(type) {
 	case heads.L2:
 		reduce("ReduceL2", Distance, difference)
 	case heads.SquaredL2:

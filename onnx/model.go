@@ -42,6 +42,9 @@ func (m *Model) WriteFile(path string) error {
 
 // WriteTo writes the model as WriteFile does, and returns the number of bytes.
 func (m *Model) WriteTo(w io.Writer) (int64, error) {
+	if m == nil || len(m.content.pieces) == 0 {
+		return 0, errors.New("onnx: the model is empty, expected one of Network or Head")
+	}
 	if m.content.size > math.MaxInt32 {
 		return 0, errors.Errorf("onnx: the model takes %d bytes, a protocol buffer holds at most %d", m.content.size, math.MaxInt32)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/heads"
 	"github.com/pkg/errors"
 )
 
@@ -16,11 +17,17 @@ const (
 	Embeddings = "embeddings" // (batch, features)
 )
 
+// errNil is that of a nil model.
+var errNil = errors.New("onnx: the model is nil, expected one of likeness.New or likeness.Load")
+
 // Network is the embedding network of a trained model: images to embeddings,
 // with inversion and normalisation in the graph, batch norm by the running
 // statistics and no dropout. It is an error where the backbone is no list of
 // blocks of package graph.
 func Network(m *likeness.Model) (*Model, error) {
+	if m == nil {
+		return nil, errNil
+	}
 	network, ok := m.Backbone.(backbone.Network)
 	if !ok {
 		return nil, errors.Errorf("onnx: the backbone is of type %T, a Go type of its author's own: only a backbone.Network, a list of blocks, can be written", m.Backbone)
@@ -31,7 +38,7 @@ func Network(m *likeness.Model) (*Model, error) {
 	}
 	size := network.Size
 	input := Value{Name: Images, Shape: extents(size.Channels, size.Height, size.Width), Doc: describeInput(m.Preprocessing)}
-	output := Value{Name: Embeddings, Shape: extents(features), Doc: "One embedding for each image, to be compared by the distance " + m.Head.Name() + "."}
+	output := Value{Name: Embeddings, Shape: extents(features), Doc: "One embedding for each image, to be compared by the distance " + heads.Identifier(m.Head) + "."}
 	properties, err := describe(m)
 	if err != nil {
 		return nil, err
@@ -46,6 +53,12 @@ func Network(m *likeness.Model) (*Model, error) {
 // features is the length of the model's embeddings. One image tells, and
 // whether blocks and weights fit together.
 func features(m *likeness.Model) (int, error) {
+	if m == nil {
+		return 0, errNil
+	}
+	if _, err := m.EmbedPixels(nil); err != nil { // a model that is not whole
+		return 0, errors.Wrap(err, "onnx")
+	}
 	embeddings, err := m.EmbedPixels([][]uint8{make([]uint8, m.Preprocessing.Size.Len())})
 	if err != nil {
 		return 0, errors.Wrap(err, "onnx")
@@ -72,7 +85,7 @@ func describe(m *likeness.Model) ([]property, error) {
 	if crop := describeCrop(m.Preprocessing); crop != "" {
 		properties = append(properties, property{"likeness.crop", crop})
 	}
-	properties = append(properties, property{"likeness.preprocessing", string(preprocessing)}, property{"likeness.head", m.Head.Name()})
+	properties = append(properties, property{"likeness.preprocessing", string(preprocessing)}, property{"likeness.head", heads.Identifier(m.Head)})
 	if m.Threshold != nil {
 		properties = append(properties, property{"likeness.threshold", strconv.FormatFloat(*m.Threshold, 'g', -1, 64)})
 	}

@@ -15,6 +15,9 @@ import (
 // same weights in the same shapes. Everything else is an error that says where
 // the two part; then Skeleton is what to begin a mapping from.
 func (f *File) Derive(model *likeness.Model) (Mapping, error) {
+	if err := f.check(model); err != nil {
+		return Mapping{}, err
+	}
 	if m, ok := f.byName(model); ok {
 		return m, nil
 	}
@@ -65,8 +68,12 @@ func (f *File) byOrder(model *likeness.Model) (Mapping, error) {
 }
 
 // Skeleton is a mapping to be filled in, as TOML with the layers of the model
-// and, in comments, the tensors of the file.
+// and, in comments, the tensors of the file. It is empty where there is no model
+// or no file.
 func (f *File) Skeleton(model *likeness.Model) string {
+	if f.check(model) != nil {
+		return ""
+	}
 	var text strings.Builder
 	fmt.Fprintf(&text, "# Which tensors of %s become which weights of the network.\n\n", f.path)
 	text.WriteString("ignore = []  # tensors that have no place in the network, such as \"classifier\"\n")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/internal/safetensors"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
@@ -23,6 +24,17 @@ func Open(path string) (*File, error) {
 		return nil, errors.Wrap(err, "read weights")
 	}
 	return &File{path: path, tensors: file.Tensors}, nil
+}
+
+// check says whether there are a file and a model.
+func (f *File) check(model *likeness.Model) error {
+	switch {
+	case f == nil:
+		return errors.New("found a nil file, expected one of Open")
+	case model == nil || model.Weights == nil:
+		return errors.Errorf("%s: found no model, expected one of likeness.New or likeness.Load", f.path)
+	}
+	return nil
 }
 
 // counter is what PyTorch's batch norm keeps beside its weights: the number of
@@ -52,19 +64,27 @@ func (f *File) find(name string) *safetensors.Tensor {
 	return nil
 }
 
-// elements are a tensor's as float32.
+// elements are a tensor's as float32. One that is NaN or infinite, or is as
+// float32, is an error: no network works with it.
 func elements(t *safetensors.Tensor) ([]float32, error) {
+	var narrow []float32
 	switch data := t.Data.(type) {
 	case []float32:
-		return data, nil
+		narrow = data
 	case []float64:
-		narrow := make([]float32, len(data))
+		narrow = make([]float32, len(data))
 		for i, v := range data {
 			narrow[i] = float32(v)
 		}
-		return narrow, nil
+	default:
+		return nil, errors.Errorf("found elements of type %T, expected floating point", t.Data)
 	}
-	return nil, errors.Errorf("found elements of type %T, expected floating point", t.Data)
+	for i, v := range narrow {
+		if v-v != 0 {
+			return nil, errors.Errorf("value %d is %v, expected a number that is finite as float32", i, v)
+		}
+	}
+	return narrow, nil
 }
 
 // show writes a shape as errors have it: (64, 3, 5, 5).

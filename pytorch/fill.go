@@ -16,6 +16,9 @@ import (
 // Every weight but a head's must be mapped or stay by intention, and every tensor
 // must be mapped or ignored. After an error nothing is changed.
 func (f *File) Fill(model *likeness.Model, mapping Mapping) error {
+	if err := f.check(model); err != nil {
+		return err
+	}
 	if dtype := model.Weights.Dtype(); dtype != graph.Float32 {
 		return errors.Errorf("%s: found a model of %v, expected one of float32", f.path, dtype)
 	}

@@ -1,7 +1,9 @@
 package pytorch_test
 
 import (
+	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -118,5 +120,38 @@ func TestFillErrors(t *testing.T) {
 		err := write(t, test.tensors...).Fill(model, test.mapping)
 		expectError(t, name, err, test.want...)
 		expectSame(t, newModel(t, network, heads.L2{}, "ours"), model)
+	}
+}
+
+// A number that is not finite, as float32 at least, is refused with the file, the
+// tensor, the weight and the index, and nothing is changed.
+func TestFillRefusesWhatIsNotFinite(t *testing.T) {
+	for name, test := range map[string]struct {
+		data any
+		want string
+	}{
+		"NaN":                {[]float32{0, float32(math.NaN())}, "value 1 is NaN"},
+		"infinity":           {[]float32{float32(math.Inf(-1)), 0}, "value 0 is -Inf"},
+		"NaN of float64":     {[]float64{0, math.NaN()}, "value 1 is NaN"},
+		"beyond float32":     {[]float64{1e300, 0}, "value 0 is +Inf"},
+		"infinity of double": {[]float64{0, math.Inf(1)}, "value 1 is +Inf"},
+	} {
+		tensors := tensorsOf(newModel(t, network, heads.L2{}, "theirs"), numbered)
+		for i := range tensors {
+			if tensors[i].Name == numbered("linear2")+".bias" {
+				tensors[i].Data = test.data
+			}
+		}
+		model, file := newModel(t, network, heads.L2{}, "ours"), write(t, tensors...)
+		before := tensorsOf(model, numbered)
+		err := file.Fill(model, byLayer())
+		for _, part := range []string{test.want, `weight "linear2.bias"`, `tensor "10.bias"`, ".safetensors"} {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: found %v, expected %q", name, err, part)
+			}
+		}
+		if diff := cmp.Diff(before, tensorsOf(model, numbered)); diff != "" {
+			t.Errorf("%s: the model has changed:\n%s", name, diff)
+		}
 	}
 }

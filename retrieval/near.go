@@ -38,6 +38,9 @@ func (c *Collection) Near(ctx context.Context, threshold float64, onProgress fun
 	if math.IsNaN(threshold) || math.IsInf(threshold, 0) {
 		return nil, errors.Errorf("near images: the threshold is %v, expected a finite number", threshold)
 	}
+	if err := c.check(); err != nil {
+		return nil, errors.WithMessage(err, "near images")
+	}
 	rows := c.Embeddings.Rows
 	found := make([][]Pair, (rows+tileRows-1)/tileRows)
 	var count atomic.Int64
@@ -76,6 +79,18 @@ func (c *Collection) Near(ctx context.Context, threshold float64, onProgress fun
 
 func errTooMany(threshold float64) error {
 	return errors.Wrapf(ErrTooMany, "found more than %d pairs within %g", MostPairs, threshold)
+}
+
+// check says what a collection lacks that Embed gives it.
+func (c *Collection) check() error {
+	switch {
+	case c == nil:
+		return errors.New("the collection is nil, expected one of Embed")
+	case c.Metric == nil:
+		return errors.New("the collection has no Metric, expected that of likeness.Model.Metric")
+	}
+	_, err := evaluate.NewEmbeddings(c.Embeddings.Rows, c.Embeddings.Columns, c.Embeddings.Data)
+	return err
 }
 
 // part is the embeddings from begin to end, not copies of them.

@@ -10,6 +10,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/retrieval"
 	"github.com/pkg/errors"
@@ -146,3 +147,27 @@ func TestNearestRefuses(t *testing.T) {
 		}
 	}
 }
+
+// A collection that Embed did not make is an error, not a panic in a goroutine,
+// which would end the process.
+func TestCollectionsThatAreNotWhole(t *testing.T) {
+	for name, c := range map[string]*retrieval.Collection{
+		"nil":                  nil,
+		"no metric":            {Embeddings: evaluate.Embeddings{Rows: 1, Columns: 1, Data: []float32{1}}},
+		"too few values":       {Embeddings: evaluate.Embeddings{Rows: 5, Columns: 2, Data: []float32{1}}, Metric: evaluate.Euclidean{}},
+		"a metric that panics": {Embeddings: evaluate.Embeddings{Rows: 2, Columns: 1, Data: []float32{1, 2}}, Metric: (*panicking)(nil)},
+	} {
+		if _, err := c.Near(t.Context(), 1, nil); err == nil {
+			t.Errorf("%s: Near: found no error", name)
+		}
+		if _, err := c.Nearest([]float32{1}, 1); err == nil {
+			t.Errorf("%s: Nearest: found no error", name)
+		}
+	}
+	if traits, err := retrieval.Examine(t.Context(), imaging.Preprocessing{}, []string{"a.png"}, -1); len(traits) != 0 || err != nil {
+		t.Errorf("Examine: found %v, %v", traits, err)
+	}
+}
+
+// panicking is a metric whose nil pointer cannot be used.
+type panicking struct{ evaluate.Metric }

@@ -22,6 +22,9 @@ func (c *Collection) Nearest(query []float32, k int) ([]Match, error) {
 	if k < 1 {
 		return nil, errors.Errorf("nearest images: found k = %d, expected at least 1", k)
 	}
+	if err := c.check(); err != nil {
+		return nil, errors.WithMessage(err, "nearest images")
+	}
 	question, err := evaluate.NewEmbeddings(1, len(query), query)
 	if err != nil {
 		return nil, errors.WithMessage(err, "nearest images")

@@ -44,6 +44,9 @@ func Suits(p imaging.Preprocessing, traits []Traits) error {
 	if len(traits) == 0 {
 		return nil
 	}
+	if i := slices.IndexFunc(traits, func(t Traits) bool { return math.IsNaN(t.Brightness) }); i >= 0 {
+		return errors.Errorf("the traits of image %d are not measured: it cannot be read, or the preprocessing is not valid", i)
+	}
 	median := func(of func(Traits) float64) float64 {
 		var values []float64
 		for _, t := range traits {
@@ -81,7 +84,7 @@ func Suits(p imaging.Preprocessing, traits []Traits) error {
 // Examine measures up to most of the files, evenly spaced. Those that cannot be
 // read are passed over: Embed tells of them.
 func Examine(ctx context.Context, p imaging.Preprocessing, files []string, most int) ([]Traits, error) {
-	count := min(most, len(files))
+	count := max(0, min(most, len(files)))
 	measured := make([]*Traits, count)
 	err := parallel(ctx, count, nil, func(i int) error {
 		if img, err := imaging.DecodeFile(files[i*len(files)/count]); err == nil {

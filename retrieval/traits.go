@@ -2,6 +2,7 @@ package retrieval
 
 import (
 	"image"
+	"math"
 
 	"github.com/likeness-go/likeness/imaging"
 )
@@ -29,9 +30,19 @@ const (
 	lightHalftone  = 192
 )
 
-// Measure measures an image as a model's preprocessing takes it. The preprocessing
-// must be valid and the image must have pixels.
-func Measure(p imaging.Preprocessing, img image.Image) Traits {
+// Measure measures an image as a model's preprocessing takes it. Where the
+// preprocessing is not valid or the image cannot be read (imaging.Check), all
+// traits are NaN, which Suits refuses.
+func Measure(p imaging.Preprocessing, img image.Image) (t Traits) {
+	unknown := Traits{math.NaN(), math.NaN(), math.NaN(), math.NaN()}
+	defer func() {
+		if recover() != nil { // of an image of the user's own
+			t = unknown
+		}
+	}()
+	if p.Validate() != nil || imaging.Check(img) != nil {
+		return unknown
+	}
 	// At its own size: shrunk, thin strokes are ink no more.
 	height, width := img.Bounds().Dy(), img.Bounds().Dx()
 	colours := imaging.Preprocessing{Size: imaging.Size{Height: height, Width: width, Channels: 3}}.Pixels(img)

@@ -35,20 +35,20 @@ const mostDeciding = 10
 func explain(distance heads.Distance, x, y []float32) *explanation {
 	e := &explanation{AddsUpTo: "distance", Dimensions: len(x)}
 	var term func(j int, x, y float64) float64
-	switch distance.Head {
-	case heads.WeightedL1{}.Name(), heads.WeightedL1{Signed: true}.Name():
+	switch distance.Builtin().(type) {
+	case heads.WeightedL1:
 		e.Formula = "wⱼ|xⱼ − yⱼ|"
 		term = func(j int, x, y float64) float64 { return float64(distance.Weights[j]) * math.Abs(x-y) }
-	case heads.L1{}.Name():
+	case heads.L1:
 		e.Formula = "|xⱼ − yⱼ|"
 		term = func(_ int, x, y float64) float64 { return math.Abs(x - y) }
-	case heads.L2{}.Name():
+	case heads.L2:
 		e.Formula, e.AddsUpTo = "(xⱼ − yⱼ)²", "squared distance"
 		term = func(_ int, x, y float64) float64 { return (x - y) * (x - y) }
-	case heads.SquaredL2{}.Name():
+	case heads.SquaredL2:
 		e.Formula = "(xⱼ − yⱼ)²"
 		term = func(_ int, x, y float64) float64 { return (x - y) * (x - y) }
-	case heads.Cosine{}.Name():
+	case heads.Cosine:
 		e.Formula = "1/D − xⱼyⱼ/(‖x‖‖y‖)"
 		lengths, each := length(x)*length(y), 1/float64(len(x))
 		term = func(_ int, x, y float64) float64 {

@@ -60,7 +60,7 @@ func newServer(model *likeness.Model, o Options) (s *Server, err error) {
 	if s.identity, err = model.Identity(); err != nil {
 		return nil, err
 	}
-	if s.distance, err = model.Head.Distance(model.Weights); err != nil {
+	if s.distance, err = heads.DistanceOf(model.Head, model.Weights); err != nil {
 		return nil, err
 	}
 	// Better now than in the first request.

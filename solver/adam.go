@@ -41,20 +41,42 @@ type Adam struct {
 }
 
 // Step moves the weights by their gradients.
-func (a *Adam) Step(model []gorgonia.ValueGrad) error { return a.core.step(model, a) }
+func (a *Adam) Step(model []gorgonia.ValueGrad) error {
+	if a == nil {
+		return errNil
+	}
+	return a.core.step(model, a)
+}
 
 // SetRate sets η from the next step on.
-func (a *Adam) SetRate(rate float64) { a.Rate = rate }
+func (a *Adam) SetRate(rate float64) {
+	if a != nil {
+		a.Rate = rate
+	}
+}
 
 // Progress tells of the steps taken.
-func (a *Adam) Progress() Progress { return a.core.progress(a.Rate) }
+func (a *Adam) Progress() Progress {
+	if a == nil {
+		return Progress{}
+	}
+	return a.core.progress(a.Rate)
+}
 
 // State copies the moments ("first/…" for m, "second/…" for v), the step and
 // the rate.
-func (a *Adam) State() State { return a.core.state(a.Rate) }
+func (a *Adam) State() State {
+	if a == nil {
+		return nil
+	}
+	return a.core.state(a.Rate)
+}
 
 // Restore goes on from a State of an Adam with the same settings.
 func (a *Adam) Restore(state State) error {
+	if a == nil {
+		return errNil
+	}
 	rate, err := a.core.restore(state, a.kinds())
 	if err == nil {
 		a.Rate = rate

@@ -41,6 +41,9 @@ type averaged struct {
 // the first update: otherwise the error is an ErrChanged. Nothing has changed
 // after an error.
 func (a *Average) Update(weights map[string]*tensor.Dense) error {
+	if a == nil {
+		return errors.Wrap(errNil, "update average")
+	}
 	if err := within(bound{"average", a.Decay, 0, 1}); err != nil {
 		return err
 	}
@@ -58,6 +61,9 @@ func (a *Average) Update(weights map[string]*tensor.Dense) error {
 // evaluate runs, and the values back after it, also after an error or a panic.
 // Meanwhile there can be no Update and no other Evaluate.
 func (a *Average) Evaluate(weights map[string]*tensor.Dense, evaluate func() error) error {
+	if a == nil || evaluate == nil {
+		return errors.New("evaluate average: found nil, expected an average and a function")
+	}
 	if a.updates == 0 {
 		return errors.New("evaluate average: found no update, expected at least one before")
 	}
@@ -80,6 +86,9 @@ func (a *Average) Evaluate(weights map[string]*tensor.Dense, evaluate func() err
 // State copies the averages ("average/conv1.weight") and the number of updates
 // ("step").
 func (a *Average) State() State {
+	if a == nil {
+		return nil
+	}
 	state := State{}
 	state.setSteps(a.updates)
 	for _, each := range a.averages {
@@ -90,6 +99,9 @@ func (a *Average) State() State {
 
 // Restore goes on from a State. After an error nothing has changed.
 func (a *Average) Restore(state State) error {
+	if a == nil {
+		return errors.Wrap(errNil, "restore average")
+	}
 	if a.evaluating {
 		return errors.New("restore average: an evaluation is running")
 	}

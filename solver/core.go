@@ -7,6 +7,10 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
+// errNil is that of a nil solver or average. What gives no error does nothing
+// then, so that Step or Update is where it shows.
+var errNil = errors.New("found a nil pointer, expected a solver or an average")
+
 // core is what all solvers share: the parameters as first met, the moments
 // kept of them, and the order of a step.
 type core struct {

@@ -63,8 +63,12 @@ type Warmup struct {
 	Of    Schedule
 }
 
-// Rate is the other schedule's, times (step+1)/Steps in the first Steps steps.
+// Rate is the other schedule's, times (step+1)/Steps in the first Steps steps. It
+// is NaN, which no solver takes, where there is no other schedule.
 func (w Warmup) Rate(step, total int) float64 {
+	if w.Of == nil {
+		return math.NaN()
+	}
 	rate := w.Of.Rate(step, total)
 	if step < w.Steps {
 		rate *= float64(step+1) / float64(w.Steps)

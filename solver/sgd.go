@@ -40,19 +40,41 @@ type SGD struct {
 }
 
 // Step moves the weights by their gradients.
-func (s *SGD) Step(model []gorgonia.ValueGrad) error { return s.core.step(model, s) }
+func (s *SGD) Step(model []gorgonia.ValueGrad) error {
+	if s == nil {
+		return errNil
+	}
+	return s.core.step(model, s)
+}
 
 // SetRate sets η from the next step on.
-func (s *SGD) SetRate(rate float64) { s.Rate = rate }
+func (s *SGD) SetRate(rate float64) {
+	if s != nil {
+		s.Rate = rate
+	}
+}
 
 // Progress tells of the steps taken.
-func (s *SGD) Progress() Progress { return s.core.progress(s.Rate) }
+func (s *SGD) Progress() Progress {
+	if s == nil {
+		return Progress{}
+	}
+	return s.core.progress(s.Rate)
+}
 
 // State copies the velocities ("velocity/…"), the step and the rate.
-func (s *SGD) State() State { return s.core.state(s.Rate) }
+func (s *SGD) State() State {
+	if s == nil {
+		return nil
+	}
+	return s.core.state(s.Rate)
+}
 
 // Restore goes on from a State of an SGD with the same settings.
 func (s *SGD) Restore(state State) error {
+	if s == nil {
+		return errNil
+	}
 	rate, err := s.core.restore(state, s.kinds())
 	if err == nil {
 		s.Rate = rate

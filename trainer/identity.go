@@ -33,6 +33,7 @@ func (r *run) identity() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	settings["head"] = heads.Identifier(r.Model.Head)
 	settings["examples"], settings["images"] = r.Examples.drawn, digest(r.Examples.images)
 	settings["validation"] = "none"
 	if r.Validate != nil {
@@ -42,7 +43,8 @@ func (r *run) identity() (map[string]string, error) {
 	if known {
 		settings["backbone"] = blocks
 	}
-	if !known || !samePackage(r.Model.Head, heads.L2{}) || !samePackage(r.Objective, objectives.Contrastive{}) {
+	_, builtin := heads.Builtin(r.Model.Head)
+	if !known || !builtin || reflect.TypeOf(r.Objective).PkgPath() != objectivesPath {
 		settings["graph"] = r.program.Structure()
 	}
 	return settings, nil
@@ -67,10 +69,8 @@ func (r *run) blocks() (text string, known bool) {
 	return text, err == nil
 }
 
-// samePackage says whether the types of two values are of one package.
-func samePackage(value, other any) bool {
-	return reflect.TypeOf(value).PkgPath() == reflect.TypeOf(other).PkgPath()
-}
+// objectivesPath is the import path of package objectives.
+var objectivesPath = reflect.TypeFor[objectives.Contrastive]().PkgPath()
 
 // firstIdentity is identity as the first format has it.
 func (r *run) firstIdentity() (map[string]string, error) {

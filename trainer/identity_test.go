@@ -164,7 +164,7 @@ func TestResumeRefusesWhateverDecidesTheWeights(t *testing.T) {
 		"no validation":       {validated(100, 1), with(func(*trainer.Trainer) {}), "validation: found area"},
 		"frozen before":       {frozen, with(func(*trainer.Trainer) {}), "frozen weights: found"},
 		"own head's constant": {model(tiny(), ownHead{name: "own", scale: 1}), model(tiny(), ownHead{name: "own", scale: 2}), "graph: found"},
-		"head of one name":    {model(tiny(), heads.L2{}), model(tiny(), ownHead{name: "l2", scale: 2}), "graph: found none"},
+		"head of one name":    {model(tiny(), heads.L2{}), model(tiny(), ownHead{name: "l2", scale: 2}), "graph: found none, expected"},
 		"own backbone":        {model(ownBackbone{"relu", 1}, heads.L2{}), model(ownBackbone{"tanh", 1}, heads.L2{}), "graph: found"},
 		"own function":        {model(ownBackbone{"relu", 1}, heads.L2{}), model(ownBackbone{"relu", 2}, heads.L2{}), "graph: found"},
 		"own objective":       {objective(ownObjective{1}), objective(ownObjective{2}), "graph: found"},

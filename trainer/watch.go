@@ -5,6 +5,7 @@ import (
 
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
@@ -113,7 +114,7 @@ func spreadOf(embeddings [][]float32) spread {
 // active is the share of the sample's triplets whose loss is above zero; NaN
 // where it has none.
 func (w *watch) active(embeddings [][]float32, margin float64) (float64, error) {
-	distance, err := w.Model.Head.Distance(w.Model.Weights)
+	distance, err := heads.DistanceOf(w.Model.Head, w.Model.Weights)
 	if err != nil {
 		return 0, err
 	}

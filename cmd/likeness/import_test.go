@@ -103,7 +103,7 @@ func TestImportRefusals(t *testing.T) {
 		args []string
 	}{
 		{failure, []string{"find weights", "missing.safetensors"}, []string{"missing.safetensors", "--backbone", "tiny.toml"}},
-		{failure, []string{"tiny.toml", "malformed"}, []string{"tiny.toml", "--backbone", "tiny.toml"}},
+		{failure, []string{"tiny.toml", "found a text file, expected a safetensors file"}, []string{"tiny.toml", "--backbone", "tiny.toml"}},
 		{failure, []string{"backbone", "conf4"}, []string{"weights.safetensors", "--backbone", "conf4"}},
 		{failure, []string{"size", "28x28x1"}, []string{"weights.safetensors", "--backbone", "conv4"}},
 		{failure, []string{"size", "channels", "12x12x1"}, []string{"weights.safetensors", "--backbone", "conv4", "--size", "12x12"}},

@@ -30,15 +30,15 @@ const rounding = 0x1p-20
 func filterFor(distance heads.Distance) filter {
 	engine := vector.For[float32]()
 	wider := func(d float64) float64 { return d * (1 + rounding) }
-	switch distance.Head {
-	case heads.L2{}.Name():
+	switch head := distance.Builtin().(type) {
+	case heads.L2:
 		return filter{
 			measure: engine.SquaredDistance, products: true, ordered: true,
 			limit: func(d float64) float64 { return wider(d * d) },
 		}
-	case heads.SquaredL2{}.Name():
+	case heads.SquaredL2:
 		return filter{measure: engine.SquaredDistance, products: true, ordered: true, limit: wider}
-	case heads.Cosine{}.Name():
+	case heads.Cosine:
 		// The distance is half the squared distance of the unit vectors, or 1
 		// where one is zero, which is more than that. Rounding moves either unit
 		// vector by up to 2⁻²⁴.
@@ -49,14 +49,15 @@ func filterFor(distance heads.Distance) filter {
 				return wider(chord * chord)
 			},
 		}
-	case heads.L1{}.Name():
+	case heads.L1:
 		return filter{measure: engine.AbsoluteDistance, ordered: true, limit: wider}
-	case heads.WeightedL1{}.Name():
-		return filter{
-			measure: func(x, y []float32) float64 { return engine.WeightedDistance(x, y, distance.Weights) },
-			limit:   wider, ordered: true,
+	case heads.WeightedL1:
+		if !head.Signed {
+			return filter{
+				measure: func(x, y []float32) float64 { return engine.WeightedDistance(x, y, distance.Weights) },
+				limit:   wider, ordered: true,
+			}
 		}
-	case heads.WeightedL1{Signed: true}.Name():
 		magnitudes := make([]float32, len(distance.Weights))
 		for j, w := range distance.Weights {
 			magnitudes[j] = float32(math.Abs(float64(w)))

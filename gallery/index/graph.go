@@ -51,7 +51,7 @@ type Graph struct {
 // Indexable says why there can be no Graph of a distance; nil if there can.
 func Indexable(distance heads.Distance) error {
 	for j, w := range distance.Weights {
-		if w < 0 || distance.Head == (heads.WeightedL1{Signed: true}).Name() {
+		if w < 0 || distance.Builtin() == (heads.WeightedL1{Signed: true}) {
 			return errors.Errorf("the head %s has weights of either sign (%v for feature %d), so its distances may be negative and two neighbours of a vector may be anywhere: it is searched exactly", distance.Head, w, j)
 		}
 	}

@@ -47,6 +47,7 @@ func (m Measurement) Rate() float64 { return float64(m.Operations) / m.Time.Seco
 // ReLU and a 2×2 max pool, so that what leaves the cache is a quarter of the
 // convolution's result. Each is repeated for about as long as asked.
 func (l Layer) Measure(atLeast time.Duration) []Measurement {
+	defer kernel.Retain()() // as a program does
 	s := l.shape
 	k := kernel.NewBlock[float32](kernel.BlockShape{Conv: s, Activation: kernel.ReLU, PoolSize: 2, PoolStride: 2})
 	height, width := s.Output()

@@ -151,3 +151,47 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// A file of another kind is named, whatever a header's length would be there.
+func TestReadNamesOtherFiles(t *testing.T) {
+	padding := strings.Repeat("\x01\x02", 50)
+	for content, want := range map[string]string{
+		"": "an empty file",
+		"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR" + padding:                              "a PNG image",
+		"\xff\xd8\xff\xe0\x00\x10JFIF" + padding:                                       "a JPEG image",
+		"GIF89a" + padding:                                                             "a GIF image",
+		"RIFF\x24\x00\x00\x00WEBPVP8 " + padding:                                       "a WebP image",
+		"BM\x36\x00\x00\x00\x00\x00\x00\x00\x36\x00\x00\x00\x28\x00\x00\x00" + padding: "a BMP image",
+		"II*\x00\x08\x00\x00\x00" + padding:                                            "a TIFF image",
+		"PK\x03\x04\x14\x00\x00\x00\x08\x00" + padding:                                 "a zip archive",
+		"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03" + padding:                           "a gzip archive",
+		"\x80\x02}q\x00(X" + padding:                                                   "a Python pickle",
+		"\x08\x07\x12\x07pytorch:" + padding:                                           "an ONNX model",
+		"\x08\x08\x3a\x80\x01\x0a" + padding:                                           "an ONNX model",
+		"<!DOCTYPE html><html><body>404</body></html>":                                 "an HTML page",
+		"\n<HTML>":                      "an HTML page",
+		"<?xml version=\"1.0\"?>":       "an XML file",
+		"learning rate, loss\n0.1, 2\n": "a text file",
+		"{\"a\": 1, \"b\": {\"c\": 2}}": "a text file",
+		"Grüße":                         "a text file",
+		"a":                             "a text file",
+		"version https://git-lfs.github.com/spec/v1\noid sha256:00\n": "a pointer of Git LFS",
+		strings.Repeat("\x00", 16) + "\xed\xda\x0c\xed" + padding:     "a bbolt database",
+		"\xfe\xdc\xba\x98\x76\x54\x32\x10\x01" + padding:              "a file of an unknown kind, whose first bytes are fe dc ba 98 76 54 32 10 01",
+	} {
+		_, err := decode([]byte(content))
+		if !errors.Is(err, safetensors.ErrOther) || !errors.Is(err, safetensors.ErrMalformed) || !strings.Contains(err.Error(), "found "+want) {
+			t.Errorf("%.20q: found %v, expected ErrOther that says %q", content, err, want)
+		}
+	}
+	if _, err := safetensors.ReadFile(t.TempDir()); !errors.Is(err, safetensors.ErrOther) || !strings.Contains(err.Error(), "found a directory") {
+		t.Errorf("a directory: found %v", err)
+	}
+	// A safetensors file that was cut off is none of another kind.
+	whole := lay(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`, 8)
+	for length := 9; length < len(whole); length++ {
+		if _, err := decode(whole[:length]); errors.Is(err, safetensors.ErrOther) || !errors.Is(err, safetensors.ErrMalformed) {
+			t.Errorf("%d bytes of it: found %v", length, err)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -23,19 +24,35 @@ func Read(r io.ReaderAt, size int64, name string) (File, error) {
 
 // ReadFile reads the safetensors file at path.
 func ReadFile(path string) (File, error) {
+	// To open a pipe would wait for its other end.
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return File{}, errors.WithStack(err)
+	case info.IsDir():
+		return File{}, errors.Wrap(other{"a directory"}, path)
+	case !info.Mode().IsRegular():
+		return File{}, errors.Wrap(other{"no regular file"}, path)
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return File{}, errors.WithStack(err)
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
+	if info, err = file.Stat(); err != nil {
 		return File{}, errors.WithStack(err)
 	}
 	return Read(file, info.Size(), path)
 }
 
 func read(r io.ReaderAt, size int64) (File, error) {
+	start := make([]byte, min(max(size, 0), longestStart))
+	if _, err := r.ReadAt(start, 0); err != nil && !(errors.Is(err, io.EOF) && len(start) == int(size)) {
+		return File{}, errors.Wrap(err, "header")
+	}
+	if kind := kindOf(start); kind != "" {
+		return File{}, other{kind}
+	}
 	if size < 8 {
 		return File{}, errors.Wrapf(ErrMalformed, "it has %d bytes, want at least the 8 of the header's length", size)
 	}
@@ -43,6 +60,9 @@ func read(r io.ReaderAt, size int64) (File, error) {
 	var length uint64
 	if err := binary.Read(content, binary.LittleEndian, &length); err != nil {
 		return File{}, errors.Wrap(err, "header")
+	}
+	if length > longestHeader && len(start) > 8 && start[8] != '{' {
+		return File{}, other{fmt.Sprintf("a file of an unknown kind, whose first bytes are % x", start[:9])}
 	}
 	if length > longestHeader || int64(length) > size-8 {
 		return File{}, errors.Wrapf(ErrMalformed, "the header's length is %d bytes, but the file has %d and the format allows %d",

@@ -1,6 +1,7 @@
 package vector
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -15,13 +16,39 @@ func TestChoose(t *testing.T) {
 	if got, err := choose(""); err != nil || got.Name() != best {
 		t.Errorf("without a name: found %s, error %v, expected %s", got.Name(), err, best)
 	}
-	got, err := choose("altivec")
-	if err == nil || got.Name() != best {
-		t.Fatalf("an unknown name: found %s, error %v, expected %s and an error", got.Name(), err, best)
+	for name, words := range map[string][]string{
+		"altivec": {"environment variable " + Variable, `found "altivec"`, "expected one of avx512, avx2, neon, portable"},
+		"AVX2":    {"environment variable " + Variable, `found "AVX2"`},
+		missing(): {Variable, missing(), "this processor has", "portable", best + " is used"},
+	} {
+		got, err := choose(name)
+		if err == nil || got.Name() != best {
+			t.Fatalf("%s: found %s, error %v, expected %s and an error", name, got.Name(), err, best)
+		}
+		for _, word := range words {
+			if !strings.Contains(err.Error(), word) {
+				t.Errorf("found the error %q, expected it to contain %q", err, word)
+			}
+		}
 	}
-	for _, word := range []string{Variable, `"altivec"`, "portable", best + " is used"} {
-		if !strings.Contains(err.Error(), word) {
-			t.Errorf("found the error %q, expected it to contain %q", err, word)
+}
+
+// missing is a known instruction set that this processor lacks: none has both
+// AVX2 and NEON.
+func missing() string {
+	for _, name := range known {
+		if !slices.ContainsFunc(Engines(), func(e Engine[float32]) bool { return e.Name() == name }) {
+			return name
+		}
+	}
+	return ""
+}
+
+// What may be asked for is what engines are called.
+func TestKnown(t *testing.T) {
+	for _, e := range Engines() {
+		if !slices.Contains(known, e.Name()) {
+			t.Errorf("the engine %s cannot be asked for", e.Name())
 		}
 	}
 }

@@ -21,6 +21,7 @@ var benchmarkLayers = []ConvShape{
 // BenchmarkConv reports the useful arithmetic of a direct convolution: two
 // operations for each product.
 func BenchmarkConv(b *testing.B) {
+	defer Retain()()
 	defer SetThreads(Threads())
 	for _, s := range benchmarkLayers {
 		c := NewConv[float32](s)
@@ -52,6 +53,7 @@ func BenchmarkConv(b *testing.B) {
 
 // BenchmarkBlock is a training step's work on the first two blocks of Conv4.
 func BenchmarkBlock(b *testing.B) {
+	defer Retain()()
 	for _, c := range benchmarkLayers[:2] {
 		s := BlockShape{Conv: c, Norm: BatchStatistics, Epsilon: 1e-5, Activation: ReLU, PoolSize: 2, PoolStride: 2}
 		f, pool := blockOperation[float32](s), s.pool()
@@ -69,6 +71,7 @@ func BenchmarkBlock(b *testing.B) {
 }
 
 func BenchmarkMatMul(b *testing.B) {
+	defer Retain()()
 	const n = 512
 	c, a := make([]float32, n*n), written(n*n)
 	for _, transpose := range []struct{ a, b bool }{{false, false}, {false, true}, {true, false}} {
@@ -82,6 +85,7 @@ func BenchmarkMatMul(b *testing.B) {
 }
 
 func BenchmarkAllDistances(b *testing.B) {
+	defer Retain()()
 	const rows, columns = 128, 1024
 	x, d, dx := make([]float32, rows*columns), make([]float32, rows*rows), make([]float32, rows*columns)
 	b.Run("forward", func(b *testing.B) {
@@ -122,6 +126,7 @@ func reportOperations(b *testing.B, operations int) {
 
 // BenchmarkLinear is the fully connected layer of Koch's network for a batch.
 func BenchmarkLinear(b *testing.B) {
+	defer Retain()()
 	const batch, in, out = 64, 9216, 4096
 	l := NewLinear[float32](batch, in, out)
 	x, dx, y := written(batch*in), written(batch*in), written(batch*out)
@@ -146,6 +151,7 @@ func BenchmarkLinear(b *testing.B) {
 // BenchmarkLinearOne is the fully connected layer of Koch's network for one
 // image, which takes as long as to read its weights.
 func BenchmarkLinearOne(b *testing.B) {
+	defer Retain()()
 	defer SetThreads(Threads())
 	const in, out = 9216, 4096
 	l := NewLinear[float32](1, in, out)

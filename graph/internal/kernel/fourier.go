@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"os"
 	"sync/atomic"
 
 	"github.com/likeness-go/likeness/internal/vector"
@@ -37,8 +36,6 @@ type transforms[T Float] struct {
 }
 
 var noFourier atomic.Bool
-
-func init() { noFourier.Store(os.Getenv("LIKENESS_FOURIER") == "off") }
 
 // SetFourier says whether layers made from now on may use the Fourier transform
 // where it is faster. They do unless told otherwise.

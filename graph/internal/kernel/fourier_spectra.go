@@ -26,5 +26,7 @@ func (p *spectra[T]) giveBack() {
 	s := shelvesOf[T]()
 	s.Lock()
 	defer s.Unlock()
-	s.spectra = append(s.spectra, p)
+	if retained.Load() > 0 {
+		s.spectra = append(s.spectra, p)
+	}
 }

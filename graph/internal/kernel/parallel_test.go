@@ -2,9 +2,11 @@ package kernel
 
 import (
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 
+	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 )
 
@@ -54,4 +56,58 @@ func TestSetThreadsIsBounded(t *testing.T) {
 			t.Errorf("SetThreads(%d): found %d threads, expected %d", n, Threads(), want)
 		}
 	}
+}
+
+// Workers and scratch memory are kept while somebody retains them, and no longer.
+func TestWorkersAreKeptWhileRetained(t *testing.T) {
+	defer SetThreads(Threads())
+	SetThreads(9)
+	used := func() (workers, spaces int) {
+		parallel(9, func(w *workspace[float32], _ int) { grow(&w.values, 100) })
+		idle.Lock()
+		defer idle.Unlock()
+		singles.Lock()
+		defer singles.Unlock()
+		return len(idle.workers), len(singles.idle)
+	}
+	before := goleak.IgnoreCurrent()
+	if workers, spaces := used(); workers != 0 || spaces != 0 {
+		t.Errorf("nobody retains them: found %d workers and %d workspaces", workers, spaces)
+	}
+	goleak.VerifyNone(t, before)
+	first, second := Retain(), Retain()
+	for range 2 { // twice is once
+		first()
+	}
+	if workers, spaces := used(); workers != 8 || spaces == 0 {
+		t.Errorf("somebody retains them: found %d workers and %d workspaces, expected 8 and some", workers, spaces)
+	}
+	second()
+	if len(idle.workers) != 0 || singles.idle != nil {
+		t.Errorf("nobody retains them any more: found %d workers and %d workspaces", len(idle.workers), len(singles.idle))
+	}
+	goleak.VerifyNone(t, before)
+}
+
+// Workers may be retained and given up while kernels are at work.
+func TestRetainWhileWorking(t *testing.T) {
+	defer SetThreads(Threads())
+	SetThreads(4)
+	before := goleak.IgnoreCurrent()
+	var users sync.WaitGroup
+	for range 8 {
+		users.Go(func() {
+			for range 50 {
+				release := Retain()
+				var sum atomic.Int64
+				Parallel(20, func(i int) { sum.Add(int64(i)) })
+				release()
+				if sum.Load() != 190 {
+					t.Errorf("found the sum %d, expected 190", sum.Load())
+				}
+			}
+		})
+	}
+	users.Wait()
+	goleak.VerifyNone(t, before)
 }

@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"os"
 	"sync/atomic"
 
 	"github.com/likeness-go/likeness/internal/vector"
@@ -27,8 +26,6 @@ type winograd struct {
 }
 
 var noWinograd atomic.Bool
-
-func init() { noWinograd.Store(os.Getenv("LIKENESS_WINOGRAD") == "off") }
 
 // SetWinograd says whether layers made from now on may use Winograd's
 // algorithms where they are faster. They do unless told otherwise.

@@ -36,12 +36,20 @@ type workspace[T Float] struct {
 }
 
 // shelves keep the scratch memory of an element type that nobody uses. There is
-// never more of it than was in use at once, and it is kept for good: the
-// collector would take that of a sync.Pool, and with it megabytes a step.
+// never more of it than was in use at once, and it is kept while somebody retains
+// the workers: the collector would take that of a sync.Pool, and with it megabytes
+// a step.
 type shelves[T Float] struct {
 	sync.Mutex
 	idle    []*workspace[T]
 	spectra []*spectra[T]
+}
+
+// clear gives the memory up.
+func (s *shelves[T]) clear() {
+	s.Lock()
+	defer s.Unlock()
+	s.idle, s.spectra = nil, nil
 }
 
 var (
@@ -101,7 +109,9 @@ func (w *workspace[T]) giveBack() {
 	s := shelvesOf[T]()
 	s.Lock()
 	defer s.Unlock()
-	s.idle = append(s.idle, w)
+	if retained.Load() > 0 {
+		s.idle = append(s.idle, w)
+	}
 }
 
 // grow returns a slice of length n, reusing the memory of *s if it suffices.

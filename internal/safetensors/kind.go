@@ -1,0 +1,102 @@
+package safetensors
+
+import (
+	"bytes"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/pkg/errors"
+)
+
+// ErrOther marks a file of another kind, such as an image, which somebody took
+// for a safetensors file. It is an ErrMalformed, too.
+var ErrOther = errors.New("not a safetensors file")
+
+// other is the error of a file that is none.
+type other struct{ kind string }
+
+func (o other) Error() string { return fmt.Sprintf("found %s, expected a safetensors file", o.kind) }
+
+func (o other) Is(target error) bool { return target == ErrOther || target == ErrMalformed }
+
+// longestStart is how much of a file kindOf looks at.
+const longestStart = 1 << 10
+
+// kinds are the files that are most likely to be given in place of a model, by
+// the bytes at an offset.
+var kinds = []struct {
+	at    int
+	bytes string
+	name  string
+}{
+	{0, "\x89PNG\r\n\x1a\n", "a PNG image"},
+	{0, "\xff\xd8\xff", "a JPEG image"},
+	{0, "GIF87a", "a GIF image"},
+	{0, "GIF89a", "a GIF image"},
+	{0, "II*\x00", "a TIFF image"},
+	{0, "MM\x00*", "a TIFF image"},
+	{8, "WEBPVP8", "a WebP image"},
+	{0, "%PDF-", "a PDF document"},
+	{0, "PK\x03\x04", "a zip archive, as PyTorch's .pt and .pth files are"},
+	{0, "\x1f\x8b", "a gzip archive"},
+	{0, "\x80\x02", "a Python pickle, as older PyTorch files are"},
+	{0, "\x93NUMPY", "a NumPy array"},
+	{0, "\x89HDF\r\n\x1a\n", "an HDF5 file"},
+	{16, "\xed\xda\x0c\xed", "a bbolt database, as a gallery is"},
+	{0, "version https://git-lfs", "a pointer of Git LFS in place of the file: run git lfs pull"},
+}
+
+// kindOf is what a file looks like by its start; it is empty where that is not
+// known or may be a safetensors file, whose header begins with { after 8 bytes of
+// its length.
+func kindOf(start []byte) string {
+	if len(start) == 0 {
+		return "an empty file"
+	}
+	if len(start) > 8 && start[8] == '{' && bytes.ContainsAny(start[:8], "\x00") {
+		return ""
+	}
+	for _, kind := range kinds {
+		if len(start) > kind.at && bytes.HasPrefix(start[kind.at:], []byte(kind.bytes)) {
+			return kind.name
+		}
+	}
+	if isONNX(start) {
+		return "an ONNX model"
+	}
+	text := bytes.ToLower(bytes.TrimLeft(bytes.TrimPrefix(start, []byte("\ufeff")), " \t\r\n"))
+	switch {
+	case bytes.HasPrefix(text, []byte("<!doctype html")), bytes.HasPrefix(text, []byte("<html")):
+		return "an HTML page, perhaps an error message of a server"
+	case bytes.HasPrefix(text, []byte("<?xml")):
+		return "an XML file"
+	case isText(start):
+		return "a text file"
+	case bytes.HasPrefix(start, []byte("BM")) && len(start) >= 18 && start[14] < 128 && start[15] == 0 && start[16] == 0:
+		return "a BMP image"
+	}
+	return ""
+}
+
+// isONNX says whether a protocol buffer begins as a ModelProto does: with the
+// version of its format, field 1, and then the name of its producer, field 2, or
+// its graph, field 7.
+func isONNX(start []byte) bool {
+	return len(start) > 3 && start[0] == 0x08 && start[1] > 0 && start[1] < 32 && (start[2] == 0x12 || start[2] == 0x3a)
+}
+
+// isText says whether all is UTF-8, but for a rune that is cut off at the end,
+// without characters that texts do not have.
+func isText(start []byte) bool {
+	for len(start) > 0 {
+		r, size := utf8.DecodeRune(start)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return !utf8.FullRune(start)
+		case r < ' ' && r != '\t' && r != '\n' && r != '\r' && r != '\f':
+			return false
+		}
+		start = start[size:]
+	}
+	return true
+}
