@@ -101,9 +101,6 @@ func Open(path string, model *likeness.Model, o Options) (*Gallery, error) {
 
 func open(ctx context.Context, path string, model *likeness.Model, o Options, create bool) (opened *Gallery, err error) {
 	defer recovered(&err)
-	if model == nil || model.Backbone == nil || model.Head == nil || model.Weights == nil {
-		return nil, errors.New("the model is nil, or has no backbone, head or weights: expected one that likeness.Load or likeness.New made")
-	}
 	if create && o.ReadOnly {
 		return nil, errors.Wrap(ErrReadOnly, "a new gallery")
 	}

@@ -80,8 +80,14 @@ func zero(value any) bool {
 // same function of the same weights and inputs, except for what only the closures
 // of a user's Functions hold. It does not depend on the values of the weights, on
 // the processor or on the number of threads; a later version of this module may
-// build the same network from other operations and so give it another structure.
-func (p *Program) Structure() string { return p.structure }
+// build the same network from other operations and so give it another structure. It
+// is empty for a nil program.
+func (p *Program) Structure() string {
+	if p == nil {
+		return ""
+	}
+	return p.structure
+}
 
 // structureOf identifies what leads to the outputs.
 func (b *Builder) structureOf(outputs Outputs) string {
