@@ -77,7 +77,7 @@ func (d *Dataset) Validate() error {
 		}
 	}
 	if name, found := duplicate(d.Classes); found {
-		return errors.Errorf("dataset %s: two classes are called %q", d.Name, name)
+		return errors.Errorf("dataset %s: two classes are called %s", d.Name, quoted(name))
 	}
 	return nil
 }
@@ -119,7 +119,7 @@ func (d *Dataset) ByClass() [][]int {
 func (d *Dataset) OnlyClasses(names ...string) (*Dataset, error) {
 	for _, name := range names {
 		if !slices.Contains(d.Classes, name) {
-			return nil, errors.Wrapf(ErrUnknownClass, "dataset %s: class %q is not among %s", d.Name, name, listing(d.Classes))
+			return nil, errors.Wrapf(ErrUnknownClass, "dataset %s: class %s is not among %s", d.Name, quoted(name), listing(d.Classes))
 		}
 	}
 	return d.relabel(intersection(d.Classes, names)), nil
