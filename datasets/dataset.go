@@ -19,6 +19,8 @@ var (
 	ErrSizes = errors.New("choose a size for all")
 	// ErrBroken says that a file is not a readable image.
 	ErrBroken = errors.New("a file is not a readable image: remove it, or skip broken files")
+	// ErrBackground says that Options.Background is not a choice that the data has.
+	ErrBackground = errors.New("no such choice of background alphabets")
 	// ErrUnknownClass says that a dataset has no class of a given name.
 	ErrUnknownClass = errors.New("unknown class")
 )

@@ -35,7 +35,7 @@ const (
 // checkBackground refuses a choice of alphabets that there is not.
 func (o Options) checkBackground() error {
 	if _, known := omniglotBackgrounds[o.Background]; !known && o.Background != "" {
-		return errors.Errorf("the background alphabets: found %s, expected background, small1 or small2", quoted(o.Background))
+		return errors.Wrapf(ErrBackground, "found %s, expected background, small1 or small2", quoted(o.Background))
 	}
 	return nil
 }

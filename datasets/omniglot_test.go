@@ -141,9 +141,9 @@ func TestOpenOmniglotMinimalSplits(t *testing.T) {
 	} {
 		dir := folder(t, files)
 		_, err = datasets.Open(dir, datasets.Options{Background: "small1"})
-		expectError(t, name, err, nil, `"small1"`, "not Omniglot", "leave it out")
+		expectError(t, name, err, datasets.ErrBackground, `"small1"`, "not Omniglot", "leave it out")
 		_, err = datasets.Open(dir, datasets.Options{Background: "foo"})
-		expectError(t, name, err, nil, `"foo"`, "background, small1 or small2")
+		expectError(t, name, err, datasets.ErrBackground, `"foo"`, "background, small1 or small2")
 		if _, err = datasets.Open(dir, datasets.Options{Background: "background"}); err != nil {
 			t.Errorf("%s: the default: %v", name, err)
 		}

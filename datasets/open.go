@@ -144,7 +144,7 @@ func open(path, name string, o Options) (Splits, error) {
 }
 
 func errNotOmniglot(background string) error {
-	return errors.Errorf("the background alphabets: found %s, but this is not Omniglot, and only Omniglot has a choice of them: leave it out", quoted(background))
+	return errors.Wrapf(ErrBackground, "found %s, but this is not Omniglot, and only Omniglot has a choice of alphabets: leave it out", quoted(background))
 }
 
 // setName names the data set, and its datasets after it and after their parts.

@@ -18,11 +18,14 @@ type Found struct {
 	PassedOver PassedOver
 }
 
+// ErrNoImages says that a folder has no images in it or its folders.
+var ErrNoImages = errors.New("holds no images")
+
 // Find returns the paths of files, and for a folder the images in it and its folders;
 // see IsImage. Files that are no images are passed over, and so are hidden ones;
 // hidden folders are not entered, nor are links to folders. A folder without images is
-// an error, and so is a pipe or a device that is named as an image, which would be
-// waited for.
+// ErrNoImages; a pipe or a device that is named as an image, which would be waited for,
+// is an error, too.
 func Find(paths ...string) (Found, error) {
 	var found Found
 	for _, path := range paths {
@@ -49,11 +52,10 @@ func Find(paths ...string) (Found, error) {
 			return Found{}, errors.Wrap(err, "find images")
 		}
 		if len(inside.Files) == 0 {
-			err := errors.Errorf("the folder %s holds no images (%s)", path, formatNames())
 			if inside.PassedOver.Count > 0 {
-				err = errors.Errorf("%v; passed over %v", err, inside.PassedOver)
+				return Found{}, fmt.Errorf("the folder %s %w (%s), only %v", path, ErrNoImages, formatNames(), inside.PassedOver)
 			}
-			return Found{}, err
+			return Found{}, fmt.Errorf("the folder %s %w (%s)", path, ErrNoImages, formatNames())
 		}
 		found.Files = append(found.Files, inside.Files...)
 		found.PassedOver.Merge(inside.PassedOver)

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -47,6 +47,9 @@ const mostNotes = 20
 // open finds the data and reads it at the size that the network demands, if it
 // demands one. The notes tell what was decided and what was passed over.
 func (s Settings) open(demanded imaging.Size) (m material, notes []string, err error) {
+	if err := s.checkImages(); err != nil {
+		return nil, nil, err
+	}
 	path, name := s.Data, ""
 	if path == "" {
 		name = "MNIST"
@@ -66,6 +69,12 @@ func (s Settings) open(demanded imaging.Size) (m material, notes []string, err e
 	}
 	if more := len(splits.Skipped) - mostNotes; more > 0 {
 		notes = append(notes, fmt.Sprintf("skipped %d files more", more))
+	}
+	if splits.PassedOver.Count > 0 {
+		notes = append(notes, fmt.Sprintf("passed over %v, such as %s", splits.PassedOver, splits.PassedOver.First[0]))
+	}
+	for _, warning := range splits.Warnings {
+		notes = append(notes, "warning: "+warning)
 	}
 	if splits.Pairs.Train != nil || splits.Triplets.Train != nil {
 		if s.Symmetries || s.Grouped {
@@ -114,10 +123,42 @@ func (s Settings) read(path string, demanded imaging.Size) (datasets.Splits, []s
 			splits, err = datasets.Open(path, options)
 		}
 	}
-	if errors.Is(err, datasets.ErrBroken) {
+	switch {
+	case errors.Is(err, datasets.ErrBroken):
 		err = errors.WithMessage(err, "--skip-broken passes over broken files")
+	case errors.Is(err, datasets.ErrBackground):
+		err = errors.WithMessage(err, "alphabets")
 	}
 	return splits, notes, err
+}
+
+// checkImages checks each setting of how images are cut and distorted, whether or not
+// it has an effect beside the others.
+func (s Settings) checkImages() error {
+	if s.Thinner < 0 {
+		return errors.Errorf("thinner: found %v, expected 0 or more pixels", s.Thinner)
+	}
+	for _, part := range []struct {
+		key   string
+		value interface{ Validate() error }
+	}{
+		{"crop_least", imaging.Crop{Margin: 1, Least: s.CropLeast}},
+		{"crop", imaging.Crop{Margin: cmp.Or(s.Crop, 1)}},
+		{"augment", datasets.Affine{Probability: s.Augment}},
+		{"rotation", datasets.Affine{Rotation: s.Rotation}},
+		{"shear", datasets.Affine{Shear: s.Shear}},
+		{"scale_min and scale_max", datasets.Affine{ScaleMin: s.ScaleMin, ScaleMax: s.ScaleMax}},
+		{"translation", datasets.Affine{Translation: s.Translation}},
+		{"smoothness", datasets.Elastic{Smoothness: s.Smoothness}},
+		{"elastic", datasets.Elastic{Displacement: s.Elastic, Smoothness: 1}},
+		{"thinner", datasets.Stroke{Min: 0 - s.Thinner}},
+		{"thicker", datasets.Stroke{Max: s.Thicker}},
+	} {
+		if err := part.value.Validate(); err != nil {
+			return errors.WithMessage(err, part.key)
+		}
+	}
+	return nil
 }
 
 // crop is how images are cut, nil if they are not.
@@ -132,10 +173,13 @@ func (s Settings) crop() *imaging.Crop {
 // none.
 func firstImage(path string) (first string, size imaging.Size) {
 	filepath.WalkDir(path, func(file string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() || !imaging.HasExtension(file) {
+		if err != nil || !entry.Type().IsRegular() {
 			return nil
 		}
-		opened, err := os.Open(file)
+		if image, err := imaging.IsImage(file); err != nil || !image {
+			return nil // Open tells
+		}
+		opened, err := imaging.OpenFile(file)
 		if err != nil {
 			return nil // Open tells
 		}
@@ -174,5 +218,7 @@ func parseSize(text string) (imaging.Size, error) {
 	default:
 		return imaging.Size{}, errors.Errorf("size: found %q, expected height x width, perhaps x channels", text)
 	}
-	return size, nil
+	checked := size
+	checked.Channels = cmp.Or(size.Channels, 1)
+	return size, errors.WithMessagef(checked.Validate(), "size: found %q", text)
 }

@@ -47,7 +47,7 @@ type candidateJSON struct {
 
 // Run identifies.
 func (i *identifyCommand) Run(c *console) error {
-	files, err := imageFiles(i.Images)
+	files, err := imageFiles(c, i.Images)
 	if err != nil {
 		return err
 	}

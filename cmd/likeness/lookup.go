@@ -48,15 +48,18 @@ func (l lookup) prepare(c *console, folder string) (model *likeness.Model, name 
 	if l.Model != "" { // loadModel says which it chose itself
 		c.say("model        %s", name)
 	}
-	files, err = imageFiles([]string{folder})
+	files, err = imageFiles(c, []string{folder})
 	return model, name, files, err
 }
 
 // embed examines and embeds the files of the folder.
 func (l lookup) embed(c *console, model *likeness.Model, folder string, files []string) (*retrieval.Collection, error) {
 	traits, err := retrieval.Examine(c, model.Preprocessing, files, mostExamined)
-	if err != nil {
+	if err != nil && c.Err() != nil {
 		return nil, errInterrupted
+	}
+	if err != nil {
+		return nil, err
 	}
 	if err := l.judge(c, model, traits, folder); err != nil {
 		return nil, err
