@@ -3,6 +3,7 @@ package imaging_test
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"hash/crc32"
 	"image"
 	"image/color"
@@ -340,4 +341,37 @@ func (forever) Read(p []byte) (int, error) {
 		p[i] = 'x'
 	}
 	return len(p), nil
+}
+
+// White, black and red of lossy WebP files are those of other formats, though their
+// values have another range than JPEG's. The files are libwebp's, of quality 100: 16 ×
+// 16 pixels whose left half is black and whose right half is white, and all red ones.
+func TestDecodeLossyWebP(t *testing.T) {
+	for name, test := range map[string]struct {
+		hex         string
+		left, right [3]int
+	}{
+		"black and white": {"524946462a00000057454250565038201e0000005001009d012a1000100000000025a40004740000fed89fffffdf38ac0000", [3]int{0, 0, 0}, [3]int{255, 255, 255}},
+		"red":             {"52494646440000005745425056503820380000005002009d012a1000100000000025a00274ba01f801fa01fc00079000feff6f56fffcb0fc7f5279ffcb10ffff13d39bc454f2bffe26400000", [3]int{255, 0, 0}, [3]int{255, 0, 0}},
+	} {
+		file, err := hex.DecodeString(test.hex)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		img, err := imaging.Decode(bytes.NewReader(file), name)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		pixels := colour(16, 16).Pixels(img)
+		for i, want := range [][3]int{test.left, test.right} {
+			at := 3 * (8*16 + 4 + 8*i)
+			for channel, value := range want {
+				if found := int(pixels[at+channel]); found < value-3 || found > value+3 {
+					t.Errorf("%s: found %v, expected %v", name, pixels[at:at+3], want)
+					break
+				}
+			}
+		}
+	}
 }
