@@ -53,7 +53,7 @@ func (s *source) section() *io.SectionReader { return io.NewSectionReader(s, 0, 
 // fromStart reads the file in order, a stream without keeping more of it.
 func (s *source) fromStart() io.Reader {
 	if s.file != nil {
-		return bufio.NewReaderSize(s.section(), 1<<16)
+		return bufio.NewReaderSize(s.section(), int(min(s.size, 1<<16)))
 	}
 	return io.MultiReader(bytes.NewReader(s.kept), readerFunc(func(p []byte) (int, error) {
 		n, err := s.stream.Read(p)

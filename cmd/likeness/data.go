@@ -173,7 +173,13 @@ func (s Settings) crop() *imaging.Crop {
 // none.
 func firstImage(path string) (first string, size imaging.Size) {
 	filepath.WalkDir(path, func(file string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() {
+		hidden := file != path && strings.HasPrefix(filepath.Base(file), ".")
+		switch {
+		case err != nil:
+			return nil // Open tells
+		case hidden && entry.IsDir():
+			return fs.SkipDir
+		case hidden || !entry.Type().IsRegular():
 			return nil
 		}
 		if image, err := imaging.IsImage(file); err != nil || !image {
