@@ -31,20 +31,35 @@ func KochAffine() Affine {
 // negative, the shear is below 1, the scales are positive and in order, or both
 // zero, and the probability is at most 1.
 func (a Affine) Validate() error {
-	for _, field := range []struct {
-		name        string
-		value, most float64
-	}{
-		{"rotation", a.Rotation, 180}, {"shear", a.Shear, math.Nextafter(1, 0)},
-		{"scale_min", a.ScaleMin, 1 << 10}, {"scale_max", a.ScaleMax, 1 << 10},
-		{"translation", a.Translation, 1 << 20}, {"probability", a.Probability, 1},
-	} {
-		if !(field.value >= 0 && field.value <= field.most) {
-			return errors.Errorf("affine distortion: %s is %v, expected 0 to %.3g", field.name, field.value, field.most)
-		}
+	if err := within("affine distortion",
+		bound{"rotation", a.Rotation, 0, 180, "0 to 180 degrees"},
+		bound{"shear", a.Shear, 0, math.Nextafter(1, 0), "at least 0 and below 1"},
+		bound{"scale_min", a.ScaleMin, 0, 1 << 10, "above 0 and at most 1024, or 0 in both for no scaling"},
+		bound{"scale_max", a.ScaleMax, 0, 1 << 10, "above 0 and at most 1024, or 0 in both for no scaling"},
+		bound{"translation", a.Translation, 0, 1 << 20, "0 to 1048576 pixels"},
+		bound{"probability", a.Probability, 0, 1, "0 to 1"},
+	); err != nil {
+		return err
 	}
 	if a.ScaleMin > a.ScaleMax || a.ScaleMin == 0 && a.ScaleMax > 0 {
-		return errors.Errorf("affine distortion: found scales from %v to %v, expected positive ones in order", a.ScaleMin, a.ScaleMax)
+		return errors.Errorf("affine distortion: scale_min is %v and scale_max %v, expected both above 0 and in this order, or 0 in both for no scaling", a.ScaleMin, a.ScaleMax)
+	}
+	return nil
+}
+
+// bound is a number and its range. No NaN is in one.
+type bound struct {
+	field              string
+	value, least, most float64
+	expected           string
+}
+
+// within reports the first number that is outside its range.
+func within(owner string, bounds ...bound) error {
+	for _, b := range bounds {
+		if !(b.value >= b.least && b.value <= b.most) {
+			return errors.Errorf("%s: %s is %v, expected %s", owner, b.field, b.value, b.expected)
+		}
 	}
 	return nil
 }

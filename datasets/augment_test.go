@@ -1,7 +1,10 @@
 package datasets_test
 
 import (
+	"fmt"
 	"math"
+	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -126,14 +129,62 @@ func TestAffineValidate(t *testing.T) {
 		}
 	}
 	for message, a := range map[string]datasets.Affine{
-		"rotation is -1":         {Rotation: -1},
-		"shear is 1,":            {Shear: 1},
-		"probability is 1.5":     {Probability: 1.5},
-		"translation is NaN":     {Translation: math.NaN()},
-		"scale_max is +Inf":      {ScaleMin: 1, ScaleMax: math.Inf(1)},
-		"scales from 1.2 to 0.8": {ScaleMin: 1.2, ScaleMax: 0.8},
-		"scales from 0 to 1":     {ScaleMax: 1},
+		"rotation is -1":                     {Rotation: -1},
+		"shear is 1,":                        {Shear: 1},
+		"probability is 1.5":                 {Probability: 1.5},
+		"translation is NaN":                 {Translation: math.NaN()},
+		"scale_max is +Inf":                  {ScaleMin: 1, ScaleMax: math.Inf(1)},
+		"scale_min is 1.2 and scale_max 0.8": {ScaleMin: 1.2, ScaleMax: 0.8},
+		"scale_min is 0 and scale_max 1":     {ScaleMax: 1},
 	} {
 		expectError(t, message, a.Validate(), nil, "affine", message)
 	}
+}
+
+// No number of an augmentation or of a crop may be none, infinite or out of all
+// proportion, also where its probability is 0, and the error names it. The bounds
+// are written as a person writes them.
+func TestEveryNumberOfAnAugmentationIsChecked(t *testing.T) {
+	for _, base := range []interface{ Validate() error }{
+		datasets.KochAffine(), datasets.Elastic{Displacement: 1, Smoothness: 4}, datasets.Elastic{}, datasets.Stroke{}, imaging.Crop{Margin: 1},
+	} {
+		of := reflect.TypeOf(base)
+		for i := range of.NumField() {
+			for _, value := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), -1e9, 1e9} {
+				changed := reflect.New(of).Elem()
+				changed.Set(reflect.ValueOf(base))
+				if probability := changed.FieldByName("Probability"); probability.IsValid() {
+					probability.SetFloat(0)
+				}
+				changed.Field(i).SetFloat(value)
+				name := of.Field(i).Tag.Get("toml")
+				err := changed.Interface().(interface{ Validate() error }).Validate()
+				if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%s is %v, expected ", name, value)) || strings.Contains(err.Error(), "99999") || strings.Contains(err.Error(), "00001") {
+					t.Errorf("%v with %s %v: found error %v", of, name, value, err)
+				}
+			}
+		}
+	}
+	for text, a := range map[string]datasets.Augmentation{
+		"image: affine distortion: rotation is 999, expected 0 to 180 degrees":        {Image: datasets.Distortion{Affine: datasets.Affine{Rotation: 999}}},
+		"image: affine distortion: shear is 1, expected at least 0 and below 1":       {Image: datasets.Distortion{Affine: datasets.Affine{Shear: 1}}},
+		"batch: elastic distortion: displacement is -4, expected 0 to 1048576 pixels": {Batch: datasets.Distortion{Elastic: datasets.Elastic{Displacement: -4}}},
+	} {
+		if err := a.Validate(); err == nil || err.Error() != text {
+			t.Errorf("found error %v, expected %s", err, text)
+		}
+	}
+}
+
+// Images that are shorter than their size are an error of the caller's, and no panic
+// of another goroutine's.
+func TestShortImages(t *testing.T) {
+	d := toy(2, 2)
+	d.Size = imaging.Size{Height: 2, Width: 2, Channels: 1}
+	p := imaging.Preprocessing{Size: d.Size}
+	err := datasets.Fill(make([]float32, 4), d, []int{1}, p, datasets.EachImage(datasets.KochAffine()), 1, 0, "")
+	expectError(t, "fill", err, nil, "image 1 of dataset toy has 1 bytes, expected 4")
+	_, err = d.Symmetries()
+	expectError(t, "symmetries", err, nil, "image 0 has 1 bytes, expected 4")
+	expectError(t, "resize", d.Resize(3, 3).Validate(), nil, "image 0 has 0 bytes, expected 9")
 }

@@ -33,6 +33,9 @@ func Fill(dst []float32, d *Dataset, indices []int, p imaging.Preprocessing, a *
 		if index < 0 || index >= d.Len() {
 			return errors.Errorf("fill batch: index %d is outside dataset %s of %d images", index, d.Name, d.Len())
 		}
+		if found := len(d.Images[index]); found != length {
+			return errors.Errorf("fill batch: image %d of dataset %s has %d bytes, expected %d of size %v", index, d.Name, found, length, d.Size)
+		}
 	}
 	if a != nil {
 		if err := a.Validate(); err != nil {

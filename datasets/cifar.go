@@ -137,11 +137,11 @@ func unpackCIFAR(archive io.Reader, most int64) (map[string][]byte, error) {
 			continue
 		}
 		if room -= header.Size; room < 0 {
-			return nil, errors.Errorf("%s: found %d bytes, expected at most %d for all batches", header.Name, header.Size, most)
+			return nil, errors.Errorf("%s: found %d bytes, expected at most %d for all batches", cut(header.Name), header.Size, most)
 		}
 		var data bytes.Buffer
 		if _, err := io.Copy(&data, reader); err != nil {
-			return nil, errors.Wrapf(err, "unpack %s", header.Name)
+			return nil, errors.Wrapf(err, "unpack %s", cut(header.Name))
 		}
 		files[name] = data.Bytes()
 	}

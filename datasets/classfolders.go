@@ -2,8 +2,7 @@ package datasets
 
 import (
 	"io"
-	"os"
-	"slices"
+	"path/filepath"
 	"strings"
 
 	"github.com/likeness-go/likeness/imaging"
@@ -42,6 +41,9 @@ func openParts(dir folder, o Options) (Splits, bool, error) {
 		return Splits{}, true, errors.Errorf("found %s beside %s, expected only folders called train, val and test", listing(others), named["train"])
 	}
 	var splits Splits
+	if _, err := dir.images(&splits.PassedOver); err != nil {
+		return Splits{}, true, err
+	}
 	var first *Dataset
 	for _, part := range []struct {
 		name string
@@ -50,7 +52,7 @@ func openParts(dir folder, o Options) (Splits, bool, error) {
 		if named[part.name] == "" {
 			continue
 		}
-		d, skipped, err := readClasses(dir.join(named[part.name]), o)
+		d, err := splits.readClasses(dir.join(named[part.name]), o)
 		if err != nil {
 			return Splits{}, true, err
 		}
@@ -62,93 +64,100 @@ func openParts(dir folder, o Options) (Splits, bool, error) {
 		}
 		d.Name = part.name
 		*part.into = d
-		splits.Skipped = append(splits.Skipped, skipped...)
 	}
 	return splits, true, nil
 }
 
 // openClasses reads a folder of images for each class.
-func openClasses(dir folder, o Options) (Splits, bool, error) {
+func openClasses(dir folder, o Options) (splits Splits, recognized bool, err error) {
 	if len(dir.folders) < 2 {
 		return Splits{}, false, nil
 	}
-	d, skipped, err := readClasses(dir.path, o)
-	if err != nil {
+	if splits.Train, err = splits.readClasses(dir.path, o); err != nil {
 		return Splits{}, true, err
 	}
-	d.Name = "train"
-	return Splits{Train: d, Skipped: skipped}, true, nil
+	splits.Train.Name = "train"
+	return splits, true, nil
 }
 
 // readClasses reads the images of a folder's sub-folders, each a class that is
 // called after it. One that holds folders in place of images is a group of classes
 // such as "Greek/alpha". A class may have a single image, though it then yields no
-// pair of its own, but not none.
-func readClasses(path string, o Options) (*Dataset, []string, error) {
+// pair of its own, but not none. What lies beside the images is passed over.
+func (s *Splits) readClasses(path string, o Options) (*Dataset, error) {
 	dir, err := newFolder(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if name := dir.image(); name != "" { // that was meant to have a class
-		return nil, nil, errors.Errorf("the image %s lies outside the folders of the classes", dir.join(name))
+	stray, err := dir.images(&s.PassedOver)
+	if err != nil {
+		return nil, err
+	}
+	if len(stray) > 0 { // it was meant to have a class
+		return nil, errors.Errorf("the image %s lies outside the folders of the classes", stray[0])
 	}
 	if len(dir.folders) == 0 {
-		return nil, nil, errors.Wrapf(ErrTooFew, "%s has no class folders", path)
+		return nil, errors.Wrapf(ErrTooFew, "%s has no class folders", path)
 	}
 	d := &Dataset{Labels: []int{}}
 	for _, name := range dir.folders {
 		inside, err := newFolder(dir.join(name))
 		if err != nil {
-			return nil, nil, err
+			return nil, err
+		}
+		images, err := inside.images(&s.PassedOver)
+		if err != nil {
+			return nil, err
 		}
 		if len(inside.folders) == 0 {
-			d.addClass(name, inside)
+			d.addClass(name, images)
 			continue
 		}
-		if image := inside.image(); image != "" {
-			return nil, nil, errors.Errorf("%s holds the folder %s beside the image %s, expected images of a class or folders of classes", inside.path, inside.folders[0], image)
+		if len(images) > 0 {
+			return nil, errors.Errorf("%s holds the folder %s beside the image %s, expected images of a class or folders of classes", inside.path, inside.folders[0], filepath.Base(images[0]))
 		}
 		for _, class := range inside.folders {
 			innermost, err := newFolder(inside.join(class))
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 			if len(innermost.folders) > 0 {
-				return nil, nil, errors.Errorf("the class folder %s holds the folder %s, expected images only", innermost.path, innermost.folders[0])
+				return nil, errors.Errorf("the class folder %s holds the folder %s, expected images only", innermost.path, innermost.folders[0])
 			}
-			d.addClass(name+"/"+class, innermost)
+			if images, err = innermost.images(&s.PassedOver); err != nil {
+				return nil, err
+			}
+			d.addClass(name+"/"+class, images)
 		}
 	}
-	if err := d.checkEmptyClass(path); err != nil {
-		return nil, nil, err
+	if err := s.checkEmptyClass(d, path); err != nil {
+		return nil, err
 	}
-	skipped, err := d.load(o, func(i int) (io.ReadCloser, error) { return os.Open(d.Sources[i]) })
+	skipped, err := d.load(o, func(i int) (io.ReadCloser, error) { return imaging.OpenFile(d.Sources[i]) })
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return d, skipped, d.checkEmptyClass(path)
+	s.Skipped = append(s.Skipped, skipped...)
+	return d, s.checkEmptyClass(d, path)
 }
 
-// image is the first file that is an image, by its name; empty without any.
-func (f folder) image() string {
-	if i := slices.IndexFunc(f.files, imaging.HasExtension); i >= 0 {
-		return f.files[i]
-	}
-	return ""
-}
-
-// addClass adds a class of the files of a folder, to be read.
-func (d *Dataset) addClass(class string, inside folder) {
-	for _, name := range inside.files {
+// addClass adds a class of image files, to be read.
+func (d *Dataset) addClass(class string, files []string) {
+	for range files {
 		d.Labels = append(d.Labels, len(d.Classes))
-		d.Sources = append(d.Sources, inside.join(name))
 	}
+	d.Sources = append(d.Sources, files...)
 	d.Classes = append(d.Classes, class)
 }
 
-func (d *Dataset) checkEmptyClass(path string) error {
-	if empty := difference(d.Classes, d.present()); len(empty) > 0 {
-		return errors.Wrapf(ErrTooFew, "%s has class folders without images: %s; fill or remove them", path, listing(empty))
+func (s *Splits) checkEmptyClass(d *Dataset, path string) error {
+	empty := difference(d.Classes, d.present())
+	if len(empty) == 0 {
+		return nil
 	}
-	return nil
+	err := errors.Wrapf(ErrTooFew, "%s has class folders without images: %s; fill or remove them", path, listing(empty))
+	if s.PassedOver.Count > 0 {
+		err = errors.WithMessagef(err, "passed over %v", s.PassedOver)
+	}
+	return err
 }

@@ -31,6 +31,10 @@ func TestOpenClassFolders(t *testing.T) {
 		Classes: []string{"cat", "dog"}, Labels: []int{0, 0, 1}, Images: [][]uint8{{1, 2}, {3, 4}, {5, 6}},
 		Sources: []string{filepath.Join(dir, "cat", "1.png"), filepath.Join(dir, "cat", "2.png"), filepath.Join(dir, "dog", "only.pgm")},
 	}}
+	want.PassedOver = imaging.PassedOver{
+		Count: 3, Kinds: map[string]int{".md": 1, ".db": 1, "hidden": 1},
+		First: []string{filepath.Join(dir, "README.md"), filepath.Join(dir, "cat", ".DS_Store"), filepath.Join(dir, "cat", "Thumbs.db")},
+	}
 	if diff := cmp.Diff(want, splits); diff != "" {
 		t.Error(diff)
 	}
@@ -149,7 +153,8 @@ func TestOpenClassFoldersRefuses(t *testing.T) {
 		sentinel error
 		mentions []string
 	}{
-		{"a text among images", map[string][]byte{"a/1.png": grey, "a/notes.txt": []byte("hello"), "b/1.png": grey}, imaging.ErrFormat, []string{filepath.Join("a", "notes.txt"), "remove it, or skip"}},
+		{"a text named as an image", map[string][]byte{"a/1.png": grey, "a/2.png": []byte("hello"), "b/1.png": grey}, imaging.ErrFormat, []string{filepath.Join("a", "2.png"), "remove it, or skip"}},
+		{"a class of other files", map[string][]byte{"a/1.png": grey, "b/1.csv": []byte("x"), "b/2.heic": []byte("x")}, datasets.ErrTooFew, []string{"class folders without images: b", "passed over 2 files that are no images (1 .csv, 1 .heic)"}},
 		{"a broken image", map[string][]byte{"a/1.png": grey, "b/1.png": truncated}, datasets.ErrBroken, []string{filepath.Join("b", "1.png"), "unexpected EOF"}},
 		{"a folder in a class of a group", map[string][]byte{"a/1.png": grey, "b/c/d/1.png": grey}, nil, []string{filepath.Join("b", "c"), "holds the folder d"}},
 		{"a folder beside images", map[string][]byte{"a/1.png": grey, "b/1.png": grey, "b/c/1.png": grey}, nil, []string{"holds the folder c beside the image 1.png"}},
@@ -163,6 +168,40 @@ func TestOpenClassFoldersRefuses(t *testing.T) {
 	} {
 		_, err := datasets.Open(folder(t, test.files), datasets.Options{})
 		expectError(t, test.name, err, test.sentinel, test.mentions...)
+	}
+}
+
+// What lies beside the images of published data sets stops nothing and is counted; a
+// picture is told by its content where its name does not.
+func TestOpenClassFoldersBesideOtherFiles(t *testing.T) {
+	grey := greyPNG(t, []uint8{9})
+	beside := map[string][]byte{"00000/GT-00000.csv": []byte("Filename;Width;Height"), "00001/GT-00001.csv": []byte("Filename"), "Readme.txt": []byte("hello")}
+	for _, name := range []string{"README", "LICENSE", "a.json", "a.xml", "a.md", "a.html", "a.mat", "a.npy", "Thumbs.db", ".DS_Store"} {
+		beside["00000/"+name] = []byte("no image")
+	}
+	images := map[string][]byte{"00000/00000.png": grey, "00000/IMG": grey, "00001/00001.jfif": grey}
+	for name, prefix := range map[string]string{"classes": "", "a group": "signs/", "parts": "train/"} {
+		files := map[string][]byte{}
+		for path, content := range merge(beside, images) {
+			files[prefix+path] = content
+		}
+		if name == "a group" {
+			files["other/00000.png"] = grey
+		}
+		splits, err := datasets.Open(folder(t, files), datasets.Options{})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		found := 0
+		for _, source := range splits.Train.Sources {
+			if strings.Contains(filepath.ToSlash(source), prefix+"0000") {
+				found++
+			}
+		}
+		if found != len(images) || splits.PassedOver.Count != len(beside) || splits.PassedOver.Kinds[".csv"] != 2 {
+			t.Errorf("%s: found %q, passed over %v, expected %d files", name, splits.Train.Sources, splits.PassedOver, len(beside))
+		}
 	}
 }
 

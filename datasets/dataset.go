@@ -19,6 +19,8 @@ var (
 	ErrSizes = errors.New("choose a size for all")
 	// ErrBroken says that a file is not a readable image.
 	ErrBroken = errors.New("a file is not a readable image: remove it, or skip broken files")
+	// ErrBackground says that Options.Background is not a choice that the data has.
+	ErrBackground = errors.New("no such choice of background alphabets")
 	// ErrUnknownClass says that a dataset has no class of a given name.
 	ErrUnknownClass = errors.New("unknown class")
 )
@@ -77,7 +79,7 @@ func (d *Dataset) Validate() error {
 		}
 	}
 	if name, found := duplicate(d.Classes); found {
-		return errors.Errorf("dataset %s: two classes are called %q", d.Name, name)
+		return errors.Errorf("dataset %s: two classes are called %s", d.Name, quoted(name))
 	}
 	return nil
 }
@@ -119,7 +121,7 @@ func (d *Dataset) ByClass() [][]int {
 func (d *Dataset) OnlyClasses(names ...string) (*Dataset, error) {
 	for _, name := range names {
 		if !slices.Contains(d.Classes, name) {
-			return nil, errors.Wrapf(ErrUnknownClass, "dataset %s: class %q is not among %s", d.Name, name, listing(d.Classes))
+			return nil, errors.Wrapf(ErrUnknownClass, "dataset %s: class %s is not among %s", d.Name, quoted(name), listing(d.Classes))
 		}
 	}
 	return d.relabel(intersection(d.Classes, names)), nil

@@ -3,8 +3,6 @@ package datasets
 import (
 	"math"
 	"math/rand/v2"
-
-	"github.com/pkg/errors"
 )
 
 // Elastic is a random elastic distortion: every point of an image is moved by a
@@ -22,16 +20,15 @@ type Elastic struct {
 
 // Validate reports a field outside its range.
 func (e Elastic) Validate() error {
-	if !(e.Displacement >= 0 && e.Displacement <= 1<<20) {
-		return errors.Errorf("elastic distortion: displacement is %v, expected 0 to %d pixels", e.Displacement, 1<<20)
+	smoothness := bound{"smoothness", e.Smoothness, 0, 1 << 20, "0 to 1048576 pixels"}
+	if e.Displacement > 0 {
+		smoothness.least, smoothness.expected = 1, "1 to 1048576 pixels where there is a displacement"
 	}
-	if e.Displacement > 0 && !(e.Smoothness >= 1 && e.Smoothness <= 1<<20) {
-		return errors.Errorf("elastic distortion: smoothness is %v, expected 1 to %d pixels", e.Smoothness, 1<<20)
-	}
-	if !(e.Probability >= 0 && e.Probability <= 1) {
-		return errors.Errorf("elastic distortion: probability is %v, expected 0 to 1", e.Probability)
-	}
-	return nil
+	return within("elastic distortion",
+		bound{"displacement", e.Displacement, 0, 1 << 20, "0 to 1048576 pixels"},
+		smoothness,
+		bound{"probability", e.Probability, 0, 1, "0 to 1"},
+	)
 }
 
 // field is a displacement for each point of an image: a bicubic B-spline over a

@@ -7,14 +7,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/pkg/errors"
 )
 
 // folder is a folder's path and, in order, the names of the folders and the
-// files that it contains.
+// files that it contains, and of the hidden files.
 type folder struct {
-	path           string
-	folders, files []string
+	path                   string
+	folders, files, hidden []string
 }
 
 // newFolder lists a folder. Hidden entries are left out, links count as what
@@ -36,6 +37,9 @@ func newFolder(path string) (folder, error) {
 	for _, entry := range list {
 		name := entry.Name()
 		if strings.HasPrefix(name, ".") || slices.Contains([]string{"__MACOSX", "Thumbs.db", "desktop.ini"}, name) {
+			if !entry.IsDir() {
+				dir.hidden = append(dir.hidden, name)
+			}
 			continue
 		}
 		info, err := os.Stat(dir.join(name))
@@ -64,7 +68,29 @@ func openFile(path string) (io.ReadCloser, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errors.Errorf("%s is no file", path)
 	}
-	return os.Open(path)
+	return imaging.OpenFile(path)
+}
+
+// images returns the paths of the images among the files, see imaging.IsImage. The
+// others are counted as passed over.
+func (f folder) images(passed *imaging.PassedOver) ([]string, error) {
+	var images []string
+	for _, name := range f.hidden {
+		passed.Add(f.join(name))
+	}
+	for _, name := range f.files {
+		path := f.join(name)
+		image, err := imaging.IsImage(path)
+		if err != nil {
+			return nil, err
+		}
+		if image {
+			images = append(images, path)
+		} else {
+			passed.Add(path)
+		}
+	}
+	return images, nil
 }
 
 func (f folder) join(name string) string { return filepath.Join(f.path, name) }

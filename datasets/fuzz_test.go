@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"encoding/binary"
+	"io"
 	"strings"
 	"testing"
 
@@ -101,7 +102,7 @@ func FuzzAlphabets(f *testing.F) {
 			return
 		}
 		allocated.Limit(t, 1<<22, func() { // the decoder of each image has tables of its own
-			d, _, err := readAlphabets(files, "fuzz", Options{Size: imaging.Size{Height: 2, Width: 2, Channels: 1}})
+			d, err := (&Splits{}).readAlphabets(files, "fuzz", Options{Size: imaging.Size{Height: 2, Width: 2, Channels: 1}}, func(name string) (io.ReadCloser, error) { return files.Open(name) })
 			if err != nil {
 				return
 			}
@@ -138,12 +139,14 @@ func FuzzTuples(f *testing.F) {
 	f.Add([]byte("\ufeffanchor,positive,negative,split\n1.png,2.png,/3.png,val\n"))
 	f.Add([]byte("a,b,different,different\n1,2,0,1\n"))
 	f.Add([]byte("a,b\n\"1"))
+	f.Add([]byte("a,b,different\r1,2,0\r2,1,1\r1,1,1\r"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		allocated.Limit(t, 256*len(data), func() {
 			list, err := parseTuples(data, "folder/list.csv")
 			if err != nil {
 				return
 			}
+			list.warnings()
 			for _, row := range list.rows {
 				if len(row.images) < 2 || len(row.images) > 3 || partNames[row.part] != row.part {
 					t.Errorf("found the row %+v", row)

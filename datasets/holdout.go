@@ -30,8 +30,8 @@ func (s Splits) unseenClasses(o ExperimentOptions) ([]string, error) {
 	case o.UnseenClasses != nil:
 		for _, name := range o.UnseenClasses {
 			if !slices.Contains(candidates, name) && !slices.Contains(testOnly, name) {
-				return nil, errors.Wrapf(ErrUnknownClass, "the unseen class %q is not among those that have test images: %s",
-					name, listing(slices.Concat(candidates, testOnly)))
+				return nil, errors.Wrapf(ErrUnknownClass, "the unseen class %s is not among those that have test images: %s",
+					quoted(name), listing(slices.Concat(candidates, testOnly)))
 			}
 		}
 		return slices.Concat(intersection(candidates, o.UnseenClasses), testOnly), nil

@@ -1,12 +1,22 @@
 package datasets
 
 import (
+	"archive/zip"
+	"bytes"
+	"compress/flate"
 	"fmt"
+	"io"
+	"io/fs"
 	"math/rand/v2"
+	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/iotest"
 
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/pkg/errors"
 	"pgregory.net/rapid"
 )
@@ -74,5 +84,67 @@ func TestParallelCallsEveryIndexOnce(t *testing.T) {
 	}
 	if err := parallel(0, func(int) error { return errors.New("called") }); err != nil {
 		t.Error(err)
+	}
+}
+
+// An error of opening or reading is the operating system's, and no image is broken by
+// it; what an archive cannot unpack is. With SkipBroken only the latter is passed
+// over.
+func TestOnlyWhatCannotBeDecodedIsBroken(t *testing.T) {
+	sound := dot(t)
+	limit := &fs.PathError{Op: "open", Path: "2.png", Err: syscall.EMFILE}
+	failing := func(err error) func() (io.ReadCloser, error) {
+		return func() (io.ReadCloser, error) {
+			return io.NopCloser(io.MultiReader(bytes.NewReader(sound[:len(sound)/2]), iotest.ErrReader(err))), nil
+		}
+	}
+	for name, test := range map[string]struct {
+		second func() (io.ReadCloser, error)
+		broken bool
+		is     error
+	}{
+		"too many open files": {func() (io.ReadCloser, error) { return nil, limit }, false, syscall.EMFILE},
+		"a failing disk":      {failing(syscall.EIO), false, syscall.EIO},
+		"no image":            {func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("text")), nil }, true, imaging.ErrFormat},
+		"half an image":       {func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(sound[:50])), nil }, true, imaging.ErrUndecodable},
+		"a wrong checksum":    {failing(zip.ErrChecksum), true, zip.ErrChecksum},
+		"damaged compression": {failing(flate.CorruptInputError(7)), true, flate.CorruptInputError(7)},
+	} {
+		for _, size := range []imaging.Size{{}, {Height: 1, Width: 1, Channels: 1}} {
+			for _, skip := range []bool{false, true} {
+				d := &Dataset{Sources: []string{"1.png", "2.png"}}
+				skipped, err := d.load(Options{SkipBroken: skip, Size: size}, func(i int) (io.ReadCloser, error) {
+					if i == 0 {
+						return io.NopCloser(bytes.NewReader(sound)), nil
+					}
+					return test.second()
+				})
+				switch {
+				case test.broken && skip:
+					if err != nil || len(skipped) != 1 || d.Len() != 1 {
+						t.Errorf("%s, skipping: found %q, %v", name, skipped, err)
+					}
+				case !errors.Is(err, test.is) || errors.Is(err, ErrBroken) != test.broken:
+					t.Errorf("%s: found error %v, broken: %v, expected %v", name, err, errors.Is(err, ErrBroken), test.broken)
+				}
+			}
+		}
+	}
+}
+
+// With very many threads, files are opened by a bounded number of them.
+func TestFilesAreOpenedByFewAtATime(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4 * mostOpen))
+	var open, most atomic.Int64
+	err := parallelFiles(8*mostOpen, func(int) error {
+		now := open.Add(1)
+		for before := most.Load(); now > before && !most.CompareAndSwap(before, now); before = most.Load() {
+		}
+		runtime.Gosched()
+		open.Add(-1)
+		return nil
+	})
+	if err != nil || most.Load() > mostOpen {
+		t.Errorf("found %d files open at a time, %v, expected at most %d", most.Load(), err, mostOpen)
 	}
 }

@@ -74,11 +74,11 @@ func (run *Run) read(archive fs.FS, p imaging.Preprocessing) error {
 	for number, line := range strings.Split(strings.TrimSpace(string(list)), "\n") {
 		fields := strings.Fields(line)
 		if len(fields) != 2 {
-			return errors.Errorf("line %d: found %q, expected the paths of a test and of a training image", number+1, line)
+			return errors.Errorf("line %d: found %s, expected the paths of a test and of a training image", number+1, quoted(line))
 		}
 		answer := slices.Index(training, fields[1])
 		if answer < 0 {
-			return errors.Errorf("line %d: found the training image %s, expected one of %s", number+1, fields[1], listing(training))
+			return errors.Errorf("line %d: found the training image %s, expected one of %s", number+1, quoted(fields[1]), listing(training))
 		}
 		tests = append(tests, fields[0])
 		run.Answers = append(run.Answers, answer)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/likeness-go/likeness/datasets"
+	"github.com/pkg/errors"
 	"golang.org/x/sys/unix"
 )
 
@@ -50,5 +51,23 @@ func pipe(t *testing.T, path string) {
 	t.Helper()
 	if err := unix.Mkfifo(path, 0o666); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A file that may not be read is no broken image, and is not passed over as one.
+func TestAFileThatMayNotBeRead(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("root may read everything")
+	}
+	dot := greyPNG(t, []uint8{7})
+	classes := folder(t, map[string][]byte{"a/1.png": dot, "b/1.png": dot})
+	secret := filepath.Join(classes, "a", "1.png")
+	if err := os.Chmod(secret, 0); err != nil {
+		t.Fatal(err)
+	}
+	_, err := datasets.Open(classes, datasets.Options{SkipBroken: true})
+	expectError(t, "a file that may not be read", err, os.ErrPermission, secret)
+	if errors.Is(err, datasets.ErrBroken) {
+		t.Errorf("it counts as broken: %v", err)
 	}
 }

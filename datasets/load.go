@@ -1,6 +1,8 @@
 package datasets
 
 import (
+	"archive/zip"
+	"compress/flate"
 	"fmt"
 	"io"
 
@@ -10,8 +12,9 @@ import (
 
 // load reads one image for each of d.Sources in parallel and sets Images, Size
 // and Inverted. open opens the file of image i. The first file, in order, that
-// cannot be read is the error, or with SkipBroken all such files are returned and
-// their images left out.
+// cannot be decoded is the error, ErrBroken, or with SkipBroken all such files are
+// returned and their images left out. An error of opening or reading a file is not
+// about the image: it is an error by itself, also with SkipBroken.
 func (d *Dataset) load(o Options, open func(i int) (io.ReadCloser, error)) (skipped []string, err error) {
 	failures := make([]error, len(d.Sources))
 	read := func(i int, decode func(r io.Reader) error) error {
@@ -23,14 +26,16 @@ func (d *Dataset) load(o Options, open func(i int) (io.ReadCloser, error)) (skip
 			err = decode(file)
 			file.Close()
 		}
-		if o.SkipBroken {
+		switch {
+		case err == nil:
+			return nil
+		case !isBroken(err):
+			return err
+		case o.SkipBroken:
 			failures[i] = err
 			return nil
 		}
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrBroken, err)
-		}
-		return nil
+		return fmt.Errorf("%w: %w", ErrBroken, err)
 	}
 	own, err := d.ownSize(o, failures, read)
 	if err != nil {
@@ -42,7 +47,7 @@ func (d *Dataset) load(o Options, open func(i int) (io.ReadCloser, error)) (skip
 	}
 	d.Size, d.Inverted, d.Crop = p.Size, p.Invert, p.Crop
 	d.Images = make([][]uint8, len(d.Sources))
-	err = parallel(len(d.Sources), func(i int) error {
+	err = parallelFiles(len(d.Sources), func(i int) error {
 		return read(i, func(r io.Reader) error {
 			img, err := imaging.Decode(r, d.Sources[i])
 			if err == nil {
@@ -76,7 +81,7 @@ func (d *Dataset) ownSize(o Options, failures []error, read func(i int, decode f
 		return o.Size, nil
 	}
 	sizes := make([]imaging.Size, len(d.Sources))
-	err := parallel(len(d.Sources), func(i int) error {
+	err := parallelFiles(len(d.Sources), func(i int) error {
 		return read(i, func(r io.Reader) (err error) {
 			sizes[i], err = imaging.DecodeSize(r, d.Sources[i])
 			return err
@@ -103,6 +108,14 @@ func (d *Dataset) ownSize(o Options, failures []error, read func(i int, decode f
 		return own, d.noneRead()
 	}
 	return own, nil
+}
+
+// isBroken says whether an error is about the content of an image, or of its entry in
+// an archive, and not about reading the file.
+func isBroken(err error) bool {
+	var corrupt flate.CorruptInputError
+	return errors.Is(err, imaging.ErrUndecodable) || errors.As(err, &corrupt) ||
+		errors.Is(err, zip.ErrChecksum) || errors.Is(err, zip.ErrFormat) || errors.Is(err, zip.ErrAlgorithm)
 }
 
 func (d *Dataset) noneRead() error {

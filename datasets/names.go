@@ -3,7 +3,9 @@ package datasets
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // pick returns the values at the indices; a nil slice stays nil.
@@ -45,8 +47,41 @@ func listing(names []string) string {
 	if len(names) == 0 {
 		return "nothing"
 	}
-	if len(names) <= most {
-		return strings.Join(names, ", ")
+	var short []string
+	for _, name := range names[:min(len(names), most)] {
+		short = append(short, cut(name))
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	if len(names) <= most {
+		return strings.Join(short, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(short, ", "), len(names)-most)
+}
+
+// mostQuoted is how many bytes of what was found a message repeats.
+const mostQuoted = 80
+
+// quoted is a text in quotation marks for a message, cut where it is long: what was
+// found may be a whole file.
+func quoted(text string) string {
+	if len(text) <= mostQuoted {
+		return strconv.Quote(text)
+	}
+	return fmt.Sprintf("%s… (%d bytes)", strconv.Quote(beginning(text)), len(text))
+}
+
+// cut is a name for a message, shortened where it is long.
+func cut(name string) string {
+	if len(name) <= mostQuoted {
+		return name
+	}
+	return beginning(name) + "…"
+}
+
+// beginning is the first bytes of a text, up to the end of a letter.
+func beginning(text string) string {
+	end := mostQuoted
+	for end > mostQuoted-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end]
 }

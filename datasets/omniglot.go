@@ -2,6 +2,7 @@ package datasets
 
 import (
 	"archive/zip"
+	"cmp"
 	"io"
 	"io/fs"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/pkg/errors"
 )
 
@@ -25,7 +27,18 @@ var omniglotBackgrounds = map[string]string{
 	"background": "images_background", "small1": "images_background_small1", "small2": "images_background_small2",
 }
 
-const omniglotEvaluation = "images_evaluation"
+const (
+	omniglotEvaluation = "images_evaluation"
+	defaultBackground  = "background"
+)
+
+// checkBackground refuses a choice of alphabets that there is not.
+func (o Options) checkBackground() error {
+	if _, known := omniglotBackgrounds[o.Background]; !known && o.Background != "" {
+		return errors.Wrapf(ErrBackground, "found %s, expected background, small1 or small2", quoted(o.Background))
+	}
+	return nil
+}
 
 var omniglotPath = regexp.MustCompile(`(?:^|/)([^/]+/character\d+)/\d+_(\d+)\.png$`)
 
@@ -37,21 +50,14 @@ func openOmniglot(dir folder, o Options) (Splits, bool, error) {
 	if !slices.ContainsFunc(dir.names(), isOmniglot) {
 		return Splits{}, false, nil
 	}
-	chosen := o.Background
-	if chosen == "" {
-		chosen = "background"
-	}
-	background, known := omniglotBackgrounds[chosen]
-	if !known {
-		return Splits{}, true, errors.Errorf("the background alphabets: found %q, expected background, small1 or small2", o.Background)
-	}
+	background := omniglotBackgrounds[cmp.Or(o.Background, defaultBackground)]
 	o.Invert = true
 	var splits Splits
 	for _, part := range []struct {
 		into        **Dataset
 		title, stem string
 	}{{&splits.Train, "train", background}, {&splits.Test, "test", omniglotEvaluation}} {
-		d, skipped, err := readOmniglot(dir, part.stem, o)
+		d, err := splits.readOmniglot(dir, part.stem, o)
 		if err != nil {
 			return Splits{}, true, errors.Wrapf(err, "read %s", dir.join(part.stem))
 		}
@@ -59,7 +65,6 @@ func openOmniglot(dir folder, o Options) (Splits, bool, error) {
 			d.Name = part.title
 		}
 		*part.into = d
-		splits.Skipped = append(splits.Skipped, skipped...)
 	}
 	if splits.Train == nil && (o.Background != "" || splits.Test == nil) {
 		return Splits{}, true, errors.Errorf("found %s, expected %s.zip or its folder; Options.Background chooses the alphabets", listing(dir.names()), background)
@@ -79,23 +84,26 @@ func isOmniglot(name string) bool {
 
 // readOmniglot reads the alphabets of one folder or zip file, the folder first;
 // nil when there is neither.
-func readOmniglot(dir folder, stem string, o Options) (*Dataset, []string, error) {
+func (s *Splits) readOmniglot(dir folder, stem string, o Options) (*Dataset, error) {
 	switch {
 	case slices.Contains(dir.folders, stem):
-		return readAlphabets(os.DirFS(dir.join(stem)), stem, o)
+		return s.readAlphabets(os.DirFS(dir.join(stem)), stem, o, func(name string) (io.ReadCloser, error) {
+			return imaging.OpenFile(filepath.Join(dir.join(stem), filepath.FromSlash(name)))
+		})
 	case slices.Contains(dir.files, stem+".zip"):
 		archive, err := openZip(dir.join(stem + ".zip"))
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		defer archive.Close()
-		return readAlphabets(archive, stem+".zip", o)
+		return s.readAlphabets(archive, stem+".zip", o, func(name string) (io.ReadCloser, error) { return archive.Open(name) })
 	}
-	return nil, nil, nil
+	return nil, nil
 }
 
-// readAlphabets reads all images of a tree, which errors call by its root.
-func readAlphabets(files fs.FS, root string, o Options) (*Dataset, []string, error) {
+// readAlphabets reads all images of a tree, which errors call by its root. What is not
+// named as an image is passed over.
+func (s *Splits) readAlphabets(files fs.FS, root string, o Options, open func(name string) (io.ReadCloser, error)) (*Dataset, error) {
 	d := &Dataset{Labels: []int{}}
 	var paths []string
 	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -105,7 +113,10 @@ func readAlphabets(files fs.FS, root string, o Options) (*Dataset, []string, err
 			return err
 		case entry.IsDir() && hidden:
 			return fs.SkipDir
-		case entry.IsDir() || hidden:
+		case entry.IsDir():
+			return nil
+		case hidden:
+			s.PassedOver.Add(filepath.Join(root, filepath.FromSlash(name)))
 			return nil
 		}
 		info, err := fs.Stat(files, name) // of what a link leads to
@@ -113,11 +124,15 @@ func readAlphabets(files fs.FS, root string, o Options) (*Dataset, []string, err
 			return err
 		}
 		if !info.Mode().IsRegular() {
-			return errors.Errorf("found %s, which is no file", name)
+			return errors.Errorf("found %s, which is no file", cut(name))
+		}
+		if !imaging.HasExtension(name) {
+			s.PassedOver.Add(filepath.Join(root, filepath.FromSlash(name)))
+			return nil
 		}
 		match := omniglotPath.FindStringSubmatch(name)
 		if match == nil {
-			return errors.Errorf("found the file %s, expected ALPHABET/characterNN/NNNN_DD.png", name)
+			return errors.Errorf("found the file %s, expected ALPHABET/characterNN/NNNN_DD.png", cut(name))
 		}
 		drawer, err := strconv.Atoi(match[2])
 		if err != nil {
@@ -133,16 +148,17 @@ func readAlphabets(files fs.FS, root string, o Options) (*Dataset, []string, err
 		return nil
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if len(paths) == 0 {
-		return nil, nil, errors.Wrap(ErrTooFew, "it has no images")
+		return nil, errors.Wrap(ErrTooFew, "it has no images")
 	}
-	skipped, err := d.load(o, func(i int) (io.ReadCloser, error) { return files.Open(paths[i]) })
+	skipped, err := d.load(o, func(i int) (io.ReadCloser, error) { return open(paths[i]) })
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return d, skipped, d.Validate()
+	s.Skipped = append(s.Skipped, skipped...)
+	return d, d.Validate()
 }
 
 // openZip opens an archive whose names all stay inside it.
@@ -162,7 +178,7 @@ func openZip(name string) (*zip.ReadCloser, error) {
 func checkNames(archive *zip.Reader) error {
 	for _, file := range archive.File {
 		if inside := path.Clean(file.Name); !fs.ValidPath(inside) || strings.Contains(file.Name, `\`) {
-			return errors.Errorf("found the name %q, which leads out of it", file.Name)
+			return errors.Errorf("found the name %s, which leads out of it", quoted(file.Name))
 		}
 	}
 	return nil

@@ -86,6 +86,7 @@ func TestOpenOmniglot(t *testing.T) {
 		"one of each":   merge(background, map[string][]byte{"images_evaluation.zip": archive(t, evaluation)}),
 		"both":          merge(background, map[string][]byte{"images_background.zip": {}, "images_evaluation.zip": archive(t, evaluation)}),
 		"with rubbish":  merge(background, evaluation, map[string][]byte{"images_background/.DS_Store": {1}, "images_background/__MACOSX/Greek/character01/._0001_01.png": {1}}),
+		"with a readme": merge(background, evaluation, map[string][]byte{"images_background/README.md": {1}}),
 		"with strokes":  merge(background, evaluation, map[string][]byte{"strokes_background.zip": {1}, "all_runs.zip": {1}}),
 		"minimal split": merge(background, evaluation, map[string][]byte{"images_background_small1.zip": {1}}),
 	} {
@@ -132,6 +133,21 @@ func TestOpenOmniglotMinimalSplits(t *testing.T) {
 	expectError(t, "the large background set, which is not there", err, nil, "expected images_background.zip", "Options.Background")
 	_, err = datasets.Open(dir, datasets.Options{Background: "small3"})
 	expectError(t, "a set that there is not", err, nil, `"small3"`, "background, small1 or small2")
+
+	// What is not Omniglot has no such choice; the default may be named all the same.
+	for name, files := range map[string]map[string][]byte{
+		"classes": smallFolders(t), "a list": faces(t, "a,b,different\nann/1.png,ann/2.png,0\n"), "idx": smallMNIST(t),
+		"idx beside Omniglot": merge(smallMNIST(t), map[string][]byte{"images_background_small1.zip": {1}}),
+	} {
+		dir := folder(t, files)
+		_, err = datasets.Open(dir, datasets.Options{Background: "small1"})
+		expectError(t, name, err, datasets.ErrBackground, `"small1"`, "not Omniglot", "leave it out")
+		_, err = datasets.Open(dir, datasets.Options{Background: "foo"})
+		expectError(t, name, err, datasets.ErrBackground, `"foo"`, "background, small1 or small2")
+		if _, err = datasets.Open(dir, datasets.Options{Background: "background"}); err != nil {
+			t.Errorf("%s: the default: %v", name, err)
+		}
+	}
 }
 
 func TestOpenOmniglotRefuses(t *testing.T) {
@@ -144,7 +160,7 @@ func TestOpenOmniglotRefuses(t *testing.T) {
 		{"a name that leads out", map[string][]byte{"../images_background/Greek/character01/0001_01.png": good["images_background/Greek/character01/0001_01.png"]}, []string{"leads out of it"}},
 		{"an absolute name", map[string][]byte{"/Greek/character01/0001_01.png": {}}, []string{"leads out of it"}},
 		{"a name with a drive", map[string][]byte{`C:\Greek\character01\0001_01.png`: {}}, []string{"leads out of it"}},
-		{"another file", merge(good, map[string][]byte{"images_background/Greek/notes.txt": {}}), []string{"images_background/Greek/notes.txt", "ALPHABET/characterNN/NNNN_DD.png"}},
+		{"another image", merge(good, map[string][]byte{"images_background/Greek/chart.png": {}}), []string{"images_background/Greek/chart.png", "ALPHABET/characterNN/NNNN_DD.png"}},
 		{"a broken image", merge(good, map[string][]byte{"images_background/Greek/character01/0001_03.png": []byte("\x89PNG")}), []string{"0001_03.png", "skip broken files"}},
 		{"no images", map[string][]byte{"images_background/": nil}, []string{"no images"}},
 	} {

@@ -2,6 +2,7 @@ package datasets
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/likeness-go/likeness/imaging"
@@ -19,9 +20,15 @@ type Splits struct {
 	Train, Validation, Test *Dataset
 	Pairs                   Parts[PairList]
 	Triplets                Parts[TripletList]
-	// Skipped are the files that could not be read, with the reasons, when
+	// Skipped are the files that could not be decoded, with the reasons, when
 	// Options.SkipBroken asked for this.
 	Skipped []string
+	// PassedOver counts the files beside the images of classes that are no images, such
+	// as annotations.
+	PassedOver imaging.PassedOver
+	// Warnings say what is suspicious about the data though they are used as they are,
+	// such as pairs that are listed as the same and as different.
+	Warnings []string
 }
 
 // Parts are up to three parts of one data set, nil where it does not have them.
@@ -37,11 +44,13 @@ type Options struct {
 	Invert bool
 	// Crop cuts the images to their ink, see imaging.Crop; nil leaves them whole.
 	Crop *imaging.Crop
-	// SkipBroken passes over image files that cannot be read, and lists them in
-	// Splits.Skipped, in place of failing at the first.
+	// SkipBroken passes over image files that cannot be decoded, and lists them in
+	// Splits.Skipped, in place of failing at the first. A file that the operating system
+	// does not let be read is an error all the same.
 	SkipBroken bool
 	// Background chooses Omniglot's training alphabets: "background", all 30 (the
-	// default), or one of the minimal splits of five, "small1" and "small2".
+	// default), or one of the minimal splits of five, "small1" and "small2". Other data
+	// have no such choice, and anything but the default is an error for them.
 	Background string
 }
 
@@ -64,8 +73,11 @@ func (o Options) preprocessing(own imaging.Size) (imaging.Preprocessing, error) 
 
 // formats are tried in this order: the surer the signs, the earlier. Each says
 // whether the folder is of its kind.
-var formats = []func(folder, Options) (splits Splits, recognised bool, err error){
-	openIDX, openCIFAR, openOmniglot, openTuples, openParts, openClasses,
+var formats = []struct {
+	open     func(folder, Options) (splits Splits, recognised bool, err error)
+	omniglot bool
+}{
+	{open: openIDX}, {open: openCIFAR}, {open: openOmniglot, omniglot: true}, {open: openTuples}, {open: openParts}, {open: openClasses},
 }
 
 const accepted = `a folder with one of
@@ -91,8 +103,9 @@ or a CSV file itself`
 //   - class folders: a folder of images for each class, all in Train. They may
 //     stand in folders of groups: Greek/alpha is the class alpha of the group Greek.
 //
-// Hidden files are passed over. A file that cannot be read is an error that names
-// it. Anything else is ErrUnrecognised, with what was found.
+// In folders of classes, files that are no images are passed over and counted, see
+// imaging.IsImage, and so are hidden ones. An image that cannot be decoded is
+// ErrBroken, with its name. Anything else is ErrUnrecognised, with what was found.
 func Open(path string, o Options) (Splits, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
@@ -102,12 +115,23 @@ func Open(path string, o Options) (Splits, error) {
 }
 
 func open(path, name string, o Options) (Splits, error) {
+	if err := o.checkBackground(); err != nil {
+		return Splits{}, errors.Wrapf(err, "open data set %s", path)
+	}
 	dir, err := newFolder(path)
 	if err != nil {
 		return Splits{}, errors.Wrapf(err, "open data set %s", path)
 	}
-	for _, read := range formats {
-		splits, recognised, err := read(dir, o)
+	// Before anything is read, which may take long; a folder may be of two kinds.
+	asked := o.Background != "" && o.Background != defaultBackground
+	if asked && !slices.ContainsFunc(dir.names(), isOmniglot) {
+		return Splits{}, errors.Wrapf(errNotOmniglot(o.Background), "open data set %s", path)
+	}
+	for _, format := range formats {
+		splits, recognised, err := format.open(dir, o)
+		if recognised && err == nil && asked && !format.omniglot {
+			err = errNotOmniglot(o.Background)
+		}
 		if err != nil {
 			return Splits{}, errors.Wrapf(err, "open data set %s", path)
 		}
@@ -117,6 +141,10 @@ func open(path, name string, o Options) (Splits, error) {
 		}
 	}
 	return Splits{}, errors.Wrapf(ErrUnrecognised, "open data set %s: found %s; expected %s", path, listing(dir.names()), accepted)
+}
+
+func errNotOmniglot(background string) error {
+	return errors.Wrapf(ErrBackground, "found %s, but this is not Omniglot, and only Omniglot has a choice of alphabets: leave it out", quoted(background))
 }
 
 // setName names the data set, and its datasets after it and after their parts.

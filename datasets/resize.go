@@ -6,14 +6,20 @@ import (
 
 // Resize returns the images brought to another height and width, by area
 // averaging where they shrink and bilinearly where they grow. The channels
-// must stay the same; Limit first where a few images will do.
+// must stay the same; Limit first where a few images will do. An image that does not
+// have the dataset's size, which Validate reports, has no bytes in the result.
 func (d *Dataset) Resize(height, width int) *Dataset {
 	resized := *d
 	resized.Size = imaging.Size{Height: height, Width: width, Channels: d.Size.Channels}
 	resized.Images = make([][]uint8, d.Len())
 	preprocessing := imaging.Preprocessing{Size: resized.Size}
-	parallel(d.Len(), func(i int) error {
-		resized.Images[i] = preprocessing.Pixels(d.Size.Image(d.Images[i]))
+	if d.Size.Validate() != nil || resized.Size.Validate() != nil {
+		return &resized
+	}
+	_ = parallel(d.Len(), func(i int) error { // which gives no error
+		if len(d.Images[i]) == d.Size.Len() {
+			resized.Images[i] = preprocessing.Pixels(d.Size.Image(d.Images[i]))
+		}
 		return nil
 	})
 	return &resized

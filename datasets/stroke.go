@@ -23,11 +23,15 @@ const mostGrowth = 64
 
 // Validate reports a field outside its range.
 func (s Stroke) Validate() error {
-	if !(-mostGrowth <= s.Min && s.Min <= s.Max && s.Max <= mostGrowth) {
-		return errors.Errorf("stroke: found min %v and max %v, expected %d to %d pixels, in order", s.Min, s.Max, -mostGrowth, mostGrowth)
+	if err := within("stroke",
+		bound{"min", s.Min, -mostGrowth, mostGrowth, "-64 to 64 pixels"},
+		bound{"max", s.Max, -mostGrowth, mostGrowth, "-64 to 64 pixels"},
+		bound{"probability", s.Probability, 0, 1, "0 to 1"},
+	); err != nil {
+		return err
 	}
-	if !(s.Probability >= 0 && s.Probability <= 1) {
-		return errors.Errorf("stroke: probability is %v, expected 0 to 1", s.Probability)
+	if s.Min > s.Max {
+		return errors.Errorf("stroke: min is %v and max %v, expected them in this order", s.Min, s.Max)
 	}
 	return nil
 }

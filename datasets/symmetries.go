@@ -28,6 +28,9 @@ func (d *Dataset) Symmetries() (*Dataset, error) {
 	if d.Labels == nil {
 		return nil, errors.Wrapf(ErrUnlabelled, "symmetries of dataset %s", d.Name)
 	}
+	if err := d.Validate(); err != nil {
+		return nil, errors.Wrap(err, "symmetries")
+	}
 	all := &Dataset{Name: d.Name, Size: d.Size, Inverted: d.Inverted, Crop: d.Crop}
 	for i, name := range symmetryNames {
 		for _, class := range d.Classes {

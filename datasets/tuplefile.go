@@ -3,6 +3,7 @@ package datasets
 import (
 	"bytes"
 	"encoding/csv"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ type tuple struct {
 	images    []int
 	different bool
 	part      string
+	line      int // of the file
 }
 
 // tuples is a CSV file: its rows, and the images that they name, each once.
@@ -41,8 +43,25 @@ func isTupleFile(path string) (bool, error) {
 		return false, err
 	}
 	defer file.Close()
-	header, err := csv.NewReader(file).Read()
+	// A line may be as long as a file that is something else.
+	start, err := io.ReadAll(io.LimitReader(file, mostHeader))
+	if err != nil {
+		return false, errors.Wrapf(err, "read %s", path)
+	}
+	header, err := csv.NewReader(bytes.NewReader(withNewlines(start))).Read()
 	return err == nil && columnsOf(header) != nil, nil
+}
+
+// mostHeader is how many bytes a header has at most, with what may be quoted in it.
+const mostHeader = 1 << 12
+
+// withNewlines ends lines by \n where they end by \r alone, as old programs for
+// spreadsheets write them.
+func withNewlines(data []byte) []byte {
+	if bytes.IndexByte(data, '\n') >= 0 {
+		return data
+	}
+	return bytes.ReplaceAll(data, []byte("\r"), []byte("\n"))
 }
 
 // columnsOf returns the columns that make the header one of pairs or of triplets;
@@ -75,8 +94,12 @@ func readTuples(path string) (*tuples, error) {
 
 // parseTuples reads the content of a file; the paths in it go on from its folder.
 func parseTuples(data []byte, path string) (*tuples, error) {
-	reader := csv.NewReader(bytes.NewReader(data))
+	reader := csv.NewReader(bytes.NewReader(withNewlines(data)))
+	reader.FieldsPerRecord = -1 // they are counted below
 	header, err := reader.Read()
+	if err == io.EOF {
+		err = errors.New("the file is empty, expected a,b,different or anchor,positive,negative, and perhaps split")
+	}
 	if err != nil {
 		return nil, errors.Wrapf(err, "read the header of %s", path)
 	}
@@ -84,7 +107,7 @@ func parseTuples(data []byte, path string) (*tuples, error) {
 	required := columnsOf(header)
 	unknown := difference(t.columns, append(slices.Clone(required), "split"))
 	if _, twice := duplicate(t.columns); required == nil || len(unknown) > 0 || twice {
-		return nil, errors.Errorf("%s: found the header %q, expected a,b,different or anchor,positive,negative, and perhaps split", path, strings.Join(t.columns, ","))
+		return nil, errors.Errorf("%s: found the header %s, expected a,b,different or anchor,positive,negative, and perhaps split", path, quoted(strings.Join(t.columns, ",")))
 	}
 	for {
 		fields, err := reader.Read()
@@ -95,6 +118,9 @@ func parseTuples(data []byte, path string) (*tuples, error) {
 			return nil, errors.Wrapf(err, "read %s", path)
 		}
 		line, _ := reader.FieldPos(0)
+		if len(fields) != len(t.columns) {
+			return nil, errors.Errorf("%s, line %d: found %d fields, expected %d: %s", path, line, len(fields), len(t.columns), strings.Join(t.columns, ","))
+		}
 		row, err := t.parse(clean(fields), line)
 		if err != nil {
 			return nil, err
@@ -108,7 +134,7 @@ func parseTuples(data []byte, path string) (*tuples, error) {
 }
 
 func (t *tuples) parse(fields []string, line int) (tuple, error) {
-	row := tuple{part: "train"}
+	row := tuple{part: "train", line: line}
 	for _, column := range slices.Concat(pairColumns, tripletColumns, []string{"split"}) {
 		i := slices.Index(t.columns, column)
 		if i < 0 {
@@ -116,7 +142,7 @@ func (t *tuples) parse(fields []string, line int) (tuple, error) {
 		}
 		value := fields[i]
 		wrong := func(expected string) error {
-			return errors.Errorf("%s, line %d, field %s: found %q, expected %s", t.path, line, column, value, expected)
+			return errors.Errorf("%s, line %d, field %s: found %s, expected %s", t.path, line, column, quoted(value), expected)
 		}
 		switch column {
 		case "different":
@@ -154,4 +180,84 @@ func (t *tuples) image(path string, line int, column string) int {
 		t.places = append(t.places, t.path+", line "+strconv.Itoa(line)+", field "+column)
 	}
 	return i
+}
+
+// warnings say what is suspicious about the rows, though they are used as they are:
+// contradictions, images that differ from themselves, repetitions, and rows to test
+// on that are trained on. Images are the same where their paths are.
+func (t *tuples) warnings() []string {
+	var contradictory, selves, repeated []string
+	trained := map[[3]int]int{} // a row of training → its line
+	inPart := map[string]map[[3]int]bool{}
+	said := map[[2]int]map[bool]int{} // two images → different or not → the first line that says so
+	contradicted := map[[2]int]bool{}
+	for _, row := range t.rows {
+		for _, pair := range row.pairs() {
+			key := [2]int{min(pair.Left, pair.Right), max(pair.Left, pair.Right)}
+			if pair.Left == pair.Right && pair.Different {
+				selves = append(selves, strconv.Itoa(row.line))
+			}
+			if said[key] == nil {
+				said[key] = map[bool]int{}
+			}
+			if _, before := said[key][pair.Different]; !before {
+				said[key][pair.Different] = row.line
+			}
+			if line, found := said[key][!pair.Different]; found && !contradicted[key] {
+				contradicted[key] = true
+				contradictory = append(contradictory, fmt.Sprintf("%d and %d", line, row.line))
+			}
+		}
+		// A pair with another label is a contradiction, not a repetition.
+		key := row.key()
+		labeled := key
+		if row.different {
+			labeled[2] = -2
+		}
+		if inPart[row.part] == nil {
+			inPart[row.part] = map[[3]int]bool{}
+		}
+		if inPart[row.part][labeled] {
+			repeated = append(repeated, strconv.Itoa(row.line))
+		}
+		inPart[row.part][labeled] = true
+		if _, before := trained[key]; row.part == "train" && !before {
+			trained[key] = row.line
+		}
+	}
+	var warnings []string
+	warn := func(what string, lines []string) {
+		if len(lines) > 0 {
+			warnings = append(warnings, fmt.Sprintf("%s: %s: %d, on lines %s", t.path, what, len(lines), listing(lines)))
+		}
+	}
+	warn("pairs of images that are listed both as the same and as different", contradictory)
+	warn("images that are listed as different from themselves", selves)
+	warn("rows that repeat an earlier one of their part, and count as often as they occur", repeated)
+	for _, part := range []string{"validation", "test"} {
+		var both []string
+		for _, row := range t.rows {
+			if line, found := trained[row.key()]; found && row.part == part {
+				both = append(both, fmt.Sprintf("%d as %d", row.line, line))
+			}
+		}
+		warn("rows of "+part+" that are in training, too, so that figures on them say nothing about new images", both)
+	}
+	return warnings
+}
+
+// pairs are the two images of a pair, or the two pairs of a triplet.
+func (row tuple) pairs() []Pair {
+	if len(row.images) == 2 {
+		return []Pair{{row.images[0], row.images[1], row.different}}
+	}
+	return []Pair{{row.images[0], row.images[1], false}, {row.images[0], row.images[2], true}}
+}
+
+// key is the same for rows of the same images; those of a pair may change places.
+func (row tuple) key() [3]int {
+	if len(row.images) == 2 {
+		return [3]int{min(row.images[0], row.images[1]), max(row.images[0], row.images[1]), -1}
+	}
+	return [3]int(row.images)
 }

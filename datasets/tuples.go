@@ -18,6 +18,9 @@ import (
 //	a,b,different
 //	ann/1.png,ann/2.png,0
 //	ann/1.png,bob/1.png,1
+//
+// Rows that contradict one another, repeat one another, or are both trained and
+// tested on are used as they are, and are told of in Splits.Warnings.
 type PairList struct {
 	Dataset *Dataset
 	Pairs   []Pair
@@ -58,6 +61,7 @@ func openTuples(dir folder, o Options) (Splits, bool, error) {
 		return Splits{}, true, err
 	}
 	splits, err := t.split(o)
+	splits.Warnings = t.warnings()
 	return splits, true, err
 }
 

@@ -1,9 +1,12 @@
 package datasets_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/datasets"
@@ -41,6 +44,7 @@ func TestOpenPairs(t *testing.T) {
 		"numbers":          "a,b,different\nann/1.png,ann/2.png,0\nann/1.png,bob/1.png,1\n",
 		"words and spaces": "a, b ,different\nann/1.png, ./ann/2.png , False\nann/1.png,bob/../bob/1.png,TRUE",
 		"another order":    "different,b,a\n0,ann/2.png,ann/1.png\n1,bob/1.png,ann/1.png\n",
+		"old line ends":    "a,b,different\rann/1.png,ann/2.png,0\r\"ann/1.png\",bob/1.png,1\r",
 		"from a table":     "\ufeffa,b,different\r\nann/1.png,ann/2.png,0\r\n\"ann/1.png\",bob/1.png,1\r\n",
 	} {
 		splits, err := datasets.Open(folder(t, faces(t, list)), datasets.Options{})
@@ -120,8 +124,10 @@ func TestOpenTuplesRefuses(t *testing.T) {
 		{"neither 0 nor 1", pairs + "ann/1.png,ann/2.png,0\nann/1.png,bob/1.png,2\n", []string{"line 3, field different", `found "2"`, "0, 1, true or false"}},
 		{"no path", pairs + "ann/1.png,,0\n", []string{"line 2, field b", "the path of an image"}},
 		{"an unknown part", "a,b,different,split\nann/1.png,ann/2.png,0,dev\n", []string{"line 2, field split", `found "dev"`, "train, val or test"}},
-		{"a field too few", pairs + "ann/1.png,ann/2.png\n", []string{"line 2", "wrong number of fields"}},
-		{"a field too many", pairs + "ann/1.png,ann/2.png,0,0\n", []string{"line 2", "wrong number of fields"}},
+		{"a field too few", pairs + "ann/1.png,ann/2.png\n", []string{"list.csv, line 2: found 2 fields, expected 3: a,b,different"}},
+		{"a field too many", pairs + "ann/1.png,ann/2.png,0\nann/1.png,ann/2.png,0,0\n", []string{"list.csv, line 3: found 4 fields, expected 3"}},
+		{"a folder for an image", pairs + "ann/1.png,ann,0\n", []string{"line 2, field b", "is no file"}},
+		{"an empty file for an image", pairs + "ann/1.png,empty.png,0\n", []string{"empty.png: the file is empty"}},
 		{"an open quote", pairs + "ann/1.png,\"ann/2.png,0\n", []string{"list.csv", "quote"}},
 		{"a missing image", pairs + "ann/1.png,ann/2.png,0\nann/9.png,ann/1.png,0\n", []string{"list.csv, line 3, field a", filepath.Join("ann", "9.png"), "no such file"}},
 		{"a text for an image", pairs + "ann/1.png,ages.csv,0\n", []string{"ages.csv", "known format"}},
@@ -129,7 +135,7 @@ func TestOpenTuplesRefuses(t *testing.T) {
 		{"a column twice", "a,b,different,a\nann/1.png,ann/2.png,0,1\n", []string{"found the header"}},
 		{"no rows", pairs, []string{"lists nothing"}},
 	} {
-		_, err := datasets.Open(folder(t, faces(t, test.list)), datasets.Options{})
+		_, err := datasets.Open(folder(t, merge(faces(t, test.list), map[string][]byte{"empty.png": {}})), datasets.Options{})
 		expectError(t, test.name, err, nil, test.mentions...)
 	}
 	_, err := datasets.Open(folder(t, map[string][]byte{"pairs.csv": []byte("left,right,label\n")}), datasets.Options{})
@@ -146,5 +152,66 @@ func TestOpenTuplesRefuses(t *testing.T) {
 	expectError(t, "images of two sizes", err, datasets.ErrSizes, "choose a size")
 	if _, err := datasets.Open(folder(t, mixed), datasets.Options{Size: imaging.Size{Height: 2, Width: 2}}); err != nil {
 		t.Error(err)
+	}
+}
+
+// What was found is repeated in messages, but not all of a file.
+func TestMessagesAreShort(t *testing.T) {
+	long := strings.Repeat("é,", 6000)
+	for name, list := range map[string]string{
+		"a header": long, "a header of one line": strings.Repeat("x;y\r", 5000), "a value": "a,b,different\na,b," + strings.Repeat("é", 6000) + "\n",
+		"a part": "a,b,different,split\na,b,0," + strings.Repeat("z", 6000) + "\n",
+	} {
+		_, err := datasets.Open(folder(t, map[string][]byte{"list.csv": []byte(list)}), datasets.Options{})
+		if err == nil || len(err.Error()) > 600 || !strings.Contains(err.Error(), "bytes)") && name != "a header of one line" || !utf8.ValidString(err.Error()) {
+			t.Errorf("%s: found an error of %d bytes: %.700v", name, len(fmt.Sprint(err)), err)
+		}
+	}
+	_, err := toy(1, 1).OnlyClasses(strings.Repeat("c", 5000))
+	if err == nil || len(err.Error()) > 600 {
+		t.Errorf("found %.700v", err)
+	}
+	d := toy(1, 1)
+	d.Classes = []string{strings.Repeat("c", 5000), "b"}
+	if _, err = d.OnlyClasses("a"); err == nil || len(err.Error()) > 600 {
+		t.Errorf("found %.700v", err)
+	}
+}
+
+// Rows that contradict one another, that repeat one another, and that are trained and
+// tested on are told of, by their lines.
+func TestOpenTuplesWarns(t *testing.T) {
+	for _, test := range []struct {
+		list string
+		want []string
+	}{
+		{"a,b,different\nann/1.png,ann/2.png,0\nann/1.png,bob/1.png,1\nann/1.png,ann/1.png,0\n", nil},
+		{"a,b,different\nann/1.png,ann/2.png,0\nbob/1.png,cem/1.png,1\n./ann/2.png,ann/1.png,1\ncem/1.png,bob/1.png,0\nann/1.png,ann/2.png,1\n", []string{
+			"pairs of images that are listed both as the same and as different: 2, on lines 2 and 4, 3 and 5",
+			"rows that repeat an earlier one of their part, and count as often as they occur: 1, on lines 6",
+		}},
+		{"a,b,different\nann/1.png,ann/1.png,1\nann/1.png,bob/1.png,1\n", []string{"images that are listed as different from themselves: 1, on lines 2"}},
+		{"a,b,different,split\nann/1.png,bob/1.png,1,train\nbob/1.png,ann/1.png,1,test\nann/1.png,ann/2.png,0,test\nann/1.png,bob/1.png,1,val\n", []string{
+			"rows of validation that are in training, too, so that figures on them say nothing about new images: 1, on lines 5 as 2",
+			"rows of test that are in training, too, so that figures on them say nothing about new images: 1, on lines 3 as 2",
+		}},
+		{"anchor,positive,negative\nann/1.png,ann/2.png,bob/1.png\nann/1.png,bob/1.png,cem/1.png\nann/2.png,ann/1.png,ann/2.png\nann/1.png,ann/2.png,bob/1.png\n", []string{
+			"pairs of images that are listed both as the same and as different: 1, on lines 2 and 3",
+			"images that are listed as different from themselves: 1, on lines 4",
+			"rows that repeat an earlier one of their part, and count as often as they occur: 1, on lines 5",
+		}},
+	} {
+		dir := folder(t, faces(t, test.list))
+		splits, err := datasets.Open(dir, datasets.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for _, text := range test.want {
+			want = append(want, filepath.Join(dir, "list.csv")+": "+text)
+		}
+		if diff := cmp.Diff(want, splits.Warnings); diff != "" {
+			t.Errorf("%s (-want +found):\n%s", test.list, diff)
+		}
 	}
 }

@@ -3,9 +3,7 @@ package gallery
 import (
 	"context"
 	"image"
-	"io/fs"
 	"path/filepath"
-	"strings"
 
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/pkg/errors"
@@ -64,7 +62,7 @@ func (g *Gallery) EnrollFiles(ctx context.Context, class string, paths ...string
 
 // EnrollFolder enrols the images in a folder's folders, each a class that is
 // called after it; those in folders of folders are of a class such as
-// "Greek/alpha". Hidden files and what is not named as an image are passed over.
+// "Greek/alpha". Hidden files and what is no image are passed over; see imaging.Find.
 // An image in the folder itself is an error, and so is one that cannot be read:
 // then none is enrolled.
 func (g *Gallery) EnrollFolder(ctx context.Context, path string) (classes, examples int, err error) {
@@ -86,31 +84,24 @@ func (g *Gallery) EnrollFolder(ctx context.Context, path string) (classes, examp
 type classFile struct{ class, path string }
 
 func classFiles(folder string) (files []classFile, err error) {
-	err = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		hidden := strings.HasPrefix(entry.Name(), ".") && path != folder
-		switch {
-		case hidden && entry.IsDir():
-			return fs.SkipDir
-		case hidden || entry.IsDir() || !imaging.HasExtension(path):
-			return nil
-		}
+	found, err := imaging.Find(folder)
+	if errors.Is(err, imaging.ErrNoImages) {
+		err = errors.WithMessage(err, "expected a folder of images for each class")
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range found.Files {
 		class, err := filepath.Rel(folder, filepath.Dir(path))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if class == "." {
-			return errors.Errorf("the image %s lies outside the folders of the classes", path)
+			return nil, errors.Errorf("the image %s lies outside the folders of the classes", path)
 		}
 		files = append(files, classFile{filepath.ToSlash(class), path})
-		return nil
-	})
-	if err == nil && len(files) == 0 {
-		err = errors.New("found no images in its folders, expected a folder of images for each class")
 	}
-	return files, err
+	return files, nil
 }
 
 // enrollFiles reads and embeds some images at a time, so that there may be many.

@@ -3,6 +3,7 @@ package imaging_test
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"hash/crc32"
 	"image"
 	"image/color"
@@ -12,11 +13,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/pkg/errors"
 	"golang.org/x/image/bmp"
 )
@@ -30,40 +34,97 @@ func steps(width, height int) *image.Gray {
 	return img
 }
 
-func TestDecodeRecognisesFormatsByTheirContent(t *testing.T) {
-	want := steps(4, 3)
-	plain := "P2 4 3 255\n0 10 20 30\n40 50 60 70\n80 90 100 110\n"
-	palette := color.Palette{}
-	for _, v := range want.Pix {
-		palette = append(palette, color.Gray{Y: v})
-	}
-	paletted := image.NewPaletted(want.Rect, palette)
-	for i := range paletted.Pix {
-		paletted.Pix[i] = uint8(i)
-	}
-	animation := &gif.GIF{
-		Image: []*image.Paletted{paletted, image.NewPaletted(want.Rect, palette)},
-		Delay: []int{1, 1},
-	}
-	for name, encode := range map[string]func(io.Writer) error{
-		"png": func(w io.Writer) error { return png.Encode(w, want) },
-		"gif": func(w io.Writer) error { return gif.EncodeAll(w, animation) },
-		"bmp": func(w io.Writer) error { return bmp.Encode(w, want) },
-		"pgm": func(w io.Writer) error { _, err := io.WriteString(w, plain); return err },
-	} {
-		var file bytes.Buffer
-		if err := encode(&file); err != nil {
-			t.Fatal(name, err)
+// Every format is recognized by its content, in a file and in a stream, and told by
+// its extension.
+func TestDecodeRecognizesFormatsByTheirContent(t *testing.T) {
+	picture := testutil.Steps(16, 8)
+	files := testutil.Pictures(picture)
+	for _, format := range imaging.Formats() {
+		file, found := files[format.Name]
+		if !found {
+			t.Fatalf("there is no picture in the format %s", format.Name)
 		}
-		img, err := imaging.Decode(&file, "image without an extension")
+		for kind, r := range map[string]io.Reader{"file": bytes.NewReader(file), "stream": bytes.NewBuffer(bytes.Clone(file))} {
+			img, err := imaging.Decode(r, "image without an extension")
+			if err != nil {
+				t.Errorf("%s, %s: %v", format.Name, kind, err)
+				continue
+			}
+			for i, v := range grey(8, 16).Pixels(img) {
+				// JPEG changes values a little.
+				if (v >= 128) != (picture.Pix[i] >= 128) {
+					t.Errorf("%s, %s: pixel %d is %d, expected %d", format.Name, kind, i, v, picture.Pix[i])
+				}
+			}
+		}
+		size, err := imaging.DecodeSize(bytes.NewReader(file), format.Name)
+		if err != nil || size.Height != 8 || size.Width != 16 {
+			t.Errorf("%s: found size %v, %v", format.Name, size, err)
+		}
+		for _, extension := range format.Extensions {
+			if !imaging.HasExtension("PHOTO" + strings.ToUpper(extension)) {
+				t.Errorf("%s is not known as an extension", extension)
+			}
+		}
+	}
+	for name := range files {
+		if !slices.ContainsFunc(imaging.Formats(), func(f imaging.Format) bool { return f.Name == name }) {
+			t.Errorf("the format %s is not read", name)
+		}
+	}
+}
+
+// Of an animation the first frame is read.
+func TestDecodeGIFAnimation(t *testing.T) {
+	bounds := image.Rect(0, 0, 2, 1)
+	palette := color.Palette{color.Black, color.Gray{Y: 100}}
+	first := &image.Paletted{Pix: []uint8{1, 0}, Stride: 2, Rect: bounds, Palette: palette}
+	var file bytes.Buffer
+	if err := gif.EncodeAll(&file, &gif.GIF{Image: []*image.Paletted{first, image.NewPaletted(bounds, palette)}, Delay: []int{1, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	img, err := imaging.Decode(&file, "animation")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]uint8{100, 0}, grey(1, 2).Pixels(img)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A TIFF's directory may lie after any number of pixels, as libtiff writes it.
+func TestDecodeTIFFWithTheDirectoryAtTheEnd(t *testing.T) {
+	picture := testutil.Steps(5000, 4000) // 20 MB: more than MaxHeader
+	file := testutil.TIFF(picture, binary.LittleEndian, 0)
+	const header = 8
+	directory := file[header : len(file)-len(picture.Pix)]
+	moved := slices.Concat(file[:header], picture.Pix, directory)
+	binary.LittleEndian.PutUint32(moved[4:], uint32(header+len(picture.Pix)))
+	at := bytes.Index(moved[header+len(picture.Pix):], []byte{0x11, 0x01, 4, 0}) + header + len(picture.Pix)
+	binary.LittleEndian.PutUint32(moved[at+8:], header)
+	for kind, r := range map[string]io.Reader{"file": bytes.NewReader(moved), "stream": bytes.NewBuffer(moved)} {
+		img, err := imaging.Decode(r, kind)
 		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
+			t.Errorf("%s: %v", kind, err)
+		} else if !bytes.Equal(img.(*image.Gray).Pix, picture.Pix) {
+			t.Errorf("%s: other pixels", kind)
 		}
-		p := imaging.Preprocessing{Size: imaging.Size{Height: 3, Width: 4, Channels: 1}}
-		if diff := cmp.Diff(want.Pix, p.Pixels(img)); diff != "" {
-			t.Errorf("%s:\n%s", name, diff)
-		}
+	}
+}
+
+// Tiles of few pixels each take as long as large ones: a small file could take
+// minutes.
+func TestDecodeRefusesTinyTiles(t *testing.T) {
+	file := testutil.TIFF(testutil.Steps(64, 64), binary.BigEndian, 0)
+	// In the place of the number of samples and of the rows of a strip.
+	for tag, replacement := range map[uint16]uint16{0x0115: 0x0142, 0x0116: 0x0143} {
+		at := bytes.Index(file, binary.BigEndian.AppendUint16(nil, tag))
+		binary.BigEndian.PutUint16(file[at:], replacement)
+		binary.BigEndian.PutUint16(file[at+8:], 8)
+	}
+	_, err := imaging.Decode(bytes.NewReader(file), "tiles.tif")
+	if !errors.Is(err, imaging.ErrUndecodable) || !strings.Contains(err.Error(), "tiles of 64 pixels, expected at least 256") {
+		t.Errorf("found error %v", err)
 	}
 }
 
@@ -97,6 +158,43 @@ func claim(width, height uint32) []byte {
 	return binary.BigEndian.AppendUint32(file, crc32.ChecksumIEEE(header))
 }
 
+// tiffClaim is the beginning of a TIFF that claims a size.
+func tiffClaim(width, height uint32) []byte {
+	file := testutil.TIFF(testutil.Steps(2, 2), binary.LittleEndian, 0)
+	for i, side := range []uint32{width, height} {
+		entry := file[8+2+12*i:]
+		binary.LittleEndian.PutUint16(entry[2:], 4) // 32 bits
+		binary.LittleEndian.PutUint32(entry[8:], side)
+	}
+	return file
+}
+
+// webpClaim is a WebP whose header claims a size.
+func webpClaim(width, height uint32) []byte {
+	file := testutil.WebP(testutil.Steps(2, 2), nil)
+	at := bytes.Index(file, []byte("VP8L")) + 8 + 1
+	binary.LittleEndian.PutUint32(file[at:], width-1|(height-1)<<14|binary.LittleEndian.Uint32(file[at:])>>28<<28)
+	return file
+}
+
+// webpCanvas puts a canvas of another size before the image.
+func webpCanvas(width, height uint32, file []byte) []byte {
+	canvas := append([]byte("VP8X\x0a\x00\x00\x00\x00\x00\x00\x00"), byte(width-1), byte((width-1)>>8), 0, byte(height-1), byte((height-1)>>8), 0)
+	result := slices.Concat(file[:12], canvas, file[12:])
+	binary.LittleEndian.PutUint32(result[4:], uint32(len(result)-8))
+	return result
+}
+
+func bmpClaim(width, height uint32) []byte {
+	var file bytes.Buffer
+	if err := bmp.Encode(&file, steps(2, 2)); err != nil {
+		panic(err)
+	}
+	binary.LittleEndian.PutUint32(file.Bytes()[18:], width)
+	binary.LittleEndian.PutUint32(file.Bytes()[22:], height)
+	return file.Bytes()
+}
+
 func TestDecodeRefuses(t *testing.T) {
 	var whole bytes.Buffer
 	if err := png.Encode(&whole, steps(5, 5)); err != nil {
@@ -108,7 +206,14 @@ func TestDecodeRefuses(t *testing.T) {
 		want    error
 		message string
 	}{
-		{"nothing", nil, imaging.ErrFormat, "nothing"},
+		{"nothing", nil, imaging.ErrFormat, "decode image nothing: the file is empty: not an image of a known format (PNG, JPEG"},
+		{"a HEIC image named .jpg", []byte("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00"), imaging.ErrFormat, "found a HEIC image: not an image of a known format"},
+		{"a TIFF bomb", tiffClaim(1<<15, 1<<15), imaging.ErrTooLarge, "32768 x 32768"},
+		{"a WebP bomb", webpClaim(1<<14, 1<<14), imaging.ErrTooLarge, "16384 x 16384"},
+		{"a small WebP canvas over a bomb", webpCanvas(1, 1, webpClaim(1<<14, 1<<14)), nil, "webp: invalid format"},
+		{"a JPEG bomb", []byte("\xff\xd8\xff\xc0\x00\x0b\x08\xff\xff\xff\xff\x01\x01\x11\x00\xff\xda\x00\x08"), imaging.ErrTooLarge, "65535 x 65535"},
+		{"a GIF bomb", []byte("GIF89a\xff\xff\xff\xff\x00\x00\x00"), imaging.ErrTooLarge, "65535 x 65535"},
+		{"a BMP bomb", bmpClaim(1<<15, 1<<15), imaging.ErrTooLarge, "32768 x 32768"},
 		{"a text", []byte("digits of the year 2015"), imaging.ErrFormat, "PNG, JPEG"},
 		{"a decompression bomb", claim(1<<14, 1<<14), imaging.ErrTooLarge, "16384 x 16384"},
 		{"a bomb whose area overflows 32 bits", claim(1<<30, 1<<30), nil, "a bomb whose"},
@@ -116,10 +221,10 @@ func TestDecodeRefuses(t *testing.T) {
 		{"a wide bomb", claim(1<<17, 1), imaging.ErrTooLarge, "131072 x 1"},
 		{"a netpbm bomb", []byte("P5 60000 60000 255 "), imaging.ErrTooLarge, "60000 x 60000"},
 		{"an empty image", []byte("P5 0 7 255 "), nil, "expected at least one"},
-		{"a file cut short", whole.Bytes()[:whole.Len()-20], nil, "unexpected EOF"},
+		{"a file cut short", whole.Bytes()[:whole.Len()-20], nil, "the file is cut short: png: invalid format: unexpected EOF"},
 	} {
 		_, err := imaging.Decode(bytes.NewReader(test.file), test.name)
-		if err == nil || test.want != nil && !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.message) {
+		if !errors.Is(err, imaging.ErrUndecodable) || test.want != nil && !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.message) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
@@ -136,6 +241,61 @@ func TestDecodeFileNamesTheFile(t *testing.T) {
 	if _, err := imaging.DecodeFile(path); !errors.Is(err, imaging.ErrFormat) || !strings.Contains(err.Error(), path) {
 		t.Errorf("a text file: %v", err)
 	}
+}
+
+// A folder and an empty file are told as such.
+func TestDecodeFileOfAFolderAndOfNothing(t *testing.T) {
+	dir := t.TempDir()
+	_, err := imaging.DecodeFile(dir)
+	if err == nil || errors.Is(err, imaging.ErrUndecodable) || !strings.Contains(err.Error(), dir+" is a folder, expected an image file (PNG, JPEG") {
+		t.Errorf("a folder: %v", err)
+	}
+	empty := filepath.Join(dir, "empty.png")
+	if err := os.WriteFile(empty, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err = imaging.DecodeFile(empty)
+	if !errors.Is(err, imaging.ErrUndecodable) || !strings.Contains(err.Error(), empty+": the file is empty") {
+		t.Errorf("an empty file: %v", err)
+	}
+}
+
+// An error of reading says nothing about the image, wherever in the file it comes.
+func TestErrorsOfReadingAreNotOfTheImage(t *testing.T) {
+	picture := image.NewGray(image.Rect(0, 0, 300, 300))
+	for i := range picture.Pix {
+		picture.Pix[i] = uint8(i * i >> 3)
+	}
+	failure := errors.New("the disk failed")
+	for name, file := range map[string][]byte{
+		"PNG": testutil.PNG(picture), "JPEG": testutil.JPEG(picture), "TIFF": testutil.TIFF(picture, binary.LittleEndian, 1), "WebP": testutil.WebP(picture, nil),
+	} {
+		for _, at := range []int{0, 1, 20, len(file) / 2} {
+			for kind, r := range map[string]io.Reader{
+				"stream": io.MultiReader(bytes.NewReader(file[:at]), iotest.ErrReader(failure)),
+				"file":   &failing{bytes.NewReader(file), int64(at), failure},
+			} {
+				_, err := imaging.Decode(r, "name")
+				if !errors.Is(err, failure) || errors.Is(err, imaging.ErrUndecodable) || !strings.Contains(err.Error(), "read image name: the disk failed") {
+					t.Errorf("%s, %s from byte %d on: found error %v", name, kind, at, err)
+				}
+			}
+		}
+	}
+}
+
+// failing is a file of which only the first bytes can be read.
+type failing struct {
+	*bytes.Reader
+	sound   int64
+	failure error
+}
+
+func (f *failing) ReadAt(p []byte, offset int64) (int, error) {
+	if offset+int64(len(p)) > f.sound {
+		return 0, f.failure
+	}
+	return f.Reader.ReadAt(p, offset)
 }
 
 func TestDecodeSizeTellsGreysFromColours(t *testing.T) {
@@ -181,4 +341,37 @@ func (forever) Read(p []byte) (int, error) {
 		p[i] = 'x'
 	}
 	return len(p), nil
+}
+
+// White, black and red of lossy WebP files are those of other formats, though their
+// values have another range than JPEG's. The files are libwebp's, of quality 100: 16 ×
+// 16 pixels whose left half is black and whose right half is white, and all red ones.
+func TestDecodeLossyWebP(t *testing.T) {
+	for name, test := range map[string]struct {
+		hex         string
+		left, right [3]int
+	}{
+		"black and white": {"524946462a00000057454250565038201e0000005001009d012a1000100000000025a40004740000fed89fffffdf38ac0000", [3]int{0, 0, 0}, [3]int{255, 255, 255}},
+		"red":             {"52494646440000005745425056503820380000005002009d012a1000100000000025a00274ba01f801fa01fc00079000feff6f56fffcb0fc7f5279ffcb10ffff13d39bc454f2bffe26400000", [3]int{255, 0, 0}, [3]int{255, 0, 0}},
+	} {
+		file, err := hex.DecodeString(test.hex)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		img, err := imaging.Decode(bytes.NewReader(file), name)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		pixels := colour(16, 16).Pixels(img)
+		for i, want := range [][3]int{test.left, test.right} {
+			at := 3 * (8*16 + 4 + 8*i)
+			for channel, value := range want {
+				if found := int(pixels[at+channel]); found < value-3 || found > value+3 {
+					t.Errorf("%s: found %v, expected %v", name, pixels[at:at+3], want)
+					break
+				}
+			}
+		}
+	}
 }

@@ -10,6 +10,13 @@
 //	pixels := preprocessing.Pixels(img)       // (height, width, channels), 0 to 255
 //	preprocessing.Normalize(input, pixels)    // (v/255 − mean)/deviation
 //
+// # Files
+//
+// Formats lists what Decode reads, for the library, the command-line tool and the
+// server alike; Find lists the images of folders, and counts what lies beside them. A
+// picture is decoded as it is to be seen: turned as its EXIF orientation says. Errors
+// about the content of a file are ErrUndecodable, and those of reading it are not.
+//
 // # Security
 //
 // An image of a few bytes may claim a size that fills the memory. Decode reads

@@ -36,5 +36,5 @@ func Example() {
 func ExampleDecode_unknown() {
 	_, err := imaging.Decode(strings.NewReader("a letter"), "letter.txt")
 	fmt.Println(err)
-	// Output: decode image letter.txt: not an image of a known format (PNG, JPEG, GIF, BMP, PGM or PPM)
+	// Output: decode image letter.txt: not an image of a known format (PNG, JPEG, GIF, BMP, TIFF, WebP, PGM or PPM)
 }

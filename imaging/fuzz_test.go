@@ -2,6 +2,7 @@ package imaging_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"image"
 	"image/color"
 	"image/gif"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/allocated"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"golang.org/x/image/bmp"
 )
 
@@ -39,6 +41,14 @@ func addImages(f *testing.F) {
 			f.Add(files[i].Bytes())
 		}
 	}
+	for _, file := range testutil.Pictures(testutil.Steps(3, 2)) {
+		f.Add(file)
+	}
+	exif := testutil.EXIF(binary.LittleEndian, 6)
+	f.Add(testutil.JPEGWithEXIF(testutil.JPEG(colours), exif))
+	f.Add(testutil.PNGWithEXIF(testutil.PNG(colours), exif, true))
+	f.Add(testutil.TIFF(testutil.Steps(3, 2), binary.BigEndian, 8))
+	f.Add(testutil.WebP(testutil.Steps(3, 2), exif))
 	f.Add([]byte("P5 2 1 255 ab"))
 	f.Add([]byte("P6 1 1 65535 abcdef"))
 	f.Add([]byte("P3 # comment\n1 1 70000 1 2 3"))

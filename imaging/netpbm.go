@@ -5,6 +5,7 @@ import (
 	"image"
 	"image/color"
 	"io"
+	"slices"
 
 	"github.com/pkg/errors"
 )
@@ -12,10 +13,18 @@ import (
 // The portable graymap and pixmap of Netpbm, plain (P2, P3) and raw (P5, P6):
 // https://netpbm.sourceforge.net/doc/pgm.html and ppm.html.
 
-func init() {
-	for _, magic := range []string{"P2", "P3", "P5", "P6"} {
-		image.RegisterFormat("netpbm", magic, decodeNetpbm, decodeNetpbmConfig)
+// netpbmMagic recognizes P, one of the digits, and white space or a comment, so that
+// a text that begins with P5 is not easily taken for an image.
+func netpbmMagic(digits ...byte) func(head []byte) bool {
+	return func(head []byte) bool {
+		return len(head) >= 3 && head[0] == 'P' && slices.Contains(digits, head[1]) && (head[2] == ' ' || head[2] == '#' || head[2] >= '\t' && head[2] <= '\r')
 	}
+}
+
+// netpbmHeader says whether a number or a comment follows the magic number, as no
+// text that only begins like one has.
+func netpbmHeader(head []byte) bool {
+	return len(head) > 3 && (head[2] == '#' || head[3] == '#' || head[3] >= '0' && head[3] <= '9' || head[3] == ' ' || head[3] >= '\t' && head[3] <= '\r')
 }
 
 // netpbm is an image file read up to its raster.

@@ -10,7 +10,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// ErrBroken says that a file is not a readable image.
+// ErrBroken says that a file is not an image that can be decoded.
 var ErrBroken = errors.New("a file is not a readable image")
 
 // Collection is image files with their embeddings. It may be used by many
@@ -20,7 +20,7 @@ type Collection struct {
 	// Embeddings have one row for each file.
 	Embeddings evaluate.Embeddings
 	Metric     evaluate.Metric
-	// Skipped are the files that could not be read, with the reasons, when
+	// Skipped are the files that could not be decoded, with the reasons, when
 	// Options.SkipBroken asked for this.
 	Skipped []string
 }
@@ -28,8 +28,9 @@ type Collection struct {
 // Options says how Embed reads. The zero value stops at the first file, in order,
 // that is not a readable image.
 type Options struct {
-	// SkipBroken passes over files that cannot be read, and lists them in
-	// Collection.Skipped.
+	// SkipBroken passes over files that cannot be decoded, and lists them in
+	// Collection.Skipped. A file that the operating system does not let be read is an
+	// error all the same.
 	SkipBroken bool
 	// OnProgress is told how many files are done; nil asks for nothing.
 	OnProgress func(done, total int)
@@ -39,7 +40,8 @@ type Options struct {
 const someFiles = 64
 
 // Embed reads and embeds image files, see imaging.Decode. The errors are ErrBroken,
-// wrapped with the file, and the context's, when it ends.
+// wrapped with the file, for what cannot be decoded, those of opening and reading the
+// files, and the context's, when it ends.
 func Embed(ctx context.Context, model *likeness.Model, files []string, o Options) (*Collection, error) {
 	metric, err := model.Metric()
 	if err != nil {
@@ -51,13 +53,18 @@ func Embed(ctx context.Context, model *likeness.Model, files []string, o Options
 		some := files[from:min(from+someFiles, len(files))]
 		pixels := make([][]uint8, len(some))
 		failures := make([]error, len(some))
-		err := parallel(ctx, len(some), nil, func(i int) error {
+		err := parallelFiles(ctx, len(some), func(i int) error {
 			img, err := imaging.DecodeFile(some[i])
-			if err == nil {
+			switch {
+			case err == nil:
 				pixels[i] = model.Preprocessing.Pixels(img)
-			} else if failures[i] = err; !o.SkipBroken {
+				return nil
+			case !errors.Is(err, imaging.ErrUndecodable):
+				return err // which says nothing about the image
+			case !o.SkipBroken:
 				return fmt.Errorf("%w: %w", ErrBroken, err)
 			}
+			failures[i] = err
 			return nil
 		})
 		if err != nil {

@@ -82,15 +82,21 @@ func Suits(p imaging.Preprocessing, traits []Traits) error {
 }
 
 // Examine measures up to most of the files, evenly spaced. Those that cannot be
-// read are passed over: Embed tells of them.
+// decoded are passed over: Embed tells of them. An error of opening or reading a file
+// is Examine's, and so is the context's, when it ends.
 func Examine(ctx context.Context, p imaging.Preprocessing, files []string, most int) ([]Traits, error) {
 	count := max(0, min(most, len(files)))
 	measured := make([]*Traits, count)
-	err := parallel(ctx, count, nil, func(i int) error {
-		if img, err := imaging.DecodeFile(files[i*len(files)/count]); err == nil {
-			traits := Measure(p, img)
-			measured[i] = &traits
+	err := parallelFiles(ctx, count, func(i int) error {
+		img, err := imaging.DecodeFile(files[i*len(files)/count])
+		if errors.Is(err, imaging.ErrUndecodable) {
+			return nil
 		}
+		if err != nil {
+			return err
+		}
+		traits := Measure(p, img)
+		measured[i] = &traits
 		return nil
 	})
 	var traits []Traits

@@ -1,6 +1,7 @@
 package solver
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/pkg/errors"
@@ -15,10 +16,18 @@ type bound struct {
 func within(bounds ...bound) error {
 	for _, b := range bounds {
 		if !(b.value >= b.least && b.value < b.below) {
-			return errors.Errorf("%s: found %v, expected a number in [%v, %v)", b.field, b.value, b.least, b.below)
+			return errors.Errorf("%s: found %v, expected %s", b.field, b.value, b.expected())
 		}
 	}
 	return nil
+}
+
+// expected is the range in words.
+func (b bound) expected() string {
+	if math.IsInf(b.below, 1) {
+		return fmt.Sprintf("a finite number, at least %v", b.least)
+	}
+	return fmt.Sprintf("at least %v and below %v", b.least, b.below)
 }
 
 // field is one of a Config's numbers.
@@ -48,9 +57,11 @@ func (c Config) check(length Length) error {
 		bound{"rate", c.Rate, 0, math.Inf(1)},
 		bound{"momentum_epochs", float64(c.MomentumEpochs), 0, math.Inf(1)},
 		bound{"average", c.Average, 0, 1},
-		bound{"warmup", c.Warmup, 0, math.Nextafter(float64(length.Epochs), math.Inf(1))},
 	); err != nil {
 		return err
+	}
+	if !(c.Warmup >= 0 && c.Warmup <= float64(length.Epochs)) {
+		return errors.Errorf("warmup: found %v, expected 0 to %d epochs, as long as the training", c.Warmup, length.Epochs)
 	}
 	if err := c.checkSolver(); err != nil {
 		return err
@@ -114,7 +125,7 @@ func (c Config) checkSchedule() error {
 
 func (c Config) checkDecay(unused ...field) error {
 	if !(c.Decay > 0 && c.Decay <= 1) {
-		return errors.Errorf("decay: found %v, expected a number in (0, 1]", c.Decay)
+		return errors.Errorf("decay: found %v, expected above 0 and at most 1", c.Decay)
 	}
 	return allZero("the "+c.Schedule+" schedule", unused...)
 }

@@ -63,7 +63,7 @@ func ExampleNew_error() {
 	config.Momentum = 1.5
 	_, _, err := solver.New(config, solver.Length{Epochs: 200, EpochSteps: 100})
 	fmt.Println(err)
-	// Output: solver configuration: momentum: found 1.5, expected a number in [0, 1)
+	// Output: solver configuration: momentum: found 1.5, expected at least 0 and below 1
 }
 
 // Koch's rate and momentum over the first epochs.

@@ -60,7 +60,7 @@ func TestBadLayersAreRefused(t *testing.T) {
 		"no name":           {&solver.SGD{Layers: []solver.Layer{{}}}, []string{"name", `found ""`}},
 		"pattern":           {&solver.SGD{Layers: []solver.Layer{{Name: "conv["}}}, []string{"name", `"conv["`}},
 		"rate":              {&solver.SGD{Layers: []solver.Layer{{Name: "conv1", RateScale: new(-1.0)}}}, []string{`"conv1"`, "rate_scale", "-1"}},
-		"momentum":          {&solver.SGD{Layers: []solver.Layer{{Name: "conv1", Momentum: new(1.0)}}}, []string{`"conv1"`, "momentum", "[0, 1)"}},
+		"momentum":          {&solver.SGD{Layers: []solver.Layer{{Name: "conv1", Momentum: new(1.0)}}}, []string{`"conv1"`, "momentum", "at least 0 and below 1"}},
 		"decay of SGD":      {&solver.SGD{Layers: []solver.Layer{{Name: "conv1", WeightDecay: new(0.1)}}}, []string{`"conv1"`, "weight_decay"}},
 		"momentum of Adam":  {&solver.Adam{Layers: []solver.Layer{{Name: "conv1", Momentum: new(0.1)}}}, []string{`"conv1"`, "momentum"}},
 	}

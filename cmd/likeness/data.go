@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -68,6 +67,12 @@ func (s Settings) open(demanded imaging.Size) (m material, notes []string, err e
 	if more := len(splits.Skipped) - mostNotes; more > 0 {
 		notes = append(notes, fmt.Sprintf("skipped %d files more", more))
 	}
+	if splits.PassedOver.Count > 0 {
+		notes = append(notes, fmt.Sprintf("passed over %v, such as %s", splits.PassedOver, splits.PassedOver.First[0]))
+	}
+	for _, warning := range splits.Warnings {
+		notes = append(notes, "warning: "+warning)
+	}
 	if splits.Pairs.Train != nil || splits.Triplets.Train != nil {
 		if s.Symmetries || s.Grouped {
 			return nil, nil, errors.Errorf("%s lists pairs or triplets: symmetries and grouped are for images with classes", path)
@@ -115,10 +120,39 @@ func (s Settings) read(path string, demanded imaging.Size) (datasets.Splits, []s
 			splits, err = datasets.Open(path, options)
 		}
 	}
-	if errors.Is(err, datasets.ErrBroken) {
+	switch {
+	case errors.Is(err, datasets.ErrBroken):
 		err = errors.WithMessage(err, "--skip-broken passes over broken files")
+	case errors.Is(err, datasets.ErrBackground):
+		err = errors.WithMessage(err, "--alphabets")
 	}
 	return splits, notes, err
+}
+
+// checkImages checks each setting of how images are cut and distorted, whether or not
+// it has an effect beside the others.
+func (s Settings) checkImages() error {
+	for _, part := range []struct {
+		key   string
+		value interface{ Validate() error }
+	}{
+		{"crop_least", imaging.Crop{Margin: 1, Least: s.CropLeast}},
+		{"crop", imaging.Crop{Margin: cmp.Or(s.Crop, 1)}},
+		{"augment", datasets.Affine{Probability: s.Augment}},
+		{"rotation", datasets.Affine{Rotation: s.Rotation}},
+		{"shear", datasets.Affine{Shear: s.Shear}},
+		{"scale_min", datasets.Affine{ScaleMin: s.ScaleMin, ScaleMax: s.ScaleMax}},
+		{"translation", datasets.Affine{Translation: s.Translation}},
+		{"smoothness", datasets.Elastic{Smoothness: s.Smoothness}},
+		{"elastic", datasets.Elastic{Displacement: s.Elastic, Smoothness: 1}},
+		{"thinner", datasets.Stroke{Min: 0 - s.Thinner}},
+		{"thicker", datasets.Stroke{Max: s.Thicker}},
+	} {
+		if err := part.value.Validate(); err != nil {
+			return errors.WithMessage(err, "--"+flagName(part.key))
+		}
+	}
+	return nil
 }
 
 // crop is how images are cut, nil if they are not.
@@ -133,10 +167,19 @@ func (s Settings) crop() *imaging.Crop {
 // none.
 func firstImage(path string) (first string, size imaging.Size) {
 	filepath.WalkDir(path, func(file string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() || !imaging.HasExtension(file) {
+		hidden := file != path && strings.HasPrefix(filepath.Base(file), ".")
+		switch {
+		case err != nil:
+			return nil // Open tells
+		case hidden && entry.IsDir():
+			return fs.SkipDir
+		case hidden || !entry.Type().IsRegular():
 			return nil
 		}
-		opened, err := os.Open(file)
+		if image, err := imaging.IsImage(file); err != nil || !image {
+			return nil // Open tells
+		}
+		opened, err := imaging.OpenFile(file)
 		if err != nil {
 			return nil // Open tells
 		}
@@ -177,5 +220,5 @@ func parseSize(text string) (imaging.Size, error) {
 	}
 	whole := size
 	whole.Channels = cmp.Or(size.Channels, 1)
-	return size, errors.WithMessage(whole.Validate(), "--size")
+	return size, errors.WithMessagef(whole.Validate(), "--size: found %q", text)
 }

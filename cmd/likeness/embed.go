@@ -2,10 +2,7 @@ package main
 
 import (
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/imaging"
@@ -23,7 +20,7 @@ type embedCommand struct {
 
 // Help is what --help says beside the flags.
 func (embedCommand) Help() string {
-	return `One vector an image, in the order of the arguments; the images of a folder, and of those in it, come in the order of their names. A .npy file is an array of float32 of the shape (images, features), for numpy.load. A .csv file has the header file,e0,e1,… and so names the images.
+	return `One vector an image, in the order of the arguments; the images of a folder, and of those in it, come in the order of their names. What lies beside them is passed over and listed; a file without an extension is an image if its content is. A .npy file is an array of float32 of the shape (images, features), for numpy.load. A .csv file has the header file,e0,e1,… and so names the images.
 
 Example:
   likeness embed photos more/a.png --out embeddings.csv`
@@ -35,7 +32,7 @@ func (e *embedCommand) Run(c *console) error {
 	if !known {
 		return errors.Errorf("out: found %q, expected a file that ends in .npy or .csv", e.Out)
 	}
-	files, err := imageFiles(e.Images)
+	files, err := imageFiles(c, e.Images)
 	if err != nil {
 		return err
 	}
@@ -74,45 +71,27 @@ func embedFiles(c *console, model *likeness.Model, files []string, skipBroken bo
 	return collection, err
 }
 
-// imageFiles are the paths, and for a folder the images in it and its folders,
-// without hidden ones.
-func imageFiles(paths []string) ([]string, error) {
-	var files []string
-	for _, path := range paths {
-		info, err := os.Stat(path)
-		if err != nil {
-			return nil, errors.Wrap(err, "find images")
-		}
-		if !info.IsDir() {
-			files = append(files, path)
-			continue
-		}
-		before := len(files)
-		root := path + string(filepath.Separator) // a link is followed, too
-		err = filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			hidden := file != root && strings.HasPrefix(entry.Name(), ".")
-			switch {
-			case entry.IsDir() && hidden:
-				return fs.SkipDir
-			case !entry.IsDir() && !hidden && imaging.HasExtension(file):
-				// A pipe would be waited for. A link that leads nowhere is told of when it
-				// is read.
-				if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
-					return errors.Errorf("%s is no file", file)
-				}
-				files = append(files, file)
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, errors.Wrap(err, "find images")
-		}
-		if len(files) == before {
-			return nil, errors.Errorf("the folder %s holds no images", path)
-		}
+// imageFiles are the paths, and for a folder the images in it and its folders; see
+// imaging.Find. It says what was passed over.
+func imageFiles(c *console, paths []string) ([]string, error) {
+	found, err := imaging.Find(paths...)
+	if err != nil {
+		return nil, err
 	}
-	return files, nil
+	sayPassedOver(c, found.PassedOver)
+	return found.Files, nil
+}
+
+// sayPassedOver lists the first files of folders that are no images, and counts all.
+func sayPassedOver(c *console, passed imaging.PassedOver) {
+	if passed.Count == 0 {
+		return
+	}
+	c.say("passed over  %v", passed)
+	for _, file := range passed.First {
+		c.say("             %s", file)
+	}
+	if more := passed.Count - len(passed.First); more > 0 {
+		c.say("             and %d more", more)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"image"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -121,7 +122,7 @@ func TestImageFiles(t *testing.T) {
 		folders = append(folders, "link")
 	}
 	for _, folder := range folders {
-		files, err := imageFiles([]string{folder})
+		files, err := imageFiles(&console{err: io.Discard}, []string{folder})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/likeness-go/likeness/gallery"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/pkg/errors"
 )
 
@@ -22,7 +23,7 @@ type enrollCommand struct {
 
 // Help is what --help says beside the flags.
 func (enrollCommand) Help() string {
-	return `A gallery knows classes from one or a few images of each. It is one file that keeps their embeddings, not the images; an image is enrolled for good when the command says so, whatever happens then. An image that cannot be read stops the command, and nothing is enrolled. One that is enrolled twice counts twice.
+	return `A gallery knows classes from one or a few images of each. It is one file that keeps their embeddings, not the images; an image is enrolled for good when the command says so, whatever happens then. An image that cannot be read stops the command, and nothing is enrolled; files of folders that are no images are passed over and listed. One that is enrolled twice counts twice.
 
 Examples:
   likeness enroll alice alice1.jpg alice2.jpg --gallery faces.gallery --model runs/faces
@@ -45,7 +46,7 @@ func (e *enrollCommand) Run(c *console) error {
 	if e.Wait < 0 {
 		return errors.Errorf("--wait: found %v, expected 0 or more", e.Wait)
 	}
-	files, err := imageFiles(e.Images)
+	files, err := imageFiles(c, e.Images)
 	if err != nil {
 		return err
 	}
@@ -81,6 +82,9 @@ func (e *enrollCommand) enroll(c *console, g *gallery.Gallery, files []string) (
 			return "", err
 		}
 		said = fmt.Sprintf("enrolled %d examples of %d classes", examples, classes)
+		if found, err := imaging.Find(e.Folder); err == nil { // the gallery found the same
+			sayPassedOver(c, found.PassedOver)
+		}
 	}
 	_, calibrated := g.Calibration()
 	sayUndecided(c, calibrated || g.Model().Threshold != nil)
@@ -133,9 +137,11 @@ func (e *enrollCommand) model(c *console, files []string) (model foundModel, fre
 		return foundModel{}, false, err
 	}
 	if e.Folder != "" {
-		if files, err = imageFiles([]string{e.Folder}); err != nil {
+		found, err := imaging.Find(e.Folder) // enrolling tells what it passes over
+		if err != nil {
 			return foundModel{}, false, err
 		}
+		files = found.Files
 	}
 	model, err = newGalleryModel(c, files)
 	return model, true, err

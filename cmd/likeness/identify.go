@@ -51,7 +51,7 @@ func (i *identifyCommand) Run(c *console) error {
 	if i.Candidates < 1 {
 		return errors.Errorf("--candidates: found %d, expected at least 1", i.Candidates)
 	}
-	files, err := imageFiles(i.Images)
+	files, err := imageFiles(c, i.Images)
 	if err != nil {
 		return err
 	}

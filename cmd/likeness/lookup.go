@@ -42,7 +42,7 @@ func (l lookup) prepare(c *console, folder string) (model *likeness.Model, name 
 	if l.Sheet != "" && filepath.Ext(l.Sheet) != ".png" {
 		return nil, "", nil, errors.Errorf("sheet: found %q, expected a file that ends in .png", l.Sheet)
 	}
-	if files, err = imageFiles([]string{folder}); err != nil {
+	if files, err = imageFiles(c, []string{folder}); err != nil {
 		return nil, "", nil, err
 	}
 	if model, name, err = loadModel(c, l.Model); err != nil { // embed examines the images
@@ -57,8 +57,11 @@ func (l lookup) prepare(c *console, folder string) (model *likeness.Model, name 
 // embed examines and embeds the files of the folder.
 func (l lookup) embed(c *console, model *likeness.Model, folder string, files []string) (*retrieval.Collection, error) {
 	traits, err := retrieval.Examine(c, model.Preprocessing, files, mostExamined)
-	if err != nil {
+	if err != nil && c.Err() != nil {
 		return nil, errInterrupted
+	}
+	if err != nil {
+		return nil, err
 	}
 	if err := l.judge(c, model, traits, folder); err != nil {
 		return nil, err

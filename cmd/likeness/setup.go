@@ -137,6 +137,9 @@ func (s Settings) check() error {
 	if s.ScaleMin > s.ScaleMax {
 		return errors.Errorf("--scale-min: found %v, expected at most --scale-max, which is %v", s.ScaleMin, s.ScaleMax)
 	}
+	if err := s.checkImages(); err != nil {
+		return err
+	}
 	length := solver.Length{Epochs: s.Epochs, EpochSteps: max(s.EpochSteps, 1)}
 	if _, _, err := solver.New(s.solver(), length); err != nil {
 		// Its errors begin with the key of the setting.

@@ -1,0 +1,204 @@
+package imaging
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"io"
+	"math"
+
+	"github.com/pkg/errors"
+)
+
+// Cameras store the pixels as the sensor has them, and how to turn them in the tag
+// Orientation (Exif 2.32, section 4.6.4; TIFF 6.0, page 36), 1 to 8:
+//
+//	1 as it is           5 mirrored at the diagonal from the upper left
+//	2 mirrored           6 to be turned clockwise by 90°
+//	3 turned by 180°     7 mirrored at the other diagonal
+//	4 upside down        8 to be turned counterclockwise by 90°
+//
+// The functions below find it in a file. What is broken or missing counts as upright:
+// metadata that cannot be read makes no image unreadable.
+
+const (
+	upright        = 1
+	orientationTag = 0x0112
+	shortType      = 3 // TIFF's unsigned integer of 16 bits
+	// mostChunks of a file are looked at: a PNG of MaxPixels has some 30,000.
+	mostChunks = 1 << 17
+)
+
+// exifHeader precedes EXIF's TIFF structure in JPEG, and sometimes in WebP.
+const exifHeader = "Exif\x00\x00"
+
+// readFrom fills b from an offset.
+func readFrom(r io.ReaderAt, b []byte, at int64) bool {
+	n, _ := r.ReadAt(b, at)
+	return n == len(b)
+}
+
+// tiffOrientation is that of the first directory of a TIFF structure: of a TIFF
+// file, or of EXIF.
+func tiffOrientation(r *io.SectionReader) int {
+	orientation := upright
+	_ = eachTIFFEntry(r, func(order binary.ByteOrder, entry []byte) bool {
+		if order.Uint16(entry) != orientationTag {
+			return true
+		}
+		value := int(order.Uint16(entry[8:]))
+		if order.Uint16(entry[2:]) == shortType && order.Uint32(entry[4:]) == 1 && value >= 1 && value <= 8 {
+			orientation = value
+		}
+		return false
+	})
+	return orientation
+}
+
+// eachTIFFEntry calls visit for the entries of the first directory, as long as it
+// returns true. An error says that the directory is not all there.
+func eachTIFFEntry(r *io.SectionReader, visit func(order binary.ByteOrder, entry []byte) bool) error {
+	var head [8]byte
+	if !readFrom(r, head[:], 0) {
+		return io.ErrUnexpectedEOF
+	}
+	var order binary.ByteOrder = binary.LittleEndian
+	if head[0] == 'M' {
+		order = binary.BigEndian
+	}
+	if string(head[:2]) != "II" && string(head[:2]) != "MM" || order.Uint16(head[2:]) != 42 {
+		return errors.New("found no TIFF header")
+	}
+	directory := int64(order.Uint32(head[4:]))
+	if !readFrom(r, head[:2], directory) {
+		return io.ErrUnexpectedEOF
+	}
+	entries := bufio.NewReader(io.NewSectionReader(r, directory+2, math.MaxInt64-directory-2))
+	for range order.Uint16(head[:2]) {
+		var entry [12]byte
+		if _, err := io.ReadFull(entries, entry[:]); err != nil {
+			return io.ErrUnexpectedEOF
+		}
+		if !visit(order, entry[:]) {
+			break
+		}
+	}
+	return nil
+}
+
+// smallestTile is how many pixels a tile of a TIFF has at least: its sides are
+// multiples of 16 (TIFF 6.0, section 15). Each smaller one takes as much time as a
+// large one, so that a small file may take minutes.
+const smallestTile = 16 * 16
+
+// checkTIFF refuses what the decoder would take much memory or time for.
+func checkTIFF(r *io.SectionReader) error {
+	const tileWidth, tileLength = 0x0142, 0x0143
+	pixels, tiled := int64(1), false
+	err := eachTIFFEntry(r, func(order binary.ByteOrder, entry []byte) bool {
+		if tag := order.Uint16(entry); tag == tileWidth || tag == tileLength {
+			side := int64(order.Uint32(entry[8:]))
+			if order.Uint16(entry[2:]) == shortType {
+				side = int64(order.Uint16(entry[8:]))
+			}
+			pixels, tiled = pixels*min(side, MaxSide), true
+		}
+		return true
+	})
+	if err == nil && tiled && pixels < smallestTile {
+		err = errors.Errorf("found tiles of %d pixels, expected at least %d", pixels, smallestTile)
+	}
+	return errors.Wrap(err, "TIFF: read the directory")
+}
+
+// jpegOrientation is that of the first segment APP1 that holds EXIF, which comes
+// before the pixels.
+func jpegOrientation(r *io.SectionReader) int {
+	const (
+		app1 = 0xe1
+		sos  = 0xda
+		eoi  = 0xd9
+		rst0 = 0xd0
+		rst7 = 0xd7
+		tem  = 0x01
+	)
+	in := bufio.NewReader(io.NewSectionReader(r, 2, MaxHeader))
+	for {
+		// As image/jpeg does: bytes between the segments are passed over, and 0xff may
+		// be repeated before a marker.
+		marker, err := in.ReadByte()
+		for err == nil && marker != 0xff {
+			marker, err = in.ReadByte()
+		}
+		for err == nil && marker == 0xff {
+			marker, err = in.ReadByte()
+		}
+		if err != nil || marker == sos || marker == eoi {
+			return upright
+		}
+		if marker == 0 || marker == tem || marker >= rst0 && marker <= rst7 {
+			continue
+		}
+		var size [2]byte
+		if _, err := io.ReadFull(in, size[:]); err != nil {
+			return upright
+		}
+		length := int(binary.BigEndian.Uint16(size[:])) - len(size)
+		if length < 0 {
+			return upright
+		}
+		if head, _ := in.Peek(len(exifHeader)); marker == app1 && length >= len(exifHeader) && string(head) == exifHeader {
+			segment := make([]byte, length)
+			n, _ := io.ReadFull(in, segment)
+			exif := segment[len(exifHeader):max(n, len(exifHeader))]
+			return tiffOrientation(io.NewSectionReader(bytes.NewReader(exif), 0, int64(len(exif))))
+		}
+		if _, err := in.Discard(length); err != nil {
+			return upright
+		}
+	}
+}
+
+// pngOrientation is that of the chunk eXIf, which may come before or after the
+// pixels (PNG, third edition, section 11.3.4.5).
+func pngOrientation(r *io.SectionReader) int {
+	at := int64(len("\x89PNG\r\n\x1a\n"))
+	for range mostChunks {
+		var head [8]byte // length, type
+		if !readFrom(r, head[:], at) {
+			return upright
+		}
+		length, kind := int64(binary.BigEndian.Uint32(head[:])), string(head[4:])
+		switch kind {
+		case "eXIf":
+			return tiffOrientation(io.NewSectionReader(r, at+int64(len(head)), length))
+		case "IEND":
+			return upright
+		}
+		at += int64(len(head)) + length + 4 // the checksum
+	}
+	return upright
+}
+
+// webpOrientation is that of the chunk EXIF, which comes after the pixels (RFC 9649,
+// section 2.7.1.5).
+func webpOrientation(r *io.SectionReader) int {
+	at := int64(len("RIFF????WEBP"))
+	for range mostChunks {
+		var head [8]byte // type, length
+		if !readFrom(r, head[:], at) {
+			return upright
+		}
+		at += int64(len(head))
+		length := int64(binary.LittleEndian.Uint32(head[4:]))
+		if string(head[:4]) == "EXIF" {
+			start := make([]byte, len(exifHeader))
+			if length > int64(len(start)) && readFrom(r, start, at) && string(start) == exifHeader {
+				at, length = at+int64(len(start)), length-int64(len(start))
+			}
+			return tiffOrientation(io.NewSectionReader(r, at, length))
+		}
+		at += length + length%2
+	}
+	return upright
+}

@@ -1,0 +1,33 @@
+//go:build unix
+
+package retrieval_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/likeness-go/likeness/internal/testutil"
+	"github.com/likeness-go/likeness/retrieval"
+	"github.com/pkg/errors"
+	"golang.org/x/sys/unix"
+)
+
+// That no more files may be opened makes no image broken: it is not passed over as
+// one, and no traits are measured without it.
+func TestErrorsOfTheSystemAreNotOfTheImages(t *testing.T) {
+	model := characterModel(t)
+	sound := write(t, t.TempDir(), "sound.png", asPNG(t, drawings["ring"].on(40, 0, 0)))
+	for _, skip := range []bool{false, true} {
+		testutil.WithoutOpenFiles(t, func() {
+			_, err := retrieval.Embed(context.Background(), model, []string{sound}, retrieval.Options{SkipBroken: skip})
+			if !errors.Is(err, unix.EMFILE) || errors.Is(err, retrieval.ErrBroken) {
+				t.Errorf("embed, skipping %v: found error %v", skip, err)
+			}
+		})
+	}
+	testutil.WithoutOpenFiles(t, func() {
+		if _, err := retrieval.Examine(context.Background(), model.Preprocessing, []string{sound}, 9); !errors.Is(err, unix.EMFILE) {
+			t.Errorf("examine: found error %v", err)
+		}
+	})
+}
