@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/likeness-go/likeness/imaging"
@@ -29,6 +28,8 @@ Without any model of your own it asks the one that comes with the program, which
 type answer struct {
 	A         string   `json:"a"`
 	B         string   `json:"b"`
+	ABytes    string   `json:"a_base64,omitempty"` // see pathBytes
+	BBytes    string   `json:"b_base64,omitempty"`
 	Model     string   `json:"model"`
 	Distance  float64  `json:"distance"`
 	Threshold *float64 `json:"threshold"` // null if the model has none
@@ -54,11 +55,11 @@ func (k *compareCommand) Run(c *console) error {
 		return err
 	}
 	if k.JSON {
-		found := answer{A: k.A, B: k.B, Model: file, Distance: comparison.Distance}
+		found := answer{A: k.A, B: k.B, ABytes: pathBytes(k.A), BBytes: pathBytes(k.B), Model: file, Distance: comparison.Distance}
 		if comparison.Calibrated {
 			found.Threshold, found.Same = &comparison.Threshold, &comparison.Same
 		}
-		return json.NewEncoder(c.out).Encode(found)
+		return c.printJSON(found)
 	}
 	text := "no threshold"
 	switch {

@@ -8,6 +8,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -277,5 +278,47 @@ func TestLookupRefusals(t *testing.T) {
 	stdout, stderr := tool(t, "near-duplicates", "scans", "--threshold", "0.05", "--skip-broken", "--json")
 	if !strings.Contains(stderr, "skipped") || !strings.Contains(stderr, broken) || !strings.Contains(stdout, broken) {
 		t.Errorf("broken files are not named: %s%s", stdout, stderr)
+	}
+}
+
+// Two images whose names are not UTF-8, and differ by such a byte alone, stay two in
+// JSON, and their names forge no line elsewhere.
+func TestLookupsOfNamesThatAreNotText(t *testing.T) {
+	inFolder(t)
+	names := []string{"\xfc.png", "\xf6.png", "a\nb.png"}
+	for i, name := range names {
+		path := filepath.Join("odd", name)
+		if err := os.MkdirAll("odd", 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(encode(t, ring(50+i))), 0o666); err != nil {
+			t.Skipf("this file system has no such names: %v", err)
+		}
+	}
+	stdout, _ := tool(t, "near-duplicates", "odd", "--threshold", "0.5", "--json")
+	var found groups
+	if err := json.Unmarshal([]byte(stdout), &found); err != nil || strings.Count(stdout, "\n") != 1 {
+		t.Fatalf("%v: %q", err, stdout)
+	}
+	seen := map[string]bool{}
+	for _, pair := range found.Pairs {
+		seen[pair.A+pair.ABytes], seen[pair.B+pair.BBytes] = true, true
+	}
+	if len(seen) != len(names) {
+		t.Errorf("found %d files in %s, expected %d", len(seen), stdout, len(names))
+	}
+	stdout, _ = tool(t, "search", filepath.Join("odd", names[0]), "--in", "odd", "--json")
+	var matches struct{ Matches []fileMatch }
+	if err := json.Unmarshal([]byte(stdout), &matches); err != nil || len(matches.Matches) != 2 || matches.Matches[0].File+matches.Matches[0].FileBytes == matches.Matches[1].File+matches.Matches[1].FileBytes {
+		t.Errorf("%v: %s", err, stdout)
+	}
+	stdout, _ = tool(t, "compare", filepath.Join("odd", names[0]), filepath.Join("odd", names[1]), "--json")
+	var compared answer
+	if err := json.Unmarshal([]byte(stdout), &compared); err != nil || compared.ABytes == "" || compared.ABytes == compared.BBytes {
+		t.Errorf("%v: %s", err, stdout)
+	}
+	stdout, _ = tool(t, "search", filepath.Join("odd", names[0]), "--in", "odd")
+	if strings.Count(stdout, "\n") != 2 || !strings.Contains(stdout, `a\nb.png`) {
+		t.Errorf("found %q, expected a line for each of two files", stdout)
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/likeness-go/likeness"
@@ -42,14 +41,18 @@ type groups struct {
 }
 
 type groupMember struct {
-	File     string  `json:"file"`
-	Distance float64 `json:"distance"` // from the file of From, the nearest before it; 0 for the first
-	From     string  `json:"from"`     // empty for the first
+	File      string  `json:"file"`
+	Distance  float64 `json:"distance"`              // from the file of From, the nearest before it; 0 for the first
+	From      string  `json:"from"`                  // empty for the first
+	FileBytes string  `json:"file_base64,omitempty"` // see pathBytes
+	FromBytes string  `json:"from_base64,omitempty"`
 }
 
 type filePair struct {
 	A        string  `json:"a"`
 	B        string  `json:"b"`
+	ABytes   string  `json:"a_base64,omitempty"` // see pathBytes
+	BBytes   string  `json:"b_base64,omitempty"`
 	Distance float64 `json:"distance"`
 }
 
@@ -82,7 +85,7 @@ func (n *nearDuplicatesCommand) Run(c *console) error {
 		return err
 	}
 	if n.JSON {
-		return json.NewEncoder(c.out).Encode(found)
+		return c.printJSON(found)
 	}
 	return found.write(c)
 }
@@ -104,14 +107,14 @@ func describe(collection *retrieval.Collection, pairs []retrieval.Pair) groups {
 	files := collection.Files
 	found := groups{Images: len(files), Groups: [][]groupMember{}, Pairs: []filePair{}, Skipped: append([]string{}, collection.Skipped...)}
 	for _, p := range pairs {
-		found.Pairs = append(found.Pairs, filePair{A: files[p.A], B: files[p.B], Distance: p.Distance})
+		found.Pairs = append(found.Pairs, filePair{A: files[p.A], B: files[p.B], ABytes: pathBytes(files[p.A]), BBytes: pathBytes(files[p.B]), Distance: p.Distance})
 	}
 	for _, group := range retrieval.Groups(pairs) {
 		var members []groupMember
 		for i, m := range group {
-			member := groupMember{File: files[m.Image]}
+			member := groupMember{File: files[m.Image], FileBytes: pathBytes(files[m.Image])}
 			if i > 0 {
-				member.From, member.Distance = files[m.Beside], m.Distance
+				member.From, member.FromBytes, member.Distance = files[m.Beside], pathBytes(files[m.Beside]), m.Distance
 			}
 			members = append(members, member)
 		}

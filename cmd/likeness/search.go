@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -44,9 +43,10 @@ type matches struct {
 }
 
 type fileMatch struct {
-	File     string  `json:"file"`
-	Distance float64 `json:"distance"`
-	Same     *bool   `json:"same"` // null if the model has no threshold
+	File      string  `json:"file"`
+	FileBytes string  `json:"file_base64,omitempty"` // see pathBytes
+	Distance  float64 `json:"distance"`
+	Same      *bool   `json:"same"` // null if the model has no threshold
 }
 
 // Run searches.
@@ -88,7 +88,7 @@ func (s *searchCommand) Run(c *console) error {
 		return err
 	}
 	if s.JSON {
-		return json.NewEncoder(c.out).Encode(found)
+		return c.printJSON(found)
 	}
 	for _, m := range found.Matches {
 		c.print("%.4f%s  %s", m.Distance, m.verdict(), m.File)
@@ -115,7 +115,7 @@ func (s *searchCommand) describe(model *likeness.Model, name string, collection 
 		Images: len(collection.Files), Skipped: append([]string{}, collection.Skipped...),
 	}
 	for _, m := range nearest {
-		match := fileMatch{File: collection.Files[m.Image], Distance: m.Distance}
+		match := fileMatch{File: collection.Files[m.Image], FileBytes: pathBytes(collection.Files[m.Image]), Distance: m.Distance}
 		if model.Threshold != nil {
 			same := m.Distance <= *model.Threshold
 			match.Same = &same
