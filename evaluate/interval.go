@@ -11,9 +11,15 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Measure is a figure with its 95 % interval.
+// Measure is a figure with its 95 % interval and its standard error, all three of
+// the trials that it was measured on: another training of the network is another
+// matter.
 type Measure struct {
 	Value, Low, High float64
+	// StandardError is the standard deviation of the bootstrap's replicates. Of a
+	// Wilson interval it is the half of its width by 1.96, which is not 0 where all
+	// trials agree.
+	StandardError float64
 }
 
 // String returns the measure as "0.9200 [0.8894, 0.9427]".
@@ -34,13 +40,13 @@ const confidence = 0.95
 // is [0, 1].
 func Wilson(successes float64, trials int) Measure {
 	if trials == 0 {
-		return Measure{math.NaN(), 0, 1}
+		return Measure{Value: math.NaN(), Low: 0, High: 1, StandardError: math.NaN()}
 	}
 	z := distuv.UnitNormal.Quantile((1 + confidence) / 2)
 	n, p := float64(trials), successes/float64(trials)
 	centre := (p + z*z/(2*n)) / (1 + z*z/n)
 	half := z / (1 + z*z/n) * math.Sqrt(p*(1-p)/n+z*z/(4*n*n))
-	return Measure{p, max(0, min(p, centre-half)), min(1, max(p, centre+half))}
+	return Measure{Value: p, Low: max(0, min(p, centre-half)), High: min(1, max(p, centre+half)), StandardError: half / z}
 }
 
 // replicates is the number of resamples of a bootstrap. Of 999 values the 25th
@@ -62,8 +68,9 @@ func bootstrap(value float64, resample func(*rand.Rand) float64) Measure {
 	})
 	slices.Sort(values)
 	return Measure{
-		Value: value,
-		Low:   stat.Quantile((1-confidence)/2, stat.Empirical, values, nil),
-		High:  stat.Quantile((1+confidence)/2, stat.Empirical, values, nil),
+		Value:         value,
+		Low:           stat.Quantile((1-confidence)/2, stat.Empirical, values, nil),
+		High:          stat.Quantile((1+confidence)/2, stat.Empirical, values, nil),
+		StandardError: stat.StdDev(values, nil),
 	}
 }

@@ -151,7 +151,7 @@ func verify(reference, test *datasets.Dataset, referencePairs, testPairs []datas
 		if err != nil {
 			return evaluate.Measure{}, err
 		}
-		return asked.AccuracyAt(known.BestThreshold()).Measure, nil
+		return asked.AccuracyAt(known.BestThreshold()), nil
 	}
 }
 
