@@ -28,7 +28,8 @@
 //
 //   - [NearestNeighbours] and [LinearClassifier] ask about each image once:
 //     Wilson's interval.
-//   - [Verification] resamples images, and each pair counts with both of its two.
+//   - [Verification] resamples images, and each pair counts with both of its two;
+//     [WilsonOfPairs] is for shares of more pairs than can be listed.
 //   - [OneShot] resamples the images that are asked about, each with all of its
 //     trials; [Score.Clustered] other groups of trials.
 //   - [Retrieve] resamples queries, the set that is searched staying as it is; its

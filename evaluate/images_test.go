@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/internal/random"
 	"gonum.org/v1/gonum/stat/distuv"
@@ -217,5 +218,67 @@ func TestOneShotIntervalsOfFewImagesCover(t *testing.T) {
 	}
 	if held(byEpisodes) > 0.8*experiments {
 		t.Errorf("by episodes %d of %d intervals hold the truth, expected far fewer: the images have no effect here", held(byEpisodes), experiments)
+	}
+}
+
+// The interval of a share of all pairs of some images holds the truth, too, though
+// it knows only each image's counts. Wilson's of as many pairs does not.
+func TestWilsonOfPairsCovers(t *testing.T) {
+	const experiments = 200
+	_, _, accuracy, _ := truths() // of pairs of one class at shift/2: as many of these are accepted
+	held, independent := 0, 0
+	for experiment := range experiments {
+		distances, pairs := collection(4, experiment, 2, 25, 0)
+		accepted, all := make([]int, 50), make([]int, 50)
+		same, successes := 0, 0
+		for i, pair := range pairs {
+			if pair.Different {
+				continue
+			}
+			same++
+			for _, image := range []int{pair.Left, pair.Right} {
+				all[image]++
+				if distances[i] <= shift/2 {
+					accepted[image]++
+				}
+			}
+			if distances[i] <= shift/2 {
+				successes++
+			}
+		}
+		m := must(evaluate.WilsonOfPairs(accepted, all))(t)
+		expect(t, "share", m.Value, float64(successes)/float64(same), rounding)
+		if m.Low <= accuracy && accuracy <= m.High {
+			held++
+		}
+		if m := evaluate.Wilson(float64(successes), same); m.Low <= accuracy && accuracy <= m.High {
+			independent++
+		}
+	}
+	t.Logf("of %d intervals there hold the truth %d, of independent pairs %d", experiments, held, independent)
+	if held < 0.9*experiments || independent > 0.7*experiments {
+		t.Errorf("of %d intervals there hold the truth %d, expected about 95 %%, and of independent pairs %d, expected far fewer", experiments, held, independent)
+	}
+}
+
+// Pairs that share no image are independent; of those that are all alike there are
+// as many as two images each make.
+func TestWilsonOfPairsAtItsEnds(t *testing.T) {
+	var accepted, pairs []int
+	for i := range 40 { // 20 pairs, of which 15 are accepted
+		pairs = append(pairs, 1)
+		accepted = append(accepted, min(1, i/10))
+	}
+	expect(t, "apart", must(evaluate.WilsonOfPairs(accepted, pairs))(t), evaluate.Wilson(15, 20), rounding)
+	expect(t, "none of six pairs of four images", must(evaluate.WilsonOfPairs([]int{0, 0, 0, 0}, []int{3, 3, 3, 3}))(t), evaluate.Wilson(0, 2))
+	expect(t, "all of them", must(evaluate.WilsonOfPairs([]int{3, 3, 3, 3}, []int{3, 3, 3, 3}))(t), evaluate.Wilson(2, 2))
+	expect(t, "no pairs", must(evaluate.WilsonOfPairs([]int{0}, []int{0}))(t), evaluate.Wilson(0, 0), cmpopts.EquateNaNs())
+	for want, err := range map[string]error{
+		"counts of 2 images and of 1": second(evaluate.WilsonOfPairs([]int{0, 0}, []int{1})),
+		"image 1: found 2 accepted":   second(evaluate.WilsonOfPairs([]int{1, 2}, []int{1, 1})),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got error %v, want %q", err, want)
+		}
 	}
 }
