@@ -104,15 +104,15 @@ func (p *Plan) compare(trained, untrained, pixels outcome) (map[string]Figure, e
 
 func compareAUC(figures map[string]Figure, trained, untrained, pixels outcome) error {
 	t, u, p := trained.verification, untrained.verification, pixels.verification
-	without, raw, best := u.AUC(), p.AUC(), u
-	if raw.Value > without.Value {
+	without, raw, best := u.AreaUnderCurve(), p.AreaUnderCurve(), u
+	if raw > without {
 		best = p
 	}
 	gain, err := evaluate.AUCDifference(t, best)
 	if err != nil {
 		return err
 	}
-	figures[verificationAUC] = figure(t.AUC(), without, raw, &gain)
+	figures[verificationAUC] = figure(t.AUC(), evaluate.Measure{Value: without}, evaluate.Measure{Value: raw}, &gain)
 	figures[verificationEER] = figure(t.EqualErrorRate(), u.EqualErrorRate(), p.EqualErrorRate(), nil)
 	return nil
 }
