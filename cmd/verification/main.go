@@ -20,7 +20,8 @@
 // is printed.
 //
 // -scratch begins with drawn weights, whose widths -narrow divides (-narrow 1 is the
-// paper's, 0.9 billion multiply-adds an image); a few digits alone teach it to know
+// paper's, 0.9 billion multiply-adds an image), and wants -rate 1e-3 and -epoch-steps 0,
+// an epoch for each pass over the images; a few digits alone teach it to know
 // these, not to compare others. -paper takes the paper's solver too, which needs many
 // more epochs.
 package main
