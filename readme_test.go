@@ -1,6 +1,8 @@
 package likeness_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"image"
 	"image/png"
 	"os"
@@ -41,28 +43,80 @@ func TestREADMEExamples(t *testing.T) {
 	}
 }
 
-// The figures of the README's table of protocols are the means that accuracy.md has
-// of them.
+// The figures of the README's table of protocols are the means that accuracy.md has,
+// each with its interval and its number of seeds.
 func TestREADMEFigures(t *testing.T) {
-	figures := func(text string) (all []string) {
-		for _, match := range regexp.MustCompile(`\*\*(\d+\.\d+)\*\*`).FindAllStringSubmatch(text, -1) {
-			all = append(all, match[1])
-		}
-		return all
-	}
 	_, section, found := strings.Cut(read(t, "README.md"), "\n## One-shot recognition")
 	if !found {
 		t.Fatal("README.md has no section of one-shot recognition")
 	}
 	section, _, _ = strings.Cut(section, "\n## ")
-	quoted, recorded := figures(section), figures(read(t, "benchmarks/results/accuracy.md"))
-	if len(quoted) < 10 {
-		t.Errorf("found the figures %v in README.md, expected those of ten protocols or more", quoted)
-	}
-	for _, figure := range quoted {
-		if !slices.Contains(recorded, figure) {
-			t.Errorf("found %s in README.md, which accuracy.md does not have", figure)
+	recorded := read(t, "benchmarks/results/accuracy.md")
+	compared := 0
+	for line := range strings.Lines(section) {
+		cells := strings.Split(line, "|")
+		if !strings.Contains(line, "**") || len(cells) != 8 {
+			continue
 		}
+		means, intervals, seeds := strings.Split(cells[3], ","), strings.Split(cells[4], ","), strings.Split(cells[5], ",")
+		for i, mean := range means {
+			if len(intervals) != len(means) || len(seeds) != 1 && len(seeds) != len(means) {
+				t.Errorf("found %d means, %d intervals and %d numbers of seeds in %s", len(means), len(intervals), len(seeds), line)
+				break
+			}
+			mean, interval, seeds := strings.TrimSpace(mean), strings.TrimSpace(intervals[i]), strings.TrimSpace(seeds[min(i, len(seeds)-1)])
+			compared++
+			if !slices.ContainsFunc(strings.Split(recorded, "\n"), func(row string) bool {
+				return strings.Contains(row, "| "+seeds+" | "+mean+" |") && strings.Contains(row, "| "+interval+" |")
+			}) {
+				t.Errorf("found %s with the interval %s over %s seeds in README.md, which accuracy.md does not have", mean, interval, seeds)
+			}
+		}
+	}
+	if compared < 20 {
+		t.Errorf("found %d figures in README.md, expected 20 or more", compared)
+	}
+}
+
+// What the README says to expect is the mean and the standard deviation of all seeds
+// that stability.json has.
+func TestREADMEExpects(t *testing.T) {
+	var recorded map[string]struct {
+		Commit string
+		Bands  map[string]struct {
+			Mean, Deviation float64
+			Values          []float64
+		}
+	}
+	if err := json.Unmarshal([]byte(read(t, "benchmarks/results/stability.json")), &recorded); err != nil {
+		t.Fatal(err)
+	}
+	bands := recorded["default"].Bands
+	_, section, _ := strings.Cut(read(t, "README.md"), "\n## What to expect")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for name, title := range map[string]string{
+		"nearest neighbour, seen classes": "nearest neighbor, seen digits",
+		"verification, ROC AUC":           "verification of unseen digits, ROC AUC",
+		"verification, equal error rate":  "verification of unseen digits, equal error rate (lower is better)",
+		"one-shot accuracy":               "one-shot accuracy, unseen digits, 3-way",
+		"MAP@R":                           "MAP@R among unseen digits",
+		"verification, accuracy":          "verification, accuracy at a threshold from seen digits",
+		"recall@1":                        "recall@1 among unseen digits",
+	} {
+		row := "| " + title + " |"
+		for _, who := range []string{"", ", untrained", ", raw pixels"} {
+			b, found := bands[name+who]
+			if !found {
+				t.Errorf("stability.json has no %q", name+who)
+			}
+			row += fmt.Sprintf(" %.2f ± %.2f |", 100*b.Mean, 100*b.Deviation)
+		}
+		if !strings.Contains(strings.ReplaceAll(section, "**", ""), row+"\n") {
+			t.Errorf("README.md does not have the row that stability.json gives:\n%s", row)
+		}
+	}
+	if commit := recorded["default"].Commit; !strings.Contains(section, "commit "+commit) {
+		t.Errorf("README.md does not name the commit %s", commit)
 	}
 }
 

@@ -1,9 +1,6 @@
 package evaluate
 
-import (
-	"math"
-	"math/rand/v2"
-)
+import "math"
 
 // ROCPoint is a point of a receiver operating characteristic.
 type ROCPoint struct {
@@ -16,7 +13,7 @@ type ROCPoint struct {
 // threshold is just below the smallest distance, and then one point for each
 // distance that occurs, in ascending order, up to (1, 1).
 func (v *Verification) ROC() []ROCPoint {
-	accepted := v.accepted()
+	accepted := v.accepted(nil)
 	points := make([]ROCPoint, len(accepted.same))
 	for i := range points {
 		points[i] = ROCPoint{FalseAcceptRate: accepted.falseRate(i), TrueAcceptRate: accepted.trueRate(i)}
@@ -42,48 +39,29 @@ func (a acceptance) falseRate(i int) float64 {
 	return float64(a.different[i]) / float64(a.different[len(a.different)-1])
 }
 
-func (v *Verification) accepted() acceptance {
-	same, different := make([]int, len(v.levels)+1), make([]int, len(v.levels)+1)
-	for _, level := range v.sameLevels {
-		same[level+1]++
+// accepted counts each pair as often as counts says, or once if it is nil.
+func (v *Verification) accepted(counts []int) acceptance {
+	a := acceptance{make([]int, len(v.levels)+1), make([]int, len(v.levels)+1)}
+	for i, level := range v.level {
+		count := 1
+		if counts != nil {
+			count = counts[i]
+		}
+		if v.pairs[i].Different {
+			a.different[level+1] += count
+		} else {
+			a.same[level+1] += count
+		}
 	}
-	for _, level := range v.differentLevels {
-		different[level+1]++
-	}
-	return acceptance{accumulate(same), accumulate(different)}
+	accumulate(a.same)
+	accumulate(a.different)
+	return a
 }
 
-func accumulate(counts []int) []int {
+func accumulate(counts []int) {
 	for i := range counts[1:] {
 		counts[i+1] += counts[i]
 	}
-	return counts
-}
-
-// resample draws a sample of the pairs and counts it by the distances of each
-// verification; all must be of the same pairs.
-func resample(chance *rand.Rand, of ...*Verification) []acceptance {
-	samples := make([]acceptance, len(of))
-	for k, v := range of {
-		samples[k] = acceptance{make([]int, len(v.levels)+1), make([]int, len(v.levels)+1)}
-	}
-	for range of[0].sameLevels {
-		pair := chance.IntN(len(of[0].sameLevels))
-		for k, v := range of {
-			samples[k].same[v.sameLevels[pair]+1]++
-		}
-	}
-	for range of[0].differentLevels {
-		pair := chance.IntN(len(of[0].differentLevels))
-		for k, v := range of {
-			samples[k].different[v.differentLevels[pair]+1]++
-		}
-	}
-	for _, sample := range samples {
-		accumulate(sample.same)
-		accumulate(sample.different)
-	}
-	return samples
 }
 
 // areaUnderCurve adds up trapezia, so that a tie counts half, in whole numbers.

@@ -29,7 +29,9 @@ func TestResultsDoNotDependOnTheProcessors(t *testing.T) {
 			t.Fatal(err)
 		}
 		v := verification(t, near, different)
-		return report + fmt.Sprintln(classifier, v.AUC(), v.EqualErrorRate())
+		distances, shared := collection(4, 0, 3, 6, 0)
+		images := must(evaluate.NewVerification(distances, shared))(t)
+		return report + fmt.Sprintln(classifier, v.AUC(), v.EqualErrorRate(), images.AUC(), images.AccuracyAt(shift/2))
 	}
 
 	processors := runtime.GOMAXPROCS(1)

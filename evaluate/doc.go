@@ -21,6 +21,23 @@
 // [Difference] of two methods can be tested on the same trials. Print the
 // measure of the raw pixels and of the untrained network beside every result.
 //
+// # Intervals
+//
+// An interval tells how far a figure may be from that of other images of the same
+// classes, by the same network. What is resampled is therefore images:
+//
+//   - [NearestNeighbours] and [LinearClassifier] ask about each image once:
+//     Wilson's interval.
+//   - [Verification] resamples images, and each pair counts with both of its two;
+//     [WilsonOfPairs] is for shares of more pairs than can be listed.
+//   - [OneShot] resamples the images that are asked about, each with all of its
+//     trials; [Score.Clustered] other groups of trials.
+//   - [Retrieve] resamples queries, the set that is searched staying as it is; its
+//     intervals are about other queries of that set alone.
+//
+// Differences resample the same for both methods. All bootstraps are of 999
+// replicates and take percentiles.
+//
 // Equal input gives equal bits, whatever the number of processors. Embeddings
 // and distances that are not finite numbers are errors.
 package evaluate

@@ -42,13 +42,19 @@ func ExampleRetrieve() {
 }
 
 func ExampleVerification() {
-	first, second := []int{0, 0, 3, 3, 0, 2, 1}, []int{1, 2, 4, 6, 3, 6, 5} // pairs of rows
-	different := []bool{false, false, false, false, true, true, true}
-	distances := make([]float64, 7)
-	if err := (evaluate.Manhattan{}).Pairs(distances, embeddings.Select(first), embeddings.Select(second)); err != nil {
+	pairs := []evaluate.Pair{ // of rows
+		{Left: 0, Right: 1}, {Left: 0, Right: 2}, {Left: 3, Right: 4}, {Left: 3, Right: 6},
+		{Left: 0, Right: 3, Different: true}, {Left: 2, Right: 6, Different: true}, {Left: 1, Right: 5, Different: true},
+	}
+	var left, right []int
+	for _, pair := range pairs {
+		left, right = append(left, pair.Left), append(right, pair.Right)
+	}
+	distances := make([]float64, len(pairs))
+	if err := (evaluate.Manhattan{}).Pairs(distances, embeddings.Select(left), embeddings.Select(right)); err != nil {
 		log.Fatal(err)
 	}
-	verification, err := evaluate.NewVerification(distances, different)
+	verification, err := evaluate.NewVerification(distances, pairs)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -59,6 +65,32 @@ func ExampleVerification() {
 	// distances [1 1 1 7 10 2 10]
 	// AUC 0.917, equal error rate 0.250
 	// best threshold 1.5
+}
+
+// The same distances of 45 pairs, once of ten images and once of ninety. What ten
+// images say of others is less certain, and the interval is wider.
+func ExampleNewVerification() {
+	var distances []float64
+	var shared, apart []evaluate.Pair
+	for i := range 10 {
+		for j := range i {
+			different := i%2 != j%2
+			distances = append(distances, float64(i+j))
+			shared = append(shared, evaluate.Pair{Left: i, Right: j, Different: different})
+			n := len(apart)
+			apart = append(apart, evaluate.Pair{Left: 2 * n, Right: 2*n + 1, Different: different})
+		}
+	}
+	for _, pairs := range [][]evaluate.Pair{shared, apart} {
+		verification, err := evaluate.NewVerification(distances, pairs)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(verification.AUC())
+	}
+	// Output:
+	// 0.5000 [0.2639, 0.7554]
+	// 0.5000 [0.3292, 0.6720]
 }
 
 // A class of two examples is as far as they are in the mean.

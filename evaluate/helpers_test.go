@@ -14,6 +14,9 @@ import (
 // rounding allows for the order of additions.
 var rounding = cmpopts.EquateApprox(1e-12, 1e-12)
 
+// ignoreError compares measures without their standard errors.
+var ignoreError = cmpopts.IgnoreFields(evaluate.Measure{}, "StandardError")
+
 // line is embeddings of one column.
 func line(points ...float32) evaluate.Embeddings {
 	return evaluate.Embeddings{Rows: len(points), Columns: 1, Data: points}

@@ -7,13 +7,20 @@ import (
 	"slices"
 
 	"github.com/likeness-go/likeness/internal/random"
+	"github.com/pkg/errors"
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Measure is a figure with its 95 % interval.
+// Measure is a figure with its 95 % interval and its standard error, all three of
+// the trials that it was measured on: another training of the network is another
+// matter.
 type Measure struct {
 	Value, Low, High float64
+	// StandardError is the standard deviation of the bootstrap's replicates. Of a
+	// Wilson interval it is the half of its width by 1.96, which is not 0 where all
+	// trials agree.
+	StandardError float64
 }
 
 // String returns the measure as "0.9200 [0.8894, 0.9427]".
@@ -34,13 +41,60 @@ const confidence = 0.95
 // is [0, 1].
 func Wilson(successes float64, trials int) Measure {
 	if trials == 0 {
-		return Measure{math.NaN(), 0, 1}
+		return Measure{Value: math.NaN(), Low: 0, High: 1, StandardError: math.NaN()}
 	}
 	z := distuv.UnitNormal.Quantile((1 + confidence) / 2)
 	n, p := float64(trials), successes/float64(trials)
 	centre := (p + z*z/(2*n)) / (1 + z*z/n)
 	half := z / (1 + z*z/n) * math.Sqrt(p*(1-p)/n+z*z/(4*n*n))
-	return Measure{p, max(0, min(p, centre-half)), min(1, max(p, centre+half))}
+	return Measure{Value: p, Low: max(0, min(p, centre-half)), High: min(1, max(p, centre+half)), StandardError: half / z}
+}
+
+// WilsonOfPairs returns the share of pairs that are accepted with Wilson's interval,
+// where the pairs share images. accepted has for each image how many of the pairs
+// that it is in are accepted, and pairs how many there are: a pair of two images
+// counts with both. The interval is that of as many independent pairs as have the
+// variance p(1 − p)/n that these have by the estimate that is robust to what pairs
+// have in common through an image (Aronow, Samii & Assenova 2015, "Cluster-robust
+// variance estimation for dyadic data", equation 3; Korn & Graubard 1998 for the
+// interval). It needs no list of the pairs, of which there may be very many.
+//
+// Where all are accepted, or none, that variance is not known, and the pairs are
+// taken for as many as can be made of the images without one that is in two.
+func WilsonOfPairs(accepted, pairs []int) (Measure, error) {
+	if len(accepted) != len(pairs) {
+		return Measure{}, errors.Errorf("found counts of %d images and of %d, expected as many", len(accepted), len(pairs))
+	}
+	var all, successes, paired int // all and successes are twice the numbers
+	for i, n := range pairs {
+		if accepted[i] < 0 || accepted[i] > n {
+			return Measure{}, errors.Errorf("image %d: found %d accepted of %d pairs", i, accepted[i], n)
+		}
+		all, successes = all+n, successes+accepted[i]
+		if n > 0 {
+			paired++
+		}
+	}
+	if all == 0 {
+		return Wilson(0, 0), nil
+	}
+	total, p := float64(all)/2, float64(successes)/float64(all)
+	effective := min(float64(paired/2), total)
+	if successes > 0 && successes < all {
+		variance := -total * p * (1 - p) // each pair's own is in the sum below with both images
+		for i, n := range pairs {
+			residual := float64(accepted[i]) - p*float64(n)
+			variance += residual * residual
+		}
+		effective = total
+		if variance > total*p*(1-p) {
+			effective = total * total * p * (1 - p) / variance
+		}
+	}
+	trials := max(1, int(effective))
+	m := Wilson(p*float64(trials), trials)
+	m.Value = p
+	return m, nil
 }
 
 // replicates is the number of resamples of a bootstrap. Of 999 values the 25th
@@ -62,8 +116,9 @@ func bootstrap(value float64, resample func(*rand.Rand) float64) Measure {
 	})
 	slices.Sort(values)
 	return Measure{
-		Value: value,
-		Low:   stat.Quantile((1-confidence)/2, stat.Empirical, values, nil),
-		High:  stat.Quantile((1+confidence)/2, stat.Empirical, values, nil),
+		Value:         value,
+		Low:           stat.Quantile((1-confidence)/2, stat.Empirical, values, nil),
+		High:          stat.Quantile((1+confidence)/2, stat.Empirical, values, nil),
+		StandardError: stat.StdDev(values, nil),
 	}
 }

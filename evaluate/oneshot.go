@@ -31,8 +31,13 @@ const (
 // class. If t classes are equally near and the answer is among them, the trial
 // counts 1/t, so that embeddings that are all alike score chance, 1/N.
 //
-// The interval takes the trials for independent. Where several share a support
-// set, as Lake's twenty runs do, Score.Clustered gives theirs.
+// The interval resamples the images that are asked about, each with all the trials
+// that ask about it. What makes one image hard makes all of its trials so, and
+// resampling trials, or episodes drawn from a few images, would give an interval
+// that is too narrow: it would tell how another draw of episodes from the same
+// images comes out. Where each image is asked about once it is Wilson's. Where
+// trials share a support set that no other trials have, as in each of Lake's twenty
+// runs, Score.Clustered by these sets is right.
 func OneShot(metric Metric, embeddings Embeddings, trials []Trial, rule ClassDistance) (Score, error) {
 	if err := embeddings.check(); err != nil {
 		return Score{}, err
@@ -53,12 +58,32 @@ func OneShot(metric Metric, embeddings Embeddings, trials []Trial, rule ClassDis
 	if err := firstError(failures); err != nil {
 		return Score{}, err
 	}
-	return OneShotDistances(distances, answers)
+	score, err := OneShotDistances(distances, answers)
+	if queries := Queries(trials); err == nil && repeated(queries) {
+		score.Measure = resampleGroups(score.Trials, queries)
+	}
+	return score, err
+}
+
+// Queries are the images that the trials ask about, in their order: the groups by
+// which OneShot resamples, for Difference and Score.Clustered.
+func Queries(trials []Trial) []int {
+	queries := make([]int, len(trials))
+	for i, trial := range trials {
+		queries[i] = trial.Query
+	}
+	return queries
+}
+
+// repeated says whether one of several groups has several members.
+func repeated(groups []int) bool {
+	different := len(slices.Compact(slices.Sorted(slices.Values(groups))))
+	return 1 < different && different < len(groups)
 }
 
 // OneShotDistances is OneShot for distances that are no Metric's: distances has
 // for each trial the query's distance from each class, and answers the index of
-// the query's class.
+// the query's class. The interval takes the trials for independent.
 func OneShotDistances(distances [][]float64, answers []int) (Score, error) {
 	if len(distances) != len(answers) {
 		return Score{}, errors.Errorf("%d trials have %d answers", len(distances), len(answers))

@@ -22,7 +22,11 @@ func TestOneShotByHand(t *testing.T) {
 	}
 	score := must(evaluate.OneShot(evaluate.Euclidean{}, embeddings, trials, evaluate.MeanDistance))(t)
 	expect(t, "trials", score.Trials, []float64{1, 0, 0.5, 0.5, 0, 1})
-	expect(t, "measure", score.Measure, evaluate.Wilson(3, 6))
+	expect(t, "value", score.Value, 3./6)
+	expect(t, "interval", score.Measure, must(score.Clustered([]int{3, 3, 4, 4, 4, 5}))(t)) // each query with its trials
+	apart := []evaluate.Trial{trials[0], trials[2], trials[5]}
+	score = must(evaluate.OneShot(evaluate.Euclidean{}, embeddings, apart, evaluate.MeanDistance))(t)
+	expect(t, "measure of queries that come once", score.Measure, evaluate.Wilson(2.5, 3))
 }
 
 // Squared distances punish a far example more than distances do.

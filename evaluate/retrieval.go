@@ -14,7 +14,16 @@ import (
 // Equal distances have no order, and every measure is its mean over all orders
 // (McSherry & Najork 2008, "Computing information retrieval performance
 // measures efficiently in the presence of tied scores"): embeddings that are
-// all alike score what chance would. Intervals are of resampled queries.
+// all alike score what chance would.
+//
+// Intervals resample the queries, each with what it found, as is done for topics in
+// information retrieval (Smucker, Allan & Carterette 2007, "A comparison of
+// statistical significance tests for information retrieval evaluation"): the set that
+// is searched stays as it is. They are about other queries of this set. Figures of
+// another set differ by more, the more the larger its classes, since an image that is
+// hard to find is so for all queries of its class: in simulations of three classes of
+// 300 images the variance of the recall at 1 over sets was 1.5 times, and that of
+// R-precision and MAP at R three times what these intervals take it for.
 type Retrieval struct {
 	// Queries are the rows that were asked, and trial i of each score is row
 	// Queries[i]. The only embedding of a class is not asked, but it is among

@@ -26,10 +26,10 @@ func average(trials []float64) Score {
 }
 
 // Clustered returns the score's value with an interval for trials that are not
-// independent: the groups that they come in, such as the episodes of which each
-// asks several queries of one support set, are resampled whole (a cluster
-// bootstrap). groups has each trial's group, any integer, and there must be at
-// least two of them.
+// independent: the groups that they come in, such as the trials of one query image
+// (see Queries) or of one support set, are resampled whole (a cluster bootstrap).
+// groups has each trial's group, any integer, and there must be at least two of
+// them.
 func (s Score) Clustered(groups []int) (Measure, error) {
 	if err := checkGroups(s.Trials, groups); err != nil {
 		return Measure{}, err
@@ -43,7 +43,8 @@ func (s Score) Clustered(groups []int) (Measure, error) {
 // suggest, because what makes a trial hard makes it so for both; a difference
 // is significant at 5 % if its interval leaves out 0.
 //
-// groups is as in Clustered, or nil if the trials are independent.
+// groups is as in Clustered, or nil if the trials are independent. Of pairs that
+// share images there are AUCDifference and AccuracyDifference.
 func Difference(a, b Score, groups []int) (Measure, error) {
 	if len(a.Trials) != len(b.Trials) {
 		return Measure{}, errors.Errorf("a score of %d trials and one of %d cannot be paired", len(a.Trials), len(b.Trials))

@@ -1,5 +1,10 @@
 package evaluate
 
+import (
+	"math"
+	"math/rand/v2"
+)
+
 // BestThreshold returns the threshold that classifies the most pairs rightly,
 // and the lowest of several as good. It lies halfway between the two distances
 // that it parts, just below the smallest distance if no pair is accepted, and
@@ -8,10 +13,10 @@ package evaluate
 // Its accuracy on the pairs that it was chosen on flatters it: report AccuracyAt
 // of other pairs.
 func (v *Verification) BestThreshold() float64 {
-	curve, accepted := v.ROC(), v.accepted()
+	curve, accepted := v.ROC(), v.accepted(nil)
 	best, most := 0, 0
 	for i := range curve {
-		right := accepted.same[i] + len(v.differentLevels) - accepted.different[i]
+		right := accepted.same[i] + v.different - accepted.different[i]
 		if right > most {
 			best, most = i, right
 		}
@@ -31,13 +36,40 @@ func halfway(a, b float64) float64 {
 }
 
 // AccuracyAt returns the share of pairs that a threshold chosen elsewhere
-// classifies rightly: accepted if of one class, refused if of two.
-func (v *Verification) AccuracyAt(threshold float64) Score {
-	trials := make([]float64, len(v.distances))
+// classifies rightly: accepted if of one class, refused if of two. In each
+// replicate of the bootstrap the two kinds have the share of the pairs that they
+// have in all. Where the interval would be within Wilson's for as many independent
+// pairs, as it is where all pairs are right, it is as wide as that.
+func (v *Verification) AccuracyAt(threshold float64) Measure {
+	m := bootstrap(v.accuracy(threshold, nil), func(chance *rand.Rand) float64 {
+		return v.accuracy(threshold, v.resample(chance))
+	})
+	independent := Wilson(math.Round(m.Value*float64(len(v.pairs))), len(v.pairs))
+	m.Low, m.High = min(m.Low, independent.Low), max(m.High, independent.High)
+	m.StandardError = max(m.StandardError, independent.StandardError)
+	return m
+}
+
+// accuracy is that of AccuracyAt where each pair counts as often as counts says,
+// or once if it is nil.
+func (v *Verification) accuracy(threshold float64, counts []int) float64 {
+	var right, all [2]int // of pairs of one class, and of two
 	for i, d := range v.distances {
-		if refused := !(d <= threshold); refused == v.different[i] {
-			trials[i] = 1
+		kind, count := 0, 1
+		if v.pairs[i].Different {
+			kind = 1
+		}
+		if counts != nil {
+			count = counts[i]
+		}
+		all[kind] += count
+		if refused := !(d <= threshold); refused == v.pairs[i].Different {
+			right[kind] += count
 		}
 	}
-	return accuracy(trials)
+	if counts == nil {
+		return float64(right[0]+right[1]) / float64(len(v.pairs))
+	}
+	same, different := float64(right[0])/float64(all[0]), float64(right[1])/float64(all[1])
+	return (same*float64(v.same) + different*float64(v.different)) / float64(len(v.pairs))
 }

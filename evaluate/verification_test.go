@@ -38,9 +38,18 @@ func drawPairs(t *rapid.T) (distances []float64, different []bool) {
 	return distances, different
 }
 
+// apart are pairs that share no image.
+func apart(different []bool) []evaluate.Pair {
+	all := make([]evaluate.Pair, len(different))
+	for i := range all {
+		all[i] = evaluate.Pair{Left: 2 * i, Right: 2*i + 1, Different: different[i]}
+	}
+	return all
+}
+
 func verification(t rapid.TB, distances []float64, different []bool) *evaluate.Verification {
 	t.Helper()
-	return must(evaluate.NewVerification(distances, different))(t)
+	return must(evaluate.NewVerification(distances, apart(different)))(t)
 }
 
 func TestVerificationByHand(t *testing.T) {
@@ -66,9 +75,12 @@ func TestVerificationByHand(t *testing.T) {
 		expect(t, "true accept rate", must(v.TrueAcceptRate(limit))(t).Value, want, rounding)
 	}
 	expect(t, "best threshold", v.BestThreshold(), 4.5)
-	expect(t, "accuracy there", v.AccuracyAt(4.5).Trials, []float64{1, 1, 1, 1, 1, 0, 1})
-	expect(t, "accuracy at 3", v.AccuracyAt(3).Trials, []float64{1, 1, 1, 0, 1, 0, 1})
-	expect(t, "measure at 3", v.AccuracyAt(3).Measure, evaluate.Wilson(5, 7))
+	expect(t, "accuracy there", v.AccuracyAt(4.5).Value, 6./7, rounding) // but the different pair at 3
+	at3, wilson := v.AccuracyAt(3), evaluate.Wilson(5, 7)                // nor the same pair at 4
+	expect(t, "accuracy at 3", at3.Value, 5./7, rounding)
+	if at3.Low > wilson.Low || at3.High < wilson.High || at3.StandardError < wilson.StandardError {
+		t.Errorf("accuracy at 3 is %v, within the interval of as many independent pairs, %v", at3, wilson)
+	}
 }
 
 // Distances are in the order of the pairs, and whoever changes them changes
@@ -220,7 +232,7 @@ func TestAUCDifference(t *testing.T) {
 		t.Errorf("the difference is %v, want one that is surely positive: every pair agrees", got)
 	}
 	back := must(evaluate.AUCDifference(b, a))(t)
-	expect(t, "the other way", evaluate.Measure{Value: -back.Value, Low: -back.High, High: -back.Low}, got, rounding)
+	expect(t, "the other way", evaluate.Measure{Value: -back.Value, Low: -back.High, High: -back.Low, StandardError: back.StandardError}, got, rounding)
 
 	other := verification(t, []float64{1, 2, 3}, []bool{true, false, true})
 	if _, err := evaluate.AUCDifference(a, other); err == nil || !strings.Contains(err.Error(), "not of the same pairs") {
@@ -230,12 +242,12 @@ func TestAUCDifference(t *testing.T) {
 
 func TestVerificationRefuses(t *testing.T) {
 	for want, err := range map[string]error{
-		"2 distances have 1 labels":                second(evaluate.NewVerification([]float64{1, 2}, []bool{true})),
-		"found 2 of one class and 0 of two":        second(evaluate.NewVerification([]float64{1, 2}, []bool{false, false})),
-		"found 0 of one class and 2 of two":        second(evaluate.NewVerification([]float64{1, 2}, []bool{true, true})),
+		"found 2 distances of 1 pairs":             second(evaluate.NewVerification([]float64{1, 2}, apart([]bool{true}))),
+		"found 2 of one class and 0 of two":        second(evaluate.NewVerification([]float64{1, 2}, apart([]bool{false, false}))),
+		"found 0 of one class and 2 of two":        second(evaluate.NewVerification([]float64{1, 2}, apart([]bool{true, true}))),
 		"found 0 of one class and 0 of two":        second(evaluate.NewVerification(nil, nil)),
-		"distance 1 is NaN, want a finite number":  second(evaluate.NewVerification([]float64{1, math.NaN()}, []bool{true, false})),
-		"distance 0 is -Inf, want a finite number": second(evaluate.NewVerification([]float64{math.Inf(-1), 1}, []bool{true, false})),
+		"distance 1 is NaN, want a finite number":  second(evaluate.NewVerification([]float64{1, math.NaN()}, apart([]bool{true, false}))),
+		"distance 0 is -Inf, want a finite number": second(evaluate.NewVerification([]float64{math.Inf(-1), 1}, apart([]bool{true, false}))),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got error %v, want %q", err, want)

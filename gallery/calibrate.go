@@ -1,6 +1,7 @@
 package gallery
 
 import (
+	"cmp"
 	"math"
 	"reflect"
 	"slices"
@@ -78,13 +79,56 @@ func (g *Gallery) calibrate(images *datasets.Dataset, rate float64) (c Calibrati
 	if err != nil {
 		return c, err
 	}
-	c.Threshold, c.Accepted = thresholdFor(different, allowed)
-	for _, d := range same {
-		if d <= c.Threshold {
-			c.SameAccepted++
-		}
+	least := make([]float64, len(different))
+	for i, pair := range different {
+		least[i] = pair.distance
+	}
+	c.Threshold, c.Accepted = thresholdFor(least, allowed)
+	if err := c.setIntervals(same, different[:c.Accepted], images); err != nil {
+		return c, err
 	}
 	return c, g.keepCalibration(&c)
+}
+
+// setIntervals counts the accepted pairs of one class, and for each image of how many
+// pairs it is.
+func (c *Calibration) setIntervals(same, different []pairDistance, images *datasets.Dataset) error {
+	var accepted, all [2][]int // by image: of pairs of one class, and of two
+	for kind := range accepted {
+		accepted[kind], all[kind] = make([]int, c.Images), make([]int, c.Images)
+	}
+	for _, class := range images.ByClass() {
+		for _, i := range class {
+			all[0][i], all[1][i] = len(class)-1, c.Images-len(class)
+		}
+	}
+	count := func(kind int, pair pairDistance) {
+		accepted[kind][pair.left]++
+		accepted[kind][pair.right]++
+	}
+	for _, pair := range same {
+		if pair.distance <= c.Threshold {
+			c.SameAccepted++
+			count(0, pair)
+		}
+	}
+	for _, pair := range different {
+		count(1, pair)
+	}
+	for kind, interval := range []*Interval{&c.TrueAccept, &c.FalseAccept} {
+		m, err := evaluate.WilsonOfPairs(accepted[kind], all[kind])
+		if err != nil {
+			return err
+		}
+		*interval = Interval{m.Low, m.High}
+	}
+	return nil
+}
+
+// pairDistance is how far apart two images are.
+type pairDistance struct {
+	distance    float64
+	left, right int32
 }
 
 // checkImages says whether the images are as the model wants them.
@@ -120,7 +164,7 @@ func countPairs(images *datasets.Dataset) (same, different, classes int) {
 
 // pairDistances are the distances of all pairs of one class and the least of those
 // of different ones, in ascending order: as many as are wanted.
-func pairDistances(metric evaluate.Metric, embeddings evaluate.Embeddings, labels []int, wanted int, compared func(rows int)) (same, different []float64, err error) {
+func pairDistances(metric evaluate.Metric, embeddings evaluate.Embeddings, labels []int, wanted int, compared func(rows int)) (same, different []pairDistance, err error) {
 	const block = 128 // rows, whose distances from all after them are in memory
 	for begin := 0; begin < embeddings.Rows; begin += block {
 		end := min(begin+block, embeddings.Rows)
@@ -132,18 +176,19 @@ func pairDistances(metric evaluate.Metric, embeddings evaluate.Embeddings, label
 		for i := range rows.Rows {
 			for j := i + 1; j < others.Rows; j++ {
 				d := distances[i*others.Rows+j]
+				pair := pairDistance{d, int32(begin + i), int32(begin + j)}
 				switch {
 				case math.IsNaN(d) || math.IsInf(d, 0):
 					return nil, nil, errors.Errorf("the distance of the images %d and %d is %v, expected a finite number", begin+i, begin+j, d)
 				case labels[begin+i] == labels[begin+j]:
-					same = append(same, d)
+					same = append(same, pair)
 				default:
-					different = append(different, d)
+					different = append(different, pair)
 				}
 			}
 		}
 		// A threshold needs the least ones only, and there may be very many.
-		slices.Sort(different)
+		slices.SortFunc(different, func(a, b pairDistance) int { return cmp.Compare(a.distance, b.distance) })
 		different = different[:min(wanted, len(different))]
 		compared(rows.Rows)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
@@ -63,11 +64,48 @@ func TestCalibrateByHand(t *testing.T) {
 			Threshold: test.threshold, Rate: test.rate, Accepted: test.accepted, DifferentPairs: 40,
 			SameAccepted: 5, SamePairs: 5, Source: "series", Images: 10, Classes: 5,
 		}
-		if diff := cmp.Diff(want, got, rounding, cmpopts.IgnoreFields(gallery.Calibration{}, "Time")); diff != "" {
+		if diff := cmp.Diff(want, got, rounding, cmpopts.IgnoreFields(gallery.Calibration{}, "Time", "FalseAccept", "TrueAccept")); diff != "" {
 			t.Errorf("rate %v (-want +got):\n%s", test.rate, diff)
 		}
 		if rate := got.FalseAcceptRate(); rate.Value != float64(test.accepted)/40 || rate.Value > test.rate || got.TrueAcceptRate().Value != 1 {
 			t.Errorf("rate %v: rates are %v and %v", test.rate, rate, got.TrueAcceptRate())
+		}
+	}
+}
+
+// The intervals know which images the accepted pairs are of: where one image lies
+// among those of other classes the rate of other images may be quite another one,
+// and the interval is wider than that of as many independent pairs. A calibration of
+// an older gallery, which does not know them, has a wide one, too.
+func TestIntervalsOfCalibration(t *testing.T) {
+	var classes [][]uint8
+	for i := range 12 {
+		classes = append(classes, []uint8{uint8(20 * i), uint8(20*i + 1)})
+	}
+	classes[0][1] = 130 // of the first class, in the midst of the others
+	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
+	c, err := g.Calibrate(series(classes...), 0.05)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reopened, _ := reopen(t, g, gallery.Options{}).Calibration()
+	older := c
+	older.FalseAccept, older.TrueAccept = gallery.Interval{}, gallery.Interval{}
+	for what, rates := range map[string][4]evaluate.Measure{
+		"false accepts": {c.FalseAcceptRate(), reopened.FalseAcceptRate(), older.FalseAcceptRate(), evaluate.Wilson(float64(c.Accepted), c.DifferentPairs)},
+		"true accepts":  {c.TrueAcceptRate(), reopened.TrueAcceptRate(), older.TrueAcceptRate(), evaluate.Wilson(float64(c.SameAccepted), c.SamePairs)},
+	} {
+		found, again, unknown, independent := rates[0], rates[1], rates[2], rates[3]
+		if found != again {
+			t.Errorf("%s: found %v, and %v when opened again", what, found, again)
+		}
+		for _, m := range []evaluate.Measure{found, unknown} {
+			if m.Value != independent.Value || m.Low > independent.Low || m.High < independent.High {
+				t.Errorf("%s: found %v, expected an interval about that of independent pairs, %v", what, m, independent)
+			}
+		}
+		if width := found.High - found.Low; what == "false accepts" && width < 1.2*(independent.High-independent.Low) {
+			t.Errorf("%s: the interval of %v is hardly wider than that of independent pairs, %v", what, found, independent)
 		}
 	}
 }

@@ -9,6 +9,12 @@ import (
 	"github.com/pkg/errors"
 )
 
+// Interval is the limits of one, within [0, 1].
+type Interval struct {
+	Low  float64 `json:"low"`
+	High float64 `json:"high"`
+}
+
 // Calibration is a threshold and how it was obtained.
 type Calibration struct {
 	// Threshold is the distance up to which two images count as of one class.
@@ -21,6 +27,10 @@ type Calibration struct {
 	// SameAccepted is the number of the SamePairs, of one class, that it accepts.
 	SameAccepted int `json:"same_accepted"`
 	SamePairs    int `json:"same_pairs"`
+	// FalseAccept and TrueAccept are the 95 % intervals of the two rates, which the
+	// methods below return; zero in calibrations of galleries that are older.
+	FalseAccept Interval `json:"false_accept"`
+	TrueAccept  Interval `json:"true_accept"`
 
 	Source  string    `json:"source"` // the name of the images
 	Images  int       `json:"images"`
@@ -30,15 +40,32 @@ type Calibration struct {
 
 // FalseAcceptRate is the share of the pairs of different classes that the
 // threshold accepts, and TrueAcceptRate that of the pairs of one class, with
-// their 95 % intervals. Pairs share images, so the intervals are somewhat too
-// narrow. Without pairs of one class the TrueAcceptRate is not a number.
+// their 95 % intervals, which take into account that pairs share images; see
+// evaluate.WilsonOfPairs. Without pairs of one class the TrueAcceptRate is not a
+// number. Calibrations of older galleries do not know of which images the accepted
+// pairs are; their intervals are those of as many pairs as can be made of the images
+// without one that is in two.
 func (c Calibration) FalseAcceptRate() evaluate.Measure {
-	return evaluate.Wilson(float64(c.Accepted), c.DifferentPairs)
+	return c.rate(c.Accepted, c.DifferentPairs, c.FalseAccept)
 }
 
 // TrueAcceptRate is told in FalseAcceptRate.
 func (c Calibration) TrueAcceptRate() evaluate.Measure {
-	return evaluate.Wilson(float64(c.SameAccepted), c.SamePairs)
+	return c.rate(c.SameAccepted, c.SamePairs, c.TrueAccept)
+}
+
+func (c Calibration) rate(accepted, pairs int, known Interval) evaluate.Measure {
+	m := evaluate.Wilson(float64(accepted), pairs)
+	if known == (Interval{}) && pairs > 0 {
+		apart := min(max(1, c.Images/2), pairs)
+		older := evaluate.Wilson(m.Value*float64(apart), apart)
+		known = Interval{older.Low, older.High}
+	}
+	if pairs > 0 {
+		m.Low, m.High = min(m.Value, known.Low), max(m.Value, known.High)
+		m.StandardError = (m.High - m.Low) / 2 / 1.96
+	}
+	return m
 }
 
 // String tells all of it in one line.

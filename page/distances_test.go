@@ -58,12 +58,12 @@ func TestHistogram(t *testing.T) {
 func TestThinned(t *testing.T) {
 	chance := random.New(1, "distances")
 	var distances []float64
-	var different []bool
+	var pairs []evaluate.Pair
 	for i := range 20_000 {
 		distances = append(distances, chance.NormFloat64()+float64(i%2))
-		different = append(different, i%2 == 1)
+		pairs = append(pairs, evaluate.Pair{Left: 2 * i, Right: 2*i + 1, Different: i%2 == 1})
 	}
-	v, err := evaluate.NewVerification(distances, different)
+	v, err := evaluate.NewVerification(distances, pairs)
 	if err != nil {
 		t.Fatal(err)
 	}

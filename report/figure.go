@@ -22,7 +22,8 @@ const (
 // Figure is a measure of the trained model with its 95 % interval, beside the
 // baselines' values. Where it is known, Gain is trained minus the better of
 // the two baselines on the same trials, with the interval of the paired
-// bootstrap.
+// bootstrap. Intervals are about other images of the same classes, and resample
+// images where trials share them; see the package comment of evaluate.
 type Figure struct {
 	Value     float64 `json:"value"`
 	Low       float64 `json:"low"`
@@ -81,7 +82,7 @@ func (p *Plan) compare(trained, untrained, pixels outcome) (map[string]Figure, e
 		}
 		var groups []int
 		if name == oneShotAccuracy {
-			groups = p.groups
+			groups = evaluate.Queries(p.trials)
 		}
 		gain, err := evaluate.Difference(score, best, groups)
 		if err != nil {
@@ -89,19 +90,46 @@ func (p *Plan) compare(trained, untrained, pixels outcome) (map[string]Figure, e
 		}
 		figures[name] = figure(score.Measure, untrained.scores[name].Measure, pixels.scores[name].Measure, &gain)
 	}
-	if t, u, p := trained.verification, untrained.verification, pixels.verification; t != nil {
-		untrained, pixels, best := u.AUC(), p.AUC(), u
-		if pixels.Value > untrained.Value {
-			best = p
-		}
-		gain, err := evaluate.AUCDifference(t, best)
-		if err != nil {
-			return nil, errors.Wrap(err, verificationAUC)
-		}
-		figures[verificationAUC] = figure(t.AUC(), untrained, pixels, &gain)
-		figures[verificationEER] = figure(t.EqualErrorRate(), u.EqualErrorRate(), p.EqualErrorRate(), nil)
+	if trained.verification == nil {
+		return figures, nil
 	}
-	return figures, nil
+	if err := compareAUC(figures, trained, untrained, pixels); err != nil {
+		return nil, errors.Wrap(err, verificationAUC)
+	}
+	if trained.threshold == nil {
+		return figures, nil
+	}
+	return figures, errors.Wrap(compareAccuracy(figures, trained, untrained, pixels), verificationAccuracy)
+}
+
+func compareAUC(figures map[string]Figure, trained, untrained, pixels outcome) error {
+	t, u, p := trained.verification, untrained.verification, pixels.verification
+	without, raw, best := u.AreaUnderCurve(), p.AreaUnderCurve(), u
+	if raw > without {
+		best = p
+	}
+	gain, err := evaluate.AUCDifference(t, best)
+	if err != nil {
+		return err
+	}
+	figures[verificationAUC] = figure(t.AUC(), evaluate.Measure{Value: without}, evaluate.Measure{Value: raw}, &gain)
+	figures[verificationEER] = figure(t.EqualErrorRate(), u.EqualErrorRate(), p.EqualErrorRate(), nil)
+	return nil
+}
+
+// compareAccuracy is of each by its own threshold.
+func compareAccuracy(figures map[string]Figure, trained, untrained, pixels outcome) error {
+	accuracy := func(o outcome) evaluate.Measure { return o.verification.AccuracyAt(*o.threshold) }
+	without, raw, best := accuracy(untrained), accuracy(pixels), untrained
+	if raw.Value > without.Value {
+		best = pixels
+	}
+	gain, err := evaluate.AccuracyDifference(trained.verification, *trained.threshold, best.verification, *best.threshold)
+	if err != nil {
+		return err
+	}
+	figures[verificationAccuracy] = figure(accuracy(trained), without, raw, &gain)
+	return nil
 }
 
 func figure(trained, untrained, pixels evaluate.Measure, gain *evaluate.Measure) Figure {

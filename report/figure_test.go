@@ -43,8 +43,9 @@ func TestFiguresByHand(t *testing.T) {
 	}
 }
 
-// Intervals and gains are evaluate's: of one-shot recognition by whole
-// episodes, and against the better of the two baselines.
+// Intervals and gains are evaluate's: of verification by its images, of one-shot
+// recognition by the images that are asked about, and against the better of the two
+// baselines.
 func TestIntervalsAndGains(t *testing.T) {
 	p := newPlan(t, experiment(), 1)
 	trained, untrained := newModel(t, 1), newModel(t, 2)
@@ -83,11 +84,11 @@ func TestIntervalsAndGains(t *testing.T) {
 	if scores[2].Value > scores[1].Value {
 		best = 2
 	}
-	gain, err := evaluate.Difference(scores[0], scores[best], p.groups)
+	gain, err := evaluate.Difference(scores[0], scores[best], evaluate.Queries(p.trials))
 	if err != nil {
 		t.Fatal(err)
 	}
-	clustered, err := scores[0].Clustered(p.groups)
+	clustered, err := scores[0].Clustered(evaluate.Queries(p.trials))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,6 +104,29 @@ func TestIntervalsAndGains(t *testing.T) {
 	}
 	add(verificationAUC, auc[0], auc[1].Value, auc[2].Value, &gain)
 	add(verificationEER, verifications[0].EqualErrorRate(), verifications[1].EqualErrorRate().Value, verifications[2].EqualErrorRate().Value, nil)
+
+	var accuracies [3]evaluate.Measure
+	var thresholds [3]float64
+	for i, c := range []contender{network{Model: trained}, network{Model: untrained}, rawPixels{}} {
+		embeddings, err := c.embed(p.validation)
+		if err != nil {
+			t.Fatal(err)
+		}
+		validation, err := trials.Verification(evaluate.Euclidean{}, embeddings, p.thresholdPairs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		thresholds[i] = validation.BestThreshold()
+		accuracies[i] = verifications[i].AccuracyAt(thresholds[i])
+	}
+	best = 1
+	if accuracies[2].Value > accuracies[1].Value {
+		best = 2
+	}
+	if gain, err = evaluate.AccuracyDifference(verifications[0], thresholds[0], verifications[best], thresholds[best]); err != nil {
+		t.Fatal(err)
+	}
+	add(verificationAccuracy, accuracies[0], accuracies[1].Value, accuracies[2].Value, &gain)
 
 	best = 1
 	if retrievals[2].MAPAtR.Value > retrievals[1].MAPAtR.Value {

@@ -10,7 +10,7 @@ import (
 type outcome struct {
 	scores       map[string]evaluate.Score // by the name of the figure
 	verification *evaluate.Verification
-	threshold    *float64
+	threshold    *float64 // chosen on validation pairs
 }
 
 // measure puts a contender to the trials.
@@ -79,16 +79,12 @@ func (p *Plan) verify(c contender, metric evaluate.Metric, embeddings evaluate.E
 		return errors.Wrap(err, "threshold")
 	}
 	threshold := validation.BestThreshold()
-	o.threshold, o.scores[verificationAccuracy] = &threshold, o.verification.AccuracyAt(threshold)
+	o.threshold = &threshold
 	return nil
 }
 
 func (p *Plan) recognise(metric evaluate.Metric, embeddings evaluate.Embeddings, o *outcome) error {
 	score, err := evaluate.OneShot(metric, embeddings, p.trials, evaluate.MeanDistance)
-	if err != nil {
-		return err
-	}
-	score.Measure, err = score.Clustered(p.groups)
 	o.scores[oneShotAccuracy] = score
 	return err
 }

@@ -37,7 +37,6 @@ type Plan struct {
 	thresholdPairs     []datasets.Pair   // of validation
 	testPairs          []datasets.Pair   // of unseen
 	trials             []evaluate.Trial  // of unseen
-	groups             []int             // the episode of each trial
 	retrieval          *datasets.Dataset
 	shown              *datasets.Dataset // of unseen, for maps
 	kind               string            // what the images of unseen are
@@ -112,7 +111,7 @@ func (p *Plan) drawEpisodes(seed uint64) (err error) {
 	way := min(ways, trials.Populated(p.unseen))
 	same, _ := distinct(p.unseen)
 	count := min(episodes, 2*same/way) // support and query may change places
-	if p.trials, p.groups, err = trials.OneShot(p.unseen, way, count, seed, "episode"); err != nil {
+	if p.trials, err = trials.OneShot(p.unseen, way, count, seed, "episode"); err != nil {
 		return err
 	}
 	p.say("%d-way one-shot over %d episodes of %s", way, count, p.kind)

@@ -24,8 +24,8 @@ func TestProtocol(t *testing.T) {
 	if diff := cmp.Diff(want, p.Protocol); diff != "" {
 		t.Errorf("protocol (-want +found):\n%s", diff)
 	}
-	if len(p.testPairs) != 80 || len(p.thresholdPairs) != 36 || len(p.trials) != 80 || len(p.groups) != 80 {
-		t.Errorf("found %d and %d pairs, %d trials in %d groups", len(p.testPairs), len(p.thresholdPairs), len(p.trials), len(p.groups))
+	if len(p.testPairs) != 80 || len(p.thresholdPairs) != 36 || len(p.trials) != 80 {
+		t.Errorf("found %d and %d pairs, %d trials", len(p.testPairs), len(p.thresholdPairs), len(p.trials))
 	}
 	different := 0
 	for _, pair := range p.testPairs {

@@ -43,7 +43,7 @@ func (v validation) Measure(model *likeness.Model) (float64, error) { return v.m
 // of ways, with one query a class, drawn once from the images; as Koch, Zemel
 // & Salakhutdinov 2015 do with 320 trials.
 func OneShot(images *datasets.Dataset, way, episodes int, seed uint64) (Validation, error) {
-	drawn, _, err := trials.OneShot(images, way, episodes, seed, "validation episode")
+	drawn, err := trials.OneShot(images, way, episodes, seed, "validation episode")
 	if err != nil {
 		return nil, errors.Wrap(err, "one-shot validation")
 	}

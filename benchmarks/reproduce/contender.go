@@ -166,7 +166,7 @@ func (f field) measure(row Row, m measurement, byViews bool) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	row.Figure, row.Low, row.High = 100*figure.Value, 100*figure.Low, 100*figure.High
+	row.set(figure)
 	row.Untrained, row.Pixels = 100*base.Value, 100*pixels.Value
 	row.Views = 1
 	rows := []Row{row}
@@ -175,10 +175,15 @@ func (f field) measure(row Row, m measurement, byViews bool) ([]Row, error) {
 			return nil, err
 		}
 		row.Views = f.views
-		row.Figure, row.Low, row.High = 100*figure.Value, 100*figure.Low, 100*figure.High
+		row.set(figure)
 		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+// set takes over a measure, in percent.
+func (r *Row) set(m evaluate.Measure) {
+	r.Figure, r.Low, r.High, r.Error = 100*m.Value, 100*m.Low, 100*m.High, 100*m.StandardError
 }
 
 // judged is the score of embedded test images by what is known of embedded

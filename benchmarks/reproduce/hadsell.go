@@ -25,6 +25,22 @@ const neighbours = 5
 // mapped is how many images of a test set are drawn.
 const mapped = 1000
 
+// mapBatch pairs are a batch; mapObjective and mapSolver are how a map is learned.
+const mapBatch = 128
+
+var (
+	mapObjective = objectives.Contrastive{Margin: 1}
+	mapSolver    = solver.Config{Solver: "adam", Rate: 1e-3, Schedule: "cosine"}
+)
+
+// mapSteps of training.
+func (s settings) mapSteps() int {
+	if s.quick {
+		return 800
+	}
+	return 8000
+}
+
 // shifts along a row, in pixels.
 var shifts = []int{-6, -3, 0, 3, 6}
 
@@ -47,7 +63,11 @@ func foursAndNines(ctx context.Context, s settings) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	row := Row{Protocol: "fours and nines: nearest neighbour of 1,991 test images among 6,000, in two dimensions", Published: "a picture"}
+	settings, err := mapSettings(s)
+	if err != nil {
+		return nil, err
+	}
+	row := Row{Protocol: "fours and nines: nearest neighbour of 1,991 test images among 6,000, in two dimensions", Published: "a picture", Settings: settings}
 	return field.measure(s.fill(row, "contrastive, l2, Hadsell's network, pairs by pixels", took), nearestNeighbour(train, test), false)
 }
 
@@ -89,7 +109,11 @@ func shifted(ctx context.Context, s settings) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	row := Row{Protocol: "shifted fours and nines: nearest neighbour of 9,955 test images among 15,000, in two dimensions", Published: "a picture"}
+	settings, err := mapSettings(s)
+	if err != nil {
+		return nil, err
+	}
+	row := Row{Protocol: "shifted fours and nines: nearest neighbour of 9,955 test images among 15,000, in two dimensions", Published: "a picture", Settings: settings}
 	method := "contrastive, l2, Hadsell's network, pairs by pixels and shifts"
 	digit, err := field.measure(s.fill(row, method, took), nearestNeighbour(train, test), false)
 	if err != nil {
@@ -124,17 +148,14 @@ func mapping(ctx context.Context, s settings, images *datasets.Dataset, alike []
 	if trained, err = likeness.New(network, head, images.Preprocessing(), s.seed); err != nil {
 		return nil, nil, 0, err
 	}
-	const epochs, batch, steps = 10, 128, 8000
+	const epochs = 10
 	training := trainer.Trainer{
-		Model: trained, Objective: objectives.Contrastive{Margin: 1}, Examples: trainer.Pairs(list, batch),
-		Solver: solver.Config{Solver: "adam", Rate: 1e-3, Schedule: "cosine"},
-		Epochs: epochs, EpochSteps: steps / epochs, Seed: s.seed,
+		Model: trained, Objective: mapObjective, Examples: trainer.Pairs(list, mapBatch),
+		Solver: mapSolver,
+		Epochs: epochs, EpochSteps: s.mapSteps() / epochs, Seed: s.seed,
 		OnEpoch: func(e trainer.Epoch) {
 			s.note("%3d %% trained: loss %.4f, %.0f images/s", 100*e.Epoch/epochs, e.Cost, e.ImagesPerSecond)
 		},
-	}
-	if s.quick {
-		training.EpochSteps /= 10
 	}
 	result, err := training.Run(ctx)
 	if err == nil && result.Stopped != "" {

@@ -16,7 +16,6 @@ import (
 type kochRun struct {
 	name      string
 	method    string
-	demand    float64
 	objective objectives.Objective
 	batch     int // pairs, or images where all pairs of them are compared
 	perClass  int
@@ -29,8 +28,8 @@ type kochRun struct {
 // kochRuns are their recipe as written, and the same with all pairs of each
 // batch: 64 images give 2,016.
 var kochRuns = []kochRun{
-	{"koch", "Koch's network and recipe, single pairs", 0, objectives.CrossEntropy{}, 128, 0, false, 0, 50, 12},
-	{"koch-all-pairs", "Koch's network, all pairs of a batch", 85, objectives.BatchCrossEntropy{Balanced: true}, 64, 4, true, 1, 150, 10},
+	{"koch", "Koch's network and recipe, single pairs", objectives.CrossEntropy{}, 128, 0, false, 0, 50, 12},
+	{"koch-all-pairs", "Koch's network, all pairs of a batch", objectives.BatchCrossEntropy{Balanced: true}, 64, 4, true, 1, 150, 10},
 }
 
 // train runs for so many minutes and measures.
@@ -72,7 +71,11 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	row := Row{Protocol: "Lake's 20 runs, 105×105 pixels, 24 background alphabets", Published: "Koch 92.0", Demand: k.demand}
+	settings, err := k.settings(choice)
+	if err != nil {
+		return nil, err
+	}
+	row := Row{Settings: settings, Protocol: "Lake's 20 runs, 105×105 pixels, 24 background alphabets", Published: "Koch 92.0"}
 	return field.measure(s.fill(row, k.described(), time.Duration(seconds*float64(time.Second))), lake(runs), false)
 }
 

@@ -52,7 +52,11 @@ func loss(name string) func(context.Context, settings) ([]Row, error) {
 		if err != nil {
 			return nil, err
 		}
-		row := Row{Protocol: "Lake's 20 runs, 30 background alphabets, one loss of the papers by itself", Published: "Koch 92.0", Demand: 93}
+		settings, err := r.settings(s)
+		if err != nil {
+			return nil, err
+		}
+		row := Row{Settings: settings, Protocol: "Lake's 20 runs, 30 background alphabets, one loss of the papers by itself", Published: "Koch 92.0"}
 		field, err := newField(network)
 		if err != nil {
 			return nil, err

@@ -74,6 +74,11 @@ func mnist(name string, row Row) func(context.Context, settings) ([]Row, error) 
 // digits trains, and fits and judges linear classifiers. What is saved has the
 // threshold that is best for pairs of training images, since all are trained on.
 func (r recipe) digits(ctx context.Context, s settings, row Row, train, test *datasets.Dataset) ([]Row, error) {
+	var err error
+	s.side = train.Size.Width
+	if row.Settings, err = r.settings(s); err != nil {
+		return nil, err
+	}
 	networks, took, err := r.trainAll(ctx, s, train)
 	if err != nil {
 		return nil, err

@@ -17,24 +17,25 @@ import (
 
 // Row is one figure, in percent, with what it takes to get it again.
 type Row struct {
-	Protocol   string  `json:"protocol"`
-	Method     string  `json:"method"`
-	Views      int     `json:"views"` // of each image; 1 for it alone
-	Seed       uint64  `json:"seed"`
-	Figure     float64 `json:"figure"`
-	Low        float64 `json:"low"` // 95 % interval
-	High       float64 `json:"high"`
-	Untrained  float64 `json:"untrained"`
-	Pixels     float64 `json:"pixels"`
-	Published  string  `json:"published"`
-	Demand     float64 `json:"demand"`
-	Minutes    float64 `json:"minutes"` // of training
-	Quick      bool    `json:"quick"`
-	Validation bool    `json:"validation,omitempty"` // on classes to choose settings by
-	Command    string  `json:"command"`
-	Commit     string  `json:"commit"`
-	Processor  string  `json:"processor"`
-	Date       string  `json:"date"`
+	Protocol   string   `json:"protocol"`
+	Method     string   `json:"method"`
+	Views      int      `json:"views"` // of each image; 1 for it alone
+	Seed       uint64   `json:"seed"`
+	Figure     float64  `json:"figure"`
+	Low        float64  `json:"low"` // 95 % interval over the trials
+	High       float64  `json:"high"`
+	Error      float64  `json:"standard_error,omitempty"` // over the trials; older rows have their interval alone
+	Untrained  float64  `json:"untrained"`
+	Pixels     float64  `json:"pixels"`
+	Published  string   `json:"published"`
+	Minutes    float64  `json:"minutes"` // of training
+	Quick      bool     `json:"quick"`
+	Validation bool     `json:"validation,omitempty"` // on classes to choose settings by
+	Settings   Settings `json:"settings,omitempty"`
+	Command    string   `json:"command"`
+	Commit     string   `json:"commit"`
+	Processor  string   `json:"processor"`
+	Date       string   `json:"date"`
 }
 
 // fill adds what all rows of a training have in common.

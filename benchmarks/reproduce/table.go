@@ -12,61 +12,122 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// line is the rows of one protocol and method, over seeds.
+// line is the runs of one training, measured by one protocol, over seeds.
 type line struct {
 	Row  // the last of them
 	rows []Row
+	// beside are the settings that set the training apart from others of the same
+	// method; empty where there are no others.
+	beside string
 }
 
-// lines brings rows together: of one seed the last counts.
+// settings of a row. Older rows of validations have them in their command alone.
+func (r Row) settings() string {
+	if len(r.Settings) > 0 {
+		return r.Settings.String()
+	}
+	_, arguments, _ := strings.Cut(r.Command, fmt.Sprintf("-seed %d ", r.Seed))
+	return arguments
+}
+
+// lines brings the runs of one training together: rows that agree in the protocol,
+// the method, the views and all settings. No row is left out.
 func lines(rows []Row) []line {
-	type key struct {
+	type kind struct {
 		protocol, method string
 		views            int
 		quick            bool
 	}
+	type key struct {
+		kind
+		settings string
+	}
 	position := map[key]int{}
+	siblings := map[kind][]int{} // by what they have in common, the lines
 	var all []line
 	for _, row := range rows {
-		k := key{row.Protocol, row.Method, row.Views, row.Quick}
+		k := key{kind{row.Protocol, row.Method, row.Views, row.Quick}, row.settings()}
 		at, known := position[k]
 		if !known {
 			at = len(all)
 			position[k] = at
 			all = append(all, line{})
+			siblings[k.kind] = append(siblings[k.kind], at)
 		}
-		l := &all[at]
-		l.Row = row
-		l.rows = append(slices.DeleteFunc(l.rows, func(r Row) bool { return r.Seed == row.Seed }), row)
+		all[at].Row, all[at].rows = row, append(all[at].rows, row)
+	}
+	for _, own := range siblings {
+		var settings []Settings
+		for _, at := range own {
+			settings = append(settings, all[at].Settings)
+		}
+		for _, at := range own {
+			all[at].beside = all[at].Settings.beside(settings).String()
+		}
 	}
 	return all
 }
 
-// figures are those of the seeds, in the order of these.
-func (l line) figures() (figures []float64) {
-	rows := slices.Clone(l.rows)
-	slices.SortFunc(rows, func(a, b Row) int { return cmp.Compare(a.Seed, b.Seed) })
+// seeds are the rows by their seeds, in the order of these. One seed may have several
+// rows: runs at several commits, which differ by rounding.
+func (l line) seeds() [][]Row {
+	sorted := slices.Clone(l.rows)
+	slices.SortStableFunc(sorted, func(a, b Row) int { return cmp.Compare(a.Seed, b.Seed) })
+	var seeds [][]Row
+	for i, row := range sorted {
+		if i == 0 || row.Seed != sorted[i-1].Seed {
+			seeds = append(seeds, nil)
+		}
+		seeds[len(seeds)-1] = append(seeds[len(seeds)-1], row)
+	}
+	return seeds
+}
+
+// mean of what is taken from rows.
+func mean(rows []Row, of func(Row) float64) float64 {
+	var sum float64
 	for _, row := range rows {
-		figures = append(figures, row.Figure)
+		sum += of(row)
+	}
+	return sum / float64(len(rows))
+}
+
+// figures are those of the seeds, in the order of these: of several runs of one, their
+// mean.
+func (l line) figures() (figures []float64) {
+	for _, rows := range l.seeds() {
+		figures = append(figures, mean(rows, func(r Row) float64 { return r.Figure }))
 	}
 	return figures
 }
 
+// each are the figures of the seeds as they are printed, and of several runs of one
+// all that differ.
+func (l line) each() string {
+	var each []string
+	for _, rows := range l.seeds() {
+		var runs []string
+		for _, row := range rows {
+			if figure := fmt.Sprintf("%.2f", row.Figure); !slices.Contains(runs, figure) {
+				runs = append(runs, figure)
+			}
+		}
+		each = append(each, strings.Join(runs, "/"))
+	}
+	return strings.Join(each, ", ")
+}
+
 // markdown is a line of the table.
 func (l line) markdown() string {
-	figures := l.figures()
-	spread, each := "", make([]string, len(figures))
+	figures, interval := l.figures(), l.interval()
+	spread := ""
 	if len(figures) > 1 {
 		spread = fmt.Sprintf("%.2f", stat.StdDev(figures, nil))
 	}
-	for i, figure := range figures {
-		each[i] = fmt.Sprintf("%.2f", figure)
-	}
-	demand := ""
-	if l.Demand > 0 {
-		demand = fmt.Sprintf("%g", l.Demand)
-	}
 	method := l.Method
+	if l.beside != "" {
+		method += " (" + l.beside + ")"
+	}
 	if l.Quick {
 		method += " (quick)"
 	}
@@ -74,43 +135,32 @@ func (l line) markdown() string {
 	for i, row := range l.rows {
 		minutes[i] = row.Minutes
 	}
-	return fmt.Sprintf("| %s | %s | %d | %s | %s | **%.2f** | %s | %s | %.2f – %.2f | %.2f | %.2f | %.1f |\n",
-		l.Protocol, method, l.Views, l.Published, demand, stat.Mean(figures, nil), spread, strings.Join(each, ", "),
-		l.Low, l.High, l.Untrained, l.Pixels, slices.Max(minutes))
+	return fmt.Sprintf("| %s | %s | %d | %s | %d | **%.2f** | %s | %s | %.2f – %.2f | %.2f | %.2f | %.1f |\n",
+		l.Protocol, method, l.Views, l.Published, len(figures), stat.Mean(figures, nil), spread, l.each(), interval[0], interval[1],
+		mean(l.rows, func(r Row) float64 { return r.Untrained }), mean(l.rows, func(r Row) float64 { return r.Pixels }), slices.Max(minutes))
 }
 
-// writeTable writes accuracy.md from a folder's rows.
+// writeTable writes accuracy.md from a folder's rows, and draws its curves.
 func writeTable(folder string) error {
 	rows, err := readRows(folder)
 	if err != nil {
 		return err
 	}
-	var b strings.Builder
-	fmt.Fprint(&b, `# Accuracy by the papers' protocols
-
-Made by the commands below from the rows of accuracy.jsonl, each of which has its commit, processor
-and date. Percent. Settings were chosen on background alphabets alone, each trial is decided by
-itself, and trials are the same for all. Mean and standard deviation are over the seeds whose
-figures follow; the interval of 95 % is that of the last seed over its trials (Lake's over the runs,
-episodes' over episodes). "Views" is how many looks each image is judged by: one, seven affine
-ones, or 56, which are seven of each of the eight symmetries of the square. Networks that are asked
-together were trained apart, each from a seed of its own; the mean of their cosines decides, and their
-minutes are added up. Untrained is the same network before training, by one look, pixels the cosine of
-the images as the network sees them. Minutes are of training, the longest; most shared the machine with
-other work and would be fewer alone. Processors of one name differ: 10,000 steps of the residual network
-took 14 minutes on an AMD EPYC with AVX-512 and 43 on one that has AVX2 alone; later rows name the
-instructions. The runs of the minimal splits had been looked at with earlier settings (96.50 after 2,000
-steps, 95.75 after 3,000) before those of the table were chosen on background alphabets. How thick the
-many pens draw was set by what is known of the strokes of digits; none was looked at.
-
-| protocol | method | views | published | demanded | mean | deviation | each seed | interval | untrained | pixels | minutes |
-|---|---|---|---|---|---|---|---|---|---|---|---|
-`)
-	var commands []string
 	drawn, err := drawCurves(folder)
 	if err != nil {
 		return err
 	}
+	return atomicfile.WriteFile(filepath.Join(folder, "accuracy.md"), func(w io.Writer) error {
+		_, err := io.WriteString(w, table(rows, drawn))
+		return err
+	})
+}
+
+// table is accuracy.md.
+func table(rows []Row, withCurves bool) string {
+	var b strings.Builder
+	b.WriteString(tableHead)
+	var commands []string
 	var tried []line
 	for _, l := range lines(rows) {
 		if l.Validation {
@@ -126,15 +176,54 @@ many pens draw was set by what is known of the strokes of digits; none was looke
 		}
 	}
 	fmt.Fprintf(&b, "\n%s", strings.Join(commands, ""))
-	if drawn {
+	if withCurves {
 		b.WriteString(curves)
 	}
 	b.WriteString(validations(tried))
-	return atomicfile.WriteFile(filepath.Join(folder, "accuracy.md"), func(w io.Writer) error {
-		_, err := io.WriteString(w, b.String())
-		return err
-	})
+	return b.String()
 }
+
+const tableHead = `# Accuracy by the papers' protocols
+
+Generated by "go run ./benchmarks/reproduce table" from the rows of accuracy.jsonl, each of which has its
+settings, command, commit, processor and date. All figures are percent.
+
+A line of the table is one training, that is, all rows of equal settings, over random seeds. Where one
+method was trained with several settings, the line names those that differ. The mean is over seeds;
+"each seed" has their figures, and, where a seed was run at several commits, whose arithmetic rounds
+differently, those of all runs, of which the mean counts. The standard deviation is that between seeds.
+
+The interval of 95 % is that of the mean. With several seeds it is a bootstrap over seeds and test trials:
+10,000 replicates each resample the seeds with replacement (deviations from the mean multiplied by
+√(n/(n − 1)), since the bootstrap of n seeds is too narrow by that; Hesterberg 2015, "What Teachers Should
+Know About the Bootstrap") and add a normal error of the trials. The trials are the same for
+all seeds, so that error is drawn once for all seeds of a replicate. It is an approximation: rows have the
+standard error over their trials or, if they are older, only an interval, whose halves by 1.96 are taken for
+it; and what is common to the errors of the seeds is overstated. Of two or three seeds the variation between seeds is known
+roughly at best. With one seed the interval covers the trials only, and another seed may well lie outside of
+it.
+
+Which trials an interval resamples: Lake's runs are resampled by runs, verification and episodes by
+images (see package evaluate), and classifiers' test images one by one. Rows without a standard error are
+older and took pairs for independent and resampled episodes; their intervals over trials are too narrow as
+statements about other images.
+
+Settings were chosen on background alphabets alone; the trials are the same for all. "Views" is the number
+of views of each image whose embeddings are averaged (test-time augmentation): one, seven affine ones, or
+56, which are seven of each of the eight symmetries of the square. Networks that decide together were trained
+separately, each from a seed of its own; the mean of their cosines decides, and their minutes are added up.
+"Untrained" is the same network before training, by one view; "pixels" is the cosine of the images as
+the network sees them. Minutes are of training, the longest run; most runs shared the machine with other work.
+Processors of one name differ: 10,000 steps of the residual network took 14 minutes on an AMD EPYC with
+AVX-512 and 43 on one that has AVX2 alone; later rows name the instructions. Rows at 91733c8 and bb8c011 name
+the commit at which they ended, which may be later than the one that was run. The runs of the minimal splits
+had been measured with the settings of the older rows before those of the newer rows were chosen on background
+alphabets. The stroke widths of "many pens" were set by what is known of the strokes of digits; no test
+image was looked at.
+
+| protocol | method | views | published | seeds | mean | deviation | each seed | interval | untrained | pixels | minutes |
+|---|---|---|---|---|---|---|---|---|---|---|---|
+`
 
 // curves shows what drawCurves drew.
 const curves = `
@@ -143,8 +232,8 @@ const curves = `
 ![Lake's 20 runs against minutes and images](` + curvePicture + `)
 
 The points, with their losses and the accuracy on held-out alphabets, are in koch.jsonl and
-koch-all-pairs.jsonl. Where the processors of the two differ (see the commands above), the curves are to be
-compared by images.
+koch-all-pairs.jsonl, of the last run of each. Where the processors of the two differ (see the commands above),
+the curves are to be compared by images.
 `
 
 // validations is the table of what settings were chosen by: the arguments of
@@ -157,72 +246,19 @@ func validations(tried []line) string {
 	b.WriteString(`
 ## How settings were chosen
 
-By the commands "go run ./benchmarks/reproduce -seed SEED validate ARGUMENTS": background alphabets held
-out of training, the evaluation alphabets not looked at.
+By the commands "go run ./benchmarks/reproduce -seed SEED validate ARGUMENTS" and "validate-mnist": classes or
+images held out of training, no test image looked at. The rate, temperature and weight decay of the residual
+network's longer training were searched for by a twin of it in PyTorch on a GPU, on the same
+held-out alphabets; those runs are not recorded here. Neither are runs of Koch's network that were broken off.
 
-| arguments | validated on | each seed | interval | untrained | minutes | commit |
-|---|---|---|---|---|---|---|
+| arguments | validated on | seeds | mean | each seed | interval | untrained | minutes | commit |
+|---|---|---|---|---|---|---|---|---|
 `)
 	for _, l := range tried {
-		var each []string
-		for _, figure := range l.figures() {
-			each = append(each, fmt.Sprintf("%.2f", figure))
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %.2f – %.2f | %.2f | %.1f | %s |\n",
-			l.Method, strings.TrimPrefix(l.Protocol, "validation: "), strings.Join(each, ", "), l.Low, l.High, l.Untrained, l.Minutes, l.Commit)
+		interval := l.interval()
+		fmt.Fprintf(&b, "| %s | %s | %d | %.2f | %s | %.2f – %.2f | %.2f | %.1f | %s |\n",
+			l.Method, strings.TrimPrefix(l.Protocol, "validation: "), len(l.seeds()), stat.Mean(l.figures(), nil), l.each(),
+			interval[0], interval[1], l.Untrained, l.Minutes, l.Commit)
 	}
-	b.WriteString(searched)
 	return b.String()
 }
-
-// searched is what was looked at elsewhere: too much for two cores.
-const searched = `
-Some were searched for by twins of these trainings in PyTorch 2.11 on a GPU (NVIDIA H200), one seed each,
-on the same background alphabets or held-out digits:
-
-- The residual network, 10,000 steps: 93.61. With a rate of 6e-3 and a temperature of 0.025 93.77, and of
-  these with a decay of weights of 0.05 93.88, of 0.5 93.65; with 20,000 steps 93.89; with 48 channels
-  93.85; with stronger distortion 93.69, each image bent 93.63, dropout 93.52, patches erased 93.21; with
-  a second loss, of class proxies with a margin, 93.65. The embedding's mean subtracted, or its spread within
-  classes evened out, was worse each time. Nothing came above 93.9; decay and twice the steps together were
-  not tried.
-- Koch's network from the paper's initial values: of 14 choices of solver, rates, batch and penalty, two by
-  hand and twelve drawn at random, AdamW saturated nearly all sigmoids whatever its rate (1e-4 to 1e-3), and so did SGD where the
-  first layers had rates near those of the others. The one that learned, SGD at 0.03 with 0.014, 0.057 and
-  0.24 of it for the first three layers, came to 39 after 150,000 images and to 59 after 600,000.
-  Three choices from other initial values collapsed. Batch and penalty were then chosen by the loss and by
-  held-out alphabets; see below.
-- Hoffer & Ailon's network: 99.15; dropout of 0.4 98.93; three times the steps 99.19, with dropout of 0.4
-  99.01; rates of 1e-3 and 4e-3 99.08 and 99.22; squared distances 99.16. The best recipe for digits: 99.57;
-  three times the steps 99.61; the residual network 99.52.
-  Likeness's own three networks, asked together, came to 99.64 of the test images, in the table above, where one
-  alone comes to 99.54 to 99.66; nothing was chosen by that.
-  By seven affine views of each image seeds 1 and 3 come to 99.65 in the table; its row of seed 2 is from before
-  it was asked so, too, and the model in the zoo, of that seed, came to 99.68 (99.55 to 99.77) by them.
-
-Looked at with likeness itself, on the same held-out alphabets, without rows in the table:
-
-- Much of what is left within alphabets is in the drawings. Of the errors that the model in the zoo makes on the
-  held-out ones (its accuracy is 93.56), 50 % fall on 20 of the 232 characters, and 23 % on 25 ordered pairs of
-  them. Early Aramaic's 4th and 20th and its 3rd and 17th, Armenian's 24th, 28th and 39th look the same from most
-  hands. Asked together with the Conv7 that was in the zoo before (92.94), it comes to 93.70.
-- Koch's network, all pairs: looks of two to five minutes and two runs that were broken off came to a run of an
-  hour at a rate of 0.04: 69.25 on the held-out alphabets (76.50 in Lake's runs). With momenta of 0.97, 0.97 and
-  0.95 for the first three convolutions these still moved by 1 to 4 % of their weights in 200 steps up to step
-  1,600, and learning became fast where they moved by 8 to 13 %; the loss of the hour's run was reached 250
-  steps sooner. Of two further runs, one with a momentum of 0.86 for all layers was behind the hour's
-  (58.0 against 63.7 after 290,000 images), and one with the larger rate and the momenta of 0.97 no faster.
-  With momenta of 0.98 and a larger rate of the fully connected layer, but a rate that begins at 0.03 and falls
-  by a hundredth in 50 steps, momenta that rise in 1,000 steps and no limit on the gradients' norm, three runs
-  that differ by rounding alone came to different ends: one to 73.09 (79.75 in Lake's runs) after 34 minutes
-  and 266,000 images; one, on a processor with AVX2, was broken off at 61.9 after 256,000 images (the first
-  had 69.7); in the third, with AVX-512 and the Fourier transform, the loss rose to ln 2 after 1,050 steps and
-  was still near it after 2,800. With a limit of 1 and a rise in 1,500 steps learning was steady, 67.27 after
-  333,000 images, where the rate had fallen to 0.35 of what it was; broken off, too, for the slower fall of the
-  run in the table. The limit, the slower rise and the slower fall were not tried one by one.
-- Koch's network, single pairs: nine minutes at a rate of 0.04 with a momentum of 0.9 for all layers came to
-  34.5 on the held-out alphabets (37.00 in Lake's runs) after 90,000 images. The run in the table has the
-  momenta and the rates of all pairs, no limit on the gradients' norm, and epochs of 50 steps, since a step of
-  256 images takes longer. It came to 60.44 on the held-out alphabets, and its loss was still falling; as many
-  images of the run by all pairs had come to 74.73. No other settings were tried.
-`

@@ -110,22 +110,6 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// Of one seed the last row counts, and the mean is over seeds.
-func TestLines(t *testing.T) {
-	rows := []Row{
-		{Protocol: "p", Seed: 2, Figure: 90}, {Protocol: "p", Seed: 1, Figure: 10}, {Protocol: "p", Seed: 1, Figure: 80},
-		{Protocol: "p", Seed: 1, Figure: 70, Quick: true},
-	}
-	all := lines(rows)
-	if len(all) != 2 {
-		t.Fatalf("found %d lines, expected 2", len(all))
-	}
-	figures := all[0].figures()
-	if fmt.Sprint(figures) != "[80 90]" {
-		t.Errorf("found figures %v, expected 80 and 90", figures)
-	}
-}
-
 func TestRowsOnDisk(t *testing.T) {
 	folder := t.TempDir()
 	for i := range 3 {

@@ -108,6 +108,13 @@ func validate(ctx context.Context, s settings) ([]Row, error) {
 			return nil, err
 		}
 	}
+	settings, err := r.settings(s)
+	if err != nil {
+		return nil, err
+	}
+	if v.start != "" {
+		settings["start"] = v.start
+	}
 	networks, took, err := r.trainAll(ctx, s, kept)
 	if err != nil {
 		return nil, err
@@ -131,7 +138,7 @@ func validate(ctx context.Context, s settings) ([]Row, error) {
 	var rows []Row
 	for i := range fields {
 		field := joined(fields[:i+1])
-		row := Row{Protocol: fmt.Sprintf("validation: %d background alphabets, 20-way 1-shot within an alphabet, 10,000 episodes", len(held.Groups())), Validation: true}
+		row := Row{Protocol: fmt.Sprintf("validation: %d background alphabets, 20-way 1-shot within an alphabet, 10,000 episodes", len(held.Groups())), Validation: true, Settings: settings}
 		if i+1 < len(fields) {
 			row.Protocol += fmt.Sprintf(", the first %d of the networks", i+1)
 		}

@@ -94,11 +94,14 @@ func (r recipe) verification(ctx context.Context, s settings, method string) ([]
 		return nil, err
 	}
 	var rows []Row
+	settings, err := r.settings(s)
+	if err != nil {
+		return nil, err
+	}
 	for _, within := range []bool{false, true} {
-		row := Row{Protocol: "10,000 balanced pairs of the evaluation alphabets, negatives from anywhere, threshold from six background alphabets", Published: "Koch 93.42", Demand: 97.5}
+		row := Row{Settings: settings, Protocol: "10,000 balanced pairs of the evaluation alphabets, negatives from anywhere, threshold from six background alphabets", Published: "Koch 93.42"}
 		if within {
 			row.Protocol = "10,000 balanced pairs of the evaluation alphabets, negatives of the same alphabet, threshold from six background alphabets"
-			row.Demand = 94.5
 		}
 		known, err := pairsOf(held, 10_000, within)
 		if err != nil {

@@ -47,6 +47,10 @@ func vinyals(ctx context.Context, s settings) ([]Row, error) {
 	}
 	recipe := usual(backgroundSteps)
 	recipe.grouped = false
+	settings, err := recipe.settings(s)
+	if err != nil {
+		return nil, err
+	}
 	network, took, err := recipe.train(ctx, s, train)
 	if err != nil {
 		return nil, err
@@ -65,8 +69,9 @@ func vinyals(ctx context.Context, s settings) ([]Row, error) {
 			return nil, err
 		}
 		row := Row{
+			Settings:  settings,
 			Protocol:  fmt.Sprintf("1,028 / 172 / 423 characters drawn at random, four turns, %d-way %d-shot across alphabets, 1,000 episodes", task.way, task.shot),
-			Published: fmt.Sprintf("prototypical net %g", task.published), Demand: task.published,
+			Published: fmt.Sprintf("prototypical net %g", task.published),
 		}
 		more, err := field.measure(s.fill(row, "n-pair, cosine, Conv7", took), m, false)
 		if err != nil {

@@ -3,12 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
+	"image"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/zoo"
 )
 
 // A short training, from drawn weights of the narrowest network or from those of
@@ -16,10 +20,11 @@ import (
 // epochs and the table and leaves a model.
 func TestRun(t *testing.T) {
 	for name, more := range map[string][]string{
-		"all pairs":          {"-scratch", "-narrow", "64", "-rate", "1e-3"},
-		"pairs":              {"-scratch", "-narrow", "64", "-pairs", "-symmetries"},
-		"the paper's solver": {"-scratch", "-narrow", "64", "-paper"},
-		"from characters":    nil,
+		"all pairs":                          {"-scratch", "-narrow", "64", "-rate", "1e-3"},
+		"pairs":                              {"-scratch", "-narrow", "64", "-pairs", "-symmetries"},
+		"the paper's solver":                 {"-scratch", "-narrow", "64", "-paper"},
+		"from characters":                    nil,
+		"from drawn weights, which are kept": {"-scratch", "-narrow", "64", "-rate", "10"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			model := filepath.Join(t.TempDir(), "verification.safetensors")
@@ -29,7 +34,7 @@ func TestRun(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, text := range []string{
-				"before a digit was seen: ROC AUC ", "epoch  1 of 2: loss ", "epoch  2 of 2: loss ", "trained", "untrained", "pixels", "ROC AUC",
+				"before training on digits: ROC AUC ", "on digits 3,8, which are not seen, and ", "on digits 0,1,2, which choose the epoch", "kept the weights ", "epoch  1 of 2: loss ", "epoch  2 of 2: loss ", "trained", "untrained", "pixels", "ROC AUC",
 				"training and selection never saw (3, 8)", "limited to 40 training images and 40 of each test part", "seed 1",
 			} {
 				if !strings.Contains(printed.String(), text) {
@@ -47,12 +52,56 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// A training that makes the network worse at digits which it is not trained on leaves
+// it as it was: a rate that destroys it does.
+func TestKeepsTheStart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "verification.safetensors")
+	var printed bytes.Buffer
+	if err := run(context.Background(), []string{"-limit", "60", "-batch", "8", "-epochs", "2", "-epoch-steps", "3", "-rate", "1", "-out", path}, &printed); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(printed.String(), "kept the weights that training began with: no epoch was better on digits 3,4,5") {
+		t.Errorf("found\n%s", &printed)
+	}
+	kept, err := likeness.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start, err := zoo.Load("koch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := image.NewGray(image.Rect(0, 0, 105, 105))
+	for i := range image.Pix {
+		image.Pix[i] = uint8(i * i % 251)
+	}
+	want, err := start.Embed(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := kept.Embed(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(want[0], found[0]) {
+		t.Error("the model embeds otherwise than the one that training began with")
+	}
+	// The table's AUC is that of before.
+	before := regexp.MustCompile(`before training on digits: ROC AUC (\d+\.\d+)`).FindStringSubmatch(printed.String())
+	after := regexp.MustCompile(`verification, ROC AUC +(\d+\.\d+)`).FindStringSubmatch(printed.String())
+	if before == nil || after == nil || before[1] != after[1] {
+		t.Errorf("ROC AUC was %v and is %v", before, after)
+	}
+}
+
 // Flags that make no training are refused before it begins.
 func TestRunRefuses(t *testing.T) {
 	for want, arguments := range map[string][]string{
-		`"10"`:                  {"-unseen", "10"},
-		"field Epochs: found 0": {"-limit", "40", "-scratch", "-narrow", "64", "-epochs", "0"},
-		`penalty "*": found λ`:  {"-limit", "40", "-scratch", "-narrow", "64", "-l2", "-1"},
+		`"10"`:                   {"-unseen", "10"},
+		`-validation: found "1"`: {"-validation", "1,3"},
+		"leave the digits":       {"-validation", "3,4,5,6,7,8"},
+		"field Epochs: found 0":  {"-limit", "40", "-scratch", "-narrow", "64", "-epochs", "0"},
+		`penalty "*": found λ`:   {"-limit", "40", "-scratch", "-narrow", "64", "-l2", "-1"},
 	} {
 		var printed bytes.Buffer
 		if err := run(context.Background(), arguments, &printed); err == nil || !strings.Contains(err.Error(), want) {

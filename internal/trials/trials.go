@@ -33,36 +33,35 @@ func Embeddings(model *likeness.Model, images *datasets.Dataset, embedded func(i
 
 // Verification measures the pairs' distances. Both kinds of pairs must be there.
 func Verification(metric evaluate.Metric, embeddings evaluate.Embeddings, pairs []datasets.Pair) (*evaluate.Verification, error) {
-	left, right, different := make([]int, len(pairs)), make([]int, len(pairs)), make([]bool, len(pairs))
+	left, right, images := make([]int, len(pairs)), make([]int, len(pairs)), make([]evaluate.Pair, len(pairs))
 	for i, pair := range pairs {
 		if min(pair.Left, pair.Right) < 0 || max(pair.Left, pair.Right) >= embeddings.Rows {
 			return nil, errors.Errorf("pair %d is of the images %d and %d, expected 0 to %d", i, pair.Left, pair.Right, embeddings.Rows-1)
 		}
-		left[i], right[i], different[i] = pair.Left, pair.Right, pair.Different
+		left[i], right[i], images[i] = pair.Left, pair.Right, evaluate.Pair(pair)
 	}
 	distances := make([]float64, len(pairs))
 	if err := metric.Pairs(distances, embeddings.Select(left), embeddings.Select(right)); err != nil {
 		return nil, err
 	}
-	return evaluate.NewVerification(distances, different)
+	return evaluate.NewVerification(distances, images)
 }
 
 // OneShot draws episodes with one example and one query a class, and gives way
-// trials for each; groups says which episode a trial is of. An episode is a
-// function of the seed, the stream's name and its number.
-func OneShot(images *datasets.Dataset, way, episodes int, seed uint64, stream string) (trials []evaluate.Trial, groups []int, err error) {
+// trials for each. An episode is a function of the seed, the stream's name and its
+// number.
+func OneShot(images *datasets.Dataset, way, episodes int, seed uint64, stream string) (trials []evaluate.Trial, err error) {
 	sampler, err := datasets.NewEpisodes(images, way, 1, 1)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for episode := range episodes {
 		drawn := sampler.Episode(random.New(seed, stream, episode))
 		for class, queries := range drawn.Queries {
 			trials = append(trials, evaluate.Trial{Support: drawn.Support, Query: queries[0], Answer: class})
-			groups = append(groups, episode)
 		}
 	}
-	return trials, groups, nil
+	return trials, nil
 }
 
 // Populated is the number of classes that have two images or more.

@@ -71,20 +71,50 @@ func TestVerificationByHand(t *testing.T) {
 	}
 }
 
+// The images of the pairs are told to the measure: pairs that share images have the
+// interval that evaluate gives these.
+func TestVerificationKnowsTheImages(t *testing.T) {
+	points := evaluate.Embeddings{Rows: 12, Columns: 1}
+	for i := range points.Rows {
+		points.Data = append(points.Data, float32(i*i%7))
+	}
+	var pairs []datasets.Pair
+	var images []evaluate.Pair
+	var distances []float64
+	for i := range points.Rows {
+		for j := range i {
+			pairs = append(pairs, datasets.Pair{Left: i, Right: j, Different: i%3 != j%3})
+			images = append(images, evaluate.Pair{Left: i, Right: j, Different: i%3 != j%3})
+			distances = append(distances, math.Abs(float64(points.Data[i]-points.Data[j])))
+		}
+	}
+	found, err := trials.Verification(evaluate.Euclidean{}, points, pairs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expected, err := evaluate.NewVerification(distances, images)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found.AUC() != expected.AUC() {
+		t.Errorf("found %v, expected %v", found.AUC(), expected.AUC())
+	}
+}
+
 // Each episode asks one image of each of its classes, and shows another.
 func TestOneShot(t *testing.T) {
 	images := labelled(0, 1, 2, 3, 0, 1, 2, 0) // d has one image and takes no part
 	const way, episodes = 2, 50
-	drawn, groups, err := trials.OneShot(images, way, episodes, 1, "stream")
+	drawn, err := trials.OneShot(images, way, episodes, 1, "stream")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(drawn) != way*episodes || len(groups) != way*episodes {
-		t.Fatalf("found %d trials in %d groups, expected %d", len(drawn), len(groups), way*episodes)
+	if len(drawn) != way*episodes {
+		t.Fatalf("found %d trials, expected %d", len(drawn), way*episodes)
 	}
 	for i, trial := range drawn {
-		if groups[i] != i/way || trial.Answer != i%way || len(trial.Support) != way {
-			t.Errorf("trial %d: found episode %d, answer %d of %d classes", i, groups[i], trial.Answer, len(trial.Support))
+		if trial.Answer != i%way || len(trial.Support) != way || !cmp.Equal(trial.Support, drawn[i/way*way].Support) {
+			t.Errorf("trial %d: found answer %d of %d classes, %v", i, trial.Answer, len(trial.Support), trial.Support)
 		}
 		for class, support := range trial.Support {
 			same := images.Labels[support[0]] == images.Labels[trial.Query]
@@ -93,13 +123,13 @@ func TestOneShot(t *testing.T) {
 			}
 		}
 	}
-	if again, _, _ := trials.OneShot(images, way, episodes, 1, "stream"); !cmp.Equal(drawn, again) {
+	if again, _ := trials.OneShot(images, way, episodes, 1, "stream"); !cmp.Equal(drawn, again) {
 		t.Error("one seed and stream gave two draws")
 	}
-	if other, _, _ := trials.OneShot(images, way, episodes, 1, "other"); cmp.Equal(drawn, other) {
+	if other, _ := trials.OneShot(images, way, episodes, 1, "other"); cmp.Equal(drawn, other) {
 		t.Error("two streams gave the same draw")
 	}
-	if _, _, err := trials.OneShot(images, 4, 1, 1, "stream"); !errors.Is(err, datasets.ErrTooFew) {
+	if _, err := trials.OneShot(images, 4, 1, 1, "stream"); !errors.Is(err, datasets.ErrTooFew) {
 		t.Errorf("4 ways of 3 classes: found error %v, expected ErrTooFew", err)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"math"
 
 	"github.com/likeness-go/likeness/internal/atomicfile"
-	"github.com/likeness-go/likeness/internal/works"
 	"github.com/pkg/errors"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -34,23 +33,23 @@ func drawRatios(rows []row, path string) error {
 	for i, r := range rows {
 		y := float64(len(rows) - 1 - i) // from the top
 		names[len(rows)-1-i] = r.Work
-		shown := min(r.Ratio, greatestRatio)
+		shown := min(r.Peer.Ratio, greatestRatio)
 		bar, err := plotter.NewBarChart(plotter.Values{shown}, vg.Points(14))
 		if err != nil {
 			return errors.Wrap(err, "draw ratios")
 		}
-		bar.Horizontal, bar.XMin, bar.Color, bar.LineStyle.Width = true, y, colours[r.Peer], 0
+		bar.Horizontal, bar.XMin, bar.Color, bar.LineStyle.Width = true, y, colours[r.Peer.Framework], 0
 		label, err := plotter.NewLabels(plotter.XYLabels{
-			XYs: plotter.XYs{{X: shown, Y: y}}, Labels: []string{fmt.Sprintf(" %.2f", r.Ratio)},
+			XYs: plotter.XYs{{X: shown, Y: y}}, Labels: []string{fmt.Sprintf(" %.2f", r.Peer.Ratio)},
 		})
 		if err != nil {
 			return errors.Wrap(err, "draw ratios")
 		}
 		label.TextStyle[0].YAlign = draw.YCenter
 		p.Add(bar, label)
-		if !known[r.Peer] {
-			known[r.Peer] = true
-			p.Legend.Add(r.Peer, bar)
+		if framework := r.Peer.Framework; !known[framework] {
+			known[framework] = true
+			p.Legend.Add(framework, bar)
 		}
 	}
 	even, err := plotter.NewLine(plotter.XYs{{X: 1, Y: -0.6}, {X: 1, Y: float64(len(rows)) - 0.4}})
@@ -71,37 +70,33 @@ func drawRatios(rows []row, path string) error {
 }
 
 // draw draws a line for each number of threads.
-func (s *scale) draw(path string) error {
+func (s *Scale) draw(path string) error {
 	p := plot.New()
 	p.Title.Text = "Training Conv4-64 on pairs"
 	p.X.Label.Text, p.Y.Label.Text = "pairs in a batch", "images a second"
 	p.X.Scale, p.Y.Min = plot.LogScale{}, 0
 	p.X.Tick.Marker = plot.TickerFunc(func(_, _ float64) []plot.Tick {
 		var ticks []plot.Tick
-		for _, pairs := range works.PairCounts {
+		for _, pairs := range s.Pairs {
 			ticks = append(ticks, plot.Tick{Value: float64(pairs), Label: fmt.Sprint(pairs)})
 		}
 		return ticks
 	})
-	for i, rates := range s.rates {
+	for i, rates := range s.Rates {
 		points := make(plotter.XYs, len(rates))
 		for j, rate := range rates {
-			points[j] = plotter.XY{X: float64(works.PairCounts[j]), Y: rate}
+			points[j] = plotter.XY{X: float64(s.Pairs[j]), Y: rate}
 		}
 		line, dots, err := plotter.NewLinePoints(points)
 		if err != nil {
 			return errors.Wrap(err, "draw scale")
 		}
 		// From light to dark.
-		shade := uint8(200 - 200*math.Min(1, float64(i+1)/float64(len(s.rates))))
+		shade := uint8(200 - 200*math.Min(1, float64(i+1)/float64(len(s.Rates))))
 		line.Color = color.RGBA{shade, shade, 180, 255}
 		dots.Color, dots.Shape = line.Color, draw.CircleGlyph{}
 		p.Add(line, dots)
-		name := fmt.Sprintf("%d threads", s.threads[i])
-		if s.threads[i] == 1 {
-			name = "1 thread"
-		}
-		p.Legend.Add(name, line, dots)
+		p.Legend.Add(threadCount(s.Threads[i]), line, dots)
 	}
 	p.Legend.Left, p.Legend.Top = true, true
 	return save(p, 7*vg.Inch, 4*vg.Inch, path)

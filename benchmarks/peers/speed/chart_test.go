@@ -10,8 +10,11 @@ import (
 )
 
 func TestCharts(t *testing.T) {
-	rows := []row{{Work: "Sort", Peer: "PyTorch", Ratio: 2}, {Work: "Sort", Peer: "Gorgonia", Ratio: 40}, {Work: "Add", Peer: "ONNX Runtime", Ratio: 0.5}}
-	scale := &scale{work: works.All()[0], threads: []int{1, 2}, rates: [][]float64{{1, 2, 3, 4, 5, 6}, {2, 4, 5, 6, 7, 8}}}
+	rows := []row{
+		{Work: "Sort", Peer: Time{Framework: "PyTorch", Ratio: 2}}, {Work: "Sort", Peer: Time{Framework: "Gorgonia", Ratio: 40}},
+		{Work: "Add", Peer: Time{Framework: "ONNX Runtime", Ratio: 0.5}},
+	}
+	scale := &Scale{Threads: []int{1, 2}, Pairs: works.PairCounts, Rates: [][]float64{{1, 2, 3, 4, 5, 6}, {2, 4, 5, 6, 7, 8}}}
 	folder := t.TempDir()
 	for name, draw := range map[string]func(path string) error{
 		"speed.png": func(path string) error { return drawRatios(rows, path) },

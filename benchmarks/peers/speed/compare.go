@@ -19,6 +19,9 @@ type comparison struct {
 	proofs []proof
 	series []series // the library's first
 	peers  []peer   // of the others, in their order
+	// trainer is the trainer's step on real digits, which is not the same work but is
+	// measured in the same rounds; nil but for the first work.
+	trainer *series
 }
 
 // proof is that a peer does the same work.
@@ -52,14 +55,31 @@ func (s *session) compare(w works.Work) (comparison, error) {
 	if c.proofs, err = s.prove(w, contestants); err != nil {
 		return c, errors.WithMessage(err, w.Name)
 	}
+	var trainer *process
+	if w.Name == works.All()[0].Name {
+		s.say("%s: the trainer prepares", w.Name)
+		if trainer, err = s.process(library, " training on real digits"); err != nil {
+			return c, err
+		}
+		if _, err := trainer.ask(request{Do: "prepare", Work: w.Name, Stream: true, Threads: s.threads}); err != nil {
+			return c, err
+		}
+		contestants = append(contestants, contestant{process: trainer})
+	}
 	s.say("%s: %d rounds", w.Name, s.rounds)
 	if c.series, err = s.turns(contestants); err != nil {
 		return c, err
+	}
+	if last := len(c.series) - 1; trainer != nil {
+		c.trainer, c.series = &c.series[last], c.series[:last]
 	}
 	for _, contestant := range contestants {
 		if _, err := contestant.ask(request{Do: "release"}); err != nil {
 			return c, err
 		}
+	}
+	if trainer != nil {
+		s.stop(trainer)
 	}
 	return c, nil
 }

@@ -18,7 +18,11 @@
 // Before anything is timed, peers that train must find the library's losses, and
 // peers that embed its embeddings: they begin with the same weights and inputs.
 //
-// It writes speed.md, speed.json and scale.png to benchmarks/results, and
-// docs/speed.png. With -works or -peers it writes nothing, unless -out names
-// a folder.
+// A work has one time wherever it stands: the trainer's step takes turns with the
+// bare one and all peers, and the work itself is not measured again for the table of
+// batch sizes.
+//
+// It writes speed.json to benchmarks/results and, from that, speed.md and scale.png
+// there and docs/speed.png, which -table writes again. With -works or -peers it writes
+// nothing, unless -out names a folder.
 package main

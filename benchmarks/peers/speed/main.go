@@ -32,6 +32,7 @@ func main() {
 	out := flag.String("out", "", "`folder` for all that is written")
 	flag.StringVar(&o.environment, "environment", defaultEnvironment(), "`folder` of the virtual environment")
 	flag.StringVar(&o.python, "python", "", "the Python to run the peers with, or to make the environment with")
+	table := flag.Bool("table", false, "write speed.md and the charts from speed.json, and measure nothing")
 	setup := flag.Bool("setup", false, "make the virtual environment, and measure nothing")
 	flag.Parse()
 	if *setup {
@@ -52,6 +53,13 @@ func main() {
 	}
 	if o.peers, err = regexp.Compile(*among); err != nil {
 		exit(errors.Wrap(err, "-peers"))
+	}
+	if *table {
+		r, err := readRecord(o.results)
+		if err == nil {
+			err = r.publish(o.results, o.chart)
+		}
+		exit(err)
 	}
 	if o.rounds < 1 || o.steps < 1 || o.threads < 1 {
 		exit(errors.Errorf("found %d rounds, %d steps and %d threads, expected at least one of each", o.rounds, o.steps, o.threads))

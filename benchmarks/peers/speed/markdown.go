@@ -2,12 +2,7 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"slices"
 	"strings"
-
-	"github.com/likeness-go/likeness/internal/works"
-	"github.com/pkg/errors"
 )
 
 const method = `%[1]d rounds of at least %[2]d timed steps, %[3]d threads for each. All peers take turns in
@@ -28,22 +23,30 @@ network as torch.onnx exports it. Gorgonia's own operations take seconds for a s
 theirs is one.
 `
 
-// markdown writes the result to read.
-func (r results) markdown(w io.Writer) error {
+// document is speed.md.
+func (r Record) document() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, method, r.options.rounds, r.options.steps, r.options.threads,
-		r.account.perSecond(r.account.waiting), r.account.perSecond(r.account.strangers))
+	fmt.Fprintf(&text, "# Speed beside other frameworks\n\n- command: `%s`\n- commit: %s\n- processor: %s\n- versions: %s\n- date: %s, after %s\n\n%s\n",
+		r.Command, r.Commit, r.Processor, r.Versions, r.Date, r.Took, strings.TrimSpace(r.markdown()))
+	return text.String()
+}
+
+// markdown is the result to read.
+func (r Record) markdown() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, method, r.Rounds, r.Steps, r.Threads, r.Waiting, r.Strangers)
 	r.summary(&text)
 	r.proofs(&text)
-	for _, c := range r.comparisons {
-		c.table(&text)
+	for _, w := range r.Works {
+		w.table(&text)
 	}
 	r.garbage(&text)
 	r.scaling(&text)
-	r.streaming(&text)
+	for _, w := range r.Works {
+		w.training(&text)
+	}
 	r.memory(&text)
-	_, err := io.WriteString(w, text.String())
-	return errors.Wrap(err, "write results")
+	return text.String()
 }
 
 // milliseconds in three digits.
@@ -59,28 +62,29 @@ func milliseconds(v float64) string {
 	return fmt.Sprintf("%.3f", v)
 }
 
-func spread(times []float64) string {
-	return fmt.Sprintf("%s [%s – %s]", milliseconds(median(times)), milliseconds(slices.Min(times)), milliseconds(slices.Max(times)))
+func (t Time) spread() string {
+	return fmt.Sprintf("%s [%s – %s]", milliseconds(t.MS), milliseconds(t.Low), milliseconds(t.High))
 }
 
-func (r ratio) String() string { return fmt.Sprintf("%.2f [%.2f – %.2f]", r.value, r.low, r.high) }
+func (t Time) ratio() string {
+	return fmt.Sprintf("%.2f [%.2f – %.2f]", t.Ratio, t.RatioLow, t.RatioHigh)
+}
 
 // summary has a line for each work and framework.
-func (r results) summary(text *strings.Builder) {
+func (r Record) summary(text *strings.Builder) {
 	rows := r.rows()
 	if len(rows) == 0 {
 		return
 	}
 	text.WriteString("\n## The library and the fastest way of each framework\n\n| work | likeness, ms | peer | its ms | peer / likeness |\n|---|---|---|---|---|\n")
 	for _, row := range rows {
-		fmt.Fprintf(text, "| %s | %s | %s | %s | %v |\n", row.Work, milliseconds(row.LikenessMS), row.Way,
-			milliseconds(row.PeerMS), ratio{row.Ratio, row.RatioLow, row.RatioHigh})
+		fmt.Fprintf(text, "| %s | %s | %s | %s | %s |\n", row.Work, milliseconds(row.Likeness.MS), row.Peer.Name, milliseconds(row.Peer.MS), row.Peer.ratio())
 	}
 }
 
 // proofs that all do the same work.
-func (r results) proofs(text *strings.Builder) {
-	if len(r.comparisons) == 0 {
+func (r Record) proofs(text *strings.Builder) {
+	if len(r.Works) == 0 {
 		return
 	}
 	fmt.Fprintf(text, `
@@ -93,76 +97,84 @@ that is below 1. At most %.0e is allowed.
 | work | peer | steps | difference |
 |---|---|---|---|
 `, tolerance)
-	for _, c := range r.comparisons {
-		for _, p := range c.proofs {
+	for _, w := range r.Works {
+		for _, p := range w.Proofs {
 			steps := "embeddings"
-			if p.steps > 0 {
-				steps = fmt.Sprint(p.steps)
+			if p.Steps > 0 {
+				steps = fmt.Sprint(p.Steps)
 			}
-			fmt.Fprintf(text, "| %s | %s | %s | %.1e |\n", c.work.Title, p.peer, steps, p.difference)
+			fmt.Fprintf(text, "| %s | %s | %s | %.1e |\n", w.Title, p.Peer, steps, p.Difference)
 		}
 	}
 }
 
 // table of one work with all peers.
-func (c comparison) table(text *strings.Builder) {
-	fmt.Fprintf(text, "\n## %s\n\n| | ms | ms / likeness' |\n|---|---|---|\n", c.work.Title)
-	for i, s := range c.series {
-		if i == 0 {
-			fmt.Fprintf(text, "| %s | %s | |\n", s.name, spread(s.times))
-		} else {
-			fmt.Fprintf(text, "| %s | %s | %v |\n", s.name, spread(s.times), ratioOf(s.times, c.series[0].times))
+func (w Work) table(text *strings.Builder) {
+	fmt.Fprintf(text, "\n## %s\n\n| | ms | ms / likeness' |\n|---|---|---|\n", w.Title)
+	for i, t := range w.Times {
+		ratio := ""
+		if i > 0 {
+			ratio = t.ratio() + " "
 		}
+		fmt.Fprintf(text, "| %s | %s | %s|\n", t.Name, t.spread(), ratio)
 	}
 }
 
-func (r results) garbage(text *strings.Builder) {
-	if len(r.comparisons) == 0 {
+func (r Record) garbage(text *strings.Builder) {
+	if len(r.Works) == 0 {
 		return
 	}
 	text.WriteString("\n## What a step leaves to the garbage collector\n\n| work | KiB |\n|---|---|\n")
-	for _, c := range r.comparisons {
-		fmt.Fprintf(text, "| %s | %.0f |\n", c.work.Title, c.series[0].allocated/1024)
+	for _, w := range r.Works {
+		fmt.Fprintf(text, "| %s | %.0f |\n", w.Title, w.Times[0].Allocated/1024)
 	}
 }
 
-func (r results) scaling(text *strings.Builder) {
-	if r.scale == nil {
+func (r Record) scaling(text *strings.Builder) {
+	if r.Scale == nil {
 		return
 	}
-	fmt.Fprintf(text, "\n## Images a second by the size of a batch\n\n%s: another number of pairs, the library alone.\n\n![Images a second](scale.png)\n\n| pairs |", r.scale.work.Title)
-	for _, threads := range r.scale.threads {
-		fmt.Fprintf(text, " %d threads |", threads)
+	fmt.Fprintf(text, "\n## Images a second by the size of a batch\n\n%s: another number of pairs, the library alone. The work itself, on as many threads\nas there, is that of the table above.\n\n![Images a second](scale.png)\n\n| pairs |", r.Scale.Title)
+	for _, threads := range r.Scale.Threads {
+		fmt.Fprintf(text, " %s |", threadCount(threads))
 	}
-	text.WriteString("\n|---|" + strings.Repeat("---|", len(r.scale.threads)) + "\n")
-	for i, pairs := range works.PairCounts {
+	text.WriteString("\n|---|" + strings.Repeat("---|", len(r.Scale.Threads)) + "\n")
+	for i, pairs := range r.Scale.Pairs {
 		fmt.Fprintf(text, "| %d |", pairs)
-		for _, rates := range r.scale.rates {
+		for _, rates := range r.Scale.Rates {
 			fmt.Fprintf(text, " %.0f |", rates[i])
 		}
 		text.WriteString("\n")
 	}
 }
 
-func (r results) streaming(text *strings.Builder) {
-	if r.bare == nil {
+func threadCount(threads int) string {
+	if threads == 1 {
+		return "1 thread"
+	}
+	return fmt.Sprintf("%d threads", threads)
+}
+
+// training is the trainer's step beside the library's time in the work's table.
+func (w Work) training(text *strings.Builder) {
+	if w.Trainer == nil {
 		return
 	}
 	fmt.Fprintf(text, `
 ## A training's step beside the bare one
 
-The trainer draws pairs of MNIST, distorts every image at random, keeps the weights to fall back on
-and looks for values that are not finite.
+%s. The trainer draws pairs of MNIST, distorts every image at random, keeps the weights to fall back on
+and looks for values that are not finite. It takes turns with all others; the bare step is the library's of the table above.
 
 | | ms | ms / bare |
 |---|---|---|
 | bare step on batches that lie ready | %s | |
-| the trainer's step on augmented MNIST | %s | %v |
-`, spread(r.bare.times), spread(r.trained.times), ratioOf(r.trained.times, r.bare.times))
+| the trainer's step on augmented MNIST | %s | %s |
+`, w.Title, w.Times[0].spread(), w.Trainer.spread(), w.Trainer.ratio())
 }
 
-func (r results) memory(text *strings.Builder) {
-	if len(r.footprints) == 0 {
+func (r Record) memory(text *strings.Builder) {
+	if len(r.Memory) == 0 {
 		return
 	}
 	fmt.Fprintf(text, `
@@ -174,9 +186,9 @@ The greatest amount of main memory of a process of its own, from building the ne
 | work | | MiB | / likeness' |
 |---|---|---|---|
 `, memorySteps)
-	for _, f := range r.footprints {
-		for i, name := range f.names {
-			fmt.Fprintf(text, "| %s | %s | %d | %.2f |\n", f.work.Title, name, f.bytes[i]>>20, float64(f.bytes[i])/float64(f.bytes[0]))
+	for _, m := range r.Memory {
+		for i, name := range m.Names {
+			fmt.Fprintf(text, "| %s | %s | %d | %.2f |\n", m.Title, name, m.MiB[i], m.Ratios[i])
 		}
 	}
 }

@@ -7,18 +7,18 @@ import (
 
 	"github.com/likeness-go/likeness/internal/vector"
 	"github.com/likeness-go/likeness/internal/works"
+	"github.com/pkg/errors"
 )
 
 // results are all that was measured. What was not asked for is empty.
 type results struct {
-	comparisons   []comparison
-	scale         *scale
-	bare, trained *series
-	footprints    []footprint
-	account       account
-	options       options
-	tools         []string
-	took          time.Duration
+	comparisons []comparison
+	scale       *scale
+	footprints  []footprint
+	account     account
+	options     options
+	tools       []string
+	took        time.Duration
 }
 
 // run measures and writes.
@@ -35,10 +35,14 @@ func run(o options) error {
 		return err
 	}
 	r.account, r.took = s.account, time.Since(begin)
-	if err := r.markdown(os.Stdout); err != nil || o.results == "" {
+	record, err := r.record(strings.Join(append([]string{"go run ./benchmarks/peers/speed"}, os.Args[1:]...), " "))
+	if err != nil {
 		return err
 	}
-	return r.write(strings.Join(append([]string{"go run ./benchmarks/peers/speed"}, os.Args[1:]...), " "))
+	if _, err := os.Stdout.WriteString(record.markdown()); err != nil || o.results == "" {
+		return errors.WithStack(err)
+	}
+	return record.write(o.results, o.chart)
 }
 
 func (s *session) measure(r *results) error {
@@ -54,18 +58,15 @@ func (s *session) measure(r *results) error {
 	}
 	first := works.All()[0]
 	if s.works.MatchString("scale") {
-		scale, err := s.scale(first)
+		var known *series
+		if len(r.comparisons) > 0 && r.comparisons[0].work.Name == first.Name {
+			known = &r.comparisons[0].series[0]
+		}
+		scale, err := s.scale(first, known)
 		if err != nil {
 			return err
 		}
 		r.scale = &scale
-	}
-	if s.works.MatchString("stream") {
-		bare, trained, err := s.stream(first)
-		if err != nil {
-			return err
-		}
-		r.bare, r.trained = &bare, &trained
 	}
 	for _, w := range works.All() {
 		if !memoryWorks[w.Name] || !s.works.MatchString("memory") {

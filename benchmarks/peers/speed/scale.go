@@ -10,8 +10,9 @@ type scale struct {
 	rates   [][]float64 // images a second: by threads and works.PairCounts
 }
 
-// scale measures the library alone.
-func (s *session) scale(w works.Work) (scale, error) {
+// scale measures the library alone. The work itself on all threads is not measured
+// again where its time is known: one work has one time.
+func (s *session) scale(w works.Work, known *series) (scale, error) {
 	result := scale{work: w, threads: works.ThreadCounts(s.threads)}
 	process, err := s.process(library, "")
 	if err != nil {
@@ -20,6 +21,10 @@ func (s *session) scale(w works.Work) (scale, error) {
 	for _, threads := range result.threads {
 		var rates []float64
 		for _, pairs := range works.PairCounts {
+			if known != nil && pairs == w.Count && threads == s.threads {
+				rates = append(rates, rate(pairs, median(known.times)))
+				continue
+			}
 			s.say("%s: %d pairs on %d threads", w.Name, pairs, threads)
 			if _, err := process.ask(request{Do: "prepare", Work: w.Name, Pairs: pairs, Threads: threads}); err != nil {
 				return result, err
@@ -28,7 +33,7 @@ func (s *session) scale(w works.Work) (scale, error) {
 			if err != nil {
 				return result, err
 			}
-			rates = append(rates, float64(2*pairs)/median(all[0].times)*1000)
+			rates = append(rates, rate(pairs, median(all[0].times)))
 			if _, err := process.ask(request{Do: "release"}); err != nil {
 				return result, err
 			}
@@ -37,3 +42,6 @@ func (s *session) scale(w works.Work) (scale, error) {
 	}
 	return result, nil
 }
+
+// rate is the images a second of steps of so many pairs and milliseconds.
+func rate(pairs int, milliseconds float64) float64 { return float64(2*pairs) / milliseconds * 1000 }
