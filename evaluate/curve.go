@@ -13,6 +13,9 @@ type ROCPoint struct {
 // threshold is just below the smallest distance, and then one point for each
 // distance that occurs, in ascending order, up to (1, 1).
 func (v *Verification) ROC() []ROCPoint {
+	if !v.made() {
+		return nil
+	}
 	accepted := v.accepted(nil)
 	points := make([]ROCPoint, len(accepted.same))
 	for i := range points {

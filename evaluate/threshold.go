@@ -13,6 +13,9 @@ import (
 // Its accuracy on the pairs that it was chosen on flatters it: report AccuracyAt
 // of other pairs.
 func (v *Verification) BestThreshold() float64 {
+	if !v.made() {
+		return math.NaN()
+	}
 	curve, accepted := v.ROC(), v.accepted(nil)
 	best, most := 0, 0
 	for i := range curve {
@@ -41,6 +44,9 @@ func halfway(a, b float64) float64 {
 // have in all. Where the interval would be within Wilson's for as many independent
 // pairs, as it is where all pairs are right, it is as wide as that.
 func (v *Verification) AccuracyAt(threshold float64) Measure {
+	if !v.made() {
+		return unknown
+	}
 	m := bootstrap(v.accuracy(threshold, nil), func(chance *rand.Rand) float64 {
 		return v.accuracy(threshold, v.resample(chance))
 	})

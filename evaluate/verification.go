@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -37,6 +38,9 @@ type Pair struct {
 // images are in many pairs and too wide rather than too narrow where they are in a
 // few. They are about other images of the same classes; other classes may differ by
 // more.
+//
+// NewVerification makes one. A nil or zero Verification has no pairs: its measures are
+// NaN, and those that may fail do.
 type Verification struct {
 	distances []float64
 	pairs     []Pair
@@ -75,7 +79,21 @@ func NewVerification(distances []float64, pairs []Pair) (*Verification, error) {
 }
 
 // Distances returns a copy of the pairs' distances, in the order of the pairs.
-func (v *Verification) Distances() []float64 { return slices.Clone(v.distances) }
+func (v *Verification) Distances() []float64 {
+	if !v.made() {
+		return nil
+	}
+	return slices.Clone(v.distances)
+}
+
+// made says whether NewVerification made it.
+func (v *Verification) made() bool { return v != nil && len(v.pairs) > 0 }
+
+// unknown is a measure of nothing.
+var unknown = Measure{math.NaN(), math.NaN(), math.NaN(), math.NaN()}
+
+// errNoPairs is that of a nil or zero Verification.
+var errNoPairs = errors.New("the verification has no pairs, expected one of NewVerification")
 
 // AUC returns the area under the receiver operating characteristic: the
 // probability that a pair of one class is closer than a pair of two, where
@@ -84,7 +102,12 @@ func (v *Verification) AUC() Measure { return v.measure(areaUnderCurve) }
 
 // AreaUnderCurve returns AUC's value alone. The interval takes a thousand times
 // as long, in vain where models are only compared with each other.
-func (v *Verification) AreaUnderCurve() float64 { return areaUnderCurve(v.accepted(nil)) }
+func (v *Verification) AreaUnderCurve() float64 {
+	if !v.made() {
+		return math.NaN()
+	}
+	return areaUnderCurve(v.accepted(nil))
+}
 
 // EqualErrorRate returns the rate at which pairs of two classes are accepted
 // where it equals the rate at which pairs of one are refused. If no threshold
@@ -98,6 +121,9 @@ func (v *Verification) EqualErrorRate() Measure { return v.measure(equalErrorRat
 func (v *Verification) TrueAcceptRate(falseAcceptRate float64) (Measure, error) {
 	if !(falseAcceptRate >= 0 && falseAcceptRate <= 1) {
 		return Measure{}, errors.Errorf("false accept rate is %v, want one in [0, 1]", falseAcceptRate)
+	}
+	if !v.made() {
+		return Measure{}, errNoPairs
 	}
 	return v.measure(func(a acceptance) float64 { return trueAcceptRate(a, falseAcceptRate) }), nil
 }
@@ -122,6 +148,9 @@ func AccuracyDifference(a *Verification, aThreshold float64, b *Verification, bT
 // difference bootstraps a statistic of two verifications of the same pairs, which
 // gets how often each pair counts, for a and for b.
 func difference(a, b *Verification, statistic func(x, y []int) float64) (Measure, error) {
+	if !a.made() || !b.made() {
+		return Measure{}, errNoPairs
+	}
 	if !slices.Equal(a.pairs, b.pairs) {
 		return Measure{}, errors.New("the two are not of the same pairs: their images or labels differ")
 	}
@@ -132,6 +161,9 @@ func difference(a, b *Verification, statistic func(x, y []int) float64) (Measure
 }
 
 func (v *Verification) measure(statistic func(acceptance) float64) Measure {
+	if !v.made() {
+		return unknown
+	}
 	return bootstrap(statistic(v.accepted(nil)), func(chance *rand.Rand) float64 {
 		return statistic(v.accepted(v.resample(chance)))
 	})

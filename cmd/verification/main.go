@@ -147,7 +147,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	best, err := validate(model)
+	best, err := validate.Measure(model)
 	if err != nil {
 		return err
 	}
