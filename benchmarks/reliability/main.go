@@ -34,6 +34,7 @@ var checks = []check{
 	{"stability", "Another seed gives the same figures within a known spread", stability},
 	{"regression", "A change that worsens learning is seen in seconds", regression},
 	{"load", "A server under load answers every request, refuses quickly what is too much, keeps its memory bounded and ends without losing an answer", runLoad},
+	{"race", "No test of any package has a data race", race},
 	{"attack", "A mistake or an attack is answered by an error that names it, and loses nothing", attack},
 	{"fuzz", "Whatever the bytes, a reader gives an error or sound data, without a panic and without memory for what is only claimed", fuzz},
 }

@@ -32,3 +32,14 @@ func TestKeepReplacesAnEarlierResult(t *testing.T) {
 		}
 	}
 }
+
+// A package without tests is not taken for one without races.
+func TestRaceOfNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds with the race detector")
+	}
+	s := settings{note: t.Logf, arguments: []string{"-packages", "github.com/likeness-go/likeness/internal/perturb"}}
+	if found, err := race(t.Context(), s); err == nil || !strings.Contains(err.Error(), "no tests") {
+		t.Errorf("found %v, %v, expected that there are no tests", found, err)
+	}
+}
