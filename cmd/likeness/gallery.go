@@ -112,7 +112,7 @@ func classNamed(g *gallery.Gallery, name string) (string, error) {
 	case 1:
 		return printed[0], nil
 	}
-	return "", errors.Errorf("class: found %d classes that are printed as %s, expected one: give its very bytes, such as $'%s' in bash", len(printed), name, name)
+	return "", errors.Errorf("class: found %d classes that are printed as %s, expected one: give its exact bytes, such as $'%s' in bash", len(printed), name, name)
 }
 
 // sayUndecided tells that nothing is decided, where that is so.
