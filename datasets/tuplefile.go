@@ -189,7 +189,7 @@ func (t *tuples) warnings() []string {
 	var contradictory, selves, repeated []string
 	trained := map[[3]int]int{} // a row of training → its line
 	inPart := map[string]map[[3]int]bool{}
-	said := map[[2]int]map[bool]int{} // two images → different or not → the first line that says so
+	said := map[[2]int][2]int{} // two images → the first lines that say same and different; 0 for none
 	contradicted := map[[2]int]bool{}
 	for _, row := range t.rows {
 		for _, pair := range row.pairs() {
@@ -197,13 +197,15 @@ func (t *tuples) warnings() []string {
 			if pair.Left == pair.Right && pair.Different {
 				selves = append(selves, strconv.Itoa(row.line))
 			}
-			if said[key] == nil {
-				said[key] = map[bool]int{}
+			lines, own := said[key], 0
+			if pair.Different {
+				own = 1
 			}
-			if _, before := said[key][pair.Different]; !before {
-				said[key][pair.Different] = row.line
+			if lines[own] == 0 {
+				lines[own] = row.line
+				said[key] = lines
 			}
-			if line, found := said[key][!pair.Different]; found && !contradicted[key] {
+			if line := lines[1-own]; line > 0 && !contradicted[key] {
 				contradicted[key] = true
 				contradictory = append(contradictory, fmt.Sprintf("%d and %d", line, row.line))
 			}

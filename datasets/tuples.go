@@ -20,7 +20,7 @@ import (
 //	ann/1.png,bob/1.png,1
 //
 // Rows that contradict one another, repeat one another, or are both trained and
-// tested on are used as they are, and are told of in Splits.Warnings.
+// tested on are used as they are, and reported in Splits.Warnings.
 type PairList struct {
 	Dataset *Dataset
 	Pairs   []Pair

@@ -57,10 +57,10 @@ func Wilson(successes float64, trials int) Measure {
 // variance p(1 − p)/n that these have by the estimate that is robust to what pairs
 // have in common through an image (Aronow, Samii & Assenova 2015, "Cluster-robust
 // variance estimation for dyadic data", equation 3; Korn & Graubard 1998 for the
-// interval). It needs no list of the pairs, of which there may be very many.
+// interval). It needs no list of the pairs, which may be very long.
 //
-// Where all are accepted, or none, that variance is not known, and the pairs are
-// taken for as many as can be made of the images without one that is in two.
+// Where all are accepted, or none, that variance is not known, and the interval is
+// that of the largest number of pairs that share no image.
 func WilsonOfPairs(accepted, pairs []int) (Measure, error) {
 	if len(accepted) != len(pairs) {
 		return Measure{}, errors.Errorf("found counts of %d images and of %d, expected as many", len(accepted), len(pairs))

@@ -16,8 +16,8 @@ type Pair struct {
 	Different   bool
 }
 
-// Verification is pairs of images with their distances, of which it is asked
-// whether the distances tell pairs of one class from pairs of two. A pair is
+// Verification is pairs of images with their distances. Its measures say how well the
+// distances distinguish pairs of one class from pairs of two. A pair is
 // accepted, that is, taken to be of one class, if its distance is at most a
 // threshold.
 //

@@ -42,9 +42,8 @@ type Calibration struct {
 // threshold accepts, and TrueAcceptRate that of the pairs of one class, with
 // their 95 % intervals, which take into account that pairs share images; see
 // evaluate.WilsonOfPairs. Without pairs of one class the TrueAcceptRate is not a
-// number. Calibrations of older galleries do not know of which images the accepted
-// pairs are; their intervals are those of as many pairs as can be made of the images
-// without one that is in two.
+// number. Calibrations of older galleries did not record the images of the accepted
+// pairs; their intervals are those of the largest number of pairs that share no image.
 func (c Calibration) FalseAcceptRate() evaluate.Measure {
 	return c.rate(c.Accepted, c.DifferentPairs, c.FalseAccept)
 }

@@ -13,7 +13,7 @@ import (
 // variables are read when a program starts.
 const childVariable = "LIKENESS_TEST_CHILD"
 
-// A value of an environment variable that means nothing is an error of Build that
+// An unknown value of an environment variable is an error of Build that
 // names the variable, what was found and what is expected.
 func TestEnvironmentIsChecked(t *testing.T) {
 	if os.Getenv(childVariable) != "" {

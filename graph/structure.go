@@ -124,8 +124,9 @@ func (b *Builder) label(node *Node) string {
 	if op, own := node.Op().(*operation); own {
 		return op.name + " " + op.settings
 	}
-	if _, isConstant := node.Op().(interface{ Value() gorgonia.Value }); isConstant {
-		return node.String()
+	if constant, ok := node.Op().(interface{ Value() gorgonia.Value }); ok {
+		value := constant.Value() // as text, a large tensor has an ellipsis in it
+		return fmt.Sprintf("constant %v %v %v", value.Dtype(), value.Shape(), value.Data())
 	}
 	if node.Op() == nil {
 		return node.Name()

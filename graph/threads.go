@@ -50,10 +50,10 @@ func Arithmetic() string {
 }
 
 // EnvironmentError says which of the environment variables LIKENESS_INSTRUCTIONS,
-// LIKENESS_WINOGRAD and LIKENESS_FOURIER has a value that means nothing, what was
-// found and what is expected; it is nil where none has. The variables are read
-// once. Build returns the error, so that no graph is built otherwise than was
-// asked for; a program may look sooner. The name of an instruction set that this
+// LIKENESS_WINOGRAD and LIKENESS_FOURIER has an unknown value, what was found and
+// what is expected; it is nil where none has. The variables are read once. Build
+// returns the error, so that a mistyped value is not ignored; a program may check
+// sooner. The name of an instruction set that this
 // processor lacks is no error: a line on standard error says which one is used in
 // its place.
 func EnvironmentError() error { return errors.WithStack(kernel.EnvironmentError()) }

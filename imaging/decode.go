@@ -79,7 +79,7 @@ func DecodeFile(path string) (image.Image, error) {
 
 // DecodeSize reads no more than it needs of an image to tell its size, as it is when
 // it is turned: the header and, where EXIF may come after the pixels, the lengths of
-// the file's parts. The size has one channel if the format stores greys only, three
+// the file's parts. The size has one channel if the format stores gray levels only, three
 // otherwise. The errors are Decode's.
 func DecodeSize(r io.Reader, name string) (Size, error) {
 	s := newSource(r)

@@ -140,8 +140,8 @@ func IsImage(path string) (bool, error) {
 // annotations and readme files. The zero value is none.
 type PassedOver struct {
 	Count int
-	// Kinds counts them by the extension in lower case, such as ".csv", or as "hidden"
-	// or "without an extension".
+	// Kinds counts them by the extension in lower case, such as ".csv", or as "hidden",
+	// "without an extension", "link to a folder" or "of another kind".
 	Kinds map[string]int
 	// First are the paths of the first of them, MostPassedOver at most.
 	First []string

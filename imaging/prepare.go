@@ -9,7 +9,7 @@ import (
 // Check says why an image cannot be read: it is nil or has no pixels, it is larger
 // than Decode accepts (ErrTooLarge), or it is of a type of package image whose
 // memory is shorter than its bounds need. An image of another type may fail yet
-// when its pixels are read; see Prepare. The text of an error goes on after "the
+// when its pixels are read; see Prepare. The text of an error follows "the
 // image".
 func Check(img image.Image) (err error) {
 	defer unreadable(&err, img)
@@ -33,8 +33,8 @@ func Check(img image.Image) (err error) {
 }
 
 // Prepare is Pixels for an image of any origin, such as a type of the user's own:
-// where Check finds something or the image panics, that is an error. Its text goes
-// on after "the image". The preprocessing must be valid.
+// where Check finds something or the image panics, that is an error. Its text
+// follows "the image". The preprocessing must be valid.
 func (p Preprocessing) Prepare(img image.Image) (pixels []uint8, err error) {
 	if err := Check(img); err != nil {
 		return nil, err

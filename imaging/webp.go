@@ -9,7 +9,7 @@ import (
 
 // decodeWebP decodes a WebP image. Lossy ones have brightness of 16 to 235 and colors
 // of 16 to 240 (ITU-R BT.601, as RFC 6386, section 9.2, says), where image.YCbCr is
-// JPEG's, of 0 to 255 in both: taken as such, white would be a light grey.
+// JPEG's, of 0 to 255 in both: taken as such, white would be a light gray.
 func decodeWebP(r io.Reader) (image.Image, error) {
 	img, err := webp.Decode(r)
 	if err != nil {

@@ -7,8 +7,11 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/likeness-go/likeness/heads"
 )
 
 // served is a server at a free port of the loopback interface, which ends with the
@@ -123,5 +126,22 @@ func TestServeTellsFailures(t *testing.T) {
 	listener.Close()
 	if err := start(t, Options{}).Serve(t.Context(), listener); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("found %v", err)
+	}
+}
+
+// A server that several close at once closes, as Serve does and the program that has it
+// may do, too.
+func TestCloseByMany(t *testing.T) {
+	for range 20 {
+		s, err := New(plainModel(t, heads.L1{}, 3), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.decoders = make(chan struct{}, 1000) // which none of them gets at one go
+		var closers sync.WaitGroup
+		for range 4 {
+			closers.Go(func() { s.Close() })
+		}
+		closers.Wait()
 	}
 }

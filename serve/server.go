@@ -109,13 +109,15 @@ func (s *Server) Close() error {
 		return nil
 	}
 	s.closing.Store(true)
-	s.close.Do(s.queue.close)
-	<-s.queue.done
-	for range cap(s.decoders) { // until none of those that were there decodes any more
-		s.decoders <- struct{}{}
-	}
-	for range cap(s.decoders) {
-		<-s.decoders
-	}
+	s.close.Do(func() { // two that wait for all decoders would wait for each other
+		s.queue.close()
+		<-s.queue.done
+		for range cap(s.decoders) { // until none of those that were there decodes any more
+			s.decoders <- struct{}{}
+		}
+		for range cap(s.decoders) {
+			<-s.decoders
+		}
+	})
 	return nil
 }

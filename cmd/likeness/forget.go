@@ -10,7 +10,7 @@ type forgetCommand struct {
 
 // Help is what --help says beside the flags.
 func (forgetCommand) Help() string {
-	return `It removes a class with all of its examples. The file does not shrink; what is enrolled later takes the room. A class whose name holds characters that would break a line is named as likeness classes prints it, or by its very bytes.
+	return `It removes a class with all of its examples. The file does not shrink; what is enrolled later takes the room. A class whose name holds characters that would break a line is named as likeness classes prints it, or by its exact bytes.
 
 Example:
   likeness forget alice --gallery faces.gallery`

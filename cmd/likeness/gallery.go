@@ -8,7 +8,6 @@ import (
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/gallery"
-	"github.com/likeness-go/likeness/retrieval"
 	"github.com/likeness-go/likeness/zoo"
 	"github.com/pkg/errors"
 )
@@ -71,19 +70,11 @@ func galleryModel(c *console, path string, description gallery.Description) (fou
 	return model, errors.WithMessagef(err, "the model of gallery %s (--model says where it is now)", path)
 }
 
-// newGalleryModel is the model of a new gallery for which none is named: the zoo's
-// default, if it suits the images, of which there may be none to look at.
+// newGalleryModel is the model of a new gallery for which none is named; see defaultModel.
 func newGalleryModel(c *console, images []string) (foundModel, error) {
-	model, name, err := fromZoo(zoo.Default)
+	model, name, err := defaultModel(c, images)
 	if err != nil {
 		return foundModel{}, err
-	}
-	traits, err := retrieval.Examine(c, model.Preprocessing, images, mostExamined)
-	if err != nil {
-		return foundModel{}, errInterrupted
-	}
-	if err := retrieval.Suits(model.Preprocessing, traits); err != nil {
-		return foundModel{}, errors.WithMessagef(err, "%s: name a model for such images with --model, one of the zoo (%s) or of likeness train; --model %s takes this one all the same", name, strings.Join(zoo.Names(), ", "), zoo.Default)
 	}
 	return foundModel{model, name, "the zoo's default (--model names another)"}, nil
 }
@@ -121,7 +112,7 @@ func classNamed(g *gallery.Gallery, name string) (string, error) {
 	case 1:
 		return printed[0], nil
 	}
-	return "", errors.Errorf("class: found %d classes that are printed as %s, expected one: give its very bytes, such as $'%s' in bash", len(printed), name, name)
+	return "", errors.Errorf("class: found %d classes that are printed as %s, expected one: give its exact bytes, such as $'%s' in bash", len(printed), name, name)
 }
 
 // sayUndecided tells that nothing is decided, where that is so.

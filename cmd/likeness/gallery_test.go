@@ -300,7 +300,7 @@ func TestFirstEnrollmentsAtOnce(t *testing.T) {
 }
 
 // Classes of a gallery that is older than the rules for names are printed in lines of
-// their own, answer and go by what is printed or by their very bytes.
+// their own, and are found by what is printed or by their exact bytes.
 func TestOddClassesOfAnOldGallery(t *testing.T) {
 	threshold := 1e-3
 	barGallery(t, &threshold)

@@ -56,10 +56,7 @@ func (l lookup) prepare(c *console, folder string) (model *likeness.Model, name 
 
 // embed examines and embeds the files of the folder.
 func (l lookup) embed(c *console, model *likeness.Model, folder string, files []string) (*retrieval.Collection, error) {
-	traits, err := retrieval.Examine(c, model.Preprocessing, files, mostExamined)
-	if err != nil && c.Err() != nil {
-		return nil, errInterrupted
-	}
+	traits, err := examine(c, model, files)
 	if err != nil {
 		return nil, err
 	}

@@ -322,3 +322,18 @@ func TestLookupsOfNamesThatAreNotText(t *testing.T) {
 		t.Errorf("found %q, expected a line for each of two files", stdout)
 	}
 }
+
+// An image that cannot be opened is named, also where the model is to suit it.
+func TestDefaultModelNamesWhatIsMissing(t *testing.T) {
+	inFolder(t)
+	write(t, "ring.png", encode(t, ring(50)))
+	for _, args := range [][]string{
+		{"compare", "ring.png", "missing.png"},
+		{"embed", "missing.png", "--out", "e.csv"},
+		{"enroll", "a", "missing.png", "--gallery", "new.gallery"},
+	} {
+		if code, _, stderr := runTool(args...); code != failure || !strings.Contains(stderr, "missing.png: no such file") {
+			t.Errorf("likeness %s: exit code %d, %s", strings.Join(args, " "), code, stderr)
+		}
+	}
+}

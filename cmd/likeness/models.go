@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/internal/nearest"
@@ -34,18 +35,7 @@ func findModel(path string) (string, error) {
 func loadModel(c *console, path string, images ...string) (*likeness.Model, string, error) {
 	if path == "" {
 		c.say("model        %s of the zoo (--model names another, likeness train makes one)", zoo.Default)
-		model, name, err := fromZoo(zoo.Default)
-		if err != nil {
-			return nil, "", err
-		}
-		traits, err := retrieval.Examine(c, model.Preprocessing, images, mostExamined)
-		if err != nil {
-			return nil, "", errInterrupted
-		}
-		if err := retrieval.Suits(model.Preprocessing, traits); err != nil {
-			return nil, "", errors.WithMessagef(err, "%s of the zoo: name another model with --model (likeness train makes one), or this one to use it all the same", zoo.Default)
-		}
-		return model, name, nil
+		return defaultModel(c, images)
 	}
 	if slices.Contains(zoo.Names(), path) {
 		if _, err := os.Stat(path); err != nil {
@@ -61,6 +51,33 @@ func loadModel(c *console, path string, images ...string) (*likeness.Model, stri
 	}
 	model, err := likeness.Load(file)
 	return model, file, err
+}
+
+// defaultModel loads the default model of the zoo, which must suit the images, of which
+// there may be none.
+func defaultModel(c *console, images []string) (*likeness.Model, string, error) {
+	model, name, err := fromZoo(zoo.Default)
+	if err != nil {
+		return nil, "", err
+	}
+	traits, err := examine(c, model, images)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := retrieval.Suits(model.Preprocessing, traits); err != nil {
+		return nil, "", errors.WithMessagef(err, "%s: name another model with --model (the zoo has %s, likeness train makes one), or --model %s to use this one all the same", name, strings.Join(zoo.Names(), ", "), zoo.Default)
+	}
+	return model, name, nil
+}
+
+// examine measures some of the images, for what model they are. An image that cannot be
+// opened is an error.
+func examine(c *console, model *likeness.Model, images []string) ([]retrieval.Traits, error) {
+	traits, err := retrieval.Examine(c, model.Preprocessing, images, mostExamined)
+	if err != nil && c.Err() != nil {
+		err = errInterrupted
+	}
+	return traits, err
 }
 
 func fromZoo(name string) (*likeness.Model, string, error) {

@@ -68,12 +68,13 @@ func parseConfig(text, file string) (Settings, map[string]bool, error) {
 	return settings.Settings, keys, nil
 }
 
-// under is the settings with those of the keys from above.
-func (s Settings) under(above Settings, keys map[string]bool) Settings {
+// under is the settings with those of the given keys from above. An option of several
+// choices that change becomes the default of the last of them in Settings.
+func (s Settings) under(above Settings, given map[string]bool) Settings {
 	result := s
-	for choice := range keys {
+	for _, choice := range keys() {
 		value := above.value(choice)
-		if reflect.DeepEqual(value, s.value(choice)) {
+		if !given[choice] || reflect.DeepEqual(value, s.value(choice)) {
 			continue
 		}
 		usual := Settings{}
@@ -87,7 +88,7 @@ func (s Settings) under(above Settings, keys map[string]bool) Settings {
 			result.Head = "" // the default of the earlier objective, not a choice
 		}
 	}
-	for key := range keys {
+	for key := range given {
 		result.set(key, above)
 	}
 	return result

@@ -119,7 +119,7 @@ func TestKilledAndResumed(t *testing.T) {
 			t.Errorf("%s has a checkpoint after its end", folder)
 		}
 	}
-	if code, _, said := runTool("train", "--resume", "killed"); code != failure || !strings.Contains(said, "has come to its end") {
+	if code, _, said := runTool("train", "--resume", "killed"); code != failure || !strings.Contains(said, "is finished") {
 		t.Errorf("resumed after the end: %d %s", code, said)
 	}
 }

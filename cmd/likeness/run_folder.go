@@ -29,8 +29,7 @@ func (f runFolder) model() string   { return filepath.Join(string(f), "model.saf
 
 func (f runFolder) page() string { return filepath.Join(string(f), page.Name) }
 
-// checkpoint is what a training is resumed from; one that has come to its end has
-// none. It is empty where there is no folder.
+// checkpoint is what a training is resumed from; one that is finished has none. It is empty where there is no folder.
 func (f runFolder) checkpoint() string {
 	if f == "" {
 		return ""

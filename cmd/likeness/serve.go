@@ -23,7 +23,7 @@ const shortestToken = 16
 // serveCommand answers over HTTP.
 type serveCommand struct {
 	Model            string        `placeholder:"MODEL" help:"A model.safetensors, a run folder or a model of the zoo (${zoo}). Without it: the gallery's own, or omniglot of the zoo."`
-	Gallery          string        `placeholder:"FILE" help:"A gallery to enrol in and to identify by, which is made if it is not there."`
+	Gallery          string        `placeholder:"FILE" help:"A gallery to enroll in and to identify by, which is made if it is not there."`
 	Address          string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen; port 0 takes a free one."`
 	MaxRequestPixels int           `default:"67108864" placeholder:"N" help:"The most pixels that all images of a request may have together, known from their headers; pixels of 16 bits a channel count twice. [67108864]"`
 	RequestTimeout   time.Duration `default:"45s" placeholder:"TIME" help:"How long a request may take until its answer is ready; then its work ends and the answer is 503. [45s]"`

@@ -93,6 +93,19 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
+// An option of two choices that change at once is the same each time.
+func TestPrecedenceOfTwoChoices(t *testing.T) {
+	givenDefaults(t)
+	before := Settings{Backbone: "residual", Width: 8}
+	above := Settings{Backbone: "conv4", From: "run"} // the default backbone, which has a width, and another model, which has its own
+	for range 20 {
+		got := before.under(above, map[string]bool{"backbone": true, "from": true})
+		if diff := cmp.Diff(above, got); diff != "" {
+			t.Fatalf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
 // Only what somebody chose is said to differ from the default.
 func TestChanges(t *testing.T) {
 	givenDefaults(t)

@@ -125,7 +125,7 @@ func (t *trainCommand) resumes(c *console) (unlock func(), err error) {
 	}
 	if exists(folder.result()) && !exists(folder.checkpoint()) {
 		unlock()
-		return nil, errors.Errorf("the run in %s has come to its end: see likeness eval --run %s", folder, folder)
+		return nil, errors.Errorf("the run in %s is finished, there is nothing to resume: see likeness eval --run %s", folder, folder)
 	}
 	t.Config, t.Out = folder.config(), t.Resume
 	return unlock, nil

@@ -8,16 +8,16 @@
 //
 // As in the paper the network has learned from Omniglot's characters before it
 // sees a digit: it begins with the weights of the zoo's model koch, whose widths
-// are an eighth of the paper's, and goes on with digits. Training on a few digits
-// teaches it to compare these, and soon makes it worse at others: at a rate of 3e-5
-// pairs of the digits 3, 4 and 5, which it is not trained on, are verified better for
-// some 20 steps and worse from then on, while those of the digits that it is trained
-// on go on getting better. The rate is therefore lower, three more digits are held out
-// of training, and the weights of the epoch at which pairs of them are verified best
-// are kept, be it those that training began with. The digits that are tested on choose
-// nothing, and may get worse all the same, as 0, 1 and 2 do a little, which the model
-// of characters tells apart nearly as well as can be; what they had before and after
-// is printed.
+// are an eighth of the paper's, and continues with digits. Training on a few digits
+// teaches it to compare these, and soon makes it worse at others: at a learning rate of
+// 3e-5 the verification of pairs of the digits 3, 4 and 5, which it is not trained on,
+// improves for some 20 steps and then declines, while that of the digits that it is
+// trained on keeps improving. The learning rate is therefore lower, three more digits
+// are held out of training, and the weights kept are those of the epoch that verifies
+// pairs of them best, or the initial ones where no epoch is better. The test digits are
+// not used for any choice and may get worse: 0, 1 and 2 do so a little, since the model
+// of characters distinguishes them almost perfectly already. Their figures before and
+// after training are printed.
 //
 // -scratch begins with drawn weights, whose widths -narrow divides (-narrow 1 is the
 // paper's, 0.9 billion multiply-adds an image), and wants -rate 1e-3 and -epoch-steps 0,

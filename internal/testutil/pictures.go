@@ -15,7 +15,7 @@ import (
 	"golang.org/x/image/bmp"
 )
 
-// Steps is a picture of two greys, 0 and 255, that no turn leaves as it is: the first
+// Steps is a picture of two gray levels, 0 and 255, that no rotation or reflection leaves as it is: the first
 // pixels of the first row are white, and all of the first column.
 func Steps(width, height int) *image.Gray {
 	img := image.NewGray(image.Rect(0, 0, width, height))
@@ -45,7 +45,7 @@ func Pictures(img *image.Gray) map[string][]byte {
 	return map[string][]byte{
 		"PNG":  PNG(img),
 		"JPEG": JPEG(img),
-		"GIF":  encoded(func(b *bytes.Buffer) error { return gif.Encode(b, twoGreys(img), nil) }),
+		"GIF":  encoded(func(b *bytes.Buffer) error { return gif.Encode(b, twoGrays(img), nil) }),
 		"BMP":  encoded(func(b *bytes.Buffer) error { return bmp.Encode(b, img) }),
 		"TIFF": TIFF(img, binary.LittleEndian, 0),
 		"WebP": WebP(img, nil),
@@ -54,8 +54,8 @@ func Pictures(img *image.Gray) map[string][]byte {
 	}
 }
 
-// twoGreys is the picture with a palette of black and white.
-func twoGreys(img *image.Gray) *image.Paletted {
+// twoGrays is the picture with a palette of black and white.
+func twoGrays(img *image.Gray) *image.Paletted {
 	paletted := image.NewPaletted(img.Rect, color.Palette{color.Black, color.White})
 	for i, v := range img.Pix {
 		paletted.Pix[i] = v / 255

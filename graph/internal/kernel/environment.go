@@ -33,7 +33,7 @@ func readSwitch(variable string, set func(on bool)) error {
 }
 
 // EnvironmentError says which environment variable that this package or package
-// vector reads has a value that means nothing.
+// vector reads has an unknown value.
 func EnvironmentError() error {
 	return errors.Join(vector.EnvironmentError(), environmentErrors[0], environmentErrors[1])
 }
