@@ -160,6 +160,9 @@ func (r *run) restore(file safetensors.File) (*progress, error) {
 		if err := fillWeights(here.best, parts[bestPart]); err != nil {
 			return nil, errors.Wrap(err, "best weights")
 		}
+		if name := here.best.NotFinite(); name != "" {
+			return nil, errors.Errorf("best weight %q: found a value that is not finite", name)
+		}
 	}
 	if err := r.solver.Restore(parts[solverPart]); err != nil {
 		return nil, err

@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"image"
 
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/retrieval"
 )
 
 // compareCommand compares two images.
@@ -38,7 +40,7 @@ type answer struct {
 
 // Run compares.
 func (k *compareCommand) Run(c *console) error {
-	model, file, err := loadModel(c, k.Model, k.A, k.B)
+	model, file, err := loadModel(c, k.Model)
 	if err != nil {
 		return err
 	}
@@ -49,6 +51,13 @@ func (k *compareCommand) Run(c *console) error {
 	b, err := imaging.DecodeFile(k.B)
 	if err != nil {
 		return err
+	}
+	if k.Model == "" {
+		for _, img := range []image.Image{a, b} { // each must suit by itself
+			if err := suits(model, []retrieval.Traits{retrieval.Measure(model.Preprocessing, img)}); err != nil {
+				return err
+			}
+		}
 	}
 	comparison, err := model.Compare(a, b)
 	if err != nil {

@@ -25,13 +25,21 @@ func keyOf(field reflect.StructField) string {
 
 // field finds the setting of a key.
 func (s *Settings) field(key string) reflect.Value {
-	for i, name := range keys() {
-		if name == key {
-			return reflect.ValueOf(s).Elem().Field(i)
-		}
+	i, known := places[key]
+	if !known {
+		panic("no setting is called " + key)
 	}
-	panic("no setting is called " + key)
+	return reflect.ValueOf(s).Elem().Field(i)
 }
+
+// places are the indices of the settings' fields by their keys.
+var places = func() map[string]int {
+	places := map[string]int{}
+	for i, key := range keys() {
+		places[key] = i
+	}
+	return places
+}()
 
 func (s Settings) value(key string) interface{} { return s.field(key).Interface() }
 

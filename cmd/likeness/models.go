@@ -64,10 +64,13 @@ func defaultModel(c *console, images []string) (*likeness.Model, string, error) 
 	if err != nil {
 		return nil, "", err
 	}
-	if err := retrieval.Suits(model.Preprocessing, traits); err != nil {
-		return nil, "", errors.WithMessagef(err, "%s: name another model with --model (the zoo has %s, likeness train makes one), or --model %s to use this one all the same", name, strings.Join(zoo.Names(), ", "), zoo.Default)
-	}
-	return model, name, nil
+	return model, name, suits(model, traits)
+}
+
+// suits refuses images that the default model is not made for.
+func suits(model *likeness.Model, traits []retrieval.Traits) error {
+	err := retrieval.Suits(model.Preprocessing, traits)
+	return errors.WithMessagef(err, "zoo/%s: name another model with --model (the zoo has %s, likeness train makes one), or --model %s to use this one all the same", zoo.Default, strings.Join(zoo.Names(), ", "), zoo.Default)
 }
 
 // examine measures some of the images, for what model they are. An image that cannot be

@@ -162,6 +162,16 @@ func contents(t *testing.T, folder string) map[string]string {
 	return files
 }
 
+// awaitCheckpoint waits until a training in another process has written one.
+func awaitCheckpoint(t *testing.T, folder string) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); !exists(filepath.Join(folder, "checkpoint.safetensors")); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s has no checkpoint", folder)
+		}
+	}
+}
+
 // A resumption that is refused changes nothing in the run folder.
 func TestRefusedResumeTouchesNothing(t *testing.T) {
 	inFolder(t)
@@ -173,9 +183,7 @@ func TestRefusedResumeTouchesNothing(t *testing.T) {
 		t.Fatalf("interrupted before it began: code %d, %s", code, &said)
 	}
 	training := child(t, tiny("--epochs", "4000", "--out", "run")...)
-	for !exists(filepath.Join("run", "checkpoint.safetensors")) {
-		time.Sleep(time.Millisecond)
-	}
+	awaitCheckpoint(t, "run")
 	training.Process.Kill()
 	training.Wait()
 
@@ -221,9 +229,7 @@ func TestOneProcessInARunFolder(t *testing.T) {
 		training.Process.Kill()
 		training.Wait()
 	}()
-	for !exists(filepath.Join("run", "checkpoint.safetensors")) {
-		time.Sleep(time.Millisecond)
-	}
+	awaitCheckpoint(t, "run")
 	toolFails(t, failure, []string{"another process", "run", "--out"}, "train", "--resume", "run")
 	toolFails(t, failure, []string{"run", "holds"}, tiny("--out", "run")...)
 
