@@ -32,7 +32,7 @@ import (
 // sees to.
 var exportedFunctions = []any{
 	likeness.WithHead, likeness.Load, likeness.LoadWith, likeness.Read, likeness.New,
-	graph.Build, graph.Normal, graph.Constant, graph.SetThreads, graph.Threads, graph.Parallel, graph.SetWinograd, graph.SetFourier, graph.Arithmetic, graph.WithoutZeros, graph.EnvironmentError, graph.NewWeights,
+	graph.Build, graph.Normal, graph.Constant, graph.SetThreads, graph.Threads, graph.Parallel, graph.SetWinograd, graph.SetFourier, graph.Arithmetic, graph.EnvironmentError, graph.NewWeights,
 	heads.Builtin, heads.Identifier, heads.DistanceOf, heads.Named,
 	backbone.Conv4, backbone.Conv7, backbone.Digits, backbone.Residual, backbone.Parse, backbone.Measure, backbone.LeNet, backbone.Usual, backbone.Named, backbone.Hadsell, backbone.Koch, backbone.HofferMNIST, backbone.HofferCIFAR,
 	objectives.Named, objectives.HeadFor, objectives.Penalty, objectives.Usual, objectives.DefaultMargin, objectives.DefaultScale, objectives.DefaultTemperature,

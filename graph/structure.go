@@ -13,65 +13,14 @@ import (
 )
 
 // Describe adds what the nodes do not show to the structure of the graph: the
-// settings of a layer, or what the closures of a Function hold. A value is
-// written as JSON without its zero fields, or as Go prints it where JSON cannot.
+// settings of a layer, or what the closures of a Function hold. A value is written as
+// JSON, or as Go prints it where JSON cannot.
 func (b *Builder) Describe(name string, value any) {
 	text, err := json.Marshal(value)
 	if err != nil {
 		text = fmt.Appendf(nil, "%v", value)
 	}
-	b.descriptions = append(b.descriptions, b.path(name)+" "+WithoutZeros(text))
-}
-
-// WithoutZeros is a JSON text without the fields that are false, 0, "", null or
-// empty, with the rest in a fixed order: a setting that a later version adds, and
-// that is off, changes nothing. A text that is not JSON stays as it is.
-func WithoutZeros(text []byte) string {
-	var value any
-	decoder := json.NewDecoder(strings.NewReader(string(text)))
-	decoder.UseNumber() // a seed has more digits than a float64
-	if decoder.Decode(&value) != nil || decoder.More() {
-		return string(text)
-	}
-	if value = withoutZeros(value); zero(value) {
-		return ""
-	}
-	short, err := json.Marshal(value)
-	if err != nil {
-		return string(text)
-	}
-	return string(short)
-}
-
-func withoutZeros(value any) any {
-	switch value := value.(type) {
-	case map[string]any:
-		for key, v := range value {
-			if v = withoutZeros(v); zero(v) {
-				delete(value, key)
-			} else {
-				value[key] = v
-			}
-		}
-	case []any:
-		for i := range value {
-			value[i] = withoutZeros(value[i])
-		}
-	}
-	return value
-}
-
-func zero(value any) bool {
-	switch value := value.(type) {
-	case map[string]any:
-		return len(value) == 0
-	case []any:
-		return len(value) == 0
-	case json.Number:
-		f, err := value.Float64()
-		return err == nil && f == 0
-	}
-	return value == nil || value == false || value == ""
+	b.descriptions = append(b.descriptions, fmt.Sprintf("%s %s", b.path(name), text))
 }
 
 // Structure identifies the graph as it was drawn: its nodes with their

@@ -27,13 +27,15 @@ const (
 
 // A checkpoint is a safetensors file. Its tensors are the weights, what the
 // solver and the average remember, and the best weights so far; its metadata are
-// the place and the settings. There is no state of a random generator: all chance
+// the place, the settings and a checksum of all else. There is no state of a random generator: all chance
 // is a function of the seed and the number of the step.
 const (
 	checkpointKey = "likeness.checkpoint"
 	placeKey      = "likeness.place"
 	settingsKey   = "likeness.settings"
-	arithmeticKey = "likeness.arithmetic" // graph.Arithmetic; not in the first format
+	arithmeticKey = "likeness.arithmetic" // every graph.Arithmetic that the training has had; not in the first format
+
+	arithmeticSeparator = "; "
 
 	weightsPart = "weights/"
 	bestPart    = "best/"
@@ -51,7 +53,7 @@ func (r *run) save() error {
 	if here.BestValue = r.bestValue; r.result.Stopped != Interrupted {
 		here.Stopped = r.result.Stopped
 	}
-	file := safetensors.File{Metadata: map[string]string{checkpointKey: checkpointFormat, arithmeticKey: graph.Arithmetic()}}
+	file := safetensors.File{Metadata: map[string]string{checkpointKey: checkpointFormat, arithmeticKey: strings.Join(r.arithmeticSoFar(), arithmeticSeparator)}}
 	for key, value := range map[string]any{placeKey: here, settingsKey: r.settings} {
 		text, err := json.Marshal(value)
 		if err != nil {
@@ -78,7 +80,19 @@ func (r *run) save() error {
 			add(averagePart, name, t)
 		}
 	}
+	if err := file.Seal(); err != nil {
+		return errors.Wrap(err, "save checkpoint")
+	}
 	return errors.Wrapf(safetensors.WriteFile(r.Checkpoint, file), "save checkpoint %s", r.Checkpoint)
+}
+
+// arithmeticSoFar is what the training was computed with, before a resumption, too.
+func (r *run) arithmeticSoFar() []string {
+	here := graph.Arithmetic()
+	if slices.Contains(r.arithmetic, here) {
+		return r.arithmetic
+	}
+	return append(slices.Clone(r.arithmetic), here)
 }
 
 // progress is what a checkpoint holds, checked against the training.
@@ -136,6 +150,11 @@ func (r *run) restore(file safetensors.File) (*progress, error) {
 	warnings, err := r.checkIdentity(file)
 	if err != nil {
 		return nil, err
+	}
+	if file.Metadata[checkpointKey] != firstFormat { // which had no checksum
+		if err := file.Verify(); err != nil {
+			return nil, errors.WithMessage(err, "the file is damaged, begin a new training")
+		}
 	}
 	here := &progress{warnings: warnings}
 	if err := json.Unmarshal([]byte(file.Metadata[placeKey]), &here.place); err != nil {

@@ -44,7 +44,7 @@ func (r *run) identity() (map[string]string, error) {
 		settings["backbone"] = blocks
 	}
 	_, builtin := heads.Builtin(r.Model.Head)
-	if !known || !builtin || reflect.TypeOf(r.Objective).PkgPath() != objectivesPath {
+	if !known || !builtin || reflect.Indirect(reflect.ValueOf(r.Objective)).Type().PkgPath() != objectivesPath {
 		settings["graph"] = r.program.Structure()
 	}
 	return settings, nil
@@ -122,10 +122,74 @@ func (r *run) commonIdentity() (map[string]string, error) {
 	return settings, nil
 }
 
-// canonical is a value as JSON without its zero fields.
+// canonical is a value as JSON.
 func canonical(value any) (string, error) {
 	text, err := json.Marshal(value)
-	return graph.WithoutZeros(text), err
+	return string(text), err
+}
+
+// sameSettings compares two settings as JSON. A field that one of them lacks, since an
+// earlier or a later version wrote it, must be off in the other: false, 0 or empty.
+func sameSettings(a, b string) bool {
+	x, xErr := decoded(a)
+	y, yErr := decoded(b)
+	if xErr != nil || yErr != nil {
+		return a == b
+	}
+	return sameValues(x, y)
+}
+
+func decoded(text string) (value any, err error) {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber() // a seed has more digits than a float64
+	if err = decoder.Decode(&value); err == nil && decoder.More() {
+		err = errors.New("more than one value")
+	}
+	return value, err
+}
+
+func sameValues(a, b any) bool {
+	switch a := a.(type) {
+	case map[string]any:
+		other, ok := b.(map[string]any)
+		if !ok {
+			return false
+		}
+		for key, value := range a {
+			if found, there := other[key]; there && !sameValues(value, found) || !there && !off(value) {
+				return false
+			}
+		}
+		for key, value := range other {
+			if _, there := a[key]; !there && !off(value) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		other, ok := b.([]any)
+		return ok && slices.EqualFunc(a, other, sameValues)
+	}
+	return a == b
+}
+
+// off says whether a value is what a field has that no settings name.
+func off(value any) bool {
+	switch value := value.(type) {
+	case map[string]any:
+		for _, v := range value {
+			if !off(v) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		return len(value) == 0
+	case json.Number:
+		f, err := value.Float64()
+		return err == nil && f == 0
+	}
+	return value == nil || value == false || value == ""
 }
 
 // checkIdentity refuses a checkpoint of another training, and warns where it cannot
@@ -153,13 +217,18 @@ func (r *run) checkIdentity(file safetensors.File) (warnings []string, err error
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
 		f, e := found[name], expected[name]
-		if graph.WithoutZeros([]byte(f)) != graph.WithoutZeros([]byte(e)) {
+		if !sameSettings(f, e) {
 			f, e = differing(cmp.Or(f, "none"), cmp.Or(e, "none"))
-			return nil, errors.Wrapf(ErrOtherTraining, "%s: found %s, expected %s", name, f, e)
+			return nil, errors.Wrapf(ErrOtherTraining, "%s: found %s, expected %s; set the training up as before, or begin a new one", name, f, e)
 		}
 	}
-	if here, there := graph.Arithmetic(), file.Metadata[arithmeticKey]; there != "" && there != here {
-		warnings = append(warnings, fmt.Sprintf("%s was written with other arithmetic (%s; here %s): the result is not bit for bit that of an undisturbed run", r.Checkpoint, there, here))
+	// All arithmetic that the training has had, so that every later resumption warns.
+	r.arithmetic = nil
+	if there := file.Metadata[arithmeticKey]; there != "" {
+		r.arithmetic = strings.Split(there, arithmeticSeparator)
+	}
+	if here := graph.Arithmetic(); len(r.arithmetic) > 1 || len(r.arithmetic) == 1 && r.arithmetic[0] != here {
+		warnings = append(warnings, fmt.Sprintf("%s was written with other arithmetic (%s; here %s): the result is not bit for bit that of an undisturbed run", r.Checkpoint, strings.Join(r.arithmetic, arithmeticSeparator), here))
 	}
 	return warnings, nil
 }

@@ -2,7 +2,6 @@ package trainer_test
 
 import (
 	"context"
-	"encoding/json"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/objectives"
+	"github.com/likeness-go/likeness/solver"
 	"github.com/likeness-go/likeness/trainer"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
@@ -143,6 +143,9 @@ func TestResumeRefusesWhateverDecidesTheWeights(t *testing.T) {
 	objective := func(o objectives.Objective) func() *trainer.Trainer {
 		return with(func(tr *trainer.Trainer) { tr.Objective = o })
 	}
+	layer := func(scale *float64) func() *trainer.Trainer {
+		return with(func(tr *trainer.Trainer) { tr.Solver.Layers = []solver.Layer{{Name: "conv1", RateScale: scale}} })
+	}
 	frozen := with(func(tr *trainer.Trainer) {
 		if err := tr.Model.Weights.Freeze("conv1"); err != nil {
 			t.Fatal(err)
@@ -167,6 +170,8 @@ func TestResumeRefusesWhateverDecidesTheWeights(t *testing.T) {
 		"head of one name":    {model(tiny(), heads.L2{}), model(tiny(), ownHead{name: "l2", scale: 2}), "graph: found none, expected"},
 		"own backbone":        {model(ownBackbone{"relu", 1}, heads.L2{}), model(ownBackbone{"tanh", 1}, heads.L2{}), "graph: found"},
 		"own function":        {model(ownBackbone{"relu", 1}, heads.L2{}), model(ownBackbone{"relu", 2}, heads.L2{}), "graph: found"},
+		"a factor of 0":       {layer(nil), layer(new(float64)), "solver: found"},
+		"no factor of 0":      {layer(new(float64)), layer(nil), "solver: found"},
 		"own objective":       {objective(ownObjective{1}), objective(ownObjective{2}), "graph: found"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -225,29 +230,16 @@ func TestResumeWarnsOfOtherArithmetic(t *testing.T) {
 	var warnings []string
 	second.OnWarning = func(message string) { warnings = append(warnings, message) }
 	run(t, second)
-	if len(warnings) != 1 || !strings.Contains(warnings[0], "Winograd on") || !strings.Contains(warnings[0], "Winograd off") || !strings.Contains(warnings[0], "not bit for bit") {
+	// The next resumption warns as well: the training has had both.
+	third := newTrainer(t, tiny())
+	third.Checkpoint, third.Resume = checkpoint, true
+	third.OnWarning = func(message string) { warnings = append(warnings, message) }
+	run(t, third)
+	if len(warnings) != 2 || !strings.Contains(warnings[1], "Winograd on") || !strings.Contains(warnings[1], "Winograd off") {
+		t.Fatalf("found the warnings %q, expected one of each resumption", warnings)
+	}
+	if warnings = warnings[:1]; len(warnings) != 1 || !strings.Contains(warnings[0], "Winograd on") || !strings.Contains(warnings[0], "Winograd off") || !strings.Contains(warnings[0], "not bit for bit") {
 		t.Errorf("found the warnings %q", warnings)
-	}
-}
-
-// Settings that are off do not enter the identity, so that a later version may have
-// more of them.
-func TestIdentityOfSettingsThatAreOff(t *testing.T) {
-	for text, want := range map[string]string{
-		`{"a":0,"b":{"c":false,"d":[]},"e":"","f":null,"g":[0,1]}`: `{"g":[0,1]}`,
-		`{"z":1,"a":12345678901234567890}`:                         `{"a":12345678901234567890,"z":1}`,
-		`null`:                                                     "",
-		`no JSON`:                                                  "no JSON",
-		`{} more`:                                                  "{} more",
-		`"` + `"`:                                                  "",
-		`[{}, {}]`:                                                 `[{},{}]`,
-	} {
-		if found := graph.WithoutZeros([]byte(text)); found != want {
-			t.Errorf("%s: found %s, expected %s", text, found, want)
-		}
-	}
-	if text, err := json.Marshal(objectives.Contrastive{}); err != nil || graph.WithoutZeros(text) != "" {
-		t.Errorf("found %s, %v", text, err)
 	}
 }
 
@@ -271,4 +263,24 @@ func TestNothingToTrain(t *testing.T) {
 			t.Errorf("found %v, expected an error of the field Model", err)
 		}
 	}
+}
+
+// A checkpoint with a changed bit is refused.
+func TestResumeRefusesADamagedCheckpoint(t *testing.T) {
+	checkpoint := filepath.Join(t.TempDir(), "checkpoint.safetensors")
+	first := newTrainer(t, tiny())
+	first.Checkpoint = checkpoint
+	run(t, first)
+	content, err := os.ReadFile(checkpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content[len(content)-100] ^= 4
+	if err := os.WriteFile(checkpoint, content, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	second := newTrainer(t, tiny())
+	second.Checkpoint, second.Resume = checkpoint, true
+	_, err = second.Run(context.Background())
+	expectMessage(t, "a changed bit", err, "damaged")
 }

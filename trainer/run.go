@@ -24,6 +24,7 @@ type run struct {
 	epochSteps int
 	place      place             // how far it has come
 	settings   map[string]string // what a checkpoint must have been written with
+	arithmetic []string          // of the checkpoint that was resumed
 	best       *graph.Weights    // nil before the first validation
 	bestValue  float64
 	watch      *watch // nil where nobody wants to know
