@@ -2,6 +2,7 @@ package likeness
 
 import (
 	"image"
+	"math"
 
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
@@ -45,6 +46,9 @@ func (m *Model) Compare(a, b image.Image) (c Comparison, err error) {
 		return c, errors.Errorf("the head %s finds the distance %v, expected a finite number", heads.Identifier(m.Head), c.Distance)
 	}
 	if m.Threshold != nil {
+		if math.IsNaN(*m.Threshold) {
+			return c, errors.New("field Threshold: found NaN, expected a number or nil")
+		}
 		c.Calibrated, c.Threshold, c.Same = true, *m.Threshold, c.Distance <= *m.Threshold
 	}
 	return c, nil

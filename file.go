@@ -248,17 +248,9 @@ func fromFile(file safetensors.File, own own) (m *Model, err error) {
 
 // described is the model that a file describes, with weights drawn anew.
 func described(file safetensors.File, own own) (*Model, error) {
-	network := own.backbone
-	if network == nil {
-		text := file.Metadata[backboneKey]
-		if text == ownBackbone {
-			return nil, errors.WithStack(ErrOwnBackbone)
-		}
-		parsed, err := backbone.Parse(text, backboneKey)
-		if err != nil {
-			return nil, err
-		}
-		network = parsed
+	network, err := backboneOf(file.Metadata[backboneKey], own.backbone)
+	if err != nil {
+		return nil, err
 	}
 	head, err := headOf(file.Metadata[headKey], own.head)
 	if err != nil {
@@ -287,14 +279,45 @@ func described(file safetensors.File, own own) (*Model, error) {
 	return m, nil
 }
 
-// headOf is the head that a file identifies, or the given one if it has that name.
-// Files of earlier versions of this program hold the names of heads of a user's
-// own as they are.
+// backboneOf is the backbone that a file describes, or the given one. A given list of
+// blocks must be that of the file.
+func backboneOf(text string, given backbone.Backbone) (backbone.Backbone, error) {
+	if text == ownBackbone {
+		if given == nil {
+			return nil, errors.WithStack(ErrOwnBackbone)
+		}
+		return given, nil
+	}
+	network, isNetwork := given.(backbone.Network)
+	if given != nil && !isNetwork {
+		return given, nil // of a type that may embed as the file's blocks do
+	}
+	parsed, err := backbone.Parse(text, backboneKey)
+	if err != nil || given == nil {
+		return parsed, err
+	}
+	own, err := parsed.TOML()
+	if err != nil {
+		return nil, err
+	}
+	network.Name = parsed.Name // decides nothing
+	if other, err := network.TOML(); err != nil || other != own {
+		return nil, errors.Errorf("field %s: the file describes other blocks than those of the given backbone: give nil, for those of the file", backboneKey)
+	}
+	return given, nil
+}
+
+// headOf is the head that a file identifies, or the given one if it has that name and
+// is a head of the user's own where the file says so. Files of earlier versions of this
+// program hold the names of heads of a user's own as they are.
 func headOf(identifier string, given heads.Head) (heads.Head, error) {
 	name, isOwn := strings.CutPrefix(identifier, heads.OwnPrefix)
 	if given != nil {
 		if given.Name() != name {
 			return nil, errors.Errorf("found %q, expected that of the given head, %q: give the head that the model was saved with", name, given.Name())
+		}
+		if _, builtin := heads.Builtin(given); builtin == isOwn && (isOwn || slices.Contains(heads.Names, name)) {
+			return nil, errors.Errorf("found %q, but the given head is of the type %T: another head of the same name; give the head that the model was saved with", identifier, given)
 		}
 		return given, nil
 	}

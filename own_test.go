@@ -97,6 +97,35 @@ func TestOwnHead(t *testing.T) {
 	if _, err := likeness.LoadWith(path, nil, likeness.WithHead(nil), nil); err != nil {
 		t.Error(err)
 	}
+	// One of the same name that is another head is not it.
+	if _, err := likeness.LoadWith(path, nil, likeness.WithHead(far{"l2"})); err == nil || !strings.Contains(err.Error(), "another head of the same name") {
+		t.Errorf("a head of the user's own for a built-in one: found %v", err)
+	}
+	path = saved(t, newModel(t, far{"l2"}))
+	if _, err := likeness.LoadWith(path, nil, likeness.WithHead(heads.L2{})); err == nil || !strings.Contains(err.Error(), "another head of the same name") {
+		t.Errorf("a built-in head for one of the user's own: found %v", err)
+	}
+}
+
+// A network that is given to LoadWith must be that of the file.
+func TestLoadWithAnotherNetwork(t *testing.T) {
+	network := func(function string) backbone.Network {
+		return backbone.Network{
+			Name: "of " + function, Size: imaging.Size{Height: 4, Width: 4, Channels: 1},
+			Blocks: []graph.Block{graph.Flatten{}, graph.Linear{Units: 3, Activation: function}},
+		}
+	}
+	model, err := likeness.New(network("relu"), heads.L2{}, imaging.Preprocessing{Size: network("relu").Size}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := saved(t, model)
+	if _, err := likeness.LoadWith(path, network("tanh")); err == nil || !strings.Contains(err.Error(), "other blocks") {
+		t.Errorf("another activation: found %v", err)
+	}
+	if _, err := likeness.LoadWith(path, network("relu")); err != nil {
+		t.Errorf("the same network: %v", err)
+	}
 }
 
 // A backbone and a head that are both the user's own.

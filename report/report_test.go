@@ -118,3 +118,15 @@ func TestLoadRefuses(t *testing.T) {
 		t.Errorf("found %v, error %v, expected one that names the file", r, err)
 	}
 }
+
+// A name of a class or a data set forges no line of the table.
+func TestTableOfForgedNames(t *testing.T) {
+	r := Report{Dataset: "shapes\nrecall@1  100.00", Protocol: "tested on x\n\x1b[31mred\u202e"}
+	var b strings.Builder
+	if err := r.WriteTable(&b); err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Count(b.String(), "\n"); lines != 4 || strings.ContainsAny(b.String(), "\x1b\u202e") {
+		t.Errorf("found %d lines, expected 4: %q", lines, b.String())
+	}
+}
