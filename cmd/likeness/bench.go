@@ -42,6 +42,9 @@ func (b *benchCommand) Run(c *console) error {
 	if !(b.Seconds > 0) || b.Threads < 0 {
 		return errors.Errorf("found %v seconds and %d threads, expected more than 0 and at least 0", b.Seconds, b.Threads)
 	}
+	if b.Threads > graph.MaxThreads {
+		return errors.Errorf("--threads: found %d, expected at most %d", b.Threads, graph.MaxThreads)
+	}
 	if b.Threads > 0 {
 		graph.SetThreads(b.Threads)
 	}

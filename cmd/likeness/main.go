@@ -111,6 +111,10 @@ func version() string {
 // run is the program: it does what the arguments say until the context ends,
 // and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if err := graph.EnvironmentError(); err != nil {
+		fmt.Fprintf(stderr, "likeness: %s\n", printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
+		return failure
+	}
 	var c commands
 	helped := false
 	parser, err := kong.New(&c, append(textMappers(),

@@ -23,17 +23,32 @@ func optionsOf(choice string) (options []string) {
 }
 
 // configure puts the config file, if there is one, over the defaults, and the
-// flags that are given over both.
-func configure(file string, flags Settings, given map[string]bool) (Settings, error) {
-	settings := defaults
+// flags that are given over both. The notes say what the file sets and the flags leave
+// no place for, and which flags have no effect.
+func configure(file string, flags Settings, given map[string]bool) (settings Settings, notes []string, err error) {
+	settings = defaults
+	var inFile map[string]bool
 	if file != "" {
-		read, keys, err := readConfig(file)
-		if err != nil {
-			return Settings{}, err
+		var read Settings
+		if read, inFile, err = readConfig(file); err != nil {
+			return Settings{}, nil, err
 		}
-		settings = settings.under(read, keys)
+		settings = settings.under(read, inFile)
 	}
-	return settings.under(flags, given), nil
+	before := settings
+	settings = settings.over(inFile, flags, given)
+	for _, key := range keys() {
+		if inFile[key] && !given[key] && !before.field(key).IsZero() && !reflect.DeepEqual(before.value(key), settings.value(key)) {
+			notes = append(notes, fmt.Sprintf("%s = %s of %s is not kept, since a flag makes another choice that it belongs to", key, show(before.value(key)), file))
+		}
+	}
+	for field := range reflect.TypeFor[Settings]().Fields() {
+		needed, key := field.Tag.Get("needs"), keyOf(field)
+		if needed != "" && given[key] && settings.field(needed).IsZero() {
+			notes = append(notes, fmt.Sprintf("warning: --%s has no effect without --%s", flagName(key), flagName(needed)))
+		}
+	}
+	return settings, notes, nil
 }
 
 // readConfig also returns the keys that the file has.
@@ -71,14 +86,20 @@ func parseConfig(text, file string) (Settings, map[string]bool, error) {
 // under is the settings with those of the given keys from above. An option of several
 // choices that change becomes the default of the last of them in Settings.
 func (s Settings) under(above Settings, given map[string]bool) Settings {
+	return s.over(nil, above, given)
+}
+
+// over is under for settings of which a file sets the keys in set. What it sets of the
+// data belongs to other data only if it sets these, too.
+func (s Settings) over(set map[string]bool, above Settings, given map[string]bool) Settings {
 	result := s
 	for _, choice := range keys() {
 		value := above.value(choice)
-		if !given[choice] || reflect.DeepEqual(value, s.value(choice)) {
+		if !given[choice] || reflect.DeepEqual(value, s.value(choice)) || choice == "data" && (!set["data"] || sameData(above.Data, s.Data)) {
 			continue
 		}
 		usual := Settings{}
-		if reflect.DeepEqual(value, defaults.value(choice)) {
+		if choice == "data" || reflect.DeepEqual(value, defaults.value(choice)) {
 			usual = defaults
 		}
 		for _, key := range optionsOf(choice) {
@@ -94,11 +115,21 @@ func (s Settings) under(above Settings, given map[string]bool) Settings {
 	return result
 }
 
+// sameData says whether two paths are one, however they are written.
+func sameData(a, b string) bool {
+	if a == "" || b == "" {
+		return a == b
+	}
+	first, err := os.Stat(a)
+	second, other := os.Stat(b)
+	return err == nil && other == nil && os.SameFile(first, second)
+}
+
 // changes says which settings are not the default ones.
 func (s Settings) changes() []string {
 	usual := defaults
 	for _, choice := range keys() {
-		if !reflect.DeepEqual(s.value(choice), defaults.value(choice)) {
+		if choice != "data" && !reflect.DeepEqual(s.value(choice), defaults.value(choice)) {
 			for _, key := range optionsOf(choice) {
 				usual.set(key, Settings{})
 			}

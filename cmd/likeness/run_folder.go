@@ -88,7 +88,10 @@ func refuseOccupied(out string) error {
 		return atomicfile.IsTemporary(e.Name()) || e.Name() == lockName
 	})
 	if err == nil && len(entries) > 0 {
-		err = errors.Errorf("%s holds %s already: choose another folder, or remove this one", out, entries[0].Name())
+		err = errors.Errorf("%s holds %s already: choose another folder", out, entries[0].Name())
+		if folder := runFolder(out); exists(folder.config()) && exists(folder.checkpoint()) {
+			err = errors.Errorf("%s holds a training that has not ended: go on with likeness train --resume %s, or choose another folder", out, folder)
+		}
 	}
 	return errors.WithMessage(err, "--out")
 }

@@ -11,26 +11,26 @@ import (
 //
 // The tag of names the choices that an option belongs to: when another choice is
 // made, the option of the earlier one does not stay, but becomes the default of the
-// new one. A number must be finite and lie between the tags min (0 without it) and
+// new one. The tag needs names the setting without which it has no effect. A number must be finite and lie between the tags min (0 without it) and
 // max.
 type Settings struct {
 	Data       string   `toml:"data" group:"Data" placeholder:"DIR" help:"A folder of classes (a folder of images each), perhaps in folders of groups and within train, val and test; of idx files (MNIST); of Omniglot or CIFAR-10; or a CSV file of pairs (a,b,different) or triplets (anchor,positive,negative); or the name of a data set that likeness fetch has downloaded (${published}). Without it: MNIST from the Go module cache."`
 	Limit      int      `toml:"limit" group:"Data" placeholder:"N" help:"Train on at most N images, for a quick look."`
 	TestLimit  int      `toml:"test_limit" group:"Data" placeholder:"N" help:"Validate and test on at most N images of each part."`
-	Unseen     []string `toml:"unseen" group:"Data" placeholder:"CLASS" help:"Classes to keep out of training and to test on. Without it: classes that only the test data has, or 7,8,9 of the ten digits, or a quarter of the classes. none: all are trained on."`
-	Size       string   `toml:"size" group:"Data" placeholder:"HxWxC" help:"Bring all images to this size: 64x64, or 64x64x1 for greys. Without it: the network's or the images' own, or 64x64 where these differ or are large."`
+	Unseen     []string `toml:"unseen" of:"data" group:"Data" placeholder:"CLASS" help:"Classes to keep out of training and to test on. Without it: classes that only the test data has, or 7,8,9 of the ten digits, or a quarter of the classes. none: all are trained on."`
+	Size       string   `toml:"size" of:"data" group:"Data" placeholder:"HxWxC" help:"Bring all images to this size: 64x64, or 64x64x1 for greys. Without it: the network's or the images' own, or 64x64 where these differ or are large."`
 	Invert     bool     `toml:"invert" group:"Data" help:"Exchange black and white, for black ink on white paper."`
 	Crop       float64  `toml:"crop" group:"Data" placeholder:"FACTOR" help:"Cut every image to its ink, what is brighter than half: the side of the square in sides of the ink's, such as 1.15. Without it: the whole image."`
-	CropLeast  float64  `toml:"crop_least" max:"1" group:"Data" placeholder:"PART" help:"What the ink's side counts as at least, as a part of the image's."`
+	CropLeast  float64  `toml:"crop_least" needs:"crop" max:"1" group:"Data" placeholder:"PART" help:"What the ink's side counts as at least, as a part of the image's."`
 	Symmetries bool     `toml:"symmetries" group:"Data" help:"Learn turned and mirrored classes as classes of their own. Not where orientation means nothing."`
 	SkipBroken bool     `toml:"skip_broken" group:"Data" help:"Pass over files that are not readable images, and list them."`
-	Alphabets  string   `toml:"alphabets" group:"Data" placeholder:"SET" help:"Omniglot's training alphabets: background (all 30), small1 or small2 (5 each)."`
+	Alphabets  string   `toml:"alphabets" of:"data" group:"Data" placeholder:"SET" help:"Omniglot's training alphabets: background (all 30), small1 or small2 (5 each)."`
 
 	Backbone  string         `toml:"backbone" of:"network from" group:"Network" placeholder:"NAME" help:"The network that embeds images: ${backbones}; or a .toml file that lists its blocks."`
 	Width     int            `toml:"width" of:"backbone network from" group:"Network" placeholder:"N" help:"Filters of the layers of conv4, conv7, lenet and residual."`
 	BatchNorm bool           `toml:"batch_norm" of:"backbone network from" group:"Network" negatable:"" help:"Batch norm in conv4."`
 	Features  int            `toml:"features" of:"backbone network from" group:"Network" placeholder:"N" help:"Length of the vectors of hadsell and lenet."`
-	From      string         `toml:"from" group:"Network" placeholder:"MODEL" help:"Start from the network and the weights of a model.safetensors or of a run folder."`
+	From      string         `toml:"from" of:"backbone network" group:"Network" placeholder:"MODEL" help:"Start from the network and the weights of a model.safetensors or of a run folder."`
 	Freeze    []string       `toml:"freeze" group:"Network" placeholder:"LAYER" help:"Keep the weights of these layers as they are: conv1, conv[12].weight, …"`
 	Network   *backbone.Spec `toml:"network" of:"backbone from" kong:"-"` // the backbone's blocks, where it has no name
 
@@ -46,7 +46,7 @@ type Settings struct {
 	Epochs     int  `toml:"epochs" min:"1" group:"Training" placeholder:"N" help:"Passes over the images."`
 	EpochSteps int  `toml:"epoch_steps" group:"Training" placeholder:"N" help:"Steps in an epoch. Without it: as many as look at as many images as there are."`
 	Batch      int  `toml:"batch" min:"1" group:"Training" placeholder:"N" help:"Pairs, triplets or labelled images in a step."`
-	Grouped    bool `toml:"grouped" group:"Training" help:"Classes of a labelled batch come from one group: an alphabet, or whatever stands before the / in the names of classes."`
+	Grouped    bool `toml:"grouped" of:"objective" group:"Training" help:"Classes of a labelled batch come from one group: an alphabet, or whatever stands before the / in the names of classes."`
 	PerClass   int  `toml:"per_class" group:"Training" placeholder:"N" help:"Images of a class in a labelled batch."`
 	Patience   int  `toml:"patience" group:"Training" placeholder:"EPOCHS" help:"Stop after so many epochs without gain on validation."`
 
@@ -54,16 +54,16 @@ type Settings struct {
 	Threads int    `toml:"threads" group:"Training" placeholder:"N" help:"Processors to use; the result is the same. Without it: all."`
 
 	Augment     float64 `toml:"augment" max:"1" group:"Augmentation" placeholder:"P" help:"Distort every image at random: the probability of each of the following, 0.5 in Koch et al. 2015."`
-	Rotation    float64 `toml:"rotation" max:"180" group:"Augmentation" placeholder:"DEGREES" help:"Up to so far either way."`
-	Shear       float64 `toml:"shear" group:"Augmentation" placeholder:"SLOPE" help:"Up to so much either way, along each axis."`
-	ScaleMin    float64 `toml:"scale_min" group:"Augmentation" placeholder:"FACTOR" help:"From this factor, along each axis,"`
-	ScaleMax    float64 `toml:"scale_max" group:"Augmentation" placeholder:"FACTOR" help:"to this one."`
-	Translation float64 `toml:"translation" group:"Augmentation" placeholder:"PIXELS" help:"Up to so far either way, along each axis."`
-	Elastic     float64 `toml:"elastic" group:"Augmentation" placeholder:"PIXELS" help:"Bend by so much: the standard deviation of how far points move along each axis."`
-	Smoothness  float64 `toml:"smoothness" group:"Augmentation" placeholder:"PIXELS" help:"How far apart points move nearly alike when bent."`
-	Thinner     float64 `toml:"thinner" group:"Augmentation" placeholder:"PIXELS" help:"Make the strokes of drawings thinner by up to so much on each side,"`
-	Thicker     float64 `toml:"thicker" group:"Augmentation" placeholder:"PIXELS" help:"or thicker by up to so much."`
-	Fill        uint8   `toml:"fill" max:"255" group:"Augmentation" placeholder:"0-255" help:"What lies outside the image."`
+	Rotation    float64 `toml:"rotation" needs:"augment" max:"180" group:"Augmentation" placeholder:"DEGREES" help:"Up to so far either way."`
+	Shear       float64 `toml:"shear" needs:"augment" group:"Augmentation" placeholder:"SLOPE" help:"Up to so much either way, along each axis."`
+	ScaleMin    float64 `toml:"scale_min" needs:"augment" group:"Augmentation" placeholder:"FACTOR" help:"From this factor, along each axis,"`
+	ScaleMax    float64 `toml:"scale_max" needs:"augment" group:"Augmentation" placeholder:"FACTOR" help:"to this one."`
+	Translation float64 `toml:"translation" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Up to so far either way, along each axis."`
+	Elastic     float64 `toml:"elastic" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Bend by so much: the standard deviation of how far points move along each axis."`
+	Smoothness  float64 `toml:"smoothness" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"How far apart points move nearly alike when bent."`
+	Thinner     float64 `toml:"thinner" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Make the strokes of drawings thinner by up to so much on each side,"`
+	Thicker     float64 `toml:"thicker" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"or thicker by up to so much."`
+	Fill        uint8   `toml:"fill" needs:"augment" max:"255" group:"Augmentation" placeholder:"0-255" help:"What lies outside the image."`
 
 	Solver         string         `toml:"solver" group:"Solver" placeholder:"NAME" help:"sgd, adam or adamw."`
 	Rate           float64        `toml:"rate" group:"Solver" placeholder:"η" help:"Learning rate to begin with."`

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"reflect"
 	"runtime"
 	"slices"
@@ -84,7 +85,7 @@ func TestPrecedence(t *testing.T) {
 		for _, key := range strings.Fields(test.given) {
 			given[key] = true
 		}
-		got, err := configure("config.toml", test.flags, given)
+		got, _, err := configure("config.toml", test.flags, given)
 		want := defaults
 		test.want(&want)
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
@@ -394,7 +395,8 @@ func throughFile(s Settings) (Settings, error) {
 	if err := s.save("saved.toml"); err != nil {
 		return Settings{}, err
 	}
-	return configure("saved.toml", Settings{}, nil)
+	read, _, err := configure("saved.toml", Settings{}, nil)
+	return read, err
 }
 
 // A settings file that is not text is refused, whatever a decoder would make of it.
@@ -411,5 +413,31 @@ func TestVersion(t *testing.T) {
 	stdout, _ := tool(t, "--version")
 	if !strings.HasPrefix(stdout, "likeness ") || !strings.Contains(stdout, runtime.Version()) || !strings.Contains(stdout, runtime.GOARCH) {
 		t.Errorf("found %q", stdout)
+	}
+}
+
+// What a file sets of its data does not stay with other data, and that is said; the
+// same data by another path are the same.
+func TestOptionsOfOtherData(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 2, 2)
+	bars(t, "rods", 2, 2)
+	write(t, "of.toml", "data = \"bars\"\nsize = \"28x28x1\"\nunseen = [\"bar0\"]\nalphabets = \"small1\"")
+	write(t, "alone.toml", "size = \"28x28x1\"")
+	for _, test := range []struct {
+		file, data, size string
+		notes            int
+	}{{"of.toml", "rods", "", 3}, {"of.toml", filepath.Join(".", "bars", "..", "bars"), "28x28x1", 0}, {"alone.toml", "rods", "28x28x1", 0}} {
+		found, notes, err := configure(test.file, Settings{Data: test.data}, map[string]bool{"data": true})
+		if err != nil || found.Size != test.size || len(notes) != test.notes {
+			t.Errorf("%s with %s: found the size %q and the notes %q (%v), expected %q and %d notes", test.file, test.data, found.Size, notes, err, test.size, test.notes)
+		}
+		if test.notes > 0 && (found.Unseen != nil || found.Alphabets != defaults.Alphabets) {
+			t.Errorf("%s with %s: found %v and %s", test.file, test.data, found.Unseen, found.Alphabets)
+		}
+	}
+	_, notes, err := configure("", Settings{Rotation: 20, CropLeast: 0.5, Augment: 0}, map[string]bool{"rotation": true, "crop_least": true})
+	if err != nil || len(notes) != 2 || !strings.Contains(notes[0]+notes[1], "--rotation has no effect without --augment") {
+		t.Errorf("found the notes %q (%v), expected one of each flag without effect", notes, err)
 	}
 }

@@ -46,7 +46,7 @@ func (t *trainCommand) Run(c *console) error {
 		}
 		defer unlock()
 	}
-	settings, err := configure(t.Config, t.Settings, c.given)
+	settings, notes, err := configure(t.Config, t.Settings, c.given)
 	if err != nil {
 		return err
 	}
@@ -66,6 +66,9 @@ func (t *trainCommand) Run(c *console) error {
 	training, err := setup.training(start, t.resumed().checkpoint())
 	if err != nil {
 		return err
+	}
+	for _, note := range notes {
+		c.say("%s", note)
 	}
 	for _, change := range settings.changes() {
 		c.say("setting      %s", change)
@@ -126,6 +129,10 @@ func (t *trainCommand) resumes(c *console) (unlock func(), err error) {
 	if exists(folder.result()) && !exists(folder.checkpoint()) {
 		unlock()
 		return nil, errors.Errorf("the run in %s is finished, there is nothing to resume: see likeness eval --run %s", folder, folder)
+	}
+	if epochs, err := folder.epochs(); err == nil && len(epochs) > 0 && !exists(folder.checkpoint()) {
+		unlock()
+		return nil, errors.Errorf("%s has %d epochs in metrics.jsonl, but no checkpoint.safetensors to resume from: begin again with likeness train --config %s", folder, len(epochs), folder.config())
 	}
 	t.Config, t.Out = folder.config(), t.Resume
 	return unlock, nil
