@@ -23,7 +23,7 @@ func (compareCommand) Help() string {
 Example:
   likeness compare a.png b.png --model runs/mnist-contrastive-20250101-120000
 
-Without any model of your own it asks the one that comes with the program, which was trained on handwritten characters: dark ink on light paper, cut to the ink.`
+Without --model it uses the one that comes with the program, which was trained on handwritten characters (dark ink on light paper, cut to the ink), and refuses images of another kind.`
 }
 
 // answer is what compare says as JSON.
