@@ -15,6 +15,7 @@ import (
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/graph"
@@ -25,6 +26,7 @@ import (
 	"github.com/likeness-go/likeness/pytorch"
 	"github.com/likeness-go/likeness/retrieval"
 	"github.com/likeness-go/likeness/solver"
+	"github.com/likeness-go/likeness/trainer"
 	"github.com/likeness-go/likeness/zoo"
 )
 
@@ -42,6 +44,9 @@ var exportedFunctions = []any{
 	pytorch.ParseMapping, pytorch.Open,
 	zoo.Names, zoo.Load, zoo.Card,
 	retrieval.Measure, retrieval.Embed, retrieval.Groups, retrieval.Suits, retrieval.Examine,
+	trainer.For, trainer.ForGroups, trainer.Pairs, trainer.Triplets, trainer.New, trainer.Folder, trainer.ValidationFunc, trainer.OneShot, trainer.Verification, trainer.VerificationOf,
+	datasets.KochAffine, datasets.EachImage, datasets.Fill, datasets.CacheFolder, datasets.NewClassBatches, datasets.NewGroupBatches, datasets.GroupOf, datasets.NewEpisodes, datasets.Join, datasets.OpenRuns, datasets.MNIST, datasets.FindMNIST, datasets.Open, datasets.BalancedPairs, datasets.ListedPairs, datasets.RandomTriplets, datasets.ListedTriplets, datasets.AffineViews, datasets.SymmetryViews,
+	imaging.Decode, imaging.DecodeFile, imaging.DecodeSize, imaging.OpenFile, imaging.Find, imaging.IsImage, imaging.Formats, imaging.HasExtension, imaging.Check,
 }
 
 // exportedTypes are pointers to the zero values of all types that are no
@@ -57,6 +62,9 @@ var exportedTypes = []any{
 	new(onnx.Model), new(onnx.Value),
 	new(pytorch.Mapping), new(pytorch.Source), new(pytorch.File),
 	new(retrieval.Traits), new(retrieval.Collection), new(retrieval.Options), new(retrieval.Group), new(retrieval.Member), new(retrieval.Pair), new(retrieval.Match),
+	new(trainer.Collapse), new(trainer.Examples), new(trainer.Recipe), new(trainer.Trainer), new(trainer.Step), new(trainer.Epoch), new(trainer.Result),
+	new(datasets.Affine), new(datasets.Distortion), new(datasets.Augmentation), new(datasets.ClassBatches), new(datasets.Dataset), new(datasets.Elastic), new(datasets.Episode), new(datasets.Episodes), new(datasets.Experiment), new(datasets.ExperimentOptions), new(datasets.Run), new(datasets.Splits), new(datasets.Options), new(datasets.Pair), new(datasets.Stroke), new(datasets.Triplet), new(datasets.PairList), new(datasets.TripletList),
+	new(imaging.Crop), new(imaging.Found), new(imaging.PassedOver), new(imaging.Format), new(imaging.Preprocessing), new(imaging.Size),
 }
 
 // Every exported function, with nil or zero for every argument, and every method of
@@ -156,7 +164,7 @@ func TestListsAreWhole(t *testing.T) {
 	for _, pointer := range exportedTypes {
 		listed[reflect.TypeOf(pointer).Elem().String()] = true
 	}
-	for _, dir := range []string{".", "graph", "heads", "backbone", "objectives", "solver", "evaluate", "onnx", "pytorch", "zoo", "retrieval"} {
+	for _, dir := range []string{".", "graph", "heads", "backbone", "objectives", "solver", "evaluate", "onnx", "pytorch", "zoo", "retrieval", "trainer", "datasets", "imaging"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)

@@ -40,23 +40,31 @@ func (a Augmentation) Validate() error {
 		name string
 		Distortion
 	}{{"image", a.Image}, {"batch", a.Batch}} {
-		if err := part.Affine.Validate(); err != nil {
-			return errors.Wrap(err, part.name)
-		}
-		if err := part.Elastic.Validate(); err != nil {
-			return errors.Wrap(err, part.name)
-		}
-		if err := part.Stroke.Validate(); err != nil {
+		if err := part.validate(); err != nil {
 			return errors.Wrap(err, part.name)
 		}
 	}
 	return nil
 }
 
+func (d Distortion) validate() error {
+	if err := d.Affine.Validate(); err != nil {
+		return err
+	}
+	if err := d.Elastic.Validate(); err != nil {
+		return err
+	}
+	return d.Stroke.Validate()
+}
+
 // Apply writes a random distortion of src to dst, both (height, width, channels)
 // bytes of the given size. What moves points is composed first, so that the image
-// is resampled once, bilinearly. The distortion must be valid.
+// is resampled once, bilinearly. Where the distortion or the size is not valid, dst or
+// src does not have the size's length or r is nil, dst stays as it is.
 func (d Distortion) Apply(dst, src []uint8, size imaging.Size, background uint8, r *rand.Rand) {
+	if d.validate() != nil || size.Validate() != nil || len(dst) != size.Len() || len(src) != size.Len() || r == nil {
+		return
+	}
 	d.draw(size, r).apply(dst, src, size, background)
 }
 

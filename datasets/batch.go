@@ -22,6 +22,9 @@ func Fill(dst []float32, d *Dataset, indices []int, p imaging.Preprocessing, a *
 	if err := p.Validate(); err != nil {
 		return errors.Wrap(err, "fill batch")
 	}
+	if d == nil {
+		return errors.Wrap(errNil, "fill batch")
+	}
 	if p.Size != d.Size {
 		return errors.Errorf("fill batch: the network reads images of size %v, those of dataset %s are %v", p.Size, d.Name, d.Size)
 	}

@@ -62,8 +62,13 @@ func NewGroupBatches(d *Dataset, classes, images int) (*ClassBatches, error) {
 // Batch returns the Classes × Images indices of a batch, class by class. The
 // classes of a batch are different, and so are the images of a class, except
 // that a class of fewer than Images is drawn from again when all its images are
-// in.
+// in. It returns nil where r is nil, or where the sampler was not made by
+// NewClassBatches or NewGroupBatches, or Classes or Images have been changed to what
+// the dataset does not have.
 func (b *ClassBatches) Batch(r *rand.Rand) []int {
+	if b == nil || r == nil || b.Classes < 1 || b.Images < 1 || b.Classes > len(b.candidates) {
+		return nil
+	}
 	batch := make([]int, 0, b.Classes*b.Images)
 	for _, class := range b.draw(r) {
 		batch = append(batch, drawListed(r, b.candidates[class], b.Images)...)

@@ -49,13 +49,25 @@ type Dataset struct {
 	Crop *imaging.Crop
 }
 
+// errNil is the error about a nil *Dataset, whose other methods behave as those of
+// one without images, or return nil.
+var errNil = errors.New("the dataset is nil, expected one such as datasets.Open reads")
+
 // Len is the number of images.
-func (d *Dataset) Len() int { return len(d.Images) }
+func (d *Dataset) Len() int {
+	if d == nil {
+		return 0
+	}
+	return len(d.Images)
+}
 
 // Validate reports what is inconsistent: fields that do not have one value an
 // image, labels outside Classes, two classes of one name, images that do not
 // have the dataset's size.
 func (d *Dataset) Validate() error {
+	if d == nil {
+		return errNil
+	}
 	if err := d.Size.Validate(); err != nil {
 		return errors.Wrapf(err, "dataset %s", d.Name)
 	}
@@ -95,8 +107,27 @@ func (d *Dataset) labelled() error {
 	return d.Validate()
 }
 
-// Subset returns the images of the indices, in their order, with all classes.
+// Subset returns the images of the indices, in their order, with all classes. It
+// returns nil where an index is not that of an image, or of one without a label
+// though others have labels: Validate says whether d is consistent.
 func (d *Dataset) Subset(indices []int) *Dataset {
+	if d == nil {
+		return nil
+	}
+	count := d.Len()
+	for _, field := range []struct {
+		absent bool
+		length int
+	}{{d.Labels == nil, len(d.Labels)}, {d.Sources == nil, len(d.Sources)}, {d.Drawers == nil, len(d.Drawers)}} {
+		if !field.absent {
+			count = min(count, field.length)
+		}
+	}
+	for _, index := range indices {
+		if index < 0 || index >= count {
+			return nil
+		}
+	}
 	subset := *d
 	subset.Images = pick(d.Images, indices)
 	subset.Labels = pick(d.Labels, indices)
@@ -106,11 +137,17 @@ func (d *Dataset) Subset(indices []int) *Dataset {
 }
 
 // ByClass returns, for each of Classes, the indices of its images in ascending
-// order. An unlabelled dataset has none.
+// order. An unlabelled dataset has none, and a label that is outside Classes, which
+// Validate reports, is left out.
 func (d *Dataset) ByClass() [][]int {
+	if d == nil {
+		return nil
+	}
 	classes := make([][]int, len(d.Classes))
 	for i, label := range d.Labels {
-		classes[label] = append(classes[label], i)
+		if label >= 0 && label < len(classes) {
+			classes[label] = append(classes[label], i)
+		}
 	}
 	return classes
 }
@@ -119,6 +156,9 @@ func (d *Dataset) ByClass() [][]int {
 // these, in the order that they have in d, and its labels are renumbered to
 // match. A name that d does not have is ErrUnknownClass.
 func (d *Dataset) OnlyClasses(names ...string) (*Dataset, error) {
+	if err := d.Validate(); err != nil {
+		return nil, errors.Wrap(err, "choose classes")
+	}
 	for _, name := range names {
 		if !slices.Contains(d.Classes, name) {
 			return nil, errors.Wrapf(ErrUnknownClass, "dataset %s: class %s is not among %s", d.Name, quoted(name), listing(d.Classes))
@@ -186,8 +226,12 @@ func GroupOf(class string) string {
 }
 
 // Moments returns the mean and the standard deviation of each channel over all
-// pixels of all images, on the scale of 0 to 1. Without images both are zero.
+// pixels of all images, on the scale of 0 to 1. Without images both are zero, and
+// without a valid size they are nil.
 func (d *Dataset) Moments() (mean, deviation []float64) {
+	if d == nil || d.Size.Validate() != nil {
+		return nil, nil
+	}
 	channels := d.Size.Channels
 	mean, deviation = make([]float64, channels), make([]float64, channels)
 	if d.Len() == 0 {
@@ -215,6 +259,9 @@ func (d *Dataset) Moments() (mean, deviation []float64) {
 // images as it read these: the size, the polarity and the Moments. A channel
 // that is the same everywhere has a deviation of 1.
 func (d *Dataset) Preprocessing() imaging.Preprocessing {
+	if d == nil {
+		return imaging.Preprocessing{}
+	}
 	mean, deviation := d.Moments()
 	for channel, v := range deviation {
 		if v == 0 {

@@ -2,6 +2,8 @@ package datasets_test
 
 import (
 	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -110,5 +112,106 @@ func TestValidate(t *testing.T) {
 		d := toy(2, 1)
 		spoil(d)
 		expectError(t, message, d.Validate(), nil, "toy", message)
+	}
+}
+
+// Arguments that do not fit, and fields that do not fit one another, do not panic: a
+// method that can give an error gives one, another gives nothing.
+func TestArgumentsThatDoNotFit(t *testing.T) {
+	d := toy(3, 3, 3)
+	short := *d
+	short.Labels = d.Labels[:2]
+	mislabelled := *d
+	mislabelled.Labels = []int{0, 0, 9, -1, 1, 1, 2, 2, 2}
+	for _, test := range []struct {
+		name    string
+		dataset *datasets.Dataset
+		indices []int
+	}{
+		{"an index below 0", d, []int{-1}}, {"an index beyond the end", d, []int{0, 9}},
+		{"an image without a label", &short, []int{2}}, {"of nil", nil, []int{0}},
+	} {
+		if found := test.dataset.Subset(test.indices); found != nil {
+			t.Errorf("subset, %s: found %v, expected nil", test.name, found)
+		}
+	}
+	for name, broken := range map[string]*datasets.Dataset{"nil": nil, "too few labels": &short, "wrong labels": &mislabelled} {
+		if _, err := broken.OnlyClasses("a"); err == nil {
+			t.Errorf("%s: OnlyClasses: found no error", name)
+		}
+		if _, err := broken.Symmetries(); err == nil {
+			t.Errorf("%s: Symmetries: found no error", name)
+		}
+		if err := datasets.Fill(nil, broken, nil, d.Preprocessing(), nil, 1, 0, ""); broken == nil && err == nil {
+			t.Errorf("%s: Fill: found no error", name)
+		}
+		broken.Groups()
+		broken.Moments()
+		broken.Limit(5, 1) // returns, though there are fewer labels
+	}
+	if found := mislabelled.ByClass(); len(found) != 3 || len(found[0]) != 2 {
+		t.Errorf("wrong labels: found %v by class", found)
+	}
+	expectError(t, "nil", (*datasets.Dataset)(nil).Validate(), nil, "the dataset is nil, expected")
+
+	r := rand.New(rand.NewPCG(1, 1))
+	batches, err := datasets.NewClassBatches(d, 2, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := batches.Batch(nil); found != nil {
+		t.Errorf("a batch without chance: found %v", found)
+	}
+	batches.Classes = 7
+	if found := batches.Batch(r); found != nil {
+		t.Errorf("a batch of 7 of 3 classes: found %v", found)
+	}
+	episodes, err := datasets.NewEpisodes(d, 2, 1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := episodes.Episode(nil); found.Support != nil {
+		t.Errorf("an episode without chance: found %v", found)
+	}
+	episodes.Shot = 3
+	if found := episodes.Episode(r); found.Support != nil {
+		t.Errorf("an episode of 4 of 3 images: found %v", found)
+	}
+	pairs, err := datasets.BalancedPairs(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	triplets, err := datasets.RandomTriplets(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sampler := range []datasets.PairSampler{pairs, datasets.ListedPairs(make([]datasets.Pair, 3))} {
+		if len(sampler.Pairs(nil, 3)) != 0 || len(sampler.Pairs(r, -1)) != 0 {
+			t.Errorf("%T: found pairs without chance, or -1 of them", sampler)
+		}
+	}
+	for _, sampler := range []datasets.TripletSampler{triplets, datasets.ListedTriplets(make([]datasets.Triplet, 3))} {
+		if len(sampler.Triplets(nil, 3)) != 0 || len(sampler.Triplets(r, -1)) != 0 {
+			t.Errorf("%T: found triplets without chance, or -1 of them", sampler)
+		}
+	}
+
+	size := imaging.Size{Height: 2, Width: 2, Channels: 1}
+	if datasets.AffineViews(make([]uint8, 3), size) != nil || datasets.SymmetryViews(make([]uint8, 3), size) != nil ||
+		datasets.SymmetryViews(make([]uint8, 2), imaging.Size{Height: 1, Width: 2, Channels: 1}) != nil {
+		t.Error("found views of pixels that are no image of the size")
+	}
+	src := []uint8{1, 2, 3, 4}
+	for name, apply := range map[string]func(dst []uint8){
+		"no chance":     func(dst []uint8) { datasets.Distortion{}.Apply(dst, src, size, 0, nil) },
+		"a short image": func(dst []uint8) { datasets.Distortion{}.Apply(dst, src[:3], size, 0, r) },
+		"not valid": func(dst []uint8) {
+			datasets.Distortion{Elastic: datasets.Elastic{Displacement: 1, Probability: 1}}.Apply(dst, src, size, 0, r)
+		},
+	} {
+		dst := make([]uint8, 4)
+		if apply(dst); !slices.Equal(dst, make([]uint8, 4)) {
+			t.Errorf("%s: found %v, expected it to stay as it is", name, dst)
+		}
 	}
 }

@@ -43,8 +43,18 @@ func NewEpisodes(d *Dataset, way, shot, queries int) (*Episodes, error) {
 }
 
 // Episode draws one episode: its classes uniformly and without replacement, then
-// the images of each.
+// the images of each. It returns the zero Episode where r is nil, or where the sampler
+// was not made by NewEpisodes, or Way, Shot or Queries have been changed to what the
+// dataset does not have.
 func (e *Episodes) Episode(r *rand.Rand) Episode {
+	if e == nil || r == nil || e.Way < 1 || e.Shot < 1 || e.Queries < 1 || e.Way > len(e.candidates) {
+		return Episode{}
+	}
+	for _, images := range e.candidates {
+		if e.Shot > len(images) || e.Queries > len(images)-e.Shot {
+			return Episode{}
+		}
+	}
 	var episode Episode
 	for _, class := range choose(r, len(e.candidates), e.Way) {
 		images := e.candidates[class]

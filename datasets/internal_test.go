@@ -72,6 +72,19 @@ func TestParallelReturnsTheFirstErrorInOrder(t *testing.T) {
 	}
 }
 
+// A panic in one of the goroutines would end the process.
+func TestParallelMakesErrorsOfPanics(t *testing.T) {
+	err := parallel(10, func(i int) error {
+		if i == 3 {
+			panic("broken")
+		}
+		return nil
+	})
+	if err == nil || err.Error() != "item 3: its processing panics: broken" {
+		t.Errorf("found %v", err)
+	}
+}
+
 func TestParallelCallsEveryIndexOnce(t *testing.T) {
 	calls := make([]atomic.Int64, 1000)
 	if err := parallel(len(calls), func(i int) error { calls[i].Add(1); return nil }); err != nil {

@@ -13,7 +13,8 @@ type Pair struct {
 	Different   bool
 }
 
-// PairSampler draws n pairs, a function of r and n alone.
+// PairSampler draws n pairs, a function of r and n alone. Those of this package draw
+// none where r is nil or n is negative.
 type PairSampler interface {
 	Pairs(r *rand.Rand, n int) []Pair
 }
@@ -35,6 +36,9 @@ func BalancedPairs(d *Dataset) (PairSampler, error) {
 type balancedPairs struct{ *classDraw }
 
 func (b balancedPairs) Pairs(r *rand.Rand, n int) []Pair {
+	if r == nil || n < 0 {
+		return nil
+	}
 	pairs := make([]Pair, n)
 	for i := range pairs {
 		if i%2 == 0 {
@@ -58,7 +62,7 @@ type listedPairs []Pair
 func (l listedPairs) Pairs(r *rand.Rand, n int) []Pair { return drawListed(r, l, n) }
 
 func drawListed[T any](r *rand.Rand, list []T, n int) []T {
-	if len(list) == 0 {
+	if len(list) == 0 || r == nil || n < 0 {
 		return nil
 	}
 	drawn := make([]T, 0, n)

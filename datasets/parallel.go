@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"github.com/pkg/errors"
 )
 
 // mostOpen is how many files are open at a time, so that a process with many threads
@@ -31,7 +33,7 @@ func parallelUpTo(threads, n int, work func(i int) error) error {
 		workers.Go(func() {
 			// Indices are handed out in order: all below a failed one were begun.
 			for i := next.Add(1) - 1; i < failed.Load(); i = next.Add(1) - 1 {
-				if err := work(int(i)); err != nil {
+				if err := withoutPanic(work, int(i)); err != nil {
 					once.Lock()
 					if i < failed.Load() {
 						failed.Store(i)
@@ -44,4 +46,15 @@ func parallelUpTo(threads, n int, work func(i int) error) error {
 	}
 	workers.Wait()
 	return first
+}
+
+// withoutPanic is work(i), with an error in place of a panic: one in a goroutine would
+// end the process.
+func withoutPanic(work func(i int) error, i int) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = errors.Errorf("item %d: its processing panics: %v", i, cause)
+		}
+	}()
+	return work(i)
 }

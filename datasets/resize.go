@@ -9,6 +9,9 @@ import (
 // must stay the same; Limit first where a few images will do. An image that does not
 // have the dataset's size, which Validate reports, has no bytes in the result.
 func (d *Dataset) Resize(height, width int) *Dataset {
+	if d == nil {
+		return nil
+	}
 	resized := *d
 	resized.Size = imaging.Size{Height: height, Width: width, Channels: d.Size.Channels}
 	resized.Images = make([][]uint8, d.Len())

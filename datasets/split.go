@@ -12,7 +12,7 @@ import (
 // drawn at random, in the order that they have in d. An unlabelled dataset is
 // drawn from as if it were one class.
 func (d *Dataset) Limit(n int, seed uint64) *Dataset {
-	if n >= d.Len() {
+	if d == nil || n >= d.Len() {
 		return d
 	}
 	r := random.New(seed, "limit")
@@ -25,10 +25,11 @@ func (d *Dataset) Limit(n int, seed uint64) *Dataset {
 	}
 	shuffle(r, queues) // which classes get one more, where n does not divide evenly
 	var chosen []int
-	for round := 0; len(chosen) < n; round++ {
+	for round, more := 0, true; more && len(chosen) < n; round++ {
+		more = false // images without a label are in no queue
 		for _, queue := range queues {
 			if round < len(queue) && len(chosen) < n {
-				chosen = append(chosen, queue[round])
+				chosen, more = append(chosen, queue[round]), true
 			}
 		}
 	}

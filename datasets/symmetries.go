@@ -22,6 +22,9 @@ var symmetryNames = [...]string{
 // characters of an alphabet that are all turned alike are one. It suits data
 // where no class is another one turned, or nearly so; images must be square.
 func (d *Dataset) Symmetries() (*Dataset, error) {
+	if d == nil {
+		return nil, errors.Wrap(errNil, "symmetries")
+	}
 	if d.Size.Height != d.Size.Width {
 		return nil, errors.Errorf("symmetries of dataset %s: found images of %v, expected square ones", d.Name, d.Size)
 	}

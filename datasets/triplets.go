@@ -10,7 +10,8 @@ import (
 // anchor's class and the negative another.
 type Triplet struct{ Anchor, Positive, Negative int }
 
-// TripletSampler draws n triplets, a function of r and n alone.
+// TripletSampler draws n triplets, a function of r and n alone. Those of this package
+// draw none where r is nil or n is negative.
 type TripletSampler interface {
 	Triplets(r *rand.Rand, n int) []Triplet
 }
@@ -31,6 +32,9 @@ func RandomTriplets(d *Dataset) (TripletSampler, error) {
 type randomTriplets struct{ *classDraw }
 
 func (t randomTriplets) Triplets(r *rand.Rand, n int) []Triplet {
+	if r == nil || n < 0 {
+		return nil
+	}
 	triplets := make([]Triplet, n)
 	for i := range triplets {
 		class, anchor, positive := t.same(r)

@@ -17,7 +17,7 @@ type Class struct {
 // CheckClassName reports why a new class cannot have a name; the error is
 // ErrClassName, wrapped. A name must be valid UTF-8 that
 //
-//   - is not empty, and neither begins nor ends with white space;
+//   - has a character that can be seen, and neither begins nor ends with white space;
 //   - holds no character that could forge a line of a list or make a part of it read
 //     backwards: no control character, no line or paragraph separator, and none of the
 //     characters that change the direction of text (Unicode's Bidi_Control);
@@ -34,6 +34,8 @@ func CheckClassName(name string) error {
 	switch {
 	case strings.TrimSpace(name) == "":
 		return refuse("an empty name", "one with a visible character")
+	case strings.IndexFunc(name, printable.Visible) < 0:
+		return refuse("invisible characters only", "one with a visible character")
 	case !utf8.ValidString(name):
 		return refuse("bytes that are not UTF-8", "UTF-8")
 	case strings.ContainsRune(name, utf8.RuneError):

@@ -54,14 +54,17 @@ func (u undecodable) Unwrap() error        { return u.error }
 //
 // The errors about the content are ErrUndecodable: ErrFormat, ErrTooLarge and those
 // of the decoders, wrapped. Those of r are not.
-func Decode(r io.Reader, name string) (image.Image, error) {
+func Decode(r io.Reader, name string) (img image.Image, err error) {
+	defer readerPanics(&err, name)
+	if r == nil {
+		return nil, errors.Errorf("read image %s: the reader is nil", name)
+	}
 	s := newSource(r)
 	f, err := s.open()
 	if err != nil {
 		return nil, s.wrap(err, name)
 	}
-	img, err := f.decode()
-	if err != nil {
+	if img, err = f.decode(); err != nil {
 		return nil, s.wrap(err, name)
 	}
 	return turned(img, f.orientation), nil
@@ -81,13 +84,17 @@ func DecodeFile(path string) (image.Image, error) {
 // it is turned: the header and, where EXIF may come after the pixels, the lengths of
 // the file's parts. The size has one channel if the format stores gray levels only, three
 // otherwise. The errors are Decode's.
-func DecodeSize(r io.Reader, name string) (Size, error) {
+func DecodeSize(r io.Reader, name string) (size Size, err error) {
+	defer readerPanics(&err, name)
+	if r == nil {
+		return Size{}, errors.Errorf("read image %s: the reader is nil", name)
+	}
 	s := newSource(r)
 	f, err := s.open()
 	if err != nil {
 		return Size{}, s.wrap(err, name)
 	}
-	size := Size{Height: f.config.Height, Width: f.config.Width, Channels: 3}
+	size = Size{Height: f.config.Height, Width: f.config.Width, Channels: 3}
 	if f.orientation >= 5 {
 		size.Height, size.Width = size.Width, size.Height
 	}
@@ -195,6 +202,13 @@ func (f *opened) decode() (img image.Image, err error) {
 func unexpectedPanic(err *error) {
 	if r := recover(); r != nil {
 		*err = errors.Errorf("the decoder failed: %v", r)
+	}
+}
+
+// readerPanics makes an error of a panic of the reader, such as of a nil *bytes.Reader.
+func readerPanics(err *error, name string) {
+	if r := recover(); r != nil {
+		*err = errors.Errorf("read image %s: the reader panics: %v", name, r)
 	}
 }
 

@@ -128,6 +128,66 @@ func TestDecodeRefusesTinyTiles(t *testing.T) {
 	}
 }
 
+// Rows of four white and four black pixels, compressed as facsimiles are. Where zero is
+// black, the white runs, which are zeros, are black, as libtiff has it.
+func TestDecodeFacsimiles(t *testing.T) {
+	white, black := bytes.Repeat([]byte{255, 255, 255, 255, 0, 0, 0, 0}, 2), bytes.Repeat([]byte{0, 0, 0, 0, 255, 255, 255, 255}, 2)
+	const group3, group4 = "\x00\x1b\x60\x03\x6c\x00\x40\x04\x00\x40\x04\x00\x40\x04", "\x36\xf0\x01\x00\x10"
+	for _, order := range []binary.AppendByteOrder{binary.LittleEndian, binary.BigEndian} {
+		for _, test := range []struct {
+			compression, photometric, bits uint16
+			want                           []byte
+			says                           string
+		}{
+			{3, 0, 1, white, ""}, {3, 1, 1, black, ""}, {4, 0, 1, white, ""}, {4, 1, 1, black, ""},
+			{4, 3, 1, nil, "found PhotometricInterpretation 3"}, {4, 1, 8, nil, "found 8 bits for each pixel"},
+			{2, 1, 1, nil, "compression"},
+		} {
+			data := group4
+			if test.compression == 3 {
+				data = group3
+			}
+			file := facsimile(order, data, test.compression, test.photometric, test.bits)
+			img, err := imaging.Decode(bytes.NewReader(file), "fax.tif")
+			if test.says != "" {
+				if !errors.Is(err, imaging.ErrUndecodable) || !strings.Contains(err.Error(), test.says) {
+					t.Errorf("%+v: found error %v", test, err)
+				}
+				continue
+			}
+			if err != nil {
+				t.Errorf("%+v: %v", test, err)
+			} else if diff := cmp.Diff(test.want, grey(2, 8).Pixels(img)); diff != "" {
+				t.Errorf("%+v (-want +found):\n%s", test, diff)
+			}
+		}
+	}
+}
+
+// facsimile is a TIFF of 8 x 2 pixels in one strip.
+func facsimile(order binary.AppendByteOrder, data string, compression, photometric, bits uint16) []byte {
+	entries := [][2]uint16{{256, 8}, {257, 2}, {258, bits}, {259, compression}, {262, photometric}, {273, 0}, {277, 1}, {278, 2}, {279, uint16(len(data))}}
+	end := 8 + 2 + 12*len(entries) + 4
+	file := []byte("II")
+	if order == binary.AppendByteOrder(binary.BigEndian) {
+		file = []byte("MM")
+	}
+	file = order.AppendUint16(file, 42)
+	file = order.AppendUint32(file, 8)
+	file = order.AppendUint16(file, uint16(len(entries)))
+	for _, entry := range entries {
+		if entry[0] == 273 {
+			entry[1] = uint16(end)
+		}
+		file = order.AppendUint16(file, entry[0])
+		file = order.AppendUint16(file, 3)
+		file = order.AppendUint32(file, 1)
+		file = order.AppendUint16(file, entry[1])
+		file = order.AppendUint16(file, 0)
+	}
+	return append(append(file, 0, 0, 0, 0), data...)
+}
+
 func TestDecodeJPEG(t *testing.T) {
 	var file bytes.Buffer
 	flat := image.NewGray(image.Rect(0, 0, 16, 8))

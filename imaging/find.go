@@ -150,7 +150,7 @@ type PassedOver struct {
 // MostPassedOver is how many files PassedOver names.
 const MostPassedOver = 10
 
-// Add counts a file.
+// Add counts a file. A nil p counts nothing.
 func (p *PassedOver) Add(path string) {
 	kind := strings.ToLower(filepath.Ext(path))
 	switch {
@@ -168,8 +168,11 @@ func (p *PassedOver) add(path, kind string) {
 	p.Merge(PassedOver{1, map[string]int{kind: 1}, []string{path}})
 }
 
-// Merge adds those of q.
+// Merge adds those of q. A nil p counts nothing.
 func (p *PassedOver) Merge(q PassedOver) {
+	if p == nil {
+		return
+	}
 	p.Count += q.Count
 	if p.Kinds == nil && len(q.Kinds) > 0 {
 		p.Kinds = map[string]int{}
@@ -177,7 +180,7 @@ func (p *PassedOver) Merge(q PassedOver) {
 	for kind, count := range q.Kinds {
 		p.Kinds[kind] += count
 	}
-	p.First = append(p.First, q.First[:min(len(q.First), MostPassedOver-len(p.First))]...)
+	p.First = append(p.First, q.First[:min(len(q.First), max(0, MostPassedOver-len(p.First)))]...)
 }
 
 // String is such as "43 files that are no images (42 .csv, 1 hidden)".

@@ -53,7 +53,7 @@ var codecs = []codec{
 	{Format: Format{"JPEG", []string{".jpg", ".jpeg", ".jpe", ".jfif"}}, recognize: magic("\xff\xd8\xff"), decode: jpeg.Decode, config: jpeg.DecodeConfig, orientation: jpegOrientation},
 	{Format: Format{"GIF", []string{".gif"}}, recognize: magic("GIF8?a"), decode: gif.Decode, config: gif.DecodeConfig},
 	{Format: Format{"BMP", []string{".bmp", ".dib"}}, recognize: magic("BM????\x00\x00\x00\x00"), decode: bmp.Decode, config: bmp.DecodeConfig},
-	{Format: Format{"TIFF", []string{".tif", ".tiff"}}, recognize: magic("II*\x00", "MM\x00*"), decode: tiff.Decode, config: tiff.DecodeConfig, orientation: tiffOrientation, check: checkTIFF},
+	{Format: Format{"TIFF", []string{".tif", ".tiff"}}, recognize: magic("II*\x00", "MM\x00*"), decode: decodeTIFF, config: tiff.DecodeConfig, orientation: tiffOrientation, check: checkTIFF},
 	{Format: Format{"WebP", []string{".webp"}}, recognize: magic("RIFF????WEBPVP8"), decode: decodeWebP, config: webp.DecodeConfig, orientation: webpOrientation},
 	{Format: Format{"PGM", []string{".pgm", ".pnm"}}, recognize: netpbmMagic('2', '5'), decode: decodeNetpbm, config: decodeNetpbmConfig},
 	{Format: Format{"PPM", []string{".ppm", ".pnm"}}, recognize: netpbmMagic('3', '6'), decode: decodeNetpbm, config: decodeNetpbmConfig},

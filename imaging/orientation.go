@@ -24,7 +24,8 @@ import (
 const (
 	upright        = 1
 	orientationTag = 0x0112
-	shortType      = 3 // TIFF's unsigned integer of 16 bits
+	byteType       = 1 // TIFF's unsigned integer of 8 bits
+	shortType      = 3 // of 16 bits
 	// mostChunks of a file are looked at: a PNG of MaxPixels has some 30,000.
 	mostChunks = 1 << 17
 )
@@ -84,31 +85,6 @@ func eachTIFFEntry(r *io.SectionReader, visit func(order binary.ByteOrder, entry
 		}
 	}
 	return nil
-}
-
-// smallestTile is how many pixels a tile of a TIFF has at least: its sides are
-// multiples of 16 (TIFF 6.0, section 15). Each smaller one takes as much time as a
-// large one, so that a small file may take minutes.
-const smallestTile = 16 * 16
-
-// checkTIFF refuses what the decoder would take much memory or time for.
-func checkTIFF(r *io.SectionReader) error {
-	const tileWidth, tileLength = 0x0142, 0x0143
-	pixels, tiled := int64(1), false
-	err := eachTIFFEntry(r, func(order binary.ByteOrder, entry []byte) bool {
-		if tag := order.Uint16(entry); tag == tileWidth || tag == tileLength {
-			side := int64(order.Uint32(entry[8:]))
-			if order.Uint16(entry[2:]) == shortType {
-				side = int64(order.Uint16(entry[8:]))
-			}
-			pixels, tiled = pixels*min(side, MaxSide), true
-		}
-		return true
-	})
-	if err == nil && tiled && pixels < smallestTile {
-		err = errors.Errorf("found tiles of %d pixels, expected at least %d", pixels, smallestTile)
-	}
-	return errors.Wrap(err, "TIFF: read the directory")
 }
 
 // jpegOrientation is that of the first segment APP1 that holds EXIF, which comes

@@ -34,13 +34,12 @@ func Check(img image.Image) (err error) {
 
 // Prepare is Pixels for an image of any origin, such as a type of the user's own:
 // where Check finds something or the image panics, that is an error. Its text
-// follows "the image". The preprocessing must be valid.
+// follows "the image". A preprocessing that is not valid is an error, too.
 func (p Preprocessing) Prepare(img image.Image) (pixels []uint8, err error) {
 	if err := Check(img); err != nil {
 		return nil, err
 	}
-	defer unreadable(&err, img)
-	return p.Pixels(img), nil
+	return p.read(img)
 }
 
 // unreadable makes an error of a panic while an image is read.

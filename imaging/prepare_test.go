@@ -7,6 +7,7 @@ import (
 	"image/color"
 	"image/color/palette"
 	"image/draw"
+	"io"
 	"reflect"
 	"strings"
 	"testing"
@@ -110,5 +111,52 @@ func TestPrepareRefuses(t *testing.T) {
 	p := imaging.Preprocessing{Size: imaging.Size{Height: 9, Width: 9, Channels: 1}}
 	if found, err := p.Prepare(own); err != nil || !bytes.Equal(found, copied.Pix) {
 		t.Errorf("an image of the caller's own: found %v, %v", found, err)
+	}
+}
+
+// What Prepare refuses gives no pixels, and Normalize writes no more than there is room
+// for.
+func TestPixelsOfNothing(t *testing.T) {
+	valid := imaging.Preprocessing{Size: imaging.Size{Height: 2, Width: 2, Channels: 1}}
+	img := image.NewGray(image.Rect(0, 0, 2, 2))
+	for name, test := range map[string]struct {
+		preprocessing imaging.Preprocessing
+		img           image.Image
+	}{
+		"zero": {}, "no image": {valid, nil}, "a nil image": {valid, (*image.RGBA)(nil)}, "an empty image": {valid, image.NewGray(image.Rectangle{})},
+		"no size":            {imaging.Preprocessing{}, img},
+		"two channels":       {imaging.Preprocessing{Size: imaging.Size{Height: 2, Width: 2, Channels: 2}}, img},
+		"a crop of no width": {imaging.Preprocessing{Size: valid.Size, Crop: &imaging.Crop{}}, img},
+	} {
+		if found := test.preprocessing.Pixels(test.img); found != nil {
+			t.Errorf("%s: found %v, expected nil", name, found)
+		}
+		if found, err := test.preprocessing.Prepare(test.img); found != nil || err == nil {
+			t.Errorf("%s: Prepare: found %v, %v, expected an error", name, found, err)
+		}
+	}
+	dst := []float32{7, 7}
+	valid.Normalize(dst[:1], []uint8{255, 255, 255, 255})
+	if dst[0] != 1 || dst[1] != 7 {
+		t.Errorf("found %v, expected [1 7]", dst)
+	}
+	imaging.Preprocessing{Size: valid.Size, Mean: []float64{}, Deviation: []float64{1, 1}}.Normalize(dst, []uint8{0, 0})
+	if dst[0] != 1 {
+		t.Errorf("not valid: found %v, expected nothing written", dst)
+	}
+	if found := valid.Size.Image(make([]uint8, 3)); found != nil {
+		t.Errorf("3 bytes of 4: found %v", found)
+	}
+	over := imaging.PassedOver{First: make([]string, imaging.MostPassedOver+1)}
+	if over.Add("a.txt"); over.Count != 1 {
+		t.Errorf("found %v", over)
+	}
+	for name, r := range map[string]io.Reader{"nil": nil, "a nil *bytes.Reader": (*bytes.Reader)(nil)} {
+		if _, err := imaging.Decode(r, "a.png"); err == nil || !strings.Contains(err.Error(), "read image a.png: the reader ") || errors.Is(err, imaging.ErrUndecodable) {
+			t.Errorf("%s: found %v", name, err)
+		}
+		if _, err := imaging.DecodeSize(r, "a.png"); err == nil || !strings.Contains(err.Error(), "read image a.png: the reader ") {
+			t.Errorf("%s: found %v", name, err)
+		}
 	}
 }

@@ -65,8 +65,29 @@ func (p Preprocessing) Validate() error {
 // Without Crop the bytes of an opaque image that has the right size come through
 // as they are.
 //
-// The preprocessing must be valid and the image must have pixels.
+// It returns nil where the preprocessing is not valid, or where the image has no pixels
+// or panics while it is read; Prepare says why.
 func (p Preprocessing) Pixels(img image.Image) []uint8 {
+	pixels, err := p.read(img)
+	if err != nil {
+		return nil
+	}
+	return pixels
+}
+
+// read is Pixels with an error where there is none. Its text follows "the image".
+func (p Preprocessing) read(img image.Image) (pixels []uint8, err error) {
+	if err := p.Validate(); err != nil {
+		return nil, errors.Wrap(err, "cannot be brought to the input of the network")
+	}
+	defer unreadable(&err, img)
+	if img == nil || img.Bounds().Empty() {
+		return nil, errors.New("has no pixels")
+	}
+	return p.pixels(img), nil
+}
+
+func (p Preprocessing) pixels(img image.Image) []uint8 {
 	if p.Size.Channels == 1 {
 		img = grey(img)
 	} else {
@@ -91,9 +112,14 @@ func (p Preprocessing) polarised(pixels []uint8) []uint8 {
 
 // Normalize writes (v/255 − mean)/deviation for each byte v of pixels, the
 // (height, width, channels) values of one or more images, to dst, which has the
-// same length.
+// same length. Of a shorter one it writes what there is room for, and nothing where the
+// preprocessing is not valid.
 func (p Preprocessing) Normalize(dst []float32, pixels []uint8) {
+	if p.Validate() != nil {
+		return
+	}
 	channels := p.Size.Channels
+	pixels = pixels[:min(len(pixels), len(dst))]
 	for channel := range channels {
 		mean, deviation := 0.0, 1.0
 		if len(p.Mean) > 0 {

@@ -45,8 +45,18 @@ func Measure(p imaging.Preprocessing, img image.Image) (t Traits) {
 	}
 	// At its own size: shrunk, thin strokes are ink no more.
 	height, width := img.Bounds().Dy(), img.Bounds().Dx()
-	colours := imaging.Preprocessing{Size: imaging.Size{Height: height, Width: width, Channels: 3}}.Pixels(img)
-	greys := imaging.Preprocessing{Size: imaging.Size{Height: height, Width: width, Channels: 1}, Invert: p.Invert}.Pixels(img)
+	colours, err := imaging.Preprocessing{Size: imaging.Size{Height: height, Width: width, Channels: 3}}.Prepare(img)
+	if err != nil {
+		return unknown
+	}
+	greys, err := imaging.Preprocessing{Size: imaging.Size{Height: height, Width: width, Channels: 1}, Invert: p.Invert}.Prepare(img)
+	if err != nil {
+		return unknown
+	}
+	seen, err := p.Prepare(img)
+	if err != nil {
+		return unknown
+	}
 	var coloured, ink, halftone, light int
 	for i := 0; i < len(colours); i += 3 {
 		red, green, blue := colours[i], colours[i+1], colours[i+2]
@@ -62,7 +72,6 @@ func Measure(p imaging.Preprocessing, img image.Image) (t Traits) {
 			halftone++
 		}
 	}
-	seen := p.Pixels(img)
 	for _, v := range seen {
 		light += int(v)
 	}

@@ -14,7 +14,8 @@ func (r *run) validate(epoch *Epoch) error {
 		return nil
 	}
 	return r.averaged(func() error {
-		value, err := r.Validate.Measure(r.Model)
+		var value float64
+		err := guarded("field Validate: its method Measure", func() (err error) { value, err = r.Validate.Measure(r.Model); return err })
 		if err != nil {
 			return err
 		}

@@ -42,7 +42,8 @@ type sampling struct {
 	drawn      string
 }
 
-func draw(objective objectives.Objective, images *datasets.Dataset, batch, perClass int, from sampling) (*Examples, error) {
+func draw(objective objectives.Objective, images *datasets.Dataset, batch, perClass int, from sampling) (examples *Examples, err error) {
+	defer panics(&err, "draw examples: the objective")
 	if objective == nil || images == nil {
 		return nil, errors.New("draw examples: there must be an objective and images")
 	}
@@ -53,7 +54,6 @@ func draw(objective objectives.Objective, images *datasets.Dataset, batch, perCl
 		return nil, errors.Wrap(err, "draw examples")
 	}
 	e := &Examples{images: images, count: batch}
-	var err error
 	switch objective.(type) {
 	case objectives.PairObjective:
 		var sampler datasets.PairSampler

@@ -21,8 +21,9 @@ func (r *run) learn(in inputs) (cost float64, err error) {
 	if err := r.before.CopyFrom(weights); err != nil {
 		return 0, err
 	}
+	done := false
 	defer func() {
-		if err != nil {
+		if !done { // after an error or a panic
 			// The two have the same names and shapes, as the copy above found.
 			_ = weights.CopyFrom(r.before)
 		}
@@ -42,6 +43,7 @@ func (r *run) learn(in inputs) (cost float64, err error) {
 	if name := weights.NotFinite(); name != "" {
 		return 0, r.diverged(fmt.Sprintf("weight %q is not finite", name))
 	}
+	done = true
 	return cost, nil
 }
 

@@ -20,7 +20,8 @@ func pipeline(ctx context.Context, first, steps int, prepare func(step int) (inp
 	go func() {
 		defer close(ready)
 		for step := first; step < steps && ctx.Err() == nil; step++ {
-			values, err := prepare(step)
+			var values inputs
+			err := guarded("drawing the examples", func() (err error) { values, err = prepare(step); return err })
 			select {
 			case ready <- prepared{values, err}:
 			case <-ctx.Done():

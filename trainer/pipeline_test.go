@@ -56,3 +56,14 @@ func TestPipelineEndsWithTheContext(t *testing.T) {
 		}
 	}
 }
+
+// A panic there would end the process.
+func TestPipelineMakesErrorsOfPanics(t *testing.T) {
+	ready := pipeline(t.Context(), 0, 2, func(int) (inputs, error) { panic("broken") })
+	if next := <-ready; next.err == nil || next.err.Error() != "drawing the examples panics: broken" {
+		t.Errorf("found %+v", next)
+	}
+	if next, more := <-ready; more {
+		t.Errorf("found %+v after the error", next)
+	}
+}

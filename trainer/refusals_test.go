@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
@@ -144,6 +145,111 @@ func TestValidationRefuses(t *testing.T) {
 		validate := trainer.VerificationOf(seen, []datasets.Pair{{Left: 0, Right: 20, Different: true}, pair})
 		if _, err := validate.Measure(newModel(t, tiny(), heads.L2{})); err == nil || !strings.Contains(err.Error(), "pair 1 is of the images") {
 			t.Errorf("pair %v: found error %v", pair, err)
+		}
+	}
+}
+
+// panicking is a Validation and an Objective of the user's own.
+type panicking struct {
+	objectives.Contrastive
+	identity, check, name bool
+}
+
+func (p panicking) Identity() string {
+	if p.identity {
+		panic("broken")
+	}
+	return "panicking"
+}
+
+func (p panicking) Measure(*likeness.Model) (float64, error) { panic("broken") }
+
+func (p panicking) Check(heads.Head) error {
+	if p.check {
+		panic("broken")
+	}
+	return nil
+}
+
+func (p panicking) Name() string {
+	if p.name {
+		panic("broken")
+	}
+	return "panicking"
+}
+
+// A panic of what is not this package's own is an error, and the weights are those of
+// the last step: as many as the result says, of a training that nothing disturbed.
+func TestPanicsAreErrors(t *testing.T) {
+	undisturbed := func(steps int) map[string][]float32 {
+		training := newTrainer(t, everything())
+		training.Solver.Average = 0.5
+		if steps == 0 {
+			return values(training.Model)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		var reached map[string][]float32
+		training.OnStep = func(step trainer.Step) {
+			if step.Number == steps {
+				reached = values(training.Model)
+				cancel()
+			}
+		}
+		if _, err := training.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		return reached
+	}
+	for _, test := range []struct {
+		spoil func(*trainer.Trainer)
+		want  string
+		steps int
+	}{
+		{func(t *trainer.Trainer) { t.Validate = trainer.ValidationFunc("x", nil) }, `validation "x": the function is nil, expected`, 5},
+		{func(t *trainer.Trainer) { t.Validate = trainer.VerificationOf(nil, nil) }, "found no images to validate on", 5},
+		{func(t *trainer.Trainer) {
+			t.Validate = trainer.ValidationFunc("x", func(*likeness.Model) (float64, error) { panic("broken") })
+		}, "the function of the validation panics: broken", 5},
+		{func(t *trainer.Trainer) { t.Validate = panicking{} }, "field Validate: its method Measure panics: broken", 5},
+		{func(t *trainer.Trainer) { t.Validate = panicking{identity: true} }, "field Validate: its method Identity panics: broken", 0},
+		{func(t *trainer.Trainer) { t.Validate = (*panicking)(nil) }, "field Validate: its method Identity panics: ", 0},
+		{func(t *trainer.Trainer) { t.Objective = (*objectives.Contrastive)(nil) }, "field Objective: the method Check of a nil *objectives.Contrastive panics", 0},
+		{func(t *trainer.Trainer) { t.Objective = panicking{check: true} }, "field Objective: the method Check of trainer_test.panicking panics: broken", 0},
+		{func(t *trainer.Trainer) {
+			t.Objective, t.Checkpoint = panicking{Contrastive: objectives.Contrastive{Margin: 1}, name: true}, "unused"
+		}, "not this package's own panics: broken", 0},
+		{func(t *trainer.Trainer) { t.OnStep = panicAt[trainer.Step](3) }, "OnStep panics: broken", 3},
+		{func(t *trainer.Trainer) { t.OnEpoch = panicAt[trainer.Epoch](2) }, "OnEpoch panics: broken", 10},
+	} {
+		training := newTrainer(t, everything())
+		training.Solver.Average = 0.5
+		test.spoil(training)
+		result, err := training.Run(context.Background())
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("found error %v, expected one with %q", err, test.want)
+		}
+		if test.steps != result.Steps {
+			t.Errorf("%s: found %d steps, expected %d", test.want, result.Steps, test.steps)
+		}
+		if diff := cmp.Diff(undisturbed(result.Steps), values(training.Model)); diff != "" {
+			t.Errorf("%s: weights after %d steps (-undisturbed +found):\n%s", test.want, result.Steps, diff)
+		}
+		if err := training.Check(); test.steps == 0 && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("Check: found error %v, expected one with %q", err, test.want)
+		}
+	}
+	examples, err := trainer.For((*objectives.Contrastive)(nil), blobs(1, 8, 1), 2, 0)
+	if err == nil || examples != nil || !strings.Contains(err.Error(), "draw examples: the objective panics") {
+		t.Errorf("found %v, %v", examples, err)
+	}
+}
+
+// panicAt is a callback that panics when it is called for the nth time.
+func panicAt[T any](n int) func(T) {
+	return func(T) {
+		if n--; n == 0 {
+			panic("broken")
 		}
 	}
 }

@@ -31,16 +31,20 @@ type run struct {
 	result     Result
 }
 
-func (t *Trainer) start() (*run, error) {
+func (t *Trainer) start() (started *run, err error) {
 	if err := t.check(); err != nil {
 		return nil, err
 	}
 	r := &run{Trainer: t, epochSteps: t.EpochSteps}
+	defer func() {
+		if started == nil && r.program != nil { // after an error or a panic
+			r.program.Close()
+		}
+	}()
 	if r.epochSteps == 0 {
 		images, perStep := t.Examples.images.Len(), t.Examples.perStep()
 		r.epochSteps = (images + perStep - 1) / perStep
 	}
-	var err error
 	r.solver, r.schedule, err = solver.New(t.Solver, solver.Length{Epochs: t.Epochs, EpochSteps: r.epochSteps})
 	if err != nil {
 		return nil, err
@@ -57,13 +61,11 @@ func (t *Trainer) start() (*run, error) {
 		r.parameters, names = append(r.parameters, parameter), append(names, parameter.Name())
 	}
 	if err := solver.MatchLayers(t.Solver.Layers, names); err != nil {
-		r.program.Close()
 		return nil, errors.Wrap(err, "solver configuration")
 	}
 	r.before = t.Model.Weights.Clone()
 	if t.Checkpoint != "" {
 		if r.settings, err = r.identity(); err != nil {
-			r.program.Close()
 			return nil, err
 		}
 	}
@@ -121,7 +123,7 @@ func (r *run) epoch(ctx context.Context, number int, ready <-chan prepared) erro
 		}
 	}
 	if r.OnEpoch != nil {
-		r.OnEpoch(epoch)
+		return guarded("OnEpoch", func() error { r.OnEpoch(epoch); return nil })
 	}
 	return nil
 }
@@ -144,7 +146,10 @@ func (r *run) step(epoch int, next prepared) (cost float64, err error) {
 		return 0, err
 	}
 	if r.OnStep != nil {
-		r.OnStep(Step{Number: r.place.Steps, Steps: r.Epochs * r.epochSteps, Epoch: epoch, Cost: cost, Images: r.Examples.perStep()})
+		told := Step{Number: r.place.Steps, Steps: r.Epochs * r.epochSteps, Epoch: epoch, Cost: cost, Images: r.Examples.perStep()}
+		if err := guarded("OnStep", func() error { r.OnStep(told); return nil }); err != nil {
+			return 0, err
+		}
 	}
 	return cost, nil
 }

@@ -82,12 +82,21 @@ const Interrupted = "interrupted"
 // Run trains the model in place, which loses its threshold: that was one of
 // other weights. When the context ends it stops after the step at hand, with
 // what was learned so far and no error. On an error the model keeps the weights
-// of the last step that went well.
-func (t *Trainer) Run(ctx context.Context) (Result, error) {
+// of the last step that went well. A panic of a callback, of the Validation or of
+// another part that is not this package's own is such an error.
+func (t *Trainer) Run(ctx context.Context) (result Result, err error) {
 	if t == nil || ctx == nil {
 		return Result{}, errors.New("train: there must be a Trainer and a context")
 	}
-	r, err := t.start()
+	var r *run
+	defer func() {
+		if cause := recover(); cause != nil {
+			if err = errors.Errorf("train: a part of the training that is not this package's own panics: %v", cause); r != nil {
+				result = r.came()
+			}
+		}
+	}()
+	r, err = t.start()
 	if err != nil {
 		return Result{}, errors.Wrap(err, "train")
 	}
@@ -100,7 +109,10 @@ func (t *Trainer) Run(ctx context.Context) (Result, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	if t.OnResume != nil && r.place.Steps > 0 {
-		t.OnResume(r.result.Epochs)
+		if err := guarded("OnResume", func() error { t.OnResume(r.result.Epochs); return nil }); err != nil {
+			cancel()
+			return r.came(), errors.Wrap(err, "train")
+		}
 	}
 	ready := pipeline(ctx, r.place.Steps, t.Epochs*r.epochSteps, func(step int) (inputs, error) {
 		return t.Examples.step(step, t.Seed, t.Model.Preprocessing, t.Augment)

@@ -37,7 +37,13 @@ type validation struct {
 
 func (v validation) Identity() string { return v.identity() }
 
-func (v validation) Measure(model *likeness.Model) (float64, error) { return v.measure(model) }
+func (v validation) Measure(model *likeness.Model) (value float64, err error) {
+	if v.measure == nil {
+		return 0, errors.Errorf("validation %q: the function is nil, expected one that measures a model", v.identity())
+	}
+	err = guarded("the function of the validation", func() (err error) { value, err = v.measure(model); return err })
+	return value, err
+}
 
 // OneShot validates by the one-shot accuracy over episodes of the given number
 // of ways, with one query a class, drawn once from the images; as Koch, Zemel
@@ -80,6 +86,9 @@ func Verification(images *datasets.Dataset, pairs int, seed uint64) (Validation,
 // class and some of two.
 func VerificationOf(images *datasets.Dataset, pairs []datasets.Pair) Validation {
 	identity := func() string {
+		if images == nil {
+			return fmt.Sprintf("area under the ROC curve, pairs %s, no images", digestOf(pairs))
+		}
 		return fmt.Sprintf("area under the ROC curve, pairs %s, images %s", digestOf(pairs), digest(images))
 	}
 	return validation{identity, func(model *likeness.Model) (float64, error) {
@@ -97,6 +106,12 @@ func VerificationOf(images *datasets.Dataset, pairs []datasets.Pair) Validation 
 
 // embed gives the model's metric and the embeddings of all images.
 func embed(model *likeness.Model, images *datasets.Dataset) (evaluate.Metric, evaluate.Embeddings, error) {
+	if images.Len() == 0 {
+		return nil, evaluate.Embeddings{}, errors.New("found no images to validate on, expected a dataset with images")
+	}
+	if err := images.Validate(); err != nil {
+		return nil, evaluate.Embeddings{}, err
+	}
 	embeddings, err := trials.Embeddings(model, images, nil)
 	if err != nil {
 		return nil, evaluate.Embeddings{}, err

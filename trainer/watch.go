@@ -66,7 +66,9 @@ func (w *watch) step(cost float64) error {
 	if w.earlier != nil {
 		if found := now.collapse(w.place.Steps, *w.earlier); found != nil {
 			w.told = true
-			w.OnCollapse(*found)
+			if err := guarded("OnCollapse", func() error { w.OnCollapse(*found); return nil }); err != nil {
+				return err
+			}
 		}
 	}
 	w.earlier = &now

@@ -17,6 +17,16 @@ func Breaks(r rune) bool {
 	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r)
 }
 
+// Visible reports whether a character leaves a mark where it is shown, by itself. White
+// space, format characters (Unicode category Cf, such as the zero-width space U+200B)
+// and what Unicode otherwise says to show as nothing or as blank (the Hangul fillers
+// U+115F, U+1160, U+3164 and U+FFA0, variation selectors, the blank braille pattern)
+// do not.
+func Visible(r rune) bool {
+	return !unicode.IsSpace(r) && !unicode.IsControl(r) && !unicode.In(r, unicode.Cf, unicode.Zs, unicode.Zl, unicode.Zp,
+		unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) && r != '\u2800'
+}
+
 // String returns the text with each character that Breaks, and each byte that is not
 // UTF-8, replaced by its escape in Go's syntax, such as \n, \x1b, \u202e or \xff. All
 // else, the backslash too, stays as it is.

@@ -45,3 +45,16 @@ func FuzzString(f *testing.F) {
 		}
 	})
 }
+
+func TestVisible(t *testing.T) {
+	for _, r := range "a0-.山שÅ👩\u0300" {
+		if !printable.Visible(r) {
+			t.Errorf("%U: found it invisible", r)
+		}
+	}
+	for _, r := range " \n\u00a0\u00ad\u034f\u115f\u1160\u180b\u200b\u200d\u2060\u2800\u3164\ufe0f\ufeff\uffa0\U000e0041" {
+		if printable.Visible(r) {
+			t.Errorf("%U: found it visible", r)
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package imaging
+
+import (
+	"encoding/binary"
+	"image"
+	"io"
+
+	"github.com/pkg/errors"
+	"golang.org/x/image/tiff"
+)
+
+// smallestTile is how many pixels a tile of a TIFF has at least: its sides are
+// multiples of 16 (TIFF 6.0, section 15). Each smaller one takes as much time as a
+// large one, so that a small file may take minutes.
+const smallestTile = 16 * 16
+
+// checkTIFF refuses what the decoder would take much memory or time for.
+func checkTIFF(r *io.SectionReader) error {
+	const tileWidth, tileLength = 0x0142, 0x0143
+	pixels, tiled := int64(1), false
+	err := eachTIFFEntry(r, func(order binary.ByteOrder, entry []byte) bool {
+		if tag := order.Uint16(entry); tag == tileWidth || tag == tileLength {
+			side := int64(order.Uint32(entry[8:]))
+			if order.Uint16(entry[2:]) == shortType {
+				side = int64(order.Uint16(entry[8:]))
+			}
+			pixels, tiled = pixels*min(side, MaxSide), true
+		}
+		return true
+	})
+	if err == nil && tiled && pixels < smallestTile {
+		err = errors.Errorf("found tiles of %d pixels, expected at least %d", pixels, smallestTile)
+	}
+	if err == nil {
+		_, err = faxReversed(r)
+	}
+	return errors.Wrap(err, "TIFF: read the directory")
+}
+
+// faxReversed says of a TIFF that is compressed as facsimiles are (ITU-T T.4 and T.6)
+// whether its decoder gives the negative. The codes are of white and black runs, which
+// TIFF stores as zeros and ones whatever zero means (TIFF 6.0, page 50, as libtiff
+// does): where PhotometricInterpretation says that zero is black, a white run is to be
+// seen black. golang.org/x/image/tiff takes it for white there. What the decoder would
+// read otherwise than libtiff is an error.
+func faxReversed(r *io.SectionReader) (reversed bool, err error) {
+	const (
+		bits, compression, photometric = 0x0102, 0x0103, 0x0106
+		group3, group4                 = 3, 4
+		whiteIsZero, blackIsZero       = 0, 1
+	)
+	values := map[uint16]uint32{bits: 1, photometric: whiteIsZero}
+	err = eachTIFFEntry(r, func(order binary.ByteOrder, entry []byte) bool {
+		switch tag := order.Uint16(entry); tag {
+		case bits, compression, photometric:
+			switch order.Uint16(entry[2:]) {
+			case byteType:
+				values[tag] = uint32(entry[8])
+			case shortType:
+				values[tag] = uint32(order.Uint16(entry[8:]))
+			default:
+				values[tag] = order.Uint32(entry[8:])
+			}
+		}
+		return true
+	})
+	if err != nil || values[compression] != group3 && values[compression] != group4 {
+		return false, err
+	}
+	if values[bits] != 1 {
+		return false, errors.Errorf("found %d bits for each pixel with the compression of facsimiles (CCITT group 3 or 4), expected 1", values[bits])
+	}
+	if values[photometric] != whiteIsZero && values[photometric] != blackIsZero {
+		return false, errors.Errorf("found PhotometricInterpretation %d with the compression of facsimiles (CCITT group 3 or 4), expected 0 or 1: save the image with another compression", values[photometric])
+	}
+	return values[photometric] == blackIsZero, nil
+}
+
+// decodeTIFF decodes a TIFF that checkTIFF has accepted.
+func decodeTIFF(r io.Reader) (image.Image, error) {
+	section, ok := r.(*io.SectionReader)
+	if !ok {
+		return nil, errors.Errorf("TIFF: found a %T, expected one that reads in any order", r)
+	}
+	reversed, err := faxReversed(section)
+	if err != nil {
+		return nil, err
+	}
+	img, err := tiff.Decode(section)
+	if err != nil || !reversed {
+		return img, err
+	}
+	gray, ok := img.(*image.Gray)
+	if !ok {
+		return nil, errors.Errorf("TIFF: found a %T of the compression of facsimiles, expected gray levels", img)
+	}
+	for i, v := range gray.Pix {
+		gray.Pix[i] = 255 - v
+	}
+	return gray, nil
+}
