@@ -8,6 +8,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -138,6 +139,13 @@ func toolFails(t *testing.T, code int, texts []string, args ...string) {
 			t.Errorf("likeness %s: want %q in\n%s", strings.Join(args, " "), text, stderr)
 		}
 	}
+}
+
+// withoutProgress leaves out the lines that say how far a measurement is, which there
+// are only where it takes long.
+func withoutProgress(said string) string {
+	lines := slices.Collect(strings.Lines(said))
+	return strings.Join(slices.DeleteFunc(lines, func(line string) bool { return strings.HasSuffix(line, " images measured\n") }), "")
 }
 
 func runTool(args ...string) (code int, stdout, stderr string) {
