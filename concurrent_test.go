@@ -7,9 +7,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/graph/gradcheck"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/leak"
-	"github.com/likeness-go/likeness/internal/perturb"
 	"go.uber.org/goleak"
 )
 
@@ -114,7 +114,7 @@ func TestCloseModel(t *testing.T) {
 // Weights that are put into a model are those that it embeds with from then on.
 func TestWeightsThatAreExchanged(t *testing.T) {
 	model, other := newModel(t, heads.L2{}), newModel(t, heads.L2{})
-	perturb.Weights(other.Weights, "other")
+	gradcheck.Perturb(other.Weights, "other")
 	want, err := other.Embed(picture(1))
 	if err != nil {
 		t.Fatal(err)

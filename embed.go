@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/pkg/errors"
 )
@@ -45,6 +46,25 @@ func (m *Model) EmbedPixels(pixels [][]uint8) (embeddings [][]float32, err error
 		return nil, err
 	}
 	return m.embedPixels(pixels)
+}
+
+// EmbedAll is EmbedPixels for many images. It returns the embeddings as one array,
+// and calls progress, unless it is nil, with the number of images embedded since
+// the last call.
+func (m *Model) EmbedAll(pixels [][]uint8, progress func(images int)) (evaluate.Embeddings, error) {
+	const portion = 1024 // images between two calls of progress
+	rows := make([][]float32, 0, len(pixels))
+	for part := range slices.Chunk(pixels, portion) {
+		embeddings, err := m.EmbedPixels(part)
+		if err != nil {
+			return evaluate.Embeddings{}, err
+		}
+		rows = append(rows, embeddings...)
+		if progress != nil {
+			progress(len(embeddings))
+		}
+	}
+	return evaluate.FromRows(rows)
 }
 
 func (m *Model) embedPixels(pixels [][]uint8) ([][]float32, error) {

@@ -19,9 +19,9 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/graph/gradcheck"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/perturb"
 )
 
 // update writes the fixture of the present format, where there is none:
@@ -55,7 +55,7 @@ func fixtureModel(t *testing.T) *likeness.Model {
 	if err != nil {
 		t.Fatal(err)
 	}
-	perturb.Weights(model.Weights, "fixture")
+	gradcheck.Perturb(model.Weights, "fixture")
 	threshold := 0.75
 	model.Threshold = &threshold
 	return model

@@ -7,8 +7,8 @@ import (
 
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/graph/gradcheck"
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/gradcheck"
 	"github.com/likeness-go/likeness/internal/random"
 	"gorgonia.org/gorgonia"
 )

@@ -152,6 +152,17 @@ func (d *Dataset) ByClass() [][]int {
 	return classes
 }
 
+// Populated is the number of classes that have at least minimum images.
+func (d *Dataset) Populated(minimum int) int {
+	populated := 0
+	for _, images := range d.ByClass() {
+		if len(images) >= minimum {
+			populated++
+		}
+	}
+	return populated
+}
+
 // OnlyClasses returns the images of the named classes. The result's Classes are
 // these, in the order that they have in d, and its labels are renumbered to
 // match. A name that d does not have is ErrUnknownClass.

@@ -3,6 +3,8 @@ package datasets
 import (
 	"math/rand/v2"
 
+	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/internal/random"
 	"github.com/pkg/errors"
 )
 
@@ -63,4 +65,21 @@ func (e *Episodes) Episode(r *rand.Rand) Episode {
 		episode.Queries = append(episode.Queries, drawn[e.Shot:])
 	}
 	return episode
+}
+
+// OneShotTrials draws the one-shot trials of a number of episodes, with one query
+// for each class. An episode is a function of the seed, the stream and its number.
+func OneShotTrials(images *Dataset, way, episodes int, seed uint64, stream string) ([]evaluate.Trial, error) {
+	sampler, err := NewEpisodes(images, way, 1, 1)
+	if err != nil {
+		return nil, err
+	}
+	var trials []evaluate.Trial
+	for episode := range episodes {
+		drawn := sampler.Episode(random.New(seed, stream, episode))
+		for class, queries := range drawn.Queries {
+			trials = append(trials, evaluate.Trial{Support: drawn.Support, Query: queries[0], Answer: class})
+		}
+	}
+	return trials, nil
 }

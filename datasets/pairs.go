@@ -3,15 +3,13 @@ package datasets
 import (
 	"math/rand/v2"
 
+	"github.com/likeness-go/likeness/evaluate"
 	"github.com/pkg/errors"
 )
 
 // Pair is two images of a dataset by their indices, and whether their classes
 // differ.
-type Pair struct {
-	Left, Right int
-	Different   bool
-}
+type Pair = evaluate.Pair
 
 // PairSampler draws n pairs, a function of r and n alone. Those of this package draw
 // none where r is nil or n is negative.

@@ -251,9 +251,9 @@ func (t *tuples) warnings() []string {
 // pairs are the two images of a pair, or the two pairs of a triplet.
 func (row tuple) pairs() []Pair {
 	if len(row.images) == 2 {
-		return []Pair{{row.images[0], row.images[1], row.different}}
+		return []Pair{{Left: row.images[0], Right: row.images[1], Different: row.different}}
 	}
-	return []Pair{{row.images[0], row.images[1], false}, {row.images[0], row.images[2], true}}
+	return []Pair{{Left: row.images[0], Right: row.images[1]}, {Left: row.images[0], Right: row.images[2], Different: true}}
 }
 
 // key is the same for rows of the same images; those of a pair may change places.

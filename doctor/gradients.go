@@ -4,8 +4,8 @@ import (
 	"fmt"
 
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/graph/gradcheck"
 	"github.com/likeness-go/likeness/heads"
-	"github.com/likeness-go/likeness/internal/gradcheck"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/objectives"
 )

@@ -16,6 +16,26 @@ type Pair struct {
 	Different   bool
 }
 
+// Verify measures the distances of pairs of embeddings. The pairs are of their
+// rows.
+func Verify(metric Metric, embeddings Embeddings, pairs []Pair) (*Verification, error) {
+	if metric == nil {
+		return nil, errors.New("found no metric, expected one")
+	}
+	left, right := make([]int, len(pairs)), make([]int, len(pairs))
+	for i, pair := range pairs {
+		if min(pair.Left, pair.Right) < 0 || max(pair.Left, pair.Right) >= embeddings.Rows {
+			return nil, errors.Errorf("pair %d is of the images %d and %d, expected 0 to %d", i, pair.Left, pair.Right, embeddings.Rows-1)
+		}
+		left[i], right[i] = pair.Left, pair.Right
+	}
+	distances := make([]float64, len(pairs))
+	if err := metric.Pairs(distances, embeddings.Select(left), embeddings.Select(right)); err != nil {
+		return nil, err
+	}
+	return NewVerification(distances, pairs)
+}
+
 // Verification is pairs of images with their distances. Its measures say how well the
 // distances distinguish pairs of one class from pairs of two. A pair is
 // accepted, that is, taken to be of one class, if its distance is at most a

@@ -9,7 +9,6 @@ import (
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/internal/printable"
-	"github.com/likeness-go/likeness/internal/trials"
 	"github.com/pkg/errors"
 )
 
@@ -66,7 +65,7 @@ func (g *Gallery) calibrate(images *datasets.Dataset, rate float64) (c Calibrati
 		done += images
 		g.options.progress(done, 2*c.Images)
 	}
-	embeddings, err := trials.Embeddings(g.model, images, told)
+	embeddings, err := g.model.EmbedAll(images.Images, told)
 	if err != nil {
 		return c, err
 	}

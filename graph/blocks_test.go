@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/likeness-go/likeness/graph"
-	"github.com/likeness-go/likeness/internal/gradcheck"
+	"github.com/likeness-go/likeness/graph/gradcheck"
 	"gorgonia.org/gorgonia"
 )
 

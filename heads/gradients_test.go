@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/likeness-go/likeness/graph"
-	"github.com/likeness-go/likeness/internal/gradcheck"
+	"github.com/likeness-go/likeness/graph/gradcheck"
 	"github.com/likeness-go/likeness/internal/random"
 	"gorgonia.org/gorgonia"
 )

@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"github.com/likeness-go/likeness/graph"
-	"github.com/likeness-go/likeness/internal/logistic"
 	"github.com/pkg/errors"
 )
 
@@ -63,7 +62,7 @@ func (h WeightedL1) factors(b *graph.Builder, x *graph.Node) *graph.Node {
 		return b.Weight(weightName, graph.Kernel, graph.Constant(1/math.Sqrt(float64(features))), features)
 	}
 	v := b.Weight(weightName, graph.Gain, graph.Constant(unit), features)
-	return logistic.SoftplusOf(b, v)
+	return b.Softplus(v)
 }
 
 // Distance implements Head.
@@ -93,7 +92,7 @@ func (h WeightedL1) values(weight *graph.Weight) []float32 {
 			v = data[j]
 		}
 		if !h.Signed {
-			v, _ = logistic.Softplus(v)
+			v, _ = graph.Softplus(v)
 		}
 		values[j] = float32(v)
 	}

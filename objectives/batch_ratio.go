@@ -3,7 +3,6 @@ package objectives
 import (
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
-	"github.com/likeness-go/likeness/internal/logistic"
 )
 
 // BatchRatio is TripletRatio over every triplet of a batch: of the distances
@@ -39,7 +38,7 @@ func (r BatchRatio) BatchCost(b *graph.Builder, distances, labels *graph.Node) *
 // ratioRanking is σ(scale·gap)².
 func ratioRanking(scale float64) ranking {
 	return func(gap float64) (loss, slope float64, counts bool) {
-		_, p := logistic.Softplus(scale * gap) // the slope of softplus is σ
+		_, p := graph.Softplus(scale * gap) // the slope of softplus is σ
 		return p * p, 2 * scale * p * p * (1 - p), true
 	}
 }

@@ -2,7 +2,6 @@ package objectives
 
 import (
 	"github.com/likeness-go/likeness/graph"
-	"github.com/likeness-go/likeness/internal/logistic"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -35,13 +34,13 @@ func (e expression) plus(x *graph.Node, value float64) *graph.Node {
 func (e expression) square(x *graph.Node) *graph.Node { return e.Node(gorgonia.Square(x)) }
 
 // sigmoid is 1/(1 + exp(−x)).
-func (e expression) sigmoid(x *graph.Node) *graph.Node { return logistic.SigmoidOf(e.Builder, x) }
+func (e expression) sigmoid(x *graph.Node) *graph.Node { return e.Builder.Sigmoid(x) }
 
 // hinge is max(0, x).
 func (e expression) hinge(x *graph.Node) *graph.Node { return e.Node(gorgonia.Rectify(x)) }
 
 // softplus is log(1 + exp(x)), without overflow.
-func (e expression) softplus(x *graph.Node) *graph.Node { return logistic.SoftplusOf(e.Builder, x) }
+func (e expression) softplus(x *graph.Node) *graph.Node { return e.Builder.Softplus(x) }
 
 // scalar is the one element of x, of shape (1).
 func (e expression) scalar(x *graph.Node) *graph.Node { return e.Node(gorgonia.Sum(x)) }

@@ -3,7 +3,6 @@ package objectives
 import (
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
-	"github.com/likeness-go/likeness/internal/logistic"
 )
 
 // NPair sets each positive of a batch against all negatives at once: for each
@@ -39,7 +38,7 @@ func nPair(r softmaxRow) (sum, count float64) {
 	negatives := r.logSum(r.negatives)
 	var pull float64
 	for _, p := range r.positives {
-		loss, slope := logistic.Softplus(negatives + r.row[p]/r.temperature)
+		loss, slope := graph.Softplus(negatives + r.row[p]/r.temperature)
 		sum += loss
 		r.slopes[p] += slope / r.temperature
 		pull += slope

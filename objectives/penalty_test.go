@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/likeness-go/likeness/graph"
-	"github.com/likeness-go/likeness/internal/gradcheck"
+	"github.com/likeness-go/likeness/graph/gradcheck"
 	"github.com/likeness-go/likeness/objectives"
 	"gorgonia.org/gorgonia"
 )

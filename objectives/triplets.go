@@ -2,7 +2,6 @@ package objectives
 
 import (
 	"github.com/likeness-go/likeness/graph"
-	"github.com/likeness-go/likeness/internal/logistic"
 )
 
 // triplets is the mean loss of the triplets that a rule finds in a batch, a
@@ -42,6 +41,6 @@ func hingeRanking(margin float64) ranking {
 
 // softRanking is log(1 + exp(gap)).
 func softRanking(gap float64) (loss, slope float64, counts bool) {
-	loss, slope = logistic.Softplus(gap)
+	loss, slope = graph.Softplus(gap)
 	return loss, slope, true
 }

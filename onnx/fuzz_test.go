@@ -6,9 +6,9 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/graph/gradcheck"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/perturb"
 	"github.com/likeness-go/likeness/onnx"
 )
 
@@ -33,7 +33,7 @@ func FuzzNetwork(f *testing.F) {
 		if err != nil {
 			return // blocks that do not fit together
 		}
-		perturb.Weights(model.Weights, "fuzz")
+		gradcheck.Perturb(model.Weights, "fuzz")
 		expectSameEmbeddings(t, model)
 		written, err := onnx.Network(model)
 		if err != nil {

@@ -9,9 +9,9 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/graph/gradcheck"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/perturb"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/onnx"
 )
@@ -30,7 +30,7 @@ func newModel(t *testing.T, network backbone.Backbone, head heads.Head) *likenes
 	if err != nil {
 		t.Fatal(err)
 	}
-	perturb.Weights(model.Weights, t.Name())
+	gradcheck.Perturb(model.Weights, t.Name())
 	return model
 }
 

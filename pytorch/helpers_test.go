@@ -11,9 +11,9 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/graph/gradcheck"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/perturb"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/internal/safetensors"
 	"github.com/likeness-go/likeness/pytorch"
@@ -40,7 +40,7 @@ func newModel(t *testing.T, network backbone.Network, head heads.Head, name stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	perturb.Weights(model.Weights, name)
+	gradcheck.Perturb(model.Weights, name)
 	return model
 }
 

@@ -4,7 +4,6 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
-	"github.com/likeness-go/likeness/internal/trials"
 	"github.com/pkg/errors"
 )
 
@@ -28,7 +27,7 @@ func (n network) metric() (evaluate.Metric, error) {
 }
 
 func (n network) embed(d *datasets.Dataset) (evaluate.Embeddings, error) {
-	return trials.Embeddings(n.Model, d, n.embedded)
+	return n.Model.EmbedAll(d.Images, n.embedded)
 }
 
 // rawPixels compares images as they are, by the Euclidean distance between their

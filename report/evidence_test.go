@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/internal/random"
-	"github.com/likeness-go/likeness/internal/trials"
 )
 
 func examine(t *testing.T, p *Plan) (Report, *Evidence) {
@@ -129,7 +128,7 @@ func TestRetrievedMisses(t *testing.T) {
 func TestShown(t *testing.T) {
 	p := newPlan(t, datasets.Experiment{Train: noisy(2, 2, 1, "train"), Unseen: noisy(30, 30, 2, "unseen")}, 1)
 	_, e := examine(t, p)
-	if classes := trials.Populated(e.Shown.Images); e.Shown.Images.Len() != 500 || classes != 20 {
+	if classes := e.Shown.Images.Populated(2); e.Shown.Images.Len() != 500 || classes != 20 {
 		t.Errorf("found %d images of %d classes, expected 500 of 20", e.Shown.Images.Len(), classes)
 	}
 	between := modelSpace(t, newModel(t, 1))

@@ -12,7 +12,6 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
-	"github.com/likeness-go/likeness/internal/trials"
 )
 
 // names are those of a report's figures, sorted.
@@ -64,7 +63,7 @@ func TestIntervalsAndGains(t *testing.T) {
 		if scores[i], err = evaluate.OneShot(evaluate.Euclidean{}, embeddings, p.trials, evaluate.MeanDistance); err != nil {
 			t.Fatal(err)
 		}
-		if verifications[i], err = trials.Verification(evaluate.Euclidean{}, embeddings, p.testPairs); err != nil {
+		if verifications[i], err = evaluate.Verify(evaluate.Euclidean{}, embeddings, p.testPairs); err != nil {
 			t.Fatal(err)
 		}
 		if retrievals[i], err = evaluate.Retrieve(evaluate.Euclidean{}, evaluate.Labelled{Embeddings: embeddings, Labels: p.unseen.Labels}, 1); err != nil {
@@ -112,7 +111,7 @@ func TestIntervalsAndGains(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		validation, err := trials.Verification(evaluate.Euclidean{}, embeddings, p.thresholdPairs)
+		validation, err := evaluate.Verify(evaluate.Euclidean{}, embeddings, p.thresholdPairs)
 		if err != nil {
 			t.Fatal(err)
 		}

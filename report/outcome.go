@@ -2,7 +2,6 @@ package report
 
 import (
 	"github.com/likeness-go/likeness/evaluate"
-	"github.com/likeness-go/likeness/internal/trials"
 	"github.com/pkg/errors"
 )
 
@@ -67,14 +66,14 @@ func (p *Plan) neighbours(c contender, metric evaluate.Metric, o *outcome) error
 
 func (p *Plan) verify(c contender, metric evaluate.Metric, embeddings evaluate.Embeddings, o *outcome) error {
 	var err error
-	if o.verification, err = trials.Verification(metric, embeddings, p.testPairs); err != nil || p.thresholdPairs == nil {
+	if o.verification, err = evaluate.Verify(metric, embeddings, p.testPairs); err != nil || p.thresholdPairs == nil {
 		return err
 	}
 	held, err := c.embed(p.validation)
 	if err != nil {
 		return err
 	}
-	validation, err := trials.Verification(metric, held, p.thresholdPairs)
+	validation, err := evaluate.Verify(metric, held, p.thresholdPairs)
 	if err != nil {
 		return errors.Wrap(err, "threshold")
 	}

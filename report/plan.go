@@ -7,7 +7,6 @@ import (
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/internal/random"
-	"github.com/likeness-go/likeness/internal/trials"
 	"github.com/pkg/errors"
 )
 
@@ -59,7 +58,7 @@ func NewPlan(e datasets.Experiment, seed uint64) (*Plan, error) {
 	if p.unseen == nil {
 		return p, nil
 	}
-	if trials.Populated(p.unseen) < 2 {
+	if p.unseen.Populated(2) < 2 {
 		p.say("no verification, one-shot recognition or retrieval, for want of two classes of two images among the %s", p.kind)
 		return p, nil
 	}
@@ -97,7 +96,7 @@ func (p *Plan) drawPairs(seed uint64) (err error) {
 		return err
 	}
 	p.say("verification of %d balanced pairs of %s", len(p.testPairs), p.kind)
-	if p.validation == nil || trials.Populated(p.validation) < 2 {
+	if p.validation == nil || p.validation.Populated(2) < 2 {
 		return nil
 	}
 	if p.thresholdPairs, err = balanced(p.validation, random.Seed(seed, "threshold pairs")); err != nil {
@@ -108,10 +107,10 @@ func (p *Plan) drawPairs(seed uint64) (err error) {
 }
 
 func (p *Plan) drawEpisodes(seed uint64) (err error) {
-	way := min(ways, trials.Populated(p.unseen))
+	way := min(ways, p.unseen.Populated(2))
 	same, _ := distinct(p.unseen)
 	count := min(episodes, 2*same/way) // support and query may change places
-	if p.trials, err = trials.OneShot(p.unseen, way, count, seed, "episode"); err != nil {
+	if p.trials, err = datasets.OneShotTrials(p.unseen, way, count, seed, "episode"); err != nil {
 		return err
 	}
 	p.say("%d-way one-shot over %d episodes of %s", way, count, p.kind)
@@ -120,7 +119,7 @@ func (p *Plan) drawEpisodes(seed uint64) (err error) {
 
 func (p *Plan) drawRetrieval(seed uint64) (err error) {
 	p.retrieval = p.unseen
-	if trials.Populated(p.unseen) > retrieved/perClass {
+	if p.unseen.Populated(2) > retrieved/perClass {
 		if _, p.retrieval, err = p.unseen.SplitClasses(retrieved/perClass, random.Seed(seed, "retrieved classes")); err != nil {
 			return err
 		}
@@ -133,7 +132,7 @@ func (p *Plan) drawRetrieval(seed uint64) (err error) {
 // drawShown says nothing of itself: no figure depends on it.
 func (p *Plan) drawShown(seed uint64) (err error) {
 	p.shown = p.unseen
-	if trials.Populated(p.unseen) > classes {
+	if p.unseen.Populated(2) > classes {
 		if _, p.shown, err = p.unseen.SplitClasses(classes, random.Seed(seed, "shown classes")); err != nil {
 			return err
 		}

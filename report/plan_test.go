@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/datasets"
-	"github.com/likeness-go/likeness/internal/trials"
 )
 
 // The protocol names all that was done. By hand: four classes of five images
@@ -118,7 +117,7 @@ func TestScarceData(t *testing.T) {
 // Of very many classes, retrieval takes some, lest each have but one image.
 func TestRetrievalAmongManyClasses(t *testing.T) {
 	p := newPlan(t, datasets.Experiment{Train: noisy(2, 2, 1, "train"), Unseen: noisy(3500, 2, 2, "unseen")}, 1)
-	if found := trials.Populated(p.retrieval); p.retrieval.Len() != 1500 || found != 750 {
+	if found := p.retrieval.Populated(2); p.retrieval.Len() != 1500 || found != 750 {
 		t.Errorf("found %d images, and %d classes of two or more, expected 1500 and 750", p.retrieval.Len(), found)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/random"
-	"github.com/likeness-go/likeness/internal/trials"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/pkg/errors"
 )
@@ -86,7 +85,7 @@ func classBatches(images *datasets.Dataset, batch, perClass int, from sampling) 
 		return nil, errors.Errorf("found %d image of each class, expected at least 2: a comparison needs two", perClass)
 	}
 	classes := batch / perClass
-	if populated := trials.Populated(images); classes > populated && populated > 1 {
+	if populated := images.Populated(2); classes > populated && populated > 1 {
 		classes, perClass = populated, batch/populated
 	}
 	if classes < 2 {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/heads"
-	"github.com/likeness-go/likeness/internal/trials"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/trainer"
 )
@@ -18,7 +17,7 @@ func firstCost(t *testing.T, objective objectives.Objective, examples *trainer.E
 	t.Helper()
 	training := newTrainer(t, tiny())
 	training.Objective, training.Examples, training.Epochs, training.EpochSteps = objective, examples, 1, 1
-	embeddings, err := trials.Embeddings(training.Model, seen, nil)
+	embeddings, err := training.Model.EmbedAll(seen.Images, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/random"
-	"github.com/likeness-go/likeness/internal/trials"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/solver"
 	"github.com/likeness-go/likeness/trainer"
@@ -122,7 +121,7 @@ func values(model *likeness.Model) map[string][]float32 {
 // a pair of two, over all pairs.
 func auc(t testing.TB, model *likeness.Model, images *datasets.Dataset) float64 {
 	t.Helper()
-	embeddings, err := trials.Embeddings(model, images, nil)
+	embeddings, err := model.EmbedAll(images.Images, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/internal/random"
-	"github.com/likeness-go/likeness/internal/trials"
 	"github.com/pkg/errors"
 )
 
@@ -49,7 +48,7 @@ func (v validation) Measure(model *likeness.Model) (value float64, err error) {
 // of ways, with one query a class, drawn once from the images; as Koch, Zemel
 // & Salakhutdinov 2015 do with 320 trials.
 func OneShot(images *datasets.Dataset, way, episodes int, seed uint64) (Validation, error) {
-	drawn, err := trials.OneShot(images, way, episodes, seed, "validation episode")
+	drawn, err := datasets.OneShotTrials(images, way, episodes, seed, "validation episode")
 	if err != nil {
 		return nil, errors.Wrap(err, "one-shot validation")
 	}
@@ -96,7 +95,7 @@ func VerificationOf(images *datasets.Dataset, pairs []datasets.Pair) Validation 
 		if err != nil {
 			return 0, err
 		}
-		verification, err := trials.Verification(metric, embeddings, pairs)
+		verification, err := evaluate.Verify(metric, embeddings, pairs)
 		if err != nil {
 			return 0, err
 		}
@@ -112,7 +111,7 @@ func embed(model *likeness.Model, images *datasets.Dataset) (evaluate.Metric, ev
 	if err := images.Validate(); err != nil {
 		return nil, evaluate.Embeddings{}, err
 	}
-	embeddings, err := trials.Embeddings(model, images, nil)
+	embeddings, err := model.EmbedAll(images.Images, nil)
 	if err != nil {
 		return nil, evaluate.Embeddings{}, err
 	}

@@ -22,7 +22,6 @@ import (
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/internal/random"
-	"github.com/likeness-go/likeness/internal/trials"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/solver"
 	"github.com/likeness-go/likeness/trainer"
@@ -159,7 +158,7 @@ func measure(data datasets.Experiment, test []datasets.Pair, objectiveName, head
 }
 
 func verify(model *likeness.Model, images *datasets.Dataset, test []datasets.Pair) (*evaluate.Verification, error) {
-	embeddings, err := trials.Embeddings(model, images, nil)
+	embeddings, err := model.EmbedAll(images.Images, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -167,5 +166,5 @@ func verify(model *likeness.Model, images *datasets.Dataset, test []datasets.Pai
 	if err != nil {
 		return nil, err
 	}
-	return trials.Verification(metric, embeddings, test)
+	return evaluate.Verify(metric, embeddings, test)
 }

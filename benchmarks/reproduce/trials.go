@@ -4,7 +4,6 @@ import (
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/internal/random"
-	"github.com/likeness-go/likeness/internal/trials"
 	"github.com/pkg/errors"
 )
 
@@ -157,5 +156,5 @@ func verificationOf(c contender, images *datasets.Dataset, pairs []datasets.Pair
 	if err != nil {
 		return nil, err
 	}
-	return trials.Verification(c.metric, embeddings, pairs)
+	return evaluate.Verify(c.metric, embeddings, pairs)
 }

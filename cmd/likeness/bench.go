@@ -9,10 +9,10 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/likeness-go/likeness/benchmarks/workload"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/graph/speed"
 	"github.com/likeness-go/likeness/internal/processor"
-	"github.com/likeness-go/likeness/internal/works"
 	"github.com/pkg/errors"
 )
 
@@ -76,7 +76,7 @@ func (b *benchCommand) layers(c *console, ceiling float64, each time.Duration) e
 func (b *benchCommand) steps(c *console, which *regexp.Regexp, each time.Duration) error {
 	table := newTable(c.out)
 	fmt.Fprintln(table, "step\tms\timages/s\t")
-	for _, work := range works.All() {
+	for _, work := range workload.All() {
 		if !which.MatchString(work.Name) {
 			continue
 		}
@@ -90,7 +90,7 @@ func (b *benchCommand) steps(c *console, which *regexp.Regexp, each time.Duratio
 }
 
 // timeOf gives the median time of a work.
-func timeOf(c *console, work works.Work, atLeast time.Duration) (time.Duration, error) {
+func timeOf(c *console, work workload.Workload, atLeast time.Duration) (time.Duration, error) {
 	step, err := work.Prepare(1)
 	if err != nil {
 		return 0, errors.Wrap(err, work.Name)
@@ -101,7 +101,7 @@ func timeOf(c *console, work works.Work, atLeast time.Duration) (time.Duration, 
 		if c.Err() != nil {
 			return 0, c.Err()
 		}
-		some, err := works.Time(step, 1)
+		some, err := workload.Time(step, 1)
 		if err != nil {
 			return 0, errors.Wrap(err, work.Name)
 		}

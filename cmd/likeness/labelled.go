@@ -59,7 +59,7 @@ func (l labelled) images() *datasets.Dataset { return l.experiment.Train }
 func (l labelled) unseen() []string { return l.kept }
 
 func (l labelled) summary() string {
-	return fmt.Sprintf("%s, %d images of %d classes at %v", l.title, l.images().Len(), populated(l.images()), l.images().Size)
+	return fmt.Sprintf("%s, %d images of %d classes at %v", l.title, l.images().Len(), l.images().Populated(1), l.images().Size)
 }
 
 func (l labelled) limited(n, m int, seed uint64) material {
@@ -116,10 +116,10 @@ func (l labelled) shown() *datasets.Dataset {
 // else verification of other images of the training classes.
 func (l labelled) validation(seed uint64) (trainer.Validation, string, error) {
 	if classes := l.experiment.ValidationClasses; classes != nil {
-		way := min(validationWays, populated(classes))
+		way := min(validationWays, classes.Populated(1))
 		validation, err := trainer.OneShot(classes, way, (validationTrials+way-1)/way, seed)
 		if !errors.Is(err, datasets.ErrTooFew) {
-			return validation, fmt.Sprintf("%d-way one-shot accuracy on %d classes held out for it", way, populated(classes)), err
+			return validation, fmt.Sprintf("%d-way one-shot accuracy on %d classes held out for it", way, classes.Populated(1)), err
 		}
 	}
 	if images := l.experiment.Validation; images != nil {
@@ -135,15 +135,4 @@ func (l labelled) validation(seed uint64) (trainer.Validation, string, error) {
 
 func (l labelled) plan(seed uint64) (*report.Plan, error) {
 	return report.NewPlan(l.experiment, seed)
-}
-
-// populated is the number of classes that have images.
-func populated(d *datasets.Dataset) int {
-	count := 0
-	for _, images := range d.ByClass() {
-		if len(images) > 0 {
-			count++
-		}
-	}
-	return count
 }

@@ -5,8 +5,8 @@ import (
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/graph/gradcheck"
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/perturb"
 	"github.com/likeness-go/likeness/internal/safetensors"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
@@ -53,7 +53,7 @@ func (c comparison) set(draw int) (problem, *likeness.Model, error) {
 	if err := program.Close(); err != nil {
 		return p, nil, err
 	}
-	perturb.Weights(model.Weights, c.name())
+	gradcheck.Perturb(model.Weights, c.name())
 	if !p.hasMargin() {
 		return p, model, nil
 	}

@@ -7,9 +7,9 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/graph/gradcheck"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/perturb"
 	"github.com/likeness-go/likeness/zoo"
 	"github.com/pkg/errors"
 )
@@ -112,6 +112,6 @@ func perturbed(name string, network backbone.Network, head heads.Head, number in
 	if err != nil {
 		return nil, errors.Wrap(err, name)
 	}
-	perturb.Weights(model.Weights, name)
+	gradcheck.Perturb(model.Weights, name)
 	return model, nil
 }

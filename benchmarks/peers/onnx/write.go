@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/likeness-go/likeness/graph"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -8,7 +9,6 @@ import (
 	"strconv"
 
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/logistic"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/internal/safetensors"
 	"github.com/likeness-go/likeness/onnx"
@@ -154,7 +154,7 @@ func column(name string, values [][]float32) safetensors.Tensor {
 func probabilities(distances [][]float32, bias float32) [][]float32 {
 	var all [][]float32
 	for _, d := range distances {
-		p, _ := logistic.Sigmoid(float64(bias - d[0]))
+		p, _ := graph.Sigmoid(float64(bias - d[0]))
 		all = append(all, []float32{float32(p)})
 	}
 	return all

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/likeness-go/likeness/internal/works"
+	"github.com/likeness-go/likeness/benchmarks/workload"
 )
 
 func TestCharts(t *testing.T) {
@@ -14,7 +14,7 @@ func TestCharts(t *testing.T) {
 		{Work: "Sort", Peer: Time{Framework: "PyTorch", Ratio: 2}}, {Work: "Sort", Peer: Time{Framework: "Gorgonia", Ratio: 40}},
 		{Work: "Add", Peer: Time{Framework: "ONNX Runtime", Ratio: 0.5}},
 	}
-	scale := &Scale{Threads: []int{1, 2}, Pairs: works.PairCounts, Rates: [][]float64{{1, 2, 3, 4, 5, 6}, {2, 4, 5, 6, 7, 8}}}
+	scale := &Scale{Threads: []int{1, 2}, Pairs: workload.PairCounts, Rates: [][]float64{{1, 2, 3, 4, 5, 6}, {2, 4, 5, 6, 7, 8}}}
 	folder := t.TempDir()
 	for name, draw := range map[string]func(path string) error{
 		"speed.png": func(path string) error { return drawRatios(rows, path) },

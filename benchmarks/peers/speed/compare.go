@@ -4,7 +4,7 @@ import (
 	"math"
 	"os"
 
-	"github.com/likeness-go/likeness/internal/works"
+	"github.com/likeness-go/likeness/benchmarks/workload"
 	"github.com/pkg/errors"
 )
 
@@ -15,7 +15,7 @@ const tolerance = 1e-4
 
 // comparison is what a work came to.
 type comparison struct {
-	work   works.Work
+	work   workload.Workload
 	proofs []proof
 	series []series // the library's first
 	peers  []peer   // of the others, in their order
@@ -32,7 +32,7 @@ type proof struct {
 }
 
 // compare measures one work beside all chosen peers.
-func (s *session) compare(w works.Work) (comparison, error) {
+func (s *session) compare(w workload.Workload) (comparison, error) {
 	c := comparison{work: w, peers: s.chosen(w)}
 	folder, err := os.MkdirTemp("", "speed-")
 	if err != nil {
@@ -56,7 +56,7 @@ func (s *session) compare(w works.Work) (comparison, error) {
 		return c, errors.WithMessage(err, w.Name)
 	}
 	var trainer *process
-	if w.Name == works.All()[0].Name {
+	if w.Name == workload.All()[0].Name {
 		s.say("%s: the trainer prepares", w.Name)
 		if trainer, err = s.process(library, " training on real digits"); err != nil {
 			return c, err
@@ -85,7 +85,7 @@ func (s *session) compare(w works.Work) (comparison, error) {
 }
 
 // prove compares the losses of the first steps, or the embeddings.
-func (s *session) prove(w works.Work, contestants []contestant) ([]proof, error) {
+func (s *session) prove(w workload.Workload, contestants []contestant) ([]proof, error) {
 	var expected []float64
 	if w.Loss != nil {
 		a, err := contestants[0].ask(request{Do: "check", Count: batches})

@@ -9,7 +9,7 @@
 // nothing else. It says how idle the machine was.
 //
 // Each peer is a process that lives as long as the measurement and does the
-// works of package works when it is asked to. All take turns: in each round
+// workloads of benchmarks/workload when it is asked to. All take turns: in each round
 // each has one, in an order that rotates, while the others wait for a request
 // and their threads sleep. A turn is one step to warm up and a few that are
 // timed, and counts by its median. So whatever slows the machine down for a
@@ -23,6 +23,6 @@
 // batch sizes.
 //
 // It writes speed.json to benchmarks/results and, from that, speed.md and scale.png
-// there and docs/speed.png, which -table writes again. With -works or -peers it writes
+// there and docs/speed.png, which -table writes again. With -workloads or -peers it writes
 // nothing, unless -out names a folder.
 package main

@@ -14,7 +14,7 @@ import (
 // options are the command's.
 type options struct {
 	rounds, steps, threads int
-	works, peers           *regexp.Regexp
+	workloads, peers       *regexp.Regexp
 	python, environment    string
 	results, chart         string // where to write; empty for nowhere
 }
@@ -27,7 +27,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 7, "turns of each peer at each work")
 	flag.IntVar(&o.steps, "steps", 5, "steps that are timed in a turn, more where they are short")
 	flag.IntVar(&o.threads, "threads", runtime.NumCPU(), "threads of each peer")
-	only := flag.String("works", "", "measure the works whose names match this `regexp`, and write nothing unless -out is given")
+	only := flag.String("workloads", "", "measure the workloads whose names match this `regexp`, and write nothing unless -out is given")
 	among := flag.String("peers", "", "measure beside the peers whose names match this `regexp`, and write nothing unless -out is given")
 	out := flag.String("out", "", "`folder` for all that is written")
 	flag.StringVar(&o.environment, "environment", defaultEnvironment(), "`folder` of the virtual environment")
@@ -48,8 +48,8 @@ func main() {
 		o.results, o.chart = "benchmarks/results", "docs"
 	}
 	var err error
-	if o.works, err = regexp.Compile(*only); err != nil {
-		exit(errors.Wrap(err, "-works"))
+	if o.workloads, err = regexp.Compile(*only); err != nil {
+		exit(errors.Wrap(err, "-workloads"))
 	}
 	if o.peers, err = regexp.Compile(*among); err != nil {
 		exit(errors.Wrap(err, "-peers"))

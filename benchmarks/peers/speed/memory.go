@@ -3,7 +3,7 @@ package main
 import (
 	"os"
 
-	"github.com/likeness-go/likeness/internal/works"
+	"github.com/likeness-go/likeness/benchmarks/workload"
 	"github.com/pkg/errors"
 )
 
@@ -16,14 +16,14 @@ const memorySteps = 3
 
 // footprint is what a work takes of main memory in each framework.
 type footprint struct {
-	work  works.Work
+	work  workload.Workload
 	names []string
 	bytes []int64 // the peak from building the network on, less what the process had before
 }
 
 // footprint measures each peer in a process of its own, which has loaded all
 // code but built nothing.
-func (s *session) footprint(w works.Work) (footprint, error) {
+func (s *session) footprint(w workload.Workload) (footprint, error) {
 	result := footprint{work: w}
 	folder, err := os.MkdirTemp("", "speed-")
 	if err != nil {

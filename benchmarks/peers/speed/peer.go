@@ -5,16 +5,16 @@ import (
 	"os/exec"
 	"strconv"
 
-	"github.com/likeness-go/likeness/internal/works"
+	"github.com/likeness-go/likeness/benchmarks/workload"
 )
 
-// peer is one way to do works.
+// peer is one way to do workload.
 type peer struct {
 	name      string // in tables
 	framework string // of the ways of one framework the fastest counts
 	python    string // what speed.py is to be; empty for a peer in Go
 	served    string // what this program is to be
-	does      func(w works.Work) bool
+	does      func(w workload.Workload) bool
 	slow      bool // takes seconds for a step: a turn is one
 }
 
@@ -30,9 +30,9 @@ var peers = []peer{
 	{name: "Gorgonia", framework: "Gorgonia", served: "gorgonia", does: first, slow: true},
 }
 
-func anything(works.Work) bool { return true }
-func embeds(w works.Work) bool { return w.Loss == nil }
-func first(w works.Work) bool  { return w.Name == works.All()[0].Name }
+func anything(workload.Workload) bool { return true }
+func embeds(w workload.Workload) bool { return w.Loss == nil }
+func first(w workload.Workload) bool  { return w.Name == workload.All()[0].Name }
 
 // command starts the peer.
 func (p peer) command(o options) (*exec.Cmd, error) {

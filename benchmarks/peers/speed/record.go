@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/likeness-go/likeness/benchmarks/internal/record"
+	"github.com/likeness-go/likeness/benchmarks/workload"
 	"github.com/likeness-go/likeness/internal/atomicfile"
-	"github.com/likeness-go/likeness/internal/works"
 	"github.com/pkg/errors"
 )
 
@@ -131,7 +131,7 @@ func (r results) record(command string) (Record, error) {
 		all.Works = append(all.Works, c.record())
 	}
 	if r.scale != nil {
-		all.Scale = &Scale{Title: r.scale.work.Title, Threads: r.scale.threads, Pairs: works.PairCounts, Rates: r.scale.rates}
+		all.Scale = &Scale{Title: r.scale.work.Title, Threads: r.scale.threads, Pairs: workload.PairCounts, Rates: r.scale.rates}
 	}
 	for _, f := range r.footprints {
 		m := Memory{Title: f.work.Title, Names: f.names}
@@ -165,7 +165,7 @@ func (w Work) rows() (rows []row) {
 	return rows
 }
 
-// rows of all works.
+// rows of all workload.
 func (r Record) rows() (all []row) {
 	for _, w := range r.Works {
 		all = append(all, w.rows()...)

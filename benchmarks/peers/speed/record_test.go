@@ -9,13 +9,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/likeness-go/likeness/internal/works"
+	"github.com/likeness-go/likeness/benchmarks/workload"
 )
 
 // sample is a work in three rounds beside two ways of one framework and one of
 // another.
 var sample = comparison{
-	work: works.Work{Title: "Sort"},
+	work: workload.Workload{Title: "Sort"},
 	peers: []peer{
 		{name: "Chest slow", framework: "Chest"}, {name: "Chest fast", framework: "Chest"}, {name: "Drawer", framework: "Drawer"},
 	},
@@ -84,8 +84,8 @@ func TestMarkdown(t *testing.T) {
 	trained.trainer = &series{name: "likeness training", times: []float64{3, 3, 5}}
 	r, err := results{
 		comparisons: []comparison{trained},
-		scale:       &scale{work: works.Work{Title: "Sort"}, threads: []int{1}, rates: [][]float64{{10, 20, 30, 40, 50, 60}}},
-		footprints:  []footprint{{works.Work{Title: "Sort"}, []string{"likeness", "Drawer"}, []int64{2 << 20, 3 << 20}}},
+		scale:       &scale{work: workload.Workload{Title: "Sort"}, threads: []int{1}, rates: [][]float64{{10, 20, 30, 40, 50, 60}}},
+		footprints:  []footprint{{workload.Workload{Title: "Sort"}, []string{"likeness", "Drawer"}, []int64{2 << 20, 3 << 20}}},
 	}.record("go run ./speed")
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +130,7 @@ func TestSpeedIsThatOfTheRecord(t *testing.T) {
 	if diff := cmp.Diff(r.document(), string(written)); diff != "" {
 		t.Errorf("speed.md is not what `go run ./benchmarks/peers/speed -table` writes (-record +file):\n%s", diff)
 	}
-	first := works.All()[0]
+	first := workload.All()[0]
 	if r.Works[0].Title != first.Title || r.Scale == nil || r.Scale.Title != first.Title {
 		t.Fatalf("found %s first and the sizes of batches of %+v, expected %s", r.Works[0].Title, r.Scale, first.Title)
 	}

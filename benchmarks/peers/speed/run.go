@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/likeness-go/likeness/benchmarks/workload"
 	"github.com/likeness-go/likeness/internal/vector"
-	"github.com/likeness-go/likeness/internal/works"
 	"github.com/pkg/errors"
 )
 
@@ -46,8 +46,8 @@ func run(o options) error {
 }
 
 func (s *session) measure(r *results) error {
-	for _, w := range works.All() {
-		if !s.works.MatchString(w.Name) {
+	for _, w := range workload.All() {
+		if !s.workloads.MatchString(w.Name) {
 			continue
 		}
 		c, err := s.compare(w)
@@ -56,8 +56,8 @@ func (s *session) measure(r *results) error {
 		}
 		r.comparisons = append(r.comparisons, c)
 	}
-	first := works.All()[0]
-	if s.works.MatchString("scale") {
+	first := workload.All()[0]
+	if s.workloads.MatchString("scale") {
 		var known *series
 		if len(r.comparisons) > 0 && r.comparisons[0].work.Name == first.Name {
 			known = &r.comparisons[0].series[0]
@@ -68,8 +68,8 @@ func (s *session) measure(r *results) error {
 		}
 		r.scale = &scale
 	}
-	for _, w := range works.All() {
-		if !memoryWorks[w.Name] || !s.works.MatchString("memory") {
+	for _, w := range workload.All() {
+		if !memoryWorks[w.Name] || !s.workloads.MatchString("memory") {
 			continue
 		}
 		f, err := s.footprint(w)

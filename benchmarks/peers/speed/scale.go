@@ -1,26 +1,26 @@
 package main
 
-import "github.com/likeness-go/likeness/internal/works"
+import "github.com/likeness-go/likeness/benchmarks/workload"
 
 // scale is how fast the library trains, by the number of threads and the size
 // of a batch.
 type scale struct {
-	work    works.Work
+	work    workload.Workload
 	threads []int
-	rates   [][]float64 // images a second: by threads and works.PairCounts
+	rates   [][]float64 // images a second: by threads and workload.PairCounts
 }
 
 // scale measures the library alone. The work itself on all threads is not measured
 // again where its time is known: one work has one time.
-func (s *session) scale(w works.Work, known *series) (scale, error) {
-	result := scale{work: w, threads: works.ThreadCounts(s.threads)}
+func (s *session) scale(w workload.Workload, known *series) (scale, error) {
+	result := scale{work: w, threads: workload.ThreadCounts(s.threads)}
 	process, err := s.process(library, "")
 	if err != nil {
 		return result, err
 	}
 	for _, threads := range result.threads {
 		var rates []float64
-		for _, pairs := range works.PairCounts {
+		for _, pairs := range workload.PairCounts {
 			if known != nil && pairs == w.Count && threads == s.threads {
 				rates = append(rates, rate(pairs, median(known.times)))
 				continue

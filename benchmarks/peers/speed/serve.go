@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/likeness-go/likeness/benchmarks/workload"
 	"github.com/likeness-go/likeness/graph"
-	"github.com/likeness-go/likeness/internal/works"
 	"github.com/pkg/errors"
 )
 
@@ -32,14 +32,14 @@ const batches = 20
 
 // goServer is a peer in Go.
 type goServer struct {
-	prepareStep func(w works.Work, r request) (works.Step, error)
-	step        works.Step
+	prepareStep func(w workload.Workload, r request) (workload.Step, error)
+	step        workload.Step
 }
 
 func (s *goServer) prepare(r request) error {
 	runtime.GOMAXPROCS(r.Threads)
 	graph.SetThreads(r.Threads)
-	w, err := works.Named(r.Work)
+	w, err := workload.Named(r.Work)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (s *goServer) prepare(r request) error {
 }
 
 // prepareLikeness also writes the work's files, where a folder is given.
-func prepareLikeness(w works.Work, r request) (works.Step, error) {
+func prepareLikeness(w workload.Workload, r request) (workload.Step, error) {
 	if r.Stream {
 		return w.Stream()
 	}
@@ -66,7 +66,9 @@ func prepareLikeness(w works.Work, r request) (works.Step, error) {
 	return step, step.(interface{ Export(folder string) error }).Export(r.Folder)
 }
 
-func prepareStock(w works.Work, r request) (works.Step, error) { return newStock(w, r.Folder) }
+func prepareStock(w workload.Workload, r request) (workload.Step, error) {
+	return newStock(w, r.Folder)
+}
 
 func (s *goServer) check(count int) (answer, error) {
 	var a answer
@@ -90,10 +92,10 @@ func (s *goServer) release() error {
 }
 
 // timed takes steps, and tells what they left to the collector.
-func timed(step works.Step, count int) (answer, error) {
+func timed(step workload.Step, count int) (answer, error) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	times, err := works.Time(step, count)
+	times, err := workload.Time(step, count)
 	runtime.ReadMemStats(&after)
 	return answer{Milliseconds: times, Allocated: math.Round(float64(after.TotalAlloc-before.TotalAlloc) / float64(count))}, err
 }

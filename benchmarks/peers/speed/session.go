@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/likeness-go/likeness/internal/works"
+	"github.com/likeness-go/likeness/benchmarks/workload"
 )
 
 // session is one measurement: the processes, and an account of who was busy.
@@ -51,7 +51,7 @@ func (s *session) say(format string, arguments ...any) {
 }
 
 // chosen are the peers that are wanted for a work.
-func (s *session) chosen(w works.Work) []peer {
+func (s *session) chosen(w workload.Workload) []peer {
 	var all []peer
 	for _, p := range peers {
 		if p.does(w) && s.peers.MatchString(p.name) {

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/likeness-go/likeness/benchmarks/workload"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/internal/safetensors"
-	"github.com/likeness-go/likeness/internal/works"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -29,13 +29,13 @@ type stock struct {
 
 // newStock builds the work from its files. Its network must be of convolutions
 // with one channel to begin with, and end in one pixel.
-func newStock(w works.Work, folder string) (*stock, error) {
-	weights, err := safetensors.ReadFile(filepath.Join(folder, works.ModelFile))
+func newStock(w workload.Workload, folder string) (*stock, error) {
+	weights, err := safetensors.ReadFile(filepath.Join(folder, workload.ModelFile))
 	if err != nil {
 		return nil, err
 	}
 	s := &stock{solver: gorgonia.NewAdamSolver(gorgonia.WithLearnRate(w.Solver.Rate))}
-	if s.inputs, err = safetensors.ReadFile(filepath.Join(folder, works.InputsFile)); err != nil {
+	if s.inputs, err = safetensors.ReadFile(filepath.Join(folder, workload.InputsFile)); err != nil {
 		return nil, err
 	}
 	g := gorgonia.NewGraph()

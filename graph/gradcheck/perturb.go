@@ -1,6 +1,4 @@
-// Package perturb moves a network's weights away from their first values, for
-// checks that compare it with another program's.
-package perturb
+package gradcheck
 
 import (
 	"math"
@@ -11,11 +9,11 @@ import (
 	"github.com/likeness-go/likeness/internal/random"
 )
 
-// Weights moves all float32 weights to values at which nothing is hidden: first
+// Perturb moves all float32 weights to values at which nothing is hidden: first
 // values such as a gain of 1, a running mean of 0 or Koch's even maps would let
 // an error of layout or of order pass. The values are drawn from the name of the
 // case and those of the weights.
-func Weights(weights *graph.Weights, name string) {
+func Perturb(weights *graph.Weights, name string) {
 	for _, weight := range weights.All() {
 		draw := drawn(weight, random.New(1, "weights", name, weight.Name))
 		data := weight.Value.Data().([]float32)

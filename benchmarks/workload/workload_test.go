@@ -1,4 +1,4 @@
-package works
+package workload
 
 import (
 	"math"
@@ -13,8 +13,8 @@ import (
 	"github.com/likeness-go/likeness/internal/safetensors"
 )
 
-// narrow is the work with few images and a network of few channels.
-func narrow(w Work) Work {
+// narrow is the workload with few images and a network of few channels.
+func narrow(w Workload) Workload {
 	w.Network = w.Network.Narrow(16)
 	w.Count = min(w.Count, 4)
 	if w.Loss != nil && w.Loss.Classes > 0 {
@@ -101,7 +101,7 @@ func TestExportTraining(t *testing.T) {
 
 // An exported embedding is that of the exported image.
 func TestExportEmbedding(t *testing.T) {
-	w := Work{Name: "flat", Network: backbone.Network{
+	w := Workload{Name: "flat", Network: backbone.Network{
 		Name: "flat", Size: imaging.Size{Height: 4, Width: 6, Channels: 3}, Blocks: []graph.Block{graph.Flatten{}},
 	}, Count: 2}
 	embedding, err := w.Embedding()

@@ -1,12 +1,11 @@
-package logistic_test
+package graph_test
 
 import (
 	"math"
 	"testing"
 
 	"github.com/likeness-go/likeness/graph"
-	"github.com/likeness-go/likeness/internal/gradcheck"
-	"github.com/likeness-go/likeness/internal/logistic"
+	"github.com/likeness-go/likeness/graph/gradcheck"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -39,14 +38,14 @@ func near(found, want float64) bool {
 
 func TestValues(t *testing.T) {
 	for _, k := range knownValues() {
-		if value, slope := logistic.Softplus(k.x); !near(value, k.softplus) || !near(slope, k.sigmoid) {
+		if value, slope := graph.Softplus(k.x); !near(value, k.softplus) || !near(slope, k.sigmoid) {
 			t.Errorf("softplus(%v): found %v with slope %v, expected %v with %v", k.x, value, slope, k.softplus, k.sigmoid)
 		}
-		if value, slope := logistic.Sigmoid(k.x); !near(value, k.sigmoid) || !near(slope, k.slope) {
+		if value, slope := graph.Sigmoid(k.x); !near(value, k.sigmoid) || !near(slope, k.slope) {
 			t.Errorf("σ(%v): found %v with slope %v, expected %v with %v", k.x, value, slope, k.sigmoid, k.slope)
 		}
 	}
-	for name, f := range map[string]func(float64) (float64, float64){"softplus": logistic.Softplus, "σ": logistic.Sigmoid} {
+	for name, f := range map[string]func(float64) (float64, float64){"softplus": graph.Softplus, "σ": graph.Sigmoid} {
 		if value, slope := f(math.NaN()); !math.IsNaN(value) || !math.IsNaN(slope) {
 			t.Errorf("%s(NaN): found %v with slope %v", name, value, slope)
 		}
@@ -54,10 +53,10 @@ func TestValues(t *testing.T) {
 }
 
 // nodes are the two functions in graphs.
-var nodes = map[string]func(*graph.Builder, *graph.Node) *graph.Node{"softplus": logistic.SoftplusOf, "σ": logistic.SigmoidOf}
+var nodes = map[string]func(*graph.Builder, *graph.Node) *graph.Node{"softplus": (*graph.Builder).Softplus, "σ": (*graph.Builder).Sigmoid}
 
 // draw is Σ f(xᵢ) over the weight x, whose gradient is the slopes.
-func draw(f func(*graph.Builder, *graph.Node) *graph.Node, rows int) func(b *graph.Builder) graph.Outputs {
+func drawActivation(f func(*graph.Builder, *graph.Node) *graph.Node, rows int) func(b *graph.Builder) graph.Outputs {
 	return func(b *graph.Builder) graph.Outputs {
 		y := f(b, b.Weight("x", graph.Bias, graph.Initial{}, rows))
 		return graph.Outputs{"y": y, graph.Cost: b.Node(gorgonia.Sum(y))}
@@ -77,9 +76,9 @@ func weights(t *testing.T, dtype tensor.Dtype, x []float64) *graph.Weights {
 func TestNodes(t *testing.T) {
 	x := []float64{-1e4, -700, -40, -20, -17, -1, 0, 1, 17, 20, 40, 700, 1e4}
 	for name, f := range nodes {
-		plain := map[string]func(float64) (float64, float64){"softplus": logistic.Softplus, "σ": logistic.Sigmoid}[name]
+		plain := map[string]func(float64) (float64, float64){"softplus": graph.Softplus, "σ": graph.Sigmoid}[name]
 		for _, dtype := range []tensor.Dtype{graph.Float32, graph.Float64} {
-			program, err := graph.Build(weights(t, dtype, x), graph.Training, draw(f, len(x)))
+			program, err := graph.Build(weights(t, dtype, x), graph.Training, drawActivation(f, len(x)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,6 +110,6 @@ func TestNodes(t *testing.T) {
 func TestGradients(t *testing.T) {
 	x := []float64{-1e4, -30, -3, -0.5, 0, 0.5, 3, 18, 1e4}
 	for _, f := range nodes {
-		gradcheck.Check(t, weights(t, graph.Float64, x), nil, draw(f, len(x)))
+		gradcheck.Check(t, weights(t, graph.Float64, x), nil, drawActivation(f, len(x)))
 	}
 }

@@ -1,14 +1,10 @@
-// Package logistic is the logistic function σ and its integral softplus, for
-// numbers and for graphs, at full precision for every number. Gorgonia's own
-// take softplus(x) for x above 16 and σ(x) for 1 above 19, which in float64
-// leaves errors of 1e-7 and 6e-9.
-package logistic
+package graph
 
-import (
-	"math"
+import "math"
 
-	"github.com/likeness-go/likeness/graph"
-)
+// The logistic function σ and its integral softplus are computed here at full
+// precision for every number. Gorgonia's own replace softplus(x) by x above 16
+// and σ(x) by 1 above 19, which in float64 leaves errors of 1e-7 and 6e-9.
 
 // Softplus is log(1 + exp(x)) and its slope σ(x).
 func Softplus(x float64) (value, slope float64) {
@@ -28,18 +24,18 @@ func Sigmoid(x float64) (value, slope float64) {
 	return value, small / ((1 + small) * (1 + small))
 }
 
-// SoftplusOf adds the softplus of every element of x to the graph.
-func SoftplusOf(b *graph.Builder, x *graph.Node) *graph.Node {
+// Softplus adds the softplus of every element of x to the graph.
+func (b *Builder) Softplus(x *Node) *Node {
 	return b.Apply("softplus", x.Shape().Clone(), elementwise[float32](Softplus), elementwise[float64](Softplus), x)
 }
 
-// SigmoidOf adds σ of every element of x to the graph.
-func SigmoidOf(b *graph.Builder, x *graph.Node) *graph.Node {
+// Sigmoid adds σ of every element of x to the graph.
+func (b *Builder) Sigmoid(x *Node) *Node {
 	return b.Apply("sigmoid", x.Shape().Clone(), elementwise[float32](Sigmoid), elementwise[float64](Sigmoid), x)
 }
 
 // elementwise is a function of one number and its slope.
-type elementwise[T graph.Float] func(x float64) (value, slope float64)
+type elementwise[T Float] func(x float64) (value, slope float64)
 
 func (f elementwise[T]) Forward(y []T, x ...[]T) {
 	for i, v := range x[0] {

@@ -1,4 +1,4 @@
-package works
+package workload
 
 import (
 	"slices"
@@ -10,14 +10,14 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Work is one thing that is measured.
-type Work struct {
+// Workload is one thing that is measured.
+type Workload struct {
 	Name    string // in flags and files
 	Title   string // in tables
 	Network backbone.Network
 	Count   int           // pairs, triplets or images
-	Loss    *Loss         // nil where the work is to embed
-	Solver  solver.Config // nothing where the work is to embed
+	Loss    *Loss         // nil where the workload is to embed
+	Solver  solver.Config // nothing where the workload is to embed
 }
 
 // Loss is an objective with its head, in the form that peers read.
@@ -30,9 +30,9 @@ type Loss struct {
 	Towers    int     `json:"towers"`  // embeddings compared at a time, 1 for a batch
 }
 
-// All are the works, in the order of the tables. What the losses leave open is
+// All are the workloads, in the order of the tables. What the losses leave open is
 // the library's usual choice.
-func All() []Work {
+func All() []Workload {
 	digits := imaging.Size{Height: 28, Width: 28, Channels: 1}
 	conv4, normed := backbone.Conv4(digits, 64, false), backbone.Conv4(digits, 64, true)
 	contrastive := &Loss{Objective: "contrastive", Head: "l2", Margin: 1, Towers: 2}
@@ -40,7 +40,7 @@ func All() []Work {
 	// Adam's first steps are the signs of gradients, however small those are.
 	adam := solver.Config{Solver: "adam", Rate: 3e-5}
 	momentum := func(rate float64) solver.Config { return solver.Config{Solver: "sgd", Rate: rate, Momentum: 0.9} }
-	return []Work{
+	return []Workload{
 		{
 			Name: "conv4", Title: "Conv4-64, 28×28, 128 pairs, contrastive, Adam",
 			Network: conv4, Count: 128, Loss: contrastive, Solver: adam,
@@ -74,18 +74,18 @@ func All() []Work {
 	}
 }
 
-// Named finds a work by its name.
-func Named(name string) (Work, error) {
+// Named finds a workload by its name.
+func Named(name string) (Workload, error) {
 	for _, w := range All() {
 		if w.Name == name {
 			return w, nil
 		}
 	}
-	return Work{}, errors.Errorf("there is no work %q", name)
+	return Workload{}, errors.Errorf("there is no work %q", name)
 }
 
-// Images is how many images the work looks at.
-func (w Work) Images() int {
+// Images is how many images the workload looks at.
+func (w Workload) Images() int {
 	if w.Loss == nil {
 		return w.Count
 	}
@@ -97,4 +97,17 @@ func (w Work) Images() int {
 func withoutDropout(n backbone.Network) backbone.Network {
 	n.Blocks = slices.DeleteFunc(slices.Clone(n.Blocks), func(b graph.Block) bool { return b.Kind() == "dropout" })
 	return n
+}
+
+// PairCounts are the batch sizes, in pairs, by which the first work is scaled.
+var PairCounts = []int{16, 32, 64, 128, 256, 512}
+
+// ThreadCounts are the numbers of threads by which it is: 1, 2, 4, … and the
+// most.
+func ThreadCounts(most int) []int {
+	var counts []int
+	for n := 1; n < most; n *= 2 {
+		counts = append(counts, n)
+	}
+	return append(counts, most)
 }
