@@ -75,7 +75,7 @@ func BenchmarkChannels(b *testing.B) {
 		name := fmt.Sprintf("/%d", channels)
 		benchmark(b, "Normalize"+name, 8*n, func(e Engine[float32]) { e.Normalize(dx, x, mean, scale, shift) })
 		benchmark(b, "NormalizeInPlace"+name, 8*n, func(e Engine[float32]) { e.Normalize(x, x, mean, scale, shift) })
-		benchmark(b, "Centre"+name, 12*n, func(e Engine[float32]) { e.Centre(dx, x, dy, mean, scale, along, shift) })
+		benchmark(b, "Center"+name, 12*n, func(e Engine[float32]) { e.Center(dx, x, dy, mean, scale, along, shift) })
 		benchmark(b, "ScaleChannels"+name, 8*n, func(e Engine[float32]) { e.ScaleChannels(dx, x, scale) })
 		benchmark(b, "SumRows"+name, 4*n, func(e Engine[float32]) { e.SumRows(sum[:channels], x) })
 		benchmark(b, "SumSquares"+name, 4*n, func(e Engine[float32]) { e.SumSquares(sum[:channels], x, mean) })

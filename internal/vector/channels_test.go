@@ -28,14 +28,14 @@ func TestChannels(t *testing.T) {
 				return (at(from, i)-at(mean, c))*at(scale, c) + at(shift, c)
 			})
 		case 1:
-			f.engine.Centre(to, x, dy, mean, scale, along, shift)
-			f.want("Centre", to, func(i int) float64 {
+			f.engine.Center(to, x, dy, mean, scale, along, shift)
+			f.want("Center", to, func(i int) float64 {
 				c := i % channels
 				return at(scale, c) * (at(slope, i) - at(shift, c) - (at(from, i)-at(mean, c))*at(along, c))
 			})
 		case 2:
-			f.engine.Centre(to, x, nil, mean, scale, along, shift)
-			f.want("Centre alone", to, func(i int) float64 {
+			f.engine.Center(to, x, nil, mean, scale, along, shift)
+			f.want("Center alone", to, func(i int) float64 {
 				c := i % channels
 				return at(scale, c) * (0 - at(shift, c) - (at(from, i)-at(mean, c))*at(along, c))
 			})

@@ -1,6 +1,8 @@
 package vector
 
-import "unsafe"
+import (
+	"unsafe"
+)
 
 // Portable is the engine in plain Go: for float64, for processors without an
 // instruction set of their own here, and the reference of all others.
@@ -129,4 +131,23 @@ func (o *Outer[T]) edge(i, j, rows, columns int) (sum [tileRows][tileColumns]T) 
 		}
 	}
 	return sum
+}
+
+// MultiplyAdds multiplies and adds in registers, a tile of Rows at a time.
+func (Portable[T]) MultiplyAdds(iterations int) int {
+	var a, b, c, d, e, f T
+	x, y, u, v, w := T(1), T(2), T(3), T(4), T(5)
+	for range iterations {
+		a += x * u
+		b += x * v
+		c += x * w
+		d += y * u
+		e += y * v
+		f += y * w
+		x, y = y, x // lest the products are worked out once for all
+	}
+	if a+b+c+d+e+f < 0 {
+		panic("vector: a sum of products of positive numbers is negative") // so that the sums are wanted
+	}
+	return 2 * tileRows * tileColumns * iterations
 }

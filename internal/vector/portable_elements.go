@@ -1,6 +1,8 @@
 package vector
 
-import "math"
+import (
+	"math"
+)
 
 // Transpose writes the transpose of x, a few columns at a time: the cache
 // cannot hold many places to write to that lie far apart.
@@ -127,5 +129,197 @@ func (Portable[T]) AddDifference(dx, x, y []T, factor T) {
 	dx, y = dx[:len(x)], y[:len(x)]
 	for j, v := range x {
 		dx[j] += factor * (v - y[j])
+	}
+}
+
+// Normalize writes y = (x − mean)·scale + shift.
+func (Portable[T]) Normalize(y, x, mean, scale, shift []T) {
+	channels := len(mean)
+	scale, shift = scale[:channels], shift[:channels]
+	for i := 0; i < len(x); i += channels {
+		from, to := x[i:][:channels], y[i:][:channels]
+		for c, m := range mean {
+			to[c] = (from[c]-m)*scale[c] + shift[c]
+		}
+	}
+}
+
+// Center writes dx = scale·(dy − dyMean − (x − mean)·along).
+func (Portable[T]) Center(dx, x, dy, mean, scale, along, dyMean []T) {
+	channels := len(mean)
+	scale, along, dyMean = scale[:channels], along[:channels], dyMean[:channels]
+	for i := 0; i < len(x); i += channels {
+		from, to := x[i:][:channels], dx[i:][:channels]
+		if dy == nil {
+			for c, m := range mean {
+				to[c] = -scale[c] * (dyMean[c] + (from[c]-m)*along[c])
+			}
+			continue
+		}
+		gradient := dy[i:][:channels]
+		for c, m := range mean {
+			to[c] = scale[c] * (gradient[c] - dyMean[c] - (from[c]-m)*along[c])
+		}
+	}
+}
+
+// ScaleChannels writes dx = dy·scale.
+func (Portable[T]) ScaleChannels(dx, dy, scale []T) {
+	for i := 0; i < len(dy); i += len(scale) {
+		from, to := dy[i:][:len(scale)], dx[i:][:len(scale)]
+		for c, v := range scale {
+			to[c] = from[c] * v
+		}
+	}
+}
+
+// SumRows adds the rows of x to sum.
+func (Portable[T]) SumRows(sum []float64, x []T) {
+	for i := 0; i < len(x); i += len(sum) {
+		row := x[i:][:len(sum)]
+		for c := range sum {
+			sum[c] += float64(row[c])
+		}
+	}
+}
+
+// SumSquares adds (x − mean)² to sum.
+func (Portable[T]) SumSquares(sum []float64, x, mean []T) {
+	mean = mean[:len(sum)]
+	for i := 0; i < len(x); i += len(sum) {
+		row := x[i:][:len(sum)]
+		for c := range sum {
+			d := float64(row[c]) - float64(mean[c])
+			sum[c] += d * d
+		}
+	}
+}
+
+// SumProducts adds dy·(x − mean) and dy to the halves of sum.
+func (Portable[T]) SumProducts(sum []float64, x, dy, mean []T) {
+	channels := len(mean)
+	along, plain := sum[:channels], sum[channels:][:channels]
+	for i := 0; i < len(x); i += channels {
+		from, gradient := x[i:][:channels], dy[i:][:channels]
+		for c, m := range mean {
+			g := float64(gradient[c])
+			along[c] += g * (float64(from[c]) - float64(m))
+			plain[c] += g
+		}
+	}
+}
+
+// MaxWindows takes the largest element of each window, channel by channel. Of
+// equal elements the first counts, and the first NaN above all numbers.
+func (Portable[T]) MaxWindows(w *Windows[T]) {
+	none := uint8(len(w.Offsets))
+	for i := range w.Count {
+		from := w.X[i*w.Step:]
+		y, position := w.Y[i*w.Channels:][:w.Channels], w.Position[i*w.Channels:][:w.Channels]
+		for k, offset := range w.Offsets {
+			for c, v := range from[offset:][:w.Channels] {
+				if w.Scale != nil {
+					v = v*w.Scale[c] + w.Shift[c]
+				}
+				if k == 0 || v > y[c] || v != v && y[c] == y[c] {
+					y[c], position[c] = v, uint8(k)
+				}
+			}
+		}
+		if w.Kept != nil {
+			kept := w.Kept[i*w.Channels:][:w.Channels]
+			for c, k := range position {
+				kept[c] = from[int(w.Offsets[k])+c]
+			}
+		}
+		if w.Rectify {
+			for c, v := range y {
+				if v <= 0 {
+					y[c], position[c] = 0, none
+				}
+			}
+		}
+	}
+}
+
+// ScatterWindows writes or adds Y where the maxima of X were.
+func (Portable[T]) ScatterWindows(w *Windows[T]) {
+	for i := range w.Count {
+		to := w.X[i*w.Step:]
+		y, position := w.Y[i*w.Channels:][:w.Channels], w.Position[i*w.Channels:][:w.Channels]
+		for k, offset := range w.Offsets {
+			at := to[offset:][:w.Channels]
+			for c, v := range y {
+				if w.Scale != nil {
+					v *= w.Scale[c]
+				}
+				v = pick(position[c] == uint8(k), v, 0)
+				if w.Add {
+					v += at[c]
+				}
+				at[c] = v
+			}
+		}
+	}
+}
+
+// AdamFactors are what a step of Adam has in common for all elements of a
+// parameter.
+type AdamFactors[T Float] struct {
+	Scale        T // of the gradient
+	Penalty      T // 2λ
+	Keep         T // 1 − ηλ′
+	Beta1, Rest1 T // β₁ and 1 − β₁
+	Beta2, Rest2 T
+	Rate         T // η / (1−β₁ᵗ)
+	Root         T // 1 / √(1−β₂ᵗ)
+	Epsilon      T
+}
+
+// Adam takes a step of Kingma & Ba (2015), algorithm 1, with the moments first
+// and second:
+//
+//	g = Scale·gradient + Penalty·weight
+//	first ← Beta1·first + Rest1·g
+//	second ← Beta2·second + Rest2·g²
+//	weight ← Keep·weight − Rate·first/(Root·√second + Epsilon)
+func (Portable[T]) Adam(weight, gradient, first, second []T, f AdamFactors[T]) {
+	gradient, first, second = gradient[:len(weight)], first[:len(weight)], second[:len(weight)]
+	for i, w := range weight {
+		g := f.Scale*gradient[i] + f.Penalty*w
+		m := f.Beta1*first[i] + f.Rest1*g
+		v := f.Beta2*second[i] + f.Rest2*(g*g)
+		first[i], second[i] = m, v
+		weight[i] = f.Keep*w - f.Rate*(m/(f.Root*T(math.Sqrt(float64(v)))+f.Epsilon))
+	}
+}
+
+// MomentumFactors are what a step of gradient descent with momentum has in
+// common for all elements of a parameter.
+type MomentumFactors[T Float] struct {
+	Scale    T // of the gradient
+	Rate     T // η
+	Momentum T // μ
+	Penalty  T // 2λ
+	Nesterov bool
+}
+
+// Momentum takes a step of gradient descent with momentum:
+//
+//	d = Rate·(Scale·gradient + Penalty·weight)
+//	velocity ← Momentum·velocity − d
+//	weight ← weight + velocity
+//
+// With Nesterov, Momentum·velocity − d is added to weight, of the new velocity.
+func (Portable[T]) Momentum(weight, gradient, velocity []T, f MomentumFactors[T]) {
+	gradient, velocity = gradient[:len(weight)], velocity[:len(weight)]
+	for i, w := range weight {
+		descent := f.Rate * (f.Scale*gradient[i] + f.Penalty*w)
+		v := f.Momentum*velocity[i] - descent
+		velocity[i] = v
+		if f.Nesterov {
+			v = f.Momentum*v - descent
+		}
+		weight[i] = w + v
 	}
 }

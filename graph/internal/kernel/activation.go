@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/vector"
 )
 
@@ -41,7 +42,7 @@ func (a Activation) String() string {
 func Activate[T Float](a Activation, y, x, slope []T, channels int) {
 	checkLength("y", y, len(x))
 	checkSlope(a, slope, channels)
-	eachChunk(len(x), channels, func(first, last int) {
+	forEachRowChunk(len(x), channels, func(first, last int) {
 		activate(a, y[first:last], x[first:last], slope)
 	})
 }
@@ -84,7 +85,7 @@ func ActivateBackward[T Float](a Activation, dx, dslope, x, y, dy, slope []T, ch
 		slopeGradient(dslope, x, dy)
 	}
 	if dx != nil {
-		eachChunk(len(dy), channels, func(first, last int) {
+		forEachRowChunk(len(dy), channels, func(first, last int) {
 			activateBackward(a, dx[first:last], part(x, first, last), part(y, first, last), dy[first:last], slope)
 		})
 	}
@@ -161,10 +162,10 @@ func checkSlope[T Float](a Activation, slope []T, channels int) {
 	}
 }
 
-// eachChunk divides size elements into ranges of whole rows of channels.
-func eachChunk(size, channels int, work func(first, last int)) {
+// forEachRowChunk divides size elements into ranges of whole rows of channels.
+func forEachRowChunk(size, channels int, work func(first, last int)) {
 	step := rowsPerChunk(channels) * channels
-	Parallel(ceilDiv(size, step), func(i int) { work(i*step, min((i+1)*step, size)) })
+	parallel.For(ceilDiv(size, step), func(i int) { work(i*step, min((i+1)*step, size)) })
 }
 
 // part returns x[first:last], or nil of nil.

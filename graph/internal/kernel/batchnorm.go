@@ -3,6 +3,7 @@ package kernel
 import (
 	"math"
 
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/vector"
 )
 
@@ -69,9 +70,9 @@ func (n *BatchNorm[T]) Backward(dx, dgain, dshift, x, gain, dy []T) {
 		return
 	}
 	checkLength("dx", dx, len(x))
-	along, mean := n.centring()
+	along, mean := n.corrections()
 	n.chunks(func(first, last int) {
-		n.engine.Centre(dx[first:last], x[first:last], dy[first:last], n.Mean, n.scale, along, mean)
+		n.engine.Center(dx[first:last], x[first:last], dy[first:last], n.Mean, n.scale, along, mean)
 	})
 }
 
@@ -147,9 +148,9 @@ func (n *BatchNorm[T]) finishSums(total []float64, dgain, dshift []T) {
 	}
 }
 
-// centring returns, for each channel, what dx loses through the statistics:
+// corrections returns, for each channel, what dx loses through the statistics:
 // the slope of dy along x − mean and the mean of dy.
-func (n *BatchNorm[T]) centring() (along, mean []T) {
+func (n *BatchNorm[T]) corrections() (along, mean []T) {
 	along, mean = make([]T, n.channels), make([]T, n.channels)
 	for c, inverse := range n.inverse {
 		along[c] = T(n.total[c] * float64(inverse) / float64(n.rows))
@@ -161,7 +162,7 @@ func (n *BatchNorm[T]) centring() (along, mean []T) {
 // chunks calls work for ranges of elements that hold whole rows.
 func (n *BatchNorm[T]) chunks(work func(first, last int)) {
 	step := rowsPerChunk(n.channels)
-	Parallel(ceilDiv(n.rows, step), func(i int) {
+	parallel.For(ceilDiv(n.rows, step), func(i int) {
 		work(i*step*n.channels, min((i+1)*step, n.rows)*n.channels)
 	})
 }

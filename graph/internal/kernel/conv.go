@@ -3,8 +3,60 @@ package kernel
 import (
 	"unsafe"
 
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/vector"
+	"github.com/pkg/errors"
 )
+
+// ConvShape is the shape of a convolution layer. Padding is a border of zeros,
+// as wide on each side.
+type ConvShape struct {
+	Batch, Height, Width, Channels     int // of the input
+	Filters, KernelHeight, KernelWidth int
+	Stride, Padding                    int
+}
+
+// Output returns the height and width of the result.
+func (s ConvShape) Output() (height, width int) {
+	return (s.Height+2*s.Padding-s.KernelHeight)/s.Stride + 1, (s.Width+2*s.Padding-s.KernelWidth)/s.Stride + 1
+}
+
+// Validate says what is wrong with a shape.
+func (s ConvShape) Validate() error {
+	for _, d := range []dimension{
+		{"batch", s.Batch}, {"height", s.Height}, {"width", s.Width}, {"channels", s.Channels},
+		{"filters", s.Filters}, {"kernel height", s.KernelHeight}, {"kernel width", s.KernelWidth},
+		{"stride", s.Stride},
+	} {
+		if err := positive(d.name, d.value); err != nil {
+			return err
+		}
+	}
+	if err := between("padding", s.Padding, 0); err != nil {
+		return err
+	}
+	if s.KernelHeight > s.Height+2*s.Padding || s.KernelWidth > s.Width+2*s.Padding {
+		return errors.Errorf("kernel %d×%d is larger than its %d×%d input with padding %d",
+			s.KernelHeight, s.KernelWidth, s.Height, s.Width, s.Padding)
+	}
+	return nil
+}
+
+// inputs, outputs and weights return the number of elements of the arrays.
+func (s ConvShape) inputs() int  { return s.Batch * s.Height * s.Width * s.Channels }
+func (s ConvShape) outputs() int { return s.pixels() * s.Filters }
+func (s ConvShape) weights() int { return s.Filters * s.Channels * s.KernelHeight * s.KernelWidth }
+
+// patchSize returns the length of a window, and patchStart where its row
+// begins, in the order (kernel height, kernel width, channels).
+func (s ConvShape) patchSize() int         { return s.patchStart(s.KernelHeight) }
+func (s ConvShape) patchStart(row int) int { return row * s.KernelWidth * s.Channels }
+
+// pixels returns the number of output pixels of the batch.
+func (s ConvShape) pixels() int {
+	height, width := s.Output()
+	return s.Batch * height * width
+}
 
 // Conv is a convolution layer (in the sense of neural networks, a
 // correlation): x (batch, height, width, channels), weight (filters, channels,
@@ -22,7 +74,7 @@ type Conv[T Float] struct {
 	results  []int32 // where the group's results begin
 	forward  packed[T]
 	ordered  []T       // weights in the order of windows, (filters, kernel height, kernel width, channels)
-	minimal  *winograd // at most one of them is not nil
+	winograd *winograd // at most one of them is not nil
 	fourier  *fourier[T]
 	gradient convGradient[T]
 }
@@ -33,14 +85,14 @@ const packedBytes = 128 << 10
 
 // NewConv returns the layer of a valid shape.
 func NewConv[T Float](s ConvShape) *Conv[T] {
-	c := newConv[T](s, leastTiles)
+	c := newConv[T](s, minTiles)
 	height, width := s.Output()
 	products := height * width * s.KernelHeight * s.KernelWidth
-	if c.minimal != nil {
-		products = c.minimal.products()
+	if c.winograd != nil {
+		products = c.winograd.products()
 	}
 	if fourierPays(s, products) {
-		c.minimal, c.fourier = nil, newFourier(c.engine, s)
+		c.winograd, c.fourier = nil, newFourier(c.engine, s)
 	}
 	return c
 }
@@ -52,11 +104,11 @@ func newConv[T Float](s ConvShape, tiles int) *Conv[T] {
 	c := &Conv[T]{shape: s, engine: vector.For[T]()}
 	height, width := s.Output()
 	// Products of few rows are slow, so small images are taken together.
-	group := evenly(s.Batch, ceilDiv(128, height*width))
+	group := groupSize(s.Batch, ceilDiv(128, height*width))
 	c.input = halo{group, s.Height, s.Width, s.Channels, s.Padding, s.Padding, s.Padding, s.Padding}
-	if c.minimal = newWinograd(c.engine, s, tiles); c.minimal != nil {
-		c.input.images = c.minimal.group(s.Batch, group)
-		c.input = c.minimal.border(c.input)
+	if c.winograd = newWinograd(c.engine, s, tiles); c.winograd != nil {
+		c.input.images = c.winograd.group(s.Batch, group)
+		c.input = c.winograd.border(c.input)
 	}
 	c.windows = c.input.windows(height, width, s.Stride)
 	c.results = halo{images: c.input.images, height: height, width: width, channels: s.Filters}.pixels()
@@ -65,7 +117,7 @@ func newConv[T Float](s ConvShape, tiles int) *Conv[T] {
 
 // evenly returns how many images to take together, about as many as asked, so
 // that the groups are as many as divide well by the number of threads.
-func evenly(batch, group int) int {
+func groupSize(batch, group int) int {
 	groups := max(1, batch/group)
 	if groups > 4 {
 		groups -= groups % 4
@@ -83,7 +135,7 @@ func (c *Conv[T]) Forward(y, x, weight, bias []T) {
 	c.packForward(weight)
 	height, width := s.Output()
 	spans := c.spans(height, width*s.Filters, width)
-	c.overSpans(spans, x, func(w *workspace[T], i int) {
+	c.forEachSpan(spans, x, func(w *workspace[T], i int) {
 		span := spans[i]
 		c.convolve(w, y[(span.image*height+span.top)*width*s.Filters:], x, bias, span)
 	})
@@ -99,10 +151,10 @@ func (c *Conv[T]) convolve(w *workspace[T], y, x, bias []T, span span) {
 	s := c.shape
 	in := c.window(w, x, span)
 	_, width := s.Output()
-	if c.minimal != nil {
+	if c.winograd != nil {
 		h := c.input
 		h.images = span.images
-		c.minimal.convolve(any(w).(*workspace[float32]), single(y), single(in), single(bias), h, span.top, span.bottom, width)
+		c.winograd.convolve(any(w).(*workspace[float32]), asFloat32(y), asFloat32(in), asFloat32(bias), h, span.top, span.bottom, width)
 		return
 	}
 	pixels := span.images * (span.bottom - span.top) * width
@@ -153,10 +205,10 @@ func (c *Conv[T]) window(w *workspace[T], x []T, span span) []T {
 	}
 	to := grow(&w.halo, h.size())
 	last := (span.bottom-1)*c.shape.Stride + c.shape.KernelHeight
-	if c.minimal != nil {
-		last = span.top + c.minimal.reach(span.bottom-span.top)
+	if c.winograd != nil {
+		last = span.top + c.winograd.reach(span.bottom-span.top)
 	}
-	fillHalo(h, to, x, span.top*c.shape.Stride, last)
+	copyWithBorder(h, to, x, span.top*c.shape.Stride, last)
 	return to
 }
 
@@ -169,7 +221,7 @@ func (c *Conv[T]) order(weight []T) {
 		return
 	}
 	grow(&c.ordered, s.weights())
-	Parallel(s.Filters, func(f int) {
+	parallel.For(s.Filters, func(f int) {
 		c.engine.Transpose(c.ordered[f*size:][:size], s.Channels, weight[f*size:][:size], taps, s.Channels, taps)
 	})
 }
@@ -178,10 +230,10 @@ func (c *Conv[T]) order(weight []T) {
 func (c *Conv[T]) packForward(weight []T) {
 	c.order(weight)
 	c.forward.shape(c.engine, c.shape.patchSize(), c.shape.Filters)
-	Parallel(c.forward.panels, func(i int) {
+	parallel.For(c.forward.panels, func(i int) {
 		c.forward.putTransposed(c.engine, c.forward.panel(i), c.ordered, c.shape.patchSize())
 	})
-	if c.minimal != nil {
-		c.minimal.transform(any(&c.forward).(*packed[float32]))
+	if c.winograd != nil {
+		c.winograd.transform(any(&c.forward).(*packed[float32]))
 	}
 }

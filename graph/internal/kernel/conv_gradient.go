@@ -1,5 +1,12 @@
 package kernel
 
+import (
+	"unsafe"
+
+	"github.com/likeness-go/likeness/internal/parallel"
+	"github.com/likeness-go/likeness/internal/vector"
+)
+
 // convGradient is what a convolution keeps for its gradients, made when they
 // are first asked for.
 type convGradient[T Float] struct {
@@ -12,7 +19,7 @@ type convGradient[T Float] struct {
 	inputs   []int32     // the input's pixels, if flipped
 	packed   packed[T]   // all weights, if flipped
 	rows     []packed[T] // those of each row of the kernel, if not
-	minimal  *winograd   // of a flipped one, nil if it is direct
+	winograd *winograd   // of a flipped one, nil if it is direct
 	byTiles  bool        // whether that of the weights is by the forward pass's tiles
 	partial  []T         // sums of the gradient of the weights, one a part of the batch
 	sum      []T         // of all parts, from tiles
@@ -56,7 +63,7 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 		}
 		return
 	}
-	c.makeGradient()
+	c.initGradient()
 	if dx != nil {
 		c.packBackward(weight)
 	}
@@ -66,7 +73,7 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 	// memory to go through, and other numbers of them divide badly by threads.
 	size := s.weights()
 	if g.byTiles {
-		size = c.minimal.sums()
+		size = c.winograd.sums()
 	}
 	parts := 16
 	for parts > groups || parts > 4 && (parts*s.weights() > 1<<21 || s.pixels() < parts*1024) {
@@ -76,7 +83,7 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 		grow(&g.partial, parts*size)
 	}
 	sums := make([]float64, parts*s.Filters)
-	parallel(parts, func(w *workspace[T], part int) {
+	divide(parts, func(w *workspace[T], part int) {
 		sum := sums[part*s.Filters:][:s.Filters]
 		var weights []T
 		if dweight != nil {
@@ -123,7 +130,7 @@ func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64,
 		h := c.input
 		h.images = images
 		in := c.window(w, x, span{image: image, images: images, bottom: height})
-		c.minimal.addGradient(any(w).(*workspace[float32]), single(weights), single(in), single(gradient), h, at, fresh)
+		c.winograd.addGradient(any(w).(*workspace[float32]), asFloat32(weights), asFloat32(in), asFloat32(gradient), h, at, fresh)
 	}
 	step := max(1, c.gradient.bandRows)
 	if images > 1 || height*width*s.Filters < 2*spanElements {
@@ -146,4 +153,242 @@ func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64,
 	if dx != nil {
 		c.inputGradient(w, dx, gradient, span{image: image, images: images, bottom: height})
 	}
+}
+
+// initGradient decides how the gradients are computed.
+//
+// The input's gradient is a convolution of the result's gradient, with a
+// border, by the flipped weights. Where strides or a small result make much of
+// that the multiplication by zeros, each row of the weights is instead
+// multiplied by the result's gradient, and the products are added to the rows
+// of the input that they come from.
+func (c *Conv[T]) initGradient() {
+	s, g := c.shape, &c.gradient
+	if g.made {
+		return
+	}
+	g.made = true
+	height, width := s.Output()
+	g.output = halo{images: c.input.images, height: height, width: width, channels: s.Filters}
+	top, left := s.KernelHeight-1-s.Padding, s.KernelWidth-1-s.Padding
+	inside := s.Stride == 1 && top >= 0 && left >= 0
+	if inside && top == left && c.winograd != nil {
+		g.winograd = newWinograd(c.engine, ConvShape{
+			Batch: s.Batch, Height: height, Width: width, Channels: s.Filters,
+			Filters: s.Channels, KernelHeight: s.KernelHeight, KernelWidth: s.KernelWidth, Stride: 1, Padding: top,
+		}, minTiles)
+	}
+	useful := height * width * s.KernelHeight * s.KernelWidth // products; the border's are not
+	if g.winograd != nil && 2*g.winograd.products() > useful {
+		g.winograd = nil
+	}
+	g.flipped = inside && (g.winograd != nil || 5*height*width >= 4*s.Height*s.Width)
+	if g.byTiles = c.winograd != nil && s.Batch*c.winograd.tiles() >= minGradientTiles; g.byTiles {
+		g.output.bottom, g.output.right = c.winograd.overhang()
+	}
+	if !g.flipped {
+		g.results = g.output.pixels()
+		return
+	}
+	g.output.top, g.output.left = top, left
+	g.output.bottom, g.output.right = max(g.output.bottom, top), max(g.output.right, left)
+	if g.winograd != nil {
+		g.output = g.winograd.border(g.output)
+	}
+	g.windows = g.output.windows(s.Height, s.Width, 1)
+	g.inputs = halo{images: c.input.images, height: s.Height, width: s.Width, channels: s.Channels}.pixels()
+}
+
+// packBackward packs the weights for the input's gradient.
+func (c *Conv[T]) packBackward(weight []T) {
+	s, g := c.shape, &c.gradient
+	c.order(weight)
+	taps, size := s.KernelHeight*s.KernelWidth, s.patchSize()
+	if g.flipped {
+		g.packed.shape(c.engine, taps*s.Filters, s.Channels)
+		parallel.For(taps, func(tap int) {
+			for i := range g.packed.panels {
+				q := g.packed.panel(i)
+				for f := range s.Filters {
+					g.packed.put(q, (taps-1-tap)*s.Filters+f, c.ordered[f*size+tap*s.Channels:][:s.Channels])
+				}
+			}
+		})
+		if g.winograd != nil {
+			g.winograd.transform(any(&g.packed).(*packed[float32]))
+		}
+		return
+	}
+	if g.rows == nil {
+		g.rows = make([]packed[T], s.KernelHeight)
+	}
+	parallel.For(s.KernelHeight, func(ky int) {
+		p, run := &g.rows[ky], s.patchStart(1)
+		p.shape(c.engine, s.Filters, run)
+		for i := range p.panels {
+			q := p.panel(i)
+			for f := range s.Filters {
+				p.put(q, f, c.ordered[f*size+s.patchStart(ky):][:run])
+			}
+		}
+	})
+}
+
+// inputPixels is how many pixels' gradients are brought back to the input at a
+// time, so that both stay in the level 2 cache.
+const inputPixels = 384
+
+// inputGradient writes dx of a span's images.
+func (c *Conv[T]) inputGradient(w *workspace[T], dx, gradient []T, span span) {
+	s, g := c.shape, &c.gradient
+	in := s.Height * s.Width * s.Channels
+	dx = dx[span.image*in:][:span.images*in]
+	if g.flipped {
+		c.flippedGradient(w, dx, gradient, span.images)
+		return
+	}
+	to, h := dx, c.input
+	h.images = span.images
+	if h != h.bare() {
+		to = grow(&w.halo, h.size())
+	}
+	clear(to)
+	height, width := s.Output()
+	pixels := span.images * height * width
+	p := &w.product
+	*p = vector.Rows[T]{A: gradient, Segments: 1, Length: s.Filters, Add: true}
+	for first := 0; first < pixels; first += inputPixels {
+		last := min(first+inputPixels, pixels)
+		p.AOffsets, p.COffsets = g.results[first:last], c.windows[first:last]
+		for ky := range s.KernelHeight {
+			for i := range g.rows[ky].panels {
+				q := g.rows[ky].panel(i)
+				p.B, p.Width, p.Columns = q.data, q.width, q.columns
+				p.C = to[ky*h.rowSize()+q.left:]
+				c.engine.Rows(p)
+			}
+		}
+	}
+	if h != h.bare() {
+		copyInterior(h, dx, to)
+	}
+}
+
+func (c *Conv[T]) flippedGradient(w *workspace[T], dx, gradient []T, images int) {
+	s, g := c.shape, &c.gradient
+	if g.winograd != nil {
+		h := g.output
+		h.images = images
+		g.winograd.convolve(any(w).(*workspace[float32]), asFloat32(dx), asFloat32(gradient), nil, h, 0, s.Height, s.Width)
+		return
+	}
+	pixels := images * s.Height * s.Width
+	run := s.KernelWidth * s.Filters
+	p := &w.product
+	*p = vector.Rows[T]{
+		AOffsets: g.windows[:pixels], COffsets: g.inputs[:pixels],
+		Length: run, Stride: g.output.rowSize(),
+	}
+	for i := range g.packed.panels {
+		q := g.packed.panel(i)
+		wide := q.width * g.packed.lanes
+		p.C, p.Columns, p.Width, p.Add = dx[q.left:], q.columns, q.width, false
+		step := max(1, packedBytes/(run*wide*int(unsafe.Sizeof(T(0)))))
+		for ky := 0; ky < s.KernelHeight; ky += step {
+			p.Segments = min(step, s.KernelHeight-ky)
+			p.A, p.B = gradient[ky*g.output.rowSize():], q.data[ky*run*wide:]
+			c.engine.Rows(p)
+			p.Add = true
+		}
+	}
+}
+
+// addBias adds the sum over all pixels.
+func (c *Conv[T]) addBias(sum []float64, gradient []T, at halo, span span) {
+	run := at.width * at.channels
+	for i := range span.images {
+		for y := span.top; y < span.bottom; y++ {
+			c.engine.SumRows(sum, gradient[at.row(i, y):][:run])
+		}
+	}
+}
+
+// weightPixels is how many pixels are summed in registers, so that the results'
+// gradients that they read stay near and the error of float32 sums stays small.
+const weightPixels = 512
+
+// addWeights adds the gradient of the weights to sum (patch, filters), or
+// begins a fresh sum.
+func (c *Conv[T]) addWeights(w *workspace[T], sum, x, gradient []T, at halo, span span, fresh bool) {
+	s := c.shape
+	in := c.window(w, x, span)
+	_, width := s.Output()
+	pixels := span.images * (span.bottom - span.top) * width
+	windows := c.windows[span.top*width:][:pixels]
+	offsets := c.pixelOffsets(w, at, span)
+	o := &w.outer
+	*o = vector.Outer[T]{B: gradient, Run: s.patchStart(1), Columns: s.Filters, CStride: s.Filters}
+	for ky := range s.KernelHeight {
+		o.A, o.C = in[ky*c.input.rowSize():], sum[s.patchStart(ky)*s.Filters:]
+		for first := 0; first < pixels; first += weightPixels {
+			last := min(first+weightPixels, pixels)
+			o.AOffsets, o.BOffsets = windows[first:last], offsets[first:last]
+			o.Add = !fresh || first > 0
+			c.engine.Outer(o)
+		}
+	}
+}
+
+// pixelOffsets returns where the pixels of a span begin in the gradient.
+func (c *Conv[T]) pixelOffsets(w *workspace[T], at halo, span span) []int32 {
+	offsets := grow(&w.offsets, span.images*(span.bottom-span.top)*at.width)
+	next := 0
+	for i := range span.images {
+		for y := span.top; y < span.bottom; y++ {
+			start := at.row(i, y)
+			for x := range at.width {
+				offsets[next] = int32(start + x*at.channels)
+				next++
+			}
+		}
+	}
+	return offsets
+}
+
+// addParts adds the parts up, (patch, filters).
+func (c *Conv[T]) addParts(parts int) []T {
+	s, g := c.shape, &c.gradient
+	size := len(g.partial) / parts
+	parallel.For(size/s.Filters, func(k int) {
+		row := g.partial[k*s.Filters:][:s.Filters]
+		for part := 1; part < parts; part++ {
+			c.engine.Add(row, g.partial[part*size+k*s.Filters:][:s.Filters])
+		}
+	})
+	if !g.byTiles {
+		return g.partial[:size]
+	}
+	sum := grow(&g.sum, s.weights())
+	c.winograd.leaveGradient(asFloat32(sum), asFloat32(g.partial[:size]))
+	return sum
+}
+
+// orderGradient brings the gradient of the weights, (patch, filters), to their own
+// order.
+func (c *Conv[T]) orderGradient(dweight, total []T) {
+	s, g := c.shape, &c.gradient
+	size, taps := s.patchSize(), s.KernelHeight*s.KernelWidth
+	plain := taps == 1 || s.Channels == 1
+	ordered := dweight
+	if !plain {
+		ordered = grow(&g.total, s.weights())
+	}
+	bands := min(s.Filters, units)
+	parallel.For(bands, func(band int) {
+		first, last := band*s.Filters/bands, (band+1)*s.Filters/bands
+		c.engine.Transpose(ordered[first*size:], size, total[first:], s.Filters, size, last-first)
+		for f := first; f < last && !plain; f++ {
+			c.engine.Transpose(dweight[f*size:][:size], taps, ordered[f*size:][:size], s.Channels, taps, s.Channels)
+		}
+	})
 }

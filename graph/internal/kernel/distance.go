@@ -3,6 +3,7 @@ package kernel
 import (
 	"math"
 
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/vector"
 )
 
@@ -23,7 +24,7 @@ func PairDistances[T Float](m Metric, d, x, y, weight []T, rows, columns int) {
 	checkLength("y", y, rows*columns)
 	checkLength("d", d, rows)
 	checkWeight(m, weight, columns)
-	Parallel(rows, func(i int) {
+	parallel.For(rows, func(i int) {
 		d[i] = distance(m, x[i*columns:(i+1)*columns], y[i*columns:(i+1)*columns], weight)
 	})
 }
@@ -39,7 +40,7 @@ func PairDistancesBackward[T Float](m Metric, dx, dy, dweight, x, y, weight, d, 
 	checkOptional("dx", dx, rows*columns)
 	checkOptional("dy", dy, rows*columns)
 	checkWeight(m, weight, columns)
-	Parallel(rows, func(i int) {
+	parallel.For(rows, func(i int) {
 		first, last := i*columns, (i+1)*columns
 		x, y := x[first:last], y[first:last]
 		if dx != nil {
@@ -127,4 +128,130 @@ func checkWeight[T Float](m Metric, weight []T, columns int) {
 		columns = 0
 	}
 	checkOptional("weight", weight, columns)
+}
+
+// AllDistances writes the distances d (rows, rows) between all rows of x
+// (rows, columns), computed from differences: two equal rows have distance
+// zero exactly, which x·xᵀ does not give. weight is as in PairDistances.
+func AllDistances[T Float](m Metric, d, x, weight []T, rows, columns int) {
+	checkLength("x", x, rows*columns)
+	checkLength("d", d, rows*rows)
+	checkWeight(m, weight, columns)
+	row := func(i int) {
+		d[i*rows+i] = distance(m, x[i*columns:][:columns], x[i*columns:][:columns], weight)
+		for j := i + 1; j < rows; j++ {
+			v := distance(m, x[i*columns:][:columns], x[j*columns:][:columns], weight)
+			d[i*rows+j], d[j*rows+i] = v, v
+		}
+	}
+	parallel.For(ceilDiv(rows, 2), func(i int) { // a long row and a short one make equal units
+		row(i)
+		if other := rows - 1 - i; other != i {
+			row(other)
+		}
+	})
+}
+
+// AllDistancesBackward writes the gradients of AllDistances that are not nil,
+// given its result d and the gradient dd (rows, rows) of that. Both dd[i,j] and
+// dd[j,i] count.
+func AllDistancesBackward[T Float](m Metric, dx, dweight, x, weight, d, dd []T, rows, columns int) {
+	checkLength("x", x, rows*columns)
+	checkLength("d", d, rows*rows)
+	checkLength("dd", dd, rows*rows)
+	checkOptional("dx", dx, rows*columns)
+	checkWeight(m, weight, columns)
+	if dx != nil {
+		parallel.For(rows, func(i int) {
+			to, from := dx[i*columns:][:columns], x[i*columns:][:columns]
+			clear(to)
+			for j := range rows {
+				if slope := dd[i*rows+j] + dd[j*rows+i]; slope != 0 {
+					addDistanceGradient(m, to, from, x[j*columns:][:columns], weight, d[i*rows+j], slope)
+				}
+			}
+		})
+	}
+	if dweight == nil {
+		return
+	}
+	checkLength("dweight", dweight, columns)
+	total := make([]float64, columns)
+	reduceRows(total, rows, columns, func(sum []float64, first, last int) {
+		for i := first; i < last; i++ {
+			for j := range rows {
+				addDifferences(sum, x[i*columns:][:columns], x[j*columns:][:columns], dd[i*rows+j])
+			}
+		}
+	})
+	round(dweight, total)
+}
+
+// Normalize divides each row of x (rows, columns) by its Euclidean length:
+// y = x/‖x‖. It also returns the lengths, norm (rows). A row of zeros stays
+// zero. Rows are scaled by their largest element before they are squared, so
+// neither large nor small elements overflow or vanish.
+func Normalize[T Float](y, norm, x []T, rows, columns int) {
+	checkLength("x", x, rows*columns)
+	checkLength("y", y, rows*columns)
+	checkLength("norm", norm, rows)
+	parallel.For(rows, func(i int) {
+		norm[i] = normalizeRow(y[i*columns:(i+1)*columns], x[i*columns:(i+1)*columns])
+	})
+}
+
+func normalizeRow[T Float](y, x []T) T {
+	var largest T
+	for _, v := range x {
+		largest = max(largest, v, -v)
+	}
+	if largest == 0 {
+		clear(y)
+		return 0
+	}
+	var sum float64
+	for i, v := range x {
+		scaled := v / largest
+		y[i] = scaled
+		sum += float64(scaled) * float64(scaled)
+	}
+	length := T(math.Sqrt(sum))
+	for i := range y {
+		y[i] /= length
+	}
+	return largest * length
+}
+
+// NormalizeBackward writes the gradient of Normalize: with the row y of length
+// one and g the row of dy, dx = (g − (g·y)·y)/norm, the part of g across y. It
+// is zero for a row of zeros. y and norm tell all of x that is needed. dx may
+// be dy.
+func NormalizeBackward[T Float](dx, x, y, norm, dy []T, rows, columns int) {
+	checkLength("dx", dx, rows*columns)
+	checkLength("x", x, rows*columns)
+	checkLength("y", y, rows*columns)
+	checkLength("dy", dy, rows*columns)
+	checkLength("norm", norm, rows)
+	parallel.For(rows, func(i int) {
+		first, last := i*columns, (i+1)*columns
+		dx, y, dy := dx[first:last], y[first:last], dy[first:last]
+		if norm[i] == 0 {
+			clear(dx)
+			return
+		}
+		along := T(dot(dy, y))
+		for j := range dx {
+			dx[j] = (dy[j] - along*y[j]) / norm[i]
+		}
+	})
+}
+
+// dot returns Σ xᵢyᵢ, summed in float64.
+func dot[T Float](x, y []T) float64 {
+	y = y[:len(x)]
+	var sum float64
+	for i, v := range x {
+		sum += float64(v) * float64(y[i])
+	}
+	return sum
 }

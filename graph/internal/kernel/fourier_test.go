@@ -32,7 +32,7 @@ func byFourier[T Float](t *testing.T, s ConvShape) *Conv[T] {
 	if !fourierApplies(s) {
 		t.Fatal("the transform does not apply")
 	}
-	c.minimal, c.fourier = nil, newFourier(c.engine, s)
+	c.winograd, c.fourier = nil, newFourier(c.engine, s)
 	return c
 }
 

@@ -1,6 +1,9 @@
 package kernel
 
-import "github.com/likeness-go/likeness/internal/vector"
+import (
+	"github.com/likeness-go/likeness/internal/parallel"
+	"github.com/likeness-go/likeness/internal/vector"
+)
 
 // Linear is a fully connected layer, y = x·weightᵀ + bias, with x (batch, in),
 // weight (out, in), bias (out) and y (batch, out).
@@ -34,7 +37,7 @@ func (l *Linear[T]) Forward(y, x, weight, bias []T) {
 func (l *Linear[T]) forwardOne(y, x, weight, bias []T) {
 	e := vector.For[T]()
 	bands := max(1, min(units, l.in*l.out>>14))
-	Parallel(bands, func(band int) {
+	parallel.For(bands, func(band int) {
 		for i := band * l.out / bands; i < (band+1)*l.out/bands; i++ {
 			y[i] = e.Dot(x, weight[i*l.in:][:l.in])
 			if bias != nil {
@@ -56,4 +59,212 @@ func (l *Linear[T]) Backward(dx, dweight, dbias, x, weight, dy []T, add bool) {
 	if dbias != nil {
 		sumRows(dbias, dy, l.batch, l.out)
 	}
+}
+
+// MatMul writes the product c (m, n) of a (m, k) and b (k, n), or adds it to c
+// if accumulate is set. With transposeA, a is given as (k, m), with transposeB
+// b as (n, k).
+//
+// It is made for a large b, the weights of a layer, which is read once: only a is
+// brought to another order as a whole, and b is read in place if it is transposed.
+func MatMul[T Float](c, a, b []T, m, n, k int, transposeA, transposeB, accumulate bool) {
+	checkLength("c", c, m*n)
+	checkLength("a", a, m*k)
+	checkLength("b", b, k*n)
+	w := borrow[T](0)
+	defer w.release()
+	e := vector.For[T]()
+	if transposeB {
+		p := &w.packed
+		p.shape(e, k, m)
+		for i := range p.panels {
+			if q := p.panel(i); transposeA {
+				for l := range k {
+					p.put(q, l, a[l*m:][:m])
+				}
+			} else {
+				p.putTransposed(e, q, a, k)
+			}
+		}
+		rowProducts(e, c, b, p, m, n, k, accumulate)
+		return
+	}
+	if !transposeA {
+		transposed := grow(&w.columns, m*k)
+		e.Transpose(transposed, m, a, k, m, k)
+		a = transposed
+	}
+	outerProducts(e, c, a, b, m, n, k, accumulate)
+}
+
+// rowDepth is how many elements of rows are multiplied at a time, so that this
+// much of the packed factor stays in the level 2 cache.
+const rowDepth = 2048
+
+// rowProducts multiplies the rows of b (n, k) by the packed a (k, m), which
+// gives the transpose of c, some rows at a time.
+func rowProducts[T Float](e vector.Engine[T], c, b []T, a *packed[T], m, n, k int, accumulate bool) {
+	bands := max(1, min(units, n/12))
+	divide(bands, func(w *workspace[T], band int) {
+		top, bottom := band*n/bands, (band+1)*n/bands
+		rows := bottom - top
+		offsets := grow(&w.offsets, 2*rows)
+		result := grow(&w.convolved, rows*m)
+		p := &w.product
+		*p = vector.Rows[T]{Segments: 1, AOffsets: offsets[:rows], COffsets: offsets[rows:]}
+		for i := range rows {
+			p.AOffsets[i], p.COffsets[i] = int32(i*k), int32(i*m)
+		}
+		for first := 0; first < k; first += rowDepth {
+			p.Length, p.Add = min(rowDepth, k-first), first > 0
+			p.A = b[top*k+first:]
+			for i := range a.panels {
+				q := a.panel(i)
+				p.C, p.Columns, p.Width = result[q.left:], q.columns, q.width
+				p.B = q.data[first*q.width*a.lanes:]
+				e.Rows(p)
+			}
+		}
+		if !accumulate {
+			e.Transpose(c[top:], n, result, m, rows, m)
+			return
+		}
+		transposed := grow(&w.active, rows*m)
+		e.Transpose(transposed, rows, result, m, rows, m)
+		for i := range m {
+			e.Add(c[i*n+top:][:rows], transposed[i*rows:][:rows])
+		}
+	})
+}
+
+// A sum of outer products is of outerRows × outerColumns elements at a time: few
+// rows, as all of them are written to together. Some such parts are a unit, for
+// which what they read is brought together: rows a multiple of 4 KiB apart, as those
+// of many networks are, would crowd into a few sets of the level 1 cache.
+const (
+	outerRows    = 24
+	outerColumns = 1024
+	outerParts   = 4
+)
+
+// outerProducts adds up the outer products of the rows of a (k, m) and b (k, n).
+func outerProducts[T Float](e vector.Engine[T], c, a, b []T, m, n, k int, accumulate bool) {
+	step := min(outerColumns, max(64, ceilDiv(ceilDiv(n, units), 64)*64))
+	across := ceilDiv(n, step)
+	depth := max(16, min(256, 1<<15/step))
+	rows := outerParts * outerRows
+	divide(ceilDiv(m, rows)*across, func(w *workspace[T], unit int) {
+		top, left := unit/across*rows, unit%across*step
+		bottom, columns := min(top+rows, m), min(step, n-left)
+		o := &w.outer
+		*o = vector.Outer[T]{Columns: columns, CStride: columns}
+		sums := grow(&w.results, (bottom-top)*columns)
+		offsets := grow(&w.offsets, 2*depth)
+		for i := range depth {
+			offsets[i], offsets[depth+i] = int32(i*paddedStride(bottom-top)), int32(i*paddedStride(columns))
+		}
+		for first := 0; first < k; first += depth {
+			count := min(depth, k-first)
+			nearA := gatherRows(&w.tile, a[first*m+top:], count, bottom-top, m)
+			o.B = gatherRows(&w.values, b[first*n+left:], count, columns, n)
+			o.AOffsets, o.BOffsets = offsets[:count], offsets[depth:][:count]
+			for row := top; row < bottom; row += outerRows {
+				o.A, o.C, o.Run = nearA[row-top:], sums[(row-top)*columns:], min(outerRows, bottom-row)
+				e.Outer(o)
+			}
+			o.Add = true
+		}
+		for row := top; row < bottom; row++ {
+			to, sum := c[row*n+left:][:columns], sums[(row-top)*columns:]
+			if accumulate {
+				e.Add(to, sum[:columns])
+			} else {
+				copy(to, sum)
+			}
+		}
+	})
+}
+
+// spread is how far rows of so many elements lie apart: an odd number of lines.
+func paddedStride(columns int) int { return columns/32*32 + 48 }
+
+// together returns a copy of parts of so many rows, which lie so far apart.
+func gatherRows[T Float](space *[]T, x []T, rows, columns, apart int) []T {
+	to := grow(space, rows*paddedStride(columns))
+	for i := range rows {
+		copy(to[i*paddedStride(columns):][:columns], x[i*apart:])
+	}
+	return to
+}
+
+// packed is a matrix (depth, columns) in the order in which a product reads
+// it: panels of a few vectors of columns, one after the other, as narrow as
+// possible where they cannot be of one width. What is beyond the last column
+// is zero.
+type packed[T Float] struct {
+	data           []T
+	depth, columns int
+	lanes, panels  int
+}
+
+// shape makes p a matrix of a shape, whose contents are then set panel by
+// panel.
+func (p *packed[T]) shape(e vector.Engine[T], depth, columns int) {
+	p.layout(e, depth, columns)
+	grow(&p.data, p.vectors()*p.lanes*depth)
+}
+
+// layout divides a matrix into panels.
+func (p *packed[T]) layout(e vector.Engine[T], depth, columns int) {
+	p.depth, p.columns, p.lanes = depth, columns, e.Lanes()
+	p.panels = ceilDiv(p.vectors(), e.MaxWidth())
+}
+
+func (p *packed[T]) vectors() int { return ceilDiv(p.columns, p.lanes) }
+
+// wide is the number of columns with those that fill the last vector.
+func (p *packed[T]) wide() int { return p.vectors() * p.lanes }
+
+// place returns a panel's first column, its number of columns and its width in
+// vectors.
+func (p *packed[T]) place(i int) (left, columns, width int) {
+	first, last := i*p.vectors()/p.panels, (i+1)*p.vectors()/p.panels
+	left = first * p.lanes
+	return left, min(last*p.lanes, p.columns) - left, last - first
+}
+
+// panel is columns [left, left+columns) of a packed matrix.
+type panel[T Float] struct {
+	data          []T // (depth, width·lanes)
+	left, columns int
+	width         int // in vectors
+}
+
+func (p *packed[T]) panel(i int) panel[T] {
+	q := p.bare(i)
+	q.data = p.data[q.left*p.depth:][:q.width*p.lanes*p.depth]
+	return q
+}
+
+// bare is a panel without its data, which a mere layout has not.
+func (p *packed[T]) bare(i int) panel[T] {
+	left, columns, width := p.place(i)
+	return panel[T]{left: left, columns: columns, width: width}
+}
+
+// put sets row k of a panel to its columns of a row of the matrix.
+func (p *packed[T]) put(q panel[T], k int, row []T) {
+	to := q.data[k*q.width*p.lanes:][:q.width*p.lanes]
+	clear(to[copy(to, row[q.left:][:q.columns]):])
+}
+
+// putTransposed sets rows [0, depth) of a panel to its columns of the
+// transpose of a matrix (columns, depth), whose rows start stride elements
+// apart.
+func (p *packed[T]) putTransposed(e vector.Engine[T], q panel[T], matrix []T, stride int) {
+	wide := q.width * p.lanes
+	if q.columns < wide {
+		clear(q.data)
+	}
+	e.Transpose(q.data, wide, matrix[q.left*stride:], stride, q.columns, p.depth)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/likeness-go/likeness/internal/parallel"
 	"gonum.org/v1/gonum/diff/fd"
 	"gonum.org/v1/gonum/floats"
 	"pgregory.net/rapid"
@@ -55,9 +56,9 @@ func checkDrawn(t *testing.T, draw func(t *rapid.T) subject) {
 
 // draw returns random arguments and a random gradient of the result.
 func (s subject) draw(seed uint64) (x [][]float64, dy []float64) {
-	chance := rand.New(rand.NewPCG(seed, 0))
+	random := rand.New(rand.NewPCG(seed, 0))
 	for _, n := range s.arguments {
-		x = append(x, normal(chance, n))
+		x = append(x, normal(random, n))
 	}
 	if s.prepare != nil {
 		s.prepare(x)
@@ -65,7 +66,7 @@ func (s subject) draw(seed uint64) (x [][]float64, dy []float64) {
 	for i := range x { // so that both precisions see the same numbers
 		x[i] = convert[float64](convert[float32](x[i]))
 	}
-	return x, normal(chance, s.result)
+	return x, normal(random, s.result)
 }
 
 func checkAgainst[T Float](t rapid.TB, name string, got, want operation[T], x [][]T, dy []T, tolerance float64) {
@@ -81,8 +82,8 @@ func checkAgainst[T Float](t rapid.TB, name string, got, want operation[T], x []
 // many threads they are computed, that arguments are left alone, that nothing
 // of an output's old contents is left and that outputs may be nil.
 func checkPromises[T Float](t rapid.TB, f operation[T], x [][]T, dy []T) {
-	defer SetThreads(Threads())
-	SetThreads(1)
+	defer parallel.SetThreads(parallel.Threads())
+	parallel.SetThreads(1)
 	before := make([][]T, len(x))
 	for i := range x {
 		before[i] = slices.Clone(x[i])
@@ -94,7 +95,7 @@ func checkPromises[T Float](t rapid.TB, f operation[T], x [][]T, dy []T) {
 		}
 	}
 	for _, threads := range []int{1, 2, 3} {
-		SetThreads(threads)
+		parallel.SetThreads(threads)
 		y, dx := run(f, x, dy, nil)
 		sameBits(t, "the result", y, wantY)
 		for i := range x {
@@ -186,10 +187,10 @@ func sameBits[T Float](t rapid.TB, what string, got, want []T) {
 	}
 }
 
-func normal(chance *rand.Rand, n int) []float64 {
+func normal(random *rand.Rand, n int) []float64 {
 	x := make([]float64, n)
 	for i := range x {
-		x[i] = chance.NormFloat64()
+		x[i] = random.NormFloat64()
 	}
 	return x
 }

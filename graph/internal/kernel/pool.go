@@ -1,6 +1,10 @@
 package kernel
 
-import "github.com/pkg/errors"
+import (
+	"github.com/likeness-go/likeness/internal/parallel"
+	"github.com/likeness-go/likeness/internal/vector"
+	"github.com/pkg/errors"
+)
 
 // PoolShape is the shape of a pooling layer over square windows that start
 // Stride apart. Rows and columns that do not fill a window are left out.
@@ -57,4 +61,124 @@ func (s PoolShape) appendOffsets(offsets []int32, row int) []int32 {
 		}
 	}
 	return offsets
+}
+
+// MaxPool takes the largest element of each window, channel by channel. Of
+// equal elements the first counts; if there is a NaN, the result is NaN.
+type MaxPool[T Float] struct {
+	shape    PoolShape
+	engine   vector.Engine[T]
+	offsets  []int32
+	position []uint8 // of each result, in its window
+}
+
+// NewMaxPool returns the layer of a valid shape.
+func NewMaxPool[T Float](s PoolShape) *MaxPool[T] {
+	mustBeValid(s.Validate())
+	return &MaxPool[T]{shape: s, engine: vector.For[T](), offsets: s.offsets(s.Width * s.Channels)}
+}
+
+// Forward writes y (batch, output height, output width, channels) and
+// remembers the positions of the maxima.
+func (p *MaxPool[T]) Forward(y, x []T) {
+	checkPool(p.shape, y, x)
+	grow(&p.position, len(y))
+	p.eachRow(y, x, p.engine.MaxWindows)
+}
+
+// Backward writes the gradient dx, unless it is nil: each dy goes to where its
+// maximum was in the last Forward.
+func (p *MaxPool[T]) Backward(dx, dy []T) {
+	if dx == nil {
+		return
+	}
+	checkPool(p.shape, dy, dx)
+	clear(dx)
+	p.eachRow(dy, dx, p.engine.ScatterWindows)
+}
+
+// eachRow visits each row of windows, in order within an image: windows of
+// neighbouring rows may overlap.
+func (p *MaxPool[T]) eachRow(y, x []T, visit func(*vector.Windows[T])) {
+	s := p.shape
+	height, width := s.Output()
+	in, out := s.Width*s.Channels, width*s.Channels
+	divide(s.Batch, func(w *workspace[T], image int) {
+		for row := range height {
+			first := (image*height + row) * out
+			w.windows = vector.Windows[T]{
+				X: x[(image*s.Height+row*s.Stride)*in:], Y: y[first:][:out], Position: p.position[first:][:out],
+				Offsets: p.offsets, Count: width, Step: s.Stride * s.Channels, Channels: s.Channels, Add: true,
+			}
+			visit(&w.windows)
+		}
+	})
+}
+
+// AveragePool takes the mean of each window, channel by channel.
+type AveragePool[T Float] struct {
+	shape   PoolShape
+	offsets []int32
+}
+
+// NewAveragePool returns the layer of a valid shape.
+func NewAveragePool[T Float](s PoolShape) *AveragePool[T] {
+	mustBeValid(s.Validate())
+	return &AveragePool[T]{s, s.offsets(s.Width * s.Channels)}
+}
+
+// Forward writes y (batch, output height, output width, channels).
+func (p *AveragePool[T]) Forward(y, x []T) {
+	s := p.shape
+	checkPool(s, y, x)
+	in, out := s.input(), s.output()
+	parallel.For(s.Batch, func(image int) {
+		x, y := x[image*in:][:in], y[image*out:][:out]
+		eachWindow(s, func(in, out int) {
+			mean := y[out:][:s.Channels]
+			clear(mean)
+			for _, offset := range p.offsets {
+				for c, v := range x[in+int(offset):][:s.Channels] {
+					mean[c] += v
+				}
+			}
+			for c := range mean {
+				mean[c] /= T(len(p.offsets))
+			}
+		})
+	})
+}
+
+// Backward writes the gradient dx, unless it is nil: each dy is shared equally
+// by its window.
+func (p *AveragePool[T]) Backward(dx, dy []T) {
+	if dx == nil {
+		return
+	}
+	s := p.shape
+	checkPool(s, dy, dx)
+	in, out := s.input(), s.output()
+	parallel.For(s.Batch, func(image int) {
+		dx, dy := dx[image*in:][:in], dy[image*out:][:out]
+		clear(dx)
+		eachWindow(s, func(in, out int) {
+			for _, offset := range p.offsets {
+				sum := dx[in+int(offset):][:s.Channels]
+				for c, g := range dy[out:][:s.Channels] {
+					sum[c] += g / T(len(p.offsets))
+				}
+			}
+		})
+	})
+}
+
+// eachWindow visits the windows of an image, with the indices of each one's
+// first input element and first output element.
+func eachWindow(s PoolShape, visit func(in, out int)) {
+	height, width := s.Output()
+	for row := range height {
+		for column := range width {
+			visit((row*s.Width+column)*s.Stride*s.Channels, (row*width+column)*s.Channels)
+		}
+	}
 }

@@ -19,7 +19,7 @@ func TestWinograd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := conv(s)
 			c.tolerance = 3e-5
-			if NewConv[float64](s).minimal != nil {
+			if NewConv[float64](s).winograd != nil {
 				t.Error("float64 is computed by it")
 			}
 			check(t, c, 1)
@@ -36,7 +36,7 @@ func TestWinogradGradient(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := NewConv[float32](s)
-			if k.makeGradient(); k.minimal == nil {
+			if k.initGradient(); k.winograd == nil {
 				t.Skip("these instructions do without Winograd's algorithm")
 			}
 			if !k.gradient.byTiles {
@@ -54,7 +54,7 @@ func TestSetWinograd(t *testing.T) {
 	defer SetWinograd(true)
 	SetWinograd(false)
 	s := ConvShape{8, 8, 8, 16, 16, 3, 3, 1, 1}
-	if NewConv[float32](s).minimal != nil {
+	if NewConv[float32](s).winograd != nil {
 		t.Error("it is used")
 	}
 	check(t, conv(s), 1)

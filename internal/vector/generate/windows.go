@@ -115,3 +115,317 @@ func (w *windows) eachPosition(four bool, first func(at operand.Mem), other func
 	w.JNZ(operand.LabelRef(loop))
 	w.Label(done)
 }
+
+// The numbers of positions are bytes in a vector of 16 for AVX-512, whose
+// masks fit them as well as float32s, and 32 bits wide for AVX2.
+
+func (w *windows) setNumbers() {
+	for k := range w.numbers {
+		w.numbers[k] = w.number(operand.U32(k))
+	}
+}
+
+// number returns a number in all lanes.
+func (w *windows) number(n operand.Op) reg.VecVirtual {
+	general, v := w.GP64(), w.any()
+	w.MOVQ(n, general)
+	if w.wide() {
+		w.VPBROADCASTB(general.As32(), v.AsX())
+	} else {
+		w.VMOVD(general.As32(), v.AsX())
+		w.VPBROADCASTD(v.AsX(), v)
+	}
+	return v
+}
+
+func (w *windows) copy(from, to reg.VecVirtual) {
+	if w.wide() {
+		w.VMOVDQU8(from.AsX(), to.AsX())
+	} else {
+		w.VMOVDQU(from, to)
+	}
+}
+
+func (w *windows) addNumbers(from, to reg.VecVirtual) {
+	if w.wide() {
+		w.VPADDB(from.AsX(), to.AsX(), to.AsX())
+	} else {
+		w.VPADDD(from, to, to)
+	}
+}
+
+// storeNumbers writes numbers as bytes, and moves the pointer behind them.
+func (w *windows) storeNumbers(p part, v reg.VecVirtual) {
+	at := operand.Mem{Base: w.position}
+	if w.wide() {
+		if p.mask == nil {
+			w.VMOVDQU8(v.AsX(), at)
+			w.ADDQ(operand.U32(16), w.position)
+		} else {
+			w.VMOVDQU8(v.AsX(), p.mask.bits, at)
+			w.ADDQ(w.left, w.position)
+		}
+		return
+	}
+	low, high := w.XMM(), w.XMM()
+	w.VEXTRACTI128(operand.Imm(1), v, high)
+	w.VPACKUSDW(high, v.AsX(), low)
+	w.VPACKUSWB(low, low, low)
+	if p.mask == nil {
+		w.VMOVQ(low, at)
+		w.ADDQ(operand.U32(8), w.position)
+		return
+	}
+	bytes := w.GP64()
+	w.VMOVQ(low, bytes)
+	for size := 4; size >= 1; size /= 2 {
+		w.ifLeft(size, func() {
+			switch size {
+			case 4:
+				w.MOVL(bytes.As32(), at)
+			case 2:
+				w.MOVW(bytes.As16(), at)
+			case 1:
+				w.MOVB(bytes.As8(), at)
+			}
+			w.SHRQ(operand.Imm(uint64(8*size)), bytes)
+			w.ADDQ(operand.U32(size), w.position)
+		})
+	}
+}
+
+// loadNumbers reads bytes, and moves the pointer behind them.
+func (w *windows) loadNumbers(p part) reg.VecVirtual {
+	v, at := w.any(), operand.Mem{Base: w.position}
+	if w.wide() {
+		if p.mask == nil {
+			w.VMOVDQU8(at, v.AsX())
+			w.ADDQ(operand.U32(16), w.position)
+		} else {
+			w.VMOVDQU8_Z(at, p.mask.bits, v.AsX())
+			w.ADDQ(w.left, w.position)
+		}
+		return v
+	}
+	if p.mask == nil {
+		w.VPMOVZXBD(at, v)
+		w.ADDQ(operand.U32(8), w.position)
+		return v
+	}
+	bytes, part, end := w.GP64(), w.GP64(), w.GP64()
+	w.XORQ(bytes, bytes)
+	w.LEAQ(operand.Mem{Base: w.position, Index: w.left, Scale: 1}, end)
+	for size := 1; size <= 4; size *= 2 {
+		w.ifLeft(size, func() {
+			w.SUBQ(operand.U32(size), end)
+			switch at := (operand.Mem{Base: end}); size {
+			case 1:
+				w.MOVBQZX(at, part)
+			case 2:
+				w.MOVWQZX(at, part)
+			case 4:
+				w.MOVL(at, part.As32())
+			}
+			w.SHLQ(operand.Imm(uint64(8*size)), bytes)
+			w.ORQ(part, bytes)
+		})
+	}
+	w.ADDQ(w.left, w.position)
+	w.VMOVQ(bytes, v.AsX())
+	w.VPMOVZXBD(v.AsX(), v)
+	return v
+}
+
+// ifLeft runs body if the number of channels left has a bit.
+func (w *windows) ifLeft(bit int, body func()) {
+	skip := w.label("skip")
+	w.TESTQ(operand.U32(bit), w.left)
+	w.JZ(operand.LabelRef(skip))
+	body()
+	w.Label(skip)
+}
+
+// Predicates of comparisons; none signals a NaN.
+const (
+	unordered = 0x03
+	ordered   = 0x07
+	atMost    = 0x12
+	notAtMost = 0x16 // or unordered
+)
+
+// writeWindows writes max pooling and its gradient.
+func writeWindows(c *code) {
+	for _, scaled := range []string{"", "Scaled"} {
+		for _, kept := range []string{"", "Kept"} {
+			c.maxWindows("maxWindows"+scaled+kept, scaled != "", kept != "")
+		}
+		for _, add := range []string{"", "Add"} {
+			c.scatterWindows("scatterWindows"+scaled+add, scaled != "", add != "")
+		}
+	}
+}
+
+// search is the search for a maximum, channel by channel.
+type search struct {
+	*code
+	best, position reg.VecVirtual
+	element        reg.VecVirtual    // that was scaled to the best; nil if it is not kept
+	number         reg.OpmaskVirtual // AVX-512: where the best is no NaN
+	nan            reg.VecVirtual    // AVX2: where it is one
+}
+
+func (c *code) maxWindows(name string, scaled, kept bool) {
+	c.routine(name, "(x, y *float32, position *uint8, kept, scale, shift *float32, offsets *int32, positions, count, step, channels int, limit float32)")
+	w := &windows{code: c, at: c.GP64(), position: c.argument("position")}
+	w.setNumbers()
+	none, limit, zero := w.number(w.inMemory("positions")), c.everywhere("limit"), c.zeros()
+	y := c.argument("y")
+	w.results = append(w.results, y)
+	var elements, scale, shift reg.GPVirtual
+	if kept {
+		elements = c.argument("kept")
+		w.results = append(w.results, elements)
+	}
+	if scaled {
+		scale, shift = w.common("scale"), w.common("shift")
+	}
+	w.rows(func(p part, four bool) {
+		var factor, summand reg.VecVirtual
+		if scaled {
+			factor, summand = p.load(scale), p.load(shift)
+		}
+		// value returns what is compared, and the element itself if that is
+		// another and is kept.
+		value := func(at operand.Mem) (v, element reg.VecVirtual) {
+			v = p.loadFrom(at)
+			if !scaled {
+				return v, nil
+			}
+			if kept {
+				element = c.any()
+				c.VMOVAPS(v, element)
+			}
+			c.VFMADD213PS(summand, factor, v)
+			return v, element
+		}
+		var m *search
+		w.eachPosition(four, func(at operand.Mem) {
+			v, element := value(at)
+			m = c.search(v, element)
+		}, func(at operand.Mem, number reg.VecVirtual) {
+			v, element := value(at)
+			m.compare(v, element, number)
+		})
+		switch {
+		case kept && scaled:
+			p.store(m.element, elements)
+		case kept:
+			p.store(m.best, elements)
+		}
+		m.rectify(limit, zero, none)
+		p.store(m.best, y)
+		w.storeNumbers(p, m.position)
+	})
+}
+
+// search begins with position 0.
+func (c *code) search(v, element reg.VecVirtual) *search {
+	m := &search{code: c, best: v, position: c.zeros(), element: element}
+	if c.wide() {
+		m.number = c.K()
+		c.VCMPPS(operand.Imm(ordered), v, v, m.number)
+	} else {
+		m.nan = c.any()
+		c.VCMPPS(operand.Imm(unordered), v, v, m.nan)
+	}
+	return m
+}
+
+// compare takes v for the best where it is larger or the first NaN.
+func (m *search) compare(v, element, number reg.VecVirtual) {
+	if m.wide() {
+		better := m.K()
+		m.VCMPPS(operand.Imm(notAtMost), m.best, v, m.number, better)
+		m.VCMPPS(operand.Imm(ordered), v, v, m.number, m.number)
+		m.VMOVAPS(v, better, m.best)
+		m.VMOVDQU8(number.AsX(), better, m.position.AsX())
+		if element != nil {
+			m.VMOVAPS(element, better, m.element)
+		}
+		return
+	}
+	better, chosen, isNaN := m.any(), m.any(), m.any()
+	m.VCMPPS(operand.Imm(notAtMost), m.best, v, better)
+	m.VANDNPS(better, m.nan, better)
+	m.VCMPPS(operand.Imm(unordered), v, v, isNaN)
+	m.VORPS(isNaN, m.nan, m.nan)
+	m.VBLENDVPS(better, v, m.best, m.best)
+	m.VPAND(number, better, chosen) // numbers grow
+	m.VPMAXUD(chosen, m.position, m.position)
+	if element != nil {
+		m.VBLENDVPS(better, element, m.element, m.element)
+	}
+}
+
+// rectify makes bests up to a limit zero, and their position none. Nothing is
+// up to a limit that is NaN.
+func (m *search) rectify(limit, zero, none reg.VecVirtual) {
+	if m.wide() {
+		below := m.K()
+		m.VCMPPS(operand.Imm(atMost), limit, m.best, below)
+		m.VMOVAPS(zero, below, m.best)
+		m.VMOVDQU8(none.AsX(), below, m.position.AsX())
+		return
+	}
+	below := m.any()
+	m.VCMPPS(operand.Imm(atMost), limit, m.best, below)
+	m.VANDNPS(m.best, below, m.best)
+	m.VBLENDVPS(below, none, m.position, m.position)
+}
+
+func (c *code) scatterWindows(name string, scaled, add bool) {
+	c.routine(name, "(x, y *float32, position *uint8, scale *float32, offsets *int32, positions, count, step, channels int)")
+	w := &windows{code: c, at: c.GP64(), position: c.argument("position")}
+	w.setNumbers()
+	y := c.argument("y")
+	w.results = append(w.results, y)
+	var scale reg.GPVirtual
+	if scaled {
+		scale = w.common("scale")
+	}
+	w.rows(func(p part, four bool) {
+		v := p.load(y)
+		if scaled {
+			c.VMULPS(p.load(scale), v, v)
+		}
+		positions := w.loadNumbers(p)
+		put := func(at operand.Mem, number reg.VecVirtual) {
+			p.storeTo(w.where(p, positions, number, v, at, add), at)
+		}
+		w.eachPosition(four, func(at operand.Mem) { put(at, w.numbers[0]) }, put)
+	})
+}
+
+// where returns v where the positions have a number, and zero elsewhere; or,
+// to add, what that and the elements that were there sum up to.
+func (w *windows) where(p part, positions, number, v reg.VecVirtual, at operand.Mem, add bool) reg.VecVirtual {
+	if w.wide() {
+		here := w.K()
+		w.VPCMPEQB(number.AsX(), positions.AsX(), here)
+		if add {
+			sum := p.loadFrom(at)
+			w.VADDPS(v, sum, here, sum)
+			return sum
+		}
+		chosen := w.any()
+		w.VMOVAPS_Z(v, here, chosen)
+		return chosen
+	}
+	chosen := w.any()
+	w.VPCMPEQD(number, positions, chosen)
+	w.VPAND(v, chosen, chosen)
+	if add {
+		w.VADDPS(p.loadFrom(at), chosen, chosen)
+	}
+	return chosen
+}
