@@ -1,6 +1,7 @@
 package datasets
 
 import (
+	"context"
 	"io"
 	"io/fs"
 	"path"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 )
 
@@ -49,7 +51,7 @@ func readRuns(archive fs.FS, o Options) ([]Run, error) {
 		return nil, err
 	}
 	runs := make([]Run, len(lists))
-	err = parallel(len(lists), func(i int) error {
+	err = parallel.Each(context.Background(), 0, len(lists), func(i int) error {
 		runs[i].Name = path.Dir(lists[i])
 		return errors.Wrap(runs[i].read(archive, p), lists[i])
 	})
