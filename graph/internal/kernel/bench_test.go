@@ -8,7 +8,7 @@ import (
 	"github.com/likeness-go/likeness/internal/parallel"
 )
 
-// The layers of the networks of the papers, as far as they take time.
+// benchmarkLayers are the layers of the papers' networks that take most of the time.
 var benchmarkLayers = []ConvShape{
 	{64, 28, 28, 1, 64, 3, 3, 1, 1},
 	{64, 14, 14, 64, 64, 3, 3, 1, 1},
@@ -100,7 +100,7 @@ func BenchmarkAllDistances(b *testing.B) {
 			AllDistancesBackward(Euclidean, dx, nil, x, nil, d, d, rows, columns)
 		}
 	})
-	random := rand.New(rand.NewPCG(1, 0)) // signs that follow a pattern are foreseen
+	random := rand.New(rand.NewPCG(1, 0)) // signs that follow a pattern would be predicted
 	for i := range x {
 		x[i] = random.Float32()
 	}
@@ -112,8 +112,8 @@ func BenchmarkAllDistances(b *testing.B) {
 	})
 }
 
-// written returns numbers of both signs: memory that was never written to is one
-// page, and faster than others.
+// written returns numbers of both signs. Memory that was never written to is one shared
+// page, which is read faster than other memory.
 func written(n int) []float32 {
 	x := make([]float32, n)
 	for i := range x {

@@ -5,13 +5,13 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Norm says what a block normalises its convolution by.
+// Norm is the kind of batch normalization of a block.
 type Norm int
 
 const (
 	NoNorm          Norm = iota
-	BatchStatistics      // of the batch itself, as in training
-	GivenStatistics      // BlockWeights' Mean and Variance, as in evaluation and in frozen layers
+	BatchStatistics      // by the statistics of the batch itself, as in training
+	GivenStatistics      // by Mean and Variance of BlockWeights, as in evaluation and in frozen layers
 )
 
 // BlockShape is the shape of a block: convolution, batch norm, activation and
@@ -22,10 +22,11 @@ type BlockShape struct {
 	Epsilon              float64 // of the batch norm, above 0
 	Activation           Activation
 	PoolSize, PoolStride int  // of the max pool; 0 for none
-	Evaluation           bool // Backward will not be called, and nothing is kept for it
+	Evaluation           bool // Backward is never called, so Forward keeps nothing for it
 }
 
-// BlockWeights are a block's weights, or their gradients; nil where absent.
+// BlockWeights are the weights of a block, or their gradients; those that the block does
+// not have are nil.
 type BlockWeights[T Float] struct {
 	Weight         []T // (filters, channels, kernel height, kernel width)
 	Bias           []T // (filters)
@@ -34,10 +35,10 @@ type BlockWeights[T Float] struct {
 	Slope          []T // (filters) or (1), for PReLU
 }
 
-// pooled says whether the block has a max pool.
+// pooled reports whether the block has a max pool.
 func (s BlockShape) pooled() bool { return s.PoolSize != 0 || s.PoolStride != 0 }
 
-// pool returns the shape of the max pool; without one, of windows of one.
+// pool returns the shape of the max pool; for a block without one, windows of size 1.
 func (s BlockShape) pool() PoolShape {
 	height, width := s.Conv.Output()
 	p := PoolShape{s.Conv.Batch, height, width, s.Conv.Filters, s.PoolSize, s.PoolStride}
@@ -50,7 +51,7 @@ func (s BlockShape) pool() PoolShape {
 // Output returns the height and width of the result.
 func (s BlockShape) Output() (height, width int) { return s.pool().Output() }
 
-// Validate says what is wrong with a shape.
+// Validate returns an error that says what is wrong with the shape, or nil.
 func (s BlockShape) Validate() error {
 	if err := s.Conv.Validate(); err != nil {
 		return errors.Wrap(err, "convolution")
@@ -70,32 +71,32 @@ func (s BlockShape) Validate() error {
 	return nil
 }
 
-// Block is the composition that networks repeat: convolution, batch norm,
-// activation, max pool. It works on some rows at a time, so that the
-// convolution's result, the largest array of a network, is normalised,
-// activated and pooled while it is in the cache, and is not kept unless batch
-// norm's gradient needs it and it would take long to compute again.
+// Block is the sequence of layers that convolutional networks repeat: convolution, batch
+// normalization, activation, max pool. It computes some rows at a time, so that the
+// convolution's result, the largest array of a network, is normalized, activated and
+// pooled while it is in the cache. That result is stored only if the gradient of batch
+// normalization needs it and it would take long to compute again.
 type Block[T Float] struct {
 	shape         BlockShape
 	engine        vector.Engine[T]
 	conv          *Conv[T]
 	norm          *BatchNorm[T]  // nil for NoNorm
-	spans         []span         // of rows of the result
-	offsets       []int32        // of the positions of a pool's window, in rows that follow each other
-	parts         []blockPart[T] // by filters, where images are few
-	serial        *workspace[T]  // of a part, which runs on one thread; nil otherwise
-	recompute     bool           // rather than keep the convolution's result
-	convolved     []T            // result of the convolution, if it is kept
-	position      []uint8        // of each maximum in its window; "none" where ReLU is zero
-	maxima        []T            // the convolution's results there, where they are needed
-	gradient      []T            // of the activation's argument, at the maxima
-	offset        []T            // (filters) of the normalisation as a product and a sum
-	packedWeights []T            // the weights that are packed, in evaluation
-	kept          bool           // whether Backward may be called
+	spans         []span         // of the rows of the result
+	offsets       []int32        // of the positions of a pooling window, in contiguous rows
+	parts         []blockPart[T] // by filters, for few images; nil otherwise
+	serial        *workspace[T]  // for a part, which runs on one thread; nil otherwise
+	recompute     bool           // compute the convolution's result again rather than store it
+	convolved     []T            // the convolution's result, if it is stored
+	position      []uint8        // of each maximum in its window; the size of the window where ReLU is zero
+	maxima        []T            // the convolution's results at the maxima, if they are needed
+	gradient      []T            // of the activation's argument at the maxima
+	offset        []T            // (filters): normalization is scale·x + offset
+	packedWeights []T            // the weights that are packed now, in evaluation
+	kept          bool           // Forward has stored what Backward needs
 }
 
-// recomputeSize is the size of a window up to which a convolution is faster
-// than memory.
+// recomputeSize is the size of a window up to which computing a convolution again is
+// faster than storing its result and reading it from memory.
 const recomputeSize = 64
 
 // NewBlock returns the block of a valid shape.
@@ -126,8 +127,8 @@ func newBlock[T Float](s BlockShape, conv *Conv[T]) *Block[T] {
 	return k
 }
 
-// Statistics returns the mean and the biased variance (filters) by which the
-// last Forward with BatchStatistics normalised.
+// Statistics returns the mean and the biased variance (filters) of the batch in the last
+// Forward with BatchStatistics.
 func (k *Block[T]) Statistics() (mean, variance []T) { return k.norm.Mean, k.norm.Variance }
 
 // Forward writes y (batch, output height, output width, filters), given x
@@ -163,7 +164,7 @@ func (k *Block[T]) Forward(y, x []T, w BlockWeights[T]) {
 	k.kept = !s.Evaluation
 }
 
-// forEachSpan calls work for spans whose convolution can be asked for, or is kept.
+// forEachSpan calls work for each span, in which convolve may be called.
 func (k *Block[T]) forEachSpan(spans []span, x []T, work func(work *workspace[T], i int)) {
 	if k.keepsAll() {
 		divide(len(spans), work)
@@ -172,8 +173,8 @@ func (k *Block[T]) forEachSpan(spans []span, x []T, work func(work *workspace[T]
 	k.conv.forEachSpan(spans, x, work)
 }
 
-// pack packs the weights. In evaluation they are mostly those of the last time:
-// to compare them is faster than to pack them, and safe whoever changes them.
+// pack packs the weights. In evaluation they are usually those of the previous call:
+// comparing them is faster than packing them, and correct whoever changes them.
 func (k *Block[T]) pack(weight []T) {
 	if !k.shape.Evaluation {
 		k.conv.packForward(weight)
@@ -186,14 +187,14 @@ func (k *Block[T]) pack(weight []T) {
 	k.packedWeights = append(k.packedWeights[:0], weight...)
 }
 
-// keepsMaxima says whether Backward needs the convolution's results.
+// keepsMaxima reports whether Backward needs the convolution's results at the maxima.
 func (k *Block[T]) keepsMaxima() bool { return k.norm != nil || k.shape.Activation == PReLU }
 
-// keepsAll says whether it needs all of them, and not at the maxima alone.
+// keepsAll reports whether the convolution's whole result is stored for Backward.
 func (k *Block[T]) keepsAll() bool { return k.shape.Norm == BatchStatistics && !k.recompute }
 
-// rows returns the rows of the convolution's result that a span of the block's
-// result is made of.
+// rows returns the rows of the convolution's result from which a span of the block's
+// result is computed.
 func (k *Block[T]) rows(span span) span {
 	pool := k.shape.pool()
 	if span.images > 1 {
@@ -216,7 +217,7 @@ func (k *Block[T]) convolve(work *workspace[T], x, bias []T, rows span) []T {
 	return to
 }
 
-// finish turns rows of the convolution's result into the block's.
+// finish computes a span of the block's result from rows of the convolution's result.
 func (k *Block[T]) finish(work *workspace[T], y, convolved []T, span span, w BlockWeights[T]) {
 	s, pool := k.shape, k.shape.pool()
 	height, width := pool.Output()
@@ -230,7 +231,7 @@ func (k *Block[T]) finish(work *workspace[T], y, convolved []T, span span, w Blo
 	}
 	from := convolved
 	switch {
-	case s.Activation == PReLU: // not monotonic, so it comes before the pool
+	case s.Activation == PReLU: // not monotonic, so it must come before the pool
 		from = k.activateRows(work, convolved[:span.images*rows*in], w)
 	case k.norm != nil:
 		windows.Scale, windows.Shift = k.norm.scale, k.offset
@@ -257,7 +258,8 @@ func (k *Block[T]) finish(work *workspace[T], y, convolved []T, span span, w Blo
 	}
 }
 
-// pointwise is the activation that is left to do after the pool.
+// pointwise returns the activation that is applied after the pool: the monotonic ones
+// commute with it, and MaxWindows itself computes ReLU.
 func (k *Block[T]) pointwise() Activation {
 	if k.shape.Activation == Sigmoid || k.shape.Activation == Tanh {
 		return k.shape.Activation
@@ -265,7 +267,7 @@ func (k *Block[T]) pointwise() Activation {
 	return Identity
 }
 
-// activateRows normalises and activates rows of the convolution's result.
+// activateRows normalizes and activates rows of the convolution's result.
 func (k *Block[T]) activateRows(work *workspace[T], x []T, w BlockWeights[T]) []T {
 	y := grow(&work.active, len(x))
 	k.argument(y, x, w)
@@ -273,7 +275,7 @@ func (k *Block[T]) activateRows(work *workspace[T], x []T, w BlockWeights[T]) []
 	return y
 }
 
-// argument writes the activation's argument.
+// argument writes to y the activation's argument for x, rows of the convolution's result.
 func (k *Block[T]) argument(y, x []T, w BlockWeights[T]) {
 	if k.norm == nil {
 		copy(y, x)
@@ -282,8 +284,7 @@ func (k *Block[T]) argument(y, x []T, w BlockWeights[T]) {
 	k.engine.Normalize(y, x, k.mean(w), k.norm.scale, w.Shift)
 }
 
-// gatherMaxima writes to what a row of windows keeps the elements of x at the
-// maxima's positions.
+// gatherMaxima writes to w.Kept the elements of x at the positions of the maxima.
 func gatherMaxima[T Float](w *vector.Windows[T], x []T) {
 	for i := range w.Count {
 		for c := range w.Channels {
@@ -293,14 +294,13 @@ func gatherMaxima[T Float](w *vector.Windows[T], x []T) {
 	}
 }
 
-// normalization prepares what the convolution's result is multiplied by and
-// what is added to it.
+// normalization computes the factor and the offset of the convolution's result.
 func (k *Block[T]) normalization(x []T, w BlockWeights[T]) {
 	switch k.shape.Norm {
 	case NoNorm:
 		return
 	case BatchStatistics:
-		k.measure(x, w.Bias)
+		k.computeStatistics(x, w.Bias)
 		k.norm.prepare(w.Gain, k.norm.Mean, k.norm.Variance)
 	case GivenStatistics:
 		k.norm.prepare(w.Gain, w.Mean, w.Variance)
@@ -313,7 +313,7 @@ func (k *Block[T]) normalization(x []T, w BlockWeights[T]) {
 	}
 }
 
-// mean returns the mean that is subtracted.
+// mean returns the mean by which the block normalizes.
 func (k *Block[T]) mean(w BlockWeights[T]) []T {
 	if k.shape.Norm == GivenStatistics {
 		return w.Mean
@@ -321,10 +321,11 @@ func (k *Block[T]) mean(w BlockWeights[T]) []T {
 	return k.norm.Mean
 }
 
-// measure computes the statistics of the convolution's result. Sums of squares
-// are taken around the first pixel's result, a value of the right size: around
-// zero they would lose a variance that is small beside the mean.
-func (k *Block[T]) measure(x, bias []T) {
+// computeStatistics computes the mean and the variance of the convolution's result. The
+// squares are those of differences from the first pixel's result, which has the right
+// order of magnitude: squares of the results themselves would lose a variance that is
+// small compared with the mean.
+func (k *Block[T]) computeStatistics(x, bias []T) {
 	pool, n := k.shape.pool(), k.norm
 	run := pool.Width * pool.Channels
 	spans := k.conv.spans(pool.Height, run, pool.Width)
@@ -332,8 +333,8 @@ func (k *Block[T]) measure(x, bias []T) {
 		grow(&k.convolved, pool.Batch*pool.input())
 	}
 	center := make([]T, n.channels)
-	made := k.conv.fourier != nil // all at once, as spectra are of whole images
-	if made {
+	computed := k.conv.fourier != nil // before the sums, because spectra are of whole images
+	if computed {
 		k.conv.forEachSpan(spans, x, func(work *workspace[T], i int) {
 			k.conv.convolve(work, k.convolved[spans[i].image*pool.input():], x, bias, spans[i])
 		})
@@ -354,7 +355,7 @@ func (k *Block[T]) measure(x, bias []T) {
 		} else {
 			to = grow(&work.convolved, count)
 		}
-		if !made {
+		if !computed {
 			k.conv.convolve(work, to, x, bias, rows)
 		}
 		k.engine.SumRows(sum[:n.channels], to)
@@ -368,30 +369,30 @@ func (k *Block[T]) measure(x, bias []T) {
 	}
 }
 
-// A block on one or a few small images has no rows for all threads. In
-// evaluation it is divided by filters instead, into blocks that work side by
-// side, each from the input to its channels of the result: what a thread makes on
-// the way stays in its own cache. Winograd's algorithm then pays from few tiles
-// on, as its weights stay there, too.
+// A block on one or a few small images has too few rows for all threads. In evaluation it
+// is therefore divided by filters, into blocks that run in parallel, each from the input
+// to its channels of the result, so that intermediate results stay in the cache of one
+// processor core. Winograd's algorithm then pays for few tiles, too, because its weights
+// stay in that cache.
 const (
-	fewImages = 4 // up to which images are few
-	fewSpans  = 8 // up to which spans are
-	fewTiles  = 4 // from which Winograd's algorithm pays
+	fewImages = 4 // the largest number of images for which a block is divided
+	fewSpans  = 8 // the number of spans below which it is
+	fewTiles  = 4 // the smallest number of tiles for which Winograd's algorithm pays
 )
 
 // blockPart is a block of some of the filters.
 type blockPart[T Float] struct {
 	block *Block[T]
-	left  int // filter
+	left  int // its first filter
 	y     []T
 }
 
-// few says whether a block of so many spans is one of few images.
+// few reports whether a block with the given number of spans is divided by filters.
 func (s BlockShape) few(spans int) bool {
 	return s.Evaluation && s.Norm != BatchStatistics && s.Conv.Batch <= fewImages && spans < fewSpans
 }
 
-// divideFilters makes the parts of a block of few images.
+// divideFilters makes the parts of a block by filters.
 func (k *Block[T]) divideFilters() {
 	lanes, filters := k.engine.Lanes(), k.shape.Conv.Filters
 	vectors := ceilDiv(filters, lanes)
@@ -410,7 +411,7 @@ func (k *Block[T]) divideFilters() {
 	}
 }
 
-// forwardParts is Forward by parts.
+// forwardParts is Forward for a block that is divided by filters.
 func (k *Block[T]) forwardParts(y, x []T, w BlockWeights[T]) {
 	filters, size := k.shape.Conv.Filters, k.shape.Conv.patchSize()
 	divide(len(k.parts), func(work *workspace[T], i int) {

@@ -4,16 +4,16 @@ import (
 	"github.com/likeness-go/likeness/internal/vector"
 )
 
-// Backward writes the gradients dx and dw that are not nil, given what the last
-// Forward was given, its result y and the gradient dy of that. It uses up what
-// that Forward kept.
+// Backward writes the gradients dx and dw that are not nil, given the arguments of the
+// last Forward, its result y and the gradient dy of y. It may be called once after each
+// Forward, because it overwrites what Forward has stored.
 func (k *Block[T]) Backward(dx []T, dw BlockWeights[T], x []T, w BlockWeights[T], y, dy []T) {
 	pool := k.shape.pool()
 	checkLength("y", y, pool.Batch*pool.output())
 	checkLength("dy", dy, pool.Batch*pool.output())
 	checkOptional("dslope", dw.Slope, len(w.Slope))
 	if !k.kept {
-		panic("kernel: a block's Backward must follow a Forward, with no other Backward between them, and not in evaluation")
+		panic("kernel: Backward of a block must follow a Forward, without another Backward between them, and not in evaluation")
 	}
 	k.kept = false
 	gradient := dy
@@ -31,9 +31,9 @@ func (k *Block[T]) Backward(dx []T, dw BlockWeights[T], x []T, w BlockWeights[T]
 	k.conv.backward(dx, dw.Weight, dw.Bias, x, w.Weight, k.convolutionGradient(gradient, x, w))
 }
 
-// activationGradient writes the gradient of the activation's argument, at the
-// maxima alone: elsewhere it is zero. Along the way it adds up the gradients of
-// the batch norm's weights and of the slopes.
+// activationGradient writes the gradient of the activation's argument at the maxima;
+// elsewhere it is zero. In the same pass it adds up the gradients of the weights of batch
+// normalization and of the slopes.
 func (k *Block[T]) activationGradient(gradient []T, dw BlockWeights[T], w BlockWeights[T], y, dy []T) {
 	pool := k.shape.pool()
 	out, sums := pool.output(), 0
@@ -50,7 +50,7 @@ func (k *Block[T]) activationGradient(gradient []T, dw BlockWeights[T], w BlockW
 				addSlope(sum[sums:], argument, dy)
 			}
 			activateBackward(PReLU, gradient, argument, y, dy, w.Slope)
-		} else { // ReLU's result says as much as its argument
+		} else { // the result of ReLU is zero exactly where its gradient is
 			activateBackward(k.shape.Activation, gradient, y, y, dy, w.Slope)
 		}
 		if k.norm != nil {
@@ -63,9 +63,9 @@ func (k *Block[T]) activationGradient(gradient []T, dw BlockWeights[T], w BlockW
 	round(dw.Slope, total[sums:])
 }
 
-// convolutionGradient returns the source of the gradient of the convolution's
-// result: that of the activation's argument, scaled by the batch norm, and the
-// part that goes through the batch's statistics, which is not zero anywhere.
+// convolutionGradient returns the source of the gradient of the convolution's result: the
+// gradient of the activation's argument, scaled by batch normalization, and the part that
+// comes from the statistics of the batch, which is not zero anywhere.
 func (k *Block[T]) convolutionGradient(gradient, x []T, w BlockWeights[T]) source[T] {
 	pool := k.shape.pool()
 	height, width := pool.Output()
@@ -110,10 +110,10 @@ func (k *Block[T]) convolutionGradient(gradient, x []T, w BlockWeights[T]) sourc
 	}
 }
 
-// peaks says whether the gradient of the block's weights can be taken at the
-// maxima of its pool alone: of a first layer, where there are many pixels and
-// little arithmetic for each, to write zeros to three pixels of four, and to
-// read them again, takes longer than all else.
+// peaks returns the engine's loop for the gradient of the weights from the maxima of the
+// pool alone, and whether it applies. It is for a first layer, which has many pixels and
+// little arithmetic for each: writing zeros to three of four pixels, and reading them
+// again, would take longer than everything else.
 func (k *Block[T]) peaks() (vector.PeakAdder, bool) {
 	s := k.shape
 	if s.Norm != NoNorm || s.PoolSize != 2 || s.PoolStride != 2 || s.Conv.Stride != 1 || s.Conv.patchStart(1) > vector.MaxTaps {
@@ -122,8 +122,8 @@ func (k *Block[T]) peaks() (vector.PeakAdder, bool) {
 	return vector.AsPeakAdder(k.engine)
 }
 
-// backwardPeaks writes those of the gradients of weights and bias that are not
-// nil, given the gradient at the maxima.
+// backwardPeaks writes the gradients of the weights and of the bias that are not nil,
+// given the gradient at the maxima.
 func (k *Block[T]) backwardPeaks(adder vector.PeakAdder, dweight, dbias, x, gradient []T) {
 	c, s, pool := k.conv, k.shape.Conv, k.shape.pool()
 	checkLength("x", x, s.inputs())

@@ -7,8 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// block's twin is the composition of the kernels that the other tests check.
-// PReLU has one slope a filter or one for all.
+// block has as its reference the composition of the kernels that the other tests check.
+// PReLU has one slope for each filter, or one for all.
 func block(s BlockShape, sharedSlope bool) subject {
 	pool := s.pool()
 	f := s.Conv.Filters
@@ -121,7 +121,7 @@ func TestBlockInEvaluation(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { checkEvaluation(t, drawBlockShape(t)) })
 }
 
-// It goes through a large batch in parts, and needs memory for a part alone.
+// A block for evaluation computes a large batch in parts, and needs memory for one part.
 func TestBlockInEvaluationIsSmall(t *testing.T) {
 	s := BlockShape{Conv: ConvShape{64, 60, 60, 1, 10, 2, 2, 1, 1}, Activation: ReLU, PoolSize: 2, PoolStride: 2}
 	k := checkEvaluation(t, s)
@@ -149,7 +149,7 @@ func TestBlockStatistics(t *testing.T) {
 	near(t, "mean and variance", append(mean, variance...), []float64{6, 4 * 3.5}, 0)
 }
 
-// Backward uses up what Forward kept, so a second one would be wrong.
+// Backward overwrites what Forward has stored, so a second one would be wrong.
 func TestBlockRefusesASecondBackward(t *testing.T) {
 	f := blockOperation[float64](BlockShape{Conv: ConvShape{1, 2, 2, 1, 1, 1, 1, 1, 0}})
 	x := [][]float64{{1, 2, 3, 4}, {5}, {6}}
@@ -183,7 +183,7 @@ func TestBlockShapeValidate(t *testing.T) {
 	}
 }
 
-// The packed weights of the last time serve as long as the weights are the same.
+// The packed weights of the previous call are used only while the weights are the same.
 func TestBlockInEvaluationSeesNewWeights(t *testing.T) {
 	s := BlockShape{Conv: ConvShape{1, 2, 2, 1, 1, 1, 1, 1, 0}, Evaluation: true}
 	k, y, weight := NewBlock[float32](s), make([]float32, 4), []float32{2}
@@ -194,8 +194,8 @@ func TestBlockInEvaluationSeesNewWeights(t *testing.T) {
 	}
 }
 
-// The layers of networks, for one image and a few, beside the kernels that the
-// other tests check.
+// The layers of networks for one image and for a few images, compared with the kernels
+// that the other tests check.
 func TestFewImages(t *testing.T) {
 	for _, s := range []BlockShape{
 		{Conv: ConvShape{1, 20, 20, 1, 64, 3, 3, 1, 1}, Activation: ReLU, PoolSize: 2, PoolStride: 2},
@@ -233,8 +233,8 @@ func TestFewImages(t *testing.T) {
 	}
 }
 
-// The gradients of weights and bias are those of a block whose pool's windows
-// are scattered, but for rounding.
+// The gradients of weights and bias from the maxima alone equal those of the composed
+// kernels, up to rounding.
 func TestBlockPeaks(t *testing.T) {
 	for _, s := range []BlockShape{
 		{Conv: ConvShape{9, 28, 28, 1, 64, 3, 3, 1, 1}, Activation: ReLU},
@@ -263,7 +263,7 @@ func TestBlockPeaks(t *testing.T) {
 	}
 }
 
-// composedGradients are those that the kernels of a block give one by one.
+// composedGradients are the gradients that the kernels of a block compute one by one.
 func composedGradients(s BlockShape, x []float32, w BlockWeights[float32], dy []float32) BlockWeights[float32] {
 	f, y := composed[float32](s), make([]float32, len(dy))
 	operands := [][]float32{x, w.Weight, w.Bias}
@@ -273,7 +273,7 @@ func composedGradients(s BlockShape, x []float32, w BlockWeights[float32], dy []
 	return BlockWeights[float32]{Weight: gradients[1], Bias: gradients[2]}
 }
 
-// halves are small multiples of a half that repeat late.
+// halves returns small multiples of a half with a long period.
 func halves(n, seed int) []float32 {
 	x := make([]float32, n)
 	for i := range x {

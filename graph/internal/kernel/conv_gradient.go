@@ -7,27 +7,27 @@ import (
 	"github.com/likeness-go/likeness/internal/vector"
 )
 
-// convGradient is what a convolution keeps for its gradients, made when they
-// are first asked for.
+// convGradient is the data that a convolution needs for its gradients, which is made when
+// Backward is first called.
 type convGradient[T Float] struct {
-	made     bool
-	bandRows int         // rows of the result that must stay together; 0 is 1
-	flipped  bool        // whether the input's gradient is a convolution itself
-	output   halo        // of the result's gradient, of a group
-	windows  []int32     // of the input's pixels in the result's gradient, if flipped
-	results  []int32     // of the result's pixels in its gradient, if not
-	inputs   []int32     // the input's pixels, if flipped
-	packed   packed[T]   // all weights, if flipped
-	rows     []packed[T] // those of each row of the kernel, if not
-	winograd *winograd   // of a flipped one, nil if it is direct
-	byTiles  bool        // whether that of the weights is by the forward pass's tiles
-	partial  []T         // sums of the gradient of the weights, one a part of the batch
-	sum      []T         // of all parts, from tiles
-	total    []T
+	initialized bool
+	bandRows    int         // number of rows of the result that must stay together; 0 means 1
+	flipped     bool        // the gradient of the input is computed as a convolution
+	output      halo        // the gradient of a group's results, with a border
+	windows     []int32     // offsets of the windows of the input's pixels in the result's gradient, if flipped
+	results     []int32     // offsets of the result's pixels in its gradient, if not flipped
+	inputs      []int32     // offsets of the input's pixels, if flipped
+	packed      packed[T]   // all weights, if flipped
+	rows        []packed[T] // the weights of each row of the kernel, if not flipped
+	winograd    *winograd   // of the flipped convolution; nil if that is direct
+	byTiles     bool        // the gradient of the weights is computed from the tiles of the forward pass
+	partial     []T         // sums of the gradient of the weights, one for each part of the batch
+	sum         []T         // the sum of all parts, if byTiles
+	total       []T
 }
 
-// source writes rows [top, bottom) of the gradient of the results of a span's
-// images, row y of image i beginning at element at.row(i, y) of to.
+// source writes to to the gradient of the results in a span; row y of image i of the span
+// begins at element at.row(i, y).
 type source[T Float] func(w *workspace[T], to []T, at halo, span span)
 
 // Backward writes the gradients that are not nil, given x, weight and the
@@ -46,8 +46,8 @@ func (c *Conv[T]) Backward(dx, dweight, dbias, x, weight, dy []T) {
 	})
 }
 
-// backward is Backward with the gradient of y made span by span, where it is
-// needed.
+// backward is Backward with the gradient of y given by a source, which is called for each
+// span when that is needed.
 func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 	s, g := c.shape, &c.gradient
 	checkOptional("dx", dx, s.inputs())
@@ -69,8 +69,8 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 	}
 	group := c.input.images
 	groups := ceilDiv(s.Batch, group)
-	// Each part of the batch has a sum of its own. More of them would be more
-	// memory to go through, and other numbers of them divide badly by threads.
+	// Each part of the batch has a sum of its own. More parts would take more memory
+	// bandwidth, and other numbers of parts divide badly by the number of threads.
 	size := s.weights()
 	if g.byTiles {
 		size = c.winograd.sums()
@@ -108,16 +108,16 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 	}
 }
 
-// groupGradient is the work on a group of images. The gradient of its results
-// is made at once if that of its input is wanted, as rows of the one have to do
-// with several rows of the other, otherwise band by band.
+// groupGradient computes the gradients for a group of images. The gradient of the results
+// is computed as a whole if the gradient of the input is requested, whose rows depend on
+// several rows of it; otherwise it is computed in bands of rows.
 func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64, x []T, dy source[T], image, images int, bias, fresh bool) {
 	s, at := c.shape, c.gradient.output
 	height, width := s.Output()
 	at.images = images
 	whole := dx != nil || c.gradient.byTiles
 	if !whole {
-		at = at.bare()
+		at = at.withoutBorder()
 	}
 	gradient := grow(&w.gradient, at.size())
 	for i := range images {
@@ -157,17 +157,17 @@ func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64,
 
 // initGradient decides how the gradients are computed.
 //
-// The input's gradient is a convolution of the result's gradient, with a
-// border, by the flipped weights. Where strides or a small result make much of
-// that the multiplication by zeros, each row of the weights is instead
-// multiplied by the result's gradient, and the products are added to the rows
-// of the input that they come from.
+// The gradient of the input is the convolution of the gradient of the result, with a
+// border, with the flipped weights. If much of that would be multiplication by zeros,
+// because of strides or a small result, each row of the weights is instead multiplied by
+// the gradient of the result, and the products are added to the rows of the input to
+// which they belong.
 func (c *Conv[T]) initGradient() {
 	s, g := c.shape, &c.gradient
-	if g.made {
+	if g.initialized {
 		return
 	}
-	g.made = true
+	g.initialized = true
 	height, width := s.Output()
 	g.output = halo{images: c.input.images, height: height, width: width, channels: s.Filters}
 	top, left := s.KernelHeight-1-s.Padding, s.KernelWidth-1-s.Padding
@@ -199,13 +199,13 @@ func (c *Conv[T]) initGradient() {
 	g.inputs = halo{images: c.input.images, height: s.Height, width: s.Width, channels: s.Channels}.pixels()
 }
 
-// packBackward packs the weights for the input's gradient.
+// packBackward packs the weights for the gradient of the input.
 func (c *Conv[T]) packBackward(weight []T) {
 	s, g := c.shape, &c.gradient
-	c.order(weight)
+	c.orderWeights(weight)
 	taps, size := s.KernelHeight*s.KernelWidth, s.patchSize()
 	if g.flipped {
-		g.packed.shape(c.engine, taps*s.Filters, s.Channels)
+		g.packed.resize(c.engine, taps*s.Filters, s.Channels)
 		parallel.For(taps, func(tap int) {
 			for i := range g.packed.panels {
 				q := g.packed.panel(i)
@@ -215,7 +215,7 @@ func (c *Conv[T]) packBackward(weight []T) {
 			}
 		})
 		if g.winograd != nil {
-			g.winograd.transform(any(&g.packed).(*packed[float32]))
+			g.winograd.setWeights(any(&g.packed).(*packed[float32]))
 		}
 		return
 	}
@@ -224,7 +224,7 @@ func (c *Conv[T]) packBackward(weight []T) {
 	}
 	parallel.For(s.KernelHeight, func(ky int) {
 		p, run := &g.rows[ky], s.patchStart(1)
-		p.shape(c.engine, s.Filters, run)
+		p.resize(c.engine, s.Filters, run)
 		for i := range p.panels {
 			q := p.panel(i)
 			for f := range s.Filters {
@@ -234,11 +234,11 @@ func (c *Conv[T]) packBackward(weight []T) {
 	})
 }
 
-// inputPixels is how many pixels' gradients are brought back to the input at a
-// time, so that both stay in the level 2 cache.
+// inputPixels is the number of output pixels whose gradients are propagated to the input
+// at a time, so that both stay in the level 2 cache.
 const inputPixels = 384
 
-// inputGradient writes dx of a span's images.
+// inputGradient writes dx for the images of a span.
 func (c *Conv[T]) inputGradient(w *workspace[T], dx, gradient []T, span span) {
 	s, g := c.shape, &c.gradient
 	in := s.Height * s.Width * s.Channels
@@ -249,7 +249,7 @@ func (c *Conv[T]) inputGradient(w *workspace[T], dx, gradient []T, span span) {
 	}
 	to, h := dx, c.input
 	h.images = span.images
-	if h != h.bare() {
+	if h != h.withoutBorder() {
 		to = grow(&w.halo, h.size())
 	}
 	clear(to)
@@ -269,11 +269,12 @@ func (c *Conv[T]) inputGradient(w *workspace[T], dx, gradient []T, span span) {
 			}
 		}
 	}
-	if h != h.bare() {
+	if h != h.withoutBorder() {
 		copyInterior(h, dx, to)
 	}
 }
 
+// flippedGradient writes dx as a convolution of the gradient with the flipped weights.
 func (c *Conv[T]) flippedGradient(w *workspace[T], dx, gradient []T, images int) {
 	s, g := c.shape, &c.gradient
 	if g.winograd != nil {
@@ -303,7 +304,7 @@ func (c *Conv[T]) flippedGradient(w *workspace[T], dx, gradient []T, images int)
 	}
 }
 
-// addBias adds the sum over all pixels.
+// addBias adds to sum the gradient of the bias, the sum over all pixels of a span.
 func (c *Conv[T]) addBias(sum []float64, gradient []T, at halo, span span) {
 	run := at.width * at.channels
 	for i := range span.images {
@@ -313,12 +314,12 @@ func (c *Conv[T]) addBias(sum []float64, gradient []T, at halo, span span) {
 	}
 }
 
-// weightPixels is how many pixels are summed in registers, so that the results'
-// gradients that they read stay near and the error of float32 sums stays small.
+// weightPixels is the number of pixels that are summed in registers at a time, so that the
+// gradients that are read stay in the cache and the error of float32 sums stays small.
 const weightPixels = 512
 
-// addWeights adds the gradient of the weights to sum (patch, filters), or
-// begins a fresh sum.
+// addWeights adds to sum (patch size, filters) the gradient of the weights; if fresh, it
+// overwrites sum.
 func (c *Conv[T]) addWeights(w *workspace[T], sum, x, gradient []T, at halo, span span, fresh bool) {
 	s := c.shape
 	in := c.window(w, x, span)
@@ -339,7 +340,7 @@ func (c *Conv[T]) addWeights(w *workspace[T], sum, x, gradient []T, at halo, spa
 	}
 }
 
-// pixelOffsets returns where the pixels of a span begin in the gradient.
+// pixelOffsets returns the offsets of the pixels of a span in the gradient.
 func (c *Conv[T]) pixelOffsets(w *workspace[T], at halo, span span) []int32 {
 	offsets := grow(&w.offsets, span.images*(span.bottom-span.top)*at.width)
 	next := 0
@@ -355,7 +356,7 @@ func (c *Conv[T]) pixelOffsets(w *workspace[T], at halo, span span) []int32 {
 	return offsets
 }
 
-// addParts adds the parts up, (patch, filters).
+// addParts returns the sum of the gradients of all parts, (patch size, filters).
 func (c *Conv[T]) addParts(parts int) []T {
 	s, g := c.shape, &c.gradient
 	size := len(g.partial) / parts
@@ -373,8 +374,8 @@ func (c *Conv[T]) addParts(parts int) []T {
 	return sum
 }
 
-// orderGradient brings the gradient of the weights, (patch, filters), to their own
-// order.
+// orderGradient writes to dweight the gradient total of the weights, (patch size,
+// filters), in the order of the weights.
 func (c *Conv[T]) orderGradient(dweight, total []T) {
 	s, g := c.shape, &c.gradient
 	size, taps := s.patchSize(), s.KernelHeight*s.KernelWidth

@@ -138,7 +138,7 @@ func TestDistancesOfEqualRows(t *testing.T) {
 	}
 }
 
-// Koch's distance is the similarity's: its weights may be negative.
+// In Koch's network the weights may be negative.
 func TestManhattanByHand(t *testing.T) {
 	d := make([]float64, 1)
 	PairDistances(Manhattan, d, []float64{1, 2, 3}, []float64{2, 0, 3}, []float64{0.5, -1, 4}, 1, 3)
@@ -177,7 +177,7 @@ func TestNormalize(t *testing.T) {
 
 func TestNormalizeGradient(t *testing.T) { checkGradient(t, normalize(3, 5)) }
 
-// The squares of these numbers are beyond their precision.
+// The squares of these numbers overflow or underflow.
 func TestNormalizeOfExtremes(t *testing.T) {
 	for _, scale := range []float32{1e-38, 1e-30, 1e30} {
 		checkTriangle(t, scale)
@@ -186,7 +186,7 @@ func TestNormalizeOfExtremes(t *testing.T) {
 	checkTriangle(t, 1e-200)
 }
 
-// checkTriangle normalises the sides 3 and 4 of a right-angled triangle.
+// checkTriangle normalizes the sides 3 and 4 of a right-angled triangle.
 func checkTriangle[T Float](t *testing.T, scale T) {
 	y, norm, dx := make([]T, 2), make([]T, 1), make([]T, 2)
 	x := []T{3 * scale, -4 * scale}

@@ -10,27 +10,27 @@ import (
 	"github.com/likeness-go/likeness/internal/vector"
 )
 
-// stretchSize is how many elements are one unit of work, where each is on its own.
-const stretchSize = 64 << 10
+// chunkSize is the number of elements in one unit of work of an elementwise loop.
+const chunkSize = 64 << 10
 
 // Add writes y += x.
 func Add[T Float](y, x []T) {
 	checkLength("x", x, len(y))
 	e := vector.For[T]()
-	forEachStretch(len(y), func(first, last int) { e.Add(y[first:last], x[first:last]) })
+	forEachElementChunk(len(y), func(first, last int) { e.Add(y[first:last], x[first:last]) })
 }
 
 // Copy writes y = x.
 func Copy[T Float](y, x []T) {
 	checkLength("x", x, len(y))
-	forEachStretch(len(y), func(first, last int) { copy(y[first:last], x[first:last]) })
+	forEachElementChunk(len(y), func(first, last int) { copy(y[first:last], x[first:last]) })
 }
 
-// Finite says whether all elements of x are finite numbers.
+// Finite reports whether all elements of x are finite numbers.
 func Finite[T Float](x []T) bool {
 	e := vector.For[T]()
 	var found atomic.Bool
-	forEachStretch(len(x), func(first, last int) {
+	forEachElementChunk(len(x), func(first, last int) {
 		part := x[first:last]
 		// A finite sum of squares has finite terms. The squares of finite float64 may overflow.
 		if norm := e.SquaredNorm(part); !(norm <= math.MaxFloat64) && !allFinite(part) {
@@ -42,16 +42,16 @@ func Finite[T Float](x []T) bool {
 
 func allFinite[T Float](x []T) bool {
 	for _, v := range x {
-		if v-v != 0 { // as it is of NaN and ±Inf only
+		if v-v != 0 { // true only for NaN and ±Inf
 			return false
 		}
 	}
 	return true
 }
 
-// forEachStretch divides elements over the threads.
-func forEachStretch(elements int, work func(first, last int)) {
-	parallel.For(ceilDiv(elements, stretchSize), func(i int) { work(i*stretchSize, min((i+1)*stretchSize, elements)) })
+// forEachElementChunk calls work for ranges of elements, which the threads share.
+func forEachElementChunk(elements int, work func(first, last int)) {
+	parallel.For(ceilDiv(elements, chunkSize), func(i int) { work(i*chunkSize, min((i+1)*chunkSize, elements)) })
 }
 
 // ChannelsFirst reorders images x (batch, height, width, channels) to rows y
@@ -61,14 +61,14 @@ func ChannelsFirst[T Float](y, x []T, batch, height, width, channels int) {
 }
 
 // ChannelsLast reorders rows x (batch, channels, height, width) to images y
-// (batch, height, width, channels). It undoes ChannelsFirst and is its
+// (batch, height, width, channels). It is the inverse of ChannelsFirst and its
 // gradient.
 func ChannelsLast[T Float](y, x []T, batch, height, width, channels int) {
 	transposeAll(y, x, batch, channels, height*width)
 }
 
-// transposeAll writes the transposes (columns, rows) of batch matrices
-// (rows, columns).
+// transposeAll writes the transposes (batch, columns, rows) of the matrices x (batch,
+// rows, columns).
 func transposeAll[T Float](y, x []T, batch, rows, columns int) {
 	size := rows * columns
 	checkLength("x", x, batch*size)
@@ -79,11 +79,11 @@ func transposeAll[T Float](y, x []T, batch, rows, columns int) {
 	})
 }
 
-// compareSize are compared at a time.
+// compareSize is the number of elements compared in one unit of work.
 const compareSize = 8 << 10
 
-// same says whether two arrays of one length are equal, bit for bit; serial by
-// one thread.
+// equalBits reports whether two arrays of one length are equal, bit for bit; if serial,
+// one thread compares them.
 func equalBits[T Float](x, y []T, serial bool) bool {
 	if serial {
 		return bytes.Equal(memory(x), memory(y))

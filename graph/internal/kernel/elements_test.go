@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// lengths of which some are several units of work, and none a whole number of them.
-var lengths = []int{0, 1, 3, stretchSize - 1, stretchSize + 1, 3*stretchSize + 5}
+// lengths includes several units of work, and no multiple of one.
+var lengths = []int{0, 1, 3, chunkSize - 1, chunkSize + 1, 3*chunkSize + 5}
 
 func TestAdd(t *testing.T) {
 	for _, n := range lengths {
@@ -35,7 +35,7 @@ func TestCopy(t *testing.T) {
 		}
 		Copy(y, x)
 		if !slices.Equal(y, x) {
-			t.Errorf("%d elements: found others than those copied", n)
+			t.Errorf("%d elements: the copy differs", n)
 		}
 	}
 }

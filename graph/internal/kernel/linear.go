@@ -9,11 +9,11 @@ import (
 // weight (out, in), bias (out) and y (batch, out).
 type Linear[T Float] struct{ batch, in, out int }
 
-// NewLinear returns the layer of a shape.
+// NewLinear returns the layer of a shape; all sizes must be at least 1.
 func NewLinear[T Float](batch, in, out int) *Linear[T] {
-	mustBeValid(positive("batch", batch))
-	mustBeValid(positive("in", in))
-	mustBeValid(positive("out", out))
+	mustBeValid(atLeastOne("batch", batch))
+	mustBeValid(atLeastOne("in", in))
+	mustBeValid(atLeastOne("out", out))
 	return &Linear[T]{batch, in, out}
 }
 
@@ -33,7 +33,8 @@ func (l *Linear[T]) Forward(y, x, weight, bias []T) {
 	MatMul(y, x, weight, l.batch, l.out, l.in, false, true, bias != nil)
 }
 
-// forwardOne is Forward for one row: dot products, which keep up with memory.
+// forwardOne is Forward for a batch of one: dot products, which are limited by the
+// bandwidth of memory only.
 func (l *Linear[T]) forwardOne(y, x, weight, bias []T) {
 	e := vector.For[T]()
 	bands := max(1, min(units, l.in*l.out>>14))
@@ -47,8 +48,8 @@ func (l *Linear[T]) forwardOne(y, x, weight, bias []T) {
 	})
 }
 
-// Backward writes the gradients that are not nil, given x, weight and the
-// gradient dy of y; with add, that of the weight is added to what dweight holds.
+// Backward writes the gradients that are not nil, given x, weight and the gradient dy of
+// y. If add is set, the gradient of the weight is added to dweight.
 func (l *Linear[T]) Backward(dx, dweight, dbias, x, weight, dy []T, add bool) {
 	if dx != nil {
 		MatMul(dx, dy, weight, l.batch, l.in, l.out, false, false, false)
@@ -61,12 +62,12 @@ func (l *Linear[T]) Backward(dx, dweight, dbias, x, weight, dy []T, add bool) {
 	}
 }
 
-// MatMul writes the product c (m, n) of a (m, k) and b (k, n), or adds it to c
-// if accumulate is set. With transposeA, a is given as (k, m), with transposeB
-// b as (n, k).
+// MatMul writes the product c (m, n) of a (m, k) and b (k, n), or adds it to c if
+// accumulate is set. With transposeA, a is given as (k, m); with transposeB, b is given as
+// (n, k).
 //
-// It is made for a large b, the weights of a layer, which is read once: only a is
-// brought to another order as a whole, and b is read in place if it is transposed.
+// It is designed for a large b, the weights of a layer, which is read once: only a is
+// rearranged as a whole, and b is read in place if it is transposed.
 func MatMul[T Float](c, a, b []T, m, n, k int, transposeA, transposeB, accumulate bool) {
 	checkLength("c", c, m*n)
 	checkLength("a", a, m*k)
@@ -76,7 +77,7 @@ func MatMul[T Float](c, a, b []T, m, n, k int, transposeA, transposeB, accumulat
 	e := vector.For[T]()
 	if transposeB {
 		p := &w.packed
-		p.shape(e, k, m)
+		p.resize(e, k, m)
 		for i := range p.panels {
 			if q := p.panel(i); transposeA {
 				for l := range k {
@@ -97,12 +98,12 @@ func MatMul[T Float](c, a, b []T, m, n, k int, transposeA, transposeB, accumulat
 	outerProducts(e, c, a, b, m, n, k, accumulate)
 }
 
-// rowDepth is how many elements of rows are multiplied at a time, so that this
-// much of the packed factor stays in the level 2 cache.
+// rowDepth is the number of elements of each row that are multiplied at a time, so that
+// the part of the packed factor that they need stays in the level 2 cache.
 const rowDepth = 2048
 
-// rowProducts multiplies the rows of b (n, k) by the packed a (k, m), which
-// gives the transpose of c, some rows at a time.
+// rowProducts multiplies the rows of b (n, k) by the packed a (k, m), some rows at a time,
+// which gives the transpose of c.
 func rowProducts[T Float](e vector.Engine[T], c, b []T, a *packed[T], m, n, k int, accumulate bool) {
 	bands := max(1, min(units, n/12))
 	divide(bands, func(w *workspace[T], band int) {
@@ -137,10 +138,11 @@ func rowProducts[T Float](e vector.Engine[T], c, b []T, a *packed[T], m, n, k in
 	})
 }
 
-// A sum of outer products is of outerRows × outerColumns elements at a time: few
-// rows, as all of them are written to together. Some such parts are a unit, for
-// which what they read is brought together: rows a multiple of 4 KiB apart, as those
-// of many networks are, would crowd into a few sets of the level 1 cache.
+// A sum of outer products is computed for outerRows × outerColumns elements at a time: few
+// rows, because all of them are written at the same time. outerParts such parts are one
+// unit, for which the operands are copied to contiguous memory: rows at a distance of a
+// multiple of 4 KiB, as those of many networks are, would share a few sets of the level 1
+// cache.
 const (
 	outerRows    = 24
 	outerColumns = 1024
@@ -185,36 +187,36 @@ func outerProducts[T Float](e vector.Engine[T], c, a, b []T, m, n, k int, accumu
 	})
 }
 
-// spread is how far rows of so many elements lie apart: an odd number of lines.
+// paddedStride returns the distance between rows of the given number of elements: an odd
+// number of cache lines.
 func paddedStride(columns int) int { return columns/32*32 + 48 }
 
-// together returns a copy of parts of so many rows, which lie so far apart.
-func gatherRows[T Float](space *[]T, x []T, rows, columns, apart int) []T {
+// gatherRows returns a copy, with the distance paddedStride, of parts of rows that are
+// stride elements apart.
+func gatherRows[T Float](space *[]T, x []T, rows, columns, stride int) []T {
 	to := grow(space, rows*paddedStride(columns))
 	for i := range rows {
-		copy(to[i*paddedStride(columns):][:columns], x[i*apart:])
+		copy(to[i*paddedStride(columns):][:columns], x[i*stride:])
 	}
 	return to
 }
 
-// packed is a matrix (depth, columns) in the order in which a product reads
-// it: panels of a few vectors of columns, one after the other, as narrow as
-// possible where they cannot be of one width. What is beyond the last column
-// is zero.
+// packed is a matrix (depth, columns) in the order in which a product reads it: panels of
+// a few vectors of columns, one after the other, of as equal a width as possible. Elements
+// beyond the last column are zero.
 type packed[T Float] struct {
 	data           []T
 	depth, columns int
 	lanes, panels  int
 }
 
-// shape makes p a matrix of a shape, whose contents are then set panel by
-// panel.
-func (p *packed[T]) shape(e vector.Engine[T], depth, columns int) {
+// resize sets the shape of the matrix, whose elements are then set panel by panel.
+func (p *packed[T]) resize(e vector.Engine[T], depth, columns int) {
 	p.layout(e, depth, columns)
 	grow(&p.data, p.vectors()*p.lanes*depth)
 }
 
-// layout divides a matrix into panels.
+// layout sets the shape and the division into panels, without memory for elements.
 func (p *packed[T]) layout(e vector.Engine[T], depth, columns int) {
 	p.depth, p.columns, p.lanes = depth, columns, e.Lanes()
 	p.panels = ceilDiv(p.vectors(), e.MaxWidth())
@@ -222,18 +224,18 @@ func (p *packed[T]) layout(e vector.Engine[T], depth, columns int) {
 
 func (p *packed[T]) vectors() int { return ceilDiv(p.columns, p.lanes) }
 
-// wide is the number of columns with those that fill the last vector.
-func (p *packed[T]) wide() int { return p.vectors() * p.lanes }
+// paddedColumns returns the number of columns including those that fill the last vector.
+func (p *packed[T]) paddedColumns() int { return p.vectors() * p.lanes }
 
-// place returns a panel's first column, its number of columns and its width in
+// panelColumns returns the first column of a panel, its number of columns and its width in
 // vectors.
-func (p *packed[T]) place(i int) (left, columns, width int) {
+func (p *packed[T]) panelColumns(i int) (left, columns, width int) {
 	first, last := i*p.vectors()/p.panels, (i+1)*p.vectors()/p.panels
 	left = first * p.lanes
 	return left, min(last*p.lanes, p.columns) - left, last - first
 }
 
-// panel is columns [left, left+columns) of a packed matrix.
+// panel is the columns [left, left+columns) of a packed matrix.
 type panel[T Float] struct {
 	data          []T // (depth, width·lanes)
 	left, columns int
@@ -241,26 +243,25 @@ type panel[T Float] struct {
 }
 
 func (p *packed[T]) panel(i int) panel[T] {
-	q := p.bare(i)
+	q := p.panelLayout(i)
 	q.data = p.data[q.left*p.depth:][:q.width*p.lanes*p.depth]
 	return q
 }
 
-// bare is a panel without its data, which a mere layout has not.
-func (p *packed[T]) bare(i int) panel[T] {
-	left, columns, width := p.place(i)
+// panelLayout returns a panel without its data.
+func (p *packed[T]) panelLayout(i int) panel[T] {
+	left, columns, width := p.panelColumns(i)
 	return panel[T]{left: left, columns: columns, width: width}
 }
 
-// put sets row k of a panel to its columns of a row of the matrix.
+// put sets row k of a panel, given row k of the matrix.
 func (p *packed[T]) put(q panel[T], k int, row []T) {
 	to := q.data[k*q.width*p.lanes:][:q.width*p.lanes]
 	clear(to[copy(to, row[q.left:][:q.columns]):])
 }
 
-// putTransposed sets rows [0, depth) of a panel to its columns of the
-// transpose of a matrix (columns, depth), whose rows start stride elements
-// apart.
+// putTransposed sets a panel, given the transpose (columns, depth) of the matrix, whose rows
+// are stride elements apart.
 func (p *packed[T]) putTransposed(e vector.Engine[T], q panel[T], matrix []T, stride int) {
 	wide := q.width * p.lanes
 	if q.columns < wide {

@@ -6,8 +6,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// PoolShape is the shape of a pooling layer over square windows that start
-// Stride apart. Rows and columns that do not fill a window are left out.
+// PoolShape is the shape of a pooling layer with square windows. Rows and columns at the
+// end that do not fill a window are ignored.
 type PoolShape struct {
 	Batch, Height, Width, Channels int // of the input
 	Size, Stride                   int
@@ -18,20 +18,20 @@ func (s PoolShape) Output() (height, width int) {
 	return (s.Height-s.Size)/s.Stride + 1, (s.Width-s.Size)/s.Stride + 1
 }
 
-// Validate says what is wrong with a shape.
+// Validate returns an error that says what is wrong with the shape, or nil.
 func (s PoolShape) Validate() error {
 	for _, d := range []dimension{
 		{"batch", s.Batch}, {"height", s.Height}, {"width", s.Width}, {"channels", s.Channels},
 		{"pool size", s.Size}, {"pool stride", s.Stride},
 	} {
-		if err := positive(d.name, d.value); err != nil {
+		if err := atLeastOne(d.name, d.value); err != nil {
 			return err
 		}
 	}
 	if s.Size > s.Height || s.Size > s.Width {
 		return errors.Errorf("pool window %d×%d is larger than its %d×%d input", s.Size, s.Size, s.Height, s.Width)
 	}
-	if s.Size > 15 { // a position in a window is a byte
+	if s.Size > 15 { // a position in a window is stored in a byte
 		return errors.Errorf("pool size is %d, it must be at most 15", s.Size)
 	}
 	return nil
@@ -44,14 +44,14 @@ func (s PoolShape) output() int {
 	return height * width * s.Channels
 }
 
-// checkPool panics unless input and output fit the shape.
+// checkPool panics unless input and output have the lengths of the shape.
 func checkPool[T Float](s PoolShape, output, input []T) {
 	checkLength("the pool's input", input, s.Batch*s.input())
 	checkLength("the pool's output", output, s.Batch*s.output())
 }
 
-// offsets returns where each position of a window, in row-major order, lies
-// relative to the window's first element, if rows are so many elements apart.
+// offsets returns the offset of each position of a window, in row-major order, from its
+// first element, for rows that are the given number of elements apart.
 func (s PoolShape) offsets(row int) []int32 { return s.appendOffsets(nil, row) }
 
 func (s PoolShape) appendOffsets(offsets []int32, row int) []int32 {
@@ -63,8 +63,8 @@ func (s PoolShape) appendOffsets(offsets []int32, row int) []int32 {
 	return offsets
 }
 
-// MaxPool takes the largest element of each window, channel by channel. Of
-// equal elements the first counts; if there is a NaN, the result is NaN.
+// MaxPool computes the maximum of each window for each channel. Of equal elements the first
+// is the maximum; if there is a NaN, the result is NaN.
 type MaxPool[T Float] struct {
 	shape    PoolShape
 	engine   vector.Engine[T]
@@ -79,15 +79,15 @@ func NewMaxPool[T Float](s PoolShape) *MaxPool[T] {
 }
 
 // Forward writes y (batch, output height, output width, channels) and
-// remembers the positions of the maxima.
+// stores the positions of the maxima for Backward.
 func (p *MaxPool[T]) Forward(y, x []T) {
 	checkPool(p.shape, y, x)
 	grow(&p.position, len(y))
 	p.eachRow(y, x, p.engine.MaxWindows)
 }
 
-// Backward writes the gradient dx, unless it is nil: each dy goes to where its
-// maximum was in the last Forward.
+// Backward writes the gradient dx, unless it is nil: each dy is added at the position of
+// its maximum in the last Forward.
 func (p *MaxPool[T]) Backward(dx, dy []T) {
 	if dx == nil {
 		return
@@ -97,8 +97,8 @@ func (p *MaxPool[T]) Backward(dx, dy []T) {
 	p.eachRow(dy, dx, p.engine.ScatterWindows)
 }
 
-// eachRow visits each row of windows, in order within an image: windows of
-// neighbouring rows may overlap.
+// eachRow visits each row of windows, in order within an image, because windows of
+// neighboring rows may overlap.
 func (p *MaxPool[T]) eachRow(y, x []T, visit func(*vector.Windows[T])) {
 	s := p.shape
 	height, width := s.Output()
@@ -115,7 +115,7 @@ func (p *MaxPool[T]) eachRow(y, x []T, visit func(*vector.Windows[T])) {
 	})
 }
 
-// AveragePool takes the mean of each window, channel by channel.
+// AveragePool computes the mean of each window for each channel.
 type AveragePool[T Float] struct {
 	shape   PoolShape
 	offsets []int32
@@ -149,8 +149,8 @@ func (p *AveragePool[T]) Forward(y, x []T) {
 	})
 }
 
-// Backward writes the gradient dx, unless it is nil: each dy is shared equally
-// by its window.
+// Backward writes the gradient dx, unless it is nil: each dy is divided equally among the
+// elements of its window.
 func (p *AveragePool[T]) Backward(dx, dy []T) {
 	if dx == nil {
 		return

@@ -4,7 +4,7 @@ import (
 	"math"
 )
 
-// The naive twins of the other kernels, one loop an index, as the definitions read.
+// The naive references of the other kernels, written as the definitions read.
 
 // naiveBatchNorm has the arguments x, gain and shift; its gradients are those
 // of Ioffe & Szegedy (2015), section 3.
@@ -113,7 +113,7 @@ func naiveActivation(a Activation) operation[float64] {
 	}
 }
 
-// naivePool pools by the weights that choose gives to the elements of a window.
+// naivePool sums the elements of each window with the weights that choose returns.
 func naivePool(s PoolShape, choose func(window []float64) (weights []float64)) operation[float64] {
 	height, width := s.Output()
 	windows := func(x []float64, visit func(y int, window []int, weights []float64)) {
@@ -244,7 +244,7 @@ func zero(arrays [][]float64) {
 	}
 }
 
-// The naive twins of the kernels that are sums of products.
+// The naive references of the kernels that are sums of products.
 
 func naiveConv(s ConvShape) operation[float64] {
 	height, width := s.Output()

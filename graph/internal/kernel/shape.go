@@ -11,12 +11,12 @@ import (
 // Float is the element type of every array.
 type Float = vector.Float
 
-// checkLength panics unless an array has the length that its shape asks for.
-// Every entry point checks, so that the inner loops need not and a mistake is
-// named where it was made.
+// checkLength panics unless an array has the length that its shape requires. Every
+// entry point checks, so that the inner loops need not, and the message names the
+// argument that is wrong.
 func checkLength[T Float](name string, array []T, want int) {
 	if len(array) != want {
-		panic(fmt.Sprintf("kernel: %s has %d elements, its shape asks for %d", name, len(array), want))
+		panic(fmt.Sprintf("kernel: %s has %d elements, its shape requires %d", name, len(array), want))
 	}
 }
 
@@ -34,15 +34,16 @@ func mustBeValid(err error) {
 	}
 }
 
-// positive returns an error unless the named dimension is at least one.
-func positive(name string, value int) error {
-	return between(name, value, 1)
+// atLeastOne returns an error unless the named value is at least one.
+func atLeastOne(name string, value int) error {
+	return inRange(name, value, 1)
 }
 
-// between bounds a value from above so that no sum and no product of two overflows.
-func between(name string, value, least int) error {
-	if value < least {
-		return errors.Errorf("%s is %d, it must be at least %d", name, value, least)
+// inRange returns an error unless the named value is between minimum and MaxInt32, so
+// that neither a sum nor a product of two values overflows.
+func inRange(name string, value, minimum int) error {
+	if value < minimum {
+		return errors.Errorf("%s is %d, it must be at least %d", name, value, minimum)
 	}
 	if value > math.MaxInt32 {
 		return errors.Errorf("%s is %d, it must be at most %d", name, value, math.MaxInt32)
@@ -56,8 +57,8 @@ type dimension struct {
 	value int
 }
 
-// halo is images with a border of zeros, so that windows that hang over the
-// edge are read like all others.
+// halo describes images with a border of zeros (padding), so that windows that reach
+// over the edge of the image are read like all others.
 type halo struct {
 	images, height, width, channels int // without the border
 	top, left, bottom, right        int // of the border
@@ -68,19 +69,19 @@ func (h halo) rowSize() int   { return (h.left + h.width + h.right) * h.channels
 func (h halo) imageSize() int { return h.rows() * h.rowSize() }
 func (h halo) size() int      { return h.images * h.imageSize() }
 
-// bare returns the images without a border.
-func (h halo) bare() halo {
+// withoutBorder returns the images without a border.
+func (h halo) withoutBorder() halo {
 	h.top, h.left, h.bottom, h.right = 0, 0, 0, 0
 	return h
 }
 
-// row returns where row y of an image begins, behind the border.
+// row returns the offset of the first pixel of row y of an image, after the border.
 func (h halo) row(image, y int) int {
 	return image*h.imageSize() + (y+h.top)*h.rowSize() + h.left*h.channels
 }
 
-// windows returns where the windows that begin at each stride-th row and
-// column begin, for height × width windows an image.
+// windows returns the offsets of height × width windows of each image, which begin at
+// every stride-th row and column.
 func (h halo) windows(height, width, stride int) []int32 {
 	offsets := make([]int32, 0, h.images*height*width)
 	for image := range h.images {
@@ -93,7 +94,7 @@ func (h halo) windows(height, width, stride int) []int32 {
 	return offsets
 }
 
-// pixels returns where each pixel of the images begins.
+// pixels returns the offset of each pixel of the images.
 func (h halo) pixels() []int32 {
 	offsets := make([]int32, 0, h.images*h.height*h.width)
 	for image := range h.images {
@@ -106,8 +107,8 @@ func (h halo) pixels() []int32 {
 	return offsets
 }
 
-// clearBorder makes the border of rows [first, last) of an image zero; rows
-// count from the border's first.
+// clearBorder sets the border in rows [first, last) of an image to zero; row 0 is the
+// first of the border.
 func clearBorder[T Float](h halo, to []T, image, first, last int) {
 	left, right := h.left*h.channels, (h.left+h.width)*h.channels
 	for y := first; y < last; y++ {
@@ -121,8 +122,8 @@ func clearBorder[T Float](h halo, to []T, image, first, last int) {
 	}
 }
 
-// copyWithBorder writes rows [first, last) of the images x with their border; rows
-// count from the border's first.
+// copyWithBorder writes rows [first, last) of the images x with their border; row 0 is
+// the first of the border.
 func copyWithBorder[T Float](h halo, to, x []T, first, last int) {
 	run := h.width * h.channels
 	for image := range h.images {
@@ -133,7 +134,7 @@ func copyWithBorder[T Float](h halo, to, x []T, first, last int) {
 	}
 }
 
-// copyInterior writes to x (images, height, width, channels) what is inside the
+// copyInterior writes to x (images, height, width, channels) the pixels inside the
 // border.
 func copyInterior[T Float](h halo, x, from []T) {
 	run := h.width * h.channels
@@ -144,23 +145,23 @@ func copyInterior[T Float](h halo, x, from []T) {
 	}
 }
 
-// span is a unit of work of a layer: some images, or some rows of one.
+// span is a unit of work of a layer: some images, or some rows of one image.
 type span struct {
 	image, images int
 	top, bottom   int // rows of the result
 }
 
-// spanElements is about how many elements of a layer's result are worked on at a
-// time, so that they stay in the level 2 cache, and spanPixels how many rows
-// of a product are worth their while.
+// spanElements is about the number of elements of a layer's result that are computed
+// at a time, so that they stay in the level 2 cache, and spanPixels the number of rows
+// below which a product is inefficient.
 const (
 	spanElements = 64 << 10
 	spanPixels   = 96
 )
 
-// spansOf divides a batch of results of so many rows, each of so many elements
-// and pixels, into spans, by shape alone: groups of images, or where an image
-// is large or images are few, bands of rows.
+// spansOf divides the results of a batch into spans, by shape alone: groups of images
+// or, if images are large or few, bands of rows. rows is the number of rows of an
+// image; elements and pixels are those of a row.
 func spansOf(batch, group, rows, elements, pixels int) []span {
 	bands := 1
 	if group == 1 {
@@ -173,7 +174,7 @@ func spansOf(batch, group, rows, elements, pixels int) []span {
 	return spans
 }
 
-// bandsOf divides the rows of some images.
+// bandsOf divides the rows of some images into bands.
 func bandsOf(image, images, rows, bands int) []span {
 	spans := make([]span, bands)
 	for band := range spans {
