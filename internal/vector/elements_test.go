@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// elementwise are the loops over elements: call writes to y, which already
-// holds something, and want returns what an element becomes.
+// elementwise lists the loops over elements: call writes to y, which has old values, and
+// want returns the expected new value of an element.
 var elementwise = []struct {
 	name string
 	call func(e Engine[float32], y, x, z []float32, factor float32)
@@ -38,7 +38,7 @@ func TestElementwise(t *testing.T) {
 				y, x, z := f.special(n), f.special(n), f.special(n)
 				factor := float32(f.IntN(17)-8) / 4
 				before := [][]float32{slices.Clone(y), slices.Clone(x), slices.Clone(z)}
-				switch f.IntN(3) { // what is written may be what is read
+				switch f.IntN(3) { // the result may overwrite an argument
 				case 0:
 					y = x
 					copy(before[0], x)
@@ -57,7 +57,7 @@ func TestElementwise(t *testing.T) {
 	}
 }
 
-// sums are the sums over arrays, and what each element adds to them.
+// sums lists the sums over arrays, with the term of each element.
 var sums = []struct {
 	name string
 	call func(e Engine[float32], x, y, weight []float32) float64
@@ -93,7 +93,7 @@ func TestSumsOverArrays(t *testing.T) {
 	}
 }
 
-// Rounding must not grow with the number of elements, but in Dot.
+// The rounding error must not grow with the number of elements, except in Dot.
 func TestPrecisionOfSums(t *testing.T) {
 	for _, each := range sums {
 		eachFuzz(t, 50, func(f *fuzz) {
@@ -137,14 +137,14 @@ func TestTranspose(t *testing.T) {
 	})
 }
 
-// number is a float32 and, in double precision, what it should be.
+// number is a float32 result and the expected value in double precision.
 type number struct {
 	got  float32
 	want float64
 }
 
-// near fails the test unless numbers are what they should be up to a few
-// roundings of the size of the terms they were made of.
+// near fails the test unless a number is as expected up to a few roundings of terms of the
+// given size.
 func (f *fuzz) near(what string, i int, x number, size float64) {
 	f.Helper()
 	if !same(x.got, float32(x.want)) && !(math.Abs(float64(x.got)-x.want) <= 8*0x1p-24*size) {
@@ -193,6 +193,86 @@ func TestMomentum(t *testing.T) {
 				v = 0.875*v - descent
 			}
 			f.near("weight", i, number{weight[i], w + v}, 4)
+		}
+	})
+}
+
+func TestChannels(t *testing.T) {
+	eachFuzz(t, 4000, func(f *fuzz) {
+		rows, channels := f.IntN(12), 1+f.length()
+		n := rows * channels
+		x, dy := f.special(n), f.special(n)
+		mean, scale, shift, along := f.quarters(channels), f.quarters(channels), f.quarters(channels), f.quarters(channels)
+		from, slope := slices.Clone(x), slices.Clone(dy)
+		to := f.quarters(n)
+		switch f.IntN(3) {
+		case 0:
+			to = x
+		case 1:
+			to = dy
+		}
+		at := func(array []float32, i int) float64 { return float64(array[i]) }
+		switch f.IntN(4) {
+		case 0:
+			f.engine.Normalize(to, x, mean, scale, shift)
+			f.want("Normalize", to, func(i int) float64 {
+				c := i % channels
+				return (at(from, i)-at(mean, c))*at(scale, c) + at(shift, c)
+			})
+		case 1:
+			f.engine.Center(to, x, dy, mean, scale, along, shift)
+			f.want("Center", to, func(i int) float64 {
+				c := i % channels
+				return at(scale, c) * (at(slope, i) - at(shift, c) - (at(from, i)-at(mean, c))*at(along, c))
+			})
+		case 2:
+			f.engine.Center(to, x, nil, mean, scale, along, shift)
+			f.want("Center alone", to, func(i int) float64 {
+				c := i % channels
+				return at(scale, c) * (0 - at(shift, c) - (at(from, i)-at(mean, c))*at(along, c))
+			})
+		case 3:
+			f.engine.ScaleChannels(to, dy, scale)
+			f.want("ScaleChannels", to, func(i int) float64 { return at(slope, i) * at(scale, i%channels) })
+		}
+	})
+}
+
+func TestSums(t *testing.T) {
+	eachFuzz(t, 4000, func(f *fuzz) {
+		rows, channels := f.IntN(12), 1+f.length()
+		x, dy, mean := f.special(rows*channels), f.special(rows*channels), f.quarters(channels)
+		sum := array[float64](f, 2*channels)
+		for i := range sum {
+			sum[i] = float64(i)
+		}
+		want := slices.Clone(sum)
+		kind := f.IntN(3)
+		for i, v := range x {
+			c := i % channels
+			difference, slope := float64(v)-float64(mean[c]), float64(dy[i])
+			switch kind {
+			case 0:
+				want[c] += float64(v)
+			case 1:
+				want[c] += difference * difference
+			case 2:
+				want[c] += slope * difference
+				want[channels+c] += slope
+			}
+		}
+		switch kind {
+		case 0:
+			f.engine.SumRows(sum[:channels], x)
+		case 1:
+			f.engine.SumSquares(sum[:channels], x, mean)
+		case 2:
+			f.engine.SumProducts(sum, x, dy, mean)
+		}
+		for i, v := range sum {
+			if v != want[i] && (v == v || want[i] == want[i]) {
+				f.Fatalf("call %d: sum %d, element %d of %d rows of %d: found %v, expected %v", f.seed, kind, i, rows, channels, v, want[i])
+			}
 		}
 	})
 }

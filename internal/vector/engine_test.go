@@ -33,8 +33,8 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// missing is a known instruction set that this processor lacks: none has both
-// AVX2 and NEON.
+// missing returns a known instruction set that this processor lacks; there is one, because
+// no processor has both AVX2 and NEON.
 func missing() string {
 	for _, name := range known {
 		if !slices.ContainsFunc(Engines(), func(e Engine[float32]) bool { return e.Name() == name }) {
@@ -44,11 +44,11 @@ func missing() string {
 	return ""
 }
 
-// What may be asked for is what engines are called.
+// Every engine can be selected by its name.
 func TestKnown(t *testing.T) {
 	for _, e := range Engines() {
 		if !slices.Contains(known, e.Name()) {
-			t.Errorf("the engine %s cannot be asked for", e.Name())
+			t.Errorf("the engine %s cannot be selected by its name", e.Name())
 		}
 	}
 }

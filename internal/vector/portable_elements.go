@@ -4,8 +4,8 @@ import (
 	"math"
 )
 
-// Transpose writes the transpose of x, a few columns at a time: the cache
-// cannot hold many places to write to that lie far apart.
+// Transpose writes the transpose of x, a few columns at a time, because the cache cannot
+// hold many destinations that are far apart.
 func (Portable[T]) Transpose(y []T, yStride int, x []T, xStride, rows, columns int) {
 	const few = 8
 	for left := 0; left < columns; left += few {
@@ -69,8 +69,8 @@ func (Portable[T]) ReLUGradient(dx, x, dy []T) {
 	}
 }
 
-// pick returns yes or no without a branch: the signs of activations are
-// random, and half the branches would be predicted wrongly.
+// pick returns yes if the condition holds and no otherwise, without a branch: the signs of
+// activations are random, and half of the branches would be mispredicted.
 func pick[T Float](condition bool, yes, no T) T {
 	index := 0
 	if condition {
@@ -81,7 +81,7 @@ func pick[T Float](condition bool, yes, no T) T {
 
 // SquaredNorm returns Σxᵢ².
 func (Portable[T]) SquaredNorm(x []T) float64 {
-	var sums [4]float64 // one would wait for itself
+	var sums [4]float64 // additions to a single sum would wait for each other
 	for ; len(x) >= 4; x = x[4:] {
 		for i := range sums {
 			sums[i] += float64(x[i]) * float64(x[i])
@@ -209,8 +209,8 @@ func (Portable[T]) SumProducts(sum []float64, x, dy, mean []T) {
 	}
 }
 
-// MaxWindows takes the largest element of each window, channel by channel. Of
-// equal elements the first counts, and the first NaN above all numbers.
+// MaxWindows computes the maximum of each window for each channel: the first of equal
+// elements, or the first NaN.
 func (Portable[T]) MaxWindows(w *Windows[T]) {
 	none := uint8(len(w.Offsets))
 	for i := range w.Count {
@@ -242,7 +242,7 @@ func (Portable[T]) MaxWindows(w *Windows[T]) {
 	}
 }
 
-// ScatterWindows writes or adds Y where the maxima of X were.
+// ScatterWindows writes or adds Y at the positions of the maxima.
 func (Portable[T]) ScatterWindows(w *Windows[T]) {
 	for i := range w.Count {
 		to := w.X[i*w.Step:]
@@ -263,12 +263,12 @@ func (Portable[T]) ScatterWindows(w *Windows[T]) {
 	}
 }
 
-// AdamFactors are what a step of Adam has in common for all elements of a
-// parameter.
+// AdamFactors are the factors of a step of Adam, the same for all elements of a parameter.
+// η is the learning rate and λ the factor of the L2 penalty.
 type AdamFactors[T Float] struct {
 	Scale        T // of the gradient
 	Penalty      T // 2λ
-	Keep         T // 1 − ηλ′
+	Keep         T // 1 − ηλ′, λ′ being the decoupled weight decay
 	Beta1, Rest1 T // β₁ and 1 − β₁
 	Beta2, Rest2 T
 	Rate         T // η / (1−β₁ᵗ)
@@ -294,11 +294,11 @@ func (Portable[T]) Adam(weight, gradient, first, second []T, f AdamFactors[T]) {
 	}
 }
 
-// MomentumFactors are what a step of gradient descent with momentum has in
-// common for all elements of a parameter.
+// MomentumFactors are the factors of a step of gradient descent with momentum, the same for
+// all elements of a parameter.
 type MomentumFactors[T Float] struct {
 	Scale    T // of the gradient
-	Rate     T // η
+	Rate     T // η, the learning rate
 	Momentum T // μ
 	Penalty  T // 2λ
 	Nesterov bool
@@ -310,7 +310,7 @@ type MomentumFactors[T Float] struct {
 //	velocity ← Momentum·velocity − d
 //	weight ← weight + velocity
 //
-// With Nesterov, Momentum·velocity − d is added to weight, of the new velocity.
+// With Nesterov, weight ← weight + Momentum·velocity − d, with the new velocity.
 func (Portable[T]) Momentum(weight, gradient, velocity []T, f MomentumFactors[T]) {
 	gradient, velocity = gradient[:len(weight)], velocity[:len(weight)]
 	for i, w := range weight {

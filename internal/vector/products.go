@@ -1,15 +1,14 @@
 package vector
 
-// Rows is a product of rows that lie anywhere in memory with a panel of packed
-// columns:
+// Rows is a product of rows anywhere in memory with a panel of packed columns:
 //
 //	C[COffsets[i]+j] = Initial[j] + Σ A[AOffsets[i]+s·Stride+k] · B[(s·Length+k)·Width·Lanes+j]
 //
-// over the segments s < Segments and k < Length, for each row i in turn and
-// each j < Columns. With Add, the old C is added; rows of C may then overlap.
+// summed over s < Segments and k < Length, for each row i in order and each j < Columns.
+// With Add, the old C is added; rows of C may then overlap.
 //
-// This is a convolution where each row is an output pixel and each segment a
-// row of its window, read in place.
+// This is a convolution if each row is an output pixel and each segment a row of its
+// window, read in place.
 type Rows[T Float] struct {
 	C                  []T
 	A                  []T
@@ -22,10 +21,10 @@ type Rows[T Float] struct {
 	COffsets, AOffsets []int32 // of the rows
 	Add                bool
 
-	call rowsCall // here, so that it is not allocated each time
+	call rowsCall // part of the struct so that it is not allocated at each call
 }
 
-// rowsCall is what the assembly reads.
+// rowsCall is the argument of the assembly; the generator has the same offsets.
 type rowsCall struct {
 	c        *float32
 	cOffsets *int32
@@ -71,14 +70,15 @@ func (s *Set) Rows(r *Rows[float32]) {
 	}
 }
 
-// Outer is a sum of outer products of short runs of A and parts of rows of B:
+// Outer is a sum of outer products of short runs of A with parts of rows of B:
 //
 //	C[i·CStride+j] = Σ A[AOffsets[p]+i] · B[BOffsets[p]+j]
 //
-// over all p, of which there is at least one, for each i < Run and j < Columns. With Add, the old C is added.
+// summed over all p, of which there must be at least one, for each i < Run and j <
+// Columns. With Add, the old C is added.
 //
-// This is the gradient of a convolution's weights where p counts output
-// pixels, runs are rows of a window, and B is the gradient of the output.
+// This is the gradient of the weights of a convolution if p numbers output pixels, runs are
+// rows of a window, and B is the gradient of the output.
 type Outer[T Float] struct {
 	C                  []T
 	A, B               []T
@@ -88,10 +88,10 @@ type Outer[T Float] struct {
 	CStride            int
 	Add                bool
 
-	call outerCall // here, so that it is not allocated each time
+	call outerCall // part of the struct so that it is not allocated at each call
 }
 
-// outerCall is what the assembly reads.
+// outerCall is the argument of the assembly; the generator has the same offsets.
 type outerCall struct {
 	c        *float32
 	cStride  int // bytes
@@ -137,18 +137,18 @@ func (s *Set) Outer(o *Outer[float32]) {
 	}
 }
 
-// Peaks is a sum of outer products over the maxima of pooling windows of four
-// positions: what Outer would add up if the values were scattered to their
-// positions, where three of four are zero.
+// Peaks is a sum of outer products over the maxima (peaks) of pooling windows of four
+// positions. It equals the sum that Outer would compute if the values were scattered to
+// their positions, where three of four elements would be zero.
 //
 //	C[(r·Taps+t)·CStride+j] += Σ A[i·AStep+Offsets[p]+r·ARow+t] · Y[i·Channels+j]
 //
-// over the windows i < Count, with p = Position[i·Channels+j], for each row of
-// taps r < Rows, each t < Taps and each j < Channels. Values whose position is
-// none of the four do not count. Sum, unless nil, is added Σ Y that count.
+// summed over the windows i < Count, with p = Position[i·Channels+j], for each row of taps
+// r < Rows, each t < Taps and each j < Channels. Values whose position is none of the four
+// are ignored. The sum of all others is added to Sum, unless that is nil.
 //
-// This is the gradient of the weights of a first layer, of few channels, where
-// the scattering would take longer than the products.
+// This is the gradient of the weights of a first layer, with few channels, where scattering
+// would take longer than the products.
 type Peaks[T Float] struct {
 	C        []T
 	CStride  int
@@ -167,13 +167,13 @@ type Peaks[T Float] struct {
 	call peaksCall
 }
 
-// MaxTaps is how many taps of Peaks there may be in a row.
+// MaxTaps is the largest number of taps in a row of Peaks.
 const MaxTaps = 12
 
-// PeakAdder is an engine that has Peaks in assembly.
+// PeakAdder is implemented by engines that have Peaks in assembly.
 type PeakAdder interface{ Peaks(*Peaks[float32]) }
 
-// peaksCall is what the assembly reads.
+// peaksCall is the argument of the assembly; the generator has the same offsets.
 type peaksCall struct {
 	c           *float32
 	cStride     int // bytes

@@ -86,12 +86,12 @@ func TestOuter(t *testing.T) {
 	})
 }
 
-// Sums over maxima are those over all positions, of which the others are zero.
+// Sums over the maxima equal sums over all positions with zeros at the others.
 func TestPeaks(t *testing.T) {
 	eachFuzz(t, 400, func(f *fuzz) {
 		adder, ok := AsPeakAdder(f.engine)
 		if !ok {
-			f.Skip("the engine has none")
+			f.Skip("the engine has no Peaks in assembly")
 		}
 		p := &Peaks[float32]{
 			Count: 1 + f.IntN(9), Channels: 1 + f.IntN(40), Rows: 1 + f.IntN(7), Taps: 1 + f.IntN(MaxTaps),

@@ -2,7 +2,7 @@
 
 package vector
 
-// routines are what an instruction set has besides the matrix products.
+// routines would hold the loops other than matrix products; here Set calls them by name.
 type routines struct{}
 
 // AsPeakAdder returns the engine as one that has Peaks in assembly; here there is none.

@@ -21,11 +21,11 @@ func sets() []*Set {
 	return all
 }
 
-// routines are what an instruction set has besides the matrix products. n is a
-// number of elements; rows and channels are one at least.
+// routines are the loops of an instruction set other than matrix products. n is a number
+// of elements; rows and channels must be at least 1.
 type routines struct {
-	// Functions of the fields of Windows: step is in elements, positions is the
-	// number of offsets, and a limit of zero rectifies and one of NaN does not.
+	// Functions of the fields of Windows: step is in elements, and positions is the
+	// number of offsets. A limit of zero means Rectify, one of NaN means no Rectify.
 	maxWindows, maxWindowsKept, maxWindowsScaled, maxWindowsScaledKept               func(x, y *float32, position *uint8, kept, scale, shift *float32, offsets *int32, positions, count, step, channels int, limit float32)
 	scatterWindows, scatterWindowsAdd, scatterWindowsScaled, scatterWindowsScaledAdd func(x, y *float32, position *uint8, scale *float32, offsets *int32, positions, count, step, channels int)
 
@@ -47,8 +47,8 @@ type routines struct {
 	squaredDistance, absoluteDistance func(x, y *float32, n int) float64
 	weightedDistance                  func(x, y, weight *float32, n int) float64
 
-	// The transposes of a row of square blocks, whose side is in the name: strides
-	// are in bytes, and AVX2 does not have the largest.
+	// The transposes of a row of square blocks, whose size is in the name. Strides are
+	// in bytes. AVX2 does not have the largest.
 	transpose4, transpose8, transpose16 func(y *float32, yStride int, x *float32, xStride, blocks int)
 
 	adam               func(weight, gradient, first, second *float32, n int, scale, penalty, keep, beta1, rest1, beta2, rest2, rate, root, epsilon float32)
@@ -110,8 +110,7 @@ func (s *Set) SquaredNorm(x []float32) float64 {
 	return s.squaredNorm(unsafe.SliceData(x), len(x))
 }
 
-// pointer returns where an array begins; it panics unless the array has n
-// elements.
+// pointer returns the address of the first element of x; it panics unless x has n elements.
 func pointer[E any](x []E, n int) *E { return unsafe.SliceData(x[:n]) }
 
 // Normalize writes y = (x − mean)·scale + shift.
@@ -177,27 +176,27 @@ func (s *Set) SumProducts(sum []float64, x, dy, mean []float32) {
 	}
 }
 
-// rowsOf returns the shape of x, rows of channels elements; it panics unless
-// they are whole.
+// rowsOf returns the shape of x, rows of the given number of channels; it panics unless
+// the length of x is a multiple of that.
 func rowsOf(x []float32, channels int) (int, int) {
 	if len(x) == 0 {
 		return 0, channels
 	}
 	if len(x)%channels != 0 {
-		panic("vector: not whole rows of channels")
+		panic("vector: the length of an array is not a multiple of the number of channels")
 	}
 	return len(x) / channels, channels
 }
 
-// waits says whether rows are shorter than a vector and are overwritten: then
+// waits reports whether rows are shorter than a vector and are overwritten in place: then
 // each load of a vector would wait for the store of the row before.
 func (s *Set) waits(y, x, channels []float32) bool {
 	return len(channels) < s.lanes && unsafe.SliceData(y) == unsafe.SliceData(x)
 }
 
-// MaxWindows takes the largest element of each window, channel by channel.
+// MaxWindows computes the maximum of each window for each channel.
 func (s *Set) MaxWindows(w *Windows[float32]) {
-	if !w.work() {
+	if !w.valid() {
 		return
 	}
 	run, limit := s.maxWindows, float32(math.NaN())
@@ -216,14 +215,14 @@ func (s *Set) MaxWindows(w *Windows[float32]) {
 		&w.Offsets[0], len(w.Offsets), w.Count, w.Step, w.Channels, limit)
 }
 
-// ScatterWindows writes or adds Y where the maxima of X were.
+// ScatterWindows writes or adds Y at the positions of the maxima.
 func (s *Set) ScatterWindows(w *Windows[float32]) {
-	const few = 4 // channels: each vector would wait for the store of the one before
+	const few = 4 // channels, below which each vector would wait for the store of the previous one
 	if w.Add && w.Channels < few {
 		s.Portable.ScatterWindows(w)
 		return
 	}
-	if !w.work() {
+	if !w.valid() {
 		return
 	}
 	run := s.scatterWindows
@@ -239,9 +238,8 @@ func (s *Set) ScatterWindows(w *Windows[float32]) {
 		&w.Offsets[0], len(w.Offsets), w.Count, w.Step, w.Channels)
 }
 
-// work says whether there is anything to do. It panics if an array is too
-// short for it.
-func (w *Windows[T]) work() bool {
+// valid reports whether there is anything to compute. It panics if an array is too short.
+func (w *Windows[T]) valid() bool {
 	if w.Count == 0 || w.Channels == 0 {
 		return false
 	}
@@ -277,8 +275,8 @@ func (s *Set) Momentum(weight, gradient, velocity []float32, f MomentumFactors[f
 	run(unsafe.SliceData(weight), pointer(gradient, n), pointer(velocity, n), n, f.Scale, f.Rate, f.Momentum, f.Penalty)
 }
 
-// Transpose writes the transpose of x, in square blocks. Where they do not fit,
-// the last ones overlap those before them.
+// Transpose writes the transpose of x, in square blocks. If the size is not a multiple of
+// the blocks', the last blocks overlap those before them.
 func (s *Set) Transpose(y []float32, yStride int, x []float32, xStride, rows, columns int) {
 	least := min(rows, columns)
 	side, run := 4, s.transpose4
@@ -295,8 +293,8 @@ func (s *Set) Transpose(y []float32, yStride int, x []float32, xStride, rows, co
 	block := func(row, column, count int) {
 		run(&y[column*yStride+row], 4*yStride, &x[row*xStride+column], 4*xStride, count)
 	}
-	// A few rows of y are written from end to end before the next ones, as
-	// blocks that are neighbours there share lines and pages.
+	// A few rows of y are written completely before the next ones, because neighboring
+	// blocks of y share cache lines and pages.
 	const few = 128
 	for left := 0; left < columns; left += few {
 		blocks := min(few, columns-left) / side
@@ -318,16 +316,16 @@ const (
 	peaksMost = 24
 )
 
-// peakAdder is the set of AVX-512 as one that has Peaks.
+// peakAdder is the Set of AVX-512 with the method Peaks.
 type peakAdder struct{ *Set }
 
-// AsPeakAdder returns the engine as one that has Peaks, if it has.
+// AsPeakAdder returns the engine as a PeakAdder if it has Peaks in assembly.
 func AsPeakAdder[T Float](e Engine[T]) (PeakAdder, bool) {
 	s, ok := any(e).(*Set)
 	return peakAdder{s}, ok && s == avx512
 }
 
-// Peaks adds up the products.
+// Peaks computes the sums of products.
 func (s peakAdder) Peaks(p *Peaks[float32]) {
 	last := (p.Count - 1) * p.Channels
 	_, _ = p.Y[last+p.Channels-1], p.Position[last+p.Channels-1]

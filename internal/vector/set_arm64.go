@@ -8,8 +8,7 @@ import (
 // sets returns NEON, which every arm64 processor has.
 func sets() []*Set { return []*Set{neon} }
 
-// Transpose writes the transpose of x: blocks of 4×4 in assembly, what is left
-// as Portable.
+// Transpose writes the transpose of x: blocks of 4×4 in assembly, the rest in plain Go.
 func (s *Set) Transpose(y []float32, yStride int, x []float32, xStride, rows, columns int) {
 	const side = 4
 	blocks := rows / side
@@ -29,7 +28,7 @@ func (s *Set) Transpose(y []float32, yStride int, x []float32, xStride, rows, co
 	}
 }
 
-// pointers returns where arrays of n elements begin.
+// pointers returns the addresses of the first elements of arrays of n elements.
 func pointers(n int, x, y, z []float32) (*float32, *float32, *float32) {
 	return unsafe.SliceData(x[:n]), unsafe.SliceData(y[:n]), unsafe.SliceData(z[:n])
 }
@@ -82,7 +81,7 @@ func (s *Set) WeightedDistance(x, y, weight []float32) float64 {
 	return weightedDistance_neon(from, other, w, len(x))
 }
 
-// The loops of batch norm. Each takes rows of n channels.
+// The loops of batch normalization follow. Each takes rows of n channels.
 
 // Normalize writes y = (x − mean)·scale + shift.
 func (s *Set) Normalize(y, x, mean, scale, shift []float32) {
@@ -143,7 +142,7 @@ func (s *Set) SumProducts(sum []float64, x, dy, mean []float32) {
 	sumProducts_neon(unsafe.SliceData(sum[:2*n]), &x[0], unsafe.SliceData(dy[:len(x)]), &mean[0], n, len(x)/n)
 }
 
-// MaxWindows takes the largest element of each window, channel by channel.
+// MaxWindows computes the maximum of each window for each channel.
 func (s *Set) MaxWindows(w *Windows[float32]) {
 	if w.Count == 0 || w.Channels == 0 {
 		return
@@ -166,7 +165,7 @@ func (s *Set) MaxWindows(w *Windows[float32]) {
 	maxScaledWindows_neon(y, x, kept, position, rectify, offsets, scale, shift, len(w.Offsets), w.Channels, w.Count, 4*w.Step)
 }
 
-// ScatterWindows writes or adds Y where the maxima of X were.
+// ScatterWindows writes or adds Y at the positions of the maxima.
 func (s *Set) ScatterWindows(w *Windows[float32]) {
 	if w.Count == 0 || w.Channels == 0 {
 		return
@@ -184,8 +183,8 @@ func (s *Set) ScatterWindows(w *Windows[float32]) {
 	}
 }
 
-// windowPointers returns where X, Y and Position begin, if windows are within
-// them.
+// windowPointers returns the addresses of X, Y and Position; it panics if one of them is too
+// short for the windows.
 func windowPointers(w *Windows[float32]) (x, y *float32, position *uint8) {
 	n := w.Count * w.Channels
 	last := (w.Count-1)*w.Step + int(slices.Max(w.Offsets)) + w.Channels
