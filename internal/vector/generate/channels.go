@@ -5,37 +5,35 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// channels is a loop over rows of channels: for some vectors of channels after
-// others it goes down all rows, so that what it needs of these channels stays
-// in registers.
+// channels is a loop over rows of channels. It processes all rows for some vectors of
+// channels at a time, so that the values of these channels stay in registers.
 type channels struct {
 	*code
 	names  []string
-	arrays []reg.GPVirtual // where it is in the rows
-	done   reg.GPVirtual   // bytes of each row
+	arrays []reg.GPVirtual // pointers to the present row
+	done   reg.GPVirtual   // bytes of each row that are processed
 }
 
 func (c *code) channels() *channels { return &channels{code: c, done: c.GP64()} }
 
-// rows returns where the loop is in an array of rows, given by the name of the
-// argument.
+// rows returns the pointer to the present row of an array, given the name of the argument.
 func (l *channels) rows(name string) reg.GPVirtual {
 	array := l.GP64()
 	l.names, l.arrays = append(l.names, name), append(l.arrays, array)
 	return array
 }
 
-// of returns a pointer to the present channels in an array of channels whose
-// elements are some times as large as a float32.
+// of returns a pointer to the present channels in an array with one element for each
+// channel, whose elements are the given number of times as large as a float32.
 func (l *channels) of(name string, times int) reg.GPVirtual {
 	array := l.argument(name)
 	l.LEAQ(operand.Mem{Base: array, Index: l.done, Scale: uint8(times)}, array)
 	return array
 }
 
-// each writes the loop. For several vectors of channels at a time, for one, and
-// for the rest, it calls begin; begin returns what to do in each row, and what
-// to do in the end, if anything.
+// each writes the loop. It calls begin for several vectors of channels at a time, for one,
+// and for the rest; begin returns the functions that write the body for each row and, unless
+// nil, the code after the last row.
 func (l *channels) each(several int, begin func(parts []part) (row, end func())) {
 	left, stride := l.argument("channels"), l.argument("channels")
 	l.SHLQ(operand.Imm(2), stride)
@@ -64,7 +62,7 @@ func (l *channels) each(several int, begin func(parts []part) (row, end func()))
 	l.end()
 }
 
-// down goes down the rows.
+// down writes the loop over the rows.
 func (l *channels) down(stride reg.GPVirtual, parts []part, begin func([]part) (row, end func())) {
 	row, end := begin(parts)
 	for i, array := range l.arrays {
@@ -84,7 +82,7 @@ func (l *channels) down(stride reg.GPVirtual, parts []part, begin func([]part) (
 	}
 }
 
-// several is the number of vectors of channels for which the loops below have
+// several returns the number of vectors of channels for which the loops below have enough
 // registers.
 func (c *code) several() int {
 	if c.wide() {
@@ -127,8 +125,7 @@ func (c *code) normalize() {
 	})
 }
 
-// center writes the gradient of batch norm; alone, its part that is left where
-// dy is zero.
+// center writes the gradient of batch normalization; alone, the gradient for dy = 0.
 func (c *code) center(name string, alone bool) {
 	c.routine(name, "(dx, x, dy, mean, scale, along, dyMean *float32, rows, channels int)")
 	l := c.channels()

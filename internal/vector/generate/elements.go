@@ -37,8 +37,8 @@ func writeElements(c *code) {
 	zero := c.zeros()
 	c.elementwise([]string{"y", "x"}, func(p part, y, x, _ reg.GPVirtual) {
 		v := p.load(x)
-		c.VMAXPS(v, zero, v) // of zero and NaN it returns the latter operand, which is v
-		c.VADDPS(zero, v, v) // and of zero and minus zero, which this makes zero
+		c.VMAXPS(v, zero, v) // if one operand is NaN it returns the second source, which is v
+		c.VADDPS(zero, v, v) // likewise for zero and minus zero, and this turns minus zero into zero
 		p.store(v, y)
 	})
 
@@ -58,8 +58,8 @@ func writeElements(c *code) {
 	})
 }
 
-// elementwise writes a loop over n elements of two or three arrays, and the
-// function's end.
+// elementwise writes a loop over n elements of two or three arrays, and the end of the
+// function.
 func (c *code) elementwise(names []string, body func(p part, first, second, third reg.GPVirtual)) {
 	arrays := make([]reg.GPVirtual, 3)
 	for i, name := range names {
@@ -71,8 +71,8 @@ func (c *code) elementwise(names []string, body func(p part, first, second, thir
 	c.end()
 }
 
-// writeDistances writes the sums over one array or two. All but the dot product
-// add in double precision, what they subtract in single precision.
+// writeDistances writes the sums over arrays. All except the dot product subtract in single
+// precision and add in double precision.
 func writeDistances(c *code) {
 	c.routine("dot", "(x, y *float32, n int) float32")
 	x, y := c.argument("x"), c.argument("y")
@@ -122,8 +122,8 @@ func writeDistances(c *code) {
 	})
 }
 
-// sum writes a loop over n elements of arrays, in which add adds to a sum in
-// double precision, and the function's end.
+// sum writes a loop over n elements of arrays, in which add adds to a sum in double
+// precision, and the end of the function.
 func (c *code) sum(arrays []reg.GPVirtual, add func(p part, sum doubles)) {
 	sums := []doubles{c.zeroDoubles(), c.zeroDoubles()}
 	c.eachVector(c.argument("n"), len(sums), arrays, func(p part) { add(p, sums[p.vector]) })
@@ -145,7 +145,7 @@ func (c *code) and(bits, v reg.VecVirtual) {
 	}
 }
 
-// allButSigns returns the bits of float32s that are not their signs.
+// allButSigns returns a vector whose lanes have all bits set except the sign of a float32.
 func (c *code) allButSigns() reg.VecVirtual {
 	v := c.any()
 	if c.wide() {
@@ -157,7 +157,7 @@ func (c *code) allButSigns() reg.VecVirtual {
 	return v
 }
 
-// writeUpdates writes the solvers' steps, each once through memory.
+// writeUpdates writes the steps of the solvers, each in one pass over memory.
 func writeUpdates(c *code) {
 	c.adam()
 	c.momentum("momentum", false)
@@ -212,9 +212,9 @@ func (c *code) momentum(name string, ahead bool) {
 	c.end()
 }
 
-// writeTranspose writes transposes of square blocks that lie side by side.
-// Lane l of a vector, of four elements, holds elements of row 4l + m: once four
-// such vectors, of all m, are transposed within their lanes, they are columns.
+// writeTranspose writes transposes of square blocks that are side by side. Lane l of a
+// vector, with four elements, holds elements of row 4l + m: when four such vectors, for all
+// m, are transposed within their lanes, they are columns.
 func writeTranspose(c *code) {
 	for side := 4; side <= c.lanes; side *= 2 {
 		c.transpose(side)
@@ -229,7 +229,7 @@ func (c *code) transpose(side int) {
 	xStride, x3 := c.argument("xStride"), c.GP64()
 	c.LEAQ(operand.Mem{Base: yStride, Index: yStride, Scale: 2}, y3)
 	c.LEAQ(operand.Mem{Base: xStride, Index: xStride, Scale: 2}, x3)
-	fours := []reg.GPVirtual{c.argument("x")} // the first of each four rows
+	fours := []reg.GPVirtual{c.argument("x")} // the first row of each four
 	for len(fours) < side/4 {
 		next := c.GP64()
 		c.LEAQ(operand.Mem{Base: fours[len(fours)-1], Index: xStride, Scale: 4}, next)
@@ -237,8 +237,8 @@ func (c *code) transpose(side int) {
 	}
 	blocks, loop := c.argument("blocks"), c.label("block")
 	c.Label(loop)
-	// All of a row is loaded at once, since where the stride is a power of two
-	// the cache may not keep as many rows.
+	// All of a row is loaded at once, because with a stride that is a power of two the
+	// cache may not hold as many rows.
 	quarters := make([][4]reg.VecVirtual, side/4)
 	for lane, four := range fours {
 		for m := range 4 {
@@ -266,7 +266,7 @@ func (c *code) transpose(side int) {
 	c.end()
 }
 
-// fourth is row m of four.
+// fourth returns the address of row m of four.
 func fourth(first, stride, stride3 reg.GPVirtual, m int) operand.Mem {
 	switch m {
 	case 0:
@@ -314,12 +314,11 @@ func (c *code) transposeLanes(rows [4]reg.VecVirtual, size int) (columns [4]reg.
 	return columns
 }
 
-// ceilingSums is the number of sums of a ceiling: as many wait for each other as
-// a processor works on at once, and more.
+// ceilingSums is the number of independent sums of writeCeiling, at least as many as a
+// processor computes at the same time.
 const ceilingSums = 12
 
-// writeCeiling writes fused multiply-adds that wait for nothing, neither for
-// memory nor for each other.
+// writeCeiling writes fused multiply-adds that depend neither on memory nor on each other.
 func writeCeiling(c *code) {
 	c.routine("ceiling", "(iterations int, half float32)")
 	half, left, loop := c.everywhere("half"), c.argument("iterations"), c.label("loop")

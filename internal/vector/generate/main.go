@@ -1,5 +1,15 @@
-// Command generate writes the assembly of package vector, and the Go declarations
-// that belong to it, into the folder given by its argument.
+// Command generate writes the assembly of package vector, and the Go declarations of its
+// functions, to the folder given as its argument:
+//
+//	go -C internal/vector/generate run . ..
+//
+// For amd64 it uses avo, with one source for AVX2 and AVX-512: the type code (machine.go)
+// writes instructions for vectors of either size, the tiles of the matrix products are in
+// rows.go, outer.go and peaks.go, and the other loops in elements.go, channels.go,
+// windows.go and winograd.go. For arm64, which avo does not support, the type text (neon.go)
+// writes the assembly as text; see the files that begin with neon. Begin reading with
+// elements.go and vectors.go. A test checks that the files of package vector are those that
+// this command writes.
 package main
 
 import (
@@ -28,7 +38,7 @@ func main() {
 	}
 }
 
-// files returns everything that is generated, by file name.
+// files returns all generated files, by name.
 func files() map[string][]byte {
 	all := map[string][]byte{}
 	for _, m := range machines {

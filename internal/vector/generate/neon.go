@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// neon is arm64's instruction set. With tiles of these sizes the sums, a vector
-// of each row of A and a row of packed columns fill the registers.
+// neon is the instruction set of arm64. With tiles of these sizes the sums, a vector of each
+// row of A and a row of packed columns fill the registers.
 var neon = &machine{"neon", 4, 32, []int{0, 14, 10, 7, 5}}
 
 // neonUnits are the assembly files of NEON, by topic.
@@ -42,15 +42,15 @@ func neonFiles() map[string][]byte {
 	return all
 }
 
-// text is an assembly file in the making.
+// text writes an assembly file.
 type text struct {
 	strings.Builder
 	labels       int
 	declarations []string // of functions that are not in the table of tiles
 }
 
-// general is a general register, vector a vector register. R18 belongs to the
-// operating system, R26 to R30 to Go.
+// general is a general register, vector a vector register. R18 is reserved for the operating
+// system, R26 to R30 for Go.
 type (
 	general int
 	vector  int
@@ -81,8 +81,7 @@ func (t *text) line(format string, arguments ...any) {
 	fmt.Fprintf(t, format+"\n", arguments...)
 }
 
-// function begins a function of a frame of some bytes; Go's declaration tells
-// its arguments.
+// function begins a function with the given sizes of its frame and its arguments.
 func (t *text) function(name, declaration string, frame, arguments int) {
 	t.labels = 0
 	t.line("\n// func %s%s", name, declaration)
@@ -102,7 +101,7 @@ func (t *text) op(mnemonic string, operands ...any) {
 	t.line("%s", strings.TrimRight("\t"+mnemonic+"\t"+strings.Join(names, ", "), "\t"))
 }
 
-// newLabel returns a label that is new in the function.
+// newLabel returns a new label of the function.
 func (t *text) newLabel(name string) string {
 	t.labels++
 	return fmt.Sprintf("%s%d", name, t.labels)
@@ -112,8 +111,7 @@ func (t *text) label(name string) { t.line("%s:", name) }
 
 func (t *text) zero(v vector) { t.op("VEOR", v.bytes(), v.bytes(), v.bytes()) }
 
-// loadRow loads vectors that follow each other, and with advance moves the
-// address behind them.
+// loadRow loads consecutive vectors, and with advance moves the address past them.
 func (t *text) loadRow(first vector, count int, base general, advance bool) {
 	for i := 0; i < count; i += 2 {
 		mnemonic, to, offset, bytes := "FLDPQ", fmt.Sprintf("(F%d, F%d)", first, first+1), 16*i, 32
@@ -128,10 +126,10 @@ func (t *text) loadRow(first vector, count int, base general, advance bool) {
 	}
 }
 
-// The bits of a call's mask tell how many lanes of a row's last vector count:
-// 1, 3, 7 or 15.
+// The bits of the mask of a call give the number of lanes of the last vector of a row: 1, 3,
+// 7 or 15.
 
-// loadPart loads one to three lanes, as the bits of a mask say.
+// loadPart loads one to three lanes, according to the bits of a mask.
 func (t *text) loadPart(from general, offset int, to, spare vector, bits general) {
 	one, done := t.newLabel("one"), t.newLabel("done")
 	t.op("TBZ", 1, bits, one)
@@ -145,8 +143,8 @@ func (t *text) loadPart(from general, offset int, to, spare vector, bits general
 	t.label(done)
 }
 
-// What follows are instructions that Go's assembler (1.26) does not know, as
-// words, with Arm's name for each in a comment. There the destination is first.
+// The instructions below are not known to Go's assembler (1.26), and are written as words,
+// each with Arm's notation in a comment, in which the destination is first.
 
 // fmaLane adds x·(lane i of y) to sum.
 func (t *text) fmaLane(sum, x, y vector, i int) {
@@ -202,14 +200,14 @@ func (t *text) unary(i instruction, x, to vector) {
 		"%s V%d.%s, V%d.%s", i.name, to, i.lanes, x, fmt.Sprint(i.fromLanes, zero))
 }
 
-// chunk is how many elements a loop takes at once: two vectors, one, or a single
-// element, in the first lane of a vector whose other lanes are zero.
+// chunk is the number of elements that a loop processes at a time: two vectors, one, or a
+// single element, in the first lane of a vector whose other lanes are zero.
 type chunk struct{ elements, vectors int }
 
 var chunks = []chunk{{8, 2}, {4, 1}, {1, 1}}
 
-// inChunks writes the loops over count elements, which are counted down: as
-// many large chunks as there are, then smaller ones.
+// inChunks writes the loops over count elements, a register that they count down: over as
+// many large chunks as there are, then over smaller ones.
 func (t *text) inChunks(count general, body func(chunk)) {
 	for _, c := range chunks {
 		loop, end := t.newLabel("loop"), t.newLabel("end")
@@ -226,7 +224,7 @@ func (t *text) inChunks(count general, body func(chunk)) {
 	}
 }
 
-// load loads a chunk, and with advance moves the pointer behind it.
+// load loads a chunk, and with advance moves the pointer past it.
 func (t *text) load(c chunk, first vector, from general, advance bool) {
 	switch {
 	case c.elements > 1:
@@ -238,7 +236,7 @@ func (t *text) load(c chunk, first vector, from general, advance bool) {
 	}
 }
 
-// save stores a chunk and moves the pointer behind it.
+// save stores a chunk and moves the pointer past it.
 func (t *text) save(c chunk, from []vector, to general) {
 	switch c.elements {
 	case 1:
@@ -250,7 +248,7 @@ func (t *text) save(c chunk, from []vector, to general) {
 	}
 }
 
-// doubles is the number of vectors of a chunk as float64.
+// doubles returns the number of vectors of a chunk in float64.
 func (c chunk) doubles() int { return min(2*c.vectors, c.elements) }
 
 // widen converts a chunk to float64.
@@ -273,7 +271,7 @@ func (t *text) loadDoubles(c chunk, first vector, from general) {
 	t.loadRow(first, c.doubles(), from, false)
 }
 
-// saveDoubles stores a chunk of float64 and moves the pointer behind it.
+// saveDoubles stores a chunk of float64 and moves the pointer past it.
 func (t *text) saveDoubles(c chunk, first vector, to general) {
 	if c.elements == 1 {
 		t.op("FMOVD.P", first.scalar(), at(to, 8))
@@ -289,16 +287,16 @@ const (
 	neonFactor = vector(31)
 )
 
-// loop is a function that goes through arrays element by element, in rows of n.
-// Its arguments are pointers to all arrays, n, the number of rows if there are
-// channels, and the factor if there is one.
+// loop describes a function that processes arrays element by element, in rows of n elements.
+// Its arguments are pointers to all arrays, n, the number of rows if there are channels, and
+// the factor if there is one.
 type loop struct {
 	name     string
 	to       string   // the array that is written
 	elements []string // arrays that are read, row after row
-	channels []string // arrays that are read anew for each row
+	channels []string // arrays of one row, which are read again for each row
 	factor   bool
-	body     func(in []vector) vector // returns where it left the result
+	body     func(in []vector) vector // returns the register of the result
 }
 
 func (t *text) loop(l loop) {
@@ -317,7 +315,7 @@ func (t *text) loop(l loop) {
 	registers := t.begin(l.name, arguments, "")
 	t.zero(neonZero)
 
-	// Reading and writing advance pointers of their own.
+	// Reading and writing advance separate pointers.
 	const to, first, left = general(16), general(19), general(17)
 	t.op("MOVD", registers[l.to], to)
 	var in []general
@@ -352,9 +350,8 @@ func (t *text) loop(l loop) {
 	t.op("RET")
 }
 
-// begin begins a function and loads its arguments: a float32, which is the last
-// one, to all lanes of neonFactor, others to general registers, which are
-// returned by name.
+// begin begins a function and loads its arguments: a float32, which must be the last one, into
+// all lanes of neonFactor, the others into general registers, which are returned by name.
 func (t *text) begin(name string, arguments []string, result string) map[string]general {
 	declaration, bytes := "("+strings.Join(arguments, ", ")+")", 8*len(arguments)
 	switch {

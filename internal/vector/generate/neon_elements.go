@@ -30,7 +30,7 @@ func neonElements(t *text) {
 	}
 }
 
-// neonChannels writes the loops of batch norm over elements.
+// neonChannels writes the elementwise loops of batch normalization.
 func neonChannels(t *text) {
 	for _, l := range []loop{
 		{name: "normalize_neon", to: "y", elements: []string{"x"}, channels: []string{"mean", "scale", "shift"}, body: func(in []vector) vector {
@@ -64,7 +64,7 @@ func neonChannels(t *text) {
 	}
 }
 
-// neonDistances writes the functions of n elements that return a sum.
+// neonDistances writes the sums over n elements.
 func neonDistances(t *text) {
 	t.sum("dot_neon", []string{"x", "y"}, "float32", func(in []vector, sum vector) {
 		t.op("VFMLA", in[0], in[1], sum)
@@ -89,7 +89,7 @@ func neonDistances(t *text) {
 	})
 }
 
-// sum writes a function that adds to sums what the body makes of elements: each
+// sum writes a function that returns a sum over elements, which the body adds to sum. Each
 // vector of a chunk has two vectors of sums of its own.
 func (t *text) sum(name string, arrays []string, result string, body func(in []vector, sum vector)) {
 	const sums = vector(16)
@@ -124,7 +124,7 @@ func (t *text) sum(name string, arrays []string, result string, body func(in []v
 	t.op("RET")
 }
 
-// halves calls the body with the lower and with the upper half of vectors, as
+// halves calls the body with the lower and with the upper half of vectors, converted to
 // float64.
 func (t *text) halves(in []vector, sum vector, body func(in []vector, sum vector)) {
 	const first = vector(20)
@@ -141,8 +141,8 @@ func (t *text) halves(in []vector, sum vector, body func(in []vector, sum vector
 // fma64 adds x·y to sum.
 func (t *text) fma64(x, y, sum vector) { t.op("VFMLA", x.doubles(), y.doubles(), sum.doubles()) }
 
-// neonSums writes the sums of batch norm over rows of n channels, in float64.
-// They stay in registers for as many channels as fit.
+// neonSums writes the sums of batch normalization over rows of n channels, in float64. The
+// sums of as many channels as possible stay in registers.
 func neonSums(t *text) {
 	t.columnSums("sumRows_neon", []string{"x"}, func(sum, _, x, _, _ vector) {
 		t.vectors(add64, sum, x, sum)
@@ -158,8 +158,8 @@ func neonSums(t *text) {
 	})
 }
 
-// columnSums writes a function that adds what the body makes of each row to a
-// row of n sums or, if there is dy, to two that follow each other.
+// columnSums writes a function that adds the terms of each row, computed by the body, to a
+// row of n sums or, if there is dy, to two consecutive rows.
 func (t *text) columnSums(name string, arrays []string, body func(sum, second, x, mean, dy vector)) {
 	const (
 		stride, left, rows, nextX, nextDy, secondPointer = general(16), general(17), general(19), general(20), general(21), general(22)
@@ -209,8 +209,7 @@ func (t *text) columnSums(name string, arrays []string, body func(sum, second, x
 	t.op("RET")
 }
 
-// neonTranspose writes the transpose of four columns of blocks times four rows.
-// Strides are in bytes.
+// neonTranspose writes the transpose of 4·blocks rows of four columns. Strides are in bytes.
 func neonTranspose(t *text) {
 	registers := t.begin("transpose_neon", []string{"y *float32", "yStride int", "x *float32", "xStride int", "blocks int"}, "")
 	y, yStride, x, xStride, blocks := registers["y"], registers["yStride"], registers["x"], registers["xStride"], registers["blocks"]
@@ -221,7 +220,7 @@ func neonTranspose(t *text) {
 		t.op("FMOVQ", at(x, 0), row.scalar())
 		t.op("ADD", xStride, x)
 	}
-	// Pairs of rows by pairs of elements, then pairs of those.
+	// Transpose pairs of elements in pairs of rows, then pairs of these pairs.
 	for i := range vector(2) {
 		t.op("VTRN1", 2*i+1, 2*i, pairs+2*i)
 		t.op("VTRN2", 2*i+1, 2*i, pairs+2*i+1)

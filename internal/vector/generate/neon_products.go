@@ -1,6 +1,6 @@
 package main
 
-// Registers of the tiles of Rows and Outer; those between are pointers.
+// The registers of the tiles of Rows and Outer; those not named here are pointers.
 const (
 	neonCall    = general(0)
 	neonPointer = general(1) // the first
@@ -17,9 +17,8 @@ const (
 
 const callDeclaration = "(call *byte)"
 
-// neonRows writes the tiles of Rows, of every width and height. As the
-// instructions multiply by one lane of a vector, four elements of each row of A
-// are loaded at once.
+// neonRows writes the tiles of Rows, of every width and height. Because the instructions
+// multiply by one lane of a vector, four elements of each row of A are loaded at once.
 func neonRows(t *text) {
 	for width := 1; width < len(neon.rows); width++ {
 		for rows := 1; rows <= neon.rows[width]; rows++ {
@@ -97,14 +96,14 @@ func (t *text) rowsBegin(width, rows int) {
 	t.label(begun)
 }
 
-// rowPointer reads the next offset and points to that element of the base.
+// rowPointer loads the next offset and sets a pointer to that element of the base.
 func (t *text) rowPointer(to general) {
 	t.op("MOVW.P", at(neonOffsets, 4), to)
 	t.line("\tADD\t%v<<2, %v, %v", to, neonBase, to)
 }
 
-// rowsStep multiplies the next elements of each row, one or four, by as many
-// rows of the packed columns.
+// rowsStep multiplies the next elements of each row, one or four, by as many rows of the
+// packed columns.
 func (t *text) rowsStep(width, rows, elements int) {
 	columns := vector(width * rows)
 	element := columns + vector(width)
@@ -125,8 +124,8 @@ func (t *text) rowsStep(width, rows, elements int) {
 	}
 }
 
-// neonOuter writes the tiles of Outer, of every width and height. A run of A is
-// loaded as vectors, whose lanes the instructions multiply by.
+// neonOuter writes the tiles of Outer, of every width and height. A run of A is loaded into
+// vectors, by whose lanes the instructions multiply.
 func neonOuter(t *text) {
 	for width := 1; width < len(neon.rows); width++ {
 		for rows := 1; rows <= neon.rows[width]; rows++ {
@@ -170,8 +169,8 @@ func (t *text) outerTile(width, rows int) {
 	})
 }
 
-// outerStep adds one outer product. With part, the last vector of B counts in
-// part.
+// outerStep adds one outer product. With part, only some lanes of the last vector of B are
+// used.
 func (t *text) outerStep(width, rows int, part bool) {
 	const run, columns = neonPointer, neonPointer + 1
 	first := vector(width * rows)
@@ -192,20 +191,20 @@ func (t *text) outerStep(width, rows int, part bool) {
 	}
 }
 
-// place is a lane of a vector.
-type place struct {
+// lane is a lane of a vector.
+type lane struct {
 	vector
 	lane int
 }
 
-// loadRun loads elements that follow each other, nothing behind them, and tells
-// where each lies: the last of four or more in a vector that ends with them.
-func (t *text) loadRun(to vector, count int, from general) []place {
-	var places []place
+// loadRun loads consecutive elements, without reading beyond them, and returns the lane of
+// each. If there are four or more, the last vector ends with the last element.
+func (t *text) loadRun(to vector, count int, from general) []lane {
+	var lanes []lane
 	load := func(mnemonic string, first, elements int) {
 		t.op(mnemonic, at(from, 4*first), to.scalar())
-		for len(places) < first+elements {
-			places = append(places, place{to, len(places) - first})
+		for len(lanes) < first+elements {
+			lanes = append(lanes, lane{to, len(lanes) - first})
 		}
 		to++
 	}
@@ -222,11 +221,11 @@ func (t *text) loadRun(to vector, count int, from general) []place {
 			i++
 		}
 	}
-	return places
+	return lanes
 }
 
 // store writes the sums of a tile to the rows of C, or adds them, and returns.
-// next points the first pointer to the next row.
+// next sets the first pointer to the next row.
 func (t *text) store(width, rows int, next func()) {
 	part, write := t.newLabel("part"), t.newLabel("write")
 	old := vector(width * rows)
@@ -252,7 +251,7 @@ func (t *text) store(width, rows int, next func()) {
 	t.storePart(width, rows, next)
 }
 
-// storeRow stores vectors that follow each other.
+// storeRow stores consecutive vectors.
 func (t *text) storeRow(first vector, count int, to general) {
 	for i := 0; i < count; i += 2 {
 		from := first + vector(i)
@@ -264,8 +263,8 @@ func (t *text) storeRow(first vector, count int, to general) {
 	}
 }
 
-// storePart is store for rows whose last vector counts in part: the sums go
-// through the frame, and the last vector from there lane by lane.
+// storePart is store for rows of whose last vector only some lanes are inside the row: the
+// sums are stored in the frame, and from there the last vector is stored lane by lane.
 func (t *text) storePart(width, rows int, next func()) {
 	const from, to, lanes, bits = neonB, neonPointer, neonLength, neonLeft
 	const sum, old = vector(0), vector(1)

@@ -2,7 +2,7 @@ package main
 
 import "testing"
 
-// The words are those of LLVM's assembler.
+// The expected words were written by LLVM's assembler.
 func TestWords(t *testing.T) {
 	for _, test := range []struct {
 		write func(*text)

@@ -7,7 +7,7 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// The fields of a Peaks call, in bytes.
+// The offsets of the fields of peaksCall, in bytes.
 const (
 	peaksC        = 8 * iota
 	peaksCStride  // bytes from a tap's row to the next
@@ -31,8 +31,8 @@ const (
 	peaksMaxTotal = 24
 )
 
-// writePeaks writes the tiles of Peaks, of every number of rows of taps and of
-// taps in a row, where there are masks.
+// writePeaks writes the tiles of Peaks, for every number of rows of taps and of taps in a
+// row.
 func writePeaks(c *code) {
 	for rows := 1; rows <= peaksMaxRows; rows++ {
 		for taps := 1; taps <= peaksMaxTaps && rows*taps <= peaksMaxTotal; taps++ {
@@ -43,9 +43,9 @@ func writePeaks(c *code) {
 
 func peaksName(rows, taps int) string { return fmt.Sprintf("peaks_avx512_%dx%d", rows, taps) }
 
-// peaksTile goes through the windows of 16 channels. Each of its four positions
-// has a mask of the channels whose maximum is there; with it the products of all
-// taps are added.
+// peaksTile writes the loop over the windows, for 16 channels. Each of the four positions has
+// a mask of the channels whose maximum is there, with which the products of all taps are
+// added.
 func (c *code) peaksTile(rows, taps int) {
 	call, a, step, row := reg.RAX, reg.RBX, reg.RCX, reg.RDX
 	y, position, channels, count, at := reg.RSI, reg.RDI, reg.R8, reg.R9, reg.R10

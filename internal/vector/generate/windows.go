@@ -5,29 +5,29 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// windows is a row of pooling windows as it is gone through: window by window,
-// vector of channels by vector of channels, position by position.
+// windows is a loop over a row of pooling windows: over the windows, the vectors of channels
+// of each, and the positions.
 type windows struct {
 	*code
 	at       reg.GPVirtual   // the present channels of the present window, in X
 	position reg.GPVirtual   // the bytes of these channels
 	results  []reg.GPVirtual // arrays of channels of all windows
-	shared   []reg.GPVirtual // arrays of channels that all windows have in common
+	shared   []reg.GPVirtual // arrays of channels that are the same for all windows
 	names    []string        // of their arguments
 	left     reg.GPVirtual   // channels
 	numbers  [4]reg.VecVirtual
 	offsets  [4]reg.GPVirtual // of the positions, if there are four
 }
 
-// common adds an array of channels that all windows have in common.
+// common adds an array of channels that is the same for all windows.
 func (w *windows) common(name string) reg.GPVirtual {
 	array := w.GP64()
 	w.shared, w.names = append(w.shared, array), append(w.names, name)
 	return array
 }
 
-// rows writes the loop twice: with the offsets of four positions, the usual
-// number, in registers, and for any number.
+// rows writes the loop twice: for four positions, the most frequent number, with their
+// offsets in registers, and for any number.
 func (w *windows) rows(body func(p part, four bool)) {
 	w.left = w.GP64()
 	general := w.label("general")
@@ -45,7 +45,7 @@ func (w *windows) rows(body func(p part, four bool)) {
 	w.end()
 }
 
-// row calls body for each vector of channels of each window.
+// row writes the loop over the windows, with body for each vector of channels.
 func (w *windows) row(body func(part)) {
 	size := operand.U32(w.lanes)
 	window, step := w.GP64(), w.GP64()
@@ -84,8 +84,7 @@ func (w *windows) row(body func(part)) {
 	w.JNZ(operand.LabelRef(next))
 }
 
-// eachPosition calls first for position 0 and other for the others, which are
-// also given their number.
+// eachPosition calls first for position 0, and other for the others, with their number.
 func (w *windows) eachPosition(four bool, first func(at operand.Mem), other func(at operand.Mem, number reg.VecVirtual)) {
 	if four {
 		for k, offset := range w.offsets {
@@ -116,8 +115,8 @@ func (w *windows) eachPosition(four bool, first func(at operand.Mem), other func
 	w.Label(done)
 }
 
-// The numbers of positions are bytes in a vector of 16 for AVX-512, whose
-// masks fit them as well as float32s, and 32 bits wide for AVX2.
+// The numbers of positions are 16 bytes in a vector for AVX-512, whose masks apply to them
+// and to float32 elements, and 32 bits wide for AVX2.
 
 func (w *windows) setNumbers() {
 	for k := range w.numbers {
@@ -125,7 +124,7 @@ func (w *windows) setNumbers() {
 	}
 }
 
-// number returns a number in all lanes.
+// number returns a vector with a number in all lanes.
 func (w *windows) number(n operand.Op) reg.VecVirtual {
 	general, v := w.GP64(), w.any()
 	w.MOVQ(n, general)
@@ -154,7 +153,7 @@ func (w *windows) addNumbers(from, to reg.VecVirtual) {
 	}
 }
 
-// storeNumbers writes numbers as bytes, and moves the pointer behind them.
+// storeNumbers stores numbers as bytes, and advances the pointer.
 func (w *windows) storeNumbers(p part, v reg.VecVirtual) {
 	at := operand.Mem{Base: w.position}
 	if w.wide() {
@@ -194,7 +193,7 @@ func (w *windows) storeNumbers(p part, v reg.VecVirtual) {
 	}
 }
 
-// loadNumbers reads bytes, and moves the pointer behind them.
+// loadNumbers loads bytes, and advances the pointer.
 func (w *windows) loadNumbers(p part) reg.VecVirtual {
 	v, at := w.any(), operand.Mem{Base: w.position}
 	if w.wide() {
@@ -236,7 +235,7 @@ func (w *windows) loadNumbers(p part) reg.VecVirtual {
 	return v
 }
 
-// ifLeft runs body if the number of channels left has a bit.
+// ifLeft writes code that runs body if a bit of the number of channels left is set.
 func (w *windows) ifLeft(bit int, body func()) {
 	skip := w.label("skip")
 	w.TESTQ(operand.U32(bit), w.left)
@@ -269,9 +268,9 @@ func writeWindows(c *code) {
 type search struct {
 	*code
 	best, position reg.VecVirtual
-	element        reg.VecVirtual    // that was scaled to the best; nil if it is not kept
-	number         reg.OpmaskVirtual // AVX-512: where the best is no NaN
-	nan            reg.VecVirtual    // AVX2: where it is one
+	element        reg.VecVirtual    // the element from which the scaled maximum was computed; nil if it is not stored
+	number         reg.OpmaskVirtual // AVX-512: lanes whose maximum is not NaN
+	nan            reg.VecVirtual    // AVX2: lanes whose maximum is NaN
 }
 
 func (c *code) maxWindows(name string, scaled, kept bool) {
@@ -294,8 +293,8 @@ func (c *code) maxWindows(name string, scaled, kept bool) {
 		if scaled {
 			factor, summand = p.load(scale), p.load(shift)
 		}
-		// value returns what is compared, and the element itself if that is
-		// another and is kept.
+		// value returns the value that is compared, and the element itself if it differs
+		// from that and is stored.
 		value := func(at operand.Mem) (v, element reg.VecVirtual) {
 			v = p.loadFrom(at)
 			if !scaled {
@@ -328,7 +327,7 @@ func (c *code) maxWindows(name string, scaled, kept bool) {
 	})
 }
 
-// search begins with position 0.
+// search begins with the value of position 0.
 func (c *code) search(v, element reg.VecVirtual) *search {
 	m := &search{code: c, best: v, position: c.zeros(), element: element}
 	if c.wide() {
@@ -341,7 +340,7 @@ func (c *code) search(v, element reg.VecVirtual) *search {
 	return m
 }
 
-// compare takes v for the best where it is larger or the first NaN.
+// compare replaces the best by v where v is larger or the first NaN.
 func (m *search) compare(v, element, number reg.VecVirtual) {
 	if m.wide() {
 		better := m.K()
@@ -360,15 +359,15 @@ func (m *search) compare(v, element, number reg.VecVirtual) {
 	m.VCMPPS(operand.Imm(unordered), v, v, isNaN)
 	m.VORPS(isNaN, m.nan, m.nan)
 	m.VBLENDVPS(better, v, m.best, m.best)
-	m.VPAND(number, better, chosen) // numbers grow
+	m.VPAND(number, better, chosen) // later positions have larger numbers
 	m.VPMAXUD(chosen, m.position, m.position)
 	if element != nil {
 		m.VBLENDVPS(better, element, m.element, m.element)
 	}
 }
 
-// rectify makes bests up to a limit zero, and their position none. Nothing is
-// up to a limit that is NaN.
+// rectify replaces maxima that are at most the limit by zero, and their position by none.
+// With a limit of NaN it changes nothing.
 func (m *search) rectify(limit, zero, none reg.VecVirtual) {
 	if m.wide() {
 		below := m.K()
@@ -406,8 +405,8 @@ func (c *code) scatterWindows(name string, scaled, add bool) {
 	})
 }
 
-// where returns v where the positions have a number, and zero elsewhere; or,
-// to add, what that and the elements that were there sum up to.
+// where returns v in the lanes whose position has the number, and zero in the others; with
+// add, the sum of that and the elements at the address.
 func (w *windows) where(p part, positions, number, v reg.VecVirtual, at operand.Mem, add bool) reg.VecVirtual {
 	if w.wide() {
 		here := w.K()
