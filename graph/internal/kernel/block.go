@@ -174,7 +174,7 @@ func (k *Block[T]) forEachSpan(spans []span, x []T, work func(work *workspace[T]
 }
 
 // pack packs the weights. In evaluation they are usually those of the previous call:
-// comparing them is faster than packing them, and correct whoever changes them.
+// comparing them is faster than packing them, and correct whatever code changes them.
 func (k *Block[T]) pack(weight []T) {
 	if !k.shape.Evaluation {
 		k.conv.packForward(weight)
