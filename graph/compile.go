@@ -97,6 +97,7 @@ func (b *Builder) differentiate(p *Program, cost *Node) error {
 			lost = append(lost, name)
 		}
 		p.parameters = append(p.parameters, parameter)
+		p.gradients = append(p.gradients, parameter)
 	}
 	if len(lost) > 0 {
 		return errors.Errorf("no gradient reaches %s: the cost does not depend on them; leave them out or freeze them", strings.Join(lost, ", "))

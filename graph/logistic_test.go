@@ -90,7 +90,7 @@ func TestNodes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			gradient, err := program.Gradients()[0].Elements()
+			gradient, err := program.Parameters()[0].Elements()
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -188,7 +188,7 @@ func TestPanicsBecomeErrors(t *testing.T) {
 		if _, err := program.Get("y"); err == nil {
 			t.Errorf("%s: an aborted run has an output", name)
 		}
-		if _, err := program.Gradients()[0].Grad(); err == nil {
+		if _, err := program.Parameters()[0].Grad(); err == nil {
 			t.Errorf("%s: an aborted run has a gradient", name)
 		}
 		run(t, program)

@@ -85,7 +85,7 @@ func (c batch) run(t testing.TB, head heads.Head, dtype tensor.Dtype) result {
 	if r.matrix, err = program.Get("matrix"); err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range program.Gradients() {
+	for _, p := range program.Parameters() {
 		if r.gradients[p.Name()], err = p.Elements(); err != nil {
 			t.Fatal(err)
 		}

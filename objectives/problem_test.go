@@ -190,7 +190,7 @@ func run(t testing.TB, w *graph.Weights, inputs map[string][]float64, draw func(
 	if r.cost, err = program.Scalar(graph.Cost); err != nil {
 		t.Fatal(err)
 	}
-	for _, parameter := range program.Gradients() {
+	for _, parameter := range program.Parameters() {
 		if r.gradients[parameter.Name()], err = parameter.Elements(); err != nil {
 			t.Fatal(err)
 		}

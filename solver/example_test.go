@@ -8,6 +8,7 @@ import (
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
+	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/solver"
 )
 
@@ -25,6 +26,48 @@ func ExampleSGD() {
 	// Output:
 	// [0.90]
 	// [0.76]
+}
+
+// A training loop without package trainer: build a graph, set its inputs, run it,
+// and give its gradients to a solver. The network learns to place two pairs of
+// points at the given Euclidean distances.
+func Example_trainingLoop() {
+	weights := graph.NewWeights(graph.Float32, 1)
+	tower := []graph.Block{graph.Linear{Units: 8, Activation: "tanh"}, graph.Linear{Units: 2}}
+	program, err := graph.Build(weights, graph.Training, func(b *graph.Builder) graph.Outputs {
+		left := b.Sequence(tower, b.Input("left", 2, 3))
+		right := b.Sequence(tower, b.Input("right", 2, 3))
+		distances := b.PairDistances(graph.Euclidean, left, right, nil)
+		residuals := b.Node(gorgonia.Sub(distances, b.Input("distances", 2)))
+		return graph.Outputs{graph.Cost: b.Node(gorgonia.Mean(b.Node(gorgonia.Square(residuals))))}
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer program.Close()
+	inputs := map[string][]float32{"left": {0, 0, 1, 0, 1, 0}, "right": {0, 1, 1, 1, 1, 1}, "distances": {1, 2}}
+	optimizer := &solver.Adam{Rate: 0.05}
+	for step := range 201 {
+		for name, values := range inputs { // a real loop draws a batch here
+			if err := program.Set(name, values); err != nil {
+				fmt.Println(err)
+			}
+		}
+		if err := program.Run(); err != nil {
+			fmt.Println(err)
+		}
+		if loss, _ := program.Scalar(graph.Cost); step%100 == 0 {
+			fmt.Printf("step %d: loss below 0.001: %t\n", step, loss < 1e-3)
+		}
+		if err := optimizer.Step(program.Gradients()); err != nil {
+			fmt.Println(err)
+		}
+	}
+	// Output:
+	// step 0: loss below 0.001: false
+	// step 100: loss below 0.001: true
+	// step 200: loss below 0.001: true
 }
 
 // A solver and its schedule from a file, and the loop around them.

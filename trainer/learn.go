@@ -35,7 +35,7 @@ func (r *run) learn(in inputs) (cost float64, err error) {
 		return 0, r.diverged(fmt.Sprintf("the cost is %v", cost))
 	}
 	r.solver.SetRate(r.rate())
-	if err := r.solver.Step(r.parameters); errors.Is(err, solver.ErrNotFinite) {
+	if err := r.solver.Step(r.program.Gradients()); errors.Is(err, solver.ErrNotFinite) {
 		return 0, r.diverged(err.Error())
 	} else if err != nil {
 		return 0, err

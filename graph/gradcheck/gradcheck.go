@@ -81,7 +81,7 @@ func (c *check) all() {
 		}
 	}()
 	c.repeat()
-	for _, parameter := range c.program.Gradients() {
+	for _, parameter := range c.program.Parameters() {
 		c.coordinates(parameter)
 	}
 	for range directions {
@@ -124,7 +124,7 @@ func (c *check) repeat() {
 		if cost != first || math.IsNaN(cost) || math.IsInf(cost, 0) {
 			c.end(errors.Errorf("run %d: cost %v, the first was %v", run+1, cost, first))
 		}
-		for _, parameter := range c.program.Gradients() {
+		for _, parameter := range c.program.Parameters() {
 			gradient, err := parameter.Elements()
 			if err != nil {
 				c.end(err)
@@ -194,7 +194,7 @@ func (c *check) direction() {
 	for range attempts {
 		var expected, length float64
 		along := map[string][]float64{}
-		for _, parameter := range c.program.Gradients() {
+		for _, parameter := range c.program.Parameters() {
 			gradient := c.exact[parameter.Name()]
 			way := make([]float64, len(gradient))
 			for i := range way {
@@ -204,7 +204,7 @@ func (c *check) direction() {
 			along[parameter.Name()] = way
 		}
 		length = math.Sqrt(length)
-		for _, parameter := range c.program.Gradients() {
+		for _, parameter := range c.program.Parameters() {
 			way := along[parameter.Name()]
 			for i, g := range c.exact[parameter.Name()] {
 				way[i] /= length
@@ -212,7 +212,7 @@ func (c *check) direction() {
 			}
 		}
 		slope, ok, kink := c.agrees(expected, Tolerance*max(c.largest, 1e-3), func(h float64) {
-			for _, parameter := range c.program.Gradients() {
+			for _, parameter := range c.program.Parameters() {
 				data := parameter.Value().Data().([]float64)
 				for i, w := range along[parameter.Name()] {
 					data[i] += h * w

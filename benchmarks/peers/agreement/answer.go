@@ -65,7 +65,7 @@ func (a *answer) train(p problem, weights *graph.Weights) error {
 		return err
 	}
 	a.add("cost", []float64{cost}, 1)
-	for _, parameter := range program.Gradients() {
+	for _, parameter := range program.Parameters() {
 		gradient, err := parameter.Elements()
 		if err != nil {
 			return err
