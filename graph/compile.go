@@ -83,7 +83,7 @@ func (b *Builder) differentiate(p *Program, cost *Node) error {
 	var lost []string
 	for _, name := range b.order {
 		weight := b.weights.Get(name)
-		if !weight.Learned() {
+		if !weight.Trainable() {
 			continue
 		}
 		parameter := &Parameter{weight: weight, runs: b.runs}

@@ -15,7 +15,7 @@ import (
 // Two steps down w²/2, whose gradient is w.
 func ExampleSGD() {
 	w := &weight{name: "w", decays: true, value: vector(1), grad: vector(0)}
-	s := &solver.SGD{Rate: 0.1, Momentum: 0.5}
+	s := &solver.SGD{LearningRate: 0.1, Momentum: 0.5}
 	for range 2 {
 		set(w.grad, w.value.Float64s()...)
 		if err := s.Step([]gorgonia.ValueGrad{w}); err != nil {
@@ -47,7 +47,7 @@ func Example_trainingLoop() {
 	}
 	defer program.Close()
 	inputs := map[string][]float32{"left": {0, 0, 1, 0, 1, 0}, "right": {0, 1, 1, 1, 1, 1}, "distances": {1, 2}}
-	optimizer := &solver.Adam{Rate: 0.05}
+	optimizer := &solver.Adam{LearningRate: 0.05}
 	for step := range 201 {
 		for name, values := range inputs { // a real loop draws a batch here
 			if err := program.Set(name, values); err != nil {
@@ -75,7 +75,7 @@ func ExampleNew() {
 	var config solver.Config
 	_, err := toml.NewDecoder(strings.NewReader(`
 solver   = "adamw"
-rate     = 0.1
+learning_rate = 0.1
 schedule = "step"
 decay    = 0.5
 decay_epochs = 1
@@ -91,11 +91,11 @@ weight_decay = 0.01
 	}
 	w := &weight{name: "w", decays: true, value: vector(1), grad: vector(1)}
 	for step := s.Progress().Steps; step < length.Steps(); step++ {
-		s.SetRate(schedule.Rate(step, length.Steps()))
+		s.SetLearningRate(schedule.LearningRate(step, length.Steps()))
 		if err := s.Step([]gorgonia.ValueGrad{w}); err != nil {
 			fmt.Println(err)
 		}
-		fmt.Print(s.Progress().Rate, " ")
+		fmt.Print(s.Progress().LearningRate, " ")
 	}
 	// Output: 0.1 0.1 0.05 0.05 0.025 0.025
 }
@@ -118,7 +118,7 @@ func ExampleKoch() {
 	}
 	sgd := s.(*solver.SGD)
 	for epoch := range 3 {
-		fmt.Printf("rate %.6f, momentum %.2f\n", schedule.Rate(epoch, length.Steps()), sgd.Ramp.At(epoch, sgd.Momentum))
+		fmt.Printf("rate %.6f, momentum %.2f\n", schedule.LearningRate(epoch, length.Steps()), sgd.Ramp.At(epoch, sgd.Momentum))
 	}
 	// Output:
 	// rate 0.010000, momentum 0.50

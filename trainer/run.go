@@ -106,7 +106,7 @@ func (r *run) epoch(ctx context.Context, number int, ready <-chan prepared) erro
 	}
 	progress := r.solver.Progress()
 	epoch := Epoch{
-		Epoch: number, Cost: r.place.Sum / float64(r.place.Done), Rate: progress.Rate, GradientNorm: progress.GradientNorm,
+		Epoch: number, Cost: r.place.Sum / float64(r.place.Done), Rate: progress.LearningRate, GradientNorm: progress.GradientNorm,
 		Seconds: r.place.Seconds, ImagesPerSecond: float64(r.place.Done*r.Examples.perStep()) / r.place.Seconds,
 	}
 	r.result.Seconds += r.place.Seconds

@@ -34,7 +34,7 @@ func drawn(weight *graph.Weight, r *rand.Rand) func(first float32) float32 {
 		return func(first float32) float32 { return first * (0.5 + r.Float32()) }
 	case strings.HasSuffix(weight.Name, "running_var"):
 		return func(float32) float32 { return 0.5 + r.Float32() }
-	case weight.Role == graph.Statistic:
+	case weight.Role == graph.Buffer:
 		return func(float32) float32 { return float32(0.3 * r.NormFloat64()) }
 	}
 	return func(first float32) float32 { return first + float32(0.1*r.NormFloat64()) }

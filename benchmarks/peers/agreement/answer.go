@@ -73,7 +73,7 @@ func (a *answer) train(p problem, weights *graph.Weights) error {
 		a.add("gradient "+parameter.Name(), gradient, parameter.Value().Shape()...)
 	}
 	for _, weight := range weights.All() {
-		if weight.Role == graph.Statistic {
+		if weight.Role == graph.Buffer {
 			statistic := safetensors.Tensor{Name: "after " + weight.Name, Shape: weight.Value.Shape(), Data: weight.Value.Data()}
 			a.file.Tensors = append(a.file.Tensors, statistic)
 		}
