@@ -24,6 +24,9 @@ func (b *Builder) compile(outputs Outputs) (p *Program, err error) {
 			return nil, errors.Errorf("build graph: output %q is nil", name)
 		}
 	}
+	if err := refuseOperations(b.graph); err != nil {
+		return nil, errors.Wrap(err, "build graph")
+	}
 	p.structure = b.structureOf(outputs)
 	if b.mode == Training {
 		if err := b.differentiate(p, outputs[Cost]); err != nil {
