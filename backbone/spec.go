@@ -48,8 +48,8 @@ type BlockSpec struct {
 	Size       int            `toml:"size,omitempty"`
 	Trainable  bool           `toml:"trainable,omitempty"`
 	Rate       float64        `toml:"rate,omitempty"`
-	Weight     *graph.Initial `toml:"weight,omitempty"`
-	Bias       *graph.Initial `toml:"bias,omitempty"`
+	Weight     *graph.Initializer `toml:"weight,omitempty"`
+	Bias       *graph.Initializer `toml:"bias,omitempty"`
 	Body       []BlockSpec    `toml:"body,omitempty"`
 	Shortcut   []BlockSpec    `toml:"shortcut,omitempty"`
 }
@@ -78,7 +78,7 @@ func (s Spec) Network() (Network, error) {
 		return Network{}, err
 	}
 	network := Network{Name: s.Name, Size: s.Input, Blocks: blocks}
-	_, err = Measure(network)
+	_, err = ShapeOf(network)
 	return network, err
 }
 

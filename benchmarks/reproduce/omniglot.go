@@ -93,7 +93,7 @@ func long() recipe {
 func longer() recipe {
 	r := long()
 	r.steps, r.objective = 20_000, objectives.NPair{Temperature: 0.025}
-	r.solver.Rate, r.solver.WeightDecay = 6e-3, 0.05
+	r.solver.LearningRate, r.solver.WeightDecay = 6e-3, 0.05
 	return r
 }
 
