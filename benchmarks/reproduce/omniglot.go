@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/likeness-go/likeness"
@@ -193,10 +195,16 @@ const digitImages = 2000
 // by what is not trained on.
 var validationAlphabets = []string{"Bengali", "Sanskrit", "Futurama", "Armenian", "Tifinagh", "Early_Aramaic"}
 
-// holdOut divides the background alphabets.
-func holdOut(background *datasets.Dataset) (kept, held *datasets.Dataset, err error) {
+// holdOut divides the background alphabets: held are those named.
+func holdOut(background *datasets.Dataset, alphabets []string) (kept, held *datasets.Dataset, err error) {
 	chosen := map[string]bool{}
-	for _, name := range validationAlphabets {
+	for _, class := range background.Classes {
+		chosen[datasets.GroupOf(class)] = false
+	}
+	for _, name := range alphabets {
+		if _, known := chosen[name]; !known {
+			return nil, nil, errors.Errorf("found the alphabet %q to hold out, expected one of %s", name, strings.Join(slices.Sorted(maps.Keys(chosen)), ", "))
+		}
 		chosen[name] = true
 	}
 	var keep, hold []string

@@ -20,6 +20,10 @@ import (
 type variation struct {
 	start       string // file of a model to begin from
 	small       string // the minimal split to train on; without it, the 24 alphabets of the verification
+	hold        string // names of alphabets of the minimal split, separated by commas, that are validated on instead of all others
+	loss        string // name of an entry of losses; without it n-pair
+	margin      float64
+	scale       float64
 	network     string
 	width       int
 	side        int // of the images
@@ -36,6 +40,10 @@ type variation struct {
 func (v *variation) parse(r *recipe, arguments []string) error {
 	flags := flag.NewFlagSet("validate", flag.ContinueOnError)
 	flags.StringVar(&v.small, "small", "", "train on `small1` or small2 and validate on all other background alphabets")
+	flags.StringVar(&v.hold, "hold", "", "with -small: train on the split without these `alphabets`, separated by commas, and validate on them alone")
+	flags.StringVar(&v.loss, "loss", "", "triplet, ratio, batch-contrastive or cross-entropy with the head that goes with it, in place of n-pair")
+	flags.Float64Var(&v.margin, "margin", 0.2, "of triplet")
+	flags.Float64Var(&v.scale, "loss-scale", 20, "of ratio")
 	flags.StringVar(&v.start, "start", "", "`file` of a model to begin from")
 	flags.IntVar(&r.networks, "networks", 1, "trained one by one and asked together; there is a figure for the first of them, the first two and so on")
 	flags.IntVar(&r.steps, "steps", r.steps, "of training")
@@ -77,6 +85,23 @@ func (v *variation) parse(r *recipe, arguments []string) error {
 	r.augment.Batch = v.batch
 	r.augment.Image = datasets.Distortion{Affine: distortion(v.side, v.strength), Elastic: v.elastic, Stroke: v.stroke}
 	r.objective = objectives.NPair{Temperature: v.temperature}
+	unit := false
+	if v.loss != "" {
+		l, known := losses[v.loss]
+		if !known {
+			return errors.Errorf("found -loss %q, expected triplet, ratio, batch-contrastive or cross-entropy", v.loss)
+		}
+		unit = l.unit
+		l.change(r)
+	}
+	switch objective := r.objective.(type) {
+	case objectives.BatchAll:
+		objective.Margin = v.margin
+		r.objective = objective
+	case objectives.BatchRatio:
+		objective.Scale = v.scale
+		r.objective = objective
+	}
 	r.network = func(size imaging.Size) backbone.Network {
 		network := backbone.Conv7(size, v.width)
 		if v.network == "residual" {
@@ -84,6 +109,9 @@ func (v *variation) parse(r *recipe, arguments []string) error {
 		}
 		if v.dropout > 0 {
 			network.Blocks = append(network.Blocks, graph.Dropout{Rate: v.dropout})
+		}
+		if unit {
+			network.Blocks = append(network.Blocks, graph.Normalize{})
 		}
 		return network
 	}
@@ -99,7 +127,7 @@ func validate(ctx context.Context, s settings) ([]Row, error) {
 		return nil, err
 	}
 	s.side = v.side
-	kept, held, err := s.validation(v.small)
+	kept, held, err := s.validation(v.small, v.hold)
 	if err != nil {
 		return nil, err
 	}
@@ -181,14 +209,25 @@ func redrawn(drawings *datasets.Dataset, pen float64) *datasets.Dataset {
 	return &redrawn
 }
 
-// validation is what to train on and to validate on.
-func (s settings) validation(small string) (kept, held *datasets.Dataset, err error) {
+// validation is what to train on and to validate on. With hold, both are parts of the
+// minimal split: no other alphabet plays a part.
+func (s settings) validation(small, hold string) (kept, held *datasets.Dataset, err error) {
+	if hold != "" {
+		if small == "" {
+			return nil, nil, errors.New("found -hold without -small: it names alphabets of a minimal split")
+		}
+		few, _, err := s.open(small)
+		if err != nil {
+			return nil, nil, err
+		}
+		return holdOut(few.Train, strings.Split(hold, ","))
+	}
 	splits, _, err := s.open("background")
 	if err != nil {
 		return nil, nil, err
 	}
 	if small == "" {
-		return holdOut(splits.Train)
+		return holdOut(splits.Train, validationAlphabets)
 	}
 	few, _, err := s.open(small)
 	if err != nil {
