@@ -33,7 +33,8 @@ type variation struct {
 	elastic     datasets.Elastic    // of each image
 	stroke      datasets.Stroke     // of each image
 	pen         float64             // by which the validation images are drawn again, too, in pixels more on each side; 0 for not
-	strength    float64             // of the affine distortion of each image, against the usual one
+	episodes    int
+	strength    float64 // of the affine distortion of each image, against the usual one
 }
 
 // parse reads a variation of the usual recipe from arguments like a command's.
@@ -72,6 +73,7 @@ func (v *variation) parse(r *recipe, arguments []string) error {
 	flags.Float64Var(&v.batch.Stroke.Min, "batch-stroke-min", 0, "pixels on each side")
 	flags.Float64Var(&v.batch.Stroke.Max, "batch-stroke-max", 0, "pixels on each side")
 	flags.Float64Var(&v.pen, "pen", 0, "pixels by which strokes of the validation images are thickened on each side, for a second figure")
+	flags.IntVar(&v.episodes, "episodes", 10_000, "of twenty characters that are validated on")
 	flags.Float64Var(&v.strength, "strength", 1, "of the affine distortion of each image, against the usual one")
 	if err := flags.Parse(arguments); err != nil {
 		return errors.WithStack(err)
@@ -150,7 +152,7 @@ func validate(ctx context.Context, s settings) ([]Row, error) {
 	if err := s.keepAll(networks); err != nil {
 		return nil, err
 	}
-	known, err := episodes(kept, 20, 1, 1, 10_000, true)
+	known, err := episodes(kept, 20, 1, 1, v.episodes, true)
 	if err != nil {
 		return nil, err
 	}
@@ -166,12 +168,12 @@ func validate(ctx context.Context, s settings) ([]Row, error) {
 	var rows []Row
 	for i := range fields {
 		field := joined(fields[:i+1])
-		row := Row{Protocol: fmt.Sprintf("validation: %d background alphabets, 20-way 1-shot within an alphabet, 10,000 episodes", len(held.Groups())), Validation: true, Settings: settings}
+		row := Row{Protocol: fmt.Sprintf("validation: %d background alphabets, 20-way 1-shot within an alphabet, %s episodes", len(held.Groups()), thousands(v.episodes)), Validation: true, Settings: settings}
 		if i+1 < len(fields) {
 			row.Protocol += fmt.Sprintf(", the first %d of the networks", i+1)
 		}
 		row = s.fill(row, strings.Join(s.arguments, " "), took)
-		more, err := field.within(row, held)
+		more, err := field.within(row, held, v.episodes)
 		if err != nil {
 			return nil, err
 		}
@@ -180,7 +182,7 @@ func validate(ctx context.Context, s settings) ([]Row, error) {
 			continue
 		}
 		row.Protocol += fmt.Sprintf(", strokes thicker by %g pixels on each side", v.pen)
-		if more, err = field.within(row, redrawn(held, v.pen)); err != nil {
+		if more, err = field.within(row, redrawn(held, v.pen), v.episodes); err != nil {
 			return nil, err
 		}
 		rows = append(rows, more...)
@@ -188,9 +190,17 @@ func validate(ctx context.Context, s settings) ([]Row, error) {
 	return rows, nil
 }
 
+// thousands writes a number with commas.
+func thousands(n int) string {
+	if n < 1000 {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
+}
+
 // within measures twenty-way one-shot episodes within alphabets.
-func (f field) within(row Row, images *datasets.Dataset) ([]Row, error) {
-	m, err := episodes(images, 20, 1, 1, 10_000, true)
+func (f field) within(row Row, images *datasets.Dataset, count int) ([]Row, error) {
+	m, err := episodes(images, 20, 1, 1, count, true)
 	if err != nil {
 		return nil, err
 	}
