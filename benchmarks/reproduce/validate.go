@@ -9,6 +9,7 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/datasets/omniglot"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/random"
@@ -41,7 +42,7 @@ type variation struct {
 func (v *variation) parse(r *recipe, arguments []string) error {
 	flags := flag.NewFlagSet("validate", flag.ContinueOnError)
 	flags.StringVar(&v.small, "small", "", "train on `small1` or small2 and validate on all other background alphabets")
-	flags.StringVar(&v.hold, "hold", "", "with -small: train on the split without these `alphabets`, separated by commas, and validate on them alone")
+	flags.StringVar(&v.hold, "hold", "", "with -small small1: train on the split without these `alphabets`, separated by commas, and validate on them alone")
 	flags.StringVar(&v.loss, "loss", "", "triplet, ratio, batch-contrastive or cross-entropy with the head that goes with it, in place of n-pair")
 	flags.Float64Var(&v.margin, "margin", 0.2, "of triplet")
 	flags.Float64Var(&v.scale, "loss-scale", 20, "of ratio")
@@ -223,10 +224,10 @@ func redrawn(drawings *datasets.Dataset, pen float64) *datasets.Dataset {
 // minimal split: no other alphabet plays a part.
 func (s settings) validation(small, hold string) (kept, held *datasets.Dataset, err error) {
 	if hold != "" {
-		if small == "" {
-			return nil, nil, errors.New("found -hold without -small: it names alphabets of a minimal split")
+		if small != "small1" {
+			return nil, nil, errors.New("found -hold without -small small1, whose alphabets it names")
 		}
-		few, _, err := s.open(small)
+		few, err := omniglot.Small1(s.options(""))
 		if err != nil {
 			return nil, nil, err
 		}
