@@ -16,6 +16,7 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/datasets/omniglot"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/graph"
@@ -127,6 +128,8 @@ var exportedFunctions = []any{
 	datasets.OneShotTrials,
 	datasets.Join,
 	datasets.OpenRuns,
+	datasets.ReadRuns,
+	datasets.ReadAlphabets,
 	datasets.MNIST,
 	datasets.FindMNIST,
 	datasets.Open,
@@ -136,6 +139,9 @@ var exportedFunctions = []any{
 	datasets.ListedTriplets,
 	datasets.AffineViews,
 	datasets.SymmetryViews,
+	omniglot.Small1,
+	omniglot.Runs,
+	omniglot.License,
 	imaging.Decode,
 	imaging.DecodeFile,
 	imaging.DecodeSize,
@@ -380,7 +386,7 @@ func TestListsAreWhole(t *testing.T) {
 	for _, pointer := range exportedTypes {
 		listed[reflect.TypeOf(pointer).Elem().String()] = true
 	}
-	for _, dir := range []string{".", "graph", "heads", "backbone", "objectives", "solver", "evaluate", "onnx", "pytorch", "zoo", "retrieval", "trainer", "datasets", "imaging"} {
+	for _, dir := range []string{".", "graph", "heads", "backbone", "objectives", "solver", "evaluate", "onnx", "pytorch", "zoo", "retrieval", "trainer", "datasets", "datasets/omniglot", "imaging"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)

@@ -73,7 +73,7 @@ func zipped(t testing.TB, pairs ...string) []byte {
 	return file.Bytes()
 }
 
-// opened is the archive as openZip opens a file; nil if it refuses it.
+// opened is the archive as Open and OpenRuns read it; nil if they refuse it.
 func opened(data []byte) *zip.Reader {
 	files, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil || checkNames(files) != nil {

@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"encoding/binary"
-	"io"
 	"strings"
 	"testing"
 
@@ -102,10 +101,11 @@ func FuzzAlphabets(f *testing.F) {
 			return
 		}
 		allocated.Limit(t, 1<<22, func() { // the decoder of each image has tables of its own
-			d, err := (&Splits{}).readAlphabets(files, "fuzz", Options{Size: imaging.Size{Height: 2, Width: 2, Channels: 1}}, func(name string) (io.ReadCloser, error) { return files.Open(name) })
+			splits, err := ReadAlphabets(files, "fuzz", Options{Size: imaging.Size{Height: 2, Width: 2, Channels: 1}})
 			if err != nil {
 				return
 			}
+			d := splits.Train
 			if err := d.Validate(); err != nil || d.Len() == 0 || len(d.Drawers) != d.Len() {
 				t.Errorf("found %d images, %v", d.Len(), err)
 			}
@@ -124,7 +124,7 @@ func FuzzRuns(f *testing.F) {
 			return
 		}
 		allocated.Limit(t, 1<<22, func() {
-			runs, err := readRuns(files, Options{Size: imaging.Size{Height: 2, Width: 2}})
+			runs, err := ReadRuns(files, Options{Size: imaging.Size{Height: 2, Width: 2}})
 			for _, run := range runs {
 				if err == nil && (len(run.Answers) != len(run.Test) || len(run.Test) == 0) {
 					t.Errorf("found %d answers for %d images", len(run.Answers), len(run.Test))

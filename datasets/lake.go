@@ -1,6 +1,7 @@
 package datasets
 
 import (
+	"archive/zip"
 	"context"
 	"io"
 	"io/fs"
@@ -24,21 +25,39 @@ type Run struct {
 	Answers  []int     // for each of Test, the index of its class in Training
 }
 
-// OpenRuns reads all_runs.zip in order, its images (105 × 105 pixels) brought to
-// the options' size and cut as they say, or left as they are. White becomes black
-// and ink 255. Other options play no part.
+// OpenRuns reads the file all_runs.zip, see ReadRuns.
 func OpenRuns(zipPath string, o Options) ([]Run, error) {
-	archive, err := openZip(zipPath)
+	archive, err := zip.OpenReader(zipPath)
 	if err != nil {
-		return nil, errors.Wrap(err, "open one-shot runs")
+		return nil, errors.Wrapf(err, "open one-shot runs %s", zipPath)
 	}
 	defer archive.Close()
-	runs, err := readRuns(archive, o)
+	runs, err := readRuns(&archive.Reader, o)
 	return runs, errors.Wrapf(err, "open one-shot runs %s", zipPath)
 }
 
-func readRuns(archive fs.FS, o Options) ([]Run, error) {
-	lists, err := fs.Glob(archive, "run*/class_labels.txt")
+// ReadRuns reads the one-shot runs of a file system in their order: of a *zip.Reader
+// over all_runs.zip, wherever its bytes are, or of its unzipped folder (os.DirFS). The
+// images (105 × 105 pixels) are brought to the options' size and cut as they say, or
+// left as they are. White becomes black and ink 255. Other options play no part.
+func ReadRuns(files fs.FS, o Options) (runs []Run, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			runs, err = nil, errors.Errorf("read one-shot runs: the file system panics: %v", cause)
+		}
+	}()
+	if files == nil {
+		return nil, errors.New("read one-shot runs: found a nil file system, expected a *zip.Reader or a folder")
+	}
+	runs, err = readRuns(files, o)
+	return runs, errors.Wrap(err, "read one-shot runs")
+}
+
+func readRuns(files fs.FS, o Options) ([]Run, error) {
+	if err := checkNames(files); err != nil {
+		return nil, err
+	}
+	lists, err := fs.Glob(files, "run*/class_labels.txt")
 	if err == nil && len(lists) == 0 {
 		err = errors.New("found no run*/class_labels.txt")
 	}
@@ -53,7 +72,7 @@ func readRuns(archive fs.FS, o Options) ([]Run, error) {
 	runs := make([]Run, len(lists))
 	err = parallel.Each(context.Background(), 0, len(lists), func(i int) error {
 		runs[i].Name = path.Dir(lists[i])
-		return errors.Wrap(runs[i].read(archive, p), lists[i])
+		return errors.Wrap(runs[i].read(files, p), lists[i])
 	})
 	return runs, err
 }

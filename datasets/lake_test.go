@@ -1,6 +1,7 @@
 package datasets_test
 
 import (
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -41,6 +42,28 @@ func TestOpenRuns(t *testing.T) {
 	if diff := cmp.Diff(want, runs); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// The runs are those of the file, whether the file system is an archive in memory or a
+// folder.
+func TestReadRuns(t *testing.T) {
+	options := datasets.Options{Size: imaging.Size{Height: 1, Width: 2, Channels: 1}}
+	want, err := datasets.OpenRuns(runsFile(t, smallRuns(t)), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, files := range map[string]fs.FS{"an archive": zipReader(t, smallRuns(t)), "a folder": os.DirFS(folder(t, smallRuns(t)))} {
+		found, err := datasets.ReadRuns(files, options)
+		if diff := cmp.Diff(want, found); err != nil || diff != "" {
+			t.Errorf("%s: %v\n%s", name, err, diff)
+		}
+	}
+	_, err = datasets.ReadRuns(nil, options)
+	expectError(t, "no file system", err, nil, "read one-shot runs", "nil file system")
+	_, err = datasets.ReadRuns(panicking{}, options)
+	expectError(t, "a panic", err, nil, "read one-shot runs", "not written yet")
+	_, err = datasets.ReadRuns(zipReader(t, map[string][]byte{"../run01/class_labels.txt": {}}), options)
+	expectError(t, "a name that leads out", err, nil, "leads out of it")
 }
 
 func TestOpenRunsRefuses(t *testing.T) {

@@ -91,19 +91,54 @@ func (s *Splits) readOmniglot(dir folder, stem string, o Options) (*Dataset, err
 			return imaging.OpenFile(filepath.Join(dir.join(stem), filepath.FromSlash(name)))
 		})
 	case slices.Contains(dir.files, stem+".zip"):
-		archive, err := openZip(dir.join(stem + ".zip"))
+		path := dir.join(stem + ".zip")
+		archive, err := zip.OpenReader(path)
 		if err != nil {
-			return nil, err
+			return nil, errors.Wrapf(err, "open %s", path)
 		}
 		defer archive.Close()
-		return s.readAlphabets(archive, stem+".zip", o, func(name string) (io.ReadCloser, error) { return archive.Open(name) })
+		return s.readAlphabets(&archive.Reader, stem+".zip", o, nil)
 	}
 	return nil, nil
 }
 
-// readAlphabets reads all images of a tree, which errors call by its root. What is not
-// named as an image is passed over.
+// ReadAlphabets reads Omniglot's alphabets from a file system: a *zip.Reader over
+// one of the official archives, wherever its bytes are, or an unzipped folder
+// (os.DirFS). All images, in ALPHABET/characterNN/NNNN_DD.png, are Train of the
+// result, as Open reads them: ink is 255, and a class is called
+// "Alphabet/character01". name is the name of the data set; Sources and errors
+// begin with it. Options.Background must be empty, since the archive is chosen by
+// the caller.
+func ReadAlphabets(files fs.FS, name string, o Options) (splits Splits, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			splits, err = Splits{}, errors.Errorf("read alphabets of %s: the file system panics: %v", name, cause)
+		}
+	}()
+	if files == nil {
+		return Splits{}, errors.Errorf("read alphabets of %s: found a nil file system, expected a *zip.Reader or a folder", name)
+	}
+	if o.Background != "" {
+		return Splits{}, errors.Wrapf(ErrBackground, "read alphabets of %s: found Options.Background %s, expected none: it chooses among the archives of a folder", name, quoted(o.Background))
+	}
+	o.Invert = true
+	if splits.Train, err = splits.readAlphabets(files, name, o, nil); err != nil {
+		return Splits{}, errors.Wrapf(err, "read alphabets of %s", name)
+	}
+	splits.Train.Name = "train"
+	splits.setName(name)
+	return splits, nil
+}
+
+// readAlphabets reads all images of a tree, which errors call by its root. Files that
+// are not named as images are passed over. A nil open opens files by their file system.
 func (s *Splits) readAlphabets(files fs.FS, root string, o Options, open func(name string) (io.ReadCloser, error)) (*Dataset, error) {
+	if open == nil {
+		open = func(name string) (io.ReadCloser, error) { return files.Open(name) }
+	}
+	if err := checkNames(files); err != nil {
+		return nil, err
+	}
 	d := &Dataset{Labels: []int{}}
 	var paths []string
 	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -161,21 +196,16 @@ func (s *Splits) readAlphabets(files fs.FS, root string, o Options, open func(na
 	return d, d.Validate()
 }
 
-// openZip opens an archive whose names all stay inside it.
-func openZip(name string) (*zip.ReadCloser, error) {
-	archive, err := zip.OpenReader(name)
-	if err != nil {
-		return nil, errors.Wrapf(err, "open %s", name)
+// checkNames refuses a zip archive with a name that leads out of it. Other file
+// systems have no such names.
+func checkNames(files fs.FS) error {
+	archive, ok := files.(*zip.Reader)
+	if !ok {
+		return nil
 	}
-	if err := checkNames(&archive.Reader); err != nil {
-		archive.Close()
-		return nil, errors.Wrapf(err, "open %s", name)
+	if archive == nil {
+		return errors.New("found a nil *zip.Reader")
 	}
-	return archive, nil
-}
-
-// checkNames refuses an archive with a name that leads out of it.
-func checkNames(archive *zip.Reader) error {
 	for _, file := range archive.File {
 		if inside := path.Clean(file.Name); !fs.ValidPath(inside) || strings.Contains(file.Name, `\`) {
 			return errors.Errorf("found the name %s, which leads out of it", quoted(file.Name))

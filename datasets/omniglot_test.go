@@ -3,6 +3,7 @@ package datasets_test
 import (
 	"archive/zip"
 	"bytes"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -111,6 +112,69 @@ func TestOpenOmniglotSources(t *testing.T) {
 	}
 	if splits.Test != nil {
 		t.Error("found evaluation alphabets that are not there")
+	}
+}
+
+// panicking is a file system whose methods panic.
+type panicking struct{}
+
+func (panicking) Open(string) (fs.File, error) { panic("not written yet") }
+
+// zipReader reads an archive from memory.
+func zipReader(t testing.TB, files map[string][]byte) *zip.Reader {
+	t.Helper()
+	data := archive(t, files)
+	reader, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reader
+}
+
+// The images are those that Open reads, whether the file system is an archive in
+// memory or a folder.
+func TestReadAlphabets(t *testing.T) {
+	files := smallOmniglot(t, "images_background", "Greek/character01", "Greek/character02", "Latin/character01")
+	want, err := datasets.Open(folder(t, map[string][]byte{"images_background.zip": archive(t, files)}), datasets.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tree := range map[string]fs.FS{"an archive": zipReader(t, files), "a folder": os.DirFS(folder(t, files))} {
+		found, err := datasets.ReadAlphabets(tree, "small", datasets.Options{})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if source := filepath.FromSlash("small/images_background/Greek/character01/0001_01.png"); found.Train.Sources[0] != source {
+			t.Errorf("%s: found the source %s, expected %s", name, found.Train.Sources[0], source)
+		}
+		if found.Name != "small" || found.Train.Name != "small train" {
+			t.Errorf("%s: found the names %q and %q, expected small and small train", name, found.Name, found.Train.Name)
+		}
+		found.Train.Name, found.Train.Sources = want.Train.Name, want.Train.Sources
+		if diff := cmp.Diff(want.Train, found.Train); diff != "" {
+			t.Errorf("%s:\n%s", name, diff)
+		}
+	}
+}
+
+func TestReadAlphabetsRefuses(t *testing.T) {
+	files := smallOmniglot(t, "images_background", "Greek/character01")
+	var none *zip.Reader
+	for name, test := range map[string]struct {
+		files   fs.FS
+		options datasets.Options
+		mention string
+	}{
+		"no file system":        {nil, datasets.Options{}, "nil file system"},
+		"a nil archive":         {none, datasets.Options{}, "nil *zip.Reader"},
+		"a panic":               {panicking{}, datasets.Options{}, "not written yet"},
+		"a name that leads out": {zipReader(t, merge(files, map[string][]byte{"../Greek/character01/0001_01.png": {}})), datasets.Options{}, "leads out of it"},
+		"a choice of alphabets": {zipReader(t, files), datasets.Options{Background: "small1"}, "Options.Background"},
+		"another image":         {zipReader(t, map[string][]byte{"chart.png": {}}), datasets.Options{}, "ALPHABET/characterNN/NNNN_DD.png"},
+	} {
+		_, err := datasets.ReadAlphabets(test.files, "small", test.options)
+		expectError(t, name, err, nil, "small", test.mention)
 	}
 }
 

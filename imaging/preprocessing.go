@@ -19,7 +19,7 @@ type Preprocessing struct {
 	Crop *Crop `toml:"crop" json:"crop,omitempty"`
 	// Mean and Deviation, one value a channel on the scale of 0 to 1, are
 	// subtracted and divided by. Empty means 0 and 1.
-	Mean      []float64 `toml:"mean" json:"mean,omitempty"`
+	Mean   []float64 `toml:"mean" json:"mean,omitempty"`
 	StdDev []float64 `toml:"deviation" json:"deviation,omitempty"`
 }
 

@@ -42,7 +42,7 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	kept, held, err := holdOut(splits.Train)
+	kept, held, err := holdOut(splits.Train, validationAlphabets)
 	if err != nil {
 		return nil, err
 	}

@@ -21,19 +21,20 @@ func unit(size imaging.Size) backbone.Network {
 // differs from the usual one.
 var losses = map[string]struct {
 	method string
+	unit   bool // embeddings have length 1
 	change func(*recipe)
 }{
-	"batch-contrastive": {"contrastive, l2 of unit vectors, all pairs of a batch", func(r *recipe) {
+	"batch-contrastive": {"contrastive, l2 of unit vectors, all pairs of a batch", true, func(r *recipe) {
 		r.network, r.head = unit, heads.L2{}
 		r.objective = objectives.BatchContrastive{Margin: 1, Balanced: true}
 	}},
-	"triplet": {"triplet with margin, cosine, all triplets of a batch", func(r *recipe) {
+	"triplet": {"triplet with margin, cosine, all triplets of a batch", false, func(r *recipe) {
 		r.objective = objectives.BatchAll{Margin: 0.2}
 	}},
-	"ratio": {"softmax ratio, cosine, all triplets of a batch", func(r *recipe) {
+	"ratio": {"softmax ratio, cosine, all triplets of a batch", false, func(r *recipe) {
 		r.objective = objectives.BatchRatio{Scale: 20}
 	}},
-	"cross-entropy": {"cross-entropy, weighted l1, all pairs of a batch", func(r *recipe) {
+	"cross-entropy": {"cross-entropy, weighted l1, all pairs of a batch", true, func(r *recipe) {
 		r.network, r.head = unit, heads.WeightedL1{Signed: true}
 		r.objective = objectives.BatchCrossEntropy{Balanced: true}
 	}},

@@ -29,12 +29,17 @@ type job struct {
 }
 
 var jobs = append([]job{
-	{"omniglot", "all 30 background alphabets: Lake's runs, episodes of the evaluation alphabets, MNIST one-shot", omniglot("omniglot")},
-	{"omniglot-pens", "the same, trained as if drawn by many pens, for digits", omniglot("omniglot-pens")},
-	{"omniglot-long", "the same by a larger network and longer: about half an hour", omniglot("omniglot-long")},
-	{"omniglot-three", "the same by three such networks, each a third as long, asked together", omniglot("omniglot-three")},
-	{"small1", "the minimal split small 1: Lake's runs", omniglot("small1")},
-	{"small2", "the minimal split small 2: Lake's runs", omniglot("small2")},
+	{"omniglot", "all 30 background alphabets: Lake's runs, episodes of the evaluation alphabets, MNIST one-shot", omniglotJob("omniglot")},
+	{"omniglot-pens", "the same, trained as if drawn by many pens, for digits", omniglotJob("omniglot-pens")},
+	{"omniglot-long", "the same by a larger network and longer: about half an hour", omniglotJob("omniglot-long")},
+	{"omniglot-three", "the same by three such networks, each a third as long, asked together", omniglotJob("omniglot-three")},
+	{"small1", "the minimal split small 1: Lake's runs", omniglotJob("small1")},
+	{"small2", "the minimal split small 2: Lake's runs", omniglotJob("small2")},
+	{"short", "the minimal split small 1, embedded, for about a minute, as likeness train does by default: Lake's runs", short("ratio")},
+	{"short-triplet", "the same by the triplet loss", short("triplet")},
+	{"short-contrastive", "the same by the contrastive loss", short("batch-contrastive")},
+	{"short-cross-entropy", "the same by cross-entropy over weighted L1", short("cross-entropy")},
+	{"short-n-pair", "the same by n-pair", short("n-pair")},
 	{"validate", "try settings, given as flags after the name, on alphabets held out of the background", validate},
 	{"validate-mnist", "try settings, given as flags after the name, on training images of MNIST held out", validateDigits},
 	{"verification", "24 background alphabets, a threshold from the other six: pairs of the evaluation alphabets", usualVerification},

@@ -9,6 +9,7 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/datasets/omniglot"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/random"
@@ -20,6 +21,10 @@ import (
 type variation struct {
 	start       string // file of a model to begin from
 	small       string // the minimal split to train on; without it, the 24 alphabets of the verification
+	hold        string // names of alphabets of the minimal split, separated by commas, that are validated on instead of all others
+	loss        string // name of an entry of losses; without it n-pair
+	margin      float64
+	scale       float64
 	network     string
 	width       int
 	side        int // of the images
@@ -29,13 +34,18 @@ type variation struct {
 	elastic     datasets.Elastic    // of each image
 	stroke      datasets.Stroke     // of each image
 	pen         float64             // by which the validation images are drawn again, too, in pixels more on each side; 0 for not
-	strength    float64             // of the affine distortion of each image, against the usual one
+	episodes    int
+	strength    float64 // of the affine distortion of each image, against the usual one
 }
 
 // parse reads a variation of the usual recipe from arguments like a command's.
 func (v *variation) parse(r *recipe, arguments []string) error {
 	flags := flag.NewFlagSet("validate", flag.ContinueOnError)
 	flags.StringVar(&v.small, "small", "", "train on `small1` or small2 and validate on all other background alphabets")
+	flags.StringVar(&v.hold, "hold", "", "with -small small1: train on the split without these `alphabets`, separated by commas, and validate on them alone")
+	flags.StringVar(&v.loss, "loss", "", "triplet, ratio, batch-contrastive or cross-entropy with the head that goes with it, in place of n-pair")
+	flags.Float64Var(&v.margin, "margin", 0.2, "of triplet")
+	flags.Float64Var(&v.scale, "loss-scale", 20, "of ratio")
 	flags.StringVar(&v.start, "start", "", "`file` of a model to begin from")
 	flags.IntVar(&r.networks, "networks", 1, "trained one by one and asked together; there is a figure for the first of them, the first two and so on")
 	flags.IntVar(&r.steps, "steps", r.steps, "of training")
@@ -64,6 +74,7 @@ func (v *variation) parse(r *recipe, arguments []string) error {
 	flags.Float64Var(&v.batch.Stroke.Min, "batch-stroke-min", 0, "pixels on each side")
 	flags.Float64Var(&v.batch.Stroke.Max, "batch-stroke-max", 0, "pixels on each side")
 	flags.Float64Var(&v.pen, "pen", 0, "pixels by which strokes of the validation images are thickened on each side, for a second figure")
+	flags.IntVar(&v.episodes, "episodes", 10_000, "of twenty characters that are validated on")
 	flags.Float64Var(&v.strength, "strength", 1, "of the affine distortion of each image, against the usual one")
 	if err := flags.Parse(arguments); err != nil {
 		return errors.WithStack(err)
@@ -77,6 +88,23 @@ func (v *variation) parse(r *recipe, arguments []string) error {
 	r.augment.Batch = v.batch
 	r.augment.Image = datasets.Distortion{Affine: distortion(v.side, v.strength), Elastic: v.elastic, Stroke: v.stroke}
 	r.objective = objectives.NPair{Temperature: v.temperature}
+	unit := false
+	if v.loss != "" {
+		l, known := losses[v.loss]
+		if !known {
+			return errors.Errorf("found -loss %q, expected triplet, ratio, batch-contrastive or cross-entropy", v.loss)
+		}
+		unit = l.unit
+		l.change(r)
+	}
+	switch objective := r.objective.(type) {
+	case objectives.BatchAll:
+		objective.Margin = v.margin
+		r.objective = objective
+	case objectives.BatchRatio:
+		objective.Scale = v.scale
+		r.objective = objective
+	}
 	r.network = func(size imaging.Size) backbone.Network {
 		network := backbone.Conv7(size, v.width)
 		if v.network == "residual" {
@@ -84,6 +112,9 @@ func (v *variation) parse(r *recipe, arguments []string) error {
 		}
 		if v.dropout > 0 {
 			network.Blocks = append(network.Blocks, graph.Dropout{Rate: v.dropout})
+		}
+		if unit {
+			network.Blocks = append(network.Blocks, graph.Normalize{})
 		}
 		return network
 	}
@@ -99,7 +130,7 @@ func validate(ctx context.Context, s settings) ([]Row, error) {
 		return nil, err
 	}
 	s.side = v.side
-	kept, held, err := s.validation(v.small)
+	kept, held, err := s.validation(v.small, v.hold)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +153,7 @@ func validate(ctx context.Context, s settings) ([]Row, error) {
 	if err := s.keepAll(networks); err != nil {
 		return nil, err
 	}
-	known, err := episodes(kept, 20, 1, 1, 10_000, true)
+	known, err := episodes(kept, 20, 1, 1, v.episodes, true)
 	if err != nil {
 		return nil, err
 	}
@@ -138,12 +169,12 @@ func validate(ctx context.Context, s settings) ([]Row, error) {
 	var rows []Row
 	for i := range fields {
 		field := joined(fields[:i+1])
-		row := Row{Protocol: fmt.Sprintf("validation: %d background alphabets, 20-way 1-shot within an alphabet, 10,000 episodes", len(held.Groups())), Validation: true, Settings: settings}
+		row := Row{Protocol: fmt.Sprintf("validation: %d background alphabets, 20-way 1-shot within an alphabet, %s episodes", len(held.Groups()), thousands(v.episodes)), Validation: true, Settings: settings}
 		if i+1 < len(fields) {
 			row.Protocol += fmt.Sprintf(", the first %d of the networks", i+1)
 		}
 		row = s.fill(row, strings.Join(s.arguments, " "), took)
-		more, err := field.within(row, held)
+		more, err := field.within(row, held, v.episodes)
 		if err != nil {
 			return nil, err
 		}
@@ -152,7 +183,7 @@ func validate(ctx context.Context, s settings) ([]Row, error) {
 			continue
 		}
 		row.Protocol += fmt.Sprintf(", strokes thicker by %g pixels on each side", v.pen)
-		if more, err = field.within(row, redrawn(held, v.pen)); err != nil {
+		if more, err = field.within(row, redrawn(held, v.pen), v.episodes); err != nil {
 			return nil, err
 		}
 		rows = append(rows, more...)
@@ -160,9 +191,17 @@ func validate(ctx context.Context, s settings) ([]Row, error) {
 	return rows, nil
 }
 
+// thousands writes a number with commas.
+func thousands(n int) string {
+	if n < 1000 {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
+}
+
 // within measures twenty-way one-shot episodes within alphabets.
-func (f field) within(row Row, images *datasets.Dataset) ([]Row, error) {
-	m, err := episodes(images, 20, 1, 1, 10_000, true)
+func (f field) within(row Row, images *datasets.Dataset, count int) ([]Row, error) {
+	m, err := episodes(images, 20, 1, 1, count, true)
 	if err != nil {
 		return nil, err
 	}
@@ -181,14 +220,25 @@ func redrawn(drawings *datasets.Dataset, pen float64) *datasets.Dataset {
 	return &redrawn
 }
 
-// validation is what to train on and to validate on.
-func (s settings) validation(small string) (kept, held *datasets.Dataset, err error) {
+// validation is what to train on and to validate on. With hold, both are parts of the
+// minimal split: no other alphabet plays a part.
+func (s settings) validation(small, hold string) (kept, held *datasets.Dataset, err error) {
+	if hold != "" {
+		if small != "small1" {
+			return nil, nil, errors.New("found -hold without -small small1, whose alphabets it names")
+		}
+		few, err := omniglot.Small1(s.options(""))
+		if err != nil {
+			return nil, nil, err
+		}
+		return holdOut(few.Train, strings.Split(hold, ","))
+	}
 	splits, _, err := s.open("background")
 	if err != nil {
 		return nil, nil, err
 	}
 	if small == "" {
-		return holdOut(splits.Train)
+		return holdOut(splits.Train, validationAlphabets)
 	}
 	few, _, err := s.open(small)
 	if err != nil {

@@ -75,7 +75,7 @@ func (r recipe) verification(ctx context.Context, s settings, method string) ([]
 	if err != nil {
 		return nil, err
 	}
-	kept, held, err := holdOut(splits.Train)
+	kept, held, err := holdOut(splits.Train, validationAlphabets)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,50 @@
+package omniglot
+
+import (
+	"archive/zip"
+	"bytes"
+	_ "embed"
+
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/pkg/errors"
+)
+
+var (
+	//go:embed images_background_small1.zip
+	small1 []byte
+	//go:embed all_runs.zip
+	runs []byte
+	//go:embed LICENSE
+	license string
+)
+
+// Small1 returns the five alphabets of the minimal set "small 1" as Train, with nothing
+// in Validation and Test. The images are 105 × 105 pixels of ink 255 on 0 unless the
+// options cut or resize them, see datasets.ReadAlphabets; Options.Background must be
+// empty. The name of the data set is "omniglot-small1".
+func Small1(o datasets.Options) (datasets.Splits, error) {
+	archive, err := read(small1)
+	if err != nil {
+		return datasets.Splits{}, err
+	}
+	return datasets.ReadAlphabets(archive, "omniglot-small1", o)
+}
+
+// Runs returns the twenty one-shot tasks in their order, with images brought to size
+// by the same options as those that were trained on, see datasets.ReadRuns.
+func Runs(o datasets.Options) ([]datasets.Run, error) {
+	archive, err := read(runs)
+	if err != nil {
+		return nil, err
+	}
+	return datasets.ReadRuns(archive, o)
+}
+
+// License returns the license of the embedded files. Whoever distributes a program
+// that contains them has to pass it on.
+func License() string { return license }
+
+func read(file []byte) (*zip.Reader, error) {
+	archive, err := zip.NewReader(bytes.NewReader(file), int64(len(file)))
+	return archive, errors.Wrap(err, "read the embedded Omniglot files")
+}
