@@ -21,9 +21,9 @@ func Example() {
 		return
 	}
 	p := imaging.Preprocessing{
-		Size:      imaging.Size{Height: 2, Width: 2, Channels: 1},
-		Invert:    true,
-		Mean:      []float64{0.25},
+		Size:   imaging.Size{Height: 2, Width: 2, Channels: 1},
+		Invert: true,
+		Mean:   []float64{0.25},
 		StdDev: []float64{0.5},
 	}
 	pixels := p.Pixels(img)

@@ -14,7 +14,7 @@ import (
 
 // Found is what Find finds.
 type Found struct {
-	Files      []string // images, in the order of the paths and, in folders, of their names
+	Files   []string // images, in the order of the paths and, in folders, of their names
 	Skipped Skipped
 }
 
