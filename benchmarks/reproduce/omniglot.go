@@ -181,6 +181,7 @@ const shortSteps = 1000
 // split that were held out of training (validate -small small1 -hold).
 func shortRecipe() recipe {
 	r := usual(shortSteps)
+	r.solver.Rate = 6e-3
 	r.augment.Batch.Elastic = datasets.Elastic{Displacement: 3, Smoothness: 6, Probability: 1}
 	return r
 }
@@ -203,6 +204,14 @@ func short(loss string) func(context.Context, settings) ([]Row, error) {
 		if loss != "n-pair" {
 			losses[loss].change(&r)
 			method = losses[loss].method
+		}
+		switch objective := r.objective.(type) {
+		case objectives.BatchAll:
+			objective.Margin = 0.05
+			r.objective = objective
+		case objectives.BatchRatio:
+			objective.Scale = 40
+			r.objective = objective
 		}
 		settings, err := r.settings(s)
 		if err != nil {
