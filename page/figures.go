@@ -35,6 +35,9 @@ func figures(r report.Report) (rows []figure) {
 		if row.Name == "verification_eer" {
 			f.Note = "the smaller the better"
 		}
+		if published := r.PublishedFor(row.Name); published != "" {
+			f.Note = "published: " + published
+		}
 		if gain := row.Gain; gain != nil {
 			f.Gain = fmt.Sprintf("%s (%s to %s)", signed(gain.Value), signed(gain.Low), signed(gain.High))
 			baseline := "the untrained network"

@@ -69,7 +69,7 @@ func (p *Plan) contend(trained, untrained *likeness.Model, embedded func(images 
 	if err != nil {
 		return Report{}, outcomes, errors.Wrap(err, "compare with the baselines")
 	}
-	return Report{Protocol: p.Protocol, Threshold: outcomes[0].threshold, Metrics: figures}, outcomes, nil
+	return Report{Protocol: p.Protocol, Threshold: outcomes[0].threshold, Metrics: figures, Published: p.published}, outcomes, nil
 }
 
 // compare makes figures of the outcomes.
@@ -82,7 +82,9 @@ func (p *Plan) compare(trained, untrained, pixels outcome) (map[string]Figure, e
 		}
 		var groups []int
 		if name == oneShotAccuracy {
-			groups = evaluate.Queries(p.trials)
+			if groups = p.groups; groups == nil {
+				groups = evaluate.Queries(p.trials)
+			}
 		}
 		gain, err := evaluate.Difference(score, best, groups)
 		if err != nil {

@@ -84,6 +84,9 @@ func (p *Plan) verify(c contender, metric evaluate.Metric, embeddings evaluate.E
 
 func (p *Plan) recognise(metric evaluate.Metric, embeddings evaluate.Embeddings, o *outcome) error {
 	score, err := evaluate.OneShot(metric, embeddings, p.trials, evaluate.MeanDistance)
+	if err == nil && p.groups != nil {
+		score.Measure, err = score.Clustered(p.groups)
+	}
 	o.scores[oneShotAccuracy] = score
 	return err
 }

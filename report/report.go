@@ -22,7 +22,36 @@ type Report struct {
 	Stopped         string            `json:"stopped,omitempty"`   // why training ended before its last epoch
 	Threshold       *float64          `json:"threshold,omitempty"` // chosen on validation pairs
 	Metrics         map[string]Figure `json:"metrics"`
+	Published       []Published       `json:"published,omitempty"` // results of others on the same trials
 	MadeWith        *Provenance       `json:"made_with,omitempty"` // nil where it is not known
+}
+
+// Published is a result of others, from the literature, on the trials of a metric.
+type Published struct {
+	Metric  string  `json:"metric"`            // the key in Report.Metrics
+	Name    string  `json:"name"`              // whose result it is
+	Value   float64 `json:"value"`             // as a fraction
+	Trained string  `json:"trained,omitempty"` // on what, if that is not the same
+}
+
+// String is the result in percent.
+func (p Published) String() string {
+	text := fmt.Sprintf("%s %.1f", p.Name, 100*p.Value)
+	if p.Trained != "" {
+		text += " (" + p.Trained + ")"
+	}
+	return text
+}
+
+// PublishedFor lists the published results of a metric; empty if there are none.
+func (r Report) PublishedFor(metric string) string {
+	var all []string
+	for _, p := range r.Published {
+		if p.Metric == metric {
+			all = append(all, p.String())
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 // Row is a figure in the table, with what it is called in Metrics and in words.
@@ -53,13 +82,18 @@ func (r Report) Rows() []Row {
 	return rows
 }
 
-// WriteTable writes the figures in percent, one a line, and the protocol. What would
+// WriteTable writes the figures in percent, one a line, published ones, and the protocol. What would
 // forge a line in the names of the data set and of classes is escaped.
 func (r Report) WriteTable(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-33s %8s  %-17s %9s %7s\n", printable.String(r.Dataset), "trained", "95 % interval", "untrained", "pixels")
 	for _, row := range r.Rows() {
 		fmt.Fprintf(&b, "%-33s %8.2f  [%6.2f, %6.2f]  %9.2f %7.2f\n", row.Title, 100*row.Value, 100*row.Low, 100*row.High, 100*row.Untrained, 100*row.Pixels)
+	}
+	for _, figure := range titles {
+		if published := r.PublishedFor(figure.name); published != "" {
+			fmt.Fprintf(&b, "published, %s: %s\n", figure.title, printable.String(published))
+		}
 	}
 	fmt.Fprintf(&b, "\nseed %d, trained %.0f s at %.0f images/s\nprotocol: %s\n", r.Seed, r.Seconds, r.ImagesPerSecond, printable.String(r.Protocol))
 	_, err := io.WriteString(w, b.String())

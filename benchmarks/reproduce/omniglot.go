@@ -137,7 +137,7 @@ func omniglotJob(name string) func(context.Context, settings) ([]Row, error) {
 				"background": "Koch 92.0, human 95.5, BPL 96.7, ARC 98.5",
 				"small1":     "prototypical net 69.9, BPL 95.8", "small2": "prototypical net 69.9, BPL 95.8",
 			}[o.background],
-		}, lake(runs), true}}
+		}, lake(runs, splits.Train.Size), true}}
 		if o.broad {
 			within, err := episodes(splits.Test, 20, 1, 1, 10_000, true)
 			if err != nil {
@@ -229,7 +229,7 @@ func short(loss string) func(context.Context, settings) ([]Row, error) {
 			return nil, err
 		}
 		row := Row{Settings: settings, Protocol: "Lake's 20 runs, minimal split small 1", Published: "human 95.5, BPL 95.8, Koch 92.0 (30 alphabets)"}
-		return field.measure(s.fill(row, method+", short", took), lake(runs), false)
+		return field.measure(s.fill(row, method+", short", took), lake(runs, splits.Train.Size), false)
 	}
 }
 
