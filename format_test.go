@@ -49,7 +49,7 @@ func fixtureModel(t *testing.T) *likeness.Model {
 		graph.Flatten{}, graph.Linear{Units: 3},
 	}}
 	preprocessing := imaging.Preprocessing{
-		Size: size, Invert: true, Crop: &imaging.Crop{Margin: 1.15, Least: 0.25}, Mean: []float64{0.25}, Deviation: []float64{0.5},
+		Size: size, Invert: true, Crop: &imaging.Crop{Margin: 1.15, MinSide: 0.25}, Mean: []float64{0.25}, StdDev: []float64{0.5},
 	}
 	model, err := likeness.New(network, heads.WeightedL1{}, preprocessing, 1)
 	if err != nil {

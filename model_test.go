@@ -23,7 +23,7 @@ var size = imaging.Size{Height: 16, Width: 16, Channels: 1}
 
 func newModel(t testing.TB, head heads.Head) *likeness.Model {
 	t.Helper()
-	preprocessing := imaging.Preprocessing{Size: size, Mean: []float64{0.2}, Deviation: []float64{0.5}}
+	preprocessing := imaging.Preprocessing{Size: size, Mean: []float64{0.2}, StdDev: []float64{0.5}}
 	model, err := likeness.New(backbone.Conv4(size, 8, true), head, preprocessing, 1)
 	if err != nil {
 		t.Fatal(err)

@@ -88,8 +88,8 @@ func TestProbe(t *testing.T) {
 	for _, p := range []imaging.Preprocessing{
 		{Size: imaging.Size{Height: 16, Width: 16, Channels: 1}},
 		{Size: imaging.Size{Height: 20, Width: 16, Channels: 3}, Invert: true, Mean: []float64{0.1, 0.2, 0.3}},
-		{Size: imaging.Size{Height: 16, Width: 16, Channels: 1}, Invert: true, Crop: &imaging.Crop{Margin: 1.15, Least: 0.3}},
-		{Size: imaging.Size{Height: 16, Width: 24, Channels: 3}, Crop: &imaging.Crop{Margin: 1.15, Least: 0.3}},
+		{Size: imaging.Size{Height: 16, Width: 16, Channels: 1}, Invert: true, Crop: &imaging.Crop{Margin: 1.15, MinSide: 0.3}},
+		{Size: imaging.Size{Height: 16, Width: 24, Channels: 3}, Crop: &imaging.Crop{Margin: 1.15, MinSide: 0.3}},
 	} {
 		t.Run(fmt.Sprint(p.Size, p.Invert, p.Crop != nil), func(t *testing.T) {
 			model, err := likeness.New(backbone.Conv4(p.Size, 8, true), heads.L2{}, p, 1)
@@ -148,8 +148,8 @@ func TestSaveRefusesWhatIsNotFinite(t *testing.T) {
 		"weight":    {func(m *likeness.Model) { m.Weights.Get("linear1.weight").Value.Float32s()[5] = float32(math.NaN()) }, `weight "linear1.weight": value 5 is NaN, expected a finite number`},
 		"statistic": {func(m *likeness.Model) { m.Weights.Get("norm1.running_var").Value.Float32s()[1] = float32(math.Inf(1)) }, `weight "norm1.running_var": value 1 is +Inf`},
 		"threshold": {func(m *likeness.Model) { *m.Threshold = math.NaN() }, "field Threshold: found NaN"},
-		"zero":      {func(m *likeness.Model) { m.Preprocessing.Deviation[0] = 0 }, "deviation is [0]"},
-		"deviation": {func(m *likeness.Model) { m.Preprocessing.Deviation[0] = 1e-300 }, "the embedding of the probe picture"},
+		"zero":      {func(m *likeness.Model) { m.Preprocessing.StdDev[0] = 0 }, "deviation is [0]"},
+		"deviation": {func(m *likeness.Model) { m.Preprocessing.StdDev[0] = 1e-300 }, "the embedding of the probe picture"},
 	} {
 		path := saved(t, fixtureModel(t))
 		before := read(t, path)

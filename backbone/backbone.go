@@ -56,10 +56,10 @@ func narrow(blocks []graph.Block, divisor int) []graph.Block {
 	for _, block := range blocks {
 		switch b := block.(type) {
 		case graph.Conv:
-			b.Filters, b.Weight, b.Bias = max(b.Filters/divisor, 2), graph.Initial{}, graph.Initial{}
+			b.Filters, b.Weight, b.Bias = max(b.Filters/divisor, 2), graph.Initializer{}, graph.Initializer{}
 			block = b
 		case graph.Linear:
-			b.Units, b.Weight, b.Bias = max(b.Units/divisor, 2), graph.Initial{}, graph.Initial{}
+			b.Units, b.Weight, b.Bias = max(b.Units/divisor, 2), graph.Initializer{}, graph.Initializer{}
 			block = b
 		case graph.Residual:
 			b.Body, b.Shortcut = narrow(b.Body, divisor), narrow(b.Shortcut, divisor)
@@ -80,7 +80,7 @@ type Shape struct {
 // Measure draws the backbone once on weights of its own and counts. It fails
 // where the blocks do not fit together, and where a backbone of the user's own
 // panics or gives no embeddings of shape (batch, features).
-func Measure(backbone Backbone) (Shape, error) {
+func ShapeOf(backbone Backbone) (Shape, error) {
 	if backbone == nil {
 		return Shape{}, errors.New("measure backbone: found nil, expected a network of this package or one of your own")
 	}

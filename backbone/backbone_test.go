@@ -42,7 +42,7 @@ func TestMeasure(t *testing.T) {
 			(9*64*128 + 9*128*128 + 64*128 + 6*128) + (18*128*128 + 4*128)}},
 	}
 	for _, test := range tests {
-		got, err := backbone.Measure(test.network)
+		got, err := backbone.ShapeOf(test.network)
 		if err != nil {
 			t.Error(err)
 		} else if got != test.want {
@@ -123,7 +123,7 @@ func TestNamedErrors(t *testing.T) {
 // A network's usual options make the network that none make.
 func TestUsual(t *testing.T) {
 	for _, name := range backbone.Names {
-		usual, err := backbone.Usual(name)
+		usual, err := backbone.Defaults(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +144,7 @@ func TestUsual(t *testing.T) {
 // A block of a user's own works in a network but cannot be written as TOML.
 func TestOwnBlockHasNoTOML(t *testing.T) {
 	network := backbone.Network{Name: "mine", Size: grey28, Blocks: []graph.Block{graph.Flatten{}, identity{}}}
-	if _, err := backbone.Measure(network); err != nil {
+	if _, err := backbone.ShapeOf(network); err != nil {
 		t.Error(err)
 	}
 	if _, err := network.TOML(); err == nil || !strings.Contains(err.Error(), "backbone_test.identity") {

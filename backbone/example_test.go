@@ -12,7 +12,7 @@ func ExampleNamed() {
 		fmt.Println(err)
 		return
 	}
-	shape, err := backbone.Measure(network)
+	shape, err := backbone.ShapeOf(network)
 	fmt.Println(network.Input(), "images give", shape.Features, "features from", shape.Parameters, "parameters", err)
 	// Output: 105x105x1 images give 4096 features from 38947648 parameters <nil>
 }
@@ -36,7 +36,7 @@ kind = "globalaveragepool"
 		fmt.Println(err)
 		return
 	}
-	shape, _ := backbone.Measure(network)
+	shape, _ := backbone.ShapeOf(network)
 	fmt.Println(network.Name, shape.Features, shape.Parameters)
 	// Output: tiny 8 208
 }

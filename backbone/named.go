@@ -23,7 +23,7 @@ var Names = []string{"conv4", "conv7", "digits", "hadsell", "hoffer-cifar", "hof
 
 // Usual are the options of the named network where none are given. Its size is
 // zero where the network takes images of any size.
-func Usual(name string) (Options, error) {
+func Defaults(name string) (Options, error) {
 	switch name {
 	case "conv4":
 		return Options{Width: 64}, nil
@@ -47,7 +47,7 @@ func Usual(name string) (Options, error) {
 
 // Named finds one of the networks of this package by its name.
 func Named(name string, o Options) (Network, error) {
-	usual, err := Usual(name)
+	usual, err := Defaults(name)
 	if err != nil {
 		return Network{}, err
 	}
@@ -72,7 +72,7 @@ func Named(name string, o Options) (Network, error) {
 	if o.Size != (imaging.Size{}) && o.Size != network.Size {
 		return Network{}, errors.Errorf("backbone %s takes images of %v, found %v", name, network.Size, o.Size)
 	}
-	_, err = Measure(network)
+	_, err = ShapeOf(network)
 	return network, err
 }
 

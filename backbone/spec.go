@@ -35,23 +35,23 @@ type Spec struct {
 // BlockSpec is a block in the form of TOML: its kind and, of the keys below,
 // those that the kind has. See the types of package graph for their meaning.
 type BlockSpec struct {
-	Kind       string         `toml:"kind"`
-	Filters    int            `toml:"filters,omitempty"`
-	Kernel     int            `toml:"kernel,omitempty"`
-	Stride     int            `toml:"stride,omitempty"`
-	Padding    int            `toml:"padding,omitempty"`
-	Units      int            `toml:"units,omitempty"`
-	NoBias     bool           `toml:"no_bias,omitempty"`
-	BatchNorm  bool           `toml:"batch_norm,omitempty"`
-	Activation string         `toml:"activation,omitempty"`
-	Pool       int            `toml:"pool,omitempty"`
-	Size       int            `toml:"size,omitempty"`
-	Trainable  bool           `toml:"trainable,omitempty"`
-	Rate       float64        `toml:"rate,omitempty"`
-	Weight     *graph.Initial `toml:"weight,omitempty"`
-	Bias       *graph.Initial `toml:"bias,omitempty"`
-	Body       []BlockSpec    `toml:"body,omitempty"`
-	Shortcut   []BlockSpec    `toml:"shortcut,omitempty"`
+	Kind       string             `toml:"kind"`
+	Filters    int                `toml:"filters,omitempty"`
+	Kernel     int                `toml:"kernel,omitempty"`
+	Stride     int                `toml:"stride,omitempty"`
+	Padding    int                `toml:"padding,omitempty"`
+	Units      int                `toml:"units,omitempty"`
+	NoBias     bool               `toml:"no_bias,omitempty"`
+	BatchNorm  bool               `toml:"batch_norm,omitempty"`
+	Activation string             `toml:"activation,omitempty"`
+	Pool       int                `toml:"pool,omitempty"`
+	Size       int                `toml:"size,omitempty"`
+	Trainable  bool               `toml:"trainable,omitempty"`
+	Rate       float64            `toml:"rate,omitempty"`
+	Weight     *graph.Initializer `toml:"weight,omitempty"`
+	Bias       *graph.Initializer `toml:"bias,omitempty"`
+	Body       []BlockSpec        `toml:"body,omitempty"`
+	Shortcut   []BlockSpec        `toml:"shortcut,omitempty"`
 }
 
 // Parse reads a network from TOML. Unknown keys, kinds and keys that a kind
@@ -78,7 +78,7 @@ func (s Spec) Network() (Network, error) {
 		return Network{}, err
 	}
 	network := Network{Name: s.Name, Size: s.Input, Blocks: blocks}
-	_, err = Measure(network)
+	_, err = ShapeOf(network)
 	return network, err
 }
 

@@ -126,15 +126,15 @@ func specOf(block graph.Block) (BlockSpec, error) {
 
 // value is the initial scheme that a spec names, given the one to name; the
 // zero value is the usual one and is not named.
-func value(initial *graph.Initial) graph.Initial {
+func value(initial *graph.Initializer) graph.Initializer {
 	if initial == nil {
-		return graph.Initial{}
+		return graph.Initializer{}
 	}
 	return *initial
 }
 
-func given(initial graph.Initial) *graph.Initial {
-	if initial == (graph.Initial{}) {
+func given(initial graph.Initializer) *graph.Initializer {
+	if initial == (graph.Initializer{}) {
 		return nil
 	}
 	return &initial

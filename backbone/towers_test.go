@@ -134,7 +134,7 @@ func gradients(t *testing.T, weights *graph.Weights, inputs map[string][]float64
 		t.Fatal(err)
 	}
 	found := map[string][]float64{}
-	for _, parameter := range program.Gradients() {
+	for _, parameter := range program.Parameters() {
 		if found[parameter.Name()], err = parameter.Elements(); err != nil {
 			t.Fatal(err)
 		}

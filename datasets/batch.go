@@ -1,7 +1,10 @@
 package datasets
 
 import (
+	"context"
+
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/pkg/errors"
 )
@@ -50,7 +53,7 @@ func Fill(dst []float32, d *Dataset, indices []int, p imaging.Preprocessing, a *
 		shared = a.Batch.draw(d.Size, random.New(seed, "augment", step))
 	}
 	own := random.Seed(seed, "tower", tower)
-	return parallel(len(indices), func(position int) error {
+	return parallel.Each(context.Background(), 0, len(indices), func(position int) error {
 		pixels := d.Images[indices[position]]
 		if a != nil {
 			distorted := make([]uint8, length)

@@ -27,7 +27,7 @@ func digits() *datasets.Dataset {
 func TestFillNormalizes(t *testing.T) {
 	d := toy(3)
 	d.Images = [][]uint8{{0}, {255}, {51}}
-	p := imaging.Preprocessing{Size: onePixel, Mean: []float64{0.2}, Deviation: []float64{0.4}}
+	p := imaging.Preprocessing{Size: onePixel, Mean: []float64{0.2}, StdDev: []float64{0.4}}
 	got := make([]float32, 4)
 	if err := datasets.Fill(got, d, []int{2, 0, 1, 1}, p, nil, 0, 0, ""); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"fmt"
 	"image"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 )
 
@@ -93,7 +95,7 @@ func (d *Dataset) appendCIFAR(name string, data []byte, o Options) error {
 		d.Sources = append(d.Sources, fmt.Sprintf("%s[%d]", name, i))
 	}
 	d.Images = append(d.Images, make([][]uint8, len(data)/record)...)
-	return parallel(len(data)/record, func(i int) error {
+	return parallel.Each(context.Background(), 0, len(data)/record, func(i int) error {
 		planes := data[i*record+1:][:3*plane]
 		img := image.NewRGBA(image.Rect(0, 0, 32, 32))
 		for at := range plane {

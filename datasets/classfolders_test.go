@@ -31,7 +31,7 @@ func TestOpenClassFolders(t *testing.T) {
 		Classes: []string{"cat", "dog"}, Labels: []int{0, 0, 1}, Images: [][]uint8{{1, 2}, {3, 4}, {5, 6}},
 		Sources: []string{filepath.Join(dir, "cat", "1.png"), filepath.Join(dir, "cat", "2.png"), filepath.Join(dir, "dog", "only.pgm")},
 	}}
-	want.PassedOver = imaging.PassedOver{
+	want.PassedOver = imaging.Skipped{
 		Count: 3, Kinds: map[string]int{".md": 1, ".db": 1, "hidden": 1},
 		First: []string{filepath.Join(dir, "README.md"), filepath.Join(dir, "cat", ".DS_Store"), filepath.Join(dir, "cat", "Thumbs.db")},
 	}

@@ -279,5 +279,5 @@ func (d *Dataset) Preprocessing() imaging.Preprocessing {
 			deviation[channel] = 1
 		}
 	}
-	return imaging.Preprocessing{Size: d.Size, Invert: d.Inverted, Crop: d.Crop, Mean: mean, Deviation: deviation}
+	return imaging.Preprocessing{Size: d.Size, Invert: d.Inverted, Crop: d.Crop, Mean: mean, StdDev: deviation}
 }

@@ -86,7 +86,7 @@ func TestMoments(t *testing.T) {
 	}
 	d.Inverted = true
 	p := d.Preprocessing()
-	if err := p.Validate(); err != nil || !p.Invert || p.Size != d.Size || p.Deviation[1] != 1 {
+	if err := p.Validate(); err != nil || !p.Invert || p.Size != d.Size || p.StdDev[1] != 1 {
 		t.Errorf("found %+v, %v; expected a deviation of 1 for the constant channel", p, err)
 	}
 	mean, deviation = d.Subset(nil).Moments()

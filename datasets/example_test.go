@@ -77,7 +77,7 @@ func ExampleNewEpisodes() {
 func ExampleFill() {
 	d := letters()
 	batch := make([]float32, 3)
-	preprocessing := imaging.Preprocessing{Size: d.Size, Mean: []float64{0}, Deviation: []float64{2}}
+	preprocessing := imaging.Preprocessing{Size: d.Size, Mean: []float64{0}, StdDev: []float64{2}}
 	if err := datasets.Fill(batch, d, []int{5, 0, 5}, preprocessing, nil, 0, 0, ""); err != nil {
 		fmt.Println(err)
 		return

@@ -73,7 +73,7 @@ func openFile(path string) (io.ReadCloser, error) {
 
 // images returns the paths of the images among the files, see imaging.IsImage. The
 // others are counted as passed over.
-func (f folder) images(passed *imaging.PassedOver) ([]string, error) {
+func (f folder) images(passed *imaging.Skipped) ([]string, error) {
 	var images []string
 	for _, name := range f.hidden {
 		passed.Add(f.join(name))

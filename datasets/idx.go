@@ -3,6 +3,7 @@ package datasets
 import (
 	"bufio"
 	"compress/gzip"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"image"
@@ -15,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 )
 
@@ -99,7 +101,7 @@ func readIDXPart(dir folder, part string, found map[string]string, o Options) (*
 		return nil, nil, err
 	}
 	d := &Dataset{Name: part, Size: p.Size, Inverted: p.Invert, Crop: p.Crop, Labels: make([]int, count), Images: make([][]uint8, count), Sources: make([]string, count)}
-	err = parallel(count, func(i int) error {
+	err = parallel.Each(context.Background(), 0, count, func(i int) error {
 		d.Sources[i] = fmt.Sprintf("%s[%d]", imagesName, i)
 		d.Images[i] = data[i*own.Len():][:own.Len():own.Len()]
 		if p.Size != own || p.Invert || p.Crop != nil {

@@ -8,10 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/iotest"
@@ -51,53 +49,6 @@ func TestChooseReturnsDifferentIndices(t *testing.T) {
 			t.Fatalf("found %v, expected indices below %d", chosen, n)
 		}
 	})
-}
-
-func TestParallelReturnsTheFirstErrorInOrder(t *testing.T) {
-	for range 50 {
-		var calls atomic.Int64
-		err := parallel(100, func(i int) error {
-			calls.Add(1)
-			if i >= 30 && i%2 == 0 {
-				return errors.Errorf("item %d", i)
-			}
-			return nil
-		})
-		if err == nil || err.Error() != "item 30" {
-			t.Fatalf("found %v, expected item 30", err)
-		}
-		if calls.Load() < 31 {
-			t.Fatalf("found %d calls, expected all up to the failing one", calls.Load())
-		}
-	}
-}
-
-// A panic in one of the goroutines would end the process.
-func TestParallelMakesErrorsOfPanics(t *testing.T) {
-	err := parallel(10, func(i int) error {
-		if i == 3 {
-			panic("broken")
-		}
-		return nil
-	})
-	if err == nil || err.Error() != "item 3: its processing panics: broken" {
-		t.Errorf("found %v", err)
-	}
-}
-
-func TestParallelCallsEveryIndexOnce(t *testing.T) {
-	calls := make([]atomic.Int64, 1000)
-	if err := parallel(len(calls), func(i int) error { calls[i].Add(1); return nil }); err != nil {
-		t.Fatal(err)
-	}
-	for i := range calls {
-		if calls[i].Load() != 1 {
-			t.Fatalf("index %d was called %d times", i, calls[i].Load())
-		}
-	}
-	if err := parallel(0, func(int) error { return errors.New("called") }); err != nil {
-		t.Error(err)
-	}
 }
 
 // An error of opening or reading is the operating system's, and no image is broken by
@@ -142,22 +93,5 @@ func TestOnlyWhatCannotBeDecodedIsBroken(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-// With very many threads, files are opened by a bounded number of them.
-func TestFilesAreOpenedByFewAtATime(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4 * mostOpen))
-	var open, most atomic.Int64
-	err := parallelFiles(8*mostOpen, func(int) error {
-		now := open.Add(1)
-		for before := most.Load(); now > before && !most.CompareAndSwap(before, now); before = most.Load() {
-		}
-		runtime.Gosched()
-		open.Add(-1)
-		return nil
-	})
-	if err != nil || most.Load() > mostOpen {
-		t.Errorf("found %d files open at a time, %v, expected at most %d", most.Load(), err, mostOpen)
 	}
 }

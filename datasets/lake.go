@@ -2,6 +2,7 @@ package datasets
 
 import (
 	"archive/zip"
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 )
 
@@ -111,7 +113,7 @@ func readRuns(files fs.FS, o Options) ([]Run, error) {
 		return nil, err
 	}
 	runs := make([]Run, len(lists))
-	err = parallel(len(lists), func(i int) error {
+	err = parallel.Each(context.Background(), 0, len(lists), func(i int) error {
 		runs[i].Name = path.Dir(lists[i])
 		return errors.Wrap(runs[i].read(files, p), lists[i])
 	})

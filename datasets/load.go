@@ -3,10 +3,12 @@ package datasets
 import (
 	"archive/zip"
 	"compress/flate"
+	"context"
 	"fmt"
 	"io"
 
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 )
 
@@ -47,7 +49,7 @@ func (d *Dataset) load(o Options, open func(i int) (io.ReadCloser, error)) (skip
 	}
 	d.Size, d.Inverted, d.Crop = p.Size, p.Invert, p.Crop
 	d.Images = make([][]uint8, len(d.Sources))
-	err = parallelFiles(len(d.Sources), func(i int) error {
+	err = parallel.Each(context.Background(), parallel.MaxOpenFiles, len(d.Sources), func(i int) error {
 		return read(i, func(r io.Reader) error {
 			img, err := imaging.Decode(r, d.Sources[i])
 			if err == nil {
@@ -81,7 +83,7 @@ func (d *Dataset) ownSize(o Options, failures []error, read func(i int, decode f
 		return o.Size, nil
 	}
 	sizes := make([]imaging.Size, len(d.Sources))
-	err := parallelFiles(len(d.Sources), func(i int) error {
+	err := parallel.Each(context.Background(), parallel.MaxOpenFiles, len(d.Sources), func(i int) error {
 		return read(i, func(r io.Reader) (err error) {
 			sizes[i], err = imaging.DecodeSize(r, d.Sources[i])
 			return err

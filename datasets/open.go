@@ -25,7 +25,7 @@ type Splits struct {
 	Skipped []string
 	// PassedOver counts the files beside the images of classes that are no images, such
 	// as annotations.
-	PassedOver imaging.PassedOver
+	PassedOver imaging.Skipped
 	// Warnings say what is suspicious about the data though they are used as they are,
 	// such as pairs that are listed as the same and as different.
 	Warnings []string

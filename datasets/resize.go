@@ -2,6 +2,7 @@ package datasets
 
 import (
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/parallel"
 )
 
 // Resize returns the images brought to another height and width, by area
@@ -19,11 +20,10 @@ func (d *Dataset) Resize(height, width int) *Dataset {
 	if d.Size.Validate() != nil || resized.Size.Validate() != nil {
 		return &resized
 	}
-	_ = parallel(d.Len(), func(i int) error { // which gives no error
+	parallel.For(d.Len(), func(i int) {
 		if len(d.Images[i]) == d.Size.Len() {
 			resized.Images[i] = preprocessing.Pixels(d.Size.Image(d.Images[i]))
 		}
-		return nil
 	})
 	return &resized
 }

@@ -1,9 +1,11 @@
 package datasets
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 )
 
@@ -49,7 +51,7 @@ func (d *Dataset) Symmetries() (*Dataset, error) {
 		first := len(all.Images)
 		all.Images = append(all.Images, make([][]uint8, d.Len())...)
 		images := all.Images[first:]
-		err := parallel(d.Len(), func(j int) error {
+		err := parallel.Each(context.Background(), 0, d.Len(), func(j int) error {
 			images[j] = turn(d.Images[j], d.Size.Height, d.Size.Channels, i%4, i >= 4)
 			return nil
 		})

@@ -75,7 +75,7 @@ func trained(seed uint64) (*graph.Weights, error) {
 	}
 	training := &trainer.Trainer{
 		Model: model, Objective: objective, Examples: examples, Seed: seed,
-		Solver: solver.Config{Solver: "adam", Rate: 1e-3, Average: 0.9}, Epochs: 1, EpochSteps: determinismSteps,
+		Solver: solver.Config{Solver: "adam", LearningRate: 1e-3, Average: 0.9}, Epochs: 1, EpochSteps: determinismSteps,
 		Augment: datasets.EachImage(datasets.Affine{Rotation: 10, Probability: 0.5}),
 	}
 	if _, err := training.Run(context.Background()); err != nil {

@@ -119,7 +119,7 @@ func norm[T graph.Float](e vector.Engine[T], a [][]T) []T {
 	x := slices.Concat(a[0], a[1])
 	normal, centred, scaled := make([]T, len(x)), make([]T, len(x)), make([]T, len(x))
 	e.Normalize(normal, x, a[2], a[3], a[4])
-	e.Centre(centred, x, slices.Concat(a[1], a[0]), a[2], a[3], a[4], a[0])
+	e.Center(centred, x, slices.Concat(a[1], a[0]), a[2], a[3], a[4], a[0])
 	e.ScaleChannels(scaled, x, a[3])
 	return slices.Concat(normal, centred, scaled)
 }

@@ -92,7 +92,7 @@ func (c layerCase) values(dtype tensor.Dtype) (map[string][]float64, error) {
 	if values["the output"], err = program.Get("the output"); err != nil {
 		return nil, err
 	}
-	for _, parameter := range program.Gradients() {
+	for _, parameter := range program.Parameters() {
 		if values["the gradient of "+parameter.Name()], err = parameter.Elements(); err != nil {
 			return nil, err
 		}

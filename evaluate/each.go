@@ -1,10 +1,7 @@
 package evaluate
 
 import (
-	"runtime"
-	"sync"
-	"sync/atomic"
-
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 )
 
@@ -18,7 +15,7 @@ const queryBlock = queryTile
 func eachQuery(metric Metric, queries, references Embeddings, visit func(query int, distances []float64)) error {
 	blocks := (queries.Rows + queryBlock - 1) / queryBlock
 	failures := make([]error, blocks)
-	parallel(blocks, func(block int) {
+	parallel.For(blocks, func(block int) {
 		begin := block * queryBlock
 		part := queries.slice(begin, min(begin+queryBlock, queries.Rows))
 		distances := make([]float64, part.Rows*references.Rows)
@@ -61,22 +58,6 @@ func checkFinite(distances []float64) error {
 		}
 	}
 	return nil
-}
-
-// parallel calls work(0) … work(count−1), on as many goroutines as there are
-// processors. Each call must write to places of its own, and then the result
-// does not depend on how many there are.
-func parallel(count int, work func(i int)) {
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range min(count, runtime.GOMAXPROCS(0)) {
-		workers.Go(func() {
-			for i := int(next.Add(1)) - 1; i < count; i = int(next.Add(1)) - 1 {
-				work(i)
-			}
-		})
-	}
-	workers.Wait()
 }
 
 // firstError is the error of the lowest index, so that it too does not depend

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/pkg/errors"
 	"gonum.org/v1/gonum/stat"
@@ -111,7 +112,7 @@ const replicates = 999
 // and two measures of the same trials are resampled alike.
 func bootstrap(value float64, resample func(*rand.Rand) float64) Measure {
 	values := make([]float64, replicates)
-	parallel(replicates, func(i int) {
+	parallel.For(replicates, func(i int) {
 		values[i] = resample(random.New(0, "evaluate", "bootstrap", i))
 	})
 	slices.Sort(values)

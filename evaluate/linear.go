@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 	"gonum.org/v1/gonum/optimize"
 	"gonum.org/v1/gonum/stat"
@@ -94,7 +95,7 @@ func (c *LinearClassifier) Predict(embeddings Embeddings) ([]int, error) {
 			c.columns, embeddings.Columns)
 	}
 	predicted := make([]int, embeddings.Rows)
-	parallel(len(predicted), func(i int) {
+	parallel.For(len(predicted), func(i int) {
 		best := math.Inf(-1)
 		for k, class := range c.classes {
 			logit := c.biases[k]
@@ -126,7 +127,7 @@ func (c *LinearClassifier) Accuracy(set Labelled) (Score, error) {
 // is constant is given the deviation 1.
 func standards(embeddings Embeddings) (means, deviations []float64) {
 	means, deviations = make([]float64, embeddings.Columns), make([]float64, embeddings.Columns)
-	parallel(embeddings.Columns, func(j int) {
+	parallel.For(embeddings.Columns, func(j int) {
 		column := make([]float64, embeddings.Rows)
 		for i := range column {
 			column[i] = float64(embeddings.Data[i*embeddings.Columns+j])

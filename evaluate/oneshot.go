@@ -3,6 +3,7 @@ package evaluate
 import (
 	"slices"
 
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 )
 
@@ -48,7 +49,7 @@ func OneShot(metric Metric, embeddings Embeddings, trials []Trial, rule ClassDis
 	distances := make([][]float64, len(trials))
 	answers := make([]int, len(trials))
 	failures := make([]error, len(trials))
-	parallel(len(trials), func(i int) {
+	parallel.For(len(trials), func(i int) {
 		answers[i] = trials[i].Answer
 		if failures[i] = trials[i].check(embeddings.Rows); failures[i] == nil {
 			distances[i], failures[i] = classDistances(metric, embeddings, trials[i], rule)

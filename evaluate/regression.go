@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/likeness-go/likeness/internal/parallel"
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/floats"
@@ -75,7 +76,7 @@ func (r *regression) at(parameters []float64) evaluation {
 		return r.result
 	}
 	r.evaluated = append(r.evaluated[:0], parameters...)
-	parallel(shardCount, func(s int) {
+	parallel.For(shardCount, func(s int) {
 		r.shards[s].cost = 0
 		clear(r.shards[s].gradient)
 		for begin := s * blockRows; begin < r.set.Rows; begin += shardCount * blockRows {

@@ -31,7 +31,7 @@ func plainModel(t testing.TB, head heads.Head, pixels int) *likeness.Model {
 func newPlainModel(head heads.Head, pixels int) (*likeness.Model, error) {
 	size := imaging.Size{Height: 1, Width: pixels, Channels: 1}
 	network := backbone.Network{Name: "plain", Size: size, Blocks: []graph.Block{graph.Flatten{}}}
-	return likeness.New(network, head, imaging.Preprocessing{Size: size, Deviation: []float64{1.0 / 255}}, 1)
+	return likeness.New(network, head, imaging.Preprocessing{Size: size, StdDev: []float64{1.0 / 255}}, 1)
 }
 
 // greys is an image of one row.

@@ -67,7 +67,7 @@ func TestBlockValues(t *testing.T) {
 			[]given{
 				{"conv1.weight", graph.Kernel, []int{1, 1, 1, 1}, []float64{1}},
 				{"norm1.weight", graph.Gain, []int{1}, []float64{3}}, {"norm1.bias", graph.Bias, []int{1}, []float64{1}},
-				{"norm1.running_mean", graph.Statistic, []int{1}, []float64{5}}, {"norm1.running_var", graph.Statistic, []int{1}, []float64{4 - 1e-5}},
+				{"norm1.running_mean", graph.Buffer, []int{1}, []float64{5}}, {"norm1.running_var", graph.Buffer, []int{1}, []float64{4 - 1e-5}},
 				{"conv1_prelu.weight", graph.Gain, []int{1}, []float64{0.5}},
 			},
 			graph.Conv{Filters: 1, Kernel: 1, NoBias: true, BatchNorm: true, Activation: "prelu", Pool: 2}, []int{1, 2, 4, 1},
@@ -185,9 +185,9 @@ func TestWeightNames(t *testing.T) {
 	}
 	expectEqual(t, "weights", shapes, map[string]string{
 		"conv1.weight": "kernel (2, 1, 1, 1)", "conv1.bias": "bias (2)", "conv1_prelu.weight": "gain (2)",
-		"norm1.weight": "gain (2)", "norm1.bias": "bias (2)", "norm1.running_mean": "statistic (2)", "norm1.running_var": "statistic (2)",
+		"norm1.weight": "gain (2)", "norm1.bias": "bias (2)", "norm1.running_mean": "buffer (2)", "norm1.running_var": "buffer (2)",
 		"conv2.weight": "kernel (3, 2, 1, 1)", "prelu1.weight": "gain (3)",
-		"batchnorm1.weight": "gain (3)", "batchnorm1.bias": "bias (3)", "batchnorm1.running_mean": "statistic (3)", "batchnorm1.running_var": "statistic (3)",
+		"batchnorm1.weight": "gain (3)", "batchnorm1.bias": "bias (3)", "batchnorm1.running_mean": "buffer (3)", "batchnorm1.running_var": "buffer (3)",
 		"averagepool1.weight": "gain (3)", "averagepool1.bias": "bias (3)",
 		"residual1.conv1.weight": "kernel (3, 3, 1, 1)", "residual1.conv1.bias": "bias (3)",
 		"residual1.shortcut.conv1.weight": "kernel (3, 3, 1, 1)", "residual1.shortcut.conv1.bias": "bias (3)", "residual1_prelu.weight": "gain (3)",

@@ -67,7 +67,7 @@ func TestBlockGradients(t *testing.T) {
 				build(t, weights, graph.Training, draw)
 				for _, w := range weights.All() {
 					for i, change := range normal(w.Value.Size(), w.Name) {
-						if w.Learned() {
+						if w.Trainable() {
 							w.Value.Data().([]float64)[i] += 0.3 * change
 						}
 					}

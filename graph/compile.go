@@ -24,6 +24,9 @@ func (b *Builder) compile(outputs Outputs) (p *Program, err error) {
 			return nil, errors.Errorf("build graph: output %q is nil", name)
 		}
 	}
+	if err := refuseOperations(b.graph); err != nil {
+		return nil, errors.Wrap(err, "build graph")
+	}
 	p.structure = b.structureOf(outputs)
 	if b.mode == Training {
 		if err := b.differentiate(p, outputs[Cost]); err != nil {
@@ -83,7 +86,7 @@ func (b *Builder) differentiate(p *Program, cost *Node) error {
 	var lost []string
 	for _, name := range b.order {
 		weight := b.weights.Get(name)
-		if !weight.Learned() {
+		if !weight.Trainable() {
 			continue
 		}
 		parameter := &Parameter{weight: weight, runs: b.runs}
@@ -97,6 +100,7 @@ func (b *Builder) differentiate(p *Program, cost *Node) error {
 			lost = append(lost, name)
 		}
 		p.parameters = append(p.parameters, parameter)
+		p.gradients = append(p.gradients, parameter)
 	}
 	if len(lost) > 0 {
 		return errors.Errorf("no gradient reaches %s: the cost does not depend on them; leave them out or freeze them", strings.Join(lost, ", "))

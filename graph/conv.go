@@ -13,16 +13,16 @@ import (
 // and "convN.bias" (filters), with batch norm "normN.weight", "normN.bias",
 // "normN.running_mean" and "normN.running_var", with PReLU "convN_prelu.weight".
 type Conv struct {
-	Filters    int     // output channels
-	Kernel     int     // height and width of the window
-	Stride     int     // 0 is 1
-	Padding    int     // rows and columns of zeros on each side; 0 is a valid convolution
-	NoBias     bool    // leave the bias out, as is usual before batch norm
-	BatchNorm  bool    // normalise each channel before the activation
-	Activation string  // "", "relu", "prelu", "sigmoid" or "tanh"
-	Pool       int     // size and stride of a max pool; 0 is none
-	Weight     Initial // He's where left open
-	Bias       Initial // zero where left open
+	Filters    int         // output channels
+	Kernel     int         // height and width of the window
+	Stride     int         // 0 is 1
+	Padding    int         // rows and columns of zeros on each side; 0 is a valid convolution
+	NoBias     bool        // leave the bias out, as is usual before batch norm
+	BatchNorm  bool        // normalise each channel before the activation
+	Activation string      // "", "relu", "prelu", "sigmoid" or "tanh"
+	Pool       int         // size and stride of a max pool; 0 is none
+	Weight     Initializer // He's where left open
+	Bias       Initializer // zero where left open
 }
 
 // Kind is "conv".

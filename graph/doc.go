@@ -1,36 +1,68 @@
-// Package graph makes Gorgonia fit for convolutional twin networks: named
-// weights shared by many graphs, layers that are operations of our own with
-// symbolic gradients, and a compiled program.
+// Package graph builds and runs the computation graphs of siamese and triplet
+// networks on Gorgonia: named weights that many graphs share, layers with
+// gradients of their own, and compiled programs.
 //
-// Its nouns:
+// Its main types:
 //
 //   - Weights are the named tensors of a network. They outlive graphs.
-//   - Build draws a static Gorgonia graph with a Builder, differentiates its
+//   - Build makes a static Gorgonia graph with a Builder, differentiates its
 //     cost and compiles it to a Program.
-//   - A Block is a layer as plain data. Applied twice in one graph it binds
-//     the same weights, which is what makes towers twins.
-//   - A Function is an operation with its gradient over plain slices, the form
-//     in which layers, distances and fused losses enter a graph.
-//   - A Program is set, run and read. Its gradients are Parameters, which any
-//     gorgonia.Solver takes.
+//   - A Block is a layer as plain data. Applied twice in one graph it uses the
+//     same weights, which makes the towers of a siamese network equal.
+//   - A Function is an operation with its gradient over plain slices. Layers,
+//     distances and losses are Functions, and so are a user's own operations.
+//   - A Program is set, run and read. Its Gradients are what the Step of a solver
+//     takes.
 //
-// Building and running have two styles of error. While drawing, Builder's
-// methods return nodes only and an error unwinds to Build, which returns it
-// with the layer's name; Builder.Node takes what Gorgonia's own functions
-// return. A Program's methods return errors. No panic leaves the package, save
-// one inside an operation of Gorgonia's own during a run: Gorgonia runs it in a
-// goroutine where nobody can catch it.
+// While a graph is built, Builder's methods return nodes only; an error ends
+// Build, which returns it with the name of the layer. Builder.Node takes what
+// Gorgonia's own functions return. A Program's methods return errors. No panic
+// leaves the package, except one inside an operation of Gorgonia's own during a
+// run: Gorgonia runs it in a goroutine of its own, where it cannot be recovered.
 //
-// Images are (batch, height, width, channels) inside graphs, weights are in
-// PyTorch's layout. One graph has one arithmetic, that of its weights.
+// Images are (batch, height, width, channels) inside graphs; weights have
+// PyTorch's layout. All nodes of a graph have one element type, that of its
+// weights: Float32, or Float64 for gradient checks. Package graph/gradcheck
+// compares gradients with finite differences.
 //
-// # What Gorgonia would get wrong
+// # Gorgonia's own operations
 //
-// Gorgonia v0.9.18 merges nodes by a 32-bit hash, shares memory in Reshape,
-// differentiates Dropout, AveragePool2D and some reductions wrongly, and adds
-// up gradients over runs. Every operation of this package has a hash of its
-// own, Build refuses two nodes of one hash and slices whose hash is not their
-// own, gradients are read from nodes and not from accumulators, and the
-// operations known to be wrong are not used: use Builder.Reshape, Dropout and
-// AveragePool of this package in their place.
+// A graph may contain operations of Gorgonia's own beside those of this package.
+// For each of the following a test checks the values of three runs and the
+// gradients, in Gorgonia v0.9.18:
+//
+//   - elementwise: Abs, Neg, Square, Cube, Sqrt, Inverse, Exp, Expm1, Log, Log1p,
+//     Sin, Cos, Tanh, Sigmoid, Softplus, Rectify, LeakyRelu;
+//   - of two tensors of one shape: Add, Sub, HadamardProd, HadamardDiv,
+//     MaxBetween, MinBetween; Pow with a constant; Gt and Lt as masks;
+//   - BroadcastAdd, BroadcastSub, BroadcastHadamardProd, BroadcastHadamardDiv;
+//   - Sum and Mean over one axis or all, Max over one axis, Norm over one axis,
+//     SoftMax;
+//   - Mul, Transpose, Concat, and Slice of axes of up to 256 elements.
+//
+// Three of them have limits: Sigmoid and Softplus are cut off at large arguments,
+// which Builder.Sigmoid and Builder.Softplus are not, and the gradients of Sqrt
+// and Norm are not finite at zero.
+//
+// Build refuses the following, and its error says what to use instead:
+//
+//	Reshape, Ravel, KeepDims              share memory with their source      Builder.Reshape
+//	Conv2d, Conv1d                        are made of such reshapes           Conv
+//	Dropout                               wrong gradient                      Dropout
+//	MaxPool2D, MaxPool1D                  panic on NaN                        MaxPool
+//	AveragePool2D                         wrong gradient                      AveragePool
+//	GlobalAveragePool2D                   panics when differentiated          GlobalAveragePool
+//	BatchNorm                             loses its running statistics        BatchNorm
+//	InverseSqrt, Log2                     wrong gradient                      Inverse of Sqrt, Log
+//	Sum, Mean over several axes of more   wrong gradient                      one axis after the other
+//	LogSumExp                             computes log(sum + max)             Exp, Sum and Log
+//	Slice of an axis of more than 256     may be taken for another slice      a Function
+//
+// Other operations of Gorgonia's are neither tested nor refused: check the
+// gradients of a graph that contains them with graph/gradcheck.
+//
+// Gorgonia also takes nodes whose 32-bit hashes are equal for one node, and adds
+// up gradients over runs. Every operation of this package has a hash of its own,
+// Build refuses two nodes of one hash, and gradients are read from nodes instead
+// of Gorgonia's accumulators.
 package graph

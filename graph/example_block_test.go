@@ -70,7 +70,7 @@ func ExampleBuilder_Apply() {
 		fmt.Println(err)
 		return
 	}
-	for _, parameter := range program.Gradients() {
+	for _, parameter := range program.Parameters() {
 		gradient, _ := parameter.Elements()
 		fmt.Println(parameter.Name(), gradient)
 	}

@@ -29,7 +29,7 @@ func ExampleBuild() {
 		return
 	}
 	cost, _ := program.Scalar(graph.Cost)
-	gradient, _ := program.Gradients()[0].Elements()
+	gradient, _ := program.Parameters()[0].Elements()
 	fmt.Println(len(weights.All()), "weight, cost", cost, "gradient", gradient)
 	// Output: 1 weight, cost 6 gradient [0 1 2]
 }

@@ -26,13 +26,18 @@ type Function[T Float] interface {
 // ErrNoForm says that a Function is nil in the arithmetic of the graph.
 var ErrNoForm = errors.New("the function has no form")
 
-// Apply makes a node of an output shape from a Function, given in both
-// arithmetics; the graph takes the one it needs. One that is nil there is an
-// ErrNoForm of Build, wrapped. The name appears in errors.
+// Apply adds a Function to the graph as a node of the given shape. The Function is
+// given for both element types, and the graph takes the one it needs; if that is
+// nil, Build returns an error that wraps ErrNoForm. The name appears in errors.
 //
-// In terms of Gorgonia a Function becomes a forward operation, one backward
-// operation that computes all wanted gradients and hands on the first, and for
-// each further gradient a tap that depends on the backward operation.
+// With the scalar shape, tensor.ScalarShape() or nil, the node is a scalar, which
+// can be the Cost; the Function then writes one element. A scalar operand has one
+// element, too.
+//
+// In the Gorgonia graph a Function becomes a forward operation, a backward
+// operation that computes all wanted gradients and returns the first, and for each
+// further gradient a small operation that depends on the backward operation and
+// returns that gradient.
 func (b *Builder) Apply(name string, shape tensor.Shape, f32 Function[float32], f64 Function[float64], inputs ...*Node) *Node {
 	if b.Dtype() == Float32 {
 		return applyFunction(b, name, shape, f32, inputs)
@@ -49,7 +54,9 @@ func applyFunction[T Float](b *Builder, name string, shape tensor.Shape, f Funct
 			b.Fail("%s: operand %d is nil, expected a node", name, i)
 		}
 	}
-	b.bounded(name, shape, MaxElements)
+	if !shape.IsScalar() {
+		b.bounded(name, shape, MaxElements)
+	}
 	b.own(name, f)
 	wants, any := make([]bool, len(inputs)), false
 	for i, input := range inputs {
@@ -58,13 +65,13 @@ func applyFunction[T Float](b *Builder, name string, shape tensor.Shape, f Funct
 	}
 	output := newBuffer[T](shape)
 	forward := &operation{name: b.path(name), settings: settingsOf(f), shape: shape, wants: wants}
-	forward.do = func(values []gorgonia.Value) (*tensor.Dense, error) {
+	forward.do = func(values []gorgonia.Value) (gorgonia.Value, error) {
 		x, err := allElements[T](values)
 		if err != nil {
 			return nil, err
 		}
 		f.Forward(output.data(), x...)
-		return output.dense(), nil
+		return output.value(), nil
 	}
 	forward.diff = func(inputs gorgonia.Nodes, output, gradient *Node) (gorgonia.Nodes, error) {
 		return differentiate(b, forward, f, inputs, output, gradient)
@@ -107,7 +114,7 @@ func differentiate[T Float](b *Builder, forward *operation, f Function[T], input
 		}
 	}
 	backward := &operation{name: forward.name + " gradient", shape: inputs[first].Shape()}
-	backward.do = func(values []gorgonia.Value) (*tensor.Dense, error) {
+	backward.do = func(values []gorgonia.Value) (gorgonia.Value, error) {
 		all, err := allElements[T](values)
 		if err != nil {
 			return nil, err
@@ -123,7 +130,7 @@ func differentiate[T Float](b *Builder, forward *operation, f Function[T], input
 			backward = f.(accumulating[T]).backwardAdding
 		}
 		backward(dx, all[:len(inputs)], all[len(inputs)], all[len(inputs)+1])
-		return gradients[first].dense(), nil
+		return gradients[first].value(), nil
 	}
 	operands := append(append(gorgonia.Nodes(nil), inputs...), output, gradient)
 	root, err := b.apply(backward, operands...)
@@ -138,7 +145,7 @@ func differentiate[T Float](b *Builder, forward *operation, f Function[T], input
 			nodes[i] = root
 		default:
 			tap := &operation{name: forward.name + " gradient", shape: inputs[i].Shape()}
-			tap.do = func([]gorgonia.Value) (*tensor.Dense, error) { return buffer.dense(), nil }
+			tap.do = func([]gorgonia.Value) (gorgonia.Value, error) { return buffer.value(), nil }
 			if nodes[i], err = b.apply(tap, root); err != nil {
 				return nil, err
 			}
@@ -166,6 +173,21 @@ func (b *buffer[T]) data() []T {
 }
 
 func (b *buffer[T]) dense() *tensor.Dense { return newDense(b.data(), b.shape) }
+
+// value is what the operation returns. Gorgonia's operations take scalars in a
+// type of their own, which holds a copy.
+func (b *buffer[T]) value() gorgonia.Value {
+	if !b.shape.IsScalar() {
+		return b.dense()
+	}
+	switch scalar := any(b.data()[0]).(type) {
+	case float32:
+		return gorgonia.NewF32(scalar)
+	case float64:
+		return gorgonia.NewF64(scalar)
+	}
+	panic("unreachable: a Float is a float32 or a float64")
+}
 
 func allElements[T Float](values []gorgonia.Value) ([][]T, error) {
 	all := make([][]T, len(values))

@@ -51,7 +51,7 @@ func get(t testing.TB, program *graph.Program, output string) []float64 {
 func gradients(t testing.TB, program *graph.Program) values {
 	t.Helper()
 	all := values{}
-	for _, parameter := range program.Gradients() {
+	for _, parameter := range program.Parameters() {
 		elements, err := parameter.Elements()
 		if err != nil {
 			t.Fatal(err)

@@ -13,8 +13,8 @@ type Linear struct {
 	Units      int
 	NoBias     bool
 	Activation string
-	Weight     Initial // He's where left open
-	Bias       Initial // zero where left open
+	Weight     Initializer // He's where left open
+	Bias       Initializer // zero where left open
 }
 
 // Kind is "linear".

@@ -21,9 +21,10 @@ var forbidden = map[string]string{
 	"GlobalAveragePool2D": "graph.GlobalAveragePool: it cannot be differentiated",
 	"AveragePool2D":       "graph.AveragePool: its gradient is wrong",
 	"InverseSqrt":         "Pow or Sqrt: its gradient is wrong",
+	"Log2":                "Log: its gradient is wrong",
 	"BinaryXent":          "cross-entropy of logits: it is not stable",
-	"Softplus":            "logistic.SoftplusOf: it is cut off above 16",
-	"Sigmoid":             "logistic.SigmoidOf: it is cut off above 19",
+	"Softplus":            "Builder.Softplus: it is cut off above 16",
+	"Sigmoid":             "Builder.Sigmoid: it is cut off above 19",
 	"NewConstant":         "Builder.Constant or Builder.Input: tensors whose abbreviated text is the same are merged",
 }
 

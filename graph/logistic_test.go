@@ -58,7 +58,7 @@ var nodes = map[string]func(*graph.Builder, *graph.Node) *graph.Node{"softplus":
 // draw is Σ f(xᵢ) over the weight x, whose gradient is the slopes.
 func drawActivation(f func(*graph.Builder, *graph.Node) *graph.Node, rows int) func(b *graph.Builder) graph.Outputs {
 	return func(b *graph.Builder) graph.Outputs {
-		y := f(b, b.Weight("x", graph.Bias, graph.Initial{}, rows))
+		y := f(b, b.Weight("x", graph.Bias, graph.Initializer{}, rows))
 		return graph.Outputs{"y": y, graph.Cost: b.Node(gorgonia.Sum(y))}
 	}
 }
@@ -90,7 +90,7 @@ func TestNodes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			gradient, err := program.Gradients()[0].Elements()
+			gradient, err := program.Parameters()[0].Elements()
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -81,8 +81,8 @@ func (b *Builder) norm(name string, channels int) *normWeights {
 	b.Scope(name, func() *Node {
 		n.gain = b.Weight("weight", Gain, Constant(1), channels)
 		n.shift = b.Weight("bias", Bias, Constant(0), channels)
-		n.mean = b.Weight("running_mean", Statistic, Constant(0), channels)
-		n.variance = b.Weight("running_var", Statistic, Constant(1), channels)
+		n.mean = b.Weight("running_mean", Buffer, Constant(0), channels)
+		n.variance = b.Weight("running_var", Buffer, Constant(1), channels)
 		n.running = [2]*Weight{b.weights.Get(b.path("running_mean")), b.weights.Get(b.path("running_var"))}
 		return nil
 	})

@@ -135,8 +135,8 @@ func TestGradientOfFixedStatistics(t *testing.T) {
 		"batchnorm1": graph.BatchNorm{}, "norm1": graph.Conv{Filters: 2, Kernel: 2, BatchNorm: true, Activation: "tanh"},
 	} {
 		weights := givenWeights(t,
-			given{name + ".running_mean", graph.Statistic, []int{2}, []float64{0.5, -0.2}},
-			given{name + ".running_var", graph.Statistic, []int{2}, []float64{0.4, 2}},
+			given{name + ".running_mean", graph.Buffer, []int{2}, []float64{0.5, -0.2}},
+			given{name + ".running_var", graph.Buffer, []int{2}, []float64{0.4, 2}},
 			given{name + ".weight", graph.Gain, []int{2}, []float64{-1.5, 0.7}},
 		)
 		if err := weights.Freeze(name + ".running_*"); err != nil {
@@ -154,7 +154,7 @@ func TestGradientOfFixedStatistics(t *testing.T) {
 func TestFrozenBatchNorm(t *testing.T) {
 	weights := givenWeights(t,
 		given{"batchnorm1.weight", graph.Gain, []int{1}, []float64{3}}, given{"batchnorm1.bias", graph.Bias, []int{1}, []float64{-1}},
-		given{"batchnorm1.running_mean", graph.Statistic, []int{1}, []float64{2}}, given{"batchnorm1.running_var", graph.Statistic, []int{1}, []float64{4}},
+		given{"batchnorm1.running_mean", graph.Buffer, []int{1}, []float64{2}}, given{"batchnorm1.running_var", graph.Buffer, []int{1}, []float64{4}},
 	)
 	if err := weights.Freeze("batchnorm1"); err != nil {
 		t.Fatal(err)

@@ -20,10 +20,10 @@ type operation struct {
 	settings string // of a user's Function, for the structure
 	id       uint64
 	inputs   hm.Types
-	output   gorgonia.TensorType
+	output   hm.Type
 	shape    tensor.Shape
 	wants    []bool // inputs to differentiate by; all false where diff is nil
-	do       func(inputs []gorgonia.Value) (*tensor.Dense, error)
+	do       func(inputs []gorgonia.Value) (gorgonia.Value, error)
 	diff     func(inputs gorgonia.Nodes, output, gradient *Node) (gorgonia.Nodes, error)
 }
 
@@ -31,7 +31,10 @@ type operation struct {
 func (b *Builder) apply(op *operation, inputs ...*Node) (*Node, error) {
 	b.count++
 	op.id = b.count
-	op.output = gorgonia.TensorType{Dims: op.shape.Dims(), Of: b.Dtype()}
+	op.output = b.Dtype() // of a scalar
+	if !op.shape.IsScalar() {
+		op.output = gorgonia.TensorType{Dims: op.shape.Dims(), Of: b.Dtype()}
+	}
 	for _, input := range inputs {
 		op.inputs = append(op.inputs, input.Type())
 	}
@@ -50,11 +53,8 @@ func (op *operation) Do(inputs ...gorgonia.Value) (value gorgonia.Value, err err
 			err = errors.Errorf("%s: %v", op.name, r)
 		}
 	}()
-	dense, err := op.do(inputs)
-	if err != nil {
-		return nil, errors.Wrap(err, op.name)
-	}
-	return dense, nil
+	value, err = op.do(inputs)
+	return value, errors.Wrap(err, op.name)
 }
 
 func (op *operation) Arity() int { return len(op.inputs) }

@@ -19,6 +19,7 @@ type Program struct {
 	inputs     map[string]*Node
 	outputs    map[string]*gorgonia.Value
 	parameters []*Parameter
+	gradients  []gorgonia.ValueGrad // the parameters, for solvers
 	structure  string
 	release    func() // of the kernels' workers
 }
@@ -164,13 +165,24 @@ func (p *Program) output(name string) (gorgonia.Value, error) {
 	return *value, nil
 }
 
-// Gradients are the learned weights with the gradients of the last run, in the
-// order in which the graph first used them.
-func (p *Program) Gradients() []*Parameter {
+// Parameters lists the trainable weights with the gradients of the last run, in
+// the order in which the graph first used them. An evaluation program has none.
+func (p *Program) Parameters() []*Parameter {
 	if p == nil {
 		return nil
 	}
 	return p.parameters
+}
+
+// Gradients lists the same Parameters in the form that a solver takes, one of
+// package solver or one of Gorgonia's own:
+//
+//	err := solver.Step(program.Gradients())
+func (p *Program) Gradients() []gorgonia.ValueGrad {
+	if p == nil {
+		return nil
+	}
+	return p.gradients
 }
 
 // Weights are the weights that the graph is built on.

@@ -48,9 +48,9 @@ func TestBuildRefuses(t *testing.T) {
 		}, []string{`weight "w"`, "(2, 3)", "(3, 2)"}},
 		"one name with two roles": {func(b *graph.Builder) graph.Outputs {
 			weight(b, "w", 2)
-			return sum(b, b.Weight("w", graph.Statistic, graph.Constant(1), 2))
-		}, []string{`weight "w"`, "bias", "statistic"}},
-		"unknown initial scheme": {block(graph.Linear{Units: 2, Weight: graph.Initial{Scheme: "orthogonal"}}, 2, 3),
+			return sum(b, b.Weight("w", graph.Buffer, graph.Constant(1), 2))
+		}, []string{`weight "w"`, "bias", "buffer"}},
+		"unknown initial scheme": {block(graph.Linear{Units: 2, Weight: graph.Initializer{Scheme: "orthogonal"}}, 2, 3),
 			[]string{"net.linear1", `"orthogonal"`, "he, xavier"}},
 		"a weight the cost does not depend on": {func(b *graph.Builder) graph.Outputs {
 			b.Sequence([]graph.Block{graph.Linear{Units: 2}}, b.Input("x", 2, 3))

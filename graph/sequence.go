@@ -41,12 +41,12 @@ func (f *functionCall[T]) value() gorgonia.Value { return f.output.dense() }
 func (f *functionCall[T]) bind(nodes map[*Node]calculation) (call, error) {
 	y, x := f.output.data(), make([][]T, len(f.inputs))
 	for i, input := range f.inputs {
-		value := input.Value()
-		if from := nodes[input]; from != nil {
-			value = from.value()
+		if from, ok := nodes[input].(*functionCall[T]); ok {
+			x[i] = from.output.data()
+			continue
 		}
 		var err error
-		if x[i], err = elements[T](value); err != nil {
+		if x[i], err = elements[T](input.Value()); err != nil {
 			return call{}, errors.Wrapf(err, "%s: operand %d", f.name, i)
 		}
 	}

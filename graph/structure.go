@@ -60,12 +60,21 @@ func (b *Builder) structureOf(outputs Outputs) string {
 	}
 	for _, name := range b.order {
 		weight := b.weights.Get(name)
-		fmt.Fprintf(hash, "weight %s %v %v\n", name, weight.Role, weight.Value.Shape())
+		fmt.Fprintf(hash, "weight %s %v %v\n", name, roleInStructure(weight.Role), weight.Value.Shape())
 	}
 	for _, description := range b.descriptions {
 		fmt.Fprintln(hash, description)
 	}
 	return fmt.Sprintf("%x", hash.Sum(nil)[:16])
+}
+
+// roleInStructure is the name of a role in structures. That of Buffer is the one
+// that checkpoints of version 0 contain.
+func roleInStructure(role Role) string {
+	if role == Buffer {
+		return "statistic"
+	}
+	return role.String()
 }
 
 // label says what a node is, by what stays the same from one build to the next.

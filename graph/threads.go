@@ -5,6 +5,7 @@ import (
 	"runtime"
 
 	"github.com/likeness-go/likeness/graph/internal/kernel"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/vector"
 	"github.com/pkg/errors"
 )
@@ -12,20 +13,20 @@ import (
 // MaxThreads is the largest number of threads that SetThreads takes: more than
 // any machine has processors to gain by, and few enough that a mistyped number
 // cannot exhaust the process's threads.
-const MaxThreads = kernel.MaxThreads
+const MaxThreads = parallel.MaxThreads
 
 // SetThreads sets how many threads every program uses. A number below 1 means 1
 // and one above MaxThreads means MaxThreads. Results are the same, bit for bit,
 // for any number.
-func SetThreads(n int) { kernel.SetThreads(n) }
+func SetThreads(n int) { parallel.SetThreads(n) }
 
 // Threads is the number of threads in use; at first it is that of the
 // machine's processors.
-func Threads() int { return kernel.Threads() }
+func Threads() int { return parallel.Threads() }
 
 // Parallel runs work for each i in [0, n), divided over the threads. The work
 // of one i must not depend on that of another.
-func Parallel(n int, work func(i int)) { kernel.Parallel(n, work) }
+func Parallel(n int, work func(i int)) { parallel.For(n, work) }
 
 // SetWinograd says whether graphs built from now on may compute 3×3
 // convolutions in float32 by Winograd's algorithm, which is faster and rounds

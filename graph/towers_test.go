@@ -163,7 +163,7 @@ func TestProgramsInParallel(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				for _, parameter := range program.Gradients() {
+				for _, parameter := range program.Parameters() {
 					gradient, err := parameter.Elements()
 					if err != nil {
 						t.Error(err)

@@ -1,6 +1,7 @@
 package graph_test
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -113,3 +114,101 @@ func (*halve) Forward(y []float32, x ...[]float32) {
 }
 
 func (*halve) Backward(dx, x [][]float32, y, dy []float32) { (&halve{}).Forward(dx[0], dy) }
+
+// halfSquares is a Function with a scalar as its output: y = k·Σ x²/2, of a
+// vector and, as second operand, a scalar factor k.
+type halfSquares[T graph.Float] struct{}
+
+func (halfSquares[T]) Forward(y []T, x ...[]T) {
+	y[0] = 0
+	for _, v := range x[0] {
+		y[0] += x[1][0] * v * v / 2
+	}
+}
+
+func (halfSquares[T]) Backward(dx, x [][]T, y, dy []T) {
+	k := x[1][0]
+	if dx[0] != nil {
+		for i, v := range x[0] {
+			dx[0][i] = dy[0] * k * v
+		}
+	}
+	if dx[1] != nil {
+		dx[1][0] = dy[0] * y[0] / k
+	}
+}
+
+func applyHalfSquares(b *graph.Builder, x, factor *graph.Node) *graph.Node {
+	return b.Apply("half squares", tensor.ScalarShape(), halfSquares[float32]{}, halfSquares[float64]{}, x, factor)
+}
+
+// A Function may give a scalar, which is a cost as it is, the operand of
+// Gorgonia's operations, and the operand of another Function.
+func TestScalarFunctions(t *testing.T) {
+	draw := func(b *graph.Builder) map[string]*graph.Node {
+		x, three := weight(b, "x", 4), b.Constant(3)
+		direct := applyHalfSquares(b, x, three)
+		chained := applyHalfSquares(b, x, direct)
+		stock := b.Node(gorgonia.Mul(b.Node(gorgonia.Square(direct)), b.Node(gorgonia.Sum(x))))
+		shared := b.Node(gorgonia.Add(b.Node(gorgonia.Exp(b.Node(gorgonia.Neg(direct)))), applyHalfSquares(b, x, direct)))
+		return map[string]*graph.Node{"direct": direct, "chained": chained, "stock": stock, "shared": shared}
+	}
+	for _, dtype := range []tensor.Dtype{graph.Float64, graph.Float32} {
+		weights := graph.NewWeights(dtype, 1)
+		for _, name := range []string{"direct", "chained", "stock", "shared"} {
+			asCost := func(b *graph.Builder) graph.Outputs {
+				node := draw(b)[name]
+				if !node.IsScalar() {
+					t.Errorf("%s: the node has shape %v, expected a scalar", name, node.Shape())
+				}
+				return graph.Outputs{graph.Cost: node}
+			}
+			if dtype == graph.Float64 {
+				gradcheck.Check(t, weights, nil, asCost)
+			}
+			for _, mode := range []graph.Mode{graph.Training, graph.Evaluation} {
+				program := build(t, weights, mode, asCost)
+				for range 3 {
+					for i := range 4 { // the weights change between two runs, as in training
+						setElement(weights.Get("x"), i, float64(i)+1)
+					}
+					run(t, program)
+					found, err := program.Scalar(graph.Cost)
+					if err != nil {
+						t.Fatal(err)
+					}
+					const squares, sum = 1. + 4 + 9 + 16, 10. // of 1, 2, 3, 4
+					direct := 3 * squares / 2
+					expected := map[string]float64{
+						"direct": direct, "chained": direct * squares / 2, "stock": direct * direct * sum,
+						"shared": math.Exp(-direct) + direct*squares/2,
+					}[name]
+					expectNear(t, name, found, expected, 1e-6)
+					setElement(weights.Get("x"), 0, 0)
+					run(t, program)
+					again, err := program.Scalar(graph.Cost)
+					if err != nil || again >= found {
+						t.Errorf("%s: found %v (error %v) for smaller weights, expected less than %v", name, again, err, found)
+					}
+				}
+			}
+		}
+	}
+}
+
+// setElement sets one element of a weight.
+func setElement(weight *graph.Weight, i int, value float64) {
+	if weight.Value.Dtype() == graph.Float64 {
+		weight.Value.Float64s()[i] = value
+	} else {
+		weight.Value.Float32s()[i] = float32(value)
+	}
+}
+
+// A reshape to the scalar shape makes a cost of a tensor with one element.
+func TestReshapeToScalar(t *testing.T) {
+	gradcheck.Check(t, graph.NewWeights(graph.Float64, 1), nil, func(b *graph.Builder) graph.Outputs {
+		product := b.Node(gorgonia.Mul(weight(b, "row", 1, 3), weight(b, "column", 3, 1)))
+		return graph.Outputs{graph.Cost: b.Reshape(product)}
+	})
+}

@@ -16,7 +16,7 @@ import (
 // Each use in a graph is a leaf of its own over that tensor, so that each has
 // its own gradient: Parameter adds these up, on all threads and in place, which
 // Gorgonia's addition of nodes does not.
-func (b *Builder) Weight(name string, role Role, initial Initial, shape ...int) *Node {
+func (b *Builder) Weight(name string, role Role, initial Initializer, shape ...int) *Node {
 	name = b.path(name)
 	if !initial.valid() {
 		b.Fail("weight %q: found initial scheme %q, expected he, xavier, normal or constant", name, initial.Scheme)
@@ -38,7 +38,7 @@ func (b *Builder) Weight(name string, role Role, initial Initial, shape ...int) 
 		b.Fail("weight %q: found the role of a %v, expected %v", name, weight.Role, role)
 	}
 	uses := b.learned[name]
-	if len(uses) > 0 && (b.mode == Evaluation || !weight.Learned()) {
+	if len(uses) > 0 && (b.mode == Evaluation || !weight.Trainable()) {
 		return uses[0]
 	}
 	leaf := "weight:" + name
@@ -52,7 +52,7 @@ func (b *Builder) Weight(name string, role Role, initial Initial, shape ...int) 
 	if len(uses) == 0 {
 		b.order = append(b.order, name)
 	}
-	b.requires[node] = weight.Learned()
+	b.requires[node] = weight.Trainable()
 	return node
 }
 
@@ -67,7 +67,7 @@ type WeightNode struct {
 func (b *Builder) WeightNodes() []WeightNode {
 	var nodes []WeightNode
 	for _, name := range b.order {
-		if weight := b.weights.Get(name); weight.Learned() {
+		if weight := b.weights.Get(name); weight.Trainable() {
 			nodes = append(nodes, WeightNode{weight, b.learned[name][0]})
 		}
 	}

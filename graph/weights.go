@@ -12,10 +12,10 @@ import (
 type Role int
 
 const (
-	Kernel    Role = iota // convolution and matrix weights: the ones that decay
-	Bias                  // added to a channel or a feature
-	Gain                  // multiplies a channel: batch norm's scale, PReLU's slope
-	Statistic             // batch norm's running mean and variance: never learned
+	Kernel Role = iota // convolution and matrix weights: the ones that decay
+	Bias               // added to a channel or a feature
+	Gain               // multiplies a channel: batch norm's scale, PReLU's slope
+	Buffer             // batch norm's running mean and variance: never learned
 )
 
 // Weight is one named tensor of a network in canonical layout: a convolution
@@ -37,14 +37,14 @@ func (r Role) String() string {
 		return "bias"
 	case Gain:
 		return "gain"
-	case Statistic:
-		return "statistic"
+	case Buffer:
+		return "buffer"
 	}
 	return "unknown role"
 }
 
 // Learned says whether training changes the weight by its gradient.
-func (w *Weight) Learned() bool { return w != nil && w.Role != Statistic && !w.Frozen }
+func (w *Weight) Trainable() bool { return w != nil && w.Role != Buffer && !w.Frozen }
 
 // Weights are the named weights of a network. They outlive the graphs that are
 // built on them: a training graph, an evaluation graph and graphs of other
@@ -111,7 +111,7 @@ func (w *Weights) All() []*Weight {
 func (w *Weights) Count() int {
 	count := 0
 	for _, weight := range w.All() {
-		if weight.Role != Statistic {
+		if weight.Role != Buffer {
 			count += weight.Value.Size()
 		}
 	}

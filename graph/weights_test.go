@@ -55,7 +55,7 @@ func TestInitialMoments(t *testing.T) {
 	const size = 40 * 25 * 4 * 5
 	fanIn, fanOut := 25.0*4*5, 40.0*4*5
 	tests := map[string]struct {
-		initial                   graph.Initial
+		initial                   graph.Initializer
 		mean, deviation, kurtosis float64
 	}{
 		"he":     {graph.He, 0, math.Sqrt(2 / fanIn), 3},
@@ -186,7 +186,7 @@ func TestNotFinite(t *testing.T) {
 
 func TestConvertAndClone(t *testing.T) {
 	weights := weightsOf(t, "b", "a")
-	if err := weights.Add("mean", graph.Statistic, []int{3}, []float64{1, 2, 3}); err != nil {
+	if err := weights.Add("mean", graph.Buffer, []int{3}, []float64{1, 2, 3}); err != nil {
 		t.Fatal(err)
 	}
 	if err := weights.Add("slope", graph.Gain, nil, []float64{0.25}); err != nil {

@@ -46,8 +46,8 @@ func (c batch) weights(t testing.TB, head heads.Head, dtype tensor.Dtype) *graph
 // cost adds up the distances, each with a factor of its own.
 func (c batch) draw(head heads.Head) func(b *graph.Builder) graph.Outputs {
 	return func(b *graph.Builder) graph.Outputs {
-		x := b.Weight("x", graph.Bias, graph.Initial{}, c.rows, c.features)
-		y := b.Weight("y", graph.Bias, graph.Initial{}, c.rows, c.features)
+		x := b.Weight("x", graph.Bias, graph.Initializer{}, c.rows, c.features)
+		y := b.Weight("y", graph.Bias, graph.Initializer{}, c.rows, c.features)
 		between, matrix := head.Between(b, x, y), head.Matrix(b, x)
 		cost := b.Node(gorgonia.Add(total(b, "pairs", between), total(b, "matrix", matrix)))
 		return graph.Outputs{"between": between, "matrix": matrix, graph.Cost: cost}
@@ -56,7 +56,7 @@ func (c batch) draw(head heads.Head) func(b *graph.Builder) graph.Outputs {
 
 // total is Σ factor·d with factors that differ, also across the diagonal.
 func total(b *graph.Builder, name string, d *graph.Node) *graph.Node {
-	factors := b.Weight("factors of "+name, graph.Statistic, graph.Normal(1, 0.5), d.Shape()...)
+	factors := b.Weight("factors of "+name, graph.Buffer, graph.Normal(1, 0.5), d.Shape()...)
 	return b.Node(gorgonia.Sum(b.Node(gorgonia.HadamardProd(factors, d))))
 }
 
@@ -85,7 +85,7 @@ func (c batch) run(t testing.TB, head heads.Head, dtype tensor.Dtype) result {
 	if r.matrix, err = program.Get("matrix"); err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range program.Gradients() {
+	for _, p := range program.Parameters() {
 		if r.gradients[p.Name()], err = p.Elements(); err != nil {
 			t.Fatal(err)
 		}

@@ -16,7 +16,7 @@ type Crop struct {
 	Margin float64 `toml:"margin" json:"margin"`
 	// Least is what the ink's side counts as at least, as a part of the image's
 	// larger side, 0 to 1: a dot is not made as large as a letter.
-	Least float64 `toml:"least" json:"least"`
+	MinSide float64 `toml:"least" json:"least"`
 }
 
 // Validate reports a field that is outside its range.
@@ -24,8 +24,8 @@ func (c Crop) Validate() error {
 	if !(c.Margin >= 1 && c.Margin <= 16) {
 		return errors.Errorf("crop: margin is %v, expected 1 to 16", c.Margin)
 	}
-	if !(c.Least >= 0 && c.Least <= 1) {
-		return errors.Errorf("crop: least is %v, expected 0 to 1", c.Least)
+	if !(c.MinSide >= 0 && c.MinSide <= 1) {
+		return errors.Errorf("crop: least is %v, expected 0 to 1", c.MinSide)
 	}
 	return nil
 }
@@ -54,7 +54,7 @@ func (c Crop) square(pixels []uint8, size Size) square {
 		side := whole
 		return square{(float64(size.Width) - side) / 2, (float64(size.Height) - side) / 2, side}
 	}
-	side := c.Margin * max(float64(max(right-left, bottom-top)), c.Least*whole)
+	side := c.Margin * max(float64(max(right-left, bottom-top)), c.MinSide*whole)
 	return square{(float64(left+right) - side) / 2, (float64(top+bottom) - side) / 2, side}
 }
 

@@ -69,7 +69,7 @@ func TestCropAveragesAreas(t *testing.T) {
 // A dot counts as a part of the paper, and a paper without ink is taken whole.
 func TestCropOfLittleInk(t *testing.T) {
 	dot := ink(8, 8, image.Rect(3, 3, 5, 5))
-	got := cropped(4, imaging.Crop{Margin: 1, Least: 0.5}).Pixels(dot)
+	got := cropped(4, imaging.Crop{Margin: 1, MinSide: 0.5}).Pixels(dot)
 	if diff := cmp.Diff([]uint8{0, 0, 0, 0, 0, 255, 255, 0, 0, 255, 255, 0, 0, 0, 0, 0}, got); diff != "" {
 		t.Error(diff)
 	}
@@ -97,13 +97,13 @@ func TestCropKeepsColours(t *testing.T) {
 func TestCropValidate(t *testing.T) {
 	for want, crop := range map[string]imaging.Crop{
 		"margin is 0.5, expected 1 to 16": {Margin: 0.5},
-		"least is 2, expected 0 to 1":     {Margin: 1, Least: 2},
+		"least is 2, expected 0 to 1":     {Margin: 1, MinSide: 2},
 	} {
 		if err := cropped(4, crop).Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("found %v, want one that says %s", err, want)
 		}
 	}
-	if err := cropped(4, imaging.Crop{Margin: 1.15, Least: 0.4}).Validate(); err != nil {
+	if err := cropped(4, imaging.Crop{Margin: 1.15, MinSide: 0.4}).Validate(); err != nil {
 		t.Error(err)
 	}
 }

@@ -21,10 +21,10 @@ func Example() {
 		return
 	}
 	p := imaging.Preprocessing{
-		Size:      imaging.Size{Height: 2, Width: 2, Channels: 1},
-		Invert:    true,
-		Mean:      []float64{0.25},
-		Deviation: []float64{0.5},
+		Size:   imaging.Size{Height: 2, Width: 2, Channels: 1},
+		Invert: true,
+		Mean:   []float64{0.25},
+		StdDev: []float64{0.5},
 	}
 	pixels := p.Pixels(img)
 	input := make([]float32, p.Size.Len())

@@ -14,8 +14,8 @@ import (
 
 // Found is what Find finds.
 type Found struct {
-	Files      []string // images, in the order of the paths and, in folders, of their names
-	PassedOver PassedOver
+	Files   []string // images, in the order of the paths and, in folders, of their names
+	Skipped Skipped
 }
 
 // ErrNoImages says that a folder has no images in it or its folders.
@@ -52,13 +52,13 @@ func Find(paths ...string) (Found, error) {
 			return Found{}, errors.Wrap(err, "find images")
 		}
 		if len(inside.Files) == 0 {
-			if inside.PassedOver.Count > 0 {
-				return Found{}, fmt.Errorf("the folder %s %w (%s), only %v", path, ErrNoImages, formatNames(), inside.PassedOver)
+			if inside.Skipped.Count > 0 {
+				return Found{}, fmt.Errorf("the folder %s %w (%s), only %v", path, ErrNoImages, formatNames(), inside.Skipped)
 			}
 			return Found{}, fmt.Errorf("the folder %s %w (%s)", path, ErrNoImages, formatNames())
 		}
 		found.Files = append(found.Files, inside.Files...)
-		found.PassedOver.Merge(inside.PassedOver)
+		found.Skipped.Merge(inside.Skipped)
 	}
 	return found, nil
 }
@@ -82,9 +82,9 @@ func (f *Found) add(file string, entry fs.DirEntry) error {
 	case image:
 		f.Files = append(f.Files, file)
 	case err == nil && info.IsDir():
-		f.PassedOver.add(file, "link to a folder")
+		f.Skipped.add(file, "link to a folder")
 	default:
-		f.PassedOver.Add(file)
+		f.Skipped.Add(file)
 	}
 	return nil
 }
@@ -138,7 +138,7 @@ func IsImage(path string) (bool, error) {
 
 // PassedOver counts files that lie beside images and are none, such as lists of
 // annotations and readme files. The zero value is none.
-type PassedOver struct {
+type Skipped struct {
 	Count int
 	// Kinds counts them by the extension in lower case, such as ".csv", or as "hidden",
 	// "without an extension", "link to a folder" or "of another kind".
@@ -148,10 +148,10 @@ type PassedOver struct {
 }
 
 // MostPassedOver is how many files PassedOver names.
-const MostPassedOver = 10
+const MaxSkipped = 10
 
 // Add counts a file. A nil p counts nothing.
-func (p *PassedOver) Add(path string) {
+func (p *Skipped) Add(path string) {
 	kind := strings.ToLower(filepath.Ext(path))
 	switch {
 	case strings.HasPrefix(filepath.Base(path), "."):
@@ -164,12 +164,12 @@ func (p *PassedOver) Add(path string) {
 	p.add(path, kind)
 }
 
-func (p *PassedOver) add(path, kind string) {
-	p.Merge(PassedOver{1, map[string]int{kind: 1}, []string{path}})
+func (p *Skipped) add(path, kind string) {
+	p.Merge(Skipped{1, map[string]int{kind: 1}, []string{path}})
 }
 
 // Merge adds those of q. A nil p counts nothing.
-func (p *PassedOver) Merge(q PassedOver) {
+func (p *Skipped) Merge(q Skipped) {
 	if p == nil {
 		return
 	}
@@ -180,11 +180,11 @@ func (p *PassedOver) Merge(q PassedOver) {
 	for kind, count := range q.Kinds {
 		p.Kinds[kind] += count
 	}
-	p.First = append(p.First, q.First[:min(len(q.First), max(0, MostPassedOver-len(p.First)))]...)
+	p.First = append(p.First, q.First[:min(len(q.First), max(0, MaxSkipped-len(p.First)))]...)
 }
 
 // String is such as "43 files that are no images (42 .csv, 1 hidden)".
-func (p PassedOver) String() string {
+func (p Skipped) String() string {
 	const most = 6 // kinds
 	var kinds []string
 	for kind := range p.Kinds {

@@ -87,17 +87,17 @@ func TestFind(t *testing.T) {
 	if diff := cmp.Diff([]string{single, a, b}, found.Files); diff != "" {
 		t.Errorf("files (-want +found):\n%s", diff)
 	}
-	passed := found.PassedOver
+	passed := found.Skipped
 	if diff := cmp.Diff(map[string]int{".csv": 12, "hidden": 1, "without an extension": 1}, passed.Kinds); diff != "" || passed.Count != 14 {
 		t.Errorf("passed over %d files (-want +found):\n%s", passed.Count, diff)
 	}
-	if len(passed.First) != imaging.MostPassedOver || passed.First[0] != filepath.Join(dir, ".DS_Store") || passed.First[9] != filepath.Join(dir, "a", "07.csv") && passed.First[9] != filepath.Join(dir, "a", "08.csv") {
+	if len(passed.First) != imaging.MaxSkipped || passed.First[0] != filepath.Join(dir, ".DS_Store") || passed.First[9] != filepath.Join(dir, "a", "07.csv") && passed.First[9] != filepath.Join(dir, "a", "08.csv") {
 		t.Errorf("it names %q", passed.First)
 	}
 	if want := "14 files that are no images (12 .csv, 1 hidden, 1 without an extension)"; passed.String() != want {
 		t.Errorf("found %q, expected %q", passed, want)
 	}
-	var one imaging.PassedOver
+	var one imaging.Skipped
 	if one.Add("x\x1b[31m.e\x1b"); one.String() != "1 file that is no image (1 of another kind)" {
 		t.Errorf("found %q", one)
 	}

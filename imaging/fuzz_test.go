@@ -97,7 +97,7 @@ func FuzzPixels(f *testing.F) {
 			p.Size.Channels = 3
 		}
 		if cut {
-			p.Crop = &imaging.Crop{Margin: margin, Least: least}
+			p.Crop = &imaging.Crop{Margin: margin, MinSide: least}
 		}
 		if p.Validate() != nil {
 			return

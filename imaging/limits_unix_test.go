@@ -48,7 +48,7 @@ func TestFindDoesNotWaitForPipes(t *testing.T) {
 		t.Fatal(err)
 	}
 	found, err := imaging.Find(dir)
-	if err != nil || len(found.Files) != 1 || found.Files[0] != image || found.PassedOver.Count != 1 {
+	if err != nil || len(found.Files) != 1 || found.Files[0] != image || found.Skipped.Count != 1 {
 		t.Errorf("found %+v, %v", found, err)
 	}
 	if err := unix.Mkfifo(filepath.Join(dir, "pipe.png"), 0o666); err != nil {
@@ -67,7 +67,7 @@ func TestFindLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	found, err := imaging.Find(filepath.Join(dir, "in"))
-	if err != nil || len(found.Files) != 1 || found.PassedOver.Kinds["link to a folder"] != 1 {
+	if err != nil || len(found.Files) != 1 || found.Skipped.Kinds["link to a folder"] != 1 {
 		t.Errorf("found %+v, %v", found, err)
 	}
 }

@@ -140,14 +140,14 @@ func TestPixelsOfNothing(t *testing.T) {
 	if dst[0] != 1 || dst[1] != 7 {
 		t.Errorf("found %v, expected [1 7]", dst)
 	}
-	imaging.Preprocessing{Size: valid.Size, Mean: []float64{}, Deviation: []float64{1, 1}}.Normalize(dst, []uint8{0, 0})
+	imaging.Preprocessing{Size: valid.Size, Mean: []float64{}, StdDev: []float64{1, 1}}.Normalize(dst, []uint8{0, 0})
 	if dst[0] != 1 {
 		t.Errorf("not valid: found %v, expected nothing written", dst)
 	}
 	if found := valid.Size.Image(make([]uint8, 3)); found != nil {
 		t.Errorf("3 bytes of 4: found %v", found)
 	}
-	over := imaging.PassedOver{First: make([]string, imaging.MostPassedOver+1)}
+	over := imaging.Skipped{First: make([]string, imaging.MaxSkipped+1)}
 	if over.Add("a.txt"); over.Count != 1 {
 		t.Errorf("found %v", over)
 	}

@@ -19,8 +19,8 @@ type Preprocessing struct {
 	Crop *Crop `toml:"crop" json:"crop,omitempty"`
 	// Mean and Deviation, one value a channel on the scale of 0 to 1, are
 	// subtracted and divided by. Empty means 0 and 1.
-	Mean      []float64 `toml:"mean" json:"mean,omitempty"`
-	Deviation []float64 `toml:"deviation" json:"deviation,omitempty"`
+	Mean   []float64 `toml:"mean" json:"mean,omitempty"`
+	StdDev []float64 `toml:"deviation" json:"deviation,omitempty"`
 }
 
 // Validate reports what is wrong: the size or the crop (see there), a mean or a
@@ -38,7 +38,7 @@ func (p Preprocessing) Validate() error {
 	for _, field := range []struct {
 		name   string
 		values []float64
-	}{{"mean", p.Mean}, {"deviation", p.Deviation}} {
+	}{{"mean", p.Mean}, {"deviation", p.StdDev}} {
 		if len(field.values) != 0 && len(field.values) != p.Size.Channels {
 			return errors.Errorf("preprocessing: %s has %d values, expected none or one for each of the %d channels",
 				field.name, len(field.values), p.Size.Channels)
@@ -49,9 +49,9 @@ func (p Preprocessing) Validate() error {
 			}
 		}
 	}
-	for _, v := range p.Deviation {
+	for _, v := range p.StdDev {
 		if v <= 0 {
-			return errors.Errorf("preprocessing: deviation is %v, expected positive values", p.Deviation)
+			return errors.Errorf("preprocessing: deviation is %v, expected positive values", p.StdDev)
 		}
 	}
 	return nil
@@ -125,8 +125,8 @@ func (p Preprocessing) Normalize(dst []float32, pixels []uint8) {
 		if len(p.Mean) > 0 {
 			mean = p.Mean[channel]
 		}
-		if len(p.Deviation) > 0 {
-			deviation = p.Deviation[channel]
+		if len(p.StdDev) > 0 {
+			deviation = p.StdDev[channel]
 		}
 		var values [256]float32 // of each byte: divisions take longer than an image does
 		for v := range values {

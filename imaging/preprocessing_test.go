@@ -215,9 +215,9 @@ func TestNormalize(t *testing.T) {
 		want []float32
 	}{
 		{"nothing given", colour(1, 2), []float32{0, 1, 0.2, 1, 0, 0.2}},
-		{"one channel", imaging.Preprocessing{Size: imaging.Size{Height: 3, Width: 2, Channels: 1}, Mean: []float64{0.2}, Deviation: []float64{0.4}},
+		{"one channel", imaging.Preprocessing{Size: imaging.Size{Height: 3, Width: 2, Channels: 1}, Mean: []float64{0.2}, StdDev: []float64{0.4}},
 			[]float32{-0.5, 2, 0, 2, -0.5, 0}},
-		{"three channels", imaging.Preprocessing{Size: imaging.Size{Height: 1, Width: 2, Channels: 3}, Mean: []float64{0, 1, 0.2}, Deviation: []float64{1, 2, 4}},
+		{"three channels", imaging.Preprocessing{Size: imaging.Size{Height: 1, Width: 2, Channels: 3}, Mean: []float64{0, 1, 0.2}, StdDev: []float64{1, 2, 4}},
 			[]float32{0, 0, 0, 1, -0.5, 0}},
 	} {
 		got := make([]float32, len(pixels))
@@ -231,7 +231,7 @@ func TestNormalize(t *testing.T) {
 func TestValidate(t *testing.T) {
 	with := func(change func(*imaging.Preprocessing)) imaging.Preprocessing {
 		p := colour(8, 8)
-		p.Mean, p.Deviation = []float64{0.1, 0.2, 0.3}, []float64{1, 1, 1}
+		p.Mean, p.StdDev = []float64{0.1, 0.2, 0.3}, []float64{1, 1, 1}
 		change(&p)
 		return p
 	}
@@ -246,10 +246,10 @@ func TestValidate(t *testing.T) {
 		{with(func(p *imaging.Preprocessing) { p.Size.Height = math.MaxInt }), "more than"},
 		{with(func(p *imaging.Preprocessing) { p.Size.Channels = 2 }), "found 2 channels"},
 		{with(func(p *imaging.Preprocessing) { p.Mean = []float64{1} }), "mean has 1 values"},
-		{with(func(p *imaging.Preprocessing) { p.Deviation = []float64{1, 2, 3, 4} }), "deviation has 4 values"},
+		{with(func(p *imaging.Preprocessing) { p.StdDev = []float64{1, 2, 3, 4} }), "deviation has 4 values"},
 		{with(func(p *imaging.Preprocessing) { p.Mean[1] = math.NaN() }), "finite"},
-		{with(func(p *imaging.Preprocessing) { p.Deviation[1] = math.Inf(1) }), "finite"},
-		{with(func(p *imaging.Preprocessing) { p.Deviation[2] = 0 }), "positive"},
+		{with(func(p *imaging.Preprocessing) { p.StdDev[1] = math.Inf(1) }), "finite"},
+		{with(func(p *imaging.Preprocessing) { p.StdDev[2] = 0 }), "positive"},
 	} {
 		err := test.p.Validate()
 		if (err == nil) != (test.message == "") || err != nil && !strings.Contains(err.Error(), test.message) {
@@ -261,7 +261,7 @@ func TestValidate(t *testing.T) {
 func TestPreprocessingIsStoredWhole(t *testing.T) {
 	want := imaging.Preprocessing{
 		Size: imaging.Size{Height: 28, Width: 30, Channels: 3}, Invert: true,
-		Mean: []float64{0.1, 0.2, 1.0 / 3}, Deviation: []float64{1, 2, 3},
+		Mean: []float64{0.1, 0.2, 1.0 / 3}, StdDev: []float64{1, 2, 3},
 	}
 	text, err := json.Marshal(want)
 	if err != nil {

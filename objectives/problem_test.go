@@ -129,7 +129,7 @@ func (p problem) draw(o objectives.Objective, head heads.Head) func(b *graph.Bui
 	return func(b *graph.Builder) graph.Outputs {
 		var towers []*graph.Node
 		for i := range p.towers {
-			towers = append(towers, b.Weight(fmt.Sprintf("tower %d", i), graph.Bias, graph.Initial{}, p.rows, p.features))
+			towers = append(towers, b.Weight(fmt.Sprintf("tower %d", i), graph.Bias, graph.Initializer{}, p.rows, p.features))
 		}
 		return graph.Outputs{graph.Cost: p.cost(b, o, head, towers)}
 	}
@@ -190,7 +190,7 @@ func run(t testing.TB, w *graph.Weights, inputs map[string][]float64, draw func(
 	if r.cost, err = program.Scalar(graph.Cost); err != nil {
 		t.Fatal(err)
 	}
-	for _, parameter := range program.Gradients() {
+	for _, parameter := range program.Parameters() {
 		if r.gradients[parameter.Name()], err = parameter.Elements(); err != nil {
 			t.Fatal(err)
 		}

@@ -161,7 +161,7 @@ func TestTwins(t *testing.T) {
 					t.Fatal(err)
 				}
 				plain := run(t, w, inputs, func(b *graph.Builder) graph.Outputs {
-					d := b.Weight("distances", graph.Bias, graph.Initial{}, batch, batch)
+					d := b.Weight("distances", graph.Bias, graph.Initializer{}, batch, batch)
 					twin, cost := twin{b, batch}, d
 					b.Input("labels", batch)
 					triplets := b.Input("triplets", batch, batch, batch)

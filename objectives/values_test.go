@@ -32,7 +32,7 @@ func judge(t testing.TB, o objectives.Objective, bias float64, distances map[str
 	inputs := map[string][]float64{}
 	return run(t, w, inputs, func(b *graph.Builder) graph.Outputs {
 		given := func(name string) *graph.Node {
-			return b.Weight(name, graph.Bias, graph.Initial{}, w.Get(name).Value.Shape()...)
+			return b.Weight(name, graph.Bias, graph.Initializer{}, w.Get(name).Value.Shape()...)
 		}
 		input := func(name string) *graph.Node {
 			inputs[name] = labels

@@ -22,7 +22,7 @@ func TestDocumentation(t *testing.T) {
 	model := threeFeatures(t, heads.L1{})
 	threshold := 0.25
 	model.Threshold = &threshold
-	model.Preprocessing.Crop = &imaging.Crop{Margin: 1.15, Least: 0.38}
+	model.Preprocessing.Crop = &imaging.Crop{Margin: 1.15, MinSide: 0.38}
 	network, err := onnx.Network(model)
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ func newModel(t *testing.T, network backbone.Backbone, head heads.Head) *likenes
 	t.Helper()
 	preprocessing := imaging.Preprocessing{
 		Size: network.Input(), Invert: true,
-		Mean: []float64{0.3, 0.5, 0.2}[:network.Input().Channels], Deviation: []float64{0.4, 0.25, 0.5}[:network.Input().Channels],
+		Mean: []float64{0.3, 0.5, 0.2}[:network.Input().Channels], StdDev: []float64{0.4, 0.25, 0.5}[:network.Input().Channels],
 	}
 	model, err := likeness.New(network, head, preprocessing, 1)
 	if err != nil {
@@ -184,7 +184,7 @@ func TestPreprocessing(t *testing.T) {
 		"none":      {Size: size},
 		"inversion": {Size: size, Invert: true},
 		"mean":      {Size: size, Mean: []float64{0.1, 0.5, 0.9}},
-		"deviation": {Size: size, Deviation: []float64{0.1, 0.5, 2}},
+		"deviation": {Size: size, StdDev: []float64{0.1, 0.5, 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			network := backbone.Network{Name: "test", Size: size, Blocks: []graph.Block{graph.Flatten{}}}

@@ -19,8 +19,8 @@ func (d *drawing) preprocess(p imaging.Preprocessing, x value) value {
 		if len(p.Mean) > 0 {
 			mean = p.Mean[c]
 		}
-		if len(p.Deviation) > 0 {
-			deviation = p.Deviation[c]
+		if len(p.StdDev) > 0 {
+			deviation = p.StdDev[c]
 		}
 		factor, summand := 1/(255*deviation), -mean/deviation
 		if p.Invert {
@@ -63,5 +63,5 @@ func describeCrop(p imaging.Preprocessing) string {
 	return fmt.Sprintf("Images must be cut to the ink before: ink is what is %s. Cut the square whose centre is that of the ink's bounding box "+
 		"and whose side is %v times the larger of the box's width and height, where these count as at least %v of the larger side of the image; "+
 		"what lies outside the image is %s. Bring it to %d × %d pixels by area averaging. An image without ink is cut to the square of its larger side around its middle.",
-		ink, p.Crop.Margin, p.Crop.Least, outside, p.Size.Height, p.Size.Width)
+		ink, p.Crop.Margin, p.Crop.MinSide, outside, p.Size.Height, p.Size.Width)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 )
 
@@ -53,7 +54,7 @@ func Embed(ctx context.Context, model *likeness.Model, files []string, o Options
 		some := files[from:min(from+someFiles, len(files))]
 		pixels := make([][]uint8, len(some))
 		failures := make([]error, len(some))
-		err := parallelFiles(ctx, len(some), func(i int) error {
+		err := parallel.Each(ctx, parallel.MaxOpenFiles, len(some), func(i int) error {
 			img, err := imaging.DecodeFile(some[i])
 			switch {
 			case err == nil:

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 )
 
@@ -44,7 +45,7 @@ func (c *Collection) Near(ctx context.Context, threshold float64, onProgress fun
 	rows := c.Embeddings.Rows
 	found := make([][]Pair, (rows+tileRows-1)/tileRows)
 	var count atomic.Int64
-	err := parallel(ctx, len(found), onProgress, func(strip int) error {
+	err := parallel.EachProgress(ctx, 0, len(found), onProgress, func(strip int) error {
 		begin := strip * tileRows
 		end := min(begin+tileRows, rows)
 		for from := begin; from < rows; from += tileColumns {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 )
 
@@ -30,7 +31,7 @@ func (c *Collection) Nearest(query []float32, k int) ([]Match, error) {
 		return nil, errors.WithMessage(err, "nearest images")
 	}
 	matches := make([]Match, c.Embeddings.Rows)
-	err = parallel(context.Background(), (len(matches)+tileColumns-1)/tileColumns, nil, func(tile int) error {
+	err = parallel.Each(context.Background(), 0, (len(matches)+tileColumns-1)/tileColumns, func(tile int) error {
 		begin := tile * tileColumns
 		distances, err := c.distances(question, c.part(begin, min(begin+tileColumns, len(matches))))
 		for i, d := range distances {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 	"gonum.org/v1/gonum/stat"
 )
@@ -87,7 +88,7 @@ func Suits(p imaging.Preprocessing, traits []Traits) error {
 func Examine(ctx context.Context, p imaging.Preprocessing, files []string, most int) ([]Traits, error) {
 	count := max(0, min(most, len(files)))
 	measured := make([]*Traits, count)
-	err := parallelFiles(ctx, count, func(i int) error {
+	err := parallel.Each(ctx, parallel.MaxOpenFiles, count, func(i int) error {
 		img, err := imaging.DecodeFile(files[i*len(files)/count])
 		if errors.Is(err, imaging.ErrUndecodable) {
 			return nil

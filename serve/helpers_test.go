@@ -30,7 +30,7 @@ func plainModel(t testing.TB, head heads.Head, pixels int) *likeness.Model {
 	t.Helper()
 	size := imaging.Size{Height: 1, Width: pixels, Channels: 1}
 	network := backbone.Network{Name: "plain", Size: size, Blocks: []graph.Block{graph.Flatten{}}}
-	model, err := likeness.New(network, head, imaging.Preprocessing{Size: size, Deviation: []float64{1.0 / 255}}, 1)
+	model, err := likeness.New(network, head, imaging.Preprocessing{Size: size, StdDev: []float64{1.0 / 255}}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,14 +28,14 @@ import (
 //
 // Set the fields before the first step and leave them; SetRate changes the rate.
 type Adam struct {
-	Rate        float64 // η, in [0, ∞)
-	Beta1       float64 // β₁, in [0, 1); 0 stands for 0.9
-	Beta2       float64 // β₂, in [0, 1); 0 stands for 0.999
-	Epsilon     float64 // ε, in [0, ∞); 0 stands for 1e-8
-	L2          float64 // λ, in [0, ∞), of parameters that decay
-	WeightDecay float64 // λ′, in [0, ∞), of parameters that decay
-	Clip        float64 // greatest norm over all gradients, before L2 is added; 0 for no limit
-	Layers      []Layer // settings of single layers
+	LearningRate float64 // η, in [0, ∞)
+	Beta1        float64 // β₁, in [0, 1); 0 stands for 0.9
+	Beta2        float64 // β₂, in [0, 1); 0 stands for 0.999
+	Epsilon      float64 // ε, in [0, ∞); 0 stands for 1e-8
+	L2           float64 // λ, in [0, ∞), of parameters that decay
+	WeightDecay  float64 // λ′, in [0, ∞), of parameters that decay
+	Clip         float64 // greatest norm over all gradients, before L2 is added; 0 for no limit
+	Layers       []Layer // settings of single layers
 
 	core core
 }
@@ -49,9 +49,9 @@ func (a *Adam) Step(model []gorgonia.ValueGrad) error {
 }
 
 // SetRate sets η from the next step on.
-func (a *Adam) SetRate(rate float64) {
+func (a *Adam) SetLearningRate(rate float64) {
 	if a != nil {
-		a.Rate = rate
+		a.LearningRate = rate
 	}
 }
 
@@ -60,7 +60,7 @@ func (a *Adam) Progress() Progress {
 	if a == nil {
 		return Progress{}
 	}
-	return a.core.progress(a.Rate)
+	return a.core.progress(a.LearningRate)
 }
 
 // State copies the moments ("first/…" for m, "second/…" for v), the step and
@@ -69,7 +69,7 @@ func (a *Adam) State() State {
 	if a == nil {
 		return nil
 	}
-	return a.core.state(a.Rate)
+	return a.core.state(a.LearningRate)
 }
 
 // Restore goes on from a State of an Adam with the same settings.
@@ -79,7 +79,7 @@ func (a *Adam) Restore(state State) error {
 	}
 	rate, err := a.core.restore(state, a.kinds())
 	if err == nil {
-		a.Rate = rate
+		a.LearningRate = rate
 	}
 	return err
 }
@@ -98,7 +98,7 @@ func (a *Adam) check() error {
 	return checkLayers(a.Layers, "momentum", func(l Layer) *float64 { return l.Momentum })
 }
 
-func (a *Adam) rate() float64   { return a.Rate }
+func (a *Adam) rate() float64   { return a.LearningRate }
 func (a *Adam) clip() float64   { return a.Clip }
 func (a *Adam) squares() bool   { return true }
 func (a *Adam) kinds() []string { return []string{"first", "second"} }
@@ -109,7 +109,7 @@ func (a *Adam) defaults() setting {
 
 func (a *Adam) update(p *parameter, from, to int, scale float64) {
 	var (
-		rate  = a.Rate * p.setting.rateScale
+		rate  = a.LearningRate * p.setting.rateScale
 		beta1 = cmp.Or(a.Beta1, 0.9)
 		beta2 = cmp.Or(a.Beta2, 0.999)
 		t     = float64(a.core.steps + 1)

@@ -15,7 +15,7 @@ import (
 //
 // An ε inside of the root would give 1/√2 in place of 1/2.
 func TestAdamByHand(t *testing.T) {
-	s := &solver.Adam{Rate: 0.1, Beta1: 0.5, Beta2: 0.5, Epsilon: 1}
+	s := &solver.Adam{LearningRate: 0.1, Beta1: 0.5, Beta2: 0.5, Epsilon: 1}
 	w := newWeight("w", 0)
 	gradients := []float64{1, 1, -1}
 	for i, want := range []float64{-0.05, -0.1, -0.1 + 0.05/7} {
@@ -27,7 +27,7 @@ func TestAdamByHand(t *testing.T) {
 // The first step is the rate against the gradient's sign, whatever its size:
 // m̂/√v̂ = g/|g|.
 func TestAdamFirstStepIsTheRate(t *testing.T) {
-	s := &solver.Adam{Rate: 0.1}
+	s := &solver.Adam{LearningRate: 0.1}
 	w := newWeight("w", 0, 0, 0)
 	step(t, s, w, 1e-3, -1, 1e6)
 	wantNear(t, elements(w.value), []float64{-0.1, 0.1, -0.1}, 1e-5)
@@ -36,7 +36,7 @@ func TestAdamFirstStepIsTheRate(t *testing.T) {
 // AdamW multiplies by 1 − ηλ′ = 0.9 before the step of TestAdamByHand, and only
 // what decays.
 func TestAdamWByHand(t *testing.T) {
-	s := &solver.Adam{Rate: 0.1, Beta1: 0.5, Beta2: 0.5, Epsilon: 1, WeightDecay: 1}
+	s := &solver.Adam{LearningRate: 0.1, Beta1: 0.5, Beta2: 0.5, Epsilon: 1, WeightDecay: 1}
 	kernel, bias := newWeight("kernel", 1), newWeight("bias", 1)
 	bias.decays = false
 	steps := []struct{ gradient, kernel, bias float64 }{
@@ -56,7 +56,7 @@ func TestAdamWByHand(t *testing.T) {
 // L2 goes through the moments: with a zero gradient and w = 1, g = 2λw = 1 is
 // the first step of TestAdamByHand.
 func TestAdamL2ByHand(t *testing.T) {
-	s := &solver.Adam{Rate: 0.1, Beta1: 0.5, Beta2: 0.5, Epsilon: 1, L2: 0.5}
+	s := &solver.Adam{LearningRate: 0.1, Beta1: 0.5, Beta2: 0.5, Epsilon: 1, L2: 0.5}
 	w := newWeight("w", 1)
 	step(t, s, w, 0)
 	wantNear(t, elements(w.value), []float64{0.95}, 1e-15)

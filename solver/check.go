@@ -50,11 +50,11 @@ func (c Config) check(length Length) error {
 	if length.Epochs < 1 || length.EpochSteps < 1 {
 		return errors.Errorf("length: found %d epochs of %d steps, expected at least 1 of each", length.Epochs, length.EpochSteps)
 	}
-	if c.Rate == 0 {
-		return errors.New("rate: found 0, expected a number above 0")
+	if c.LearningRate == 0 {
+		return errors.New("learning_rate: found 0, expected a number above 0")
 	}
 	if err := within(
-		bound{"rate", c.Rate, 0, math.Inf(1)},
+		bound{"learning_rate", c.LearningRate, 0, math.Inf(1)},
 		bound{"momentum_epochs", float64(c.MomentumEpochs), 0, math.Inf(1)},
 		bound{"average", c.Average, 0, 1},
 	); err != nil {
@@ -103,7 +103,7 @@ func (c Config) checkSolver() error {
 }
 
 func (c Config) checkSchedule() error {
-	decay, epochs, final := field{"decay", c.Decay}, field{"decay_epochs", float64(c.DecayEpochs)}, field{"final_rate", c.FinalRate}
+	decay, epochs, final := field{"decay", c.Decay}, field{"decay_epochs", float64(c.DecayEpochs)}, field{"final_rate", c.FinalLearningRate}
 	switch c.Schedule {
 	case "", "constant":
 		return allZero("a constant schedule", decay, epochs, final)
@@ -115,7 +115,7 @@ func (c Config) checkSchedule() error {
 	case "exponential":
 		return c.checkDecay(epochs, final)
 	case "cosine":
-		if err := within(bound{"final_rate", c.FinalRate, 0, math.Inf(1)}); err != nil {
+		if err := within(bound{"final_rate", c.FinalLearningRate, 0, math.Inf(1)}); err != nil {
 			return err
 		}
 		return allZero("a cosine schedule", decay, epochs)

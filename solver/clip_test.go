@@ -13,7 +13,7 @@ import (
 // 0.6 and −0.8; with one of 5 or of 6 they stay.
 func TestClipByHand(t *testing.T) {
 	for limit, scale := range map[float64]float64{1: 0.2, 5: 1, 6: 1, 0: 1} {
-		s := &solver.SGD{Rate: 1, Clip: limit}
+		s := &solver.SGD{LearningRate: 1, Clip: limit}
 		a, b := newWeight("a", 0), newSingle("b", 0, 0)
 		set(a.grad, 3)
 		set(b.grad, 0, -4)
@@ -33,7 +33,7 @@ func TestClippedStepsAreNoLongerThanTheLimit(t *testing.T) {
 		limit := rapid.Float64Range(1e-3, 1e3).Draw(t, "limit")
 		w := newWeight("w", make([]float64, 7)...)
 		set(w.grad, gradient...)
-		if err := (&solver.SGD{Rate: 1, Clip: limit}).Step(model(w)); err != nil {
+		if err := (&solver.SGD{LearningRate: 1, Clip: limit}).Step(model(w)); err != nil {
 			t.Fatal(err)
 		}
 		var length, norm float64
@@ -49,7 +49,7 @@ func TestClippedStepsAreNoLongerThanTheLimit(t *testing.T) {
 
 // L2 is added after clipping: 2λw = 10 is not cut to the limit.
 func TestClipLeavesL2Alone(t *testing.T) {
-	s := &solver.SGD{Rate: 1, L2: 5, Clip: 0.5}
+	s := &solver.SGD{LearningRate: 1, L2: 5, Clip: 0.5}
 	w := newWeight("w", 1)
 	step(t, s, w, 2)
 	wantNear(t, elements(w.value), []float64{1 - (0.5 + 10)}, 1e-15)
@@ -58,7 +58,7 @@ func TestClipLeavesL2Alone(t *testing.T) {
 // Single-precision squares would overflow; their sum in double precision does
 // not, and its order is fixed.
 func TestNormOfLargeSingles(t *testing.T) {
-	s := &solver.SGD{Rate: 0}
+	s := &solver.SGD{LearningRate: 0}
 	w := newSingle("w", 0, 0, 0, 0, 0)
 	step(t, s, w, 2e30, 1e30, 1e30, 1e30, 3e30) // squares 4 + 1 + 1 + 1 + 9 = 16
 	if norm := s.Progress().GradientNorm; math.Abs(norm/4e30-1) > 1e-6 {

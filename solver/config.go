@@ -10,8 +10,8 @@ import (
 // Config is a solver and its schedule as they stand in a file. Durations are in
 // epochs. What the chosen solver or schedule has no use for must be left zero.
 type Config struct {
-	Solver string  `toml:"solver"` // "sgd", "adam" or "adamw"
-	Rate   float64 `toml:"rate"`   // initial learning rate, above 0
+	Solver       string  `toml:"solver"`                    // "sgd", "adam" or "adamw"
+	LearningRate float64 `toml:"learning_rate" json:"Rate"` // initial learning rate η, above 0
 
 	Momentum       float64 `toml:"momentum"`        // sgd: μ, in [0, 1)
 	MomentumStart  float64 `toml:"momentum_start"`  // sgd: where a linear ramp to μ begins; 0 for no ramp
@@ -27,11 +27,11 @@ type Config struct {
 	Clip        float64 `toml:"clip"`         // greatest norm over all gradients; 0 for no limit
 	Average     float64 `toml:"average"`      // Decay of an Average of the weights, in [0, 1); 0 for none
 
-	Schedule    string  `toml:"schedule"`     // "constant" (or empty), "step", "exponential" or "cosine"
-	Warmup      float64 `toml:"warmup"`       // epochs of linear warm-up, 0.5 for half a one
-	Decay       float64 `toml:"decay"`        // step, exponential: factor on the rate, in (0, 1]
-	DecayEpochs int     `toml:"decay_epochs"` // step: epochs between two decays
-	FinalRate   float64 `toml:"final_rate"`   // cosine: the rate at the end
+	Schedule          string  `toml:"schedule"`                    // "constant" (or empty), "step", "exponential" or "cosine"
+	Warmup            float64 `toml:"warmup"`                      // epochs of linear warm-up, 0.5 for half a one
+	Decay             float64 `toml:"decay"`                       // step, exponential: factor on the rate, in (0, 1]
+	DecayEpochs       int     `toml:"decay_epochs"`                // step: epochs between two decays
+	FinalLearningRate float64 `toml:"final_rate" json:"FinalRate"` // cosine: the learning rate at the end
 
 	Layers []Layer `toml:"layers"` // settings of single layers
 }
@@ -66,10 +66,10 @@ type checkedSolver interface {
 
 func (c Config) solver(length Length) checkedSolver {
 	if c.Solver != "sgd" {
-		return &Adam{Rate: c.Rate, Beta1: c.Beta1, Beta2: c.Beta2, Epsilon: c.Epsilon,
+		return &Adam{LearningRate: c.LearningRate, Beta1: c.Beta1, Beta2: c.Beta2, Epsilon: c.Epsilon,
 			L2: c.L2, WeightDecay: c.WeightDecay, Clip: c.Clip, Layers: c.Layers}
 	}
-	sgd := &SGD{Rate: c.Rate, Momentum: c.Momentum, Nesterov: c.Nesterov, L2: c.L2, Clip: c.Clip, Layers: c.Layers}
+	sgd := &SGD{LearningRate: c.LearningRate, Momentum: c.Momentum, Nesterov: c.Nesterov, L2: c.L2, Clip: c.Clip, Layers: c.Layers}
 	if c.MomentumStart != 0 {
 		epochs := cmp.Or(c.MomentumEpochs, length.Epochs)
 		sgd.Ramp = Ramp{From: c.MomentumStart, Epochs: epochs, EpochSteps: length.EpochSteps}
@@ -80,13 +80,13 @@ func (c Config) solver(length Length) checkedSolver {
 func (c Config) schedule(length Length) (schedule Schedule) {
 	switch c.Schedule {
 	case "step":
-		schedule = Step{Initial: c.Rate, Factor: c.Decay, Epochs: c.DecayEpochs, EpochSteps: length.EpochSteps}
+		schedule = Step{Initial: c.LearningRate, Factor: c.Decay, Epochs: c.DecayEpochs, EpochSteps: length.EpochSteps}
 	case "exponential":
-		schedule = Exponential{Initial: c.Rate, Factor: c.Decay, EpochSteps: length.EpochSteps}
+		schedule = Exponential{Initial: c.LearningRate, Factor: c.Decay, EpochSteps: length.EpochSteps}
 	case "cosine":
-		schedule = Cosine{Initial: c.Rate, Final: c.FinalRate}
+		schedule = Cosine{Initial: c.LearningRate, Final: c.FinalLearningRate}
 	default:
-		schedule = Constant{Initial: c.Rate}
+		schedule = Constant{Initial: c.LearningRate}
 	}
 	if c.Warmup > 0 {
 		steps := int(math.Round(c.Warmup * float64(length.EpochSteps)))

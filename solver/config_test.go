@@ -14,29 +14,29 @@ import (
 var twoEpochs = solver.Length{Epochs: 2, EpochSteps: 10}
 
 func TestNewBuilds(t *testing.T) {
-	layers := []solver.Layer{{Name: "conv1", RateScale: new(0.5)}}
+	layers := []solver.Layer{{Name: "conv1", LearningRateScale: new(0.5)}}
 	cases := map[string]struct {
 		toml     string
 		solver   solver.Solver
 		schedule solver.Schedule
 	}{
 		"sgd": {
-			"solver = 'sgd'\nrate = 0.1\nmomentum = 0.9\nnesterov = true\nl2 = 0.01\nclip = 5\n[[layers]]\nname = 'conv1'\nrate_scale = 0.5",
-			&solver.SGD{Rate: 0.1, Momentum: 0.9, Nesterov: true, L2: 0.01, Clip: 5, Layers: layers}, solver.Constant{Initial: 0.1},
+			"solver = 'sgd'\nlearning_rate = 0.1\nmomentum = 0.9\nnesterov = true\nl2 = 0.01\nclip = 5\n[[layers]]\nname = 'conv1'\nrate_scale = 0.5",
+			&solver.SGD{LearningRate: 0.1, Momentum: 0.9, Nesterov: true, L2: 0.01, Clip: 5, Layers: layers}, solver.Constant{Initial: 0.1},
 		},
 		"ramp over all epochs": {
-			"solver = 'sgd'\nrate = 0.1\nmomentum = 0.9\nmomentum_start = 0.5\nschedule = 'exponential'\ndecay = 0.99",
-			&solver.SGD{Rate: 0.1, Momentum: 0.9, Ramp: solver.Ramp{From: 0.5, Epochs: 2, EpochSteps: 10}},
+			"solver = 'sgd'\nlearning_rate = 0.1\nmomentum = 0.9\nmomentum_start = 0.5\nschedule = 'exponential'\ndecay = 0.99",
+			&solver.SGD{LearningRate: 0.1, Momentum: 0.9, Ramp: solver.Ramp{From: 0.5, Epochs: 2, EpochSteps: 10}},
 			solver.Exponential{Initial: 0.1, Factor: 0.99, EpochSteps: 10},
 		},
 		"adam": {
-			"solver = 'adam'\nrate = 0.1\nbeta1 = 0.8\nbeta2 = 0.95\nepsilon = 1e-6\nl2 = 0.01\nschedule = 'step'\ndecay = 0.1\ndecay_epochs = 1",
-			&solver.Adam{Rate: 0.1, Beta1: 0.8, Beta2: 0.95, Epsilon: 1e-6, L2: 0.01},
+			"solver = 'adam'\nlearning_rate = 0.1\nbeta1 = 0.8\nbeta2 = 0.95\nepsilon = 1e-6\nl2 = 0.01\nschedule = 'step'\ndecay = 0.1\ndecay_epochs = 1",
+			&solver.Adam{LearningRate: 0.1, Beta1: 0.8, Beta2: 0.95, Epsilon: 1e-6, L2: 0.01},
 			solver.Step{Initial: 0.1, Factor: 0.1, Epochs: 1, EpochSteps: 10},
 		},
 		"adamw": {
-			"solver = 'adamw'\nrate = 0.1\nweight_decay = 0.01\nschedule = 'cosine'\nfinal_rate = 0.001\nwarmup = 0.5\naverage = 0.999",
-			&solver.Adam{Rate: 0.1, WeightDecay: 0.01},
+			"solver = 'adamw'\nlearning_rate = 0.1\nweight_decay = 0.01\nschedule = 'cosine'\nfinal_rate = 0.001\nwarmup = 0.5\naverage = 0.999",
+			&solver.Adam{LearningRate: 0.1, WeightDecay: 0.01},
 			solver.Warmup{Steps: 5, Of: solver.Cosine{Initial: 0.1, Final: 0.001}},
 		},
 	}
@@ -64,18 +64,18 @@ func TestNewBuilds(t *testing.T) {
 
 // Each case spoils one field of a sound configuration.
 func TestNewNamesTheField(t *testing.T) {
-	sgd := solver.Config{Solver: "sgd", Rate: 0.1}
-	adam := solver.Config{Solver: "adam", Rate: 0.1}
-	adamw := solver.Config{Solver: "adamw", Rate: 0.1}
+	sgd := solver.Config{Solver: "sgd", LearningRate: 0.1}
+	adam := solver.Config{Solver: "adam", LearningRate: 0.1}
+	adamw := solver.Config{Solver: "adamw", LearningRate: 0.1}
 	cases := []struct {
 		config solver.Config
 		spoil  func(*solver.Config)
 		words  []string
 	}{
 		{sgd, func(c *solver.Config) { c.Solver = "lbfgs" }, []string{"solver:", `"lbfgs"`, `"adamw"`}},
-		{sgd, func(c *solver.Config) { c.Rate = 0 }, []string{"rate: found 0", "above 0"}},
-		{sgd, func(c *solver.Config) { c.Rate = -1 }, []string{"rate: found -1"}},
-		{sgd, func(c *solver.Config) { c.Rate = math.NaN() }, []string{"rate: found NaN"}},
+		{sgd, func(c *solver.Config) { c.LearningRate = 0 }, []string{"learning_rate: found 0", "above 0"}},
+		{sgd, func(c *solver.Config) { c.LearningRate = -1 }, []string{"learning_rate: found -1"}},
+		{sgd, func(c *solver.Config) { c.LearningRate = math.NaN() }, []string{"learning_rate: found NaN"}},
 		{sgd, func(c *solver.Config) { c.Momentum = 1 }, []string{"momentum: found 1", "at least 0 and below 1"}},
 		{sgd, func(c *solver.Config) { c.MomentumStart = -0.5 }, []string{"momentum_start: found -0.5"}},
 		{sgd, func(c *solver.Config) { c.MomentumEpochs = 3 }, []string{"momentum_epochs: found 3", "without momentum_start"}},
@@ -99,7 +99,7 @@ func TestNewNamesTheField(t *testing.T) {
 		{sgd, func(c *solver.Config) { c.Schedule = "exponential" }, []string{"decay: found 0,", "above 0 and at most 1"}},
 		{sgd, func(c *solver.Config) { c.Schedule, c.Decay = "exponential", 1.5 }, []string{"decay: found 1.5", "above 0 and at most 1"}},
 		{sgd, func(c *solver.Config) { c.Schedule, c.Decay = "step", 0.5 }, []string{"decay_epochs: found 0", "at least 1"}},
-		{sgd, func(c *solver.Config) { c.Schedule, c.FinalRate = "cosine", -1 }, []string{"final_rate: found -1"}},
+		{sgd, func(c *solver.Config) { c.Schedule, c.FinalLearningRate = "cosine", -1 }, []string{"final_rate: found -1"}},
 		{sgd, func(c *solver.Config) { c.Schedule, c.Decay = "cosine", 0.5 }, []string{"decay: found 0.5", "cosine"}},
 		{sgd, func(c *solver.Config) { c.Warmup = -1 }, []string{"warmup: found -1"}},
 		{sgd, func(c *solver.Config) { c.Warmup = 3 }, []string{"warmup: found 3, expected 0 to 2 epochs"}},
@@ -120,27 +120,27 @@ func TestNewNamesTheField(t *testing.T) {
 
 // Warm-up may take the whole of the training.
 func TestWarmupOfAllEpochs(t *testing.T) {
-	config := solver.Config{Solver: "sgd", Rate: 0.1, Warmup: 2}
+	config := solver.Config{Solver: "sgd", LearningRate: 0.1, Warmup: 2}
 	_, schedule, err := solver.New(config, twoEpochs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantNear(t, []float64{schedule.Rate(0, 20), schedule.Rate(19, 20)}, []float64{0.005, 0.1}, 1e-15)
+	wantNear(t, []float64{schedule.LearningRate(0, 20), schedule.LearningRate(19, 20)}, []float64{0.005, 0.1}, 1e-15)
 }
 
 // The paper's numbers: 1 percent an epoch, 0.5 at the start, and the chosen
 // ones within its ranges.
 func TestKochIsTheRecipe(t *testing.T) {
 	config := solver.Koch()
-	if config.Rate < 1e-4 || config.Rate > 1e-1 || config.Momentum < 0.5 || config.Momentum > 1 || config.L2 < 0 || config.L2 > 0.1 {
+	if config.LearningRate < 1e-4 || config.LearningRate > 1e-1 || config.Momentum < 0.5 || config.Momentum > 1 || config.L2 < 0 || config.L2 > 0.1 {
 		t.Errorf("out of the paper's ranges: %+v", config)
 	}
 	s, schedule, err := solver.New(config, solver.Length{Epochs: 200, EpochSteps: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for epoch, want := range []float64{config.Rate, config.Rate * 0.99, config.Rate * 0.99 * 0.99} {
-		wantNear(t, []float64{schedule.Rate(10*epoch+9, 2000)}, []float64{want}, 1e-15)
+	for epoch, want := range []float64{config.LearningRate, config.LearningRate * 0.99, config.LearningRate * 0.99 * 0.99} {
+		wantNear(t, []float64{schedule.LearningRate(10*epoch+9, 2000)}, []float64{want}, 1e-15)
 	}
 	ramp := s.(*solver.SGD).Ramp
 	wantNear(t, []float64{ramp.At(0, 0.9), ramp.At(10, 0.9), ramp.At(400, 0.9)}, []float64{0.5, 0.51, 0.9}, 1e-15)

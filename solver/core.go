@@ -56,7 +56,7 @@ func (c *core) step(model []gorgonia.ValueGrad, r rule) error {
 }
 
 func (c *core) prepare(model []gorgonia.ValueGrad, r rule) error {
-	if err := within(bound{"rate", r.rate(), 0, math.Inf(1)}); err != nil {
+	if err := within(bound{"learning_rate", r.rate(), 0, math.Inf(1)}); err != nil {
 		return err
 	}
 	if c.parameters == nil {
@@ -116,5 +116,5 @@ func (c *core) meet(model []gorgonia.ValueGrad, r rule) error {
 }
 
 func (c *core) progress(rate float64) Progress {
-	return Progress{Steps: c.steps, Rate: rate, GradientNorm: c.norm}
+	return Progress{Steps: c.steps, LearningRate: rate, GradientNorm: c.norm}
 }

@@ -8,13 +8,14 @@ import (
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
+	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/solver"
 )
 
 // Two steps down w²/2, whose gradient is w.
 func ExampleSGD() {
 	w := &weight{name: "w", decays: true, value: vector(1), grad: vector(0)}
-	s := &solver.SGD{Rate: 0.1, Momentum: 0.5}
+	s := &solver.SGD{LearningRate: 0.1, Momentum: 0.5}
 	for range 2 {
 		set(w.grad, w.value.Float64s()...)
 		if err := s.Step([]gorgonia.ValueGrad{w}); err != nil {
@@ -27,12 +28,54 @@ func ExampleSGD() {
 	// [0.76]
 }
 
+// A training loop without package trainer: build a graph, set its inputs, run it,
+// and give its gradients to a solver. The network learns to place two pairs of
+// points at the given Euclidean distances.
+func Example_trainingLoop() {
+	weights := graph.NewWeights(graph.Float32, 1)
+	tower := []graph.Block{graph.Linear{Units: 8, Activation: "tanh"}, graph.Linear{Units: 2}}
+	program, err := graph.Build(weights, graph.Training, func(b *graph.Builder) graph.Outputs {
+		left := b.Sequence(tower, b.Input("left", 2, 3))
+		right := b.Sequence(tower, b.Input("right", 2, 3))
+		distances := b.PairDistances(graph.Euclidean, left, right, nil)
+		residuals := b.Node(gorgonia.Sub(distances, b.Input("distances", 2)))
+		return graph.Outputs{graph.Cost: b.Node(gorgonia.Mean(b.Node(gorgonia.Square(residuals))))}
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer program.Close()
+	inputs := map[string][]float32{"left": {0, 0, 1, 0, 1, 0}, "right": {0, 1, 1, 1, 1, 1}, "distances": {1, 2}}
+	optimizer := &solver.Adam{LearningRate: 0.05}
+	for step := range 201 {
+		for name, values := range inputs { // a real loop draws a batch here
+			if err := program.Set(name, values); err != nil {
+				fmt.Println(err)
+			}
+		}
+		if err := program.Run(); err != nil {
+			fmt.Println(err)
+		}
+		if loss, _ := program.Scalar(graph.Cost); step%100 == 0 {
+			fmt.Printf("step %d: loss below 0.001: %t\n", step, loss < 1e-3)
+		}
+		if err := optimizer.Step(program.Gradients()); err != nil {
+			fmt.Println(err)
+		}
+	}
+	// Output:
+	// step 0: loss below 0.001: false
+	// step 100: loss below 0.001: true
+	// step 200: loss below 0.001: true
+}
+
 // A solver and its schedule from a file, and the loop around them.
 func ExampleNew() {
 	var config solver.Config
 	_, err := toml.NewDecoder(strings.NewReader(`
 solver   = "adamw"
-rate     = 0.1
+learning_rate = 0.1
 schedule = "step"
 decay    = 0.5
 decay_epochs = 1
@@ -48,11 +91,11 @@ weight_decay = 0.01
 	}
 	w := &weight{name: "w", decays: true, value: vector(1), grad: vector(1)}
 	for step := s.Progress().Steps; step < length.Steps(); step++ {
-		s.SetRate(schedule.Rate(step, length.Steps()))
+		s.SetLearningRate(schedule.LearningRate(step, length.Steps()))
 		if err := s.Step([]gorgonia.ValueGrad{w}); err != nil {
 			fmt.Println(err)
 		}
-		fmt.Print(s.Progress().Rate, " ")
+		fmt.Print(s.Progress().LearningRate, " ")
 	}
 	// Output: 0.1 0.1 0.05 0.05 0.025 0.025
 }
@@ -75,7 +118,7 @@ func ExampleKoch() {
 	}
 	sgd := s.(*solver.SGD)
 	for epoch := range 3 {
-		fmt.Printf("rate %.6f, momentum %.2f\n", schedule.Rate(epoch, length.Steps()), sgd.Ramp.At(epoch, sgd.Momentum))
+		fmt.Printf("rate %.6f, momentum %.2f\n", schedule.LearningRate(epoch, length.Steps()), sgd.Ramp.At(epoch, sgd.Momentum))
 	}
 	// Output:
 	// rate 0.010000, momentum 0.50

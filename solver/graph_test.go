@@ -55,8 +55,8 @@ func train(t *testing.T, s gorgonia.Solver, penalty float64) []float64 {
 func TestL2IsTheGraphsTerm(t *testing.T) {
 	const penalty = 0.2
 	solvers := map[string]func(l2 float64) solver.Solver{
-		"sgd":  func(l2 float64) solver.Solver { return &solver.SGD{Rate: 0.02, Momentum: 0.9, L2: l2} },
-		"adam": func(l2 float64) solver.Solver { return &solver.Adam{Rate: 0.1, L2: l2} },
+		"sgd":  func(l2 float64) solver.Solver { return &solver.SGD{LearningRate: 0.02, Momentum: 0.9, L2: l2} },
+		"adam": func(l2 float64) solver.Solver { return &solver.Adam{LearningRate: 0.1, L2: l2} },
 	}
 	for name, newSolver := range solvers {
 		t.Run(name, func(t *testing.T) {
@@ -73,6 +73,6 @@ func TestL2IsTheGraphsTerm(t *testing.T) {
 // it is right: Adam.
 func TestGorgoniasSolverIsInterchangeable(t *testing.T) {
 	theirs := gorgonia.NewAdamSolver(gorgonia.WithLearnRate(0.1))
-	ours := &solver.Adam{Rate: 0.1}
+	ours := &solver.Adam{LearningRate: 0.1}
 	wantNear(t, train(t, ours, 0), train(t, theirs, 0), 1e-9)
 }

@@ -20,7 +20,7 @@ package solver
 func Koch() Config {
 	return Config{
 		Solver:         "sgd",
-		Rate:           1e-2,
+		LearningRate:   1e-2,
 		Momentum:       0.9,
 		MomentumStart:  0.5,
 		MomentumEpochs: 40,

@@ -17,10 +17,10 @@ type Layer struct {
 	// ("conv[12].*", "*.bias").
 	Name string `toml:"name"`
 
-	RateScale   *float64 `toml:"rate_scale"`   // factor on the solver's rate, in [0, ∞)
-	Momentum    *float64 `toml:"momentum"`     // as SGD.Momentum; not for Adam
-	L2          *float64 `toml:"l2"`           // as SGD.L2 and Adam.L2
-	WeightDecay *float64 `toml:"weight_decay"` // as Adam.WeightDecay; not for SGD
+	LearningRateScale *float64 `toml:"rate_scale" json:"RateScale"` // factor on the solver's rate, in [0, ∞)
+	Momentum          *float64 `toml:"momentum"`                    // as SGD.Momentum; not for Adam
+	L2                *float64 `toml:"l2"`                          // as SGD.L2 and Adam.L2
+	WeightDecay       *float64 `toml:"weight_decay"`                // as Adam.WeightDecay; not for SGD
 }
 
 // setting is how one parameter is treated.
@@ -32,7 +32,7 @@ type setting struct {
 func (s setting) in(layers []Layer, name string) setting {
 	for _, layer := range layers {
 		if layer.matches(name) {
-			override(&s.rateScale, layer.RateScale)
+			override(&s.rateScale, layer.LearningRateScale)
 			override(&s.momentum, layer.Momentum)
 			override(&s.l2, layer.L2)
 			override(&s.weightDecay, layer.WeightDecay)
@@ -59,7 +59,7 @@ func (l Layer) check() error {
 		return errors.Errorf("layer: name: found %q, expected a parameter's name, a layer's or a pattern", l.Name)
 	}
 	bounds := []bound{
-		{"rate_scale", valueOf(l.RateScale), 0, math.Inf(1)},
+		{"rate_scale", valueOf(l.LearningRateScale), 0, math.Inf(1)},
 		{"momentum", valueOf(l.Momentum), 0, 1},
 		{"l2", valueOf(l.L2), 0, math.Inf(1)},
 		{"weight_decay", valueOf(l.WeightDecay), 0, math.Inf(1)},

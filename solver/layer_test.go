@@ -9,11 +9,11 @@ import (
 // Gradient 1 and weight 1 everywhere; rate 0.1 and no L2 but where a layer says
 // so. "conv1" is not "conv10", and the first layer that matches counts.
 func TestLayersByHand(t *testing.T) {
-	s := &solver.SGD{Rate: 0.1, Momentum: 0.5, Layers: []solver.Layer{
-		{Name: "conv1", RateScale: new(2.0)},
+	s := &solver.SGD{LearningRate: 0.1, Momentum: 0.5, Layers: []solver.Layer{
+		{Name: "conv1", LearningRateScale: new(2.0)},
 		{Name: "*.bias", Momentum: new(0.0)},
 		{Name: "fc.weight", L2: new(0.5)},
-		{Name: "conv*", RateScale: new(0.0)},
+		{Name: "conv*", LearningRateScale: new(0.0)},
 	}}
 	want := map[string]float64{
 		"conv1.weight":  1 - 0.2 - (0.1 + 0.2),
@@ -37,8 +37,8 @@ func TestLayersByHand(t *testing.T) {
 }
 
 func TestLayersOfAdam(t *testing.T) {
-	s := &solver.Adam{Rate: 0.1, WeightDecay: 1, Beta1: 0.5, Beta2: 0.5, Epsilon: 1, Layers: []solver.Layer{
-		{Name: "slow", RateScale: new(0.5)},
+	s := &solver.Adam{LearningRate: 0.1, WeightDecay: 1, Beta1: 0.5, Beta2: 0.5, Epsilon: 1, Layers: []solver.Layer{
+		{Name: "slow", LearningRateScale: new(0.5)},
 		{Name: "free", WeightDecay: new(0.0)},
 	}}
 	slow, free, rest := newWeight("slow.weight", 1), newWeight("free.weight", 1), newWeight("rest.weight", 1)
@@ -59,7 +59,7 @@ func TestBadLayersAreRefused(t *testing.T) {
 		"no such parameter": {&solver.SGD{Layers: []solver.Layer{{Name: "conv2"}}}, []string{`"conv2"`, `"conv1.weight"`}},
 		"no name":           {&solver.SGD{Layers: []solver.Layer{{}}}, []string{"name", `found ""`}},
 		"pattern":           {&solver.SGD{Layers: []solver.Layer{{Name: "conv["}}}, []string{"name", `"conv["`}},
-		"rate":              {&solver.SGD{Layers: []solver.Layer{{Name: "conv1", RateScale: new(-1.0)}}}, []string{`"conv1"`, "rate_scale", "-1"}},
+		"rate":              {&solver.SGD{Layers: []solver.Layer{{Name: "conv1", LearningRateScale: new(-1.0)}}}, []string{`"conv1"`, "rate_scale", "-1"}},
 		"momentum":          {&solver.SGD{Layers: []solver.Layer{{Name: "conv1", Momentum: new(1.0)}}}, []string{`"conv1"`, "momentum", "at least 0 and below 1"}},
 		"decay of SGD":      {&solver.SGD{Layers: []solver.Layer{{Name: "conv1", WeightDecay: new(0.1)}}}, []string{`"conv1"`, "weight_decay"}},
 		"momentum of Adam":  {&solver.Adam{Layers: []solver.Layer{{Name: "conv1", Momentum: new(0.1)}}}, []string{`"conv1"`, "momentum"}},

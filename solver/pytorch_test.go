@@ -57,14 +57,14 @@ func TestTrajectoriesArePyTorchs(t *testing.T) {
 		solver   solver.Solver
 		schedule solver.Schedule
 	}{
-		"sgd":              {solver: &solver.SGD{Rate: 0.05}},
-		"sgd momentum":     {solver: &solver.SGD{Rate: 0.03, Momentum: 0.9}},
-		"sgd nesterov":     {solver: &solver.SGD{Rate: 0.03, Momentum: 0.9, Nesterov: true}},
-		"sgd momentum l2":  {solver: &solver.SGD{Rate: 0.03, Momentum: 0.9, L2: 0.1}},
-		"adam":             {solver: &solver.Adam{Rate: 0.1}},
-		"adam settings":    {solver: &solver.Adam{Rate: 0.1, Beta1: 0.8, Beta2: 0.95, Epsilon: 1e-3}},
-		"adam l2":          {solver: &solver.Adam{Rate: 0.1, L2: 0.1}},
-		"adamw":            {solver: &solver.Adam{Rate: 0.1, WeightDecay: 0.1}},
+		"sgd":              {solver: &solver.SGD{LearningRate: 0.05}},
+		"sgd momentum":     {solver: &solver.SGD{LearningRate: 0.03, Momentum: 0.9}},
+		"sgd nesterov":     {solver: &solver.SGD{LearningRate: 0.03, Momentum: 0.9, Nesterov: true}},
+		"sgd momentum l2":  {solver: &solver.SGD{LearningRate: 0.03, Momentum: 0.9, L2: 0.1}},
+		"adam":             {solver: &solver.Adam{LearningRate: 0.1}},
+		"adam settings":    {solver: &solver.Adam{LearningRate: 0.1, Beta1: 0.8, Beta2: 0.95, Epsilon: 1e-3}},
+		"adam l2":          {solver: &solver.Adam{LearningRate: 0.1, L2: 0.1}},
+		"adamw":            {solver: &solver.Adam{LearningRate: 0.1, WeightDecay: 0.1}},
 		"adam exponential": {&solver.Adam{}, solver.Exponential{Initial: 0.1, Factor: 0.9}},
 		"adam step":        {&solver.Adam{}, solver.Step{Initial: 0.1, Factor: 0.5, Epochs: 4}},
 		"adam cosine":      {&solver.Adam{}, solver.Cosine{Initial: 0.1, Final: 0.01}},
@@ -82,7 +82,7 @@ func TestTrajectoriesArePyTorchs(t *testing.T) {
 			for i, want := range trajectory {
 				setGradients(weights, bias)
 				if each.schedule != nil {
-					each.solver.SetRate(each.schedule.Rate(i, len(trajectory)))
+					each.solver.SetLearningRate(each.schedule.LearningRate(i, len(trajectory)))
 				}
 				mustStep(t, each.solver, model(weights, bias))
 				wantNear(t, append(elements(weights.value), elements(bias.value)...), want, 1e-12)

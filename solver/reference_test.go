@@ -58,7 +58,7 @@ func TestSGDIsTheNaiveLoop(t *testing.T) {
 		t.Run(p.name, rapid.MakeCheck(func(t *rapid.T) {
 			naive := naiveSGD{rate: rates.Draw(t, "rate"), momentum: momenta.Draw(t, "momentum"), l2: decays.Draw(t, "l2")}
 			nesterov := rapid.Bool().Draw(t, "nesterov")
-			s := &solver.SGD{Rate: naive.rate, Momentum: naive.momentum, L2: naive.l2, Nesterov: nesterov}
+			s := &solver.SGD{LearningRate: naive.rate, Momentum: naive.momentum, L2: naive.l2, Nesterov: nesterov}
 			compare(t, s, p, func() func(w, g float64) float64 {
 				own := naive
 				return func(w, g float64) float64 { return own.next(w, g, nesterov) }
@@ -72,7 +72,7 @@ func TestAdamIsTheNaiveLoop(t *testing.T) {
 		t.Run(p.name, rapid.MakeCheck(func(t *rapid.T) {
 			naive := naiveAdam{rate: rates.Draw(t, "rate"), beta1: momenta.Draw(t, "beta1"), beta2: momenta.Draw(t, "beta2"),
 				epsilon: 1e-2, l2: decays.Draw(t, "l2"), decay: decays.Draw(t, "decay")}
-			s := &solver.Adam{Rate: naive.rate, Beta1: naive.beta1, Beta2: naive.beta2,
+			s := &solver.Adam{LearningRate: naive.rate, Beta1: naive.beta1, Beta2: naive.beta2,
 				Epsilon: naive.epsilon, L2: naive.l2, WeightDecay: naive.decay}
 			compare(t, s, p, func() func(w, g float64) float64 {
 				own := naive

@@ -6,14 +6,14 @@ import "math"
 // Schedules that go by epochs know how many steps an epoch has; an EpochSteps
 // of zero is taken for one.
 type Schedule interface {
-	Rate(step, total int) float64
+	LearningRate(step, total int) float64
 }
 
 // Constant keeps the rate.
 type Constant struct{ Initial float64 }
 
 // Rate is Initial.
-func (c Constant) Rate(step, total int) float64 { return c.Initial }
+func (c Constant) LearningRate(step, total int) float64 { return c.Initial }
 
 // Step multiplies the rate by Factor every so many Epochs.
 type Step struct {
@@ -24,7 +24,7 @@ type Step struct {
 }
 
 // Rate is Initial · Factor^⌊epoch/Epochs⌋.
-func (s Step) Rate(step, total int) float64 {
+func (s Step) LearningRate(step, total int) float64 {
 	return s.Initial * math.Pow(s.Factor, float64(epoch(step, s.EpochSteps)/max(s.Epochs, 1)))
 }
 
@@ -36,7 +36,7 @@ type Exponential struct {
 }
 
 // Rate is Initial · Factor^epoch, constant within an epoch.
-func (e Exponential) Rate(step, total int) float64 {
+func (e Exponential) LearningRate(step, total int) float64 {
 	return e.Initial * math.Pow(e.Factor, float64(epoch(step, e.EpochSteps)))
 }
 
@@ -49,7 +49,7 @@ type Cosine struct {
 
 // Rate is Final + (Initial − Final)·(1 + cos(π·step/total))/2, and Final from
 // step total on.
-func (c Cosine) Rate(step, total int) float64 {
+func (c Cosine) LearningRate(step, total int) float64 {
 	if step >= total {
 		return c.Final
 	}
@@ -65,11 +65,11 @@ type Warmup struct {
 
 // Rate is the other schedule's, times (step+1)/Steps in the first Steps steps. It
 // is NaN, which no solver takes, where there is no other schedule.
-func (w Warmup) Rate(step, total int) float64 {
+func (w Warmup) LearningRate(step, total int) float64 {
 	if w.Of == nil {
 		return math.NaN()
 	}
-	rate := w.Of.Rate(step, total)
+	rate := w.Of.LearningRate(step, total)
 	if step < w.Steps {
 		rate *= float64(step+1) / float64(w.Steps)
 	}

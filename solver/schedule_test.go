@@ -25,7 +25,7 @@ func TestSchedulesByHand(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			rates := make([]float64, 8)
 			for step := range rates {
-				rates[step] = each.schedule.Rate(step, len(rates))
+				rates[step] = each.schedule.LearningRate(step, len(rates))
 			}
 			wantNear(t, rates, each.want, 1e-9)
 		})
@@ -35,7 +35,7 @@ func TestSchedulesByHand(t *testing.T) {
 func TestCosineStaysAtItsEnd(t *testing.T) {
 	cosine := solver.Cosine{Initial: 1, Final: 0.25}
 	for _, step := range []int{8, 9, 100} {
-		if rate := cosine.Rate(step, 8); rate != 0.25 {
+		if rate := cosine.LearningRate(step, 8); rate != 0.25 {
 			t.Errorf("step %d of 8: found %v, expected 0.25", step, rate)
 		}
 	}

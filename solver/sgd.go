@@ -24,9 +24,9 @@ import (
 //
 // Set the fields before the first step and leave them; SetRate changes the rate.
 type SGD struct {
-	Rate     float64 // η, in [0, ∞)
-	Momentum float64 // μ, in [0, 1)
-	Ramp     Ramp    // brings the momentum up to μ; the zero Ramp is there at once
+	LearningRate float64 // η, in [0, ∞)
+	Momentum     float64 // μ, in [0, 1)
+	Ramp         Ramp    // brings the momentum up to μ; the zero Ramp is there at once
 
 	// Nesterov looks ahead: w ← w + μv − η(g + 2λw), with the new v (Bengio,
 	// Boulanger-Lewandowski & Pascanu 2013, equation 7; PyTorch's too).
@@ -48,9 +48,9 @@ func (s *SGD) Step(model []gorgonia.ValueGrad) error {
 }
 
 // SetRate sets η from the next step on.
-func (s *SGD) SetRate(rate float64) {
+func (s *SGD) SetLearningRate(rate float64) {
 	if s != nil {
-		s.Rate = rate
+		s.LearningRate = rate
 	}
 }
 
@@ -59,7 +59,7 @@ func (s *SGD) Progress() Progress {
 	if s == nil {
 		return Progress{}
 	}
-	return s.core.progress(s.Rate)
+	return s.core.progress(s.LearningRate)
 }
 
 // State copies the velocities ("velocity/…"), the step and the rate.
@@ -67,7 +67,7 @@ func (s *SGD) State() State {
 	if s == nil {
 		return nil
 	}
-	return s.core.state(s.Rate)
+	return s.core.state(s.LearningRate)
 }
 
 // Restore goes on from a State of an SGD with the same settings.
@@ -77,7 +77,7 @@ func (s *SGD) Restore(state State) error {
 	}
 	rate, err := s.core.restore(state, s.kinds())
 	if err == nil {
-		s.Rate = rate
+		s.LearningRate = rate
 	}
 	return err
 }
@@ -94,7 +94,7 @@ func (s *SGD) check() error {
 	return checkLayers(s.Layers, "weight_decay", func(l Layer) *float64 { return l.WeightDecay })
 }
 
-func (s *SGD) rate() float64   { return s.Rate }
+func (s *SGD) rate() float64   { return s.LearningRate }
 func (s *SGD) clip() float64   { return s.Clip }
 func (s *SGD) squares() bool   { return false }
 func (s *SGD) kinds() []string { return []string{"velocity"} }
@@ -104,7 +104,7 @@ func (s *SGD) defaults() setting {
 }
 
 func (s *SGD) update(p *parameter, from, to int, scale float64) {
-	rate := s.Rate * p.setting.rateScale
+	rate := s.LearningRate * p.setting.rateScale
 	momentum := s.Ramp.At(s.core.steps, p.setting.momentum)
 	penalty := 2 * p.setting.l2
 	velocity := p.moments[0]

@@ -36,7 +36,7 @@ type Solver interface {
 	gorgonia.Solver
 
 	// SetRate sets the learning rate from the next step on.
-	SetRate(rate float64)
+	SetLearningRate(rate float64)
 
 	// Progress tells of the steps taken.
 	Progress() Progress
@@ -52,6 +52,6 @@ type Solver interface {
 // Progress tells how far a solver has come.
 type Progress struct {
 	Steps        int     // steps taken, with those before a Restore
-	Rate         float64 // the learning rate, before a layer's RateScale
+	LearningRate float64 // the learning rate, before a layer's RateScale
 	GradientNorm float64 // Euclidean norm over all gradients of the last step, before clipping; 0 before the first
 }

@@ -19,12 +19,12 @@ func TestAdamRefusesSquaresThatOverflow(t *testing.T) {
 		value, slope float64
 		refused      bool
 	}{
-		{"large", &solver.Adam{Rate: 0.1}, 1, 1e20, true},
-		{"pulled", &solver.Adam{Rate: 0.1, L2: 0.01}, 1e25, 1, true},
-		{"as large as may be", &solver.Adam{Rate: 0.1, L2: 0.01}, 1e18, 1e18, false},
-		{"clipped", &solver.Adam{Rate: 0.1, Clip: 1}, 1, 1e20, false},
-		{"decayed", &solver.Adam{Rate: 0.1, WeightDecay: 0.01}, 1e25, 1, false},
-		{"descent", &solver.SGD{Rate: 0.1, L2: 0.01}, 1e25, 1e20, false},
+		{"large", &solver.Adam{LearningRate: 0.1}, 1, 1e20, true},
+		{"pulled", &solver.Adam{LearningRate: 0.1, L2: 0.01}, 1e25, 1, true},
+		{"as large as may be", &solver.Adam{LearningRate: 0.1, L2: 0.01}, 1e18, 1e18, false},
+		{"clipped", &solver.Adam{LearningRate: 0.1, Clip: 1}, 1, 1e20, false},
+		{"decayed", &solver.Adam{LearningRate: 0.1, WeightDecay: 0.01}, 1e25, 1, false},
+		{"descent", &solver.SGD{LearningRate: 0.1, L2: 0.01}, 1e25, 1e20, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			first, second := newSingle("first", 1), newSingle("second", 3, 1)

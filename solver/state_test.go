@@ -30,9 +30,9 @@ func wantSameState(t *testing.T, got, want solver.State) {
 func TestRestoreGoesOn(t *testing.T) {
 	settings := map[string]func() solver.Solver{
 		"sgd": func() solver.Solver {
-			return &solver.SGD{Rate: 0.03, Momentum: 0.9, Nesterov: true, L2: 0.01, Ramp: solver.Ramp{From: 0.5, Epochs: 4, EpochSteps: 2}}
+			return &solver.SGD{LearningRate: 0.03, Momentum: 0.9, Nesterov: true, L2: 0.01, Ramp: solver.Ramp{From: 0.5, Epochs: 4, EpochSteps: 2}}
 		},
-		"adam": func() solver.Solver { return &solver.Adam{Rate: 0.1, WeightDecay: 0.1} },
+		"adam": func() solver.Solver { return &solver.Adam{LearningRate: 0.1, WeightDecay: 0.1} },
 	}
 	for name, newSolver := range settings {
 		t.Run(name, func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestRestoreGoesOn(t *testing.T) {
 
 			weights, bias = leastSquares()
 			before, after := newSolver(), newSolver()
-			after.SetRate(12) // the state's rate takes its place
+			after.SetLearningRate(12) // the state's rate takes its place
 			run(before, 6)
 			state := before.State()
 			run(before, 1) // a state is a copy
@@ -83,7 +83,7 @@ func TestStateBeforeTheFirstStep(t *testing.T) {
 
 func TestRestoreRefuses(t *testing.T) {
 	whole := func() solver.State {
-		s := &solver.SGD{Rate: 0.1, Momentum: 0.9}
+		s := &solver.SGD{LearningRate: 0.1, Momentum: 0.9}
 		step(t, s, newWeight("w", 1, 2), 1, 1)
 		return s.State()
 	}
@@ -102,9 +102,9 @@ func TestRestoreRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			state := whole()
 			each.spoil(state)
-			s := &solver.SGD{Rate: 0.5}
+			s := &solver.SGD{LearningRate: 0.5}
 			wantError(t, s.Restore(state), nil, each.words...)
-			if got := s.Progress(); got != (solver.Progress{Rate: 0.5}) {
+			if got := s.Progress(); got != (solver.Progress{LearningRate: 0.5}) {
 				t.Errorf("the solver has changed: %+v", got)
 			}
 		})
@@ -113,7 +113,7 @@ func TestRestoreRefuses(t *testing.T) {
 
 // Whether the moments are those of the model shows on the next step.
 func TestRestoredMomentsMustFit(t *testing.T) {
-	trained := &solver.SGD{Rate: 0.1, Momentum: 0.9}
+	trained := &solver.SGD{LearningRate: 0.1, Momentum: 0.9}
 	step(t, trained, newWeight("w", 1, 2), 1, 1)
 	cases := map[string]struct {
 		model []*weight
@@ -143,7 +143,7 @@ func TestRestoredMomentsMustFit(t *testing.T) {
 }
 
 func TestStateNames(t *testing.T) {
-	s := &solver.Adam{Rate: 0.1}
+	s := &solver.Adam{LearningRate: 0.1}
 	step(t, s, newWeight("conv1.weight", 1), 1)
 	var names []string
 	for name := range s.State() {

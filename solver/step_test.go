@@ -19,8 +19,8 @@ import (
 // everySolver is one of each, with the features that touch all elements.
 func everySolver() map[string]solver.Solver {
 	return map[string]solver.Solver{
-		"sgd":  &solver.SGD{Rate: 0.1, Momentum: 0.9, L2: 0.01, Clip: 1},
-		"adam": &solver.Adam{Rate: 0.1, WeightDecay: 0.01, L2: 0.01, Clip: 1},
+		"sgd":  &solver.SGD{LearningRate: 0.1, Momentum: 0.9, L2: 0.01, Clip: 1},
+		"adam": &solver.Adam{LearningRate: 0.1, WeightDecay: 0.01, L2: 0.01, Clip: 1},
 	}
 }
 
@@ -130,8 +130,8 @@ func TestFirstStepRefuses(t *testing.T) {
 func TestBadRateIsRefused(t *testing.T) {
 	forEverySolver(t, func(t *testing.T, s solver.Solver) {
 		for _, rate := range []float64{-1, math.NaN(), math.Inf(1)} {
-			s.SetRate(rate)
-			wantError(t, s.Step(model(newWeight("w", 1))), nil, "rate: found")
+			s.SetLearningRate(rate)
+			wantError(t, s.Step(model(newWeight("w", 1))), nil, "learning_rate: found")
 		}
 	})
 }
@@ -178,7 +178,7 @@ func TestThreadsDoNotMatter(t *testing.T) {
 func TestEveryElementIsUpdatedOnce(t *testing.T) {
 	values := normal(0)
 	w := newWeight("w", values...)
-	s := &solver.SGD{Rate: 1, Momentum: 0.9}
+	s := &solver.SGD{LearningRate: 1, Momentum: 0.9}
 	step(t, s, w, values...)
 	wantNear(t, elements(w.value), make([]float64, len(values)), 0)
 	if got, want := s.Progress().GradientNorm, floats.Norm(values, 2); math.Abs(got-want) > 1e-12*want {
@@ -216,7 +216,7 @@ func TestProgress(t *testing.T) {
 		set(b.grad, -4)
 		mustStep(t, s, model(a, b))
 		mustStep(t, s, model(a, b))
-		want := solver.Progress{Steps: 2, Rate: 0.1, GradientNorm: 5}
+		want := solver.Progress{Steps: 2, LearningRate: 0.1, GradientNorm: 5}
 		if got := s.Progress(); got != want {
 			t.Errorf("found %+v, expected %+v", got, want)
 		}

@@ -128,7 +128,7 @@ func TestResumeRefuses(t *testing.T) {
 	}{
 		"seed":      {func(tr *trainer.Trainer) { tr.Seed = 2 }, "seed: found 1, expected 2"},
 		"epochs":    {func(tr *trainer.Trainer) { tr.Epochs = 5 }, "epochs: found 4, expected 5"},
-		"solver":    {func(tr *trainer.Trainer) { tr.Solver.Rate = 0.5 }, "solver: found {"},
+		"solver":    {func(tr *trainer.Trainer) { tr.Solver.LearningRate = 0.5 }, "solver: found {"},
 		"objective": {func(tr *trainer.Trainer) { tr.Objective = objectives.Contrastive{Margin: 2} }, "parameters of the objective: found"},
 		"images": {func(tr *trainer.Trainer) {
 			var err error

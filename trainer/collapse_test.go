@@ -25,7 +25,7 @@ func judging(t *testing.T, objective objectives.Objective, head heads.Head, rate
 	training := newTrainer(t, tiny())
 	training.Model = newModel(t, tiny(), head)
 	training.Objective, training.Examples = objective, examples(t, objective, 16)
-	training.Solver.Rate, training.Seed = rate, seed
+	training.Solver.LearningRate, training.Seed = rate, seed
 	return training
 }
 

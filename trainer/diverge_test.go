@@ -32,8 +32,8 @@ func TestDivergenceKeepsTheLastFiniteWeights(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			training := newTrainer(t, test.network)
-			training.Solver = solver.Config{Solver: "sgd", Rate: test.rate}
-			training.Model.Preprocessing.Deviation = []float64{test.deviation}
+			training.Solver = solver.Config{Solver: "sgd", LearningRate: test.rate}
+			training.Model.Preprocessing.StdDev = []float64{test.deviation}
 			want, steps := values(training.Model), 0
 			training.OnStep = func(trainer.Step) { want, steps = values(training.Model), steps+1 }
 

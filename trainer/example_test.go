@@ -65,7 +65,7 @@ func Example() {
 
 	training := trainer.Trainer{
 		Model: model, Objective: objective, Examples: pairs,
-		Solver: solver.Config{Solver: "adam", Rate: 1e-2, Schedule: "cosine"},
+		Solver: solver.Config{Solver: "adam", LearningRate: 1e-2, Schedule: "cosine"},
 		Epochs: 10, EpochSteps: 10, Seed: 1, Validate: validation,
 	}
 	result, err := training.Run(context.Background())

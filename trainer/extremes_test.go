@@ -53,7 +53,7 @@ func few() *datasets.Dataset { return blobs(3, 4, 1) }
 func weights(value float32) func(*trainer.Trainer) {
 	return func(training *trainer.Trainer) {
 		for _, weight := range training.Model.Weights.All() {
-			if weight.Learned() {
+			if weight.Trainable() {
 				if err := weight.Value.Memset(value); err != nil {
 					panic(err)
 				}
@@ -63,12 +63,12 @@ func weights(value float32) func(*trainer.Trainer) {
 }
 
 func deviation(value float64) func(*trainer.Trainer) {
-	return func(training *trainer.Trainer) { training.Model.Preprocessing.Deviation = []float64{value} }
+	return func(training *trainer.Trainer) { training.Model.Preprocessing.StdDev = []float64{value} }
 }
 
 func rate(name string, value float64) func(*trainer.Trainer) {
 	return func(training *trainer.Trainer) {
-		training.Solver = solver.Config{Solver: name, Rate: value, Average: 0.9}
+		training.Solver = solver.Config{Solver: name, LearningRate: value, Average: 0.9}
 	}
 }
 
@@ -142,7 +142,7 @@ func (e extreme) run(t *testing.T, objective objectives.Objective, head heads.He
 	}
 	training := &trainer.Trainer{
 		Model: newModel(t, normed(), head), Objective: objective, Examples: examples,
-		Solver: solver.Config{Solver: "adam", Rate: 1e-2, Average: 0.9}, Epochs: 2, EpochSteps: 2, Seed: 1,
+		Solver: solver.Config{Solver: "adam", LearningRate: 1e-2, Average: 0.9}, Epochs: 2, EpochSteps: 2, Seed: 1,
 		Checkpoint: filepath.Join(t.TempDir(), "checkpoint.safetensors"),
 	}
 	training.Model.Preprocessing = images.Preprocessing()
@@ -254,7 +254,7 @@ func TestImagesOfOnePixel(t *testing.T) {
 		}
 		training := &trainer.Trainer{
 			Model: model, Objective: objective, Examples: examples, Seed: 1, Epochs: 1, EpochSteps: 2,
-			Solver: solver.Config{Solver: "adam", Rate: 1e-2}, Checkpoint: filepath.Join(t.TempDir(), "checkpoint.safetensors"),
+			Solver: solver.Config{Solver: "adam", LearningRate: 1e-2}, Checkpoint: filepath.Join(t.TempDir(), "checkpoint.safetensors"),
 		}
 		if _, err := training.Run(context.Background()); err != nil {
 			t.Errorf("%s with %s: %v", objective.Name(), head.Name(), err)

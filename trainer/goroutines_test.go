@@ -33,7 +33,7 @@ func TestRunLeavesNoGoroutine(t *testing.T) {
 			}
 		},
 		"by weights that are not finite": func(t *testing.T, training *trainer.Trainer) {
-			training.Solver.Rate = 1e39
+			training.Solver.LearningRate = 1e39
 			if _, err := training.Run(t.Context()); !errors.Is(err, trainer.ErrNotFinite) {
 				t.Errorf("found %v", err)
 			}

@@ -86,7 +86,7 @@ func newTrainer(t testing.TB, network backbone.Network) *trainer.Trainer {
 	objective := objectives.Contrastive{Margin: 1}
 	return &trainer.Trainer{
 		Model: newModel(t, network, heads.L2{}), Objective: objective, Examples: examples(t, objective, 16),
-		Solver: solver.Config{Solver: "adam", Rate: 1e-3}, Epochs: 2, EpochSteps: 5, Seed: 1,
+		Solver: solver.Config{Solver: "adam", LearningRate: 1e-3}, Epochs: 2, EpochSteps: 5, Seed: 1,
 	}
 }
 

@@ -144,7 +144,9 @@ func TestResumeRefusesWhateverDecidesTheWeights(t *testing.T) {
 		return with(func(tr *trainer.Trainer) { tr.Objective = o })
 	}
 	layer := func(scale *float64) func() *trainer.Trainer {
-		return with(func(tr *trainer.Trainer) { tr.Solver.Layers = []solver.Layer{{Name: "conv1", RateScale: scale}} })
+		return with(func(tr *trainer.Trainer) {
+			tr.Solver.Layers = []solver.Layer{{Name: "conv1", LearningRateScale: scale}}
+		})
 	}
 	frozen := with(func(tr *trainer.Trainer) {
 		if err := tr.Model.Weights.Freeze("conv1"); err != nil {

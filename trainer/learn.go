@@ -34,8 +34,8 @@ func (r *run) learn(in inputs) (cost float64, err error) {
 	if !finite(cost) {
 		return 0, r.diverged(fmt.Sprintf("the cost is %v", cost))
 	}
-	r.solver.SetRate(r.rate())
-	if err := r.solver.Step(r.parameters); errors.Is(err, solver.ErrNotFinite) {
+	r.solver.SetLearningRate(r.rate())
+	if err := r.solver.Step(r.program.Gradients()); errors.Is(err, solver.ErrNotFinite) {
 		return 0, r.diverged(err.Error())
 	} else if err != nil {
 		return 0, err
@@ -61,7 +61,7 @@ func (r *run) differentiate(in inputs) (float64, error) {
 }
 
 // rate is the learning rate of the step at hand.
-func (r *run) rate() float64 { return r.schedule.Rate(r.place.Steps, r.Epochs*r.epochSteps) }
+func (r *run) rate() float64 { return r.schedule.LearningRate(r.place.Steps, r.Epochs*r.epochSteps) }
 
 // diverged says what to do about what was found.
 func (r *run) diverged(found string) error {

@@ -36,7 +36,7 @@ func TestEveryObjectiveTeachesEveryHead(t *testing.T) {
 				untrained := auc(t, model, unseen)
 				result := run(t, &trainer.Trainer{
 					Model: model, Objective: objective, Examples: examples(t, objective, 24),
-					Solver: solver.Config{Solver: "adam", Rate: 1e-2, Schedule: "cosine"},
+					Solver: solver.Config{Solver: "adam", LearningRate: 1e-2, Schedule: "cosine"},
 					Epochs: 2, EpochSteps: 100, Seed: 1,
 				})
 				trained := auc(t, model, unseen)

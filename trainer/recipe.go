@@ -40,7 +40,7 @@ func (r Recipe) training(images *datasets.Dataset) (*Trainer, error) {
 	if err != nil {
 		return nil, err
 	}
-	shape, err := backbone.Measure(network)
+	shape, err := backbone.ShapeOf(network)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (r Recipe) training(images *datasets.Dataset) (*Trainer, error) {
 	}
 	return &Trainer{
 		Model: model, Objective: objective, Examples: examples,
-		Solver: solver.Config{Solver: "adam", Rate: r.Rate, Schedule: "cosine"},
+		Solver: solver.Config{Solver: "adam", LearningRate: r.Rate, Schedule: "cosine"},
 		Epochs: r.Epochs, Seed: r.Seed,
 	}, nil
 }
@@ -90,7 +90,7 @@ func (r Recipe) orUsual() Recipe {
 	r.Batch = cmp.Or(r.Batch, 64)
 	r.Epochs = cmp.Or(r.Epochs, 5)
 	r.Rate = cmp.Or(r.Rate, 1e-3)
-	if usual, err := backbone.Usual(r.Backbone); err == nil {
+	if usual, err := backbone.Defaults(r.Backbone); err == nil {
 		r.Size = cmp.Or(r.Size, usual.Size)
 	}
 	r.Size = cmp.Or(r.Size, imaging.Size{Height: 28, Width: 28, Channels: 1})

@@ -66,7 +66,7 @@ func TestRecipesUsualChoices(t *testing.T) {
 	if head, objective := (heads.L2{}), (objectives.Contrastive{Margin: 1}); training.Model.Head != head || training.Objective != objective {
 		t.Errorf("found %v and %v, expected %v and %v", training.Model.Head, training.Objective, head, objective)
 	}
-	if diff := cmp.Diff(solver.Config{Solver: "adam", Rate: 1e-3, Schedule: "cosine"}, training.Solver); diff != "" {
+	if diff := cmp.Diff(solver.Config{Solver: "adam", LearningRate: 1e-3, Schedule: "cosine"}, training.Solver); diff != "" {
 		t.Errorf("solver (-want +found):\n%s", diff)
 	}
 	if training.Epochs != 5 || training.Seed != 3 {

@@ -18,7 +18,6 @@ type run struct {
 	program    *graph.Program
 	solver     solver.Solver
 	schedule   solver.Schedule
-	parameters []gorgonia.ValueGrad
 	before     *graph.Weights  // those before the step at hand
 	average    *solver.Average // nil where none is kept
 	epochSteps int
@@ -57,8 +56,8 @@ func (t *Trainer) start() (started *run, err error) {
 		return nil, err
 	}
 	var names []string
-	for _, parameter := range r.program.Gradients() {
-		r.parameters, names = append(r.parameters, parameter), append(names, parameter.Name())
+	for _, parameter := range r.program.Parameters() {
+		names = append(names, parameter.Name())
 	}
 	if err := solver.MatchLayers(t.Solver.Layers, names); err != nil {
 		return nil, errors.Wrap(err, "solver configuration")
@@ -107,7 +106,7 @@ func (r *run) epoch(ctx context.Context, number int, ready <-chan prepared) erro
 	}
 	progress := r.solver.Progress()
 	epoch := Epoch{
-		Epoch: number, Cost: r.place.Sum / float64(r.place.Done), Rate: progress.Rate, GradientNorm: progress.GradientNorm,
+		Epoch: number, Cost: r.place.Sum / float64(r.place.Done), Rate: progress.LearningRate, GradientNorm: progress.GradientNorm,
 		Seconds: r.place.Seconds, ImagesPerSecond: float64(r.place.Done*r.Examples.perStep()) / r.place.Seconds,
 	}
 	r.result.Seconds += r.place.Seconds

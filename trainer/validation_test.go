@@ -34,7 +34,7 @@ func TestVerificationIsTheAUC(t *testing.T) {
 func TestValidationsAreDrawnOnce(t *testing.T) {
 	untrained := newModel(t, tiny(), heads.L2{})
 	training := newTrainer(t, tiny())
-	training.EpochSteps, training.Solver.Rate = 100, 1e-2
+	training.EpochSteps, training.Solver.LearningRate = 100, 1e-2
 	run(t, training)
 	for name, draw := range map[string]func(seed uint64) (trainer.Validation, error){
 		"one-shot":     func(seed uint64) (trainer.Validation, error) { return trainer.OneShot(unseen, 5, 40, seed) },

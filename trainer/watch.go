@@ -144,7 +144,7 @@ func (w *watch) active(embeddings [][]float32, margin float64) (float64, error) 
 // images one embedding: the objective, and the head, of zeros. Where the cost has
 // a bias that is learned it is the least over the bias.
 func (r *run) plateau() (float64, error) {
-	shape, err := backbone.Measure(r.Model.Backbone)
+	shape, err := backbone.ShapeOf(r.Model.Backbone)
 	if err != nil {
 		return 0, err
 	}

@@ -17,7 +17,7 @@ import (
 // weight average and weight decay; the others move.
 func TestFrozenLayersStay(t *testing.T) {
 	training := newTrainer(t, everything())
-	training.Solver = solver.Config{Solver: "adamw", Rate: 1e-2, WeightDecay: 0.1, Average: 0.7}
+	training.Solver = solver.Config{Solver: "adamw", LearningRate: 1e-2, WeightDecay: 0.1, Average: 0.7}
 	if err := training.Model.Weights.Freeze("conv1", "norm1"); err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestPenaltiesAreTheSolversL2(t *testing.T) {
 	for i := range 2 {
 		training := newTrainer(t, tiny())
 		training.Epochs, training.EpochSteps = 1, 1
-		training.Solver = solver.Config{Solver: "sgd", Rate: 0.1}
+		training.Solver = solver.Config{Solver: "sgd", LearningRate: 0.1}
 		if i == 0 {
 			training.Solver.L2 = lambda
 		} else {

@@ -72,7 +72,7 @@ func table(t *testing.T, weights *graph.Weights, inputs map[string][]float64) st
 		t.Fatal(err)
 	}
 	text := "| weight | shape | largest gradient |\n|---|---|---|\n"
-	for _, parameter := range program.Gradients() {
+	for _, parameter := range program.Parameters() {
 		gradient, err := parameter.Elements()
 		if err != nil {
 			t.Fatal(err)

@@ -121,7 +121,7 @@ type outcome struct {
 
 func measure(data datasets.Experiment, test []datasets.Pair, objectiveName, headName string, batch, steps int, seed uint64) (outcome, error) {
 	network := backbone.Conv4(data.Train.Size, width, true)
-	shape, err := backbone.Measure(network)
+	shape, err := backbone.ShapeOf(network)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -143,7 +143,7 @@ func measure(data datasets.Experiment, test []datasets.Pair, objectiveName, head
 	}
 	training := trainer.Trainer{
 		Model: model, Objective: objective, Examples: examples, Epochs: 1, EpochSteps: steps, Seed: seed,
-		Solver: solver.Config{Solver: "adam", Rate: 3e-3, Schedule: "cosine"},
+		Solver: solver.Config{Solver: "adam", LearningRate: 3e-3, Schedule: "cosine"},
 	}
 	result, err := training.Run(context.Background())
 	if err != nil {

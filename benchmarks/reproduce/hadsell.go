@@ -30,7 +30,7 @@ const mapBatch = 128
 
 var (
 	mapObjective = objectives.Contrastive{Margin: 1}
-	mapSolver    = solver.Config{Solver: "adam", Rate: 1e-3, Schedule: "cosine"}
+	mapSolver    = solver.Config{Solver: "adam", LearningRate: 1e-3, Schedule: "cosine"}
 )
 
 // mapSteps of training.

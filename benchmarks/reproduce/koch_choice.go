@@ -59,7 +59,7 @@ func (k *kochRun) parse(arguments []string) (c kochChoice, err error) {
 		flag, text string
 		field      func(*solver.Layer) **float64
 	}{
-		{"-scales", *scales, func(l *solver.Layer) **float64 { return &l.RateScale }},
+		{"-scales", *scales, func(l *solver.Layer) **float64 { return &l.LearningRateScale }},
 		{"-momenta", *momenta, func(l *solver.Layer) **float64 { return &l.Momentum }},
 		{"-penalties", *penalties, func(l *solver.Layer) **float64 { return &l.L2 }},
 	} {
@@ -105,7 +105,7 @@ func (k kochRun) examples(images *datasets.Dataset) (*trainer.Examples, error) {
 // L2, so that the loss of the curve is that of the images alone.
 func (c kochChoice) solver() solver.Config {
 	config := solver.Koch()
-	config.Rate, config.Momentum, config.MomentumEpochs, config.Layers = c.rate, c.momentum, c.ramp, c.layers
+	config.LearningRate, config.Momentum, config.MomentumEpochs, config.Layers = c.rate, c.momentum, c.ramp, c.layers
 	config.Clip = c.clip
 	return config
 }

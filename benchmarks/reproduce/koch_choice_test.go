@@ -20,8 +20,8 @@ func TestKochLayers(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []solver.Layer{
-		{Name: "conv1", RateScale: number(0.1), Momentum: number(0.97)},
-		{Name: "linear1", RateScale: number(3), L2: number(1e-2)},
+		{Name: "conv1", LearningRateScale: number(0.1), Momentum: number(0.97)},
+		{Name: "linear1", LearningRateScale: number(3), L2: number(1e-2)},
 		{Name: "conv2", L2: number(0)},
 	}
 	if diff := cmp.Diff(want, c.solver().Layers); diff != "" {

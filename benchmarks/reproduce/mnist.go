@@ -23,7 +23,7 @@ func hoffer(steps int) recipe {
 		head:    heads.L2{}, objective: objectives.BatchRatio{Scale: 1},
 		classes: 10, images: 20, steps: steps,
 		solver: solver.Config{
-			Solver: "adamw", Rate: 2e-3, WeightDecay: 1e-4, Average: 0.999,
+			Solver: "adamw", LearningRate: 2e-3, WeightDecay: 1e-4, Average: 0.999,
 			Schedule: "cosine", Warmup: 0.5,
 		},
 	}

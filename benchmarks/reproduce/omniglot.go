@@ -96,7 +96,7 @@ func long() recipe {
 func longer() recipe {
 	r := long()
 	r.steps, r.objective = 20_000, objectives.NPair{Temperature: 0.025}
-	r.solver.Rate, r.solver.WeightDecay = 6e-3, 0.05
+	r.solver.LearningRate, r.solver.WeightDecay = 6e-3, 0.05
 	return r
 }
 
@@ -181,7 +181,7 @@ const shortSteps = 1000
 // split that were held out of training (validate -small small1 -hold).
 func shortRecipe() recipe {
 	r := usual(shortSteps)
-	r.solver.Rate = 6e-3
+	r.solver.LearningRate = 6e-3
 	r.augment.Batch.Elastic = datasets.Elastic{Displacement: 3, Smoothness: 6, Probability: 1}
 	return r
 }

@@ -20,7 +20,7 @@ import (
 // they are cut.
 const side = 28
 
-var crop = imaging.Crop{Margin: 1.15, Least: 40. / 105}
+var crop = imaging.Crop{Margin: 1.15, MinSide: 40. / 105}
 
 // recipe is how a network for one-shot recognition is trained. Its settings
 // were chosen on background alphabets alone: six of them held out, twenty-way
@@ -49,7 +49,7 @@ func usual(steps int) recipe {
 		classes: 32, images: 4, steps: steps, grouped: true, symmetries: true,
 		augment: datasets.Augmentation{Image: datasets.Distortion{Affine: distortion(side, 1)}},
 		solver: solver.Config{
-			Solver: "adamw", Rate: 3e-3, WeightDecay: 1e-4, Average: 0.99,
+			Solver: "adamw", LearningRate: 3e-3, WeightDecay: 1e-4, Average: 0.99,
 			Schedule: "cosine", Warmup: 0.5, // of ten epochs
 		},
 	}

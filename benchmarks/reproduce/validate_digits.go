@@ -44,7 +44,7 @@ func variedDigits(arguments []string) (r recipe, err error) {
 		r.steps = *steps
 	}
 	if *rate > 0 {
-		r.solver.Rate = *rate
+		r.solver.LearningRate = *rate
 	}
 	if *decay >= 0 {
 		r.solver.WeightDecay = *decay

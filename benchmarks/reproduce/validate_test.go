@@ -26,8 +26,8 @@ func TestVariation(t *testing.T) {
 	if !slices.ContainsFunc(blocks, func(b graph.Block) bool { _, is := b.(graph.Residual); return is }) {
 		t.Errorf("found %+v, expected residual blocks", blocks)
 	}
-	if v.pen != 1.2 || r.solver.Rate != 6e-3 || r.networks != 3 {
-		t.Errorf("found a pen of %g, a rate of %g and %d networks", v.pen, r.solver.Rate, r.networks)
+	if v.pen != 1.2 || r.solver.LearningRate != 6e-3 || r.networks != 3 {
+		t.Errorf("found a pen of %g, a rate of %g and %d networks", v.pen, r.solver.LearningRate, r.networks)
 	}
 	if err := v.parse(&r, []string{"-rate", "1e-3", "more"}); err == nil || !strings.Contains(err.Error(), `found ["more"]`) {
 		t.Errorf("found the error %v", err)
@@ -48,8 +48,8 @@ func TestVariedDigits(t *testing.T) {
 			}
 		}
 	}
-	if rates == 0 || r.solver.Rate != 4e-3 {
-		t.Errorf("found %d layers of dropout and a rate of %g", rates, r.solver.Rate)
+	if rates == 0 || r.solver.LearningRate != 4e-3 {
+		t.Errorf("found %d layers of dropout and a rate of %g", rates, r.solver.LearningRate)
 	}
 	r, err = variedDigits(strings.Fields("-residual 8 -networks 2"))
 	if err != nil {
@@ -61,7 +61,7 @@ func TestVariedDigits(t *testing.T) {
 	if r, err = variedDigits(strings.Fields("-sgd 0.9 -decay 2e-4")); err != nil {
 		t.Fatal(err)
 	}
-	want := solver.Config{Solver: "sgd", Rate: 3e-3, Momentum: 0.9, L2: 2e-4, Average: 0.99, Schedule: "cosine", Warmup: 0.5}
+	want := solver.Config{Solver: "sgd", LearningRate: 3e-3, Momentum: 0.9, L2: 2e-4, Average: 0.99, Schedule: "cosine", Warmup: 0.5}
 	if diff := cmp.Diff(want, r.solver); diff != "" {
 		t.Error(diff)
 	}

@@ -39,10 +39,10 @@ func kochVerification(ctx context.Context, s settings) ([]Row, error) {
 	r.network = func(imaging.Size) backbone.Network { return backbone.Koch().Narrow(8) }
 	r.head, r.objective = heads.WeightedL1{Signed: true}, objectives.BatchCrossEntropy{Balanced: true}
 	r.augment = datasets.Augmentation{Image: datasets.Distortion{Affine: distortion(s.side, 1)}}
-	r.solver.Rate = 1e-3
+	r.solver.LearningRate = 1e-3
 	flags := flag.NewFlagSet("koch-verification", flag.ContinueOnError)
 	flags.IntVar(&r.steps, "steps", r.steps, "of training")
-	flags.Float64Var(&r.solver.Rate, "rate", r.solver.Rate, "learning rate")
+	flags.Float64Var(&r.solver.LearningRate, "rate", r.solver.LearningRate, "learning rate")
 	flags.BoolVar(&r.grouped, "grouped", r.grouped, "classes of a batch come from one alphabet")
 	if err := flags.Parse(s.arguments); err != nil {
 		return nil, errors.WithStack(err)

@@ -70,7 +70,7 @@ func (w Workload) export(folder string, save func(string) error, inputs safetens
 	return safetensors.WriteFile(filepath.Join(folder, InputsFile), inputs)
 }
 
-func describe(c solver.Config) optimiser { return optimiser{c.Solver, c.Rate, c.Momentum} }
+func describe(c solver.Config) optimiser { return optimiser{c.Solver, c.LearningRate, c.Momentum} }
 
 // tensor is of rows as many as the workload's, and images are (height, width,
 // channels) each.

@@ -13,7 +13,6 @@ import (
 	"github.com/likeness-go/likeness/solver"
 	"github.com/likeness-go/likeness/trainer"
 	"github.com/pkg/errors"
-	"gorgonia.org/gorgonia"
 )
 
 // Step is a workload that is ready. It is not safe for two goroutines at once.
@@ -49,13 +48,12 @@ func Time(step Step, n int) ([]float64, error) {
 // Training is a workload with a loss. A step of it sets the inputs, runs the graph,
 // forward and backward, and moves the weights.
 type Training struct {
-	work       Workload
-	model      *likeness.Model
-	program    *graph.Program
-	solver     solver.Solver
-	parameters []gorgonia.ValueGrad
-	batches    []batch
-	steps      int // done
+	work    Workload
+	model   *likeness.Model
+	program *graph.Program
+	solver  solver.Solver
+	batches []batch
+	steps   int // done
 }
 
 // Training makes the workload ready, with so many different batches.
@@ -74,9 +72,6 @@ func (w Workload) Training(batches int) (*Training, error) {
 	})
 	if err != nil {
 		return nil, err
-	}
-	for _, parameter := range t.program.Gradients() {
-		t.parameters = append(t.parameters, parameter)
 	}
 	t.solver, _, err = solver.New(w.Solver, solver.Length{Epochs: 1, EpochSteps: 1})
 	return t, err
@@ -113,7 +108,7 @@ func (t *Training) Do() (cost float64, err error) {
 	if cost, err = t.program.Scalar(graph.Cost); err != nil {
 		return 0, err
 	}
-	return cost, t.solver.Step(t.parameters)
+	return cost, t.solver.Step(t.program.Gradients())
 }
 
 // Close lets go of the graph.

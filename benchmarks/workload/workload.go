@@ -38,8 +38,10 @@ func All() []Workload {
 	contrastive := &Loss{Objective: "contrastive", Head: "l2", Margin: 1, Towers: 2}
 	// At these rates rounding does not grow within the steps that are compared:
 	// Adam's first steps are the signs of gradients, however small those are.
-	adam := solver.Config{Solver: "adam", Rate: 3e-5}
-	momentum := func(rate float64) solver.Config { return solver.Config{Solver: "sgd", Rate: rate, Momentum: 0.9} }
+	adam := solver.Config{Solver: "adam", LearningRate: 3e-5}
+	momentum := func(rate float64) solver.Config {
+		return solver.Config{Solver: "sgd", LearningRate: rate, Momentum: 0.9}
+	}
 	return []Workload{
 		{
 			Name: "conv4", Title: "Conv4-64, 28×28, 128 pairs, contrastive, Adam",

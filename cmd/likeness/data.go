@@ -136,7 +136,7 @@ func (s Settings) checkImages() error {
 		key   string
 		value interface{ Validate() error }
 	}{
-		{"crop_least", imaging.Crop{Margin: 1, Least: s.CropLeast}},
+		{"crop_least", imaging.Crop{Margin: 1, MinSide: s.CropLeast}},
 		{"crop", imaging.Crop{Margin: cmp.Or(s.Crop, 1)}},
 		{"augment", datasets.Affine{Probability: s.Augment}},
 		{"rotation", datasets.Affine{Rotation: s.Rotation}},
@@ -160,7 +160,7 @@ func (s Settings) crop() *imaging.Crop {
 	if s.Crop == 0 {
 		return nil
 	}
-	return &imaging.Crop{Margin: s.Crop, Least: s.CropLeast}
+	return &imaging.Crop{Margin: s.Crop, MinSide: s.CropLeast}
 }
 
 // firstImage is the first image file in the folder, and its size; there may be

@@ -78,12 +78,12 @@ func imageFiles(c *console, paths []string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	sayPassedOver(c, found.PassedOver)
+	sayPassedOver(c, found.Skipped)
 	return found.Files, nil
 }
 
 // sayPassedOver lists the first files of folders that are no images, and counts all.
-func sayPassedOver(c *console, passed imaging.PassedOver) {
+func sayPassedOver(c *console, passed imaging.Skipped) {
 	if passed.Count == 0 {
 		return
 	}

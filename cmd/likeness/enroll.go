@@ -83,7 +83,7 @@ func (e *enrollCommand) enroll(c *console, g *gallery.Gallery, files []string) (
 		}
 		said = fmt.Sprintf("enrolled %d examples of %d classes", examples, classes)
 		if found, err := imaging.Find(e.Folder); err == nil { // the gallery found the same
-			sayPassedOver(c, found.PassedOver)
+			sayPassedOver(c, found.Skipped)
 		}
 	}
 	_, calibrated := g.Calibration()

@@ -109,7 +109,7 @@ func (i *importCommand) model() (*likeness.Model, error) {
 	if err != nil {
 		return nil, errors.WithMessage(err, "head")
 	}
-	preprocessing := imaging.Preprocessing{Size: network.Size, Invert: i.Invert, Mean: i.Mean, Deviation: i.Deviation}
+	preprocessing := imaging.Preprocessing{Size: network.Size, Invert: i.Invert, Mean: i.Mean, StdDev: i.Deviation}
 	return likeness.New(network, head, preprocessing, i.Seed)
 }
 

@@ -49,7 +49,7 @@ func TestImport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := imaging.Preprocessing{Size: theirs.Preprocessing.Size, Invert: true, Mean: []float64{0.5}, Deviation: []float64{0.25}}
+	want := imaging.Preprocessing{Size: theirs.Preprocessing.Size, Invert: true, Mean: []float64{0.5}, StdDev: []float64{0.25}}
 	if diff := cmp.Diff(want, model.Preprocessing); diff != "" || model.Head.Name() != "cosine" {
 		t.Errorf("head %s, preprocessing (-want +got):\n%s", model.Head.Name(), diff)
 	}

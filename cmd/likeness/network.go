@@ -30,7 +30,7 @@ func (s *Settings) spellOutNetwork() error {
 		}
 		return s.adopt(network)
 	}
-	usual, err := backbone.Usual(s.Backbone)
+	usual, err := backbone.Defaults(s.Backbone)
 	if err != nil {
 		return nearest.Unknown("backbone", s.Backbone, append(slices.Clone(backbone.Names), "a file that ends in .toml"))
 	}
@@ -55,7 +55,7 @@ func (s Settings) demandedSize() (imaging.Size, error) {
 	if s.Network != nil {
 		return s.Network.Input, nil
 	}
-	usual, err := backbone.Usual(s.Backbone)
+	usual, err := backbone.Defaults(s.Backbone)
 	return usual.Size, err
 }
 

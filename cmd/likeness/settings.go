@@ -99,11 +99,11 @@ type settingsFile struct {
 // solver is the part of the settings that package solver reads.
 func (s Settings) solver() solver.Config {
 	return solver.Config{
-		Solver: s.Solver, Rate: s.Rate,
+		Solver: s.Solver, LearningRate: s.Rate,
 		Momentum: s.Momentum, MomentumStart: s.MomentumStart, MomentumEpochs: s.MomentumEpochs, Nesterov: s.Nesterov,
 		Beta1: s.Beta1, Beta2: s.Beta2, Epsilon: s.Epsilon,
 		L2: s.L2, WeightDecay: s.WeightDecay, Clip: s.Clip, Average: s.Average,
-		Schedule: s.Schedule, Warmup: s.Warmup, Decay: s.Decay, DecayEpochs: s.DecayEpochs, FinalRate: s.FinalRate,
+		Schedule: s.Schedule, Warmup: s.Warmup, Decay: s.Decay, DecayEpochs: s.DecayEpochs, FinalLearningRate: s.FinalRate,
 		Layers: s.Layers,
 	}
 }

@@ -71,7 +71,7 @@ func (s Settings) prepare() (*setup, error) {
 	if err != nil {
 		return nil, err
 	}
-	shape, err := backbone.Measure(network)
+	shape, err := backbone.ShapeOf(network)
 	if err != nil {
 		return nil, err
 	}

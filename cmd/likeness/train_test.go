@@ -270,7 +270,7 @@ func TestDrawings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(&imaging.Crop{Margin: 1.2, Least: 0.38}, model.Preprocessing.Crop); diff != "" {
+	if diff := cmp.Diff(&imaging.Crop{Margin: 1.2, MinSide: 0.38}, model.Preprocessing.Crop); diff != "" {
 		t.Errorf("the model's crop: %s", diff)
 	}
 	tool(t, "train", "--config", filepath.Join("run", "config.toml"), "--out", "again")

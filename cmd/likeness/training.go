@@ -42,7 +42,7 @@ func (s *Settings) start() (*likeness.Model, error) {
 	}
 	s.Network, s.Invert = &spec, model.Preprocessing.Invert
 	if s.Crop = 0; model.Preprocessing.Crop != nil {
-		s.Crop, s.CropLeast = model.Preprocessing.Crop.Margin, model.Preprocessing.Crop.Least
+		s.Crop, s.CropLeast = model.Preprocessing.Crop.Margin, model.Preprocessing.Crop.MinSide
 	}
 	return model, nil
 }

@@ -87,7 +87,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	distortion := datasets.Affine{Rotation: 10, ScaleMin: 0.9, ScaleMax: 1.1, Translation: 1.5, Probability: 0.8}
 	training := trainer.Trainer{
 		Model: model, Objective: loss, Examples: pairs, Augment: datasets.EachImage(distortion),
-		Solver: solver.Config{Solver: "adam", Rate: *rate, Schedule: "cosine"},
+		Solver: solver.Config{Solver: "adam", LearningRate: *rate, Schedule: "cosine"},
 		Epochs: *epochs, Seed: *seed,
 		OnEpoch: func(e trainer.Epoch) {
 			fmt.Fprintf(stdout, "epoch %2d of %d: loss %.4f, %.0f images/s\n", e.Epoch, *epochs, e.Cost, e.ImagesPerSecond)

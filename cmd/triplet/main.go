@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	training := trainer.Trainer{
 		Model: model, Objective: loss, Examples: triplets,
-		Solver: solver.Config{Solver: "adam", Rate: *rate, Schedule: "cosine"},
+		Solver: solver.Config{Solver: "adam", LearningRate: *rate, Schedule: "cosine"},
 		Epochs: *epochs, Seed: *seed,
 		OnEpoch: func(e trainer.Epoch) {
 			fmt.Fprintf(stdout, "epoch %d of %d: loss %.4f, %.0f images/s\n", e.Epoch, *epochs, e.Cost, e.ImagesPerSecond)

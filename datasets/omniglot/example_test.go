@@ -14,7 +14,7 @@ import (
 func Example() {
 	options := datasets.Options{
 		Size: imaging.Size{Height: 28, Width: 28, Channels: 1},
-		Crop: &imaging.Crop{Margin: 1.15, Least: 40. / 105},
+		Crop: &imaging.Crop{Margin: 1.15, MinSide: 40. / 105},
 	}
 	splits, err := omniglot.Small1(options)
 	if err != nil {

@@ -80,7 +80,7 @@ func TestSmall1(t *testing.T) {
 
 func TestRuns(t *testing.T) {
 	size := imaging.Size{Height: 28, Width: 28, Channels: 1}
-	found, err := Runs(datasets.Options{Size: size, Crop: &imaging.Crop{Margin: 1.15, Least: 40. / 105}})
+	found, err := Runs(datasets.Options{Size: size, Crop: &imaging.Crop{Margin: 1.15, MinSide: 40. / 105}})
 	if err != nil {
 		t.Fatal(err)
 	}

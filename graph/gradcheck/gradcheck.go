@@ -1,9 +1,3 @@
-// Package gradcheck compares the gradients of a graph with finite differences.
-//
-// It is for tests, and for a program that examines itself. A check builds a training graph in float64, runs it three
-// times, because several faults of expression graphs show from the second run
-// on, and compares the gradients with central differences along random
-// directions and along five coordinates of every learned weight.
 package gradcheck
 
 import (
@@ -20,34 +14,40 @@ const (
 	// finite difference, relative to the largest gradient of the weight.
 	Tolerance = 1e-6
 
-	step        = 1e-5 // of the finite difference; its error is of order step²
+	step        = 1e-5 // of the central difference, whose error is of order step²
 	runs        = 3
 	coordinates = 5
 	directions  = 3
-	attempts    = 8 // at finding a coordinate or direction away from a kink
+	attempts    = 8 // to find a coordinate or direction away from kinks
 )
 
-// test is what Check needs of a testing.TB.
-type test interface {
+// Reporter is what Check needs of a testing.TB.
+type Reporter interface {
 	Helper()
 	Error(arguments ...any)
 }
 
-// Check is Find for a test, which fails where a gradient is wrong.
-func Check(t test, weights *graph.Weights, inputs map[string][]float64, draw func(*graph.Builder) graph.Outputs) {
+// Check reports what Find finds to a test, usually a *testing.T.
+func Check(t Reporter, weights *graph.Weights, inputs map[string][]float64, build func(*graph.Builder) graph.Outputs) {
 	t.Helper()
-	for _, err := range Find(weights, inputs, draw) {
+	for _, err := range Find(weights, inputs, build) {
 		t.Error(err)
 	}
 }
 
-// Find builds a Training graph on the weights with draw, sets the inputs and
-// returns what is wrong with the gradients. The weights must be Float64. To
-// check a gradient by an input, make it a weight. Points too near a kink, where
-// two finite differences disagree with each other, are drawn anew; it is an
-// error if none is found.
-func Find(weights *graph.Weights, inputs map[string][]float64, draw func(*graph.Builder) graph.Outputs) []error {
-	program, err := graph.Build(weights, graph.Training, draw)
+// Find builds a Training graph on the weights, sets its inputs, and returns what is
+// wrong with its gradients; none if they are right. The weights must be Float64,
+// and are as before when it returns, up to rounding. The gradient must agree with
+// the finite difference up to Tolerance.
+//
+// At a kink, such as that of ReLU at 0, two finite differences of different steps
+// disagree with each other; another point is taken then, and it is an error if
+// there is no other point among eight.
+func Find(weights *graph.Weights, inputs map[string][]float64, build func(*graph.Builder) graph.Outputs) []error {
+	if weights.Dtype() != graph.Float64 {
+		return []error{errors.Errorf("check gradients: found weights of %v, expected Float64: finite differences need its precision", weights.Dtype())}
+	}
+	program, err := graph.Build(weights, graph.Training, build)
 	if err != nil {
 		return []error{err}
 	}
@@ -70,10 +70,10 @@ type check struct {
 	wrong   []error
 }
 
-// stop unwinds to all, when it makes no sense to go on.
+// stop is the panic by which end returns to all.
 type stop struct{}
 
-// all makes every check, up to one that ends them.
+// all makes every check, until one of them calls end.
 func (c *check) all() {
 	defer func() {
 		if cause := recover(); cause != nil && cause != (stop{}) {
@@ -81,7 +81,7 @@ func (c *check) all() {
 		}
 	}()
 	c.repeat()
-	for _, parameter := range c.program.Gradients() {
+	for _, parameter := range c.program.Parameters() {
 		c.coordinates(parameter)
 	}
 	for range directions {
@@ -93,13 +93,13 @@ func (c *check) errorf(format string, arguments ...any) {
 	c.wrong = append(c.wrong, errors.Errorf(format, arguments...))
 }
 
-// end adds an error and ends the check.
+// end adds an error after which no further check makes sense.
 func (c *check) end(err error) {
 	c.wrong = append(c.wrong, err)
 	panic(stop{})
 }
 
-// cost runs the program as the run of number 0, so that dropout's masks stay.
+// cost runs the program as run number 0, so that the masks of dropout stay the same.
 func (c *check) cost() float64 {
 	c.program.SetStep(0)
 	if err := c.program.Run(); err != nil {
@@ -112,8 +112,8 @@ func (c *check) cost() float64 {
 	return cost
 }
 
-// repeat runs the program three times: cost and gradients must be the same to
-// the bit, and finite.
+// repeat runs the program three times: the cost and the gradients must be finite
+// and the same to the bit.
 func (c *check) repeat() {
 	var first float64
 	for run := range runs {
@@ -124,7 +124,7 @@ func (c *check) repeat() {
 		if cost != first || math.IsNaN(cost) || math.IsInf(cost, 0) {
 			c.end(errors.Errorf("run %d: cost %v, the first was %v", run+1, cost, first))
 		}
-		for _, parameter := range c.program.Gradients() {
+		for _, parameter := range c.program.Parameters() {
 			gradient, err := parameter.Elements()
 			if err != nil {
 				c.end(err)
@@ -142,10 +142,10 @@ func (c *check) repeat() {
 	}
 }
 
-// agrees compares the expected slope with the central difference of the cost
-// when move shifts the weights. Where they differ it takes a narrower
-// difference, which steps over fewer kinks: if that agrees, the slope is right;
-// if the two disagree with each other too, the point says nothing.
+// agrees compares the expected derivative with the central difference of the cost
+// when move shifts the weights. Where they differ it takes a smaller step, which
+// crosses fewer kinks: if that agrees, the derivative is right. If the two
+// differences disagree with each other as well, there is a kink.
 func (c *check) agrees(expected, tolerance float64, move func(scale float64)) (found float64, ok, kink bool) {
 	difference := func(h float64) float64 {
 		move(h)
@@ -194,25 +194,25 @@ func (c *check) direction() {
 	for range attempts {
 		var expected, length float64
 		along := map[string][]float64{}
-		for _, parameter := range c.program.Gradients() {
+		for _, parameter := range c.program.Parameters() {
 			gradient := c.exact[parameter.Name()]
-			way := make([]float64, len(gradient))
-			for i := range way {
-				way[i] = c.random.NormFloat64()
-				length += way[i] * way[i]
+			direction := make([]float64, len(gradient))
+			for i := range direction {
+				direction[i] = c.random.NormFloat64()
+				length += direction[i] * direction[i]
 			}
-			along[parameter.Name()] = way
+			along[parameter.Name()] = direction
 		}
 		length = math.Sqrt(length)
-		for _, parameter := range c.program.Gradients() {
-			way := along[parameter.Name()]
+		for _, parameter := range c.program.Parameters() {
+			direction := along[parameter.Name()]
 			for i, g := range c.exact[parameter.Name()] {
-				way[i] /= length
-				expected += way[i] * g
+				direction[i] /= length
+				expected += direction[i] * g
 			}
 		}
 		slope, ok, kink := c.agrees(expected, Tolerance*max(c.largest, 1e-3), func(h float64) {
-			for _, parameter := range c.program.Gradients() {
+			for _, parameter := range c.program.Parameters() {
 				data := parameter.Value().Data().([]float64)
 				for i, w := range along[parameter.Name()] {
 					data[i] += h * w

@@ -13,8 +13,8 @@ type Layer struct {
 	shape kernel.ConvShape
 }
 
-// Layers are the convolutions that take the time of the papers' networks: the
-// first two of Conv4 and its third, and those of Koch's network.
+// Layers returns the convolutions that take most of the time of the papers' networks: the
+// first three of Conv4, and those of Koch's network.
 func Layers() []Layer {
 	var layers []Layer
 	for _, s := range []kernel.ConvShape{
@@ -33,21 +33,21 @@ func Layers() []Layer {
 	return layers
 }
 
-// Measurement is how long a pass of a layer took.
+// Measurement is the time that a pass of a layer took.
 type Measurement struct {
 	Pass       string        // "forward", "dX" or "dW"
 	Operations int           // of a direct convolution: two for each product
-	Time       time.Duration // the least of several
+	Time       time.Duration // the shortest of several
 }
 
-// Rate returns the operations in a second.
+// Rate returns the operations per second.
 func (m Measurement) Rate() float64 { return float64(m.Operations) / m.Time.Seconds() }
 
-// Measure times the passes of a layer as a block of a network runs them: with
-// ReLU and a 2×2 max pool, so that what leaves the cache is a quarter of the
-// convolution's result. Each is repeated for about as long as asked.
+// Measure measures the passes of a layer as a block of a network runs them: with ReLU and a
+// 2×2 max pool, so that only a quarter of the convolution's result is written to memory. Each
+// pass is repeated for at least the given time.
 func (l Layer) Measure(atLeast time.Duration) []Measurement {
-	defer kernel.Retain()() // as a program does
+	defer kernel.Retain()() // as programs of package graph do
 	s := l.shape
 	k := kernel.NewBlock[float32](kernel.BlockShape{Conv: s, Activation: kernel.ReLU, PoolSize: 2, PoolStride: 2})
 	height, width := s.Output()
@@ -59,19 +59,19 @@ func (l Layer) Measure(atLeast time.Duration) []Measurement {
 	dweight := kernel.BlockWeights[float32]{Weight: make([]float32, len(weight.Weight))}
 	forward := func() { k.Forward(y, x, weight) }
 	operations := 2 * s.Batch * height * width * len(weight.Weight)
-	all := []Measurement{{"forward", operations, least(atLeast, func() {}, forward)}}
-	if s.Channels > 3 { // images have no gradient
-		all = append(all, Measurement{"dX", operations, least(atLeast, forward, func() {
+	all := []Measurement{{"forward", operations, shortest(atLeast, func() {}, forward)}}
+	if s.Channels > 3 { // the gradient of an image is not computed in training
+		all = append(all, Measurement{"dX", operations, shortest(atLeast, forward, func() {
 			k.Backward(dx, kernel.BlockWeights[float32]{}, x, weight, y, dy)
 		})})
 	}
-	return append(all, Measurement{"dW", operations, least(atLeast, forward, func() {
+	return append(all, Measurement{"dW", operations, shortest(atLeast, forward, func() {
 		k.Backward(nil, dweight, x, weight, y, dy)
 	})})
 }
 
-// least returns the least time of work, each time prepared for.
-func least(atLeast time.Duration, prepare, work func()) time.Duration {
+// shortest returns the shortest time of work; prepare runs before each, and is not measured.
+func shortest(atLeast time.Duration, prepare, work func()) time.Duration {
 	prepare()
 	work()
 	best := time.Duration(1<<63 - 1)

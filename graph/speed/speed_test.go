@@ -8,7 +8,7 @@ import (
 	"github.com/likeness-go/likeness/graph/speed"
 )
 
-// Each layer has its passes, with the operations of a direct convolution.
+// Each layer has three passes, with the number of operations of a direct convolution.
 func TestMeasure(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes a second")

@@ -12,7 +12,7 @@ import (
 
 // workers are goroutines that several programs of package graph share, and that end
 // with the last of them. They sleep between kernels.
-const workers = "github.com/likeness-go/likeness/graph/internal/kernel.(*worker).live"
+const workers = "github.com/likeness-go/likeness/internal/parallel.(*worker).loop"
 
 // Check runs a package's tests, of which it is the TestMain, and ends the process
 // with a failure if goroutines are left when all have ended. Models and programs

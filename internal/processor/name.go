@@ -1,5 +1,5 @@
-// Package processor names the machine's processor, for records of what was
-// measured on it.
+// Package processor returns the name of the machine's processor, for records of
+// measurements.
 package processor
 
 import (
@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Name is the processor's name where the system tells it, and otherwise its
-// architecture.
+// Name returns the name of the processor if the operating system provides it, and
+// otherwise its architecture, such as "amd64".
 func Name() string {
-	// Only Linux has the file, and only on some processors the line.
+	// Only Linux has this file, and only for some processors does it have this line.
 	text, _ := os.ReadFile("/proc/cpuinfo")
 	for line := range strings.Lines(string(text)) {
 		if key, value, found := strings.Cut(line, ":"); found && strings.TrimSpace(key) == "model name" {

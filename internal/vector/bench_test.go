@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// benchmark measures a call of each engine that reads and writes some bytes.
+// benchmark measures a call of each engine that reads and writes the given number of bytes.
 func benchmark(b *testing.B, name string, bytes int, call func(e Engine[float32])) {
 	for _, e := range Engines() {
 		b.Run(fmt.Sprintf("%s/%s", name, e.Name()), func(b *testing.B) {
@@ -47,7 +47,7 @@ func BenchmarkWindows(b *testing.B) {
 	}
 }
 
-// Arrays of 256 KiB, which are in the second cache.
+// Arrays of 256 KiB, which fit in the level 2 cache.
 func BenchmarkElements(b *testing.B) {
 	const n = 1 << 16
 	x, y, z := ramp(n), ramp(n), ramp(n)
@@ -75,7 +75,7 @@ func BenchmarkChannels(b *testing.B) {
 		name := fmt.Sprintf("/%d", channels)
 		benchmark(b, "Normalize"+name, 8*n, func(e Engine[float32]) { e.Normalize(dx, x, mean, scale, shift) })
 		benchmark(b, "NormalizeInPlace"+name, 8*n, func(e Engine[float32]) { e.Normalize(x, x, mean, scale, shift) })
-		benchmark(b, "Centre"+name, 12*n, func(e Engine[float32]) { e.Centre(dx, x, dy, mean, scale, along, shift) })
+		benchmark(b, "Center"+name, 12*n, func(e Engine[float32]) { e.Center(dx, x, dy, mean, scale, along, shift) })
 		benchmark(b, "ScaleChannels"+name, 8*n, func(e Engine[float32]) { e.ScaleChannels(dx, x, scale) })
 		benchmark(b, "SumRows"+name, 4*n, func(e Engine[float32]) { e.SumRows(sum[:channels], x) })
 		benchmark(b, "SumSquares"+name, 4*n, func(e Engine[float32]) { e.SumSquares(sum[:channels], x, mean) })
@@ -92,7 +92,7 @@ func BenchmarkTranspose(b *testing.B) {
 	}
 }
 
-// Arrays of 32 MiB, which are in memory, and a chunk of them.
+// Arrays of 32 MiB, which do not fit in a cache, and a chunk of them.
 func BenchmarkUpdates(b *testing.B) {
 	for _, n := range []int{1 << 14, 1 << 23} {
 		weight, gradient, first, second := ramp(n), ramp(n), make([]float32, n), make([]float32, n)
@@ -121,8 +121,8 @@ func reportOperations(b *testing.B, each int) {
 	b.ReportMetric(float64(each)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 }
 
-// A convolution of 14×14 pixels, from 16×16 ones of 64 channels that each row
-// of three taps reads in one piece.
+// A convolution with a result of 14×14 pixels, from 16×16 pixels of 64 channels; each row
+// of three taps is one contiguous piece of memory.
 func BenchmarkRows(b *testing.B) {
 	for _, e := range Engines() {
 		for width := 1; width <= e.MaxWidth(); width++ {
@@ -149,7 +149,7 @@ func BenchmarkRows(b *testing.B) {
 	}
 }
 
-// The gradient of such a convolution's weights, of one row of taps.
+// The gradient of the weights of that convolution, for one row of taps.
 func BenchmarkOuter(b *testing.B) {
 	for _, e := range Engines() {
 		for _, columns := range []int{16, 32, 48, 64, 128} {

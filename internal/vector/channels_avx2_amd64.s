@@ -120,9 +120,9 @@ end7:
 	VZEROUPPER
 	RET
 
-// func centre_avx2(dx *float32, x *float32, dy *float32, mean *float32, scale *float32, along *float32, dyMean *float32, rows int, channels int)
+// func center_avx2(dx *float32, x *float32, dy *float32, mean *float32, scale *float32, along *float32, dyMean *float32, rows int, channels int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·centre_avx2(SB), NOSPLIT, $0-72
+TEXT ·center_avx2(SB), NOSPLIT, $0-72
 	MOVQ channels+64(FP), SI
 	MOVQ channels+64(FP), DI
 	SHLQ $0x02, DI
@@ -273,9 +273,9 @@ end7:
 	VZEROUPPER
 	RET
 
-// func centreAlone_avx2(dx *float32, x *float32, dy *float32, mean *float32, scale *float32, along *float32, dyMean *float32, rows int, channels int)
+// func centerAlone_avx2(dx *float32, x *float32, dy *float32, mean *float32, scale *float32, along *float32, dyMean *float32, rows int, channels int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·centreAlone_avx2(SB), NOSPLIT, $0-72
+TEXT ·centerAlone_avx2(SB), NOSPLIT, $0-72
 	MOVQ channels+64(FP), BX
 	MOVQ channels+64(FP), SI
 	SHLQ $0x02, SI
@@ -502,6 +502,444 @@ row8:
 	ADDQ       SI, DX
 	DECQ       AX
 	JNZ        row8
+
+end7:
+	VZEROUPPER
+	RET
+
+// func sumRows_avx2(sum *float64, x *float32, rows int, channels int)
+// Requires: AVX, AVX2
+TEXT ·sumRows_avx2(SB), NOSPLIT, $0-32
+	MOVQ channels+24(FP), DX
+	MOVQ channels+24(FP), BX
+	SHLQ $0x02, BX
+	XORQ AX, AX
+	SUBQ $0x00000010, DX
+	JLT  done2
+
+loop1:
+	MOVQ    sum+0(FP), SI
+	LEAQ    (SI)(AX*2), SI
+	VMOVUPD (SI), Y0
+	VMOVUPD 32(SI), Y1
+	VMOVUPD 64(SI), Y2
+	VMOVUPD 96(SI), Y3
+	MOVQ    x+8(FP), CX
+	ADDQ    AX, CX
+	MOVQ    rows+16(FP), DI
+
+row3:
+	VCVTPS2PD (CX), Y4
+	VCVTPS2PD 16(CX), Y5
+	VADDPD    Y4, Y0, Y0
+	VADDPD    Y5, Y1, Y1
+	VCVTPS2PD 32(CX), Y4
+	VCVTPS2PD 48(CX), Y5
+	VADDPD    Y4, Y2, Y2
+	VADDPD    Y5, Y3, Y3
+	ADDQ      BX, CX
+	DECQ      DI
+	JNZ       row3
+	VMOVUPD   Y0, (SI)
+	VMOVUPD   Y1, 32(SI)
+	VMOVUPD   Y2, 64(SI)
+	VMOVUPD   Y3, 96(SI)
+	ADDQ      $0x00000040, AX
+	SUBQ      $0x00000010, DX
+	JGE       loop1
+
+done2:
+	ADDQ $0x00000010, DX
+	SUBQ $0x00000008, DX
+	JLT  done5
+
+loop4:
+	MOVQ    sum+0(FP), SI
+	LEAQ    (SI)(AX*2), SI
+	VMOVUPD (SI), Y0
+	VMOVUPD 32(SI), Y1
+	MOVQ    x+8(FP), CX
+	ADDQ    AX, CX
+	MOVQ    rows+16(FP), DI
+
+row6:
+	VCVTPS2PD (CX), Y2
+	VCVTPS2PD 16(CX), Y3
+	VADDPD    Y2, Y0, Y0
+	VADDPD    Y3, Y1, Y1
+	ADDQ      BX, CX
+	DECQ      DI
+	JNZ       row6
+	VMOVUPD   Y0, (SI)
+	VMOVUPD   Y1, 32(SI)
+	ADDQ      $0x00000020, AX
+	SUBQ      $0x00000008, DX
+	JGE       loop4
+
+done5:
+	ADDQ         $0x00000008, DX
+	JZ           end7
+	MOVQ         $0x0706050403020100, CX
+	VMOVQ        CX, X0
+	VPMOVZXBD    X0, Y0
+	VMOVD        DX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     Y0, Y1, Y1
+	MOVQ         sum+0(FP), DX
+	LEAQ         (DX)(AX*2), DX
+	VEXTRACTF128 $0x00, Y1, X0
+	VPMOVSXDQ    X0, Y0
+	VMASKMOVPD   (DX), Y0, Y0
+	VEXTRACTF128 $0x01, Y1, X2
+	VPMOVSXDQ    X2, Y2
+	VMASKMOVPD   32(DX), Y2, Y2
+	MOVQ         x+8(FP), CX
+	ADDQ         AX, CX
+	MOVQ         rows+16(FP), AX
+
+row8:
+	VMASKMOVPS   (CX), Y1, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X4, Y4
+	VADDPD       Y3, Y0, Y0
+	VADDPD       Y4, Y2, Y2
+	ADDQ         BX, CX
+	DECQ         AX
+	JNZ          row8
+	VEXTRACTF128 $0x00, Y1, X3
+	VPMOVSXDQ    X3, Y3
+	VMASKMOVPD   Y0, Y3, (DX)
+	VEXTRACTF128 $0x01, Y1, X0
+	VPMOVSXDQ    X0, Y0
+	VMASKMOVPD   Y2, Y0, 32(DX)
+
+end7:
+	VZEROUPPER
+	RET
+
+// func sumSquares_avx2(sum *float64, x *float32, mean *float32, rows int, channels int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·sumSquares_avx2(SB), NOSPLIT, $0-40
+	MOVQ channels+32(FP), DX
+	MOVQ channels+32(FP), BX
+	SHLQ $0x02, BX
+	XORQ AX, AX
+	SUBQ $0x00000010, DX
+	JLT  done2
+
+loop1:
+	MOVQ      sum+0(FP), SI
+	LEAQ      (SI)(AX*2), SI
+	MOVQ      mean+16(FP), CX
+	LEAQ      (CX)(AX*1), CX
+	VCVTPS2PD (CX), Y0
+	VCVTPS2PD 16(CX), Y1
+	VCVTPS2PD 32(CX), Y2
+	VCVTPS2PD 48(CX), Y3
+	VMOVUPD   (SI), Y4
+	VMOVUPD   32(SI), Y5
+	VMOVUPD   64(SI), Y6
+	VMOVUPD   96(SI), Y7
+	MOVQ      x+8(FP), CX
+	ADDQ      AX, CX
+	MOVQ      rows+24(FP), DI
+
+row3:
+	VCVTPS2PD   (CX), Y8
+	VCVTPS2PD   16(CX), Y9
+	VSUBPD      Y0, Y8, Y8
+	VFMADD231PD Y8, Y8, Y4
+	VSUBPD      Y1, Y9, Y9
+	VFMADD231PD Y9, Y9, Y5
+	VCVTPS2PD   32(CX), Y8
+	VCVTPS2PD   48(CX), Y9
+	VSUBPD      Y2, Y8, Y8
+	VFMADD231PD Y8, Y8, Y6
+	VSUBPD      Y3, Y9, Y9
+	VFMADD231PD Y9, Y9, Y7
+	ADDQ        BX, CX
+	DECQ        DI
+	JNZ         row3
+	VMOVUPD     Y4, (SI)
+	VMOVUPD     Y5, 32(SI)
+	VMOVUPD     Y6, 64(SI)
+	VMOVUPD     Y7, 96(SI)
+	ADDQ        $0x00000040, AX
+	SUBQ        $0x00000010, DX
+	JGE         loop1
+
+done2:
+	ADDQ $0x00000010, DX
+	SUBQ $0x00000008, DX
+	JLT  done5
+
+loop4:
+	MOVQ      sum+0(FP), SI
+	LEAQ      (SI)(AX*2), SI
+	MOVQ      mean+16(FP), CX
+	LEAQ      (CX)(AX*1), CX
+	VCVTPS2PD (CX), Y0
+	VCVTPS2PD 16(CX), Y1
+	VMOVUPD   (SI), Y2
+	VMOVUPD   32(SI), Y3
+	MOVQ      x+8(FP), CX
+	ADDQ      AX, CX
+	MOVQ      rows+24(FP), DI
+
+row6:
+	VCVTPS2PD   (CX), Y4
+	VCVTPS2PD   16(CX), Y5
+	VSUBPD      Y0, Y4, Y4
+	VFMADD231PD Y4, Y4, Y2
+	VSUBPD      Y1, Y5, Y5
+	VFMADD231PD Y5, Y5, Y3
+	ADDQ        BX, CX
+	DECQ        DI
+	JNZ         row6
+	VMOVUPD     Y2, (SI)
+	VMOVUPD     Y3, 32(SI)
+	ADDQ        $0x00000020, AX
+	SUBQ        $0x00000008, DX
+	JGE         loop4
+
+done5:
+	ADDQ         $0x00000008, DX
+	JZ           end7
+	MOVQ         $0x0706050403020100, CX
+	VMOVQ        CX, X0
+	VPMOVZXBD    X0, Y0
+	VMOVD        DX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     Y0, Y1, Y1
+	MOVQ         sum+0(FP), DX
+	LEAQ         (DX)(AX*2), DX
+	MOVQ         mean+16(FP), CX
+	LEAQ         (CX)(AX*1), CX
+	VMASKMOVPS   (CX), Y1, Y0
+	VEXTRACTF128 $0x01, Y0, X2
+	VCVTPS2PD    X0, Y0
+	VCVTPS2PD    X2, Y2
+	VEXTRACTF128 $0x00, Y1, X3
+	VPMOVSXDQ    X3, Y3
+	VMASKMOVPD   (DX), Y3, Y3
+	VEXTRACTF128 $0x01, Y1, X4
+	VPMOVSXDQ    X4, Y4
+	VMASKMOVPD   32(DX), Y4, Y4
+	MOVQ         x+8(FP), CX
+	ADDQ         AX, CX
+	MOVQ         rows+24(FP), AX
+
+row8:
+	VMASKMOVPS   (CX), Y1, Y5
+	VEXTRACTF128 $0x01, Y5, X6
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X6, Y6
+	VSUBPD       Y0, Y5, Y5
+	VFMADD231PD  Y5, Y5, Y3
+	VSUBPD       Y2, Y6, Y6
+	VFMADD231PD  Y6, Y6, Y4
+	ADDQ         BX, CX
+	DECQ         AX
+	JNZ          row8
+	VEXTRACTF128 $0x00, Y1, X0
+	VPMOVSXDQ    X0, Y0
+	VMASKMOVPD   Y3, Y0, (DX)
+	VEXTRACTF128 $0x01, Y1, X0
+	VPMOVSXDQ    X0, Y0
+	VMASKMOVPD   Y4, Y0, 32(DX)
+
+end7:
+	VZEROUPPER
+	RET
+
+// func sumProducts_avx2(sum *float64, x *float32, dy *float32, mean *float32, rows int, channels int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·sumProducts_avx2(SB), NOSPLIT, $0-48
+	MOVQ channels+40(FP), BX
+	MOVQ channels+40(FP), SI
+	SHLQ $0x02, SI
+	XORQ AX, AX
+	SUBQ $0x00000010, BX
+	JLT  done2
+
+loop1:
+	MOVQ      sum+0(FP), DI
+	LEAQ      (DI)(AX*2), DI
+	MOVQ      mean+24(FP), CX
+	LEAQ      (CX)(AX*1), CX
+	VCVTPS2PD (CX), Y0
+	VCVTPS2PD 16(CX), Y1
+	VCVTPS2PD 32(CX), Y2
+	VCVTPS2PD 48(CX), Y3
+	MOVQ      channels+40(FP), R8
+	LEAQ      (DI)(R8*8), R8
+	VMOVUPD   (DI), Y4
+	VMOVUPD   32(DI), Y5
+	VMOVUPD   64(DI), Y6
+	VMOVUPD   96(DI), Y7
+	VMOVUPD   (R8), Y8
+	VMOVUPD   32(R8), Y9
+	VMOVUPD   64(R8), Y10
+	VMOVUPD   96(R8), Y11
+	MOVQ      x+8(FP), CX
+	ADDQ      AX, CX
+	MOVQ      dy+16(FP), DX
+	ADDQ      AX, DX
+	MOVQ      rows+32(FP), R9
+
+row3:
+	VCVTPS2PD   (DX), Y12
+	VCVTPS2PD   16(DX), Y13
+	VCVTPS2PD   (CX), Y14
+	VCVTPS2PD   16(CX), Y15
+	VSUBPD      Y0, Y14, Y14
+	VFMADD231PD Y14, Y12, Y4
+	VADDPD      Y12, Y8, Y8
+	VSUBPD      Y1, Y15, Y15
+	VFMADD231PD Y15, Y13, Y5
+	VADDPD      Y13, Y9, Y9
+	VCVTPS2PD   32(DX), Y12
+	VCVTPS2PD   48(DX), Y13
+	VCVTPS2PD   32(CX), Y14
+	VCVTPS2PD   48(CX), Y15
+	VSUBPD      Y2, Y14, Y14
+	VFMADD231PD Y14, Y12, Y6
+	VADDPD      Y12, Y10, Y10
+	VSUBPD      Y3, Y15, Y15
+	VFMADD231PD Y15, Y13, Y7
+	VADDPD      Y13, Y11, Y11
+	ADDQ        SI, CX
+	ADDQ        SI, DX
+	DECQ        R9
+	JNZ         row3
+	VMOVUPD     Y4, (DI)
+	VMOVUPD     Y5, 32(DI)
+	VMOVUPD     Y6, 64(DI)
+	VMOVUPD     Y7, 96(DI)
+	VMOVUPD     Y8, (R8)
+	VMOVUPD     Y9, 32(R8)
+	VMOVUPD     Y10, 64(R8)
+	VMOVUPD     Y11, 96(R8)
+	ADDQ        $0x00000040, AX
+	SUBQ        $0x00000010, BX
+	JGE         loop1
+
+done2:
+	ADDQ $0x00000010, BX
+	SUBQ $0x00000008, BX
+	JLT  done5
+
+loop4:
+	MOVQ      sum+0(FP), DI
+	LEAQ      (DI)(AX*2), DI
+	MOVQ      mean+24(FP), CX
+	LEAQ      (CX)(AX*1), CX
+	VCVTPS2PD (CX), Y0
+	VCVTPS2PD 16(CX), Y1
+	MOVQ      channels+40(FP), R8
+	LEAQ      (DI)(R8*8), R8
+	VMOVUPD   (DI), Y2
+	VMOVUPD   32(DI), Y3
+	VMOVUPD   (R8), Y4
+	VMOVUPD   32(R8), Y5
+	MOVQ      x+8(FP), CX
+	ADDQ      AX, CX
+	MOVQ      dy+16(FP), DX
+	ADDQ      AX, DX
+	MOVQ      rows+32(FP), R9
+
+row6:
+	VCVTPS2PD   (DX), Y6
+	VCVTPS2PD   16(DX), Y7
+	VCVTPS2PD   (CX), Y8
+	VCVTPS2PD   16(CX), Y9
+	VSUBPD      Y0, Y8, Y8
+	VFMADD231PD Y8, Y6, Y2
+	VADDPD      Y6, Y4, Y4
+	VSUBPD      Y1, Y9, Y9
+	VFMADD231PD Y9, Y7, Y3
+	VADDPD      Y7, Y5, Y5
+	ADDQ        SI, CX
+	ADDQ        SI, DX
+	DECQ        R9
+	JNZ         row6
+	VMOVUPD     Y2, (DI)
+	VMOVUPD     Y3, 32(DI)
+	VMOVUPD     Y4, (R8)
+	VMOVUPD     Y5, 32(R8)
+	ADDQ        $0x00000020, AX
+	SUBQ        $0x00000008, BX
+	JGE         loop4
+
+done5:
+	ADDQ         $0x00000008, BX
+	JZ           end7
+	MOVQ         $0x0706050403020100, CX
+	VMOVQ        CX, X0
+	VPMOVZXBD    X0, Y0
+	VMOVD        BX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     Y0, Y1, Y1
+	MOVQ         sum+0(FP), BX
+	LEAQ         (BX)(AX*2), BX
+	MOVQ         mean+24(FP), CX
+	LEAQ         (CX)(AX*1), CX
+	VMASKMOVPS   (CX), Y1, Y0
+	VEXTRACTF128 $0x01, Y0, X2
+	VCVTPS2PD    X0, Y0
+	VCVTPS2PD    X2, Y2
+	MOVQ         channels+40(FP), DI
+	LEAQ         (BX)(DI*8), DI
+	VEXTRACTF128 $0x00, Y1, X3
+	VPMOVSXDQ    X3, Y3
+	VMASKMOVPD   (BX), Y3, Y3
+	VEXTRACTF128 $0x01, Y1, X4
+	VPMOVSXDQ    X4, Y4
+	VMASKMOVPD   32(BX), Y4, Y4
+	VEXTRACTF128 $0x00, Y1, X5
+	VPMOVSXDQ    X5, Y5
+	VMASKMOVPD   (DI), Y5, Y5
+	VEXTRACTF128 $0x01, Y1, X6
+	VPMOVSXDQ    X6, Y6
+	VMASKMOVPD   32(DI), Y6, Y6
+	MOVQ         x+8(FP), CX
+	ADDQ         AX, CX
+	MOVQ         dy+16(FP), DX
+	ADDQ         AX, DX
+	MOVQ         rows+32(FP), AX
+
+row8:
+	VMASKMOVPS   (DX), Y1, Y7
+	VEXTRACTF128 $0x01, Y7, X8
+	VCVTPS2PD    X7, Y7
+	VCVTPS2PD    X8, Y8
+	VMASKMOVPS   (CX), Y1, Y9
+	VEXTRACTF128 $0x01, Y9, X10
+	VCVTPS2PD    X9, Y9
+	VCVTPS2PD    X10, Y10
+	VSUBPD       Y0, Y9, Y9
+	VFMADD231PD  Y9, Y7, Y3
+	VADDPD       Y7, Y5, Y5
+	VSUBPD       Y2, Y10, Y10
+	VFMADD231PD  Y10, Y8, Y4
+	VADDPD       Y8, Y6, Y6
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	DECQ         AX
+	JNZ          row8
+	VEXTRACTF128 $0x00, Y1, X0
+	VPMOVSXDQ    X0, Y0
+	VMASKMOVPD   Y3, Y0, (BX)
+	VEXTRACTF128 $0x01, Y1, X0
+	VPMOVSXDQ    X0, Y0
+	VMASKMOVPD   Y4, Y0, 32(BX)
+	VEXTRACTF128 $0x00, Y1, X0
+	VPMOVSXDQ    X0, Y0
+	VMASKMOVPD   Y5, Y0, (DI)
+	VEXTRACTF128 $0x01, Y1, X0
+	VPMOVSXDQ    X0, Y0
+	VMASKMOVPD   Y6, Y0, 32(DI)
 
 end7:
 	VZEROUPPER

@@ -131,9 +131,9 @@ end7:
 	VZEROUPPER
 	RET
 
-// func centre_avx512(dx *float32, x *float32, dy *float32, mean *float32, scale *float32, along *float32, dyMean *float32, rows int, channels int)
+// func center_avx512(dx *float32, x *float32, dy *float32, mean *float32, scale *float32, along *float32, dyMean *float32, rows int, channels int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·centre_avx512(SB), NOSPLIT, $0-72
+TEXT ·center_avx512(SB), NOSPLIT, $0-72
 	MOVQ channels+64(FP), SI
 	MOVQ channels+64(FP), DI
 	SHLQ $0x02, DI
@@ -305,9 +305,9 @@ end7:
 	VZEROUPPER
 	RET
 
-// func centreAlone_avx512(dx *float32, x *float32, dy *float32, mean *float32, scale *float32, along *float32, dyMean *float32, rows int, channels int)
+// func centerAlone_avx512(dx *float32, x *float32, dy *float32, mean *float32, scale *float32, along *float32, dyMean *float32, rows int, channels int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·centreAlone_avx512(SB), NOSPLIT, $0-72
+TEXT ·centerAlone_avx512(SB), NOSPLIT, $0-72
 	MOVQ channels+64(FP), BX
 	MOVQ channels+64(FP), SI
 	SHLQ $0x02, SI
@@ -558,6 +558,499 @@ row8:
 	ADDQ      SI, DX
 	DECQ      AX
 	JNZ       row8
+
+end7:
+	VZEROUPPER
+	RET
+
+// func sumRows_avx512(sum *float64, x *float32, rows int, channels int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·sumRows_avx512(SB), NOSPLIT, $0-32
+	MOVQ channels+24(FP), DX
+	MOVQ channels+24(FP), BX
+	SHLQ $0x02, BX
+	XORQ AX, AX
+	SUBQ $0x00000040, DX
+	JLT  done2
+
+loop1:
+	MOVQ    sum+0(FP), SI
+	LEAQ    (SI)(AX*2), SI
+	VMOVUPD (SI), Z0
+	VMOVUPD 64(SI), Z1
+	VMOVUPD 128(SI), Z2
+	VMOVUPD 192(SI), Z3
+	VMOVUPD 256(SI), Z4
+	VMOVUPD 320(SI), Z5
+	VMOVUPD 384(SI), Z6
+	VMOVUPD 448(SI), Z7
+	MOVQ    x+8(FP), CX
+	ADDQ    AX, CX
+	MOVQ    rows+16(FP), DI
+
+row3:
+	VCVTPS2PD (CX), Z8
+	VCVTPS2PD 32(CX), Z9
+	VADDPD    Z8, Z0, Z0
+	VADDPD    Z9, Z1, Z1
+	VCVTPS2PD 64(CX), Z8
+	VCVTPS2PD 96(CX), Z9
+	VADDPD    Z8, Z2, Z2
+	VADDPD    Z9, Z3, Z3
+	VCVTPS2PD 128(CX), Z8
+	VCVTPS2PD 160(CX), Z9
+	VADDPD    Z8, Z4, Z4
+	VADDPD    Z9, Z5, Z5
+	VCVTPS2PD 192(CX), Z8
+	VCVTPS2PD 224(CX), Z9
+	VADDPD    Z8, Z6, Z6
+	VADDPD    Z9, Z7, Z7
+	ADDQ      BX, CX
+	DECQ      DI
+	JNZ       row3
+	VMOVUPD   Z0, (SI)
+	VMOVUPD   Z1, 64(SI)
+	VMOVUPD   Z2, 128(SI)
+	VMOVUPD   Z3, 192(SI)
+	VMOVUPD   Z4, 256(SI)
+	VMOVUPD   Z5, 320(SI)
+	VMOVUPD   Z6, 384(SI)
+	VMOVUPD   Z7, 448(SI)
+	ADDQ      $0x00000100, AX
+	SUBQ      $0x00000040, DX
+	JGE       loop1
+
+done2:
+	ADDQ $0x00000040, DX
+	SUBQ $0x00000010, DX
+	JLT  done5
+
+loop4:
+	MOVQ    sum+0(FP), SI
+	LEAQ    (SI)(AX*2), SI
+	VMOVUPD (SI), Z0
+	VMOVUPD 64(SI), Z1
+	MOVQ    x+8(FP), CX
+	ADDQ    AX, CX
+	MOVQ    rows+16(FP), DI
+
+row6:
+	VCVTPS2PD (CX), Z2
+	VCVTPS2PD 32(CX), Z3
+	VADDPD    Z2, Z0, Z0
+	VADDPD    Z3, Z1, Z1
+	ADDQ      BX, CX
+	DECQ      DI
+	JNZ       row6
+	VMOVUPD   Z0, (SI)
+	VMOVUPD   Z1, 64(SI)
+	ADDQ      $0x00000040, AX
+	SUBQ      $0x00000010, DX
+	JGE       loop4
+
+done5:
+	ADDQ      $0x00000010, DX
+	JZ        end7
+	MOVQ      $-1, CX
+	BZHIQ     DX, CX, CX
+	KMOVW     CX, K1
+	MOVQ      sum+0(FP), DX
+	LEAQ      (DX)(AX*2), DX
+	KSHIFTRW  $0x00, K1, K2
+	VMOVUPD.Z (DX), K2, Z0
+	KSHIFTRW  $0x08, K1, K2
+	VMOVUPD.Z 64(DX), K2, Z1
+	MOVQ      x+8(FP), CX
+	ADDQ      AX, CX
+	MOVQ      rows+16(FP), AX
+
+row8:
+	VMOVUPS.Z     (CX), K1, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y3
+	VCVTPS2PD     Y2, Z2
+	VCVTPS2PD     Y3, Z3
+	VADDPD        Z2, Z0, Z0
+	VADDPD        Z3, Z1, Z1
+	ADDQ          BX, CX
+	DECQ          AX
+	JNZ           row8
+	KSHIFTRW      $0x00, K1, K2
+	VMOVUPD       Z0, K2, (DX)
+	KSHIFTRW      $0x08, K1, K1
+	VMOVUPD       Z1, K1, 64(DX)
+
+end7:
+	VZEROUPPER
+	RET
+
+// func sumSquares_avx512(sum *float64, x *float32, mean *float32, rows int, channels int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·sumSquares_avx512(SB), NOSPLIT, $0-40
+	MOVQ channels+32(FP), DX
+	MOVQ channels+32(FP), BX
+	SHLQ $0x02, BX
+	XORQ AX, AX
+	SUBQ $0x00000040, DX
+	JLT  done2
+
+loop1:
+	MOVQ      sum+0(FP), SI
+	LEAQ      (SI)(AX*2), SI
+	MOVQ      mean+16(FP), CX
+	LEAQ      (CX)(AX*1), CX
+	VCVTPS2PD (CX), Z0
+	VCVTPS2PD 32(CX), Z1
+	VCVTPS2PD 64(CX), Z2
+	VCVTPS2PD 96(CX), Z3
+	VCVTPS2PD 128(CX), Z4
+	VCVTPS2PD 160(CX), Z5
+	VCVTPS2PD 192(CX), Z6
+	VCVTPS2PD 224(CX), Z7
+	VMOVUPD   (SI), Z8
+	VMOVUPD   64(SI), Z9
+	VMOVUPD   128(SI), Z10
+	VMOVUPD   192(SI), Z11
+	VMOVUPD   256(SI), Z12
+	VMOVUPD   320(SI), Z13
+	VMOVUPD   384(SI), Z14
+	VMOVUPD   448(SI), Z15
+	MOVQ      x+8(FP), CX
+	ADDQ      AX, CX
+	MOVQ      rows+24(FP), DI
+
+row3:
+	VCVTPS2PD   (CX), Z16
+	VCVTPS2PD   32(CX), Z17
+	VSUBPD      Z0, Z16, Z16
+	VFMADD231PD Z16, Z16, Z8
+	VSUBPD      Z1, Z17, Z17
+	VFMADD231PD Z17, Z17, Z9
+	VCVTPS2PD   64(CX), Z16
+	VCVTPS2PD   96(CX), Z17
+	VSUBPD      Z2, Z16, Z16
+	VFMADD231PD Z16, Z16, Z10
+	VSUBPD      Z3, Z17, Z17
+	VFMADD231PD Z17, Z17, Z11
+	VCVTPS2PD   128(CX), Z16
+	VCVTPS2PD   160(CX), Z17
+	VSUBPD      Z4, Z16, Z16
+	VFMADD231PD Z16, Z16, Z12
+	VSUBPD      Z5, Z17, Z17
+	VFMADD231PD Z17, Z17, Z13
+	VCVTPS2PD   192(CX), Z16
+	VCVTPS2PD   224(CX), Z17
+	VSUBPD      Z6, Z16, Z16
+	VFMADD231PD Z16, Z16, Z14
+	VSUBPD      Z7, Z17, Z17
+	VFMADD231PD Z17, Z17, Z15
+	ADDQ        BX, CX
+	DECQ        DI
+	JNZ         row3
+	VMOVUPD     Z8, (SI)
+	VMOVUPD     Z9, 64(SI)
+	VMOVUPD     Z10, 128(SI)
+	VMOVUPD     Z11, 192(SI)
+	VMOVUPD     Z12, 256(SI)
+	VMOVUPD     Z13, 320(SI)
+	VMOVUPD     Z14, 384(SI)
+	VMOVUPD     Z15, 448(SI)
+	ADDQ        $0x00000100, AX
+	SUBQ        $0x00000040, DX
+	JGE         loop1
+
+done2:
+	ADDQ $0x00000040, DX
+	SUBQ $0x00000010, DX
+	JLT  done5
+
+loop4:
+	MOVQ      sum+0(FP), SI
+	LEAQ      (SI)(AX*2), SI
+	MOVQ      mean+16(FP), CX
+	LEAQ      (CX)(AX*1), CX
+	VCVTPS2PD (CX), Z0
+	VCVTPS2PD 32(CX), Z1
+	VMOVUPD   (SI), Z2
+	VMOVUPD   64(SI), Z3
+	MOVQ      x+8(FP), CX
+	ADDQ      AX, CX
+	MOVQ      rows+24(FP), DI
+
+row6:
+	VCVTPS2PD   (CX), Z4
+	VCVTPS2PD   32(CX), Z5
+	VSUBPD      Z0, Z4, Z4
+	VFMADD231PD Z4, Z4, Z2
+	VSUBPD      Z1, Z5, Z5
+	VFMADD231PD Z5, Z5, Z3
+	ADDQ        BX, CX
+	DECQ        DI
+	JNZ         row6
+	VMOVUPD     Z2, (SI)
+	VMOVUPD     Z3, 64(SI)
+	ADDQ        $0x00000040, AX
+	SUBQ        $0x00000010, DX
+	JGE         loop4
+
+done5:
+	ADDQ          $0x00000010, DX
+	JZ            end7
+	MOVQ          $-1, CX
+	BZHIQ         DX, CX, CX
+	KMOVW         CX, K1
+	MOVQ          sum+0(FP), DX
+	LEAQ          (DX)(AX*2), DX
+	MOVQ          mean+16(FP), CX
+	LEAQ          (CX)(AX*1), CX
+	VMOVUPS.Z     (CX), K1, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VCVTPS2PD     Y0, Z0
+	VCVTPS2PD     Y1, Z1
+	KSHIFTRW      $0x00, K1, K2
+	VMOVUPD.Z     (DX), K2, Z2
+	KSHIFTRW      $0x08, K1, K2
+	VMOVUPD.Z     64(DX), K2, Z3
+	MOVQ          x+8(FP), CX
+	ADDQ          AX, CX
+	MOVQ          rows+24(FP), AX
+
+row8:
+	VMOVUPS.Z     (CX), K1, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VSUBPD        Z0, Z4, Z4
+	VFMADD231PD   Z4, Z4, Z2
+	VSUBPD        Z1, Z5, Z5
+	VFMADD231PD   Z5, Z5, Z3
+	ADDQ          BX, CX
+	DECQ          AX
+	JNZ           row8
+	KSHIFTRW      $0x00, K1, K2
+	VMOVUPD       Z2, K2, (DX)
+	KSHIFTRW      $0x08, K1, K1
+	VMOVUPD       Z3, K1, 64(DX)
+
+end7:
+	VZEROUPPER
+	RET
+
+// func sumProducts_avx512(sum *float64, x *float32, dy *float32, mean *float32, rows int, channels int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·sumProducts_avx512(SB), NOSPLIT, $0-48
+	MOVQ channels+40(FP), BX
+	MOVQ channels+40(FP), SI
+	SHLQ $0x02, SI
+	XORQ AX, AX
+	SUBQ $0x00000040, BX
+	JLT  done2
+
+loop1:
+	MOVQ      sum+0(FP), DI
+	LEAQ      (DI)(AX*2), DI
+	MOVQ      mean+24(FP), CX
+	LEAQ      (CX)(AX*1), CX
+	VCVTPS2PD (CX), Z0
+	VCVTPS2PD 32(CX), Z1
+	VCVTPS2PD 64(CX), Z2
+	VCVTPS2PD 96(CX), Z3
+	VCVTPS2PD 128(CX), Z4
+	VCVTPS2PD 160(CX), Z5
+	VCVTPS2PD 192(CX), Z6
+	VCVTPS2PD 224(CX), Z7
+	MOVQ      channels+40(FP), R8
+	LEAQ      (DI)(R8*8), R8
+	VMOVUPD   (DI), Z8
+	VMOVUPD   64(DI), Z9
+	VMOVUPD   128(DI), Z10
+	VMOVUPD   192(DI), Z11
+	VMOVUPD   256(DI), Z12
+	VMOVUPD   320(DI), Z13
+	VMOVUPD   384(DI), Z14
+	VMOVUPD   448(DI), Z15
+	VMOVUPD   (R8), Z16
+	VMOVUPD   64(R8), Z17
+	VMOVUPD   128(R8), Z18
+	VMOVUPD   192(R8), Z19
+	VMOVUPD   256(R8), Z20
+	VMOVUPD   320(R8), Z21
+	VMOVUPD   384(R8), Z22
+	VMOVUPD   448(R8), Z23
+	MOVQ      x+8(FP), CX
+	ADDQ      AX, CX
+	MOVQ      dy+16(FP), DX
+	ADDQ      AX, DX
+	MOVQ      rows+32(FP), R9
+
+row3:
+	VCVTPS2PD   (DX), Z24
+	VCVTPS2PD   32(DX), Z25
+	VCVTPS2PD   (CX), Z26
+	VCVTPS2PD   32(CX), Z27
+	VSUBPD      Z0, Z26, Z26
+	VFMADD231PD Z26, Z24, Z8
+	VADDPD      Z24, Z16, Z16
+	VSUBPD      Z1, Z27, Z27
+	VFMADD231PD Z27, Z25, Z9
+	VADDPD      Z25, Z17, Z17
+	VCVTPS2PD   64(DX), Z24
+	VCVTPS2PD   96(DX), Z25
+	VCVTPS2PD   64(CX), Z26
+	VCVTPS2PD   96(CX), Z27
+	VSUBPD      Z2, Z26, Z26
+	VFMADD231PD Z26, Z24, Z10
+	VADDPD      Z24, Z18, Z18
+	VSUBPD      Z3, Z27, Z27
+	VFMADD231PD Z27, Z25, Z11
+	VADDPD      Z25, Z19, Z19
+	VCVTPS2PD   128(DX), Z24
+	VCVTPS2PD   160(DX), Z25
+	VCVTPS2PD   128(CX), Z26
+	VCVTPS2PD   160(CX), Z27
+	VSUBPD      Z4, Z26, Z26
+	VFMADD231PD Z26, Z24, Z12
+	VADDPD      Z24, Z20, Z20
+	VSUBPD      Z5, Z27, Z27
+	VFMADD231PD Z27, Z25, Z13
+	VADDPD      Z25, Z21, Z21
+	VCVTPS2PD   192(DX), Z24
+	VCVTPS2PD   224(DX), Z25
+	VCVTPS2PD   192(CX), Z26
+	VCVTPS2PD   224(CX), Z27
+	VSUBPD      Z6, Z26, Z26
+	VFMADD231PD Z26, Z24, Z14
+	VADDPD      Z24, Z22, Z22
+	VSUBPD      Z7, Z27, Z27
+	VFMADD231PD Z27, Z25, Z15
+	VADDPD      Z25, Z23, Z23
+	ADDQ        SI, CX
+	ADDQ        SI, DX
+	DECQ        R9
+	JNZ         row3
+	VMOVUPD     Z8, (DI)
+	VMOVUPD     Z9, 64(DI)
+	VMOVUPD     Z10, 128(DI)
+	VMOVUPD     Z11, 192(DI)
+	VMOVUPD     Z12, 256(DI)
+	VMOVUPD     Z13, 320(DI)
+	VMOVUPD     Z14, 384(DI)
+	VMOVUPD     Z15, 448(DI)
+	VMOVUPD     Z16, (R8)
+	VMOVUPD     Z17, 64(R8)
+	VMOVUPD     Z18, 128(R8)
+	VMOVUPD     Z19, 192(R8)
+	VMOVUPD     Z20, 256(R8)
+	VMOVUPD     Z21, 320(R8)
+	VMOVUPD     Z22, 384(R8)
+	VMOVUPD     Z23, 448(R8)
+	ADDQ        $0x00000100, AX
+	SUBQ        $0x00000040, BX
+	JGE         loop1
+
+done2:
+	ADDQ $0x00000040, BX
+	SUBQ $0x00000010, BX
+	JLT  done5
+
+loop4:
+	MOVQ      sum+0(FP), DI
+	LEAQ      (DI)(AX*2), DI
+	MOVQ      mean+24(FP), CX
+	LEAQ      (CX)(AX*1), CX
+	VCVTPS2PD (CX), Z0
+	VCVTPS2PD 32(CX), Z1
+	MOVQ      channels+40(FP), R8
+	LEAQ      (DI)(R8*8), R8
+	VMOVUPD   (DI), Z2
+	VMOVUPD   64(DI), Z3
+	VMOVUPD   (R8), Z4
+	VMOVUPD   64(R8), Z5
+	MOVQ      x+8(FP), CX
+	ADDQ      AX, CX
+	MOVQ      dy+16(FP), DX
+	ADDQ      AX, DX
+	MOVQ      rows+32(FP), R9
+
+row6:
+	VCVTPS2PD   (DX), Z6
+	VCVTPS2PD   32(DX), Z7
+	VCVTPS2PD   (CX), Z8
+	VCVTPS2PD   32(CX), Z9
+	VSUBPD      Z0, Z8, Z8
+	VFMADD231PD Z8, Z6, Z2
+	VADDPD      Z6, Z4, Z4
+	VSUBPD      Z1, Z9, Z9
+	VFMADD231PD Z9, Z7, Z3
+	VADDPD      Z7, Z5, Z5
+	ADDQ        SI, CX
+	ADDQ        SI, DX
+	DECQ        R9
+	JNZ         row6
+	VMOVUPD     Z2, (DI)
+	VMOVUPD     Z3, 64(DI)
+	VMOVUPD     Z4, (R8)
+	VMOVUPD     Z5, 64(R8)
+	ADDQ        $0x00000040, AX
+	SUBQ        $0x00000010, BX
+	JGE         loop4
+
+done5:
+	ADDQ          $0x00000010, BX
+	JZ            end7
+	MOVQ          $-1, CX
+	BZHIQ         BX, CX, CX
+	KMOVW         CX, K1
+	MOVQ          sum+0(FP), BX
+	LEAQ          (BX)(AX*2), BX
+	MOVQ          mean+24(FP), CX
+	LEAQ          (CX)(AX*1), CX
+	VMOVUPS.Z     (CX), K1, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VCVTPS2PD     Y0, Z0
+	VCVTPS2PD     Y1, Z1
+	MOVQ          channels+40(FP), DI
+	LEAQ          (BX)(DI*8), DI
+	KSHIFTRW      $0x00, K1, K2
+	VMOVUPD.Z     (BX), K2, Z2
+	KSHIFTRW      $0x08, K1, K2
+	VMOVUPD.Z     64(BX), K2, Z3
+	KSHIFTRW      $0x00, K1, K2
+	VMOVUPD.Z     (DI), K2, Z4
+	KSHIFTRW      $0x08, K1, K2
+	VMOVUPD.Z     64(DI), K2, Z5
+	MOVQ          x+8(FP), CX
+	ADDQ          AX, CX
+	MOVQ          dy+16(FP), DX
+	ADDQ          AX, DX
+	MOVQ          rows+32(FP), AX
+
+row8:
+	VMOVUPS.Z     (DX), K1, Z6
+	VEXTRACTF64X4 $0x01, Z6, Y7
+	VCVTPS2PD     Y6, Z6
+	VCVTPS2PD     Y7, Z7
+	VMOVUPS.Z     (CX), K1, Z8
+	VEXTRACTF64X4 $0x01, Z8, Y9
+	VCVTPS2PD     Y8, Z8
+	VCVTPS2PD     Y9, Z9
+	VSUBPD        Z0, Z8, Z8
+	VFMADD231PD   Z8, Z6, Z2
+	VADDPD        Z6, Z4, Z4
+	VSUBPD        Z1, Z9, Z9
+	VFMADD231PD   Z9, Z7, Z3
+	VADDPD        Z7, Z5, Z5
+	ADDQ          SI, CX
+	ADDQ          SI, DX
+	DECQ          AX
+	JNZ           row8
+	KSHIFTRW      $0x00, K1, K2
+	VMOVUPD       Z2, K2, (BX)
+	KSHIFTRW      $0x08, K1, K2
+	VMOVUPD       Z3, K2, 64(BX)
+	KSHIFTRW      $0x00, K1, K2
+	VMOVUPD       Z4, K2, (DI)
+	KSHIFTRW      $0x08, K1, K1
+	VMOVUPD       Z5, K1, 64(DI)
 
 end7:
 	VZEROUPPER

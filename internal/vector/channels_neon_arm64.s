@@ -65,8 +65,8 @@ end7:
 	BNE	row1
 	RET
 
-// func centre_neon(dx *float32, x *float32, dy *float32, mean *float32, scale *float32, along *float32, dyMean *float32, n int, rows int)
-TEXT ·centre_neon(SB), NOSPLIT, $0-72
+// func center_neon(dx *float32, x *float32, dy *float32, mean *float32, scale *float32, along *float32, dyMean *float32, n int, rows int)
+TEXT ·center_neon(SB), NOSPLIT, $0-72
 	MOVD	dx+0(FP), R0
 	MOVD	x+8(FP), R1
 	MOVD	dy+16(FP), R2
@@ -145,8 +145,8 @@ end7:
 	BNE	row1
 	RET
 
-// func centreZero_neon(dx *float32, x *float32, mean *float32, scale *float32, along *float32, dyMean *float32, n int, rows int)
-TEXT ·centreZero_neon(SB), NOSPLIT, $0-64
+// func centerZero_neon(dx *float32, x *float32, mean *float32, scale *float32, along *float32, dyMean *float32, n int, rows int)
+TEXT ·centerZero_neon(SB), NOSPLIT, $0-64
 	MOVD	dx+0(FP), R0
 	MOVD	x+8(FP), R1
 	MOVD	mean+16(FP), R2
@@ -268,4 +268,314 @@ loop6:
 end7:
 	SUBS	$1, R4
 	BNE	row1
+	RET
+
+// func sumRows_neon(sum *float64, x *float32, n int, rows int)
+TEXT ·sumRows_neon(SB), NOSPLIT, $0-32
+	MOVD	sum+0(FP), R0
+	MOVD	x+8(FP), R1
+	MOVD	n+16(FP), R2
+	MOVD	rows+24(FP), R3
+	MOVD	R2, R17
+	LSL	$2, R17, R16
+	ADD	R16<<1, R0, R22
+	SUBS	$8, R17
+	BLT	end2
+loop1:
+	FLDPQ	0(R0), (F0, F1)
+	FLDPQ	32(R0), (F2, F3)
+	MOVD	R1, R20
+	MOVD	R3, R19
+row3:
+	FLDPQ	0(R20), (F20, F21)
+	ADD	R16, R20
+	WORD	$0x0e617a88 // FCVTL V8.2D, V20.2S
+	WORD	$0x4e617a89 // FCVTL2 V9.2D, V20.4S
+	WORD	$0x0e617aaa // FCVTL V10.2D, V21.2S
+	WORD	$0x4e617aab // FCVTL2 V11.2D, V21.4S
+	WORD	$0x4e68d400 // FADD V0.2D, V0.2D, V8.2D
+	WORD	$0x4e69d421 // FADD V1.2D, V1.2D, V9.2D
+	WORD	$0x4e6ad442 // FADD V2.2D, V2.2D, V10.2D
+	WORD	$0x4e6bd463 // FADD V3.2D, V3.2D, V11.2D
+	SUBS	$1, R19
+	BNE	row3
+	FSTPQ	(F0, F1), 0(R0)
+	FSTPQ	(F2, F3), 32(R0)
+	ADD	$64, R0
+	ADD	$32, R1
+	SUBS	$8, R17
+	BGE	loop1
+end2:
+	ADD	$8, R17
+	SUBS	$4, R17
+	BLT	end5
+loop4:
+	FLDPQ	0(R0), (F0, F1)
+	MOVD	R1, R20
+	MOVD	R3, R19
+row6:
+	FMOVQ	0(R20), F20
+	ADD	R16, R20
+	WORD	$0x0e617a88 // FCVTL V8.2D, V20.2S
+	WORD	$0x4e617a89 // FCVTL2 V9.2D, V20.4S
+	WORD	$0x4e68d400 // FADD V0.2D, V0.2D, V8.2D
+	WORD	$0x4e69d421 // FADD V1.2D, V1.2D, V9.2D
+	SUBS	$1, R19
+	BNE	row6
+	FSTPQ	(F0, F1), 0(R0)
+	ADD	$32, R0
+	ADD	$16, R1
+	SUBS	$4, R17
+	BGE	loop4
+end5:
+	ADD	$4, R17
+	SUBS	$1, R17
+	BLT	end8
+loop7:
+	FMOVD	0(R0), F0
+	MOVD	R1, R20
+	MOVD	R3, R19
+row9:
+	FMOVS	0(R20), F20
+	ADD	R16, R20
+	WORD	$0x0e617a88 // FCVTL V8.2D, V20.2S
+	WORD	$0x4e68d400 // FADD V0.2D, V0.2D, V8.2D
+	SUBS	$1, R19
+	BNE	row9
+	FMOVD.P	F0, 8(R0)
+	ADD	$4, R1
+	SUBS	$1, R17
+	BGE	loop7
+end8:
+	RET
+
+// func sumSquares_neon(sum *float64, x *float32, mean *float32, n int, rows int)
+TEXT ·sumSquares_neon(SB), NOSPLIT, $0-40
+	MOVD	sum+0(FP), R0
+	MOVD	x+8(FP), R1
+	MOVD	mean+16(FP), R2
+	MOVD	n+24(FP), R3
+	MOVD	rows+32(FP), R4
+	MOVD	R3, R17
+	LSL	$2, R17, R16
+	ADD	R16<<1, R0, R22
+	SUBS	$8, R17
+	BLT	end2
+loop1:
+	FLDPQ	0(R0), (F0, F1)
+	FLDPQ	32(R0), (F2, F3)
+	MOVD	R1, R20
+	FLDPQ.P	32(R2), (F20, F21)
+	WORD	$0x0e617a8c // FCVTL V12.2D, V20.2S
+	WORD	$0x4e617a8d // FCVTL2 V13.2D, V20.4S
+	WORD	$0x0e617aae // FCVTL V14.2D, V21.2S
+	WORD	$0x4e617aaf // FCVTL2 V15.2D, V21.4S
+	MOVD	R4, R19
+row3:
+	FLDPQ	0(R20), (F20, F21)
+	ADD	R16, R20
+	WORD	$0x0e617a88 // FCVTL V8.2D, V20.2S
+	WORD	$0x4e617a89 // FCVTL2 V9.2D, V20.4S
+	WORD	$0x0e617aaa // FCVTL V10.2D, V21.2S
+	WORD	$0x4e617aab // FCVTL2 V11.2D, V21.4S
+	WORD	$0x4eecd508 // FSUB V8.2D, V8.2D, V12.2D
+	VFMLA	V8.D2, V8.D2, V0.D2
+	WORD	$0x4eedd529 // FSUB V9.2D, V9.2D, V13.2D
+	VFMLA	V9.D2, V9.D2, V1.D2
+	WORD	$0x4eeed54a // FSUB V10.2D, V10.2D, V14.2D
+	VFMLA	V10.D2, V10.D2, V2.D2
+	WORD	$0x4eefd56b // FSUB V11.2D, V11.2D, V15.2D
+	VFMLA	V11.D2, V11.D2, V3.D2
+	SUBS	$1, R19
+	BNE	row3
+	FSTPQ	(F0, F1), 0(R0)
+	FSTPQ	(F2, F3), 32(R0)
+	ADD	$64, R0
+	ADD	$32, R1
+	SUBS	$8, R17
+	BGE	loop1
+end2:
+	ADD	$8, R17
+	SUBS	$4, R17
+	BLT	end5
+loop4:
+	FLDPQ	0(R0), (F0, F1)
+	MOVD	R1, R20
+	FMOVQ.P	16(R2), F20
+	WORD	$0x0e617a8c // FCVTL V12.2D, V20.2S
+	WORD	$0x4e617a8d // FCVTL2 V13.2D, V20.4S
+	MOVD	R4, R19
+row6:
+	FMOVQ	0(R20), F20
+	ADD	R16, R20
+	WORD	$0x0e617a88 // FCVTL V8.2D, V20.2S
+	WORD	$0x4e617a89 // FCVTL2 V9.2D, V20.4S
+	WORD	$0x4eecd508 // FSUB V8.2D, V8.2D, V12.2D
+	VFMLA	V8.D2, V8.D2, V0.D2
+	WORD	$0x4eedd529 // FSUB V9.2D, V9.2D, V13.2D
+	VFMLA	V9.D2, V9.D2, V1.D2
+	SUBS	$1, R19
+	BNE	row6
+	FSTPQ	(F0, F1), 0(R0)
+	ADD	$32, R0
+	ADD	$16, R1
+	SUBS	$4, R17
+	BGE	loop4
+end5:
+	ADD	$4, R17
+	SUBS	$1, R17
+	BLT	end8
+loop7:
+	FMOVD	0(R0), F0
+	MOVD	R1, R20
+	FMOVS.P	4(R2), F20
+	WORD	$0x0e617a8c // FCVTL V12.2D, V20.2S
+	MOVD	R4, R19
+row9:
+	FMOVS	0(R20), F20
+	ADD	R16, R20
+	WORD	$0x0e617a88 // FCVTL V8.2D, V20.2S
+	WORD	$0x4eecd508 // FSUB V8.2D, V8.2D, V12.2D
+	VFMLA	V8.D2, V8.D2, V0.D2
+	SUBS	$1, R19
+	BNE	row9
+	FMOVD.P	F0, 8(R0)
+	ADD	$4, R1
+	SUBS	$1, R17
+	BGE	loop7
+end8:
+	RET
+
+// func sumProducts_neon(sum *float64, x *float32, dy *float32, mean *float32, n int, rows int)
+TEXT ·sumProducts_neon(SB), NOSPLIT, $0-48
+	MOVD	sum+0(FP), R0
+	MOVD	x+8(FP), R1
+	MOVD	dy+16(FP), R2
+	MOVD	mean+24(FP), R3
+	MOVD	n+32(FP), R4
+	MOVD	rows+40(FP), R5
+	MOVD	R4, R17
+	LSL	$2, R17, R16
+	ADD	R16<<1, R0, R22
+	SUBS	$8, R17
+	BLT	end2
+loop1:
+	FLDPQ	0(R0), (F0, F1)
+	FLDPQ	32(R0), (F2, F3)
+	MOVD	R1, R20
+	FLDPQ.P	32(R3), (F20, F21)
+	WORD	$0x0e617a8c // FCVTL V12.2D, V20.2S
+	WORD	$0x4e617a8d // FCVTL2 V13.2D, V20.4S
+	WORD	$0x0e617aae // FCVTL V14.2D, V21.2S
+	WORD	$0x4e617aaf // FCVTL2 V15.2D, V21.4S
+	FLDPQ	0(R22), (F4, F5)
+	FLDPQ	32(R22), (F6, F7)
+	MOVD	R2, R21
+	MOVD	R5, R19
+row3:
+	FLDPQ	0(R20), (F20, F21)
+	ADD	R16, R20
+	WORD	$0x0e617a88 // FCVTL V8.2D, V20.2S
+	WORD	$0x4e617a89 // FCVTL2 V9.2D, V20.4S
+	WORD	$0x0e617aaa // FCVTL V10.2D, V21.2S
+	WORD	$0x4e617aab // FCVTL2 V11.2D, V21.4S
+	FLDPQ	0(R21), (F20, F21)
+	ADD	R16, R21
+	WORD	$0x0e617a90 // FCVTL V16.2D, V20.2S
+	WORD	$0x4e617a91 // FCVTL2 V17.2D, V20.4S
+	WORD	$0x0e617ab2 // FCVTL V18.2D, V21.2S
+	WORD	$0x4e617ab3 // FCVTL2 V19.2D, V21.4S
+	WORD	$0x4eecd508 // FSUB V8.2D, V8.2D, V12.2D
+	VFMLA	V16.D2, V8.D2, V0.D2
+	WORD	$0x4e70d484 // FADD V4.2D, V4.2D, V16.2D
+	WORD	$0x4eedd529 // FSUB V9.2D, V9.2D, V13.2D
+	VFMLA	V17.D2, V9.D2, V1.D2
+	WORD	$0x4e71d4a5 // FADD V5.2D, V5.2D, V17.2D
+	WORD	$0x4eeed54a // FSUB V10.2D, V10.2D, V14.2D
+	VFMLA	V18.D2, V10.D2, V2.D2
+	WORD	$0x4e72d4c6 // FADD V6.2D, V6.2D, V18.2D
+	WORD	$0x4eefd56b // FSUB V11.2D, V11.2D, V15.2D
+	VFMLA	V19.D2, V11.D2, V3.D2
+	WORD	$0x4e73d4e7 // FADD V7.2D, V7.2D, V19.2D
+	SUBS	$1, R19
+	BNE	row3
+	FSTPQ	(F0, F1), 0(R0)
+	FSTPQ	(F2, F3), 32(R0)
+	ADD	$64, R0
+	ADD	$32, R1
+	FSTPQ	(F4, F5), 0(R22)
+	FSTPQ	(F6, F7), 32(R22)
+	ADD	$64, R22
+	ADD	$32, R2
+	SUBS	$8, R17
+	BGE	loop1
+end2:
+	ADD	$8, R17
+	SUBS	$4, R17
+	BLT	end5
+loop4:
+	FLDPQ	0(R0), (F0, F1)
+	MOVD	R1, R20
+	FMOVQ.P	16(R3), F20
+	WORD	$0x0e617a8c // FCVTL V12.2D, V20.2S
+	WORD	$0x4e617a8d // FCVTL2 V13.2D, V20.4S
+	FLDPQ	0(R22), (F4, F5)
+	MOVD	R2, R21
+	MOVD	R5, R19
+row6:
+	FMOVQ	0(R20), F20
+	ADD	R16, R20
+	WORD	$0x0e617a88 // FCVTL V8.2D, V20.2S
+	WORD	$0x4e617a89 // FCVTL2 V9.2D, V20.4S
+	FMOVQ	0(R21), F20
+	ADD	R16, R21
+	WORD	$0x0e617a90 // FCVTL V16.2D, V20.2S
+	WORD	$0x4e617a91 // FCVTL2 V17.2D, V20.4S
+	WORD	$0x4eecd508 // FSUB V8.2D, V8.2D, V12.2D
+	VFMLA	V16.D2, V8.D2, V0.D2
+	WORD	$0x4e70d484 // FADD V4.2D, V4.2D, V16.2D
+	WORD	$0x4eedd529 // FSUB V9.2D, V9.2D, V13.2D
+	VFMLA	V17.D2, V9.D2, V1.D2
+	WORD	$0x4e71d4a5 // FADD V5.2D, V5.2D, V17.2D
+	SUBS	$1, R19
+	BNE	row6
+	FSTPQ	(F0, F1), 0(R0)
+	ADD	$32, R0
+	ADD	$16, R1
+	FSTPQ	(F4, F5), 0(R22)
+	ADD	$32, R22
+	ADD	$16, R2
+	SUBS	$4, R17
+	BGE	loop4
+end5:
+	ADD	$4, R17
+	SUBS	$1, R17
+	BLT	end8
+loop7:
+	FMOVD	0(R0), F0
+	MOVD	R1, R20
+	FMOVS.P	4(R3), F20
+	WORD	$0x0e617a8c // FCVTL V12.2D, V20.2S
+	FMOVD	0(R22), F4
+	MOVD	R2, R21
+	MOVD	R5, R19
+row9:
+	FMOVS	0(R20), F20
+	ADD	R16, R20
+	WORD	$0x0e617a88 // FCVTL V8.2D, V20.2S
+	FMOVS	0(R21), F20
+	ADD	R16, R21
+	WORD	$0x0e617a90 // FCVTL V16.2D, V20.2S
+	WORD	$0x4eecd508 // FSUB V8.2D, V8.2D, V12.2D
+	VFMLA	V16.D2, V8.D2, V0.D2
+	WORD	$0x4e70d484 // FADD V4.2D, V4.2D, V16.2D
+	SUBS	$1, R19
+	BNE	row9
+	FMOVD.P	F0, 8(R0)
+	ADD	$4, R1
+	FMOVD.P	F4, 8(R22)
+	ADD	$4, R2
+	SUBS	$1, R17
+	BGE	loop7
+end8:
 	RET

@@ -1,14 +1,19 @@
-// Package vector is the inner loops: what a processor does with arrays that
-// are in its cache, on one thread.
+// Package vector has the inner loops of the kernels: operations on arrays that fit in the
+// cache, on one thread, in the vector instructions of the processor.
 //
-// An Engine is all of these loops in one kind of instructions: Portable in
-// plain Go for float32 and float64, and a Set for each vector instruction set,
-// float32 only. For chooses the best one of the processor at run time; the
-// environment variable LIKENESS_INSTRUCTIONS (avx512, avx2, neon, portable) forces
-// another. The assembly and its tables are written by command generate, in a
-// module of its own; see there.
+// Engine is the interface of all of these loops. Portable implements it in plain Go, for
+// float32 and float64; a Set implements it for one vector instruction set, for float32
+// only, and falls back to Portable for loops that have no assembly. For returns the best
+// engine for the processor at run time. The environment variable LIKENESS_INSTRUCTIONS
+// (avx512, avx2, neon or portable) selects another.
 //
-// The two forms of matrix product, Rows and Outer, are nearly all arithmetic of
-// a convolutional network. Both keep their sums in registers, read their
-// operands in place by tables of offsets, and so need no matrix of columns.
+// The two forms of matrix product, Rows and Outer, are nearly all of the arithmetic of a
+// convolutional network. Both keep their sums in registers and read their operands in
+// place through tables of offsets, so that no matrix of columns (im2col) is needed.
+//
+// Begin reading with Engine in engine.go and the two products in products.go; portable.go
+// and portable_elements.go show what each loop computes. set_amd64.go and set_arm64.go call
+// the assembly. The assembly and the tables of its functions (table_*.go) are written by
+// the command in the folder generate, a module of its own, so that this module does not
+// depend on the tools that it uses.
 package vector

@@ -343,3 +343,916 @@ done4:
 end5:
 	VZEROUPPER
 	RET
+
+// func dot_avx2(x *float32, y *float32, n int) float32
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·dot_avx2(SB), NOSPLIT, $0-28
+	MOVQ   x+0(FP), AX
+	MOVQ   y+8(FP), CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   n+16(FP), DX
+	SUBQ   $0x00000020, DX
+	JLT    done2
+
+loop1:
+	VMOVUPS     (AX), Y4
+	VMOVUPS     (CX), Y5
+	VFMADD231PS Y4, Y5, Y0
+	VMOVUPS     32(AX), Y4
+	VMOVUPS     32(CX), Y5
+	VFMADD231PS Y4, Y5, Y1
+	VMOVUPS     64(AX), Y4
+	VMOVUPS     64(CX), Y5
+	VFMADD231PS Y4, Y5, Y2
+	VMOVUPS     96(AX), Y4
+	VMOVUPS     96(CX), Y5
+	VFMADD231PS Y4, Y5, Y3
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	SUBQ        $0x00000020, DX
+	JGE         loop1
+
+done2:
+	ADDQ $0x00000020, DX
+	SUBQ $0x00000008, DX
+	JLT  done4
+
+loop3:
+	VMOVUPS     (AX), Y4
+	VMOVUPS     (CX), Y5
+	VFMADD231PS Y4, Y5, Y0
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	SUBQ        $0x00000008, DX
+	JGE         loop3
+
+done4:
+	ADDQ         $0x00000008, DX
+	JZ           end5
+	MOVQ         $0x0706050403020100, BX
+	VMOVQ        BX, X4
+	VPMOVZXBD    X4, Y4
+	VMOVD        DX, X5
+	VPBROADCASTD X5, Y5
+	VPCMPGTD     Y4, Y5, Y5
+	VMASKMOVPS   (AX), Y5, Y4
+	VMASKMOVPS   (CX), Y5, Y5
+	VFMADD231PS  Y4, Y5, Y0
+
+end5:
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDPS       X1, X0, X0
+	VMOVSHDUP    X0, X1
+	VADDSS       X1, X0, X0
+	VZEROUPPER
+	MOVSS        X0, ret+24(FP)
+	RET
+
+// func squaredNorm_avx2(x *float32, n int) float64
+// Requires: AVX, AVX2, FMA3, SSE2
+TEXT ·squaredNorm_avx2(SB), NOSPLIT, $0-24
+	MOVQ   x+0(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   n+8(FP), CX
+	SUBQ   $0x00000010, CX
+	JLT    done2
+
+loop1:
+	VCVTPS2PD   (AX), Y4
+	VCVTPS2PD   16(AX), Y5
+	VFMADD231PD Y4, Y4, Y0
+	VFMADD231PD Y5, Y5, Y1
+	VCVTPS2PD   32(AX), Y4
+	VCVTPS2PD   48(AX), Y5
+	VFMADD231PD Y4, Y4, Y2
+	VFMADD231PD Y5, Y5, Y3
+	ADDQ        $0x00000040, AX
+	SUBQ        $0x00000010, CX
+	JGE         loop1
+
+done2:
+	ADDQ $0x00000010, CX
+	SUBQ $0x00000008, CX
+	JLT  done4
+
+loop3:
+	VCVTPS2PD   (AX), Y4
+	VCVTPS2PD   16(AX), Y5
+	VFMADD231PD Y4, Y4, Y0
+	VFMADD231PD Y5, Y5, Y1
+	ADDQ        $0x00000020, AX
+	SUBQ        $0x00000008, CX
+	JGE         loop3
+
+done4:
+	ADDQ         $0x00000008, CX
+	JZ           end5
+	MOVQ         $0x0706050403020100, DX
+	VMOVQ        DX, X4
+	VPMOVZXBD    X4, Y4
+	VMOVD        CX, X5
+	VPBROADCASTD X5, Y5
+	VPCMPGTD     Y4, Y5, Y5
+	VMASKMOVPS   (AX), Y5, Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X5, Y5
+	VFMADD231PD  Y4, Y4, Y0
+	VFMADD231PD  Y5, Y5, Y1
+
+end5:
+	VADDPD       Y2, Y0, Y0
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X0, X0
+	VZEROUPPER
+	MOVSD        X0, ret+16(FP)
+	RET
+
+// func squaredDistance_avx2(x *float32, y *float32, n int) float64
+// Requires: AVX, AVX2, FMA3, SSE2
+TEXT ·squaredDistance_avx2(SB), NOSPLIT, $0-32
+	MOVQ   x+0(FP), AX
+	MOVQ   y+8(FP), CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   n+16(FP), DX
+	SUBQ   $0x00000010, DX
+	JLT    done2
+
+loop1:
+	VMOVUPS      (AX), Y4
+	VMOVUPS      (CX), Y5
+	VSUBPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X5, Y5
+	VFMADD231PD  Y4, Y4, Y0
+	VFMADD231PD  Y5, Y5, Y1
+	VMOVUPS      32(AX), Y4
+	VMOVUPS      32(CX), Y5
+	VSUBPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X5, Y5
+	VFMADD231PD  Y4, Y4, Y2
+	VFMADD231PD  Y5, Y5, Y3
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	SUBQ         $0x00000010, DX
+	JGE          loop1
+
+done2:
+	ADDQ $0x00000010, DX
+	SUBQ $0x00000008, DX
+	JLT  done4
+
+loop3:
+	VMOVUPS      (AX), Y4
+	VMOVUPS      (CX), Y5
+	VSUBPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X5, Y5
+	VFMADD231PD  Y4, Y4, Y0
+	VFMADD231PD  Y5, Y5, Y1
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x00000008, DX
+	JGE          loop3
+
+done4:
+	ADDQ         $0x00000008, DX
+	JZ           end5
+	MOVQ         $0x0706050403020100, BX
+	VMOVQ        BX, X4
+	VPMOVZXBD    X4, Y4
+	VMOVD        DX, X5
+	VPBROADCASTD X5, Y5
+	VPCMPGTD     Y4, Y5, Y5
+	VMASKMOVPS   (AX), Y5, Y4
+	VMASKMOVPS   (CX), Y5, Y5
+	VSUBPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X5, Y5
+	VFMADD231PD  Y4, Y4, Y0
+	VFMADD231PD  Y5, Y5, Y1
+
+end5:
+	VADDPD       Y2, Y0, Y0
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X0, X0
+	VZEROUPPER
+	MOVSD        X0, ret+24(FP)
+	RET
+
+// func absoluteDistance_avx2(x *float32, y *float32, n int) float64
+// Requires: AVX, AVX2, SSE2
+TEXT ·absoluteDistance_avx2(SB), NOSPLIT, $0-32
+	MOVQ     x+0(FP), AX
+	MOVQ     y+8(FP), CX
+	VPCMPEQD Y0, Y0, Y0
+	VPSRLD   $0x01, Y0, Y0
+	VXORPS   Y1, Y1, Y1
+	VXORPS   Y2, Y2, Y2
+	VXORPS   Y3, Y3, Y3
+	VXORPS   Y4, Y4, Y4
+	MOVQ     n+16(FP), DX
+	SUBQ     $0x00000010, DX
+	JLT      done2
+
+loop1:
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (CX), Y6
+	VSUBPS       Y6, Y5, Y5
+	VPAND        Y0, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X6
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y5, Y1, Y1
+	VADDPD       Y6, Y2, Y2
+	VMOVUPS      32(AX), Y5
+	VMOVUPS      32(CX), Y6
+	VSUBPS       Y6, Y5, Y5
+	VPAND        Y0, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X6
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y5, Y3, Y3
+	VADDPD       Y6, Y4, Y4
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	SUBQ         $0x00000010, DX
+	JGE          loop1
+
+done2:
+	ADDQ $0x00000010, DX
+	SUBQ $0x00000008, DX
+	JLT  done4
+
+loop3:
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (CX), Y6
+	VSUBPS       Y6, Y5, Y5
+	VPAND        Y0, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X6
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y5, Y1, Y1
+	VADDPD       Y6, Y2, Y2
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x00000008, DX
+	JGE          loop3
+
+done4:
+	ADDQ         $0x00000008, DX
+	JZ           end5
+	MOVQ         $0x0706050403020100, BX
+	VMOVQ        BX, X5
+	VPMOVZXBD    X5, Y5
+	VMOVD        DX, X6
+	VPBROADCASTD X6, Y6
+	VPCMPGTD     Y5, Y6, Y6
+	VMASKMOVPS   (AX), Y6, Y5
+	VMASKMOVPS   (CX), Y6, Y6
+	VSUBPS       Y6, Y5, Y5
+	VPAND        Y0, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X0
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X0, Y0
+	VADDPD       Y5, Y1, Y1
+	VADDPD       Y0, Y2, Y2
+
+end5:
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y4, Y2, Y2
+	VADDPD       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPD       X0, X1, X1
+	VUNPCKHPD    X1, X1, X0
+	VADDSD       X0, X1, X1
+	VZEROUPPER
+	MOVSD        X1, ret+24(FP)
+	RET
+
+// func weightedDistance_avx2(x *float32, y *float32, weight *float32, n int) float64
+// Requires: AVX, AVX2, FMA3, SSE2
+TEXT ·weightedDistance_avx2(SB), NOSPLIT, $0-40
+	MOVQ     x+0(FP), AX
+	MOVQ     y+8(FP), CX
+	MOVQ     weight+16(FP), DX
+	VPCMPEQD Y0, Y0, Y0
+	VPSRLD   $0x01, Y0, Y0
+	VXORPS   Y1, Y1, Y1
+	VXORPS   Y2, Y2, Y2
+	VXORPS   Y3, Y3, Y3
+	VXORPS   Y4, Y4, Y4
+	MOVQ     n+24(FP), BX
+	SUBQ     $0x00000010, BX
+	JLT      done2
+
+loop1:
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (CX), Y6
+	VSUBPS       Y6, Y5, Y5
+	VCVTPS2PD    (DX), Y6
+	VCVTPS2PD    16(DX), Y7
+	VPAND        Y0, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X8
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X8, Y8
+	VFMADD231PD  Y5, Y6, Y1
+	VFMADD231PD  Y8, Y7, Y2
+	VMOVUPS      32(AX), Y5
+	VMOVUPS      32(CX), Y6
+	VSUBPS       Y6, Y5, Y5
+	VCVTPS2PD    32(DX), Y6
+	VCVTPS2PD    48(DX), Y7
+	VPAND        Y0, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X8
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X8, Y8
+	VFMADD231PD  Y5, Y6, Y3
+	VFMADD231PD  Y8, Y7, Y4
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	SUBQ         $0x00000010, BX
+	JGE          loop1
+
+done2:
+	ADDQ $0x00000010, BX
+	SUBQ $0x00000008, BX
+	JLT  done4
+
+loop3:
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (CX), Y6
+	VSUBPS       Y6, Y5, Y5
+	VCVTPS2PD    (DX), Y6
+	VCVTPS2PD    16(DX), Y7
+	VPAND        Y0, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X8
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X8, Y8
+	VFMADD231PD  Y5, Y6, Y1
+	VFMADD231PD  Y8, Y7, Y2
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
+	JGE          loop3
+
+done4:
+	ADDQ         $0x00000008, BX
+	JZ           end5
+	MOVQ         $0x0706050403020100, SI
+	VMOVQ        SI, X5
+	VPMOVZXBD    X5, Y5
+	VMOVD        BX, X6
+	VPBROADCASTD X6, Y6
+	VPCMPGTD     Y5, Y6, Y6
+	VMASKMOVPS   (AX), Y6, Y5
+	VMASKMOVPS   (CX), Y6, Y7
+	VSUBPS       Y7, Y5, Y5
+	VMASKMOVPS   (DX), Y6, Y6
+	VEXTRACTF128 $0x01, Y6, X7
+	VCVTPS2PD    X6, Y6
+	VCVTPS2PD    X7, Y7
+	VPAND        Y0, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X0
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X0, Y0
+	VFMADD231PD  Y5, Y6, Y1
+	VFMADD231PD  Y0, Y7, Y2
+
+end5:
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y4, Y2, Y2
+	VADDPD       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPD       X0, X1, X1
+	VUNPCKHPD    X1, X1, X0
+	VADDSD       X0, X1, X1
+	VZEROUPPER
+	MOVSD        X1, ret+32(FP)
+	RET
+
+// func transpose4_avx2(y *float32, yStride int, x *float32, xStride int, blocks int)
+// Requires: AVX
+TEXT ·transpose4_avx2(SB), NOSPLIT, $0-40
+	MOVQ y+0(FP), AX
+	MOVQ yStride+8(FP), CX
+	MOVQ xStride+24(FP), BX
+	LEAQ (CX)(CX*2), DX
+	LEAQ (BX)(BX*2), SI
+	MOVQ x+16(FP), DI
+	MOVQ blocks+32(FP), R8
+
+block1:
+	VMOVUPS   (DI), X0
+	VMOVUPS   (DI)(BX*1), X1
+	VMOVUPS   (DI)(BX*2), X2
+	VMOVUPS   (DI)(SI*1), X3
+	VUNPCKLPS X1, X0, X4
+	VUNPCKHPS X1, X0, X0
+	VUNPCKLPS X3, X2, X1
+	VUNPCKHPS X3, X2, X2
+	VUNPCKLPD X1, X4, X3
+	VUNPCKHPD X1, X4, X1
+	VUNPCKLPD X2, X0, X4
+	VUNPCKHPD X2, X0, X0
+	VMOVUPS   X3, (AX)
+	VMOVUPS   X1, (AX)(CX*1)
+	VMOVUPS   X4, (AX)(CX*2)
+	VMOVUPS   X0, (AX)(DX*1)
+	LEAQ      (AX)(CX*4), AX
+	ADDQ      $0x00000010, DI
+	DECQ      R8
+	JNZ       block1
+	VZEROUPPER
+	RET
+
+// func transpose8_avx2(y *float32, yStride int, x *float32, xStride int, blocks int)
+// Requires: AVX
+TEXT ·transpose8_avx2(SB), NOSPLIT, $0-40
+	MOVQ y+0(FP), AX
+	MOVQ yStride+8(FP), CX
+	MOVQ xStride+24(FP), BX
+	LEAQ (CX)(CX*2), DX
+	LEAQ (BX)(BX*2), SI
+	MOVQ x+16(FP), DI
+	LEAQ (DI)(BX*4), R8
+	MOVQ blocks+32(FP), R9
+
+block1:
+	VMOVUPS     (DI), X0
+	VMOVUPS     16(DI), X1
+	VMOVUPS     (DI)(BX*1), X2
+	VMOVUPS     16(DI)(BX*1), X3
+	VMOVUPS     (DI)(BX*2), X4
+	VMOVUPS     16(DI)(BX*2), X5
+	VMOVUPS     (DI)(SI*1), X6
+	VMOVUPS     16(DI)(SI*1), X7
+	VINSERTF128 $0x01, (R8), Y0, Y0
+	VINSERTF128 $0x01, 16(R8), Y1, Y1
+	VINSERTF128 $0x01, (R8)(BX*1), Y2, Y2
+	VINSERTF128 $0x01, 16(R8)(BX*1), Y3, Y3
+	VINSERTF128 $0x01, (R8)(BX*2), Y4, Y4
+	VINSERTF128 $0x01, 16(R8)(BX*2), Y5, Y5
+	VINSERTF128 $0x01, (R8)(SI*1), Y6, Y6
+	VINSERTF128 $0x01, 16(R8)(SI*1), Y7, Y7
+	VUNPCKLPS   Y2, Y0, Y8
+	VUNPCKHPS   Y2, Y0, Y9
+	VUNPCKLPS   Y6, Y4, Y10
+	VUNPCKHPS   Y6, Y4, Y11
+	VUNPCKLPD   Y10, Y8, Y12
+	VUNPCKHPD   Y10, Y8, Y8
+	VUNPCKLPD   Y11, Y9, Y10
+	VUNPCKHPD   Y11, Y9, Y9
+	VMOVUPS     Y12, (AX)
+	VMOVUPS     Y8, (AX)(CX*1)
+	VMOVUPS     Y10, (AX)(CX*2)
+	VMOVUPS     Y9, (AX)(DX*1)
+	LEAQ        (AX)(CX*4), AX
+	VUNPCKLPS   Y3, Y1, Y8
+	VUNPCKHPS   Y3, Y1, Y9
+	VUNPCKLPS   Y7, Y5, Y10
+	VUNPCKHPS   Y7, Y5, Y11
+	VUNPCKLPD   Y10, Y8, Y12
+	VUNPCKHPD   Y10, Y8, Y8
+	VUNPCKLPD   Y11, Y9, Y10
+	VUNPCKHPD   Y11, Y9, Y9
+	VMOVUPS     Y12, (AX)
+	VMOVUPS     Y8, (AX)(CX*1)
+	VMOVUPS     Y10, (AX)(CX*2)
+	VMOVUPS     Y9, (AX)(DX*1)
+	LEAQ        (AX)(CX*4), AX
+	ADDQ        $0x00000020, DI
+	ADDQ        $0x00000020, R8
+	DECQ        R9
+	JNZ         block1
+	VZEROUPPER
+	RET
+
+// func adam_avx2(weight *float32, gradient *float32, first *float32, second *float32, n int, scale float32, penalty float32, keep float32, beta1 float32, rest1 float32, beta2 float32, rest2 float32, rate float32, root float32, epsilon float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·adam_avx2(SB), NOSPLIT, $0-80
+	VBROADCASTSS scale+40(FP), Y0
+	VBROADCASTSS penalty+44(FP), Y1
+	VBROADCASTSS keep+48(FP), Y2
+	VBROADCASTSS beta1+52(FP), Y3
+	VBROADCASTSS rest1+56(FP), Y4
+	VBROADCASTSS beta2+60(FP), Y5
+	VBROADCASTSS rest2+64(FP), Y6
+	VBROADCASTSS rate+68(FP), Y7
+	VBROADCASTSS root+72(FP), Y8
+	VBROADCASTSS epsilon+76(FP), Y9
+	MOVQ         weight+0(FP), AX
+	MOVQ         gradient+8(FP), CX
+	MOVQ         first+16(FP), DX
+	MOVQ         second+24(FP), BX
+	MOVQ         n+32(FP), SI
+	SUBQ         $0x00000010, SI
+	JLT          done2
+
+loop1:
+	VMOVUPS     (AX), Y10
+	VMOVUPS     (CX), Y11
+	VMOVUPS     (DX), Y12
+	VMOVUPS     (BX), Y13
+	VMULPS      Y0, Y11, Y11
+	VFMADD231PS Y10, Y1, Y11
+	VMULPS      Y3, Y12, Y12
+	VFMADD231PS Y11, Y4, Y12
+	VMOVUPS     Y12, (DX)
+	VMULPS      Y11, Y11, Y11
+	VMULPS      Y5, Y13, Y13
+	VFMADD231PS Y11, Y6, Y13
+	VMOVUPS     Y13, (BX)
+	VSQRTPS     Y13, Y13
+	VFMADD213PS Y9, Y8, Y13
+	VDIVPS      Y13, Y12, Y12
+	VMULPS      Y7, Y12, Y12
+	VFMSUB213PS Y12, Y2, Y10
+	VMOVUPS     Y10, (AX)
+	VMOVUPS     32(AX), Y10
+	VMOVUPS     32(CX), Y11
+	VMOVUPS     32(DX), Y12
+	VMOVUPS     32(BX), Y13
+	VMULPS      Y0, Y11, Y11
+	VFMADD231PS Y10, Y1, Y11
+	VMULPS      Y3, Y12, Y12
+	VFMADD231PS Y11, Y4, Y12
+	VMOVUPS     Y12, 32(DX)
+	VMULPS      Y11, Y11, Y11
+	VMULPS      Y5, Y13, Y13
+	VFMADD231PS Y11, Y6, Y13
+	VMOVUPS     Y13, 32(BX)
+	VSQRTPS     Y13, Y13
+	VFMADD213PS Y9, Y8, Y13
+	VDIVPS      Y13, Y12, Y12
+	VMULPS      Y7, Y12, Y12
+	VFMSUB213PS Y12, Y2, Y10
+	VMOVUPS     Y10, 32(AX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000010, SI
+	JGE         loop1
+
+done2:
+	ADDQ $0x00000010, SI
+	SUBQ $0x00000008, SI
+	JLT  done4
+
+loop3:
+	VMOVUPS     (AX), Y10
+	VMOVUPS     (CX), Y11
+	VMOVUPS     (DX), Y12
+	VMOVUPS     (BX), Y13
+	VMULPS      Y0, Y11, Y11
+	VFMADD231PS Y10, Y1, Y11
+	VMULPS      Y3, Y12, Y12
+	VFMADD231PS Y11, Y4, Y12
+	VMOVUPS     Y12, (DX)
+	VMULPS      Y11, Y11, Y11
+	VMULPS      Y5, Y13, Y13
+	VFMADD231PS Y11, Y6, Y13
+	VMOVUPS     Y13, (BX)
+	VSQRTPS     Y13, Y13
+	VFMADD213PS Y9, Y8, Y13
+	VDIVPS      Y13, Y12, Y12
+	VMULPS      Y7, Y12, Y12
+	VFMSUB213PS Y12, Y2, Y10
+	VMOVUPS     Y10, (AX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	SUBQ        $0x00000008, SI
+	JGE         loop3
+
+done4:
+	ADDQ         $0x00000008, SI
+	JZ           end5
+	MOVQ         $0x0706050403020100, DI
+	VMOVQ        DI, X10
+	VPMOVZXBD    X10, Y10
+	VMOVD        SI, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     Y10, Y11, Y11
+	VMASKMOVPS   (AX), Y11, Y10
+	VMASKMOVPS   (CX), Y11, Y12
+	VMASKMOVPS   (DX), Y11, Y13
+	VMASKMOVPS   (BX), Y11, Y14
+	VMULPS       Y0, Y12, Y12
+	VFMADD231PS  Y10, Y1, Y12
+	VMULPS       Y3, Y13, Y13
+	VFMADD231PS  Y12, Y4, Y13
+	VMASKMOVPS   Y13, Y11, (DX)
+	VMULPS       Y12, Y12, Y12
+	VMULPS       Y5, Y14, Y14
+	VFMADD231PS  Y12, Y6, Y14
+	VMASKMOVPS   Y14, Y11, (BX)
+	VSQRTPS      Y14, Y14
+	VFMADD213PS  Y9, Y8, Y14
+	VDIVPS       Y14, Y13, Y13
+	VMULPS       Y7, Y13, Y13
+	VFMSUB213PS  Y13, Y2, Y10
+	VMASKMOVPS   Y10, Y11, (AX)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func momentum_avx2(weight *float32, gradient *float32, velocity *float32, n int, scale float32, rate float32, momentum float32, penalty float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·momentum_avx2(SB), NOSPLIT, $0-48
+	VBROADCASTSS scale+32(FP), Y0
+	VBROADCASTSS rate+36(FP), Y1
+	VBROADCASTSS momentum+40(FP), Y2
+	VBROADCASTSS penalty+44(FP), Y3
+	MOVQ         weight+0(FP), AX
+	MOVQ         gradient+8(FP), CX
+	MOVQ         velocity+16(FP), DX
+	MOVQ         n+24(FP), BX
+	SUBQ         $0x00000020, BX
+	JLT          done2
+
+loop1:
+	VMOVUPS     (AX), Y4
+	VMOVUPS     (CX), Y5
+	VMOVUPS     (DX), Y6
+	VMULPS      Y0, Y5, Y5
+	VFMADD231PS Y4, Y3, Y5
+	VMULPS      Y1, Y5, Y5
+	VFMSUB213PS Y5, Y2, Y6
+	VMOVUPS     Y6, (DX)
+	VADDPS      Y6, Y4, Y4
+	VMOVUPS     Y4, (AX)
+	VMOVUPS     32(AX), Y4
+	VMOVUPS     32(CX), Y5
+	VMOVUPS     32(DX), Y6
+	VMULPS      Y0, Y5, Y5
+	VFMADD231PS Y4, Y3, Y5
+	VMULPS      Y1, Y5, Y5
+	VFMSUB213PS Y5, Y2, Y6
+	VMOVUPS     Y6, 32(DX)
+	VADDPS      Y6, Y4, Y4
+	VMOVUPS     Y4, 32(AX)
+	VMOVUPS     64(AX), Y4
+	VMOVUPS     64(CX), Y5
+	VMOVUPS     64(DX), Y6
+	VMULPS      Y0, Y5, Y5
+	VFMADD231PS Y4, Y3, Y5
+	VMULPS      Y1, Y5, Y5
+	VFMSUB213PS Y5, Y2, Y6
+	VMOVUPS     Y6, 64(DX)
+	VADDPS      Y6, Y4, Y4
+	VMOVUPS     Y4, 64(AX)
+	VMOVUPS     96(AX), Y4
+	VMOVUPS     96(CX), Y5
+	VMOVUPS     96(DX), Y6
+	VMULPS      Y0, Y5, Y5
+	VFMADD231PS Y4, Y3, Y5
+	VMULPS      Y1, Y5, Y5
+	VFMSUB213PS Y5, Y2, Y6
+	VMOVUPS     Y6, 96(DX)
+	VADDPS      Y6, Y4, Y4
+	VMOVUPS     Y4, 96(AX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	SUBQ        $0x00000020, BX
+	JGE         loop1
+
+done2:
+	ADDQ $0x00000020, BX
+	SUBQ $0x00000008, BX
+	JLT  done4
+
+loop3:
+	VMOVUPS     (AX), Y4
+	VMOVUPS     (CX), Y5
+	VMOVUPS     (DX), Y6
+	VMULPS      Y0, Y5, Y5
+	VFMADD231PS Y4, Y3, Y5
+	VMULPS      Y1, Y5, Y5
+	VFMSUB213PS Y5, Y2, Y6
+	VMOVUPS     Y6, (DX)
+	VADDPS      Y6, Y4, Y4
+	VMOVUPS     Y4, (AX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	SUBQ        $0x00000008, BX
+	JGE         loop3
+
+done4:
+	ADDQ         $0x00000008, BX
+	JZ           end5
+	MOVQ         $0x0706050403020100, SI
+	VMOVQ        SI, X4
+	VPMOVZXBD    X4, Y4
+	VMOVD        BX, X5
+	VPBROADCASTD X5, Y5
+	VPCMPGTD     Y4, Y5, Y5
+	VMASKMOVPS   (AX), Y5, Y4
+	VMASKMOVPS   (CX), Y5, Y6
+	VMASKMOVPS   (DX), Y5, Y7
+	VMULPS       Y0, Y6, Y6
+	VFMADD231PS  Y4, Y3, Y6
+	VMULPS       Y1, Y6, Y6
+	VFMSUB213PS  Y6, Y2, Y7
+	VMASKMOVPS   Y7, Y5, (DX)
+	VADDPS       Y7, Y4, Y4
+	VMASKMOVPS   Y4, Y5, (AX)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func nesterov_avx2(weight *float32, gradient *float32, velocity *float32, n int, scale float32, rate float32, momentum float32, penalty float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·nesterov_avx2(SB), NOSPLIT, $0-48
+	VBROADCASTSS scale+32(FP), Y0
+	VBROADCASTSS rate+36(FP), Y1
+	VBROADCASTSS momentum+40(FP), Y2
+	VBROADCASTSS penalty+44(FP), Y3
+	MOVQ         weight+0(FP), AX
+	MOVQ         gradient+8(FP), CX
+	MOVQ         velocity+16(FP), DX
+	MOVQ         n+24(FP), BX
+	SUBQ         $0x00000020, BX
+	JLT          done2
+
+loop1:
+	VMOVUPS     (AX), Y4
+	VMOVUPS     (CX), Y5
+	VMOVUPS     (DX), Y6
+	VMULPS      Y0, Y5, Y5
+	VFMADD231PS Y4, Y3, Y5
+	VMULPS      Y1, Y5, Y5
+	VFMSUB213PS Y5, Y2, Y6
+	VMOVUPS     Y6, (DX)
+	VFMSUB213PS Y5, Y2, Y6
+	VADDPS      Y6, Y4, Y4
+	VMOVUPS     Y4, (AX)
+	VMOVUPS     32(AX), Y4
+	VMOVUPS     32(CX), Y5
+	VMOVUPS     32(DX), Y6
+	VMULPS      Y0, Y5, Y5
+	VFMADD231PS Y4, Y3, Y5
+	VMULPS      Y1, Y5, Y5
+	VFMSUB213PS Y5, Y2, Y6
+	VMOVUPS     Y6, 32(DX)
+	VFMSUB213PS Y5, Y2, Y6
+	VADDPS      Y6, Y4, Y4
+	VMOVUPS     Y4, 32(AX)
+	VMOVUPS     64(AX), Y4
+	VMOVUPS     64(CX), Y5
+	VMOVUPS     64(DX), Y6
+	VMULPS      Y0, Y5, Y5
+	VFMADD231PS Y4, Y3, Y5
+	VMULPS      Y1, Y5, Y5
+	VFMSUB213PS Y5, Y2, Y6
+	VMOVUPS     Y6, 64(DX)
+	VFMSUB213PS Y5, Y2, Y6
+	VADDPS      Y6, Y4, Y4
+	VMOVUPS     Y4, 64(AX)
+	VMOVUPS     96(AX), Y4
+	VMOVUPS     96(CX), Y5
+	VMOVUPS     96(DX), Y6
+	VMULPS      Y0, Y5, Y5
+	VFMADD231PS Y4, Y3, Y5
+	VMULPS      Y1, Y5, Y5
+	VFMSUB213PS Y5, Y2, Y6
+	VMOVUPS     Y6, 96(DX)
+	VFMSUB213PS Y5, Y2, Y6
+	VADDPS      Y6, Y4, Y4
+	VMOVUPS     Y4, 96(AX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	SUBQ        $0x00000020, BX
+	JGE         loop1
+
+done2:
+	ADDQ $0x00000020, BX
+	SUBQ $0x00000008, BX
+	JLT  done4
+
+loop3:
+	VMOVUPS     (AX), Y4
+	VMOVUPS     (CX), Y5
+	VMOVUPS     (DX), Y6
+	VMULPS      Y0, Y5, Y5
+	VFMADD231PS Y4, Y3, Y5
+	VMULPS      Y1, Y5, Y5
+	VFMSUB213PS Y5, Y2, Y6
+	VMOVUPS     Y6, (DX)
+	VFMSUB213PS Y5, Y2, Y6
+	VADDPS      Y6, Y4, Y4
+	VMOVUPS     Y4, (AX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	SUBQ        $0x00000008, BX
+	JGE         loop3
+
+done4:
+	ADDQ         $0x00000008, BX
+	JZ           end5
+	MOVQ         $0x0706050403020100, SI
+	VMOVQ        SI, X4
+	VPMOVZXBD    X4, Y4
+	VMOVD        BX, X5
+	VPBROADCASTD X5, Y5
+	VPCMPGTD     Y4, Y5, Y5
+	VMASKMOVPS   (AX), Y5, Y4
+	VMASKMOVPS   (CX), Y5, Y6
+	VMASKMOVPS   (DX), Y5, Y7
+	VMULPS       Y0, Y6, Y6
+	VFMADD231PS  Y4, Y3, Y6
+	VMULPS       Y1, Y6, Y6
+	VFMSUB213PS  Y6, Y2, Y7
+	VMASKMOVPS   Y7, Y5, (DX)
+	VFMSUB213PS  Y6, Y2, Y7
+	VADDPS       Y7, Y4, Y4
+	VMASKMOVPS   Y4, Y5, (AX)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func ceiling_avx2(iterations int, half float32)
+// Requires: AVX, FMA3
+TEXT ·ceiling_avx2(SB), NOSPLIT, $0-12
+	VBROADCASTSS half+8(FP), Y0
+	MOVQ         iterations+0(FP), AX
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	VXORPS       Y11, Y11, Y11
+	VXORPS       Y12, Y12, Y12
+
+loop1:
+	VFMADD213PS Y0, Y0, Y1
+	VFMADD213PS Y0, Y0, Y2
+	VFMADD213PS Y0, Y0, Y3
+	VFMADD213PS Y0, Y0, Y4
+	VFMADD213PS Y0, Y0, Y5
+	VFMADD213PS Y0, Y0, Y6
+	VFMADD213PS Y0, Y0, Y7
+	VFMADD213PS Y0, Y0, Y8
+	VFMADD213PS Y0, Y0, Y9
+	VFMADD213PS Y0, Y0, Y10
+	VFMADD213PS Y0, Y0, Y11
+	VFMADD213PS Y0, Y0, Y12
+	VFMADD213PS Y0, Y0, Y1
+	VFMADD213PS Y0, Y0, Y2
+	VFMADD213PS Y0, Y0, Y3
+	VFMADD213PS Y0, Y0, Y4
+	VFMADD213PS Y0, Y0, Y5
+	VFMADD213PS Y0, Y0, Y6
+	VFMADD213PS Y0, Y0, Y7
+	VFMADD213PS Y0, Y0, Y8
+	VFMADD213PS Y0, Y0, Y9
+	VFMADD213PS Y0, Y0, Y10
+	VFMADD213PS Y0, Y0, Y11
+	VFMADD213PS Y0, Y0, Y12
+	DECQ        AX
+	JNZ         loop1
+	VZEROUPPER
+	RET

@@ -328,3 +328,1042 @@ done4:
 end5:
 	VZEROUPPER
 	RET
+
+// func dot_avx512(x *float32, y *float32, n int) float32
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·dot_avx512(SB), NOSPLIT, $0-28
+	MOVQ   x+0(FP), AX
+	MOVQ   y+8(FP), CX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   n+16(FP), DX
+	SUBQ   $0x00000040, DX
+	JLT    done2
+
+loop1:
+	VMOVUPS     (AX), Z4
+	VMOVUPS     (CX), Z5
+	VFMADD231PS Z4, Z5, Z0
+	VMOVUPS     64(AX), Z4
+	VMOVUPS     64(CX), Z5
+	VFMADD231PS Z4, Z5, Z1
+	VMOVUPS     128(AX), Z4
+	VMOVUPS     128(CX), Z5
+	VFMADD231PS Z4, Z5, Z2
+	VMOVUPS     192(AX), Z4
+	VMOVUPS     192(CX), Z5
+	VFMADD231PS Z4, Z5, Z3
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	SUBQ        $0x00000040, DX
+	JGE         loop1
+
+done2:
+	ADDQ $0x00000040, DX
+	SUBQ $0x00000010, DX
+	JLT  done4
+
+loop3:
+	VMOVUPS     (AX), Z4
+	VMOVUPS     (CX), Z5
+	VFMADD231PS Z4, Z5, Z0
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	SUBQ        $0x00000010, DX
+	JGE         loop3
+
+done4:
+	ADDQ        $0x00000010, DX
+	JZ          end5
+	MOVQ        $-1, BX
+	BZHIQ       DX, BX, BX
+	KMOVW       BX, K1
+	VMOVUPS.Z   (AX), K1, Z4
+	VMOVUPS.Z   (CX), K1, Z5
+	VFMADD231PS Z4, Z5, Z0
+
+end5:
+	VADDPS        Z2, Z0, Z0
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VUNPCKHPD     X0, X0, X1
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VZEROUPPER
+	MOVSS         X0, ret+24(FP)
+	RET
+
+// func squaredNorm_avx512(x *float32, n int) float64
+// Requires: AVX, AVX512F, BMI2, SSE2
+TEXT ·squaredNorm_avx512(SB), NOSPLIT, $0-24
+	MOVQ   x+0(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   n+8(FP), CX
+	SUBQ   $0x00000020, CX
+	JLT    done2
+
+loop1:
+	VCVTPS2PD   (AX), Z4
+	VCVTPS2PD   32(AX), Z5
+	VFMADD231PD Z4, Z4, Z0
+	VFMADD231PD Z5, Z5, Z1
+	VCVTPS2PD   64(AX), Z4
+	VCVTPS2PD   96(AX), Z5
+	VFMADD231PD Z4, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	ADDQ        $0x00000080, AX
+	SUBQ        $0x00000020, CX
+	JGE         loop1
+
+done2:
+	ADDQ $0x00000020, CX
+	SUBQ $0x00000010, CX
+	JLT  done4
+
+loop3:
+	VCVTPS2PD   (AX), Z4
+	VCVTPS2PD   32(AX), Z5
+	VFMADD231PD Z4, Z4, Z0
+	VFMADD231PD Z5, Z5, Z1
+	ADDQ        $0x00000040, AX
+	SUBQ        $0x00000010, CX
+	JGE         loop3
+
+done4:
+	ADDQ          $0x00000010, CX
+	JZ            end5
+	MOVQ          $-1, DX
+	BZHIQ         CX, DX, DX
+	KMOVW         DX, K1
+	VMOVUPS.Z     (AX), K1, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z4, Z4, Z0
+	VFMADD231PD   Z5, Z5, Z1
+
+end5:
+	VADDPD        Z2, Z0, Z0
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X0
+	VUNPCKHPD     X0, X0, X1
+	VADDSD        X1, X0, X0
+	VZEROUPPER
+	MOVSD         X0, ret+16(FP)
+	RET
+
+// func squaredDistance_avx512(x *float32, y *float32, n int) float64
+// Requires: AVX, AVX512F, BMI2, SSE2
+TEXT ·squaredDistance_avx512(SB), NOSPLIT, $0-32
+	MOVQ   x+0(FP), AX
+	MOVQ   y+8(FP), CX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   n+16(FP), DX
+	SUBQ   $0x00000020, DX
+	JLT    done2
+
+loop1:
+	VMOVUPS       (AX), Z4
+	VMOVUPS       (CX), Z5
+	VSUBPS        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z4, Z4, Z0
+	VFMADD231PD   Z5, Z5, Z1
+	VMOVUPS       64(AX), Z4
+	VMOVUPS       64(CX), Z5
+	VSUBPS        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z4, Z4, Z2
+	VFMADD231PD   Z5, Z5, Z3
+	ADDQ          $0x00000080, AX
+	ADDQ          $0x00000080, CX
+	SUBQ          $0x00000020, DX
+	JGE           loop1
+
+done2:
+	ADDQ $0x00000020, DX
+	SUBQ $0x00000010, DX
+	JLT  done4
+
+loop3:
+	VMOVUPS       (AX), Z4
+	VMOVUPS       (CX), Z5
+	VSUBPS        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z4, Z4, Z0
+	VFMADD231PD   Z5, Z5, Z1
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000040, CX
+	SUBQ          $0x00000010, DX
+	JGE           loop3
+
+done4:
+	ADDQ          $0x00000010, DX
+	JZ            end5
+	MOVQ          $-1, BX
+	BZHIQ         DX, BX, BX
+	KMOVW         BX, K1
+	VMOVUPS.Z     (AX), K1, Z4
+	VMOVUPS.Z     (CX), K1, Z5
+	VSUBPS        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z4, Z4, Z0
+	VFMADD231PD   Z5, Z5, Z1
+
+end5:
+	VADDPD        Z2, Z0, Z0
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X0
+	VUNPCKHPD     X0, X0, X1
+	VADDSD        X1, X0, X0
+	VZEROUPPER
+	MOVSD         X0, ret+24(FP)
+	RET
+
+// func absoluteDistance_avx512(x *float32, y *float32, n int) float64
+// Requires: AVX, AVX512F, BMI2, SSE2
+TEXT ·absoluteDistance_avx512(SB), NOSPLIT, $0-32
+	MOVQ       x+0(FP), AX
+	MOVQ       y+8(FP), CX
+	VPTERNLOGD $0xff, Z0, Z0, Z0
+	VPSRLD     $0x01, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	MOVQ       n+16(FP), DX
+	SUBQ       $0x00000020, DX
+	JLT        done2
+
+loop1:
+	VMOVUPS       (AX), Z5
+	VMOVUPS       (CX), Z6
+	VSUBPS        Z6, Z5, Z5
+	VPANDD        Z0, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y6
+	VCVTPS2PD     Y5, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        Z5, Z1, Z1
+	VADDPD        Z6, Z2, Z2
+	VMOVUPS       64(AX), Z5
+	VMOVUPS       64(CX), Z6
+	VSUBPS        Z6, Z5, Z5
+	VPANDD        Z0, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y6
+	VCVTPS2PD     Y5, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        Z5, Z3, Z3
+	VADDPD        Z6, Z4, Z4
+	ADDQ          $0x00000080, AX
+	ADDQ          $0x00000080, CX
+	SUBQ          $0x00000020, DX
+	JGE           loop1
+
+done2:
+	ADDQ $0x00000020, DX
+	SUBQ $0x00000010, DX
+	JLT  done4
+
+loop3:
+	VMOVUPS       (AX), Z5
+	VMOVUPS       (CX), Z6
+	VSUBPS        Z6, Z5, Z5
+	VPANDD        Z0, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y6
+	VCVTPS2PD     Y5, Z5
+	VCVTPS2PD     Y6, Z6
+	VADDPD        Z5, Z1, Z1
+	VADDPD        Z6, Z2, Z2
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000040, CX
+	SUBQ          $0x00000010, DX
+	JGE           loop3
+
+done4:
+	ADDQ          $0x00000010, DX
+	JZ            end5
+	MOVQ          $-1, BX
+	BZHIQ         DX, BX, BX
+	KMOVW         BX, K1
+	VMOVUPS.Z     (AX), K1, Z5
+	VMOVUPS.Z     (CX), K1, Z6
+	VSUBPS        Z6, Z5, Z5
+	VPANDD        Z0, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VCVTPS2PD     Y5, Z5
+	VCVTPS2PD     Y0, Z0
+	VADDPD        Z5, Z1, Z1
+	VADDPD        Z0, Z2, Z2
+
+end5:
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z4, Z2, Z2
+	VADDPD        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPD        Y0, Y1, Y1
+	VEXTRACTF128  $0x01, Y1, X0
+	VADDPD        X0, X1, X1
+	VUNPCKHPD     X1, X1, X0
+	VADDSD        X0, X1, X1
+	VZEROUPPER
+	MOVSD         X1, ret+24(FP)
+	RET
+
+// func weightedDistance_avx512(x *float32, y *float32, weight *float32, n int) float64
+// Requires: AVX, AVX512F, BMI2, SSE2
+TEXT ·weightedDistance_avx512(SB), NOSPLIT, $0-40
+	MOVQ       x+0(FP), AX
+	MOVQ       y+8(FP), CX
+	MOVQ       weight+16(FP), DX
+	VPTERNLOGD $0xff, Z0, Z0, Z0
+	VPSRLD     $0x01, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	MOVQ       n+24(FP), BX
+	SUBQ       $0x00000020, BX
+	JLT        done2
+
+loop1:
+	VMOVUPS       (AX), Z5
+	VMOVUPS       (CX), Z6
+	VSUBPS        Z6, Z5, Z5
+	VCVTPS2PD     (DX), Z6
+	VCVTPS2PD     32(DX), Z7
+	VPANDD        Z0, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y8
+	VCVTPS2PD     Y5, Z5
+	VCVTPS2PD     Y8, Z8
+	VFMADD231PD   Z5, Z6, Z1
+	VFMADD231PD   Z8, Z7, Z2
+	VMOVUPS       64(AX), Z5
+	VMOVUPS       64(CX), Z6
+	VSUBPS        Z6, Z5, Z5
+	VCVTPS2PD     64(DX), Z6
+	VCVTPS2PD     96(DX), Z7
+	VPANDD        Z0, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y8
+	VCVTPS2PD     Y5, Z5
+	VCVTPS2PD     Y8, Z8
+	VFMADD231PD   Z5, Z6, Z3
+	VFMADD231PD   Z8, Z7, Z4
+	ADDQ          $0x00000080, AX
+	ADDQ          $0x00000080, CX
+	ADDQ          $0x00000080, DX
+	SUBQ          $0x00000020, BX
+	JGE           loop1
+
+done2:
+	ADDQ $0x00000020, BX
+	SUBQ $0x00000010, BX
+	JLT  done4
+
+loop3:
+	VMOVUPS       (AX), Z5
+	VMOVUPS       (CX), Z6
+	VSUBPS        Z6, Z5, Z5
+	VCVTPS2PD     (DX), Z6
+	VCVTPS2PD     32(DX), Z7
+	VPANDD        Z0, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y8
+	VCVTPS2PD     Y5, Z5
+	VCVTPS2PD     Y8, Z8
+	VFMADD231PD   Z5, Z6, Z1
+	VFMADD231PD   Z8, Z7, Z2
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000040, CX
+	ADDQ          $0x00000040, DX
+	SUBQ          $0x00000010, BX
+	JGE           loop3
+
+done4:
+	ADDQ          $0x00000010, BX
+	JZ            end5
+	MOVQ          $-1, SI
+	BZHIQ         BX, SI, SI
+	KMOVW         SI, K1
+	VMOVUPS.Z     (AX), K1, Z5
+	VMOVUPS.Z     (CX), K1, Z6
+	VSUBPS        Z6, Z5, Z5
+	VMOVUPS.Z     (DX), K1, Z6
+	VEXTRACTF64X4 $0x01, Z6, Y7
+	VCVTPS2PD     Y6, Z6
+	VCVTPS2PD     Y7, Z7
+	VPANDD        Z0, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VCVTPS2PD     Y5, Z5
+	VCVTPS2PD     Y0, Z0
+	VFMADD231PD   Z5, Z6, Z1
+	VFMADD231PD   Z0, Z7, Z2
+
+end5:
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z4, Z2, Z2
+	VADDPD        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPD        Y0, Y1, Y1
+	VEXTRACTF128  $0x01, Y1, X0
+	VADDPD        X0, X1, X1
+	VUNPCKHPD     X1, X1, X0
+	VADDSD        X0, X1, X1
+	VZEROUPPER
+	MOVSD         X1, ret+32(FP)
+	RET
+
+// func transpose4_avx512(y *float32, yStride int, x *float32, xStride int, blocks int)
+// Requires: AVX
+TEXT ·transpose4_avx512(SB), NOSPLIT, $0-40
+	MOVQ y+0(FP), AX
+	MOVQ yStride+8(FP), CX
+	MOVQ xStride+24(FP), BX
+	LEAQ (CX)(CX*2), DX
+	LEAQ (BX)(BX*2), SI
+	MOVQ x+16(FP), DI
+	MOVQ blocks+32(FP), R8
+
+block1:
+	VMOVUPS   (DI), X0
+	VMOVUPS   (DI)(BX*1), X1
+	VMOVUPS   (DI)(BX*2), X2
+	VMOVUPS   (DI)(SI*1), X3
+	VUNPCKLPS X1, X0, X4
+	VUNPCKHPS X1, X0, X0
+	VUNPCKLPS X3, X2, X1
+	VUNPCKHPS X3, X2, X2
+	VUNPCKLPD X1, X4, X3
+	VUNPCKHPD X1, X4, X1
+	VUNPCKLPD X2, X0, X4
+	VUNPCKHPD X2, X0, X0
+	VMOVUPS   X3, (AX)
+	VMOVUPS   X1, (AX)(CX*1)
+	VMOVUPS   X4, (AX)(CX*2)
+	VMOVUPS   X0, (AX)(DX*1)
+	LEAQ      (AX)(CX*4), AX
+	ADDQ      $0x00000010, DI
+	DECQ      R8
+	JNZ       block1
+	VZEROUPPER
+	RET
+
+// func transpose8_avx512(y *float32, yStride int, x *float32, xStride int, blocks int)
+// Requires: AVX
+TEXT ·transpose8_avx512(SB), NOSPLIT, $0-40
+	MOVQ y+0(FP), AX
+	MOVQ yStride+8(FP), CX
+	MOVQ xStride+24(FP), BX
+	LEAQ (CX)(CX*2), DX
+	LEAQ (BX)(BX*2), SI
+	MOVQ x+16(FP), DI
+	LEAQ (DI)(BX*4), R8
+	MOVQ blocks+32(FP), R9
+
+block1:
+	VMOVUPS     (DI), X0
+	VMOVUPS     16(DI), X1
+	VMOVUPS     (DI)(BX*1), X2
+	VMOVUPS     16(DI)(BX*1), X3
+	VMOVUPS     (DI)(BX*2), X4
+	VMOVUPS     16(DI)(BX*2), X5
+	VMOVUPS     (DI)(SI*1), X6
+	VMOVUPS     16(DI)(SI*1), X7
+	VINSERTF128 $0x01, (R8), Y0, Y0
+	VINSERTF128 $0x01, 16(R8), Y1, Y1
+	VINSERTF128 $0x01, (R8)(BX*1), Y2, Y2
+	VINSERTF128 $0x01, 16(R8)(BX*1), Y3, Y3
+	VINSERTF128 $0x01, (R8)(BX*2), Y4, Y4
+	VINSERTF128 $0x01, 16(R8)(BX*2), Y5, Y5
+	VINSERTF128 $0x01, (R8)(SI*1), Y6, Y6
+	VINSERTF128 $0x01, 16(R8)(SI*1), Y7, Y7
+	VUNPCKLPS   Y2, Y0, Y8
+	VUNPCKHPS   Y2, Y0, Y9
+	VUNPCKLPS   Y6, Y4, Y10
+	VUNPCKHPS   Y6, Y4, Y11
+	VUNPCKLPD   Y10, Y8, Y12
+	VUNPCKHPD   Y10, Y8, Y8
+	VUNPCKLPD   Y11, Y9, Y10
+	VUNPCKHPD   Y11, Y9, Y9
+	VMOVUPS     Y12, (AX)
+	VMOVUPS     Y8, (AX)(CX*1)
+	VMOVUPS     Y10, (AX)(CX*2)
+	VMOVUPS     Y9, (AX)(DX*1)
+	LEAQ        (AX)(CX*4), AX
+	VUNPCKLPS   Y3, Y1, Y8
+	VUNPCKHPS   Y3, Y1, Y9
+	VUNPCKLPS   Y7, Y5, Y10
+	VUNPCKHPS   Y7, Y5, Y11
+	VUNPCKLPD   Y10, Y8, Y12
+	VUNPCKHPD   Y10, Y8, Y8
+	VUNPCKLPD   Y11, Y9, Y10
+	VUNPCKHPD   Y11, Y9, Y9
+	VMOVUPS     Y12, (AX)
+	VMOVUPS     Y8, (AX)(CX*1)
+	VMOVUPS     Y10, (AX)(CX*2)
+	VMOVUPS     Y9, (AX)(DX*1)
+	LEAQ        (AX)(CX*4), AX
+	ADDQ        $0x00000020, DI
+	ADDQ        $0x00000020, R8
+	DECQ        R9
+	JNZ         block1
+	VZEROUPPER
+	RET
+
+// func transpose16_avx512(y *float32, yStride int, x *float32, xStride int, blocks int)
+// Requires: AVX, AVX512F
+TEXT ·transpose16_avx512(SB), NOSPLIT, $0-40
+	MOVQ y+0(FP), AX
+	MOVQ yStride+8(FP), CX
+	MOVQ xStride+24(FP), BX
+	LEAQ (CX)(CX*2), DX
+	LEAQ (BX)(BX*2), SI
+	MOVQ x+16(FP), DI
+	LEAQ (DI)(BX*4), R8
+	LEAQ (R8)(BX*4), R9
+	LEAQ (R9)(BX*4), R10
+	MOVQ blocks+32(FP), R11
+
+block1:
+	VMOVUPS      (DI), X0
+	VMOVUPS      16(DI), X1
+	VMOVUPS      32(DI), X2
+	VMOVUPS      48(DI), X3
+	VMOVUPS      (DI)(BX*1), X4
+	VMOVUPS      16(DI)(BX*1), X5
+	VMOVUPS      32(DI)(BX*1), X6
+	VMOVUPS      48(DI)(BX*1), X7
+	VMOVUPS      (DI)(BX*2), X8
+	VMOVUPS      16(DI)(BX*2), X9
+	VMOVUPS      32(DI)(BX*2), X10
+	VMOVUPS      48(DI)(BX*2), X11
+	VMOVUPS      (DI)(SI*1), X12
+	VMOVUPS      16(DI)(SI*1), X13
+	VMOVUPS      32(DI)(SI*1), X14
+	VMOVUPS      48(DI)(SI*1), X15
+	VINSERTF32X4 $0x01, (R8), Z0, Z0
+	VINSERTF32X4 $0x01, 16(R8), Z1, Z1
+	VINSERTF32X4 $0x01, 32(R8), Z2, Z2
+	VINSERTF32X4 $0x01, 48(R8), Z3, Z3
+	VINSERTF32X4 $0x01, (R8)(BX*1), Z4, Z4
+	VINSERTF32X4 $0x01, 16(R8)(BX*1), Z5, Z5
+	VINSERTF32X4 $0x01, 32(R8)(BX*1), Z6, Z6
+	VINSERTF32X4 $0x01, 48(R8)(BX*1), Z7, Z7
+	VINSERTF32X4 $0x01, (R8)(BX*2), Z8, Z8
+	VINSERTF32X4 $0x01, 16(R8)(BX*2), Z9, Z9
+	VINSERTF32X4 $0x01, 32(R8)(BX*2), Z10, Z10
+	VINSERTF32X4 $0x01, 48(R8)(BX*2), Z11, Z11
+	VINSERTF32X4 $0x01, (R8)(SI*1), Z12, Z12
+	VINSERTF32X4 $0x01, 16(R8)(SI*1), Z13, Z13
+	VINSERTF32X4 $0x01, 32(R8)(SI*1), Z14, Z14
+	VINSERTF32X4 $0x01, 48(R8)(SI*1), Z15, Z15
+	VINSERTF32X4 $0x02, (R9), Z0, Z0
+	VINSERTF32X4 $0x02, 16(R9), Z1, Z1
+	VINSERTF32X4 $0x02, 32(R9), Z2, Z2
+	VINSERTF32X4 $0x02, 48(R9), Z3, Z3
+	VINSERTF32X4 $0x02, (R9)(BX*1), Z4, Z4
+	VINSERTF32X4 $0x02, 16(R9)(BX*1), Z5, Z5
+	VINSERTF32X4 $0x02, 32(R9)(BX*1), Z6, Z6
+	VINSERTF32X4 $0x02, 48(R9)(BX*1), Z7, Z7
+	VINSERTF32X4 $0x02, (R9)(BX*2), Z8, Z8
+	VINSERTF32X4 $0x02, 16(R9)(BX*2), Z9, Z9
+	VINSERTF32X4 $0x02, 32(R9)(BX*2), Z10, Z10
+	VINSERTF32X4 $0x02, 48(R9)(BX*2), Z11, Z11
+	VINSERTF32X4 $0x02, (R9)(SI*1), Z12, Z12
+	VINSERTF32X4 $0x02, 16(R9)(SI*1), Z13, Z13
+	VINSERTF32X4 $0x02, 32(R9)(SI*1), Z14, Z14
+	VINSERTF32X4 $0x02, 48(R9)(SI*1), Z15, Z15
+	VINSERTF32X4 $0x03, (R10), Z0, Z0
+	VINSERTF32X4 $0x03, 16(R10), Z1, Z1
+	VINSERTF32X4 $0x03, 32(R10), Z2, Z2
+	VINSERTF32X4 $0x03, 48(R10), Z3, Z3
+	VINSERTF32X4 $0x03, (R10)(BX*1), Z4, Z4
+	VINSERTF32X4 $0x03, 16(R10)(BX*1), Z5, Z5
+	VINSERTF32X4 $0x03, 32(R10)(BX*1), Z6, Z6
+	VINSERTF32X4 $0x03, 48(R10)(BX*1), Z7, Z7
+	VINSERTF32X4 $0x03, (R10)(BX*2), Z8, Z8
+	VINSERTF32X4 $0x03, 16(R10)(BX*2), Z9, Z9
+	VINSERTF32X4 $0x03, 32(R10)(BX*2), Z10, Z10
+	VINSERTF32X4 $0x03, 48(R10)(BX*2), Z11, Z11
+	VINSERTF32X4 $0x03, (R10)(SI*1), Z12, Z12
+	VINSERTF32X4 $0x03, 16(R10)(SI*1), Z13, Z13
+	VINSERTF32X4 $0x03, 32(R10)(SI*1), Z14, Z14
+	VINSERTF32X4 $0x03, 48(R10)(SI*1), Z15, Z15
+	VUNPCKLPS    Z4, Z0, Z16
+	VUNPCKHPS    Z4, Z0, Z17
+	VUNPCKLPS    Z12, Z8, Z18
+	VUNPCKHPS    Z12, Z8, Z19
+	VUNPCKLPD    Z18, Z16, Z20
+	VUNPCKHPD    Z18, Z16, Z16
+	VUNPCKLPD    Z19, Z17, Z18
+	VUNPCKHPD    Z19, Z17, Z17
+	VMOVUPS      Z20, (AX)
+	VMOVUPS      Z16, (AX)(CX*1)
+	VMOVUPS      Z18, (AX)(CX*2)
+	VMOVUPS      Z17, (AX)(DX*1)
+	LEAQ         (AX)(CX*4), AX
+	VUNPCKLPS    Z5, Z1, Z16
+	VUNPCKHPS    Z5, Z1, Z17
+	VUNPCKLPS    Z13, Z9, Z18
+	VUNPCKHPS    Z13, Z9, Z19
+	VUNPCKLPD    Z18, Z16, Z20
+	VUNPCKHPD    Z18, Z16, Z16
+	VUNPCKLPD    Z19, Z17, Z18
+	VUNPCKHPD    Z19, Z17, Z17
+	VMOVUPS      Z20, (AX)
+	VMOVUPS      Z16, (AX)(CX*1)
+	VMOVUPS      Z18, (AX)(CX*2)
+	VMOVUPS      Z17, (AX)(DX*1)
+	LEAQ         (AX)(CX*4), AX
+	VUNPCKLPS    Z6, Z2, Z16
+	VUNPCKHPS    Z6, Z2, Z17
+	VUNPCKLPS    Z14, Z10, Z18
+	VUNPCKHPS    Z14, Z10, Z19
+	VUNPCKLPD    Z18, Z16, Z20
+	VUNPCKHPD    Z18, Z16, Z16
+	VUNPCKLPD    Z19, Z17, Z18
+	VUNPCKHPD    Z19, Z17, Z17
+	VMOVUPS      Z20, (AX)
+	VMOVUPS      Z16, (AX)(CX*1)
+	VMOVUPS      Z18, (AX)(CX*2)
+	VMOVUPS      Z17, (AX)(DX*1)
+	LEAQ         (AX)(CX*4), AX
+	VUNPCKLPS    Z7, Z3, Z16
+	VUNPCKHPS    Z7, Z3, Z17
+	VUNPCKLPS    Z15, Z11, Z18
+	VUNPCKHPS    Z15, Z11, Z19
+	VUNPCKLPD    Z18, Z16, Z20
+	VUNPCKHPD    Z18, Z16, Z16
+	VUNPCKLPD    Z19, Z17, Z18
+	VUNPCKHPD    Z19, Z17, Z17
+	VMOVUPS      Z20, (AX)
+	VMOVUPS      Z16, (AX)(CX*1)
+	VMOVUPS      Z18, (AX)(CX*2)
+	VMOVUPS      Z17, (AX)(DX*1)
+	LEAQ         (AX)(CX*4), AX
+	ADDQ         $0x00000040, DI
+	ADDQ         $0x00000040, R8
+	ADDQ         $0x00000040, R9
+	ADDQ         $0x00000040, R10
+	DECQ         R11
+	JNZ          block1
+	VZEROUPPER
+	RET
+
+// func adam_avx512(weight *float32, gradient *float32, first *float32, second *float32, n int, scale float32, penalty float32, keep float32, beta1 float32, rest1 float32, beta2 float32, rest2 float32, rate float32, root float32, epsilon float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·adam_avx512(SB), NOSPLIT, $0-80
+	VBROADCASTSS scale+40(FP), Z0
+	VBROADCASTSS penalty+44(FP), Z1
+	VBROADCASTSS keep+48(FP), Z2
+	VBROADCASTSS beta1+52(FP), Z3
+	VBROADCASTSS rest1+56(FP), Z4
+	VBROADCASTSS beta2+60(FP), Z5
+	VBROADCASTSS rest2+64(FP), Z6
+	VBROADCASTSS rate+68(FP), Z7
+	VBROADCASTSS root+72(FP), Z8
+	VBROADCASTSS epsilon+76(FP), Z9
+	MOVQ         weight+0(FP), AX
+	MOVQ         gradient+8(FP), CX
+	MOVQ         first+16(FP), DX
+	MOVQ         second+24(FP), BX
+	MOVQ         n+32(FP), SI
+	SUBQ         $0x00000020, SI
+	JLT          done2
+
+loop1:
+	VMOVUPS     (AX), Z10
+	VMOVUPS     (CX), Z11
+	VMOVUPS     (DX), Z12
+	VMOVUPS     (BX), Z13
+	VMULPS      Z0, Z11, Z11
+	VFMADD231PS Z10, Z1, Z11
+	VMULPS      Z3, Z12, Z12
+	VFMADD231PS Z11, Z4, Z12
+	VMOVUPS     Z12, (DX)
+	VMULPS      Z11, Z11, Z11
+	VMULPS      Z5, Z13, Z13
+	VFMADD231PS Z11, Z6, Z13
+	VMOVUPS     Z13, (BX)
+	VSQRTPS     Z13, Z13
+	VFMADD213PS Z9, Z8, Z13
+	VDIVPS      Z13, Z12, Z12
+	VMULPS      Z7, Z12, Z12
+	VFMSUB213PS Z12, Z2, Z10
+	VMOVUPS     Z10, (AX)
+	VMOVUPS     64(AX), Z10
+	VMOVUPS     64(CX), Z11
+	VMOVUPS     64(DX), Z12
+	VMOVUPS     64(BX), Z13
+	VMULPS      Z0, Z11, Z11
+	VFMADD231PS Z10, Z1, Z11
+	VMULPS      Z3, Z12, Z12
+	VFMADD231PS Z11, Z4, Z12
+	VMOVUPS     Z12, 64(DX)
+	VMULPS      Z11, Z11, Z11
+	VMULPS      Z5, Z13, Z13
+	VFMADD231PS Z11, Z6, Z13
+	VMOVUPS     Z13, 64(BX)
+	VSQRTPS     Z13, Z13
+	VFMADD213PS Z9, Z8, Z13
+	VDIVPS      Z13, Z12, Z12
+	VMULPS      Z7, Z12, Z12
+	VFMSUB213PS Z12, Z2, Z10
+	VMOVUPS     Z10, 64(AX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	SUBQ        $0x00000020, SI
+	JGE         loop1
+
+done2:
+	ADDQ $0x00000020, SI
+	SUBQ $0x00000010, SI
+	JLT  done4
+
+loop3:
+	VMOVUPS     (AX), Z10
+	VMOVUPS     (CX), Z11
+	VMOVUPS     (DX), Z12
+	VMOVUPS     (BX), Z13
+	VMULPS      Z0, Z11, Z11
+	VFMADD231PS Z10, Z1, Z11
+	VMULPS      Z3, Z12, Z12
+	VFMADD231PS Z11, Z4, Z12
+	VMOVUPS     Z12, (DX)
+	VMULPS      Z11, Z11, Z11
+	VMULPS      Z5, Z13, Z13
+	VFMADD231PS Z11, Z6, Z13
+	VMOVUPS     Z13, (BX)
+	VSQRTPS     Z13, Z13
+	VFMADD213PS Z9, Z8, Z13
+	VDIVPS      Z13, Z12, Z12
+	VMULPS      Z7, Z12, Z12
+	VFMSUB213PS Z12, Z2, Z10
+	VMOVUPS     Z10, (AX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000010, SI
+	JGE         loop3
+
+done4:
+	ADDQ        $0x00000010, SI
+	JZ          end5
+	MOVQ        $-1, DI
+	BZHIQ       SI, DI, DI
+	KMOVW       DI, K1
+	VMOVUPS.Z   (AX), K1, Z10
+	VMOVUPS.Z   (CX), K1, Z11
+	VMOVUPS.Z   (DX), K1, Z12
+	VMOVUPS.Z   (BX), K1, Z13
+	VMULPS      Z0, Z11, Z11
+	VFMADD231PS Z10, Z1, Z11
+	VMULPS      Z3, Z12, Z12
+	VFMADD231PS Z11, Z4, Z12
+	VMOVUPS     Z12, K1, (DX)
+	VMULPS      Z11, Z11, Z11
+	VMULPS      Z5, Z13, Z13
+	VFMADD231PS Z11, Z6, Z13
+	VMOVUPS     Z13, K1, (BX)
+	VSQRTPS     Z13, Z13
+	VFMADD213PS Z9, Z8, Z13
+	VDIVPS      Z13, Z12, Z12
+	VMULPS      Z7, Z12, Z12
+	VFMSUB213PS Z12, Z2, Z10
+	VMOVUPS     Z10, K1, (AX)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func momentum_avx512(weight *float32, gradient *float32, velocity *float32, n int, scale float32, rate float32, momentum float32, penalty float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·momentum_avx512(SB), NOSPLIT, $0-48
+	VBROADCASTSS scale+32(FP), Z0
+	VBROADCASTSS rate+36(FP), Z1
+	VBROADCASTSS momentum+40(FP), Z2
+	VBROADCASTSS penalty+44(FP), Z3
+	MOVQ         weight+0(FP), AX
+	MOVQ         gradient+8(FP), CX
+	MOVQ         velocity+16(FP), DX
+	MOVQ         n+24(FP), BX
+	SUBQ         $0x00000040, BX
+	JLT          done2
+
+loop1:
+	VMOVUPS     (AX), Z4
+	VMOVUPS     (CX), Z5
+	VMOVUPS     (DX), Z6
+	VMULPS      Z0, Z5, Z5
+	VFMADD231PS Z4, Z3, Z5
+	VMULPS      Z1, Z5, Z5
+	VFMSUB213PS Z5, Z2, Z6
+	VMOVUPS     Z6, (DX)
+	VADDPS      Z6, Z4, Z4
+	VMOVUPS     Z4, (AX)
+	VMOVUPS     64(AX), Z4
+	VMOVUPS     64(CX), Z5
+	VMOVUPS     64(DX), Z6
+	VMULPS      Z0, Z5, Z5
+	VFMADD231PS Z4, Z3, Z5
+	VMULPS      Z1, Z5, Z5
+	VFMSUB213PS Z5, Z2, Z6
+	VMOVUPS     Z6, 64(DX)
+	VADDPS      Z6, Z4, Z4
+	VMOVUPS     Z4, 64(AX)
+	VMOVUPS     128(AX), Z4
+	VMOVUPS     128(CX), Z5
+	VMOVUPS     128(DX), Z6
+	VMULPS      Z0, Z5, Z5
+	VFMADD231PS Z4, Z3, Z5
+	VMULPS      Z1, Z5, Z5
+	VFMSUB213PS Z5, Z2, Z6
+	VMOVUPS     Z6, 128(DX)
+	VADDPS      Z6, Z4, Z4
+	VMOVUPS     Z4, 128(AX)
+	VMOVUPS     192(AX), Z4
+	VMOVUPS     192(CX), Z5
+	VMOVUPS     192(DX), Z6
+	VMULPS      Z0, Z5, Z5
+	VFMADD231PS Z4, Z3, Z5
+	VMULPS      Z1, Z5, Z5
+	VFMSUB213PS Z5, Z2, Z6
+	VMOVUPS     Z6, 192(DX)
+	VADDPS      Z6, Z4, Z4
+	VMOVUPS     Z4, 192(AX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	SUBQ        $0x00000040, BX
+	JGE         loop1
+
+done2:
+	ADDQ $0x00000040, BX
+	SUBQ $0x00000010, BX
+	JLT  done4
+
+loop3:
+	VMOVUPS     (AX), Z4
+	VMOVUPS     (CX), Z5
+	VMOVUPS     (DX), Z6
+	VMULPS      Z0, Z5, Z5
+	VFMADD231PS Z4, Z3, Z5
+	VMULPS      Z1, Z5, Z5
+	VFMSUB213PS Z5, Z2, Z6
+	VMOVUPS     Z6, (DX)
+	VADDPS      Z6, Z4, Z4
+	VMOVUPS     Z4, (AX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	SUBQ        $0x00000010, BX
+	JGE         loop3
+
+done4:
+	ADDQ        $0x00000010, BX
+	JZ          end5
+	MOVQ        $-1, SI
+	BZHIQ       BX, SI, SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (AX), K1, Z4
+	VMOVUPS.Z   (CX), K1, Z5
+	VMOVUPS.Z   (DX), K1, Z6
+	VMULPS      Z0, Z5, Z5
+	VFMADD231PS Z4, Z3, Z5
+	VMULPS      Z1, Z5, Z5
+	VFMSUB213PS Z5, Z2, Z6
+	VMOVUPS     Z6, K1, (DX)
+	VADDPS      Z6, Z4, Z4
+	VMOVUPS     Z4, K1, (AX)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func nesterov_avx512(weight *float32, gradient *float32, velocity *float32, n int, scale float32, rate float32, momentum float32, penalty float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·nesterov_avx512(SB), NOSPLIT, $0-48
+	VBROADCASTSS scale+32(FP), Z0
+	VBROADCASTSS rate+36(FP), Z1
+	VBROADCASTSS momentum+40(FP), Z2
+	VBROADCASTSS penalty+44(FP), Z3
+	MOVQ         weight+0(FP), AX
+	MOVQ         gradient+8(FP), CX
+	MOVQ         velocity+16(FP), DX
+	MOVQ         n+24(FP), BX
+	SUBQ         $0x00000040, BX
+	JLT          done2
+
+loop1:
+	VMOVUPS     (AX), Z4
+	VMOVUPS     (CX), Z5
+	VMOVUPS     (DX), Z6
+	VMULPS      Z0, Z5, Z5
+	VFMADD231PS Z4, Z3, Z5
+	VMULPS      Z1, Z5, Z5
+	VFMSUB213PS Z5, Z2, Z6
+	VMOVUPS     Z6, (DX)
+	VFMSUB213PS Z5, Z2, Z6
+	VADDPS      Z6, Z4, Z4
+	VMOVUPS     Z4, (AX)
+	VMOVUPS     64(AX), Z4
+	VMOVUPS     64(CX), Z5
+	VMOVUPS     64(DX), Z6
+	VMULPS      Z0, Z5, Z5
+	VFMADD231PS Z4, Z3, Z5
+	VMULPS      Z1, Z5, Z5
+	VFMSUB213PS Z5, Z2, Z6
+	VMOVUPS     Z6, 64(DX)
+	VFMSUB213PS Z5, Z2, Z6
+	VADDPS      Z6, Z4, Z4
+	VMOVUPS     Z4, 64(AX)
+	VMOVUPS     128(AX), Z4
+	VMOVUPS     128(CX), Z5
+	VMOVUPS     128(DX), Z6
+	VMULPS      Z0, Z5, Z5
+	VFMADD231PS Z4, Z3, Z5
+	VMULPS      Z1, Z5, Z5
+	VFMSUB213PS Z5, Z2, Z6
+	VMOVUPS     Z6, 128(DX)
+	VFMSUB213PS Z5, Z2, Z6
+	VADDPS      Z6, Z4, Z4
+	VMOVUPS     Z4, 128(AX)
+	VMOVUPS     192(AX), Z4
+	VMOVUPS     192(CX), Z5
+	VMOVUPS     192(DX), Z6
+	VMULPS      Z0, Z5, Z5
+	VFMADD231PS Z4, Z3, Z5
+	VMULPS      Z1, Z5, Z5
+	VFMSUB213PS Z5, Z2, Z6
+	VMOVUPS     Z6, 192(DX)
+	VFMSUB213PS Z5, Z2, Z6
+	VADDPS      Z6, Z4, Z4
+	VMOVUPS     Z4, 192(AX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	SUBQ        $0x00000040, BX
+	JGE         loop1
+
+done2:
+	ADDQ $0x00000040, BX
+	SUBQ $0x00000010, BX
+	JLT  done4
+
+loop3:
+	VMOVUPS     (AX), Z4
+	VMOVUPS     (CX), Z5
+	VMOVUPS     (DX), Z6
+	VMULPS      Z0, Z5, Z5
+	VFMADD231PS Z4, Z3, Z5
+	VMULPS      Z1, Z5, Z5
+	VFMSUB213PS Z5, Z2, Z6
+	VMOVUPS     Z6, (DX)
+	VFMSUB213PS Z5, Z2, Z6
+	VADDPS      Z6, Z4, Z4
+	VMOVUPS     Z4, (AX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	SUBQ        $0x00000010, BX
+	JGE         loop3
+
+done4:
+	ADDQ        $0x00000010, BX
+	JZ          end5
+	MOVQ        $-1, SI
+	BZHIQ       BX, SI, SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (AX), K1, Z4
+	VMOVUPS.Z   (CX), K1, Z5
+	VMOVUPS.Z   (DX), K1, Z6
+	VMULPS      Z0, Z5, Z5
+	VFMADD231PS Z4, Z3, Z5
+	VMULPS      Z1, Z5, Z5
+	VFMSUB213PS Z5, Z2, Z6
+	VMOVUPS     Z6, K1, (DX)
+	VFMSUB213PS Z5, Z2, Z6
+	VADDPS      Z6, Z4, Z4
+	VMOVUPS     Z4, K1, (AX)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func ceiling_avx512(iterations int, half float32)
+// Requires: AVX, AVX512F
+TEXT ·ceiling_avx512(SB), NOSPLIT, $0-12
+	VBROADCASTSS half+8(FP), Z0
+	MOVQ         iterations+0(FP), AX
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPXORD       Z8, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+	VPXORD       Z10, Z10, Z10
+	VPXORD       Z11, Z11, Z11
+	VPXORD       Z12, Z12, Z12
+
+loop1:
+	VFMADD213PS Z0, Z0, Z1
+	VFMADD213PS Z0, Z0, Z2
+	VFMADD213PS Z0, Z0, Z3
+	VFMADD213PS Z0, Z0, Z4
+	VFMADD213PS Z0, Z0, Z5
+	VFMADD213PS Z0, Z0, Z6
+	VFMADD213PS Z0, Z0, Z7
+	VFMADD213PS Z0, Z0, Z8
+	VFMADD213PS Z0, Z0, Z9
+	VFMADD213PS Z0, Z0, Z10
+	VFMADD213PS Z0, Z0, Z11
+	VFMADD213PS Z0, Z0, Z12
+	VFMADD213PS Z0, Z0, Z1
+	VFMADD213PS Z0, Z0, Z2
+	VFMADD213PS Z0, Z0, Z3
+	VFMADD213PS Z0, Z0, Z4
+	VFMADD213PS Z0, Z0, Z5
+	VFMADD213PS Z0, Z0, Z6
+	VFMADD213PS Z0, Z0, Z7
+	VFMADD213PS Z0, Z0, Z8
+	VFMADD213PS Z0, Z0, Z9
+	VFMADD213PS Z0, Z0, Z10
+	VFMADD213PS Z0, Z0, Z11
+	VFMADD213PS Z0, Z0, Z12
+	DECQ        AX
+	JNZ         loop1
+	VZEROUPPER
+	RET

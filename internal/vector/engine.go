@@ -1,19 +1,26 @@
 package vector
 
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+)
+
 // Float is the element type of every array.
 type Float interface{ float32 | float64 }
 
-// Engine is the inner loops in the arithmetic of one element type. All of its
-// arrays are row-major; Channels are the innermost dimension of images. Lengths
-// are the caller's duty.
+// Engine has the inner loops for one element type. All arrays are row-major; channels are
+// the innermost dimension of images. The caller is responsible for the lengths.
 type Engine[T Float] interface {
 	// Name is "portable" or that of an instruction set.
 	Name() string
-	// Lanes is the number of elements of a vector and MaxWidth the most
-	// vectors of a panel of packed columns.
+	// Lanes is the number of elements of a vector, and MaxWidth the largest width,
+	// in vectors, of a panel of packed columns.
 	Lanes() int
 	MaxWidth() int
-	// Rows and Outer are the two forms of matrix product, see there.
+	// Rows and Outer are the two forms of matrix product, see the types.
 	Rows(*Rows[T])
 	Outer(*Outer[T])
 	// Transpose writes to y (columns, rows, yStride apart) the transpose of x
@@ -22,8 +29,8 @@ type Engine[T Float] interface {
 	// Dot returns Σ xᵢ·yᵢ.
 	Dot(x, y []T) T
 
-	// MaxWindows and ScatterWindows are max pooling and its gradient. Of equal
-	// elements the first counts, and the first NaN above all numbers.
+	// MaxWindows and ScatterWindows are max pooling and its gradient. The maximum is
+	// the first of equal elements, or the first NaN if there is one.
 	MaxWindows(*Windows[T])
 	ScatterWindows(*Windows[T])
 
@@ -35,14 +42,14 @@ type Engine[T Float] interface {
 	ReLU(y, x []T)
 	ReLUGradient(dx, x, dy []T)
 
-	// The loops of batch norm; x, y, dx and dy hold rows of len(mean)
+	// The loops of batch normalization; x, y, dx and dy are rows of len(mean)
 	// channels.
 	//
 	// Normalize writes y = (x − mean)·scale + shift. y may be x.
 	Normalize(y, x, mean, scale, shift []T)
-	// Centre writes dx = scale·(dy − dyMean − (x − mean)·along), or, with a
+	// Center writes dx = scale·(dy − dyMean − (x − mean)·along), or, with a
 	// nil dy, what dy = 0 gives. dx may be x or dy.
-	Centre(dx, x, dy, mean, scale, along, dyMean []T)
+	Center(dx, x, dy, mean, scale, along, dyMean []T)
 	// ScaleChannels writes dx = dy·scale. dx may be dy.
 	ScaleChannels(dx, dy, scale []T)
 	// SumRows adds the rows of x to sum, SumSquares adds (x − mean)², and
@@ -65,39 +72,109 @@ type Engine[T Float] interface {
 	// AddDifference adds factor·(x − y) to dx, which may be x or y.
 	AddDifference(dx, x, y []T, factor T)
 
-	// Adam and Momentum are steps of solvers, see there. All arrays have the
+	// Adam and Momentum are steps of solvers, see Portable. All arrays have the
 	// length of weight.
 	Adam(weight, gradient, first, second []T, f AdamFactors[T])
 	Momentum(weight, gradient, velocity []T, f MomentumFactors[T])
 
-	// MultiplyAdds spends some time on multiply-adds that wait for nothing,
-	// neither for memory nor for each other, and returns the number of
-	// multiplications and additions: the ceiling of all other loops.
+	// MultiplyAdds computes multiply-adds that depend neither on memory nor on each
+	// other, and returns the number of multiplications and additions. Its speed is
+	// the upper bound of that of all other loops.
 	MultiplyAdds(iterations int) int
 }
 
-// Windows is a row of pooling windows. Window i begins at element i·Step of X,
-// and position k of a window lies Offsets[k] elements further; each is of
-// Channels elements. Y and Position hold Channels elements a window.
+// Windows is a row of pooling windows. Window i begins at element i·Step of X, and
+// position k of a window is Offsets[k] elements further; each position has Channels
+// elements. Y and Position have Channels elements for each window.
 type Windows[T Float] struct {
 	X        []T
 	Y        []T
-	Position []uint8 // of each maximum in its window, len(Offsets) for "none"
-	Kept     []T     // the elements of X that were the maxima; nil if they are not wanted
-	Offsets  []int32 // of a window's positions, at most 255
-	Count    int     // of windows
+	Position []uint8 // of each maximum in its window; len(Offsets) means "none"
+	Kept     []T     // the elements of X at the maxima; nil if they are not needed
+	Offsets  []int32 // of the positions of a window, at most 255
+	Count    int     // number of windows
 	Step     int
 	Channels int
 
-	// MaxWindows compares X·Scale + Shift, channel by channel; nil for X itself.
+	// MaxWindows compares X·Scale + Shift, channel by channel, or X if they are nil.
 	Scale, Shift []T
-	// With Rectify, MaxWindows makes maxima of at most zero zero, and their
-	// position "none".
+	// With Rectify, MaxWindows replaces maxima below zero by zero, and the position of
+	// all that are at most zero by "none".
 	Rectify bool
 
-	// ScatterWindows writes to X, at the position of each maximum, Y, times
-	// Scale if there is one, and zeros at the window's other positions, none of
-	// which may belong to two windows; with Add, it adds to what X holds
-	// instead.
+	// ScatterWindows writes Y, times Scale unless that is nil, to X at the position of
+	// each maximum, and zeros at the other positions of the window; windows must not
+	// overlap. With Add, it adds to X instead, and windows may overlap.
 	Add bool
+}
+
+// Variable is the name of the environment variable that selects an instruction set. It is
+// read once.
+const Variable = "LIKENESS_INSTRUCTIONS"
+
+// For returns the engine for an element type: for float32 that of the best instruction set
+// of this processor, or the one that the environment variable selects; for float64 the
+// portable one.
+func For[T Float]() Engine[T] {
+	if single, ok := any(chosen().engine).(Engine[T]); ok {
+		return single
+	}
+	return Portable[T]{}
+}
+
+// known lists the values that Variable may have, on any processor. If it is empty, the best
+// instruction set is used.
+var known = []string{"avx512", "avx2", "neon", "portable"}
+
+type choice struct {
+	engine Engine[float32]
+	err    error // if the value of the variable is unknown
+}
+
+var chosen = sync.OnceValue(func() choice {
+	name := os.Getenv(Variable)
+	engine, err := choose(name)
+	if err != nil && slices.Contains(known, name) {
+		fmt.Fprintf(os.Stderr, "likeness: %v\n", err)
+		err = nil
+	}
+	return choice{engine, err}
+})
+
+// EnvironmentError returns an error if the value of Variable is not the name of an
+// instruction set of any processor. The engine is then the best one; whether to go on is
+// the caller's decision. The name of an instruction set that this processor lacks is no
+// error: a line on standard error says which one is used instead.
+func EnvironmentError() error { return chosen().err }
+
+// Engines returns all engines for float32 that this processor supports, the fastest first
+// and the portable one last.
+func Engines() []Engine[float32] {
+	var all []Engine[float32]
+	for _, s := range sets() {
+		all = append(all, s)
+	}
+	return append(all, Portable[float32]{})
+}
+
+// choose returns the engine with a name. If there is none, it returns the best engine and,
+// unless the name is empty, an error.
+func choose(name string) (Engine[float32], error) {
+	var names []string
+	for _, e := range Engines() {
+		if e.Name() == name {
+			return e, nil
+		}
+		names = append(names, e.Name())
+	}
+	best := Engines()[0]
+	if name == "" {
+		return best, nil
+	}
+	if !slices.Contains(known, name) {
+		return best, fmt.Errorf("environment variable %s: found %q, expected one of %s, or none for the best of this processor: correct or unset it",
+			Variable, name, strings.Join(known, ", "))
+	}
+	return best, fmt.Errorf("%s is %q, this processor has %s; %s is used",
+		Variable, name, strings.Join(names, ", "), best.Name())
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/likeness-go/likeness/internal/vector"
 )
 
-// Two rows of A, which overlap, times a panel of one column.
+// Two overlapping rows of A times a panel with one column.
 func ExampleEngine() {
 	e := vector.Portable[float32]{}
 	columns := make([]float32, 2*e.Lanes()) // two rows of a panel one vector wide

@@ -7,14 +7,13 @@ import (
 	"unsafe"
 )
 
-// fuzz is one of many random calls of each engine. Its numbers come from the
-// seed, which is the number of the call.
+// fuzz is one of many random calls of each engine. Its seed is the number of the call.
 type fuzz struct {
 	*rand.Rand
 	testing.TB
 	engine Engine[float32]
 	memory *memory
-	end    bool // arrays end at guarded memory; otherwise they begin there
+	end    bool // arrays end just before a guard page; otherwise they begin just after one
 	seed   int
 }
 
@@ -31,7 +30,7 @@ func eachFuzz(t *testing.T, calls int, test func(f *fuzz)) {
 	}
 }
 
-// length is that of a short array, often a multiple of a vector's.
+// length returns the length of a short array, often a multiple of that of a vector.
 func (f *fuzz) length() int {
 	switch f.IntN(4) {
 	case 0:
@@ -42,8 +41,8 @@ func (f *fuzz) length() int {
 	return f.IntN(300)
 }
 
-// quarters returns n small numbers, whose products and sums are exact, and many
-// of which are equal.
+// quarters returns n small multiples of 1/4, many of them equal, whose products and sums
+// are exact.
 func (f *fuzz) quarters(n int) []float32 {
 	x := array[float32](f, n)
 	for i := range x {
@@ -52,7 +51,7 @@ func (f *fuzz) quarters(n int) []float32 {
 	return x
 }
 
-// special is the same with, in half of the calls, some numbers that are none.
+// special is quarters with, in half of the calls, some NaN, infinities and negative zeros.
 func (f *fuzz) special(n int) []float32 {
 	x := f.quarters(n)
 	if f.seed/2%2 == 0 {
@@ -66,13 +65,13 @@ func (f *fuzz) special(n int) []float32 {
 	return x
 }
 
-// array returns n elements at guarded memory.
+// array returns n elements next to a guard page.
 func array[E any](f *fuzz, n int) []E {
 	var element E
 	return unsafe.Slice((*E)(unsafe.Pointer(unsafe.SliceData(f.memory.take(n*int(unsafe.Sizeof(element)), f.end)))), n)
 }
 
-// memory is some guarded pieces of memory.
+// memory is a list of pieces of memory between guard pages.
 type memory struct {
 	testing.TB
 	pieces [][]byte
@@ -82,7 +81,7 @@ type memory struct {
 func (m *memory) take(size int, end bool) []byte {
 	const most = 1 << 20
 	if size > most {
-		m.Fatalf("%d bytes are wanted, there are %d", size, most)
+		m.Fatalf("found a request for %d bytes, expected at most %d", size, most)
 	}
 	if m.used == len(m.pieces) {
 		m.pieces = append(m.pieces, guarded(m, most))
@@ -97,7 +96,7 @@ func (m *memory) take(size int, end bool) []byte {
 
 func isNaN(x float32) bool { return x != x }
 
-// same says whether numbers are equal, or both are NaN.
+// same reports whether two numbers are equal, or both NaN.
 func same(x, y float32) bool { return x == y || isNaN(x) && isNaN(y) }
 
 // want fails the test unless an array has the elements that element returns.

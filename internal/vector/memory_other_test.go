@@ -4,5 +4,5 @@ package vector
 
 import "testing"
 
-// guarded returns size bytes; here nothing guards what is around them.
+// guarded returns size bytes; on this system there are no guard pages around them.
 func guarded(_ testing.TB, size int) []byte { return make([]byte, size) }

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// guarded returns size bytes, whole pages, between pages that must not be
-// touched: a read or a write there stops the test.
+// guarded returns size bytes, a multiple of the page size, between guard pages: a read or a
+// write there ends the test.
 func guarded(t testing.TB, size int) []byte {
 	page := syscall.Getpagesize()
 	all, err := syscall.Mmap(-1, 0, size+2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)

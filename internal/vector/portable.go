@@ -1,27 +1,29 @@
 package vector
 
-import "unsafe"
+import (
+	"unsafe"
+)
 
-// Portable is the engine in plain Go: for float64, for processors without an
-// instruction set of their own here, and the reference of all others.
+// Portable is the engine in plain Go: for float64, for processors whose instruction sets
+// this package does not support, and as the reference for all others.
 type Portable[T Float] struct{}
 
 // A tile of sums that stay in registers is tileRows × tileColumns elements.
-// More would be better for the processor, but with more than six sums Go's
-// compiler (1.26, amd64) runs out of registers, as it defers all additions to
-// the end of the loop's body.
+// A larger tile would suit the processor better, but with more than six sums Go's compiler
+// (1.26, amd64) runs out of registers, because it defers all additions to the end of the
+// loop.
 const (
 	tileRows    = 2
 	tileColumns = 3
 )
 
-// Name is "portable".
+// Name returns "portable".
 func (Portable[T]) Name() string { return "portable" }
 
-// Lanes is the width of a tile.
+// Lanes returns the width of a tile.
 func (Portable[T]) Lanes() int { return tileColumns }
 
-// MaxWidth is one.
+// MaxWidth returns 1.
 func (Portable[T]) MaxWidth() int { return 1 }
 
 // Rows computes a product of rows and packed columns.
@@ -129,4 +131,23 @@ func (o *Outer[T]) edge(i, j, rows, columns int) (sum [tileRows][tileColumns]T) 
 		}
 	}
 	return sum
+}
+
+// MultiplyAdds multiplies and adds in registers, a tile of Rows at a time.
+func (Portable[T]) MultiplyAdds(iterations int) int {
+	var a, b, c, d, e, f T
+	x, y, u, v, w := T(1), T(2), T(3), T(4), T(5)
+	for range iterations {
+		a += x * u
+		b += x * v
+		c += x * w
+		d += y * u
+		e += y * v
+		f += y * w
+		x, y = y, x // so that the compiler does not move the products out of the loop
+	}
+	if a+b+c+d+e+f < 0 {
+		panic("vector: a sum of products of positive numbers is negative") // so that the sums are used
+	}
+	return 2 * tileRows * tileColumns * iterations
 }

@@ -1,9 +1,11 @@
 package vector
 
-import "math"
+import (
+	"math"
+)
 
-// Transpose writes the transpose of x, a few columns at a time: the cache
-// cannot hold many places to write to that lie far apart.
+// Transpose writes the transpose of x, a few columns at a time, because the cache cannot
+// hold many destinations that are far apart.
 func (Portable[T]) Transpose(y []T, yStride int, x []T, xStride, rows, columns int) {
 	const few = 8
 	for left := 0; left < columns; left += few {
@@ -67,8 +69,8 @@ func (Portable[T]) ReLUGradient(dx, x, dy []T) {
 	}
 }
 
-// pick returns yes or no without a branch: the signs of activations are
-// random, and half the branches would be predicted wrongly.
+// pick returns yes if the condition holds and no otherwise, without a branch: the signs of
+// activations are random, and half of the branches would be mispredicted.
 func pick[T Float](condition bool, yes, no T) T {
 	index := 0
 	if condition {
@@ -79,7 +81,7 @@ func pick[T Float](condition bool, yes, no T) T {
 
 // SquaredNorm returns Σxᵢ².
 func (Portable[T]) SquaredNorm(x []T) float64 {
-	var sums [4]float64 // one would wait for itself
+	var sums [4]float64 // additions to a single sum would wait for each other
 	for ; len(x) >= 4; x = x[4:] {
 		for i := range sums {
 			sums[i] += float64(x[i]) * float64(x[i])
@@ -127,5 +129,197 @@ func (Portable[T]) AddDifference(dx, x, y []T, factor T) {
 	dx, y = dx[:len(x)], y[:len(x)]
 	for j, v := range x {
 		dx[j] += factor * (v - y[j])
+	}
+}
+
+// Normalize writes y = (x − mean)·scale + shift.
+func (Portable[T]) Normalize(y, x, mean, scale, shift []T) {
+	channels := len(mean)
+	scale, shift = scale[:channels], shift[:channels]
+	for i := 0; i < len(x); i += channels {
+		from, to := x[i:][:channels], y[i:][:channels]
+		for c, m := range mean {
+			to[c] = (from[c]-m)*scale[c] + shift[c]
+		}
+	}
+}
+
+// Center writes dx = scale·(dy − dyMean − (x − mean)·along).
+func (Portable[T]) Center(dx, x, dy, mean, scale, along, dyMean []T) {
+	channels := len(mean)
+	scale, along, dyMean = scale[:channels], along[:channels], dyMean[:channels]
+	for i := 0; i < len(x); i += channels {
+		from, to := x[i:][:channels], dx[i:][:channels]
+		if dy == nil {
+			for c, m := range mean {
+				to[c] = -scale[c] * (dyMean[c] + (from[c]-m)*along[c])
+			}
+			continue
+		}
+		gradient := dy[i:][:channels]
+		for c, m := range mean {
+			to[c] = scale[c] * (gradient[c] - dyMean[c] - (from[c]-m)*along[c])
+		}
+	}
+}
+
+// ScaleChannels writes dx = dy·scale.
+func (Portable[T]) ScaleChannels(dx, dy, scale []T) {
+	for i := 0; i < len(dy); i += len(scale) {
+		from, to := dy[i:][:len(scale)], dx[i:][:len(scale)]
+		for c, v := range scale {
+			to[c] = from[c] * v
+		}
+	}
+}
+
+// SumRows adds the rows of x to sum.
+func (Portable[T]) SumRows(sum []float64, x []T) {
+	for i := 0; i < len(x); i += len(sum) {
+		row := x[i:][:len(sum)]
+		for c := range sum {
+			sum[c] += float64(row[c])
+		}
+	}
+}
+
+// SumSquares adds (x − mean)² to sum.
+func (Portable[T]) SumSquares(sum []float64, x, mean []T) {
+	mean = mean[:len(sum)]
+	for i := 0; i < len(x); i += len(sum) {
+		row := x[i:][:len(sum)]
+		for c := range sum {
+			d := float64(row[c]) - float64(mean[c])
+			sum[c] += d * d
+		}
+	}
+}
+
+// SumProducts adds dy·(x − mean) and dy to the halves of sum.
+func (Portable[T]) SumProducts(sum []float64, x, dy, mean []T) {
+	channels := len(mean)
+	along, plain := sum[:channels], sum[channels:][:channels]
+	for i := 0; i < len(x); i += channels {
+		from, gradient := x[i:][:channels], dy[i:][:channels]
+		for c, m := range mean {
+			g := float64(gradient[c])
+			along[c] += g * (float64(from[c]) - float64(m))
+			plain[c] += g
+		}
+	}
+}
+
+// MaxWindows computes the maximum of each window for each channel: the first of equal
+// elements, or the first NaN.
+func (Portable[T]) MaxWindows(w *Windows[T]) {
+	none := uint8(len(w.Offsets))
+	for i := range w.Count {
+		from := w.X[i*w.Step:]
+		y, position := w.Y[i*w.Channels:][:w.Channels], w.Position[i*w.Channels:][:w.Channels]
+		for k, offset := range w.Offsets {
+			for c, v := range from[offset:][:w.Channels] {
+				if w.Scale != nil {
+					v = v*w.Scale[c] + w.Shift[c]
+				}
+				if k == 0 || v > y[c] || v != v && y[c] == y[c] {
+					y[c], position[c] = v, uint8(k)
+				}
+			}
+		}
+		if w.Kept != nil {
+			kept := w.Kept[i*w.Channels:][:w.Channels]
+			for c, k := range position {
+				kept[c] = from[int(w.Offsets[k])+c]
+			}
+		}
+		if w.Rectify {
+			for c, v := range y {
+				if v <= 0 {
+					y[c], position[c] = 0, none
+				}
+			}
+		}
+	}
+}
+
+// ScatterWindows writes or adds Y at the positions of the maxima.
+func (Portable[T]) ScatterWindows(w *Windows[T]) {
+	for i := range w.Count {
+		to := w.X[i*w.Step:]
+		y, position := w.Y[i*w.Channels:][:w.Channels], w.Position[i*w.Channels:][:w.Channels]
+		for k, offset := range w.Offsets {
+			at := to[offset:][:w.Channels]
+			for c, v := range y {
+				if w.Scale != nil {
+					v *= w.Scale[c]
+				}
+				v = pick(position[c] == uint8(k), v, 0)
+				if w.Add {
+					v += at[c]
+				}
+				at[c] = v
+			}
+		}
+	}
+}
+
+// AdamFactors are the factors of a step of Adam, the same for all elements of a parameter.
+// η is the learning rate and λ the factor of the L2 penalty.
+type AdamFactors[T Float] struct {
+	Scale        T // of the gradient
+	Penalty      T // 2λ
+	Keep         T // 1 − ηλ′, λ′ being the decoupled weight decay
+	Beta1, Rest1 T // β₁ and 1 − β₁
+	Beta2, Rest2 T
+	Rate         T // η / (1−β₁ᵗ)
+	Root         T // 1 / √(1−β₂ᵗ)
+	Epsilon      T
+}
+
+// Adam takes a step of Kingma & Ba (2015), algorithm 1, with the moments first
+// and second:
+//
+//	g = Scale·gradient + Penalty·weight
+//	first ← Beta1·first + Rest1·g
+//	second ← Beta2·second + Rest2·g²
+//	weight ← Keep·weight − Rate·first/(Root·√second + Epsilon)
+func (Portable[T]) Adam(weight, gradient, first, second []T, f AdamFactors[T]) {
+	gradient, first, second = gradient[:len(weight)], first[:len(weight)], second[:len(weight)]
+	for i, w := range weight {
+		g := f.Scale*gradient[i] + f.Penalty*w
+		m := f.Beta1*first[i] + f.Rest1*g
+		v := f.Beta2*second[i] + f.Rest2*(g*g)
+		first[i], second[i] = m, v
+		weight[i] = f.Keep*w - f.Rate*(m/(f.Root*T(math.Sqrt(float64(v)))+f.Epsilon))
+	}
+}
+
+// MomentumFactors are the factors of a step of gradient descent with momentum, the same for
+// all elements of a parameter.
+type MomentumFactors[T Float] struct {
+	Scale    T // of the gradient
+	Rate     T // η, the learning rate
+	Momentum T // μ
+	Penalty  T // 2λ
+	Nesterov bool
+}
+
+// Momentum takes a step of gradient descent with momentum:
+//
+//	d = Rate·(Scale·gradient + Penalty·weight)
+//	velocity ← Momentum·velocity − d
+//	weight ← weight + velocity
+//
+// With Nesterov, weight ← weight + Momentum·velocity − d, with the new velocity.
+func (Portable[T]) Momentum(weight, gradient, velocity []T, f MomentumFactors[T]) {
+	gradient, velocity = gradient[:len(weight)], velocity[:len(weight)]
+	for i, w := range weight {
+		descent := f.Rate * (f.Scale*gradient[i] + f.Penalty*w)
+		v := f.Momentum*velocity[i] - descent
+		velocity[i] = v
+		if f.Nesterov {
+			v = f.Momentum*v - descent
+		}
+		weight[i] = w + v
 	}
 }

@@ -2,5 +2,8 @@
 
 package vector
 
-// routines are what an instruction set has besides the matrix products.
+// routines would hold the loops other than matrix products; here Set calls them by name.
 type routines struct{}
+
+// AsPeakAdder returns the engine as one that has Peaks in assembly; here there is none.
+func AsPeakAdder[T Float](Engine[T]) (PeakAdder, bool) { return nil, false }

@@ -1,27 +1,26 @@
 package vector
 
-// Set is the engine of one instruction set. What it has no assembly for, it
-// does as Portable.
+// Set is the engine of one instruction set. Loops without assembly are those of Portable.
 type Set struct {
 	Portable[float32]
 
 	name  string
 	lanes int
 	rows  [][]func(*rowsCall)  // by width in vectors and number of rows
-	outer [][]func(*outerCall) // the same
+	outer [][]func(*outerCall) // likewise
 	routines
 }
 
-// Name is the instruction set's.
+// Name returns the name of the instruction set.
 func (s *Set) Name() string { return s.name }
 
-// Lanes is the number of float32s in a vector.
+// Lanes returns the number of float32 elements in a vector.
 func (s *Set) Lanes() int { return s.lanes }
 
-// MaxWidth is the most vectors that a panel may be wide.
+// MaxWidth returns the largest width of a panel, in vectors.
 func (s *Set) MaxWidth() int { return len(s.rows) - 1 }
 
-// mask says which lanes of the last vector of a row count.
+// mask selects the lanes of the last vector of a row that are inside the row.
 type mask struct {
 	bits  uint64
 	lanes [8]int32

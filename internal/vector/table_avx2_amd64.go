@@ -27,13 +27,6 @@ var avx2 = &Set{
 		addDifference:           addDifference_avx2,
 		relu:                    relu_avx2,
 		reluGradient:            reluGradient_avx2,
-		normalize:               normalize_avx2,
-		centre:                  centre_avx2,
-		centreAlone:             centreAlone_avx2,
-		scaleChannels:           scaleChannels_avx2,
-		sumRows:                 sumRows_avx2,
-		sumSquares:              sumSquares_avx2,
-		sumProducts:             sumProducts_avx2,
 		dot:                     dot_avx2,
 		squaredNorm:             squaredNorm_avx2,
 		squaredDistance:         squaredDistance_avx2,
@@ -45,6 +38,13 @@ var avx2 = &Set{
 		momentum:                momentum_avx2,
 		nesterov:                nesterov_avx2,
 		ceiling:                 ceiling_avx2,
+		normalize:               normalize_avx2,
+		center:                  center_avx2,
+		centerAlone:             centerAlone_avx2,
+		scaleChannels:           scaleChannels_avx2,
+		sumRows:                 sumRows_avx2,
+		sumSquares:              sumSquares_avx2,
+		sumProducts:             sumProducts_avx2,
 	},
 }
 
@@ -184,27 +184,6 @@ func relu_avx2(y, x *float32, n int)
 func reluGradient_avx2(dx, x, dy *float32, n int)
 
 //go:noescape
-func normalize_avx2(y, x, mean, scale, shift *float32, rows, channels int)
-
-//go:noescape
-func centre_avx2(dx, x, dy, mean, scale, along, dyMean *float32, rows, channels int)
-
-//go:noescape
-func centreAlone_avx2(dx, x, dy, mean, scale, along, dyMean *float32, rows, channels int)
-
-//go:noescape
-func scaleChannels_avx2(dx, dy, scale *float32, rows, channels int)
-
-//go:noescape
-func sumRows_avx2(sum *float64, x *float32, rows, channels int)
-
-//go:noescape
-func sumSquares_avx2(sum *float64, x, mean *float32, rows, channels int)
-
-//go:noescape
-func sumProducts_avx2(sum *float64, x, dy, mean *float32, rows, channels int)
-
-//go:noescape
 func dot_avx2(x, y *float32, n int) float32
 
 //go:noescape
@@ -236,3 +215,24 @@ func nesterov_avx2(weight, gradient, velocity *float32, n int, scale, rate, mome
 
 //go:noescape
 func ceiling_avx2(iterations int, half float32)
+
+//go:noescape
+func normalize_avx2(y, x, mean, scale, shift *float32, rows, channels int)
+
+//go:noescape
+func center_avx2(dx, x, dy, mean, scale, along, dyMean *float32, rows, channels int)
+
+//go:noescape
+func centerAlone_avx2(dx, x, dy, mean, scale, along, dyMean *float32, rows, channels int)
+
+//go:noescape
+func scaleChannels_avx2(dx, dy, scale *float32, rows, channels int)
+
+//go:noescape
+func sumRows_avx2(sum *float64, x *float32, rows, channels int)
+
+//go:noescape
+func sumSquares_avx2(sum *float64, x, mean *float32, rows, channels int)
+
+//go:noescape
+func sumProducts_avx2(sum *float64, x, dy, mean *float32, rows, channels int)

@@ -31,13 +31,6 @@ var avx512 = &Set{
 		addDifference:           addDifference_avx512,
 		relu:                    relu_avx512,
 		reluGradient:            reluGradient_avx512,
-		normalize:               normalize_avx512,
-		centre:                  centre_avx512,
-		centreAlone:             centreAlone_avx512,
-		scaleChannels:           scaleChannels_avx512,
-		sumRows:                 sumRows_avx512,
-		sumSquares:              sumSquares_avx512,
-		sumProducts:             sumProducts_avx512,
 		dot:                     dot_avx512,
 		squaredNorm:             squaredNorm_avx512,
 		squaredDistance:         squaredDistance_avx512,
@@ -50,6 +43,13 @@ var avx512 = &Set{
 		momentum:                momentum_avx512,
 		nesterov:                nesterov_avx512,
 		ceiling:                 ceiling_avx512,
+		normalize:               normalize_avx512,
+		center:                  center_avx512,
+		centerAlone:             centerAlone_avx512,
+		scaleChannels:           scaleChannels_avx512,
+		sumRows:                 sumRows_avx512,
+		sumSquares:              sumSquares_avx512,
+		sumProducts:             sumProducts_avx512,
 	},
 }
 
@@ -321,27 +321,6 @@ func relu_avx512(y, x *float32, n int)
 func reluGradient_avx512(dx, x, dy *float32, n int)
 
 //go:noescape
-func normalize_avx512(y, x, mean, scale, shift *float32, rows, channels int)
-
-//go:noescape
-func centre_avx512(dx, x, dy, mean, scale, along, dyMean *float32, rows, channels int)
-
-//go:noescape
-func centreAlone_avx512(dx, x, dy, mean, scale, along, dyMean *float32, rows, channels int)
-
-//go:noescape
-func scaleChannels_avx512(dx, dy, scale *float32, rows, channels int)
-
-//go:noescape
-func sumRows_avx512(sum *float64, x *float32, rows, channels int)
-
-//go:noescape
-func sumSquares_avx512(sum *float64, x, mean *float32, rows, channels int)
-
-//go:noescape
-func sumProducts_avx512(sum *float64, x, dy, mean *float32, rows, channels int)
-
-//go:noescape
 func dot_avx512(x, y *float32, n int) float32
 
 //go:noescape
@@ -376,3 +355,127 @@ func nesterov_avx512(weight, gradient, velocity *float32, n int, scale, rate, mo
 
 //go:noescape
 func ceiling_avx512(iterations int, half float32)
+
+//go:noescape
+func normalize_avx512(y, x, mean, scale, shift *float32, rows, channels int)
+
+//go:noescape
+func center_avx512(dx, x, dy, mean, scale, along, dyMean *float32, rows, channels int)
+
+//go:noescape
+func centerAlone_avx512(dx, x, dy, mean, scale, along, dyMean *float32, rows, channels int)
+
+//go:noescape
+func scaleChannels_avx512(dx, dy, scale *float32, rows, channels int)
+
+//go:noescape
+func sumRows_avx512(sum *float64, x *float32, rows, channels int)
+
+//go:noescape
+func sumSquares_avx512(sum *float64, x, mean *float32, rows, channels int)
+
+//go:noescape
+func sumProducts_avx512(sum *float64, x, dy, mean *float32, rows, channels int)
+
+// peaksTiles holds the tiles by rows of taps and by taps in a row.
+var peaksTiles = [][]func(*peaksCall){nil,
+	{nil, peaks_avx512_1x1, peaks_avx512_1x2, peaks_avx512_1x3, peaks_avx512_1x4, peaks_avx512_1x5, peaks_avx512_1x6, peaks_avx512_1x7, peaks_avx512_1x8, peaks_avx512_1x9, peaks_avx512_1x10, peaks_avx512_1x11, peaks_avx512_1x12},
+	{nil, peaks_avx512_2x1, peaks_avx512_2x2, peaks_avx512_2x3, peaks_avx512_2x4, peaks_avx512_2x5, peaks_avx512_2x6, peaks_avx512_2x7, peaks_avx512_2x8, peaks_avx512_2x9, peaks_avx512_2x10, peaks_avx512_2x11, peaks_avx512_2x12},
+	{nil, peaks_avx512_3x1, peaks_avx512_3x2, peaks_avx512_3x3, peaks_avx512_3x4, peaks_avx512_3x5, peaks_avx512_3x6, peaks_avx512_3x7, peaks_avx512_3x8},
+}
+
+//go:noescape
+func peaks_avx512_1x1(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_1x2(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_1x3(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_1x4(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_1x5(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_1x6(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_1x7(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_1x8(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_1x9(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_1x10(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_1x11(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_1x12(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_2x1(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_2x2(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_2x3(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_2x4(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_2x5(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_2x6(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_2x7(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_2x8(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_2x9(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_2x10(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_2x11(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_2x12(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_3x1(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_3x2(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_3x3(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_3x4(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_3x5(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_3x6(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_3x7(call *peaksCall)
+
+//go:noescape
+func peaks_avx512_3x8(call *peaksCall)

@@ -234,3 +234,66 @@ func outer_neon_4x4(call *outerCall)
 
 //go:noescape
 func outer_neon_4x5(call *outerCall)
+
+//go:noescape
+func maxWindows_neon(y *float32, x *float32, kept *float32, position *uint8, rectify int, offsets *int32, positions int, n int, count int, step int)
+
+//go:noescape
+func maxScaledWindows_neon(y *float32, x *float32, kept *float32, position *uint8, rectify int, offsets *int32, scale *float32, shift *float32, positions int, n int, count int, step int)
+
+//go:noescape
+func scatterWindows_neon(y *float32, x *float32, position *uint8, offsets *int32, scale *float32, positions int, n int, count int, step int)
+
+//go:noescape
+func addWindows_neon(y *float32, x *float32, position *uint8, offsets *int32, scale *float32, positions int, n int, count int, step int)
+
+//go:noescape
+func add_neon(y *float32, x *float32, n int)
+
+//go:noescape
+func scale_neon(y *float32, x *float32, n int, factor float32)
+
+//go:noescape
+func relu_neon(y *float32, x *float32, n int)
+
+//go:noescape
+func reluGradient_neon(dx *float32, x *float32, dy *float32, n int)
+
+//go:noescape
+func addDifference_neon(dx *float32, x *float32, y *float32, n int, factor float32)
+
+//go:noescape
+func dot_neon(x *float32, y *float32, n int) float32
+
+//go:noescape
+func squaredDistance_neon(x *float32, y *float32, n int) float64
+
+//go:noescape
+func absoluteDistance_neon(x *float32, y *float32, n int) float64
+
+//go:noescape
+func weightedDistance_neon(x *float32, y *float32, weight *float32, n int) float64
+
+//go:noescape
+func transpose_neon(y *float32, yStride int, x *float32, xStride int, blocks int)
+
+//go:noescape
+func normalize_neon(y *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, rows int)
+
+//go:noescape
+func center_neon(dx *float32, x *float32, dy *float32, mean *float32, scale *float32, along *float32, dyMean *float32, n int, rows int)
+
+//go:noescape
+func centerZero_neon(dx *float32, x *float32, mean *float32, scale *float32, along *float32, dyMean *float32, n int, rows int)
+
+//go:noescape
+func scaleChannels_neon(dx *float32, dy *float32, scale *float32, n int, rows int)
+
+//go:noescape
+func sumRows_neon(sum *float64, x *float32, n int, rows int)
+
+//go:noescape
+func sumSquares_neon(sum *float64, x *float32, mean *float32, n int, rows int)
+
+//go:noescape
+func sumProducts_neon(sum *float64, x *float32, dy *float32, mean *float32, n int, rows int)

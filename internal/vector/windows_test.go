@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// randomWindows returns a row of windows and its elements, which are not yet
-// set.
+// randomWindows returns a random row of windows, without X.
 func randomWindows(f *fuzz) *Windows[float32] {
 	positions := 4
 	if f.IntN(2) == 0 {
@@ -33,7 +32,7 @@ func randomWindows(f *fuzz) *Windows[float32] {
 	return w
 }
 
-// extent is the length of a row of windows.
+// extent returns the number of elements of X that a row of windows covers.
 func extent(w *Windows[float32]) int {
 	return (w.Count-1)*w.Step + int(slices.Max(w.Offsets)) + w.Channels
 }
@@ -56,7 +55,7 @@ func TestMaxWindows(t *testing.T) {
 	})
 }
 
-// largest returns what MaxWindows should, for one channel of one window.
+// largest returns the expected results of MaxWindows for one channel of one window.
 func largest(w *Windows[float32], window, c int) (best, kept float32, position uint8) {
 	for k, offset := range w.Offsets {
 		x := w.X[window*w.Step+int(offset)+c]
@@ -77,7 +76,7 @@ func largest(w *Windows[float32], window, c int) (best, kept float32, position u
 func TestScatterWindows(t *testing.T) {
 	eachFuzz(t, 5000, func(f *fuzz) {
 		w := randomWindows(f)
-		if !w.Add { // what is overwritten must not overlap
+		if !w.Add { // windows must not overlap
 			for k := range w.Offsets {
 				w.Offsets[k] = int32(k * w.Channels)
 			}

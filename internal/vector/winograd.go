@@ -1,20 +1,19 @@
 package vector
 
-// Winograd is what the transforms of Winograd's minimal filtering algorithms
-// F(4×4, 3×3) and F(3×3, 4×4) are given (Lavin & Gray, "Fast Algorithms for
-// Convolutional Neural Networks", 2016, section 4.3): a convolution of 6×6
-// pixels is an elementwise product of 36 transformed values, in place of 144
-// products.
+// Winograd is the argument of the transforms of Winograd's minimal filtering algorithms
+// F(4×4, 3×3) and F(3×3, 4×4) (Lavin & Gray, "Fast Algorithms for Convolutional Neural
+// Networks", 2016, section 4.3): a convolution of 6×6 pixels is an elementwise product of
+// 36 transformed values, instead of 144 products.
 //
-// There are Channels, a multiple of Lanes, next to each other in every pixel
-// and every value; value (i, j) of tile t lies at V[(6·i+j)·VStride + t·VTile].
+// Every pixel and every value has Channels elements, a multiple of Lanes. Value (i, j) of
+// tile t begins at V[(6·i+j)·VStride + t·VTile].
 type Winograd[T Float] struct {
 	Kernel              int // rows and columns of the weights: 3 or 4
 	X                   []T // pixels (i, j) of tile t at i·XRow + j·XPixel + t·XTile
 	XRow, XPixel, XTile int
 	V                   []T
 	VStride, VTile      int
-	Bias                []T // (Channels) added to the results; WinogradOutput alone needs it
+	Bias                []T // (Channels), added to the results; only WinogradOutput needs it
 	Tiles               int
 	Channels            int
 
@@ -22,7 +21,7 @@ type Winograd[T Float] struct {
 	call    winogradCall
 }
 
-// winogradCall is what the assembly reads.
+// winogradCall is the argument of the assembly; the generator has the same offsets.
 type winogradCall struct {
 	x                   *float32
 	xRow, xPixel, xTile int // bytes
@@ -33,19 +32,18 @@ type winogradCall struct {
 	scratch             *float32
 }
 
-// Transforms are those of an engine that has them in assembly.
+// Transforms is implemented by engines that have the transforms in assembly.
 type Transforms interface {
 	// WinogradInput writes V, the transform Bᵀ·X·B of tiles of 6×6 pixels.
 	WinogradInput(*Winograd[float32])
 	// WinogradWeights writes V, the transform G·X·Gᵀ of weights.
 	WinogradWeights(*Winograd[float32])
-	// WinogradOutput writes X, the tiles Aᵀ·V·A + Bias of results, of which
-	// there are 4×4 of 3×3 weights and 3×3 of 4×4 ones.
+	// WinogradOutput writes X, the tiles Aᵀ·V·A + Bias of results: 4×4 for 3×3
+	// weights and 3×3 for 4×4 weights.
 	WinogradOutput(*Winograd[float32])
 }
 
-// prepare fills in the call. Its pointers are to float32s, as the transforms'
-// arguments are.
+// prepare sets the argument of the assembly.
 func prepare(w *Winograd[float32], lanes int) *winogradCall {
 	if w.scratch == nil {
 		w.scratch = make([]float32, 36*lanes)

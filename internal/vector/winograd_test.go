@@ -46,7 +46,7 @@ var (
 	}
 )
 
-// between returns m·x·mᵀ, of a square x given by its elements.
+// between returns m·x·mᵀ for a square matrix x.
 func between(m [][]float64, x func(i, j int) float64) func(i, j int) float64 {
 	return func(i, j int) (sum float64) {
 		for k, left := range m[i] {
@@ -72,8 +72,8 @@ func TestWinograd(t *testing.T) {
 	})
 }
 
-// transform checks a transform from pixels to values or, backwards, from values
-// to pixels.
+// transform checks a transform from pixels to values or, if backwards, from values to
+// pixels.
 func (f *fuzz) transform(name string, kernel int, m [][]float64, call func(*Winograd[float32]), backwards bool) {
 	f.memory.used = 0
 	side, values := len(m[0]), len(m)

@@ -65,7 +65,7 @@ func (a *answer) train(p problem, weights *graph.Weights) error {
 		return err
 	}
 	a.add("cost", []float64{cost}, 1)
-	for _, parameter := range program.Gradients() {
+	for _, parameter := range program.Parameters() {
 		gradient, err := parameter.Elements()
 		if err != nil {
 			return err
@@ -73,7 +73,7 @@ func (a *answer) train(p problem, weights *graph.Weights) error {
 		a.add("gradient "+parameter.Name(), gradient, parameter.Value().Shape()...)
 	}
 	for _, weight := range weights.All() {
-		if weight.Role == graph.Statistic {
+		if weight.Role == graph.Buffer {
 			statistic := safetensors.Tensor{Name: "after " + weight.Name, Shape: weight.Value.Shape(), Data: weight.Value.Data()}
 			a.file.Tensors = append(a.file.Tensors, statistic)
 		}

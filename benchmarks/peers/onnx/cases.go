@@ -106,7 +106,7 @@ func perturbed(name string, network backbone.Network, head heads.Head, number in
 	preprocessing := imaging.Preprocessing{Size: network.Size, Invert: number%2 == 1}
 	if number%3 > 0 {
 		preprocessing.Mean = []float64{0.3, 0.5, 0.2}[:network.Size.Channels]
-		preprocessing.Deviation = []float64{0.4, 0.25, 0.5}[:network.Size.Channels]
+		preprocessing.StdDev = []float64{0.4, 0.25, 0.5}[:network.Size.Channels]
 	}
 	model, err := likeness.New(network, head, preprocessing, 1)
 	if err != nil {

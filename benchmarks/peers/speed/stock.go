@@ -34,7 +34,7 @@ func newStock(w workload.Workload, folder string) (*stock, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stock{solver: gorgonia.NewAdamSolver(gorgonia.WithLearnRate(w.Solver.Rate))}
+	s := &stock{solver: gorgonia.NewAdamSolver(gorgonia.WithLearnRate(w.Solver.LearningRate))}
 	if s.inputs, err = safetensors.ReadFile(filepath.Join(folder, workload.InputsFile)); err != nil {
 		return nil, err
 	}

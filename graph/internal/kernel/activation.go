@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/vector"
 )
 
@@ -35,13 +36,13 @@ func (a Activation) String() string {
 	return fmt.Sprintf("activation(%d)", int(a))
 }
 
-// Activate writes y = a(x). x and y hold rows of channels elements. The slope
-// of PReLU has one element a channel, or one for all; it is nil for the
-// others. NaN stays NaN. y may be x.
+// Activate writes y = a(x). x and y are (rows, channels). The slope of PReLU is
+// (channels), or (1) for all channels; it is nil for the other activations. The result
+// for NaN is NaN. y may be x.
 func Activate[T Float](a Activation, y, x, slope []T, channels int) {
 	checkLength("y", y, len(x))
 	checkSlope(a, slope, channels)
-	eachChunk(len(x), channels, func(first, last int) {
+	forEachRowChunk(len(x), channels, func(first, last int) {
 		activate(a, y[first:last], x[first:last], slope)
 	})
 }
@@ -72,19 +73,19 @@ func activate[T Float](a Activation, y, x, slope []T) {
 	}
 }
 
-// ActivateBackward writes the gradients of Activate that are not nil, given
-// its x and y and the gradient dy of y. At zero ReLU's gradient is zero and
-// PReLU's is its slope. x is read by ReLU and PReLU alone, y by Sigmoid and
-// Tanh alone, and what is not read may be nil. dx may be dy.
+// ActivateBackward writes the gradients of Activate that are not nil, given its x and y
+// and the gradient dy of y. At zero the gradient of ReLU is zero and that of PReLU is
+// its slope. Only ReLU and PReLU read x, and only Sigmoid and Tanh read y; an array
+// that is not read may be nil. dx may be dy.
 func ActivateBackward[T Float](a Activation, dx, dslope, x, y, dy, slope []T, channels int) {
 	checkOptional("dx", dx, len(dy))
 	checkSlope(a, slope, channels)
-	if a == PReLU && dslope != nil { // before dx, which may be dy
+	if a == PReLU && dslope != nil { // before dx is written, which may be dy
 		checkLength("dslope", dslope, len(slope))
 		slopeGradient(dslope, x, dy)
 	}
 	if dx != nil {
-		eachChunk(len(dy), channels, func(first, last int) {
+		forEachRowChunk(len(dy), channels, func(first, last int) {
 			activateBackward(a, dx[first:last], part(x, first, last), part(y, first, last), dy[first:last], slope)
 		})
 	}
@@ -119,7 +120,7 @@ func activateBackward[T Float](a Activation, dx, x, y, dy, slope []T) {
 	}
 }
 
-// slopeGradient writes Σ dy·min(x, 0), over all rows of len(dslope) elements.
+// slopeGradient writes Σ dy·min(x, 0) over all rows, each of len(dslope) elements.
 func slopeGradient[T Float](dslope, x, dy []T) {
 	checkLength("x", x, len(dy))
 	columns := len(dslope)
@@ -140,8 +141,8 @@ func addSlope[T Float](sum []float64, x, dy []T) {
 	}
 }
 
-// choose returns yes or no without a branch: the signs of activations are
-// random, and half the branches would be predicted wrongly.
+// choose returns yes if the condition holds and no otherwise, without a branch: the
+// signs of activations are random, and half of the branches would be mispredicted.
 func choose[T Float](condition bool, yes, no T) T {
 	index := 0
 	if condition {
@@ -150,7 +151,8 @@ func choose[T Float](condition bool, yes, no T) T {
 	return [2]T{no, yes}[index]
 }
 
-// checkSlope panics unless PReLU, and PReLU alone, has a slope that fits.
+// checkSlope panics unless PReLU has a slope of the right length and the other
+// activations have none.
 func checkSlope[T Float](a Activation, slope []T, channels int) {
 	if a == PReLU && len(slope) != 1 || a != PReLU && slope != nil {
 		want := 0
@@ -161,13 +163,14 @@ func checkSlope[T Float](a Activation, slope []T, channels int) {
 	}
 }
 
-// eachChunk divides size elements into ranges of whole rows of channels.
-func eachChunk(size, channels int, work func(first, last int)) {
+// forEachRowChunk calls work for ranges of whole rows, each of the given number of
+// channels, of size elements.
+func forEachRowChunk(size, channels int, work func(first, last int)) {
 	step := rowsPerChunk(channels) * channels
-	Parallel(ceilDiv(size, step), func(i int) { work(i*step, min((i+1)*step, size)) })
+	parallel.For(ceilDiv(size, step), func(i int) { work(i*step, min((i+1)*step, size)) })
 }
 
-// part returns x[first:last], or nil of nil.
+// part returns x[first:last], or nil if x is nil.
 func part[T Float](x []T, first, last int) []T {
 	if x == nil {
 		return nil

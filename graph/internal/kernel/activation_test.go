@@ -64,14 +64,14 @@ func TestActivateGradient(t *testing.T) {
 	}
 }
 
-// awayFromZero keeps finite differences from stepping over a kink.
+// awayFromZero moves x away from zero, where the functions are not differentiable.
 func awayFromZero(x []float64) {
 	for i, v := range x {
 		x[i] = v + math.Copysign(0.01, v)
 	}
 }
 
-// In place is how layers without memory of their own use them.
+// Layers without memory of their own use them in place.
 func TestActivateInPlace(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := rapid.SampledFrom(activations).Draw(t, "activation")
@@ -85,7 +85,7 @@ func TestActivateInPlace(t *testing.T) {
 	})
 }
 
-// A NaN must come through, so that it is noticed; the ends must not make one.
+// NaN must be propagated, so that it is noticed; infinities must not become NaN.
 func TestActivateExtremes(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	x := []float32{nan, -inf, inf, float32(math.Copysign(0, -1)), 0}
@@ -112,7 +112,7 @@ func TestActivateExtremes(t *testing.T) {
 	}
 }
 
-// At its kink ReLU has the gradient zero, also of an infinite dy.
+// The gradient of ReLU at zero is zero, even for an infinite dy.
 func TestReLUGradientAtZero(t *testing.T) {
 	dx := make([]float64, 3)
 	ActivateBackward(ReLU, dx, nil, []float64{0, math.Copysign(0, -1), -1}, nil, []float64{1, math.Inf(1), math.Inf(-1)}, nil, 3)

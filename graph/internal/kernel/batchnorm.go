@@ -3,19 +3,20 @@ package kernel
 import (
 	"math"
 
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/vector"
 )
 
-// BatchNorm shifts and scales each channel of x (rows, channels), rows being
-// batch·height·width, to mean shift and standard deviation gain:
+// BatchNorm normalizes each channel of x (rows, channels), where rows is
+// batch·height·width, to the mean shift and the standard deviation gain:
 //
 //	y = gain·x̂ + shift,  x̂ = (x − mean)/√(variance + ε)
 //
 // after Ioffe & Szegedy, "Batch Normalization: Accelerating Deep Network
 // Training by Reducing Internal Covariate Shift" (2015), algorithm 1.
 type BatchNorm[T Float] struct {
-	// Mean and Variance are the statistics (channels) of the last Forward. The
-	// variance is the biased one, divided by the number of rows.
+	// Mean and Variance (channels) are the statistics of the batch in the last call of
+	// Forward. The variance is biased: the sum is divided by the number of rows.
 	Mean, Variance []T
 
 	engine         vector.Engine[T]
@@ -26,10 +27,10 @@ type BatchNorm[T Float] struct {
 	total          []float64 // (2·channels) sums over rows
 }
 
-// NewBatchNorm returns the layer of a shape; epsilon is ε, above zero.
+// NewBatchNorm returns the layer of a shape. epsilon is ε and must be above zero.
 func NewBatchNorm[T Float](rows, channels int, epsilon float64) *BatchNorm[T] {
-	mustBeValid(positive("rows", rows))
-	mustBeValid(positive("channels", channels))
+	mustBeValid(atLeastOne("rows", rows))
+	mustBeValid(atLeastOne("channels", channels))
 	return &BatchNorm[T]{
 		Mean: make([]T, channels), Variance: make([]T, channels),
 		engine: vector.For[T](), rows: rows, channels: channels, epsilon: epsilon,
@@ -38,28 +39,27 @@ func NewBatchNorm[T Float](rows, channels int, epsilon float64) *BatchNorm[T] {
 	}
 }
 
-// Forward normalises by the statistics of the batch x, which it leaves in Mean
-// and Variance. y may be x.
+// Forward normalizes by the statistics of the batch x, which it stores in Mean and
+// Variance. y may be x.
 func (n *BatchNorm[T]) Forward(y, x, gain, shift []T) {
-	n.measure(x)
+	n.computeStatistics(x)
 	n.Apply(y, x, gain, shift, n.Mean, n.Variance)
 }
 
-// Apply normalises by given statistics mean and variance (channels), as in
-// evaluation and in frozen layers. It leaves Mean and Variance alone. y may be
-// x.
+// Apply normalizes by the given statistics mean and variance (channels), as in
+// evaluation and in frozen layers. It does not change Mean and Variance. y may be x.
 func (n *BatchNorm[T]) Apply(y, x, gain, shift, mean, variance []T) {
 	checkLength("y", y, n.rows*n.channels)
 	checkLength("x", x, n.rows*n.channels)
 	n.prepare(gain, mean, variance)
 	checkLength("shift", shift, n.channels)
-	n.chunks(func(first, last int) {
+	n.forEachChunk(func(first, last int) {
 		n.engine.Normalize(y[first:last], x[first:last], mean, n.scale, shift)
 	})
 }
 
-// Backward writes the gradients of Forward that are not nil; it uses the
-// statistics in Mean and Variance. dx may be dy.
+// Backward writes the gradients of Forward that are not nil. It uses the statistics in
+// Mean and Variance. dx may be dy.
 func (n *BatchNorm[T]) Backward(dx, dgain, dshift, x, gain, dy []T) {
 	checkLength("x", x, n.rows*n.channels)
 	checkLength("dy", dy, n.rows*n.channels)
@@ -69,14 +69,14 @@ func (n *BatchNorm[T]) Backward(dx, dgain, dshift, x, gain, dy []T) {
 		return
 	}
 	checkLength("dx", dx, len(x))
-	along, mean := n.centring()
-	n.chunks(func(first, last int) {
-		n.engine.Centre(dx[first:last], x[first:last], dy[first:last], n.Mean, n.scale, along, mean)
+	along, mean := n.corrections()
+	n.forEachChunk(func(first, last int) {
+		n.engine.Center(dx[first:last], x[first:last], dy[first:last], n.Mean, n.scale, along, mean)
 	})
 }
 
-// ApplyBackward writes the gradients of Apply that are not nil. The statistics
-// are constants, so dx is dy scaled. dx may be dy.
+// ApplyBackward writes the gradients of Apply that are not nil. The statistics are
+// constants, so dx is dy·scale. dx may be dy.
 func (n *BatchNorm[T]) ApplyBackward(dx, dgain, dshift, x, gain, mean, variance, dy []T) {
 	checkLength("x", x, n.rows*n.channels)
 	checkLength("dy", dy, n.rows*n.channels)
@@ -88,14 +88,14 @@ func (n *BatchNorm[T]) ApplyBackward(dx, dgain, dshift, x, gain, mean, variance,
 		return
 	}
 	checkLength("dx", dx, len(x))
-	n.chunks(func(first, last int) {
+	n.forEachChunk(func(first, last int) {
 		n.engine.ScaleChannels(dx[first:last], dy[first:last], n.scale)
 	})
 }
 
-// measure computes Mean and Variance of x, in two passes: the difference of
-// two large sums of squares would lose a small variance.
-func (n *BatchNorm[T]) measure(x []T) {
+// computeStatistics computes Mean and Variance of x in two passes, because the
+// difference of two large sums of squares would lose a small variance.
+func (n *BatchNorm[T]) computeStatistics(x []T) {
 	checkLength("x", x, n.rows*n.channels)
 	reduceRows(n.total[:n.channels], n.rows, n.channels, func(sum []float64, first, last int) {
 		n.engine.SumRows(sum, x[first*n.channels:last*n.channels])
@@ -111,7 +111,7 @@ func (n *BatchNorm[T]) measure(x []T) {
 	}
 }
 
-// prepare computes inverse and scale.
+// prepare computes inverse and scale for a mean and a variance.
 func (n *BatchNorm[T]) prepare(gain, mean, variance []T) {
 	checkLength("gain", gain, n.channels)
 	checkLength("mean", mean, n.channels)
@@ -122,7 +122,7 @@ func (n *BatchNorm[T]) prepare(gain, mean, variance []T) {
 	}
 }
 
-// sums computes Σdy·x̂ and Σdy, channel by channel.
+// sums computes Σdy·x̂ and Σdy for each channel.
 func (n *BatchNorm[T]) sums(dgain, dshift, x, mean, dy []T) {
 	reduceRows(n.total, n.rows, n.channels, func(sum []float64, first, last int) {
 		n.engine.SumProducts(sum, x[first*n.channels:last*n.channels], dy[first*n.channels:last*n.channels], mean)
@@ -130,8 +130,8 @@ func (n *BatchNorm[T]) sums(dgain, dshift, x, mean, dy []T) {
 	n.finishSums(n.total, dgain, dshift)
 }
 
-// finishSums turns total from Σdy·(x − mean) and Σdy into Σdy·x̂ and Σdy, and
-// writes the outputs that are not nil.
+// finishSums converts total from Σdy·(x − mean) and Σdy to Σdy·x̂ and Σdy, and writes
+// the outputs that are not nil.
 func (n *BatchNorm[T]) finishSums(total []float64, dgain, dshift []T) {
 	copy(n.total, total)
 	for c, inverse := range n.inverse {
@@ -147,9 +147,9 @@ func (n *BatchNorm[T]) finishSums(total []float64, dgain, dshift []T) {
 	}
 }
 
-// centring returns, for each channel, what dx loses through the statistics:
-// the slope of dy along x − mean and the mean of dy.
-func (n *BatchNorm[T]) centring() (along, mean []T) {
+// corrections returns, for each channel, the two terms of dx that come from the
+// dependence of the statistics on x: the slope of dy along x − mean, and the mean of dy.
+func (n *BatchNorm[T]) corrections() (along, mean []T) {
 	along, mean = make([]T, n.channels), make([]T, n.channels)
 	for c, inverse := range n.inverse {
 		along[c] = T(n.total[c] * float64(inverse) / float64(n.rows))
@@ -158,10 +158,10 @@ func (n *BatchNorm[T]) centring() (along, mean []T) {
 	return along, mean
 }
 
-// chunks calls work for ranges of elements that hold whole rows.
-func (n *BatchNorm[T]) chunks(work func(first, last int)) {
+// forEachChunk calls work for ranges of elements that are whole rows.
+func (n *BatchNorm[T]) forEachChunk(work func(first, last int)) {
 	step := rowsPerChunk(n.channels)
-	Parallel(ceilDiv(n.rows, step), func(i int) {
+	parallel.For(ceilDiv(n.rows, step), func(i int) {
 		work(i*step*n.channels, min((i+1)*step, n.rows)*n.channels)
 	})
 }

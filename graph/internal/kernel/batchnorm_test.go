@@ -43,8 +43,8 @@ func TestBatchNormStatistics(t *testing.T) {
 	near(t, "variance", n.Variance, []float64{(4 + 1 + 0 + 9) / 4., 0}, 0)
 }
 
-// A mean that is large beside the deviation costs no more precision than the
-// numbers themselves have lost: the variance of 10000, 10001, … is that of 0, 1, ….
+// A mean that is large compared with the standard deviation does not cost precision: the
+// variance of 10000, 10001, … is that of 0, 1, ….
 func TestBatchNormOfLargeMean(t *testing.T) {
 	n, x := NewBatchNorm[float32](101, 1, 1e-5), make([]float32, 101)
 	for i := range x {
@@ -54,7 +54,7 @@ func TestBatchNormOfLargeMean(t *testing.T) {
 	near(t, "variance", n.Variance, []float32{(101*101 - 1) / 12.}, 1e-6)
 }
 
-// givenNorm is Apply, with fixed statistics.
+// givenNorm is Apply with given statistics.
 func givenNorm(rows, channels int) subject {
 	mean, variance := givenStatistics[float64](channels)
 	return subject{
@@ -76,7 +76,7 @@ func givenNormOperation[T Float](rows, channels int) operation[T] {
 	}
 }
 
-// givenStatistics returns means and variances that float32 holds exactly.
+// givenStatistics returns means and variances that are exact in float32.
 func givenStatistics[T Float](channels int) (mean, variance []T) {
 	for c := range channels {
 		mean, variance = append(mean, T(c)/4-1), append(variance, T(c+1)/2)

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/likeness-go/likeness/internal/parallel"
 )
 
-// The layers of the networks of the papers, as far as they take time.
+// benchmarkLayers are the layers of the papers' networks that take most of the time.
 var benchmarkLayers = []ConvShape{
 	{64, 28, 28, 1, 64, 3, 3, 1, 1},
 	{64, 14, 14, 64, 64, 3, 3, 1, 1},
@@ -22,7 +24,7 @@ var benchmarkLayers = []ConvShape{
 // operations for each product.
 func BenchmarkConv(b *testing.B) {
 	defer Retain()()
-	defer SetThreads(Threads())
+	defer parallel.SetThreads(parallel.Threads())
 	for _, s := range benchmarkLayers {
 		c := NewConv[float32](s)
 		x, dx := written(s.inputs()), written(s.inputs())
@@ -40,7 +42,7 @@ func BenchmarkConv(b *testing.B) {
 				name := fmt.Sprintf("%d×%d,%d→%d,%d×%d/images=%d/%s/threads=%d",
 					s.Height, s.Width, s.Channels, s.Filters, s.KernelHeight, s.KernelWidth, s.Batch, pass.name, threads)
 				b.Run(name, func(b *testing.B) {
-					SetThreads(threads)
+					parallel.SetThreads(threads)
 					for b.Loop() {
 						pass.run()
 					}
@@ -98,9 +100,9 @@ func BenchmarkAllDistances(b *testing.B) {
 			AllDistancesBackward(Euclidean, dx, nil, x, nil, d, d, rows, columns)
 		}
 	})
-	chance := rand.New(rand.NewPCG(1, 0)) // signs that follow a pattern are foreseen
+	random := rand.New(rand.NewPCG(1, 0)) // signs that follow a pattern would be predicted
 	for i := range x {
-		x[i] = chance.Float32()
+		x[i] = random.Float32()
 	}
 	weight, slope := written(columns), written(rows*rows)
 	b.Run("backward, weighted L1", func(b *testing.B) {
@@ -110,8 +112,8 @@ func BenchmarkAllDistances(b *testing.B) {
 	})
 }
 
-// written returns numbers of both signs: memory that was never written to is one
-// page, and faster than others.
+// written returns numbers of both signs. Memory that was never written to is one shared
+// page, which is read faster than other memory.
 func written(n int) []float32 {
 	x := make([]float32, n)
 	for i := range x {
@@ -152,13 +154,13 @@ func BenchmarkLinear(b *testing.B) {
 // image, which takes as long as to read its weights.
 func BenchmarkLinearOne(b *testing.B) {
 	defer Retain()()
-	defer SetThreads(Threads())
+	defer parallel.SetThreads(parallel.Threads())
 	const in, out = 9216, 4096
 	l := NewLinear[float32](1, in, out)
 	y, x, weight := make([]float32, out), make([]float32, in), written(in*out)
 	for _, threads := range []int{1, 2} {
 		b.Run(fmt.Sprintf("threads=%d", threads), func(b *testing.B) {
-			SetThreads(threads)
+			parallel.SetThreads(threads)
 			b.SetBytes(4 * in * out)
 			for b.Loop() {
 				l.Forward(y, x, weight, nil)

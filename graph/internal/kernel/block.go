@@ -1,40 +1,109 @@
 package kernel
 
-import "github.com/likeness-go/likeness/internal/vector"
+import (
+	"github.com/likeness-go/likeness/internal/vector"
+	"github.com/pkg/errors"
+)
 
-// Block is the composition that networks repeat: convolution, batch norm,
-// activation, max pool. It works on some rows at a time, so that the
-// convolution's result, the largest array of a network, is normalised,
-// activated and pooled while it is in the cache, and is not kept unless batch
-// norm's gradient needs it and it would take long to compute again.
-type Block[T Float] struct {
-	shape     BlockShape
-	engine    vector.Engine[T]
-	conv      *Conv[T]
-	norm      *BatchNorm[T]  // nil for NoNorm
-	spans     []span         // of rows of the result
-	offsets   []int32        // of the positions of a pool's window, in rows that follow each other
-	parts     []blockPart[T] // by filters, where images are few
-	serial    *workspace[T]  // of a part, which runs on one thread; nil otherwise
-	recompute bool           // rather than keep the convolution's result
-	convolved []T            // result of the convolution, if it is kept
-	position  []uint8        // of each maximum in its window; "none" where ReLU is zero
-	maxima    []T            // the convolution's results there, where they are needed
-	gradient  []T            // of the activation's argument, at the maxima
-	offset    []T            // (filters) of the normalisation as a product and a sum
-	known     []T            // the weights that are packed, in evaluation
-	kept      bool           // whether Backward may be called
+// Norm is the kind of batch normalization of a block.
+type Norm int
+
+const (
+	NoNorm          Norm = iota
+	BatchStatistics      // by the statistics of the batch itself, as in training
+	GivenStatistics      // by Mean and Variance of BlockWeights, as in evaluation and in frozen layers
+)
+
+// BlockShape is the shape of a block: convolution, batch norm, activation and
+// max pool, in this order.
+type BlockShape struct {
+	Conv                 ConvShape
+	Norm                 Norm
+	Epsilon              float64 // of the batch norm, above 0
+	Activation           Activation
+	PoolSize, PoolStride int  // of the max pool; 0 for none
+	Evaluation           bool // Backward is never called, so Forward keeps nothing for it
 }
 
-// recomputeSize is the size of a window up to which a convolution is faster
-// than memory.
+// BlockWeights are the weights of a block, or their gradients; those that the block does
+// not have are nil.
+type BlockWeights[T Float] struct {
+	Weight         []T // (filters, channels, kernel height, kernel width)
+	Bias           []T // (filters)
+	Gain, Shift    []T // (filters) of the batch norm
+	Mean, Variance []T // (filters) for GivenStatistics; they have no gradients
+	Slope          []T // (filters) or (1), for PReLU
+}
+
+// pooled reports whether the block has a max pool.
+func (s BlockShape) pooled() bool { return s.PoolSize != 0 || s.PoolStride != 0 }
+
+// pool returns the shape of the max pool; for a block without one, windows of size 1.
+func (s BlockShape) pool() PoolShape {
+	height, width := s.Conv.Output()
+	p := PoolShape{s.Conv.Batch, height, width, s.Conv.Filters, s.PoolSize, s.PoolStride}
+	if !s.pooled() {
+		p.Size, p.Stride = 1, 1
+	}
+	return p
+}
+
+// Output returns the height and width of the result.
+func (s BlockShape) Output() (height, width int) { return s.pool().Output() }
+
+// Validate returns an error that says what is wrong with the shape, or nil.
+func (s BlockShape) Validate() error {
+	if err := s.Conv.Validate(); err != nil {
+		return errors.Wrap(err, "convolution")
+	}
+	if err := s.pool().Validate(); err != nil {
+		return errors.Wrap(err, "max pool after the convolution")
+	}
+	if s.Norm < NoNorm || s.Norm > GivenStatistics {
+		return errors.Errorf("unknown norm %d", s.Norm)
+	}
+	if s.Activation < Identity || s.Activation > Tanh {
+		return errors.Errorf("unknown activation %d", s.Activation)
+	}
+	if s.Norm != NoNorm && !(s.Epsilon > 0) {
+		return errors.Errorf("batch norm's epsilon is %g, it must be above 0", s.Epsilon)
+	}
+	return nil
+}
+
+// Block is the sequence of layers that convolutional networks repeat: convolution, batch
+// normalization, activation, max pool. It computes some rows at a time, so that the
+// convolution's result, the largest array of a network, is normalized, activated and
+// pooled while it is in the cache. That result is stored only if the gradient of batch
+// normalization needs it and it would take long to compute again.
+type Block[T Float] struct {
+	shape         BlockShape
+	engine        vector.Engine[T]
+	conv          *Conv[T]
+	norm          *BatchNorm[T]  // nil for NoNorm
+	spans         []span         // of the rows of the result
+	offsets       []int32        // of the positions of a pooling window, in contiguous rows
+	parts         []blockPart[T] // by filters, for few images; nil otherwise
+	serial        *workspace[T]  // for a part, which runs on one thread; nil otherwise
+	recompute     bool           // compute the convolution's result again rather than store it
+	convolved     []T            // the convolution's result, if it is stored
+	position      []uint8        // of each maximum in its window; the size of the window where ReLU is zero
+	maxima        []T            // the convolution's results at the maxima, if they are needed
+	gradient      []T            // of the activation's argument at the maxima
+	offset        []T            // (filters): normalization is scale·x + offset
+	packedWeights []T            // the weights that are packed now, in evaluation
+	kept          bool           // Forward has stored what Backward needs
+}
+
+// recomputeSize is the size of a window up to which computing a convolution again is
+// faster than storing its result and reading it from memory.
 const recomputeSize = 64
 
 // NewBlock returns the block of a valid shape.
 func NewBlock[T Float](s BlockShape) *Block[T] {
 	mustBeValid(s.Validate())
 	k := newBlock(s, NewConv[T](s.Conv))
-	if s.few(len(k.spans)) || s.few(0) && k.conv.minimal != nil {
+	if s.few(len(k.spans)) || s.few(0) && k.conv.winograd != nil {
 		k.divideFilters()
 	}
 	return k
@@ -58,8 +127,8 @@ func newBlock[T Float](s BlockShape, conv *Conv[T]) *Block[T] {
 	return k
 }
 
-// Statistics returns the mean and the biased variance (filters) by which the
-// last Forward with BatchStatistics normalised.
+// Statistics returns the mean and the biased variance (filters) of the batch in the last
+// Forward with BatchStatistics.
 func (k *Block[T]) Statistics() (mean, variance []T) { return k.norm.Mean, k.norm.Variance }
 
 // Forward writes y (batch, output height, output width, filters), given x
@@ -89,43 +158,43 @@ func (k *Block[T]) Forward(y, x []T, w BlockWeights[T]) {
 			grow(&k.maxima, len(y))
 		}
 	}
-	k.overSpans(k.spans, x, func(work *workspace[T], i int) {
+	k.forEachSpan(k.spans, x, func(work *workspace[T], i int) {
 		k.finish(work, y, k.convolve(work, x, w.Bias, k.rows(k.spans[i])), k.spans[i], w)
 	})
 	k.kept = !s.Evaluation
 }
 
-// overSpans calls work for spans whose convolution can be asked for, or is kept.
-func (k *Block[T]) overSpans(spans []span, x []T, work func(work *workspace[T], i int)) {
+// forEachSpan calls work for each span, in which convolve may be called.
+func (k *Block[T]) forEachSpan(spans []span, x []T, work func(work *workspace[T], i int)) {
 	if k.keepsAll() {
-		parallel(len(spans), work)
+		divide(len(spans), work)
 		return
 	}
-	k.conv.overSpans(spans, x, work)
+	k.conv.forEachSpan(spans, x, work)
 }
 
-// pack packs the weights. In evaluation they are mostly those of the last time:
-// to compare them is faster than to pack them, and safe whoever changes them.
+// pack packs the weights. In evaluation they are usually those of the previous call:
+// comparing them is faster than packing them, and correct whatever code changes them.
 func (k *Block[T]) pack(weight []T) {
 	if !k.shape.Evaluation {
 		k.conv.packForward(weight)
 		return
 	}
-	if len(k.known) == len(weight) && same(k.known, weight, k.serial != nil) {
+	if len(k.packedWeights) == len(weight) && equalBits(k.packedWeights, weight, k.serial != nil) {
 		return
 	}
 	k.conv.packForward(weight)
-	k.known = append(k.known[:0], weight...)
+	k.packedWeights = append(k.packedWeights[:0], weight...)
 }
 
-// keepsMaxima says whether Backward needs the convolution's results.
+// keepsMaxima reports whether Backward needs the convolution's results at the maxima.
 func (k *Block[T]) keepsMaxima() bool { return k.norm != nil || k.shape.Activation == PReLU }
 
-// keepsAll says whether it needs all of them, and not at the maxima alone.
+// keepsAll reports whether the convolution's whole result is stored for Backward.
 func (k *Block[T]) keepsAll() bool { return k.shape.Norm == BatchStatistics && !k.recompute }
 
-// rows returns the rows of the convolution's result that a span of the block's
-// result is made of.
+// rows returns the rows of the convolution's result from which a span of the block's
+// result is computed.
 func (k *Block[T]) rows(span span) span {
 	pool := k.shape.pool()
 	if span.images > 1 {
@@ -148,7 +217,7 @@ func (k *Block[T]) convolve(work *workspace[T], x, bias []T, rows span) []T {
 	return to
 }
 
-// finish turns rows of the convolution's result into the block's.
+// finish computes a span of the block's result from rows of the convolution's result.
 func (k *Block[T]) finish(work *workspace[T], y, convolved []T, span span, w BlockWeights[T]) {
 	s, pool := k.shape, k.shape.pool()
 	height, width := pool.Output()
@@ -162,8 +231,8 @@ func (k *Block[T]) finish(work *workspace[T], y, convolved []T, span span, w Blo
 	}
 	from := convolved
 	switch {
-	case s.Activation == PReLU: // not monotonic, so it comes before the pool
-		from = k.activateAll(work, convolved[:span.images*rows*in], w)
+	case s.Activation == PReLU: // not monotonic, so it must come before the pool
+		from = k.activateRows(work, convolved[:span.images*rows*in], w)
 	case k.norm != nil:
 		windows.Scale, windows.Shift = k.norm.scale, k.offset
 	}
@@ -189,7 +258,8 @@ func (k *Block[T]) finish(work *workspace[T], y, convolved []T, span span, w Blo
 	}
 }
 
-// pointwise is the activation that is left to do after the pool.
+// pointwise returns the activation that is applied after the pool: the monotonic ones
+// commute with it, and MaxWindows itself computes ReLU.
 func (k *Block[T]) pointwise() Activation {
 	if k.shape.Activation == Sigmoid || k.shape.Activation == Tanh {
 		return k.shape.Activation
@@ -197,15 +267,15 @@ func (k *Block[T]) pointwise() Activation {
 	return Identity
 }
 
-// activateAll normalises and activates rows of the convolution's result.
-func (k *Block[T]) activateAll(work *workspace[T], x []T, w BlockWeights[T]) []T {
+// activateRows normalizes and activates rows of the convolution's result.
+func (k *Block[T]) activateRows(work *workspace[T], x []T, w BlockWeights[T]) []T {
 	y := grow(&work.active, len(x))
 	k.argument(y, x, w)
 	activate(k.shape.Activation, y, y, w.Slope)
 	return y
 }
 
-// argument writes the activation's argument.
+// argument writes to y the activation's argument for x, rows of the convolution's result.
 func (k *Block[T]) argument(y, x []T, w BlockWeights[T]) {
 	if k.norm == nil {
 		copy(y, x)
@@ -214,8 +284,7 @@ func (k *Block[T]) argument(y, x []T, w BlockWeights[T]) {
 	k.engine.Normalize(y, x, k.mean(w), k.norm.scale, w.Shift)
 }
 
-// gatherMaxima writes to what a row of windows keeps the elements of x at the
-// maxima's positions.
+// gatherMaxima writes to w.Kept the elements of x at the positions of the maxima.
 func gatherMaxima[T Float](w *vector.Windows[T], x []T) {
 	for i := range w.Count {
 		for c := range w.Channels {
@@ -223,4 +292,144 @@ func gatherMaxima[T Float](w *vector.Windows[T], x []T) {
 			w.Kept[at] = x[i*w.Step+int(w.Offsets[w.Position[at]])+c]
 		}
 	}
+}
+
+// normalization computes the factor and the offset of the convolution's result.
+func (k *Block[T]) normalization(x []T, w BlockWeights[T]) {
+	switch k.shape.Norm {
+	case NoNorm:
+		return
+	case BatchStatistics:
+		k.computeStatistics(x, w.Bias)
+		k.norm.prepare(w.Gain, k.norm.Mean, k.norm.Variance)
+	case GivenStatistics:
+		k.norm.prepare(w.Gain, w.Mean, w.Variance)
+	}
+	checkLength("shift", w.Shift, k.norm.channels)
+	mean := k.mean(w)
+	grow(&k.offset, k.norm.channels)
+	for c, m := range mean {
+		k.offset[c] = w.Shift[c] - m*k.norm.scale[c]
+	}
+}
+
+// mean returns the mean by which the block normalizes.
+func (k *Block[T]) mean(w BlockWeights[T]) []T {
+	if k.shape.Norm == GivenStatistics {
+		return w.Mean
+	}
+	return k.norm.Mean
+}
+
+// computeStatistics computes the mean and the variance of the convolution's result. The
+// squares are those of differences from the first pixel's result, which has the right
+// order of magnitude: squares of the results themselves would lose a variance that is
+// small compared with the mean.
+func (k *Block[T]) computeStatistics(x, bias []T) {
+	pool, n := k.shape.pool(), k.norm
+	run := pool.Width * pool.Channels
+	spans := k.conv.spans(pool.Height, run, pool.Width)
+	if k.keepsAll() {
+		grow(&k.convolved, pool.Batch*pool.input())
+	}
+	center := make([]T, n.channels)
+	computed := k.conv.fourier != nil // before the sums, because spectra are of whole images
+	if computed {
+		k.conv.forEachSpan(spans, x, func(work *workspace[T], i int) {
+			k.conv.convolve(work, k.convolved[spans[i].image*pool.input():], x, bias, spans[i])
+		})
+		copy(center, k.convolved)
+	} else {
+		work := borrow[T](0)
+		first := grow(&work.convolved, run)
+		k.conv.convolve(work, first, x, bias, span{images: 1, bottom: 1})
+		copy(center, first)
+		work.release()
+	}
+	reduceWith(n.total, len(spans), func(work *workspace[T], sum []float64, i int) {
+		rows := spans[i]
+		count := rows.images * (rows.bottom - rows.top) * run
+		var to []T
+		if k.keepsAll() {
+			to = k.convolved[(rows.image*pool.Height+rows.top)*run:][:count]
+		} else {
+			to = grow(&work.convolved, count)
+		}
+		if !computed {
+			k.conv.convolve(work, to, x, bias, rows)
+		}
+		k.engine.SumRows(sum[:n.channels], to)
+		k.engine.SumSquares(sum[n.channels:], to, center)
+	})
+	for c, m := range center {
+		mean := n.total[c] / float64(n.rows)
+		n.Mean[c] = T(mean)
+		offset := mean - float64(m)
+		n.Variance[c] = T(max(0, n.total[n.channels+c]/float64(n.rows)-offset*offset))
+	}
+}
+
+// A block on one or a few small images has too few rows for all threads. In evaluation it
+// is therefore divided by filters, into blocks that run in parallel, each from the input
+// to its channels of the result, so that intermediate results stay in the cache of one
+// processor core. Winograd's algorithm then pays for few tiles, too, because its weights
+// stay in that cache.
+const (
+	fewImages = 4 // the largest number of images for which a block is divided
+	fewSpans  = 8 // the number of spans below which it is
+	fewTiles  = 4 // the smallest number of tiles for which Winograd's algorithm pays
+)
+
+// blockPart is a block of some of the filters.
+type blockPart[T Float] struct {
+	block *Block[T]
+	left  int // its first filter
+	y     []T
+}
+
+// few reports whether a block with the given number of spans is divided by filters.
+func (s BlockShape) few(spans int) bool {
+	return s.Evaluation && s.Norm != BatchStatistics && s.Conv.Batch <= fewImages && spans < fewSpans
+}
+
+// divideFilters makes the parts of a block by filters.
+func (k *Block[T]) divideFilters() {
+	lanes, filters := k.engine.Lanes(), k.shape.Conv.Filters
+	vectors := ceilDiv(filters, lanes)
+	parts := min(vectors, max(2, ceilDiv(vectors, k.engine.MaxWidth())))
+	for i := range parts {
+		first, last := i*vectors/parts*lanes, min((i+1)*vectors/parts*lanes, filters)
+		s := k.shape
+		s.Conv.Filters = last - first
+		part := newBlock(s, newConv[T](s.Conv, fewTiles))
+		height, _ := s.Output()
+		part.spans = bandsOf(0, 1, height, 1)
+		for image := 1; image < s.Conv.Batch; image++ {
+			part.spans = append(part.spans, bandsOf(image, 1, height, 1)...)
+		}
+		k.parts = append(k.parts, blockPart[T]{part, first, make([]T, s.Conv.Batch*s.pool().output())})
+	}
+}
+
+// forwardParts is Forward for a block that is divided by filters.
+func (k *Block[T]) forwardParts(y, x []T, w BlockWeights[T]) {
+	filters, size := k.shape.Conv.Filters, k.shape.Conv.patchSize()
+	divide(len(k.parts), func(work *workspace[T], i int) {
+		part := k.parts[i]
+		left, count := part.left, part.block.shape.Conv.Filters
+		part.block.serial = work
+		of := func(x []T, each int) []T {
+			if len(x) < filters*each { // none, or one slope for all
+				return x
+			}
+			return x[left*each:][:count*each]
+		}
+		part.block.Forward(part.y, x, BlockWeights[T]{
+			Weight: of(w.Weight, size), Bias: of(w.Bias, 1), Gain: of(w.Gain, 1), Shift: of(w.Shift, 1),
+			Mean: of(w.Mean, 1), Variance: of(w.Variance, 1), Slope: of(w.Slope, 1),
+		})
+		for pixel := 0; pixel*count < len(part.y); pixel++ {
+			copy(y[pixel*filters+left:][:count], part.y[pixel*count:])
+		}
+	})
 }

@@ -1,17 +1,19 @@
 package kernel
 
-import "github.com/likeness-go/likeness/internal/vector"
+import (
+	"github.com/likeness-go/likeness/internal/vector"
+)
 
-// Backward writes the gradients dx and dw that are not nil, given what the last
-// Forward was given, its result y and the gradient dy of that. It uses up what
-// that Forward kept.
+// Backward writes the gradients dx and dw that are not nil, given the arguments of the
+// last Forward, its result y and the gradient dy of y. It may be called once after each
+// Forward, because it overwrites what Forward has stored.
 func (k *Block[T]) Backward(dx []T, dw BlockWeights[T], x []T, w BlockWeights[T], y, dy []T) {
 	pool := k.shape.pool()
 	checkLength("y", y, pool.Batch*pool.output())
 	checkLength("dy", dy, pool.Batch*pool.output())
 	checkOptional("dslope", dw.Slope, len(w.Slope))
 	if !k.kept {
-		panic("kernel: a block's Backward must follow a Forward, with no other Backward between them, and not in evaluation")
+		panic("kernel: Backward of a block must follow a Forward, without another Backward between them, and not in evaluation")
 	}
 	k.kept = false
 	gradient := dy
@@ -29,9 +31,9 @@ func (k *Block[T]) Backward(dx []T, dw BlockWeights[T], x []T, w BlockWeights[T]
 	k.conv.backward(dx, dw.Weight, dw.Bias, x, w.Weight, k.convolutionGradient(gradient, x, w))
 }
 
-// activationGradient writes the gradient of the activation's argument, at the
-// maxima alone: elsewhere it is zero. Along the way it adds up the gradients of
-// the batch norm's weights and of the slopes.
+// activationGradient writes the gradient of the activation's argument at the maxima;
+// elsewhere it is zero. In the same pass it adds up the gradients of the weights of batch
+// normalization and of the slopes.
 func (k *Block[T]) activationGradient(gradient []T, dw BlockWeights[T], w BlockWeights[T], y, dy []T) {
 	pool := k.shape.pool()
 	out, sums := pool.output(), 0
@@ -48,7 +50,7 @@ func (k *Block[T]) activationGradient(gradient []T, dw BlockWeights[T], w BlockW
 				addSlope(sum[sums:], argument, dy)
 			}
 			activateBackward(PReLU, gradient, argument, y, dy, w.Slope)
-		} else { // ReLU's result says as much as its argument
+		} else { // the result of ReLU is zero exactly where its gradient is
 			activateBackward(k.shape.Activation, gradient, y, y, dy, w.Slope)
 		}
 		if k.norm != nil {
@@ -61,9 +63,9 @@ func (k *Block[T]) activationGradient(gradient []T, dw BlockWeights[T], w BlockW
 	round(dw.Slope, total[sums:])
 }
 
-// convolutionGradient returns the source of the gradient of the convolution's
-// result: that of the activation's argument, scaled by the batch norm, and the
-// part that goes through the batch's statistics, which is not zero anywhere.
+// convolutionGradient returns the source of the gradient of the convolution's result: the
+// gradient of the activation's argument, scaled by batch normalization, and the part that
+// comes from the statistics of the batch, which is not zero anywhere.
 func (k *Block[T]) convolutionGradient(gradient, x []T, w BlockWeights[T]) source[T] {
 	pool := k.shape.pool()
 	height, width := pool.Output()
@@ -71,7 +73,7 @@ func (k *Block[T]) convolutionGradient(gradient, x []T, w BlockWeights[T]) sourc
 	batchNorm := k.shape.Norm == BatchStatistics
 	var along, gradientMean []T
 	if batchNorm {
-		along, gradientMean = k.norm.centring()
+		along, gradientMean = k.norm.corrections()
 	}
 	tiled := pool.Size == pool.Stride && pool.Height%pool.Stride == 0 && pool.Width%pool.Stride == 0
 	return func(work *workspace[T], to []T, at halo, span span) {
@@ -81,7 +83,7 @@ func (k *Block[T]) convolutionGradient(gradient, x []T, w BlockWeights[T]) sourc
 		}
 		windows := &work.windows
 		*windows = vector.Windows[T]{
-			Offsets: pool.appendOffsets(grow(&work.places, pool.Size*pool.Size)[:0], at.rowSize()),
+			Offsets: pool.appendOffsets(grow(&work.windowOffsets, pool.Size*pool.Size)[:0], at.rowSize()),
 			Count:   width, Step: pool.Stride * pool.Channels, Channels: pool.Channels,
 			Add: batchNorm || !tiled,
 		}
@@ -93,7 +95,7 @@ func (k *Block[T]) convolutionGradient(gradient, x []T, w BlockWeights[T]) sourc
 				here := to[at.row(i, row):][:run]
 				if batchNorm {
 					from := convolved[(i*(span.bottom-span.top)+row-span.top)*run:][:run]
-					k.engine.Centre(here, from, nil, k.norm.Mean, k.norm.scale, along, gradientMean)
+					k.engine.Center(here, from, nil, k.norm.Mean, k.norm.scale, along, gradientMean)
 				} else {
 					clear(here)
 				}
@@ -105,5 +107,64 @@ func (k *Block[T]) convolutionGradient(gradient, x []T, w BlockWeights[T]) sourc
 				k.engine.ScatterWindows(windows)
 			}
 		}
+	}
+}
+
+// peaks returns the engine's loop for the gradient of the weights from the maxima of the
+// pool alone, and whether it applies. It is for a first layer, which has many pixels and
+// little arithmetic for each: writing zeros to three of four pixels, and reading them
+// again, would take longer than everything else.
+func (k *Block[T]) peaks() (vector.PeakAdder, bool) {
+	s := k.shape
+	if s.Norm != NoNorm || s.PoolSize != 2 || s.PoolStride != 2 || s.Conv.Stride != 1 || s.Conv.patchStart(1) > vector.MaxTaps {
+		return nil, false
+	}
+	return vector.AsPeakAdder(k.engine)
+}
+
+// backwardPeaks writes the gradients of the weights and of the bias that are not nil,
+// given the gradient at the maxima.
+func (k *Block[T]) backwardPeaks(adder vector.PeakAdder, dweight, dbias, x, gradient []T) {
+	c, s, pool := k.conv, k.shape.Conv, k.shape.pool()
+	checkLength("x", x, s.inputs())
+	checkOptional("dweight", dweight, s.weights())
+	checkOptional("dbias", dbias, s.Filters)
+	if dweight == nil && dbias == nil {
+		return
+	}
+	height, width := pool.Output()
+	out, row := width*s.Filters, c.input.rowSize()
+	parts := 16
+	for parts > s.Batch || parts > 4 && s.pixels() < parts*1024 {
+		parts /= 2
+	}
+	partial := asFloat32(grow(&c.gradient.partial, parts*s.weights()))
+	sums := make([]float32, parts*s.Filters)
+	clear(partial)
+	divide(parts, func(w *workspace[T], part int) {
+		p := &any(w).(*workspace[float32]).peaks
+		*p = vector.Peaks[float32]{
+			C: partial[part*s.weights():][:s.weights()], CStride: s.Filters, Sum: sums[part*s.Filters:][:s.Filters],
+			AStep: 2 * s.Channels, ARow: row, Offsets: [4]int{0, s.Channels, row, row + s.Channels},
+			Count: width, Channels: s.Filters, Rows: s.KernelHeight, Taps: s.patchStart(1),
+		}
+		for image := part * s.Batch / parts; image < (part+1)*s.Batch/parts; image++ {
+			in := asFloat32(c.window(w, x, span{image: image, images: 1, bottom: pool.Height}))
+			for y := range height {
+				first := (image*height + y) * out
+				p.A, p.Y, p.Position = in[2*y*row:], asFloat32(gradient)[first:], k.position[first:]
+				adder.Peaks(p)
+			}
+		}
+	})
+	if dweight != nil {
+		c.orderGradient(dweight, c.addParts(parts))
+	}
+	if dbias != nil {
+		total := make([]float64, s.Filters)
+		for i, v := range sums {
+			total[i%s.Filters] += float64(v)
+		}
+		round(dbias, total)
 	}
 }

@@ -1,13 +1,14 @@
 package kernel
 
 import (
+	"fmt"
 	"testing"
 
 	"pgregory.net/rapid"
 )
 
-// block's twin is the composition of the kernels that the other tests check.
-// PReLU has one slope a filter or one for all.
+// block has as its reference the composition of the kernels that the other tests check.
+// PReLU has one slope for each filter, or one for all.
 func block(s BlockShape, sharedSlope bool) subject {
 	pool := s.pool()
 	f := s.Conv.Filters
@@ -120,7 +121,7 @@ func TestBlockInEvaluation(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { checkEvaluation(t, drawBlockShape(t)) })
 }
 
-// It goes through a large batch in parts, and needs memory for a part alone.
+// A block for evaluation computes a large batch in parts, and needs memory for one part.
 func TestBlockInEvaluationIsSmall(t *testing.T) {
 	s := BlockShape{Conv: ConvShape{64, 60, 60, 1, 10, 2, 2, 1, 1}, Activation: ReLU, PoolSize: 2, PoolStride: 2}
 	k := checkEvaluation(t, s)
@@ -148,7 +149,7 @@ func TestBlockStatistics(t *testing.T) {
 	near(t, "mean and variance", append(mean, variance...), []float64{6, 4 * 3.5}, 0)
 }
 
-// Backward uses up what Forward kept, so a second one would be wrong.
+// Backward overwrites what Forward has stored, so a second one would be wrong.
 func TestBlockRefusesASecondBackward(t *testing.T) {
 	f := blockOperation[float64](BlockShape{Conv: ConvShape{1, 2, 2, 1, 1, 1, 1, 1, 0}})
 	x := [][]float64{{1, 2, 3, 4}, {5}, {6}}
@@ -182,7 +183,7 @@ func TestBlockShapeValidate(t *testing.T) {
 	}
 }
 
-// The packed weights of the last time serve as long as the weights are the same.
+// The packed weights of the previous call are used only while the weights are the same.
 func TestBlockInEvaluationSeesNewWeights(t *testing.T) {
 	s := BlockShape{Conv: ConvShape{1, 2, 2, 1, 1, 1, 1, 1, 0}, Evaluation: true}
 	k, y, weight := NewBlock[float32](s), make([]float32, 4), []float32{2}
@@ -191,4 +192,92 @@ func TestBlockInEvaluationSeesNewWeights(t *testing.T) {
 		k.Forward(y, []float32{1, 2, 3, 4}, BlockWeights[float32]{Weight: weight})
 		near(t, "the result", y, []float32{w, 2 * w, 3 * w, 4 * w}, 0)
 	}
+}
+
+// The layers of networks for one image and for a few images, compared with the kernels
+// that the other tests check.
+func TestFewImages(t *testing.T) {
+	for _, s := range []BlockShape{
+		{Conv: ConvShape{1, 20, 20, 1, 64, 3, 3, 1, 1}, Activation: ReLU, PoolSize: 2, PoolStride: 2},
+		{Conv: ConvShape{1, 14, 14, 64, 64, 3, 3, 1, 1}, Norm: GivenStatistics, Epsilon: 1e-3, Activation: ReLU, PoolSize: 2, PoolStride: 2},
+		{Conv: ConvShape{3, 7, 7, 64, 48, 3, 3, 1, 1}, Activation: PReLU, PoolSize: 2, PoolStride: 2},
+		{Conv: ConvShape{2, 3, 3, 64, 40, 3, 3, 1, 1}, Activation: ReLU, PoolSize: 2, PoolStride: 1},
+		{Conv: ConvShape{1, 21, 21, 32, 64, 4, 4, 1, 0}, Activation: Sigmoid, PoolSize: 2, PoolStride: 2},
+		{Conv: ConvShape{1, 20, 18, 16, 32, 7, 7, 1, 0}, Activation: ReLU},
+		{Conv: ConvShape{4, 9, 9, 5, 3, 4, 3, 2, 2}, Norm: GivenStatistics, Epsilon: 1e-3, Activation: Tanh},
+	} {
+		t.Run(fmt.Sprintf("%+v", s.Conv), func(t *testing.T) {
+			x, dy := block(s, false).draw(1)
+			single := make([][]float32, len(x))
+			for i := range x {
+				for _, v := range x[i] {
+					single[i] = append(single[i], float32(v))
+				}
+			}
+			want, got := make([]float64, len(dy)), make([]float32, len(dy))
+			composed[float64](s).forward(want, x...)
+			s.Evaluation = true
+			k := NewBlock[float32](s)
+			if k.parts == nil {
+				t.Fatal("the block is not one of few images")
+			}
+			for range 2 { // the second time with memory that was used
+				k.Forward(got, single[0], blockWeights(s, single))
+				wide := make([]float64, len(got))
+				for i, v := range got {
+					wide[i] = float64(v)
+				}
+				near(t, "the result", wide, want, 1e-4)
+			}
+		})
+	}
+}
+
+// The gradients of weights and bias from the maxima alone equal those of the composed
+// kernels, up to rounding.
+func TestBlockPeaks(t *testing.T) {
+	for _, s := range []BlockShape{
+		{Conv: ConvShape{9, 28, 28, 1, 64, 3, 3, 1, 1}, Activation: ReLU},
+		{Conv: ConvShape{2, 21, 23, 1, 40, 10, 10, 1, 0}, Activation: ReLU},
+		{Conv: ConvShape{3, 9, 12, 3, 17, 4, 4, 1, 2}, Activation: Tanh},
+		{Conv: ConvShape{1, 4, 5, 2, 5, 1, 2, 1, 0}},
+	} {
+		t.Run(fmt.Sprintf("%+v", s.Conv), func(t *testing.T) {
+			s.PoolSize, s.PoolStride = 2, 2
+			k := NewBlock[float32](s)
+			if _, ok := k.peaks(); !ok {
+				t.Skip("these instructions have no such loop")
+			}
+			pool := s.pool()
+			x := halves(s.Conv.inputs(), 1)
+			w := BlockWeights[float32]{Weight: halves(s.Conv.weights(), 2), Bias: halves(s.Conv.Filters, 3)}
+			y, dy := make([]float32, pool.Batch*pool.output()), halves(pool.Batch*pool.output(), 4)
+			for range 2 {
+				want, got := composedGradients(s, x, w, dy), BlockWeights[float32]{Weight: make([]float32, len(w.Weight)), Bias: make([]float32, len(w.Bias))}
+				k.Forward(y, x, w)
+				k.Backward(nil, got, x, w, y, dy)
+				near(t, "the gradient of the weights", got.Weight, want.Weight, 1e-5)
+				near(t, "the gradient of the bias", got.Bias, want.Bias, 1e-5)
+			}
+		})
+	}
+}
+
+// composedGradients are the gradients that the kernels of a block compute one by one.
+func composedGradients(s BlockShape, x []float32, w BlockWeights[float32], dy []float32) BlockWeights[float32] {
+	f, y := composed[float32](s), make([]float32, len(dy))
+	operands := [][]float32{x, w.Weight, w.Bias}
+	gradients := [][]float32{make([]float32, len(x)), make([]float32, len(w.Weight)), make([]float32, len(w.Bias))}
+	f.forward(y, operands...)
+	f.backward(gradients, operands, y, dy)
+	return BlockWeights[float32]{Weight: gradients[1], Bias: gradients[2]}
+}
+
+// halves returns small multiples of a half with a long period.
+func halves(n, seed int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32((i*7919+seed*104729)%17-8) / 2
+	}
+	return x
 }

@@ -3,69 +3,124 @@ package kernel
 import (
 	"unsafe"
 
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/vector"
+	"github.com/pkg/errors"
 )
 
-// Conv is a convolution layer (in the sense of neural networks, a
-// correlation): x (batch, height, width, channels), weight (filters, channels,
-// kernel height, kernel width), bias (filters), y (batch, output height,
-// output width, filters).
+// ConvShape is the shape of a convolution layer. Padding is the width of the border of
+// zeros on each side.
+type ConvShape struct {
+	Batch, Height, Width, Channels     int // of the input
+	Filters, KernelHeight, KernelWidth int
+	Stride, Padding                    int
+}
+
+// Output returns the height and width of the result.
+func (s ConvShape) Output() (height, width int) {
+	return (s.Height+2*s.Padding-s.KernelHeight)/s.Stride + 1, (s.Width+2*s.Padding-s.KernelWidth)/s.Stride + 1
+}
+
+// Validate returns an error that says what is wrong with the shape, or nil.
+func (s ConvShape) Validate() error {
+	for _, d := range []dimension{
+		{"batch", s.Batch}, {"height", s.Height}, {"width", s.Width}, {"channels", s.Channels},
+		{"filters", s.Filters}, {"kernel height", s.KernelHeight}, {"kernel width", s.KernelWidth},
+		{"stride", s.Stride},
+	} {
+		if err := atLeastOne(d.name, d.value); err != nil {
+			return err
+		}
+	}
+	if err := inRange("padding", s.Padding, 0); err != nil {
+		return err
+	}
+	if s.KernelHeight > s.Height+2*s.Padding || s.KernelWidth > s.Width+2*s.Padding {
+		return errors.Errorf("kernel %d×%d is larger than its %d×%d input with padding %d",
+			s.KernelHeight, s.KernelWidth, s.Height, s.Width, s.Padding)
+	}
+	return nil
+}
+
+// inputs, outputs and weights return the number of elements of the arrays.
+func (s ConvShape) inputs() int  { return s.Batch * s.Height * s.Width * s.Channels }
+func (s ConvShape) outputs() int { return s.pixels() * s.Filters }
+func (s ConvShape) weights() int { return s.Filters * s.Channels * s.KernelHeight * s.KernelWidth }
+
+// patchSize returns the number of elements of a window, and patchStart the offset of one
+// of its rows, in the order (kernel height, kernel width, channels).
+func (s ConvShape) patchSize() int         { return s.patchStart(s.KernelHeight) }
+func (s ConvShape) patchStart(row int) int { return row * s.KernelWidth * s.Channels }
+
+// pixels returns the number of output pixels of the batch.
+func (s ConvShape) pixels() int {
+	height, width := s.Output()
+	return s.Batch * height * width
+}
+
+// Conv is a convolution layer (as in other libraries of neural networks, a
+// cross-correlation):
 //
-// Each output pixel is the product of its window, read in place, and the
-// packed weights. A window's rows are contiguous in memory, so a product goes
-// through as many segments as the kernel has rows.
+//	y[b, i, j, f] = bias[f] + Σ x[b, i·stride+k−padding, j·stride+l−padding, c] · weight[f, c, k, l]
+//
+// with x (batch, height, width, channels), weight (filters, channels, kernel height,
+// kernel width), bias (filters) and y (batch, output height, output width, filters).
+//
+// Each output pixel is the product of its window, read in place, and the packed weights.
+// The rows of a window are contiguous in memory, so a product consists of as many
+// segments as the kernel has rows.
 type Conv[T Float] struct {
 	shape    ConvShape
 	engine   vector.Engine[T]
 	input    halo    // of a group of images
-	windows  []int32 // of the group's output pixels, in the input
-	results  []int32 // where the group's results begin
+	windows  []int32 // the offset, in the input, of the window of each output pixel of the group
+	results  []int32 // the offset of each output pixel of the group
 	forward  packed[T]
 	ordered  []T       // weights in the order of windows, (filters, kernel height, kernel width, channels)
-	minimal  *winograd // at most one of them is not nil
+	winograd *winograd // at most one of them is not nil
 	fourier  *fourier[T]
 	gradient convGradient[T]
 }
 
-// packedBytes is about how much of the packed weights is multiplied by at a
-// time: what stays in the level 2 cache beside the images.
+// packedBytes is about the size of the part of the packed weights that is used at a
+// time, so that it stays in the level 2 cache together with the images.
 const packedBytes = 128 << 10
 
 // NewConv returns the layer of a valid shape.
 func NewConv[T Float](s ConvShape) *Conv[T] {
-	c := newConv[T](s, leastTiles)
+	c := newConv[T](s, minTiles)
 	height, width := s.Output()
 	products := height * width * s.KernelHeight * s.KernelWidth
-	if c.minimal != nil {
-		products = c.minimal.products()
+	if c.winograd != nil {
+		products = c.winograd.products()
 	}
 	if fourierPays(s, products) {
-		c.minimal, c.fourier = nil, newFourier(c.engine, s)
+		c.winograd, c.fourier = nil, newFourier(c.engine, s)
 	}
 	return c
 }
 
-// newConv takes Winograd's algorithm from so many tiles on, and no transform of
-// Fourier's.
+// newConv returns a layer that uses Winograd's algorithm if there are at least the given
+// number of tiles, and never the Fourier transform.
 func newConv[T Float](s ConvShape, tiles int) *Conv[T] {
 	mustBeValid(s.Validate())
 	c := &Conv[T]{shape: s, engine: vector.For[T]()}
 	height, width := s.Output()
-	// Products of few rows are slow, so small images are taken together.
-	group := evenly(s.Batch, ceilDiv(128, height*width))
+	// Products of few rows are slow, so small images are computed in groups.
+	group := groupSize(s.Batch, ceilDiv(128, height*width))
 	c.input = halo{group, s.Height, s.Width, s.Channels, s.Padding, s.Padding, s.Padding, s.Padding}
-	if c.minimal = newWinograd(c.engine, s, tiles); c.minimal != nil {
-		c.input.images = c.minimal.group(s.Batch, group)
-		c.input = c.minimal.border(c.input)
+	if c.winograd = newWinograd(c.engine, s, tiles); c.winograd != nil {
+		c.input.images = c.winograd.group(s.Batch, group)
+		c.input = c.winograd.border(c.input)
 	}
 	c.windows = c.input.windows(height, width, s.Stride)
 	c.results = halo{images: c.input.images, height: height, width: width, channels: s.Filters}.pixels()
 	return c
 }
 
-// evenly returns how many images to take together, about as many as asked, so
-// that the groups are as many as divide well by the number of threads.
-func evenly(batch, group int) int {
+// groupSize returns the number of images in a group, about the given number, such that
+// the number of groups divides well by the usual numbers of threads.
+func groupSize(batch, group int) int {
 	groups := max(1, batch/group)
 	if groups > 4 {
 		groups -= groups % 4
@@ -83,14 +138,14 @@ func (c *Conv[T]) Forward(y, x, weight, bias []T) {
 	c.packForward(weight)
 	height, width := s.Output()
 	spans := c.spans(height, width*s.Filters, width)
-	c.overSpans(spans, x, func(w *workspace[T], i int) {
+	c.forEachSpan(spans, x, func(w *workspace[T], i int) {
 		span := spans[i]
 		c.convolve(w, y[(span.image*height+span.top)*width*s.Filters:], x, bias, span)
 	})
 }
 
-// convolve writes rows [top, bottom) of the results of a span's images, of
-// which there is one unless the rows are all.
+// convolve writes the results of a span: rows [top, bottom) of one image, or all rows of
+// several images.
 func (c *Conv[T]) convolve(w *workspace[T], y, x, bias []T, span span) {
 	if c.fourier != nil {
 		c.fourier.convolve(w, y, bias, span)
@@ -99,10 +154,10 @@ func (c *Conv[T]) convolve(w *workspace[T], y, x, bias []T, span span) {
 	s := c.shape
 	in := c.window(w, x, span)
 	_, width := s.Output()
-	if c.minimal != nil {
+	if c.winograd != nil {
 		h := c.input
 		h.images = span.images
-		c.minimal.convolve(any(w).(*workspace[float32]), single(y), single(in), single(bias), h, span.top, span.bottom, width)
+		c.winograd.convolve(any(w).(*workspace[float32]), asFloat32(y), asFloat32(in), asFloat32(bias), h, span.top, span.bottom, width)
 		return
 	}
 	pixels := span.images * (span.bottom - span.top) * width
@@ -129,8 +184,9 @@ func (c *Conv[T]) convolve(w *workspace[T], y, x, bias []T, span span) {
 	}
 }
 
-// spans divides results of so many rows, each of so many elements and pixels.
-// Spectra are of whole images, and would be read for each part of one.
+// spans divides results with the given number of rows for each image, and of elements and
+// pixels for each row. With the Fourier transform spans are whole images, because each
+// part of an image would read the spectra of the whole image.
 func (c *Conv[T]) spans(rows, elements, pixels int) []span {
 	if c.fourier == nil {
 		return spansOf(c.shape.Batch, c.input.images, rows, elements, pixels)
@@ -142,26 +198,26 @@ func (c *Conv[T]) spans(rows, elements, pixels int) []span {
 	return spans
 }
 
-// window returns the images of a span with their border, or rather those rows
-// that the span's windows cover.
+// window returns the images of a span with their border; only the rows that the span's
+// windows cover are set.
 func (c *Conv[T]) window(w *workspace[T], x []T, span span) []T {
 	h := c.input
 	h.images = span.images
 	x = x[span.image*c.shape.Height*c.shape.Width*c.shape.Channels:]
-	if h == h.bare() {
+	if h == h.withoutBorder() {
 		return x
 	}
 	to := grow(&w.halo, h.size())
 	last := (span.bottom-1)*c.shape.Stride + c.shape.KernelHeight
-	if c.minimal != nil {
-		last = span.top + c.minimal.reach(span.bottom-span.top)
+	if c.winograd != nil {
+		last = span.top + c.winograd.inputRows(span.bottom-span.top)
 	}
-	fillHalo(h, to, x, span.top*c.shape.Stride, last)
+	copyWithBorder(h, to, x, span.top*c.shape.Stride, last)
 	return to
 }
 
-// order brings the weights to the order of windows.
-func (c *Conv[T]) order(weight []T) {
+// orderWeights sets ordered to the weights in the order of windows.
+func (c *Conv[T]) orderWeights(weight []T) {
 	s := c.shape
 	taps, size := s.KernelHeight*s.KernelWidth, s.patchSize()
 	if taps == 1 || s.Channels == 1 {
@@ -169,19 +225,19 @@ func (c *Conv[T]) order(weight []T) {
 		return
 	}
 	grow(&c.ordered, s.weights())
-	Parallel(s.Filters, func(f int) {
+	parallel.For(s.Filters, func(f int) {
 		c.engine.Transpose(c.ordered[f*size:][:size], s.Channels, weight[f*size:][:size], taps, s.Channels, taps)
 	})
 }
 
-// packForward packs the transpose of the weights, (patch, filters).
+// packForward packs the transpose of the weights, (patch size, filters).
 func (c *Conv[T]) packForward(weight []T) {
-	c.order(weight)
-	c.forward.shape(c.engine, c.shape.patchSize(), c.shape.Filters)
-	Parallel(c.forward.panels, func(i int) {
+	c.orderWeights(weight)
+	c.forward.resize(c.engine, c.shape.patchSize(), c.shape.Filters)
+	parallel.For(c.forward.panels, func(i int) {
 		c.forward.putTransposed(c.engine, c.forward.panel(i), c.ordered, c.shape.patchSize())
 	})
-	if c.minimal != nil {
-		c.minimal.transform(any(&c.forward).(*packed[float32]))
+	if c.winograd != nil {
+		c.winograd.setWeights(any(&c.forward).(*packed[float32]))
 	}
 }

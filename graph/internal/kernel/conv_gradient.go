@@ -1,26 +1,33 @@
 package kernel
 
-// convGradient is what a convolution keeps for its gradients, made when they
-// are first asked for.
+import (
+	"unsafe"
+
+	"github.com/likeness-go/likeness/internal/parallel"
+	"github.com/likeness-go/likeness/internal/vector"
+)
+
+// convGradient is the data that a convolution needs for its gradients, which is made when
+// Backward is first called.
 type convGradient[T Float] struct {
-	made     bool
-	bandRows int         // rows of the result that must stay together; 0 is 1
-	flipped  bool        // whether the input's gradient is a convolution itself
-	output   halo        // of the result's gradient, of a group
-	windows  []int32     // of the input's pixels in the result's gradient, if flipped
-	results  []int32     // of the result's pixels in its gradient, if not
-	inputs   []int32     // the input's pixels, if flipped
-	packed   packed[T]   // all weights, if flipped
-	rows     []packed[T] // those of each row of the kernel, if not
-	minimal  *winograd   // of a flipped one, nil if it is direct
-	byTiles  bool        // whether that of the weights is by the forward pass's tiles
-	partial  []T         // sums of the gradient of the weights, one a part of the batch
-	sum      []T         // of all parts, from tiles
-	total    []T
+	initialized bool
+	bandRows    int         // number of rows of the result that must stay together; 0 means 1
+	flipped     bool        // the gradient of the input is computed as a convolution
+	output      halo        // the gradient of a group's results, with a border
+	windows     []int32     // offsets of the windows of the input's pixels in the result's gradient, if flipped
+	results     []int32     // offsets of the result's pixels in its gradient, if not flipped
+	inputs      []int32     // offsets of the input's pixels, if flipped
+	packed      packed[T]   // all weights, if flipped
+	rows        []packed[T] // the weights of each row of the kernel, if not flipped
+	winograd    *winograd   // of the flipped convolution; nil if that is direct
+	byTiles     bool        // the gradient of the weights is computed from the tiles of the forward pass
+	partial     []T         // sums of the gradient of the weights, one for each part of the batch
+	sum         []T         // the sum of all parts, if byTiles
+	total       []T
 }
 
-// source writes rows [top, bottom) of the gradient of the results of a span's
-// images, row y of image i beginning at element at.row(i, y) of to.
+// source writes to to the gradient of the results in a span; row y of image i of the span
+// begins at element at.row(i, y).
 type source[T Float] func(w *workspace[T], to []T, at halo, span span)
 
 // Backward writes the gradients that are not nil, given x, weight and the
@@ -39,8 +46,8 @@ func (c *Conv[T]) Backward(dx, dweight, dbias, x, weight, dy []T) {
 	})
 }
 
-// backward is Backward with the gradient of y made span by span, where it is
-// needed.
+// backward is Backward with the gradient of y given by a source, which is called for each
+// span when that is needed.
 func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 	s, g := c.shape, &c.gradient
 	checkOptional("dx", dx, s.inputs())
@@ -56,17 +63,17 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 		}
 		return
 	}
-	c.makeGradient()
+	c.initGradient()
 	if dx != nil {
 		c.packBackward(weight)
 	}
 	group := c.input.images
 	groups := ceilDiv(s.Batch, group)
-	// Each part of the batch has a sum of its own. More of them would be more
-	// memory to go through, and other numbers of them divide badly by threads.
+	// Each part of the batch has a sum of its own. More parts would take more memory
+	// bandwidth, and other numbers of parts divide badly by the number of threads.
 	size := s.weights()
 	if g.byTiles {
-		size = c.minimal.sums()
+		size = c.winograd.sums()
 	}
 	parts := 16
 	for parts > groups || parts > 4 && (parts*s.weights() > 1<<21 || s.pixels() < parts*1024) {
@@ -76,7 +83,7 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 		grow(&g.partial, parts*size)
 	}
 	sums := make([]float64, parts*s.Filters)
-	parallel(parts, func(w *workspace[T], part int) {
+	divide(parts, func(w *workspace[T], part int) {
 		sum := sums[part*s.Filters:][:s.Filters]
 		var weights []T
 		if dweight != nil {
@@ -101,16 +108,16 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 	}
 }
 
-// groupGradient is the work on a group of images. The gradient of its results
-// is made at once if that of its input is wanted, as rows of the one have to do
-// with several rows of the other, otherwise band by band.
+// groupGradient computes the gradients for a group of images. The gradient of the results
+// is computed as a whole if the gradient of the input is requested, whose rows depend on
+// several rows of it; otherwise it is computed in bands of rows.
 func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64, x []T, dy source[T], image, images int, bias, fresh bool) {
 	s, at := c.shape, c.gradient.output
 	height, width := s.Output()
 	at.images = images
 	whole := dx != nil || c.gradient.byTiles
 	if !whole {
-		at = at.bare()
+		at = at.withoutBorder()
 	}
 	gradient := grow(&w.gradient, at.size())
 	for i := range images {
@@ -123,7 +130,7 @@ func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64,
 		h := c.input
 		h.images = images
 		in := c.window(w, x, span{image: image, images: images, bottom: height})
-		c.minimal.addGradient(any(w).(*workspace[float32]), single(weights), single(in), single(gradient), h, at, fresh)
+		c.winograd.addGradient(any(w).(*workspace[float32]), asFloat32(weights), asFloat32(in), asFloat32(gradient), h, at, fresh)
 	}
 	step := max(1, c.gradient.bandRows)
 	if images > 1 || height*width*s.Filters < 2*spanElements {
@@ -146,4 +153,243 @@ func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64,
 	if dx != nil {
 		c.inputGradient(w, dx, gradient, span{image: image, images: images, bottom: height})
 	}
+}
+
+// initGradient decides how the gradients are computed.
+//
+// The gradient of the input is the convolution of the gradient of the result, with a
+// border, with the flipped weights. If much of that would be multiplication by zeros,
+// because of strides or a small result, each row of the weights is instead multiplied by
+// the gradient of the result, and the products are added to the rows of the input to
+// which they belong.
+func (c *Conv[T]) initGradient() {
+	s, g := c.shape, &c.gradient
+	if g.initialized {
+		return
+	}
+	g.initialized = true
+	height, width := s.Output()
+	g.output = halo{images: c.input.images, height: height, width: width, channels: s.Filters}
+	top, left := s.KernelHeight-1-s.Padding, s.KernelWidth-1-s.Padding
+	inside := s.Stride == 1 && top >= 0 && left >= 0
+	if inside && top == left && c.winograd != nil {
+		g.winograd = newWinograd(c.engine, ConvShape{
+			Batch: s.Batch, Height: height, Width: width, Channels: s.Filters,
+			Filters: s.Channels, KernelHeight: s.KernelHeight, KernelWidth: s.KernelWidth, Stride: 1, Padding: top,
+		}, minTiles)
+	}
+	useful := height * width * s.KernelHeight * s.KernelWidth // products; the border's are not
+	if g.winograd != nil && 2*g.winograd.products() > useful {
+		g.winograd = nil
+	}
+	g.flipped = inside && (g.winograd != nil || 5*height*width >= 4*s.Height*s.Width)
+	if g.byTiles = c.winograd != nil && s.Batch*c.winograd.tiles() >= minGradientTiles; g.byTiles {
+		g.output.bottom, g.output.right = c.winograd.overhang()
+	}
+	if !g.flipped {
+		g.results = g.output.pixels()
+		return
+	}
+	g.output.top, g.output.left = top, left
+	g.output.bottom, g.output.right = max(g.output.bottom, top), max(g.output.right, left)
+	if g.winograd != nil {
+		g.output = g.winograd.border(g.output)
+	}
+	g.windows = g.output.windows(s.Height, s.Width, 1)
+	g.inputs = halo{images: c.input.images, height: s.Height, width: s.Width, channels: s.Channels}.pixels()
+}
+
+// packBackward packs the weights for the gradient of the input.
+func (c *Conv[T]) packBackward(weight []T) {
+	s, g := c.shape, &c.gradient
+	c.orderWeights(weight)
+	taps, size := s.KernelHeight*s.KernelWidth, s.patchSize()
+	if g.flipped {
+		g.packed.resize(c.engine, taps*s.Filters, s.Channels)
+		parallel.For(taps, func(tap int) {
+			for i := range g.packed.panels {
+				q := g.packed.panel(i)
+				for f := range s.Filters {
+					g.packed.put(q, (taps-1-tap)*s.Filters+f, c.ordered[f*size+tap*s.Channels:][:s.Channels])
+				}
+			}
+		})
+		if g.winograd != nil {
+			g.winograd.setWeights(any(&g.packed).(*packed[float32]))
+		}
+		return
+	}
+	if g.rows == nil {
+		g.rows = make([]packed[T], s.KernelHeight)
+	}
+	parallel.For(s.KernelHeight, func(ky int) {
+		p, run := &g.rows[ky], s.patchStart(1)
+		p.resize(c.engine, s.Filters, run)
+		for i := range p.panels {
+			q := p.panel(i)
+			for f := range s.Filters {
+				p.put(q, f, c.ordered[f*size+s.patchStart(ky):][:run])
+			}
+		}
+	})
+}
+
+// inputPixels is the number of output pixels whose gradients are propagated to the input
+// at a time, so that both stay in the level 2 cache.
+const inputPixels = 384
+
+// inputGradient writes dx for the images of a span.
+func (c *Conv[T]) inputGradient(w *workspace[T], dx, gradient []T, span span) {
+	s, g := c.shape, &c.gradient
+	in := s.Height * s.Width * s.Channels
+	dx = dx[span.image*in:][:span.images*in]
+	if g.flipped {
+		c.flippedGradient(w, dx, gradient, span.images)
+		return
+	}
+	to, h := dx, c.input
+	h.images = span.images
+	if h != h.withoutBorder() {
+		to = grow(&w.halo, h.size())
+	}
+	clear(to)
+	height, width := s.Output()
+	pixels := span.images * height * width
+	p := &w.product
+	*p = vector.Rows[T]{A: gradient, Segments: 1, Length: s.Filters, Add: true}
+	for first := 0; first < pixels; first += inputPixels {
+		last := min(first+inputPixels, pixels)
+		p.AOffsets, p.COffsets = g.results[first:last], c.windows[first:last]
+		for ky := range s.KernelHeight {
+			for i := range g.rows[ky].panels {
+				q := g.rows[ky].panel(i)
+				p.B, p.Width, p.Columns = q.data, q.width, q.columns
+				p.C = to[ky*h.rowSize()+q.left:]
+				c.engine.Rows(p)
+			}
+		}
+	}
+	if h != h.withoutBorder() {
+		copyInterior(h, dx, to)
+	}
+}
+
+// flippedGradient writes dx as a convolution of the gradient with the flipped weights.
+func (c *Conv[T]) flippedGradient(w *workspace[T], dx, gradient []T, images int) {
+	s, g := c.shape, &c.gradient
+	if g.winograd != nil {
+		h := g.output
+		h.images = images
+		g.winograd.convolve(any(w).(*workspace[float32]), asFloat32(dx), asFloat32(gradient), nil, h, 0, s.Height, s.Width)
+		return
+	}
+	pixels := images * s.Height * s.Width
+	run := s.KernelWidth * s.Filters
+	p := &w.product
+	*p = vector.Rows[T]{
+		AOffsets: g.windows[:pixels], COffsets: g.inputs[:pixels],
+		Length: run, Stride: g.output.rowSize(),
+	}
+	for i := range g.packed.panels {
+		q := g.packed.panel(i)
+		wide := q.width * g.packed.lanes
+		p.C, p.Columns, p.Width, p.Add = dx[q.left:], q.columns, q.width, false
+		step := max(1, packedBytes/(run*wide*int(unsafe.Sizeof(T(0)))))
+		for ky := 0; ky < s.KernelHeight; ky += step {
+			p.Segments = min(step, s.KernelHeight-ky)
+			p.A, p.B = gradient[ky*g.output.rowSize():], q.data[ky*run*wide:]
+			c.engine.Rows(p)
+			p.Add = true
+		}
+	}
+}
+
+// addBias adds to sum the gradient of the bias, the sum over all pixels of a span.
+func (c *Conv[T]) addBias(sum []float64, gradient []T, at halo, span span) {
+	run := at.width * at.channels
+	for i := range span.images {
+		for y := span.top; y < span.bottom; y++ {
+			c.engine.SumRows(sum, gradient[at.row(i, y):][:run])
+		}
+	}
+}
+
+// weightPixels is the number of pixels that are summed in registers at a time, so that the
+// gradients that are read stay in the cache and the error of float32 sums stays small.
+const weightPixels = 512
+
+// addWeights adds to sum (patch size, filters) the gradient of the weights; if fresh, it
+// overwrites sum.
+func (c *Conv[T]) addWeights(w *workspace[T], sum, x, gradient []T, at halo, span span, fresh bool) {
+	s := c.shape
+	in := c.window(w, x, span)
+	_, width := s.Output()
+	pixels := span.images * (span.bottom - span.top) * width
+	windows := c.windows[span.top*width:][:pixels]
+	offsets := c.pixelOffsets(w, at, span)
+	o := &w.outer
+	*o = vector.Outer[T]{B: gradient, Run: s.patchStart(1), Columns: s.Filters, CStride: s.Filters}
+	for ky := range s.KernelHeight {
+		o.A, o.C = in[ky*c.input.rowSize():], sum[s.patchStart(ky)*s.Filters:]
+		for first := 0; first < pixels; first += weightPixels {
+			last := min(first+weightPixels, pixels)
+			o.AOffsets, o.BOffsets = windows[first:last], offsets[first:last]
+			o.Add = !fresh || first > 0
+			c.engine.Outer(o)
+		}
+	}
+}
+
+// pixelOffsets returns the offsets of the pixels of a span in the gradient.
+func (c *Conv[T]) pixelOffsets(w *workspace[T], at halo, span span) []int32 {
+	offsets := grow(&w.offsets, span.images*(span.bottom-span.top)*at.width)
+	next := 0
+	for i := range span.images {
+		for y := span.top; y < span.bottom; y++ {
+			start := at.row(i, y)
+			for x := range at.width {
+				offsets[next] = int32(start + x*at.channels)
+				next++
+			}
+		}
+	}
+	return offsets
+}
+
+// addParts returns the sum of the gradients of all parts, (patch size, filters).
+func (c *Conv[T]) addParts(parts int) []T {
+	s, g := c.shape, &c.gradient
+	size := len(g.partial) / parts
+	parallel.For(size/s.Filters, func(k int) {
+		row := g.partial[k*s.Filters:][:s.Filters]
+		for part := 1; part < parts; part++ {
+			c.engine.Add(row, g.partial[part*size+k*s.Filters:][:s.Filters])
+		}
+	})
+	if !g.byTiles {
+		return g.partial[:size]
+	}
+	sum := grow(&g.sum, s.weights())
+	c.winograd.leaveGradient(asFloat32(sum), asFloat32(g.partial[:size]))
+	return sum
+}
+
+// orderGradient writes to dweight the gradient total of the weights, (patch size,
+// filters), in the order of the weights.
+func (c *Conv[T]) orderGradient(dweight, total []T) {
+	s, g := c.shape, &c.gradient
+	size, taps := s.patchSize(), s.KernelHeight*s.KernelWidth
+	plain := taps == 1 || s.Channels == 1
+	ordered := dweight
+	if !plain {
+		ordered = grow(&g.total, s.weights())
+	}
+	bands := min(s.Filters, units)
+	parallel.For(bands, func(band int) {
+		first, last := band*s.Filters/bands, (band+1)*s.Filters/bands
+		c.engine.Transpose(ordered[first*size:], size, total[first:], s.Filters, size, last-first)
+		for f := first; f < last && !plain; f++ {
+			c.engine.Transpose(dweight[f*size:][:size], taps, ordered[f*size:][:size], s.Channels, taps, s.Channels)
+		}
+	})
 }

@@ -25,9 +25,9 @@ func convOperationOf[T Float](c *Conv[T]) operation[T] {
 	}
 }
 
-// drawConvShape draws small layers with all that is unusual: one pixel, odd
-// channels, kernels larger than the image without its padding, strides that
-// leave pixels out.
+// drawConvShape draws shapes of small layers, including unusual ones: one pixel, odd
+// numbers of channels, kernels larger than the image without its padding, strides that
+// skip pixels.
 func drawConvShape(t *rapid.T) ConvShape {
 	s := ConvShape{
 		Batch:    rapid.IntRange(1, 3).Draw(t, "batch"),
@@ -47,8 +47,8 @@ func TestConv(t *testing.T) {
 	checkDrawn(t, func(t *rapid.T) subject { return conv(drawConvShape(t)) })
 }
 
-// Shapes so large that blocks of pixels, groups of kernel rows and partial sums
-// have to be put together.
+// Shapes so large that blocks of pixels, groups of kernel rows and partial sums are
+// combined.
 func TestConvInParts(t *testing.T) {
 	for name, s := range map[string]ConvShape{
 		"many channels": {2, 7, 8, 131, 5, 3, 3, 1, 1},
@@ -64,7 +64,7 @@ func TestConvGradient(t *testing.T) {
 	checkGradient(t, conv(ConvShape{2, 4, 5, 3, 2, 3, 2, 2, 1}))
 }
 
-// One filter of ones over a 3×3 image: sums of 2×2 neighbours.
+// One filter of ones over a 3×3 image: sums of 2×2 neighbors.
 func TestConvByHand(t *testing.T) {
 	c := NewConv[float32](ConvShape{Batch: 1, Height: 3, Width: 3, Channels: 1, Filters: 1, KernelHeight: 2, KernelWidth: 2, Stride: 1})
 	x := []float32{1, 2, 3, 4, 5, 6, 7, 8, 9}
@@ -95,10 +95,10 @@ func TestConvShapeValidate(t *testing.T) {
 	}
 }
 
-// A wrong length is a programmer's mistake and must not be computed with.
+// A wrong length is a programming error and must be detected.
 func TestConvRefusesWrongLengths(t *testing.T) {
 	defer func() {
-		if want := "kernel: x has 3 elements, its shape asks for 4"; recover() != want {
+		if want := "kernel: x has 3 elements, its shape requires 4"; recover() != want {
 			t.Errorf("want a panic with %q", want)
 		}
 	}()

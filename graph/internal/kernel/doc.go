@@ -1,29 +1,36 @@
-// Package kernel is arithmetic on plain slices: arrays in, arrays out.
+// Package kernel computes the layers of neural networks on plain slices: forward
+// passes and gradients, without graphs or automatic differentiation.
 //
-// Its few nouns are the layers of a convolutional network. Conv, Linear,
-// BatchNorm, MaxPool and AveragePool are made once for a shape, keep the
-// scratch memory that the shape needs and are then called any number of times
-// with Forward and Backward; one of them must not be used by two goroutines at
-// once. Block is their composition: convolution, batch norm, activation and
-// max pool. What needs no memory is a function: MatMul, Activate, Normalize,
-// PairDistances, AllDistances, ChannelsFirst, ChannelsLast.
+// The main types are the layers of a convolutional network: Conv, Linear, BatchNorm,
+// MaxPool and AveragePool. Each is made for a shape, keeps the scratch memory that the
+// shape needs, and has the methods Forward and Backward, which may be called any
+// number of times but not by two goroutines at once. Block combines a convolution,
+// batch normalization, an activation and max pooling in one pass over memory.
+// Operations that need no memory of their own are functions: MatMul, Activate,
+// Normalize, PairDistances, AllDistances, ChannelsFirst, ChannelsLast.
 //
-// Images are (batch, height, width, channels), row-major, and so is every
-// activation between layers. Convolution weights are (filters, channels,
-// height, width) and fully connected weights (out, in); any other order is
-// private to a kernel.
+// Images, and all activations between layers, have the shape (batch, height, width,
+// channels) in row-major order. Convolution weights are (filters, channels, height,
+// width) and weights of fully connected layers (out, in); any other order is internal
+// to a kernel.
 //
-// Backward takes what Forward took and the gradient of its result, and writes
-// the gradients of its arguments: it overwrites them and never adds to them,
-// and it skips an output that is nil. Outputs must not overlap inputs unless a
-// function says that they may.
+// Backward takes the arguments of Forward and the gradient of its result, and writes
+// the gradients of the arguments: it overwrites them and never adds to them, and it
+// skips an output that is nil. Outputs must not overlap inputs unless a function says
+// that they may.
 //
-// Work is divided by shape and never by the number of threads, and partial
-// sums are added in a fixed order, so results are the same bits on any number
-// of threads. Long sums are split into partial sums, or kept in float64, so
-// that the error of float32 results grows slowly with their length.
+// Work is divided by shape, never by the number of threads, and partial sums are added
+// in a fixed order, so results are equal, bit for bit, for any number of threads. Long
+// sums are split into partial sums, or computed in float64, so that the error of
+// float32 results grows slowly with their length. The number of threads is that of
+// package parallel, whose persistent workers run the kernels; see Retain.
 //
-// Shapes and lengths are the caller's duty: the Validate methods say whether a
-// shape makes sense, and a kernel that is given a slice of the wrong length
-// panics. Nothing here knows of graphs or of gradients other than its own.
+// The caller is responsible for shapes and lengths: the Validate methods check a shape,
+// and a kernel that is given a slice of the wrong length panics.
+//
+// Begin reading with Conv in conv.go, which needs only the borders and spans of
+// shape.go and the packed matrices of linear.go. A convolution chooses between three
+// algorithms: direct products (conv.go), Winograd's algorithm (winograd.go) and the
+// Fourier transform (fourier.go). Block in block.go is what package graph runs for a
+// convolutional layer. The inner loops are those of package vector.
 package kernel

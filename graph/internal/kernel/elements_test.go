@@ -4,10 +4,13 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 )
 
-// lengths of which some are several units of work, and none a whole number of them.
-var lengths = []int{0, 1, 3, stretch - 1, stretch + 1, 3*stretch + 5}
+// lengths includes several units of work, and no multiple of one.
+var lengths = []int{0, 1, 3, chunkSize - 1, chunkSize + 1, 3*chunkSize + 5}
 
 func TestAdd(t *testing.T) {
 	for _, n := range lengths {
@@ -32,7 +35,7 @@ func TestCopy(t *testing.T) {
 		}
 		Copy(y, x)
 		if !slices.Equal(y, x) {
-			t.Errorf("%d elements: found others than those copied", n)
+			t.Errorf("%d elements: the copy differs", n)
 		}
 	}
 }
@@ -66,4 +69,30 @@ func testFinite[T Float](t *testing.T, largest T) {
 			}
 		}
 	}
+}
+
+// One image of 1×2 pixels and three channels.
+func TestChannelsFirst(t *testing.T) {
+	y := make([]float32, 6)
+	ChannelsFirst(y, []float32{11, 12, 13, 21, 22, 23}, 1, 1, 2, 3)
+	if diff := cmp.Diff([]float32{11, 21, 12, 22, 13, 23}, y); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestChannelsLastUndoesChannelsFirst(t *testing.T) {
+	size := rapid.IntRange(1, 5)
+	rapid.Check(t, func(t *rapid.T) {
+		batch, height, width, channels := size.Draw(t, "batch"), size.Draw(t, "height"), size.Draw(t, "width"), size.Draw(t, "channels")
+		x := make([]float64, batch*height*width*channels)
+		for i := range x {
+			x[i] = float64(i)
+		}
+		first, last := make([]float64, len(x)), make([]float64, len(x))
+		ChannelsFirst(first, x, batch, height, width, channels)
+		ChannelsLast(last, first, batch, height, width, channels)
+		if diff := cmp.Diff(x, last); diff != "" {
+			t.Fatal(diff)
+		}
+	})
 }

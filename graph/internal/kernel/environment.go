@@ -14,13 +14,14 @@ const (
 	fourierVariable  = "LIKENESS_FOURIER"
 )
 
-// environmentErrors are those of the switches, read when the program starts.
+// environmentErrors are the errors of the two variables, which are read when the
+// program starts.
 var environmentErrors = [2]error{
 	readSwitch(winogradVariable, SetWinograd),
 	readSwitch(fourierVariable, SetFourier),
 }
 
-// readSwitch sets what a variable says: "on", which is as without it, or "off".
+// readSwitch applies the value of a variable: "off", or "on", which is the default.
 func readSwitch(variable string, set func(on bool)) error {
 	switch value := os.Getenv(variable); value {
 	case "", "on":
@@ -32,8 +33,8 @@ func readSwitch(variable string, set func(on bool)) error {
 	return nil
 }
 
-// EnvironmentError says which environment variable that this package or package
-// vector reads has an unknown value.
+// EnvironmentError returns an error that names each environment variable of this package
+// or of package vector that has an unknown value; nil if there is none.
 func EnvironmentError() error {
 	return errors.Join(vector.EnvironmentError(), environmentErrors[0], environmentErrors[1])
 }

@@ -2,8 +2,8 @@ package kernel
 
 import "testing"
 
-// The transform's rounding is no larger than that of long sums: results are those
-// of a direct convolution to the usual tolerances, in both precisions.
+// The rounding error of the transform is no larger than that of long sums: results equal
+// those of a direct convolution up to the default tolerances, in both precisions.
 func TestFourier(t *testing.T) {
 	for name, s := range map[string]ConvShape{
 		"even period":      {2, 10, 10, 8, 16, 7, 7, 1, 0},
@@ -25,14 +25,14 @@ func TestFourier(t *testing.T) {
 	}
 }
 
-// byFourier is the layer by the transform, whether that pays or not.
+// byFourier returns a layer that uses the transform, whether that pays or not.
 func byFourier[T Float](t *testing.T, s ConvShape) *Conv[T] {
 	t.Helper()
 	c := NewConv[T](s)
 	if !fourierApplies(s) {
 		t.Fatal("the transform does not apply")
 	}
-	c.minimal, c.fourier = nil, newFourier(c.engine, s)
+	c.winograd, c.fourier = nil, newFourier(c.engine, s)
 	return c
 }
 
@@ -43,8 +43,8 @@ func TestFourierGradient(t *testing.T) {
 	checkGradient(t, c)
 }
 
-// A block keeps the results that batch norm's gradient needs, and asks for them
-// again where it does not.
+// A block stores the results that the gradient of batch normalization needs, and computes
+// them again otherwise.
 func TestFourierBlock(t *testing.T) {
 	for name, norm := range map[string]Norm{"no norm": NoNorm, "batch norm": BatchStatistics, "given statistics": GivenStatistics} {
 		t.Run(name, func(t *testing.T) {
@@ -60,7 +60,7 @@ func TestFourierBlock(t *testing.T) {
 	}
 }
 
-// It is taken where kernels are large and images, channels and filters many.
+// The transform is used for large kernels and many images, channels and filters.
 func TestFourierPays(t *testing.T) {
 	defer SetFourier(!noFourier.Load())
 	koch := ConvShape{64, 48, 48, 64, 128, 7, 7, 1, 0}

@@ -6,31 +6,32 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/likeness-go/likeness/internal/parallel"
 	"gonum.org/v1/gonum/diff/fd"
 	"gonum.org/v1/gonum/floats"
 	"pgregory.net/rapid"
 )
 
-// operation is a kernel seen as a function y of arrays x, and its gradient.
+// operation is a kernel as a function y of arrays x, with its gradient.
 type operation[T Float] struct {
 	forward  func(y []T, x ...[]T)
 	backward func(dx, x [][]T, y, dy []T)
 }
 
-// subject is a kernel of one shape, in both precisions, beside its naive twin.
+// subject is a kernel of one shape in both precisions, with a naive reference.
 type subject struct {
-	arguments   []int // their lengths
-	result      int   // its length
+	arguments   []int // lengths of the arguments
+	result      int   // length of the result
 	single      operation[float32]
 	double      operation[float64]
 	naive       operation[float64]
-	naiveSingle operation[float32]  // the twin in float32, if it cannot be the other one, rounded
-	prepare     func(x [][]float64) // makes random arguments admissible; may be nil
+	naiveSingle operation[float32]  // the reference in float32, if it is not naive, rounded
+	prepare     func(x [][]float64) // adjusts random arguments; may be nil
 	tolerance   float64             // of the float32 results, relative to the largest; 1e-5 if 0
 }
 
-// check holds a subject against its twin and to the promises of the package's
-// documentation.
+// check compares a subject with its reference, and checks the promises of the package's
+// documentation. The reference is computed once: both precisions get the same numbers.
 func check(t rapid.TB, s subject, seed uint64) {
 	t.Helper()
 	x, dy := s.draw(seed)
@@ -38,11 +39,13 @@ func check(t rapid.TB, s subject, seed uint64) {
 	if s.tolerance == 0 {
 		s.tolerance = 1e-5
 	}
-	if s.naiveSingle.forward == nil {
-		s.naiveSingle = inSingle(s.naive)
+	wantY, wantDx := run(s.naive, x, dy, nil)
+	singleY, singleDx := convert[float32](wantY), convertAll[float32](wantDx)
+	if s.naiveSingle.forward != nil {
+		singleY, singleDx = run(s.naiveSingle, singleX, singleDy, nil)
 	}
-	checkAgainst(t, "float64", s.double, s.naive, x, dy, 1e-12)
-	checkAgainst(t, "float32", s.single, s.naiveSingle, singleX, singleDy, s.tolerance)
+	checkAgainst(t, "float64", s.double, x, dy, wantY, wantDx, 1e-12)
+	checkAgainst(t, "float32", s.single, singleX, singleDy, singleY, singleDx, s.tolerance)
 	checkPromises(t, s.single, singleX, singleDy)
 	checkPromises(t, s.double, x, dy)
 }
@@ -55,34 +58,35 @@ func checkDrawn(t *testing.T, draw func(t *rapid.T) subject) {
 
 // draw returns random arguments and a random gradient of the result.
 func (s subject) draw(seed uint64) (x [][]float64, dy []float64) {
-	chance := rand.New(rand.NewPCG(seed, 0))
+	random := rand.New(rand.NewPCG(seed, 0))
 	for _, n := range s.arguments {
-		x = append(x, normal(chance, n))
+		x = append(x, normal(random, n))
 	}
 	if s.prepare != nil {
 		s.prepare(x)
 	}
-	for i := range x { // so that both precisions see the same numbers
+	for i := range x { // so that both precisions get the same numbers
 		x[i] = convert[float64](convert[float32](x[i]))
 	}
-	return x, normal(chance, s.result)
+	return x, convert[float64](convert[float32](normal(random, s.result)))
 }
 
-func checkAgainst[T Float](t rapid.TB, name string, got, want operation[T], x [][]T, dy []T, tolerance float64) {
+// checkAgainst compares the result and the gradients of a kernel with expected ones.
+func checkAgainst[T Float](t rapid.TB, name string, got operation[T], x [][]T, dy, wantY []T, wantDx [][]T, tolerance float64) {
+	t.Helper()
 	gotY, gotDx := run(got, x, dy, nil)
-	wantY, wantDx := run(want, x, dy, nil)
 	near(t, name+" result", gotY, wantY, tolerance)
 	for i := range x {
 		near(t, name+" gradient", gotDx[i], wantDx[i], tolerance)
 	}
 }
 
-// checkPromises checks that results are the same bits however often and on how
-// many threads they are computed, that arguments are left alone, that nothing
-// of an output's old contents is left and that outputs may be nil.
+// checkPromises checks that results are equal, bit for bit, each time and for any number
+// of threads, that arguments are not changed, that outputs are overwritten, and that
+// outputs may be nil.
 func checkPromises[T Float](t rapid.TB, f operation[T], x [][]T, dy []T) {
-	defer SetThreads(Threads())
-	SetThreads(1)
+	defer parallel.SetThreads(parallel.Threads())
+	parallel.SetThreads(1)
 	before := make([][]T, len(x))
 	for i := range x {
 		before[i] = slices.Clone(x[i])
@@ -94,7 +98,7 @@ func checkPromises[T Float](t rapid.TB, f operation[T], x [][]T, dy []T) {
 		}
 	}
 	for _, threads := range []int{1, 2, 3} {
-		SetThreads(threads)
+		parallel.SetThreads(threads)
 		y, dx := run(f, x, dy, nil)
 		sameBits(t, "the result", y, wantY)
 		for i := range x {
@@ -107,8 +111,8 @@ func checkPromises[T Float](t rapid.TB, f operation[T], x [][]T, dy []T) {
 	}
 }
 
-// run returns the result and the gradients, whose memory was full of NaN.
-// Gradients that skip says so for are nil.
+// run returns the result and the gradients, written to memory that was filled with NaN.
+// Gradients for which skip returns true are nil.
 func run[T Float](f operation[T], x [][]T, dy []T, skip func(i int) bool) (y []T, dx [][]T) {
 	nan := func(n int) []T { return slices.Repeat([]T{T(math.NaN())}, n) }
 	y, dx = nan(len(dy)), make([][]T, len(x))
@@ -122,7 +126,7 @@ func run[T Float](f operation[T], x [][]T, dy []T, skip func(i int) bool) (y []T
 	return y, dx
 }
 
-// checkGradient holds backward against finite differences of forward.
+// checkGradient compares backward with finite differences of forward.
 func checkGradient(t *testing.T, s subject) {
 	t.Helper()
 	x, dy := s.draw(1)
@@ -140,27 +144,8 @@ func checkGradient(t *testing.T, s subject) {
 	}
 }
 
-// inSingle returns f with its arguments widened and its results rounded.
-func inSingle(f operation[float64]) operation[float32] {
-	return operation[float32]{
-		forward: func(y []float32, x ...[]float32) {
-			wide := make([]float64, len(y))
-			f.forward(wide, convertAll[float64](x)...)
-			copy(y, convert[float32](wide))
-		},
-		backward: func(dx, x [][]float32, y, dy []float32) {
-			wide, wideY := convertAll[float64](dx), make([]float64, len(y))
-			f.forward(wideY, convertAll[float64](x)...)
-			f.backward(wide, convertAll[float64](x), wideY, convert[float64](dy))
-			for i := range dx {
-				copy(dx[i], convert[float32](wide[i]))
-			}
-		},
-	}
-}
-
-// near fails unless got is want up to the tolerance, relative to the largest
-// element of want, or to one if that is larger.
+// near fails the test unless got equals want up to the tolerance, relative to the largest
+// element of want, or to 1 if that is larger.
 func near[T Float](t rapid.TB, what string, got, want []T, tolerance float64) {
 	t.Helper()
 	if len(got) != len(want) {
@@ -186,15 +171,15 @@ func sameBits[T Float](t rapid.TB, what string, got, want []T) {
 	}
 }
 
-func normal(chance *rand.Rand, n int) []float64 {
+func normal(random *rand.Rand, n int) []float64 {
 	x := make([]float64, n)
 	for i := range x {
-		x[i] = chance.NormFloat64()
+		x[i] = random.NormFloat64()
 	}
 	return x
 }
 
-// convert returns x in another precision; nil of nil.
+// convert returns x in another precision; nil if x is nil.
 func convert[To, From Float](x []From) []To {
 	if x == nil {
 		return nil

@@ -1,104 +1,213 @@
 package kernel
 
 import (
-	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/likeness-go/likeness/internal/parallel"
+	"github.com/likeness-go/likeness/internal/vector"
 )
 
-// threads is the number of goroutines that divide a kernel's work.
-var threads atomic.Int64
+// workspace is the scratch memory of a worker. Kernels borrow a workspace and release
+// it, so that a few of them, one for each thread, serve all layers of a network and
+// stay in the cache.
+type workspace[T Float] struct {
+	worker int // the number of the worker that had it last
 
-func init() { SetThreads(runtime.GOMAXPROCS(0)) }
+	halo          []T // images with a border of zeros
+	gradient      []T // of a convolution's result
+	columns       []T // packed for a product
+	convolved     []T
+	normalized    []T
+	active        []T
+	values        []T // the input of Winograd's algorithm or the Fourier transform, transformed
+	results       []T // of a product of these
+	tile          []T
+	offsets       []int32
+	windowOffsets []int32 // of the positions of a pooling window
+	position      []uint8
 
-// MaxThreads is the largest number of goroutines that divide a kernel's work.
-const MaxThreads = 1024
-
-// SetThreads sets the number of goroutines that divide a kernel's work, between
-// 1 and MaxThreads: a number outside is brought to the nearest of the two. It is
-// safe for concurrent use and counts from the next call of a kernel on. Results
-// do not depend on it.
-func SetThreads(n int) { threads.Store(int64(min(max(n, 1), MaxThreads))) }
-
-// Threads returns the number of goroutines that divide a kernel's work. It is
-// GOMAXPROCS, or MaxThreads where that is less, until SetThreads is called.
-func Threads() int { return int(threads.Load()) }
-
-// Parallel calls work(i) for every i in [0, n) and returns when all are done.
-// Each worker goes through one contiguous range in order, and then helps others
-// with what is left of theirs. Units must not write to the same memory. A panic
-// in a unit is raised again in the caller.
-func Parallel(n int, work func(i int)) {
-	divide(Threads(), n, func(_, i int) { work(i) })
+	// Descriptions of products, which would otherwise be allocated at each call.
+	packed  packed[T]
+	product vector.Rows[T]
+	outer   vector.Outer[T]
+	windows vector.Windows[T]
+	tiles   vector.Winograd[T]
+	peaks   vector.Peaks[T]
 }
 
-// divide is Parallel by at most so many workers, which are numbered from 0, the
-// caller.
-func divide(threads, n int, work func(worker, i int)) {
-	if threads <= 1 || n <= 1 {
-		for i := range n {
-			work(0, i)
+// scratch holds the scratch memory of one element type that is not in use. There is
+// never more of it than was in use at the same time. It is kept while somebody calls
+// for it with Retain, and is no sync.Pool, because the garbage collector would empty
+// that, and every step would allocate megabytes again.
+type scratch[T Float] struct {
+	sync.Mutex
+	idle    []*workspace[T]
+	spectra []*spectra[T]
+}
+
+// clear drops the memory.
+func (s *scratch[T]) clear() {
+	s.Lock()
+	defer s.Unlock()
+	s.idle, s.spectra = nil, nil
+}
+
+var (
+	float32Scratch scratch[float32]
+	float64Scratch scratch[float64]
+)
+
+// scratchOf returns the scratch memory of an element type.
+func scratchOf[T Float]() *scratch[T] {
+	if s, ok := any(&float32Scratch).(*scratch[T]); ok {
+		return s
+	}
+	return any(&float64Scratch).(*scratch[T])
+}
+
+// retained is the number of users that retain scratch memory.
+var retained atomic.Int64
+
+// Retain keeps scratch memory and the workers of package parallel from call to call
+// until release is called; calling release more than once has no further effect. When
+// nobody retains them, both are dropped after each call of a kernel.
+func Retain() (release func()) {
+	retained.Add(1)
+	endWorkers := parallel.Retain()
+	return sync.OnceFunc(func() {
+		endWorkers()
+		if retained.Add(-1) > 0 {
+			return
 		}
-		return
+		// What is released from now on is not kept; what was released before is here.
+		float32Scratch.clear()
+		float64Scratch.clear()
+	})
+}
+
+// borrow returns a workspace of unspecified contents for a worker: if possible the one
+// that it had before, whose memory is in the cache of its processor.
+func borrow[T Float](worker int) *workspace[T] {
+	s := scratchOf[T]()
+	s.Lock()
+	defer s.Unlock()
+	at := len(s.idle) - 1
+	if at < 0 {
+		return &workspace[T]{worker: worker}
 	}
-	helpers := hire(min(threads, n) - 1)
-	j := job{work: work, shares: make([]share, len(helpers)+1)}
-	for k := range j.shares {
-		j.shares[k].next.Store(int64(k * n / len(j.shares)))
-		j.shares[k].end = int64((k + 1) * n / len(j.shares))
-	}
-	j.waiting.Add(len(helpers))
-	j.pending.Store(int64(len(helpers)))
-	for k, helper := range helpers {
-		helper.start(&j, k+1)
-	}
-	j.run(0)
-	for range patience {
-		if j.pending.Load() == 0 {
-			break
+	for i, w := range s.idle {
+		if w.worker == worker {
+			at = i
 		}
 	}
-	j.waiting.Wait()
-	dismiss(helpers)
-	if value := j.panicked.Load(); value != nil {
-		panic(*value)
+	w := s.idle[at]
+	s.idle = slices.Delete(s.idle, at, at+1)
+	w.worker = worker
+	return w
+}
+
+// release ends the use of a workspace.
+func (w *workspace[T]) release() {
+	s := scratchOf[T]()
+	s.Lock()
+	defer s.Unlock()
+	if retained.Load() > 0 {
+		s.idle = append(s.idle, w)
 	}
 }
 
-// job is what a call of Parallel has to do.
-type job struct {
-	work     func(worker, i int)
-	shares   []share
-	pending  atomic.Int64 // workers that are not done
-	waiting  sync.WaitGroup
-	panicked atomic.Pointer[any] // the first
-}
-
-// share is a worker's range of units.
-type share struct {
-	next atomic.Int64
-	end  int64
-	_    [6]int64 // shares of two workers are not in one line of the cache
-}
-
-// run does a share, and then what it can of the others.
-func (j *job) run(first int) {
+// divide is parallel.For with a workspace for each worker.
+func divide[T Float](n int, work func(w *workspace[T], i int)) {
+	threads := parallel.Threads()
+	spaces := make([]*workspace[T], threads)
 	defer func() {
-		if value := recover(); value != nil {
-			j.panicked.CompareAndSwap(nil, &value)
+		for _, w := range spaces {
+			if w != nil {
+				w.release()
+			}
 		}
 	}()
-	for k := range j.shares {
-		s := &j.shares[(first+k)%len(j.shares)]
-		for i := s.next.Add(1) - 1; i < s.end; i = s.next.Add(1) - 1 {
-			j.work(first, int(i))
+	parallel.ForWorkers(threads, n, func(worker, i int) {
+		if spaces[worker] == nil {
+			spaces[worker] = borrow[T](worker)
+		}
+		work(spaces[worker], i)
+	})
+}
+
+// grow returns a slice of length n, reusing the memory of *s if it suffices.
+// The contents are unspecified.
+func grow[E any](s *[]E, n int) []E {
+	if cap(*s) < n {
+		*s = make([]E, n)
+	}
+	*s = (*s)[:n]
+	return *s
+}
+
+// rowsPerChunk returns the number of rows, each of the given number of columns, that
+// make one unit of an elementwise kernel or a reduction: enough elements for a unit to
+// be worth starting, few enough to stay in the level 1 cache.
+func rowsPerChunk(columns int) int { return max(1, 4096/columns) }
+
+// reduce calls work for each of a number of units, which adds len(total) partial sums
+// to sum, and writes to total the sums over all units, added up in the order of the
+// units.
+func reduce(total []float64, units int, work func(sum []float64, unit int)) {
+	reduceWith(total, units, func(_ *workspace[float64], sum []float64, unit int) { work(sum, unit) })
+}
+
+// reduceWith is reduce with a workspace for each worker.
+func reduceWith[T Float](total []float64, units int, work func(w *workspace[T], sum []float64, unit int)) {
+	width := len(total)
+	space := borrow[float64](0)
+	defer space.release()
+	partial := grow(&space.columns, units*width)
+	divide(units, func(w *workspace[T], unit int) {
+		sum := partial[unit*width:][:width]
+		clear(sum)
+		work(w, sum, unit)
+	})
+	clear(total)
+	for unit := range units {
+		for j, v := range partial[unit*width:][:width] {
+			total[j] += v
 		}
 	}
 }
 
-// units is about how many units a kernel divides its work into where it has a
-// choice: enough for some tens of threads, and a multiple of small numbers of
-// threads. Units are divided by shape alone.
+// reduceRows is reduce over chunks [first, last) of rows, which depend on the shape
+// alone.
+func reduceRows(total []float64, rows, columns int, work func(sum []float64, first, last int)) {
+	step := rowsPerChunk(columns)
+	reduce(total, ceilDiv(rows, step), func(sum []float64, chunk int) {
+		work(sum, chunk*step, min((chunk+1)*step, rows))
+	})
+}
+
+// sumRows writes the sum of the rows of x (rows, columns).
+func sumRows[T Float](sum, x []T, rows, columns int) {
+	checkLength("sum", sum, columns)
+	checkLength("x", x, rows*columns)
+	total := make([]float64, columns)
+	reduceRows(total, rows, columns, func(sum []float64, first, last int) {
+		vector.For[T]().SumRows(sum, x[first*columns:last*columns])
+	})
+	round(sum, total)
+}
+
+// round writes to y the elements of x, rounded to the precision of y.
+func round[T Float](y []T, x []float64) {
+	for i, v := range x {
+		y[i] = T(v)
+	}
+}
+
+// units is about the number of units that a kernel divides its work into where the
+// shape leaves a choice: enough for some tens of threads, and a multiple of small
+// numbers of threads. The units depend on the shape alone.
 const units = 24
 
 // ceilDiv returns ⌈a/b⌉ for b > 0 and a > −b.

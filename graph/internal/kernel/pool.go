@@ -1,9 +1,13 @@
 package kernel
 
-import "github.com/pkg/errors"
+import (
+	"github.com/likeness-go/likeness/internal/parallel"
+	"github.com/likeness-go/likeness/internal/vector"
+	"github.com/pkg/errors"
+)
 
-// PoolShape is the shape of a pooling layer over square windows that start
-// Stride apart. Rows and columns that do not fill a window are left out.
+// PoolShape is the shape of a pooling layer with square windows. Rows and columns at the
+// end that do not fill a window are ignored.
 type PoolShape struct {
 	Batch, Height, Width, Channels int // of the input
 	Size, Stride                   int
@@ -14,20 +18,20 @@ func (s PoolShape) Output() (height, width int) {
 	return (s.Height-s.Size)/s.Stride + 1, (s.Width-s.Size)/s.Stride + 1
 }
 
-// Validate says what is wrong with a shape.
+// Validate returns an error that says what is wrong with the shape, or nil.
 func (s PoolShape) Validate() error {
 	for _, d := range []dimension{
 		{"batch", s.Batch}, {"height", s.Height}, {"width", s.Width}, {"channels", s.Channels},
 		{"pool size", s.Size}, {"pool stride", s.Stride},
 	} {
-		if err := positive(d.name, d.value); err != nil {
+		if err := atLeastOne(d.name, d.value); err != nil {
 			return err
 		}
 	}
 	if s.Size > s.Height || s.Size > s.Width {
 		return errors.Errorf("pool window %d×%d is larger than its %d×%d input", s.Size, s.Size, s.Height, s.Width)
 	}
-	if s.Size > 15 { // a position in a window is a byte
+	if s.Size > 15 { // a position in a window is stored in a byte
 		return errors.Errorf("pool size is %d, it must be at most 15", s.Size)
 	}
 	return nil
@@ -40,14 +44,14 @@ func (s PoolShape) output() int {
 	return height * width * s.Channels
 }
 
-// checkPool panics unless input and output fit the shape.
+// checkPool panics unless input and output have the lengths of the shape.
 func checkPool[T Float](s PoolShape, output, input []T) {
 	checkLength("the pool's input", input, s.Batch*s.input())
 	checkLength("the pool's output", output, s.Batch*s.output())
 }
 
-// offsets returns where each position of a window, in row-major order, lies
-// relative to the window's first element, if rows are so many elements apart.
+// offsets returns the offset of each position of a window, in row-major order, from its
+// first element, for rows that are the given number of elements apart.
 func (s PoolShape) offsets(row int) []int32 { return s.appendOffsets(nil, row) }
 
 func (s PoolShape) appendOffsets(offsets []int32, row int) []int32 {
@@ -57,4 +61,124 @@ func (s PoolShape) appendOffsets(offsets []int32, row int) []int32 {
 		}
 	}
 	return offsets
+}
+
+// MaxPool computes the maximum of each window for each channel. Of equal elements the first
+// is the maximum; if there is a NaN, the result is NaN.
+type MaxPool[T Float] struct {
+	shape    PoolShape
+	engine   vector.Engine[T]
+	offsets  []int32
+	position []uint8 // of each result, in its window
+}
+
+// NewMaxPool returns the layer of a valid shape.
+func NewMaxPool[T Float](s PoolShape) *MaxPool[T] {
+	mustBeValid(s.Validate())
+	return &MaxPool[T]{shape: s, engine: vector.For[T](), offsets: s.offsets(s.Width * s.Channels)}
+}
+
+// Forward writes y (batch, output height, output width, channels) and
+// stores the positions of the maxima for Backward.
+func (p *MaxPool[T]) Forward(y, x []T) {
+	checkPool(p.shape, y, x)
+	grow(&p.position, len(y))
+	p.eachRow(y, x, p.engine.MaxWindows)
+}
+
+// Backward writes the gradient dx, unless it is nil: each dy is added at the position of
+// its maximum in the last Forward.
+func (p *MaxPool[T]) Backward(dx, dy []T) {
+	if dx == nil {
+		return
+	}
+	checkPool(p.shape, dy, dx)
+	clear(dx)
+	p.eachRow(dy, dx, p.engine.ScatterWindows)
+}
+
+// eachRow visits each row of windows, in order within an image, because windows of
+// neighboring rows may overlap.
+func (p *MaxPool[T]) eachRow(y, x []T, visit func(*vector.Windows[T])) {
+	s := p.shape
+	height, width := s.Output()
+	in, out := s.Width*s.Channels, width*s.Channels
+	divide(s.Batch, func(w *workspace[T], image int) {
+		for row := range height {
+			first := (image*height + row) * out
+			w.windows = vector.Windows[T]{
+				X: x[(image*s.Height+row*s.Stride)*in:], Y: y[first:][:out], Position: p.position[first:][:out],
+				Offsets: p.offsets, Count: width, Step: s.Stride * s.Channels, Channels: s.Channels, Add: true,
+			}
+			visit(&w.windows)
+		}
+	})
+}
+
+// AveragePool computes the mean of each window for each channel.
+type AveragePool[T Float] struct {
+	shape   PoolShape
+	offsets []int32
+}
+
+// NewAveragePool returns the layer of a valid shape.
+func NewAveragePool[T Float](s PoolShape) *AveragePool[T] {
+	mustBeValid(s.Validate())
+	return &AveragePool[T]{s, s.offsets(s.Width * s.Channels)}
+}
+
+// Forward writes y (batch, output height, output width, channels).
+func (p *AveragePool[T]) Forward(y, x []T) {
+	s := p.shape
+	checkPool(s, y, x)
+	in, out := s.input(), s.output()
+	parallel.For(s.Batch, func(image int) {
+		x, y := x[image*in:][:in], y[image*out:][:out]
+		eachWindow(s, func(in, out int) {
+			mean := y[out:][:s.Channels]
+			clear(mean)
+			for _, offset := range p.offsets {
+				for c, v := range x[in+int(offset):][:s.Channels] {
+					mean[c] += v
+				}
+			}
+			for c := range mean {
+				mean[c] /= T(len(p.offsets))
+			}
+		})
+	})
+}
+
+// Backward writes the gradient dx, unless it is nil: each dy is divided equally among the
+// elements of its window.
+func (p *AveragePool[T]) Backward(dx, dy []T) {
+	if dx == nil {
+		return
+	}
+	s := p.shape
+	checkPool(s, dy, dx)
+	in, out := s.input(), s.output()
+	parallel.For(s.Batch, func(image int) {
+		dx, dy := dx[image*in:][:in], dy[image*out:][:out]
+		clear(dx)
+		eachWindow(s, func(in, out int) {
+			for _, offset := range p.offsets {
+				sum := dx[in+int(offset):][:s.Channels]
+				for c, g := range dy[out:][:s.Channels] {
+					sum[c] += g / T(len(p.offsets))
+				}
+			}
+		})
+	})
+}
+
+// eachWindow visits the windows of an image, with the indices of each one's
+// first input element and first output element.
+func eachWindow(s PoolShape, visit func(in, out int)) {
+	height, width := s.Output()
+	for row := range height {
+		for column := range width {
+			visit((row*s.Width+column)*s.Stride*s.Channels, (row*width+column)*s.Channels)
+		}
+	}
 }

@@ -2,8 +2,8 @@ package kernel
 
 import "testing"
 
-// Winograd's algorithm rounds more than a direct convolution: by up to 3e-5 of
-// the largest result. Tiles hang over the edge of most of these images.
+// The rounding error of Winograd's algorithm is larger than that of a direct convolution:
+// up to 3e-5 of the largest result. In most of these images tiles reach over the edge.
 func TestWinograd(t *testing.T) {
 	for name, s := range map[string]ConvShape{
 		"whole tiles":   {8, 8, 8, 16, 16, 3, 3, 1, 1},
@@ -19,15 +19,15 @@ func TestWinograd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := conv(s)
 			c.tolerance = 3e-5
-			if NewConv[float64](s).minimal != nil {
-				t.Error("float64 is computed by it")
+			if NewConv[float64](s).winograd != nil {
+				t.Error("float64 uses Winograd's algorithm, expected a direct convolution")
 			}
 			check(t, c, 1)
 		})
 	}
 }
 
-// From many tiles the gradient of the weights is by Winograd's algorithm, too.
+// For many tiles the gradient of the weights uses Winograd's algorithm, too.
 func TestWinogradGradient(t *testing.T) {
 	for name, s := range map[string]ConvShape{
 		"whole tiles": {130, 8, 8, 16, 16, 3, 3, 1, 1},
@@ -36,8 +36,8 @@ func TestWinogradGradient(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := NewConv[float32](s)
-			if k.makeGradient(); k.minimal == nil {
-				t.Skip("these instructions do without Winograd's algorithm")
+			if k.initGradient(); k.winograd == nil {
+				t.Skip("Winograd's algorithm is not implemented for these instructions")
 			}
 			if !k.gradient.byTiles {
 				t.Error("the gradient of the weights is direct")
@@ -49,13 +49,13 @@ func TestWinogradGradient(t *testing.T) {
 	}
 }
 
-// Without it, results are those of a direct convolution to the usual 1e-5.
+// Without it, results equal those of a direct convolution up to the default 1e-5.
 func TestSetWinograd(t *testing.T) {
 	defer SetWinograd(true)
 	SetWinograd(false)
 	s := ConvShape{8, 8, 8, 16, 16, 3, 3, 1, 1}
-	if NewConv[float32](s).minimal != nil {
-		t.Error("it is used")
+	if NewConv[float32](s).winograd != nil {
+		t.Error("Winograd's algorithm is used, expected a direct convolution")
 	}
 	check(t, conv(s), 1)
 }

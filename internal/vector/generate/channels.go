@@ -5,37 +5,35 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// channels is a loop over rows of channels: for some vectors of channels after
-// others it goes down all rows, so that what it needs of these channels stays
-// in registers.
+// channels is a loop over rows of channels. It processes all rows for some vectors of
+// channels at a time, so that the values of these channels stay in registers.
 type channels struct {
 	*code
 	names  []string
-	arrays []reg.GPVirtual // where it is in the rows
-	done   reg.GPVirtual   // bytes of each row
+	arrays []reg.GPVirtual // pointers to the present row
+	done   reg.GPVirtual   // bytes of each row that are processed
 }
 
 func (c *code) channels() *channels { return &channels{code: c, done: c.GP64()} }
 
-// rows returns where the loop is in an array of rows, given by the name of the
-// argument.
+// rows returns the pointer to the present row of an array, given the name of the argument.
 func (l *channels) rows(name string) reg.GPVirtual {
 	array := l.GP64()
 	l.names, l.arrays = append(l.names, name), append(l.arrays, array)
 	return array
 }
 
-// of returns a pointer to the present channels in an array of channels whose
-// elements are some times as large as a float32.
+// of returns a pointer to the present channels in an array with one element for each
+// channel, whose elements are the given number of times as large as a float32.
 func (l *channels) of(name string, times int) reg.GPVirtual {
 	array := l.argument(name)
 	l.LEAQ(operand.Mem{Base: array, Index: l.done, Scale: uint8(times)}, array)
 	return array
 }
 
-// each writes the loop. For several vectors of channels at a time, for one, and
-// for the rest, it calls begin; begin returns what to do in each row, and what
-// to do in the end, if anything.
+// each writes the loop. It calls begin for several vectors of channels at a time, for one,
+// and for the rest; begin returns the functions that write the body for each row and, unless
+// nil, the code after the last row.
 func (l *channels) each(several int, begin func(parts []part) (row, end func())) {
 	left, stride := l.argument("channels"), l.argument("channels")
 	l.SHLQ(operand.Imm(2), stride)
@@ -64,7 +62,7 @@ func (l *channels) each(several int, begin func(parts []part) (row, end func()))
 	l.end()
 }
 
-// down goes down the rows.
+// down writes the loop over the rows.
 func (l *channels) down(stride reg.GPVirtual, parts []part, begin func([]part) (row, end func())) {
 	row, end := begin(parts)
 	for i, array := range l.arrays {
@@ -84,7 +82,7 @@ func (l *channels) down(stride reg.GPVirtual, parts []part, begin func([]part) (
 	}
 }
 
-// several is the number of vectors of channels for which the loops below have
+// several returns the number of vectors of channels for which the loops below have enough
 // registers.
 func (c *code) several() int {
 	if c.wide() {
@@ -95,8 +93,8 @@ func (c *code) several() int {
 
 func writeChannels(c *code) {
 	c.normalize()
-	c.centre("centre", false)
-	c.centre("centreAlone", true)
+	c.center("center", false)
+	c.center("centerAlone", true)
 	c.scaleChannels()
 }
 
@@ -127,9 +125,8 @@ func (c *code) normalize() {
 	})
 }
 
-// centre writes the gradient of batch norm; alone, its part that is left where
-// dy is zero.
-func (c *code) centre(name string, alone bool) {
+// center writes the gradient of batch normalization; alone, the gradient for dy = 0.
+func (c *code) center(name string, alone bool) {
 	c.routine(name, "(dx, x, dy, mean, scale, along, dyMean *float32, rows, channels int)")
 	l := c.channels()
 	dx, x := l.rows("dx"), l.rows("x")
@@ -171,4 +168,97 @@ func (c *code) scaleChannels() {
 			}
 		}, nil
 	})
+}
+
+// writeSums writes the sums over rows in double precision.
+func writeSums(c *code) {
+	c.sumRows()
+	c.sumSquares()
+	c.sumProducts()
+}
+
+func (c *code) sumRows() {
+	c.routine("sumRows", "(sum *float64, x *float32, rows, channels int)")
+	l := c.channels()
+	x := l.rows("x")
+	l.each(c.several(), func(parts []part) (row, end func()) {
+		to := l.of("sum", 2)
+		sums := loadSums(parts, to)
+		return func() {
+				for i, p := range parts {
+					for half, v := range p.loadWide(x) {
+						c.VADDPD(v, sums[i][half], sums[i][half])
+					}
+				}
+			}, func() {
+				storeSums(parts, sums, to)
+			}
+	})
+}
+
+func (c *code) sumSquares() {
+	c.routine("sumSquares", "(sum *float64, x, mean *float32, rows, channels int)")
+	l := c.channels()
+	x := l.rows("x")
+	l.each(c.several(), func(parts []part) (row, end func()) {
+		to, mean := l.of("sum", 2), loadMeans(parts, l.of("mean", 1))
+		sums := loadSums(parts, to)
+		return func() {
+				for i, p := range parts {
+					for half, v := range p.loadWide(x) {
+						c.VSUBPD(mean[i][half], v, v)
+						c.VFMADD231PD(v, v, sums[i][half])
+					}
+				}
+			}, func() {
+				storeSums(parts, sums, to)
+			}
+	})
+}
+
+func (c *code) sumProducts() {
+	c.routine("sumProducts", "(sum *float64, x, dy, mean *float32, rows, channels int)")
+	l := c.channels()
+	x, dy := l.rows("x"), l.rows("dy")
+	l.each(c.several(), func(parts []part) (row, end func()) {
+		along, mean := l.of("sum", 2), loadMeans(parts, l.of("mean", 1))
+		plain := c.argument("channels")
+		c.LEAQ(operand.Mem{Base: along, Index: plain, Scale: 8}, plain)
+		alongSums, plainSums := loadSums(parts, along), loadSums(parts, plain)
+		return func() {
+				for i, p := range parts {
+					slope := p.loadWide(dy)
+					for half, v := range p.loadWide(x) {
+						c.VSUBPD(mean[i][half], v, v)
+						c.VFMADD231PD(v, slope[half], alongSums[i][half])
+						c.VADDPD(slope[half], plainSums[i][half], plainSums[i][half])
+					}
+				}
+			}, func() {
+				storeSums(parts, alongSums, along)
+				storeSums(parts, plainSums, plain)
+			}
+	})
+}
+
+func loadSums(parts []part, from reg.GPVirtual) []doubles {
+	var all []doubles
+	for _, p := range parts {
+		all = append(all, p.loadDoubles(from))
+	}
+	return all
+}
+
+func storeSums(parts []part, sums []doubles, to reg.GPVirtual) {
+	for i, p := range parts {
+		p.storeDoubles(sums[i], to)
+	}
+}
+
+func loadMeans(parts []part, from reg.GPVirtual) []doubles {
+	var all []doubles
+	for _, p := range parts {
+		all = append(all, p.loadWide(from))
+	}
+	return all
 }

@@ -11,9 +11,9 @@ import (
 // machine is an instruction set.
 type machine struct {
 	name      string
-	lanes     int   // float32s in a vector
-	registers int   // vector registers
-	rows      []int // the most rows of a tile, by its width in vectors
+	lanes     int   // float32 elements in a vector
+	registers int   // number of vector registers
+	rows      []int // the largest number of rows of a tile, by its width in vectors
 }
 
 var machines = []*machine{
@@ -21,7 +21,7 @@ var machines = []*machine{
 	{"avx2", 8, 16, []int{0, 10, 6}},
 }
 
-// code is an assembly file in the making, for one machine.
+// code writes an assembly file for one machine.
 type code struct {
 	*build.Context
 	*machine
@@ -29,7 +29,12 @@ type code struct {
 	routines []routine
 }
 
+// wide reports whether the machine is AVX-512, whose vectors have 16 lanes and whose
+// instructions take masks.
 func (c *code) wide() bool { return c.lanes == 16 }
+
+// hasPeaks reports whether there are tiles of Peaks, which need masks.
+func (m *machine) hasPeaks() bool { return m.name == "avx512" }
 
 // vector returns vector register i.
 func (c *code) vector(i int) reg.VecPhysical {
@@ -54,13 +59,13 @@ var ymm = []reg.VecPhysical{
 	reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15,
 }
 
-// label returns a label that is new in the file's function.
+// label returns a new label of the function.
 func (c *code) label(name string) string {
 	c.labels++
 	return fmt.Sprintf("%s%d", name, c.labels)
 }
 
-// function begins a function of one argument, a pointer to a call.
+// function begins a function with one argument, a pointer to a call.
 func (c *code) function(name string) {
 	c.labels = 0
 	c.Function(name)
@@ -101,7 +106,7 @@ func (c *code) loadMask(call reg.Register, offset int, v reg.VecPhysical) {
 	}
 }
 
-// loadMasked loads the lanes of the mask and clears the others.
+// loadMasked loads the lanes in the mask and clears the others.
 func (c *code) loadMasked(from operand.Mem, to, mask reg.VecPhysical) {
 	if c.wide() {
 		c.VMOVUPS_Z(from, reg.K1, to)
@@ -110,11 +115,66 @@ func (c *code) loadMasked(from operand.Mem, to, mask reg.VecPhysical) {
 	}
 }
 
-// storeMasked stores the lanes of the mask.
+// storeMasked stores the lanes in the mask.
 func (c *code) storeMasked(from reg.VecPhysical, to operand.Mem, mask reg.VecPhysical) {
 	if c.wide() {
 		c.VMOVUPS(from, reg.K1, to)
 	} else {
 		c.VMASKMOVPS(from, mask, to)
 	}
+}
+
+// routine is an assembly function with plain parameters; the table refers to it by name.
+type routine struct {
+	name      string
+	signature string // "(y, x *float32, n int)"
+}
+
+func (r routine) symbol(m *machine) string { return r.name + "_" + m.name }
+
+// routine begins such a function. Its registers are virtual; avo assigns the physical ones.
+func (c *code) routine(name, signature string) {
+	r := routine{name, signature}
+	c.routines = append(c.routines, r)
+	c.labels = 0
+	c.Function(r.symbol(c.machine))
+	c.Attributes(build.NOSPLIT)
+	c.SignatureExpr("func" + signature)
+}
+
+// argument loads an integer or a pointer.
+func (c *code) argument(name string) reg.GPVirtual {
+	return c.Load(c.Param(name), c.GP64()).(reg.GPVirtual)
+}
+
+// inMemory returns the address of an argument, for arguments that are not kept in a
+// register.
+func (c *code) inMemory(name string) operand.Mem {
+	b, err := c.Param(name).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	return b.Addr
+}
+
+// everywhere loads a float32 argument into all lanes.
+func (c *code) everywhere(name string) reg.VecVirtual {
+	v := c.any()
+	c.VBROADCASTSS(c.inMemory(name), v)
+	return v
+}
+
+// any returns a new vector.
+func (c *code) any() reg.VecVirtual {
+	if c.wide() {
+		return c.ZMM()
+	}
+	return c.YMM()
+}
+
+// zeros returns a new vector of zeros.
+func (c *code) zeros() reg.VecVirtual {
+	v := c.any()
+	c.zero(v)
+	return v
 }

@@ -7,16 +7,15 @@ import (
 	"testing"
 )
 
-// What package vector has must be what this command writes, no more and no
-// less.
-func TestFilesAreWhatIsWritten(t *testing.T) {
+// The generated files of package vector must be exactly those that this command writes.
+func TestFilesAreThoseOfTheGenerator(t *testing.T) {
 	all := files()
 	for name, want := range all {
 		got, err := os.ReadFile(filepath.Join("..", name))
 		if err != nil {
 			t.Error(err)
 		} else if !bytes.Equal(got, want) {
-			t.Errorf("%s is not what the generator writes: run \"go run . ..\" here", name)
+			t.Errorf("%s differs from what the generator writes: run \"go -C internal/vector/generate run . ..\"", name)
 		}
 	}
 	assembly, err := filepath.Glob("../*.s")
@@ -25,7 +24,7 @@ func TestFilesAreWhatIsWritten(t *testing.T) {
 	}
 	for _, path := range assembly {
 		if all[filepath.Base(path)] == nil {
-			t.Errorf("%s is written by nobody", path)
+			t.Errorf("%s is not a file of the generator: delete it", path)
 		}
 	}
 }

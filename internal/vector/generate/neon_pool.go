@@ -2,9 +2,8 @@ package main
 
 import "slices"
 
-// neonWindows writes max pooling and its gradient: functions of count windows
-// of n channels, step bytes apart. The numbers of positions are in the lanes of
-// vectors, as int32.
+// neonWindows writes max pooling and its gradient: functions of count windows of n channels,
+// step bytes apart. The numbers of positions are int32 in the lanes of vectors.
 func neonWindows(t *text) {
 	t.maxWindows("maxWindows_neon", false)
 	t.maxWindows("maxScaledWindows_neon", true)
@@ -27,7 +26,7 @@ const (
 	windowsNone   = vector(27) // behind the last position
 )
 
-// windows writes a function of windows; the body is for a chunk of channels.
+// windows writes a function of windows; the body processes a chunk of channels.
 func (t *text) windows(name string, arguments []string, body func(c chunk, registers map[string]general)) {
 	registers := t.begin(name, append(arguments, "positions int", "n int", "count int", "step int"), "")
 	t.op("MOVD", 1, windowsSpare)
@@ -56,7 +55,7 @@ func (t *text) windows(name string, arguments []string, body func(c chunk, regis
 	t.op("RET")
 }
 
-// nextPosition points to the elements of the next position.
+// nextPosition advances the pointer to the elements of the next position.
 func (t *text) nextPosition() {
 	t.op("MOVW.P", at(windowsOffset, 4), windowsElements)
 	t.line("\tADD\t%v<<2, %v, %v", windowsElements, windowsX, windowsElements)
@@ -133,8 +132,8 @@ func (t *text) maxWindows(name string, scaled bool) {
 	})
 }
 
-// scatterWindows writes or adds Y, scaled if there is a scale, to the positions
-// of the maxima.
+// scatterWindows writes or adds Y, times the scale if there is one, at the positions of the
+// maxima.
 func (t *text) scatterWindows(name string, adds bool) {
 	const y, scale, position, chosen, old = vector(0), vector(2), vector(4), vector(6), vector(8)
 	arguments := []string{"y *float32", "x *float32", "position *uint8", "offsets *int32", "scale *float32"}

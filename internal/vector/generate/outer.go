@@ -7,7 +7,7 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// The fields of an Outer call, in bytes.
+// The offsets of the fields of outerCall, in bytes.
 const (
 	outerC       = 8 * iota
 	outerCStride // bytes
@@ -20,8 +20,8 @@ const (
 	outerMask
 )
 
-// writeOuter writes the tiles of Outer, of every width and height: sums of
-// outer products of short runs of elements and parts of rows.
+// writeOuter writes the tiles of Outer, of every width and height: sums of outer products
+// of short runs of elements with parts of rows.
 func writeOuter(c *code) {
 	for width := 1; width < len(c.rows); width++ {
 		for rows := 1; rows <= c.rows[width]; rows++ {
@@ -84,7 +84,7 @@ func (c *code) outerTile(width, rows int) {
 			}
 		}
 	}
-	// What the sums are added to is far away.
+	// C, to which the sums are added, is probably not in the cache: prefetch it.
 	c.MOVQ(operand.Mem{Base: call, Disp: outerC}, parts[0])
 	c.MOVQ(operand.Mem{Base: call, Disp: outerCStride}, stride)
 	for range rows {

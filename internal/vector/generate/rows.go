@@ -7,7 +7,7 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// The fields of a Rows call, in bytes.
+// The offsets of the fields of rowsCall, in bytes.
 const (
 	rowsC = 8 * iota
 	rowsCOffsets
@@ -22,9 +22,8 @@ const (
 	rowsMask
 )
 
-// writeRows writes the tiles of Rows, of every width and height: sums of
-// products of rows, broadcast element by element, and packed columns. All
-// sums stay in registers.
+// writeRows writes the tiles of Rows, of every width and height: sums of products of rows,
+// broadcast element by element, with packed columns. All sums stay in registers.
 func writeRows(c *code) {
 	for width := 1; width < len(c.rows); width++ {
 		for rows := 1; rows <= c.rows[width]; rows++ {
@@ -72,7 +71,7 @@ func (c *code) rowsTile(width, rows int) {
 	}
 	c.Label(begun)
 
-	// What the sums are added to is far away.
+	// C, to which the sums are added, is probably not in the cache: prefetch it.
 	apart := c.label("apart")
 	c.CMPQ(operand.Mem{Base: end, Disp: rowsAdd}, operand.I8(0))
 	c.JEQ(operand.LabelRef(apart))

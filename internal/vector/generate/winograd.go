@@ -7,7 +7,7 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// The fields of a Winograd call, in bytes.
+// The offsets of the fields of winogradCall, in bytes.
 const (
 	winogradX       = 8 * iota // images or weights
 	winogradXRow               // bytes from a row, or a tap, to the next
@@ -22,10 +22,9 @@ const (
 	winogradScratch // 36 vectors
 )
 
-// writeWinograd writes the transforms of Winograd's algorithm for tiles of 4×4
-// results of a 3×3 convolution, and of 3×3 results of a 4×4 one: each is a
-// product with a small matrix on both sides, of as many channels at once as a
-// vector has lanes.
+// writeWinograd writes the transforms of Winograd's algorithms for tiles of 4×4 results of a
+// 3×3 convolution, and of 3×3 results of a 4×4 convolution. Each is a product with a small
+// matrix on both sides, for as many channels at once as a vector has lanes.
 func writeWinograd(c *code) {
 	c.winograd("input", winogradTransform{rows: 6, columns: 6, results: 6, constants: []float32{2, 4, 5}, write: (*code).inputRow})
 	c.winograd("weights", winogradTransform{rows: 3, columns: 3, results: 6, constants: []float32{1. / 4, 1. / 6, 1. / 12, 1. / 24}, write: (*code).weightsRow})
@@ -56,7 +55,7 @@ func (c *code) winograd(name string, t winogradTransform) {
 	field(winogradTiles, tiles)
 	from, to := c.vectors(0, 6), c.vectors(6, 6)
 	constant := c.vectors(12, min(len(t.constants), 3))
-	if len(t.constants) > 3 { // weights have few inputs, and registers to spare
+	if len(t.constants) > 3 { // weights have few inputs, so that registers are free
 		constant = append(c.vectors(12, 3), c.vectors(4, len(t.constants)-3)...)
 	}
 	for i, value := range t.constants {
@@ -73,7 +72,7 @@ func (c *code) winograd(name string, t winogradTransform) {
 	field(winogradBias, bias)
 	c.Label(vector)
 
-	// The columns, from memory to the scratch, ...
+	// Transform the columns, from memory to scratch memory, ...
 	if t.back {
 		c.MOVQ(v, at)
 	} else {
@@ -104,7 +103,7 @@ func (c *code) winograd(name string, t winogradTransform) {
 			c.VMOVUPS(to[i], operand.Mem{Base: scratch, Disp: (i*t.columns + column) * c.lanes * 4})
 		}
 	}
-	// ... and the rows, from there.
+	// ... and then the rows, from scratch memory.
 	if t.back {
 		c.MOVQ(x, at)
 	} else {

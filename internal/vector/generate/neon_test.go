@@ -1,0 +1,40 @@
+package main
+
+import "testing"
+
+// The expected words were written by LLVM's assembler.
+func TestWords(t *testing.T) {
+	for _, test := range []struct {
+		write func(*text)
+		want  string
+	}{
+		{func(t *text) { t.fmaLane(3, 17, 29, 3) }, "0x4fbd1a23 // FMLA V3.4S, V17.4S, V29.S[3]"},
+		{func(t *text) { t.fmaLane(3, 17, 13, 2) }, "0x4f8d1a23 // FMLA V3.4S, V17.4S, V13.S[2]"},
+		{func(t *text) { t.fmaLane(3, 17, 13, 1) }, "0x4fad1223 // FMLA V3.4S, V17.4S, V13.S[1]"},
+		{func(t *text) { t.fmaLane(3, 17, 13, 0) }, "0x4f8d1223 // FMLA V3.4S, V17.4S, V13.S[0]"},
+		{func(t *text) { t.vectors(add, 17, 29, 3) }, "0x4e3dd623 // FADD V3.4S, V17.4S, V29.4S"},
+		{func(t *text) { t.vectors(subtract, 17, 29, 3) }, "0x4ebdd623 // FSUB V3.4S, V17.4S, V29.4S"},
+		{func(t *text) { t.vectors(multiply, 17, 29, 3) }, "0x6e3dde23 // FMUL V3.4S, V17.4S, V29.4S"},
+		{func(t *text) { t.vectors(maximum, 17, 29, 3) }, "0x4e3df623 // FMAX V3.4S, V17.4S, V29.4S"},
+		{func(t *text) { t.vectors(addPairs, 17, 29, 3) }, "0x6e3dd623 // FADDP V3.4S, V17.4S, V29.4S"},
+		{func(t *text) { t.vectors(atLeast, 17, 29, 3) }, "0x6e3de623 // FCMGE V3.4S, V17.4S, V29.4S"},
+		{func(t *text) { t.vectors(equal, 17, 29, 3) }, "0x4e3de623 // FCMEQ V3.4S, V17.4S, V29.4S"},
+		{func(t *text) { t.unary(atMostZero, 17, 3) }, "0x6ea0da23 // FCMLE V3.4S, V17.4S, #0.0"},
+		{func(t *text) { t.unary(negate, 17, 3) }, "0x6ea0fa23 // FNEG V3.4S, V17.4S"},
+		{func(t *text) { t.vectors(add64, 17, 29, 3) }, "0x4e7dd623 // FADD V3.2D, V17.2D, V29.2D"},
+		{func(t *text) { t.vectors(subtract64, 17, 29, 3) }, "0x4efdd623 // FSUB V3.2D, V17.2D, V29.2D"},
+		{func(t *text) { t.vectors(difference64, 17, 29, 3) }, "0x6efdd623 // FABD V3.2D, V17.2D, V29.2D"},
+		{func(t *text) { t.vectors(addPairs64, 17, 29, 3) }, "0x6e7dd623 // FADDP V3.2D, V17.2D, V29.2D"},
+		{func(t *text) { t.unary(lower64, 17, 3) }, "0x0e617a23 // FCVTL V3.2D, V17.2S"},
+		{func(t *text) { t.unary(upper64, 17, 3) }, "0x4e617a23 // FCVTL2 V3.2D, V17.4S"},
+		{func(t *text) { t.vectors(andNot, 17, 29, 3) }, "0x4e7d1e23 // BIC V3.16B, V17.16B, V29.16B"},
+		{func(t *text) { t.unary(narrow16, 17, 3) }, "0x0e612a23 // XTN V3.4H, V17.4S"},
+		{func(t *text) { t.unary(narrow8, 17, 3) }, "0x0e212a23 // XTN V3.8B, V17.8H"},
+	} {
+		written := &text{}
+		test.write(written)
+		if want := "\tWORD\t$" + test.want + "\n"; written.String() != want {
+			t.Errorf("found %q, expected %q", written.String(), want)
+		}
+	}
+}
