@@ -9,7 +9,7 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/graph/gradcheck"
 	"github.com/likeness-go/likeness/heads"
-	"github.com/likeness-go/likeness/internal/leak"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"go.uber.org/goleak"
 )
 
@@ -75,7 +75,7 @@ func TestDroppedModelLeavesNoGoroutine(t *testing.T) {
 		}
 		asking.Wait()
 	}()
-	leak.Verify(t, before)
+	testutil.VerifyGoroutines(t, before)
 }
 
 // Close frees what a model keeps, more than once and while it is used, and the
@@ -105,7 +105,7 @@ func TestCloseModel(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	leak.Verify(t, before)
+	testutil.VerifyGoroutines(t, before)
 	if found, err := model.Embed(pictures(9)...); err != nil || cmp.Diff(want, found) != "" {
 		t.Errorf("after Close: found %v, %v", found, err)
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/allocated"
 	"github.com/likeness-go/likeness/internal/safetensors"
+	"github.com/likeness-go/likeness/internal/testutil"
 )
 
 // smallModel is a model with something of everything that a file holds.
@@ -69,7 +69,7 @@ func FuzzRead(f *testing.F) {
 		f.Add(writtenBefore(f, m))
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		allocated.Limit(t, 256*len(content)+16<<20, func() {
+		testutil.LimitAllocations(t, 256*len(content)+16<<20, func() {
 			m, err := Read(content, "fuzz")
 			if err != nil || m.Preprocessing.Size.Len() > 1<<12 {
 				return

@@ -3,8 +3,8 @@ package likeness_test
 import (
 	"testing"
 
-	"github.com/likeness-go/likeness/internal/leak"
+	"github.com/likeness-go/likeness/internal/testutil"
 )
 
 // No test leaves a goroutine behind.
-func TestMain(m *testing.M) { leak.Check(m) }
+func TestMain(m *testing.M) { testutil.CheckGoroutines(m) }

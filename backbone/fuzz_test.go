@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/backbone"
-	"github.com/likeness-go/likeness/internal/allocated"
+	"github.com/likeness-go/likeness/internal/testutil"
 )
 
 // Whatever the text, Parse gives an error or a network that TOML writes so that it
@@ -17,7 +17,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		allocated.Limit(t, 8192*len(text)+64<<20, func() {
+		testutil.LimitAllocations(t, 8192*len(text)+64<<20, func() {
 			network, err := backbone.Parse(text, "file")
 			if err != nil {
 				return
@@ -67,7 +67,7 @@ var specSeeds = func() []string {
 func TestParseRefusesWhatTakesTooMuch(t *testing.T) {
 	const begin = "input = {height = 60, width = 60, channels = 1}\nblock = [{kind = \"flatten\"}, {kind = \"linear\", units = "
 	for _, units := range []string{"75000", "300000000", "9223372036854775807"} {
-		allocated.Limit(t, 16<<20, func() {
+		testutil.LimitAllocations(t, 16<<20, func() {
 			_, err := backbone.Parse(begin+units+"}]", "file")
 			if err == nil || !strings.Contains(err.Error(), `linear1: weight "linear1.weight"`) {
 				t.Errorf("%s units: found error %v", units, err)

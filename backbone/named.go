@@ -4,7 +4,7 @@ import (
 	"cmp"
 
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/nearest"
+	"github.com/likeness-go/likeness/internal/wording"
 	"github.com/pkg/errors"
 )
 
@@ -42,7 +42,7 @@ func Defaults(name string) (Options, error) {
 	case "hoffer-cifar":
 		return Options{Size: HofferCIFAR().Size}, nil
 	}
-	return Options{}, nearest.Unknown("backbone", name, Names)
+	return Options{}, wording.Unknown("backbone", name, Names)
 }
 
 // Named finds one of the networks of this package by its name.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/allocated"
+	"github.com/likeness-go/likeness/internal/testutil"
 )
 
 // zeros are very many bytes that take very little room when they are packed.
@@ -36,7 +36,7 @@ func TestOpenRunsRefusesABomb(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(folder(t, map[string][]byte{"all_runs.zip": file.Bytes()}), "all_runs.zip")
-	allocated.Limit(t, 6<<20, func() {
+	testutil.LimitAllocations(t, 6<<20, func() {
 		_, err := datasets.OpenRuns(path, datasets.Options{})
 		expectError(t, "a bomb", err, nil, "all_runs.zip", "class_labels.txt", "found more than 1048576 bytes")
 	})

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/allocated"
+	"github.com/likeness-go/likeness/internal/testutil"
 )
 
 // The readers behind Open, on bytes in memory: whatever these are, a reader gives
@@ -28,7 +28,7 @@ func FuzzIDX(f *testing.F) {
 		var sizes []int
 		var values []byte
 		var err error
-		allocated.Limit(t, most, func() { sizes, values, err = decodeIDX(bytes.NewReader(data), name, int64(len(data)), 3) })
+		testutil.LimitAllocations(t, most, func() { sizes, values, err = decodeIDX(bytes.NewReader(data), name, int64(len(data)), 3) })
 		if err != nil {
 			return
 		}
@@ -68,7 +68,7 @@ func FuzzCIFARArchive(f *testing.F) {
 	f.Add(archive(f, tar.Header{Name: "../../test_batch.bin", Size: 1 << 40}))
 	f.Add(archive(f, tar.Header{Name: "data_batch_7.bin", Size: 200 << 20}))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		allocated.Limit(t, 8*len(data), func() {
+		testutil.LimitAllocations(t, 8*len(data), func() {
 			files, err := unpackCIFAR(bytes.NewReader(data), mostCIFAR)
 			for name := range files {
 				if !cifarName.MatchString(name) {
@@ -100,7 +100,7 @@ func FuzzAlphabets(f *testing.F) {
 		if files == nil || inflated(files) > 1<<16 {
 			return
 		}
-		allocated.Limit(t, 1<<22, func() { // the decoder of each image has tables of its own
+		testutil.LimitAllocations(t, 1<<22, func() { // the decoder of each image has tables of its own
 			splits, err := ReadAlphabets(files, "fuzz", Options{Size: imaging.Size{Height: 2, Width: 2, Channels: 1}})
 			if err != nil {
 				return
@@ -123,7 +123,7 @@ func FuzzRuns(f *testing.F) {
 		if files == nil || inflated(files) > 1<<16 {
 			return
 		}
-		allocated.Limit(t, 1<<22, func() {
+		testutil.LimitAllocations(t, 1<<22, func() {
 			runs, err := ReadRuns(files, Options{Size: imaging.Size{Height: 2, Width: 2}})
 			for _, run := range runs {
 				if err == nil && (len(run.Answers) != len(run.Test) || len(run.Test) == 0) {
@@ -141,7 +141,7 @@ func FuzzTuples(f *testing.F) {
 	f.Add([]byte("a,b\n\"1"))
 	f.Add([]byte("a,b,different\r1,2,0\r2,1,1\r1,1,1\r"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		allocated.Limit(t, 256*len(data), func() {
+		testutil.LimitAllocations(t, 256*len(data), func() {
 			list, err := parseTuples(data, "folder/list.csv")
 			if err != nil {
 				return

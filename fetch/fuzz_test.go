@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/likeness-go/likeness/internal/allocated"
+	"github.com/likeness-go/likeness/internal/testutil"
 )
 
 // Whatever the archive, nothing is written but the member that is asked for, as it
@@ -49,7 +49,7 @@ func FuzzUnpack(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, archive []byte) {
-		allocated.Limit(t, 8*len(archive), func() {
+		testutil.LimitAllocations(t, 8*len(archive), func() {
 			_ = take(bytes.NewReader(archive), members, folder) // whether it is refused is not the question
 		})
 		expectAlone(t, around, "folder")

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/likeness-go/likeness/internal/nearest"
+	"github.com/likeness-go/likeness/internal/wording"
 )
 
 // Set is a data set as its authors publish it.
@@ -54,7 +54,7 @@ func Named(name string) (Set, error) {
 			return set, nil
 		}
 	}
-	return Set{}, nearest.Unknown("data set", name, Names())
+	return Set{}, wording.Unknown("data set", name, Names())
 }
 
 // Size is how many bytes are fetched in all.

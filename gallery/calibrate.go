@@ -8,7 +8,7 @@ import (
 
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
-	"github.com/likeness-go/likeness/internal/printable"
+	"github.com/likeness-go/likeness/internal/wording"
 	"github.com/pkg/errors"
 )
 
@@ -54,7 +54,7 @@ func (g *Gallery) calibrate(images *datasets.Dataset, rate float64) (c Calibrati
 	if err := g.checkImages(images); err != nil {
 		return c, err
 	}
-	c = Calibration{Rate: rate, Source: printable.String(images.Name), Images: images.Len()}
+	c = Calibration{Rate: rate, Source: wording.Printable(images.Name), Images: images.Len()}
 	c.SamePairs, c.DifferentPairs, c.Classes = countPairs(images)
 	if err := checkRate(rate, c.DifferentPairs); err != nil {
 		return c, errors.WithMessagef(err, "%d images of %d classes", c.Images, c.Classes)

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/likeness-go/likeness/internal/printable"
+	"github.com/likeness-go/likeness/internal/wording"
 )
 
 // Class is a class with the number of its examples.
@@ -34,7 +34,7 @@ func CheckClassName(name string) error {
 	switch {
 	case strings.TrimSpace(name) == "":
 		return refuse("an empty name", "one with a visible character")
-	case strings.IndexFunc(name, printable.Visible) < 0:
+	case strings.IndexFunc(name, wording.Visible) < 0:
 		return refuse("invisible characters only", "one with a visible character")
 	case !utf8.ValidString(name):
 		return refuse("bytes that are not UTF-8", "UTF-8")
@@ -42,7 +42,7 @@ func CheckClassName(name string) error {
 		return refuse("the character U+FFFD, which stands for bytes that were not UTF-8", "the name itself in UTF-8")
 	}
 	for _, r := range name {
-		if printable.Breaks(r) {
+		if wording.Breaks(r) {
 			return refuse(fmt.Sprintf("the character %U", r), "no control characters, line separators or characters that change the direction of text")
 		}
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/heads"
-	"github.com/likeness-go/likeness/internal/printable"
 	"github.com/likeness-go/likeness/internal/testutil"
+	"github.com/likeness-go/likeness/internal/wording"
 	"github.com/pkg/errors"
 )
 
@@ -268,7 +268,7 @@ func TestOddNamesOfOldGalleries(t *testing.T) {
 			t.Errorf("%q: found %+v", kept, found)
 		}
 		enroll(t, g, kept, greys(12))
-		if _, err := g.Verify("nobody", greys(1)); err == nil || printable.String(err.Error()) != err.Error() {
+		if _, err := g.Verify("nobody", greys(1)); err == nil || wording.Printable(err.Error()) != err.Error() {
 			t.Errorf("%q: found error %v", kept, err)
 		}
 		if examples, err := g.Forget(kept); err != nil || examples != 2 || len(g.Classes()) != 1 {

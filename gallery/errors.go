@@ -4,8 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/likeness-go/likeness/internal/nearest"
-	"github.com/likeness-go/likeness/internal/printable"
+	"github.com/likeness-go/likeness/internal/wording"
 	"github.com/pkg/errors"
 )
 
@@ -41,14 +40,14 @@ const mostNamed = 10
 // unknownClass is ErrUnknownClass with the name that was probably meant.
 func unknownClass(found string, known []string) error {
 	message := fmt.Sprintf("%q", found)
-	if name := nearest.Name(found, known); name != "" {
+	if name := wording.Nearest(found, known); name != "" {
 		message += fmt.Sprintf(": did you mean %q?", name)
 	} else {
 		message += "."
 	}
 	named := make([]string, min(len(known), mostNamed))
 	for i := range named {
-		named[i] = printable.String(known[i]) // an older gallery may hold any name
+		named[i] = wording.Printable(known[i]) // an older gallery may hold any name
 	}
 	list := strings.Join(named, ", ")
 	switch {

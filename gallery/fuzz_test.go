@@ -13,7 +13,7 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/likeness-go/likeness/internal/allocated"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/pkg/errors"
 	bolt "go.etcd.io/bbolt"
 )
@@ -69,7 +69,7 @@ func FuzzPages(f *testing.F) {
 	f.Add(small)
 	f.Add(small[:2048])
 	f.Fuzz(func(t *testing.T, content []byte) {
-		allocated.Limit(t, 8*len(content), func() {
+		testutil.LimitAllocations(t, 8*len(content), func() {
 			if err := checkPages(bytes.NewReader(content), int64(len(content))); err != nil && !errors.Is(err, ErrDamaged) {
 				t.Errorf("found error %v, expected ErrDamaged", err)
 			}
@@ -140,7 +140,7 @@ func FuzzExample(f *testing.F) {
 		}
 		var r record
 		var err error
-		allocated.Limit(t, 16*len(value), func() { r, err = decode(7, value) })
+		testutil.LimitAllocations(t, 16*len(value), func() { r, err = decode(7, value) })
 		if err != nil {
 			return
 		}

@@ -3,7 +3,7 @@ package gallery
 import (
 	"time"
 
-	"github.com/likeness-go/likeness/internal/nearest"
+	"github.com/likeness-go/likeness/internal/wording"
 )
 
 // Options says how a gallery is created or opened. The zero value is useful.
@@ -57,7 +57,7 @@ var Rules = []string{string(Nearest), string(Prototype)}
 
 func (r Rule) check() error {
 	if r != Nearest && r != Prototype {
-		return nearest.Unknown("rule", string(r), Rules)
+		return wording.Unknown("rule", string(r), Rules)
 	}
 	return nil
 }

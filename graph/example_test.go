@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/likeness-go/likeness/graph"
 	"gorgonia.org/gorgonia"
@@ -32,4 +33,75 @@ func ExampleBuild() {
 	gradient, _ := program.Parameters()[0].Elements()
 	fmt.Println(len(weights.All()), "weight, cost", cost, "gradient", gradient)
 	// Output: 1 weight, cost 6 gradient [0 1 2]
+}
+
+// Swish is a block of a user's own, y = x·σ(βx), with one learned β for each
+// feature (Ramachandran, Zoph & Le 2017). What it computes is a graph.Function.
+type Swish struct{}
+
+func (Swish) Kind() string { return "swish" }
+
+func (Swish) Apply(b *graph.Builder, number int, x *graph.Node) *graph.Node {
+	name := fmt.Sprint("swish", number)
+	features := x.Shape()[1]
+	beta := b.Scope(name, func() *graph.Node { return b.Weight("beta", graph.Gain, graph.Constant(1), features) })
+	return b.Apply(name, x.Shape(), &swish[float32]{}, &swish[float64]{}, x, beta)
+}
+
+type swish[T graph.Float] struct {
+	sigmoid []T // σ(βx) of the last forward pass
+}
+
+func (f *swish[T]) Forward(y []T, operands ...[]T) {
+	x, beta := operands[0], operands[1]
+	f.sigmoid = f.sigmoid[:0]
+	for i, v := range x {
+		s := T(1 / (1 + math.Exp(-float64(beta[i%len(beta)]*v))))
+		f.sigmoid = append(f.sigmoid, s)
+		y[i] = v * s
+	}
+}
+
+func (f *swish[T]) Backward(gradients, operands [][]T, y, dy []T) {
+	x, beta := operands[0], operands[1]
+	dx, dbeta := gradients[0], gradients[1] // nil where it is not wanted
+	clear(dbeta)
+	for i, d := range dy {
+		feature, s := i%len(beta), f.sigmoid[i]
+		if dx != nil {
+			dx[i] = d * (s + beta[feature]*y[i]*(1-s))
+		}
+		if dbeta != nil {
+			dbeta[feature] += d * x[i] * y[i] * (1 - s)
+		}
+	}
+}
+
+// A block of a user's own beside those of the package, in two towers.
+func ExampleBuilder_Apply() {
+	weights := graph.NewWeights(graph.Float64, 1)
+	tower := []graph.Block{graph.Linear{Units: 2, NoBias: true, Weight: graph.Constant(1)}, Swish{}}
+	program, err := graph.Build(weights, graph.Training, func(b *graph.Builder) graph.Outputs {
+		left := b.Sequence(tower, b.Input("left", 1, 2))
+		right := b.Sequence(tower, b.Input("right", 1, 2))
+		return graph.Outputs{"left": left, graph.Cost: b.Node(gorgonia.Sum(b.Node(gorgonia.Add(left, right))))}
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer program.Close()
+	program.Set("left", []float64{0, 0})
+	program.Set("right", []float64{1, -1})
+	if err := program.Run(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, parameter := range program.Parameters() {
+		gradient, _ := parameter.Elements()
+		fmt.Println(parameter.Name(), gradient)
+	}
+	// Output:
+	// linear1.weight [0.5 -0.5 0.5 -0.5]
+	// swish1.beta [0 0]
 }

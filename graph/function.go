@@ -1,9 +1,13 @@
 package graph
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash"
+	"hash/fnv"
 	"reflect"
 
+	"github.com/chewxy/hm"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -198,4 +202,135 @@ func allElements[T Float](values []gorgonia.Value) ([][]T, error) {
 		}
 	}
 	return all, nil
+}
+
+// operation is a Gorgonia Op made of closures. Every operation of a graph has
+// an id of its own in its hash: Gorgonia takes two nodes of one hash for the
+// same expression.
+type operation struct {
+	name     string // the layer's path and the operation, for errors
+	settings string // of a user's Function, for the structure
+	id       uint64
+	inputs   hm.Types
+	output   hm.Type
+	shape    tensor.Shape
+	wants    []bool // inputs to differentiate by; all false where diff is nil
+	do       func(inputs []gorgonia.Value) (gorgonia.Value, error)
+	diff     func(inputs gorgonia.Nodes, output, gradient *Node) (gorgonia.Nodes, error)
+}
+
+// apply makes the operation a node of the graph.
+func (b *Builder) apply(op *operation, inputs ...*Node) (*Node, error) {
+	b.count++
+	op.id = b.count
+	op.output = b.Dtype() // of a scalar
+	if !op.shape.IsScalar() {
+		op.output = gorgonia.TensorType{Dims: op.shape.Dims(), Of: b.Dtype()}
+	}
+	for _, input := range inputs {
+		op.inputs = append(op.inputs, input.Type())
+	}
+	if op.wants == nil {
+		op.wants = make([]bool, len(inputs))
+	}
+	node, err := gorgonia.ApplyOp(op, inputs...)
+	return node, errors.Wrap(err, op.name)
+}
+
+// Do runs the operation. Gorgonia runs it in a goroutine of its own, where a
+// panic would end the process, so it becomes an error here.
+func (op *operation) Do(inputs ...gorgonia.Value) (value gorgonia.Value, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = errors.Errorf("%s: %v", op.name, r)
+		}
+	}()
+	value, err = op.do(inputs)
+	return value, errors.Wrap(err, op.name)
+}
+
+func (op *operation) Arity() int { return len(op.inputs) }
+
+func (op *operation) Type() hm.Type {
+	return hm.NewFnType(append(append(hm.Types(nil), op.inputs...), op.output)...)
+}
+
+func (op *operation) InferShape(...gorgonia.DimSizer) (tensor.Shape, error) {
+	return op.shape.Clone(), nil
+}
+
+func (op *operation) ReturnsPtr() bool     { return true }
+func (op *operation) CallsExtern() bool    { return false }
+func (op *operation) OverwritesInput() int { return -1 }
+func (op *operation) String() string       { return op.name }
+
+func (op *operation) WriteHash(h hash.Hash) {
+	fmt.Fprintf(h, "likeness:%s:", op.name)
+	binary.Write(h, binary.LittleEndian, op.id)
+}
+
+func (op *operation) Hashcode() uint32 {
+	h := fnv.New32a()
+	op.WriteHash(h)
+	return h.Sum32()
+}
+
+// DiffWRT says by which inputs the operation is differentiated.
+func (op *operation) DiffWRT(int) []bool { return op.wants }
+
+// SymDiff gives the nodes of the gradients, nil where none is wanted.
+func (op *operation) SymDiff(inputs gorgonia.Nodes, output, gradient *Node) (gorgonia.Nodes, error) {
+	if op.diff == nil {
+		return nil, errors.Errorf("%s has no gradient", op.name)
+	}
+	return op.diff(inputs, output, gradient)
+}
+
+// A weight that several towers use has a gradient from each of them, and its
+// gradient is their sum. Where a function can add to what there is, they have
+// one buffer: each backward pass after the first of a run adds to it. For the
+// large weights of fully connected layers this saves memory and a pass through
+// it; other gradients are added up at the end of a run (see Parameter).
+
+// accumulating is a function that can add the gradient of one of its inputs to
+// what its memory holds.
+type accumulating[T Float] interface {
+	// accumulates is the input's index.
+	accumulates() int
+	// backwardAdding is Backward, but for that.
+	backwardAdding(dx, x [][]T, y, dy []T)
+}
+
+// sharedBuffer returns the buffer of the gradients of all uses of a weight that
+// is input i of a function; it is nil where they are better apart.
+func sharedBuffer[T Float](b *Builder, f Function[T], i int, input *Node) *buffer[T] {
+	name, isWeight := b.leaves[input]
+	a, ok := f.(accumulating[T])
+	if !ok || !isWeight || a.accumulates() != i || b.graph.To(input.ID()).Len() != 1 {
+		return nil // of a leaf that others use too, Gorgonia adds up the gradients
+	}
+	b.sharers[input] = true
+	if shared, ok := b.shared[name].(*buffer[T]); ok {
+		return shared
+	}
+	shared := newBuffer[T](input.Shape())
+	b.shared[name] = shared
+	return shared
+}
+
+// begin notes that a buffer is written to in the present run, and says whether
+// it has been before.
+func (b *buffer[T]) begin(runs *runState) (again bool) {
+	again = b.run == runs.attempt
+	b.run = runs.attempt
+	return again
+}
+
+// sharing names the weight in whose shared buffer the gradient of a leaf is; it
+// is empty for all others.
+func (b *Builder) sharing(leaf *Node) string {
+	if !b.sharers[leaf] {
+		return ""
+	}
+	return b.leaves[leaf]
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"gorgonia.org/gorgonia"
 )
 
@@ -137,3 +138,6 @@ func expectNear[V any](t testing.TB, what string, found, expected V, tolerance f
 		t.Errorf("%s (-expected +found):\n%s", what, diff)
 	}
 }
+
+// No test leaves a goroutine behind.
+func TestMain(m *testing.M) { testutil.CheckGoroutines(m) }

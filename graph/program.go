@@ -3,6 +3,7 @@ package graph
 import (
 	"fmt"
 
+	"github.com/likeness-go/likeness/graph/internal/kernel"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -216,3 +217,208 @@ func (p *Program) Close() error {
 	p.release()
 	return p.machine.Close()
 }
+
+// Parameter is a learned weight with its gradient: a gorgonia.ValueGrad with a
+// name, so that Gorgonia's solvers take it as well as ours.
+type Parameter struct {
+	weight    *Weight
+	runs      *runState
+	gradients []gradient // one for each use of the weight
+}
+
+// gradient is that of one use.
+type gradient struct {
+	node   *Node           // where its memory can be used as it is
+	copied *gorgonia.Value // where it had to be copied
+}
+
+func (g gradient) value() gorgonia.Value {
+	if g.node != nil {
+		return g.node.Value()
+	}
+	return *g.copied
+}
+
+// keep makes a gradient readable after a run. One that is another weight's
+// too, or that other nodes use and may share the memory of, is copied when it is
+// computed: solvers change gradients in place.
+func (p *Parameter) keep(g *gorgonia.ExprGraph, node *Node, alone bool) {
+	if alone && g.To(node.ID()).Len() == 0 {
+		p.gradients = append(p.gradients, gradient{node: node})
+		return
+	}
+	copied := new(gorgonia.Value)
+	gorgonia.Read(node, copied)
+	p.gradients = append(p.gradients, gradient{copied: copied})
+}
+
+// add makes the first gradient the sum of all.
+func (p *Parameter) add() error {
+	if p.weight.Value.Dtype() == Float32 {
+		return addGradients[float32](p.gradients)
+	}
+	return addGradients[float64](p.gradients)
+}
+
+func addGradients[T Float](gradients []gradient) error {
+	if len(gradients) == 1 {
+		return nil
+	}
+	sum, err := elements[T](gradients[0].value())
+	if err != nil {
+		return err
+	}
+	for _, g := range gradients[1:] {
+		more, err := elements[T](g.value())
+		if err != nil {
+			return err
+		}
+		kernel.Add(sum, more)
+	}
+	return nil
+}
+
+// Name is the weight's name.
+func (p *Parameter) Name() string { return p.of().Name }
+
+// Role is the weight's role.
+func (p *Parameter) Role() Role { return p.of().Role }
+
+// Decays says whether weight decay applies: to kernels only.
+func (p *Parameter) Decays() bool { return p.of().Role == Kernel }
+
+// Value is the weight itself; a solver changes it in place.
+func (p *Parameter) Value() gorgonia.Value { return p.of().Value }
+
+// of is the weight; a zero one where the Parameter is nil or zero, which no
+// Program has.
+func (p *Parameter) of() *Weight {
+	if p == nil || p.weight == nil {
+		return &Weight{}
+	}
+	return p.weight
+}
+
+// Grad is the gradient of the last run; it is valid until the next.
+func (p *Parameter) Grad() (gorgonia.Value, error) {
+	if p == nil || p.runs == nil || !p.runs.done {
+		return nil, errors.Errorf("gradient of %q: there is no finished run to read it from", p.Name())
+	}
+	return p.gradients[0].value(), nil
+}
+
+// Elements copies the gradient of the last run in row-major order.
+func (p *Parameter) Elements() ([]float64, error) {
+	value, err := p.Grad()
+	if err != nil {
+		return nil, err
+	}
+	return float64s(value)
+}
+
+// sequence is the machine of graphs that nobody differentiates and that are
+// made of Functions alone, such as the embedding of images: it calls one after
+// the other in the caller's goroutine. Gorgonia's tape machine does the same
+// work in a goroutine of its own, with values and registers between the
+// Functions, which takes longer than a small network does for an image.
+type sequence struct {
+	calls   []call
+	outputs []func()
+}
+
+// call is one Function with its memory.
+type call struct {
+	name string // for errors
+	run  func()
+}
+
+// calculation is a node that is a Function of other nodes.
+type calculation interface {
+	// bind looks up the memory of the operands; nodes has those that are
+	// calculated.
+	bind(nodes map[*Node]calculation) (call, error)
+	value() gorgonia.Value
+}
+
+type functionCall[T Float] struct {
+	name     string
+	function Function[T]
+	inputs   []*Node
+	output   *buffer[T]
+}
+
+func (f *functionCall[T]) value() gorgonia.Value { return f.output.dense() }
+
+func (f *functionCall[T]) bind(nodes map[*Node]calculation) (call, error) {
+	y, x := f.output.data(), make([][]T, len(f.inputs))
+	for i, input := range f.inputs {
+		if from, ok := nodes[input].(*functionCall[T]); ok {
+			x[i] = from.output.data()
+			continue
+		}
+		var err error
+		if x[i], err = elements[T](input.Value()); err != nil {
+			return call{}, errors.Wrapf(err, "%s: operand %d", f.name, i)
+		}
+	}
+	return call{f.name, func() { f.function.Forward(y, x...) }}, nil
+}
+
+// newSequence returns the machine of the outputs; it is nil where a node that
+// leads to them is neither a Function nor a leaf.
+func (b *Builder) newSequence(outputs Outputs, values map[string]*gorgonia.Value) (*sequence, error) {
+	needed := map[*Node]bool{}
+	for _, node := range outputs {
+		for each := range b.leadingTo(node) {
+			needed[each] = true
+		}
+	}
+	for node := range needed {
+		if b.calculations[node] == nil && !node.IsVar() && node.Value() == nil {
+			return nil, nil
+		}
+	}
+	s := &sequence{}
+	for _, node := range b.calculated { // in this order, operands come first
+		if !needed[node] {
+			continue
+		}
+		call, err := b.calculations[node].bind(b.calculations)
+		if err != nil {
+			return nil, err
+		}
+		s.calls = append(s.calls, call)
+	}
+	for name, node := range outputs {
+		value := node.Value()
+		if from := b.calculations[node]; from != nil {
+			value = from.value() // over memory that stays
+		}
+		s.outputs = append(s.outputs, func() { *values[name] = value })
+	}
+	return s, nil
+}
+
+// RunAll calls all Functions. A panic in one is an error with its name.
+func (s *sequence) RunAll() (err error) {
+	name := ""
+	defer func() {
+		if r := recover(); r != nil {
+			err = errors.Errorf("%s: %v", name, r)
+		}
+	}()
+	for _, call := range s.calls {
+		name = call.name
+		call.run()
+	}
+	for _, output := range s.outputs {
+		output()
+	}
+	return nil
+}
+
+// Reset does nothing: memory is kept for the next run.
+func (*sequence) Reset() {}
+
+// Close does nothing.
+func (*sequence) Close() error { return nil }

@@ -1,10 +1,16 @@
 package graph
 
 import (
+	"fmt"
+	"math"
+	"math/rand/v2"
 	"path"
+	"slices"
 
 	"github.com/likeness-go/likeness/graph/internal/kernel"
+	"github.com/likeness-go/likeness/internal/random"
 	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
@@ -206,4 +212,216 @@ func (w *Weights) Freeze(patterns ...string) error {
 // hasPrefix says whether name lies in the block, as "conv1.weight" in "conv1".
 func hasPrefix(name, block string) bool {
 	return len(name) > len(block) && name[:len(block)] == block && name[len(block)] == '.'
+}
+
+// Weight is the node of a named weight of the present scope. The first use
+// brings the weight into being; later uses, in this graph or another, get the
+// same tensor. One name with two shapes or two roles is an error.
+//
+// Each use in a graph is a leaf of its own over that tensor, so that each has
+// its own gradient: Parameter adds these up, on all threads and in place, which
+// Gorgonia's addition of nodes does not.
+func (b *Builder) Weight(name string, role Role, initial Initializer, shape ...int) *Node {
+	name = b.path(name)
+	if !initial.valid() {
+		b.Fail("weight %q: found initial scheme %q, expected he, xavier, normal or constant", name, initial.Scheme)
+	}
+	elements := b.bounded(fmt.Sprintf("weight %q", name), shape, MaxParameters)
+	weight := b.weights.Get(name)
+	if weight == nil {
+		if others := b.weights.elements(); elements > MaxParameters-others {
+			b.Fail("weight %q: %d elements and the %d of the weights before it are too many, expected at most %d", name, elements, others, MaxParameters)
+		}
+		weight = b.weights.add(name, role, shape)
+		fanIn, fanOut := fans(shape)
+		initial.draw(weight.Value, random.New(b.weights.seed, "weight", name), fanIn, fanOut)
+	}
+	if !weight.Value.Shape().Eq(shape) {
+		b.Fail("weight %q: found shape %v, expected %v", name, weight.Value.Shape(), tensor.Shape(shape))
+	}
+	if weight.Role != role {
+		b.Fail("weight %q: found the role of a %v, expected %v", name, weight.Role, role)
+	}
+	uses := b.learned[name]
+	if len(uses) > 0 && (b.mode == Evaluation || !weight.Trainable()) {
+		return uses[0]
+	}
+	leaf := "weight:" + name
+	if len(uses) > 0 {
+		leaf += fmt.Sprintf(" use %d", len(uses)+1)
+	}
+	node := gorgonia.NewTensor(b.graph, b.Dtype(), len(shape),
+		gorgonia.WithShape(shape...), gorgonia.WithName(leaf), gorgonia.WithValue(weight.Value))
+	b.learned[name] = append(uses, node)
+	b.leaves[node] = name
+	if len(uses) == 0 {
+		b.order = append(b.order, name)
+	}
+	b.requires[node] = weight.Trainable()
+	return node
+}
+
+// WeightNode is a weight with its node in the graph being built.
+type WeightNode struct {
+	*Weight
+	Node *Node
+}
+
+// WeightNodes lists the weights that the graph learns, of those it uses so far,
+// in the order of their first use.
+func (b *Builder) WeightNodes() []WeightNode {
+	var nodes []WeightNode
+	for _, name := range b.order {
+		if weight := b.weights.Get(name); weight.Trainable() {
+			nodes = append(nodes, WeightNode{weight, b.learned[name][0]})
+		}
+	}
+	return nodes
+}
+
+// fans are the numbers of inputs and outputs of one unit of a weight in
+// canonical layout.
+func fans(shape []int) (in, out int) {
+	if len(shape) == 1 {
+		return shape[0], shape[0]
+	}
+	window := 1
+	for _, extent := range shape[2:] {
+		window *= extent
+	}
+	return shape[1] * window, shape[0] * window
+}
+
+// extents says whether a shape has one extent or more and all are positive.
+func extents(shape tensor.Shape) bool { return len(shape) > 0 && slices.Min(shape) > 0 }
+
+// Clone copies the weights and their values; nil stays nil.
+func (w *Weights) Clone() *Weights { return w.Convert(w.Dtype()) }
+
+// Convert copies the weights into another arithmetic; nil stays nil. To one that
+// is neither Float32 nor Float64 nothing is copied: see NewWeights.
+func (w *Weights) Convert(dtype tensor.Dtype) *Weights {
+	if w == nil {
+		return nil
+	}
+	other := NewWeights(dtype, w.seed)
+	if other.check() != nil {
+		return other
+	}
+	for _, weight := range w.All() {
+		twin := other.add(weight.Name, weight.Role, weight.Value.Shape())
+		twin.Frozen = weight.Frozen
+		copyValue(twin.Value, weight.Value)
+	}
+	return other
+}
+
+// CopyFrom overwrites the values with those of the weights of the same names.
+// It is an error when a name or a shape differs; then nothing is changed.
+func (w *Weights) CopyFrom(source *Weights) error {
+	if w == nil || source == nil {
+		return errors.New("copy weights: found nil, expected two Weights")
+	}
+	for _, weight := range w.All() {
+		other := source.Get(weight.Name)
+		if other == nil {
+			return errors.Errorf("weight %q is missing", weight.Name)
+		}
+		if !other.Value.Shape().Eq(weight.Value.Shape()) {
+			return errors.Errorf("weight %q: found shape %v, expected %v", weight.Name, other.Value.Shape(), weight.Value.Shape())
+		}
+	}
+	for _, other := range source.All() {
+		if w.Get(other.Name) == nil {
+			return errors.Errorf("weight %q is not part of the network", other.Name)
+		}
+	}
+	for _, weight := range w.All() {
+		copyValue(weight.Value, source.Get(weight.Name).Value)
+	}
+	return nil
+}
+
+// copyValue writes dst = src, on all threads where the arithmetic is the same: a
+// network of many weights is copied before each step of its training.
+func copyValue(dst, src *tensor.Dense) {
+	switch narrow := src.Dtype() == Float32; {
+	case src.Dtype() != dst.Dtype() && narrow:
+		store(dst, src.Float32s())
+	case src.Dtype() != dst.Dtype():
+		store(dst, src.Float64s())
+	case narrow:
+		kernel.Copy(dst.Float32s(), src.Float32s())
+	default:
+		kernel.Copy(dst.Float64s(), src.Float64s())
+	}
+}
+
+// Initializer says how a weight's first values are drawn. The zero value is the
+// usual choice for the place it stands in: He's for kernels, zero for biases.
+type Initializer struct {
+	Scheme string  `toml:"scheme,omitempty" json:"scheme,omitempty"`       // "", "he", "xavier", "normal" or "constant"
+	Mean   float64 `toml:"mean,omitempty" json:"mean,omitempty"`           // of "normal"; the value of "constant"
+	StdDev float64 `toml:"deviation,omitempty" json:"deviation,omitempty"` // of "normal"
+}
+
+// Normal draws from a normal distribution, as Koch, Zemel & Salakhutdinov do.
+func Normal(mean, deviation float64) Initializer {
+	return Initializer{Scheme: "normal", Mean: mean, StdDev: deviation}
+}
+
+// Constant sets every element to one value.
+func Constant(value float64) Initializer { return Initializer{Scheme: "constant", Mean: value} }
+
+// or gives the default where the scheme is left open.
+func (i Initializer) or(usual Initializer) Initializer {
+	if i.Scheme == "" {
+		return usual
+	}
+	return i
+}
+
+// He draws N(0, 2/fan_in), which keeps the variance of activations through
+// ReLU layers (He et al. 2015, equation 10).
+var He = Initializer{Scheme: "he"}
+
+// Xavier draws U(−a, a) with a = √(6/(fan_in + fan_out)), for sigmoid and tanh
+// layers (Glorot & Bengio 2010, equation 16).
+var Xavier = Initializer{Scheme: "xavier"}
+
+// draw sets the elements of a weight with the given fans.
+func (i Initializer) draw(weight *tensor.Dense, r *rand.Rand, fanIn, fanOut int) {
+	if weight.Dtype() == Float32 {
+		data := weight.Float32s()
+		for k := range data {
+			data[k] = float32(i.one(r, fanIn, fanOut))
+		}
+		return
+	}
+	data := weight.Float64s()
+	for k := range data {
+		data[k] = i.one(r, fanIn, fanOut)
+	}
+}
+
+// one draws an element.
+func (i Initializer) one(r *rand.Rand, fanIn, fanOut int) float64 {
+	switch i.Scheme {
+	case "he":
+		return r.NormFloat64() * math.Sqrt(2/float64(fanIn))
+	case "xavier":
+		return (2*r.Float64() - 1) * math.Sqrt(6/float64(fanIn+fanOut))
+	case "normal":
+		return i.Mean + i.StdDev*r.NormFloat64()
+	}
+	return i.Mean
+}
+
+// valid says whether the scheme is known.
+func (i Initializer) valid() bool {
+	switch i.Scheme {
+	case "", "he", "xavier", "normal", "constant":
+		return true
+	}
+	return false
 }

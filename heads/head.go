@@ -2,7 +2,7 @@ package heads
 
 import (
 	"github.com/likeness-go/likeness/graph"
-	"github.com/likeness-go/likeness/internal/nearest"
+	"github.com/likeness-go/likeness/internal/wording"
 )
 
 // Head compares embeddings. A head is plain data: one value serves many graphs,
@@ -42,5 +42,5 @@ func Named(name string) (Head, error) {
 	case "weighted-l1":
 		return WeightedL1{}, nil
 	}
-	return nil, nearest.Unknown("head", name, Names)
+	return nil, wording.Unknown("head", name, Names)
 }

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/allocated"
 	"github.com/likeness-go/likeness/internal/testutil"
 	"golang.org/x/image/bmp"
 )
@@ -63,14 +62,14 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var size imaging.Size
 		var err error
-		allocated.Limit(t, 4*len(data), func() { size, err = imaging.DecodeSize(bytes.NewReader(data), "fuzz") })
+		testutil.LimitAllocations(t, 4*len(data), func() { size, err = imaging.DecodeSize(bytes.NewReader(data), "fuzz") })
 		if err == nil && size.Height*size.Width > mostFuzzed {
 			t.Skip("large")
 		}
 		var img image.Image
 		var decoding error
 		// A pixel takes 8 bytes, and as many while a progressive JPEG is decoded.
-		allocated.Limit(t, 16*len(data)+32*mostFuzzed, func() { img, decoding = imaging.Decode(bytes.NewReader(data), "fuzz") })
+		testutil.LimitAllocations(t, 16*len(data)+32*mostFuzzed, func() { img, decoding = imaging.Decode(bytes.NewReader(data), "fuzz") })
 		switch {
 		case (img == nil) == (decoding == nil):
 			t.Errorf("image %v, error %v", img, decoding)

@@ -5,7 +5,7 @@ import (
 	"math"
 	"strings"
 
-	"github.com/likeness-go/likeness/internal/nearest"
+	"github.com/likeness-go/likeness/internal/wording"
 	"github.com/pkg/errors"
 )
 
@@ -15,7 +15,7 @@ import (
 func Usual(objective, head string, o Options) (Options, error) {
 	found, takes := named(objective, o)
 	if found == nil {
-		return o, nearest.Unknown("objective", objective, Names)
+		return o, wording.Unknown("objective", objective, Names)
 	}
 	for _, option := range []struct {
 		key   string

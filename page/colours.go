@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/likeness-go/likeness/datasets"
-	"github.com/likeness-go/likeness/internal/scatter"
+	"github.com/likeness-go/likeness/internal/plot"
 )
 
 // What is of no class, and of a class that has no colour of its own.
@@ -34,13 +34,13 @@ func classColours(d *datasets.Dataset) (colours []color.RGBA, meaning []entry) {
 		}
 	}
 	slices.SortStableFunc(coloured, func(a, b int) int { return cmp.Compare(len(classes[b]), len(classes[a])) })
-	rest := coloured[min(len(coloured), len(scatter.Colours)):]
+	rest := coloured[min(len(coloured), len(plot.Colors)):]
 	coloured = coloured[:len(coloured)-len(rest)]
 	slices.Sort(coloured)
 	for i, class := range coloured {
-		meaning = append(meaning, entry{name: d.Classes[class], fill: scatter.Colours[i]})
+		meaning = append(meaning, entry{name: d.Classes[class], fill: plot.Colors[i]})
 		for _, image := range classes[class] {
-			colours[image] = scatter.Colours[i]
+			colours[image] = plot.Colors[i]
 		}
 	}
 	if len(rest) > 0 {

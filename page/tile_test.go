@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/scatter"
+	"github.com/likeness-go/likeness/internal/plot"
 )
 
 // An image comes through the page as it is.
@@ -119,7 +119,7 @@ func TestClassColours(t *testing.T) {
 		t.Errorf("legend (-want +found):\n%s", diff)
 	}
 	for i, class := range d.Labels {
-		want := map[int]color.RGBA{0: scatter.Colours[0], 1: others, 2: scatter.Colours[1], 5: others, 11: scatter.Colours[9]}[class]
+		want := map[int]color.RGBA{0: plot.Colors[0], 1: others, 2: plot.Colors[1], 5: others, 11: plot.Colors[9]}[class]
 		if want != (color.RGBA{}) && colours[i] != want {
 			t.Errorf("class %d has the colour %v, expected %v", class, colours[i], want)
 		}

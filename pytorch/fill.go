@@ -2,13 +2,16 @@ package pytorch
 
 import (
 	"maps"
+	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/graph"
-	"github.com/likeness-go/likeness/internal/nearest"
 	"github.com/likeness-go/likeness/internal/safetensors"
+	"github.com/likeness-go/likeness/internal/wording"
 	"github.com/pkg/errors"
 )
 
@@ -28,7 +31,7 @@ func (f *File) Fill(model *likeness.Model, mapping Mapping) error {
 	}
 	for _, a := range assignments {
 		if f.find(a.tensor) == nil {
-			return errors.Wrapf(nearest.Unknown("tensor", a.tensor, f.names()), "%s: for weight %q", f.path, a.weight.Name)
+			return errors.Wrapf(wording.Unknown("tensor", a.tensor, f.names()), "%s: for weight %q", f.path, a.weight.Name)
 		}
 	}
 	if err := f.complete(mapping, assignments); err != nil {
@@ -110,4 +113,210 @@ func layoutsOf(model *likeness.Model, weight *graph.Weight, shape []int) []strin
 func isSlope(name string) bool {
 	layer, suffix := cut(name)
 	return suffix == "weight" && strings.Contains(layer, "prelu")
+}
+
+// assignment is a tensor for a weight.
+type assignment struct {
+	weight *graph.Weight
+	tensor string
+	layout string
+}
+
+// assign finds the weights that the mapping means.
+func (m Mapping) assign(weights *graph.Weights) ([]assignment, error) {
+	var names []string
+	for _, weight := range weights.All() {
+		names = append(names, weight.Name)
+	}
+	initial, err := matching(m.Initial, names)
+	if err != nil {
+		return nil, errors.Wrap(err, "initial")
+	}
+	var assignments []assignment
+	mapped := map[string]bool{}
+	for _, source := range m.Sources {
+		known := false
+		for _, weight := range weights.All() {
+			rest, within := strings.CutPrefix(weight.Name, source.Weight)
+			if !within || rest != "" && rest[0] != '.' {
+				continue
+			}
+			known = true
+			if rest != "" && initial[weight.Name] {
+				continue // all of a layer but this
+			}
+			if mapped[weight.Name] {
+				return nil, errors.Errorf("weight %q is mapped twice", weight.Name)
+			}
+			mapped[weight.Name] = true
+			a := assignment{weight: weight, tensor: source.Tensor + rest}
+			if rest == "" || weight.Value.Dims() > 1 {
+				a.layout = source.Layout // a layer's layout is that of its kernel
+			}
+			assignments = append(assignments, a)
+		}
+		if !known {
+			return nil, unknownWeight(source.Weight, names)
+		}
+	}
+	for _, name := range names {
+		switch {
+		case mapped[name] && initial[name]:
+			return nil, errors.Errorf("weight %q is mapped and initial, expected one of the two", name)
+		case !mapped[name] && !initial[name] && !strings.HasPrefix(name, "head."):
+			return nil, errors.Errorf("nothing is mapped to weight %q %v: map a tensor to it, or list it under initial", name, show(weights.Get(name).Value.Shape()))
+		}
+	}
+	return assignments, nil
+}
+
+// unknownWeight takes a name without a dot for a layer's.
+func unknownWeight(name string, weights []string) error {
+	if strings.Contains(name, ".") {
+		return wording.Unknown("weight", name, weights)
+	}
+	var layers []string
+	for _, weight := range weights {
+		layer, _ := cut(weight)
+		layers = append(layers, layer)
+	}
+	return wording.Unknown("layer", name, slices.Compact(layers))
+}
+
+// matching is the set of names that patterns match. One that matches none is
+// an error.
+func matching(patterns, names []string) (map[string]bool, error) {
+	matched := map[string]bool{}
+	for _, pattern := range patterns {
+		found := false
+		for _, name := range names {
+			matches, err := path.Match(pattern, name)
+			if err != nil {
+				return nil, errors.Wrapf(err, "pattern %q", pattern)
+			}
+			if matches || strings.HasPrefix(name, pattern+".") {
+				matched[name], found = true, true
+			}
+		}
+		if !found {
+			return nil, errors.Errorf("pattern %q matches none of %s", pattern, strings.Join(names, ", "))
+		}
+	}
+	return matched, nil
+}
+
+// flattened is the size (channels, height, width) of the images that were
+// flattened before the fully connected layer of the named weight.
+func flattened(model *likeness.Model, name string) ([3]int, error) {
+	network, ok := model.Backbone.(backbone.Network)
+	if !ok {
+		return [3]int{}, errors.Errorf("the backbone is of type %T: only in a list of blocks can be seen what was flattened", model.Backbone)
+	}
+	flatten, linear := -1, 0 // the last flatten block, and the number of linear ones
+	for i, block := range network.Blocks {
+		switch block.(type) {
+		case graph.Flatten:
+			flatten = i
+		case graph.Linear:
+			linear++
+			if name == "linear"+strconv.Itoa(linear)+".weight" && flatten >= 0 {
+				return sizeBefore(network, model.Weights, flatten)
+			}
+			flatten = -1
+		}
+	}
+	return [3]int{}, errors.New("no flatten block comes directly before the layer")
+}
+
+// sizeBefore is the size of the images that a block takes.
+func sizeBefore(network backbone.Network, weights *graph.Weights, block int) (size [3]int, err error) {
+	program, err := graph.Build(weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
+		images := b.Sequence(network.Blocks[:block], b.Input("images", 1, network.Size.Height, network.Size.Width, network.Size.Channels))
+		shape := images.Shape()
+		size = [3]int{shape[3], shape[1], shape[2]}
+		return graph.Outputs{"images": images}
+	})
+	if err != nil {
+		return size, err
+	}
+	return size, program.Close()
+}
+
+// layouts are the orders of axes that a tensor may have, each with that of the
+// weight that it becomes. Axes in brackets are one axis of the tensor; c, h and w
+// are those of the images before they were flattened.
+var layouts = map[string]string{
+	"oihw": "oihw", "hwio": "oihw", "ohwi": "oihw",
+	"oi": "oi", "io": "oi",
+	"o(hwc)": "o(chw)", "(hwc)o": "o(chw)",
+}
+
+// axes are a layout without its brackets.
+func axes(layout string) string { return strings.NewReplacer("(", "", ")", "").Replace(layout) }
+
+// shapeOf is the shape of an array in the layout, given the extents of the axes.
+func shapeOf(layout string, extents map[rune]int) []int {
+	var shape []int
+	within := false
+	for _, axis := range layout {
+		switch {
+		case axis == '(':
+			shape, within = append(shape, 1), true
+		case axis == ')':
+			within = false
+		case within:
+			shape[len(shape)-1] *= extents[axis]
+		default:
+			shape = append(shape, extents[axis])
+		}
+	}
+	return shape
+}
+
+// extentsOf gives the extents of the axes of a weight's own layout. The size
+// (channels, height, width) is that of the images that were flattened before
+// the weight, and is asked for where the layout needs it.
+func extentsOf(own string, shape []int, size func() ([3]int, error)) (map[rune]int, error) {
+	if len(own) == len(shape) {
+		extents := map[rune]int{}
+		for i, axis := range own {
+			extents[axis] = shape[i]
+		}
+		return extents, nil
+	}
+	if own != "o(chw)" || len(shape) != 2 {
+		return nil, errors.Errorf("the layout is of another kind of weight: this one has shape %v", show(shape))
+	}
+	s, err := size()
+	if err != nil {
+		return nil, err
+	}
+	return map[rune]int{'o': shape[0], 'c': s[0], 'h': s[1], 'w': s[2]}, nil
+}
+
+// rearrange copies an array from one order of axes to another.
+func rearrange(data []float32, extents map[rune]int, from, to string) []float32 {
+	if from == to {
+		return slices.Clone(data)
+	}
+	strides, stride := map[rune]int{}, 1
+	for _, axis := range slices.Backward([]rune(from)) {
+		strides[axis] = stride
+		stride *= extents[axis]
+	}
+	order := []rune(to)
+	result := make([]float32, 0, len(data))
+	var walk func(axis, offset int)
+	walk = func(axis, offset int) {
+		if axis == len(order) {
+			result = append(result, data[offset])
+			return
+		}
+		for range extents[order[axis]] {
+			walk(axis+1, offset)
+			offset += strides[order[axis]]
+		}
+	}
+	walk(0, 0)
+	return result
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/likeness-go/likeness/internal/allocated"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/likeness-go/likeness/pytorch"
 )
 
@@ -19,7 +19,7 @@ func FuzzParseMapping(f *testing.F) {
 	f.Add("[weights]\na = 'b'\n'a.b' = 'c'\n")
 	f.Add("weights = 3")
 	f.Fuzz(func(t *testing.T, text string) {
-		allocated.Limit(t, 4096*len(text), func() {
+		testutil.LimitAllocations(t, 4096*len(text), func() {
 			mapping, err := pytorch.ParseMapping(text, "file")
 			if err != nil {
 				return

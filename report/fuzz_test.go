@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/likeness-go/likeness/internal/allocated"
+	"github.com/likeness-go/likeness/internal/testutil"
 )
 
 // Whatever the text, it is refused or comes back as it was.
@@ -16,7 +16,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var r Report
 		var err error
-		allocated.Limit(t, 64*len(text), func() { r, err = parse(text) })
+		testutil.LimitAllocations(t, 64*len(text), func() { r, err = parse(text) })
 		if err != nil {
 			return
 		}

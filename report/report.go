@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/likeness-go/likeness/internal/atomicfile"
-	"github.com/likeness-go/likeness/internal/printable"
+	"github.com/likeness-go/likeness/internal/wording"
 	"github.com/pkg/errors"
 )
 
@@ -86,16 +86,16 @@ func (r Report) Rows() []Row {
 // forge a line in the names of the data set and of classes is escaped.
 func (r Report) WriteTable(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-33s %8s  %-17s %9s %7s\n", printable.String(r.Dataset), "trained", "95 % interval", "untrained", "pixels")
+	fmt.Fprintf(&b, "%-33s %8s  %-17s %9s %7s\n", wording.Printable(r.Dataset), "trained", "95 % interval", "untrained", "pixels")
 	for _, row := range r.Rows() {
 		fmt.Fprintf(&b, "%-33s %8.2f  [%6.2f, %6.2f]  %9.2f %7.2f\n", row.Title, 100*row.Value, 100*row.Low, 100*row.High, 100*row.Untrained, 100*row.Pixels)
 	}
 	for _, figure := range titles {
 		if published := r.PublishedFor(figure.name); published != "" {
-			fmt.Fprintf(&b, "published, %s: %s\n", figure.title, printable.String(published))
+			fmt.Fprintf(&b, "published, %s: %s\n", figure.title, wording.Printable(published))
 		}
 	}
-	fmt.Fprintf(&b, "\nseed %d, trained %.0f s at %.0f images/s\nprotocol: %s\n", r.Seed, r.Seconds, r.ImagesPerSecond, printable.String(r.Protocol))
+	fmt.Fprintf(&b, "\nseed %d, trained %.0f s at %.0f images/s\nprotocol: %s\n", r.Seed, r.Seconds, r.ImagesPerSecond, wording.Printable(r.Protocol))
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/likeness-go/likeness/internal/nearest"
+	"github.com/likeness-go/likeness/internal/wording"
 	"github.com/pkg/errors"
 )
 
@@ -105,7 +105,7 @@ func (b *bodyReader) find(name string) (field, error) {
 		}
 		names[i] = f.name
 	}
-	return field{}, refuse(http.StatusBadRequest, "body: %v", nearest.Unknown("field", shortened(name), names))
+	return field{}, refuse(http.StatusBadRequest, "body: %v", wording.Unknown("field", shortened(name), names))
 }
 
 // room says whether one more image may come.

@@ -7,7 +7,6 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-
 	"github.com/likeness-go/likeness/solver"
 )
 
@@ -144,4 +143,126 @@ func TestKochIsTheRecipe(t *testing.T) {
 	}
 	ramp := s.(*solver.SGD).Ramp
 	wantNear(t, []float64{ramp.At(0, 0.9), ramp.At(10, 0.9), ramp.At(400, 0.9)}, []float64{0.5, 0.51, 0.9}, 1e-15)
+}
+
+// Gradient 1 and weight 1 everywhere; rate 0.1 and no L2 but where a layer says
+// so. "conv1" is not "conv10", and the first layer that matches counts.
+func TestLayersByHand(t *testing.T) {
+	s := &solver.SGD{LearningRate: 0.1, Momentum: 0.5, Layers: []solver.Layer{
+		{Name: "conv1", LearningRateScale: new(2.0)},
+		{Name: "*.bias", Momentum: new(0.0)},
+		{Name: "fc.weight", L2: new(0.5)},
+		{Name: "conv*", LearningRateScale: new(0.0)},
+	}}
+	want := map[string]float64{
+		"conv1.weight":  1 - 0.2 - (0.1 + 0.2),
+		"conv1.bias":    1 - 0.2 - (0.1 + 0.2),
+		"conv10.weight": 1,
+		"fc.bias":       1 - 0.1 - 0.1,
+		"fc.weight":     1 - 0.2 - (0.1 + 0.18), // g + w = 2, then 1.8
+		"head.weight":   1 - 0.1 - (0.05 + 0.1),
+	}
+	var weights []*weight
+	for name := range want {
+		w := newWeight(name, 1)
+		set(w.grad, 1)
+		weights = append(weights, w)
+	}
+	mustStep(t, s, model(weights...))
+	mustStep(t, s, model(weights...))
+	for _, w := range weights {
+		t.Run(w.name, func(t *testing.T) { wantNear(t, elements(w.value), []float64{want[w.name]}, 1e-15) })
+	}
+}
+
+func TestLayersOfAdam(t *testing.T) {
+	s := &solver.Adam{LearningRate: 0.1, WeightDecay: 1, Beta1: 0.5, Beta2: 0.5, Epsilon: 1, Layers: []solver.Layer{
+		{Name: "slow", LearningRateScale: new(0.5)},
+		{Name: "free", WeightDecay: new(0.0)},
+	}}
+	slow, free, rest := newWeight("slow.weight", 1), newWeight("free.weight", 1), newWeight("rest.weight", 1)
+	for _, w := range []*weight{slow, free, rest} {
+		set(w.grad, 1)
+	}
+	mustStep(t, s, model(slow, free, rest))
+	wantNear(t, elements(slow.value), []float64{0.95 - 0.025}, 1e-15)
+	wantNear(t, elements(free.value), []float64{1 - 0.05}, 1e-15)
+	wantNear(t, elements(rest.value), []float64{0.9 - 0.05}, 1e-15)
+}
+
+func TestBadLayersAreRefused(t *testing.T) {
+	cases := map[string]struct {
+		solver solver.Solver
+		words  []string
+	}{
+		"no such parameter": {&solver.SGD{Layers: []solver.Layer{{Name: "conv2"}}}, []string{`"conv2"`, `"conv1.weight"`}},
+		"no name":           {&solver.SGD{Layers: []solver.Layer{{}}}, []string{"name", `found ""`}},
+		"pattern":           {&solver.SGD{Layers: []solver.Layer{{Name: "conv["}}}, []string{"name", `"conv["`}},
+		"rate":              {&solver.SGD{Layers: []solver.Layer{{Name: "conv1", LearningRateScale: new(-1.0)}}}, []string{`"conv1"`, "rate_scale", "-1"}},
+		"momentum":          {&solver.SGD{Layers: []solver.Layer{{Name: "conv1", Momentum: new(1.0)}}}, []string{`"conv1"`, "momentum", "at least 0 and below 1"}},
+		"decay of SGD":      {&solver.SGD{Layers: []solver.Layer{{Name: "conv1", WeightDecay: new(0.1)}}}, []string{`"conv1"`, "weight_decay"}},
+		"momentum of Adam":  {&solver.Adam{Layers: []solver.Layer{{Name: "conv1", Momentum: new(0.1)}}}, []string{`"conv1"`, "momentum"}},
+	}
+	for name, each := range cases {
+		t.Run(name, func(t *testing.T) {
+			wantError(t, each.solver.Step(model(newWeight("conv1.weight", 1))), nil, each.words...)
+		})
+	}
+}
+
+func TestSchedulesByHand(t *testing.T) {
+	exponential := solver.Exponential{Initial: 1, Factor: 0.5, EpochSteps: 2}
+	cases := map[string]struct {
+		schedule solver.Schedule
+		want     []float64 // of eight steps
+	}{
+		"constant":    {solver.Constant{Initial: 0.1}, []float64{0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1}},
+		"step":        {solver.Step{Initial: 1, Factor: 0.1, Epochs: 2, EpochSteps: 2}, []float64{1, 1, 1, 1, 0.1, 0.1, 0.1, 0.1}},
+		"exponential": {exponential, []float64{1, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125}},
+		// 1 + cos(π·step/8)/2: 1.5, 1 + 0.92388/2, 1 + 0.70711/2, 1 + 0.38268/2, 1, …
+		"cosine": {solver.Cosine{Initial: 1.5, Final: 0.5}, []float64{1.5, 1.461939766, 1.353553391, 1.191341716, 1, 0.808658284, 0.646446609, 0.538060234}},
+		"warmup": {solver.Warmup{Steps: 4, Of: exponential}, []float64{0.25, 0.5, 0.375, 0.5, 0.25, 0.25, 0.125, 0.125}},
+		// A zero EpochSteps counts every step as an epoch.
+		"zero epoch": {solver.Exponential{Initial: 1, Factor: 0.5}, []float64{1, 0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.0078125}},
+	}
+	for name, each := range cases {
+		t.Run(name, func(t *testing.T) {
+			rates := make([]float64, 8)
+			for step := range rates {
+				rates[step] = each.schedule.LearningRate(step, len(rates))
+			}
+			wantNear(t, rates, each.want, 1e-9)
+		})
+	}
+}
+
+func TestCosineStaysAtItsEnd(t *testing.T) {
+	cosine := solver.Cosine{Initial: 1, Final: 0.25}
+	for _, step := range []int{8, 9, 100} {
+		if rate := cosine.LearningRate(step, 8); rate != 0.25 {
+			t.Errorf("step %d of 8: found %v, expected 0.25", step, rate)
+		}
+	}
+}
+
+// Layers ramp to their own momentum, and the zero Ramp is there at once.
+func TestRampByHand(t *testing.T) {
+	ramp := solver.Ramp{From: 0.5, Epochs: 4, EpochSteps: 3}
+	for target, want := range map[float64][]float64{
+		0.9: {0.5, 0.6, 0.7, 0.8, 0.9, 0.9},
+		0.1: {0.5, 0.4, 0.3, 0.2, 0.1, 0.1},
+	} {
+		got := make([]float64, 6)
+		for epoch := range got {
+			first, last := ramp.At(3*epoch, target), ramp.At(3*epoch+2, target)
+			if first != last {
+				t.Errorf("epoch %d: found %v at its start and %v at its end", epoch, first, last)
+			}
+			got[epoch] = first
+		}
+		wantNear(t, got, want, 1e-15)
+	}
+	if got := (solver.Ramp{}).At(0, 0.9); got != 0.9 {
+		t.Errorf("zero Ramp: found %v, expected 0.9", got)
+	}
 }

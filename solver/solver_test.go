@@ -5,11 +5,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/internal/testutil"
+	"github.com/likeness-go/likeness/solver"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
-
-	"github.com/likeness-go/likeness/solver"
 )
 
 // weight is a Parameter made by hand.
@@ -108,3 +108,6 @@ func wantNear(t *testing.T, got, want []float64, tolerance float64) {
 }
 
 var _ = []solver.Solver{(*solver.SGD)(nil), (*solver.Adam)(nil)}
+
+// No test leaves a goroutine behind.
+func TestMain(m *testing.M) { testutil.CheckGoroutines(m) }

@@ -1,9 +1,11 @@
 package solver
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
+	"github.com/likeness-go/likeness/internal/vector"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
 )
@@ -104,4 +106,216 @@ func attachMoments(parameters []*parameter, kinds []string, restored State) (Sta
 		}
 	}
 	return moments, nil
+}
+
+// Average is the exponential moving average of named tensors: of a network's
+// weights, and of batch norm's running statistics with them (Polyak & Juditsky
+// 1992; with the warm-up of TensorFlow's ExponentialMovingAverage). The first
+// update takes the values w as they are. Update number t = 1, 2, … after it
+// takes
+//
+//	a ← d·a + (1−d)·w,    d = min(Decay, (1+t)/(10+t))
+type Average struct {
+	Decay float64 // in [0, 1)
+
+	updates    int
+	averages   []averaged // by name; nil before the first update
+	evaluating bool
+
+	crew       crew
+	rest       float64 // 1 − d of the present update
+	blendChunk func(i int)
+}
+
+// averaged is one tensor's average and, for the present call, the tensor.
+type averaged struct {
+	name          string
+	value, weight *tensor.Dense
+	backup        *tensor.Dense // of the tensor during Evaluate; nil before the first
+}
+
+// Update takes the present values in. Names, shapes and dtypes must be those of
+// the first update: otherwise the error is an ErrChanged. Nothing has changed
+// after an error.
+func (a *Average) Update(weights map[string]*tensor.Dense) error {
+	if a == nil {
+		return errors.Wrap(errNil, "update average")
+	}
+	if err := within(bound{"average", a.Decay, 0, 1}); err != nil {
+		return err
+	}
+	if err := a.bind(weights); err != nil {
+		return errors.Wrap(err, "update average")
+	}
+	t := float64(a.updates)
+	a.rest = 1 - min(a.Decay, (1+t)/(10+t))
+	a.crew.run(a.blendChunk)
+	a.updates++
+	return nil
+}
+
+// Evaluate puts the averages in the place of the tensors' values for as long as
+// evaluate runs, and the values back after it, also after an error or a panic.
+// Meanwhile there can be no Update and no other Evaluate.
+func (a *Average) Evaluate(weights map[string]*tensor.Dense, evaluate func() error) error {
+	if a == nil || evaluate == nil {
+		return errors.New("evaluate average: found nil, expected an average and a function")
+	}
+	if a.updates == 0 {
+		return errors.New("evaluate average: found no update, expected at least one before")
+	}
+	if err := a.bind(weights); err != nil {
+		return errors.Wrap(err, "evaluate average")
+	}
+	a.evaluating = true
+	for i := range a.averages {
+		a.averages[i].swapIn()
+	}
+	defer func() {
+		for i := range a.averages {
+			a.averages[i].swapOut()
+		}
+		a.evaluating = false
+	}()
+	return evaluate()
+}
+
+// State copies the averages ("average/conv1.weight") and the number of updates
+// ("step").
+func (a *Average) State() State {
+	if a == nil {
+		return nil
+	}
+	state := State{}
+	state.setSteps(a.updates)
+	for _, each := range a.averages {
+		state[momentKey("average", each.name)] = each.value.Clone().(*tensor.Dense)
+	}
+	return state
+}
+
+// Restore goes on from a State. After an error nothing has changed.
+func (a *Average) Restore(state State) error {
+	if a == nil {
+		return errors.Wrap(errNil, "restore average")
+	}
+	if a.evaluating {
+		return errors.New("restore average: an evaluation is running")
+	}
+	updates, err := state.steps()
+	if err != nil {
+		return errors.Wrap(err, "restore average")
+	}
+	var averages []averaged
+	for _, key := range slices.Sorted(maps.Keys(state)) {
+		if key == stepKey {
+			continue
+		}
+		name, ok := strings.CutPrefix(key, momentKey("average", ""))
+		if !ok {
+			return errors.Errorf("restore average: found %q, expected names that begin with \"average/\"", key)
+		}
+		if _, err := dense(state[key]); err != nil {
+			return errors.Wrapf(err, "restore average: %q", key)
+		}
+		averages = append(averages, averaged{name: name, value: state[key].Clone().(*tensor.Dense)})
+	}
+	if (updates > 0) != (len(averages) > 0) {
+		return errors.Errorf("restore average: found %d averages after %d updates", len(averages), updates)
+	}
+	a.updates = updates
+	a.adopt(averages)
+	return nil
+}
+
+// bind finds each average's tensor; the first call says which there are.
+func (a *Average) bind(weights map[string]*tensor.Dense) error {
+	if a.evaluating {
+		return errors.New("an evaluation is running")
+	}
+	if a.averages == nil {
+		averages, err := newAverages(weights)
+		if err != nil {
+			return err
+		}
+		a.adopt(averages)
+	}
+	if len(weights) != len(a.averages) {
+		return errors.Wrapf(ErrChanged, "found %d tensors, expected %d", len(weights), len(a.averages))
+	}
+	for i := range a.averages {
+		each := &a.averages[i]
+		weight := weights[each.name]
+		if weight == nil {
+			return errors.Wrapf(ErrChanged, "found no tensor %q", each.name)
+		}
+		if _, err := dense(weight); err != nil {
+			return errors.Wrapf(err, "tensor %q", each.name)
+		}
+		if weight.Dtype() != each.value.Dtype() || !slices.Equal(weight.Shape(), each.value.Shape()) {
+			return errors.Wrapf(ErrChanged, "tensor %q: found %v %v, expected %v %v", each.name,
+				weight.Dtype(), weight.Shape(), each.value.Dtype(), each.value.Shape())
+		}
+		each.weight = weight
+	}
+	return nil
+}
+
+func newAverages(weights map[string]*tensor.Dense) ([]averaged, error) {
+	if len(weights) == 0 {
+		return nil, errors.New("found no tensors, expected at least one")
+	}
+	var averages []averaged
+	for _, name := range slices.Sorted(maps.Keys(weights)) {
+		if _, err := dense(weights[name]); err != nil {
+			return nil, errors.Wrapf(err, "tensor %q", name)
+		}
+		averages = append(averages, averaged{name: name, value: weights[name].Clone().(*tensor.Dense)})
+	}
+	return averages, nil
+}
+
+// adopt makes these the averages and divides the work on them.
+func (a *Average) adopt(averages []averaged) {
+	a.averages = averages
+	sizes := make([]int, len(averages))
+	for i, each := range averages {
+		sizes[i] = each.value.Shape().TotalSize()
+	}
+	a.crew.divide(sizes)
+	a.blendChunk = func(i int) {
+		chunk := a.crew.chunks[i]
+		a.averages[chunk.item].blend(chunk.from, chunk.to, a.rest)
+	}
+}
+
+// blend adds a part of the difference: an average that equals its weight stays
+// just as it is.
+func (each *averaged) blend(from, to int, rest float64) {
+	if each.value.Dtype() == tensor.Float32 {
+		average := each.value.Float32s()[from:to]
+		vector.For[float32]().AddDifference(average, each.weight.Float32s()[from:to], average, float32(rest))
+		return
+	}
+	average := each.value.Float64s()[from:to]
+	vector.For[float64]().AddDifference(average, each.weight.Float64s()[from:to], average, rest)
+}
+
+func (each *averaged) swapIn() {
+	if each.backup == nil {
+		each.backup = each.weight.Clone().(*tensor.Dense)
+	}
+	copyElements(each.backup, each.weight)
+	copyElements(each.weight, each.value)
+}
+
+func (each *averaged) swapOut() { copyElements(each.weight, each.backup) }
+
+// copyElements between contiguous tensors of one dtype and size.
+func copyElements(to, from *tensor.Dense) {
+	if to.Dtype() == tensor.Float32 {
+		copy(to.Float32s(), from.Float32s())
+		return
+	}
+	copy(to.Float64s(), from.Float64s())
 }

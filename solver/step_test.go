@@ -7,13 +7,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/solver"
 	"github.com/pkg/errors"
 	"gonum.org/v1/gonum/floats"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
-
-	"github.com/likeness-go/likeness/internal/random"
-	"github.com/likeness-go/likeness/solver"
+	"pgregory.net/rapid"
 )
 
 // everySolver is one of each, with the features that touch all elements.
@@ -221,4 +221,169 @@ func TestProgress(t *testing.T) {
 			t.Errorf("found %+v, expected %+v", got, want)
 		}
 	})
+}
+
+// The gradients (3) and (0, −4) have the norm 5. With a limit of 1 they become
+// 0.6 and −0.8; with one of 5 or of 6 they stay.
+func TestClipByHand(t *testing.T) {
+	for limit, scale := range map[float64]float64{1: 0.2, 5: 1, 6: 1, 0: 1} {
+		s := &solver.SGD{LearningRate: 1, Clip: limit}
+		a, b := newWeight("a", 0), newSingle("b", 0, 0)
+		set(a.grad, 3)
+		set(b.grad, 0, -4)
+		mustStep(t, s, model(a, b))
+		wantNear(t, elements(a.value), []float64{-3 * scale}, 1e-15)
+		wantNear(t, elements(b.value), []float64{0, 4 * scale}, 1e-7)
+		if norm := s.Progress().GradientNorm; norm != 5 {
+			t.Errorf("limit %v: found the norm %v, expected 5 as before clipping", limit, norm)
+		}
+	}
+}
+
+// A plain step of rate 1 is as long as the clipped gradient.
+func TestClippedStepsAreNoLongerThanTheLimit(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		gradient := rapid.SliceOfN(rapid.Float64Range(-1e3, 1e3), 7, 7).Draw(t, "gradient")
+		limit := rapid.Float64Range(1e-3, 1e3).Draw(t, "limit")
+		w := newWeight("w", make([]float64, 7)...)
+		set(w.grad, gradient...)
+		if err := (&solver.SGD{LearningRate: 1, Clip: limit}).Step(model(w)); err != nil {
+			t.Fatal(err)
+		}
+		var length, norm float64
+		for i, value := range elements(w.value) {
+			length = math.Hypot(length, value)
+			norm = math.Hypot(norm, gradient[i])
+		}
+		if want := min(norm, limit); math.Abs(length-want) > 1e-12*want {
+			t.Fatalf("found a step of %v, expected %v", length, want)
+		}
+	})
+}
+
+// L2 is added after clipping: 2λw = 10 is not cut to the limit.
+func TestClipLeavesL2Alone(t *testing.T) {
+	s := &solver.SGD{LearningRate: 1, L2: 5, Clip: 0.5}
+	w := newWeight("w", 1)
+	step(t, s, w, 2)
+	wantNear(t, elements(w.value), []float64{1 - (0.5 + 10)}, 1e-15)
+}
+
+// Single-precision squares would overflow; their sum in double precision does
+// not, and its order is fixed.
+func TestNormOfLargeSingles(t *testing.T) {
+	s := &solver.SGD{LearningRate: 0}
+	w := newSingle("w", 0, 0, 0, 0, 0)
+	step(t, s, w, 2e30, 1e30, 1e30, 1e30, 3e30) // squares 4 + 1 + 1 + 1 + 9 = 16
+	if norm := s.Progress().GradientNorm; math.Abs(norm/4e30-1) > 1e-6 {
+		t.Errorf("found the norm %v, expected 4e30", norm)
+	}
+}
+
+// A finite gradient whose square is infinite in float32 would make Adam's second
+// moment infinite for good: the step is refused, whether the gradient is large or
+// the penalty's pull is, and nothing changes. Clipped it is as small as any, and
+// gradient descent squares nothing.
+func TestAdamRefusesSquaresThatOverflow(t *testing.T) {
+	for _, test := range []struct {
+		name         string
+		solver       solver.Solver
+		value, slope float64
+		refused      bool
+	}{
+		{"large", &solver.Adam{LearningRate: 0.1}, 1, 1e20, true},
+		{"pulled", &solver.Adam{LearningRate: 0.1, L2: 0.01}, 1e25, 1, true},
+		{"as large as may be", &solver.Adam{LearningRate: 0.1, L2: 0.01}, 1e18, 1e18, false},
+		{"clipped", &solver.Adam{LearningRate: 0.1, Clip: 1}, 1, 1e20, false},
+		{"decayed", &solver.Adam{LearningRate: 0.1, WeightDecay: 0.01}, 1e25, 1, false},
+		{"descent", &solver.SGD{LearningRate: 0.1, L2: 0.01}, 1e25, 1e20, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			first, second := newSingle("first", 1), newSingle("second", 3, 1)
+			mustStep(t, test.solver, model(first, second))
+			set(second.value, 3, test.value)
+			set(second.grad, 0, test.slope)
+			state, values := test.solver.State(), elements(second.value)
+			err := test.solver.Step(model(first, second))
+			if !test.refused {
+				if err != nil {
+					t.Errorf("found %v", err)
+				}
+				return
+			}
+			wantError(t, err, solver.ErrNotFinite, `"second"`, "the square of the gradient")
+			if diff := cmp.Diff(values, elements(second.value)); diff != "" {
+				t.Errorf("the weights changed:\n%s", diff)
+			}
+			wantSameState(t, test.solver.State(), state)
+		})
+	}
+}
+
+// ofGraph is a Parameter in a Gorgonia graph whose gradient is a node.
+type ofGraph struct {
+	*gorgonia.Node
+	gradient *gorgonia.Node
+}
+
+func (p ofGraph) Decays() bool                  { return true }
+func (p ofGraph) Grad() (gorgonia.Value, error) { return p.gradient.Value(), nil }
+
+// train minimises Σ(Xw − y)² + λ‖w‖² for ten steps and returns w. The penalty
+// is a term of the graph; a λ of zero leaves it out.
+func train(t *testing.T, s gorgonia.Solver, penalty float64) []float64 {
+	t.Helper()
+	g := gorgonia.NewGraph()
+	matrix := tensor.New(tensor.WithShape(4, 3), tensor.WithBacking([]float64{0.5, -1, 2, 1.5, 0.25, -0.5, -0.75, 1.25, 1, 0.1, 0.2, -0.3}))
+	x := gorgonia.NodeFromAny(g, matrix, gorgonia.WithName("x"))
+	y := gorgonia.NodeFromAny(g, vector(1, 0.5, -1.5, 2), gorgonia.WithName("y"))
+	w := gorgonia.NodeFromAny(g, vector(0.3, -0.2, 0.1), gorgonia.WithName("w"))
+	must := gorgonia.Must
+
+	residual := must(gorgonia.Sub(must(gorgonia.Mul(x, w)), y))
+	cost := must(gorgonia.Sum(must(gorgonia.Square(residual))))
+	if penalty > 0 {
+		norm := must(gorgonia.Sum(must(gorgonia.Square(w))))
+		cost = must(gorgonia.Add(cost, must(gorgonia.Mul(gorgonia.NewConstant(penalty), norm))))
+	}
+	gradients, err := gorgonia.Grad(cost, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine := gorgonia.NewTapeMachine(g)
+	defer machine.Close()
+	for range 10 {
+		machine.Reset()
+		if err := machine.RunAll(); err != nil {
+			t.Fatal(err)
+		}
+		mustStep(t, s, []gorgonia.ValueGrad{ofGraph{w, gradients[0]}})
+	}
+	return elements(w.Value().(*tensor.Dense))
+}
+
+// The solver's L2 and the objective's term are one penalty: 2λw.
+func TestL2IsTheGraphsTerm(t *testing.T) {
+	const penalty = 0.2
+	solvers := map[string]func(l2 float64) solver.Solver{
+		"sgd":  func(l2 float64) solver.Solver { return &solver.SGD{LearningRate: 0.02, Momentum: 0.9, L2: l2} },
+		"adam": func(l2 float64) solver.Solver { return &solver.Adam{LearningRate: 0.1, L2: l2} },
+	}
+	for name, newSolver := range solvers {
+		t.Run(name, func(t *testing.T) {
+			inSolver, inGraph := train(t, newSolver(penalty), 0), train(t, newSolver(0), penalty)
+			wantNear(t, inSolver, inGraph, 1e-12)
+			if without := train(t, newSolver(0), 0); without[0]-inGraph[0] < 0.01 && inGraph[0]-without[0] < 0.01 {
+				t.Errorf("the penalty changes nothing: %v with it, %v without", inGraph, without)
+			}
+		})
+	}
+}
+
+// A Gorgonia solver takes the same parameters, and takes the same steps where
+// it is right: Adam.
+func TestGorgoniasSolverIsInterchangeable(t *testing.T) {
+	theirs := gorgonia.NewAdamSolver(gorgonia.WithLearnRate(0.1))
+	ours := &solver.Adam{LearningRate: 0.1}
+	wantNear(t, train(t, ours, 0), train(t, theirs, 0), 1e-9)
 }

@@ -9,8 +9,8 @@ import (
 
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/allocated"
 	"github.com/likeness-go/likeness/internal/safetensors"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/pkg/errors"
 )
 
@@ -56,7 +56,7 @@ func FuzzRestore(f *testing.F) {
 		var file safetensors.File
 		var found *progress
 		var err error
-		allocated.Limit(t, 64*len(content)+4<<20, func() {
+		testutil.LimitAllocations(t, 64*len(content)+4<<20, func() {
 			if file, err = safetensors.Read(bytes.NewReader(content), int64(len(content)), "fuzz"); err == nil {
 				if err = file.Seal(); err == nil { // or nearly all would end at the checksum
 					found, err = r.restore(file)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/datasets"
-	"github.com/likeness-go/likeness/internal/leak"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/likeness-go/likeness/trainer"
 	"go.uber.org/goleak"
 )
@@ -59,7 +59,7 @@ func TestRunLeavesNoGoroutine(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			defer goleak.VerifyNone(t, leak.Kept(), goleak.IgnoreCurrent())
+			defer goleak.VerifyNone(t, testutil.SharedGoroutines(), goleak.IgnoreCurrent())
 			training := newTrainer(t, tiny())
 			training.Augment = datasets.EachImage(datasets.KochAffine())
 			end(t, training)

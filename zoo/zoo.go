@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/likeness-go/likeness"
-	"github.com/likeness-go/likeness/internal/nearest"
+	"github.com/likeness-go/likeness/internal/wording"
 	"github.com/pkg/errors"
 )
 
@@ -39,7 +39,7 @@ func Names() []string {
 func Load(name string) (*likeness.Model, error) {
 	data, err := files.ReadFile(name + modelSuffix)
 	if err != nil {
-		return nil, nearest.Unknown("model", name, Names())
+		return nil, wording.Unknown("model", name, Names())
 	}
 	return likeness.Read(data, "zoo/"+name+modelSuffix)
 }
@@ -48,7 +48,7 @@ func Load(name string) (*likeness.Model, error) {
 func Card(name string) (string, error) {
 	text, err := files.ReadFile(name + cardSuffix)
 	if err != nil {
-		return "", errors.WithMessage(nearest.Unknown("model", name, Names()), "card")
+		return "", errors.WithMessage(wording.Unknown("model", name, Names()), "card")
 	}
 	return string(text), nil
 }

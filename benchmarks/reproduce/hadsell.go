@@ -11,8 +11,8 @@ import (
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/internal/plot"
 	"github.com/likeness-go/likeness/internal/random"
-	"github.com/likeness-go/likeness/internal/scatter"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/solver"
 	"github.com/likeness-go/likeness/trainer"
@@ -180,7 +180,7 @@ func (s settings) draw(name string, model *likeness.Model, test *datasets.Datase
 	if err != nil {
 		return err
 	}
-	return scatter.Write(filepath.Join(s.out, name), embeddings, images, test.Size.Width, shown)
+	return plot.WriteScatter(filepath.Join(s.out, name), embeddings, images, test.Size.Width, shown)
 }
 
 // nearestNeighbour is the share of test images whose nearest training image is

@@ -66,7 +66,10 @@ func (f runFolder) project(model *likeness.Model, images *datasets.Dataset, seed
 	if err != nil {
 		return err
 	}
-	projection := tensorboard.Projection{Embeddings: embeddings, Images: images.Images, Size: images.Size}
+	projection := tensorboard.Projection{Embeddings: embeddings}
+	for _, pixels := range images.Images {
+		projection.Images = append(projection.Images, images.Size.Image(pixels))
+	}
 	for _, label := range images.Labels {
 		projection.Classes = append(projection.Classes, images.Classes[label])
 	}

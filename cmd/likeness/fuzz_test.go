@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/likeness-go/likeness/internal/allocated"
+	"github.com/likeness-go/likeness/internal/testutil"
 )
 
 // Whatever a config file says, it is refused or is written so that it is read as it
@@ -25,7 +25,7 @@ func FuzzConfig(f *testing.F) {
 		var read Settings
 		var keys map[string]bool
 		var err error
-		allocated.Limit(t, 8192*len(text), func() { read, keys, err = parseConfig(text, "fuzz") })
+		testutil.LimitAllocations(t, 8192*len(text), func() { read, keys, err = parseConfig(text, "fuzz") })
 		if err != nil {
 			return
 		}

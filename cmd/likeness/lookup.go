@@ -6,7 +6,7 @@ import (
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/sheet"
+	"github.com/likeness-go/likeness/internal/plot"
 	"github.com/likeness-go/likeness/retrieval"
 	"github.com/pkg/errors"
 )
@@ -94,24 +94,24 @@ func (l lookup) judge(c *console, model *likeness.Model, traits []retrieval.Trai
 
 // draw writes the sheet, if there is to be one. It has as many images as a sheet
 // has room for.
-func (l lookup) draw(c *console, rows []sheet.Row) error {
+func (l lookup) draw(c *console, rows []plot.Row) error {
 	if l.Sheet == "" {
 		return nil
 	}
-	room, left := sheet.MostCells, 0
-	var fitting []sheet.Row
+	room, left := plot.MaxCells, 0
+	var fitting []plot.Row
 	for _, row := range rows {
 		some := min(room, len(row.Cells))
 		left += len(row.Cells) - some
 		if room -= some; some > 0 {
-			fitting = append(fitting, sheet.Row{Title: row.Title, Cells: row.Cells[:some]})
+			fitting = append(fitting, plot.Row{Title: row.Title, Cells: row.Cells[:some]})
 		}
 	}
 	if len(fitting) == 0 {
 		c.say("there is nothing to draw: %s is not written", l.Sheet)
 		return nil
 	}
-	if err := sheet.Write(l.Sheet, fitting, imaging.DecodeFile); err != nil {
+	if err := plot.WriteSheet(l.Sheet, fitting, imaging.DecodeFile); err != nil {
 		return err
 	}
 	c.say("drew %s", l.Sheet)

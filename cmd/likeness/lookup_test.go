@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/sheet"
+	"github.com/likeness-go/likeness/internal/plot"
 	"github.com/likeness-go/likeness/zoo"
 )
 
@@ -186,7 +186,7 @@ func TestSearch(t *testing.T) {
 func TestSheets(t *testing.T) {
 	inFolder(t)
 	scans(t)
-	line := sheet.TitleHeight + sheet.Side + sheet.CaptionLines*sheet.LineHeight + sheet.Gap
+	line := plot.TitleHeight + plot.Side + plot.CaptionLines*plot.LineHeight + plot.Gap
 	for _, test := range []struct {
 		args    []string
 		columns int
@@ -202,7 +202,7 @@ func TestSheets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := image.Rect(0, 0, sheet.Gap+test.columns*(sheet.Side+sheet.Gap), sheet.Gap+2*line)
+		want := image.Rect(0, 0, plot.Gap+test.columns*(plot.Side+plot.Gap), plot.Gap+2*line)
 		if picture.Bounds() != want {
 			t.Errorf("the sheet of %s is %v, expected %v", test.args[0], picture.Bounds(), want)
 		}
@@ -213,11 +213,11 @@ func TestSheets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	middle := image.Pt(sheet.Gap+sheet.Side/2, sheet.Gap+sheet.TitleHeight+sheet.Side/2)
+	middle := image.Pt(plot.Gap+plot.Side/2, plot.Gap+plot.TitleHeight+plot.Side/2)
 	if grey, _, _, _ := picture.At(middle.X, middle.Y).RGBA(); grey < 0xf000 {
 		t.Errorf("the middle of the ring is %x, expected white", grey)
 	}
-	if grey, _, _, _ := picture.At(middle.X+sheet.Side*3/10, middle.Y).RGBA(); grey > 0x4000 {
+	if grey, _, _, _ := picture.At(middle.X+plot.Side*3/10, middle.Y).RGBA(); grey > 0x4000 {
 		t.Errorf("the line of the ring is %x, expected black", grey)
 	}
 }

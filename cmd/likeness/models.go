@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/likeness-go/likeness"
-	"github.com/likeness-go/likeness/internal/nearest"
+	"github.com/likeness-go/likeness/internal/wording"
 	"github.com/likeness-go/likeness/retrieval"
 	"github.com/likeness-go/likeness/zoo"
 	"github.com/pkg/errors"
@@ -44,7 +44,7 @@ func loadModel(c *console, path string, images ...string) (*likeness.Model, stri
 	}
 	file, err := findModel(path)
 	if os.IsNotExist(errors.Cause(err)) && filepath.Base(path) == path {
-		return nil, "", errors.WithMessage(nearest.Unknown("model", path, zoo.Names()), "--model: no such file")
+		return nil, "", errors.WithMessage(wording.Unknown("model", path, zoo.Names()), "--model: no such file")
 	}
 	if err != nil {
 		return nil, "", errors.WithMessage(err, "--model")

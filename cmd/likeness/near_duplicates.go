@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/likeness-go/likeness"
-	"github.com/likeness-go/likeness/internal/sheet"
+	"github.com/likeness-go/likeness/internal/plot"
 	"github.com/likeness-go/likeness/retrieval"
 	"github.com/pkg/errors"
 )
@@ -143,12 +143,12 @@ func (g groups) write(c *console) error {
 }
 
 // rows are the groups as rows of a sheet.
-func (g groups) rows() []sheet.Row {
-	var rows []sheet.Row
+func (g groups) rows() []plot.Row {
+	var rows []plot.Row
 	for i, group := range g.Groups {
-		row := sheet.Row{Title: fmt.Sprintf("group %d, %d images", i+1, len(group))}
+		row := plot.Row{Title: fmt.Sprintf("group %d, %d images", i+1, len(group))}
 		for j, m := range group {
-			cell := sheet.Cell{File: m.File, Captions: [sheet.CaptionLines]string{shortName(g.Folder, m.File)}}
+			cell := plot.Cell{File: m.File, Captions: [plot.CaptionLines]string{shortName(g.Folder, m.File)}}
 			if j > 0 {
 				cell.Captions[1] = fmt.Sprintf("%.4f from", m.Distance)
 				cell.Captions[2] = shortName(g.Folder, m.From)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/nearest"
+	"github.com/likeness-go/likeness/internal/wording"
 	"github.com/pkg/errors"
 )
 
@@ -32,7 +32,7 @@ func (s *Settings) spellOutNetwork() error {
 	}
 	usual, err := backbone.Defaults(s.Backbone)
 	if err != nil {
-		return nearest.Unknown("backbone", s.Backbone, append(slices.Clone(backbone.Names), "a file that ends in .toml"))
+		return wording.Unknown("backbone", s.Backbone, append(slices.Clone(backbone.Names), "a file that ends in .toml"))
 	}
 	if s.Width == 0 {
 		s.Width = usual.Width

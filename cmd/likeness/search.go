@@ -7,7 +7,7 @@ import (
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/sheet"
+	"github.com/likeness-go/likeness/internal/plot"
 	"github.com/likeness-go/likeness/retrieval"
 	"github.com/pkg/errors"
 )
@@ -137,16 +137,16 @@ func (m fileMatch) verdict() string {
 }
 
 // rows are the image that was looked for, and what was found, as rows of a sheet.
-func (m matches) rows() []sheet.Row {
-	row := sheet.Row{Title: fmt.Sprintf("the nearest of %d images", m.Images)}
+func (m matches) rows() []plot.Row {
+	row := plot.Row{Title: fmt.Sprintf("the nearest of %d images", m.Images)}
 	for _, match := range m.Matches {
-		row.Cells = append(row.Cells, sheet.Cell{
+		row.Cells = append(row.Cells, plot.Cell{
 			File:     match.File,
-			Captions: [sheet.CaptionLines]string{shortName(m.Folder, match.File), fmt.Sprintf("%.4f%s", match.Distance, match.verdict())},
+			Captions: [plot.CaptionLines]string{shortName(m.Folder, match.File), fmt.Sprintf("%.4f%s", match.Distance, match.verdict())},
 		})
 	}
-	return []sheet.Row{
-		{Title: "looked for", Cells: []sheet.Cell{{File: m.Image, Captions: [sheet.CaptionLines]string{m.Image}}}},
+	return []plot.Row{
+		{Title: "looked for", Cells: []plot.Cell{{File: m.Image, Captions: [plot.CaptionLines]string{m.Image}}}},
 		row,
 	}
 }

@@ -9,13 +9,13 @@ import (
 	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
-	safe "github.com/likeness-go/likeness/internal/printable"
+	"github.com/likeness-go/likeness/internal/wording"
 	"github.com/pkg/errors"
 )
 
 // printable is a text that came from elsewhere, such as a file's name or a class, as
 // it may be printed: what would forge a line, or is not UTF-8, is escaped.
-func printable(s string) string { return safe.String(s) }
+func printable(s string) string { return wording.Printable(s) }
 
 // printJSON writes a value as one line of JSON, which stays one on a terminal, too:
 // inside texts, which alone can hold such characters, what would break the line is
@@ -27,7 +27,7 @@ func (c *console) printJSON(value any) error {
 	}
 	var line strings.Builder
 	for _, r := range string(text) {
-		if safe.Breaks(r) {
+		if wording.Breaks(r) {
 			fmt.Fprintf(&line, `\u%04x`, r)
 		} else {
 			line.WriteRune(r)

@@ -21,7 +21,7 @@ import (
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/heads"
-	"github.com/likeness-go/likeness/internal/scatter"
+	"github.com/likeness-go/likeness/internal/plot"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/report"
 	"github.com/likeness-go/likeness/solver"
@@ -116,7 +116,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if err := scatter.Write(*picture, embeddings, shown.Images, shown.Size.Width, shown.Labels); err != nil {
+		if err := plot.WriteScatter(*picture, embeddings, shown.Images, shown.Size.Width, shown.Labels); err != nil {
 			return err
 		}
 	}

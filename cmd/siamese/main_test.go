@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/likeness-go/likeness"
-	"github.com/likeness-go/likeness/internal/scatter"
+	"github.com/likeness-go/likeness/internal/plot"
 )
 
 // A short training prints its epochs and the table, and leaves a model that
@@ -44,8 +44,8 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if config, err := png.DecodeConfig(file); err != nil || config.Width != scatter.Side || config.Height != scatter.Side {
-		t.Errorf("found a map of %dx%d, %v; want %dx%d", config.Width, config.Height, err, scatter.Side, scatter.Side)
+	if config, err := png.DecodeConfig(file); err != nil || config.Width != plot.ScatterSide || config.Height != plot.ScatterSide {
+		t.Errorf("found a map of %dx%d, %v; want %dx%d", config.Width, config.Height, err, plot.ScatterSide, plot.ScatterSide)
 	}
 }
 

@@ -12,11 +12,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/leak"
+	"github.com/likeness-go/likeness/internal/testutil"
 )
 
 // No test leaves a goroutine behind.
-func TestMain(m *testing.M) { leak.Check(m) }
+func TestMain(m *testing.M) { testutil.CheckGoroutines(m) }
 
 // The checksum of images_background_small1.zip is the one that TensorFlow Datasets
 // records for the authors' file (tensorflow_datasets/url_checksums/omniglot.txt); that

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/likeness-go/likeness/heads"
-	"github.com/likeness-go/likeness/internal/allocated"
+	"github.com/likeness-go/likeness/internal/testutil"
 )
 
 // Whatever the bytes, Read gives an error or a graph that is written as it was read
@@ -42,7 +42,7 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte) {
 		var g *Graph
 		var err error
-		allocated.Limit(t, 16*len(content), func() { g, err = Read(bytes.NewReader(content), vectors, numbers) })
+		testutil.LimitAllocations(t, 16*len(content), func() { g, err = Read(bytes.NewReader(content), vectors, numbers) })
 		if err != nil {
 			return
 		}

@@ -4,10 +4,13 @@ package atomicfile
 
 import (
 	"bufio"
+	"crypto/rand"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"time"
 
 	"github.com/pkg/errors"
 )
@@ -105,5 +108,84 @@ func SyncFolder(path string) {
 	if folder, err := os.Open(path); err == nil {
 		_ = folder.Sync()
 		_ = folder.Close()
+	}
+}
+
+// Create makes a file where there is none, for those who write it by other means
+// than an io.Writer. The function make makes it under a temporary path in the same
+// folder and leaves it safe on the disk; only then it takes its own. Of two that
+// create a file at once one gets fs.ErrExist, wrapped, and the other's is kept.
+func Create(path string, make func(temporary string) error) error {
+	return errors.Wrapf(createNew(path, make), "create %s", path)
+}
+
+func createNew(path string, make func(temporary string) error) error {
+	folder, base := filepath.Split(path)
+	temporary := filepath.Join(folder, temporaryName(base))
+	defer os.Remove(temporary)
+	if err := make(temporary); err != nil {
+		return err
+	}
+	err := os.Link(temporary, path)
+	if err != nil && !errors.Is(err, fs.ErrExist) { // there are no hard links, it seems
+		if _, err := os.Lstat(path); err == nil {
+			return errors.WithStack(fs.ErrExist)
+		}
+		err = rename(temporary, path)
+	}
+	if err != nil {
+		return errors.WithStack(err)
+	}
+	SyncFolder(filepath.Dir(path))
+	removeAbandoned(filepath.Dir(path), base)
+	return nil
+}
+
+// abandoned is the age from which a temporary file is nobody's any more: no file
+// of ours takes a day to write.
+const abandoned = 24 * time.Hour
+
+func temporaryName(base string) string { return "." + base + "." + rand.Text() + ".tmp" }
+
+var temporaryPattern = regexp.MustCompile(`^\.(.+)\.[A-Z2-7]{26}\.tmp$`)
+
+// IsTemporary says whether a file of this name, without its folder, is one that
+// WriteFile was writing.
+func IsTemporary(name string) bool { return temporaryPattern.MatchString(name) }
+
+// Sweep removes from a folder what killed processes were writing to it. It is for
+// a folder that nobody else writes to: of a living process's file it would remove
+// what is there so far. A folder that is not there holds nothing.
+func Sweep(folder string) error {
+	entries, err := os.ReadDir(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return errors.Wrap(err, "sweep")
+	}
+	for _, entry := range entries {
+		if !IsTemporary(entry.Name()) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(folder, entry.Name())); err != nil {
+			return errors.Wrap(err, "sweep")
+		}
+	}
+	return nil
+}
+
+// removeAbandoned removes what killed processes left of a file. A failure is no
+// error: what is left does no harm.
+func removeAbandoned(folder, base string) {
+	entries, _ := os.ReadDir(folder)
+	for _, entry := range entries {
+		found := temporaryPattern.FindStringSubmatch(entry.Name())
+		if found == nil || found[1] != base {
+			continue
+		}
+		if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) > abandoned {
+			_ = os.Remove(filepath.Join(folder, entry.Name()))
+		}
 	}
 }

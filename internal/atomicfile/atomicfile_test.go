@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/likeness-go/likeness/internal/atomicfile"
 	"github.com/pkg/errors"
@@ -130,4 +131,117 @@ func TestWhatCannotBeReplaced(t *testing.T) {
 			t.Errorf("%s: the content was asked for in vain", path)
 		}
 	}
+}
+
+func making(content string) func(string) error {
+	return func(path string) error { return os.WriteFile(path, []byte(content), 0o666) }
+}
+
+// Only the first one's file is kept, and one that was not made to its end is not
+// there.
+func TestCreate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "gallery")
+	full := errors.New("no space left")
+	err := atomicfile.Create(path, func(temporary string) error {
+		if err := making("half")(temporary); err != nil {
+			return err
+		}
+		return full
+	})
+	if !errors.Is(err, full) || !strings.Contains(err.Error(), path) {
+		t.Errorf("found error %v, expected the maker's own with the path", err)
+	}
+	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 0 {
+		t.Errorf("left behind %v (%v)", entries, err)
+	}
+	if err := atomicfile.Create(path, making("first")); err != nil {
+		t.Fatal(err)
+	}
+	if err := atomicfile.Create(path, making("second")); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("found error %v, expected that there is one", err)
+	}
+	expect(t, path, "first")
+}
+
+const (
+	left  = ".model.ABCDEFGHIJKLMNOPQRSTUVWXY2.tmp" // as WriteFile names it
+	other = ".page.ABCDEFGHIJKLMNOPQRSTUVWXY2.tmp"
+)
+
+// leave writes files into a folder whose name would be a pattern elsewhere.
+func leave(t *testing.T, names ...string) (folder string) {
+	t.Helper()
+	folder = filepath.Join(t.TempDir(), "run [1]")
+	if err := os.Mkdir(folder, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte("half"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
+func expectNames(t *testing.T, folder string, want ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	if found, expected := strings.Join(names, " "), strings.Join(want, " "); found != expected {
+		t.Errorf("the folder holds %q, expected %q", found, expected)
+	}
+}
+
+func TestSweep(t *testing.T) {
+	foreign := []string{".hidden.tmp", ".model.abc.tmp", "model", "model.tmp"}
+	folder := leave(t, append([]string{left, other}, foreign...)...)
+	if err := atomicfile.Sweep(folder); err != nil {
+		t.Fatal(err)
+	}
+	expectNames(t, folder, foreign...)
+	if err := atomicfile.Sweep(filepath.Join(folder, "absent")); err != nil {
+		t.Error("of a folder that is not there:", err)
+	}
+}
+
+// The name that WriteFile gives is one that Sweep knows.
+func TestTemporaryName(t *testing.T) {
+	folder := leave(t)
+	err := atomicfile.WriteFile(filepath.Join(folder, "model"), func(io.Writer) error {
+		entries, err := os.ReadDir(folder)
+		if err != nil || len(entries) != 1 || !atomicfile.IsTemporary(entries[0].Name()) {
+			t.Errorf("found %v (%v) during a write, expected one temporary file", entries, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What a killed process left of a file goes when the file is written, once it is
+// old; what another process may still be writing stays, and so does what is of
+// other files.
+func TestAbandonedFilesGo(t *testing.T) {
+	folder := leave(t, left, other)
+	path, old := filepath.Join(folder, "model"), time.Now().Add(-25*time.Hour)
+	if err := atomicfile.WriteFile(path, writing("new")); err != nil {
+		t.Fatal(err)
+	}
+	expectNames(t, folder, left, other, "model")
+	for _, name := range []string{left, other} {
+		if err := os.Chtimes(filepath.Join(folder, name), old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := atomicfile.WriteFile(path, writing("newer")); err != nil {
+		t.Fatal(err)
+	}
+	expectNames(t, folder, other, "model")
 }

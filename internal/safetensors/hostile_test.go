@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/likeness-go/likeness/internal/allocated"
 	"github.com/likeness-go/likeness/internal/safetensors"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/pkg/errors"
 	"pgregory.net/rapid"
 )
@@ -137,7 +137,7 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte) {
 		var file safetensors.File
 		var err error
-		allocated.Limit(t, 64*len(content), func() { file, err = decode(content) })
+		testutil.LimitAllocations(t, 64*len(content), func() { file, err = decode(content) })
 		if err != nil {
 			return
 		}

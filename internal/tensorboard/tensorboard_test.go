@@ -2,6 +2,7 @@ package tensorboard
 
 import (
 	"encoding/binary"
+	"image"
 	"image/png"
 	"math"
 	"os"
@@ -11,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/likeness-go/likeness/imaging"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -116,12 +116,16 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// gray is an image of one row.
+func gray(pixels ...uint8) image.Image {
+	return &image.Gray{Pix: pixels, Stride: len(pixels), Rect: image.Rect(0, 0, len(pixels), 1)}
+}
+
 func TestProjection(t *testing.T) {
 	folder := t.TempDir()
 	p := Projection{
 		Embeddings: [][]float32{{1, -0.5}, {2, 0.25}, {3, 4}},
-		Images:     [][]uint8{{10, 20}, {30, 40}, {50, 60}},
-		Size:       imaging.Size{Height: 1, Width: 2, Channels: 1},
+		Images:     []image.Image{gray(10, 20), gray(30, 40), gray(50, 60)},
 		Classes:    []string{"a", "b\tc", "d"},
 	}
 	if err := p.Write(folder); err != nil {
@@ -144,6 +148,10 @@ func TestProjection(t *testing.T) {
 	}
 	if r, _, _, _ := sprite.At(1, 1).RGBA(); r>>8 != 60 {
 		t.Errorf("the third image's right pixel is %d, expected 60", r>>8)
+	}
+	p.Images[1] = gray(30)
+	if err := p.Write(folder); err == nil || !strings.Contains(err.Error(), "image 1 has the size (1,1), expected (2,1)") {
+		t.Errorf("images of two sizes: found %v", err)
 	}
 	p.Classes = p.Classes[:2]
 	if err := p.Write(folder); err == nil || !strings.Contains(err.Error(), "3 embeddings, 3 images and 2 classes") {

@@ -1,3 +1,12 @@
+// Package tsne lays points out on a plane so that those that are near one
+// another stay near: t-SNE (van der Maaten & Hinton 2008, "Visualizing Data
+// using t-SNE"), exact, for the few hundred points that a picture has room for.
+//
+// Its nouns are the paper's: the affinities p of the points, a distribution
+// over all pairs that gives each point about as many neighbours as the
+// perplexity says; the map y, whose own affinities are q; and the divergence
+// KL(p‖q), which Map makes small. What is far apart on a map, how large its
+// groups are and how it is turned mean nothing: only who is next to whom does.
 package tsne
 
 import (
@@ -122,4 +131,127 @@ func descend(y [][2]float64, p []float64, iterations int) {
 			y[i][1] -= centre[1]
 		}
 	}
+}
+
+// affinities are p (equation 1 and section 3.1 of the paper): of two points the
+// mean of the probabilities that each would pick the other as its neighbour,
+// over all pairs. The matrix is (n, n), symmetric, and its sum is 1.
+func affinities(n int, squared []float64, perplexity float64) []float64 {
+	p := make([]float64, n*n)
+	row := make([]float64, 0, n-1)
+	for i := range n {
+		row = append(row[:0], squared[i*n:i*n+i]...)
+		row = append(row, squared[i*n+i+1:(i+1)*n]...)
+		choose(row, perplexity)
+		copy(p[i*n:], row[:i])
+		copy(p[i*n+i+1:], row[i:])
+	}
+	for i := range n {
+		for j := range i {
+			mean := (p[i*n+j] + p[j*n+i]) / float64(2*n)
+			p[i*n+j], p[j*n+i] = mean, mean
+		}
+	}
+	return p
+}
+
+// choose makes of a point's squared distances from the others the probability
+// with which it picks each: in proportion to exp(−precision·distance), with the
+// precision that the perplexity asks for. Where all are equally far each
+// precision gives the same, and none the perplexity.
+func choose(row []float64, perplexity float64) {
+	least, mean := math.Inf(1), 0.0
+	for _, d := range row {
+		least = min(least, d)
+		mean += d / float64(len(row))
+	}
+	distances := append([]float64(nil), row...)
+	for j := range distances {
+		distances[j] -= least // of no account, but exp keeps its digits
+	}
+	precision := 1.0
+	if mean > least {
+		precision = 1 / (mean - least)
+	}
+	low, high := 0.0, math.Inf(1)
+	const bisections = 64
+	for range bisections {
+		entropy := pick(row, distances, precision)
+		switch difference := entropy - math.Log(perplexity); {
+		case math.Abs(difference) < 1e-9:
+			return
+		case difference > 0: // too many neighbours
+			low = precision
+		default:
+			high = precision
+		}
+		if precision = (low + high) / 2; math.IsInf(high, 1) {
+			precision = 2 * low
+		}
+	}
+}
+
+// pick fills row with the probabilities and returns their entropy in nats, the
+// logarithm of the perplexity.
+func pick(row, distances []float64, precision float64) float64 {
+	var sum, weighted float64
+	for j, d := range distances {
+		row[j] = math.Exp(-precision * d)
+		sum += row[j]
+		weighted += d * row[j]
+	}
+	for j := range row {
+		row[j] /= sum
+	}
+	return math.Log(sum) + precision*weighted/sum
+}
+
+// slope writes the gradient of the divergence (equation 5 of the paper), with p
+// times a factor: 4 Σⱼ (factor·pᵢⱼ − qᵢⱼ)(yᵢ − yⱼ)/(1 + ‖yᵢ − yⱼ‖²). kernel is
+// room for n·n numbers.
+func slope(gradient [][2]float64, y [][2]float64, p []float64, factor float64, kernel []float64) {
+	n := len(y)
+	sum := students(kernel, y)
+	clear(gradient)
+	for i := range n {
+		for j := range i {
+			w := kernel[i*n+j]
+			force := 4 * (factor*p[i*n+j] - w/sum) * w
+			for k := range 2 {
+				pull := force * (y[i][k] - y[j][k])
+				gradient[i][k] += pull
+				gradient[j][k] -= pull
+			}
+		}
+	}
+}
+
+// students fills the lower half of kernel with 1/(1 + ‖yᵢ − yⱼ‖²), Student's
+// kernel, and returns the sum over all ordered pairs.
+func students(kernel []float64, y [][2]float64) (sum float64) {
+	n := len(y)
+	for i := range n {
+		for j := range i {
+			dx, dy := y[i][0]-y[j][0], y[i][1]-y[j][1]
+			w := 1 / (1 + dx*dx + dy*dy)
+			kernel[i*n+j] = w
+			sum += 2 * w
+		}
+	}
+	return sum
+}
+
+// divergence is KL(p‖q), what the gradient is of.
+func divergence(y [][2]float64, p []float64) (cost float64) {
+	n := len(y)
+	kernel := make([]float64, n*n)
+	sum := students(kernel, y)
+	for i := range n {
+		for j := range i {
+			if affinity := p[i*n+j]; affinity > 0 {
+				cost += 2 * affinity * math.Log(affinity*sum/kernel[i*n+j])
+			}
+		}
+	}
+	return cost
 }

@@ -1,0 +1,343 @@
+package graph
+
+import (
+	"github.com/likeness-go/likeness/graph/internal/kernel"
+	"gorgonia.org/tensor"
+)
+
+// Conv is the block that networks are made of: convolution, bias, batch norm,
+// activation and max pool, each optional but the first, as one operation.
+//
+// It maps (batch, height, width, channels) to (batch, height', width',
+// filters). Its weights are "convN.weight" (filters, channels, kernel, kernel)
+// and "convN.bias" (filters), with batch norm "normN.weight", "normN.bias",
+// "normN.running_mean" and "normN.running_var", with PReLU "convN_prelu.weight".
+type Conv struct {
+	Filters    int         // output channels
+	Kernel     int         // height and width of the window
+	Stride     int         // 0 is 1
+	Padding    int         // rows and columns of zeros on each side; 0 is a valid convolution
+	NoBias     bool        // leave the bias out, as is usual before batch norm
+	BatchNorm  bool        // normalise each channel before the activation
+	Activation string      // "", "relu", "prelu", "sigmoid" or "tanh"
+	Pool       int         // size and stride of a max pool; 0 is none
+	Weight     Initializer // He's where left open
+	Bias       Initializer // zero where left open
+}
+
+// Kind is "conv".
+func (Conv) Kind() string { return "conv" }
+
+// Apply adds the block to the graph.
+func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
+	b.Describe(blockName("conv", number), c)
+	batch, height, width, channels := b.image(x)
+	shape := kernel.BlockShape{
+		Conv: kernel.ConvShape{
+			Batch: batch, Height: height, Width: width, Channels: channels,
+			Filters: c.Filters, KernelHeight: c.Kernel, KernelWidth: c.Kernel,
+			Stride: max(c.Stride, 1), Padding: c.Padding,
+		},
+		Activation: b.activation(c.Activation),
+		PoolSize:   c.Pool, PoolStride: c.Pool,
+		Evaluation: b.mode == Evaluation,
+	}
+	var norm *normWeights
+	if c.BatchNorm {
+		norm = b.norm(blockName("norm", number), c.Filters)
+		shape.Norm, shape.Epsilon = norm.kernelMode(), normEpsilon
+	}
+	if err := shape.Validate(); err != nil {
+		b.Fail("%v", err)
+	}
+
+	operands := operandList{x: x}
+	b.Scope(blockName("conv", number), func() *Node {
+		operands.add(slotWeight, b.Weight("weight", Kernel, c.Weight.or(He), c.Filters, channels, c.Kernel, c.Kernel))
+		if !c.NoBias {
+			operands.add(slotBias, b.Weight("bias", Bias, c.Bias.or(Constant(0)), c.Filters))
+		}
+		return nil
+	})
+	if norm != nil {
+		operands.add(slotGain, norm.gain)
+		operands.add(slotShift, norm.shift)
+		if norm.given {
+			operands.add(slotMean, norm.mean)
+			operands.add(slotVariance, norm.variance)
+		}
+	}
+	if shape.Activation == kernel.PReLU {
+		operands.add(slotSlope, b.slope(blockName("conv", number)+"_prelu", c.Filters))
+	}
+
+	outHeight, outWidth := shape.Output()
+	convHeight, convWidth := shape.Conv.Output()
+	// Kernels take memory for these, the pool's result is no more.
+	b.bounded("the input with its padding", tensor.Shape{batch, height + 2*c.Padding, width + 2*c.Padding, channels}, MaxElements)
+	b.bounded("the convolution's result", tensor.Shape{batch, convHeight, convWidth, c.Filters}, MaxElements)
+	f32 := &convFunction[float32]{kernel.NewBlock[float32](shape), operands.slots}
+	f64 := &convFunction[float64]{kernel.NewBlock[float64](shape), operands.slots}
+	if norm != nil && !norm.given {
+		norm.track(b, batch*convHeight*convWidth, f32.block, f64.block)
+	}
+	return b.Apply(blockName("conv", number), tensor.Shape{batch, outHeight, outWidth, c.Filters}, f32, f64, operands.nodes()...)
+}
+
+// The places that an operand of a convolution block may have.
+const (
+	slotWeight = iota
+	slotBias
+	slotGain
+	slotShift
+	slotMean
+	slotVariance
+	slotSlope
+	slotCount
+)
+
+// operandList collects the operands that a block has.
+type operandList struct {
+	x       *Node
+	weights []*Node
+	slots   []int
+}
+
+func (l *operandList) add(slot int, weight *Node) {
+	l.slots = append(l.slots, slot)
+	l.weights = append(l.weights, weight)
+}
+
+func (l *operandList) nodes() []*Node { return append([]*Node{l.x}, l.weights...) }
+
+// convFunction runs a kernel block on the operands that the graph gives it.
+type convFunction[T Float] struct {
+	block *kernel.Block[T]
+	slots []int // of the operands after the first
+}
+
+func (f *convFunction[T]) Forward(y []T, x ...[]T) { f.block.Forward(y, x[0], f.arrange(x)) }
+
+func (f *convFunction[T]) Backward(dx, x [][]T, y, dy []T) {
+	f.block.Backward(dx[0], f.arrange(dx), x[0], f.arrange(x), y, dy)
+}
+
+func (f *convFunction[T]) arrange(operands [][]T) kernel.BlockWeights[T] {
+	var at [slotCount][]T
+	for i, slot := range f.slots {
+		at[slot] = operands[i+1]
+	}
+	return kernel.BlockWeights[T]{
+		Weight: at[slotWeight], Bias: at[slotBias],
+		Gain: at[slotGain], Shift: at[slotShift], Mean: at[slotMean], Variance: at[slotVariance],
+		Slope: at[slotSlope],
+	}
+}
+
+// Linear is a fully connected layer: (batch, features) to (batch, Units),
+// y = x·Wᵀ + b, then an optional activation. Its weights are "linearN.weight"
+// (units, features), "linearN.bias" (units) and, with PReLU,
+// "linearN_prelu.weight" (units).
+type Linear struct {
+	Units      int
+	NoBias     bool
+	Activation string
+	Weight     Initializer // He's where left open
+	Bias       Initializer // zero where left open
+}
+
+// Kind is "linear".
+func (Linear) Kind() string { return "linear" }
+
+// Apply adds the block to the graph.
+func (l Linear) Apply(b *Builder, number int, x *Node) *Node {
+	b.Describe(blockName("linear", number), l)
+	batch, features := b.rows(x)
+	if l.Units < 1 {
+		b.Fail("found %d units, expected at least 1", l.Units)
+	}
+	name := blockName("linear", number)
+	operands := []*Node{x}
+	b.Scope(name, func() *Node {
+		operands = append(operands, b.Weight("weight", Kernel, l.Weight.or(He), l.Units, features))
+		if !l.NoBias {
+			operands = append(operands, b.Weight("bias", Bias, l.Bias.or(Constant(0)), l.Units))
+		}
+		return nil
+	})
+	y := b.Apply(name, tensor.Shape{batch, l.Units},
+		&linear[float32]{kernel.NewLinear[float32](batch, features, l.Units)},
+		&linear[float64]{kernel.NewLinear[float64](batch, features, l.Units)}, operands...)
+	return b.activate(name+"_"+l.Activation, l.Activation, y)
+}
+
+type linear[T Float] struct{ kernel *kernel.Linear[T] }
+
+func (l *linear[T]) Forward(y []T, x ...[]T) { l.kernel.Forward(y, x[0], x[1], third(x)) }
+
+func (l *linear[T]) Backward(dx, x [][]T, y, dy []T) {
+	l.kernel.Backward(dx[0], dx[1], third(dx), x[0], x[1], dy, false)
+}
+
+func (l *linear[T]) accumulates() int { return 1 }
+
+func (l *linear[T]) backwardAdding(dx, x [][]T, y, dy []T) {
+	l.kernel.Backward(dx[0], dx[1], third(dx), x[0], x[1], dy, true)
+}
+
+// third is the operand of a bias, which a layer may do without.
+func third[T Float](operands [][]T) []T {
+	if len(operands) < 3 {
+		return nil
+	}
+	return operands[2]
+}
+
+// MaxPool takes the largest element of each window of (batch, height, width,
+// channels); rows and columns that fill no window are dropped.
+type MaxPool struct {
+	Size   int
+	Stride int // 0 is Size
+}
+
+// Kind is "maxpool".
+func (MaxPool) Kind() string { return "maxpool" }
+
+// Apply adds the block to the graph.
+func (p MaxPool) Apply(b *Builder, number int, x *Node) *Node {
+	b.Describe(blockName("maxpool", number), p)
+	shape, output := b.pooled(x, p.Size, p.Stride)
+	return b.Apply(blockName("maxpool", number), output,
+		&maxPool[float32]{kernel.NewMaxPool[float32](shape)}, &maxPool[float64]{kernel.NewMaxPool[float64](shape)}, x)
+}
+
+// AveragePool takes the mean of each window of (batch, height, width,
+// channels). When Trainable, each channel has a factor and a bias of its own,
+// "averagepoolN.weight" and "averagepoolN.bias": the subsampling layer of
+// LeCun et al. 1998, which Hadsell, Chopra & LeCun 2006 use.
+type AveragePool struct {
+	Size      int
+	Stride    int // 0 is Size
+	Trainable bool
+}
+
+// Kind is "averagepool".
+func (AveragePool) Kind() string { return "averagepool" }
+
+// Apply adds the block to the graph.
+func (p AveragePool) Apply(b *Builder, number int, x *Node) *Node {
+	b.Describe(blockName("averagepool", number), p)
+	shape, output := b.pooled(x, p.Size, p.Stride)
+	name := blockName("averagepool", number)
+	operands := []*Node{x}
+	if p.Trainable {
+		b.Scope(name, func() *Node {
+			operands = append(operands,
+				b.Weight("weight", Gain, Constant(1), shape.Channels),
+				b.Weight("bias", Bias, Constant(0), shape.Channels))
+			return nil
+		})
+	}
+	return b.Apply(name, output, newAveragePool[float32](shape), newAveragePool[float64](shape), operands...)
+}
+
+// GlobalAveragePool takes the mean over each channel's map: (batch, height,
+// width, channels) to (batch, channels).
+type GlobalAveragePool struct{}
+
+// Kind is "globalaveragepool".
+func (GlobalAveragePool) Kind() string { return "globalaveragepool" }
+
+// Apply adds the block to the graph.
+func (GlobalAveragePool) Apply(b *Builder, number int, x *Node) *Node {
+	batch, height, width, channels := b.image(x)
+	return b.Apply(blockName("globalaveragepool", number), tensor.Shape{batch, channels},
+		&globalAverage[float32]{height * width, channels}, &globalAverage[float64]{height * width, channels}, x)
+}
+
+func (b *Builder) pooled(x *Node, size, stride int) (kernel.PoolShape, tensor.Shape) {
+	batch, height, width, channels := b.image(x)
+	if stride == 0 {
+		stride = size
+	}
+	shape := kernel.PoolShape{Batch: batch, Height: height, Width: width, Channels: channels, Size: size, Stride: stride}
+	if err := shape.Validate(); err != nil {
+		b.Fail("%v", err)
+	}
+	outHeight, outWidth := shape.Output()
+	return shape, tensor.Shape{batch, outHeight, outWidth, channels}
+}
+
+type maxPool[T Float] struct{ kernel *kernel.MaxPool[T] }
+
+func (p *maxPool[T]) Forward(y []T, x ...[]T)         { p.kernel.Forward(y, x[0]) }
+func (p *maxPool[T]) Backward(dx, x [][]T, y, dy []T) { p.kernel.Backward(dx[0], dy) }
+
+type averagePool[T Float] struct {
+	kernel   *kernel.AveragePool[T]
+	channels int
+	means    []T // of the last forward pass, before the factor
+	scaled   []T
+}
+
+func newAveragePool[T Float](s kernel.PoolShape) *averagePool[T] {
+	return &averagePool[T]{kernel: kernel.NewAveragePool[T](s), channels: s.Channels}
+}
+
+func (p *averagePool[T]) Forward(y []T, x ...[]T) {
+	p.kernel.Forward(y, x[0])
+	if len(x) == 1 {
+		return
+	}
+	p.means = append(p.means[:0], y...)
+	for i := range y {
+		channel := i % p.channels
+		y[i] = y[i]*x[1][channel] + x[2][channel]
+	}
+}
+
+func (p *averagePool[T]) Backward(dx, x [][]T, y, dy []T) {
+	if len(x) > 1 {
+		clear(dx[1])
+		clear(dx[2])
+		p.scaled = append(p.scaled[:0], dy...)
+		for i, d := range dy {
+			channel := i % p.channels
+			if dx[1] != nil {
+				dx[1][channel] += d * p.means[i]
+			}
+			if dx[2] != nil {
+				dx[2][channel] += d
+			}
+			p.scaled[i] = d * x[1][channel]
+		}
+		dy = p.scaled
+	}
+	if dx[0] != nil {
+		p.kernel.Backward(dx[0], dy)
+	}
+}
+
+type globalAverage[T Float] struct{ pixels, channels int }
+
+func (g *globalAverage[T]) Forward(y []T, x ...[]T) {
+	clear(y)
+	for i := range len(y) / g.channels {
+		mean := y[i*g.channels:][:g.channels]
+		for p := range g.pixels {
+			for c, v := range x[0][(i*g.pixels+p)*g.channels:][:g.channels] {
+				mean[c] += v
+			}
+		}
+		for c := range mean {
+			mean[c] /= T(g.pixels)
+		}
+	}
+}
+
+func (g *globalAverage[T]) Backward(dx, x [][]T, y, dy []T) {
+	for i := range dx[0] {
+		image, channel := i/(g.pixels*g.channels), i%g.channels
+		dx[0][i] = dy[image*g.channels+channel] / T(g.pixels)
+	}
+}

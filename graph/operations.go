@@ -1,0 +1,134 @@
+package graph
+
+import (
+	"math"
+
+	"github.com/likeness-go/likeness/graph/internal/kernel"
+	"gorgonia.org/tensor"
+)
+
+// The distances that are operations of their own. All are exact to rounding
+// near zero, because they are sums over differences, never differences of
+// sums, and have subgradient 0 at distance 0.
+const (
+	SquaredEuclidean = kernel.SquaredEuclidean // Σ (xⱼ − yⱼ)²
+	Euclidean        = kernel.Euclidean        // √Σ (xⱼ − yⱼ)²
+	Manhattan        = kernel.Manhattan        // Σ |xⱼ − yⱼ|, with weights Σ wⱼ|xⱼ − yⱼ|
+)
+
+// Metric is one of SquaredEuclidean, Euclidean and Manhattan.
+type Metric = kernel.Metric
+
+// PairDistances compares row i of x with row i of y: (rows, columns) and
+// (rows, columns) to (rows). The weight (columns) is nil or, with Manhattan
+// only, a factor for each column.
+func (b *Builder) PairDistances(metric Metric, x, y, weight *Node) *Node {
+	rows, columns := b.rows(x)
+	if !x.Shape().Eq(y.Shape()) {
+		b.Fail("distance: found shapes %v and %v, expected equal ones", x.Shape(), y.Shape())
+	}
+	b.Describe("distance", metric)
+	operands := b.weighted(metric, weight, columns, x, y)
+	return b.Apply("distance", tensor.Shape{rows},
+		&pairDistances[float32]{metric, rows, columns}, &pairDistances[float64]{metric, rows, columns}, operands...)
+}
+
+// AllDistances compares every row of x with every row: (rows, columns) to
+// (rows, rows). It needs memory for rows² + rows·columns elements, never for
+// rows²·columns. The weight is as in PairDistances.
+func (b *Builder) AllDistances(metric Metric, x, weight *Node) *Node {
+	rows, columns := b.rows(x)
+	b.Describe("distances", metric)
+	operands := b.weighted(metric, weight, columns, x)
+	return b.Apply("distances", tensor.Shape{rows, rows},
+		&allDistances[float32]{metric, rows, columns}, &allDistances[float64]{metric, rows, columns}, operands...)
+}
+
+// weighted appends the weight, where there is one, to the operands.
+func (b *Builder) weighted(metric Metric, weight *Node, columns int, operands ...*Node) []*Node {
+	if weight == nil {
+		return operands
+	}
+	if metric != Manhattan {
+		b.Fail("distance: only Manhattan takes a weight")
+	}
+	if !weight.Shape().Eq(tensor.Shape{columns}) {
+		b.Fail("distance: found a weight of shape %v, expected (%d)", weight.Shape(), columns)
+	}
+	return append(operands, weight)
+}
+
+type pairDistances[T Float] struct {
+	metric        Metric
+	rows, columns int
+}
+
+func (f *pairDistances[T]) Forward(d []T, x ...[]T) {
+	kernel.PairDistances(f.metric, d, x[0], x[1], third(x), f.rows, f.columns)
+}
+
+func (f *pairDistances[T]) Backward(dx, x [][]T, d, dd []T) {
+	kernel.PairDistancesBackward(f.metric, dx[0], dx[1], third(dx), x[0], x[1], third(x), d, dd, f.rows, f.columns)
+}
+
+type allDistances[T Float] struct {
+	metric        Metric
+	rows, columns int
+}
+
+func (f *allDistances[T]) Forward(d []T, x ...[]T) {
+	kernel.AllDistances(f.metric, d, x[0], second(x), f.rows, f.columns)
+}
+
+func (f *allDistances[T]) Backward(dx, x [][]T, d, dd []T) {
+	kernel.AllDistancesBackward(f.metric, dx[0], second(dx), x[0], second(x), d, dd, f.rows, f.columns)
+}
+
+// The logistic function σ and its integral softplus are computed here at full
+// precision for every number. Gorgonia's own replace softplus(x) by x above 16
+// and σ(x) by 1 above 19, which in float64 leaves errors of 1e-7 and 6e-9.
+
+// Softplus is log(1 + exp(x)) and its slope σ(x).
+func Softplus(x float64) (value, slope float64) {
+	small := math.Exp(-math.Abs(x)) // never overflows
+	if slope = 1 / (1 + small); x < 0 {
+		slope *= small
+	}
+	return max(x, 0) + math.Log1p(small), slope
+}
+
+// Sigmoid is σ(x) = 1/(1 + exp(−x)) and its slope σ(x)·σ(−x).
+func Sigmoid(x float64) (value, slope float64) {
+	small := math.Exp(-math.Abs(x))
+	if value = 1 / (1 + small); x < 0 {
+		value *= small
+	}
+	return value, small / ((1 + small) * (1 + small))
+}
+
+// Softplus adds the softplus of every element of x to the graph.
+func (b *Builder) Softplus(x *Node) *Node {
+	return b.Apply("softplus", x.Shape().Clone(), elementwise[float32](Softplus), elementwise[float64](Softplus), x)
+}
+
+// Sigmoid adds σ of every element of x to the graph.
+func (b *Builder) Sigmoid(x *Node) *Node {
+	return b.Apply("sigmoid", x.Shape().Clone(), elementwise[float32](Sigmoid), elementwise[float64](Sigmoid), x)
+}
+
+// elementwise is a function of one number and its slope.
+type elementwise[T Float] func(x float64) (value, slope float64)
+
+func (f elementwise[T]) Forward(y []T, x ...[]T) {
+	for i, v := range x[0] {
+		value, _ := f(float64(v))
+		y[i] = T(value)
+	}
+}
+
+func (f elementwise[T]) Backward(dx, x [][]T, _, dy []T) {
+	for i, v := range x[0] {
+		_, slope := f(float64(v))
+		dx[0][i] = T(slope * float64(dy[i]))
+	}
+}
