@@ -129,6 +129,7 @@ var exportedFunctions = []any{
 	datasets.Join,
 	datasets.OpenRuns,
 	datasets.ReadRuns,
+	datasets.RunTrials,
 	datasets.ReadAlphabets,
 	datasets.MNIST,
 	datasets.FindMNIST,

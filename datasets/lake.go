@@ -3,12 +3,14 @@ package datasets
 import (
 	"archive/zip"
 	"context"
+	"fmt"
 	"io"
 	"io/fs"
 	"path"
 	"slices"
 	"strings"
 
+	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
@@ -23,6 +25,47 @@ type Run struct {
 	Training [][]uint8 // one example of each class, (height, width, channels) bytes, ink 255
 	Test     [][]uint8 // the images to classify
 	Answers  []int     // for each of Test, the index of its class in Training
+}
+
+// RunTrials returns the images of runs as one dataset of their size, and the trials as
+// indices into it: each test image of a run is assigned to one of the run's training
+// images. A class is called "run01/class01" and has one training and one test image,
+// unless the answers of a run leave some out. groups has the index of the run of each
+// trial, since an interval has to resample whole runs (evaluate.Score.Clustered). A
+// character that occurs in two runs is a class of each of them, so images of different
+// runs must not be compared.
+func RunTrials(runs []Run, size imaging.Size) (images *Dataset, trials []evaluate.Trial, groups []int, err error) {
+	images = &Dataset{Name: "one-shot runs", Size: size}
+	for r, run := range runs {
+		if len(run.Answers) != len(run.Test) {
+			return nil, nil, nil, errors.Errorf("one-shot %s: found %d answers to %d test images", run.Name, len(run.Answers), len(run.Test))
+		}
+		first, class := images.Len(), len(images.Classes)
+		support := make([][]int, len(run.Training))
+		for i, image := range run.Training {
+			support[i] = []int{first + i}
+			images.Classes = append(images.Classes, fmt.Sprintf("%s/class%02d", run.Name, i+1))
+			images.add(image, class+i, fmt.Sprintf("%s/training/class%02d.png", run.Name, i+1))
+		}
+		for i, image := range run.Test {
+			answer := run.Answers[i]
+			if answer < 0 || answer >= len(support) {
+				return nil, nil, nil, errors.Errorf("one-shot %s, test image %d: found the answer %d, expected 0 to %d", run.Name, i+1, answer, len(support)-1)
+			}
+			trials = append(trials, evaluate.Trial{Support: support, Query: images.Len(), Answer: answer})
+			groups = append(groups, r)
+			images.add(image, class+answer, fmt.Sprintf("%s/test/item%02d.png", run.Name, i+1))
+		}
+	}
+	if len(trials) == 0 {
+		return nil, nil, nil, errors.Wrapf(ErrTooFew, "the trials of %d one-shot runs", len(runs))
+	}
+	return images, trials, groups, images.Validate()
+}
+
+// add appends an image.
+func (d *Dataset) add(image []uint8, label int, source string) {
+	d.Images, d.Labels, d.Sources = append(d.Images, image), append(d.Labels, label), append(d.Sources, source)
 }
 
 // OpenRuns reads the file all_runs.zip, see ReadRuns.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/imaging"
 )
 
@@ -64,6 +65,45 @@ func TestReadRuns(t *testing.T) {
 	expectError(t, "a panic", err, nil, "read one-shot runs", "not written yet")
 	_, err = datasets.ReadRuns(zipReader(t, map[string][]byte{"../run01/class_labels.txt": {}}), options)
 	expectError(t, "a name that leads out", err, nil, "leads out of it")
+}
+
+func TestRunTrials(t *testing.T) {
+	size := imaging.Size{Height: 1, Width: 1, Channels: 1}
+	runs := []datasets.Run{
+		{Name: "run01", Training: [][]uint8{{1}, {2}}, Test: [][]uint8{{3}, {4}}, Answers: []int{1, 0}},
+		{Name: "run02", Training: [][]uint8{{5}}, Test: [][]uint8{{6}}, Answers: []int{0}},
+	}
+	images, trials, groups, err := datasets.RunTrials(runs, size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]int{1, 2, 3, 4, 5, 6}, values(images)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]int{0, 1, 1, 0, 2, 2}, images.Labels); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"run01/class01", "run01/class02", "run02/class01"}, images.Classes); diff != "" {
+		t.Error(diff)
+	}
+	first := [][]int{{0}, {1}}
+	want := []evaluate.Trial{{Support: first, Query: 2, Answer: 1}, {Support: first, Query: 3, Answer: 0}, {Support: [][]int{{4}}, Query: 5, Answer: 0}}
+	if diff := cmp.Diff(want, trials); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]int{0, 0, 1}, groups); diff != "" {
+		t.Error(diff)
+	}
+	_, _, _, err = datasets.RunTrials(nil, size)
+	expectError(t, "no runs", err, datasets.ErrTooFew)
+	_, _, _, err = datasets.RunTrials(runs, imaging.Size{Height: 2, Width: 1, Channels: 1})
+	expectError(t, "another size", err, nil)
+	runs[1].Answers = []int{1}
+	_, _, _, err = datasets.RunTrials(runs, size)
+	expectError(t, "an answer that is no example", err, nil, "run02", "expected 0 to 0")
+	runs[1].Answers = nil
+	_, _, _, err = datasets.RunTrials(runs, size)
+	expectError(t, "no answers", err, nil, "run02", "0 answers to 1 test images")
 }
 
 func TestOpenRunsRefuses(t *testing.T) {

@@ -193,6 +193,9 @@ func figureRows(r Report) (rows []figureRow) {
 		if row.Name == "verification_eer" {
 			f.Note = "smaller is better"
 		}
+		if published := r.PublishedFor(row.Name); published != "" {
+			f.Note = "published: " + published
+		}
 		if gain := row.Gain; gain != nil {
 			f.Gain = fmt.Sprintf("%s (%s to %s)", signed(gain.Value), signed(gain.Low), signed(gain.High))
 			baseline := "the untrained network"

@@ -71,7 +71,7 @@ func (p *Plan) measureAll(trained, untrained *likeness.Model, embedded func(imag
 	if err != nil {
 		return Report{}, outcomes, errors.Wrap(err, "compare with the baselines")
 	}
-	return Report{Protocol: p.Protocol, Threshold: outcomes[0].threshold, Metrics: figures}, outcomes, nil
+	return Report{Protocol: p.Protocol, Threshold: outcomes[0].threshold, Metrics: figures, Published: p.published}, outcomes, nil
 }
 
 // compare combines the outcomes into figures.
@@ -84,7 +84,9 @@ func (p *Plan) compare(trained, untrained, pixels outcome) (map[string]Figure, e
 		}
 		var groups []int
 		if name == oneShotAccuracy {
-			groups = evaluate.Queries(p.trials)
+			if groups = p.groups; groups == nil {
+				groups = evaluate.Queries(p.trials)
+			}
 		}
 		gain, err := evaluate.Difference(score, best, groups)
 		if err != nil {
@@ -264,6 +266,9 @@ func (p *Plan) verify(c contender, metric evaluate.Metric, embeddings evaluate.E
 
 func (p *Plan) oneShot(metric evaluate.Metric, embeddings evaluate.Embeddings, o *outcome) error {
 	score, err := evaluate.OneShot(metric, embeddings, p.trials, evaluate.MeanDistance)
+	if err == nil && p.groups != nil {
+		score.Measure, err = score.Clustered(p.groups)
+	}
 	o.scores[oneShotAccuracy] = score
 	return err
 }

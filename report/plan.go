@@ -37,9 +37,11 @@ type Plan struct {
 	thresholdPairs     []datasets.Pair   // of validation
 	testPairs          []datasets.Pair   // of unseen
 	trials             []evaluate.Trial  // of unseen
+	groups             []int             // of trials that an interval resamples together; nil: trials with the same query
 	retrieval          *datasets.Dataset
 	shown              *datasets.Dataset // images of unseen, for maps
 	kind               string            // a description of the images of unseen
+	published          []Published       // published results on the trials
 }
 
 // NewPlan draws the trials from the experiment's test data with the random seed.
@@ -86,6 +88,52 @@ func NewPairPlan(validation, test *datasets.PairList) *Plan {
 		p.describe("threshold from %d listed validation pairs", len(validation.Pairs))
 	}
 	return p
+}
+
+// NewRunsPlan returns the plan for the one-shot tasks of Lake, Salakhutdinov &
+// Tenenbaum 2015 (see datasets.Run) and a network that is trained on train. The
+// one-shot accuracy is over all trials, and its interval resamples the runs.
+// Verification compares each test image with the training image of its class and with
+// that of another class of its run, drawn with the seed. The threshold is chosen on
+// balanced pairs of the training images. There is no retrieval, because runs share
+// characters. The published results are printed beside the figures.
+func NewRunsPlan(train *datasets.Dataset, runs []datasets.Run, seed uint64, published []Published) (*Plan, error) {
+	if train == nil {
+		return nil, errors.New("plan: found no training images")
+	}
+	images, trials, groups, err := datasets.RunTrials(runs, train.Size)
+	if err != nil {
+		return nil, errors.Wrap(err, "plan")
+	}
+	p := &Plan{unseen: images, trials: trials, groups: groups, published: published, kind: "unseen characters"}
+	p.Protocol = fmt.Sprintf("%s: trained on %d images of %d classes", train.Name, train.Len(), train.Populated(1))
+	if alphabets := len(train.Groups()); alphabets > 1 {
+		p.Protocol += fmt.Sprintf(" in %d groups", alphabets)
+	}
+	p.describe("one-shot accuracy over the %d trials of %d runs (Lake et al. 2015), with characters of other alphabets", len(trials), len(runs))
+	for i, trial := range trials {
+		if len(trial.Support) < 2 {
+			continue // a run with one class has no different pair
+		}
+		wrong := random.New(seed, "run pairs", i).IntN(len(trial.Support) - 1)
+		if wrong >= trial.Answer {
+			wrong++
+		}
+		p.testPairs = append(p.testPairs,
+			datasets.Pair{Left: trial.Query, Right: trial.Support[trial.Answer][0]},
+			datasets.Pair{Left: trial.Query, Right: trial.Support[wrong][0], Different: true})
+	}
+	if p.testPairs != nil {
+		p.describe("verification of %d pairs of images of one run", len(p.testPairs))
+		if train.Populated(2) >= 2 {
+			p.validation = train
+			if p.thresholdPairs, err = balanced(train, random.Seed(seed, "threshold pairs")); err != nil {
+				return nil, errors.Wrap(err, "plan")
+			}
+			p.describe("threshold from %d balanced pairs of the training images", len(p.thresholdPairs))
+		}
+	}
+	return p, errors.Wrap(p.drawShown(seed), "plan")
 }
 
 func (p *Plan) describe(format string, arguments ...interface{}) {

@@ -1,11 +1,14 @@
 package report
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/evaluate"
+	"github.com/pkg/errors"
 )
 
 // The protocol describes all tests. By hand: four classes of five images have 4·10
@@ -179,5 +182,74 @@ func TestProgress(t *testing.T) {
 				t.Errorf("found %d at the end of Measure, expected %d", last, total)
 			}
 		})
+	}
+}
+
+// runs are one-shot tasks of two classes each, whose images are those of noisy classes.
+func runs(count int) (runs []datasets.Run) {
+	for r := range count {
+		d := noisy(2, 2, uint64(10+r), "run")
+		runs = append(runs, datasets.Run{
+			Name: fmt.Sprintf("run%02d", r+1), Training: [][]uint8{d.Images[0], d.Images[2]},
+			Test: [][]uint8{d.Images[3], d.Images[1]}, Answers: []int{1, 0},
+		})
+	}
+	return runs
+}
+
+// By hand: 3 runs of 2 trials, with a pair of one class and one of two for each. The
+// only other class of a run is the wrong one.
+func TestRunsPlan(t *testing.T) {
+	published := []Published{{Metric: oneShotAccuracy, Name: "people", Value: 0.955}, {Metric: oneShotAccuracy, Name: "Koch", Value: 0.92, Trained: "30 alphabets"}}
+	p, err := NewRunsPlan(noisy(6, 6, 1, "train"), runs(3), 1, published)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "train: trained on 36 images of 6 classes; one-shot accuracy over the 6 trials of 3 runs (Lake et al. 2015), with characters of other alphabets; " +
+		"verification of 12 pairs of images of one run; threshold from 180 balanced pairs of the training images"
+	if p.Protocol != want {
+		t.Errorf("found protocol\n%s, expected\n%s", p.Protocol, want)
+	}
+	if diff := cmp.Diff([]datasets.Pair{{Left: 2, Right: 1}, {Left: 2, Right: 0, Different: true}, {Left: 3, Right: 0}, {Left: 3, Right: 1, Different: true}}, p.testPairs[:4]); diff != "" {
+		t.Errorf("pairs (-want +found):\n%s", diff)
+	}
+	report, evidence, err := p.MeasureWithEvidence(newModel(t, 1), newModel(t, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{oneShotAccuracy, verificationAccuracy, verificationAUC, verificationEER}, names(report)); diff != "" {
+		t.Errorf("figures (-want +found):\n%s", diff)
+	}
+	if evidence.Retrieved != nil || evidence.Verified == nil || evidence.Shown.Images.Len() != 12 {
+		t.Errorf("found evidence %+v", evidence)
+	}
+	// The interval resamples three runs, and not six images.
+	embeddings, err := network{newModel(t, 1), nil}.embed(p.unseen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	score, err := evaluate.OneShot(evaluate.Euclidean{}, embeddings, p.trials, evaluate.MeanDistance)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clustered, err := score.Clustered([]int{0, 0, 1, 1, 2, 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := report.Metrics[oneShotAccuracy]; f.Value != clustered.Value || f.Low != clustered.Low || f.High != clustered.High {
+		t.Errorf("found %v, expected %v", f, clustered)
+	}
+	var table strings.Builder
+	if err := report.WriteTable(&table); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\npublished, one-shot accuracy: people 95.5, Koch 92.0 (30 alphabets)\n"; !strings.Contains(table.String(), want) {
+		t.Errorf("found\n%s, expected %q", table.String(), want)
+	}
+	if _, err := NewRunsPlan(nil, runs(3), 1, nil); err == nil {
+		t.Error("no error without training images")
+	}
+	if _, err := NewRunsPlan(noisy(6, 6, 1, "train"), nil, 1, nil); !errors.Is(err, datasets.ErrTooFew) {
+		t.Errorf("no runs: found %v, expected %v", err, datasets.ErrTooFew)
 	}
 }

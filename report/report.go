@@ -26,7 +26,36 @@ type Report struct {
 	Stopped         string            `json:"stopped,omitempty"`   // why training ended before its last epoch
 	Threshold       *float64          `json:"threshold,omitempty"` // distance up to which a pair counts as the same, chosen on validation pairs
 	Metrics         map[string]Figure `json:"metrics"`
+	Published       []Published       `json:"published,omitempty"` // published results on the same trials
 	MadeWith        *Provenance       `json:"made_with,omitempty"` // nil if it is unknown
+}
+
+// Published is a result from the literature on the trials of a metric.
+type Published struct {
+	Metric  string  `json:"metric"`            // the key in Report.Metrics
+	Name    string  `json:"name"`              // the method or its authors
+	Value   float64 `json:"value"`             // as a fraction
+	Trained string  `json:"trained,omitempty"` // the training data, if it differs
+}
+
+// String is the result in percent.
+func (p Published) String() string {
+	text := fmt.Sprintf("%s %.1f", p.Name, 100*p.Value)
+	if p.Trained != "" {
+		text += " (" + p.Trained + ")"
+	}
+	return text
+}
+
+// PublishedFor lists the published results of a metric; empty if there are none.
+func (r Report) PublishedFor(metric string) string {
+	var all []string
+	for _, p := range r.Published {
+		if p.Metric == metric {
+			all = append(all, p.String())
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 // Row is a figure of the table with its name in Metrics and its title in words.
@@ -57,13 +86,19 @@ func (r Report) Rows() []Row {
 	return rows
 }
 
-// WriteTable writes the figures in percent, one in each line, and the protocol.
-// Control characters in the names of the data set and of classes are escaped.
+// WriteTable writes the figures in percent, one in each line, the published results
+// and the protocol. Control characters in the names of the data set and of classes are
+// escaped.
 func (r Report) WriteTable(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-33s %8s  %-17s %9s %7s\n", wording.Printable(r.Dataset), "trained", "95 % interval", "untrained", "pixels")
 	for _, row := range r.Rows() {
 		fmt.Fprintf(&b, "%-33s %8.2f  [%6.2f, %6.2f]  %9.2f %7.2f\n", row.Title, 100*row.Value, 100*row.Low, 100*row.High, 100*row.Untrained, 100*row.Pixels)
+	}
+	for _, figure := range titles {
+		if published := r.PublishedFor(figure.name); published != "" {
+			fmt.Fprintf(&b, "published, %s: %s\n", figure.title, wording.Printable(published))
+		}
 	}
 	fmt.Fprintf(&b, "\nseed %d, trained %.0f s at %.0f images/s\nprotocol: %s\n", r.Seed, r.Seconds, r.ImagesPerSecond, wording.Printable(r.Protocol))
 	_, err := io.WriteString(w, b.String())

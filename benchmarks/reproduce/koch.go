@@ -63,7 +63,7 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	seconds, err := k.learn(ctx, s, choice, model, examples, asked, lake(runs))
+	seconds, err := k.learn(ctx, s, choice, model, examples, asked, lake(runs, kept.Size))
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 		return nil, err
 	}
 	row := Row{Settings: settings, Protocol: "Lake's 20 runs, 105×105 pixels, 24 background alphabets", Published: "Koch 92.0"}
-	return field.measure(s.fill(row, k.described(), time.Duration(seconds*float64(time.Second))), lake(runs), false)
+	return field.measure(s.fill(row, k.described(), time.Duration(seconds*float64(time.Second))), lake(runs, kept.Size), false)
 }
 
 // learn trains for the choice's minutes, and leaves a curve of what asked and runs

@@ -62,6 +62,6 @@ func loss(name string) func(context.Context, settings) ([]Row, error) {
 		if err != nil {
 			return nil, err
 		}
-		return field.measure(s.fill(row, losses[name].method, took), lake(runs), r.head.Name() == "cosine")
+		return field.measure(s.fill(row, losses[name].method, took), lake(runs, splits.Train.Size), r.head.Name() == "cosine")
 	}
 }

@@ -137,7 +137,7 @@ func omniglotJob(name string) func(context.Context, settings) ([]Row, error) {
 				"background": "Koch 92.0, human 95.5, BPL 96.7, ARC 98.5",
 				"small1":     "prototypical net 69.9, BPL 95.8", "small2": "prototypical net 69.9, BPL 95.8",
 			}[o.background],
-		}, lake(runs), true}}
+		}, lake(runs, splits.Train.Size), true}}
 		if o.broad {
 			within, err := episodes(splits.Test, 20, 1, 1, 10_000, true)
 			if err != nil {
@@ -181,6 +181,7 @@ const shortSteps = 1000
 // split that were held out of training (validate -small small1 -hold).
 func shortRecipe() recipe {
 	r := usual(shortSteps)
+	r.solver.LearningRate = 6e-3
 	r.augment.Batch.Elastic = datasets.Elastic{Displacement: 3, Smoothness: 6, Probability: 1}
 	return r
 }
@@ -204,6 +205,14 @@ func short(loss string) func(context.Context, settings) ([]Row, error) {
 			losses[loss].change(&r)
 			method = losses[loss].method
 		}
+		switch objective := r.objective.(type) {
+		case objectives.BatchAll:
+			objective.Margin = 0.05
+			r.objective = objective
+		case objectives.BatchRatio:
+			objective.Scale = 40
+			r.objective = objective
+		}
 		settings, err := r.settings(s)
 		if err != nil {
 			return nil, err
@@ -220,7 +229,7 @@ func short(loss string) func(context.Context, settings) ([]Row, error) {
 			return nil, err
 		}
 		row := Row{Settings: settings, Protocol: "Lake's 20 runs, minimal split small 1", Published: "human 95.5, BPL 95.8, Koch 92.0 (30 alphabets)"}
-		return field.measure(s.fill(row, method+", short", took), lake(runs), false)
+		return field.measure(s.fill(row, method+", short", took), lake(runs, splits.Train.Size), false)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/pkg/errors"
 )
@@ -12,28 +13,17 @@ const trialSeed = 1
 
 // lake is the accuracy over the official runs, each trial decided by itself;
 // the interval takes the runs for the unit.
-func lake(runs []datasets.Run) measurement {
-	var pixels [][]uint8
-	var asked []evaluate.Trial
-	var groups []int
-	for r, run := range runs {
-		support := make([][]int, len(run.Training))
-		for i := range support {
-			support[i] = []int{len(pixels) + i}
-		}
-		pixels = append(pixels, run.Training...)
-		for i, image := range run.Test {
-			asked = append(asked, evaluate.Trial{Support: support, Query: len(pixels), Answer: run.Answers[i]})
-			pixels = append(pixels, image)
-			groups = append(groups, r)
-		}
-	}
+func lake(runs []datasets.Run, size imaging.Size) measurement {
+	images, trials, groups, err := datasets.RunTrials(runs, size)
 	return func(c contender) (evaluate.Measure, error) {
-		embeddings, err := c.embed(pixels)
 		if err != nil {
 			return evaluate.Measure{}, err
 		}
-		score, err := evaluate.OneShot(c.metric, embeddings, asked, evaluate.MeanDistance)
+		embeddings, err := c.embed(images.Images)
+		if err != nil {
+			return evaluate.Measure{}, err
+		}
+		score, err := evaluate.OneShot(c.metric, embeddings, trials, evaluate.MeanDistance)
 		if err != nil {
 			return evaluate.Measure{}, err
 		}

@@ -44,10 +44,10 @@ func value(t *testing.T, m measurement, c contender) float64 {
 
 func TestLake(t *testing.T) {
 	runs := []datasets.Run{
-		{Training: [][]uint8{{0}, {100}}, Test: [][]uint8{{90}, {10}}, Answers: []int{1, 0}},
-		{Training: [][]uint8{{0}, {100}}, Test: [][]uint8{{90}, {10}}, Answers: []int{1, 1}}, // the second is wrong
+		{Name: "run01", Training: [][]uint8{{0}, {100}}, Test: [][]uint8{{90}, {10}}, Answers: []int{1, 0}},
+		{Name: "run02", Training: [][]uint8{{0}, {100}}, Test: [][]uint8{{90}, {10}}, Answers: []int{1, 1}}, // the second is wrong
 	}
-	if got := value(t, lake(runs), byShade); got != 0.75 {
+	if got := value(t, lake(runs, imaging.Size{Height: 1, Width: 1, Channels: 1}), byShade); got != 0.75 {
 		t.Errorf("found %v, expected 0.75", got)
 	}
 }
