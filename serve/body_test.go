@@ -106,7 +106,7 @@ func TestGalleryErrors(t *testing.T) {
 	refused(t, s, form("/v1/identify", "image", grayPNG(1, 2, 3)), 409, "enroll images first")
 	answers := []string{
 		refused(t, s, form("/v1/enroll", "class", "a", "image", grayPNG(1, 2, 3)), 409, "opened read-only").Body.String(),
-		refused(t, s, form("/v1/verify", "class", "a", "image", grayPNG(1, 2, 3)), 404, "There are none yet").Body.String(),
+		refused(t, s, form("/v1/verify", "class", "a", "image", grayPNG(1, 2, 3)), 404, "The gallery has no classes").Body.String(),
 	}
 	if err := g.Close(); err != nil {
 		t.Fatal(err)
