@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/internal/vector"
 )
 
 var sample = Record{
@@ -42,5 +43,13 @@ func TestWriteFile(t *testing.T) {
 	}
 	if !strings.HasPrefix(string(text), "# Sums agree\n") || !strings.HasSuffix(string(text), "\n1 + 1 = 2\n") {
 		t.Errorf("found the record\n%s", text)
+	}
+}
+
+// Two processors of one name may have other instructions, and train at other speeds.
+func TestMachine(t *testing.T) {
+	instructions := vector.For[float32]().Name()
+	if got := Machine(); !strings.Contains(got, " ("+instructions+"), ") {
+		t.Errorf("found %q, expected it to name %s", got, instructions)
 	}
 }

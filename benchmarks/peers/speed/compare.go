@@ -1,12 +1,69 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/likeness-go/likeness/benchmarks/workload"
 	"github.com/pkg/errors"
 )
+
+// session is one measurement: the processes, and an account of who was busy.
+type session struct {
+	options
+	running map[string]*process // by name
+	account account
+}
+
+// process of a peer, started when it is first wanted. Suffix tells processes of
+// one peer apart.
+func (s *session) process(p peer, suffix string) (*process, error) {
+	name := p.name + suffix
+	if s.running[name] != nil {
+		return s.running[name], nil
+	}
+	command, err := p.command(s.options)
+	if err != nil {
+		return nil, err
+	}
+	started, err := start(name, command)
+	if err == nil {
+		s.running[name] = started
+	}
+	return started, err
+}
+
+// stop ends a process.
+func (s *session) stop(p *process) {
+	p.stop()
+	delete(s.running, p.name)
+}
+
+// close ends all processes.
+func (s *session) close() {
+	for _, p := range s.running {
+		p.stop()
+	}
+}
+
+// say tells whoever waits what is being done.
+func (s *session) say(format string, arguments ...any) {
+	fmt.Fprintf(os.Stderr, format+"\n", arguments...)
+}
+
+// chosen are the peers that are wanted for a work.
+func (s *session) chosen(w workload.Workload) []peer {
+	var all []peer
+	for _, p := range peers {
+		if p.does(w) && s.peers.MatchString(p.name) {
+			all = append(all, p)
+		}
+	}
+	return all
+}
 
 // tolerance is how far a peer's losses may be from the library's, relative to
 // the library's, and its embeddings, relative to each value or absolute where
@@ -133,4 +190,100 @@ func largestDifference(found, expected []float64) (float64, error) {
 		largest = math.Max(largest, math.Abs(found[i]-e)/math.Abs(e))
 	}
 	return largest, nil
+}
+
+const (
+	// rest lets the threads of the peer before go to sleep.
+	rest = 50 * time.Millisecond
+	// leastTurn is how long the timed steps of a turn take together at least, or
+	// about so: a clock of single short steps tells little.
+	leastTurn = 200 // milliseconds
+)
+
+// contestant is a process that has prepared a work.
+type contestant struct {
+	*process
+	slow bool
+}
+
+// series is what a contestant's turns came to.
+type series struct {
+	name      string
+	times     []float64 // milliseconds of a step, by round
+	allocated float64   // bytes a step, of a peer in Go
+}
+
+// turns measures the contestants in rounds.
+func (s *session) turns(contestants []contestant) ([]series, error) {
+	all := make([]series, len(contestants))
+	for round := range s.rounds {
+		for i := range contestants {
+			at := (round + i) % len(contestants)
+			time.Sleep(rest)
+			a, err := s.turn(contestants[at])
+			if err != nil {
+				return nil, err
+			}
+			all[at].name = contestants[at].name
+			all[at].times = append(all[at].times, median(a.Milliseconds))
+			all[at].allocated = a.Allocated
+		}
+	}
+	return all, nil
+}
+
+// turn is a step to warm up, and the timed ones.
+func (s *session) turn(c contestant) (answer, error) {
+	if c.slow {
+		return s.watched(c.process, request{Do: "steps", Count: 1})
+	}
+	warm, err := c.ask(request{Do: "steps", Count: 1})
+	if err != nil {
+		return warm, err
+	}
+	return s.watched(c.process, request{Do: "steps", Count: turnSteps(s.steps, warm.Milliseconds[0])})
+}
+
+// turnSteps is how many steps a turn has, when one takes so long.
+func turnSteps(atLeast int, milliseconds float64) int {
+	return max(atLeast, int(math.Ceil(leastTurn/max(milliseconds, 0.02))))
+}
+
+// watched asks the process, and keeps account of who else was busy meanwhile.
+func (s *session) watched(p *process, r request) (answer, error) {
+	before, err := s.busy(p)
+	if err != nil {
+		return answer{}, err
+	}
+	start := time.Now()
+	a, err := p.ask(r)
+	if err != nil {
+		return a, err
+	}
+	took := time.Since(start)
+	after, err := s.busy(p)
+	s.account.add(took, before, after)
+	return a, err
+}
+
+// median of one number or more.
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+// ratio is how many times as long one takes as another.
+type ratio struct {
+	value     float64 // of the medians over all rounds
+	low, high float64 // the least and the greatest of a single round
+}
+
+// ratioOf the times of two in the same rounds.
+func ratioOf(over, under []float64) ratio {
+	each := make([]float64, len(over))
+	for round := range each {
+		each[round] = over[round] / under[round]
+	}
+	return ratio{median(over) / median(under), slices.Min(each), slices.Max(each)}
 }

@@ -2,9 +2,19 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
+	"math"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
 
+	"github.com/likeness-go/likeness/benchmarks/workload"
+	"github.com/likeness-go/likeness/graph"
 	"github.com/pkg/errors"
 )
 
@@ -73,4 +83,210 @@ func respond(s server, r request) (answer, error) {
 		return answer{}, s.release()
 	}
 	return answer{}, errors.Errorf("found the request %q, expected prepare, check, steps, memory or release", r.Do)
+}
+
+// serveCommand makes this program a peer: "speed serve likeness".
+const serveCommand = "serve"
+
+func serve(name string, in io.Reader, out io.Writer) error {
+	switch name {
+	case "likeness":
+		return serveRequests(&goServer{prepareStep: prepareLikeness}, in, out)
+	case "gorgonia":
+		return serveRequests(&goServer{prepareStep: prepareStock}, in, out)
+	}
+	return errors.Errorf("serve: there is no peer %q", name)
+}
+
+// batches is how many different ones training goes through: as many as the
+// steps whose losses are compared.
+const batches = 20
+
+// goServer is a peer in Go.
+type goServer struct {
+	prepareStep func(w workload.Workload, r request) (workload.Step, error)
+	step        workload.Step
+}
+
+func (s *goServer) prepare(r request) error {
+	runtime.GOMAXPROCS(r.Threads)
+	graph.SetThreads(r.Threads)
+	w, err := workload.Named(r.Work)
+	if err != nil {
+		return err
+	}
+	s.step, err = s.prepareStep(w, r)
+	return err
+}
+
+// prepareLikeness also writes the work's files, where a folder is given.
+func prepareLikeness(w workload.Workload, r request) (workload.Step, error) {
+	if r.Stream {
+		return w.Stream()
+	}
+	n := batches
+	if r.Fresh {
+		n = 1
+	}
+	if r.Pairs > 0 {
+		w.Count, n = r.Pairs, 1
+	}
+	step, err := w.Prepare(n)
+	if err != nil || r.Folder == "" {
+		return step, err
+	}
+	return step, step.(interface{ Export(folder string) error }).Export(r.Folder)
+}
+
+func prepareStock(w workload.Workload, r request) (workload.Step, error) {
+	return newStock(w, r.Folder)
+}
+
+func (s *goServer) check(count int) (answer, error) {
+	var a answer
+	for range count {
+		cost, err := s.step.Do()
+		if err != nil {
+			return a, err
+		}
+		a.Losses = append(a.Losses, cost)
+	}
+	return a, nil
+}
+
+func (s *goServer) steps(count int) (answer, error) { return timed(s.step, count) }
+
+func (s *goServer) release() error {
+	err := s.step.Close()
+	s.step = nil
+	runtime.GC()
+	return err
+}
+
+// timed takes steps, and tells what they left to the collector.
+func timed(step workload.Step, count int) (answer, error) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	times, err := workload.Time(step, count)
+	runtime.ReadMemStats(&after)
+	return answer{Milliseconds: times, Allocated: math.Round(float64(after.TotalAlloc-before.TotalAlloc) / float64(count))}, err
+}
+
+// memory is the present and the greatest number of bytes of the process in main
+// memory, the latter since the last call.
+func memory() (answer, error) {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return answer{}, errors.WithStack(err)
+	}
+	a := answer{Resident: statusBytes(string(text), "VmRSS"), Peak: statusBytes(string(text), "VmHWM")}
+	// 5 resets the peak, see proc_pid_clear_refs(5).
+	return a, errors.WithStack(os.WriteFile("/proc/self/clear_refs", []byte("5"), 0))
+}
+
+// statusBytes reads a field of proc_pid_status(5), which is in KiB.
+func statusBytes(status, field string) int64 {
+	for line := range strings.Lines(status) {
+		if words := strings.Fields(line); len(words) == 3 && words[0] == field+":" {
+			kib, _ := strconv.ParseInt(words[1], 10, 64)
+			return kib << 10
+		}
+	}
+	return 0
+}
+
+// process is a running peer.
+type process struct {
+	name     string
+	command  *exec.Cmd
+	requests io.WriteCloser
+	answers  *bufio.Reader
+	messages bytes.Buffer // what it says beside its answers
+}
+
+func start(name string, command *exec.Cmd) (*process, error) {
+	p := &process{name: name, command: command}
+	command.Stderr = &p.messages
+	in, err := command.StdinPipe()
+	if err != nil {
+		return nil, errors.Wrapf(err, "start %s", name)
+	}
+	out, err := command.StdoutPipe()
+	if err != nil {
+		return nil, errors.Wrapf(err, "start %s", name)
+	}
+	p.requests, p.answers = in, bufio.NewReader(out)
+	return p, errors.Wrapf(command.Start(), "start %s", name)
+}
+
+// ask waits for the answer to a request.
+func (p *process) ask(r request) (answer, error) {
+	var a answer
+	line, err := json.Marshal(r)
+	if err != nil {
+		return a, err
+	}
+	if _, err := fmt.Fprintf(p.requests, "%s\n", line); err != nil {
+		return a, p.gone(r)
+	}
+	if line, err = p.answers.ReadBytes('\n'); err != nil {
+		return a, p.gone(r)
+	}
+	if err := json.Unmarshal(line, &a); err != nil {
+		return a, errors.Wrapf(err, "%s: answer to %q", p.name, r.Do)
+	}
+	if a.Error != "" {
+		return a, errors.Errorf("%s: %s: %s", p.name, r.Do, a.Error)
+	}
+	return a, nil
+}
+
+// gone says why there is no answer.
+func (p *process) gone(r request) error {
+	p.stop()
+	return errors.Errorf("%s ended at %q (%s): %s", p.name, r.Do, p.command.ProcessState, p.messages.String())
+}
+
+// stop ends the process, which it takes for the end of its requests.
+func (p *process) stop() {
+	if p.command.ProcessState == nil {
+		p.requests.Close()
+		p.command.Wait()
+	}
+}
+
+// peer is one way to do workload.
+type peer struct {
+	name      string // in tables
+	framework string // of the ways of one framework the fastest counts
+	python    string // what speed.py is to be; empty for a peer in Go
+	served    string // what this program is to be
+	does      func(w workload.Workload) bool
+	slow      bool // takes seconds for a step: a turn is one
+}
+
+// library is likeness.
+var library = peer{name: "likeness", framework: "likeness", served: "likeness"}
+
+// peers are all others.
+var peers = []peer{
+	{name: "PyTorch eager", framework: "PyTorch", python: "eager", does: anything},
+	{name: "PyTorch channels_last", framework: "PyTorch", python: "channels_last", does: anything},
+	{name: "PyTorch compile", framework: "PyTorch", python: "compile", does: anything},
+	{name: "ONNX Runtime", framework: "ONNX Runtime", python: "onnxruntime", does: embeds},
+	{name: "Gorgonia", framework: "Gorgonia", served: "gorgonia", does: first, slow: true},
+}
+
+func anything(workload.Workload) bool { return true }
+func embeds(w workload.Workload) bool { return w.Loss == nil }
+func first(w workload.Workload) bool  { return w.Name == workload.All()[0].Name }
+
+// command starts the peer.
+func (p peer) command(o options) (*exec.Cmd, error) {
+	if p.python != "" {
+		// -B: leave no compiled files beside the script.
+		return exec.Command(o.python, "-B", "benchmarks/peers/speed.py", p.python, strconv.Itoa(o.threads)), nil
+	}
+	self, err := os.Executable()
+	return exec.Command(self, serveCommand, p.served), err
 }
