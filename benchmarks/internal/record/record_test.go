@@ -13,17 +13,17 @@ import (
 )
 
 var sample = Record{
-	Title: "Sums agree", Command: "go run ./sums", Tools: []string{"abacus 2.0"},
+	Title: "Sums agree", Command: "go run ./sums", Tools: []string{"calculator 2.0"},
 	Took: 1499 * time.Millisecond, Result: "1 + 1 = 2\n",
 }
 
 func TestWrite(t *testing.T) {
 	var text strings.Builder
-	if err := sample.write(&text, "0123abc", "abacus, 2 of its processors", time.Date(2026, 11, 23, 22, 0, 0, 0, time.UTC)); err != nil {
+	if err := sample.write(&text, "0123abc", "processor, 2 of its processors", time.Date(2026, 11, 23, 22, 0, 0, 0, time.UTC)); err != nil {
 		t.Fatal(err)
 	}
-	want := "# Sums agree\n\n- command: `go run ./sums`\n- commit: 0123abc\n- processor: abacus, 2 of its processors\n" +
-		"- versions: " + runtime.Version() + ", abacus 2.0\n- date: 2026-11-23, after 1s\n\n1 + 1 = 2\n"
+	want := "# Sums agree\n\n- command: `go run ./sums`\n- commit: 0123abc\n- processor: processor, 2 of its processors\n" +
+		"- versions: " + runtime.Version() + ", calculator 2.0\n- date: 2026-11-23, after 1s\n\n1 + 1 = 2\n"
 	if diff := cmp.Diff(want, text.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -46,10 +46,10 @@ func TestWriteFile(t *testing.T) {
 	}
 }
 
-// Two processors of one name may have other instructions, and train at other speeds.
+// Processors of the same name may have different instruction sets, and hence speeds.
 func TestMachine(t *testing.T) {
 	instructions := vector.For[float32]().Name()
 	if got := Machine(); !strings.Contains(got, " ("+instructions+"), ") {
-		t.Errorf("found %q, expected it to name %s", got, instructions)
+		t.Errorf("found %q, expected it to contain %s", got, instructions)
 	}
 }

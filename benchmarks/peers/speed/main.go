@@ -16,12 +16,12 @@ import (
 	"github.com/pkg/errors"
 )
 
-// options are the command's.
+// options are the values of the flags.
 type options struct {
 	rounds, steps, threads int
 	workloads, peers       *regexp.Regexp
 	python, environment    string
-	results, chart         string // where to write; empty for nowhere
+	results, chart         string // folders to write to; empty to write nothing
 }
 
 func main() {
@@ -29,16 +29,16 @@ func main() {
 		exit(serve(os.Args[2], os.Stdin, os.Stdout))
 	}
 	var o options
-	flag.IntVar(&o.rounds, "rounds", 7, "turns of each peer at each work")
-	flag.IntVar(&o.steps, "steps", 5, "steps that are timed in a turn, more where they are short")
-	flag.IntVar(&o.threads, "threads", runtime.NumCPU(), "threads of each peer")
-	only := flag.String("workloads", "", "measure the workloads whose names match this `regexp`, and write nothing unless -out is given")
-	among := flag.String("peers", "", "measure beside the peers whose names match this `regexp`, and write nothing unless -out is given")
-	out := flag.String("out", "", "`folder` for all that is written")
-	flag.StringVar(&o.environment, "environment", defaultEnvironment(), "`folder` of the virtual environment")
-	flag.StringVar(&o.python, "python", "", "the Python to run the peers with, or to make the environment with")
-	table := flag.Bool("table", false, "write speed.md and the charts from speed.json, and measure nothing")
-	setup := flag.Bool("setup", false, "make the virtual environment, and measure nothing")
+	flag.IntVar(&o.rounds, "rounds", 7, "number of `rounds`, in each of which every peer runs every workload once")
+	flag.IntVar(&o.steps, "steps", 5, "minimum number of timed `steps` in a turn; short steps are repeated more often")
+	flag.IntVar(&o.threads, "threads", runtime.NumCPU(), "number of `threads` of each peer")
+	only := flag.String("workloads", "", "measure only the workloads whose names match this `regexp`, and write nothing unless -out is given")
+	among := flag.String("peers", "", "measure only the peers whose names match this `regexp`, and write nothing unless -out is given")
+	out := flag.String("out", "", "`folder` to write all results to")
+	flag.StringVar(&o.environment, "environment", defaultEnvironment(), "`folder` of the Python virtual environment")
+	flag.StringVar(&o.python, "python", "", "Python `interpreter` that runs the peers, or creates the environment with -setup")
+	table := flag.Bool("table", false, "write speed.md and the charts from speed.json without measuring")
+	setup := flag.Bool("setup", false, "create the virtual environment without measuring")
 	flag.Parse()
 	if *setup {
 		exit(makeEnvironment(o.environment, o.python))
@@ -67,7 +67,7 @@ func main() {
 		exit(err)
 	}
 	if o.rounds < 1 || o.steps < 1 || o.threads < 1 {
-		exit(errors.Errorf("found %d rounds, %d steps and %d threads, expected at least one of each", o.rounds, o.steps, o.threads))
+		exit(errors.Errorf("found -rounds %d, -steps %d and -threads %d, expected at least 1 for each", o.rounds, o.steps, o.threads))
 	}
 	exit(run(o))
 }
@@ -80,7 +80,7 @@ func exit(err error) {
 	os.Exit(0)
 }
 
-// results are all that was measured. What was not asked for is empty.
+// results are everything that was measured. What was not selected is empty.
 type results struct {
 	comparisons []comparison
 	scale       *scale
@@ -91,7 +91,7 @@ type results struct {
 	took        time.Duration
 }
 
-// run measures and writes.
+// run measures and writes the results.
 func run(o options) error {
 	begin := time.Now()
 	tools, err := versions(o.python)
@@ -129,7 +129,7 @@ func (s *session) measure(r *results) error {
 	first := workload.All()[0]
 	if s.workloads.MatchString("scale") {
 		var known *series
-		if len(r.comparisons) > 0 && r.comparisons[0].work.Name == first.Name {
+		if len(r.comparisons) > 0 && r.comparisons[0].workload.Name == first.Name {
 			known = &r.comparisons[0].series[0]
 		}
 		scale, err := s.scale(first, known)
@@ -139,7 +139,7 @@ func (s *session) measure(r *results) error {
 		r.scale = &scale
 	}
 	for _, w := range workload.All() {
-		if !memoryWorks[w.Name] || !s.workloads.MatchString("memory") {
+		if !memoryWorkloads[w.Name] || !s.workloads.MatchString("memory") {
 			continue
 		}
 		f, err := s.footprint(w)
@@ -151,11 +151,11 @@ func (s *session) measure(r *results) error {
 	return nil
 }
 
-// packages are what the peers need, with what they need in turn.
+// packages are the Python packages that the peers need, including optional dependencies.
 var packages = []string{"torch", "numpy", "safetensors", "onnx", "onnxscript", "onnxruntime"}
 
-// room is the space in KiB that the environment needs while it is made.
-const room = 10 << 20
+// requiredSpace is the disk space in KiB needed while the environment is created.
+const requiredSpace = 10 << 20
 
 func defaultEnvironment() string {
 	cache, err := os.UserCacheDir()
@@ -165,7 +165,7 @@ func defaultEnvironment() string {
 	return filepath.Join(cache, "likeness-peers")
 }
 
-// makeEnvironment makes the virtual environment with the newest versions of the
+// makeEnvironment creates the virtual environment with the newest versions of the
 // packages.
 func makeEnvironment(folder, python string) error {
 	if python == "" {
@@ -178,8 +178,8 @@ func makeEnvironment(folder, python string) error {
 	if err != nil {
 		return errors.Wrap(err, "set up")
 	}
-	if free < room {
-		return errors.Errorf("set up: found %d MiB free at %s, expected at least %d", free>>10, folder, room>>10)
+	if free < requiredSpace {
+		return errors.Errorf("set up: found %d MiB of free disk space at %s, expected at least %d MiB", free>>10, folder, requiredSpace>>10)
 	}
 	install := append([]string{"-m", "pip", "install", "--upgrade", "--no-cache-dir"}, packages...)
 	for _, command := range []*exec.Cmd{
@@ -194,7 +194,7 @@ func makeEnvironment(folder, python string) error {
 	return nil
 }
 
-// freeSpace is what df says is available to the folder, in KiB.
+// freeSpace returns the disk space available to the folder in KiB, as reported by df.
 func freeSpace(folder string) (kib int64, err error) {
 	text, err := exec.Command("df", "-Pk", folder).Output()
 	if err != nil {
@@ -207,7 +207,7 @@ func freeSpace(folder string) (kib int64, err error) {
 	return kib, errors.Wrap(err, "df")
 }
 
-// versions are those of the peers' frameworks.
+// versions returns the versions of the frameworks of the peers.
 func versions(python string) ([]string, error) {
 	const program = `
 import platform, torch, onnxruntime
@@ -217,7 +217,7 @@ print("onnxruntime", onnxruntime.__version__)
 `
 	text, err := exec.Command(python, "-c", program).Output()
 	if err != nil {
-		return nil, errors.Wrapf(err, "%s cannot import torch and onnxruntime: make an environment with -setup", python)
+		return nil, errors.Wrapf(err, "%s cannot import torch and onnxruntime: create an environment with -setup", python)
 	}
 	return strings.Split(strings.TrimSpace(string(text)), "\n"), nil
 }

@@ -18,31 +18,31 @@ import (
 	"github.com/pkg/errors"
 )
 
-// request is what a peer is asked to do: a line of JSON on its standard input.
-// See speed.py for the words; a peer in Go knows the same.
+// request is a line of JSON on the standard input of a peer. The requests are described in
+// speed.py; peers in Go accept the same.
 type request struct {
-	Do      string `json:"do"`
-	Folder  string `json:"folder,omitempty"`  // prepare: of the work's files
-	Fresh   bool   `json:"fresh,omitempty"`   // prepare: to measure memory
-	Count   int    `json:"count,omitempty"`   // check, steps
-	Work    string `json:"work,omitempty"`    // prepare: of a peer in Go
-	Pairs   int    `json:"pairs,omitempty"`   // prepare: another number than the work's
-	Threads int    `json:"threads,omitempty"` // prepare: of a peer in Go
-	Stream  bool   `json:"stream,omitempty"`  // prepare: the trainer on real images
+	Do       string `json:"do"`
+	Folder   string `json:"folder,omitempty"`   // prepare: the folder of the files of the workload
+	Fresh    bool   `json:"fresh,omitempty"`    // prepare: with new weights and one batch, to measure memory
+	Count    int    `json:"count,omitempty"`    // check, steps
+	Workload string `json:"workload,omitempty"` // prepare: its name, for a peer in Go
+	Pairs    int    `json:"pairs,omitempty"`    // prepare: number of pairs, if not that of the workload
+	Threads  int    `json:"threads,omitempty"`  // prepare: number of threads of a peer in Go
+	Stream   bool   `json:"stream,omitempty"`   // prepare: the step of the trainer on real images
 }
 
-// answer is a line of JSON on the peer's standard output.
+// answer is a line of JSON on the standard output of a peer.
 type answer struct {
 	Error        string    `json:"error,omitempty"`
 	Losses       []float64 `json:"losses,omitempty"`
 	Difference   float64   `json:"difference,omitempty"`
 	Milliseconds []float64 `json:"milliseconds,omitempty"`
-	Allocated    float64   `json:"allocated,omitempty"` // bytes a step, of a peer in Go
+	Allocated    float64   `json:"allocated,omitempty"` // bytes per step, of a peer in Go
 	Resident     int64     `json:"resident,omitempty"`  // bytes
 	Peak         int64     `json:"peak,omitempty"`
 }
 
-// server does what requests ask for.
+// server carries out requests.
 type server interface {
 	prepare(request) error
 	check(count int) (answer, error)
@@ -50,7 +50,7 @@ type server interface {
 	release() error
 }
 
-// serveRequests answers each line until there are no more.
+// serveRequests answers each line of the input until its end.
 func serveRequests(s server, in io.Reader, out io.Writer) error {
 	requests, answers := bufio.NewScanner(in), json.NewEncoder(out)
 	for requests.Scan() {
@@ -85,7 +85,7 @@ func respond(s server, r request) (answer, error) {
 	return answer{}, errors.Errorf("found the request %q, expected prepare, check, steps, memory or release", r.Do)
 }
 
-// serveCommand makes this program a peer: "speed serve likeness".
+// serveCommand is the argument with which this program runs as a peer: "speed serve likeness".
 const serveCommand = "serve"
 
 func serve(name string, in io.Reader, out io.Writer) error {
@@ -95,14 +95,14 @@ func serve(name string, in io.Reader, out io.Writer) error {
 	case "gorgonia":
 		return serveRequests(&goServer{prepareStep: prepareStock}, in, out)
 	}
-	return errors.Errorf("serve: there is no peer %q", name)
+	return errors.Errorf("serve: found the peer %q, expected likeness or gorgonia", name)
 }
 
-// batches is how many different ones training goes through: as many as the
+// batches is the number of different batches that training cycles through: as many as the
 // steps whose losses are compared.
 const batches = 20
 
-// goServer is a peer in Go.
+// goServer is a peer written in Go.
 type goServer struct {
 	prepareStep func(w workload.Workload, r request) (workload.Step, error)
 	step        workload.Step
@@ -111,7 +111,7 @@ type goServer struct {
 func (s *goServer) prepare(r request) error {
 	runtime.GOMAXPROCS(r.Threads)
 	graph.SetThreads(r.Threads)
-	w, err := workload.Named(r.Work)
+	w, err := workload.Named(r.Workload)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (s *goServer) prepare(r request) error {
 	return err
 }
 
-// prepareLikeness also writes the work's files, where a folder is given.
+// prepareLikeness also writes the files of the workload if a folder is given.
 func prepareLikeness(w workload.Workload, r request) (workload.Step, error) {
 	if r.Stream {
 		return w.Stream()
@@ -163,7 +163,7 @@ func (s *goServer) release() error {
 	return err
 }
 
-// timed takes steps, and tells what they left to the collector.
+// timed runs steps and returns their times and the bytes that they allocated.
 func timed(step workload.Step, count int) (answer, error) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -172,8 +172,8 @@ func timed(step workload.Step, count int) (answer, error) {
 	return answer{Milliseconds: times, Allocated: math.Round(float64(after.TotalAlloc-before.TotalAlloc) / float64(count))}, err
 }
 
-// memory is the present and the greatest number of bytes of the process in main
-// memory, the latter since the last call.
+// memory returns the current resident set size of the process in bytes and its peak since
+// the last call.
 func memory() (answer, error) {
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -201,7 +201,7 @@ type process struct {
 	command  *exec.Cmd
 	requests io.WriteCloser
 	answers  *bufio.Reader
-	messages bytes.Buffer // what it says beside its answers
+	messages bytes.Buffer // its standard error
 }
 
 func start(name string, command *exec.Cmd) (*process, error) {
@@ -219,7 +219,7 @@ func start(name string, command *exec.Cmd) (*process, error) {
 	return p, errors.Wrapf(command.Start(), "start %s", name)
 }
 
-// ask waits for the answer to a request.
+// ask sends a request and waits for its answer.
 func (p *process) ask(r request) (answer, error) {
 	var a answer
 	line, err := json.Marshal(r)
@@ -241,13 +241,13 @@ func (p *process) ask(r request) (answer, error) {
 	return a, nil
 }
 
-// gone says why there is no answer.
+// gone returns the reason why the process did not answer.
 func (p *process) gone(r request) error {
 	p.stop()
 	return errors.Errorf("%s ended at %q (%s): %s", p.name, r.Do, p.command.ProcessState, p.messages.String())
 }
 
-// stop ends the process, which it takes for the end of its requests.
+// stop closes the standard input of the process, at which it exits, and waits for it.
 func (p *process) stop() {
 	if p.command.ProcessState == nil {
 		p.requests.Close()
@@ -255,20 +255,20 @@ func (p *process) stop() {
 	}
 }
 
-// peer is one way to do workload.
+// peer is one implementation of the workloads.
 type peer struct {
 	name      string // in tables
-	framework string // of the ways of one framework the fastest counts
-	python    string // what speed.py is to be; empty for a peer in Go
-	served    string // what this program is to be
+	framework string // of several peers of one framework, the fastest counts
+	python    string // argument of speed.py; empty for a peer in Go
+	served    string // argument of serve
 	does      func(w workload.Workload) bool
-	slow      bool // takes seconds for a step: a turn is one
+	slow      bool // a step takes seconds, so a turn is one step
 }
 
 // library is likeness.
 var library = peer{name: "likeness", framework: "likeness", served: "likeness"}
 
-// peers are all others.
+// peers are all other peers.
 var peers = []peer{
 	{name: "PyTorch eager", framework: "PyTorch", python: "eager", does: anything},
 	{name: "PyTorch channels_last", framework: "PyTorch", python: "channels_last", does: anything},
@@ -281,7 +281,7 @@ func anything(workload.Workload) bool { return true }
 func embeds(w workload.Workload) bool { return w.Loss == nil }
 func first(w workload.Workload) bool  { return w.Name == workload.All()[0].Name }
 
-// command starts the peer.
+// command returns the command that starts the peer.
 func (p peer) command(o options) (*exec.Cmd, error) {
 	if p.python != "" {
 		// -B: leave no compiled files beside the script.

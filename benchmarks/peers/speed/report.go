@@ -15,51 +15,52 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-const method = `%[1]d rounds of at least %[2]d timed steps, %[3]d threads for each. All peers take turns in
-every round, in an order that rotates; a turn is one step to warm up and the timed ones, and
-counts by its median. Times are medians over the rounds, with the least and the greatest round
-in brackets; a ratio is that of the medians, with the least and the greatest of a single round.
-Above 1 the library is the faster one. In a turn the peers that waited used %.2[4]f of a processor on
-the average, all together, and programs that have nothing to do with this %.2[5]f: where that is not
-nearly nothing, times mean little.
+const method = `%[1]d rounds of at least %[2]d timed steps, with %[3]d threads for each peer. In every round
+all peers take turns, in an order that rotates. A turn is one warm-up step and the timed steps, and
+the median of the latter counts. Times are medians over the rounds, with the minimum and maximum
+over the rounds in brackets. Ratios are ratios of the medians, with the minimum and maximum of a
+single round in brackets; above 1 the library is faster. During the turns, the peers that waited used
+%.2[4]f processors on average, all together, and other programs %.2[5]f; the times are meaningful
+only if both are close to 0.
 
-A step of training is forward, backward and optimiser, in float32, from equal initial weights on
-equal batches. The library also copies its inputs into the graph; PyTorch's lie ready in the memory
-format it wants, towers without batch norm go through its network as one batch, and its optimisers
-are the fused ones. Of PyTorch's ways, eager on contiguous images, eager in channels_last, and
-torch.compile, the fastest counts. Embedding begins with bytes in the library and with floats in its
-peers; PyTorch's runs without gradients, and compiled with frozen weights. ONNX Runtime runs the
-network as torch.onnx exports it. Gorgonia's own operations take seconds for a step, and a turn of
-theirs is one.
+A training step is the forward pass, the backward pass and the optimizer, in float32, from equal
+initial weights and on equal batches. The library also copies its inputs into its graph, whereas
+PyTorch's inputs are ready in the memory format of the variant. In PyTorch, towers without batch norm
+go through the network as one batch, and the optimizers are the fused ones. Of the variants of
+PyTorch (eager on contiguous images, eager in channels_last, torch.compile) the fastest counts.
+Embedding starts from bytes in the library and from floats in the peers; PyTorch embeds without
+gradients, and the compiled variant with frozen weights. ONNX Runtime runs the network as exported
+by torch.onnx. The operations of Gorgonia itself take about a second or more for a step, so a turn
+of Gorgonia is one step.
 `
 
-// document is speed.md.
+// document returns the text of speed.md.
 func (r Record) document() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "# Speed beside other frameworks\n\n- command: `%s`\n- commit: %s\n- processor: %s\n- versions: %s\n- date: %s, after %s\n\n%s\n",
+	fmt.Fprintf(&text, "# Speed compared with other frameworks\n\n- command: `%s`\n- commit: %s\n- processor: %s\n- versions: %s\n- date: %s, after %s\n\n%s\n",
 		r.Command, r.Commit, r.Processor, r.Versions, r.Date, r.Took, strings.TrimSpace(r.markdown()))
 	return text.String()
 }
 
-// markdown is the result to read.
+// markdown returns the result as Markdown.
 func (r Record) markdown() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, method, r.Rounds, r.Steps, r.Threads, r.Waiting, r.Strangers)
+	fmt.Fprintf(&text, method, r.Rounds, r.Steps, r.Threads, r.Waiting, r.Others)
 	r.summary(&text)
 	r.proofs(&text)
-	for _, w := range r.Works {
+	for _, w := range r.Workloads {
 		w.table(&text)
 	}
 	r.garbage(&text)
 	r.scaling(&text)
-	for _, w := range r.Works {
+	for _, w := range r.Workloads {
 		w.training(&text)
 	}
 	r.memory(&text)
 	return text.String()
 }
 
-// milliseconds in three digits.
+// milliseconds formats a time with three significant digits.
 func milliseconds(v float64) string {
 	switch {
 	case v >= 100:
@@ -80,34 +81,34 @@ func (t Time) ratio() string {
 	return fmt.Sprintf("%.2f [%.2f – %.2f]", t.Ratio, t.RatioLow, t.RatioHigh)
 }
 
-// summary has a line for each work and framework.
+// summary writes a line for each workload and framework.
 func (r Record) summary(text *strings.Builder) {
 	rows := r.rows()
 	if len(rows) == 0 {
 		return
 	}
-	text.WriteString("\n## The library and the fastest way of each framework\n\n| work | likeness, ms | peer | its ms | peer / likeness |\n|---|---|---|---|---|\n")
+	text.WriteString("\n## The library and the fastest variant of each framework\n\n| workload | likeness, ms | peer | peer, ms | peer / likeness |\n|---|---|---|---|---|\n")
 	for _, row := range rows {
-		fmt.Fprintf(text, "| %s | %s | %s | %s | %s |\n", row.Work, milliseconds(row.Likeness.MS), row.Peer.Name, milliseconds(row.Peer.MS), row.Peer.ratio())
+		fmt.Fprintf(text, "| %s | %s | %s | %s | %s |\n", row.Workload, milliseconds(row.Likeness.MS), row.Peer.Name, milliseconds(row.Peer.MS), row.Peer.ratio())
 	}
 }
 
-// proofs that all do the same work.
+// proofs writes how closely the results of the peers agree with the library's.
 func (r Record) proofs(text *strings.Builder) {
-	if len(r.Works) == 0 {
+	if len(r.Workloads) == 0 {
 		return
 	}
 	fmt.Fprintf(text, `
-## They do the same work
+## Agreement of the results
 
-The largest difference of a peer's losses from the library's, relative to the library's, over the
-first steps, each on a batch of its own; and of embeddings, relative to each value or absolute where
-that is below 1. At most %.0e is allowed.
+The largest difference of the losses of a peer from those of the library, relative to the latter,
+over the first steps, each on a different batch; or of its embeddings, relative to each value or
+absolute where that is below 1. At most %.0e is allowed.
 
-| work | peer | steps | difference |
+| workload | peer | steps | difference |
 |---|---|---|---|
 `, tolerance)
-	for _, w := range r.Works {
+	for _, w := range r.Workloads {
 		for _, p := range w.Proofs {
 			steps := "embeddings"
 			if p.Steps > 0 {
@@ -118,9 +119,9 @@ that is below 1. At most %.0e is allowed.
 	}
 }
 
-// table of one work with all peers.
-func (w Work) table(text *strings.Builder) {
-	fmt.Fprintf(text, "\n## %s\n\n| | ms | ms / likeness' |\n|---|---|---|\n", w.Title)
+// table writes the times of all peers for a workload.
+func (w Workload) table(text *strings.Builder) {
+	fmt.Fprintf(text, "\n## %s\n\n| | ms | peer / likeness |\n|---|---|---|\n", w.Title)
 	for i, t := range w.Times {
 		ratio := ""
 		if i > 0 {
@@ -130,21 +131,23 @@ func (w Work) table(text *strings.Builder) {
 	}
 }
 
+// garbage writes the memory that a step of the library allocates.
 func (r Record) garbage(text *strings.Builder) {
-	if len(r.Works) == 0 {
+	if len(r.Workloads) == 0 {
 		return
 	}
-	text.WriteString("\n## What a step leaves to the garbage collector\n\n| work | KiB |\n|---|---|\n")
-	for _, w := range r.Works {
+	text.WriteString("\n## Memory allocated per step, freed by the garbage collector\n\n| workload | KiB |\n|---|---|\n")
+	for _, w := range r.Workloads {
 		fmt.Fprintf(text, "| %s | %.0f |\n", w.Title, w.Times[0].Allocated/1024)
 	}
 }
 
+// scaling writes the speed by the number of threads and the batch size.
 func (r Record) scaling(text *strings.Builder) {
 	if r.Scale == nil {
 		return
 	}
-	fmt.Fprintf(text, "\n## Images a second by the size of a batch\n\n%s: another number of pairs, the library alone. The work itself, on as many threads\nas there, is that of the table above.\n\n![Images a second](scale.png)\n\n| pairs |", r.Scale.Title)
+	fmt.Fprintf(text, "\n## Images per second by batch size\n\n%s: the same workload with other numbers of pairs, in the library alone. The\nentry of the workload itself follows from the table above.\n\n![Images per second](scale.png)\n\n| pairs |", r.Scale.Title)
 	for _, threads := range r.Scale.Threads {
 		fmt.Fprintf(text, " %s |", threadCount(threads))
 	}
@@ -165,24 +168,26 @@ func threadCount(threads int) string {
 	return fmt.Sprintf("%d threads", threads)
 }
 
-// training is the trainer's step beside the library's time in the work's table.
-func (w Work) training(text *strings.Builder) {
+// training writes the time of the trainer's step next to that of the library's bare step.
+func (w Workload) training(text *strings.Builder) {
 	if w.Trainer == nil {
 		return
 	}
 	fmt.Fprintf(text, `
-## A training's step beside the bare one
+## The step of the trainer compared with the bare step
 
-%s. The trainer draws pairs of MNIST, distorts every image at random, keeps the weights to fall back on
-and looks for values that are not finite. It takes turns with all others; the bare step is the library's of the table above.
+%s. The trainer samples pairs of MNIST, augments every image, keeps a copy of the weights to return to
+and checks for values that are not finite. It was measured in the same rounds; the bare step is the
+library's in the table above.
 
 | | ms | ms / bare |
 |---|---|---|
-| bare step on batches that lie ready | %s | |
-| the trainer's step on augmented MNIST | %s | %s |
+| bare step on prepared batches | %s | |
+| step of the trainer on augmented MNIST | %s | %s |
 `, w.Title, w.Times[0].spread(), w.Trainer.spread(), w.Trainer.ratio())
 }
 
+// memory writes the memory of all peers.
 func (r Record) memory(text *strings.Builder) {
 	if len(r.Memory) == 0 {
 		return
@@ -190,10 +195,10 @@ func (r Record) memory(text *strings.Builder) {
 	fmt.Fprintf(text, `
 ## Memory
 
-The greatest amount of main memory of a process of its own, from building the network to the end of
-%d steps, less what it had before with all code loaded.
+The peak of the resident memory of a separate process, from building the network to the end of
+%d steps, minus its memory before, with all code loaded.
 
-| work | | MiB | / likeness' |
+| workload | | MiB | peer / likeness |
 |---|---|---|---|
 `, memorySteps)
 	for _, m := range r.Memory {
@@ -203,31 +208,31 @@ The greatest amount of main memory of a process of its own, from building the ne
 	}
 }
 
-// greatestRatio is where bars are cut off; their labels tell how long they are.
-const greatestRatio = 6
+// maxRatio is the ratio at which bars are cut off; their labels give the true ratio.
+const maxRatio = 6
 
-var colours = map[string]color.Color{
+var colors = map[string]color.Color{
 	"PyTorch":      color.RGBA{238, 105, 50, 255},
 	"ONNX Runtime": color.RGBA{60, 120, 200, 255},
 	"Gorgonia":     color.RGBA{130, 130, 130, 255},
 }
 
-// drawRatios draws a bar for each row: how many times as long the peer takes.
+// drawRatios draws a bar for each row: the time of the peer divided by the library's.
 func drawRatios(rows []row, path string) error {
 	p := plot.New()
-	p.Title.Text = "Time of other frameworks, in times of likeness on the same processor"
+	p.Title.Text = "Time per step of other frameworks divided by that of likeness, on the same processor"
 	p.Title.Padding = vg.Points(8)
 	names := make([]string, len(rows))
 	known := map[string]bool{} // frameworks in the legend
 	for i, r := range rows {
 		y := float64(len(rows) - 1 - i) // from the top
-		names[len(rows)-1-i] = r.Work
-		shown := min(r.Peer.Ratio, greatestRatio)
+		names[len(rows)-1-i] = r.Workload
+		shown := min(r.Peer.Ratio, maxRatio)
 		bar, err := plotter.NewBarChart(plotter.Values{shown}, vg.Points(14))
 		if err != nil {
 			return errors.Wrap(err, "draw ratios")
 		}
-		bar.Horizontal, bar.XMin, bar.Color, bar.LineStyle.Width = true, y, colours[r.Peer.Framework], 0
+		bar.Horizontal, bar.XMin, bar.Color, bar.LineStyle.Width = true, y, colors[r.Peer.Framework], 0
 		label, err := plotter.NewLabels(plotter.XYLabels{
 			XYs: plotter.XYs{{X: shown, Y: y}}, Labels: []string{fmt.Sprintf(" %.2f", r.Peer.Ratio)},
 		})
@@ -247,9 +252,9 @@ func drawRatios(rows []row, path string) error {
 	}
 	p.Add(even)
 	p.NominalY(names...)
-	p.X.Min, p.X.Max = 0, greatestRatio+2 // room for labels and legend
+	p.X.Min, p.X.Max = 0, maxRatio+2 // space for the labels and the legend
 	p.X.Tick.Marker = plot.TickerFunc(func(_, _ float64) (ticks []plot.Tick) {
-		for i := range greatestRatio + 1 {
+		for i := range maxRatio + 1 {
 			ticks = append(ticks, plot.Tick{Value: float64(i), Label: fmt.Sprint(i)})
 		}
 		return ticks
@@ -261,8 +266,8 @@ func drawRatios(rows []row, path string) error {
 // draw draws a line for each number of threads.
 func (s *Scale) draw(path string) error {
 	p := plot.New()
-	p.Title.Text = "Training Conv4-64 on pairs"
-	p.X.Label.Text, p.Y.Label.Text = "pairs in a batch", "images a second"
+	p.Title.Text = "Training speed of Conv4-64 on pairs"
+	p.X.Label.Text, p.Y.Label.Text = "pairs in a batch", "images per second"
 	p.X.Scale, p.Y.Min = plot.LogScale{}, 0
 	p.X.Tick.Marker = plot.TickerFunc(func(_, _ float64) []plot.Tick {
 		var ticks []plot.Tick

@@ -11,18 +11,17 @@ import (
 	"github.com/pkg/errors"
 )
 
-// scale is how fast the library trains, by the number of threads and the size
-// of a batch.
+// scale is the training speed of the library by the number of threads and the batch size.
 type scale struct {
-	work    workload.Workload
-	threads []int
-	rates   [][]float64 // images a second: by threads and workload.PairCounts
+	workload workload.Workload
+	threads  []int
+	rates    [][]float64 // images per second, indexed by threads and workload.PairCounts
 }
 
-// scale measures the library alone. The work itself on all threads is not measured
-// again where its time is known: one work has one time.
+// scale measures the library alone. If the time of the workload itself on all threads is
+// known it is not measured again, so that a workload has the same time in all tables.
 func (s *session) scale(w workload.Workload, known *series) (scale, error) {
-	result := scale{work: w, threads: workload.ThreadCounts(s.threads)}
+	result := scale{workload: w, threads: workload.ThreadCounts(s.threads)}
 	process, err := s.process(library, "")
 	if err != nil {
 		return result, err
@@ -35,10 +34,10 @@ func (s *session) scale(w workload.Workload, known *series) (scale, error) {
 				continue
 			}
 			s.say("%s: %d pairs on %d threads", w.Name, pairs, threads)
-			if _, err := process.ask(request{Do: "prepare", Work: w.Name, Pairs: pairs, Threads: threads}); err != nil {
+			if _, err := process.ask(request{Do: "prepare", Workload: w.Name, Pairs: pairs, Threads: threads}); err != nil {
 				return result, err
 			}
-			all, err := s.turns([]contestant{{process: process}})
+			all, err := s.turns([]participant{{process: process}})
 			if err != nil {
 				return result, err
 			}
@@ -52,38 +51,38 @@ func (s *session) scale(w workload.Workload, known *series) (scale, error) {
 	return result, nil
 }
 
-// rate is the images a second of steps of so many pairs and milliseconds.
+// rate returns the images per second of steps of a number of pairs and a duration.
 func rate(pairs int, milliseconds float64) float64 { return float64(2*pairs) / milliseconds * 1000 }
 
-// memoryWorks are the names of those whose memory is measured.
-var memoryWorks = map[string]bool{"conv4": true, "koch": true}
+// memoryWorkloads are the names of the workloads whose memory is measured.
+var memoryWorkloads = map[string]bool{"conv4": true, "koch": true}
 
-// memorySteps fill what a step needs: weights' gradients and the optimiser's
-// values are there after the first.
+// memorySteps is the number of steps after which memory is measured: gradients and the
+// state of the optimizer are allocated in the first.
 const memorySteps = 3
 
-// footprint is what a work takes of main memory in each framework.
+// footprint is the main memory that a workload takes in each framework.
 type footprint struct {
-	work  workload.Workload
-	names []string
-	bytes []int64 // the peak from building the network on, less what the process had before
+	workload workload.Workload
+	names    []string
+	bytes    []int64 // peak from building the network on, minus the memory of the process before
 }
 
-// footprint measures each peer in a process of its own, which has loaded all
-// code but built nothing.
+// footprint measures each peer in a separate process, which has loaded all code but built
+// nothing.
 func (s *session) footprint(w workload.Workload) (footprint, error) {
-	result := footprint{work: w}
+	result := footprint{workload: w}
 	folder, err := os.MkdirTemp("", "speed-")
 	if err != nil {
 		return result, errors.WithStack(err)
 	}
 	defer os.RemoveAll(folder)
-	// Peers in Python read the network and its inputs from these files.
+	// Peers in Python read the network and its inputs from files.
 	writer, err := s.process(library, "")
 	if err != nil {
 		return result, err
 	}
-	for _, r := range []request{{Do: "prepare", Work: w.Name, Folder: folder, Threads: s.threads}, {Do: "release"}} {
+	for _, r := range []request{{Do: "prepare", Workload: w.Name, Folder: folder, Threads: s.threads}, {Do: "release"}} {
 		if _, err := writer.ask(r); err != nil {
 			return result, err
 		}
@@ -92,8 +91,8 @@ func (s *session) footprint(w workload.Workload) (footprint, error) {
 		if p.framework != "PyTorch" && p.framework != library.framework {
 			continue
 		}
-		s.say("%s: memory of %s", w.Name, p.name)
-		r := request{Do: "prepare", Work: w.Name, Fresh: true, Threads: s.threads}
+		s.say("%s: measuring the memory of %s", w.Name, p.name)
+		r := request{Do: "prepare", Workload: w.Name, Fresh: true, Threads: s.threads}
 		if p.python != "" {
 			r.Folder = folder
 		}
@@ -106,9 +105,9 @@ func (s *session) footprint(w workload.Workload) (footprint, error) {
 	return result, nil
 }
 
-// peak runs a few steps in a new process and tells by how much its memory grew.
+// peak runs a few steps in a new process and returns the growth of its memory in bytes.
 func (s *session) peak(p peer, prepare request) (int64, error) {
-	process, err := s.process(p, " for its memory")
+	process, err := s.process(p, " (memory)")
 	if err != nil {
 		return 0, err
 	}
@@ -126,30 +125,32 @@ func (s *session) peak(p peer, prepare request) (int64, error) {
 	return after.Peak - before.Resident, err
 }
 
-// account is what processors did in the timed turns beside what was timed.
+// account is the processor time that was used during the timed turns by processes other
+// than the timed one.
 type account struct {
-	turns     time.Duration // in all
-	waiting   time.Duration // spent on peers whose turn it was not
-	strangers time.Duration // spent on processes that are none of the session's, or by the host elsewhere
+	turns   time.Duration // in all
+	waiting time.Duration // processor time of the peers that waited
+	others  time.Duration // processor time of other programs, or given by the host to other virtual machines
 }
 
-// busyTimes are what processors have spent so far on a peer, on all others and
-// on everything there is.
+// busyTimes are the processor times so far of the active peer, of all other peers and of
+// all processes.
 type busyTimes struct{ active, waiting, everything time.Duration }
 
 func (a *account) add(took time.Duration, before, after busyTimes) {
 	a.turns += took
 	waiting := after.waiting - before.waiting
 	a.waiting += waiting
-	a.strangers += after.everything - before.everything - waiting - (after.active - before.active)
+	a.others += after.everything - before.everything - waiting - (after.active - before.active)
 }
 
-// perSecond of the turns, which is the number of processors kept busy.
+// perSecond returns a processor time per second of the turns: the mean number of
+// processors kept busy.
 func (a account) perSecond(busy time.Duration) float64 {
 	return max(0, busy.Seconds()) / max(a.turns.Seconds(), 1e-9)
 }
 
-// busy reads Linux's account of the processes, of which p is the active one.
+// busy reads the processor times of the processes from /proc; p is the active one.
 func (s *session) busy(p *process) (b busyTimes, err error) {
 	for _, each := range s.running {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", each.command.Process.Pid))
@@ -175,33 +176,32 @@ func (s *session) busy(p *process) (b busyTimes, err error) {
 }
 
 // processBusy reads user and system time, fields 14 and 15 of proc_pid_stat(5).
-// The second field is a name in brackets, and may hold anything.
+// The second field is the name of the program in parentheses, which may contain anything.
 func processBusy(stat string) (time.Duration, error) {
 	fields := strings.Fields(stat[strings.LastIndex(stat, ")")+1:])
 	if len(fields) < 13 {
-		return 0, errors.Errorf("found %q, expected the status of a process", stat)
+		return 0, errors.Errorf("found %q, expected the contents of /proc/PID/stat", stat)
 	}
 	return ticks(fields[11:13])
 }
 
-// machineBusy reads all times of proc_stat(5) but those of idleness and of
-// waiting for disks, up to the time that the host gave to others.
+// machineBusy reads the times in proc_stat(5) from user to steal, except idle and iowait.
 func machineBusy(stat string) (time.Duration, error) {
 	line, _, _ := strings.Cut(stat, "\n")
 	fields := strings.Fields(line)
 	if len(fields) < 9 || fields[0] != "cpu" {
-		return 0, errors.Errorf("found %q, expected the times of all processors", line)
+		return 0, errors.Errorf("found %q, expected the line \"cpu\" of /proc/stat", line)
 	}
 	return ticks(append(fields[1:4:4], fields[6:9]...))
 }
 
-// ticks are of 10 ms.
+// ticks returns the sum of the fields, which are in units of 10 ms.
 func ticks(fields []string) (time.Duration, error) {
 	var sum int
 	for _, field := range fields {
 		n, err := strconv.Atoi(field)
 		if err != nil {
-			return 0, errors.Wrap(err, "processors' times")
+			return 0, errors.Wrap(err, "processor times")
 		}
 		sum += n
 	}
