@@ -220,7 +220,7 @@ func TestRunsPlan(t *testing.T) {
 	if diff := cmp.Diff([]string{oneShotAccuracy, verificationAccuracy, verificationAUC, verificationEER}, names(report)); diff != "" {
 		t.Errorf("figures (-want +found):\n%s", diff)
 	}
-	if evidence.Retrieved != nil || evidence.Verified == nil || evidence.Shown.Images.Len() != 12 {
+	if evidence.Retrieval != nil || evidence.Verification == nil || evidence.Map.Images.Len() != 12 {
 		t.Errorf("found evidence %+v", evidence)
 	}
 	// The interval resamples three runs, and not six images.
