@@ -16,7 +16,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// File is the tensors of a safetensors file.
+// File contains the tensors of a safetensors file.
 type File struct {
 	path    string
 	tensors []safetensors.Tensor // sorted by name
@@ -32,24 +32,24 @@ func Open(path string) (*File, error) {
 	return &File{path: path, tensors: file.Tensors}, nil
 }
 
-// check says whether there are a file and a model.
+// check returns an error if the file or the model is nil.
 func (f *File) check(model *likeness.Model) error {
 	switch {
 	case f == nil:
-		return errors.New("found a nil file, expected one of Open")
+		return errors.New("found a nil file, expected one that Open returned")
 	case model == nil || model.Weights == nil:
-		return errors.Errorf("%s: found no model, expected one of likeness.New or likeness.Load", f.path)
+		return errors.Errorf("%s: found no model, expected one from likeness.New or likeness.Load", f.path)
 	}
 	return nil
 }
 
-// counter is what PyTorch's batch norm keeps beside its weights: the number of
-// batches seen, which nothing here depends on.
+// counter is the name of the number of batches that PyTorch's batch norm stores beside
+// its weights. It is not used here.
 const counter = "num_batches_tracked"
 
 func isCounter(name string) bool { return name == counter || strings.HasSuffix(name, "."+counter) }
 
-// names are those of the tensors, but for counters.
+// names returns the names of the tensors, except counters.
 func (f *File) names() []string {
 	var names []string
 	for _, t := range f.tensors {
@@ -60,7 +60,7 @@ func (f *File) names() []string {
 	return names
 }
 
-// find gives the tensor of a name, or nil.
+// find returns the tensor of a name, or nil.
 func (f *File) find(name string) *safetensors.Tensor {
 	for i := range f.tensors {
 		if f.tensors[i].Name == name {
@@ -70,8 +70,8 @@ func (f *File) find(name string) *safetensors.Tensor {
 	return nil
 }
 
-// elements are a tensor's as float32. One that is NaN or infinite, or is as
-// float32, is an error: no network works with it.
+// elements returns the elements of a tensor as float32. An element that is NaN or
+// infinite, also after the conversion, is an error.
 func elements(t *safetensors.Tensor) ([]float32, error) {
 	var narrow []float32
 	switch data := t.Data.(type) {
@@ -93,16 +93,16 @@ func elements(t *safetensors.Tensor) ([]float32, error) {
 	return narrow, nil
 }
 
-// show writes a shape as errors have it: (64, 3, 5, 5).
+// show formats a shape for errors, such as (64, 3, 5, 5).
 func show(shape []int) string { return fmt.Sprint(tensor.Shape(shape)) }
 
-// layer is weights of one prefix, such as "conv1.weight" and "conv1.bias".
+// layer contains the weights of one prefix, such as "conv1.weight" and "conv1.bias".
 type layer struct {
 	name   string
 	shapes map[string][]int // by suffix: weight, bias, running_mean, running_var
 }
 
-// cut divides a name at its last dot.
+// cut splits a name at its last dot.
 func cut(name string) (layer, suffix string) {
 	if i := strings.LastIndexByte(name, '.'); i >= 0 {
 		return name[:i], name[i+1:]
@@ -110,7 +110,7 @@ func cut(name string) (layer, suffix string) {
 	return "", name
 }
 
-// layersOf gathers layers from named shapes, in the order of their first weights.
+// layersOf collects layers from named shapes, in the order of their first weights.
 func layersOf(names []string, shape func(name string) []int) []layer {
 	var layers []layer
 	at := map[string]int{}
@@ -125,7 +125,7 @@ func layersOf(names []string, shape func(name string) []int) []layer {
 	return layers
 }
 
-// String is such as "conv1: bias (8), weight (8, 1, 3, 3)".
+// String is a text such as "conv1: bias (8), weight (8, 1, 3, 3)".
 func (l layer) String() string { return l.name + ": " + l.weights() }
 
 func (l layer) weights() string {
@@ -137,8 +137,8 @@ func (l layer) weights() string {
 	return strings.Join(texts, ", ")
 }
 
-// resembles says whether the layers have the same weights in the same shapes,
-// but for a PReLU of one slope.
+// resembles reports whether the layers have the same weights in the same shapes. A
+// PReLU with one slope resembles a PReLU with one for each channel.
 func (l layer) resembles(theirs layer) bool {
 	if len(l.shapes) != len(theirs.shapes) {
 		return false
@@ -153,7 +153,7 @@ func (l layer) resembles(theirs layer) bool {
 	return true
 }
 
-// layersOfWeights are the layers that have weights, but a head's.
+// layersOfWeights returns the layers that have weights, except those of the head.
 func layersOfWeights(weights *graph.Weights) []layer {
 	var names []string
 	for _, weight := range weights.All() {
@@ -164,9 +164,9 @@ func layersOfWeights(weights *graph.Weights) []layer {
 	return layersOf(names, func(name string) []int { return weights.Get(name).Value.Shape() })
 }
 
-// inOrder are these layers in the order in which images go through them, which
-// is not that in which their weights come into being: batch norm's do before its
-// convolution's. It is an error where a residual block leaves no one order.
+// inOrder returns these layers in the order in which they process images. The order in
+// which their weights are created differs: those of batch norm precede those of its
+// convolution. It is an error if a residual block has no single order.
 func inOrder(network backbone.Network, weights *graph.Weights) ([]layer, error) {
 	var ordered []layer
 	all := layersOfWeights(weights)
@@ -181,7 +181,7 @@ func inOrder(network backbone.Network, weights *graph.Weights) ([]layer, error) 
 		numbers[kind]++
 		number := strconv.Itoa(numbers[kind])
 		if kind == (graph.Residual{}).Kind() {
-			return nil, errors.Errorf("%s%s is a residual block, whose layers have no one order", kind, number)
+			return nil, errors.Errorf("%s%s is a residual block, whose layers have no single order", kind, number)
 		}
 		add(kind + number)
 		if kind == (graph.Conv{}).Kind() {
@@ -192,9 +192,9 @@ func inOrder(network backbone.Network, weights *graph.Weights) ([]layer, error) 
 	return ordered, nil
 }
 
-// numbered are the file's layers in the order of their numbers. Their names must
-// be those of a torch.nn.Sequential, or of one within another: common words, then
-// numbers, such as "features.0" and "features.10".
+// numbered returns the layers of the file in the order of their numbers. Their names
+// must be those of one torch.nn.Sequential, or of one within another: common words,
+// then numbers, such as "features.0" and "features.10".
 func (f *File) numbered() ([]layer, error) {
 	layers := layersOf(f.names(), func(name string) []int { return f.find(name).Shape })
 	numbers := map[string][]int{}
@@ -205,7 +205,7 @@ func (f *File) numbered() ([]layer, error) {
 			words = own
 		}
 		if !ok || own != words {
-			return nil, errors.Errorf("%q is no name within one torch.nn.Sequential", cmp.Or(l.name, slices.Min(slices.Collect(maps.Keys(l.shapes)))))
+			return nil, errors.Errorf("%q is not a name within one torch.nn.Sequential", cmp.Or(l.name, slices.Min(slices.Collect(maps.Keys(l.shapes)))))
 		}
 		numbers[l.name] = places
 	}
@@ -215,7 +215,7 @@ func (f *File) numbered() ([]layer, error) {
 	return layers, nil
 }
 
-// placesIn divides a layer's name into words and the numbers after them.
+// placesIn splits the name of a layer into words and the numbers after them.
 func placesIn(name string) (words string, places []int, ok bool) {
 	parts := strings.Split(name, ".")
 	for i, part := range parts {

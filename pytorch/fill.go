@@ -15,9 +15,9 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Fill overwrites the model's weights with the tensors that the mapping names.
-// Every weight but a head's must be mapped or stay by intention, and every tensor
-// must be mapped or ignored. After an error nothing is changed.
+// Fill overwrites the weights of the model with the tensors of the mapping. Every weight
+// must be mapped or listed under initial, except those of the head, and every tensor
+// must be mapped or ignored. After an error nothing has changed.
 func (f *File) Fill(model *likeness.Model, mapping Mapping) error {
 	if err := f.check(model); err != nil {
 		return err
@@ -49,7 +49,7 @@ func (f *File) Fill(model *likeness.Model, mapping Mapping) error {
 	return nil
 }
 
-// complete says whether every tensor has a place.
+// complete returns an error if a tensor is neither mapped nor ignored.
 func (f *File) complete(m Mapping, assignments []assignment) error {
 	ignored, err := matching(m.Ignore, f.names())
 	if err != nil {
@@ -67,7 +67,7 @@ func (f *File) complete(m Mapping, assignments []assignment) error {
 	return nil
 }
 
-// fit gives the tensor's elements in the order of the weight's.
+// fit returns the elements of the tensor in the order of those of the weight.
 func fit(model *likeness.Model, a assignment, found *safetensors.Tensor) ([]float32, error) {
 	data, err := elements(found)
 	if err != nil {
@@ -87,7 +87,7 @@ func fit(model *likeness.Model, a assignment, found *safetensors.Tensor) ([]floa
 	switch {
 	case slices.Equal(found.Shape, expected):
 		return slices.Clone(data), nil
-	case isSlope(a.weight.Name) && len(data) == 1: // PyTorch's usual PReLU: one slope for all channels
+	case isSlope(a.weight.Name) && len(data) == 1: // PyTorch's default PReLU has one slope for all channels
 		return slices.Repeat(data, shape[0]), nil
 	}
 	err = errors.Errorf("found shape %v, expected %v", show(found.Shape), show(expected))
@@ -97,7 +97,7 @@ func fit(model *likeness.Model, a assignment, found *safetensors.Tensor) ([]floa
 	return nil, err
 }
 
-// layoutsOf are the layouts in which the weight would have the shape.
+// layoutsOf returns the layouts in which the weight would have the shape.
 func layoutsOf(model *likeness.Model, weight *graph.Weight, shape []int) []string {
 	var fitting []string
 	for _, layout := range slices.Sorted(maps.Keys(layouts)) {
@@ -109,20 +109,20 @@ func layoutsOf(model *likeness.Model, weight *graph.Weight, shape []int) []strin
 	return fitting
 }
 
-// isSlope says whether a weight is a PReLU's.
+// isSlope reports whether a weight is the slope of a PReLU.
 func isSlope(name string) bool {
 	layer, suffix := cut(name)
 	return suffix == "weight" && strings.Contains(layer, "prelu")
 }
 
-// assignment is a tensor for a weight.
+// assignment is a tensor and the weight that it is assigned to.
 type assignment struct {
 	weight *graph.Weight
 	tensor string
 	layout string
 }
 
-// assign finds the weights that the mapping means.
+// assign finds the weights and tensors of the mapping.
 func (m Mapping) assign(weights *graph.Weights) ([]assignment, error) {
 	var names []string
 	for _, weight := range weights.All() {
@@ -143,7 +143,7 @@ func (m Mapping) assign(weights *graph.Weights) ([]assignment, error) {
 			}
 			known = true
 			if rest != "" && initial[weight.Name] {
-				continue // all of a layer but this
+				continue // a layer without this weight
 			}
 			if mapped[weight.Name] {
 				return nil, errors.Errorf("weight %q is mapped twice", weight.Name)
@@ -151,7 +151,7 @@ func (m Mapping) assign(weights *graph.Weights) ([]assignment, error) {
 			mapped[weight.Name] = true
 			a := assignment{weight: weight, tensor: source.Tensor + rest}
 			if rest == "" || weight.Value.Dims() > 1 {
-				a.layout = source.Layout // a layer's layout is that of its kernel
+				a.layout = source.Layout // the layout of a layer applies to its kernel
 			}
 			assignments = append(assignments, a)
 		}
@@ -164,13 +164,14 @@ func (m Mapping) assign(weights *graph.Weights) ([]assignment, error) {
 		case mapped[name] && initial[name]:
 			return nil, errors.Errorf("weight %q is mapped and initial, expected one of the two", name)
 		case !mapped[name] && !initial[name] && !strings.HasPrefix(name, "head."):
-			return nil, errors.Errorf("nothing is mapped to weight %q %v: map a tensor to it, or list it under initial", name, show(weights.Get(name).Value.Shape()))
+			return nil, errors.Errorf("no tensor is mapped to weight %q %v: map one, or list the weight under initial", name, show(weights.Get(name).Value.Shape()))
 		}
 	}
 	return assignments, nil
 }
 
-// unknownWeight takes a name without a dot for a layer's.
+// unknownWeight is the error of an unknown weight, or of an unknown layer if the name has
+// no dot.
 func unknownWeight(name string, weights []string) error {
 	if strings.Contains(name, ".") {
 		return wording.Unknown("weight", name, weights)
@@ -183,8 +184,8 @@ func unknownWeight(name string, weights []string) error {
 	return wording.Unknown("layer", name, slices.Compact(layers))
 }
 
-// matching is the set of names that patterns match. One that matches none is
-// an error.
+// matching returns the set of names that the patterns match. A pattern that matches no
+// name is an error.
 func matching(patterns, names []string) (map[string]bool, error) {
 	matched := map[string]bool{}
 	for _, pattern := range patterns {
@@ -205,12 +206,12 @@ func matching(patterns, names []string) (map[string]bool, error) {
 	return matched, nil
 }
 
-// flattened is the size (channels, height, width) of the images that were
-// flattened before the fully connected layer of the named weight.
+// flattened returns the size (channels, height, width) of the images that are flattened
+// before the fully connected layer of the named weight.
 func flattened(model *likeness.Model, name string) ([3]int, error) {
 	network, ok := model.Backbone.(backbone.Network)
 	if !ok {
-		return [3]int{}, errors.Errorf("the backbone is of type %T: only in a list of blocks can be seen what was flattened", model.Backbone)
+		return [3]int{}, errors.Errorf("the backbone is of type %T, expected a list of blocks, which shows the size of the flattened images", model.Backbone)
 	}
 	flatten, linear := -1, 0 // the last flatten block, and the number of linear ones
 	for i, block := range network.Blocks {
@@ -225,10 +226,10 @@ func flattened(model *likeness.Model, name string) ([3]int, error) {
 			flatten = -1
 		}
 	}
-	return [3]int{}, errors.New("no flatten block comes directly before the layer")
+	return [3]int{}, errors.New("found no flatten block directly before the layer")
 }
 
-// sizeBefore is the size of the images that a block takes.
+// sizeBefore returns the size of the input of a block.
 func sizeBefore(network backbone.Network, weights *graph.Weights, block int) (size [3]int, err error) {
 	program, err := graph.Build(weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
 		images := b.Sequence(network.Blocks[:block], b.Input("images", 1, network.Size.Height, network.Size.Width, network.Size.Channels))
@@ -242,19 +243,19 @@ func sizeBefore(network backbone.Network, weights *graph.Weights, block int) (si
 	return size, program.Close()
 }
 
-// layouts are the orders of axes that a tensor may have, each with that of the
-// weight that it becomes. Axes in brackets are one axis of the tensor; c, h and w
-// are those of the images before they were flattened.
+// layouts are the orders of axes that a tensor may have, each with the order of the
+// weight. Axes in brackets are one axis of the tensor; c, h and w are the axes of the
+// images before they are flattened.
 var layouts = map[string]string{
 	"oihw": "oihw", "hwio": "oihw", "ohwi": "oihw",
 	"oi": "oi", "io": "oi",
 	"o(hwc)": "o(chw)", "(hwc)o": "o(chw)",
 }
 
-// axes are a layout without its brackets.
+// axes returns a layout without brackets.
 func axes(layout string) string { return strings.NewReplacer("(", "", ")", "").Replace(layout) }
 
-// shapeOf is the shape of an array in the layout, given the extents of the axes.
+// shapeOf returns the shape of an array in the layout, given the extents of the axes.
 func shapeOf(layout string, extents map[rune]int) []int {
 	var shape []int
 	within := false
@@ -273,9 +274,9 @@ func shapeOf(layout string, extents map[rune]int) []int {
 	return shape
 }
 
-// extentsOf gives the extents of the axes of a weight's own layout. The size
-// (channels, height, width) is that of the images that were flattened before
-// the weight, and is asked for where the layout needs it.
+// extentsOf returns the extents of the axes of a weight's own layout. size returns
+// (channels, height, width) of the images that are flattened before the weight; it is
+// called only if the layout needs it.
 func extentsOf(own string, shape []int, size func() ([3]int, error)) (map[rune]int, error) {
 	if len(own) == len(shape) {
 		extents := map[rune]int{}
@@ -285,7 +286,7 @@ func extentsOf(own string, shape []int, size func() ([3]int, error)) (map[rune]i
 		return extents, nil
 	}
 	if own != "o(chw)" || len(shape) != 2 {
-		return nil, errors.Errorf("the layout is of another kind of weight: this one has shape %v", show(shape))
+		return nil, errors.Errorf("the layout is that of another kind of weight: this one has shape %v", show(shape))
 	}
 	s, err := size()
 	if err != nil {

@@ -107,7 +107,7 @@ func TestFillErrors(t *testing.T) {
 		"unknown layer":  {fromTOML, all, []string{`mapping.toml: unknown layer "conf1": did you mean "conv1"?`}},
 		"unknown weight": {first(pytorch.Source{Weight: "conv1.wieght", Tensor: "0.weight"}), all, []string{`did you mean "conv1.weight"?`}},
 		"unknown tensor": {first(pytorch.Source{Weight: "conv1.weight", Tensor: "10.weihgt"}), all, []string{"their.safetensors", `for weight "conv1.weight": unknown tensor "10.weihgt": did you mean "10.weight"?`}},
-		"no weight":      {with(func(m *pytorch.Mapping) { m.Sources = m.Sources[1:] }), all, []string{`nothing is mapped to weight "conv1.weight" (4, 3, 3, 3)`}},
+		"no weight":      {with(func(m *pytorch.Mapping) { m.Sources = m.Sources[1:] }), all, []string{`no tensor is mapped to weight "conv1.weight" (4, 3, 3, 3)`}},
 		"twice":          {with(func(m *pytorch.Mapping) { m.Sources = append(m.Sources, m.Sources[0]) }), all, []string{`"conv1.weight" is mapped twice`}},
 		"both":           {with(func(m *pytorch.Mapping) { m.Sources[0].Weight += ".weight"; m.Initial = []string{"conv1"} }), all, []string{`"conv1.weight" is mapped and initial`}},
 		"tensor":         {byLayer(), append(slices.Clone(all), safetensors.Tensor{Name: "fc.bias", Shape: []int{2}, Data: []float32{1, 2}}), []string{"their.safetensors", `tensor "fc.bias" (2) is mapped to no weight`}},
@@ -243,7 +243,7 @@ func TestLayoutErrors(t *testing.T) {
 	}}
 	for name, test := range map[string]struct{ layout, want string }{
 		"of a convolution":    {"hwio", "of another kind of weight: this one has shape (2, 3)"},
-		"of flattened images": {"(hwc)o", "no flatten block comes directly before the layer"},
+		"of flattened images": {"(hwc)o", "found no flatten block directly before the layer"},
 		"of the other order":  {"io", "found shape (2, 3), expected (3, 2)"},
 	} {
 		model := newModel(t, pooled, heads.L2{}, "ours")

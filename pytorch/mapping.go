@@ -16,11 +16,11 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Mapping says which tensors of a file become which weights of a network. As
-// TOML, with our names before the equals signs and theirs after:
+// Mapping assigns tensors of a file to weights of a network. In TOML, the names of the
+// network are before the equals signs and those of the file after them:
 //
-//	ignore = ["classifier", "*.extra"]   # tensors that have no place in the network
-//	initial = ["linear1"]                # weights that stay as they are
+//	ignore = ["classifier", "*.extra"]   # tensors that the network does not use
+//	initial = ["linear1"]                # weights that keep their initial values
 //
 //	[weights]
 //	conv1 = "features.0"                 # a layer: all of its weights
@@ -29,8 +29,8 @@ import (
 //	linear2 = { name = "fc", layout = "io" }
 //
 // A pattern of ignore or initial is a name, a layer's name such as "classifier",
-// or a path.Match pattern. PyTorch's num_batches_tracked are ignored always, and
-// a head's weights stay as they are where nothing is mapped to them.
+// or a pattern of path.Match. PyTorch's num_batches_tracked are always ignored, and the
+// weights of the head keep their values if no tensor is mapped to them.
 type Mapping struct {
 	Sources []Source
 	Ignore  []string // patterns of tensors
@@ -39,11 +39,11 @@ type Mapping struct {
 	source string // the file of the mapping, for errors
 }
 
-// Source says where a weight, or all weights of a layer, come from.
+// Source assigns a tensor to a weight, or the tensors of a layer to those of a layer.
 type Source struct {
 	Weight string // the name of a weight or of a layer of the network
-	Tensor string // of a tensor, or of a layer in the file
-	Layout string // of the tensor: see the package; empty is PyTorch's
+	Tensor string // the name of a tensor or of a layer of the file
+	Layout string // of the tensor, see the package documentation; empty for PyTorch's
 }
 
 // mappingSpec is a mapping in the form of TOML.
@@ -53,11 +53,11 @@ type mappingSpec struct {
 	Weights table    `toml:"weights"`
 }
 
-// table is TOML that is looked at later.
+// table is a TOML table whose keys are interpreted later.
 type table map[string]any
 
-// UnmarshalTOML keeps the table, and by its being there tells the decoder that
-// no key in it is unknown.
+// UnmarshalTOML stores the table. Because the method exists, the decoder reports no key
+// of the table as unknown.
 func (t *table) UnmarshalTOML(value any) error {
 	content, ok := value.(map[string]any)
 	if !ok {
@@ -68,8 +68,7 @@ func (t *table) UnmarshalTOML(value any) error {
 }
 
 // ParseMapping reads a mapping from TOML; source names the file in errors.
-// Whether names and shapes are right shows only when the mapping meets a file
-// and a network.
+// Names and shapes are checked when the mapping is used with a file and a network.
 func ParseMapping(text, source string) (Mapping, error) {
 	var spec mappingSpec
 	if err := strict.Decode(text, source, &spec); err != nil {
@@ -89,8 +88,8 @@ func ParseMapping(text, source string) (Mapping, error) {
 	return m, nil
 }
 
-// collect gathers the sources of a table and of those within it: TOML takes the
-// dots in conv1.weight for tables.
+// collect collects the sources of a table and of the tables in it: in TOML, the dots of
+// conv1.weight denote tables.
 func (m *Mapping) collect(prefix string, table map[string]any) error {
 	for _, key := range slices.Sorted(maps.Keys(table)) {
 		name := prefix + key
@@ -162,12 +161,11 @@ func (m Mapping) TOML() string {
 	return text.String()
 }
 
-// dotted is a name of a few parts: of a key without quotes package strict takes so
-// many and no more.
+// dotted is a name with at most as many parts as package strict accepts in a key
+// without quotes.
 var dotted = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){0,7}$`)
 
-// key is a weight as a key of TOML. One that TOML would take for something else,
-// with its dots for tables, is in quotes, which means the same.
+// key formats the name of a weight as a key of TOML, in quotes if necessary.
 func (m Mapping) key(weight string) string {
 	within := slices.ContainsFunc(m.Sources, func(s Source) bool {
 		return strings.HasPrefix(weight, s.Weight+".") || strings.HasPrefix(s.Weight, weight+".")
@@ -178,7 +176,7 @@ func (m Mapping) key(weight string) string {
 	return quote(weight)
 }
 
-// quote is a text as TOML has it, whose escapes are not those of Go.
+// quote formats a text in TOML, whose escapes differ from those of Go.
 func quote(text string) string {
 	var quoted strings.Builder
 	quoted.WriteByte('"')
@@ -197,14 +195,14 @@ func quote(text string) string {
 	return quoted.String()
 }
 
-// where is the mapping's file, for errors.
+// where returns the file of the mapping, for errors.
 func (m Mapping) where() string { return cmp.Or(m.source, "mapping") }
 
-// Derive finds the mapping that leaves no doubt: by name, where every weight of
-// the model has a tensor of its own name, or by order, where the file is of a
-// torch.nn.Sequential whose layers are those of the network one by one, with the
-// same weights in the same shapes. Everything else is an error that says where
-// the two part; then Skeleton is what to begin a mapping from.
+// Derive returns a mapping where it is unambiguous: by name, if every weight of the model
+// has a tensor of its own name, or by order, if the file is that of a torch.nn.Sequential
+// with the layers of the network in the same order, with the same weights in the same
+// shapes. Otherwise the error names the first difference; then use Skeleton to begin a
+// mapping.
 func (f *File) Derive(model *likeness.Model) (Mapping, error) {
 	if err := f.check(model); err != nil {
 		return Mapping{}, err
@@ -251,24 +249,23 @@ func (f *File) byOrder(model *likeness.Model) (Mapping, error) {
 	}
 	switch {
 	case len(theirs) > len(ours):
-		return Mapping{}, errors.Errorf("found %d layers, expected %d: there is none in the network for %v", len(theirs), len(ours), theirs[len(ours)])
+		return Mapping{}, errors.Errorf("found %d layers, expected %d: the network has none for %v", len(theirs), len(ours), theirs[len(ours)])
 	case len(theirs) < len(ours):
-		return Mapping{}, errors.Errorf("found %d layers, expected %d: there is none for %v", len(theirs), len(ours), ours[len(theirs)])
+		return Mapping{}, errors.Errorf("found %d layers, expected %d: the file has none for %v", len(theirs), len(ours), ours[len(theirs)])
 	}
 	return m, nil
 }
 
-// Skeleton is a mapping to be filled in, as TOML with the layers of the model
-// and, in comments, the tensors of the file. It is empty where there is no model
-// or no file.
+// Skeleton returns a template of a mapping as TOML, with the layers of the model and, in
+// comments, the tensors of the file. It is empty if the model or the file is nil.
 func (f *File) Skeleton(model *likeness.Model) string {
 	if f.check(model) != nil {
 		return ""
 	}
 	var text strings.Builder
 	fmt.Fprintf(&text, "# Which tensors of %s become which weights of the network.\n\n", f.path)
-	text.WriteString("ignore = []  # tensors that have no place in the network, such as \"classifier\"\n")
-	text.WriteString("initial = [] # weights that stay as they are, such as \"linear1\"\n\n")
+	text.WriteString("ignore = []  # tensors that the network does not use, such as \"classifier\"\n")
+	text.WriteString("initial = [] # weights that keep their initial values, such as \"linear1\"\n\n")
 	text.WriteString("# A line for a layer maps all of its weights: conv1 = \"features.0\". A line for a\n")
 	text.WriteString("# weight maps it alone: conv1.bias = \"features.0.bias\".\n[weights]\n")
 	for _, l := range layersOfWeights(model.Weights) {

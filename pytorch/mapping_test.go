@@ -133,9 +133,9 @@ func TestDeriveRefusals(t *testing.T) {
 		tensors []safetensors.Tensor
 		want    []string
 	}{
-		"a word among numbers": {network, change("4.bias", func(t *safetensors.Tensor) { t.Name = "classifier.bias" }), []string{`"classifier" is no name within one torch.nn.Sequential`}},
-		"two lists":            {network, change("4.bias", func(t *safetensors.Tensor) { t.Name = "classifier.4.bias" }), []string{`"classifier.4" is no name within one`}},
-		"no layer":             {network, change("4.bias", func(t *safetensors.Tensor) { t.Name = "bias" }), []string{`"bias" is no name within one`}},
+		"a word among numbers": {network, change("4.bias", func(t *safetensors.Tensor) { t.Name = "classifier.bias" }), []string{`"classifier" is not a name within one torch.nn.Sequential`}},
+		"two lists":            {network, change("4.bias", func(t *safetensors.Tensor) { t.Name = "classifier.4.bias" }), []string{`"classifier.4" is not a name within one`}},
+		"no layer":             {network, change("4.bias", func(t *safetensors.Tensor) { t.Name = "bias" }), []string{`"bias" is not a name within one`}},
 		"another shape":        {network, change("4.weight", func(t *safetensors.Tensor) { t.Shape = []int{4, 5, 2, 2} }), []string{"layer 3", "4: bias (5), weight (4, 5, 2, 2)", "conv2: bias (5), weight (5, 4, 2, 2)"}},
 		"a weight less":        {network, without("4.bias"), []string{"layer 3", "found 4: weight (5, 4, 2, 2)"}},
 		"a layer less":         {network, without("10.weight", "10.bias"), []string{"found 7 layers, expected 8", "none for linear2"}},

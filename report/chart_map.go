@@ -27,7 +27,7 @@ import (
 )
 
 // mappable reports whether there are enough images for a map.
-func mappable(s *MapEvidence) bool { return s != nil && s.Images.Len() >= tsne.Least }
+func mappable(s *MapEvidence) bool { return s != nil && s.Images.Len() >= tsne.MinPoints }
 
 // principalMap plots the images by their first two principal components.
 func principalMap(s *MapEvidence, seed uint64) (chart, error) {

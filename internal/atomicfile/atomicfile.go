@@ -1,5 +1,5 @@
-// Package atomicfile writes a file whole or not at all: whatever happens
-// half-way, its path holds the old content or the new content, never a part.
+// Package atomicfile writes files atomically: after any failure the path has either the
+// complete old content or the complete new content.
 package atomicfile
 
 import (
@@ -15,15 +15,15 @@ import (
 	"github.com/pkg/errors"
 )
 
-// WriteFile gives path the content that write writes. The content goes to a
-// hidden temporary file in the same folder, which takes path's place only
-// after it is safe on the disk; if write or anything else fails, path is left
-// as it was and the temporary file is removed. One that a killed process left
-// behind goes when its path is written the next time after a day, or by Sweep.
+// WriteFile replaces the content of path by what write writes. The content is written to
+// a hidden temporary file in the same folder, which is renamed to path after it is
+// synchronized to the disk. If write or anything else fails, path is not changed and the
+// temporary file is removed. The temporary file of a killed process is removed when its
+// path is written after a day or later, or by Sweep.
 //
-// An existing file keeps its permissions, a symbolic link keeps pointing to
-// the file it points to, and a path that is anything else (a folder, a device)
-// is an error. The writer is buffered.
+// An existing file keeps its permissions, a symbolic link keeps its target, and a path
+// that is anything else, such as a folder or a device, is an error. The writer is
+// buffered.
 func WriteFile(path string, write func(io.Writer) error) error {
 	return errors.Wrapf(replace(path, write), "write %s", path)
 }
@@ -32,7 +32,7 @@ func replace(path string, write func(io.Writer) error) (err error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
-	// New files get what the process's umask leaves of this, as from os.Create.
+	// The umask of the process applies to new files, as with os.Create.
 	permissions := fs.FileMode(0o666)
 	existing, err := os.Stat(path)
 	switch {
@@ -85,15 +85,15 @@ func replace(path string, write func(io.Writer) error) (err error) {
 	return nil
 }
 
-// file is what a write asks of its temporary file.
+// file has the methods of the temporary file that a write calls.
 type file interface {
 	io.WriteCloser
 	Chmod(permissions fs.FileMode) error
 	Sync() error
 }
 
-// create and rename are the operating system's but in tests, where each call
-// fails in its turn.
+// create and rename call the operating system, except in tests that make each call
+// fail.
 var (
 	create = func(path string, permissions fs.FileMode) (file, error) {
 		return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, permissions)
@@ -101,9 +101,9 @@ var (
 	rename = os.Rename
 )
 
-// SyncFolder makes it durable that a file was made or renamed in the folder. Not
-// every system can do that, and the content is whole without it, so a failure is
-// no error.
+// SyncFolder makes the creation or renaming of a file in the folder durable. Some systems
+// cannot do that, and the content is complete without it, so a failure is not an
+// error.
 func SyncFolder(path string) {
 	if folder, err := os.Open(path); err == nil {
 		_ = folder.Sync()
@@ -111,10 +111,10 @@ func SyncFolder(path string) {
 	}
 }
 
-// Create makes a file where there is none, for those who write it by other means
-// than an io.Writer. The function make makes it under a temporary path in the same
-// folder and leaves it safe on the disk; only then it takes its own. Of two that
-// create a file at once one gets fs.ErrExist, wrapped, and the other's is kept.
+// Create creates a file that does not exist, for callers that do not write it by an
+// io.Writer. The function make writes it to a temporary path in the same folder and
+// synchronizes it to the disk; then it is renamed. If two processes create a file at the
+// same time, one gets fs.ErrExist, wrapped, and the file of the other is kept.
 func Create(path string, make func(temporary string) error) error {
 	return errors.Wrapf(createNew(path, make), "create %s", path)
 }
@@ -127,7 +127,7 @@ func createNew(path string, make func(temporary string) error) error {
 		return err
 	}
 	err := os.Link(temporary, path)
-	if err != nil && !errors.Is(err, fs.ErrExist) { // there are no hard links, it seems
+	if err != nil && !errors.Is(err, fs.ErrExist) { // the file system has no hard links
 		if _, err := os.Lstat(path); err == nil {
 			return errors.WithStack(fs.ErrExist)
 		}
@@ -141,21 +141,21 @@ func createNew(path string, make func(temporary string) error) error {
 	return nil
 }
 
-// abandoned is the age from which a temporary file is nobody's any more: no file
-// of ours takes a day to write.
+// abandoned is the age of a temporary file after which no process uses it: no file takes
+// a day to write.
 const abandoned = 24 * time.Hour
 
 func temporaryName(base string) string { return "." + base + "." + rand.Text() + ".tmp" }
 
 var temporaryPattern = regexp.MustCompile(`^\.(.+)\.[A-Z2-7]{26}\.tmp$`)
 
-// IsTemporary says whether a file of this name, without its folder, is one that
-// WriteFile was writing.
+// IsTemporary reports whether a file name, without its folder, is that of a temporary
+// file of WriteFile.
 func IsTemporary(name string) bool { return temporaryPattern.MatchString(name) }
 
-// Sweep removes from a folder what killed processes were writing to it. It is for
-// a folder that nobody else writes to: of a living process's file it would remove
-// what is there so far. A folder that is not there holds nothing.
+// Sweep removes the temporary files of killed processes from a folder. No other process
+// may write to the folder, because Sweep would remove its temporary file. A folder that
+// does not exist is not an error.
 func Sweep(folder string) error {
 	entries, err := os.ReadDir(folder)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -175,8 +175,8 @@ func Sweep(folder string) error {
 	return nil
 }
 
-// removeAbandoned removes what killed processes left of a file. A failure is no
-// error: what is left does no harm.
+// removeAbandoned removes the temporary files of killed processes for a path. A failure
+// is not an error.
 func removeAbandoned(folder, base string) {
 	entries, _ := os.ReadDir(folder)
 	for _, entry := range entries {

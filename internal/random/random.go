@@ -1,7 +1,7 @@
-// Package random gives every use of chance in this module its own stream,
-// all derived from one seed.
+// Package random derives the streams of random numbers of this module from one random
+// seed, an independent stream for each use.
 //
-// A stream is named by a path of strings and integers, such as ("batch", epoch,
+// A stream is identified by a path of strings and integers, such as ("batch", epoch,
 // index). Two different paths give independent streams and one path always
 // gives the same stream, so results depend neither on the number of workers
 // nor on the order in which they run.
@@ -17,8 +17,8 @@ import (
 type Part interface{}
 
 // New returns the stream of seed at path. The parts may be of the types
-// string, int, int64 and uint64; any other type is a programmer's mistake and
-// panics.
+// string, int, int64 and uint64; other types
+// panic.
 func New(seed uint64, path ...Part) *rand.Rand {
 	return rand.New(rand.NewPCG(Seed(seed, path...), Seed(seed^0x9e3779b97f4a7c15, path...)))
 }
@@ -51,7 +51,7 @@ func Seed(seed uint64, path ...Part) uint64 {
 	return mix(hash.Sum64())
 }
 
-// mix is the finaliser of SplitMix64 (Steele, Lea & Flood 2014): FNV alone
+// mix is the finalizer of SplitMix64 (Steele, Lea & Flood 2014): FNV alone
 // leaves the high bits of short inputs nearly equal.
 func mix(x uint64) uint64 {
 	x ^= x >> 30

@@ -9,15 +9,13 @@
 // data_offsets [begin, end) counted from the end of the header, and may map
 // "__metadata__" to an object of strings.
 //
-// A [File] is its [Tensor]s and its metadata. One File is always the same
-// bytes ([Write]), and they are the bytes that the reference implementation
-// writes for those tensors.
+// A [File] has [Tensor]s and metadata. [Write] writes one File always as the same bytes,
+// those that the reference implementation writes for the same tensors.
 //
 // # Security considerations
 //
-// A file may come from anywhere, so [Read] believes nothing: it checks the
-// header against the format and against the file's size before it allocates
-// room for any tensor, and it refuses what the format forbids: overlapping
-// tensors, bytes that belong to none, names used twice. What breaks the format
-// is an [ErrMalformed].
+// A file may come from an untrusted source, so [Read] validates the header against the
+// format and the size of the file before it allocates memory for a tensor. Overlapping
+// tensors, bytes outside of all tensors and duplicate names are errors. Violations of
+// the format are [ErrMalformed].
 package safetensors

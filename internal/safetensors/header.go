@@ -10,13 +10,13 @@ import (
 	"github.com/pkg/errors"
 )
 
-// metadataName is the header's one name that is no tensor's.
+// metadataName is the name in the header that is not that of a tensor.
 const metadataName = "__metadata__"
 
 // longestHeader is the reference implementation's limit, in bytes.
 const longestHeader = 100_000_000
 
-// entry is what the header says of one tensor; the order of the fields is the
+// entry describes one tensor in the header; the order of the fields is the
 // reference implementation's.
 type entry struct {
 	name    string
@@ -101,7 +101,7 @@ func decodeHeader(header []byte) (map[string]string, []entry, error) {
 }
 
 // object reads a JSON object, calling member at each value. Unlike decoding
-// into a map it refuses a name that comes twice.
+// into a map it returns an error for a duplicate name.
 func object(decoder *json.Decoder, member func(name string) error) error {
 	open, err := decoder.Token()
 	if err != nil {
@@ -116,7 +116,7 @@ func object(decoder *json.Decoder, member func(name string) error) error {
 		if err != nil {
 			return malformed(err)
 		}
-		name := token.(string) // the decoder lets nothing else stand before a colon
+		name := token.(string) // the decoder accepts nothing else before a colon
 		if seen[name] {
 			return errors.Wrapf(ErrMalformed, "%q comes twice", name)
 		}
@@ -132,7 +132,7 @@ func object(decoder *json.Decoder, member func(name string) error) error {
 func decodeMetadata(decoder *json.Decoder) (map[string]string, error) {
 	metadata := map[string]string{}
 	return metadata, object(decoder, func(key string) error {
-		var value *string // tells null from ""
+		var value *string // distinguishes null from ""
 		if err := decoder.Decode(&value); err != nil {
 			return malformed(err)
 		}
@@ -178,8 +178,8 @@ func decodeEntry(decoder *json.Decoder) (e entry, err error) {
 	return e, nil
 }
 
-// checkOffsets sorts the entries by their offsets and demands that each begins
-// where the one before it ended, so that no byte has two owners or none.
+// checkOffsets sorts the entries by their offsets and returns an error unless each begins
+// where the one before it ends, so that every byte belongs to one tensor.
 func checkOffsets(entries []entry) error {
 	slices.SortFunc(entries, func(a, b entry) int { return slices.Compare(a.Offsets, b.Offsets) })
 	var end int64
@@ -193,7 +193,7 @@ func checkOffsets(entries []entry) error {
 	return nil
 }
 
-// malformed marks what the JSON decoder says as ErrMalformed.
+// malformed marks an error of the JSON decoder as ErrMalformed.
 func malformed(err error) error {
 	if err == nil {
 		return nil

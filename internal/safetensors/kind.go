@@ -8,22 +8,21 @@ import (
 	"github.com/pkg/errors"
 )
 
-// ErrOther marks a file of another kind, such as an image, which somebody took
-// for a safetensors file. It is an ErrMalformed, too.
+// ErrOther marks a file of another format, such as an image. It is an ErrMalformed, too.
 var ErrOther = errors.New("not a safetensors file")
 
-// other is the error of a file that is none.
+// other is the error of a file of another format.
 type other struct{ kind string }
 
 func (o other) Error() string { return fmt.Sprintf("found %s, expected a safetensors file", o.kind) }
 
 func (o other) Is(target error) bool { return target == ErrOther || target == ErrMalformed }
 
-// longestStart is how much of a file kindOf looks at.
+// longestStart is the number of bytes of a file that kindOf examines.
 const longestStart = 1 << 10
 
-// kinds are the files that are most likely to be given in place of a model, by
-// the bytes at an offset.
+// kinds are the formats of files that users most likely give instead of a model, by the
+// bytes at an offset.
 var kinds = []struct {
 	at    int
 	bytes string
@@ -46,9 +45,9 @@ var kinds = []struct {
 	{0, "version https://git-lfs", "a pointer of Git LFS in place of the file: run git lfs pull"},
 }
 
-// kindOf is what a file looks like by its start; it is empty where that is not
-// known or may be a safetensors file, whose header begins with { after 8 bytes of
-// its length.
+// kindOf names the format of a file with these first bytes. It is empty if the format is
+// unknown, or may be safetensors, whose header begins with { after 8 bytes of its
+// length.
 func kindOf(start []byte) string {
 	if len(start) == 0 {
 		return "an empty file"
@@ -78,15 +77,15 @@ func kindOf(start []byte) string {
 	return ""
 }
 
-// isONNX says whether a protocol buffer begins as a ModelProto does: with the
-// version of its format, field 1, and then the name of its producer, field 2, or
-// its graph, field 7.
+// isONNX reports whether a protocol buffer begins like a ModelProto: with the version of
+// its format, field 1, and then the name of its producer, field 2, or its graph, field
+// 7.
 func isONNX(start []byte) bool {
 	return len(start) > 3 && start[0] == 0x08 && start[1] > 0 && start[1] < 32 && (start[2] == 0x12 || start[2] == 0x3a)
 }
 
-// isText says whether all is UTF-8, but for a rune that is cut off at the end,
-// without characters that texts do not have.
+// isText reports whether the bytes are UTF-8, except for an incomplete character at the
+// end, without control characters other than white space.
 func isText(start []byte) bool {
 	for len(start) > 0 {
 		r, size := utf8.DecodeRune(start)

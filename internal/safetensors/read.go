@@ -14,9 +14,9 @@ import (
 )
 
 // Read reads the size bytes of r as a safetensors file. F16 and BF16 tensors
-// are widened to []float32, which holds all their values; dtypes other than
-// those, F32, F64 and I64 are an error. So is a tensor that is not wholly
-// there, or a byte that belongs to none. Errors begin with name.
+// are converted to []float32, which represents all their values. Element types other
+// than these, F32, F64 and I64 are errors, and so are incomplete tensors and bytes
+// outside of all tensors. Errors begin with name.
 func Read(r io.ReaderAt, size int64, name string) (File, error) {
 	file, err := read(r, size)
 	return file, errors.Wrap(err, name)
@@ -24,7 +24,7 @@ func Read(r io.ReaderAt, size int64, name string) (File, error) {
 
 // ReadFile reads the safetensors file at path.
 func ReadFile(path string) (File, error) {
-	// To open a pipe would wait for its other end.
+	// Opening a pipe would wait for its other end.
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:

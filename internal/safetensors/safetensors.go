@@ -35,8 +35,8 @@ func (f File) Tensor(name string) (tensor Tensor, found bool) {
 	return f.Tensors[i], true
 }
 
-// layout returns the format's name for the type of the elements in Data, and
-// how many they are.
+// layout returns the format's name for the type of the elements in Data, and their
+// number.
 func (t Tensor) layout() (dtype string, elements int, err error) {
 	switch data := t.Data.(type) {
 	case []float32:
@@ -68,15 +68,15 @@ func count[T int | int64](shape []T) (elements int64, ok bool) {
 	return elements, true
 }
 
-// ChecksumKey is the metadata under which Seal keeps the checksum.
+// ChecksumKey is the key of the metadata in which Seal stores the checksum.
 const ChecksumKey = "likeness.checksum"
 
-// ErrChecksum marks a file that is not what was sealed.
+// ErrChecksum marks a file that differs from the one that was sealed.
 var ErrChecksum = errors.New("the file is not as it was written: restore a copy of it")
 
 // Checksum is the SHA-256, in hexadecimal, of the file's canonical form without
-// the metadata of some keys: of every name, shape, number and text that it
-// holds, whichever way they lie in the file.
+// the metadata of some keys: of every name, shape, number and text of the file,
+// independent of their order in it.
 func (f File) Checksum(without ...string) (string, error) {
 	f.Metadata = maps.Clone(f.Metadata)
 	for _, key := range without {
@@ -89,9 +89,8 @@ func (f File) Checksum(without ...string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// Seal puts the checksum of all else into the metadata. It finds what a disk or
-// a transfer has changed, not who: whoever changes a file on purpose can seal it
-// again.
+// Seal adds the checksum of the file to its metadata. It detects accidental changes by a
+// disk or a transfer, not intentional ones: whoever changes a file can seal it again.
 func (f *File) Seal() error {
 	sum, err := f.Checksum(ChecksumKey)
 	if err != nil {
@@ -105,7 +104,7 @@ func (f *File) Seal() error {
 	return nil
 }
 
-// Verify compares a file with its seal; without one it is an ErrChecksum, too.
+// Verify compares a file with its checksum; a file without one is an ErrChecksum, too.
 func (f File) Verify() error {
 	stored, sealed := f.Metadata[ChecksumKey]
 	if !sealed {

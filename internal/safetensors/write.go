@@ -13,8 +13,8 @@ import (
 
 // Write writes f in the format's canonical form: metadata sorted by key,
 // tensors by element size, largest first, and then by name, so that each is
-// aligned. It refuses, before it writes anything, two tensors of one name,
-// names and metadata that are not UTF-8, and data that does not fill its shape.
+// aligned. Before it writes anything, it returns an error for two tensors of one name,
+// names and metadata that are not UTF-8, and data whose length differs from its shape.
 func Write(w io.Writer, f File) error {
 	for key, value := range f.Metadata {
 		if !utf8.ValidString(key) || !utf8.ValidString(value) {
@@ -45,12 +45,12 @@ func Write(w io.Writer, f File) error {
 	return nil
 }
 
-// WriteFile writes f to a file, whole or not at all.
+// WriteFile writes f to a file atomically.
 func WriteFile(path string, f File) error {
 	return atomicfile.WriteFile(path, func(w io.Writer) error { return Write(w, f) })
 }
 
-// arrange checks the tensors, sorts them as they will lie in the file and
+// arrange checks the tensors, sorts them in the order of the file and
 // returns the header's entries in the same order.
 func arrange(tensors []Tensor) ([]entry, error) {
 	dtypes := map[string]string{}
@@ -105,11 +105,11 @@ func writeElements(w io.Writer, data any) error {
 	case []int64:
 		return writeChunks(w, data)
 	}
-	return nil // arrange has let nothing else pass
+	return nil // arrange accepts no other types
 }
 
-// chunk is how many elements are converted at a time, so that a large tensor
-// is never in memory twice.
+// chunk is the number of elements that are converted at a time, so that a large tensor is
+// not in memory twice.
 const chunk = 1 << 14
 
 func writeChunks[T float32 | float64 | int64](w io.Writer, data []T) error {

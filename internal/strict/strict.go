@@ -1,5 +1,5 @@
-// Package strict reads TOML and refuses what it does not know: a mistyped key
-// is an error that names the nearest known one, never a setting left out.
+// Package strict reads TOML without ignoring unknown keys: a mistyped key is an error
+// that names the nearest known key.
 package strict
 
 import (
@@ -33,16 +33,17 @@ func Decode(text, source string, value interface{}) error {
 		return errors.Wrapf(unknown(reflect.TypeOf(value), undecoded[0]), "%s: %s", source, undecoded[0])
 	}
 	for _, key := range meta.Keys() {
-		if err := misspelt(reflect.TypeOf(value), key); err != nil {
+		if err := misspelled(reflect.TypeOf(value), key); err != nil {
 			return errors.Wrapf(err, "%s: %s", source, key)
 		}
 	}
 	return nil
 }
 
-// misspelt refuses a key that has other capitals than the table's, which the decoder
-// takes for it: two of them would be one, and nobody else knows them.
-func misspelt(table reflect.Type, key toml.Key) error {
+// misspelled returns an error for a key whose letters differ in case from those of the
+// table, which the decoder accepts: two such keys would set one field, and other
+// programs do not know them.
+func misspelled(table reflect.Type, key toml.Key) error {
 	for _, part := range key {
 		known := map[string]reflect.Type{}
 		collect(table, known)
@@ -57,8 +58,8 @@ func misspelt(table reflect.Type, key toml.Key) error {
 	return nil
 }
 
-// unknown names the part of a key that its table does not have, and what that
-// table has.
+// unknown is the error that names the first unknown part of a key and the keys of its
+// table.
 func unknown(table reflect.Type, key toml.Key) error {
 	for _, part := range key {
 		known := map[string]reflect.Type{}
@@ -71,7 +72,7 @@ func unknown(table reflect.Type, key toml.Key) error {
 	return errors.New("a key that takes no value")
 }
 
-// collect gathers the keys of a struct, or of the structs in a list.
+// collect collects the keys of a struct, or of the structs in a list.
 func collect(t reflect.Type, known map[string]reflect.Type) {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
@@ -94,21 +95,21 @@ func collect(t reflect.Type, known map[string]reflect.Type) {
 	}
 }
 
-// Reading TOML takes time and memory by the square of how deep keys and values lie,
-// so both are bounded before it is read, and the text is, too.
+// The decoder needs time and memory in proportion to the square of the depth of keys and
+// values, so their depth and the length of the text are checked first.
 const (
-	mostBytes  = 1 << 18 // of a text
-	mostNested = 32      // arrays and tables, one within the other, in one value
-	mostParts  = 16      // of a key, a.b.c having three
+	maxBytes  = 1 << 18 // of a text
+	maxNested = 32      // nested arrays and tables of one value
+	maxParts  = 16      // of a key, a.b.c having three
 )
 
-// check says whether the text is within the limits. It is no parser: of a text that
-// is no TOML it may say anything but that it is long or deep where it is not.
+// check returns an error if the text exceeds the limits. It is not a parser: for a text
+// that is not TOML it may find any error, but no limit exceeded that is not.
 func check(text string) error {
-	if len(text) > mostBytes {
-		return errors.Errorf("found %d bytes, expected at most %d", len(text), mostBytes)
+	if len(text) > maxBytes {
+		return errors.Errorf("found %d bytes, expected at most %d", len(text), maxBytes)
 	}
-	// The decoder takes some of what is not text for an empty file.
+	// The decoder accepts some binary files as empty.
 	for at := 0; at < len(text); {
 		r, size := utf8.DecodeRuneInString(text[at:])
 		if r == 0 || r == utf8.RuneError && size == 1 {
@@ -121,7 +122,7 @@ func check(text string) error {
 		skipped := 1
 		switch c := text[0]; c {
 		case '\n':
-			// A value may go on in the next line, but a key does not.
+			// A value may continue in the next line, but not a key.
 			line, dots = line+1, 0
 		case '#':
 			skipped = to(text, "\n")
@@ -138,18 +139,18 @@ func check(text string) error {
 			dots++
 		}
 		switch {
-		case nested > mostNested:
-			return errors.Errorf("line %d: found arrays and tables one within the other, expected at most %d levels", line, mostNested)
-		case dots >= mostParts:
-			return errors.Errorf("line %d: found a key of more than %d parts", line, mostParts)
+		case nested > maxNested:
+			return errors.Errorf("line %d: found arrays and tables one within the other, expected at most %d levels", line, maxNested)
+		case dots >= maxParts:
+			return errors.Errorf("line %d: found a key of more than %d parts", line, maxParts)
 		}
 		text = text[skipped:]
 	}
 	return nil
 }
 
-// quoted is the length of the string that a text begins with, to the end of the text
-// if it has none.
+// quoted returns the length of the string at the beginning of a text, or that of the
+// text if the string does not end.
 func quoted(text string) int {
 	quote := text[:1]
 	if long := strings.Repeat(quote, 3); strings.HasPrefix(text, long) {
@@ -162,13 +163,13 @@ func quoted(text string) int {
 		case strings.HasPrefix(text[at:], quote):
 			return at + len(quote)
 		case text[at] == '\n' && len(quote) == 1:
-			return at // no string of one line goes on here
+			return at // a string of one line ends here
 		}
 	}
 	return len(text)
 }
 
-// to is where a text goes on with a mark, or ends.
+// to returns the position of a mark in a text, or its end.
 func to(text, mark string) int {
 	if at := strings.Index(text, mark); at >= 0 {
 		return at

@@ -7,7 +7,7 @@ import (
 
 func TestDecodeRefusesWhatIsLongOrDeep(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
-		"a long text":        {strings.Repeat("#\n", mostBytes/2) + "#", "file: found 262145 bytes, expected at most 262144"},
+		"a long text":        {strings.Repeat("#\n", maxBytes/2) + "#", "file: found 262145 bytes, expected at most 262144"},
 		"arrays in arrays":   {"\nany = " + strings.Repeat("[", 33) + strings.Repeat("]", 33), "file: line 2: found arrays and tables"},
 		"tables in tables":   {"any = " + strings.Repeat("{any = ", 33) + "1" + strings.Repeat("}", 33), "file: line 1: found arrays and tables"},
 		"a key of 17 parts":  {"any" + strings.Repeat(".any", 16) + " = 1", "file: line 1: found a key of more than 16 parts"},

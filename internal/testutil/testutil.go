@@ -1,4 +1,5 @@
-// Package testutil has what the tests of several packages need.
+// Package testutil has helpers for the tests of several packages: checks of goroutines and
+// allocations, calls with zero values, and files of images and galleries.
 package testutil
 
 import (
@@ -17,8 +18,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// RenameClass gives a class of a gallery's file another name, whatever it is, as
-// programs before the rules for names wrote it. The gallery must be closed.
+// RenameClass renames a class in the file of a gallery without checking the new name, as
+// versions without rules for names did. The gallery must be closed.
 func RenameClass(t testing.TB, path, from, to string) {
 	t.Helper()
 	db, err := bolt.Open(path, 0o666, nil)
@@ -63,9 +64,9 @@ func RenameClass(t testing.TB, path, from, to string) {
 	}
 }
 
-// CallsOfNothing calls all exported methods of a value with nothing as arguments: nil
-// and zero values. None may panic, and those that can give an error must, but for those
-// that are named.
+// CallsOfNothing calls all exported methods of a value with nil and zero values as
+// arguments. No method may panic, and those that can return an error must do so, except
+// those that are named.
 func CallsOfNothing(t *testing.T, value any, withoutError ...string) {
 	t.Helper()
 	fine := map[string]bool{}
@@ -79,7 +80,7 @@ func CallsOfNothing(t *testing.T, value any, withoutError ...string) {
 	}
 }
 
-// CallOfNothing calls a function so.
+// CallOfNothing calls a function in the same way.
 func CallOfNothing(t *testing.T, name string, function any, withoutError bool) {
 	t.Helper()
 	defer func() {

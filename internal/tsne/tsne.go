@@ -1,12 +1,11 @@
-// Package tsne lays points out on a plane so that those that are near one
-// another stay near: t-SNE (van der Maaten & Hinton 2008, "Visualizing Data
-// using t-SNE"), exact, for the few hundred points that a picture has room for.
+// Package tsne maps points to a plane such that neighbors stay neighbors: exact t-SNE (van
+// der Maaten & Hinton 2008, "Visualizing Data using t-SNE"), for a few hundred points.
 //
-// Its nouns are the paper's: the affinities p of the points, a distribution
-// over all pairs that gives each point about as many neighbours as the
-// perplexity says; the map y, whose own affinities are q; and the divergence
-// KL(p‖q), which Map makes small. What is far apart on a map, how large its
-// groups are and how it is turned mean nothing: only who is next to whom does.
+// The names are those of the paper: the affinities p of the points, a distribution over
+// all pairs that gives each point an effective number of neighbors equal to the
+// perplexity; the map y with affinities q; and the divergence KL(p‖q), which Map
+// minimizes. Only neighborhoods on the map are meaningful: large distances, the sizes
+// of groups and the rotation are not.
 package tsne
 
 import (
@@ -16,26 +15,26 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Least is the smallest number of points that there is a map of.
-const Least = 4
+// MinPoints is the smallest number of points of a map.
+const MinPoints = 4
 
-// Options say how a map is found. The zero value is the usual choice.
+// Options are the settings of Map. The zero value has the defaults.
 type Options struct {
-	// Perplexity is the effective number of neighbours of a point, from 1 to
-	// below the number of the others. Zero stands for 30, or a fifth of the others
-	// where these are few.
+	// Perplexity is the effective number of neighbors of a point, at least 1 and below
+	// the number of other points. Zero stands for 30, or a fifth of the number of other
+	// points if that is less.
 	Perplexity float64
-	// Iterations of gradient descent; zero stands for 750.
+	// Iterations is the number of steps of gradient descent; zero stands for 750.
 	Iterations int
-	// Seed is where the points' first places come from.
+	// Seed is the random seed of the initial positions.
 	Seed uint64
 }
 
-// How the descent goes. Exaggeration and its length are those of van der Maaten
-// 2014, "Accelerating t-SNE using Tree-Based Algorithms"; the rest is of the
-// paper, section 3.4, but for the rate, which is a share of the number of points
-// (Belkina et al. 2019, "Automated optimized parameters for t-distributed
-// stochastic neighbor embedding") and enough for few of them to get anywhere.
+// The constants of the descent. The exaggeration and its length are those of van der
+// Maaten 2014, "Accelerating t-SNE using Tree-Based Algorithms"; the others are those of
+// section 3.4 of the paper, except the learning rate, which is proportional to the
+// number of points (Belkina et al. 2019, "Automated optimized parameters for
+// t-distributed stochastic neighbor embedding"), with a minimum for few points.
 const (
 	usualPerplexity  = 30
 	usualIterations  = 750
@@ -44,15 +43,15 @@ const (
 	firstMomentum    = 0.5
 	lastMomentum     = 0.8
 	leastRate        = 10
-	firstDeviation   = 1e-4 // of the first places
+	initialStdDev    = 1e-4 // of the initial positions
 	gainUp, gainDown = 0.2, 0.8
 	leastGain        = 0.01
 )
 
-// Map returns a place on the plane for each of n points, around the origin.
-// squared has the squared distances of all pairs, n·n of them, row-major,
-// symmetric, none negative, and zero on the diagonal; any measure will do whose
-// small values mean nearness. One seed gives one map.
+// Map returns a position on the plane for each of n points, around the origin. squared
+// contains the squared distances of all pairs: (n, n), row-major, symmetric, not
+// negative and zero on the diagonal; other dissimilarities can be used, too. The map
+// is a function of the arguments and the random seed.
 func Map(n int, squared []float64, o Options) ([][2]float64, error) {
 	if err := check(n, squared); err != nil {
 		return nil, err
@@ -70,15 +69,15 @@ func Map(n int, squared []float64, o Options) ([][2]float64, error) {
 	chance := random.New(o.Seed, "t-SNE")
 	y := make([][2]float64, n)
 	for i := range y {
-		y[i] = [2]float64{firstDeviation * chance.NormFloat64(), firstDeviation * chance.NormFloat64()}
+		y[i] = [2]float64{initialStdDev * chance.NormFloat64(), initialStdDev * chance.NormFloat64()}
 	}
 	descend(y, affinities(n, squared, o.Perplexity), o.Iterations)
 	return y, nil
 }
 
 func check(n int, squared []float64) error {
-	if n < Least {
-		return errors.Errorf("t-SNE: found %d points, expected at least %d", n, Least)
+	if n < MinPoints {
+		return errors.Errorf("t-SNE: found %d points, expected at least %d", n, MinPoints)
 	}
 	if len(squared) != n*n {
 		return errors.Errorf("t-SNE: found %d distances of %d points, expected %d", len(squared), n, n*n)
@@ -97,7 +96,7 @@ func check(n int, squared []float64) error {
 	return nil
 }
 
-// descend moves the places y down the gradient.
+// descend changes the positions y by gradient descent.
 func descend(y [][2]float64, p []float64, iterations int) {
 	n := len(y)
 	rate := max(leastRate, float64(n)/exaggeration/4)
@@ -115,7 +114,7 @@ func descend(y [][2]float64, p []float64, iterations int) {
 		var centre [2]float64
 		for i := range y {
 			for k, g := range gradient[i] {
-				// Jacobs 1988: steps grow while the sign stays, and shrink when it turns.
+				// Jacobs 1988: steps grow while the sign is the same, and shrink when it changes.
 				if (g > 0) == (step[i][k] > 0) {
 					gain[i][k] = max(leastGain, gain[i][k]*gainDown)
 				} else {
@@ -133,9 +132,9 @@ func descend(y [][2]float64, p []float64, iterations int) {
 	}
 }
 
-// affinities are p (equation 1 and section 3.1 of the paper): of two points the
-// mean of the probabilities that each would pick the other as its neighbour,
-// over all pairs. The matrix is (n, n), symmetric, and its sum is 1.
+// affinities returns p (equation 1 and section 3.1 of the paper): for two points the
+// mean of the probabilities that each picks the other as its neighbor, divided by n.
+// The matrix is (n, n), symmetric, and its sum is 1.
 func affinities(n int, squared []float64, perplexity float64) []float64 {
 	p := make([]float64, n*n)
 	row := make([]float64, 0, n-1)
@@ -155,10 +154,10 @@ func affinities(n int, squared []float64, perplexity float64) []float64 {
 	return p
 }
 
-// choose makes of a point's squared distances from the others the probability
-// with which it picks each: in proportion to exp(−precision·distance), with the
-// precision that the perplexity asks for. Where all are equally far each
-// precision gives the same, and none the perplexity.
+// choose converts the squared distances of a point from the others to the probability
+// with which it picks each: proportional to exp(−precision·distance), with the precision
+// that results in the perplexity. If all distances are equal, every precision has the
+// same result, whose perplexity may differ.
 func choose(row []float64, perplexity float64) {
 	least, mean := math.Inf(1), 0.0
 	for _, d := range row {
@@ -167,7 +166,7 @@ func choose(row []float64, perplexity float64) {
 	}
 	distances := append([]float64(nil), row...)
 	for j := range distances {
-		distances[j] -= least // of no account, but exp keeps its digits
+		distances[j] -= least // does not change the result, but avoids underflow of exp
 	}
 	precision := 1.0
 	if mean > least {
@@ -180,7 +179,7 @@ func choose(row []float64, perplexity float64) {
 		switch difference := entropy - math.Log(perplexity); {
 		case math.Abs(difference) < 1e-9:
 			return
-		case difference > 0: // too many neighbours
+		case difference > 0: // too many neighbors
 			low = precision
 		default:
 			high = precision
@@ -208,7 +207,7 @@ func pick(row, distances []float64, precision float64) float64 {
 
 // slope writes the gradient of the divergence (equation 5 of the paper), with p
 // times a factor: 4 Σⱼ (factor·pᵢⱼ − qᵢⱼ)(yᵢ − yⱼ)/(1 + ‖yᵢ − yⱼ‖²). kernel is
-// room for n·n numbers.
+// scratch memory for n·n numbers.
 func slope(gradient [][2]float64, y [][2]float64, p []float64, factor float64, kernel []float64) {
 	n := len(y)
 	sum := students(kernel, y)
@@ -241,7 +240,7 @@ func students(kernel []float64, y [][2]float64) (sum float64) {
 	return sum
 }
 
-// divergence is KL(p‖q), what the gradient is of.
+// divergence is KL(p‖q), which the descent minimizes.
 func divergence(y [][2]float64, p []float64) (cost float64) {
 	n := len(y)
 	kernel := make([]float64, n*n)

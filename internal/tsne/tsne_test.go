@@ -119,7 +119,7 @@ func TestDescentGoesDown(t *testing.T) {
 // Points that are all the same have a map of finite places: an embedding that
 // has collapsed can be looked at.
 func TestEqualPoints(t *testing.T) {
-	for _, n := range []int{Least, 50} {
+	for _, n := range []int{MinPoints, 50} {
 		y, err := Map(n, make([]float64, n*n), Options{})
 		if err != nil {
 			t.Fatal(err)
