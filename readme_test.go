@@ -95,13 +95,13 @@ func TestREADMEExpects(t *testing.T) {
 	_, section, _ := strings.Cut(read(t, "README.md"), "\n## What to expect")
 	section, _, _ = strings.Cut(section, "\n## ")
 	for name, title := range map[string]string{
-		"nearest neighbour, seen classes": "nearest neighbor, seen digits",
-		"verification, ROC AUC":           "verification of unseen digits, ROC AUC",
-		"verification, equal error rate":  "verification of unseen digits, equal error rate (lower is better)",
-		"one-shot accuracy":               "one-shot accuracy, unseen digits, 3-way",
-		"MAP@R":                           "MAP@R among unseen digits",
-		"verification, accuracy":          "verification, accuracy at a threshold from seen digits",
-		"recall@1":                        "recall@1 among unseen digits",
+		"nearest neighbor, seen classes": "nearest neighbor, seen digits",
+		"verification, ROC AUC":          "verification of unseen digits, ROC AUC",
+		"verification, equal error rate": "verification of unseen digits, equal error rate (lower is better)",
+		"one-shot accuracy":              "one-shot accuracy, unseen digits, 3-way",
+		"MAP@R":                          "MAP@R among unseen digits",
+		"verification, accuracy":         "verification, accuracy at a threshold from seen digits",
+		"recall@1":                       "recall@1 among unseen digits",
 	} {
 		row := "| " + title + " |"
 		for _, who := range []string{"", ", untrained", ", raw pixels"} {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/likeness-go/likeness/fetch"
 	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/internal/testutil"
 )
 
 // content is so many bytes that look like nothing else.
@@ -164,3 +165,6 @@ func expectFailure(t *testing.T, client fetch.Client, set fetch.Set, folder stri
 	}
 	return err
 }
+
+// No test leaves a goroutine behind.
+func TestMain(m *testing.M) { testutil.CheckGoroutines(m) }

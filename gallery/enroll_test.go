@@ -314,3 +314,79 @@ func TestModelNamesAreBytes(t *testing.T) {
 		}
 	}
 }
+
+// A gallery that is given embeddings answers as one that is given images.
+func TestEmbeddingsOrImages(t *testing.T) {
+	model := plainModel(t, heads.L1{}, 2)
+	byImage, byEmbedding := create(t, model, gallery.Options{}), create(t, model, gallery.Options{})
+	enroll(t, byImage, "dark", greys(0, 10), greys(5, 5))
+	enroll(t, byImage, "bright", greys(200, 250))
+	for class, embeddings := range map[string][][]float32{"dark": {{0, 10}, {5, 5}}, "bright": {{200, 250}}} {
+		if err := byEmbedding.EnrollEmbeddings(class, embeddings...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := distances(identify(t, byImage, greys(10, 10), 2))
+	found, err := byEmbedding.IdentifyEmbeddings([][]float32{{10, 10}}, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, distances(found[0])); diff != "" {
+		t.Errorf("identify (-images +embeddings):\n%s", diff)
+	}
+	verified, err := byEmbedding.VerifyEmbedding("bright", []float32{201, 248})
+	if err != nil || verified.Distance != 3 {
+		t.Errorf("verify: found %+v, %v, want the distance 3", verified, err)
+	}
+}
+
+// What is no embedding of the model is refused, and nothing of it is kept.
+func TestEmbeddingsAreChecked(t *testing.T) {
+	g := create(t, plainModel(t, heads.L1{}, 2), gallery.Options{})
+	enroll(t, g, "dark", greys(0, 10))
+	if err := g.EnrollEmbeddings("short", []float32{1, 2}, []float32{1}); err == nil {
+		t.Error("an embedding of one feature is enrolled")
+	}
+	if err := g.EnrollEmbeddings("none"); err == nil {
+		t.Error("a class without embeddings is enrolled")
+	}
+	if _, err := g.IdentifyEmbeddings([][]float32{{1}}, 1); err == nil {
+		t.Error("an embedding of one feature is identified")
+	}
+	if _, err := g.IdentifyEmbeddings([][]float32{{1, 2}}, 0); err == nil {
+		t.Error("no candidates are given for an answer")
+	}
+	if _, err := g.VerifyEmbedding("dark", []float32{1}); err == nil {
+		t.Error("an embedding of one feature is verified")
+	}
+	if _, err := g.VerifyEmbedding("light", []float32{1, 2}); !errors.Is(err, gallery.ErrUnknownClass) {
+		t.Errorf("found %v, want ErrUnknownClass", err)
+	}
+	if g.Len() != 1 {
+		t.Errorf("%d examples are left, want 1", g.Len())
+	}
+}
+
+// Enrolling tells how many files are embedded, calibrating of each image twice:
+// when it is embedded and when it is compared.
+func TestProgress(t *testing.T) {
+	var told [][2]int
+	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{OnProgress: func(done, total int) { told = append(told, [2]int{done, total}) }})
+	folder := t.TempDir()
+	for i := range 70 {
+		writePNG(t, greys(uint8(i)), folder, "a", string('0'+rune(i))+".png")
+	}
+	if _, _, err := g.EnrollFolder(context.Background(), folder); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([][2]int{{64, 70}, {70, 70}}, told); diff != "" {
+		t.Errorf("enrolling (-want +found):\n%s", diff)
+	}
+	told = nil
+	if _, err := g.Calibrate(steps(), 0.3); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([][2]int{{10, 20}, {20, 20}}, told); diff != "" {
+		t.Errorf("calibrating (-want +found):\n%s", diff)
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/internal/wording"
 	"github.com/pkg/errors"
 	bolt "go.etcd.io/bbolt"
 )
@@ -165,3 +167,110 @@ func (s *store) calibrate(c Calibration) error {
 
 // now is the time of an enrolment or a calibration.
 func now() time.Time { return time.Now().UTC().Round(0) }
+
+// fileFormat is the version of the file that Create makes.
+const fileFormat = "likeness-gallery/1"
+
+// header is what a file says about itself.
+type header struct {
+	Format    string            `json:"format"`
+	Identity  likeness.Identity `json:"identity"`
+	ModelName string            `json:"model_name,omitempty"`
+	NameBytes []byte            `json:"model_name_bytes,omitempty"` // where it is not UTF-8
+	Rule      Rule              `json:"rule"`
+}
+
+func newHeader(identity likeness.Identity, o Options) header {
+	return header{Format: fileFormat, Identity: identity, ModelName: o.ModelName, NameBytes: bytesOf(o.ModelName), Rule: o.Rule}
+}
+
+// parseHeader also says whether this is the header of a gallery at all.
+func parseHeader(text []byte) (h header, err error) {
+	if err := json.Unmarshal(text, &h); err != nil {
+		return h, errors.Wrapf(ErrDamaged, "header: %v", err)
+	}
+	h.ModelName = textOf(h.ModelName, h.NameBytes)
+	h.NameBytes = bytesOf(h.ModelName)
+	if h.Format != fileFormat {
+		return h, errors.Wrapf(ErrNotGallery, "header: found format %q, expected %q", h.Format, fileFormat)
+	}
+	if err := h.Rule.check(); err != nil {
+		return h, errors.Wrapf(ErrDamaged, "header: %v", err)
+	}
+	return h, nil
+}
+
+// check compares the header with that of a gallery as it was asked for.
+func (h header) check(own header) error {
+	if h.Identity.Checksum != own.Identity.Checksum {
+		return errors.Wrapf(ErrModel, "it is of the model %s, found the model %s", h.name(), own.name())
+	}
+	if own.Rule != "" && own.Rule != h.Rule {
+		return errors.Errorf("its rule is %s, found %s: a gallery keeps the rule that it was created with", h.Rule, own.Rule)
+	}
+	return nil
+}
+
+// name is the model's, for people.
+func (h header) name() string {
+	if h.ModelName == "" {
+		return "(" + h.Identity.String() + ")"
+	}
+	return h.ModelName + " (" + h.Identity.String() + ")"
+}
+
+// Options says how a gallery is created or opened. The zero value is useful.
+type Options struct {
+	// ModelName is what people call the model, such as its file's path. Create
+	// keeps it, and errors name both models by it.
+	ModelName string
+	// Rule is how an image is compared with a class of several examples: the zero
+	// value is Nearest in Create and whatever the gallery has in Open, where
+	// another is an error.
+	Rule Rule
+	// ReadOnly opens a gallery that nothing is to be enrolled in, which several
+	// processes may do at once.
+	ReadOnly bool
+	// Timeout is how long to wait for another process to close the gallery; 0
+	// means a second.
+	Timeout time.Duration
+	// IndexFrom is from how many examples on Index makes an index; 0 means
+	// index.Crossover, below which an exact search takes less time.
+	IndexFrom int
+	// OnProgress, unless it is nil, is told while images are read and embedded to
+	// enrol them, and while they are compared to calibrate, how far that is.
+	OnProgress func(done, total int)
+}
+
+// progress tells it to whoever listens.
+func (o Options) progress(done, total int) {
+	if o.OnProgress != nil {
+		o.OnProgress(done, total)
+	}
+}
+
+const usualTimeout = time.Second
+
+// Rule is how an image is compared with a class.
+type Rule string
+
+const (
+	// Nearest takes the distance from the nearest example. Classes whose images
+	// vary need it, and more examples make it better for all of them.
+	Nearest Rule = "nearest"
+	// Prototype takes the distance from the mean of the examples (Snell, Swersky &
+	// Zemel 2017, "Prototypical Networks for Few-shot Learning", equation 1), which
+	// one bad example spoils less. Under the cosine distance it is the mean of
+	// their directions.
+	Prototype Rule = "prototype"
+)
+
+// Rules are the names of the rules.
+var Rules = []string{string(Nearest), string(Prototype)}
+
+func (r Rule) check() error {
+	if r != Nearest && r != Prototype {
+		return wording.Unknown("rule", string(r), Rules)
+	}
+	return nil
+}

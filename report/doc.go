@@ -1,15 +1,21 @@
-// Package report says how good a trained model is, honestly: every figure
-// stands beside that of the untrained network and that of raw pixels, with its
-// 95 % interval and the protocol that it was measured by.
+// Package report measures how good a trained model is and reports it: every
+// figure is given with its 95 % interval, with the protocol by which it was
+// measured, and beside the figures of two baselines, the untrained network and
+// raw pixels.
 //
-// Its nouns:
+// Its main types:
 //
-//   - A Plan draws the trials from an experiment's test data once, and Measure
-//     puts three contenders to them: the trained network, the untrained one and
-//     raw pixels.
-//   - A Figure is what the trained network achieved, beside the other two.
-//   - A Report holds the figures, as a table and as result.json, and the
-//     Provenance of the run.
-//   - Evidence is the images behind the figures: Examine is Measure that keeps
-//     it, for people to look at.
+//   - A [Plan] draws the test pairs, one-shot trials and queries from an
+//     experiment's test data once; its method Measure evaluates the trained
+//     network, the untrained one and raw pixels on them.
+//   - A [Figure] is the value for the trained network and for both baselines.
+//   - A [Report] holds the figures, as a table and as result.json, and the
+//     [Provenance] of the run.
+//   - [Evidence] is the test images and distances that the figures were computed
+//     from. Plan.MeasureWithEvidence is Measure that also returns it.
+//   - A [Page] is everything that is known of a run; its method Write writes
+//     report.html, one file that a browser opens without a server, and its charts
+//     as PNG files. The page has no script and makes no request: images and charts
+//     are embedded, class and file names are escaped, and a
+//     Content-Security-Policy forbids scripts and requests.
 package report

@@ -10,51 +10,52 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Evidence is the images that a report's figures were measured on, and what the
-// trained network made of them, for people to look at. What the plan has no
-// trials for is nil.
+// Evidence holds the test images that a report's figures were measured on and the
+// trained network's distances between them, so that a person can inspect them. A
+// part for which the plan has no images is nil.
 type Evidence struct {
-	Kind      string // what the images are, such as "unseen classes"; empty without any
-	Verified  *Verified
-	Retrieved *Retrieved
-	Shown     *Shown
+	Kind         string // what the images are, such as "unseen classes"; empty without any
+	Verification *VerificationEvidence
+	Retrieval    *RetrievalEvidence
+	Map          *MapEvidence
 }
 
-// Verified is the test pairs and how far apart the contenders take them to be.
-type Verified struct {
+// VerificationEvidence holds the test pairs and their distances.
+type VerificationEvidence struct {
 	Images    *datasets.Dataset
 	Pairs     []datasets.Pair // of Images
 	Distances []float64       // of each pair, by the trained network
-	Threshold *float64        // chosen on validation pairs; nil without any
+	Threshold *float64        // of the trained network, chosen on validation pairs; nil without any
 
-	// What each contender made of the pairs.
+	// The verification results of the trained network and of both baselines.
 	Trained, Untrained, Pixels *evaluate.Verification
 }
 
-// Retrieved is the images of retrieval and the queries that found nothing of
-// their class among their Depth nearest, the worst first.
-type Retrieved struct {
+// RetrievalEvidence holds the images of the retrieval test and the queries without
+// an image of their own class among their Depth nearest images, the worst first.
+type RetrievalEvidence struct {
 	Images  *datasets.Dataset
-	Queries int // images that were asked: those whose class has another
-	Depth   int
+	Queries int             // number of query images: those whose class has another image
+	Depth   int             // number of nearest images that are inspected for each query
 	Misses  []evaluate.Miss // rows are indices into Images
 }
 
-// Shown is some hundred test images with their embeddings, for maps. Where
-// there are many classes it is all images of some of them.
-type Shown struct {
+// MapEvidence holds up to a few hundred test images with their embeddings, for
+// two-dimensional maps. If there are many classes, it holds images of some of them.
+type MapEvidence struct {
 	Images     *datasets.Dataset // without labels where pairs are listed
 	Embeddings evaluate.Embeddings
-	Distances  []float64 // by the trained network, of each image from each: (images, images)
+	Distances  []float64 // (images, images): all pairwise distances, by the trained network
 }
 
-// depth is how many of the nearest images are looked at.
+// depth is the number of nearest images that are inspected for each query.
 const depth = 5
 
-// Examine is Measure that also returns the evidence.
-func (p *Plan) Examine(trained, untrained *likeness.Model) (Report, *Evidence, error) {
-	embedded := p.told(true)
-	report, outcomes, err := p.contend(trained, untrained, embedded)
+// MeasureWithEvidence is Measure that also returns the test images and distances
+// behind the figures.
+func (p *Plan) MeasureWithEvidence(trained, untrained *likeness.Model) (Report, *Evidence, error) {
+	embedded := p.progress(true)
+	report, outcomes, err := p.measureAll(trained, untrained, embedded)
 	if err != nil {
 		return report, nil, err
 	}
@@ -72,7 +73,7 @@ func (p *Plan) evidence(c contender, outcomes [3]outcome) (*Evidence, error) {
 	}
 	e := &Evidence{Kind: p.kind}
 	if p.testPairs != nil {
-		e.Verified = &Verified{
+		e.Verification = &VerificationEvidence{
 			Images: p.unseen, Pairs: p.testPairs, Distances: outcomes[0].verification.Distances(), Threshold: outcomes[0].threshold,
 			Trained: outcomes[0].verification, Untrained: outcomes[1].verification, Pixels: outcomes[2].verification,
 		}
@@ -83,8 +84,8 @@ func (p *Plan) evidence(c contender, outcomes [3]outcome) (*Evidence, error) {
 			return nil, err
 		}
 		set := evaluate.Labelled{Embeddings: embeddings, Labels: p.retrieval.Labels}
-		e.Retrieved = &Retrieved{Images: p.retrieval, Queries: queries(p.retrieval), Depth: min(depth, set.Rows-1)}
-		if e.Retrieved.Misses, err = evaluate.Misses(metric, set, e.Retrieved.Depth); err != nil {
+		e.Retrieval = &RetrievalEvidence{Images: p.retrieval, Queries: queries(p.retrieval), Depth: min(depth, set.Rows-1)}
+		if e.Retrieval.Misses, err = evaluate.Misses(metric, set, e.Retrieval.Depth); err != nil {
 			return nil, errors.Wrap(err, "retrieval")
 		}
 	}
@@ -93,15 +94,15 @@ func (p *Plan) evidence(c contender, outcomes [3]outcome) (*Evidence, error) {
 		if err != nil {
 			return nil, err
 		}
-		e.Shown = &Shown{Images: p.shown, Embeddings: embeddings, Distances: make([]float64, p.shown.Len()*p.shown.Len())}
-		if err := metric.Distances(e.Shown.Distances, embeddings, embeddings); err != nil {
+		e.Map = &MapEvidence{Images: p.shown, Embeddings: embeddings, Distances: make([]float64, p.shown.Len()*p.shown.Len())}
+		if err := metric.Distances(e.Map.Distances, embeddings, embeddings); err != nil {
 			return nil, errors.Wrap(err, "map")
 		}
 	}
 	return e, nil
 }
 
-// queries is how many images have another of their class.
+// queries counts the images whose class has another image.
 func queries(images *datasets.Dataset) (count int) {
 	for _, class := range images.ByClass() {
 		if len(class) > 1 {
@@ -111,12 +112,11 @@ func queries(images *datasets.Dataset) (count int) {
 	return count
 }
 
-// Hardest returns at most n pairs of each kind that are the easiest to get
-// wrong, the worst first, as indices into Pairs: those of one class with the
-// greatest distances, and those of two with the smallest. Two images that were
-// drawn together more than once come once, and of equally hard pairs the one
-// that was drawn first.
-func (v *Verified) Hardest(n int) (same, different []int) {
+// Hardest returns the n hardest pairs of each kind, the hardest first, as indices
+// into Pairs: the same-class pairs with the largest distances and the
+// different-class pairs with the smallest. A pair that was drawn repeatedly is
+// returned once; ties are in the order in which the pairs were drawn.
+func (v *VerificationEvidence) Hardest(n int) (same, different []int) {
 	type images [2]int
 	seen := map[images]bool{}
 	for i, pair := range v.Pairs {

@@ -15,44 +15,43 @@ import (
 
 func examine(t *testing.T, p *Plan) (Report, *Evidence) {
 	t.Helper()
-	r, e, err := p.Examine(newModel(t, 1), newModel(t, 2))
+	r, e, err := p.MeasureWithEvidence(newModel(t, 1), newModel(t, 2))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r, e
 }
 
-// Evidence is of the trials that the figures are of, and its report is the one
-// of Measure.
-func TestEvidenceIsOfTheFigures(t *testing.T) {
+// Evidence belongs to the trials of the figures, and the report is that of Measure.
+func TestEvidenceMatchesFigures(t *testing.T) {
 	p := newPlan(t, experiment(), 1)
 	r, e := examine(t, p)
 	if diff := cmp.Diff(measure(t, p), r); diff != "" {
-		t.Errorf("reports (-Measure +Examine):\n%s", diff)
+		t.Errorf("reports (-Measure +MeasureWithEvidence):\n%s", diff)
 	}
-	if e.Kind != "unseen classes" || *e.Verified.Threshold != *r.Threshold {
-		t.Errorf("found %q and threshold %v, expected unseen classes and %v", e.Kind, *e.Verified.Threshold, *r.Threshold)
+	if e.Kind != "unseen classes" || *e.Verification.Threshold != *r.Threshold {
+		t.Errorf("found %q and threshold %v, expected unseen classes and %v", e.Kind, *e.Verification.Threshold, *r.Threshold)
 	}
 	auc := r.Metrics[verificationAUC]
 	want := []float64{auc.Value, auc.Untrained, auc.Pixels}
-	found := []float64{e.Verified.Trained.AreaUnderCurve(), e.Verified.Untrained.AreaUnderCurve(), e.Verified.Pixels.AreaUnderCurve()}
+	found := []float64{e.Verification.Trained.AreaUnderCurve(), e.Verification.Untrained.AreaUnderCurve(), e.Verification.Pixels.AreaUnderCurve()}
 	if diff := cmp.Diff(want, found); diff != "" {
 		t.Errorf("AUC (-report +evidence):\n%s", diff)
 	}
 	between := modelSpace(t, newModel(t, 1))
-	for i, pair := range e.Verified.Pairs {
-		images := e.Verified.Images.Images
-		if want := between(images[pair.Left], images[pair.Right]); math.Abs(e.Verified.Distances[i]-want) > 1e-5 {
-			t.Errorf("pair %d: found distance %v, expected %v", i, e.Verified.Distances[i], want)
+	for i, pair := range e.Verification.Pairs {
+		images := e.Verification.Images.Images
+		if want := between(images[pair.Left], images[pair.Right]); math.Abs(e.Verification.Distances[i]-want) > 1e-5 {
+			t.Errorf("pair %d: found distance %v, expected %v", i, e.Verification.Distances[i], want)
 		}
 	}
 }
 
-// The hardest pairs are those of a sort of all pairs, each counted once.
-func TestHardestIsANaiveSort(t *testing.T) {
+// Hardest agrees with sorting all distinct pairs.
+func TestHardestAgainstSorting(t *testing.T) {
 	_, e := examine(t, newPlan(t, experiment(), 1))
-	v := *e.Verified
-	v.Pairs = append(slices.Clone(v.Pairs), v.Pairs...) // every pair comes again, the other way round
+	v := *e.Verification
+	v.Pairs = append(slices.Clone(v.Pairs), v.Pairs...) // every pair occurs twice, the second time swapped
 	v.Distances = append(slices.Clone(v.Distances), v.Distances...)
 	for i := len(v.Pairs) / 2; i < len(v.Pairs); i++ {
 		v.Pairs[i].Left, v.Pairs[i].Right = v.Pairs[i].Right, v.Pairs[i].Left
@@ -88,10 +87,9 @@ func TestHardestIsANaiveSort(t *testing.T) {
 	}
 }
 
-// Of equally hard pairs the first drawn comes first, so that one seed shows one
-// page.
-func TestHardestOfEquals(t *testing.T) {
-	v := Verified{
+// Ties are in the order of drawing, so that equal seeds give equal pages.
+func TestHardestTies(t *testing.T) {
+	v := VerificationEvidence{
 		Pairs:     []datasets.Pair{{Left: 3, Right: 1}, {Left: 0, Right: 1}, {Left: 1, Right: 3}, {Left: 2, Right: 4, Different: true}, {Left: 2, Right: 3, Different: true}},
 		Distances: []float64{1, 1, 1, 1, 1},
 	}
@@ -101,72 +99,73 @@ func TestHardestOfEquals(t *testing.T) {
 	}
 }
 
-// A query that finds nothing among five is worth nothing in recall among one.
-func TestRetrievedMisses(t *testing.T) {
+// A query without a hit among its five nearest images is an error of recall@1, too.
+func TestRetrievalMisses(t *testing.T) {
 	p := newPlan(t, datasets.Experiment{Train: noisy(2, 2, 1, "train"), Unseen: noisy(8, 3, 2, "unseen")}, 1)
 	r, e := examine(t, p)
-	if e.Retrieved.Queries != 24 || e.Retrieved.Depth != 5 {
-		t.Errorf("found %d queries at %d, expected 24 at 5", e.Retrieved.Queries, e.Retrieved.Depth)
+	if e.Retrieval.Queries != 24 || e.Retrieval.Depth != 5 {
+		t.Errorf("found %d queries at %d, expected 24 at 5", e.Retrieval.Queries, e.Retrieval.Depth)
 	}
-	if len(e.Retrieved.Misses) == 0 {
-		t.Fatal("these images are so noisy that there should be misses")
+	if len(e.Retrieval.Misses) == 0 {
+		t.Fatal("found no misses, expected some of such noisy images")
 	}
-	if recall := r.Metrics[recallAt1].Value; recall > 1-float64(len(e.Retrieved.Misses))/24+1e-9 {
-		t.Errorf("found %d misses and recall@1 %v", len(e.Retrieved.Misses), recall)
+	if recall := r.Metrics[recallAt1].Value; recall > 1-float64(len(e.Retrieval.Misses))/24+1e-9 {
+		t.Errorf("found %d misses and recall@1 %v", len(e.Retrieval.Misses), recall)
 	}
-	for _, miss := range e.Retrieved.Misses {
-		for _, neighbour := range miss.Nearest {
-			if e.Retrieved.Images.Labels[neighbour.Row] == e.Retrieved.Images.Labels[miss.Query] {
-				t.Errorf("query %d missed, but image %d is of its class", miss.Query, neighbour.Row)
+	for _, miss := range e.Retrieval.Misses {
+		for _, neighbor := range miss.Nearest {
+			if e.Retrieval.Images.Labels[neighbor.Row] == e.Retrieval.Images.Labels[miss.Query] {
+				t.Errorf("query %d missed, but image %d is of its class", miss.Query, neighbor.Row)
 			}
 		}
 	}
 }
 
-// A map shows the test images with the distances of the model; of many classes
-// some, whole.
-func TestShown(t *testing.T) {
+// A map has the test images with the model's distances; of many classes it has all
+// images of some of them.
+func TestMapEvidence(t *testing.T) {
 	p := newPlan(t, datasets.Experiment{Train: noisy(2, 2, 1, "train"), Unseen: noisy(30, 30, 2, "unseen")}, 1)
+	p.testPairs, p.trials, p.retrieval = nil, nil, nil // no map depends on them
 	_, e := examine(t, p)
-	if classes := e.Shown.Images.Populated(2); e.Shown.Images.Len() != 500 || classes != 20 {
-		t.Errorf("found %d images of %d classes, expected 500 of 20", e.Shown.Images.Len(), classes)
+	if classes := e.Map.Images.Populated(2); e.Map.Images.Len() != 500 || classes != 20 {
+		t.Errorf("found %d images of %d classes, expected 500 of 20", e.Map.Images.Len(), classes)
 	}
 	between := modelSpace(t, newModel(t, 1))
 	chance := random.New(1, "images")
 	for range 100 {
 		i, j := chance.IntN(500), chance.IntN(500)
-		want := between(e.Shown.Images.Images[i], e.Shown.Images.Images[j])
-		if diff := cmp.Diff(want, e.Shown.Distances[500*i+j], cmpopts.EquateApprox(0, 1e-5)); diff != "" {
+		want := between(e.Map.Images.Images[i], e.Map.Images.Images[j])
+		if diff := cmp.Diff(want, e.Map.Distances[500*i+j], cmpopts.EquateApprox(0, 1e-5)); diff != "" {
 			t.Errorf("images %d and %d (-want +found):\n%s", i, j, diff)
 		}
 	}
 }
 
-// What the plan has no trials for, evidence has nothing of.
-func TestEvidenceOfListsAndOfNothing(t *testing.T) {
+// Evidence lacks the parts for which the plan has no images.
+func TestPartialEvidence(t *testing.T) {
 	images := noisy(2, 3, 1, "listed")
 	images.Labels, images.Classes = nil, nil
 	list := &datasets.PairList{Dataset: images, Pairs: []datasets.Pair{{Left: 0, Right: 1}, {Left: 0, Right: 3, Different: true}}}
-	_, e := examine(t, PlanOf(nil, list))
-	if e.Kind != "listed test pairs" || e.Verified == nil || e.Verified.Threshold != nil || e.Retrieved != nil || e.Shown.Images.Len() != 6 {
+	_, e := examine(t, NewPairPlan(nil, list))
+	if e.Kind != "listed test pairs" || e.Verification == nil || e.Verification.Threshold != nil || e.Retrieval != nil || e.Map.Images.Len() != 6 {
 		t.Errorf("of listed pairs found %+v", e)
 	}
 	for name, p := range map[string]*Plan{
-		"no list":       PlanOf(list, nil),
+		"no list":       NewPairPlan(list, nil),
 		"no test":       newPlan(t, datasets.Experiment{Train: noisy(2, 2, 1, "train")}, 1),
 		"one class":     newPlan(t, datasets.Experiment{Train: noisy(2, 2, 1, "train"), Unseen: noisy(1, 9, 2, "unseen")}, 1),
 		"seen, too few": newPlan(t, datasets.Experiment{Train: noisy(2, 2, 1, "train"), Seen: noisy(2, 1, 1, "seen")}, 1),
 	} {
 		_, e := examine(t, p)
-		if e.Verified != nil || e.Retrieved != nil || e.Shown != nil {
+		if e.Verification != nil || e.Retrieval != nil || e.Map != nil {
 			t.Errorf("%s: found %+v", name, e)
 		}
 	}
 }
 
-func TestExamineRefuses(t *testing.T) {
+func TestMeasureWithEvidenceErrors(t *testing.T) {
 	p := newPlan(t, experiment(), 1)
-	r, e, err := p.Examine(nil, newModel(t, 2))
+	r, e, err := p.MeasureWithEvidence(nil, newModel(t, 2))
 	if err == nil || !strings.Contains(err.Error(), "measure the trained network") || e != nil || r.Metrics != nil {
 		t.Errorf("found %v, %v, error %v", r, e, err)
 	}

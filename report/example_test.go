@@ -13,7 +13,7 @@ import (
 	"github.com/likeness-go/likeness/report"
 )
 
-// dots are images of 4×4 pixels with a dot in the row of their class.
+// dots returns images of 4×4 pixels with one white pixel in the row of their class.
 func dots(rows ...int) *datasets.Dataset {
 	d := &datasets.Dataset{Name: "dots", Size: imaging.Size{Height: 4, Width: 4, Channels: 1}}
 	for class, row := range rows {
@@ -27,10 +27,10 @@ func dots(rows ...int) *datasets.Dataset {
 	return d
 }
 
-// The plan is drawn before anything is measured and says what it is. The
-// network here, of which one may think that it is trained, adds up each row and
-// so tells all rows apart, which pixels cannot: dots in different places are
-// all equally far from one another.
+// The plan is drawn before anything is measured and describes its protocol. The
+// network of this example, which stands for a trained one, sums each row and
+// distinguishes all rows, which raw pixels do not: all different images have the same
+// distance.
 func Example() {
 	images := dots(0, 1)
 	network := backbone.Network{Name: "rows", Size: images.Size, Blocks: []graph.Block{
@@ -88,7 +88,7 @@ func ExampleReport_WriteTable() {
 	}
 	// Output:
 	// MNIST                              trained  95 % interval     untrained  pixels
-	// nearest neighbour, seen classes     100.00  [ 99.96, 100.00]      95.00   97.00
+	// nearest neighbor, seen classes      100.00  [ 99.96, 100.00]      95.00   97.00
 	// verification, ROC AUC                91.23  [ 90.61,  91.80]      70.00   75.12
 	// verification, equal error rate       15.00  [ 14.00,  16.00]      36.00   30.00
 	// recall@1                             97.50  [ 96.90,  98.00]      93.00   94.51

@@ -15,8 +15,8 @@ import (
 
 var size = imaging.Size{Height: 3, Width: 3, Channels: 1}
 
-// noisy are images of a random pattern for each class, under noise. Parts of
-// one seed have the same classes and differ in their images.
+// noisy returns images of a random pattern for each class with added noise. Parts of
+// one seed have the same classes and different images.
 func noisy(classes, each int, seed uint64, part string) *datasets.Dataset {
 	d := &datasets.Dataset{Name: part, Size: size}
 	for class := range classes {
@@ -33,7 +33,7 @@ func noisy(classes, each int, seed uint64, part string) *datasets.Dataset {
 	return d
 }
 
-// experiment is six classes to train on and four others.
+// experiment has six training classes and four unseen ones.
 func experiment() datasets.Experiment {
 	return datasets.Experiment{
 		Train: noisy(6, 6, 1, "train"), Validation: noisy(6, 3, 1, "validation"), Seen: noisy(6, 2, 1, "seen"),
@@ -50,8 +50,10 @@ func newPlan(t *testing.T, e datasets.Experiment, seed uint64) *Plan {
 	return p
 }
 
-// newModel is a random projection to three features.
-func newModel(t *testing.T, seed uint64) *likeness.Model {
+// newModel returns a random projection to three features.
+func newModel(t *testing.T, seed uint64) *likeness.Model { return newModelOf(t, size, seed) }
+
+func newModelOf(t *testing.T, size imaging.Size, seed uint64) *likeness.Model {
 	t.Helper()
 	network := backbone.Network{Name: "projection", Size: size, Blocks: []graph.Block{graph.Flatten{}, graph.Linear{Units: 3}}}
 	model, err := likeness.New(network, heads.L2{}, imaging.Preprocessing{Size: size}, seed)

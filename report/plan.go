@@ -10,48 +10,49 @@ import (
 	"github.com/pkg/errors"
 )
 
-// The sizes of the trials. Where data is scarce there are fewer: not more pairs
-// than differ from each other, lest an interval be narrow by repetition.
+// Maximum sizes of the test. With little data there are fewer pairs: no more than
+// there are distinct ones, because repeated pairs would make intervals too narrow.
 const (
-	references = 10_000 // training images that a nearest neighbour is sought among
-	pairs      = 10_000 // of verification, half of them different
-	episodes   = 1_000  // of one-shot recognition, one query a class
-	ways       = 20     // classes of an episode
-	retrieved  = 3_000  // images of retrieval
-	perClass   = 4      // of these at least, where there are so many
-	shown      = 500    // images on a map, which has no room for more
-	classes    = 20     // of these at most, so that each has some images there
+	references = 10_000 // training images among which nearest neighbors are searched
+	pairs      = 10_000 // pairs for verification, half of them of different classes
+	episodes   = 1_000  // one-shot episodes, with one query for each class
+	ways       = 20     // classes in an episode
+	retrieved  = 3_000  // images for retrieval
+	perClass   = 4      // images of each class among them at least, if there are as many
+	shown      = 500    // images on a map
+	classes    = 20     // classes on a map, so that each has several images
 )
 
-// Plan is the trials that every contender is put to. What the data has no
-// images for is left out.
+// Plan holds the trials on which a trained model and its baselines are evaluated. A
+// test for which the data has no images is omitted.
 type Plan struct {
-	Protocol string
-	// Progress, unless it is nil, is told how many of the images are embedded that
-	// Measure or Examine embeds, the same image once for each contender and trial.
+	Protocol string // a description of the trials, its parts separated by "; "
+	// Progress, unless it is nil, is called with the number of images embedded so far
+	// and in total by Measure or MeasureWithEvidence. An image counts once for each
+	// contender and test.
 	Progress func(done, total int)
 
-	references, seen   *datasets.Dataset // nearest neighbours
+	references, seen   *datasets.Dataset // nearest neighbors
 	validation, unseen *datasets.Dataset // verification, one-shot and retrieval
 	thresholdPairs     []datasets.Pair   // of validation
 	testPairs          []datasets.Pair   // of unseen
 	trials             []evaluate.Trial  // of unseen
 	groups             []int             // of trials that an interval resamples together; nil: those of one query
 	retrieval          *datasets.Dataset
-	shown              *datasets.Dataset // of unseen, for maps
-	kind               string            // what the images of unseen are
+	shown              *datasets.Dataset // images of unseen, for maps
 	published          []Published       // results of others on the trials
+	kind               string            // a description of the images of unseen
 }
 
-// NewPlan draws the trials from the experiment with the seed. The unseen
-// classes are those of verification, one-shot recognition and retrieval; where
-// there are none, the seen classes' test images take their place and the
-// protocol says so. These three need two classes of two images.
+// NewPlan draws the trials from the experiment's test data with the random seed.
+// Verification, one-shot recognition and retrieval use the unseen classes or, if
+// there are none, the test images of the training classes, which the protocol
+// states. These three need at least two classes with at least two images each.
 func NewPlan(e datasets.Experiment, seed uint64) (*Plan, error) {
 	p := &Plan{Protocol: strings.TrimSuffix(e.Protocol, "."), seen: e.Seen, validation: e.Validation, unseen: e.Unseen}
 	if p.seen != nil {
 		p.references = e.Train.Limit(references, random.Seed(seed, "references"))
-		p.say("nearest neighbour of %d test images among %d training images", p.seen.Len(), p.references.Len())
+		p.describe("nearest neighbor of %d test images among %d training images", p.seen.Len(), p.references.Len())
 	}
 	p.kind = "unseen classes"
 	if p.unseen == nil {
@@ -61,7 +62,7 @@ func NewPlan(e datasets.Experiment, seed uint64) (*Plan, error) {
 		return p, nil
 	}
 	if p.unseen.Populated(2) < 2 {
-		p.say("no verification, one-shot recognition or retrieval, for want of two classes of two images among the %s", p.kind)
+		p.describe("no verification, one-shot recognition or retrieval, because the %s have fewer than two classes of two images", p.kind)
 		return p, nil
 	}
 	for _, draw := range []func(seed uint64) error{p.drawPairs, p.drawEpisodes, p.drawRetrieval, p.drawShown} {
@@ -72,19 +73,19 @@ func NewPlan(e datasets.Experiment, seed uint64) (*Plan, error) {
 	return p, nil
 }
 
-// PlanOf is the plan of listed pairs: verification of test pairs by a
-// threshold chosen on validation pairs. Either may be nil.
-func PlanOf(validation, test *datasets.PairList) *Plan {
+// NewPairPlan returns the plan for data that lists pairs: verification of the test
+// pairs at a threshold that is chosen on the validation pairs. Either may be nil.
+func NewPairPlan(validation, test *datasets.PairList) *Plan {
 	p := &Plan{Protocol: "listed pairs"}
 	if test == nil {
 		return p
 	}
 	p.unseen, p.testPairs, p.kind = test.Dataset, test.Pairs, "listed test pairs"
 	p.shown = test.Dataset.Limit(shown, 0)
-	p.say("verification of %d listed test pairs", len(test.Pairs))
+	p.describe("verification of %d listed test pairs", len(test.Pairs))
 	if validation != nil {
 		p.validation, p.thresholdPairs = validation.Dataset, validation.Pairs
-		p.say("threshold from %d listed validation pairs", len(validation.Pairs))
+		p.describe("threshold from %d listed validation pairs", len(validation.Pairs))
 	}
 	return p
 }
@@ -109,7 +110,7 @@ func NewRunsPlan(train *datasets.Dataset, runs []datasets.Run, seed uint64, publ
 	if alphabets := len(train.Groups()); alphabets > 1 {
 		p.Protocol += fmt.Sprintf(" in %d groups", alphabets)
 	}
-	p.say("one-shot accuracy over the %d trials of %d runs (Lake et al. 2015), with characters of other alphabets", len(trials), len(runs))
+	p.describe("one-shot accuracy over the %d trials of %d runs (Lake et al. 2015), with characters of other alphabets", len(trials), len(runs))
 	for i, trial := range trials {
 		if len(trial.Support) < 2 {
 			continue // a run with one class has no different pair
@@ -123,19 +124,19 @@ func NewRunsPlan(train *datasets.Dataset, runs []datasets.Run, seed uint64, publ
 			datasets.Pair{Left: trial.Query, Right: trial.Support[wrong][0], Different: true})
 	}
 	if p.testPairs != nil {
-		p.say("verification of %d pairs of images of one run", len(p.testPairs))
+		p.describe("verification of %d pairs of images of one run", len(p.testPairs))
 		if train.Populated(2) >= 2 {
 			p.validation = train
 			if p.thresholdPairs, err = balanced(train, random.Seed(seed, "threshold pairs")); err != nil {
 				return nil, errors.Wrap(err, "plan")
 			}
-			p.say("threshold from %d balanced pairs of the training images", len(p.thresholdPairs))
+			p.describe("threshold from %d balanced pairs of the training images", len(p.thresholdPairs))
 		}
 	}
 	return p, errors.Wrap(p.drawShown(seed), "plan")
 }
 
-func (p *Plan) say(format string, arguments ...interface{}) {
+func (p *Plan) describe(format string, arguments ...interface{}) {
 	p.Protocol += "; " + fmt.Sprintf(format, arguments...)
 }
 
@@ -143,25 +144,25 @@ func (p *Plan) drawPairs(seed uint64) (err error) {
 	if p.testPairs, err = balanced(p.unseen, random.Seed(seed, "test pairs")); err != nil {
 		return err
 	}
-	p.say("verification of %d balanced pairs of %s", len(p.testPairs), p.kind)
+	p.describe("verification of %d balanced pairs of %s", len(p.testPairs), p.kind)
 	if p.validation == nil || p.validation.Populated(2) < 2 {
 		return nil
 	}
 	if p.thresholdPairs, err = balanced(p.validation, random.Seed(seed, "threshold pairs")); err != nil {
 		return err
 	}
-	p.say("threshold from %d balanced pairs of the validation images", len(p.thresholdPairs))
+	p.describe("threshold from %d balanced pairs of the validation images", len(p.thresholdPairs))
 	return nil
 }
 
 func (p *Plan) drawEpisodes(seed uint64) (err error) {
 	way := min(ways, p.unseen.Populated(2))
 	same, _ := distinct(p.unseen)
-	count := min(episodes, 2*same/way) // support and query may change places
+	count := min(episodes, 2*same/way) // two images of a class make two trials: either may be the query
 	if p.trials, err = datasets.OneShotTrials(p.unseen, way, count, seed, "episode"); err != nil {
 		return err
 	}
-	p.say("%d-way one-shot over %d episodes of %s", way, count, p.kind)
+	p.describe("%d-way one-shot over %d episodes of %s", way, count, p.kind)
 	return nil
 }
 
@@ -173,11 +174,11 @@ func (p *Plan) drawRetrieval(seed uint64) (err error) {
 		}
 	}
 	p.retrieval = p.retrieval.Limit(retrieved, random.Seed(seed, "retrieval"))
-	p.say("retrieval among %d images of the %s", p.retrieval.Len(), p.kind)
+	p.describe("retrieval among %d images of the %s", p.retrieval.Len(), p.kind)
 	return nil
 }
 
-// drawShown says nothing of itself: no figure depends on it.
+// drawShown adds nothing to the protocol, because no figure depends on it.
 func (p *Plan) drawShown(seed uint64) (err error) {
 	p.shown = p.unseen
 	if p.unseen.Populated(2) > classes {
@@ -189,8 +190,8 @@ func (p *Plan) drawShown(seed uint64) (err error) {
 	return nil
 }
 
-// balanced draws pairs, half of them different, as many as there may be without
-// repetition.
+// balanced draws pairs, half of them of different classes, up to the number that is
+// possible without repetition.
 func balanced(images *datasets.Dataset, seed uint64) ([]datasets.Pair, error) {
 	sampler, err := datasets.BalancedPairs(images)
 	if err != nil {
@@ -199,10 +200,49 @@ func balanced(images *datasets.Dataset, seed uint64) ([]datasets.Pair, error) {
 	return sampler.Pairs(random.New(seed), min(pairs, 2*min(distinct(images)))), nil
 }
 
-// distinct is how many pairs of one class there are, and of two.
+// distinct counts the distinct pairs of images of one class and of two classes.
 func distinct(images *datasets.Dataset) (same, different int) {
 	for _, class := range images.ByClass() {
 		same += len(class) * (len(class) - 1) / 2
 	}
 	return same, images.Len()*(images.Len()-1)/2 - same
+}
+
+// progress returns a function that adds to the number of embedded images and calls
+// Progress; nil if Progress is nil. The total is the images that the three
+// contenders embed and, with evidence, those that the trained network embeds again.
+func (p *Plan) progress(evidence bool) func(images int) {
+	if p.Progress == nil {
+		return nil
+	}
+	done, total := 0, 3*p.embeddings()
+	if evidence {
+		total += length(p.retrieval) + length(p.shown)
+	}
+	return func(images int) {
+		done += images
+		p.Progress(done, total)
+	}
+}
+
+// embeddings is the number of images that each contender embeds, some of them twice.
+func (p *Plan) embeddings() int {
+	images := 0
+	if p.seen != nil {
+		images += p.references.Len() + p.seen.Len()
+	}
+	if p.testPairs == nil && p.trials == nil {
+		return images
+	}
+	if p.thresholdPairs != nil {
+		images += p.validation.Len()
+	}
+	return images + p.unseen.Len() + length(p.retrieval)
+}
+
+func length(d *datasets.Dataset) int {
+	if d == nil {
+		return 0
+	}
+	return d.Len()
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/pkg/errors"
 )
 
-// The protocol names all that was done. By hand: four classes of five images
-// make 4·10 pairs of one class, so 80 balanced ones, and 80 choices of a
-// support and a query, enough for 20 episodes of four; six classes of three
-// make 6·3 pairs of one class, so 36 balanced ones.
+// The protocol describes all tests. By hand: four classes of five images have 4·10
+// same-class pairs, hence 80 balanced pairs, and 80 choices of a support image and a
+// query, enough for 20 episodes with four queries; six classes of three images have
+// 6·3 same-class pairs, hence 36 balanced pairs.
 func TestProtocol(t *testing.T) {
 	const want = "Four patterns were held out" +
-		"; nearest neighbour of 12 test images among 36 training images" +
+		"; nearest neighbor of 12 test images among 36 training images" +
 		"; verification of 80 balanced pairs of unseen classes" +
 		"; threshold from 36 balanced pairs of the validation images" +
 		"; 4-way one-shot over 20 episodes of unseen classes" +
@@ -43,7 +43,7 @@ func TestProtocol(t *testing.T) {
 	}
 }
 
-// Where data abounds the trials have their full sizes.
+// With enough data the tests have their maximum sizes.
 func TestFullSizes(t *testing.T) {
 	const want = "; verification of 10000 balanced pairs of unseen classes" +
 		"; 20-way one-shot over 1000 episodes of unseen classes" +
@@ -54,7 +54,7 @@ func TestFullSizes(t *testing.T) {
 	}
 }
 
-func TestPlanIsDrawnFromItsSeed(t *testing.T) {
+func TestPlanDependsOnSeed(t *testing.T) {
 	p, again, other := newPlan(t, experiment(), 1), newPlan(t, experiment(), 1), newPlan(t, experiment(), 2)
 	if diff := cmp.Diff(p, again, cmp.AllowUnexported(Plan{})); diff != "" {
 		t.Errorf("plans of one seed:\n%s", diff)
@@ -64,11 +64,11 @@ func TestPlanIsDrawnFromItsSeed(t *testing.T) {
 	}
 }
 
-// Without unseen classes the training classes' test images stand in, and the
-// protocol does not conceal it.
+// Without unseen classes the test images of the training classes are used, and the
+// protocol states it.
 func TestNoUnseenClasses(t *testing.T) {
 	const want = "Four patterns were held out" +
-		"; nearest neighbour of 12 test images among 36 training images" +
+		"; nearest neighbor of 12 test images among 36 training images" +
 		"; verification of 12 balanced pairs of test images of the training classes" +
 		"; threshold from 36 balanced pairs of the validation images" +
 		"; 6-way one-shot over 2 episodes of test images of the training classes" +
@@ -84,8 +84,7 @@ func TestNoUnseenClasses(t *testing.T) {
 	}
 }
 
-// What there are too few classes or images for is left out, and the protocol
-// says so.
+// Tests with too few classes or images are omitted, and the protocol states it.
 func TestScarceData(t *testing.T) {
 	one := []string{knnAccuracy}
 	noThreshold := []string{knnAccuracy, mapAtR, oneShotAccuracy, recallAt1, verificationAUC, verificationEER}
@@ -104,7 +103,7 @@ func TestScarceData(t *testing.T) {
 		e := experiment()
 		test.spoil(&e)
 		p := newPlan(t, e, 1)
-		if strings.Contains(p.Protocol, "for want of two classes") != (len(test.want) == 1) {
+		if strings.Contains(p.Protocol, "fewer than two classes") != (len(test.want) == 1) {
 			t.Errorf("%s: found protocol %q", test.name, p.Protocol)
 		}
 		r := measure(t, p)
@@ -117,7 +116,7 @@ func TestScarceData(t *testing.T) {
 	}
 }
 
-// Of very many classes, retrieval takes some, lest each have but one image.
+// With very many classes, retrieval uses some of them, so that each has several images.
 func TestRetrievalAmongManyClasses(t *testing.T) {
 	p := newPlan(t, datasets.Experiment{Train: noisy(2, 2, 1, "train"), Unseen: noisy(3500, 2, 2, "unseen")}, 1)
 	if found := p.retrieval.Populated(2); p.retrieval.Len() != 1500 || found != 750 {
@@ -138,7 +137,7 @@ func TestPlanOfListedPairs(t *testing.T) {
 		{list, nil, "listed pairs", nil},
 		{nil, nil, "listed pairs", nil},
 	} {
-		p := PlanOf(test.validation, test.test)
+		p := NewPairPlan(test.validation, test.test)
 		if p.Protocol != test.protocol {
 			t.Errorf("found protocol %q, expected %q", p.Protocol, test.protocol)
 		}
@@ -176,14 +175,14 @@ func TestRunsPlan(t *testing.T) {
 	if diff := cmp.Diff([]datasets.Pair{{Left: 2, Right: 1}, {Left: 2, Right: 0, Different: true}, {Left: 3, Right: 0}, {Left: 3, Right: 1, Different: true}}, p.testPairs[:4]); diff != "" {
 		t.Errorf("pairs (-want +found):\n%s", diff)
 	}
-	report, evidence, err := p.Examine(newModel(t, 1), newModel(t, 2))
+	report, evidence, err := p.MeasureWithEvidence(newModel(t, 1), newModel(t, 2))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{oneShotAccuracy, verificationAccuracy, verificationAUC, verificationEER}, names(report)); diff != "" {
 		t.Errorf("figures (-want +found):\n%s", diff)
 	}
-	if evidence.Retrieved != nil || evidence.Verified == nil || evidence.Shown.Images.Len() != 12 {
+	if evidence.Retrieval != nil || evidence.Verification == nil || evidence.Map.Images.Len() != 12 {
 		t.Errorf("found evidence %+v", evidence)
 	}
 	// The interval resamples three runs, and not six images.
@@ -214,5 +213,43 @@ func TestRunsPlan(t *testing.T) {
 	}
 	if _, err := NewRunsPlan(noisy(6, 6, 1, "train"), nil, 1, nil); !errors.Is(err, datasets.ErrTooFew) {
 		t.Errorf("no runs: found %v, expected %v", err, datasets.ErrTooFew)
+	}
+}
+
+// Progress increases up to the total, and the figures do not depend on it.
+func TestProgress(t *testing.T) {
+	many := &datasets.PairList{Dataset: noisy(2, 600, 2, "listed"), Pairs: []datasets.Pair{{Left: 0, Right: 1}, {Left: 0, Right: 1199, Different: true}}}
+	for name, p := range map[string]*Plan{"little": newPlan(t, experiment(), 1), "more than one portion": NewPairPlan(nil, many)} {
+		t.Run(name, func(t *testing.T) {
+			trained, untrained := newModel(t, 1), newModel(t, 2)
+			silent, _, err := p.MeasureWithEvidence(trained, untrained)
+			if err != nil {
+				t.Fatal(err)
+			}
+			last, totals := 0, map[int]bool{}
+			p.Progress = func(done, total int) {
+				if done <= last || done > total {
+					t.Errorf("found %d of %d after %d", done, total, last)
+				}
+				last, totals[total] = done, true
+			}
+			reported, _, err := p.MeasureWithEvidence(trained, untrained)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(totals) != 1 || !totals[last] {
+				t.Errorf("found %d at the end, expected one of %v", last, totals)
+			}
+			if diff := cmp.Diff(silent, reported); diff != "" {
+				t.Errorf("figures (-without +with progress):\n%s", diff)
+			}
+			last = 0
+			if _, err := p.Measure(trained, untrained); err != nil {
+				t.Fatal(err)
+			}
+			if total := 3 * p.embeddings(); last != total {
+				t.Errorf("found %d at the end of Measure, expected %d", last, total)
+			}
+		})
 	}
 }

@@ -5,25 +5,29 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/likeness-go/likeness/internal/atomicfile"
+	"github.com/likeness-go/likeness/internal/processor"
 	"github.com/likeness-go/likeness/internal/wording"
 	"github.com/pkg/errors"
 )
 
-// Report is what result.json holds.
+// Report holds the figures of a run; result.json is its JSON form.
 type Report struct {
 	Dataset         string            `json:"dataset"`
 	Protocol        string            `json:"protocol"`
 	Seed            uint64            `json:"seed"`
-	Seconds         float64           `json:"seconds"` // of training
+	Seconds         float64           `json:"seconds"` // duration of training
 	ImagesPerSecond float64           `json:"images_per_second"`
 	Stopped         string            `json:"stopped,omitempty"`   // why training ended before its last epoch
-	Threshold       *float64          `json:"threshold,omitempty"` // chosen on validation pairs
+	Threshold       *float64          `json:"threshold,omitempty"` // distance up to which a pair counts as the same, chosen on validation pairs
 	Metrics         map[string]Figure `json:"metrics"`
 	Published       []Published       `json:"published,omitempty"` // results of others on the same trials
-	MadeWith        *Provenance       `json:"made_with,omitempty"` // nil where it is not known
+	MadeWith        *Provenance       `json:"made_with,omitempty"` // nil if it is unknown
 }
 
 // Published is a result of others, from the literature, on the trials of a metric.
@@ -54,15 +58,15 @@ func (r Report) PublishedFor(metric string) string {
 	return strings.Join(all, ", ")
 }
 
-// Row is a figure in the table, with what it is called in Metrics and in words.
+// Row is a figure of the table with its name in Metrics and its title in words.
 type Row struct {
 	Name, Title string
 	Figure
 }
 
-// titles are the figures in the order of the table.
+// titles lists the figures in the order of the table.
 var titles = []struct{ name, title string }{
-	{knnAccuracy, "nearest neighbour, seen classes"},
+	{knnAccuracy, "nearest neighbor, seen classes"},
 	{verificationAUC, "verification, ROC AUC"},
 	{verificationEER, "verification, equal error rate"},
 	{verificationAccuracy, "verification, accuracy"},
@@ -71,7 +75,7 @@ var titles = []struct{ name, title string }{
 	{mapAtR, "MAP@R"},
 }
 
-// Rows are the figures that there are, in the order of the table.
+// Rows returns the figures of the report in the order of the table.
 func (r Report) Rows() []Row {
 	var rows []Row
 	for _, figure := range titles {
@@ -82,8 +86,9 @@ func (r Report) Rows() []Row {
 	return rows
 }
 
-// WriteTable writes the figures in percent, one a line, published ones, and the protocol. What would
-// forge a line in the names of the data set and of classes is escaped.
+// WriteTable writes the figures in percent, one in each line, the published
+// ones and the protocol.
+// Control characters in the names of the data set and of classes are escaped.
 func (r Report) WriteTable(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-33s %8s  %-17s %9s %7s\n", wording.Printable(r.Dataset), "trained", "95 % interval", "untrained", "pixels")
@@ -100,8 +105,8 @@ func (r Report) WriteTable(w io.Writer) error {
 	return err
 }
 
-// Save writes the report as JSON, whole or not at all. A figure that is no
-// finite number is an error: JSON has none.
+// Save writes the report to a JSON file atomically. A figure that is NaN or infinite
+// is an error, because JSON cannot represent it.
 func (r Report) Save(path string) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
@@ -113,7 +118,7 @@ func (r Report) Save(path string) error {
 	}), "save report %s", path)
 }
 
-// Load reads a report that Save wrote.
+// Load reads a report from a JSON file that Save wrote.
 func Load(path string) (Report, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -129,4 +134,38 @@ func parse(text []byte) (Report, error) {
 		return Report{}, err
 	}
 	return r, nil
+}
+
+// Provenance holds the versions and the machine that a run was made with.
+type Provenance struct {
+	Likeness  string    `json:"likeness"` // version; "(devel)" if the build does not record it
+	Gorgonia  string    `json:"gorgonia"` // version; empty if the build does not record it
+	Go        string    `json:"go"`
+	System    string    `json:"system"` // operating system and architecture: linux/amd64
+	Processor string    `json:"processor"`
+	Threads   int       `json:"threads"` // GOMAXPROCS
+	Finished  time.Time `json:"finished"`
+}
+
+// NewProvenance returns the provenance of a run that this process finished at the
+// given time.
+func NewProvenance(now time.Time) *Provenance {
+	p := &Provenance{
+		Likeness: "(devel)", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH,
+		Processor: processor.Name(), Threads: runtime.GOMAXPROCS(0), Finished: now.UTC().Truncate(time.Second),
+	}
+	build, known := debug.ReadBuildInfo()
+	if !known {
+		return p
+	}
+	for _, module := range append(build.Deps, &build.Main) {
+		switch {
+		case module.Version == "":
+		case module.Path == "github.com/likeness-go/likeness":
+			p.Likeness = module.Version
+		case module.Path == "gorgonia.org/gorgonia":
+			p.Gorgonia = module.Version
+		}
+	}
+	return p
 }

@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/pkg/errors"
 )
 
-// The keys of result.json are a promise to its readers.
+// The keys of result.json must not change.
 func TestJSONKeys(t *testing.T) {
 	r := measure(t, newPlan(t, experiment(), 1))
-	r.Dataset, r.Stopped, r.MadeWith = "patterns", "interrupted", Here(time.Now())
+	r.Dataset, r.Stopped, r.MadeWith = "patterns", "interrupted", NewProvenance(time.Now())
 	path := filepath.Join(t.TempDir(), "result.json")
 	if err := r.Save(path); err != nil {
 		t.Fatal(err)
@@ -49,7 +50,7 @@ func TestJSONKeys(t *testing.T) {
 	for name, figure := range metrics {
 		want := []string{"gain", "high", "low", "pixels", "untrained", "value"}
 		if name == "verification_eer" {
-			want = want[1:] // it has no trials to pair
+			want = want[1:] // it has no gain
 		}
 		if diff := cmp.Diff(want, keys(figure)); diff != "" {
 			t.Errorf("%s (-want +found):\n%s", name, diff)
@@ -65,7 +66,7 @@ func TestJSONKeys(t *testing.T) {
 func TestSaveAndLoad(t *testing.T) {
 	whole := measure(t, newPlan(t, experiment(), 1))
 	whole.Dataset, whole.Seed, whole.Seconds, whole.ImagesPerSecond, whole.Stopped = "patterns", math.MaxUint64, 12.5, 1e4, "interrupted"
-	whole.MadeWith = Here(time.Now())
+	whole.MadeWith = NewProvenance(time.Now())
 	for _, want := range []Report{whole, {}} {
 		path := filepath.Join(t.TempDir(), "result.json")
 		if err := want.Save(path); err != nil {
@@ -81,9 +82,8 @@ func TestSaveAndLoad(t *testing.T) {
 	}
 }
 
-// JSON has no word for NaN and infinity: such a report is refused, and the file
-// that was there stays as it was.
-func TestSaveRefusesWhatIsNotFinite(t *testing.T) {
+// NaN and infinity have no JSON form: Save returns an error and keeps the old file.
+func TestSaveNotFinite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "result.json")
 	before := Report{Dataset: "before", Metrics: map[string]Figure{}}
 	if err := before.Save(path); err != nil {
@@ -106,7 +106,7 @@ func TestSaveRefusesWhatIsNotFinite(t *testing.T) {
 	}
 }
 
-func TestLoadRefuses(t *testing.T) {
+func TestLoadErrors(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "result.json")
 	if _, err := Load(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: found error %v", err)
@@ -119,8 +119,8 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
-// A name of a class or a data set forges no line of the table.
-func TestTableOfForgedNames(t *testing.T) {
+// Control characters in the name of a class or a data set cannot add lines to the table.
+func TestTableEscapesNames(t *testing.T) {
 	r := Report{Dataset: "shapes\nrecall@1  100.00", Protocol: "tested on x\n\x1b[31mred\u202e"}
 	var b strings.Builder
 	if err := r.WriteTable(&b); err != nil {
@@ -129,4 +129,34 @@ func TestTableOfForgedNames(t *testing.T) {
 	if lines := strings.Count(b.String(), "\n"); lines != 4 || strings.ContainsAny(b.String(), "\x1b\u202e") {
 		t.Errorf("found %d lines, expected 4: %q", lines, b.String())
 	}
+}
+
+// Any text is an error or is read, written and read again without a change.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(`{"dataset":"MNIST","seed":18446744073709551615,"threshold":0.5,"metrics":{"recall@1":{"value":0.9}},"made_with":{}}`))
+	f.Add([]byte(`{"metrics":null,"threshold":1e999}`))
+	f.Add([]byte(`[[[[`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var r Report
+		var err error
+		testutil.LimitAllocations(t, 64*len(text), func() { r, err = parse(text) })
+		if err != nil {
+			return
+		}
+		written, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := parse(written)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Metrics) == 0 {
+			r.Metrics, again.Metrics = nil, nil // JSON distinguishes an empty object from null
+		}
+		if diff := cmp.Diff(r, again); diff != "" {
+			t.Errorf("(-read +read again):\n%s", diff)
+		}
+		r.Rows()
+	})
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/testutil"
 )
 
 // plainModel embeds an image of one row of grey pixels as their values, 0 to 255,
@@ -193,3 +194,6 @@ func decoded[T any](t testing.TB, w *httptest.ResponseRecorder) (found T) {
 	}
 	return found
 }
+
+// No test leaves a goroutine behind.
+func TestMain(m *testing.M) { testutil.CheckGoroutines(m) }

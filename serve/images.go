@@ -3,7 +3,10 @@ package serve
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
+	"image"
+	"image/color"
 	"net/http"
 	"runtime/debug"
 
@@ -153,4 +156,138 @@ func undecodable(name string, err error) error {
 		return refuse(http.StatusRequestEntityTooLarge, "%s: %v", name, errors.Cause(err))
 	}
 	return refuse(http.StatusUnprocessableEntity, "%s: found no image that can be read: %v", name, errors.Cause(err))
+}
+
+// The cost of decoding an image, known from its file before it is decoded, is the
+// number of its pixels, or more where a file is made so that they take longer:
+//
+//   - pixels of 16 bits a channel count twice, as they take twice the memory;
+//   - a tile or strip of a TIFF counts as 2048 pixels at least, which take as long as to
+//     set up its decompression, and a tile in full where it exceeds the image;
+//   - each scan of a progressive JPEG, of which a short file may hold very many, goes
+//     through the whole image and counts as an eighth of it. Files of cameras and
+//     editors have up to a dozen.
+const (
+	leastBlock    = 2048 // pixels
+	scansOfAnUnit = 8
+)
+
+// decodingCost is the cost of a file whose image has this size. It is a float64, which
+// no claims of a file overflow.
+func decodingCost(content []byte, size imaging.Size) float64 {
+	pixels := float64(size.Width) * float64(size.Height)
+	cost := max(pixels, pixels*float64(countScans(content))/scansOfAnUnit, tiffCost(content))
+	if isDeep(content) {
+		cost *= 2
+	}
+	return cost
+}
+
+// isDeep reports whether an image has 16 bits a channel, or may have.
+func isDeep(content []byte) bool {
+	config, _, err := image.DecodeConfig(bytes.NewReader(content))
+	if err != nil {
+		return true
+	}
+	switch config.ColorModel {
+	case color.RGBA64Model, color.NRGBA64Model, color.Gray16Model, color.Alpha16Model:
+		return true
+	}
+	return false
+}
+
+// countScans counts the scans of a JPEG (ITU-T T.81, annex B); 0 for other files.
+func countScans(content []byte) (scans int) {
+	if !bytes.HasPrefix(content, []byte{0xFF, 0xD8}) {
+		return 0
+	}
+	for at := 2; at+1 < len(content); {
+		switch marker := content[at+1]; {
+		case content[at] != 0xFF, marker == 0x00: // entropy-coded data
+			next := bytes.IndexByte(content[at+1:], 0xFF)
+			if next < 0 {
+				return scans
+			}
+			at += 1 + next
+		case marker == 0xFF: // fill
+			at++
+		case marker == 0x01, marker >= 0xD0 && marker <= 0xD9: // alone
+			at += 2
+		default:
+			if marker == 0xDA {
+				scans++
+			}
+			if at+4 > len(content) {
+				return scans
+			}
+			at += 2 + int(binary.BigEndian.Uint16(content[at+2:]))
+		}
+	}
+	return scans
+}
+
+// Tags of a TIFF's first directory (TIFF 6.0, sections 3 and 15).
+const (
+	tagWidth        = 256
+	tagLength       = 257
+	tagRowsPerStrip = 278
+	tagTileWidth    = 322
+	tagTileLength   = 323
+)
+
+// tiffCost is the cost of the tiles or strips of a TIFF; 0 for other files.
+func tiffCost(content []byte) float64 {
+	tags := tiffTags(content)
+	width, length := tags[tagWidth], tags[tagLength]
+	if width == 0 || length == 0 {
+		return 0
+	}
+	across, tall := width, length // of a block, in pixels
+	if tags[tagTileWidth] > 0 {
+		across, tall = tags[tagTileWidth], max(1, tags[tagTileLength])
+	} else if rows := tags[tagRowsPerStrip]; rows > 0 {
+		tall = min(rows, length)
+	}
+	blocks := ((width + across - 1) / across) * ((length + tall - 1) / tall)
+	return float64(blocks) * max(leastBlock, float64(across)*float64(tall))
+}
+
+// tiffTags are the numbers of a TIFF's first directory, below 2³² each; nil for other
+// files.
+func tiffTags(content []byte) map[uint16]uint64 {
+	var order binary.ByteOrder
+	switch {
+	case bytes.HasPrefix(content, []byte("II*\x00")):
+		order = binary.LittleEndian
+	case bytes.HasPrefix(content, []byte("MM\x00*")):
+		order = binary.BigEndian
+	default:
+		return nil
+	}
+	if len(content) < 8 {
+		return nil
+	}
+	at := int64(order.Uint32(content[4:]))
+	if at+2 > int64(len(content)) {
+		return nil
+	}
+	tags := map[uint16]uint64{}
+	entries := content[at+2:]
+	for range order.Uint16(content[at:]) {
+		const entry = 12 // tag 2, type 2, count 4, value 4
+		if len(entries) < entry {
+			break
+		}
+		value := entries[8:entry]
+		switch order.Uint16(entries[2:]) {
+		case 1: // BYTE
+			tags[order.Uint16(entries)] = uint64(value[0])
+		case 3: // SHORT
+			tags[order.Uint16(entries)] = uint64(order.Uint16(value))
+		case 4: // LONG
+			tags[order.Uint16(entries)] = uint64(order.Uint32(value))
+		}
+		entries = entries[entry:]
+	}
+	return tags
 }

@@ -2,8 +2,12 @@ package serve
 
 import (
 	"context"
+	"io"
+	"net"
+	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pkg/errors"
@@ -197,4 +201,73 @@ func (q *queue) guarded(pixels [][]uint8) (embeddings [][]float32, err error) {
 		err = errors.Errorf("embed: found %d embeddings of %d images", len(embeddings), len(pixels))
 	}
 	return embeddings, err
+}
+
+var errCrowded = errors.New("the bodies of requests take all the memory that there is for them")
+
+// memory bounds what the bodies of all requests take together. Bytes count when
+// they have come and not when a header promises them, so that slow clients, of
+// which there may be many, take little of it.
+type memory struct{ left atomic.Int64 }
+
+func newMemory(bytes int64) *memory {
+	m := &memory{}
+	m.left.Store(bytes)
+	return m
+}
+
+// counted is a body whose bytes are taken from the memory until they are released.
+// Reading it beyond what is left is errCrowded.
+type counted struct {
+	io.ReadCloser
+	memory *memory
+	taken  int64
+	gone   bool // the connection ended before the body did
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.taken += int64(n)
+	var network *net.OpError
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network) && !network.Timeout() {
+		c.gone = true
+	}
+	if c.memory.left.Add(-int64(n)) < 0 {
+		return 0, errCrowded
+	}
+	return n, err
+}
+
+func (c *counted) release() {
+	c.memory.left.Add(c.taken)
+	c.taken = 0
+}
+
+// places are those of the requests that are computed. A request takes one when it
+// has been read and gives it back before its answer is written, so that a client
+// that sends or reads slowly keeps nobody out.
+type places chan struct{}
+
+// check refuses a request for which there would be no place if it had been read.
+func (p places) check() error {
+	if len(p) == cap(p) {
+		return p.refuse()
+	}
+	return nil
+}
+
+// enter takes a place, which leave gives back, or refuses at once.
+func (p places) enter() error {
+	select {
+	case p <- struct{}{}:
+		return nil
+	default:
+		return p.refuse()
+	}
+}
+
+func (p places) leave() { <-p }
+
+func (p places) refuse() error {
+	return refuse(http.StatusTooManyRequests, "found %d requests at a time, which is the most that are taken: try again", cap(p))
 }

@@ -10,16 +10,24 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/likeness-go/likeness/benchmarks/internal/record"
+	"github.com/likeness-go/likeness/benchmarks/reliability/load"
+	"github.com/likeness-go/likeness/internal/atomicfile"
 	"github.com/pkg/errors"
 )
 
@@ -117,4 +125,156 @@ func run(ctx context.Context, s settings, arguments []string) error {
 		Commit:  commit, Processor: record.Machine(),
 		Date: time.Now().UTC().Format(time.DateOnly), Minutes: time.Since(start).Minutes(),
 	})
+}
+
+// Result is what a check found, with what it takes to find it again.
+type Result struct {
+	Check     string    `json:"check"`
+	Promise   string    `json:"promise"`
+	Findings  []Finding `json:"findings"`
+	Command   string    `json:"command"`
+	Commit    string    `json:"commit"`
+	Processor string    `json:"processor"`
+	Date      string    `json:"date"`
+	Minutes   float64   `json:"minutes"`
+}
+
+// keep puts a result in place of the same check's earlier one, and writes the
+// table.
+func keep(folder string, result Result) error {
+	if err := os.MkdirAll(folder, 0o777); err != nil {
+		return errors.WithStack(err)
+	}
+	path := filepath.Join(folder, "reliability.jsonl")
+	results, err := read(path)
+	if err != nil {
+		return err
+	}
+	if i := slices.IndexFunc(results, func(r Result) bool { return r.Check == result.Check }); i >= 0 {
+		results[i] = result
+	} else {
+		results = append(results, result)
+	}
+	err = atomicfile.WriteFile(path, func(w io.Writer) error {
+		encoder := json.NewEncoder(w)
+		for _, r := range results {
+			if err := encoder.Encode(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return writeTable(folder)
+}
+
+// writeTable writes the table of a folder's results.
+func writeTable(folder string) error {
+	results, err := read(filepath.Join(folder, "reliability.jsonl"))
+	if err != nil {
+		return err
+	}
+	return atomicfile.WriteFile(filepath.Join(folder, "reliability.md"), func(w io.Writer) error {
+		_, err := io.WriteString(w, table(results))
+		return err
+	})
+}
+
+// read reads the results of a file; none where there is no file.
+func read(path string) ([]Result, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, errors.WithStack(err)
+	}
+	var results []Result
+	for decoder := json.NewDecoder(bytes.NewReader(text)); decoder.More(); {
+		var r Result
+		if err := decoder.Decode(&r); err != nil {
+			return nil, errors.Wrapf(err, "%s, result %d", path, len(results)+1)
+		}
+		results = append(results, r)
+	}
+	return results, nil
+}
+
+// table is the results as Markdown.
+func table(results []Result) string {
+	var text strings.Builder
+	text.WriteString("# What the long checks of RELIABILITY.md found\n\nMade by the commands below from reliability.jsonl.\n")
+	for _, r := range results {
+		fmt.Fprintf(&text, "\n## %s\n\n%s.\n\n- command: `%s`\n- commit: %s\n- processor: %s\n- date: %s, after %.0f min\n\n| what | figure |\n|---|---|\n",
+			strings.ToUpper(r.Check[:1])+r.Check[1:], r.Promise, r.Command, r.Commit, r.Processor, r.Date, r.Minutes)
+		for _, f := range r.Findings {
+			fmt.Fprintf(&text, "| %s | %s |\n", f.What, f.Figure)
+		}
+	}
+	return text.String()
+}
+
+// runLoad is the check of package load.
+func runLoad(ctx context.Context, s settings) ([]Finding, error) {
+	found, err := load.Run(ctx, s.arguments, s.note)
+	var findings []Finding
+	for _, f := range found {
+		findings = append(findings, Finding(f))
+	}
+	return findings, err
+}
+
+// race runs the race detector over the tests of all packages, one package at a time.
+func race(ctx context.Context, s settings) ([]Finding, error) {
+	flags := flag.NewFlagSet("race", flag.ContinueOnError)
+	packages := flags.String("packages", "./...", "`pattern` of the packages")
+	if err := flags.Parse(s.arguments); err != nil {
+		return nil, err
+	}
+	c := exec.CommandContext(ctx, "go", "test", "-race", "-short", "-p", "1", "-timeout", "60m", "-json", *packages)
+	var said bytes.Buffer
+	c.Stderr = &said
+	output, err := c.StdoutPipe()
+	if err != nil {
+		return nil, errors.WithStack(err)
+	}
+	if err := c.Start(); err != nil {
+		return nil, errors.WithStack(err)
+	}
+	passed, tests := 0, 0
+	var failed []string
+	lines := bufio.NewScanner(output)
+	lines.Buffer(nil, 1<<24)
+	for lines.Scan() {
+		var event struct{ Action, Package, Test, Output string }
+		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
+			continue // what a build says
+		}
+		switch {
+		case event.Action == "fail":
+			failed = append(failed, event.Package+" "+event.Test)
+		case event.Action == "pass" && event.Test != "":
+			tests++
+		case event.Action == "pass":
+			passed++
+			s.note("%s: passed", event.Package)
+		}
+	}
+	reading, failure := lines.Err(), c.Wait()
+	switch {
+	case len(failed) > 0:
+		return nil, errors.Errorf("found failures: %q", failed)
+	case reading != nil:
+		return nil, errors.WithStack(reading)
+	case failure != nil:
+		return nil, errors.Wrapf(failure, "go test: %s", &said)
+	case tests == 0:
+		return nil, errors.Errorf("%s: found no tests", *packages)
+	}
+	return []Finding{
+		finding("packages tested with the race detector, without a data race", "%d", passed),
+		finding("tests and parts of tests in them", "%d", tests),
+	}, nil
 }

@@ -151,5 +151,5 @@ func (l listed) validation(uint64) (trainer.Validation, string, error) {
 }
 
 func (l listed) plan(uint64) (*report.Plan, error) {
-	return report.PlanOf(l.pairs.Validation, l.pairs.Test), nil
+	return report.NewPairPlan(l.pairs.Validation, l.pairs.Test), nil
 }

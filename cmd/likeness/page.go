@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/likeness-go/likeness/page"
 	"github.com/likeness-go/likeness/report"
 	"github.com/pkg/errors"
 )
@@ -24,7 +23,7 @@ func (s *setup) writePage(folder runFolder, measured report.Report, evidence *re
 	if err != nil {
 		return err
 	}
-	return page.Run{
+	return report.Page{
 		Title:  fmt.Sprintf("%s: %s, %s with %s", s.material.name(), s.network.Name, s.settings.Objective, s.settings.Head),
 		Report: measured, Evidence: evidence, Epochs: epochs, Validated: validated, Config: string(config),
 	}.Write(string(folder))

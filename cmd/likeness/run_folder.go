@@ -15,7 +15,7 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/gofrs/flock"
 	"github.com/likeness-go/likeness/internal/atomicfile"
-	"github.com/likeness-go/likeness/page"
+	"github.com/likeness-go/likeness/report"
 	"github.com/pkg/errors"
 )
 
@@ -27,7 +27,7 @@ func (f runFolder) metrics() string { return filepath.Join(string(f), "metrics.j
 func (f runFolder) result() string  { return filepath.Join(string(f), "result.json") }
 func (f runFolder) model() string   { return filepath.Join(string(f), "model.safetensors") }
 
-func (f runFolder) page() string { return filepath.Join(string(f), page.Name) }
+func (f runFolder) page() string { return filepath.Join(string(f), report.PageFile) }
 
 // checkpoint is what a training is resumed from; one that is finished has none. It is empty where there is no folder.
 func (f runFolder) checkpoint() string {

@@ -146,7 +146,7 @@ func (s *setup) conclude(c *console, model *likeness.Model, result trainer.Resul
 		return err
 	}
 	measured.Seconds, measured.ImagesPerSecond, measured.Stopped = result.Seconds, result.ImagesPerSecond, result.Stopped
-	measured.MadeWith = report.Here(time.Now())
+	measured.MadeWith = report.NewProvenance(time.Now())
 	model.Threshold = measured.Threshold
 	if err := model.Save(folder.model()); err != nil {
 		return err
@@ -179,7 +179,7 @@ func (s *setup) examine(c *console, model *likeness.Model) (report.Report, *repo
 	shown := newCounter(c.err, unit{what: "images measured"})
 	defer shown.close()
 	s.plan.Progress = shown.of
-	measured, evidence, err := s.plan.Examine(model, untrained)
+	measured, evidence, err := s.plan.MeasureWithEvidence(model, untrained)
 	measured.Dataset, measured.Seed = s.material.name(), s.settings.Seed
 	return measured, evidence, err
 }

@@ -3,16 +3,20 @@ package load
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/likeness-go/likeness/gallery"
+	"github.com/likeness-go/likeness/zoo"
 	"github.com/pkg/errors"
 )
 
@@ -102,4 +106,132 @@ func (s *server) kill() {
 	_ = s.command.Process.Kill() // it may have ended
 	<-s.logged
 	_ = s.command.Wait()
+}
+
+// resident is the memory of a process that is not swapped out, in bytes, as Linux
+// tells it.
+func resident(process int) (int64, error) {
+	path := fmt.Sprintf("/proc/%d/status", process)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, errors.WithStack(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "VmRSS:" && fields[2] == "kB" {
+			kilobytes, err := strconv.ParseInt(fields[1], 10, 64)
+			return kilobytes << 10, errors.Wrap(err, path)
+		}
+	}
+	return 0, errors.Errorf("%s: found no VmRSS in kB", path)
+}
+
+// descriptors is how many files and connections a process has open.
+func descriptors(process int) (int, error) {
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", process))
+	return len(open), errors.WithStack(err)
+}
+
+// memory is what a process took, sampled in equal times.
+type memory []int64
+
+// watch samples a process each second until the context ends.
+func watch(ctx context.Context, process int) (memory, error) {
+	var samples memory
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		bytes, err := resident(process)
+		if err != nil {
+			return nil, err
+		}
+		samples = append(samples, bytes)
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return samples, nil
+		}
+	}
+}
+
+// thirds are the largest samples of each third of the time.
+func (m memory) thirds() (largest [3]int64) {
+	for i := range largest {
+		if part := m[i*len(m)/3 : (i+1)*len(m)/3]; len(part) > 0 {
+			largest[i] = slices.Max(part)
+		}
+	}
+	return largest
+}
+
+// growth is by what part the largest sample of the last third is above that of the
+// second; below 0 where it is less.
+func (m memory) growth() float64 {
+	largest := m.thirds()
+	return float64(largest[2])/float64(largest[1]) - 1
+}
+
+// state is what a server holds while nobody asks.
+type state struct {
+	goroutines, descriptors int
+	resident                int64 // bytes
+}
+
+var goroutines = regexp.MustCompile(`(?m)^go_goroutines (\d+)$`)
+
+// stateOf asks a server and its process. Each request is added to the tally.
+func stateOf(ctx context.Context, s *server, c *client, t *tally) (found state, err error) {
+	response, err := c.send(ctx, "GET", "/metrics")
+	if err != nil {
+		return found, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return found, err
+	}
+	t.answer(metrics.name, response.StatusCode, 0)
+	number := goroutines.FindSubmatch(text)
+	if number == nil {
+		return found, errors.Errorf("metrics: found no go_goroutines in %s %s", response.Status, text)
+	}
+	if found.goroutines, err = strconv.Atoi(string(number[1])); err != nil {
+		return found, err
+	}
+	if found.descriptors, err = descriptors(s.command.Process.Pid); err != nil {
+		return found, err
+	}
+	found.resident, err = resident(s.command.Process.Pid)
+	return found, err
+}
+
+// whole opens the gallery that a server has left and says whether it holds what the
+// clients were told, and nothing else.
+func whole(path string, clients []*client) (classes, examples int, err error) {
+	network, err := zoo.Load(model)
+	if err != nil {
+		return 0, 0, err
+	}
+	g, err := gallery.Open(path, network, gallery.Options{})
+	if err != nil {
+		return 0, 0, err
+	}
+	defer g.Close()
+	for _, c := range clients {
+		if c.enrolled == 0 {
+			continue
+		}
+		found, err := g.Examples(c.class)
+		if err != nil {
+			return 0, 0, err
+		}
+		if len(found) != c.enrolled {
+			return 0, 0, errors.Errorf("gallery: found %d examples of %s, expected the %d that were acknowledged", len(found), c.class, c.enrolled)
+		}
+		classes++
+		examples += len(found)
+	}
+	if g.Len() != examples {
+		return 0, 0, errors.Errorf("gallery: found %d examples, expected the %d that were acknowledged", g.Len(), examples)
+	}
+	return classes, examples, nil
 }

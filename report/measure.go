@@ -1,0 +1,284 @@
+package report
+
+import (
+	"fmt"
+
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/evaluate"
+	"github.com/pkg/errors"
+)
+
+// The names of the figures: keys of Report.Metrics and of result.json.
+const (
+	knnAccuracy          = "knn_accuracy"
+	verificationAUC      = "verification_auc"
+	verificationEER      = "verification_eer"
+	verificationAccuracy = "verification_accuracy"
+	oneShotAccuracy      = "oneshot_accuracy"
+	recallAt1            = "recall_at_1"
+	mapAtR               = "map_at_r"
+)
+
+// Figure is the value of a metric for the trained model with its 95 % confidence
+// interval, and the values for the two baselines. Gain, unless it is nil, is the
+// difference between the trained model and the better baseline on the same trials,
+// with the interval of the paired bootstrap. Intervals describe the variation over
+// other images of the same classes; where trials share images, images are
+// resampled instead of trials (see the package comment of evaluate).
+type Figure struct {
+	Value     float64 `json:"value"`
+	Low       float64 `json:"low"`
+	High      float64 `json:"high"`
+	Untrained float64 `json:"untrained"`
+	Pixels    float64 `json:"pixels"`
+	Gain      *Gain   `json:"gain,omitempty"`
+}
+
+// String formats the figure with eight significant digits.
+func (f Figure) String() string {
+	return fmt.Sprintf("%.8g [%.8g, %.8g], untrained %.8g, pixels %.8g", f.Value, f.Low, f.High, f.Untrained, f.Pixels)
+}
+
+// Gain is a difference with its 95 % confidence interval.
+type Gain struct {
+	Value float64 `json:"value"`
+	Low   float64 `json:"low"`
+	High  float64 `json:"high"`
+}
+
+// Measure evaluates the trained model, the untrained one and raw pixels on the
+// plan's trials. The caller fills in the report's data set, seed and speed.
+func (p *Plan) Measure(trained, untrained *likeness.Model) (Report, error) {
+	report, _, err := p.measureAll(trained, untrained, p.progress(false))
+	return report, err
+}
+
+// measureAll also returns the outcomes of the trained model, the untrained one and
+// raw pixels, in this order.
+func (p *Plan) measureAll(trained, untrained *likeness.Model, embedded func(images int)) (Report, [3]outcome, error) {
+	var outcomes [3]outcome
+	for i, entry := range []struct {
+		name string
+		contender
+	}{{"the trained network", network{trained, embedded}}, {"the untrained network", network{untrained, embedded}}, {"raw pixels", rawPixels{embedded}}} {
+		var err error
+		if outcomes[i], err = p.measure(entry.contender); err != nil {
+			return Report{}, outcomes, errors.Wrapf(err, "measure %s", entry.name)
+		}
+	}
+	figures, err := p.compare(outcomes[0], outcomes[1], outcomes[2])
+	if err != nil {
+		return Report{}, outcomes, errors.Wrap(err, "compare with the baselines")
+	}
+	return Report{Protocol: p.Protocol, Threshold: outcomes[0].threshold, Metrics: figures, Published: p.published}, outcomes, nil
+}
+
+// compare combines the outcomes into figures.
+func (p *Plan) compare(trained, untrained, pixels outcome) (map[string]Figure, error) {
+	figures := map[string]Figure{}
+	for name, score := range trained.scores {
+		best := untrained.scores[name]
+		if pixels.scores[name].Value > best.Value {
+			best = pixels.scores[name]
+		}
+		var groups []int
+		if name == oneShotAccuracy {
+			if groups = p.groups; groups == nil {
+				groups = evaluate.Queries(p.trials)
+			}
+		}
+		gain, err := evaluate.Difference(score, best, groups)
+		if err != nil {
+			return nil, errors.Wrap(err, name)
+		}
+		figures[name] = figure(score.Measure, untrained.scores[name].Measure, pixels.scores[name].Measure, &gain)
+	}
+	if trained.verification == nil {
+		return figures, nil
+	}
+	if err := compareAUC(figures, trained, untrained, pixels); err != nil {
+		return nil, errors.Wrap(err, verificationAUC)
+	}
+	if trained.threshold == nil {
+		return figures, nil
+	}
+	return figures, errors.Wrap(compareAccuracy(figures, trained, untrained, pixels), verificationAccuracy)
+}
+
+func compareAUC(figures map[string]Figure, trained, untrained, pixels outcome) error {
+	t, u, p := trained.verification, untrained.verification, pixels.verification
+	without, raw, best := u.AreaUnderCurve(), p.AreaUnderCurve(), u
+	if raw > without {
+		best = p
+	}
+	gain, err := evaluate.AUCDifference(t, best)
+	if err != nil {
+		return err
+	}
+	figures[verificationAUC] = figure(t.AUC(), evaluate.Measure{Value: without}, evaluate.Measure{Value: raw}, &gain)
+	figures[verificationEER] = figure(t.EqualErrorRate(), u.EqualErrorRate(), p.EqualErrorRate(), nil)
+	return nil
+}
+
+// compareAccuracy compares accuracies, each at the contender's own threshold.
+func compareAccuracy(figures map[string]Figure, trained, untrained, pixels outcome) error {
+	accuracy := func(o outcome) evaluate.Measure { return o.verification.AccuracyAt(*o.threshold) }
+	without, raw, best := accuracy(untrained), accuracy(pixels), untrained
+	if raw.Value > without.Value {
+		best = pixels
+	}
+	gain, err := evaluate.AccuracyDifference(trained.verification, *trained.threshold, best.verification, *best.threshold)
+	if err != nil {
+		return err
+	}
+	figures[verificationAccuracy] = figure(accuracy(trained), without, raw, &gain)
+	return nil
+}
+
+func figure(trained, untrained, pixels evaluate.Measure, gain *evaluate.Measure) Figure {
+	f := Figure{Value: trained.Value, Low: trained.Low, High: trained.High, Untrained: untrained.Value, Pixels: pixels.Value}
+	if gain != nil {
+		f.Gain = &Gain{gain.Value, gain.Low, gain.High}
+	}
+	return f
+}
+
+// contender is a method of comparing images: a network or raw pixels.
+type contender interface {
+	embed(*datasets.Dataset) (evaluate.Embeddings, error)
+	metric() (evaluate.Metric, error)
+}
+
+// network is a model, trained or not.
+type network struct {
+	*likeness.Model
+	embedded func(images int) // called with the number of images just embedded; nil: nothing
+}
+
+func (n network) metric() (evaluate.Metric, error) {
+	if n.Model == nil {
+		return nil, errors.New("found no model (nil), expected one")
+	}
+	return n.Metric()
+}
+
+func (n network) embed(d *datasets.Dataset) (evaluate.Embeddings, error) {
+	return n.Model.EmbedAll(d.Images, n.embedded)
+}
+
+// rawPixels compares images by the Euclidean distance between their pixels, which
+// are integers from 0 to 255, so that distances that are equal in exact arithmetic
+// are equal bit for bit.
+type rawPixels struct{ embedded func(images int) }
+
+func (rawPixels) metric() (evaluate.Metric, error) { return evaluate.Euclidean{}, nil }
+
+func (r rawPixels) embed(d *datasets.Dataset) (evaluate.Embeddings, error) {
+	data := make([]float32, 0, d.Len()*d.Size.Len())
+	for _, image := range d.Images {
+		for _, v := range image {
+			data = append(data, float32(v))
+		}
+	}
+	if r.embedded != nil {
+		r.embedded(d.Len())
+	}
+	return evaluate.NewEmbeddings(d.Len(), d.Size.Len(), data)
+}
+
+// outcome holds one contender's results on a plan's trials.
+type outcome struct {
+	scores       map[string]evaluate.Score // by the name of the figure
+	verification *evaluate.Verification
+	threshold    *float64 // chosen on validation pairs
+}
+
+// measure evaluates a contender on the plan's trials.
+func (p *Plan) measure(c contender) (outcome, error) {
+	o := outcome{scores: map[string]evaluate.Score{}}
+	metric, err := c.metric()
+	if err != nil {
+		return o, err
+	}
+	if p.seen != nil {
+		if err := p.neighbors(c, metric, &o); err != nil {
+			return o, errors.Wrap(err, "nearest neighbors")
+		}
+	}
+	if p.testPairs == nil && p.trials == nil {
+		return o, nil
+	}
+	embeddings, err := c.embed(p.unseen)
+	if err != nil {
+		return o, err
+	}
+	if p.testPairs != nil {
+		if err := p.verify(c, metric, embeddings, &o); err != nil {
+			return o, errors.Wrap(err, "verification")
+		}
+	}
+	if p.trials != nil {
+		if err := p.oneShot(metric, embeddings, &o); err != nil {
+			return o, errors.Wrap(err, "one-shot")
+		}
+	}
+	if p.retrieval != nil {
+		if err := p.retrieve(c, metric, &o); err != nil {
+			return o, errors.Wrap(err, "retrieval")
+		}
+	}
+	return o, nil
+}
+
+func (p *Plan) neighbors(c contender, metric evaluate.Metric, o *outcome) error {
+	known, err := c.embed(p.references)
+	if err != nil {
+		return err
+	}
+	queries, err := c.embed(p.seen)
+	if err != nil {
+		return err
+	}
+	o.scores[knnAccuracy], err = evaluate.NearestNeighbours{Metric: metric}.Accuracy(
+		evaluate.Labelled{Embeddings: known, Labels: p.references.Labels},
+		evaluate.Labelled{Embeddings: queries, Labels: p.seen.Labels})
+	return err
+}
+
+func (p *Plan) verify(c contender, metric evaluate.Metric, embeddings evaluate.Embeddings, o *outcome) error {
+	var err error
+	if o.verification, err = evaluate.Verify(metric, embeddings, p.testPairs); err != nil || p.thresholdPairs == nil {
+		return err
+	}
+	held, err := c.embed(p.validation)
+	if err != nil {
+		return err
+	}
+	validation, err := evaluate.Verify(metric, held, p.thresholdPairs)
+	if err != nil {
+		return errors.Wrap(err, "threshold")
+	}
+	threshold := validation.BestThreshold()
+	o.threshold = &threshold
+	return nil
+}
+
+func (p *Plan) oneShot(metric evaluate.Metric, embeddings evaluate.Embeddings, o *outcome) error {
+	score, err := evaluate.OneShot(metric, embeddings, p.trials, evaluate.MeanDistance)
+	if err == nil && p.groups != nil {
+		score.Measure, err = score.Clustered(p.groups)
+	}
+	o.scores[oneShotAccuracy] = score
+	return err
+}
+
+func (p *Plan) retrieve(c contender, metric evaluate.Metric, o *outcome) error {
+	embeddings, err := c.embed(p.retrieval)
+	if err != nil {
+		return err
+	}
+	retrieval, err := evaluate.Retrieve(metric, evaluate.Labelled{Embeddings: embeddings, Labels: p.retrieval.Labels}, 1)
+	o.scores[recallAt1], o.scores[mapAtR] = retrieval.RecallAt[1], retrieval.MAPAtR
+	return err
+}

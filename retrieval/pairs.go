@@ -1,0 +1,252 @@
+package retrieval
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"math"
+	"slices"
+	"sync/atomic"
+
+	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/internal/parallel"
+	"github.com/pkg/errors"
+)
+
+// ErrTooMany says that more than MostPairs pairs are within a threshold.
+var ErrTooMany = errors.New("too many pairs: choose a smaller threshold")
+
+// MostPairs is how many pairs Near returns at most.
+const MostPairs = 1 << 20
+
+// Pair is two images of a collection, by their indices.
+type Pair struct {
+	A, B     int // A < B
+	Distance float64
+}
+
+// A tile of distances is as large as this in each direction, so that those in
+// memory are those of one tile for each processor and never all.
+const (
+	tileRows    = 128
+	tileColumns = 2048
+)
+
+// Near returns the pairs whose distance is at most the threshold, the nearest
+// first; of equal distances the one with the lower indices. onProgress is told how
+// many parts of the work are done; nil asks for nothing. The errors are ErrTooMany,
+// a distance that is not a finite number, and the context's, when it ends.
+func (c *Collection) Near(ctx context.Context, threshold float64, onProgress func(done, total int)) ([]Pair, error) {
+	if math.IsNaN(threshold) || math.IsInf(threshold, 0) {
+		return nil, errors.Errorf("near images: the threshold is %v, expected a finite number", threshold)
+	}
+	if err := c.check(); err != nil {
+		return nil, errors.WithMessage(err, "near images")
+	}
+	rows := c.Embeddings.Rows
+	found := make([][]Pair, (rows+tileRows-1)/tileRows)
+	var count atomic.Int64
+	err := parallel.EachProgress(ctx, 0, len(found), onProgress, func(strip int) error {
+		begin := strip * tileRows
+		end := min(begin+tileRows, rows)
+		for from := begin; from < rows; from += tileColumns {
+			to := min(from+tileColumns, rows)
+			distances, err := c.distances(c.part(begin, end), c.part(from, to))
+			if err != nil {
+				return err
+			}
+			for a := begin; a < end; a++ {
+				for b := max(a+1, from); b < to; b++ {
+					if d := distances[(a-begin)*(to-from)+b-from]; d <= threshold {
+						found[strip] = append(found[strip], Pair{a, b, d})
+					}
+				}
+			}
+			if len(found[strip]) > MostPairs {
+				return errTooMany(threshold)
+			}
+		}
+		if count.Add(int64(len(found[strip]))) > MostPairs {
+			return errTooMany(threshold)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, errors.WithMessage(err, "near images")
+	}
+	pairs := slices.Concat(found...)
+	slices.SortStableFunc(pairs, func(x, y Pair) int { return cmp.Compare(x.Distance, y.Distance) })
+	return pairs, nil
+}
+
+func errTooMany(threshold float64) error {
+	return errors.Wrapf(ErrTooMany, "found more than %d pairs within %g", MostPairs, threshold)
+}
+
+// check says what a collection lacks that Embed gives it.
+func (c *Collection) check() error {
+	switch {
+	case c == nil:
+		return errors.New("the collection is nil, expected one of Embed")
+	case c.Metric == nil:
+		return errors.New("the collection has no Metric, expected that of likeness.Model.Metric")
+	}
+	_, err := evaluate.NewEmbeddings(c.Embeddings.Rows, c.Embeddings.Columns, c.Embeddings.Data)
+	return err
+}
+
+// part is the embeddings from begin to end, not copies of them.
+func (c *Collection) part(begin, end int) evaluate.Embeddings {
+	all := c.Embeddings
+	return evaluate.Embeddings{Rows: end - begin, Columns: all.Columns, Data: all.Data[begin*all.Columns : end*all.Columns]}
+}
+
+// distances are those from each query to each reference, in rows of the queries.
+func (c *Collection) distances(queries, references evaluate.Embeddings) ([]float64, error) {
+	distances := make([]float64, queries.Rows*references.Rows)
+	if err := c.Metric.Distances(distances, queries, references); err != nil {
+		return nil, err
+	}
+	for _, d := range distances {
+		if math.IsNaN(d) || math.IsInf(d, 0) {
+			return nil, errors.Errorf("found the distance %v, expected a finite number", d)
+		}
+	}
+	return distances, nil
+}
+
+// Group is images of which each is near another of the group (single linkage): the
+// first and the last may be far apart. They come in an order in which each is near
+// one before it, so that a group reads as a chain of likenesses.
+type Group []Member
+
+// Member is an image of a group.
+type Member struct {
+	Image int
+	// Beside is the image before it in the group that is nearest to it, at that
+	// Distance; for the first of the group it is the image itself, at 0.
+	Beside   int
+	Distance float64
+}
+
+// Groups returns the groups that the pairs, the nearest first as Near gives them,
+// make: that of the nearest pair first. Within a group the nearest pair comes first,
+// and then in turn the image that is nearest to one that is there (Prim 1957,
+// "Shortest connection networks and some generalizations").
+func Groups(pairs []Pair) []Group {
+	forest := spanningForest(pairs)
+	branches := map[int][]Pair{} // by image
+	for _, p := range forest {
+		branches[p.A] = append(branches[p.A], p)
+		branches[p.B] = append(branches[p.B], p)
+	}
+	var groups []Group
+	seen := map[int]bool{}
+	for _, p := range forest {
+		if !seen[p.A] {
+			groups = append(groups, grow(p.A, branches, seen))
+		}
+	}
+	return groups
+}
+
+// spanningForest are the pairs that make groups of what was apart, in their order
+// (Kruskal 1956, "On the shortest spanning subtree of a graph and the traveling
+// salesman problem").
+func spanningForest(pairs []Pair) []Pair {
+	parents := map[int]int{}
+	root := func(image int) int {
+		for {
+			parent, known := parents[image]
+			if !known || parent == image {
+				return image
+			}
+			if grandparent, known := parents[parent]; known {
+				parents[image] = grandparent // a shorter way for the next
+			}
+			image = parent
+		}
+	}
+	var forest []Pair
+	for _, p := range pairs {
+		if a, b := root(p.A), root(p.B); a != b {
+			parents[b] = a
+			forest = append(forest, p)
+		}
+	}
+	return forest
+}
+
+// grow is the group of an image, which sees all its members.
+func grow(first int, branches map[int][]Pair, seen map[int]bool) Group {
+	group := Group{}
+	reach := &queue{{A: first, B: first}}
+	for reach.Len() > 0 {
+		p := heap.Pop(reach).(Pair)
+		from, to := p.A, p.B
+		if seen[to] {
+			from, to = to, from
+		}
+		if seen[to] {
+			continue
+		}
+		seen[to] = true
+		group = append(group, Member{Image: to, Beside: from, Distance: p.Distance})
+		for _, branch := range branches[to] {
+			heap.Push(reach, branch)
+		}
+	}
+	return group
+}
+
+// queue is a heap of pairs of which the nearest comes first.
+type queue []Pair
+
+func (q queue) Len() int      { return len(q) }
+func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q queue) Less(i, j int) bool {
+	return cmp.Or(cmp.Compare(q[i].Distance, q[j].Distance), q[i].A-q[j].A, q[i].B-q[j].B) < 0
+}
+func (q *queue) Push(pair interface{}) { *q = append(*q, pair.(Pair)) }
+func (q *queue) Pop() interface{} {
+	last := len(*q) - 1
+	pair := (*q)[last]
+	*q = (*q)[:last]
+	return pair
+}
+
+// Match is an image of a collection, by its index, and how far it is from a query.
+type Match struct {
+	Image    int
+	Distance float64
+}
+
+// Nearest returns the k images of the collection that are nearest to an embedding,
+// the nearest first, or all where there are fewer; of equal distances the one with
+// the lower index. The embedding has as many features as those of the collection.
+func (c *Collection) Nearest(query []float32, k int) ([]Match, error) {
+	if k < 1 {
+		return nil, errors.Errorf("nearest images: found k = %d, expected at least 1", k)
+	}
+	if err := c.check(); err != nil {
+		return nil, errors.WithMessage(err, "nearest images")
+	}
+	question, err := evaluate.NewEmbeddings(1, len(query), query)
+	if err != nil {
+		return nil, errors.WithMessage(err, "nearest images")
+	}
+	matches := make([]Match, c.Embeddings.Rows)
+	err = parallel.Each(context.Background(), 0, (len(matches)+tileColumns-1)/tileColumns, func(tile int) error {
+		begin := tile * tileColumns
+		distances, err := c.distances(question, c.part(begin, min(begin+tileColumns, len(matches))))
+		for i, d := range distances {
+			matches[begin+i] = Match{begin + i, d}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, errors.WithMessage(err, "nearest images")
+	}
+	slices.SortStableFunc(matches, func(x, y Match) int { return cmp.Compare(x.Distance, y.Distance) })
+	return matches[:min(k, len(matches))], nil
+}

@@ -1,0 +1,281 @@
+package retrieval_test
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/retrieval"
+	"github.com/pkg/errors"
+	"pgregory.net/rapid"
+)
+
+// points is a collection of random embeddings on a coarse grid, on which many
+// distances are equal.
+func points(t *testing.T, seed uint64, rows, columns int, metric evaluate.Metric) *retrieval.Collection {
+	t.Helper()
+	r := random.New(seed, "points")
+	data := make([]float32, rows*columns)
+	for i := range data {
+		data[i] = float32(r.IntN(20))
+	}
+	embeddings, err := evaluate.NewEmbeddings(rows, columns, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &retrieval.Collection{Embeddings: embeddings, Metric: metric}
+}
+
+// distance is that of two embeddings alone.
+func distance(t *testing.T, metric evaluate.Metric, x, y []float32) float64 {
+	t.Helper()
+	left, err := evaluate.NewEmbeddings(1, len(x), x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	right, err := evaluate.NewEmbeddings(1, len(y), y)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := make([]float64, 1)
+	if err := metric.Distances(result, left, right); err != nil {
+		t.Fatal(err)
+	}
+	return result[0]
+}
+
+var metrics = map[string]evaluate.Metric{
+	"euclidean": evaluate.Euclidean{}, "manhattan": evaluate.Manhattan{}, "cosine": evaluate.Cosine{},
+	"a function": evaluate.MetricFunc(func(x, y []float32) float64 { return math.Abs(float64(x[0] - y[0])) }),
+}
+
+// Near finds what two loops over all pairs find, in several tiles of distances.
+func TestNearEqualsTwoLoops(t *testing.T) {
+	for name, metric := range metrics {
+		c := points(t, 1, 300, 3, metric)
+		threshold := distance(t, metric, c.Embeddings.Row(7), c.Embeddings.Row(211)) // so that one pair is at it
+		var want []retrieval.Pair
+		for a := range c.Embeddings.Rows {
+			for b := a + 1; b < c.Embeddings.Rows; b++ {
+				if d := distance(t, metric, c.Embeddings.Row(a), c.Embeddings.Row(b)); d <= threshold {
+					want = append(want, retrieval.Pair{A: a, B: b, Distance: d})
+				}
+			}
+		}
+		slices.SortStableFunc(want, func(x, y retrieval.Pair) int { return cmp.Compare(x.Distance, y.Distance) })
+		last := 0
+		got, err := c.Near(context.Background(), threshold, func(done, total int) {
+			if done != last+1 || total != 3 {
+				t.Errorf("%s: progress is %d of %d after %d", name, done, total, last)
+			}
+			last = done
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := gocmp.Diff(want, got); diff != "" || len(got) == 0 {
+			t.Errorf("%s: %d pairs (-want +got):\n%s", name, len(got), diff)
+		}
+		if last != 3 {
+			t.Errorf("%s: progress ends at %d of 3", name, last)
+		}
+	}
+}
+
+func TestNearRefuses(t *testing.T) {
+	ctx := context.Background()
+	all := points(t, 1, 1500, 1, evaluate.Euclidean{}) // 1,124,250 pairs
+	if _, err := all.Near(ctx, 100, nil); !errors.Is(err, retrieval.ErrTooMany) || !strings.Contains(err.Error(), "within 100") {
+		t.Errorf("found %v, expected ErrTooMany", err)
+	}
+	few := points(t, 1, 10, 2, evaluate.MetricFunc(func(x, y []float32) float64 { return math.NaN() }))
+	if _, err := few.Near(ctx, 1, nil); err == nil || !strings.Contains(err.Error(), "NaN") {
+		t.Errorf("found %v, expected an error about NaN", err)
+	}
+	few.Metric = evaluate.Euclidean{}
+	if _, err := few.Near(ctx, math.Inf(1), nil); err == nil || !strings.Contains(err.Error(), "finite") {
+		t.Errorf("found %v, expected an error about the threshold", err)
+	}
+	interrupted, interrupt := context.WithCancel(ctx)
+	interrupt()
+	if _, err := few.Near(interrupted, 1, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("found %v, expected the context's error", err)
+	}
+}
+
+// Nearest gives the order of a sort of all distances.
+func TestNearestEqualsASort(t *testing.T) {
+	for name, metric := range metrics {
+		c := points(t, 2, 5000, 3, metric)
+		query := points(t, 3, 1, 3, metric).Embeddings.Row(0)
+		var want []retrieval.Match
+		for i := range c.Embeddings.Rows {
+			want = append(want, retrieval.Match{Image: i, Distance: distance(t, metric, query, c.Embeddings.Row(i))})
+		}
+		slices.SortFunc(want, func(x, y retrieval.Match) int { return cmp.Or(cmp.Compare(x.Distance, y.Distance), x.Image-y.Image) })
+		for _, k := range []int{1, 10, 5000, 6000} {
+			got, err := c.Nearest(query, k)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := gocmp.Diff(want[:min(k, 5000)], got); diff != "" {
+				t.Errorf("%s: the %d nearest (-want +got):\n%s", name, k, diff)
+			}
+		}
+	}
+}
+
+func TestNearestRefuses(t *testing.T) {
+	c := points(t, 1, 10, 2, evaluate.Euclidean{})
+	for _, test := range []struct {
+		query []float32
+		k     int
+		text  string
+	}{
+		{[]float32{1, 2}, 0, "k = 0"},
+		{[]float32{1, 2, 3}, 1, "3 columns"},
+		{nil, 1, "0 columns"},
+	} {
+		if _, err := c.Nearest(test.query, test.k); err == nil || !strings.Contains(err.Error(), test.text) {
+			t.Errorf("%v, %d: found %v, expected %q", test.query, test.k, err, test.text)
+		}
+	}
+}
+
+// A collection that Embed did not make is an error, not a panic in a goroutine,
+// which would end the process.
+func TestCollectionsThatAreNotWhole(t *testing.T) {
+	for name, c := range map[string]*retrieval.Collection{
+		"nil":                  nil,
+		"no metric":            {Embeddings: evaluate.Embeddings{Rows: 1, Columns: 1, Data: []float32{1}}},
+		"too few values":       {Embeddings: evaluate.Embeddings{Rows: 5, Columns: 2, Data: []float32{1}}, Metric: evaluate.Euclidean{}},
+		"a metric that panics": {Embeddings: evaluate.Embeddings{Rows: 2, Columns: 1, Data: []float32{1, 2}}, Metric: (*panicking)(nil)},
+	} {
+		if _, err := c.Near(t.Context(), 1, nil); err == nil {
+			t.Errorf("%s: Near: found no error", name)
+		}
+		if _, err := c.Nearest([]float32{1}, 1); err == nil {
+			t.Errorf("%s: Nearest: found no error", name)
+		}
+	}
+	if traits, err := retrieval.Examine(t.Context(), imaging.Preprocessing{}, []string{"a.png"}, -1); len(traits) != 0 || err != nil {
+		t.Errorf("Examine: found %v, %v", traits, err)
+	}
+}
+
+// panicking is a metric whose nil pointer cannot be used.
+type panicking struct{ evaluate.Metric }
+
+// Of 1–2–3 in a chain and 8–9 apart, with 2–3 the nearest, the chain begins with
+// 2 and 3; 1 is beside 2.
+func TestGroups(t *testing.T) {
+	pairs := []retrieval.Pair{{A: 2, B: 3, Distance: 0.1}, {A: 8, B: 9, Distance: 0.2}, {A: 1, B: 2, Distance: 0.3}, {A: 1, B: 3, Distance: 0.4}}
+	want := []retrieval.Group{
+		{{Image: 2, Beside: 2}, {Image: 3, Beside: 2, Distance: 0.1}, {Image: 1, Beside: 2, Distance: 0.3}},
+		{{Image: 8, Beside: 8}, {Image: 9, Beside: 8, Distance: 0.2}},
+	}
+	if diff := gocmp.Diff(want, retrieval.Groups(pairs)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if groups := retrieval.Groups(nil); len(groups) > 0 {
+		t.Errorf("found the groups %v of no pairs", groups)
+	}
+}
+
+// Images are in one group if and only if pairs lead from one to the other, and
+// each is beside the nearest of those before it.
+func TestGroupsProperties(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const images = 9
+		near := map[[2]int]float64{}
+		var pairs []retrieval.Pair
+		for range rapid.IntRange(0, 12).Draw(t, "pairs") {
+			a, b := rapid.IntRange(0, images-2).Draw(t, "a"), rapid.IntRange(1, images-1).Draw(t, "b")
+			if _, twice := near[[2]int{a, b}]; a >= b || twice {
+				continue
+			}
+			d := float64(len(pairs) / 2) // ascending, some equal
+			near[[2]int{a, b}], near[[2]int{b, a}] = d, d
+			pairs = append(pairs, retrieval.Pair{A: a, B: b, Distance: d})
+		}
+		reachable := func(from int) map[int]bool {
+			seen := map[int]bool{from: true}
+			for range images {
+				for pair := range near {
+					if seen[pair[0]] {
+						seen[pair[1]] = true
+					}
+				}
+			}
+			return seen
+		}
+		grouped := 0
+		for _, group := range retrieval.Groups(pairs) {
+			members := map[int]bool{}
+			for place, m := range group {
+				if place > 0 {
+					nearest := -1.0
+					for _, before := range group[:place] {
+						if d, found := near[[2]int{before.Image, m.Image}]; found && (nearest < 0 || d < nearest) {
+							nearest = d
+						}
+					}
+					if !members[m.Beside] || near[[2]int{m.Beside, m.Image}] != m.Distance || m.Distance != nearest {
+						t.Errorf("%+v is at place %d of %+v, expected a distance of %v", m, place, group, nearest)
+					}
+				}
+				members[m.Image] = true
+			}
+			if diff := gocmp.Diff(reachable(group[0].Image), members); diff != "" {
+				t.Errorf("group of %d (-want +got):\n%s", group[0].Image, diff)
+			}
+			grouped += len(group)
+		}
+		inPairs := map[int]bool{}
+		for pair := range near {
+			inPairs[pair[0]] = true
+		}
+		if grouped != len(inPairs) {
+			t.Errorf("the groups have %d images, expected %d", grouped, len(inPairs))
+		}
+	})
+}
+
+// A chain of many makes one group, and a star, too.
+func TestLargeGroups(t *testing.T) {
+	const n = 20_000
+	var chain, star []retrieval.Pair
+	for i := range n {
+		chain = append(chain, retrieval.Pair{A: i, B: i + 1, Distance: 1})
+		star = append(star, retrieval.Pair{A: 0, B: i + 1, Distance: float64(i)})
+	}
+	for name, pairs := range map[string][]retrieval.Pair{"chain": chain, "star": star} {
+		if groups := retrieval.Groups(pairs); len(groups) != 1 || len(groups[0]) != n+1 {
+			t.Errorf("%s: found %d groups", name, len(groups))
+		}
+	}
+}
+
+// Duplicates of a collection are at distance 0 in one group.
+func TestGroupsOfDuplicates(t *testing.T) {
+	c := points(t, 4, 1, 5, evaluate.Euclidean{})
+	twice, err := evaluate.FromRows([][]float32{c.Embeddings.Row(0), c.Embeddings.Row(0), c.Embeddings.Row(0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Embeddings = twice
+	pairs, err := c.Near(t.Context(), 0, nil)
+	if err != nil || len(pairs) != 3 {
+		t.Fatalf("found %v, %v, expected three pairs", pairs, err)
+	}
+	if groups := retrieval.Groups(pairs); len(groups) != 1 || len(groups[0]) != 3 {
+		t.Errorf("found %v, expected one group of three", groups)
+	}
+}
