@@ -10,16 +10,17 @@ import (
 	"time"
 
 	"github.com/likeness-go/likeness/internal/atomicfile"
+	"github.com/likeness-go/likeness/internal/guard"
 	"github.com/pkg/errors"
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// openStore opens the file, and makes one where it is to be created. While other
-// processes have it open it waits up to the timeout, or until the context ends.
+// openStore opens the file or, with create, creates it. While another process has it open,
+// it waits up to the timeout and until the context ends.
 func openStore(ctx context.Context, path string, o Options, create bool) (*store, error) {
 	if o.Timeout == 0 {
-		o.Timeout = usualTimeout
+		o.Timeout = defaultTimeout
 	}
 	info, err := os.Stat(path)
 	fresh := create && errors.Is(err, fs.ErrNotExist)
@@ -27,8 +28,7 @@ func openStore(ctx context.Context, path string, o Options, create bool) (*store
 		if err != nil {
 			return nil, err
 		}
-		// Opened to be read, bbolt looks at the first two pages only, and writes them
-		// where there are none.
+		// bbolt checks only the first two pages of a file, and writes them to an empty one.
 		switch {
 		case info.Size() == 0 && !create:
 			return nil, errInterrupted
@@ -39,13 +39,13 @@ func openStore(ctx context.Context, path string, o Options, create bool) (*store
 		}
 	}
 	s, err := openBolt(ctx, path, o, create)
-	if err == nil && fresh { // what is in a file that no folder has is not safe
+	if err == nil && fresh { // the file is durable only when its entry in the folder is
 		atomicfile.SyncFolder(filepath.Dir(path))
 	}
 	return s, err
 }
 
-// check looks at the file's pages while nobody can change them.
+// check checks the file's pages while no process can change them.
 func check(ctx context.Context, path string, o Options) error {
 	o.ReadOnly = true
 	s, err := openBolt(ctx, path, o, false)
@@ -65,19 +65,19 @@ func check(ctx context.Context, path string, o Options) error {
 	return checkPages(file, info.Size())
 }
 
-// retryAfter is how long to wait between two tries to lock a file.
+// retryAfter is the time between two attempts to lock a file.
 const retryAfter = 20 * time.Millisecond
 
-// errMoved says that the file that was opened is not the path's any more: it was
-// removed, and perhaps made anew, while this process waited for it.
+// errMoved is the error if the opened file is no longer the one at the path, because it
+// was removed or replaced while this process waited for its lock.
 var errMoved = errors.New("the file was replaced while it was opened")
 
-// openBolt tries to open the file until nobody else has it open.
+// openBolt tries to open the file until no other process has it open.
 func openBolt(ctx context.Context, path string, o Options, create bool) (*store, error) {
 	for deadline := time.Now().Add(o.Timeout); ; {
 		s, err := tryBolt(path, o, create)
 		switch {
-		case errors.Is(err, errMoved): // look again at what the path has now
+		case errors.Is(err, errMoved): // open the new file at the path
 		case !errors.Is(err, bolterrors.ErrTimeout):
 			return s, err
 		case !time.Now().Before(deadline):
@@ -91,15 +91,14 @@ func openBolt(ctx context.Context, path string, o Options, create bool) (*store,
 	}
 }
 
-// tryBolt opens the file unless another process has it open, which is
-// bolterrors.ErrTimeout.
+// tryBolt opens the file. It returns bolterrors.ErrTimeout if another process has it open.
 func tryBolt(path string, o Options, create bool) (s *store, err error) {
 	s = new(store)
 	options := &bolt.Options{
-		Timeout:  1, // nanosecond: one try
+		Timeout:  1, // one nanosecond: a single attempt
 		ReadOnly: o.ReadOnly, FreelistType: bolt.FreelistMapType, NoStatistics: true,
 		OpenFile: func(name string, flags int, mode os.FileMode) (*os.File, error) {
-			if !create { // nothing is made but on purpose
+			if !create { // do not create a file unless asked to
 				flags &^= os.O_CREATE
 			}
 			file, err := os.OpenFile(name, flags, mode)
@@ -114,7 +113,7 @@ func tryBolt(path string, o Options, create bool) (s *store, err error) {
 			return file, nil
 		},
 	}
-	err = guard(func() error {
+	err = callBolt(func() error {
 		s.db, err = bolt.Open(path, 0o666, options)
 		return err
 	})
@@ -128,7 +127,7 @@ func tryBolt(path string, o Options, create bool) (s *store, err error) {
 		return nil, errors.Wrapf(ErrNotGallery, "%v", err)
 	case errors.Is(err, bolterrors.ErrChecksum):
 		return nil, errors.Wrapf(ErrDamaged, "%v", err)
-	case err != nil && !ours(err) && !systems(err): // bbolt has words of its own for the rest
+	case err != nil && !ours(err) && !systems(err): // other errors of bbolt are untyped
 		return nil, errors.Wrapf(ErrDamaged, "%v", err)
 	}
 	if err != nil {
@@ -137,8 +136,8 @@ func tryBolt(path string, o Options, create bool) (s *store, err error) {
 	return s, nil
 }
 
-// isAt reports whether the file that is open is the one that the path names. Its lock
-// protects it then: who removes a gallery has it locked.
+// isAt reports whether the open file is the one at the path. If it is, it stays there,
+// because a process that removes a gallery must hold its lock.
 func (s *store) isAt(path string) bool {
 	own, err := s.file.Stat()
 	if err != nil {
@@ -152,8 +151,8 @@ func ours(err error) bool {
 	return errors.Is(err, ErrDamaged) || errors.Is(err, ErrNotGallery)
 }
 
-// systems says whether an error is the operating system's, such as that there is no
-// file or that it must not be read.
+// systems reports whether an error is one of the operating system, such as a missing file
+// or missing permissions.
 func systems(err error) bool {
 	var path *fs.PathError
 	var call *os.SyscallError
@@ -161,37 +160,39 @@ func systems(err error) bool {
 	return errors.As(err, &path) || errors.As(err, &call) || errors.As(err, &number)
 }
 
-// checkPageSize looks, before bbolt does, at how long the file says that its pages
-// are. One of the two places that say it is whole even while somebody writes.
+// checkPageSize checks the page size that the file states before bbolt uses it. At least
+// one of the two meta pages that state it is intact even while another process writes.
 func checkPageSize(file *os.File) error {
 	info, err := file.Stat()
-	if err != nil || info.Size() == 0 { // what is being created
+	if err != nil || info.Size() == 0 { // a file that is being created is empty
 		return err
 	}
 	m, found, err := readMeta(file, info.Size())
 	switch {
 	case err != nil:
 		return err
-	case found && info.Size() < max(2*m.pageSize, 4096): // which bbolt reads in one go
-		return errors.Wrapf(ErrDamaged, "it has %d bytes, expected two pages of %d or more", info.Size(), m.pageSize)
-	case !found && info.Size() < 2*int64(os.Getpagesize()): // bbolt's guess
-		return errors.Wrapf(ErrNotGallery, "it has %d bytes, which is less than the shortest", info.Size())
+	case found && info.Size() < max(2*m.pageSize, 4096): // bbolt reads them at once
+		return errors.Wrapf(ErrDamaged, "the file has %d bytes, expected at least two pages of %d bytes", info.Size(), m.pageSize)
+	case !found && info.Size() < 2*int64(os.Getpagesize()): // the page size that bbolt assumes
+		return errors.Wrapf(ErrNotGallery, "the file has %d bytes, less than the smallest gallery", info.Size())
 	}
 	return nil
 }
 
 func (s *store) close() error {
-	return guard(s.db.Close)
+	return callBolt(s.db.Close)
 }
 
-// guard calls a function of bbolt, which maps the file into memory and panics, or
-// faults, where the file is not as it left it.
-func guard(call func() error) (err error) {
+// callBolt calls a function of bbolt, which maps the file into memory and panics or faults
+// if the file is damaged.
+func callBolt(call func() error) error {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = errors.Wrapf(ErrDamaged, "%v", cause)
-		}
+	err := func() (err error) {
+		defer guard.Recover(&err, "")
+		return call()
 	}()
-	return call()
+	if damaged, ok := err.(*guard.Panic); ok {
+		return errors.Wrapf(ErrDamaged, "%v", damaged.Value)
+	}
+	return err
 }

@@ -14,24 +14,23 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Calibrate finds the threshold at which the share rate of all pairs of images of
-// different classes is accepted, and keeps it in the gallery in place of an older
-// one. A pair is accepted if its distance is at most the threshold, which lies
-// halfway between the last distance that is accepted and the next.
+// Calibrate chooses the rejection threshold for a false accept rate, the share of all
+// pairs of images of different classes that are accepted, and stores it in the gallery in
+// place of an older one. A pair is accepted if its distance is at most the threshold,
+// which is halfway between the largest accepted distance and the next one.
 //
-// The images must be prepared as the model prepares them, and their classes be
-// such as the network was not trained on, which nobody but the caller knows; they
-// need not be those of the gallery. The error is ErrTooFewPairs, wrapped, if the
-// rate accepts fewer than ten pairs: how often what is rare happens is not to be
-// learned from few.
+// The images must be preprocessed as by the model. Their classes should not be training
+// classes of the network; they need not be classes of the gallery. The error wraps
+// ErrTooFewPairs if fewer than ten pairs are accepted at the rate, because so few give no
+// reliable estimate.
 func (g *Gallery) Calibrate(images *datasets.Dataset, rate float64) (Calibration, error) {
 	c, err := g.calibrate(images, rate)
 	return c, g.wrap(err, "calibrate")
 }
 
-// CalibrateFolder is Calibrate on a folder that datasets.Open knows, such as one
-// of class folders. Of a data set in parts it takes the one for testing, or else
-// for validation.
+// CalibrateFolder is Calibrate on a data set that datasets.Open reads, such as a folder
+// with a subfolder for each class. Of a data set with several parts it uses the test
+// images, or else the validation images.
 func (g *Gallery) CalibrateFolder(path string, rate float64) (Calibration, error) {
 	if !g.isOpen() {
 		return Calibration{}, g.wrap(errNotOpened, "calibrate")
@@ -46,7 +45,7 @@ func (g *Gallery) CalibrateFolder(path string, rate float64) (Calibration, error
 			return g.Calibrate(images, rate)
 		}
 	}
-	return Calibration{}, g.wrap(errors.Errorf("%s holds listed pairs or triplets, expected images with classes", path), "calibrate")
+	return Calibration{}, g.wrap(errors.Errorf("%s lists pairs or triplets, expected images with classes", path), "calibrate")
 }
 
 func (g *Gallery) calibrate(images *datasets.Dataset, rate float64) (c Calibration, err error) {
@@ -61,13 +60,13 @@ func (g *Gallery) calibrate(images *datasets.Dataset, rate float64) (c Calibrati
 	if err := checkRate(rate, c.DifferentPairs); err != nil {
 		return c, errors.WithMessagef(err, "%d images of %d classes", c.Images, c.Classes)
 	}
-	// Each image is embedded, and compared with those after it.
+	// Progress counts each image twice: when it is embedded and when it is compared.
 	done := 0
-	told := func(images int) {
+	report := func(images int) {
 		done += images
 		g.options.progress(done, 2*c.Images)
 	}
-	embeddings, err := g.model.EmbedAll(images.Images, told)
+	embeddings, err := g.model.EmbedAll(images.Images, report)
 	if err != nil {
 		return c, err
 	}
@@ -76,25 +75,25 @@ func (g *Gallery) calibrate(images *datasets.Dataset, rate float64) (c Calibrati
 		return c, err
 	}
 	allowed := allowedAt(rate, c.DifferentPairs)
-	same, different, err := pairDistances(metric, embeddings, images.Labels, allowed+1, told)
+	same, different, err := pairDistances(metric, embeddings, images.Labels, allowed+1, report)
 	if err != nil {
 		return c, err
 	}
-	least := make([]float64, len(different))
+	smallest := make([]float64, len(different))
 	for i, pair := range different {
-		least[i] = pair.distance
+		smallest[i] = pair.distance
 	}
-	c.Threshold, c.Accepted = thresholdFor(least, allowed)
+	c.Threshold, c.Accepted = thresholdFor(smallest, allowed)
 	if err := c.setIntervals(same, different[:c.Accepted], images); err != nil {
 		return c, err
 	}
 	return c, g.keepCalibration(&c)
 }
 
-// setIntervals counts the accepted pairs of one class, and for each image of how many
-// pairs it is.
+// setIntervals counts the accepted same-class pairs and computes the confidence intervals
+// of both rates from the number of accepted pairs of each image.
 func (c *Calibration) setIntervals(same, different []pairDistance, images *datasets.Dataset) error {
-	var accepted, all [2][]int // by image: of pairs of one class, and of two
+	var accepted, all [2][]int // by image: same-class pairs and different-class pairs
 	for kind := range accepted {
 		accepted[kind], all[kind] = make([]int, c.Images), make([]int, c.Images)
 	}
@@ -126,13 +125,13 @@ func (c *Calibration) setIntervals(same, different []pairDistance, images *datas
 	return nil
 }
 
-// pairDistance is how far apart two images are.
+// pairDistance is the distance between two images.
 type pairDistance struct {
 	distance    float64
 	left, right int32
 }
 
-// checkImages says whether the images are as the model wants them.
+// checkImages returns an error unless the images are labeled and preprocessed as by the model.
 func (g *Gallery) checkImages(images *datasets.Dataset) error {
 	if images == nil || images.Len() == 0 {
 		return errors.Wrap(datasets.ErrTooFew, "found no images")
@@ -145,14 +144,14 @@ func (g *Gallery) checkImages(images *datasets.Dataset) error {
 	}
 	p := g.model.Preprocessing
 	if images.Size != p.Size || images.Inverted != p.Invert || !reflect.DeepEqual(images.Crop, p.Crop) {
-		return errors.Errorf("the images %s were read at %v, inverted %v, cut to the ink %v; the model reads at %v, inverted %v, cut to the ink %v: read them with its preprocessing",
+		return errors.Errorf("the images %s were read with size %v, inverted %v, cropped to the ink %v; the model uses size %v, inverted %v, cropped to the ink %v: read them with the model's preprocessing",
 			images.Name, images.Size, images.Inverted, images.Crop != nil, p.Size, p.Invert, p.Crop != nil)
 	}
 	return nil
 }
 
-// countPairs counts the pairs of images of one class and of different ones, and
-// the classes that have images.
+// countPairs counts the same-class pairs, the different-class pairs, and the classes with
+// images.
 func countPairs(images *datasets.Dataset) (same, different, classes int) {
 	for _, class := range images.ByClass() {
 		same += len(class) * (len(class) - 1) / 2
@@ -163,8 +162,8 @@ func countPairs(images *datasets.Dataset) (same, different, classes int) {
 	return same, images.Len()*(images.Len()-1)/2 - same, classes
 }
 
-// pairDistances are the distances of all pairs of one class and the least of those
-// of different ones, in ascending order: as many as are wanted.
+// pairDistances returns the distances of all same-class pairs and, in ascending order, the
+// smallest distances of different-class pairs, as many as are wanted.
 func pairDistances(metric evaluate.Metric, embeddings evaluate.Embeddings, labels []int, wanted int, compared func(rows int)) (same, different []pairDistance, err error) {
 	const block = 128 // rows, whose distances from all after them are in memory
 	for begin := 0; begin < embeddings.Rows; begin += block {
@@ -188,7 +187,7 @@ func pairDistances(metric evaluate.Metric, embeddings evaluate.Embeddings, label
 				}
 			}
 		}
-		// A threshold needs the least ones only, and there may be very many.
+		// Only the smallest are needed, and there may be very many.
 		slices.SortFunc(different, func(a, b pairDistance) int { return cmp.Compare(a.distance, b.distance) })
 		different = different[:min(wanted, len(different))]
 		compared(rows.Rows)
@@ -200,11 +199,11 @@ func part(e evaluate.Embeddings, begin, end int) evaluate.Embeddings {
 	return evaluate.Embeddings{Rows: end - begin, Columns: e.Columns, Data: e.Data[begin*e.Columns : end*e.Columns]}
 }
 
-// thresholdFor is the greatest threshold that accepts at most the allowed number
-// of the ascending distances, and how many it accepts: fewer where the next are
-// equal to the last. There must be one distance more than are allowed.
+// thresholdFor returns the largest threshold that accepts at most the allowed number of the
+// ascending distances, and the number that it accepts, which is smaller if the next
+// distances are equal to the last. There must be one more distance than allowed.
 func thresholdFor(distances []float64, allowed int) (threshold float64, accepted int) {
-	next := distances[allowed] // the first to refuse
+	next := distances[allowed] // the smallest rejected distance
 	accepted, _ = slices.BinarySearch(distances, next)
 	if accepted == 0 {
 		return math.Nextafter(next, math.Inf(-1)), 0
@@ -216,7 +215,7 @@ func thresholdFor(distances []float64, allowed int) (threshold float64, accepted
 	return last, accepted
 }
 
-// keepCalibration writes it down.
+// keepCalibration stores a calibration in the file and in memory.
 func (g *Gallery) keepCalibration(c *Calibration) error {
 	if err := g.change(); err != nil {
 		return err
@@ -233,7 +232,7 @@ func (g *Gallery) keepCalibration(c *Calibration) error {
 	return nil
 }
 
-// Calibration is the gallery's own, if it has one.
+// Calibration returns the gallery's calibration, if it has one.
 func (g *Gallery) Calibration() (Calibration, bool) {
 	if !g.isOpen() {
 		return Calibration{}, false
@@ -246,46 +245,45 @@ func (g *Gallery) Calibration() (Calibration, bool) {
 	return *g.calibration, true
 }
 
-// Interval is the limits of one, within [0, 1].
+// Interval is a 95 % confidence interval of a rate, within [0, 1].
 type Interval struct {
 	Low  float64 `json:"low"`
 	High float64 `json:"high"`
 }
 
-// Calibration is a threshold and how it was obtained.
+// Calibration is a rejection threshold with the data and the result of choosing it.
 type Calibration struct {
-	// Threshold is the distance up to which two images count as of one class.
+	// Threshold is the distance up to which two images count as the same class.
 	Threshold float64 `json:"threshold"`
-	// Rate is the false accept rate that was asked for, and Accepted the number
-	// of the DifferentPairs that the threshold accepts, at most that share.
+	// Rate is the requested false accept rate. Accepted is the number of the
+	// DifferentPairs that the threshold accepts, at most that share of them.
 	Rate           float64 `json:"rate"`
 	Accepted       int     `json:"accepted"`
 	DifferentPairs int     `json:"different_pairs"`
-	// SameAccepted is the number of the SamePairs, of one class, that it accepts.
+	// SameAccepted is the number of the SamePairs that the threshold accepts.
 	SameAccepted int `json:"same_accepted"`
 	SamePairs    int `json:"same_pairs"`
-	// FalseAccept and TrueAccept are the 95 % intervals of the two rates, which the
-	// methods below return; zero in calibrations of galleries that are older.
+	// FalseAccept and TrueAccept are the confidence intervals of FalseAcceptRate and
+	// TrueAcceptRate; zero in galleries of older versions.
 	FalseAccept Interval `json:"false_accept"`
 	TrueAccept  Interval `json:"true_accept"`
 
-	Source  string    `json:"source"` // the name of the images
+	Source  string    `json:"source"` // name of the data set
 	Images  int       `json:"images"`
-	Classes int       `json:"classes"` // that have images
+	Classes int       `json:"classes"` // number of classes with images
 	Time    time.Time `json:"time"`
 }
 
-// FalseAcceptRate is the share of the pairs of different classes that the
-// threshold accepts, and TrueAcceptRate that of the pairs of one class, with
-// their 95 % intervals, which take into account that pairs share images; see
-// evaluate.WilsonOfPairs. Without pairs of one class the TrueAcceptRate is not a
-// number. Calibrations of older galleries did not record the images of the accepted
-// pairs; their intervals are those of the largest number of pairs that share no image.
+// FalseAcceptRate returns the share of different-class pairs that the threshold accepts,
+// with its 95 % confidence interval, which accounts for pairs that share images; see
+// evaluate.WilsonOfPairs. Galleries of older versions did not record the images of accepted
+// pairs; their interval is that of the largest number of pairs that share no image.
 func (c Calibration) FalseAcceptRate() evaluate.Measure {
 	return c.rate(c.Accepted, c.DifferentPairs, c.FalseAccept)
 }
 
-// TrueAcceptRate is told in FalseAcceptRate.
+// TrueAcceptRate returns the share of same-class pairs that the threshold accepts, with an
+// interval as that of FalseAcceptRate. It is NaN if there are no such pairs.
 func (c Calibration) TrueAcceptRate() evaluate.Measure {
 	return c.rate(c.SameAccepted, c.SamePairs, c.TrueAccept)
 }
@@ -293,8 +291,8 @@ func (c Calibration) TrueAcceptRate() evaluate.Measure {
 func (c Calibration) rate(accepted, pairs int, known Interval) evaluate.Measure {
 	m := evaluate.Wilson(float64(accepted), pairs)
 	if known == (Interval{}) && pairs > 0 {
-		apart := min(max(1, c.Images/2), pairs)
-		older := evaluate.Wilson(m.Value*float64(apart), apart)
+		disjoint := min(max(1, c.Images/2), pairs)
+		older := evaluate.Wilson(m.Value*float64(disjoint), disjoint)
 		known = Interval{older.Low, older.High}
 	}
 	if pairs > 0 {
@@ -304,39 +302,40 @@ func (c Calibration) rate(accepted, pairs int, known Interval) evaluate.Measure 
 	return m
 }
 
-// String tells all of it in one line.
+// String describes the calibration in one line.
 func (c Calibration) String() string {
 	threshold := fmt.Sprintf("%.4f", c.Threshold)
-	if c.Accepted == 0 { // it is the number before the least distance, such as -5e-324 before 0
+	if c.Accepted == 0 { // the threshold is the number before the smallest distance, such as -5e-324 before 0
 		threshold = fmt.Sprintf("just below %.4f", math.Nextafter(c.Threshold, math.Inf(1))+0)
 	}
-	return fmt.Sprintf("threshold %s at a false accept rate of %g, on %s: %d images of %d classes, accepts %d of %d pairs of different classes and %d of %d of one",
+	return fmt.Sprintf("threshold %s at a false accept rate of %g, on %s: %d images of %d classes, accepts %d of %d different-class pairs and %d of %d same-class pairs",
 		threshold, c.Rate, c.Source, c.Images, c.Classes, c.Accepted, c.DifferentPairs, c.SameAccepted, c.SamePairs)
 }
 
-// fewestAccepted is how many pairs of different classes must be accepted at the
-// rate that is asked for. A count of ten has the 95 % interval of 5 to 18
-// (Poisson), so that the true rate is within a factor of two.
-const fewestAccepted = 10
+// minAccepted is the minimum number of different-class pairs that must be accepted at the
+// requested rate. A count of ten has a 95 % interval of 5 to 18 (Poisson), so that the true
+// rate is within a factor of two.
+const minAccepted = 10
 
-// checkRate says whether so many pairs of different classes support a rate.
+// checkRate returns an error if the number of different-class pairs is too small for a
+// rate.
 func checkRate(rate float64, pairs int) error {
 	if !(rate > 0 && rate < 1) {
-		return errors.Errorf("the false accept rate is %v, expected one between 0 and 1", rate)
+		return errors.Errorf("the false accept rate is %v, expected a value between 0 and 1", rate)
 	}
-	if allowedAt(rate, pairs) >= fewestAccepted {
+	if allowedAt(rate, pairs) >= minAccepted {
 		return nil
 	}
-	needed := fewestAccepted / rate
-	message := fmt.Sprintf("a false accept rate of %g needs %.0f of them, of which it accepts %d; there are %d", rate, needed, fewestAccepted, pairs)
-	if pairs > fewestAccepted {
-		message += fmt.Sprintf(", which support rates from %.2g on", float64(fewestAccepted)/float64(pairs))
+	needed := minAccepted / rate
+	message := fmt.Sprintf("a false accept rate of %g requires at least %.0f such pairs, of which it accepts %d, found %d", rate, needed, minAccepted, pairs)
+	if pairs > minAccepted {
+		message += fmt.Sprintf(", which support rates from %.2g", float64(minAccepted)/float64(pairs))
 	}
 	return errors.WithMessage(ErrTooFewPairs, message)
 }
 
-// allowedAt is how many of so many pairs may be accepted at a rate. A share such
-// as 0.29 of 100 is 29, though the product of these float64 is just below.
+// allowedAt returns the number of pairs that may be accepted at a rate. For example, it is
+// 29 for 0.29 of 100, although the product of these float64 is slightly less.
 func allowedAt(rate float64, pairs int) int {
 	return int(rate*float64(pairs) + 1e-9)
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// series is images of one pixel, of the given greys by class.
+// series returns images of one pixel with the given gray values by class.
 func series(classes ...[]uint8) *datasets.Dataset {
 	d := &datasets.Dataset{Name: "series", Size: imaging.Size{Height: 1, Width: 1, Channels: 1}, Labels: []int{}}
 	for label, values := range classes {
@@ -29,19 +29,19 @@ func series(classes ...[]uint8) *datasets.Dataset {
 	return d
 }
 
-// steps are five classes of two images, ten greys apart and three within: pairs of
-// different classes are 7, 10 or 13 apart and so on.
+// steps returns five classes of two images. Gray values differ by 10 between classes and by 3
+// within a class, so that different-class pairs have the distances 7, 10, 13 and so on.
 //
 //	0 3   10 13   20 23   30 33   40 43
 //
-// One of each class and one of the next differ by 7 (4 pairs), 10 (8) and 13 (4);
-// of 40 pairs in all, the least 4 are at 7 and the least 12 within 10.
+// The distances between neighboring classes are 7 (4 pairs), 10 (8) and 13 (4). Of all 40
+// pairs, 4 are at most 7 apart and 12 at most 10.
 func steps() *datasets.Dataset {
 	return series([]uint8{0, 3}, []uint8{10, 13}, []uint8{20, 23}, []uint8{30, 33}, []uint8{40, 43})
 }
 
-// The threshold is worked out by hand: halfway between the last distance that the
-// rate allows and the next.
+// Thresholds agree with values computed by hand: halfway between the largest distance that
+// the rate allows and the next.
 func TestCalibrateByHand(t *testing.T) {
 	for _, test := range []struct {
 		rate      float64
@@ -73,10 +73,9 @@ func TestCalibrateByHand(t *testing.T) {
 	}
 }
 
-// The intervals know which images the accepted pairs are of: where one image lies
-// among those of other classes the rate of other images may be quite another one,
-// and the interval is wider than that of as many independent pairs. A calibration of
-// an older gallery, which does not know them, has a wide one, too.
+// The intervals account for the images of the accepted pairs: if all are of one image, the
+// interval is wider than that of as many independent pairs. A calibration of an older
+// gallery, which does not have this information, has a wide interval, too.
 func TestIntervalsOfCalibration(t *testing.T) {
 	var classes [][]uint8
 	for i := range 12 {
@@ -110,9 +109,9 @@ func TestIntervalsOfCalibration(t *testing.T) {
 	}
 }
 
-// Where no pair may be accepted the threshold is below all distances: here ten
-// pairs might, but twenty are equal.
-func TestCalibrateOnEqualDistances(t *testing.T) {
+// If no pair can be accepted, the threshold is below all distances: here ten pairs are
+// allowed, but the twenty smallest distances are equal.
+func TestCalibrateEqualDistances(t *testing.T) {
 	values := [][]uint8{make([]uint8, 5), make([]uint8, 5)}
 	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
 	got, err := g.Calibrate(series(values...), 0.5)
@@ -127,14 +126,14 @@ func TestCalibrateOnEqualDistances(t *testing.T) {
 	}
 }
 
-// The gallery decides by its calibration, before the model's threshold and also
-// when it is opened again.
-func TestCalibrationIsKept(t *testing.T) {
+// The gallery's calibration has precedence over the model's threshold, also after the
+// gallery is opened again.
+func TestCalibrationIsStored(t *testing.T) {
 	model := plainModel(t, heads.L1{}, 1)
 	threshold := 200.0
 	model.Threshold = &threshold
 	g := create(t, model, gallery.Options{})
-	enroll(t, g, "dark", greys(100))
+	enroll(t, g, "dark", grays(100))
 	if _, found := g.Calibration(); found {
 		t.Error("a new gallery is calibrated")
 	}
@@ -154,8 +153,8 @@ func TestCalibrationIsKept(t *testing.T) {
 		}
 	}
 	for value, known := range map[uint8]bool{111: true, 112: false} {
-		if found := identify(t, again, greys(value), 1); found.Known != known || !found.Calibrated || found.Threshold != calibration.Threshold {
-			t.Errorf("grey %d: %+v", value, found)
+		if found := identify(t, again, grays(value), 1); found.Known != known || !found.Calibrated || found.Threshold != calibration.Threshold {
+			t.Errorf("gray %d: %+v", value, found)
 		}
 	}
 	closeGallery(t, again)
@@ -170,8 +169,8 @@ func TestCalibrationIsKept(t *testing.T) {
 	}
 }
 
-// A rate that the pairs do not support is refused with what it needs, and so are
-// images that the model would see otherwise.
+// Too few pairs for a rate are an error that states the required number, and images with
+// another preprocessing are an error.
 func TestCalibrateRefusals(t *testing.T) {
 	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
 	inverted, large, unlabelled := steps(), steps(), steps()
@@ -186,15 +185,15 @@ func TestCalibrateRefusals(t *testing.T) {
 		is     error
 		says   string
 	}{
-		"small rate":  {steps(), 1e-4, gallery.ErrTooFewPairs, "a false accept rate of 0.0001 needs 100000 of them, of which it accepts 10; there are 40, which support rates from 0.25 on"},
-		"just below":  {steps(), 0.24, gallery.ErrTooFewPairs, "needs 42 of them"},
-		"one class":   {series([]uint8{1, 2, 3}), 0.5, gallery.ErrTooFewPairs, "there are 0"},
+		"small rate":  {steps(), 1e-4, gallery.ErrTooFewPairs, "a false accept rate of 0.0001 requires at least 100000 such pairs, of which it accepts 10, found 40, which support rates from 0.25"},
+		"just below":  {steps(), 0.24, gallery.ErrTooFewPairs, "requires at least 42 such pairs"},
+		"one class":   {series([]uint8{1, 2, 3}), 0.5, gallery.ErrTooFewPairs, "found 0"},
 		"rate of 0":   {steps(), 0, nil, "rate is 0"},
 		"rate of 1":   {steps(), 1, nil, "rate is 1"},
 		"no images":   {nil, 0.5, datasets.ErrTooFew, "no images"},
 		"unlabelled":  {unlabelled, 0.5, datasets.ErrUnlabelled, "series"},
 		"inverted":    {inverted, 0.3, nil, "inverted true"},
-		"larger ones": {large, 0.3, nil, "read at 1x2x1"},
+		"larger ones": {large, 0.3, nil, "read with size 1x2x1"},
 	} {
 		_, err := g.Calibrate(test.images, test.rate)
 		if err == nil || test.is != nil && !errors.Is(err, test.is) || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), g.Path()) {
@@ -206,17 +205,17 @@ func TestCalibrateRefusals(t *testing.T) {
 	}
 }
 
-// A folder of classes is read as the model reads, and of parts the one for testing
-// is taken.
+// A folder is read with the model's preprocessing, and of a data set with parts the test
+// images are used.
 func TestCalibrateFolder(t *testing.T) {
 	plain, parts := t.TempDir(), t.TempDir()
 	for label, values := range [][]uint8{{0, 3}, {10, 13}, {20, 23}, {30, 33}, {40, 43}} {
 		class := string('a' + rune(label))
 		for i, v := range values {
 			name := string('1'+rune(i)) + ".png"
-			writePNG(t, greys(v), plain, class, name)
-			writePNG(t, greys(v), parts, "test", class, name)
-			writePNG(t, greys(7*v), parts, "train", class, name)
+			writePNG(t, grays(v), plain, class, name)
+			writePNG(t, grays(v), parts, "test", class, name)
+			writePNG(t, grays(7*v), parts, "train", class, name)
 		}
 	}
 	for _, folder := range []string{plain, parts} {

@@ -20,28 +20,28 @@ type Class struct {
 	Examples int
 }
 
-// CheckClassName reports why a new class cannot have a name; the error is
-// ErrClassName, wrapped. A name must be valid UTF-8 that
+// CheckClassName returns an error that wraps ErrClassName unless a new class may have the
+// name. A name must be valid UTF-8 that
 //
-//   - has a character that can be seen, and neither begins nor ends with white space;
-//   - holds no character that could forge a line of a list or make a part of it read
-//     backwards: no control character, no line or paragraph separator, and none of the
-//     characters that change the direction of text (Unicode's Bidi_Control);
-//   - does not hold U+FFFD, which decoders put in place of bytes that are not UTF-8, so
-//     that different names become one;
-//   - is not ".", ".." or "/", which no path of a URL can end with.
+//   - has a visible character and neither begins nor ends with white space;
+//   - has no characters that could imitate other lines of a list or reverse its text: no
+//     control characters, line or paragraph separators, or characters that change the
+//     direction of text (Unicode's Bidi_Control);
+//   - does not contain U+FFFD, by which decoders replace invalid bytes, so that different
+//     names would become equal;
+//   - is not ".", ".." or "/", with which the path of a URL cannot end.
 //
-// A gallery that was made before these rules may hold other names. Its classes are
-// known, get further examples and are forgotten by their exact names.
+// Galleries that were created before these rules may have classes with other names, which
+// can be used and forgotten by their exact names.
 func CheckClassName(name string) error {
 	refuse := func(found, expected string) error {
 		return fmt.Errorf("%w %q: found %s, expected %s", ErrClassName, name, found, expected)
 	}
 	switch {
 	case strings.TrimSpace(name) == "":
-		return refuse("an empty name", "one with a visible character")
+		return refuse("an empty name", "a name with a visible character")
 	case strings.IndexFunc(name, wording.Visible) < 0:
-		return refuse("invisible characters only", "one with a visible character")
+		return refuse("only invisible characters", "a name with a visible character")
 	case !utf8.ValidString(name):
 		return refuse("bytes that are not UTF-8", "UTF-8")
 	case strings.ContainsRune(name, utf8.RuneError):
@@ -54,15 +54,15 @@ func CheckClassName(name string) error {
 	}
 	switch {
 	case strings.TrimSpace(name) != name:
-		return refuse("white space at its beginning or end", "none there")
+		return refuse("white space at its beginning or end", "none")
 	case name == "." || name == ".." || name == "/":
-		return refuse("a name that a URL path cannot end with", "another one")
+		return refuse("a name that a URL path cannot end with", "another name")
 	}
 	return nil
 }
 
-// checkClass checks the name of a class that an example is to be added to, unless it
-// is known.
+// checkClass checks the name of a class to which an example is to be added. Existing
+// classes may have any name.
 func (g *Gallery) checkClass(name string) error {
 	if !g.isOpen() {
 		return errNotOpened
@@ -75,7 +75,7 @@ func (g *Gallery) checkClass(name string) error {
 	return CheckClassName(name)
 }
 
-// Classes are the known classes in the alphabetical order of their names.
+// Classes returns the classes in alphabetical order.
 func (g *Gallery) Classes() []Class {
 	if !g.isOpen() {
 		return nil
@@ -89,7 +89,7 @@ func (g *Gallery) Classes() []Class {
 	return classes
 }
 
-// Len is the number of examples of all classes.
+// Len returns the number of examples of all classes.
 func (g *Gallery) Len() int {
 	if !g.isOpen() {
 		return 0
@@ -99,8 +99,8 @@ func (g *Gallery) Len() int {
 	return g.contents.vectors.Len()
 }
 
-// Examples are those of a class, in the order in which they were enrolled. The
-// error is ErrUnknownClass, wrapped.
+// Examples returns the examples of a class in the order of their enrollment. The error
+// wraps ErrUnknownClass if there is no class of that name.
 func (g *Gallery) Examples(class string) ([]Example, error) {
 	if !g.isOpen() {
 		return nil, g.wrap(errNotOpened, "examples")
@@ -120,10 +120,10 @@ func (g *Gallery) Examples(class string) ([]Example, error) {
 	return examples, nil
 }
 
-// Forget removes a class with all of its examples and returns how many they were.
-// When it returns without an error, that is on the disk. The file does not shrink:
-// until other examples take their place there, the bytes of those that are gone
-// may still lie in it. The error is ErrUnknownClass, wrapped.
+// Forget removes a class with all of its examples and returns their number. When it
+// returns without an error, the change is on disk. The file does not shrink: it may contain
+// the bytes of removed examples until others are written in their place. The error wraps
+// ErrUnknownClass if there is no class of that name.
 func (g *Gallery) Forget(class string) (examples int, err error) {
 	examples, err = g.forget(class)
 	return examples, g.wrap(err, "forget")
@@ -151,28 +151,28 @@ func (g *Gallery) forget(class string) (int, error) {
 	return len(ids), err
 }
 
-// contents is a gallery in memory. Examples are rows, in the order in which they
-// were enrolled, and classes have numbers, in the order of their first examples.
+// contents is a gallery in memory. Examples are rows in the order of their enrollment, and
+// classes are numbered in the order of their first examples.
 type contents struct {
 	distance heads.Distance
-	vectors  *index.Vectors // one an example
-	ids      []uint64       // in the file, ascending
+	vectors  *index.Vectors // one for each example
+	ids      []uint64       // ids in the file, ascending
 	examples []Example
 	classOf  index.Groups
 
 	classes []class
 	numbers map[string]int32 // by name
 
-	// means are the prototypes, one a class by its number; nil where the rule is
-	// not Prototype.
+	// means are the prototypes, one for each class by its number; nil unless the rule is
+	// Prototype.
 	means *index.Vectors
 }
 
-// class is a class with what its prototype is calculated of.
+// class is a class with the sum from which its prototype is computed.
 type class struct {
 	name     string
 	examples int
-	sum      []float64 // of the embeddings, or of their directions under cosine
+	sum      []float64 // sum of the embeddings, normalized for the cosine distance
 }
 
 func newContents(distance heads.Distance, features int, rule Rule) (*contents, error) {
@@ -187,11 +187,11 @@ func newContents(distance heads.Distance, features int, rule Rule) (*contents, e
 	return c, err
 }
 
-// add takes a record as the last row. It is an error if its embedding is not one
-// of this model, or its number not above all others.
+// add appends a record as the last row. It is an error if its embedding has another length
+// or if its id is not larger than all others.
 func (c *contents) add(r record) error {
 	if len(c.ids) > 0 && r.id <= c.ids[len(c.ids)-1] {
-		return errors.Wrapf(ErrDamaged, "example %d comes after %d", r.id, c.ids[len(c.ids)-1])
+		return errors.Wrapf(ErrDamaged, "found example %d after example %d, expected ascending ids", r.id, c.ids[len(c.ids)-1])
 	}
 	if err := c.vectors.Append(r.embedding); err != nil {
 		return errors.Wrapf(ErrDamaged, "example %d: %v", r.id, err)
@@ -209,7 +209,7 @@ func (c *contents) add(r record) error {
 	return c.average(number, r.embedding)
 }
 
-// average moves a class's prototype by one more embedding.
+// average updates the prototype of a class with another embedding.
 func (c *contents) average(number int32, embedding []float32) error {
 	if c.means == nil {
 		return nil
@@ -233,7 +233,7 @@ func (c *contents) average(number int32, embedding []float32) error {
 	return c.means.Set(int(number), mean)
 }
 
-// inverseLength is 0 for a vector of zeros.
+// inverseLength returns 1 / ‖x‖, or 0 for the zero vector.
 func inverseLength(x []float32) float64 {
 	var squares float64
 	for _, v := range x {
@@ -245,7 +245,7 @@ func inverseLength(x []float32) float64 {
 	return 1 / math.Sqrt(squares)
 }
 
-// number finds a class by its name.
+// number returns the number of the class of a name.
 func (c *contents) number(name string) (int32, error) {
 	number, known := c.numbers[name]
 	if !known {
@@ -254,10 +254,10 @@ func (c *contents) number(name string) (int32, error) {
 	return number, nil
 }
 
-// names are the classes' in alphabetical order.
+// names returns the names of the classes in alphabetical order.
 func (c *contents) names() []string { return slices.Sorted(maps.Keys(c.numbers)) }
 
-// idsOf are the numbers in the file of a class's examples.
+// idsOf returns the ids of the examples of a class.
 func (c *contents) idsOf(number int32) (ids []uint64) {
 	for row, of := range c.classOf {
 		if of == number {
@@ -267,8 +267,8 @@ func (c *contents) idsOf(number int32) (ids []uint64) {
 	return ids
 }
 
-// forget removes a class with its examples, and says where the other rows are
-// now: -1 for those that are gone.
+// forget removes a class with its examples and returns the new position of each row, -1
+// for removed ones.
 func (c *contents) forget(number int32) ([]int32, error) {
 	rows := c.vectors.Renumber(func(row int) bool { return c.classOf[row] == number })
 	if err := c.vectors.Remove(rows); err != nil {
@@ -299,7 +299,7 @@ func (c *contents) forget(number int32) ([]int32, error) {
 	return rows, c.means.Remove(c.means.Renumber(func(row int) bool { return int32(row) == number }))
 }
 
-// searched are the vectors that an image is compared with, and the class of each.
+// searched returns the vectors with which images are compared, and the class of each; nil classes: row i is class i.
 func (c *contents) searched() (*index.Vectors, index.Groups) {
 	if c.means == nil {
 		return c.vectors, c.classOf
@@ -307,7 +307,7 @@ func (c *contents) searched() (*index.Vectors, index.Groups) {
 	return c.means, nil
 }
 
-// candidate is a row of searched as an answer.
+// candidate converts a search result to a candidate.
 func (c *contents) candidate(n index.Neighbour) Candidate {
 	if c.means != nil {
 		return Candidate{Class: c.classes[n.Row].name, Distance: n.Distance}
@@ -315,7 +315,7 @@ func (c *contents) candidate(n index.Neighbour) Candidate {
 	return Candidate{Class: c.classes[c.classOf[n.Row]].name, Distance: n.Distance, Example: c.examples[n.Row]}
 }
 
-// of is the candidate that one class is, for an embedding.
+// of compares an embedding with one class.
 func (c *contents) of(number int32, embedding []float32) Candidate {
 	searched, classOf := c.searched()
 	best := index.Neighbour{Row: -1}

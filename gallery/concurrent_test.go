@@ -16,12 +16,12 @@ import (
 	"github.com/likeness-go/likeness/heads"
 )
 
-// Images are identified while others are enrolled and forgotten. Whoever was there
-// from the beginning is found at any time.
+// Images are identified while others are enrolled and forgotten. A class that is never
+// changed is always found.
 func TestIdentifyWhileEnrolling(t *testing.T) {
 	for _, rule := range []gallery.Rule{gallery.Nearest, gallery.Prototype} {
 		g := create(t, plainModel(t, heads.L2{}, 3), gallery.Options{Rule: rule})
-		enroll(t, g, "always", greys(1, 2, 3))
+		enroll(t, g, "always", grays(1, 2, 3))
 		var writers, readers sync.WaitGroup
 		done := make(chan struct{})
 		for range 3 {
@@ -32,12 +32,12 @@ func TestIdentifyWhileEnrolling(t *testing.T) {
 						return
 					default:
 					}
-					found, err := g.Identify(greys(1, 2, 3), 2)
+					found, err := g.Identify(grays(1, 2, 3), 2)
 					if err != nil || found.Candidates[0].Class != "always" {
 						t.Errorf("found %+v, %v", found, err)
 						return
 					}
-					if _, err := g.Verify("always", greys(9, 9, 9)); err != nil {
+					if _, err := g.Verify("always", grays(9, 9, 9)); err != nil {
 						t.Error(err)
 						return
 					}
@@ -49,7 +49,7 @@ func TestIdentifyWhileEnrolling(t *testing.T) {
 			writers.Go(func() {
 				for i := range uint8(20) {
 					class := fmt.Sprintf("class %d of %d", i/2, w)
-					if err := g.Enroll(class, greys(100+10*w, 50+5*i, 200)); err != nil {
+					if err := g.Enroll(class, grays(100+10*w, 50+5*i, 200)); err != nil {
 						t.Error(err)
 					}
 					if i%4 == 3 {
@@ -69,10 +69,10 @@ func TestIdentifyWhileEnrolling(t *testing.T) {
 	}
 }
 
-// Several open a gallery at once that is not there: one makes it, the others wait for
-// it, and what each of them enrolls is kept. Some that made it give it up again, as the
-// tool does after an image that cannot be read.
-func TestFirstEnrollmentsAtOnce(t *testing.T) {
+// Of concurrent calls of OpenOrCreate one creates the gallery, the others wait for it, and
+// all of their examples are kept. Some creators discard it again, as the command-line tool
+// does after an image that cannot be read.
+func TestConcurrentFirstEnrollments(t *testing.T) {
 	const rounds, each = 3, 6
 	model := plainModel(t, heads.L1{}, 1)
 	for range rounds {
@@ -95,7 +95,7 @@ func TestFirstEnrollmentsAtOnce(t *testing.T) {
 						return
 					}
 				}
-				if err := g.Enroll(fmt.Sprint("class ", i), greys(i)); err != nil {
+				if err := g.Enroll(fmt.Sprint("class ", i), grays(i)); err != nil {
 					t.Error(err)
 				}
 				if err := g.Close(); err != nil {
@@ -115,7 +115,7 @@ func TestFirstEnrollmentsAtOnce(t *testing.T) {
 	}
 }
 
-// Processes do so, too.
+// The same with processes instead of goroutines.
 func TestFirstEnrollmentsOfProcesses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.gallery")
 	var all sync.WaitGroup
@@ -140,7 +140,7 @@ func TestFirstEnrollmentsOfProcesses(t *testing.T) {
 	}
 }
 
-// TestChildEnrollsFirst is a program rather than a test.
+// TestChildEnrollsFirst is the program of a child process of TestFirstEnrollmentsOfProcesses.
 func TestChildEnrollsFirst(t *testing.T) {
 	path, class := os.Getenv(childVariable), os.Getenv("LIKENESS_GALLERY_CLASS")
 	if class == "" {
@@ -150,14 +150,14 @@ func TestChildEnrollsFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	enroll(t, g, class, greys(1, 2, 3))
+	enroll(t, g, class, grays(1, 2, 3))
 	closeGallery(t, g)
 }
 
-// Waiting ends with the context, and what is in a gallery is not discarded.
+// Waiting ends with the context, and a gallery with examples is not discarded.
 func TestWaitingEnds(t *testing.T) {
 	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
-	enroll(t, g, "a", greys(1))
+	enroll(t, g, "a", grays(1))
 	waiting, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() {
@@ -179,8 +179,7 @@ func TestWaitingEnds(t *testing.T) {
 	}
 }
 
-// A process that waited for a gallery which was removed meanwhile does not enroll in
-// what nobody can open any more.
+// A process that waited for a gallery does not enroll in it if it was removed meanwhile.
 func TestGalleryRemovedWhileOthersWait(t *testing.T) {
 	for range 8 {
 		model := plainModel(t, heads.L1{}, 1)
@@ -190,7 +189,7 @@ func TestGalleryRemovedWhileOthersWait(t *testing.T) {
 			close(begun)
 			g, _, err := gallery.OpenOrCreate(t.Context(), first.Path(), model, gallery.Options{Timeout: time.Hour})
 			if err == nil {
-				err = errors.Join(g.Enroll("a", greys(1)), g.Close())
+				err = errors.Join(g.Enroll("a", grays(1)), g.Close())
 			}
 			done <- err
 		}()

@@ -1,41 +1,40 @@
-// Package gallery recognises classes from one or a few examples of each, and
-// says when an image is of none of them.
+// Package gallery recognizes classes from one or a few example images of each, and
+// rejects images of unknown classes (open-set identification).
 //
-// There are few nouns. A Gallery is one file of known examples, the embeddings
-// of a Model by class. An Example is an image that was enrolled: where it came
-// from and when. Identify answers with Candidates, the nearest classes; Verify
-// says whether an image is of the class that it claims. Both decide by a
-// threshold, which Calibrate finds for a rate of false accepts that the user
-// names.
+// A [Gallery] is a file of enrolled examples: the embeddings of a model, by class. An
+// [Example] holds the source and the time of an enrolled image. Identify returns the
+// nearest classes as [Candidate]s; Verify tells whether an image is of a claimed class.
+// Both decide by a rejection threshold, which Calibrate chooses for a given false
+// accept rate.
 //
 //	faces, err := gallery.Create("faces.gallery", model, gallery.Options{})
 //	err = faces.EnrollFiles(ctx, "alice", "alice.jpg")
-//	found, err := faces.Identify(photo, 3) // found.Class() is "" for somebody unknown
+//	found, err := faces.Identify(photo, 3) // found.Class() is "" for an unknown person
 //
-// # What is promised
+// # Guarantees
 //
-// An enrolment that returned is on the disk, whatever happens to the process
-// afterwards, and one that did not is not there at all. One process has a
-// gallery open to change it, or several to read it; another one gets ErrLocked.
-// Embeddings of two models do not mix: opening with another model than the one
-// that the gallery was created with is ErrModel. A Gallery may be used by many
-// goroutines at once. Of several processes that call OpenOrCreate for the same new
-// gallery one creates it and the others wait and open it.
+// When a method that changes the gallery returns without an error, the change is on
+// disk and survives a crash of the process; a change that fails has no effect. One
+// process can have a gallery open for writing, or several for reading; others get
+// ErrLocked. Embeddings of different models are not mixed: opening a gallery with
+// another model than the one that it was created with is ErrModel. A Gallery is safe
+// for concurrent use. If several processes call OpenOrCreate for the same new gallery,
+// one creates it and the others wait and open it.
 //
-// The name of a new class cannot forge a line of a list or stand for another name; see
-// CheckClassName. Paths are bytes, whether they are UTF-8 or not.
+// The names of new classes contain no control characters and have one representation;
+// see CheckClassName. Paths are byte strings and need not be UTF-8.
 //
-// # Rates
+// # False accept rates
 //
-// A false accept rate is that of one comparison, an image with one example of
-// another class. Whom Identify does not know is compared with all: among C
-// examples up to C times that rate is accepted as somebody. Choose the rate
-// accordingly, and calibrate on classes that the network has not seen: of those
-// it was trained on it thinks better than of all others.
+// A false accept rate refers to one comparison: of an image with one example of
+// another class. Identify compares an image of an unknown class with all examples, so
+// that among C examples it is accepted with up to C times that probability. Choose the
+// rate accordingly. Calibrate on classes that the network was not trained on, because
+// it separates its training classes better than others.
 //
 // # Search
 //
-// All examples are held in memory and searched exactly; see package index. From
-// Options.IndexFrom examples on Index can make answers approximate and faster,
-// and Identification says so.
+// All examples are held in memory and searched exactly; see package index. With at
+// least Options.IndexFrom examples, Index builds an index for approximate, faster
+// search; Identification.Approximate reports its use.
 package gallery

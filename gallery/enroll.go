@@ -12,12 +12,13 @@ import (
 	"unicode/utf8"
 
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/guard"
 	"github.com/pkg/errors"
 )
 
-// Enroll adds examples to a class, which comes into being with its first. When it
-// returns without an error they are on the disk, all of them; with one, none is.
-// An image that is enrolled twice is two examples.
+// Enroll adds example images to a class, which is created with its first example. When it
+// returns without an error, all examples are on disk; if it returns an error, none is
+// added. An image that is enrolled twice is two examples.
 func (g *Gallery) Enroll(class string, images ...image.Image) error {
 	return g.wrap(g.enroll(class, images), "enroll")
 }
@@ -36,9 +37,9 @@ func (g *Gallery) enroll(class string, images []image.Image) error {
 	return g.enrollEmbeddings(class, embeddings)
 }
 
-// embed is the model's embeddings of images, which may be of any type.
+// embed returns the model's embeddings of images.
 func (g *Gallery) embed(images []image.Image) (embeddings [][]float32, err error) {
-	defer recovered(&err)
+	defer guard.Recover(&err, "the model or an image cannot be used") // their types may be of other packages
 	if !g.isOpen() {
 		return nil, errNotOpened
 	}
@@ -53,8 +54,8 @@ func (g *Gallery) enrollEmbeddings(class string, embeddings [][]float32) error {
 	return g.add(records)
 }
 
-// EnrollFiles is Enroll for image files, whose paths the examples keep as their
-// sources. It ends, and enrols nothing, when the context does.
+// EnrollFiles is Enroll for image files, whose paths are stored as the examples' sources.
+// When the context ends, it returns its error and enrolls nothing.
 func (g *Gallery) EnrollFiles(ctx context.Context, class string, paths ...string) error {
 	if len(paths) == 0 {
 		return g.wrap(errors.Errorf("class %q: found no images", class), "enroll")
@@ -66,11 +67,10 @@ func (g *Gallery) EnrollFiles(ctx context.Context, class string, paths ...string
 	return g.wrap(g.enrollFiles(ctx, files), "enroll")
 }
 
-// EnrollFolder enrols the images in a folder's folders, each a class that is
-// called after it; those in folders of folders are of a class such as
-// "Greek/alpha". Hidden files and what is no image are passed over; see imaging.Find.
-// An image in the folder itself is an error, and so is one that cannot be read:
-// then none is enrolled.
+// EnrollFolder enrolls the images in the subfolders of a folder. The class of an image is
+// the path of its subfolder, such as "Greek/alpha". Hidden files and files that are not
+// images are skipped; see imaging.Find. It is an error if an image is in the folder itself
+// or cannot be read; then none is enrolled.
 func (g *Gallery) EnrollFolder(ctx context.Context, path string) (classes, examples int, err error) {
 	files, err := classFiles(path)
 	if err == nil {
@@ -92,7 +92,7 @@ type classFile struct{ class, path string }
 func classFiles(folder string) (files []classFile, err error) {
 	found, err := imaging.Find(folder)
 	if errors.Is(err, imaging.ErrNoImages) {
-		err = errors.WithMessage(err, "expected a folder of images for each class")
+		err = errors.WithMessage(err, "expected a subfolder of images for each class")
 	}
 	if err != nil {
 		return nil, err
@@ -103,19 +103,19 @@ func classFiles(folder string) (files []classFile, err error) {
 			return nil, err
 		}
 		if class == "." {
-			return nil, errors.Errorf("the image %s lies outside the folders of the classes", path)
+			return nil, errors.Errorf("found the image %s in the folder itself, expected images in subfolders named after their classes", path)
 		}
 		files = append(files, classFile{filepath.ToSlash(class), path})
 	}
 	return files, nil
 }
 
-// enrollFiles reads and embeds some images at a time, so that there may be many.
+// enrollFiles reads and embeds the images in portions, which limits the memory.
 func (g *Gallery) enrollFiles(ctx context.Context, files []classFile) error {
 	if ctx == nil {
 		return errNoContext
 	}
-	for _, file := range files { // before anything takes long
+	for _, file := range files { // before any image is decoded
 		if err := g.checkClass(file.class); err != nil {
 			return errors.WithMessagef(err, "image %q", file.path)
 		}
@@ -127,7 +127,7 @@ func (g *Gallery) enrollFiles(ctx context.Context, files []classFile) error {
 		pixels := make([][]uint8, len(part))
 		for i, file := range part {
 			if err := ctx.Err(); err != nil {
-				return errors.Wrap(err, "nothing is enrolled")
+				return errors.Wrap(err, "no image was enrolled")
 			}
 			img, err := imaging.DecodeFile(file.path)
 			if err != nil {
@@ -147,7 +147,7 @@ func (g *Gallery) enrollFiles(ctx context.Context, files []classFile) error {
 	return g.add(records)
 }
 
-// add puts records into the file and then into memory.
+// add adds records to the file and then to the contents in memory.
 func (g *Gallery) add(records []record) error {
 	if err := g.change(); err != nil {
 		return err
@@ -178,20 +178,20 @@ func (g *Gallery) add(records []record) error {
 
 // Example is an image that was enrolled.
 type Example struct {
-	Source string    // where it came from: a file's path; empty if nobody said
-	Time   time.Time // when it was enrolled, in UTC
+	Source string    // path of its file; empty if it was not enrolled from a file
+	Time   time.Time // time of its enrollment, in UTC
 }
 
-// record is an example as the file has it.
+// record is an example with its class and embedding, as it is stored in the file.
 type record struct {
-	id        uint64 // ascending with time; none comes twice
+	id        uint64 // unique, in the order of enrollment
 	class     string
 	example   Example
 	embedding []float32
 }
 
-// about is what a record says in JSON. SourceBytes is the source where that is not
-// UTF-8, in which case Source is only like it.
+// about is the JSON part of a record. SourceBytes is the source if that is not UTF-8; in
+// that case Source has replacement characters.
 type about struct {
 	Class       string    `json:"class"`
 	Source      string    `json:"source,omitempty"`
@@ -201,8 +201,8 @@ type about struct {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// encode writes a record: the length of a JSON text as a 32-bit integer, the
-// text, the embedding as float32, and the CRC-32C of all that, little-endian.
+// encode encodes a record: the length of the JSON text as a 32-bit integer, the text, the
+// embedding as float32, and the CRC-32C of all of these, little-endian.
 func (r record) encode() ([]byte, error) {
 	text, err := json.Marshal(about{Class: r.class, Source: r.example.Source, SourceBytes: bytesOf(r.example.Source), Time: r.example.Time})
 	if err != nil {
@@ -216,7 +216,7 @@ func (r record) encode() ([]byte, error) {
 	return binary.LittleEndian.AppendUint32(value, crc32.Checksum(value, castagnoli)), nil
 }
 
-// decode reads what encode wrote; the result does not share the value's memory.
+// decode decodes a record that encode encoded. The result does not share memory with the value.
 func decode(id uint64, value []byte) (record, error) {
 	const word = 4
 	if len(value) < 2*word {
@@ -239,14 +239,14 @@ func decode(id uint64, value []byte) (record, error) {
 	for numbers := body[length:]; len(numbers) > 0; numbers = numbers[word:] {
 		r.embedding = append(r.embedding, math.Float32frombits(binary.LittleEndian.Uint32(numbers)))
 	}
-	if r.class == "" { // other names may be older than the rules for them
+	if r.class == "" { // any other name may be older than the rules for names
 		return record{}, errors.Wrapf(ErrDamaged, "example %d has no class", id)
 	}
 	return r, nil
 }
 
-// bytesOf is what JSON keeps beside a text that is not UTF-8, such as some paths: its
-// bytes, since of the text itself JSON keeps something like it only.
+// bytesOf returns the bytes of a text that is not UTF-8, such as some paths, because
+// encoding/json replaces invalid bytes in strings; nil for other texts.
 func bytesOf(s string) []byte {
 	if utf8.ValidString(s) {
 		return nil
@@ -254,7 +254,7 @@ func bytesOf(s string) []byte {
 	return []byte(s)
 }
 
-// textOf is the text that JSON kept, by its bytes where there are any.
+// textOf is the inverse of bytesOf.
 func textOf(text string, bytes []byte) string {
 	if len(bytes) > 0 {
 		return string(bytes)
@@ -262,12 +262,10 @@ func textOf(text string, bytes []byte) string {
 	return text
 }
 
-// Who embeds images himself, such as a server that puts those of several requests
-// into one batch, hands over the embeddings. They must be of the gallery's model,
-// as Model.Embed and Model.EmbedPixels give them; the gallery can tell no more
-// than that they have as many features and are finite.
-
-// EnrollEmbeddings is Enroll for images that are embedded already, a row each.
+// EnrollEmbeddings is Enroll for embeddings, one for each image, for programs that embed
+// images themselves, such as a server that embeds those of several requests in one batch.
+// The embeddings must be computed by the gallery's model; only their lengths and that they
+// are finite is checked.
 func (g *Gallery) EnrollEmbeddings(class string, embeddings ...[]float32) error {
 	if len(embeddings) == 0 {
 		return g.wrap(errors.Errorf("class %q: found no embeddings", class), "enroll")
@@ -275,19 +273,19 @@ func (g *Gallery) EnrollEmbeddings(class string, embeddings ...[]float32) error 
 	return g.wrap(g.enrollEmbeddings(class, embeddings), "enroll")
 }
 
-// IdentifyEmbeddings is IdentifyAll for images that are embedded already.
+// IdentifyEmbeddings is IdentifyAll for embeddings; see EnrollEmbeddings.
 func (g *Gallery) IdentifyEmbeddings(embeddings [][]float32, k int) ([]Identification, error) {
 	if k < 1 {
-		return nil, g.wrap(errors.Errorf("%d candidates, expected at least one", k), "identify")
+		return nil, g.wrap(errors.Errorf("found %d candidates, expected at least 1", k), "identify")
 	}
 	all, err := g.identifyEmbeddings(embeddings, k)
 	return all, g.wrap(err, "identify")
 }
 
-// VerifyEmbedding is Verify for an image that is embedded already.
-func (g *Gallery) VerifyEmbedding(class string, embedding []float32) (Verification, error) {
+// VerifyEmbedding is Verify for an embedding; see EnrollEmbeddings.
+func (g *Gallery) VerifyEmbedding(class string, embedding []float32) (VerifyResult, error) {
 	if err := g.checkEmbedding(embedding); err != nil {
-		return Verification{}, g.wrap(err, "verify")
+		return VerifyResult{}, g.wrap(err, "verify")
 	}
 	v, err := g.verifyEmbedding(class, embedding)
 	return v, g.wrap(err, "verify")

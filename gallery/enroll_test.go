@@ -20,19 +20,19 @@ import (
 
 var ctx = context.Background()
 
-// Examples keep where they came from and when, also in the file.
+// The sources and times of examples are stored in the file.
 func TestSourcesAndTimes(t *testing.T) {
 	folder := t.TempDir()
 	first, second := filepath.Join(folder, "first.png"), filepath.Join(folder, "second.png")
-	writePNG(t, greys(10, 20), first)
-	writePNG(t, greys(30, 40), second)
+	writePNG(t, grays(10, 20), first)
+	writePNG(t, grays(30, 40), second)
 	g := create(t, plainModel(t, heads.L2{}, 2), gallery.Options{})
 	before := time.Now()
 	if err := g.EnrollFiles(ctx, "a", first, second); err != nil {
 		t.Fatal(err)
 	}
 	after := time.Now()
-	enroll(t, g, "a", greys(50, 60))
+	enroll(t, g, "a", grays(50, 60))
 	again := reopen(t, g, gallery.Options{})
 	for _, g := range []*gallery.Gallery{g, again} {
 		examples, err := g.Examples("a")
@@ -52,19 +52,19 @@ func TestSourcesAndTimes(t *testing.T) {
 			}
 		}
 	}
-	if found := identify(t, again, greys(29, 40), 1); found.Candidates[0].Example.Source != second {
+	if found := identify(t, again, grays(29, 40), 1); found.Candidates[0].Example.Source != second {
 		t.Errorf("the nearest example is %+v, want that of %s", found.Candidates[0], second)
 	}
 }
 
-// A folder is enrolled by its folders, those in folders too.
+// A folder is enrolled by its subfolders, including nested ones.
 func TestEnrollFolder(t *testing.T) {
 	folder := t.TempDir()
-	writePNG(t, greys(10), folder, "dark", "1.png")
-	writePNG(t, greys(20), folder, "dark", "2.png")
-	writePNG(t, greys(200), folder, "light", "1.png")
-	writePNG(t, greys(100), folder, "Greek", "alpha", "1.png")
-	writePNG(t, greys(110), folder, ".hidden", "1.png")
+	writePNG(t, grays(10), folder, "dark", "1.png")
+	writePNG(t, grays(20), folder, "dark", "2.png")
+	writePNG(t, grays(200), folder, "light", "1.png")
+	writePNG(t, grays(100), folder, "Greek", "alpha", "1.png")
+	writePNG(t, grays(110), folder, ".hidden", "1.png")
 	if err := os.WriteFile(filepath.Join(folder, "dark", "notes.txt"), []byte("no image"), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -77,22 +77,22 @@ func TestEnrollFolder(t *testing.T) {
 	if diff := cmp.Diff(want, g.Classes()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if found := identify(t, g, greys(22), 1); found.Candidates[0].Class != "dark" {
+	if found := identify(t, g, grays(22), 1); found.Candidates[0].Class != "dark" {
 		t.Errorf("found %+v", found)
 	}
 }
 
-// An enrolment that fails enrols nothing, and says which image or class it was.
+// A failed enrollment enrolls nothing and names the image or the class.
 func TestEnrollRefusals(t *testing.T) {
 	folder := t.TempDir()
 	good, broken := filepath.Join(folder, "a", "1.png"), filepath.Join(folder, "b", "2.png")
-	writePNG(t, greys(10), good)
-	writePNG(t, greys(10), broken)
+	writePNG(t, grays(10), good)
+	writePNG(t, grays(10), broken)
 	if err := os.WriteFile(broken, []byte("no image"), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	outside, empty := t.TempDir(), t.TempDir()
-	writePNG(t, greys(10), outside, "1.png")
+	writePNG(t, grays(10), outside, "1.png")
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
@@ -103,35 +103,35 @@ func TestEnrollRefusals(t *testing.T) {
 	}{
 		"no images":       {g.Enroll("a"), `class "a": found no images`},
 		"no files":        {g.EnrollFiles(ctx, "a"), `class "a": found no images`},
-		"no name":         {g.Enroll("", greys(1)), `invalid class name "": found an empty name`},
-		"odd name":        {g.Enroll("\xff", greys(1)), `invalid class name "\xff": found bytes that are not UTF-8`},
-		"no pixels":       {g.Enroll("a", greys(1), nil), "image 1 has no pixels"},
+		"no name":         {g.Enroll("", grays(1)), `invalid class name "": found an empty name`},
+		"odd name":        {g.Enroll("\xff", grays(1)), `invalid class name "\xff": found bytes that are not UTF-8`},
+		"no pixels":       {g.Enroll("a", grays(1), nil), "image 1 has no pixels"},
 		"broken file":     {g.EnrollFiles(ctx, "a", good, broken), broken},
 		"missing file":    {g.EnrollFiles(ctx, "a", good, filepath.Join(folder, "3.png")), "3.png"},
 		"broken folder":   {enrollFolder(folder), broken},
 		"image outside":   {enrollFolder(outside), filepath.Join(outside, "1.png")},
-		"empty folder":    {enrollFolder(empty), "a folder of images for each class"},
+		"empty folder":    {enrollFolder(empty), "a subfolder of images for each class"},
 		"missing folder":  {enrollFolder(filepath.Join(folder, "c")), "no such file"},
-		"context at once": {g.EnrollFiles(ended, "a", good), "nothing is enrolled: context canceled"},
+		"context at once": {g.EnrollFiles(ended, "a", good), "no image was enrolled: context canceled"},
 	} {
 		if test.err == nil || !strings.Contains(test.err.Error(), test.says) || !strings.Contains(test.err.Error(), g.Path()) {
 			t.Errorf("%s: found error %v", name, test.err)
 		}
 	}
 	if g.Len() != 0 || len(g.Classes()) != 0 || reopen(t, g, gallery.Options{}).Len() != 0 {
-		t.Error("a refused enrolment left something behind")
+		t.Error("a refused enrollment left something behind")
 	}
 }
 
-// What is forgotten is not found any more, also when the gallery is opened again,
-// and the others are what they were.
+// A forgotten class is not found any more, also after the gallery is opened again, and the
+// other classes do not change.
 func TestForget(t *testing.T) {
 	for _, rule := range []gallery.Rule{gallery.Nearest, gallery.Prototype} {
 		g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{Rule: rule})
-		enroll(t, g, "dark", greys(10))
-		enroll(t, g, "light", greys(200))
-		enroll(t, g, "middle", greys(100))
-		enroll(t, g, "dark", greys(12))
+		enroll(t, g, "dark", grays(10))
+		enroll(t, g, "light", grays(200))
+		enroll(t, g, "middle", grays(100))
+		enroll(t, g, "dark", grays(12))
 		if examples, err := g.Forget("dark"); err != nil || examples != 2 {
 			t.Fatalf("forgot %d examples: %v", examples, err)
 		}
@@ -140,15 +140,15 @@ func TestForget(t *testing.T) {
 		}
 		check := func(g *gallery.Gallery, want map[string]float64) {
 			t.Helper()
-			if diff := cmp.Diff(want, distances(identify(t, g, greys(10), 5)), rounding); diff != "" {
+			if diff := cmp.Diff(want, distances(identify(t, g, grays(10), 5)), rounding); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", rule, diff)
 			}
 		}
 		check(g, map[string]float64{"middle": 90, "light": 190})
 		g = reopen(t, g, gallery.Options{})
 		check(g, map[string]float64{"middle": 90, "light": 190})
-		enroll(t, g, "dark", greys(14))
-		enroll(t, g, "light", greys(202))
+		enroll(t, g, "dark", grays(14))
+		enroll(t, g, "light", grays(202))
 		check(g, map[string]float64{"middle": 90, "light": map[gallery.Rule]float64{gallery.Nearest: 190, gallery.Prototype: 191}[rule], "dark": 4})
 		if examples, err := g.Examples("dark"); err != nil || len(examples) != 1 {
 			t.Errorf("examples of what was forgotten and enrolled again: %v, %v", examples, err)
@@ -156,17 +156,17 @@ func TestForget(t *testing.T) {
 	}
 }
 
-// Of many classes an error names some.
+// With many classes an error lists some of them.
 func TestUnknownAmongMany(t *testing.T) {
 	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
-	if _, err := g.Examples("a"); err == nil || !strings.Contains(err.Error(), `unknown class "a". There are none yet`) {
+	if _, err := g.Examples("a"); err == nil || !strings.Contains(err.Error(), `unknown class "a". The gallery has no classes`) {
 		t.Errorf("among none: found error %v", err)
 	}
 	for i := range byte(30) {
-		enroll(t, g, "class "+string('a'+rune(i)), greys(i))
+		enroll(t, g, "class "+string('a'+rune(i)), grays(i))
 	}
 	_, err := g.Examples("klass b")
-	if err == nil || !strings.Contains(err.Error(), `did you mean "class b"? There are class a, `) || !strings.Contains(err.Error(), "and 20 more") {
+	if err == nil || !strings.Contains(err.Error(), `did you mean "class b"? The classes are class a, `) || !strings.Contains(err.Error(), "and 20 more") {
 		t.Errorf("among many: found error %v", err)
 	}
 	if !slices.IsSortedFunc(g.Classes(), func(a, b gallery.Class) int { return strings.Compare(a.Name, b.Name) }) {
@@ -174,7 +174,7 @@ func TestUnknownAmongMany(t *testing.T) {
 	}
 }
 
-// odd are names that no new class may have, and what is said of them.
+// odd lists names that no new class may have, with a part of the error.
 var odd = map[string]string{
 	"":              "an empty name",
 	" \t":           "an empty name",
@@ -193,11 +193,11 @@ var odd = map[string]string{
 	"a\u2066b":      "U+2066",
 	"a\u200fb":      "U+200F",
 	"a\u061cb":      "U+061C",
-	"\u200b":        "invisible characters only",
-	"\ufeff\u2060":  "invisible characters only",
-	"\u115f\u1160":  "invisible characters only",
-	"\u3164":        "invisible characters only",
-	"\uffa0 \u00ad": "invisible characters only",
+	"\u200b":        "only invisible characters",
+	"\ufeff\u2060":  "only invisible characters",
+	"\u115f\u1160":  "only invisible characters",
+	"\u3164":        "only invisible characters",
+	"\uffa0 \u00ad": "only invisible characters",
 	" a":            "white space",
 	"a\u00a0":       "white space",
 	".":             "URL path",
@@ -205,17 +205,17 @@ var odd = map[string]string{
 	"/":             "URL path",
 }
 
-// Names that would forge lines, or that are like another, are refused however a class
-// comes to be; names of any language are not.
+// Invalid names are errors of all methods that create classes; names in any language are
+// valid.
 func TestClassNames(t *testing.T) {
 	folder := t.TempDir()
-	writePNG(t, greys(1), folder, "1.png")
+	writePNG(t, grays(1), folder, "1.png")
 	file := filepath.Join(folder, "1.png")
 	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
 	for name, says := range odd {
 		for way, err := range map[string]error{
 			"check":      gallery.CheckClassName(name),
-			"images":     g.Enroll(name, greys(1)),
+			"images":     g.Enroll(name, grays(1)),
 			"files":      g.EnrollFiles(ctx, name, file),
 			"embeddings": g.EnrollEmbeddings(name, []float32{1}),
 		} {
@@ -228,15 +228,14 @@ func TestClassNames(t *testing.T) {
 		t.Errorf("%d examples are enrolled", g.Len())
 	}
 	for _, name := range []string{"alice", "Greek/alpha", "Åse Ødegård", "山田 太郎", "שלום", "می\u200cخواهم", `a\nb`, "👩\u200d👧", "...", "a."} {
-		enroll(t, g, name, greys(1))
+		enroll(t, g, name, grays(1))
 	}
 }
 
-// A folder whose name is none for a class is refused before its images are embedded,
-// and named.
-func TestEnrollFolderOfAnOddName(t *testing.T) {
+// A folder with an invalid class name is an error that names the image.
+func TestEnrollFolderWithInvalidName(t *testing.T) {
 	folder := t.TempDir()
-	writePNG(t, greys(10), folder, "a\nb", "1.png")
+	writePNG(t, grays(10), folder, "a\nb", "1.png")
 	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{OnProgress: func(int, int) { t.Error("images were embedded") }})
 	_, _, err := g.EnrollFolder(ctx, folder)
 	if !errors.Is(err, gallery.ErrClassName) || !strings.Contains(err.Error(), `a\nb/1.png`) {
@@ -244,16 +243,16 @@ func TestEnrollFolderOfAnOddName(t *testing.T) {
 	}
 }
 
-// A gallery that was made before there were rules for names opens with all of its
-// classes, which answer, grow and go; what is printed of them forges no line.
+// Classes with invalid names of galleries that are older than the rules for names can be
+// identified, extended and forgotten; errors escape their names.
 func TestOddNamesOfOldGalleries(t *testing.T) {
 	for name := range odd {
 		if name == "" || gallery.CheckClassName(name) == nil {
 			continue
 		}
 		g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
-		enroll(t, g, "stand-in", greys(10))
-		enroll(t, g, "other", greys(200))
+		enroll(t, g, "stand-in", grays(10))
+		enroll(t, g, "other", grays(200))
 		closeGallery(t, g)
 		testutil.RenameClass(t, g.Path(), "stand-in", name)
 		g = reopen(t, g, gallery.Options{})
@@ -264,28 +263,28 @@ func TestOddNamesOfOldGalleries(t *testing.T) {
 		if utf8.ValidString(name) && kept != name {
 			t.Errorf("found class %q, want %q", kept, name)
 		}
-		if found := identify(t, g, greys(11), 1); found.Candidates[0].Class != kept {
+		if found := identify(t, g, grays(11), 1); found.Candidates[0].Class != kept {
 			t.Errorf("%q: found %+v", kept, found)
 		}
-		enroll(t, g, kept, greys(12))
-		if _, err := g.Verify("nobody", greys(1)); err == nil || wording.Printable(err.Error()) != err.Error() {
+		enroll(t, g, kept, grays(12))
+		if _, err := g.Verify("nobody", grays(1)); err == nil || wording.Printable(err.Error()) != err.Error() {
 			t.Errorf("%q: found error %v", kept, err)
 		}
 		if examples, err := g.Forget(kept); err != nil || examples != 2 || len(g.Classes()) != 1 {
 			t.Errorf("%q: forgot %d examples: %v", kept, examples, err)
 		}
-		if err := g.Enroll(kept, greys(1)); !errors.Is(err, gallery.ErrClassName) {
+		if err := g.Enroll(kept, grays(1)); !errors.Is(err, gallery.ErrClassName) {
 			t.Errorf("%q: enrolled again: found error %v", kept, err)
 		}
 	}
 }
 
-// Paths are bytes: those that are not UTF-8 stay apart, also in the file.
+// Paths that are not UTF-8 are stored without a change.
 func TestSourcesAreBytes(t *testing.T) {
 	folder := t.TempDir()
 	paths := []string{filepath.Join(folder, "caf\xe8.png"), filepath.Join(folder, "caf\xe9.png"), filepath.Join(folder, "caf\ufffd.png")}
 	for _, path := range paths {
-		writePNG(t, greys(10), path)
+		writePNG(t, grays(10), path)
 	}
 	g, err := gallery.Create(filepath.Join(folder, "g\xe9.gallery"), plainModel(t, heads.L1{}, 1), gallery.Options{ModelName: "runs/mod\xe9le"})
 	if err != nil {
@@ -315,18 +314,18 @@ func TestModelNamesAreBytes(t *testing.T) {
 	}
 }
 
-// A gallery that is given embeddings answers as one that is given images.
+// A gallery gives the same results for embeddings as for images.
 func TestEmbeddingsOrImages(t *testing.T) {
 	model := plainModel(t, heads.L1{}, 2)
 	byImage, byEmbedding := create(t, model, gallery.Options{}), create(t, model, gallery.Options{})
-	enroll(t, byImage, "dark", greys(0, 10), greys(5, 5))
-	enroll(t, byImage, "bright", greys(200, 250))
+	enroll(t, byImage, "dark", grays(0, 10), grays(5, 5))
+	enroll(t, byImage, "bright", grays(200, 250))
 	for class, embeddings := range map[string][][]float32{"dark": {{0, 10}, {5, 5}}, "bright": {{200, 250}}} {
 		if err := byEmbedding.EnrollEmbeddings(class, embeddings...); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want := distances(identify(t, byImage, greys(10, 10), 2))
+	want := distances(identify(t, byImage, grays(10, 10), 2))
 	found, err := byEmbedding.IdentifyEmbeddings([][]float32{{10, 10}}, 2)
 	if err != nil {
 		t.Fatal(err)
@@ -340,10 +339,10 @@ func TestEmbeddingsOrImages(t *testing.T) {
 	}
 }
 
-// What is no embedding of the model is refused, and nothing of it is kept.
+// Embeddings that are not of the model are errors and are not stored.
 func TestEmbeddingsAreChecked(t *testing.T) {
 	g := create(t, plainModel(t, heads.L1{}, 2), gallery.Options{})
-	enroll(t, g, "dark", greys(0, 10))
+	enroll(t, g, "dark", grays(0, 10))
 	if err := g.EnrollEmbeddings("short", []float32{1, 2}, []float32{1}); err == nil {
 		t.Error("an embedding of one feature is enrolled")
 	}
@@ -367,14 +366,14 @@ func TestEmbeddingsAreChecked(t *testing.T) {
 	}
 }
 
-// Enrolling tells how many files are embedded, calibrating of each image twice:
-// when it is embedded and when it is compared.
+// The progress of enrolling counts embedded files; that of calibrating counts each image
+// twice, when it is embedded and when it is compared.
 func TestProgress(t *testing.T) {
 	var told [][2]int
 	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{OnProgress: func(done, total int) { told = append(told, [2]int{done, total}) }})
 	folder := t.TempDir()
 	for i := range 70 {
-		writePNG(t, greys(uint8(i)), folder, "a", string('0'+rune(i))+".png")
+		writePNG(t, grays(uint8(i)), folder, "a", string('0'+rune(i))+".png")
 	}
 	if _, _, err := g.EnrollFolder(context.Background(), folder); err != nil {
 		t.Fatal(err)

@@ -10,8 +10,8 @@ import (
 	"github.com/likeness-go/likeness/zoo"
 )
 
-// Characters are recognised from one drawing of each, by the model that comes with
-// the program and decides by its own threshold.
+// Characters are recognized from one drawing of each with an embedded model, which has a
+// threshold.
 func Example() {
 	model, err := zoo.Load(zoo.Default)
 	if err != nil {
@@ -49,8 +49,8 @@ func Example() {
 	// this is unknown; the nearest is a ring
 }
 
-// A threshold is found for a rate of false accepts, on images of classes that the
-// network has not seen.
+// A threshold is chosen for a false accept rate on images of classes that the network was not
+// trained on.
 func ExampleGallery_Calibrate() {
 	g, remove := temporary()
 	defer remove()
@@ -63,15 +63,15 @@ func ExampleGallery_Calibrate() {
 	_, err = g.Calibrate(images, 0.001)
 	fmt.Println("at 0.001:", err != nil)
 	// Output:
-	// threshold 11.5000 at a false accept rate of 0.3, on series: 10 images of 5 classes, accepts 12 of 40 pairs of different classes and 5 of 5 of one
+	// threshold 11.5000 at a false accept rate of 0.3, on series: 10 images of 5 classes, accepts 12 of 40 different-class pairs and 5 of 5 same-class pairs
 	// at 0.001: true
 }
 
-// Forget removes a class, and an unknown one is told apart.
+// Forget removes a class; an unknown class is an error.
 func ExampleGallery_Forget() {
 	g, remove := temporary()
 	defer remove()
-	if err := g.Enroll("dark", greys(10), greys(20)); err != nil {
+	if err := g.Enroll("dark", grays(10), grays(20)); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(g.Classes())

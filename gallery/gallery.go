@@ -13,11 +13,12 @@ import (
 	"github.com/likeness-go/likeness/gallery/index"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/atomicfile"
+	"github.com/likeness-go/likeness/internal/guard"
 	"github.com/likeness-go/likeness/internal/wording"
 	"github.com/pkg/errors"
 )
 
-// Gallery is known classes with examples of each, in one file.
+// Gallery is a file of classes with examples of each.
 type Gallery struct {
 	path     string
 	model    *likeness.Model
@@ -26,22 +27,22 @@ type Gallery struct {
 	distance heads.Distance
 
 	store *store
-	// writing is held by what changes the gallery, from before it is on the disk
-	// until it is in memory, so that both have one order.
+	// writing is held during a change of the file and of the contents in memory, so
+	// that both have the same order.
 	writing sync.Mutex
 
-	mutex       sync.RWMutex // of what follows
+	mutex       sync.RWMutex // guards the following fields
 	closed      bool
 	contents    *contents
 	calibration *Calibration // nil without one
-	graph       *index.Graph // of the first examples; nil without one
+	graph       *index.Graph // index of the first examples; nil without one
 }
 
-// Create makes a gallery of no classes at a path where there is none. The model
-// must stay as it is while the gallery is open; its identity is kept.
+// Create creates an empty gallery at a path. The model must not be changed while the
+// gallery is open; its identity is stored in the file.
 //
-// The errors are ErrExists, ErrLocked and ErrNotGallery where the file is
-// something else, wrapped.
+// The error wraps ErrExists if there is a gallery at the path, ErrNotGallery if there is
+// another file, or ErrLocked.
 func Create(path string, model *likeness.Model, o Options) (*Gallery, error) {
 	if o.Rule == "" {
 		o.Rule = Nearest
@@ -50,23 +51,22 @@ func Create(path string, model *likeness.Model, o Options) (*Gallery, error) {
 	return g, errors.Wrapf(err, "create gallery %s", path)
 }
 
-// OpenOrCreate opens the gallery at a path, or creates it where there is none, and
-// says which. Of several that call it at the same time, in one process or many, one
-// creates the gallery; the others wait, up to Options.Timeout and until the context
-// ends, and open it. In Options the Rule is that of a new gallery; see Open for what it
-// means for one that is there. The errors are those of Open but for fs.ErrNotExist, and
-// the context's.
+// OpenOrCreate opens the gallery at a path or creates it if there is none, and reports
+// whether it was created. Of concurrent calls, in one or several processes, one creates
+// the gallery; the others wait, up to Options.Timeout and until the context ends, and
+// open it. Options.Rule is the rule of a new gallery; see Open for an existing one. The
+// errors are those of Open except fs.ErrNotExist, and that of the context.
 func OpenOrCreate(ctx context.Context, path string, model *likeness.Model, o Options) (g *Gallery, created bool, err error) {
 	g, created, err = openOrCreate(ctx, path, model, o)
 	return g, created, errors.Wrapf(err, "open or create gallery %s", path)
 }
 
-// errGone says that another process removed a gallery before it was opened.
+// errGone is the error if another process removed a gallery before it was opened.
 var errGone = errors.New("another process removed the file")
 
-// mostTries bounds how often openOrCreate begins again: far more often than other
-// processes are faster, unless the path is such as a link to nowhere.
-const mostTries = 1000
+// maxTries limits the attempts of openOrCreate, for paths at which a file can neither be
+// opened nor created, such as a dangling link.
+const maxTries = 1000
 
 func openOrCreate(ctx context.Context, path string, model *likeness.Model, o Options) (g *Gallery, created bool, err error) {
 	if ctx == nil {
@@ -85,26 +85,25 @@ func openOrCreate(ctx context.Context, path string, model *likeness.Model, o Opt
 			anew.Rule = Nearest
 		}
 		g, err = open(ctx, path, model, anew, true)
-		faster := errors.Is(err, ErrExists) || errors.Is(err, errGone) // others were
-		if !faster || tries == mostTries {
+		raced := errors.Is(err, ErrExists) || errors.Is(err, errGone) // another process was faster
+		if !raced || tries == maxTries {
 			return g, err == nil, err
 		}
 	}
 }
 
-// Open opens a gallery that Create made, with the model that it was made with,
-// and reads all of it into memory: of n examples of d features 4·n·d bytes and
-// about 100·n more, and under the cosine distance twice 4·n·d.
+// Open opens a gallery with the model that it was created with and reads it into memory.
+// For n examples of d features it takes about 4·n·d + 100·n bytes, and 4·n·d more with
+// the cosine distance.
 //
-// The errors are fs.ErrNotExist, ErrLocked, ErrModel, ErrNotGallery and
-// ErrDamaged, wrapped.
+// The error wraps fs.ErrNotExist, ErrLocked, ErrModel, ErrNotGallery or ErrDamaged.
 func Open(path string, model *likeness.Model, o Options) (*Gallery, error) {
 	g, err := open(context.Background(), path, model, o, false)
 	return g, errors.Wrapf(err, "open gallery %s", path)
 }
 
 func open(ctx context.Context, path string, model *likeness.Model, o Options, create bool) (opened *Gallery, err error) {
-	defer recovered(&err)
+	defer guard.Recover(&err, "the model cannot be used") // a model of another package may panic
 	if create && o.ReadOnly {
 		return nil, errors.Wrap(ErrReadOnly, "a new gallery")
 	}
@@ -128,7 +127,7 @@ func open(ctx context.Context, path string, model *likeness.Model, o Options, cr
 		}
 	}
 	if g.store, err = openStore(ctx, path, o, create && !made); err != nil {
-		if create && errors.Is(err, fs.ErrNotExist) { // it was there, or could have been made
+		if create && errors.Is(err, fs.ErrNotExist) { // another process removed it after createFile
 			err = errors.WithMessage(errGone, err.Error())
 		}
 		return nil, err
@@ -140,8 +139,8 @@ func open(ctx context.Context, path string, model *likeness.Model, o Options, cr
 	return g, nil
 }
 
-// read takes over what the file holds, after it has been given a header where an
-// earlier attempt to create it was cut off.
+// read reads the file. With create it first writes the header of a file whose creation
+// was interrupted.
 func (g *Gallery) read(own header, create bool) (err error) {
 	if create {
 		err = g.store.create(own)
@@ -155,7 +154,7 @@ func (g *Gallery) read(own header, create bool) (err error) {
 	if err != nil {
 		return err
 	}
-	// The features are what the network gives; an image of nothing will do.
+	// Embed a blank image to get the number of features.
 	blank, err := g.model.EmbedPixels([][]uint8{make([]uint8, g.model.Preprocessing.Size.Len())})
 	if err != nil {
 		return err
@@ -173,24 +172,16 @@ func (g *Gallery) read(own header, create bool) (err error) {
 	return nil
 }
 
-// isOpen reports whether Open or Create made the gallery: a nil one or a zero value is
-// like one that is closed, with nothing in it.
+// isOpen reports whether Open or Create returned the gallery. A nil gallery or a zero
+// value behaves like a closed, empty one.
 func (g *Gallery) isOpen() bool { return g != nil && g.store != nil }
 
 var (
-	errNotOpened = errors.Wrap(ErrClosed, "it was not made by Open or Create")
+	errNotOpened = errors.Wrap(ErrClosed, "the gallery is nil or was not returned by Open or Create")
 	errNoContext = errors.New("the context is nil, expected one such as context.Background()")
 )
 
-// recovered makes an error of a panic in code that is not the gallery's: of a model that
-// likeness did not make, or of an image that does not hold what it says.
-func recovered(err *error) {
-	if cause := recover(); cause != nil {
-		*err = errors.Errorf("the model or an image cannot be used: %v", cause)
-	}
-}
-
-// Path is the gallery's file.
+// Path returns the path of the gallery's file.
 func (g *Gallery) Path() string {
 	if g == nil {
 		return ""
@@ -198,7 +189,7 @@ func (g *Gallery) Path() string {
 	return g.path
 }
 
-// Model is the model that the gallery was opened with; nil if it was not opened.
+// Model returns the model that the gallery was opened with, or nil.
 func (g *Gallery) Model() *likeness.Model {
 	if g == nil {
 		return nil
@@ -206,7 +197,7 @@ func (g *Gallery) Model() *likeness.Model {
 	return g.model
 }
 
-// Rule is how an image is compared with a class.
+// Rule returns the rule by which images are compared with classes.
 func (g *Gallery) Rule() Rule {
 	if g == nil {
 		return ""
@@ -214,8 +205,8 @@ func (g *Gallery) Rule() Rule {
 	return g.header.Rule
 }
 
-// Close gives the file free for other processes, after changes that are under
-// way. Afterwards all methods that can give an error give ErrClosed.
+// Close waits for pending changes and releases the file for other processes. Later calls
+// of methods that return errors return ErrClosed.
 func (g *Gallery) Close() error {
 	if !g.isOpen() {
 		return nil
@@ -231,10 +222,10 @@ func (g *Gallery) Close() error {
 	return errors.Wrapf(g.store.close(), "close gallery %s", g.path)
 }
 
-// Discard closes the gallery and, if it holds neither examples nor a calibration,
-// removes its file, before any other process can open it: for whoever created it and
-// could not enroll. It says whether the file is gone. Where the operating system does
-// not remove files that are open, it stays, and that is the error.
+// Discard closes the gallery and, if it has neither examples nor a calibration, removes
+// its file before another process can open it, and reports whether it did. A program
+// that created a gallery can call it if enrolling fails. It is an error if the operating
+// system cannot remove open files.
 func (g *Gallery) Discard() (removed bool, err error) {
 	if !g.isOpen() {
 		return false, nil
@@ -257,14 +248,14 @@ func (g *Gallery) Discard() (removed bool, err error) {
 	return removed, errors.Wrapf(err, "discard gallery %s", g.path)
 }
 
-// change prepares a change, which must end with g.writing.Unlock.
+// change locks the gallery for a change, which must end with g.writing.Unlock.
 func (g *Gallery) change() error {
 	if !g.isOpen() {
 		return errNotOpened
 	}
 	g.writing.Lock()
 	switch {
-	case g.closed: // which changes under both locks
+	case g.closed: // may be read, because it changes only with both locks held
 		g.writing.Unlock()
 		return ErrClosed
 	case g.options.ReadOnly:
@@ -274,27 +265,27 @@ func (g *Gallery) change() error {
 	return nil
 }
 
-// wrap says which gallery an error is of and what was being done.
+// wrap adds the gallery and the operation to an error.
 func (g *Gallery) wrap(err error, doing string) error {
 	return errors.Wrapf(err, "gallery %s: %s", g.Path(), doing)
 }
 
-// Description is what a gallery's file says about itself.
+// Description is the metadata of a gallery's file.
 type Description struct {
-	Identity    likeness.Identity // of the model
-	ModelName   string            // that Create was given
+	Identity    likeness.Identity // identity of the model
+	ModelName   string            // Options.ModelName of Create
 	Rule        Rule
 	Calibration *Calibration // nil without one
 }
 
-// Describe reads what a gallery is of, without its model: to find out which one
-// to load. Its errors are Open's.
+// Describe reads the metadata of a gallery without its model, for example to find out
+// which model to load. Its errors are those of Open.
 func Describe(path string) (Description, error) {
 	return DescribeWithin(context.Background(), path, 0)
 }
 
-// DescribeWithin is Describe that waits for another process to close the gallery up to
-// the timeout, 0 for a second, and until the context ends.
+// DescribeWithin is Describe with a maximum time to wait for another process to close the
+// gallery, 0 for one second, and a context that ends the wait.
 func DescribeWithin(ctx context.Context, path string, timeout time.Duration) (Description, error) {
 	d, err := describe(ctx, path, timeout)
 	return d, errors.Wrapf(err, "describe gallery %s", path)
@@ -322,10 +313,9 @@ func describe(ctx context.Context, path string, timeout time.Duration) (Descript
 	return Description{Identity: h.Identity, ModelName: h.ModelName, Rule: h.Rule, Calibration: calibration}, nil
 }
 
-// createFile makes the file of a new gallery, with its header, where there is
-// none, whole or not at all: bbolt writes a new file in place, and would refuse for
-// ever what a full disk left of it. It says whether the file was made; what is
-// there already is for others to judge.
+// createFile creates the file of a new gallery with its header atomically, and reports
+// whether it did; an existing file is not touched. Without this, bbolt would write a new
+// file in place and could not open the incomplete file that a full disk leaves.
 func createFile(ctx context.Context, path string, o Options, h header) (made bool, err error) {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -341,42 +331,42 @@ func createFile(ctx context.Context, path string, o Options, h header) (made boo
 		}
 		return err
 	})
-	if errors.Is(err, fs.ErrExist) { // somebody else made it by now
+	if errors.Is(err, fs.ErrExist) { // another process created it meanwhile
 		return false, nil
 	}
 	return err == nil, err
 }
 
 var (
-	// ErrExists says that there is a gallery where one was to be created.
-	ErrExists = errors.New("it exists: open it, or choose another file")
-	// ErrNotGallery says that a file is no gallery, or none of a known format.
-	ErrNotGallery = errors.New("it is no gallery of a known format")
-	// ErrDamaged says that a gallery's file cannot be read as it was written.
+	// ErrExists is the error of Create if there is a gallery at the path.
+	ErrExists = errors.New("the gallery exists: open it or choose another file")
+	// ErrNotGallery is the error for a file that is not a gallery of a known format.
+	ErrNotGallery = errors.New("not a gallery of a known format")
+	// ErrDamaged is the error for a gallery whose file is damaged.
 	ErrDamaged = errors.New("the file is damaged: restore a copy of it")
-	// ErrModel says that a gallery is of another model.
-	ErrModel = errors.New("the embeddings of two models cannot be compared: open it with its own, or enrol anew in another file")
-	// ErrLocked says that another process has the gallery open.
-	ErrLocked = errors.New("another process has it open")
-	// ErrReadOnly says that a gallery was opened for reading.
-	ErrReadOnly = errors.New("it was opened for reading only")
-	// ErrClosed says that a gallery was closed.
-	ErrClosed = errors.New("it is closed")
-	// ErrClassName says that a name is none for a new class; see CheckClassName.
+	// ErrModel is the error for a gallery that was created with another model.
+	ErrModel = errors.New("embeddings of different models are not comparable: open the gallery with its own model, or enroll the images in a new file")
+	// ErrLocked is the error if another process has the gallery open.
+	ErrLocked = errors.New("another process has the gallery open")
+	// ErrReadOnly is the error of changing a gallery that was opened read-only.
+	ErrReadOnly = errors.New("the gallery was opened read-only")
+	// ErrClosed is the error of using a closed gallery.
+	ErrClosed = errors.New("the gallery is closed")
+	// ErrClassName is the error for an invalid name of a new class; see CheckClassName.
 	ErrClassName = errors.New("invalid class name")
-	// ErrUnknownClass says that a gallery has no class of a name.
+	// ErrUnknownClass is the error for the name of a class that the gallery does not have.
 	ErrUnknownClass = errors.New("unknown class")
-	// ErrTooFewPairs says that so few pairs of images say nothing about so small a
-	// rate.
+	// ErrTooFewPairs is the error if there are too few pairs of images to estimate a false
+	// accept rate.
 	ErrTooFewPairs = errors.New("too few pairs of different classes")
-	// ErrTooSmall says that an exact search takes less time than an index would.
+	// ErrTooSmall is the error if an exact search is faster than an index.
 	ErrTooSmall = errors.New("too few examples for an index")
 )
 
-// mostNamed is how many classes an error names.
-const mostNamed = 10
+// maxNamed is the maximum number of classes that an error lists.
+const maxNamed = 10
 
-// unknownClass is ErrUnknownClass with the name that was probably meant.
+// unknownClass returns ErrUnknownClass with the most similar name or the known classes.
 func unknownClass(found string, known []string) error {
 	message := fmt.Sprintf("%q", found)
 	if name := wording.Nearest(found, known); name != "" {
@@ -384,18 +374,18 @@ func unknownClass(found string, known []string) error {
 	} else {
 		message += "."
 	}
-	named := make([]string, min(len(known), mostNamed))
+	named := make([]string, min(len(known), maxNamed))
 	for i := range named {
-		named[i] = wording.Printable(known[i]) // an older gallery may hold any name
+		named[i] = wording.Printable(known[i]) // galleries created before the rules for names may contain any name
 	}
 	list := strings.Join(named, ", ")
 	switch {
 	case len(known) == 0:
-		message += " There are none yet"
-	case len(known) <= mostNamed:
-		message += " There are " + list
+		message += " The gallery has no classes"
+	case len(known) <= maxNamed:
+		message += " The classes are " + list
 	default:
-		message += fmt.Sprintf(" There are %s and %d more", list, len(known)-mostNamed)
+		message += fmt.Sprintf(" The classes are %s and %d more", list, len(known)-maxNamed)
 	}
 	return fmt.Errorf("%w %s", ErrUnknownClass, message)
 }

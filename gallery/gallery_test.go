@@ -23,17 +23,17 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// What is in a gallery is there when it is opened again.
+// A gallery has the same contents after it is opened again.
 func TestReopen(t *testing.T) {
 	g := create(t, plainModel(t, heads.L2{}, 2), gallery.Options{})
-	enroll(t, g, "b", greys(1, 2), greys(3, 4))
-	enroll(t, g, "a", greys(5, 6))
-	want := identify(t, g, greys(4, 4), 2)
+	enroll(t, g, "b", grays(1, 2), grays(3, 4))
+	enroll(t, g, "a", grays(5, 6))
+	want := identify(t, g, grays(4, 4), 2)
 	again := reopen(t, g, gallery.Options{})
 	if diff := cmp.Diff([]gallery.Class{{Name: "a", Examples: 1}, {Name: "b", Examples: 2}}, again.Classes()); diff != "" {
 		t.Errorf("classes (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(want, identify(t, again, greys(4, 4), 2)); diff != "" {
+	if diff := cmp.Diff(want, identify(t, again, grays(4, 4), 2)); diff != "" {
 		t.Errorf("answers (-before +after):\n%s", diff)
 	}
 	if again.Len() != 3 {
@@ -41,8 +41,8 @@ func TestReopen(t *testing.T) {
 	}
 }
 
-// A gallery is opened with its own model alone, and the error names both.
-func TestAnotherModelIsRefused(t *testing.T) {
+// Opening a gallery with another model is an error that names both models.
+func TestOpenWithAnotherModel(t *testing.T) {
 	g := create(t, plainModel(t, heads.L2{}, 2), gallery.Options{ModelName: "first.safetensors"})
 	closeGallery(t, g)
 	for name, other := range map[string]heads.Head{"another head": heads.L1{}, "learned weights": heads.WeightedL1{}} {
@@ -86,10 +86,10 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-// While a gallery is open nobody else opens it, but several read it together.
+// A gallery that is open for writing cannot be opened; several can read it at the same time.
 func TestLock(t *testing.T) {
 	g := create(t, plainModel(t, heads.L2{}, 2), gallery.Options{})
-	enroll(t, g, "a", greys(1, 2))
+	enroll(t, g, "a", grays(1, 2))
 	short := gallery.Options{Timeout: time.Millisecond}
 	_, err := gallery.Open(g.Path(), g.Model(), short)
 	if !errors.Is(err, gallery.ErrLocked) || !strings.Contains(err.Error(), g.Path()) {
@@ -102,10 +102,10 @@ func TestLock(t *testing.T) {
 	}
 	defer closeGallery(t, second)
 	for _, reader := range []*gallery.Gallery{first, second} {
-		if found := identify(t, reader, greys(1, 2), 1); found.Candidates[0].Class != "a" {
+		if found := identify(t, reader, grays(1, 2), 1); found.Candidates[0].Class != "a" {
 			t.Errorf("found %+v", found)
 		}
-		if err := reader.Enroll("b", greys(3, 4)); !errors.Is(err, gallery.ErrReadOnly) {
+		if err := reader.Enroll("b", grays(3, 4)); !errors.Is(err, gallery.ErrReadOnly) {
 			t.Errorf("enroll in what is read: found error %v", err)
 		}
 	}
@@ -116,21 +116,20 @@ func TestLock(t *testing.T) {
 
 func TestClosed(t *testing.T) {
 	g := create(t, plainModel(t, heads.L2{}, 2), gallery.Options{})
-	enroll(t, g, "a", greys(1, 2))
+	enroll(t, g, "a", grays(1, 2))
 	closeGallery(t, g)
 	closeGallery(t, g) // which is no mistake
-	_, identified := g.Identify(greys(1, 2), 1)
-	_, verified := g.Verify("a", greys(1, 2))
+	_, identified := g.Identify(grays(1, 2), 1)
+	_, verified := g.Verify("a", grays(1, 2))
 	_, forgotten := g.Forget("a")
-	for name, err := range map[string]error{"enroll": g.Enroll("b", greys(3, 4)), "identify": identified, "verify": verified, "forget": forgotten} {
+	for name, err := range map[string]error{"enroll": g.Enroll("b", grays(3, 4)), "identify": identified, "verify": verified, "forget": forgotten} {
 		if !errors.Is(err, gallery.ErrClosed) {
 			t.Errorf("%s: found error %v", name, err)
 		}
 	}
 }
 
-// Nothing that is there is overwritten, nothing is made by Open, and what is no
-// gallery is told apart.
+// Create overwrites no file, Open creates none, and other files are not galleries.
 func TestCreateAndOpenRefusals(t *testing.T) {
 	model := plainModel(t, heads.L2{}, 2)
 	folder := t.TempDir()
@@ -161,9 +160,9 @@ func TestCreateAndOpenRefusals(t *testing.T) {
 		"create by a rule":       {create, path("new"), gallery.Options{Rule: "nearst"}, nil, `unknown rule "nearst": did you mean "nearest"?`},
 		"open nothing":           {open, path("new"), gallery.Options{}, fs.ErrNotExist, "new"},
 		"open a text":            {open, path("text"), gallery.Options{}, gallery.ErrNotGallery, "text"},
-		"open a database":        {open, path("other"), gallery.Options{}, gallery.ErrNotGallery, "something else"},
+		"open a database":        {open, path("other"), gallery.Options{}, gallery.ErrNotGallery, "other buckets"},
 		"open what is half-made": {open, path("interrupted"), gallery.Options{}, fs.ErrNotExist, "interrupted: create it again"},
-		"open by another rule":   {open, g.Path(), gallery.Options{Rule: gallery.Prototype}, nil, "its rule is nearest, found prototype"},
+		"open by another rule":   {open, g.Path(), gallery.Options{Rule: gallery.Prototype}, nil, "rule is nearest, found prototype"},
 	} {
 		err := test.do(test.path, test.options)
 		if err == nil || test.is != nil && !errors.Is(err, test.is) || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), "gallery "+test.path) {
@@ -188,7 +187,7 @@ func closed(g *gallery.Gallery, err error) error {
 	return g.Close()
 }
 
-// database makes a bbolt database with empty buckets.
+// database creates a bbolt database with empty buckets.
 func database(t *testing.T, path string, buckets ...string) {
 	t.Helper()
 	db, err := bolt.Open(path, 0o666, nil)
@@ -209,8 +208,8 @@ func database(t *testing.T, path string, buckets ...string) {
 	}
 }
 
-// Nothing, as a gallery, a model or an argument, is an error and no panic.
-func TestNothing(t *testing.T) {
+// Nil galleries, models and arguments are errors and cause no panic.
+func TestNil(t *testing.T) {
 	for name, function := range map[string]any{
 		"Create": gallery.Create, "Open": gallery.Open, "OpenOrCreate": gallery.OpenOrCreate,
 		"Describe": gallery.Describe, "DescribeWithin": gallery.DescribeWithin, "CheckClassName": gallery.CheckClassName,
@@ -223,18 +222,18 @@ func TestNothing(t *testing.T) {
 	testutil.CallsOfNothing(t, gallery.Calibration{})
 	testutil.CallsOfNothing(t, gallery.Identification{})
 	testutil.CallsOfNothing(t, gallery.Identification{Calibrated: true, Known: true})
-	if err := new(gallery.Gallery).Enroll("a", greys(1)); !errors.Is(err, gallery.ErrClosed) {
+	if err := new(gallery.Gallery).Enroll("a", grays(1)); !errors.Is(err, gallery.ErrClosed) {
 		t.Errorf("found error %v", err)
 	}
 
-	// Of a gallery that is open each argument in turn is nothing.
+	// Each argument of an open gallery's methods in turn is nil.
 	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
-	enroll(t, g, "a", greys(1))
+	enroll(t, g, "a", grays(1))
 	for _, method := range []string{"Enroll", "EnrollFiles", "EnrollEmbeddings", "EnrollFolder", "Identify", "IdentifyAll", "IdentifyEmbeddings", "Verify", "VerifyEmbedding", "Index", "Calibrate", "CalibrateFolder", "Examples", "Forget"} {
 		testutil.CallOfNothing(t, method, reflect.ValueOf(g).MethodByName(method).Interface(), false)
 	}
 	good := filepath.Join(t.TempDir(), "1.png")
-	writePNG(t, greys(1), good)
+	writePNG(t, grays(1), good)
 	var none context.Context
 	for name, err := range map[string]error{
 		"no context for files":  g.EnrollFiles(none, "a", good),
@@ -247,17 +246,17 @@ func TestNothing(t *testing.T) {
 		}
 	}
 	for name, img := range map[string]image.Image{
-		"nil":           nil,
-		"nil grey":      (*image.Gray)(nil),
-		"nil colours":   (*image.RGBA)(nil),
-		"short grey":    &image.Gray{Pix: make([]uint8, 3), Stride: 4, Rect: image.Rect(0, 0, 4, 4)},
-		"short colours": &image.NRGBA64{Pix: make([]uint8, 3), Stride: 4, Rect: image.Rect(0, 0, 4, 4)},
-		"its own":       panicking{},
+		"nil":          nil,
+		"nil gray":     (*image.Gray)(nil),
+		"nil colors":   (*image.RGBA)(nil),
+		"short gray":   &image.Gray{Pix: make([]uint8, 3), Stride: 4, Rect: image.Rect(0, 0, 4, 4)},
+		"short colors": &image.NRGBA64{Pix: make([]uint8, 3), Stride: 4, Rect: image.Rect(0, 0, 4, 4)},
+		"its own":      panicking{},
 	} {
 		_, identified := g.Identify(img, 1)
-		_, all := g.IdentifyAll([]image.Image{greys(1), img}, 1)
+		_, all := g.IdentifyAll([]image.Image{grays(1), img}, 1)
 		_, verified := g.Verify("a", img)
-		for way, err := range map[string]error{"enroll": g.Enroll("b", img), "enroll again": g.Enroll("a", greys(1), img), "identify": identified, "identify all": all, "verify": verified} {
+		for way, err := range map[string]error{"enroll": g.Enroll("b", img), "enroll again": g.Enroll("a", grays(1), img), "identify": identified, "identify all": all, "verify": verified} {
 			if err == nil {
 				t.Errorf("%s: %s: found no error", name, way)
 			}
@@ -266,15 +265,15 @@ func TestNothing(t *testing.T) {
 	if g.Len() != 1 {
 		t.Errorf("found %d examples", g.Len())
 	}
-	if err := g.Enroll("b", greys(2)); err != nil { // it goes on
+	if err := g.Enroll("b", grays(2)); err != nil { // it goes on
 		t.Error(err)
 	}
 }
 
-// ownNetwork is a backbone of a user's own.
+// ownNetwork is a backbone of another package.
 type ownNetwork struct{ backbone.Network }
 
-// panicking is an image whose pixels cannot be had.
+// panicking is an image whose method At panics.
 type panicking struct{}
 
 func (panicking) ColorModel() color.Model { return color.GrayModel }

@@ -20,8 +20,8 @@ import (
 	"github.com/likeness-go/likeness/zoo"
 )
 
-// plainModel embeds an image of one row of grey pixels as their values, 0 to 255,
-// so that every distance can be worked out by hand.
+// plainModel embeds an image of one row of gray pixels as their values, 0 to 255,
+// so that every distance can be computed by hand.
 func plainModel(t testing.TB, head heads.Head, pixels int) *likeness.Model {
 	t.Helper()
 	model, err := newPlainModel(head, pixels)
@@ -37,8 +37,8 @@ func newPlainModel(head heads.Head, pixels int) (*likeness.Model, error) {
 	return likeness.New(network, head, imaging.Preprocessing{Size: size, StdDev: []float64{1.0 / 255}}, 1)
 }
 
-// greys is an image of one row.
-func greys(values ...uint8) image.Image {
+// grays returns an image of one row.
+func grays(values ...uint8) image.Image {
 	img := image.NewGray(image.Rect(0, 0, len(values), 1))
 	for x, v := range values {
 		img.SetGray(x, 0, color.Gray{Y: v})
@@ -46,7 +46,7 @@ func greys(values ...uint8) image.Image {
 	return img
 }
 
-// create makes a gallery in a folder of the test's own.
+// create creates a gallery in a temporary folder.
 func create(t testing.TB, model *likeness.Model, o gallery.Options) *gallery.Gallery {
 	t.Helper()
 	g, err := gallery.Create(filepath.Join(t.TempDir(), "test.gallery"), model, o)
@@ -92,7 +92,7 @@ func identify(t testing.TB, g *gallery.Gallery, img image.Image, k int) gallery.
 	return found
 }
 
-// distances are the candidates' by class.
+// distances returns the distances of the candidates by class.
 func distances(found gallery.Identification) map[string]float64 {
 	by := map[string]float64{}
 	for _, candidate := range found.Candidates {
@@ -101,7 +101,7 @@ func distances(found gallery.Identification) map[string]float64 {
 	return by
 }
 
-// writePNG writes an image to a file, with its folders.
+// writePNG writes an image to a file and creates its folder.
 func writePNG(t testing.TB, img image.Image, path ...string) {
 	t.Helper()
 	name := filepath.Join(path...)
@@ -118,7 +118,7 @@ func writePNG(t testing.TB, img image.Image, path ...string) {
 	}
 }
 
-// temporary is a gallery of images of one pixel, for examples.
+// temporary returns a temporary gallery of images of one pixel, for examples.
 func temporary() (g *gallery.Gallery, remove func()) {
 	folder, err := os.MkdirTemp("", "gallery")
 	if err != nil {
@@ -137,8 +137,7 @@ func temporary() (g *gallery.Gallery, remove func()) {
 	}
 }
 
-// shapes are drawings in the coordinates of a square of side 2 around the middle:
-// whether there is ink.
+// shapes defines drawings: whether there is ink at a point of the square [-1, 1]².
 var shapes = map[string]func(x, y float64) bool{
 	"cross":    func(x, y float64) bool { return math.Abs(x) < 0.1 || math.Abs(y) < 0.1 },
 	"ring":     func(x, y float64) bool { return math.Abs(math.Hypot(x, y)-0.9) < 0.1 },
@@ -146,7 +145,7 @@ var shapes = map[string]func(x, y float64) bool{
 	"triangle": func(x, y float64) bool { return y > 0.8 || math.Abs(math.Abs(x)-(y+1)/2) < 0.1 },
 }
 
-// drawing is black ink on white paper, of a size and at a place, in pixels.
+// drawing draws a shape in black on white, with a size and a position in pixels.
 func drawing(shape string, side, centreX, centreY, size int) image.Image {
 	img := image.NewGray(image.Rect(0, 0, side, side))
 	for y := range side {
@@ -161,9 +160,9 @@ func drawing(shape string, side, centreX, centreY, size int) image.Image {
 	return img
 }
 
-// From one drawing each a gallery knows characters that the network has never seen,
-// in another size and place, and what was not enrolled is unknown; what is
-// forgotten becomes so.
+// With one drawing of each class, characters that the network was not trained on are
+// identified in another size and position. Classes that are not enrolled or forgotten are
+// unknown.
 func TestDrawings(t *testing.T) {
 	model, err := zoo.Load(zoo.Default)
 	if err != nil {

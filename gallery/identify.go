@@ -17,29 +17,28 @@ import (
 // Candidate is a class that an image may be of.
 type Candidate struct {
 	Class string
-	// Distance is the image's from the class by the gallery's rule.
+	// Distance is the distance between the image and the class by the gallery's rule.
 	Distance float64
-	// Example is the nearest of the class; with the rule Prototype it is empty,
-	// as none is nearest.
+	// Example is the nearest example of the class; empty with the rule Prototype.
 	Example Example
 }
 
-// Identification is which class an image is of.
+// Identification is the result of identifying the class of an image.
 type Identification struct {
-	// Candidates are the nearest classes, the nearest first.
+	// Candidates are the nearest classes, nearest first.
 	Candidates []Candidate
-	// Calibrated says whether there is a threshold, the gallery's or else the
-	// model's; Threshold and Known mean something only then.
+	// Calibrated reports whether there is a rejection threshold, that of the gallery or
+	// else of the model; Threshold and Known are meaningful only then.
 	Calibrated bool
 	Threshold  float64
-	Known      bool // the nearest candidate's distance is at most the threshold
-	// Approximate says that an index was asked, which finds most of the nearest
-	// and not always all.
+	Known      bool // whether the distance of the nearest candidate is at most the threshold
+	// Approximate reports whether an index was searched, which may miss some of the
+	// nearest classes.
 	Approximate bool
 }
 
-// Class is the class that the image is of; empty if it is of none that is known,
-// or if nothing is decided for want of a threshold.
+// Class returns the class of the image; "" if the image is of no known class or if there
+// is no threshold.
 func (i Identification) Class() string {
 	if !i.Calibrated || !i.Known || len(i.Candidates) == 0 {
 		return ""
@@ -47,8 +46,8 @@ func (i Identification) Class() string {
 	return i.Candidates[0].Class
 }
 
-// Identify finds the k classes that are nearest to an image, fewer where there
-// are not so many, and says whether it is of the nearest one or of none.
+// Identify finds the k nearest classes of an image, or all if there are fewer, and decides
+// whether it is of the nearest class or unknown.
 func (g *Gallery) Identify(img image.Image, k int) (Identification, error) {
 	all, err := g.IdentifyAll([]image.Image{img}, k)
 	if err != nil {
@@ -57,7 +56,7 @@ func (g *Gallery) Identify(img image.Image, k int) (Identification, error) {
 	return all[0], nil
 }
 
-// IdentifyAll is Identify for several images, which takes less time for each.
+// IdentifyAll is Identify for several images, which takes less time for each image.
 func (g *Gallery) IdentifyAll(images []image.Image, k int) ([]Identification, error) {
 	all, err := g.identify(images, k)
 	return all, g.wrap(err, "identify")
@@ -65,7 +64,7 @@ func (g *Gallery) IdentifyAll(images []image.Image, k int) ([]Identification, er
 
 func (g *Gallery) identify(images []image.Image, k int) ([]Identification, error) {
 	if k < 1 {
-		return nil, errors.Errorf("%d candidates, expected at least one", k)
+		return nil, errors.Errorf("found %d candidates, expected at least 1", k)
 	}
 	embeddings, err := g.embed(images)
 	if err != nil {
@@ -88,11 +87,11 @@ func (g *Gallery) identifyEmbeddings(embeddings [][]float32, k int) ([]Identific
 		return nil, err
 	}
 	all := make([]Identification, len(embeddings))
-	for i, neighbours := range found {
+	for i, neighbors := range found {
 		answer := &all[i]
 		answer.Approximate = g.graph != nil
-		for _, neighbour := range neighbours {
-			answer.Candidates = append(answer.Candidates, g.contents.candidate(neighbour))
+		for _, neighbor := range neighbors {
+			answer.Candidates = append(answer.Candidates, g.contents.candidate(neighbor))
 		}
 		if answer.Threshold, answer.Calibrated = g.threshold(); answer.Calibrated && len(answer.Candidates) > 0 {
 			answer.Known = answer.Candidates[0].Distance <= answer.Threshold
@@ -111,7 +110,7 @@ func (g *Gallery) search(embeddings [][]float32, k int) ([][]index.Neighbour, er
 	return vectors.Nearest(embeddings, k, classOf)
 }
 
-// threshold is the distance up to which an image is of a class, if there is one.
+// threshold returns the rejection threshold, if there is one.
 func (g *Gallery) threshold() (float64, bool) {
 	switch {
 	case g.calibration != nil:
@@ -122,24 +121,24 @@ func (g *Gallery) threshold() (float64, bool) {
 	return 0, false
 }
 
-// Verification is whether an image is of the class that it is said to be of.
-type Verification struct {
-	Candidate // the class
-	// Calibrated says whether there is a threshold, the gallery's or else the
-	// model's; Threshold and Same mean something only then.
+// VerifyResult is the result of verifying whether an image is of a claimed class.
+type VerifyResult struct {
+	Candidate // the claimed class
+	// Calibrated reports whether there is a threshold, that of the gallery or else of the
+	// model; Threshold and Same are meaningful only then.
 	Calibrated bool
 	Threshold  float64
-	Same       bool // the distance is at most the threshold
+	Same       bool // whether the distance is at most the threshold
 }
 
-// Verify compares an image with one class. The error is ErrUnknownClass, wrapped,
-// if there is none of that name.
-func (g *Gallery) Verify(class string, img image.Image) (Verification, error) {
+// Verify compares an image with one class. The error wraps ErrUnknownClass if there is no
+// class of that name.
+func (g *Gallery) Verify(class string, img image.Image) (VerifyResult, error) {
 	v, err := g.verify(class, img)
 	return v, g.wrap(err, "verify")
 }
 
-func (g *Gallery) verify(class string, img image.Image) (v Verification, err error) {
+func (g *Gallery) verify(class string, img image.Image) (v VerifyResult, err error) {
 	embeddings, err := g.embed([]image.Image{img})
 	if err != nil {
 		return v, err
@@ -147,7 +146,7 @@ func (g *Gallery) verify(class string, img image.Image) (v Verification, err err
 	return g.verifyEmbedding(class, embeddings[0])
 }
 
-func (g *Gallery) verifyEmbedding(class string, embedding []float32) (v Verification, err error) {
+func (g *Gallery) verifyEmbedding(class string, embedding []float32) (v VerifyResult, err error) {
 	g.mutex.RLock()
 	defer g.mutex.RUnlock()
 	if g.closed {
@@ -164,34 +163,20 @@ func (g *Gallery) verifyEmbedding(class string, embedding []float32) (v Verifica
 	return v, nil
 }
 
-// indexSeed is what indices are drawn from.
+// indexSeed is the random seed of indices.
 const indexSeed = 1
 
-// Index makes an index of all examples, keeps it in the file, and lets searches
-// ask it from then on: they take less time and find most of the nearest classes,
-// not always all. Examples that are enrolled later are searched exactly beside
-// it, until Index is called again; those that are forgotten leave it. It takes
-// seconds to minutes, during which the gallery can be asked but not changed.
+// Index builds an index of all examples and stores it in the file. Later searches use it:
+// they take less time and may miss some of the nearest classes. Examples that are enrolled
+// afterwards are searched exactly until Index is called again; those of forgotten classes
+// are removed from the index. It takes seconds to minutes, during which the gallery can be
+// searched but not changed. Open ignores an index of an incompatible version.
 //
-// It is an error if the distance allows no index, see index.Indexable, if the rule
-// is Prototype, and if the context ends; and ErrTooSmall, wrapped, below
-// Options.IndexFrom examples.
+// It is an error if the distance cannot be indexed (see index.Indexable), if the rule is
+// Prototype, and if the context ends. The error wraps ErrTooSmall if there are fewer
+// examples than Options.IndexFrom.
 func (g *Gallery) Index(ctx context.Context) error {
 	return g.wrap(g.index(ctx), "index")
-}
-
-// Indexed is how many examples are in an index; 0 without one. An index that
-// cannot be read, because another version made it, is left out in Open.
-func (g *Gallery) Indexed() int {
-	if !g.isOpen() {
-		return 0
-	}
-	g.mutex.RLock()
-	defer g.mutex.RUnlock()
-	if g.graph == nil {
-		return 0
-	}
-	return g.graph.Len()
 }
 
 func (g *Gallery) index(ctx context.Context) error {
@@ -207,10 +192,10 @@ func (g *Gallery) index(ctx context.Context) error {
 		from = index.Crossover
 	}
 	if g.header.Rule == Prototype {
-		return errors.New("its prototypes move with every enrolment: they are searched exactly")
+		return errors.New("the gallery's rule is prototype, expected nearest: prototypes change with every enrollment and are searched exactly")
 	}
 	if n := g.contents.vectors.Len(); n < from {
-		return errors.Wrapf(ErrTooSmall, "found %d, expected %d or more, below which an exact search takes less time", n, from)
+		return errors.Wrapf(ErrTooSmall, "found %d, expected at least %d: with fewer, an exact search is faster", n, from)
 	}
 	graph, err := index.Build(ctx, g.contents.vectors, indexSeed)
 	if err != nil {
@@ -229,11 +214,11 @@ func (g *Gallery) index(ctx context.Context) error {
 	return nil
 }
 
-// partBytes is how long the parts are in which an index is kept.
+// partBytes is the length of the parts in which an index is stored.
 const partBytes = 1 << 20
 
-// putGraph replaces the index: the number of examples, their numbers in the file,
-// 64-bit little-endian, and the graph, in parts with their CRC-32C.
+// putGraph replaces the index. It stores the number of examples and their ids, as 64-bit
+// little-endian integers, and the graph, in parts with a CRC-32C each.
 func (s *store) putGraph(ids []uint64, graph []byte) error {
 	content := binary.LittleEndian.AppendUint64(nil, uint64(len(ids)))
 	for _, id := range ids {
@@ -262,8 +247,8 @@ func (s *store) putGraph(ids []uint64, graph []byte) error {
 	})
 }
 
-// graph reads the index, without the examples that have been forgotten since; nil
-// if there is none or it cannot be read, as searches do without it.
+// graph reads the index without the examples that have been removed since. It returns nil
+// if there is no readable index, because it is not needed to search.
 func (s *store) graph(c *contents) *index.Graph {
 	var content []byte
 	err := s.view(func(tx *bolt.Tx) error {
@@ -290,7 +275,7 @@ func (s *store) graph(c *contents) *index.Graph {
 	return graph
 }
 
-// readGraph reads the index that putGraph wrote.
+// readGraph decodes an index that putGraph wrote.
 func readGraph(r *bytes.Reader, c *contents) (*index.Graph, error) {
 	var count uint64
 	if err := binary.Read(r, binary.LittleEndian, &count); err != nil {

@@ -16,17 +16,17 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// rounding allows for preprocessing in float32.
+// rounding is the tolerance for preprocessing in float32.
 var rounding = cmpopts.EquateApprox(1e-5, 1e-4)
 
-// Classes are by their nearest example, and what is said of them is its.
-func TestIdentifyByTheNearestExample(t *testing.T) {
+// By the rule Nearest the distance of a class is that of its nearest example.
+func TestIdentifyByNearestExample(t *testing.T) {
 	g := create(t, plainModel(t, heads.L1{}, 2), gallery.Options{})
-	enroll(t, g, "low", greys(0, 0), greys(10, 10))
-	enroll(t, g, "high", greys(200, 200))
-	enroll(t, g, "mixed", greys(0, 100), greys(100, 0), greys(255, 255))
+	enroll(t, g, "low", grays(0, 0), grays(10, 10))
+	enroll(t, g, "high", grays(200, 200))
+	enroll(t, g, "mixed", grays(0, 100), grays(100, 0), grays(255, 255))
 
-	found := identify(t, g, greys(20, 12), 5)
+	found := identify(t, g, grays(20, 12), 5)
 	want := map[string]float64{"low": 12, "mixed": 92, "high": 368}
 	if diff := cmp.Diff(want, distances(found), rounding); diff != "" {
 		t.Errorf("distances (-want +got):\n%s", diff)
@@ -36,21 +36,21 @@ func TestIdentifyByTheNearestExample(t *testing.T) {
 			t.Errorf("candidate %d is %s, want %s", i, found.Candidates[i].Class, class)
 		}
 	}
-	if two := identify(t, g, greys(20, 12), 2); !cmp.Equal(two.Candidates, found.Candidates[:2]) {
+	if two := identify(t, g, grays(20, 12), 2); !cmp.Equal(two.Candidates, found.Candidates[:2]) {
 		t.Errorf("the two nearest are %v", two.Candidates)
 	}
 }
 
-// By the rule Prototype a class is where the mean of its examples is; under cosine
-// that is the mean of their directions.
+// By the rule Prototype the distance of a class is that of the mean of its examples; for
+// the cosine distance the embeddings are normalized before.
 func TestIdentifyByPrototypes(t *testing.T) {
 	g := create(t, plainModel(t, heads.L1{}, 2), gallery.Options{Rule: gallery.Prototype})
-	enroll(t, g, "low", greys(0, 0), greys(10, 20))
-	enroll(t, g, "high", greys(200, 100))
-	enroll(t, g, "low", greys(20, 40))
+	enroll(t, g, "low", grays(0, 0), grays(10, 20))
+	enroll(t, g, "high", grays(200, 100))
+	enroll(t, g, "low", grays(20, 40))
 	check := func(g *gallery.Gallery) {
 		t.Helper()
-		found := identify(t, g, greys(10, 30), 2)
+		found := identify(t, g, grays(10, 30), 2)
 		if diff := cmp.Diff(map[string]float64{"low": 10, "high": 260}, distances(found), rounding); diff != "" || g.Rule() != gallery.Prototype {
 			t.Errorf("rule %s: distances (-want +got):\n%s", g.Rule(), diff)
 		}
@@ -59,16 +59,16 @@ func TestIdentifyByPrototypes(t *testing.T) {
 	check(reopen(t, g, gallery.Options{}))
 
 	directions := create(t, plainModel(t, heads.Cosine{}, 2), gallery.Options{Rule: gallery.Prototype})
-	enroll(t, directions, "both", greys(1, 0), greys(0, 200)) // whose plain mean is nearly the second
-	enroll(t, directions, "first", greys(1, 0))
-	found := identify(t, directions, greys(50, 50), 2)
+	enroll(t, directions, "both", grays(1, 0), grays(0, 200)) // whose plain mean is nearly the second
+	enroll(t, directions, "first", grays(1, 0))
+	found := identify(t, directions, grays(50, 50), 2)
 	if diff := cmp.Diff(map[string]float64{"both": 0, "first": 1 - math.Sqrt(0.5)}, distances(found), rounding); diff != "" {
 		t.Errorf("under cosine (-want +got):\n%s", diff)
 	}
 }
 
-// A distance is what the model's Compare says, by every head.
-func TestDistancesAreCompares(t *testing.T) {
+// Distances are equal to those of Model.Compare, for every head.
+func TestDistancesEqualCompare(t *testing.T) {
 	for _, name := range heads.Names {
 		head, err := heads.Named(name)
 		if err != nil {
@@ -76,30 +76,30 @@ func TestDistancesAreCompares(t *testing.T) {
 		}
 		model := plainModel(t, head, 3)
 		g := create(t, model, gallery.Options{})
-		enroll(t, g, "one", greys(10, 100, 200))
-		enroll(t, g, "other", greys(0, 0, 0))
-		for class, img := range map[string]image.Image{"one": greys(10, 100, 200), "other": greys(0, 0, 0)} {
-			comparison, err := model.Compare(img, greys(30, 60, 90))
+		enroll(t, g, "one", grays(10, 100, 200))
+		enroll(t, g, "other", grays(0, 0, 0))
+		for class, img := range map[string]image.Image{"one": grays(10, 100, 200), "other": grays(0, 0, 0)} {
+			comparison, err := model.Compare(img, grays(30, 60, 90))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := distances(identify(t, g, greys(30, 60, 90), 2))[class]; math.Abs(got-comparison.Distance) > 1e-6 {
+			if got := distances(identify(t, g, grays(30, 60, 90), 2))[class]; math.Abs(got-comparison.Distance) > 1e-6 {
 				t.Errorf("%s: class %s is at %v, Compare says %v", name, class, got, comparison.Distance)
 			}
 		}
 	}
 }
 
-// The model's threshold decides where the gallery has none; without one nothing is
-// decided.
+// The model's threshold is used if the gallery has no calibration; without a threshold there
+// is no decision.
 func TestDecisions(t *testing.T) {
 	model := plainModel(t, heads.L1{}, 1)
 	g := create(t, model, gallery.Options{})
-	enroll(t, g, "dark", greys(10))
-	enroll(t, g, "light", greys(200))
+	enroll(t, g, "dark", grays(10))
+	enroll(t, g, "light", grays(200))
 
-	found := identify(t, g, greys(12), 1)
-	verified, err := g.Verify("dark", greys(12))
+	found := identify(t, g, grays(12), 1)
+	verified, err := g.Verify("dark", grays(12))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,29 +110,29 @@ func TestDecisions(t *testing.T) {
 	threshold := 5.0
 	model.Threshold = &threshold
 	for value, want := range map[uint8]string{12: "dark", 16: "", 100: "", 204: "light"} {
-		found := identify(t, g, greys(value), 1)
+		found := identify(t, g, grays(value), 1)
 		if !found.Calibrated || found.Threshold != 5 || found.Class() != want || found.Known != (want != "") {
-			t.Errorf("grey %d: %+v, want %q", value, found, want)
+			t.Errorf("gray %d: %+v, want %q", value, found, want)
 		}
 		for _, class := range []string{"dark", "light"} {
-			verified, err := g.Verify(class, greys(value))
+			verified, err := g.Verify(class, grays(value))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !verified.Calibrated || verified.Class != class || verified.Same != (class == want) {
-				t.Errorf("grey %d is said to be %s: %+v", value, class, verified)
+				t.Errorf("gray %d is said to be %s: %+v", value, class, verified)
 			}
 		}
 	}
 }
 
-// Several images are identified as each is by itself.
+// IdentifyAll gives the same results as Identify.
 func TestIdentifyAll(t *testing.T) {
 	g := create(t, plainModel(t, heads.SquaredL2{}, 2), gallery.Options{})
 	var images []image.Image
 	for i := range uint8(20) {
-		images = append(images, greys(12*i, i*i/2))
-		enroll(t, g, string(rune('a'+i%7)), greys(11*i, 200-5*i))
+		images = append(images, grays(12*i, i*i/2))
+		enroll(t, g, string(rune('a'+i%7)), grays(11*i, 200-5*i))
 	}
 	all, err := g.IdentifyAll(images, 3)
 	if err != nil {
@@ -150,33 +150,33 @@ func TestIdentifyRefusals(t *testing.T) {
 	model := plainModel(t, heads.L1{}, 1)
 	model.Threshold = &threshold
 	g := create(t, model, gallery.Options{})
-	if found := identify(t, g, greys(1), 3); found.Known || !found.Calibrated || len(found.Candidates) != 0 {
+	if found := identify(t, g, grays(1), 3); found.Known || !found.Calibrated || len(found.Candidates) != 0 {
 		t.Errorf("in an empty gallery: %+v", found)
 	}
-	enroll(t, g, "dark", greys(10))
-	if _, err := g.Identify(greys(1), 0); err == nil || !strings.Contains(err.Error(), "0 candidates") {
+	enroll(t, g, "dark", grays(10))
+	if _, err := g.Identify(grays(1), 0); err == nil || !strings.Contains(err.Error(), "0 candidates") {
 		t.Errorf("no candidates: found error %v", err)
 	}
 	if _, err := g.Identify(nil, 1); err == nil || !strings.Contains(err.Error(), "image 0 has no pixels") {
 		t.Errorf("no image: found error %v", err)
 	}
-	_, err := g.Verify("darc", greys(1))
-	if err == nil || !strings.Contains(err.Error(), `unknown class "darc": did you mean "dark"? There are dark`) || !strings.Contains(err.Error(), g.Path()) {
+	_, err := g.Verify("darc", grays(1))
+	if err == nil || !strings.Contains(err.Error(), `unknown class "darc": did you mean "dark"? The classes are dark`) || !strings.Contains(err.Error(), g.Path()) {
 		t.Errorf("unknown class: found error %v", err)
 	}
 }
 
-// noise is an image of one row of random greys.
+// noise returns an image of one row of random gray values.
 func noise(seed uint64, pixels int) image.Image {
 	chance := random.New(seed, "noise")
 	values := make([]uint8, pixels)
 	for i := range values {
 		values[i] = uint8(chance.IntN(256))
 	}
-	return greys(values...)
+	return grays(values...)
 }
 
-// crowd is a gallery of 40 classes of five examples each.
+// crowd returns a gallery of 40 classes with five examples each.
 func crowd(t *testing.T, o gallery.Options) *gallery.Gallery {
 	t.Helper()
 	g := create(t, plainModel(t, heads.L2{}, 6), o)
@@ -190,9 +190,8 @@ func crowd(t *testing.T, o gallery.Options) *gallery.Gallery {
 	return g
 }
 
-// With an index the answers are those without, for so few examples, and say that
-// they are approximate; also after enrolments, after something was forgotten, and
-// when the gallery is opened again.
+// With an index results are marked as approximate and, for so few examples, equal to those
+// without; also after enrolling, after forgetting, and after the gallery is opened again.
 func TestIndex(t *testing.T) {
 	small := gallery.Options{IndexFrom: 100}
 	indexed, exact := crowd(t, small), crowd(t, gallery.Options{})
@@ -201,8 +200,8 @@ func TestIndex(t *testing.T) {
 	}
 	check := func(size int) {
 		t.Helper()
-		if indexed.Indexed() != size || exact.Indexed() != 0 {
-			t.Errorf("%d examples are indexed, want %d", indexed.Indexed(), size)
+		if gallery.Indexed(indexed) != size || gallery.Indexed(exact) != 0 {
+			t.Errorf("%d examples are indexed, want %d", gallery.Indexed(indexed), size)
 		}
 		for seed := range uint64(30) {
 			found, want := identify(t, indexed, noise(seed, 6), 5), identify(t, exact, noise(seed, 6), 5)
@@ -235,13 +234,13 @@ func TestIndex(t *testing.T) {
 func TestIndexRefusals(t *testing.T) {
 	small := gallery.Options{IndexFrom: 1}
 	signed := create(t, plainModel(t, heads.WeightedL1{Signed: true}, 1), small)
-	enroll(t, signed, "a", greys(1))
+	enroll(t, signed, "a", grays(1))
 	if err := signed.Index(ctx); err == nil || !strings.Contains(err.Error(), "may be negative") {
 		t.Errorf("signed weights: found error %v", err)
 	}
 	prototypes := create(t, plainModel(t, heads.L2{}, 1), gallery.Options{IndexFrom: 1, Rule: gallery.Prototype})
-	enroll(t, prototypes, "a", greys(1))
-	if err := prototypes.Index(ctx); err == nil || !strings.Contains(err.Error(), "prototypes move") {
+	enroll(t, prototypes, "a", grays(1))
+	if err := prototypes.Index(ctx); err == nil || !strings.Contains(err.Error(), "prototypes change") {
 		t.Errorf("prototypes: found error %v", err)
 	}
 	usual := crowd(t, gallery.Options{})
@@ -251,18 +250,18 @@ func TestIndexRefusals(t *testing.T) {
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	plain := create(t, plainModel(t, heads.L2{}, 1), small)
-	enroll(t, plain, "a", greys(1))
+	enroll(t, plain, "a", grays(1))
 	if err := plain.Index(ended); !errors.Is(err, context.Canceled) {
 		t.Errorf("context: found error %v", err)
 	}
 	for _, g := range []*gallery.Gallery{signed, prototypes, usual, plain} {
-		if found := identify(t, g, noise(1, g.Model().Preprocessing.Size.Width), 1); found.Approximate || g.Indexed() != 0 {
-			t.Errorf("%s is indexed all the same", g.Model().Head.Name())
+		if found := identify(t, g, noise(1, g.Model().Preprocessing.Size.Width), 1); found.Approximate || gallery.Indexed(g) != 0 {
+			t.Errorf("%s is indexed, expected an error", g.Model().Head.Name())
 		}
 	}
 }
 
-// An index that cannot be read is left out; everything else is there.
+// An index that cannot be read is ignored; everything else is read.
 func TestDamagedIndex(t *testing.T) {
 	small := gallery.Options{IndexFrom: 100}
 	for name, damage := range map[string]func(part []byte) []byte{
@@ -290,8 +289,8 @@ func TestDamagedIndex(t *testing.T) {
 			t.Fatal(err)
 		}
 		again := reopen(t, g, small)
-		if found := identify(t, again, noise(1, 6), 1); again.Indexed() != 0 || found.Approximate || again.Len() != 200 {
-			t.Errorf("%s: %d of %d examples are indexed", name, again.Indexed(), again.Len())
+		if found := identify(t, again, noise(1, 6), 1); gallery.Indexed(again) != 0 || found.Approximate || again.Len() != 200 {
+			t.Errorf("%s: %d of %d examples are indexed", name, gallery.Indexed(again), again.Len())
 		}
 	}
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/pkg/errors"
 )
 
-// What is between the pages of a bbolt file. bbolt follows it without looking: on a
-// page that leads back to itself it runs for ever, and takes memory as it goes. So a
-// file is looked at first. The layout is that of bbolt's internal/common; numbers are
-// in the byte order of the machine.
+// The layout of the pages of a bbolt file. bbolt follows references between pages without
+// checks: with a cycle it does not terminate and allocates memory without limit. Therefore
+// the pages of a file are checked before bbolt reads them. The layout is that of bbolt's
+// package internal/common; integers are in the machine's byte order.
 const (
-	headerBytes   = 16 // of a page: id 8, flags 2, count 2, overflow 4
-	elementBytes  = 16 // of a branch or a leaf
+	headerBytes   = 16 // header of a page: id 8, flags 2, count 2, overflow 4
+	elementBytes  = 16 // element of a branch or a leaf
 	metaBytes     = 64
 	bucketBytes   = 16 // root 8, sequence 8
 	branchPage    = 0x01
@@ -25,18 +25,18 @@ const (
 	metaMagic     = 0xED0CDAED
 	metaVersion   = 2
 
-	leastPage, mostPage = 1 << 10, 1 << 24 // bytes that bbolt lets a page have
+	minPage, maxPage = 1 << 10, 1 << 24 // limits of the page size in bytes
 )
 
 var native = binary.NativeEndian
 
-// meta is a page that says where everything else is.
+// meta is the content of a meta page, which refers to all other pages.
 type meta struct {
 	pageSize                           int64
 	root, freelist, pages, transaction uint64
 }
 
-// parseMeta reads a meta page; ok is false where it is none, or is damaged.
+// parseMeta decodes a meta page; ok is false if it is not an intact one.
 func parseMeta(page []byte) (m meta, ok bool) {
 	if len(page) < headerBytes+metaBytes {
 		return m, false
@@ -53,8 +53,8 @@ func parseMeta(page []byte) (m meta, ok bool) {
 	}, true
 }
 
-// readMeta finds the meta page that bbolt goes by: of those that are whole the one of
-// the later transaction. Without any it is not found, which bbolt tells best.
+// readMeta finds the meta page that bbolt uses: the intact one of the later transaction.
+// Without an intact one found is false, for which bbolt has an error.
 func readMeta(file io.ReaderAt, size int64) (newest meta, found bool, err error) {
 	page := make([]byte, headerBytes+metaBytes)
 	look := func(offset int64) (meta, bool) {
@@ -67,8 +67,8 @@ func readMeta(file io.ReaderAt, size int64) (newest meta, found bool, err error)
 		return parseMeta(page)
 	}
 	newest, found = look(0)
-	// The first says where the second is; where it is damaged, that is tried out.
-	for offset := int64(leastPage); offset <= mostPage; offset *= 2 {
+	// The first states the position of the second; if it is damaged, all positions are tried.
+	for offset := int64(minPage); offset <= maxPage; offset *= 2 {
 		if found && newest.pageSize != offset {
 			continue
 		}
@@ -84,29 +84,29 @@ func readMeta(file io.ReaderAt, size int64) (newest meta, found bool, err error)
 		}
 		return newest, true, nil
 	}
-	if s := newest.pageSize; found && (s < leastPage || s > mostPage || s&(s-1) != 0) {
-		return newest, found, errors.Wrapf(ErrDamaged, "found pages of %d bytes, expected a power of two from %d to %d", s, leastPage, mostPage)
+	if s := newest.pageSize; found && (s < minPage || s > maxPage || s&(s-1) != 0) {
+		return newest, found, errors.Wrapf(ErrDamaged, "found pages of %d bytes, expected a power of two from %d to %d", s, minPage, maxPage)
 	}
 	return newest, found, nil
 }
 
-// pages is a file whose pages are being looked at.
+// pages is a file whose pages are being checked.
 type pages struct {
 	meta
 	file io.ReaderAt
 	seen []bool // by number
 }
 
-// checkPages says whether all that a file of so many bytes holds is within it, and
-// every page in one place only. The memory that it takes is a byte for each page, and
-// the longest page.
+// checkPages checks that all references of a file of the given size are within it and that
+// every page is referred to once. It takes one byte of memory for each page, and that of
+// the largest page.
 func checkPages(file io.ReaderAt, size int64) error {
 	m, found, err := readMeta(file, size)
 	if err != nil || !found {
 		return err
 	}
 	if m.pages > uint64(size/m.pageSize) {
-		return errors.Wrapf(ErrDamaged, "it has %d bytes, expected %d pages of %d", size, m.pages, m.pageSize)
+		return errors.Wrapf(ErrDamaged, "the file has %d bytes, expected %d pages of %d bytes", size, m.pages, m.pageSize)
 	}
 	p := &pages{meta: m, file: file, seen: make([]bool, m.pages)}
 	for number := range min(2, len(p.seen)) {
@@ -118,7 +118,7 @@ func checkPages(file io.ReaderAt, size int64) error {
 	return p.checkTree(m.root)
 }
 
-// page reads a page with those that it flows over to, which nothing else may have.
+// page reads a page with its overflow pages and marks them as seen.
 func (p *pages) page(number uint64, kinds ...uint16) (kind uint16, count int, content []byte, err error) {
 	if number >= p.pages {
 		return 0, 0, nil, errors.Wrapf(ErrDamaged, "found page %d, expected one below %d", number, p.pages)
@@ -134,11 +134,11 @@ func (p *pages) page(number uint64, kinds ...uint16) (kind uint16, count int, co
 		known = known || k == kind
 	}
 	if native.Uint64(header) != number || !known || further >= p.pages-number {
-		return 0, 0, nil, errors.Wrapf(ErrDamaged, "page %d says that it is page %d of kind %#x and goes on for %d pages", number, native.Uint64(header), kind, further)
+		return 0, 0, nil, errors.Wrapf(ErrDamaged, "page %d states that it is page %d of kind %#x with %d overflow pages", number, native.Uint64(header), kind, further)
 	}
 	for n := number; n <= number+further; n++ {
 		if p.seen[n] {
-			return 0, 0, nil, errors.Wrapf(ErrDamaged, "page %d is in two places", n)
+			return 0, 0, nil, errors.Wrapf(ErrDamaged, "page %d is referred to twice", n)
 		}
 		p.seen[n] = true
 	}
@@ -149,10 +149,10 @@ func (p *pages) page(number uint64, kinds ...uint16) (kind uint16, count int, co
 	return kind, count, content[headerBytes:], nil
 }
 
-// checkFreelist looks at the list of pages that are in no use, and takes them for
-// seen, so that no tree may have them.
+// checkFreelist checks the list of unused pages and marks them as seen, so that no tree may
+// refer to them.
 func (p *pages) checkFreelist() error {
-	const many = 0xFFFF // stands for a count that is in the first place of the list
+	const many = 0xFFFF // means that the count is the first element of the list
 	_, count, content, err := p.page(p.freelist, freelistPage)
 	if err != nil {
 		return errors.Wrap(err, "free pages")
@@ -175,9 +175,9 @@ func (p *pages) checkFreelist() error {
 	return nil
 }
 
-// checkTree looks at the pages of a bucket and of those within it.
+// checkTree checks the pages of a bucket and of the buckets in it.
 func (p *pages) checkTree(root uint64) error {
-	waiting := []uint64{root} // a stack: a tree of bad will may be as deep as it has pages
+	waiting := []uint64{root} // a stack instead of recursion: a malicious tree may be as deep as it has pages
 	for len(waiting) > 0 {
 		number := waiting[len(waiting)-1]
 		waiting = waiting[:len(waiting)-1]
@@ -199,7 +199,7 @@ func (p *pages) checkTree(root uint64) error {
 	return nil
 }
 
-// branches are the pages that a branch leads to.
+// branches returns the pages that a branch page refers to.
 func branches(content []byte, count int) (further []uint64, err error) {
 	if count == 0 || count*elementBytes > len(content) {
 		return nil, errors.Wrapf(ErrDamaged, "found %d branches in %d bytes", count, len(content))
@@ -214,8 +214,8 @@ func branches(content []byte, count int) (further []uint64, err error) {
 	return further, nil
 }
 
-// leaves are the roots of the buckets that a leaf has. A small bucket lies in the
-// value itself, as a leaf that has no buckets.
+// leaves returns the roots of the buckets in a leaf page. A small bucket is stored inline
+// in the value, as a leaf page without buckets.
 func leaves(content []byte, count int, buckets bool) (roots []uint64, err error) {
 	if count*elementBytes > len(content) {
 		return nil, errors.Wrapf(ErrDamaged, "found %d values in %d bytes", count, len(content))
@@ -242,24 +242,24 @@ func leaves(content []byte, count int, buckets bool) (roots []uint64, err error)
 	return roots, nil
 }
 
-// inline looks at a bucket that lies in a value.
+// inline checks a bucket that is stored inline.
 func inline(page []byte) error {
 	if len(page) < headerBytes || native.Uint16(page[8:]) != leafPage {
-		return errors.Wrapf(ErrDamaged, "found a bucket of %d bytes that is no leaf", len(page))
+		return errors.Wrapf(ErrDamaged, "found an inline bucket of %d bytes that is not a leaf page", len(page))
 	}
 	_, err := leaves(page[headerBytes:], int(native.Uint16(page[10:])), false)
 	return err
 }
 
-// within says whether parts that follow each other from a position on are in what
-// is there.
-func within(there []byte, position uint32, lengths ...uint32) error {
+// within returns an error unless consecutive parts that begin at a position are within the
+// content.
+func within(content []byte, position uint32, lengths ...uint32) error {
 	end := uint64(position)
 	for _, length := range lengths {
 		end += uint64(length)
 	}
-	if end > uint64(len(there)) {
-		return errors.Wrapf(ErrDamaged, "found a key or a value that ends at byte %d of %d", end, len(there))
+	if end > uint64(len(content)) {
+		return errors.Wrapf(ErrDamaged, "found a key or a value that ends at byte %d of %d", end, len(content))
 	}
 	return nil
 }

@@ -20,15 +20,15 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-func TestPagesOfASoundFile(t *testing.T) {
+func TestPagesOfIntactFile(t *testing.T) {
 	small := smallFile(t)
 	if err := checkPages(bytes.NewReader(small), int64(len(small))); err != nil {
 		t.Error(err)
 	}
 }
 
-// What bbolt follows for ever, or into memory that is not there, is refused.
-func TestPagesRefuse(t *testing.T) {
+// Cycles and references outside the file are errors.
+func TestDamagedPages(t *testing.T) {
 	small := smallFile(t)
 	m, _, err := readMeta(bytes.NewReader(small), int64(len(small)))
 	if err != nil {
@@ -46,14 +46,14 @@ func TestPagesRefuse(t *testing.T) {
 			native.PutUint32(root[headerBytes:], 0)
 			native.PutUint32(root[headerBytes+4:], 0)
 			native.PutUint64(root[headerBytes+8:], m.root)
-		}, "is in two places"},
-		"a page beyond the end":       {func() { native.PutUint32(root[12:], 1<<31) }, "goes on for"},
+		}, "is referred to twice"},
+		"a page beyond the end":       {func() { native.PutUint32(root[12:], 1<<31) }, "overflow pages"},
 		"values without end":          {func() { native.PutUint16(root[10:], 0xFFFF) }, "found 65535 values"},
 		"a value beyond the page":     {func() { native.PutUint32(root[headerBytes+12:], 1<<31) }, "ends at byte"},
 		"another kind of page":        {func() { native.PutUint16(root[8:], metaPage) }, "of kind 0x4"},
 		"more free pages than fit":    {func() { native.PutUint16(free[10:], 0xFFFE) }, "free pages, expected at most"},
 		"very many free pages":        {func() { native.PutUint16(free[10:], 0xFFFF); native.PutUint64(free[16:], 1<<62) }, "free pages, expected at most"},
-		"a page both free and in use": {func() { native.PutUint16(free[10:], 1); native.PutUint64(free[16:], m.root) }, "in two places"},
+		"a page both free and in use": {func() { native.PutUint16(free[10:], 1); native.PutUint64(free[16:], m.root) }, "referred to twice"},
 		"no list of free pages":       {func() { spoilMeta(small, m.pageSize, 32, 1<<64-1) }, "found page 18446744073709551615"},
 		"pages of an odd length":      {func() { spoilMeta(small, m.pageSize, 8, 3) }, "found pages of 3 bytes"},
 		"more pages than bytes":       {func() { spoilMeta(small, m.pageSize, 40, 1<<40) }, "expected 1099511627776 pages"},
@@ -68,8 +68,7 @@ func TestPagesRefuse(t *testing.T) {
 	}
 }
 
-// spoilMeta changes a number in both pages that say where everything is, with their
-// checksums.
+// spoilMeta changes an integer in both meta pages and updates their checksums.
 func spoilMeta(file []byte, pageSize int64, at int, value uint64) {
 	for _, offset := range []int64{0, pageSize} {
 		body := file[offset+headerBytes:][:metaBytes]
@@ -84,8 +83,8 @@ func spoilMeta(file []byte, pageSize int64, at int, value uint64) {
 	}
 }
 
-// smallFile is a gallery of a few kilobytes, for which bbolt is told to take its
-// smallest pages: of examples in several pages, some of which are free again.
+// smallFile creates a gallery of a few kilobytes with the smallest pages of bbolt, with
+// examples in several pages and free pages.
 func smallFile(t testing.TB) []byte {
 	t.Helper()
 	const pageBytes = 1024
@@ -128,8 +127,8 @@ func smallFile(t testing.TB) []byte {
 	return content[:int64(m.pages)*m.pageSize]
 }
 
-// Whatever the file, its pages are looked at in an end, without a panic, and without
-// more memory than it has bytes.
+// For any file checkPages terminates without a panic and takes no more memory than the size
+// of the file.
 func FuzzPages(f *testing.F) {
 	small := smallFile(f)
 	f.Add(small)
@@ -143,8 +142,7 @@ func FuzzPages(f *testing.F) {
 	})
 }
 
-// Whatever the file, opening it gives an error that says so or a gallery that can be
-// read and written to.
+// Opening any file returns a typed error or a gallery that can be read and changed.
 func FuzzFile(f *testing.F) {
 	f.Add(smallFile(f))
 	f.Add(smallFile(f)[:2051])
@@ -162,7 +160,7 @@ func FuzzFile(f *testing.F) {
 		}
 		s, err := openStore(t.Context(), path, Options{}, false)
 		if err != nil {
-			return // what only writing needs is damaged
+			return // a part that is needed only for writing is damaged
 		}
 		s.db.NoSync = true // nothing is to last
 		err = s.put([]record{{class: "more", embedding: []float32{1}}})
@@ -175,7 +173,7 @@ func FuzzFile(f *testing.F) {
 	})
 }
 
-// read reads all of a file but the index, and returns the number of examples.
+// read reads all of a file except the index and returns the number of examples.
 func read(path string) (examples int, err error) {
 	s, err := openStore(context.Background(), path, Options{ReadOnly: true}, false)
 	if err != nil {
@@ -191,7 +189,7 @@ func read(path string) (examples int, err error) {
 	return examples, s.examples(func(record) error { examples++; return nil })
 }
 
-// Whatever the bytes of an example, it is refused or comes back as it was.
+// Any bytes of an example are an error or are decoded and encoded without a change.
 func FuzzExample(f *testing.F) {
 	value, err := record{class: "a", example: Example{Source: "../b"}, embedding: []float32{1, -2}}.encode()
 	if err != nil {
@@ -221,7 +219,7 @@ func FuzzExample(f *testing.F) {
 	})
 }
 
-// summed is a value with the checksum of what comes before its last four bytes.
+// summed replaces the last four bytes of a value by the checksum of those before.
 func summed(value []byte) []byte {
 	body := bytes.Clone(value[:max(0, len(value)-4)])
 	return binary.LittleEndian.AppendUint32(body, crc32.Checksum(body, castagnoli))
@@ -239,8 +237,7 @@ func sameBits(a, b []float32) bool {
 	return true
 }
 
-// Whatever the header says, it is refused or of a known format and rule, and is
-// written as it was read.
+// Any header is an error or has a known format and rule, and is encoded as it was decoded.
 func FuzzHeader(f *testing.F) {
 	text, err := json.Marshal(header{Format: fileFormat, ModelName: "../../model", NameBytes: []byte("../caf\xe9"), Rule: Prototype})
 	if err != nil {

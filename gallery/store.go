@@ -13,9 +13,9 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// The file is a bbolt database with these buckets: about has a header and perhaps
-// a calibration, both JSON; examples has a record for each number, 8 bytes
-// big-endian; index has the parts of an index, if there is one.
+// The file is a bbolt database with these buckets: about has the header and, if there is
+// one, the calibration, both in JSON; examples has a record for each id, whose key is 8
+// bytes big-endian; index has the parts of an index, if there is one.
 var (
 	aboutBucket    = []byte("about")
 	examplesBucket = []byte("examples")
@@ -25,24 +25,23 @@ var (
 	calibrationKey = []byte("calibration")
 )
 
-// store is the file.
+// store is the file of a gallery.
 type store struct {
 	db   *bolt.DB
-	file *os.File // which db has open and closes
+	file *os.File // opened and closed by db
 }
 
-func (s *store) view(look func(tx *bolt.Tx) error) error {
-	return guard(func() error { return s.db.View(look) })
+func (s *store) view(read func(tx *bolt.Tx) error) error {
+	return callBolt(func() error { return s.db.View(read) })
 }
 
-// update changes the file; when it returns without an error the change is on the
-// disk.
+// update changes the file. When it returns without an error, the change is on disk.
 func (s *store) update(change func(tx *bolt.Tx) error) error {
-	return guard(func() error { return s.db.Update(change) })
+	return callBolt(func() error { return s.db.Update(change) })
 }
 
-// create writes the header, the last step of creating: a file without one was not
-// created to the end, and may be created again.
+// create writes the header, which is the last step of creating a gallery: a file without a
+// header is incomplete and may be created again.
 func (s *store) create(h header) error {
 	text, err := json.Marshal(h)
 	if err != nil {
@@ -53,7 +52,7 @@ func (s *store) create(h header) error {
 			if string(name) == string(aboutBucket) {
 				return ErrExists
 			}
-			return errors.Wrapf(ErrNotGallery, "it has a bucket %q", name)
+			return errors.Wrapf(ErrNotGallery, "found the bucket %q", name)
 		})
 		if err != nil {
 			return err
@@ -77,7 +76,7 @@ func (s *store) header() (h header, err error) {
 			return errInterrupted
 		}
 		if about == nil || tx.Bucket(examplesBucket) == nil {
-			return errors.Wrap(ErrNotGallery, "it is a bbolt database of something else")
+			return errors.Wrap(ErrNotGallery, "the bbolt database has other buckets")
 		}
 		h, err = parseHeader(about.Get(headerKey))
 		return err
@@ -85,12 +84,12 @@ func (s *store) header() (h header, err error) {
 	return h, err
 }
 
-// examples calls add for all examples, in the order in which they were enrolled.
+// examples calls add for all examples in the order of their enrollment.
 func (s *store) examples(add func(record) error) error {
 	return s.view(func(tx *bolt.Tx) error {
 		return tx.Bucket(examplesBucket).ForEach(func(key, value []byte) error {
 			if len(key) != 8 {
-				return errors.Wrapf(ErrDamaged, "found the example %q", key)
+				return errors.Wrapf(ErrDamaged, "found an example with the key %q, expected 8 bytes", key)
 			}
 			r, err := decode(binary.BigEndian.Uint64(key), value)
 			if err == nil {
@@ -101,7 +100,7 @@ func (s *store) examples(add func(record) error) error {
 	})
 }
 
-// put adds examples, all or none, and numbers them.
+// put adds all examples or none, and sets their ids.
 func (s *store) put(records []record) error {
 	return s.update(func(tx *bolt.Tx) error {
 		bucket := tx.Bucket(examplesBucket)
@@ -123,7 +122,7 @@ func (s *store) put(records []record) error {
 	})
 }
 
-// remove removes examples, all or none.
+// remove removes all of the examples or none.
 func (s *store) remove(ids []uint64) error {
 	return s.update(func(tx *bolt.Tx) error {
 		for _, id := range ids {
@@ -135,7 +134,7 @@ func (s *store) remove(ids []uint64) error {
 	})
 }
 
-// errInterrupted says that a file has no header, the last that creating writes.
+// errInterrupted is the error for a file without a header, which is written last.
 var errInterrupted = errors.Wrap(fs.ErrNotExist, "its creation was interrupted: create it again")
 
 func keyOf(number uint64) []byte { return binary.BigEndian.AppendUint64(nil, number) }
@@ -165,18 +164,18 @@ func (s *store) calibrate(c Calibration) error {
 	return s.update(func(tx *bolt.Tx) error { return tx.Bucket(aboutBucket).Put(calibrationKey, text) })
 }
 
-// now is the time of an enrolment or a calibration.
+// now returns the time to record for an enrollment or a calibration.
 func now() time.Time { return time.Now().UTC().Round(0) }
 
-// fileFormat is the version of the file that Create makes.
+// fileFormat is the format version of files that Create creates.
 const fileFormat = "likeness-gallery/1"
 
-// header is what a file says about itself.
+// header is the metadata of a gallery's file.
 type header struct {
 	Format    string            `json:"format"`
 	Identity  likeness.Identity `json:"identity"`
 	ModelName string            `json:"model_name,omitempty"`
-	NameBytes []byte            `json:"model_name_bytes,omitempty"` // where it is not UTF-8
+	NameBytes []byte            `json:"model_name_bytes,omitempty"` // only if the name is not UTF-8
 	Rule      Rule              `json:"rule"`
 }
 
@@ -184,7 +183,7 @@ func newHeader(identity likeness.Identity, o Options) header {
 	return header{Format: fileFormat, Identity: identity, ModelName: o.ModelName, NameBytes: bytesOf(o.ModelName), Rule: o.Rule}
 }
 
-// parseHeader also says whether this is the header of a gallery at all.
+// parseHeader decodes and validates a header.
 func parseHeader(text []byte) (h header, err error) {
 	if err := json.Unmarshal(text, &h); err != nil {
 		return h, errors.Wrapf(ErrDamaged, "header: %v", err)
@@ -200,18 +199,18 @@ func parseHeader(text []byte) (h header, err error) {
 	return h, nil
 }
 
-// check compares the header with that of a gallery as it was asked for.
+// check returns an error if the header does not have the model and the rule that were requested.
 func (h header) check(own header) error {
 	if h.Identity.Checksum != own.Identity.Checksum {
-		return errors.Wrapf(ErrModel, "it is of the model %s, found the model %s", h.name(), own.name())
+		return errors.Wrapf(ErrModel, "the gallery was created with the model %s, found the model %s", h.name(), own.name())
 	}
 	if own.Rule != "" && own.Rule != h.Rule {
-		return errors.Errorf("its rule is %s, found %s: a gallery keeps the rule that it was created with", h.Rule, own.Rule)
+		return errors.Errorf("the gallery's rule is %s, found %s: the rule cannot be changed after creation", h.Rule, own.Rule)
 	}
 	return nil
 }
 
-// name is the model's, for people.
+// name describes the model in errors.
 func (h header) name() string {
 	if h.ModelName == "" {
 		return "(" + h.Identity.String() + ")"
@@ -219,53 +218,53 @@ func (h header) name() string {
 	return h.ModelName + " (" + h.Identity.String() + ")"
 }
 
-// Options says how a gallery is created or opened. The zero value is useful.
+// Options sets how a gallery is created or opened. The zero value is useful.
 type Options struct {
-	// ModelName is what people call the model, such as its file's path. Create
-	// keeps it, and errors name both models by it.
+	// ModelName is a name of the model for people, such as the path of its file. Create
+	// stores it, and errors use it.
 	ModelName string
-	// Rule is how an image is compared with a class of several examples: the zero
-	// value is Nearest in Create and whatever the gallery has in Open, where
-	// another is an error.
+	// Rule is the rule by which an image is compared with a class of several examples.
+	// The zero value means Nearest in Create and the rule of the gallery in Open, where
+	// another rule is an error.
 	Rule Rule
-	// ReadOnly opens a gallery that nothing is to be enrolled in, which several
-	// processes may do at once.
+	// ReadOnly opens a gallery for reading only, which several processes can do at the
+	// same time.
 	ReadOnly bool
-	// Timeout is how long to wait for another process to close the gallery; 0
-	// means a second.
+	// Timeout is the maximum time to wait for another process to close the gallery; 0
+	// means one second.
 	Timeout time.Duration
-	// IndexFrom is from how many examples on Index makes an index; 0 means
-	// index.Crossover, below which an exact search takes less time.
+	// IndexFrom is the minimum number of examples for Index; 0 means index.Crossover,
+	// below which an exact search is faster.
 	IndexFrom int
-	// OnProgress, unless it is nil, is told while images are read and embedded to
-	// enrol them, and while they are compared to calibrate, how far that is.
+	// OnProgress, unless it is nil, is called with the progress of enrolling files and of
+	// calibrating.
 	OnProgress func(done, total int)
 }
 
-// progress tells it to whoever listens.
+// progress calls OnProgress.
 func (o Options) progress(done, total int) {
 	if o.OnProgress != nil {
 		o.OnProgress(done, total)
 	}
 }
 
-const usualTimeout = time.Second
+const defaultTimeout = time.Second
 
-// Rule is how an image is compared with a class.
+// Rule is the rule by which an image is compared with a class of several examples.
 type Rule string
 
 const (
-	// Nearest takes the distance from the nearest example. Classes whose images
-	// vary need it, and more examples make it better for all of them.
+	// Nearest is the distance to the nearest example of the class. It suits classes with
+	// varied images, and its accuracy increases with the number of examples.
 	Nearest Rule = "nearest"
-	// Prototype takes the distance from the mean of the examples (Snell, Swersky &
-	// Zemel 2017, "Prototypical Networks for Few-shot Learning", equation 1), which
-	// one bad example spoils less. Under the cosine distance it is the mean of
-	// their directions.
+	// Prototype is the distance to the mean embedding of the class (Snell, Swersky & Zemel
+	// 2017, "Prototypical Networks for Few-shot Learning", equation 1), which is less
+	// sensitive to single bad examples. For the cosine distance it is the mean of the
+	// normalized embeddings.
 	Prototype Rule = "prototype"
 )
 
-// Rules are the names of the rules.
+// Rules lists the names of the rules.
 var Rules = []string{string(Nearest), string(Prototype)}
 
 func (r Rule) check() error {

@@ -21,16 +21,15 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// update writes the fixture of the present format, where there is none:
+// update writes the fixture of the current format, if there is none:
 // go test ./gallery -run TestEveryFormatIsRead -update
 var update = flag.Bool("update", false, "write the gallery of the present format to testdata")
 
-// formats are the galleries of every format that there ever was, the newest
-// last. A fixture is written once, by the program whose format it is, and never
-// again.
+// formats lists the fixtures of all formats, the newest last. A fixture is written once, by
+// the version that introduced the format.
 var formats = []string{"gallery-1"}
 
-// A gallery of every format is read, threshold and all, and answers as it did.
+// Galleries of all formats are read with their thresholds and give the same results.
 func TestEveryFormatIsRead(t *testing.T) {
 	for i, name := range formats {
 		fixture := filepath.Join("testdata", name+".gallery")
@@ -45,14 +44,14 @@ func TestEveryFormatIsRead(t *testing.T) {
 		if g.Rule() != gallery.Nearest {
 			t.Errorf("%s: found the rule %s, expected %s", name, g.Rule(), gallery.Nearest)
 		}
-		found := identify(t, g, greys(12), 2)
+		found := identify(t, g, grays(12), 2)
 		if diff := cmp.Diff(map[string]float64{"alice": 2, "bob": 188}, distances(found), cmpopts.EquateApprox(0, 1e-3)); diff != "" {
 			t.Errorf("%s (-want +found):\n%s", name, diff)
 		}
 		if !found.Known || !found.Calibrated || found.Threshold != 11.5 {
 			t.Errorf("%s: found %+v, expected alice within a threshold of 11.5", name, found)
 		}
-		enroll(t, g, "carol", greys(100)) // it is written to like any other
+		enroll(t, g, "carol", grays(100)) // it is written to like any other
 	}
 }
 
@@ -63,15 +62,15 @@ func writeGallery(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	defer closeGallery(t, g)
-	enroll(t, g, "alice", greys(10), greys(30))
-	enroll(t, g, "bob", greys(200))
+	enroll(t, g, "alice", grays(10), grays(30))
+	enroll(t, g, "bob", grays(200))
 	if _, err := g.Calibrate(steps(), 0.3); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// A gallery of a format to come is refused with both versions.
-func TestAFutureFormatIsRefused(t *testing.T) {
+// A gallery of a future format is an error that names both versions.
+func TestFutureFormat(t *testing.T) {
 	path := copied(t, filepath.Join("testdata", "gallery-1.gallery"))
 	db, err := bolt.Open(path, 0o666, nil)
 	if err != nil {
@@ -103,7 +102,7 @@ func TestAFutureFormatIsRefused(t *testing.T) {
 	}
 }
 
-// copied is a copy of a file that may be written to.
+// copied returns a copy of a file.
 func copied(t *testing.T, path string) string {
 	t.Helper()
 	source, err := os.Open(path)
@@ -123,9 +122,8 @@ func copied(t *testing.T, path string) string {
 	return copy
 }
 
-// A file of which a part is lost or other bytes were written over is refused, or
-// read as it was where that part is not in use: never read otherwise, and nothing
-// panics.
+// A file that is truncated or partly overwritten is an error, or is read without a change
+// if the damaged part is not in use. Nothing panics.
 func TestDamagedFile(t *testing.T) {
 	model := plainModel(t, heads.L2{}, 6)
 	g := crowd(t, gallery.Options{})
@@ -164,7 +162,7 @@ func TestDamagedFile(t *testing.T) {
 		if diff := cmp.Diff(want, found, cmpopts.IgnoreFields(gallery.Example{}, "Time")); diff != "" {
 			t.Errorf("trial %d: (-before +after):\n%s", trial, diff)
 		}
-		// What is not in use may be damaged, and is found out when it is used.
+		// Damage of unused parts is detected when they are used.
 		if err := opened.Enroll("another", noise(8, 6)); err != nil && !errors.Is(err, gallery.ErrDamaged) {
 			t.Errorf("trial %d: found error %v", trial, err)
 		}
@@ -175,12 +173,11 @@ func TestDamagedFile(t *testing.T) {
 	}
 }
 
-// childVariable makes TestChildEnrolls do what its name says, into the gallery
-// that it names.
+// childVariable is the environment variable with the gallery of TestChildEnrolls.
 const childVariable = "LIKENESS_GALLERY_CHILD"
 
-// TestChildEnrolls is a program rather than a test: it opens or creates a gallery,
-// enrols without end, and prints each class once it is told that it is there.
+// TestChildEnrolls is the program of a child process: it opens or creates a gallery, enrolls
+// in an endless loop, and prints each class after its enrollment.
 func TestChildEnrolls(t *testing.T) {
 	path := os.Getenv(childVariable)
 	if path == "" {
@@ -196,15 +193,15 @@ func TestChildEnrolls(t *testing.T) {
 	}
 	for i := g.Len(); ; i++ {
 		class := fmt.Sprint("class ", i)
-		if err := g.Enroll(class, greys(uint8(i), uint8(i>>8), 7)); err != nil {
+		if err := g.Enroll(class, grays(uint8(i), uint8(i>>8), 7)); err != nil {
 			t.Fatal(err)
 		}
 		fmt.Println("enrolled", class)
 	}
 }
 
-// A process is killed again and again while it enrols; whatever it said that it
-// had enrolled is there afterwards, as it was.
+// A process is killed repeatedly while it enrolls; all examples that it acknowledged are in
+// the gallery afterwards.
 func TestKilledWhileEnrolling(t *testing.T) {
 	kills := 4
 	if os.Getenv("LIKENESS_LONG") != "" {
@@ -213,14 +210,14 @@ func TestKilledWhileEnrolling(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.gallery")
 	var acknowledged []string
 	for kill := range kills {
-		// Not always after as many, so that it dies at different places.
+		// After different numbers of enrollments, to kill it at different moments.
 		acknowledged = append(acknowledged, killedAfter(t, path, 1+7*kill%20)...)
 		check(t, path, acknowledged)
 	}
 }
 
-// killedAfter starts the child, kills it when it has acknowledged so many, and
-// returns all that it had acknowledged by then.
+// killedAfter starts the child, kills it after the given number of acknowledged enrollments,
+// and returns all that it acknowledged.
 func killedAfter(t *testing.T, path string, count int) (acknowledged []string) {
 	t.Helper()
 	child := exec.Command(os.Args[0], "-test.run=^TestChildEnrolls$", "-test.v")
@@ -250,7 +247,7 @@ func killedAfter(t *testing.T, path string, count int) (acknowledged []string) {
 	return acknowledged
 }
 
-// check opens the gallery and looks for the classes.
+// check opens the gallery and checks that it has the classes.
 func check(t *testing.T, path string, classes []string) {
 	t.Helper()
 	g, err := gallery.Open(path, plainModel(t, heads.L2{}, 3), gallery.Options{})
@@ -263,20 +260,19 @@ func check(t *testing.T, path string, classes []string) {
 		if _, err := fmt.Sscanf(class, "class %d", &i); err != nil {
 			t.Fatal(err)
 		}
-		found, err := g.Verify(class, greys(uint8(i), uint8(i>>8), 7))
+		found, err := g.Verify(class, grays(uint8(i), uint8(i>>8), 7))
 		if err != nil || found.Distance != 0 {
 			t.Errorf("%s, which was acknowledged, is at %v: %v", class, found.Distance, err)
 		}
 	}
-	// The one that was under way may have come through, too.
+	// The enrollment during the kill may have succeeded, too.
 	if g.Len() < len(classes) {
 		t.Errorf("%d examples are there, %d were acknowledged", g.Len(), len(classes))
 	}
 }
 
-// What a process that died left while it made a gallery is in nobody's way: the
-// gallery is not there yet, and can be made.
-func TestMakingThatWasCutOff(t *testing.T) {
+// After an interrupted creation the gallery does not exist and can be created.
+func TestInterruptedCreation(t *testing.T) {
 	folder := t.TempDir()
 	left := filepath.Join(folder, ".test.gallery.ABCDEFGHIJKLMNOPQRSTUVWXY2.tmp")
 	if err := os.WriteFile(left, make([]byte, 4096), 0o666); err != nil {

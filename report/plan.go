@@ -37,11 +37,11 @@ type Plan struct {
 	thresholdPairs     []datasets.Pair   // of validation
 	testPairs          []datasets.Pair   // of unseen
 	trials             []evaluate.Trial  // of unseen
-	groups             []int             // of trials that an interval resamples together; nil: those of one query
+	groups             []int             // of trials that an interval resamples together; nil: trials with the same query
 	retrieval          *datasets.Dataset
 	shown              *datasets.Dataset // images of unseen, for maps
-	published          []Published       // results of others on the trials
 	kind               string            // a description of the images of unseen
+	published          []Published       // published results on the trials
 }
 
 // NewPlan draws the trials from the experiment's test data with the random seed.
@@ -90,13 +90,13 @@ func NewPairPlan(validation, test *datasets.PairList) *Plan {
 	return p
 }
 
-// NewRunsPlan plans the one-shot tasks of Lake, Salakhutdinov & Tenenbaum 2015, see
-// datasets.Run, for a network that is trained on train. The one-shot accuracy is that of
-// all trials, and its interval resamples the runs. Verification is of each test image
-// with the training image of its class and with that of another class of its run, which
-// is drawn with the seed. The threshold is chosen on balanced pairs of the training
-// images, of which there are no others. There is no retrieval, since runs share
-// characters. published are the results of others to print beside.
+// NewRunsPlan returns the plan for the one-shot tasks of Lake, Salakhutdinov &
+// Tenenbaum 2015 (see datasets.Run) and a network that is trained on train. The
+// one-shot accuracy is over all trials, and its interval resamples the runs.
+// Verification compares each test image with the training image of its class and with
+// that of another class of its run, drawn with the seed. The threshold is chosen on
+// balanced pairs of the training images. There is no retrieval, because runs share
+// characters. The published results are printed beside the figures.
 func NewRunsPlan(train *datasets.Dataset, runs []datasets.Run, seed uint64, published []Published) (*Plan, error) {
 	if train == nil {
 		return nil, errors.New("plan: found no training images")

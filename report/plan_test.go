@@ -147,6 +147,44 @@ func TestPlanOfListedPairs(t *testing.T) {
 	}
 }
 
+// Progress increases up to the total, and the figures do not depend on it.
+func TestProgress(t *testing.T) {
+	many := &datasets.PairList{Dataset: noisy(2, 600, 2, "listed"), Pairs: []datasets.Pair{{Left: 0, Right: 1}, {Left: 0, Right: 1199, Different: true}}}
+	for name, p := range map[string]*Plan{"little": newPlan(t, experiment(), 1), "more than one portion": NewPairPlan(nil, many)} {
+		t.Run(name, func(t *testing.T) {
+			trained, untrained := newModel(t, 1), newModel(t, 2)
+			silent, _, err := p.MeasureWithEvidence(trained, untrained)
+			if err != nil {
+				t.Fatal(err)
+			}
+			last, totals := 0, map[int]bool{}
+			p.Progress = func(done, total int) {
+				if done <= last || done > total {
+					t.Errorf("found %d of %d after %d", done, total, last)
+				}
+				last, totals[total] = done, true
+			}
+			reported, _, err := p.MeasureWithEvidence(trained, untrained)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(totals) != 1 || !totals[last] {
+				t.Errorf("found %d at the end, expected one of %v", last, totals)
+			}
+			if diff := cmp.Diff(silent, reported); diff != "" {
+				t.Errorf("figures (-without +with progress):\n%s", diff)
+			}
+			last = 0
+			if _, err := p.Measure(trained, untrained); err != nil {
+				t.Fatal(err)
+			}
+			if total := 3 * p.embeddings(); last != total {
+				t.Errorf("found %d at the end of Measure, expected %d", last, total)
+			}
+		})
+	}
+}
+
 // runs are one-shot tasks of two classes each, whose images are those of noisy classes.
 func runs(count int) (runs []datasets.Run) {
 	for r := range count {
@@ -213,43 +251,5 @@ func TestRunsPlan(t *testing.T) {
 	}
 	if _, err := NewRunsPlan(noisy(6, 6, 1, "train"), nil, 1, nil); !errors.Is(err, datasets.ErrTooFew) {
 		t.Errorf("no runs: found %v, expected %v", err, datasets.ErrTooFew)
-	}
-}
-
-// Progress increases up to the total, and the figures do not depend on it.
-func TestProgress(t *testing.T) {
-	many := &datasets.PairList{Dataset: noisy(2, 600, 2, "listed"), Pairs: []datasets.Pair{{Left: 0, Right: 1}, {Left: 0, Right: 1199, Different: true}}}
-	for name, p := range map[string]*Plan{"little": newPlan(t, experiment(), 1), "more than one portion": NewPairPlan(nil, many)} {
-		t.Run(name, func(t *testing.T) {
-			trained, untrained := newModel(t, 1), newModel(t, 2)
-			silent, _, err := p.MeasureWithEvidence(trained, untrained)
-			if err != nil {
-				t.Fatal(err)
-			}
-			last, totals := 0, map[int]bool{}
-			p.Progress = func(done, total int) {
-				if done <= last || done > total {
-					t.Errorf("found %d of %d after %d", done, total, last)
-				}
-				last, totals[total] = done, true
-			}
-			reported, _, err := p.MeasureWithEvidence(trained, untrained)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(totals) != 1 || !totals[last] {
-				t.Errorf("found %d at the end, expected one of %v", last, totals)
-			}
-			if diff := cmp.Diff(silent, reported); diff != "" {
-				t.Errorf("figures (-without +with progress):\n%s", diff)
-			}
-			last = 0
-			if _, err := p.Measure(trained, untrained); err != nil {
-				t.Fatal(err)
-			}
-			if total := 3 * p.embeddings(); last != total {
-				t.Errorf("found %d at the end of Measure, expected %d", last, total)
-			}
-		})
 	}
 }

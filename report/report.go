@@ -26,16 +26,16 @@ type Report struct {
 	Stopped         string            `json:"stopped,omitempty"`   // why training ended before its last epoch
 	Threshold       *float64          `json:"threshold,omitempty"` // distance up to which a pair counts as the same, chosen on validation pairs
 	Metrics         map[string]Figure `json:"metrics"`
-	Published       []Published       `json:"published,omitempty"` // results of others on the same trials
+	Published       []Published       `json:"published,omitempty"` // published results on the same trials
 	MadeWith        *Provenance       `json:"made_with,omitempty"` // nil if it is unknown
 }
 
-// Published is a result of others, from the literature, on the trials of a metric.
+// Published is a result from the literature on the trials of a metric.
 type Published struct {
 	Metric  string  `json:"metric"`            // the key in Report.Metrics
-	Name    string  `json:"name"`              // whose result it is
+	Name    string  `json:"name"`              // the method or its authors
 	Value   float64 `json:"value"`             // as a fraction
-	Trained string  `json:"trained,omitempty"` // on what, if that is not the same
+	Trained string  `json:"trained,omitempty"` // the training data, if it differs
 }
 
 // String is the result in percent.
@@ -86,9 +86,9 @@ func (r Report) Rows() []Row {
 	return rows
 }
 
-// WriteTable writes the figures in percent, one in each line, the published
-// ones and the protocol.
-// Control characters in the names of the data set and of classes are escaped.
+// WriteTable writes the figures in percent, one in each line, the published results
+// and the protocol. Control characters in the names of the data set and of classes are
+// escaped.
 func (r Report) WriteTable(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-33s %8s  %-17s %9s %7s\n", wording.Printable(r.Dataset), "trained", "95 % interval", "untrained", "pixels")

@@ -10,16 +10,17 @@ import (
 	"strings"
 )
 
-// access decides who may ask. With a token that is whoever has it. Without one it
-// is this machine, as far as HTTP can tell: a page of another origin that a browser
-// shows must not get through, by neither of the two ways that it has.
+// access decides which requests are allowed. With a token it is those that carry it.
+// Without a token it is those of this machine. A page of another web site that a
+// browser on this machine shows must not have access, for which it has two ways:
 //
-// It may send requests to http://127.0.0.1, whose answers it cannot read but which
-// would enrol: a browser says the page's origin in Origin, which is not the
-// server's. Or its own name may be made to mean 127.0.0.1 (DNS rebinding), which
-// makes the server of its origin: but then that name is in Host.
+//   - It sends requests to http://127.0.0.1. It cannot read the answers, but such a
+//     request could enroll an image. The browser sends the site's origin in the header
+//     Origin, which differs from the server's.
+//   - It lets its own domain name resolve to 127.0.0.1 (DNS rebinding), so that the
+//     browser takes the server for the same origin. The header Host then has that name.
 type access struct {
-	token [sha256.Size]byte // its SHA-256, if has
+	token [sha256.Size]byte // SHA-256 of the token, if has
 	has   bool
 	hosts map[string]bool
 }
@@ -32,7 +33,7 @@ func newAccess(token string, hosts []string) access {
 	return a
 }
 
-// check says why a request may not be answered; open ones need no token.
+// check returns an error if a request is not allowed. Open routes need no token.
 func (a access) check(r *http.Request, open bool) error {
 	if !a.has {
 		return a.checkOrigin(r)
@@ -44,30 +45,29 @@ func (a access) check(r *http.Request, open bool) error {
 	if !strings.EqualFold(scheme, "Bearer") || found == "" {
 		return refuse(http.StatusUnauthorized, "Authorization: found no token, expected Bearer and the server's token")
 	}
-	// Sums have one length, so that the time tells nothing of the token's either.
+	// Checksums have equal lengths, so that the time does not depend on the token's length either.
 	sum := sha256.Sum256([]byte(strings.TrimSpace(found)))
 	if subtle.ConstantTimeCompare(sum[:], a.token[:]) != 1 {
-		return refuse(http.StatusUnauthorized, "Authorization: found another token than the server's")
+		return refuse(http.StatusUnauthorized, "Authorization: found a wrong token")
 	}
 	return nil
 }
 
-// checkOrigin says whether a request came by a known name and from no other
-// origin.
+// checkOrigin returns an error if a request has an unknown Host or another origin.
 func (a access) checkOrigin(r *http.Request) error {
 	if name := hostName(r.Host); !isLoopback(name) && !a.hosts[name] {
-		return refuse(http.StatusForbidden, "Host: found %q, expected a name of the loopback interface such as 127.0.0.1 or localhost: from elsewhere a token is needed", r.Host)
+		return refuse(http.StatusForbidden, "Host: found %q, expected a name of the loopback interface such as 127.0.0.1 or localhost: other hosts require a token", r.Host)
 	}
 	for _, origin := range r.Header.Values("Origin") {
 		from, err := url.Parse(origin)
 		if err != nil || from.Host == "" || !strings.EqualFold(from.Host, r.Host) {
-			return refuse(http.StatusForbidden, "Origin: found %q, expected that of the server's own page", origin)
+			return refuse(http.StatusForbidden, "Origin: found %q, expected the origin of the server's own page", origin)
 		}
 	}
 	return nil
 }
 
-// hostName is a host in small letters without its port.
+// hostName is a host in lower case without its port.
 func hostName(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -75,9 +75,9 @@ func hostName(host string) string {
 	return strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
 }
 
-// isLoopback says whether a name means this machine and nothing else: an address
-// of the loopback interface, or localhost, which no resolver of a browser asks
-// others about (RFC 6761, section 6.3).
+// isLoopback reports whether a name always means this machine: an address of the
+// loopback interface, or localhost, which browsers do not look up in DNS (RFC 6761,
+// section 6.3).
 func isLoopback(name string) bool {
 	if name == "localhost" {
 		return true

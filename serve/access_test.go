@@ -18,8 +18,8 @@ import (
 
 const secret = "a token of this test"
 
-// With a token everything under /v1 and the metrics need it; whoever has it may come
-// from anywhere. The page, which asks for it, and what tells nothing are free.
+// With a token, all of /v1 and the metrics require it, and requests with it may come from
+// any host and origin. The page, the OpenAPI document and /healthz do not require it.
 func TestToken(t *testing.T) {
 	s := start(t, Options{Token: secret})
 	for name, c := range map[string]struct {
@@ -57,14 +57,14 @@ func TestToken(t *testing.T) {
 	}
 	for _, path := range []string{"/", "/app.js", "/pad.js", "/icon.svg", "/style.css", "/openapi.json", "/healthz"} {
 		if w := ask(s, plainRequest("GET", path, "")); w.Code != http.StatusOK {
-			t.Errorf("%s: found %d, want it free", path, w.Code)
+			t.Errorf("%s: found %d, want it without a token", path, w.Code)
 		}
 	}
 }
 
-// Without a token, a name that is not this machine's or another origin is refused
-// before anything is done.
-func TestOtherSitesAreRefused(t *testing.T) {
+// Without a token, requests with another host name or another origin are refused and have
+// no effect.
+func TestOtherOriginsAreRefused(t *testing.T) {
 	s := start(t, Options{Hosts: []string{"Photos.internal"}})
 	for name, c := range map[string]struct {
 		host, origin string
@@ -93,7 +93,7 @@ func TestOtherSitesAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := s.options.Gallery.Len()
-			r := form("/v1/enroll", "class", "a", "image", greys(1, 2, 3))
+			r := form("/v1/enroll", "class", "a", "image", grayPNG(1, 2, 3))
 			r.Host = c.host
 			if c.origin != "" {
 				r.Header.Set("Origin", c.origin)
@@ -116,9 +116,8 @@ func TestOtherSitesAreRefused(t *testing.T) {
 	answer[health](t, s, r)
 }
 
-// A page of another origin that asks beforehand whether it may send a token is told
-// nothing that would let it, and so it does not.
-func TestOtherSitesMayNotSendTokens(t *testing.T) {
+// A CORS preflight request of another origin gets no permission to send a token.
+func TestCORSPreflightIsNotAllowed(t *testing.T) {
 	s := start(t, Options{Token: secret})
 	for _, path := range []string{"/v1/enroll", "/v1/classes", "/metrics", "/"} {
 		r := plainRequest("OPTIONS", path, "")
@@ -137,7 +136,7 @@ func TestOtherSitesMayNotSendTokens(t *testing.T) {
 	}
 }
 
-// Every answer, refusals among them, tells a browser to do nothing more with it.
+// Every answer, including errors, has the headers that restrict browsers.
 func TestHeaders(t *testing.T) {
 	s := start(t, Options{})
 	for _, path := range []string{"/", "/app.js", "/v1/classes", "/nothing", "/metrics"} {
@@ -159,9 +158,9 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// The token is looked at by subtle.ConstantTimeCompare alone, on sums of one length
-// whatever the token's: nothing else in access.go compares it, byte by byte or by
-// its length. TestToken tries tokens that are wrong, begun and too long.
+// The token is compared only by subtle.ConstantTimeCompare, on checksums whose length does
+// not depend on the token: access.go has no other comparison. TestToken tries tokens that
+// are wrong, truncated and too long.
 func TestTokenIsComparedInConstantTime(t *testing.T) {
 	set := token.NewFileSet()
 	file, err := parser.ParseFile(set, "access.go", nil, 0)
@@ -186,8 +185,8 @@ func TestTokenIsComparedInConstantTime(t *testing.T) {
 	}
 }
 
-// private is a folder with a picture and a page of somebody's, in which the test
-// runs, and the picture's path.
+// private changes to a folder with an image and a page that the server must not read, and
+// returns the path of the image.
 func private(t *testing.T) (picture string) {
 	t.Helper()
 	folder := t.TempDir()
@@ -195,7 +194,7 @@ func private(t *testing.T) (picture string) {
 	if err := os.Mkdir("static", 0o777); err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string]string{"picture.png": greys(1, 2, 3), "static/index.html": "private", "static/notes.txt": "private"} {
+	for name, content := range map[string]string{"picture.png": grayPNG(1, 2, 3), "static/index.html": "private", "static/notes.txt": "private"} {
 		if err := os.WriteFile(name, []byte(content), 0o666); err != nil {
 			t.Fatal(err)
 		}
@@ -203,9 +202,8 @@ func private(t *testing.T) (picture string) {
 	return filepath.Join(folder, "picture.png")
 }
 
-// However a body names a file of the server's, it is not read: the picture there
-// could be embedded, and nothing is.
-func TestNoBodyReadsAFile(t *testing.T) {
+// No body can make the server read a file: the image in the folder is not embedded.
+func TestBodiesReadNoFiles(t *testing.T) {
 	picture := private(t)
 	s := start(t, Options{})
 	quoted := func(text string) string {
@@ -223,22 +221,22 @@ func TestNoBodyReadsAFile(t *testing.T) {
 			`{"path":` + quoted(path) + `}`,
 			`{"image":null,"file":` + quoted(path) + `}`,
 		} {
-			if w := ask(s, posted("/v1/embed", "application/json", content)); w.Code/100 != 4 {
+			if w := ask(s, newRequest("/v1/embed", "application/json", content)); w.Code/100 != 4 {
 				t.Errorf("%s: found %d %s", content, w.Code, w.Body)
 			}
 		}
-		// In a form, as what is sent and as the name of a file, of which nothing is sent.
+		// In a form, as the content and as the file name of a part.
 		if w := ask(s, form("/v1/embed", "image", path)); w.Code != http.StatusUnprocessableEntity {
 			t.Errorf("%s: found %d %s", path, w.Code, w.Body)
 		}
 		named := fmt.Sprintf("--b\r\nContent-Disposition: form-data; name=\"image\"; filename=%s\r\n\r\n\r\n--b--\r\n", quoted(path))
-		refused(t, s, posted("/v1/embed", "multipart/form-data; boundary=b", named), http.StatusBadRequest, "image: found an empty file")
+		refused(t, s, newRequest("/v1/embed", "multipart/form-data; boundary=b", named), http.StatusBadRequest, "image: found an empty file")
 	}
 }
 
-// Nor is a file given out, whatever the path, cleaned by no client on its way. The
-// page is the one in the program, not the one in the folder.
-func TestNoPathReadsAFile(t *testing.T) {
+// No path, sent without the cleaning of a client, can make the server return a file. The
+// page is the embedded one, not the one in the folder.
+func TestPathsReadNoFiles(t *testing.T) {
 	picture := private(t)
 	s := start(t, Options{})
 	ctx, end := context.WithCancel(t.Context())

@@ -16,8 +16,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// field is what a body may hold under a name: in a form, or in JSON, where an image
-// is its file in base64.
+// field describes a field that a body may have, as a part of a form or as a key of a
+// JSON object, in which an image is a file in base64.
 type field struct {
 	name              string
 	kind              fieldKind
@@ -29,35 +29,35 @@ type fieldKind int
 const (
 	imageField fieldKind = iota
 	textField
-	numberField // a whole one
+	numberField // an integer
 )
 
-// maxText is how many bytes a field has that is no image.
+// maxText is the maximum length in bytes of a field that is not an image.
 const maxText = 1024
 
-// body is what a request says: files as they came, and texts, by their fields.
+// body holds the image files and the texts of a request by field.
 type body struct {
 	images map[string][][]byte
 	texts  map[string]string
 }
 
-// number is a field's, or the one that it usually is.
-func (b body) number(name string, usual int) (int, error) {
+// number returns the value of an integer field, or its default.
+func (b body) number(name string, missing int) (int, error) {
 	text, found := b.texts[name]
 	if !found {
-		return usual, nil
+		return missing, nil
 	}
 	number, err := strconv.Atoi(text)
 	if err != nil {
-		return 0, refuse(http.StatusBadRequest, "%s: found %q, expected a whole number", name, text)
+		return 0, refuse(http.StatusBadRequest, "%s: found %q, expected an integer", name, text)
 	}
 	return number, nil
 }
 
-// readBody reads the fields that a route has, within the server's bounds.
+// readBody reads the fields of a route within the server's limits.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, fields []field) (body, error) {
 	if recorder, ok := w.(*recorder); ok {
-		w = recorder.ResponseWriter // which can close the connection of a body that is too long
+		w = recorder.ResponseWriter // which can close the connection if the body is too long
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, s.options.MaxBodyBytes)
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -76,24 +76,24 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, fields []field
 	if err != nil {
 		return body{}, err
 	}
-	// net/http notices that a client goes only when the body has been read to its end.
+	// net/http detects that a client disconnects only after the body has been read completely.
 	if _, err := io.Copy(io.Discard, r.Body); err != nil {
 		return body{}, malformed(err)
 	}
 	return reading.body, reading.missing()
 }
 
-// malformed is what is told of a body that cannot be read. What is not the fault of
-// its form stays what it is.
+// malformed returns the answer to a body that cannot be parsed. Errors with other
+// causes, such as a timeout, are returned unchanged.
 func malformed(err error) error {
 	var long *http.MaxBytesError
-	if errors.As(err, &long) || errors.Is(err, errCrowded) || errors.Is(err, os.ErrDeadlineExceeded) {
+	if errors.As(err, &long) || errors.Is(err, errMemory) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
 	return refuse(http.StatusBadRequest, "body: %v", err)
 }
 
-// bodyReader takes fields as they come.
+// bodyReader collects the fields of a body.
 type bodyReader struct {
 	fields    []field
 	maxImages int
@@ -112,10 +112,10 @@ func (b *bodyReader) find(name string) (field, error) {
 	return field{}, refuse(http.StatusBadRequest, "body: %v", wording.Unknown("field", shortened(name), names))
 }
 
-// room says whether one more image may come.
-func (b *bodyReader) room() error {
+// countImage returns an error if the next image would be one too many.
+func (b *bodyReader) countImage() error {
 	if b.images++; b.images > b.maxImages {
-		return refuse(http.StatusRequestEntityTooLarge, "body: found more than %d images, which is the most that is taken", b.maxImages)
+		return refuse(http.StatusRequestEntityTooLarge, "body: found more images than the maximum of %d", b.maxImages)
 	}
 	return nil
 }
@@ -133,16 +133,16 @@ func (b *bodyReader) addImage(f field, content []byte) error {
 
 func (b *bodyReader) addText(f field, text string) error {
 	if _, found := b.body.texts[f.name]; found {
-		return refuse(http.StatusBadRequest, "%s: found it twice, expected it once", f.name)
+		return refuse(http.StatusBadRequest, "%s: found the field twice, expected it once", f.name)
 	}
 	if len(text) > maxText {
-		return refuse(http.StatusBadRequest, "%s: found more than %d bytes, which is the most that is taken", f.name, maxText)
+		return refuse(http.StatusBadRequest, "%s: found more bytes than the maximum of %d", f.name, maxText)
 	}
 	b.body.texts[f.name] = text
 	return nil
 }
 
-// missing says which field is needed and not there.
+// missing returns an error if a required field is missing.
 func (b *bodyReader) missing() error {
 	for _, f := range b.fields {
 		_, text := b.body.texts[f.name]
@@ -153,8 +153,8 @@ func (b *bodyReader) missing() error {
 	return nil
 }
 
-// trimmed is a text of a form without the white space around a number. A text is taken
-// as it is: a class of another name is another class.
+// trimmed removes the white space around a number of a form. Texts are not changed,
+// because white space may be part of the name of a class.
 func (f field) trimmed(text string) string {
 	if f.kind == numberField {
 		return strings.TrimSpace(text)
@@ -165,25 +165,25 @@ func (f field) trimmed(text string) string {
 func (f field) expected() string {
 	switch {
 	case f.kind == imageField && f.several:
-		return "an image or more"
+		return "at least one image"
 	case f.kind == imageField:
 		return "an image"
 	case f.kind == numberField:
-		return "a whole number"
+		return "an integer"
 	}
 	return "a text"
 }
 
-// shortened is what came from a client as an error may quote it.
+// shortened limits the length of text from a client that an error quotes.
 func shortened(text string) string {
-	const most = 40
-	if len(text) > most {
-		return text[:most] + "…"
+	const maxLength = 40
+	if len(text) > maxLength {
+		return text[:maxLength] + "…"
 	}
 	return text
 }
 
-// form reads multipart/form-data (RFC 7578), part by part and never to a disk.
+// form reads multipart/form-data (RFC 7578) part by part, without temporary files.
 func (b *bodyReader) form(r *http.Request) error {
 	reader, err := r.MultipartReader()
 	if err != nil {
@@ -203,7 +203,7 @@ func (b *bodyReader) form(r *http.Request) error {
 	}
 }
 
-// part reads one field. The file's name, which is the client's, is not looked at.
+// part reads one field. The file name that the client sends is ignored.
 func (b *bodyReader) part(part *multipart.Part) error {
 	f, err := b.find(part.FormName())
 	if err != nil {
@@ -216,18 +216,18 @@ func (b *bodyReader) part(part *multipart.Part) error {
 		}
 		return b.addText(f, f.trimmed(string(text)))
 	}
-	if err := b.room(); err != nil {
+	if err := b.countImage(); err != nil {
 		return err
 	}
-	content, err := io.ReadAll(part) // bounded by the body
+	content, err := io.ReadAll(part) // limited by the size of the body
 	if err != nil {
 		return malformed(err)
 	}
 	return b.addImage(f, content)
 }
 
-// json reads an object of the fields. An image is a text in base64 (RFC 4648,
-// section 4) or, where there may be several, also a list of them.
+// json reads a JSON object whose keys are fields. An image is a string in base64
+// (RFC 4648, section 4) or, in a field of several images, also a list of strings.
 func (b *bodyReader) json(r io.Reader) error {
 	decoder := json.NewDecoder(r)
 	var object map[string]json.RawMessage
@@ -242,7 +242,7 @@ func (b *bodyReader) json(r io.Reader) error {
 			return err
 		}
 	}
-	for _, f := range b.fields { // in their order, so that errors do not depend on chance
+	for _, f := range b.fields { // in a fixed order, so that errors are deterministic
 		value, found := object[f.name]
 		if !found || string(value) == "null" {
 			continue
@@ -256,7 +256,7 @@ func (b *bodyReader) json(r io.Reader) error {
 
 func malformedAfter(err error) error {
 	if err == nil {
-		err = errors.New("found something after the JSON object")
+		err = errors.New("found data after the JSON object")
 	}
 	return malformed(err)
 }
@@ -276,13 +276,13 @@ func (b *bodyReader) value(f field, value json.RawMessage) error {
 	if f.several && bytes.HasPrefix(value, []byte("[")) {
 		texts = nil
 		if err := json.Unmarshal(value, &texts); err != nil {
-			return refuse(http.StatusBadRequest, "%s: found a list of other things, expected images in base64", f.name)
+			return refuse(http.StatusBadRequest, "%s: found a list with other values, expected strings in base64", f.name)
 		}
 	} else if err := json.Unmarshal(value, &texts[0]); err != nil {
 		return refuse(http.StatusBadRequest, "%s: found %s, expected an image in base64", f.name, shortened(string(value)))
 	}
 	for _, text := range texts {
-		if err := b.room(); err != nil {
+		if err := b.countImage(); err != nil {
 			return err
 		}
 		content, err := base64.StdEncoding.DecodeString(text)

@@ -18,64 +18,63 @@ import (
 	"github.com/likeness-go/likeness/heads"
 )
 
-// Each body that is not as it should be is refused with the field, what was found
-// and what was expected.
-func TestBodiesAreChecked(t *testing.T) {
+// Each invalid body is refused with the field, what was found and what was expected.
+func TestInvalidBodies(t *testing.T) {
 	s := start(t, Options{MaxBodyBytes: 4096, MaxImages: 2, MaxPixels: 100})
-	grey := greys(1, 2, 3)
+	gray := grayPNG(1, 2, 3)
 	const js = "application/json"
-	answer[enrolled](t, s, form("/v1/enroll", "class", "alice", "image", grey))
+	answer[enrolled](t, s, form("/v1/enroll", "class", "alice", "image", gray))
 	for name, c := range map[string]struct {
 		request *http.Request
 		code    int
 		text    string
 	}{
-		"no type":                 {posted("/v1/embed", "", "x"), 415, "expected multipart/form-data or application/json"},
-		"other type":              {posted("/v1/embed", "image/png", grey), 415, `found "image/png"`},
-		"no boundary":             {posted("/v1/embed", "multipart/form-data", "x"), 400, "boundary"},
-		"cut off":                 {posted("/v1/embed", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nx"), 400, "body: "},
-		"no image":                {form("/v1/embed"), 400, "image: found none, expected an image or more"},
-		"one of two":              {form("/v1/compare", "a", grey), 400, "b: found none, expected an image"},
-		"a twice":                 {form("/v1/compare", "a", grey, "a", grey), 400, "a: found several images, expected one"},
-		"unknown field":           {form("/v1/embed", "imag", grey), 400, `unknown field "imag": did you mean "image"?`},
+		"no type":                 {newRequest("/v1/embed", "", "x"), 415, "expected multipart/form-data or application/json"},
+		"other type":              {newRequest("/v1/embed", "image/png", gray), 415, `found "image/png"`},
+		"no boundary":             {newRequest("/v1/embed", "multipart/form-data", "x"), 400, "boundary"},
+		"cut off":                 {newRequest("/v1/embed", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nx"), 400, "body: "},
+		"no image":                {form("/v1/embed"), 400, "image: found none, expected at least one image"},
+		"one of two":              {form("/v1/compare", "a", gray), 400, "b: found none, expected an image"},
+		"a twice":                 {form("/v1/compare", "a", gray, "a", gray), 400, "a: found several images, expected one"},
+		"unknown field":           {form("/v1/embed", "imag", gray), 400, `unknown field "imag": did you mean "image"?`},
 		"empty file":              {form("/v1/embed", "image", ""), 400, "image: found an empty file"},
-		"no picture":              {form("/v1/embed", "image", "no picture"), 422, "image: found no image that can be read: not an image of a known format"},
-		"half a picture":          {form("/v1/embed", "image", grey, "image", grey[:len(grey)-20]), 422, "image 2: found no image"},
-		"too many images":         {form("/v1/embed", "image", grey, "image", grey, "image", grey), 413, "more than 2 images"},
-		"too many in JSON":        {posted("/v1/embed", js, `{"image":["YQ==","YQ==","YQ=="]}`), 413, "more than 2 images"},
+		"no picture":              {form("/v1/embed", "image", "no picture"), 422, "image: not a readable image: not an image of a known format"},
+		"half a picture":          {form("/v1/embed", "image", gray, "image", gray[:len(gray)-20]), 422, "image 2: not a readable image"},
+		"too many images":         {form("/v1/embed", "image", gray, "image", gray, "image", gray), 413, "more images than the maximum of 2"},
+		"too many in JSON":        {newRequest("/v1/embed", js, `{"image":["YQ==","YQ==","YQ=="]}`), 413, "more images than the maximum of 2"},
 		"too many pixels":         {form("/v1/embed", "image", encode(image.NewGray(image.Rect(0, 0, 11, 10)))), 413, "image: found 11 × 10 pixels, expected at most 100"},
-		"too many bytes":          {form("/v1/embed", "image", strings.Repeat("x", 5000)), 413, "more than 4096 bytes"},
-		"too many JSON bytes":     {posted("/v1/embed", js, `{"image":"`+strings.Repeat("x", 5000)), 413, "more than 4096 bytes"},
-		"no JSON":                 {posted("/v1/embed", js, "image"), 400, "found no JSON object"},
-		"no object":               {posted("/v1/embed", js, `["a"]`), 400, "found no JSON object"},
-		"two objects":             {posted("/v1/embed", js, `{"image":"YQ=="} {}`), 400, "something after the JSON object"},
-		"null":                    {posted("/v1/embed", js, `{"image":null}`), 400, "image: found none"},
-		"number for image":        {posted("/v1/embed", js, `{"image":7}`), 400, "image: found 7, expected an image in base64"},
-		"numbers for images":      {posted("/v1/embed", js, `{"image":[7]}`), 400, "image: found a list of other things"},
-		"list for one":            {posted("/v1/compare", js, `{"a":["YQ=="],"b":"YQ=="}`), 400, "a: found"},
-		"no base64":               {posted("/v1/embed", js, `{"image":"*"}`), 400, `image: found "*", expected base64`},
-		"unknown JSON field":      {posted("/v1/embed", js, `{"path":"/etc/passwd"}`), 400, `unknown field "path"`},
-		"no class":                {form("/v1/enroll", "image", grey), 400, "class: found none, expected a text"},
-		"empty class":             {form("/v1/enroll", "class", " ", "image", grey), 400, `class: invalid class name " ": found an empty name`},
-		"class twice":             {form("/v1/enroll", "class", "a", "class", "b", "image", grey), 400, "class: found it twice"},
-		"long class":              {form("/v1/enroll", "class", strings.Repeat("x", 201), "image", grey), 400, "class: found 201 bytes"},
-		"longer class":            {form("/v1/enroll", "class", strings.Repeat("x", 2000), "image", grey), 400, "class: found more than 1024 bytes"},
-		"class of a path":         {form("/v1/enroll", "class", "..", "image", grey), 400, `class: invalid class name ".."`},
-		"class of two lines":      {form("/v1/enroll", "class", "a\nb", "image", grey), 400, "control characters"},
-		"class not UTF-8":         {form("/v1/enroll", "class", "\xff", "image", grey), 400, "expected UTF-8"},
-		"class turned around":     {form("/v1/enroll", "class", "\u202egnp", "image", grey), 400, "U+202E"},
-		"class in white space":    {form("/v1/enroll", "class", "a ", "image", grey), 400, "white space at its beginning or end"},
-		"class not UTF-8 in JSON": {posted("/v1/enroll", js, `{"class":"caf`+"\xe9"+`","image":`+inBase64(grey)+`}`), 400, "U+FFFD"},
-		"class of half a pair":    {posted("/v1/enroll", js, `{"class":"\ud800","image":`+inBase64(grey)+`}`), 400, "U+FFFD"},
-		"class of a line in JSON": {posted("/v1/enroll", js, `{"class":"a\u2028b","image":`+inBase64(grey)+`}`), 400, "U+2028"},
-		"number for class":        {posted("/v1/enroll", js, `{"class":7,"image":"YQ=="}`), 400, "class: found 7, expected a text"},
-		"candidates":              {form("/v1/identify", "image", grey, "candidates", "0"), 400, "candidates: found 0, expected 1 to 100"},
-		"more candidates":         {posted("/v1/identify", js, `{"candidates":101,"image":"YQ=="}`), 400, "candidates: found 101"},
-		"candidates in words":     {form("/v1/identify", "image", grey, "candidates", "two"), 400, `candidates: found "two", expected a whole number`},
-		"unknown class":           {form("/v1/verify", "class", "alic", "image", grey), 404, `class: unknown class "alic": did you mean "alice"?`},
+		"too many bytes":          {form("/v1/embed", "image", strings.Repeat("x", 5000)), 413, "more bytes than the maximum of 4096"},
+		"too many JSON bytes":     {newRequest("/v1/embed", js, `{"image":"`+strings.Repeat("x", 5000)), 413, "more bytes than the maximum of 4096"},
+		"no JSON":                 {newRequest("/v1/embed", js, "image"), 400, "found no JSON object"},
+		"no object":               {newRequest("/v1/embed", js, `["a"]`), 400, "found no JSON object"},
+		"two objects":             {newRequest("/v1/embed", js, `{"image":"YQ=="} {}`), 400, "data after the JSON object"},
+		"null":                    {newRequest("/v1/embed", js, `{"image":null}`), 400, "image: found none"},
+		"number for image":        {newRequest("/v1/embed", js, `{"image":7}`), 400, "image: found 7, expected an image in base64"},
+		"numbers for images":      {newRequest("/v1/embed", js, `{"image":[7]}`), 400, "image: found a list with other values"},
+		"list for one":            {newRequest("/v1/compare", js, `{"a":["YQ=="],"b":"YQ=="}`), 400, "a: found"},
+		"no base64":               {newRequest("/v1/embed", js, `{"image":"*"}`), 400, `image: found "*", expected base64`},
+		"unknown JSON field":      {newRequest("/v1/embed", js, `{"path":"/etc/passwd"}`), 400, `unknown field "path"`},
+		"no class":                {form("/v1/enroll", "image", gray), 400, "class: found none, expected a text"},
+		"empty class":             {form("/v1/enroll", "class", " ", "image", gray), 400, `class: invalid class name " ": found an empty name`},
+		"class twice":             {form("/v1/enroll", "class", "a", "class", "b", "image", gray), 400, "class: found the field twice"},
+		"long class":              {form("/v1/enroll", "class", strings.Repeat("x", 201), "image", gray), 400, "class: found 201 bytes"},
+		"longer class":            {form("/v1/enroll", "class", strings.Repeat("x", 2000), "image", gray), 400, "class: found more bytes than the maximum of 1024"},
+		"class of a path":         {form("/v1/enroll", "class", "..", "image", gray), 400, `class: invalid class name ".."`},
+		"class of two lines":      {form("/v1/enroll", "class", "a\nb", "image", gray), 400, "control characters"},
+		"class not UTF-8":         {form("/v1/enroll", "class", "\xff", "image", gray), 400, "expected UTF-8"},
+		"class turned around":     {form("/v1/enroll", "class", "\u202egnp", "image", gray), 400, "U+202E"},
+		"class in white space":    {form("/v1/enroll", "class", "a ", "image", gray), 400, "white space at its beginning or end"},
+		"class not UTF-8 in JSON": {newRequest("/v1/enroll", js, `{"class":"caf`+"\xe9"+`","image":`+inBase64(gray)+`}`), 400, "U+FFFD"},
+		"class of half a pair":    {newRequest("/v1/enroll", js, `{"class":"\ud800","image":`+inBase64(gray)+`}`), 400, "U+FFFD"},
+		"class of a line in JSON": {newRequest("/v1/enroll", js, `{"class":"a\u2028b","image":`+inBase64(gray)+`}`), 400, "U+2028"},
+		"number for class":        {newRequest("/v1/enroll", js, `{"class":7,"image":"YQ=="}`), 400, "class: found 7, expected a text"},
+		"candidates":              {form("/v1/identify", "image", gray, "candidates", "0"), 400, "candidates: found 0, expected 1 to 100"},
+		"more candidates":         {newRequest("/v1/identify", js, `{"candidates":101,"image":"YQ=="}`), 400, "candidates: found 101"},
+		"candidates in words":     {form("/v1/identify", "image", gray, "candidates", "two"), 400, `candidates: found "two", expected an integer`},
+		"unknown class":           {form("/v1/verify", "class", "alic", "image", gray), 404, `class: unknown class "alic": did you mean "alice"?`},
 		"forgotten class":         {plainRequest("DELETE", "/v1/classes/bob", ""), 404, `unknown class "bob"`},
 		"unknown path":            {plainRequest("GET", "/v1/nothing", ""), 404, "/openapi.json"},
-		"path upwards":            {plainRequest("GET", "/static/%2e%2e/options.go", ""), 404, "none of the server's"},
+		"path upwards":            {plainRequest("GET", "/static/%2e%2e/options.go", ""), 404, "which does not exist"},
 		"other method":            {plainRequest("PUT", "/v1/classes", ""), 405, "found PUT, expected GET"},
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, s, c.request, c.code, c.text) })
@@ -88,9 +87,9 @@ func TestBodiesAreChecked(t *testing.T) {
 	}
 }
 
-// A gallery without classes cannot identify, one that is read only cannot enrol, and
-// one that is closed does nothing; no answer names its file.
-func TestGalleryRefuses(t *testing.T) {
+// An empty gallery cannot identify, a read-only one cannot enroll, and a closed one can do
+// neither; no answer contains the path of its file.
+func TestGalleryErrors(t *testing.T) {
 	model := plainModel(t, heads.L1{}, 3)
 	path := filepath.Join(t.TempDir(), "private.gallery")
 	g, err := gallery.Create(path, model, gallery.Options{})
@@ -104,15 +103,15 @@ func TestGalleryRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := startModel(t, model, Options{Gallery: g})
-	refused(t, s, form("/v1/identify", "image", greys(1, 2, 3)), 409, "enrol first")
+	refused(t, s, form("/v1/identify", "image", grayPNG(1, 2, 3)), 409, "enroll images first")
 	answers := []string{
-		refused(t, s, form("/v1/enroll", "class", "a", "image", greys(1, 2, 3)), 409, "opened for reading only").Body.String(),
-		refused(t, s, form("/v1/verify", "class", "a", "image", greys(1, 2, 3)), 404, "There are none yet").Body.String(),
+		refused(t, s, form("/v1/enroll", "class", "a", "image", grayPNG(1, 2, 3)), 409, "opened read-only").Body.String(),
+		refused(t, s, form("/v1/verify", "class", "a", "image", grayPNG(1, 2, 3)), 404, "The gallery has no classes").Body.String(),
 	}
 	if err := g.Close(); err != nil {
 		t.Fatal(err)
 	}
-	answers = append(answers, refused(t, s, form("/v1/verify", "class", "a", "image", greys(1, 2, 3)), 503, "shutting down").Body.String())
+	answers = append(answers, refused(t, s, form("/v1/verify", "class", "a", "image", grayPNG(1, 2, 3)), 503, "shutting down").Body.String())
 	for _, text := range answers {
 		if strings.Contains(text, "private") {
 			t.Errorf("found the gallery's file in %s", text)
@@ -120,31 +119,31 @@ func TestGalleryRefuses(t *testing.T) {
 	}
 }
 
-// A panic is an answer of the code 500 that tells nothing, and a line of the log that
-// tells all. The server goes on.
+// A panic is answered with status 500 without details and logged with details, and the
+// server continues.
 func TestPanicsAreAnswered(t *testing.T) {
 	var log bytes.Buffer
 	s := start(t, Options{Logger: slog.New(slog.NewTextHandler(&log, nil)), Gallery: nil})
 	embed := s.queue.embed
 	s.queue.embed = func([][]uint8) ([][]float32, error) { panic("in the network") }
-	w := refused(t, s, form("/v1/embed", "image", greys(1, 2, 3)), 500, "its log says more")
+	w := refused(t, s, form("/v1/embed", "image", grayPNG(1, 2, 3)), 500, "see the server's log")
 	if id := w.Header().Get("X-Request-Id"); id == "" || !strings.Contains(log.String(), id) || !strings.Contains(log.String(), "in the network") {
 		t.Errorf("request %q: the log says\n%s", id, &log)
 	}
 	s.queue.embed = embed
-	answer[embedded](t, s, form("/v1/embed", "image", greys(1, 2, 3)))
+	answer[embedded](t, s, form("/v1/embed", "image", grayPNG(1, 2, 3)))
 
-	w = refused(t, s.watched("/broken", func(http.ResponseWriter, *http.Request) error { panic("in a handler") }), plainRequest("GET", "/broken", ""), 500, "its log says more")
+	w = refused(t, s.watched("/broken", func(http.ResponseWriter, *http.Request) error { panic("in a handler") }), plainRequest("GET", "/broken", ""), 500, "see the server's log")
 	if strings.Contains(w.Body.String(), "in a handler") || !strings.Contains(log.String(), "in a handler") {
 		t.Errorf("found %s, the log says\n%s", w.Body, &log)
 	}
 }
 
-// What the log says is of requests, and not what is in them.
-func TestLogIsDiscreet(t *testing.T) {
+// The log has no contents of requests.
+func TestLogHasNoContents(t *testing.T) {
 	var log bytes.Buffer
 	s := start(t, Options{Token: "a token of this test", Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	r := form("/v1/enroll", "class", "alice", "image", greys(1, 2, 3))
+	r := form("/v1/enroll", "class", "alice", "image", grayPNG(1, 2, 3))
 	r.Header.Set("Authorization", "Bearer a token of this test")
 	answer[enrolled](t, s, r)
 	r = plainRequest("DELETE", "/v1/classes/alice", "")
@@ -157,13 +156,13 @@ func TestLogIsDiscreet(t *testing.T) {
 	}
 	for _, secret := range []string{"alice", "token of this test"} {
 		if strings.Contains(log.String(), secret) {
-			t.Errorf("the log tells %s:\n%s", secret, &log)
+			t.Errorf("the log contains %s:\n%s", secret, &log)
 		}
 	}
 }
 
-// Options that cannot be are refused with the field.
-func TestOptionsAreChecked(t *testing.T) {
+// Invalid options are refused with the name of the field.
+func TestInvalidOptions(t *testing.T) {
 	model := plainModel(t, heads.L1{}, 3)
 	for text, o := range map[string]Options{
 		"MaxPixels is -1":                                           {MaxPixels: -1},
@@ -184,14 +183,14 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 }
 
-// There is always time to send an answer, whichever bounds are given.
-func TestTimesFit(t *testing.T) {
+// The default timeouts leave time to send an answer, whichever timeouts are set.
+func TestDefaultTimeouts(t *testing.T) {
 	for _, c := range []struct{ given, want Options }{
 		{Options{}, Options{RequestTimeout: 45 * time.Second, WriteTimeout: time.Minute}},
 		{Options{ReadTimeout: 2 * time.Minute}, Options{RequestTimeout: 135 * time.Second, WriteTimeout: 150 * time.Second}},
 		{Options{WriteTimeout: 20 * time.Second}, Options{RequestTimeout: 15 * time.Second, WriteTimeout: 20 * time.Second}},
 		{Options{RequestTimeout: time.Hour}, Options{RequestTimeout: time.Hour, WriteTimeout: time.Hour + 15*time.Second}},
-		{Options{WriteTimeout: 1}, Options{RequestTimeout: 1, WriteTimeout: 1}}, // no time to divide
+		{Options{WriteTimeout: 1}, Options{RequestTimeout: 1, WriteTimeout: 1}}, // too short to be divided
 	} {
 		found, err := c.given.withDefaults()
 		if found.RequestTimeout != c.want.RequestTimeout || found.WriteTimeout != c.want.WriteTimeout || (err == nil) != (found.RequestTimeout < found.WriteTimeout) {
@@ -203,10 +202,10 @@ func TestTimesFit(t *testing.T) {
 	}
 }
 
-// fuzzed asks a server with a body and fails the test if it does not answer in JSON
-// with a code that is meant for bodies. What it embeds it must embed whole.
+// fuzzed sends a body and fails the test if the answer is not JSON, has an unexpected
+// status, or has incomplete embeddings.
 func fuzzed(t *testing.T, s *Server, path, kind, content string) {
-	w := ask(s, posted(path, kind, content))
+	w := ask(s, newRequest(path, kind, content))
 	if !json.Valid(w.Body.Bytes()) {
 		t.Errorf("found %q", w.Body)
 	}
@@ -234,8 +233,8 @@ func FuzzForm(f *testing.F) {
 	part := func(field, content string) string {
 		return "--b\r\nContent-Disposition: form-data; name=\"" + field + "\"; filename=\"x\"\r\n\r\n" + content + "\r\n"
 	}
-	f.Add(part("image", greys(1, 2, 3)) + "--b--\r\n")
-	f.Add(part("a", greys(1, 2, 3)) + part("b", greys(4, 5, 6)) + "--b--\r\n")
+	f.Add(part("image", grayPNG(1, 2, 3)) + "--b--\r\n")
+	f.Add(part("a", grayPNG(1, 2, 3)) + part("b", grayPNG(4, 5, 6)) + "--b--\r\n")
 	f.Add(part("image", "GIF89a") + "--b--\r\n")
 	f.Add("--b--\r\n")
 	f.Fuzz(func(t *testing.T, content string) {
@@ -248,9 +247,9 @@ func FuzzForm(f *testing.F) {
 // FuzzJSON sends JSON.
 func FuzzJSON(f *testing.F) {
 	s := fuzzServer(f)
-	f.Add(`{"image":` + inBase64(greys(1, 2, 3)) + `}`)
-	f.Add(`{"image":[` + inBase64(greys(1, 2, 3)) + `,` + inBase64(greys(4, 5, 6)) + `]}`)
-	f.Add(`{"a":` + inBase64(greys(1, 2, 3)) + `,"b":"YQ=="}`)
+	f.Add(`{"image":` + inBase64(grayPNG(1, 2, 3)) + `}`)
+	f.Add(`{"image":[` + inBase64(grayPNG(1, 2, 3)) + `,` + inBase64(grayPNG(4, 5, 6)) + `]}`)
+	f.Add(`{"a":` + inBase64(grayPNG(1, 2, 3)) + `,"b":"YQ=="}`)
 	f.Add(`{"image":{}}`)
 	f.Fuzz(func(t *testing.T, content string) {
 		for _, path := range []string{"/v1/embed", "/v1/compare"} {
@@ -259,8 +258,8 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// FuzzClass enrols under any name. What is taken is known by that name until it is
-// forgotten by it, and no name writes anything beside the gallery.
+// FuzzClass enrolls under any name. An accepted class has that name until it is deleted
+// by it, and no name creates a file next to the gallery.
 func FuzzClass(f *testing.F) {
 	folder := f.TempDir()
 	model := plainModel(f, heads.L1{}, 3)
@@ -274,16 +273,16 @@ func FuzzClass(f *testing.F) {
 		f.Add(name)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		for _, left := range g.Classes() { // by an input that failed
+		for _, left := range g.Classes() { // left by an input that failed
 			if _, err := g.Forget(left.Name); err != nil {
 				t.Fatal(err)
 			}
 		}
-		text, err := json.Marshal(map[string]any{"class": name, "image": []byte(greys(1, 2, 3))})
+		text, err := json.Marshal(map[string]any{"class": name, "image": []byte(grayPNG(1, 2, 3))})
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := ask(s, posted("/v1/enroll", "application/json", string(text)))
+		w := ask(s, newRequest("/v1/enroll", "application/json", string(text)))
 		switch w.Code {
 		case http.StatusBadRequest:
 			return
@@ -298,7 +297,7 @@ func FuzzClass(f *testing.F) {
 		}
 		entries, err := os.ReadDir(folder)
 		if err != nil || len(entries) != 1 {
-			t.Errorf("found %v (%v), expected the gallery alone", entries, err)
+			t.Errorf("found %v (%v), expected only the gallery", entries, err)
 		}
 	})
 }

@@ -1,14 +1,13 @@
-"""Uses the page of likeness serve in a browser, as a person would.
+"""Tests the page of likeness serve in a headless browser.
 
     python serve/browser_check.py [--shots DIR] [--likeness PROGRAM]
 
-It starts the server with the model that comes with the program and a fresh
-gallery. At the width of a phone, by touch, and of a desk, by mouse, it compares
-drawings, enrols two classes by drawing them, identifies others and forgets a
-class; then it gives a token to a server that asks for one. It asserts what the
-page says, that no request goes elsewhere, that the page does not scroll
-sideways, and that the browser complains about nothing. With --shots the screens
-are kept as pictures.
+It starts the server with an embedded model and a new gallery. At the screen widths of a
+phone, by touch, and of a desktop computer, by mouse, it compares drawings, enrolls two
+classes, identifies other drawings and deletes a class; then it enters the token of a
+server that requires one. It checks the texts of the page, that there are no requests to
+other hosts, that the page does not scroll horizontally, and that the browser logs no
+errors. With --shots it saves screenshots.
 
 It needs Playwright (pip install playwright) and a Chromium: the one that
 CHROMIUM names, the system's (apt-get install chromium), or Playwright's own
@@ -31,15 +30,15 @@ import zlib
 
 from playwright.sync_api import expect, sync_playwright
 
-SCREENS = {"phone": (390, 844), "desk": (1280, 900)}
-TOKEN = "a token of the browser's check"
+SCREENS = {"phone": (390, 844), "desktop": (1280, 900)}
+TOKEN = "token of the browser check"
 
 
 def arc(x, y, r, begin=0.0, end=2 * math.pi, points=24):
     return [(x + r * math.cos(begin + (end - begin) * i / points), y + r * math.sin(begin + (end - begin) * i / points)) for i in range(points + 1)]
 
 
-# Drawings as strokes of points in a square of side 1.
+# Drawings as lists of strokes; points have coordinates from 0 to 1.
 CROSS = [[(0.5, 0.2), (0.5, 0.8)], [(0.2, 0.5), (0.8, 0.5)]]
 SMALL_CROSS = [[(0.6, 0.45), (0.6, 0.85)], [(0.4, 0.66), (0.82, 0.64)]]
 RING = [arc(0.5, 0.5, 0.3)]
@@ -48,7 +47,7 @@ ZIGZAG = [[(0.2, 0.2), (0.8, 0.3), (0.2, 0.5), (0.8, 0.65), (0.25, 0.85)]]
 
 
 def png(strokes, side=105, width=2.2):
-    """A drawing as the bytes of a file: black on white."""
+    """Returns a drawing as a PNG file, black on white."""
 
     def near(x, y):
         for stroke in strokes:
@@ -72,7 +71,7 @@ def picture(name, strokes):
 
 @contextlib.contextmanager
 def serving(program, folder, *arguments, token=""):
-    """The address of a server at a free port."""
+    """Starts a server on a free port and yields its address."""
     environment = {**os.environ, "LIKENESS_TOKEN": token}
     command = [str(program), "serve", "--model", "omniglot", "--address", "127.0.0.1:0", *arguments]
     with open(folder / "log", "ab") as log:
@@ -88,7 +87,7 @@ def serving(program, folder, *arguments, token=""):
 
 
 class Screen:
-    """A page at the width of a device, and what is wrong with it."""
+    """A page on a screen of a device, with the problems that were found."""
 
     def __init__(self, browser, name, address, shots):
         self.name, self.address, self.shots = name, address, shots
@@ -97,14 +96,14 @@ class Screen:
         self.context = browser.new_context(viewport={"width": width, "height": height}, has_touch=self.touch, is_mobile=self.touch)
         self.page = self.context.new_page()
         self.protocol = self.context.new_cdp_session(self.page)
-        self.requests, self.complaints, self.problems = [], [], []
+        self.requests, self.messages, self.problems = [], [], []
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", lambda message: self.messages.append(message.text))
+        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
         self.page.goto(address)
 
     def draw(self, pad, strokes):
-        """Draws on a pad with the mouse, or with a finger."""
+        """Draws on a pad with the mouse or by touch."""
         canvas = self.page.locator(f"{pad} canvas")
         canvas.scroll_into_view_if_needed()
         box = canvas.bounding_box()
@@ -128,13 +127,13 @@ class Screen:
         expect(self.page.locator(selector)).to_contain_text(text, timeout=20000)
 
     def shot(self, what, selector=None):
-        """Looks whether everything fits, and takes a picture."""
+        """Checks the layout and saves a screenshot."""
         if (wide := self.page.evaluate("document.documentElement.scrollWidth")) > SCREENS[self.name][0]:
             self.problems.append(f"{what}: the page is {wide} pixels wide")
         for element in self.page.evaluate(CUT):
             self.problems.append(f"{what}: cut off: {element}")
         for pair in self.page.evaluate(OVERLAPS):
-            self.problems.append(f"{what}: one over another: {pair}")
+            self.problems.append(f"{what}: overlapping texts: {pair}")
         if self.shots:
             clip = None
             if selector:
@@ -144,12 +143,12 @@ class Screen:
             self.page.screenshot(path=self.shots / f"{self.name}-{what}.png", full_page=True, clip=clip)
 
     def end(self, expected=r"(?!)"):
-        """Yields what is wrong; complaints that match are expected."""
+        """Returns the problems; logged messages that match are expected."""
         outside = [url for url in self.requests if not url.startswith(self.address)]
         if outside:
-            self.problems.append(f"requests elsewhere: {outside}")
-        if complaints := [text for text in self.complaints if not re.search(expected, text)]:
-            self.problems.append(f"the browser says {complaints}")
+            self.problems.append(f"requests to other hosts: {outside}")
+        if messages := [text for text in self.messages if not re.search(expected, text)]:
+            self.problems.append(f"the browser logged {messages}")
         self.context.close()
         return [f"{self.name}: {problem}" for problem in self.problems]
 
@@ -159,7 +158,7 @@ CUT = """() => [...document.querySelectorAll('body *')]
   .filter(e => !(e instanceof SVGElement) && e.tagName !== 'INPUT' && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0 && getComputedStyle(e).display !== 'inline')
   .map(e => e.tagName + ' ' + e.className + ' ' + e.textContent.slice(0, 40))"""
 
-# Texts of a row or of the scale that lie one over another.
+# Overlapping texts in a row or at the scale.
 OVERLAPS = """() => {
   const found = [];
   for (const row of document.querySelectorAll('#bars li, #candidates .names, #classes li, .scale')) {
@@ -173,7 +172,7 @@ OVERLAPS = """() => {
 
 
 def use(screen):
-    """Compares, enrols, identifies and forgets."""
+    """Compares, enrolls, identifies and deletes."""
     page = screen.page
     expect(page.locator("#with-gallery")).to_be_visible()
     screen.shot("empty")
@@ -192,7 +191,7 @@ def use(screen):
         screen.draw("#example", strokes)
         page.locator("#class").fill(name)
         page.locator("#enroll button.main").click()
-        screen.says("#enroll .done", f"{name} is known by 1 example.")
+        screen.says("#enroll .done", f"{name} now has 1 example.")
     expect(page.locator("#classes li")).to_have_count(2)
     screen.draw("#query", SMALL_CROSS)
     page.locator("#identify button.main").click()
@@ -206,20 +205,20 @@ def use(screen):
     screen.says("#identified .verdict", "Unknown")
     screen.shot("unknown")
 
-    forget = page.get_by_label("Forget ring")
-    forget.click()
+    delete = page.get_by_label("Delete ring")
+    delete.click()
     expect(page.locator("#classes li")).to_have_count(2)
-    forget.click()
+    delete.click()
     expect(page.locator("#classes li")).to_have_count(1)
     screen.says("#classes .note", "1 class, 1 example.")
 
 
 def give_token(screen):
-    """Gives a wrong token and then the right one to a server without a gallery."""
+    """Enters a wrong token and then the right one at a server without a gallery."""
     page = screen.page
-    screen.says("#known > .message", "Give the server's token")
+    screen.says("#known > .message", "Enter the server's token")
     screen.shot("token")
-    for token, seen in (("another token of nobody", "found another token"), (TOKEN, None)):
+    for token, seen in (("a wrong token", "found a wrong token"), (TOKEN, None)):
         page.locator("#token-text").fill(token)
         page.locator("#token button").click()
         if seen:
@@ -229,14 +228,14 @@ def give_token(screen):
     page.locator("#a input[type=file]").set_input_files({"name": "text.png", "mimeType": "image/png", "buffer": b"no image"})
     screen.draw("#b", CROSS)
     page.locator("#compare-now").click()
-    screen.says("#compare .message", "a: found no image that can be read")
+    screen.says("#compare .message", "a: not a readable image")
     screen.shot("error")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--likeness", type=pathlib.Path, help="the program, if it is not to be built")
-    parser.add_argument("--shots", type=pathlib.Path, help="a folder for pictures of the screens")
+    parser.add_argument("--likeness", type=pathlib.Path, help="the likeness program; built if not given")
+    parser.add_argument("--shots", type=pathlib.Path, help="a folder for screenshots")
     arguments = parser.parse_args()
     if arguments.shots:
         arguments.shots.mkdir(parents=True, exist_ok=True)

@@ -1,33 +1,37 @@
-// Package serve gives a model and a gallery to whoever speaks HTTP: programs in
-// any language, and people by a web page.
+// Package serve serves a model and a gallery over HTTP: an API for programs in any
+// language and a web page for people.
 //
-// There are few nouns. A Server is an http.Handler that embeds, compares, enrols
-// and identifies; Options bound what it takes, and their zero value is useful. Its
-// queue gathers the images of requests that come at the same time into batches,
-// which a network embeds faster than one after the other.
+// Its main types are [Server], an http.Handler that embeds, compares, enrolls and
+// identifies images, and [Options], which sets its limits; the zero value of Options
+// is useful. The images of concurrent requests are collected in a queue and embedded
+// in batches, which is faster than embedding them one by one.
 //
 //	server, err := serve.New(model, serve.Options{Gallery: faces})
 //	defer server.Close()
 //	http.Handle("/", server)                // in a program of your own, or
-//	err = server.Serve(ctx, listener)       // by itself, until the context ends
+//	err = server.Serve(ctx, listener)       // stand-alone, until the context ends
 //
-// The routes, their fields and their answers are described by /openapi.json, which
-// the server itself gives.
+// The routes, their fields and their answers are described by the OpenAPI document
+// that the server returns at /openapi.json.
 //
-// # Who may ask
+// # Access
 //
-// With Options.Token every request must carry it, but for the page's files, the
-// description and /healthz. Without one the server answers only to names of the
-// loopback interface and of Options.Hosts, and to pages of its own origin: another
-// web site that a user visits can neither read from it nor enrol (see access.go).
-// Serve refuses to listen beyond loopback without a token.
+// With Options.Token every request must carry the token, except those for the page's
+// files, the OpenAPI document and /healthz. Without a token the server answers only
+// requests whose Host is a name of the loopback interface or one of Options.Hosts and
+// whose Origin, if any, is the server itself, so that another web site that a user
+// visits can neither read from the server nor enroll images (see access.go). Serve
+// refuses to listen on other interfaces than loopback without a token.
 //
-// No request names a file: images come in bodies, and the sources of examples do
-// not go out. What a request may cost is bounded before it is paid, its bytes and
-// its images before they are read and the pixels of all its images before any is
-// decoded. Its work ends when its client leaves, and after RequestTimeout with 503,
-// while there is still time to send that; the log says what was sent. When the
-// queue is full the answer is 503 at once; a request whose client has gone leaves
-// the queue. A client that sends or reads slowly takes no place of others, and no
-// longer than ReadTimeout and WriteTimeout say.
+// No request can name a file of the server: images are sent in bodies, and the sources
+// of examples are not returned.
+//
+// # Limits
+//
+// The size of a body and the number of its images are limited before they are read,
+// and the number of pixels of all images before any is decoded. The work of a request
+// ends when its client disconnects, and after Options.RequestTimeout with status 503.
+// If the queue is full, a request gets 503 immediately. A slow client occupies none of
+// the Options.MaxConcurrent slots while it sends its request or reads the answer, and
+// Options.ReadTimeout and Options.WriteTimeout limit both.
 package serve

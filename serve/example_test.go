@@ -16,7 +16,7 @@ import (
 	"github.com/likeness-go/likeness/zoo"
 )
 
-// A program answers under /likeness/ with the model that comes with it.
+// A program serves an embedded model under /likeness/.
 func Example() {
 	model, err := zoo.Load(zoo.Default)
 	if err != nil {
@@ -60,17 +60,17 @@ func compare(url string, a, b image.Image) string {
 	return fmt.Sprint("the same: ", strings.Contains(string(answer), `"same":true`))
 }
 
-// cross is drawn in black on white, its middle at a place.
+// cross draws a black cross on white with its center at a position.
 func cross(middle int) image.Image {
 	img := image.NewGray(image.Rect(0, 0, 105, 105))
 	for y := range 105 {
 		for x := range 105 {
-			grey := color.Gray{Y: 255}
+			gray := color.Gray{Y: 255}
 			across, down := max(x-middle, middle-x), max(y-middle, middle-y)
 			if min(across, down) < 3 && max(across, down) < 30 {
-				grey.Y = 0
+				gray.Y = 0
 			}
-			img.SetGray(x, y, grey)
+			img.SetGray(x, y, gray)
 		}
 	}
 	return img

@@ -11,11 +11,11 @@ import (
 	"github.com/likeness-go/likeness/heads"
 )
 
-// embedded is the answer of /v1/embed.
+// embedded is the answer of POST /v1/embed.
 type embedded struct {
-	Model      likeness.Identity `json:"model"` // embeddings of one model alone can be compared
+	Model      likeness.Identity `json:"model"` // only embeddings of the same model are comparable
 	Dimensions int               `json:"dimensions"`
-	Embeddings [][]float32       `json:"embeddings"` // one an image, in order
+	Embeddings [][]float32       `json:"embeddings"` // one for each image, in order
 }
 
 func (s *Server) embed(r *http.Request, b body) (any, error) {
@@ -26,12 +26,12 @@ func (s *Server) embed(r *http.Request, b body) (any, error) {
 	return embedded{Model: s.identity, Dimensions: len(embeddings[0]), Embeddings: embeddings}, nil
 }
 
-// compared is the answer of /v1/compare.
+// compared is the answer of POST /v1/compare.
 type compared struct {
 	Distance    float64      `json:"distance"`
 	Threshold   *float64     `json:"threshold"` // null if the model has none
 	Same        *bool        `json:"same"`      // null if the model has no threshold
-	Head        string       `json:"head"`      // which distance it is
+	Head        string       `json:"head"`      // name of the distance
 	Explanation *explanation `json:"explanation"`
 }
 
@@ -78,7 +78,7 @@ func (s *Server) classes(*http.Request, body) (any, error) {
 	return answer, nil
 }
 
-// threshold is the one that the gallery decides by.
+// threshold is the rejection threshold of the gallery, or else that of the model.
 func (s *Server) threshold(g *gallery.Gallery) *float64 {
 	if calibration, calibrated := g.Calibration(); calibrated {
 		return &calibration.Threshold
@@ -89,7 +89,7 @@ func (s *Server) threshold(g *gallery.Gallery) *float64 {
 // forgotten is the answer of DELETE /v1/classes/{name}.
 type forgotten struct {
 	Class    string `json:"class"`
-	Examples int    `json:"examples"` // that it had
+	Examples int    `json:"examples"` // number of its deleted examples
 }
 
 func (s *Server) forget(r *http.Request, _ body) (any, error) {
@@ -105,7 +105,7 @@ func (s *Server) forget(r *http.Request, _ body) (any, error) {
 	return forgotten{Class: name, Examples: examples}, nil
 }
 
-// health is the answer of /healthz.
+// health is the answer of GET /healthz.
 type health struct {
 	Status string `json:"status"` // "ok"
 }
@@ -117,25 +117,25 @@ func (s *Server) health(http.ResponseWriter, *http.Request) (any, error) {
 	return health{"ok"}, nil
 }
 
-// maxCandidates and usualCandidates are of /v1/identify's answers.
+// The maximum and the default number of candidates of /v1/identify.
 const (
-	maxCandidates   = 100
-	usualCandidates = 5
+	maxCandidates     = 100
+	defaultCandidates = 5
 )
 
-// needGallery refuses what a server without a gallery cannot do.
+// needGallery returns the gallery, or an error if the server has none.
 func (s *Server) needGallery() (*gallery.Gallery, error) {
 	if s.options.Gallery == nil {
-		return nil, refuse(http.StatusConflict, "gallery: found none, expected one to enrol in: start the server with --gallery FILE")
+		return nil, refuse(http.StatusConflict, "gallery: found none: start the server with --gallery FILE")
 	}
 	return s.options.Gallery, nil
 }
 
-// enrolled is the answer of /v1/enroll.
+// enrolled is the answer of POST /v1/enroll.
 type enrolled struct {
 	Class    string `json:"class"`
-	Enrolled int    `json:"enrolled"` // examples, by this request
-	Examples int    `json:"examples"` // of the class now
+	Enrolled int    `json:"enrolled"` // number of examples that this request added
+	Examples int    `json:"examples"` // number of examples of the class afterwards
 }
 
 func (s *Server) enroll(r *http.Request, b body) (any, error) {
@@ -158,10 +158,10 @@ func (s *Server) enroll(r *http.Request, b body) (any, error) {
 	return enrolled{Class: class, Enrolled: len(embeddings), Examples: len(examples)}, err
 }
 
-// maxClass is how many bytes the name of a class may have.
+// maxClass is the maximum length in bytes of the name of a class.
 const maxClass = 200
 
-// checkClass refuses names that are none for a new class, before anything is decoded.
+// checkClass returns an error if a new class may not have the name. It is called before any image is decoded.
 func checkClass(g *gallery.Gallery, name string) error {
 	if len(name) > maxClass {
 		return refuse(http.StatusBadRequest, "class: found %d bytes, expected at most %d", len(name), maxClass)
@@ -170,26 +170,26 @@ func checkClass(g *gallery.Gallery, name string) error {
 	if err == nil {
 		return nil
 	}
-	if _, unknown := g.Examples(name); unknown == nil { // of a gallery older than the rules
+	if _, unknown := g.Examples(name); unknown == nil { // enrolled before there were rules for names
 		return nil
 	}
 	return err
 }
 
-// identified is the answer of /v1/identify.
+// identified is the answer of POST /v1/identify.
 type identified struct {
-	Results []identification `json:"results"` // one an image, in order
+	Results []identification `json:"results"` // one for each image, in order
 }
 
 type identification struct {
-	Class       *string     `json:"class"`     // null if it is unknown, or if nothing is decided
-	Known       *bool       `json:"known"`     // null if nothing is decided
+	Class       *string     `json:"class"`     // null if the image is of no known class or there is no threshold
+	Known       *bool       `json:"known"`     // null if there is no threshold
 	Threshold   *float64    `json:"threshold"` // null if there is none
 	Approximate bool        `json:"approximate"`
 	Candidates  []candidate `json:"candidates"`
 }
 
-// candidate has no source, which may be a path of the server's.
+// candidate omits the source of the example, which may be a path on the server.
 type candidate struct {
 	Class    string  `json:"class"`
 	Distance float64 `json:"distance"`
@@ -200,7 +200,7 @@ func (s *Server) identify(r *http.Request, b body) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	k, err := b.number("candidates", usualCandidates)
+	k, err := b.number("candidates", defaultCandidates)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +208,7 @@ func (s *Server) identify(r *http.Request, b body) (any, error) {
 		return nil, refuse(http.StatusBadRequest, "candidates: found %d, expected 1 to %d", k, maxCandidates)
 	}
 	if g.Len() == 0 {
-		return nil, refuse(http.StatusConflict, "gallery: found no classes, expected one or more: enrol first")
+		return nil, refuse(http.StatusConflict, "gallery: found no classes, expected at least one: enroll images first")
 	}
 	embeddings, err := s.embeddings(r.Context(), b, "image")
 	if err != nil {
@@ -239,12 +239,12 @@ func identificationOf(found gallery.Identification) identification {
 	return answer
 }
 
-// verified is the answer of /v1/verify.
+// verified is the answer of POST /v1/verify.
 type verified struct {
 	Class     string   `json:"class"`
 	Distance  float64  `json:"distance"`
 	Threshold *float64 `json:"threshold"` // null if there is none
-	Same      *bool    `json:"same"`      // null if nothing is decided
+	Same      *bool    `json:"same"`      // null if there is no threshold
 }
 
 func (s *Server) verify(r *http.Request, b body) (any, error) {
@@ -267,30 +267,30 @@ func (s *Server) verify(r *http.Request, b body) (any, error) {
 	return answer, nil
 }
 
-// explanation says why a distance is what it is: what each dimension of the two
-// embeddings adds to it. Null for a distance that is no sum of dimensions.
+// explanation lists the contributions of the embeddings' dimensions to a distance. It is
+// null for a distance that is not a sum over dimensions.
 type explanation struct {
-	Formula    string  `json:"formula"`    // of the contribution of dimension j
-	AddsUpTo   string  `json:"adds_up_to"` // "distance" or "squared distance"
-	Total      float64 `json:"total"`      // of all dimensions
-	Dimensions int     `json:"dimensions"` // of an embedding
-	Rest       float64 `json:"rest"`       // what those add that are not listed
-	Deciding   []share `json:"deciding"`   // the largest, by magnitude, in descending order
+	Formula    string  `json:"formula"`    // contribution of dimension j
+	AddsUpTo   string  `json:"adds_up_to"` // what the sum of contributions is: "distance" or "squared distance"
+	Total      float64 `json:"total"`      // sum over all dimensions
+	Dimensions int     `json:"dimensions"` // length of an embedding
+	Rest       float64 `json:"rest"`       // sum over the dimensions that are not listed
+	Deciding   []share `json:"deciding"`   // the contributions of the largest magnitude, in descending order
 }
 
-// share is what one dimension adds. It is below zero where a dimension makes the
-// images more alike: under cosine, and where a signed weight is negative.
+// share is the contribution of one dimension. It is negative if the dimension reduces
+// the distance, which is possible for the cosine distance and for negative weights.
 type share struct {
-	Dimension    int     `json:"dimension"` // from 0
+	Dimension    int     `json:"dimension"` // index from 0
 	Contribution float64 `json:"contribution"`
-	Share        float64 `json:"share"` // of the total; 0 where that is 0
+	Share        float64 `json:"share"` // contribution / total; 0 if the total is 0
 }
 
-// mostDeciding is how many dimensions are listed.
-const mostDeciding = 10
+// maxDeciding is the maximum number of dimensions in an explanation.
+const maxDeciding = 10
 
-// explain lists the dimensions that decide. Under l2 they are those of the squared
-// distance, which is a sum where its root is none.
+// explain lists the largest contributions to a distance. For l2 they are contributions to
+// the squared distance, because the distance itself is not a sum.
 func explain(distance heads.Distance, x, y []float32) *explanation {
 	e := &explanation{AddsUpTo: "distance", Dimensions: len(x)}
 	var term func(j int, x, y float64) float64
@@ -312,7 +312,7 @@ func explain(distance heads.Distance, x, y []float32) *explanation {
 		lengths, each := length(x)*length(y), 1/float64(len(x))
 		term = func(_ int, x, y float64) float64 {
 			if lengths == 0 {
-				return each // the head's cosine with the zero vector is 0
+				return each // the head defines the cosine with a zero vector as 0
 			}
 			return each - x*y/lengths
 		}
@@ -327,10 +327,10 @@ func explain(distance heads.Distance, x, y []float32) *explanation {
 	slices.SortStableFunc(e.Deciding, func(a, b share) int {
 		return cmp.Compare(math.Abs(b.Contribution), math.Abs(a.Contribution))
 	})
-	for _, s := range e.Deciding[min(mostDeciding, len(x)):] {
+	for _, s := range e.Deciding[min(maxDeciding, len(x)):] {
 		e.Rest += s.Contribution
 	}
-	e.Deciding = e.Deciding[:min(mostDeciding, len(x))]
+	e.Deciding = e.Deciding[:min(maxDeciding, len(x))]
 	for i := range e.Deciding {
 		if e.Total != 0 {
 			e.Deciding[i].Share = e.Deciding[i].Contribution / e.Total
@@ -339,7 +339,7 @@ func explain(distance heads.Distance, x, y []float32) *explanation {
 	return e
 }
 
-// length is the Euclidean one.
+// length is the Euclidean norm.
 func length(x []float32) float64 {
 	var squares float64
 	for _, v := range x {

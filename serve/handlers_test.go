@@ -11,8 +11,8 @@ import (
 	"github.com/likeness-go/likeness/internal/random"
 )
 
-// learned is a distance with the factors, if it has some: those of the plain
-// weighted head are softplus(v), here of the v that is given.
+// learned returns the distance of a head with the given trainable weights v, if it has
+// any; the weighted head uses softplus(v).
 func learned(t *testing.T, head heads.Head, v ...float64) heads.Distance {
 	t.Helper()
 	weights := graph.NewWeights(graph.Float32, 1)
@@ -26,7 +26,7 @@ func learned(t *testing.T, head heads.Head, v ...float64) heads.Distance {
 	return distance
 }
 
-// What the dimensions add is what the head says, worked out by hand.
+// Contributions agree with values computed by hand.
 func TestExplanations(t *testing.T) {
 	near := cmpopts.EquateApprox(0, 1e-6)
 	x, y := []float32{3, 0, 4}, []float32{0, 1, 0}
@@ -58,8 +58,8 @@ func TestExplanations(t *testing.T) {
 	}
 }
 
-// Ten dimensions and the rest add up to the distance, or to its square, and no
-// dimension of the rest is larger than one of the ten.
+// The listed dimensions and the rest add up to the distance or its square, and none of the
+// rest is larger than a listed one.
 func TestExplanationsAddUp(t *testing.T) {
 	draw := random.New(1, "embeddings")
 	vector := func() []float32 {
@@ -94,8 +94,8 @@ func TestExplanationsAddUp(t *testing.T) {
 	}
 }
 
-// Equal images and vectors of zeros divide by nothing.
-func TestExplanationsOfNothing(t *testing.T) {
+// Equal images and zero vectors cause no division by zero.
+func TestExplanationsOfZero(t *testing.T) {
 	zero := make([]float32, 2)
 	if e := explain(learned(t, heads.L1{}, 0), zero, zero); e.Total != 0 || e.Deciding[0].Share != 0 {
 		t.Errorf("equal images: found %+v", e)

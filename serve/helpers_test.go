@@ -25,8 +25,8 @@ import (
 	"github.com/likeness-go/likeness/internal/testutil"
 )
 
-// plainModel embeds an image of one row of grey pixels as their values, 0 to 255,
-// so that every answer can be worked out by hand. Up to 10 two are the same.
+// plainModel embeds an image of one row of gray pixels as their values, 0 to 255, so that
+// every answer can be computed by hand. Its threshold is 10.
 func plainModel(t testing.TB, head heads.Head, pixels int) *likeness.Model {
 	t.Helper()
 	size := imaging.Size{Height: 1, Width: pixels, Channels: 1}
@@ -40,8 +40,8 @@ func plainModel(t testing.TB, head heads.Head, pixels int) *likeness.Model {
 	return model
 }
 
-// start is a server of images of three grey pixels under l1, with an empty gallery
-// if there is none in the options.
+// start returns a server of images of three gray pixels with the head l1, with an empty
+// gallery if the options have none.
 func start(t testing.TB, o Options) *Server {
 	t.Helper()
 	model := plainModel(t, heads.L1{}, 3)
@@ -66,8 +66,8 @@ func startModel(t testing.TB, model *likeness.Model, o Options) *Server {
 	return s
 }
 
-// greys is the PNG of one row of grey pixels.
-func greys(values ...uint8) string {
+// grayPNG is the PNG of one row of gray pixels.
+func grayPNG(values ...uint8) string {
 	img := image.NewGray(image.Rect(0, 0, len(values), 1))
 	for x, v := range values {
 		img.SetGray(x, 0, color.Gray{Y: v})
@@ -78,12 +78,12 @@ func greys(values ...uint8) string {
 func encode(img image.Image) string {
 	var file bytes.Buffer
 	if err := png.Encode(&file, img); err != nil {
-		panic(err) // memory takes everything
+		panic(err) // writing to memory cannot fail
 	}
 	return file.String()
 }
 
-// form is a request with the pairs of field and content as a form.
+// form returns a request with pairs of a field and its content as a form.
 func form(path string, pairs ...string) *http.Request {
 	var content bytes.Buffer
 	w := multipart.NewWriter(&content)
@@ -97,11 +97,11 @@ func form(path string, pairs ...string) *http.Request {
 		}
 	}
 	w.Close()
-	return posted(path, w.FormDataContentType(), content.String())
+	return newRequest(path, w.FormDataContentType(), content.String())
 }
 
-// posted is a request of this machine.
-func posted(path, kind, content string) *http.Request {
+// newRequest returns a POST request from this machine.
+func newRequest(path, kind, content string) *http.Request {
 	r := plainRequest("POST", path, content)
 	r.Header.Set("Content-Type", kind)
 	return r
@@ -111,19 +111,19 @@ func plainRequest(method, path, content string) *http.Request {
 	return httptest.NewRequest(method, "http://127.0.0.1"+path, strings.NewReader(content))
 }
 
-// inBase64 is an image in JSON.
+// inBase64 returns an image as in JSON.
 func inBase64(file string) string {
 	return `"` + base64.StdEncoding.EncodeToString([]byte(file)) + `"`
 }
 
-// ask gives the answer to a request.
+// ask returns the answer to a request.
 func ask(s http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
 	return w
 }
 
-// answer reads an answer of the code 200 into what it should be.
+// answer decodes an answer with status 200.
 func answer[T any](t testing.TB, s http.Handler, r *http.Request) (found T) {
 	t.Helper()
 	w := ask(s, r)
@@ -138,8 +138,8 @@ func answer[T any](t testing.TB, s http.Handler, r *http.Request) (found T) {
 	return found
 }
 
-// refused fails the test if the request is not refused with the code and, in JSON,
-// a message that has the text.
+// refused fails the test if the answer does not have the status code and, in JSON, an error
+// with the text.
 func refused(t testing.TB, s http.Handler, r *http.Request, code int, text string) *httptest.ResponseRecorder {
 	t.Helper()
 	w := ask(s, r)
@@ -153,20 +153,20 @@ func refused(t testing.TB, s http.Handler, r *http.Request, code int, text strin
 	return w
 }
 
-// wait returns when the condition holds; the test's time limit bounds it.
+// wait waits until the condition holds.
 func wait(condition func() bool) {
 	for !condition() {
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// gate is a network that embeds an image as its pixels, when it is let.
+// gate is a network that embeds an image as its pixels and waits for a signal before each batch.
 type gate struct {
-	entered chan [][]uint8 // a batch that waits to be let
-	let     chan struct{}  // one for each batch
+	entered chan [][]uint8 // receives each batch when it waits for its signal
+	let     chan struct{}  // one signal for each batch
 }
 
-// gated puts a gate in the place of the server's network.
+// gated replaces the server's network by a gate.
 func gated(s *Server) *gate {
 	g := &gate{entered: make(chan [][]uint8), let: make(chan struct{})}
 	s.queue.embed = func(pixels [][]uint8) ([][]float32, error) {

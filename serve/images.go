@@ -8,19 +8,19 @@ import (
 	"image"
 	"image/color"
 	"net/http"
-	"runtime/debug"
 
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/guard"
 	"github.com/pkg/errors"
 )
 
-// imageFile is an image of a request, as it came.
+// imageFile is an image file of a request.
 type imageFile struct {
 	name    string // for errors, such as "image 2"
 	content []byte
 }
 
-// imagesOf are the images of a body's fields, in the order of the fields.
+// imagesOf returns the images of a body's fields in the order of the fields.
 func (b body) imagesOf(fields ...string) (all []imageFile) {
 	for _, field := range fields {
 		for i, content := range b.images[field] {
@@ -34,9 +34,10 @@ func (b body) imagesOf(fields ...string) (all []imageFile) {
 	return all
 }
 
-// embeddings are those of the images of a body's fields. All of them are checked before
-// any is decoded. They are decoded and prepared one after the other, so that the
-// queue's goroutine only embeds; all ends with the context.
+// embeddings returns the embeddings of the images of a body's fields. The sizes of all
+// images are checked before any is decoded. They are decoded and preprocessed here, one
+// after the other, so that the queue's goroutine only embeds. All work ends with the
+// context.
 func (s *Server) embeddings(ctx context.Context, b body, fields ...string) ([][]float32, error) {
 	images := b.imagesOf(fields...)
 	if err := s.checkSizes(images); err != nil {
@@ -48,19 +49,19 @@ func (s *Server) embeddings(ctx context.Context, b body, fields ...string) ([][]
 		if err != nil {
 			return nil, err
 		}
-		images[i].content = nil // it is needed no more
+		images[i].content = nil // let the garbage collector free it
 		pixels = append(pixels, prepared)
 	}
 	clear(b.images)
 	embeddings, err := s.queue.Embed(ctx, pixels)
-	if err == nil && ctx.Err() != nil { // nobody is to act on what comes too late
+	if err == nil && ctx.Err() != nil { // a result after the timeout must not be used
 		err = context.Cause(ctx)
 	}
 	return embeddings, err
 }
 
-// checkSizes refuses images that are too large by their headers, each by itself and
-// all of the request together.
+// checkSizes returns an error if the headers of the images state too many pixels, in
+// one image or in all images of the request.
 func (s *Server) checkSizes(images []imageFile) error {
 	var total, pixels float64
 	for _, file := range images {
@@ -79,15 +80,15 @@ func (s *Server) checkSizes(images []imageFile) error {
 	}
 	counted := ""
 	if total > pixels {
-		counted = fmt.Sprintf(", which take as long to decode as %.0f", total)
+		counted = fmt.Sprintf(", whose decoding costs as much as %.0f pixels", total)
 	}
-	return refuse(http.StatusRequestEntityTooLarge, "images: found %.0f pixels in %d images%s, expected at most %d in one request: send fewer or smaller ones", pixels, len(images), counted, s.options.MaxRequestPixels)
+	return refuse(http.StatusRequestEntityTooLarge, "images: found %.0f pixels in %d images%s, expected at most %d in one request: send fewer or smaller images", pixels, len(images), counted, s.options.MaxRequestPixels)
 }
 
-// prepare makes an image of a file and of that what the network takes. Only so many
-// are decoded at a time as there are processors, which bounds the memory for pixels. It
-// returns when the context ends; what is decoded then ends soon afterwards, and keeps
-// its place until it does.
+// prepare decodes a file and preprocesses the image for the network. At most GOMAXPROCS
+// images are decoded at a time, which limits the memory for pixels. It returns when the
+// context ends; a decoder that runs then ends soon afterwards and keeps its slot until
+// it does.
 func (s *Server) prepare(ctx context.Context, file imageFile) ([]uint8, error) {
 	select {
 	case s.decoders <- struct{}{}:
@@ -106,7 +107,7 @@ func (s *Server) prepare(ctx context.Context, file imageFile) ([]uint8, error) {
 	}()
 	select {
 	case r := <-done:
-		if r.err != nil && ctx.Err() != nil { // whatever a decoder makes of it
+		if r.err != nil && ctx.Err() != nil { // decoders may hide the cause
 			return nil, context.Cause(ctx)
 		}
 		return r.pixels, r.err
@@ -115,13 +116,9 @@ func (s *Server) prepare(ctx context.Context, file imageFile) ([]uint8, error) {
 	}
 }
 
-// decodeAndPrepare is what prepare does in a goroutine of its own.
+// decodeAndPrepare is the part of prepare that runs in a goroutine of its own.
 func (s *Server) decodeAndPrepare(ctx context.Context, file imageFile) (pixels []uint8, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = errors.Errorf("decode: panic: %v\n%s", cause, debug.Stack())
-		}
-	}()
+	defer guard.Recover(&err, "decode")
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -130,7 +127,7 @@ func (s *Server) decodeAndPrepare(ctx context.Context, file imageFile) (pixels [
 		return nil, undecodable(file.name, err)
 	}
 	if img.Bounds().Empty() {
-		return nil, refuse(http.StatusUnprocessableEntity, "%s: found an image of no pixels, expected at least one", file.name)
+		return nil, refuse(http.StatusUnprocessableEntity, "%s: found an image without pixels, expected at least one", file.name)
 	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -138,7 +135,7 @@ func (s *Server) decodeAndPrepare(ctx context.Context, file imageFile) (pixels [
 	return s.model.Preprocessing.Pixels(img), nil
 }
 
-// contextReader reads until the context ends, so that a decoder does, too.
+// contextReader returns an error when the context ends, which ends a decoder.
 type contextReader struct {
 	ctx  context.Context
 	file *bytes.Reader
@@ -155,35 +152,35 @@ func undecodable(name string, err error) error {
 	if errors.Is(err, imaging.ErrTooLarge) {
 		return refuse(http.StatusRequestEntityTooLarge, "%s: %v", name, errors.Cause(err))
 	}
-	return refuse(http.StatusUnprocessableEntity, "%s: found no image that can be read: %v", name, errors.Cause(err))
+	return refuse(http.StatusUnprocessableEntity, "%s: not a readable image: %v", name, errors.Cause(err))
 }
 
-// The cost of decoding an image, known from its file before it is decoded, is the
-// number of its pixels, or more where a file is made so that they take longer:
+// The cost of decoding an image is estimated from its file before it is decoded. It is
+// the number of pixels, or more for files that take longer:
 //
-//   - pixels of 16 bits a channel count twice, as they take twice the memory;
-//   - a tile or strip of a TIFF counts as 2048 pixels at least, which take as long as to
-//     set up its decompression, and a tile in full where it exceeds the image;
-//   - each scan of a progressive JPEG, of which a short file may hold very many, goes
-//     through the whole image and counts as an eighth of it. Files of cameras and
-//     editors have up to a dozen.
+//   - images of 16 bits per channel count twice, because they take twice the memory;
+//   - each tile or strip of a TIFF counts as at least 2048 pixels, which is the time to
+//     set up its decompression, and tiles that exceed the image count in full;
+//   - each scan of a progressive JPEG counts as an eighth of the image, because it is
+//     applied to the whole image and a small file may have very many. Files of cameras
+//     and image editors have up to a dozen.
 const (
-	leastBlock    = 2048 // pixels
-	scansOfAnUnit = 8
+	minBlock      = 2048 // pixels
+	scansPerImage = 8    // scans that cost as much as decoding an image
 )
 
-// decodingCost is the cost of a file whose image has this size. It is a float64, which
-// no claims of a file overflow.
+// decodingCost is the cost of a file whose image has this size. It is a float64, so that
+// no values in a file's header overflow.
 func decodingCost(content []byte, size imaging.Size) float64 {
 	pixels := float64(size.Width) * float64(size.Height)
-	cost := max(pixels, pixels*float64(countScans(content))/scansOfAnUnit, tiffCost(content))
+	cost := max(pixels, pixels*float64(countScans(content))/scansPerImage, tiffCost(content))
 	if isDeep(content) {
 		cost *= 2
 	}
 	return cost
 }
 
-// isDeep reports whether an image has 16 bits a channel, or may have.
+// isDeep reports whether an image has 16 bits per channel, or may have.
 func isDeep(content []byte) bool {
 	config, _, err := image.DecodeConfig(bytes.NewReader(content))
 	if err != nil {
@@ -209,9 +206,9 @@ func countScans(content []byte) (scans int) {
 				return scans
 			}
 			at += 1 + next
-		case marker == 0xFF: // fill
+		case marker == 0xFF: // fill byte
 			at++
-		case marker == 0x01, marker >= 0xD0 && marker <= 0xD9: // alone
+		case marker == 0x01, marker >= 0xD0 && marker <= 0xD9: // a marker without a segment
 			at += 2
 		default:
 			if marker == 0xDA {
@@ -242,18 +239,18 @@ func tiffCost(content []byte) float64 {
 	if width == 0 || length == 0 {
 		return 0
 	}
-	across, tall := width, length // of a block, in pixels
+	across, tall := width, length // width and height of a block in pixels
 	if tags[tagTileWidth] > 0 {
 		across, tall = tags[tagTileWidth], max(1, tags[tagTileLength])
 	} else if rows := tags[tagRowsPerStrip]; rows > 0 {
 		tall = min(rows, length)
 	}
 	blocks := ((width + across - 1) / across) * ((length + tall - 1) / tall)
-	return float64(blocks) * max(leastBlock, float64(across)*float64(tall))
+	return float64(blocks) * max(minBlock, float64(across)*float64(tall))
 }
 
-// tiffTags are the numbers of a TIFF's first directory, below 2³² each; nil for other
-// files.
+// tiffTags returns the integer tags of a TIFF's first directory, each below 2³², and nil
+// for other files.
 func tiffTags(content []byte) map[uint16]uint64 {
 	var order binary.ByteOrder
 	switch {

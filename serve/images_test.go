@@ -16,7 +16,7 @@ import (
 	"github.com/likeness-go/likeness/imaging"
 )
 
-// tiffOf is the header of a TIFF with the directory's entries, in their order.
+// tiffOf returns the header of a TIFF with the given entries of its directory.
 func tiffOf(order binary.AppendByteOrder, entries ...[2]uint32) string {
 	mark := "II*\x00"
 	if order == binary.BigEndian {
@@ -26,7 +26,7 @@ func tiffOf(order binary.AppendByteOrder, entries ...[2]uint32) string {
 	file = order.AppendUint16(file, uint16(len(entries)))
 	for i, e := range entries {
 		file = order.AppendUint16(file, uint16(e[0]))
-		if i%2 == 0 && e[1] < 1<<16 { // a SHORT lies at the beginning of its four bytes
+		if i%2 == 0 && e[1] < 1<<16 { // a SHORT is left-aligned in its four bytes
 			file = order.AppendUint32(order.AppendUint16(file, 3), 1)
 			file = order.AppendUint16(order.AppendUint16(file, uint16(e[1])), 0)
 			continue
@@ -37,7 +37,7 @@ func tiffOf(order binary.AppendByteOrder, entries ...[2]uint32) string {
 	return string(file)
 }
 
-// jpegOf is a JPEG with so many scans more than the one that it needs.
+// jpegOf returns a JPEG with the given number of additional scans.
 func jpegOf(t *testing.T, img image.Image, more int) string {
 	t.Helper()
 	var file bytes.Buffer
@@ -48,7 +48,7 @@ func jpegOf(t *testing.T, img image.Image, more int) string {
 	return strings.TrimSuffix(file.String(), "\xFF\xD9") + strings.Repeat(scan, more) + "\xFF\xD9"
 }
 
-// What images cost is worked out by hand: pixels, and more where they take longer.
+// Costs agree with values computed by hand.
 func TestDecodingCost(t *testing.T) {
 	rect := image.Rect(0, 0, 100, 50)
 	size := imaging.Size{Width: 100, Height: 50}
@@ -72,7 +72,7 @@ func TestDecodingCost(t *testing.T) {
 			t.Errorf("%s: found %v, want %v", name, found, c.want)
 		}
 	}
-	// Of TIFFs what their tiles or strips add.
+	// TIFFs with tiles or strips.
 	for name, c := range map[string]struct {
 		file string
 		want float64
@@ -100,11 +100,11 @@ func TestDecodingCost(t *testing.T) {
 	}
 }
 
-// FuzzCost: whatever a file is, its cost is a number, at least its pixels.
+// FuzzCost checks that the cost of any file is finite and at least its number of pixels.
 func FuzzCost(f *testing.F) {
 	f.Add([]byte(tiffOf(binary.LittleEndian, [2]uint32{256, 4096}, [2]uint32{257, 4096}, [2]uint32{322, 8}, [2]uint32{323, 8})))
 	f.Add([]byte("\xFF\xD8\xFF\xDA\x00\x00\xFF\xDA"))
-	f.Add([]byte(greys(1, 2, 3)))
+	f.Add([]byte(grayPNG(1, 2, 3)))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		if cost := decodingCost(content, imaging.Size{Width: 3, Height: 2}); !(cost >= 6) {
 			t.Errorf("found %v", cost)
@@ -112,8 +112,8 @@ func FuzzCost(f *testing.F) {
 	})
 }
 
-// All images of a request are bounded together before any is decoded.
-func TestPixelsOfARequestAreBounded(t *testing.T) {
+// The total number of pixels of a request is limited before any image is decoded.
+func TestRequestPixelsAreLimited(t *testing.T) {
 	s := start(t, Options{MaxPixels: 100, MaxRequestPixels: 250})
 	var decoded atomic.Int32
 	decode := s.decode
@@ -128,8 +128,8 @@ func TestPixelsOfARequestAreBounded(t *testing.T) {
 		text    string
 	}{
 		"three":           {form("/v1/embed", "image", square, "image", square, "image", square), "images: found 300 pixels in 3 images, expected at most 250 in one request"},
-		"of 16 bits":      {form("/v1/compare", "a", square, "b", deep), "images: found 200 pixels in 2 images, which take as long to decode as 300, expected at most 250"},
-		"of many scans":   {form("/v1/identify", "image", jpegOf(t, image.NewGray(image.Rect(0, 0, 10, 10)), 99)), "images: found 100 pixels in 1 images, which take as long to decode as 1250, expected"},
+		"of 16 bits":      {form("/v1/compare", "a", square, "b", deep), "images: found 200 pixels in 2 images, whose decoding costs as much as 300 pixels, expected at most 250"},
+		"of many scans":   {form("/v1/identify", "image", jpegOf(t, image.NewGray(image.Rect(0, 0, 10, 10)), 99)), "images: found 100 pixels in 1 images, whose decoding costs as much as 1250 pixels, expected"},
 		"the last is bad": {form("/v1/enroll", "class", "a", "image", square, "image", encode(image.NewGray(image.Rect(0, 0, 10, 11)))), "image 2: found 10 × 11 pixels, expected at most 100"},
 	} {
 		if strings.HasSuffix(c.request.URL.Path, "identify") {
@@ -148,7 +148,7 @@ func TestPixelsOfARequestAreBounded(t *testing.T) {
 	}
 }
 
-// A decoder reads nothing once the context has ended, however much there is to read.
+// A decoder reads nothing after the context has ended.
 func TestDecodingEndsWithTheContext(t *testing.T) {
 	s := start(t, Options{})
 	var file bytes.Buffer

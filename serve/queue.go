@@ -10,44 +10,45 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/likeness-go/likeness/internal/guard"
 	"github.com/pkg/errors"
 )
 
 var (
-	errFull   = errors.New("too many images wait already")
+	errFull   = errors.New("too many images are waiting")
 	errClosed = errors.New("the server is shutting down")
 )
 
-// queue gathers the images of requests into batches. One goroutine, run, embeds
-// them, as the kernels use all threads for one batch.
+// queue collects the images of requests in batches. One goroutine, run, embeds them,
+// because the kernels use all threads for one batch.
 type queue struct {
 	embed       func(pixels [][]uint8) ([][]float32, error)
-	embedded    func(images int) // is told the size of each batch
-	size, limit int              // images of a batch, and those that may wait
-	wait        time.Duration    // for a batch to become full
+	embedded    func(images int) // called with the size of each batch
+	size, limit int              // maximum numbers of images in a batch and in the queue
+	wait        time.Duration    // maximum time to wait for a full batch
 
-	mutex   sync.Mutex // of what follows
-	waiting []place
+	mutex   sync.Mutex // guards the following fields
+	waiting []queued
 	closed  bool
 
-	wake chan struct{} // has one element when something has changed
-	done chan struct{} // is closed when run has returned
+	wake chan struct{} // has one element after a change
+	done chan struct{} // closed when run has returned
 }
 
-// place is an image that waits: one of a request's.
-type place struct {
+// queued is a waiting image of a request.
+type queued struct {
 	request *request
 	image   int
 }
 
-// request is the images of one request and what comes of them. The queue's
-// goroutine alone writes what follows done until it closes it.
+// request holds the images of one request and the results. Until done is closed, only
+// the queue's goroutine writes the fields after it.
 type request struct {
 	context    context.Context
 	pixels     [][]uint8
 	done       chan struct{}
 	embeddings [][]float32
-	left       int // images that are not embedded
+	left       int // number of images that are not embedded yet
 	err        error
 }
 
@@ -58,8 +59,9 @@ func newQueue(embed func([][]uint8) ([][]float32, error), o Options) *queue {
 	}
 }
 
-// Embed gives one embedding for each image, in order. The errors are errFull at
-// once where they do not fit, errClosed, the context's cause, and the network's.
+// Embed returns one embedding for each image, in order. It returns errFull immediately if
+// the images do not fit into the queue, errClosed, the cause of the context's end, or the
+// error of the network.
 func (q *queue) Embed(ctx context.Context, pixels [][]uint8) ([][]float32, error) {
 	r := &request{context: ctx, pixels: pixels, done: make(chan struct{}), embeddings: make([][]float32, len(pixels)), left: len(pixels)}
 	if err := q.add(r); err != nil {
@@ -84,24 +86,24 @@ func (q *queue) add(r *request) error {
 		return errFull
 	}
 	for i := range r.pixels {
-		q.waiting = append(q.waiting, place{r, i})
+		q.waiting = append(q.waiting, queued{r, i})
 	}
 	q.changed()
 	return nil
 }
 
-// drop gives the places of a request to others. Images that are being embedded
-// are embedded for nobody.
+// drop removes the waiting images of a request. The results of those that are being
+// embedded are discarded.
 func (q *queue) drop(r *request) {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
-	q.waiting = slices.DeleteFunc(q.waiting, func(p place) bool { return p.request == r })
+	q.waiting = slices.DeleteFunc(q.waiting, func(p queued) bool { return p.request == r })
 }
 
 func (q *queue) changed() {
 	select {
 	case q.wake <- struct{}{}:
-	default: // it is awake
+	default: // a wake-up is pending
 	}
 }
 
@@ -111,7 +113,7 @@ func (q *queue) length() int {
 	return len(q.waiting)
 }
 
-// close lets run end when nothing waits.
+// close makes run return when no image is waiting.
 func (q *queue) close() {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
@@ -133,8 +135,8 @@ func (q *queue) run() {
 	}
 }
 
-// next waits for a batch. It says whether there may be more.
-func (q *queue) next() (batch []place, more bool) {
+// next waits for a batch and reports whether there may be more.
+func (q *queue) next() (batch []queued, more bool) {
 	for !q.ready(1) {
 		<-q.wake
 	}
@@ -157,16 +159,16 @@ func (q *queue) next() (batch []place, more bool) {
 	return batch, !q.closed || len(q.waiting) > 0
 }
 
-// ready says whether so many images wait, or no more will come.
+// ready reports whether the given number of images are waiting or the queue is closed.
 func (q *queue) ready(images int) bool {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	return q.closed || len(q.waiting) >= images
 }
 
-// answer embeds a batch. Its error is that of all requests that are in it.
-func (q *queue) answer(batch []place) {
-	batch = slices.DeleteFunc(batch, func(p place) bool { return p.request.context.Err() != nil })
+// answer embeds a batch. An error is returned to all requests that have images in it.
+func (q *queue) answer(batch []queued) {
+	batch = slices.DeleteFunc(batch, func(p queued) bool { return p.request.context.Err() != nil })
 	if len(batch) == 0 {
 		return
 	}
@@ -189,25 +191,21 @@ func (q *queue) answer(batch []place) {
 	}
 }
 
-// guarded makes an error of a panic, which here would end the program.
+// guarded embeds a batch and returns a panic, which would end the program, as an error.
 func (q *queue) guarded(pixels [][]uint8) (embeddings [][]float32, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = errors.Errorf("embed: panic: %v", cause)
-		}
-	}()
+	defer guard.Recover(&err, "embed")
 	embeddings, err = q.embed(pixels)
 	if err == nil && len(embeddings) != len(pixels) {
-		err = errors.Errorf("embed: found %d embeddings of %d images", len(embeddings), len(pixels))
+		err = errors.Errorf("embed: found %d embeddings for %d images", len(embeddings), len(pixels))
 	}
 	return embeddings, err
 }
 
-var errCrowded = errors.New("the bodies of requests take all the memory that there is for them")
+var errMemory = errors.New("the request bodies fill the memory that is reserved for them")
 
-// memory bounds what the bodies of all requests take together. Bytes count when
-// they have come and not when a header promises them, so that slow clients, of
-// which there may be many, take little of it.
+// memory limits the total size of the bodies of all requests. Bytes count when they have
+// been received and not when a header announces them, so that many slow clients occupy
+// little of it.
 type memory struct{ left atomic.Int64 }
 
 func newMemory(bytes int64) *memory {
@@ -216,8 +214,8 @@ func newMemory(bytes int64) *memory {
 	return m
 }
 
-// counted is a body whose bytes are taken from the memory until they are released.
-// Reading it beyond what is left is errCrowded.
+// counted is a body whose bytes count against the memory until release is called.
+// Reading returns errMemory when none is left.
 type counted struct {
 	io.ReadCloser
 	memory *memory
@@ -233,7 +231,7 @@ func (c *counted) Read(p []byte) (int, error) {
 		c.gone = true
 	}
 	if c.memory.left.Add(-int64(n)) < 0 {
-		return 0, errCrowded
+		return 0, errMemory
 	}
 	return n, err
 }
@@ -243,21 +241,21 @@ func (c *counted) release() {
 	c.taken = 0
 }
 
-// places are those of the requests that are computed. A request takes one when it
-// has been read and gives it back before its answer is written, so that a client
-// that sends or reads slowly keeps nobody out.
-type places chan struct{}
+// slots limits the number of requests that are computed concurrently. A request acquires
+// a slot after it has been read and releases it before its answer is written, so that
+// slow clients do not block others.
+type slots chan struct{}
 
-// check refuses a request for which there would be no place if it had been read.
-func (p places) check() error {
+// check returns an error if no slot is free, before the request is read.
+func (p slots) check() error {
 	if len(p) == cap(p) {
 		return p.refuse()
 	}
 	return nil
 }
 
-// enter takes a place, which leave gives back, or refuses at once.
-func (p places) enter() error {
+// acquire acquires a slot without waiting, or returns an error.
+func (p slots) acquire() error {
 	select {
 	case p <- struct{}{}:
 		return nil
@@ -266,8 +264,8 @@ func (p places) enter() error {
 	}
 }
 
-func (p places) leave() { <-p }
+func (p slots) release() { <-p }
 
-func (p places) refuse() error {
-	return refuse(http.StatusTooManyRequests, "found %d requests at a time, which is the most that are taken: try again", cap(p))
+func (p slots) refuse() error {
+	return refuse(http.StatusTooManyRequests, "found more concurrent requests than the maximum of %d: try again later", cap(p))
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/likeness-go/likeness/heads"
 )
 
-// Many requests at once, of one to three images, get their own answers each.
-func TestConcurrentRequestsGetTheirOwn(t *testing.T) {
+// Concurrent requests of one to three images get their own answers.
+func TestConcurrentRequestsGetTheirOwnAnswers(t *testing.T) {
 	s := start(t, Options{BatchSize: 8})
 	batches := make(chan int, 1000)
 	s.queue.embedded = func(images int) { batches <- images }
@@ -29,7 +29,7 @@ func TestConcurrentRequestsGetTheirOwn(t *testing.T) {
 			var pairs []string
 			var want [][]float32
 			for j := range i%3 + 1 {
-				pairs = append(pairs, "image", greys(i, j, 7))
+				pairs = append(pairs, "image", grayPNG(i, j, 7))
 				want = append(want, []float32{float32(i), float32(j), 7})
 			}
 			w := ask(s, form("/v1/embed", pairs...))
@@ -55,8 +55,8 @@ func TestConcurrentRequestsGetTheirOwn(t *testing.T) {
 	}
 }
 
-// While a batch is embedded, the images of others gather into the next one. A full
-// queue refuses at once and takes more when it is emptier.
+// While a batch is embedded, other images are collected for the next batch. A full queue
+// refuses images immediately and accepts them when it has space again.
 func TestFullQueueRefuses(t *testing.T) {
 	s := start(t, Options{BatchSize: 4, BatchWait: -1, QueueSize: 3, MaxImages: 3})
 	g := gated(s)
@@ -64,7 +64,7 @@ func TestFullQueueRefuses(t *testing.T) {
 	send := func(values ...uint8) {
 		var pairs []string
 		for _, v := range values {
-			pairs = append(pairs, "image", greys(v, v, v))
+			pairs = append(pairs, "image", grayPNG(v, v, v))
 		}
 		go func() { answers <- ask(s, form("/v1/embed", pairs...)) }()
 	}
@@ -76,7 +76,7 @@ func TestFullQueueRefuses(t *testing.T) {
 	wait(func() bool { return s.queue.length() == 1 })
 	send(3, 4)
 	wait(func() bool { return s.queue.length() == 3 })
-	if w := refused(t, s, form("/v1/embed", "image", greys(5, 5, 5)), http.StatusServiceUnavailable, "the queue is full"); w.Header().Get("Retry-After") != "1" {
+	if w := refused(t, s, form("/v1/embed", "image", grayPNG(5, 5, 5)), http.StatusServiceUnavailable, "the queue is full"); w.Header().Get("Retry-After") != "1" {
 		t.Errorf("found the headers %v, want Retry-After", w.Header())
 	}
 	g.let <- struct{}{}
@@ -84,7 +84,7 @@ func TestFullQueueRefuses(t *testing.T) {
 		t.Errorf("found a second batch of %d images, want 3", len(second))
 	}
 	send(6)
-	wait(func() bool { return s.queue.length() == 1 }) // there is room again
+	wait(func() bool { return s.queue.length() == 1 }) // there is space again
 	g.let <- struct{}{}
 	<-g.entered
 	g.let <- struct{}{}
@@ -95,15 +95,15 @@ func TestFullQueueRefuses(t *testing.T) {
 	}
 }
 
-// More requests than there are places are refused at once, but for those that are
-// no work.
+// More concurrent requests than slots are refused immediately, except those that need no
+// slot.
 func TestTooManyRequests(t *testing.T) {
 	s := start(t, Options{MaxConcurrent: 1})
 	g := gated(s)
 	answers := make(chan *httptest.ResponseRecorder)
-	go func() { answers <- ask(s, form("/v1/embed", "image", greys(1, 2, 3))) }()
+	go func() { answers <- ask(s, form("/v1/embed", "image", grayPNG(1, 2, 3))) }()
 	<-g.entered
-	if w := refused(t, s, plainRequest("GET", "/v1/classes", ""), http.StatusTooManyRequests, "1 requests at a time"); w.Header().Get("Retry-After") != "1" {
+	if w := refused(t, s, plainRequest("GET", "/v1/classes", ""), http.StatusTooManyRequests, "maximum of 1"); w.Header().Get("Retry-After") != "1" {
 		t.Errorf("found the headers %v, want Retry-After", w.Header())
 	}
 	answer[health](t, s, plainRequest("GET", "/healthz", ""))
@@ -114,14 +114,14 @@ func TestTooManyRequests(t *testing.T) {
 	answer[classes](t, s, plainRequest("GET", "/v1/classes", ""))
 }
 
-// The images of a client that has gone leave the queue, and are not embedded.
-func TestClientThatGoes(t *testing.T) {
+// The images of a client that has disconnected are removed from the queue and not embedded.
+func TestDisconnectedClient(t *testing.T) {
 	s := start(t, Options{BatchSize: 4, BatchWait: -1})
 	g := gated(s)
 	server := httptest.NewServer(s)
 	defer server.Close()
 	send := func(ctx context.Context, v uint8, done chan<- error) {
-		r := form("/v1/embed", "image", greys(v, v, v))
+		r := form("/v1/embed", "image", grayPNG(v, v, v))
 		out, err := http.NewRequestWithContext(ctx, "POST", server.URL+"/v1/embed", r.Body)
 		if err != nil {
 			t.Error(err)
@@ -162,13 +162,13 @@ func TestClientThatGoes(t *testing.T) {
 	}
 }
 
-// A closed server finishes what waits.
-func TestCloseFinishesWhatWaits(t *testing.T) {
+// Close waits until the waiting images are embedded.
+func TestCloseFinishesWaitingImages(t *testing.T) {
 	s := start(t, Options{BatchSize: 1})
 	g := gated(s)
 	answers := make(chan *httptest.ResponseRecorder)
 	for v := range uint8(2) {
-		go func() { answers <- ask(s, form("/v1/embed", "image", greys(v, v, v))) }()
+		go func() { answers <- ask(s, form("/v1/embed", "image", grayPNG(v, v, v))) }()
 	}
 	<-g.entered
 	wait(func() bool { return s.queue.length() == 1 })
@@ -188,9 +188,9 @@ func TestCloseFinishesWhatWaits(t *testing.T) {
 	}
 }
 
-// Many clients ask for everything at once, each about classes of its own, and all
-// get the answers that they would get alone.
-func TestCrowd(t *testing.T) {
+// Many concurrent clients, each with classes of its own, get the same answers as a single
+// client.
+func TestManyClients(t *testing.T) {
 	s := start(t, Options{})
 	ctx, end := context.WithCancel(t.Context())
 	address, ended := served(t, ctx, s)
@@ -199,7 +199,7 @@ func TestCrowd(t *testing.T) {
 	for i := range uint8(clients) {
 		c := client(t)
 		crowd.Go(func() {
-			image := greys(20*i, 20*i+100, 7)
+			image := grayPNG(20*i, 20*i+100, 7)
 			class := fmt.Sprint("class ", i)
 			want := func(r *http.Request, texts ...string) {
 				found := said(c, address, r)
@@ -214,7 +214,7 @@ func TestCrowd(t *testing.T) {
 				want(form("/v1/identify", "image", image, "candidates", "1"), `"class":"`+class+`","known":true`)
 				want(form("/v1/verify", "class", class, "image", image), `"distance":0,`, `"same":true`)
 				want(form("/v1/embed", "image", image), fmt.Sprintf("[[%d,%d,7]]", 20*i, 20*i+100))
-				want(form("/v1/compare", "a", image, "b", greys(20*i, 20*i+100, 9)), `"distance":2,`)
+				want(form("/v1/compare", "a", image, "b", grayPNG(20*i, 20*i+100, 9)), `"distance":2,`)
 				forget, err := http.NewRequest("DELETE", address+"/v1/classes/class%20"+fmt.Sprint(i), nil)
 				if err != nil {
 					t.Error(err)
@@ -239,18 +239,18 @@ func TestCrowd(t *testing.T) {
 	}
 }
 
-// Of far more requests than a server takes, each is answered or refused, and when
-// they are over all is taken again.
+// Under far more requests than the limits, each request is answered or refused, and
+// afterwards all are answered again.
 func TestOverload(t *testing.T) {
 	s := start(t, Options{MaxConcurrent: 3, QueueSize: 2, MaxImages: 2, BatchSize: 1, BatchWait: -1})
 	g := gated(s)
 	ctx, end := context.WithCancel(t.Context())
 	address, ended := served(t, ctx, s)
 	answers := make(chan string)
-	ask := func() { answers <- said(client(t), address, form("/v1/embed", "image", greys(1, 2, 3))) }
+	ask := func() { answers <- said(client(t), address, form("/v1/embed", "image", grayPNG(1, 2, 3))) }
 	go ask()
-	<-g.entered   // one is embedded before others come, which might fill the queue first,
-	for range 2 { // and two wait
+	<-g.entered   // one is being embedded before others come, which might fill the queue first,
+	for range 2 { // and two are waiting
 		go ask()
 	}
 	wait(func() bool { return s.queue.length() == 2 })
@@ -283,9 +283,9 @@ func TestOverload(t *testing.T) {
 	}
 }
 
-// When a server ends under load, each request that it has taken gets its answer: it
-// tells of as many as its clients have. All that was enrolled is in the gallery.
-func TestEndUnderLoad(t *testing.T) {
+// When a server ends under load, each accepted request is answered: the server counts as
+// many as the clients do. All enrolled examples are in the gallery.
+func TestShutdownUnderLoad(t *testing.T) {
 	model := plainModel(t, heads.L1{}, 3)
 	path := filepath.Join(t.TempDir(), "test.gallery")
 	g, err := gallery.Create(path, model, gallery.Options{})
@@ -301,9 +301,9 @@ func TestEndUnderLoad(t *testing.T) {
 	for i := range uint8(8) {
 		c := client(t)
 		crowd.Go(func() {
-			for n := 0; ; n++ { // until the server is there no more
+			for n := 0; ; n++ { // until the server has ended
 				class := fmt.Sprintf("class %d of %d", n, i)
-				r := form("/v1/enroll", "class", class, "image", greys(i, uint8(n), uint8(n>>8)))
+				r := form("/v1/enroll", "class", class, "image", grayPNG(i, uint8(n), uint8(n>>8)))
 				response, err := c.Post(address+r.URL.Path, r.Header.Get("Content-Type"), r.Body)
 				if err != nil {
 					return

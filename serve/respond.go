@@ -9,22 +9,22 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"runtime/debug"
 	"strconv"
 	"time"
 
 	"github.com/likeness-go/likeness/gallery"
+	"github.com/likeness-go/likeness/internal/guard"
 	"github.com/pkg/errors"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// recorder notes the status code of an answer, and whether it could be sent.
+// recorder records the status code of an answer and whether it could be sent.
 type recorder struct {
 	http.ResponseWriter
 	code   int   // 0 until the header is written
-	failed error // of the first write that failed
+	failed error // error of the first failed write
 }
 
 func (w *recorder) WriteHeader(code int) {
@@ -45,7 +45,7 @@ func (w *recorder) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// flush sends what net/http holds back, so that it is known whether that can be sent.
+// flush sends the buffered part of the answer, to detect whether it can be sent.
 func (w *recorder) flush() {
 	err := http.NewResponseController(w.ResponseWriter).Flush()
 	if w.failed == nil && !errors.Is(err, http.ErrNotSupported) {
@@ -53,16 +53,15 @@ func (w *recorder) flush() {
 	}
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap is used by http.ResponseController.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// watched is a handler that the server stands behind: errors are answered, a panic
-// is one, and each request is counted and logged by its route, as a path may hold a
-// class's name.
+// watched wraps a handler: it answers errors and panics, and counts and logs each request
+// by its route, because a path may contain the name of a class.
 func (s *Server) watched(route string, handle func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(writer http.ResponseWriter, r *http.Request) {
 		w, begun := &recorder{ResponseWriter: writer}, time.Now()
-		id := rand.Text()[:12] // names a request in logs; nothing is computed from it
+		id := rand.Text()[:12] // identifies a request in logs; no result depends on it
 		harden(w.Header())
 		w.Header().Set("X-Request-Id", id)
 		err := caught(func() error { return handle(w, r) })
@@ -80,8 +79,8 @@ func (s *Server) watched(route string, handle func(http.ResponseWriter, *http.Re
 	})
 }
 
-// harden sets the headers that keep a browser from doing more with an answer than
-// the page needs: it loads its own files, and pixels from nowhere.
+// harden sets the headers that restrict what a browser may do with an answer to what the
+// page needs.
 func harden(header http.Header) {
 	header.Set("Content-Security-Policy", "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'")
 	header.Set("X-Content-Type-Options", "nosniff")
@@ -90,20 +89,19 @@ func harden(header http.Header) {
 	header.Set("Cache-Control", "no-store")
 }
 
-// caught makes an error of a panic.
+// caught returns a panic as an error, except http.ErrAbortHandler.
 func caught(do func() error) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			if cause == http.ErrAbortHandler { // net/http's own way to end a request
-				panic(cause)
-			}
-			err = errors.Errorf("panic: %v\n%s", cause, debug.Stack())
-		}
+	err = func() (err error) {
+		defer guard.Recover(&err, "")
+		return do()
 	}()
-	return do()
+	if p, ok := err.(*guard.Panic); ok && p.Value == http.ErrAbortHandler { // ends a request in net/http
+		panic(p.Value)
+	}
+	return err
 }
 
-// refuse answers an error, if nothing has been answered yet.
+// refuse answers with an error, unless an answer has been begun.
 func (s *Server) refuse(w *recorder, err error) {
 	if w.code != 0 {
 		return
@@ -115,27 +113,27 @@ func (s *Server) refuse(w *recorder, err error) {
 	if refusal.code == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="likeness"`)
 	}
-	text, _ := json.Marshal(failure{refusal.message}) // a string always has JSON
+	text, _ := json.Marshal(failure{refusal.message}) // marshaling a string cannot fail
 	writeJSON(w, refusal.code, text)
 }
 
-// failure is the answer to all that is refused.
+// failure is the answer to every request with an error.
 type failure struct {
 	Error string `json:"error"`
 }
 
-// answering is a handler whose answer is JSON.
+// answering returns a handler that answers in JSON.
 func (s *Server) answering(do func(http.ResponseWriter, *http.Request) (any, error)) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		answer, err := do(w, r)
 		if err != nil {
 			return err
 		}
-		var text bytes.Buffer // written when it is whole: a distance may have no JSON
+		var text bytes.Buffer // sent when it is complete, because encoding fails for NaN
 		if err := json.NewEncoder(&text).Encode(answer); err != nil {
 			return errors.Wrap(err, "answer")
 		}
-		if r.Context().Err() != nil { // nobody waits for it
+		if r.Context().Err() != nil { // the client has disconnected or the time is up
 			return context.Cause(r.Context())
 		}
 		writeJSON(w, http.StatusOK, text.Bytes())
@@ -143,7 +141,7 @@ func (s *Server) answering(do func(http.ResponseWriter, *http.Request) (any, err
 	}
 }
 
-// plain is a handler that answers by itself.
+// plain adapts a handler that writes its own answer.
 func plain(handler http.Handler) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		handler.ServeHTTP(w, r)
@@ -155,11 +153,15 @@ func writeJSON(w http.ResponseWriter, code int, text []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(code)
-	_, _ = w.Write(text) // the client may have gone
+	_, _ = w.Write(text) // the client may have disconnected
 }
 
 func (s *Server) log(id, method, route string, code int, took time.Duration, err error) {
 	attributes := []any{slog.String("request", id), slog.String("method", method), slog.String("route", route), slog.Int("code", code), slog.Duration("duration", took)}
+	var recovered *guard.Panic
+	if errors.As(err, &recovered) {
+		attributes = append(attributes, slog.String("stack", string(recovered.Stack)))
+	}
 	switch {
 	case code == clientGone && err != nil:
 		s.options.Logger.Warn("request", append(attributes, slog.String("error", err.Error()))...)
@@ -170,7 +172,7 @@ func (s *Server) log(id, method, route string, code int, took time.Duration, err
 	}
 }
 
-// refusal is an error that is the client's to know, with its status code.
+// refusal is an error that is sent to the client, with its status code.
 type refusal struct {
 	code    int
 	message string
@@ -182,19 +184,19 @@ func refuse(code int, format string, arguments ...any) error {
 	return &refusal{code, fmt.Sprintf(format, arguments...)}
 }
 
-// errLate is the cause of the end of a request's context when its time is up, and
-// errGone is that its client has left before all of it came or was answered.
+// errLate is the cause of the end of a request's context after RequestTimeout, and errGone
+// that of a request whose client disconnected before it was sent or answered completely.
 var (
-	errLate = errors.New("the time for a request is up")
-	errGone = errors.New("the client has gone")
+	errLate = errors.New("the time limit of a request is exceeded")
+	errGone = errors.New("the client has disconnected")
 )
 
-// clientGone is the code of requests whose client did not wait for an answer, in
-// logs and metrics alone: nobody reads it. It is the one that nginx has for them.
+// clientGone is the code of requests whose client disconnected, in logs and metrics. It is
+// the code that nginx uses.
 const clientGone = 499
 
-// refusalOf is what the client is told of an error. What is none of its business,
-// such as the paths of the server's files, stays in the log.
+// refusalOf returns the answer to an error. Details that a client must not learn, such as
+// paths on the server, are only logged.
 func refusalOf(err error) *refusal {
 	var known *refusal
 	var body *http.MaxBytesError
@@ -202,15 +204,15 @@ func refusalOf(err error) *refusal {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &body):
-		return &refusal{http.StatusRequestEntityTooLarge, fmt.Sprintf("body: found more than %d bytes, which is the most that is taken", body.Limit)}
+		return &refusal{http.StatusRequestEntityTooLarge, fmt.Sprintf("body: found more bytes than the maximum of %d", body.Limit)}
 	case errors.Is(err, errGone), errors.Is(err, context.Canceled):
 		return &refusal{clientGone, errGone.Error()}
 	case errors.Is(err, errLate), errors.Is(err, context.DeadlineExceeded):
 		return &refusal{http.StatusServiceUnavailable, errLate.Error() + ": send fewer or smaller images, or try again"}
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &refusal{http.StatusRequestTimeout, "body: it did not come within the time that there is for it"}
-	case errors.Is(err, errCrowded):
-		return &refusal{http.StatusServiceUnavailable, errCrowded.Error() + ": try again"}
+		return &refusal{http.StatusRequestTimeout, "body: it was not received within the time limit"}
+	case errors.Is(err, errMemory):
+		return &refusal{http.StatusServiceUnavailable, errMemory.Error() + ": try again"}
 	case errors.Is(err, errFull):
 		return &refusal{http.StatusServiceUnavailable, "the queue is full: " + errFull.Error() + "; try again"}
 	case errors.Is(err, errClosed), errors.Is(err, gallery.ErrClosed):
@@ -220,13 +222,13 @@ func refusalOf(err error) *refusal {
 	case errors.Is(err, gallery.ErrClassName):
 		return &refusal{http.StatusBadRequest, "class: " + errors.Cause(err).Error()}
 	case errors.Is(err, gallery.ErrReadOnly):
-		return &refusal{http.StatusConflict, "the gallery was opened for reading only"}
+		return &refusal{http.StatusConflict, "the gallery was opened read-only"}
 	}
-	return &refusal{http.StatusInternalServerError, "the server failed: its log says more of this request"}
+	return &refusal{http.StatusInternalServerError, "internal error: see the server's log for this request"}
 }
 
-// retryAfter is in how many seconds it is worth to ask again; empty where it is
-// not.
+// retryAfter is the value of the header Retry-After in seconds; empty if retrying is
+// pointless.
 func (r *refusal) retryAfter() string {
 	if r.code == http.StatusTooManyRequests || r.code == http.StatusServiceUnavailable {
 		return "1"
@@ -234,8 +236,8 @@ func (r *refusal) retryAfter() string {
 	return ""
 }
 
-// metrics are what /metrics says, in a registry of the server's own, so that two
-// servers in a program do not add up.
+// metrics are the metrics of /metrics. Each server has a registry of its own, so that
+// those of two servers in a program are separate.
 type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec   // by route and code
@@ -248,19 +250,19 @@ func newMetrics(queued func() int) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "likeness_requests_total", Help: "Requests by route and status code; 499 is a client that did not wait.",
+			Name: "likeness_requests_total", Help: "Requests by route and status code; 499: the client disconnected.",
 		}, []string{"route", "code"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "likeness_request_duration_seconds", Help: "Time from a request's header to the end of its answer, by route.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 15), // 1 ms to 16 s
 		}, []string{"route"}),
-		images: prometheus.NewCounter(prometheus.CounterOpts{Name: "likeness_images_embedded_total", Help: "Images that went through the network."}),
+		images: prometheus.NewCounter(prometheus.CounterOpts{Name: "likeness_images_embedded_total", Help: "Images that the network embedded."}),
 		batches: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "likeness_batch_images", Help: "Images that were embedded together.",
+			Name: "likeness_batch_images", Help: "Images per batch.",
 			Buckets: []float64{1, 2, 4, 8, 16, 32, 64},
 		}),
 	}
-	waiting := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "likeness_queue_images", Help: "Images that wait to be embedded."},
+	waiting := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "likeness_queue_images", Help: "Images that are waiting to be embedded."},
 		func() float64 { return float64(queued()) })
 	m.registry.MustRegister(m.requests, m.duration, m.images, m.batches, waiting,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})) // of the whole program

@@ -13,17 +13,16 @@ import (
 	"github.com/pkg/errors"
 )
 
-// route is what the server does for a method and a path, which is a pattern of
-// http.ServeMux.
+// route is the handler of a method and a path, which is a pattern of http.ServeMux.
 type route struct {
 	method, path string
-	open         bool // needs no token
-	anywhere     bool // is answered whatever the Host and the Origin
+	open         bool // requires no token
+	anywhere     bool // ignores the headers Host and Origin
 	fields       []field
 	serve        func(http.ResponseWriter, *http.Request) error
 }
 
-// table is all that the server does; openapi.json describes it.
+// table lists all routes of the server; openapi.json documents them.
 func (s *Server) table() []route {
 	image := field{name: "image", kind: imageField}
 	images := field{name: "image", kind: imageField, several: true}
@@ -43,10 +42,10 @@ func (s *Server) table() []route {
 	return append(routes, fileRoutes()...)
 }
 
-// api is a route under /v1 whose answer is JSON. Without fields it reads no body.
+// api returns a route under /v1 that answers in JSON. Without fields it reads no body.
 func (s *Server) api(method, path string, do func(*http.Request, body) (any, error), fields ...field) route {
 	return route{method: method, path: path, fields: fields, serve: s.answering(func(w http.ResponseWriter, r *http.Request) (any, error) {
-		if err := s.places.check(); err != nil { // no body is read for nothing
+		if err := s.slots.check(); err != nil { // before the body is read
 			return nil, err
 		}
 		late := errors.Wrapf(errLate, "%v", s.options.RequestTimeout)
@@ -66,16 +65,16 @@ func (s *Server) api(method, path string, do func(*http.Request, body) (any, err
 				return nil, err
 			}
 		}
-		if err := s.places.enter(); err != nil {
+		if err := s.slots.acquire(); err != nil {
 			return nil, err
 		}
-		defer s.places.leave()
+		defer s.slots.release()
 		return do(r, found)
 	})}
 }
 
-// routes is the handler of all routes. What is none of them is refused in JSON,
-// too.
+// routes returns the handler of all routes. Unknown paths and methods are answered in
+// JSON, too.
 func (s *Server) routes() http.Handler {
 	paths := map[string]map[string]route{}
 	for _, r := range s.table() {
@@ -92,18 +91,18 @@ func (s *Server) routes() http.Handler {
 		if err := s.access.check(r, true); err != nil {
 			return err
 		}
-		return refuse(http.StatusNotFound, "path: found %q, which is none of the server's: /openapi.json lists them", r.URL.Path)
+		return refuse(http.StatusNotFound, "path: found %q, which does not exist: /openapi.json lists all paths", r.URL.Path)
 	}))
 	return mux
 }
 
-// byMethod answers the methods of one path.
+// byMethod dispatches the methods of one path.
 func (s *Server) byMethod(methods map[string]route) func(http.ResponseWriter, *http.Request) error {
 	allowed := strings.Join(slices.Sorted(maps.Keys(methods)), ", ")
 	return func(w http.ResponseWriter, r *http.Request) error {
 		method := r.Method
 		if method == http.MethodHead {
-			method = http.MethodGet // net/http leaves the body away
+			method = http.MethodGet // net/http omits the body
 		}
 		route, known := methods[method]
 		if !route.anywhere {
@@ -119,12 +118,12 @@ func (s *Server) byMethod(methods map[string]route) func(http.ResponseWriter, *h
 	}
 }
 
-// The page and the description of the routes, which are the same for everybody.
+// The files of the web page and the OpenAPI document.
 //
 //go:embed static
 var files embed.FS
 
-// pageFiles are the files by their paths, with their media types.
+// pageFiles lists the files and media types by path.
 var pageFiles = map[string]struct{ file, media string }{
 	"/{$}":          {"index.html", "text/html; charset=utf-8"},
 	"/style.css":    {"style.css", "text/css; charset=utf-8"},
@@ -134,7 +133,7 @@ var pageFiles = map[string]struct{ file, media string }{
 	"/openapi.json": {"openapi.json", "application/json"},
 }
 
-// fileRoutes need no token: the page is what asks for it.
+// fileRoutes returns the routes of files. They need no token, because the page asks the user for it.
 func fileRoutes() (routes []route) {
 	for pattern, file := range pageFiles {
 		routes = append(routes, route{method: "GET", path: pattern, open: true, serve: func(w http.ResponseWriter, _ *http.Request) error {

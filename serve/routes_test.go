@@ -19,25 +19,25 @@ import (
 
 func pointer[T any](v T) *T { return &v }
 
-// Images are embedded in their order, whether they come in a form or as JSON.
+// Images are embedded in order, from a form and from JSON.
 func TestEmbed(t *testing.T) {
 	s := start(t, Options{})
 	want := embedded{Model: s.identity, Dimensions: 3, Embeddings: [][]float32{{1, 2, 3}, {200, 0, 9}}}
 	for name, r := range map[string]*http.Request{
-		"form": form("/v1/embed", "image", greys(1, 2, 3), "image", greys(200, 0, 9)),
-		"json": posted("/v1/embed", "application/json", `{"image":[`+inBase64(greys(1, 2, 3))+`,`+inBase64(greys(200, 0, 9))+`]}`),
+		"form": form("/v1/embed", "image", grayPNG(1, 2, 3), "image", grayPNG(200, 0, 9)),
+		"json": newRequest("/v1/embed", "application/json", `{"image":[`+inBase64(grayPNG(1, 2, 3))+`,`+inBase64(grayPNG(200, 0, 9))+`]}`),
 	} {
 		if diff := cmp.Diff(want, answer[embedded](t, s, r)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	one := posted("/v1/embed", "application/json; charset=utf-8", `{"image":`+inBase64(greys(1, 2, 3))+`}`)
+	one := newRequest("/v1/embed", "application/json; charset=utf-8", `{"image":`+inBase64(grayPNG(1, 2, 3))+`}`)
 	if found := answer[embedded](t, s, one); len(found.Embeddings) != 1 {
 		t.Errorf("one image in JSON: found %v", found.Embeddings)
 	}
 }
 
-// A comparison says how far, whether that is near enough, and why.
+// A comparison has the distance, the decision and the explanation.
 func TestCompare(t *testing.T) {
 	s := start(t, Options{})
 	want := compared{
@@ -48,20 +48,20 @@ func TestCompare(t *testing.T) {
 		},
 	}
 	for name, r := range map[string]*http.Request{
-		"form": form("/v1/compare", "b", greys(4, 5, 0), "a", greys(1, 5, 6)),
-		"json": posted("/v1/compare", "application/json", `{"a":`+inBase64(greys(1, 5, 6))+`,"b":`+inBase64(greys(4, 5, 0))+`}`),
+		"form": form("/v1/compare", "b", grayPNG(4, 5, 0), "a", grayPNG(1, 5, 6)),
+		"json": newRequest("/v1/compare", "application/json", `{"a":`+inBase64(grayPNG(1, 5, 6))+`,"b":`+inBase64(grayPNG(4, 5, 0))+`}`),
 	} {
 		if diff := cmp.Diff(want, answer[compared](t, s, r)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 	s.model.Threshold = nil
-	if found := answer[compared](t, s, form("/v1/compare", "a", greys(1, 5, 6), "b", greys(4, 5, 0))); found.Same != nil || found.Threshold != nil {
+	if found := answer[compared](t, s, form("/v1/compare", "a", grayPNG(1, 5, 6), "b", grayPNG(4, 5, 0))); found.Same != nil || found.Threshold != nil {
 		t.Errorf("without a threshold: found %+v, want nothing decided", found)
 	}
 }
 
-// From enrolment to forgetting, in the order in which a user goes.
+// Enrollment, identification, verification and deletion, one after the other.
 func TestGallery(t *testing.T) {
 	s := start(t, Options{})
 	check := func(what, diff string) {
@@ -70,20 +70,20 @@ func TestGallery(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
 	}
-	check("enroll", cmp.Diff(enrolled{"Greek/α", 2, 2}, answer[enrolled](t, s, form("/v1/enroll", "class", "Greek/α", "image", greys(0, 0, 0), "image", greys(0, 0, 9)))))
-	check("enroll more", cmp.Diff(enrolled{"Greek/α", 1, 3}, answer[enrolled](t, s, form("/v1/enroll", "class", "Greek/α", "image", greys(0, 1, 0)))))
-	check("enroll JSON", cmp.Diff(enrolled{"β", 1, 1}, answer[enrolled](t, s, posted("/v1/enroll", "application/json", `{"class":"β","image":`+inBase64(greys(100, 0, 0))+`}`))))
+	check("enroll", cmp.Diff(enrolled{"Greek/α", 2, 2}, answer[enrolled](t, s, form("/v1/enroll", "class", "Greek/α", "image", grayPNG(0, 0, 0), "image", grayPNG(0, 0, 9)))))
+	check("enroll more", cmp.Diff(enrolled{"Greek/α", 1, 3}, answer[enrolled](t, s, form("/v1/enroll", "class", "Greek/α", "image", grayPNG(0, 1, 0)))))
+	check("enroll JSON", cmp.Diff(enrolled{"β", 1, 1}, answer[enrolled](t, s, newRequest("/v1/enroll", "application/json", `{"class":"β","image":`+inBase64(grayPNG(100, 0, 0))+`}`))))
 	check("classes", cmp.Diff(classes{[]class{{"Greek/α", 3}, {"β", 1}}, 4, "nearest", pointer(10.0)}, answer[classes](t, s, plainRequest("GET", "/v1/classes", ""))))
 
 	want := identified{[]identification{
 		{pointer("β"), pointer(true), pointer(10.0), false, []candidate{{"β", 2}}},
 		{nil, pointer(false), pointer(10.0), false, []candidate{{"Greek/α", 50}}},
 	}}
-	check("identify", cmp.Diff(want, answer[identified](t, s, form("/v1/identify", "image", greys(98, 0, 0), "image", greys(50, 0, 0), "candidates", "1"))))
-	if all := answer[identified](t, s, posted("/v1/identify", "application/json", `{"candidates":7,"image":`+inBase64(greys(0, 0, 0))+`}`)); len(all.Results[0].Candidates) != 2 {
+	check("identify", cmp.Diff(want, answer[identified](t, s, form("/v1/identify", "image", grayPNG(98, 0, 0), "image", grayPNG(50, 0, 0), "candidates", "1"))))
+	if all := answer[identified](t, s, newRequest("/v1/identify", "application/json", `{"candidates":7,"image":`+inBase64(grayPNG(0, 0, 0))+`}`)); len(all.Results[0].Candidates) != 2 {
 		t.Errorf("identify: found %+v, want both classes", all)
 	}
-	check("verify", cmp.Diff(verified{"β", 5, pointer(10.0), pointer(true)}, answer[verified](t, s, form("/v1/verify", "class", "β", "image", greys(95, 0, 0)))))
+	check("verify", cmp.Diff(verified{"β", 5, pointer(10.0), pointer(true)}, answer[verified](t, s, form("/v1/verify", "class", "β", "image", grayPNG(95, 0, 0)))))
 
 	check("forget", cmp.Diff(forgotten{"Greek/α", 3}, answer[forgotten](t, s, plainRequest("DELETE", "/v1/classes/Greek%2F%CE%B1", ""))))
 	if left := s.options.Gallery.Classes(); len(left) != 1 || left[0].Name != "β" {
@@ -91,11 +91,10 @@ func TestGallery(t *testing.T) {
 	}
 }
 
-// What is no image's: health, metrics of what was done, and no path of a class's
-// name among them.
+// Health and metrics; no metric contains the name of a class.
 func TestHealthAndMetrics(t *testing.T) {
 	s := start(t, Options{})
-	answer[enrolled](t, s, form("/v1/enroll", "class", "secret", "image", greys(0, 0, 0), "image", greys(0, 0, 9)))
+	answer[enrolled](t, s, form("/v1/enroll", "class", "secret", "image", grayPNG(0, 0, 0), "image", grayPNG(0, 0, 9)))
 	answer[forgotten](t, s, plainRequest("DELETE", "/v1/classes/secret", ""))
 	ask(s, plainRequest("DELETE", "/v1/classes/secret", ""))
 	if found := answer[health](t, s, plainRequest("GET", "/healthz", "")); found.Status != "ok" {
@@ -121,17 +120,17 @@ func TestHealthAndMetrics(t *testing.T) {
 	}
 	s.Close()
 	refused(t, s, plainRequest("GET", "/healthz", ""), http.StatusServiceUnavailable, "shutting down")
-	refused(t, s, form("/v1/embed", "image", greys(1, 2, 3)), http.StatusServiceUnavailable, "shutting down")
+	refused(t, s, form("/v1/embed", "image", grayPNG(1, 2, 3)), http.StatusServiceUnavailable, "shutting down")
 }
 
-// Without a gallery images are compared, and the rest says how to have one.
+// Without a gallery, comparing works and other routes tell how to use a gallery.
 func TestWithoutGallery(t *testing.T) {
 	s := startModel(t, plainModel(t, heads.L2{}, 3), Options{})
-	answer[compared](t, s, form("/v1/compare", "a", greys(1, 2, 3), "b", greys(1, 2, 3)))
+	answer[compared](t, s, form("/v1/compare", "a", grayPNG(1, 2, 3), "b", grayPNG(1, 2, 3)))
 	for _, r := range []*http.Request{
-		form("/v1/enroll", "class", "a", "image", greys(1, 2, 3)),
-		form("/v1/identify", "image", greys(1, 2, 3)),
-		form("/v1/verify", "class", "a", "image", greys(1, 2, 3)),
+		form("/v1/enroll", "class", "a", "image", grayPNG(1, 2, 3)),
+		form("/v1/identify", "image", grayPNG(1, 2, 3)),
+		form("/v1/verify", "class", "a", "image", grayPNG(1, 2, 3)),
 		plainRequest("GET", "/v1/classes", ""),
 		plainRequest("DELETE", "/v1/classes/a", ""),
 	} {
@@ -139,8 +138,8 @@ func TestWithoutGallery(t *testing.T) {
 	}
 }
 
-// Names that the rules refuse for new classes, as a gallery from before them may hold
-// them, are listed, answer and are forgotten; what a path holds is decoded once.
+// Classes of old galleries, whose names are not allowed for new classes, can be listed,
+// identified and deleted; paths are decoded once.
 func TestOddNamesOfOldGalleries(t *testing.T) {
 	model := plainModel(t, heads.L1{}, 3)
 	for _, name := range []string{"a\nb", "\x00", "\u202egnp", "a\u2028b", " a ", "caf\ufffd", "%2F", "a/b\n", "a?b#c\t"} {
@@ -165,10 +164,10 @@ func TestOddNamesOfOldGalleries(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		image := greys(1, 2, 3)
+		image := grayPNG(1, 2, 3)
 		for _, r := range []*http.Request{
 			form("/v1/verify", "class", name, "image", image),
-			posted("/v1/verify", "application/json", `{"class":`+string(quoted)+`,"image":`+inBase64(image)+`}`),
+			newRequest("/v1/verify", "application/json", `{"class":`+string(quoted)+`,"image":`+inBase64(image)+`}`),
 		} {
 			if found := answer[verified](t, s, r); found.Class != name || found.Distance != 0 {
 				t.Errorf("%q: found %+v", name, found)
@@ -186,7 +185,7 @@ func TestOddNamesOfOldGalleries(t *testing.T) {
 	}
 }
 
-// schema is what the test reads of a JSON schema.
+// schema is the part of a JSON schema that the tests use.
 type schema struct {
 	Ref        string            `json:"$ref"`
 	Properties map[string]schema `json:"properties"`
@@ -209,7 +208,7 @@ type operation struct {
 	} `json:"responses"`
 }
 
-// description is what the server says of itself.
+// description is the part of the OpenAPI document that the tests use.
 type description struct {
 	OpenAPI    string                          `json:"openapi"`
 	Paths      map[string]map[string]operation `json:"paths"`
@@ -223,8 +222,7 @@ func describe(t testing.TB, s *Server) description {
 	return decoded[description](t, ask(s, plainRequest("GET", "/openapi.json", "")))
 }
 
-// fieldsOf are the paths of all fields of answers by a schema, such as
-// "results[].class".
+// fieldsOf returns the paths of all fields of a schema, such as "results[].class".
 func (d description) fieldsOf(s schema, prefix string, into map[string]bool) {
 	if s.Ref != "" {
 		d.fieldsOf(d.Components.Schemas[strings.TrimPrefix(s.Ref, "#/components/schemas/")], prefix, into)
@@ -241,7 +239,7 @@ func (d description) fieldsOf(s schema, prefix string, into map[string]bool) {
 	}
 }
 
-// fieldsIn are the paths of all fields of an answer.
+// fieldsIn returns the paths of all fields of an answer.
 func fieldsIn(value any, prefix string, into map[string]bool) {
 	switch value := value.(type) {
 	case []any:
@@ -256,11 +254,12 @@ func fieldsIn(value any, prefix string, into map[string]bool) {
 	}
 }
 
-// pathOf is a route's as a description and a request have it.
+// pathOf returns the path of a route as the OpenAPI document and a request have it.
 func pathOf(r route) string { return strings.TrimSuffix(r.path, "{$}") }
 
-// Every route is described, with the fields of its body in both forms, and no other.
-func TestDescriptionHasAllRoutes(t *testing.T) {
+// The OpenAPI document has exactly the server's routes, with the fields of both kinds of
+// bodies.
+func TestOpenAPIRoutes(t *testing.T) {
 	s := start(t, Options{})
 	described := describe(t, s)
 	if described.OpenAPI != "3.1.0" {
@@ -312,31 +311,30 @@ func TestDescriptionHasAllRoutes(t *testing.T) {
 	}
 }
 
-// Every field that the server gives is described, and every one that is described is
-// given; refusals are described with their codes.
-func TestDescriptionHasAllFields(t *testing.T) {
+// The OpenAPI document has exactly the fields and status codes of the server's answers.
+func TestOpenAPIFields(t *testing.T) {
 	s := start(t, Options{})
 	described := describe(t, s)
-	grey := greys(1, 2, 3)
+	gray := grayPNG(1, 2, 3)
 	for _, c := range []struct {
-		path    string // as it is described
+		path    string // as in the OpenAPI document
 		request *http.Request
 		code    string
 	}{
-		{"/v1/embed", form("/v1/embed", "image", grey), "200"},
-		{"/v1/compare", form("/v1/compare", "a", grey, "b", grey), "200"},
-		{"/v1/identify", form("/v1/identify", "image", grey), "409"},
-		{"/v1/enroll", form("/v1/enroll", "class", "a", "image", grey), "200"},
-		{"/v1/identify", form("/v1/identify", "image", grey), "200"},
-		{"/v1/verify", form("/v1/verify", "class", "a", "image", grey), "200"},
-		{"/v1/verify", form("/v1/verify", "class", "b", "image", grey), "404"},
+		{"/v1/embed", form("/v1/embed", "image", gray), "200"},
+		{"/v1/compare", form("/v1/compare", "a", gray, "b", gray), "200"},
+		{"/v1/identify", form("/v1/identify", "image", gray), "409"},
+		{"/v1/enroll", form("/v1/enroll", "class", "a", "image", gray), "200"},
+		{"/v1/identify", form("/v1/identify", "image", gray), "200"},
+		{"/v1/verify", form("/v1/verify", "class", "a", "image", gray), "200"},
+		{"/v1/verify", form("/v1/verify", "class", "b", "image", gray), "404"},
 		{"/v1/classes", plainRequest("GET", "/v1/classes", ""), "200"},
 		{"/v1/classes/{name}", plainRequest("DELETE", "/v1/classes/a", ""), "200"},
 		{"/v1/classes/{name}", plainRequest("DELETE", "/v1/classes/a", ""), "404"},
 		{"/healthz", plainRequest("GET", "/healthz", ""), "200"},
 		{"/v1/embed", form("/v1/embed"), "400"},
 		{"/v1/embed", form("/v1/embed", "image", "no image"), "422"},
-		{"/v1/embed", posted("/v1/embed", "text/plain", ""), "415"},
+		{"/v1/embed", newRequest("/v1/embed", "text/plain", ""), "415"},
 		{"/v1/embed", form("/v1/embed", "image", strings.Repeat("x", 17<<20)), "413"},
 	} {
 		name := c.request.Method + " " + c.path + " " + c.code

@@ -20,7 +20,7 @@ import (
 	"github.com/likeness-go/likeness/internal/testutil"
 )
 
-// served is a server at a free port of the loopback interface, which ends with the
+// served starts a server on a free port of the loopback interface, which ends with the
 // context.
 func served(t *testing.T, ctx context.Context, s *Server) (address string, ended chan error) {
 	t.Helper()
@@ -33,14 +33,14 @@ func served(t *testing.T, ctx context.Context, s *Server) (address string, ended
 	return "http://" + listener.Addr().String(), ended
 }
 
-// client has connections of its own, which end with the test.
+// client returns a client with connections of its own, which are closed after the test.
 func client(t *testing.T) *http.Client {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
 }
 
-// said is what comes of a request: its status and body, or its error.
+// said sends a request and returns the status and body of the answer, or the error.
 func said(c *http.Client, address string, r *http.Request) string {
 	response, err := c.Post(address+r.URL.Path, r.Header.Get("Content-Type"), r.Body)
 	if err != nil {
@@ -54,18 +54,18 @@ func said(c *http.Client, address string, r *http.Request) string {
 	return response.Status + " " + string(text)
 }
 
-// A request that was accepted before the end is answered, and then nothing is left.
-func TestServeFinishesWhatItAccepted(t *testing.T) {
+// A request that was accepted before the shutdown is answered.
+func TestServeFinishesRequests(t *testing.T) {
 	s := start(t, Options{})
 	g := gated(s)
 	ctx, end := context.WithCancel(t.Context())
 	address, ended := served(t, ctx, s)
 	c := client(t)
 	answers := make(chan string)
-	go func() { answers <- said(c, address, form("/v1/embed", "image", greys(1, 2, 3))) }()
+	go func() { answers <- said(c, address, form("/v1/embed", "image", grayPNG(1, 2, 3))) }()
 	<-g.entered
 	end()
-	wait(func() bool { // until it accepts no more
+	wait(func() bool { // until the server accepts no more connections
 		connection, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
 		if err == nil {
 			connection.Close()
@@ -81,15 +81,15 @@ func TestServeFinishesWhatItAccepted(t *testing.T) {
 	}
 }
 
-// What is not finished within the bound is cut off.
-func TestServeEndsInTime(t *testing.T) {
+// Requests that are not finished within ShutdownTimeout are aborted.
+func TestServeShutdownTimeout(t *testing.T) {
 	s := start(t, Options{ShutdownTimeout: time.Millisecond})
 	g := gated(s)
 	ctx, end := context.WithCancel(t.Context())
 	address, ended := served(t, ctx, s)
 	c := client(t)
 	answers := make(chan string)
-	go func() { answers <- said(c, address, form("/v1/embed", "image", greys(1, 2, 3))) }()
+	go func() { answers <- said(c, address, form("/v1/embed", "image", grayPNG(1, 2, 3))) }()
 	<-g.entered
 	end()
 	if found := <-answers; !strings.Contains(found, "EOF") && !strings.Contains(found, "reset") {
@@ -101,8 +101,8 @@ func TestServeEndsInTime(t *testing.T) {
 	}
 }
 
-// Beyond loopback a server without a token does not begin.
-func TestServeNeedsAToken(t *testing.T) {
+// A server without a token does not listen on other interfaces than loopback.
+func TestServeRequiresToken(t *testing.T) {
 	listener, err := net.Listen("tcp", "0.0.0.0:0")
 	if err != nil {
 		t.Fatal(err)
@@ -123,8 +123,8 @@ func TestServeNeedsAToken(t *testing.T) {
 	}
 }
 
-// A listener that fails ends the server with its error.
-func TestServeTellsFailures(t *testing.T) {
+// If the listener fails, Serve returns its error.
+func TestServeReturnsListenerErrors(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -135,15 +135,14 @@ func TestServeTellsFailures(t *testing.T) {
 	}
 }
 
-// A server that several close at once closes, as Serve does and the program that has it
-// may do, too.
-func TestCloseByMany(t *testing.T) {
+// Concurrent calls of Close, such as that of Serve and one of the program, do not deadlock.
+func TestConcurrentClose(t *testing.T) {
 	for range 20 {
 		s, err := New(plainModel(t, heads.L1{}, 3), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.decoders = make(chan struct{}, 1000) // which none of them gets at one go
+		s.decoders = make(chan struct{}, 1000) // many, so that the calls interleave
 		var closers sync.WaitGroup
 		for range 4 {
 			closers.Go(func() { s.Close() })
@@ -152,8 +151,8 @@ func TestCloseByMany(t *testing.T) {
 	}
 }
 
-// Nothing, as a server, a model or an argument, is an error and no panic.
-func TestNothing(t *testing.T) {
+// Nil receivers and arguments are errors and cause no panic.
+func TestNil(t *testing.T) {
 	testutil.CallOfNothing(t, "New", New, false)
 	testutil.CallsOfNothing(t, (*Server)(nil), "Close")
 	testutil.CallsOfNothing(t, new(Server), "Close")

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// dial is a connection to a server, for what no HTTP client does.
+// dial opens a connection to a server, to send what no HTTP client sends.
 func dial(t *testing.T, address string) net.Conn {
 	t.Helper()
 	connection, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
@@ -29,8 +29,8 @@ func dial(t *testing.T, address string) net.Conn {
 	return connection
 }
 
-// begin sends a request's header, which promises a body of so many bytes, and what
-// there is of it.
+// begin sends a request's header with the given length of the body, and the beginning of
+// the body.
 func begin(t *testing.T, connection net.Conn, promised int, body string) {
 	t.Helper()
 	_, err := fmt.Fprintf(connection, "POST /v1/embed HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", promised, body)
@@ -39,32 +39,32 @@ func begin(t *testing.T, connection net.Conn, promised int, body string) {
 	}
 }
 
-// A client that stops in the middle of its body keeps nobody out, though there is
-// one place only, and what it has sent is given back when it goes.
-func TestSlowSenderTakesNoPlace(t *testing.T) {
+// A client that stalls while it sends its body does not block others, even with one slot,
+// and its memory is released when it disconnects.
+func TestSlowSenderTakesNoSlot(t *testing.T) {
 	s := start(t, Options{MaxConcurrent: 1, MaxBodyBytes: 4096, MaxBufferedBytes: 4096})
 	ctx, end := context.WithCancel(t.Context())
 	address, ended := served(t, ctx, s)
 	slow := dial(t, address)
 	begin(t, slow, 4000, strings.Repeat(" ", 3000))
 	wait(func() bool { return s.memory.left.Load() == 4096-3000 })
-	answer[embedded](t, s, form("/v1/embed", "image", greys(1, 2, 3)))
+	answer[embedded](t, s, form("/v1/embed", "image", grayPNG(1, 2, 3)))
 
-	// Together with it, a large body is more than there is memory for.
-	large := posted("/v1/embed", "application/json", strings.Repeat(" ", 2000)+`{"image":`+inBase64(greys(1, 2, 3))+`}`)
-	if w := refused(t, s, large, http.StatusServiceUnavailable, "the bodies of requests take all the memory"); w.Header().Get("Retry-After") != "1" {
+	// Together with it, a large body exceeds the memory.
+	large := newRequest("/v1/embed", "application/json", strings.Repeat(" ", 2000)+`{"image":`+inBase64(grayPNG(1, 2, 3))+`}`)
+	if w := refused(t, s, large, http.StatusServiceUnavailable, "the request bodies fill the memory"); w.Header().Get("Retry-After") != "1" {
 		t.Errorf("found the headers %v, want Retry-After", w.Header())
 	}
 	slow.Close()
 	wait(func() bool { return s.memory.left.Load() == 4096 })
-	answer[embedded](t, s, posted("/v1/embed", "application/json", strings.Repeat(" ", 2000)+`{"image":`+inBase64(greys(1, 2, 3))+`}`))
+	answer[embedded](t, s, newRequest("/v1/embed", "application/json", strings.Repeat(" ", 2000)+`{"image":`+inBase64(grayPNG(1, 2, 3))+`}`))
 	end()
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
 }
 
-// slowReader takes an answer when it is let.
+// slowReader reads an answer after a signal.
 type slowReader struct {
 	*httptest.ResponseRecorder
 	entered, let chan struct{}
@@ -76,17 +76,17 @@ func (w slowReader) Write(p []byte) (int, error) {
 	return w.ResponseRecorder.Write(p)
 }
 
-// Nor does a client that does not read its answer keep anybody out.
-func TestSlowReaderTakesNoPlace(t *testing.T) {
+// A client that does not read its answer does not block others.
+func TestSlowReaderTakesNoSlot(t *testing.T) {
 	s := start(t, Options{MaxConcurrent: 1})
 	slow := slowReader{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})}
 	done := make(chan struct{})
 	go func() {
-		s.ServeHTTP(slow, form("/v1/embed", "image", greys(1, 2, 3)))
+		s.ServeHTTP(slow, form("/v1/embed", "image", grayPNG(1, 2, 3)))
 		close(done)
 	}()
 	<-slow.entered
-	answer[embedded](t, s, form("/v1/embed", "image", greys(4, 5, 6)))
+	answer[embedded](t, s, form("/v1/embed", "image", grayPNG(4, 5, 6)))
 	close(slow.let)
 	<-done
 	if found := decoded[embedded](t, slow.ResponseRecorder); found.Embeddings[0][0] != 1 {
@@ -94,18 +94,18 @@ func TestSlowReaderTakesNoPlace(t *testing.T) {
 	}
 }
 
-// A client that goes while its image waits gives its place to others.
-func TestGoneClientLeavesItsPlace(t *testing.T) {
+// The slot of a client that disconnects while its image waits is released.
+func TestDisconnectedClientReleasesSlot(t *testing.T) {
 	s := start(t, Options{MaxConcurrent: 2, BatchSize: 1, BatchWait: -1})
 	g := gated(s)
 	first := make(chan *httptest.ResponseRecorder)
-	go func() { first <- ask(s, form("/v1/embed", "image", greys(1, 2, 3))) }()
+	go func() { first <- ask(s, form("/v1/embed", "image", grayPNG(1, 2, 3))) }()
 	<-g.entered
 	ctx, leave := context.WithCancel(t.Context())
 	second := make(chan *httptest.ResponseRecorder)
-	go func() { second <- ask(s, form("/v1/embed", "image", greys(4, 5, 6)).WithContext(ctx)) }()
+	go func() { second <- ask(s, form("/v1/embed", "image", grayPNG(4, 5, 6)).WithContext(ctx)) }()
 	wait(func() bool { return s.queue.length() == 1 })
-	refused(t, s, plainRequest("GET", "/v1/classes", ""), http.StatusTooManyRequests, "2 requests at a time")
+	refused(t, s, plainRequest("GET", "/v1/classes", ""), http.StatusTooManyRequests, "maximum of 2")
 	leave()
 	if w := <-second; w.Code != clientGone {
 		t.Errorf("found %d, want %d", w.Code, clientGone)
@@ -117,9 +117,9 @@ func TestGoneClientLeavesItsPlace(t *testing.T) {
 	}
 }
 
-// A connection that is slow with a request, silent after one or too long in its
-// header is closed.
-func TestConnectionsAreBounded(t *testing.T) {
+// A connection is closed if a request is slow, if it is idle for too long, or if a header
+// is too large.
+func TestConnectionTimeouts(t *testing.T) {
 	const short = 50 * time.Millisecond
 	for name, c := range map[string]struct {
 		options    Options
@@ -135,11 +135,11 @@ func TestConnectionsAreBounded(t *testing.T) {
 			ctx, end := context.WithCancel(t.Context())
 			address, ended := served(t, ctx, s)
 			connection := dial(t, address)
-			_, _ = io.WriteString(connection, c.sent) // the server may not want all of it
+			_, _ = io.WriteString(connection, c.sent) // the server may stop reading
 			answered := bufio.NewReader(connection)
 			line, _ := answered.ReadString('\n')
 			found := strings.TrimPrefix(strings.TrimSpace(line), "HTTP/1.1 ")
-			// On a machine that is slow itself the header may have come too late.
+			// On a slow machine the header may be late.
 			if found != c.want && !(found == "" && c.options.ReadTimeout == short) {
 				t.Errorf("found %q, want %q", found, c.want)
 			}
@@ -152,18 +152,18 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
-// A body that does not come in time is told so, and not where it was to come from.
+// A late body is answered with status 408, without the client's address.
 func TestLateBody(t *testing.T) {
 	s := start(t, Options{})
 	for kind, begun := range map[string]string{"application/json": "{", "multipart/form-data; boundary=b": "--b\r\n"} {
-		r := posted("/v1/embed", kind, "")
+		r := newRequest("/v1/embed", kind, "")
 		late := iotest.ErrReader(&net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded})
 		r.Body = io.NopCloser(io.MultiReader(strings.NewReader(begun), late))
-		refused(t, s, r, http.StatusRequestTimeout, "body: it did not come within the time")
+		refused(t, s, r, http.StatusRequestTimeout, "body: it was not received within the time")
 	}
 }
 
-// lines is a log that several goroutines write.
+// lines is a log for concurrent use.
 type lines struct {
 	mutex sync.Mutex
 	text  strings.Builder
@@ -181,8 +181,8 @@ func (l *lines) String() string {
 	return l.text.String()
 }
 
-// A request whose images take longer than there is time gets an answer that says so,
-// which the log tells, too; what is late is not enrolled.
+// A request that exceeds RequestTimeout is answered and logged with status 503, and its
+// images are not enrolled.
 func TestLateRequestIsAnswered(t *testing.T) {
 	for name, slow := range map[string]func(s *Server, until chan struct{}){
 		"decoding": func(s *Server, until chan struct{}) {
@@ -198,8 +198,8 @@ func TestLateRequestIsAnswered(t *testing.T) {
 			slow(s, until)
 			ctx, end := context.WithCancel(t.Context())
 			address, ended := served(t, ctx, s)
-			found := said(client(t), address, form("/v1/enroll", "class", "a", "image", greys(1, 2, 3)))
-			if !strings.HasPrefix(found, "503") || !strings.Contains(found, `{"error":"the time for a request is up`) {
+			found := said(client(t), address, form("/v1/enroll", "class", "a", "image", grayPNG(1, 2, 3)))
+			if !strings.HasPrefix(found, "503") || !strings.Contains(found, `{"error":"the time limit of a request is exceeded`) {
 				t.Errorf("found %s", found)
 			}
 			close(until)
@@ -207,7 +207,7 @@ func TestLateRequestIsAnswered(t *testing.T) {
 			if err := <-ended; err != nil {
 				t.Error(err)
 			}
-			if text := log.String(); !strings.Contains(text, "code=503") || !strings.Contains(text, "50ms: the time for a request is up") || strings.Contains(text, "code=200") {
+			if text := log.String(); !strings.Contains(text, "code=503") || !strings.Contains(text, "50ms: the time limit of a request is exceeded") || strings.Contains(text, "code=200") {
 				t.Errorf("the log says\n%s", text)
 			}
 			if left := s.options.Gallery.Len(); left != 0 {
@@ -217,10 +217,10 @@ func TestLateRequestIsAnswered(t *testing.T) {
 	}
 }
 
-// A client that leaves while its images are decoded, or embedded, or before all of its
-// body has come, is logged as one that left.
-func TestClientThatLeftIsLogged(t *testing.T) {
-	whole := `{"image":` + inBase64(greys(1, 2, 3)) + `}`
+// A client that disconnects while it sends its body or while its images are decoded or
+// embedded is logged with status 499.
+func TestDisconnectedClientIsLogged(t *testing.T) {
+	whole := `{"image":` + inBase64(grayPNG(1, 2, 3)) + `}`
 	for name, c := range map[string]struct {
 		slow     func(s *Server, entered, until chan struct{})
 		promised int
@@ -228,7 +228,7 @@ func TestClientThatLeftIsLogged(t *testing.T) {
 		"decoding": {func(s *Server, entered, until chan struct{}) {
 			s.decode = func(ctx context.Context, _ imageFile) ([]uint8, error) {
 				close(entered)
-				<-ctx.Done() // as a decoder that reads does
+				<-ctx.Done() // as a decoder does that reads the file
 				return nil, errors.New("of the decoder")
 			}
 		}, len(whole)},
@@ -263,22 +263,22 @@ func TestClientThatLeftIsLogged(t *testing.T) {
 	}
 }
 
-// broken is a connection that takes no answer.
+// broken is a connection whose writes fail.
 type broken struct{ *httptest.ResponseRecorder }
 
 func (broken) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
 
-// unflushed is a connection that notices this only when net/http sends what it has.
+// unflushed is a connection that fails only when the buffered answer is sent.
 type unflushed struct{ *httptest.ResponseRecorder }
 
 func (unflushed) FlushError() error { return errors.New("broken pipe") }
 
-// An answer that could not be sent is none in the log and in the metrics.
+// An answer that could not be sent is logged and counted with status 499.
 func TestUnsentAnswerIsLogged(t *testing.T) {
 	log := &lines{}
 	s := start(t, Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
 	for _, w := range []http.ResponseWriter{broken{httptest.NewRecorder()}, unflushed{httptest.NewRecorder()}} {
-		s.ServeHTTP(w, form("/v1/embed", "image", greys(1, 2, 3)))
+		s.ServeHTTP(w, form("/v1/embed", "image", grayPNG(1, 2, 3)))
 		s.ServeHTTP(w, plainRequest("GET", "/healthz", ""))
 	}
 	if text := log.String(); strings.Count(text, "code=499") != 4 || strings.Contains(text, "code=200") || !strings.Contains(text, "the answer 200 was not sent: broken pipe") {

@@ -1,21 +1,21 @@
-"""A peer of the comparison of speed: does the library's works in another way.
+"""A peer of benchmarks/peers/speed: runs the workloads in PyTorch or ONNX Runtime.
 
     python benchmarks/peers/speed.py eager|channels_last|compile|onnxruntime THREADS
 
-It is started by benchmarks/peers/speed and serves it. Each line of the input is
-a request in JSON, each line of the output its answer:
+benchmarks/peers/speed starts it. Each line of the input is a request in JSON, and each
+line of the output its answer:
 
-    {"do": "prepare", "folder": F}  builds the work that is described in the folder;
-                                    with "fresh" its weights are PyTorch's own first
-                                    ones and there is one batch: to measure memory
+    {"do": "prepare", "folder": F}  builds the workload described in the folder; with
+                                    "fresh", which is for measuring memory, with the
+                                    initial weights of PyTorch and only one batch
     {"do": "check", "count": n}     {"losses": [...]} of n steps, or the {"difference": d}
-                                    of embeddings from the library's
+                                    of the embeddings from the library's
     {"do": "steps", "count": n}     {"milliseconds": [...]} of each of n steps
     {"do": "memory"}                {"resident": r, "peak": p} of the process in bytes, the
                                     peak since the last such request
-    {"do": "release"}               forgets the work
+    {"do": "release"}               releases the workload
 
-An answer with "error" says why there is no other.
+If a request fails, the answer is {"error": message}.
 """
 
 import gc
@@ -27,11 +27,11 @@ import traceback
 
 import torch
 
-from speed_works import prepare
+from speed_workloads import prepare
 
 
 def status(field):
-    """A line of the process's status, in bytes."""
+    """A field of /proc/self/status in bytes."""
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field + ":"))
 
@@ -43,39 +43,39 @@ def milliseconds(step):
 
 
 class Server:
-    def __init__(self, way, threads):
-        self.way, self.threads, self.work = way, threads, None
+    def __init__(self, variant, threads):
+        self.variant, self.threads, self.workload = variant, threads, None
 
     def prepare(self, request):
-        self.work = prepare(request["folder"], self.way, self.threads, request.get("fresh", False))
+        self.workload = prepare(request["folder"], self.variant, self.threads, request.get("fresh", False))
         return {}
 
     def check(self, request):
-        return self.work.check(request["count"])
+        return self.workload.check(request["count"])
 
     def steps(self, request):
-        return {"milliseconds": [milliseconds(self.work.step) for _ in range(request["count"])]}
+        return {"milliseconds": [milliseconds(self.workload.step) for _ in range(request["count"])]}
 
     def memory(self, request):
         answer = {"resident": status("VmRSS"), "peak": status("VmHWM")}
         with open("/proc/self/clear_refs", "w") as file:
-            file.write("5")  # the peak begins anew
+            file.write("5")  # resets the peak
         return answer
 
     def release(self, request):
-        self.work = None
+        self.workload = None
         torch.compiler.reset()
         gc.collect()
         return {}
 
 
 def main():
-    way, threads = sys.argv[1], int(sys.argv[2])
+    variant, threads = sys.argv[1], int(sys.argv[2])
     torch.set_num_threads(threads)
-    # Whatever prints to the standard output must not get among the answers.
+    # Libraries that print to the standard output must not mix their text with the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    server = Server(way, threads)
+    server = Server(variant, threads)
     for line in sys.stdin:
         request = json.loads(line)
         try:

@@ -1,5 +1,5 @@
-// Package steps holds Go's benchmarks of whole steps: those works of
-// benchmarks/peers/speed that are the library's own, in the same definition.
+// Package steps contains Go benchmarks of whole training steps and of embedding, with the
+// workloads of benchmarks/workload.
 //
 //	go test -bench . ./benchmarks/steps
 package steps

@@ -9,15 +9,14 @@ import (
 	"github.com/likeness-go/likeness/graph"
 )
 
-// BenchmarkWork is every work that is set beside other frameworkload.
-func BenchmarkWork(b *testing.B) {
+// BenchmarkWorkload runs every workload that is compared with other frameworks.
+func BenchmarkWorkload(b *testing.B) {
 	for _, w := range workload.All() {
 		b.Run(w.Name, func(b *testing.B) { measure(b, w, func() (workload.Step, error) { return w.Prepare(2) }) })
 	}
 }
 
-// BenchmarkScale is the first work by the size of its batch and the number of
-// threads.
+// BenchmarkScale runs the first workload with several batch sizes and numbers of threads.
 func BenchmarkScale(b *testing.B) {
 	w := workload.All()[0]
 	for _, threads := range workload.ThreadCounts(runtime.GOMAXPROCS(0)) {
@@ -33,14 +32,14 @@ func BenchmarkScale(b *testing.B) {
 	}
 }
 
-// BenchmarkTrainer is the first work as the trainer does it, on pairs of MNIST
-// that it draws and distorts meanwhile.
+// BenchmarkTrainer runs the first workload with package trainer, on pairs of MNIST that are
+// sampled and augmented at the same time.
 func BenchmarkTrainer(b *testing.B) {
 	w := workload.All()[0]
 	measure(b, w, func() (workload.Step, error) { return w.Stream() })
 }
 
-// measure one step after another, the first of which warms up.
+// measure runs a warm-up step and then the measured steps.
 func measure(b *testing.B, w workload.Workload, prepare func() (workload.Step, error)) {
 	step, err := prepare()
 	if err != nil {

@@ -12,50 +12,50 @@ import (
 	"github.com/likeness-go/likeness/solver"
 )
 
-// The files that a peer builds a workload from.
+// The files from which a peer builds a workload.
 const (
-	ModelFile  = "model.safetensors"  // as any model is saved: the initial weights, and the network as TOML
-	InputsFile = "inputs.safetensors" // "0 images 1" is batch 0's for tower 1; its metadata are a description
+	ModelFile  = "model.safetensors"  // a model file: the initial weights, and the network as TOML
+	InputsFile = "inputs.safetensors" // "0 images 1" are the images of batch 0 for tower 1; the metadata describes the workload
 )
 
-// description of a workload, beside its inputs.
+// description is the metadata of the inputs file.
 type description struct {
 	Loss    *Loss     `json:"loss"`
-	Solver  optimiser `json:"solver"`
+	Solver  optimizer `json:"solver"`
 	Batches int       `json:"batches"`
 }
 
-type optimiser struct {
+type optimizer struct {
 	Name     string  `json:"name"`
-	Rate     float64 `json:"rate"`
+	Rate     float64 `json:"learning_rate"`
 	Momentum float64 `json:"momentum"`
 }
 
-// Export writes the workload to the folder, as it is before its first step.
+// Export writes the workload to the folder. It must be called before the first step.
 func (t *Training) Export(folder string) error {
 	file := safetensors.File{}
 	for i, batch := range t.batches {
 		for name, values := range batch {
-			file.Tensors = append(file.Tensors, t.work.tensor(fmt.Sprint(i, " ", name), values))
+			file.Tensors = append(file.Tensors, t.workload.tensor(fmt.Sprint(i, " ", name), values))
 		}
 	}
-	return t.work.export(folder, t.model.Save, file, len(t.batches))
+	return t.workload.export(folder, t.model.Save, file, len(t.batches))
 }
 
-// Export writes the workload to the folder, with the embeddings that a peer must
-// find too.
+// Export writes the workload to the folder, including the embeddings that a peer must
+// reproduce.
 func (e *Embedding) Export(folder string) error {
-	images := make([]float32, e.work.Count*e.work.Network.Size.Len())
+	images := make([]float32, e.workload.Count*e.workload.Network.Size.Len())
 	e.model.Preprocessing.Normalize(images, slices.Concat(e.pixels...))
 	embeddings, err := e.model.EmbedPixels(e.pixels)
 	if err != nil {
 		return err
 	}
 	file := safetensors.File{Tensors: []safetensors.Tensor{
-		e.work.tensor(fmt.Sprint(0, " ", imagesName(0)), images),
-		e.work.tensor("embeddings", slices.Concat(embeddings...)),
+		e.workload.tensor(fmt.Sprint(0, " ", imagesName(0)), images),
+		e.workload.tensor("embeddings", slices.Concat(embeddings...)),
 	}}
-	return e.work.export(folder, e.model.Save, file, 1)
+	return e.workload.export(folder, e.model.Save, file, 1)
 }
 
 func (w Workload) export(folder string, save func(string) error, inputs safetensors.File, batches int) error {
@@ -63,17 +63,17 @@ func (w Workload) export(folder string, save func(string) error, inputs safetens
 	if err != nil {
 		return err
 	}
-	inputs.Metadata = map[string]string{"work": string(text)}
+	inputs.Metadata = map[string]string{"workload": string(text)}
 	if err := save(filepath.Join(folder, ModelFile)); err != nil {
 		return err
 	}
 	return safetensors.WriteFile(filepath.Join(folder, InputsFile), inputs)
 }
 
-func describe(c solver.Config) optimiser { return optimiser{c.Solver, c.LearningRate, c.Momentum} }
+func describe(c solver.Config) optimizer { return optimizer{c.Solver, c.LearningRate, c.Momentum} }
 
-// tensor is of rows as many as the workload's, and images are (height, width,
-// channels) each.
+// tensor returns the values as a tensor of Count rows; rows of the size of an image have
+// the shape (height, width, channels).
 func (w Workload) tensor(name string, values []float32) safetensors.Tensor {
 	size := w.Network.Size
 	shape := []int{w.Count}
@@ -87,19 +87,19 @@ func (w Workload) tensor(name string, values []float32) safetensors.Tensor {
 	return safetensors.Tensor{Name: name, Shape: shape, Data: values}
 }
 
-// batch is the inputs of a step of training by their names.
+// batch is the inputs of a training step by name.
 type batch map[string][]float32
 
-const labelsName = "labels" // whether a pair is different, or classes
+const labelsName = "labels" // of pairs: 1 where the classes differ; otherwise class numbers
 
 func imagesName(tower int) string { return fmt.Sprint("images ", tower) }
 
-// batches draws the inputs of so many steps.
+// batches generates the inputs of n steps.
 func (w Workload) batches(n int) []batch {
 	all := make([]batch, n)
 	for i := range all {
 		all[i] = batch{}
-		if w.Loss.Towers < 3 { // triplets are in order
+		if w.Loss.Towers < 3 { // triplets need no labels
 			all[i][labelsName] = w.labels()
 		}
 		for tower := range w.Loss.Towers {
@@ -116,8 +116,7 @@ func (w Workload) batches(n int) []batch {
 	return all
 }
 
-// labels are 0 and 1 in turn for pairs, and the classes one after another for
-// a batch.
+// labels returns alternating 0 and 1 for pairs, and sorted class numbers for a batch.
 func (w Workload) labels() []float32 {
 	labels := make([]float32, w.Count)
 	for i := range labels {
@@ -130,7 +129,7 @@ func (w Workload) labels() []float32 {
 	return labels
 }
 
-// pixels are the images to embed.
+// pixels returns the images to embed.
 func (w Workload) pixels() [][]uint8 {
 	r := random.New(1, w.Name, "images")
 	all := make([][]uint8, w.Count)
@@ -140,7 +139,7 @@ func (w Workload) pixels() [][]uint8 {
 	return all
 }
 
-// image is a dark one with a bright rectangle at random, and noise on it.
+// image returns a dark image with a bright rectangle at a random place, and noise.
 func (w Workload) image(r *rand.Rand) []uint8 {
 	size := w.Network.Size
 	image := make([]uint8, size.Len())

@@ -15,16 +15,16 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Step is a workload that is ready. It is not safe for two goroutines at once.
+// Step is a prepared workload. It is not safe for concurrent use.
 type Step interface {
-	// Do does the workload once. For training that is one step on the next of its
-	// batches, whose cost it returns.
-	Do() (cost float64, err error)
+	// Do runs the workload once: for training, one step on the next batch, of which it
+	// returns the loss; for embedding it returns 0.
+	Do() (loss float64, err error)
 	Close() error
 }
 
-// Prepare makes the workload ready. Training has so many different batches, which it
-// goes through in turn.
+// Prepare builds the workload. Training cycles through the given number of different
+// batches.
 func (w Workload) Prepare(batches int) (Step, error) {
 	if w.Loss == nil {
 		return w.Embedding()
@@ -32,7 +32,7 @@ func (w Workload) Prepare(batches int) (Step, error) {
 	return w.Training(batches)
 }
 
-// Time does the workload n times and gives the milliseconds of each.
+// Time runs the step n times and returns the milliseconds of each.
 func Time(step Step, n int) ([]float64, error) {
 	times := make([]float64, n)
 	for i := range times {
@@ -45,18 +45,18 @@ func Time(step Step, n int) ([]float64, error) {
 	return times, nil
 }
 
-// Training is a workload with a loss. A step of it sets the inputs, runs the graph,
-// forward and backward, and moves the weights.
+// Training is a prepared workload with a loss. A step sets the inputs, runs the forward
+// and backward passes, and updates the weights.
 type Training struct {
-	work    Workload
-	model   *likeness.Model
-	program *graph.Program
-	solver  solver.Solver
-	batches []batch
-	steps   int // done
+	workload Workload
+	model    *likeness.Model
+	program  *graph.Program
+	solver   solver.Solver
+	batches  []batch
+	steps    int // number of steps done
 }
 
-// Training makes the workload ready, with so many different batches.
+// Training builds a training step that cycles through the given number of batches.
 func (w Workload) Training(batches int) (*Training, error) {
 	objective, head, err := objectives.Named(w.Loss.Objective, w.Loss.Head, objectives.Options{Margin: w.Loss.Margin, Scale: w.Loss.Scale})
 	if err != nil {
@@ -66,7 +66,7 @@ func (w Workload) Training(batches int) (*Training, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Training{work: w, model: model, batches: w.batches(batches)}
+	t := &Training{workload: w, model: model, batches: w.batches(batches)}
 	t.program, err = graph.Build(model.Weights, graph.Training, func(b *graph.Builder) graph.Outputs {
 		return graph.Outputs{graph.Cost: w.cost(b, objective, head)}
 	})
@@ -77,7 +77,7 @@ func (w Workload) Training(batches int) (*Training, error) {
 	return t, err
 }
 
-// cost draws the towers, the head and the objective.
+// cost adds the towers, the head and the loss to the graph.
 func (w Workload) cost(b *graph.Builder, objective objectives.Objective, head heads.Head) *graph.Node {
 	size := w.Network.Size
 	var embeddings []*graph.Node
@@ -94,8 +94,8 @@ func (w Workload) cost(b *graph.Builder, objective objectives.Objective, head he
 	return objective.(objectives.BatchObjective).BatchCost(b, head.Matrix(b, embeddings[0]), b.Input(labelsName, w.Count))
 }
 
-// Do is one step on the next batch.
-func (t *Training) Do() (cost float64, err error) {
+// Do runs one step on the next batch and returns its loss.
+func (t *Training) Do() (loss float64, err error) {
 	for name, values := range t.batches[t.steps%len(t.batches)] {
 		if err := t.program.Set(name, values); err != nil {
 			return 0, err
@@ -105,45 +105,45 @@ func (t *Training) Do() (cost float64, err error) {
 	if err := t.program.Run(); err != nil {
 		return 0, err
 	}
-	if cost, err = t.program.Scalar(graph.Cost); err != nil {
+	if loss, err = t.program.Scalar(graph.Cost); err != nil {
 		return 0, err
 	}
-	return cost, t.solver.Step(t.program.Gradients())
+	return loss, t.solver.Step(t.program.Gradients())
 }
 
-// Close lets go of the graph.
+// Close releases the graph.
 func (t *Training) Close() error { return t.program.Close() }
 
-// model is an untrained one of the network.
+// model returns an untrained model of the network.
 func (w Workload) model(head heads.Head) (*likeness.Model, error) {
 	return likeness.New(w.Network, head, imaging.Preprocessing{Size: w.Network.Size}, 1)
 }
 
-// Embedding is a workload without a loss: the embeddings of images, from bytes, in
+// Embedding is a prepared workload without a loss: it embeds images, given as bytes, in
 // evaluation mode.
 type Embedding struct {
-	work   Workload
-	model  *likeness.Model
-	pixels [][]uint8
+	workload Workload
+	model    *likeness.Model
+	pixels   [][]uint8
 }
 
-// Embedding makes the workload ready.
+// Embedding builds the embedding of the workload's images.
 func (w Workload) Embedding() (*Embedding, error) {
-	model, err := w.model(heads.L2{}) // any would do
+	model, err := w.model(heads.L2{}) // embeddings do not depend on the head
 	return &Embedding{w, model, w.pixels()}, err
 }
 
-// Do embeds all images. The cost is zero.
-func (e *Embedding) Do() (cost float64, err error) {
+// Do embeds all images. It returns 0.
+func (e *Embedding) Do() (loss float64, err error) {
 	_, err = e.model.EmbedPixels(e.pixels)
 	return 0, err
 }
 
-// Close does nothing.
+// Close has nothing to release.
 func (e *Embedding) Close() error { return nil }
 
-// Stream is a training of the trainer's on real digits, each distorted at
-// random as it is drawn: the step that a user gets.
+// Stream is the step of package trainer on real digits, including sampling and
+// augmentation: the step as a user of the library runs it.
 type Stream struct {
 	proceed chan struct{}
 	costs   chan float64
@@ -151,8 +151,8 @@ type Stream struct {
 	cancel  context.CancelFunc
 }
 
-// Stream makes a workload on MNIST's size ready, with pairs of MNIST in place of
-// its inputs.
+// Stream builds the workload, which must have the image size of MNIST, with pairs of MNIST
+// as its inputs. The caller must close the stream.
 func (w Workload) Stream() (*Stream, error) {
 	splits, err := datasets.MNIST("")
 	if err != nil {
@@ -177,7 +177,7 @@ func (w Workload) Stream() (*Stream, error) {
 		Epochs: 1, EpochSteps: 1 << 30, Seed: 1, OnStep: s.onStep(ctx),
 	}
 	go func() {
-		select { // the trainer waits before its first step as after each
+		select { // wait before the first step, as after each step
 		case <-s.proceed:
 			_, err := training.Run(ctx)
 			s.ended <- err
@@ -188,7 +188,7 @@ func (w Workload) Stream() (*Stream, error) {
 	return s, nil
 }
 
-// onStep tells of a step and waits for leave to take the next one.
+// onStep reports the loss of a step and waits until Do is called again.
 func (s *Stream) onStep(ctx context.Context) func(trainer.Step) {
 	return func(step trainer.Step) {
 		s.costs <- step.Cost
@@ -199,20 +199,19 @@ func (s *Stream) onStep(ctx context.Context) func(trainer.Step) {
 	}
 }
 
-// Do takes one step. While nobody calls it the trainer prepares two batches
-// ahead and rests.
-func (s *Stream) Do() (cost float64, err error) {
+// Do runs one step. Between calls the trainer prepares two batches in advance and waits.
+func (s *Stream) Do() (loss float64, err error) {
 	s.proceed <- struct{}{}
 	select {
 	case cost := <-s.costs:
 		return cost, nil
 	case err := <-s.ended:
 		s.ended <- err
-		return 0, errors.Wrap(err, "the training has ended")
+		return 0, errors.Wrap(err, "the training has stopped")
 	}
 }
 
-// Close ends the training.
+// Close stops the training.
 func (s *Stream) Close() error {
 	s.cancel()
 	return <-s.ended

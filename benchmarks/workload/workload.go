@@ -2,6 +2,7 @@ package workload
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/graph"
@@ -10,34 +11,35 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Workload is one thing that is measured.
+// Workload is a network and what is measured with it: a training step or embedding.
 type Workload struct {
 	Name    string // in flags and files
 	Title   string // in tables
 	Network backbone.Network
-	Count   int           // pairs, triplets or images
-	Loss    *Loss         // nil where the workload is to embed
-	Solver  solver.Config // nothing where the workload is to embed
+	Count   int           // number of pairs, triplets or images in a batch
+	Loss    *Loss         // nil for embedding
+	Solver  solver.Config // the zero value for embedding
 }
 
-// Loss is an objective with its head, in the form that peers read.
+// Loss is an objective with its head, in the JSON form that peers read.
 type Loss struct {
 	Objective string  `json:"objective"`
 	Head      string  `json:"head"`
 	Margin    float64 `json:"margin"`
 	Scale     float64 `json:"scale"`
-	Classes   int     `json:"classes"` // in a batch: its images are Count/Classes of each
-	Towers    int     `json:"towers"`  // embeddings compared at a time, 1 for a batch
+	Classes   int     `json:"classes"` // number of classes in a batch, with Count/Classes images each
+	Towers    int     `json:"towers"`  // number of embeddings that are compared: 2 for pairs, 3 for triplets, 1 for batches
 }
 
-// All are the workloads, in the order of the tables. What the losses leave open is
-// the library's usual choice.
+// All returns the workloads in the order of the tables. Options of a loss that are zero
+// have the default of the library.
 func All() []Workload {
 	digits := imaging.Size{Height: 28, Width: 28, Channels: 1}
 	conv4, normed := backbone.Conv4(digits, 64, false), backbone.Conv4(digits, 64, true)
 	contrastive := &Loss{Objective: "contrastive", Head: "l2", Margin: 1, Towers: 2}
-	// At these rates rounding does not grow within the steps that are compared:
-	// Adam's first steps are the signs of gradients, however small those are.
+	// With these small learning rates, rounding errors do not grow within the steps that are
+	// compared: the first steps of Adam depend only on the signs of the gradients, however
+	// small those are.
 	adam := solver.Config{Solver: "adam", LearningRate: 3e-5}
 	momentum := func(rate float64) solver.Config {
 		return solver.Config{Solver: "sgd", LearningRate: rate, Momentum: 0.9}
@@ -76,17 +78,19 @@ func All() []Workload {
 	}
 }
 
-// Named finds a workload by its name.
+// Named returns the workload of that name.
 func Named(name string) (Workload, error) {
+	var names []string
 	for _, w := range All() {
+		names = append(names, w.Name)
 		if w.Name == name {
 			return w, nil
 		}
 	}
-	return Workload{}, errors.Errorf("there is no work %q", name)
+	return Workload{}, errors.Errorf("found the workload %q, expected one of %s", name, strings.Join(names, ", "))
 }
 
-// Images is how many images the workload looks at.
+// Images returns the number of images that one step processes.
 func (w Workload) Images() int {
 	if w.Loss == nil {
 		return w.Count
@@ -94,22 +98,22 @@ func (w Workload) Images() int {
 	return w.Count * w.Loss.Towers
 }
 
-// withoutDropout is the network as it embeds: masks drawn at random by two
-// frameworks have nothing in common.
+// withoutDropout removes the dropout layers, whose random masks would differ between
+// frameworks.
 func withoutDropout(n backbone.Network) backbone.Network {
 	n.Blocks = slices.DeleteFunc(slices.Clone(n.Blocks), func(b graph.Block) bool { return b.Kind() == "dropout" })
 	return n
 }
 
-// PairCounts are the batch sizes, in pairs, by which the first work is scaled.
+// PairCounts are the batch sizes, in pairs, at which the first workload is also measured.
 var PairCounts = []int{16, 32, 64, 128, 256, 512}
 
-// ThreadCounts are the numbers of threads by which it is: 1, 2, 4, … and the
-// most.
-func ThreadCounts(most int) []int {
+// ThreadCounts returns the numbers of threads at which it is measured: the powers of two
+// below the maximum, and the maximum.
+func ThreadCounts(maximum int) []int {
 	var counts []int
-	for n := 1; n < most; n *= 2 {
+	for n := 1; n < maximum; n *= 2 {
 		counts = append(counts, n)
 	}
-	return append(counts, most)
+	return append(counts, maximum)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/likeness-go/likeness/internal/safetensors"
 )
 
-// narrow is the workload with few images and a network of few channels.
+// narrow returns the workload with few images and a network of few channels.
 func narrow(w Workload) Workload {
 	w.Network = w.Network.Narrow(16)
 	w.Count = min(w.Count, 4)
@@ -24,7 +24,7 @@ func narrow(w Workload) Workload {
 	return w
 }
 
-// Each work has a name of its own, and can be done.
+// Every workload is found by its name and runs.
 func TestAll(t *testing.T) {
 	for _, w := range All() {
 		t.Run(w.Name, func(t *testing.T) {
@@ -33,7 +33,7 @@ func TestAll(t *testing.T) {
 				t.Fatal(err)
 			}
 			if found.Title != w.Title {
-				t.Errorf("the name %s finds %q, expected %q", w.Name, found.Title, w.Title)
+				t.Errorf("Named(%q): found %q, expected %q", w.Name, found.Title, w.Title)
 			}
 			step, err := narrow(w).Prepare(2)
 			if err != nil {
@@ -41,25 +41,25 @@ func TestAll(t *testing.T) {
 			}
 			defer step.Close()
 			for range 3 {
-				cost, err := step.Do()
+				loss, err := step.Do()
 				if err != nil {
 					t.Fatal(err)
 				}
-				if trains := w.Loss != nil; trains != (cost > 0) || math.IsInf(cost, 0) {
-					t.Errorf("found the cost %v", cost)
+				if trains := w.Loss != nil; trains != (loss > 0) || math.IsInf(loss, 0) {
+					t.Errorf("found the loss %v", loss)
 				}
 			}
 		})
 	}
 }
 
-func TestNamedRefuses(t *testing.T) {
+func TestNamedUnknown(t *testing.T) {
 	if w, err := Named("sleep"); err == nil {
 		t.Errorf("found %q, expected an error", w.Title)
 	}
 }
 
-// What is exported is what was trained on, and the weights are those before it.
+// The exported inputs are those of training, and the exported weights the initial ones.
 func TestExportTraining(t *testing.T) {
 	w := narrow(All()[0])
 	training, err := w.Training(2)
@@ -76,8 +76,8 @@ func TestExportTraining(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `{"loss":{"objective":"contrastive","head":"l2","margin":1,"scale":0,"classes":0,"towers":2},` +
-		`"solver":{"name":"adam","rate":0.00003,"momentum":0},"batches":2}`
-	if diff := cmp.Diff(want, inputs.Metadata["work"]); diff != "" {
+		`"solver":{"name":"adam","learning_rate":0.00003,"momentum":0},"batches":2}`
+	if diff := cmp.Diff(want, inputs.Metadata["workload"]); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for _, tensor := range []safetensors.Tensor{
@@ -95,11 +95,11 @@ func TestExportTraining(t *testing.T) {
 	}
 	const name = "conv1.weight"
 	if diff := cmp.Diff(training.model.Weights.Get(name).Value.Data(), saved.Weights.Get(name).Value.Data()); diff != "" {
-		t.Errorf("%s (-trained +saved):\n%s", name, diff)
+		t.Errorf("%s (-model +file):\n%s", name, diff)
 	}
 }
 
-// An exported embedding is that of the exported image.
+// The exported embeddings have the shape of the exported images.
 func TestExportEmbedding(t *testing.T) {
 	w := Workload{Name: "flat", Network: backbone.Network{
 		Name: "flat", Size: imaging.Size{Height: 4, Width: 6, Channels: 3}, Blocks: []graph.Block{graph.Flatten{}},
@@ -126,7 +126,7 @@ func TestExportEmbedding(t *testing.T) {
 	}
 }
 
-// The inputs of a batch are its own, and bytes over 255.
+// The inputs differ between batches and towers, and are bytes divided by 255.
 func TestInputs(t *testing.T) {
 	w := narrow(All()[0])
 	batches := w.batches(2)
@@ -138,7 +138,7 @@ func TestInputs(t *testing.T) {
 	}
 	for _, v := range batches[0]["images 0"] {
 		if v*255 != float32(math.Round(float64(v*255))) || v < 0 || v > 1 {
-			t.Fatalf("found the pixel %v, expected a byte over 255", v)
+			t.Fatalf("found the pixel %v, expected a byte divided by 255", v)
 		}
 	}
 	w.Loss = &Loss{Classes: 2}
@@ -153,8 +153,8 @@ func TestStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if cost, err := stream.Do(); err != nil || cost <= 0 {
-			t.Errorf("found the cost %v and error %v", cost, err)
+		if loss, err := stream.Do(); err != nil || loss <= 0 {
+			t.Errorf("found the loss %v and error %v", loss, err)
 		}
 	}
 	if err := stream.Close(); err != nil {
@@ -163,9 +163,9 @@ func TestStream(t *testing.T) {
 }
 
 func TestThreadCounts(t *testing.T) {
-	for most, want := range map[int][]int{1: {1}, 2: {1, 2}, 3: {1, 2, 3}, 8: {1, 2, 4, 8}} {
-		if diff := cmp.Diff(want, ThreadCounts(most)); diff != "" {
-			t.Errorf("at most %d (-want +got):\n%s", most, diff)
+	for maximum, want := range map[int][]int{1: {1}, 2: {1, 2}, 3: {1, 2, 3}, 8: {1, 2, 4, 8}} {
+		if diff := cmp.Diff(want, ThreadCounts(maximum)); diff != "" {
+			t.Errorf("up to %d threads (-want +got):\n%s", maximum, diff)
 		}
 	}
 }

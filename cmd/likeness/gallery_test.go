@@ -134,7 +134,7 @@ func TestCalibrateCommand(t *testing.T) {
 		"calibrate", "--gallery", "bars.gallery", "--data", "strangers", "--rate", "0.001")
 
 	out, _ = tool(t, "calibrate", "--gallery", "bars.gallery", "--data", "strangers", "--rate", "0.1")
-	printed(t, "calibrate", out, `threshold \d+\.\d{4} at a false accept rate of 0\.1, on strangers train: 18 images of 6 classes, accepts 13 of 135 pairs of different classes and \d+ of 18 of one\n`)
+	printed(t, "calibrate", out, `threshold \d+\.\d{4} at a false accept rate of 0\.1, on strangers train: 18 images of 6 classes, accepts 13 of 135 different-class pairs and \d+ of 18 same-class pairs\n`)
 	threshold := strings.Fields(out)[1]
 	out, said = tool(t, "identify", "bars/bar1/0.png", "--gallery", "bars.gallery")
 	printed(t, "identify", out, `bars/bar1/0\.png  bar1  distance 0\.000\d  threshold `+regexp.QuoteMeta(threshold)+`\n`)
@@ -183,7 +183,7 @@ func TestEnrollByPrototypes(t *testing.T) {
 	if strings.Contains(out, "distance 0.000") { // which it is from the nearest example
 		t.Errorf("identify prints %s", out)
 	}
-	toolFails(t, failure, []string{"its rule is nearest, found prototype"}, "enroll", "--folder", "bars", "--gallery", "bars.gallery", "--rule", "prototype")
+	toolFails(t, failure, []string{"rule is nearest, found prototype"}, "enroll", "--folder", "bars", "--gallery", "bars.gallery", "--rule", "prototype")
 }
 
 // What cannot be is refused with what to do, and leaves nothing behind.
@@ -221,8 +221,8 @@ func TestGalleryRefusals(t *testing.T) {
 		"a text":             {failure, []string{"tiny.toml", "no gallery"}, in("tiny.toml", "identify", image)},
 		"another model":      {failure, []string{"bars.gallery", filepath.Join("run", "model.safetensors"), "other.safetensors", "checksum"}, in("bars.gallery", "identify", image, "--model", "other.safetensors")},
 		"enrol by another":   {failure, []string{"cannot be compared"}, in("bars.gallery", "enroll", "a", image, "--model", "other.safetensors")},
-		"misspelt class":     {failure, []string{`unknown class "bra1": did you mean "bar1"? There are bar0, bar1, bar2`}, in("bars.gallery", "verify", "bra1", image)},
-		"forget nobody":      {failure, []string{`unknown class "nobody". There are bar0`}, in("bars.gallery", "forget", "nobody")},
+		"misspelt class":     {failure, []string{`unknown class "bra1": did you mean "bar1"? The classes are bar0, bar1, bar2`}, in("bars.gallery", "verify", "bra1", image)},
+		"forget nobody":      {failure, []string{`unknown class "nobody". The classes are bar0`}, in("bars.gallery", "forget", "nobody")},
 		"no candidates":      {failure, []string{"--candidates: found 0, expected at least 1"}, in("bars.gallery", "identify", image, "-k", "0")},
 		"no image":           {failure, []string{"missing.png"}, in("bars.gallery", "verify", "bar1", "missing.png")},
 		"no data":            {failure, []string{"nowhere"}, in("bars.gallery", "calibrate", "--data", "nowhere", "--rate", "0.1")},
@@ -231,13 +231,13 @@ func TestGalleryRefusals(t *testing.T) {
 		"rate of no number":  {failure, []string{"--rate: found NaN"}, in("bars.gallery", "calibrate", "--data", "bars", "--rate", "NaN")},
 		"rate in words":      {misuse, []string{"--rate", `"much"`}, in("bars.gallery", "calibrate", "--data", "bars", "--rate", "much")},
 		"negative wait":      {failure, []string{"--wait: found -1s, expected 0 or more"}, in("new.gallery", "enroll", "a", image, "--model", "run", "--wait=-1s")},
-		"enroll elsewhere":   {failure, []string{"open.gallery", "another process has it open", "--wait"}, in("open.gallery", "enroll", "a", image, "--model", "run", "--wait", "1ms")},
+		"enroll elsewhere":   {failure, []string{"open.gallery", "another process has the gallery open", "--wait"}, in("open.gallery", "enroll", "a", image, "--model", "run", "--wait", "1ms")},
 		"class of two lines": {failure, []string{`invalid class name "a\nb"`, "U+000A"}, in("new.gallery", "enroll", "a\nb", image, "--model", "run")},
 		"class not UTF-8":    {failure, []string{`invalid class name "caf\xe9"`, "UTF-8"}, in("new.gallery", "enroll", "caf\xe9", image, "--model", "run")},
 		"class in a folder":  {failure, []string{`invalid class name "\u202egnp"`, `image "odd/\u202egnp/1.png"`}, in("new.gallery", "enroll", "--folder", "odd", "--model", "run")},
 		"class of nothing":   {misuse, []string{"<class>", "empty"}, in("new.gallery", "enroll", "", image, "--model", "run")},
 		"unsuitable default": {failure, []string{"zoo/omniglot", "--model", "not made for such images"}, in("new.gallery", "enroll", "a", image)},
-		"open elsewhere":     {failure, []string{"open.gallery", "another process has it open"}, in("open.gallery", "identify", image, "--model", "run")},
+		"open elsewhere":     {failure, []string{"open.gallery", "another process has the gallery open"}, in("open.gallery", "identify", image, "--model", "run")},
 	} {
 		t.Run(name, func(t *testing.T) { toolFails(t, test.code, test.say, test.args...) })
 	}
@@ -320,7 +320,7 @@ func TestOddClassesOfAnOldGallery(t *testing.T) {
 		out, _ = tool(t, "verify", name, "bars/bar0/0.png", "--gallery", "bars.gallery")
 		printed(t, "verify", out, `distance 0\.000\d  threshold 0\.0010  `+regexp.QuoteMeta(escaped)+`\n`)
 	}
-	toolFails(t, failure, []string{`There are bar1, tab\t, x\n`}, "verify", "nobody", "bars/bar0/0.png", "--gallery", "bars.gallery")
+	toolFails(t, failure, []string{`The classes are bar1, tab\t, x\n`}, "verify", "nobody", "bars/bar0/0.png", "--gallery", "bars.gallery")
 	out, _ = tool(t, "forget", escaped, "--gallery", "bars.gallery")
 	printed(t, "forget", out, `forgot 2 examples of `+regexp.QuoteMeta(escaped)+`\n`)
 	tool(t, "forget", "tab\t", "--gallery", "bars.gallery")

@@ -1,11 +1,11 @@
-// The page: asks the server what its routes say, and shows it.
+// The script of the page: calls the routes of the server and shows their answers.
 
 import { Pad, make } from "./pad.js";
 
 const find = (selector, within = document) => within.querySelector(selector);
 const tokenKey = "likeness-token";
 
-// ask gives the answer of a route, or throws what the server says.
+// ask returns the answer of a route, or throws the server's error.
 async function ask(method, path, fields) {
   const options = { method, headers: {} };
   const token = sessionStorage.getItem(tokenKey);
@@ -18,7 +18,7 @@ async function ask(method, path, fields) {
   try {
     response = await fetch(path, options);
   } catch {
-    throw new Error("The server does not answer: is it running?");
+    throw new Error("The server does not answer. Is it running?");
   }
   const answer = await response.json().catch(() => ({}));
   if (response.ok) return answer;
@@ -27,12 +27,12 @@ async function ask(method, path, fields) {
     find("#token-text").focus();
   }
   const missing = response.status === 401 && !token;
-  const error = new Error(missing ? "Give the server's token at the top of the page first." : answer.error || "The server answers " + response.status + ".");
+  const error = new Error(missing ? "Enter the server's token at the top of the page first." : answer.error || "The server answered with status " + response.status + ".");
   error.status = response.status;
   throw error;
 }
 
-// trying shows in the element's message what goes wrong meanwhile.
+// trying runs an action and shows its error in the element's message.
 async function trying(element, button, act) {
   const message = find(".message", element);
   message.hidden = true;
@@ -47,14 +47,14 @@ async function trying(element, button, act) {
   }
 }
 
-// shown is a class's name with what would break a line or turn its text around escaped:
-// a gallery that is older than the rules for names may hold it.
+// shown escapes control characters and direction marks in the name of a class, which an old
+// gallery may contain.
 const shown = (name) => name.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, (c) => "\\u" + c.codePointAt(0).toString(16).padStart(4, "0"));
 
 const digits = (value) => (Math.abs(value) < 1000 ? value.toFixed(4) : value.toPrecision(6));
 const count = (n, one, many) => n.toLocaleString("en") + " " + (n === 1 ? one : many);
 
-// lay puts a distance and a threshold on a track from 0, or from below it.
+// lay shows a distance and a threshold on a scale that begins at 0 or at a negative distance.
 function lay(track, distance, threshold, end) {
   const begin = Math.min(0, distance, threshold ?? 0);
   const at = (value) => ((value - begin) / (end - begin || 1)) * 100;
@@ -70,7 +70,7 @@ function showComparison(found) {
   const verdict = find("#compared .verdict");
   verdict.className = "verdict " + (found.same === null ? "" : found.same ? "same" : "different");
   verdict.textContent =
-    found.same === null ? "Nothing is decided: the model has no threshold" : found.same ? "The same: nearer than the threshold" : "Different: farther than the threshold";
+    found.same === null ? "No decision: the model has no threshold" : found.same ? "The same: the distance is within the threshold" : "Different: the distance exceeds the threshold";
   const end = Math.max(found.distance * 1.08, (found.threshold ?? 0) * 2, 1e-9);
   const at = lay(find("#compared .track"), found.distance, found.threshold, end);
   const inside = (value) => Math.min(80, Math.max(20, at(value))) + "%";
@@ -91,13 +91,13 @@ function showWhy(head, why) {
   find("#bars").replaceChildren();
   find("#rest").textContent = "";
   if (!why) {
-    find("#why").textContent = "The distance " + head + " is no sum over dimensions.";
+    find("#why").textContent = "The distance " + head + " is not a sum over dimensions.";
     return;
   }
   const listed = why.deciding.length;
   find("#why").replaceChildren(
-    `The network turns each image into ${count(why.dimensions, "number", "numbers")}. Of the ${head} distance, dimension j is ${why.formula}; all together they are the ${why.adds_up_to}, ${digits(why.total)}. The ${listed} largest: `,
-    make("span", "key", "moves them apart"), "  ", make("span", "key closer", "brings them together"));
+    `The embedding of an image has ${count(why.dimensions, "dimension", "dimensions")}. For the ${head} distance, dimension j contributes ${why.formula}; the sum is the ${why.adds_up_to}, ${digits(why.total)}. The ${listed} largest contributions: `,
+    make("span", "key", "increases the distance"), "  ", make("span", "key closer", "reduces the distance"));
   const largest = Math.max(...why.deciding.map((share) => Math.abs(share.contribution)), 1e-12);
   const both = why.deciding.some((share) => share.contribution < 0);
   for (const share of why.deciding) {
@@ -119,7 +119,7 @@ function showWhy(head, why) {
     find("#bars").append(row);
   }
   if (why.dimensions > listed) {
-    find("#rest").textContent = `The other ${(why.dimensions - listed).toLocaleString("en")} add ${digits(why.rest).replace("-", "−")}.`;
+    find("#rest").textContent = `The other ${count(why.dimensions - listed, "dimension contributes", "dimensions contribute")} ${digits(why.rest).replace("-", "−")}.`;
   }
 }
 
@@ -127,7 +127,7 @@ function showIdentification(found) {
   const first = found.candidates[0];
   const verdict = find("#identified .verdict");
   verdict.className = "verdict " + (found.known === null ? "" : found.known ? "same" : "different");
-  verdict.textContent = found.known === null ? "Nothing is decided; the nearest is " + shown(first.class) : found.known ? "It is " + shown(found.class) : "Unknown: of no class here";
+  verdict.textContent = found.known === null ? "No decision; the nearest class is " + shown(first.class) : found.known ? "It is " + shown(found.class) : "Unknown: none of the enrolled classes";
   const end = Math.max(...found.candidates.map((c) => c.distance * 1.05), (found.threshold ?? 0) * 1.5, 1e-9);
   find("#candidates").replaceChildren(...found.candidates.map((candidate) => {
     const row = make("li"), names = make("div", "names"), track = make("div", "track");
@@ -138,24 +138,24 @@ function showIdentification(found) {
     return row;
   }));
   find("#identified .note").textContent =
-    found.threshold === null ? "There is no threshold: likeness calibrate finds one." : "Up to the threshold, " + digits(found.threshold) + ", it is of the class.";
+    found.threshold === null ? "There is no threshold. Run likeness calibrate to choose one." : "Images up to the threshold, " + digits(found.threshold) + ", are identified.";
   find("#identified").hidden = false;
 }
 
-const mostListed = 200; // classes; a page of thousands helps nobody
+const maxListed = 200; // maximum number of classes in the list
 
 function showClasses(answer) {
   const known = answer.classes.length;
-  find("#classes .note").textContent = known === 0 ? "None yet." : `${count(known, "class", "classes")}, ${count(answer.examples, "example", "examples")}` + (known > mostListed ? `; the first ${mostListed} are listed.` : ".");
-  find("#classes ul").replaceChildren(...answer.classes.slice(0, mostListed).map((known) => {
-    const row = make("li"), name = make("span", "", shown(known.name)), forget = make("button", "", "Forget");
+  find("#classes .note").textContent = known === 0 ? "No classes yet." : `${count(known, "class", "classes")}, ${count(answer.examples, "example", "examples")}` + (known > maxListed ? `; the first ${maxListed} are listed.` : ".");
+  find("#classes ul").replaceChildren(...answer.classes.slice(0, maxListed).map((known) => {
+    const row = make("li"), name = make("span", "", shown(known.name)), forget = make("button", "", "Delete");
     name.append(make("small", "", count(known.examples, "example", "examples")));
     forget.type = "button";
-    forget.setAttribute("aria-label", "Forget " + shown(known.name));
+    forget.setAttribute("aria-label", "Delete " + shown(known.name));
     forget.addEventListener("click", () => {
       if (!forget.classList.contains("sure")) {
         forget.classList.add("sure");
-        forget.textContent = "Really?";
+        forget.textContent = "Confirm";
         return;
       }
       trying(find("#classes"), forget, async () => {
@@ -165,7 +165,7 @@ function showClasses(answer) {
     });
     forget.addEventListener("blur", () => {
       forget.classList.remove("sure");
-      forget.textContent = "Forget";
+      forget.textContent = "Delete";
     });
     row.append(name, forget);
     return row;
@@ -206,7 +206,7 @@ function wireEnroll() {
     done.hidden = true;
     trying(find("#enroll"), button, async () => {
       const answer = await ask("POST", "v1/enroll", { class: find("#class").value.trim(), image: await pad.blob() });
-      done.textContent = `${shown(answer.class)} is known by ${count(answer.examples, "example", "examples")}.`;
+      done.textContent = `${shown(answer.class)} now has ${count(answer.examples, "example", "examples")}.`;
       done.hidden = false;
       pad.clear();
       await loadClasses();

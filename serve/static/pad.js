@@ -1,10 +1,10 @@
-// A pad is a square of paper: drawn on, dropped on, or filled from a file.
+// A pad is a square canvas for an image that is drawn, dropped or chosen as a file.
 
-const side = 320; // its pixels each way
-const ink = 9; // width of a stroke
+const side = 320; // width and height in pixels
+const strokeWidth = 9; // in pixels
 
 export class Pad {
-  // The element becomes the pad; changed is called with whether a file came.
+  // Fills the element with the pad. changed is called after a change, with true for a file.
   constructor(element, changed) {
     this.changed = changed;
     this.file = null;
@@ -30,7 +30,7 @@ export class Pad {
 
     input.addEventListener("change", () => {
       if (input.files.length > 0) this.show(input.files[0]);
-      input.value = ""; // so that the same file may be chosen again
+      input.value = ""; // so that the same file can be chosen again
     });
     clear.addEventListener("click", () => this.clear());
     this.takeDrops();
@@ -38,7 +38,7 @@ export class Pad {
     this.wipe();
   }
 
-  // The image as it is sent: the file as it came, or the drawing as PNG.
+  // The image to send: the chosen file, or the drawing as PNG.
   blob() {
     if (this.file) return Promise.resolve(this.file);
     return new Promise((resolve) => this.canvas.toBlob(resolve, "image/png"));
@@ -53,7 +53,7 @@ export class Pad {
     this.paper.fillStyle = "#fff";
     this.paper.fillRect(0, 0, side, side);
     this.paper.fillStyle = "#6b6b6b";
-    this.paper.font = "26px system-ui, sans-serif"; // on a phone half as large
+    this.paper.font = "26px system-ui, sans-serif"; // shown at half the size on a phone
     this.paper.textAlign = "center";
     this.paper.fillText("draw or drop", side / 2, side / 2 - 8);
     this.paper.fillText("an image here", side / 2, side / 2 + 26);
@@ -75,7 +75,7 @@ export class Pad {
       const width = picture.width * scale, height = picture.height * scale;
       this.paper.drawImage(picture, (side - width) / 2, (side - height) / 2, width, height);
       picture.close();
-    } catch { // a browser shows fewer formats than the server reads
+    } catch { // the browser may not support all formats of the server
       this.paper.fillStyle = "#4a4a4a";
       this.paper.fillText(file.name.slice(-30), side / 2, side / 2);
     }
@@ -103,7 +103,7 @@ export class Pad {
     };
     const line = (from, to) => {
       this.paper.strokeStyle = "#000";
-      this.paper.lineWidth = ink;
+      this.paper.lineWidth = strokeWidth;
       this.paper.lineCap = this.paper.lineJoin = "round";
       this.paper.beginPath();
       this.paper.moveTo(...from);
@@ -138,7 +138,7 @@ export class Pad {
   }
 }
 
-// An element with a class and a text.
+// Creates an element with a class and a text.
 export function make(tag, name = "", text = "") {
   const element = document.createElement(tag);
   if (name) element.className = name;

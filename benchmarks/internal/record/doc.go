@@ -1,6 +1,6 @@
-// Package record writes down what a long check or a measurement came to.
+// Package record writes the results of long checks and measurements to files.
 //
-// A Record is a Markdown file: what was run, on which state of the code, with
-// which tools, on which machine and when, and below it the result. The program
-// that has the result writes it, so that no record is copied by hand.
+// A Record is a Markdown file: the command, the commit, the versions of the tools, the
+// machine and the date, followed by the result. The program that computes the result also
+// writes the file, so that no figure is copied by hand.
 package record

@@ -18,17 +18,17 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Record is a result with what it takes to get it again.
+// Record is a result with the information needed to reproduce it.
 type Record struct {
 	Title   string
-	Command string   // as typed at the root of the repository
-	Tools   []string // beside Go, with their versions: "torch 2.15.0"
+	Command string   // as run in the root folder of the repository
+	Tools   []string // tools other than Go with their versions, such as "torch 2.15.0"
 	Took    time.Duration
 	Result  string // Markdown
 }
 
-// WriteFile writes the record with the present commit, machine and date. It
-// makes the folder where there is none.
+// WriteFile writes the record with the current commit, machine and date. It creates the
+// folder of the file if necessary.
 func (r Record) WriteFile(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return errors.Wrap(err, "write record")
@@ -55,8 +55,9 @@ func (r Record) write(w io.Writer, commit, machine string, now time.Time) error 
 	return errors.WithStack(err)
 }
 
-// Commit is the short name of the commit that the program was built at, or of
-// the present one where it does not know, and whether the code differs from it.
+// Commit returns the abbreviated hash of the commit from which the program was built, or of
+// the current commit if the program has no build information. It ends in ", with changes"
+// if the code differs from that commit.
 func Commit() (string, error) {
 	if name := built(); name != "" {
 		return name, nil
@@ -65,7 +66,7 @@ func Commit() (string, error) {
 	if err != nil {
 		return "", errors.Wrap(err, "git rev-parse")
 	}
-	// Only these determine what a program does; records and texts do not.
+	// Only these files determine what a program computes.
 	changes, err := exec.Command("git", "status", "--porcelain", "--", ":/*.go", ":/*.py", ":/go.mod", ":/go.sum").Output()
 	if err != nil {
 		return "", errors.Wrap(err, "git status")
@@ -77,8 +78,8 @@ func Commit() (string, error) {
 	return text, nil
 }
 
-// built is the commit in the program's build information, which go build puts
-// there and go run and go test do not; empty without one.
+// built returns the commit in the build information of the program, which go build adds
+// but go run and go test do not. It is empty if there is none.
 func built() string {
 	info, _ := debug.ReadBuildInfo()
 	if info == nil {
@@ -98,8 +99,8 @@ func built() string {
 	return name
 }
 
-// Machine is the processor's name, the instructions that the kernels use of it,
-// and the number of processors to run on.
+// Machine returns the name of the processor, the instruction set that the kernels use, and
+// the number of processors that the program runs on.
 func Machine() string {
 	return fmt.Sprintf("%s (%s), %d of its processors", processor.Name(), vector.For[float32]().Name(), runtime.GOMAXPROCS(0))
 }

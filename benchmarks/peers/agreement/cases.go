@@ -3,10 +3,16 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/objectives"
+	"gonum.org/v1/gonum/stat"
+	"gorgonia.org/gorgonia"
 )
 
 // comparison is one case: a backbone with a loss.
@@ -127,3 +133,130 @@ func towers(o objectives.Objective) int {
 	}
 	return 1
 }
+
+// problem is a case with its objective, its head and its inputs.
+type problem struct {
+	comparison
+	objective objectives.Objective
+	head      heads.Head
+	images    [][]float64 // by tower: (batch, height, width, channels)
+	labels    []float64   // (batch): different for pairs, classes for batches
+}
+
+// problem draws the inputs; each draw is another one.
+func (c comparison) problem(draw int) (problem, error) {
+	l := c.loss
+	options := objectives.Options{Margin: l.Margin, Scale: l.Scale, Temperature: l.Temperature, Soft: l.Soft, Balanced: l.Balanced}
+	options.Features = 1 // for any margin: that of the distances is chosen later
+	objective, head, err := objectives.Named(l.Objective, l.Head, options)
+	if err != nil {
+		return problem{}, err
+	}
+	p := problem{comparison: c, objective: objective, head: head}
+	p.loss.Towers = towers(objective)
+	for tower := range p.loss.Towers {
+		r := random.New(1, "images", c.name(), tower, draw)
+		images := make([]float64, c.batch*c.network.Size.Len())
+		for i := range images {
+			images[i] = float64(r.Float32())
+		}
+		p.images = append(p.images, images)
+	}
+	kinds := 3 // of labels: classes, or whether the pair is different
+	if p.loss.Towers == 2 {
+		kinds = 2
+	}
+	for i := range c.batch {
+		p.labels = append(p.labels, float64(i%kinds))
+	}
+	return p, nil
+}
+
+// hasMargin says whether the loss is measured against one.
+func (p problem) hasMargin() bool {
+	return !p.loss.Soft && p.loss.Scale == 0 && p.loss.Temperature == 0 && !strings.HasSuffix(p.objective.Name(), "cross-entropy")
+}
+
+// marginFrom chooses a margin from distances such that some of the pairs or
+// triplets rest and some do not: about half of the former, a quarter of the
+// latter.
+func (p problem) marginFrom(distances []float64) float64 {
+	distances = slices.DeleteFunc(distances, func(d float64) bool { return d == 0 })
+	mean, deviation := stat.MeanStdDev(distances, nil)
+	margin := deviation
+	if strings.HasSuffix(p.objective.Name(), "contrastive") {
+		margin = mean
+	}
+	return float64(float32(margin)) // the same in both arithmetics
+}
+
+// embed draws the network on each tower's images.
+func (p problem) embed(b *graph.Builder, network backbone.Network) []*graph.Node {
+	var embeddings []*graph.Node
+	size := network.Size
+	for i := range p.images {
+		images := b.Input(inputName(i), p.batch, size.Height, size.Width, size.Channels)
+		embeddings = append(embeddings, network.Embed(b, images))
+	}
+	return embeddings
+}
+
+// evaluation draws the embeddings.
+func (p problem) evaluation(b *graph.Builder) graph.Outputs {
+	outputs := graph.Outputs{}
+	for i, node := range p.embed(b, p.network) {
+		outputs[embeddingsName(i)] = node
+	}
+	return outputs
+}
+
+// training draws the cost, without dropout: the two have no masks in common.
+func (p problem) training(b *graph.Builder) graph.Outputs {
+	network := p.network
+	network.Blocks = slices.DeleteFunc(slices.Clone(network.Blocks), func(block graph.Block) bool { return block.Kind() == "dropout" })
+	towers := p.embed(b, network)
+	outputs := graph.Outputs{}
+	switch o := p.objective.(type) {
+	case objectives.PairObjective:
+		outputs["distances"] = p.head.Between(b, towers[0], towers[1])
+		outputs[graph.Cost] = o.PairCost(b, outputs["distances"], b.Input("labels", p.batch))
+	case objectives.TripletObjective:
+		outputs["distances"] = p.head.Between(b, towers[0], towers[1])
+		outputs[graph.Cost] = o.TripletCost(b, outputs["distances"], p.head.Between(b, towers[0], towers[2]))
+	case objectives.BatchObjective:
+		outputs["distances"] = p.head.Matrix(b, towers[0])
+		outputs[graph.Cost] = o.BatchCost(b, outputs["distances"], b.Input("labels", p.batch))
+	}
+	if len(p.loss.Penalties) > 0 {
+		var penalties []objectives.L2
+		for _, each := range p.loss.Penalties {
+			penalties = append(penalties, objectives.L2(each))
+		}
+		outputs[graph.Cost] = b.Node(gorgonia.Add(outputs[graph.Cost], objectives.Penalty(b, penalties)))
+	}
+	return outputs
+}
+
+// run builds a graph, sets its inputs and runs it once.
+func (p problem) run(weights *graph.Weights, mode graph.Mode, draw func(*graph.Builder) graph.Outputs) (*graph.Program, error) {
+	program, err := graph.Build(weights, mode, draw)
+	if err != nil {
+		return nil, err
+	}
+	inputs := map[string][]float64{"labels": p.labels}
+	for i, images := range p.images {
+		inputs[inputName(i)] = images
+	}
+	for name, values := range inputs {
+		if program.Input(name) == nil {
+			continue
+		}
+		if err := program.Set(name, values); err != nil {
+			return nil, err
+		}
+	}
+	return program, program.Run()
+}
+
+func inputName(tower int) string      { return fmt.Sprint("images ", tower) }
+func embeddingsName(tower int) string { return fmt.Sprint("embeddings ", tower) }

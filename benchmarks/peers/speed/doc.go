@@ -1,28 +1,28 @@
-// Command speed measures the library beside other frameworks: PyTorch, ONNX
-// Runtime and Gorgonia's own operations.
+// Command speed compares the speed of the library with that of other frameworks:
+// PyTorch, ONNX Runtime, and the operations of Gorgonia itself.
 //
 //	go run ./benchmarks/peers/speed -setup
 //	go run ./benchmarks/peers/speed
 //
-// The first makes a virtual environment of Python outside the repository, which
-// takes about 6 GB; the second measures, on Linux and on a machine that does
-// nothing else. It says how idle the machine was.
+// The first command creates a Python virtual environment outside the repository, which
+// takes about 6 GB. The second one measures. It needs Linux and an otherwise idle
+// machine, and reports how idle the machine was.
 //
-// Each peer is a process that lives as long as the measurement and does the
-// workloads of benchmarks/workload when it is asked to. All take turns: in each round
-// each has one, in an order that rotates, while the others wait for a request
-// and their threads sleep. A turn is one step to warm up and a few that are
-// timed, and counts by its median. So whatever slows the machine down for a
-// while slows all peers, and ratios are those of one round.
+// Each framework, called a peer, is a process that lives as long as the measurement and
+// runs the workloads of benchmarks/workload on request. All peers take turns: in each
+// round each peer has one turn, in an order that rotates, while the others wait for a
+// request with their threads asleep. A turn is one warm-up step and several timed steps,
+// and the median of the timed steps counts. Anything that slows the machine down for a
+// while therefore slows down all peers, and ratios are computed within one round.
 //
-// Before anything is timed, peers that train must find the library's losses, and
-// peers that embed its embeddings: they begin with the same weights and inputs.
+// Before anything is timed, the peers that train must compute the same losses as the
+// library, and the peers that embed the same embeddings, from the same weights and inputs.
 //
-// A work has one time wherever it stands: the trainer's step takes turns with the
-// bare one and all peers, and the work itself is not measured again for the table of
-// batch sizes.
+// A workload has the same time in all tables: the step of the trainer is measured in the
+// same rounds as the bare step and all peers, and the table of batch sizes takes over the
+// time of the workload itself.
 //
-// It writes speed.json to benchmarks/results and, from that, speed.md and scale.png
-// there and docs/speed.png, which -table writes again. With -workloads or -peers it writes
-// nothing, unless -out names a folder.
+// The command writes speed.json to benchmarks/results and, from it, speed.md and scale.png
+// there and docs/speed.png. The flag -table writes these again without measuring. With
+// -workloads or -peers nothing is written unless -out names a folder.
 package main

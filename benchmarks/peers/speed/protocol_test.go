@@ -11,46 +11,47 @@ import (
 	"github.com/pkg/errors"
 )
 
-// abacus is a peer whose steps take a millisecond and that releases nothing.
-type abacus struct{ prepared request }
+// fakeServer is a peer whose steps take no time and whose release fails.
+type fakeServer struct{ prepared request }
 
-func (a *abacus) prepare(r request) error     { a.prepared = r; return nil }
-func (a *abacus) check(int) (answer, error)   { return answer{Losses: []float64{0.5}}, nil }
-func (a *abacus) steps(n int) (answer, error) { return answer{Milliseconds: make([]float64, n)}, nil }
-func (a *abacus) release() error              { return errors.New("the beads are stuck") }
+func (a *fakeServer) prepare(r request) error   { a.prepared = r; return nil }
+func (a *fakeServer) check(int) (answer, error) { return answer{Losses: []float64{0.5}}, nil }
+func (a *fakeServer) steps(n int) (answer, error) {
+	return answer{Milliseconds: make([]float64, n)}, nil
+}
+func (a *fakeServer) release() error { return errors.New("release failed") }
 
 func TestServeRequests(t *testing.T) {
-	const requests = `{"do": "prepare", "work": "conv4", "threads": 2}
+	const requests = `{"do": "prepare", "workload": "conv4", "threads": 2}
 {"do": "check", "count": 1}
 {"do": "steps", "count": 2}
 {"do": "release"}
-{"do": "dance"}
+{"do": "unknown"}
 `
 	const want = `{}
 {"losses":[0.5]}
 {"milliseconds":[0,0]}
-{"error":"the beads are stuck"}
-{"error":"found the request \"dance\", expected prepare, check, steps, memory or release"}
+{"error":"release failed"}
+{"error":"found the request \"unknown\", expected prepare, check, steps, memory or release"}
 `
-	var server abacus
+	var fake fakeServer
 	var answers strings.Builder
-	if err := serveRequests(&server, strings.NewReader(requests), &answers); err != nil {
+	if err := serveRequests(&fake, strings.NewReader(requests), &answers); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, answers.String()); diff != "" {
 		t.Errorf("the answers (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(request{Do: "prepare", Work: "conv4", Threads: 2}, server.prepared); diff != "" {
+	if diff := cmp.Diff(request{Do: "prepare", Workload: "conv4", Threads: 2}, fake.prepared); diff != "" {
 		t.Errorf("the request (-want +got):\n%s", diff)
 	}
 }
 
-// The library as a peer finds the losses that it found before, of as many steps
-// as asked for.
+// The library as a peer returns one loss for each step, and the same losses every time.
 func TestServeLikeness(t *testing.T) {
 	losses := func() []float64 {
 		var answers strings.Builder
-		const requests = `{"do": "prepare", "work": "conv4", "pairs": 2, "threads": 1}
+		const requests = `{"do": "prepare", "workload": "conv4", "pairs": 2, "threads": 1}
 {"do": "check", "count": 3}
 {"do": "release"}
 `
@@ -72,7 +73,7 @@ func TestServeLikeness(t *testing.T) {
 	}
 }
 
-// cat gives a request back, which is an answer with no word in common.
+// cat returns the request itself, which as an answer has no known field.
 func TestAsk(t *testing.T) {
 	p, err := start("cat", exec.Command("cat"))
 	if err != nil {
@@ -84,7 +85,7 @@ func TestAsk(t *testing.T) {
 	}
 }
 
-func TestAskWhoIsGone(t *testing.T) {
+func TestAskEndedProcess(t *testing.T) {
 	p, err := start("peer", exec.Command("sh", "-c", "read request; echo no torch >&2; exit 3"))
 	if err != nil {
 		t.Skip(err)
@@ -113,8 +114,8 @@ func TestLargestDifference(t *testing.T) {
 	}
 }
 
-// Of 4 s of two processors, 1 s was spent on the active peer, 0.5 s on those
-// that waited, and 1.5 s on everything else.
+// In 2 s on two processors, 1 s was spent on the active peer, 0.5 s on waiting peers and
+// 1.5 s on other programs.
 func TestAccount(t *testing.T) {
 	var a account
 	a.add(2*time.Second,
@@ -123,13 +124,13 @@ func TestAccount(t *testing.T) {
 	if found := a.perSecond(a.waiting); found != 0.25 {
 		t.Errorf("waiting: found %v processors, expected 0.25", found)
 	}
-	if found := a.perSecond(a.strangers); found != 0.75 {
-		t.Errorf("strangers: found %v processors, expected 0.75", found)
+	if found := a.perSecond(a.others); found != 0.75 {
+		t.Errorf("others: found %v processors, expected 0.75", found)
 	}
 }
 
 func TestBusy(t *testing.T) {
-	// A name with a bracket and spaces; 120 ticks of user and 30 of system time.
+	// A program name with a parenthesis and spaces; 120 ticks of user and 30 of system time.
 	process, err := processBusy("42 (a ) b) S 1 42 42 0 -1 4194304 1 2 3 4 120 30 5 6 20 0")
 	if err != nil || process != 1500*time.Millisecond {
 		t.Errorf("process: found %v and error %v, expected 1.5s", process, err)

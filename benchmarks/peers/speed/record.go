@@ -17,8 +17,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Record is a measurement as speed.json has it: all that speed.md and the charts are
-// written from.
+// Record is a measurement in the form of speed.json. speed.md and the charts are written
+// from it alone.
 type Record struct {
 	Command   string `json:"command"`
 	Commit    string `json:"commit"`
@@ -27,31 +27,31 @@ type Record struct {
 	Date      string `json:"date"`
 	Took      string `json:"took"`
 
-	Rounds    int     `json:"rounds"`
-	Steps     int     `json:"steps"`
-	Threads   int     `json:"threads"`
-	Waiting   float64 `json:"waiting"`   // processors that peers kept busy in turns of others
-	Strangers float64 `json:"strangers"` // processors that other programs kept busy
+	Rounds  int     `json:"rounds"`
+	Steps   int     `json:"steps"`
+	Threads int     `json:"threads"`
+	Waiting float64 `json:"waiting"`   // mean number of processors kept busy by peers that waited
+	Others  float64 `json:"strangers"` // mean number of processors kept busy by other programs
 
-	Works  []Work   `json:"works"`
-	Scale  *Scale   `json:"scale,omitempty"`
-	Memory []Memory `json:"memory,omitempty"`
+	Workloads []Workload `json:"works"`
+	Scale     *Scale     `json:"scale,omitempty"`
+	Memory    []Memory   `json:"memory,omitempty"`
 }
 
-// Work is what a work came to: the library's time first, then those of the others in
-// the same rounds.
-type Work struct {
-	Title  string `json:"title"`
-	Times  []Time `json:"times"`
-	Proofs []Same `json:"proofs"`
-	// Trainer is the trainer's step with the same network, in the same rounds; nil
-	// where it was not measured in them.
+// Workload is the result of a workload: the time of the library first, then those of the
+// peers in the same rounds.
+type Workload struct {
+	Title  string  `json:"title"`
+	Times  []Time  `json:"times"`
+	Proofs []Proof `json:"proofs"`
+	// Trainer is the step of the trainer with the same network, in the same rounds; nil
+	// if it was not measured.
 	Trainer *Time `json:"trainer,omitempty"`
 }
 
-// Time is a contestant's milliseconds for a step, the median over the rounds and the
-// least and the greatest of one, and the ratios of these to the library's of the same
-// rounds, all 1 for the library itself.
+// Time is the time of a step of a participant in milliseconds, as median, minimum and
+// maximum over the rounds, and its ratio to the time of the library in the same rounds,
+// which is 1 for the library itself.
 type Time struct {
 	Name      string  `json:"name"`
 	Framework string  `json:"framework"`
@@ -61,17 +61,17 @@ type Time struct {
 	Ratio     float64 `json:"ratio"`
 	RatioLow  float64 `json:"ratio_low"`
 	RatioHigh float64 `json:"ratio_high"`
-	Allocated float64 `json:"allocated,omitempty"` // bytes a step, of the library
+	Allocated float64 `json:"allocated,omitempty"` // bytes per step, of the library
 }
 
-// Same is the proof that a peer does the same work.
-type Same struct {
+// Proof records that a peer computes the same results.
+type Proof struct {
 	Peer       string  `json:"peer"`
 	Steps      int     `json:"steps"` // of training; 0 for embeddings
 	Difference float64 `json:"difference"`
 }
 
-// Scale is the images a second by threads and pairs of a batch.
+// Scale is the images per second by the number of threads and the pairs in a batch.
 type Scale struct {
 	Title   string      `json:"title"`
 	Threads []int       `json:"threads"`
@@ -79,15 +79,15 @@ type Scale struct {
 	Rates   [][]float64 `json:"rates"`
 }
 
-// Memory is what a work takes of main memory.
+// Memory is the main memory that a workload takes.
 type Memory struct {
 	Title  string    `json:"title"`
 	Names  []string  `json:"names"`
 	MiB    []int64   `json:"mib"`
-	Ratios []float64 `json:"ratios"` // to the library's, of bytes
+	Ratios []float64 `json:"ratios"` // of the bytes to those of the library
 }
 
-// timeOf a series beside the library's.
+// timeOf returns the time of a series and its ratio to the library's.
 func timeOf(s, library series, framework string) Time {
 	ratio := ratioOf(s.times, library.times)
 	return Time{
@@ -96,8 +96,8 @@ func timeOf(s, library series, framework string) Time {
 	}
 }
 
-func (c comparison) record() Work {
-	w := Work{Title: c.work.Title, Proofs: []Same{}}
+func (c comparison) record() Workload {
+	w := Workload{Title: c.workload.Title, Proofs: []Proof{}}
 	for i, s := range c.series {
 		framework := library.framework
 		if i > 0 {
@@ -106,7 +106,7 @@ func (c comparison) record() Work {
 		w.Times = append(w.Times, timeOf(s, c.series[0], framework))
 	}
 	for _, p := range c.proofs {
-		w.Proofs = append(w.Proofs, Same{p.peer, p.steps, p.difference})
+		w.Proofs = append(w.Proofs, Proof{p.peer, p.steps, p.difference})
 	}
 	if c.trainer != nil {
 		t := timeOf(*c.trainer, c.series[0], library.framework)
@@ -115,7 +115,7 @@ func (c comparison) record() Work {
 	return w
 }
 
-// record of the results at the present commit, machine and date.
+// record returns the results with the current commit, machine and date.
 func (r results) record(command string) (Record, error) {
 	commit, err := record.Commit()
 	if err != nil {
@@ -125,16 +125,16 @@ func (r results) record(command string) (Record, error) {
 		Command: command, Commit: commit, Processor: record.Machine(), Versions: strings.Join(append([]string{runtime.Version()}, r.tools...), ", "),
 		Date: time.Now().UTC().Format(time.DateOnly), Took: r.took.Round(time.Second).String(),
 		Rounds: r.options.rounds, Steps: r.options.steps, Threads: r.options.threads,
-		Waiting: r.account.perSecond(r.account.waiting), Strangers: r.account.perSecond(r.account.strangers),
+		Waiting: r.account.perSecond(r.account.waiting), Others: r.account.perSecond(r.account.others),
 	}
 	for _, c := range r.comparisons {
-		all.Works = append(all.Works, c.record())
+		all.Workloads = append(all.Workloads, c.record())
 	}
 	if r.scale != nil {
-		all.Scale = &Scale{Title: r.scale.work.Title, Threads: r.scale.threads, Pairs: workload.PairCounts, Rates: r.scale.rates}
+		all.Scale = &Scale{Title: r.scale.workload.Title, Threads: r.scale.threads, Pairs: workload.PairCounts, Rates: r.scale.rates}
 	}
 	for _, f := range r.footprints {
-		m := Memory{Title: f.work.Title, Names: f.names}
+		m := Memory{Title: f.workload.Title, Names: f.names}
 		for _, bytes := range f.bytes {
 			m.MiB, m.Ratios = append(m.MiB, bytes>>20), append(m.Ratios, float64(bytes)/float64(f.bytes[0]))
 		}
@@ -143,14 +143,14 @@ func (r results) record(command string) (Record, error) {
 	return all, nil
 }
 
-// row is the library beside the fastest way of another framework.
+// row compares the library with the fastest peer of a framework.
 type row struct {
-	Work           string
+	Workload       string
 	Likeness, Peer Time
 }
 
-// rows of a work, one for each framework.
-func (w Work) rows() (rows []row) {
+// rows returns the rows of a workload, one for each framework.
+func (w Workload) rows() (rows []row) {
 	best := map[string]int{} // by framework, in rows
 	for _, t := range w.Times[1:] {
 		at, known := best[t.Framework]
@@ -165,15 +165,15 @@ func (w Work) rows() (rows []row) {
 	return rows
 }
 
-// rows of all workload.
+// rows returns the rows of all workloads.
 func (r Record) rows() (all []row) {
-	for _, w := range r.Works {
+	for _, w := range r.Workloads {
 		all = append(all, w.rows()...)
 	}
 	return all
 }
 
-// recordFile is in the folder of the results.
+// recordFile is the name of the record in the folder of the results.
 const recordFile = "speed.json"
 
 // readRecord reads the record of a folder.
@@ -188,7 +188,7 @@ func readRecord(folder string) (r Record, err error) {
 	return r, errors.Wrap(decoder.Decode(&r), path)
 }
 
-// write leaves the record, what is written from it and the charts in their folders.
+// write writes the record, speed.md and the charts to their folders.
 func (r Record) write(results, charts string) error {
 	for _, folder := range []string{results, charts} {
 		if err := os.MkdirAll(folder, 0o777); err != nil {
@@ -201,7 +201,7 @@ func (r Record) write(results, charts string) error {
 	return r.publish(results, charts)
 }
 
-// publish writes what is for people to look at.
+// publish writes speed.md and the charts.
 func (r Record) publish(results, charts string) error {
 	err := atomicfile.WriteFile(filepath.Join(results, "speed.md"), func(w io.Writer) error {
 		_, err := io.WriteString(w, r.document())
@@ -215,7 +215,7 @@ func (r Record) publish(results, charts string) error {
 			return err
 		}
 	}
-	if len(r.Works) == 0 {
+	if len(r.Workloads) == 0 {
 		return nil
 	}
 	return drawRatios(r.rows(), filepath.Join(charts, "speed.png"))

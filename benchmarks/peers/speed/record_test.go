@@ -1,6 +1,7 @@
 package main
 
 import (
+	"image/png"
 	"math"
 	"os"
 	"path/filepath"
@@ -12,10 +13,10 @@ import (
 	"github.com/likeness-go/likeness/benchmarks/workload"
 )
 
-// sample is a work in three rounds beside two ways of one framework and one of
-// another.
+// sample is a workload measured in three rounds with two peers of one framework and one
+// peer of another.
 var sample = comparison{
-	work: workload.Workload{Title: "Sort"},
+	workload: workload.Workload{Title: "Sort"},
 	peers: []peer{
 		{name: "Chest slow", framework: "Chest"}, {name: "Chest fast", framework: "Chest"}, {name: "Drawer", framework: "Drawer"},
 	},
@@ -28,7 +29,7 @@ var sample = comparison{
 	},
 }
 
-// recorded is a measurement of the sample alone.
+// recorded returns the record of the sample.
 func recorded(t *testing.T) Record {
 	t.Helper()
 	r, err := results{comparisons: []comparison{sample}}.record("go run ./speed")
@@ -38,7 +39,7 @@ func recorded(t *testing.T) Record {
 	return r
 }
 
-// Of a framework's ways the fastest counts, and ratios are those of single rounds.
+// The fastest peer of each framework counts, and ratios are computed within rounds.
 func TestRows(t *testing.T) {
 	likeness := Time{Name: "likeness", Framework: "likeness", MS: 2, Low: 2, High: 4, Ratio: 1, RatioLow: 1, RatioHigh: 1, Allocated: 2048}
 	want := []row{
@@ -50,7 +51,7 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// What is written is read as it was, and what it does not know refused.
+// A record is read as it was written, and unknown keys are an error.
 func TestRecordOnDisk(t *testing.T) {
 	results, charts := t.TempDir(), t.TempDir()
 	want := recorded(t)
@@ -84,7 +85,7 @@ func TestMarkdown(t *testing.T) {
 	trained.trainer = &series{name: "likeness training", times: []float64{3, 3, 5}}
 	r, err := results{
 		comparisons: []comparison{trained},
-		scale:       &scale{work: workload.Workload{Title: "Sort"}, threads: []int{1}, rates: [][]float64{{10, 20, 30, 40, 50, 60}}},
+		scale:       &scale{workload: workload.Workload{Title: "Sort"}, threads: []int{1}, rates: [][]float64{{10, 20, 30, 40, 50, 60}}},
 		footprints:  []footprint{{workload.Workload{Title: "Sort"}, []string{"likeness", "Drawer"}, []int64{2 << 20, 3 << 20}}},
 	}.record("go run ./speed")
 	if err != nil {
@@ -96,28 +97,28 @@ func TestMarkdown(t *testing.T) {
 		"| Sort | Chest slow | 20 | 1.0e-06 |",
 		"| Sort | Drawer | embeddings | 3.0e-06 |",
 		"| likeness | 2.00 [2.00 – 4.00] | |",
-		"| Sort | 2 |", // KiB of garbage
+		"| Sort | 2 |", // KiB allocated
 		"| 64 | 30 |",
-		"| bare step on batches that lie ready | 2.00 [2.00 – 4.00] | |", // the time of the work's table
-		"| the trainer's step on augmented MNIST | 3.00 [3.00 – 5.00] | 1.50 [1.25 – 1.50] |",
+		"| bare step on prepared batches | 2.00 [2.00 – 4.00] | |", // the time in the table of the workload
+		"| step of the trainer on augmented MNIST | 3.00 [3.00 – 5.00] | 1.50 [1.25 – 1.50] |",
 		"| Sort | Drawer | 3 | 1.50 |", // MiB
 	} {
 		if !strings.Contains(text, line+"\n") {
-			t.Errorf("there is no line %q in\n%s", line, text)
+			t.Errorf("found no line %q in\n%s", line, text)
 		}
 	}
 }
 
-// A part of the measurement has a part of the tables.
-func TestMarkdownOfNothing(t *testing.T) {
+// Tables of what was not measured are left out.
+func TestMarkdownOfEmptyRecord(t *testing.T) {
 	if text := (Record{}).markdown(); strings.Contains(text, "|") {
 		t.Errorf("found a table in\n%s", text)
 	}
 }
 
-// speed.md is what is written from speed.json, and the work that is in several tables
-// has one time in all of them.
-func TestSpeedIsThatOfTheRecord(t *testing.T) {
+// The committed speed.md equals the text generated from speed.json, and a workload that is
+// in several tables has the same time in all of them.
+func TestCommittedReport(t *testing.T) {
 	const folder = "../../results"
 	r, err := readRecord(folder)
 	if err != nil {
@@ -128,14 +129,51 @@ func TestSpeedIsThatOfTheRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(r.document(), string(written)); diff != "" {
-		t.Errorf("speed.md is not what `go run ./benchmarks/peers/speed -table` writes (-record +file):\n%s", diff)
+		t.Errorf("speed.md differs from what `go run ./benchmarks/peers/speed -table` writes (-record +file):\n%s", diff)
 	}
 	first := workload.All()[0]
-	if r.Works[0].Title != first.Title || r.Scale == nil || r.Scale.Title != first.Title {
-		t.Fatalf("found %s first and the sizes of batches of %+v, expected %s", r.Works[0].Title, r.Scale, first.Title)
+	if r.Workloads[0].Title != first.Title || r.Scale == nil || r.Scale.Title != first.Title {
+		t.Fatalf("found %s as the first workload and the table of batch sizes %+v, expected both to be of %s", r.Workloads[0].Title, r.Scale, first.Title)
 	}
 	at, threads := slices.Index(r.Scale.Pairs, first.Count), slices.Index(r.Scale.Threads, r.Threads)
-	if found, want := r.Scale.Rates[threads][at], rate(first.Count, r.Works[0].Times[0].MS); math.Abs(found/want-1) > 1e-9 {
-		t.Errorf("of %d pairs on %d threads there are %.1f images a second in the table of batch sizes, and %.1f by the work's time", first.Count, r.Threads, found, want)
+	if found, want := r.Scale.Rates[threads][at], rate(first.Count, r.Workloads[0].Times[0].MS); math.Abs(found/want-1) > 1e-9 {
+		t.Errorf("%d pairs on %d threads: found %.1f images per second in the table of batch sizes, expected %.1f from the time of the workload", first.Count, r.Threads, found, want)
+	}
+}
+
+func TestCharts(t *testing.T) {
+	rows := []row{
+		{Workload: "Sort", Peer: Time{Framework: "PyTorch", Ratio: 2}}, {Workload: "Sort", Peer: Time{Framework: "Gorgonia", Ratio: 40}},
+		{Workload: "Add", Peer: Time{Framework: "ONNX Runtime", Ratio: 0.5}},
+	}
+	scale := &Scale{Threads: []int{1, 2}, Pairs: workload.PairCounts, Rates: [][]float64{{1, 2, 3, 4, 5, 6}, {2, 4, 5, 6, 7, 8}}}
+	folder := t.TempDir()
+	for name, draw := range map[string]func(path string) error{
+		"speed.png": func(path string) error { return drawRatios(rows, path) },
+		"scale.png": scale.draw,
+	} {
+		path := filepath.Join(folder, name)
+		if err := draw(path); err != nil {
+			t.Fatal(err)
+		}
+		file, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		image, err := png.Decode(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// An empty chart has one color.
+		colors := map[any]bool{}
+		for x := range image.Bounds().Dx() {
+			for y := range image.Bounds().Dy() {
+				colors[image.At(x, y)] = true
+			}
+		}
+		if len(colors) < 10 {
+			t.Errorf("%s has %d colors", name, len(colors))
+		}
 	}
 }

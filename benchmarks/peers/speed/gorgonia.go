@@ -12,9 +12,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// stock is the step of a contrastive training in Gorgonia's own operations, of
-// those that are right: convolution and max pool over (batch, channels, height,
-// width), and sums over one axis at a time.
+// stock is a training step with the contrastive loss in the operations of Gorgonia itself,
+// restricted to those that are correct: convolution and max pooling over (batch, channels,
+// height, width), and sums over one axis at a time.
 type stock struct {
 	machine     gorgonia.VM
 	solver      gorgonia.Solver
@@ -24,11 +24,11 @@ type stock struct {
 	weights     gorgonia.Nodes
 	cost        gorgonia.Value
 	inputs      safetensors.File
-	steps       int // done
+	steps       int // number of steps done
 }
 
-// newStock builds the work from its files. Its network must be of convolutions
-// with one channel to begin with, and end in one pixel.
+// newStock builds the workload from its files. Its network must consist of convolutions,
+// begin with one channel and end with one pixel.
 func newStock(w workload.Workload, folder string) (*stock, error) {
 	weights, err := safetensors.ReadFile(filepath.Join(folder, workload.ModelFile))
 	if err != nil {
@@ -50,7 +50,7 @@ func newStock(w workload.Workload, folder string) (*stock, error) {
 	for i, block := range w.Network.Blocks {
 		conv, ok := block.(graph.Conv)
 		if !ok {
-			continue // flatten, which one pixel needs not
+			continue // flatten, which changes nothing for one pixel
 		}
 		layer := stockLayer{Conv: conv}
 		if layer.weight, err = s.weight(g, weights, fmt.Sprintf("conv%d.weight", i+1)); err != nil {
@@ -70,11 +70,12 @@ func newStock(w workload.Workload, folder string) (*stock, error) {
 	return s, nil
 }
 
-// weight is a node of the file's tensor, in another shape if one is given.
+// weight returns a node with the tensor of that name in the file, reshaped if a shape is
+// given.
 func (s *stock) weight(g *gorgonia.ExprGraph, file safetensors.File, name string, shape ...int) (*gorgonia.Node, error) {
 	t, ok := file.Tensor(name)
 	if !ok {
-		return nil, errors.Errorf("there is no weight %q", name)
+		return nil, errors.Errorf("the model file has no weight %q", name)
 	}
 	if len(shape) == 0 {
 		shape = t.Shape
@@ -99,7 +100,8 @@ func (l stockLayer) apply(x *gorgonia.Node) *gorgonia.Node {
 	return gorgonia.Must(gorgonia.MaxPool2D(x, tensor.Shape(square(l.Pool)), square(0), square(l.Pool)))
 }
 
-// contrastive is the mean of same·½D² + different·½max(0, margin − D)².
+// contrastive returns the mean of same·½D² + different·½max(0, margin − D)² over the pairs
+// (Hadsell, Chopra & LeCun 2006, equation 4).
 func (s *stock) contrastive(left, right *gorgonia.Node, margin float64) *gorgonia.Node {
 	squares := gorgonia.Must(gorgonia.Square(gorgonia.Must(gorgonia.Sub(left, right))))
 	for axis := 3; axis > 0; axis-- {
@@ -113,13 +115,13 @@ func (s *stock) contrastive(left, right *gorgonia.Node, margin float64) *gorgoni
 	return gorgonia.Must(gorgonia.Mul(mean, gorgonia.NewConstant(float32(0.5))))
 }
 
-// set makes the inputs those of the next batch.
+// set sets the inputs to the next batch.
 func (s *stock) set() error {
 	batch := s.steps % batches
 	s.steps++
 	labels, ok := s.inputs.Tensor(fmt.Sprint(batch, " labels"))
 	if !ok {
-		return errors.Errorf("there are no labels of batch %d", batch)
+		return errors.Errorf("the inputs file has no labels of batch %d", batch)
 	}
 	different := labels.Data.([]float32)
 	same := make([]float32, len(different))
@@ -143,8 +145,8 @@ func (s *stock) images(batch, tower int) any {
 	return t.Data
 }
 
-// Do is one step.
-func (s *stock) Do() (cost float64, err error) {
+// Do runs one step and returns its loss.
+func (s *stock) Do() (loss float64, err error) {
 	if err := s.set(); err != nil {
 		return 0, err
 	}
@@ -152,9 +154,9 @@ func (s *stock) Do() (cost float64, err error) {
 	if err := s.machine.RunAll(); err != nil {
 		return 0, errors.WithStack(err)
 	}
-	cost = float64(s.cost.Data().(float32))
-	return cost, errors.WithStack(s.solver.Step(gorgonia.NodesToValueGrads(s.weights)))
+	loss = float64(s.cost.Data().(float32))
+	return loss, errors.WithStack(s.solver.Step(gorgonia.NodesToValueGrads(s.weights)))
 }
 
-// Close lets go of the graph.
+// Close releases the graph.
 func (s *stock) Close() error { return s.machine.Close() }

@@ -17,7 +17,7 @@ func TestMedian(t *testing.T) {
 	}
 }
 
-// The rounds' ratios are 2, 3 and 5, the medians 12 and 4.
+// The ratios of the rounds are 2, 3 and 5; the medians are 12 and 4.
 func TestRatioOf(t *testing.T) {
 	found := ratioOf([]float64{8, 12, 25}, []float64{4, 4, 5})
 	if want := (ratio{3, 2, 5}); found != want {

@@ -1,4 +1,4 @@
-"""The works of the comparison of speed in PyTorch and ONNX Runtime."""
+"""The workloads of benchmarks/peers/speed in PyTorch and ONNX Runtime."""
 
 import json
 import pathlib
@@ -11,11 +11,11 @@ from losses import cost_of
 from networks import build
 
 
-def prepare(folder, way, threads, fresh):
-    """The work that the folder describes, done in one of the ways."""
+def prepare(folder, variant, threads, fresh):
+    """Returns the workload described in the folder, prepared in one of the variants."""
     folder = pathlib.Path(folder)
     with safe_open(folder / "inputs.safetensors", framework="pt") as inputs:
-        described = json.loads(inputs.metadata()["work"])
+        described = json.loads(inputs.metadata()["workload"])
         batches = 1 if fresh else described["batches"]
         batches = [{n.split(" ", 1)[1]: inputs.get_tensor(n) for n in inputs.keys() if n.startswith(f"{i} ")} for i in range(batches)]
         expected = None if described["loss"] else inputs.get_tensor("embeddings")
@@ -29,22 +29,22 @@ def prepare(folder, way, threads, fresh):
             if name.startswith("images"):  # from (batch, height, width, channels)
                 batch[name] = values.permute(0, 3, 1, 2).contiguous()
     if described["loss"]:
-        return Training(network, head, described["loss"], described["solver"], batches, way)
-    if way == "onnxruntime":
+        return Training(network, head, described["loss"], described["solver"], batches, variant)
+    if variant == "onnxruntime":
         return Session(network, batches[0]["images 0"], expected, threads)
-    return Embedding(network, batches[0]["images 0"], expected, way)
+    return Embedding(network, batches[0]["images 0"], expected, variant)
 
 
-def arranged(network, images, way):
-    """The network and its images in the memory format of the way."""
-    if way == "channels_last":
+def arranged(network, images, variant):
+    """Converts the network and its images to the memory format of the variant."""
+    if variant == "channels_last":
         network.to(memory_format=torch.channels_last)
         return [i.contiguous(memory_format=torch.channels_last) for i in images]
     return images
 
 
 def hard_triplets(distances, labels, margin):
-    """Hermans, Beyer & Leibe 2017, "batch hard", without a loop over anchors."""
+    """The batch-hard triplet loss (Hermans, Beyer & Leibe 2017) without a loop over anchors."""
     same = labels[:, None] == labels
     positive = torch.where(same, distances, 0).amax(1)
     negative = torch.where(same, torch.inf, distances).amin(1)
@@ -52,24 +52,24 @@ def hard_triplets(distances, labels, margin):
 
 
 class Training:
-    """A step: forward and backward, and the optimiser."""
+    """A training step: forward pass, backward pass and optimizer."""
 
-    def __init__(self, network, head, loss, solver, batches, way):
+    def __init__(self, network, head, loss, solver, batches, variant):
         self.loss = {"soft": False, "balanced": False, "penalties": []} | loss
         self.network, self.head, self.steps = network.train(), head, 0
-        # Towers whose images do not see each other go through the network as one.
+        # Without batch norm, images do not affect each other, and all towers can be one batch.
         self.together = not any(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules())
         self.batches = []
         for batch in batches:
             images = [batch[f"images {i}"] for i in range(loss["towers"])]
-            images = arranged(network, [torch.cat(images)] if self.together else images, way)
+            images = arranged(network, [torch.cat(images)] if self.together else images, variant)
             self.batches.append((images, batch.get("labels")))
-        self.cost = torch.compile(self.forward) if way == "compile" else self.forward
+        self.cost = torch.compile(self.forward) if variant == "compile" else self.forward
         parameters = [*network.parameters(), *head.values()]
         if solver["name"] == "adam":
-            self.solver = torch.optim.Adam(parameters, lr=solver["rate"], fused=True)
+            self.solver = torch.optim.Adam(parameters, lr=solver["learning_rate"], fused=True)
         else:
-            self.solver = torch.optim.SGD(parameters, lr=solver["rate"], momentum=solver["momentum"], fused=True)
+            self.solver = torch.optim.SGD(parameters, lr=solver["learning_rate"], momentum=solver["momentum"], fused=True)
 
     def forward(self, images, labels):
         embeddings = [self.network(i) for i in images]
@@ -94,18 +94,18 @@ class Training:
 
 
 def difference(found, expected):
-    """The largest difference, relative to the value or absolute where that is below 1."""
+    """The largest difference, relative to the value, or absolute where that is below 1."""
     return {"difference": ((found - expected).abs() / expected.abs().clamp(min=1)).max().item()}
 
 
 class Embedding:
     """PyTorch in evaluation mode."""
 
-    def __init__(self, network, images, expected, way):
+    def __init__(self, network, images, expected, variant):
         self.network, self.expected = network.eval(), expected
-        [self.images] = arranged(network, [images], way)
-        if way == "compile":
-            torch._inductor.config.freezing = True  # weights are constants, batch norm is folded into them
+        [self.images] = arranged(network, [images], variant)
+        if variant == "compile":
+            torch._inductor.config.freezing = True  # weights become constants, into which batch norm is folded
             self.network = torch.compile(self.network)
 
     @torch.no_grad()
