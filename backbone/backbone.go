@@ -12,7 +12,7 @@ type Backbone interface {
 	Input() imaging.Size
 	// Embed adds the network to the graph: images (batch, height, width,
 	// channels) to embeddings (batch, features). Every call on one Builder
-	// binds the same weights.
+	// uses the same weights.
 	Embed(b *graph.Builder, images *graph.Node) *graph.Node
 }
 
@@ -27,8 +27,8 @@ type Network struct {
 // Input is the size of the images the network takes.
 func (n Network) Input() imaging.Size { return n.Size }
 
-// Embed adds the network to the graph. It fails where the images have not the
-// network's size or the blocks do not end in (batch, features).
+// Embed adds the network to the graph. It fails if the images do not have the size of
+// the network, or if the result of the last block is not (batch, features).
 func (n Network) Embed(b *graph.Builder, images *graph.Node) *graph.Node {
 	shape := images.Shape()
 	if shape.Dims() != 4 || shape[1] != n.Size.Height || shape[2] != n.Size.Width || shape[3] != n.Size.Channels {
@@ -36,15 +36,14 @@ func (n Network) Embed(b *graph.Builder, images *graph.Node) *graph.Node {
 	}
 	embeddings := b.Sequence(n.Blocks, images)
 	if embeddings.Dims() != 2 {
-		b.Fail("backbone %s: the last block gives shape %v, expected (batch, features): end with flatten, globalaveragepool or linear", n.Name, embeddings.Shape())
+		b.Fail("backbone %s: the last block has the shape %v, expected (batch, features): end with flatten, globalaveragepool or linear", n.Name, embeddings.Shape())
 	}
 	return embeddings
 }
 
-// Narrow is the network with the widths of all its layers divided, each to at
-// least 2: the same layers for checks and small machines. Initial values are
-// the usual ones, because deviations that were chosen for the full widths
-// leave narrow layers without a signal.
+// Narrow is the network with the widths of all its layers divided, each to at least
+// 2, for tests and small machines. Initializers are the defaults, because standard
+// deviations that were chosen for the full widths are too small for narrow layers.
 func (n Network) Narrow(divisor int) Network {
 	n.Name += "-narrow"
 	n.Blocks = narrow(n.Blocks, divisor)
@@ -70,19 +69,19 @@ func narrow(blocks []graph.Block, divisor int) []graph.Block {
 	return narrowed
 }
 
-// Shape is what a backbone comes to: the number of features of its embeddings
-// and of its parameters.
+// Shape is the number of features of the embeddings of a backbone, and the number of
+// its parameters.
 type Shape struct {
 	Features   int
 	Parameters int
 }
 
-// Measure draws the backbone once on weights of its own and counts. It fails
-// where the blocks do not fit together, and where a backbone of the user's own
-// panics or gives no embeddings of shape (batch, features).
+// ShapeOf builds the backbone on weights of its own and counts features and
+// parameters. It returns an error if the blocks do not fit together, or if a user's
+// own backbone panics or does not return embeddings of shape (batch, features).
 func ShapeOf(backbone Backbone) (Shape, error) {
 	if backbone == nil {
-		return Shape{}, errors.New("measure backbone: found nil, expected a network of this package or one of your own")
+		return Shape{}, errors.New("shape of backbone: found nil, expected a network of this package or one of your own")
 	}
 	weights := graph.NewWeights(graph.Float32, 0)
 	var shape Shape
@@ -90,13 +89,13 @@ func ShapeOf(backbone Backbone) (Shape, error) {
 		size := backbone.Input()
 		embeddings := backbone.Embed(b, b.Input("images", 1, size.Height, size.Width, size.Channels))
 		if embeddings == nil || embeddings.Dims() != 2 {
-			b.Fail("backbone %T: its method Embed gives no embeddings of shape (batch, features)", backbone)
+			b.Fail("backbone %T: its method Embed must return embeddings of shape (batch, features)", backbone)
 		}
 		shape.Features = embeddings.Shape()[1]
 		return graph.Outputs{"embeddings": embeddings}
 	})
 	if err != nil {
-		return Shape{}, errors.Wrap(err, "measure backbone")
+		return Shape{}, errors.Wrap(err, "shape of backbone")
 	}
 	shape.Parameters = weights.Count()
 	return shape, program.Close()

@@ -8,21 +8,20 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Options are what a named backbone leaves open. Zero values are the usual
-// choices, see Usual; a choice that the named network does not have is an
-// error.
+// Options are the settings of a named backbone. Zero values stand for the defaults
+// (see Defaults). A setting that the named network does not have is an error.
 type Options struct {
-	Size      imaging.Size // of the images, where the network takes any; 28×28×1
+	Size      imaging.Size // of the images, if the network takes any size; 28×28×1
 	Width     int          // of the layers: conv4 (64), conv7 (32), lenet (32) and residual (32)
 	BatchNorm bool         // conv4
 	Features  int          // of the embedding: hadsell (2) and lenet (64)
 }
 
-// Names are the backbones that Named knows.
+// Names are the names of the backbones of this package.
 var Names = []string{"conv4", "conv7", "digits", "hadsell", "hoffer-cifar", "hoffer-mnist", "koch", "lenet", "residual"}
 
-// Usual are the options of the named network where none are given. Its size is
-// zero where the network takes images of any size.
+// Defaults are the default options of the named network. The size is zero if the
+// network takes images of any size.
 func Defaults(name string) (Options, error) {
 	switch name {
 	case "conv4":
@@ -47,7 +46,7 @@ func Defaults(name string) (Options, error) {
 
 // Named finds one of the networks of this package by its name.
 func Named(name string, o Options) (Network, error) {
-	usual, err := Defaults(name)
+	defaults, err := Defaults(name)
 	if err != nil {
 		return Network{}, err
 	}
@@ -55,19 +54,19 @@ func Named(name string, o Options) (Network, error) {
 		key        string
 		given, has bool
 	}{
-		{"width", o.Width != 0, usual.Width != 0},
+		{"width", o.Width != 0, defaults.Width != 0},
 		{"batch_norm", o.BatchNorm, name == "conv4"},
-		{"features", o.Features != 0, usual.Features != 0},
+		{"features", o.Features != 0, defaults.Features != 0},
 	} {
 		if option.given && !option.has {
 			return Network{}, errors.Errorf("backbone %s has no option %s", name, option.key)
 		}
 	}
 	network := named(name, Options{
-		Size:      cmp.Or(o.Size, usual.Size, imaging.Size{Height: 28, Width: 28, Channels: 1}),
-		Width:     cmp.Or(o.Width, usual.Width),
+		Size:      cmp.Or(o.Size, defaults.Size, imaging.Size{Height: 28, Width: 28, Channels: 1}),
+		Width:     cmp.Or(o.Width, defaults.Width),
 		BatchNorm: o.BatchNorm,
-		Features:  cmp.Or(o.Features, usual.Features),
+		Features:  cmp.Or(o.Features, defaults.Features),
 	})
 	if o.Size != (imaging.Size{}) && o.Size != network.Size {
 		return Network{}, errors.Errorf("backbone %s takes images of %v, found %v", name, network.Size, o.Size)
@@ -76,7 +75,7 @@ func Named(name string, o Options) (Network, error) {
 	return network, err
 }
 
-// named is the network of a known name with all options chosen.
+// named returns the network of a known name; all options must be set.
 func named(name string, o Options) Network {
 	switch name {
 	case "conv4":

@@ -7,9 +7,9 @@ import (
 
 // Hadsell is the network of Hadsell, Chopra & LeCun 2006, §4.1, for MNIST: 15
 // maps of 6×6, a trainable 3×3 subsampling, 30 maps of 9×9, and a fully
-// connected layer to the given number of features, 2 in the paper. It works on
-// 32×32 pixels, which the first convolution makes of 28×28 by two rows and
-// columns of zeros on each side. The paper does not name its squashing
+// connected layer to the given number of features, 2 in the paper. Its input
+// is 32×32 pixels: the first convolution pads 28×28 pixels with two rows and columns
+// of zeros on each side. The paper does not name its activation
 // function; here it is tanh, after each convolution, as in LeCun et al. 1998.
 func Hadsell(features int) Network {
 	return Network{Name: "hadsell", Size: imaging.Size{Height: 28, Width: 28, Channels: 1}, Blocks: []graph.Block{
@@ -22,7 +22,7 @@ func Hadsell(features int) Network {
 }
 
 // Koch is the network of Koch, Zemel & Salakhutdinov 2015, figure 4: 105×105
-// grey pixels to 4,096 sigmoid units, 38,947,648 parameters. Initial values
+// gray pixels to 4,096 sigmoid units, 38,947,648 parameters. Initial values
 // are the paper's (§3.2): convolutions N(0, 0.01²), biases N(0.5, 0.01²),
 // fully connected weights N(0, 0.2²).
 func Koch() Network {
@@ -42,15 +42,15 @@ func Koch() Network {
 	}}
 }
 
-// embedding is how the last convolution of Hoffer & Ailon's networks begins:
-// small, so that distances begin at about 1. From He's values they begin
-// several times as far apart, where the softmax ratio has hardly a gradient
-// left for the triplets that it gets wrong. The paper names no initial values.
+// embedding initializes the last convolution of Hoffer & Ailon's networks with small
+// values, so that distances are initially about 1. With He's initializer they are
+// several times as large, where the softmax ratio has a very small gradient for the
+// triplets that are ranked wrongly. The paper names no initial values.
 var embedding = graph.Normal(0, 0.01)
 
 // HofferMNIST is the network of Hoffer & Ailon 2015 for MNIST: filters of 5, 3
 // and 3, maps 32, 64 and 128, each followed by ReLU and a 2×2 max pool, down
-// to one pixel of 128 features. Dropout of 0.25 after each pool is that of the
+// to one pixel of 128 features. The dropout of 0.25 after each pool is that of the
 // authors' code.
 func HofferMNIST() Network {
 	return Network{Name: "hoffer-mnist", Size: imaging.Size{Height: 28, Width: 28, Channels: 1}, Blocks: []graph.Block{
@@ -64,7 +64,7 @@ func HofferMNIST() Network {
 	}}
 }
 
-// HofferCIFAR is the network of Hoffer & Ailon 2015 for 32×32 colour images:
+// HofferCIFAR is the network of Hoffer & Ailon 2015 for 32×32 color images:
 // filters of 5, 3, 3 and 2, maps 64, 128, 256 and 128; pools and dropout as in
 // HofferMNIST, but none after the last convolution.
 func HofferCIFAR() Network {
@@ -80,7 +80,7 @@ func HofferCIFAR() Network {
 	}}
 }
 
-// Conv4 is the usual small network of few-shot learning (Vinyals et al. 2016):
+// Conv4 is the standard small network of few-shot learning (Vinyals et al. 2016):
 // four 3×3 convolutions of the given width, each followed by batch norm if
 // wanted, ReLU and a 2×2 max pool, then flattened. 28×28 pixels give as many
 // features as the width.
@@ -92,8 +92,8 @@ func Conv4(size imaging.Size, width int, batchNorm bool) Network {
 // Conv7 is seven 3×3 convolutions, each with batch norm and ReLU: one of the
 // given width, three of twice and three of four times the width, with 2×2 max
 // pools after the first, fourth and seventh, then flattened. 28×28 pixels give 36
-// times the width as features. Of equal cost it tells classes apart that it has
-// not seen better than Conv4, whose last map is one pixel.
+// times the width as features. At equal cost it
+// distinguishes unseen classes better than Conv4, whose last map is one pixel.
 func Conv7(size imaging.Size, width int) Network {
 	block := func(filters, pool int) graph.Conv {
 		return graph.Conv{Filters: filters, Kernel: 3, Padding: 1, NoBias: true, BatchNorm: true, Activation: "relu", Pool: pool}
@@ -106,8 +106,7 @@ func Conv7(size imaging.Size, width int) Network {
 	}}
 }
 
-// Digits is a small network whose embeddings have two dimensions and can be
-// drawn: convolutions of 5×5 with 32 and 64 maps, each with PReLU and a 2×2
+// Digits is a small network whose embeddings have two dimensions and can be plotted: convolutions of 5×5 with 32 and 64 maps, each with PReLU and a 2×2
 // max pool, and fully connected layers 256, 256, 2.
 func Digits(size imaging.Size) Network {
 	return Network{Name: "digits", Size: size, Blocks: []graph.Block{
@@ -146,13 +145,13 @@ func Residual(size imaging.Size, width int) Network {
 	}}
 }
 
-// LeNet is a small network in the manner of LeCun et al. 1998: two 5×5
+// LeNet is a small network like that of LeCun et al. 1998: two 5×5
 // convolutions with half the width and the width as maps, each with batch
 // norm, ReLU and a 2×2 max pool, and a fully connected layer to the given
 // number of features. A 28×28 image costs about a million multiply-adds at a
-// width of 32. The last layer begins small, N(0, 0.02²), so that distances
-// begin near the usual margin of 1 and not at many times it, from where the
-// contrastive loss spends its first hundreds of steps shrinking them.
+// width of 32. The initial values of the last layer are small, N(0, 0.02²), so that
+// initial distances are near the default margin of 1. Otherwise they are many times
+// as large, and the contrastive loss needs hundreds of steps to reduce them.
 func LeNet(size imaging.Size, width, features int) Network {
 	conv := func(filters int) graph.Conv {
 		return graph.Conv{Filters: filters, Kernel: 5, NoBias: true, BatchNorm: true, Activation: "relu", Pool: 2}

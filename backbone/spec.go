@@ -69,7 +69,7 @@ func Parse(text, source string) (Network, error) {
 	return network, errors.Wrapf(err, "%s", source)
 }
 
-// Network makes the blocks of the spec and sees that they fit together.
+// Network makes the blocks of the spec and checks that they fit together.
 func (s Spec) Network() (Network, error) {
 	if err := s.Input.Validate(); err != nil {
 		return Network{}, errors.Wrap(err, "input")
@@ -86,8 +86,8 @@ func (s Spec) Network() (Network, error) {
 	return network, err
 }
 
-// Spec is the network in the form of TOML. A block of a type that is not of
-// package graph has none and is an error.
+// Spec is the network in the form of TOML. A block of a type outside package graph has
+// no such form and is an error.
 func (n Network) Spec() (Spec, error) {
 	blocks, err := specsOf(n.Blocks)
 	return Spec{Name: n.Name, Input: n.Size, Blocks: blocks}, errors.Wrapf(err, "backbone %s", n.Name)
@@ -108,7 +108,7 @@ func (n Network) TOML() (string, error) {
 	return text.String(), nil
 }
 
-// Kinds are the blocks that a spec can name.
+// Kinds are the kinds of blocks of a spec.
 var Kinds = []string{"conv", "linear", "batchnorm", "activation", "maxpool", "averagepool", "globalaveragepool", "dropout", "flatten", "normalize", "residual"}
 
 func blocksOf(specs []BlockSpec) ([]graph.Block, error) {
@@ -123,8 +123,8 @@ func blocksOf(specs []BlockSpec) ([]graph.Block, error) {
 	return blocks, nil
 }
 
-// block makes the block of a spec. A key that the kind does not have is found
-// by the way back: it is lost there.
+// block makes the block of a spec. A key that the kind does not have is missing from
+// the spec of that block, which is how it is found.
 func (s BlockSpec) block() (graph.Block, error) {
 	block, err := s.ofKind()
 	if err != nil {
@@ -222,18 +222,18 @@ func specOf(block graph.Block) (BlockSpec, error) {
 	return BlockSpec{}, errors.Errorf("a block of type %T cannot be written as TOML: only those of package graph can", block)
 }
 
-// value is the initial scheme that a spec names, given the one to name; the
-// zero value is the usual one and is not named.
-func value(initial *graph.Initializer) graph.Initializer {
-	if initial == nil {
+// value converts the initializer of a spec to that of a block, and given the other
+// way. The zero value stands for the default and is not written.
+func value(initializer *graph.Initializer) graph.Initializer {
+	if initializer == nil {
 		return graph.Initializer{}
 	}
-	return *initial
+	return *initializer
 }
 
-func given(initial graph.Initializer) *graph.Initializer {
-	if initial == (graph.Initializer{}) {
+func given(initializer graph.Initializer) *graph.Initializer {
+	if initializer == (graph.Initializer{}) {
 		return nil
 	}
-	return &initial
+	return &initializer
 }

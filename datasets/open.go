@@ -103,7 +103,7 @@ or a CSV file itself`
 //   - class folders: a folder of images for each class, all in Train. They may
 //     stand in folders of groups: Greek/alpha is the class alpha of the group Greek.
 //
-// In folders of classes, files that are no images are passed over and counted, see
+// In folders of classes, files that are not images are passed over and counted, see
 // imaging.IsImage, and so are hidden ones. An image that cannot be decoded is
 // ErrBroken, with its name. Anything else is ErrUnrecognised, with what was found.
 func Open(path string, o Options) (Splits, error) {

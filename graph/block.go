@@ -9,20 +9,21 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Block is one step of a network. A block is plain data: the same value may be
-// applied in many graphs, and twice in one graph binds the same weights.
+// Block is a layer or a group of layers of a network. A block is plain data: the same
+// value may be applied in many graphs, and applied twice in one graph it uses the
+// same weights.
 type Block interface {
-	// Kind names the block, and in small letters its weights: the second
-	// Linear of a sequence owns "linear2.weight".
+	// Kind is the name of the kind of block, from which the names of weights are
+	// made: the second Linear of a sequence has the weight "linear2.weight".
 	Kind() string
 	// Apply adds the block, the number-th of its kind in its sequence (from 1),
 	// to the graph.
 	Apply(b *Builder, number int, x *Node) *Node
 }
 
-// Sequence applies the blocks one after the other. The weights' names count
-// each kind of block from 1, so two sequences of the same blocks in the same
-// scope share their weights: that is what makes towers twins.
+// Sequence applies the blocks one after the other. The names of weights count each
+// kind of block from 1, so two sequences of the same blocks in the same scope share
+// their weights, as the towers of a siamese network do.
 func (b *Builder) Sequence(blocks []Block, x *Node) *Node {
 	numbers := map[string]int{}
 	for i, block := range blocks {
@@ -37,7 +38,7 @@ func (b *Builder) Sequence(blocks []Block, x *Node) *Node {
 			}
 			y := block.Apply(b, numbers[kind], x)
 			if y == nil {
-				b.Fail("a block of type %T gives a nil node, expected one", block)
+				b.Fail("a block of type %T returned a nil node, expected one", block)
 			}
 			return y
 		})
@@ -47,7 +48,7 @@ func (b *Builder) Sequence(blocks []Block, x *Node) *Node {
 
 func blockName(kind string, number int) string { return kind + strconv.Itoa(number) }
 
-// image gives the extents of a batch of images (batch, height, width,
+// image returns the extents of a batch of images (batch, height, width,
 // channels), or fails.
 func (b *Builder) image(x *Node) (batch, height, width, channels int) {
 	shape := x.Shape()
@@ -57,24 +58,23 @@ func (b *Builder) image(x *Node) (batch, height, width, channels int) {
 	return shape[0], shape[1], shape[2], shape[3]
 }
 
-// rows gives the extents of a batch of vectors (batch, features), or fails.
+// rows returns the extents of a batch of vectors (batch, features), or fails.
 func (b *Builder) rows(x *Node) (batch, features int) {
 	shape := x.Shape()
 	if shape.Dims() != 2 {
-		b.Fail("found an input of shape %v, expected (batch, features): put a flatten block before", shape)
+		b.Fail("found an input of shape %v, expected (batch, features): put a flatten block before it", shape)
 	}
 	return shape[0], shape[1]
 }
 
-// Residual adds what its body makes of the input to the input itself (He et
-// al. 2016): y = activation(body(x) + shortcut(x)), then an optional max pool.
-// An empty shortcut is the identity, for which body and input must have the
-// same shape.
+// Residual is a residual block (He et al. 2016): y = activation(body(x) +
+// shortcut(x)), then an optional max pool. An empty shortcut is the identity; then the
+// body must not change the shape.
 type Residual struct {
 	Body       []Block
 	Shortcut   []Block
 	Activation string
-	Pool       int // size and stride of a max pool; 0 is none
+	Pool       int // size and stride of a max pool; 0 for none
 }
 
 // Kind is "residual".
@@ -87,7 +87,7 @@ func (r Residual) Apply(b *Builder, number int, x *Node) *Node {
 		body := b.Sequence(r.Body, x)
 		shortcut := b.Scope("shortcut", func() *Node { return b.Sequence(r.Shortcut, x) })
 		if !body.Shape().Eq(shortcut.Shape()) {
-			b.Fail("the body gives shape %v and the shortcut %v: they must be equal to be added", body.Shape(), shortcut.Shape())
+			b.Fail("the body has the shape %v and the shortcut %v, expected equal shapes", body.Shape(), shortcut.Shape())
 		}
 		return b.Node(gorgonia.Add(body, shortcut))
 	})
@@ -98,9 +98,9 @@ func (r Residual) Apply(b *Builder, number int, x *Node) *Node {
 	return sum
 }
 
-// Activate applies a function to every element: "relu", "prelu" (with a slope
-// of its own for each channel, "preluN.weight", 0.25 at first: He et al.
-// 2015), "sigmoid" or "tanh". The empty name is the identity.
+// Activate applies a function to every element: "relu", "prelu", "sigmoid" or "tanh".
+// The empty name is the identity. PReLU has a trainable slope for each channel,
+// "preluN.weight", which is initially 0.25 (He et al. 2015).
 type Activate struct {
 	Function string
 }
@@ -119,8 +119,8 @@ func (a Activate) Apply(b *Builder, number int, x *Node) *Node {
 	return b.activate(blockName(a.Kind(), number), a.Function, x)
 }
 
-// activate applies the named function; name is that of the operation and of
-// the slope's scope.
+// activate applies the named function. The operation and the scope of the slope have
+// the given name.
 func (b *Builder) activate(name, functionName string, x *Node) *Node {
 	function := b.activation(functionName)
 	if function == kernel.Identity {
@@ -154,7 +154,7 @@ func (b *Builder) activation(name string) kernel.Activation {
 	return kernel.Identity
 }
 
-// slope is the weight of a PReLU.
+// slope adds the weight of a PReLU.
 func (b *Builder) slope(name string, channels int) *Node {
 	return b.Scope(name, func() *Node {
 		return b.Weight("weight", Gain, Constant(0.25), channels)
@@ -174,8 +174,7 @@ func (a *activation[T]) Backward(dx, x [][]T, y, dy []T) {
 	kernel.ActivateBackward(a.function, dx[0], second(dx), x[0], y, dy, second(x), a.channels)
 }
 
-// second is the operand of a slope or a weight, which an operation may do
-// without.
+// second returns the second operand, or nil if there is none.
 func second[T Float](operands [][]T) []T {
 	if len(operands) < 2 {
 		return nil
@@ -183,10 +182,10 @@ func second[T Float](operands [][]T) []T {
 	return operands[1]
 }
 
-// Dropout sets each element to zero with probability Rate while training and
-// divides the others by 1 − Rate, so that evaluation needs no change
-// (Srivastava et al. 2014, in the inverted form). Each tower has a mask of its
-// own, drawn from the weights' seed and the number of the run.
+// Dropout sets each element to zero with probability Rate in training and divides the
+// others by 1 − Rate, so that evaluation needs no change (Srivastava et al. 2014, in
+// the inverted form). Each tower has a mask of its own, which depends on the random
+// seed of the weights and the number of the run.
 type Dropout struct {
 	Rate float64 // in [0, 1)
 }
@@ -209,7 +208,7 @@ func (d Dropout) Apply(b *Builder, number int, x *Node) *Node {
 		&dropout[float32]{dropoutMask: mask}, &dropout[float64]{dropoutMask: mask}, x)
 }
 
-// dropoutMask says how a mask is drawn.
+// dropoutMask is the distribution of a mask.
 type dropoutMask struct {
 	rate float64
 	seed uint64
@@ -218,7 +217,7 @@ type dropoutMask struct {
 
 type dropout[T Float] struct {
 	dropoutMask
-	kept []bool // of the last forward pass
+	kept []bool // the mask of the last forward pass
 }
 
 func (d *dropout[T]) Forward(y []T, x ...[]T) {
@@ -243,11 +242,10 @@ func (d *dropout[T]) pass(i int, v T) T {
 	return v / T(1-d.rate)
 }
 
-// Flatten makes a vector of each image: (batch, height, width, channels) to
-// (batch, channels·height·width), in channel-height-width order as PyTorch
-// has it, so that fully connected weights are the same in both. It copies:
-// Gorgonia's Reshape shares memory with its source, which a later operation in
-// place corrupts.
+// Flatten makes a vector of each image: (batch, height, width, channels) to (batch,
+// channels·height·width), in PyTorch's channel-height-width order, so that fully
+// connected weights are the same in both. It copies the elements, unlike Gorgonia's
+// Reshape, which shares memory with its source.
 type Flatten struct{}
 
 // Kind is "flatten".
@@ -270,10 +268,11 @@ func (f *flatten[T]) Backward(dx, x [][]T, y, dy []T) {
 	kernel.ChannelsLast(dx[0], dy, f.batch, f.height, f.width, f.channels)
 }
 
-// Reshape gives a node another shape of the same size, by a copy.
+// Reshape copies the elements of a node into another shape of the same size. Without
+// extents the result is a scalar.
 func (b *Builder) Reshape(x *Node, shape ...int) *Node {
 	if tensor.Shape(shape).TotalSize() != x.Shape().TotalSize() {
-		b.Fail("reshape: found shape %v, which has not the size of %v", x.Shape(), tensor.Shape(shape))
+		b.Fail("reshape: found shape %v, expected the same number of elements as the new shape %v", x.Shape(), tensor.Shape(shape))
 	}
 	return b.Apply("reshape", shape, &copying[float32]{}, &copying[float64]{}, x)
 }

@@ -14,8 +14,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Mode is what a graph is built for. It is part of the graph, never a switch
-// on a finished one.
+// Mode is what a graph is built for. It is fixed when the graph is built.
 type Mode int
 
 const (
@@ -23,46 +22,47 @@ const (
 	Evaluation             // running statistics, no dropout, no gradients
 )
 
-// Outputs are the nodes whose values a program gives back, by name.
+// Outputs are the nodes whose values a program returns, by name.
 type Outputs map[string]*Node
 
 // Cost is the output that training differentiates: a scalar.
 const Cost = "cost"
 
-// Builder is the hand that draws a graph. Its methods return nodes only: an
-// error unwinds to Build, which returns it with the layer's name.
+// Builder adds nodes to a graph. Its methods return nodes only: an error ends
+// Build, which returns it with the name of the layer.
 type Builder struct {
 	graph     *gorgonia.ExprGraph
 	weights   *Weights
 	mode      Mode
 	scope     []string // prefix of weights' names
-	layers    []string // the scopes and blocks being drawn, for errors
+	layers    []string // the scopes and blocks being built, for errors
 	inputs    map[string]*Node
-	learned   map[string][]*Node // leaves of each weight by name, learned or frozen
+	uses      map[string][]*Node // leaves of each weight by name, trainable or frozen
 	order     []string           // their names in the order of first use
 	requires  map[*Node]bool     // memo of requiresGradient
 	runs      *runState
-	functions map[any]bool     // those that belong to a node
+	functions map[any]bool     // Functions that belong to a node
 	leaves    map[*Node]string // the weights of leaves
 	shared    map[string]any   // buffers that gradients of a weight share, by its name
-	sharers   map[*Node]bool   // leaves whose gradients are in one
+	sharers   map[*Node]bool   // leaves whose gradients are in a shared buffer
 	count     uint64           // own operations so far: each has a hash of its own
 
-	descriptions []string // what Describe adds to the structure
+	descriptions []string // that Describe adds to the structure
 
 	calculations map[*Node]calculation // the nodes that are Functions
 	calculated   []*Node               // these, in the order of building
 }
 
-// runState is what operations and parameters share with the program.
+// runState is the state of runs that operations and parameters share with the
+// program.
 type runState struct {
 	step    uint64
-	attempt uint64   // counts runs that fail, too; from 1
-	done    bool     // the last run succeeded and its values are there to read
-	commit  []func() // what a successful run leaves behind, in the order of building
+	attempt uint64   // counts runs, also those that fail, from 1
+	done    bool     // the last run succeeded, so its values can be read
+	commit  []func() // updates after a successful run, in the order of building
 }
 
-// unwound carries an error from a Builder's method to Build.
+// unwound is the panic that carries an error from a Builder's method to Build.
 type unwound struct{ err error }
 
 // Fail ends the building of the graph with an error.
@@ -70,7 +70,8 @@ func (b *Builder) Fail(format string, arguments ...interface{}) {
 	panic(unwound{errors.Errorf(format, arguments...)})
 }
 
-// Node takes what Gorgonia's functions return: b.Node(gorgonia.Sub(x, y)).
+// Node takes the results of Gorgonia's functions, as in b.Node(gorgonia.Sub(x, y)),
+// and ends the building of the graph if there is an error.
 func (b *Builder) Node(node *Node, err error) *Node {
 	if err != nil {
 		panic(unwound{err})
@@ -84,11 +85,11 @@ func (b *Builder) Node(node *Node, err error) *Node {
 // Mode is what the graph is built for.
 func (b *Builder) Mode() Mode { return b.mode }
 
-// Dtype is the arithmetic of the graph.
+// Dtype is the element type of all nodes of the graph.
 func (b *Builder) Dtype() tensor.Dtype { return b.weights.dtype }
 
-// Scope names what build adds: its weights get the prefix "name.", its errors
-// the name.
+// Scope adds what build adds under a name: weights get the prefix "name.", and
+// errors contain the name.
 func (b *Builder) Scope(name string, build func() *Node) *Node {
 	b.scope = append(b.scope, name)
 	node := b.layer(name, build)
@@ -96,9 +97,9 @@ func (b *Builder) Scope(name string, build func() *Node) *Node {
 	return node
 }
 
-// layer names the errors of what build adds, but not its weights: a
-// convolution block owns "norm1.weight" beside "conv1.weight". An error unwinds
-// past the end of layer, so that recovered finds the names still there.
+// layer adds a name to the errors of build, but not to its weights: a convolution
+// block has the weight "norm1.weight" beside "conv1.weight". An error panics past
+// the end of layer, so that recovered still finds the names.
 func (b *Builder) layer(name string, build func() *Node) *Node {
 	b.layers = append(b.layers, name)
 	node := build()
@@ -106,7 +107,7 @@ func (b *Builder) layer(name string, build func() *Node) *Node {
 	return node
 }
 
-// Path is the name of the present scope, with dots.
+// Path is the full name of the current scope, with dots.
 func (b *Builder) Path() string { return strings.Join(b.scope, ".") }
 
 func (b *Builder) path(name string) string {
@@ -135,7 +136,7 @@ func (b *Builder) Constant(value float64) *Node {
 	return b.graph.AddNode(gorgonia.NewConstant(value))
 }
 
-// requiresGradient says whether any learned weight leads to the node.
+// requiresGradient reports whether the node depends on a trainable weight.
 func (b *Builder) requiresGradient(node *Node) bool {
 	if b.mode != Training {
 		return false
@@ -152,23 +153,24 @@ func (b *Builder) requiresGradient(node *Node) bool {
 	return known
 }
 
-// Build draws a graph on the weights and compiles it. In Training mode the
-// outputs must hold a scalar Cost, which is differentiated with respect to
-// every weight of the graph that is neither a statistic nor frozen.
+// Build makes a graph on the weights and compiles it. In Training mode the outputs
+// must contain a scalar Cost, which is differentiated with respect to every
+// trainable weight of the graph.
 //
-// Build refuses what Gorgonia would get wrong in silence: two nodes of one
-// hash, a slice that its hash does not tell from others, a learned weight
-// without a gradient, one name with two shapes. A panic while drawing, in a
-// block, a backbone or a head of the user's own too, is an error that names the
-// layer. So is an EnvironmentError. After an error the weights are as they were
-// before.
-func Build(weights *Weights, mode Mode, draw func(b *Builder) Outputs) (program *Program, err error) {
+// Build returns an error for what Gorgonia would compute wrongly without one:
+// operations that are known to be wrong (see the package documentation), two nodes
+// of one hash, and slices that Gorgonia cannot tell apart. It also returns an error
+// for a trainable weight without a gradient, one name with two shapes, an
+// EnvironmentError, and a panic of the function build, for example in a user's own
+// block, backbone or head; the error names the layer. After an error the weights are
+// as before.
+func Build(weights *Weights, mode Mode, build func(b *Builder) Outputs) (program *Program, err error) {
 	if err := weights.check(); err != nil {
 		return nil, errors.Wrap(err, "build graph")
 	}
 	switch {
-	case draw == nil:
-		return nil, errors.New("build graph: found no function that draws it, expected one")
+	case build == nil:
+		return nil, errors.New("build graph: the function that builds it is nil")
 	case mode != Training && mode != Evaluation:
 		return nil, errors.Errorf("build graph: found mode %d, expected Training or Evaluation", mode)
 	}
@@ -177,7 +179,7 @@ func Build(weights *Weights, mode Mode, draw func(b *Builder) Outputs) (program 
 	}
 	b := &Builder{
 		graph: gorgonia.NewGraph(), weights: weights, mode: mode,
-		inputs: map[string]*Node{}, learned: map[string][]*Node{}, requires: map[*Node]bool{}, runs: &runState{},
+		inputs: map[string]*Node{}, uses: map[string][]*Node{}, requires: map[*Node]bool{}, runs: &runState{},
 		functions: map[any]bool{}, leaves: map[*Node]string{}, shared: map[string]any{}, sharers: map[*Node]bool{},
 		calculations: map[*Node]calculation{},
 	}
@@ -190,7 +192,7 @@ func Build(weights *Weights, mode Mode, draw func(b *Builder) Outputs) (program 
 			weights.forget(known)
 		}
 	}()
-	outputs := draw(b)
+	outputs := build(b)
 	return b.compile(outputs)
 }
 
@@ -206,7 +208,7 @@ func (b *Builder) recovered(r interface{}) error {
 		err = errors.Errorf("a panic: %v", cause)
 	}
 	if len(b.layers) > 0 {
-		// A block opens a scope of its own name for its weights.
+		// A block has a scope of the same name for its weights.
 		err = errors.Wrap(err, strings.Join(slices.Compact(b.layers), "."))
 	}
 	return errors.Wrap(err, "build graph")
@@ -221,15 +223,14 @@ func sortedKeys(m map[string]*Node) []string {
 	return keys
 }
 
-// compile differentiates the cost, refuses what Gorgonia would get wrong in
-// silence, and makes the program.
+// compile checks the graph, differentiates the cost and makes the program.
 func (b *Builder) compile(outputs Outputs) (p *Program, err error) {
 	p = &Program{
 		weights: b.weights, runs: b.runs, mode: b.mode,
 		inputs: b.inputs, outputs: map[string]*gorgonia.Value{},
 	}
 	if len(outputs) == 0 {
-		return nil, errors.New("build graph: no output is given")
+		return nil, errors.New("build graph: found no outputs, expected at least one")
 	}
 	for _, name := range sortedKeys(outputs) {
 		if outputs[name] == nil {
@@ -256,8 +257,8 @@ func (b *Builder) compile(outputs Outputs) (p *Program, err error) {
 	return p, nil
 }
 
-// machine is what runs the graph: Gorgonia's tape machine, or a sequence where
-// that can do it.
+// machine returns what runs the graph: a sequence if all operations are Functions
+// and none is differentiated, and Gorgonia's tape machine otherwise.
 func (b *Builder) machine(outputs Outputs, values map[string]*gorgonia.Value) (gorgonia.VM, error) {
 	var sequence *sequence
 	if b.mode == Evaluation {
@@ -284,7 +285,8 @@ func (b *Builder) machine(outputs Outputs, values map[string]*gorgonia.Value) (g
 	return gorgonia.NewTapeMachine(b.graph, gorgonia.WithPrecompiled(instructions, locations)), nil
 }
 
-// differentiate adds the gradients of the cost by every learned weight.
+// differentiate adds the gradients of the cost with respect to every trainable
+// weight.
 func (b *Builder) differentiate(p *Program, cost *Node) error {
 	if cost == nil {
 		return errors.Errorf("a training graph needs the output %q", Cost)
@@ -302,7 +304,7 @@ func (b *Builder) differentiate(p *Program, cost *Node) error {
 			continue
 		}
 		parameter := &Parameter{weight: weight, runs: b.runs}
-		for _, leaf := range b.learned[name] {
+		for _, leaf := range b.uses[name] {
 			if reached[leaf] {
 				nodes = append(nodes, leaf)
 				owners = append(owners, parameter)
@@ -318,7 +320,7 @@ func (b *Builder) differentiate(p *Program, cost *Node) error {
 		return errors.Errorf("no gradient reaches %s: the cost does not depend on them; leave them out or freeze them", strings.Join(lost, ", "))
 	}
 	if len(nodes) == 0 {
-		return errors.New("there is nothing to learn: every weight is frozen or there is none")
+		return errors.New("there are no trainable weights: all weights of the graph are frozen or buffers, or it has none")
 	}
 	gradients, err := gorgonia.Grad(cost, nodes...)
 	if err != nil {
@@ -328,7 +330,7 @@ func (b *Builder) differentiate(p *Program, cost *Node) error {
 	for _, gradient := range gradients {
 		weights[gradient]++
 	}
-	kept := map[string]bool{} // weights whose shared buffer is
+	kept := map[string]bool{} // weights whose shared buffer is kept already
 	for i, gradient := range gradients {
 		if name := b.sharing(nodes[i]); name != "" {
 			if kept[name] {
@@ -359,19 +361,19 @@ func (b *Builder) leadingTo(node *Node) map[*Node]bool {
 	return reached
 }
 
-// What a description of a few bytes may ask for is bounded before memory is
-// taken: both limits are errors of Build.
+// Sizes are validated before memory is allocated, because a description of a few
+// bytes may name a large network. Build returns an error beyond these limits.
 const (
-	// MaxParameters is how many elements all weights of a network have at most:
+	// MaxParameters is the largest number of elements of all weights of a network:
 	// 268 million, 1 GiB of float32.
 	MaxParameters = 1 << 28
-	// MaxElements is how many an input or the result of a layer has at most, for
-	// all images of a batch; kernels count them in 32 bits.
+	// MaxElements is the largest number of elements of an input, or of the result
+	// of a layer, for all images of a batch; kernels count them in 32 bits.
 	MaxElements = math.MaxInt32
 )
 
-// bounded is the number of a shape's elements. It fails where there are more than
-// the limit, and where an extent is not positive.
+// bounded returns the number of elements of a shape. It fails if there are more
+// than the limit, or if an extent is not positive.
 func (b *Builder) bounded(what string, shape tensor.Shape, limit int) int {
 	if !extents(shape) {
 		b.Fail("%s: found shape %v, expected extents of at least 1", what, shape)

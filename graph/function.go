@@ -13,21 +13,21 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Function is an operation with its gradient over plain row-major slices: the
-// form in which every layer of this module, and any of a user's own, enters a
-// graph. A Function belongs to one node and may keep scratch memory, and what
-// Backward needs, from the last Forward. It must not keep the slices it is
-// given: their memory is the graph's.
+// Function is an operation with its gradient over plain row-major slices. Every
+// layer of this module is one, and so is a user's own operation. A Function belongs
+// to one node and may keep scratch memory, and values of the last Forward that
+// Backward needs. It must not keep the slices of its arguments, whose memory belongs
+// to the graph.
 type Function[T Float] interface {
 	// Forward writes the output y for the inputs x. It overwrites all of y.
 	Forward(y []T, x ...[]T)
 	// Backward writes the gradients dx of the inputs, given the gradient dy of
-	// the output of the last Forward. It overwrites all of each dx[i], but
-	// skips those that are nil: they are not wanted.
+	// the output of the last Forward. It overwrites all of each dx[i], except
+	// those that are nil, which are not needed.
 	Backward(dx, x [][]T, y, dy []T)
 }
 
-// ErrNoForm says that a Function is nil in the arithmetic of the graph.
+// ErrNoForm says that a Function is nil for the element type of the graph.
 var ErrNoForm = errors.New("the function has no form")
 
 // Apply adds a Function to the graph as a node of the given shape. The Function is
@@ -87,20 +87,21 @@ func applyFunction[T Float](b *Builder, name string, shape tensor.Shape, f Funct
 	return node
 }
 
-// own fails where a function that may have state is another node's already: the
-// later Forward would overwrite what the earlier node's Backward needs.
+// own fails if a function that may have state belongs to another node already: the
+// Forward of the later node would overwrite what the Backward of the earlier needs.
 func (b *Builder) own(name string, function any) {
 	value := reflect.ValueOf(function)
 	if value.Kind() != reflect.Pointer || value.Type().Elem().Size() == 0 {
 		return
 	}
 	if b.functions[function] {
-		b.Fail("%s: the function belongs to another node already: give each node one of its own", name)
+		b.Fail("%s: the function belongs to another node already: make a Function for each node", name)
 	}
 	b.functions[function] = true
 }
 
-// differentiate builds the backward operation of a function and its taps.
+// differentiate adds the backward operation of a function, and for each further
+// gradient a tap: an operation that depends on it and returns that gradient.
 func differentiate[T Float](b *Builder, forward *operation, f Function[T], inputs gorgonia.Nodes, output, gradient *Node) (gorgonia.Nodes, error) {
 	gradients := make([]*buffer[T], len(inputs))
 	first := -1
@@ -158,13 +159,12 @@ func differentiate[T Float](b *Builder, forward *operation, f Function[T], input
 	return nodes, nil
 }
 
-// buffer is memory that an operation owns and reuses in every run. It is
-// handed out under a fresh header each time, because Gorgonia may change the
-// header.
+// buffer is memory that an operation owns and reuses in every run. Each run returns
+// it under a new header, because Gorgonia may change the header.
 type buffer[T Float] struct {
 	shape   tensor.Shape
 	backing []T
-	run     uint64 // that last wrote to it, where it is shared
+	run     uint64 // the last run that wrote to it, if it is shared
 }
 
 func newBuffer[T Float](shape tensor.Shape) *buffer[T] { return &buffer[T]{shape: shape.Clone()} }
@@ -204,17 +204,17 @@ func allElements[T Float](values []gorgonia.Value) ([][]T, error) {
 	return all, nil
 }
 
-// operation is a Gorgonia Op made of closures. Every operation of a graph has
-// an id of its own in its hash: Gorgonia takes two nodes of one hash for the
-// same expression.
+// operation is a gorgonia.Op made of closures. Every operation of a graph has an id
+// of its own in its hash, because Gorgonia takes two nodes of one hash for the same
+// expression.
 type operation struct {
 	name     string // the layer's path and the operation, for errors
-	settings string // of a user's Function, for the structure
+	settings string // of a user's Function, for Structure
 	id       uint64
 	inputs   hm.Types
 	output   hm.Type
 	shape    tensor.Shape
-	wants    []bool // inputs to differentiate by; all false where diff is nil
+	wants    []bool // inputs that need a gradient; all false if diff is nil
 	do       func(inputs []gorgonia.Value) (gorgonia.Value, error)
 	diff     func(inputs gorgonia.Nodes, output, gradient *Node) (gorgonia.Nodes, error)
 }
@@ -275,10 +275,10 @@ func (op *operation) Hashcode() uint32 {
 	return h.Sum32()
 }
 
-// DiffWRT says by which inputs the operation is differentiated.
+// DiffWRT reports with respect to which inputs the operation is differentiated.
 func (op *operation) DiffWRT(int) []bool { return op.wants }
 
-// SymDiff gives the nodes of the gradients, nil where none is wanted.
+// SymDiff returns the nodes of the gradients, nil for inputs that need none.
 func (op *operation) SymDiff(inputs gorgonia.Nodes, output, gradient *Node) (gorgonia.Nodes, error) {
 	if op.diff == nil {
 		return nil, errors.Errorf("%s has no gradient", op.name)
@@ -287,27 +287,27 @@ func (op *operation) SymDiff(inputs gorgonia.Nodes, output, gradient *Node) (gor
 }
 
 // A weight that several towers use has a gradient from each of them, and its
-// gradient is their sum. Where a function can add to what there is, they have
-// one buffer: each backward pass after the first of a run adds to it. For the
-// large weights of fully connected layers this saves memory and a pass through
-// it; other gradients are added up at the end of a run (see Parameter).
+// gradient is their sum. If the Function can add to a buffer, the towers share one:
+// each backward pass of a run after the first adds to it. For the large weights of
+// fully connected layers this saves memory and a pass over it. Other gradients are
+// added up at the end of a run (see Parameter).
 
-// accumulating is a function that can add the gradient of one of its inputs to
-// what its memory holds.
+// accumulating is a Function that can add the gradient of one of its inputs to the
+// buffer instead of overwriting it.
 type accumulating[T Float] interface {
-	// accumulates is the input's index.
+	// accumulates returns the index of that input.
 	accumulates() int
-	// backwardAdding is Backward, but for that.
+	// backwardAdding is Backward, except that it adds that gradient.
 	backwardAdding(dx, x [][]T, y, dy []T)
 }
 
-// sharedBuffer returns the buffer of the gradients of all uses of a weight that
-// is input i of a function; it is nil where they are better apart.
+// sharedBuffer returns the buffer of the gradients of all uses of the weight that is
+// input i of a function; nil if each use has a buffer of its own.
 func sharedBuffer[T Float](b *Builder, f Function[T], i int, input *Node) *buffer[T] {
 	name, isWeight := b.leaves[input]
 	a, ok := f.(accumulating[T])
 	if !ok || !isWeight || a.accumulates() != i || b.graph.To(input.ID()).Len() != 1 {
-		return nil // of a leaf that others use too, Gorgonia adds up the gradients
+		return nil // if other nodes use the leaf, too, Gorgonia adds up their gradients
 	}
 	b.sharers[input] = true
 	if shared, ok := b.shared[name].(*buffer[T]); ok {
@@ -318,16 +318,16 @@ func sharedBuffer[T Float](b *Builder, f Function[T], i int, input *Node) *buffe
 	return shared
 }
 
-// begin notes that a buffer is written to in the present run, and says whether
-// it has been before.
+// begin records that the current run writes to the buffer, and reports whether it has
+// done so before.
 func (b *buffer[T]) begin(runs *runState) (again bool) {
 	again = b.run == runs.attempt
 	b.run = runs.attempt
 	return again
 }
 
-// sharing names the weight in whose shared buffer the gradient of a leaf is; it
-// is empty for all others.
+// sharing is the name of the weight whose shared buffer contains the gradient of the
+// leaf; it is empty for other leaves.
 func (b *Builder) sharing(leaf *Node) string {
 	if !b.sharers[leaf] {
 		return ""

@@ -5,8 +5,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Conv is the block that networks are made of: convolution, bias, batch norm,
-// activation and max pool, each optional but the first, as one operation.
+// Conv is a convolution followed by bias, batch norm, activation and max pool, which
+// are optional, as one operation.
 //
 // It maps (batch, height, width, channels) to (batch, height', width',
 // filters). Its weights are "convN.weight" (filters, channels, kernel, kernel)
@@ -15,14 +15,14 @@ import (
 type Conv struct {
 	Filters    int         // output channels
 	Kernel     int         // height and width of the window
-	Stride     int         // 0 is 1
-	Padding    int         // rows and columns of zeros on each side; 0 is a valid convolution
-	NoBias     bool        // leave the bias out, as is usual before batch norm
-	BatchNorm  bool        // normalise each channel before the activation
+	Stride     int         // 0 for 1
+	Padding    int         // rows and columns of zeros on each side; 0 for a valid convolution
+	NoBias     bool        // omit the bias, which batch norm makes redundant
+	BatchNorm  bool        // normalize each channel before the activation
 	Activation string      // "", "relu", "prelu", "sigmoid" or "tanh"
-	Pool       int         // size and stride of a max pool; 0 is none
-	Weight     Initializer // He's where left open
-	Bias       Initializer // zero where left open
+	Pool       int         // size and stride of a max pool; 0 for none
+	Weight     Initializer // default: He
+	Bias       Initializer // default: zero
 }
 
 // Kind is "conv".
@@ -73,7 +73,7 @@ func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
 
 	outHeight, outWidth := shape.Output()
 	convHeight, convWidth := shape.Conv.Output()
-	// Kernels take memory for these, the pool's result is no more.
+	// Kernels allocate memory for these sizes; the result of the pool is not larger.
 	b.bounded("the input with its padding", tensor.Shape{batch, height + 2*c.Padding, width + 2*c.Padding, channels}, MaxElements)
 	b.bounded("the convolution's result", tensor.Shape{batch, convHeight, convWidth, c.Filters}, MaxElements)
 	f32 := &convFunction[float32]{kernel.NewBlock[float32](shape), operands.slots}
@@ -84,7 +84,7 @@ func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
 	return b.Apply(blockName("conv", number), tensor.Shape{batch, outHeight, outWidth, c.Filters}, f32, f64, operands.nodes()...)
 }
 
-// The places that an operand of a convolution block may have.
+// The operands of a convolution block.
 const (
 	slotWeight = iota
 	slotBias
@@ -96,7 +96,7 @@ const (
 	slotCount
 )
 
-// operandList collects the operands that a block has.
+// operandList collects the operands of a block.
 type operandList struct {
 	x       *Node
 	weights []*Node
@@ -110,10 +110,10 @@ func (l *operandList) add(slot int, weight *Node) {
 
 func (l *operandList) nodes() []*Node { return append([]*Node{l.x}, l.weights...) }
 
-// convFunction runs a kernel block on the operands that the graph gives it.
+// convFunction runs a kernel block on the operands of the node.
 type convFunction[T Float] struct {
 	block *kernel.Block[T]
-	slots []int // of the operands after the first
+	slots []int // the slots of the operands after the first
 }
 
 func (f *convFunction[T]) Forward(y []T, x ...[]T) { f.block.Forward(y, x[0], f.arrange(x)) }
@@ -142,8 +142,8 @@ type Linear struct {
 	Units      int
 	NoBias     bool
 	Activation string
-	Weight     Initializer // He's where left open
-	Bias       Initializer // zero where left open
+	Weight     Initializer // default: He
+	Bias       Initializer // default: zero
 }
 
 // Kind is "linear".
@@ -185,7 +185,7 @@ func (l *linear[T]) backwardAdding(dx, x [][]T, y, dy []T) {
 	l.kernel.Backward(dx[0], dx[1], third(dx), x[0], x[1], dy, true)
 }
 
-// third is the operand of a bias, which a layer may do without.
+// third returns the third operand, or nil if there is none.
 func third[T Float](operands [][]T) []T {
 	if len(operands) < 3 {
 		return nil
@@ -194,10 +194,10 @@ func third[T Float](operands [][]T) []T {
 }
 
 // MaxPool takes the largest element of each window of (batch, height, width,
-// channels); rows and columns that fill no window are dropped.
+// channels). Rows and columns at the end that fill no window are dropped.
 type MaxPool struct {
 	Size   int
-	Stride int // 0 is Size
+	Stride int // 0 for Size
 }
 
 // Kind is "maxpool".
@@ -212,12 +212,12 @@ func (p MaxPool) Apply(b *Builder, number int, x *Node) *Node {
 }
 
 // AveragePool takes the mean of each window of (batch, height, width,
-// channels). When Trainable, each channel has a factor and a bias of its own,
-// "averagepoolN.weight" and "averagepoolN.bias": the subsampling layer of
-// LeCun et al. 1998, which Hadsell, Chopra & LeCun 2006 use.
+// channels). If Trainable, each channel has a trainable factor and bias,
+// "averagepoolN.weight" and "averagepoolN.bias", as in the subsampling layer of LeCun
+// et al. 1998, which Hadsell, Chopra & LeCun 2006 use.
 type AveragePool struct {
 	Size      int
-	Stride    int // 0 is Size
+	Stride    int // 0 for Size
 	Trainable bool
 }
 
@@ -241,8 +241,8 @@ func (p AveragePool) Apply(b *Builder, number int, x *Node) *Node {
 	return b.Apply(name, output, newAveragePool[float32](shape), newAveragePool[float64](shape), operands...)
 }
 
-// GlobalAveragePool takes the mean over each channel's map: (batch, height,
-// width, channels) to (batch, channels).
+// GlobalAveragePool takes the mean of each channel: (batch, height, width, channels)
+// to (batch, channels).
 type GlobalAveragePool struct{}
 
 // Kind is "globalaveragepool".

@@ -5,18 +5,18 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Batch norm's constants, those of Ioffe & Szegedy 2015 as PyTorch sets them.
+// The constants of batch norm (Ioffe & Szegedy 2015), with PyTorch's values.
 const (
 	normEpsilon  = 1e-5 // added to the variance
 	normMomentum = 0.1  // of the running statistics: new = 0.9·old + 0.1·batch
 )
 
-// BatchNorm normalises each channel of (batch, height, width, channels), or
-// each feature of (batch, features), to mean 0 and variance 1, then scales and
-// shifts it (Ioffe & Szegedy 2015). In a Training graph it uses the statistics
-// of the batch, each tower its own, and a successful run updates the running
-// ones in the order in which the towers were built. In an Evaluation graph,
-// and where "batchnormN" is frozen, it uses the running statistics.
+// BatchNorm normalizes each channel of (batch, height, width, channels), or each
+// feature of (batch, features), to mean 0 and variance 1, then scales and shifts it
+// (Ioffe & Szegedy 2015). In a Training graph each tower uses the statistics of its
+// own batch, and a successful run updates the running statistics in the order in
+// which the towers were built. In an Evaluation graph, and if "batchnormN" is frozen,
+// it uses the running statistics.
 //
 // Its weights are "batchnormN.weight", ".bias", ".running_mean" and
 // ".running_var".
@@ -71,8 +71,8 @@ func (f *normFunction[T]) Statistics() (mean, variance []T) { return f.kernel.Me
 // normWeights are the weights of one batch norm.
 type normWeights struct {
 	gain, shift    *Node
-	mean, variance *Node // of the running statistics, where they are used
-	given          bool  // use the running statistics, not the batch's
+	mean, variance *Node // the running statistics
+	given          bool  // use the running statistics instead of the batch's
 	running        [2]*Weight
 }
 
@@ -97,16 +97,16 @@ func (n *normWeights) kernelMode() kernel.Norm {
 	return kernel.BatchStatistics
 }
 
-// statistics are a batch's, of the last forward pass; the variance is biased.
+// statistics are those of the batch of the last forward pass; the variance is biased.
 type statistics[T Float] interface {
 	Statistics() (mean, variance []T)
 }
 
-// track lets every successful run move the running statistics towards those of
-// the batch of the given number of rows; the running variance is unbiased.
+// track makes every successful run move the running statistics toward those of the
+// batch, which has the given number of rows. The running variance is unbiased.
 func (n *normWeights) track(b *Builder, rows int, f32 statistics[float32], f64 statistics[float64]) {
 	if rows < 2 {
-		b.Fail("batch norm needs more than one value a channel to train, found %d: use a larger batch or freeze the layer", rows)
+		b.Fail("batch norm in training needs at least 2 values of each channel, found %d: use a larger batch or freeze the layer", rows)
 	}
 	unbiased := float64(rows) / float64(rows-1)
 	b.runs.commit = append(b.runs.commit, func() {
@@ -129,8 +129,8 @@ func follow[T Float](running *tensor.Dense, batch []T, scale float64) {
 	}
 }
 
-// Normalize scales each row of (batch, features) to Euclidean length 1. The
-// zero vector stays zero and has gradient zero.
+// Normalize scales each row of (batch, features) to Euclidean length 1. The zero
+// vector is not changed, and its gradient is zero.
 type Normalize struct{}
 
 // Kind is "normalize".

@@ -7,9 +7,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// The distances that are operations of their own. All are exact to rounding
-// near zero, because they are sums over differences, never differences of
-// sums, and have subgradient 0 at distance 0.
+// The distances that are operations of this package. All have a small relative error
+// near zero, because they are sums of differences, not differences of sums, and their
+// gradient at distance 0 is 0.
 const (
 	SquaredEuclidean = kernel.SquaredEuclidean // Σ (xⱼ − yⱼ)²
 	Euclidean        = kernel.Euclidean        // √Σ (xⱼ − yⱼ)²
@@ -19,9 +19,9 @@ const (
 // Metric is one of SquaredEuclidean, Euclidean and Manhattan.
 type Metric = kernel.Metric
 
-// PairDistances compares row i of x with row i of y: (rows, columns) and
-// (rows, columns) to (rows). The weight (columns) is nil or, with Manhattan
-// only, a factor for each column.
+// PairDistances is the distance of row i of x and row i of y: (rows, columns) and
+// (rows, columns) to (rows). The weight is nil or, for Manhattan only, (columns): a
+// factor for each column.
 func (b *Builder) PairDistances(metric Metric, x, y, weight *Node) *Node {
 	rows, columns := b.rows(x)
 	if !x.Shape().Eq(y.Shape()) {
@@ -85,8 +85,8 @@ func (f *allDistances[T]) Backward(dx, x [][]T, d, dd []T) {
 }
 
 // The logistic function σ and its integral softplus are computed here at full
-// precision for every number. Gorgonia's own replace softplus(x) by x above 16
-// and σ(x) by 1 above 19, which in float64 leaves errors of 1e-7 and 6e-9.
+// precision for every number. Gorgonia's own operations replace softplus(x) by x
+// above 16 and σ(x) by 1 above 19, whose errors in float64 are 1e-7 and 6e-9.
 
 // Softplus is log(1 + exp(x)) and its slope σ(x).
 func Softplus(x float64) (value, slope float64) {

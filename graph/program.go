@@ -9,9 +9,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Program is a compiled graph: set the inputs, run, read outputs and
-// gradients. One program must not be used by two goroutines at once; build a
-// second one on the same weights instead.
+// Program is a compiled graph: set the inputs, run it, and read outputs and
+// gradients. A program must not be used by two goroutines at once; build a second
+// one on the same weights instead.
 type Program struct {
 	weights    *Weights
 	mode       Mode
@@ -22,16 +22,16 @@ type Program struct {
 	parameters []*Parameter
 	gradients  []gorgonia.ValueGrad // the parameters, for solvers
 	structure  string
-	release    func() // of the kernels' workers
+	release    func() // releases the workers of the kernels
 }
 
-// errNotBuilt is that of a nil Program and of a zero one.
-var errNotBuilt = errors.New("the program is nil or zero, expected one of Build")
+// errNotBuilt is the error of a nil Program and of the zero Program.
+var errNotBuilt = errors.New("the program is nil or zero, expected one that Build returned")
 
-// built says whether Build made the program.
+// built reports whether Build made the program.
 func (p *Program) built() bool { return p != nil && p.machine != nil }
 
-// Input gives the shape of an input; it is nil when there is none of the name.
+// Input is the shape of an input; nil if there is none of that name.
 func (p *Program) Input(name string) tensor.Shape {
 	if p == nil {
 		return nil
@@ -43,7 +43,7 @@ func (p *Program) Input(name string) tensor.Shape {
 }
 
 // Set copies values, in row-major order, into an input. They are []float32 or
-// []float64 and are converted where the graph's arithmetic differs.
+// []float64, and are converted to the element type of the graph.
 func (p *Program) Set(name string, values interface{}) error {
 	if !p.built() {
 		return errors.Wrapf(errNotBuilt, "set input %q", name)
@@ -70,8 +70,8 @@ func setInput[T Float](dst *tensor.Dense, name string, src []T) error {
 	return nil
 }
 
-// Run computes every output and, in a Training program, every gradient. After
-// an error the program may be run again; nothing of the aborted run is kept.
+// Run computes every output and, in a Training program, every gradient. After an
+// error the program may be run again; nothing of the failed run is kept.
 func (p *Program) Run() (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -103,7 +103,7 @@ func (p *Program) Run() (err error) {
 	return nil
 }
 
-// Step is the number of the next run, from which dropout draws its masks.
+// Step is the number of the next run, on which the masks of dropout depend.
 func (p *Program) Step() uint64 {
 	if !p.built() {
 		return 0
@@ -111,7 +111,7 @@ func (p *Program) Step() uint64 {
 	return p.runs.step
 }
 
-// SetStep makes the next run the one of that number.
+// SetStep sets the number of the next run.
 func (p *Program) SetStep(step uint64) {
 	if p.built() {
 		p.runs.step = step
@@ -161,7 +161,7 @@ func (p *Program) output(name string) (gorgonia.Value, error) {
 		return nil, errors.Errorf("output %q: there is no such output; there are %q", name, sortedKeys(names))
 	}
 	if !p.runs.done {
-		return nil, errors.Errorf("output %q: there is no finished run to read it from", name)
+		return nil, errors.Errorf("output %q: the last run has not succeeded, or there was none: call Run first", name)
 	}
 	return *value, nil
 }
@@ -194,7 +194,7 @@ func (p *Program) Weights() *Weights {
 	return p.weights
 }
 
-// Reset lets go of the values of the last run.
+// Reset releases the values of the last run.
 func (p *Program) Reset() {
 	if !p.built() {
 		return
@@ -207,9 +207,9 @@ func (p *Program) Reset() {
 	}
 }
 
-// Close releases the machine, and with the last program of the process the
-// goroutines and the scratch memory that programs share. A program that is dropped
-// without Close does so when it is collected. The weights stay.
+// Close releases the machine and, if it is the last program of the process, the
+// goroutines and the scratch memory that programs share. A program that is not
+// closed releases them when it is garbage collected. The weights remain.
 func (p *Program) Close() error {
 	if !p.built() {
 		return nil
@@ -218,18 +218,18 @@ func (p *Program) Close() error {
 	return p.machine.Close()
 }
 
-// Parameter is a learned weight with its gradient: a gorgonia.ValueGrad with a
-// name, so that Gorgonia's solvers take it as well as ours.
+// Parameter is a trainable weight with its gradient. It is a gorgonia.ValueGrad with
+// a name, which both package solver and Gorgonia's own solvers take.
 type Parameter struct {
 	weight    *Weight
 	runs      *runState
 	gradients []gradient // one for each use of the weight
 }
 
-// gradient is that of one use.
+// gradient is the gradient of one use of a weight.
 type gradient struct {
-	node   *Node           // where its memory can be used as it is
-	copied *gorgonia.Value // where it had to be copied
+	node   *Node           // if its memory can be read directly
+	copied *gorgonia.Value // if it has to be copied
 }
 
 func (g gradient) value() gorgonia.Value {
@@ -239,9 +239,9 @@ func (g gradient) value() gorgonia.Value {
 	return *g.copied
 }
 
-// keep makes a gradient readable after a run. One that is another weight's
-// too, or that other nodes use and may share the memory of, is copied when it is
-// computed: solvers change gradients in place.
+// keep makes a gradient readable after a run. If it is also the gradient of another
+// weight, or other nodes use it, which may share its memory, it is copied when it is
+// computed, because solvers may change gradients in place.
 func (p *Parameter) keep(g *gorgonia.ExprGraph, node *Node, alone bool) {
 	if alone && g.To(node.ID()).Len() == 0 {
 		p.gradients = append(p.gradients, gradient{node: node})
@@ -252,7 +252,7 @@ func (p *Parameter) keep(g *gorgonia.ExprGraph, node *Node, alone bool) {
 	p.gradients = append(p.gradients, gradient{copied: copied})
 }
 
-// add makes the first gradient the sum of all.
+// add adds all gradients to the first.
 func (p *Parameter) add() error {
 	if p.weight.Value.Dtype() == Float32 {
 		return addGradients[float32](p.gradients)
@@ -284,14 +284,13 @@ func (p *Parameter) Name() string { return p.of().Name }
 // Role is the weight's role.
 func (p *Parameter) Role() Role { return p.of().Role }
 
-// Decays says whether weight decay applies: to kernels only.
+// Decays reports whether weight decay applies, which is so for kernels only.
 func (p *Parameter) Decays() bool { return p.of().Role == Kernel }
 
 // Value is the weight itself; a solver changes it in place.
 func (p *Parameter) Value() gorgonia.Value { return p.of().Value }
 
-// of is the weight; a zero one where the Parameter is nil or zero, which no
-// Program has.
+// of returns the weight, or a zero one if the Parameter is nil or zero.
 func (p *Parameter) of() *Weight {
 	if p == nil || p.weight == nil {
 		return &Weight{}
@@ -302,7 +301,7 @@ func (p *Parameter) of() *Weight {
 // Grad is the gradient of the last run; it is valid until the next.
 func (p *Parameter) Grad() (gorgonia.Value, error) {
 	if p == nil || p.runs == nil || !p.runs.done {
-		return nil, errors.Errorf("gradient of %q: there is no finished run to read it from", p.Name())
+		return nil, errors.Errorf("gradient of %q: the last run has not succeeded, or there was none: call Run first", p.Name())
 	}
 	return p.gradients[0].value(), nil
 }
@@ -316,11 +315,11 @@ func (p *Parameter) Elements() ([]float64, error) {
 	return float64s(value)
 }
 
-// sequence is the machine of graphs that nobody differentiates and that are
-// made of Functions alone, such as the embedding of images: it calls one after
-// the other in the caller's goroutine. Gorgonia's tape machine does the same
-// work in a goroutine of its own, with values and registers between the
-// Functions, which takes longer than a small network does for an image.
+// sequence runs graphs that are not differentiated and consist of Functions alone,
+// such as the embedding of images: it calls one Function after the other in the
+// caller's goroutine. Gorgonia's tape machine does the same in a goroutine of its
+// own, with overhead between Functions that takes longer than a small network takes
+// for an image.
 type sequence struct {
 	calls   []call
 	outputs []func()
@@ -334,8 +333,8 @@ type call struct {
 
 // calculation is a node that is a Function of other nodes.
 type calculation interface {
-	// bind looks up the memory of the operands; nodes has those that are
-	// calculated.
+	// bind finds the memory of the operands; nodes contains those that are
+	// Functions, too.
 	bind(nodes map[*Node]calculation) (call, error)
 	value() gorgonia.Value
 }
@@ -364,8 +363,8 @@ func (f *functionCall[T]) bind(nodes map[*Node]calculation) (call, error) {
 	return call{f.name, func() { f.function.Forward(y, x...) }}, nil
 }
 
-// newSequence returns the machine of the outputs; it is nil where a node that
-// leads to them is neither a Function nor a leaf.
+// newSequence returns a sequence that computes the outputs; nil if they depend on a
+// node that is neither a Function nor a leaf.
 func (b *Builder) newSequence(outputs Outputs, values map[string]*gorgonia.Value) (*sequence, error) {
 	needed := map[*Node]bool{}
 	for _, node := range outputs {
@@ -379,7 +378,7 @@ func (b *Builder) newSequence(outputs Outputs, values map[string]*gorgonia.Value
 		}
 	}
 	s := &sequence{}
-	for _, node := range b.calculated { // in this order, operands come first
+	for _, node := range b.calculated { // in which operands precede results
 		if !needed[node] {
 			continue
 		}
@@ -392,14 +391,14 @@ func (b *Builder) newSequence(outputs Outputs, values map[string]*gorgonia.Value
 	for name, node := range outputs {
 		value := node.Value()
 		if from := b.calculations[node]; from != nil {
-			value = from.value() // over memory that stays
+			value = from.value() // its memory is the same in every run
 		}
 		s.outputs = append(s.outputs, func() { *values[name] = value })
 	}
 	return s, nil
 }
 
-// RunAll calls all Functions. A panic in one is an error with its name.
+// RunAll calls all Functions. A panic of one is an error with its name.
 func (s *sequence) RunAll() (err error) {
 	name := ""
 	defer func() {

@@ -82,7 +82,7 @@ func TestProgramErrors(t *testing.T) {
 		return map[string]error{`"y"`: get, `output "y"`: narrow, `"cost"`: scalar, `"linear1.weight"`: gradient}
 	}
 	for name, err := range readings() {
-		expectError("before a run", err, name, "no finished run")
+		expectError("before a run", err, name, "call Run first")
 	}
 	run(t, program)
 	for name, err := range readings() {
@@ -97,7 +97,7 @@ func TestProgramErrors(t *testing.T) {
 
 	program.Reset()
 	for name, err := range readings() {
-		expectError("after a reset", err, name, "no finished run")
+		expectError("after a reset", err, name, "call Run first")
 	}
 	run(t, program)
 	expectEqual(t, "y", get(t, program, "y"), []float64{0, 0})

@@ -97,27 +97,27 @@ func operandsOf(g *gorgonia.ExprGraph, node *Node) []*Node {
 	return operands
 }
 
-// distinct refuses two nodes of one hash: Gorgonia's compiler goes by the hash
-// alone and would compute only one of them.
+// distinct returns an error for two nodes of one hash: Gorgonia's compiler compares
+// hashes only and would compute one of the two.
 func distinct(g *gorgonia.ExprGraph) error {
 	seen := map[uint32]*Node{}
 	for _, node := range g.AllNodes() {
 		hash := node.Hashcode()
 		if other := seen[hash]; other != nil {
-			return errors.Errorf("nodes %v and %v have the same hash: Gorgonia would take them for one; name or order them differently", other, node)
+			return errors.Errorf("nodes %v and %v have the same hash: Gorgonia would compute only one of them: give an input another name, or change the order of operations", other, node)
 		}
 		seen[hash] = node
 		if extent := slicedExtent(g, node); extent > 256 {
-			return errors.Errorf("%v is a slice of an axis of %d elements, expected at most 256: of a longer one Gorgonia may take two slices for one; use a Function", node, extent)
+			return errors.Errorf("%v is a slice of an axis of %d elements, expected at most 256: Gorgonia may confuse two slices of a longer one: use a Function", node, extent)
 		}
 	}
 	return nil
 }
 
-// slicedExtent is the extent of the axis that gorgonia.Slice slices, 0 for
-// other nodes. The hash of a slice holds its bounds cut to one byte, so
-// x[0:256] and x[256:512] have the same; and as their operations and operands
-// are equal, the graph keeps only one of them and no trace of the other.
+// slicedExtent is the extent of the axis that gorgonia.Slice slices, 0 for other
+// nodes. The hash of a slice contains one byte of each of its bounds, so x[0:256] and
+// x[256:512] have the same hash; and as their operations and operands are equal, the
+// graph contains only one of the two nodes.
 func slicedExtent(g *gorgonia.ExprGraph, node *Node) int {
 	if operationType(node) != "sliceOp" {
 		return 0

@@ -67,13 +67,13 @@ func TestBuildRefuses(t *testing.T) {
 			mask := b.Node(gorgonia.Gt(weight(b, "hidden", 2), b.Constant(0), true))
 			return sum(b, b.Node(gorgonia.HadamardProd(mask, weight(b, "x", 2))))
 		}, []string{"hidden"}},
-		"nothing to learn":    {func(b *graph.Builder) graph.Outputs { return sum(b, b.Input("x", 2)) }, []string{"nothing to learn"}},
-		"a cost of two":       {func(b *graph.Builder) graph.Outputs { return graph.Outputs{graph.Cost: weight(b, "w", 2)} }, []string{"cost", "(2)", "scalar"}},
-		"no cost":             {func(b *graph.Builder) graph.Outputs { return graph.Outputs{"y": weight(b, "w", 2)} }, []string{`"cost"`}},
-		"no output":           {func(b *graph.Builder) graph.Outputs { return nil }, []string{"no output"}},
-		"an output of nil":    {func(b *graph.Builder) graph.Outputs { return graph.Outputs{"y": nil} }, []string{`output "y" is nil`}},
-		"a block of nil":      {block(nil, 2, 3), []string{"net", "block 1", "nil"}},
-		"a block that panics": {block(panicking{}, 2, 3), []string{"net.panicking1", "broken block"}},
+		"no trainable weights": {func(b *graph.Builder) graph.Outputs { return sum(b, b.Input("x", 2)) }, []string{"no trainable weights"}},
+		"a cost of two":        {func(b *graph.Builder) graph.Outputs { return graph.Outputs{graph.Cost: weight(b, "w", 2)} }, []string{"cost", "(2)", "scalar"}},
+		"no cost":              {func(b *graph.Builder) graph.Outputs { return graph.Outputs{"y": weight(b, "w", 2)} }, []string{`"cost"`}},
+		"no output":            {func(b *graph.Builder) graph.Outputs { return nil }, []string{"no output"}},
+		"an output of nil":     {func(b *graph.Builder) graph.Outputs { return graph.Outputs{"y": nil} }, []string{`output "y" is nil`}},
+		"a block of nil":       {block(nil, 2, 3), []string{"net", "block 1", "nil"}},
+		"a block that panics":  {block(panicking{}, 2, 3), []string{"net.panicking1", "broken block"}},
 		"unlike operands": {func(b *graph.Builder) graph.Outputs {
 			return sum(b, b.Node(gorgonia.Add(weight(b, "x", 2), weight(b, "y", 3))))
 		}, []string{"hape mismatch"}},
@@ -161,7 +161,7 @@ func TestFrozenWeights(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := graph.Build(weights, graph.Training, draw)
-	if err == nil || !strings.Contains(err.Error(), "nothing to learn") {
+	if err == nil || !strings.Contains(err.Error(), "no trainable weights") {
 		t.Errorf("everything frozen: found error %v", err)
 	}
 	if len(weights.All()) != 4 {

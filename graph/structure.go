@@ -12,9 +12,9 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Describe adds what the nodes do not show to the structure of the graph: the
-// settings of a layer, or what the closures of a Function hold. A value is written as
-// JSON, or as Go prints it where JSON cannot.
+// Describe adds a value to the Structure of the graph that its nodes do not contain:
+// the settings of a layer, or the state of a Function. The value is written as JSON,
+// or as Go prints it if it has no JSON form.
 func (b *Builder) Describe(name string, value any) {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -23,14 +23,14 @@ func (b *Builder) Describe(name string, value any) {
 	b.descriptions = append(b.descriptions, fmt.Sprintf("%s %s", b.path(name), text))
 }
 
-// Structure identifies the graph as it was drawn: its nodes with their
-// operations, shapes and operands, its constants, the names, shapes and roles of
-// its weights, and what Describe added. Two programs of one structure compute the
-// same function of the same weights and inputs, except for what only the closures
-// of a user's Functions hold. It does not depend on the values of the weights, on
-// the processor or on the number of threads; a later version of this module may
-// build the same network from other operations and so give it another structure. It
-// is empty for a nil program.
+// Structure identifies the graph as it was built: a hash of its nodes with their
+// operations, shapes and operands, its constants, the names, shapes and roles of its
+// weights, and the values given to Describe. Two programs of one structure compute
+// the same function of the same weights and inputs, except for differences in the
+// closures of a user's Functions. It does not depend on the values of the weights, the
+// processor or the number of threads. A later version of this module may build the
+// same network from other operations, which gives it another structure. It is empty
+// for a nil program.
 func (p *Program) Structure() string {
 	if p == nil {
 		return ""
@@ -38,7 +38,7 @@ func (p *Program) Structure() string {
 	return p.structure
 }
 
-// structureOf identifies what leads to the outputs.
+// structureOf returns the structure of a graph with these outputs.
 func (b *Builder) structureOf(outputs Outputs) string {
 	hash := sha256.New()
 	numbers := map[*Node]int{}
@@ -77,13 +77,13 @@ func roleInStructure(role Role) string {
 	return role.String()
 }
 
-// label says what a node is, by what stays the same from one build to the next.
+// label describes a node by properties that are the same in every build.
 func (b *Builder) label(node *Node) string {
 	if op, own := node.Op().(*operation); own {
 		return op.name + " " + op.settings
 	}
 	if constant, ok := node.Op().(interface{ Value() gorgonia.Value }); ok {
-		value := constant.Value() // as text, a large tensor has an ellipsis in it
+		value := constant.Value() // printing it would abbreviate a large tensor
 		return fmt.Sprintf("constant %v %v %v", value.Dtype(), value.Shape(), value.Data())
 	}
 	if node.Op() == nil {
@@ -92,12 +92,12 @@ func (b *Builder) label(node *Node) string {
 	return node.Op().String()
 }
 
-// module is where this module's own Functions are, whose settings are described
-// by the layers, distances and losses that apply them.
+// module is the import path of this module with a slash. Its own Functions are
+// described by the layers, distances and losses that apply them.
 var module = strings.TrimSuffix(reflect.TypeFor[Builder]().PkgPath(), "graph")
 
-// settingsOf writes the fields of a user's Function that hold plain values. Those
-// of this module's own may hold what depends on the processor.
+// settingsOf lists the fields of a user's Function that have plain values. Fields of
+// this module's own Functions may depend on the processor.
 func settingsOf(function any) string {
 	value := reflect.Indirect(reflect.ValueOf(function))
 	if !value.IsValid() || strings.HasPrefix(value.Type().PkgPath()+"/", module) && !strings.HasSuffix(value.Type().PkgPath(), "_test") {

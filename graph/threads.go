@@ -28,33 +28,32 @@ func Threads() int { return parallel.Threads() }
 // of one i must not depend on that of another.
 func Parallel(n int, work func(i int)) { parallel.For(n, work) }
 
-// SetWinograd says whether graphs built from now on may compute 3×3
-// convolutions in float32 by Winograd's algorithm, which is faster and rounds
-// more: a test allows 3e-5 of the largest result. They may unless
-// told otherwise, here or by the environment variable LIKENESS_WINOGRAD=off.
+// SetWinograd allows or forbids graphs that are built later to compute 3×3
+// convolutions in float32 by Winograd's algorithm, which is faster and has larger
+// rounding errors: a test allows 3e-5 of the largest result. The default is true,
+// unless the environment variable LIKENESS_WINOGRAD is off.
 func SetWinograd(on bool) { kernel.SetWinograd(on) }
 
-// SetFourier says whether graphs built from now on may compute convolutions with
-// large kernels by the discrete Fourier transform, where that is faster: it rounds
-// no more than long sums do, and takes memory for the spectra, some hundreds of
-// MiB. They may unless told otherwise, here or by the environment variable
-// LIKENESS_FOURIER=off.
+// SetFourier allows or forbids graphs that are built later to compute convolutions
+// with large kernels by the discrete Fourier transform where that is faster. Its
+// rounding errors are no larger than those of long sums; its spectra need some
+// hundreds of MiB. The default is true, unless the environment variable
+// LIKENESS_FOURIER is off.
 func SetFourier(on bool) { kernel.SetFourier(on) }
 
-// Arithmetic says how float32 graphs that are built now round: the architecture,
-// the instructions of the kernels, and the algorithms of convolutions. Results are
-// equal bit for bit only between programs of one Arithmetic.
+// Arithmetic names what determines the rounding of float32 graphs that are built now:
+// the architecture, the instruction set of the kernels, and the algorithms of
+// convolutions. Results are equal bit for bit only between programs of one
+// Arithmetic.
 func Arithmetic() string {
 	algorithms := map[bool]string{true: "on", false: "off"}
 	return fmt.Sprintf("%s %s, Winograd %s, Fourier %s", runtime.GOARCH, vector.For[float32]().Name(),
 		algorithms[kernel.WinogradAllowed()], algorithms[kernel.FourierAllowed()])
 }
 
-// EnvironmentError says which of the environment variables LIKENESS_INSTRUCTIONS,
-// LIKENESS_WINOGRAD and LIKENESS_FOURIER has an unknown value, what was found and
-// what is expected; it is nil where none has. The variables are read once. Build
-// returns the error, so that a mistyped value is not ignored; a program may check
-// sooner. The name of an instruction set that this
-// processor lacks is no error: a line on standard error says which one is used in
-// its place.
+// EnvironmentError returns an error if one of the environment variables
+// LIKENESS_INSTRUCTIONS, LIKENESS_WINOGRAD and LIKENESS_FOURIER has an unknown value.
+// The variables are read once. Build returns this error, too; a program may check
+// earlier. The name of an instruction set that the processor lacks is not an error: a
+// line on standard error names the one that is used instead.
 func EnvironmentError() error { return errors.WithStack(kernel.EnvironmentError()) }

@@ -6,11 +6,11 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Float is the arithmetic of a graph: one type throughout, because constants
-// that print alike in both would be taken for one node.
+// Float is the element type of a graph. All nodes of a graph have the same, because
+// Gorgonia takes constants of two types that print alike for one node.
 type Float interface{ float32 | float64 }
 
-// Float32 is the arithmetic of training and use, Float64 that of checks.
+// Float32 is for training and inference, Float64 for gradient checks.
 var (
 	Float32 = tensor.Float32
 	Float64 = tensor.Float64
@@ -19,13 +19,13 @@ var (
 // Node is a value of the expression graph, as Gorgonia defines it.
 type Node = gorgonia.Node
 
-// newDense is a tensor of the shape over data, without a copy.
+// newDense returns a tensor of the shape over data, without a copy.
 func newDense[T Float](data []T, shape tensor.Shape) *tensor.Dense {
 	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(data))
 }
 
-// elements gives a value's elements in row-major order. The slice is the
-// value's own memory unless the value is a transposed or sliced view.
+// elements returns the elements of a value in row-major order. The slice is the
+// memory of the value, unless the value is a transposed or sliced view or a scalar.
 func elements[T Float](value gorgonia.Value) ([]T, error) {
 	switch v := value.(type) {
 	case *tensor.Dense:
@@ -46,7 +46,7 @@ func elements[T Float](value gorgonia.Value) ([]T, error) {
 	return nil, errors.Errorf("found a value of type %T with elements %v, expected a dense tensor of %T", value, value.Dtype(), *new(T))
 }
 
-// float64s copies a value's elements, whatever its arithmetic.
+// float64s copies the elements of a value of either element type.
 func float64s(value gorgonia.Value) ([]float64, error) {
 	if value.Dtype() == Float32 {
 		data, err := elements[float32](value)
@@ -56,7 +56,7 @@ func float64s(value gorgonia.Value) ([]float64, error) {
 	return append([]float64(nil), data...), err
 }
 
-// float32s copies a value's elements, whatever its arithmetic.
+// float32s copies the elements of a value of either element type.
 func float32s(value gorgonia.Value) ([]float32, error) {
 	if value.Dtype() == Float64 {
 		data, err := elements[float64](value)
@@ -66,9 +66,9 @@ func float32s(value gorgonia.Value) ([]float32, error) {
 	return append([]float32(nil), data...), err
 }
 
-// store writes src into the tensor, converting where the arithmetic differs.
-// The lengths must be equal. A tensor of shape () has no slice as its data, but
-// has elements.
+// store writes src into the tensor and converts it to its element type. The lengths
+// must be equal. The data of a tensor of shape () is not a slice, but Float32s and
+// Float64s return one.
 func store[S Float](dst *tensor.Dense, src []S) {
 	if dst.Dtype() == Float32 {
 		data := dst.Float32s()

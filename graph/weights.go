@@ -14,14 +14,14 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Role is what a weight is for; solvers and penalties treat roles differently.
+// Role is the purpose of a weight; solvers and penalties treat roles differently.
 type Role int
 
 const (
-	Kernel Role = iota // convolution and matrix weights: the ones that decay
+	Kernel Role = iota // convolution and fully connected weights, to which weight decay applies
 	Bias               // added to a channel or a feature
 	Gain               // multiplies a channel: batch norm's scale, PReLU's slope
-	Buffer             // batch norm's running mean and variance: never learned
+	Buffer             // batch norm's running mean and variance, which are not trained by gradients
 )
 
 // Weight is one named tensor of a network in canonical layout: a convolution
@@ -31,10 +31,10 @@ type Weight struct {
 	Name   string
 	Role   Role
 	Value  *tensor.Dense
-	Frozen bool // kept as it is by training
+	Frozen bool // not changed by training
 }
 
-// String names the role.
+// String is the name of the role in lower case.
 func (r Role) String() string {
 	switch r {
 	case Kernel:
@@ -49,16 +49,15 @@ func (r Role) String() string {
 	return "unknown role"
 }
 
-// Learned says whether training changes the weight by its gradient.
+// Trainable reports whether training changes the weight by its gradient.
 func (w *Weight) Trainable() bool { return w != nil && w.Role != Buffer && !w.Frozen }
 
 // Weights are the named weights of a network. They outlive the graphs that are
-// built on them: a training graph, an evaluation graph and graphs of other
-// batch sizes bind the same tensors.
+// built on them: a training graph, an evaluation graph and graphs of other batch
+// sizes use the same tensors.
 //
-// A weight comes into being when a graph first asks for it, with a value drawn
-// from the seed and its name alone, so that the order of building changes
-// nothing.
+// A weight is created when a graph first uses it. Its initial value depends on the
+// seed and its name alone, not on the order of building.
 type Weights struct {
 	dtype  tensor.Dtype
 	seed   uint64
@@ -66,14 +65,14 @@ type Weights struct {
 	byName map[string]*Weight
 }
 
-// NewWeights is an empty set of weights with the given arithmetic, Float32 or
-// Float64, and seed. Of another arithmetic, Add and Build return an error, as they
-// do for a nil and a zero Weights.
+// NewWeights returns an empty set of weights with the given element type, Float32 or
+// Float64, and random seed. With another type, Add and Build return an error, as they
+// do for nil and for the zero Weights.
 func NewWeights(dtype tensor.Dtype, seed uint64) *Weights {
 	return &Weights{dtype: dtype, seed: seed, byName: map[string]*Weight{}}
 }
 
-// Dtype is the arithmetic of the weights and of every graph built on them.
+// Dtype is the element type of the weights and of every graph built on them.
 func (w *Weights) Dtype() tensor.Dtype {
 	if w == nil {
 		return tensor.Dtype{}
@@ -81,18 +80,18 @@ func (w *Weights) Dtype() tensor.Dtype {
 	return w.dtype
 }
 
-// check says why there can be no weights.
+// check returns an error for weights that no graph can be built on.
 func (w *Weights) check() error {
 	switch {
 	case w == nil || w.byName == nil:
-		return errors.New("found no weights, expected those of NewWeights")
+		return errors.New("found nil or zero weights, expected those of NewWeights")
 	case w.dtype != Float32 && w.dtype != Float64:
-		return errors.New("found weights of another arithmetic, expected Float32 or Float64")
+		return errors.New("found weights of another element type, expected Float32 or Float64")
 	}
 	return nil
 }
 
-// Get finds a weight by name; it is nil when there is none.
+// Get returns the weight of a name; nil if there is none.
 func (w *Weights) Get(name string) *Weight {
 	if w == nil {
 		return nil
@@ -100,7 +99,7 @@ func (w *Weights) Get(name string) *Weight {
 	return w.byName[name]
 }
 
-// All lists the weights in the order in which they came into being.
+// All lists the weights in the order in which they were created.
 func (w *Weights) All() []*Weight {
 	if w == nil {
 		return nil
@@ -112,8 +111,7 @@ func (w *Weights) All() []*Weight {
 	return all
 }
 
-// Count is the number of parameters: the elements of all weights but the
-// statistics.
+// Count is the number of parameters: the elements of all weights except buffers.
 func (w *Weights) Count() int {
 	count := 0
 	for _, weight := range w.All() {
@@ -124,7 +122,7 @@ func (w *Weights) Count() int {
 	return count
 }
 
-// elements is the number of elements of all weights, statistics among them.
+// elements is the number of elements of all weights, including buffers.
 func (w *Weights) elements() int {
 	elements := 0
 	for _, weight := range w.byName {
@@ -133,14 +131,14 @@ func (w *Weights) elements() int {
 	return elements
 }
 
-// Add puts a weight of known value into the set, as a reader of files does.
-// The elements are copied and converted to the set's arithmetic.
+// Add adds a weight of known value, for example one read from a file. The elements
+// are copied and converted to the element type of the set.
 func (w *Weights) Add(name string, role Role, shape []int, elements []float64) error {
 	if err := w.check(); err != nil {
 		return errors.Wrapf(err, "weight %q", name)
 	}
 	if w.byName[name] != nil {
-		return errors.Errorf("weight %q is there already", name)
+		return errors.Errorf("weight %q exists already", name)
 	}
 	if len(shape) > 0 && !extents(shape) {
 		return errors.Errorf("weight %q: found shape %v, expected extents of at least 1", name, shape)
@@ -159,7 +157,7 @@ func (w *Weights) add(name string, role Role, shape tensor.Shape) *Weight {
 	return weight
 }
 
-// forget drops all but the first weights, of the given number.
+// forget removes all weights except the given number of first ones.
 func (w *Weights) forget(first int) {
 	for _, name := range w.names[first:] {
 		delete(w.byName, name)
@@ -167,8 +165,8 @@ func (w *Weights) forget(first int) {
 	w.names = w.names[:first]
 }
 
-// NotFinite names the first weight with an element that is no finite number; it is
-// empty where there is none.
+// NotFinite is the name of the first weight with an element that is not a finite
+// number; it is empty if there is none.
 func (w *Weights) NotFinite() string {
 	for _, weight := range w.All() {
 		narrow := weight.Value.Dtype() == Float32
@@ -179,10 +177,10 @@ func (w *Weights) NotFinite() string {
 	return ""
 }
 
-// Freeze keeps the weights whose names match one of the patterns as they are.
-// A pattern is a name, a block's name such as "conv1", or a path.Match pattern
-// such as "conv[12].*". A pattern that matches nothing is an error; then
-// nothing is frozen. Graphs built later treat frozen weights as constants.
+// Freeze excludes the weights whose names match one of the patterns from training. A
+// pattern is the name of a weight, the name of a block such as "conv1", or a pattern
+// of path.Match such as "conv[12].*". It is an error if a pattern matches nothing;
+// then nothing is frozen. Graphs built later treat frozen weights as constants.
 func (w *Weights) Freeze(patterns ...string) error {
 	var frozen []*Weight
 	for _, pattern := range patterns {
@@ -209,22 +207,23 @@ func (w *Weights) Freeze(patterns ...string) error {
 	return nil
 }
 
-// hasPrefix says whether name lies in the block, as "conv1.weight" in "conv1".
+// hasPrefix reports whether the weight belongs to the block, as "conv1.weight" does to
+// "conv1".
 func hasPrefix(name, block string) bool {
 	return len(name) > len(block) && name[:len(block)] == block && name[len(block)] == '.'
 }
 
-// Weight is the node of a named weight of the present scope. The first use
-// brings the weight into being; later uses, in this graph or another, get the
-// same tensor. One name with two shapes or two roles is an error.
+// Weight adds a named weight of the current scope to the graph. The first use
+// creates the weight; later uses, in this graph or another, get the same tensor. One
+// name with two shapes or two roles is an error.
 //
-// Each use in a graph is a leaf of its own over that tensor, so that each has
-// its own gradient: Parameter adds these up, on all threads and in place, which
-// Gorgonia's addition of nodes does not.
-func (b *Builder) Weight(name string, role Role, initial Initializer, shape ...int) *Node {
+// Each use in a graph is a leaf of its own over that tensor and has a gradient of
+// its own. Parameter adds these up in place on all threads, which is faster than
+// Gorgonia's addition of nodes.
+func (b *Builder) Weight(name string, role Role, initializer Initializer, shape ...int) *Node {
 	name = b.path(name)
-	if !initial.valid() {
-		b.Fail("weight %q: found initial scheme %q, expected he, xavier, normal or constant", name, initial.Scheme)
+	if !initializer.valid() {
+		b.Fail("weight %q: found initializer %q, expected he, xavier, normal or constant", name, initializer.Scheme)
 	}
 	elements := b.bounded(fmt.Sprintf("weight %q", name), shape, MaxParameters)
 	weight := b.weights.Get(name)
@@ -234,7 +233,7 @@ func (b *Builder) Weight(name string, role Role, initial Initializer, shape ...i
 		}
 		weight = b.weights.add(name, role, shape)
 		fanIn, fanOut := fans(shape)
-		initial.draw(weight.Value, random.New(b.weights.seed, "weight", name), fanIn, fanOut)
+		initializer.set(weight.Value, random.New(b.weights.seed, "weight", name), fanIn, fanOut)
 	}
 	if !weight.Value.Shape().Eq(shape) {
 		b.Fail("weight %q: found shape %v, expected %v", name, weight.Value.Shape(), tensor.Shape(shape))
@@ -242,7 +241,7 @@ func (b *Builder) Weight(name string, role Role, initial Initializer, shape ...i
 	if weight.Role != role {
 		b.Fail("weight %q: found the role of a %v, expected %v", name, weight.Role, role)
 	}
-	uses := b.learned[name]
+	uses := b.uses[name]
 	if len(uses) > 0 && (b.mode == Evaluation || !weight.Trainable()) {
 		return uses[0]
 	}
@@ -252,7 +251,7 @@ func (b *Builder) Weight(name string, role Role, initial Initializer, shape ...i
 	}
 	node := gorgonia.NewTensor(b.graph, b.Dtype(), len(shape),
 		gorgonia.WithShape(shape...), gorgonia.WithName(leaf), gorgonia.WithValue(weight.Value))
-	b.learned[name] = append(uses, node)
+	b.uses[name] = append(uses, node)
 	b.leaves[node] = name
 	if len(uses) == 0 {
 		b.order = append(b.order, name)
@@ -267,19 +266,19 @@ type WeightNode struct {
 	Node *Node
 }
 
-// WeightNodes lists the weights that the graph learns, of those it uses so far,
-// in the order of their first use.
+// WeightNodes lists the trainable weights that the graph uses so far, in the order
+// of their first use.
 func (b *Builder) WeightNodes() []WeightNode {
 	var nodes []WeightNode
 	for _, name := range b.order {
 		if weight := b.weights.Get(name); weight.Trainable() {
-			nodes = append(nodes, WeightNode{weight, b.learned[name][0]})
+			nodes = append(nodes, WeightNode{weight, b.uses[name][0]})
 		}
 	}
 	return nodes
 }
 
-// fans are the numbers of inputs and outputs of one unit of a weight in
+// fans returns the numbers of inputs and outputs of one unit of a weight in the
 // canonical layout.
 func fans(shape []int) (in, out int) {
 	if len(shape) == 1 {
@@ -292,14 +291,14 @@ func fans(shape []int) (in, out int) {
 	return shape[1] * window, shape[0] * window
 }
 
-// extents says whether a shape has one extent or more and all are positive.
+// extents reports whether a shape has at least one extent and all are positive.
 func extents(shape tensor.Shape) bool { return len(shape) > 0 && slices.Min(shape) > 0 }
 
 // Clone copies the weights and their values; nil stays nil.
 func (w *Weights) Clone() *Weights { return w.Convert(w.Dtype()) }
 
-// Convert copies the weights into another arithmetic; nil stays nil. To one that
-// is neither Float32 nor Float64 nothing is copied: see NewWeights.
+// Convert copies the weights into another element type; nil stays nil. For a type
+// other than Float32 and Float64 nothing is copied; see NewWeights.
 func (w *Weights) Convert(dtype tensor.Dtype) *Weights {
 	if w == nil {
 		return nil
@@ -309,15 +308,15 @@ func (w *Weights) Convert(dtype tensor.Dtype) *Weights {
 		return other
 	}
 	for _, weight := range w.All() {
-		twin := other.add(weight.Name, weight.Role, weight.Value.Shape())
-		twin.Frozen = weight.Frozen
-		copyValue(twin.Value, weight.Value)
+		converted := other.add(weight.Name, weight.Role, weight.Value.Shape())
+		converted.Frozen = weight.Frozen
+		copyValue(converted.Value, weight.Value)
 	}
 	return other
 }
 
-// CopyFrom overwrites the values with those of the weights of the same names.
-// It is an error when a name or a shape differs; then nothing is changed.
+// CopyFrom overwrites the values with those of the weights of the same names. It is
+// an error if the names or a shape differ; then nothing is changed.
 func (w *Weights) CopyFrom(source *Weights) error {
 	if w == nil || source == nil {
 		return errors.New("copy weights: found nil, expected two Weights")
@@ -342,8 +341,8 @@ func (w *Weights) CopyFrom(source *Weights) error {
 	return nil
 }
 
-// copyValue writes dst = src, on all threads where the arithmetic is the same: a
-// network of many weights is copied before each step of its training.
+// copyValue writes dst = src, on all threads if the element types are equal, because
+// the trainer copies all weights before each step.
 func copyValue(dst, src *tensor.Dense) {
 	switch narrow := src.Dtype() == Float32; {
 	case src.Dtype() != dst.Dtype() && narrow:
@@ -357,55 +356,55 @@ func copyValue(dst, src *tensor.Dense) {
 	}
 }
 
-// Initializer says how a weight's first values are drawn. The zero value is the
-// usual choice for the place it stands in: He's for kernels, zero for biases.
+// Initializer is the distribution of a weight's initial values. The zero value is
+// the default of the weight: He for kernels, zero for biases.
 type Initializer struct {
 	Scheme string  `toml:"scheme,omitempty" json:"scheme,omitempty"`       // "", "he", "xavier", "normal" or "constant"
 	Mean   float64 `toml:"mean,omitempty" json:"mean,omitempty"`           // of "normal"; the value of "constant"
 	StdDev float64 `toml:"deviation,omitempty" json:"deviation,omitempty"` // of "normal"
 }
 
-// Normal draws from a normal distribution, as Koch, Zemel & Salakhutdinov do.
-func Normal(mean, deviation float64) Initializer {
-	return Initializer{Scheme: "normal", Mean: mean, StdDev: deviation}
+// Normal is a normal distribution, as Koch, Zemel & Salakhutdinov use.
+func Normal(mean, stdDev float64) Initializer {
+	return Initializer{Scheme: "normal", Mean: mean, StdDev: stdDev}
 }
 
 // Constant sets every element to one value.
 func Constant(value float64) Initializer { return Initializer{Scheme: "constant", Mean: value} }
 
-// or gives the default where the scheme is left open.
-func (i Initializer) or(usual Initializer) Initializer {
+// or returns the default if the scheme is empty.
+func (i Initializer) or(byDefault Initializer) Initializer {
 	if i.Scheme == "" {
-		return usual
+		return byDefault
 	}
 	return i
 }
 
-// He draws N(0, 2/fan_in), which keeps the variance of activations through
-// ReLU layers (He et al. 2015, equation 10).
+// He is the normal distribution N(0, 2/fan_in), which keeps the variance of
+// activations through ReLU layers (He et al. 2015, equation 10).
 var He = Initializer{Scheme: "he"}
 
-// Xavier draws U(−a, a) with a = √(6/(fan_in + fan_out)), for sigmoid and tanh
-// layers (Glorot & Bengio 2010, equation 16).
+// Xavier is the uniform distribution U(−a, a) with a = √(6/(fan_in + fan_out)), for
+// sigmoid and tanh layers (Glorot & Bengio 2010, equation 16).
 var Xavier = Initializer{Scheme: "xavier"}
 
-// draw sets the elements of a weight with the given fans.
-func (i Initializer) draw(weight *tensor.Dense, r *rand.Rand, fanIn, fanOut int) {
+// set sets the elements of a weight with the given fans.
+func (i Initializer) set(weight *tensor.Dense, r *rand.Rand, fanIn, fanOut int) {
 	if weight.Dtype() == Float32 {
 		data := weight.Float32s()
 		for k := range data {
-			data[k] = float32(i.one(r, fanIn, fanOut))
+			data[k] = float32(i.value(r, fanIn, fanOut))
 		}
 		return
 	}
 	data := weight.Float64s()
 	for k := range data {
-		data[k] = i.one(r, fanIn, fanOut)
+		data[k] = i.value(r, fanIn, fanOut)
 	}
 }
 
-// one draws an element.
-func (i Initializer) one(r *rand.Rand, fanIn, fanOut int) float64 {
+// value draws an element.
+func (i Initializer) value(r *rand.Rand, fanIn, fanOut int) float64 {
 	switch i.Scheme {
 	case "he":
 		return r.NormFloat64() * math.Sqrt(2/float64(fanIn))
@@ -417,7 +416,7 @@ func (i Initializer) one(r *rand.Rand, fanIn, fanOut int) float64 {
 	return i.Mean
 }
 
-// valid says whether the scheme is known.
+// valid reports whether the scheme is known.
 func (i Initializer) valid() bool {
 	switch i.Scheme {
 	case "", "he", "xavier", "normal", "constant":

@@ -225,7 +225,7 @@ func TestConvertAndClone(t *testing.T) {
 func TestAdd(t *testing.T) {
 	weights := weightsOf(t, "a")
 	for expected, err := range map[string]error{
-		`weight "a" is there already`:                              weights.Add("a", graph.Kernel, []int{1}, []float64{1}),
+		`weight "a" exists already`:                                weights.Add("a", graph.Kernel, []int{1}, []float64{1}),
 		`weight "b": found 3 elements, expected 4 for shape [2 2]`: weights.Add("b", graph.Kernel, []int{2, 2}, []float64{1, 2, 3}),
 	} {
 		if err == nil || err.Error() != expected {

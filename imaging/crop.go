@@ -9,16 +9,16 @@ import (
 	xdraw "golang.org/x/image/draw"
 )
 
-// Crop cuts a square around an image's ink, so that a drawing is of one size
-// wherever on the paper it is. Ink is what is brighter than half, after
-// Preprocessing.Invert; what lies outside the image is black. An image without
-// ink is cut to the square around its middle.
+// Crop cuts a square around the ink of an image, so that drawings of different sizes
+// and positions become alike. Ink is every pixel value of at least 128, after
+// Preprocessing.Invert; pixels outside the image are black. An image without ink is
+// cut to the square around its center.
 type Crop struct {
-	// Margin is the side of the square in sides of the ink's, the larger of its
-	// width and height; at least 1.
+	// Margin is the side of the square relative to that of the ink, the larger of its
+	// width and height; 1 to 16.
 	Margin float64 `toml:"margin" json:"margin"`
-	// Least is what the ink's side counts as at least, as a part of the image's
-	// larger side, 0 to 1: a dot is not made as large as a letter.
+	// MinSide is the minimum of the ink's side, relative to the larger side of the
+	// image, 0 to 1, so that a dot is not enlarged to the size of a letter.
 	MinSide float64 `toml:"least" json:"least"`
 }
 
@@ -33,13 +33,13 @@ func (c Crop) Validate() error {
 	return nil
 }
 
-// inkLevel is from which brightness on a pixel is ink.
+// inkLevel is the smallest value of ink.
 const inkLevel = 128
 
-// square is a square of an image, in pixels; its place may be between them.
+// square is a square of an image in pixels, at positions that need not be integers.
 type square struct{ left, top, side float64 }
 
-// square returns that around the ink.
+// square returns the square around the ink.
 func (c Crop) square(pixels []uint8, size Size) square {
 	left, top, right, bottom := size.Width, size.Height, 0, 0
 	for y := range size.Height {
@@ -61,8 +61,7 @@ func (c Crop) square(pixels []uint8, size Size) square {
 	return square{(float64(left+right) - side) / 2, (float64(top+bottom) - side) / 2, side}
 }
 
-// apply cuts an image of its own size to the ink and brings the square to
-// another one.
+// apply cuts an image to the square around its ink and scales that to size.
 func (c Crop) apply(pixels []uint8, own, size Size) []uint8 {
 	s := c.square(pixels, own)
 	columns := shares(s.left, s.side, size.Width, own.Width)
@@ -95,26 +94,26 @@ func (c Crop) apply(pixels []uint8, own, size Size) []uint8 {
 	return result
 }
 
-// share says what a target pixel is made of: the weights of the source pixels
-// from first on. They add up to less than 1 where it lies outside in part.
+// share has the weights of the source pixels, from first on, of which a target pixel
+// is the sum. The sum of the weights is less than 1 if a part lies outside.
 type share struct {
 	first   int
 	weights []float64
 }
 
-// shares divides a length of the source, from start on, into target pixels, by
-// the kernel that images are resized with.
+// shares divides a length of the source, from start on, into target pixels with the
+// kernel of resize.
 func shares(start, length float64, targets, sources int) []share {
 	step := length / float64(targets)
 	kernel := areaKernel(step)
 	reach := kernel.Support * max(step, 1)
 	all := make([]share, targets)
 	for t := range all {
-		centre := start + (float64(t)+0.5)*step
-		first, last := int(math.Floor(centre-reach-0.5)), int(math.Ceil(centre+reach+0.5))
+		center := start + (float64(t)+0.5)*step
+		first, last := int(math.Floor(center-reach-0.5)), int(math.Ceil(center+reach+0.5))
 		var total float64
 		for p := first; p <= last; p++ {
-			distance := math.Abs(float64(p) + 0.5 - centre)
+			distance := math.Abs(float64(p) + 0.5 - center)
 			weight := 0.0
 			if distance < reach {
 				weight = kernel.At(distance / max(step, 1))
@@ -135,7 +134,7 @@ func shares(start, length float64, targets, sources int) []share {
 	return all
 }
 
-// onPaper returns a copy of the image as it looks on white paper, its corner at
+// onPaper returns a copy of the image as it looks on white paper, with its corner at
 // the origin.
 func onPaper(img image.Image) *image.RGBA {
 	paper := image.NewRGBA(image.Rectangle{Max: img.Bounds().Size()})
@@ -144,10 +143,10 @@ func onPaper(img image.Image) *image.RGBA {
 	return paper
 }
 
-// grey returns a copy of the image in greys, as it looks on white paper, its
-// corner at the origin. The two types that files of drawings have are treated
-// apart, because image/draw is slow at them.
-func grey(img image.Image) *image.Gray {
+// gray returns a copy of the image in gray levels, as it looks on white paper, with its
+// corner at the origin. The two types that files of drawings have are special cases,
+// because image/draw is slow for them.
+func gray(img image.Image) *image.Gray {
 	bounds := img.Bounds()
 	paper := image.NewGray(image.Rectangle{Max: bounds.Size()})
 	switch img := img.(type) {
@@ -160,7 +159,7 @@ func grey(img image.Image) *image.Gray {
 		for i, c := range img.Palette {
 			swatch := image.NewNRGBA64(image.Rect(0, 0, 1, 1))
 			swatch.Set(0, 0, c)
-			table[i] = grey(swatch).Pix[0]
+			table[i] = gray(swatch).Pix[0]
 		}
 		for y := range bounds.Dy() {
 			for x, index := range img.Pix[y*img.Stride:][:bounds.Dx()] {
@@ -174,8 +173,8 @@ func grey(img image.Image) *image.Gray {
 	return paper
 }
 
-// resize stretches an image to width × height; one that has this size is
-// returned as it is.
+// resize scales an image to width × height; an image of this size is returned
+// unchanged.
 func resize(img image.Image, width, height int) image.Image {
 	bounds := img.Bounds()
 	if bounds.Dx() == width && bounds.Dy() == height {
@@ -187,12 +186,11 @@ func resize(img image.Image, width, height int) image.Image {
 	return result
 }
 
-// areaKernel weighs the source pixels of one target pixel. A target pixel is
-// as wide as shrink source pixels, and the share of it that a source pixel
-// covers, as a function of the distance of their centres in target pixels, is a
-// trapezoid: with its weights shrinking is exact averaging over areas. At
-// shrink 1 and for growing images it becomes the triangle of bilinear
-// interpolation.
+// areaKernel has the weights of the source pixels of one target pixel, which is as
+// wide as shrink source pixels. The fraction of it that a source pixel covers, as a
+// function of the distance of their centers in target pixels, is a trapezoid; with
+// these weights, reducing an image is exact averaging over areas. For a shrink of at
+// most 1 it is the triangle of bilinear interpolation.
 func areaKernel(shrink float64) *xdraw.Kernel {
 	half := 0.5 / max(shrink, 1) // half the width of a source pixel
 	return &xdraw.Kernel{
@@ -201,7 +199,7 @@ func areaKernel(shrink float64) *xdraw.Kernel {
 	}
 }
 
-// bytesOf returns the first channels of each pixel of a grey or RGBA image
+// bytesOf returns the first channels of each pixel of a gray or RGBA image
 // without padding.
 func bytesOf(img image.Image, channels int) []uint8 {
 	if img, ok := img.(*image.Gray); ok {

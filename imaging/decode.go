@@ -16,29 +16,29 @@ import (
 	"github.com/pkg/errors"
 )
 
-// What Decode accepts, so that a small file does not take much memory. All of it is
-// known from the header, before anything is decoded.
+// The limits of Decode, so that a small file cannot use much memory. They are checked
+// when the header is read, before anything is decoded.
 const (
 	// MaxPixels is the largest width × height: 8192 × 8192, which takes 256 MB as
 	// RGBA, twice that at 16 bits a channel, twice that again while it is turned by an
 	// EXIF orientation and, while a progressive JPEG is decoded, 1 GB.
 	MaxPixels = 1 << 26
-	// MaxSide is the largest width and the largest height. To be resized an image
-	// takes 32 bytes for each of its rows and each column of the new size.
+	// MaxSide is the largest width and the largest height. Scaling an image needs 32
+	// bytes for each of its rows and each column of the new size.
 	MaxSide = 1 << 16
-	// MaxHeader is how many bytes of a file may come before its size is known, and
-	// its palette: cameras and editors put texts and previews there.
+	// MaxHeader is the largest number of bytes before the size and the palette of an
+	// image: cameras and editors write texts and previews there.
 	MaxHeader = 1 << 24
 )
 
 var (
-	// ErrUndecodable says that a file was read, and that its content is not an image
-	// that can be decoded: it is of another format, damaged, cut short or too large. All
-	// errors of Decode that are about the content are this one, and none is that is about
-	// reading: that the file is not there, that permission is denied, that too many files
-	// are open, that the disk failed. These say nothing about the image.
+	// ErrUndecodable says that a file was read, but its content is not an image that can
+	// be decoded: it has another format, or is damaged, truncated or too large. All
+	// errors of Decode about the content are ErrUndecodable. Errors of reading are not:
+	// the file does not exist, permission is denied, too many files are open, or the
+	// disk failed.
 	ErrUndecodable = errors.New("not an image that can be decoded")
-	// ErrFormat says that the bytes are no image of a known format.
+	// ErrFormat says that the bytes are not an image of a known format.
 	ErrFormat = errors.Errorf("not an image of a known format (%s)", formatNames())
 	// ErrTooLarge says that an image has more than MaxPixels pixels, or more than
 	// MaxSide along one side.
@@ -53,8 +53,8 @@ func (u undecodable) Unwrap() error        { return u.error }
 
 // Decode reads an image of one of the Formats, recognized by its content: of a GIF
 // its first frame, of a TIFF its first page, of a PGM or PPM the plain or the raw
-// form of 8 or 16 bits. It is turned as its EXIF orientation says, or the tag
-// Orientation of a TIFF; broken EXIF is ignored. The name is used in errors only.
+// form of 8 or 16 bits. The image is turned as its EXIF orientation, or the tag
+// Orientation of a TIFF, says; invalid EXIF is ignored. The name is used in errors only.
 //
 // The errors about the content are ErrUndecodable: ErrFormat, ErrTooLarge and those
 // of the decoders, wrapped. Those of r are not.
@@ -84,10 +84,10 @@ func DecodeFile(path string) (image.Image, error) {
 	return Decode(file, path)
 }
 
-// DecodeSize reads no more than it needs of an image to tell its size, as it is when
-// it is turned: the header and, where EXIF may come after the pixels, the lengths of
-// the file's parts. The size has one channel if the format stores gray levels only, three
-// otherwise. The errors are Decode's.
+// DecodeSize returns the size of an image after it is turned. It reads only the header
+// and, if EXIF may come after the pixels, the lengths of the parts of the file. The size
+// has one channel if the format stores gray levels only, three otherwise. The errors
+// are those of Decode.
 func DecodeSize(r io.Reader, name string) (size Size, err error) {
 	defer readerPanics(&err, name)
 	if r == nil {
@@ -102,13 +102,13 @@ func DecodeSize(r io.Reader, name string) (size Size, err error) {
 	if f.orientation >= 5 {
 		size.Height, size.Width = size.Width, size.Height
 	}
-	if isGrey(f.config.ColorModel) {
+	if isGray(f.config.ColorModel) {
 		size.Channels = 1
 	}
 	return size, nil
 }
 
-// OpenFile opens an image file to be read. A folder is an error that says so.
+// OpenFile opens an image file for reading. It returns an error for a folder.
 func OpenFile(path string) (*os.File, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -125,7 +125,7 @@ func OpenFile(path string) (*os.File, error) {
 	return file, nil
 }
 
-// explained says what to do about an error of the operating system.
+// explained adds to an error of the operating system what to do about it.
 func explained(err error) error {
 	switch {
 	case errors.Is(err, syscall.EMFILE):
@@ -202,14 +202,14 @@ func (f *opened) decode() (img image.Image, err error) {
 	return f.codec.decode(f.source.fromStart())
 }
 
-// unexpectedPanic makes an error of a decoder's panic at a hostile file.
+// unexpectedPanic converts a panic of a decoder, such as at a malicious file, to an error.
 func unexpectedPanic(err *error) {
 	if r := recover(); r != nil {
 		*err = errors.Errorf("the decoder failed: %v", r)
 	}
 }
 
-// readerPanics makes an error of a panic of the reader, such as of a nil *bytes.Reader.
+// readerPanics converts a panic of the reader, such as of a nil *bytes.Reader, to an error.
 func readerPanics(err *error, name string) {
 	if r := recover(); r != nil {
 		*err = errors.Errorf("read image %s: the reader panics: %v", name, r)
@@ -226,7 +226,7 @@ func checkPixels(width, height int) error {
 	return nil
 }
 
-func isGrey(model color.Model) bool {
+func isGray(model color.Model) bool {
 	switch model := model.(type) {
 	case color.Palette:
 		for _, c := range model {
@@ -240,19 +240,20 @@ func isGrey(model color.Model) bool {
 	}
 }
 
-// maxKept is how many bytes of a stream are kept where a format is read in any order.
+// maxKept is the largest number of bytes of a stream that are buffered for a format
+// whose decoder reads in any order.
 const maxKept = 1 << 28
 
-// source is the bytes of an image file, to be read from any place and any number of
-// times. Of a stream, such as a pipe or a file in an archive, what has been read is
-// kept for that, up to a limit.
+// source reads the bytes of an image file at any offset and any number of times. Of a
+// stream, such as a pipe or a file in an archive, the bytes read are buffered for that,
+// up to a limit.
 type source struct {
 	file   io.ReaderAt // nil for a stream
 	size   int64
 	stream io.Reader
 	kept   []byte
 	limit  int
-	// failure is the first error of reading. That a file ends, or ends early, is none.
+	// failure is the first error of reading, except the end of the file.
 	failure error
 }
 
@@ -274,13 +275,13 @@ func newSource(r io.Reader) *source {
 	return &source{stream: bufio.NewReader(r), size: math.MaxInt64, limit: MaxHeader}
 }
 
-// keep says how many bytes of a stream may be kept.
+// keep raises the number of bytes of a stream that may be buffered.
 func (s *source) keep(limit int) { s.limit = max(s.limit, limit) }
 
 // section is the file from its beginning.
 func (s *source) section() *io.SectionReader { return io.NewSectionReader(s, 0, s.size) }
 
-// fromStart reads the file in order, a stream without keeping more of it.
+// fromStart reads the file in order; more bytes of a stream are not buffered.
 func (s *source) fromStart() io.Reader {
 	if s.file != nil {
 		return bufio.NewReaderSize(s.section(), int(min(s.size, 1<<16)))
@@ -324,21 +325,21 @@ func (s *source) ReadAt(p []byte, offset int64) (n int, err error) {
 	return n, err
 }
 
-// watch keeps an error of reading.
+// watch records an error of reading.
 func (s *source) watch(err error) {
 	if err != nil && s.failure == nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		s.failure = err
 	}
 }
 
-// wrap says of an error of decoding whether it is about the content.
+// wrap adds the name to an error, which is ErrUndecodable if reading did not fail.
 func (s *source) wrap(err error, name string) error {
 	if s.failure != nil {
 		return errors.Wrapf(explained(s.failure), "read image %s", name)
 	}
 	// Some decoders keep only the text of an error.
 	if errors.Is(err, io.EOF) || strings.HasSuffix(err.Error(), io.ErrUnexpectedEOF.Error()) {
-		err = errors.WithMessage(err, "the file is cut short")
+		err = errors.WithMessage(err, "the file is truncated")
 	}
 	return errors.Wrapf(undecodable{err}, "decode image %s", name)
 }

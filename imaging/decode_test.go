@@ -281,7 +281,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"a wide bomb", claim(1<<17, 1), imaging.ErrTooLarge, "131072 x 1"},
 		{"a netpbm bomb", []byte("P5 60000 60000 255 "), imaging.ErrTooLarge, "60000 x 60000"},
 		{"an empty image", []byte("P5 0 7 255 "), nil, "expected at least one"},
-		{"a file cut short", whole.Bytes()[:whole.Len()-20], nil, "the file is cut short: png: invalid format: unexpected EOF"},
+		{"a file cut short", whole.Bytes()[:whole.Len()-20], nil, "the file is truncated: png: invalid format: unexpected EOF"},
 	} {
 		_, err := imaging.Decode(bytes.NewReader(test.file), test.name)
 		if !errors.Is(err, imaging.ErrUndecodable) || test.want != nil && !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.message) {

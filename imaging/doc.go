@@ -1,10 +1,11 @@
-// Package imaging is about an image as a network sees it: a fixed number of
-// rows, columns and channels, as bytes and then as normalised numbers.
+// Package imaging reads image files and prepares images as the input of a network: a
+// fixed number of rows, columns and channels, first as bytes and then as normalized
+// numbers.
 //
-// There are three nouns. A Size is the shape of a network's input. Decode turns
-// a file into an image. A Preprocessing turns an image into the input of one
-// particular network, and travels with the trained model, so that a model always
-// sees new images exactly as it saw those it was trained on.
+// Its main types and functions: A Size is the shape of a network's input. Decode reads
+// an image file. A Preprocessing converts an image to the input of one particular
+// network and is stored with the trained model, so that the model processes new images
+// in the same way as those that it was trained on.
 //
 //	img, err := imaging.DecodeFile("digit.png")
 //	pixels := preprocessing.Pixels(img)       // (height, width, channels), 0 to 255
@@ -12,14 +13,14 @@
 //
 // # Files
 //
-// Formats lists what Decode reads, for the library, the command-line tool and the
-// server alike; Find lists the images of folders, and counts what lies beside them. A
-// picture is decoded as it is to be seen: turned as its EXIF orientation says. Errors
-// about the content of a file are ErrUndecodable, and those of reading it are not.
+// Formats lists the formats that Decode reads, which are the same in the library, the
+// command-line tool and the server. Find lists the images of folders and counts the
+// files that are not images. Decode turns an image as its EXIF orientation says. Errors
+// about the content of a file are ErrUndecodable, and errors of reading it are not.
 //
 // # Security
 //
-// An image of a few bytes may claim a size that fills the memory. Decode reads
-// the header first and refuses an image of more than MaxPixels pixels, or one
-// longer than MaxSide, before it allocates any of them.
+// An image of a few bytes may claim a size that fills the memory. Decode reads the
+// header first and validates the size before it allocates memory for the pixels: an
+// image of more than MaxPixels pixels, or longer than MaxSide, is an error.
 package imaging

@@ -12,20 +12,20 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Found is what Find finds.
+// Found is the result of Find.
 type Found struct {
 	Files   []string // images, in the order of the paths and, in folders, of their names
 	Skipped Skipped
 }
 
-// ErrNoImages says that a folder has no images in it or its folders.
-var ErrNoImages = errors.New("holds no images")
+// ErrNoImages says that neither a folder nor its subfolders contain images.
+var ErrNoImages = errors.New("contains no images")
 
-// Find returns the paths of files, and for a folder the images in it and its folders;
-// see IsImage. Files that are no images are passed over, and so are hidden ones;
-// hidden folders are not entered, nor are links to folders. A folder without images is
-// ErrNoImages; a pipe or a device that is named as an image, which would be waited for,
-// is an error, too.
+// Find returns the paths of files, and for a folder those of the images in it and its
+// subfolders; see IsImage. Files that are not images and hidden files are skipped;
+// hidden folders and links to folders are not entered. A folder without images is
+// ErrNoImages. A pipe or device with the name of an image, which reading would wait
+// for, is an error, too.
 func Find(paths ...string) (Found, error) {
 	var found Found
 	for _, path := range paths {
@@ -89,19 +89,18 @@ func (f *Found) add(file string, entry fs.DirEntry) error {
 	return nil
 }
 
-// textExtensions are of files that are no images, whatever their first bytes say: a
-// text may begin as a PGM file does.
+// textExtensions are extensions of files that are not images, whatever their first bytes
+// are: a text may begin as a PGM file does.
 var textExtensions = []string{".txt", ".csv", ".tsv", ".json", ".xml", ".md", ".html", ".htm", ".yaml", ".yml", ".toml", ".ini", ".log", ".tex", ".py", ".m", ".sh"}
 
-// copySuffixes are of the names that programs give to copies and to parts of files.
+// copySuffixes end the names that programs give to copies and to incomplete files.
 var copySuffixes = []string{"~", "_original", ".bak", ".orig", ".old", ".tmp", ".temp", ".part", ".partial", ".crdownload", ".download", ".swp"}
 
-// IsImage says whether the file at a path, or what a link there leads to, is to be
-// read as an image. An extension of one of the Formats says yes, whatever the content:
-// then a damaged image is found to be one. Otherwise the first bytes decide, as for
-// files without an extension; but names of texts (.txt, .csv, …) and of copies
-// (photo.jpg~, photo.jpg.bak, …) say no. A pipe or a device that is named as an image
-// is an error; what is no file otherwise is no image.
+// IsImage reports whether the file at a path, or the target of a link, should be read as
+// an image. It is true for the extensions of the Formats, whatever the content, so that
+// a damaged image is reported when it is decoded. Otherwise the first bytes decide,
+// except that texts (.txt, .csv, …) and copies (photo.jpg~, photo.jpg.bak, …) are not
+// images. A pipe or device with the name of an image is an error.
 func IsImage(path string) (bool, error) {
 	named := HasExtension(path)
 	info, err := os.Stat(path)
@@ -113,7 +112,7 @@ func IsImage(path string) (bool, error) {
 	case info.IsDir():
 		return false, nil
 	case named && !info.Mode().IsRegular():
-		return false, errors.Errorf("%s is no file", path)
+		return false, errors.Errorf("%s is not a regular file", path)
 	case named:
 		return true, nil
 	}
@@ -136,18 +135,18 @@ func IsImage(path string) (bool, error) {
 	return c != nil && (head[0] != 'P' || netpbmHeader(head[:n])), nil
 }
 
-// PassedOver counts files that lie beside images and are none, such as lists of
-// annotations and readme files. The zero value is none.
+// Skipped counts the files beside images that are not images, such as lists of
+// annotations and readme files. The zero value counts none.
 type Skipped struct {
 	Count int
 	// Kinds counts them by the extension in lower case, such as ".csv", or as "hidden",
 	// "without an extension", "link to a folder" or "of another kind".
 	Kinds map[string]int
-	// First are the paths of the first of them, MostPassedOver at most.
+	// First are the paths of the first of them, at most MaxSkipped.
 	First []string
 }
 
-// MostPassedOver is how many files PassedOver names.
+// MaxSkipped is the largest number of files that Skipped names.
 const MaxSkipped = 10
 
 // Add counts a file. A nil p counts nothing.
@@ -168,7 +167,7 @@ func (p *Skipped) add(path, kind string) {
 	p.Merge(Skipped{1, map[string]int{kind: 1}, []string{path}})
 }
 
-// Merge adds those of q. A nil p counts nothing.
+// Merge adds the counts of q. A nil p counts nothing.
 func (p *Skipped) Merge(q Skipped) {
 	if p == nil {
 		return
@@ -183,9 +182,9 @@ func (p *Skipped) Merge(q Skipped) {
 	p.First = append(p.First, q.First[:min(len(q.First), max(0, MaxSkipped-len(p.First)))]...)
 }
 
-// String is such as "43 files that are no images (42 .csv, 1 hidden)".
+// String is a text such as "43 files that are not images (42 .csv, 1 hidden)".
 func (p Skipped) String() string {
-	const most = 6 // kinds
+	const maxKinds = 6
 	var kinds []string
 	for kind := range p.Kinds {
 		kinds = append(kinds, kind)
@@ -198,17 +197,17 @@ func (p Skipped) String() string {
 	})
 	others := 0
 	for i, kind := range kinds {
-		if i >= most {
+		if i >= maxKinds {
 			others += p.Kinds[kind]
 		}
 		kinds[i] = fmt.Sprintf("%d %s", p.Kinds[kind], kind)
 	}
 	if others > 0 {
-		kinds = append(kinds[:most], fmt.Sprintf("%d of other kinds", others))
+		kinds = append(kinds[:maxKinds], fmt.Sprintf("%d of other kinds", others))
 	}
-	files := "files that are no images"
+	files := "files that are not images"
 	if p.Count == 1 {
-		files = "file that is no image"
+		files = "file that is not an image"
 	}
 	return fmt.Sprintf("%d %s (%s)", p.Count, files, strings.Join(kinds, ", "))
 }

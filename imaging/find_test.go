@@ -94,15 +94,15 @@ func TestFind(t *testing.T) {
 	if len(passed.First) != imaging.MaxSkipped || passed.First[0] != filepath.Join(dir, ".DS_Store") || passed.First[9] != filepath.Join(dir, "a", "07.csv") && passed.First[9] != filepath.Join(dir, "a", "08.csv") {
 		t.Errorf("it names %q", passed.First)
 	}
-	if want := "14 files that are no images (12 .csv, 1 hidden, 1 without an extension)"; passed.String() != want {
+	if want := "14 files that are not images (12 .csv, 1 hidden, 1 without an extension)"; passed.String() != want {
 		t.Errorf("found %q, expected %q", passed, want)
 	}
 	var one imaging.Skipped
-	if one.Add("x\x1b[31m.e\x1b"); one.String() != "1 file that is no image (1 of another kind)" {
+	if one.Add("x\x1b[31m.e\x1b"); one.String() != "1 file that is not an image (1 of another kind)" {
 		t.Errorf("found %q", one)
 	}
 	put(t, []byte("x"), dir, "texts", "a.md")
-	if _, err := imaging.Find(filepath.Join(dir, "texts")); err == nil || !strings.Contains(err.Error(), "texts holds no images (PNG, JPEG") || !strings.Contains(err.Error(), "1 .md") {
+	if _, err := imaging.Find(filepath.Join(dir, "texts")); err == nil || !strings.Contains(err.Error(), "texts contains no images (PNG, JPEG") || !strings.Contains(err.Error(), "1 .md") {
 		t.Errorf("a folder without images: %v", err)
 	}
 	if _, err := imaging.Find(filepath.Join(dir, "missing")); !os.IsNotExist(unwrapped(err)) {

@@ -26,9 +26,9 @@ type Format struct {
 	Extensions []string
 }
 
-// Formats returns the formats that Decode reads. They are the same in the library,
-// in the command-line tool and in the server: other decoders that a program
-// registers with package image play no part.
+// Formats returns the formats that Decode reads. They are the same in the library, the
+// command-line tool and the server; other decoders that a program registers with
+// package image have no effect.
 func Formats() []Format {
 	all := make([]Format, len(codecs))
 	for i, c := range codecs {
@@ -43,11 +43,10 @@ type codec struct {
 	recognize func(head []byte) bool
 	decode    func(io.Reader) (image.Image, error)
 	config    func(io.Reader) (image.Config, error)
-	// orientation finds how the image is to be turned, 1 to 8; nil where the format
-	// has no place for it.
+	// orientation reads the EXIF orientation, 1 to 8; nil if the format has none.
 	orientation func(*io.SectionReader) int
-	// check, if there is one, refuses what the decoder must not be given. Its decoder
-	// reads the file in any order, as an io.ReaderAt.
+	// check, if not nil, returns an error for files that must not be decoded. The
+	// decoder then reads the file in any order, as an io.ReaderAt.
 	check func(*io.SectionReader) error
 }
 
@@ -62,10 +61,10 @@ var codecs = []codec{
 	{Format: Format{"PPM", []string{".ppm", ".pnm"}}, recognize: netpbmMagic('3', '6'), decode: decodeNetpbm, config: decodeNetpbmConfig},
 }
 
-// headLength is how many of a file's first bytes tell its format.
+// headLength is the number of first bytes of a file that identify its format.
 const headLength = 16
 
-// magic recognizes what begins with one of the patterns, in which ? is any byte.
+// magic recognizes files that begin with one of the patterns, in which ? is any byte.
 func magic(patterns ...string) func(head []byte) bool {
 	return func(head []byte) bool {
 		return slices.ContainsFunc(patterns, func(pattern string) bool {
@@ -82,7 +81,7 @@ func magic(patterns ...string) func(head []byte) bool {
 	}
 }
 
-// codecOf is the format that a file's first bytes are of; nil if it is none of ours.
+// codecOf returns the format of a file with these first bytes; nil if it is unknown.
 func codecOf(head []byte) *codec {
 	for i := range codecs {
 		if codecs[i].recognize(head) {
@@ -92,8 +91,8 @@ func codecOf(head []byte) *codec {
 	return nil
 }
 
-// otherKind names what a file is that Decode does not read, where its first bytes
-// tell and somebody may take it for an image; empty otherwise.
+// otherKind names the format of a file that Decode does not read and a user might take
+// for an image; it is empty if the format is unknown.
 func otherKind(head []byte) string {
 	if len(head) >= 12 && string(head[4:8]) == "ftyp" {
 		switch brand := string(head[8:12]); brand {
@@ -124,7 +123,7 @@ func formatNames() string {
 	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
-// HasExtension says whether a file is named as an image that Decode reads.
+// HasExtension reports whether a file name has the extension of one of the Formats.
 func HasExtension(name string) bool {
 	extension := strings.ToLower(filepath.Ext(name))
 	return slices.ContainsFunc(codecs, func(c codec) bool { return slices.Contains(c.Extensions, extension) })
@@ -134,23 +133,23 @@ func HasExtension(name string) bool {
 // https://netpbm.sourceforge.net/doc/pgm.html and ppm.html.
 
 // netpbmMagic recognizes P, one of the digits, and white space or a comment, so that
-// a text that begins with P5 is not easily taken for an image.
+// a text that begins with P5 is rarely taken for an image.
 func netpbmMagic(digits ...byte) func(head []byte) bool {
 	return func(head []byte) bool {
 		return len(head) >= 3 && head[0] == 'P' && slices.Contains(digits, head[1]) && (head[2] == ' ' || head[2] == '#' || head[2] >= '\t' && head[2] <= '\r')
 	}
 }
 
-// netpbmHeader says whether a number or a comment follows the magic number, as no
-// text that only begins like one has.
+// netpbmHeader reports whether a number or a comment follows the magic number, which
+// distinguishes an image from a text that begins with P5.
 func netpbmHeader(head []byte) bool {
 	return len(head) > 3 && (head[2] == '#' || head[3] == '#' || head[3] >= '0' && head[3] <= '9' || head[3] == ' ' || head[3] >= '\t' && head[3] <= '\r')
 }
 
-// netpbm is an image file read up to its raster.
+// netpbm is an image file whose header has been read.
 type netpbm struct {
 	in            *bufio.Reader
-	plain, colour bool
+	plain, color  bool
 	width, height int
 	maximum       int // the value of full intensity, 1 to 65535
 }
@@ -162,7 +161,7 @@ func readNetpbmHeader(r io.Reader) (*netpbm, error) {
 		return nil, errors.Wrap(err, "netpbm: read magic number")
 	}
 	n.plain = magic[1] == '2' || magic[1] == '3'
-	n.colour = magic[1] == '3' || magic[1] == '6'
+	n.color = magic[1] == '3' || magic[1] == '6'
 	for _, field := range []struct {
 		name  string
 		value *int
@@ -180,7 +179,7 @@ func readNetpbmHeader(r io.Reader) (*netpbm, error) {
 }
 
 // number reads a decimal number and the one byte of white space that ends it,
-// passing over white space and comments (# to the end of the line) before it.
+// skipping white space and comments (# to the end of the line) before it.
 func (n *netpbm) number() (int, error) {
 	value, digits, comment := 0, 0, false
 	for {
@@ -251,7 +250,7 @@ func (n *netpbm) sample() (uint16, error) {
 
 func (n *netpbm) config() image.Config {
 	model := color.RGBA64Model
-	if !n.colour {
+	if !n.color {
 		model = color.Gray16Model
 	}
 	return image.Config{ColorModel: model, Width: n.width, Height: n.height}
@@ -265,8 +264,8 @@ func decodeNetpbmConfig(r io.Reader) (image.Config, error) {
 	return n.config(), nil
 }
 
-// decodeNetpbm keeps 16 bits whatever the file has: 8-bit values v become 257·v,
-// and come back as v.
+// decodeNetpbm makes an image of 16 bits for all files: 8-bit values v become 257·v,
+// which is converted back to v.
 func decodeNetpbm(r io.Reader) (image.Image, error) {
 	n, err := readNetpbmHeader(r)
 	if err != nil {
@@ -278,7 +277,7 @@ func decodeNetpbm(r io.Reader) (image.Image, error) {
 	bounds := image.Rect(0, 0, n.width, n.height)
 	var pixels []uint8
 	var img image.Image
-	if n.colour {
+	if n.color {
 		rgba := image.NewRGBA64(bounds)
 		img, pixels = rgba, rgba.Pix
 	} else {
@@ -287,8 +286,8 @@ func decodeNetpbm(r io.Reader) (image.Image, error) {
 	}
 	samples := 0
 	for at := 0; at < len(pixels); at += 2 {
-		value := uint16(0xffff) // opaque: the alpha of a colour image
-		if !n.colour || at%8 != 6 {
+		value := uint16(0xffff) // opaque: the alpha of a color image
+		if !n.color || at%8 != 6 {
 			if value, err = n.sample(); err != nil {
 				return nil, errors.Wrapf(err, "netpbm: read value %d of the raster", samples)
 			}
@@ -321,7 +320,7 @@ func decodeWebP(r io.Reader) (image.Image, error) {
 }
 
 // fromStudioRange writes red, green, blue and alpha, by the integers of libwebp
-// (src/dsp/yuv.h). Without alpha the image is opaque.
+// (src/dsp/yuv.h). If alpha is nil the image is opaque.
 func fromStudioRange(pix []uint8, img *image.YCbCr, alpha []uint8, alphaStride int) {
 	multiply := func(v uint8, by int) int { return int(v) * by >> 8 }
 	clip := func(v int) uint8 { return uint8(min(max(v>>6, 0), 255)) }

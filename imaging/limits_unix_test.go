@@ -54,7 +54,7 @@ func TestFindDoesNotWaitForPipes(t *testing.T) {
 	if err := unix.Mkfifo(filepath.Join(dir, "pipe.png"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := imaging.Find(dir); err == nil || !strings.Contains(err.Error(), "pipe.png is no file") {
+	if _, err := imaging.Find(dir); err == nil || !strings.Contains(err.Error(), "pipe.png is not a regular file") {
 		t.Errorf("found error %v", err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Cameras store the pixels as the sensor has them, and how to turn them in the tag
+// Cameras store the pixels as the sensor reads them, and how to turn them in the tag
 // Orientation (Exif 2.32, section 4.6.4; TIFF 6.0, page 36), 1 to 8:
 //
 //	1 as it is           5 mirrored at the diagonal from the upper left
@@ -19,16 +19,17 @@ import (
 //	3 turned by 180°     7 mirrored at the other diagonal
 //	4 upside down        8 to be turned counterclockwise by 90°
 //
-// The functions below find it in a file. What is broken or missing counts as upright:
-// metadata that cannot be read makes no image unreadable.
+// The functions below find it in a file. If it is invalid or missing the image is
+// upright: an image with unreadable metadata can still be read.
 
 const (
 	upright        = 1
 	orientationTag = 0x0112
 	byteType       = 1 // TIFF's unsigned integer of 8 bits
 	shortType      = 3 // of 16 bits
-	// mostChunks of a file are looked at: a PNG of MaxPixels has some 30,000.
-	mostChunks = 1 << 17
+	// maxChunks is the number of chunks of a file that are searched: a PNG of
+	// MaxPixels has some 30,000.
+	maxChunks = 1 << 17
 )
 
 // exifHeader precedes EXIF's TIFF structure in JPEG, and sometimes in WebP.
@@ -101,7 +102,7 @@ func jpegOrientation(r *io.SectionReader) int {
 	)
 	in := bufio.NewReader(io.NewSectionReader(r, 2, MaxHeader))
 	for {
-		// As image/jpeg does: bytes between the segments are passed over, and 0xff may
+		// As image/jpeg does: bytes between the segments are skipped, and 0xff may
 		// be repeated before a marker.
 		marker, err := in.ReadByte()
 		for err == nil && marker != 0xff {
@@ -140,7 +141,7 @@ func jpegOrientation(r *io.SectionReader) int {
 // pixels (PNG, third edition, section 11.3.4.5).
 func pngOrientation(r *io.SectionReader) int {
 	at := int64(len("\x89PNG\r\n\x1a\n"))
-	for range mostChunks {
+	for range maxChunks {
 		var head [8]byte // length, type
 		if !readFrom(r, head[:], at) {
 			return upright
@@ -161,7 +162,7 @@ func pngOrientation(r *io.SectionReader) int {
 // section 2.7.1.5).
 func webpOrientation(r *io.SectionReader) int {
 	at := int64(len("RIFF????WEBP"))
-	for range mostChunks {
+	for range maxChunks {
 		var head [8]byte // type, length
 		if !readFrom(r, head[:], at) {
 			return upright
@@ -180,9 +181,9 @@ func webpOrientation(r *io.SectionReader) int {
 	return upright
 }
 
-// turned is the image as an EXIF orientation, 1 to 8, says that it is to be seen; for
-// 1 it is the image itself. The colors are the same ones, bit for bit: where those of
-// a JPEG have fewer pixels than its brightness, they are repeated, and not converted.
+// turned is the image turned as an EXIF orientation, 1 to 8, says; for 1 it is the image
+// itself. The colors are not changed: if the color planes of a JPEG are subsampled,
+// their values are repeated, not converted.
 func turned(img image.Image, orientation int) image.Image {
 	if orientation <= upright || orientation > 8 {
 		return img
@@ -230,7 +231,7 @@ func turned(img image.Image, orientation int) image.Image {
 	return result
 }
 
-// turn is what an orientation does to an image of the bounds.
+// turn is the transformation of an image with the bounds by an orientation.
 type turn struct {
 	orientation int
 	from        image.Rectangle
@@ -244,7 +245,8 @@ func (t turn) bounds() image.Rectangle {
 	return image.Rect(0, 0, t.from.Dx(), t.from.Dy())
 }
 
-// source is where the pixel (x, y) of the result is in the image, from its corner.
+// source returns the position in the image, relative to its corner, of the pixel (x, y)
+// of the result.
 func (t turn) source(x, y int) (fromX, fromY int) {
 	right, bottom := t.from.Dx()-1, t.from.Dy()-1
 	switch t.orientation {
@@ -266,7 +268,7 @@ func (t turn) source(x, y int) (fromX, fromY int) {
 	return x, y
 }
 
-// pixels turns pixels of so many bytes each, whose rows are stride bytes apart.
+// pixels turns pixels of size bytes each, whose rows begin stride bytes apart.
 func (t turn) pixels(pix []uint8, stride, size int) (result []uint8, resultStride int) {
 	bounds := t.bounds()
 	result = make([]uint8, 0, bounds.Dx()*bounds.Dy()*size)

@@ -9,7 +9,7 @@ import (
 )
 
 // Size is the shape of a network's input: height × width pixels of one channel
-// (grey) or three (red, green, blue).
+// (gray) or three (red, green, blue).
 type Size struct {
 	Height   int `toml:"height" json:"height"`
 	Width    int `toml:"width" json:"width"`
@@ -34,24 +34,24 @@ func (s Size) Validate() error {
 	return nil
 }
 
-// Preprocessing says how an image becomes the input of a network. It is part of
-// a trained model and is stored with it.
+// Preprocessing describes how an image is converted to the input of a network. It is
+// part of a trained model and is stored with it.
 type Preprocessing struct {
 	Size Size `toml:"size" json:"size"`
-	// Invert exchanges black and white, for a network that was trained on white
-	// ink and is to read black ink on white paper.
+	// Invert exchanges black and white: for a network that was trained on white ink on
+	// black, and images of black ink on white paper.
 	Invert bool `toml:"invert" json:"invert"`
-	// Crop cuts to the ink first, for drawings that lie anywhere on the paper; nil
-	// takes the whole image.
+	// Crop cuts the image to its ink first, for drawings at any position; nil uses the
+	// whole image.
 	Crop *Crop `toml:"crop" json:"crop,omitempty"`
-	// Mean and Deviation, one value a channel on the scale of 0 to 1, are
-	// subtracted and divided by. Empty means 0 and 1.
+	// Mean and StdDev are the mean and standard deviation for normalization, one value
+	// for each channel on the scale of 0 to 1. Empty stands for 0 and 1.
 	Mean   []float64 `toml:"mean" json:"mean,omitempty"`
 	StdDev []float64 `toml:"deviation" json:"deviation,omitempty"`
 }
 
-// Validate reports what is wrong: the size or the crop (see there), a mean or a
-// deviation that does not have one finite value a channel, or a deviation that
+// Validate returns an error for an invalid size or crop, a mean or standard deviation
+// that does not have one finite value for each channel, or a standard deviation that
 // is not positive.
 func (p Preprocessing) Validate() error {
 	if err := p.Size.Validate(); err != nil {
@@ -85,15 +85,15 @@ func (p Preprocessing) Validate() error {
 }
 
 // Pixels returns the image as (height, width, channels) bytes from 0, black, to
-// 255. Colours become greys (as color.GrayModel does) where the size has one
-// channel, what is transparent shows white paper, other sizes are stretched to
-// Size by area averaging (bilinear where they grow), and Invert is applied, or,
-// with Crop, Invert is applied and the square around the ink is brought to Size.
-// Without Crop the bytes of an opaque image that has the right size come through
-// as they are.
+// 255, white. If the size has one channel, colors are converted to gray levels (as
+// color.GrayModel does). Transparent pixels show white. Images of other sizes are
+// scaled to Size by area averaging, or bilinearly if they are smaller, and inverted if
+// Invert is set; with Crop they are inverted first, and the square around the ink is
+// scaled to Size. Without Crop the bytes of an opaque image of the right size are not
+// changed.
 //
-// It returns nil where the preprocessing is not valid, or where the image has no pixels
-// or panics while it is read; Prepare says why.
+// The result is nil if the preprocessing is not valid, or if the image has no pixels or
+// panics while it is read; Prepare returns the reason as an error.
 func (p Preprocessing) Pixels(img image.Image) []uint8 {
 	pixels, err := p.read(img)
 	if err != nil {
@@ -102,10 +102,10 @@ func (p Preprocessing) Pixels(img image.Image) []uint8 {
 	return pixels
 }
 
-// read is Pixels with an error where there is none. Its text follows "the image".
+// read is Pixels with an error. The text of the error continues "the image".
 func (p Preprocessing) read(img image.Image) (pixels []uint8, err error) {
 	if err := p.Validate(); err != nil {
-		return nil, errors.Wrap(err, "cannot be brought to the input of the network")
+		return nil, errors.Wrap(err, "cannot be converted to the input of the network")
 	}
 	defer unreadable(&err, img)
 	if img == nil || img.Bounds().Empty() {
@@ -116,19 +116,19 @@ func (p Preprocessing) read(img image.Image) (pixels []uint8, err error) {
 
 func (p Preprocessing) pixels(img image.Image) []uint8 {
 	if p.Size.Channels == 1 {
-		img = grey(img)
+		img = gray(img)
 	} else {
 		img = onPaper(img)
 	}
 	if p.Crop != nil {
 		own := Size{Height: img.Bounds().Dy(), Width: img.Bounds().Dx(), Channels: p.Size.Channels}
-		return p.Crop.apply(p.polarised(bytesOf(img, p.Size.Channels)), own, p.Size)
+		return p.Crop.apply(p.inverted(bytesOf(img, p.Size.Channels)), own, p.Size)
 	}
-	return p.polarised(bytesOf(resize(img, p.Size.Width, p.Size.Height), p.Size.Channels))
+	return p.inverted(bytesOf(resize(img, p.Size.Width, p.Size.Height), p.Size.Channels))
 }
 
-// polarised inverts the pixels where Invert says so.
-func (p Preprocessing) polarised(pixels []uint8) []uint8 {
+// inverted inverts the pixels if Invert is set.
+func (p Preprocessing) inverted(pixels []uint8) []uint8 {
 	if p.Invert {
 		for i := range pixels {
 			pixels[i] = 255 - pixels[i]
@@ -138,9 +138,9 @@ func (p Preprocessing) polarised(pixels []uint8) []uint8 {
 }
 
 // Normalize writes (v/255 − mean)/deviation for each byte v of pixels, the
-// (height, width, channels) values of one or more images, to dst, which has the
-// same length. Of a shorter one it writes what there is room for, and nothing where the
-// preprocessing is not valid.
+// (height, width, channels) values of one or more images, to dst. If the lengths
+// differ it writes as many values as the shorter has, and none if the preprocessing is
+// not valid.
 func (p Preprocessing) Normalize(dst []float32, pixels []uint8) {
 	if p.Validate() != nil {
 		return
@@ -155,7 +155,7 @@ func (p Preprocessing) Normalize(dst []float32, pixels []uint8) {
 		if len(p.StdDev) > 0 {
 			deviation = p.StdDev[channel]
 		}
-		var values [256]float32 // of each byte: divisions take longer than an image does
+		var values [256]float32 // of each byte, because dividing every pixel takes longer
 		for v := range values {
 			values[v] = float32((float64(v)/255 - mean) / deviation)
 		}
@@ -165,10 +165,10 @@ func (p Preprocessing) Normalize(dst []float32, pixels []uint8) {
 	}
 }
 
-// Check says why an image cannot be read: it is nil or has no pixels, it is larger
-// than Decode accepts (ErrTooLarge), or it is of a type of package image whose
-// memory is shorter than its bounds need. An image of another type may fail yet
-// when its pixels are read; see Prepare. The text of an error follows "the
+// Check returns an error for an image that cannot be read: it is nil or has no pixels,
+// it is larger than Decode accepts (ErrTooLarge), or it is of a type of package image
+// whose memory is shorter than its bounds require. An image of another type may still
+// fail when its pixels are read; see Prepare. The text of an error continues "the
 // image".
 func Check(img image.Image) (err error) {
 	defer unreadable(&err, img)
@@ -191,9 +191,9 @@ func Check(img image.Image) (err error) {
 	return nil
 }
 
-// Prepare is Pixels for an image of any origin, such as a type of the user's own:
-// where Check finds something or the image panics, that is an error. Its text
-// follows "the image". A preprocessing that is not valid is an error, too.
+// Prepare is Pixels with an error, for images of any origin, such as a user's own type.
+// It is an error if Check returns one, if the image panics while it is read, or if the
+// preprocessing is not valid. The text of an error continues "the image".
 func (p Preprocessing) Prepare(img image.Image) (pixels []uint8, err error) {
 	if err := Check(img); err != nil {
 		return nil, err
@@ -201,14 +201,14 @@ func (p Preprocessing) Prepare(img image.Image) (pixels []uint8, err error) {
 	return p.read(img)
 }
 
-// unreadable makes an error of a panic while an image is read.
+// unreadable converts a panic while an image is read to an error.
 func unreadable(err *error, img image.Image) {
 	if r := recover(); r != nil {
 		*err = errors.Errorf("is a %T that panics while it is read, expected one that can be read within its bounds: %v", img, r)
 	}
 }
 
-// plane is memory of an image: so many rows, each of so many bytes, stride bytes
+// plane is memory of an image: a number of rows of equal length that begin stride bytes
 // apart.
 type plane struct {
 	name        string
@@ -224,9 +224,9 @@ func (p plane) check() error {
 	return nil
 }
 
-// planes are the memory of an image of package image; there is none of other
-// types. Reading beyond the length of a slice need not panic: what lies between
-// length and capacity would be read as pixels.
+// planes returns the memory of an image of package image; none for other types. Reading
+// beyond the length of a slice may succeed: the memory between length and capacity
+// would be read as pixels.
 func planes(img image.Image) []plane {
 	bounds := img.Bounds()
 	pix := func(memory []uint8, stride, each int) []plane {
@@ -277,9 +277,9 @@ func yCbCr(img *image.YCbCr) []plane {
 	return all
 }
 
-// Image is the picture of (height, width, channels) bytes of the size, as
-// Preprocessing.Pixels gives them; a grey one shares their memory. It is nil where the
-// size is not valid or there are fewer bytes than it has.
+// Image makes an image of (height, width, channels) bytes, as Preprocessing.Pixels
+// returns them; a gray image shares their memory. It is nil if the size is not valid or
+// there are fewer bytes than the size has.
 func (s Size) Image(pixels []uint8) image.Image {
 	if s.Validate() != nil || len(pixels) < s.Len() {
 		return nil
@@ -288,10 +288,10 @@ func (s Size) Image(pixels []uint8) image.Image {
 	if s.Channels == 1 {
 		return &image.Gray{Pix: pixels, Stride: s.Width, Rect: bounds}
 	}
-	colours := image.NewNRGBA(bounds)
+	colors := image.NewNRGBA(bounds)
 	for i := range s.Height * s.Width {
-		copy(colours.Pix[4*i:], pixels[3*i:3*i+3])
-		colours.Pix[4*i+3] = 255
+		copy(colors.Pix[4*i:], pixels[3*i:3*i+3])
+		colors.Pix[4*i+3] = 255
 	}
-	return colours
+	return colors
 }

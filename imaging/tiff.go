@@ -9,12 +9,12 @@ import (
 	"golang.org/x/image/tiff"
 )
 
-// smallestTile is how many pixels a tile of a TIFF has at least: its sides are
-// multiples of 16 (TIFF 6.0, section 15). Each smaller one takes as much time as a
-// large one, so that a small file may take minutes.
-const smallestTile = 16 * 16
+// minTile is the smallest number of pixels of a tile of a TIFF, whose sides are
+// multiples of 16 (TIFF 6.0, section 15). Smaller tiles take as much time as large ones,
+// so that a small file could take minutes.
+const minTile = 16 * 16
 
-// checkTIFF refuses what the decoder would take much memory or time for.
+// checkTIFF returns an error for files that need much memory or time to decode.
 func checkTIFF(r *io.SectionReader) error {
 	const tileWidth, tileLength = 0x0142, 0x0143
 	pixels, tiled := int64(1), false
@@ -28,8 +28,8 @@ func checkTIFF(r *io.SectionReader) error {
 		}
 		return true
 	})
-	if err == nil && tiled && pixels < smallestTile {
-		err = errors.Errorf("found tiles of %d pixels, expected at least %d", pixels, smallestTile)
+	if err == nil && tiled && pixels < minTile {
+		err = errors.Errorf("found tiles of %d pixels, expected at least %d", pixels, minTile)
 	}
 	if err == nil {
 		_, err = faxReversed(r)
@@ -37,12 +37,12 @@ func checkTIFF(r *io.SectionReader) error {
 	return errors.Wrap(err, "TIFF: read the directory")
 }
 
-// faxReversed says of a TIFF that is compressed as facsimiles are (ITU-T T.4 and T.6)
-// whether its decoder gives the negative. The codes are of white and black runs, which
+// faxReversed reports, for a TIFF with the compression of facsimiles (ITU-T T.4 and T.6),
+// whether the decoder returns the negative. The codes are white and black runs, which
 // TIFF stores as zeros and ones whatever zero means (TIFF 6.0, page 50, as libtiff
-// does): where PhotometricInterpretation says that zero is black, a white run is to be
-// seen black. golang.org/x/image/tiff takes it for white there. What the decoder would
-// read otherwise than libtiff is an error.
+// does): if PhotometricInterpretation says that zero is black, a white run is shown
+// black, but golang.org/x/image/tiff returns white. It is an error if the decoder would
+// differ from libtiff otherwise.
 func faxReversed(r *io.SectionReader) (reversed bool, err error) {
 	const (
 		bits, compression, photometric = 0x0102, 0x0103, 0x0106

@@ -8,14 +8,14 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Config is a solver and its schedule as they stand in a file. Durations are in
-// epochs. What the chosen solver or schedule has no use for must be left zero.
+// Config describes a solver and its schedule in a file. Durations are in epochs.
+// Fields that the solver or the schedule does not use must be zero.
 type Config struct {
 	Solver       string  `toml:"solver"`                    // "sgd", "adam" or "adamw"
 	LearningRate float64 `toml:"learning_rate" json:"Rate"` // initial learning rate η, above 0
 
 	Momentum       float64 `toml:"momentum"`        // sgd: μ, in [0, 1)
-	MomentumStart  float64 `toml:"momentum_start"`  // sgd: where a linear ramp to μ begins; 0 for no ramp
+	MomentumStart  float64 `toml:"momentum_start"`  // sgd: initial momentum of a linear ramp to μ; 0 for no ramp
 	MomentumEpochs int     `toml:"momentum_epochs"` // sgd: length of the ramp; 0 for all epochs
 	Nesterov       bool    `toml:"nesterov"`        // sgd
 
@@ -23,31 +23,31 @@ type Config struct {
 	Beta2   float64 `toml:"beta2"`   // adam, adamw: 0 stands for 0.999
 	Epsilon float64 `toml:"epsilon"` // adam, adamw: 0 stands for 1e-8
 
-	L2          float64 `toml:"l2"`           // sgd, adam: λ of λ‖w‖², where the objective has no such term
+	L2          float64 `toml:"l2"`           // sgd, adam: λ of λ‖w‖², if the loss has no such term
 	WeightDecay float64 `toml:"weight_decay"` // adamw: λ′ of w ← (1 − ηλ′)w
-	Clip        float64 `toml:"clip"`         // greatest norm over all gradients; 0 for no limit
+	Clip        float64 `toml:"clip"`         // maximum norm over all gradients; 0 for no limit
 	Average     float64 `toml:"average"`      // Decay of an Average of the weights, in [0, 1); 0 for none
 
 	Schedule          string  `toml:"schedule"`                    // "constant" (or empty), "step", "exponential" or "cosine"
 	Warmup            float64 `toml:"warmup"`                      // epochs of linear warm-up, 0.5 for half a one
-	Decay             float64 `toml:"decay"`                       // step, exponential: factor on the rate, in (0, 1]
+	Decay             float64 `toml:"decay"`                       // step, exponential: factor on the learning rate, in (0, 1]
 	DecayEpochs       int     `toml:"decay_epochs"`                // step: epochs between two decays
 	FinalLearningRate float64 `toml:"final_rate" json:"FinalRate"` // cosine: the learning rate at the end
 
 	Layers []Layer `toml:"layers"` // settings of single layers
 }
 
-// Length is how long a training is.
+// Length is the length of a training.
 type Length struct {
-	Epochs     int // at most, where training may stop early
+	Epochs     int // the maximum, if training may stop early
 	EpochSteps int // steps in an epoch
 }
 
-// Steps in all.
+// Steps is the total number of steps.
 func (l Length) Steps() int { return l.Epochs * l.EpochSteps }
 
-// New builds the solver and the schedule of its rate. An error names the field,
-// what was found and what was expected.
+// New makes the solver and the schedule of its learning rate. An error names the
+// field, what was found and what was expected.
 func New(config Config, length Length) (Solver, Schedule, error) {
 	if err := config.check(length); err != nil {
 		return nil, nil, errors.Wrap(err, "solver configuration")
@@ -59,7 +59,7 @@ func New(config Config, length Length) (Solver, Schedule, error) {
 	return solver, config.schedule(length), nil
 }
 
-// checkedSolver is one of ours, which knows its fields' bounds.
+// checkedSolver is a solver of this package, which can validate its fields.
 type checkedSolver interface {
 	Solver
 	rule
@@ -96,40 +96,40 @@ func (c Config) schedule(length Length) (schedule Schedule) {
 	return schedule
 }
 
-// bound says that a field's value lies in [least, below). No NaN does.
+// bound requires the value of a field to be in [min, below). NaN is not.
 type bound struct {
-	field               string
-	value, least, below float64
+	field             string
+	value, min, below float64
 }
 
 func within(bounds ...bound) error {
 	for _, b := range bounds {
-		if !(b.value >= b.least && b.value < b.below) {
+		if !(b.value >= b.min && b.value < b.below) {
 			return errors.Errorf("%s: found %v, expected %s", b.field, b.value, b.expected())
 		}
 	}
 	return nil
 }
 
-// expected is the range in words.
+// expected describes the range.
 func (b bound) expected() string {
 	if math.IsInf(b.below, 1) {
-		return fmt.Sprintf("a finite number, at least %v", b.least)
+		return fmt.Sprintf("a finite number, at least %v", b.min)
 	}
-	return fmt.Sprintf("at least %v and below %v", b.least, b.below)
+	return fmt.Sprintf("at least %v and below %v", b.min, b.below)
 }
 
-// field is one of a Config's numbers.
+// field is a number of a Config.
 type field struct {
 	name  string
 	value float64
 }
 
-// allZero refuses settings that would have no effect.
+// allZero returns an error for settings that would have no effect.
 func allZero(owner string, fields ...field) error {
 	for _, f := range fields {
 		if f.value != 0 {
-			return errors.Errorf("%s: found %v, expected none: %s has no use for it", f.name, f.value, owner)
+			return errors.Errorf("%s: found %v, expected none: %s does not use it", f.name, f.value, owner)
 		}
 	}
 	return nil
@@ -150,7 +150,7 @@ func (c Config) check(length Length) error {
 		return err
 	}
 	if !(c.Warmup >= 0 && c.Warmup <= float64(length.Epochs)) {
-		return errors.Errorf("warmup: found %v, expected 0 to %d epochs, as long as the training", c.Warmup, length.Epochs)
+		return errors.Errorf("warmup: found %v, expected 0 to %d, the number of epochs of the training", c.Warmup, length.Epochs)
 	}
 	if err := c.checkSolver(); err != nil {
 		return err
@@ -219,23 +219,22 @@ func (c Config) checkDecay(unused ...field) error {
 	return allZero("the "+c.Schedule+" schedule", unused...)
 }
 
-// Koch is the optimisation of Koch, Zemel & Salakhutdinov (2015), section 3.2.
+// Koch is the optimization of Koch, Zemel & Salakhutdinov (2015), section 3.2: SGD
+// with momentum and L2. The learning rate decays by 1 percent an epoch, uniformly
+// across the network; the momentum is initially 0.5 and rises linearly by epoch to
+// that of the layer. (The paper's batches of 128, its at most 200 epochs and its early
+// stop after 20 epochs without improvement are settings of the trainer.)
 //
-// From the paper: SGD with momentum and L2; the rate decays by 1 percent an
-// epoch, uniformly across the network; the momentum starts at 0.5 and rises
-// linearly by epoch to the layer's own. (Its batches of 128, its at most 200
-// epochs and its stop after 20 epochs without gain are the trainer's.)
-//
-// Rate, momentum and L2 the paper searched layer by layer in [1e-4, 1e-1], [0,
-// 1] and [0, 0.1] and does not print. The values here are this module's choice
-// from those ranges, the same for all layers: rate 1e-2, momentum 0.9, L2 1e-4,
-// and a rise of the momentum by 0.01 an epoch. Layers sets others, which the
-// paper's whole network needs. One rate for all layers teaches it nothing. It learns
-// at a rate of 0.03 with scales of 0.02, 0.08, 0.3 and 3.3 for conv1 to conv3 and
-// linear1, an L2 of 8e-3 for linear1, and momenta that rise within 20 epochs of 50
-// steps, those of conv1 to conv3 to 0.98 and that of conv4 to 0.95 (go run
-// ./benchmarks/reproduce koch-all-pairs). Where the objective has the L2 term of the
-// paper's equation, set L2 to zero.
+// The paper searched the learning rate, momentum and L2 of each layer in [1e-4, 1e-1],
+// [0, 1] and [0, 0.1] and does not print them. The values here are this module's
+// choice from those ranges, the same for all layers: learning rate 1e-2, momentum 0.9,
+// L2 1e-4, and a rise of the momentum by 0.01 an epoch. Set others by Layers: the
+// paper's whole network learns nothing with one learning rate for all layers. It
+// learns with a learning rate of 0.03, scales of 0.02, 0.08, 0.3 and 3.3 for conv1 to
+// conv3 and linear1, an L2 of 8e-3 for linear1, and momenta that rise within 20 epochs
+// of 50 steps, those of conv1 to conv3 to 0.98 and that of conv4 to 0.95 (go run
+// ./benchmarks/reproduce koch-all-pairs). If the loss has the L2 term of the paper's
+// equation, set L2 to zero.
 func Koch() Config {
 	return Config{
 		Solver:         "sgd",

@@ -9,31 +9,32 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// SGD is stochastic gradient descent with classical momentum. With the rate η,
+// SGD is stochastic gradient descent with classical momentum. With the learning rate η,
 // the momentum μ, the L2 weight λ and the gradient g,
 //
 //	v ← μv − η(g + 2λw)
 //	w ← w + v
 //
-// where v begins at zero. This is the update of Koch, Zemel & Salakhutdinov
-// (2015), section 3.2: the rate is inside the velocity, so that a change of rate
-// leaves the velocity as it is. (PyTorch keeps v ← μv + g and takes w ← w − ηv,
-// which is the same as long as the rate does not change.) The paper prints the
-// L2 term as + 2λ|w| outside of the velocity, which would make weights grow;
-// here it is the gradient of the λ‖w‖² in its objective.
+// where v is initially zero. This is the update of Koch, Zemel & Salakhutdinov (2015),
+// section 3.2: the learning rate is inside the velocity, so a change of the learning
+// rate does not change the velocity. (PyTorch computes v ← μv + g and w ← w − ηv,
+// which is the same as long as the learning rate is constant.) The paper prints the L2
+// term as + 2λ|w| outside of the velocity, which would make weights grow; here it is
+// the gradient of the λ‖w‖² in its objective.
 //
-// Set the fields before the first step and leave them; SetRate changes the rate.
+// Do not change the fields after the first step; SetLearningRate changes the learning
+// rate.
 type SGD struct {
 	LearningRate float64 // η, in [0, ∞)
 	Momentum     float64 // μ, in [0, 1)
-	Ramp         Ramp    // brings the momentum up to μ; the zero Ramp is there at once
+	Ramp         Ramp    // raises the momentum to μ; the zero Ramp is constant
 
-	// Nesterov looks ahead: w ← w + μv − η(g + 2λw), with the new v (Bengio,
+	// Nesterov momentum: w ← w + μv − η(g + 2λw), with the new v (Bengio,
 	// Boulanger-Lewandowski & Pascanu 2013, equation 7; PyTorch's too).
 	Nesterov bool
 
 	L2     float64 // λ, in [0, ∞), of parameters that decay
-	Clip   float64 // greatest norm over all gradients, before L2 is added; 0 for no limit
+	Clip   float64 // maximum norm over all gradients, before L2 is added; 0 for no limit
 	Layers []Layer // settings of single layers
 
 	core core
@@ -47,14 +48,14 @@ func (s *SGD) Step(model []gorgonia.ValueGrad) error {
 	return s.core.step(model, s)
 }
 
-// SetRate sets η from the next step on.
+// SetLearningRate sets η from the next step on.
 func (s *SGD) SetLearningRate(rate float64) {
 	if s != nil {
 		s.LearningRate = rate
 	}
 }
 
-// Progress tells of the steps taken.
+// Progress describes the steps taken.
 func (s *SGD) Progress() Progress {
 	if s == nil {
 		return Progress{}
@@ -62,7 +63,7 @@ func (s *SGD) Progress() Progress {
 	return s.core.progress(s.LearningRate)
 }
 
-// State copies the velocities ("velocity/…"), the step and the rate.
+// State copies the velocities ("velocity/…"), the step and the learning rate.
 func (s *SGD) State() State {
 	if s == nil {
 		return nil
@@ -70,7 +71,7 @@ func (s *SGD) State() State {
 	return s.core.state(s.LearningRate)
 }
 
-// Restore goes on from a State of an SGD with the same settings.
+// Restore continues from a State of an SGD with the same settings.
 func (s *SGD) Restore(state State) error {
 	if s == nil {
 		return errNil
@@ -117,7 +118,7 @@ func (s *SGD) update(p *parameter, from, to int, scale float64) {
 		vector.MomentumFactors[float64]{Scale: scale, Rate: rate, Momentum: momentum, Penalty: penalty, Nesterov: s.Nesterov})
 }
 
-// Adam is the solver of Kingma & Ba (2015), algorithm 1. With the rate η, the
+// Adam is the solver of Kingma & Ba (2015), algorithm 1. With the learning rate η, the
 // L2 weight λ and the gradient g, step t = 1, 2, … is
 //
 //	g ← g + 2λw
@@ -125,15 +126,16 @@ func (s *SGD) update(p *parameter, from, to int, scale float64) {
 //	v ← β₂v + (1−β₂)g²
 //	w ← w − η · m/(1−β₁ᵗ) / (√(v/(1−β₂ᵗ)) + ε)
 //
-// where m and v begin at zero. ε is outside of the root, as in the paper and in
-// PyTorch.
+// where m and v are initially zero. ε is outside of the square root, as in the paper
+// and in PyTorch.
 //
 // With a WeightDecay λ′ it is AdamW (Loshchilov & Hutter 2019, algorithm 2):
-// w ← (1 − ηλ′)w comes before the step above, and g does not see it. Here, as
-// in PyTorch, η is the whole rate; the paper splits it into a schedule η_t and a
+// w ← (1 − ηλ′)w precedes the step above, and g does not contain it. Here, as in
+// PyTorch, η is the whole learning rate; the paper splits it into a schedule η_t and a
 // constant α, and decays by η_t·λ′.
 //
-// Set the fields before the first step and leave them; SetRate changes the rate.
+// Do not change the fields after the first step; SetLearningRate changes the learning
+// rate.
 type Adam struct {
 	LearningRate float64 // η, in [0, ∞)
 	Beta1        float64 // β₁, in [0, 1); 0 stands for 0.9
@@ -141,7 +143,7 @@ type Adam struct {
 	Epsilon      float64 // ε, in [0, ∞); 0 stands for 1e-8
 	L2           float64 // λ, in [0, ∞), of parameters that decay
 	WeightDecay  float64 // λ′, in [0, ∞), of parameters that decay
-	Clip         float64 // greatest norm over all gradients, before L2 is added; 0 for no limit
+	Clip         float64 // maximum norm over all gradients, before L2 is added; 0 for no limit
 	Layers       []Layer // settings of single layers
 
 	core core
@@ -155,14 +157,14 @@ func (a *Adam) Step(model []gorgonia.ValueGrad) error {
 	return a.core.step(model, a)
 }
 
-// SetRate sets η from the next step on.
+// SetLearningRate sets η from the next step on.
 func (a *Adam) SetLearningRate(rate float64) {
 	if a != nil {
 		a.LearningRate = rate
 	}
 }
 
-// Progress tells of the steps taken.
+// Progress describes the steps taken.
 func (a *Adam) Progress() Progress {
 	if a == nil {
 		return Progress{}
@@ -171,7 +173,7 @@ func (a *Adam) Progress() Progress {
 }
 
 // State copies the moments ("first/…" for m, "second/…" for v), the step and
-// the rate.
+// the learning rate.
 func (a *Adam) State() State {
 	if a == nil {
 		return nil
@@ -179,7 +181,7 @@ func (a *Adam) State() State {
 	return a.core.state(a.LearningRate)
 }
 
-// Restore goes on from a State of an Adam with the same settings.
+// Restore continues from a State of an Adam with the same settings.
 func (a *Adam) Restore(state State) error {
 	if a == nil {
 		return errNil
@@ -241,8 +243,8 @@ func (a *Adam) update(p *parameter, from, to int, scale float64) {
 		first.Float64s()[from:to], second.Float64s()[from:to], factors)
 }
 
-// single rounds factors worked out in double precision: 1 − β₂ from a β₂ that
-// is rounded already would be off by 1e-5 of itself.
+// single rounds factors that were computed in float64: 1 − β₂ of a rounded β₂ would
+// have a relative error of 1e-5.
 func single(f vector.AdamFactors[float64]) vector.AdamFactors[float32] {
 	return vector.AdamFactors[float32]{
 		Scale: float32(f.Scale), Penalty: float32(f.Penalty), Keep: float32(f.Keep),

@@ -12,11 +12,11 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// What a caller of Step or Restore may want to tell apart.
+// Errors of Step and Restore, which are wrapped.
 var (
 	ErrNoGradient = errors.New("no gradient")
 	ErrNotFinite  = errors.New("gradient is not finite")
-	ErrChanged    = errors.New("not the parameters of the earlier steps")
+	ErrChanged    = errors.New("the parameters differ from those of the earlier steps")
 )
 
 // Parameter is a weight with the gradient of the last run. Value and Grad
@@ -25,45 +25,44 @@ var (
 type Parameter interface {
 	gorgonia.ValueGrad
 
-	// Name tells the parameter from all others of the model, as
-	// "conv1.weight".
+	// Name is the unique name of the parameter, such as "conv1.weight".
 	Name() string
 
-	// Decays says whether L2 and weight decay apply: true for convolution
-	// kernels and fully connected matrices, false for biases and for the
-	// parameters of a normalisation, which have no scale to shrink.
+	// Decays reports whether L2 and weight decay apply: true for convolution
+	// kernels and fully connected weights, false for biases and for the parameters
+	// of a normalization.
 	Decays() bool
 }
 
-// Solver takes steps from gradients to the next weights. The elements given to
-// Step are Parameters; where nothing decays, Decays may be missing, so that a
-// *gorgonia.Node does too. The first step fixes which parameters there are and
-// their order.
+// Solver updates weights from their gradients. The elements given to Step are
+// Parameters; without L2 and weight decay they need no method Decays, so that a
+// *gorgonia.Node suffices. All steps must have the parameters of the first step in
+// the same order.
 type Solver interface {
 	gorgonia.Solver
 
 	// SetRate sets the learning rate from the next step on.
 	SetLearningRate(rate float64)
 
-	// Progress tells of the steps taken.
+	// Progress describes the steps taken.
 	Progress() Progress
 
-	// State copies what the solver remembers, to go on from later.
+	// State copies the variables of the solver, from which it can be restored.
 	State() State
 
-	// Restore makes the solver go on from a state of a solver with the same
-	// settings, bit for bit. After an error nothing has changed.
+	// Restore continues from the State of a solver with the same settings, bit for
+	// bit. After an error nothing has changed.
 	Restore(state State) error
 }
 
-// Progress tells how far a solver has come.
+// Progress describes the steps that a solver has taken.
 type Progress struct {
-	Steps        int     // steps taken, with those before a Restore
-	LearningRate float64 // the learning rate, before a layer's RateScale
+	Steps        int     // steps taken, including those before a Restore
+	LearningRate float64 // the learning rate, before a layer's LearningRateScale
 	GradientNorm float64 // Euclidean norm over all gradients of the last step, before clipping; 0 before the first
 }
 
-// parameter is a solver's view of one Parameter.
+// parameter is the solver's record of a Parameter.
 type parameter struct {
 	name    string
 	shape   tensor.Shape
@@ -71,10 +70,10 @@ type parameter struct {
 	setting setting
 	moments []*tensor.Dense // one for each of the rule's kinds
 
-	weight, gradient *tensor.Dense // of the present step
+	weight, gradient *tensor.Dense // of the current step
 }
 
-// newParameters views the elements of the model for the first time.
+// newParameters makes the records of the elements of the model in the first step.
 func newParameters(model []gorgonia.ValueGrad, defaults setting, layers []Layer) ([]*parameter, error) {
 	if len(model) == 0 {
 		return nil, errors.New("found no parameters, expected at least one")
@@ -103,7 +102,7 @@ func newParameters(model []gorgonia.ValueGrad, defaults setting, layers []Layer)
 	return parameters, MatchLayers(layers, names)
 }
 
-// settingOf is how the parameter is to be treated.
+// settingOf returns the settings of a parameter.
 func settingOf(name string, element gorgonia.ValueGrad, defaults setting, layers []Layer) (setting, error) {
 	s := defaults.in(layers, name)
 	if s.l2 == 0 && s.weightDecay == 0 {
@@ -111,7 +110,7 @@ func settingOf(name string, element gorgonia.ValueGrad, defaults setting, layers
 	}
 	decaying, ok := element.(interface{ Decays() bool })
 	if !ok {
-		return s, errors.Errorf("found a %T, expected a Parameter: l2 and weight decay ask it whether it Decays", element)
+		return s, errors.Errorf("found a %T, expected a Parameter: l2 and weight decay need its method Decays", element)
 	}
 	if !decaying.Decays() {
 		s.l2, s.weightDecay = 0, 0
@@ -119,12 +118,12 @@ func settingOf(name string, element gorgonia.ValueGrad, defaults setting, layers
 	return s, nil
 }
 
-// bind takes the weight and the gradient of the present step.
+// bind sets the weight and the gradient of the current step.
 func (p *parameter) bind(element gorgonia.ValueGrad) error {
 	if named, ok := element.(gorgonia.Namer); !ok {
-		return errors.Wrapf(ErrChanged, "found a %T without a name in its place", element)
+		return errors.Wrapf(ErrChanged, "found a %T without a name", element)
 	} else if named.Name() != p.name {
-		return errors.Wrapf(ErrChanged, "found %q in its place", named.Name())
+		return errors.Wrapf(ErrChanged, "found the parameter %q instead", named.Name())
 	}
 	value, err := dense(element.Value())
 	if err != nil {
@@ -151,7 +150,7 @@ func (p *parameter) bind(element gorgonia.ValueGrad) error {
 	return nil
 }
 
-// fits is strict where Shape.Eq takes (n, 1) and (n) for one shape.
+// fits compares shapes strictly: for Shape.Eq, (n, 1) and (n) are equal.
 func (p *parameter) fits(d *tensor.Dense) bool {
 	return d.Dtype() == p.dtype && slices.Equal(d.Shape(), p.shape)
 }
@@ -164,7 +163,7 @@ func sumOfSquares(t *tensor.Dense, from, to int) float64 {
 	return vector.For[float64]().SquaredNorm(t.Float64s()[from:to])
 }
 
-// dense refuses what cannot be gone through as one slice of floats.
+// dense returns the value as a tensor whose memory is one slice of floats, or an error.
 func dense(value gorgonia.Value) (*tensor.Dense, error) {
 	d, ok := value.(*tensor.Dense)
 	if !ok || d == nil {
@@ -179,27 +178,27 @@ func dense(value gorgonia.Value) (*tensor.Dense, error) {
 	return d, nil
 }
 
-// Layer gives the parameters it matches settings of their own. What is nil is
-// as in the solver. The first Layer that matches a parameter counts, and a
-// Layer that matches none is an error of the first step; see MatchLayers.
+// Layer has the settings of the parameters whose names it matches. A nil setting is
+// that of the solver. If several Layers match a parameter, the first one applies. It
+// is an error of the first step if a Layer matches no parameter; see MatchLayers.
 type Layer struct {
-	// Name is a parameter's name ("conv1.weight"), the layer it lies in
-	// ("conv1", which is not "conv10.weight"), or a pattern for path.Match
-	// ("conv[12].*", "*.bias").
+	// Name is the name of a parameter ("conv1.weight"), the name of a layer ("conv1",
+	// which does not match "conv10.weight"), or a pattern of path.Match ("conv[12].*",
+	// "*.bias").
 	Name string `toml:"name"`
 
-	LearningRateScale *float64 `toml:"rate_scale" json:"RateScale"` // factor on the solver's rate, in [0, ∞)
+	LearningRateScale *float64 `toml:"rate_scale" json:"RateScale"` // factor on the solver's learning rate, in [0, ∞)
 	Momentum          *float64 `toml:"momentum"`                    // as SGD.Momentum; not for Adam
 	L2                *float64 `toml:"l2"`                          // as SGD.L2 and Adam.L2
 	WeightDecay       *float64 `toml:"weight_decay"`                // as Adam.WeightDecay; not for SGD
 }
 
-// setting is how one parameter is treated.
+// setting has the settings of one parameter.
 type setting struct {
 	rateScale, momentum, l2, weightDecay float64
 }
 
-// in is the setting with what the first matching layer overrides.
+// in returns the setting with the overrides of the first matching layer.
 func (s setting) in(layers []Layer, name string) setting {
 	for _, layer := range layers {
 		if layer.matches(name) {
@@ -219,7 +218,7 @@ func override(field *float64, value *float64) {
 	}
 }
 
-// matches assumes a well-formed pattern, which check has made sure of.
+// matches requires a valid pattern, which check ensures.
 func (l Layer) matches(name string) bool {
 	matched, _ := path.Match(l.Name, name)
 	return matched || strings.HasPrefix(name, l.Name+".")
@@ -245,22 +244,22 @@ func valueOf(pointer *float64) float64 {
 	return *pointer
 }
 
-// checkLayers also refuses the field that the solver has no use for.
+// checkLayers also returns an error if a field is set that the solver does not use.
 func checkLayers(layers []Layer, unused string, field func(Layer) *float64) error {
 	for _, layer := range layers {
 		if err := layer.check(); err != nil {
 			return err
 		}
 		if value := field(layer); value != nil {
-			return errors.Errorf("layer %q: %s: found %v, expected none: this solver has no use for it", layer.Name, unused, *value)
+			return errors.Errorf("layer %q: %s: found %v, expected none: this solver does not use it", layer.Name, unused, *value)
 		}
 	}
 	return nil
 }
 
-// MatchLayers keeps a misspelt name from being passed over in silence: it is an
-// error when a layer matches none of the parameters, given by their names. The
-// first step sees to it too; a training asks before it begins.
+// MatchLayers returns an error if a layer matches none of the parameters of the given
+// names, so that a misspelled name is not ignored. The first step checks this, too;
+// a training calls MatchLayers before it starts.
 func MatchLayers(layers []Layer, names []string) error {
 	for _, layer := range layers {
 		matches := false
@@ -268,7 +267,7 @@ func MatchLayers(layers []Layer, names []string) error {
 			matches = matches || layer.matches(name)
 		}
 		if !matches {
-			return errors.Errorf("layer %q: found no parameter of that name, expected one of %q", layer.Name, names)
+			return errors.Errorf("layer %q: matches no parameter, expected one of %q", layer.Name, names)
 		}
 	}
 	return nil

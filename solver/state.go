@@ -10,10 +10,10 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// State is what a solver or an average remembers, as named tensors for a
-// checkpoint: "step" (one int64), "rate" (one float64), and for each parameter
-// and each moment kept of it a tensor of the parameter's shape and dtype, named
-// as "velocity/conv1.weight".
+// State contains the variables of a solver or an average as named tensors for a
+// checkpoint: "step" (one int64), "rate" (the learning rate, one float64), and for
+// each moment of each parameter a tensor of the parameter's shape and element type,
+// such as "velocity/conv1.weight".
 type State map[string]*tensor.Dense
 
 const stepKey, rateKey = "step", "rate"
@@ -49,8 +49,8 @@ func (c *core) state(rate float64) State {
 	return state
 }
 
-// restore returns the rate. The moments wait for the first step, which knows
-// the parameters that they must match.
+// restore returns the learning rate. The moments are matched with the parameters in
+// the next step, which has them.
 func (c *core) restore(state State, kinds []string) (rate float64, err error) {
 	steps, err := state.steps()
 	if err != nil {
@@ -78,8 +78,8 @@ func (c *core) restore(state State, kinds []string) (rate float64, err error) {
 	return held.Float64s()[0], nil
 }
 
-// attachMoments hands each parameter its moments: new ones of zeros, or those
-// of a restored state, which must be of just these parameters.
+// attachMoments sets the moments of each parameter: zeros, or those of a restored
+// state, which must have moments of exactly these parameters.
 func attachMoments(parameters []*parameter, kinds []string, restored State) (State, error) {
 	moments := make(State, len(parameters)*len(kinds))
 	for _, p := range parameters {
@@ -102,7 +102,7 @@ func attachMoments(parameters []*parameter, kinds []string, restored State) (Sta
 	}
 	for key := range restored {
 		if moments[key] == nil {
-			return nil, errors.Wrapf(ErrChanged, "restored state: found %q, which no parameter has", key)
+			return nil, errors.Wrapf(ErrChanged, "restored state: found %q, which belongs to no parameter", key)
 		}
 	}
 	return moments, nil
@@ -111,8 +111,7 @@ func attachMoments(parameters []*parameter, kinds []string, restored State) (Sta
 // Average is the exponential moving average of named tensors: of a network's
 // weights, and of batch norm's running statistics with them (Polyak & Juditsky
 // 1992; with the warm-up of TensorFlow's ExponentialMovingAverage). The first
-// update takes the values w as they are. Update number t = 1, 2, … after it
-// takes
+// update copies the values w. Update number t = 1, 2, … after it computes
 //
 //	a ← d·a + (1−d)·w,    d = min(Decay, (1+t)/(10+t))
 type Average struct {
@@ -122,21 +121,21 @@ type Average struct {
 	averages   []averaged // by name; nil before the first update
 	evaluating bool
 
-	crew       crew
-	rest       float64 // 1 − d of the present update
+	chunks     chunks
+	rest       float64 // 1 − d of the current update
 	blendChunk func(i int)
 }
 
-// averaged is one tensor's average and, for the present call, the tensor.
+// averaged is the average of one tensor and, during a call, the tensor.
 type averaged struct {
 	name          string
 	value, weight *tensor.Dense
 	backup        *tensor.Dense // of the tensor during Evaluate; nil before the first
 }
 
-// Update takes the present values in. Names, shapes and dtypes must be those of
-// the first update: otherwise the error is an ErrChanged. Nothing has changed
-// after an error.
+// Update adds the current values to the averages. Names, shapes and element types must
+// be those of the first update; otherwise the error is ErrChanged. After an error
+// nothing has changed.
 func (a *Average) Update(weights map[string]*tensor.Dense) error {
 	if a == nil {
 		return errors.Wrap(errNil, "update average")
@@ -149,20 +148,20 @@ func (a *Average) Update(weights map[string]*tensor.Dense) error {
 	}
 	t := float64(a.updates)
 	a.rest = 1 - min(a.Decay, (1+t)/(10+t))
-	a.crew.run(a.blendChunk)
+	a.chunks.run(a.blendChunk)
 	a.updates++
 	return nil
 }
 
-// Evaluate puts the averages in the place of the tensors' values for as long as
-// evaluate runs, and the values back after it, also after an error or a panic.
-// Meanwhile there can be no Update and no other Evaluate.
+// Evaluate replaces the values of the tensors by the averages while evaluate runs, and
+// restores them afterwards, also after an error or a panic. Meanwhile Update and
+// Evaluate return errors.
 func (a *Average) Evaluate(weights map[string]*tensor.Dense, evaluate func() error) error {
 	if a == nil || evaluate == nil {
 		return errors.New("evaluate average: found nil, expected an average and a function")
 	}
 	if a.updates == 0 {
-		return errors.New("evaluate average: found no update, expected at least one before")
+		return errors.New("evaluate average: found no update, expected at least one before Evaluate")
 	}
 	if err := a.bind(weights); err != nil {
 		return errors.Wrap(err, "evaluate average")
@@ -194,7 +193,7 @@ func (a *Average) State() State {
 	return state
 }
 
-// Restore goes on from a State. After an error nothing has changed.
+// Restore continues from a State. After an error nothing has changed.
 func (a *Average) Restore(state State) error {
 	if a == nil {
 		return errors.Wrap(errNil, "restore average")
@@ -228,7 +227,7 @@ func (a *Average) Restore(state State) error {
 	return nil
 }
 
-// bind finds each average's tensor; the first call says which there are.
+// bind finds the tensor of each average; the first call determines which there are.
 func (a *Average) bind(weights map[string]*tensor.Dense) error {
 	if a.evaluating {
 		return errors.New("an evaluation is running")
@@ -275,22 +274,22 @@ func newAverages(weights map[string]*tensor.Dense) ([]averaged, error) {
 	return averages, nil
 }
 
-// adopt makes these the averages and divides the work on them.
+// adopt sets the averages and divides the work on them into chunks.
 func (a *Average) adopt(averages []averaged) {
 	a.averages = averages
 	sizes := make([]int, len(averages))
 	for i, each := range averages {
 		sizes[i] = each.value.Shape().TotalSize()
 	}
-	a.crew.divide(sizes)
+	a.chunks.divide(sizes)
 	a.blendChunk = func(i int) {
-		chunk := a.crew.chunks[i]
+		chunk := a.chunks.all[i]
 		a.averages[chunk.item].blend(chunk.from, chunk.to, a.rest)
 	}
 }
 
-// blend adds a part of the difference: an average that equals its weight stays
-// just as it is.
+// blend adds a fraction of the difference, so that an average that equals its weight
+// does not change.
 func (each *averaged) blend(from, to int, rest float64) {
 	if each.value.Dtype() == tensor.Float32 {
 		average := each.value.Float32s()[from:to]

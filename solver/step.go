@@ -12,50 +12,50 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// errNil is that of a nil solver or average. What gives no error does nothing
-// then, so that Step or Update is where it shows.
+// errNil is the error of a nil solver or average. Methods that return no error do
+// nothing then.
 var errNil = errors.New("found a nil pointer, expected a solver or an average")
 
-// core is what all solvers share: the parameters as first met, the moments
-// kept of them, and the order of a step.
+// core is what all solvers share: the parameters of the first step, their moments,
+// and the sequence of a step.
 type core struct {
 	steps      int
 	norm       float64
 	parameters []*parameter // nil before the first step and after Restore
 	moments    State        // by "kind/parameter"
 
-	crew    crew
-	partial []float64 // sum of squares of each chunk's gradient
-	pulling []float64 // the same of the weight, where a penalty pulls at it and the rule squares
+	chunks          chunks
+	gradientSquares []float64 // sum of squares of the gradient in each chunk
+	weightSquares   []float64 // the same of the weight, if it has an L2 penalty and the rule squares gradients
 
-	// Of the present step; fields and stored functions, not closures, so that
-	// a step allocates nothing.
+	// The variables of the current step are fields, and its functions are stored, so
+	// that a step allocates nothing.
 	rule                      rule
 	scale                     float64
 	measureChunk, updateChunk func(i int)
 }
 
-// rule is what tells one solver from another.
+// rule is the part in which solvers differ.
 type rule interface {
 	check() error
-	kinds() []string   // the moments kept of each parameter
-	defaults() setting // of a parameter that no layer matches
+	kinds() []string   // names of the moments of each parameter
+	defaults() setting // settings of a parameter that no layer matches
 	layers() []Layer
-	rate() float64 // η of the present step
-	clip() float64 // the limit on the norm over all gradients, 0 for none
-	squares() bool // whether a moment is of the squares of gradients
+	rate() float64 // η of the current step
+	clip() float64 // maximum norm over all gradients, 0 for no limit
+	squares() bool // whether a moment contains squares of gradients
 
-	// update computes the elements [from, to) of a parameter's next weight
-	// from its gradient times scale.
+	// update updates the elements [from, to) of a weight with its gradient times
+	// scale.
 	update(p *parameter, from, to int, scale float64)
 }
 
-// step checks everything, then updates everything.
+// step validates everything, then updates all weights.
 func (c *core) step(model []gorgonia.ValueGrad, r rule) error {
 	if err := c.prepare(model, r); err != nil {
 		return errors.Wrapf(err, "solver step %d", c.steps)
 	}
-	c.crew.run(c.updateChunk)
+	c.chunks.run(c.updateChunk)
 	c.steps++
 	return nil
 }
@@ -68,7 +68,7 @@ func (c *core) prepare(model []gorgonia.ValueGrad, r rule) error {
 		if err := r.check(); err != nil {
 			return err
 		}
-		if err := c.meet(model, r); err != nil {
+		if err := c.setUp(model, r); err != nil {
 			return err
 		}
 	}
@@ -88,8 +88,8 @@ func (c *core) prepare(model []gorgonia.ValueGrad, r rule) error {
 	return c.checkSquares()
 }
 
-// meet makes the acquaintance of the parameters on the first step.
-func (c *core) meet(model []gorgonia.ValueGrad, r rule) error {
+// setUp creates the records of the parameters in the first step.
+func (c *core) setUp(model []gorgonia.ValueGrad, r rule) error {
 	parameters, err := newParameters(model, r.defaults(), r.layers())
 	if err != nil {
 		return err
@@ -103,18 +103,18 @@ func (c *core) meet(model []gorgonia.ValueGrad, r rule) error {
 		sizes[i] = p.shape.TotalSize()
 	}
 	c.parameters, c.moments = parameters, moments
-	c.crew.divide(sizes)
-	c.partial, c.pulling = make([]float64, len(c.crew.chunks)), make([]float64, len(c.crew.chunks))
+	c.chunks.divide(sizes)
+	c.gradientSquares, c.weightSquares = make([]float64, len(c.chunks.all)), make([]float64, len(c.chunks.all))
 	c.measureChunk = func(i int) {
-		chunk := c.crew.chunks[i]
+		chunk := c.chunks.all[i]
 		p := c.parameters[chunk.item]
-		c.partial[i] = sumOfSquares(p.gradient, chunk.from, chunk.to)
+		c.gradientSquares[i] = sumOfSquares(p.gradient, chunk.from, chunk.to)
 		if p.setting.l2 > 0 && c.rule.squares() {
-			c.pulling[i] = sumOfSquares(p.weight, chunk.from, chunk.to)
+			c.weightSquares[i] = sumOfSquares(p.weight, chunk.from, chunk.to)
 		}
 	}
 	c.updateChunk = func(i int) {
-		chunk := c.crew.chunks[i]
+		chunk := c.chunks.all[i]
 		c.rule.update(c.parameters[chunk.item], chunk.from, chunk.to, c.scale)
 	}
 	return nil
@@ -124,15 +124,15 @@ func (c *core) progress(rate float64) Progress {
 	return Progress{Steps: c.steps, LearningRate: rate, GradientNorm: c.norm}
 }
 
-// measure computes the norm over all gradients: the sum of squares of each
-// chunk in double precision, then the sum over chunks in their order. It is
-// also where a gradient that is not finite shows.
+// measure computes the norm over all gradients: the sum of squares of each chunk in
+// float64, then the sum over chunks in their order. It returns an error for a
+// gradient that is not finite.
 func (c *core) measure() error {
-	c.crew.run(c.measureChunk)
+	c.chunks.run(c.measureChunk)
 	var sum float64
-	for i, partial := range c.partial {
+	for i, partial := range c.gradientSquares {
 		if math.IsNaN(partial) || math.IsInf(partial, 0) {
-			return c.parameters[c.crew.chunks[i].item].notFinite()
+			return c.parameters[c.chunks.all[i].item].notFinite()
 		}
 		sum += partial
 	}
@@ -140,9 +140,9 @@ func (c *core) measure() error {
 	return nil
 }
 
-// clipScale is the factor on every gradient that brings their common norm down
-// to the limit (Pascanu, Mikolov & Bengio 2013, algorithm 1). It is 1 for a
-// norm within the limit, and without a limit, which is 0.
+// clipScale is the factor on every gradient that reduces their common norm to the
+// limit (Pascanu, Mikolov & Bengio 2013, algorithm 1). It is 1 if the norm is not
+// above the limit, or if the limit is 0, which stands for none.
 func clipScale(norm, limit float64) float64 {
 	if limit > 0 && norm > limit {
 		return limit / norm
@@ -150,7 +150,8 @@ func clipScale(norm, limit float64) float64 {
 	return 1
 }
 
-// notFinite names the parameter and the first element to blame.
+// notFinite is the error that names the parameter and its first element that is not
+// finite.
 func (p *parameter) notFinite() error {
 	element, value := -1, 0.0
 	if p.dtype == tensor.Float32 {
@@ -173,76 +174,76 @@ func firstNotFinite[T vector.Float](x []T) (element int, value float64) {
 	return -1, 0
 }
 
-// checkSquares refuses a gradient whose squares the arithmetic of the moments
-// does not hold, where the rule keeps them. The moment would be infinite from
-// then on, and its weight never move again, though every weight and every cost
-// were finite. No element is larger than the root of its chunk's sum of squares.
+// checkSquares returns an error for a gradient whose squares overflow the element type
+// of the moments, if the rule squares gradients. Such a moment would stay infinite and
+// its weight would not change any more, although all weights and losses were finite.
+// No element is larger than the square root of the sum of squares of its chunk.
 func (c *core) checkSquares() error {
 	if !c.rule.squares() {
 		return nil
 	}
-	for i, partial := range c.partial {
-		p := c.parameters[c.crew.chunks[i].item]
-		most := math.Sqrt(math.MaxFloat32)
+	for i, partial := range c.gradientSquares {
+		p := c.parameters[c.chunks.all[i].item]
+		limit := math.Sqrt(math.MaxFloat32)
 		if p.dtype == tensor.Float64 {
-			most = math.Sqrt(math.MaxFloat64)
+			limit = math.Sqrt(math.MaxFloat64)
 		}
-		size := c.scale*math.Sqrt(partial) + 2*p.setting.l2*math.Sqrt(c.pulling[i])
-		if !(size < most) {
+		size := c.scale*math.Sqrt(partial) + 2*p.setting.l2*math.Sqrt(c.weightSquares[i])
+		if !(size < limit) {
 			return errors.Wrapf(ErrNotFinite, "parameter %q: the square of the gradient, of up to %.2g, overflows", p.name, size)
 		}
 	}
 	return nil
 }
 
-// chunkSize is the number of elements a goroutine takes at a time: enough for
-// taking it to cost nothing, few enough to share a small network out. It is
+// chunkSize is the number of elements that a goroutine processes at a time: large
+// enough that scheduling costs little, small enough to divide a small network. It is
 // fixed, so that sums over chunks do not depend on the number of threads.
 const chunkSize = 1 << 14
 
 // chunk is the elements [from, to) of one item.
 type chunk struct{ item, from, to int }
 
-// crew shares chunks out among goroutines.
-type crew struct {
-	chunks []chunk
+// chunks divides work among goroutines.
+type chunks struct {
+	all []chunk
 
 	work   func(i int)
-	member func() // kept, so that starting a goroutine allocates no closure
+	worker func() // stored, so that starting a goroutine allocates no closure
 	next   atomic.Int64
 	done   sync.WaitGroup
 }
 
-// divide cuts items of the given sizes into chunks.
-func (c *crew) divide(sizes []int) {
-	c.chunks = c.chunks[:0]
+// divide divides items of the given sizes into chunks.
+func (c *chunks) divide(sizes []int) {
+	c.all = c.all[:0]
 	for item, size := range sizes {
 		for from := 0; from < size; from += chunkSize {
-			c.chunks = append(c.chunks, chunk{item, from, min(from+chunkSize, size)})
+			c.all = append(c.all, chunk{item, from, min(from+chunkSize, size)})
 		}
 	}
-	c.member = func() {
+	c.worker = func() {
 		defer c.done.Done()
-		c.takeChunks()
+		c.process()
 	}
 }
 
 // run calls work for the index of every chunk, in any order.
-func (c *crew) run(work func(i int)) {
+func (c *chunks) run(work func(i int)) {
 	c.work = work
 	c.next.Store(0)
-	for range min(runtime.GOMAXPROCS(0), len(c.chunks)) - 1 {
+	for range min(runtime.GOMAXPROCS(0), len(c.all)) - 1 {
 		c.done.Add(1)
-		go c.member()
+		go c.worker()
 	}
-	c.takeChunks()
+	c.process()
 	c.done.Wait()
 }
 
-func (c *crew) takeChunks() {
+func (c *chunks) process() {
 	for {
 		i := int(c.next.Add(1)) - 1
-		if i >= len(c.chunks) {
+		if i >= len(c.all) {
 			return
 		}
 		c.work(i)

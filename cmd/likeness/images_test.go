@@ -109,7 +109,7 @@ func TestPassedOverIsListed(t *testing.T) {
 		{"enroll", "someone", "photos", "--gallery", "b.gallery"},
 	} {
 		_, stderr := tool(t, append(args, "--model", "model.safetensors")...)
-		for _, text := range []string{"passed over  31 files that are no images (30 .csv, 1 without an extension)", "GT-00000.csv\n", "GT-00009.csv\n", "and 21 more\n"} {
+		for _, text := range []string{"passed over  31 files that are not images (30 .csv, 1 without an extension)", "GT-00000.csv\n", "GT-00009.csv\n", "and 21 more\n"} {
 			if !strings.Contains(stderr, text) {
 				t.Errorf("%v: want %q in\n%s", args, text, stderr)
 			}
@@ -119,7 +119,7 @@ func TestPassedOverIsListed(t *testing.T) {
 		}
 	}
 	_, said := tool(t, tinyConv("--data", "photos", "--size", "32", "--unseen", "none", "--out", "run")...)
-	if want := "passed over 31 files that are no images (30 .csv, 1 without an extension), such as " + filepath.Join("photos", "bar0", "GT-00000.csv"); !strings.Contains(said, want) {
+	if want := "passed over 31 files that are not images (30 .csv, 1 without an extension), such as " + filepath.Join("photos", "bar0", "GT-00000.csv"); !strings.Contains(said, want) {
 		t.Errorf("want %q in\n%s", want, said)
 	}
 }
