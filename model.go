@@ -56,9 +56,9 @@ func New(backbone backbone.Backbone, head heads.Head, preprocessing imaging.Prep
 			if features[embeddings.Shape()[1]] = true; len(features) > 1 {
 				b.Fail("backbone %T: its method Embed gives as many features as %v, depending on the batch size, expected one number", backbone, slices.Sorted(maps.Keys(features)))
 			}
-			distances := head.Matrix(b, embeddings)
+			distances := head.Pairwise(b, embeddings, embeddings)
 			if distances == nil || distances.Dims() != 2 || distances.Shape()[0] != batch || distances.Shape()[1] != batch {
-				b.Fail("head %T: its method Matrix gives %s for embeddings of shape %v, expected distances of shape (%d, %d)",
+				b.Fail("head %T: its method Pairwise gives %s for embeddings of shape %v, expected distances of shape (%d, %d)",
 					head, shapeOf(distances), embeddings.Shape(), batch, batch)
 			}
 			return graph.Outputs{"embeddings": embeddings, "distances": distances}

@@ -183,6 +183,7 @@ var exportedTypes = []any{
 	new(graph.Weight),
 	new(graph.Weights),
 	new(heads.Distance),
+	new(heads.Properties),
 	new(heads.L1),
 	new(heads.SquaredL2),
 	new(heads.WeightedL1),
@@ -493,12 +494,13 @@ func (b *broken) Embed(*graph.Builder, *graph.Node) *graph.Node {
 type brokenHead struct{ value float64 }
 
 func (h *brokenHead) Name() string { return "broken" }
-func (h *brokenHead) Between(b *graph.Builder, x, y *graph.Node) *graph.Node {
-	return heads.L2{}.Between(b, x, y)
+func (h *brokenHead) Paired(b *graph.Builder, x, y *graph.Node) *graph.Node {
+	return heads.L2{}.Paired(b, x, y)
 }
-func (h *brokenHead) Matrix(b *graph.Builder, x *graph.Node) *graph.Node {
-	return heads.L2{}.Matrix(b, x)
+func (h *brokenHead) Pairwise(b *graph.Builder, x, y *graph.Node) *graph.Node {
+	return heads.L2{}.Pairwise(b, x, y)
 }
+func (h *brokenHead) Properties() heads.Properties { return heads.Properties{} }
 func (h *brokenHead) Distance(*graph.Weights) (heads.Distance, error) {
 	return heads.Distance{}, fmt.Errorf("%v", h.value)
 }
@@ -511,9 +513,10 @@ func (d drawn) Embed(b *graph.Builder, images *graph.Node) *graph.Node { return 
 
 type drawnHead func(b *graph.Builder, x *graph.Node) *graph.Node
 
-func (drawnHead) Name() string                                             { return "drawn" }
-func (h drawnHead) Between(b *graph.Builder, x, y *graph.Node) *graph.Node { return h(b, x) }
-func (h drawnHead) Matrix(b *graph.Builder, x *graph.Node) *graph.Node     { return h(b, x) }
+func (drawnHead) Name() string                                              { return "drawn" }
+func (h drawnHead) Paired(b *graph.Builder, x, y *graph.Node) *graph.Node   { return h(b, x) }
+func (h drawnHead) Pairwise(b *graph.Builder, x, y *graph.Node) *graph.Node { return h(b, x) }
+func (drawnHead) Properties() heads.Properties                              { return heads.Properties{} }
 func (drawnHead) Distance(weights *graph.Weights) (heads.Distance, error) {
 	return heads.L2{}.Distance(weights)
 }
@@ -539,7 +542,7 @@ func TestWhatABackboneMustGive(t *testing.T) {
 		"a panic":            {drawn(func(*graph.Builder, *graph.Node) *graph.Node { panic("not done yet") }), heads.L2{}, "not done yet"},
 		"a nil backbone":     {nil, heads.L2{}, "has no Backbone"},
 		"a nil head":         {drawn(flat), nil, "has no Head"},
-		"no distances":       {drawn(flat), drawnHead(func(*graph.Builder, *graph.Node) *graph.Node { return nil }), "its method Matrix gives no node"},
+		"no distances":       {drawn(flat), drawnHead(func(*graph.Builder, *graph.Node) *graph.Node { return nil }), "its method Pairwise gives no node"},
 		"a few distances":    {drawn(flat), drawnHead(func(_ *graph.Builder, x *graph.Node) *graph.Node { return x }), "expected distances of shape (2, 2)"},
 		"a head that panics": {drawn(flat), drawnHead(nil), "nil pointer"},
 		"a block's nothing":  {backbone.Network{Size: size, Blocks: []graph.Block{nothing{}, graph.Flatten{}}}, heads.L2{}, "gives a nil node"},

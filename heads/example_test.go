@@ -16,7 +16,7 @@ func ExampleHead() {
 	}
 	weights := graph.NewWeights(graph.Float32, 1)
 	program, err := graph.Build(weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
-		return graph.Outputs{"distance": head.Between(b, b.Input("left", 1, 2), b.Input("right", 1, 2))}
+		return graph.Outputs{"distance": head.Paired(b, b.Input("left", 1, 2), b.Input("right", 1, 2))}
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -1,0 +1,66 @@
+package heads
+
+import (
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/internal/wording"
+)
+
+// Head is the distance between two embeddings as part of a graph that Gorgonia
+// differentiates. A head is plain data: one value serves many graphs, and a head
+// with trainable weights binds the same weights in each of them.
+type Head interface {
+	// Name is one of Names for a head of this package. A head of a user's own may
+	// have any name: Identifier distinguishes them.
+	Name() string
+
+	// Paired adds to the graph the distances of aligned rows, of row i of x from
+	// row i of y: (rows, features) and (rows, features) to (rows).
+	Paired(b *graph.Builder, x, y *graph.Node) *graph.Node
+
+	// Pairwise adds to the graph the distances of every row of x from every row
+	// of y: (rows, features) and (references, features) to (rows, references). x
+	// and y may be the same node: all distances within one batch, where equal rows
+	// are at distance exactly zero. The heads of this package need memory for
+	// rows·references + (rows + references)·features elements.
+	Pairwise(b *graph.Builder, x, y *graph.Node) *graph.Node
+
+	// Properties are what a loss may rely on.
+	Properties() Properties
+
+	// Distance is the head on plain slices, with its trained weights. It is an
+	// error when the weights lack the head's own.
+	Distance(weights *graph.Weights) (Distance, error)
+}
+
+// Properties describe the values of a head. The zero value describes a head whose
+// values are at least zero and of which nothing else is known.
+type Properties struct {
+	Metric  bool    // the triangle inequality holds
+	Signed  bool    // values may be negative: they are evidence, not distances
+	Squared bool    // the values are squares of a metric, as those of SquaredL2
+	Sums    bool    // the values are sums of absolute differences, which grow with the number of features, as those of L1
+	Means   bool    // the distance from the mean of a set S is Σₛ d(x,s)/|S| − Σₛₜ d(s,t)/(2|S|²), as for SquaredL2 and Cosine
+	Max     float64 // the largest value; 0 if there is none. It is 2 for Cosine
+}
+
+// Names are the heads that Named knows.
+var Names = []string{"cosine", "l1", "l2", "signed-weighted-l1", "squared-l2", "weighted-l1"}
+
+// Named finds a head by its name: Named(h.Name()) is h.
+func Named(name string) (Head, error) {
+	switch name {
+	case "cosine":
+		return Cosine{}, nil
+	case "l1":
+		return L1{}, nil
+	case "l2":
+		return L2{}, nil
+	case "signed-weighted-l1":
+		return WeightedL1{Signed: true}, nil
+	case "squared-l2":
+		return SquaredL2{}, nil
+	case "weighted-l1":
+		return WeightedL1{}, nil
+	}
+	return nil, wording.Unknown("head", name, Names)
+}
