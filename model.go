@@ -131,21 +131,5 @@ func (m *Model) Metric() (metric evaluate.Metric, err error) {
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	distance, err := heads.DistanceOf(m.Head, m.Weights)
-	if err != nil {
-		return nil, err
-	}
-	switch distance.Builtin().(type) {
-	case heads.L2:
-		return evaluate.Euclidean{}, nil
-	case heads.SquaredL2:
-		return evaluate.SquaredEuclidean{}, nil
-	case heads.L1:
-		return evaluate.Manhattan{}, nil
-	case heads.Cosine:
-		return evaluate.Cosine{}, nil
-	case heads.WeightedL1:
-		return evaluate.WeightedManhattan{Weights: distance.Weights}, nil
-	}
-	return evaluate.MetricFunc(distance.Between), nil
+	return heads.DistanceOf(m.Head, m.Weights)
 }

@@ -52,7 +52,9 @@ var exportedFunctions = []any{
 	graph.Arithmetic,
 	graph.EnvironmentError,
 	graph.NewWeights,
-	heads.Builtin,
+	heads.FromForm,
+	heads.FromFunc,
+	heads.IsOwn,
 	heads.Identifier,
 	heads.DistanceOf,
 	heads.Named,
@@ -182,7 +184,7 @@ var exportedTypes = []any{
 	new(graph.Role),
 	new(graph.Weight),
 	new(graph.Weights),
-	new(heads.Distance),
+	new(heads.Form),
 	new(heads.Properties),
 	new(heads.L1),
 	new(heads.SquaredL2),
@@ -233,15 +235,9 @@ var exportedTypes = []any{
 	new(evaluate.Score),
 	new(evaluate.Measure),
 	new(evaluate.LinearClassifier),
-	new(evaluate.MetricFunc),
 	new(evaluate.Verification),
 	new(evaluate.Pair),
 	new(evaluate.Ink),
-	new(evaluate.SquaredEuclidean),
-	new(evaluate.Euclidean),
-	new(evaluate.Cosine),
-	new(evaluate.Manhattan),
-	new(evaluate.WeightedManhattan),
 	new(evaluate.ROCPoint),
 	new(evaluate.Embeddings),
 	new(evaluate.Labelled),
@@ -502,7 +498,7 @@ func (h *brokenHead) Pairwise(b *graph.Builder, x, y *graph.Node) *graph.Node {
 }
 func (h *brokenHead) Properties() heads.Properties { return heads.Properties{} }
 func (h *brokenHead) Distance(*graph.Weights) (heads.Distance, error) {
-	return heads.Distance{}, fmt.Errorf("%v", h.value)
+	return nil, fmt.Errorf("%v", h.value)
 }
 
 // drawn is a backbone that a function draws, and drawnHead a head.

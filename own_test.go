@@ -35,7 +35,10 @@ func (far) Properties() heads.Properties { return heads.Properties{Metric: true,
 
 func (h far) Distance(*graph.Weights) (heads.Distance, error) {
 	l1, err := heads.L1{}.Distance(nil)
-	return heads.Distance{Head: h.name, Between: func(x, y []float32) float64 { return 1000 * l1.Between(x, y) }}, err
+	if err != nil {
+		return nil, err
+	}
+	return heads.FromFunc(h.name, func(x, y []float32) float64 { return 1000 * l1.Between(x, y) })
 }
 
 func thousandfold(b *graph.Builder, x *graph.Node) *graph.Node {

@@ -1,7 +1,6 @@
 package heads
 
 import (
-	"math"
 	"slices"
 
 	"github.com/likeness-go/likeness/graph"
@@ -96,18 +95,5 @@ func (Cosine) Properties() Properties {
 
 // Distance implements Head.
 func (h Cosine) Distance(*graph.Weights) (Distance, error) {
-	return Distance{Head: h.Name(), builtin: h, Between: func(x, y []float32) float64 {
-		lengthX, lengthY := length(x), length(y)
-		if len(x) == len(y) && (lengthX == 0 || lengthY == 0) {
-			return 1
-		}
-		return sum(x, y, func(_ int, x, y float64) float64 {
-			difference := x/lengthX - y/lengthY
-			return difference * difference / 2
-		})
-	}}, nil
-}
-
-func length(x []float32) float64 {
-	return math.Sqrt(sum(x, x, func(_ int, v, _ float64) float64 { return v * v }))
+	return FromForm(h.Name(), Form{Normalize: true, Power: 2, Scale: 0.5})
 }

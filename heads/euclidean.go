@@ -1,8 +1,6 @@
 package heads
 
 import (
-	"math"
-
 	"github.com/likeness-go/likeness/graph"
 )
 
@@ -30,9 +28,7 @@ func (L2) Properties() Properties {
 
 // Distance implements Head.
 func (h L2) Distance(*graph.Weights) (Distance, error) {
-	return Distance{Head: h.Name(), builtin: h, Between: func(x, y []float32) float64 {
-		return math.Sqrt(squaredL2(x, y))
-	}}, nil
+	return FromForm(h.Name(), Form{Power: 2, Root: true})
 }
 
 // SquaredL2 is Σ(xⱼ − yⱼ)², as FaceNet has it (Schroff, Kalenichenko & Philbin
@@ -59,9 +55,5 @@ func (SquaredL2) Properties() Properties {
 
 // Distance implements Head.
 func (h SquaredL2) Distance(*graph.Weights) (Distance, error) {
-	return Distance{Head: h.Name(), builtin: h, Between: squaredL2}, nil
-}
-
-func squaredL2(x, y []float32) float64 {
-	return sum(x, y, func(_ int, x, y float64) float64 { return (x - y) * (x - y) })
+	return FromForm(h.Name(), Form{Power: 2})
 }

@@ -2,6 +2,7 @@ package heads_test
 
 import (
 	"fmt"
+	"log"
 
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
@@ -34,4 +35,23 @@ func ExampleHead() {
 	distance, _ := head.Distance(weights)
 	fmt.Println(inGraph, distance.Between(left, right))
 	// Output: 5 5
+}
+
+// Any function of two embeddings can be a distance: here the largest difference.
+func ExampleFromFunc() {
+	chebyshev, err := heads.FromFunc("chebyshev", func(x, y []float32) (greatest float64) {
+		for j := range x {
+			greatest = max(greatest, float64(x[j]-y[j]), float64(y[j]-x[j]))
+		}
+		return greatest
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	distances := make([]float64, 2) // of one row from two
+	if err := chebyshev.Pairwise(distances, []float32{0, 0}, []float32{1, 0, 6, 5}, 2); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(distances)
+	// Output: [1 6]
 }

@@ -1,6 +1,9 @@
 package heads
 
 import (
+	"reflect"
+	"slices"
+
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/internal/wording"
 )
@@ -43,24 +46,58 @@ type Properties struct {
 	Max     float64 // the largest value; 0 if there is none. It is 2 for Cosine
 }
 
-// Names are the heads that Named knows.
-var Names = []string{"cosine", "l1", "l2", "signed-weighted-l1", "squared-l2", "weighted-l1"}
+// builtin are the heads of this package.
+var builtin = []Head{Cosine{}, L1{}, L2{}, WeightedL1{Signed: true}, SquaredL2{}, WeightedL1{}}
 
-// Named finds a head by its name: Named(h.Name()) is h.
+// Names are the heads that Named finds.
+var Names = names()
+
+func names() []string {
+	var names []string
+	for _, head := range builtin {
+		names = append(names, head.Name())
+	}
+	return names
+}
+
+// Named finds a head of this package by its name: Named(h.Name()) is h.
 func Named(name string) (Head, error) {
-	switch name {
-	case "cosine":
-		return Cosine{}, nil
-	case "l1":
-		return L1{}, nil
-	case "l2":
-		return L2{}, nil
-	case "signed-weighted-l1":
-		return WeightedL1{Signed: true}, nil
-	case "squared-l2":
-		return SquaredL2{}, nil
-	case "weighted-l1":
-		return WeightedL1{}, nil
+	for _, head := range builtin {
+		if head.Name() == name {
+			return head, nil
+		}
 	}
 	return nil, wording.Unknown("head", name, Names)
+}
+
+// OwnPrefix begins the Identifier of a head that is a Go type of a user's own.
+const OwnPrefix = "own:"
+
+// Identifier is what files, galleries and checkpoints hold of a head: the name of a
+// head of this package, and "own:" and the name of any other, so that no two
+// distances have one identifier because their authors chose one name. It is
+// "none" for nil.
+func Identifier(head Head) string {
+	switch {
+	case head == nil:
+		return "none"
+	case IsOwn(head):
+		return OwnPrefix + head.Name()
+	}
+	return head.Name()
+}
+
+// IsOwn says whether a head is a Go type of a user's own, whatever its name and
+// even where it embeds a head of this package. A pointer to a head of this package
+// is that head; nil is nobody's.
+func IsOwn(head Head) bool {
+	if head == nil {
+		return false
+	}
+	if pointer := reflect.ValueOf(head); pointer.Kind() == reflect.Pointer && !pointer.IsNil() {
+		if value, isHead := pointer.Elem().Interface().(Head); isHead {
+			head = value
+		}
+	}
+	return !slices.Contains(builtin, head)
 }

@@ -30,9 +30,7 @@ func (L1) Properties() Properties {
 
 // Distance implements Head.
 func (h L1) Distance(*graph.Weights) (Distance, error) {
-	return Distance{Head: h.Name(), builtin: h, Between: func(x, y []float32) float64 {
-		return sum(x, y, func(_ int, x, y float64) float64 { return math.Abs(x - y) })
-	}}, nil
+	return FromForm(h.Name(), Form{Power: 1})
 }
 
 // WeightedL1 is Σ wⱼ|xⱼ − yⱼ| with a learned factor for each feature.
@@ -102,15 +100,9 @@ func (h WeightedL1) Properties() Properties {
 func (h WeightedL1) Distance(weights *graph.Weights) (Distance, error) {
 	weight := weights.Get(weightName)
 	if weight == nil {
-		return Distance{}, errors.Errorf("head %s: the weights have no %q: they are of a network with another head", h.Name(), weightName)
+		return nil, errors.Errorf("head %s: the weights have no %q: they are of a network with another head", h.Name(), weightName)
 	}
-	factors := h.values(weight)
-	return Distance{Head: h.Name(), builtin: h, Weights: factors, Between: func(x, y []float32) float64 {
-		if len(x) != len(factors) {
-			return math.NaN()
-		}
-		return sum(x, y, func(j int, x, y float64) float64 { return float64(factors[j]) * math.Abs(x-y) })
-	}}, nil
+	return FromForm(h.Name(), Form{Power: 1, Weights: h.values(weight)})
 }
 
 // values copies w from the learned weight.

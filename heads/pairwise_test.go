@@ -102,7 +102,7 @@ func TestPairwiseOfTwoBatches(t *testing.T) {
 				for i, found := range distances {
 					x, y := narrow(c.x, i/c.references, c.features), narrow(c.y, i%c.references, c.features)
 					want := distance.Between(x, y)
-					if off := math.Abs(found - want); off > tolerance(head, want, x, y, distance.Weights) {
+					if off := math.Abs(found - want); off > tolerance(head, want, x, y, formOf(distance).Weights) {
 						t.Errorf("%s of %v in %v, distance (%d, %d): found %v, want %v", head.Name(), shape, dtype, i/c.references, i%c.references, found, want)
 					}
 				}

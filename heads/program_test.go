@@ -96,6 +96,12 @@ func (c batch) run(t testing.TB, head heads.Head, dtype tensor.Dtype) result {
 	return r
 }
 
+// formOf is the form of a distance that has one.
+func formOf(distance heads.Distance) heads.Form {
+	form, _ := distance.Form()
+	return form
+}
+
 // row gives row i of values as float32.
 func (c batch) row(values []float64, i int) []float32 {
 	row := make([]float32, c.features)

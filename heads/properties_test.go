@@ -58,7 +58,7 @@ func TestGraphAndSlicesAgree(t *testing.T) {
 func (c batch) check(t *testing.T, head heads.Head, r result, form string, found float64, x, y []float32) {
 	t.Helper()
 	want := r.distance.Between(x, y)
-	if off := math.Abs(found - want); off > tolerance(head, want, x, y, r.distance.Weights) {
+	if off := math.Abs(found - want); off > tolerance(head, want, x, y, formOf(r.distance).Weights) {
 		t.Errorf("%s of %d features: found %v, want %v: off by %.3g", form, c.features, found, want, off)
 	}
 }
