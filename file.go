@@ -111,7 +111,7 @@ func (m *Model) checkReadable(file safetensors.File) error {
 	if _, ok := m.Backbone.(backbone.Network); !ok {
 		own.backbone = m.Backbone
 	}
-	if _, ok := heads.Builtin(m.Head); !ok {
+	if heads.IsOwn(m.Head) {
 		own.head = m.Head
 	}
 	described, err := described(file, own)
@@ -316,7 +316,7 @@ func headOf(identifier string, given heads.Head) (heads.Head, error) {
 		if given.Name() != name {
 			return nil, errors.Errorf("found %q, expected that of the given head, %q: give the head that the model was saved with", name, given.Name())
 		}
-		if _, builtin := heads.Builtin(given); builtin == isOwn && (isOwn || slices.Contains(heads.Names, name)) {
+		if heads.IsOwn(given) != isOwn && (isOwn || slices.Contains(heads.Names, name)) {
 			return nil, errors.Errorf("found %q, but the given head is of the type %T: another head of the same name; give the head that the model was saved with", identifier, given)
 		}
 		return given, nil

@@ -56,9 +56,9 @@ func New(backbone backbone.Backbone, head heads.Head, preprocessing imaging.Prep
 			if features[embeddings.Shape()[1]] = true; len(features) > 1 {
 				b.Fail("backbone %T: its method Embed gives as many features as %v, depending on the batch size, expected one number", backbone, slices.Sorted(maps.Keys(features)))
 			}
-			distances := head.Matrix(b, embeddings)
+			distances := head.Pairwise(b, embeddings, embeddings)
 			if distances == nil || distances.Dims() != 2 || distances.Shape()[0] != batch || distances.Shape()[1] != batch {
-				b.Fail("head %T: its method Matrix gives %s for embeddings of shape %v, expected distances of shape (%d, %d)",
+				b.Fail("head %T: its method Pairwise gives %s for embeddings of shape %v, expected distances of shape (%d, %d)",
 					head, shapeOf(distances), embeddings.Shape(), batch, batch)
 			}
 			return graph.Outputs{"embeddings": embeddings, "distances": distances}
@@ -131,21 +131,5 @@ func (m *Model) Metric() (metric evaluate.Metric, err error) {
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	distance, err := heads.DistanceOf(m.Head, m.Weights)
-	if err != nil {
-		return nil, err
-	}
-	switch distance.Builtin().(type) {
-	case heads.L2:
-		return evaluate.Euclidean{}, nil
-	case heads.SquaredL2:
-		return evaluate.SquaredEuclidean{}, nil
-	case heads.L1:
-		return evaluate.Manhattan{}, nil
-	case heads.Cosine:
-		return evaluate.Cosine{}, nil
-	case heads.WeightedL1:
-		return evaluate.WeightedManhattan{Weights: distance.Weights}, nil
-	}
-	return evaluate.MetricFunc(distance.Between), nil
+	return heads.DistanceOf(m.Head, m.Weights)
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
-	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
@@ -143,10 +142,8 @@ func TestMetricIsTheHead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		x, _ := evaluate.FromRows(embeddings[:1])
-		y, _ := evaluate.FromRows(embeddings[1:])
 		var found [1]float64
-		if err := metric.Pairs(found[:], x, y); err != nil {
+		if err := metric.Paired(found[:], embeddings[0], embeddings[1], len(embeddings[0])); err != nil {
 			t.Fatal(err)
 		}
 		comparison, err := model.Compare(picture(1), picture(2))

@@ -52,7 +52,9 @@ var exportedFunctions = []any{
 	graph.Arithmetic,
 	graph.EnvironmentError,
 	graph.NewWeights,
-	heads.Builtin,
+	heads.FromForm,
+	heads.FromFunc,
+	heads.IsOwn,
 	heads.Identifier,
 	heads.DistanceOf,
 	heads.Named,
@@ -183,7 +185,8 @@ var exportedTypes = []any{
 	new(graph.Role),
 	new(graph.Weight),
 	new(graph.Weights),
-	new(heads.Distance),
+	new(heads.Form),
+	new(heads.Properties),
 	new(heads.L1),
 	new(heads.SquaredL2),
 	new(heads.WeightedL1),
@@ -233,15 +236,9 @@ var exportedTypes = []any{
 	new(evaluate.Score),
 	new(evaluate.Measure),
 	new(evaluate.LinearClassifier),
-	new(evaluate.MetricFunc),
 	new(evaluate.Verification),
 	new(evaluate.Pair),
 	new(evaluate.Ink),
-	new(evaluate.SquaredEuclidean),
-	new(evaluate.Euclidean),
-	new(evaluate.Cosine),
-	new(evaluate.Manhattan),
-	new(evaluate.WeightedManhattan),
 	new(evaluate.ROCPoint),
 	new(evaluate.Embeddings),
 	new(evaluate.Labelled),
@@ -494,14 +491,15 @@ func (b *broken) Embed(*graph.Builder, *graph.Node) *graph.Node {
 type brokenHead struct{ value float64 }
 
 func (h *brokenHead) Name() string { return "broken" }
-func (h *brokenHead) Between(b *graph.Builder, x, y *graph.Node) *graph.Node {
-	return heads.L2{}.Between(b, x, y)
+func (h *brokenHead) Paired(b *graph.Builder, x, y *graph.Node) *graph.Node {
+	return heads.L2{}.Paired(b, x, y)
 }
-func (h *brokenHead) Matrix(b *graph.Builder, x *graph.Node) *graph.Node {
-	return heads.L2{}.Matrix(b, x)
+func (h *brokenHead) Pairwise(b *graph.Builder, x, y *graph.Node) *graph.Node {
+	return heads.L2{}.Pairwise(b, x, y)
 }
+func (h *brokenHead) Properties() heads.Properties { return heads.Properties{} }
 func (h *brokenHead) Distance(*graph.Weights) (heads.Distance, error) {
-	return heads.Distance{}, fmt.Errorf("%v", h.value)
+	return nil, fmt.Errorf("%v", h.value)
 }
 
 // drawn is a backbone that a function draws, and drawnHead a head.
@@ -512,9 +510,10 @@ func (d drawn) Embed(b *graph.Builder, images *graph.Node) *graph.Node { return 
 
 type drawnHead func(b *graph.Builder, x *graph.Node) *graph.Node
 
-func (drawnHead) Name() string                                             { return "drawn" }
-func (h drawnHead) Between(b *graph.Builder, x, y *graph.Node) *graph.Node { return h(b, x) }
-func (h drawnHead) Matrix(b *graph.Builder, x *graph.Node) *graph.Node     { return h(b, x) }
+func (drawnHead) Name() string                                              { return "drawn" }
+func (h drawnHead) Paired(b *graph.Builder, x, y *graph.Node) *graph.Node   { return h(b, x) }
+func (h drawnHead) Pairwise(b *graph.Builder, x, y *graph.Node) *graph.Node { return h(b, x) }
+func (drawnHead) Properties() heads.Properties                              { return heads.Properties{} }
 func (drawnHead) Distance(weights *graph.Weights) (heads.Distance, error) {
 	return heads.L2{}.Distance(weights)
 }
@@ -540,7 +539,7 @@ func TestWhatABackboneMustGive(t *testing.T) {
 		"a panic":            {drawn(func(*graph.Builder, *graph.Node) *graph.Node { panic("not done yet") }), heads.L2{}, "not done yet"},
 		"a nil backbone":     {nil, heads.L2{}, "has no Backbone"},
 		"a nil head":         {drawn(flat), nil, "has no Head"},
-		"no distances":       {drawn(flat), drawnHead(func(*graph.Builder, *graph.Node) *graph.Node { return nil }), "its method Matrix gives no node"},
+		"no distances":       {drawn(flat), drawnHead(func(*graph.Builder, *graph.Node) *graph.Node { return nil }), "its method Pairwise gives no node"},
 		"a few distances":    {drawn(flat), drawnHead(func(_ *graph.Builder, x *graph.Node) *graph.Node { return x }), "expected distances of shape (2, 2)"},
 		"a head that panics": {drawn(flat), drawnHead(nil), "nil pointer"},
 		"a block's nothing":  {backbone.Network{Size: size, Blocks: []graph.Block{nothing{}, graph.Flatten{}}}, heads.L2{}, "gives a nil node"},

@@ -23,17 +23,22 @@ type far struct{ name string }
 
 func (h far) Name() string { return h.name }
 
-func (far) Between(b *graph.Builder, x, y *graph.Node) *graph.Node {
-	return thousandfold(b, heads.L1{}.Between(b, x, y))
+func (far) Paired(b *graph.Builder, x, y *graph.Node) *graph.Node {
+	return thousandfold(b, heads.L1{}.Paired(b, x, y))
 }
 
-func (far) Matrix(b *graph.Builder, x *graph.Node) *graph.Node {
-	return thousandfold(b, heads.L1{}.Matrix(b, x))
+func (far) Pairwise(b *graph.Builder, x, y *graph.Node) *graph.Node {
+	return thousandfold(b, heads.L1{}.Pairwise(b, x, y))
 }
+
+func (far) Properties() heads.Properties { return heads.Properties{Metric: true, Sums: true} }
 
 func (h far) Distance(*graph.Weights) (heads.Distance, error) {
 	l1, err := heads.L1{}.Distance(nil)
-	return heads.Distance{Head: h.name, Between: func(x, y []float32) float64 { return 1000 * l1.Between(x, y) }}, err
+	if err != nil {
+		return nil, err
+	}
+	return heads.FromFunc(h.name, func(x, y []float32) float64 { return 1000 * l1.Between(x, y) })
 }
 
 func thousandfold(b *graph.Builder, x *graph.Node) *graph.Node {

@@ -250,7 +250,7 @@ type infinitely struct{ heads.L2 }
 
 func (infinitely) Name() string { return "infinitely" }
 func (infinitely) Distance(*graph.Weights) (heads.Distance, error) {
-	return heads.Distance{Between: func(x, y []float32) float64 { return math.Inf(1) }}, nil
+	return heads.FromFunc("infinitely", func(x, y []float32) float64 { return math.Inf(1) })
 }
 
 // Whatever fails while the probe is computed is an error of Save, but for a

@@ -28,7 +28,11 @@ func (m *Model) EmbedViews(views Views, pixels [][]uint8) (embeddings [][]float3
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	if builtin, _ := heads.Builtin(m.Head); builtin != (heads.Cosine{}) {
+	distance, err := heads.DistanceOf(m.Head, m.Weights)
+	if err != nil {
+		return nil, err
+	}
+	if form, known := distance.Form(); !known || !form.Normalize || form.Root {
 		return nil, errors.Errorf("found the head %s, expected cosine: other distances do not average so", heads.Identifier(m.Head))
 	}
 	size := m.Preprocessing.Size

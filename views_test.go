@@ -7,7 +7,6 @@ import (
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/datasets"
-	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/heads"
 )
 
@@ -92,15 +91,11 @@ func embedPixels(t *testing.T, model *likeness.Model, pixels ...[]uint8) [][]flo
 func cosine(t *testing.T, rows [][]float32) float64 {
 	t.Helper()
 	d := make([]float64, 1)
-	x, err := evaluate.FromRows(rows[:1])
+	cosine, err := heads.Cosine{}.Distance(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	y, err := evaluate.FromRows(rows[1:2])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := (evaluate.Cosine{}).Pairs(d, x, y); err != nil {
+	if err := cosine.Paired(d, rows[0], rows[1], len(rows[0])); err != nil {
 		t.Fatal(err)
 	}
 	return d[0]

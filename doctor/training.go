@@ -69,12 +69,12 @@ func gradients(network []graph.Block, towers int) (string, error) {
 func cost(b *graph.Builder, embeddings []*graph.Node) *graph.Node {
 	switch len(embeddings) {
 	case 1:
-		return objectives.SupervisedContrastive{Temperature: 0.5}.BatchCost(b, heads.Cosine{}.Matrix(b, embeddings[0]), b.Input("labels", gradientImages))
+		return objectives.SupervisedContrastive{Temperature: 0.5}.BatchCost(b, heads.Cosine{}.Pairwise(b, embeddings[0], embeddings[0]), b.Input("labels", gradientImages))
 	case 2:
-		distance := heads.WeightedL1{}.Between(b, embeddings[0], embeddings[1])
+		distance := heads.WeightedL1{}.Paired(b, embeddings[0], embeddings[1])
 		return objectives.Contrastive{Margin: 3}.PairCost(b, distance, b.Input("different", gradientImages))
 	}
-	between := func(i int) *graph.Node { return heads.L2{}.Between(b, embeddings[0], embeddings[i]) }
+	between := func(i int) *graph.Node { return heads.L2{}.Paired(b, embeddings[0], embeddings[i]) }
 	return objectives.Triplet{Soft: true}.TripletCost(b, between(1), between(2))
 }
 

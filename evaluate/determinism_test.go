@@ -18,7 +18,7 @@ func TestResultsDoNotDependOnTheProcessors(t *testing.T) {
 	}
 	measure := func() string {
 		var report string
-		for _, metric := range []evaluate.Metric{evaluate.Euclidean{}, evaluate.Cosine{}, evaluate.Manhattan{}} {
+		for _, metric := range []evaluate.Metric{euclidean, cosine, manhattan} {
 			neighbours := must(evaluate.NearestNeighbours{Metric: metric, K: 5}.Accuracy(train, test))(t)
 			retrieval := must(evaluate.Retrieve(metric, test, 1, 4))(t)
 			oneShot := must(evaluate.OneShot(metric, test.Embeddings, trials, evaluate.MeanDistance))(t)

@@ -7,7 +7,7 @@ import (
 
 // queryBlock is how many queries are measured at a time, so that the distances
 // in memory are those of one block for each processor and never all.
-const queryBlock = queryTile
+const queryBlock = 128
 
 // eachQuery measures the distances from each query to all references and calls
 // visit with them, from several goroutines at once; visit may overwrite the
@@ -19,7 +19,7 @@ func eachQuery(metric Metric, queries, references Embeddings, visit func(query i
 		begin := block * queryBlock
 		part := queries.slice(begin, min(begin+queryBlock, queries.Rows))
 		distances := make([]float64, part.Rows*references.Rows)
-		if failures[block] = measure(metric, distances, part, references); failures[block] != nil {
+		if failures[block] = pairwise(metric, distances, part, references); failures[block] != nil {
 			return
 		}
 		for i := range part.Rows {
@@ -34,21 +34,39 @@ func eachQuery(metric Metric, queries, references Embeddings, visit func(query i
 	return firstError(failures)
 }
 
-// measure is metric.Distances, with an error for a nil metric and for one that
-// panics: a panic in another goroutine than the caller's would end the process.
-func measure(metric Metric, distances []float64, queries, references Embeddings) (err error) {
-	if metric == nil {
-		return errors.New("found no metric, expected one such as Euclidean{} or that of likeness.Model.Metric")
-	}
-	defer recovered(metric, &err)
-	return metric.Distances(distances, queries, references)
+// pairwise measures the distances (queries.Rows, references.Rows) from each query
+// to each reference.
+func pairwise(metric Metric, distances []float64, queries, references Embeddings) error {
+	return measured(metric, queries, references, func() error {
+		return metric.Pairwise(distances, queries.Data, references.Data, queries.Columns)
+	})
 }
 
-// recovered makes an error of a metric's panic.
-func recovered(metric Metric, err *error) {
-	if r := recover(); r != nil {
-		*err = errors.Errorf("the metric %T panics: %v", metric, r)
+// paired measures the distances of aligned rows.
+func paired(metric Metric, distances []float64, x, y Embeddings) error {
+	return measured(metric, x, y, func() error { return metric.Paired(distances, x.Data, y.Data, x.Columns) })
+}
+
+// measured makes an error of a nil metric, of embeddings that do not fit, and of a
+// panic, which in another goroutine than the caller's would end the process.
+func measured(metric Metric, x, y Embeddings, measure func() error) (err error) {
+	if metric == nil {
+		return errors.New("found no metric, expected a distance of package heads or that of likeness.Model.Metric")
 	}
+	for _, embeddings := range []Embeddings{x, y} {
+		if err := embeddings.checkShape(); err != nil {
+			return err
+		}
+	}
+	if x.Columns != y.Columns {
+		return errors.Errorf("embeddings of %d columns cannot be compared with embeddings of %d", x.Columns, y.Columns)
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = errors.Errorf("the metric %T panics: %v", metric, r)
+		}
+	}()
+	return measure()
 }
 
 func checkFinite(distances []float64) error {

@@ -45,15 +45,15 @@ func TestMeasuresRefuseBadEmbeddings(t *testing.T) {
 	nan, infinity := float32(math.NaN()), float32(math.Inf(1))
 	measures := map[string]func(set evaluate.Labelled) error{
 		"neighbours, queries": func(set evaluate.Labelled) error {
-			return second(evaluate.NearestNeighbours{Metric: evaluate.Euclidean{}}.Accuracy(good, set))
+			return second(evaluate.NearestNeighbours{Metric: euclidean}.Accuracy(good, set))
 		},
 		"neighbours, references": func(set evaluate.Labelled) error {
-			return second(evaluate.NearestNeighbours{Metric: evaluate.Euclidean{}}.Accuracy(set, good))
+			return second(evaluate.NearestNeighbours{Metric: euclidean}.Accuracy(set, good))
 		},
 		"leave one out": func(set evaluate.Labelled) error {
-			return second(evaluate.NearestNeighbours{Metric: evaluate.Euclidean{}}.LeaveOneOut(set))
+			return second(evaluate.NearestNeighbours{Metric: euclidean}.LeaveOneOut(set))
 		},
-		"retrieval": func(set evaluate.Labelled) error { return second(evaluate.Retrieve(evaluate.Euclidean{}, set)) },
+		"retrieval": func(set evaluate.Labelled) error { return second(evaluate.Retrieve(euclidean, set)) },
 		"fit":       func(set evaluate.Labelled) error { return new(evaluate.LinearClassifier).Fit(set) },
 		"linear accuracy": func(set evaluate.Labelled) error {
 			var classifier evaluate.LinearClassifier

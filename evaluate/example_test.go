@@ -5,6 +5,7 @@ import (
 	"log"
 
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/heads"
 )
 
 // Two classes of embeddings, of which one has a stray.
@@ -13,13 +14,15 @@ var (
 		{0, 0}, {1, 0}, {0, 1}, // class 0
 		{5, 5}, {6, 5}, {5, 6}, {1, 2}, // class 1
 	})
+	euclidean, _ = heads.L2{}.Distance(nil) // √Σ(xⱼ − yⱼ)²
+
 	labelled = evaluate.Labelled{Embeddings: embeddings, Labels: []int{0, 0, 0, 1, 1, 1, 1}}
 )
 
 // The nearest other embedding tells the class of all but the stray; what a
 // figure from so few trials is worth, its interval says.
 func Example() {
-	accuracy, err := evaluate.NearestNeighbours{Metric: evaluate.Euclidean{}}.LeaveOneOut(labelled)
+	accuracy, err := evaluate.NearestNeighbours{Metric: euclidean}.LeaveOneOut(labelled)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -28,7 +31,7 @@ func Example() {
 }
 
 func ExampleRetrieve() {
-	retrieval, err := evaluate.Retrieve(evaluate.Euclidean{}, labelled, 1, 3)
+	retrieval, err := evaluate.Retrieve(euclidean, labelled, 1, 3)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -46,19 +49,15 @@ func ExampleVerification() {
 		{Left: 0, Right: 1}, {Left: 0, Right: 2}, {Left: 3, Right: 4}, {Left: 3, Right: 6},
 		{Left: 0, Right: 3, Different: true}, {Left: 2, Right: 6, Different: true}, {Left: 1, Right: 5, Different: true},
 	}
-	var left, right []int
-	for _, pair := range pairs {
-		left, right = append(left, pair.Left), append(right, pair.Right)
-	}
-	distances := make([]float64, len(pairs))
-	if err := (evaluate.Manhattan{}).Pairs(distances, embeddings.Select(left), embeddings.Select(right)); err != nil {
-		log.Fatal(err)
-	}
-	verification, err := evaluate.NewVerification(distances, pairs)
+	manhattan, err := heads.L1{}.Distance(nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("distances", distances)
+	verification, err := evaluate.Verify(manhattan, embeddings, pairs)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("distances", verification.Distances())
 	fmt.Printf("AUC %.3f, equal error rate %.3f\n", verification.AUC().Value, verification.EqualErrorRate().Value)
 	fmt.Println("best threshold", verification.BestThreshold())
 	// Output:
@@ -100,7 +99,7 @@ func ExampleOneShot() {
 		{Support: [][]int{{0, 1}, {3, 4}}, Query: 5, Answer: 1},
 		{Support: [][]int{{0, 1}, {3, 4}}, Query: 6, Answer: 1}, // the stray
 	}
-	accuracy, err := evaluate.OneShot(evaluate.Euclidean{}, embeddings, trials, evaluate.MeanDistance)
+	accuracy, err := evaluate.OneShot(euclidean, embeddings, trials, evaluate.MeanDistance)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -153,20 +152,4 @@ func ExampleModifiedHausdorff() {
 	}
 	fmt.Printf("%.3f pixels\n", evaluate.ModifiedHausdorff(corner, bar))
 	// Output: 0.862 pixels
-}
-
-// Any function of two rows can be a metric: here the greatest difference.
-func ExampleMetricFunc() {
-	chebyshev := evaluate.MetricFunc(func(x, y []float32) (greatest float64) {
-		for j := range x {
-			greatest = max(greatest, float64(x[j]-y[j]), float64(y[j]-x[j]))
-		}
-		return greatest
-	})
-	distances := make([]float64, 2)
-	if err := chebyshev.Distances(distances, embeddings.Select([]int{0}), embeddings.Select([]int{1, 4})); err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(distances)
-	// Output: [1 6]
 }

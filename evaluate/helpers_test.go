@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/random"
 	"gonum.org/v1/gonum/floats/scalar"
 	"pgregory.net/rapid"
@@ -16,6 +17,30 @@ var rounding = cmpopts.EquateApprox(1e-12, 1e-12)
 
 // ignoreError compares measures without their standard errors.
 var ignoreError = cmpopts.IgnoreFields(evaluate.Measure{}, "StandardError")
+
+// The metrics of the tests.
+var (
+	squaredEuclidean = metricOf(heads.SquaredL2{})
+	manhattan        = metricOf(heads.L1{})
+	cosine           = metricOf(heads.Cosine{})
+)
+
+func metricOf(head heads.Head) evaluate.Metric {
+	distance, err := head.Distance(nil)
+	if err != nil {
+		panic(err)
+	}
+	return distance
+}
+
+// functionOf is the metric of a function.
+func functionOf(between func(x, y []float32) float64) evaluate.Metric {
+	distance, err := heads.FromFunc("a function", between)
+	if err != nil {
+		panic(err)
+	}
+	return distance
+}
 
 // line is embeddings of one column.
 func line(points ...float32) evaluate.Embeddings {
@@ -47,7 +72,7 @@ func drawLabels(t *rapid.T, rows, classes int) []int {
 func distances(t testing.TB, metric evaluate.Metric, queries, references evaluate.Embeddings) []float64 {
 	t.Helper()
 	out := make([]float64, queries.Rows*references.Rows)
-	if err := metric.Distances(out, queries, references); err != nil {
+	if err := metric.Pairwise(out, queries.Data, references.Data, queries.Columns); err != nil {
 		t.Fatal(err)
 	}
 	return out

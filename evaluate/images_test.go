@@ -200,7 +200,7 @@ func TestOneShotIntervalsOfFewImagesCover(t *testing.T) {
 				trials, groups = append(trials, evaluate.Trial{Support: support, Query: query, Answer: class}), append(groups, episode)
 			}
 		}
-		score := must(evaluate.OneShot(evaluate.Euclidean{}, embeddings, trials, evaluate.MeanDistance))(t)
+		score := must(evaluate.OneShot(euclidean, embeddings, trials, evaluate.MeanDistance))(t)
 		byImages, byEpisodes = append(byImages, score.Measure), append(byEpisodes, must(score.Clustered(groups))(t))
 		truth += score.Value / experiments
 	}

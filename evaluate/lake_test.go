@@ -45,13 +45,13 @@ func TestLakesRuns(t *testing.T) {
 	}
 	expectErrors(t, "modified Hausdorff", hausdorff, 155)
 
-	euclidean, err := evaluate.OneShot(evaluate.Euclidean{}, pixels, trials, evaluate.MeanDistance)
+	euclidean, err := evaluate.OneShot(euclidean, pixels, trials, evaluate.MeanDistance)
 	if err != nil {
 		t.Fatal(err)
 	}
 	expectErrors(t, "Euclidean", euclidean, 324)
 
-	cosine, err := evaluate.OneShot(evaluate.Cosine{}, pixels, trials, evaluate.MeanDistance)
+	cosine, err := evaluate.OneShot(cosine, pixels, trials, evaluate.MeanDistance)
 	if err != nil {
 		t.Fatal(err)
 	}

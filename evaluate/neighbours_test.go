@@ -24,7 +24,7 @@ func TestNeighboursByHand(t *testing.T) {
 		{3, []int{10, 10, 20}, []float64{1, 0, 1}}, // 2.6: 4, then 1 and 0
 		{5, []int{10, 20, 20}, []float64{1, 1, 1}}, // 2:2:1, and 4 is nearer to 2.6 than 1 is
 	} {
-		neighbours := evaluate.NearestNeighbours{Metric: evaluate.Euclidean{}, K: test.k}
+		neighbours := evaluate.NearestNeighbours{Metric: euclidean, K: test.k}
 		expect(t, "classes", must(neighbours.Classify(references, queries.Embeddings))(t), test.classes)
 		score := must(neighbours.Accuracy(references, queries))(t)
 		expect(t, "trials", score.Trials, test.trials)
@@ -35,7 +35,7 @@ func TestNeighboursByHand(t *testing.T) {
 
 func TestLeaveOneOutByHand(t *testing.T) {
 	set := evaluate.Labelled{Embeddings: line(0, 1, 1.4, 5, 5.5), Labels: []int{1, 1, 2, 2, 2}}
-	score := must(evaluate.NearestNeighbours{Metric: evaluate.Manhattan{}}.LeaveOneOut(set))(t)
+	score := must(evaluate.NearestNeighbours{Metric: manhattan}.LeaveOneOut(set))(t)
 	expect(t, "trials", score.Trials, []float64{1, 0, 0, 1, 1})
 }
 
@@ -43,7 +43,7 @@ func TestLeaveOneOutByHand(t *testing.T) {
 func TestNeighboursOfAConstantEmbeddingAreChance(t *testing.T) {
 	labels := slices.Repeat([]int{0, 1, 2, 3}, 25)
 	set := evaluate.Labelled{Embeddings: evaluate.Embeddings{Rows: 100, Columns: 3, Data: make([]float32, 300)}, Labels: labels}
-	score := must(evaluate.NearestNeighbours{Metric: evaluate.Euclidean{}}.Accuracy(set, set))(t)
+	score := must(evaluate.NearestNeighbours{Metric: euclidean}.Accuracy(set, set))(t)
 	expect(t, "accuracy", score.Value, 0.25)
 }
 
@@ -54,7 +54,7 @@ func TestNeighboursEqualASort(t *testing.T) {
 		if k > rows-1 {
 			return
 		}
-		got := must(evaluate.NearestNeighbours{Metric: evaluate.SquaredEuclidean{}, K: k}.LeaveOneOut(set))(t)
+		got := must(evaluate.NearestNeighbours{Metric: squaredEuclidean, K: k}.LeaveOneOut(set))(t)
 
 		want := make([]float64, rows)
 		for query := range rows {
@@ -85,13 +85,13 @@ func TestNeighboursEqualASort(t *testing.T) {
 
 func TestNeighboursRefuse(t *testing.T) {
 	set := evaluate.Labelled{Embeddings: line(0, 1, 2), Labels: []int{0, 0, 1}}
-	nowhere := evaluate.MetricFunc(func(x, y []float32) float64 { return math.NaN() })
+	nowhere := functionOf(func(x, y []float32) float64 { return math.NaN() })
 	for want, err := range map[string]error{
-		"4 nearest neighbours of 3":                         second(evaluate.NearestNeighbours{Metric: evaluate.Euclidean{}, K: 4}.Accuracy(set, set)),
-		"3 nearest neighbours of 2":                         second(evaluate.NearestNeighbours{Metric: evaluate.Euclidean{}, K: 3}.LeaveOneOut(set)),
-		"-1 nearest neighbours":                             second(evaluate.NearestNeighbours{Metric: evaluate.Euclidean{}, K: -1}.LeaveOneOut(set)),
+		"4 nearest neighbours of 3":                         second(evaluate.NearestNeighbours{Metric: euclidean, K: 4}.Accuracy(set, set)),
+		"3 nearest neighbours of 2":                         second(evaluate.NearestNeighbours{Metric: euclidean, K: 3}.LeaveOneOut(set)),
+		"-1 nearest neighbours":                             second(evaluate.NearestNeighbours{Metric: euclidean, K: -1}.LeaveOneOut(set)),
 		"query 0: distance 0 is NaN":                        second(evaluate.NearestNeighbours{Metric: nowhere}.LeaveOneOut(set)),
-		"2 columns cannot be compared with embeddings of 1": second(evaluate.NearestNeighbours{Metric: evaluate.Euclidean{}}.Classify(set, normal(1, 2, 2))),
+		"2 columns cannot be compared with embeddings of 1": second(evaluate.NearestNeighbours{Metric: euclidean}.Classify(set, normal(1, 2, 2))),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got error %v, want %q", err, want)
@@ -102,23 +102,23 @@ func TestNeighboursRefuse(t *testing.T) {
 // A metric that panics, in whichever goroutine, and a nil one are errors.
 func TestMetricsThatPanic(t *testing.T) {
 	x := normal(1, 3, 2)
-	panics := evaluate.MetricFunc(func(x, y []float32) float64 { panic("not done yet") })
+	panics := functionOf(func(x, y []float32) float64 { panic("not done yet") })
 	nearest := evaluate.NearestNeighbours{Metric: panicking{}}
 	if _, err := nearest.Accuracy(evaluate.Labelled{Embeddings: x, Labels: []int{1, 1, 2}}, evaluate.Labelled{Embeddings: x, Labels: []int{1, 1, 2}}); err == nil || !strings.Contains(err.Error(), "panicking panics: not done yet") {
 		t.Errorf("a type: found %v", err)
 	}
-	for want, metric := range map[string]evaluate.MetricFunc{"not done yet": panics, "nil pointer": nil} {
-		if err := metric.Distances(make([]float64, 9), x, x); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("distances: found %v, expected %q", err, want)
-		}
-		if err := metric.Pairs(make([]float64, 3), x, x); err == nil || !strings.Contains(err.Error(), want) {
+	pairs := []evaluate.Pair{{Left: 0, Right: 1}, {Left: 0, Right: 2, Different: true}}
+	for want, metric := range map[string]evaluate.Metric{"not done yet": panics, "panicking panics: not done yet": panicking{}, "found no metric": nil} {
+		if _, err := evaluate.Verify(metric, x, pairs); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("pairs: found %v, expected %q", err, want)
+		}
+		if _, err := evaluate.Retrieve(metric, evaluate.Labelled{Embeddings: x, Labels: []int{1, 1, 2}}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("retrieval: found %v, expected %q", err, want)
 		}
 	}
 }
 
-type panicking struct{ evaluate.Euclidean }
+type panicking struct{}
 
-func (panicking) Distances([]float64, evaluate.Embeddings, evaluate.Embeddings) error {
-	panic("not done yet")
-}
+func (panicking) Paired([]float64, []float32, []float32, int) error   { panic("not done yet") }
+func (panicking) Pairwise([]float64, []float32, []float32, int) error { panic("not done yet") }

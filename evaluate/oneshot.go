@@ -142,11 +142,11 @@ func classDistances(metric Metric, embeddings Embeddings, trial Trial, rule Clas
 	query := embeddings.Select([]int{trial.Query})
 	classes := make([]float64, len(trial.Support))
 	if rule == Prototype {
-		return classes, measure(metric, classes, query, prototypes(embeddings, trial.Support))
+		return classes, pairwise(metric, classes, query, prototypes(embeddings, trial.Support))
 	}
 	examples := slices.Concat(trial.Support...)
 	distances := make([]float64, len(examples))
-	if err := measure(metric, distances, query, embeddings.Select(examples)); err != nil {
+	if err := pairwise(metric, distances, query, embeddings.Select(examples)); err != nil {
 		return nil, err
 	}
 	for class, rows := range trial.Support {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/heads"
 	"pgregory.net/rapid"
 )
 
@@ -20,12 +21,12 @@ func TestOneShotByHand(t *testing.T) {
 		{Support: support, Query: 4, Answer: 2},
 		{Support: support, Query: 5, Answer: 2}, // 16 is nearest to 20
 	}
-	score := must(evaluate.OneShot(evaluate.Euclidean{}, embeddings, trials, evaluate.MeanDistance))(t)
+	score := must(evaluate.OneShot(euclidean, embeddings, trials, evaluate.MeanDistance))(t)
 	expect(t, "trials", score.Trials, []float64{1, 0, 0.5, 0.5, 0, 1})
 	expect(t, "value", score.Value, 3./6)
 	expect(t, "interval", score.Measure, must(score.Clustered([]int{3, 3, 4, 4, 4, 5}))(t)) // each query with its trials
 	apart := []evaluate.Trial{trials[0], trials[2], trials[5]}
-	score = must(evaluate.OneShot(evaluate.Euclidean{}, embeddings, apart, evaluate.MeanDistance))(t)
+	score = must(evaluate.OneShot(euclidean, embeddings, apart, evaluate.MeanDistance))(t)
 	expect(t, "measure of queries that come once", score.Measure, evaluate.Wilson(2.5, 3))
 }
 
@@ -38,9 +39,9 @@ func TestSeveralShotsByHand(t *testing.T) {
 		rule   evaluate.ClassDistance
 		right  float64
 	}{
-		{evaluate.Euclidean{}, evaluate.MeanDistance, 1},        // (4+6)/2 = 5, (2.5+2.5+16)/3 = 7
-		{evaluate.Euclidean{}, evaluate.Prototype, 1},           // |5−4| = 1, |11−4| = 7
-		{evaluate.SquaredEuclidean{}, evaluate.MeanDistance, 1}, // (16+36)/2 = 26, (6.25+6.25+256)/3 = 89.5
+		{euclidean, evaluate.MeanDistance, 1},        // (4+6)/2 = 5, (2.5+2.5+16)/3 = 7
+		{euclidean, evaluate.Prototype, 1},           // |5−4| = 1, |11−4| = 7
+		{squaredEuclidean, evaluate.MeanDistance, 1}, // (16+36)/2 = 26, (6.25+6.25+256)/3 = 89.5
 	} {
 		score := must(evaluate.OneShot(test.metric, embeddings, []evaluate.Trial{trial}, test.rule))(t)
 		expect(t, "right", score.Value, test.right)
@@ -48,7 +49,7 @@ func TestSeveralShotsByHand(t *testing.T) {
 	// A class about the query at ±10 is far by its examples, near by their mean.
 	around := evaluate.Trial{Support: [][]int{{0, 1}, {2}}, Query: 3, Answer: 0}
 	for rule, right := range map[evaluate.ClassDistance]float64{evaluate.MeanDistance: 0, evaluate.Prototype: 1} {
-		score := must(evaluate.OneShot(evaluate.Euclidean{}, line(-10, 10, 3, 0), []evaluate.Trial{around}, rule))(t)
+		score := must(evaluate.OneShot(euclidean, line(-10, 10, 3, 0), []evaluate.Trial{around}, rule))(t)
 		expect(t, "right", score.Value, right)
 	}
 }
@@ -63,7 +64,7 @@ func TestOneExampleIsItsOwnPrototype(t *testing.T) {
 			Query:   row.Draw(t, "query"),
 			Answer:  rapid.IntRange(0, 2).Draw(t, "answer"),
 		}
-		for _, metric := range metrics(2) {
+		for _, metric := range []evaluate.Metric{squaredEuclidean, euclidean, manhattan, cosine, must(heads.FromForm("weighted", heads.Form{Power: 1, Weights: []float32{1.5, -0.5}}))(t)} {
 			mean := must(evaluate.OneShot(metric, embeddings, []evaluate.Trial{trial}, evaluate.MeanDistance))(t)
 			prototype := must(evaluate.OneShot(metric, embeddings, []evaluate.Trial{trial}, evaluate.Prototype))(t)
 			expect(t, "trials", prototype.Trials, mean.Trials)
@@ -81,7 +82,7 @@ func TestOneShotOfAConstantEmbeddingIsChance(t *testing.T) {
 		}
 		trials = append(trials, trial)
 	}
-	for name, metric := range metrics(5) {
+	for name, metric := range map[string]evaluate.Metric{"squared": squaredEuclidean, "euclidean": euclidean, "manhattan": manhattan, "cosine": cosine} {
 		score := must(evaluate.OneShot(metric, constant, trials, evaluate.MeanDistance))(t)
 		expect(t, name, score.Value, 1./20, rounding)
 	}
@@ -107,25 +108,26 @@ func TestOneShotDoesNotDependOnTheOrderOfClasses(t *testing.T) {
 }
 
 func TestOneShotRefuses(t *testing.T) {
+	weighted := must(heads.FromForm("weighted", heads.Form{Power: 1, Weights: []float32{1, 2}}))(t)
 	embeddings := line(0, 1, 2)
 	oneShot := func(trials ...evaluate.Trial) error {
-		return second(evaluate.OneShot(evaluate.Euclidean{}, embeddings, trials, evaluate.MeanDistance))
+		return second(evaluate.OneShot(euclidean, embeddings, trials, evaluate.MeanDistance))
 	}
 	good := evaluate.Trial{Support: [][]int{{0}, {1}}, Query: 2, Answer: 1}
 	for want, err := range map[string]error{
-		"there are no trials":                               oneShot(),
-		"trial 1: the query is row 3 of 3":                  oneShot(good, evaluate.Trial{Support: good.Support, Query: 3}),
-		"trial 0: the query is row -1 of 3":                 oneShot(evaluate.Trial{Support: good.Support, Query: -1}),
-		"trial 0: an example of class 1 is row 7":           oneShot(evaluate.Trial{Support: [][]int{{0}, {7}}}),
-		"trial 0: class 0 has no examples":                  oneShot(evaluate.Trial{Support: [][]int{{}, {1}}}),
-		"trial 0: the answer is class 2 of 2":               oneShot(evaluate.Trial{Support: good.Support, Answer: 2}),
-		"trial 0: the answer is class -1 of 2":              oneShot(evaluate.Trial{Support: good.Support, Answer: -1}),
-		"trial 0: the answer is class 0 of 0":               oneShot(evaluate.Trial{}),
-		"class distance is 7":                               second(evaluate.OneShot(evaluate.Euclidean{}, embeddings, []evaluate.Trial{good}, 7)),
-		"trial 0: embeddings of 1 columns cannot be":        second(evaluate.OneShot(evaluate.WeightedManhattan{}, embeddings, []evaluate.Trial{good}, 0)),
-		"embedding 1 is NaN":                                second(evaluate.OneShot(evaluate.Euclidean{}, line(0, float32(math.NaN())), []evaluate.Trial{good}, 0)),
-		"2 trials have 1 answers":                           second(evaluate.OneShotDistances(make([][]float64, 2), []int{0})),
-		"trial 1: distance 1 is +Inf, want a finite number": second(evaluate.OneShotDistances([][]float64{{1, 2}, {0, math.Inf(1)}}, []int{0, 0})),
+		"there are no trials":                                                       oneShot(),
+		"trial 1: the query is row 3 of 3":                                          oneShot(good, evaluate.Trial{Support: good.Support, Query: 3}),
+		"trial 0: the query is row -1 of 3":                                         oneShot(evaluate.Trial{Support: good.Support, Query: -1}),
+		"trial 0: an example of class 1 is row 7":                                   oneShot(evaluate.Trial{Support: [][]int{{0}, {7}}}),
+		"trial 0: class 0 has no examples":                                          oneShot(evaluate.Trial{Support: [][]int{{}, {1}}}),
+		"trial 0: the answer is class 2 of 2":                                       oneShot(evaluate.Trial{Support: good.Support, Answer: 2}),
+		"trial 0: the answer is class -1 of 2":                                      oneShot(evaluate.Trial{Support: good.Support, Answer: -1}),
+		"trial 0: the answer is class 0 of 0":                                       oneShot(evaluate.Trial{}),
+		"class distance is 7":                                                       second(evaluate.OneShot(euclidean, embeddings, []evaluate.Trial{good}, 7)),
+		"trial 0: distance \"weighted\": found embeddings of 1 columns, expected 2": second(evaluate.OneShot(weighted, embeddings, []evaluate.Trial{good}, 0)),
+		"embedding 1 is NaN":                                                        second(evaluate.OneShot(euclidean, line(0, float32(math.NaN())), []evaluate.Trial{good}, 0)),
+		"2 trials have 1 answers":                                                   second(evaluate.OneShotDistances(make([][]float64, 2), []int{0})),
+		"trial 1: distance 1 is +Inf, want a finite number":                         second(evaluate.OneShotDistances([][]float64{{1, 2}, {0, math.Inf(1)}}, []int{0, 0})),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got error %v, want %q", err, want)

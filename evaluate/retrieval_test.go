@@ -15,7 +15,7 @@ func TestRetrievalByHand(t *testing.T) {
 	// at 6.
 	const a, b, c = 0, 1, 2
 	set := evaluate.Labelled{Embeddings: line(0, 1, 2.5, 4, 6, 10, 20), Labels: []int{a, a, b, a, c, a, b}}
-	got := must(evaluate.Retrieve(evaluate.Euclidean{}, set, 1, 2, 5))(t)
+	got := must(evaluate.Retrieve(euclidean, set, 1, 2, 5))(t)
 	expect(t, "queries", got.Queries, []int{0, 1, 2, 3, 5, 6})
 
 	// The others in order, with R = 3 for a and 1 for b:
@@ -57,7 +57,7 @@ func TestMeanAveragePrecisionOfThePaper(t *testing.T) {
 		for missing := 10 - strings.Count(test.hits, "x"); missing > 0; missing-- {
 			points, labels = append(points, 100), append(labels, 1)
 		}
-		got := must(evaluate.Retrieve(evaluate.Euclidean{}, evaluate.Labelled{Embeddings: line(points...), Labels: labels}))(t)
+		got := must(evaluate.Retrieve(euclidean, evaluate.Labelled{Embeddings: line(points...), Labels: labels}))(t)
 		expect(t, test.hits+": R-precision", got.RPrecision.Trials[0], test.rPrecision, rounding)
 		expect(t, test.hits+": MAP at R", got.MAPAtR.Trials[0], test.atR, rounding)
 	}
@@ -117,7 +117,7 @@ func TestRetrievalEqualsTheMeanOverAllOrders(t *testing.T) {
 		points := drawGrid(t, rows, 1)
 		set := evaluate.Labelled{Embeddings: points, Labels: drawLabels(t, rows, 2)}
 		set.Labels[0], set.Labels[1] = 1, 1
-		got := must(evaluate.Retrieve(evaluate.Euclidean{}, set, k))(t)
+		got := must(evaluate.Retrieve(euclidean, set, k))(t)
 
 		for trial, query := range got.Queries {
 			var others []int
@@ -160,8 +160,8 @@ func TestRetrievalEqualsASort(t *testing.T) {
 		set.Labels[i] = i % 7
 		set.Row(i)[0] += float32(i % 7)
 	}
-	got := must(evaluate.Retrieve(evaluate.Euclidean{}, set, 10))(t)
-	all := distances(t, evaluate.Euclidean{}, set.Embeddings, set.Embeddings)
+	got := must(evaluate.Retrieve(euclidean, set, 10))(t)
+	all := distances(t, euclidean, set.Embeddings, set.Embeddings)
 	for query := range rows {
 		row := all[query*rows : (query+1)*rows]
 		order := make([]int, 0, rows)
@@ -198,7 +198,7 @@ func TestRetrievalDoesNotDependOnTheOrderOfRows(t *testing.T) {
 		for _, row := range order {
 			shuffled.Labels = append(shuffled.Labels, set.Labels[row])
 		}
-		a, b := must(evaluate.Retrieve(evaluate.Euclidean{}, set, 2))(t), must(evaluate.Retrieve(evaluate.Euclidean{}, shuffled, 2))(t)
+		a, b := must(evaluate.Retrieve(euclidean, set, 2))(t), must(evaluate.Retrieve(euclidean, shuffled, 2))(t)
 		expect(t, "R-precision", b.RPrecision.Value, a.RPrecision.Value, rounding)
 		expect(t, "MAP at R", b.MAPAtR.Value, a.MAPAtR.Value, rounding)
 		expect(t, "recall", b.RecallAt[2].Value, a.RecallAt[2].Value, rounding)
@@ -216,7 +216,7 @@ func makeRange(n int) []int {
 // All alike, 24 of a query's 99 others are of its class.
 func TestRetrievalOfAConstantEmbeddingIsChance(t *testing.T) {
 	set := evaluate.Labelled{Embeddings: line(make([]float32, 100)...), Labels: slices.Repeat([]int{0, 1, 2, 3}, 25)}
-	got := must(evaluate.Retrieve(evaluate.Euclidean{}, set, 1, 99))(t)
+	got := must(evaluate.Retrieve(euclidean, set, 1, 99))(t)
 	expect(t, "R-precision", got.RPrecision.Value, 24./99, rounding)
 	expect(t, "recall at 1", got.RecallAt[1].Value, 24./99, rounding)
 	expect(t, "recall at 99", got.RecallAt[99].Value, 1., rounding)
@@ -227,11 +227,11 @@ func TestRetrievalOfAConstantEmbeddingIsChance(t *testing.T) {
 
 func TestRetrieveRefuses(t *testing.T) {
 	set := evaluate.Labelled{Embeddings: line(0, 1, 2), Labels: []int{0, 1, 2}}
-	nowhere := evaluate.MetricFunc(func(x, y []float32) float64 { return math.Inf(1) })
+	nowhere := functionOf(func(x, y []float32) float64 { return math.Inf(1) })
 	for want, err := range map[string]error{
-		"no class has two":                      second(evaluate.Retrieve(evaluate.Euclidean{}, set)),
-		"recall at 3: each of 3 embeddings":     second(evaluate.Retrieve(evaluate.Euclidean{}, set, 1, 3)),
-		"recall at 0":                           second(evaluate.Retrieve(evaluate.Euclidean{}, set, 0)),
+		"no class has two":                      second(evaluate.Retrieve(euclidean, set)),
+		"recall at 3: each of 3 embeddings":     second(evaluate.Retrieve(euclidean, set, 1, 3)),
+		"recall at 0":                           second(evaluate.Retrieve(euclidean, set, 0)),
 		"query 0: distance 0 is +Inf, want a f": second(evaluate.Retrieve(nowhere, evaluate.Labelled{Embeddings: set.Embeddings, Labels: []int{0, 0, 0}})),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {

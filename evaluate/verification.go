@@ -19,9 +19,6 @@ type Pair struct {
 // Verify measures the distances of pairs of embeddings. The pairs are of their
 // rows.
 func Verify(metric Metric, embeddings Embeddings, pairs []Pair) (*Verification, error) {
-	if metric == nil {
-		return nil, errors.New("found no metric, expected one")
-	}
 	left, right := make([]int, len(pairs)), make([]int, len(pairs))
 	for i, pair := range pairs {
 		if min(pair.Left, pair.Right) < 0 || max(pair.Left, pair.Right) >= embeddings.Rows {
@@ -30,7 +27,7 @@ func Verify(metric Metric, embeddings Embeddings, pairs []Pair) (*Verification, 
 		left[i], right[i] = pair.Left, pair.Right
 	}
 	distances := make([]float64, len(pairs))
-	if err := metric.Pairs(distances, embeddings.Select(left), embeddings.Select(right)); err != nil {
+	if err := paired(metric, distances, embeddings.Select(left), embeddings.Select(right)); err != nil {
 		return nil, err
 	}
 	return NewVerification(distances, pairs)

@@ -16,7 +16,7 @@ func TestVerifyByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	pairs := []evaluate.Pair{{Left: 0, Right: 1}, {Left: 1, Right: 2}, {Left: 3, Right: 2, Different: true}}
-	verification, err := evaluate.Verify(evaluate.Euclidean{}, points, pairs)
+	verification, err := evaluate.Verify(euclidean, points, pairs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +24,7 @@ func TestVerifyByHand(t *testing.T) {
 		t.Errorf("AUC: found %v, expected 0.5", found)
 	}
 	for _, image := range []int{-1, 4} {
-		_, err := evaluate.Verify(evaluate.Euclidean{}, points, append(pairs, evaluate.Pair{Left: 2, Right: image}))
+		_, err := evaluate.Verify(euclidean, points, append(pairs, evaluate.Pair{Left: 2, Right: image}))
 		if err == nil || !strings.Contains(err.Error(), "pair 3 is of the images 2 and") {
 			t.Errorf("image %d of 4: found error %v", image, err)
 		}

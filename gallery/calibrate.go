@@ -170,7 +170,7 @@ func pairDistances(metric evaluate.Metric, embeddings evaluate.Embeddings, label
 		end := min(begin+block, embeddings.Rows)
 		rows, others := part(embeddings, begin, end), part(embeddings, begin, embeddings.Rows)
 		distances := make([]float64, rows.Rows*others.Rows)
-		if err := metric.Distances(distances, rows, others); err != nil {
+		if err := metric.Pairwise(distances, rows.Data, others.Data, rows.Columns); err != nil {
 			return nil, nil, err
 		}
 		for i := range rows.Rows {

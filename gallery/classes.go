@@ -216,7 +216,7 @@ func (c *contents) average(number int32, embedding []float32) error {
 	}
 	k := &c.classes[number]
 	factor := 1.0
-	if _, cosine := c.distance.Builtin().(heads.Cosine); cosine {
+	if form, known := c.distance.Form(); known && form.Normalize {
 		factor = inverseLength(embedding)
 	}
 	if k.sum == nil {

@@ -233,7 +233,9 @@ func TestIndex(t *testing.T) {
 
 func TestIndexRefusals(t *testing.T) {
 	small := gallery.Options{IndexFrom: 1}
-	signed := create(t, plainModel(t, heads.WeightedL1{Signed: true}, 1), small)
+	model := plainModel(t, heads.WeightedL1{Signed: true}, 1)
+	model.Weights.Get("head.weight").Value.Data().([]float32)[0] = -1
+	signed := create(t, model, small)
 	enroll(t, signed, "a", grays(1))
 	if err := signed.Index(ctx); err == nil || !strings.Contains(err.Error(), "may be negative") {
 		t.Errorf("signed weights: found error %v", err)

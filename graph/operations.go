@@ -19,10 +19,10 @@ const (
 // Metric is one of SquaredEuclidean, Euclidean and Manhattan.
 type Metric = kernel.Metric
 
-// PairDistances is the distance of row i of x and row i of y: (rows, columns) and
-// (rows, columns) to (rows). The weight is nil or, for Manhattan only, (columns): a
-// factor for each column.
-func (b *Builder) PairDistances(metric Metric, x, y, weight *Node) *Node {
+// PairedDistances adds the distances of aligned rows, of row i of x from row i of
+// y: (rows, columns) and (rows, columns) to (rows). The weight (columns) is nil or,
+// with Manhattan only, a factor for each column.
+func (b *Builder) PairedDistances(metric Metric, x, y, weight *Node) *Node {
 	rows, columns := b.rows(x)
 	if !x.Shape().Eq(y.Shape()) {
 		b.Fail("distance: found shapes %v and %v, expected equal ones", x.Shape(), y.Shape())
@@ -30,18 +30,29 @@ func (b *Builder) PairDistances(metric Metric, x, y, weight *Node) *Node {
 	b.Describe("distance", metric)
 	operands := b.weighted(metric, weight, columns, x, y)
 	return b.Apply("distance", tensor.Shape{rows},
-		&pairDistances[float32]{metric, rows, columns}, &pairDistances[float64]{metric, rows, columns}, operands...)
+		&pairedDistances[float32]{metric, rows, columns}, &pairedDistances[float64]{metric, rows, columns}, operands...)
 }
 
-// AllDistances compares every row of x with every row: (rows, columns) to
-// (rows, rows). It needs memory for rows² + rows·columns elements, never for
-// rows²·columns. The weight is as in PairDistances.
-func (b *Builder) AllDistances(metric Metric, x, weight *Node) *Node {
+// PairwiseDistances adds the distances of every row of x from every row of y:
+// (rows, columns) and (references, columns) to (rows, references). x and y may be
+// the same node, which takes half the time. It needs memory for
+// rows·references + (rows + references)·columns elements, never for
+// rows·references·columns. The weight is as in PairedDistances.
+func (b *Builder) PairwiseDistances(metric Metric, x, y, weight *Node) *Node {
 	rows, columns := b.rows(x)
+	references, otherColumns := b.rows(y)
+	if columns != otherColumns {
+		b.Fail("distances: found shapes %v and %v, expected as many columns in both", x.Shape(), y.Shape())
+	}
 	b.Describe("distances", metric)
-	operands := b.weighted(metric, weight, columns, x)
-	return b.Apply("distances", tensor.Shape{rows, rows},
-		&allDistances[float32]{metric, rows, columns}, &allDistances[float64]{metric, rows, columns}, operands...)
+	if x == y {
+		operands := b.weighted(metric, weight, columns, x)
+		return b.Apply("distances", tensor.Shape{rows, rows},
+			&allDistances[float32]{metric, rows, columns}, &allDistances[float64]{metric, rows, columns}, operands...)
+	}
+	operands := b.weighted(metric, weight, columns, x, y)
+	return b.Apply("distances", tensor.Shape{rows, references},
+		&pairwiseDistances[float32]{metric, rows, references, columns}, &pairwiseDistances[float64]{metric, rows, references, columns}, operands...)
 }
 
 // weighted appends the weight, where there is one, to the operands.
@@ -58,19 +69,20 @@ func (b *Builder) weighted(metric Metric, weight *Node, columns int, operands ..
 	return append(operands, weight)
 }
 
-type pairDistances[T Float] struct {
+type pairedDistances[T Float] struct {
 	metric        Metric
 	rows, columns int
 }
 
-func (f *pairDistances[T]) Forward(d []T, x ...[]T) {
+func (f *pairedDistances[T]) Forward(d []T, x ...[]T) {
 	kernel.PairDistances(f.metric, d, x[0], x[1], third(x), f.rows, f.columns)
 }
 
-func (f *pairDistances[T]) Backward(dx, x [][]T, d, dd []T) {
+func (f *pairedDistances[T]) Backward(dx, x [][]T, d, dd []T) {
 	kernel.PairDistancesBackward(f.metric, dx[0], dx[1], third(dx), x[0], x[1], third(x), d, dd, f.rows, f.columns)
 }
 
+// allDistances are the pairwise distances of one matrix, each computed once.
 type allDistances[T Float] struct {
 	metric        Metric
 	rows, columns int
@@ -82,6 +94,19 @@ func (f *allDistances[T]) Forward(d []T, x ...[]T) {
 
 func (f *allDistances[T]) Backward(dx, x [][]T, d, dd []T) {
 	kernel.AllDistancesBackward(f.metric, dx[0], second(dx), x[0], second(x), d, dd, f.rows, f.columns)
+}
+
+type pairwiseDistances[T Float] struct {
+	metric                    Metric
+	rows, references, columns int
+}
+
+func (f *pairwiseDistances[T]) Forward(d []T, x ...[]T) {
+	kernel.PairwiseDistances(f.metric, d, x[0], x[1], third(x), f.rows, f.references, f.columns)
+}
+
+func (f *pairwiseDistances[T]) Backward(dx, x [][]T, d, dd []T) {
+	kernel.PairwiseDistancesBackward(f.metric, dx[0], dx[1], third(dx), x[0], x[1], third(x), d, dd, f.rows, f.references, f.columns)
 }
 
 // The logistic function σ and its integral softplus are computed here at full

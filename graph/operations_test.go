@@ -31,7 +31,7 @@ func TestDistanceValues(t *testing.T) {
 			if test.weighted {
 				factors = b.Input("factors", 2)
 			}
-			return graph.Outputs{"pairs": b.PairDistances(test.metric, x, y, factors), "all": b.AllDistances(test.metric, x, factors)}
+			return graph.Outputs{"pairs": b.PairedDistances(test.metric, x, y, factors), "all": b.PairwiseDistances(test.metric, x, x, factors)}
 		})
 		if test.weighted {
 			set(t, program, values{"factors": {1, -1}})
@@ -60,9 +60,9 @@ func TestDistanceGradients(t *testing.T) {
 					if weighted {
 						factors = weight(b, "factors", 3)
 					}
-					pairs := b.PairDistances(metric, x, y, factors)
-					self := b.PairDistances(metric, x, b.Node(gorgonia.Neg(x)), factors)
-					all := b.AllDistances(metric, x, factors)
+					pairs := b.PairedDistances(metric, x, y, factors)
+					self := b.PairedDistances(metric, x, b.Node(gorgonia.Neg(x)), factors)
+					all := b.PairwiseDistances(metric, x, x, factors)
 					cost := b.Node(gorgonia.Add(sumOfSquares(b, pairs, weight(b, "pairs", 4)), sumOfSquares(b, self, weight(b, "self", 4))))
 					return graph.Outputs{graph.Cost: b.Node(gorgonia.Add(cost, sumOfSquares(b, all, weight(b, "all", 4, 4))))}
 				})
@@ -77,7 +77,7 @@ func TestDistanceOfEqualRows(t *testing.T) {
 	for _, metric := range []graph.Metric{graph.SquaredEuclidean, graph.Euclidean, graph.Manhattan} {
 		program := build(t, graph.NewWeights(graph.Float64, 1), graph.Training, func(b *graph.Builder) graph.Outputs {
 			x := weight(b, "x", 2, 3)
-			distance := b.PairDistances(metric, x, x, nil)
+			distance := b.PairedDistances(metric, x, x, nil)
 			return graph.Outputs{"distance": distance, graph.Cost: b.Node(gorgonia.Sum(distance))}
 		})
 		run(t, program)
@@ -206,7 +206,7 @@ var everything = []graph.Block{
 func twins(n int) func(b *graph.Builder) graph.Outputs {
 	return func(b *graph.Builder) graph.Outputs {
 		left, right := b.Sequence(everything, b.Input("left", n, 6, 6, 2)), b.Sequence(everything, b.Input("right", n, 6, 6, 2))
-		distance := b.PairDistances(graph.SquaredEuclidean, left, right, nil)
+		distance := b.PairedDistances(graph.SquaredEuclidean, left, right, nil)
 		return graph.Outputs{"distance": distance, graph.Cost: b.Node(gorgonia.Mean(distance))}
 	}
 }

@@ -96,13 +96,13 @@ func TestBuildRefuses(t *testing.T) {
 		"unequal body and shortcut":  {block(graph.Residual{Body: []graph.Block{graph.Conv{Filters: 2, Kernel: 3}}}, image...), []string{"net.residual1", "(2, 3, 3, 2)", "(2, 5, 5, 3)"}},
 		"an error deep in a network": {block(graph.Residual{Body: []graph.Block{graph.Conv{Filters: 2, Kernel: 9}}}, image...), []string{"net.residual1.conv1: convolution: kernel 9×9"}},
 		"distances of unlike rows": {func(b *graph.Builder) graph.Outputs {
-			return sum(b, b.PairDistances(graph.Euclidean, weight(b, "x", 2, 3), weight(b, "y", 2, 4), nil))
+			return sum(b, b.PairedDistances(graph.Euclidean, weight(b, "x", 2, 3), weight(b, "y", 2, 4), nil))
 		}, []string{"(2, 3)", "(2, 4)"}},
 		"a weighted Euclidean distance": {func(b *graph.Builder) graph.Outputs {
-			return sum(b, b.AllDistances(graph.Euclidean, weight(b, "x", 2, 3), weight(b, "w", 3)))
+			return sum(b, b.PairwiseDistances(graph.Euclidean, weight(b, "x", 2, 3), weight(b, "x", 2, 3), weight(b, "w", 3)))
 		}, []string{"Manhattan"}},
 		"a distance weight too short": {func(b *graph.Builder) graph.Outputs {
-			return sum(b, b.AllDistances(graph.Manhattan, weight(b, "x", 2, 3), weight(b, "w", 2)))
+			return sum(b, b.PairwiseDistances(graph.Manhattan, weight(b, "x", 2, 3), weight(b, "x", 2, 3), weight(b, "w", 2)))
 		}, []string{"(2)", "(3)"}},
 		"a function of two nodes": {func(b *graph.Builder) graph.Outputs {
 			x, function := weight(b, "x", 2), &shift[float64]{by: 1}

@@ -1,7 +1,6 @@
 package heads
 
 import (
-	"math"
 	"slices"
 
 	"github.com/likeness-go/likeness/graph"
@@ -20,44 +19,52 @@ type Cosine struct{}
 // Name is "cosine".
 func (Cosine) Name() string { return "cosine" }
 
-// Between implements Head.
-func (Cosine) Between(b *graph.Builder, x, y *graph.Node) *graph.Node {
+// Paired implements Head.
+func (Cosine) Paired(b *graph.Builder, x, y *graph.Node) *graph.Node {
 	x, y = b.Normalize(x), b.Normalize(y)
-	return fromChord(b, b.PairDistances(graph.SquaredEuclidean, x, y, nil), x, y)
+	return fromChords(b, b.PairedDistances(graph.SquaredEuclidean, x, y, nil), x, y)
 }
 
-// Matrix implements Head.
-func (Cosine) Matrix(b *graph.Builder, x *graph.Node) *graph.Node {
-	x = b.Normalize(x)
-	return fromChord(b, b.AllDistances(graph.SquaredEuclidean, x, nil), x, x)
+// Pairwise implements Head.
+func (Cosine) Pairwise(b *graph.Builder, x, y *graph.Node) *graph.Node {
+	same := x == y
+	if x = b.Normalize(x); same {
+		y = x
+	} else {
+		y = b.Normalize(y)
+	}
+	return fromChords(b, b.PairwiseDistances(graph.SquaredEuclidean, x, y, nil), x, y)
 }
 
-// fromChord makes cosine distances of the squared distances between unit
-// vectors, aligned or all.
-func fromChord(b *graph.Builder, chord, x, y *graph.Node) *graph.Node {
-	rows := x.Shape()[0]
-	return b.Apply("cosine", chord.Shape().Clone(), &cosine[float32]{rows: rows}, &cosine[float64]{rows: rows}, chord, x, y)
+// fromChords makes cosine distances of the squared distances between unit
+// vectors, (rows) or (rows, references).
+func fromChords(b *graph.Builder, chords, x, y *graph.Node) *graph.Node {
+	rows, references, pairwise := x.Shape()[0], y.Shape()[0], chords.Dims() == 2
+	return b.Apply("cosine", chords.Shape().Clone(),
+		&cosine[float32]{rows: rows, references: references, pairwise: pairwise},
+		&cosine[float64]{rows: rows, references: references, pairwise: pairwise}, chords, x, y)
 }
 
-// cosine halves the squared distance of two unit vectors, and puts 1 where
-// one of them is the zero vector instead. Its inputs are the squared
-// distances, (rows) or (rows, rows), and the vectors x and y (rows, features),
-// by which it need not be differentiated: they only say where 1 is put.
+// cosine halves the squared distance of two unit vectors, and puts 1 where one of
+// them is the zero vector instead. Its inputs are the squared distances and the
+// vectors x (rows, features) and y (references, features), by which it need not
+// be differentiated: they only say where 1 is put.
 type cosine[T graph.Float] struct {
-	rows   int
-	absent []bool // by distance: one of its two vectors is zero
+	rows, references int
+	pairwise         bool
+	absent           []bool // by distance: one of its two vectors is zero
 }
 
 func (f *cosine[T]) Forward(d []T, inputs ...[]T) {
-	chord, x, y := inputs[0], zeroRows(inputs[1], f.rows), zeroRows(inputs[2], f.rows)
+	chords, x, y := inputs[0], zeroRows(inputs[1], f.rows), zeroRows(inputs[2], f.references)
 	f.absent = append(f.absent[:0], make([]bool, len(d))...)
 	for i := range d {
-		row, column := i, i
-		if len(d) > f.rows {
-			row, column = i/f.rows, i%f.rows
+		row, reference := i, i
+		if f.pairwise {
+			row, reference = i/f.references, i%f.references
 		}
-		f.absent[i] = x[row] || y[column]
-		if d[i] = chord[i] / 2; f.absent[i] {
+		f.absent[i] = x[row] || y[reference]
+		if d[i] = chords[i] / 2; f.absent[i] {
 			d[i] = 1
 		}
 	}
@@ -81,20 +88,12 @@ func zeroRows[T graph.Float](x []T, rows int) []bool {
 	return zero
 }
 
-// Distance implements Head.
-func (h Cosine) Distance(*graph.Weights) (Distance, error) {
-	return Distance{Head: h.Name(), builtin: h, Between: func(x, y []float32) float64 {
-		lengthX, lengthY := length(x), length(y)
-		if len(x) == len(y) && (lengthX == 0 || lengthY == 0) {
-			return 1
-		}
-		return sum(x, y, func(_ int, x, y float64) float64 {
-			difference := x/lengthX - y/lengthY
-			return difference * difference / 2
-		})
-	}}, nil
+// Properties implements Head.
+func (Cosine) Properties() Properties {
+	return Properties{Means: true, Max: 2}
 }
 
-func length(x []float32) float64 {
-	return math.Sqrt(sum(x, x, func(_ int, v, _ float64) float64 { return v * v }))
+// Distance implements Head.
+func (h Cosine) Distance(*graph.Weights) (Distance, error) {
+	return FromForm(h.Name(), Form{Normalize: true, Power: 2, Scale: 0.5})
 }

@@ -1,35 +1,163 @@
 package heads
 
-import "math"
+import (
+	"math"
 
-// Distance is a head outside graphs: its name, what it has learned, and the
-// function that both define. It keeps no link to the weights it came from.
-type Distance struct {
-	Head string // the head's name
-	// Weights are, for a head that learns, the factors wⱼ of each feature; nil
-	// for the others.
-	Weights []float32
-	// Between is the distance of two embeddings of equal length, computed in
-	// float64. It is NaN where the lengths differ from each other or from that
-	// of Weights.
-	Between func(x, y []float32) float64
+	"github.com/likeness-go/likeness/graph"
+	"github.com/pkg/errors"
+)
 
-	builtin Head // what Builtin returns
+// Distance is a head outside graphs, on plain slices, with its trained weights:
+// what evaluation, search, galleries, the ONNX export and explanations need. It
+// keeps no link to the weights that it came from, and may be used by several
+// goroutines at once. It satisfies evaluate.Metric.
+//
+// FromForm and FromFunc make one, which is all that a head of a user's own needs.
+type Distance interface {
+	// Name is the head's name.
+	Name() string
+
+	// Between is the distance of two embeddings, added up in float64 in the order of
+	// the features. It is NaN where their lengths differ from each other or from
+	// that of the form's weights.
+	Between(x, y []float32) float64
+
+	// Paired fills distances (rows) with the distance of each row of x (rows,
+	// columns) from the same row of y (rows, columns). It is Between but for
+	// rounding, since it may add in another order. Shapes that do not fit are an
+	// error.
+	Paired(distances []float64, x, y []float32, columns int) error
+
+	// Pairwise fills distances (rows, references) with the distance of each row of
+	// x (rows, columns) from each row of y (references, columns). What it finds for
+	// two rows does not depend on the other rows. It is Between but for rounding,
+	// and much faster for many rows. Shapes that do not fit are an error.
+	Pairwise(distances []float64, x, y []float32, columns int) error
+
+	// Form is the distance as a formula, from which fast exact search, the ONNX
+	// head and explanations are made. ok is false where there is none.
+	Form() (form Form, ok bool)
 }
 
-// Builtin is the head of this package whose distance it is; nil where it is the
-// distance of a head of the user's own. The field Head is for people: two heads
-// may have one name.
-func (d Distance) Builtin() Head { return d.builtin }
+// DistanceOf is head.Distance(weights) for a head of any origin: a head that is
+// nil or panics, or that gives no distance, is an error.
+func DistanceOf(head Head, weights *graph.Weights) (distance Distance, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			distance, err = nil, errors.Errorf("head of type %T: its method Distance panics: %v", head, r)
+		}
+	}()
+	if head == nil {
+		return nil, errors.New("found no head, expected one of package heads or of your own")
+	}
+	if distance, err = head.Distance(weights); err != nil {
+		return nil, err
+	}
+	if distance == nil {
+		return nil, errors.Errorf("head of type %T: its method Distance gives no distance: make one by FromForm or FromFunc", head)
+	}
+	return distance, nil
+}
 
-// sum adds term(j, xⱼ, yⱼ) over all j.
-func sum(x, y []float32, term func(j int, x, y float64) float64) float64 {
+// FromFunc is a distance that is known as a function only. It is searched by
+// comparing with every vector, and cannot be written as ONNX. The function gets two
+// embeddings of equal length, from several goroutines at once; of a function that
+// panics, Paired and Pairwise make an error.
+func FromFunc(name string, between func(x, y []float32) float64) (Distance, error) {
+	if between == nil {
+		return nil, errors.Errorf("distance %q: found no function, expected one of two embeddings", name)
+	}
+	return function{name, between}, nil
+}
+
+type function struct {
+	name    string
+	between func(x, y []float32) float64
+}
+
+func (f function) Name() string       { return f.name }
+func (f function) Form() (Form, bool) { return Form{}, false }
+func (f function) recovered(err *error) {
+	if r := recover(); r != nil {
+		*err = errors.Errorf("the distance %q panics: %v", f.name, r)
+	}
+}
+
+func (f function) Between(x, y []float32) float64 {
 	if len(x) != len(y) {
 		return math.NaN()
 	}
-	var total float64
-	for j := range x {
-		total += term(j, float64(x[j]), float64(y[j]))
+	return f.between(x, y)
+}
+
+func (f function) Paired(distances []float64, x, y []float32, columns int) (err error) {
+	defer f.recovered(&err)
+	return paired(distances, x, y, columns, f.between)
+}
+
+func (f function) Pairwise(distances []float64, x, y []float32, columns int) (err error) {
+	defer f.recovered(&err)
+	return pairwise(distances, x, y, columns, f.between)
+}
+
+// paired calls a function for each pair of aligned rows.
+func paired(distances []float64, x, y []float32, columns int, between func(x, y []float32) float64) error {
+	if err := checkPaired(distances, x, y, columns); err != nil {
+		return err
 	}
-	return total
+	for i := range distances {
+		distances[i] = between(row(x, columns, i), row(y, columns, i))
+	}
+	return nil
+}
+
+// pairwise calls a function for each row of x and each row of y.
+func pairwise(distances []float64, x, y []float32, columns int, between func(x, y []float32) float64) error {
+	rows, references, err := checkPairwise(distances, x, y, columns)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		for j := range references {
+			distances[i*references+j] = between(row(x, columns, i), row(y, columns, j))
+		}
+	}
+	return nil
+}
+
+func row(data []float32, columns, i int) []float32 {
+	return data[i*columns : (i+1)*columns : (i+1)*columns]
+}
+
+func checkPaired(distances []float64, x, y []float32, columns int) error {
+	if err := checkColumns(x, y, columns); err != nil {
+		return err
+	}
+	if len(x) != len(y) || len(distances) != len(x)/columns {
+		return errors.Errorf("found %d distances for %d and %d rows, expected three equal numbers", len(distances), len(x)/columns, len(y)/columns)
+	}
+	return nil
+}
+
+func checkPairwise(distances []float64, x, y []float32, columns int) (rows, references int, err error) {
+	if err := checkColumns(x, y, columns); err != nil {
+		return 0, 0, err
+	}
+	rows, references = len(x)/columns, len(y)/columns
+	if len(distances) != rows*references {
+		return 0, 0, errors.Errorf("found %d distances for %d × %d rows, expected their product", len(distances), rows, references)
+	}
+	return rows, references, nil
+}
+
+func checkColumns(x, y []float32, columns int) error {
+	if columns < 1 {
+		return errors.Errorf("found embeddings of %d columns, expected at least one", columns)
+	}
+	for _, data := range [][]float32{x, y} {
+		if len(data)%columns != 0 {
+			return errors.Errorf("found embeddings of %d elements, expected a multiple of their %d columns", len(data), columns)
+		}
+	}
+	return nil
 }

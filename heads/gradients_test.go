@@ -46,7 +46,7 @@ func TestGradientsOfThreeTowers(t *testing.T) {
 					images := b.Weight(name, graph.Bias, graph.Normal(0, 1), 4, 5)
 					towers[i] = b.Sequence([]graph.Block{graph.Linear{Units: 3, Activation: "tanh"}}, images)
 				}
-				near, far := head.Between(b, towers[0], towers[1]), head.Between(b, towers[0], towers[2])
+				near, far := head.Paired(b, towers[0], towers[1]), head.Paired(b, towers[0], towers[2])
 				return graph.Outputs{graph.Cost: b.Node(gorgonia.Add(total(b, "near", near), total(b, "far", far)))}
 			})
 		})

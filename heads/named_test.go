@@ -31,9 +31,15 @@ func TestNamed(t *testing.T) {
 func TestShapesAreChecked(t *testing.T) {
 	for _, head := range all {
 		for name, draw := range map[string]func(b *graph.Builder) *graph.Node{
-			"rows differ":     func(b *graph.Builder) *graph.Node { return head.Between(b, b.Input("x", 2, 3), b.Input("y", 3, 3)) },
-			"features differ": func(b *graph.Builder) *graph.Node { return head.Between(b, b.Input("x", 2, 3), b.Input("y", 2, 4)) },
-			"images":          func(b *graph.Builder) *graph.Node { return head.Matrix(b, b.Input("x", 2, 3, 3, 1)) },
+			"rows differ":     func(b *graph.Builder) *graph.Node { return head.Paired(b, b.Input("x", 2, 3), b.Input("y", 3, 3)) },
+			"features differ": func(b *graph.Builder) *graph.Node { return head.Paired(b, b.Input("x", 2, 3), b.Input("y", 2, 4)) },
+			"pairwise features differ": func(b *graph.Builder) *graph.Node {
+				return head.Pairwise(b, b.Input("x", 2, 3), b.Input("y", 2, 4))
+			},
+			"images": func(b *graph.Builder) *graph.Node {
+				x := b.Input("x", 2, 3, 3, 1)
+				return head.Pairwise(b, x, x)
+			},
 		} {
 			program, err := graph.Build(graph.NewWeights(graph.Float32, 1), graph.Evaluation, func(b *graph.Builder) graph.Outputs {
 				return graph.Outputs{"distance": draw(b)}

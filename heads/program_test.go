@@ -48,7 +48,7 @@ func (c batch) draw(head heads.Head) func(b *graph.Builder) graph.Outputs {
 	return func(b *graph.Builder) graph.Outputs {
 		x := b.Weight("x", graph.Bias, graph.Initializer{}, c.rows, c.features)
 		y := b.Weight("y", graph.Bias, graph.Initializer{}, c.rows, c.features)
-		between, matrix := head.Between(b, x, y), head.Matrix(b, x)
+		between, matrix := head.Paired(b, x, y), head.Pairwise(b, x, x)
 		cost := b.Node(gorgonia.Add(total(b, "pairs", between), total(b, "matrix", matrix)))
 		return graph.Outputs{"between": between, "matrix": matrix, graph.Cost: cost}
 	}
@@ -94,6 +94,12 @@ func (c batch) run(t testing.TB, head heads.Head, dtype tensor.Dtype) result {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// formOf is the form of a distance that has one.
+func formOf(distance heads.Distance) heads.Form {
+	form, _ := distance.Form()
+	return form
 }
 
 // row gives row i of values as float32.

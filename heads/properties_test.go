@@ -58,7 +58,7 @@ func TestGraphAndSlicesAgree(t *testing.T) {
 func (c batch) check(t *testing.T, head heads.Head, r result, form string, found float64, x, y []float32) {
 	t.Helper()
 	want := r.distance.Between(x, y)
-	if off := math.Abs(found - want); off > tolerance(head, want, x, y, r.distance.Weights) {
+	if off := math.Abs(found - want); off > tolerance(head, want, x, y, formOf(r.distance).Weights) {
 		t.Errorf("%s of %d features: found %v, want %v: off by %.3g", form, c.features, found, want, off)
 	}
 }
@@ -161,13 +161,12 @@ func TestCosineEqualsItsTwin(t *testing.T) {
 
 type plainCosine struct{ heads.Cosine }
 
-func (plainCosine) Between(b *graph.Builder, x, y *graph.Node) *graph.Node {
+func (plainCosine) Paired(b *graph.Builder, x, y *graph.Node) *graph.Node {
 	product := b.Node(gorgonia.HadamardProd(b.Normalize(x), b.Normalize(y)))
 	return b.Node(gorgonia.Sub(b.Constant(1), b.Node(gorgonia.Sum(product, 1))))
 }
 
-func (plainCosine) Matrix(b *graph.Builder, x *graph.Node) *graph.Node {
-	x = b.Normalize(x)
-	products := b.Node(gorgonia.Mul(x, b.Node(gorgonia.Transpose(x, 1, 0))))
+func (plainCosine) Pairwise(b *graph.Builder, x, y *graph.Node) *graph.Node {
+	products := b.Node(gorgonia.Mul(b.Normalize(x), b.Node(gorgonia.Transpose(b.Normalize(y), 1, 0))))
 	return b.Node(gorgonia.Sub(b.Constant(1), products))
 }

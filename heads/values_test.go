@@ -61,11 +61,11 @@ func TestWorkedValues(t *testing.T) {
 // What a weighted head has learned comes out as the factors it multiplies by.
 func TestDistanceKeepsTheLearnedFactors(t *testing.T) {
 	c := batch{rows: 1, features: 2, x: []float64{0, 0}, y: []float64{1, 1}, weight: []float64{0, -2}}
-	if got, want := c.run(t, heads.WeightedL1{Signed: true}, graph.Float32).distance.Weights, []float32{0, -2}; !cmp.Equal(got, want) {
+	if got, want := formOf(c.run(t, heads.WeightedL1{Signed: true}, graph.Float32).distance).Weights, []float32{0, -2}; !cmp.Equal(got, want) {
 		t.Errorf("signed: found %v, want %v", got, want)
 	}
 	softplus := []float32{math.Ln2, float32(math.Log(1 + math.Exp(-2)))}
-	if got := c.run(t, heads.WeightedL1{}, graph.Float32).distance.Weights; !cmp.Equal(got, softplus) {
+	if got := formOf(c.run(t, heads.WeightedL1{}, graph.Float32).distance).Weights; !cmp.Equal(got, softplus) {
 		t.Errorf("weighted: found %v, want %v", got, softplus)
 	}
 }
@@ -83,7 +83,7 @@ func TestDistanceOfUnequalLengthsIsNaN(t *testing.T) {
 		if d := distance.Between([]float32{0, 0}, []float32{0, 0, 0}); !math.IsNaN(d) {
 			t.Errorf("%s: found %v, want NaN", head.Name(), d)
 		}
-		if d := distance.Between([]float32{0, 0, 0}, []float32{0, 0, 0}); distance.Weights != nil && !math.IsNaN(d) {
+		if d := distance.Between([]float32{0, 0, 0}, []float32{0, 0, 0}); formOf(distance).Weights != nil && !math.IsNaN(d) {
 			t.Errorf("%s with two factors for three features: found %v, want NaN", head.Name(), d)
 		}
 	}

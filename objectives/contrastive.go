@@ -42,8 +42,8 @@ func (e expression) contrastive(margin float64, distance, different *graph.Node)
 }
 
 func checkContrastive(o Objective, margin float64, head heads.Head) error {
-	if _, squared := builtin(head).(heads.SquaredL2); squared {
-		return errors.Errorf("%s with squared-l2: the equation squares the distance itself: use l2", o.Name())
+	if propertiesOf(head).Squared {
+		return errors.Errorf("%s with %s: the equation squares the distance itself: use l2", o.Name(), head.Name())
 	}
 	if err := checkSign(o, head); err != nil {
 		return err

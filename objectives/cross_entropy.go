@@ -70,8 +70,8 @@ func (logit[T]) Backward(dx, _ [][]T, _, dy []T) {
 }
 
 func checkCrossEntropy(o Objective, head heads.Head) error {
-	if _, cosine := builtin(head).(heads.Cosine); cosine {
-		return errors.Errorf("%s with cosine: these distances lie in [0, 2], so that the logit bias − distance spans 2 and no answer can be sure: use l2 or weighted-l1", o.Name())
+	if most := propertiesOf(head).Max; most > 0 {
+		return errors.Errorf("%s with %s: these distances lie in [0, %v], so that the logit bias − distance spans %v and no answer can be sure: use l2 or weighted-l1", o.Name(), head.Name(), most, most)
 	}
 	return nil
 }

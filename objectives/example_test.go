@@ -18,7 +18,7 @@ func ExampleNamed() {
 	program, err := graph.Build(graph.NewWeights(graph.Float32, 1), graph.Training, func(b *graph.Builder) graph.Outputs {
 		left := b.Sequence(tower, b.Input("left", 2, 2))
 		right := b.Sequence(tower, b.Input("right", 2, 2))
-		distance := head.Between(b, left, right)
+		distance := head.Paired(b, left, right)
 		cost := objective.(objectives.PairObjective).PairCost(b, distance, b.Input("different", 2))
 		return graph.Outputs{"distance": distance, graph.Cost: cost}
 	})
@@ -55,7 +55,8 @@ func ExampleBatchHard() {
 		return
 	}
 	program, err := graph.Build(graph.NewWeights(graph.Float32, 1), graph.Evaluation, func(b *graph.Builder) graph.Outputs {
-		distances := head.Matrix(b, b.Input("embeddings", 4, 1))
+		embeddings := b.Input("embeddings", 4, 1)
+		distances := head.Pairwise(b, embeddings, embeddings)
 		return graph.Outputs{graph.Cost: objective.(objectives.BatchObjective).BatchCost(b, distances, b.Input("labels", 4))}
 	})
 	if err != nil {

@@ -91,7 +91,7 @@ func (p problem) naive(o objectives.Objective, r result) float64 {
 		}
 		return mean(losses)
 	case objectives.Prototypical:
-		return p.naivePrototypical(o.Temperature, r.distance.Head == "cosine")
+		return p.naivePrototypical(o.Temperature, r.distance.Name() == "cosine")
 	}
 	return p.naiveSoftmax(o, d)
 }

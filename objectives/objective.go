@@ -47,11 +47,12 @@ type BatchObjective interface {
 	BatchCost(b *graph.Builder, distances, labels *graph.Node) *graph.Node
 }
 
-// builtin is the head of package heads that a head is; nil for one of the user's
-// own, of whose distances nothing is known.
-func builtin(head heads.Head) heads.Head {
-	known, _ := heads.Builtin(head)
-	return known
+// propertiesOf are those of the head, and unknown ones of nil.
+func propertiesOf(head heads.Head) heads.Properties {
+	if head == nil {
+		return heads.Properties{}
+	}
+	return head.Properties()
 }
 
 // checkMargin refuses margins that no distance of the head can make sense of.
@@ -59,8 +60,8 @@ func checkMargin(o Objective, margin float64, head heads.Head) error {
 	if err := checkPositive(o, margin); err != nil {
 		return err
 	}
-	if _, cosine := builtin(head).(heads.Cosine); cosine && margin > 2 {
-		return errors.Errorf("%s with cosine: found margin %v, but these distances lie in [0, 2]", o.Name(), margin)
+	if most := propertiesOf(head).Max; most > 0 && margin > most {
+		return errors.Errorf("%s with %s: found margin %v, but these distances lie in [0, %v]", o.Name(), head.Name(), margin, most)
 	}
 	return nil
 }
@@ -75,7 +76,7 @@ func checkPositive(o Objective, margin float64) error {
 
 // checkSign refuses the head whose values may be negative.
 func checkSign(o Objective, head heads.Head) error {
-	if builtin(head) == (heads.WeightedL1{Signed: true}) {
+	if propertiesOf(head).Signed {
 		return errors.Errorf("%s with %s: its values may be negative and so are no distances: use weighted-l1", o.Name(), head.Name())
 	}
 	return nil

@@ -139,11 +139,11 @@ func (p problem) draw(o objectives.Objective, head heads.Head) func(b *graph.Bui
 func (p problem) cost(b *graph.Builder, o objectives.Objective, head heads.Head, towers []*graph.Node) *graph.Node {
 	switch o := o.(type) {
 	case objectives.PairObjective:
-		return o.PairCost(b, head.Between(b, towers[0], towers[1]), b.Input("labels", p.rows))
+		return o.PairCost(b, head.Paired(b, towers[0], towers[1]), b.Input("labels", p.rows))
 	case objectives.TripletObjective:
-		return o.TripletCost(b, head.Between(b, towers[0], towers[1]), head.Between(b, towers[0], towers[2]))
+		return o.TripletCost(b, head.Paired(b, towers[0], towers[1]), head.Paired(b, towers[0], towers[2]))
 	case objectives.BatchObjective:
-		return o.BatchCost(b, head.Matrix(b, towers[0]), b.Input("labels", p.rows))
+		return o.BatchCost(b, head.Pairwise(b, towers[0], towers[0]), b.Input("labels", p.rows))
 	}
 	return nil
 }

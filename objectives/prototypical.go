@@ -35,9 +35,7 @@ func (Prototypical) Name() string { return "prototypical" }
 
 // Check implements Objective.
 func (p Prototypical) Check(head heads.Head) error {
-	switch builtin(head).(type) {
-	case heads.SquaredL2, heads.Cosine:
-	default:
+	if !propertiesOf(head).Means {
 		return errors.Errorf("%s with %s: the distance from a mean does not follow from such distances: use squared-l2 or cosine", p.Name(), heads.Identifier(head))
 	}
 	return checkTemperature(p, p.Temperature)

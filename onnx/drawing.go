@@ -127,6 +127,9 @@ func (d *drawing) normalize(name string, x value) value {
 	return value{name: d.apply("Div", name, []string{scaled, d.apply("Max", name+"_length", []string{length, one})})}
 }
 
+// last is the output of the last node.
+func (d *drawing) last() string { return d.nodes[len(d.nodes)-1].output }
+
 // end makes the result of the last node an output of the given name.
 func (d *drawing) end(output string) { d.nodes[len(d.nodes)-1].output = output }
 

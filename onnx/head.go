@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/heads"
@@ -21,7 +22,8 @@ const (
 const biasName = "head.bias"
 
 // Head is the distance of a trained model: embeddings left and right (batch,
-// features) to the distance (batch) of each row from its twin. A model that was
+// features) to the distance (batch) of each row of left from the same row of right. It is made from
+// the form of the head's distance; a head without one is an error. A model that was
 // trained with a cross-entropy has a second output, the probability (batch) that
 // the two are of one class, σ(bias − distance).
 func Head(m *likeness.Model) (*Model, error) {
@@ -29,7 +31,7 @@ func Head(m *likeness.Model) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	learned, err := heads.DistanceOf(m.Head, m.Weights)
+	distance, err := heads.DistanceOf(m.Head, m.Weights)
 	if err != nil {
 		return nil, errors.Wrap(err, "onnx")
 	}
@@ -37,8 +39,12 @@ func Head(m *likeness.Model) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	form, known := distance.Form()
+	if !known {
+		return nil, errors.Errorf("onnx: the head %s, of type %T, has no form: only a head whose Distance is made by heads.FromForm can be written", heads.Identifier(m.Head), m.Head)
+	}
 	d := draw(m.Weights)
-	d.distance(m.Head, learned.Weights)
+	d.distance(form)
 	shape := extents(features)
 	inputs := []Value{
 		{Name: Left, Shape: shape, Doc: "Embeddings, as the network gives them."},
@@ -62,54 +68,63 @@ func describeDistance(m *likeness.Model) string {
 	return text
 }
 
-// distance draws the output Distance, with the factors that a weighted head has
-// learned. All are sums over differences, so that equal embeddings are at
-// distance zero exactly.
-func (d *drawing) distance(head heads.Head, factors []float32) {
-	reduce := func(operator, name, x string) string {
-		return d.apply(operator, name, []string{x, d.lastAxis()}, integer("keepdims", 0))
-	}
-	builtin, _ := heads.Builtin(head) // nil for one of the user's own
-	if _, ok := builtin.(heads.Cosine); ok {
-		d.cosine(reduce)
-		return
-	}
-	difference := d.apply("Sub", "difference", []string{Left, Right})
-	switch builtin.(type) {
-	case heads.L2:
-		reduce("ReduceL2", Distance, difference)
-	case heads.SquaredL2:
-		reduce("ReduceSumSquare", Distance, difference)
-	case heads.L1:
-		reduce("ReduceL1", Distance, difference)
-	case heads.WeightedL1:
-		weighted := d.apply("Mul", "weighted", []string{
-			d.apply("Abs", "magnitude", []string{difference}),
-			d.constant("head.factors", []int{len(factors)}, factors),
-		})
-		reduce("ReduceSum", Distance, weighted)
+// distance adds the output Distance by its formula. All are sums over differences,
+// so that equal embeddings are at distance zero exactly.
+func (d *drawing) distance(form heads.Form) {
+	switch {
+	case form.Normalize:
+		d.cosine(form)
+	case form.Weights == nil && form.Power == 2 && form.Root:
+		d.reduce("ReduceL2", "length", d.difference(Left, Right))
+		form.Scale, form.Root = math.Sqrt(form.Scale), false
+	case form.Weights == nil && form.Power == 2:
+		d.reduce("ReduceSumSquare", "sum", d.difference(Left, Right))
+	case form.Weights == nil:
+		d.reduce("ReduceL1", "sum", d.difference(Left, Right))
 	default:
-		d.fail("the head is of type %T: only those of package heads can be written", head)
+		terms := d.difference(Left, Right)
+		if form.Power == 1 {
+			terms = d.apply("Abs", "terms", []string{terms})
+		} else {
+			terms = d.apply("Mul", "terms", []string{terms, terms})
+		}
+		factors := d.constant("head.factors", []int{len(form.Weights)}, form.Weights)
+		d.reduce("ReduceSum", "sum", d.apply("Mul", "weighted", []string{terms, factors}))
 	}
+	if form.Scale != 1 && !form.Normalize {
+		d.apply("Mul", "scaled", []string{d.last(), d.constant("head.scale", []int{1}, []float32{float32(form.Scale)})})
+	}
+	if form.Root {
+		d.apply("Sqrt", "root", []string{d.last()})
+	}
+	d.end(Distance)
 }
 
-// cosine is ½‖x̂ − ŷ‖² of unit vectors, and 1 where one of the two is the zero
-// vector: see heads.Cosine. The largest element of a unit vector is at least
+func (d *drawing) difference(x, y string) string {
+	return d.apply("Sub", "difference", []string{x, y})
+}
+
+// reduce applies an operator to the features, (batch, features) to (batch).
+func (d *drawing) reduce(operator, name, x string) string {
+	return d.apply(operator, name, []string{x, d.lastAxis()}, integer("keepdims", 0))
+}
+
+// cosine is Scale·‖x̂ − ŷ‖² of unit vectors, and 2·Scale where one of the two is the
+// zero vector: see heads.Form. The largest element of a unit vector is at least
 // 1/√features.
-func (d *drawing) cosine(reduce func(operator, name, x string) string) {
+func (d *drawing) cosine(form heads.Form) {
 	var units, largest [2]string
 	for i, side := range []string{Left, Right} {
 		units[i] = d.normalize(side+"_unit", value{name: side}).name
-		largest[i] = reduce("ReduceMax", side+"_unit_largest_element", d.apply("Abs", side+"_unit_elements", []string{units[i]}))
+		largest[i] = d.reduce("ReduceMax", side+"_unit_largest_element", d.apply("Abs", side+"_unit_elements", []string{units[i]}))
 	}
-	difference := d.apply("Sub", "difference", []string{units[0], units[1]})
-	half := d.apply("Mul", "half", []string{
-		reduce("ReduceSumSquare", "chord", difference),
-		d.constant("one_half", []int{1}, []float32{0.5}),
+	scaled := d.apply("Mul", "scaled", []string{
+		d.reduce("ReduceSumSquare", "chord", d.difference(units[0], units[1])),
+		d.constant("head.scale", []int{1}, []float32{float32(form.Scale)}),
 	})
 	present := d.apply("Greater", "present", []string{
-		d.apply("Min", "least", []string{largest[0], largest[1]}),
+		d.apply("Min", "smaller", []string{largest[0], largest[1]}),
 		d.constant("zero", []int{1}, []float32{0}),
 	})
-	d.apply("Where", Distance, []string{present, half, d.constant("one", []int{1}, []float32{1})})
+	d.apply("Where", "cosine", []string{present, scaled, d.constant("of_zero", []int{1}, []float32{float32(2 * form.Scale)})})
 }

@@ -48,12 +48,23 @@ func evaluateHead(t *testing.T, model *likeness.Model) map[string]array {
 }
 
 func TestHeads(t *testing.T) {
+	tested := map[string]heads.Head{}
 	for _, name := range heads.Names {
+		head, err := heads.Named(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tested[name] = head
+	}
+	// Heads of a user's own that have a form.
+	tested["scaled l2"] = formedHead{form: heads.Form{Power: 2, Scale: 9, Root: true}}
+	tested["scaled l1"] = formedHead{form: heads.Form{Power: 1, Scale: 0.5}}
+	tested["root of l1"] = formedHead{form: heads.Form{Power: 1, Root: true}}
+	tested["weighted squares"] = formedHead{form: heads.Form{Power: 2, Weights: []float32{1, -2, 0.5}}}
+	tested["root of weighted squares"] = formedHead{form: heads.Form{Power: 2, Weights: []float32{1, 2, 0.5}, Scale: 3, Root: true}}
+	tested["chord"] = formedHead{form: heads.Form{Normalize: true, Power: 2, Root: true}}
+	for name, head := range tested {
 		t.Run(name, func(t *testing.T) {
-			head, err := heads.Named(name)
-			if err != nil {
-				t.Fatal(err)
-			}
 			model := threeFeatures(t, head)
 			distance, err := head.Distance(model.Weights)
 			if err != nil {
@@ -72,6 +83,16 @@ func TestHeads(t *testing.T) {
 			}
 		})
 	}
+}
+
+// formedHead is a head of a user's own that has a form.
+type formedHead struct {
+	heads.L2
+	form heads.Form
+}
+
+func (h formedHead) Distance(*graph.Weights) (heads.Distance, error) {
+	return heads.FromForm("formed", h.form)
 }
 
 // A model that was trained with a cross-entropy also says how probable it is

@@ -86,6 +86,8 @@ func (o operation) apply(x []array) (array, error) {
 		return each(x[0], func(v float64) float64 { return 1 / (1 + math.Exp(-v)) }), nil
 	case "Tanh":
 		return each(x[0], math.Tanh), nil
+	case "Sqrt":
+		return each(x[0], math.Sqrt), nil
 	case "Abs":
 		return each(x[0], math.Abs), nil
 	case "Where":

@@ -109,9 +109,13 @@ func TestWriteFile(t *testing.T) {
 // ownBackbone and ownHead are as a user may write them, ownBlock too.
 type (
 	ownBackbone struct{ backbone.Network }
-	ownHead     struct{ heads.L2 }
+	ownHead     struct{ heads.L2 } // with a distance that is a function only
 	ownBlock    struct{ graph.Flatten }
 )
+
+func (ownHead) Distance(*graph.Weights) (heads.Distance, error) {
+	return heads.FromFunc("own", func(x, y []float32) float64 { return 0 })
+}
 
 func TestRefusals(t *testing.T) {
 	size := imaging.Size{Height: 2, Width: 2, Channels: 1}
@@ -127,7 +131,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		"backbone": {onnx.Network, newModel(t, ownBackbone{flatten}, heads.L2{}), []string{"onnx_test.ownBackbone", "list of blocks"}},
 		"block":    {onnx.Network, newModel(t, blockless, heads.L2{}), []string{"backbone test", "flatten1", "onnx_test.ownBlock"}},
-		"head":     {onnx.Head, newModel(t, flatten, ownHead{}), []string{"onnx_test.ownHead"}},
+		"head":     {onnx.Head, newModel(t, flatten, ownHead{}), []string{"own:l2", "onnx_test.ownHead", "has no form", "heads.FromForm"}},
 		"weights":  {onnx.Head, untrained, []string{`no "head.weight"`}},
 	} {
 		if _, err := test.write(test.model); err == nil {

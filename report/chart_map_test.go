@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/plot"
 	"github.com/likeness-go/likeness/internal/random"
@@ -46,7 +47,11 @@ func TestPrincipal(t *testing.T) {
 		t.Fatal(err)
 	}
 	distances := make([]float64, n*n)
-	if err := (evaluate.Euclidean{}).Distances(distances, embeddings, embeddings); err != nil {
+	euclidean, err := heads.L2{}.Distance(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := euclidean.Pairwise(distances, embeddings.Data, embeddings.Data, embeddings.Columns); err != nil {
 		t.Fatal(err)
 	}
 	for i := range n {

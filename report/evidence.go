@@ -95,7 +95,7 @@ func (p *Plan) evidence(c contender, outcomes [3]outcome) (*Evidence, error) {
 			return nil, err
 		}
 		e.Map = &MapEvidence{Images: p.shown, Embeddings: embeddings, Distances: make([]float64, p.shown.Len()*p.shown.Len())}
-		if err := metric.Distances(e.Map.Distances, embeddings, embeddings); err != nil {
+		if err := metric.Pairwise(e.Map.Distances, embeddings.Data, embeddings.Data, embeddings.Columns); err != nil {
 			return nil, errors.Wrap(err, "map")
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/heads"
 	"github.com/pkg/errors"
 )
 
@@ -172,7 +173,7 @@ func (n network) embed(d *datasets.Dataset) (evaluate.Embeddings, error) {
 // are equal bit for bit.
 type rawPixels struct{ embedded func(images int) }
 
-func (rawPixels) metric() (evaluate.Metric, error) { return evaluate.Euclidean{}, nil }
+func (rawPixels) metric() (evaluate.Metric, error) { return heads.L2{}.Distance(nil) }
 
 func (r rawPixels) embed(d *datasets.Dataset) (evaluate.Embeddings, error) {
 	data := make([]float32, 0, d.Len()*d.Size.Len())

@@ -12,6 +12,7 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/heads"
 )
 
 // names returns the sorted names of a report's figures.
@@ -50,6 +51,10 @@ func TestIntervalsAndGains(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	metric, err := heads.L2{}.Distance(nil) // that of the models and of the pixels
+	if err != nil {
+		t.Fatal(err)
+	}
 	var scores [3]evaluate.Score
 	var verifications [3]*evaluate.Verification
 	var retrievals [3]evaluate.Retrieval
@@ -58,13 +63,13 @@ func TestIntervalsAndGains(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if scores[i], err = evaluate.OneShot(evaluate.Euclidean{}, embeddings, p.trials, evaluate.MeanDistance); err != nil {
+		if scores[i], err = evaluate.OneShot(metric, embeddings, p.trials, evaluate.MeanDistance); err != nil {
 			t.Fatal(err)
 		}
-		if verifications[i], err = evaluate.Verify(evaluate.Euclidean{}, embeddings, p.testPairs); err != nil {
+		if verifications[i], err = evaluate.Verify(metric, embeddings, p.testPairs); err != nil {
 			t.Fatal(err)
 		}
-		if retrievals[i], err = evaluate.Retrieve(evaluate.Euclidean{}, evaluate.Labelled{Embeddings: embeddings, Labels: p.unseen.Labels}, 1); err != nil {
+		if retrievals[i], err = evaluate.Retrieve(metric, evaluate.Labelled{Embeddings: embeddings, Labels: p.unseen.Labels}, 1); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -109,7 +114,7 @@ func TestIntervalsAndGains(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		validation, err := evaluate.Verify(evaluate.Euclidean{}, embeddings, p.thresholdPairs)
+		validation, err := evaluate.Verify(metric, embeddings, p.thresholdPairs)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/heads"
 	"github.com/pkg/errors"
 )
 
@@ -228,7 +229,11 @@ func TestRunsPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	score, err := evaluate.OneShot(evaluate.Euclidean{}, embeddings, p.trials, evaluate.MeanDistance)
+	euclidean, err := heads.L2{}.Distance(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	score, err := evaluate.OneShot(euclidean, embeddings, p.trials, evaluate.MeanDistance)
 	if err != nil {
 		t.Fatal(err)
 	}

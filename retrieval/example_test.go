@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/retrieval"
 	"github.com/likeness-go/likeness/zoo"
 )
@@ -68,7 +69,11 @@ func ExampleCollection_Nearest() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	collection := retrieval.Collection{Embeddings: embeddings, Metric: evaluate.Euclidean{}}
+	euclidean, err := heads.L2{}.Distance(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	collection := retrieval.Collection{Embeddings: embeddings, Metric: euclidean}
 	matches, err := collection.Nearest([]float32{0, 0}, 2)
 	if err != nil {
 		log.Fatal(err)

@@ -104,7 +104,7 @@ func (c *Collection) part(begin, end int) evaluate.Embeddings {
 // distances are those from each query to each reference, in rows of the queries.
 func (c *Collection) distances(queries, references evaluate.Embeddings) ([]float64, error) {
 	distances := make([]float64, queries.Rows*references.Rows)
-	if err := c.Metric.Distances(distances, queries, references); err != nil {
+	if err := c.Metric.Pairwise(distances, queries.Data, references.Data, queries.Columns); err != nil {
 		return nil, err
 	}
 	for _, d := range distances {

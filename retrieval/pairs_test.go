@@ -10,6 +10,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/retrieval"
@@ -36,24 +37,34 @@ func points(t *testing.T, seed uint64, rows, columns int, metric evaluate.Metric
 // distance is that of two embeddings alone.
 func distance(t *testing.T, metric evaluate.Metric, x, y []float32) float64 {
 	t.Helper()
-	left, err := evaluate.NewEmbeddings(1, len(x), x)
-	if err != nil {
-		t.Fatal(err)
-	}
-	right, err := evaluate.NewEmbeddings(1, len(y), y)
-	if err != nil {
-		t.Fatal(err)
-	}
 	result := make([]float64, 1)
-	if err := metric.Distances(result, left, right); err != nil {
+	if err := metric.Pairwise(result, x, y, len(x)); err != nil {
 		t.Fatal(err)
 	}
 	return result[0]
 }
 
+var euclidean = distanceOf(heads.L2{})
+
+func distanceOf(head heads.Head) heads.Distance {
+	distance, err := head.Distance(nil)
+	if err != nil {
+		panic(err)
+	}
+	return distance
+}
+
+func functionOf(between func(x, y []float32) float64) heads.Distance {
+	distance, err := heads.FromFunc("a function", between)
+	if err != nil {
+		panic(err)
+	}
+	return distance
+}
+
 var metrics = map[string]evaluate.Metric{
-	"euclidean": evaluate.Euclidean{}, "manhattan": evaluate.Manhattan{}, "cosine": evaluate.Cosine{},
-	"a function": evaluate.MetricFunc(func(x, y []float32) float64 { return math.Abs(float64(x[0] - y[0])) }),
+	"euclidean": euclidean, "manhattan": distanceOf(heads.L1{}), "cosine": distanceOf(heads.Cosine{}),
+	"a function": functionOf(func(x, y []float32) float64 { return math.Abs(float64(x[0] - y[0])) }),
 }
 
 // Near finds what two loops over all pairs find, in several tiles of distances.
@@ -91,15 +102,15 @@ func TestNearEqualsTwoLoops(t *testing.T) {
 
 func TestNearRefuses(t *testing.T) {
 	ctx := context.Background()
-	all := points(t, 1, 1500, 1, evaluate.Euclidean{}) // 1,124,250 pairs
+	all := points(t, 1, 1500, 1, euclidean) // 1,124,250 pairs
 	if _, err := all.Near(ctx, 100, nil); !errors.Is(err, retrieval.ErrTooMany) || !strings.Contains(err.Error(), "within 100") {
 		t.Errorf("found %v, expected ErrTooMany", err)
 	}
-	few := points(t, 1, 10, 2, evaluate.MetricFunc(func(x, y []float32) float64 { return math.NaN() }))
+	few := points(t, 1, 10, 2, functionOf(func(x, y []float32) float64 { return math.NaN() }))
 	if _, err := few.Near(ctx, 1, nil); err == nil || !strings.Contains(err.Error(), "NaN") {
 		t.Errorf("found %v, expected an error about NaN", err)
 	}
-	few.Metric = evaluate.Euclidean{}
+	few.Metric = euclidean
 	if _, err := few.Near(ctx, math.Inf(1), nil); err == nil || !strings.Contains(err.Error(), "finite") {
 		t.Errorf("found %v, expected an error about the threshold", err)
 	}
@@ -133,7 +144,7 @@ func TestNearestEqualsASort(t *testing.T) {
 }
 
 func TestNearestRefuses(t *testing.T) {
-	c := points(t, 1, 10, 2, evaluate.Euclidean{})
+	c := points(t, 1, 10, 2, euclidean)
 	for _, test := range []struct {
 		query []float32
 		k     int
@@ -155,7 +166,7 @@ func TestCollectionsThatAreNotWhole(t *testing.T) {
 	for name, c := range map[string]*retrieval.Collection{
 		"nil":                  nil,
 		"no metric":            {Embeddings: evaluate.Embeddings{Rows: 1, Columns: 1, Data: []float32{1}}},
-		"too few values":       {Embeddings: evaluate.Embeddings{Rows: 5, Columns: 2, Data: []float32{1}}, Metric: evaluate.Euclidean{}},
+		"too few values":       {Embeddings: evaluate.Embeddings{Rows: 5, Columns: 2, Data: []float32{1}}, Metric: euclidean},
 		"a metric that panics": {Embeddings: evaluate.Embeddings{Rows: 2, Columns: 1, Data: []float32{1, 2}}, Metric: (*panicking)(nil)},
 	} {
 		if _, err := c.Near(t.Context(), 1, nil); err == nil {
@@ -265,7 +276,7 @@ func TestLargeGroups(t *testing.T) {
 
 // Duplicates of a collection are at distance 0 in one group.
 func TestGroupsOfDuplicates(t *testing.T) {
-	c := points(t, 4, 1, 5, evaluate.Euclidean{})
+	c := points(t, 4, 1, 5, euclidean)
 	twice, err := evaluate.FromRows([][]float32{c.Embeddings.Row(0), c.Embeddings.Row(0), c.Embeddings.Row(0)})
 	if err != nil {
 		t.Fatal(err)

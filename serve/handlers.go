@@ -2,6 +2,7 @@ package serve
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"net/http"
 	"slices"
@@ -42,7 +43,7 @@ func (s *Server) compare(r *http.Request, b body) (any, error) {
 	}
 	answer := compared{
 		Distance:    s.distance.Between(embeddings[0], embeddings[1]),
-		Head:        s.distance.Head,
+		Head:        s.distance.Name(),
 		Explanation: explain(s.distance, embeddings[0], embeddings[1]),
 	}
 	if s.model.Threshold != nil {
@@ -289,26 +290,23 @@ type share struct {
 // maxDeciding is the maximum number of dimensions in an explanation.
 const maxDeciding = 10
 
-// explain lists the largest contributions to a distance. For l2 they are contributions to
-// the squared distance, because the distance itself is not a sum.
+// explain lists the largest contributions to a distance, from its form; nil if it has
+// none. For a square root they are contributions to the square, because the distance
+// itself is not a sum.
 func explain(distance heads.Distance, x, y []float32) *explanation {
 	e := &explanation{AddsUpTo: "distance", Dimensions: len(x)}
 	var term func(j int, x, y float64) float64
-	switch distance.Builtin().(type) {
-	case heads.WeightedL1:
-		e.Formula = "wⱼ|xⱼ − yⱼ|"
-		term = func(j int, x, y float64) float64 { return float64(distance.Weights[j]) * math.Abs(x-y) }
-	case heads.L1:
-		e.Formula = "|xⱼ − yⱼ|"
-		term = func(_ int, x, y float64) float64 { return math.Abs(x - y) }
-	case heads.L2:
-		e.Formula, e.AddsUpTo = "(xⱼ − yⱼ)²", "squared distance"
-		term = func(_ int, x, y float64) float64 { return (x - y) * (x - y) }
-	case heads.SquaredL2:
-		e.Formula = "(xⱼ − yⱼ)²"
-		term = func(_ int, x, y float64) float64 { return (x - y) * (x - y) }
-	case heads.Cosine:
-		e.Formula = "1/D − xⱼyⱼ/(‖x‖‖y‖)"
+	form, known := distance.Form()
+	if !known {
+		return nil
+	}
+	if form.Root {
+		e.AddsUpTo = "squared distance"
+	}
+	scale := form.Scale
+	switch {
+	case form.Normalize:
+		e.Formula, scale = "1/D − xⱼyⱼ/(‖x‖‖y‖)", 2*scale
 		lengths, each := length(x)*length(y), 1/float64(len(x))
 		term = func(_ int, x, y float64) float64 {
 			if lengths == 0 {
@@ -316,8 +314,22 @@ func explain(distance heads.Distance, x, y []float32) *explanation {
 			}
 			return each - x*y/lengths
 		}
+	case form.Power == 2:
+		e.Formula = "(xⱼ − yⱼ)²"
+		term = func(_ int, x, y float64) float64 { return (x - y) * (x - y) }
 	default:
-		return nil
+		e.Formula = "|xⱼ − yⱼ|"
+		term = func(_ int, x, y float64) float64 { return math.Abs(x - y) }
+	}
+	if form.Weights != nil {
+		unweighted := term
+		e.Formula = "wⱼ" + e.Formula
+		term = func(j int, x, y float64) float64 { return float64(form.Weights[j]) * unweighted(j, x, y) }
+	}
+	if scale != 1 {
+		unscaled := term
+		e.Formula = fmt.Sprintf("%v·(%s)", scale, e.Formula)
+		term = func(j int, x, y float64) float64 { return scale * unscaled(j, x, y) }
 	}
 	for j := range x {
 		contribution := term(j, float64(x[j]), float64(y[j]))

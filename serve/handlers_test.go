@@ -53,7 +53,11 @@ func TestExplanations(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	if e := explain(heads.Distance{Head: "own"}, x, y); e != nil {
+	own, err := heads.FromFunc("own", func(x, y []float32) float64 { return 0 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := explain(own, x, y); e != nil {
 		t.Errorf("a distance of the user's own: found %+v, want none", e)
 	}
 }

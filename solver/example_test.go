@@ -37,7 +37,7 @@ func Example_trainingLoop() {
 	program, err := graph.Build(weights, graph.Training, func(b *graph.Builder) graph.Outputs {
 		left := b.Sequence(tower, b.Input("left", 2, 3))
 		right := b.Sequence(tower, b.Input("right", 2, 3))
-		distances := b.PairDistances(graph.Euclidean, left, right, nil)
+		distances := b.PairedDistances(graph.Euclidean, left, right, nil)
 		residuals := b.Node(gorgonia.Sub(distances, b.Input("distances", 2)))
 		return graph.Outputs{graph.Cost: b.Node(gorgonia.Mean(b.Node(gorgonia.Square(residuals))))}
 	})

@@ -43,8 +43,7 @@ func (r *run) identity() (map[string]string, error) {
 	if known {
 		settings["backbone"] = blocks
 	}
-	_, builtin := heads.Builtin(r.Model.Head)
-	if !known || !builtin || reflect.Indirect(reflect.ValueOf(r.Objective)).Type().PkgPath() != objectivesPath {
+	if !known || heads.IsOwn(r.Model.Head) || reflect.Indirect(reflect.ValueOf(r.Objective)).Type().PkgPath() != objectivesPath {
 		settings["graph"] = r.program.Structure()
 	}
 	return settings, nil

@@ -31,8 +31,8 @@ type ownHead struct {
 
 func (h ownHead) Name() string { return h.name }
 
-func (h ownHead) Between(b *graph.Builder, x, y *graph.Node) *graph.Node {
-	return b.Node(gorgonia.HadamardProd(b.Constant(h.scale), h.L2.Between(b, x, y)))
+func (h ownHead) Paired(b *graph.Builder, x, y *graph.Node) *graph.Node {
+	return b.Node(gorgonia.HadamardProd(b.Constant(h.scale), h.L2.Paired(b, x, y)))
 }
 
 // ownBackbone is a backbone of a user's own type, built of blocks and a Function.

@@ -40,7 +40,7 @@ func (p pairs) sample(r *rand.Rand, n int) ([][]int, inputs) {
 
 func (pairs) cost(b *graph.Builder, n int, embeddings []*graph.Node, head heads.Head, objective objectives.Objective) *graph.Node {
 	if o, ok := objective.(objectives.PairObjective); ok {
-		return o.PairCost(b, head.Between(b, embeddings[0], embeddings[1]), b.Input("different", n))
+		return o.PairCost(b, head.Paired(b, embeddings[0], embeddings[1]), b.Input("different", n))
 	}
 	return nil
 }
@@ -61,7 +61,7 @@ func (t triplets) sample(r *rand.Rand, n int) ([][]int, inputs) {
 
 func (triplets) cost(b *graph.Builder, _ int, embeddings []*graph.Node, head heads.Head, objective objectives.Objective) *graph.Node {
 	if o, ok := objective.(objectives.TripletObjective); ok {
-		return o.TripletCost(b, head.Between(b, embeddings[0], embeddings[1]), head.Between(b, embeddings[0], embeddings[2]))
+		return o.TripletCost(b, head.Paired(b, embeddings[0], embeddings[1]), head.Paired(b, embeddings[0], embeddings[2]))
 	}
 	return nil
 }
@@ -85,7 +85,7 @@ func (c batches) sample(r *rand.Rand, n int) ([][]int, inputs) {
 
 func (batches) cost(b *graph.Builder, n int, embeddings []*graph.Node, head heads.Head, objective objectives.Objective) *graph.Node {
 	if o, ok := objective.(objectives.BatchObjective); ok {
-		return o.BatchCost(b, head.Matrix(b, embeddings[0]), b.Input("labels", n))
+		return o.BatchCost(b, head.Pairwise(b, embeddings[0], embeddings[0]), b.Input("labels", n))
 	}
 	return nil
 }

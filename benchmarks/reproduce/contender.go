@@ -6,6 +6,7 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 	"gonum.org/v1/gonum/blas/blas32"
 )
@@ -37,7 +38,19 @@ func viewed(model *likeness.Model, views likeness.Views) contender {
 			return evaluate.Embeddings{}, err
 		}
 		return evaluate.FromRows(rows)
-	}, evaluate.Cosine{}}
+	}, cosine}
+}
+
+// cosine is the cosine distance.
+var cosine = distanceOf(heads.Cosine{})
+
+// distanceOf is the distance of a head without weights.
+func distanceOf(head heads.Head) heads.Distance {
+	distance, err := head.Distance(nil)
+	if err != nil {
+		panic(err) // a head without weights does not fail
+	}
+	return distance
 }
 
 // rawPixels compares the images themselves by cosine.
@@ -49,7 +62,7 @@ var rawPixels = contender{func(pixels [][]uint8) (evaluate.Embeddings, error) {
 		}
 	}
 	return evaluate.FromRows(rows)
-}, evaluate.Cosine{}}
+}, cosine}
 
 // together is what several say of two images by cosine, on average: each has its
 // embedding, of length 1, beside those of the others. One alone stays as it is.
@@ -73,7 +86,7 @@ func together(members []contender) contender {
 			}
 		}
 		return evaluate.FromRows(rows)
-	}, evaluate.Cosine{}}
+	}, cosine}
 }
 
 // remembering is the contender that embeds the same images only once.

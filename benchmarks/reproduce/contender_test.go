@@ -24,7 +24,7 @@ func scaled(factor float32) contender {
 			}
 		}
 		return evaluate.FromRows(rows)
-	}, evaluate.Cosine{}}
+	}, cosine}
 }
 
 // What several say together is the mean of their cosines, whatever the lengths of
@@ -37,7 +37,7 @@ func TestTogether(t *testing.T) {
 			t.Fatal(err)
 		}
 		var d [1]float64
-		if err := c.metric.Distances(d[:], embeddings.Select([]int{0}), embeddings.Select([]int{1})); err != nil {
+		if err := c.metric.Paired(d[:], embeddings.Row(0), embeddings.Row(1), embeddings.Columns); err != nil {
 			t.Fatal(err)
 		}
 		return d[0]

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/likeness-go/likeness/datasets"
-	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 )
@@ -31,7 +30,7 @@ func shades(classes, images int) *datasets.Dataset {
 }
 
 // byShade tells classes of one group apart, and does not tell the groups apart.
-var byShade = contender{rawPixels.embed, evaluate.Manhattan{}}
+var byShade = contender{rawPixels.embed, distanceOf(heads.L1{})}
 
 func value(t *testing.T, m measurement, c contender) float64 {
 	t.Helper()

@@ -87,11 +87,11 @@ func (w Workload) cost(b *graph.Builder, objective objectives.Objective, head he
 	}
 	switch o := objective.(type) {
 	case objectives.PairObjective:
-		return o.PairCost(b, head.Between(b, embeddings[0], embeddings[1]), b.Input(labelsName, w.Count))
+		return o.PairCost(b, head.Paired(b, embeddings[0], embeddings[1]), b.Input(labelsName, w.Count))
 	case objectives.TripletObjective:
-		return o.TripletCost(b, head.Between(b, embeddings[0], embeddings[1]), head.Between(b, embeddings[0], embeddings[2]))
+		return o.TripletCost(b, head.Paired(b, embeddings[0], embeddings[1]), head.Paired(b, embeddings[0], embeddings[2]))
 	}
-	return objective.(objectives.BatchObjective).BatchCost(b, head.Matrix(b, embeddings[0]), b.Input(labelsName, w.Count))
+	return objective.(objectives.BatchObjective).BatchCost(b, head.Pairwise(b, embeddings[0], embeddings[0]), b.Input(labelsName, w.Count))
 }
 
 // Do runs one step on the next batch and returns its loss.

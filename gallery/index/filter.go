@@ -2,19 +2,20 @@ package index
 
 import (
 	"math"
+	"slices"
 
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/vector"
 )
 
-// filter is a measure that is cheaper than a distance and certain to leave out
-// nothing: two vectors at a distance of at most d measure at most limit(d).
+// filter is a measure that is cheaper than a distance and leaves out no vector that
+// it must not: two vectors at a distance of at most d measure at most limit(d).
 type filter struct {
 	measure func(x, y []float32) float64
 	limit   func(distance float64) float64
-	// units says that vectors are compared brought to length 1, and products
-	// that the measure is the squared Euclidean distance, which products of
-	// matrices can stand for.
+	// units says that vectors are compared brought to length 1, and products that
+	// the measure is the squared Euclidean distance, which products of matrices can
+	// stand for.
 	units, products bool
 	// ordered says that of two measures the smaller is the smaller distance, but
 	// for rounding, and that distances are such as an index can follow.
@@ -23,51 +24,54 @@ type filter struct {
 
 // rounding bounds the relative error of a sum of the kernels: each term is exact
 // to 2⁻²³ of a difference, squared to 2⁻²², and adding is in float64. The
-// head's own rounding is nothing beside it.
+// distance's own rounding is nothing beside it.
 const rounding = 0x1p-20
 
-// filterFor is the filter of a distance. One that is not known is its own.
+// maxWeight is the largest magnitude of a weight at which no float32 kernel
+// overflows.
+const maxWeight = MaxValue
+
+// filterFor is the float32 filter of a distance that has a form. Any other distance
+// is its own filter.
 func filterFor(distance heads.Distance) filter {
 	engine := vector.For[float32]()
-	wider := func(d float64) float64 { return d * (1 + rounding) }
-	switch head := distance.Builtin().(type) {
-	case heads.L2:
-		return filter{
-			measure: engine.SquaredDistance, products: true, ordered: true,
-			limit: func(d float64) float64 { return wider(d * d) },
-		}
-	case heads.SquaredL2:
-		return filter{measure: engine.SquaredDistance, products: true, ordered: true, limit: wider}
-	case heads.Cosine:
-		// The distance is half the squared distance of the unit vectors, or 1
-		// where one is zero, which is more than that. Rounding moves either unit
-		// vector by up to 2⁻²⁴.
+	unchanged := func(d float64) float64 { return d }
+	form, known := distance.Form()
+	// sum is what the distance makes the sum of |xⱼ − yⱼ|^Power, or of their products
+	// with the weights, be at most; see heads.Form.
+	sum := func(d float64) float64 { return form.Sum(d) / form.Scale * (1 + rounding) }
+	large := slices.ContainsFunc(form.Weights, func(w float32) bool { return !(math.Abs(float64(w)) <= maxWeight) })
+	switch {
+	case known && form.Normalize:
+		// The measure is the squared distance of the unit vectors, which is less than
+		// the form's where one is zero. Rounding moves either unit vector by up to 2⁻²⁴.
 		return filter{
 			measure: engine.SquaredDistance, units: true, products: true, ordered: true,
 			limit: func(d float64) float64 {
-				chord := math.Sqrt(2*d) + 0x1p-22
-				return wider(chord * chord)
+				chord := math.Sqrt(form.Sum(d)/form.Scale) + 0x1p-22
+				return chord * chord * (1 + rounding)
 			},
 		}
-	case heads.L1:
-		return filter{measure: engine.AbsoluteDistance, ordered: true, limit: wider}
-	case heads.WeightedL1:
-		if !head.Signed {
-			return filter{
-				measure: func(x, y []float32) float64 { return engine.WeightedDistance(x, y, distance.Weights) },
-				limit:   wider, ordered: true,
-			}
+	case known && form.Power == 2 && form.Weights == nil:
+		return filter{measure: engine.SquaredDistance, products: true, ordered: true, limit: sum}
+	case known && form.Power == 1 && form.Weights == nil:
+		return filter{measure: engine.AbsoluteDistance, ordered: true, limit: sum}
+	case known && form.Power == 1 && !large && !form.Signed():
+		return filter{
+			measure: func(x, y []float32) float64 { return engine.WeightedDistance(x, y, form.Weights) },
+			limit:   sum, ordered: true,
 		}
-		magnitudes := make([]float32, len(distance.Weights))
-		for j, w := range distance.Weights {
+	case known && form.Power == 1 && !large:
+		magnitudes := make([]float32, len(form.Weights))
+		for j, w := range form.Weights {
 			magnitudes[j] = float32(math.Abs(float64(w)))
 		}
 		return filter{
 			measure: func(x, y []float32) float64 {
-				return engine.WeightedDistance(x, y, distance.Weights) - rounding*engine.WeightedDistance(x, y, magnitudes)
+				return engine.WeightedDistance(x, y, form.Weights) - rounding*engine.WeightedDistance(x, y, magnitudes)
 			},
-			limit: func(d float64) float64 { return d },
+			limit: func(d float64) float64 { return d / form.Scale },
 		}
 	}
-	return filter{measure: distance.Between, limit: func(d float64) float64 { return d }}
+	return filter{measure: distance.Between, limit: unchanged, ordered: known && !form.Signed()}
 }

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/likeness-go/likeness/heads"
@@ -50,13 +51,15 @@ type Graph struct {
 
 // Indexable says why there can be no Graph of a distance; nil if there can.
 func Indexable(distance heads.Distance) error {
-	for j, w := range distance.Weights {
-		if w < 0 || distance.Builtin() == (heads.WeightedL1{Signed: true}) {
-			return errors.Errorf("the head %s has weights of either sign (%v for feature %d), so its distances may be negative and two neighbours of a vector may be anywhere: it is searched exactly", distance.Head, w, j)
-		}
+	if distance == nil {
+		return errNoDistance
+	}
+	if form, _ := distance.Form(); form.Signed() {
+		j := slices.IndexFunc(form.Weights, func(w float32) bool { return w < 0 })
+		return errors.Errorf("the head %s has a negative weight (%v for feature %d), so that its distances may be negative and two neighbors of a vector may be anywhere: it is searched exactly", distance.Name(), form.Weights[j], j)
 	}
 	if !filterFor(distance).ordered {
-		return errors.Errorf("the head %s is none that an index is known for: it is searched exactly", distance.Head)
+		return errors.Errorf("the head %s has no form, from which an index could be built: it is searched exactly", distance.Name())
 	}
 	return nil
 }

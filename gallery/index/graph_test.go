@@ -135,16 +135,20 @@ func TestRemoveFromGraph(t *testing.T) {
 // A head whose distances may be negative is not indexed, and neither is one that
 // nobody knows; the reason is said.
 func TestNotIndexable(t *testing.T) {
+	own, err := heads.FromFunc("own", func(x, y []float32) float64 { return 0 })
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		distance heads.Distance
 		want     string
 	}{
 		{distanceOf(t, "signed-weighted-l1", 2), "may be negative"},
-		{heads.Distance{Head: "own", Between: func(x, y []float32) float64 { return 0 }}, "own is none that an index is known for"},
+		{own, "own has no form"},
 	} {
 		v := vectorsOf(t, test.distance, [][]float32{{1, 2}, {3, 4}})
 		if _, err := index.Build(context.Background(), v, 1); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: found error %v, want %q", test.distance.Head, err, test.want)
+			t.Errorf("%s: found error %v, want %q", test.distance.Name(), err, test.want)
 		}
 	}
 	for _, name := range indexed {

@@ -1,8 +1,10 @@
 package index_test
 
 import (
+	"maps"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/likeness-go/likeness/gallery/index"
@@ -12,10 +14,43 @@ import (
 	"pgregory.net/rapid"
 )
 
+// forms are distances that no head of package heads has; of Weights only that they
+// are there.
+var forms = map[string]heads.Form{
+	"scaled l2":                  {Power: 2, Scale: 1.7, Root: true},
+	"root of l1":                 {Power: 1, Root: true},
+	"chord":                      {Normalize: true, Power: 2, Root: true},
+	"scaled cosine":              {Normalize: true, Power: 2, Scale: 3.3},
+	"scaled weighted l1":         {Power: 1, Weights: []float32{}, Scale: 0.3},
+	"signed weighted l1":         {Power: 1, Weights: []float32{}, Scale: 0.3},
+	"weighted l2":                {Power: 2, Weights: []float32{}, Root: true},
+	"signed weighted squared l2": {Power: 2, Weights: []float32{}},
+}
+
+// names are the distances that distanceOf knows.
+var names = append(slices.Sorted(maps.Keys(forms)), heads.Names...)
+
 // distanceOf is a head's distance for vectors of so many elements; a learned
 // one's weights are drawn, of either sign where it is signed.
 func distanceOf(t rapid.TB, name string, columns int) heads.Distance {
 	t.Helper()
+	if form, own := forms[name]; own {
+		chance := random.New(2, "weights")
+		if form.Weights != nil {
+			form.Weights = make([]float32, columns)
+		}
+		for j := range form.Weights {
+			form.Weights[j] = float32(chance.NormFloat64())
+			if !strings.HasPrefix(name, "signed") {
+				form.Weights[j] = float32(math.Abs(float64(form.Weights[j])))
+			}
+		}
+		distance, err := heads.FromForm(name, form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return distance
+	}
 	head, err := heads.Named(name)
 	if err != nil {
 		t.Fatal(err)

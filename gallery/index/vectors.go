@@ -24,6 +24,9 @@ type Vectors struct {
 	filter   filter
 }
 
+// errNoDistance is the error of a nil distance.
+var errNoDistance = errors.New("found no distance, expected that of a head")
+
 // errNoVectors is the error of all that nil Vectors, or zero ones, are asked for.
 var errNoVectors = errors.New("found no vectors that NewVectors made, or nothing to read")
 
@@ -31,14 +34,14 @@ func (v *Vectors) made() bool { return v != nil && v.filter.measure != nil }
 
 // NewVectors is an empty matrix of vectors of so many elements.
 func NewVectors(distance heads.Distance, columns int) (*Vectors, error) {
-	if distance.Between == nil {
-		return nil, errors.New("the distance has no function, expected one that a head gives")
+	if distance == nil {
+		return nil, errNoDistance
 	}
 	if columns < 1 {
 		return nil, errors.Errorf("vectors of %d elements, expected at least one", columns)
 	}
-	if distance.Weights != nil && len(distance.Weights) != columns {
-		return nil, errors.Errorf("vectors of %d elements, but the head %s has %d weights", columns, distance.Head, len(distance.Weights))
+	if form, _ := distance.Form(); form.Weights != nil && len(form.Weights) != columns {
+		return nil, errors.Errorf("vectors of %d elements, but the head %s has %d weights", columns, distance.Name(), len(form.Weights))
 	}
 	return &Vectors{distance: distance, columns: columns, filter: filterFor(distance)}, nil
 }

@@ -218,13 +218,13 @@ func (p problem) training(b *graph.Builder) graph.Outputs {
 	outputs := graph.Outputs{}
 	switch o := p.objective.(type) {
 	case objectives.PairObjective:
-		outputs["distances"] = p.head.Between(b, towers[0], towers[1])
+		outputs["distances"] = p.head.Paired(b, towers[0], towers[1])
 		outputs[graph.Cost] = o.PairCost(b, outputs["distances"], b.Input("labels", p.batch))
 	case objectives.TripletObjective:
-		outputs["distances"] = p.head.Between(b, towers[0], towers[1])
-		outputs[graph.Cost] = o.TripletCost(b, outputs["distances"], p.head.Between(b, towers[0], towers[2]))
+		outputs["distances"] = p.head.Paired(b, towers[0], towers[1])
+		outputs[graph.Cost] = o.TripletCost(b, outputs["distances"], p.head.Paired(b, towers[0], towers[2]))
 	case objectives.BatchObjective:
-		outputs["distances"] = p.head.Matrix(b, towers[0])
+		outputs["distances"] = p.head.Pairwise(b, towers[0], towers[0])
 		outputs[graph.Cost] = o.BatchCost(b, outputs["distances"], b.Input("labels", p.batch))
 	}
 	if len(p.loss.Penalties) > 0 {

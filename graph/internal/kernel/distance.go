@@ -188,6 +188,70 @@ func AllDistancesBackward[T Float](m Metric, dx, dweight, x, weight, d, dd []T, 
 	round(dweight, total)
 }
 
+// PairwiseDistances writes the distances d (rows, references) between each row
+// of x (rows, columns) and each row of y (references, columns), computed from
+// differences. weight is as in PairDistances. AllDistances is faster where x
+// and y are the same, and gives the same bits.
+func PairwiseDistances[T Float](m Metric, d, x, y, weight []T, rows, references, columns int) {
+	checkLength("x", x, rows*columns)
+	checkLength("y", y, references*columns)
+	checkLength("d", d, rows*references)
+	checkWeight(m, weight, columns)
+	parallel.For(rows, func(i int) {
+		from := x[i*columns:][:columns]
+		for j := range references {
+			d[i*references+j] = distance(m, from, y[j*columns:][:columns], weight)
+		}
+	})
+}
+
+// PairwiseDistancesBackward writes the gradients of PairwiseDistances that are
+// not nil, given its result d and the gradient dd (rows, references) of that.
+func PairwiseDistancesBackward[T Float](m Metric, dx, dy, dweight, x, y, weight, d, dd []T, rows, references, columns int) {
+	checkLength("x", x, rows*columns)
+	checkLength("y", y, references*columns)
+	checkLength("d", d, rows*references)
+	checkLength("dd", dd, rows*references)
+	checkOptional("dx", dx, rows*columns)
+	checkOptional("dy", dy, references*columns)
+	checkWeight(m, weight, columns)
+	if dx != nil {
+		parallel.For(rows, func(i int) {
+			to, from := dx[i*columns:][:columns], x[i*columns:][:columns]
+			clear(to)
+			for j := range references {
+				if slope := dd[i*references+j]; slope != 0 {
+					addDistanceGradient(m, to, from, y[j*columns:][:columns], weight, d[i*references+j], slope)
+				}
+			}
+		})
+	}
+	if dy != nil {
+		parallel.For(references, func(j int) {
+			to, from := dy[j*columns:][:columns], y[j*columns:][:columns]
+			clear(to)
+			for i := range rows {
+				if slope := dd[i*references+j]; slope != 0 {
+					addDistanceGradient(m, to, from, x[i*columns:][:columns], weight, d[i*references+j], slope)
+				}
+			}
+		})
+	}
+	if dweight == nil {
+		return
+	}
+	checkLength("dweight", dweight, columns)
+	total := make([]float64, columns)
+	reduceRows(total, rows, columns, func(sum []float64, first, last int) {
+		for i := first; i < last; i++ {
+			for j := range references {
+				addDifferences(sum, x[i*columns:][:columns], y[j*columns:][:columns], dd[i*references+j])
+			}
+		}
+	})
+	round(dweight, total)
+}
+
 // Normalize divides each row of x (rows, columns) by its Euclidean length:
 // y = x/‖x‖. It also writes the lengths, norm (rows). The result for a row of zeros is
 // zeros. Rows are divided by their largest element before they are squared, so that

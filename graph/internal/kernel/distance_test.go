@@ -212,3 +212,69 @@ func TestNormalizeShowsNaN(t *testing.T) {
 		t.Errorf("got %v of length %v, want NaN", y, norm)
 	}
 }
+
+// pairwiseDistances has the arguments x, y and, for a weighted Manhattan, w.
+func pairwiseDistances(m Metric, rows, references, columns int, weighted bool) subject {
+	s := subject{
+		arguments: []int{rows * columns, references * columns}, result: rows * references,
+		single: pairwiseOperation[float32](m, rows, references, columns),
+		double: pairwiseOperation[float64](m, rows, references, columns),
+		naive: operation[float64]{
+			forward: func(d []float64, x ...[]float64) {
+				for i := range d {
+					d[i], _, _ = naiveDistance(m, row(x[0], i/references, columns), row(x[1], i%references, columns), third(x))
+				}
+			},
+			backward: func(dx, x [][]float64, _, dd []float64) {
+				zero(dx)
+				for i, g := range dd {
+					_, slopes, weightSlopes := naiveDistance(m, row(x[0], i/references, columns), row(x[1], i%references, columns), third(x))
+					for j := range columns {
+						dx[0][i/references*columns+j] += g * slopes[j]
+						dx[1][i%references*columns+j] -= g * slopes[j]
+						if weighted {
+							dx[2][j] += g * weightSlopes[j]
+						}
+					}
+				}
+			},
+		},
+	}
+	if weighted {
+		s.arguments = append(s.arguments, columns)
+	}
+	return s
+}
+
+func pairwiseOperation[T Float](m Metric, rows, references, columns int) operation[T] {
+	return operation[T]{
+		forward: func(d []T, x ...[]T) {
+			PairwiseDistances(m, d, x[0], x[1], third(x), rows, references, columns)
+		},
+		backward: func(dx, x [][]T, d, dd []T) {
+			PairwiseDistancesBackward(m, dx[0], dx[1], third(dx), x[0], x[1], third(x), d, dd, rows, references, columns)
+		},
+	}
+}
+
+func TestPairwiseDistances(t *testing.T) {
+	checkDrawn(t, func(t *rapid.T) subject {
+		m := rapid.SampledFrom(metrics).Draw(t, "metric")
+		weighted := m == Manhattan && rapid.Bool().Draw(t, "weighted")
+		return pairwiseDistances(m, rapid.IntRange(1, 7).Draw(t, "rows"), rapid.IntRange(1, 7).Draw(t, "references"), rapid.IntRange(1, 9).Draw(t, "columns"), weighted)
+	})
+	for _, m := range metrics {
+		checkGradient(t, pairwiseDistances(m, 3, 5, 4, m == Manhattan))
+	}
+}
+
+// With one matrix as both operands PairwiseDistances gives the bits of AllDistances.
+func TestPairwiseDistancesOfOneMatrix(t *testing.T) {
+	x := []float32{0.1, 0.7, 0.1, 0.7, 0.3, -2}
+	for _, m := range metrics {
+		all, pairwise := make([]float32, 9), make([]float32, 9)
+		AllDistances(m, all, x, nil, 3, 2)
+		PairwiseDistances(m, pairwise, x, x, nil, 3, 3, 2)
+		sameBits(t, "the result", pairwise, all)
+	}
+}

@@ -7,6 +7,32 @@ import (
 	"github.com/pkg/errors"
 )
 
+// L1 is Σ|xⱼ − yⱼ|. Where xⱼ = yⱼ the gradient is taken to be zero.
+type L1 struct{}
+
+// Name is "l1".
+func (L1) Name() string { return "l1" }
+
+// Paired implements Head.
+func (L1) Paired(b *graph.Builder, x, y *graph.Node) *graph.Node {
+	return b.PairedDistances(graph.Manhattan, x, y, nil)
+}
+
+// Pairwise implements Head.
+func (L1) Pairwise(b *graph.Builder, x, y *graph.Node) *graph.Node {
+	return b.PairwiseDistances(graph.Manhattan, x, y, nil)
+}
+
+// Properties implements Head.
+func (L1) Properties() Properties {
+	return Properties{Metric: true, Sums: true}
+}
+
+// Distance implements Head.
+func (h L1) Distance(*graph.Weights) (Distance, error) {
+	return FromForm(h.Name(), Form{Power: 1})
+}
+
 // WeightedL1 is Σ wⱼ|xⱼ − yⱼ| with a learned factor for each feature.
 //
 // Where it must be a distance, wⱼ = softplus(vⱼ) > 0 and v is learned. It
@@ -42,14 +68,14 @@ func (h WeightedL1) Name() string {
 	return "weighted-l1"
 }
 
-// Between implements Head.
-func (h WeightedL1) Between(b *graph.Builder, x, y *graph.Node) *graph.Node {
-	return b.PairDistances(graph.Manhattan, x, y, h.factors(b, x))
+// Paired implements Head.
+func (h WeightedL1) Paired(b *graph.Builder, x, y *graph.Node) *graph.Node {
+	return b.PairedDistances(graph.Manhattan, x, y, h.factors(b, x))
 }
 
-// Matrix implements Head.
-func (h WeightedL1) Matrix(b *graph.Builder, x *graph.Node) *graph.Node {
-	return b.AllDistances(graph.Manhattan, x, h.factors(b, x))
+// Pairwise implements Head.
+func (h WeightedL1) Pairwise(b *graph.Builder, x, y *graph.Node) *graph.Node {
+	return b.PairwiseDistances(graph.Manhattan, x, y, h.factors(b, x))
 }
 
 // factors is the node of w, for embeddings x (batch, features).
@@ -65,19 +91,18 @@ func (h WeightedL1) factors(b *graph.Builder, x *graph.Node) *graph.Node {
 	return b.Softplus(v)
 }
 
+// Properties implements Head.
+func (h WeightedL1) Properties() Properties {
+	return Properties{Metric: !h.Signed, Signed: h.Signed, Sums: true}
+}
+
 // Distance implements Head.
 func (h WeightedL1) Distance(weights *graph.Weights) (Distance, error) {
 	weight := weights.Get(weightName)
 	if weight == nil {
-		return Distance{}, errors.Errorf("head %s: the weights have no %q: they are of a network with another head", h.Name(), weightName)
+		return nil, errors.Errorf("head %s: the weights have no %q: they are of a network with another head", h.Name(), weightName)
 	}
-	factors := h.values(weight)
-	return Distance{Head: h.Name(), builtin: h, Weights: factors, Between: func(x, y []float32) float64 {
-		if len(x) != len(factors) {
-			return math.NaN()
-		}
-		return sum(x, y, func(j int, x, y float64) float64 { return float64(factors[j]) * math.Abs(x-y) })
-	}}, nil
+	return FromForm(h.Name(), Form{Power: 1, Weights: h.values(weight)})
 }
 
 // values copies w from the learned weight.
