@@ -1,16 +1,114 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
+	"math"
+	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/likeness-go/likeness/benchmarks/internal/record"
 	"github.com/likeness-go/likeness/internal/atomicfile"
+	"github.com/likeness-go/likeness/internal/random"
+	"github.com/pkg/errors"
 	"gonum.org/v1/gonum/stat"
 )
+
+// Row is one figure, in percent, with what it takes to get it again.
+type Row struct {
+	Protocol   string   `json:"protocol"`
+	Method     string   `json:"method"`
+	Views      int      `json:"views"` // of each image; 1 for it alone
+	Seed       uint64   `json:"seed"`
+	Figure     float64  `json:"figure"`
+	Low        float64  `json:"low"` // 95 % interval over the trials
+	High       float64  `json:"high"`
+	Error      float64  `json:"standard_error,omitempty"` // over the trials; older rows have their interval alone
+	Untrained  float64  `json:"untrained"`
+	Pixels     float64  `json:"pixels"`
+	Published  string   `json:"published"`
+	Minutes    float64  `json:"minutes"` // of training
+	Quick      bool     `json:"quick"`
+	Validation bool     `json:"validation,omitempty"` // on classes to choose settings by
+	Settings   Settings `json:"settings,omitempty"`
+	Command    string   `json:"command"`
+	Commit     string   `json:"commit"`
+	Processor  string   `json:"processor"`
+	Date       string   `json:"date"`
+}
+
+// fill adds what all rows of a training have in common.
+func (s settings) fill(row Row, method string, took time.Duration) Row {
+	row.Method, row.Seed, row.Quick, row.Command = method, s.seed, s.quick || s.steps > 0, s.command
+	row.Minutes = took.Minutes()
+	row.Date = time.Now().UTC().Format(time.DateOnly)
+	row.Processor = record.Machine()
+	row.Commit = s.commit
+	return row
+}
+
+func (r Row) String() string {
+	views := ""
+	if r.Views > 1 {
+		views = fmt.Sprintf(", by %d views", r.Views)
+	}
+	return fmt.Sprintf("%s%s: %.2f [%.2f, %.2f], untrained %.2f, pixels %.2f (%s, seed %d, %.1f min)",
+		r.Protocol, views, r.Figure, r.Low, r.High, r.Untrained, r.Pixels, r.Method, r.Seed, r.Minutes)
+}
+
+const rowsFile = "accuracy.jsonl"
+
+// appendRows adds rows to those of a folder, all of them or none.
+func appendRows(folder string, rows []Row) error {
+	if err := os.MkdirAll(folder, 0o777); err != nil {
+		return errors.WithStack(err)
+	}
+	path := filepath.Join(folder, rowsFile)
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return errors.WithStack(err)
+	}
+	return atomicfile.WriteFile(path, func(w io.Writer) error {
+		if _, err := w.Write(old); err != nil {
+			return err
+		}
+		encoder := json.NewEncoder(w)
+		for _, row := range rows {
+			if err := encoder.Encode(row); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// readRows reads the rows of a folder.
+func readRows(folder string) ([]Row, error) {
+	path := filepath.Join(folder, rowsFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, errors.WithStack(err)
+	}
+	var rows []Row
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	lines.Buffer(nil, 1<<20)
+	for number := 1; lines.Scan(); number++ {
+		var row Row
+		if err := json.Unmarshal(lines.Bytes(), &row); err != nil {
+			return nil, errors.Wrapf(err, "%s, line %d", path, number)
+		}
+		rows = append(rows, row)
+	}
+	return rows, errors.WithStack(lines.Err())
+}
 
 // line is the runs of one training, measured by one protocol, over seeds.
 type line struct {
@@ -270,4 +368,65 @@ AVX-512, steps of this network, batch and deformation took 47 to 51 ms (120 s fo
 			interval[0], interval[1], l.Untrained, l.Minutes, l.Commit)
 	}
 	return b.String()
+}
+
+// normal95 is the standard normal distribution's quantile of 0.975.
+const normal95 = 1.959963984540054
+
+// seedReplicates is the number of replicates of an interval over seeds.
+const seedReplicates = 10_000
+
+// interval is that of 95 % of the mean over seeds, in percent: see the head of
+// accuracy.md. Of one seed it is that of its trials.
+func (l line) interval() [2]float64 {
+	seeds := l.seeds()
+	if len(seeds) == 1 {
+		return [2]float64{
+			mean(seeds[0], func(r Row) float64 { return r.Low }),
+			mean(seeds[0], func(r Row) float64 { return r.High }),
+		}
+	}
+	figures, average := l.figures(), stat.Mean(l.figures(), nil)
+	below, above := make([]float64, len(seeds)), make([]float64, len(seeds)) // standard errors over trials
+	for i, rows := range seeds {
+		below[i] = mean(rows, func(r Row) float64 { return r.trialError(r.Figure - r.Low) })
+		above[i] = mean(rows, func(r Row) float64 { return r.trialError(r.High - r.Figure) })
+	}
+	inflation := math.Sqrt(float64(len(seeds)) / float64(len(seeds)-1))
+	values := make([]float64, seedReplicates)
+	for i := range values {
+		values[i] = replicate(random.New(0, "interval of a mean", i), figures, average, inflation, below, above)
+	}
+	slices.Sort(values)
+	return [2]float64{
+		max(0, stat.Quantile(0.025, stat.Empirical, values, nil)),
+		min(100, stat.Quantile(0.975, stat.Empirical, values, nil)),
+	}
+}
+
+// replicate is a mean of as many seeds, drawn with replacement, with one error of the
+// trials, which all of them have in common.
+func replicate(chance *rand.Rand, figures []float64, average, inflation float64, below, above []float64) float64 {
+	z := chance.NormFloat64()
+	value := average
+	for range figures {
+		i := chance.IntN(len(figures))
+		deviation := inflation * (figures[i] - average)
+		if z < 0 {
+			deviation += z * below[i]
+		} else {
+			deviation += z * above[i]
+		}
+		value += deviation / float64(len(figures))
+	}
+	return value
+}
+
+// trialError is the row's standard error over its trials, or what half of an
+// interval says of it.
+func (r Row) trialError(half float64) float64 {
+	if r.Error > 0 {
+		return r.Error
+	}
+	return half / normal95
 }
