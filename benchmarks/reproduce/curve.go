@@ -18,15 +18,14 @@ import (
 	"gonum.org/v1/plot/vg/vgimg"
 )
 
-// Point is a place on the curve of a training: what was spent, and what it came
-// to.
+// Point is a point of a learning curve.
 type Point struct {
 	Steps      int     `json:"steps"`
-	Images     int     `json:"images"`     // looked at, distorted ones counted each
+	Images     int     `json:"images"`     // number of images processed, each augmented version counted
 	Minutes    float64 `json:"minutes"`    // of training alone
 	Loss       float64 `json:"loss"`       // of the images, mean since the point before
 	Validation float64 `json:"validation"` // percent, 20-way one-shot, six background alphabets held out
-	Runs       float64 `json:"runs"`       // percent, Lake's 20 runs; chooses nothing
+	Runs       float64 `json:"runs"`       // percent, Lake's 20 runs; not used to choose settings
 }
 
 // writeCurve writes the points so far, one a line.
@@ -70,7 +69,7 @@ func readCurve(folder, name string) ([]Point, error) {
 // curvePicture is the file of a folder in which its curves are drawn.
 const curvePicture = "koch.png"
 
-// expense is what a training's curve may be drawn against.
+// expense is a horizontal axis of a learning curve.
 type expense struct {
 	label string
 	of    func(Point) float64
@@ -82,8 +81,8 @@ var spent = []expense{
 	{"thousand images", func(p Point) float64 { return float64(p.Images) / 1000 }},
 }
 
-// curveColours are those of kochRuns, in their order.
-var curveColours = []color.Color{color.RGBA{238, 105, 50, 255}, color.RGBA{60, 120, 200, 255}}
+// curveColors are those of kochRuns, in their order.
+var curveColors = []color.Color{color.RGBA{238, 105, 50, 255}, color.RGBA{60, 120, 200, 255}}
 
 // drawCurves draws the curves of Koch's network that a folder has, against time and
 // images, and says whether it has any.
@@ -111,7 +110,7 @@ func drawCurves(folder string) (drawn bool, err error) {
 			if err != nil {
 				return false, err
 			}
-			line.Color = curveColours[i]
+			line.Color = curveColors[i]
 			panels[j].Add(line)
 			if j == len(spent)-1 {
 				legend.Add(k.method, line)

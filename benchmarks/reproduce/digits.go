@@ -152,7 +152,7 @@ func cifar(ctx context.Context, s settings) ([]Row, error) {
 	r := hoffer(20_000)
 	r.network = func(imaging.Size) backbone.Network { return backbone.HofferCIFAR() }
 	row := Row{
-		Protocol: "CIFAR-10, linear classifier on embeddings of the 50,000 training images, 10,000 test images, trained as they are",
+		Protocol: "CIFAR-10, linear classifier on embeddings of the 50,000 training images, 10,000 test images, without augmentation",
 		Method:   "ratio, l2, all triplets of a batch, Hoffer's network", Published: "Hoffer & Ailon 87.1",
 	}
 	return r.digits(ctx, s, row, splits.Train, splits.Test)

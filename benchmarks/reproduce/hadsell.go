@@ -20,9 +20,9 @@ import (
 	"github.com/likeness-go/likeness/trainer"
 )
 
-// neighbours of an image are what Hadsell, Chopra & LeCun 2006 call similar to
-// it: the five nearest by their pixels. No label has a part in it.
-const neighbours = 5
+// neighbors is the number of images that are similar to an image in Hadsell, Chopra &
+// LeCun 2006: the five nearest by pixel distance. Labels are not used.
+const neighbors = 5
 
 // mapped is how many images of a test set are drawn.
 const mapped = 1000
@@ -69,12 +69,12 @@ func foursAndNines(ctx context.Context, s settings) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	row := Row{Protocol: "fours and nines: nearest neighbour of 1,991 test images among 6,000, in two dimensions", Published: "a picture", Settings: settings}
-	return field.measure(s.fill(row, "contrastive, l2, Hadsell's network, pairs by pixels", took), nearestNeighbour(train, test), false)
+	row := Row{Protocol: "fours and nines: nearest neighbor of 1,991 test images among 6,000, in two dimensions", Published: "figure only", Settings: settings}
+	return field.measure(s.fill(row, "contrastive, l2, Hadsell's network, similar pairs by pixel distance", took), nearestNeighbour(train, test), false)
 }
 
 // shifted is the paper's map of digits that are shifted along a row, whose
-// neighbours' shifted images are similar to them whatever the shifts: the map
+// neighbors' shifted images are similar to them whatever the shifts: the map
 // should know the digit and not the shift.
 func shifted(ctx context.Context, s settings) ([]Row, error) {
 	train, test, err := foursNines(1500, len(shifts))
@@ -115,13 +115,13 @@ func shifted(ctx context.Context, s settings) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	row := Row{Protocol: "shifted fours and nines: nearest neighbour of 9,955 test images among 15,000, in two dimensions", Published: "a picture", Settings: settings}
-	method := "contrastive, l2, Hadsell's network, pairs by pixels and shifts"
+	row := Row{Protocol: "shifted fours and nines: nearest neighbor of 9,955 test images among 15,000, in two dimensions", Published: "figure only", Settings: settings}
+	method := "contrastive, l2, Hadsell's network, similar pairs by pixel distance and shift"
 	digit, err := field.measure(s.fill(row, method, took), nearestNeighbour(train, test), false)
 	if err != nil {
 		return nil, err
 	}
-	row.Protocol = "shifted fours and nines: the shift of the nearest neighbour, of five, which the map should not know (chance: 20)"
+	row.Protocol = "shifted fours and nines: the shift of the nearest neighbor, of five, to which the map should be invariant (chance: 20)"
 	of, err := field.measure(s.fill(row, method, took), nearestNeighbour(byShift(train), byShift(test)), false)
 	return append(digit, of...), err
 }
@@ -237,7 +237,7 @@ func shift(d *datasets.Dataset) *datasets.Dataset {
 	return all
 }
 
-// nearest are the places of the neighbours of each image.
+// nearest are the places of the neighbors of each image.
 func nearest(images [][]uint8) [][]int {
 	near := make([][]int, len(images))
 	var workers sync.WaitGroup
@@ -252,7 +252,7 @@ func nearest(images [][]uint8) [][]int {
 					}
 				}
 				slices.SortFunc(others, func(a, b other) int { return cmp.Or(cmp.Compare(a.distance, b.distance), a.place-b.place) })
-				for _, o := range others[:neighbours] {
+				for _, o := range others[:neighbors] {
 					near[i] = append(near[i], o.place)
 				}
 			}

@@ -38,7 +38,7 @@ var kochRuns = []kochRun{
 	{"koch-all-pairs", "Koch's network, all pairs of a batch", objectives.BatchCrossEntropy{Balanced: true}, 64, 4, true, 1, 150, 10},
 }
 
-// train runs for so many minutes and measures.
+// train trains for the given number of minutes and measures the result.
 func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 	choice, err := k.parse(s.arguments)
 	if err != nil {
@@ -85,8 +85,8 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 	return field.measure(s.fill(row, k.described(), time.Duration(seconds*float64(time.Second))), lake(runs, kept.Size), false)
 }
 
-// learn trains for the choice's minutes, and leaves a curve of what asked and runs
-// measure on the way; its last point is where the training ends.
+// learn trains for the chosen number of minutes and writes a learning curve, measured on
+// validation episodes and Lake's runs. Its last point is at the end of the training.
 func (k kochRun) learn(ctx context.Context, s settings, c kochChoice, model *likeness.Model, examples *trainer.Examples, asked, runs measurement) (seconds float64, err error) {
 	limited, stop := context.WithCancel(ctx)
 	defer stop()
@@ -167,19 +167,19 @@ type kochChoice struct {
 // batches the run has, too.
 func (k *kochRun) parse(arguments []string) (c kochChoice, err error) {
 	flags := flag.NewFlagSet(k.name, flag.ContinueOnError)
-	flags.Float64Var(&c.minutes, "minutes", 120, "of training, at most")
-	flags.IntVar(&c.epoch, "epoch", k.epoch, "steps, after each of which the rate falls by a hundredth")
-	flags.IntVar(&c.every, "every", 1, "epochs between two points of the curve")
-	flags.Float64Var(&c.rate, "rate", 0.025, "learning rate at the start")
-	scales := flags.String("scales", "conv1=0.02,conv2=0.08,conv3=0.3,linear1=3.3", "on the `rates` of layers")
-	flags.Float64Var(&c.momentum, "momentum", solver.Koch().Momentum, "to which it rises from 0.5")
-	flags.IntVar(&c.ramp, "ramp", k.ramp, "epochs in which it does")
-	flags.Float64Var(&c.clip, "clip", k.clip, "greatest `norm` over all gradients; 0 for no limit")
-	momenta := flags.String("momenta", "conv1=0.98,conv2=0.98,conv3=0.98,conv4=0.95", "of `layers`, in place of -momentum")
-	penalties := flags.String("penalties", "linear1=8e-3", "`λ` of the penalty on the kernels of layers, in place of 1e-4")
-	flags.BoolVar(&k.grouped, "grouped", k.grouped, "classes of a batch of images come from one alphabet")
-	flags.IntVar(&k.batch, "batch", k.batch, "pairs, or images where all pairs of them are compared")
-	flags.IntVar(&k.perClass, "per-class", k.perClass, "images of each class of a batch of images")
+	flags.Float64Var(&c.minutes, "minutes", 120, "maximum training time in `minutes`")
+	flags.IntVar(&c.epoch, "epoch", k.epoch, "number of `steps` in an epoch, after which the learning rate decreases by 1 %")
+	flags.IntVar(&c.every, "every", 1, "number of `epochs` between two points of the learning curve")
+	flags.Float64Var(&c.rate, "rate", 0.025, "initial learning rate")
+	scales := flags.String("scales", "conv1=0.02,conv2=0.08,conv3=0.3,linear1=3.3", "factors of the learning rates of layers, as `layer=factor,...`")
+	flags.Float64Var(&c.momentum, "momentum", solver.Koch().Momentum, "final momentum; the initial one is 0.5")
+	flags.IntVar(&c.ramp, "ramp", k.ramp, "number of `epochs` over which the momentum increases")
+	flags.Float64Var(&c.clip, "clip", k.clip, "maximum `norm` of all gradients; 0 for no limit")
+	momenta := flags.String("momenta", "conv1=0.98,conv2=0.98,conv3=0.98,conv4=0.95", "momentum of single layers, as `layer=momentum,...`")
+	penalties := flags.String("penalties", "linear1=8e-3", "L2 penalty λ of single layers, as `layer=λ,...`; the default is 1e-4")
+	flags.BoolVar(&k.grouped, "grouped", k.grouped, "take all classes of a batch of images from one alphabet")
+	flags.IntVar(&k.batch, "batch", k.batch, "number of pairs in a batch, or of images if all their pairs are compared")
+	flags.IntVar(&k.perClass, "per-class", k.perClass, "number of images of each class in a batch of images")
 	if err := flags.Parse(arguments); err != nil {
 		return c, errors.WithStack(err)
 	}

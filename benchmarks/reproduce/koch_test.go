@@ -17,7 +17,7 @@ import (
 	"github.com/likeness-go/likeness/solver"
 )
 
-// fewShades are classes of small images that Koch's runs are tried on.
+// fewShades returns a small data set for tests of trainings.
 func fewShades() *datasets.Dataset {
 	d := &datasets.Dataset{Name: "shades", Size: imaging.Size{Height: 12, Width: 12, Channels: 1}}
 	for i := range 16 {
@@ -31,12 +31,12 @@ func fewShades() *datasets.Dataset {
 	return d
 }
 
-// always is a measurement of that value.
+// always returns a measurement with a constant value.
 func always(value float64) measurement {
 	return func(contender) (evaluate.Measure, error) { return evaluate.Measure{Value: value}, nil }
 }
 
-// learning is one of Koch's runs on few shades.
+// learning runs a training of Koch's on fewShades.
 func learning(ctx context.Context, t *testing.T, k kochRun, out string, asked measurement, arguments ...string) error {
 	t.Helper()
 	k.batch, k.perClass = 8, min(k.perClass, 2)
@@ -58,8 +58,7 @@ func learning(ctx context.Context, t *testing.T, k kochRun, out string, asked me
 	return err
 }
 
-// The curve ends where the minutes do, between two points of it or not, and counts
-// what was looked at: two images a pair.
+// The curve ends with the last step, and its images count two for each pair.
 func TestKochCurve(t *testing.T) {
 	for i, images := range []int{2 * 2 * 8, 2 * 8} {
 		folder := t.TempDir()
@@ -76,7 +75,7 @@ func TestKochCurve(t *testing.T) {
 	}
 }
 
-// A run that is interrupted says so and leaves the curve that it has.
+// An interrupted run returns an error and leaves its curve.
 func TestKochInterrupted(t *testing.T) {
 	folder := t.TempDir()
 	ctx, interrupt := context.WithCancel(context.Background())
@@ -104,8 +103,8 @@ func TestKochRefuses(t *testing.T) {
 
 func number(v float64) *float64 { return &v }
 
-// A layer that has both a rate and a penalty is one: only the first that matches a
-// parameter counts.
+// The learning rate and the penalty of a layer are in one entry, because only the first
+// entry that matches a parameter counts.
 func TestKochLayers(t *testing.T) {
 	k := kochRuns[1]
 	c, err := k.parse([]string{"-scales", "conv1=0.1,linear1=3", "-ramp", "16", "-clip", "2", "-momenta", "conv1=0.97", "-penalties", "linear1=1e-2,conv2=0", "-batch", "32"})
@@ -128,7 +127,7 @@ func TestKochLayers(t *testing.T) {
 	}
 }
 
-// Batches of one alphabet are in the method's name; what the paper leaves open is not.
+// The name of the method tells whether batches are of one alphabet, and nothing else.
 func TestKochDescribed(t *testing.T) {
 	for arguments, want := range map[string]string{
 		"-rate 0.03 -momentum 0.8 -penalties linear1=1e-2": "Koch's network, all pairs of a batch, batches of one alphabet",
@@ -144,8 +143,8 @@ func TestKochDescribed(t *testing.T) {
 	}
 }
 
-// Without arguments each run has the settings of its row in the table; the recipe as
-// written has no limit on the gradients.
+// The defaults of each run are the settings of its row in the table; the recipe of the
+// paper has no gradient clipping.
 func TestKochDefaults(t *testing.T) {
 	for name, want := range map[string]kochChoice{
 		"koch":           {epoch: 50, ramp: 12, clip: 0},

@@ -12,7 +12,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// trialSeed draws the trials, the same for every training.
+// trialSeed is the random seed of the test trials, the same for every training.
 const trialSeed = 1
 
 // lake is the accuracy over the official runs, each trial decided by itself;
@@ -153,14 +153,14 @@ func verificationOf(c contender, images *datasets.Dataset, pairs []datasets.Pair
 	return evaluate.Verify(c.metric, embeddings, pairs)
 }
 
-// contender makes embeddings of images, bytes of the networks' size, and
-// compares them.
+// contender is a method that is measured: it embeds images, given as bytes of the size of
+// the network, and has a distance.
 type contender struct {
 	embed  func(pixels [][]uint8) (evaluate.Embeddings, error)
 	metric evaluate.Metric
 }
 
-// plain is a model as it is.
+// plain returns a model without test-time augmentation.
 func plain(model *likeness.Model) (contender, error) {
 	metric, err := model.Metric()
 	return contender{func(pixels [][]uint8) (evaluate.Embeddings, error) {
@@ -172,7 +172,7 @@ func plain(model *likeness.Model) (contender, error) {
 	}, metric}, err
 }
 
-// viewed is a model that looks at each image in several views.
+// viewed returns a model with test-time augmentation.
 func viewed(model *likeness.Model, views likeness.Views) contender {
 	return contender{func(pixels [][]uint8) (evaluate.Embeddings, error) {
 		rows, err := model.EmbedViews(views, pixels)
@@ -194,8 +194,8 @@ var rawPixels = contender{func(pixels [][]uint8) (evaluate.Embeddings, error) {
 	return evaluate.FromRows(rows)
 }, evaluate.Cosine{}}
 
-// together is what several say of two images by cosine, on average: each has its
-// embedding, of length 1, beside those of the others. One alone stays as it is.
+// together returns an ensemble that averages the cosines of its members, by concatenating
+// their embeddings scaled to length 1. A single member is returned unchanged.
 func together(members []contender) contender {
 	if len(members) == 1 {
 		return members[0]
@@ -219,7 +219,7 @@ func together(members []contender) contender {
 	}, evaluate.Cosine{}}
 }
 
-// remembering is the contender that embeds the same images only once.
+// remembering returns a contender that caches the embeddings of the same images.
 func (c contender) remembering() contender {
 	known := map[*[]uint8]evaluate.Embeddings{} // by the first of a list, which lists do not share
 	return contender{func(pixels [][]uint8) (evaluate.Embeddings, error) {
@@ -234,17 +234,17 @@ func (c contender) remembering() contender {
 	}, c.metric}
 }
 
-// measurement puts a contender to trials, the same for all.
+// measurement measures a contender on test trials, which are the same for all.
 type measurement func(c contender) (evaluate.Measure, error)
 
-// field is who is put to the trials of a training.
+// field is the contenders that are measured after a training.
 type field struct {
 	trained, untrained, pixels, viewed contender
 	views                              int // of each image that viewed looks at
 }
 
-// looks is how many views there are of an image.
-func looks(views likeness.Views) int {
+// viewCount returns the number of views of each image.
+func viewCount(views likeness.Views) int {
 	n, image, size := 1, []uint8{0}, imaging.Size{Height: 1, Width: 1, Channels: 1}
 	if views.Affine {
 		n *= len(datasets.AffineViews(image, size))
@@ -266,7 +266,7 @@ func newField(network outcome) (f field, err error) {
 	}
 	f.trained, f.untrained = f.trained.remembering(), f.untrained.remembering()
 	f.pixels, f.viewed = rawPixels.remembering(), viewed(network.trained, network.views).remembering()
-	f.views = looks(network.views)
+	f.views = viewCount(network.views)
 	return f, nil
 }
 
@@ -282,7 +282,7 @@ func newFields(networks []outcome) ([]field, error) {
 	return fields, nil
 }
 
-// joined is the field of networks that are asked together.
+// joined returns the field of an ensemble.
 func joined(fields []field) field {
 	var trained, untrained, viewed []contender
 	for _, f := range fields {
@@ -324,7 +324,7 @@ func (f field) measure(row Row, m measurement, byViews bool) ([]Row, error) {
 	return rows, nil
 }
 
-// set takes over a measure, in percent.
+// set sets the figure and its interval, in percent.
 func (r *Row) set(m evaluate.Measure) {
 	r.Figure, r.Low, r.High, r.Error = 100*m.Value, 100*m.Low, 100*m.High, 100*m.StandardError
 }

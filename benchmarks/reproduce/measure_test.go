@@ -34,7 +34,7 @@ func shades(classes, images int) *datasets.Dataset {
 	return d
 }
 
-// byShade tells classes of one group apart, and does not tell the groups apart.
+// byShade distinguishes the classes of one group, but not the groups.
 var byShade = contender{rawPixels.embed, evaluate.Manhattan{}}
 
 func value(t *testing.T, m measurement, c contender) float64 {
@@ -56,7 +56,7 @@ func TestLake(t *testing.T) {
 	}
 }
 
-// Within a group shades tell all classes apart, between groups they do not.
+// Shades distinguish all classes of one group, but not classes of different groups.
 func TestEpisodes(t *testing.T) {
 	d := shades(5, 4)
 	for _, test := range []struct {
@@ -102,7 +102,7 @@ func TestPairsOf(t *testing.T) {
 	}
 }
 
-// A threshold from one dataset serves another.
+// A threshold from one data set is applied to another.
 func TestVerify(t *testing.T) {
 	d := shades(5, 4)
 	pairs, err := pairsOf(d, 200, true)
@@ -137,7 +137,7 @@ func TestRowsOnDisk(t *testing.T) {
 	}
 }
 
-// The recipes are sound before any data is read.
+// The recipes are valid.
 func TestRecipes(t *testing.T) {
 	size := imaging.Size{Height: side, Width: side, Channels: 1}
 	for name, l := range losses {
@@ -169,7 +169,7 @@ func TestRecipes(t *testing.T) {
 	}
 }
 
-// scaled says of an image its values, so many times, with a ramp added.
+// scaled returns a contender whose embeddings are the pixels times a factor, plus a ramp.
 func scaled(factor float32) contender {
 	return contender{func(pixels [][]uint8) (evaluate.Embeddings, error) {
 		rows := make([][]float32, len(pixels))
@@ -182,8 +182,8 @@ func scaled(factor float32) contender {
 	}, evaluate.Cosine{}}
 }
 
-// What several say together is the mean of their cosines, whatever the lengths of
-// their embeddings.
+// The cosine of an ensemble is the mean of the cosines of its members, whatever the
+// lengths of their embeddings.
 func TestTogether(t *testing.T) {
 	images := [][]uint8{{1, 2, 3}, {3, 0, 1}}
 	distance := func(c contender) float64 {
@@ -204,18 +204,18 @@ func TestTogether(t *testing.T) {
 	}
 }
 
-func TestLooks(t *testing.T) {
+func TestViewCount(t *testing.T) {
 	for want, views := range map[int]likeness.Views{
 		1: {}, 7: {Affine: true}, 8: {Symmetries: true}, 56: {Affine: true, Symmetries: true},
 	} {
-		if got := looks(views); got != want {
+		if got := viewCount(views); got != want {
 			t.Errorf("%+v: found %d, expected %d", views, got, want)
 		}
 	}
 }
 
-// The networks of a recipe begin apart, the first of them as if it were alone, and
-// each is saved.
+// The networks of an ensemble have different initial weights, the first those of a single
+// network, and each is saved.
 func TestTrainAll(t *testing.T) {
 	d := fewShades()
 	r := usual(10)

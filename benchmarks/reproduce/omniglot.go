@@ -69,14 +69,14 @@ func oneShots(name string) oneShot {
 		o.background, o.broad, o.recipe = "background", true, usual(backgroundSteps)
 	case "omniglot-pens":
 		o.background, o.broad = "background", true
-		o.method, o.recipe = "n-pair, cosine, Conv7, drawn by many pens", usual(backgroundSteps)
+		o.method, o.recipe = "n-pair, cosine, Conv7, stroke-width augmentation", usual(backgroundSteps)
 		o.recipe.augment.Batch.Stroke = pens
 	case "omniglot-long":
 		o.background, o.broad = "background", true
 		o.method, o.recipe = "n-pair, cosine, residual, 20,000 steps", longer()
 	case "omniglot-three":
 		o.background, o.broad = "background", true
-		o.method, o.recipe = "n-pair, cosine, three residual networks asked together, 7,000 steps each", longer()
+		o.method, o.recipe = "n-pair, cosine, ensemble of three residual networks, 7,000 steps each", longer()
 		o.recipe.networks, o.recipe.steps = 3, 7_000
 	}
 	return o
@@ -154,7 +154,7 @@ func omniglotJob(name string) func(context.Context, settings) ([]Row, error) {
 			}
 			protocols = append(protocols, []protocol{
 				{Row{Protocol: "20 evaluation alphabets, 20-way 1-shot within an alphabet, 10,000 episodes", Published: "Conv4 75.8"}, within, s.seed == 1},
-				{Row{Protocol: "MNIST, 10-way 1-shot of test images, nothing trained on digits, 2,000 episodes", Published: "Koch 70.3, raw pixels 42.0"}, few, true},
+				{Row{Protocol: "MNIST, 10-way 1-shot of test images, no training on digits, 2,000 episodes", Published: "Koch 70.3, raw pixels 42.0"}, few, true},
 			}...)
 		}
 		fields, err := newFields(networks)
@@ -366,7 +366,7 @@ func vinyals(ctx context.Context, s settings) ([]Row, error) {
 		}
 		row := Row{
 			Settings:  settings,
-			Protocol:  fmt.Sprintf("1,028 / 172 / 423 characters drawn at random, four turns, %d-way %d-shot across alphabets, 1,000 episodes", task.way, task.shot),
+			Protocol:  fmt.Sprintf("1,028 / 172 / 423 characters drawn at random, four rotations, %d-way %d-shot across alphabets, 1,000 episodes", task.way, task.shot),
 			Published: fmt.Sprintf("prototypical net %g", task.published),
 		}
 		more, err := field.measure(s.fill(row, "n-pair, cosine, Conv7", took), m, false)
@@ -378,7 +378,7 @@ func vinyals(ctx context.Context, s settings) ([]Row, error) {
 	return rows, nil
 }
 
-// turned is images in four turns, each a class of its own.
+// turned is images in four rotations, each a class of its own.
 func turned(images *datasets.Dataset) (*datasets.Dataset, error) {
 	all, err := images.Symmetries()
 	if err != nil {

@@ -25,8 +25,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// side of the images that networks are given unless said otherwise, and how
-// they are cut.
+// side is the default side of the images in pixels; crop is how they are cropped.
 const side = 28
 
 var crop = imaging.Crop{Margin: 1.15, MinSide: 40. / 105}
@@ -43,14 +42,14 @@ type recipe struct {
 	steps      int
 	solver     solver.Config
 	grouped    bool            // classes of a batch come from one alphabet
-	symmetries bool            // of a class are classes of their own
-	networks   int             // trained one by one and asked together; 0 for one
-	start      *likeness.Model // whose weights training begins with; nil for drawn ones
+	symmetries bool            // the symmetries of a class are separate classes
+	networks   int             // size of the ensemble; 0 for one network
+	start      *likeness.Model // model with the initial weights; nil for random weights
 	augment    datasets.Augmentation
 }
 
-// usual is the recipe of the best figures: all negatives of a batch from one
-// alphabet at once, by cosine.
+// usual is the recipe of the best figures: the n-pair loss of cosine distances, with all
+// classes of a batch from one alphabet.
 func usual(steps int) recipe {
 	return recipe{
 		network: func(size imaging.Size) backbone.Network { return backbone.Conv7(size, 32) },
@@ -64,8 +63,8 @@ func usual(steps int) recipe {
 	}
 }
 
-// distortion of every image of a batch, of which strength 1 is the usual one; the
-// translation is in pixels of the side.
+// distortion returns the augmentation of each image; the default strength is 1. The side
+// of the images determines the translation in pixels.
 func distortion(side int, strength float64) datasets.Affine {
 	scale := math.Pow(1.2, strength)
 	return datasets.Affine{
@@ -74,15 +73,14 @@ func distortion(side int, strength float64) datasets.Affine {
 	}
 }
 
-// outcome is a trained network and the same one before, and by which views it may
-// be asked, too.
+// outcome is a trained network, the same network before training, and the views for
+// test-time augmentation.
 type outcome struct {
 	trained, untrained *likeness.Model
 	views              likeness.Views
 }
 
-// trainAll trains the recipe's networks one after the other, each from a seed of
-// its own.
+// trainAll trains the networks of the recipe one after the other, each with its own seed.
 func (r recipe) trainAll(ctx context.Context, s settings, images *datasets.Dataset) (all []outcome, took time.Duration, err error) {
 	own := s
 	for i := range max(1, r.networks) {
@@ -160,8 +158,7 @@ func unit(size imaging.Size) backbone.Network {
 	return network
 }
 
-// losses are the recipes of the losses of the papers by themselves: what
-// differs from the usual one.
+// losses are the recipes with a single loss of the papers, as changes to the usual recipe.
 var losses = map[string]struct {
 	method string
 	unit   bool // embeddings have length 1
@@ -183,7 +180,7 @@ var losses = map[string]struct {
 	}},
 }
 
-// loss trains by one loss alone on the background alphabets.
+// loss returns the job that trains with a single loss on the background alphabets.
 func loss(name string) func(context.Context, settings) ([]Row, error) {
 	return func(ctx context.Context, s settings) ([]Row, error) {
 		splits, runs, err := s.open("background")
@@ -200,7 +197,7 @@ func loss(name string) func(context.Context, settings) ([]Row, error) {
 		if err != nil {
 			return nil, err
 		}
-		row := Row{Settings: settings, Protocol: "Lake's 20 runs, 30 background alphabets, one loss of the papers by itself", Published: "Koch 92.0"}
+		row := Row{Settings: settings, Protocol: "Lake's 20 runs, 30 background alphabets, a single loss of the papers", Published: "Koch 92.0"}
 		field, err := newField(network)
 		if err != nil {
 			return nil, err
@@ -209,10 +206,9 @@ func loss(name string) func(context.Context, settings) ([]Row, error) {
 	}
 }
 
-// Settings are all that a training was set to but its seed, by name: rows of equal
-// settings are runs of one training, and those of other settings never are. What is
-// zero is left out, so that a setting that is added later leaves older rows as they
-// are.
+// Settings are all settings of a training except its seed, by name. Rows with equal settings
+// are runs of the same training. Settings that are zero are left out, so that settings
+// added later do not change older rows.
 type Settings map[string]string
 
 // add flattens a value into settings: the fields of a struct are named after it and
@@ -262,7 +258,7 @@ func (s Settings) flatten(name string, value any) {
 	}
 }
 
-// addNetwork is the network's name with a digest of its blocks.
+// addNetwork adds the name of the network with a digest of its blocks.
 func (s Settings) addNetwork(n backbone.Network) error {
 	text, err := n.TOML()
 	if err != nil {
@@ -272,7 +268,7 @@ func (s Settings) addNetwork(n backbone.Network) error {
 	return nil
 }
 
-// String has all settings in the order of their names.
+// String lists all settings in the order of their names.
 func (s Settings) String() string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(s)) {
@@ -281,7 +277,7 @@ func (s Settings) String() string {
 	return strings.Join(all, ", ")
 }
 
-// beside are the settings that not all of the others have, too.
+// beside returns the settings that differ from those of any of the others.
 func (s Settings) beside(others []Settings) Settings {
 	own := Settings{}
 	for name, value := range s {
@@ -292,7 +288,7 @@ func (s Settings) beside(others []Settings) Settings {
 	return own
 }
 
-// settings of a recipe for images of so many pixels on a side.
+// settings returns the settings of a recipe.
 func (r recipe) settings(s settings) (Settings, error) {
 	if s.steps > 0 {
 		r.steps = s.steps
@@ -316,7 +312,7 @@ func (r recipe) settings(s settings) (Settings, error) {
 	return all, nil
 }
 
-// settings of a run of Koch's network, with the minutes after which it ends.
+// settings returns the settings of a run of Koch's network.
 func (k kochRun) settings(c kochChoice) (Settings, error) {
 	all := Settings{}
 	if err := all.addNetwork(backbone.Koch()); err != nil {
@@ -333,13 +329,13 @@ func (k kochRun) settings(c kochChoice) (Settings, error) {
 	return all, nil
 }
 
-// mapSettings are those of Hadsell's maps.
+// mapSettings returns the settings of Hadsell's maps.
 func mapSettings(s settings) (Settings, error) {
 	all := Settings{}
 	if err := all.addNetwork(backbone.Hadsell(2)); err != nil {
 		return nil, err
 	}
-	for name, value := range map[string]any{"steps": s.mapSteps(), "batch": mapBatch, "objective": mapObjective, "solver": mapSolver, "neighbours": neighbours} {
+	for name, value := range map[string]any{"steps": s.mapSteps(), "batch": mapBatch, "objective": mapObjective, "solver": mapSolver, "neighbours": neighbors} {
 		if err := all.add(name, value); err != nil {
 			return nil, err
 		}

@@ -73,7 +73,7 @@ func TestVariedDigits(t *testing.T) {
 	}
 }
 
-// A thicker pen leaves more ink, of the same images.
+// Thicker strokes have more ink; the images are otherwise the same.
 func TestRedrawn(t *testing.T) {
 	line := make([]uint8, drawingSize.Len())
 	for x := 6; x < 22; x++ {
@@ -96,7 +96,7 @@ func TestRedrawn(t *testing.T) {
 	}
 }
 
-// Several networks are judged together, and the first of them alone in a note.
+// The figure is that of the ensemble; a note reports that of its first network.
 func TestDigitsOfSeveral(t *testing.T) {
 	d := fewShades()
 	r := bestDigits(10)
@@ -116,8 +116,7 @@ func TestDigitsOfSeveral(t *testing.T) {
 	}
 }
 
-// Digits are recognised by one look at each, and by seven: turned or mirrored they
-// are others.
+// Digits are measured with one view and with seven: rotated or mirrored digits differ.
 func TestDigitsByViews(t *testing.T) {
 	d := fewShades()
 	r := bestDigits(10)
@@ -132,7 +131,7 @@ func TestDigitsByViews(t *testing.T) {
 	}
 }
 
-// Views have a mean by cosine alone: by other distances digits get one look.
+// Test-time augmentation is used with cosine distances only.
 func TestDigitsByOtherDistances(t *testing.T) {
 	d := fewShades()
 	r := hoffer(10)

@@ -41,9 +41,9 @@ func kochVerification(ctx context.Context, s settings) ([]Row, error) {
 	r.augment = datasets.Augmentation{Image: datasets.Distortion{Affine: distortion(s.side, 1)}}
 	r.solver.LearningRate = 1e-3
 	flags := flag.NewFlagSet("koch-verification", flag.ContinueOnError)
-	flags.IntVar(&r.steps, "steps", r.steps, "of training")
+	flags.IntVar(&r.steps, "steps", r.steps, "number of training `steps`")
 	flags.Float64Var(&r.solver.LearningRate, "rate", r.solver.LearningRate, "learning rate")
-	flags.BoolVar(&r.grouped, "grouped", r.grouped, "classes of a batch come from one alphabet")
+	flags.BoolVar(&r.grouped, "grouped", r.grouped, "take all classes of a batch from one alphabet")
 	if err := flags.Parse(s.arguments); err != nil {
 		return nil, errors.WithStack(err)
 	}
@@ -99,7 +99,7 @@ func (r recipe) verification(ctx context.Context, s settings, method string) ([]
 		return nil, err
 	}
 	for _, within := range []bool{false, true} {
-		row := Row{Settings: settings, Protocol: "10,000 balanced pairs of the evaluation alphabets, negatives from anywhere, threshold from six background alphabets", Published: "Koch 93.42"}
+		row := Row{Settings: settings, Protocol: "10,000 balanced pairs of the evaluation alphabets, negatives from all alphabets, threshold from six background alphabets", Published: "Koch 93.42"}
 		if within {
 			row.Protocol = "10,000 balanced pairs of the evaluation alphabets, negatives of the same alphabet, threshold from six background alphabets"
 		}
