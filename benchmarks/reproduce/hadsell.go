@@ -166,7 +166,7 @@ func mapping(ctx context.Context, s settings, images *datasets.Dataset, alike []
 	return trained, untrained, time.Duration(result.Seconds * float64(time.Second)), err
 }
 
-// draw draws the map of test images beside the results.
+// draw writes the picture of the map of test images to the folder of the results.
 func (s settings) draw(name string, model *likeness.Model, test *datasets.Dataset, kinds []int) error {
 	if s.out == "" {
 		return nil

@@ -144,27 +144,26 @@ func (p *Point) measure(model *likeness.Model, asked, runs measurement) error {
 	return err
 }
 
-// kochChoice is what the paper leaves open: it searched rates of 1e-4 to 0.1, momenta
-// up to 1 and penalties up to 0.1, each layer by layer, and prints none. With one rate
-// for all layers nothing is learned: from the paper's initial values the sigmoids
-// begin far out, where the first layers' large gradients drive the rest of them, too.
-// A penalty on the fully connected weights brings them back, while small rates keep the
-// convolutions from being driven, too. Their momenta, which rise higher than the
-// others', then let them learn. Without the limit on the gradients' norm, and with momenta
-// that rise sooner, one run of three by all pairs collapsed.
+// kochChoice is the settings that the paper does not give: it searched learning rates of
+// 1e-4 to 0.1, momenta up to 1 and penalties up to 0.1 for each layer, but does not report
+// them. With one learning rate for all layers nothing is learned: with the initializers of
+// the paper the sigmoids start saturated, and the large gradients of the first layers
+// saturate the rest. A penalty on the fully connected weights reverses this, and small
+// learning rates keep the convolutions from saturating; with higher momenta than the other
+// layers they then learn. Without gradient clipping, and with momenta that rise faster, one
+// run of three with all pairs collapsed.
 type kochChoice struct {
 	minutes  float64
-	epoch    int // steps, after each of which the rate falls by a hundredth
+	epoch    int // steps, after which the learning rate decreases by 1 %
 	every    int // epochs between two points of the curve
 	rate     float64
-	layers   []solver.Layer // scales on the rate, momenta and penalties
+	layers   []solver.Layer // learning rate factors, momenta and penalties of layers
 	momentum float64
-	ramp     int     // epochs, in which the momenta rise
-	clip     float64 // greatest norm over all gradients; 0 for no limit
+	ramp     int     // epochs over which the momenta increase
+	clip     float64 // maximum norm of all gradients; 0 for no limit
 }
 
-// parse reads the choice from arguments like a command's, which may change what
-// batches the run has, too.
+// parse reads the settings from flags, which may also change the batches of the run.
 func (k *kochRun) parse(arguments []string) (c kochChoice, err error) {
 	flags := flag.NewFlagSet(k.name, flag.ContinueOnError)
 	flags.Float64Var(&c.minutes, "minutes", 120, "maximum training time in `minutes`")
@@ -206,7 +205,7 @@ func (k *kochRun) parse(arguments []string) (c kochChoice, err error) {
 	return c, nil
 }
 
-// layer is where the settings of a layer go.
+// layer returns the entry of a layer, which it adds if necessary.
 func (c *kochChoice) layer(name string) *solver.Layer {
 	i := slices.IndexFunc(c.layers, func(l solver.Layer) bool { return l.Name == name })
 	if i < 0 {
@@ -215,8 +214,7 @@ func (c *kochChoice) layer(name string) *solver.Layer {
 	return &c.layers[i]
 }
 
-// described is the method, lest the row of a batch of one alphabet be taken for the
-// recipe's.
+// described returns the method, which tells batches of one alphabet from those of the recipe.
 func (k kochRun) described() string {
 	if k.grouped {
 		return k.method + ", batches of one alphabet"
@@ -224,7 +222,7 @@ func (k kochRun) described() string {
 	return k.method
 }
 
-// examples draws what the run learns from.
+// examples returns the training examples of the run.
 func (k kochRun) examples(images *datasets.Dataset) (*trainer.Examples, error) {
 	if batch, ok := k.objective.(objectives.BatchObjective); ok && k.grouped {
 		return trainer.ForGroups(batch, images, k.batch, k.perClass)

@@ -103,8 +103,8 @@ func episodes(images *datasets.Dataset, way, shot, queries, count int, within bo
 	}, nil
 }
 
-// pairsOf draws balanced pairs; with within, the images of a pair are of one
-// group of classes.
+// pairsOf samples balanced pairs; with within, both images of a pair are of one group of
+// classes.
 func pairsOf(images *datasets.Dataset, count int, within bool) ([]datasets.Pair, error) {
 	sampler, err := datasets.BalancedPairs(images)
 	if err != nil {
@@ -128,8 +128,8 @@ func pairsOf(images *datasets.Dataset, count int, within bool) ([]datasets.Pair,
 	return pairs, nil
 }
 
-// verify is the accuracy over pairs of test images at the threshold that is best
-// for pairs of the reference images.
+// verify measures the accuracy over pairs of test images at the best threshold for pairs
+// of the reference images.
 func verify(reference, test *datasets.Dataset, referencePairs, testPairs []datasets.Pair) measurement {
 	return func(c contender) (evaluate.Measure, error) {
 		known, err := verificationOf(c, reference, referencePairs)
