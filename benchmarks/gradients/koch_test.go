@@ -18,17 +18,17 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// TestKoch checks the network with its head: two towers, cross-entropy over the
-// signed weighted L1 distance, and the L2 penalty of the paper.
+// TestKoch checks the network with its head: two towers, the cross-entropy of the signed
+// weighted L1 distance, and the L2 penalty of the paper.
 func TestKoch(t *testing.T) {
 	if os.Getenv("LIKENESS_LONG") == "" {
-		t.Skip("it takes minutes: set LIKENESS_LONG=1 to run it and to write its record")
+		t.Skip("takes minutes; set LIKENESS_LONG=1 to run it and to write its record")
 	}
 	const parameters = 38_951_745
 	start := time.Now()
 	weights := graph.NewWeights(graph.Float64, 1)
 	inputs := map[string][]float64{"x": picture("x"), "y": picture("y"), "different": {1}}
-	gradcheck.Check(t, weights, inputs, cost(evenly(backbone.Koch())))
+	gradcheck.Check(t, weights, inputs, cost(withHe(backbone.Koch())))
 	if found := weights.Count(); found != parameters {
 		t.Errorf("found %d parameters, expected %d", found, parameters)
 	}
@@ -36,7 +36,7 @@ func TestKoch(t *testing.T) {
 		return
 	}
 	err := record.Record{
-		Title:   "Gradients of the whole network of Koch, Zemel & Salakhutdinov",
+		Title:   "Gradient check of the full network of Koch, Zemel & Salakhutdinov",
 		Command: "LIKENESS_LONG=1 go test ./benchmarks/gradients -v -timeout 60m",
 		Took:    time.Since(start),
 		Result:  fmt.Sprintf(result, parameters, gradcheck.Tolerance) + table(t, weights, inputs),
@@ -46,19 +46,19 @@ func TestKoch(t *testing.T) {
 	}
 }
 
-const result = `Two towers on one pair of 105×105 pixels, a blot on each; cross-entropy over the
-signed weighted L1 distance, L2 penalty; %d parameters, float64. Three runs
-gave the same cost and gradients to the bit. The gradients are the central
-differences to within %.0e, away from kinks: along five coordinates of each
-tensor relative to the tensor's largest gradient, or to 1e-3, or to 1e-4 of the
-largest of all, whichever is the greatest; along three random directions through
-all parameters relative to the largest of all.
+const result = `Two towers on a pair of images of 105×105 pixels with a patch of noise each;
+cross-entropy of the signed weighted L1 distance with an L2 penalty; %d parameters,
+float64. Three runs gave bitwise equal losses and gradients. The gradients agree with
+central differences to within %.0e, away from kinks: along five coordinates of each tensor,
+relative to the maximum of the largest gradient of the tensor, 1e-3, and 1e-4 times
+the largest gradient of all; and along three random directions through all
+parameters, relative to the largest gradient of all.
 
 `
 
-// table is the weights with their largest gradients.
+// table returns the weights with their largest gradients.
 func table(t *testing.T, weights *graph.Weights, inputs map[string][]float64) string {
-	program, err := graph.Build(weights, graph.Training, cost(evenly(backbone.Koch())))
+	program, err := graph.Build(weights, graph.Training, cost(withHe(backbone.Koch())))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,10 +83,10 @@ func table(t *testing.T, weights *graph.Weights, inputs map[string][]float64) st
 	return text
 }
 
-// evenly draws wider initial values: with the paper's, the maps are so even
-// that every max pool is at a kink, and the sigmoids so far out that nothing
-// has a gradient.
-func evenly(network backbone.Network) backbone.Network {
+// withHe replaces the initializers by He's, which have a larger standard deviation: with
+// those of the paper, the feature maps are so uniform that every max pool is at a kink, and
+// the sigmoids so saturated that no gradient is left.
+func withHe(network backbone.Network) backbone.Network {
 	for i, block := range network.Blocks {
 		switch b := block.(type) {
 		case graph.Conv:
@@ -112,16 +112,16 @@ func cost(network backbone.Network) func(*graph.Builder) graph.Outputs {
 	}
 }
 
-// picture is a blot of noise on an empty page of 105×105 pixels. Noise all over
-// would give half a million different activations, of which some are at a kink
-// whatever weight of the first layer moves.
+// picture returns a patch of noise on a black image of 105×105 pixels. Noise on the whole
+// image would give half a million different activations, some of which would be at a kink
+// for a change of any weight of the first layer.
 func picture(name string) []float64 {
-	const blot, edge = 12, 48
+	const patch, edge = 12, 48
 	r := random.New(1, name)
 	size := backbone.Koch().Size
 	pixels := make([]float64, size.Len())
-	for row := range blot {
-		for column := range blot {
+	for row := range patch {
+		for column := range patch {
 			pixels[(edge+row)*size.Width+edge+column] = r.Float64()
 		}
 	}

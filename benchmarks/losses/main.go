@@ -1,8 +1,7 @@
-// Losses trains a small network on MNIST's digits 0 to 6 by every loss with
-// every distance, for less than a minute each, and measures how much better
-// pairs of the unseen digits 7, 8 and 9 are verified than by the untrained
-// network. A combination passes when the area under the ROC curve rises by at
-// least 0.05; any other ends the command with an error.
+// Command losses trains a small network on the digits 0 to 6 of MNIST with every loss and
+// head, for less than a minute each, and measures the gain in verification of pairs of the
+// unseen digits 7, 8 and 9 over the untrained network. A combination passes if the area
+// under the ROC curve increases by at least 0.05. The exit status is 1 if any does not pass.
 //
 //	go run ./benchmarks/losses
 //	go run ./benchmarks/losses -only "triplet-ratio with cosine"
@@ -29,14 +28,13 @@ import (
 )
 
 const (
-	leastGain   = 0.05   // in the area under the curve; a loss that gains less does not learn as it should
-	mostSeconds = 60     // of training
-	pairs       = 10_000 // of unseen digits, half of them different
-	width       = 16     // of Conv4 with batch norm
+	minGain    = 0.05   // in the area under the ROC curve
+	maxSeconds = 60     // of training
+	pairs      = 10_000 // of unseen digits, half of them of different classes
+	width      = 16     // filters of each layer of Conv4 with batch norm
 )
 
-// combinations are the losses with their distances; steps are such that most
-// look at about 26,000 images.
+// combinations are the losses with their heads. Most of them train on about 26,000 images.
 var combinations = []struct {
 	objective string
 	heads     []string
@@ -46,7 +44,7 @@ var combinations = []struct {
 	{"contrastive", []string{"l2", "l1", "weighted-l1", "cosine"}, 64, 200},
 	{"triplet", []string{"l2", "l1", "weighted-l1"}, 64, 135},
 	{"triplet-ratio", []string{"l2", "l1", "weighted-l1"}, 64, 135},
-	// Bounded distances pull less and take longer.
+	// Bounded distances have smaller gradients and need more steps.
 	{"triplet", []string{"cosine"}, 64, 350},
 	{"triplet-ratio", []string{"cosine"}, 64, 350},
 	{"cross-entropy", []string{"weighted-l1"}, 64, 200},
@@ -54,9 +52,9 @@ var combinations = []struct {
 
 func main() {
 	log.SetFlags(0)
-	out := flag.String("out", "benchmarks/results/losses.md", "file to write the record to")
-	seed := flag.Uint64("seed", 1, "of weights, examples and pairs")
-	only := flag.String("only", "", "run the combinations whose names contain this, and write no record")
+	out := flag.String("out", "benchmarks/results/losses.md", "`file` to write the record to")
+	seed := flag.Uint64("seed", 1, "random seed of the weights, training examples and test pairs")
+	only := flag.String("only", "", "run only the combinations whose names contain this `text`, and write no record")
 	flag.Parse()
 	if err := run(*out, *seed, *only); err != nil {
 		log.Fatal(err)
@@ -80,8 +78,8 @@ func run(out string, seed uint64, only string) error {
 
 	start := time.Now()
 	var table strings.Builder
-	fmt.Fprintf(&table, "Conv4 of width %d with batch norm, Adam at 3e-3 with a cosine to zero, seed %d. Verification of %d balanced pairs of the unseen digits 7, 8, 9; ROC AUC, and its gain over the untrained network with the 95 %% interval of the paired bootstrap of the images. Seconds are of training; where other programs ran at the same time, as they may have, they are upper bounds.\n\n", width, seed, pairs)
-	table.WriteString("| objective | head | untrained | trained | gain | interval | seconds |\n|---|---|---|---|---|---|---|\n")
+	fmt.Fprintf(&table, "Conv4 of width %d with batch norm, Adam with learning rate 3e-3 and cosine decay to zero, seed %d. Verification of %d balanced pairs of the unseen digits 7, 8, 9; ROC AUC, and its gain over the untrained network with the 95 %% interval of the paired bootstrap of the images. Seconds are of training; where other programs ran at the same time, as they may have, they are upper bounds.\n\n", width, seed, pairs)
+	table.WriteString("| objective | head | untrained | trained | gain | 95 % interval | seconds |\n|---|---|---|---|---|---|---|\n")
 	var failed []string
 	for _, c := range combinations {
 		for _, head := range c.heads {
@@ -96,23 +94,23 @@ func run(out string, seed uint64, only string) error {
 			row := fmt.Sprintf("| %s | %s | %.4f | %.4f | %+.4f | [%.4f, %.4f] | %.0f |\n", c.objective, head, m.untrained, m.trained, m.gain.Value, m.gain.Low, m.gain.High, m.seconds)
 			fmt.Print(row)
 			table.WriteString(row)
-			if m.gain.Value < leastGain || m.seconds > mostSeconds {
+			if m.gain.Value < minGain || m.seconds > maxSeconds {
 				failed = append(failed, name)
 			}
 		}
 	}
 	if only == "" {
 		err = record.Record{
-			Title: "Every loss with every distance", Command: "go run ./benchmarks/losses", Took: time.Since(start), Result: table.String(),
+			Title: "Training with every loss and head", Command: "go run ./benchmarks/losses", Took: time.Since(start), Result: table.String(),
 		}.WriteFile(out)
 	}
 	if err == nil && len(failed) > 0 {
-		err = errors.Errorf("expected a gain of %.2f or more within %d seconds, found less: %s", leastGain, mostSeconds, strings.Join(failed, ", "))
+		err = errors.Errorf("expected a gain of at least %.2f in at most %d seconds, not reached by: %s", minGain, maxSeconds, strings.Join(failed, ", "))
 	}
 	return err
 }
 
-// outcome is what a combination came to.
+// outcome is the result of a combination.
 type outcome struct {
 	untrained, trained float64
 	gain               evaluate.Measure

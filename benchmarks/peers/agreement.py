@@ -1,15 +1,14 @@
-"""PyTorch's side of the check that PyTorch agrees.
+"""The PyTorch peer of benchmarks/peers/agreement.
 
     ls -d folders/* | python benchmarks/peers/agreement.py
 
-Each line of the input is a folder, which holds a model.safetensors as the
-library saves it and, in float32.safetensors and float64.safetensors, inputs
-with what the library makes of them. The network is built from the file's own
-description, takes the weights as they are, and computes the same. For each
-folder one row of a Markdown table is printed: the largest error of each kind in
-float32, of all kinds in float64, and whether all are within tolerance: yes, no,
-or kink, where the gradients in float32 alone are not. The exit status is 1 where
-there was a no.
+Each line of the input is a folder with a model.safetensors saved by the library and,
+in float32.safetensors and float64.safetensors, inputs and the results of the library.
+The network is built from the description in the model file, with the weights of the
+file. For each folder, one row of a Markdown table is printed: the largest error of
+each kind in float32, the largest of all kinds in float64, and whether all are within
+tolerance: yes, no, or kink if only the gradients in float32 are not. The exit status is
+1 if the answer to any folder is no.
 """
 
 import json
@@ -22,7 +21,7 @@ from safetensors import safe_open
 from losses import cost_of
 from networks import build
 
-# What each kind of error may be. Rounding in float64 leaves about 1e-13.
+# The largest allowed error of each kind. Rounding errors in float64 are about 1e-13.
 TOLERANCES = {
     torch.float32: {"embeddings": 1e-4, "loss": 1e-4, "gradients": 1e-4, "statistics": 1e-5},
     torch.float64: {"embeddings": 1e-11, "loss": 1e-11, "gradients": 1e-11, "statistics": 1e-11},
@@ -40,21 +39,22 @@ def under(prefix, tensors):
 
 
 def error(found, expected, scale):
-    """The largest difference, relative to scale. NaN where anything is NaN."""
+    """The largest difference, relative to scale. NaN if any value is NaN."""
     if found.shape != expected.shape:
         raise ValueError(f"found shape {tuple(found.shape)}, expected {tuple(expected.shape)}")
     return ((found - expected).abs() / scale).max().item()
 
 
 def largest(errors):
-    """Like max, but a NaN is the largest of all; zero where there are none."""
+    """The maximum, NaN if any value is NaN, zero if there are no values."""
     return max(errors, key=lambda e: (e != e, e), default=0.0)
 
 
 def gradient_error(found, expected):
-    """Relative to the largest gradient of each tensor. Below 1e-5 of the largest
-    gradient of all, a tensor's gradients cancel but for rounding, as those of a
-    bias do that is the same in both embeddings: relative to that largest."""
+    """The error relative to the largest gradient of each tensor. If that is below 1e-5 of
+    the largest gradient of all, the gradients of the tensor are zero except for rounding,
+    like those of a bias that cancels between two embeddings, and the error is relative to
+    the largest gradient of all."""
     if found.keys() != expected.keys():
         raise ValueError(f"found gradients of {sorted(found)}, expected {sorted(expected)}")
     most = {name: g.abs().max().item() for name, g in expected.items()}
@@ -63,7 +63,7 @@ def gradient_error(found, expected):
 
 
 def compare(folder, dtype):
-    """The errors of one folder in one arithmetic, by kind."""
+    """The errors of one folder in float32 or float64, by kind."""
     saved, description = read(folder / "model.safetensors")
     ours, question = read(folder / f"{str(dtype).removeprefix('torch.')}.safetensors")
     loss = json.loads(question["loss"])
@@ -99,8 +99,8 @@ def compare(folder, dtype):
 
 
 def verdict(errors):
-    """At a kink, such as the zero of a rectifier or a tie in a max pool, two
-    float32 programs may take two sides, and only the gradients tell."""
+    """At a kink, such as the zero of a ReLU or a tie in a max pool, two float32 programs may
+    take different branches, which changes only the gradients."""
     above = {(dtype, kind) for dtype, most in TOLERANCES.items() for kind in most if not errors[dtype][kind] <= most[kind]}
     if not above:
         return "yes"

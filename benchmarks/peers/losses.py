@@ -1,5 +1,5 @@
-"""The library's losses in PyTorch: its own functions where it has them, else the
-papers' equations over explicit pairs and triplets."""
+"""The losses of the library in PyTorch: functions of PyTorch where they exist, otherwise
+the equations of the papers over explicit pairs and triplets."""
 
 from fnmatch import fnmatch
 
@@ -37,21 +37,22 @@ def cross_entropy(loss, d, different, parameters):
 
 
 def ranking(loss, gaps):
-    """What a triplet costs by its gap D(a,p) - D(a,n)."""
+    """The loss of a triplet as a function of D(a,p) - D(a,n)."""
     if loss["soft"]:
-        return -F.logsigmoid(-gaps)  # as softplus, which PyTorch approximates above 20
+        return -F.logsigmoid(-gaps)  # equals softplus, which PyTorch approximates above 20
     return (gaps + loss["margin"]).clamp(min=0)
 
 
 def triplet_ratio(loss, positive, negative):
-    """Hoffer & Ailon 2015, as in their code: mean squared error of a softmax, here
-    of scaled distances."""
-    sure = F.softmax(loss["scale"] * torch.stack([positive, negative], -1), -1)
-    return F.mse_loss(sure, torch.tensor([0.0, 1.0], dtype=sure.dtype).expand_as(sure))
+    """Hoffer & Ailon 2015, as in their code: the mean squared error of a softmax, here of
+    scaled distances."""
+    probabilities = F.softmax(loss["scale"] * torch.stack([positive, negative], -1), -1)
+    return F.mse_loss(probabilities, torch.tensor([0.0, 1.0], dtype=probabilities.dtype).expand_as(probabilities))
 
 
 def over_pairs(loss, judge, d, labels, parameters):
-    """The mean over all pairs i < j, or of the means over those of one class and of two."""
+    """The mean over all pairs i < j or, if balanced, the mean of the means over pairs of the
+    same class and of different classes."""
     i, j = torch.triu_indices(len(labels), len(labels), 1)
     different = (labels[i] != labels[j]).to(d.dtype)
     losses = judge(loss, d[i, j], different, parameters)
@@ -86,7 +87,7 @@ def over_triplets(loss, d, labels):
 
 
 def over_anchors(loss, d, labels, x):
-    """A softmax of -d / temperature among all others: n-pair (Sohn 2016), supervised
+    """Losses of the softmax of -d / temperature over all other images: n-pair (Sohn 2016), supervised
     contrastive (Khosla et al. 2020), NCA (Goldberger et al. 2004), prototypical (Snell,
     Swersky & Zemel 2017) with each image against the mean of the others of its class."""
     logits, losses = -d / loss["temperature"], []
@@ -112,7 +113,7 @@ def over_anchors(loss, d, labels, x):
 
 
 def penalty(loss, parameters):
-    """The sum of lambda |w|^2 over kernels; the first pattern that names one counts."""
+    """The sum of lambda |w|^2 over kernels, with the lambda of the first matching pattern."""
     total = 0
     for name, weight in parameters.items():
         kernel = weight.dim() > 1 or name == "head.weight" and loss["head"] == "signed-weighted-l1"
@@ -123,7 +124,7 @@ def penalty(loss, parameters):
 
 
 def cost_of(loss, embeddings, labels, parameters):
-    """The cost of one to three towers' embeddings, a scalar."""
+    """The loss of the embeddings of one to three towers, a scalar."""
     def between(x, y):
         return distance(loss["head"], x, y, parameters)
 

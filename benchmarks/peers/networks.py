@@ -1,4 +1,4 @@
-"""Networks of the library in PyTorch, from their TOML and under the same names."""
+"""Builds networks of the library in PyTorch from their TOML, with the same weight names."""
 
 import tomllib
 from collections import Counter, OrderedDict
@@ -11,7 +11,7 @@ ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
 
 
 class Subsampling(nn.Module):
-    """Average pooling with a factor and a bias for each channel (LeCun et al. 1998)."""
+    """Average pooling with a trainable factor and bias per channel (LeCun et al. 1998)."""
 
     def __init__(self, channels, size, stride):
         super().__init__()
@@ -34,7 +34,7 @@ class GlobalAveragePool(nn.Module):
 
 
 class Residual(nn.Sequential):
-    """What its layers make of the input, plus what the shortcut makes of it."""
+    """The output of the body plus the output of the shortcut."""
 
     def __init__(self, body, shortcut):
         super().__init__(body)
@@ -49,7 +49,7 @@ class Residual(nn.Sequential):
 
 
 def activation(name, function, channels):
-    """The layer of an activation, under the name of the layer that it follows."""
+    """The layer of an activation function, named after the layer that it follows."""
     if not function:
         return []
     layer = nn.PReLU(channels) if function == "prelu" else ACTIVATIONS[function]()
@@ -57,7 +57,7 @@ def activation(name, function, channels):
 
 
 def layers_of(block, number, x):
-    """A block's named layers; number is its own among its kind, x an input of it."""
+    """The named layers of a block; number counts blocks of its kind, x is an example input."""
     kind, channels = block["kind"], x.shape[1]
     name, function = f"{kind}{number}", block.get("activation", "")
     pool = [(f"{name}_pool", nn.MaxPool2d(block["pool"]))] if block.get("pool") else []
@@ -90,12 +90,12 @@ def layers_of(block, number, x):
             return [(name, GlobalAveragePool())]
         case "normalize":
             return [(name, Normalize())]
-    raise ValueError(f"found a block of kind {kind!r}, which has no twin here")
+    raise ValueError(f"found a block of kind {kind!r}, which is not implemented here")
 
 
 def sequence(blocks, x):
-    """The named layers of blocks, which count each kind from 1. An input x of
-    the first goes through them, because a layer here must be told its channels."""
+    """The named layers of blocks, numbered from 1 for each kind. The example input x of the
+    first is passed through them to find the channels of each layer."""
     numbers, layers = Counter(), OrderedDict()
     for block in blocks:
         numbers[block["kind"]] += 1
@@ -107,7 +107,7 @@ def sequence(blocks, x):
 
 @torch.no_grad()
 def build(text):
-    """The network that the TOML describes."""
+    """Builds the network described by the TOML."""
     spec = tomllib.loads(text)
     size = spec["input"]
     return nn.Sequential(sequence(spec["block"], torch.zeros(1, size["channels"], size["height"], size["width"])))

@@ -1,4 +1,4 @@
-"""Python's side of the check that ONNX Runtime agrees.
+"""The Python peer of benchmarks/peers/onnx.
 
     python benchmarks/peers/onnx_runtime.py versions
     python benchmarks/peers/onnx_runtime.py network FOLDER NAME
@@ -47,7 +47,7 @@ def session(path):
 
 
 def error(found, expected):
-    """The largest difference, relative to the value or absolute where that is below 1."""
+    """The largest difference, relative to the value, or absolute where that is below 1."""
     if found.shape != expected.shape or found.dtype != expected.dtype:
         raise ValueError(f"found {found.dtype} {found.shape}, expected {expected.dtype} {expected.shape}")
     return (numpy.abs(found - expected) / numpy.maximum(numpy.abs(expected), 1)).max()
@@ -60,15 +60,15 @@ def errors(path, inputs, output, answers):
 
 
 def checked(path):
-    """What onnx.checker says, which raises where it is not content."""
+    """Validates the file with onnx.checker, which raises if it is invalid."""
     if onnx is None:
-        return "not there"
+        return "not installed"
     onnx.checker.check_model(path, full_check=True)
     return "passes"
 
 
 def weights_equal(folder):
-    """How many tensors of model.safetensors are bit for bit those of network.onnx."""
+    """The number of tensors in model.safetensors; all must be bitwise equal in network.onnx."""
     saved = load_file(folder / "model.safetensors")
     if onnx is None:
         return f"{len(saved)} read"
@@ -80,14 +80,14 @@ def weights_equal(folder):
 
 
 def expect_variety(embeddings):
-    """Images that all embed alike would hide an error."""
+    """Raises if the embeddings of all images are nearly equal, which would hide an error."""
     deviation = embeddings.std(0).max() / numpy.abs(embeddings).max()
     if not deviation > 0.02:
-        raise ValueError(f"embeddings deviate by {deviation:.1e} of the largest number only")
+        raise ValueError(f"found a standard deviation of the embeddings of {deviation:.1e} relative to the largest number, expected more than 0.02")
 
 
 def row(name, cells, differences):
-    """Prints a row, and exits where there is a difference too many."""
+    """Prints a row and exits with status 1 if a difference exceeds the tolerance."""
     agrees = all(d <= TOLERANCE for d in differences)
     print("| " + " | ".join([name, *cells, "yes" if agrees else "no"]) + " |")
     sys.exit(not agrees)
@@ -131,7 +131,7 @@ class Block(nn.Module):
 
 
 class Residual(nn.Module):
-    """A network as its author may write it; what embeds is all but the classifier."""
+    """A custom network; everything but the classifier computes embeddings."""
 
     def __init__(self):
         super().__init__()
@@ -143,7 +143,7 @@ class Residual(nn.Module):
 
 
 class ChannelsLast(nn.Module):
-    """A network whose images are flattened channels last, as elsewhere."""
+    """A network that flattens images in channels-last order, as TensorFlow does."""
 
     def __init__(self):
         super().__init__()
@@ -154,7 +154,7 @@ class ChannelsLast(nn.Module):
         return self.dense_1(self.dense(x.permute(0, 2, 3, 1).flatten(1)).sigmoid())
 
     def kernels(self):
-        """The weights in the layout and under the names of TensorFlow."""
+        """The weights in the layout and with the names of TensorFlow."""
         return {
             "conv/kernel": self.conv.weight.permute(2, 3, 1, 0), "conv/bias": self.conv.bias,
             "dense/kernel": self.dense.weight.T, "dense/bias": self.dense.bias,
@@ -163,7 +163,7 @@ class ChannelsLast(nn.Module):
 
 
 def train(network, images):
-    """Some steps towards targets at random, so that running statistics and all else have moved."""
+    """Trains for a few steps towards random targets, so that all weights and running statistics change."""
     solver = torch.optim.Adam(network.parameters(), lr=0.003)
     targets = torch.randn_like(network(images))
     for _ in range(20):
@@ -173,7 +173,7 @@ def train(network, images):
 
 
 def pixels_of(batch, size):
-    """Bytes of noise, (batch, height, width, channels), each image of a brightness of its own."""
+    """Images of noise of different brightness, (batch, height, width, channels) integers from 0 to 255."""
     return (torch.rand(batch, *size) * torch.linspace(0.3, 1, batch)[:, None, None, None] * 255).round().long()
 
 

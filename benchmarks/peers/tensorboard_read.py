@@ -1,11 +1,10 @@
-"""Python's side of the check that TensorBoard reads a run.
+"""The Python peer of benchmarks/peers/tensorboard.
 
     python benchmarks/peers/tensorboard_read.py RUN
 
-RUN is the folder of a run of likeness train --tensorboard. What TensorBoard's
-own reader finds in it must be what metrics.jsonl has, and its projector must
-find as many embeddings, classes and pictures as there are. The exit status is 1
-where anything differs.
+RUN is the folder of a run of likeness train --tensorboard. The scalars that TensorBoard
+reads must equal those in metrics.jsonl, and the numbers of embeddings, classes and
+thumbnails for the projector must be the same. The exit status is 1 if anything differs.
 """
 
 import json
@@ -27,7 +26,7 @@ epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().split
 
 
 def single(value):
-    """A number as float32 has it."""
+    """Rounds a number to float32."""
     return struct.unpack("f", struct.pack("f", value))[0]
 
 
@@ -49,7 +48,7 @@ for tag, key in {
 steps = [event.step for event in events.Scalars("step/loss")]
 if steps != list(range(1, len(steps) + 1)) or len(steps) < len(epochs):
     sys.exit(f"step/loss: found the steps {steps}")
-print(f"| step/loss | {len(steps)} | one a step |")
+print(f"| step/loss | {len(steps)} | one per step |")
 
 config = text_format.Parse((run / "tensorboard" / "projector_config.pbtxt").read_text(), ProjectorConfig())
 (embedding,) = config.embeddings
@@ -58,9 +57,9 @@ classes = (run / "tensorboard" / embedding.metadata_path).read_text().splitlines
 width, height = embedding.sprite.single_image_dim
 sprite = (run / "tensorboard" / embedding.sprite.image_path).read_bytes()
 across, down = struct.unpack(">II", sprite[16:24])
-places = (across // width) * (down // height)
-if len(rows) != len(classes) or not len(rows) <= places < len(rows) + across // width:
-    sys.exit(f"projector: {len(rows)} embeddings, {len(classes)} classes, {places} places in the sprite")
+thumbnails = (across // width) * (down // height)
+if len(rows) != len(classes) or not len(rows) <= thumbnails < len(rows) + across // width:
+    sys.exit(f"projector: {len(rows)} embeddings, {len(classes)} classes, {thumbnails} thumbnails in the sprite")
 if len({len(row.split(chr(9))) for row in rows}) != 1:
     sys.exit("projector: embeddings of several lengths")
-print(f"\nThe projector has {len(rows)} embeddings of {len(rows[0].split(chr(9)))} features with their classes and pictures.")
+print(f"\nThe projector has {len(rows)} embeddings of {len(rows[0].split(chr(9)))} features with their classes and thumbnails.")

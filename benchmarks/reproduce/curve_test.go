@@ -10,7 +10,7 @@ import (
 	"gonum.org/v1/plot/plotter"
 )
 
-// What was written is read again, and drawn.
+// A curve is read as it was written, and drawn.
 func TestCurve(t *testing.T) {
 	folder := t.TempDir()
 	picture := filepath.Join(folder, curvePicture)
@@ -45,7 +45,7 @@ func TestCurve(t *testing.T) {
 	}
 }
 
-// Each panel is drawn against what its label says.
+// The horizontal axis of each panel is that of its label.
 func TestCurveLine(t *testing.T) {
 	curve := []Point{{Images: 12800, Minutes: 2.5, Runs: 12.5}, {Images: 25600, Minutes: 5, Runs: 30}}
 	for label, want := range map[string]plotter.XYs{

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/likeness-go/likeness"
@@ -18,9 +20,9 @@ import (
 	"github.com/likeness-go/likeness/trainer"
 )
 
-// neighbours of an image are what Hadsell, Chopra & LeCun 2006 call similar to
-// it: the five nearest by their pixels. No label has a part in it.
-const neighbours = 5
+// neighbors is the number of images that are similar to an image in Hadsell, Chopra &
+// LeCun 2006: the five nearest by pixel distance. Labels are not used.
+const neighbors = 5
 
 // mapped is how many images of a test set are drawn.
 const mapped = 1000
@@ -67,12 +69,12 @@ func foursAndNines(ctx context.Context, s settings) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	row := Row{Protocol: "fours and nines: nearest neighbour of 1,991 test images among 6,000, in two dimensions", Published: "a picture", Settings: settings}
-	return field.measure(s.fill(row, "contrastive, l2, Hadsell's network, pairs by pixels", took), nearestNeighbour(train, test), false)
+	row := Row{Protocol: "fours and nines: nearest neighbor of 1,991 test images among 6,000, in two dimensions", Published: "figure only", Settings: settings}
+	return field.measure(s.fill(row, "contrastive, l2, Hadsell's network, similar pairs by pixel distance", took), nearestNeighbour(train, test), false)
 }
 
 // shifted is the paper's map of digits that are shifted along a row, whose
-// neighbours' shifted images are similar to them whatever the shifts: the map
+// neighbors' shifted images are similar to them whatever the shifts: the map
 // should know the digit and not the shift.
 func shifted(ctx context.Context, s settings) ([]Row, error) {
 	train, test, err := foursNines(1500, len(shifts))
@@ -113,13 +115,13 @@ func shifted(ctx context.Context, s settings) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	row := Row{Protocol: "shifted fours and nines: nearest neighbour of 9,955 test images among 15,000, in two dimensions", Published: "a picture", Settings: settings}
-	method := "contrastive, l2, Hadsell's network, pairs by pixels and shifts"
+	row := Row{Protocol: "shifted fours and nines: nearest neighbor of 9,955 test images among 15,000, in two dimensions", Published: "figure only", Settings: settings}
+	method := "contrastive, l2, Hadsell's network, similar pairs by pixel distance and shift"
 	digit, err := field.measure(s.fill(row, method, took), nearestNeighbour(train, test), false)
 	if err != nil {
 		return nil, err
 	}
-	row.Protocol = "shifted fours and nines: the shift of the nearest neighbour, of five, which the map should not know (chance: 20)"
+	row.Protocol = "shifted fours and nines: the shift of the nearest neighbor, of five, to which the map should be invariant (chance: 20)"
 	of, err := field.measure(s.fill(row, method, took), nearestNeighbour(byShift(train), byShift(test)), false)
 	return append(digit, of...), err
 }
@@ -164,7 +166,7 @@ func mapping(ctx context.Context, s settings, images *datasets.Dataset, alike []
 	return trained, untrained, time.Duration(result.Seconds * float64(time.Second)), err
 }
 
-// draw draws the map of test images beside the results.
+// draw writes the picture of the map of test images to the folder of the results.
 func (s settings) draw(name string, model *likeness.Model, test *datasets.Dataset, kinds []int) error {
 	if s.out == "" {
 		return nil
@@ -189,4 +191,82 @@ func nearestNeighbour(train, test *datasets.Dataset) measurement {
 	return judged(train, test, func(metric evaluate.Metric, known, asked evaluate.Labelled) (evaluate.Score, error) {
 		return evaluate.NearestNeighbours{K: 1, Metric: metric}.Accuracy(known, asked)
 	})
+}
+
+// foursNines are so many training images of either digit, and all test images,
+// in the first few of the shifts; with one, as they are.
+func foursNines(each, copies int) (train, test *datasets.Dataset, err error) {
+	splits, err := datasets.MNIST("")
+	if err != nil {
+		return nil, nil, err
+	}
+	if train, err = splits.Train.OnlyClasses("4", "9"); err != nil {
+		return nil, nil, err
+	}
+	if test, err = splits.Test.OnlyClasses("4", "9"); err != nil {
+		return nil, nil, err
+	}
+	var chosen []int
+	for _, images := range train.ByClass() {
+		r := random.New(trialSeed, "digits", len(chosen))
+		r.Shuffle(len(images), func(i, j int) { images[i], images[j] = images[j], images[i] })
+		chosen = append(chosen, images[:each]...)
+	}
+	train = train.Subset(chosen)
+	if copies == 1 {
+		return train, test, nil
+	}
+	return shift(train), shift(test), nil
+}
+
+// shift is a dataset in every shift, one after the other.
+func shift(d *datasets.Dataset) *datasets.Dataset {
+	all := &datasets.Dataset{Name: d.Name + " shifted", Size: d.Size, Classes: d.Classes}
+	for _, by := range shifts {
+		for i, image := range d.Images {
+			moved := make([]uint8, len(image))
+			for p, v := range image {
+				if column := p%d.Size.Width + by; column >= 0 && column < d.Size.Width {
+					moved[p+by] = v
+				}
+			}
+			all.Images = append(all.Images, moved)
+			all.Labels = append(all.Labels, d.Labels[i])
+		}
+	}
+	return all
+}
+
+// nearest are the places of the neighbors of each image.
+func nearest(images [][]uint8) [][]int {
+	near := make([][]int, len(images))
+	var workers sync.WaitGroup
+	for worker := range 2 {
+		workers.Go(func() {
+			type other struct{ distance, place int }
+			for i := worker; i < len(images); i += 2 {
+				others := make([]other, 0, len(images))
+				for j, image := range images {
+					if j != i {
+						others = append(others, other{squares(images[i], image), j})
+					}
+				}
+				slices.SortFunc(others, func(a, b other) int { return cmp.Or(cmp.Compare(a.distance, b.distance), a.place-b.place) })
+				for _, o := range others[:neighbors] {
+					near[i] = append(near[i], o.place)
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return near
+}
+
+// squares is the squared distance of two images.
+func squares(a, b []uint8) (sum int) {
+	for i, v := range a {
+		d := int(v) - int(b[i])
+		sum += d * d
+	}
+	return sum
 }

@@ -3,18 +3,21 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/solver"
 )
 
-// fewShades are classes of small images that Koch's runs are tried on.
+// fewShades returns a small data set for tests of trainings.
 func fewShades() *datasets.Dataset {
 	d := &datasets.Dataset{Name: "shades", Size: imaging.Size{Height: 12, Width: 12, Channels: 1}}
 	for i := range 16 {
@@ -28,12 +31,12 @@ func fewShades() *datasets.Dataset {
 	return d
 }
 
-// always is a measurement of that value.
+// always returns a measurement with a constant value.
 func always(value float64) measurement {
 	return func(contender) (evaluate.Measure, error) { return evaluate.Measure{Value: value}, nil }
 }
 
-// learning is one of Koch's runs on few shades.
+// learning runs a training of Koch's on fewShades.
 func learning(ctx context.Context, t *testing.T, k kochRun, out string, asked measurement, arguments ...string) error {
 	t.Helper()
 	k.batch, k.perClass = 8, min(k.perClass, 2)
@@ -55,8 +58,7 @@ func learning(ctx context.Context, t *testing.T, k kochRun, out string, asked me
 	return err
 }
 
-// The curve ends where the minutes do, between two points of it or not, and counts
-// what was looked at: two images a pair.
+// The curve ends with the last step, and its images count two for each pair.
 func TestKochCurve(t *testing.T) {
 	for i, images := range []int{2 * 2 * 8, 2 * 8} {
 		folder := t.TempDir()
@@ -73,7 +75,7 @@ func TestKochCurve(t *testing.T) {
 	}
 }
 
-// A run that is interrupted says so and leaves the curve that it has.
+// An interrupted run returns an error and leaves its curve.
 func TestKochInterrupted(t *testing.T) {
 	folder := t.TempDir()
 	ctx, interrupt := context.WithCancel(context.Background())
@@ -96,5 +98,79 @@ func TestKochInterrupted(t *testing.T) {
 func TestKochRefuses(t *testing.T) {
 	if _, err := kochRuns[0].train(context.Background(), settings{note: t.Logf}); err == nil || !strings.Contains(err.Error(), "-data is missing") {
 		t.Errorf("found the error %v", err)
+	}
+}
+
+func number(v float64) *float64 { return &v }
+
+// The learning rate and the penalty of a layer are in one entry, because only the first
+// entry that matches a parameter counts.
+func TestKochLayers(t *testing.T) {
+	k := kochRuns[1]
+	c, err := k.parse([]string{"-scales", "conv1=0.1,linear1=3", "-ramp", "16", "-clip", "2", "-momenta", "conv1=0.97", "-penalties", "linear1=1e-2,conv2=0", "-batch", "32"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []solver.Layer{
+		{Name: "conv1", LearningRateScale: number(0.1), Momentum: number(0.97)},
+		{Name: "linear1", LearningRateScale: number(3), L2: number(1e-2)},
+		{Name: "conv2", L2: number(0)},
+	}
+	if diff := cmp.Diff(want, c.solver().Layers); diff != "" {
+		t.Error(diff)
+	}
+	if config := c.solver(); config.MomentumEpochs != 16 || config.Momentum != 0.9 || config.Clip != 2 {
+		t.Errorf("found a momentum of %g after %d epochs and a limit of %g, expected 0.9 after 16 and 2", config.Momentum, config.MomentumEpochs, config.Clip)
+	}
+	if k.batch != 32 || kochRuns[1].batch != 64 {
+		t.Errorf("found batches of %d and, of the run itself, %d, expected 32 and 64", k.batch, kochRuns[1].batch)
+	}
+}
+
+// The name of the method tells whether batches are of one alphabet, and nothing else.
+func TestKochDescribed(t *testing.T) {
+	for arguments, want := range map[string]string{
+		"-rate 0.03 -momentum 0.8 -penalties linear1=1e-2": "Koch's network, all pairs of a batch, batches of one alphabet",
+		"-grouped=false": "Koch's network, all pairs of a batch",
+	} {
+		k := kochRuns[1]
+		if _, err := k.parse(strings.Fields(arguments)); err != nil {
+			t.Fatal(err)
+		}
+		if got := k.described(); got != want {
+			t.Errorf("%s: found %q, expected %q", arguments, got, want)
+		}
+	}
+}
+
+// The defaults of each run are the settings of its row in the table; the recipe of the
+// paper has no gradient clipping.
+func TestKochDefaults(t *testing.T) {
+	for name, want := range map[string]kochChoice{
+		"koch":           {epoch: 50, ramp: 12, clip: 0},
+		"koch-all-pairs": {epoch: 150, ramp: 10, clip: 1},
+	} {
+		k := kochRuns[slices.IndexFunc(kochRuns, func(k kochRun) bool { return k.name == name })]
+		c, err := k.parse(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.epoch != want.epoch || c.solver().MomentumEpochs != want.ramp || c.solver().Clip != want.clip {
+			t.Errorf("%s: found epochs of %d steps, momenta that rise in %d of them and a limit of %g, expected %d, %d and %g",
+				name, c.epoch, c.solver().MomentumEpochs, c.solver().Clip, want.epoch, want.ramp, want.clip)
+		}
+	}
+}
+
+func TestKochErrors(t *testing.T) {
+	for arguments, want := range map[string]string{
+		"-scales conv1":        `-scales: found "conv1"`,
+		"-penalties conv1=odd": `-penalties: found "conv1=odd"`,
+		"-epoch 0":             "found -epoch 0",
+	} {
+		k := kochRuns[0]
+		if _, err := k.parse(strings.Fields(arguments)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: found the error %v, expected one with %q", arguments, err, want)
+		}
 	}
 }

@@ -1,12 +1,3 @@
-// Reproduce trains and measures what the papers' tables have, one command a
-// table:
-//
-//	go run ./benchmarks/reproduce -data DIR omniglot
-//
-// DIR is the folder of Omniglot's official files (images_background.zip,
-// images_evaluation.zip, all_runs.zip and the minimal splits). Each run adds its
-// figures to benchmarks/results/accuracy.jsonl and writes accuracy.md from all
-// that are there. -quick trains a tenth as long, and says so in its rows.
 package main
 
 import (
@@ -22,7 +13,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// job is one training with what is measured of it.
+// job is a training and the measurements of its result.
 type job struct {
 	name, what string
 	run        func(ctx context.Context, s settings) ([]Row, error)
@@ -30,9 +21,9 @@ type job struct {
 
 var jobs = append([]job{
 	{"omniglot", "all 30 background alphabets: Lake's runs, episodes of the evaluation alphabets, MNIST one-shot", omniglotJob("omniglot")},
-	{"omniglot-pens", "the same, trained as if drawn by many pens, for digits", omniglotJob("omniglot-pens")},
-	{"omniglot-long", "the same by a larger network and longer: about half an hour", omniglotJob("omniglot-long")},
-	{"omniglot-three", "the same by three such networks, each a third as long, asked together", omniglotJob("omniglot-three")},
+	{"omniglot-pens", "the same with stroke-width augmentation, for digits", omniglotJob("omniglot-pens")},
+	{"omniglot-long", "the same with a larger network and longer training: about half an hour", omniglotJob("omniglot-long")},
+	{"omniglot-three", "the same with an ensemble of three such networks, each trained a third as long", omniglotJob("omniglot-three")},
 	{"small1", "the minimal split small 1: Lake's runs", omniglotJob("small1")},
 	{"small2", "the minimal split small 2: Lake's runs", omniglotJob("small2")},
 	{"short", "the minimal split small 1, embedded, for about a minute, as likeness train does by default: Lake's runs", short("triplet")},
@@ -40,8 +31,8 @@ var jobs = append([]job{
 	{"short-contrastive", "the same by the contrastive loss", short("batch-contrastive")},
 	{"short-cross-entropy", "the same by cross-entropy over weighted L1", short("cross-entropy")},
 	{"short-n-pair", "the same by n-pair", short("n-pair")},
-	{"validate", "try settings, given as flags after the name, on alphabets held out of the background", validate},
-	{"validate-mnist", "try settings, given as flags after the name, on training images of MNIST held out", validateDigits},
+	{"validate", "validate settings, given as flags after the name, on alphabets held out of the background", validate},
+	{"validate-mnist", "validate settings, given as flags after the name, on held-out training images of MNIST", validateDigits},
 	{"verification", "24 background alphabets, a threshold from the other six: pairs of the evaluation alphabets", usualVerification},
 	{"verification-long", "the same by a larger network and longer", longVerification},
 	{"head-verification", "the same by Koch's head and loss on the usual network", headVerification},
@@ -51,13 +42,13 @@ var jobs = append([]job{
 	{"triplet", "Lake's runs by the triplet loss alone", loss("triplet")},
 	{"ratio", "Lake's runs by the ratio loss alone", loss("ratio")},
 	{"mnist-hoffer", "MNIST by the network and the loss of Hoffer & Ailon", mnist("mnist-hoffer", Row{
-		Protocol: ", trained as they are", Method: "ratio, l2, all triplets of a batch, Hoffer's network", Published: "Hoffer & Ailon 99.54 ± 0.08",
+		Protocol: ", without augmentation", Method: "ratio, l2, all triplets of a batch, Hoffer's network", Published: "Hoffer & Ailon 99.54 ± 0.08",
 	})},
 	{"mnist", "MNIST by the best recipe", mnist("mnist", Row{
-		Protocol: ", trained with distortions", Method: "supervised-contrastive, cosine, Conv7", Published: "Hoffer & Ailon 99.54 ± 0.08",
+		Protocol: ", with augmentation", Method: "supervised-contrastive, cosine, Conv7", Published: "Hoffer & Ailon 99.54 ± 0.08",
 	})},
-	{"mnist-three", "MNIST by three networks of the best recipe, asked together", mnist("mnist-three", Row{
-		Protocol: ", trained with distortions", Method: "supervised-contrastive, cosine, three of Conv7 asked together", Published: "Hoffer & Ailon 99.54 ± 0.08",
+	{"mnist-three", "MNIST with an ensemble of three networks of the best recipe", mnist("mnist-three", Row{
+		Protocol: ", with augmentation", Method: "supervised-contrastive, cosine, ensemble of three Conv7", Published: "Hoffer & Ailon 99.54 ± 0.08",
 	})},
 	{"cifar", "CIFAR-10 by the network and the loss of Hoffer & Ailon; -data is the folder of its binary version", cifar},
 	{"fours-nines", "the map of fours and nines of Hadsell, Chopra & LeCun", foursAndNines},
@@ -65,7 +56,7 @@ var jobs = append([]job{
 	{"cross-entropy", "Lake's runs by cross-entropy over weighted L1 alone", loss("cross-entropy")},
 }, kochJobs()...)
 
-// kochJobs take flags after their names.
+// kochJobs returns the jobs of Koch's network, which take flags after their names.
 func kochJobs() (jobs []job) {
 	for _, k := range kochRuns {
 		jobs = append(jobs, job{k.name, k.method + ", up to two hours (-minutes N after the name)", k.train})
@@ -73,7 +64,7 @@ func kochJobs() (jobs []job) {
 	return jobs
 }
 
-// settings are the command's.
+// settings are the values of the flags.
 type settings struct {
 	data    string
 	seed    uint64
@@ -92,10 +83,10 @@ type settings struct {
 func main() {
 	s := settings{side: side, note: func(format string, arguments ...any) { fmt.Fprintf(os.Stderr, format+"\n", arguments...) }}
 	flag.StringVar(&s.data, "data", os.Getenv("LIKENESS_OMNIGLOT"), "`folder` of Omniglot's official files; LIKENESS_OMNIGLOT names it, too")
-	flag.Uint64Var(&s.seed, "seed", 1, "of weights, batches and distortions; trials are the same for all")
-	flag.IntVar(&s.steps, "steps", 0, "of training, for a look, where the job has a recipe; 0 for the recipe's")
+	flag.Uint64Var(&s.seed, "seed", 1, "random seed of the weights, batches and augmentation; the test trials are the same for all seeds")
+	flag.IntVar(&s.steps, "steps", 0, "number of training `steps`, for a short test of jobs with a recipe; 0 for that of the recipe")
 	flag.BoolVar(&s.quick, "quick", false, "train a tenth as long")
-	flag.StringVar(&s.save, "save", "", "`file` for the trained model, such as omniglot.safetensors")
+	flag.StringVar(&s.save, "save", "", "`file` to save the trained model to, such as omniglot.safetensors")
 	flag.StringVar(&s.out, "out", "benchmarks/results", "`folder` of accuracy.jsonl and accuracy.md; empty writes nothing")
 	flag.Usage = usage
 	flag.Parse()
@@ -112,14 +103,14 @@ func usage() {
 	for _, j := range jobs {
 		fmt.Fprintf(os.Stderr, "  %-15s %s\n", j.name, j.what)
 	}
-	fmt.Fprintln(os.Stderr, "  table           write accuracy.md from the rows that are there\n\nFlags:")
+	fmt.Fprintln(os.Stderr, "  table           write accuracy.md from the recorded rows\n\nFlags:")
 	flag.PrintDefaults()
 }
 
 func reproduce(ctx context.Context, s settings, names []string) error {
 	out := s.out
 	if len(names) == 0 {
-		return errors.Errorf("found no name, expected one of %s", jobNames())
+		return errors.Errorf("found no name of a job, expected one of %s", jobNames())
 	}
 	if len(names) > 1 && !strings.HasPrefix(names[0], "validate") && !strings.HasPrefix(names[0], "koch") {
 		return errors.Errorf("found %q after %s, expected nothing", names[1:], names[0])
@@ -129,7 +120,7 @@ func reproduce(ctx context.Context, s settings, names []string) error {
 	}
 	i := slices.IndexFunc(jobs, func(j job) bool { return j.name == names[0] })
 	if i < 0 {
-		return errors.Errorf("found the name %q, expected one of %s", names[0], jobNames())
+		return errors.Errorf("found the job %q, expected one of %s", names[0], jobNames())
 	}
 	s.arguments = names[1:]
 	s.command = fmt.Sprintf("go run ./benchmarks/reproduce -seed %d %s", s.seed, strings.Join(names, " "))

@@ -13,9 +13,8 @@ import (
 
 const results = "../results"
 
-// Runs of one training are one line, whatever their seeds and commits; of several
-// runs of one seed the mean counts. A training of other settings has a line of its
-// own, which names them, and no row is left out.
+// All runs of a training are in one line; several runs of a seed count by their mean. A
+// training with other settings has a separate line, which names them. No row is left out.
 func TestLines(t *testing.T) {
 	five, six := Settings{"network": "net", "steps": "5"}, Settings{"network": "net", "steps": "6"}
 	rows := []Row{
@@ -77,7 +76,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// Two trainings that differ in anything have other settings.
+// Different trainings have different settings.
 func TestSettingsTellTrainingsApart(t *testing.T) {
 	known := map[string]string{}
 	add := func(name string, s Settings, err error) {
@@ -124,8 +123,8 @@ func TestSettingsTellTrainingsApart(t *testing.T) {
 	add("map", found, err)
 }
 
-// Intervals of a mean: of one seed that of its trials; of seeds that agree their
-// trials' alone, since these are the same; of trials without error the seeds' alone.
+// The interval of a mean is that of the trials for a single seed and for seeds that agree,
+// and that of the seeds if the trials have no error.
 func TestIntervalOfAMean(t *testing.T) {
 	row := func(seed uint64, figure, half float64) Row {
 		return Row{Seed: seed, Figure: figure, Low: figure - half, High: figure + half}
@@ -155,7 +154,7 @@ func TestIntervalOfAMean(t *testing.T) {
 	close("at 100", line{rows: []Row{row(1, 100, 3), row(2, 100, 3)}}.interval(), 97, 100, 0.1)
 }
 
-// No mean lies outside of the interval beside it.
+// Every mean lies in its interval.
 func TestMeansLieInTheirIntervals(t *testing.T) {
 	rows, err := readRows(results)
 	if err != nil {
@@ -176,9 +175,9 @@ func TestMeansLieInTheirIntervals(t *testing.T) {
 	}
 }
 
-// accuracy.md is what the table is of the rows, none of which is left out or lacks
-// what it takes to get it again.
-func TestTableIsThatOfTheRows(t *testing.T) {
+// The committed accuracy.md equals the table generated from the rows; no row is left out,
+// and every row has the information needed to reproduce it.
+func TestCommittedTable(t *testing.T) {
 	rows, err := readRows(results)
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +187,7 @@ func TestTableIsThatOfTheRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(table(rows, true), string(written)); diff != "" {
-		t.Errorf("accuracy.md is not what `go run ./benchmarks/reproduce table` writes (-rows +file):\n%s", diff)
+		t.Errorf("accuracy.md differs from what `go run ./benchmarks/reproduce table` writes (-rows +file):\n%s", diff)
 	}
 	count := 0
 	for _, l := range lines(rows) {

@@ -11,13 +11,14 @@ import (
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/datasets/omniglot"
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/pkg/errors"
 )
 
-// variation is what may be tried of a recipe.
+// variation is the settings of a recipe that can be validated.
 type variation struct {
 	start       string // file of a model to begin from
 	small       string // the minimal split to train on; without it, the 24 alphabets of the verification
@@ -44,29 +45,29 @@ func (v *variation) parse(r *recipe, arguments []string) error {
 	flags.StringVar(&v.small, "small", "", "train on `small1` or small2 and validate on all other background alphabets")
 	flags.StringVar(&v.hold, "hold", "", "with -small small1: train on the split without these `alphabets`, separated by commas, and validate on them alone")
 	flags.StringVar(&v.loss, "loss", "", "triplet, ratio, batch-contrastive or cross-entropy with the head that goes with it, in place of n-pair")
-	flags.Float64Var(&v.margin, "margin", 0.2, "of triplet")
-	flags.Float64Var(&v.scale, "loss-scale", 20, "of ratio")
-	flags.StringVar(&v.start, "start", "", "`file` of a model to begin from")
-	flags.IntVar(&r.networks, "networks", 1, "trained one by one and asked together; there is a figure for the first of them, the first two and so on")
-	flags.IntVar(&r.steps, "steps", r.steps, "of training")
+	flags.Float64Var(&v.margin, "margin", 0.2, "margin of the triplet loss")
+	flags.Float64Var(&v.scale, "loss-scale", 20, "scale of the ratio loss")
+	flags.StringVar(&v.start, "start", "", "`file` of a model with the initial weights")
+	flags.IntVar(&r.networks, "networks", 1, "size of the ensemble; the figures of the first network, the first two and so on are reported, too")
+	flags.IntVar(&r.steps, "steps", r.steps, "number of training `steps`")
 	flags.Float64Var(&r.solver.LearningRate, "rate", r.solver.LearningRate, "learning rate")
-	flags.Float64Var(&r.solver.WeightDecay, "decay", r.solver.WeightDecay, "of weights")
-	flags.BoolVar(&r.symmetries, "symmetries", r.symmetries, "of a class are classes of their own")
-	flags.Float64Var(&r.solver.Warmup, "warmup", r.solver.Warmup, "of ten epochs, until the rate is reached")
-	flags.IntVar(&r.classes, "classes", r.classes, "of a batch")
-	flags.IntVar(&r.images, "images", r.images, "of each class of a batch")
+	flags.Float64Var(&r.solver.WeightDecay, "decay", r.solver.WeightDecay, "weight decay")
+	flags.BoolVar(&r.symmetries, "symmetries", r.symmetries, "treat the symmetries of a class as separate classes")
+	flags.Float64Var(&r.solver.Warmup, "warmup", r.solver.Warmup, "warmup of the learning rate, in `epochs` of a tenth of the training")
+	flags.IntVar(&r.classes, "classes", r.classes, "number of classes in a batch")
+	flags.IntVar(&r.images, "images", r.images, "number of images of each class in a batch")
 	flags.StringVar(&v.network, "network", "conv7", "conv7 or residual")
 	flags.IntVar(&v.width, "width", 32, "channels of the first layer")
-	flags.IntVar(&v.side, "side", side, "of the images in pixels")
-	flags.Float64Var(&crop.MinSide, "least", crop.MinSide, "what the ink's side counts as at least, as a part of the image's")
-	flags.Float64Var(&v.temperature, "temperature", 0.035, "of the softmax")
-	flags.Float64Var(&v.dropout, "dropout", 0, "of the embedding")
+	flags.IntVar(&v.side, "side", side, "side of the images in `pixels`")
+	flags.Float64Var(&crop.MinSide, "least", crop.MinSide, "minimum side of the cropped square, as a fraction of the side of the image")
+	flags.Float64Var(&v.temperature, "temperature", 0.035, "temperature of the softmax")
+	flags.Float64Var(&v.dropout, "dropout", 0, "dropout rate of the embedding")
 	flags.Float64Var(&v.batch.Affine.Rotation, "batch-rotation", 0, "degrees")
 	flags.Float64Var(&v.batch.Affine.Shear, "batch-shear", 0, "slope")
-	scale := flags.Float64("batch-scale", 1, "up to so many times, and down")
+	scale := flags.Float64("batch-scale", 1, "maximum scale of a batch; the minimum is its reciprocal")
 	flags.Float64Var(&v.batch.Elastic.Displacement, "batch-elastic", 0, "pixels")
 	flags.Float64Var(&v.batch.Elastic.Smoothness, "batch-smoothness", 4, "pixels")
-	flags.Float64Var(&v.batch.Elastic.Probability, "batch-probability", 1, "of bending a batch")
+	flags.Float64Var(&v.batch.Elastic.Probability, "batch-probability", 1, "probability of an elastic deformation of a batch")
 	flags.Float64Var(&v.elastic.Displacement, "elastic", 0, "pixels")
 	flags.Float64Var(&v.elastic.Smoothness, "smoothness", 4, "pixels")
 	flags.Float64Var(&v.stroke.Min, "stroke-min", 0, "pixels on each side")
@@ -74,8 +75,8 @@ func (v *variation) parse(r *recipe, arguments []string) error {
 	flags.Float64Var(&v.batch.Stroke.Min, "batch-stroke-min", 0, "pixels on each side")
 	flags.Float64Var(&v.batch.Stroke.Max, "batch-stroke-max", 0, "pixels on each side")
 	flags.Float64Var(&v.pen, "pen", 0, "pixels by which strokes of the validation images are thickened on each side, for a second figure")
-	flags.IntVar(&v.episodes, "episodes", 10_000, "of twenty characters that are validated on")
-	flags.Float64Var(&v.strength, "strength", 1, "of the affine distortion of each image, against the usual one")
+	flags.IntVar(&v.episodes, "episodes", 10_000, "number of 20-way validation `episodes`")
+	flags.Float64Var(&v.strength, "strength", 1, "strength of the affine augmentation of each image; the default is 1")
 	if err := flags.Parse(arguments); err != nil {
 		return errors.WithStack(err)
 	}
@@ -256,4 +257,96 @@ func (s settings) validation(small, hold string) (kept, held *datasets.Dataset, 
 	}
 	held, err = splits.Train.OnlyClasses(others...)
 	return few.Train, held, err
+}
+
+// variedDigits is one of these recipes as arguments like a command's change it.
+func variedDigits(arguments []string) (r recipe, err error) {
+	flags := flag.NewFlagSet("validate-mnist", flag.ContinueOnError)
+	name := flags.String("recipe", "mnist", "mnist, mnist-three or mnist-hoffer")
+	steps := flags.Int("steps", 0, "number of training `steps`")
+	rate := flags.Float64("rate", 0, "learning rate")
+	decay := flags.Float64("decay", -1, "weight decay")
+	momentum := flags.Float64("sgd", 0, "SGD of this `momentum` in place of AdamW; -decay is the λ of its penalty λ‖w‖²")
+	images := flags.Int("images", 0, "number of images of each class in a batch")
+	scale := flags.Float64("scale", 0, "scale of the ratio loss")
+	temperature := flags.Float64("temperature", 0, "temperature of the softmax")
+	head := flags.String("head", "", "cosine to replace the head of the recipe")
+	elastic := flags.Float64("elastic", -1, "pixels")
+	dropout := flags.Float64("dropout", -1, "dropout rate after each pooling layer of Hoffer's network")
+	width := flags.Int("residual", 0, "`width` of a residual network to replace the network of the recipe")
+	networks := flags.Int("networks", 0, "size of the ensemble")
+	if err := flags.Parse(arguments); err != nil {
+		return r, errors.WithStack(err)
+	}
+	if _, known := mnistSteps[*name]; !known || flags.NArg() > 0 {
+		return r, errors.Errorf("found the recipe %q and %q, expected mnist, mnist-three or mnist-hoffer and nothing else", *name, flags.Args())
+	}
+	r = mnistRecipe(*name)
+	if *networks > 0 {
+		r.networks = *networks
+	}
+	if *steps > 0 {
+		r.steps = *steps
+	}
+	if *rate > 0 {
+		r.solver.LearningRate = *rate
+	}
+	if *decay >= 0 {
+		r.solver.WeightDecay = *decay
+	}
+	if *momentum > 0 {
+		r.solver.Solver, r.solver.Momentum = "sgd", *momentum
+		r.solver.L2, r.solver.WeightDecay = r.solver.WeightDecay, 0
+	}
+	if *images > 0 {
+		r.images = *images
+	}
+	if *scale > 0 {
+		r.objective = objectives.BatchRatio{Scale: *scale}
+	}
+	if *temperature > 0 {
+		r.objective = objectives.SupervisedContrastive{Temperature: *temperature}
+	}
+	if *head == "cosine" {
+		r.head = heads.Cosine{}
+	}
+	if *elastic >= 0 {
+		r.augment.Image.Elastic.Displacement = *elastic
+	}
+	if *dropout >= 0 {
+		r.network = func(imaging.Size) backbone.Network { return dropping(backbone.HofferMNIST(), *dropout) }
+	}
+	if *width > 0 {
+		r.network = func(size imaging.Size) backbone.Network { return backbone.Residual(size, *width) }
+	}
+	return r, nil
+}
+
+// validateDigits tries settings of one of these on training images that are held
+// out.
+func validateDigits(ctx context.Context, s settings) ([]Row, error) {
+	r, err := variedDigits(s.arguments)
+	if err != nil {
+		return nil, err
+	}
+	splits, err := datasets.MNIST("")
+	if err != nil {
+		return nil, err
+	}
+	kept, held, err := splits.Train.SplitSamples(float64(heldDigits)/float64(splits.Train.Len()), trialSeed)
+	if err != nil {
+		return nil, err
+	}
+	row := Row{Protocol: "validation: MNIST, linear classifier, 10,000 training images held out", Method: strings.Join(s.arguments, " "), Validation: true}
+	return r.digits(ctx, s, row, kept, held)
+}
+
+// dropping is a network with another rate of dropout.
+func dropping(network backbone.Network, rate float64) backbone.Network {
+	for i, block := range network.Blocks {
+		if _, ok := block.(graph.Dropout); ok {
+			network.Blocks[i] = graph.Dropout{Rate: rate}
+		}
+	}
+	return network
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/imaging"
@@ -70,7 +73,7 @@ func TestVariedDigits(t *testing.T) {
 	}
 }
 
-// A thicker pen leaves more ink, of the same images.
+// Thicker strokes have more ink; the images are otherwise the same.
 func TestRedrawn(t *testing.T) {
 	line := make([]uint8, drawingSize.Len())
 	for x := 6; x < 22; x++ {
@@ -90,5 +93,55 @@ func TestRedrawn(t *testing.T) {
 	}
 	if ink(d.Images[0]) != thin {
 		t.Error("the drawings themselves have changed")
+	}
+}
+
+// The figure is that of the ensemble; a note reports that of its first network.
+func TestDigitsOfSeveral(t *testing.T) {
+	d := fewShades()
+	r := bestDigits(10)
+	r.network = func(size imaging.Size) backbone.Network { return backbone.Conv7(size, 4) }
+	r.classes, r.images, r.networks = 4, 2, 2
+	var notes strings.Builder
+	s := settings{seed: 5, note: func(format string, arguments ...any) { fmt.Fprintf(&notes, format+"\n", arguments...) }}
+	rows, err := r.digits(context.Background(), s, Row{Protocol: "shades", Validation: true}, d, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != 1 || rows[0].Views != 1 || rows[0].Figure < 50 || !(rows[0].Minutes > 0) {
+		t.Errorf("found %+v, expected a row well above chance", rows)
+	}
+	if !strings.Contains(notes.String(), "by the first 1 of the networks") || strings.Contains(notes.String(), "the first 2") {
+		t.Errorf("found the notes %s", notes.String())
+	}
+}
+
+// Digits are measured with one view and with seven: rotated or mirrored digits differ.
+func TestDigitsByViews(t *testing.T) {
+	d := fewShades()
+	r := bestDigits(10)
+	r.network = func(size imaging.Size) backbone.Network { return backbone.Conv7(size, 4) }
+	r.classes, r.images = 4, 2
+	rows, err := r.digits(context.Background(), settings{seed: 5, note: t.Logf}, Row{Protocol: "shades"}, d, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != 2 || rows[0].Views != 1 || rows[1].Views != 7 || rows[1].Figure < 50 {
+		t.Errorf("found %+v, expected a row of one view and one of seven", rows)
+	}
+}
+
+// Test-time augmentation is used with cosine distances only.
+func TestDigitsByOtherDistances(t *testing.T) {
+	d := fewShades()
+	r := hoffer(10)
+	r.network = func(size imaging.Size) backbone.Network { return backbone.Conv7(size, 4) }
+	r.classes, r.images = 4, 2
+	rows, err := r.digits(context.Background(), settings{seed: 5, note: t.Logf}, Row{Protocol: "shades"}, d, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != 1 || rows[0].Views != 1 || rows[0].Figure < 50 {
+		t.Errorf("found %+v, expected a row of one view", rows)
 	}
 }

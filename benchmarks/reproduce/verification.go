@@ -13,12 +13,12 @@ import (
 	"github.com/pkg/errors"
 )
 
-// usualVerification judges pairs by the recipe of the best figures.
+// usualVerification verifies pairs with the recipe of the best figures.
 func usualVerification(ctx context.Context, s settings) ([]Row, error) {
 	return usual(backgroundSteps).verification(ctx, s, "n-pair, cosine, Conv7, 24 alphabets")
 }
 
-// longVerification is the same by the recipe of half an hour.
+// longVerification is the same with the larger network and longer training.
 func longVerification(ctx context.Context, s settings) ([]Row, error) {
 	return long().verification(ctx, s, "n-pair, cosine, residual, 24 alphabets")
 }
@@ -31,8 +31,8 @@ func headVerification(ctx context.Context, s settings) ([]Row, error) {
 	return r.verification(ctx, s, "cross-entropy, weighted l1, Conv7, 24 alphabets")
 }
 
-// kochVerification judges pairs by Koch's network with an eighth of its widths,
-// which trains in minutes: his head and loss, over all pairs of a batch.
+// kochVerification verifies pairs with Koch's network at an eighth of its width, which
+// trains in minutes, with Koch's head and loss over all pairs of a batch.
 func kochVerification(ctx context.Context, s settings) ([]Row, error) {
 	s.side = backbone.Koch().Size.Width
 	r := usual(3200)
@@ -41,16 +41,16 @@ func kochVerification(ctx context.Context, s settings) ([]Row, error) {
 	r.augment = datasets.Augmentation{Image: datasets.Distortion{Affine: distortion(s.side, 1)}}
 	r.solver.LearningRate = 1e-3
 	flags := flag.NewFlagSet("koch-verification", flag.ContinueOnError)
-	flags.IntVar(&r.steps, "steps", r.steps, "of training")
+	flags.IntVar(&r.steps, "steps", r.steps, "number of training `steps`")
 	flags.Float64Var(&r.solver.LearningRate, "rate", r.solver.LearningRate, "learning rate")
-	flags.BoolVar(&r.grouped, "grouped", r.grouped, "classes of a batch come from one alphabet")
+	flags.BoolVar(&r.grouped, "grouped", r.grouped, "take all classes of a batch from one alphabet")
 	if err := flags.Parse(s.arguments); err != nil {
 		return nil, errors.WithStack(err)
 	}
 	return r.verification(ctx, s, "cross-entropy, weighted l1, Koch's network at an eighth of its widths, 24 alphabets")
 }
 
-// threshold is the distance that is best for pairs of the images from anywhere.
+// threshold returns the best distance threshold for balanced pairs of the images.
 func threshold(model *likeness.Model, images *datasets.Dataset) (*float64, error) {
 	c, err := plain(model)
 	if err != nil {
@@ -68,8 +68,8 @@ func threshold(model *likeness.Model, images *datasets.Dataset) (*float64, error
 	return &best, nil
 }
 
-// verification trains by a recipe on 24 background alphabets, takes a threshold
-// from the other six and judges pairs of the evaluation alphabets by it.
+// verification trains on 24 background alphabets, chooses a threshold on the other six and
+// verifies pairs of the evaluation alphabets with it.
 func (r recipe) verification(ctx context.Context, s settings, method string) ([]Row, error) {
 	splits, _, err := s.open("background")
 	if err != nil {
@@ -99,7 +99,7 @@ func (r recipe) verification(ctx context.Context, s settings, method string) ([]
 		return nil, err
 	}
 	for _, within := range []bool{false, true} {
-		row := Row{Settings: settings, Protocol: "10,000 balanced pairs of the evaluation alphabets, negatives from anywhere, threshold from six background alphabets", Published: "Koch 93.42"}
+		row := Row{Settings: settings, Protocol: "10,000 balanced pairs of the evaluation alphabets, negatives from all alphabets, threshold from six background alphabets", Published: "Koch 93.42"}
 		if within {
 			row.Protocol = "10,000 balanced pairs of the evaluation alphabets, negatives of the same alphabet, threshold from six background alphabets"
 		}

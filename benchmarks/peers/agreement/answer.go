@@ -13,13 +13,13 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// answer is the inputs and what the library makes of them, in one arithmetic.
+// answer is the inputs and the results of the library, in float32 or float64.
 type answer struct {
 	dtype tensor.Dtype
 	file  safetensors.File
 }
 
-// answer runs the case on weights, whose running statistics it changes.
+// answer runs the case with the given weights, whose running statistics it changes.
 func (p problem) answer(weights *graph.Weights) (answer, error) {
 	question, err := json.Marshal(p.loss)
 	a := answer{
@@ -57,7 +57,7 @@ func (a *answer) evaluate(p problem, weights *graph.Weights) error {
 	return nil
 }
 
-// train adds the cost, the gradients and the running statistics after it.
+// train adds the loss, the gradients and the running statistics after the step.
 func (a *answer) train(p problem, weights *graph.Weights) error {
 	program, err := p.run(weights, graph.Training, p.training)
 	if err != nil {
@@ -85,7 +85,7 @@ func (a *answer) train(p problem, weights *graph.Weights) error {
 	return nil
 }
 
-// add keeps the values in the arithmetic of the file.
+// add adds the values as a tensor of the type of the file.
 func (a *answer) add(name string, values []float64, shape ...int) {
 	t := safetensors.Tensor{Name: name, Shape: shape, Data: values}
 	if a.dtype == graph.Float32 {
@@ -98,21 +98,20 @@ func (a *answer) add(name string, values []float64, shape ...int) {
 	a.file.Tensors = append(a.file.Tensors, t)
 }
 
-// channelsFirst turns images (batch, height, width, channels) into PyTorch's
+// channelsFirst converts images (batch, height, width, channels) into PyTorch's
 // (batch, channels, height, width).
 func channelsFirst(images []float64, size imaging.Size) []float64 {
-	turned := make([]float64, len(images))
+	converted := make([]float64, len(images))
 	pixels := size.Height * size.Width
 	for i, v := range images {
 		image, pixel, channel := i/size.Len(), i/size.Channels%pixels, i%size.Channels
-		turned[image*size.Len()+channel*pixels+pixel] = v
+		converted[image*size.Len()+channel*pixels+pixel] = v
 	}
-	return turned
+	return converted
 }
 
-// write leaves in the folder what the peer needs: model.safetensors, as any
-// model is saved, and for each arithmetic a file of inputs and answers. Each
-// draw is of other inputs.
+// write writes the files of the peer to the folder: model.safetensors, and files with the
+// inputs and results in float32 and in float64.
 func (c comparison) write(folder string, draw int) error {
 	p, model, err := c.set(draw)
 	if err != nil {
@@ -133,7 +132,7 @@ func (c comparison) write(folder string, draw int) error {
 	return nil
 }
 
-// set draws a problem and the model to try it on.
+// set returns a problem and its model.
 func (c comparison) set(draw int) (problem, *likeness.Model, error) {
 	p, err := c.problem(draw)
 	if err != nil {
@@ -143,7 +142,7 @@ func (c comparison) set(draw int) (problem, *likeness.Model, error) {
 	if err != nil {
 		return p, nil, err
 	}
-	// The objective's own weight comes into being with its graph.
+	// The weight of the objective, if any, is created with its graph.
 	program, err := graph.Build(model.Weights, graph.Training, p.training)
 	if err != nil {
 		return p, nil, err
@@ -162,7 +161,7 @@ func (c comparison) set(draw int) (problem, *likeness.Model, error) {
 	return p, model, err
 }
 
-// margin is one that suits the distances of the training graph.
+// margin chooses a margin from the distances of the training graph.
 func (p problem) margin(weights *graph.Weights) (float64, error) {
 	program, err := p.run(weights, graph.Training, p.training)
 	if err != nil {

@@ -15,18 +15,18 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// comparison is one case: a backbone with a loss.
+// comparison is a case: a backbone with a loss.
 type comparison struct {
-	backbone string // its name in the table
+	backbone string // name in the table
 	network  backbone.Network
 	loss     loss
-	batch    int // pairs, triplets or images
+	batch    int // number of pairs, triplets or images
 }
 
 func (c comparison) name() string { return fmt.Sprintf("%s, %s", c.backbone, c.loss.name()) }
 
-// cases are all backbones with all losses, but Koch's with its own and the
-// first alone: that one is large.
+// cases returns all backbones with all losses, except that Koch's network, which is large,
+// is combined only with its own loss and the first one.
 func cases() []comparison {
 	size := imaging.Size{Height: 28, Width: 28, Channels: 1}
 	networks := []struct {
@@ -58,8 +58,8 @@ func cases() []comparison {
 	return all
 }
 
-// losses are those of package objectives, each with the head that it is known
-// with, and contrastive with every head.
+// losses are the losses of package objectives, each with the heads it is commonly used
+// with, and the contrastive loss with every metric head.
 var losses = []loss{
 	{Objective: "contrastive", Head: "l2"},
 	{Objective: "contrastive", Head: "l1"},
@@ -88,12 +88,12 @@ var losses = []loss{
 	{Objective: "prototypical", Head: "cosine", Temperature: 0.05},
 }
 
-// loss is an objective with its head in the form that the peer reads.
+// loss is an objective with its head, in the JSON form that the peer reads.
 type loss struct {
 	Objective   string    `json:"objective"`
 	Head        string    `json:"head"`
-	Margin      float64   `json:"margin"` // 0 before it is chosen
-	Scale       float64   `json:"scale"`  // of the ratio losses
+	Margin      float64   `json:"margin"` // 0 until it is chosen
+	Scale       float64   `json:"scale"`  // for the ratio losses
 	Temperature float64   `json:"temperature"`
 	Soft        bool      `json:"soft"`
 	Balanced    bool      `json:"balanced"`
@@ -106,7 +106,7 @@ type penalty struct {
 	Lambda  float64 `json:"lambda"`
 }
 
-// name is the loss in the table.
+// name returns the name of the loss in the table.
 func (l loss) name() string {
 	name := l.Objective
 	if l.Soft {
@@ -122,8 +122,8 @@ func (l loss) name() string {
 	return name
 }
 
-// towers is how many embeddings the objective compares at a time, or 1 for a
-// batch.
+// towers returns the number of embeddings that the objective compares: 2 for pairs, 3 for
+// triplets and 1 for batches.
 func towers(o objectives.Objective) int {
 	switch o.(type) {
 	case objectives.PairObjective:
@@ -134,20 +134,20 @@ func towers(o objectives.Objective) int {
 	return 1
 }
 
-// problem is a case with its objective, its head and its inputs.
+// problem is a case with its objective, head and inputs.
 type problem struct {
 	comparison
 	objective objectives.Objective
 	head      heads.Head
 	images    [][]float64 // by tower: (batch, height, width, channels)
-	labels    []float64   // (batch): different for pairs, classes for batches
+	labels    []float64   // (batch): 1 for pairs of different classes, 0 for others; class numbers for batches
 }
 
-// problem draws the inputs; each draw is another one.
+// problem generates the inputs, which differ for each draw.
 func (c comparison) problem(draw int) (problem, error) {
 	l := c.loss
 	options := objectives.Options{Margin: l.Margin, Scale: l.Scale, Temperature: l.Temperature, Soft: l.Soft, Balanced: l.Balanced}
-	options.Features = 1 // for any margin: that of the distances is chosen later
+	options.Features = 1 // any value: the margin is chosen from the distances later
 	objective, head, err := objectives.Named(l.Objective, l.Head, options)
 	if err != nil {
 		return problem{}, err
@@ -162,7 +162,7 @@ func (c comparison) problem(draw int) (problem, error) {
 		}
 		p.images = append(p.images, images)
 	}
-	kinds := 3 // of labels: classes, or whether the pair is different
+	kinds := 3 // number of different labels
 	if p.loss.Towers == 2 {
 		kinds = 2
 	}
@@ -172,25 +172,24 @@ func (c comparison) problem(draw int) (problem, error) {
 	return p, nil
 }
 
-// hasMargin says whether the loss is measured against one.
+// hasMargin reports whether the loss has a margin.
 func (p problem) hasMargin() bool {
 	return !p.loss.Soft && p.loss.Scale == 0 && p.loss.Temperature == 0 && !strings.HasSuffix(p.objective.Name(), "cross-entropy")
 }
 
-// marginFrom chooses a margin from distances such that some of the pairs or
-// triplets rest and some do not: about half of the former, a quarter of the
-// latter.
+// marginFrom chooses a margin from the distances such that the loss is zero for some pairs
+// or triplets and positive for others: about half of the pairs, a quarter of the triplets.
 func (p problem) marginFrom(distances []float64) float64 {
 	distances = slices.DeleteFunc(distances, func(d float64) bool { return d == 0 })
-	mean, deviation := stat.MeanStdDev(distances, nil)
-	margin := deviation
+	mean, stdDev := stat.MeanStdDev(distances, nil)
+	margin := stdDev
 	if strings.HasSuffix(p.objective.Name(), "contrastive") {
 		margin = mean
 	}
-	return float64(float32(margin)) // the same in both arithmetics
+	return float64(float32(margin)) // the same value in float32 and float64
 }
 
-// embed draws the network on each tower's images.
+// embed adds the network to the graph for the images of each tower.
 func (p problem) embed(b *graph.Builder, network backbone.Network) []*graph.Node {
 	var embeddings []*graph.Node
 	size := network.Size
@@ -201,7 +200,7 @@ func (p problem) embed(b *graph.Builder, network backbone.Network) []*graph.Node
 	return embeddings
 }
 
-// evaluation draws the embeddings.
+// evaluation builds the graph of the embeddings.
 func (p problem) evaluation(b *graph.Builder) graph.Outputs {
 	outputs := graph.Outputs{}
 	for i, node := range p.embed(b, p.network) {
@@ -210,7 +209,7 @@ func (p problem) evaluation(b *graph.Builder) graph.Outputs {
 	return outputs
 }
 
-// training draws the cost, without dropout: the two have no masks in common.
+// training builds the graph of the loss, without dropout, whose random masks would differ.
 func (p problem) training(b *graph.Builder) graph.Outputs {
 	network := p.network
 	network.Blocks = slices.DeleteFunc(slices.Clone(network.Blocks), func(block graph.Block) bool { return block.Kind() == "dropout" })

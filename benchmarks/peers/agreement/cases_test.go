@@ -14,8 +14,8 @@ import (
 	"github.com/likeness-go/likeness/objectives"
 )
 
-// No backbone, objective or head is left out of the check, and no two cases
-// have one name, from which their weights and inputs are drawn.
+// The check covers every backbone, objective and head, and the names of the cases, from
+// which their weights and inputs are generated, are unique.
 func TestCasesAreComplete(t *testing.T) {
 	names, backbones, losses, distances := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, c := range cases() {
@@ -40,7 +40,7 @@ func TestCasesAreComplete(t *testing.T) {
 	}
 }
 
-// Some of the pairs of a case rest beyond its margin and some do not.
+// The margin of a case lies between the smallest and the largest distance of its pairs.
 func TestMarginsDivide(t *testing.T) {
 	for _, c := range cases() {
 		if !strings.HasPrefix(c.name(), "lenet, ") {
@@ -64,8 +64,8 @@ func TestMarginsDivide(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if least, most := slices.Min(distances), slices.Max(distances); p.loss.Margin <= least || p.loss.Margin >= most {
-			t.Errorf("%s: the margin %v is not within the distances %v to %v", c.name(), p.loss.Margin, least, most)
+		if low, high := slices.Min(distances), slices.Max(distances); p.loss.Margin <= low || p.loss.Margin >= high {
+			t.Errorf("%s: the margin %v is not within the distances %v to %v", c.name(), p.loss.Margin, low, high)
 		}
 	}
 }

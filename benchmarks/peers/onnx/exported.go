@@ -21,13 +21,13 @@ import (
 	"github.com/pkg/errors"
 )
 
-// exported is a model under the name that the table gives it.
+// exported is a model with its name in the table.
 type exported struct {
 	name  string
 	model *likeness.Model
 }
 
-// blocks is a network of what the named backbones do not have.
+// blocks is a network of the kinds of blocks that the named backbones do not have.
 var blocks = backbone.Network{Name: "blocks", Size: imaging.Size{Height: 31, Width: 26, Channels: 3}, Blocks: []graph.Block{
 	graph.Conv{Filters: 8, Kernel: 5, Stride: 2, Padding: 1, BatchNorm: true, Activation: "prelu"},
 	graph.AveragePool{Size: 3, Stride: 2, Trainable: true},
@@ -44,7 +44,7 @@ var blocks = backbone.Network{Name: "blocks", Size: imaging.Size{Height: 31, Wid
 	graph.Normalize{},
 }}
 
-// networks are all named backbones, one of what these do not have, and the
+// networks returns all named backbones, a network of all other kinds of blocks, and the
 // models of the zoo.
 func networks() ([]exported, error) {
 	var all []exported
@@ -82,8 +82,8 @@ func networks() ([]exported, error) {
 	return all, nil
 }
 
-// comparers are all heads on embeddings of 48 features, and the two that
-// cross-entropy goes with once more, with its bias.
+// comparers returns all heads on embeddings of 48 features, and two of them once more with
+// the bias of the cross-entropy loss.
 func comparers() ([]exported, error) {
 	network := backbone.Network{Name: "embeddings", Size: imaging.Size{Height: 4, Width: 4, Channels: 3}, Blocks: []graph.Block{graph.Flatten{}}}
 	var all []exported
@@ -107,8 +107,8 @@ func comparers() ([]exported, error) {
 	return all, nil
 }
 
-// perturbed is a model with weights at which nothing is hidden. Each number is
-// another preprocessing.
+// perturbed returns a model with random weights, at which no layer is without effect. The
+// preprocessing depends on the number.
 func perturbed(name string, network backbone.Network, head heads.Head, number int) (*likeness.Model, error) {
 	preprocessing := imaging.Preprocessing{Size: network.Size, Invert: number%2 == 1}
 	if number%3 > 0 {
@@ -126,8 +126,8 @@ func perturbed(name string, network backbone.Network, head heads.Head, number in
 // batches are the batch sizes that the peer runs.
 var batches = []int{1, 7}
 
-// writeNetwork leaves in a folder of its own what the peer needs: network.onnx,
-// model.safetensors and, in answers.safetensors, images and embeddings.
+// writeNetwork writes the files of the peer to the folder: network.onnx, model.safetensors,
+// and answers.safetensors with images and embeddings.
 func (e exported) writeNetwork(folder string) error {
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return err
@@ -154,7 +154,8 @@ func (e exported) writeNetwork(folder string) error {
 	return writeAnswers(folder, answers)
 }
 
-// writeHead leaves head.onnx, pairs of embeddings and their distances.
+// writeHead writes head.onnx, and answers.safetensors with pairs of embeddings and their
+// distances.
 func (e exported) writeHead(folder string) error {
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return err
@@ -191,8 +192,8 @@ func writeAnswers(folder string, answers []safetensors.Tensor) error {
 
 func named(what string, batch int) string { return what + " " + strconv.Itoa(batch) }
 
-// noise is images as Preprocessing.Pixels gives them, each of a brightness of its
-// own.
+// noise returns random images of different brightness, in the form that
+// Preprocessing.Pixels returns.
 func noise(size imaging.Size, count int) [][]uint8 {
 	r := random.New(1, "pixels", count)
 	pixels := make([][]uint8, count)
@@ -205,8 +206,8 @@ func noise(size imaging.Size, count int) [][]uint8 {
 	return pixels
 }
 
-// images are the pixels as a file takes them: channels first, and before the
-// inversion that Preprocessing.Pixels has done and the file does itself.
+// images returns the pixels as the input of an ONNX file: channels first, and before the
+// inversion, which Preprocessing.Pixels has done and the file does again.
 func images(p imaging.Preprocessing, pixels [][]uint8) safetensors.Tensor {
 	size := p.Size
 	values := make([]float32, len(pixels)*size.Len())
@@ -222,8 +223,8 @@ func images(p imaging.Preprocessing, pixels [][]uint8) safetensors.Tensor {
 	return safetensors.Tensor{Name: named(onnx.Images, len(pixels)), Shape: []int{len(pixels), size.Channels, size.Height, size.Width}, Data: values}
 }
 
-// pairs are embeddings; in a batch of several two are equal, two of one
-// direction, and one and two are zero.
+// pairs returns random pairs of embeddings. A batch of more than four contains an equal
+// pair, a pair of the same direction, a pair with one zero vector and one with two.
 func pairs(batch, features int) (left, right [][]float32) {
 	r := random.New(1, "pairs", batch)
 	for range batch {
@@ -259,7 +260,7 @@ func column(name string, values [][]float32) safetensors.Tensor {
 	return t
 }
 
-// probabilities are σ(bias − distance), see objectives.CrossEntropy.
+// probabilities returns σ(bias − distance), see objectives.CrossEntropy.
 func probabilities(distances [][]float32, bias float32) [][]float32 {
 	var all [][]float32
 	for _, d := range distances {

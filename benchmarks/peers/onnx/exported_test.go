@@ -14,7 +14,7 @@ import (
 	"github.com/likeness-go/likeness/zoo"
 )
 
-// No backbone, kind of block, head or model of the zoo is left out of the check.
+// The check covers every backbone, kind of block, head and model of the zoo.
 func TestCasesAreComplete(t *testing.T) {
 	exports, err := networks()
 	if err != nil {
@@ -61,7 +61,7 @@ func TestCasesAreComplete(t *testing.T) {
 	}
 }
 
-// Two images of 1×2 pixels in 3 channels, given before their inversion.
+// Two images of 1×2 pixels with 3 channels, which the file gets before inversion.
 func TestImages(t *testing.T) {
 	p := imaging.Preprocessing{Size: imaging.Size{Height: 1, Width: 2, Channels: 3}, Invert: true}
 	found := images(p, [][]uint8{{1, 2, 3, 4, 5, 6}, {255, 254, 253, 252, 251, 250}})

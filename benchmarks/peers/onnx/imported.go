@@ -18,14 +18,14 @@ import (
 
 const tolerance = 1e-4
 
-// imported is a network that the peer builds in PyTorch, trains for some steps
-// and saves: in a folder of its name there are weights.safetensors, and the
-// bytes of images with what PyTorch makes of them in answers.safetensors.
+// imported is a network that the peer builds in PyTorch, trains for a few steps and saves in
+// a folder of its name: the weights in weights.safetensors, and images with the embeddings
+// of PyTorch in answers.safetensors.
 type imported struct {
 	name     string
-	how      string // for the table
+	how      string // description in the table
 	backbone string // TOML
-	mapping  string // TOML; empty where it is derived
+	mapping  string // TOML; if empty, it is derived
 }
 
 const sequentialNetwork = `
@@ -121,12 +121,12 @@ linear2.bias = "dense_1/bias"
 `
 
 var imports = []imported{
-	{"sequential", "torch.nn.Sequential, by order", sequentialNetwork, ""},
-	{"residual", "a module of its author's own with a classifier, by a mapping", residualNetwork, residualMapping},
-	{"channels-last", "the kernels of a channels-last framework, by a mapping with layouts", channelsLastNetwork, channelsLastMapping},
+	{"sequential", "torch.nn.Sequential, weights matched by order", sequentialNetwork, ""},
+	{"residual", "a custom module with a classifier, weights matched by a mapping", residualNetwork, residualMapping},
+	{"channels-last", "kernels of a channels-last framework, weights matched by a mapping with layouts", channelsLastNetwork, channelsLastMapping},
 }
 
-// compare gives the row of the table.
+// compare returns the row of the table.
 func (i imported) compare(folder string) (string, error) {
 	model, err := i.read(filepath.Join(folder, i.name, "weights.safetensors"))
 	if err != nil {
@@ -138,14 +138,14 @@ func (i imported) compare(folder string) (string, error) {
 	}
 	cells := []string{i.how}
 	for _, batch := range batches {
-		most, err := differenceOf(model, answers, batch)
+		largest, err := differenceOf(model, answers, batch)
 		if err != nil {
 			return "", errors.Wrap(err, i.name)
 		}
-		if !(most <= tolerance) {
-			return "", errors.Errorf("%s: the embeddings differ by %v from PyTorch's, at most %v is allowed", i.name, most, tolerance)
+		if !(largest <= tolerance) {
+			return "", errors.Errorf("%s: the embeddings differ by %v from PyTorch's, at most %v is allowed", i.name, largest, tolerance)
 		}
-		cells = append(cells, fmt.Sprintf("%.1e", most))
+		cells = append(cells, fmt.Sprintf("%.1e", largest))
 	}
 	return "| " + strings.Join(append(cells, "yes"), " | ") + " |\n", nil
 }
@@ -176,13 +176,13 @@ func (i imported) read(path string) (*likeness.Model, error) {
 	return model, file.Fill(model, mapping)
 }
 
-// differenceOf is the largest difference of the embeddings from PyTorch's. Its
-// images are (batch, height, width, channels) bytes, as numbers.
+// differenceOf returns the largest difference of the embeddings from PyTorch's. The images
+// in the file are (batch, height, width, channels), with values from 0 to 255.
 func differenceOf(model *likeness.Model, answers safetensors.File, batch int) (float64, error) {
 	values, found := answers.Tensor(named("images", batch))
 	want, foundToo := answers.Tensor(named("embeddings", batch))
 	if !found || !foundToo {
-		return 0, errors.Errorf("PyTorch has no answer for a batch of %d", batch)
+		return 0, errors.Errorf("answers.safetensors has no images or embeddings for a batch of %d", batch)
 	}
 	var pixels [][]uint8
 	for image := range slices.Chunk(values.Data.([]int64), model.Preprocessing.Size.Len()) {
@@ -198,12 +198,12 @@ func differenceOf(model *likeness.Model, answers safetensors.File, batch int) (f
 	}
 	ours, theirs := slices.Concat(embeddings...), want.Data.([]float32)
 	if len(ours) != len(theirs) {
-		return 0, errors.Errorf("found %d numbers, expected PyTorch's %d", len(ours), len(theirs))
+		return 0, errors.Errorf("found %d numbers in the embeddings, expected %d as in PyTorch", len(ours), len(theirs))
 	}
-	var most float64
+	var largest float64
 	for j, v := range ours {
 		w := float64(theirs[j])
-		most = max(most, math.Abs(float64(v)-w)/max(1, math.Abs(w)))
+		largest = max(largest, math.Abs(float64(v)-w)/max(1, math.Abs(w)))
 	}
-	return most, nil
+	return largest, nil
 }

@@ -13,34 +13,34 @@ import (
 	"github.com/pkg/errors"
 )
 
-const explanation = `All numbers agree to %v: relative to the value, or absolute where that is below 1.
+const explanation = `All numbers agree to within %v, relative to the value, or absolute where that is below 1.
 
 ## Networks in ONNX Runtime
 
-Images in batches of 1 and 7, as float32 from 0 to 255; inversion and
-normalisation are in the file. The weights that the package safetensors of Python
-reads in model.safetensors are bit for bit those of the ONNX file, by their names.
+Batches of 1 and 7 images, as float32 from 0 to 255; inversion and normalization are
+part of the file. The weights that the Python package safetensors reads from
+model.safetensors are bitwise equal to those of the same names in the ONNX file.
 
-| backbone | embeddings, batch of 1 | of 7 | weights equal | onnx.checker | agrees |
+| backbone | embeddings, batch of 1 | batch of 7 | weights equal | onnx.checker | agrees |
 |---|---|---|---|---|---|
 %s
 ## Heads in ONNX Runtime
 
-| head | distances, batch of 1 | of 7 | probabilities | onnx.checker | agrees |
+| head | distances, batch of 1 | batch of 7 | probabilities | onnx.checker | agrees |
 |---|---|---|---|---|---|
 %s
-## Networks of PyTorch
+## Networks imported from PyTorch
 
-Trained there for some steps, saved by safetensors.torch, imported here.
+Trained in PyTorch for a few steps, saved by safetensors.torch and imported by package pytorch.
 
-| network | embeddings, batch of 1 | of 7 | agrees |
+| network | embeddings, batch of 1 | batch of 7 | agrees |
 |---|---|---|---|
 %s`
 
 func main() {
-	python := flag.String("python", "python3", "the Python to run the peer with")
-	script := flag.String("script", "benchmarks/peers/onnx_runtime.py", "the peer")
-	out := flag.String("out", "benchmarks/results", "the folder to write onnx.md to")
+	python := flag.String("python", "python3", "Python `interpreter` that runs the peer")
+	script := flag.String("script", "benchmarks/peers/onnx_runtime.py", "`file` of the peer")
+	out := flag.String("out", "benchmarks/results", "`folder` to write onnx.md to")
 	flag.Parse()
 	if err := run(*python, *script, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "onnx:", err)
@@ -83,7 +83,7 @@ func run(python, script, out string) error {
 	result := fmt.Sprintf(explanation, tolerance, networkRows, headRows, importRows)
 	fmt.Print(result)
 	return record.Record{
-		Title:   "ONNX Runtime agrees",
+		Title:   "Agreement with ONNX Runtime",
 		Command: strings.Join(append([]string{"go run ./benchmarks/peers/onnx"}, os.Args[1:]...), " "),
 		Tools:   strings.Split(strings.TrimSpace(versions), "\n"),
 		Took:    time.Since(start),
@@ -91,8 +91,8 @@ func run(python, script, out string) error {
 	}.WriteFile(filepath.Join(out, "onnx.md"))
 }
 
-// ask runs the peer and gives what it prints. It fails where anything disagrees,
-// having said what.
+// ask runs the peer and returns its standard output. It returns an error if anything
+// disagrees.
 func ask(python, script string, arguments ...string) (string, error) {
 	command := exec.Command(python, append([]string{"-B", script}, arguments...)...) // -B: leave no compiled files beside the script
 	command.Stderr = os.Stderr
@@ -100,10 +100,10 @@ func ask(python, script string, arguments ...string) (string, error) {
 	return string(answer), errors.Wrapf(err, "%s %s %s\n%s", python, script, strings.Join(arguments, " "), answer)
 }
 
-// asking is ask with the Python and the script chosen.
+// asking is ask with the interpreter and the script of the flags.
 type asking func(arguments ...string) (string, error)
 
-// check gives the rows of what is exported. One case is in the folder at a time:
+// check returns the rows of exported models. The folder holds one case at a time, because
 // Koch's network is large.
 func check(peer asking, what, folder string, all []exported, write func(exported, string) error) (string, error) {
 	rows := ""
@@ -120,7 +120,7 @@ func check(peer asking, what, folder string, all []exported, write func(exported
 	return rows, nil
 }
 
-// checkImports gives the rows of what is imported.
+// checkImports returns the rows of imported networks.
 func checkImports(peer asking, folder string) (string, error) {
 	if _, err := peer("learn", folder); err != nil {
 		return "", err

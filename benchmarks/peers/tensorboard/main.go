@@ -1,9 +1,9 @@
-// Tensorboard checks that TensorBoard reads what likeness writes for it: a short
-// run's losses and measures, and the embeddings of its projector.
+// Command tensorboard checks that TensorBoard reads the files that likeness writes for it:
+// the losses and metrics of a short run, and the embeddings for its projector.
 //
 //	go run ./benchmarks/peers/tensorboard -python python3
 //
-// The Python must have the package tensorboard. The result goes to
+// It needs Python with the package tensorboard. The result is written to
 // benchmarks/results/tensorboard.md.
 package main
 
@@ -21,9 +21,9 @@ import (
 )
 
 func main() {
-	python := flag.String("python", "python3", "the Python to run the peer with")
-	script := flag.String("script", "benchmarks/peers/tensorboard_read.py", "the peer")
-	out := flag.String("out", "benchmarks/results", "the folder to write tensorboard.md to")
+	python := flag.String("python", "python3", "Python `interpreter` that runs the peer")
+	script := flag.String("script", "benchmarks/peers/tensorboard_read.py", "`file` of the peer")
+	out := flag.String("out", "benchmarks/results", "`folder` to write tensorboard.md to")
 	flag.Parse()
 	if err := run(*python, *script, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "tensorboard:", err)
@@ -40,8 +40,8 @@ func run(python, script, out string) error {
 	defer os.RemoveAll(folder)
 	folder = filepath.Join(folder, "run")
 	training := exec.Command("go", "run", "./cmd/likeness", "train", "--limit", "2000", "--epochs", "3", "--tensorboard", "--out", folder)
-	if said, err := training.CombinedOutput(); err != nil {
-		return errors.Wrapf(err, "train\n%s", said)
+	if output, err := training.CombinedOutput(); err != nil {
+		return errors.Wrapf(err, "train\n%s", output)
 	}
 	command := exec.Command(python, "-B", script, folder) // -B: leave no compiled files beside the script
 	command.Stderr = os.Stderr
@@ -52,7 +52,7 @@ func run(python, script, out string) error {
 	version, result, _ := strings.Cut(string(answer), "\n")
 	fmt.Print(result)
 	return record.Record{
-		Title:   "TensorBoard reads a run",
+		Title:   "TensorBoard reads the files of a run",
 		Command: strings.Join(append([]string{"go run ./benchmarks/peers/tensorboard"}, os.Args[1:]...), " "),
 		Tools:   []string{version},
 		Took:    time.Since(start),

@@ -2,13 +2,18 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 )
@@ -29,7 +34,7 @@ func shades(classes, images int) *datasets.Dataset {
 	return d
 }
 
-// byShade tells classes of one group apart, and does not tell the groups apart.
+// byShade distinguishes the classes of one group, but not the groups.
 var byShade = contender{rawPixels.embed, distanceOf(heads.L1{})}
 
 func value(t *testing.T, m measurement, c contender) float64 {
@@ -51,7 +56,7 @@ func TestLake(t *testing.T) {
 	}
 }
 
-// Within a group shades tell all classes apart, between groups they do not.
+// Shades distinguish all classes of one group, but not classes of different groups.
 func TestEpisodes(t *testing.T) {
 	d := shades(5, 4)
 	for _, test := range []struct {
@@ -97,7 +102,7 @@ func TestPairsOf(t *testing.T) {
 	}
 }
 
-// A threshold from one dataset serves another.
+// A threshold from one data set is applied to another.
 func TestVerify(t *testing.T) {
 	d := shades(5, 4)
 	pairs, err := pairsOf(d, 200, true)
@@ -132,7 +137,7 @@ func TestRowsOnDisk(t *testing.T) {
 	}
 }
 
-// The recipes are sound before any data is read.
+// The recipes are valid.
 func TestRecipes(t *testing.T) {
 	size := imaging.Size{Height: side, Width: side, Channels: 1}
 	for name, l := range losses {
@@ -161,5 +166,89 @@ func TestRecipes(t *testing.T) {
 	}
 	if d := distortion(side, 1); math.Abs(d.Translation-2.24) > 1e-9 || d.Validate() != nil {
 		t.Errorf("found the distortion %+v", d)
+	}
+}
+
+// scaled returns a contender whose embeddings are the pixels times a factor, plus a ramp.
+func scaled(factor float32) contender {
+	return contender{func(pixels [][]uint8) (evaluate.Embeddings, error) {
+		rows := make([][]float32, len(pixels))
+		for i, image := range pixels {
+			for j, v := range image {
+				rows[i] = append(rows[i], factor*float32(v)+float32(j))
+			}
+		}
+		return evaluate.FromRows(rows)
+	}, cosine}
+}
+
+// The cosine of an ensemble is the mean of the cosines of its members, whatever the
+// lengths of their embeddings.
+func TestTogether(t *testing.T) {
+	images := [][]uint8{{1, 2, 3}, {3, 0, 1}}
+	distance := func(c contender) float64 {
+		embeddings, err := c.embed(images)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var d [1]float64
+		if err := c.metric.Paired(d[:], embeddings.Row(0), embeddings.Row(1), embeddings.Columns); err != nil {
+			t.Fatal(err)
+		}
+		return d[0]
+	}
+	a, b := scaled(1), scaled(-100)
+	got, want := distance(together([]contender{a, b})), (distance(a)+distance(b))/2
+	if math.Abs(got-want) > 1e-6 {
+		t.Errorf("found a distance of %v, expected %v", got, want)
+	}
+}
+
+func TestViewCount(t *testing.T) {
+	for want, views := range map[int]likeness.Views{
+		1: {}, 7: {Affine: true}, 8: {Symmetries: true}, 56: {Affine: true, Symmetries: true},
+	} {
+		if got := viewCount(views); got != want {
+			t.Errorf("%+v: found %d, expected %d", views, got, want)
+		}
+	}
+}
+
+// The networks of an ensemble have different initial weights, the first those of a single
+// network, and each is saved.
+func TestTrainAll(t *testing.T) {
+	d := fewShades()
+	r := usual(10)
+	r.network = func(size imaging.Size) backbone.Network { return backbone.Conv7(size, 4) }
+	r.classes, r.images, r.networks = 4, 2, 2
+	s := settings{seed: 5, note: t.Logf, save: filepath.Join(t.TempDir(), "model.safetensors")}
+	networks, _, err := r.trainAll(context.Background(), s, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone, _, err := r.train(context.Background(), s, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	embedding := func(o outcome) []float32 {
+		rows, err := o.trained.EmbedPixels(d.Images[:1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rows[0]
+	}
+	if diff := cmp.Diff(embedding(alone), embedding(networks[0])); diff != "" {
+		t.Errorf("the first is not the one trained alone: %s", diff)
+	}
+	if cmp.Equal(embedding(networks[0]), embedding(networks[1])) {
+		t.Error("both networks are the same")
+	}
+	if err := s.keepAll(networks); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"model.safetensors", "model-2.safetensors"} {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(s.save), name)); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/likeness-go/likeness/internal/random"
 )
 
-// writeCIFAR writes images in the official binary format: a label and 3,072
-// values each, of a brightness of its own for each class.
+// writeCIFAR writes images in the official binary format, a label and 3,072 values each,
+// with a different brightness for each class.
 func writeCIFAR(t *testing.T, folder string) {
 	t.Helper()
 	r := random.New(1, "cifar")
@@ -30,7 +30,7 @@ func writeCIFAR(t *testing.T, folder string) {
 	}
 }
 
-// The command runs on files of the official format from end to end.
+// The job runs on files of the official format.
 func TestCIFAR(t *testing.T) {
 	folder := t.TempDir()
 	writeCIFAR(t, folder)

@@ -8,17 +8,160 @@ import (
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/random"
+	"github.com/pkg/errors"
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// contender makes embeddings of images, bytes of the networks' size, and
-// compares them.
+// trialSeed is the random seed of the test trials, the same for every training.
+const trialSeed = 1
+
+// lake is the accuracy over the official runs, each trial decided by itself;
+// the interval takes the runs for the unit.
+func lake(runs []datasets.Run, size imaging.Size) measurement {
+	images, trials, groups, err := datasets.RunTrials(runs, size)
+	return func(c contender) (evaluate.Measure, error) {
+		if err != nil {
+			return evaluate.Measure{}, err
+		}
+		embeddings, err := c.embed(images.Images)
+		if err != nil {
+			return evaluate.Measure{}, err
+		}
+		score, err := evaluate.OneShot(c.metric, embeddings, trials, evaluate.MeanDistance)
+		if err != nil {
+			return evaluate.Measure{}, err
+		}
+		return score.Clustered(groups)
+	}
+}
+
+// episodes is the accuracy over episodes with so many queries a class, drawn at
+// random; within a group of classes, each group as often, where that is asked. The
+// interval resamples the images that are asked about, which come in many episodes.
+func episodes(images *datasets.Dataset, way, shot, queries, count int, within bool) (measurement, error) {
+	parts := []*datasets.Dataset{images}
+	var places [][]int // of a part's images in all
+	if within {
+		parts = nil
+		for _, group := range images.Groups() {
+			part, err := images.OnlyClasses(group...)
+			if err != nil {
+				return nil, err
+			}
+			if len(group) >= way {
+				parts = append(parts, part)
+			}
+		}
+	}
+	place := map[*uint8]int{}
+	for i, image := range images.Images {
+		place[&image[0]] = i
+	}
+	samplers := make([]*datasets.Episodes, len(parts))
+	for i, part := range parts {
+		var err error
+		if samplers[i], err = datasets.NewEpisodes(part, way, shot, queries); err != nil {
+			return nil, err
+		}
+		at := make([]int, part.Len())
+		for j, image := range part.Images {
+			at[j] = place[&image[0]]
+		}
+		places = append(places, at)
+	}
+	if len(parts) == 0 {
+		return nil, errors.Errorf("no group of %s has %d classes", images.Name, way)
+	}
+	var asked []evaluate.Trial
+	for e := range count {
+		r := random.New(trialSeed, "episode", e)
+		part := r.IntN(len(parts))
+		episode := samplers[part].Episode(r)
+		support := make([][]int, way)
+		for class, examples := range episode.Support {
+			for _, i := range examples {
+				support[class] = append(support[class], places[part][i])
+			}
+		}
+		for class, own := range episode.Queries {
+			for _, i := range own {
+				asked = append(asked, evaluate.Trial{Support: support, Query: places[part][i], Answer: class})
+			}
+		}
+	}
+	return func(c contender) (evaluate.Measure, error) {
+		embeddings, err := c.embed(images.Images)
+		if err != nil {
+			return evaluate.Measure{}, err
+		}
+		rule := evaluate.MeanDistance
+		if shot > 1 {
+			rule = evaluate.Prototype
+		}
+		score, err := evaluate.OneShot(c.metric, embeddings, asked, rule)
+		return score.Measure, err
+	}, nil
+}
+
+// pairsOf samples balanced pairs; with within, both images of a pair are of one group of
+// classes.
+func pairsOf(images *datasets.Dataset, count int, within bool) ([]datasets.Pair, error) {
+	sampler, err := datasets.BalancedPairs(images)
+	if err != nil {
+		return nil, err
+	}
+	r := random.New(trialSeed, "pairs", images.Name)
+	if !within {
+		return sampler.Pairs(r, count), nil
+	}
+	group := func(i int) string { return datasets.GroupOf(images.Classes[images.Labels[i]]) }
+	var pairs []datasets.Pair
+	kinds := map[bool]int{}
+	for len(pairs) < count {
+		for _, pair := range sampler.Pairs(r, count) {
+			if group(pair.Left) == group(pair.Right) && kinds[pair.Different] < count/2 {
+				kinds[pair.Different]++
+				pairs = append(pairs, pair)
+			}
+		}
+	}
+	return pairs, nil
+}
+
+// verify measures the accuracy over pairs of test images at the best threshold for pairs
+// of the reference images.
+func verify(reference, test *datasets.Dataset, referencePairs, testPairs []datasets.Pair) measurement {
+	return func(c contender) (evaluate.Measure, error) {
+		known, err := verificationOf(c, reference, referencePairs)
+		if err != nil {
+			return evaluate.Measure{}, err
+		}
+		asked, err := verificationOf(c, test, testPairs)
+		if err != nil {
+			return evaluate.Measure{}, err
+		}
+		return asked.AccuracyAt(known.BestThreshold()), nil
+	}
+}
+
+// verificationOf is a contender's distances of pairs of images.
+func verificationOf(c contender, images *datasets.Dataset, pairs []datasets.Pair) (*evaluate.Verification, error) {
+	embeddings, err := c.embed(images.Images)
+	if err != nil {
+		return nil, err
+	}
+	return evaluate.Verify(c.metric, embeddings, pairs)
+}
+
+// contender is a method that is measured: it embeds images, given as bytes of the size of
+// the network, and has a distance.
 type contender struct {
 	embed  func(pixels [][]uint8) (evaluate.Embeddings, error)
 	metric evaluate.Metric
 }
 
-// plain is a model as it is.
+// plain returns a model without test-time augmentation.
 func plain(model *likeness.Model) (contender, error) {
 	metric, err := model.Metric()
 	return contender{func(pixels [][]uint8) (evaluate.Embeddings, error) {
@@ -30,7 +173,7 @@ func plain(model *likeness.Model) (contender, error) {
 	}, metric}, err
 }
 
-// viewed is a model that looks at each image in several views.
+// viewed returns a model with test-time augmentation.
 func viewed(model *likeness.Model, views likeness.Views) contender {
 	return contender{func(pixels [][]uint8) (evaluate.Embeddings, error) {
 		rows, err := model.EmbedViews(views, pixels)
@@ -64,8 +207,8 @@ var rawPixels = contender{func(pixels [][]uint8) (evaluate.Embeddings, error) {
 	return evaluate.FromRows(rows)
 }, cosine}
 
-// together is what several say of two images by cosine, on average: each has its
-// embedding, of length 1, beside those of the others. One alone stays as it is.
+// together returns an ensemble that averages the cosines of its members, by concatenating
+// their embeddings scaled to length 1. A single member is returned unchanged.
 func together(members []contender) contender {
 	if len(members) == 1 {
 		return members[0]
@@ -89,7 +232,7 @@ func together(members []contender) contender {
 	}, cosine}
 }
 
-// remembering is the contender that embeds the same images only once.
+// remembering returns a contender that caches the embeddings of the same images.
 func (c contender) remembering() contender {
 	known := map[*[]uint8]evaluate.Embeddings{} // by the first of a list, which lists do not share
 	return contender{func(pixels [][]uint8) (evaluate.Embeddings, error) {
@@ -104,17 +247,17 @@ func (c contender) remembering() contender {
 	}, c.metric}
 }
 
-// measurement puts a contender to trials, the same for all.
+// measurement measures a contender on test trials, which are the same for all.
 type measurement func(c contender) (evaluate.Measure, error)
 
-// field is who is put to the trials of a training.
+// field is the contenders that are measured after a training.
 type field struct {
 	trained, untrained, pixels, viewed contender
 	views                              int // of each image that viewed looks at
 }
 
-// looks is how many views there are of an image.
-func looks(views likeness.Views) int {
+// viewCount returns the number of views of each image.
+func viewCount(views likeness.Views) int {
 	n, image, size := 1, []uint8{0}, imaging.Size{Height: 1, Width: 1, Channels: 1}
 	if views.Affine {
 		n *= len(datasets.AffineViews(image, size))
@@ -136,7 +279,7 @@ func newField(network outcome) (f field, err error) {
 	}
 	f.trained, f.untrained = f.trained.remembering(), f.untrained.remembering()
 	f.pixels, f.viewed = rawPixels.remembering(), viewed(network.trained, network.views).remembering()
-	f.views = looks(network.views)
+	f.views = viewCount(network.views)
 	return f, nil
 }
 
@@ -152,7 +295,7 @@ func newFields(networks []outcome) ([]field, error) {
 	return fields, nil
 }
 
-// joined is the field of networks that are asked together.
+// joined returns the field of an ensemble.
 func joined(fields []field) field {
 	var trained, untrained, viewed []contender
 	for _, f := range fields {
@@ -194,7 +337,7 @@ func (f field) measure(row Row, m measurement, byViews bool) ([]Row, error) {
 	return rows, nil
 }
 
-// set takes over a measure, in percent.
+// set sets the figure and its interval, in percent.
 func (r *Row) set(m evaluate.Measure) {
 	r.Figure, r.Low, r.High, r.Error = 100*m.Value, 100*m.Low, 100*m.High, 100*m.StandardError
 }

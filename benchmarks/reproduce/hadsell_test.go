@@ -8,8 +8,8 @@ import (
 	"github.com/likeness-go/likeness/imaging"
 )
 
-// Each image has as its neighbours the five whose only pixel is nearest, of two
-// as near the earlier one first.
+// The neighbors of an image of one pixel are the five nearest values; of two equally near
+// images the earlier one comes first.
 func TestNearest(t *testing.T) {
 	var images [][]uint8
 	for _, v := range []uint8{10, 20, 30, 40, 50, 60, 200} {
@@ -27,7 +27,7 @@ func TestNearest(t *testing.T) {
 	}
 }
 
-// What is moved out of the image is lost, and black comes in.
+// Pixels that are shifted out of the image are lost, and the others become black.
 func TestShift(t *testing.T) {
 	row := &datasets.Dataset{
 		Name: "row", Size: imaging.Size{Height: 1, Width: 8, Channels: 1}, Classes: []string{"a", "b"},
@@ -49,8 +49,7 @@ func TestShift(t *testing.T) {
 	}
 }
 
-// Training images are as many of either digit, in every shift one after the
-// other; none of them is a test image.
+// The training set has equally many images of both digits in every shift.
 func TestFoursNines(t *testing.T) {
 	train, test, err := foursNines(20, len(shifts))
 	if err != nil {
