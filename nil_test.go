@@ -542,9 +542,9 @@ func TestWhatABackboneMustGive(t *testing.T) {
 		"no distances":       {drawn(flat), drawnHead(func(*graph.Builder, *graph.Node) *graph.Node { return nil }), "its method Pairwise gives no node"},
 		"a few distances":    {drawn(flat), drawnHead(func(_ *graph.Builder, x *graph.Node) *graph.Node { return x }), "expected distances of shape (2, 2)"},
 		"a head that panics": {drawn(flat), drawnHead(nil), "nil pointer"},
-		"a block's nothing":  {backbone.Network{Size: size, Blocks: []graph.Block{nothing{}, graph.Flatten{}}}, heads.L2{}, "gives a nil node"},
+		"a block's nothing":  {backbone.Network{Size: size, Blocks: []graph.Block{nothing{}, graph.Flatten{}}}, heads.L2{}, "returned a nil node"},
 		"a nil block":        {backbone.Network{Size: size, Blocks: []graph.Block{nil}}, heads.L2{}, "block 1 of the sequence is nil"},
-		"no blocks":          {backbone.Network{Size: size}, heads.L2{}, "the last block gives shape"},
+		"no blocks":          {backbone.Network{Size: size}, heads.L2{}, "the last block has the shape"},
 	} {
 		model, err := likeness.New(test.backbone, test.head, imaging.Preprocessing{Size: size}, 1)
 		if model != nil || err == nil || !strings.Contains(err.Error(), test.want) {

@@ -38,7 +38,7 @@ func TestRaceOfNothing(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds with the race detector")
 	}
-	s := settings{note: t.Logf, arguments: []string{"-packages", "github.com/likeness-go/likeness/graph/gradcheck"}}
+	s := settings{note: t.Logf, arguments: []string{"-packages", "github.com/likeness-go/likeness/benchmarks/peers/tensorboard"}}
 	if found, err := race(t.Context(), s); err == nil || !strings.Contains(err.Error(), "no tests") {
 		t.Errorf("found %v, %v, expected that there are no tests", found, err)
 	}

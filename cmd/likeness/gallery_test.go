@@ -130,7 +130,7 @@ func TestCalibrateCommand(t *testing.T) {
 	if !strings.Contains(said, "likeness calibrate") {
 		t.Errorf("identify says %s", said)
 	}
-	toolFails(t, failure, []string{"0.001 needs 10000 of them", "there are 135", "support rates from 0.074"},
+	toolFails(t, failure, []string{"0.001 requires at least 10000 such pairs", "found 135", "support rates from 0.074"},
 		"calibrate", "--gallery", "bars.gallery", "--data", "strangers", "--rate", "0.001")
 
 	out, _ = tool(t, "calibrate", "--gallery", "bars.gallery", "--data", "strangers", "--rate", "0.1")
@@ -214,13 +214,13 @@ func TestGalleryRefusals(t *testing.T) {
 		"no images":          {failure, []string{`class "a"`, "likeness enroll a a.png --gallery new.gallery"}, in("new.gallery", "enroll", "a")},
 		"missing image":      {failure, []string{"missing.png"}, in("new.gallery", "enroll", "a", "missing.png")},
 		"broken folder":      {failure, []string{filepath.Join("broken", "a", "1.png")}, in("new.gallery", "enroll", "--folder", "broken", "--model", "run")},
-		"image outside":      {failure, []string{filepath.Join("outside", "1.png"), "outside the folders of the classes"}, in("new.gallery", "enroll", "--folder", "outside", "--model", "run")},
+		"image outside":      {failure, []string{filepath.Join("outside", "1.png"), "expected images in subfolders named after their classes"}, in("new.gallery", "enroll", "--folder", "outside", "--model", "run")},
 		"rule":               {failure, []string{`unknown rule "means"`, "nearest, prototype"}, in("new.gallery", "enroll", "a", image, "--rule", "means", "--model", "run")},
 		"no gallery named":   {misuse, []string{"--gallery"}, []string{"identify", image}},
 		"no gallery":         {failure, []string{"new.gallery", "likeness enroll makes a gallery"}, in("new.gallery", "identify", image)},
-		"a text":             {failure, []string{"tiny.toml", "no gallery"}, in("tiny.toml", "identify", image)},
+		"a text":             {failure, []string{"tiny.toml", "not a gallery of a known format"}, in("tiny.toml", "identify", image)},
 		"another model":      {failure, []string{"bars.gallery", filepath.Join("run", "model.safetensors"), "other.safetensors", "checksum"}, in("bars.gallery", "identify", image, "--model", "other.safetensors")},
-		"enrol by another":   {failure, []string{"cannot be compared"}, in("bars.gallery", "enroll", "a", image, "--model", "other.safetensors")},
+		"enrol by another":   {failure, []string{"embeddings of different models are not comparable"}, in("bars.gallery", "enroll", "a", image, "--model", "other.safetensors")},
 		"misspelt class":     {failure, []string{`unknown class "bra1": did you mean "bar1"? The classes are bar0, bar1, bar2`}, in("bars.gallery", "verify", "bra1", image)},
 		"forget nobody":      {failure, []string{`unknown class "nobody". The classes are bar0`}, in("bars.gallery", "forget", "nobody")},
 		"no candidates":      {failure, []string{"--candidates: found 0, expected at least 1"}, in("bars.gallery", "identify", image, "-k", "0")},

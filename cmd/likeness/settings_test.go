@@ -190,7 +190,7 @@ func TestRefusals(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
 		"key":         {"epoch = 3", `did you mean "epochs"?`},
 		"nested key":  {"[[layers]]\nname = \"conv1\"\nratescale = 1.0", `did you mean "rate_scale"?`},
-		"layer":       {"size = \"16\"\n[[layers]]\nname = \"conv9\"\nrate_scale = 0.5", `layer "conv9": found no parameter of that name, expected one of ["norm1.weight"`},
+		"layer":       {"size = \"16\"\n[[layers]]\nname = \"conv9\"\nrate_scale = 0.5", `layer "conv9": matches no parameter, expected one of ["norm1.weight"`},
 		"syntax":      {"epochs = = 3", "config.toml: line 1"},
 		"type":        {"epochs = \"many\"", "epochs"},
 		"network too": {"backbone = \"conv4\"\n[network]\nname = \"x\"", "expected one of the two"},

@@ -4,7 +4,7 @@
 //
 //	go run ./cmd/siamese
 //
-// It prints the nearest-neighbour accuracy of the embeddings on the test set
+// It prints the nearest-neighbor accuracy of the embeddings on the test set
 // beside that of the untrained network and of raw pixels.
 package main
 

@@ -24,7 +24,7 @@ func TestRun(t *testing.T) {
 	}
 	for _, text := range []string{
 		"epoch  1 of 2: loss ", "epoch  2 of 2: loss ", "MNIST", "trained", "untrained", "pixels",
-		"nearest neighbour", "trained on 180 images of 10 classes", "seed 1",
+		"nearest neighbor", "trained on 180 images of 10 classes", "seed 1",
 	} {
 		if !strings.Contains(printed.String(), text) {
 			t.Errorf("want %q in\n%s", text, &printed)
