@@ -1,0 +1,41 @@
+package datasets
+
+import "fmt"
+
+// Kind is a kind of examples: what one example of a batch consists of. A loss
+// needs examples of one kind, and a sampler draws them.
+type Kind int
+
+const (
+	Pairs    Kind = iota // two images, and whether their classes differ
+	Triplets             // an anchor, a positive of its class and a negative of another class
+	Labeled              // one image and its class
+)
+
+// String is "pairs", "triplets" or "labeled images".
+func (k Kind) String() string {
+	switch k {
+	case Pairs:
+		return "pairs"
+	case Triplets:
+		return "triplets"
+	case Labeled:
+		return "labeled images"
+	}
+	return fmt.Sprintf("Kind(%d)", int(k))
+}
+
+// Towers is the number of images in one example, each of which is embedded by a
+// tower of its own: 2 for pairs, 3 for triplets and 1 for labeled images. It is 0
+// for any other value.
+func (k Kind) Towers() int {
+	switch k {
+	case Pairs:
+		return 2
+	case Triplets:
+		return 3
+	case Labeled:
+		return 1
+	}
+	return 0
+}
