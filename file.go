@@ -38,6 +38,19 @@ var (
 // ownBackbone stands in the metadata for a backbone that is no list of blocks.
 const ownBackbone = "own"
 
+// lossPrefix begins the names of the trainable weights of a loss: it is
+// objectives.WeightPrefix, whose package a model does not need.
+const lossPrefix = "loss."
+
+// weights are those of the model's file: all but the trainable weights of the loss
+// that it was trained with, such as class vectors, which embeddings and distances do
+// not depend on.
+func (m *Model) weights() []*graph.Weight {
+	return slices.DeleteFunc(m.Weights.All(), func(w *graph.Weight) bool {
+		return strings.HasPrefix(w.Name, lossPrefix)
+	})
+}
+
 // Save writes the model to one file, whole or not at all. Equal models are
 // equal files, byte for byte. The file has a checksum of all that it holds and
 // the embedding of a picture, by which Load and ProbeDeviation find what is not
@@ -47,7 +60,8 @@ const ownBackbone = "own"
 // the file, and must be given to LoadWith. What Load or LoadWith would refuse is
 // an error of Save: a weight or a threshold that is not a number, weights of
 // float64, a weight that neither the backbone nor the head has. Then an earlier
-// file stays as it is.
+// file stays as it is. The trainable weights of a loss (objectives.Batch.Weight) are
+// not part of the model and are left out.
 func (m *Model) Save(path string) (err error) {
 	defer func() {
 		caught(recover(), &err)
@@ -91,7 +105,7 @@ func (m *Model) sealed() (safetensors.File, error) {
 
 // checkFinite refuses what no model that works has.
 func (m *Model) checkFinite() error {
-	for _, weight := range m.Weights.All() {
+	for _, weight := range m.weights() {
 		if data, ok := weight.Value.Data().([]float32); ok {
 			if i, found := notFinite(data); found {
 				return errors.Errorf("weight %q: value %d is %v, expected a finite number", weight.Name, i, data[i])
@@ -147,7 +161,7 @@ func (m *Model) content() (safetensors.File, error) {
 		metadata[thresholdKey] = strconv.FormatFloat(*m.Threshold, 'g', -1, 64)
 	}
 	file := safetensors.File{Metadata: metadata}
-	for _, weight := range m.Weights.All() {
+	for _, weight := range m.weights() {
 		file.Tensors = append(file.Tensors, safetensors.Tensor{
 			Name: weight.Name, Shape: weight.Value.Shape(), Data: weight.Value.Data(),
 		})

@@ -265,6 +265,23 @@ func TestSaveRefusesWhatCannotBeLoaded(t *testing.T) {
 	}
 }
 
+// The trainable weights of a loss are not part of the model: they change neither its
+// file nor its identity, whatever they hold.
+func TestSaveLeavesOutWeightsOfALoss(t *testing.T) {
+	model := newModel(t, heads.L2{})
+	path := saved(t, model)
+	before, identity := read(t, path), identityOf(t, model)
+	if err := model.Weights.Add(objectives.WeightPrefix+"proxies", graph.Kernel, []int{2}, []float64{1, math.NaN()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := model.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	if read(t, path) != before || identityOf(t, model) != identity {
+		t.Error("a weight of a loss changed the model's file or identity")
+	}
+}
+
 // ownBlock is a block as a user may write it.
 type ownBlock struct{}
 

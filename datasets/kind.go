@@ -1,18 +1,15 @@
 package datasets
 
-import "fmt"
-
-// Kind is a kind of examples: what one example of a batch consists of. A loss
-// needs examples of one kind, and a sampler draws them.
+// Kind is the kind of examples that a loss compares and that a Sampler draws.
 type Kind int
 
 const (
 	Pairs    Kind = iota // two images, and whether their classes differ
 	Triplets             // an anchor, a positive of its class and a negative of another class
-	Labeled              // one image and its class
+	Labeled              // images with the numbers of their classes
 )
 
-// String is "pairs", "triplets" or "labeled images".
+// String names the kind.
 func (k Kind) String() string {
 	switch k {
 	case Pairs:
@@ -22,7 +19,7 @@ func (k Kind) String() string {
 	case Labeled:
 		return "labeled images"
 	}
-	return fmt.Sprintf("Kind(%d)", int(k))
+	return "an unknown kind of examples"
 }
 
 // Towers is the number of images in one example, each of which is embedded by a

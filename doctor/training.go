@@ -65,17 +65,19 @@ func gradients(network []graph.Block, towers int) (string, error) {
 	return fmt.Sprintf("of %d weights, as finite differences say in float64 (%.0e allowed), in three runs alike", weights.Count(), gradcheck.Tolerance), nil
 }
 
-// cost is an objective for so many towers, with a head of its own.
+// cost is a loss for so many towers, with a head of its own.
 func cost(b *graph.Builder, embeddings []*graph.Node) *graph.Node {
+	batch := objectives.Batch{Embeddings: embeddings}
 	switch len(embeddings) {
 	case 1:
-		return objectives.SupervisedContrastive{Temperature: 0.5}.BatchCost(b, heads.Cosine{}.Pairwise(b, embeddings[0], embeddings[0]), b.Input("labels", gradientImages))
+		batch.Head, batch.Labels = heads.Cosine{}, b.Input("labels", gradientImages)
+		return objectives.SupervisedContrastive{Temperature: 0.5}.Cost(b, batch)
 	case 2:
-		distance := heads.WeightedL1{}.Paired(b, embeddings[0], embeddings[1])
-		return objectives.Contrastive{Margin: 3}.PairCost(b, distance, b.Input("different", gradientImages))
+		batch.Head, batch.Labels = heads.WeightedL1{}, b.Input("different", gradientImages)
+		return objectives.Contrastive{Margin: 3}.Cost(b, batch)
 	}
-	between := func(i int) *graph.Node { return heads.L2{}.Paired(b, embeddings[0], embeddings[i]) }
-	return objectives.Triplet{Soft: true}.TripletCost(b, between(1), between(2))
+	batch.Head = heads.L2{}
+	return objectives.Triplet{Soft: true}.Cost(b, batch)
 }
 
 // determinismSteps are enough for a difference of a bit to spread.

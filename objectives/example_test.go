@@ -4,23 +4,25 @@ import (
 	"fmt"
 
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/objectives"
 )
 
-// Siamese training: two towers, a head that fits the objective, a cost.
+// Siamese training: two towers, a head that fits the loss, a cost.
 func ExampleNamed() {
-	objective, head, err := objectives.Named("contrastive", "l2", objectives.Options{Margin: 2})
+	loss, head, err := objectives.Named("contrastive", "l2", objectives.Options{Margin: 2})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	tower := []graph.Block{graph.Linear{Units: 1, NoBias: true, Weight: graph.Constant(1)}}
 	program, err := graph.Build(graph.NewWeights(graph.Float32, 1), graph.Training, func(b *graph.Builder) graph.Outputs {
-		left := b.Sequence(tower, b.Input("left", 2, 2))
-		right := b.Sequence(tower, b.Input("right", 2, 2))
-		distance := head.Paired(b, left, right)
-		cost := objective.(objectives.PairObjective).PairCost(b, distance, b.Input("different", 2))
-		return graph.Outputs{"distance": distance, graph.Cost: cost}
+		batch := objectives.Batch{
+			Embeddings: []*graph.Node{b.Sequence(tower, b.Input("left", 2, 2)), b.Sequence(tower, b.Input("right", 2, 2))},
+			Labels:     b.Input("different", 2),
+			Head:       head,
+		}
+		return graph.Outputs{"distance": batch.Paired(b, 0, 1), graph.Cost: loss.Cost(b, batch)}
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -49,28 +51,42 @@ func ExampleHeadFor() {
 
 // A mean over the hardest triplet of each anchor, in one batch of two classes.
 func ExampleBatchHard() {
-	objective, head, err := objectives.Named("batch-hard", "l1", objectives.Options{Margin: 1})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	// All four have a loss of 0: 1 − 3, 1 − 2, 0 − 2 and 0 − 2, plus the margin.
+	fmt.Println(costOf(objectives.BatchHard{Margin: 1}, heads.L1{}, []float32{0, 1, 3, 3}, []float32{0, 0, 1, 1}))
+	// Output: 0
+}
+
+// Two losses with weights.
+func ExampleSum() {
+	loss := objectives.Sum{
+		{Weight: 1, Loss: objectives.BatchHard{Margin: 3}},
+		{Weight: 0.5, Loss: objectives.BatchContrastive{Margin: 1}}}
+	fmt.Println(loss.Name())
+	fmt.Println(costOf(loss, heads.L1{}, []float32{0, 1, 3, 3}, []float32{0, 0, 1, 1}))
+	// Output:
+	// 1 batch-hard + 0.5 batch-contrastive
+	// 1.2916666
+}
+
+// costOf is the cost of one batch of embeddings with one feature.
+func costOf(loss objectives.Loss, head heads.Head, embeddings, labels []float32) float32 {
 	program, err := graph.Build(graph.NewWeights(graph.Float32, 1), graph.Evaluation, func(b *graph.Builder) graph.Outputs {
-		embeddings := b.Input("embeddings", 4, 1)
-		distances := head.Pairwise(b, embeddings, embeddings)
-		return graph.Outputs{graph.Cost: objective.(objectives.BatchObjective).BatchCost(b, distances, b.Input("labels", 4))}
+		return graph.Outputs{graph.Cost: loss.Cost(b, objectives.Batch{
+			Embeddings: []*graph.Node{b.Input("embeddings", len(labels), 1)},
+			Labels:     b.Input("labels", len(labels)),
+			Classes:    2,
+			Head:       head,
+		})}
 	})
 	if err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
 	defer program.Close()
-	program.Set("embeddings", []float32{0, 1, 3, 3})
-	program.Set("labels", []float32{0, 0, 1, 1})
+	program.Set("embeddings", embeddings)
+	program.Set("labels", labels)
 	if err := program.Run(); err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
-	cost, _ := program.Scalar(graph.Cost) // all four rest: 1 − 3, 1 − 2, 0 − 2 and 0 − 2, plus the margin
-	fmt.Println(cost)
-	// Output: 0
+	cost, _ := program.Scalar(graph.Cost)
+	return float32(cost)
 }

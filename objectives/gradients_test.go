@@ -9,12 +9,16 @@ import (
 	"github.com/likeness-go/likeness/objectives"
 )
 
-// Every objective passes a finite-difference check with every head that goes
-// with it, by the embeddings and by what head and objective learn.
+// Every loss passes a finite-difference check with every head that goes
+// with it, by the embeddings of anchors and references and by the trainable weights
+// of head and loss.
 func TestGradients(t *testing.T) {
-	forEach(t, func(t *testing.T, o objectives.Objective, head heads.Head) {
-		p := problemFor(o, 1, 7, 3)
-		gradcheck.Check(t, p.weights(t, graph.Float64), p.inputs(), p.draw(o, head))
+	forEach(t, func(t *testing.T, o objectives.Loss, head heads.Head) {
+		for name, p := range problemFor(o, 1, 7, 3).forms(o) {
+			t.Run(name, func(t *testing.T) {
+				gradcheck.Check(t, p.weights(t, graph.Float64), p.inputs(), p.draw(o, head))
+			})
+		}
 	})
 }
 
@@ -34,7 +38,7 @@ func TestGradientsThroughTowers(t *testing.T) {
 				for i := range p.towers {
 					embeddings = append(embeddings, b.Sequence(network, b.Input(towers[i], p.rows, p.features)))
 				}
-				return graph.Outputs{graph.Cost: p.cost(b, o, heads.L2{}, embeddings)}
+				return graph.Outputs{graph.Cost: p.cost(b, o, plainHead(o), embeddings)}
 			})
 		})
 	}

@@ -8,17 +8,18 @@ import (
 	"github.com/likeness-go/likeness/objectives"
 )
 
-// Every objective with every head that goes with it is the loop over explicit
+// Every loss with every head that goes with it is the loop over explicit
 // pairs or triplets that its equation describes.
 func TestNaiveLoops(t *testing.T) {
-	forEach(t, func(t *testing.T, o objectives.Objective, head heads.Head) {
+	forEach(t, func(t *testing.T, o objectives.Loss, head heads.Head) {
 		for seed := range uint64(3) {
-			p := problemFor(o, seed, 8, 4)
-			for _, dtype := range arithmetics {
-				r := p.run(t, o, head, dtype)
-				// A head's learned factors are rounded to float32 for the loop.
-				if want := p.naive(o, r); math.Abs(r.cost-want) > 2e-6*max(want, 1) || want == 0 {
-					t.Errorf("seed %d, %v: cost %v, the loop gives %v", seed, dtype, r.cost, want)
+			for name, p := range problemFor(o, seed, 8, 4).forms(o) {
+				for _, dtype := range arithmetics {
+					r := p.run(t, o, head, dtype)
+					// The factors of a weighted head are rounded to float32 for the loop.
+					if want := p.naive(o, r); math.Abs(r.cost-want) > 2e-6*max(want, 1) || want == 0 {
+						t.Errorf("%s, seed %d, %v: cost %v, the loop gives %v", name, seed, dtype, r.cost, want)
+					}
 				}
 			}
 		}
@@ -26,11 +27,12 @@ func TestNaiveLoops(t *testing.T) {
 }
 
 // naive is the cost by loops in float64.
-func (p problem) naive(o objectives.Objective, r result) float64 {
+func (p problem) naive(o objectives.Loss, r result) float64 {
 	between := func(tower, i, otherTower, j int) float64 {
 		return r.distance.Between(p.row(tower, i), p.row(otherTower, j))
 	}
-	d := func(i, j int) float64 { return between(0, i, 0, j) }
+	references := p.rowsOfReferences()
+	d := func(i, j int) float64 { return r.distance.Between(p.row(0, i), references[j]) }
 	switch o := o.(type) {
 	case objectives.Contrastive:
 		return meanOver(p.rows, func(i int) float64 { return contrastive(between(0, i, 1, i), o.Margin, p.labels[i] == 1) })
@@ -98,7 +100,7 @@ func (p problem) naive(o objectives.Objective, r result) float64 {
 
 // naiveSoftmax is the mean over the anchors, of exponentials as they stand in
 // the equations.
-func (p problem) naiveSoftmax(o objectives.Objective, d func(i, j int) float64) float64 {
+func (p problem) naiveSoftmax(o objectives.Loss, d func(i, j int) float64) float64 {
 	var losses []float64
 	for a := range p.rows {
 		positives, negatives := p.others(a)
@@ -137,13 +139,16 @@ func (p problem) naiveSoftmax(o objectives.Objective, d func(i, j int) float64) 
 	return mean(losses)
 }
 
-// others are the images of the class of a, without itself, and all others.
+// others are the references of the class of anchor a, and all others.
 func (p problem) others(a int) (positives, negatives []int) {
-	for i, label := range p.labels {
-		if label != p.labels[a] {
-			negatives = append(negatives, i)
-		} else if i != a {
-			positives = append(positives, i)
+	labels := p.labelsOfReferences()
+	for j, label := range labels {
+		switch {
+		case !p.compared(a, j):
+		case label == p.labels[a]:
+			positives = append(positives, j)
+		default:
+			negatives = append(negatives, j)
 		}
 	}
 	return positives, negatives
@@ -152,35 +157,43 @@ func (p problem) others(a int) (positives, negatives []int) {
 // naivePrototypical is by the prototypes themselves: means of embeddings, of
 // unit length for cosine, whose distance is half the squared one.
 func (p problem) naivePrototypical(temperature float64, cosine bool) float64 {
-	vectors := make([][]float64, p.rows)
-	for i := range vectors {
+	vector := func(row []float32) []float64 {
 		var norm float64
-		for _, v := range p.row(0, i) {
-			vectors[i] = append(vectors[i], float64(v))
+		for _, v := range row {
 			norm += float64(v) * float64(v)
 		}
-		for j := range vectors[i] {
-			if cosine {
-				vectors[i][j] /= math.Sqrt(2 * norm)
+		vector := make([]float64, len(row))
+		for j, v := range row {
+			if vector[j] = float64(v); cosine {
+				vector[j] /= math.Sqrt(2 * norm)
 			}
 		}
+		return vector
 	}
+	references, labels := p.rowsOfReferences(), p.labelsOfReferences()
 	var losses []float64
 	for a := range p.rows {
+		if positives, negatives := p.others(a); len(positives) == 0 || len(negatives) == 0 {
+			continue
+		}
+		anchor := vector(p.row(0, a))
 		likeness := map[float64]float64{}
-		for _, class := range p.labels {
+		for _, class := range labels {
 			prototype, count := make([]float64, p.features), 0.0
-			for i, vector := range vectors {
-				if p.labels[i] == class && i != a {
+			for i, reference := range references {
+				if labels[i] == class && p.compared(a, i) {
 					count++
-					for j, v := range vector {
+					for j, v := range vector(reference) {
 						prototype[j] += v
 					}
 				}
 			}
+			if count == 0 {
+				continue
+			}
 			var d float64
 			for j, v := range prototype {
-				d += math.Pow(vectors[a][j]-v/count, 2)
+				d += math.Pow(anchor[j]-v/count, 2)
 			}
 			likeness[class] = math.Exp(-d / temperature)
 		}
@@ -215,14 +228,19 @@ func triplet(gap, margin float64, soft bool) float64 {
 	return max(0, gap+margin)
 }
 
-// naivePairs is the mean over all pairs, or over those of each kind and then
-// over the kinds there are.
+// naivePairs is the mean over all pairs of an anchor and a reference, of which
+// those of two anchors count once, or over those of each kind and then over the
+// kinds there are.
 func (p problem) naivePairs(balanced bool, loss func(i, j int, different bool) float64) float64 {
+	labels := p.labelsOfReferences()
 	kinds := map[bool][]float64{}
 	for i := range p.rows {
-		for j := i + 1; j < p.rows; j++ {
-			different := p.labels[i] != p.labels[j]
-			kinds[different] = append(kinds[different], loss(i, j, different))
+		for j := range labels {
+			anchors := p.references == nil || p.references.self
+			if p.valid(j) && (!anchors || i < j) {
+				different := p.labels[i] != labels[j]
+				kinds[different] = append(kinds[different], loss(i, j, different))
+			}
 		}
 	}
 	if !balanced {
@@ -238,11 +256,10 @@ func (p problem) naivePairs(balanced bool, loss func(i, j int, different bool) f
 // eachTriplet visits each anchor with each positive and each negative.
 func (p problem) eachTriplet(visit func(anchor, positive, negative int)) {
 	for a := range p.rows {
-		for positive := range p.rows {
-			for negative := range p.rows {
-				if a != positive && p.labels[a] == p.labels[positive] && p.labels[a] != p.labels[negative] {
-					visit(a, positive, negative)
-				}
+		positives, negatives := p.others(a)
+		for _, positive := range positives {
+			for _, negative := range negatives {
+				visit(a, positive, negative)
 			}
 		}
 	}

@@ -51,12 +51,12 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// A zero Margin is the usual one for the head; options arrive.
+// A zero Margin is the default for the head; options arrive.
 func TestNamed(t *testing.T) {
 	tests := []struct {
 		name, head string
 		options    objectives.Options
-		want       objectives.Objective
+		want       objectives.Loss
 	}{
 		{"contrastive", "l2", objectives.Options{}, objectives.Contrastive{Margin: 1}},
 		{"contrastive", "cosine", objectives.Options{}, objectives.Contrastive{Margin: 0.5}},
@@ -109,15 +109,15 @@ func TestNamedRefusals(t *testing.T) {
 		{"cross-entropy", "cosine", objectives.Options{}, "cross-entropy with cosine: these distances lie in [0, 2], so that the logit bias − distance spans 2 and no answer can be sure: use l2 or weighted-l1"},
 		{"triplet", "signed-weighted-l1", objectives.Options{}, "triplet with signed-weighted-l1: its values may be negative and so are no distances: use weighted-l1"},
 		{"contrastive", "cosine", objectives.Options{Margin: 3}, "contrastive with cosine: found margin 3, but these distances lie in [0, 2]"},
-		{"triplet", "l2", objectives.Options{Margin: -1}, "triplet: found margin -1, expected a positive number, or 0 for the usual one"},
-		{"contrastive", "l1", objectives.Options{}, "contrastive with l1: found neither a margin nor the number of features, on which the usual one depends"},
+		{"triplet", "l2", objectives.Options{Margin: -1}, "triplet: found margin -1, expected a positive number, or 0 for the default"},
+		{"contrastive", "l1", objectives.Options{}, "contrastive with l1: found neither a margin nor the number of features, on which the default depends"},
 		{"triplet", "l2", objectives.Options{Margin: 1, Soft: true}, "triplet: found margin 1 and soft, expected one of the two"},
 		{"cross-entropy", "l2", objectives.Options{Margin: 1}, "cross-entropy has no option margin"},
 		{"triplet-ratio", "l2", objectives.Options{Margin: 1}, "triplet-ratio has no option margin"},
-		{"triplet-ratio", "l2", objectives.Options{Scale: -1}, "triplet-ratio: found scale -1, expected a positive number, or 0 for the usual one"},
+		{"triplet-ratio", "l2", objectives.Options{Scale: -1}, "triplet-ratio: found scale -1, expected a positive number, or 0 for the default"},
 		{"triplet-ratio", "l2", objectives.Options{Scale: math.Inf(1)}, "triplet-ratio: found scale +Inf, expected a positive number"},
 		{"n-pair", "l2", objectives.Options{Margin: 1}, "n-pair has no option margin"},
-		{"nca", "l2", objectives.Options{Temperature: -1}, "nca: found temperature -1, expected a positive number, or 0 for the usual one"},
+		{"nca", "l2", objectives.Options{Temperature: -1}, "nca: found temperature -1, expected a positive number, or 0 for the default"},
 		{"n-pair", "signed-weighted-l1", objectives.Options{}, "n-pair with signed-weighted-l1: its values may be negative and so are no distances: use weighted-l1"},
 		{"prototypical", "l2", objectives.Options{}, "prototypical with l2: the distance from a mean does not follow from such distances: use squared-l2 or cosine"},
 		{"triplet", "l2", objectives.Options{Scale: 2}, "triplet has no option scale"},
@@ -131,31 +131,97 @@ func TestNamedRefusals(t *testing.T) {
 	}
 }
 
-// A cost checks its margin and its shapes when it is drawn.
-func TestCostsCheckWhatTheyAreGiven(t *testing.T) {
-	draws := map[string]func(b *graph.Builder) *graph.Node{
-		"contrastive: found margin 0, expected a positive number": func(b *graph.Builder) *graph.Node {
-			return objectives.Contrastive{}.PairCost(b, b.Input("distance", 3), b.Input("different", 3))
-		},
-		"triplet-ratio: found scale 0, expected a positive number": func(b *graph.Builder) *graph.Node {
-			return objectives.TripletRatio{}.TripletCost(b, b.Input("positive", 3), b.Input("negative", 3))
-		},
-		"semi-hard: found margin -1, expected a positive number": func(b *graph.Builder) *graph.Node {
-			return objectives.SemiHard{Margin: -1}.BatchCost(b, b.Input("distances", 3, 3), b.Input("labels", 3))
-		},
-		"cross-entropy: found shapes (3) and (4), expected (batch) twice": func(b *graph.Builder) *graph.Node {
-			return objectives.CrossEntropy{}.PairCost(b, b.Input("distance", 3), b.Input("different", 4))
-		},
-		"batch-hard: found distances of shape (3, 3) and labels of shape (2), expected (batch, batch) and (batch)": func(b *graph.Builder) *graph.Node {
-			return objectives.BatchHard{Soft: true}.BatchCost(b, b.Input("distances", 3, 3), b.Input("labels", 2))
-		},
+// A cost checks its parameters and the batch when it is added to a graph.
+func TestCostsCheckTheBatch(t *testing.T) {
+	embeddings := func(b *graph.Builder, name string, shape ...int) *graph.Node { return b.Input(name, shape...) }
+	pair := func(b *graph.Builder) objectives.Batch {
+		return objectives.Batch{
+			Embeddings: []*graph.Node{embeddings(b, "left", 3, 2), embeddings(b, "right", 3, 2)},
+			Labels:     b.Input("different", 3), Head: heads.L2{},
+		}
 	}
-	for want, draw := range draws {
+	labeled := func(b *graph.Builder) objectives.Batch {
+		return objectives.Batch{Embeddings: []*graph.Node{embeddings(b, "images", 3, 2)}, Labels: b.Input("labels", 3), Head: heads.L2{}}
+	}
+	for _, test := range []struct {
+		want string
+		loss objectives.Loss
+		make func(b *graph.Builder) objectives.Batch
+	}{
+		{"contrastive: found margin 0, expected a positive number", objectives.Contrastive{}, pair},
+		{"batch-ratio: found scale 0, expected a positive number", objectives.BatchRatio{}, labeled},
+		{"semi-hard: found margin -1, expected a positive number", objectives.SemiHard{Margin: -1}, labeled},
+		{"nca: found temperature 0, expected a positive number", objectives.NCA{}, labeled},
+		{"triplet: found the embeddings of 2 towers, expected 3 for triplets", objectives.Triplet{Margin: 1}, pair},
+		{"batch-hard: found the embeddings of 2 towers, expected 1 for labeled images", objectives.BatchHard{Margin: 1}, pair},
+		{"cross-entropy: found labels of shape (4), expected (3)", objectives.CrossEntropy{}, func(b *graph.Builder) objectives.Batch {
+			batch := pair(b)
+			batch.Labels = b.Input("four", 4)
+			return batch
+		}},
+		{"batch-hard: found labels of shape nil, expected (3)", objectives.BatchHard{Soft: true}, func(b *graph.Builder) objectives.Batch {
+			batch := labeled(b)
+			batch.Labels = nil
+			return batch
+		}},
+		{"contrastive: found embeddings of shape (3, 4) in tower 1 and (3, 2) in tower 0, expected (N, D) in all", objectives.Contrastive{Margin: 1}, func(b *graph.Builder) objectives.Batch {
+			batch := pair(b)
+			batch.Embeddings[1] = embeddings(b, "wide", 3, 4)
+			return batch
+		}},
+		{"nca: found no head, expected one to measure distances with", objectives.NCA{Temperature: 1}, func(b *graph.Builder) objectives.Batch {
+			batch := labeled(b)
+			batch.Head = nil
+			return batch
+		}},
+		{"contrastive: found references, which pairs do not have", objectives.Contrastive{Margin: 1}, func(b *graph.Builder) objectives.Batch {
+			batch := pair(b)
+			batch.References = &objectives.References{}
+			return batch
+		}},
+		{"nca: found references of shape (5, 3), expected (M, 2)", objectives.NCA{Temperature: 1}, func(b *graph.Builder) objectives.Batch {
+			batch := labeled(b)
+			batch.References = &objectives.References{Embeddings: b.Input("references", 5, 3)}
+			return batch
+		}},
+		{"nca: found labels of references of shape (4), expected (5)", objectives.NCA{Temperature: 1}, func(b *graph.Builder) objectives.Batch {
+			batch := labeled(b)
+			batch.References = &objectives.References{Embeddings: b.Input("references", 5, 2), Labels: b.Input("four", 4)}
+			return batch
+		}},
+		{"nca: found a mask of valid references of shape (4), expected (5)", objectives.NCA{Temperature: 1}, func(b *graph.Builder) objectives.Batch {
+			batch := labeled(b)
+			batch.References = &objectives.References{Embeddings: b.Input("references", 5, 2), Labels: b.Input("five", 5), Valid: b.Input("four", 4)}
+			return batch
+		}},
+		{"nca: found 2 references, expected at least the 3 anchors, which are said to be among them", objectives.NCA{Temperature: 1}, func(b *graph.Builder) objectives.Batch {
+			batch := labeled(b)
+			batch.References = &objectives.References{Embeddings: b.Input("references", 2, 2), Labels: b.Input("two", 2), Self: true}
+			return batch
+		}},
+	} {
 		_, err := graph.Build(graph.NewWeights(graph.Float32, 1), graph.Evaluation, func(b *graph.Builder) graph.Outputs {
-			return graph.Outputs{graph.Cost: draw(b)}
+			return graph.Outputs{graph.Cost: test.loss.Cost(b, test.make(b))}
 		})
-		if err == nil || err.Error() != "build graph: "+want {
-			t.Errorf("found %v, want %s", err, want)
+		if err == nil || err.Error() != "build graph: "+test.want {
+			t.Errorf("found %v, want %s", err, test.want)
+		}
+	}
+}
+
+// The default margin of a loss as it is; 0 where it has none.
+func TestDefaultMargin(t *testing.T) {
+	for _, test := range []struct {
+		loss objectives.Loss
+		head heads.Head
+		want float64
+	}{
+		{objectives.Contrastive{}, heads.L1{}, 3}, {objectives.Contrastive{}, heads.Cosine{}, 0.5}, {objectives.SemiHard{}, heads.Cosine{}, 0.1},
+		{objectives.Triplet{}, heads.WeightedL1{}, 1}, {objectives.BatchHard{}, heads.L2{}, 0.2}, {objectives.BatchHard{Soft: true}, heads.L2{}, 0},
+		{objectives.NCA{}, heads.L2{}, 0}, {easyPositive{}, heads.L2{}, 0}, {objectives.BatchAll{}, nil, 0},
+	} {
+		if found := objectives.DefaultMargin(test.loss, test.head, 9); found != test.want {
+			t.Errorf("%T with %v: found %v, want %v", test.loss, test.head, found, test.want)
 		}
 	}
 }

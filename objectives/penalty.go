@@ -8,42 +8,43 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// L2 is a penalty on the size of weights: λ‖w‖² for every weight that the
-// pattern names, with the gradient 2λw.
-type L2 struct {
-	// Pattern is a weight's name, "conv1.weight"; a block's, "conv1"; or of the
-	// form of path.Match, "conv[12].*" and "*". A block and a pattern with
-	// wildcards name kernels only: biases and gains are penalised by their full
+// WeightPenalty is an L2 penalty on the size of weights: λ‖w‖² for every weight
+// that the pattern matches, with the gradient 2λw.
+type WeightPenalty struct {
+	// Pattern is the name of a weight, "conv1.weight"; of a block, "conv1"; or a
+	// pattern of path.Match, "conv[12].*" or "*". A block and a pattern with
+	// wildcards match kernels only: biases and gains are penalized by their full
 	// name or not at all.
 	Pattern string
 	Lambda  float64 // λ, at least 0
 }
 
-// Penalty is Σ λ‖w‖² over the weights of the graph that the penalties name, a
+// Penalty is Σ λ‖w‖² over the weights of the graph that the penalties match, a
 // scalar to be added to the cost. There must be at least one penalty. A weight
-// takes the λ of the first penalty whose pattern names it, so that exceptions
-// stand before the rule; frozen weights have none. It looks at the weights that
-// the graph uses so far: call it last. A pattern that names no weight ends the
-// building with an error.
+// has the λ of the first penalty whose pattern matches it, so that exceptions
+// stand before the rule; frozen weights have none. It covers the weights that
+// the graph uses so far: call it last. A pattern that matches no trainable weight
+// is an error of graph.Build.
 //
 // This is the λᵀ|w|² of Koch, Zemel & Salakhutdinov 2015, section 3.2, with a λ
-// for each layer. A solver's own decay must then be off, or weights shrink
-// twice; a decay of 2λ in the solver is the same under plain gradient descent.
-func Penalty(b *graph.Builder, penalties []L2) *graph.Node {
+// for each layer. The weight decay of the solver must then be off, or weights
+// shrink twice; with plain gradient descent a decay of 2λ in the solver is the
+// same.
+func Penalty(b *graph.Builder, penalties []WeightPenalty) *graph.Node {
 	e := expression{b}
 	if len(penalties) == 0 {
 		e.Fail("penalty: found none, expected at least one")
 	}
-	named := make([]bool, len(penalties))
+	matched := make([]bool, len(penalties))
 	var lambdas []float64
 	var nodes []*graph.Node
 	for _, weight := range b.WeightNodes() {
 		taken := false
 		for i, penalty := range penalties {
-			if !e.names(penalty, weight.Weight) {
+			if !e.matches(penalty, weight.Weight) {
 				continue
 			}
-			named[i] = true
+			matched[i] = true
 			if !taken {
 				taken = true
 				lambdas = append(lambdas, penalty.Lambda)
@@ -52,27 +53,27 @@ func Penalty(b *graph.Builder, penalties []L2) *graph.Node {
 		}
 	}
 	for i, penalty := range penalties {
-		if !named[i] {
-			e.Fail("penalty %q: it names no weight that is learned; there are %s", penalty.Pattern, weightNames(b))
+		if !matched[i] {
+			e.Fail("penalty %q: it matches no trainable weight; there are %s", penalty.Pattern, weightNames(b))
 		}
 	}
 	e.Describe("penalty", penalties)
 	return e.scalar(e.Apply("penalty", tensor.Shape{1}, squares[float32]{lambdas}, squares[float64]{lambdas}, nodes...))
 }
 
-// names says whether the penalty's pattern names the weight.
-func (e expression) names(penalty L2, weight *graph.Weight) bool {
+// matches says whether the penalty's pattern matches the weight.
+func (e expression) matches(penalty WeightPenalty, weight *graph.Weight) bool {
 	if !(penalty.Lambda >= 0) {
 		e.Fail("penalty %q: found λ = %v, expected at least 0", penalty.Pattern, penalty.Lambda)
 	}
 	if penalty.Pattern == weight.Name {
 		return true
 	}
-	matches, err := path.Match(penalty.Pattern, weight.Name)
+	found, err := path.Match(penalty.Pattern, weight.Name)
 	if err != nil {
 		e.Fail("penalty %q: %v", penalty.Pattern, err)
 	}
-	return weight.Role == graph.Kernel && (matches || strings.HasPrefix(weight.Name, penalty.Pattern+"."))
+	return weight.Role == graph.Kernel && (found || strings.HasPrefix(weight.Name, penalty.Pattern+"."))
 }
 
 func weightNames(b *graph.Builder) string {

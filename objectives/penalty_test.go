@@ -19,8 +19,8 @@ var network = []graph.Block{
 	graph.Linear{Units: 2, Bias: graph.Normal(0, 1)},
 }
 
-// penalised adds the penalties to a cost of the network.
-func penalised(penalties ...objectives.L2) func(b *graph.Builder) graph.Outputs {
+// penalized adds the penalties to a cost of the network.
+func penalized(penalties ...objectives.WeightPenalty) func(b *graph.Builder) graph.Outputs {
 	return func(b *graph.Builder) graph.Outputs {
 		cost := b.Node(gorgonia.Sum(b.Node(gorgonia.Square(b.Sequence(network, b.Input("images", 2, 3))))))
 		if len(penalties) > 0 {
@@ -36,22 +36,22 @@ var images = map[string][]float64{"images": {1, -1, 0.5, 0.25, 2, -0.5}}
 // that are named, and nothing to the others.
 func TestPenalty(t *testing.T) {
 	tests := map[string]struct {
-		penalties []objectives.L2
+		penalties []objectives.WeightPenalty
 		lambdas   map[string]float64 // by weight
 	}{
-		"all kernels":           {[]objectives.L2{{"*", 0.1}}, map[string]float64{"linear1.weight": 0.1, "linear2.weight": 0.1}},
-		"a block":               {[]objectives.L2{{"linear2", 0.3}}, map[string]float64{"linear2.weight": 0.3}},
-		"a weight":              {[]objectives.L2{{"linear1.weight", 0.3}}, map[string]float64{"linear1.weight": 0.3}},
-		"a bias, by its name":   {[]objectives.L2{{"linear1.bias", 2}}, map[string]float64{"linear1.bias": 2}},
-		"a pattern":             {[]objectives.L2{{"linear[2-9].*", 1}}, map[string]float64{"linear2.weight": 1}},
-		"the first one decides": {[]objectives.L2{{"linear2", 0.5}, {"*", 0.1}}, map[string]float64{"linear1.weight": 0.1, "linear2.weight": 0.5}},
-		"an exception":          {[]objectives.L2{{"linear2", 0}, {"*", 0.1}}, map[string]float64{"linear1.weight": 0.1}},
+		"all kernels":           {[]objectives.WeightPenalty{{"*", 0.1}}, map[string]float64{"linear1.weight": 0.1, "linear2.weight": 0.1}},
+		"a block":               {[]objectives.WeightPenalty{{"linear2", 0.3}}, map[string]float64{"linear2.weight": 0.3}},
+		"a weight":              {[]objectives.WeightPenalty{{"linear1.weight", 0.3}}, map[string]float64{"linear1.weight": 0.3}},
+		"a bias, by its name":   {[]objectives.WeightPenalty{{"linear1.bias", 2}}, map[string]float64{"linear1.bias": 2}},
+		"a pattern":             {[]objectives.WeightPenalty{{"linear[2-9].*", 1}}, map[string]float64{"linear2.weight": 1}},
+		"the first one decides": {[]objectives.WeightPenalty{{"linear2", 0.5}, {"*", 0.1}}, map[string]float64{"linear1.weight": 0.1, "linear2.weight": 0.5}},
+		"an exception":          {[]objectives.WeightPenalty{{"linear2", 0}, {"*", 0.1}}, map[string]float64{"linear1.weight": 0.1}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			w := graph.NewWeights(graph.Float64, 1)
-			plain := run(t, w, images, penalised())
-			found := run(t, w, images, penalised(test.penalties...))
+			plain := run(t, w, images, penalized())
+			found := run(t, w, images, penalized(test.penalties...))
 			want := plain.cost
 			for _, weight := range w.All() {
 				lambda := test.lambdas[weight.Name]
@@ -71,18 +71,18 @@ func TestPenalty(t *testing.T) {
 }
 
 func TestPenaltyGradient(t *testing.T) {
-	gradcheck.Check(t, graph.NewWeights(graph.Float64, 1), images, penalised(objectives.L2{Pattern: "linear1", Lambda: 0.2}, objectives.L2{Pattern: "*", Lambda: 0.05}))
+	gradcheck.Check(t, graph.NewWeights(graph.Float64, 1), images, penalized(objectives.WeightPenalty{Pattern: "linear1", Lambda: 0.2}, objectives.WeightPenalty{Pattern: "*", Lambda: 0.05}))
 }
 
 // A frozen weight has no penalty.
 func TestPenaltyLeavesFrozenWeights(t *testing.T) {
 	w := graph.NewWeights(graph.Float64, 1)
-	run(t, w, images, penalised())
+	run(t, w, images, penalized())
 	if err := w.Freeze("linear1"); err != nil {
 		t.Fatal(err)
 	}
-	plain := run(t, w, images, penalised())
-	found := run(t, w, images, penalised(objectives.L2{Pattern: "*", Lambda: 0.5}))
+	plain := run(t, w, images, penalized())
+	found := run(t, w, images, penalized(objectives.WeightPenalty{Pattern: "*", Lambda: 0.5}))
 	for _, v := range values(w.Get("linear2.weight")) {
 		plain.cost += 0.5 * v * v
 	}
@@ -96,7 +96,7 @@ func TestPenaltyOfALargeWeight(t *testing.T) {
 	defer graph.SetThreads(graph.Threads())
 	draw := func(b *graph.Builder) graph.Outputs {
 		b.Weight("large.weight", graph.Kernel, graph.Normal(0, 1), 300, 173)
-		return graph.Outputs{graph.Cost: objectives.Penalty(b, []objectives.L2{{Pattern: "large", Lambda: 1}})}
+		return graph.Outputs{graph.Cost: objectives.Penalty(b, []objectives.WeightPenalty{{Pattern: "large", Lambda: 1}})}
 	}
 	w := graph.NewWeights(graph.Float32, 1)
 	graph.SetThreads(1)
@@ -116,11 +116,11 @@ func TestPenaltyOfALargeWeight(t *testing.T) {
 }
 
 func TestPenaltyRefusals(t *testing.T) {
-	tests := map[string][]objectives.L2{
-		"found none, expected at least one":                                      {},
-		`penalty "conv1": it names no weight that is learned; there are linear1`: {{"*", 1}, {"conv1", 1}},
-		`penalty "*": found λ = -1, expected at least 0`:                         {{"*", -1}},
-		`penalty "[": syntax error in pattern`:                                   {{"[", 1}},
+	tests := map[string][]objectives.WeightPenalty{
+		"found none, expected at least one":                                  {},
+		`penalty "conv1": it matches no trainable weight; there are linear1`: {{"*", 1}, {"conv1", 1}},
+		`penalty "*": found λ = -1, expected at least 0`:                     {{"*", -1}},
+		`penalty "[": syntax error in pattern`:                               {{"[", 1}},
 	}
 	for want, penalties := range tests {
 		_, err := graph.Build(graph.NewWeights(graph.Float32, 1), graph.Training, func(b *graph.Builder) graph.Outputs {

@@ -5,15 +5,17 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/objectives"
+	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
-// every is each form of each objective.
-var every = []objectives.Objective{
+// every is each form of each loss.
+var every = []objectives.Loss{
 	objectives.Contrastive{Margin: 2},
 	objectives.Triplet{Margin: 0.7},
 	objectives.Triplet{Soft: true},
@@ -42,7 +44,7 @@ var arithmetics = []tensor.Dtype{graph.Float32, graph.Float64}
 var headNames = []string{"l2", "squared-l2", "l1", "weighted-l1", "cosine"}
 
 // forEach runs a test for each objective with each head that goes with it.
-func forEach(t *testing.T, test func(t *testing.T, o objectives.Objective, head heads.Head)) {
+func forEach(t *testing.T, test func(t *testing.T, o objectives.Loss, head heads.Head)) {
 	t.Helper()
 	for _, o := range every {
 		for _, name := range headNames {
@@ -53,6 +55,23 @@ func forEach(t *testing.T, test func(t *testing.T, o objectives.Objective, head 
 	}
 }
 
+// plainHead is l2, or squared-l2 for a loss that l2 does not go with.
+func plainHead(o objectives.Loss) heads.Head {
+	if o.Check(heads.L2{}) == nil {
+		return heads.L2{}
+	}
+	return heads.SquaredL2{}
+}
+
+// forms are a problem as it is and, of labeled images, with references.
+func (p problem) forms(o objectives.Loss) map[string]problem {
+	forms := map[string]problem{"": p}
+	if o.Kind() == datasets.Labeled {
+		forms["separate references"], forms["anchors and a memory"] = p.withReferences(false), p.withReferences(true)
+	}
+	return forms
+}
+
 // problem is embeddings, in as many towers as the objective has, and labels:
 // different for pairs, none for triplets, classes for batches. The embeddings
 // are weights, so that they have gradients.
@@ -60,26 +79,76 @@ type problem struct {
 	rows, features int
 	towers         [][]float64 // rows·features each
 	labels         []float64
+	references     *references // nil: the batch itself
 }
 
-// towersOf is how many embeddings the objective compares at a time, or 1 for a
-// batch.
-func towersOf(o objectives.Objective) int {
-	switch o.(type) {
-	case objectives.PairObjective:
-		return 2
-	case objectives.TripletObjective:
-		return 3
+// references are what the anchors of a problem are compared with. Their first rows
+// are the anchors where self.
+type references struct {
+	self          bool
+	values        []float64 // of those that are not anchors: a weight
+	labels, valid []float64 // of all
+}
+
+// withReferences has references of the same three classes that follow the anchors
+// or replace them; every fourth is invalid, that of the first anchor too.
+func (p problem) withReferences(self bool) problem {
+	const more = 9
+	r := random.New(3, "references", fmt.Sprint(self))
+	p.references = &references{self: self}
+	if self {
+		p.references.labels = slices.Clone(p.labels)
 	}
-	return 1
+	for i := range more {
+		p.references.labels = append(p.references.labels, float64(i*i%3))
+		for range p.features {
+			p.references.values = append(p.references.values, float64(float32(r.NormFloat64())))
+		}
+	}
+	for j := range p.references.labels {
+		p.references.valid = append(p.references.valid, float64(min(j%4, 1)))
+	}
+	return p
+}
+
+// rowsOfReferences are the vectors that anchors are compared with.
+func (p problem) rowsOfReferences() (rows [][]float32) {
+	r := p.references
+	if r == nil || r.self {
+		for i := range p.rows {
+			rows = append(rows, p.row(0, i))
+		}
+	}
+	if r == nil {
+		return rows
+	}
+	for i := range len(r.values) / p.features {
+		rows = append(rows, narrow(r.values[i*p.features:(i+1)*p.features]))
+	}
+	return rows
+}
+
+// labelsOfReferences are their classes.
+func (p problem) labelsOfReferences() []float64 {
+	if p.references == nil {
+		return p.labels
+	}
+	return p.references.labels
+}
+
+// valid says whether reference j counts, and compared whether it does for anchor i.
+func (p problem) valid(j int) bool { return p.references == nil || p.references.valid[j] != 0 }
+
+func (p problem) compared(i, j int) bool {
+	return p.valid(j) && (i != j || p.references != nil && !p.references.self)
 }
 
 // problemFor draws embeddings from the seed and takes the labels that fit the
 // objective. Values are of float32.
-func problemFor(o objectives.Objective, seed uint64, rows, features int) problem {
+func problemFor(o objectives.Loss, seed uint64, rows, features int) problem {
 	r := random.New(seed, "embeddings")
 	p := problem{rows: rows, features: features}
-	for range towersOf(o) {
+	for range o.Kind().Towers() {
 		p.towers = append(p.towers, nil)
 		tower := &p.towers[len(p.towers)-1]
 		for range rows * features {
@@ -87,7 +156,7 @@ func problemFor(o objectives.Objective, seed uint64, rows, features int) problem
 		}
 	}
 	for i := range rows {
-		if towersOf(o) == 2 {
+		if o.Kind().Towers() == 2 {
 			p.labels = append(p.labels, float64(i%2))
 		} else {
 			p.labels = append(p.labels, float64(i%3))
@@ -98,9 +167,13 @@ func problemFor(o objectives.Objective, seed uint64, rows, features int) problem
 
 // row is row i of a tower.
 func (p problem) row(tower, i int) []float32 {
-	row := make([]float32, p.features)
-	for j := range row {
-		row[j] = float32(p.towers[tower][i*p.features+j])
+	return narrow(p.towers[tower][i*p.features : (i+1)*p.features])
+}
+
+func narrow(values []float64) []float32 {
+	row := make([]float32, len(values))
+	for j, v := range values {
+		row[j] = float32(v)
 	}
 	return row
 }
@@ -114,6 +187,11 @@ func (p problem) weights(t testing.TB, dtype tensor.Dtype) *graph.Weights {
 			t.Fatal(err)
 		}
 	}
+	if r := p.references; r != nil {
+		if err := w.Add("references", graph.Bias, []int{len(r.values) / p.features, p.features}, r.values); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return w
 }
 
@@ -121,11 +199,15 @@ func (p problem) inputs() map[string][]float64 {
 	if len(p.towers) == 3 {
 		return map[string][]float64{}
 	}
-	return map[string][]float64{"labels": p.labels}
+	inputs := map[string][]float64{"labels": p.labels}
+	if r := p.references; r != nil {
+		inputs["labels of references"], inputs["valid references"] = r.labels, r.valid
+	}
+	return inputs
 }
 
 // draw is the cost of the towers.
-func (p problem) draw(o objectives.Objective, head heads.Head) func(b *graph.Builder) graph.Outputs {
+func (p problem) draw(o objectives.Loss, head heads.Head) func(b *graph.Builder) graph.Outputs {
 	return func(b *graph.Builder) graph.Outputs {
 		var towers []*graph.Node
 		for i := range p.towers {
@@ -135,17 +217,22 @@ func (p problem) draw(o objectives.Objective, head heads.Head) func(b *graph.Bui
 	}
 }
 
-// cost compares embeddings by the head and judges the distances.
-func (p problem) cost(b *graph.Builder, o objectives.Objective, head heads.Head, towers []*graph.Node) *graph.Node {
-	switch o := o.(type) {
-	case objectives.PairObjective:
-		return o.PairCost(b, head.Paired(b, towers[0], towers[1]), b.Input("labels", p.rows))
-	case objectives.TripletObjective:
-		return o.TripletCost(b, head.Paired(b, towers[0], towers[1]), head.Paired(b, towers[0], towers[2]))
-	case objectives.BatchObjective:
-		return o.BatchCost(b, head.Pairwise(b, towers[0], towers[0]), b.Input("labels", p.rows))
+// cost is the loss of the embeddings.
+func (p problem) cost(b *graph.Builder, o objectives.Loss, head heads.Head, towers []*graph.Node) *graph.Node {
+	batch := objectives.Batch{Embeddings: towers, Head: head, Classes: 3}
+	if o.Kind() != datasets.Triplets {
+		batch.Labels = b.Input("labels", p.rows)
 	}
-	return nil
+	if r := p.references; r != nil {
+		all := b.Weight("references", graph.Bias, graph.Initializer{}, len(r.values)/p.features, p.features)
+		if r.self {
+			all = b.Node(gorgonia.Concat(0, towers[0], all))
+		}
+		batch.References = &objectives.References{
+			Embeddings: all, Labels: b.Input("labels of references", len(r.labels)), Valid: b.Input("valid references", len(r.labels)), Self: r.self,
+		}
+	}
+	return o.Cost(b, batch)
 }
 
 // result is a run's cost, gradients by weight, and the head as it was.
@@ -156,7 +243,7 @@ type result struct {
 	bias      float64 // of cross-entropy
 }
 
-func (p problem) run(t testing.TB, o objectives.Objective, head heads.Head, dtype tensor.Dtype) result {
+func (p problem) run(t testing.TB, o objectives.Loss, head heads.Head, dtype tensor.Dtype) result {
 	t.Helper()
 	w := p.weights(t, dtype)
 	r := run(t, w, p.inputs(), p.draw(o, head))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/random"
@@ -15,7 +16,7 @@ import (
 // The order of a batch changes nothing: the cost stays, and gradients move
 // with their embeddings.
 func TestOrderOfTheBatchDoesNotCount(t *testing.T) {
-	forEach(t, func(t *testing.T, o objectives.Objective, head heads.Head) {
+	forEach(t, func(t *testing.T, o objectives.Loss, head heads.Head) {
 		p := problemFor(o, 4, 8, 3)
 		order := random.New(1, "order").Perm(p.rows)
 		shuffled := problem{rows: p.rows, features: p.features, towers: make([][]float64, len(p.towers))}
@@ -46,15 +47,15 @@ func TestOrderOfTheBatchDoesNotCount(t *testing.T) {
 // Classes are names: other labels in the same partition give the same cost.
 func TestLabelsAreNames(t *testing.T) {
 	for _, o := range every {
-		if _, ok := o.(objectives.BatchObjective); !ok {
+		if o.Kind() != datasets.Labeled {
 			continue
 		}
 		p := problemFor(o, 5, 8, 3)
-		before := p.run(t, o, heads.L2{}, graph.Float32)
+		before := p.run(t, o, plainHead(o), graph.Float32)
 		for i, label := range p.labels {
 			p.labels[i] = map[float64]float64{0: 1<<24 - 1, 1: 1<<24 - 2, 2: 17}[label]
 		}
-		if after := p.run(t, o, heads.L2{}, graph.Float32); after.cost != before.cost {
+		if after := p.run(t, o, plainHead(o), graph.Float32); after.cost != before.cost {
 			t.Errorf("%s: cost %v became %v", o.Name(), before.cost, after.cost)
 		}
 	}
@@ -63,13 +64,13 @@ func TestLabelsAreNames(t *testing.T) {
 // Where all that is alike is at one place, and all else beyond the margin,
 // objectives with a margin ask for nothing more.
 func TestNothingLeftToLearn(t *testing.T) {
-	for _, o := range []objectives.Objective{
+	for _, o := range []objectives.Loss{
 		objectives.Contrastive{Margin: 1}, objectives.Triplet{Margin: 1},
 		objectives.BatchContrastive{Margin: 1}, objectives.BatchContrastive{Margin: 1, Balanced: true},
 		objectives.BatchAll{Margin: 1}, objectives.BatchHard{Margin: 1}, objectives.SemiHard{Margin: 1},
 	} {
 		p := problem{rows: 4, features: 2, labels: []float64{0, 0, 1, 1}}
-		switch towersOf(o) {
+		switch o.Kind().Towers() {
 		case 1:
 			p.towers = [][]float64{{3, 0, 3, 0, 0, 4, 0, 4}}
 		case 2:
@@ -103,8 +104,8 @@ func checkZero(t *testing.T, what string, r result) {
 
 // A batch that has nothing to judge costs nothing.
 func TestBatchesWithNothingToJudge(t *testing.T) {
-	forEach(t, func(t *testing.T, o objectives.Objective, head heads.Head) {
-		if towersOf(o) > 1 {
+	forEach(t, func(t *testing.T, o objectives.Loss, head heads.Head) {
+		if o.Kind().Towers() > 1 {
 			return
 		}
 		tests := map[string][]float64{"one image": {3}}
@@ -127,7 +128,7 @@ func TestBatchesWithNothingToJudge(t *testing.T) {
 // Batches of one pair or triplet, of one class, of no class twice, and of
 // embeddings that are equal or zero, have finite costs and gradients.
 func TestDegenerateBatchesAreFinite(t *testing.T) {
-	forEach(t, func(t *testing.T, o objectives.Objective, head heads.Head) {
+	forEach(t, func(t *testing.T, o objectives.Loss, head heads.Head) {
 		for name, change := range map[string]func(p *problem){
 			"one row":   func(p *problem) { *p = problemFor(o, 1, 1, p.features) },
 			"one label": func(p *problem) { clear(p.labels) },
@@ -180,7 +181,7 @@ func TestDegenerateBatchesAreFinite(t *testing.T) {
 // An embedding that is not a number makes a cost that is none, never a batch
 // that looks as if there were nothing to learn.
 func TestNaNShows(t *testing.T) {
-	forEach(t, func(t *testing.T, o objectives.Objective, head heads.Head) {
+	forEach(t, func(t *testing.T, o objectives.Loss, head heads.Head) {
 		p := problemFor(o, 8, 6, 3)
 		p.towers[0][5*3] = math.NaN()
 		if len(p.towers) == 1 {
@@ -195,14 +196,15 @@ func TestNaNShows(t *testing.T) {
 // Costs and gradients are the same to the bit on any number of threads.
 func TestThreadsChangeNothing(t *testing.T) {
 	defer graph.SetThreads(graph.Threads())
-	forEach(t, func(t *testing.T, o objectives.Objective, head heads.Head) {
-		p := problemFor(o, 9, 33, 5)
-		graph.SetThreads(1)
-		one := p.run(t, o, head, graph.Float32)
-		graph.SetThreads(4)
-		four := p.run(t, o, head, graph.Float32)
-		if one.cost != four.cost || !cmp.Equal(one.gradients, four.gradients) {
-			t.Errorf("one thread and four differ: costs %v and %v", one.cost, four.cost)
+	forEach(t, func(t *testing.T, o objectives.Loss, head heads.Head) {
+		for name, p := range problemFor(o, 9, 33, 5).forms(o) {
+			graph.SetThreads(1)
+			one := p.run(t, o, head, graph.Float32)
+			graph.SetThreads(4)
+			four := p.run(t, o, head, graph.Float32)
+			if one.cost != four.cost || !cmp.Equal(one.gradients, four.gradients) {
+				t.Errorf("%s: one thread and four differ: costs %v and %v", name, one.cost, four.cost)
+			}
 		}
 	})
 }

@@ -13,7 +13,7 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// twin is an objective written in Gorgonia's own operations alone, through
+// twin is a loss written in Gorgonia's own operations alone, through
 // arrays (batch, batch, batch) where need be. Its masks come from the test.
 type twin struct {
 	*graph.Builder
@@ -123,7 +123,7 @@ func (t twin) prototypical(o objectives.Prototypical, distances, positives, nega
 // What is fused equals its twin of plain nodes, in value and in gradient.
 func TestTwins(t *testing.T) {
 	const batch = 6
-	for _, o := range []objectives.BatchObjective{
+	for _, o := range []objectives.Loss{
 		objectives.BatchAll{Margin: 0.4}, objectives.BatchAll{Soft: true}, objectives.SemiHard{Margin: 0.4},
 		objectives.BatchHard{Margin: 0.4}, objectives.BatchHard{Soft: true},
 		objectives.BatchRatio{Scale: 2}, objectives.NPair{Temperature: 0.3}, objectives.SupervisedContrastive{Temperature: 0.3},

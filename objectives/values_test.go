@@ -7,20 +7,65 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/objectives"
+	"github.com/pkg/errors"
 )
 
-// judge is the cost of given distances, which are weights so that they have
-// gradients: "distance", or "positive" and "negative", or "distances".
-func judge(t testing.TB, o objectives.Objective, bias float64, distances map[string][]float64, labels []float64) result {
+// given is a head whose distances are weights, so that they have gradients:
+// "distance", or "positive" and "negative", or "distances" and those "among" the
+// references.
+type given struct{}
+
+func (given) Name() string { return "given" }
+
+func (given) Paired(b *graph.Builder, _, y *graph.Node) *graph.Node {
+	return distanceNode(b, map[string]string{"input:right": "distance", "input:positives": "positive", "input:negatives": "negative"}[y.Name()], y.Shape()[0])
+}
+
+func (given) Pairwise(b *graph.Builder, x, y *graph.Node) *graph.Node {
+	if x.Name() == "input:references" {
+		return distanceNode(b, "among", x.Shape()[0], y.Shape()[0])
+	}
+	return distanceNode(b, "distances", x.Shape()[0], y.Shape()[0])
+}
+
+func (given) Properties() heads.Properties { return heads.Properties{Means: true} }
+
+func (given) Distance(*graph.Weights) (heads.Distance, error) {
+	return nil, errors.New("not needed")
+}
+
+func distanceNode(b *graph.Builder, name string, shape ...int) *graph.Node {
+	return b.Weight(name, graph.Bias, graph.Initializer{}, shape...)
+}
+
+// judge is the cost of given distances.
+func judge(t testing.TB, o objectives.Loss, bias float64, distances map[string][]float64, labels []float64) result {
+	t.Helper()
+	return judgeReferences(t, o, bias, distances, labels, nil)
+}
+
+// judgeReferences is the cost of given distances (N, M) from references, of which
+// values are not needed.
+func judgeReferences(t testing.TB, o objectives.Loss, bias float64, distances map[string][]float64, labels []float64, r *references) result {
 	t.Helper()
 	w := graph.NewWeights(graph.Float64, 1)
-	rows := len(labels)
+	rows, columns := len(labels), len(labels)
+	if r != nil {
+		columns = len(r.labels)
+	}
 	for name, values := range distances {
 		shape := []int{len(values)}
-		if name == "distances" {
-			shape = []int{rows, rows}
+		switch name {
+		case "distances":
+			shape = []int{rows, columns}
+		case "among":
+			shape = []int{columns, columns}
+		default:
+			rows = len(values)
 		}
 		if err := w.Add(name, graph.Bias, shape, values); err != nil {
 			t.Fatal(err)
@@ -31,22 +76,25 @@ func judge(t testing.TB, o objectives.Objective, bias float64, distances map[str
 	}
 	inputs := map[string][]float64{}
 	return run(t, w, inputs, func(b *graph.Builder) graph.Outputs {
-		given := func(name string) *graph.Node {
-			return b.Weight(name, graph.Bias, graph.Initializer{}, w.Get(name).Value.Shape()...)
+		batch := objectives.Batch{Head: given{}}
+		for _, tower := range map[datasets.Kind][]string{
+			datasets.Pairs: {"left", "right"}, datasets.Triplets: {"anchors", "positives", "negatives"}, datasets.Labeled: {"images"},
+		}[o.Kind()] {
+			batch.Embeddings = append(batch.Embeddings, b.Input(tower, rows, 1))
 		}
-		input := func(name string) *graph.Node {
-			inputs[name] = labels
-			return b.Input(name, rows)
+		if labels != nil {
+			inputs["labels"] = labels
+			batch.Labels = b.Input("labels", rows)
 		}
-		switch o := o.(type) {
-		case objectives.PairObjective:
-			return graph.Outputs{graph.Cost: o.PairCost(b, given("distance"), input("different"))}
-		case objectives.TripletObjective:
-			return graph.Outputs{graph.Cost: o.TripletCost(b, given("positive"), given("negative"))}
-		case objectives.BatchObjective:
-			return graph.Outputs{graph.Cost: o.BatchCost(b, given("distances"), input("labels"))}
+		if r != nil {
+			batch.References = &objectives.References{Embeddings: b.Input("references", columns, 1), Labels: b.Input("labels of references", columns), Self: r.self}
+			inputs["labels of references"] = r.labels
+			if r.valid != nil {
+				batch.References.Valid = b.Input("valid references", columns)
+				inputs["valid references"] = r.valid
+			}
 		}
-		return nil
+		return graph.Outputs{graph.Cost: o.Cost(b, batch)}
 	})
 }
 
@@ -71,7 +119,7 @@ func TestWorkedValues(t *testing.T) {
 	// e^{1·ln 3} = 3 for anchor 0 and 2 for anchor 1, at a temperature of 1.
 	odds := vectors{"distances": {9, 0, ln3 /**/, 0, 9, ln2 /**/, 9, 9, 9}}
 	tests := []struct {
-		objective objectives.Objective
+		loss      objectives.Loss
 		bias      float64
 		distances vectors
 		labels    []float64
@@ -168,8 +216,8 @@ func TestWorkedValues(t *testing.T) {
 			0.5, vectors{"distances": {0, 0.5, -0.5, 0 /**/, 0, 0, 0, 0 /**/, 0, 0, 0, 0 /**/, 0, 0, 0, 0}}},
 	}
 	for _, test := range tests {
-		t.Run(fmt.Sprintf("%T%+v", test.objective, test.objective), func(t *testing.T) {
-			r := judge(t, test.objective, test.bias, test.distances, test.labels)
+		t.Run(fmt.Sprintf("%T%+v", test.loss, test.loss), func(t *testing.T) {
+			r := judge(t, test.loss, test.bias, test.distances, test.labels)
 			near := cmpopts.EquateApprox(0, 1e-15)
 			if diff := cmp.Diff(test.cost, r.cost, near); diff != "" {
 				t.Errorf("cost: %s", diff)

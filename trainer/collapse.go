@@ -71,17 +71,10 @@ func (now signs) collapse(step int, earlier signs) *Collapse {
 	return nil
 }
 
-// marginOf is the margin of a triplet loss that has an end.
-func marginOf(objective objectives.Objective) (margin float64, found bool) {
-	switch o := objective.(type) {
-	case objectives.Triplet:
-		return o.Margin, !o.Soft
-	case objectives.BatchAll:
-		return o.Margin, !o.Soft
-	case objectives.BatchHard:
-		return o.Margin, !o.Soft
-	case objectives.SemiHard:
-		return o.Margin, true
+// marginOf is the margin of a triplet loss that has one.
+func marginOf(objective objectives.Loss) (margin float64, found bool) {
+	if o, ok := objective.(objectives.MarginLoss); ok {
+		return o.HingeMargin()
 	}
 	return 0, false
 }

@@ -20,7 +20,7 @@ func watched(t *testing.T, training *trainer.Trainer, steps int) (alarms []train
 	return alarms
 }
 
-func judging(t *testing.T, objective objectives.Objective, head heads.Head, rate float64, seed uint64) *trainer.Trainer {
+func judging(t *testing.T, objective objectives.Loss, head heads.Head, rate float64, seed uint64) *trainer.Trainer {
 	t.Helper()
 	training := newTrainer(t, tiny())
 	training.Model = newModel(t, tiny(), head)
@@ -34,7 +34,7 @@ func judging(t *testing.T, objective objectives.Objective, head heads.Head, rate
 // at which the ReLUs of a network die.
 func TestCollapsesAreTold(t *testing.T) {
 	pulled := judging(t, objectives.Contrastive{Margin: 1}, heads.L2{}, 1e-2, 1)
-	pulled.Penalties = []objectives.L2{{Pattern: "*", Lambda: 100}}
+	pulled.Penalties = []objectives.WeightPenalty{{Pattern: "*", Lambda: 100}}
 	for name, test := range map[string]struct {
 		training *trainer.Trainer
 		want     string
@@ -56,7 +56,7 @@ func TestHealthySeedsAreNotTold(t *testing.T) {
 		t.Skip("trains ten networks one after the other, which shows nothing of goroutines")
 	}
 	healthy := []struct {
-		objective objectives.Objective
+		objective objectives.Loss
 		head      heads.Head
 	}{
 		{objectives.Contrastive{Margin: 1}, heads.L2{}},

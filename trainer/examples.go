@@ -25,13 +25,13 @@ type Examples struct {
 // pairs, batch triplets, or a labelled batch of so many images, perClass of
 // each class (4 when it is 0). Where there are not batch/perClass classes, a
 // labelled batch has all classes and as many images of each as fit.
-func For(objective objectives.Objective, images *datasets.Dataset, batch, perClass int) (*Examples, error) {
+func For(objective objectives.Loss, images *datasets.Dataset, batch, perClass int) (*Examples, error) {
 	return draw(objective, images, batch, perClass, sampling{datasets.NewClassBatches, "any classes"})
 }
 
 // ForGroups is For a labelled batch whose classes come from one group of
 // classes, or from a few where one has too few; see datasets.NewGroupBatches.
-func ForGroups(objective objectives.BatchObjective, images *datasets.Dataset, batch, perClass int) (*Examples, error) {
+func ForGroups(objective objectives.Loss, images *datasets.Dataset, batch, perClass int) (*Examples, error) {
 	return draw(objective, images, batch, perClass, sampling{datasets.NewGroupBatches, "classes of one group"})
 }
 
@@ -41,7 +41,7 @@ type sampling struct {
 	drawn      string
 }
 
-func draw(objective objectives.Objective, images *datasets.Dataset, batch, perClass int, from sampling) (examples *Examples, err error) {
+func draw(objective objectives.Loss, images *datasets.Dataset, batch, perClass int, from sampling) (examples *Examples, err error) {
 	defer panics(&err, "draw examples: the objective")
 	if objective == nil || images == nil {
 		return nil, errors.New("draw examples: there must be an objective and images")
@@ -53,16 +53,16 @@ func draw(objective objectives.Objective, images *datasets.Dataset, batch, perCl
 		return nil, errors.Wrap(err, "draw examples")
 	}
 	e := &Examples{images: images, count: batch}
-	switch objective.(type) {
-	case objectives.PairObjective:
+	switch objective.Kind() {
+	case datasets.Pairs:
 		var sampler datasets.PairSampler
 		sampler, err = datasets.BalancedPairs(images)
 		e.kind, e.drawn = pairs{sampler}, "balanced pairs"
-	case objectives.TripletObjective:
+	case datasets.Triplets:
 		var sampler datasets.TripletSampler
 		sampler, err = datasets.RandomTriplets(images)
 		e.kind, e.drawn = triplets{sampler}, "random triplets"
-	case objectives.BatchObjective:
+	case datasets.Labeled:
 		var sampler *datasets.ClassBatches
 		if sampler, err = classBatches(images, batch, perClass, from); err == nil {
 			e.kind, e.count = batches{sampler, images.Labels}, sampler.Classes*sampler.Images
@@ -126,17 +126,26 @@ func (e *Examples) perStep() int { return len(e.kind.towers()) * e.count }
 
 // draw adds to the graph the towers, the head and the objective; it is an
 // error when the objective does not judge such examples.
-func (e *Examples) draw(b *graph.Builder, embed func(*graph.Node) *graph.Node, head heads.Head, objective objectives.Objective) *graph.Node {
+func (e *Examples) draw(b *graph.Builder, embed func(*graph.Node) *graph.Node, head heads.Head, objective objectives.Loss) *graph.Node {
 	size := e.images.Size
 	var embeddings []*graph.Node
 	for _, tower := range e.kind.towers() {
 		embeddings = append(embeddings, embed(b.Input(tower, e.count, size.Height, size.Width, size.Channels)))
 	}
-	cost := e.kind.cost(b, e.count, embeddings, head, objective)
-	if cost == nil {
+	return e.cost(b, embeddings, head, objective)
+}
+
+// cost adds the head and the objective on the towers' embeddings.
+func (e *Examples) cost(b *graph.Builder, embeddings []*graph.Node, head heads.Head, objective objectives.Loss) *graph.Node {
+	kind, labels := e.kind.judged()
+	if objective.Kind() != kind {
 		b.Fail("objective %s does not judge the examples it is given, which have the inputs %q", objective.Name(), e.kind.towers())
 	}
-	return cost
+	batch := objectives.Batch{Embeddings: embeddings, Head: head, Classes: len(e.images.Classes)}
+	if labels != "" {
+		batch.Labels = b.Input(labels, e.count)
+	}
+	return objective.Cost(b, batch)
 }
 
 // inputs are the values of the graph's inputs in one step, by name.

@@ -13,7 +13,7 @@ import (
 
 // firstCost is the cost of the first step, and the distances before it of all
 // images from one another.
-func firstCost(t *testing.T, objective objectives.Objective, examples *trainer.Examples) (cost float64, distance func(i, j int) float64) {
+func firstCost(t *testing.T, objective objectives.Loss, examples *trainer.Examples) (cost float64, distance func(i, j int) float64) {
 	t.Helper()
 	training := newTrainer(t, tiny())
 	training.Objective, training.Examples, training.Epochs, training.EpochSteps = objective, examples, 1, 1

@@ -96,7 +96,7 @@ var extremes = []extreme{
 }
 
 // eachCombination calls f for each head that goes with each objective.
-func eachCombination(options objectives.Options, f func(objective objectives.Objective, head heads.Head)) (combinations int) {
+func eachCombination(options objectives.Options, f func(objective objectives.Loss, head heads.Head)) (combinations int) {
 	for _, name := range objectives.Names {
 		for _, with := range heads.Names {
 			options.Features = 8
@@ -119,7 +119,7 @@ func TestExtremes(t *testing.T) {
 	for _, extreme := range extremes {
 		t.Run(extreme.name, func(t *testing.T) {
 			tried := 0
-			combinations := eachCombination(extreme.options, func(objective objectives.Objective, head heads.Head) {
+			combinations := eachCombination(extreme.options, func(objective objectives.Loss, head heads.Head) {
 				if tried++; !testing.Short() || tried%7 == 1 {
 					extreme.run(t, objective, head)
 				}
@@ -131,7 +131,7 @@ func TestExtremes(t *testing.T) {
 	}
 }
 
-func (e extreme) run(t *testing.T, objective objectives.Objective, head heads.Head) {
+func (e extreme) run(t *testing.T, objective objectives.Loss, head heads.Head) {
 	t.Helper()
 	name := objective.Name() + " with " + head.Name()
 	images := e.images()
@@ -221,7 +221,7 @@ func TestTooFewIsRefused(t *testing.T) {
 		"one image":            blobs(1, 1, 1),
 		"no images":            {Name: "none", Size: size, Classes: []string{"a", "b"}, Labels: []int{}},
 	} {
-		eachCombination(objectives.Options{}, func(objective objectives.Objective, head heads.Head) {
+		eachCombination(objectives.Options{}, func(objective objectives.Loss, head heads.Head) {
 			_, err := trainer.For(objective, images, 6, 2)
 			if err == nil || !strings.Contains(err.Error(), objective.Name()) && !strings.Contains(err.Error(), "image") {
 				t.Errorf("%s, %s: found %v, expected the reason", name, objective.Name(), err)
@@ -243,7 +243,7 @@ func TestImagesOfOnePixel(t *testing.T) {
 	network := backbone.Network{Name: "pixel", Size: one, Blocks: []graph.Block{
 		graph.Conv{Filters: 3, Kernel: 1, NoBias: true, BatchNorm: true, Activation: "relu"}, graph.Flatten{}, graph.Linear{Units: 8},
 	}}
-	eachCombination(objectives.Options{}, func(objective objectives.Objective, head heads.Head) {
+	eachCombination(objectives.Options{}, func(objective objectives.Loss, head heads.Head) {
 		examples, err := trainer.For(objective, images, 6, 2)
 		if err != nil {
 			t.Fatal(err)

@@ -90,7 +90,7 @@ func newTrainer(t testing.TB, network backbone.Network) *trainer.Trainer {
 	}
 }
 
-func examples(t testing.TB, objective objectives.Objective, batch int) *trainer.Examples {
+func examples(t testing.TB, objective objectives.Loss, batch int) *trainer.Examples {
 	t.Helper()
 	examples, err := trainer.For(objective, seen, batch, 0)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -43,7 +42,7 @@ func (r *run) identity() (map[string]string, error) {
 	if known {
 		settings["backbone"] = blocks
 	}
-	if !known || heads.IsOwn(r.Model.Head) || reflect.Indirect(reflect.ValueOf(r.Objective)).Type().PkgPath() != objectivesPath {
+	if !known || heads.IsOwn(r.Model.Head) || !objectives.Builtin(r.Objective) {
 		settings["graph"] = r.program.Structure()
 	}
 	return settings, nil
@@ -67,9 +66,6 @@ func (r *run) blocks() (text string, known bool) {
 	}
 	return text, err == nil
 }
-
-// objectivesPath is the import path of package objectives.
-var objectivesPath = reflect.TypeFor[objectives.Contrastive]().PkgPath()
 
 // firstIdentity is identity as the first format has it.
 func (r *run) firstIdentity() (map[string]string, error) {

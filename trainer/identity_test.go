@@ -69,8 +69,9 @@ type ownObjective struct{ margin float64 }
 
 func (ownObjective) Name() string           { return "own" }
 func (ownObjective) Check(heads.Head) error { return nil }
-func (o ownObjective) PairCost(b *graph.Builder, distance, different *graph.Node) *graph.Node {
-	return objectives.Contrastive{Margin: o.margin}.PairCost(b, distance, different)
+func (ownObjective) Kind() datasets.Kind    { return datasets.Pairs }
+func (o ownObjective) Cost(b *graph.Builder, batch objectives.Batch) *graph.Node {
+	return objectives.Contrastive{Margin: o.margin}.Cost(b, batch)
 }
 
 func pairList(different func(i int) bool) *datasets.PairList {
@@ -140,7 +141,7 @@ func TestResumeRefusesWhateverDecidesTheWeights(t *testing.T) {
 			}
 		})
 	}
-	objective := func(o objectives.Objective) func() *trainer.Trainer {
+	objective := func(o objectives.Loss) func() *trainer.Trainer {
 		return with(func(tr *trainer.Trainer) { tr.Objective = o })
 	}
 	layer := func(scale *float64) func() *trainer.Trainer {

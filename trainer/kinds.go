@@ -4,9 +4,6 @@ import (
 	"math/rand/v2"
 
 	"github.com/likeness-go/likeness/datasets"
-	"github.com/likeness-go/likeness/graph"
-	"github.com/likeness-go/likeness/heads"
-	"github.com/likeness-go/likeness/objectives"
 )
 
 // kind is one of the three kinds of examples: pairs, triplets and batches.
@@ -16,9 +13,9 @@ type kind interface {
 	// sample draws n examples: for each tower the indices of its images, and
 	// the values of the labels' input, if there is one.
 	sample(r *rand.Rand, n int) (indices [][]int, labels inputs)
-	// cost draws the head and the objective on the towers' embeddings; it is nil
-	// when the objective judges another kind.
-	cost(b *graph.Builder, n int, embeddings []*graph.Node, head heads.Head, objective objectives.Objective) *graph.Node
+	// judged is the kind of examples as losses name it, with the name of the
+	// labels' input, if there is one.
+	judged() (kind datasets.Kind, labels string)
 }
 
 type pairs struct{ datasets.PairSampler }
@@ -38,12 +35,7 @@ func (p pairs) sample(r *rand.Rand, n int) ([][]int, inputs) {
 	return indices, inputs{"different": different}
 }
 
-func (pairs) cost(b *graph.Builder, n int, embeddings []*graph.Node, head heads.Head, objective objectives.Objective) *graph.Node {
-	if o, ok := objective.(objectives.PairObjective); ok {
-		return o.PairCost(b, head.Paired(b, embeddings[0], embeddings[1]), b.Input("different", n))
-	}
-	return nil
-}
+func (pairs) judged() (datasets.Kind, string) { return datasets.Pairs, "different" }
 
 type triplets struct{ datasets.TripletSampler }
 
@@ -59,12 +51,7 @@ func (t triplets) sample(r *rand.Rand, n int) ([][]int, inputs) {
 	return indices, inputs{}
 }
 
-func (triplets) cost(b *graph.Builder, _ int, embeddings []*graph.Node, head heads.Head, objective objectives.Objective) *graph.Node {
-	if o, ok := objective.(objectives.TripletObjective); ok {
-		return o.TripletCost(b, head.Paired(b, embeddings[0], embeddings[1]), head.Paired(b, embeddings[0], embeddings[2]))
-	}
-	return nil
-}
+func (triplets) judged() (datasets.Kind, string) { return datasets.Triplets, "" }
 
 // batches are labelled images, in which the objective finds its pairs or
 // triplets by itself.
@@ -83,9 +70,4 @@ func (c batches) sample(r *rand.Rand, n int) ([][]int, inputs) {
 	return [][]int{indices}, inputs{"labels": labels}
 }
 
-func (batches) cost(b *graph.Builder, n int, embeddings []*graph.Node, head heads.Head, objective objectives.Objective) *graph.Node {
-	if o, ok := objective.(objectives.BatchObjective); ok {
-		return o.BatchCost(b, head.Pairwise(b, embeddings[0], embeddings[0]), b.Input("labels", n))
-	}
-	return nil
-}
+func (batches) judged() (datasets.Kind, string) { return datasets.Labeled, "labels" }

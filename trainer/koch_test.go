@@ -16,9 +16,9 @@ import (
 // is 1 in every step: what becomes of it tells the rate and the momentum.
 type probed struct{ objectives.CrossEntropy }
 
-func (p probed) PairCost(b *graph.Builder, distance, different *graph.Node) *graph.Node {
+func (p probed) Cost(b *graph.Builder, batch objectives.Batch) *graph.Node {
 	probe := b.Weight("head.probe", graph.Bias, graph.Constant(0), 1)
-	return b.Node(gorgonia.Add(p.CrossEntropy.PairCost(b, distance, different), b.Node(gorgonia.Sum(probe))))
+	return b.Node(gorgonia.Add(p.CrossEntropy.Cost(b, batch), b.Node(gorgonia.Sum(probe))))
 }
 
 // Koch's recipe: the rate falls by a hundredth an epoch, from 0.01, and the

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/objectives"
@@ -39,7 +40,7 @@ func TestRunRefuses(t *testing.T) {
 		{func(t *trainer.Trainer) { t.Model.Preprocessing.Mean = []float64{math.NaN()} }, "field Model: preprocessing: mean is [NaN]"},
 		{func(t *trainer.Trainer) { t.Solver.Solver = "sdg" }, "sdg"},
 		{func(t *trainer.Trainer) { t.Solver.LearningRate = 0 }, "rate"},
-		{func(t *trainer.Trainer) { t.Penalties = []objectives.L2{{Pattern: "conv9", Lambda: 1}} }, "conv9"},
+		{func(t *trainer.Trainer) { t.Penalties = []objectives.WeightPenalty{{Pattern: "conv9", Lambda: 1}} }, "conv9"},
 		{func(t *trainer.Trainer) { t.Objective = objectives.Contrastive{} }, "margin"},
 		{func(t *trainer.Trainer) { t.Model.Head = heads.SquaredL2{} }, "squared-l2"},
 		{func(t *trainer.Trainer) { t.Objective = objectives.Triplet{Margin: 1} }, `objective triplet does not judge the examples it is given, which have the inputs ["left" "right"]`},
@@ -92,7 +93,7 @@ func TestForRefuses(t *testing.T) {
 	mislabelled := blobs(2, 2, 1)
 	mislabelled.Labels[0] = 7
 	for _, test := range []struct {
-		objective       objectives.Objective
+		objective       objectives.Loss
 		images          *datasets.Dataset
 		batch, perClass int
 		want            string
@@ -125,8 +126,10 @@ func TestForRefuses(t *testing.T) {
 // neither is an objective of no kind.
 type neither struct{}
 
-func (neither) Name() string             { return "neither" }
-func (neither) Check(_ heads.Head) error { return nil }
+func (neither) Name() string                                      { return "neither" }
+func (neither) Kind() datasets.Kind                               { return 9 }
+func (neither) Check(_ heads.Head) error                          { return nil }
+func (neither) Cost(*graph.Builder, objectives.Batch) *graph.Node { return nil }
 
 func TestValidationRefuses(t *testing.T) {
 	if _, err := trainer.OneShot(seen, 25, 10, 1); !errors.Is(err, datasets.ErrTooFew) {

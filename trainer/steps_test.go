@@ -12,7 +12,7 @@ import (
 // By default an epoch looks at as many images as there are: 288 here.
 func TestEpochStepsDefault(t *testing.T) {
 	for _, test := range []struct {
-		objective    objectives.Objective
+		objective    objectives.Loss
 		batch, steps int
 		images       int // in a step
 	}{

@@ -14,10 +14,10 @@ import (
 // Examples, Solver and Epochs are needed; everything else may be left zero.
 type Trainer struct {
 	Model     *likeness.Model
-	Objective objectives.Objective
+	Objective objectives.Loss
 	Examples  *Examples
 	Solver    solver.Config
-	Penalties []objectives.L2 // on the size of weights, as a term of the cost
+	Penalties []objectives.WeightPenalty // on the size of weights, as a term of the cost
 
 	Epochs     int
 	EpochSteps int // 0: as many as look at as many images as there are

@@ -154,7 +154,7 @@ func (r *run) plateau() (float64, error) {
 		for _, tower := range r.Examples.kind.towers() {
 			embeddings = append(embeddings, b.Input(tower, r.Examples.count, shape.Features)) // zeros
 		}
-		return graph.Outputs{graph.Cost: r.Examples.kind.cost(b, r.Examples.count, embeddings, r.Model.Head, r.Objective)}
+		return graph.Outputs{graph.Cost: r.Examples.cost(b, embeddings, r.Model.Head, r.Objective)}
 	})
 	if err != nil {
 		return 0, err

@@ -50,7 +50,7 @@ func TestPenaltiesAreTheSolversL2(t *testing.T) {
 		if i == 0 {
 			training.Solver.L2 = lambda
 		} else {
-			training.Penalties = []objectives.L2{{Pattern: "*", Lambda: lambda}}
+			training.Penalties = []objectives.WeightPenalty{{Pattern: "*", Lambda: lambda}}
 		}
 		training.OnStep = func(step trainer.Step) { cost[i] = step.Cost }
 		run(t, training)

@@ -105,9 +105,10 @@ func cost(network backbone.Network) func(*graph.Builder) graph.Outputs {
 		embed := func(name string) *graph.Node {
 			return network.Embed(b, b.Input(name, 1, network.Size.Height, network.Size.Width, network.Size.Channels))
 		}
-		distance := heads.WeightedL1{Signed: true}.Paired(b, embed("x"), embed("y"))
-		loss := objectives.CrossEntropy{}.PairCost(b, distance, b.Input("different", 1))
-		penalty := objectives.Penalty(b, []objectives.L2{{Pattern: "*", Lambda: 1e-4}})
+		loss := objectives.CrossEntropy{}.Cost(b, objectives.Batch{
+			Embeddings: []*graph.Node{embed("x"), embed("y")}, Labels: b.Input("different", 1), Head: heads.WeightedL1{Signed: true},
+		})
+		penalty := objectives.Penalty(b, []objectives.WeightPenalty{{Pattern: "*", Lambda: 1e-4}})
 		return graph.Outputs{graph.Cost: b.Node(gorgonia.Add(loss, penalty))}
 	}
 }

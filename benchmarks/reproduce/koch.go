@@ -22,7 +22,7 @@ import (
 type kochRun struct {
 	name      string
 	method    string
-	objective objectives.Objective
+	objective objectives.Loss
 	batch     int // pairs, or images where all pairs of them are compared
 	perClass  int
 	grouped   bool    // the classes of a batch of images come from one alphabet
@@ -224,8 +224,8 @@ func (k kochRun) described() string {
 
 // examples returns the training examples of the run.
 func (k kochRun) examples(images *datasets.Dataset) (*trainer.Examples, error) {
-	if batch, ok := k.objective.(objectives.BatchObjective); ok && k.grouped {
-		return trainer.ForGroups(batch, images, k.batch, k.perClass)
+	if k.objective.Kind() == datasets.Labeled && k.grouped {
+		return trainer.ForGroups(k.objective, images, k.batch, k.perClass)
 	}
 	return trainer.For(k.objective, images, k.batch, k.perClass)
 }

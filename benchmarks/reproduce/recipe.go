@@ -36,7 +36,7 @@ var crop = imaging.Crop{Margin: 1.15, MinSide: 40. / 105}
 type recipe struct {
 	network    func(imaging.Size) backbone.Network
 	head       heads.Head
-	objective  objectives.BatchObjective
+	objective  objectives.Loss
 	classes    int // of a batch, from one alphabet
 	images     int // of each class
 	steps      int
@@ -122,7 +122,7 @@ func (r recipe) train(ctx context.Context, s settings, images *datasets.Dataset)
 	}
 	draw := trainer.ForGroups
 	if !r.grouped {
-		draw = func(o objectives.BatchObjective, d *datasets.Dataset, batch, perClass int) (*trainer.Examples, error) {
+		draw = func(o objectives.Loss, d *datasets.Dataset, batch, perClass int) (*trainer.Examples, error) {
 			return trainer.For(o, d, batch, perClass)
 		}
 	}

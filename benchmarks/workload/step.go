@@ -78,20 +78,18 @@ func (w Workload) Training(batches int) (*Training, error) {
 }
 
 // cost adds the towers, the head and the loss to the graph.
-func (w Workload) cost(b *graph.Builder, objective objectives.Objective, head heads.Head) *graph.Node {
+func (w Workload) cost(b *graph.Builder, objective objectives.Loss, head heads.Head) *graph.Node {
 	size := w.Network.Size
 	var embeddings []*graph.Node
 	for tower := range w.Loss.Towers {
 		images := b.Input(imagesName(tower), w.Count, size.Height, size.Width, size.Channels)
 		embeddings = append(embeddings, w.Network.Embed(b, images))
 	}
-	switch o := objective.(type) {
-	case objectives.PairObjective:
-		return o.PairCost(b, head.Paired(b, embeddings[0], embeddings[1]), b.Input(labelsName, w.Count))
-	case objectives.TripletObjective:
-		return o.TripletCost(b, head.Paired(b, embeddings[0], embeddings[1]), head.Paired(b, embeddings[0], embeddings[2]))
+	batch := objectives.Batch{Embeddings: embeddings, Head: head}
+	if objective.Kind() != datasets.Triplets {
+		batch.Labels = b.Input(labelsName, w.Count)
 	}
-	return objective.(objectives.BatchObjective).BatchCost(b, head.Pairwise(b, embeddings[0], embeddings[0]), b.Input(labelsName, w.Count))
+	return objective.Cost(b, batch)
 }
 
 // Do runs one step on the next batch and returns its loss.

@@ -34,7 +34,7 @@ type material interface {
 	// unseen are the classes that were kept out of training on purpose.
 	unseen() []string
 
-	examples(objective objectives.Objective, batch, perClass int) (*trainer.Examples, error)
+	examples(objective objectives.Loss, batch, perClass int) (*trainer.Examples, error)
 	// validation also says what it measures; it is nil where there is nothing
 	// to measure.
 	validation(seed uint64) (validation trainer.Validation, measure string, err error)

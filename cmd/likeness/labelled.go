@@ -84,7 +84,7 @@ func (l labelled) limited(n, m int, seed uint64) material {
 	return l
 }
 
-func (l labelled) examples(objective objectives.Objective, batch, perClass int) (*trainer.Examples, error) {
+func (l labelled) examples(objective objectives.Loss, batch, perClass int) (*trainer.Examples, error) {
 	images := l.images()
 	if l.symmetries {
 		var err error
@@ -95,11 +95,10 @@ func (l labelled) examples(objective objectives.Objective, batch, perClass int) 
 	if !l.grouped {
 		return trainer.For(objective, images, batch, perClass)
 	}
-	inBatch, ok := objective.(objectives.BatchObjective)
-	if !ok {
+	if objective.Kind() != datasets.Labeled {
 		return nil, errors.Errorf("grouped: %s draws pairs or triplets by themselves, expected an objective in one batch, such as batch-hard or n-pair", objective.Name())
 	}
-	return trainer.ForGroups(inBatch, images, batch, perClass)
+	return trainer.ForGroups(objective, images, batch, perClass)
 }
 
 // shown are the unseen classes, or else other images of the training classes.

@@ -123,14 +123,14 @@ func (s *shortlist) take(images ...*int) bool {
 	return true
 }
 
-func (l listed) examples(objective objectives.Objective, batch, _ int) (*trainer.Examples, error) {
-	switch objective.(type) {
-	case objectives.PairObjective:
+func (l listed) examples(objective objectives.Loss, batch, _ int) (*trainer.Examples, error) {
+	switch objective.Kind() {
+	case datasets.Pairs:
 		if len(l.pairs.Train.Pairs) == 0 {
 			return nil, errors.New("limit: so few images make no pair")
 		}
 		return trainer.Pairs(l.pairs.Train, batch), nil
-	case objectives.TripletObjective:
+	case datasets.Triplets:
 		if l.triplets == nil {
 			return nil, errors.Errorf("objective %s judges triplets, but %s lists pairs: use contrastive or cross-entropy", objective.Name(), l.title)
 		}

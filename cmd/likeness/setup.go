@@ -25,7 +25,7 @@ type setup struct {
 	material  material
 	network   backbone.Network
 	shape     backbone.Shape
-	objective objectives.Objective
+	objective objectives.Loss
 	head      heads.Head
 	plan      *report.Plan
 	notes     []string // what was decided and passed over
@@ -183,8 +183,8 @@ func numbers(least, most float64) string {
 
 // judge is the objective with its head, for vectors of so many features; its
 // margin, scale or temperature is spelt out.
-func (s *Settings) judge(features int) (objectives.Objective, heads.Head, error) {
-	options, err := objectives.Usual(s.Objective, s.Head, s.asked(features))
+func (s *Settings) judge(features int) (objectives.Loss, heads.Head, error) {
+	options, err := objectives.Defaults(s.Objective, s.Head, s.asked(features))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -139,8 +139,8 @@ func (s Settings) augmentation() *datasets.Augmentation {
 }
 
 // penalties are those of the settings.
-func (s Settings) penalties() ([]objectives.L2, error) {
-	var penalties []objectives.L2
+func (s Settings) penalties() ([]objectives.WeightPenalty, error) {
+	var penalties []objectives.WeightPenalty
 	for _, text := range s.Penalty {
 		layer, number, found := strings.Cut(text, "=")
 		if !found {
@@ -150,7 +150,7 @@ func (s Settings) penalties() ([]objectives.L2, error) {
 		if err != nil {
 			return nil, errors.Errorf("penalty: found %q, expected a layer and its λ such as conv1=0.001, or a λ for all", text)
 		}
-		penalties = append(penalties, objectives.L2{Pattern: layer, Lambda: lambda})
+		penalties = append(penalties, objectives.WeightPenalty{Pattern: layer, Lambda: lambda})
 	}
 	return penalties, nil
 }

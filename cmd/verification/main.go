@@ -93,7 +93,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	choosing := strings.Join(slices.Sorted(slices.Values(held.Classes)), ",")
-	var loss objectives.Objective = objectives.BatchCrossEntropy{Balanced: true}
+	var loss objectives.Loss = objectives.BatchCrossEntropy{Balanced: true}
 	if *single {
 		loss = objectives.CrossEntropy{}
 	}
@@ -127,7 +127,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		Model: model, Objective: loss, Examples: pairs, Epochs: *epochs, EpochSteps: *steps, Seed: *seed, Validate: validate,
 		Augment:   datasets.EachImage(datasets.KochAffine()),
 		Solver:    solver.Config{Solver: "adam", LearningRate: *rate, Schedule: "cosine"},
-		Penalties: []objectives.L2{{Pattern: "*", Lambda: *lambda}},
+		Penalties: []objectives.WeightPenalty{{Pattern: "*", Lambda: *lambda}},
 		OnEpoch: func(e trainer.Epoch) {
 			fmt.Fprintf(stdout, "epoch %2d of %d: loss %.4f, %.0f images/s, ROC AUC %.2f %% on digits %s\n", e.Epoch, *epochs, e.Cost, e.ImagesPerSecond, 100**e.Validation, choosing)
 		},

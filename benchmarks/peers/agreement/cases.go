@@ -3,9 +3,9 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
@@ -122,22 +122,10 @@ func (l loss) name() string {
 	return name
 }
 
-// towers returns the number of embeddings that the objective compares: 2 for pairs, 3 for
-// triplets and 1 for batches.
-func towers(o objectives.Objective) int {
-	switch o.(type) {
-	case objectives.PairObjective:
-		return 2
-	case objectives.TripletObjective:
-		return 3
-	}
-	return 1
-}
-
 // problem is a case with its objective, head and inputs.
 type problem struct {
 	comparison
-	objective objectives.Objective
+	objective objectives.Loss
 	head      heads.Head
 	images    [][]float64 // by tower: (batch, height, width, channels)
 	labels    []float64   // (batch): 1 for pairs of different classes, 0 for others; class numbers for batches
@@ -153,7 +141,7 @@ func (c comparison) problem(draw int) (problem, error) {
 		return problem{}, err
 	}
 	p := problem{comparison: c, objective: objective, head: head}
-	p.loss.Towers = towers(objective)
+	p.loss.Towers = objective.Kind().Towers()
 	for tower := range p.loss.Towers {
 		r := random.New(1, "images", c.name(), tower, draw)
 		images := make([]float64, c.batch*c.network.Size.Len())
@@ -174,7 +162,7 @@ func (c comparison) problem(draw int) (problem, error) {
 
 // hasMargin reports whether the loss has a margin.
 func (p problem) hasMargin() bool {
-	return !p.loss.Soft && p.loss.Scale == 0 && p.loss.Temperature == 0 && !strings.HasSuffix(p.objective.Name(), "cross-entropy")
+	return objectives.DefaultMargin(p.objective, p.head, 1) > 0
 }
 
 // marginFrom chooses a margin from the distances such that the loss is zero for some pairs
@@ -182,9 +170,9 @@ func (p problem) hasMargin() bool {
 func (p problem) marginFrom(distances []float64) float64 {
 	distances = slices.DeleteFunc(distances, func(d float64) bool { return d == 0 })
 	mean, stdDev := stat.MeanStdDev(distances, nil)
-	margin := stdDev
-	if strings.HasSuffix(p.objective.Name(), "contrastive") {
-		margin = mean
+	margin := mean
+	if _, triplets := p.objective.(objectives.MarginLoss); triplets {
+		margin = stdDev
 	}
 	return float64(float32(margin)) // the same value in float32 and float64
 }
@@ -215,21 +203,20 @@ func (p problem) training(b *graph.Builder) graph.Outputs {
 	network.Blocks = slices.DeleteFunc(slices.Clone(network.Blocks), func(block graph.Block) bool { return block.Kind() == "dropout" })
 	towers := p.embed(b, network)
 	outputs := graph.Outputs{}
-	switch o := p.objective.(type) {
-	case objectives.PairObjective:
-		outputs["distances"] = p.head.Paired(b, towers[0], towers[1])
-		outputs[graph.Cost] = o.PairCost(b, outputs["distances"], b.Input("labels", p.batch))
-	case objectives.TripletObjective:
-		outputs["distances"] = p.head.Paired(b, towers[0], towers[1])
-		outputs[graph.Cost] = o.TripletCost(b, outputs["distances"], p.head.Paired(b, towers[0], towers[2]))
-	case objectives.BatchObjective:
-		outputs["distances"] = p.head.Pairwise(b, towers[0], towers[0])
-		outputs[graph.Cost] = o.BatchCost(b, outputs["distances"], b.Input("labels", p.batch))
+	batch := objectives.Batch{Embeddings: towers, Head: p.head}
+	if p.objective.Kind() != datasets.Triplets {
+		batch.Labels = b.Input("labels", p.batch)
 	}
+	if p.objective.Kind() == datasets.Labeled {
+		outputs["distances"] = batch.Pairwise(b)
+	} else {
+		outputs["distances"] = batch.Paired(b, 0, 1)
+	}
+	outputs[graph.Cost] = p.objective.Cost(b, batch)
 	if len(p.loss.Penalties) > 0 {
-		var penalties []objectives.L2
+		var penalties []objectives.WeightPenalty
 		for _, each := range p.loss.Penalties {
-			penalties = append(penalties, objectives.L2(each))
+			penalties = append(penalties, objectives.WeightPenalty(each))
 		}
 		outputs[graph.Cost] = b.Node(gorgonia.Add(outputs[graph.Cost], objectives.Penalty(b, penalties)))
 	}
