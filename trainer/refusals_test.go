@@ -76,7 +76,7 @@ func TestCheckKnowsTheLayers(t *testing.T) {
 		t.Error(err)
 	}
 	training.Solver.Layers = append(training.Solver.Layers, solver.Layer{Name: "conv9"})
-	want := `layer "conv9": found no parameter of that name, expected one of ["conv1.weight" "conv1.bias" "linear1.weight" "linear1.bias"]`
+	want := `layer "conv9": matches no parameter, expected one of ["conv1.weight" "conv1.bias" "linear1.weight" "linear1.bias"]`
 	if err := training.Check(); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("found error %v, expected one with %s", err, want)
 	}
