@@ -8,7 +8,6 @@ import (
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/random"
-	"gonum.org/v1/gonum/floats/scalar"
 	"pgregory.net/rapid"
 )
 
@@ -93,18 +92,5 @@ func expect(t rapid.TB, what string, got, want any, options ...cmp.Option) {
 	t.Helper()
 	if diff := cmp.Diff(want, got, options...); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
-	}
-}
-
-// expectClose compares many numbers, quicker than expect.
-func expectClose(t rapid.TB, what string, got, want []float64, relative float64) {
-	t.Helper()
-	if len(got) != len(want) {
-		t.Fatalf("%s: %d numbers, want %d", what, len(got), len(want))
-	}
-	for i := range got {
-		if !scalar.EqualWithinAbsOrRel(got[i], want[i], 1e-12, relative) {
-			t.Fatalf("%s: number %d is %v, want %v", what, i, got[i], want[i])
-		}
 	}
 }
