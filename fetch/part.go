@@ -187,7 +187,7 @@ func (c Client) ask(ctx context.Context, address string, part *part) (*http.Resp
 	}
 	response, err := cmp.Or(c.HTTP, usualHTTP).Do(request)
 	if failure := new(url.Error); errors.As(err, &failure) {
-		err = failure.Err // whoever reports it names the address
+		err = failure.Err // the caller adds the address
 	}
 	return response, err
 }

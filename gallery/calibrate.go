@@ -162,8 +162,8 @@ func countPairs(images *datasets.Dataset) (same, different, classes int) {
 	return same, images.Len()*(images.Len()-1)/2 - same, classes
 }
 
-// pairDistances returns the distances of all same-class pairs and, in ascending order, the
-// smallest distances of different-class pairs, as many as are wanted.
+// pairDistances returns the distances of all same-class pairs and the wanted number of
+// smallest distances of different-class pairs, in ascending order.
 func pairDistances(metric evaluate.Metric, embeddings evaluate.Embeddings, labels []int, wanted int, compared func(rows int)) (same, different []pairDistance, err error) {
 	const block = 128 // rows, whose distances from all after them are in memory
 	for begin := 0; begin < embeddings.Rows; begin += block {

@@ -149,14 +149,14 @@ func killAfter(c *exec.Cmd, moment time.Duration) (died bool, err error) {
 	return false, errors.Wrapf(err, "%s: %s", strings.Join(c.Args, " "), &said)
 }
 
-// ended says whether a run has come to its end, although its process was killed
-// before it said so.
+// ended reports whether a run is complete, even if its process was killed before it
+// printed so.
 func (m material) ended(run string) bool {
 	return exists(filepath.Join(run, "result.json")) && !exists(filepath.Join(run, "checkpoint.safetensors"))
 }
 
-// compare compares a run that has come to its end with the undisturbed one: the
-// model byte for byte, the epochs and the figures.
+// compare compares a complete run with the undisturbed one: the model byte for byte,
+// the epochs and the figures.
 func (m material) compare(run string) error {
 	model := func(folder string) ([]byte, error) { return os.ReadFile(filepath.Join(folder, "model.safetensors")) }
 	found, err := model(run)

@@ -307,8 +307,8 @@ func joined(fields []field) field {
 	}
 }
 
-// measure puts all to the trials: a row, and another one by views where these
-// are asked for.
+// measure evaluates the trained network and its baselines. It returns one row and, if
+// byViews is set, a second one with test-time augmentation.
 func (f field) measure(row Row, m measurement, byViews bool) ([]Row, error) {
 	figure, err := m(f.trained)
 	if err != nil {

@@ -36,7 +36,7 @@ type variation struct {
 	stroke      datasets.Stroke     // of each image
 	pen         float64             // by which the validation images are drawn again, too, in pixels more on each side; 0 for not
 	episodes    int
-	strength    float64 // of the affine distortion of each image, against the usual one
+	strength    float64 // factor on the default affine augmentation of each image
 }
 
 // parse reads a variation of the usual recipe from arguments like a command's.

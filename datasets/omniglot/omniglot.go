@@ -40,8 +40,8 @@ func Runs(o datasets.Options) ([]datasets.Run, error) {
 	return datasets.ReadRuns(archive, o)
 }
 
-// License returns the license of the embedded files. Whoever distributes a program
-// that contains them has to pass it on.
+// License returns the license of the embedded files. It must be distributed
+// with every program that contains them.
 func License() string { return license }
 
 func read(file []byte) (*zip.Reader, error) {

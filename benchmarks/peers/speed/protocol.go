@@ -98,8 +98,8 @@ func serve(name string, in io.Reader, out io.Writer) error {
 	return errors.Errorf("serve: found the peer %q, expected likeness or gorgonia", name)
 }
 
-// batches is the number of different batches that training cycles through: as many as the
-// steps whose losses are compared.
+// batches is the number of different batches that training cycles through. It equals the
+// number of steps whose losses are compared.
 const batches = 20
 
 // goServer is a peer written in Go.
