@@ -15,8 +15,11 @@ check:
 	go -C internal/vector/generate test ./...
 
 # What runs in several goroutines; -short leaves out what shows nothing of them.
+# Packages of graph run one at a time: the threads of two test programs at once wait
+# for each other's processors, which takes several times as long under the detector.
 race:
-	go test -race -short . ./graph/... ./trainer ./datasets ./imaging ./evaluate ./solver ./fetch ./retrieval ./gallery/... ./serve
+	go test -race -short -p 1 ./graph/... ./internal/parallel
+	go test -race -short . ./trainer ./datasets ./imaging ./evaluate ./solver ./fetch ./retrieval ./gallery/... ./serve
 
 # The same of everything, package by package, which takes long.
 race-all:
