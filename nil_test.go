@@ -82,7 +82,7 @@ var exportedFunctions = []any{
 	objectives.Smallest,
 	objectives.Any,
 	objectives.Hinge,
-	objectives.Builtin,
+	objectives.IsOwn,
 	objectives.Defaults,
 	objectives.DefaultMargin,
 	objectives.DefaultScale,

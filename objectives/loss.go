@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -140,22 +141,22 @@ func (w Weighted) name() string {
 	return w.Loss.Name()
 }
 
-// Builtin reports whether a loss is one of this package, and for a Sum whether
-// all of its losses are. The name and the fields of such a loss determine what it
-// computes. A type of a user's own that embeds one is not built in.
-func Builtin(loss Loss) bool {
-	value := reflect.Indirect(reflect.ValueOf(loss))
-	if !value.IsValid() || value.Type().PkgPath() != reflect.TypeFor[Sum]().PkgPath() {
+// IsOwn reports whether a loss is a type of a user's own, and for a Sum whether one
+// of its losses is. The name and the fields of a loss of this package determine what
+// it computes; those of a type of a user's own need not, even if it embeds one. It
+// is false for nil.
+func IsOwn(loss Loss) bool {
+	if loss == nil {
 		return false
 	}
-	if sum, ok := value.Interface().(Sum); ok {
-		for _, term := range sum {
-			if !Builtin(term.Loss) {
-				return false
-			}
-		}
+	value := reflect.Indirect(reflect.ValueOf(loss))
+	if !value.IsValid() || value.Type().PkgPath() != reflect.TypeFor[Sum]().PkgPath() {
+		return true
 	}
-	return true
+	if sum, ok := value.Interface().(Sum); ok {
+		return slices.ContainsFunc(sum, func(term Weighted) bool { return IsOwn(term.Loss) })
+	}
+	return false
 }
 
 // begin checks that the batch is one of the loss's kind and the loss one for its

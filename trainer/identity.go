@@ -42,7 +42,7 @@ func (r *run) identity() (map[string]string, error) {
 	if known {
 		settings["backbone"] = blocks
 	}
-	if !known || heads.IsOwn(r.Model.Head) || !objectives.Builtin(r.Objective) {
+	if !known || heads.IsOwn(r.Model.Head) || objectives.IsOwn(r.Objective) {
 		settings["graph"] = r.program.Structure()
 	}
 	return settings, nil
