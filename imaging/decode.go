@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/likeness-go/likeness/internal/filekind"
 	"github.com/pkg/errors"
 )
 
@@ -156,7 +157,7 @@ func (s *source) open() (f *opened, err error) {
 		err = ErrFormat
 		if n == 0 {
 			err = errors.WithMessage(err, "the file is empty")
-		} else if kind := otherKind(head[:n]); kind != "" {
+		} else if kind := filekind.Of(head[:n]); kind != "" {
 			err = errors.WithMessage(err, "found "+kind)
 		}
 		return nil, err

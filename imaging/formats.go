@@ -2,7 +2,6 @@ package imaging
 
 import (
 	"bufio"
-	"bytes"
 	"image"
 	"image/color"
 	"image/gif"
@@ -89,28 +88,6 @@ func codecOf(head []byte) *codec {
 		}
 	}
 	return nil
-}
-
-// otherKind names the format of a file that Decode does not read and a user might take
-// for an image; it is empty if the format is unknown.
-func otherKind(head []byte) string {
-	if len(head) >= 12 && string(head[4:8]) == "ftyp" {
-		switch brand := string(head[8:12]); brand {
-		case "heic", "heix", "hevc", "mif1", "msf1":
-			return "a HEIC image"
-		case "avif", "avis":
-			return "an AVIF image"
-		}
-	}
-	for start, kind := range map[string]string{
-		"%PDF": "a PDF document", "<svg": "an SVG drawing", "<?xml": "an XML document", "PK\x03\x04": "a ZIP archive", "\x1f\x8b": "a gzip archive",
-		"P1": "a PBM bitmap", "P4": "a PBM bitmap", "II+\x00": "a BigTIFF image", "MM\x00+": "a BigTIFF image", "\x00\x00\x00\x0cjP  ": "a JPEG 2000 image",
-	} {
-		if bytes.HasPrefix(head, []byte(start)) {
-			return kind
-		}
-	}
-	return ""
 }
 
 // formatNames lists the formats, as errors do.

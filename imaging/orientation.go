@@ -6,9 +6,8 @@ import (
 	"encoding/binary"
 	"image"
 	"io"
-	"math"
 
-	"github.com/pkg/errors"
+	"github.com/likeness-go/likeness/internal/tiffdir"
 )
 
 // Cameras store the pixels as the sensor reads them, and how to turn them in the tag
@@ -25,8 +24,6 @@ import (
 const (
 	upright        = 1
 	orientationTag = 0x0112
-	byteType       = 1 // TIFF's unsigned integer of 8 bits
-	shortType      = 3 // of 16 bits
 	// maxChunks is the number of chunks of a file that are searched: a PNG of
 	// MaxPixels has some 30,000.
 	maxChunks = 1 << 17
@@ -45,48 +42,17 @@ func readFrom(r io.ReaderAt, b []byte, at int64) bool {
 // file, or of EXIF.
 func tiffOrientation(r *io.SectionReader) int {
 	orientation := upright
-	_ = eachTIFFEntry(r, func(order binary.ByteOrder, entry []byte) bool {
-		if order.Uint16(entry) != orientationTag {
+	_ = tiffdir.Each(r, func(entry tiffdir.Entry) bool {
+		if entry.Tag != orientationTag {
 			return true
 		}
-		value := int(order.Uint16(entry[8:]))
-		if order.Uint16(entry[2:]) == shortType && order.Uint32(entry[4:]) == 1 && value >= 1 && value <= 8 {
+		value := int(entry.Number())
+		if entry.Type == tiffdir.Short && entry.Count == 1 && value >= 1 && value <= 8 {
 			orientation = value
 		}
 		return false
 	})
 	return orientation
-}
-
-// eachTIFFEntry calls visit for the entries of the first directory, as long as it
-// returns true. An error says that the directory is not all there.
-func eachTIFFEntry(r *io.SectionReader, visit func(order binary.ByteOrder, entry []byte) bool) error {
-	var head [8]byte
-	if !readFrom(r, head[:], 0) {
-		return io.ErrUnexpectedEOF
-	}
-	var order binary.ByteOrder = binary.LittleEndian
-	if head[0] == 'M' {
-		order = binary.BigEndian
-	}
-	if string(head[:2]) != "II" && string(head[:2]) != "MM" || order.Uint16(head[2:]) != 42 {
-		return errors.New("found no TIFF header")
-	}
-	directory := int64(order.Uint32(head[4:]))
-	if !readFrom(r, head[:2], directory) {
-		return io.ErrUnexpectedEOF
-	}
-	entries := bufio.NewReader(io.NewSectionReader(r, directory+2, math.MaxInt64-directory-2))
-	for range order.Uint16(head[:2]) {
-		var entry [12]byte
-		if _, err := io.ReadFull(entries, entry[:]); err != nil {
-			return io.ErrUnexpectedEOF
-		}
-		if !visit(order, entry[:]) {
-			break
-		}
-	}
-	return nil
 }
 
 // jpegOrientation is that of the first segment APP1 that holds EXIF, which comes

@@ -1,10 +1,10 @@
 package imaging
 
 import (
-	"encoding/binary"
 	"image"
 	"io"
 
+	"github.com/likeness-go/likeness/internal/tiffdir"
 	"github.com/pkg/errors"
 	"golang.org/x/image/tiff"
 )
@@ -18,13 +18,9 @@ const minTile = 16 * 16
 func checkTIFF(r *io.SectionReader) error {
 	const tileWidth, tileLength = 0x0142, 0x0143
 	pixels, tiled := int64(1), false
-	err := eachTIFFEntry(r, func(order binary.ByteOrder, entry []byte) bool {
-		if tag := order.Uint16(entry); tag == tileWidth || tag == tileLength {
-			side := int64(order.Uint32(entry[8:]))
-			if order.Uint16(entry[2:]) == shortType {
-				side = int64(order.Uint16(entry[8:]))
-			}
-			pixels, tiled = pixels*min(side, MaxSide), true
+	err := tiffdir.Each(r, func(entry tiffdir.Entry) bool {
+		if entry.Tag == tileWidth || entry.Tag == tileLength {
+			pixels, tiled = pixels*min(int64(entry.Number()), MaxSide), true
 		}
 		return true
 	})
@@ -50,17 +46,10 @@ func faxReversed(r *io.SectionReader) (reversed bool, err error) {
 		whiteIsZero, blackIsZero       = 0, 1
 	)
 	values := map[uint16]uint32{bits: 1, photometric: whiteIsZero}
-	err = eachTIFFEntry(r, func(order binary.ByteOrder, entry []byte) bool {
-		switch tag := order.Uint16(entry); tag {
+	err = tiffdir.Each(r, func(entry tiffdir.Entry) bool {
+		switch entry.Tag {
 		case bits, compression, photometric:
-			switch order.Uint16(entry[2:]) {
-			case byteType:
-				values[tag] = uint32(entry[8])
-			case shortType:
-				values[tag] = uint32(order.Uint16(entry[8:]))
-			default:
-				values[tag] = order.Uint32(entry[8:])
-			}
+			values[entry.Tag] = entry.Number()
 		}
 		return true
 	})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/guard"
+	"github.com/likeness-go/likeness/internal/tiffdir"
 	"github.com/pkg/errors"
 )
 
@@ -249,42 +250,16 @@ func tiffCost(content []byte) float64 {
 	return float64(blocks) * max(minBlock, float64(across)*float64(tall))
 }
 
-// tiffTags returns the integer tags of a TIFF's first directory, each below 2³², and nil
-// for other files.
+// tiffTags returns the integer tags of a TIFF's first directory, each below 2³², and none
+// for other files. Of an incomplete directory it returns the tags before the end.
 func tiffTags(content []byte) map[uint16]uint64 {
-	var order binary.ByteOrder
-	switch {
-	case bytes.HasPrefix(content, []byte("II*\x00")):
-		order = binary.LittleEndian
-	case bytes.HasPrefix(content, []byte("MM\x00*")):
-		order = binary.BigEndian
-	default:
-		return nil
-	}
-	if len(content) < 8 {
-		return nil
-	}
-	at := int64(order.Uint32(content[4:]))
-	if at+2 > int64(len(content)) {
-		return nil
-	}
 	tags := map[uint16]uint64{}
-	entries := content[at+2:]
-	for range order.Uint16(content[at:]) {
-		const entry = 12 // tag 2, type 2, count 4, value 4
-		if len(entries) < entry {
-			break
+	_ = tiffdir.Each(bytes.NewReader(content), func(entry tiffdir.Entry) bool {
+		switch entry.Type {
+		case tiffdir.Byte, tiffdir.Short, tiffdir.Long:
+			tags[entry.Tag] = uint64(entry.Number())
 		}
-		value := entries[8:entry]
-		switch order.Uint16(entries[2:]) {
-		case 1: // BYTE
-			tags[order.Uint16(entries)] = uint64(value[0])
-		case 3: // SHORT
-			tags[order.Uint16(entries)] = uint64(order.Uint16(value))
-		case 4: // LONG
-			tags[order.Uint16(entries)] = uint64(order.Uint32(value))
-		}
-		entries = entries[entry:]
-	}
+		return true
+	})
 	return tags
 }

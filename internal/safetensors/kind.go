@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"github.com/likeness-go/likeness/internal/filekind"
 	"github.com/pkg/errors"
 )
 
@@ -21,28 +22,12 @@ func (o other) Is(target error) bool { return target == ErrOther || target == Er
 // longestStart is the number of bytes of a file that kindOf examines.
 const longestStart = 1 << 10
 
-// kinds are the formats of files that users most likely give instead of a model, by the
-// bytes at an offset.
-var kinds = []struct {
-	at    int
-	bytes string
-	name  string
-}{
-	{0, "\x89PNG\r\n\x1a\n", "a PNG image"},
-	{0, "\xff\xd8\xff", "a JPEG image"},
-	{0, "GIF87a", "a GIF image"},
-	{0, "GIF89a", "a GIF image"},
-	{0, "II*\x00", "a TIFF image"},
-	{0, "MM\x00*", "a TIFF image"},
-	{8, "WEBPVP8", "a WebP image"},
-	{0, "%PDF-", "a PDF document"},
-	{0, "PK\x03\x04", "a zip archive, as PyTorch's .pt and .pth files are"},
-	{0, "\x1f\x8b", "a gzip archive"},
-	{0, "\x80\x02", "a Python pickle, as older PyTorch files are"},
-	{0, "\x93NUMPY", "a NumPy array"},
-	{0, "\x89HDF\r\n\x1a\n", "an HDF5 file"},
-	{16, "\xed\xda\x0c\xed", "a bbolt database, as a gallery is"},
-	{0, "version https://git-lfs", "a pointer of Git LFS in place of the file: run git lfs pull"},
+// hints follow the names of formats that users most likely give instead of a model.
+var hints = map[string]string{
+	"a ZIP archive":        ", as PyTorch's .pt and .pth files are",
+	"a Python pickle":      ", as older PyTorch files are",
+	"a bbolt database":     ", as a gallery is",
+	"a pointer of Git LFS": " instead of the file: run git lfs pull",
 }
 
 // kindOf names the format of a file with these first bytes. It is empty if the format is
@@ -55,10 +40,8 @@ func kindOf(start []byte) string {
 	if len(start) > 8 && start[8] == '{' && bytes.ContainsAny(start[:8], "\x00") {
 		return ""
 	}
-	for _, kind := range kinds {
-		if len(start) > kind.at && bytes.HasPrefix(start[kind.at:], []byte(kind.bytes)) {
-			return kind.name
-		}
+	if kind := filekind.Of(start); kind != "" {
+		return kind + hints[kind]
 	}
 	if isONNX(start) {
 		return "an ONNX model"
@@ -68,7 +51,7 @@ func kindOf(start []byte) string {
 	case bytes.HasPrefix(text, []byte("<!doctype html")), bytes.HasPrefix(text, []byte("<html")):
 		return "an HTML page, perhaps an error message of a server"
 	case bytes.HasPrefix(text, []byte("<?xml")):
-		return "an XML file"
+		return "an XML document"
 	case isText(start):
 		return "a text file"
 	case bytes.HasPrefix(start, []byte("BM")) && len(start) >= 18 && start[14] < 128 && start[15] == 0 && start[16] == 0:
