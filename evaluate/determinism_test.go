@@ -19,10 +19,10 @@ func TestResultsDoNotDependOnTheProcessors(t *testing.T) {
 	measure := func() string {
 		var report string
 		for _, metric := range []evaluate.Metric{euclidean, cosine, manhattan} {
-			neighbours := must(evaluate.NearestNeighbours{Metric: metric, K: 5}.Accuracy(train, test))(t)
+			neighbors := must(evaluate.NearestNeighbors{Metric: metric, K: 5}.Accuracy(train, test))(t)
 			retrieval := must(evaluate.Retrieve(metric, test, 1, 4))(t)
 			oneShot := must(evaluate.OneShot(metric, test.Embeddings, trials, evaluate.MeanDistance))(t)
-			report += fmt.Sprintln(neighbours, retrieval, oneShot)
+			report += fmt.Sprintln(neighbors, retrieval, oneShot)
 		}
 		var classifier evaluate.LinearClassifier
 		if err := classifier.Fit(train); err != nil {

@@ -1,41 +1,42 @@
-// Package evaluate says how good embeddings are. It knows arrays and labels;
-// where they come from, a trained network or plain pixels, is nothing to it,
-// and so every measure can be had for both and compared.
+// Package evaluate measures the quality of embeddings. It knows arrays and labels
+// only, and no networks: the embeddings may come from a trained model, from plain
+// pixels or from a file of any origin, and the same measures compare them.
 //
-// [Embeddings] is a matrix of one embedding a row, and [Labelled] is one with
-// the class of each row. A [Metric] says how far apart two embeddings are, the
-// smaller the more alike: [Euclidean], [SquaredEuclidean], [Manhattan],
-// [WeightedManhattan], [Cosine], or any function as a [MetricFunc].
+// [Embeddings] is a matrix with one embedding a row, and [Labeled] is one with the
+// class of each row; [ReadFile] reads one from a .csv or .npy file. A [Metric] is the
+// distance between two embeddings: the small interface that heads.Distance satisfies.
 //
-// What is asked of embeddings:
+// The measures are:
 //
-//   - [NearestNeighbours]: does the nearest known embedding tell the class?
-//   - [Retrieve]: how much of its class does each embedding find? [Misses] are
-//     those that find nothing of it.
-//   - [LinearClassifier]: do planes part the classes?
-//   - [Verification]: does a distance tell whether two images are of one class?
-//   - [OneShot]: which of N classes, when one example of each is known?
+//   - [NearestNeighbors]: the accuracy of classification by the nearest embeddings.
+//   - [Retrieve]: recall, R-precision and MAP at R of a search within a set, and
+//     [Misses], the queries that find nothing of their class.
+//   - [LinearClassifier]: the accuracy of a linear classifier on the embeddings.
+//   - [Verification]: how well the distance distinguishes pairs of one class from pairs
+//     of two: area under the ROC curve, equal error rate, true accept rate, accuracy.
+//   - [OneShot]: N-way K-shot classification.
+//   - [Summarize]: verification over all pairs, one-shot classification and retrieval
+//     of one labeled set.
 //
-// The answer is a [Measure], a figure with its 95 % interval; or a [Score], the
-// mean over trials, which also keeps what each trial is worth, so that the
-// [Difference] of two methods can be tested on the same trials. Print the
-// measure of the raw pixels and of the untrained network beside every result.
+// A result is an [Estimate], a value with its 95 % interval; or a [Score], the mean over
+// trials, which also keeps the value of each trial, so that the [Difference] of two
+// methods can be tested on the same trials. Every result should be compared with that
+// of the raw pixels and of the untrained network.
 //
 // # Intervals
 //
-// An interval tells how far a figure may be from that of other images of the same
-// classes, by the same network. What is resampled is therefore images:
+// An interval says how much a value would vary over other images of the same classes,
+// embedded by the same network. Images are therefore what is resampled:
 //
-//   - [NearestNeighbours] and [LinearClassifier] ask about each image once:
-//     Wilson's interval.
+//   - [NearestNeighbors] and [LinearClassifier] use each image once: Wilson's interval.
 //   - [Verification] resamples images, and each pair counts with both of its two;
 //     [WilsonOfPairs] is for shares of more pairs than can be listed.
-//   - [OneShot] resamples the images that are asked about, each with all of its
-//     trials; [Score.Clustered] other groups of trials.
-//   - [Retrieve] resamples queries, the set that is searched staying as it is; its
+//   - [OneShot] resamples the query images, each with all of its trials;
+//     [Score.Clustered] resamples other groups of trials.
+//   - [Retrieve] resamples queries, while the set that is searched stays as it is; its
 //     intervals are about other queries of that set alone.
 //
-// Differences resample the same for both methods. All bootstraps are of 999
+// Differences resample the same images for both methods. All bootstraps draw 999
 // replicates and take percentiles.
 //
 // Equal input gives equal bits, whatever the number of processors. Embeddings

@@ -3,6 +3,7 @@ package evaluate
 import (
 	"math"
 
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 )
 
@@ -81,13 +82,13 @@ func (e Embeddings) check() error {
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// Labelled is embeddings whose classes are known. A class is any integer.
-type Labelled struct {
+// Labeled is embeddings with the class of each row. A class is any integer.
+type Labeled struct {
 	Embeddings
 	Labels []int // one a row
 }
 
-func (l Labelled) check() error {
+func (l Labeled) check() error {
 	if err := l.Embeddings.check(); err != nil {
 		return err
 	}
@@ -96,6 +97,108 @@ func (l Labelled) check() error {
 	}
 	if len(l.Labels) != l.Rows {
 		return errors.Errorf("%d embeddings have %d labels", l.Rows, len(l.Labels))
+	}
+	return nil
+}
+
+// Metric is a distance between embeddings, of which smaller means more similar. It
+// is all that this package needs of a distance: heads.Distance satisfies it, and
+// heads.FromFunc makes one of any function. A Metric may be used by several
+// goroutines at once; a method that panics is an error of the measure that calls it.
+//
+// x and y are row-major matrices of embeddings of so many columns. Shapes that do
+// not fit must be an error.
+type Metric interface {
+	// Paired fills distances (rows) with the distance of each row of x (rows,
+	// columns) from the same row of y (rows, columns).
+	Paired(distances []float64, x, y []float32, columns int) error
+
+	// Pairwise fills distances (rows, references) with the distance of each row of
+	// x (rows, columns) from each row of y (references, columns). What it finds for
+	// two rows must not depend on the other rows.
+	Pairwise(distances []float64, x, y []float32, columns int) error
+}
+
+// queryBlock is how many queries are measured at a time, so that the distances
+// in memory are those of one block for each processor and never all.
+const queryBlock = 128
+
+// eachQuery computes the distances from each query to all references and calls
+// visit with them, from several goroutines at once; visit may overwrite the
+// distances. A distance that is not a finite number is an error.
+func eachQuery(metric Metric, queries, references Embeddings, visit func(query int, distances []float64)) error {
+	blocks := (queries.Rows + queryBlock - 1) / queryBlock
+	failures := make([]error, blocks)
+	parallel.For(blocks, func(block int) {
+		begin := block * queryBlock
+		part := queries.slice(begin, min(begin+queryBlock, queries.Rows))
+		distances := make([]float64, part.Rows*references.Rows)
+		if failures[block] = pairwise(metric, distances, part, references); failures[block] != nil {
+			return
+		}
+		for i := range part.Rows {
+			row := distances[i*references.Rows : (i+1)*references.Rows]
+			if failures[block] = checkFinite(row); failures[block] != nil {
+				failures[block] = errors.Wrapf(failures[block], "query %d", begin+i)
+				return
+			}
+			visit(begin+i, row)
+		}
+	})
+	return firstError(failures)
+}
+
+// pairwise measures the distances (queries.Rows, references.Rows) from each query
+// to each reference.
+func pairwise(metric Metric, distances []float64, queries, references Embeddings) error {
+	return measured(metric, queries, references, func() error {
+		return metric.Pairwise(distances, queries.Data, references.Data, queries.Columns)
+	})
+}
+
+// paired measures the distances of aligned rows.
+func paired(metric Metric, distances []float64, x, y Embeddings) error {
+	return measured(metric, x, y, func() error { return metric.Paired(distances, x.Data, y.Data, x.Columns) })
+}
+
+// measured makes an error of a nil metric, of embeddings that do not fit, and of a
+// panic, which in another goroutine than the caller's would end the process.
+func measured(metric Metric, x, y Embeddings, measure func() error) (err error) {
+	if metric == nil {
+		return errors.New("found no metric, expected a distance of package heads or that of likeness.Model.Metric")
+	}
+	for _, embeddings := range []Embeddings{x, y} {
+		if err := embeddings.checkShape(); err != nil {
+			return err
+		}
+	}
+	if x.Columns != y.Columns {
+		return errors.Errorf("embeddings of %d columns cannot be compared with embeddings of %d", x.Columns, y.Columns)
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = errors.Errorf("the metric %T panics: %v", metric, r)
+		}
+	}()
+	return measure()
+}
+
+func checkFinite(distances []float64) error {
+	for i, d := range distances {
+		if !finite(d) {
+			return errors.Errorf("distance %d is %v, want a finite number", i, d)
+		}
+	}
+	return nil
+}
+
+// firstError is the error of the lowest index, so that it does not depend on the
+// order in which goroutines run.
+func firstError(failures []error) error {
+	for _, err := range failures {
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -41,21 +41,21 @@ func second[T any](_ T, err error) error { return err }
 // Whatever is asked of bad embeddings, the answer is an error that names the
 // place; none of these may come back as a figure.
 func TestMeasuresRefuseBadEmbeddings(t *testing.T) {
-	good := evaluate.Labelled{Embeddings: line(0, 1, 2, 3), Labels: []int{0, 0, 1, 1}}
+	good := evaluate.Labeled{Embeddings: line(0, 1, 2, 3), Labels: []int{0, 0, 1, 1}}
 	nan, infinity := float32(math.NaN()), float32(math.Inf(1))
-	measures := map[string]func(set evaluate.Labelled) error{
-		"neighbours, queries": func(set evaluate.Labelled) error {
-			return second(evaluate.NearestNeighbours{Metric: euclidean}.Accuracy(good, set))
+	measures := map[string]func(set evaluate.Labeled) error{
+		"neighbors, queries": func(set evaluate.Labeled) error {
+			return second(evaluate.NearestNeighbors{Metric: euclidean}.Accuracy(good, set))
 		},
-		"neighbours, references": func(set evaluate.Labelled) error {
-			return second(evaluate.NearestNeighbours{Metric: euclidean}.Accuracy(set, good))
+		"neighbors, references": func(set evaluate.Labeled) error {
+			return second(evaluate.NearestNeighbors{Metric: euclidean}.Accuracy(set, good))
 		},
-		"leave one out": func(set evaluate.Labelled) error {
-			return second(evaluate.NearestNeighbours{Metric: euclidean}.LeaveOneOut(set))
+		"leave one out": func(set evaluate.Labeled) error {
+			return second(evaluate.NearestNeighbors{Metric: euclidean}.LeaveOneOut(set))
 		},
-		"retrieval": func(set evaluate.Labelled) error { return second(evaluate.Retrieve(euclidean, set)) },
-		"fit":       func(set evaluate.Labelled) error { return new(evaluate.LinearClassifier).Fit(set) },
-		"linear accuracy": func(set evaluate.Labelled) error {
+		"retrieval": func(set evaluate.Labeled) error { return second(evaluate.Retrieve(euclidean, set)) },
+		"fit":       func(set evaluate.Labeled) error { return new(evaluate.LinearClassifier).Fit(set) },
+		"linear accuracy": func(set evaluate.Labeled) error {
 			var classifier evaluate.LinearClassifier
 			if err := classifier.Fit(good); err != nil {
 				t.Fatal(err)
@@ -63,7 +63,7 @@ func TestMeasuresRefuseBadEmbeddings(t *testing.T) {
 			return second(classifier.Accuracy(set))
 		},
 	}
-	sets := map[string]evaluate.Labelled{
+	sets := map[string]evaluate.Labeled{
 		"embedding 2 is NaN in column 0":                  {Embeddings: line(0, 1, nan, 3), Labels: good.Labels},
 		"embedding 3 is +Inf in column 0":                 {Embeddings: line(0, 1, 2, infinity), Labels: good.Labels},
 		"4 embeddings have 3 labels":                      {Embeddings: good.Embeddings, Labels: []int{0, 0, 1}},

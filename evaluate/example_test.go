@@ -16,13 +16,13 @@ var (
 	})
 	euclidean, _ = heads.L2{}.Distance(nil) // √Σ(xⱼ − yⱼ)²
 
-	labelled = evaluate.Labelled{Embeddings: embeddings, Labels: []int{0, 0, 0, 1, 1, 1, 1}}
+	labeled = evaluate.Labeled{Embeddings: embeddings, Labels: []int{0, 0, 0, 1, 1, 1, 1}}
 )
 
 // The nearest other embedding tells the class of all but the stray; what a
 // figure from so few trials is worth, its interval says.
 func Example() {
-	accuracy, err := evaluate.NearestNeighbours{Metric: euclidean}.LeaveOneOut(labelled)
+	accuracy, err := evaluate.NearestNeighbors{Metric: euclidean}.LeaveOneOut(labeled)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func Example() {
 }
 
 func ExampleRetrieve() {
-	retrieval, err := evaluate.Retrieve(euclidean, labelled, 1, 3)
+	retrieval, err := evaluate.Retrieve(euclidean, labeled, 1, 3)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func ExampleDifference() {
 
 func ExampleLinearClassifier() {
 	var classifier evaluate.LinearClassifier
-	if err := classifier.Fit(labelled); err != nil {
+	if err := classifier.Fit(labeled); err != nil {
 		log.Fatal(err)
 	}
 	query, err := evaluate.FromRows([][]float32{{0.2, 0.3}, {7, 4}})

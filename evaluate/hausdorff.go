@@ -40,12 +40,11 @@ func InkOf(pixels []float32, width int) (Ink, error) {
 	return Ink{points}, nil
 }
 
-// ModifiedHausdorff is a distance of two drawings that needs no training: the
-// mean distance from a point of one to the nearest point of the other, in
-// pixels, and of the two directions the greater (Dubuisson & Jain 1994, "A
-// modified Hausdorff distance for object matching"). It is the baseline that
-// Omniglot's authors publish with their data. Both drawings must come from
-// InkOf; from the zero Ink everything is infinitely far.
+// ModifiedHausdorff is a distance of two drawings that needs no training: the larger of
+// the two mean distances, in pixels, from a point of one drawing to the nearest point of
+// the other (Dubuisson & Jain 1994, "A modified Hausdorff distance for object matching").
+// It is the baseline that Omniglot's authors publish with their data. Both drawings must
+// come from InkOf; the distance from the zero Ink is infinite.
 func ModifiedHausdorff(a, b Ink) float64 {
 	if len(a.points) == 0 || len(b.points) == 0 {
 		return math.Inf(1)

@@ -29,7 +29,7 @@ func TestModifiedHausdorffByHand(t *testing.T) {
 		a, b []string
 		want float64
 	}{
-		{[]string{"#"}, []string{"...", ".#.", "..."}, 0}, // both centred
+		{[]string{"#"}, []string{"...", ".#.", "..."}, 0}, // both centerd
 		// Points at ±1 against one at 0: a distance of 1 each way.
 		{[]string{"#.#"}, []string{"#"}, 1},
 		// ±2 and 0 against 0: (2+0+2)/3 there, 0 back; the greater counts.

@@ -8,14 +8,18 @@ import (
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"pgregory.net/rapid"
 )
+
+// No test leaves a goroutine behind.
+func TestMain(m *testing.M) { testutil.CheckGoroutines(m) }
 
 // rounding allows for the order of additions.
 var rounding = cmpopts.EquateApprox(1e-12, 1e-12)
 
 // ignoreError compares measures without their standard errors.
-var ignoreError = cmpopts.IgnoreFields(evaluate.Measure{}, "StandardError")
+var ignoreError = cmpopts.IgnoreFields(evaluate.Estimate{}, "StandardError")
 
 // The metrics of the tests.
 var (

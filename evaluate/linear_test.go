@@ -9,8 +9,8 @@ import (
 )
 
 // separable has a class about each corner of a triangle.
-func separable(seed uint64, rows int, spread float32) evaluate.Labelled {
-	set := evaluate.Labelled{Embeddings: normal(seed, rows, 2)}
+func separable(seed uint64, rows int, spread float32) evaluate.Labeled {
+	set := evaluate.Labeled{Embeddings: normal(seed, rows, 2)}
 	for i := range rows {
 		row, class := set.Row(i), i%3
 		row[0], row[1] = spread*row[0]+10*float32(class%2), spread*row[1]+10*float32(class/2)
@@ -26,14 +26,14 @@ func TestLinearClassifierSeparatesTheSeparable(t *testing.T) {
 	}
 	test := separable(2, 60, 0.5)
 	score := must(classifier.Accuracy(test))(t)
-	expect(t, "accuracy", score.Measure, evaluate.Wilson(60, 60))
+	expect(t, "accuracy", score.Estimate, evaluate.Wilson(60, 60))
 	expect(t, "classes", must(classifier.Predict(test.Embeddings))(t), test.Labels)
 }
 
 // A circle inside a ring: no plane parts them, so that the best is the class
 // with more embeddings.
 func TestLinearClassifierCannotBend(t *testing.T) {
-	set := evaluate.Labelled{Embeddings: normal(3, 1000, 2)}
+	set := evaluate.Labeled{Embeddings: normal(3, 1000, 2)}
 	for i := range set.Rows {
 		x, y := set.Row(i)[0], set.Row(i)[1]
 		outside := 0
@@ -55,11 +55,11 @@ func TestLinearClassifierCannotBend(t *testing.T) {
 	}
 }
 
-// Columns are standardised, so that their scale and origin are of no account.
+// Columns are standardized, so that their scale and origin are of no account.
 func TestLinearClassifierIgnoresTheScaleOfColumns(t *testing.T) {
 	set := separable(5, 90, 8) // the classes overlap
 	accuracy := func(scale, shift float32) evaluate.Score {
-		scaled := evaluate.Labelled{Embeddings: set.Select(makeRange(set.Rows)), Labels: set.Labels}
+		scaled := evaluate.Labeled{Embeddings: set.Select(makeRange(set.Rows)), Labels: set.Labels}
 		for i := range set.Rows {
 			scaled.Row(i)[1] = scale*scaled.Row(i)[1] + shift
 		}
@@ -86,15 +86,15 @@ func TestLinearClassifierRefuses(t *testing.T) {
 	if _, err := classifier.Predict(set.Embeddings); !errors.Is(err, evaluate.ErrNotFitted) {
 		t.Errorf("got error %v, want ErrNotFitted", err)
 	}
-	oneClass := evaluate.Labelled{Embeddings: set.Embeddings, Labels: make([]int, 9)}
-	negative := evaluate.LinearClassifier{Regularisation: -1}
+	oneClass := evaluate.Labeled{Embeddings: set.Embeddings, Labels: make([]int, 9)}
+	negative := evaluate.LinearClassifier{Regularization: -1}
 	fitted := new(evaluate.LinearClassifier)
 	if err := fitted.Fit(set); err != nil {
 		t.Fatal(err)
 	}
 	for want, err := range map[string]error{
 		"at least two classes":       classifier.Fit(oneClass),
-		"regularisation is -1":       negative.Fit(set),
+		"regularization is -1":       negative.Fit(set),
 		"fitted to 2 columns, but t": second(fitted.Predict(line(1, 2, 3))),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {

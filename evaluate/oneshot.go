@@ -7,17 +7,17 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Trial is one question of N-way K-shot classification: to which of N classes
-// does the query belong, when K examples of each are known? Images are rows of
-// the embeddings that the trial is asked about.
+// Trial is one trial of N-way K-shot classification: to which of N classes does the
+// query belong, given K examples of each? Images are numbered by the rows of the
+// embeddings.
 type Trial struct {
 	Support [][]int // N classes of K examples each; K may differ between classes
 	Query   int
 	Answer  int // the query's class, an index into Support
 }
 
-// ClassDistance says how far a query is from a class of several examples. With
-// one example a class, both are the distance from that example.
+// ClassDistance is how the distance of a query from a class of several examples is
+// defined. With one example of each class, both definitions are the distance from it.
 type ClassDistance int
 
 const (
@@ -28,17 +28,16 @@ const (
 	Prototype
 )
 
-// OneShot returns the accuracy over trials in which the answer is the nearest
-// class. If t classes are equally near and the answer is among them, the trial
-// counts 1/t, so that embeddings that are all alike score chance, 1/N.
+// OneShot returns the accuracy over trials: a trial is right if the answer is the
+// nearest class. If t classes are equally near and the answer is among them, the trial
+// counts 1/t, so that embeddings that are all equal score chance, 1/N.
 //
-// The interval resamples the images that are asked about, each with all the trials
-// that ask about it. What makes one image hard makes all of its trials so, and
-// resampling trials, or episodes drawn from a few images, would give an interval
-// that is too narrow: it would tell how another draw of episodes from the same
-// images comes out. Where each image is asked about once it is Wilson's. Where
-// trials share a support set that no other trials have, as in each of Lake's twenty
-// runs, Score.Clustered by these sets is right.
+// The interval resamples the query images, each with all of its trials. An image that
+// is hard is so in all of its trials; resampling trials, or episodes drawn from a few
+// images, would give an interval that is too narrow, that of another draw of episodes
+// from the same images. Where each image is the query of one trial, the interval is
+// Wilson's. Where trials share a support set that no other trials have, as in each of
+// Lake's twenty runs, use Score.Clustered with these sets as groups.
 func OneShot(metric Metric, embeddings Embeddings, trials []Trial, rule ClassDistance) (Score, error) {
 	if err := embeddings.check(); err != nil {
 		return Score{}, err
@@ -61,13 +60,13 @@ func OneShot(metric Metric, embeddings Embeddings, trials []Trial, rule ClassDis
 	}
 	score, err := OneShotDistances(distances, answers)
 	if queries := Queries(trials); err == nil && repeated(queries) {
-		score.Measure = resampleGroups(score.Trials, queries)
+		score.Estimate = resampleGroups(score.Trials, queries)
 	}
 	return score, err
 }
 
-// Queries are the images that the trials ask about, in their order: the groups by
-// which OneShot resamples, for Difference and Score.Clustered.
+// Queries are the query images of the trials, in their order: the groups by which
+// OneShot resamples, for Difference and Score.Clustered.
 func Queries(trials []Trial) []int {
 	queries := make([]int, len(trials))
 	for i, trial := range trials {
@@ -82,9 +81,9 @@ func repeated(groups []int) bool {
 	return 1 < different && different < len(groups)
 }
 
-// OneShotDistances is OneShot for distances that are no Metric's: distances has
-// for each trial the query's distance from each class, and answers the index of
-// the query's class. The interval takes the trials for independent.
+// OneShotDistances is OneShot for given distances: distances has for each trial the
+// query's distance from each class, and answers the index of the query's class. The
+// interval assumes that the trials are independent.
 func OneShotDistances(distances [][]float64, answers []int) (Score, error) {
 	if len(distances) != len(answers) {
 		return Score{}, errors.Errorf("%d trials have %d answers", len(distances), len(answers))
@@ -100,13 +99,13 @@ func OneShotDistances(distances [][]float64, answers []int) (Score, error) {
 		if answers[i] < 0 || answers[i] >= len(classes) {
 			return Score{}, errors.Errorf("trial %d: the answer is class %d of %d", i, answers[i], len(classes))
 		}
-		trials[i] = worth(classes, answers[i])
+		trials[i] = valueOf(classes, answers[i])
 	}
 	return accuracy(trials), nil
 }
 
-// worth is 1/t if the answer is among the t nearest classes, else 0.
-func worth(distances []float64, answer int) float64 {
+// valueOf is 1/t if the answer is among the t nearest classes, else 0.
+func valueOf(distances []float64, answer int) float64 {
 	least := slices.Min(distances)
 	if distances[answer] > least {
 		return 0

@@ -2,32 +2,34 @@ package evaluate
 
 import (
 	"cmp"
+	"math"
 	"slices"
+	"sort"
 
 	"github.com/pkg/errors"
 )
 
-// Retrieval says how well each embedding of a set finds the others of its
-// class, which is asked in turn of every embedding whose class has another.
-// R is the number of those others, which differs between classes.
+// Retrieval measures how well each embedding of a set finds the others of its class.
+// Every embedding whose class has another one is a query in turn; R is the number of
+// those others, which differs between classes.
 //
-// Equal distances have no order, and every measure is its mean over all orders
+// Equal distances have no order, and every value is its mean over all orders
 // (McSherry & Najork 2008, "Computing information retrieval performance
 // measures efficiently in the presence of tied scores"): embeddings that are
-// all alike score what chance would.
+// all equal score what chance would.
 //
-// Intervals resample the queries, each with what it found, as is done for topics in
+// Intervals resample the queries, each with its results, as is done for topics in
 // information retrieval (Smucker, Allan & Carterette 2007, "A comparison of
 // statistical significance tests for information retrieval evaluation"): the set that
-// is searched stays as it is. They are about other queries of this set. Figures of
-// another set differ by more, the more the larger its classes, since an image that is
-// hard to find is so for all queries of its class: in simulations of three classes of
-// 300 images the variance of the recall at 1 over sets was 1.5 times, and that of
-// R-precision and MAP at R three times what these intervals take it for.
+// is searched stays as it is. They are about other queries of this set. Values of
+// another set vary more, and more so with larger classes, since an image that is hard
+// to find is so for all queries of its class: in simulations of three classes of 300
+// images the variance over sets of the recall at 1 was 1.5 times that of these
+// intervals, and that of R-precision and MAP at R three times.
 type Retrieval struct {
-	// Queries are the rows that were asked, and trial i of each score is row
-	// Queries[i]. The only embedding of a class is not asked, but it is among
-	// those that the other queries search.
+	// Queries are the rows of the queries: trial i of each score is that of row
+	// Queries[i]. The only embedding of a class is not a query, but it is among
+	// those that are searched.
 	Queries []int
 
 	// RecallAt has, for each k, the share of queries with one or more of their
@@ -44,8 +46,8 @@ type Retrieval struct {
 	MAPAtR Score
 }
 
-// Retrieve measures retrieval within a set, and recall at each of ks.
-func Retrieve(metric Metric, set Labelled, ks ...int) (Retrieval, error) {
+// Retrieve measures retrieval within a set, with the recall at each of ks.
+func Retrieve(metric Metric, set Labeled, ks ...int) (Retrieval, error) {
 	if err := set.check(); err != nil {
 		return Retrieval{}, err
 	}
@@ -117,23 +119,23 @@ type tied struct {
 
 // rank finds the nearest embeddings, at least depth of them.
 func rank(distances []float64, labels []int, class, depth int) ranking {
-	type neighbour struct {
+	type neighbor struct {
 		distance float64
 		hit      bool
 	}
 	farthest := smallest(slices.Clone(distances), depth-1)
-	var neighbours []neighbour
+	var neighbors []neighbor
 	for i, d := range distances {
 		if d <= farthest {
-			neighbours = append(neighbours, neighbour{d, labels[i] == class})
+			neighbors = append(neighbors, neighbor{d, labels[i] == class})
 		}
 	}
-	slices.SortFunc(neighbours, func(a, b neighbour) int { return cmp.Compare(a.distance, b.distance) })
+	slices.SortFunc(neighbors, func(a, b neighbor) int { return cmp.Compare(a.distance, b.distance) })
 
 	var groups ranking
 	hits := 0
-	for i, n := range neighbours {
-		if i == 0 || n.distance != neighbours[i-1].distance {
+	for i, n := range neighbors {
+		if i == 0 || n.distance != neighbors[i-1].distance {
 			groups = append(groups, tied{before: i, hitsBefore: hits})
 		}
 		last := &groups[len(groups)-1]
@@ -220,4 +222,172 @@ func smallest(values []float64, rank int) float64 {
 		}
 	}
 	return values[rank]
+}
+
+// Neighbor is an embedding by its row, and its distance from a query.
+type Neighbor struct {
+	Row      int
+	Distance float64
+}
+
+// Miss is a query of Retrieve whose nearest embeddings are all of other classes.
+type Miss struct {
+	Query   int        // its row
+	Nearest []Neighbor // nearest first; of equally near ones that of the lower row
+	Own     Neighbor   // the nearest of the query's class
+	Nearer  int        // how many embeddings are nearer than Own
+}
+
+// Misses returns those of Retrieve's queries with k or more embeddings of other classes
+// nearer than the nearest of their class, in descending order of the number of nearer
+// embeddings, and then by row. k is 1 or more. An embedding that is as near as the
+// nearest of the class is not nearer: of embeddings that are all equal none is a miss.
+func Misses(metric Metric, set Labeled, k int) ([]Miss, error) {
+	if err := set.check(); err != nil {
+		return nil, err
+	}
+	if k < 1 || k > set.Rows-1 {
+		return nil, errors.Errorf("misses at %d: each of %d embeddings has %d others", k, set.Rows, set.Rows-1)
+	}
+	found := make([]Miss, set.Rows) // those without Nearest are none
+	err := eachQuery(metric, set.Embeddings, set.Embeddings, func(query int, distances []float64) {
+		excludeSelf(query, distances)
+		own := -1
+		for i, d := range distances {
+			if i != query && set.Labels[i] == set.Labels[query] && (own < 0 || d < distances[own]) {
+				own = i
+			}
+		}
+		if own < 0 {
+			return // the only one of its class is not asked
+		}
+		nearer := 0
+		for _, d := range distances {
+			if d < distances[own] {
+				nearer++
+			}
+		}
+		if nearer < k {
+			return
+		}
+		miss := Miss{Query: query, Own: Neighbor{own, distances[own]}, Nearer: nearer}
+		for _, i := range nearest(distances, k) {
+			miss.Nearest = append(miss.Nearest, Neighbor{i, distances[i]})
+		}
+		found[query] = miss
+	})
+	if err != nil {
+		return nil, err
+	}
+	misses := slices.DeleteFunc(found, func(m Miss) bool { return m.Nearest == nil })
+	slices.SortStableFunc(misses, func(a, b Miss) int { return cmp.Compare(b.Nearer, a.Nearer) })
+	return misses, nil
+}
+
+// NearestNeighbors classifies an embedding by the majority among the K known
+// ones nearest to it.
+//
+// Of neighbors at equal distances the one of the lower row counts as nearer, and of
+// classes with equally many votes the one with the nearest member is chosen.
+type NearestNeighbors struct {
+	Metric Metric
+	K      int // the number of neighbors; 0 means 1
+}
+
+// Classify returns the class of each query by its neighbors among references.
+func (n NearestNeighbors) Classify(references Labeled, queries Embeddings) ([]int, error) {
+	if err := references.check(); err != nil {
+		return nil, errors.Wrap(err, "references")
+	}
+	if err := queries.check(); err != nil {
+		return nil, errors.Wrap(err, "queries")
+	}
+	return n.classify(references, queries, excludeNone, references.Rows)
+}
+
+// Accuracy returns the share of queries that Classify gives their own class.
+func (n NearestNeighbors) Accuracy(references, queries Labeled) (Score, error) {
+	if err := queries.check(); err != nil {
+		return Score{}, errors.Wrap(err, "queries")
+	}
+	classes, err := n.Classify(references, queries.Embeddings)
+	if err != nil {
+		return Score{}, err
+	}
+	return agreement(classes, queries.Labels), nil
+}
+
+// LeaveOneOut returns the share of a set's embeddings that get their own class
+// by their neighbors among the others; with K = 1 it is the precision at 1.
+func (n NearestNeighbors) LeaveOneOut(set Labeled) (Score, error) {
+	if err := set.check(); err != nil {
+		return Score{}, err
+	}
+	classes, err := n.classify(set, set.Embeddings, excludeSelf, set.Rows-1)
+	if err != nil {
+		return Score{}, err
+	}
+	return agreement(classes, set.Labels), nil
+}
+
+func excludeNone(int, []float64) {}
+
+// excludeSelf moves the query out of its own neighborhood.
+func excludeSelf(query int, distances []float64) { distances[query] = math.Inf(1) }
+
+func (n NearestNeighbors) classify(references Labeled, queries Embeddings,
+	exclude func(query int, distances []float64), candidates int) ([]int, error) {
+	k := max(n.K, 1)
+	if n.K < 0 || k > candidates {
+		return nil, errors.Errorf("%d nearest neighbors of %d embeddings", n.K, candidates)
+	}
+	classes := make([]int, queries.Rows)
+	err := eachQuery(n.Metric, queries, references.Embeddings, func(query int, distances []float64) {
+		exclude(query, distances)
+		classes[query] = vote(nearest(distances, k), references.Labels)
+	})
+	return classes, err
+}
+
+// nearest returns the indices of the k smallest distances, smallest first.
+func nearest(distances []float64, k int) []int {
+	indices := make([]int, 0, k+1)
+	for i, d := range distances {
+		if len(indices) == k && d >= distances[indices[k-1]] {
+			continue
+		}
+		at := sort.Search(len(indices), func(j int) bool { return distances[indices[j]] > d })
+		indices = append(indices, 0)
+		copy(indices[at+1:], indices[at:])
+		indices[at] = i
+		indices = indices[:min(len(indices), k)]
+	}
+	return indices
+}
+
+// vote returns the commonest class of the neighbors, who are in the order of
+// their distances; of several, that of the nearest.
+func vote(neighbors []int, labels []int) int {
+	votes := map[int]int{}
+	for _, neighbor := range neighbors {
+		votes[labels[neighbor]]++
+	}
+	winner := labels[neighbors[0]]
+	for _, neighbor := range neighbors {
+		if class := labels[neighbor]; votes[class] > votes[winner] {
+			winner = class
+		}
+	}
+	return winner
+}
+
+// agreement is the share of classes that are as they should be.
+func agreement(classes, labels []int) Score {
+	trials := make([]float64, len(classes))
+	for i, class := range classes {
+		if class == labels[i] {
+			trials[i] = 1
+		}
+	}
+	return accuracy(trials)
 }

@@ -1,6 +1,7 @@
 package evaluate_test
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ func TestRetrievalByHand(t *testing.T) {
 	// The class a at 0, 1, 4 and 10, b at 2.5 and 20, and c, which is no query,
 	// at 6.
 	const a, b, c = 0, 1, 2
-	set := evaluate.Labelled{Embeddings: line(0, 1, 2.5, 4, 6, 10, 20), Labels: []int{a, a, b, a, c, a, b}}
+	set := evaluate.Labeled{Embeddings: line(0, 1, 2.5, 4, 6, 10, 20), Labels: []int{a, a, b, a, c, a, b}}
 	got := must(evaluate.Retrieve(euclidean, set, 1, 2, 5))(t)
 	expect(t, "queries", got.Queries, []int{0, 1, 2, 3, 5, 6})
 
@@ -57,7 +58,7 @@ func TestMeanAveragePrecisionOfThePaper(t *testing.T) {
 		for missing := 10 - strings.Count(test.hits, "x"); missing > 0; missing-- {
 			points, labels = append(points, 100), append(labels, 1)
 		}
-		got := must(evaluate.Retrieve(euclidean, evaluate.Labelled{Embeddings: line(points...), Labels: labels}))(t)
+		got := must(evaluate.Retrieve(euclidean, evaluate.Labeled{Embeddings: line(points...), Labels: labels}))(t)
 		expect(t, test.hits+": R-precision", got.RPrecision.Trials[0], test.rPrecision, rounding)
 		expect(t, test.hits+": MAP at R", got.MAPAtR.Trials[0], test.atR, rounding)
 	}
@@ -115,7 +116,7 @@ func TestRetrievalEqualsTheMeanOverAllOrders(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const rows, k = 6, 2
 		points := drawGrid(t, rows, 1)
-		set := evaluate.Labelled{Embeddings: points, Labels: drawLabels(t, rows, 2)}
+		set := evaluate.Labeled{Embeddings: points, Labels: drawLabels(t, rows, 2)}
 		set.Labels[0], set.Labels[1] = 1, 1
 		got := must(evaluate.Retrieve(euclidean, set, k))(t)
 
@@ -155,7 +156,7 @@ func TestRetrievalEqualsTheMeanOverAllOrders(t *testing.T) {
 // Against a plain sort, on more embeddings than one block of queries has.
 func TestRetrievalEqualsASort(t *testing.T) {
 	const rows = 300
-	set := evaluate.Labelled{Embeddings: normal(8, rows, 3), Labels: make([]int, rows)}
+	set := evaluate.Labeled{Embeddings: normal(8, rows, 3), Labels: make([]int, rows)}
 	for i := range set.Labels {
 		set.Labels[i] = i % 7
 		set.Row(i)[0] += float32(i % 7)
@@ -183,7 +184,7 @@ func TestRetrievalEqualsASort(t *testing.T) {
 	}
 	for _, score := range []evaluate.Score{got.RPrecision, got.MAPAtR, got.RecallAt[10]} {
 		if !(score.Low < score.Value && score.Value < score.High) || score.High-score.Low > 0.1 {
-			t.Errorf("the interval is %v", score.Measure)
+			t.Errorf("the interval is %v", score.Estimate)
 		}
 	}
 }
@@ -191,10 +192,10 @@ func TestRetrievalEqualsASort(t *testing.T) {
 func TestRetrievalDoesNotDependOnTheOrderOfRows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rows := rapid.IntRange(3, 12).Draw(t, "rows")
-		set := evaluate.Labelled{Embeddings: drawGrid(t, rows, 2), Labels: drawLabels(t, rows, 3)}
+		set := evaluate.Labeled{Embeddings: drawGrid(t, rows, 2), Labels: drawLabels(t, rows, 3)}
 		set.Labels[0], set.Labels[1] = 1, 1
 		order := rapid.Permutation(makeRange(rows)).Draw(t, "order")
-		shuffled := evaluate.Labelled{Embeddings: set.Select(order)}
+		shuffled := evaluate.Labeled{Embeddings: set.Select(order)}
 		for _, row := range order {
 			shuffled.Labels = append(shuffled.Labels, set.Labels[row])
 		}
@@ -215,7 +216,7 @@ func makeRange(n int) []int {
 
 // All alike, 24 of a query's 99 others are of its class.
 func TestRetrievalOfAConstantEmbeddingIsChance(t *testing.T) {
-	set := evaluate.Labelled{Embeddings: line(make([]float32, 100)...), Labels: slices.Repeat([]int{0, 1, 2, 3}, 25)}
+	set := evaluate.Labeled{Embeddings: line(make([]float32, 100)...), Labels: slices.Repeat([]int{0, 1, 2, 3}, 25)}
 	got := must(evaluate.Retrieve(euclidean, set, 1, 99))(t)
 	expect(t, "R-precision", got.RPrecision.Value, 24./99, rounding)
 	expect(t, "recall at 1", got.RecallAt[1].Value, 24./99, rounding)
@@ -226,16 +227,189 @@ func TestRetrievalOfAConstantEmbeddingIsChance(t *testing.T) {
 }
 
 func TestRetrieveRefuses(t *testing.T) {
-	set := evaluate.Labelled{Embeddings: line(0, 1, 2), Labels: []int{0, 1, 2}}
+	set := evaluate.Labeled{Embeddings: line(0, 1, 2), Labels: []int{0, 1, 2}}
 	nowhere := functionOf(func(x, y []float32) float64 { return math.Inf(1) })
 	for want, err := range map[string]error{
 		"no class has two":                      second(evaluate.Retrieve(euclidean, set)),
 		"recall at 3: each of 3 embeddings":     second(evaluate.Retrieve(euclidean, set, 1, 3)),
 		"recall at 0":                           second(evaluate.Retrieve(euclidean, set, 0)),
-		"query 0: distance 0 is +Inf, want a f": second(evaluate.Retrieve(nowhere, evaluate.Labelled{Embeddings: set.Embeddings, Labels: []int{0, 0, 0}})),
+		"query 0: distance 0 is +Inf, want a f": second(evaluate.Retrieve(nowhere, evaluate.Labeled{Embeddings: set.Embeddings, Labels: []int{0, 0, 0}})),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got error %v, want %q", err, want)
 		}
 	}
 }
+
+func TestMissesByHand(t *testing.T) {
+	// The class a at 0, 1, 10 and 30, b at 2, 11 and 12, and c, which is no query,
+	// at 9.5.
+	const a, b, c = 0, 1, 2
+	set := evaluate.Labeled{Embeddings: line(0, 1, 2, 9.5, 10, 11, 12, 30), Labels: []int{a, a, b, c, a, b, b, a}}
+	expect(t, "misses at 2", must(evaluate.Misses(euclidean, set, 2))(t), []evaluate.Miss{
+		// From 2: 1, 0, 9.5, 10 and then 11, 9 away.
+		{Query: 2, Nearest: []evaluate.Neighbor{{1, 1}, {0, 2}}, Own: evaluate.Neighbor{Row: 5, Distance: 9}, Nearer: 4},
+		// From 10: 9.5, 11, 12, 2 (8 away) and then 1, 9 away.
+		{Query: 4, Nearest: []evaluate.Neighbor{{3, 0.5}, {5, 1}}, Own: evaluate.Neighbor{Row: 1, Distance: 9}, Nearer: 4},
+		// From 30: 12, 11 and then 10.
+		{Query: 7, Nearest: []evaluate.Neighbor{{6, 18}, {5, 19}}, Own: evaluate.Neighbor{Row: 4, Distance: 20}, Nearer: 2},
+	})
+	expect(t, "misses at 4", queries(must(evaluate.Misses(euclidean, set, 4))(t)), []int{2, 4})
+	expect(t, "misses at 5", len(must(evaluate.Misses(euclidean, set, 5))(t)), 0)
+}
+
+func queries(misses []evaluate.Miss) (rows []int) {
+	for _, miss := range misses {
+		rows = append(rows, miss.Query)
+	}
+	return rows
+}
+
+// A miss at k is a query that is worth nothing in recall at k, whatever the
+// order of ties.
+func TestMissesAreWorthNothingInRecall(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rows := rapid.IntRange(3, 20).Draw(t, "rows")
+		k := rapid.IntRange(1, rows-1).Draw(t, "k")
+		set := evaluate.Labeled{Embeddings: drawGrid(t, rows, 2), Labels: append(drawLabels(t, rows-2, 3), 0, 0)}
+		retrieval := must(evaluate.Retrieve(euclidean, set, k))(t)
+		var want []int
+		for i, worth := range retrieval.RecallAt[k].Trials {
+			if worth == 0 {
+				want = append(want, retrieval.Queries[i])
+			}
+		}
+		misses := must(evaluate.Misses(euclidean, set, k))(t)
+		if !slices.IsSortedFunc(misses, func(a, b evaluate.Miss) int { return cmp.Compare(b.Nearer, a.Nearer) }) {
+			t.Errorf("the worst are not the first: %v", misses)
+		}
+		found := queries(misses)
+		slices.Sort(found)
+		expect(t, "misses", found, want)
+	})
+}
+
+func TestMissesRefuse(t *testing.T) {
+	set := evaluate.Labeled{Embeddings: line(1, 2, 3), Labels: []int{0, 0, 1}}
+	for _, k := range []int{0, 3} {
+		if _, err := evaluate.Misses(euclidean, set, k); err == nil || !strings.Contains(err.Error(), "each of 3 embeddings has 2 others") {
+			t.Errorf("at %d: found error %v", k, err)
+		}
+	}
+	if _, err := evaluate.Misses(euclidean, evaluate.Labeled{}, 1); err == nil {
+		t.Error("no embeddings are accepted")
+	}
+}
+
+func TestNeighborsByHand(t *testing.T) {
+	references := evaluate.Labeled{Embeddings: line(0, 1, 4, 6, 7), Labels: []int{10, 10, 20, 20, 30}}
+	queries := evaluate.Labeled{Embeddings: line(0.4, 2.6, 6.6), Labels: []int{10, 20, 20}}
+	for _, test := range []struct {
+		k       int
+		classes []int
+		trials  []float64
+	}{
+		{0, []int{10, 20, 30}, []float64{1, 1, 0}}, // k = 0 means 1
+		{1, []int{10, 20, 30}, []float64{1, 1, 0}},
+		{2, []int{10, 20, 30}, []float64{1, 1, 0}}, // one vote each: the nearest wins
+		{3, []int{10, 10, 20}, []float64{1, 0, 1}}, // 2.6: 4, then 1 and 0
+		{5, []int{10, 20, 20}, []float64{1, 1, 1}}, // 2:2:1, and 4 is nearer to 2.6 than 1 is
+	} {
+		neighbors := evaluate.NearestNeighbors{Metric: euclidean, K: test.k}
+		expect(t, "classes", must(neighbors.Classify(references, queries.Embeddings))(t), test.classes)
+		score := must(neighbors.Accuracy(references, queries))(t)
+		expect(t, "trials", score.Trials, test.trials)
+		right := test.trials[0] + test.trials[1] + test.trials[2]
+		expect(t, "measure", score.Estimate, evaluate.Wilson(right, 3))
+	}
+}
+
+func TestLeaveOneOutByHand(t *testing.T) {
+	set := evaluate.Labeled{Embeddings: line(0, 1, 1.4, 5, 5.5), Labels: []int{1, 1, 2, 2, 2}}
+	score := must(evaluate.NearestNeighbors{Metric: manhattan}.LeaveOneOut(set))(t)
+	expect(t, "trials", score.Trials, []float64{1, 0, 0, 1, 1})
+}
+
+// All alike, every query is given one and the same class.
+func TestNeighborsOfAConstantEmbeddingAreChance(t *testing.T) {
+	labels := slices.Repeat([]int{0, 1, 2, 3}, 25)
+	set := evaluate.Labeled{Embeddings: evaluate.Embeddings{Rows: 100, Columns: 3, Data: make([]float32, 300)}, Labels: labels}
+	score := must(evaluate.NearestNeighbors{Metric: euclidean}.Accuracy(set, set))(t)
+	expect(t, "accuracy", score.Value, 0.25)
+}
+
+func TestNeighborsEqualASort(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rows, k := rapid.IntRange(2, 12).Draw(t, "rows"), rapid.IntRange(1, 5).Draw(t, "k")
+		set := evaluate.Labeled{Embeddings: drawGrid(t, rows, 2), Labels: drawLabels(t, rows, 3)}
+		if k > rows-1 {
+			return
+		}
+		got := must(evaluate.NearestNeighbors{Metric: squaredEuclidean, K: k}.LeaveOneOut(set))(t)
+
+		want := make([]float64, rows)
+		for query := range rows {
+			var others []int
+			for i := range rows {
+				if i != query {
+					others = append(others, i)
+				}
+			}
+			square := func(i int) float64 {
+				x, y := set.Row(i), set.Row(query)
+				return math.Pow(float64(x[0]-y[0]), 2) + math.Pow(float64(x[1]-y[1]), 2)
+			}
+			slices.SortStableFunc(others, func(a, b int) int { return int(square(a) - square(b)) })
+			votes := [3]int{}
+			for _, i := range others[:k] {
+				votes[set.Labels[i]]++
+			}
+			most := max(votes[0], votes[1], votes[2])
+			first := slices.IndexFunc(others, func(i int) bool { return votes[set.Labels[i]] == most })
+			if set.Labels[others[first]] == set.Labels[query] {
+				want[query] = 1
+			}
+		}
+		expect(t, "trials", got.Trials, want)
+	})
+}
+
+func TestNeighborsRefuse(t *testing.T) {
+	set := evaluate.Labeled{Embeddings: line(0, 1, 2), Labels: []int{0, 0, 1}}
+	nowhere := functionOf(func(x, y []float32) float64 { return math.NaN() })
+	for want, err := range map[string]error{
+		"4 nearest neighbors of 3":                          second(evaluate.NearestNeighbors{Metric: euclidean, K: 4}.Accuracy(set, set)),
+		"3 nearest neighbors of 2":                          second(evaluate.NearestNeighbors{Metric: euclidean, K: 3}.LeaveOneOut(set)),
+		"-1 nearest neighbors":                              second(evaluate.NearestNeighbors{Metric: euclidean, K: -1}.LeaveOneOut(set)),
+		"query 0: distance 0 is NaN":                        second(evaluate.NearestNeighbors{Metric: nowhere}.LeaveOneOut(set)),
+		"2 columns cannot be compared with embeddings of 1": second(evaluate.NearestNeighbors{Metric: euclidean}.Classify(set, normal(1, 2, 2))),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got error %v, want %q", err, want)
+		}
+	}
+}
+
+// A metric that panics, in whichever goroutine, and a nil one are errors.
+func TestMetricsThatPanic(t *testing.T) {
+	x := normal(1, 3, 2)
+	panics := functionOf(func(x, y []float32) float64 { panic("not done yet") })
+	nearest := evaluate.NearestNeighbors{Metric: panicking{}}
+	if _, err := nearest.Accuracy(evaluate.Labeled{Embeddings: x, Labels: []int{1, 1, 2}}, evaluate.Labeled{Embeddings: x, Labels: []int{1, 1, 2}}); err == nil || !strings.Contains(err.Error(), "panicking panics: not done yet") {
+		t.Errorf("a type: found %v", err)
+	}
+	pairs := []evaluate.Pair{{Left: 0, Right: 1}, {Left: 0, Right: 2, Different: true}}
+	for want, metric := range map[string]evaluate.Metric{"not done yet": panics, "panicking panics: not done yet": panicking{}, "found no metric": nil} {
+		if _, err := evaluate.Verify(metric, x, pairs); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("pairs: found %v, expected %q", err, want)
+		}
+		if _, err := evaluate.Retrieve(metric, evaluate.Labeled{Embeddings: x, Labels: []int{1, 1, 2}}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("retrieval: found %v, expected %q", err, want)
+		}
+	}
+}
+
+type panicking struct{}
+
+func (panicking) Paired([]float64, []float32, []float32, int) error   { panic("not done yet") }
+func (panicking) Pairwise([]float64, []float32, []float32, int) error { panic("not done yet") }

@@ -8,15 +8,14 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Pair is two images, named by any two integers, such as rows of embeddings, and
-// whether their classes differ. What the integers are says which pairs share an
-// image, and only that.
+// Pair is two images, numbered by any integers, such as rows of embeddings, and
+// whether their classes differ. The numbers tell which pairs share an image.
 type Pair struct {
 	Left, Right int
 	Different   bool
 }
 
-// Verify measures the distances of pairs of embeddings. The pairs are of their
+// Verify measures the distances of pairs of embeddings, which are numbered by their
 // rows.
 func Verify(metric Metric, embeddings Embeddings, pairs []Pair) (*Verification, error) {
 	left, right := make([]int, len(pairs)), make([]int, len(pairs))
@@ -33,10 +32,9 @@ func Verify(metric Metric, embeddings Embeddings, pairs []Pair) (*Verification, 
 	return NewVerification(distances, pairs)
 }
 
-// Verification is pairs of images with their distances. Its measures say how well the
-// distances distinguish pairs of one class from pairs of two. A pair is
-// accepted, that is, taken to be of one class, if its distance is at most a
-// threshold.
+// Verification is pairs of images with their distances. Its methods measure how well
+// the distances distinguish pairs of one class from pairs of two. A pair is accepted,
+// that is, classified as of one class, if its distance is at most a threshold.
 //
 // # Intervals
 //
@@ -50,14 +48,14 @@ func Verify(metric Metric, embeddings Embeddings, pairs []Pair) (*Verification, 
 // shares nothing and is drawn itself. Replicates without a pair of one of the two
 // kinds are drawn anew.
 //
-// The share of the variance that is a pair's own, and none of its images', is
-// counted up to three times (Owen's theorem 3), so that intervals are right where
-// images are in many pairs and too wide rather than too narrow where they are in a
+// The part of the variance that belongs to a pair alone, and not to its images, is
+// counted up to three times (Owen's theorem 3). Intervals are therefore right where
+// images are in many pairs, and too wide rather than too narrow where they are in a
 // few. They are about other images of the same classes; other classes may differ by
 // more.
 //
-// NewVerification makes one. A nil or zero Verification has no pairs: its measures are
-// NaN, and those that may fail do.
+// NewVerification makes one. A nil or zero Verification has no pairs: its values are
+// NaN, and methods that return an error return one.
 type Verification struct {
 	distances []float64
 	pairs     []Pair
@@ -106,8 +104,8 @@ func (v *Verification) Distances() []float64 {
 // made says whether NewVerification made it.
 func (v *Verification) made() bool { return v != nil && len(v.pairs) > 0 }
 
-// unknown is a measure of nothing.
-var unknown = Measure{math.NaN(), math.NaN(), math.NaN(), math.NaN()}
+// unknown is the estimate of no pairs.
+var unknown = Estimate{math.NaN(), math.NaN(), math.NaN(), math.NaN()}
 
 // errNoPairs is that of a nil or zero Verification.
 var errNoPairs = errors.New("the verification has no pairs, expected one of NewVerification")
@@ -115,10 +113,10 @@ var errNoPairs = errors.New("the verification has no pairs, expected one of NewV
 // AUC returns the area under the receiver operating characteristic: the
 // probability that a pair of one class is closer than a pair of two, where
 // equally close counts half (the Mann-Whitney statistic). Chance is 0.5.
-func (v *Verification) AUC() Measure { return v.measure(areaUnderCurve) }
+func (v *Verification) AUC() Estimate { return v.measure(areaUnderCurve) }
 
-// AreaUnderCurve returns AUC's value alone. The interval takes a thousand times
-// as long, in vain where models are only compared with each other.
+// AreaUnderCurve returns AUC's value alone, without the bootstrap, which takes a
+// thousand times as long.
 func (v *Verification) AreaUnderCurve() float64 {
 	if !v.made() {
 		return math.NaN()
@@ -127,20 +125,20 @@ func (v *Verification) AreaUnderCurve() float64 {
 }
 
 // EqualErrorRate returns the rate at which pairs of two classes are accepted
-// where it equals the rate at which pairs of one are refused. If no threshold
+// where it equals the rate at which pairs of one are rejected. If no threshold
 // makes the two equal, they are interpolated between the thresholds next to
 // where they cross. Chance is 0.5.
-func (v *Verification) EqualErrorRate() Measure { return v.measure(equalErrorRate) }
+func (v *Verification) EqualErrorRate() Estimate { return v.measure(equalErrorRate) }
 
 // TrueAcceptRate returns the greatest share of the pairs of one class that a
 // threshold accepts while it accepts at most the share falseAcceptRate, in
-// [0, 1], of the pairs of two. A rate below one of those pairs allows none.
-func (v *Verification) TrueAcceptRate(falseAcceptRate float64) (Measure, error) {
+// [0, 1], of the pairs of two.
+func (v *Verification) TrueAcceptRate(falseAcceptRate float64) (Estimate, error) {
 	if !(falseAcceptRate >= 0 && falseAcceptRate <= 1) {
-		return Measure{}, errors.Errorf("false accept rate is %v, want one in [0, 1]", falseAcceptRate)
+		return Estimate{}, errors.Errorf("false accept rate is %v, want one in [0, 1]", falseAcceptRate)
 	}
 	if !v.made() {
-		return Measure{}, errNoPairs
+		return Estimate{}, errNoPairs
 	}
 	return v.measure(func(a acceptance) float64 { return trueAcceptRate(a, falseAcceptRate) }), nil
 }
@@ -148,15 +146,15 @@ func (v *Verification) TrueAcceptRate(falseAcceptRate float64) (Measure, error) 
 // AUCDifference returns how much greater a's AUC is than b's on the same pairs,
 // with the interval of the paired bootstrap: each replicate draws the same images
 // for both. See Difference.
-func AUCDifference(a, b *Verification) (Measure, error) {
+func AUCDifference(a, b *Verification) (Estimate, error) {
 	return difference(a, b, func(x, y []int) float64 {
 		return areaUnderCurve(a.accepted(x)) - areaUnderCurve(b.accepted(y))
 	})
 }
 
-// AccuracyDifference returns how much more of the same pairs a classifies rightly
-// at its threshold than b at its own; see AccuracyAt and AUCDifference.
-func AccuracyDifference(a *Verification, aThreshold float64, b *Verification, bThreshold float64) (Measure, error) {
+// AccuracyDifference returns how much larger the share of the same pairs is that a
+// classifies correctly at its threshold than that of b at its own; see AccuracyAt and AUCDifference.
+func AccuracyDifference(a *Verification, aThreshold float64, b *Verification, bThreshold float64) (Estimate, error) {
 	return difference(a, b, func(x, y []int) float64 {
 		return a.accuracy(aThreshold, x) - b.accuracy(bThreshold, y)
 	})
@@ -164,12 +162,12 @@ func AccuracyDifference(a *Verification, aThreshold float64, b *Verification, bT
 
 // difference bootstraps a statistic of two verifications of the same pairs, which
 // gets how often each pair counts, for a and for b.
-func difference(a, b *Verification, statistic func(x, y []int) float64) (Measure, error) {
+func difference(a, b *Verification, statistic func(x, y []int) float64) (Estimate, error) {
 	if !a.made() || !b.made() {
-		return Measure{}, errNoPairs
+		return Estimate{}, errNoPairs
 	}
 	if !slices.Equal(a.pairs, b.pairs) {
-		return Measure{}, errors.New("the two are not of the same pairs: their images or labels differ")
+		return Estimate{}, errors.New("the two are not of the same pairs: their images or labels differ")
 	}
 	return bootstrap(statistic(nil, nil), func(chance *rand.Rand) float64 {
 		counts := a.resample(chance)
@@ -177,7 +175,7 @@ func difference(a, b *Verification, statistic func(x, y []int) float64) (Measure
 	}), nil
 }
 
-func (v *Verification) measure(statistic func(acceptance) float64) Measure {
+func (v *Verification) measure(statistic func(acceptance) float64) Estimate {
 	if !v.made() {
 		return unknown
 	}
@@ -256,4 +254,173 @@ func (r resampling) draw(chance *rand.Rand) []int {
 		counts[i] = times[units[0]] * times[units[1]]
 	}
 	return counts
+}
+
+// ROCPoint is a point of a receiver operating characteristic.
+type ROCPoint struct {
+	Threshold       float64
+	FalseAcceptRate float64 // the share of the pairs of two classes that are accepted
+	TrueAcceptRate  float64 // the share of the pairs of one class that are accepted
+}
+
+// ROC returns the receiver operating characteristic: the point (0, 0), whose
+// threshold is just below the smallest distance, and then one point for each
+// distance that occurs, in ascending order, up to (1, 1).
+func (v *Verification) ROC() []ROCPoint {
+	if !v.made() {
+		return nil
+	}
+	accepted := v.accepted(nil)
+	points := make([]ROCPoint, len(accepted.same))
+	for i := range points {
+		points[i] = ROCPoint{FalseAcceptRate: accepted.falseRate(i), TrueAcceptRate: accepted.trueRate(i)}
+		if i > 0 {
+			points[i].Threshold = v.levels[i-1]
+		}
+	}
+	points[0].Threshold = math.Nextafter(v.levels[0], math.Inf(-1))
+	return points
+}
+
+// acceptance has, for each threshold of ROC, how many pairs of one class and
+// of two are accepted at it.
+type acceptance struct {
+	same, different []int
+}
+
+func (a acceptance) trueRate(i int) float64 {
+	return float64(a.same[i]) / float64(a.same[len(a.same)-1])
+}
+
+func (a acceptance) falseRate(i int) float64 {
+	return float64(a.different[i]) / float64(a.different[len(a.different)-1])
+}
+
+// accepted counts each pair as often as counts says, or once if it is nil.
+func (v *Verification) accepted(counts []int) acceptance {
+	a := acceptance{make([]int, len(v.levels)+1), make([]int, len(v.levels)+1)}
+	for i, level := range v.level {
+		count := 1
+		if counts != nil {
+			count = counts[i]
+		}
+		if v.pairs[i].Different {
+			a.different[level+1] += count
+		} else {
+			a.same[level+1] += count
+		}
+	}
+	accumulate(a.same)
+	accumulate(a.different)
+	return a
+}
+
+func accumulate(counts []int) {
+	for i := range counts[1:] {
+		counts[i+1] += counts[i]
+	}
+}
+
+// areaUnderCurve is the trapezoidal rule in whole numbers, in which a tie counts half.
+func areaUnderCurve(a acceptance) float64 {
+	last, doubled := len(a.same)-1, 0
+	for i := range last {
+		doubled += (a.different[i+1] - a.different[i]) * (a.same[i+1] + a.same[i])
+	}
+	return float64(doubled) / 2 / float64(a.different[last]) / float64(a.same[last])
+}
+
+func equalErrorRate(a acceptance) float64 {
+	// By how much false refusals are more frequent than false acceptances: 1 at
+	// the lowest threshold, −1 at the highest.
+	margin := func(i int) float64 { return 1 - a.trueRate(i) - a.falseRate(i) }
+	i := 1
+	for margin(i) > 0 {
+		i++
+	}
+	before, after := margin(i-1), margin(i)
+	along := before / (before - after)
+	return a.falseRate(i-1) + along*(a.falseRate(i)-a.falseRate(i-1))
+}
+
+func trueAcceptRate(a acceptance, falseAcceptRate float64) float64 {
+	i := len(a.same) - 1
+	for a.falseRate(i) > falseAcceptRate { // ends at the first point, whose rate is 0
+		i--
+	}
+	return a.trueRate(i)
+}
+
+// BestThreshold returns the threshold that classifies the most pairs correctly, the
+// lowest of several such. It lies halfway between two neighboring distances, just
+// below the smallest distance if no pair is accepted, and at the largest if all are.
+//
+// Its accuracy on the pairs that it was chosen on is biased upward: report AccuracyAt
+// of other pairs.
+func (v *Verification) BestThreshold() float64 {
+	if !v.made() {
+		return math.NaN()
+	}
+	curve, accepted := v.ROC(), v.accepted(nil)
+	best, most := 0, 0
+	for i := range curve {
+		right := accepted.same[i] + v.different - accepted.different[i]
+		if right > most {
+			best, most = i, right
+		}
+	}
+	if best == 0 || best == len(curve)-1 {
+		return curve[best].Threshold
+	}
+	return halfway(curve[best].Threshold, curve[best+1].Threshold)
+}
+
+// halfway lies between a < b and is not b, however close they are.
+func halfway(a, b float64) float64 {
+	if middle := a/2 + b/2; a < middle && middle < b {
+		return middle
+	}
+	return a
+}
+
+// AccuracyAt returns the share of pairs that are classified correctly at a threshold
+// that was chosen on other pairs: accepted if of one class, rejected if of two. Each
+// replicate of the bootstrap is weighted so that the two kinds keep their shares of the
+// pairs. The interval is at least as wide as Wilson's for as many independent pairs,
+// which matters where all pairs are classified correctly.
+func (v *Verification) AccuracyAt(threshold float64) Estimate {
+	if !v.made() {
+		return unknown
+	}
+	m := bootstrap(v.accuracy(threshold, nil), func(chance *rand.Rand) float64 {
+		return v.accuracy(threshold, v.resample(chance))
+	})
+	independent := Wilson(math.Round(m.Value*float64(len(v.pairs))), len(v.pairs))
+	m.Low, m.High = min(m.Low, independent.Low), max(m.High, independent.High)
+	m.StandardError = max(m.StandardError, independent.StandardError)
+	return m
+}
+
+// accuracy is that of AccuracyAt where each pair counts as often as counts says,
+// or once if it is nil.
+func (v *Verification) accuracy(threshold float64, counts []int) float64 {
+	var right, all [2]int // of pairs of one class, and of two
+	for i, d := range v.distances {
+		kind, count := 0, 1
+		if v.pairs[i].Different {
+			kind = 1
+		}
+		if counts != nil {
+			count = counts[i]
+		}
+		all[kind] += count
+		if refused := !(d <= threshold); refused == v.pairs[i].Different {
+			right[kind] += count
+		}
+	}
+	if counts == nil {
+		return float64(right[0]+right[1]) / float64(len(v.pairs))
+	}
+	same, different := float64(right[0])/float64(all[0]), float64(right[1])/float64(all[1])
+	return (same*float64(v.same) + different*float64(v.different)) / float64(len(v.pairs))
 }

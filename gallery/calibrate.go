@@ -278,17 +278,17 @@ type Calibration struct {
 // with its 95 % confidence interval, which accounts for pairs that share images; see
 // evaluate.WilsonOfPairs. Galleries of older versions did not record the images of accepted
 // pairs; their interval is that of the largest number of pairs that share no image.
-func (c Calibration) FalseAcceptRate() evaluate.Measure {
+func (c Calibration) FalseAcceptRate() evaluate.Estimate {
 	return c.rate(c.Accepted, c.DifferentPairs, c.FalseAccept)
 }
 
 // TrueAcceptRate returns the share of same-class pairs that the threshold accepts, with an
 // interval as that of FalseAcceptRate. It is NaN if there are no such pairs.
-func (c Calibration) TrueAcceptRate() evaluate.Measure {
+func (c Calibration) TrueAcceptRate() evaluate.Estimate {
 	return c.rate(c.SameAccepted, c.SamePairs, c.TrueAccept)
 }
 
-func (c Calibration) rate(accepted, pairs int, known Interval) evaluate.Measure {
+func (c Calibration) rate(accepted, pairs int, known Interval) evaluate.Estimate {
 	m := evaluate.Wilson(float64(accepted), pairs)
 	if known == (Interval{}) && pairs > 0 {
 		disjoint := min(max(1, c.Images/2), pairs)

@@ -90,7 +90,7 @@ func TestIntervalsOfCalibration(t *testing.T) {
 	reopened, _ := reopen(t, g, gallery.Options{}).Calibration()
 	older := c
 	older.FalseAccept, older.TrueAccept = gallery.Interval{}, gallery.Interval{}
-	for what, rates := range map[string][4]evaluate.Measure{
+	for what, rates := range map[string][4]evaluate.Estimate{
 		"false accepts": {c.FalseAcceptRate(), reopened.FalseAcceptRate(), older.FalseAcceptRate(), evaluate.Wilson(float64(c.Accepted), c.DifferentPairs)},
 		"true accepts":  {c.TrueAcceptRate(), reopened.TrueAcceptRate(), older.TrueAcceptRate(), evaluate.Wilson(float64(c.SameAccepted), c.SamePairs)},
 	} {
@@ -98,7 +98,7 @@ func TestIntervalsOfCalibration(t *testing.T) {
 		if found != again {
 			t.Errorf("%s: found %v, and %v when opened again", what, found, again)
 		}
-		for _, m := range []evaluate.Measure{found, unknown} {
+		for _, m := range []evaluate.Estimate{found, unknown} {
 			if m.Value != independent.Value || m.Low > independent.Low || m.High < independent.High {
 				t.Errorf("%s: found %v, expected an interval about that of independent pairs, %v", what, m, independent)
 			}

@@ -308,7 +308,7 @@ func (c *contents) searched() (*index.Vectors, index.Groups) {
 }
 
 // candidate converts a search result to a candidate.
-func (c *contents) candidate(n index.Neighbour) Candidate {
+func (c *contents) candidate(n index.Neighbor) Candidate {
 	if c.means != nil {
 		return Candidate{Class: c.classes[n.Row].name, Distance: n.Distance}
 	}
@@ -318,13 +318,13 @@ func (c *contents) candidate(n index.Neighbour) Candidate {
 // of compares an embedding with one class.
 func (c *contents) of(number int32, embedding []float32) Candidate {
 	searched, classOf := c.searched()
-	best := index.Neighbour{Row: -1}
+	best := index.Neighbor{Row: -1}
 	for row := range searched.Len() {
 		if classOf == nil && int32(row) != number || classOf != nil && classOf[row] != number {
 			continue
 		}
 		if d := c.distance.Between(embedding, searched.Row(row)); best.Row < 0 || d < best.Distance {
-			best = index.Neighbour{Row: row, Distance: d}
+			best = index.Neighbor{Row: row, Distance: d}
 		}
 	}
 	return c.candidate(best)

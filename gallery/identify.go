@@ -101,7 +101,7 @@ func (g *Gallery) identifyEmbeddings(embeddings [][]float32, k int) ([]Identific
 }
 
 // search finds the k nearest classes of each embedding.
-func (g *Gallery) search(embeddings [][]float32, k int) ([][]index.Neighbour, error) {
+func (g *Gallery) search(embeddings [][]float32, k int) ([][]index.Neighbor, error) {
 	vectors, classOf := g.contents.searched()
 	k = max(1, min(k, len(g.contents.classes)))
 	if g.graph != nil {

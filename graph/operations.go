@@ -16,13 +16,13 @@ const (
 	Manhattan        = kernel.Manhattan        // Σ |xⱼ − yⱼ|, with weights Σ wⱼ|xⱼ − yⱼ|
 )
 
-// Metric is one of SquaredEuclidean, Euclidean and Manhattan.
-type Metric = kernel.Metric
+// DistanceKind is one of SquaredEuclidean, Euclidean and Manhattan.
+type DistanceKind = kernel.Metric
 
 // PairedDistances adds the distances of aligned rows, of row i of x from row i of
 // y: (rows, columns) and (rows, columns) to (rows). The weight (columns) is nil or,
 // with Manhattan only, a factor for each column.
-func (b *Builder) PairedDistances(metric Metric, x, y, weight *Node) *Node {
+func (b *Builder) PairedDistances(metric DistanceKind, x, y, weight *Node) *Node {
 	rows, columns := b.rows(x)
 	if !x.Shape().Eq(y.Shape()) {
 		b.Fail("distance: found shapes %v and %v, expected equal ones", x.Shape(), y.Shape())
@@ -38,7 +38,7 @@ func (b *Builder) PairedDistances(metric Metric, x, y, weight *Node) *Node {
 // the same node, which takes half the time. It needs memory for
 // rows·references + (rows + references)·columns elements, never for
 // rows·references·columns. The weight is as in PairedDistances.
-func (b *Builder) PairwiseDistances(metric Metric, x, y, weight *Node) *Node {
+func (b *Builder) PairwiseDistances(metric DistanceKind, x, y, weight *Node) *Node {
 	rows, columns := b.rows(x)
 	references, otherColumns := b.rows(y)
 	if columns != otherColumns {
@@ -56,7 +56,7 @@ func (b *Builder) PairwiseDistances(metric Metric, x, y, weight *Node) *Node {
 }
 
 // weighted appends the weight, where there is one, to the operands.
-func (b *Builder) weighted(metric Metric, weight *Node, columns int, operands ...*Node) []*Node {
+func (b *Builder) weighted(metric DistanceKind, weight *Node, columns int, operands ...*Node) []*Node {
 	if weight == nil {
 		return operands
 	}
@@ -70,7 +70,7 @@ func (b *Builder) weighted(metric Metric, weight *Node, columns int, operands ..
 }
 
 type pairedDistances[T Float] struct {
-	metric        Metric
+	metric        DistanceKind
 	rows, columns int
 }
 
@@ -84,7 +84,7 @@ func (f *pairedDistances[T]) Backward(dx, x [][]T, d, dd []T) {
 
 // allDistances are the pairwise distances of one matrix, each computed once.
 type allDistances[T Float] struct {
-	metric        Metric
+	metric        DistanceKind
 	rows, columns int
 }
 
@@ -97,7 +97,7 @@ func (f *allDistances[T]) Backward(dx, x [][]T, d, dd []T) {
 }
 
 type pairwiseDistances[T Float] struct {
-	metric                    Metric
+	metric                    DistanceKind
 	rows, references, columns int
 }
 

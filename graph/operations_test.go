@@ -15,7 +15,7 @@ var points = []float64{0, 0, 3, 4, 0, -1}
 
 func TestDistanceValues(t *testing.T) {
 	tests := map[string]struct {
-		metric   graph.Metric
+		metric   graph.DistanceKind
 		weighted bool
 		expected []float64 // of all pairs
 	}{
@@ -46,7 +46,7 @@ func TestDistanceValues(t *testing.T) {
 // Gradients by both sides and by the weight; x against itself in the second
 // operand too.
 func TestDistanceGradients(t *testing.T) {
-	for name, metric := range map[string]graph.Metric{
+	for name, metric := range map[string]graph.DistanceKind{
 		"squared Euclidean": graph.SquaredEuclidean, "Euclidean": graph.Euclidean, "Manhattan": graph.Manhattan,
 	} {
 		for _, weighted := range []bool{false, true} {
@@ -74,7 +74,7 @@ func TestDistanceGradients(t *testing.T) {
 // At distance 0, where Gorgonia's Sqrt and Norm give Inf and NaN, the
 // subgradient is 0. An operand may be given twice.
 func TestDistanceOfEqualRows(t *testing.T) {
-	for _, metric := range []graph.Metric{graph.SquaredEuclidean, graph.Euclidean, graph.Manhattan} {
+	for _, metric := range []graph.DistanceKind{graph.SquaredEuclidean, graph.Euclidean, graph.Manhattan} {
 		program := build(t, graph.NewWeights(graph.Float64, 1), graph.Training, func(b *graph.Builder) graph.Outputs {
 			x := weight(b, "x", 2, 3)
 			distance := b.PairedDistances(metric, x, x, nil)

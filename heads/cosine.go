@@ -6,14 +6,14 @@ import (
 	"github.com/likeness-go/likeness/graph"
 )
 
-// Cosine is 1 − x·y/(‖x‖‖y‖), in [0, 2]. The cosine with the zero vector is
-// taken to be 0, so that it is at distance 1 from everything, itself included,
-// with gradient zero. It is no metric: multiples of x are at distance 0 from
-// it, and the triangle inequality fails.
+// Cosine is the cosine distance 1 − x·y/(‖x‖‖y‖), in [0, 2]. The cosine with the zero
+// vector is taken to be 0: it is at distance 1 from every vector, including itself, with
+// gradient zero. The cosine distance is not a metric: multiples of x are at distance 0
+// from x, and the triangle inequality does not hold.
 //
-// It is computed as ½‖x̂ − ŷ‖² over the unit vectors, which is the same and
-// keeps its digits where x and y have nearly one direction: 1 − x̂·ŷ loses
-// them there and may fall below zero.
+// It is computed as ½‖x̂ − ŷ‖² of the unit vectors, which is equal and remains accurate
+// where x and y have nearly the same direction; there 1 − x̂·ŷ is subject to cancellation
+// and may be negative.
 type Cosine struct{}
 
 // Name is "cosine".

@@ -61,8 +61,8 @@ func DistanceOf(head Head, weights *graph.Weights) (distance Distance, err error
 
 // FromFunc is a distance that is known as a function only. It is searched by
 // comparing with every vector, and cannot be written as ONNX. The function gets two
-// embeddings of equal length, from several goroutines at once; of a function that
-// panics, Paired and Pairwise make an error.
+// embeddings of equal length, from several goroutines at once; if it panics, Paired and
+// Pairwise return an error.
 func FromFunc(name string, between func(x, y []float32) float64) (Distance, error) {
 	if between == nil {
 		return nil, errors.Errorf("distance %q: found no function, expected one of two embeddings", name)

@@ -31,8 +31,9 @@ func (h L2) Distance(*graph.Weights) (Distance, error) {
 	return FromForm(h.Name(), Form{Power: 2, Root: true})
 }
 
-// SquaredL2 is Σ(xⱼ − yⱼ)², as FaceNet has it (Schroff, Kalenichenko & Philbin
-// 2015, section 3.1). It is no metric: the triangle inequality fails.
+// SquaredL2 is the squared Euclidean distance Σ(xⱼ − yⱼ)², as in FaceNet (Schroff,
+// Kalenichenko & Philbin 2015, section 3.1). It is not a metric: the triangle inequality
+// does not hold.
 type SquaredL2 struct{}
 
 // Name is "squared-l2".

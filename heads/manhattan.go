@@ -7,7 +7,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// L1 is Σ|xⱼ − yⱼ|. Where xⱼ = yⱼ the gradient is taken to be zero.
+// L1 is the Manhattan distance Σ|xⱼ − yⱼ|. Where xⱼ = yⱼ the gradient is taken to be zero.
 type L1 struct{}
 
 // Name is "l1".
@@ -33,28 +33,28 @@ func (h L1) Distance(*graph.Weights) (Distance, error) {
 	return FromForm(h.Name(), Form{Power: 1})
 }
 
-// WeightedL1 is Σ wⱼ|xⱼ − yⱼ| with a learned factor for each feature.
+// WeightedL1 is Σ wⱼ|xⱼ − yⱼ| with a trainable factor for each feature.
 //
-// Where it must be a distance, wⱼ = softplus(vⱼ) > 0 and v is learned. It
-// starts at w = 1, the plain L1.
+// By default wⱼ = softplus(vⱼ) > 0 with trainable v, so that it is a metric. It is
+// initialized to w = 1, the L1 distance.
 //
-// Signed leaves w free, as Koch, Zemel & Salakhutdinov 2015 do, which suits
-// cross-entropy alone: under any other objective a negative distance is
-// meaningless. It starts at w = 1/√features, where differences count against
-// likeness from the first step. The paper does not say where it starts; drawn
-// from N(0, 0.2²), as its fully connected weights are, half of the factors have
-// the wrong sign, and what distinguishes unseen classes may keep it: after
-// 12,000 images of seven digits the ROC AUC on the other three was 0.30.
+// With Signed, w may have any sign, as in Koch, Zemel & Salakhutdinov 2015. This is for
+// the cross-entropies only: no other loss is defined for negative distances. It is
+// initialized to w = 1/√features, with which a larger difference is a larger distance
+// from the first step. The paper does not give its initialization. With N(0, 0.2²), that
+// of its fully connected weights, half of the factors have the wrong sign, and those of
+// features that distinguish unseen classes may keep it: after 12,000 images of seven
+// digits the ROC AUC on the other three was 0.30.
 //
-// The weight "head.weight" (features) is v, or w where Signed. A Signed one is
-// a kernel, which decays like other matrices; v is a gain, which does not,
-// since its zero is w = log 2 and means nothing. Apply the head outside any
-// scope, where Distance looks for it.
+// The weight "head.weight" (features) is v, or w if Signed. The latter is a kernel, to
+// which weight decay applies as to other matrices; v is a gain, to which it does not,
+// since v = 0 means w = log 2. Apply the head outside any scope, where Distance looks for
+// the weight.
 type WeightedL1 struct {
 	Signed bool
 }
 
-// weightName is where the head keeps what it learns.
+// weightName is the name of the trainable weight.
 const weightName = "head.weight"
 
 // unit is the v of w = 1: softplus(log(e − 1)) = 1.
@@ -105,7 +105,7 @@ func (h WeightedL1) Distance(weights *graph.Weights) (Distance, error) {
 	return FromForm(h.Name(), Form{Power: 1, Weights: h.values(weight)})
 }
 
-// values copies w from the learned weight.
+// values copies w from the trainable weight.
 func (h WeightedL1) values(weight *graph.Weight) []float32 {
 	values := make([]float32, weight.Value.Size())
 	for j := range values {

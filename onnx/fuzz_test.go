@@ -19,9 +19,9 @@ func FuzzNetwork(f *testing.F) {
 		f.Add([]byte{0, 7, kind, 3}, uint8(6), uint8(5), true, "a name")
 	}
 	f.Add([]byte{0, 255, 1, 255, 2, 255, 3, 255}, uint8(3), uint8(3), false, "\xff\x00")
-	f.Fuzz(func(t *testing.T, choices []byte, height, width uint8, colour bool, name string) {
+	f.Fuzz(func(t *testing.T, choices []byte, height, width uint8, color bool, name string) {
 		size := imaging.Size{Height: int(height % 12), Width: int(width % 12), Channels: 1}
-		if colour {
+		if color {
 			size.Channels = 3
 		}
 		network := backbone.Network{Name: name, Size: size}

@@ -43,8 +43,8 @@ func Head(m *likeness.Model) (*Model, error) {
 	if !known {
 		return nil, errors.Errorf("onnx: the head %s, of type %T, has no form: only a head whose Distance is made by heads.FromForm can be written", heads.Identifier(m.Head), m.Head)
 	}
-	d := draw(m.Weights)
-	d.distance(form)
+	b := newBuilder(m.Weights)
+	b.distance(form)
 	shape := extents(features)
 	inputs := []Value{
 		{Name: Left, Shape: shape, Doc: "Embeddings, as the network gives them."},
@@ -52,11 +52,11 @@ func Head(m *likeness.Model) (*Model, error) {
 	}
 	outputs := []Value{{Name: Distance, Shape: extents(), Doc: describeDistance(m)}}
 	if m.Weights.Get(biasName) != nil {
-		logit := d.apply("Sub", "logit", []string{d.weight(biasName), Distance})
-		d.apply("Sigmoid", Probability, []string{logit})
+		logit := b.apply("Sub", "logit", []string{b.weight(biasName), Distance})
+		b.apply("Sigmoid", Probability, []string{logit})
 		outputs = append(outputs, Value{Name: Probability, Shape: extents(), Doc: "The probability that the two are of one class."})
 	}
-	written, err := d.model(m.Head.Name(), inputs, outputs, properties)
+	written, err := b.model(m.Head.Name(), inputs, outputs, properties)
 	return written, errors.Wrap(err, "onnx")
 }
 
@@ -70,61 +70,61 @@ func describeDistance(m *likeness.Model) string {
 
 // distance adds the output Distance by its formula. All are sums over differences,
 // so that equal embeddings are at distance zero exactly.
-func (d *drawing) distance(form heads.Form) {
+func (b *builder) distance(form heads.Form) {
 	switch {
 	case form.Normalize:
-		d.cosine(form)
+		b.cosine(form)
 	case form.Weights == nil && form.Power == 2 && form.Root:
-		d.reduce("ReduceL2", "length", d.difference(Left, Right))
+		b.reduce("ReduceL2", "length", b.difference(Left, Right))
 		form.Scale, form.Root = math.Sqrt(form.Scale), false
 	case form.Weights == nil && form.Power == 2:
-		d.reduce("ReduceSumSquare", "sum", d.difference(Left, Right))
+		b.reduce("ReduceSumSquare", "sum", b.difference(Left, Right))
 	case form.Weights == nil:
-		d.reduce("ReduceL1", "sum", d.difference(Left, Right))
+		b.reduce("ReduceL1", "sum", b.difference(Left, Right))
 	default:
-		terms := d.difference(Left, Right)
+		terms := b.difference(Left, Right)
 		if form.Power == 1 {
-			terms = d.apply("Abs", "terms", []string{terms})
+			terms = b.apply("Abs", "terms", []string{terms})
 		} else {
-			terms = d.apply("Mul", "terms", []string{terms, terms})
+			terms = b.apply("Mul", "terms", []string{terms, terms})
 		}
-		factors := d.constant("head.factors", []int{len(form.Weights)}, form.Weights)
-		d.reduce("ReduceSum", "sum", d.apply("Mul", "weighted", []string{terms, factors}))
+		factors := b.constant("head.factors", []int{len(form.Weights)}, form.Weights)
+		b.reduce("ReduceSum", "sum", b.apply("Mul", "weighted", []string{terms, factors}))
 	}
 	if form.Scale != 1 && !form.Normalize {
-		d.apply("Mul", "scaled", []string{d.last(), d.constant("head.scale", []int{1}, []float32{float32(form.Scale)})})
+		b.apply("Mul", "scaled", []string{b.last(), b.constant("head.scale", []int{1}, []float32{float32(form.Scale)})})
 	}
 	if form.Root {
-		d.apply("Sqrt", "root", []string{d.last()})
+		b.apply("Sqrt", "root", []string{b.last()})
 	}
-	d.end(Distance)
+	b.end(Distance)
 }
 
-func (d *drawing) difference(x, y string) string {
-	return d.apply("Sub", "difference", []string{x, y})
+func (b *builder) difference(x, y string) string {
+	return b.apply("Sub", "difference", []string{x, y})
 }
 
 // reduce applies an operator to the features, (batch, features) to (batch).
-func (d *drawing) reduce(operator, name, x string) string {
-	return d.apply(operator, name, []string{x, d.lastAxis()}, integer("keepdims", 0))
+func (b *builder) reduce(operator, name, x string) string {
+	return b.apply(operator, name, []string{x, b.lastAxis()}, integer("keepdims", 0))
 }
 
 // cosine is Scale·‖x̂ − ŷ‖² of unit vectors, and 2·Scale where one of the two is the
 // zero vector: see heads.Form. The largest element of a unit vector is at least
 // 1/√features.
-func (d *drawing) cosine(form heads.Form) {
+func (b *builder) cosine(form heads.Form) {
 	var units, largest [2]string
 	for i, side := range []string{Left, Right} {
-		units[i] = d.normalize(side+"_unit", value{name: side}).name
-		largest[i] = d.reduce("ReduceMax", side+"_unit_largest_element", d.apply("Abs", side+"_unit_elements", []string{units[i]}))
+		units[i] = b.normalize(side+"_unit", value{name: side}).name
+		largest[i] = b.reduce("ReduceMax", side+"_unit_largest_element", b.apply("Abs", side+"_unit_elements", []string{units[i]}))
 	}
-	scaled := d.apply("Mul", "scaled", []string{
-		d.reduce("ReduceSumSquare", "chord", d.difference(units[0], units[1])),
-		d.constant("head.scale", []int{1}, []float32{float32(form.Scale)}),
+	scaled := b.apply("Mul", "scaled", []string{
+		b.reduce("ReduceSumSquare", "chord", b.difference(units[0], units[1])),
+		b.constant("head.scale", []int{1}, []float32{float32(form.Scale)}),
 	})
-	present := d.apply("Greater", "present", []string{
-		d.apply("Min", "smaller", []string{largest[0], largest[1]}),
-		d.constant("zero", []int{1}, []float32{0}),
+	present := b.apply("Greater", "present", []string{
+		b.apply("Min", "smaller", []string{largest[0], largest[1]}),
+		b.constant("zero", []int{1}, []float32{0}),
 	})
-	d.apply("Where", "cosine", []string{present, scaled, d.constant("of_zero", []int{1}, []float32{float32(2 * form.Scale)})})
+	b.apply("Where", "cosine", []string{present, scaled, b.constant("of_zero", []int{1}, []float32{float32(2 * form.Scale)})})
 }

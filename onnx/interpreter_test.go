@@ -1,9 +1,14 @@
 package onnx_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"testing"
+
+	"github.com/likeness-go/likeness/onnx"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // array is row-major; an interpreter of nothing but arrays of float64 is slow
@@ -151,4 +156,281 @@ var reductions = map[string]struct {
 	"ReduceSumSquare": {add: func(sum, v float64) float64 { return sum + v*v }},
 	"ReduceL2":        {add: func(sum, v float64) float64 { return sum + v*v }, after: math.Sqrt},
 	"ReduceMax":       {add: math.Max},
+}
+
+// fields are those of a message, by number, each in the order of the file: an
+// integer or the bytes of a text, an array or a message.
+type fields map[protowire.Number][]field
+
+type field struct {
+	integer uint64
+	bytes   []byte
+}
+
+// parse reads a message. The files hold nothing but varints and bytes.
+func parse(t *testing.T, data []byte) fields {
+	t.Helper()
+	found := fields{}
+	for len(data) > 0 {
+		number, kind, n := protowire.ConsumeTag(data)
+		if n < 0 {
+			t.Fatal(protowire.ParseError(n))
+		}
+		data = data[n:]
+		var f field
+		switch kind {
+		case protowire.VarintType:
+			f.integer, n = protowire.ConsumeVarint(data)
+		case protowire.BytesType:
+			f.bytes, n = protowire.ConsumeBytes(data)
+		default:
+			t.Fatalf("field %d is of wire type %d", number, kind)
+		}
+		if n < 0 {
+			t.Fatal(protowire.ParseError(n))
+		}
+		data = data[n:]
+		found[number] = append(found[number], f)
+	}
+	return found
+}
+
+func (f fields) integer(number protowire.Number) int64 { return int64(f[number][0].integer) }
+
+func (f fields) text(number protowire.Number) string { return string(f[number][0].bytes) }
+
+func (f fields) texts(number protowire.Number) []string {
+	var texts []string
+	for _, each := range f[number] {
+		texts = append(texts, string(each.bytes))
+	}
+	return texts
+}
+
+// file is an ONNX file as a reader sees it; the numbers of fields are those of
+// onnx.proto.
+type file struct {
+	version, operators int64
+	graph              string
+	nodes              []operation
+	constants          map[string]array
+	inputs, outputs    []string // names
+	docs               map[string]string
+	metadata           map[string]string
+}
+
+type operation struct {
+	operator       string
+	inputs, output []string
+	attributes     map[string][]int
+}
+
+func decode(t *testing.T, model *onnx.Model) file {
+	t.Helper()
+	var content bytes.Buffer
+	if _, err := model.WriteTo(&content); err != nil {
+		t.Fatal(err)
+	}
+	top := parse(t, content.Bytes())
+	graph := parse(t, top[7][0].bytes)
+	found := file{
+		version: top.integer(1), operators: parse(t, top[8][0].bytes).integer(2), graph: graph.text(2),
+		constants: map[string]array{}, docs: map[string]string{}, metadata: map[string]string{},
+	}
+	for _, f := range graph[1] {
+		found.nodes = append(found.nodes, decodeNode(t, f.bytes))
+	}
+	for _, f := range graph[5] {
+		tensor := parse(t, f.bytes)
+		found.constants[tensor.text(8)] = decodeTensor(t, tensor)
+	}
+	for _, f := range top[14] {
+		entry := parse(t, f.bytes)
+		found.metadata[entry.text(1)] = entry.text(2)
+	}
+	values := func(number protowire.Number) (names []string) {
+		for _, f := range graph[number] {
+			info := parse(t, f.bytes)
+			names = append(names, info.text(1))
+			found.docs[info.text(1)] = info.text(3)
+		}
+		return names
+	}
+	found.inputs, found.outputs = values(11), values(12)
+	return found
+}
+
+func decodeNode(t *testing.T, data []byte) operation {
+	node := parse(t, data)
+	found := operation{operator: node.text(4), inputs: node.texts(1), output: node.texts(2), attributes: map[string][]int{}}
+	for _, f := range node[5] {
+		attribute := parse(t, f.bytes)
+		name := attribute.text(1)
+		switch attribute.integer(20) {
+		case 2:
+			found.attributes[name] = []int{int(attribute.integer(3))}
+		case 7:
+			for _, value := range attribute[8] {
+				found.attributes[name] = append(found.attributes[name], int(value.integer))
+			}
+		default:
+			t.Fatalf("attribute %s is of type %d", name, attribute.integer(20))
+		}
+	}
+	return found
+}
+
+func decodeTensor(t *testing.T, tensor fields) array {
+	var shape []int
+	for _, extent := range tensor[1] {
+		shape = append(shape, int(extent.integer))
+	}
+	a := newArray(shape...)
+	raw := tensor[9][0].bytes
+	for i := range a.data {
+		switch tensor.integer(2) {
+		case 1:
+			a.data[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:])))
+		case 7:
+			a.data[i] = float64(int64(binary.LittleEndian.Uint64(raw[8*i:])))
+		default:
+			t.Fatalf("constant %s is of type %d", tensor.text(8), tensor.integer(2))
+		}
+	}
+	return a
+}
+
+// each applies f to every element.
+func each(x array, f func(float64) float64) array {
+	y := newArray(x.shape...)
+	for i, v := range x.data {
+		y.data[i] = f(v)
+	}
+	return y
+}
+
+// broadcast applies f to the elements of two arrays, in the manner of NumPy:
+// shapes are aligned at their ends, and an extent of 1 goes with any.
+func broadcast(x, y array, f func(x, y float64) float64) array {
+	axes := max(len(x.shape), len(y.shape))
+	shape := make([]int, axes)
+	for axis := range shape {
+		shape[axis] = max(extent(x, axis-axes), extent(y, axis-axes))
+	}
+	result := newArray(shape...)
+	for i := range result.data {
+		result.data[i] = f(at(x, i, shape), at(y, i, shape))
+	}
+	return result
+}
+
+// extent is that of an axis counted from the end: −1 is the last.
+func extent(x array, axis int) int {
+	if axis += len(x.shape); axis >= 0 {
+		return x.shape[axis]
+	}
+	return 1
+}
+
+// at is the element of x that stands at a place in an array of the shape.
+func at(x array, place int, shape []int) float64 {
+	index, stride := 0, 1
+	for axis := -1; axis >= -len(shape); axis-- {
+		position := place % shape[len(shape)+axis]
+		place /= shape[len(shape)+axis]
+		if own := extent(x, axis); own > 1 {
+			index += position * stride
+			stride *= own
+		}
+	}
+	return x.data[index]
+}
+
+// reduce adds up over all axes from the given one on.
+func reduce(x array, axis int, keep bool, add func(sum, v float64) float64) array {
+	y := newArray(x.shape[:axis]...)
+	run := len(x.data) / len(y.data)
+	for i, v := range x.data {
+		y.data[i/run] = add(y.data[i/run], v)
+	}
+	if keep {
+		y.shape = append(append([]int(nil), y.shape...), 1)
+	}
+	return y
+}
+
+// convolve takes x (batch, channels, height, width), the weight (filters,
+// channels, kernel, kernel) and perhaps a bias (filters).
+func convolve(operands []array, attributes map[string][]int) array {
+	x, weight := operands[0], operands[1]
+	stride, padding, kernel := attributes["strides"][0], attributes["pads"][0], attributes["kernel_shape"][0]
+	channels, height, width := x.shape[1], x.shape[2], x.shape[3]
+	rows, columns := (height+2*padding-kernel)/stride+1, (width+2*padding-kernel)/stride+1
+	y := newArray(x.shape[0], weight.shape[0], rows, columns)
+	for place := range y.data {
+		column, row := place%columns, place/columns%rows
+		filter, image := place/columns/rows%weight.shape[0], place/columns/rows/weight.shape[0]
+		sum := 0.0
+		if len(operands) > 2 {
+			sum = operands[2].data[filter]
+		}
+		for c := range channels {
+			for i := range kernel {
+				for j := range kernel {
+					top, left := row*stride+i-padding, column*stride+j-padding
+					if top >= 0 && top < height && left >= 0 && left < width {
+						sum += weight.data[((filter*channels+c)*kernel+i)*kernel+j] * x.data[((image*channels+c)*height+top)*width+left]
+					}
+				}
+			}
+		}
+		y.data[place] = sum
+	}
+	return y
+}
+
+// pool folds each window of x (batch, channels, height, width).
+func pool(x array, attributes map[string][]int, first float64, add func(a, b float64) float64) array {
+	size, stride := attributes["kernel_shape"][0], attributes["strides"][0]
+	height, width := x.shape[2], x.shape[3]
+	rows, columns := (height-size)/stride+1, (width-size)/stride+1
+	y := newArray(x.shape[0], x.shape[1], rows, columns)
+	for place := range y.data {
+		column, row, plane := place%columns, place/columns%rows, place/columns/rows
+		y.data[place] = first
+		for i := range size {
+			for j := range size {
+				y.data[place] = add(y.data[place], x.data[(plane*height+row*stride+i)*width+column*stride+j])
+			}
+		}
+	}
+	return y
+}
+
+// multiply is Gemm with the weight (units, features), and perhaps a bias.
+func multiply(operands []array) array {
+	x, weight := operands[0], operands[1]
+	units, features := weight.shape[0], weight.shape[1]
+	y := newArray(x.shape[0], units)
+	for place := range y.data {
+		if len(operands) > 2 {
+			y.data[place] = operands[2].data[place%units]
+		}
+		for j := range features {
+			y.data[place] += weight.data[place%units*features+j] * x.data[place/units*features+j]
+		}
+	}
+	return y
+}
+
+// normalizeChannels is batch norm by the given mean and variance.
+func normalizeChannels(operands []array) array {
+	x, channels := operands[0], operands[0].shape[1]
+	y := newArray(x.shape...)
+	pixels := len(x.data) / x.shape[0] / channels
+	for i, v := range x.data {
+		c := i / pixels % channels
+		y.data[i] = operands[1].data[c]*(v-operands[3].data[c])/math.Sqrt(operands[4].data[c]+1e-5) + operands[2].data[c]
+	}
+	return y
 }

@@ -3,11 +3,14 @@ package onnx
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"strconv"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/pkg/errors"
 )
 
@@ -17,20 +20,19 @@ const (
 	Embeddings = "embeddings" // (batch, features)
 )
 
-// errNil is that of a nil model.
+// errNil is the error of a nil model.
 var errNil = errors.New("onnx: the model is nil, expected one of likeness.New or likeness.Load")
 
-// Network is the embedding network of a trained model: images to embeddings,
-// with inversion and normalisation in the graph, batch norm by the running
-// statistics and no dropout. It is an error where the backbone is no list of
-// blocks of package graph.
+// Network returns the embedding network of a trained model: images to embeddings, with
+// inversion and normalization in the graph, batch norm with the running statistics and
+// no dropout. A backbone that is not a list of blocks of package graph is an error.
 func Network(m *likeness.Model) (*Model, error) {
 	if m == nil {
 		return nil, errNil
 	}
 	network, ok := m.Backbone.(backbone.Network)
 	if !ok {
-		return nil, errors.Errorf("onnx: the backbone is of type %T, a Go type of its author's own: only a backbone.Network, a list of blocks, can be written", m.Backbone)
+		return nil, errors.Errorf("onnx: the backbone is of type %T, expected a backbone.Network: only a list of blocks can be written", m.Backbone)
 	}
 	features, err := features(m)
 	if err != nil {
@@ -43,15 +45,15 @@ func Network(m *likeness.Model) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := draw(m.Weights)
-	d.sequence(network.Blocks, d.preprocess(m.Preprocessing, value{name: Images, image: true}))
-	d.end(Embeddings)
-	written, err := d.model(cmp.Or(network.Name, "network"), []Value{input}, []Value{output}, properties)
+	b := newBuilder(m.Weights)
+	b.sequence(network.Blocks, b.preprocess(m.Preprocessing, value{name: Images, image: true}))
+	b.end(Embeddings)
+	written, err := b.model(cmp.Or(network.Name, "network"), []Value{input}, []Value{output}, properties)
 	return written, errors.Wrapf(err, "onnx: backbone %s", network.Name)
 }
 
-// features is the length of the model's embeddings. One image tells, and
-// whether blocks and weights fit together.
+// features is the length of the model's embeddings. Embedding one image also checks that
+// blocks and weights fit together.
 func features(m *likeness.Model) (int, error) {
 	if m == nil {
 		return 0, errNil
@@ -66,7 +68,7 @@ func features(m *likeness.Model) (int, error) {
 	return len(embeddings[0]), nil
 }
 
-// extents is the shape of so many arrays as a run chooses.
+// extents is a shape with a variable batch size before the given extents.
 func extents(shape ...int) []string {
 	texts := []string{batch}
 	for _, extent := range shape {
@@ -90,4 +92,201 @@ func describe(m *likeness.Model) ([]property, error) {
 		properties = append(properties, property{"likeness.threshold", strconv.FormatFloat(*m.Threshold, 'g', -1, 64)})
 	}
 	return properties, nil
+}
+
+// sequence adds the blocks one after the other, with the names that
+// graph.Builder.Sequence gives their weights.
+func (b *builder) sequence(blocks []graph.Block, x value) value {
+	numbers := map[string]int{}
+	for _, block := range blocks {
+		kind := block.Kind()
+		numbers[kind]++
+		x = b.block(block, strconv.Itoa(numbers[kind]), x)
+	}
+	return x
+}
+
+// block adds one block, the number-th of its kind. Images are channels first here, as
+// weights and flattened features are, so nothing has to be transposed.
+func (b *builder) block(block graph.Block, number string, x value) value {
+	name := block.Kind() + number
+	switch l := block.(type) {
+	case graph.Conv:
+		return b.conv(l, number, x)
+	case graph.Linear:
+		return b.linear(l, name, x)
+	case graph.BatchNorm:
+		return b.norm(name, x)
+	case graph.Activate:
+		return b.activate(name, l.Function, x)
+	case graph.MaxPool:
+		return b.pool("MaxPool", name, l.Size, l.Stride, x)
+	case graph.AveragePool:
+		return b.averagePool(l, name, x)
+	case graph.GlobalAveragePool:
+		return b.flatten(name, b.node("GlobalAveragePool", name+"_mean", x, nil))
+	case graph.Flatten:
+		return b.flatten(name, x)
+	case graph.Normalize:
+		return b.normalize(name, x)
+	case graph.Residual:
+		return b.residual(l, name, x)
+	case graph.Dropout:
+		return x // evaluation has none
+	}
+	b.fail("block %s is of type %T, which has no form in ONNX: only the blocks of package graph do", b.path(name), block)
+	return x
+}
+
+func (b *builder) conv(c graph.Conv, number string, x value) value {
+	name := "conv" + number
+	constants := []string{b.weight(name + ".weight")}
+	if !c.NoBias {
+		constants = append(constants, b.weight(name+".bias"))
+	}
+	stride := max(c.Stride, 1)
+	x = b.node("Conv", name, x, constants,
+		integers("kernel_shape", c.Kernel, c.Kernel), integers("strides", stride, stride),
+		integers("pads", c.Padding, c.Padding, c.Padding, c.Padding))
+	if c.BatchNorm {
+		x = b.norm("norm"+number, x)
+	}
+	x = b.activate(name+"_"+c.Activation, c.Activation, x)
+	if c.Pool > 0 {
+		x = b.pool("MaxPool", name+"_pool", c.Pool, 0, x)
+	}
+	return x
+}
+
+func (b *builder) linear(l graph.Linear, name string, x value) value {
+	constants := []string{b.weight(name + ".weight")}
+	if !l.NoBias {
+		constants = append(constants, b.weight(name+".bias"))
+	}
+	x = b.node("Gemm", name, x, constants, integer("transB", 1)) // the weight is (out, in)
+	return b.activate(name+"_"+l.Activation, l.Activation, x)
+}
+
+// norm is batch norm with the running statistics. Epsilon is the operator's default,
+// 1e-5, as in PyTorch and in package graph.
+func (b *builder) norm(name string, x value) value {
+	var constants []string
+	for _, each := range []string{".weight", ".bias", ".running_mean", ".running_var"} {
+		constants = append(constants, b.weight(name+each))
+	}
+	return b.node("BatchNormalization", name, x, constants)
+}
+
+func (b *builder) activate(name, function string, x value) value {
+	switch function {
+	case "relu":
+		return b.node("Relu", name, x, nil)
+	case "sigmoid":
+		return b.node("Sigmoid", name, x, nil)
+	case "tanh":
+		return b.node("Tanh", name, x, nil)
+	case "prelu":
+		return b.node("PRelu", name, x, []string{b.channelWeight(name+".weight", x)})
+	case "":
+		return x
+	}
+	b.fail("%s: activation %q has no form in ONNX here", b.path(name), function)
+	return x
+}
+
+// pool drops rows and columns that fill no window, as package graph does. A stride of 0
+// stands for the size.
+func (b *builder) pool(operator, name string, size, stride int, x value) value {
+	if stride == 0 {
+		stride = size
+	}
+	return b.node(operator, name, x, nil, integers("kernel_shape", size, size), integers("strides", stride, stride))
+}
+
+func (b *builder) averagePool(p graph.AveragePool, name string, x value) value {
+	if !p.Trainable {
+		return b.pool("AveragePool", name, p.Size, p.Stride, x)
+	}
+	x = b.pool("AveragePool", name+"_mean", p.Size, p.Stride, x)
+	x = b.node("Mul", name+"_scaled", x, []string{b.channelWeight(name+".weight", x)})
+	return b.node("Add", name, x, []string{b.channelWeight(name+".bias", x)})
+}
+
+func (b *builder) flatten(name string, x value) value {
+	x = b.node("Flatten", name, x, nil, integer("axis", 1))
+	x.image = false
+	return x
+}
+
+func (b *builder) residual(r graph.Residual, name string, x value) value {
+	sum := b.within(name, func() value {
+		body := b.sequence(r.Body, x)
+		shortcut := b.within("shortcut", func() value { return b.sequence(r.Shortcut, x) })
+		return b.node("Add", "sum", body, []string{shortcut.name})
+	})
+	sum = b.activate(name+"_"+r.Activation, r.Activation, sum)
+	if r.Pool > 0 {
+		sum = b.pool("MaxPool", name+"_pool", r.Pool, 0, sum)
+	}
+	return sum
+}
+
+// preprocess adds inversion and normalization of pixels from 0 to 255 as one factor and
+// one summand for each channel:
+//
+//	(v/255 − mean)/deviation = v·1/(255·deviation) − mean/deviation
+//	((255 − v)/255 − mean)/deviation = −v·1/(255·deviation) + (1 − mean)/deviation
+func (b *builder) preprocess(p imaging.Preprocessing, x value) value {
+	channels := p.Size.Channels
+	factors, summands := make([]float32, channels), make([]float32, channels)
+	for c := range channels {
+		mean, deviation := 0.0, 1.0
+		if len(p.Mean) > 0 {
+			mean = p.Mean[c]
+		}
+		if len(p.StdDev) > 0 {
+			deviation = p.StdDev[c]
+		}
+		factor, summand := 1/(255*deviation), -mean/deviation
+		if p.Invert {
+			factor, summand = -factor, (1-mean)/deviation
+		}
+		factors[c], summands[c] = float32(factor), float32(summand)
+	}
+	shape := []int{channels, 1, 1}
+	x = b.node("Mul", "preprocessing_scaled", x, []string{b.constant("preprocessing.factor", shape, factors)})
+	return b.node("Add", "preprocessing", x, []string{b.constant("preprocessing.summand", shape, summands)})
+}
+
+// describeInput describes the format of the images.
+func describeInput(p imaging.Preprocessing) string {
+	colors := "grey"
+	if p.Size.Channels == 3 {
+		colors = "red, green, blue"
+	}
+	text := fmt.Sprintf("Images of %d × %d pixels as (batch, channels, height, width), %s: float32 from 0, black, to 255. ", p.Size.Height, p.Size.Width, colors)
+	if p.Invert {
+		text += "The model exchanges black and white itself. "
+	}
+	text += "The model normalizes them itself."
+	if crop := describeCrop(p); crop != "" {
+		text += " " + crop
+	}
+	return text
+}
+
+// describeCrop describes how images must be cropped to the ink before they are passed to
+// the model, which gets them before inversion; empty if they need not be.
+func describeCrop(p imaging.Preprocessing) string {
+	if p.Crop == nil {
+		return ""
+	}
+	ink, outside := "128 or brighter in any channel", "black, 0"
+	if p.Invert {
+		ink, outside = "127 or darker in any channel", "white, 255"
+	}
+	return fmt.Sprintf("Images must be cut to the ink before: ink is what is %s. Cut the square whose center is that of the ink's bounding box "+
+		"and whose side is %v times the larger of the box's width and height, where these count as at least %v of the larger side of the image; "+
+		"what lies outside the image is %s. Bring it to %d × %d pixels by area averaging. An image without ink is cut to the square of its larger side around its middle.",
+		ink, p.Crop.Margin, p.Crop.MinSide, outside, p.Size.Height, p.Size.Width)
 }

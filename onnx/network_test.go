@@ -51,7 +51,7 @@ func expectSameEmbeddings(t *testing.T, model *likeness.Model) {
 		image := make([]uint8, size.Len())
 		for i := range image {
 			image[i] = uint8(noise.IntN(256))
-			// The model has seen the image prepared but for its normalisation, so
+			// The model has seen the image prepared but for its normalization, so
 			// inverted; the file inverts it itself.
 			raw := float64(image[i])
 			if model.Preprocessing.Invert {
@@ -163,7 +163,7 @@ func TestNameless(t *testing.T) {
 	}
 }
 
-// The zero vector and vectors of any length are normalised as in the model.
+// The zero vector and vectors of any length are normalized as in the model.
 func TestNormalizeOfAnyLength(t *testing.T) {
 	size := imaging.Size{Height: 1, Width: 2, Channels: 1}
 	for _, scale := range []float32{0, 1e-30, 1, 1e30} {

@@ -4,9 +4,11 @@ import (
 	"encoding/binary"
 	"math"
 	"strconv"
+
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// What onnx.proto numbers (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto):
+// Numbers of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto):
 // versions, types of elements and types of attributes.
 const (
 	irVersion     = 8
@@ -17,11 +19,11 @@ const (
 	attributeInts = 7
 )
 
-// producer is who wrote a file; its version is left out, so that equal models
-// are equal files.
+// producer is the name of the program that wrote a file. Its version is left out, so that
+// equal models give equal files.
 const producer = "likeness"
 
-// property is a pair of the metadata.
+// property is an entry of the metadata.
 type property struct{ key, value string }
 
 // modelProto is the outermost message, ModelProto.
@@ -77,7 +79,7 @@ func (a attribute) proto() message {
 	return m
 }
 
-// node is an operator at work.
+// node is an operator with its inputs and its output.
 type node struct {
 	operator, name string
 	inputs         []string
@@ -139,4 +141,41 @@ func (v Value) proto() message {
 	m.message(2, ofTensor)
 	m.text(3, v.Doc)
 	return m
+}
+
+// message is a protocol buffer as a list of pieces to be written one after the other: an
+// embedded message is preceded by its length, and weights of many megabytes must not be
+// copied for each message around them.
+type message struct {
+	pieces [][]byte
+	size   int // bytes of all pieces
+}
+
+func (m *message) add(piece []byte) {
+	m.pieces = append(m.pieces, piece)
+	m.size += len(piece)
+}
+
+// integer writes an int32, an int64 or an enumeration.
+func (m *message) integer(field protowire.Number, value int64) {
+	m.add(protowire.AppendVarint(protowire.AppendTag(nil, field, protowire.VarintType), uint64(value)))
+}
+
+func (m *message) text(field protowire.Number, value string) { m.bytes(field, []byte(value)) }
+
+// bytes writes a byte string; it keeps the slice.
+func (m *message) bytes(field protowire.Number, value []byte) {
+	m.begin(field, len(value))
+	m.add(value)
+}
+
+// message writes a message within this one.
+func (m *message) message(field protowire.Number, value message) {
+	m.begin(field, value.size)
+	m.pieces = append(m.pieces, value.pieces...)
+	m.size += value.size
+}
+
+func (m *message) begin(field protowire.Number, length int) {
+	m.add(protowire.AppendVarint(protowire.AppendTag(nil, field, protowire.BytesType), uint64(length)))
 }

@@ -83,7 +83,7 @@ func (p *Plan) evidence(c contender, outcomes [3]outcome) (*Evidence, error) {
 		if err != nil {
 			return nil, err
 		}
-		set := evaluate.Labelled{Embeddings: embeddings, Labels: p.retrieval.Labels}
+		set := evaluate.Labeled{Embeddings: embeddings, Labels: p.retrieval.Labels}
 		e.Retrieval = &RetrievalEvidence{Images: p.retrieval, Queries: queries(p.retrieval), Depth: min(depth, set.Rows-1)}
 		if e.Retrieval.Misses, err = evaluate.Misses(metric, set, e.Retrieval.Depth); err != nil {
 			return nil, errors.Wrap(err, "retrieval")

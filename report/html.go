@@ -328,7 +328,7 @@ func viewRetrieved(r *RetrievalEvidence) *retrievedView {
 	return result
 }
 
-func viewNeighbor(d *datasets.Dataset, n evaluate.Neighbour) imageView {
+func viewNeighbor(d *datasets.Dataset, n evaluate.Neighbor) imageView {
 	return viewImage(d, n.Row, distance(n.Distance))
 }
 

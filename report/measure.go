@@ -93,7 +93,7 @@ func (p *Plan) compare(trained, untrained, pixels outcome) (map[string]Figure, e
 		if err != nil {
 			return nil, errors.Wrap(err, name)
 		}
-		figures[name] = figure(score.Measure, untrained.scores[name].Measure, pixels.scores[name].Measure, &gain)
+		figures[name] = figure(score.Estimate, untrained.scores[name].Estimate, pixels.scores[name].Estimate, &gain)
 	}
 	if trained.verification == nil {
 		return figures, nil
@@ -117,14 +117,14 @@ func compareAUC(figures map[string]Figure, trained, untrained, pixels outcome) e
 	if err != nil {
 		return err
 	}
-	figures[verificationAUC] = figure(t.AUC(), evaluate.Measure{Value: without}, evaluate.Measure{Value: raw}, &gain)
+	figures[verificationAUC] = figure(t.AUC(), evaluate.Estimate{Value: without}, evaluate.Estimate{Value: raw}, &gain)
 	figures[verificationEER] = figure(t.EqualErrorRate(), u.EqualErrorRate(), p.EqualErrorRate(), nil)
 	return nil
 }
 
 // compareAccuracy compares accuracies, each at the contender's own threshold.
 func compareAccuracy(figures map[string]Figure, trained, untrained, pixels outcome) error {
-	accuracy := func(o outcome) evaluate.Measure { return o.verification.AccuracyAt(*o.threshold) }
+	accuracy := func(o outcome) evaluate.Estimate { return o.verification.AccuracyAt(*o.threshold) }
 	without, raw, best := accuracy(untrained), accuracy(pixels), untrained
 	if raw.Value > without.Value {
 		best = pixels
@@ -137,7 +137,7 @@ func compareAccuracy(figures map[string]Figure, trained, untrained, pixels outco
 	return nil
 }
 
-func figure(trained, untrained, pixels evaluate.Measure, gain *evaluate.Measure) Figure {
+func figure(trained, untrained, pixels evaluate.Estimate, gain *evaluate.Estimate) Figure {
 	f := Figure{Value: trained.Value, Low: trained.Low, High: trained.High, Untrained: untrained.Value, Pixels: pixels.Value}
 	if gain != nil {
 		f.Gain = &Gain{gain.Value, gain.Low, gain.High}
@@ -241,9 +241,9 @@ func (p *Plan) neighbors(c contender, metric evaluate.Metric, o *outcome) error 
 	if err != nil {
 		return err
 	}
-	o.scores[knnAccuracy], err = evaluate.NearestNeighbours{Metric: metric}.Accuracy(
-		evaluate.Labelled{Embeddings: known, Labels: p.references.Labels},
-		evaluate.Labelled{Embeddings: queries, Labels: p.seen.Labels})
+	o.scores[knnAccuracy], err = evaluate.NearestNeighbors{Metric: metric}.Accuracy(
+		evaluate.Labeled{Embeddings: known, Labels: p.references.Labels},
+		evaluate.Labeled{Embeddings: queries, Labels: p.seen.Labels})
 	return err
 }
 
@@ -268,7 +268,7 @@ func (p *Plan) verify(c contender, metric evaluate.Metric, embeddings evaluate.E
 func (p *Plan) oneShot(metric evaluate.Metric, embeddings evaluate.Embeddings, o *outcome) error {
 	score, err := evaluate.OneShot(metric, embeddings, p.trials, evaluate.MeanDistance)
 	if err == nil && p.groups != nil {
-		score.Measure, err = score.Clustered(p.groups)
+		score.Estimate, err = score.Clustered(p.groups)
 	}
 	o.scores[oneShotAccuracy] = score
 	return err
@@ -279,7 +279,7 @@ func (p *Plan) retrieve(c contender, metric evaluate.Metric, o *outcome) error {
 	if err != nil {
 		return err
 	}
-	retrieval, err := evaluate.Retrieve(metric, evaluate.Labelled{Embeddings: embeddings, Labels: p.retrieval.Labels}, 1)
+	retrieval, err := evaluate.Retrieve(metric, evaluate.Labeled{Embeddings: embeddings, Labels: p.retrieval.Labels}, 1)
 	o.scores[recallAt1], o.scores[mapAtR] = retrieval.RecallAt[1], retrieval.MAPAtR
 	return err
 }

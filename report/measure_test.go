@@ -69,12 +69,12 @@ func TestIntervalsAndGains(t *testing.T) {
 		if verifications[i], err = evaluate.Verify(metric, embeddings, p.testPairs); err != nil {
 			t.Fatal(err)
 		}
-		if retrievals[i], err = evaluate.Retrieve(metric, evaluate.Labelled{Embeddings: embeddings, Labels: p.unseen.Labels}, 1); err != nil {
+		if retrievals[i], err = evaluate.Retrieve(metric, evaluate.Labeled{Embeddings: embeddings, Labels: p.unseen.Labels}, 1); err != nil {
 			t.Fatal(err)
 		}
 	}
 	want := map[string]Figure{}
-	add := func(name string, m evaluate.Measure, untrained, pixels float64, gain *evaluate.Measure) {
+	add := func(name string, m evaluate.Estimate, untrained, pixels float64, gain *evaluate.Estimate) {
 		f := Figure{Value: m.Value, Low: m.Low, High: m.High, Untrained: untrained, Pixels: pixels}
 		if gain != nil {
 			f.Gain = &Gain{gain.Value, gain.Low, gain.High}
@@ -96,7 +96,7 @@ func TestIntervalsAndGains(t *testing.T) {
 	}
 	add(oneShotAccuracy, clustered, scores[1].Value, scores[2].Value, &gain)
 
-	auc := [3]evaluate.Measure{verifications[0].AUC(), verifications[1].AUC(), verifications[2].AUC()}
+	auc := [3]evaluate.Estimate{verifications[0].AUC(), verifications[1].AUC(), verifications[2].AUC()}
 	best = 1
 	if auc[2].Value > auc[1].Value {
 		best = 2
@@ -107,7 +107,7 @@ func TestIntervalsAndGains(t *testing.T) {
 	add(verificationAUC, auc[0], auc[1].Value, auc[2].Value, &gain)
 	add(verificationEER, verifications[0].EqualErrorRate(), verifications[1].EqualErrorRate().Value, verifications[2].EqualErrorRate().Value, nil)
 
-	var accuracies [3]evaluate.Measure
+	var accuracies [3]evaluate.Estimate
 	var thresholds [3]float64
 	for i, c := range []contender{network{Model: trained}, network{Model: untrained}, rawPixels{}} {
 		embeddings, err := c.embed(p.validation)
@@ -137,7 +137,7 @@ func TestIntervalsAndGains(t *testing.T) {
 	if gain, err = evaluate.Difference(retrievals[0].MAPAtR, retrievals[best].MAPAtR, nil); err != nil {
 		t.Fatal(err)
 	}
-	add(mapAtR, retrievals[0].MAPAtR.Measure, retrievals[1].MAPAtR.Value, retrievals[2].MAPAtR.Value, &gain)
+	add(mapAtR, retrievals[0].MAPAtR.Estimate, retrievals[1].MAPAtR.Value, retrievals[2].MAPAtR.Value, &gain)
 
 	for name, figure := range want {
 		if diff := cmp.Diff(figure, r.Metrics[name]); diff != "" {

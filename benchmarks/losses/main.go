@@ -113,7 +113,7 @@ func run(out string, seed uint64, only string) error {
 // outcome is the result of a combination.
 type outcome struct {
 	untrained, trained float64
-	gain               evaluate.Measure
+	gain               evaluate.Estimate
 	seconds            float64 // of training
 }
 

@@ -125,8 +125,8 @@ const regularisation = 1e-4
 
 // linear is the accuracy of a linear classifier.
 func linear(train, test *datasets.Dataset, lambda float64) measurement {
-	return judged(train, test, func(_ evaluate.Metric, known, asked evaluate.Labelled) (evaluate.Score, error) {
-		classifier := evaluate.LinearClassifier{Regularisation: lambda}
+	return judged(train, test, func(_ evaluate.Metric, known, asked evaluate.Labeled) (evaluate.Score, error) {
+		classifier := evaluate.LinearClassifier{Regularization: lambda}
 		if err := classifier.Fit(known); err != nil {
 			return evaluate.Score{}, err
 		}

@@ -188,8 +188,8 @@ func (s settings) draw(name string, model *likeness.Model, test *datasets.Datase
 // nearestNeighbour is the share of test images whose nearest training image is
 // of their class.
 func nearestNeighbour(train, test *datasets.Dataset) measurement {
-	return judged(train, test, func(metric evaluate.Metric, known, asked evaluate.Labelled) (evaluate.Score, error) {
-		return evaluate.NearestNeighbours{K: 1, Metric: metric}.Accuracy(known, asked)
+	return judged(train, test, func(metric evaluate.Metric, known, asked evaluate.Labeled) (evaluate.Score, error) {
+		return evaluate.NearestNeighbors{K: 1, Metric: metric}.Accuracy(known, asked)
 	})
 }
 

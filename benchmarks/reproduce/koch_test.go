@@ -33,7 +33,7 @@ func fewShades() *datasets.Dataset {
 
 // always returns a measurement with a constant value.
 func always(value float64) measurement {
-	return func(contender) (evaluate.Measure, error) { return evaluate.Measure{Value: value}, nil }
+	return func(contender) (evaluate.Estimate, error) { return evaluate.Estimate{Value: value}, nil }
 }
 
 // learning runs a training of Koch's on fewShades.
@@ -81,11 +81,11 @@ func TestKochInterrupted(t *testing.T) {
 	ctx, interrupt := context.WithCancel(context.Background())
 	defer interrupt()
 	points := 0
-	third := func(contender) (evaluate.Measure, error) {
+	third := func(contender) (evaluate.Estimate, error) {
 		if points++; points == 3 {
 			interrupt()
 		}
-		return evaluate.Measure{}, nil
+		return evaluate.Estimate{}, nil
 	}
 	if err := learning(ctx, t, kochRuns[1], folder, third, "-minutes", "1000"); !errors.Is(err, context.Canceled) {
 		t.Errorf("found the error %v", err)

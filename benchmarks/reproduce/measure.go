@@ -20,17 +20,17 @@ const trialSeed = 1
 // the interval takes the runs for the unit.
 func lake(runs []datasets.Run, size imaging.Size) measurement {
 	images, trials, groups, err := datasets.RunTrials(runs, size)
-	return func(c contender) (evaluate.Measure, error) {
+	return func(c contender) (evaluate.Estimate, error) {
 		if err != nil {
-			return evaluate.Measure{}, err
+			return evaluate.Estimate{}, err
 		}
 		embeddings, err := c.embed(images.Images)
 		if err != nil {
-			return evaluate.Measure{}, err
+			return evaluate.Estimate{}, err
 		}
 		score, err := evaluate.OneShot(c.metric, embeddings, trials, evaluate.MeanDistance)
 		if err != nil {
-			return evaluate.Measure{}, err
+			return evaluate.Estimate{}, err
 		}
 		return score.Clustered(groups)
 	}
@@ -90,17 +90,17 @@ func episodes(images *datasets.Dataset, way, shot, queries, count int, within bo
 			}
 		}
 	}
-	return func(c contender) (evaluate.Measure, error) {
+	return func(c contender) (evaluate.Estimate, error) {
 		embeddings, err := c.embed(images.Images)
 		if err != nil {
-			return evaluate.Measure{}, err
+			return evaluate.Estimate{}, err
 		}
 		rule := evaluate.MeanDistance
 		if shot > 1 {
 			rule = evaluate.Prototype
 		}
 		score, err := evaluate.OneShot(c.metric, embeddings, asked, rule)
-		return score.Measure, err
+		return score.Estimate, err
 	}, nil
 }
 
@@ -132,14 +132,14 @@ func pairsOf(images *datasets.Dataset, count int, within bool) ([]datasets.Pair,
 // verify measures the accuracy over pairs of test images at the best threshold for pairs
 // of the reference images.
 func verify(reference, test *datasets.Dataset, referencePairs, testPairs []datasets.Pair) measurement {
-	return func(c contender) (evaluate.Measure, error) {
+	return func(c contender) (evaluate.Estimate, error) {
 		known, err := verificationOf(c, reference, referencePairs)
 		if err != nil {
-			return evaluate.Measure{}, err
+			return evaluate.Estimate{}, err
 		}
 		asked, err := verificationOf(c, test, testPairs)
 		if err != nil {
-			return evaluate.Measure{}, err
+			return evaluate.Estimate{}, err
 		}
 		return asked.AccuracyAt(known.BestThreshold()), nil
 	}
@@ -248,7 +248,7 @@ func (c contender) remembering() contender {
 }
 
 // measurement measures a contender on test trials, which are the same for all.
-type measurement func(c contender) (evaluate.Measure, error)
+type measurement func(c contender) (evaluate.Estimate, error)
 
 // field is the contenders that are measured after a training.
 type field struct {
@@ -338,29 +338,29 @@ func (f field) measure(row Row, m measurement, byViews bool) ([]Row, error) {
 }
 
 // set sets the figure and its interval, in percent.
-func (r *Row) set(m evaluate.Measure) {
+func (r *Row) set(m evaluate.Estimate) {
 	r.Figure, r.Low, r.High, r.Error = 100*m.Value, 100*m.Low, 100*m.High, 100*m.StandardError
 }
 
 // judged is the score of embedded test images by what is known of embedded
 // training images.
-func judged(train, test *datasets.Dataset, judge func(metric evaluate.Metric, known, asked evaluate.Labelled) (evaluate.Score, error)) measurement {
-	return func(c contender) (evaluate.Measure, error) {
+func judged(train, test *datasets.Dataset, judge func(metric evaluate.Metric, known, asked evaluate.Labeled) (evaluate.Score, error)) measurement {
+	return func(c contender) (evaluate.Estimate, error) {
 		known, err := c.labelled(train)
 		if err != nil {
-			return evaluate.Measure{}, err
+			return evaluate.Estimate{}, err
 		}
 		asked, err := c.labelled(test)
 		if err != nil {
-			return evaluate.Measure{}, err
+			return evaluate.Estimate{}, err
 		}
 		score, err := judge(c.metric, known, asked)
-		return score.Measure, err
+		return score.Estimate, err
 	}
 }
 
 // labelled are the embeddings of images with their labels.
-func (c contender) labelled(d *datasets.Dataset) (evaluate.Labelled, error) {
+func (c contender) labelled(d *datasets.Dataset) (evaluate.Labeled, error) {
 	embeddings, err := c.embed(d.Images)
-	return evaluate.Labelled{Embeddings: embeddings, Labels: d.Labels}, err
+	return evaluate.Labeled{Embeddings: embeddings, Labels: d.Labels}, err
 }

@@ -60,7 +60,7 @@ func (s setting) measure(ctx context.Context, n int) (size, error) {
 		return m, err
 	}
 	m.exactTogether = time.Since(start) / time.Duration(len(queries))
-	m.exact, _, err = each(queries, func(query [][]float32) ([][]index.Neighbour, error) {
+	m.exact, _, err = each(queries, func(query [][]float32) ([][]index.Neighbor, error) {
 		return vectors.Nearest(query, neighbours, nil)
 	})
 	if err != nil {
@@ -77,8 +77,8 @@ func (s setting) measure(ctx context.Context, n int) (size, error) {
 	m.graphBytes = heap() - before
 	for _, breadth := range breadths {
 		a := approximation{breadth: breadth}
-		var found [][]index.Neighbour
-		a.query, found, err = each(queries, func(query [][]float32) ([][]index.Neighbour, error) {
+		var found [][]index.Neighbor
+		a.query, found, err = each(queries, func(query [][]float32) ([][]index.Neighbor, error) {
 			return graph.Nearest(query, neighbours, nil, breadth)
 		})
 		if err != nil {
@@ -93,7 +93,7 @@ func (s setting) measure(ctx context.Context, n int) (size, error) {
 
 // each asks one query after the other and gives the median time and the answers.
 // The first ones, which find memory and caches cold, are asked once more before.
-func each(queries [][]float32, ask func([][]float32) ([][]index.Neighbour, error)) (time.Duration, [][]index.Neighbour, error) {
+func each(queries [][]float32, ask func([][]float32) ([][]index.Neighbor, error)) (time.Duration, [][]index.Neighbor, error) {
 	const warm = 10
 	for i := range min(warm, len(queries)) {
 		if _, err := ask(queries[i : i+1]); err != nil {
@@ -101,7 +101,7 @@ func each(queries [][]float32, ask func([][]float32) ([][]index.Neighbour, error
 		}
 	}
 	times := make([]time.Duration, len(queries))
-	answers := make([][]index.Neighbour, len(queries))
+	answers := make([][]index.Neighbor, len(queries))
 	for i := range queries {
 		start := time.Now()
 		answer, err := ask(queries[i : i+1])
@@ -116,7 +116,7 @@ func each(queries [][]float32, ask func([][]float32) ([][]index.Neighbour, error
 
 // recall is the share of the true neighbours that were found, as rows: another of
 // the same distance is another.
-func recall(exact, found [][]index.Neighbour) float64 {
+func recall(exact, found [][]index.Neighbor) float64 {
 	hits, all := 0, 0
 	for i := range exact {
 		for _, neighbour := range exact[i] {

@@ -101,13 +101,13 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 // classify fits a linear classifier on the training images' embeddings and
 // gives its accuracy on those of the test images.
 func classify(embed func([][]uint8) ([][]float32, error), data datasets.Splits) (evaluate.Score, error) {
-	labelled := func(d *datasets.Dataset) (evaluate.Labelled, error) {
+	labelled := func(d *datasets.Dataset) (evaluate.Labeled, error) {
 		rows, err := embed(d.Images)
 		if err != nil {
-			return evaluate.Labelled{}, err
+			return evaluate.Labeled{}, err
 		}
 		embeddings, err := evaluate.FromRows(rows)
-		return evaluate.Labelled{Embeddings: embeddings, Labels: d.Labels}, err
+		return evaluate.Labeled{Embeddings: embeddings, Labels: d.Labels}, err
 	}
 	known, err := labelled(data.Train)
 	if err != nil {

@@ -13,14 +13,14 @@ import (
 	"github.com/pkg/errors"
 )
 
-// mostAtOnce is how many nodes at most are put into the graph at the same time,
-// on all processors. They look for neighbours in the graph as it is and among
-// each other, so the result does not depend on the number of processors.
+// mostAtOnce is the maximum number of nodes that are inserted at the same time. They
+// search for neighbors in the graph as it was before and among each other, so the
+// result does not depend on the number of processors.
 const mostAtOnce = 256
 
-// Build indexes all rows that the vectors have. It is an error if their distance
-// is not Indexable, and if the context ends. The vectors must not change while it
-// works; rows appended afterwards are not in the graph.
+// Build indexes all rows of the vectors. It is an error if their distance is not
+// Indexable, or if the context ends. The vectors must not change meanwhile; rows that
+// are appended afterwards are not in the graph.
 func Build(ctx context.Context, v *Vectors, seed uint64) (*Graph, error) {
 	if ctx == nil {
 		return nil, errors.New("build index: the context is nil, expected one such as context.Background()")
@@ -53,8 +53,8 @@ func Build(ctx context.Context, v *Vectors, seed uint64) (*Graph, error) {
 	return g, nil
 }
 
-// insert puts nodes into the graph: each gets its links, then the nodes that it
-// leads to get links back.
+// insert adds nodes to the graph: each gets its links, then the nodes at their ends
+// get links back.
 func (g *Graph) insert(rows []int) {
 	if g.entry < 0 {
 		g.entry, rows = int32(rows[0]), rows[1:]
@@ -82,15 +82,16 @@ func (g *Graph) insert(rows []int) {
 	}
 }
 
-// backlink asks for a link from a node to another, which leads to it.
+// backlink is a link to be added in the opposite direction of another.
 type backlink struct {
 	node  int32
 	level int
 	to    visit
 }
 
-// connect finds a new node's links and says which are wanted back. Nothing leads
-// to the node yet, so that others may look around in the meantime.
+// connect chooses a new node's links and returns those to be added in the opposite
+// direction. No link leads to the node yet, so that other nodes can be connected at the
+// same time.
 func (g *Graph) connect(w *walk, node int32, mates []int) (back []backlink) {
 	query := g.vectors.compared(int(node))
 	level := int(g.levels[node])
@@ -108,8 +109,8 @@ func (g *Graph) connect(w *walk, node int32, mates []int) (back []backlink) {
 		}
 		chosen := g.choose(candidates, links)
 		g.link(node, l, chosen)
-		for _, neighbour := range chosen {
-			back = append(back, backlink{neighbour.node, l, visit{neighbour.distance, node}})
+		for _, neighbor := range chosen {
+			back = append(back, backlink{neighbor.node, l, visit{neighbor.distance, node}})
 		}
 		if l <= g.top() {
 			nearest = nearestOf(w.found.items)
@@ -128,8 +129,8 @@ func nearestOf(visits []visit) visit {
 	return nearest
 }
 
-// linkBack adds links to a node on a level, and chooses among them where there is
-// no room for all.
+// linkBack adds links to a node on a level, and chooses among them if there are too
+// many.
 func (g *Graph) linkBack(wanted []backlink) {
 	node, level := wanted[0].node, wanted[0].level
 	block := g.block(node, level)
@@ -152,8 +153,8 @@ func (g *Graph) linkBack(wanted []backlink) {
 	g.link(node, level, candidates)
 }
 
-// each calls work(0) … work(count−1) on all processors. Each call must write to
-// places of its own.
+// each calls work(0) … work(count−1) on all processors. No two calls may write to the
+// same memory.
 func (g *Graph) each(count int, work func(w *walk, i int)) {
 	var next atomic.Int64
 	var workers sync.WaitGroup
@@ -167,4 +168,34 @@ func (g *Graph) each(count int, work func(w *walk, i int)) {
 		})
 	}
 	workers.Wait()
+}
+
+// choose selects at most so many of the candidates, which it sorts, for the links of the
+// node from which their distances are measured. It is the paper's algorithm 4: a
+// candidate that is closer to a selected one than to the node is skipped, since it can
+// be reached through that one, so that links lead in all directions and out of clusters.
+// Remaining links go to the nearest of the skipped candidates.
+func (g *Graph) choose(candidates []visit, most int) []visit {
+	slices.SortFunc(candidates, func(a, b visit) int {
+		return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.node, b.node))
+	})
+	if len(candidates) <= most {
+		return candidates
+	}
+	chosen := make([]visit, 0, most)
+	var passed []visit
+	for _, candidate := range candidates {
+		if len(chosen) == most {
+			break
+		}
+		reached := slices.ContainsFunc(chosen, func(c visit) bool {
+			return g.between(c.node, candidate.node) < candidate.distance
+		})
+		if reached {
+			passed = append(passed, candidate)
+		} else {
+			chosen = append(chosen, candidate)
+		}
+	}
+	return append(chosen, passed[:min(len(passed), most-len(chosen))]...)
 }

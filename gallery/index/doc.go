@@ -1,24 +1,20 @@
-// Package index finds the nearest of many vectors by a head's distance.
+// Package index searches the nearest neighbors of a vector by the distance of a head.
 //
-// Vectors is a growing matrix of float32 vectors, which Nearest searches
-// exactly: what it finds is what sorting all distances finds, to the last bit.
-// Cheap float32 kernels leave out what is certainly too far, and the little
-// that remains is measured by the head itself.
+// Vectors is a growing matrix of float32 vectors, which Nearest searches exactly: the
+// result is that of sorting all distances, to the last bit. The form of the distance
+// (heads.Form) gives a cheap float32 lower bound, by which vectors that are certainly
+// too far are skipped; the distances of the others are computed in float64. A distance
+// without a form is computed for every vector.
 //
-// Graph is an index of them, a hierarchical navigable small world (Malkov &
+// Graph is an approximate index, a hierarchical navigable small world graph (Malkov &
 // Yashunin 2016, "Efficient and robust approximate nearest neighbor search using
-// Hierarchical Navigable Small World graphs"). It is built once, by Build, finds
-// most of the nearest in a time that hardly grows with their number, and is
-// faster than an exact search from about Crossover vectors on. One seed gives
-// one graph, on any number of processors.
+// Hierarchical Navigable Small World graphs"). It is built once, by Build, finds most
+// of the nearest neighbors in a time that hardly grows with the number of vectors, and
+// is faster than an exact search from about Crossover vectors on. One seed gives one
+// graph, on any number of processors.
 //
-// Both give Neighbours: rows with their distances, nearest first. Rows may
-// belong to groups, of which each then counts once, by its nearest row: the
-// nearest classes where rows are examples.
+// Both return Neighbors: rows with their distances, nearest first. Rows may belong to
+// groups, such as classes; each group is then returned once, with its nearest row.
 //
-//	head                what Build says
-//	l2, squared-l2      indexed
-//	l1, weighted-l1     indexed
-//	cosine              indexed, by the vectors brought to length 1
-//	signed-weighted-l1  refused: its distances may be negative
+// Build accepts every distance that has a form without negative weights; see Indexable.
 package index

@@ -43,8 +43,8 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	for i, neighbour := range exact[0] {
-		fmt.Printf("row %d at %.3f, by the graph row %d\n", neighbour.Row, neighbour.Distance, approximate[0][i].Row)
+	for i, neighbor := range exact[0] {
+		fmt.Printf("row %d at %.3f, by the graph row %d\n", neighbor.Row, neighbor.Distance, approximate[0][i].Row)
 	}
 	// Output:
 	// row 1 at 1.000, by the graph row 1

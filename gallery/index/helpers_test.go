@@ -11,6 +11,7 @@ import (
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"pgregory.net/rapid"
 )
 
@@ -91,11 +92,11 @@ func vectorsOf(t rapid.TB, distance heads.Distance, rows [][]float32) *index.Vec
 func clustered(seed uint64, n, columns int) [][]float32 {
 	rows := make([][]float32, n)
 	for i := range rows {
-		centre, around := random.New(seed, "centre", i/10), random.New(seed, "around", i)
+		center, around := random.New(seed, "center", i/10), random.New(seed, "around", i)
 		rows[i] = make([]float32, columns)
 		var squares float64
 		for j := range rows[i] {
-			rows[i][j] = float32(centre.NormFloat64() + 0.4*around.NormFloat64())
+			rows[i][j] = float32(center.NormFloat64() + 0.4*around.NormFloat64())
 			squares += float64(rows[i][j]) * float64(rows[i][j])
 		}
 		for j := range rows[i] {
@@ -106,12 +107,12 @@ func clustered(seed uint64, n, columns int) [][]float32 {
 }
 
 // sorted is the naive search: all distances, sorted.
-func sorted(distance heads.Distance, rows [][]float32, query []float32, k int, groups index.Groups) []index.Neighbour {
-	var all, nearest []index.Neighbour
+func sorted(distance heads.Distance, rows [][]float32, query []float32, k int, groups index.Groups) []index.Neighbor {
+	var all, nearest []index.Neighbor
 	for i, row := range rows {
-		all = append(all, index.Neighbour{Row: i, Distance: distance.Between(query, row)})
+		all = append(all, index.Neighbor{Row: i, Distance: distance.Between(query, row)})
 	}
-	slices.SortStableFunc(all, func(a, b index.Neighbour) int {
+	slices.SortStableFunc(all, func(a, b index.Neighbor) int {
 		switch {
 		case a.Distance < b.Distance:
 			return -1
@@ -121,13 +122,13 @@ func sorted(distance heads.Distance, rows [][]float32, query []float32, k int, g
 		return 0
 	})
 	taken := map[int32]bool{}
-	for _, neighbour := range all {
-		group := int32(neighbour.Row)
+	for _, neighbor := range all {
+		group := int32(neighbor.Row)
 		if groups != nil {
-			group = groups[neighbour.Row]
+			group = groups[neighbor.Row]
 		}
 		if len(nearest) < k && !taken[group] {
-			nearest = append(nearest, neighbour)
+			nearest = append(nearest, neighbor)
 		}
 		taken[group] = true
 	}
@@ -135,12 +136,12 @@ func sorted(distance heads.Distance, rows [][]float32, query []float32, k int, g
 }
 
 // recall is the share of the exact answers that the found ones have.
-func recall(exact, found [][]index.Neighbour) float64 {
+func recall(exact, found [][]index.Neighbor) float64 {
 	hits, all := 0, 0
 	for i := range exact {
-		for _, neighbour := range exact[i] {
+		for _, neighbor := range exact[i] {
 			all++
-			if slices.Contains(found[i], neighbour) {
+			if slices.Contains(found[i], neighbor) {
 				hits++
 			}
 		}
@@ -148,7 +149,7 @@ func recall(exact, found [][]index.Neighbour) float64 {
 	return float64(hits) / float64(all)
 }
 
-func nearestExactly(t testing.TB, v *index.Vectors, queries [][]float32, k int, groups index.Groups) [][]index.Neighbour {
+func nearestExactly(t testing.TB, v *index.Vectors, queries [][]float32, k int, groups index.Groups) [][]index.Neighbor {
 	t.Helper()
 	found, err := v.Nearest(queries, k, groups)
 	if err != nil {
@@ -172,3 +173,6 @@ func removed(t testing.TB, g *index.Graph, numbers []int32) *index.Graph {
 	}
 	return smaller
 }
+
+// No test leaves a goroutine behind.
+func TestMain(m *testing.M) { testutil.CheckGoroutines(m) }

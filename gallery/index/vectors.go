@@ -1,7 +1,12 @@
 package index
 
 import (
+	"cmp"
 	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/vector"
@@ -12,27 +17,27 @@ import (
 // float32 kernel overflows.
 const MaxValue = 1e15
 
-// Vectors is a matrix of vectors, one a row, and the distance between them. It
-// may be searched by many goroutines at once, but not while it is changed.
+// Vectors is a matrix with one vector a row, and the distance between vectors. It may be
+// searched by many goroutines at once, but not while it is changed.
 type Vectors struct {
 	distance heads.Distance
 	columns  int
 	rows     int
-	data     []float32 // (rows, columns), as they were given
-	units    []float32 // the same, brought to length 1; nil unless the filter wants them
-	squares  []float64 // ‖·‖² of each row that the filter compares; nil unless it can use them
+	data     []float32 // (rows, columns), as given
+	units    []float32 // the same, normalized to length 1; nil unless the filter needs them
+	squares  []float64 // ‖·‖² of each row as the filter compares it; nil unless it needs them
 	filter   filter
 }
 
 // errNoDistance is the error of a nil distance.
 var errNoDistance = errors.New("found no distance, expected that of a head")
 
-// errNoVectors is the error of all that nil Vectors, or zero ones, are asked for.
+// errNoVectors is the error of all methods of nil or zero Vectors.
 var errNoVectors = errors.New("found no vectors that NewVectors made, or nothing to read")
 
 func (v *Vectors) made() bool { return v != nil && v.filter.measure != nil }
 
-// NewVectors is an empty matrix of vectors of so many elements.
+// NewVectors returns an empty matrix of vectors of so many elements.
 func NewVectors(distance heads.Distance, columns int) (*Vectors, error) {
 	if distance == nil {
 		return nil, errNoDistance
@@ -62,7 +67,7 @@ func (v *Vectors) Columns() int {
 	return v.columns
 }
 
-// Row is vector i as it was given, not a copy of it; nil where i is not in [0, Len).
+// Row is vector i as given, not a copy; nil where i is not in [0, Len).
 func (v *Vectors) Row(i int) []float32 {
 	if i < 0 || i >= v.Len() {
 		return nil
@@ -74,8 +79,8 @@ func row(data []float32, columns, i int) []float32 {
 	return data[i*columns : (i+1)*columns : (i+1)*columns]
 }
 
-// Check says what is wrong with a vector: its length, or an element that is not
-// a number of at most MaxValue.
+// Check returns an error for a vector of another length, or with an element that is not
+// a number of magnitude at most MaxValue.
 func (v *Vectors) Check(vector []float32) error {
 	if !v.made() {
 		return errNoVectors
@@ -91,7 +96,7 @@ func (v *Vectors) Check(vector []float32) error {
 	return nil
 }
 
-// Append adds a vector, a copy of it, as the last row.
+// Append copies a vector to a new last row.
 func (v *Vectors) Append(vector []float32) error {
 	if err := v.Check(vector); err != nil {
 		return err
@@ -108,7 +113,7 @@ func (v *Vectors) Append(vector []float32) error {
 	return nil
 }
 
-// Set puts a vector, a copy of it, in place of row i, in [0, Len).
+// Set copies a vector to row i, in [0, Len).
 func (v *Vectors) Set(i int, vector []float32) error {
 	if err := v.Check(vector); err != nil {
 		return err
@@ -121,7 +126,7 @@ func (v *Vectors) Set(i int, vector []float32) error {
 	return nil
 }
 
-// derive calculates what is kept beside row i.
+// derive computes the unit vector and the square of row i.
 func (v *Vectors) derive(i int) {
 	if v.filter.units {
 		toUnit(row(v.units, v.columns, i), v.Row(i))
@@ -131,7 +136,7 @@ func (v *Vectors) derive(i int) {
 	}
 }
 
-// compared is row i as the filter compares it.
+// compared is row i as prepared for the filter.
 func (v *Vectors) compared(i int) []float32 {
 	if v.filter.units {
 		return row(v.units, v.columns, i)
@@ -139,7 +144,7 @@ func (v *Vectors) compared(i int) []float32 {
 	return row(v.data, v.columns, i)
 }
 
-// prepared is a query as the filter compares it.
+// prepared is a query as prepared for the filter.
 func (v *Vectors) prepared(query []float32) []float32 {
 	if !v.filter.units {
 		return query
@@ -149,7 +154,7 @@ func (v *Vectors) prepared(query []float32) []float32 {
 	return unit
 }
 
-// toUnit writes x brought to length 1; the zero vector stays what it is.
+// toUnit writes x normalized to length 1; the zero vector stays zero.
 func toUnit(unit, x []float32) {
 	length := math.Sqrt(vector.For[float32]().SquaredNorm(x))
 	for j, value := range x {
@@ -159,8 +164,8 @@ func toUnit(unit, x []float32) {
 	}
 }
 
-// Renumber says where each row is after those are removed for which removed says
-// so: -1 for these. Where removed is nil, none is.
+// Renumber returns the number of each row after the removal of those for which removed
+// returns true: -1 for these. If removed is nil, none is removed.
 func (v *Vectors) Renumber(removed func(row int) bool) []int32 {
 	numbers := make([]int32, v.Len())
 	next := int32(0)
@@ -175,7 +180,7 @@ func (v *Vectors) Renumber(removed func(row int) bool) []int32 {
 	return numbers
 }
 
-// Remove moves the rows to where Renumber said that they would be. Other numbers are an
+// Remove removes and moves rows as Renumber returned their numbers. Other numbers are an
 // error.
 func (v *Vectors) Remove(numbers []int32) error {
 	if !v.made() {
@@ -214,4 +219,182 @@ func (v *Vectors) Remove(numbers []int32) error {
 		v.squares = v.squares[:kept]
 	}
 	return nil
+}
+
+// blockBytes is the size of the block of the matrix that is compared with all queries
+// before the next one, so that it is read from memory once.
+const blockBytes = 128 << 10
+
+// Nearest finds, for each query, the k nearest rows, one of each group, in the order of
+// their distances, and of equal ones in the order of the rows; fewer if there are not k.
+// It is an error if a query does not pass Check, if k is below one, or if groups does
+// not have one element for each row.
+//
+// The result is exactly that of sorting all distances, whatever the number of
+// processors. The time is proportional to the number of rows; many queries in one call
+// take less time than one after the other.
+func (v *Vectors) Nearest(queries [][]float32, k int, groups Groups) ([][]Neighbor, error) {
+	if err := v.checkSearch(queries, k, groups); err != nil {
+		return nil, err
+	}
+	return v.nearest(queries, k, groups, 0), nil
+}
+
+func (v *Vectors) checkSearch(queries [][]float32, k int, groups Groups) error {
+	if !v.made() {
+		return errNoVectors
+	}
+	if k < 1 {
+		return errors.Errorf("%d nearest: expected at least one", k)
+	}
+	if groups != nil && len(groups) != v.rows {
+		return errors.Errorf("%d rows have %d groups", v.rows, len(groups))
+	}
+	for i, query := range queries {
+		if err := v.Check(query); err != nil {
+			return errors.Wrapf(err, "query %d", i)
+		}
+	}
+	return nil
+}
+
+// nearest searches the rows from the given one on.
+func (v *Vectors) nearest(queries [][]float32, k int, groups Groups, from int) [][]Neighbor {
+	prepared := make([]question, len(queries))
+	for i, query := range queries {
+		prepared[i] = question{query: query, compared: v.prepared(query)}
+	}
+	each := max(64, blockBytes/(4*v.columns))
+	blocks := (v.rows - from + each - 1) / each
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	answers := make([][]selection, min(blocks, runtime.GOMAXPROCS(0)))
+	for w := range answers {
+		answers[w] = make([]selection, len(queries))
+		for i := range answers[w] {
+			answers[w][i] = selection{k: k, groups: groups}
+		}
+		workers.Go(func() {
+			s := newScan(v, prepared, each)
+			for block := next.Add(1) - 1; block < int64(blocks); block = next.Add(1) - 1 {
+				begin := from + int(block)*each
+				s.block(answers[w], begin, min(begin+each, v.rows))
+			}
+		})
+	}
+	workers.Wait()
+	merged := make([][]Neighbor, len(queries))
+	for i := range merged {
+		all := selection{k: k, groups: groups}
+		for _, answer := range answers {
+			for _, neighbor := range answer[i].found {
+				all.offer(neighbor)
+			}
+		}
+		merged[i] = all.found
+	}
+	return merged
+}
+
+// question is a query as given and as prepared for the filter.
+type question struct{ query, compared []float32 }
+
+// scan is one worker's search. Each worker has its own selections; a row that is skipped
+// because k better ones are known is not among the k nearest of all, so the merged
+// result does not depend on which worker searched which rows.
+type scan struct {
+	vectors   *Vectors
+	questions []question
+	products  *products // nil where the filter compares row by row
+}
+
+func newScan(v *Vectors, questions []question, most int) *scan {
+	s := &scan{vectors: v, questions: questions}
+	if v.filter.products && len(questions) >= fewestProducts {
+		s.products = newProducts(v, questions, most)
+	}
+	return s
+}
+
+// block searches the rows [begin, end) for all queries.
+func (s *scan) block(answers []selection, begin, end int) {
+	if s.products != nil {
+		s.products.block(s, answers, begin, end)
+		return
+	}
+	filter := s.vectors.filter
+	for i, question := range s.questions {
+		limit := filter.limit(answers[i].worst())
+		for row := begin; row < end; row++ {
+			if filter.measure(question.compared, s.vectors.compared(row)) <= limit && s.measure(&answers[i], i, row) {
+				limit = filter.limit(answers[i].worst())
+			}
+		}
+	}
+}
+
+// measure offers a row with its exact distance.
+func (s *scan) measure(answer *selection, question, row int) bool {
+	return answer.offer(Neighbor{row, s.vectors.distance.Between(s.questions[question].query, s.vectors.Row(row))})
+}
+
+// Neighbor is a row and its distance from the query.
+type Neighbor struct {
+	Row      int
+	Distance float64
+}
+
+// order is by distance, and by row among equals.
+func order(a, b Neighbor) int {
+	return cmp.Or(cmp.Compare(a.Distance, b.Distance), cmp.Compare(a.Row, b.Row))
+}
+
+// Groups is the group of each row; with nil each row is a group of its own.
+type Groups []int32
+
+func (g Groups) of(row int) int32 {
+	if g == nil {
+		return int32(row)
+	}
+	return g[row]
+}
+
+// selection keeps the k nearest of the offered neighbors, and of each group the nearest.
+type selection struct {
+	k      int
+	groups Groups
+	found  []Neighbor // in order
+}
+
+// worst is the distance above which no neighbor is accepted.
+func (s *selection) worst() float64 {
+	if len(s.found) < s.k {
+		return math.Inf(1)
+	}
+	return s.found[len(s.found)-1].Distance
+}
+
+// offer accepts a row if it is near enough, and returns whether it did. A distance that
+// is NaN is never accepted.
+func (s *selection) offer(offered Neighbor) bool {
+	if math.IsNaN(offered.Distance) {
+		return false
+	}
+	group := s.groups.of(offered.Row)
+	same := slices.IndexFunc(s.found, func(n Neighbor) bool { return s.groups.of(n.Row) == group })
+	switch {
+	case same >= 0:
+		if order(offered, s.found[same]) >= 0 {
+			return false
+		}
+		s.found = slices.Delete(s.found, same, same+1)
+	case len(s.found) == s.k:
+		if order(offered, s.found[s.k-1]) >= 0 {
+			return false
+		}
+		s.found = s.found[:s.k-1]
+	}
+	at, _ := slices.BinarySearchFunc(s.found, offered, order)
+	s.found = slices.Insert(s.found, at, offered)
+	return true
 }

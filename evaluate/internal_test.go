@@ -8,12 +8,48 @@ import (
 	"github.com/likeness-go/likeness/internal/random"
 	"gonum.org/v1/gonum/diff/fd"
 	"gonum.org/v1/gonum/floats"
+	"pgregory.net/rapid"
 )
+
+func TestSmallestEqualsASort(t *testing.T) {
+	number := rapid.OneOf(rapid.Float64Range(-1, 1), rapid.SampledFrom([]float64{-1, 0, 0.5, 1}))
+	rapid.Check(t, func(t *rapid.T) {
+		values := rapid.SliceOfN(number, 1, 60).Draw(t, "values")
+		rank := rapid.IntRange(0, len(values)-1).Draw(t, "rank")
+		sorted := slices.Sorted(slices.Values(values))
+		if got := smallest(values, rank); got != sorted[rank] {
+			t.Errorf("got %v, want %v", got, sorted[rank])
+		}
+		if slices.Sort(values); !slices.Equal(values, sorted) {
+			t.Error("the values are not the same any more")
+		}
+	})
+}
+
+// Orders that make a careless choice of pivot take quadratic time.
+func TestSmallestOfOrdered(t *testing.T) {
+	const n = 200_000
+	values := make([]float64, n)
+	for name, value := range map[string]func(i int) float64{
+		"equal":      func(int) float64 { return 3 },
+		"ascending":  func(i int) float64 { return float64(i) },
+		"descending": func(i int) float64 { return float64(n - i) },
+		"two values": func(i int) float64 { return float64(i % 2) },
+	} {
+		for i := range values {
+			values[i] = value(i)
+		}
+		want := slices.Sorted(slices.Values(values))[n/3]
+		if got := smallest(values, n/3); got != want {
+			t.Errorf("%s: got %v, want %v", name, got, want)
+		}
+	}
+}
 
 // twelve is a small set of three classes that no planes part, with a cost and a
 // minimum that PyTorch 2.15 found for it in float64 (cross_entropy plus
-// λ/2 ‖W‖² on standardised columns, LBFGS, to a gradient of 3e-10), at λ = 0.1.
-var twelve = Labelled{
+// λ/2 ‖W‖² on standardized columns, LBFGS, to a gradient of 3e-10), at λ = 0.1.
+var twelve = Labeled{
 	Embeddings: Embeddings{Rows: 12, Columns: 2, Data: []float32{
 		0, 0, 1, 0, 0, 2, 2, 1, 3, 3, 4, 2, 3, 5, 5, 4, 0, 6, 1, 7, -1, 5, 2, 6}},
 	Labels: []int{0, 0, 0, 0, 1, 1, 2, 1, 2, 2, 2, 2},
@@ -26,7 +62,7 @@ func TestRegressionEqualsPyTorch(t *testing.T) {
 		t.Errorf("cost is %v, want %v", cost, want)
 	}
 
-	classifier := LinearClassifier{Regularisation: 0.1}
+	classifier := LinearClassifier{Regularization: 0.1}
 	if err := classifier.Fit(twelve); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +78,7 @@ func TestRegressionEqualsPyTorch(t *testing.T) {
 func TestRegressionGradient(t *testing.T) {
 	const rows, columns, classes = shardCount*blockRows + 300, 3, 4
 	chance := random.New(1, "regression")
-	set := Labelled{Embeddings: Embeddings{Rows: rows, Columns: columns, Data: make([]float32, rows*columns)}, Labels: make([]int, rows)}
+	set := Labeled{Embeddings: Embeddings{Rows: rows, Columns: columns, Data: make([]float32, rows*columns)}, Labels: make([]int, rows)}
 	for i := range set.Data {
 		set.Data[i] = float32(chance.NormFloat64())
 	}
@@ -71,7 +107,7 @@ func TestRegressionDoesNotOverflow(t *testing.T) {
 }
 
 func TestConstantColumnsAreHarmless(t *testing.T) {
-	set := Labelled{Embeddings: Embeddings{Rows: 4, Columns: 2, Data: []float32{5, 0, 5, 1, 5, 2, 5, 3}}, Labels: []int{0, 0, 1, 1}}
+	set := Labeled{Embeddings: Embeddings{Rows: 4, Columns: 2, Data: []float32{5, 0, 5, 1, 5, 2, 5, 3}}, Labels: []int{0, 0, 1, 1}}
 	var classifier LinearClassifier
 	if err := classifier.Fit(set); err != nil {
 		t.Fatal(err)
