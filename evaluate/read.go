@@ -24,6 +24,9 @@ type Table struct {
 	Sources []string // what each row is the embedding of, such as the path of an image; nil if unknown
 }
 
+// errNoReader is the error of a nil reader.
+var errNoReader = errors.New("found no reader, expected one")
+
 // NewTable is embeddings with the name of the class of each row.
 func NewTable(embeddings Embeddings, names []string) (*Table, error) {
 	if len(names) != embeddings.Rows {
@@ -103,6 +106,9 @@ func readLabels(file string) ([]string, error) {
 // embeddings, in their order. The class of a row is its label; without a column
 // label it is the folder that the file is in, as in photos/cat/1.png.
 func ReadCSV(r io.Reader) (*Table, error) {
+	if r == nil {
+		return nil, errNoReader
+	}
 	embeddings, columns, err := readCSV(r)
 	if err != nil {
 		return nil, err
@@ -195,6 +201,9 @@ const maxNpyHeader = 1 << 16
 // float32 or float64 in C order, from a file of NumPy's formats 1.0 to 3.0
 // (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html).
 func ReadNpy(r io.Reader) (Embeddings, error) {
+	if r == nil {
+		return Embeddings{}, errNoReader
+	}
 	in := bufio.NewReader(r)
 	var preamble [8]byte
 	if _, err := io.ReadFull(in, preamble[:]); err != nil || string(preamble[:6]) != "\x93NUMPY" {

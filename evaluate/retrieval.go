@@ -224,7 +224,7 @@ func smallest(values []float64, rank int) float64 {
 	return values[rank]
 }
 
-// Neighbor is an embedding by its row, and its distance from a query.
+// Neighbor is the row of an embedding and its distance from a query.
 type Neighbor struct {
 	Row      int
 	Distance float64

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
 
 	"github.com/pkg/errors"
 )
@@ -121,7 +122,7 @@ func (v *Verification) AreaUnderCurve() float64 {
 	if !v.made() {
 		return math.NaN()
 	}
-	return areaUnderCurve(v.accepted(nil))
+	return areaUnderCurve(v.accepted(nil, new(replicate)))
 }
 
 // EqualErrorRate returns the rate at which pairs of two classes are accepted
@@ -147,31 +148,35 @@ func (v *Verification) TrueAcceptRate(falseAcceptRate float64) (Estimate, error)
 // with the interval of the paired bootstrap: each replicate draws the same images
 // for both. See Difference.
 func AUCDifference(a, b *Verification) (Estimate, error) {
-	return difference(a, b, func(x, y []int) float64 {
-		return areaUnderCurve(a.accepted(x)) - areaUnderCurve(b.accepted(y))
+	return difference(a, b, func(counts []int) float64 {
+		r := scratch.Get().(*replicate)
+		defer scratch.Put(r)
+		first := areaUnderCurve(a.accepted(counts, r))
+		return first - areaUnderCurve(b.accepted(counts, r))
 	})
 }
 
 // AccuracyDifference returns how much larger the share of the same pairs is that a
 // classifies correctly at its threshold than that of b at its own; see AccuracyAt and AUCDifference.
 func AccuracyDifference(a *Verification, aThreshold float64, b *Verification, bThreshold float64) (Estimate, error) {
-	return difference(a, b, func(x, y []int) float64 {
-		return a.accuracy(aThreshold, x) - b.accuracy(bThreshold, y)
+	return difference(a, b, func(counts []int) float64 {
+		return a.accuracy(aThreshold, counts) - b.accuracy(bThreshold, counts)
 	})
 }
 
 // difference bootstraps a statistic of two verifications of the same pairs, which
-// gets how often each pair counts, for a and for b.
-func difference(a, b *Verification, statistic func(x, y []int) float64) (Estimate, error) {
+// gets how often each pair counts, or nil for once.
+func difference(a, b *Verification, statistic func(counts []int) float64) (Estimate, error) {
 	if !a.made() || !b.made() {
 		return Estimate{}, errNoPairs
 	}
 	if !slices.Equal(a.pairs, b.pairs) {
 		return Estimate{}, errors.New("the two are not of the same pairs: their images or labels differ")
 	}
-	return bootstrap(statistic(nil, nil), func(chance *rand.Rand) float64 {
-		counts := a.resample(chance)
-		return statistic(counts, counts)
+	return bootstrap(statistic(nil), func(chance *rand.Rand) float64 {
+		r := scratch.Get().(*replicate)
+		defer scratch.Put(r)
+		return statistic(a.resample(chance, r))
 	}), nil
 }
 
@@ -179,15 +184,32 @@ func (v *Verification) measure(statistic func(acceptance) float64) Estimate {
 	if !v.made() {
 		return unknown
 	}
-	return bootstrap(statistic(v.accepted(nil)), func(chance *rand.Rand) float64 {
-		return statistic(v.accepted(v.resample(chance)))
+	return bootstrap(statistic(v.accepted(nil, new(replicate))), func(chance *rand.Rand) float64 {
+		r := scratch.Get().(*replicate)
+		defer scratch.Put(r)
+		return statistic(v.accepted(v.resample(chance, r), r))
 	})
 }
 
+// replicate is the memory of one replicate of a bootstrap, which the next one reuses.
+type replicate struct {
+	times, counts []int
+	acceptance    acceptance
+}
+
+var scratch = sync.Pool{New: func() any { return new(replicate) }}
+
+// zeros returns n zeros, in the memory of x if it suffices.
+func zeros(x []int, n int) []int {
+	x = slices.Grow(x[:0], n)[:n]
+	clear(x)
+	return x
+}
+
 // resample draws how often each pair counts, so that pairs of both kinds do.
-func (v *Verification) resample(chance *rand.Rand) []int {
+func (v *Verification) resample(chance *rand.Rand, r *replicate) []int {
 	for {
-		counts := v.images.draw(chance)
+		counts := v.images.draw(chance, r)
 		var same, different int
 		for i, count := range counts {
 			if v.pairs[i].Different {
@@ -243,17 +265,17 @@ func newResampling(pairs []Pair) resampling {
 }
 
 // draw draws a replicate: how often each pair counts.
-func (r resampling) draw(chance *rand.Rand) []int {
-	times := make([]int, r.units+1)
+func (r resampling) draw(chance *rand.Rand, into *replicate) []int {
+	into.times, into.counts = zeros(into.times, r.units+1), zeros(into.counts, len(r.ofPair))
+	times := into.times
 	for range r.units {
 		times[chance.IntN(r.units)]++
 	}
 	times[r.units] = 1
-	counts := make([]int, len(r.ofPair))
 	for i, units := range r.ofPair {
-		counts[i] = times[units[0]] * times[units[1]]
+		into.counts[i] = times[units[0]] * times[units[1]]
 	}
-	return counts
+	return into.counts
 }
 
 // ROCPoint is a point of a receiver operating characteristic.
@@ -270,7 +292,7 @@ func (v *Verification) ROC() []ROCPoint {
 	if !v.made() {
 		return nil
 	}
-	accepted := v.accepted(nil)
+	accepted := v.accepted(nil, new(replicate))
 	points := make([]ROCPoint, len(accepted.same))
 	for i := range points {
 		points[i] = ROCPoint{FalseAcceptRate: accepted.falseRate(i), TrueAcceptRate: accepted.trueRate(i)}
@@ -297,8 +319,9 @@ func (a acceptance) falseRate(i int) float64 {
 }
 
 // accepted counts each pair as often as counts says, or once if it is nil.
-func (v *Verification) accepted(counts []int) acceptance {
-	a := acceptance{make([]int, len(v.levels)+1), make([]int, len(v.levels)+1)}
+func (v *Verification) accepted(counts []int, r *replicate) acceptance {
+	a := &r.acceptance
+	a.same, a.different = zeros(a.same, len(v.levels)+1), zeros(a.different, len(v.levels)+1)
 	for i, level := range v.level {
 		count := 1
 		if counts != nil {
@@ -312,7 +335,7 @@ func (v *Verification) accepted(counts []int) acceptance {
 	}
 	accumulate(a.same)
 	accumulate(a.different)
-	return a
+	return *a
 }
 
 func accumulate(counts []int) {
@@ -361,7 +384,7 @@ func (v *Verification) BestThreshold() float64 {
 	if !v.made() {
 		return math.NaN()
 	}
-	curve, accepted := v.ROC(), v.accepted(nil)
+	curve, accepted := v.ROC(), v.accepted(nil, new(replicate))
 	best, most := 0, 0
 	for i := range curve {
 		right := accepted.same[i] + v.different - accepted.different[i]
@@ -393,7 +416,9 @@ func (v *Verification) AccuracyAt(threshold float64) Estimate {
 		return unknown
 	}
 	m := bootstrap(v.accuracy(threshold, nil), func(chance *rand.Rand) float64 {
-		return v.accuracy(threshold, v.resample(chance))
+		r := scratch.Get().(*replicate)
+		defer scratch.Put(r)
+		return v.accuracy(threshold, v.resample(chance, r))
 	})
 	independent := Wilson(math.Round(m.Value*float64(len(v.pairs))), len(v.pairs))
 	m.Low, m.High = min(m.Low, independent.Low), max(m.High, independent.High)

@@ -289,9 +289,21 @@ func TestBestThresholdIsBest(t *testing.T) {
 		distances, different := drawPairs(t)
 		v := verification(t, distances, different)
 		best := v.BestThreshold()
+		accuracyAt := func(threshold float64) float64 { // without the interval of AccuracyAt
+			correct := 0
+			for i, d := range distances {
+				if (d > threshold) == different[i] {
+					correct++
+				}
+			}
+			return float64(correct) / float64(len(distances))
+		}
 		accuracy := v.AccuracyAt(best).Value
+		if accuracy != accuracyAt(best) {
+			t.Errorf("accuracy is %v at %v, want %v", accuracy, best, accuracyAt(best))
+		}
 		for twelfths := -24; twelfths <= 48; twelfths++ {
-			if other := v.AccuracyAt(float64(twelfths) / 12).Value; other > accuracy {
+			if other := accuracyAt(float64(twelfths) / 12); other > accuracy {
 				t.Errorf("accuracy is %v at %v and %v at %v", accuracy, best, other, float64(twelfths)/12)
 			}
 		}
@@ -382,7 +394,7 @@ func TestIntervalsOfSharedImagesCover(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many bootstraps, which show nothing of races")
 	}
-	const experiments = 60
+	const experiments, classes, images = 60, 6, 6
 	auc, equalError, accuracy, accepted := truths()
 	held := map[string]int{}
 	count := func(what string, m evaluate.Estimate, truth float64) {
@@ -391,8 +403,8 @@ func TestIntervalsOfSharedImagesCover(t *testing.T) {
 		}
 	}
 	for experiment := range experiments {
-		distances, pairs := collection(1, experiment, 6, 6, 0)
-		others, _ := collection(2, experiment, 6, 6, 0) // another method, as good in truth
+		distances, pairs := collection(1, experiment, classes, images, 0)
+		others, _ := collection(2, experiment, classes, images, 0) // another method, as good in truth
 		different := make([]bool, len(pairs))
 		for i, pair := range pairs {
 			different[i] = pair.Different

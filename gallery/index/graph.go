@@ -167,7 +167,7 @@ func (g *Graph) search(query []float32, k int, groups Groups, breadth int) []Nei
 		g.around(w, compared, 0, breadth, nearest)
 		answer := selection{k: k, groups: groups}
 		for _, v := range w.found.items {
-			answer.offer(Neighbor{int(v.node), g.vectors.distance.Between(query, g.vectors.Row(int(v.node)))})
+			answer.offer(Neighbor{Row: int(v.node), Distance: g.vectors.distance.Between(query, g.vectors.Row(int(v.node)))})
 		}
 		if len(answer.found) == k {
 			return answer.found

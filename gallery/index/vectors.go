@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/vector"
 	"github.com/pkg/errors"
@@ -335,14 +336,11 @@ func (s *scan) block(answers []selection, begin, end int) {
 
 // measure offers a row with its exact distance.
 func (s *scan) measure(answer *selection, question, row int) bool {
-	return answer.offer(Neighbor{row, s.vectors.distance.Between(s.questions[question].query, s.vectors.Row(row))})
+	return answer.offer(Neighbor{Row: row, Distance: s.vectors.distance.Between(s.questions[question].query, s.vectors.Row(row))})
 }
 
 // Neighbor is a row and its distance from the query.
-type Neighbor struct {
-	Row      int
-	Distance float64
-}
+type Neighbor = evaluate.Neighbor
 
 // order is by distance, and by row among equals.
 func order(a, b Neighbor) int {
