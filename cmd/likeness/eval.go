@@ -14,9 +14,11 @@ import (
 
 // evalCommand prints the table of a run again.
 type evalCommand struct {
-	Folder string `name:"run" required:"" placeholder:"DIR" help:"The run folder that likeness train made."`
+	Folder string `name:"run" placeholder:"DIR" help:"The run folder that likeness train made."`
 	Data   string `placeholder:"DIR" help:"Where the data is now, if it is not where it was."`
 	Report bool   `help:"Write report.html and plots in the run folder again."`
+
+	Embeddings embeddingsFlags `embed:""`
 }
 
 // Help is what --help says beside the flags.
@@ -25,11 +27,21 @@ func (evalCommand) Help() string {
 
 Examples:
   likeness eval --run runs/mnist-contrastive-20250101-120000
-  likeness eval --run runs/mnist-contrastive-20250101-120000 --report`
+  likeness eval --run runs/mnist-contrastive-20250101-120000 --report
+
+` + embeddingsHelp
 }
 
 // Run measures.
 func (e *evalCommand) Run(c *console) error {
+	switch measuresEmbeddings := e.Embeddings.Embeddings != ""; {
+	case measuresEmbeddings && e.Folder != "":
+		return errors.New("found both --run and --embeddings, expected one of them")
+	case measuresEmbeddings:
+		return e.Embeddings.run(c)
+	case e.Folder == "":
+		return errors.New("found neither --run nor --embeddings, expected a run folder or a file of embeddings")
+	}
 	folder := runFolder(e.Folder)
 	settings, _, err := readConfig(folder.config())
 	if err != nil {

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/pkg/errors"
+)
+
+// embeddingsFlags measure embeddings of any origin.
+type embeddingsFlags struct {
+	Embeddings string `placeholder:"FILE" help:"Measure the embeddings of a .csv or .npy file, such as likeness embed writes, instead of a run."`
+	Labels     string `placeholder:"FILE" help:"With --embeddings: a text file with the class of each embedding, one a line. Without it: the column label of a .csv file, or else the folder of each file in its column file."`
+	Head       string `default:"cosine" help:"With --embeddings: the distance: cosine, l2, squared-l2 or l1."`
+	Pairs      int    `placeholder:"N" help:"With --embeddings: the maximum number of pairs to verify; a random sample of them if there are more. Default: 200000."`
+	Way        int    `placeholder:"N" help:"With --embeddings: the number of classes of a one-shot trial. Default: 20, or as many as there are."`
+	Seed       uint64 `default:"1" help:"With --embeddings: the random seed of the sample of pairs and of the one-shot trials."`
+}
+
+// embeddingsHelp is what the help of eval says of them.
+const embeddingsHelp = `With --embeddings it measures labeled embeddings of any origin: verification over all pairs, one-shot classification and retrieval within the set. Intervals are 95 % and resample images, since pairs that share an image are not independent.
+
+  likeness embed photos --out embeddings.csv
+  likeness eval --embeddings embeddings.csv
+  likeness eval --embeddings embeddings.npy --labels labels.txt --head l2`
+
+// run measures and prints a table.
+func (e *embeddingsFlags) run(c *console) error {
+	head, err := heads.Named(e.Head)
+	if err != nil {
+		return errors.Wrap(err, "head")
+	}
+	distance, err := head.Distance(graph.NewWeights(graph.Float32, 1))
+	if err != nil {
+		return errors.Errorf("head: found %s, which has trained weights that a file of embeddings does not hold: expected cosine, l2, squared-l2 or l1", e.Head)
+	}
+	table, err := evaluate.ReadFile(e.Embeddings, e.Labels)
+	if err != nil {
+		return err
+	}
+	s, err := evaluate.Summarize(distance, table.Labeled, evaluate.SummaryOptions{Pairs: e.Pairs, Way: e.Way, Seed: e.Seed})
+	if err != nil {
+		return errors.Wrap(err, e.Embeddings)
+	}
+	c.say("%d embeddings of %d features, %d classes; distance %s", s.Images, table.Columns, s.Classes, e.Head)
+	if s.Pairs < s.AllPairs {
+		c.say("verification: a random sample of %d of %d pairs, drawn by seed %d", s.Pairs, s.AllPairs, e.Seed)
+	} else {
+		c.say("verification: all %d pairs", s.Pairs)
+	}
+	row := func(name string, m evaluate.Estimate) { c.print("%-28s %v", name, m) }
+	row("verification ROC AUC", s.Verification.AUC())
+	row("equal error rate", s.Verification.EqualErrorRate())
+	accepted, err := s.Verification.TrueAcceptRate(0.01)
+	if err != nil {
+		return err
+	}
+	row("true accept rate at FAR 1 %", accepted)
+	row(fmt.Sprintf("%d-way one-shot accuracy", s.Way), s.OneShot.Estimate)
+	for _, k := range slices.Sorted(maps.Keys(s.Retrieval.RecallAt)) {
+		row(fmt.Sprintf("recall at %d", k), s.Retrieval.RecallAt[k].Estimate)
+	}
+	row("R-precision", s.Retrieval.RPrecision.Estimate)
+	row("MAP at R", s.Retrieval.MAPAtR.Estimate)
+	return nil
+}
