@@ -118,12 +118,11 @@ var exportedFunctions = []any{
 	pytorch.Open,
 	zoo.Names,
 	zoo.Load,
-	zoo.Card,
-	retrieval.Measure,
+	retrieval.MeasureImage,
 	retrieval.Embed,
 	retrieval.Groups,
-	retrieval.Suits,
-	retrieval.Examine,
+	retrieval.CheckTraits,
+	retrieval.MeasureFiles,
 	trainer.For,
 	trainer.ForGroups,
 	trainer.Pairs,
@@ -612,7 +611,7 @@ func TestImagesThatCannotBeRead(t *testing.T) {
 			if _, err := model.Compare(img, picture(1)); err == nil || !strings.Contains(err.Error(), "image 0 ") {
 				t.Errorf("%s, %s: Compare: found %v", name, head, err)
 			}
-			if err := retrieval.Suits(model.Preprocessing, []retrieval.Traits{retrieval.Measure(model.Preprocessing, img)}); err == nil {
+			if err := retrieval.CheckTraits(model.Preprocessing, []retrieval.Traits{retrieval.MeasureImage(model.Preprocessing, img)}); err == nil {
 				t.Errorf("%s: Suits: found no error", name)
 			}
 		}

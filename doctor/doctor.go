@@ -9,56 +9,57 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/internal/guard"
 	"github.com/likeness-go/likeness/internal/vector"
 	"github.com/likeness-go/likeness/zoo"
 	"github.com/pkg/errors"
 )
 
-// Status is what a check came to.
+// Status is the outcome of a check.
 type Status string
 
 const (
 	OK         Status = "ok"
 	Wrong      Status = "wrong"
-	NotChecked Status = "not checked" // what it takes is not there
+	NotChecked Status = "not checked" // something that the check requires is missing
 )
 
-// Finding is one thing that was examined.
+// Finding is the result of a check.
 type Finding struct {
 	Status Status `json:"status"`
-	What   string `json:"what"`
-	Found  string `json:"found"` // in figures; what is wrong, or why nothing was checked
+	What   string `json:"what"`  // what was checked
+	Found  string `json:"found"` // the result in figures, the error, or why nothing was checked
 }
 
-// String is one line.
+// String formats the finding in one line.
 func (f Finding) String() string { return fmt.Sprintf("%-11s  %s: %s", f.Status, f.What, f.Found) }
 
-// Options say what is examined beside the program itself.
+// Options sets what is checked in addition to the program itself.
 type Options struct {
-	Models   []string // model files
-	Omniglot string   // a folder with all_runs.zip; empty for none
+	Models   []string // paths of model files
+	Omniglot string   // folder with all_runs.zip; empty: not checked
 }
 
-// notChecked is why a check had nothing to look at.
+// notChecked is the error of a check that lacks something that it requires.
 type notChecked string
 
 func (n notChecked) Error() string { return string(n) }
 
-// check is one thing to examine. Its error is what is wrong, or a notChecked.
+// check is a check with its name. Its error is a defect or a notChecked.
 type check struct {
 	what string
 	run  func() (found string, err error)
 }
 
-// Examine makes all checks and tells of each as it is done. It ends early when
-// the context does. The number of threads that graphs use changes meanwhile, and
-// comes back to what it was.
-func Examine(ctx context.Context, o Options, tell func(Finding)) error {
+// Run performs all checks and calls report after each. It returns early with the context's
+// error when the context ends. It changes the number of threads that graphs use
+// temporarily.
+func Run(ctx context.Context, o Options, report func(Finding)) error {
 	for _, c := range checks(o) {
 		if err := ctx.Err(); err != nil {
 			return errors.WithStack(err)
 		}
-		tell(c.finding())
+		report(c.finding())
 	}
 	return nil
 }
@@ -67,7 +68,7 @@ func checks(o Options) (all []check) {
 	for _, engine := range vector.Engines() {
 		what := "instructions " + engine.Name()
 		if engine.Name() == vector.For[float32]().Name() {
-			what += ", which are in use"
+			what += " (in use)"
 		}
 		all = append(all, check{what, func() (string, error) { return instructions(engine) }})
 	}
@@ -75,11 +76,11 @@ func checks(o Options) (all []check) {
 		all = append(all, check{"layer " + c.name, c.run})
 	}
 	for i, towers := range []string{"one tower", "two towers", "three towers"} {
-		all = append(all, check{"gradients of a network in " + towers, func() (string, error) { return gradients(network, i+1) }})
+		all = append(all, check{"gradients of a network with " + towers, func() (string, error) { return gradients(network, i+1) }})
 	}
 	all = append(all,
-		check{"one seed, one result", determinism},
-		check{"Omniglot's official runs", func() (string, error) { return omniglot(o.Omniglot) }})
+		check{"determinism", determinism},
+		check{"Omniglot's official one-shot runs", func() (string, error) { return omniglot(o.Omniglot) }})
 	for _, name := range zoo.Names() {
 		all = append(all, check{"model zoo/" + name, func() (string, error) { return model(zoo.Load(name)) }})
 	}
@@ -89,14 +90,12 @@ func checks(o Options) (all []check) {
 	return all
 }
 
-// finding runs the check. What panics is wrong, too.
-func (c check) finding() (f Finding) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			f = Finding{Wrong, c.what, fmt.Sprint("panic: ", cause)}
-		}
+// finding runs the check. A panic is a defect, too.
+func (c check) finding() Finding {
+	found, err := func() (found string, err error) {
+		defer guard.Recover(&err, "")
+		return c.run()
 	}()
-	found, err := c.run()
 	var reason notChecked
 	switch {
 	case errors.As(err, &reason):
@@ -107,8 +106,8 @@ func (c check) finding() (f Finding) {
 	return Finding{OK, c.what, found}
 }
 
-// modelFile looks at a model file. One whose backbone is a Go type of the user's
-// own cannot be looked at beyond its checksum.
+// modelFile checks a model file. If its backbone is a Go type of another program, only its
+// checksum can be checked.
 func modelFile(path string) (string, error) {
 	loaded, err := likeness.Load(path)
 	if errors.Is(err, likeness.ErrOwnBackbone) {
@@ -117,45 +116,45 @@ func modelFile(path string) (string, error) {
 	return model(loaded, err)
 }
 
-// model looks at a model that was loaded, which has verified its checksum where
-// there is one: does it embed the probe picture as where it was saved?
+// model checks a model, whose checksum was verified when it was loaded: the embedding of
+// its probe image must agree with the one that was computed when it was saved.
 func model(m *likeness.Model, err error) (string, error) {
 	if err != nil {
 		return "", err
 	}
 	off, tolerance, err := m.ProbeDeviation()
 	if errors.Is(err, likeness.ErrNoProbe) {
-		return "", notChecked("no probe is stored: the file is of an earlier format, or its backbone has no form in float64")
+		return "", notChecked("the file has no probe embedding: it is of an older format or its backbone cannot compute in float64")
 	}
 	if err != nil {
 		return "", err
 	}
 	if !(off <= tolerance) {
-		return "", errors.Errorf("the checksum holds, but the embedding of the probe picture is off by %.2g of its largest value, expected at most %.0e: it behaves otherwise here than where it was saved", off, tolerance)
+		return "", errors.Errorf("the checksum is correct, but the embedding of the probe image differs by %.2g of its largest value, expected at most %.0e: the model computes other embeddings here than on the machine where it was saved", off, tolerance)
 	}
 	identity, err := m.Identity()
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%v; the file's checksum holds, the embedding of the probe picture is off by %.1e of its largest value (%.0e allowed)", identity, off, tolerance), nil
+	return fmt.Sprintf("%v; the checksum is correct, the embedding of the probe image differs by %.1e of its largest value (tolerance %.0e)", identity, off, tolerance), nil
 }
 
-// What the modified Hausdorff distance gets wrong of the 400 trials of Omniglot's
-// official runs: 38.75 %, which its authors' demo prints as 38.8.
+// The number of errors of the modified Hausdorff distance in the 400 trials of Omniglot's
+// official runs: 38.75 %, which the authors' demo prints as 38.8.
 const (
 	publishedTrials = 400
 	publishedErrors = 155
 )
 
-// omniglot measures the published baseline from the official files.
+// omniglot evaluates the published baseline on the official files.
 func omniglot(folder string) (string, error) {
 	if folder == "" {
-		return "", notChecked("no folder with all_runs.zip is named")
+		return "", notChecked("no folder with all_runs.zip was given")
 	}
 	path := filepath.Join(folder, "all_runs.zip")
 	runs, err := datasets.OpenRuns(path, datasets.Options{})
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", notChecked("there is no " + path)
+		return "", notChecked("found no file " + path)
 	}
 	if err != nil {
 		return "", err
@@ -163,7 +162,7 @@ func omniglot(folder string) (string, error) {
 	return hausdorff(runs)
 }
 
-// hausdorff compares the errors on the runs with the published ones.
+// hausdorff compares the number of errors on the runs with the published one.
 func hausdorff(runs []datasets.Run) (string, error) {
 	var distances [][]float64
 	var answers []int
@@ -189,7 +188,7 @@ func hausdorff(runs []datasets.Run) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	found := fmt.Sprintf("the modified Hausdorff distance errs in %.2f %% of %d trials", 100*(1-score.Value), len(score.Trials))
+	found := fmt.Sprintf("the modified Hausdorff distance has %.2f %% errors in %d trials", 100*(1-score.Value), len(score.Trials))
 	wrong := (1 - score.Value) * float64(len(score.Trials))
 	if len(score.Trials) != publishedTrials || wrong < publishedErrors-0.5 || wrong > publishedErrors+0.5 {
 		return "", errors.Errorf("%s, expected %.2f %% of %d", found, 100*float64(publishedErrors)/publishedTrials, publishedTrials)
@@ -197,7 +196,7 @@ func hausdorff(runs []datasets.Run) (string, error) {
 	return found + ", as published", nil
 }
 
-// inks are the ink of images of 105 × 105 bytes, ink 255.
+// inks converts images of 105 × 105 pixels with light ink to sets of ink points.
 func inks(images [][]uint8) ([]evaluate.Ink, error) {
 	all := make([]evaluate.Ink, len(images))
 	for i, image := range images {

@@ -12,11 +12,11 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Where the tests pass nothing is wrong, and every part has been looked at.
-func TestExamine(t *testing.T) {
+// On a machine on which the tests pass, no check finds a defect, and all checks run.
+func TestRun(t *testing.T) {
 	threads := graph.Threads()
-	parts := map[string]Status{"instructions": "", "layer": "", "gradients": "", "one seed": "", "Omniglot": "", "model zoo/": "", "model " + fixture(1): "", "model " + fixture(2): ""}
-	err := Examine(context.Background(), Options{Models: []string{fixture(1), fixture(2)}, Omniglot: os.Getenv("LIKENESS_OMNIGLOT")}, func(f Finding) {
+	parts := map[string]Status{"instructions": "", "layer": "", "gradients": "", "determinism": "", "Omniglot": "", "model zoo/": "", "model " + fixture(1): "", "model " + fixture(2): ""}
+	err := Run(context.Background(), Options{Models: []string{fixture(1), fixture(2)}, Omniglot: os.Getenv("LIKENESS_OMNIGLOT")}, func(f Finding) {
 		if f.Status == Wrong {
 			t.Error(f)
 		}
@@ -43,16 +43,16 @@ func TestExamine(t *testing.T) {
 	}
 }
 
-func TestExamineEndsWithItsContext(t *testing.T) {
+func TestRunEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	findings := 0
-	err := Examine(ctx, Options{}, func(Finding) { findings++; cancel() })
+	err := Run(ctx, Options{}, func(Finding) { findings++; cancel() })
 	if !errors.Is(err, context.Canceled) || findings != 1 {
 		t.Errorf("found %d findings and %v, expected one and the context's end", findings, err)
 	}
 }
 
-// What a check says is told as it is: an error or a panic is wrong.
+// Errors and panics of a check become findings.
 func TestFinding(t *testing.T) {
 	for _, test := range []struct {
 		run  func() (string, error)
@@ -69,13 +69,13 @@ func TestFinding(t *testing.T) {
 	}
 }
 
-// fixture is a model file of a format.
+// fixture returns the path of a model file of a format.
 func fixture(version int) string {
 	return filepath.Join("..", "testdata", "formats", "model-"+string(rune('0'+version))+".safetensors")
 }
 
-// changed is a copy of the newest fixture whose content was changed and, with
-// seal, sealed again.
+// changed returns a copy of the newest fixture with a change and, with seal, a correct
+// checksum.
 func changed(t *testing.T, seal bool, change func(safetensors.File)) string {
 	t.Helper()
 	file, err := safetensors.ReadFile(fixture(2))
@@ -95,8 +95,8 @@ func changed(t *testing.T, seal bool, change func(safetensors.File)) string {
 	return path
 }
 
-// A changed weight is found by the checksum, and by the probe where someone has
-// sealed the file again; a probe that differs is found, too.
+// A changed weight is detected by the checksum, or by the probe embedding if the checksum
+// is correct; a changed probe embedding is detected, too.
 func TestModelFindsWhatHasChanged(t *testing.T) {
 	weight := func(f safetensors.File) {
 		for _, tensor := range f.Tensors {
@@ -115,9 +115,9 @@ func TestModelFindsWhatHasChanged(t *testing.T) {
 		want   string
 	}{
 		{"weight", false, weight, "found the checksum"},
-		{"weight, sealed", true, weight, "behaves otherwise here"},
+		{"weight, sealed", true, weight, "computes other embeddings here"},
 		{"probe", false, probe, "found the checksum"},
-		{"probe, sealed", true, probe, "behaves otherwise here"},
+		{"probe, sealed", true, probe, "computes other embeddings here"},
 		{"probe of another length", true, func(f safetensors.File) {
 			f.Metadata["likeness.probe"] = `{"embedding":[1],"tolerance":0.001}`
 		}, "found an embedding of 3 values, expected 1"},

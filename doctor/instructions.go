@@ -10,15 +10,15 @@ import (
 	"github.com/likeness-go/likeness/internal/vector"
 )
 
-// instructionTolerance is a few roundings of float32 in sums of a hundred terms.
+// instructionTolerance allows for rounding errors of float32 in sums of a hundred terms.
 const instructionTolerance = 1e-5
 
-// instructionLengths fill vectors of any width, hang over them and do not fill
-// one.
+// instructionLengths are multiples of the vector widths, other lengths, and lengths less
+// than one vector.
 var instructionLengths = []int{1, 3, 7, 8, 16, 17, 31, 64, 100}
 
-// instructions runs the loops of an engine over arrays of many lengths, and the
-// portable ones in float64 over the same numbers.
+// instructions compares the loops of an engine on arrays of many lengths with the portable
+// ones in float64.
 func instructions(engine vector.Engine[float32]) (string, error) {
 	var off worst
 	calls := 0
@@ -37,10 +37,10 @@ func instructions(engine vector.Engine[float32]) (string, error) {
 		off.add(fmt.Sprintf("Outer of %d columns", n), outer(engine, n))
 		calls += 2
 	}
-	return fmt.Sprintf("%d calls, off by at most %.1e of the largest value (%.0e allowed)", calls, off.off, instructionTolerance), off.within(instructionTolerance)
+	return fmt.Sprintf("%d calls, maximum difference %.1e of the largest value (tolerance %.0e)", calls, off.off, instructionTolerance), off.within(instructionTolerance)
 }
 
-// numbers draws arrays of n elements: two of either sign, one of 0.5 to 1.5.
+// numbers draws arrays of n random elements: three from -1 to 1 and two from 0.5 to 1.5.
 type numbers struct {
 	*rand.Rand
 	n int
@@ -67,8 +67,8 @@ func widen(narrow []float32) []float64 {
 	return wide
 }
 
-// loop is a method of an engine, in both arithmetics, as a function of arrays
-// x, y and z of either sign and two that are positive.
+// loop is a method of an engine in both arithmetics, as a function of the arrays that
+// numbers draws.
 type loop struct {
 	name   string
 	narrow func(e vector.Engine[float32], a [][]float32) []float32
@@ -88,7 +88,7 @@ var loops = []loop{
 }
 
 func dot[T graph.Float](e vector.Engine[T], a [][]T) []T {
-	// Beside the magnitude of its terms, which may cancel.
+	// The second product sets the scale, because the terms of the first may cancel.
 	return []T{e.Dot(a[0], a[1]), e.Dot(a[3], a[4])}
 }
 
@@ -114,14 +114,14 @@ func relu[T graph.Float](e vector.Engine[T], a [][]T) []T {
 	return slices.Concat(y, dx)
 }
 
-// norm has rows of as many channels as the arrays have elements.
+// norm uses the array length as the number of channels.
 func norm[T graph.Float](e vector.Engine[T], a [][]T) []T {
 	x := slices.Concat(a[0], a[1])
-	normal, centred, scaled := make([]T, len(x)), make([]T, len(x)), make([]T, len(x))
+	normal, centered, scaled := make([]T, len(x)), make([]T, len(x)), make([]T, len(x))
 	e.Normalize(normal, x, a[2], a[3], a[4])
-	e.Center(centred, x, slices.Concat(a[1], a[0]), a[2], a[3], a[4], a[0])
+	e.Center(centered, x, slices.Concat(a[1], a[0]), a[2], a[3], a[4], a[0])
 	e.ScaleChannels(scaled, x, a[3])
-	return slices.Concat(normal, centred, scaled)
+	return slices.Concat(normal, centered, scaled)
 }
 
 func sums[T graph.Float](e vector.Engine[T], a [][]T) []T {

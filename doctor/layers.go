@@ -14,38 +14,37 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// layerTolerance leaves room for Winograd's algorithms, which round by up to 3e-5
-// of the largest result, through a layer and its gradient.
+// layerTolerance allows for Winograd's algorithms, whose rounding errors are up to 3e-5 of
+// the largest result, in a layer and its gradient.
 const layerTolerance = 1e-4
 
-// layerCase is blocks on a batch of images, as graphs build them: in float32 with
-// this processor's instructions and Winograd's algorithms, and in float64 with
-// neither. Fourier's transform is in both, by products in this processor's
-// instructions and in portable Go.
+// layerCase is a list of blocks with the shape of their input. They are computed in float32,
+// with this processor's instructions and Winograd's algorithms, and in float64, with
+// neither. Both use the discrete Fourier transform, with matrix products by this
+// processor's instructions and in portable Go.
 type layerCase struct {
 	name   string
 	input  [4]int // batch, height, width, channels
 	blocks []graph.Block
 }
 
-// Winograd's algorithms do the first four where the instructions have them: a
-// kernel of three, its gradient too, one of four, and one in pieces. Fourier's
-// transform does the fifth.
+// The first four use Winograd's algorithms if the instruction set has them: for 3×3 kernels,
+// for their gradients, for 4×4 kernels, and for 7×7 kernels in pieces. The fifth uses the
+// discrete Fourier transform.
 var layerCases = []layerCase{
 	{"3x3 of 32 channels", [4]int{4, 14, 11, 32}, []graph.Block{graph.Conv{Filters: 48, Kernel: 3, Padding: 1}}},
 	{"3x3 of many images", [4]int{44, 14, 11, 16}, []graph.Block{graph.Conv{Filters: 32, Kernel: 3, Padding: 1}}},
 	{"4x4 of 16 channels", [4]int{4, 12, 13, 16}, []graph.Block{graph.Conv{Filters: 32, Kernel: 4}}},
 	{"7x7 of 16 channels", [4]int{3, 15, 17, 16}, []graph.Block{graph.Conv{Filters: 16, Kernel: 7}}},
 	{"7x7 of many images", [4]int{40, 16, 16, 32}, []graph.Block{graph.Conv{Filters: 32, Kernel: 7}}},
-	{"5x5 in strides", [4]int{3, 15, 14, 5}, []graph.Block{graph.Conv{Filters: 9, Kernel: 5, Stride: 2, Padding: 2}}},
-	{"the first of a network, pooled", [4]int{5, 28, 28, 1}, []graph.Block{graph.Conv{Filters: 20, Kernel: 3, Activation: "relu", Pool: 2}}},
+	{"5x5 with stride 2", [4]int{3, 15, 14, 5}, []graph.Block{graph.Conv{Filters: 9, Kernel: 5, Stride: 2, Padding: 2}}},
+	{"first layer of a network, pooled", [4]int{5, 28, 28, 1}, []graph.Block{graph.Conv{Filters: 20, Kernel: 3, Activation: "relu", Pool: 2}}},
 	{"one image, batch norm, pooled", [4]int{1, 16, 16, 16}, []graph.Block{graph.Conv{Filters: 16, Kernel: 3, Padding: 1, NoBias: true, BatchNorm: true, Activation: "relu", Pool: 2}}},
 	{"fully connected", [4]int{6, 5, 5, 7}, []graph.Block{graph.Flatten{}, graph.Linear{Units: 33, Activation: "sigmoid"}, graph.Linear{Units: 10}, graph.Normalize{}}},
 	{"average pool and parametric ReLU", [4]int{3, 9, 9, 6}, []graph.Block{graph.AveragePool{Size: 2, Trainable: true}, graph.Activate{Function: "prelu"}}},
 }
 
-// run compares the two: the output, and the gradients of all weights and of the
-// input.
+// run compares the output and the gradients of all weights and of the input.
 func (c layerCase) run() (string, error) {
 	narrow, err := c.values(graph.Float32)
 	if err != nil {
@@ -56,15 +55,15 @@ func (c layerCase) run() (string, error) {
 		return "", err
 	}
 	var off worst
-	off.add("the output", deviation(narrow["the output"], wide["the output"])) // first: gradients follow it
+	off.add("the output", deviation(narrow["the output"], wide["the output"])) // first, because gradients depend on it
 	for _, name := range slices.Sorted(maps.Keys(wide)) {
 		off.add(name, deviation(narrow[name], wide[name]))
 	}
-	return fmt.Sprintf("output and %d gradients, off by at most %.1e of the largest value (%.0e allowed)", len(wide)-1, off.off, layerTolerance), off.within(layerTolerance)
+	return fmt.Sprintf("output and %d gradients, maximum difference %.1e of the largest value (tolerance %.0e)", len(wide)-1, off.off, layerTolerance), off.within(layerTolerance)
 }
 
-// values are the output and the gradients in an arithmetic, by name. The cost is
-// a product with fixed numbers, so that no gradient is like another.
+// values returns the output and the gradients in an arithmetic, by name. The loss is the
+// inner product of the output and random factors, so that all gradients differ.
 func (c layerCase) values(dtype tensor.Dtype) (map[string][]float64, error) {
 	program, err := graph.Build(graph.NewWeights(dtype, 1), graph.Training, func(b *graph.Builder) graph.Outputs {
 		output := b.Sequence(c.blocks, b.Weight("the input", graph.Bias, graph.Normal(0, 1), c.input[:]...))
@@ -75,7 +74,7 @@ func (c layerCase) values(dtype tensor.Dtype) (map[string][]float64, error) {
 		return nil, err
 	}
 	defer program.Close()
-	// Both arithmetics draw the same first values up to rounding; it is to be none.
+	// The initial values of both arithmetics differ by rounding; use values that do not.
 	for _, weight := range program.Weights().All() {
 		r := random.New(1, "doctor", c.name, weight.Name)
 		for i := range weight.Value.Size() {
@@ -103,16 +102,15 @@ func (c layerCase) values(dtype tensor.Dtype) (map[string][]float64, error) {
 	return values, nil
 }
 
-// The two products that convolutions and matrices are made of, against loops
-// over their definitions.
+// The matrix products of which layers consist, compared with loops over their definitions.
 
 const (
 	productRows   = 13
 	productLength = 9
 )
 
-// rows is the deviation of Rows, for so many columns in panels of the engine's
-// widest.
+// rows returns the deviation of the engine's Rows for a number of columns, in panels of
+// the engine's maximum width.
 func rows(engine vector.Engine[float32], columns int) float64 {
 	lanes := engine.Lanes()
 	width := min((columns+lanes-1)/lanes, engine.MaxWidth())
@@ -142,7 +140,7 @@ func rows(engine vector.Engine[float32], columns int) float64 {
 	return deviation(r.C, want)
 }
 
-// outer is the deviation of Outer.
+// outer returns the deviation of the engine's Outer.
 func outer(engine vector.Engine[float32], columns int) float64 {
 	o := &vector.Outer[float32]{
 		A:   numbers{random.New(1, "doctor", "outer", columns), productRows + productLength}.arrays()[0],
@@ -163,8 +161,8 @@ func outer(engine vector.Engine[float32], columns int) float64 {
 	return deviation(o.C, want)
 }
 
-// deviation is the largest difference of numbers from what they should be, as a
-// part of the largest of those; NaN where a number is not one and should be.
+// deviation returns the maximum absolute difference between found and expected values,
+// divided by the maximum absolute expected value; NaN if a difference is NaN.
 func deviation[T graph.Float](found []T, expected []float64) float64 {
 	if len(found) != len(expected) {
 		return math.NaN()
@@ -180,19 +178,19 @@ func deviation[T graph.Float](found []T, expected []float64) float64 {
 	return off
 }
 
-// worst keeps the largest deviation, and what had it.
+// worst records the largest deviation and its name.
 type worst struct {
 	off  float64
 	what string
 }
 
 func (w *worst) add(what string, off float64) {
-	if !math.IsNaN(w.off) && !(off <= w.off) { // NaN is worst, and stays
+	if !math.IsNaN(w.off) && !(off <= w.off) { // NaN is larger than any number
 		w.off, w.what = off, what
 	}
 }
 
-// within says whether it is within a tolerance.
+// within returns an error unless the deviation is within the tolerance.
 func (w worst) within(tolerance float64) error {
 	if w.off <= tolerance {
 		return nil

@@ -19,8 +19,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// network is small and has nearly all that networks are made of, for images
-// (8, 8, 1).
+// network is a small network with nearly all kinds of blocks, for images (8, 8, 1).
 var network = []graph.Block{
 	graph.Conv{Filters: 4, Kernel: 3, Padding: 1, NoBias: true, BatchNorm: true, Activation: "relu", Pool: 2},
 	graph.Residual{Body: []graph.Block{graph.Conv{Filters: 4, Kernel: 3, Padding: 1, Activation: "prelu"}}},
@@ -30,12 +29,11 @@ var network = []graph.Block{
 	graph.Linear{Units: 3},
 }
 
-// gradientImages are those of a tower.
+// gradientImages is the number of images of a tower.
 const gradientImages = 4
 
-// gradients compares the gradients of a network whose towers share its weights,
-// with a head and an objective, with finite differences in float64, after three
-// runs that must be alike.
+// gradients compares the gradients of a network in towers with shared weights, a head and a
+// loss with finite differences in float64, after three runs that must be equal.
 func gradients(network []graph.Block, towers int) (string, error) {
 	names := []string{"anchor", "positive", "negative"}[:towers]
 	inputs := map[string][]float64{}
@@ -62,10 +60,10 @@ func gradients(network []graph.Block, towers int) (string, error) {
 	if len(wrong) > 0 {
 		return "", wrong[0]
 	}
-	return fmt.Sprintf("of %d weights, as finite differences say in float64 (%.0e allowed), in three runs alike", weights.Count(), gradcheck.Tolerance), nil
+	return fmt.Sprintf("gradients of %d weights agree with finite differences in float64 (tolerance %.0e), equal in three runs", weights.Count(), gradcheck.Tolerance), nil
 }
 
-// cost is a loss for so many towers, with a head of its own.
+// cost returns a loss for the number of towers, each with another head.
 func cost(b *graph.Builder, embeddings []*graph.Node) *graph.Node {
 	batch := objectives.Batch{Embeddings: embeddings}
 	switch len(embeddings) {
@@ -80,12 +78,11 @@ func cost(b *graph.Builder, embeddings []*graph.Node) *graph.Node {
 	return objectives.Triplet{Soft: true}.Cost(b, batch)
 }
 
-// determinismSteps are enough for a difference of a bit to spread.
+// determinismSteps is the number of training steps, enough for a difference of one bit to spread.
 const determinismSteps = 12
 
-// determinism trains a small network from one seed: on one thread, on all, on
-// more than there are, and on all once more. All weights must be the same to the
-// bit.
+// determinism trains a small network with one random seed: on one thread, on all threads,
+// on one more, and on all again. All weights must be equal bit for bit.
 func determinism() (string, error) {
 	all := graph.Threads()
 	defer graph.SetThreads(all)
@@ -100,13 +97,13 @@ func determinism() (string, error) {
 			first = weights
 		}
 		if err := sameBits(weights, first); err != nil {
-			return "", errors.Wrapf(err, "on %d threads, other than on one", threads)
+			return "", errors.Wrapf(err, "training on %d threads differs from training on one", threads)
 		}
 	}
-	return fmt.Sprintf("%d steps of training, on 1, %d and %d threads and once more: the same bits in %d weights", determinismSteps, all, all+1, first.Count()), nil
+	return fmt.Sprintf("%d training steps on 1, %d and %d threads and repeated: %d weights are equal bit for bit", determinismSteps, all, all+1, first.Count()), nil
 }
 
-// trained are the weights of a training on generated images.
+// trained returns the weights after training on generated images.
 func trained(seed uint64) (*graph.Weights, error) {
 	size := imaging.Size{Height: 16, Width: 16, Channels: 1}
 	images := &datasets.Dataset{Name: "noise", Size: size}
@@ -146,7 +143,7 @@ func trained(seed uint64) (*graph.Weights, error) {
 	return model.Weights, nil
 }
 
-// sameBits says where two sets of weights differ.
+// sameBits returns an error that names the first weight that differs.
 func sameBits(found, expected *graph.Weights) error {
 	for _, weight := range expected.All() {
 		a, b := found.Get(weight.Name).Value.Float32s(), weight.Value.Float32s()

@@ -11,9 +11,9 @@ import (
 	"github.com/likeness-go/likeness/internal/vector"
 )
 
-// Each check is given something that is wrong, and must find it.
+// Each check must detect a defect.
 
-// wrongEngine is the portable one with an error.
+// wrongEngine is the portable engine with a defect.
 type wrongEngine struct {
 	vector.Portable[float32]
 	wrong string
@@ -51,7 +51,7 @@ func (e wrongEngine) SquaredDistance(x, y []float32) float64 {
 	return e.Portable.SquaredDistance(x, y)
 }
 
-func TestInstructionsFindAWrongLoop(t *testing.T) {
+func TestInstructionsDetectWrongLoop(t *testing.T) {
 	if found, err := instructions(wrongEngine{}); err != nil {
 		t.Errorf("nothing wrong: found %s, %v", found, err)
 	}
@@ -64,7 +64,7 @@ func TestInstructionsFindAWrongLoop(t *testing.T) {
 	}
 }
 
-// scaled multiplies by a factor, in its gradient by another.
+// scaled multiplies by a factor, and its gradient by another.
 type scaled[T graph.Float] struct{ factor, slope T }
 
 func (s *scaled[T]) Forward(y []T, x ...[]T) {
@@ -79,7 +79,7 @@ func (s *scaled[T]) Backward(dx, _ [][]T, _, dy []T) {
 	}
 }
 
-// wrongBlock is a block that should multiply by one.
+// wrongBlock is a block of which float32 and float64 or the gradient differ.
 type wrongBlock struct {
 	factor, slope float32 // in float32
 	wide          float64 // the slope in float64
@@ -90,7 +90,7 @@ func (w wrongBlock) Apply(b *graph.Builder, _ int, x *graph.Node) *graph.Node {
 	return b.Apply("wrong", x.Shape(), &scaled[float32]{w.factor, w.slope}, &scaled[float64]{1, w.wide}, x)
 }
 
-// In whatever order deviations come, NaN is the worst of them.
+// NaN is the largest deviation in any order.
 func TestWorst(t *testing.T) {
 	for _, order := range [][]float64{{0.5, 2, 1}, {2, 0.5}, {1, math.NaN(), 2}, {math.NaN(), 0}} {
 		var w worst
@@ -107,7 +107,7 @@ func TestWorst(t *testing.T) {
 	}
 }
 
-func TestLayerFindsAWrongKernel(t *testing.T) {
+func TestLayerDetectsWrongKernel(t *testing.T) {
 	for want, block := range map[string]wrongBlock{
 		"":                          {1, 1, 1},
 		"the output":                {1.001, 1, 1},
@@ -121,7 +121,7 @@ func TestLayerFindsAWrongKernel(t *testing.T) {
 	}
 }
 
-func TestGradientsFindAWrongOne(t *testing.T) {
+func TestGradientsDetectWrongGradient(t *testing.T) {
 	for towers := 1; towers <= 3; towers++ {
 		for _, slope := range []float64{1, 1.0001} {
 			blocks := append([]graph.Block{network[0], wrongBlock{1, 1, slope}}, network[2:]...)
@@ -155,12 +155,12 @@ func TestSameBits(t *testing.T) {
 	}
 }
 
-// The published figure is of 400 trials: other runs are wrong.
-func TestHausdorffIsThePublishedFigure(t *testing.T) {
+// Other numbers of trials than the published 400 are an error.
+func TestHausdorffErrors(t *testing.T) {
 	ink := make([]uint8, 105*105)
 	ink[5] = 255
 	run := datasets.Run{Name: "run01", Training: [][]uint8{ink}, Test: [][]uint8{ink}, Answers: []int{0}}
-	if _, err := hausdorff([]datasets.Run{run}); err == nil || !strings.Contains(err.Error(), "errs in 0.00 % of 1 trials, expected 38.75 % of 400") {
+	if _, err := hausdorff([]datasets.Run{run}); err == nil || !strings.Contains(err.Error(), "has 0.00 % errors in 1 trials, expected 38.75 % of 400") {
 		t.Errorf("found %v", err)
 	}
 	run.Test = [][]uint8{make([]uint8, 105*105)}

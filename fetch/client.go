@@ -15,56 +15,57 @@ import (
 )
 
 var (
-	// ErrChecksum says that a file is not the published one.
+	// ErrChecksum is the error for a file that is not the published one.
 	ErrChecksum = errors.New("wrong checksum")
-	// ErrSize says that a file does not have the published size.
+	// ErrSize is the error for a file that does not have the published size.
 	ErrSize = errors.New("wrong size")
 )
 
-// Client fetches sets. The zero value is ready to use, and a Client may be used
-// by several goroutines at once, for different folders.
+// Client downloads sets. The zero value is ready to use. A Client is safe for concurrent
+// use with different folders.
 type Client struct {
-	// HTTP sends the requests; nil is a client that gives up on a server that does
-	// not answer within half a minute.
+	// HTTP sends the requests; nil means a client with a timeout of 30 s for connecting
+	// and for the header of the answer.
 	HTTP *http.Client
-	// Attempts is how often a file is tried whose server fails in a way that may
-	// pass; 0 means 6.
+	// Attempts is the maximum number of attempts to download a file in spite of temporary
+	// failures; 0 means 6.
 	Attempts int
-	// Pause is how long to wait after the first failure; it doubles with each
-	// further one, up to 16 times as long. 0 means one second.
+	// Pause is the time to wait after the first failure. It doubles with each further
+	// failure, up to 16 times the first. 0 means one second.
 	Pause time.Duration
-	// Stall is after how long without a byte a connection counts as cut; 0 means
-	// half a minute.
+	// Stall is the maximum time without receiving any byte, after which a connection
+	// counts as lost; 0 means 30 s.
 	Stall time.Duration
-	// OnProgress is told how many bytes of a file are there, as they come; nil asks
-	// for nothing.
+	// OnProgress, unless it is nil, is called with the number of bytes of a file that have
+	// been received.
 	OnProgress func(file File, done int64)
-	// OnRetry is told why a file is tried again, and after which pause.
+	// OnRetry, unless it is nil, is called before an attempt is repeated, with the reason
+	// and the time to wait.
 	OnRetry func(file File, reason error, pause time.Duration)
 }
 
 const (
-	usualAttempts = 6
-	usualPause    = time.Second
-	mostDoublings = 4
-	usualStall    = 30 * time.Second
+	defaultAttempts = 6
+	defaultPause    = time.Second
+	maxDoublings    = 4
+	defaultStall    = 30 * time.Second
 )
 
-// usualHTTP is http.DefaultClient with limits on how long a server may be silent.
-var usualHTTP = &http.Client{Transport: func() *http.Transport {
+// defaultHTTP is http.DefaultClient with timeouts for connecting and for the header of the answer.
+var defaultHTTP = &http.Client{Transport: func() *http.Transport {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DialContext = (&net.Dialer{Timeout: usualStall, KeepAlive: usualStall}).DialContext
-	transport.ResponseHeaderTimeout = usualStall
+	transport.DialContext = (&net.Dialer{Timeout: defaultStall, KeepAlive: defaultStall}).DialContext
+	transport.ResponseHeaderTimeout = defaultStall
 	return transport
 }()}
 
-// Fetch makes the folder hold the set, and makes the folder if there is none.
-// Files that are there are checked; one that is not as published is an error, for
-// somebody may need it. ErrChecksum and ErrSize say that what a server sends is not
-// the published file, of which nothing is kept.
+// Fetch downloads the files of the set that are missing in the folder, which it creates if
+// needed. Existing files are verified; it is an error if one is not the published file,
+// because Fetch overwrites no files. The error wraps ErrChecksum or ErrSize if a server
+// sends another file than the published one, which is not kept.
 //
-// When the context ends, so does Fetch, with the context's error. What has come so
-// far is kept, and another Fetch goes on from there.
+// When the context ends, Fetch returns its error. The bytes received so far are kept, and
+// another Fetch resumes the download.
 func (c Client) Fetch(ctx context.Context, set Set, folder string) error {
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return errors.Wrapf(err, "fetch %s", set.Name)
@@ -77,7 +78,7 @@ func (c Client) Fetch(ctx context.Context, set Set, folder string) error {
 	return nil
 }
 
-// fetch makes the folder hold one file, or its members.
+// fetch downloads one file if it or its members are missing.
 func (c Client) fetch(ctx context.Context, file File, folder string) error {
 	complete := true
 	for _, w := range file.wanted() {
@@ -106,7 +107,7 @@ func (c Client) fetch(ctx context.Context, file File, folder string) error {
 	if err := unpack(ctx, path, file.Members, folder); err != nil {
 		return errors.Wrapf(err, "unpack %s", path)
 	}
-	return errors.Wrap(os.Remove(path), "remove what is unpacked")
+	return errors.Wrap(os.Remove(path), "remove the unpacked archive")
 }
 
 func (c Client) progress(file File, done int64) {
@@ -115,22 +116,22 @@ func (c Client) progress(file File, done int64) {
 	}
 }
 
-// download fetches a file to path, from the first of its places that has it. A
-// place that refuses is not asked again; one that fails in a way that may pass is,
-// and if it had sent nothing, another goes first.
+// download downloads a file to path from the first URL that has it. A URL that refuses the
+// request is not tried again. After a temporary failure it is tried again, but after the
+// other URLs if it has sent nothing.
 func (c Client) download(ctx context.Context, file File, path string) error {
 	part, err := openPart(path, file.Size)
 	if err != nil {
 		return err
 	}
-	places := slices.Clone(file.URLs)
-	if at := slices.Index(places, part.origin.URL); at > 0 { // where the part goes on
-		places[0], places[at] = places[at], places[0]
+	urls := slices.Clone(file.URLs)
+	if at := slices.Index(urls, part.origin.URL); at > 0 { // resume there first
+		urls[0], urls[at] = urls[at], urls[0]
 	}
 	var reasons failures
 	for failed := 0; ; {
 		before := part.size
-		err := c.attempt(ctx, file, places[0], part)
+		err := c.attempt(ctx, file, urls[0], part)
 		if err == nil {
 			return part.keep()
 		}
@@ -138,20 +139,20 @@ func (c Client) download(ctx context.Context, file File, path string) error {
 			part.close()
 			return err
 		}
-		reasons = append(reasons, errors.WithMessage(err, places[0]))
+		reasons = append(reasons, errors.WithMessage(err, urls[0]))
 		if errors.As(err, new(refusal)) {
-			if places = places[1:]; len(places) == 0 {
+			if urls = urls[1:]; len(urls) == 0 {
 				part.close()
 				return reasons
 			}
 			continue
 		}
-		if failed++; failed == cmp.Or(c.Attempts, usualAttempts) {
+		if failed++; failed == cmp.Or(c.Attempts, defaultAttempts) {
 			part.close()
 			return errors.WithMessagef(reasons, "gave up after %d attempts", failed)
 		}
 		if part.size <= before {
-			places = append(places[1:], places[0])
+			urls = append(urls[1:], urls[0])
 		}
 		if err := c.pause(ctx, file, err, failed); err != nil {
 			part.close()
@@ -160,8 +161,8 @@ func (c Client) download(ctx context.Context, file File, path string) error {
 	}
 }
 
-// stops says whether an error ends all attempts, and with which error: the
-// context's or the disk's.
+// stops reports whether an error ends all attempts, and returns that error: that of the
+// context or of the disk.
 func stops(ctx context.Context, err error) (error, bool) {
 	if ctx.Err() != nil {
 		return ctx.Err(), true
@@ -169,7 +170,7 @@ func stops(ctx context.Context, err error) (error, bool) {
 	return err, errors.As(err, new(diskError))
 }
 
-// attempt fetches what is missing from one place and checks the whole.
+// attempt downloads the missing bytes from one URL and verifies the file.
 func (c Client) attempt(ctx context.Context, file File, url string, part *part) error {
 	resumed := part.size > 0
 	if part.size < file.Size {
@@ -187,14 +188,14 @@ func (c Client) attempt(ctx context.Context, file File, url string, part *part) 
 		return disk
 	}
 	if resumed {
-		return err // what was there before may have been at fault
+		return err // bytes of an earlier attempt may be wrong
 	}
 	return refusal{err}
 }
 
-// pause waits, twice as long after each failure.
+// pause waits before the next attempt, twice as long after each failure.
 func (c Client) pause(ctx context.Context, file File, reason error, failed int) error {
-	pause := cmp.Or(c.Pause, usualPause) << min(failed-1, mostDoublings)
+	pause := cmp.Or(c.Pause, defaultPause) << min(failed-1, maxDoublings)
 	if c.OnRetry != nil {
 		c.OnRetry(file, reason, pause)
 	}
@@ -208,16 +209,15 @@ func (c Client) pause(ctx context.Context, file File, reason error, failed int) 
 	}
 }
 
-// refusal says that a place does not have the file, so that it is of no use to
-// ask again.
+// refusal is the error of a URL that does not have the file, so that retrying is pointless.
 type refusal struct{ error }
 
 func (r refusal) Unwrap() error { return r.error }
 
-// failures are why each attempt failed.
+// failures are the errors of all attempts.
 type failures []error
 
-// Error gives each reason once, in one line.
+// Error returns the different reasons in one line.
 func (f failures) Error() string {
 	var texts []string
 	for _, err := range f {
@@ -228,5 +228,5 @@ func (f failures) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-// Unwrap makes errors.Is find what any of them is.
+// Unwrap makes errors.Is match any of them.
 func (f failures) Unwrap() []error { return f }

@@ -12,9 +12,9 @@ import (
 	"github.com/pkg/errors"
 )
 
-// A file comes whole, the progress ends at its size, and what is there is not
-// fetched again.
-func TestWholeDownload(t *testing.T) {
+// A file is downloaded completely, the progress ends at its size, and it is not downloaded
+// again.
+func TestDownload(t *testing.T) {
 	toys := content(1, 200_000)
 	server := newSource(t, toys)
 	folder := filepath.Join(t.TempDir(), "new", "folder")
@@ -41,8 +41,8 @@ func TestWholeDownload(t *testing.T) {
 	}
 }
 
-// A file with a wrong checksum or size is refused with what was found and what
-// was expected, is not asked for again, and nothing of it is kept.
+// A file with a wrong checksum or size is an error with the found and the expected value,
+// is not requested again, and is not kept.
 func TestWrongFiles(t *testing.T) {
 	toys, other := content(1, 5000), content(2, 5000)
 	chunked := func(content []byte) http.HandlerFunc { // without a Content-Length
@@ -61,7 +61,7 @@ func TestWrongFiles(t *testing.T) {
 		{"too long", newSource(t, append(other, 1)).whole, fetch.ErrSize, []string{"found 5001 bytes, expected 5000"}},
 		{"too short", newSource(t, other[:10]).whole, fetch.ErrSize, []string{"found 10 bytes, expected 5000"}},
 		{"too long, of a length that is not said", chunked(append(toys, 1)), fetch.ErrSize, []string{"more than the expected 5000"}},
-		{"a part that nobody asked for", status(http.StatusPartialContent), nil, []string{"toys", `found the part ""`}},
+		{"a part that nobody asked for", status(http.StatusPartialContent), nil, []string{"toys", `found the range ""`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			answers := []http.HandlerFunc{test.answer, test.answer, test.answer, test.answer, test.answer, test.answer}
@@ -76,14 +76,14 @@ func TestWrongFiles(t *testing.T) {
 	}
 }
 
-// A file of somebody else is left alone.
-func TestAnotherFileIsThere(t *testing.T) {
+// Another file of the same name is not overwritten.
+func TestOtherFileExists(t *testing.T) {
 	toys := content(1, 100)
 	server := newSource(t, toys)
 	folder := t.TempDir()
 	for name, other := range map[string][]byte{"found SHA-256": content(2, 100), "found 99 bytes, expected 100": toys[:99]} {
 		write(t, filepath.Join(folder, "toys.bin"), other)
-		expectFailure(t, hasty(), published(toys, server.URL), folder, name, filepath.Join(folder, "toys.bin"), "remove it, or choose another folder")
+		expectFailure(t, hasty(), published(toys, server.URL), folder, name, filepath.Join(folder, "toys.bin"), "remove it or choose another folder")
 		expectFiles(t, folder, map[string][]byte{"toys.bin": other})
 	}
 	if len(server.ranges()) > 0 {
@@ -91,7 +91,7 @@ func TestAnotherFileIsThere(t *testing.T) {
 	}
 }
 
-// Failures that may pass are tried a bounded number of times; others are not.
+// Temporary failures are retried a limited number of times, others are not.
 func TestRetries(t *testing.T) {
 	toys := content(1, 5000)
 	for _, test := range []struct {
@@ -128,9 +128,9 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// A place that lacks the file, has a wrong one or is out of order is passed over
-// for the next; the error names what was wrong with each.
-func TestOtherPlaces(t *testing.T) {
+// If a URL lacks the file, has a wrong one or fails, the next URL is tried; the error names
+// the failure of each.
+func TestOtherURLs(t *testing.T) {
 	toys := content(1, 5000)
 	lacking := newSource(t, toys, status(http.StatusNotFound), status(http.StatusNotFound))
 	wrong := newSource(t, content(2, 5000))
@@ -144,7 +144,7 @@ func TestOtherPlaces(t *testing.T) {
 	if len(lacking.ranges())+len(wrong.ranges())+len(broken.ranges()) != 3 {
 		t.Error("a place that failed was asked again")
 	}
-	err := expectFailure(t, hasty(), published(toys, lacking.URL, wrong.URL), t.TempDir(), lacking.URL+": the server answers 404", wrong.URL+": found SHA-256")
+	err := expectFailure(t, hasty(), published(toys, lacking.URL, wrong.URL), t.TempDir(), lacking.URL+": the server answered 404", wrong.URL+": found SHA-256")
 	if !errors.Is(err, fetch.ErrChecksum) {
 		t.Errorf("found %v, expected ErrChecksum among its reasons", err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/likeness-go/likeness/fetch"
 )
 
-// A set of one's own is fetched as the published ones are.
+// A set of another program is downloaded like the published ones.
 func Example() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "abc") }))
 	defer server.Close()

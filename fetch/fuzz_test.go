@@ -14,8 +14,8 @@ import (
 	"github.com/likeness-go/likeness/internal/testutil"
 )
 
-// Whatever the archive, nothing is written but the member that is asked for, as it
-// was published, and not more is unpacked than there is room for.
+// From any archive only the published member is written, and no more bytes are unpacked than
+// the limit.
 func FuzzUnpack(f *testing.F) {
 	const whole = "whole"
 	sum := sha256.Sum256([]byte(whole))
@@ -80,8 +80,8 @@ func expectAlone(t *testing.T, folder, name string) (found []string) {
 	return found
 }
 
-// Whatever a server answers to a request for the rest of a file, it goes on with
-// bytes of the same file only.
+// Whatever a server answers to a request for the rest of a file, a download is resumed only
+// with bytes of the same file.
 func FuzzPrepare(f *testing.F) {
 	f.Add(206, "bytes 3-9/10", `"a"`, `"a"`, int64(7), uint8(3))
 	f.Add(206, "bytes 0-9/10", `W/"a"`, "", int64(10), uint8(0))
@@ -106,7 +106,7 @@ func FuzzPrepare(f *testing.F) {
 	})
 }
 
-// Whatever is noted beside a part, it is of no use or comes back as it was.
+// Any origin file is invalid or is decoded and encoded without a change.
 func FuzzOrigin(f *testing.F) {
 	f.Add([]byte(`{"url":"http://a/b","validator":"\"x\""}`))
 	f.Add([]byte(`{"url":1}`))

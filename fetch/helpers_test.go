@@ -20,7 +20,7 @@ import (
 	"github.com/likeness-go/likeness/internal/testutil"
 )
 
-// content is so many bytes that look like nothing else.
+// content returns the given number of random bytes.
 func content(seed uint64, length int) []byte {
 	r := random.New(seed, "content")
 	bytes := make([]byte, length)
@@ -35,13 +35,13 @@ func sum(content []byte) string {
 	return hex.EncodeToString(digest[:])
 }
 
-// published is a set of one file that some places have.
+// published returns a set of one file with the given URLs.
 func published(content []byte, urls ...string) fetch.Set {
 	return fetch.Set{Name: "toys", Files: []fetch.File{{Name: "toys.bin", URLs: urls, Size: int64(len(content)), SHA256: sum(content)}}}
 }
 
-// source is a server of one file. Each request takes the next of its answers;
-// when they are used up, the file is served as it should be.
+// source is a server of one file. Each request gets the next of its answers; when they are
+// used up, the file is served correctly.
 type source struct {
 	*httptest.Server
 	mutex    sync.Mutex
@@ -70,7 +70,7 @@ func (s *source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer(w, r)
 }
 
-// whole serves the file, or the range of it that is asked for.
+// whole serves the file or the requested range.
 func (s *source) whole(w http.ResponseWriter, r *http.Request) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -78,14 +78,14 @@ func (s *source) whole(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(s.content))
 }
 
-// replace makes the server have another file.
+// replace replaces the server's file.
 func (s *source) replace(content []byte, tag string) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.content, s.tag = content, tag
 }
 
-// ranges are what each request asks for.
+// ranges returns the range of each request.
 func (s *source) ranges() []string {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -96,7 +96,7 @@ func (s *source) ranges() []string {
 	return ranges
 }
 
-// cut serves the beginning of a file and ends the connection.
+// cut serves the beginning of a file and closes the connection.
 func cut(content []byte, after int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", `"first"`)
@@ -106,12 +106,12 @@ func cut(content []byte, after int) http.HandlerFunc {
 	}
 }
 
-// status answers with a status code alone.
+// status answers with a status code and no body.
 func status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(code) }
 }
 
-// hasty is a client that hardly waits between attempts.
+// hasty is a client with very short pauses between attempts.
 func hasty() fetch.Client { return fetch.Client{Pause: time.Nanosecond} }
 
 func write(t *testing.T, path string, content []byte) {
@@ -121,8 +121,7 @@ func write(t *testing.T, path string, content []byte) {
 	}
 }
 
-// expectFiles demands these files in the folder and no others; nil stands for any
-// content.
+// expectFiles checks that the folder has exactly these files; nil stands for any content.
 func expectFiles(t *testing.T, folder string, want map[string][]byte) {
 	t.Helper()
 	entries, err := os.ReadDir(folder)
@@ -151,7 +150,7 @@ func expectFiles(t *testing.T, folder string, want map[string][]byte) {
 	}
 }
 
-// expectFailure fetches, which must fail with the texts.
+// expectFailure checks that Fetch returns an error with the texts.
 func expectFailure(t *testing.T, client fetch.Client, set fetch.Set, folder string, texts ...string) error {
 	t.Helper()
 	err := client.Fetch(context.Background(), set, folder)

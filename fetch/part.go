@@ -16,26 +16,26 @@ import (
 	"github.com/pkg/errors"
 )
 
-// part is a file that is not whole yet: its bytes are in NAME.part, and where they
-// come from in NAME.part.json, so that another process can go on.
+// part is an incomplete file: its bytes are in NAME.part and their origin in
+// NAME.part.json, so that another process can resume the download.
 type part struct {
-	path   string // of the whole file
+	path   string // path of the complete file
 	file   *os.File
-	size   int64 // bytes that are there
+	size   int64 // bytes received so far
 	origin origin
 }
 
-// origin is where the bytes of a part come from.
+// origin is the origin of the bytes of a part.
 type origin struct {
 	URL string `json:"url"`
-	// Validator is what the server called the file's state, for If-Range; empty if
-	// it said nothing by which a changed file can be told.
+	// Validator identifies the version of the file, for the header If-Range; empty if the
+	// server sent no strong validator.
 	Validator string `json:"validator"`
 }
 
-// openPart goes on with what an earlier attempt left, or begins anew. Bytes
-// without an origin, and more of them than the whole file has, are of no use.
-func openPart(path string, most int64) (*part, error) {
+// openPart opens the part of an earlier attempt or creates it. A part without an origin or
+// with more bytes than the complete file is discarded.
+func openPart(path string, maxSize int64) (*part, error) {
 	file, err := os.OpenFile(path+".part", os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
 		return nil, errors.WithStack(err)
@@ -47,7 +47,7 @@ func openPart(path string, most int64) (*part, error) {
 		return nil, errors.WithStack(err)
 	}
 	text, err := os.ReadFile(p.originPath())
-	if err != nil || json.Unmarshal(text, &p.origin) != nil || info.Size() > most {
+	if err != nil || json.Unmarshal(text, &p.origin) != nil || info.Size() > maxSize {
 		err = p.discard()
 	} else {
 		p.size, err = file.Seek(0, io.SeekEnd)
@@ -60,7 +60,7 @@ func openPart(path string, most int64) (*part, error) {
 
 func (p *part) originPath() string { return p.path + ".part.json" }
 
-// Write adds bytes. Its errors are the disk's, which no other attempt mends.
+// Write appends bytes. Its errors are those of the disk, so that retrying is pointless.
 func (p *part) Write(bytes []byte) (int, error) {
 	n, err := p.file.Write(bytes)
 	p.size += int64(n)
@@ -70,10 +70,10 @@ func (p *part) Write(bytes []byte) (int, error) {
 	return n, nil
 }
 
-// begin throws away what is there for bytes of another origin.
+// begin discards the part and starts one of another origin.
 func (p *part) begin(from origin) error {
-	// In this order: a part without bytes may have any origin, but bytes must not
-	// have a wrong one.
+	// The bytes are discarded first, because an empty part may have any origin, but bytes
+	// must not have a wrong one.
 	if err := p.discard(); err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (p *part) begin(from origin) error {
 	return nil
 }
 
-// discard throws away what is there.
+// discard removes the bytes of the part.
 func (p *part) discard() error {
 	p.size, p.origin = 0, origin{}
 	err := p.file.Truncate(0)
@@ -104,12 +104,12 @@ func (p *part) discard() error {
 	return nil
 }
 
-// check compares the whole with a checksum.
+// check compares the complete file with a checksum.
 func (p *part) check(ctx context.Context, sum string) error {
 	return checkSum(ctx, io.NewSectionReader(p.file, 0, p.size), sum)
 }
 
-// keep gives the file its own name.
+// keep renames the complete file.
 func (p *part) keep() error {
 	if err := p.file.Sync(); err != nil {
 		return errors.WithStack(err)
@@ -120,11 +120,11 @@ func (p *part) keep() error {
 	if err := os.Rename(p.file.Name(), p.path); err != nil {
 		return errors.WithStack(err)
 	}
-	os.Remove(p.originPath()) // nothing reads it any more
+	os.Remove(p.originPath()) // the origin is not needed any more
 	return nil
 }
 
-// close leaves the part for later, or nothing if it has no bytes.
+// close closes the part, and removes it if it is empty.
 func (p *part) close() {
 	p.file.Close()
 	if p.size == 0 {
@@ -133,21 +133,21 @@ func (p *part) close() {
 	}
 }
 
-// diskError is a failure of this machine.
+// diskError is an error of writing to the disk.
 type diskError struct{ error }
 
 func (e diskError) Unwrap() error { return e.error }
 
-// receive asks a place for what the part lacks and adds what comes. began says
-// whether the file was begun anew. Errors that are no refusal may pass.
+// receive requests the missing bytes from a URL and appends them. began reports whether the
+// file was started again. Errors other than refusal are temporary.
 func (c Client) receive(ctx context.Context, file File, address string, part *part) (began bool, err error) {
-	silence := cmp.Or(c.Stall, usualStall)
+	stall := cmp.Or(c.Stall, defaultStall)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watch := time.AfterFunc(silence, func() { cancel(errors.Errorf("nothing came for %v", silence)) })
+	watch := time.AfterFunc(stall, func() { cancel(errors.Errorf("received nothing for %v", stall)) })
 	defer watch.Stop()
 
-	response, err := c.ask(ctx, address, part)
+	response, err := c.request(ctx, address, part)
 	if err != nil {
 		return false, cause(ctx, err)
 	}
@@ -156,9 +156,9 @@ func (c Client) receive(ctx context.Context, file File, address string, part *pa
 		return began, err
 	}
 	c.progress(file, part.size)
-	body := observed{response.Body, func() { watch.Reset(silence) }}
-	room := observedWriter{part, func() { c.progress(file, part.size) }}
-	if _, err := io.CopyN(room, body, file.Size-part.size); err == io.EOF {
+	body := observed{response.Body, func() { watch.Reset(stall) }}
+	target := observedWriter{part, func() { c.progress(file, part.size) }}
+	if _, err := io.CopyN(target, body, file.Size-part.size); err == io.EOF {
 		return began, errors.Errorf("the connection ended after %d of %d bytes", part.size, file.Size)
 	} else if err != nil {
 		return began, errors.WithMessagef(cause(ctx, err), "after %d of %d bytes", part.size, file.Size)
@@ -174,25 +174,25 @@ func (c Client) receive(ctx context.Context, file File, address string, part *pa
 
 // ask requests the file, or the rest of it if the place still has the one that
 // the part began with.
-func (c Client) ask(ctx context.Context, address string, part *part) (*http.Response, error) {
+func (c Client) request(ctx context.Context, address string, part *part) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, refusal{err}
 	}
 	request.Header.Set("User-Agent", "likeness")
-	request.Header.Set("Accept-Encoding", "identity") // bytes as they are published
+	request.Header.Set("Accept-Encoding", "identity") // the file without content coding
 	if part.size > 0 && part.origin.URL == address && part.origin.Validator != "" {
 		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", part.size))
 		request.Header.Set("If-Range", part.origin.Validator)
 	}
-	response, err := cmp.Or(c.HTTP, usualHTTP).Do(request)
+	response, err := cmp.Or(c.HTTP, defaultHTTP).Do(request)
 	if failure := new(url.Error); errors.As(err, &failure) {
-		err = failure.Err // the caller adds the address
+		err = failure.Err // the caller adds the URL
 	}
 	return response, err
 }
 
-// prepare readies the part for the body of a response.
+// prepare prepares the part for the body of a response.
 func (p *part) prepare(response *http.Response, file File, address string) (began bool, err error) {
 	switch code := response.StatusCode; {
 	case code == http.StatusOK:
@@ -201,19 +201,19 @@ func (p *part) prepare(response *http.Response, file File, address string) (bega
 		}
 		return true, p.begin(origin{URL: address, Validator: validator(response.Header)})
 	case code == http.StatusPartialContent:
-		// A server that ignores If-Range is caught by its own validator.
+		// The validator reveals a server that ignores If-Range.
 		state, found := validator(response.Header), response.Header.Get("Content-Range")
 		whole := fmt.Sprintf("bytes %d-%d/%d", p.size, file.Size-1, file.Size)
 		if found == whole && p.size > 0 && (state == "" || state == p.origin.Validator) {
 			return false, nil
 		}
-		err = errors.Errorf("found the part %q of the file %s, expected %q of the file %s", found, state, whole, p.origin.Validator)
+		err = errors.Errorf("found the range %q of version %s of the file, expected %q of version %s", found, state, whole, p.origin.Validator)
 	case code == http.StatusRequestedRangeNotSatisfiable:
-		err = errors.Errorf("the server has nothing after byte %d", p.size)
+		err = errors.Errorf("the server has no bytes after byte %d", p.size)
 	case code == http.StatusRequestTimeout || code == http.StatusTooManyRequests || code >= 500:
-		return false, errors.Errorf("the server answers %s", response.Status)
+		return false, errors.Errorf("the server answered %s", response.Status)
 	default:
-		return false, refusal{errors.Errorf("the server answers %s", response.Status)}
+		return false, refusal{errors.Errorf("the server answered %s", response.Status)}
 	}
 	if disk := p.discard(); disk != nil {
 		return false, disk
@@ -221,8 +221,8 @@ func (p *part) prepare(response *http.Response, file File, address string) (bega
 	return false, err
 }
 
-// validator is what tells two states of a file apart, byte by byte: a strong
-// entity tag, or a date, which servers compare exactly (RFC 9110, section 13.1.5).
+// validator returns the strong validator of a version of the file: a strong entity tag or
+// the date of modification, which servers compare exactly (RFC 9110, section 13.1.5).
 func validator(header http.Header) string {
 	if tag := header.Get("ETag"); tag != "" && !strings.HasPrefix(tag, "W/") {
 		return tag
@@ -230,7 +230,7 @@ func validator(header http.Header) string {
 	return header.Get("Last-Modified")
 }
 
-// cause is why the context ended, if that is why there is an error.
+// cause returns the cause of the context's end, if it has ended, instead of an error.
 func cause(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -238,28 +238,28 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
-// observed is a reader that tells of each read that brings something.
+// observed is a reader that calls a function after each read of at least one byte.
 type observed struct {
 	io.Reader
-	tell func()
+	call func()
 }
 
 func (o observed) Read(p []byte) (int, error) {
 	n, err := o.Reader.Read(p)
 	if n > 0 {
-		o.tell()
+		o.call()
 	}
 	return n, err
 }
 
-// observedWriter is a writer that tells of each write.
+// observedWriter is a writer that calls a function after each write.
 type observedWriter struct {
 	io.Writer
-	tell func()
+	call func()
 }
 
 func (o observedWriter) Write(p []byte) (int, error) {
 	n, err := o.Writer.Write(p)
-	o.tell()
+	o.call()
 	return n, err
 }

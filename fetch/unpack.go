@@ -16,14 +16,13 @@ import (
 	"github.com/pkg/errors"
 )
 
-// besideMembers is how many bytes an archive may hold beside what is taken out of
-// it: its own headers, a few words about the data.
-const besideMembers = 16 << 20
+// maxOtherBytes is the maximum number of bytes in an archive in addition to its members:
+// headers and documentation.
+const maxOtherBytes = 16 << 20
 
-// unpack takes the members out of a .tar.gz archive into the folder, each whole or
-// not at all. Anything that is neither a file nor a folder is an error, and so are
-// a name that leads out of the archive, a member that comes twice or not at all,
-// one that is not as published, and more bytes than a sound archive has.
+// unpack extracts the members of a .tar.gz archive to the folder, each atomically. It is an
+// error if the archive has entries other than files and folders, names outside its root, a
+// member twice or not at all, a member that is not the published file, or too many bytes.
 func unpack(ctx context.Context, archive string, members []Member, folder string) error {
 	file, err := os.Open(archive)
 	if err != nil {
@@ -37,14 +36,14 @@ func unpack(ctx context.Context, archive string, members []Member, folder string
 	return take(unzipped, members, folder)
 }
 
-// take is unpack of what is no longer zipped.
+// take is unpack for a .tar archive.
 func take(archive io.Reader, members []Member, folder string) error {
-	missing, room := map[string]Member{}, int64(besideMembers)
+	missing, limit := map[string]Member{}, int64(maxOtherBytes)
 	for _, m := range members {
 		missing[m.Path] = m
-		room += m.Size
+		limit += m.Size
 	}
-	entries := tar.NewReader(&bounded{archive, room})
+	entries := tar.NewReader(&bounded{archive, limit})
 	taken := map[string]bool{}
 	for {
 		header, err := entries.Next()
@@ -71,23 +70,23 @@ func take(archive io.Reader, members []Member, folder string) error {
 		delete(missing, header.Name)
 	}
 	for path := range missing {
-		return errors.Errorf("it lacks %s", path)
+		return errors.Errorf("the archive lacks %s", path)
 	}
 	return nil
 }
 
-// checkEntry refuses what may write elsewhere.
+// checkEntry returns an error for an entry that could write outside the folder.
 func checkEntry(header *tar.Header) error {
 	if header.Typeflag != tar.TypeReg && header.Typeflag != tar.TypeDir {
 		return errors.Errorf("found %q of the type %q, expected files and folders only", header.Name, header.Typeflag)
 	}
 	if !filepath.IsLocal(filepath.FromSlash(header.Name)) || strings.Contains(header.Name, `\`) {
-		return errors.Errorf("found the name %q, which leads out of it", header.Name)
+		return errors.Errorf("found the name %q, which is outside the root of the archive", header.Name)
 	}
 	return nil
 }
 
-// extract writes one member. The checksum is known before the file has its name.
+// extract writes one member. The checksum is verified before the file gets its name.
 func (m Member) extract(r io.Reader, header *tar.Header, path string) error {
 	if header.Typeflag != tar.TypeReg || header.Size != m.Size {
 		return errors.Wrapf(ErrSize, "%s: found %d bytes, expected a file of %d", m.Path, header.Size, m.Size)
@@ -101,22 +100,22 @@ func (m Member) extract(r io.Reader, header *tar.Header, path string) error {
 	})
 }
 
-// bounded is a reader of which no more may come than there is room for.
+// bounded is a reader that returns an error after a maximum number of bytes.
 type bounded struct {
 	io.Reader
-	room int64
+	left int64
 }
 
 func (b *bounded) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
-	if b.room -= int64(n); b.room < 0 {
-		return 0, errors.Wrap(ErrSize, "found more bytes than it is to hold")
+	if b.left -= int64(n); b.left < 0 {
+		return 0, errors.Wrap(ErrSize, "found more bytes than the archive may have")
 	}
 	return n, err
 }
 
-// in says whether the folder has the file as it is published. Another file of
-// its name is an error.
+// in reports whether the folder has the published file. Another file of its name is an
+// error.
 func (w wanted) in(ctx context.Context, folder string) (bool, error) {
 	path := filepath.Join(folder, w.name)
 	file, err := os.Open(path)
@@ -134,10 +133,10 @@ func (w wanted) in(ctx context.Context, folder string) (bool, error) {
 	if err == nil {
 		err = checkSum(ctx, file, w.sha256)
 	}
-	return err == nil, errors.Wrapf(err, "%s is there, but is not the published file: remove it, or choose another folder", path)
+	return err == nil, errors.Wrapf(err, "%s exists, but is not the published file: remove it or choose another folder", path)
 }
 
-// checkSum reads to the end and compares with a checksum in hexadecimal digits.
+// checkSum reads to the end and compares the checksum with one in hexadecimal.
 func checkSum(ctx context.Context, r io.Reader, expected string) error {
 	hash := sha256.New()
 	if _, err := io.Copy(hash, interruptible{ctx, r}); err != nil {
@@ -153,7 +152,7 @@ func compareSum(sum []byte, expected string) error {
 	return nil
 }
 
-// interruptible is a reader that ends with its context.
+// interruptible is a reader that returns an error when its context ends.
 type interruptible struct {
 	ctx context.Context
 	io.Reader

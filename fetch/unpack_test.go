@@ -14,7 +14,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// entry is what stands in an archive; the zero kind is a file.
+// entry is an entry of an archive; the zero kind is a file.
 type entry struct {
 	name    string
 	content []byte
@@ -46,7 +46,7 @@ func targz(t *testing.T, entries ...entry) []byte {
 
 var red, blue = content(1, 3000), content(2, 500)
 
-// packed is a set of one archive with two members.
+// packed returns a set of one archive with two members.
 func packed(t *testing.T, archive []byte) (fetch.Set, *source) {
 	server := newSource(t, archive)
 	set := published(archive, server.URL+"/toys.tar.gz")
@@ -58,8 +58,7 @@ func packed(t *testing.T, archive []byte) (fetch.Set, *source) {
 	return set, server
 }
 
-// The members are taken out and the archive goes; a second time there is nothing
-// to do.
+// The members are extracted and the archive is removed; a second call does nothing.
 func TestUnpack(t *testing.T) {
 	set, server := packed(t, targz(t,
 		entry{name: "toys/", kind: tar.TypeDir}, entry{name: "toys/readme.html", content: []byte("not asked for")},
@@ -79,8 +78,8 @@ func TestUnpack(t *testing.T) {
 	}
 }
 
-// A member that is lost is fetched again, whichever it is.
-func TestUnpackWhatIsLost(t *testing.T) {
+// A missing member is downloaded again, whichever it is.
+func TestUnpackMissingMember(t *testing.T) {
 	set, _ := packed(t, targz(t, entry{name: "toys/red.bin", content: red}, entry{name: "toys/blue.bin", content: blue}))
 	for _, there := range []map[string][]byte{{"red.bin": red}, {"blue.bin": blue}} {
 		folder := t.TempDir()
@@ -94,8 +93,8 @@ func TestUnpackWhatIsLost(t *testing.T) {
 	}
 }
 
-// An archive whose checksum holds is unpacked without a server.
-func TestUnpackWhatIsThere(t *testing.T) {
+// An existing archive with the correct checksum is unpacked without a server.
+func TestUnpackExistingArchive(t *testing.T) {
 	archive := targz(t, entry{name: "toys/red.bin", content: red}, entry{name: "toys/blue.bin", content: blue})
 	set, server := packed(t, archive)
 	folder := t.TempDir()
@@ -106,8 +105,8 @@ func TestUnpackWhatIsThere(t *testing.T) {
 	expectFiles(t, folder, map[string][]byte{"red.bin": red, "blue.bin": blue})
 }
 
-// An archive that would write elsewhere, link or fill the disk is refused, even
-// with the right checksum, and nothing is written outside the folder.
+// An archive that would write outside the folder, create links or fill the disk is an error,
+// even with the correct checksum, and nothing is written outside the folder.
 func TestHostileArchives(t *testing.T) {
 	good := entry{name: "toys/red.bin", content: red}
 	for _, test := range []struct {
@@ -116,10 +115,10 @@ func TestHostileArchives(t *testing.T) {
 		sentinel error
 		texts    []string
 	}{
-		{"a name that leads out", []entry{good, {name: "../outside", content: blue}}, nil, []string{`"../outside"`, "leads out"}},
-		{"a name that leads out later", []entry{good, {name: "toys/../../outside", content: blue}}, nil, []string{"leads out"}},
-		{"an absolute name", []entry{good, {name: "/outside", content: blue}}, nil, []string{`"/outside"`, "leads out"}},
-		{"a name with a backslash", []entry{good, {name: `..\outside`, content: blue}}, nil, []string{"leads out"}},
+		{"a name outside the root", []entry{good, {name: "../outside", content: blue}}, nil, []string{`"../outside"`, "outside the root"}},
+		{"a name outside the root later", []entry{good, {name: "toys/../../outside", content: blue}}, nil, []string{"outside the root"}},
+		{"an absolute name", []entry{good, {name: "/outside", content: blue}}, nil, []string{`"/outside"`, "outside the root"}},
+		{"a name with a backslash", []entry{good, {name: `..\outside`, content: blue}}, nil, []string{"outside the root"}},
 		{"a symbolic link", []entry{{name: "toys/red.bin", kind: tar.TypeSymlink, link: "../outside"}, good}, nil, []string{"toys/red.bin", "files and folders only"}},
 		{"a hard link", []entry{good, {name: "toys/blue.bin", kind: tar.TypeLink, link: "toys/red.bin"}}, nil, []string{"toys/blue.bin", "files and folders only"}},
 		{"a device", []entry{good, {name: "toys/blue.bin", kind: tar.TypeChar}}, nil, []string{"files and folders only"}},

@@ -11,38 +11,36 @@ import (
 	"github.com/pkg/errors"
 )
 
-// ErrBroken says that a file is not an image that can be decoded.
+// ErrBroken is the error for a file that is not a readable image.
 var ErrBroken = errors.New("a file is not a readable image")
 
-// Collection is image files with their embeddings. It may be used by many
-// goroutines at once.
+// Collection holds image files with their embeddings. It is safe for concurrent use.
 type Collection struct {
 	Files []string
-	// Embeddings have one row for each file.
+	// Embeddings has one row for each file.
 	Embeddings evaluate.Embeddings
 	Metric     evaluate.Metric
-	// Skipped are the files that could not be decoded, with the reasons, when
-	// Options.SkipBroken asked for this.
+	// Skipped lists the files that could not be decoded, with the reasons, if
+	// Options.SkipBroken is set.
 	Skipped []string
 }
 
-// Options says how Embed reads. The zero value stops at the first file, in order,
-// that is not a readable image.
+// Options sets how Embed reads files. With the zero value, the first file, in order, that
+// is not a readable image is an error.
 type Options struct {
-	// SkipBroken passes over files that cannot be decoded, and lists them in
-	// Collection.Skipped. A file that the operating system does not let be read is an
-	// error all the same.
+	// SkipBroken skips files that cannot be decoded and lists them in
+	// Collection.Skipped. Errors of opening or reading a file are still errors.
 	SkipBroken bool
-	// OnProgress is told how many files are done; nil asks for nothing.
+	// OnProgress, unless it is nil, is called with the number of files that are done.
 	OnProgress func(done, total int)
 }
 
-// someFiles are read and embedded at a time, so that there may be many.
+// someFiles is the number of files that are read and embedded at a time, which limits the memory.
 const someFiles = 64
 
-// Embed reads and embeds image files, see imaging.Decode. The errors are ErrBroken,
-// wrapped with the file, for what cannot be decoded, those of opening and reading the
-// files, and the context's, when it ends.
+// Embed reads and embeds image files of the formats of imaging.Decode. The error wraps
+// ErrBroken and names the file if it cannot be decoded, is that of opening or reading a
+// file, or is that of the context.
 func Embed(ctx context.Context, model *likeness.Model, files []string, o Options) (*Collection, error) {
 	metric, err := model.Metric()
 	if err != nil {
@@ -61,7 +59,7 @@ func Embed(ctx context.Context, model *likeness.Model, files []string, o Options
 				pixels[i] = model.Preprocessing.Pixels(img)
 				return nil
 			case !errors.Is(err, imaging.ErrUndecodable):
-				return err // which says nothing about the image
+				return err // the file could not be read
 			case !o.SkipBroken:
 				return fmt.Errorf("%w: %w", ErrBroken, err)
 			}
@@ -89,7 +87,7 @@ func Embed(ctx context.Context, model *likeness.Model, files []string, o Options
 		}
 	}
 	if len(rows) == 0 {
-		return nil, errors.Wrapf(ErrBroken, "embed files: none of %d could be read", len(files))
+		return nil, errors.Wrapf(ErrBroken, "embed files: none of %d files is a readable image", len(files))
 	}
 	c.Embeddings, err = evaluate.FromRows(rows)
 	return c, err

@@ -24,7 +24,7 @@ func characterModel(t *testing.T) *likeness.Model {
 	return model
 }
 
-// The same drawing in another format, size or place is a near duplicate; another
+// The same drawing in another format, size or position is a near duplicate; another
 // drawing is not.
 func TestNearDuplicatesOfDrawings(t *testing.T) {
 	folder := t.TempDir()
@@ -63,8 +63,8 @@ func TestNearDuplicatesOfDrawings(t *testing.T) {
 	}
 }
 
-// The embeddings are the model's own, in the order of the files, and progress is
-// told.
+// The embeddings are those of the model in the order of the files, and progress is
+// reported.
 func TestEmbed(t *testing.T) {
 	folder := t.TempDir()
 	model := characterModel(t)
@@ -130,7 +130,7 @@ func TestEmbedBrokenFiles(t *testing.T) {
 	}
 }
 
-func TestEmbedIsInterrupted(t *testing.T) {
+func TestEmbedInterrupted(t *testing.T) {
 	ctx, interrupt := context.WithCancel(context.Background())
 	interrupt()
 	sound := write(t, t.TempDir(), "sound.png", asPNG(t, drawings["ring"].on(40, 0, 0)))

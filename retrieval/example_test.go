@@ -63,7 +63,7 @@ func Example() {
 	// ring.png
 }
 
-// What is nearest to a query, of embeddings that somebody has.
+// The nearest of given embeddings to a query.
 func ExampleCollection_Nearest() {
 	embeddings, err := evaluate.FromRows([][]float32{{0, 0}, {3, 4}, {1, 0}})
 	if err != nil {

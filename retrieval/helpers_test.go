@@ -15,10 +15,10 @@ import (
 	"github.com/likeness-go/likeness/internal/testutil"
 )
 
-// drawing is a character: whether the pen was down at a point of the unit square.
+// drawing is a character: whether there is ink at a point of the unit square.
 type drawing func(x, y float64) bool
 
-// The pen's line is a twentieth of the paper wide.
+// The stroke width is a twentieth of the side.
 const pen = 0.025
 
 func onLine(x, y, x0, y0, x1, y1 float64) bool {
@@ -27,7 +27,7 @@ func onLine(x, y, x0, y0, x1, y1 float64) bool {
 	return math.Hypot(x-x0-along*dx, y-y0-along*dy) < pen
 }
 
-// drawings are characters that nobody takes for one another.
+// drawings are clearly different characters.
 var drawings = map[string]drawing{
 	"cross": func(x, y float64) bool {
 		return onLine(x, y, 0.5, 0.2, 0.5, 0.8) || onLine(x, y, 0.2, 0.5, 0.8, 0.5)
@@ -41,7 +41,7 @@ var drawings = map[string]drawing{
 	},
 }
 
-// on draws black ink on white paper of side × side pixels, moved by so many.
+// on draws in black on white, side × side pixels, with an offset.
 func (d drawing) on(side, right, down int) *image.Gray {
 	img := image.NewGray(image.Rect(0, 0, side, side))
 	for y := range side {

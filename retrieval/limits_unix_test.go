@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// That no more files may be opened makes no image broken: it is not passed over as
-// one, and no traits are measured without it.
-func TestErrorsOfTheSystemAreNotOfTheImages(t *testing.T) {
+// If the limit of open files is reached, images are not skipped as broken, and measuring
+// traits fails.
+func TestSystemErrorsAreNotSkipped(t *testing.T) {
 	model := characterModel(t)
 	sound := write(t, t.TempDir(), "sound.png", asPNG(t, drawings["ring"].on(40, 0, 0)))
 	for _, skip := range []bool{false, true} {
@@ -26,7 +26,7 @@ func TestErrorsOfTheSystemAreNotOfTheImages(t *testing.T) {
 		})
 	}
 	testutil.WithoutOpenFiles(t, func() {
-		if _, err := retrieval.Examine(context.Background(), model.Preprocessing, []string{sound}, 9); !errors.Is(err, unix.EMFILE) {
+		if _, err := retrieval.MeasureFiles(context.Background(), model.Preprocessing, []string{sound}, 9); !errors.Is(err, unix.EMFILE) {
 			t.Errorf("examine: found error %v", err)
 		}
 	})

@@ -13,29 +13,29 @@ import (
 	"github.com/pkg/errors"
 )
 
-// ErrTooMany says that more than MostPairs pairs are within a threshold.
+// ErrTooMany is the error if more than MaxPairs pairs are within a threshold.
 var ErrTooMany = errors.New("too many pairs: choose a smaller threshold")
 
-// MostPairs is how many pairs Near returns at most.
-const MostPairs = 1 << 20
+// MaxPairs is the maximum number of pairs that Near returns.
+const MaxPairs = 1 << 20
 
-// Pair is two images of a collection, by their indices.
+// Pair is a pair of images of a collection, by their indices.
 type Pair struct {
 	A, B     int // A < B
 	Distance float64
 }
 
-// A tile of distances is as large as this in each direction, so that those in
-// memory are those of one tile for each processor and never all.
+// The size of a tile of the distance matrix. Only one tile for each thread is in memory at
+// a time.
 const (
 	tileRows    = 128
 	tileColumns = 2048
 )
 
-// Near returns the pairs whose distance is at most the threshold, the nearest
-// first; of equal distances the one with the lower indices. onProgress is told how
-// many parts of the work are done; nil asks for nothing. The errors are ErrTooMany,
-// a distance that is not a finite number, and the context's, when it ends.
+// Near returns the pairs whose distance is at most the threshold, sorted by distance and
+// then by index. onProgress, unless it is nil, is called with the number of parts of the
+// work that are done. The error wraps ErrTooMany, or reports a distance that is not finite,
+// or is that of the context.
 func (c *Collection) Near(ctx context.Context, threshold float64, onProgress func(done, total int)) ([]Pair, error) {
 	if math.IsNaN(threshold) || math.IsInf(threshold, 0) {
 		return nil, errors.Errorf("near images: the threshold is %v, expected a finite number", threshold)
@@ -62,11 +62,11 @@ func (c *Collection) Near(ctx context.Context, threshold float64, onProgress fun
 					}
 				}
 			}
-			if len(found[strip]) > MostPairs {
+			if len(found[strip]) > MaxPairs {
 				return errTooMany(threshold)
 			}
 		}
-		if count.Add(int64(len(found[strip]))) > MostPairs {
+		if count.Add(int64(len(found[strip]))) > MaxPairs {
 			return errTooMany(threshold)
 		}
 		return nil
@@ -80,14 +80,14 @@ func (c *Collection) Near(ctx context.Context, threshold float64, onProgress fun
 }
 
 func errTooMany(threshold float64) error {
-	return errors.Wrapf(ErrTooMany, "found more than %d pairs within %g", MostPairs, threshold)
+	return errors.Wrapf(ErrTooMany, "found more than %d pairs within %g", MaxPairs, threshold)
 }
 
-// check says what a collection lacks that Embed gives it.
+// check returns an error if the collection lacks a field that Embed sets.
 func (c *Collection) check() error {
 	switch {
 	case c == nil:
-		return errors.New("the collection is nil, expected one of Embed")
+		return errors.New("the collection is nil, expected a collection of Embed")
 	case c.Metric == nil:
 		return errors.New("the collection has no Metric, expected that of likeness.Model.Metric")
 	}
@@ -95,13 +95,13 @@ func (c *Collection) check() error {
 	return err
 }
 
-// part is the embeddings from begin to end, not copies of them.
+// part returns the embeddings from begin to end without copying them.
 func (c *Collection) part(begin, end int) evaluate.Embeddings {
 	all := c.Embeddings
 	return evaluate.Embeddings{Rows: end - begin, Columns: all.Columns, Data: all.Data[begin*all.Columns : end*all.Columns]}
 }
 
-// distances are those from each query to each reference, in rows of the queries.
+// distances returns the distances from each query to each reference, (queries, references).
 func (c *Collection) distances(queries, references evaluate.Embeddings) ([]float64, error) {
 	distances := make([]float64, queries.Rows*references.Rows)
 	if err := c.Metric.Pairwise(distances, queries.Data, references.Data, queries.Columns); err != nil {
@@ -115,24 +115,24 @@ func (c *Collection) distances(queries, references evaluate.Embeddings) ([]float
 	return distances, nil
 }
 
-// Group is images of which each is near another of the group (single linkage): the
-// first and the last may be far apart. They come in an order in which each is near
-// one before it, so that a group reads as a chain of likenesses.
+// Group is a set of images of which each is near another one of the group (single-linkage
+// clustering); two of them may have a large distance. They are in an order in which each
+// image is near an earlier one.
 type Group []Member
 
 // Member is an image of a group.
 type Member struct {
 	Image int
-	// Beside is the image before it in the group that is nearest to it, at that
-	// Distance; for the first of the group it is the image itself, at 0.
+	// Beside is the nearest of the earlier images of the group, and Distance is the
+	// distance to it. For the first image it is the image itself, with distance 0.
 	Beside   int
 	Distance float64
 }
 
-// Groups returns the groups that the pairs, the nearest first as Near gives them,
-// make: that of the nearest pair first. Within a group the nearest pair comes first,
-// and then in turn the image that is nearest to one that is there (Prim 1957,
-// "Shortest connection networks and some generalizations").
+// Groups returns the connected components of the pairs, which must be sorted by distance as
+// those of Near. Groups are sorted by the distance of their nearest pair. A group begins
+// with its nearest pair, followed by the image that is nearest to any earlier one, and so on
+// (Prim 1957, "Shortest connection networks and some generalizations").
 func Groups(pairs []Pair) []Group {
 	forest := spanningForest(pairs)
 	branches := map[int][]Pair{} // by image
@@ -150,9 +150,8 @@ func Groups(pairs []Pair) []Group {
 	return groups
 }
 
-// spanningForest are the pairs that make groups of what was apart, in their order
-// (Kruskal 1956, "On the shortest spanning subtree of a graph and the traveling
-// salesman problem").
+// spanningForest returns the pairs of a minimum spanning forest, in their order (Kruskal
+// 1956, "On the shortest spanning subtree of a graph and the traveling salesman problem").
 func spanningForest(pairs []Pair) []Pair {
 	parents := map[int]int{}
 	root := func(image int) int {
@@ -162,7 +161,7 @@ func spanningForest(pairs []Pair) []Pair {
 				return image
 			}
 			if grandparent, known := parents[parent]; known {
-				parents[image] = grandparent // a shorter way for the next
+				parents[image] = grandparent // path halving
 			}
 			image = parent
 		}
@@ -177,7 +176,7 @@ func spanningForest(pairs []Pair) []Pair {
 	return forest
 }
 
-// grow is the group of an image, which sees all its members.
+// grow returns the group of an image and marks all its members as seen.
 func grow(first int, branches map[int][]Pair, seen map[int]bool) Group {
 	group := Group{}
 	reach := &queue{{A: first, B: first}}
@@ -199,7 +198,7 @@ func grow(first int, branches map[int][]Pair, seen map[int]bool) Group {
 	return group
 }
 
-// queue is a heap of pairs of which the nearest comes first.
+// queue is a heap of pairs with the nearest first.
 type queue []Pair
 
 func (q queue) Len() int      { return len(q) }
@@ -215,15 +214,15 @@ func (q *queue) Pop() interface{} {
 	return pair
 }
 
-// Match is an image of a collection, by its index, and how far it is from a query.
+// Match is an image of a collection, by its index, with its distance from a query.
 type Match struct {
 	Image    int
 	Distance float64
 }
 
-// Nearest returns the k images of the collection that are nearest to an embedding,
-// the nearest first, or all where there are fewer; of equal distances the one with
-// the lower index. The embedding has as many features as those of the collection.
+// Nearest returns the k images of the collection that are nearest to an embedding, or all
+// if there are fewer, sorted by distance and then by index. The embedding must have as many
+// features as those of the collection.
 func (c *Collection) Nearest(query []float32, k int) ([]Match, error) {
 	if k < 1 {
 		return nil, errors.Errorf("nearest images: found k = %d, expected at least 1", k)
@@ -231,14 +230,14 @@ func (c *Collection) Nearest(query []float32, k int) ([]Match, error) {
 	if err := c.check(); err != nil {
 		return nil, errors.WithMessage(err, "nearest images")
 	}
-	question, err := evaluate.NewEmbeddings(1, len(query), query)
+	queries, err := evaluate.NewEmbeddings(1, len(query), query)
 	if err != nil {
 		return nil, errors.WithMessage(err, "nearest images")
 	}
 	matches := make([]Match, c.Embeddings.Rows)
 	err = parallel.Each(context.Background(), 0, (len(matches)+tileColumns-1)/tileColumns, func(tile int) error {
 		begin := tile * tileColumns
-		distances, err := c.distances(question, c.part(begin, min(begin+tileColumns, len(matches))))
+		distances, err := c.distances(queries, c.part(begin, min(begin+tileColumns, len(matches))))
 		for i, d := range distances {
 			matches[begin+i] = Match{begin + i, d}
 		}

@@ -18,8 +18,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// points is a collection of random embeddings on a coarse grid, on which many
-// distances are equal.
+// points returns a collection of random embeddings on a coarse grid, where many distances
+// are equal.
 func points(t *testing.T, seed uint64, rows, columns int, metric evaluate.Metric) *retrieval.Collection {
 	t.Helper()
 	r := random.New(seed, "points")
@@ -34,7 +34,7 @@ func points(t *testing.T, seed uint64, rows, columns int, metric evaluate.Metric
 	return &retrieval.Collection{Embeddings: embeddings, Metric: metric}
 }
 
-// distance is that of two embeddings alone.
+// distance returns the distance of two embeddings.
 func distance(t *testing.T, metric evaluate.Metric, x, y []float32) float64 {
 	t.Helper()
 	result := make([]float64, 1)
@@ -67,8 +67,8 @@ var metrics = map[string]evaluate.Metric{
 	"a function": functionOf(func(x, y []float32) float64 { return math.Abs(float64(x[0] - y[0])) }),
 }
 
-// Near finds what two loops over all pairs find, in several tiles of distances.
-func TestNearEqualsTwoLoops(t *testing.T) {
+// Near finds the same pairs as two loops, in several tiles of distances.
+func TestNearAgainstLoops(t *testing.T) {
 	for name, metric := range metrics {
 		c := points(t, 1, 300, 3, metric)
 		threshold := distance(t, metric, c.Embeddings.Row(7), c.Embeddings.Row(211)) // so that one pair is at it
@@ -100,7 +100,7 @@ func TestNearEqualsTwoLoops(t *testing.T) {
 	}
 }
 
-func TestNearRefuses(t *testing.T) {
+func TestNearErrors(t *testing.T) {
 	ctx := context.Background()
 	all := points(t, 1, 1500, 1, euclidean) // 1,124,250 pairs
 	if _, err := all.Near(ctx, 100, nil); !errors.Is(err, retrieval.ErrTooMany) || !strings.Contains(err.Error(), "within 100") {
@@ -121,8 +121,8 @@ func TestNearRefuses(t *testing.T) {
 	}
 }
 
-// Nearest gives the order of a sort of all distances.
-func TestNearestEqualsASort(t *testing.T) {
+// Nearest agrees with sorting all distances.
+func TestNearestAgainstSorting(t *testing.T) {
 	for name, metric := range metrics {
 		c := points(t, 2, 5000, 3, metric)
 		query := points(t, 3, 1, 3, metric).Embeddings.Row(0)
@@ -143,7 +143,7 @@ func TestNearestEqualsASort(t *testing.T) {
 	}
 }
 
-func TestNearestRefuses(t *testing.T) {
+func TestNearestErrors(t *testing.T) {
 	c := points(t, 1, 10, 2, euclidean)
 	for _, test := range []struct {
 		query []float32
@@ -160,9 +160,9 @@ func TestNearestRefuses(t *testing.T) {
 	}
 }
 
-// A collection that Embed did not make is an error, not a panic in a goroutine,
-// which would end the process.
-func TestCollectionsThatAreNotWhole(t *testing.T) {
+// An incomplete collection is an error and not a panic in a goroutine, which would end the
+// process.
+func TestIncompleteCollections(t *testing.T) {
 	for name, c := range map[string]*retrieval.Collection{
 		"nil":                  nil,
 		"no metric":            {Embeddings: evaluate.Embeddings{Rows: 1, Columns: 1, Data: []float32{1}}},
@@ -176,16 +176,16 @@ func TestCollectionsThatAreNotWhole(t *testing.T) {
 			t.Errorf("%s: Nearest: found no error", name)
 		}
 	}
-	if traits, err := retrieval.Examine(t.Context(), imaging.Preprocessing{}, []string{"a.png"}, -1); len(traits) != 0 || err != nil {
+	if traits, err := retrieval.MeasureFiles(t.Context(), imaging.Preprocessing{}, []string{"a.png"}, -1); len(traits) != 0 || err != nil {
 		t.Errorf("Examine: found %v, %v", traits, err)
 	}
 }
 
-// panicking is a metric whose nil pointer cannot be used.
+// panicking is a metric whose methods panic for a nil pointer.
 type panicking struct{ evaluate.Metric }
 
-// Of 1–2–3 in a chain and 8–9 apart, with 2–3 the nearest, the chain begins with
-// 2 and 3; 1 is beside 2.
+// Of a chain 1–2–3 and a pair 8–9, where 2–3 is the nearest pair, the first group begins
+// with 2 and 3, and 1 is beside 2.
 func TestGroups(t *testing.T) {
 	pairs := []retrieval.Pair{{A: 2, B: 3, Distance: 0.1}, {A: 8, B: 9, Distance: 0.2}, {A: 1, B: 2, Distance: 0.3}, {A: 1, B: 3, Distance: 0.4}}
 	want := []retrieval.Group{
@@ -200,8 +200,8 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// Images are in one group if and only if pairs lead from one to the other, and
-// each is beside the nearest of those before it.
+// Images are in one group if and only if they are connected by pairs, and each is beside
+// the nearest earlier one.
 func TestGroupsProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const images = 9
@@ -259,7 +259,7 @@ func TestGroupsProperties(t *testing.T) {
 	})
 }
 
-// A chain of many makes one group, and a star, too.
+// A long chain and a large star are one group each.
 func TestLargeGroups(t *testing.T) {
 	const n = 20_000
 	var chain, star []retrieval.Pair
@@ -274,7 +274,7 @@ func TestLargeGroups(t *testing.T) {
 	}
 }
 
-// Duplicates of a collection are at distance 0 in one group.
+// Duplicates are in one group at distance 0.
 func TestGroupsOfDuplicates(t *testing.T) {
 	c := points(t, 4, 1, 5, euclidean)
 	twice, err := evaluate.FromRows([][]float32{c.Embeddings.Row(0), c.Embeddings.Row(0), c.Embeddings.Row(0)})

@@ -13,41 +13,41 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// ErrUnsuitable says that a model is not made for the images.
-var ErrUnsuitable = errors.New("the model is not made for such images")
+// ErrUnsuitable is the error for images that are out of the domain of a model.
+var ErrUnsuitable = errors.New("the model was not trained for such images")
 
-// The limits of Suits.
+// The limits of CheckTraits.
 const (
-	// MostColoured is how much of an image may be coloured for a model of greys.
-	MostColoured = 0.20
-	// MostInk is how much of a drawing may be ink.
-	MostInk = 0.40
-	// MostHalftone is how much of a drawing may be neither ink nor paper.
-	MostHalftone = 0.30
-	// PolarityMargin is by how much nearer the images' brightness must be to that
-	// of the training images' negatives for black and white to count as exchanged.
+	// MaxColored is the maximum share of colored pixels for a grayscale model.
+	MaxColored = 0.20
+	// MaxInk is the maximum share of ink pixels for a model of drawings.
+	MaxInk = 0.40
+	// MaxHalftone is the maximum share of halftone pixels for a model of drawings.
+	MaxHalftone = 0.30
+	// PolarityMargin is the minimum difference between the distances of the images'
+	// brightness from that of the training images and from that of their negatives, for
+	// the images to count as inverted.
 	PolarityMargin = 0.25
 )
 
-// Suits reports ErrUnsuitable, with what was found and expected, where a model's
-// preprocessing says that it is not made for images of these traits. Of each trait
-// the median counts, so that a few odd images do not.
+// CheckTraits returns an error that wraps ErrUnsuitable if images with these traits are out
+// of the domain of a model, as far as its preprocessing tells. It uses the median of each
+// trait, so that a few outliers have no influence.
 //
-//   - A model of one channel does not see colours: at most MostColoured may be
-//     coloured.
-//   - A model that knows the mean of its training images is not asked about what
-//     is nearer to their negatives, by PolarityMargin.
-//   - A model that cuts to the ink (imaging.Crop) is made for drawings: at most
-//     MostInk may be ink and MostHalftone halftones, and not more than half of the
-//     images may be without ink.
+//   - A grayscale model ignores color: at most MaxColored of the pixels may be colored.
+//   - A model with the mean of its training images rejects images whose brightness is
+//     nearer to that of their negatives, by PolarityMargin.
+//   - A model that crops to the ink (imaging.Crop) is made for drawings: at most MaxInk of
+//     the pixels may be ink and MaxHalftone halftones, and at most half of the images may
+//     be without ink.
 //
-// What it passes may still not suit: that it cannot measure.
-func Suits(p imaging.Preprocessing, traits []Traits) error {
+// Images that pass may still be out of the domain in ways that traits do not measure.
+func CheckTraits(p imaging.Preprocessing, traits []Traits) error {
 	if len(traits) == 0 {
 		return nil
 	}
 	if i := slices.IndexFunc(traits, func(t Traits) bool { return math.IsNaN(t.Brightness) }); i >= 0 {
-		return errors.Errorf("the traits of image %d are not measured: it cannot be read, or the preprocessing is not valid", i)
+		return errors.Errorf("the traits of image %d are NaN: the image could not be read or the preprocessing is not valid", i)
 	}
 	median := func(of func(Traits) float64) float64 {
 		var values []float64
@@ -57,14 +57,14 @@ func Suits(p imaging.Preprocessing, traits []Traits) error {
 		slices.Sort(values)
 		return values[(len(values)-1)/2]
 	}
-	if coloured := median(func(t Traits) float64 { return t.Coloured }); p.Size.Channels == 1 && coloured > MostColoured {
-		return errors.Wrapf(ErrUnsuitable, "it sees greys only, and %s of the pixels are coloured, expected at most %s", percent(coloured), percent(MostColoured))
+	if colored := median(func(t Traits) float64 { return t.Colored }); p.Size.Channels == 1 && colored > MaxColored {
+		return errors.Wrapf(ErrUnsuitable, "the model is for grayscale images, and %s of the pixels are colored, expected at most %s", percent(colored), percent(MaxColored))
 	}
 	if len(p.Mean) > 0 {
 		trained := stat.Mean(p.Mean, nil)
 		found := median(func(t Traits) float64 { return t.Brightness })
 		if math.Abs(found-trained) > math.Abs(1-found-trained)+PolarityMargin {
-			return errors.Wrapf(ErrUnsuitable, "%s: the mean brightness of what it sees is %.2f, and was %.2f in training: exchange black and white", polarity(trained, p.Invert), found, trained)
+			return errors.Wrapf(ErrUnsuitable, "%s: their mean brightness after preprocessing is %.2f, and that of the training images was %.2f: invert the images", polarity(trained, p.Invert), found, trained)
 		}
 	}
 	if p.Crop == nil {
@@ -74,20 +74,20 @@ func Suits(p imaging.Preprocessing, traits []Traits) error {
 	halftone := median(func(t Traits) float64 { return t.Halftone })
 	switch {
 	case ink == 0:
-		return errors.Wrap(ErrUnsuitable, "it cuts to the ink of drawings, and at least half of the images have none: nothing in them passes the middle between black and white")
-	case halftone > MostHalftone:
-		return errors.Wrapf(ErrUnsuitable, "it cuts to the ink of drawings, and %s of the pixels are neither ink nor paper, as in photographs, expected at most %s", percent(halftone), percent(MostHalftone))
-	case ink > MostInk:
-		return errors.Wrapf(ErrUnsuitable, "it cuts to the ink of drawings, and %s of the pixels count as ink, expected at most %s", percent(ink), percent(MostInk))
+		return errors.Wrap(ErrUnsuitable, "the model is for drawings and crops them to the ink, and at least half of the images have no ink: no pixel is beyond the middle between black and white")
+	case halftone > MaxHalftone:
+		return errors.Wrapf(ErrUnsuitable, "the model is for drawings and crops them to the ink, and %s of the pixels are neither ink nor paper, as in photographs, expected at most %s", percent(halftone), percent(MaxHalftone))
+	case ink > MaxInk:
+		return errors.Wrapf(ErrUnsuitable, "the model is for drawings and crops them to the ink, and %s of the pixels are ink, expected at most %s", percent(ink), percent(MaxInk))
 	}
 	return nil
 }
 
-// Examine measures up to most of the files, evenly spaced. Those that cannot be
-// decoded are passed over: Embed tells of them. An error of opening or reading a file
-// is Examine's, and so is the context's, when it ends.
-func Examine(ctx context.Context, p imaging.Preprocessing, files []string, most int) ([]Traits, error) {
-	count := max(0, min(most, len(files)))
+// MeasureFiles measures the traits of at most limit files, evenly spaced. Files that cannot
+// be decoded are skipped, because Embed reports them. It returns the errors of opening and
+// reading files and that of the context.
+func MeasureFiles(ctx context.Context, p imaging.Preprocessing, files []string, limit int) ([]Traits, error) {
+	count := max(0, min(limit, len(files)))
 	measured := make([]*Traits, count)
 	err := parallel.Each(ctx, parallel.MaxOpenFiles, count, func(i int) error {
 		img, err := imaging.DecodeFile(files[i*len(files)/count])
@@ -97,7 +97,7 @@ func Examine(ctx context.Context, p imaging.Preprocessing, files []string, most 
 		if err != nil {
 			return err
 		}
-		traits := Measure(p, img)
+		traits := MeasureImage(p, img)
 		measured[i] = &traits
 		return nil
 	})
@@ -110,59 +110,59 @@ func Examine(ctx context.Context, p imaging.Preprocessing, files []string, most 
 	return traits, err
 }
 
-// polarity says what a model is made for, by the brightness of what it sees.
+// polarity describes the model's images and the given ones, by the brightness after preprocessing.
 func polarity(brightness float64, inverted bool) string {
 	if (brightness < 0.5) == inverted {
-		return "it is made for dark ink on light paper, and these images are light on dark"
+		return "the model is for dark ink on light paper, and these images are light on dark"
 	}
-	return "it is made for light ink on a dark ground, and these images are dark on light"
+	return "the model is for light ink on a dark background, and these images are dark on light"
 }
 
 func percent(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) }
 
-// Traits are what is measured of an image to tell whether a model is made for it.
-// All are 0 to 1.
+// Traits are properties of an image that tell whether it is in the domain of a model. All
+// are from 0 to 1.
 type Traits struct {
-	// Coloured is the share of pixels whose chroma, the largest of red, green and
-	// blue less the smallest, is 40 of 255 or more. Yellowed paper has less.
-	Coloured float64
-	// Ink is the share of pixels that are ink to imaging.Crop: brighter than half
-	// after the model's Invert.
+	// Colored is the share of pixels whose chroma, the maximum of red, green and blue
+	// minus their minimum, is at least 40 of 255. Yellowed paper has less.
+	Colored float64
+	// Ink is the share of pixels that imaging.Crop considers ink: brighter than half after
+	// the model's inversion.
 	Ink float64
 	// Halftone is the share of pixels between a quarter and three quarters of full
 	// brightness: neither ink nor paper.
 	Halftone float64
-	// Brightness is the mean of what the network sees, before it is normalised.
+	// Brightness is the mean of the network's input before normalization.
 	Brightness float64
 }
 
 const (
-	colouredChroma = 40
-	inkLevel       = 128 // imaging.Crop's
-	darkHalftone   = 64
-	lightHalftone  = 192
+	coloredChroma = 40
+	inkLevel      = 128 // imaging.Crop's
+	darkHalftone  = 64
+	lightHalftone = 192
 )
 
-// Measure measures an image as a model's preprocessing takes it. Where the
-// preprocessing is not valid or the image cannot be read (imaging.Check), all
-// traits are NaN, which Suits refuses.
-func Measure(p imaging.Preprocessing, img image.Image) (t Traits) {
+// MeasureImage measures the traits of an image for a model's preprocessing. If the
+// preprocessing is not valid or the image cannot be read (imaging.Check), all traits are
+// NaN, which CheckTraits rejects.
+func MeasureImage(p imaging.Preprocessing, img image.Image) (t Traits) {
 	unknown := Traits{math.NaN(), math.NaN(), math.NaN(), math.NaN()}
 	defer func() {
-		if recover() != nil { // of an image of the user's own
+		if recover() != nil { // an image of another package may panic
 			t = unknown
 		}
 	}()
 	if p.Validate() != nil || imaging.Check(img) != nil {
 		return unknown
 	}
-	// At its own size: shrunk, thin strokes are ink no more.
+	// At the original size, because thin strokes become gray when an image is scaled down.
 	height, width := img.Bounds().Dy(), img.Bounds().Dx()
-	colours, err := imaging.Preprocessing{Size: imaging.Size{Height: height, Width: width, Channels: 3}}.Prepare(img)
+	colors, err := imaging.Preprocessing{Size: imaging.Size{Height: height, Width: width, Channels: 3}}.Prepare(img)
 	if err != nil {
 		return unknown
 	}
-	greys, err := imaging.Preprocessing{Size: imaging.Size{Height: height, Width: width, Channels: 1}, Invert: p.Invert}.Prepare(img)
+	grays, err := imaging.Preprocessing{Size: imaging.Size{Height: height, Width: width, Channels: 1}, Invert: p.Invert}.Prepare(img)
 	if err != nil {
 		return unknown
 	}
@@ -170,14 +170,14 @@ func Measure(p imaging.Preprocessing, img image.Image) (t Traits) {
 	if err != nil {
 		return unknown
 	}
-	var coloured, ink, halftone, light int
-	for i := 0; i < len(colours); i += 3 {
-		red, green, blue := colours[i], colours[i+1], colours[i+2]
-		if max(red, green, blue)-min(red, green, blue) >= colouredChroma {
-			coloured++
+	var colored, ink, halftone, light int
+	for i := 0; i < len(colors); i += 3 {
+		red, green, blue := colors[i], colors[i+1], colors[i+2]
+		if max(red, green, blue)-min(red, green, blue) >= coloredChroma {
+			colored++
 		}
 	}
-	for _, v := range greys {
+	for _, v := range grays {
 		if v >= inkLevel {
 			ink++
 		}
@@ -190,7 +190,7 @@ func Measure(p imaging.Preprocessing, img image.Image) (t Traits) {
 	}
 	all := float64(height * width)
 	return Traits{
-		Coloured: float64(coloured) / all, Ink: float64(ink) / all, Halftone: float64(halftone) / all,
+		Colored: float64(colored) / all, Ink: float64(ink) / all, Halftone: float64(halftone) / all,
 		Brightness: float64(light) / 255 / float64(len(seen)),
 	}
 }

@@ -16,27 +16,27 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Of four pixels one is red, one black, one of a middle grey and one white. Red is
-// the grey 76: not ink to a model of light ink, and a halftone.
-func TestMeasure(t *testing.T) {
+// Of four pixels one is red, one black, one medium gray and one white. Red has the gray
+// value 76: a halftone and no ink for a model of light ink.
+func TestMeasureImage(t *testing.T) {
 	img := image.NewRGBA(image.Rect(5, 5, 7, 7))
 	for i, c := range []color.RGBA{{255, 0, 0, 255}, {0, 0, 0, 255}, {130, 110, 139, 255}, {255, 255, 255, 255}} {
 		img.SetRGBA(5+i%2, 5+i/2, c)
 	}
 	p := imaging.Preprocessing{Size: imaging.Size{Height: 2, Width: 2, Channels: 1}}
 	light := float64(76+0+119+255) / 4 / 255
-	want := retrieval.Traits{Coloured: 0.25, Ink: 0.25, Halftone: 0.5, Brightness: light}
-	if diff := cmp.Diff(want, retrieval.Measure(p, img), cmpopts.EquateApprox(0, 1e-12)); diff != "" {
+	want := retrieval.Traits{Colored: 0.25, Ink: 0.25, Halftone: 0.5, Brightness: light}
+	if diff := cmp.Diff(want, retrieval.MeasureImage(p, img), cmpopts.EquateApprox(0, 1e-12)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	p.Invert = true
 	want.Ink, want.Brightness = 0.75, 1-light
-	if diff := cmp.Diff(want, retrieval.Measure(p, img), cmpopts.EquateApprox(0, 1e-12)); diff != "" {
+	if diff := cmp.Diff(want, retrieval.MeasureImage(p, img), cmpopts.EquateApprox(0, 1e-12)); diff != "" {
 		t.Errorf("inverted (-want +got):\n%s", diff)
 	}
 }
 
-// A picture of a landscape: a sky, hills of a colour, noise.
+// landscape returns an image with a sky, hills of a color, and noise.
 func landscape(side int, hills color.RGBA) image.Image {
 	img := image.NewRGBA(image.Rect(0, 0, side, side))
 	noise := random.New(1, "noise")
@@ -53,8 +53,8 @@ func landscape(side int, hills color.RGBA) image.Image {
 	return img
 }
 
-// grey is the picture without its colours.
-func grey(img image.Image) image.Image {
+// gray converts an image to grayscale.
+func gray(img image.Image) image.Image {
 	bounds := img.Bounds()
 	result := image.NewGray(bounds)
 	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
@@ -65,8 +65,8 @@ func grey(img image.Image) image.Image {
 	return result
 }
 
-// repainted is the picture with each grey as another colour.
-func repainted(img *image.Gray, paint func(grey uint8) color.RGBA) image.Image {
+// repainted replaces each gray value by a color.
+func repainted(img *image.Gray, paint func(gray uint8) color.RGBA) image.Image {
 	result := image.NewRGBA(img.Rect)
 	for y := range img.Rect.Dy() {
 		for x := range img.Rect.Dx() {
@@ -76,9 +76,9 @@ func repainted(img *image.Gray, paint func(grey uint8) color.RGBA) image.Image {
 	return result
 }
 
-// The model of characters takes drawings, on yellowed paper and in blue ink, too,
-// and refuses photographs, negatives and pencil too faint to see, with the reason.
-func TestTheCharacterModel(t *testing.T) {
+// The model of characters accepts drawings, also in blue ink on yellowed paper, and rejects
+// photographs, negatives and faint pencil with the reason.
+func TestCharacterModel(t *testing.T) {
 	p := characterModel(t).Preprocessing
 	ring := drawings["ring"].on(105, 0, 0)
 	for _, test := range []struct {
@@ -94,20 +94,20 @@ func TestTheCharacterModel(t *testing.T) {
 			}
 			return color.RGBA{250, 240, 215, 255}
 		}), nil},
-		{"a colour photograph", landscape(100, color.RGBA{60, 140, 50, 255}), []string{"greys only", "coloured", "at most 20 %"}},
-		{"a grey photograph", grey(landscape(100, color.RGBA{230, 230, 200, 255})), []string{"photographs", "at most 30 %"}},
-		{"a negative", repainted(ring, func(v uint8) color.RGBA { return color.RGBA{255 - v, 255 - v, 255 - v, 255} }), []string{"light on dark", "0.14 in training", "exchange black and white"}},
-		{"faint pencil", repainted(ring, func(v uint8) color.RGBA { return color.RGBA{200 + v/10, 200 + v/10, 200 + v/10, 255} }), []string{"at least half of the images have none"}},
+		{"a color photograph", landscape(100, color.RGBA{60, 140, 50, 255}), []string{"for grayscale images", "colored", "at most 20 %"}},
+		{"a gray photograph", gray(landscape(100, color.RGBA{230, 230, 200, 255})), []string{"photographs", "at most 30 %"}},
+		{"a negative", repainted(ring, func(v uint8) color.RGBA { return color.RGBA{255 - v, 255 - v, 255 - v, 255} }), []string{"light on dark", "the training images was 0.14", "invert the images"}},
+		{"faint pencil", repainted(ring, func(v uint8) color.RGBA { return color.RGBA{200 + v/10, 200 + v/10, 200 + v/10, 255} }), []string{"at least half of the images have no ink"}},
 		{"half black", func() image.Image {
 			img := image.NewGray(image.Rect(0, 0, 100, 100))
 			for i := range img.Pix[:4500] {
 				img.Pix[i] = 255
 			}
 			return img
-		}(), []string{"55 % of the pixels count as ink", "at most 40 %"}},
+		}(), []string{"55 % of the pixels are ink", "at most 40 %"}},
 	} {
-		traits := retrieval.Measure(p, test.img)
-		err := retrieval.Suits(p, []retrieval.Traits{traits})
+		traits := retrieval.MeasureImage(p, test.img)
+		err := retrieval.CheckTraits(p, []retrieval.Traits{traits})
 		if (err == nil) != (test.reason == nil) || err != nil && !errors.Is(err, retrieval.ErrUnsuitable) {
 			t.Errorf("%s, %+v: found %v, expected %q", test.name, traits, err, test.reason)
 			continue
@@ -120,8 +120,8 @@ func TestTheCharacterModel(t *testing.T) {
 	}
 }
 
-// A model of photographs takes photographs of any brightness; one that does not
-// say what it was trained on, and does not cut, takes anything of its channels.
+// A model of photographs accepts images of any brightness, and a color model without a mean
+// and without a crop accepts any image.
 func TestOtherModels(t *testing.T) {
 	photograph := landscape(100, color.RGBA{60, 140, 50, 255})
 	size := imaging.Size{Height: 32, Width: 32, Channels: 3}
@@ -129,24 +129,23 @@ func TestOtherModels(t *testing.T) {
 		"of photographs": {Size: size, Mean: []float64{0.49, 0.48, 0.45}},
 		"of anything":    {Size: size},
 	} {
-		for _, img := range []image.Image{photograph, grey(photograph), drawings["ring"].on(105, 0, 0)} {
-			if err := retrieval.Suits(p, []retrieval.Traits{retrieval.Measure(p, img)}); err != nil {
-				t.Errorf("a model %s refuses: %v", name, err)
+		for _, img := range []image.Image{photograph, gray(photograph), drawings["ring"].on(105, 0, 0)} {
+			if err := retrieval.CheckTraits(p, []retrieval.Traits{retrieval.MeasureImage(p, img)}); err != nil {
+				t.Errorf("a model %s: found error %v", name, err)
 			}
 		}
 	}
 	p := imaging.Preprocessing{Size: imaging.Size{Height: 28, Width: 28, Channels: 1}, Mean: []float64{0.13}} // MNIST's
-	err := retrieval.Suits(p, []retrieval.Traits{retrieval.Measure(p, drawings["ring"].on(105, 0, 0))})
-	if err == nil || !strings.Contains(err.Error(), "light ink on a dark ground") {
+	err := retrieval.CheckTraits(p, []retrieval.Traits{retrieval.MeasureImage(p, drawings["ring"].on(105, 0, 0))})
+	if err == nil || !strings.Contains(err.Error(), "light ink on a dark background") {
 		t.Errorf("a model of white digits on black says of a black drawing on white: %v", err)
 	}
 }
 
-// The median counts: a few odd images among many do not, and of none nothing is
-// said.
-func TestSuitsByTheMedian(t *testing.T) {
+// The median is decisive: a few outliers among many images and an empty list are no error.
+func TestCheckTraitsMedian(t *testing.T) {
 	p := imaging.Preprocessing{Size: imaging.Size{Height: 28, Width: 28, Channels: 1}}
-	plain, colourful := retrieval.Traits{}, retrieval.Traits{Coloured: 0.9}
+	plain, colourful := retrieval.Traits{}, retrieval.Traits{Colored: 0.9}
 	for _, test := range []struct {
 		traits []retrieval.Traits
 		suits  bool
@@ -155,14 +154,14 @@ func TestSuitsByTheMedian(t *testing.T) {
 		{[]retrieval.Traits{colourful, plain, plain}, true},
 		{[]retrieval.Traits{colourful, plain, colourful}, false},
 	} {
-		if err := retrieval.Suits(p, test.traits); (err == nil) != test.suits {
+		if err := retrieval.CheckTraits(p, test.traits); (err == nil) != test.suits {
 			t.Errorf("%v: found %v", test.traits, err)
 		}
 	}
 }
 
-// Files are examined evenly spaced; what cannot be read is passed over.
-func TestExamine(t *testing.T) {
+// Files are measured evenly spaced, and unreadable images are skipped.
+func TestMeasureFiles(t *testing.T) {
 	folder := t.TempDir()
 	p := imaging.Preprocessing{Size: imaging.Size{Height: 1, Width: 1, Channels: 1}}
 	var files []string
@@ -172,7 +171,7 @@ func TestExamine(t *testing.T) {
 	}
 	files[5] = write(t, folder, "5.png", []byte("no image"))
 	for most, want := range map[int][]int{3: {0, 3, 6}, 5: {0, 2, 4, 6, 8}, 100: {0, 1, 2, 3, 4, 6, 7, 8, 9}} {
-		traits, err := retrieval.Examine(context.Background(), p, files, most)
+		traits, err := retrieval.MeasureFiles(context.Background(), p, files, most)
 		if err != nil {
 			t.Fatal(err)
 		}

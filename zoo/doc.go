@@ -1,7 +1,7 @@
-// Package zoo has trained models in the program itself, so that images can be
-// compared with no file at hand.
+// Package zoo contains trained models that are embedded in the program, so that images
+// can be compared without any file.
 //
-// Names lists them, Load gives one, and Card says what it was trained on, what
-// it reaches and what it is not for. Their files were made by the command that
-// each card names.
+// [Names] lists the models and [Load] returns one. The model card of each, NAME.md in the
+// folder of this package, describes its training data, protocol, accuracy and limits, and
+// names the command that trained it.
 package zoo

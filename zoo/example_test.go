@@ -7,7 +7,7 @@ import (
 	"github.com/likeness-go/likeness/zoo"
 )
 
-// Two drawings are compared by the model that comes with the program.
+// Two drawings are compared by an embedded model.
 func Example() {
 	model, err := zoo.Load(zoo.Default)
 	if err != nil {

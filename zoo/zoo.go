@@ -6,25 +6,21 @@ import (
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/internal/wording"
-	"github.com/pkg/errors"
 )
 
-//go:embed *.safetensors *.md
+//go:embed *.safetensors
 var files embed.FS
 
-const (
-	modelSuffix = ".safetensors"
-	cardSuffix  = ".md"
-)
+const modelSuffix = ".safetensors"
 
-// Default is the model for images of which nothing is known.
+// Default is the name of the model that is used if none is chosen.
 const Default = "omniglot"
 
-// Names are the models, in alphabetical order.
+// Names returns the names of the models in alphabetical order.
 func Names() []string {
 	entries, err := files.ReadDir(".")
 	if err != nil {
-		return nil // there is always the root
+		return nil // the root of an embed.FS always exists
 	}
 	var names []string
 	for _, entry := range entries {
@@ -35,20 +31,12 @@ func Names() []string {
 	return names
 }
 
-// Load is the model of a name; each call gives one of its own.
+// Load returns the model of a name. Each call returns a new Model. An unknown name is an
+// error that suggests the most similar one.
 func Load(name string) (*likeness.Model, error) {
 	data, err := files.ReadFile(name + modelSuffix)
 	if err != nil {
 		return nil, wording.Unknown("model", name, Names())
 	}
 	return likeness.Read(data, "zoo/"+name+modelSuffix)
-}
-
-// Card is the model card in Markdown: data, protocol, figures, limits, licence.
-func Card(name string) (string, error) {
-	text, err := files.ReadFile(name + cardSuffix)
-	if err != nil {
-		return "", errors.WithMessage(wording.Unknown("model", name, Names()), "card")
-	}
-	return string(text), nil
 }

@@ -54,7 +54,7 @@ func (k *compareCommand) Run(c *console) error {
 	}
 	if k.Model == "" {
 		for _, img := range []image.Image{a, b} { // each must suit by itself
-			if err := suits(model, []retrieval.Traits{retrieval.Measure(model.Preprocessing, img)}); err != nil {
+			if err := suits(model, []retrieval.Traits{retrieval.MeasureImage(model.Preprocessing, img)}); err != nil {
 				return err
 			}
 		}

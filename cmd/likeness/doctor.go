@@ -39,7 +39,7 @@ func (d *doctorCommand) Run(c *console) error {
 	wrong := false
 	encoder := json.NewEncoder(c.out)
 	var failed error
-	err := doctor.Examine(c, options, func(f doctor.Finding) {
+	err := doctor.Run(c, options, func(f doctor.Finding) {
 		wrong = wrong || f.Status == doctor.Wrong
 		if !d.JSON {
 			c.print("%v", f)

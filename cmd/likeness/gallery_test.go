@@ -236,7 +236,7 @@ func TestGalleryRefusals(t *testing.T) {
 		"class not UTF-8":    {failure, []string{`invalid class name "caf\xe9"`, "UTF-8"}, in("new.gallery", "enroll", "caf\xe9", image, "--model", "run")},
 		"class in a folder":  {failure, []string{`invalid class name "\u202egnp"`, `image "odd/\u202egnp/1.png"`}, in("new.gallery", "enroll", "--folder", "odd", "--model", "run")},
 		"class of nothing":   {misuse, []string{"<class>", "empty"}, in("new.gallery", "enroll", "", image, "--model", "run")},
-		"unsuitable default": {failure, []string{"zoo/omniglot", "--model", "not made for such images"}, in("new.gallery", "enroll", "a", image)},
+		"unsuitable default": {failure, []string{"zoo/omniglot", "--model", "not trained for such images"}, in("new.gallery", "enroll", "a", image)},
 		"open elsewhere":     {failure, []string{"open.gallery", "another process has the gallery open"}, in("open.gallery", "identify", image, "--model", "run")},
 	} {
 		t.Run(name, func(t *testing.T) { toolFails(t, test.code, test.say, test.args...) })

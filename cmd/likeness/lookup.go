@@ -32,7 +32,7 @@ var suitability = fmt.Sprintf(`Distances of images that a model is not made for 
     than %.0f %% is neither ink nor paper (between a quarter and three quarters
     of full brightness), as in photographs, or more than %.0f %% is ink, or of
     which half have no ink.`,
-	100*retrieval.MostColoured, retrieval.PolarityMargin, 100*retrieval.MostHalftone, 100*retrieval.MostInk)
+	100*retrieval.MaxColored, retrieval.PolarityMargin, 100*retrieval.MaxHalftone, 100*retrieval.MaxInk)
 
 // mostExamined is how many images are measured before a model is asked.
 const mostExamined = 100
@@ -81,7 +81,7 @@ func (l lookup) embed(c *console, model *likeness.Model, folder string, files []
 
 // judge refuses what the model is not made for, or says so and goes on.
 func (l lookup) judge(c *console, model *likeness.Model, traits []retrieval.Traits, what string) error {
-	err := retrieval.Suits(model.Preprocessing, traits)
+	err := retrieval.CheckTraits(model.Preprocessing, traits)
 	if err == nil {
 		return nil
 	}

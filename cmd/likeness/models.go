@@ -69,14 +69,14 @@ func defaultModel(c *console, images []string) (*likeness.Model, string, error) 
 
 // suits refuses images that the default model is not made for.
 func suits(model *likeness.Model, traits []retrieval.Traits) error {
-	err := retrieval.Suits(model.Preprocessing, traits)
+	err := retrieval.CheckTraits(model.Preprocessing, traits)
 	return errors.WithMessagef(err, "zoo/%s: name another model with --model (the zoo has %s, likeness train makes one), or --model %s to use this one all the same", zoo.Default, strings.Join(zoo.Names(), ", "), zoo.Default)
 }
 
 // examine measures some of the images, for what model they are. An image that cannot be
 // opened is an error.
 func examine(c *console, model *likeness.Model, images []string) ([]retrieval.Traits, error) {
-	traits, err := retrieval.Examine(c, model.Preprocessing, images, mostExamined)
+	traits, err := retrieval.MeasureFiles(c, model.Preprocessing, images, mostExamined)
 	if err != nil && c.Err() != nil {
 		err = errInterrupted
 	}

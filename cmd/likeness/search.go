@@ -68,7 +68,7 @@ func (s *searchCommand) Run(c *console) error {
 	if len(files) == 0 {
 		return errors.Errorf("the folder %s holds no other image than %s", s.Folder, s.Image)
 	}
-	if err := s.judge(c, model, []retrieval.Traits{retrieval.Measure(model.Preprocessing, img)}, s.Image); err != nil {
+	if err := s.judge(c, model, []retrieval.Traits{retrieval.MeasureImage(model.Preprocessing, img)}, s.Image); err != nil {
 		return err
 	}
 	collection, err := s.embed(c, model, s.Folder, files)
