@@ -61,7 +61,7 @@ func TestWrongFiles(t *testing.T) {
 		{"too long", newSource(t, append(other, 1)).whole, fetch.ErrSize, []string{"found 5001 bytes, expected 5000"}},
 		{"too short", newSource(t, other[:10]).whole, fetch.ErrSize, []string{"found 10 bytes, expected 5000"}},
 		{"too long, of a length that is not said", chunked(append(toys, 1)), fetch.ErrSize, []string{"more than the expected 5000"}},
-		{"a part that nobody asked for", status(http.StatusPartialContent), nil, []string{"toys", `found the range ""`}},
+		{"an unrequested range", status(http.StatusPartialContent), nil, []string{"toys", `found the range ""`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			answers := []http.HandlerFunc{test.answer, test.answer, test.answer, test.answer, test.answer, test.answer}
@@ -142,7 +142,7 @@ func TestOtherURLs(t *testing.T) {
 	}
 	expectFiles(t, folder, map[string][]byte{"toys.bin": toys})
 	if len(lacking.ranges())+len(wrong.ranges())+len(broken.ranges()) != 3 {
-		t.Error("a place that failed was asked again")
+		t.Error("a URL that failed was requested again")
 	}
 	err := expectFailure(t, hasty(), published(toys, lacking.URL, wrong.URL), t.TempDir(), lacking.URL+": the server answered 404", wrong.URL+": found SHA-256")
 	if !errors.Is(err, fetch.ErrChecksum) {

@@ -16,11 +16,11 @@ import (
 	"github.com/pkg/errors"
 )
 
-// attack runs the tool as a careless or hostile user would, from outside, and
-// counts what it refuses as it must. Each kind of attack once found a defect.
-func attack(ctx context.Context, s settings) ([]Finding, error) {
+// attack runs the likeness command as a careless or hostile user would, and counts the
+// correct errors. Each kind of attack once revealed a defect.
+func attack(ctx context.Context, s settings) ([]measured, error) {
 	flags := flag.NewFlagSet("attack", flag.ContinueOnError)
-	only := flags.String("only", "", "the `name` of one kind of attack; empty runs all")
+	only := flags.String("only", "", "`name` of one kind of attack; empty runs all")
 	if err := flags.Parse(s.arguments); err != nil {
 		return nil, err
 	}
@@ -36,31 +36,31 @@ func attack(ctx context.Context, s settings) ([]Finding, error) {
 	return m.attackAll(ctx, *only, s.note)
 }
 
-// attacks are all kinds, by name. Each returns how many attacks there were, and an
-// error for the first that was not answered as it must be.
+// attacks lists all kinds. Each function returns the number of attacks and an error for the
+// first that had a wrong result.
 var attacks = []struct {
 	name, what string
 	run        func(m material, ctx context.Context) (count int, err error)
 }{
-	{"resume", "resumptions of another training or a damaged one, refused without a change in the run folder", material.attackResume},
-	{"lock", "processes that wanted a run folder in use, refused, one training left whole", material.attackLock},
-	{"options", "settings files under other choices, equal to a fresh run", material.attackOptions},
-	{"numbers", "numbers that no setting can have, refused by the name of the flag", material.attackNumbers},
-	{"empty", "empty values, refused by the name of the flag or argument", material.attackEmpty},
-	{"models", "files that are no model, or one with NaN, refused by what they are", material.attackModels},
-	{"choice", "commands without --model beside a newer run folder, answered by a named model or refused", material.attackChoice},
-	{"images", "damaged and hostile images, refused with the file's name", material.attackImages},
-	{"orientation", "pictures in the eight EXIF orientations, all the same picture", material.attackOrientation},
-	{"litter", "files that lie beside images, passed over and counted", material.attackLitter},
-	{"descriptors", "images read with few file descriptors, none called broken", material.attackDescriptors},
-	{"lists", "contradictory and leaking lists of pairs, warned of", material.attackLists},
-	{"names", "names that forge lines or lose bytes, refused by the tool and the server alike", material.attackNames},
-	{"enroll", "processes that made one gallery at one moment, all enrollments there", material.attackEnroll},
-	{"serve", "requests of too many pixels, refused before they are decoded", material.attackServe},
-	{"environment", "environment variables with values that mean nothing, refused", material.attackEnvironment},
+	{"resume", "resuming a changed or damaged training: an error without a change in the run folder", material.attackResume},
+	{"lock", "processes that use a run folder in use: an error, and one training is intact", material.attackLock},
+	{"options", "settings files combined with flags: equal to a new run", material.attackOptions},
+	{"numbers", "invalid numbers: an error that names the flag", material.attackNumbers},
+	{"empty", "empty values: an error that names the flag or argument", material.attackEmpty},
+	{"models", "other files and models with NaN as a model: an error that states the reason", material.attackModels},
+	{"choice", "commands without --model next to a newer run folder: a named model is used, or an error", material.attackChoice},
+	{"images", "damaged and hostile images: an error that names the file", material.attackImages},
+	{"orientation", "images in the eight EXIF orientations: equal", material.attackOrientation},
+	{"litter", "other files next to images: skipped and counted", material.attackLitter},
+	{"descriptors", "images read with few file descriptors: none counts as broken", material.attackDescriptors},
+	{"lists", "contradictory lists of pairs and pairs in two splits: a warning", material.attackLists},
+	{"names", "class names with control characters or invalid UTF-8: an error of the command and of the server", material.attackNames},
+	{"enroll", "processes that create the same gallery concurrently: all enrollments are in it", material.attackEnroll},
+	{"serve", "requests with too many pixels: refused before decoding", material.attackServe},
+	{"environment", "invalid values of environment variables: an error", material.attackEnvironment},
 }
 
-func (m material) attackAll(ctx context.Context, only string, note func(string, ...any)) (findings []Finding, err error) {
+func (m material) attackAll(ctx context.Context, only string, note func(string, ...any)) (findings []measured, err error) {
 	total := 0
 	for _, a := range attacks {
 		if only != "" && only != a.name {
@@ -73,30 +73,30 @@ func (m material) attackAll(ctx context.Context, only string, note func(string, 
 			return nil, errors.Wrapf(err, "%s", a.name)
 		}
 		if count == 0 {
-			return nil, errors.Errorf("%s: there were no attacks", a.name)
+			return nil, errors.Errorf("%s: found no attacks", a.name)
 		}
 		total += count
-		findings = append(findings, finding(a.what, "%d", count))
+		findings = append(findings, newMeasured(a.what, "%d", count))
 		note("attack: %s, %d in %.0f s", a.name, count, time.Since(start).Seconds())
 	}
 	if len(findings) == 0 {
-		return nil, errors.Errorf("found the name %q, expected one of the attacks", only)
+		return nil, errors.Errorf("-only is %q, expected the name of an attack", only)
 	}
-	return append([]Finding{finding("attacks in all, each answered as it must be", "%d", total)}, findings...), nil
+	return append([]measured{newMeasured("attacks in total, each with the correct result", "%d", total)}, findings...), nil
 }
 
-// said is what a run of the tool ended with.
+// said is the result of a run of the likeness command.
 type said struct {
 	command  string
 	code     int
 	out, err string
 }
 
-// longest is how long one attack may take, on a machine that does other work, too.
+// longest is the maximum duration of one attack.
 const longest = 2 * time.Minute
 
-// ask runs the tool in the material's folder to its end. A panic, a signal or no
-// end at all is an error whatever the attack.
+// ask runs the likeness command in the material's folder. A panic, a signal or a timeout is an
+// error in any case.
 func (m material) ask(ctx context.Context, arguments ...string) (said, error) {
 	return m.askBy(ctx, func(*exec.Cmd) {}, arguments...)
 }
@@ -113,7 +113,7 @@ func (m material) askBy(ctx context.Context, change func(*exec.Cmd), arguments .
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return found, errors.Errorf("%s: no end after %v", found.command, longest)
+		return found, errors.Errorf("%s: not finished after %v", found.command, longest)
 	case failure != nil && !errors.As(failure, &exit):
 		return found, errors.Wrap(failure, found.command)
 	case found.code < 0 || found.code > 2 || strings.Contains(found.err, "goroutine ") || strings.Contains(found.err, "panic:"):
@@ -122,7 +122,7 @@ func (m material) askBy(ctx context.Context, change func(*exec.Cmd), arguments .
 	return found, nil
 }
 
-// refused runs the tool, which must fail, print no result and say each of the texts.
+// refused runs the likeness command, which must fail, print no result, and report each of the texts.
 func (m material) refused(ctx context.Context, texts []string, arguments ...string) error {
 	found, err := m.ask(ctx, arguments...)
 	if err != nil {
@@ -133,12 +133,12 @@ func (m material) refused(ctx context.Context, texts []string, arguments ...stri
 
 func (s said) isRefusal(texts ...string) error {
 	if s.code == 0 || s.out != "" {
-		return errors.Errorf("%q: accepted, exit code %d, it printed %q and said\n%s", s.command, s.code, s.out, s.err)
+		return errors.Errorf("%q: expected an error, found exit code %d, output %q and messages\n%s", s.command, s.code, s.out, s.err)
 	}
 	return s.says(texts...)
 }
 
-// accepted runs the tool, which must succeed.
+// accepted runs the likeness command, which must succeed.
 func (m material) accepted(ctx context.Context, arguments ...string) (said, error) {
 	found, err := m.ask(ctx, arguments...)
 	if err == nil && found.code != 0 {
@@ -156,7 +156,7 @@ func (s said) says(texts ...string) error {
 	return nil
 }
 
-// write writes a file of the material's folder and returns its path.
+// write writes a file in the material's folder and returns its path.
 func (m material) write(content []byte, path ...string) (string, error) {
 	file := filepath.Join(append([]string{m.folder}, path...)...)
 	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
@@ -165,7 +165,7 @@ func (m material) write(content []byte, path ...string) (string, error) {
 	return file, errors.WithStack(os.WriteFile(file, content, 0o666))
 }
 
-// snapshot is what a folder holds, but for locks, by path.
+// snapshot returns the contents of the files in a folder, except locks, by path.
 func snapshot(folder string) (map[string]string, error) {
 	files := map[string]string{}
 	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
@@ -179,8 +179,7 @@ func snapshot(folder string) (map[string]string, error) {
 	return files, errors.WithStack(err)
 }
 
-// short is the training of the material with other arguments after it, which go over
-// it.
+// short returns the arguments of a short training, with more arguments that override them.
 func (m material) short(run string, more ...string) []string {
 	arguments := append(slices.Clone(m.training), "--out", run)
 	for i, argument := range arguments {

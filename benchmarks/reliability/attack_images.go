@@ -22,7 +22,7 @@ import (
 	"golang.org/x/image/tiff"
 )
 
-// character is a drawing that is like none of its turned or mirrored forms.
+// character returns a drawing that differs from all of its rotated and mirrored forms.
 func character(side int, at func(x, y int) (int, int)) image.Image {
 	img := image.NewGray(image.Rect(0, 0, side, side))
 	for y := range side {
@@ -41,7 +41,7 @@ func character(side int, at func(x, y int) (int, int)) image.Image {
 
 func upright(x, y int) (int, int) { return x, y }
 
-// encodings write a picture in the formats that are read.
+// encodings encode an image in the supported formats.
 var encodings = map[string]func(b *bytes.Buffer, img image.Image) error{
 	"png":  func(b *bytes.Buffer, img image.Image) error { return png.Encode(b, img) },
 	"jpg":  func(b *bytes.Buffer, img image.Image) error { return jpeg.Encode(b, img, nil) },
@@ -56,8 +56,8 @@ var encodings = map[string]func(b *bytes.Buffer, img image.Image) error{
 	},
 }
 
-// attackImages asks about images that are cut off, changed, of another kind or of an
-// impossible size.
+// attackImages uses images that are truncated, changed, of another format or of an impossible
+// size.
 func (m material) attackImages(ctx context.Context) (count int, err error) {
 	good, err := m.picture("good.png", character(64, upright))
 	if err != nil {
@@ -84,7 +84,7 @@ func (m material) attackImages(ctx context.Context) (count int, err error) {
 				return 0, err
 			}
 		}
-		for i := range 10 { // some of these are pictures still: they must not end the tool
+		for i := range 10 { // some of these are still images: they must not crash the command
 			changed := bytes.Clone(whole)
 			for range 8 {
 				changed[chance.IntN(len(changed))] = byte(chance.IntN(256))
@@ -103,7 +103,7 @@ func (m material) attackImages(ctx context.Context) (count int, err error) {
 			return count, err
 		}
 		if distance, err := distanceOf(found); err != nil || distance > 0.01 {
-			return count, errors.Errorf("%s: the same picture as PNG and as %s are %v apart (%v)", found.command, extension, distance, err)
+			return count, errors.Errorf("%s: the distance of the same image as PNG and as %s is %v (%v)", found.command, extension, distance, err)
 		}
 		count++
 	}
@@ -128,7 +128,7 @@ func (m material) attackImages(ctx context.Context) (count int, err error) {
 	return count, nil
 }
 
-// picture writes a PNG.
+// picture writes a PNG file.
 func (m material) picture(name string, img image.Image) (string, error) {
 	var b bytes.Buffer
 	if err := png.Encode(&b, img); err != nil {
@@ -137,7 +137,7 @@ func (m material) picture(name string, img image.Image) (string, error) {
 	return m.write(b.Bytes(), name)
 }
 
-// distanceOf is the distance that compare printed.
+// distanceOf returns the distance that compare printed.
 func distanceOf(s said) (float64, error) {
 	fields := strings.Fields(s.out)
 	if len(fields) < 2 || fields[0] != "distance" {
@@ -154,8 +154,8 @@ func chunk(file []byte, kind string, data []byte) []byte {
 	return binary.BigEndian.AppendUint32(file, crc32.ChecksumIEEE(file[begin:]))
 }
 
-// stored is where in a square picture the pixel of the file with this EXIF
-// orientation belongs.
+// stored returns the position in a square image of a pixel of a file with an EXIF
+// orientation.
 var stored = map[uint16]func(n, x, y int) (int, int){
 	1: func(n, x, y int) (int, int) { return x, y },
 	2: func(n, x, y int) (int, int) { return n - 1 - x, y },
@@ -167,8 +167,8 @@ var stored = map[uint16]func(n, x, y int) (int, int){
 	8: func(n, x, y int) (int, int) { return y, n - 1 - x },
 }
 
-// attackOrientation writes one picture as eight kinds of camera would, as PNG and as
-// JPEG, and compares each with the upright one.
+// attackOrientation writes one image in the eight EXIF orientations, as PNG and as JPEG, and
+// compares each with the upright one.
 func (m material) attackOrientation(ctx context.Context) (count int, err error) {
 	const side = 64
 	plain, err := m.picture("upright.png", character(side, upright))
@@ -208,8 +208,8 @@ func (m material) attackOrientation(ctx context.Context) (count int, err error) 
 	return count, nil
 }
 
-// attackLitter puts what published data sets have beside their images into each
-// folder of a class.
+// attackLitter adds files to each class folder that published data sets have next to their
+// images.
 func (m material) attackLitter(ctx context.Context) (count int, err error) {
 	var names []string
 	for _, name := range []string{"GT-00000.csv", "readme.txt", "README", "annotation.xml", "labels.json", "Thumbs.db", ".DS_Store", "notes.md", "index.html", "box.mat", "LICENSE"} {
@@ -239,10 +239,10 @@ func (m material) attackLitter(ctx context.Context) (count int, err error) {
 	return 6 * len(names) * 2, err
 }
 
-// attackDescriptors lets the tool open few files at once.
+// attackDescriptors limits the number of open files of the command.
 func (m material) attackDescriptors(ctx context.Context) (count int, err error) {
 	if _, err := exec.LookPath("sh"); err != nil {
-		return 0, errors.New("there is no sh to limit file descriptors with")
+		return 0, errors.New("found no sh, which is needed to limit file descriptors")
 	}
 	limited := func(limit string) func(*exec.Cmd) {
 		return func(c *exec.Cmd) {

@@ -18,7 +18,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// attackServe sends pictures of many pixels in few bytes.
+// attackServe sends images with many pixels in few bytes.
 func (m material) attackServe(ctx context.Context) (count int, err error) {
 	var deep bytes.Buffer
 	if err := png.Encode(&deep, image.NewGray16(image.Rect(0, 0, 4096, 4096))); err != nil {
@@ -44,7 +44,7 @@ func (m material) attackServe(ctx context.Context) (count int, err error) {
 		return 0, err
 	}
 	small := good.Bytes()
-	var logged func() string // read when the server has ended: an answer is logged after it is sent
+	var logged func() string // called after the server has ended, because answers are logged after they are sent
 	err = m.serving(ctx, []string{"--model", "omniglot"}, func(address string, said func() string) error {
 		logged = said
 		failures := make([]error, 8)
@@ -61,7 +61,7 @@ func (m material) attackServe(ctx context.Context) (count int, err error) {
 				start := time.Now()
 				status, answer, err := post(ctx, address+"/v1/embed", kind, bytes.NewReader(content))
 				if err != nil || status != http.StatusRequestEntityTooLarge && status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable && status != http.StatusUnprocessableEntity {
-					failures[i] = errors.Errorf("request %d: found the status %d and %.200s (%v)", i, status, answer, err)
+					failures[i] = errors.Errorf("request %d: found status %d and %.200s (%v)", i, status, answer, err)
 				}
 				if took := time.Since(start); took > 20*time.Second {
 					failures[i] = errors.Errorf("request %d was refused after %v", i, took)
@@ -75,10 +75,10 @@ func (m material) attackServe(ctx context.Context) (count int, err error) {
 			}
 			count++
 		}
-		// The server answers as before.
+		// The server still answers valid requests.
 		status, answer, err := post(ctx, address+"/v1/embed", kindOfGood, bytes.NewReader(small))
 		if err != nil || status != http.StatusOK {
-			return errors.Errorf("a good request afterwards: found the status %d and %.200s (%v)", status, answer, err)
+			return errors.Errorf("a valid request afterwards: found status %d and %.200s (%v)", status, answer, err)
 		}
 		return nil
 	})
@@ -87,12 +87,12 @@ func (m material) attackServe(ctx context.Context) (count int, err error) {
 	}
 	log := logged()
 	if found := strings.Count(log, "code=200"); found != 1 {
-		return count, errors.Errorf("the log has %d requests that were answered, expected 1:\n%s", found, log)
+		return count, errors.Errorf("the log has %d successful requests, expected 1:\n%s", found, log)
 	}
 	return count, nil
 }
 
-// serving runs likeness serve while use does its work; said is what it has logged.
+// serving runs likeness serve during a call of use; said returns the log.
 func (m material) serving(ctx context.Context, arguments []string, use func(address string, said func() string) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -116,10 +116,10 @@ func (m material) serving(ctx context.Context, arguments []string, use func(addr
 	if ended := c.Wait(); err == nil {
 		err = ended
 	}
-	return errors.Wrapf(err, "serve; it said\n%s", log.String())
+	return errors.Wrapf(err, "likeness serve, which logged\n%s", log.String())
 }
 
-// lockedBuffer may be written and read at once.
+// lockedBuffer is a buffer for concurrent use.
 type lockedBuffer struct {
 	mutex sync.Mutex
 	text  bytes.Buffer
@@ -154,7 +154,7 @@ func post(ctx context.Context, address, kind string, body io.Reader) (status int
 	return response.StatusCode, string(text), errors.WithStack(err)
 }
 
-// formOf is a form with fields and files.
+// formOf returns a form with fields and files, and its media type.
 func formOf(fields map[string][]string, name string, files ...[]byte) (*bytes.Buffer, string, error) {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
@@ -188,16 +188,16 @@ func slicesOf(content []byte, n int) [][]byte {
 func mustPNG(img image.Image) []byte {
 	var b bytes.Buffer
 	if err := png.Encode(&b, img); err != nil {
-		panic(err) // a picture in memory
+		panic(err) // encoding to memory cannot fail
 	}
 	return b.Bytes()
 }
 
-// tiledTIFF is a gray TIFF of side × side pixels in tiles of tile × tile, all of them
-// the same few bytes of the file.
+// tiledTIFF returns a gray TIFF of side × side pixels in tiles of tile × tile pixels, all of
+// which refer to the same few bytes of the file.
 func tiledTIFF(side, tile uint32) []byte {
 	tiles := (side / tile) * (side / tile)
-	tiles = min(tiles, 1<<20) // the offsets that the file has
+	tiles = min(tiles, 1<<20) // number of offsets in the file
 	const entries = 11
 	header := []byte("II*\x00\x08\x00\x00\x00")
 	body := binary.LittleEndian.AppendUint16(nil, entries)

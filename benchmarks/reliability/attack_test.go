@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// The attacks that take seconds; the command runs all of them.
+// The attacks that take seconds; the command runs all attacks.
 func TestAttack(t *testing.T) {
 	m := small(t)
 	for _, only := range []string{"resume", "models", "choice", "images", "orientation", "litter", "descriptors", "lists", "names", "environment"} {
@@ -19,7 +19,7 @@ func TestAttack(t *testing.T) {
 	}
 }
 
-// What is accepted, what prints a result and what does not say the flag is no refusal.
+// A success, an output and a message without the flag are not refusals.
 func TestIsRefusal(t *testing.T) {
 	for name, s := range map[string]said{
 		"accepted": {code: 0, err: "--rate"}, "a result": {code: 1, out: "distance 0.1", err: "--rate"}, "another flag": {code: 1, err: "--batch"},

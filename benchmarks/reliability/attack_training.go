@@ -14,7 +14,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// interrupted leaves a run folder with a checkpoint.
+// interrupted creates a run folder with a checkpoint.
 func (m material) interrupted(ctx context.Context, run string) error {
 	c := m.likeness.command(ctx, m.folder, append(m.train(run), "--epochs", "100000")...)
 	if err := c.Start(); err != nil {
@@ -39,7 +39,7 @@ func (m material) attackResume(ctx context.Context) (count int, err error) {
 	if err := m.interrupted(ctx, run); err != nil {
 		return 0, err
 	}
-	if _, err := m.write([]byte("what is not to be lost"), "resumed", "model.safetensors"); err != nil {
+	if _, err := m.write([]byte("must not be lost"), "resumed", "model.safetensors"); err != nil {
 		return 0, err
 	}
 	whole, err := snapshot(run)
@@ -69,7 +69,7 @@ func (m material) attackResume(ctx context.Context) (count int, err error) {
 	for _, attack := range attacks {
 		path, content := attack()
 		if content == whole[path] {
-			return count, errors.Errorf("attack %d changes nothing of %s", count+1, path)
+			return count, errors.Errorf("attack %d does not change %s", count+1, path)
 		}
 		if err := os.WriteFile(path, []byte(content), 0o666); err != nil {
 			return count, errors.WithStack(err)
@@ -92,7 +92,7 @@ func (m material) attackResume(ctx context.Context) (count int, err error) {
 	return count, nil
 }
 
-// attackLock begins many trainings in one folder at one moment.
+// attackLock starts many trainings in one folder concurrently.
 func (m material) attackLock(ctx context.Context) (count int, err error) {
 	for round := range 5 {
 		run := filepath.Join(m.folder, "locked", string(rune('a'+round)))
@@ -124,8 +124,8 @@ func (m material) attackLock(ctx context.Context) (count int, err error) {
 	return count, nil
 }
 
-// attackOptions trains with each choice over the settings file of each other, and
-// compares the settings that result with those of a fresh run.
+// attackOptions trains with the flags of each choice and the settings file of each other, and
+// compares the resulting settings with those of a new run.
 func (m material) attackOptions(ctx context.Context) (count int, err error) {
 	choices := [][]string{
 		{"--objective", "contrastive"}, {"--objective", "cross-entropy"}, {"--objective", "triplet", "--soft"},
@@ -156,7 +156,7 @@ func (m material) attackOptions(ctx context.Context) (count int, err error) {
 		for j, later := range choices {
 			chosen := len(earlier) > 2 && earlier[2] == "--head" || len(earlier) > 4
 			if i == j || chosen && !strings.Contains(strings.Join(later, " "), "--head") {
-				continue // a head that was chosen stays, so that it is another training
+				continue // a chosen head is kept, so that the settings differ
 			}
 			found, err := settings(strings.Join(earlier, "")+" then "+strings.Join(later, ""), append([]string{"--config", file}, later...)...)
 			if err != nil {
@@ -164,7 +164,7 @@ func (m material) attackOptions(ctx context.Context) (count int, err error) {
 			}
 			for key, want := range alone[j] {
 				if !reflect.DeepEqual(found[key], want) {
-					return count, errors.Errorf("%v over the settings of %v: found %s = %v, a fresh run has %v", later, earlier, key, found[key], want)
+					return count, errors.Errorf("%v with the settings of %v: found %s = %v, expected %v as in a new run", later, earlier, key, found[key], want)
 				}
 			}
 			count++
@@ -173,7 +173,7 @@ func (m material) attackOptions(ctx context.Context) (count int, err error) {
 	return count, nil
 }
 
-// attackNumbers gives each flag of a number what no training can have.
+// attackNumbers sets each numeric flag to invalid values.
 func (m material) attackNumbers(ctx context.Context) (count int, err error) {
 	data := []string{"--data", filepath.Join(m.folder, "bars"), "--backbone", filepath.Join(m.folder, "small.toml")}
 	for _, flag := range []string{
@@ -200,7 +200,7 @@ func (m material) attackNumbers(ctx context.Context) (count int, err error) {
 		"threads": "100000", "rotation": "999", "epochs": "0", "batch": "0", "size": "10000x10000", "limit": "1", "alphabets": "foo",
 		"fill": "256", "average": "1", "augment": "1.5", "crop-least": "2", "patience": "1000000000", "warmup": "1e9",
 	} {
-		if flag == "patience" { // which any number may be, with something to validate by
+		if flag == "patience" { // any number is valid, if there is a validation
 			continue
 		}
 		if err := m.refused(ctx, []string{"--" + flag}, append([]string{"train", "--" + flag, value}, data...)...); err != nil {
@@ -211,7 +211,7 @@ func (m material) attackNumbers(ctx context.Context) (count int, err error) {
 	return count, nil
 }
 
-// attackEmpty gives each flag of text, and each argument, an empty value.
+// attackEmpty sets each text flag and each argument to an empty value.
 func (m material) attackEmpty(ctx context.Context) (count int, err error) {
 	for _, arguments := range [][]string{
 		{"train", "--data", ""}, {"train", "--data="}, {"train", "--unseen", ""}, {"train", "--size", ""}, {"train", "--backbone", ""}, {"train", "--from", ""},
@@ -233,7 +233,7 @@ func (m material) attackEmpty(ctx context.Context) (count int, err error) {
 	return count, nil
 }
 
-// attackLists trains on lists whose rows contradict one another.
+// attackLists trains on lists with contradictory or malformed rows.
 func (m material) attackLists(ctx context.Context) (count int, err error) {
 	bar := func(class, i string) string { return filepath.Join("bars", "bar"+class, i+".png") }
 	var rows []string

@@ -19,7 +19,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// attackModels names files of other kinds, and damaged models, as the model.
+// attackModels uses other files and damaged models as the model.
 func (m material) attackModels(ctx context.Context) (count int, err error) {
 	a, err := m.picture("a.png", character(64, upright))
 	if err != nil {
@@ -42,7 +42,7 @@ func (m material) attackModels(ctx context.Context) (count int, err error) {
 			return 0, err
 		}
 		file.Tensors[0].Data.([]float32)[0] = value
-		if err := file.Seal(); err != nil { // as a program would that saves what it has
+		if err := file.Seal(); err != nil { // with a correct checksum, as a program that saves such weights would
 			return 0, err
 		}
 		path := filepath.Join(m.folder, "sealed.safetensors")
@@ -70,13 +70,13 @@ func (m material) attackModels(ctx context.Context) (count int, err error) {
 	}
 	for _, left := range []string{"e.npy", "n.onnx", "of-no-model.gallery"} {
 		if exists(filepath.Join(m.folder, left)) {
-			return count, errors.Errorf("%s is left behind by a refused model", left)
+			return count, errors.Errorf("found %s after an error, expected no file", left)
 		}
 	}
 	return count, nil
 }
 
-// attackChoice leaves a newer run folder about, which no command may take by itself.
+// attackChoice creates a newer run folder, which no command may use by default.
 func (m material) attackChoice(ctx context.Context) (count int, err error) {
 	drawing, err := m.picture("drawing.png", character(64, upright))
 	if err != nil {
@@ -103,7 +103,7 @@ func (m material) attackChoice(ctx context.Context) (count int, err error) {
 			return count, err
 		}
 		if strings.Contains(found.err, "newest") {
-			return count, errors.Errorf("%q took the newest run: %s", found.command, found.err)
+			return count, errors.Errorf("%q used the newest run: %s", found.command, found.err)
 		}
 		count++
 	}
@@ -123,7 +123,7 @@ func (m material) attackChoice(ctx context.Context) (count int, err error) {
 	} {
 		found, err := m.ask(ctx, arguments...)
 		if err == nil {
-			err = found.isRefusal("coloured")
+			err = found.isRefusal("colored")
 		}
 		if err != nil {
 			return count, err
@@ -133,13 +133,13 @@ func (m material) attackChoice(ctx context.Context) (count int, err error) {
 	return count, nil
 }
 
-// hostileNames forge lines, turn text around, or are one name in two forms.
+// hostileNames have control characters, change the direction of text, or are not UTF-8.
 var hostileNames = []string{
 	"alice\nbob", "alice\rbob", "alice\x1b[2J", "alice\x00"[:5] + "\x07", "alice\u202egnp", "alice\u2066x\u2069", "alice\u2028bob", "alice\u2029bob",
 	"alice\u0085bob", "M\xfcller", "M\xf6ller", "\xff", "alice\x7f", " ", "\t",
 }
 
-// attackNames enrolls under names that no class may have, by the tool and by HTTP.
+// attackNames enrolls under invalid class names, with the command and over HTTP.
 func (m material) attackNames(ctx context.Context) (count int, err error) {
 	drawing, err := m.picture("named.png", character(64, upright))
 	if err != nil {
@@ -158,7 +158,7 @@ func (m material) attackNames(ctx context.Context) (count int, err error) {
 			return count, err
 		}
 		if strings.Count(strings.TrimSpace(found.err), "\n") > 1 || strings.ContainsAny(found.err, "\x1b\r\u202e\u2066\u2028\u0085") {
-			return count, errors.Errorf("%q: the refusal has the name as it is: %q", name, found.err)
+			return count, errors.Errorf("%q: found the name without escapes in the error: %q", name, found.err)
 		}
 		count++
 	}
@@ -167,7 +167,7 @@ func (m material) attackNames(ctx context.Context) (count int, err error) {
 		return count, errors.WithStack(err)
 	}
 	err = m.serving(ctx, []string{"--gallery", gallery}, func(address string, _ func() string) error {
-		// The names of the first requests are good, so that it is the names which are refused.
+		// The first requests have a valid name, to show that the others fail because of their names.
 		for i, name := range append([]string{"Zoë"}, hostileNames...) {
 			answered := func(status int) bool { return status/100 == 4 && i > 0 || status/100 == 2 && i == 0 }
 			body := map[string]any{"class": name, "image": []string{base64.StdEncoding.EncodeToString(content)}}
@@ -175,18 +175,18 @@ func (m material) attackNames(ctx context.Context) (count int, err error) {
 			if err != nil {
 				return errors.WithStack(err)
 			}
-			// json.Marshal writes U+FFFD for what is not UTF-8; put the bytes back.
+			// json.Marshal replaces invalid UTF-8 by U+FFFD; restore the bytes.
 			text = bytes.Replace(text, []byte(`\ufffd`), []byte(strings.Trim(name, "Mler")), 1)
 			status, answer, err := post(ctx, address+"/v1/enroll", "application/json", bytes.NewReader(text))
 			if err != nil || !answered(status) {
-				return errors.Errorf("%q over HTTP: found the status %d and %s (%v)", name, status, answer, err)
+				return errors.Errorf("%q over HTTP: found status %d and %s (%v)", name, status, answer, err)
 			}
 			form, kind, err := formOf(map[string][]string{"class": {name}}, "image", content)
 			if err != nil {
 				return err
 			}
 			if status, answer, err = post(ctx, address+"/v1/enroll", kind, form); err != nil || !answered(status) {
-				return errors.Errorf("%q by a form: found the status %d and %s (%v)", name, status, answer, err)
+				return errors.Errorf("%q in a form: found status %d and %s (%v)", name, status, answer, err)
 			}
 			if i > 0 {
 				count += 2
@@ -199,12 +199,12 @@ func (m material) attackNames(ctx context.Context) (count int, err error) {
 	}
 	found, err := m.accepted(ctx, "classes", "--gallery", gallery)
 	if err == nil && (!strings.Contains(found.out, "Müller") || strings.Contains(found.out, "alice")) {
-		err = errors.Errorf("found the classes %q, expected Müller alone", found.out)
+		err = errors.Errorf("found the classes %q, expected only Müller", found.out)
 	}
 	return count, err
 }
 
-// attackEnroll lets many processes make one gallery at one moment.
+// attackEnroll lets many processes create one gallery concurrently.
 func (m material) attackEnroll(ctx context.Context) (count int, err error) {
 	drawing, err := m.picture("enrolled.png", character(64, upright))
 	if err != nil {
@@ -238,7 +238,7 @@ func (m material) attackEnroll(ctx context.Context) (count int, err error) {
 	return count, nil
 }
 
-// attackEnvironment sets the variables that choose kernels to what means nothing.
+// attackEnvironment sets the variables that choose kernels to invalid values.
 func (m material) attackEnvironment(ctx context.Context) (count int, err error) {
 	drawing, err := m.picture("environment.png", character(64, upright))
 	if err != nil {

@@ -26,12 +26,12 @@ import (
 	"github.com/pkg/errors"
 )
 
-// crash kills trainings and enrolments, and fills disks, at random moments.
-func crash(ctx context.Context, s settings) ([]Finding, error) {
+// crash kills trainings and enrolling processes at random moments and fills disks.
+func crash(ctx context.Context, s settings) ([]measured, error) {
 	flags := flag.NewFlagSet("crash", flag.ContinueOnError)
-	kills := flags.Int("kills", 200, "of trainings, and as many of processes that enrol")
-	disks := flags.Int("disks", 40, "that become full under trainings, and a quarter as many under each other command")
-	seed := flags.Uint64("seed", 1, "of the moments")
+	kills := flags.Int("kills", 200, "`number` of kills of trainings, and of enrolling processes")
+	disks := flags.Int("disks", 40, "`number` of full disks for trainings, and a quarter of it for each other command")
+	seed := flags.Uint64("seed", 1, "random seed of the moments")
 	if err := flags.Parse(s.arguments); err != nil {
 		return nil, err
 	}
@@ -44,13 +44,15 @@ func crash(ctx context.Context, s settings) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	var findings []Finding
-	for _, part := range []func() ([]Finding, error){
-		func() ([]Finding, error) { return m.killTrainings(ctx, *kills, random.New(*seed, "trainings"), s.note) },
-		func() ([]Finding, error) {
-			return killEnrolments(ctx, folder, *kills, random.New(*seed, "enrolments"), s.note)
+	var findings []measured
+	for _, part := range []func() ([]measured, error){
+		func() ([]measured, error) {
+			return m.killTrainings(ctx, *kills, random.New(*seed, "trainings"), s.note)
 		},
-		func() ([]Finding, error) { return m.fillDisks(ctx, *disks, random.New(*seed, "disks"), s.note) },
+		func() ([]measured, error) {
+			return killEnrollments(ctx, folder, *kills, random.New(*seed, "enrollments"), s.note)
+		},
+		func() ([]measured, error) { return m.fillDisks(ctx, *disks, random.New(*seed, "disks"), s.note) },
 	} {
 		found, err := part()
 		if err != nil {
@@ -61,16 +63,16 @@ func crash(ctx context.Context, s settings) ([]Finding, error) {
 	return findings, nil
 }
 
-// finding is a figure in words.
-func finding(what, format string, arguments ...any) Finding {
-	return Finding{what, fmt.Sprintf(format, arguments...)}
+// newMeasured formats a result.
+func newMeasured(what, format string, arguments ...any) measured {
+	return measured{what, fmt.Sprintf(format, arguments...)}
 }
 
-// killTrainings kills trainings and goes on with each until it comes to its end,
-// and compares that with the undisturbed run.
-func (m material) killTrainings(ctx context.Context, kills int, chance *rand.Rand, note func(string, ...any)) ([]Finding, error) {
+// killTrainings kills trainings at random moments, resumes each until it is finished, and
+// compares the result with the undisturbed run.
+func (m material) killTrainings(ctx context.Context, kills int, chance *rand.Rand, note func(string, ...any)) ([]measured, error) {
 	killed, trainings, left, unbegun := 0, 0, leftovers{}, 0
-	span := m.took // in which a process is killed
+	span := m.took // maximum time until a process is killed
 	run := filepath.Join(m.folder, "killed")
 	begin := m.train(run)
 	for killed < kills {
@@ -82,14 +84,14 @@ func (m material) killTrainings(ctx context.Context, kills int, chance *rand.Ran
 		for arguments, ended := begin, false; !ended; {
 			moment := time.Duration(chance.Float64() * float64(span))
 			if killed == kills {
-				moment = time.Hour // to its end
+				moment = time.Hour // let it finish
 			}
 			died, err := killAfter(m.likeness.command(ctx, m.folder, arguments...), moment)
 			if err != nil {
 				return nil, errors.Wrapf(err, "after %d kills", killed)
 			}
-			// What else runs on the machine changes how long a training takes, so the
-			// span follows: about one process in five comes to its end.
+			// The duration of a training depends on other programs, so the span is adapted:
+			// about one process in five finishes.
 			if died {
 				killed++
 				span += span / 20
@@ -103,8 +105,8 @@ func (m material) killTrainings(ctx context.Context, kills int, chance *rand.Ran
 			left.temporary, left.cut = left.temporary+found.temporary, left.cut+found.cut
 			switch ended = !died || m.ended(run); {
 			case ended && !died && found.temporary > 0:
-				return nil, errors.Errorf("%d temporary files are left after the end", found.temporary)
-			case !exists(filepath.Join(run, "config.toml")): // so its settings are known to nobody
+				return nil, errors.Errorf("found %d temporary files after the end of the training", found.temporary)
+			case !exists(filepath.Join(run, "config.toml")): // nothing to resume
 				arguments = begin
 				unbegun++
 			default:
@@ -115,17 +117,16 @@ func (m material) killTrainings(ctx context.Context, kills int, chance *rand.Ran
 			return nil, errors.Wrapf(err, "after %d kills", killed)
 		}
 	}
-	return []Finding{
-		finding("trainings killed", "%d times, and each time every file of the run folder was whole", killed),
-		finding("of these before there was anything to go on with", "%d, begun again in the same folder", unbegun),
-		finding("trainings that came to their end in spite of it", "%d, all with the model of the undisturbed one, byte for byte, its epochs and its figures", trainings),
-		finding("temporary files that kills left", "%d, none of them in the way, none left after the end", left.temporary),
-		finding("event files whose last record was cut off", "%d", left.cut),
+	return []measured{
+		newMeasured("kills of trainings", "%d, and after each every file of the run folder was intact", killed),
+		newMeasured("of these before there was anything to resume", "%d, started again in the same folder", unbegun),
+		newMeasured("trainings that finished in spite of kills", "%d, all with the model of the undisturbed one, byte for byte, its epochs and its figures", trainings),
+		newMeasured("temporary files that kills left", "%d, without consequences, none left after the end", left.temporary),
+		newMeasured("event files whose last record was truncated", "%d", left.cut),
 	}, nil
 }
 
-// killAfter starts a command and kills it after a time; one that ends before must
-// end well.
+// killAfter starts a command and kills it after a time. If it ends before, it must succeed.
 func killAfter(c *exec.Cmd, moment time.Duration) (died bool, err error) {
 	var said bytes.Buffer
 	c.Stderr = &said
@@ -142,21 +143,20 @@ func killAfter(c *exec.Cmd, moment time.Duration) (died bool, err error) {
 		if err := c.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return false, errors.WithStack(err)
 		}
-		if err = <-ended; err != nil && c.ProcessState.ExitCode() < 0 { // by a signal
+		if err = <-ended; err != nil && c.ProcessState.ExitCode() < 0 { // it was killed
 			return true, nil
 		}
 	}
 	return false, errors.Wrapf(err, "%s: %s", strings.Join(c.Args, " "), &said)
 }
 
-// ended reports whether a run is complete, even if its process was killed before it
-// printed so.
+// ended reports whether a training has finished, although its process was killed.
 func (m material) ended(run string) bool {
 	return exists(filepath.Join(run, "result.json")) && !exists(filepath.Join(run, "checkpoint.safetensors"))
 }
 
-// compare compares a complete run with the undisturbed one: the model byte for byte,
-// the epochs and the figures.
+// compare compares a finished run with the undisturbed one: the model byte for byte, the
+// epochs and the figures.
 func (m material) compare(run string) error {
 	model := func(folder string) ([]byte, error) { return os.ReadFile(filepath.Join(folder, "model.safetensors")) }
 	found, err := model(run)
@@ -168,7 +168,7 @@ func (m material) compare(run string) error {
 		return errors.WithStack(err)
 	}
 	if !bytes.Equal(found, expected) {
-		return errors.New("the model is not that of the undisturbed training")
+		return errors.New("the model differs from that of the undisturbed training")
 	}
 	for _, read := range []func(folder string) (any, error){
 		func(folder string) (any, error) {
@@ -192,11 +192,11 @@ func (m material) compare(run string) error {
 			return errors.WithStack(err)
 		}
 		if !reflect.DeepEqual(found, expected) {
-			return errors.Errorf("found %v, the undisturbed training has %v", found, expected)
+			return errors.Errorf("found %v, expected %v as in the undisturbed training", found, expected)
 		}
 	}
 	if exists(filepath.Join(run, "checkpoint.safetensors")) {
-		return errors.New("there is a checkpoint after the end")
+		return errors.New("found a checkpoint after the end of the training")
 	}
 	return nil
 }
@@ -206,27 +206,27 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// childVariable makes this program one that enrols without end, into the gallery
-// that it names.
+// childVariable is the environment variable with the gallery in which this program, as a
+// child process, enrolls in an endless loop.
 const childVariable = "LIKENESS_RELIABILITY_ENROL"
 
-// perEnrolment examples are enrolled at once, all or none.
-const perEnrolment = 3
+// perEnrollment is the number of examples that are enrolled at a time, all or none.
+const perEnrollment = 3
 
-// greys embeds an image of three grey pixels as their values.
-func greys() (*likeness.Model, error) {
+// grayModel embeds an image of three gray pixels as their values.
+func grayModel() (*likeness.Model, error) {
 	size := imaging.Size{Height: 1, Width: 3, Channels: 1}
-	network := backbone.Network{Name: "greys", Size: size, Blocks: []graph.Block{graph.Flatten{}}}
+	network := backbone.Network{Name: "grays", Size: size, Blocks: []graph.Block{graph.Flatten{}}}
 	return likeness.New(network, heads.L2{}, imaging.Preprocessing{Size: size}, 1)
 }
 
-// example is the j-th of the i-th class.
+// example returns the embedding of the j-th example of the i-th class.
 func example(i, j int) []float32 { return []float32{float32(i % 256), float32(i / 256), float32(j)} }
 
-// enrolWithoutEnd opens a gallery, or makes it, and enrols until it is killed. It
-// writes a line for each class once Enroll has returned.
-func enrolWithoutEnd(path string, acknowledge io.Writer) error {
-	model, err := greys()
+// enrollForever opens or creates a gallery and enrolls until it is killed. It writes a line
+// for each class after EnrollEmbeddings has returned.
+func enrollForever(path string, acknowledge io.Writer) error {
+	model, err := grayModel()
 	if err != nil {
 		return err
 	}
@@ -239,7 +239,7 @@ func enrolWithoutEnd(path string, acknowledge io.Writer) error {
 	}
 	for i := len(g.Classes()); ; i++ {
 		var examples [][]float32
-		for j := range perEnrolment {
+		for j := range perEnrollment {
 			examples = append(examples, example(i, j))
 		}
 		if err := g.EnrollEmbeddings(fmt.Sprint("class ", i), examples...); err != nil {
@@ -251,10 +251,10 @@ func enrolWithoutEnd(path string, acknowledge io.Writer) error {
 	}
 }
 
-// killEnrolments kills processes that enrol, and looks for whatever they said that
-// they had enrolled. Every tenth begins a new gallery, so that its making is
-// killed, too.
-func killEnrolments(ctx context.Context, folder string, kills int, chance *rand.Rand, note func(string, ...any)) ([]Finding, error) {
+// killEnrollments kills enrolling processes and checks that all acknowledged examples are in
+// the gallery. Every tenth process creates a new gallery, so that the creation is killed,
+// too.
+func killEnrollments(ctx context.Context, folder string, kills int, chance *rand.Rand, note func(string, ...any)) ([]measured, error) {
 	const perGallery = 10
 	acknowledged, unmade, beyond := 0, 0, 0
 	path := filepath.Join(folder, "killed.gallery")
@@ -262,7 +262,7 @@ func killEnrolments(ctx context.Context, folder string, kills int, chance *rand.
 	var starting time.Duration
 	for kill := range kills {
 		if kill%perGallery == 0 {
-			note("enrolments, after %d of %d kills: %d acknowledged", kill, kills, acknowledged)
+			note("enrollments, after %d of %d kills: %d acknowledged", kill, kills, acknowledged)
 			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, errors.WithStack(err)
 			}
@@ -272,7 +272,7 @@ func killEnrolments(ctx context.Context, folder string, kills int, chance *rand.
 		if err != nil {
 			return nil, err
 		}
-		if starting == 0 { // the first one shows how long it takes to begin
+		if starting == 0 { // the first process measures the time to start
 			starting = started
 		}
 		known = append(known, more...)
@@ -283,25 +283,25 @@ func killEnrolments(ctx context.Context, folder string, kills int, chance *rand.
 			unmade++
 		case err != nil:
 			return nil, errors.Wrapf(err, "after %d kills", kill+1)
-		case examples > len(known)*perEnrolment:
+		case examples > len(known)*perEnrollment:
 			beyond++
-			known = nil // an enrolment that came through unacknowledged: count anew
-			for i := range examples / perEnrolment {
+			known = nil // an enrollment succeeded without an acknowledgment: count again
+			for i := range examples / perEnrollment {
 				known = append(known, fmt.Sprint("class ", i))
 			}
 		}
 	}
-	return []Finding{
-		finding("processes killed that enrolled", "%d, and each time the gallery opened", kills),
-		finding("enrolments that they acknowledged", "%d, of %d examples each, all there", acknowledged, perEnrolment),
-		finding("killed between an enrolment and its acknowledgement", "%d, of which all examples were there", beyond),
-		finding("killed before the gallery was made", "%d, and made by the next", unmade),
+	return []measured{
+		newMeasured("kills of enrolling processes", "%d, and after each the gallery could be opened", kills),
+		newMeasured("acknowledged enrollments", "%d of %d examples each, all in the gallery", acknowledged, perEnrollment),
+		newMeasured("killed between an enrollment and its acknowledgment", "%d, with all examples in the gallery", beyond),
+		newMeasured("killed before the gallery was created", "%d, and created by the next process", unmade),
 	}, nil
 }
 
-// killChild starts a process that enrols, kills it after a time, or upon its first
-// acknowledgement if that is 0, and returns what it acknowledged and how long it
-// took to begin.
+// killChild starts an enrolling process, kills it after a time, or after its first
+// acknowledgment if the time is 0, and returns what it acknowledged and the time that it took
+// to start.
 func killChild(ctx context.Context, path string, moment time.Duration) (acknowledged []string, started time.Duration, err error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -334,7 +334,7 @@ func killChild(ctx context.Context, path string, moment time.Duration) (acknowle
 		return nil, 0, errors.WithStack(err)
 	}
 	if err := child.Wait(); err == nil || child.ProcessState.ExitCode() >= 0 {
-		return nil, 0, errors.Errorf("the process that enrols ended by itself: %v: %s", err, &said)
+		return nil, 0, errors.Errorf("the enrolling process ended before it was killed: %v: %s", err, &said)
 	}
 	for line := range strings.Lines(string(text)) {
 		if class, whole := strings.CutSuffix(line, "\n"); whole {
@@ -344,10 +344,10 @@ func killChild(ctx context.Context, path string, moment time.Duration) (acknowle
 	return acknowledged, started, nil
 }
 
-// lookFor opens a gallery, looks for classes and returns how many examples there
-// are. Each class must have all its examples.
+// lookFor opens a gallery, checks that it has the classes, each with all of its examples, and
+// returns the number of examples.
 func lookFor(path string, classes []string) (examples int, err error) {
-	model, err := greys()
+	model, err := grayModel()
 	if err != nil {
 		return 0, err
 	}
@@ -357,8 +357,8 @@ func lookFor(path string, classes []string) (examples int, err error) {
 	}
 	defer g.Close()
 	for _, class := range g.Classes() {
-		if class.Examples != perEnrolment {
-			return 0, errors.Errorf("%s has %d examples, expected all of %d or none", class.Name, class.Examples, perEnrolment)
+		if class.Examples != perEnrollment {
+			return 0, errors.Errorf("%s has %d examples, expected all of %d or none", class.Name, class.Examples, perEnrollment)
 		}
 	}
 	for _, class := range classes {
@@ -366,13 +366,13 @@ func lookFor(path string, classes []string) (examples int, err error) {
 		if _, err := fmt.Sscanf(class, "class %d", &i); err != nil {
 			return 0, errors.Wrap(err, class)
 		}
-		for j := range perEnrolment {
+		for j := range perEnrollment {
 			found, err := g.VerifyEmbedding(class, example(i, j))
 			if err != nil {
-				return 0, errors.Wrapf(err, "%s, which was acknowledged, is not there", class)
+				return 0, errors.Wrapf(err, "%s was acknowledged, but is not in the gallery", class)
 			}
 			if found.Distance != 0 {
-				return 0, errors.Errorf("%s, which was acknowledged, is at a distance of %v", class, found.Distance)
+				return 0, errors.Errorf("%s was acknowledged, but its example has the distance %v", class, found.Distance)
 			}
 		}
 	}

@@ -11,13 +11,13 @@ import (
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(childVariable); path != "" {
-		fmt.Fprintln(os.Stderr, enrolWithoutEnd(path, os.Stdout))
+		fmt.Fprintln(os.Stderr, enrollForever(path, os.Stdout))
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
 
-// small makes the material of the checks.
+// small returns the material of the checks.
 func small(t *testing.T) material {
 	t.Helper()
 	if testing.Short() {
@@ -35,7 +35,7 @@ func small(t *testing.T) material {
 	return m
 }
 
-// A few of what the command does by the hundred.
+// The check with few kills and disks.
 func TestCrash(t *testing.T) {
 	m := small(t)
 	t.Run("trainings", func(t *testing.T) {
@@ -43,8 +43,8 @@ func TestCrash(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("enrolments", func(t *testing.T) {
-		if _, err := killEnrolments(t.Context(), m.folder, 4, random.New(1), t.Logf); err != nil {
+	t.Run("enrollments", func(t *testing.T) {
+		if _, err := killEnrollments(t.Context(), m.folder, 4, random.New(1), t.Logf); err != nil {
 			t.Error(err)
 		}
 	})

@@ -13,8 +13,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// diskJobs are the tool's commands that write, with the files that were there
-// before, each made in a folder of its own.
+// diskJobs returns the commands that write files, with earlier versions of the files.
 func (m material) diskJobs(ctx context.Context) ([]diskJob, error) {
 	folder := func(name string) string { return filepath.Join(m.folder, "seeds", name) }
 	for _, name := range []string{"half", "whole", "vectors", "onnx", "gallery"} {
@@ -54,9 +53,8 @@ func (m material) diskJobs(ctx context.Context) ([]diskJob, error) {
 	return jobs, nil
 }
 
-// trainHalf makes a run with all its files that has not come to its end. A training
-// of a tenth of a second may end before its process has turned to the interrupt;
-// then there is another.
+// trainHalf creates the run folder of an interrupted training. Since the training takes only a
+// tenth of a second, it may finish before it handles the interrupt; then it is repeated.
 func (m material) trainHalf(ctx context.Context, folder string) error {
 	const attempts = 20
 	for range attempts {
@@ -71,11 +69,11 @@ func (m material) trainHalf(ctx context.Context, folder string) error {
 			return errors.WithStack(err)
 		}
 	}
-	return errors.Errorf("each of %d trainings came to its end before it was interrupted", attempts)
+	return errors.Errorf("each of %d trainings finished before it was interrupted", attempts)
 }
 
-// checkTraining looks at the run of a training on a disk: every file is whole, and
-// with more room it goes on to the end of the undisturbed one.
+// checkTraining checks the run of a training on a disk: every file is intact, and with more
+// space it can be resumed and gives the result of the undisturbed one.
 func (m material) checkTraining(ctx context.Context, after, ample string, failed bool) error {
 	run := filepath.Join(after, "run")
 	if err := m.checkRun(ctx, after, ample, failed); err != nil {
@@ -84,7 +82,7 @@ func (m material) checkTraining(ctx context.Context, after, ample string, failed
 	switch {
 	case !failed:
 	case exists(filepath.Join(run, "config.toml")):
-		if m.ended(run) { // all but the last messages
+		if m.ended(run) { // only the last messages are missing
 			break
 		}
 		if err := m.likeness.run(ctx, after, "train", "--resume", "run", "--tensorboard"); err != nil {
@@ -101,17 +99,17 @@ func (m material) checkTraining(ctx context.Context, after, ample string, failed
 	return m.compare(run)
 }
 
-// checkRun says whether all files of a run are whole, with nothing beside them.
+// checkRun checks that all files of a run are intact and that there are no temporary files.
 func (m material) checkRun(_ context.Context, after, _ string, _ bool) error {
 	left, err := inspect(filepath.Join(after, "run"))
 	if err == nil && left != (leftovers{}) {
-		err = errors.Errorf("left behind: %+v", left)
+		err = errors.Errorf("found leftovers: %+v", left)
 	}
 	return err
 }
 
-// oldOrNew says whether each file has what it had before or what the command makes
-// of it where there is room, and nothing lies beside them.
+// oldOrNew checks that each file has its old or its new content and that there are no other
+// files.
 func oldOrNew(seed string) func(context.Context, string, string, bool) error {
 	return func(_ context.Context, after, ample string, failed bool) error {
 		entries, err := os.ReadDir(after)
@@ -126,7 +124,7 @@ func oldOrNew(seed string) func(context.Context, string, string, bool) error {
 			was, _ := os.ReadFile(filepath.Join(seed, entry.Name()))
 			becomes, _ := os.ReadFile(filepath.Join(ample, entry.Name()))
 			if !bytes.Equal(is, becomes) && (!failed || !bytes.Equal(is, was)) {
-				return errors.Errorf("%s is neither old nor new", entry.Name())
+				return errors.Errorf("%s has neither its old nor its new content", entry.Name())
 			}
 		}
 		old, err := os.ReadDir(seed)
@@ -137,8 +135,8 @@ func oldOrNew(seed string) func(context.Context, string, string, bool) error {
 	}
 }
 
-// checkGallery says whether the gallery has the old class and, unless the command
-// failed, the new one, and takes the new one where there is room.
+// checkGallery checks that the gallery has the old class and, unless the command failed, the
+// new one, and that the new one can be enrolled with more space.
 func (m material) checkGallery(old, fresh string, args []string) func(context.Context, string, string, bool) error {
 	return func(ctx context.Context, after, _ string, failed bool) error {
 		path := filepath.Join(after, "known.gallery")
@@ -175,7 +173,7 @@ func (m material) checkGallery(old, fresh string, args []string) func(context.Co
 		}
 		entries, err := os.ReadDir(after)
 		if err == nil && len(entries) != 1 {
-			err = errors.Errorf("left behind: %v", entries)
+			err = errors.Errorf("found leftovers: %v", entries)
 		}
 		if err != nil {
 			return err
@@ -184,8 +182,8 @@ func (m material) checkGallery(old, fresh string, args []string) func(context.Co
 	}
 }
 
-// sameFolders says whether two folders have the same files; an empty name stands
-// for a folder of none.
+// sameFolders checks that two folders have the same files; an empty name stands for an empty
+// folder.
 func sameFolders(before, after string) error {
 	read := func(folder string) (map[string]string, error) {
 		files := map[string]string{}
@@ -220,8 +218,7 @@ func sameFolders(before, after string) error {
 	return nil
 }
 
-// interruptAt starts a command and ends it, as Ctrl-C does, when its messages have
-// a text.
+// interruptAt starts a command and interrupts it when its messages contain a text.
 func interruptAt(c *exec.Cmd, text string) error {
 	messages, err := c.StderrPipe()
 	if err != nil {

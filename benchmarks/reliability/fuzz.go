@@ -24,26 +24,26 @@ import (
 	"github.com/pkg/errors"
 )
 
-// fuzzing are the settings of the check of hostile input.
+// fuzzing holds the settings of the fuzzing check.
 type fuzzing struct {
-	executions int           // in all; turns go on until there are so many
-	turn       time.Duration // of one target
+	executions int           // minimum number of executions in total
+	turn       time.Duration // duration of one turn of a target
 	workers    int
-	only       string // pattern of the targets
+	only       string // regular expression of the targets
 	note       func(format string, arguments ...any)
 }
 
-// fuzz gives every fuzz target of the tree a turn, and then turns to the faster half
-// of them until there are as many executions as were asked for: the others start
-// servers and write files. An input that a target fails on ends it, and lies in the
-// target's testdata/fuzz.
-func fuzz(ctx context.Context, s settings) ([]Finding, error) {
+// fuzz runs every fuzz target of the module for one turn, and then the faster half of them in
+// turns until the requested number of executions is reached; the slower ones start servers
+// and write files. A failing input ends the check and is written to the target's
+// testdata/fuzz.
+func fuzz(ctx context.Context, s settings) ([]measured, error) {
 	f := fuzzing{note: s.note}
 	flags := flag.NewFlagSet("fuzz", flag.ContinueOnError)
-	flags.IntVar(&f.executions, "executions", 10_000_000, "`number` of executions in all; 0 is one turn of each target")
-	flags.DurationVar(&f.turn, "turn", 20*time.Second, "`time` of a target's turn")
-	flags.IntVar(&f.workers, "workers", 1, "`number` of executions at a time")
-	flags.StringVar(&f.only, "only", ".", "`pattern` of the targets, such as gallery.FuzzPages")
+	flags.IntVar(&f.executions, "executions", 10_000_000, "minimum `number` of executions in total; 0 means one turn of each target")
+	flags.DurationVar(&f.turn, "turn", 20*time.Second, "`duration` of a turn of a target")
+	flags.IntVar(&f.workers, "workers", 1, "`number` of concurrent executions")
+	flags.StringVar(&f.only, "only", ".", "regular `expression` of the targets, for example gallery.FuzzPages")
 	if err := flags.Parse(s.arguments); err != nil {
 		return nil, err
 	}
@@ -67,14 +67,14 @@ func fuzz(ctx context.Context, s settings) ([]Finding, error) {
 	if err := f.run(ctx, targets); err != nil {
 		return nil, err
 	}
-	findings := []Finding{{"executions in all, without a failure", thousands(sum(targets))}, {"targets", strconv.Itoa(len(targets))}}
+	findings := []measured{{"executions in total, without a failure", thousands(sum(targets))}, {"targets", strconv.Itoa(len(targets))}}
 	for _, t := range targets {
-		findings = append(findings, Finding{"executions of " + t.title(), thousands(t.executions)})
+		findings = append(findings, measured{"executions of " + t.title(), thousands(t.executions)})
 	}
 	return findings, nil
 }
 
-// run builds the targets and gives them their turns.
+// run builds the targets and runs them in turns.
 func (f fuzzing) run(ctx context.Context, targets []*fuzzTarget) error {
 	folder, err := os.MkdirTemp("", "fuzz")
 	if err != nil {
@@ -90,13 +90,13 @@ func (f fuzzing) run(ctx context.Context, targets []*fuzzTarget) error {
 		if err := f.take(ctx, folder, t); err != nil {
 			return err
 		}
-		f.note("%s, %s executions, %s in all", t.title(), thousands(t.executions), thousands(sum(targets)))
+		f.note("%s, %s executions, %s in total", t.title(), thousands(t.executions), thousands(sum(targets)))
 	}
 	return nil
 }
 
-// fasterHalf are the targets that did the most in their first turns, in the order of
-// their names.
+// fasterHalf returns the half of the targets with the most executions in their first turns,
+// sorted by name.
 func fasterHalf(targets []*fuzzTarget) []*fuzzTarget {
 	faster := slices.Clone(targets)
 	slices.SortStableFunc(faster, func(a, b *fuzzTarget) int { return cmp.Compare(b.first, a.first) })
@@ -105,10 +105,10 @@ func fasterHalf(targets []*fuzzTarget) []*fuzzTarget {
 	return faster
 }
 
-// take gives one target a turn.
+// take runs one target for one turn.
 func (f fuzzing) take(ctx context.Context, folder string, t *fuzzTarget) error {
 	binary := filepath.Join(folder, strings.ReplaceAll(t.pkg, "/", "-")+".test")
-	if _, err := os.Stat(binary); err != nil { // one for all targets of a package
+	if _, err := os.Stat(binary); err != nil { // one binary for all targets of a package
 		arguments := []string{"test", "-c", "-o", binary}
 		for _, pattern := range observed {
 			arguments = append(arguments, "-gcflags="+pattern+"=-d=libfuzzer")
@@ -121,8 +121,7 @@ func (f fuzzing) take(ctx context.Context, folder string, t *fuzzTarget) error {
 	if err != nil {
 		return errors.Wrap(err, "go env GOCACHE")
 	}
-	// Making interesting inputs small, which is no execution that counts, would take
-	// most of a turn.
+	// Minimizing interesting inputs, whose executions do not count, would take most of a turn.
 	command := exec.CommandContext(ctx, binary, "-test.fuzzminimizetime=10x", "-test.run=^$", "-test.fuzz=^"+t.name+"$", "-test.fuzztime="+f.turn.String(),
 		"-test.parallel="+strconv.Itoa(f.workers), "-test.timeout=0",
 		"-test.fuzzcachedir="+filepath.Join(string(bytes.TrimSpace(cache)), "fuzz", t.pkg))
@@ -142,18 +141,18 @@ func (f fuzzing) take(ctx context.Context, folder string, t *fuzzTarget) error {
 	return nil
 }
 
-// late is what package testing says, as if it were a failure, where the time of a
-// turn ends while an input is under way (golang/go issue 75804, mended in Go 1.27).
+// late matches the failure that package testing reports if the time of a turn ends during an
+// execution (golang/go issue 75804, fixed in Go 1.27).
 var late = regexp.MustCompile(`--- FAIL: \w+ \([0-9.]+s\)\n    context deadline exceeded\nFAIL\n$`)
 
-// ended says whether a target that failed did so only because its turn was over.
+// ended reports whether a target failed only because the time of its turn ended.
 func ended(text string) bool {
 	return late.MatchString(text) && strings.Count(text, "--- FAIL") == 1 && !strings.Contains(text, "Failing input")
 }
 
-// observed are the packages whose branches the fuzzing is led by: our own, and those
-// that read. go test -fuzz takes all, and then looks through millions of counters of
-// graphs and drawings after each execution.
+// observed lists the packages whose coverage guides the fuzzing: those of this module and
+// those that parse input. go test -fuzz instruments all packages and would process millions
+// of coverage counters after each execution.
 var observed = []string{
 	"github.com/likeness-go/likeness/...", "github.com/BurntSushi/toml/...", "go.etcd.io/bbolt/...", "golang.org/x/image/...",
 	"archive/...", "compress/...", "encoding/...", "image/...", "mime/...",
@@ -161,7 +160,7 @@ var observed = []string{
 
 var reported = regexp.MustCompile(`fuzz: elapsed: .*, execs: (\d+) `)
 
-// executions is how many a target's last report says.
+// executions returns the number of executions in a target's last report.
 func executions(text string) (int, error) {
 	reports := reported.FindAllStringSubmatch(text, -1)
 	if len(reports) == 0 {
@@ -177,7 +176,7 @@ func sum(targets []*fuzzTarget) (executions int) {
 	return executions
 }
 
-// thousands writes a number as 12,345,678.
+// thousands formats a number as 12,345,678.
 func thousands(n int) string {
 	if n < 1000 {
 		return strconv.Itoa(n)
@@ -190,13 +189,13 @@ type fuzzTarget struct {
 	pkg, folder string
 	name        string
 	executions  int
-	first       int // of them, in the first turn
+	first       int // executions in the first turn
 }
 
-// title is such as "imaging.FuzzDecode".
+// title returns the name of the target, for example "imaging.FuzzDecode".
 func (t *fuzzTarget) title() string { return path.Base(t.pkg) + "." + t.name }
 
-// fuzzTargets finds the targets of all packages.
+// fuzzTargets returns the targets of all packages.
 func fuzzTargets(ctx context.Context) (targets []*fuzzTarget, err error) {
 	text, err := exec.CommandContext(ctx, "go", "list", "-json=ImportPath,Dir,TestGoFiles,XTestGoFiles", "./...").Output()
 	if err != nil {
@@ -224,7 +223,7 @@ func fuzzTargets(ctx context.Context) (targets []*fuzzTarget, err error) {
 	}
 }
 
-// fuzzNames are the targets in one file.
+// fuzzNames returns the names of the targets in a file.
 func fuzzNames(file string) (names []string, err error) {
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
 	if err != nil {

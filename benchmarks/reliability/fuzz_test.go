@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestExecutionsAreThoseOfTheLastReport(t *testing.T) {
+func TestExecutionsOfLastReport(t *testing.T) {
 	const text = `fuzz: elapsed: 0s, gathering baseline coverage: 0/24 completed
 fuzz: elapsed: 0s, gathering baseline coverage: 24/24 completed, now fuzzing with 1 workers
 fuzz: elapsed: 3s, execs: 5678 (1892/sec), new interesting: 1 (total: 25)
@@ -22,17 +22,17 @@ PASS
 	}
 }
 
-func TestEndedTellsTheEndOfATurnFromAFailure(t *testing.T) {
+func TestEnded(t *testing.T) {
 	const late = "fuzz: elapsed: 20s, execs: 243662 (17387/sec), new interesting: 4 (total: 53)\n--- FAIL: FuzzUnpack (20.10s)\n    context deadline exceeded\nFAIL\n"
 	if !ended(late) {
-		t.Error("the end of a turn is taken for a failure")
+		t.Error("the end of a turn counts as a failure")
 	}
 	for _, text := range []string{
 		"--- FAIL: FuzzFile (10.91s)\n    --- FAIL: FuzzFile (0.00s)\n        fuzz_test.go:90: context deadline exceeded\n    \n    Failing input written to testdata/fuzz/FuzzFile/39f6\nFAIL\n",
 		"--- FAIL: FuzzFile (10.91s)\n    fuzzing process hung or terminated unexpectedly: exit status 2\nFAIL\n",
 	} {
 		if ended(text) {
-			t.Errorf("taken for the end of a turn: %s", text)
+			t.Errorf("a failure counts as the end of a turn: %s", text)
 		}
 	}
 }
@@ -49,7 +49,7 @@ func TestFuzzNames(t *testing.T) {
 	}
 }
 
-func TestFasterHalfIsThatOfTheFirstTurns(t *testing.T) {
+func TestFasterHalf(t *testing.T) {
 	targets := []*fuzzTarget{
 		{pkg: "m/slow", name: "FuzzA", first: 1, executions: 900}, {pkg: "m/fast", name: "FuzzC", first: 500},
 		{pkg: "m/fast", name: "FuzzB", first: 400}, {pkg: "m/slow", name: "FuzzD", first: 2},

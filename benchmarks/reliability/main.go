@@ -1,12 +1,11 @@
-// Reliability runs the checks behind RELIABILITY.md that take too long for the
-// tests, one command a promise:
+// Reliability runs the checks of RELIABILITY.md that take too long for tests, one command
+// for each requirement:
 //
 //	go run ./benchmarks/reliability crash
 //
-// Each run puts its figures in place of its earlier ones in
-// benchmarks/results/reliability.jsonl and writes reliability.md from all that
-// are there. A check that finds a promise broken ends with an error and records
-// nothing.
+// Each run replaces the earlier results of the check in
+// benchmarks/results/reliability.jsonl and writes reliability.md from all results there. A
+// check that fails ends with an error and records nothing.
 package main
 
 import (
@@ -31,39 +30,39 @@ import (
 	"github.com/pkg/errors"
 )
 
-// check is a promise with what shows that it is kept.
+// check is a requirement with the function that checks it.
 type check struct {
 	name, promise string
-	run           func(ctx context.Context, s settings) ([]Finding, error)
+	run           func(ctx context.Context, s settings) ([]measured, error)
 }
 
 var checks = []check{
-	{"crash", "Whatever dies and however full the disk, files are whole, old or new", crash},
-	{"stability", "Another seed gives the same figures within a known spread", stability},
-	{"regression", "A change that worsens learning is seen in seconds", regression},
-	{"load", "A server under load answers every request, refuses quickly what is too much, keeps its memory bounded and ends without losing an answer", runLoad},
+	{"crash", "After a crash and on a full disk every file is intact, in its old or its new version", crash},
+	{"stability", "Another random seed gives the same figures within a known spread", stability},
+	{"regression", "A change that worsens training is detected in seconds", regression},
+	{"load", "A server under load answers every request, refuses excess requests quickly, limits its memory and shuts down without losing an answer", runLoad},
 	{"race", "No test of any package has a data race", race},
-	{"attack", "A mistake or an attack is answered by an error that names it, and loses nothing", attack},
-	{"fuzz", "Whatever the bytes, a reader gives an error or sound data, without a panic and without memory for what is only claimed", fuzz},
+	{"attack", "A mistake or an attack results in an error that names it, and no data is lost", attack},
+	{"fuzz", "For any input a reader returns an error or valid data, without a panic, and validates sizes before memory is allocated", fuzz},
 }
 
-// Finding is one thing that was measured: "trainings killed", "200, all resumed
-// to the same bytes".
-type Finding struct {
+// measured is a result of a check in words, for example "trainings killed" and "200, all
+// resumed to the same bytes".
+type measured struct {
 	What   string `json:"what"`
 	Figure string `json:"figure"`
 }
 
-// settings are the command's.
+// settings are the settings of the command.
 type settings struct {
-	out       string   // folder of the results; empty for none
-	arguments []string // what follows the name of a check
+	out       string   // folder of the results; empty: not written
+	arguments []string // arguments after the name of the check
 	note      func(format string, arguments ...any)
 }
 
 func main() {
 	if path := os.Getenv(childVariable); path != "" {
-		fmt.Fprintln(os.Stderr, enrolWithoutEnd(path, os.Stdout))
+		fmt.Fprintln(os.Stderr, enrollForever(path, os.Stdout))
 		os.Exit(1)
 	}
 	s := settings{note: func(format string, arguments ...any) { fmt.Fprintf(os.Stderr, format+"\n", arguments...) }}
@@ -83,11 +82,11 @@ func usage() {
 	for _, c := range checks {
 		fmt.Fprintf(os.Stderr, "  %-12s %s\n", c.name, c.promise)
 	}
-	fmt.Fprintf(os.Stderr, "  %-12s write reliability.md from the results that are there\n\nFlags:\n", "table")
+	fmt.Fprintf(os.Stderr, "  %-12s write reliability.md from the recorded results\n\nFlags:\n", "table")
 	flag.PrintDefaults()
 }
 
-// run makes one check and records it.
+// run runs one check and records its results.
 func run(ctx context.Context, s settings, arguments []string) error {
 	var names []string
 	for _, c := range checks {
@@ -119,7 +118,7 @@ func run(ctx context.Context, s settings, arguments []string) error {
 	if s.out == "" {
 		return nil
 	}
-	return keep(s.out, Result{
+	return keep(s.out, entry{
 		Check: names[i], Promise: checks[i].promise, Findings: findings,
 		Command: "go run ./benchmarks/reliability " + strings.Join(arguments, " "),
 		Commit:  commit, Processor: record.Machine(),
@@ -127,21 +126,20 @@ func run(ctx context.Context, s settings, arguments []string) error {
 	})
 }
 
-// Result is what a check found, with what it takes to find it again.
-type Result struct {
-	Check     string    `json:"check"`
-	Promise   string    `json:"promise"`
-	Findings  []Finding `json:"findings"`
-	Command   string    `json:"command"`
-	Commit    string    `json:"commit"`
-	Processor string    `json:"processor"`
-	Date      string    `json:"date"`
-	Minutes   float64   `json:"minutes"`
+// entry holds the results of a check with the command, the commit and the machine.
+type entry struct {
+	Check     string     `json:"check"`
+	Promise   string     `json:"promise"`
+	Findings  []measured `json:"findings"`
+	Command   string     `json:"command"`
+	Commit    string     `json:"commit"`
+	Processor string     `json:"processor"`
+	Date      string     `json:"date"`
+	Minutes   float64    `json:"minutes"`
 }
 
-// keep puts a result in place of the same check's earlier one, and writes the
-// table.
-func keep(folder string, result Result) error {
+// keep replaces the entry of the same check and writes the table.
+func keep(folder string, result entry) error {
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return errors.WithStack(err)
 	}
@@ -150,7 +148,7 @@ func keep(folder string, result Result) error {
 	if err != nil {
 		return err
 	}
-	if i := slices.IndexFunc(results, func(r Result) bool { return r.Check == result.Check }); i >= 0 {
+	if i := slices.IndexFunc(results, func(r entry) bool { return r.Check == result.Check }); i >= 0 {
 		results[i] = result
 	} else {
 		results = append(results, result)
@@ -170,7 +168,7 @@ func keep(folder string, result Result) error {
 	return writeTable(folder)
 }
 
-// writeTable writes the table of a folder's results.
+// writeTable writes the table of the results in a folder.
 func writeTable(folder string) error {
 	results, err := read(filepath.Join(folder, "reliability.jsonl"))
 	if err != nil {
@@ -182,8 +180,8 @@ func writeTable(folder string) error {
 	})
 }
 
-// read reads the results of a file; none where there is no file.
-func read(path string) ([]Result, error) {
+// read reads the entries of a file; none if the file does not exist.
+func read(path string) ([]entry, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -191,9 +189,9 @@ func read(path string) ([]Result, error) {
 	if err != nil {
 		return nil, errors.WithStack(err)
 	}
-	var results []Result
+	var results []entry
 	for decoder := json.NewDecoder(bytes.NewReader(text)); decoder.More(); {
-		var r Result
+		var r entry
 		if err := decoder.Decode(&r); err != nil {
 			return nil, errors.Wrapf(err, "%s, result %d", path, len(results)+1)
 		}
@@ -202,12 +200,12 @@ func read(path string) ([]Result, error) {
 	return results, nil
 }
 
-// table is the results as Markdown.
-func table(results []Result) string {
+// table formats the results as Markdown.
+func table(results []entry) string {
 	var text strings.Builder
-	text.WriteString("# What the long checks of RELIABILITY.md found\n\nMade by the commands below from reliability.jsonl.\n")
+	text.WriteString("# Results of the long checks of RELIABILITY.md\n\nGenerated from reliability.jsonl, which the commands below write.\n")
 	for _, r := range results {
-		fmt.Fprintf(&text, "\n## %s\n\n%s.\n\n- command: `%s`\n- commit: %s\n- processor: %s\n- date: %s, after %.0f min\n\n| what | figure |\n|---|---|\n",
+		fmt.Fprintf(&text, "\n## %s\n\n%s.\n\n- command: `%s`\n- commit: %s\n- processor: %s\n- date: %s, after %.0f min\n\n| check | result |\n|---|---|\n",
 			strings.ToUpper(r.Check[:1])+r.Check[1:], r.Promise, r.Command, r.Commit, r.Processor, r.Date, r.Minutes)
 		for _, f := range r.Findings {
 			fmt.Fprintf(&text, "| %s | %s |\n", f.What, f.Figure)
@@ -216,20 +214,20 @@ func table(results []Result) string {
 	return text.String()
 }
 
-// runLoad is the check of package load.
-func runLoad(ctx context.Context, s settings) ([]Finding, error) {
+// runLoad runs the test of package load.
+func runLoad(ctx context.Context, s settings) ([]measured, error) {
 	found, err := load.Run(ctx, s.arguments, s.note)
-	var findings []Finding
+	var findings []measured
 	for _, f := range found {
-		findings = append(findings, Finding(f))
+		findings = append(findings, measured(f))
 	}
 	return findings, err
 }
 
 // race runs the race detector over the tests of all packages, one package at a time.
-func race(ctx context.Context, s settings) ([]Finding, error) {
+func race(ctx context.Context, s settings) ([]measured, error) {
 	flags := flag.NewFlagSet("race", flag.ContinueOnError)
-	packages := flags.String("packages", "./...", "`pattern` of the packages")
+	packages := flags.String("packages", "./...", "`pattern` of the packages to test")
 	if err := flags.Parse(s.arguments); err != nil {
 		return nil, err
 	}
@@ -250,7 +248,7 @@ func race(ctx context.Context, s settings) ([]Finding, error) {
 	for lines.Scan() {
 		var event struct{ Action, Package, Test, Output string }
 		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
-			continue // what a build says
+			continue // output of a build
 		}
 		switch {
 		case event.Action == "fail":
@@ -273,8 +271,8 @@ func race(ctx context.Context, s settings) ([]Finding, error) {
 	case tests == 0:
 		return nil, errors.Errorf("%s: found no tests", *packages)
 	}
-	return []Finding{
-		finding("packages tested with the race detector, without a data race", "%d", passed),
-		finding("tests and parts of tests in them", "%d", tests),
+	return []measured{
+		newMeasured("packages tested with the race detector without a data race", "%d", passed),
+		newMeasured("tests and subtests in them", "%d", tests),
 	}, nil
 }

@@ -7,13 +7,13 @@ import (
 	"testing"
 )
 
-func TestKeepReplacesAnEarlierResult(t *testing.T) {
+func TestKeepReplacesEntry(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "results")
-	first := Result{Check: "crash", Promise: "Nothing is lost", Findings: []Finding{{"trainings killed", "3"}}}
-	other := Result{Check: "load", Promise: "No error", Findings: []Finding{{"requests", "7"}}}
+	first := entry{Check: "crash", Promise: "Nothing is lost", Findings: []measured{{"trainings killed", "3"}}}
+	other := entry{Check: "load", Promise: "No error", Findings: []measured{{"requests", "7"}}}
 	again := first
-	again.Findings = []Finding{{"trainings killed", "200"}}
-	for _, r := range []Result{first, other, again} {
+	again.Findings = []measured{{"trainings killed", "200"}}
+	for _, r := range []entry{first, other, again} {
 		if err := keep(folder, r); err != nil {
 			t.Fatal(err)
 		}
@@ -33,8 +33,8 @@ func TestKeepReplacesAnEarlierResult(t *testing.T) {
 	}
 }
 
-// A package without tests is not taken for one without races.
-func TestRaceOfNothing(t *testing.T) {
+// A package without tests is an error.
+func TestRaceWithoutTests(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds with the race detector")
 	}

@@ -23,16 +23,16 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Band is how much a measure varies with the seed.
+// Band describes the spread of a figure over random seeds.
 type Band struct {
 	Mean      float64   `json:"mean"`
-	Deviation float64   `json:"deviation"` // standard, of a single run; 0 where there is one value
+	Deviation float64   `json:"deviation"` // standard deviation of a single run; 0 for one value
 	Min       float64   `json:"min"`
 	Max       float64   `json:"max"`
-	Values    []float64 `json:"values"` // of the seeds 1, 2, …
+	Values    []float64 `json:"values"` // for the seeds 1, 2, …
 }
 
-// Stability are the bands of a job, by the names of the measures.
+// Stability holds the bands of a job by the names of the figures.
 type Stability struct {
 	Command   string          `json:"command"`
 	Commit    string          `json:"commit"`
@@ -41,7 +41,7 @@ type Stability struct {
 	Bands     map[string]Band `json:"bands"`
 }
 
-// seeds is how many there are values of.
+// seeds returns the number of seeds.
 func (s Stability) seeds() int {
 	for _, b := range s.Bands {
 		return len(b.Values)
@@ -49,7 +49,7 @@ func (s Stability) seeds() int {
 	return 0
 }
 
-// with takes in the measures of one more seed.
+// with adds the figures of one more seed.
 func (s Stability) with(measures map[string]float64) Stability {
 	bands := map[string]Band{}
 	for name, value := range measures {
@@ -59,13 +59,12 @@ func (s Stability) with(measures map[string]float64) Stability {
 	return s
 }
 
-// width is how many deviations a measure may be away from its mean. With the
-// deviation of ten seeds a further seed is farther away in one case of 250. So it
-// says nothing of a training whose luck is another because it rounds otherwise,
-// and whatever it says is worth a look.
+// width is the maximum distance of a figure from its mean in standard deviations. With the
+// standard deviation of ten seeds, another seed exceeds it in one of 250 cases. So a change
+// that only affects rounding is rarely reported, and a report deserves attention.
 const width = 4
 
-// newBand takes one value or more.
+// newBand returns the band of at least one value.
 func newBand(values []float64) Band {
 	b := Band{Min: slices.Min(values), Max: slices.Max(values), Values: values}
 	for _, v := range values {
@@ -82,8 +81,8 @@ func (b Band) String() string {
 	return fmt.Sprintf("%.4f ± %.4f, from %.4f to %.4f", b.Mean, b.Deviation, b.Min, b.Max)
 }
 
-// judge names the measures that lie outside of their bands, and those that one
-// side lacks.
+// judge returns an error that names the figures outside their bands and those that are
+// missing on one side.
 func judge(bands map[string]Band, found map[string]float64) error {
 	var wrong []string
 	for name, b := range bands {
@@ -96,17 +95,17 @@ func judge(bands map[string]Band, found map[string]float64) error {
 	}
 	for name := range found {
 		if _, ok := bands[name]; !ok {
-			wrong = append(wrong, fmt.Sprintf("%s: found no band of it", name))
+			wrong = append(wrong, fmt.Sprintf("%s: found no band", name))
 		}
 	}
 	if len(wrong) == 0 {
 		return nil
 	}
 	slices.Sort(wrong)
-	return errors.Errorf("%d of %d measures are out of their bands:\n  %s", len(wrong), len(bands), strings.Join(wrong, "\n  "))
+	return errors.Errorf("%d of %d figures are outside their bands:\n  %s", len(wrong), len(bands), strings.Join(wrong, "\n  "))
 }
 
-// readStability reads the bands of all jobs, by their names.
+// readStability reads the bands of all jobs by name.
 func readStability(path string) (map[string]Stability, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -127,15 +126,14 @@ func writeStability(path string, all map[string]Stability) error {
 	})
 }
 
-// regressionSeed is none of those that the bands are of.
+// regressionSeed is a random seed that the bands do not include.
 const regressionSeed = 11
 
-// leastSeeds make a band: the spread of fewer is a guess.
-const leastSeeds = 5
+// minSeeds is the minimum number of seeds of a band.
+const minSeeds = 5
 
-// regression trains the short job once and compares its measures with their
-// bands.
-func regression(ctx context.Context, s settings) ([]Finding, error) {
+// regression trains the short job once and compares its figures with their bands.
+func regression(ctx context.Context, s settings) ([]measured, error) {
 	flags := flag.NewFlagSet("regression", flag.ContinueOnError)
 	path := flags.String("bands", "benchmarks/results/"+bandFile, "`file` of the bands")
 	if err := flags.Parse(s.arguments); err != nil {
@@ -155,12 +153,12 @@ func regression(ctx context.Context, s settings) ([]Finding, error) {
 		return nil, err
 	}
 	if err := judge(bands, found); err != nil {
-		return nil, errors.WithMessage(err, "learning has changed; if that is meant, record the bands anew with go run ./benchmarks/reliability stability")
+		return nil, errors.WithMessage(err, "training has changed; if this is intended, record new bands with go run ./benchmarks/reliability stability")
 	}
-	return []Finding{{fmt.Sprintf("measures of the short job within %d deviations of their means", width), fmt.Sprintf("all %d", len(bands))}}, nil
+	return []measured{{fmt.Sprintf("figures of the short job within %d standard deviations of their means", width), fmt.Sprintf("all %d", len(bands))}}, nil
 }
 
-// shortBands are those of the short job in a file.
+// shortBands reads the bands of the short job from a file.
 func shortBands(path string) (map[string]Band, error) {
 	all, err := readStability(path)
 	if err != nil {
@@ -170,38 +168,38 @@ func shortBands(path string) (map[string]Band, error) {
 	if !ok {
 		return nil, errors.Errorf("%s: found no job %q", path, shortJob.name)
 	}
-	if found := short.seeds(); found < leastSeeds {
-		return nil, errors.Errorf("%s: found %d seeds of the job %q, expected at least %d", path, found, shortJob.name, leastSeeds)
+	if found := short.seeds(); found < minSeeds {
+		return nil, errors.Errorf("%s: found %d seeds of the job %q, expected at least %d", path, found, shortJob.name, minSeeds)
 	}
 	return short.Bands, nil
 }
 
-// job is a training by the tool.
+// job is a training with the likeness command.
 type job struct {
 	name      string
 	arguments []string
 }
 
-// jobs are the tool's default, which the README begins with, and one of seconds
-// that is like it, for the check against regressions.
+// defaultJob is the default training, with which the README begins. shortJob is similar and
+// takes seconds, for the check for regressions.
 var (
 	defaultJob = job{"default", []string{"train"}}
 	shortJob   = job{"short", []string{"train", "--limit", "6000", "--test-limit", "1000", "--epochs", "3"}}
 )
 
-// bandFile is in the folder of the results.
+// bandFile is the name of the file of bands in the folder of the results.
 const bandFile = "stability.json"
 
-// stability trains the jobs with several seeds and keeps how far their measures
-// are spread, after each seed: at the same commit it goes on where it ended.
-func stability(ctx context.Context, s settings) ([]Finding, error) {
+// stability trains the jobs with several random seeds and records the bands of their figures
+// after each seed. At the same commit it continues an interrupted check.
+func stability(ctx context.Context, s settings) ([]measured, error) {
 	flags := flag.NewFlagSet("stability", flag.ContinueOnError)
-	seeds := flags.Int("seeds", 10, "how many, from 1")
+	seeds := flags.Int("seeds", 10, "`number` of seeds, from 1")
 	if err := flags.Parse(s.arguments); err != nil {
 		return nil, err
 	}
 	if *seeds < 2 {
-		return nil, errors.Errorf("seeds: found %d, expected at least 2: one has no spread", *seeds)
+		return nil, errors.Errorf("-seeds is %d, expected at least 2", *seeds)
 	}
 	commit, err := record.Commit()
 	if err != nil {
@@ -219,7 +217,7 @@ func stability(ctx context.Context, s settings) ([]Finding, error) {
 			return nil, err
 		}
 	}
-	var findings []Finding
+	var findings []measured
 	for _, j := range []job{shortJob, defaultJob} {
 		known := all[j.name]
 		if found := known.Commit; found != commit || strings.Contains(found, "changes") {
@@ -243,15 +241,15 @@ func stability(ctx context.Context, s settings) ([]Finding, error) {
 			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(known.Bands)) {
-			findings = append(findings, Finding{j.name + " job: " + name, known.Bands[name].String()})
+			findings = append(findings, measured{j.name + " job: " + name, known.Bands[name].String()})
 		}
 	}
 	return findings, nil
 }
 
-// measure trains with a seed in a folder of its own and returns every figure that
-// the tool prints, by its name: of the trained network, the untrained one and raw
-// pixels, and the loss and the validation of the last epoch.
+// measure trains with a seed in a temporary run folder and returns the figures of the report
+// by name, for the trained network, the untrained one and raw pixels, and the loss and the
+// validation of the last epoch.
 func (j job) measure(ctx context.Context, likeness tool, folder string, seed int, more ...string) (map[string]float64, error) {
 	run, err := os.MkdirTemp(folder, "run-")
 	if err != nil {
@@ -283,7 +281,7 @@ func (j job) measure(ctx context.Context, likeness tool, folder string, seed int
 	return found, nil
 }
 
-// lastEpoch is the last line of a metrics.jsonl.
+// lastEpoch decodes the last line of a metrics.jsonl.
 func lastEpoch(path string) (epoch trainer.Epoch, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {

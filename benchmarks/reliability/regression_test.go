@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The short job is in its bands, and a training that learns worse, at a tenth of
-// the usual rate, is not.
+// The short job is inside its bands, and a training with a tenth of the default learning rate
+// is not.
 func TestRegression(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it trains for seconds")
@@ -27,7 +27,7 @@ func TestRegression(t *testing.T) {
 	defer remove()
 	for _, test := range []struct {
 		worsened []string
-		out      []string // of its band
+		out      []string // figures outside their bands
 	}{
 		{nil, nil},
 		{[]string{"--rate", "3e-4"}, []string{"nearest neighbor, seen classes: found", "loss of the last epoch: found", "validation of the last epoch: found"}},
@@ -74,7 +74,7 @@ func TestJudge(t *testing.T) {
 		switch {
 		case test.want == "" && err != nil:
 			t.Errorf("%s: found error %v", name, err)
-		case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "1 of 2 measures")):
+		case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "1 of 2 figures")):
 			t.Errorf("%s: found error %v, expected one with %q", name, err, test.want)
 		}
 	}

@@ -28,12 +28,12 @@ import (
 	"github.com/pkg/errors"
 )
 
-// tool is the program likeness as its users have it, built from the code at hand.
+// tool is the likeness command, built from this module.
 type tool struct {
 	path string
 }
 
-// buildTool builds likeness into a folder.
+// buildTool builds the likeness command in a folder.
 func buildTool(ctx context.Context, folder string) (tool, error) {
 	path, err := filepath.Abs(filepath.Join(folder, "likeness"))
 	if err != nil {
@@ -46,7 +46,7 @@ func buildTool(ctx context.Context, folder string) (tool, error) {
 	return tool{path}, nil
 }
 
-// temporary is a folder with the tool in it, and a function that removes it.
+// temporary returns a temporary folder with the likeness command, and a function that removes it.
 func temporary(ctx context.Context) (folder string, t tool, remove func(), err error) {
 	if folder, err = os.MkdirTemp("", "reliability-"); err != nil {
 		return "", tool{}, nil, errors.WithStack(err)
@@ -58,14 +58,14 @@ func temporary(ctx context.Context) (folder string, t tool, remove func(), err e
 	return folder, t, remove, err
 }
 
-// command is the tool in a folder, not yet started.
+// command returns a command that runs likeness in a folder.
 func (t tool) command(ctx context.Context, folder string, arguments ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, t.path, arguments...)
 	c.Dir = folder
 	return c
 }
 
-// run runs the tool in a folder to its end, which must be a success.
+// run runs likeness in a folder; it must succeed.
 func (t tool) run(ctx context.Context, folder string, arguments ...string) error {
 	var said bytes.Buffer
 	c := t.command(ctx, folder, arguments...)
@@ -73,7 +73,7 @@ func (t tool) run(ctx context.Context, folder string, arguments ...string) error
 	return errors.Wrapf(c.Run(), "likeness %s: %s", strings.Join(arguments, " "), &said)
 }
 
-// smallNetwork trains in no time.
+// smallNetwork is a network that trains very fast.
 const smallNetwork = `name = "small"
 input = { height = 12, width = 12, channels = 1 }
 
@@ -92,17 +92,17 @@ kind = "linear"
 units = 4
 `
 
-// material is what trainings are killed with: a small data set, a small network,
-// and the run that nobody disturbed.
+// material is the input of the checks: a small data set, a small network, and the run folder
+// of an undisturbed training.
 type material struct {
 	likeness tool
 	folder   string
-	training []string      // the arguments of the training, all but --out
-	whole    string        // the run folder of the training that was left alone
-	took     time.Duration // of it
+	training []string      // arguments of the training without --out
+	whole    string        // run folder of the undisturbed training
+	took     time.Duration // duration of the undisturbed training
 }
 
-// newMaterial writes the data set and trains without a disturbance.
+// newMaterial writes the data set and runs the undisturbed training.
 func newMaterial(ctx context.Context, likeness tool, folder string) (material, error) {
 	m := material{likeness: likeness, folder: folder, whole: filepath.Join(folder, "whole")}
 	network := filepath.Join(folder, "small.toml")
@@ -129,12 +129,12 @@ func newMaterial(ctx context.Context, likeness tool, folder string) (material, e
 	return m, err
 }
 
-// train are the arguments of the training into a run folder.
+// train returns the arguments of the training with a run folder.
 func (m material) train(run string) []string {
 	return append(slices.Clone(m.training), "--out", run)
 }
 
-// images is the folder of the images of a class.
+// images returns the folder of the images of a class.
 func (m material) images(class int) string {
 	return filepath.Join(m.folder, "bars", "bar"+strconv.Itoa(class))
 }
@@ -159,14 +159,13 @@ func (m material) drawBar(class, i int) error {
 	return atomicfile.WriteFile(path, func(w io.Writer) error { return png.Encode(w, img) })
 }
 
-// leftovers are what is in a run folder that is no whole file, and no harm.
+// leftovers counts harmless incomplete files in a run folder.
 type leftovers struct {
-	temporary int // files that were being written
-	cut       int // event files whose last record is cut off
+	temporary int // temporary files of atomic writes
+	cut       int // event files whose last record is truncated
 }
 
-// inspect reads every file of a run folder to its end; one that is not whole, or
-// that nobody knows, is an error.
+// inspect reads every file of a run folder completely. A damaged or unknown file is an error.
 func inspect(folder string) (left leftovers, err error) {
 	err = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -184,20 +183,20 @@ func inspect(folder string) (left leftovers, err error) {
 		if cut {
 			left.cut++
 		}
-		return errors.WithMessagef(err, "%s is not whole", path)
+		return errors.WithMessagef(err, "%s is damaged", path)
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		err = nil // nothing is there yet
+		err = nil // the folder does not exist yet
 	}
 	return left, errors.WithStack(err)
 }
 
-// inspectFile judges a file of a run by its name.
+// inspectFile checks a file of a run according to its name.
 func inspectFile(path string, content []byte) (cut bool, err error) {
 	switch name := filepath.Base(path); {
 	case name == ".lock":
 		if len(content) > 0 {
-			err = errors.New("a lock has no content")
+			err = errors.New("found a lock file with content, expected an empty one")
 		}
 	case strings.HasSuffix(name, ".safetensors"):
 		_, err = safetensors.ReadFile(path)
@@ -207,7 +206,7 @@ func inspectFile(path string, content []byte) (cut bool, err error) {
 		var settings map[string]any
 		err = toml.Unmarshal(content, &settings)
 		if err == nil && settings["seed"] == nil {
-			err = errors.New("it has no seed")
+			err = errors.New("found no seed")
 		}
 	case name == "metrics.jsonl":
 		_, err = epochs(content)
@@ -215,22 +214,22 @@ func inspectFile(path string, content []byte) (cut bool, err error) {
 		_, err = report.Load(path)
 	case name == "report.html":
 		if !bytes.HasSuffix(bytes.TrimSpace(content), []byte("</html>")) {
-			err = errors.New("it does not end as a page")
+			err = errors.New("found no </html> at the end")
 		}
 	case name == "tensors.tsv", name == "metadata.tsv", name == "projector_config.pbtxt":
 		if !bytes.HasSuffix(content, []byte("\n")) {
-			err = errors.New("its last line has no end")
+			err = errors.New("found no newline at the end")
 		}
 	case strings.Contains(name, "tfevents"):
 		cut, err = inspectEvents(content)
 	default:
-		err = errors.New("it is no file of a run")
+		err = errors.New("found a file that is not part of a run")
 	}
 	return cut, err
 }
 
-// epochs are the lines of a metrics.jsonl, which must be numbered from 1 and have
-// their ends, without what differs each time.
+// epochs decodes a metrics.jsonl, whose lines must be complete and numbered from 1, and
+// clears the durations.
 func epochs(content []byte) (epochs []trainer.Epoch, err error) {
 	for line := range bytes.Lines(content) {
 		var epoch trainer.Epoch
@@ -246,8 +245,8 @@ func epochs(content []byte) (epochs []trainer.Epoch, err error) {
 	return epochs, nil
 }
 
-// inspectEvents checks the records of a TFRecord file: a length of 8 bytes and its
-// checksum, and as many bytes and their checksum. The last may be cut off.
+// inspectEvents checks the records of a TFRecord file: a length of 8 bytes, its checksum, the
+// data and its checksum. The last record may be truncated.
 func inspectEvents(content []byte) (cut bool, err error) {
 	masked := func(data []byte) uint32 {
 		sum := crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli))

@@ -1,12 +1,12 @@
-// Search measures how long it takes to find the ten nearest of many vectors,
-// exactly and by an index, and from how many on the index is faster: the constant
-// index.Crossover. Each size gets vectors of its own, made as data.go says.
+// Search measures the time of finding the ten nearest of many vectors, exactly and with
+// an index, and the number of vectors from which the index is faster: the constant
+// index.Crossover. Each size has its own random vectors (see example).
 //
 //	go run ./benchmarks/search
-//	go run ./benchmarks/search -n 2000 -queries 100 -out search.md    # to see that it works
+//	go run ./benchmarks/search -n 2000 -queries 100 -out search.md    # a quick test
 //
-// At the usual million most of the time goes into building indices. Run it while
-// nothing else runs.
+// With the default of a million vectors most of the time is spent on building indices. Run
+// it while no other programs run.
 package main
 
 import (
@@ -25,23 +25,21 @@ import (
 	"github.com/pkg/errors"
 )
 
-// neighbours is how many are asked for, and leastRecall the share of them that an
-// index must find to count.
 const (
-	neighbours  = 10
-	leastRecall = 0.95
+	neighbors = 10   // number of nearest vectors to find
+	minRecall = 0.95 // minimum recall of an index
 )
 
-// breadths are what an index is searched with, the usual one among them.
+// breadths lists the search breadths of the index, including the default.
 var breadths = []int{32, 64, index.Breadth, 256}
 
 func main() {
 	log.SetFlags(0)
-	n := flag.Int("n", 1_000_000, "the most vectors; smaller sizes are measured on the way")
-	d := flag.Int("d", 64, "elements of a vector")
-	queries := flag.Int("queries", 1000, "queries, of which the median time is taken")
-	head := flag.String("head", "l2", "the distance, by the name of its head")
-	seed := flag.Uint64("seed", 1, "of the vectors and the index")
+	n := flag.Int("n", 1_000_000, "maximum number of vectors; smaller sizes are measured, too")
+	d := flag.Int("d", 64, "number of elements of a vector")
+	queries := flag.Int("queries", 1000, "number of queries; times are medians over them")
+	head := flag.String("head", "l2", "name of the head, whose distance is used")
+	seed := flag.Uint64("seed", 1, "random seed of the vectors and the index")
 	out := flag.String("out", "benchmarks/results/search.md", "file to write the record to")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -52,21 +50,21 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, s setting, most int, out string) error {
-	if most < neighbours || s.columns < 1 || s.queries < 1 {
-		return errors.Errorf("found n %d, d %d and queries %d, expected at least %d, 1 and 1", most, s.columns, s.queries, neighbours)
+func run(ctx context.Context, s setting, maxSize int, out string) error {
+	if maxSize < neighbors || s.columns < 1 || s.queries < 1 {
+		return errors.Errorf("found n %d, d %d and queries %d, expected at least %d, 1 and 1", maxSize, s.columns, s.queries, neighbors)
 	}
 	head, err := heads.Named(s.head)
 	if err != nil {
 		return err
 	}
-	// A head that learns has no weights here.
+	// A head with trainable weights has no weights here, which is an error.
 	if s.distance, err = head.Distance(noWeights()); err != nil {
 		return err
 	}
 	start := time.Now()
 	var sizes []size
-	for _, n := range sizesUpTo(most) {
+	for _, n := range sizesUpTo(maxSize) {
 		measured, err := s.measure(ctx, n)
 		if err != nil {
 			return errors.Wrapf(err, "%d vectors", n)
@@ -76,26 +74,25 @@ func run(ctx context.Context, s setting, most int, out string) error {
 	}
 	return record.Record{
 		Title:   "Exact and approximate search",
-		Command: fmt.Sprintf("go run ./benchmarks/search -n %d -d %d -queries %d -head %s -seed %d", most, s.columns, s.queries, s.head, s.seed),
+		Command: fmt.Sprintf("go run ./benchmarks/search -n %d -d %d -queries %d -head %s -seed %d", maxSize, s.columns, s.queries, s.head, s.seed),
 		Took:    time.Since(start),
 		Result:  s.result(sizes),
 	}.WriteFile(out)
 }
 
-// sizesUpTo are 1, 2 and 5 times the powers of ten from a thousand on, and the
-// most.
-func sizesUpTo(most int) (sizes []int) {
-	for power := 1000; power < most; power *= 10 {
+// sizesUpTo returns 1, 2 and 5 times the powers of ten from a thousand, and the maximum.
+func sizesUpTo(maxSize int) (sizes []int) {
+	for power := 1000; power < maxSize; power *= 10 {
 		for _, factor := range []int{1, 2, 5} {
-			if n := factor * power; n < most {
+			if n := factor * power; n < maxSize {
 				sizes = append(sizes, n)
 			}
 		}
 	}
-	return append(sizes, most)
+	return append(sizes, maxSize)
 }
 
-// lines are a size's rows of the table, one a breadth.
+// lines returns the rows of the table for one size, one for each breadth.
 func (m size) lines() string {
 	var b strings.Builder
 	for _, a := range m.approximations {
@@ -106,13 +103,13 @@ func (m size) lines() string {
 	return b.String()
 }
 
-// result is the record's text.
+// result returns the text of the record.
 func (s setting) result(sizes []size) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "The %d nearest of n vectors of %d elements by %s. ", neighbours, s.columns, s.head)
+	fmt.Fprintf(&b, "The %d nearest of n vectors of %d elements by %s. ", neighbors, s.columns, s.head)
 	fmt.Fprintf(&b, about, perGroup, perClass, amongClasses, withinClass)
-	fmt.Fprintf(&b, " Times are medians of %d queries one after the other, each on all processors (exact) or on one (the index); *together* is the mean of all of them at once. Memory is the growth of Go's heap, in MB: of the vectors, and of the index beside them.\n\n", s.queries)
-	fmt.Fprintf(&b, "| n | exact, µs | together, µs | vectors, MB | build | breadth | index, µs | recall@%d | index, MB |\n|---|---|---|---|---|---|---|---|---|\n", neighbours)
+	fmt.Fprintf(&b, " Times are medians over %d sequential queries, each on all threads (exact) or on one (index); *together* is the mean time per query if all are searched in one call. Memory is the growth of Go's heap in MB, for the vectors and additionally for the index.\n\n", s.queries)
+	fmt.Fprintf(&b, "| n | exact, µs | together, µs | vectors, MB | build | breadth | index, µs | recall@%d | index, MB |\n|---|---|---|---|---|---|---|---|---|\n", neighbors)
 	for _, m := range sizes {
 		b.WriteString(m.lines())
 	}
@@ -120,23 +117,23 @@ func (s setting) result(sizes []size) string {
 	return b.String()
 }
 
-// crossover says from which measured size on the index is faster.
+// crossover describes the measured size from which the index is faster.
 func crossover(sizes []size) string {
 	from := 0
 	for i := len(sizes) - 1; i >= 0 && sizes[i].indexFaster(); i-- {
 		from = sizes[i].n
 	}
 	if from == 0 {
-		return fmt.Sprintf("At the usual breadth of %d the index is at none of the largest sizes faster than an exact search of one query at a recall of %v or more. index.Crossover is %d.", index.Breadth, leastRecall, index.Crossover)
+		return fmt.Sprintf("With the default breadth of %d, the index is not faster than an exact search of one query at the largest size with a recall of at least %v. index.Crossover is %d.", index.Breadth, minRecall, index.Crossover)
 	}
-	return fmt.Sprintf("At the usual breadth of %d the index is faster than an exact search of one query from %d vectors on, at a recall of %v or more. index.Crossover is %d.", index.Breadth, from, leastRecall, index.Crossover)
+	return fmt.Sprintf("With the default breadth of %d, the index is faster than an exact search of one query from %d vectors, with a recall of at least %v. index.Crossover is %d.", index.Breadth, from, minRecall, index.Crossover)
 }
 
-// indexFaster is of the breadth that is used where nobody chooses another.
+// indexFaster reports whether the index with the default breadth is faster than an exact search.
 func (m size) indexFaster() bool {
 	for _, a := range m.approximations {
 		if a.breadth == index.Breadth {
-			return a.recall >= leastRecall && a.query < m.exact
+			return a.recall >= minRecall && a.query < m.exact
 		}
 	}
 	return false

@@ -13,7 +13,7 @@ import (
 	"github.com/likeness-go/likeness/internal/random"
 )
 
-// setting is what all sizes have in common.
+// setting holds the parameters that all sizes share.
 type setting struct {
 	columns, queries int
 	head             string
@@ -21,14 +21,14 @@ type setting struct {
 	seed             uint64
 }
 
-// size is what was measured of one number of vectors.
+// size holds the measurements for one number of vectors.
 type size struct {
 	n              int
-	vectorBytes    int64 // of the vectors in memory
+	vectorBytes    int64 // memory of the vectors
 	exact          time.Duration
-	exactTogether  time.Duration // for each of all queries at once
+	exactTogether  time.Duration // per query, if all are searched in one call
 	build          time.Duration
-	graphBytes     int64 // of the index beside them
+	graphBytes     int64 // memory of the index
 	approximations []approximation
 }
 
@@ -55,13 +55,13 @@ func (s setting) measure(ctx context.Context, n int) (size, error) {
 	m.vectorBytes = heap() - before
 
 	start := time.Now()
-	exact, err := vectors.Nearest(queries, neighbours, nil)
+	exact, err := vectors.Nearest(queries, neighbors, nil)
 	if err != nil {
 		return m, err
 	}
 	m.exactTogether = time.Since(start) / time.Duration(len(queries))
 	m.exact, _, err = each(queries, func(query [][]float32) ([][]index.Neighbor, error) {
-		return vectors.Nearest(query, neighbours, nil)
+		return vectors.Nearest(query, neighbors, nil)
 	})
 	if err != nil {
 		return m, err
@@ -79,7 +79,7 @@ func (s setting) measure(ctx context.Context, n int) (size, error) {
 		a := approximation{breadth: breadth}
 		var found [][]index.Neighbor
 		a.query, found, err = each(queries, func(query [][]float32) ([][]index.Neighbor, error) {
-			return graph.Nearest(query, neighbours, nil, breadth)
+			return graph.Nearest(query, neighbors, nil, breadth)
 		})
 		if err != nil {
 			return m, err
@@ -91,12 +91,12 @@ func (s setting) measure(ctx context.Context, n int) (size, error) {
 	return m, nil
 }
 
-// each asks one query after the other and gives the median time and the answers.
-// The first ones, which find memory and caches cold, are asked once more before.
-func each(queries [][]float32, ask func([][]float32) ([][]index.Neighbor, error)) (time.Duration, [][]index.Neighbor, error) {
+// each searches one query after the other and returns the median time and the results.
+// The first queries are searched once before, to warm up memory and caches.
+func each(queries [][]float32, search func([][]float32) ([][]index.Neighbor, error)) (time.Duration, [][]index.Neighbor, error) {
 	const warm = 10
 	for i := range min(warm, len(queries)) {
-		if _, err := ask(queries[i : i+1]); err != nil {
+		if _, err := search(queries[i : i+1]); err != nil {
 			return 0, nil, err
 		}
 	}
@@ -104,7 +104,7 @@ func each(queries [][]float32, ask func([][]float32) ([][]index.Neighbor, error)
 	answers := make([][]index.Neighbor, len(queries))
 	for i := range queries {
 		start := time.Now()
-		answer, err := ask(queries[i : i+1])
+		answer, err := search(queries[i : i+1])
 		if err != nil {
 			return 0, nil, err
 		}
@@ -114,14 +114,14 @@ func each(queries [][]float32, ask func([][]float32) ([][]index.Neighbor, error)
 	return times[len(times)/2], answers, nil
 }
 
-// recall is the share of the true neighbours that were found, as rows: another of
-// the same distance is another.
+// recall is the share of the true nearest neighbors that were found. Another row at the
+// same distance does not count.
 func recall(exact, found [][]index.Neighbor) float64 {
 	hits, all := 0, 0
 	for i := range exact {
-		for _, neighbour := range exact[i] {
+		for _, neighbor := range exact[i] {
 			all++
-			if slices.Contains(found[i], neighbour) {
+			if slices.Contains(found[i], neighbor) {
 				hits++
 			}
 		}
@@ -129,39 +129,39 @@ func recall(exact, found [][]index.Neighbor) float64 {
 	return float64(hits) / float64(all)
 }
 
-// heap is what is in use of memory.
+// heap returns the size of the heap in use in bytes.
 func heap() int64 {
 	runtime.GC()
-	runtime.GC() // what lies in a sync.Pool outlives the first
+	runtime.GC() // the first does not empty sync.Pools
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
 
-// Vectors are made as embeddings of a trained network lie: on the sphere, in
-// clusters of clusters. A group of classes has a centre of independent normal
-// numbers, each of its perGroup classes has amongClasses times as much of its own
-// added, and each of the class's perClass examples withinClass times as much, and
-// all is brought to length 1. Half of the ten nearest of a query, a further example
-// of a class that is drawn at random, are therefore of other classes.
+// Random vectors have a distribution like embeddings of a trained network: on the unit
+// sphere, in clusters of clusters. A vector is the normalized sum g + a·c + w·e of vectors
+// with independent standard normal elements, where g is that of a group of perGroup
+// classes, c that of a class of perClass examples, and e that of the example, with a =
+// amongClasses and w = withinClass. A query is another example of a random class, so that
+// half of its ten nearest vectors are of other classes.
 const (
 	perGroup     = 40 // classes
 	perClass     = 5  // examples
 	amongClasses = 0.8
 	withinClass  = 0.6
 
-	about = "Vectors are made, not measured: groups of %d classes of %d examples, each a centre of independent normal numbers for the group, %v times as much for the class and %v times as much for the example, brought to length 1; the queries are further examples of the same classes."
+	about = "Vectors are synthetic: groups of %d classes of %d examples; each vector is the normalized sum of independent normal vectors for the group, %v times for the class and %v times for the example. The queries are other examples of the same classes."
 )
 
-// example is number i of a class.
+// example returns example number i of a class.
 func (s setting) example(class, i int) []float32 {
 	group := random.New(s.seed, "group", class/perGroup)
-	centre := random.New(s.seed, "class", class)
+	center := random.New(s.seed, "class", class)
 	around := random.New(s.seed, "example", class, i)
 	vector := make([]float32, s.columns)
 	var squares float64
 	for j := range vector {
-		v := group.NormFloat64() + amongClasses*centre.NormFloat64() + withinClass*around.NormFloat64()
+		v := group.NormFloat64() + amongClasses*center.NormFloat64() + withinClass*around.NormFloat64()
 		vector[j] = float32(v)
 		squares += v * v
 	}
@@ -171,7 +171,7 @@ func (s setting) example(class, i int) []float32 {
 	return vector
 }
 
-// drawn are the queries among so many vectors.
+// drawn returns the queries for a number of vectors.
 func (s setting) drawn(n int) [][]float32 {
 	chance := random.New(s.seed, "queries")
 	queries := make([][]float32, s.queries)

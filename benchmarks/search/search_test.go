@@ -14,15 +14,15 @@ import (
 )
 
 func TestSizes(t *testing.T) {
-	for most, want := range map[int][]int{500: {500}, 1000: {1000}, 2000: {1000, 2000}, 30_000: {1000, 2000, 5000, 10_000, 20_000, 30_000}} {
-		if diff := cmp.Diff(want, sizesUpTo(most)); diff != "" {
-			t.Errorf("up to %d (-want +got):\n%s", most, diff)
+	for maxSize, want := range map[int][]int{500: {500}, 1000: {1000}, 2000: {1000, 2000}, 30_000: {1000, 2000, 5000, 10_000, 20_000, 30_000}} {
+		if diff := cmp.Diff(want, sizesUpTo(maxSize)); diff != "" {
+			t.Errorf("up to %d (-want +got):\n%s", maxSize, diff)
 		}
 	}
 }
 
-// The crossover is the size from which on the index stays faster at the usual
-// breadth, if that finds enough.
+// The crossover is the size from which the index with the default breadth is always faster,
+// with sufficient recall.
 func TestCrossover(t *testing.T) {
 	sized := func(n int, exact, query time.Duration, recall float64) size {
 		return size{n: n, exact: exact, approximations: []approximation{
@@ -33,9 +33,9 @@ func TestCrossover(t *testing.T) {
 		sizes []size
 		want  string
 	}{
-		{[]size{sized(1, 10, 20, 1), sized(2, 30, 20, 1), sized(5, 60, 20, 0.95)}, "from 2 vectors on"},
-		{[]size{sized(1, 10, 5, 1), sized(2, 10, 20, 1), sized(5, 60, 20, 1)}, "from 5 vectors on"},
-		{[]size{sized(1, 10, 5, 1), sized(2, 60, 20, 0.94)}, "at none"},
+		{[]size{sized(1, 10, 20, 1), sized(2, 30, 20, 1), sized(5, 60, 20, 0.95)}, "from 2 vectors"},
+		{[]size{sized(1, 10, 5, 1), sized(2, 10, 20, 1), sized(5, 60, 20, 1)}, "from 5 vectors"},
+		{[]size{sized(1, 10, 5, 1), sized(2, 60, 20, 0.94)}, "is not faster"},
 	} {
 		if got := crossover(test.sizes); !strings.Contains(got, test.want) {
 			t.Errorf("found %q, want %q", got, test.want)
@@ -43,7 +43,7 @@ func TestCrossover(t *testing.T) {
 	}
 }
 
-// The program runs through and writes down what it measured.
+// The program runs and writes the record.
 func TestRun(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "search.md")
 	s := setting{columns: 8, queries: 20, head: "cosine", seed: 1}

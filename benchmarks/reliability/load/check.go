@@ -13,35 +13,35 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// check is a server, who asks it and what was found.
+// check is a test of a server.
 type check struct {
 	options
 	server   *server
-	users    []*client // of the load
-	masses   []*client // of the overload; the users are the first of them
-	tallies  []*tally  // of all that was asked
-	findings []Finding
+	users    []*client // clients of the load
+	crowd    []*client // clients of the overload; the first of them are the users
+	tallies  []*tally  // of all requests
+	outcomes []Outcome
 	note     func(format string, arguments ...any)
 }
 
 func (c *check) found(what, figure string, arguments ...any) {
-	c.findings = append(c.findings, Finding{what, fmt.Sprintf(figure, arguments...)})
+	c.outcomes = append(c.outcomes, Outcome{what, fmt.Sprintf(figure, arguments...)})
 }
 
-// passed keeps a tally, in which nothing may have failed.
+// passed records tallies and returns an error if a request failed.
 func (c *check) passed(phase string, tallies ...*tally) error {
 	for _, t := range tallies {
 		c.tallies = append(c.tallies, t)
 		if t.failures > 0 {
-			return errors.Errorf("%s: %d requests of %d failed, such as %v", phase, t.failures, t.answers(), t.first)
+			return errors.Errorf("%s: %d of %d requests failed, for example %v", phase, t.failures, t.answers(), t.first)
 		}
 	}
 	return nil
 }
 
-// rest closes all connections and sees what the server still holds.
+// rest closes all connections and returns the state of the idle server.
 func (c *check) rest(ctx context.Context) (state, error) {
-	closed(c.masses)
+	closed(c.crowd)
 	t := newTally()
 	found, err := stateOf(ctx, c.server, c.users[0], t)
 	if err != nil {
@@ -50,7 +50,7 @@ func (c *check) rest(ctx context.Context) (state, error) {
 	return found, c.passed("metrics", t)
 }
 
-// load is the mixture for as long as the options say.
+// load sends the mixture of requests for the duration of the options.
 func (c *check) load(ctx context.Context) error {
 	if err := c.passed("warm-up", steady(ctx, c.users, 3*time.Second)); err != nil {
 		return err
@@ -77,46 +77,46 @@ func (c *check) load(ctx context.Context) error {
 		return err
 	}
 	if len(t.refusals) > 0 {
-		return errors.Errorf("load: %d requests of %d were refused, expected none of so many clients", len(t.refusals), t.answers())
+		return errors.Errorf("load: %d of %d requests were refused, expected none with this number of clients", len(t.refusals), t.answers())
 	}
 	after, err := c.rest(ctx)
 	if err != nil {
 		return err
 	}
-	c.found(fmt.Sprintf("requests of %d clients in %.1f min", len(c.users), took.Minutes()), "%d, %d errors, %.0f a second", t.answers(), t.failures, float64(t.answers())/took.Seconds())
+	c.found(fmt.Sprintf("requests of %d clients in %.1f min", len(c.users), took.Minutes()), "%d, %d errors, %.0f per second", t.answers(), t.failures, float64(t.answers())/took.Seconds())
 	for _, k := range mixture {
-		c.found("latency of "+k.name, "%s, of %d", quantiles(t.latencies[k.name]), len(t.latencies[k.name]))
+		c.found("latency of "+k.name, "%s, %d requests", quantiles(t.latencies[k.name]), len(t.latencies[k.name]))
 	}
 	largest := samples.thirds()
-	c.found("resident memory, the largest of each third", "%.0f, %.0f and %.0f MiB; the last third %+.1f %% beside the second, at most %+.0f %% are allowed",
-		mebibytes(largest[0]), mebibytes(largest[1]), mebibytes(largest[2]), 100*samples.growth(), 100*mostGrowth)
-	c.found("goroutines, file descriptors", "%d and %d before, %d and %d after; at most %d more are allowed", before.goroutines, before.descriptors, after.goroutines, after.descriptors, mostLeft)
+	c.found("resident memory, maximum of each third", "%.0f, %.0f and %.0f MiB; growth from the second to the last third %+.1f %%, limit %+.0f %%",
+		mebibytes(largest[0]), mebibytes(largest[1]), mebibytes(largest[2]), 100*samples.growth(), 100*maxGrowth)
+	c.found("goroutines, file descriptors", "%d and %d before, %d and %d after; limit %d more", before.goroutines, before.descriptors, after.goroutines, after.descriptors, maxLeft)
 	switch {
-	case samples.growth() > mostGrowth:
-		return errors.Errorf("load: memory grew by %.1f %%, expected at most %.0f %%", 100*samples.growth(), 100*mostGrowth)
-	case after.goroutines > before.goroutines+mostLeft || after.descriptors > before.descriptors+mostLeft:
+	case samples.growth() > maxGrowth:
+		return errors.Errorf("load: memory grew by %.1f %%, expected at most %.0f %%", 100*samples.growth(), 100*maxGrowth)
+	case after.goroutines > before.goroutines+maxLeft || after.descriptors > before.descriptors+maxLeft:
 		return errors.Errorf("load: found %+v before and %+v after", before, after)
 	}
 	return nil
 }
 
-// overload is too many clients, and the load again.
+// overload sends requests of too many clients, and then the load again.
 func (c *check) overload(ctx context.Context) error {
-	// What is usual is measured just before, as the machine may have other things to
-	// do than it had then.
-	usual := steady(ctx, c.users, usualTime)
-	if err := c.passed("load before the overload", usual); err != nil {
+	// The baseline is measured immediately before, because other programs may load the
+	// machine at other times.
+	baseline := steady(ctx, c.users, baselineTime)
+	if err := c.passed("load before the overload", baseline); err != nil {
 		return err
 	}
-	c.note("%d clients for %v", len(c.masses), overloadTime)
-	t := overload(ctx, c.masses, overloadTime)
+	c.note("%d clients for %v", len(c.crowd), overloadTime)
+	t := overload(ctx, c.crowd, overloadTime)
 	if err := c.passed("overload", t); err != nil {
 		return err
 	}
 	if len(t.refusals) == 0 {
-		return errors.Errorf("overload: found no refusal among %d answers to %d clients", t.answers(), len(c.masses))
+		return errors.Errorf("overload: found no refusals among %d answers to %d clients", t.answers(), len(c.crowd))
 	}
-	took, tallies, err := recovery(ctx, c.users, quantile(usual.all(), 0.5), recoveryBound)
+	took, tallies, err := recovery(ctx, c.users, quantile(baseline.all(), 0.5), recoveryLimit)
 	if failed := c.passed("recovery", tallies...); failed != nil {
 		return failed
 	}
@@ -127,9 +127,9 @@ func (c *check) overload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.found(fmt.Sprintf("overload by %d clients for %v", len(c.masses), overloadTime), "%d answers, %d times 429 and %d times 503, all with Retry-After; nothing else", t.codes[200], t.codes[429], t.codes[503])
+	c.found(fmt.Sprintf("overload by %d clients for %v", len(c.crowd), overloadTime), "%d answers, %d times 429 and %d times 503, all with Retry-After; no other answers", t.codes[200], t.codes[429], t.codes[503])
 	c.found("latency of refusals, of answers", "%s; %s", quantiles(t.refusals), quantiles(t.all()))
-	c.found("after the overload", "the first second without a refusal and with at most twice the usual median ended after %.1f s; then %d goroutines, %d descriptors, %.0f MiB",
+	c.found("after the overload", "recovered after %.1f s (one second without refusals and with at most twice the baseline's median latency); then %d goroutines, %d descriptors, %.0f MiB",
 		took.Seconds(), after.goroutines, after.descriptors, mebibytes(after.resident))
 	return nil
 }
@@ -141,7 +141,7 @@ func (c *check) shutdown(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.server.wait(shutdownBound); err != nil {
+	if err := c.server.wait(shutdownLimit); err != nil {
 		return err
 	}
 	took := time.Since(asked)
@@ -150,7 +150,7 @@ func (c *check) shutdown(ctx context.Context) error {
 	}
 	if connection, err := net.Dial("tcp", strings.TrimPrefix(c.server.address, "http://")); err == nil {
 		connection.Close()
-		return errors.New("shutdown: found a connection, expected it to be refused")
+		return errors.New("shutdown: the server accepted a connection, expected that it is refused")
 	}
 	codes, sum := map[int]int{}, 0
 	for _, t := range c.tallies {
@@ -160,29 +160,29 @@ func (c *check) shutdown(ctx context.Context) error {
 		}
 	}
 	if fmt.Sprint(codes) != fmt.Sprint(c.server.codes) { // maps are printed in order
-		return errors.Errorf("shutdown: the clients have the answers %v by status code, expected those of the server's log, %v", codes, c.server.codes)
+		return errors.Errorf("shutdown: the clients received %v answers by status code, expected %v as in the server's log", codes, c.server.codes)
 	}
 	classes, examples, err := whole(c.server.gallery, c.users)
 	if err != nil {
 		return errors.WithMessage(err, "shutdown")
 	}
-	c.found("SIGTERM under load", "exit status 0 after %.2f s of at most %v; %d answers in that phase, and %d requests that were never taken", took.Seconds(), shutdownBound, t.answers(), lost)
-	c.found("answers in all, by the clients and by the server's log", "%d and as many, the same by each status code", sum)
-	c.found("gallery afterwards", "whole: %d classes, %d examples, as they were acknowledged", classes, examples)
+	c.found("SIGTERM under load", "exit status 0 after %.2f s (limit %v); %d answers in that phase, and %d requests that were not accepted", took.Seconds(), shutdownLimit, t.answers(), lost)
+	c.found("answers in total, received by the clients and logged by the server", "%d, equal for each status code", sum)
+	c.found("gallery afterwards", "intact: %d classes, %d examples, as acknowledged", classes, examples)
 	return nil
 }
 
 func mebibytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
-// tally is what came of requests. Many goroutines may add to it at once.
+// tally counts the answers to requests. It is safe for concurrent use.
 type tally struct {
 	mutex     sync.Mutex
 	begun     time.Time
-	latencies map[string][]float64 // in milliseconds, by kind: of requests that were answered with 200
-	refusals  []float64            // in milliseconds: of those that got 429 or 503
-	codes     map[int]int          // answers by status code
-	failures  int                  // requests without the answer that they should have
-	first     []error              // a few of their reasons
+	latencies map[string][]float64 // in milliseconds by kind, of answers with status 200
+	refusals  []float64            // in milliseconds, of answers with status 429 or 503
+	codes     map[int]int          // number of answers by status code
+	failures  int                  // number of wrong answers
+	first     []error              // the first errors
 }
 
 func newTally() *tally {
@@ -202,7 +202,7 @@ func (t *tally) answer(kind string, code int, took time.Duration) {
 	}
 }
 
-// fail adds a request that came to something else than it should have.
+// fail adds a failed request.
 func (t *tally) fail(err error) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
@@ -211,10 +211,10 @@ func (t *tally) fail(err error) {
 	}
 }
 
-// refused says whether a code is that of a server with too much to do.
+// refused reports whether a status code is that of an overloaded server.
 func refused(code int) bool { return code == 429 || code == 503 }
 
-// answers is how many requests were answered.
+// answers returns the number of answers.
 func (t *tally) answers() (sum int) {
 	for _, n := range t.codes {
 		sum += n
@@ -222,7 +222,7 @@ func (t *tally) answers() (sum int) {
 	return sum
 }
 
-// all are the latencies of all kinds.
+// all returns the latencies of all kinds.
 func (t *tally) all() (all []float64) {
 	for _, kind := range t.latencies {
 		all = append(all, kind...)
@@ -230,8 +230,7 @@ func (t *tally) all() (all []float64) {
 	return all
 }
 
-// quantile is the smallest latency that a part p of them, 0 to 1, does not exceed; 0
-// of none.
+// quantile returns the empirical quantile p, 0 to 1, of latencies; 0 if there are none.
 func quantile(latencies []float64, p float64) float64 {
 	if len(latencies) == 0 {
 		return 0
@@ -239,7 +238,7 @@ func quantile(latencies []float64, p float64) float64 {
 	return stat.Quantile(p, stat.Empirical, slices.Sorted(slices.Values(latencies)), nil)
 }
 
-// quantiles says how long answers took.
+// quantiles formats quantiles of latencies.
 func quantiles(latencies []float64) string {
 	return fmt.Sprintf("p50 %.1f ms, p90 %.1f ms, p99 %.1f ms", quantile(latencies, 0.5), quantile(latencies, 0.9), quantile(latencies, 0.99))
 }

@@ -20,20 +20,20 @@ import (
 	"github.com/pkg/errors"
 )
 
-// client asks one thing after the other. It has one class of its own in the gallery,
-// of one drawing of its own, so that it knows each answer.
+// client sends one request after the other. It has a class of its own in the gallery, with a
+// drawing of its own, so that it knows the correct answers.
 type client struct {
 	http    *http.Client
 	address string
 	chance  *rand.Rand
 	class   string
 	drawing []byte
-	other   []byte // of nobody's class
-	// enrolled is how many examples of the class the server has acknowledged.
+	other   []byte // a drawing that is in no class
+	// enrolled is the number of examples of the class that the server has acknowledged.
 	enrolled int
 }
 
-// newClients makes clients, which have connections of their own.
+// newClients returns clients with connections of their own.
 func newClients(n int, s *server) ([]*client, error) {
 	clients := make([]*client, n)
 	for i := range clients {
@@ -53,7 +53,7 @@ func newClients(n int, s *server) ([]*client, error) {
 	return clients, nil
 }
 
-// part is one of a form's.
+// part is a part of a form.
 type part struct {
 	name    string
 	content []byte
@@ -83,7 +83,7 @@ func (c *client) post(ctx context.Context, path string, parts ...part) (*http.Re
 	return c.http.Do(request)
 }
 
-// send sends what has no body.
+// send sends a request without a body.
 func (c *client) send(ctx context.Context, method, path string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.address+path, nil)
 	if err != nil {
@@ -94,12 +94,11 @@ func (c *client) send(ctx context.Context, method, path string) (*http.Response,
 
 func (c *client) classPath() string { return "/v1/classes/" + url.PathEscape(c.class) }
 
-// errLost says that a request got no answer, or not all of one.
+// errLost is the error of a request that got no complete answer.
 var errLost = errors.New("no answer")
 
-// ask does one request, of the kind and with the answer that it should have, and adds
-// what comes of it to the tally. The error is errLost, wrapped, where the connection
-// failed; a wrong answer is told to the tally alone.
+// ask sends a request of the kind, checks the answer and adds it to the tally. The error
+// wraps errLost if the connection failed; wrong answers are only added to the tally.
 func (c *client) ask(ctx context.Context, k kind, t *tally) (code int, err error) {
 	begun := time.Now()
 	response, err := k.ask(ctx, c)
@@ -127,16 +126,16 @@ func (c *client) ask(ctx context.Context, k kind, t *tally) (code int, err error
 	return response.StatusCode, nil
 }
 
-// read reads an answer in JSON.
+// read decodes an answer in JSON.
 func read[T any](text []byte) (answer T, err error) {
 	return answer, json.Unmarshal(text, &answer)
 }
 
-// side is that of a drawing in pixels, as of Omniglot's.
+// side is the side of a drawing in pixels, as in Omniglot.
 const side = 105
 
-// drawing is the PNG of a few strokes of black ink on white paper, a function of its
-// number alone.
+// drawing returns the PNG of a few random black strokes on white, which depend only on the
+// number.
 func drawing(number int) ([]byte, error) {
 	r := random.New(1, "drawing", number)
 	paper := image.NewGray(image.Rect(0, 0, side, side))
@@ -158,7 +157,7 @@ func drawing(number int) ([]byte, error) {
 	return file.Bytes(), err
 }
 
-// dot is a pen's, of three pixels.
+// dot draws a dot of 3 × 3 pixels.
 func dot(paper *image.Gray, x, y int) {
 	for dy := -1; dy <= 1; dy++ {
 		for dx := -1; dx <= 1; dx++ {
@@ -167,25 +166,24 @@ func dot(paper *image.Gray, x, y int) {
 	}
 }
 
-// kind is one of the things that a client asks for.
+// kind is a kind of request.
 type kind struct {
 	name  string
-	share int // of a hundred requests
+	share int // percentage of the requests
 	ask   func(ctx context.Context, c *client) (*http.Response, error)
-	// check says what is wrong with an answer of the code 200, and notes what the
-	// server has acknowledged.
+	// check checks an answer with status 200 and records what the server has acknowledged.
 	check func(c *client, text []byte) error
 }
 
-// mixture is what the clients ask for. Classes are bounded in number by the clients
-// and in size by mostExamples.
+// mixture lists the kinds of requests of the load. There is one class for each client, with
+// at most maxExamples examples.
 var mixture = []kind{embed, compare, enroll, identify, verify, forget, health, metrics}
 
-// mostExamples is from how many on a class is forgotten rather than enrolled in.
-const mostExamples = 5
+// maxExamples is the number of examples at which a class is forgotten.
+const maxExamples = 5
 
-// manyImages are of a request of an overload: of 64 requests, which have a place each,
-// they are more than the queue takes.
+// manyImages is the number of images in a request of an overload; those of 64 concurrent
+// requests exceed the queue.
 const manyImages = 8
 
 var embed = kind{"embed", 25, func(ctx context.Context, c *client) (*http.Response, error) {
@@ -198,7 +196,7 @@ var embed = kind{"embed", 25, func(ctx context.Context, c *client) (*http.Respon
 	return err
 }}
 
-// embedMany is of overloads alone.
+// embedMany is used only in overloads.
 var embedMany = kind{"embed many", 0, func(ctx context.Context, c *client) (*http.Response, error) {
 	return c.post(ctx, "/v1/embed", slices.Repeat([]part{{"image", c.drawing}}, manyImages)...)
 }, func(_ *client, text []byte) error {
@@ -281,8 +279,7 @@ var metrics = kind{"metrics", 2, func(ctx context.Context, c *client) (*http.Res
 	return nil
 }}
 
-// next is what a client asks for now: one of the mixture, by chance, that makes sense
-// of its class.
+// next returns a random kind of the mixture that is possible for the client's class.
 func (c *client) next() kind {
 	drawn, k := c.chance.IntN(100), mixture[0]
 	for _, k = range mixture {
@@ -293,7 +290,7 @@ func (c *client) next() kind {
 	switch {
 	case c.enrolled == 0 && (k.name == "identify" || k.name == "verify" || k.name == "forget"):
 		return enroll
-	case c.enrolled >= mostExamples && k.name == "enroll":
+	case c.enrolled >= maxExamples && k.name == "enroll":
 		return forget
 	}
 	return k

@@ -31,7 +31,7 @@ func TestMixture(t *testing.T) {
 	if sum != 100 {
 		t.Errorf("the shares add up to %d, want 100", sum)
 	}
-	for _, enrolled := range []int{0, 1, mostExamples} {
+	for _, enrolled := range []int{0, 1, maxExamples} {
 		c := &client{chance: rand.New(rand.NewPCG(1, 2)), enrolled: enrolled}
 		asked := map[string]int{}
 		for range 2000 {
@@ -39,7 +39,7 @@ func TestMixture(t *testing.T) {
 		}
 		for _, k := range mixture {
 			ofClass := k.name == "identify" || k.name == "verify" || k.name == "forget"
-			allowed := !(enrolled == 0 && ofClass || enrolled == mostExamples && k.name == "enroll")
+			allowed := !(enrolled == 0 && ofClass || enrolled == maxExamples && k.name == "enroll")
 			if (asked[k.name] > 0) != allowed {
 				t.Errorf("%d enrolled: asked %d times to %s", enrolled, asked[k.name], k.name)
 			}

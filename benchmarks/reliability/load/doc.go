@@ -1,8 +1,7 @@
-// Package load puts a server under load, overloads it and ends it, and says how it
-// fared.
+// Package load tests `likeness serve` under load, under overload and at shutdown.
 //
-// The server is the tool's own, `likeness serve`, in a process of its own, with a
-// model of the zoo and a gallery in a temporary folder. Its clients ask over the
-// loopback interface from this process, which shares the processors with it: rates
-// are below and latencies above what a server by itself comes to.
+// The server runs in a process of its own with an embedded model and a gallery in a
+// temporary folder. The clients run in this process, on the same machine, and use the
+// loopback interface. Since they share the processors with the server, rates are lower and
+// latencies higher than those of a server alone.
 package load

@@ -24,15 +24,15 @@ import (
 type server struct {
 	command *exec.Cmd
 	address string // "http://127.0.0.1:PORT"
-	gallery string // its file
+	gallery string // path of its gallery
 
 	ended  bool
-	logged chan struct{} // is closed when the log has been read to its end
-	codes  map[int]int   // requests that the log tells of, by status code; to be read then
-	others []string      // lines of the log that are of no request, a few
+	logged chan struct{} // closed when the log has been read completely
+	codes  map[int]int   // number of logged requests by status code; valid after logged is closed
+	others []string      // the first other lines of the log
 }
 
-// start builds the tool into a folder and starts it there.
+// start builds the likeness command and starts the server.
 func start(ctx context.Context, folder string) (*server, error) {
 	tool := filepath.Join(folder, "likeness")
 	build := exec.CommandContext(ctx, "go", "build", "-o", tool, "github.com/likeness-go/likeness/cmd/likeness")
@@ -57,16 +57,16 @@ func start(ctx context.Context, folder string) (*server, error) {
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		s.kill()
-		return nil, errors.Errorf("likeness serve: found no address, its log says %q", s.others)
+		return nil, errors.Errorf("likeness serve: found no address in the output; the log has %q", s.others)
 	}
 	s.address = strings.TrimSuffix(strings.TrimSpace(line), "/")
 	return s, nil
 }
 
-// code is in the log's line of a request.
+// code matches the log line of a request.
 var code = regexp.MustCompile(` msg=request .* code=(\d+) `)
 
-// read counts what the log tells of.
+// read counts the requests in the log.
 func (s *server) read(log io.Reader) {
 	defer close(s.logged)
 	for lines := bufio.NewScanner(log); lines.Scan(); {
@@ -79,25 +79,24 @@ func (s *server) read(log io.Reader) {
 	}
 }
 
-// terminate asks the process to end, which wait waits for.
+// terminate sends SIGTERM to the process.
 func (s *server) terminate() error {
 	return errors.WithStack(s.command.Process.Signal(syscall.SIGTERM))
 }
 
-// wait returns when the process has ended with the status 0, or kills it after the
-// bound.
-func (s *server) wait(bound time.Duration) error {
+// wait waits for the process to end with status 0, and kills it after the limit.
+func (s *server) wait(limit time.Duration) error {
 	s.ended = true
-	late := time.AfterFunc(bound, func() { _ = s.command.Process.Kill() })
+	late := time.AfterFunc(limit, func() { _ = s.command.Process.Kill() })
 	<-s.logged // before Wait, which closes the pipe
 	err := s.command.Wait()
 	if !late.Stop() {
-		return errors.Errorf("the server had not ended after %v", bound)
+		return errors.Errorf("the server had not ended after %v", limit)
 	}
-	return errors.Wrapf(err, "the server's log says %q", s.others)
+	return errors.Wrapf(err, "the server's log has %q", s.others)
 }
 
-// kill ends a process that has not ended.
+// kill kills the process unless it has ended.
 func (s *server) kill() {
 	if s.ended {
 		return
@@ -108,8 +107,7 @@ func (s *server) kill() {
 	_ = s.command.Wait()
 }
 
-// resident is the memory of a process that is not swapped out, in bytes, as Linux
-// tells it.
+// resident returns the resident memory of a process in bytes, as Linux reports it.
 func resident(process int) (int64, error) {
 	path := fmt.Sprintf("/proc/%d/status", process)
 	text, err := os.ReadFile(path)
@@ -125,16 +123,16 @@ func resident(process int) (int64, error) {
 	return 0, errors.Errorf("%s: found no VmRSS in kB", path)
 }
 
-// descriptors is how many files and connections a process has open.
+// descriptors returns the number of open files and connections of a process.
 func descriptors(process int) (int, error) {
 	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", process))
 	return len(open), errors.WithStack(err)
 }
 
-// memory is what a process took, sampled in equal times.
+// memory is the resident memory of a process, sampled at equal intervals.
 type memory []int64
 
-// watch samples a process each second until the context ends.
+// watch samples the memory of a process every second until the context ends.
 func watch(ctx context.Context, process int) (memory, error) {
 	var samples memory
 	ticker := time.NewTicker(time.Second)
@@ -153,7 +151,7 @@ func watch(ctx context.Context, process int) (memory, error) {
 	}
 }
 
-// thirds are the largest samples of each third of the time.
+// thirds returns the maximum of each third of the samples.
 func (m memory) thirds() (largest [3]int64) {
 	for i := range largest {
 		if part := m[i*len(m)/3 : (i+1)*len(m)/3]; len(part) > 0 {
@@ -163,14 +161,13 @@ func (m memory) thirds() (largest [3]int64) {
 	return largest
 }
 
-// growth is by what part the largest sample of the last third is above that of the
-// second; below 0 where it is less.
+// growth returns the relative growth of the maximum from the second to the last third.
 func (m memory) growth() float64 {
 	largest := m.thirds()
 	return float64(largest[2])/float64(largest[1]) - 1
 }
 
-// state is what a server holds while nobody asks.
+// state is the resource use of an idle server.
 type state struct {
 	goroutines, descriptors int
 	resident                int64 // bytes
@@ -178,7 +175,7 @@ type state struct {
 
 var goroutines = regexp.MustCompile(`(?m)^go_goroutines (\d+)$`)
 
-// stateOf asks a server and its process. Each request is added to the tally.
+// stateOf queries the server's metrics and its process. The request is added to the tally.
 func stateOf(ctx context.Context, s *server, c *client, t *tally) (found state, err error) {
 	response, err := c.send(ctx, "GET", "/metrics")
 	if err != nil {
@@ -204,8 +201,8 @@ func stateOf(ctx context.Context, s *server, c *client, t *tally) (found state, 
 	return found, err
 }
 
-// whole opens the gallery that a server has left and says whether it holds what the
-// clients were told, and nothing else.
+// whole opens the gallery after the server has ended and checks that it has exactly the
+// examples that were acknowledged.
 func whole(path string, clients []*client) (classes, examples int, err error) {
 	network, err := zoo.Load(model)
 	if err != nil {
