@@ -84,7 +84,7 @@ func (m material) attackImages(ctx context.Context) (count int, err error) {
 				return 0, err
 			}
 		}
-		for i := range 10 { // some of these are still images: they must not crash the command
+		for i := range m.changes { // some of these are still images: they must not crash the command
 			changed := bytes.Clone(whole)
 			for range 8 {
 				changed[chance.IntN(len(changed))] = byte(chance.IntN(256))

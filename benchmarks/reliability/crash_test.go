@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync"
 	"testing"
 
 	"github.com/likeness-go/likeness/internal/random"
@@ -14,25 +15,40 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, enrollForever(path, os.Stdout))
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if built.remove != nil {
+		built.remove()
+	}
+	os.Exit(code)
 }
+
+// built is the material of all tests; build creates it once.
+var built struct {
+	material
+	remove func()
+}
+
+var build = sync.OnceValue(func() (err error) {
+	var folder string
+	var likeness tool
+	if folder, likeness, built.remove, err = temporary(context.Background()); err != nil {
+		return err
+	}
+	built.material, err = newMaterial(context.Background(), likeness, folder)
+	built.changes = 2 // the fuzz tests of package imaging try many more
+	return err
+})
 
 // small returns the material of the checks.
 func small(t *testing.T) material {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("it builds the tool and trains")
+		t.Skip("it builds the command and trains")
 	}
-	folder, likeness, remove, err := temporary(context.Background())
-	if err != nil {
+	if err := build(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(remove)
-	m, err := newMaterial(context.Background(), likeness, folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
+	return built.material
 }
 
 // The check with few kills and disks.

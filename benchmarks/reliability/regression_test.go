@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"math"
 	"path/filepath"
 	"strings"
@@ -13,18 +12,11 @@ import (
 // The short job is inside its bands, and a training with a tenth of the default learning rate
 // is not.
 func TestRegression(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it trains for seconds")
-	}
 	bands, err := shortBands("../results/" + bandFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder, likeness, remove, err := temporary(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer remove()
+	m := small(t)
 	for _, test := range []struct {
 		worsened []string
 		out      []string // figures outside their bands
@@ -32,7 +24,7 @@ func TestRegression(t *testing.T) {
 		{nil, nil},
 		{[]string{"--rate", "3e-4"}, []string{"nearest neighbor, seen classes: found", "loss of the last epoch: found", "validation of the last epoch: found"}},
 	} {
-		found, err := shortJob.measure(context.Background(), likeness, folder, regressionSeed, test.worsened...)
+		found, err := shortJob.measure(t.Context(), m.likeness, t.TempDir(), regressionSeed, test.worsened...)
 		if err != nil {
 			t.Fatal(err)
 		}

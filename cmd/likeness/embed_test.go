@@ -206,7 +206,7 @@ func TestCompare(t *testing.T) {
 		t.Errorf("by the strict model: %s", stdout)
 	}
 	write(t, "photo.png", red(t, 12))
-	if code, _, stderr := runTool("compare", "a.png", "photo.png"); code != failure || !strings.Contains(stderr, "coloured") || !strings.Contains(stderr, "--model") {
+	if code, _, stderr := runTool("compare", "a.png", "photo.png"); code != failure || !strings.Contains(stderr, "colored") || !strings.Contains(stderr, "--model") {
 		t.Errorf("a photograph by the zoo's model: code %d, %s", code, stderr)
 	}
 	if stdout, stderr := tool(t, "compare", "a.png", "b.png", "--model", "runs/lenient"); stdout != distance+"threshold 1000000.0000  same\n" || stderr != "" {

@@ -230,7 +230,7 @@ func TestUnsuitableImages(t *testing.T) {
 	write(t, filepath.Join("photos", "b.png"), red(t, 41))
 	for _, args := range [][]string{{"near-duplicates", "photos"}, {"search", scanned("ring.png"), "--in", "photos"}, {"search", "photos/a.png", "--in", "scans"}} {
 		code, _, stderr := runTool(args...)
-		if code != failure || !strings.Contains(stderr, "greys only") || !strings.Contains(stderr, "--anyway") {
+		if code != failure || !strings.Contains(stderr, "grayscale") || !strings.Contains(stderr, "--anyway") {
 			t.Errorf("%v: exit code %d\n%s", args, code, stderr)
 		}
 		if _, stderr := tool(t, append(args, "--anyway")...); !strings.Contains(stderr, "going on with photos") {
