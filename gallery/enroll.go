@@ -72,7 +72,19 @@ func (g *Gallery) EnrollFiles(ctx context.Context, class string, paths ...string
 // images are skipped; see imaging.Find. It is an error if an image is in the folder itself
 // or cannot be read; then none is enrolled.
 func (g *Gallery) EnrollFolder(ctx context.Context, path string) (classes, examples int, err error) {
-	files, err := classFiles(path)
+	found, err := imaging.Find(path)
+	if errors.Is(err, imaging.ErrNoImages) {
+		err = errors.WithMessage(err, "expected a subfolder of images for each class")
+	}
+	if err != nil {
+		return 0, 0, g.wrap(err, "enroll folder "+path)
+	}
+	return g.EnrollFound(ctx, path, found)
+}
+
+// EnrollFound is EnrollFolder with the images that imaging.Find has found in the folder.
+func (g *Gallery) EnrollFound(ctx context.Context, path string, found imaging.Found) (classes, examples int, err error) {
+	files, err := classFiles(path, found.Files)
 	if err == nil {
 		err = g.enrollFiles(ctx, files)
 	}
@@ -89,18 +101,12 @@ func (g *Gallery) EnrollFolder(ctx context.Context, path string) (classes, examp
 // classFile is an image file and its class.
 type classFile struct{ class, path string }
 
-func classFiles(folder string) (files []classFile, err error) {
-	found, err := imaging.Find(folder)
-	if errors.Is(err, imaging.ErrNoImages) {
-		err = errors.WithMessage(err, "expected a subfolder of images for each class")
-	}
-	if err != nil {
-		return nil, err
-	}
-	for _, path := range found.Files {
+// classFiles returns the files with the class of each, the path of its folder.
+func classFiles(folder string, paths []string) (files []classFile, err error) {
+	for _, path := range paths {
 		class, err := filepath.Rel(folder, filepath.Dir(path))
 		if err != nil {
-			return nil, err
+			return nil, errors.WithStack(err)
 		}
 		if class == "." {
 			return nil, errors.Errorf("found the image %s in the folder itself, expected images in subfolders named after their classes", path)

@@ -46,17 +46,25 @@ func (e *enrollCommand) Run(c *console) error {
 	if e.Wait < 0 {
 		return errors.Errorf("--wait: found %v, expected 0 or more", e.Wait)
 	}
-	files, err := imageFiles(c, e.Images)
+	var found imaging.Found
+	var err error
+	if e.Folder == "" {
+		found.Files, err = imageFiles(c, e.Images)
+	} else {
+		if found, err = imaging.Find(e.Folder); errors.Is(err, imaging.ErrNoImages) {
+			err = errors.WithMessage(err, "--folder: expected a subfolder of images for each class")
+		}
+	}
 	if err != nil {
 		return err
 	}
 	shown := newCounter(c.err, unit{what: "images"})
 	defer shown.close()
-	g, created, err := e.open(c, files, gallery.Options{Rule: gallery.Rule(e.Rule), OnProgress: shown.of})
+	g, created, err := e.open(c, found.Files, gallery.Options{Rule: gallery.Rule(e.Rule), OnProgress: shown.of})
 	if err != nil {
 		return err
 	}
-	said, err := e.enroll(c, g, files)
+	said, err := e.enroll(c, g, found)
 	if err != nil && created {
 		_, _ = g.Discard() // if nobody has enrolled in it meanwhile
 	}
@@ -70,21 +78,19 @@ func (e *enrollCommand) Run(c *console) error {
 	return nil
 }
 
-func (e *enrollCommand) enroll(c *console, g *gallery.Gallery, files []string) (string, error) {
-	said := fmt.Sprintf("enrolled %d examples of %s", len(files), e.Class)
+func (e *enrollCommand) enroll(c *console, g *gallery.Gallery, found imaging.Found) (string, error) {
+	said := fmt.Sprintf("enrolled %d examples of %s", len(found.Files), e.Class)
 	if e.Folder == "" {
-		if err := g.EnrollFiles(c, e.Class, files...); err != nil {
+		if err := g.EnrollFiles(c, e.Class, found.Files...); err != nil {
 			return "", err
 		}
 	} else {
-		classes, examples, err := g.EnrollFolder(c, e.Folder)
+		classes, examples, err := g.EnrollFound(c, e.Folder, found)
 		if err != nil {
 			return "", err
 		}
 		said = fmt.Sprintf("enrolled %d examples of %d classes", examples, classes)
-		if found, err := imaging.Find(e.Folder); err == nil { // the gallery found the same
-			sayPassedOver(c, found.Skipped)
-		}
+		sayPassedOver(c, found.Skipped)
 	}
 	_, calibrated := g.Calibration()
 	sayUndecided(c, calibrated || g.Model().Threshold != nil)
@@ -135,13 +141,6 @@ func (e *enrollCommand) model(c *console, files []string) (model foundModel, fre
 		return model, false, err
 	case !errors.Is(err, fs.ErrNotExist):
 		return foundModel{}, false, err
-	}
-	if e.Folder != "" {
-		found, err := imaging.Find(e.Folder) // enrolling tells what it passes over
-		if err != nil {
-			return foundModel{}, false, err
-		}
-		files = found.Files
 	}
 	model, err = newGalleryModel(c, files)
 	return model, true, err
