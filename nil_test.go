@@ -26,6 +26,7 @@ import (
 	"github.com/likeness-go/likeness/onnx"
 	"github.com/likeness-go/likeness/pytorch"
 	"github.com/likeness-go/likeness/retrieval"
+	"github.com/likeness-go/likeness/run"
 	"github.com/likeness-go/likeness/solver"
 	"github.com/likeness-go/likeness/trainer"
 	"github.com/likeness-go/likeness/zoo"
@@ -118,6 +119,7 @@ var exportedFunctions = []any{
 	pytorch.Open,
 	zoo.Names,
 	zoo.Load,
+	retrieval.CheckFileName,
 	retrieval.MeasureImage,
 	retrieval.Embed,
 	retrieval.Groups,
@@ -127,8 +129,20 @@ var exportedFunctions = []any{
 	trainer.ForGroups,
 	trainer.Pairs,
 	trainer.Triplets,
-	trainer.New,
-	trainer.Folder,
+	run.Configure,
+	run.Defaults,
+	run.Evaluate,
+	run.FindModel,
+	run.FlagName,
+	run.FormerKeys,
+	run.Keys,
+	run.Load,
+	run.LoadModel,
+	run.Measure,
+	run.Network,
+	run.Resume,
+	run.Train,
+	run.Untrained,
 	trainer.ValidationFunc,
 	trainer.OneShot,
 	trainer.Verification,
@@ -278,7 +292,14 @@ var exportedTypes = []any{
 	new(retrieval.Match),
 	new(trainer.Collapse),
 	new(trainer.Examples),
-	new(trainer.Recipe),
+	new(run.Evaluation),
+	new(run.EvaluationOptions),
+	new(run.Folder),
+	new(run.List),
+	new(run.Observer),
+	new(run.Preparation),
+	new(run.Result),
+	new(run.Settings),
 	new(trainer.Trainer),
 	new(trainer.Step),
 	new(trainer.Epoch),
@@ -407,7 +428,7 @@ func TestListsAreWhole(t *testing.T) {
 	for _, pointer := range exportedTypes {
 		listed[reflect.TypeOf(pointer).Elem().String()] = true
 	}
-	for _, dir := range []string{".", "graph", "heads", "backbone", "objectives", "solver", "evaluate", "onnx", "pytorch", "zoo", "retrieval", "trainer", "datasets", "datasets/omniglot", "imaging"} {
+	for _, dir := range []string{".", "graph", "heads", "backbone", "objectives", "solver", "evaluate", "onnx", "pytorch", "zoo", "retrieval", "run", "trainer", "datasets", "datasets/omniglot", "imaging"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)

@@ -12,7 +12,6 @@
 //   - A checkpoint is a file with all that a run remembers, from which a later run
 //     goes on as if it had never stopped.
 //   - A Collapse is a sign, told once, that a training does not tell images apart.
-//   - A Recipe names the usual parts; New makes a Trainer of it.
 //
 // A run is determined by its settings and seed, bit for bit on one kind of
 // processor, whatever the number of threads: batches, distortions and dropout

@@ -80,16 +80,3 @@ func Example() {
 	// loss fell: true
 	// area under the ROC curve grew by 0.1 or more: true
 }
-
-// A recipe names the parts and leaves the rest to the usual choices, which may
-// be changed before the training is run.
-func ExampleNew() {
-	training, err := trainer.New(squares(0, 2, 4), trainer.Recipe{Backbone: "residual", Objective: "batch-hard", Batch: 12})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	training.Augment = datasets.EachImage(datasets.Affine{Translation: 1, Probability: 0.5})
-	fmt.Println(training.Objective.Name(), "over", training.Model.Head.Name(), "on images of", training.Model.Backbone.Input())
-	// Output: batch-hard over l2 on images of 8x8x1
-}

@@ -7,10 +7,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/safetensors"
 	"github.com/likeness-go/likeness/internal/testutil"
+	"github.com/likeness-go/likeness/objectives"
+	"github.com/likeness-go/likeness/solver"
 	"github.com/pkg/errors"
 )
 
@@ -23,12 +28,20 @@ func checkpointed(t testing.TB) (*run, []byte) {
 		images.Images = append(images.Images, bytes.Repeat([]uint8{uint8(i)}, images.Size.Len()))
 		images.Labels = append(images.Labels, i%2)
 	}
-	training, err := New(images, Recipe{Batch: 4})
+	model, err := likeness.New(backbone.Conv4(images.Size, 64, true), heads.L2{}, images.Preprocessing(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	training.Solver.Average = 0.9
-	training.Checkpoint = filepath.Join(t.TempDir(), "checkpoint.safetensors")
+	loss := objectives.Contrastive{Margin: 1}
+	examples, err := For(loss, images, 4, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	training := &Trainer{
+		Model: model, Objective: loss, Examples: examples, Epochs: 5,
+		Solver:     solver.Config{Solver: "adam", LearningRate: 1e-3, Schedule: "cosine", Average: 0.9},
+		Checkpoint: filepath.Join(t.TempDir(), "checkpoint.safetensors"),
+	}
 	r, err := training.start()
 	if err != nil {
 		t.Fatal(err)

@@ -16,31 +16,31 @@ import (
 	"github.com/pkg/errors"
 )
 
-// benchCommand measures this machine.
+// benchCommand measures the speed of this machine.
 type benchCommand struct {
-	Threads int     `default:"0" help:"Threads that share the work; 0: one a processor."`
-	Seconds float64 `default:"0.5" help:"About how long each figure is measured."`
-	Works   string  `default:"." placeholder:"REGEXP" help:"Whole steps to measure, by name."`
+	Threads   int     `default:"0" help:"Number of CPU threads. 0 means all processors."`
+	Seconds   float64 `default:"0.5" help:"Approximate duration of each measurement in seconds."`
+	Workloads string  `default:"." placeholder:"REGEXP" help:"Regular expression for the names of the workloads to measure."`
 }
 
 // Help is what --help says beside the flags.
 func (benchCommand) Help() string {
-	return `Prints one table to paste: the rate at which this machine multiplies and adds in registers, how near each convolution of the papers' networks comes to it (forward, the gradient of its input dX, that of its weights dW; in operations of a direct convolution, so that Winograd's algorithms and Fourier's transform may exceed it), and the time of whole steps. Each layer's figure is its best time, each step's its median. Run it while nothing else runs.
+	return `It prints the peak rate of multiply-add operations in registers on this machine, the rate of each convolution of the papers' networks (forward pass, gradient of the input dX, gradient of the weights dW), and the time of complete steps. Rates count the operations of a direct convolution, so that Winograd's algorithms and the Fourier transform may exceed the peak. A layer's figure is its best time, a step's the median. Run it on an otherwise idle machine.
 
-LIKENESS_INSTRUCTIONS=avx2 (or portable) measures other instructions, LIKENESS_WINOGRAD=off and LIKENESS_FOURIER=off direct convolutions.
+Environment variables: LIKENESS_INSTRUCTIONS=avx2 (or portable) measures other instructions; LIKENESS_WINOGRAD=off and LIKENESS_FOURIER=off measure direct convolutions.
 
 Example:
-  likeness bench --works 'conv4|embed'`
+  likeness bench --workloads 'conv4|embed'`
 }
 
 // Run measures and prints.
 func (b *benchCommand) Run(c *console) error {
-	which, err := regexp.Compile(b.Works)
+	named, err := regexp.Compile(b.Workloads)
 	if err != nil {
-		return errors.Wrap(err, "works")
+		return errors.Wrap(err, "--workloads")
 	}
 	if !(b.Seconds > 0) || b.Threads < 0 {
-		return errors.Errorf("found %v seconds and %d threads, expected more than 0 and at least 0", b.Seconds, b.Threads)
+		return errors.Errorf("--seconds, --threads: found %v and %d, expected more than 0 seconds and at least 0 threads", b.Seconds, b.Threads)
 	}
 	if b.Threads > graph.MaxThreads {
 		return errors.Errorf("--threads: found %d, expected at most %d", b.Threads, graph.MaxThreads)
@@ -56,12 +56,12 @@ func (b *benchCommand) Run(c *console) error {
 		return err
 	}
 	fmt.Fprintln(c.out)
-	return b.steps(c, which, each)
+	return b.steps(c, named, each)
 }
 
 func (b *benchCommand) layers(c *console, ceiling float64, each time.Duration) error {
 	table := newTable(c.out)
-	fmt.Fprintln(table, "layer\tpass\tms\tGFLOP/s\tof the ceiling\t")
+	fmt.Fprintln(table, "layer\tpass\tms\tGFLOP/s\tof the peak\t")
 	for _, layer := range speed.Layers() {
 		for _, m := range layer.Measure(each) {
 			if c.Err() != nil {
@@ -73,11 +73,11 @@ func (b *benchCommand) layers(c *console, ceiling float64, each time.Duration) e
 	return table.Flush()
 }
 
-func (b *benchCommand) steps(c *console, which *regexp.Regexp, each time.Duration) error {
+func (b *benchCommand) steps(c *console, named *regexp.Regexp, each time.Duration) error {
 	table := newTable(c.out)
 	fmt.Fprintln(table, "step\tms\timages/s\t")
 	for _, work := range workload.All() {
-		if !which.MatchString(work.Name) {
+		if !named.MatchString(work.Name) {
 			continue
 		}
 		median, err := timeOf(c, work, each)
@@ -89,11 +89,11 @@ func (b *benchCommand) steps(c *console, which *regexp.Regexp, each time.Duratio
 	return table.Flush()
 }
 
-// timeOf gives the median time of a work.
-func timeOf(c *console, work workload.Workload, atLeast time.Duration) (time.Duration, error) {
-	step, err := work.Prepare(1)
+// timeOf is the median time of a workload.
+func timeOf(c *console, w workload.Workload, atLeast time.Duration) (time.Duration, error) {
+	step, err := w.Prepare(1)
 	if err != nil {
-		return 0, errors.Wrap(err, work.Name)
+		return 0, errors.Wrap(err, w.Name)
 	}
 	defer step.Close()
 	var times []float64
@@ -103,11 +103,11 @@ func timeOf(c *console, work workload.Workload, atLeast time.Duration) (time.Dur
 		}
 		some, err := workload.Time(step, 1)
 		if err != nil {
-			return 0, errors.Wrap(err, work.Name)
+			return 0, errors.Wrap(err, w.Name)
 		}
 		times = append(times, some...)
 	}
-	times = times[2:] // the first ones find memory
+	times = times[2:] // the first ones allocate memory
 	slices.Sort(times)
 	return time.Duration(times[len(times)/2] * float64(time.Millisecond)), nil
 }

@@ -4,19 +4,20 @@ import (
 	"encoding/json"
 
 	"github.com/likeness-go/likeness/doctor"
+	"github.com/likeness-go/likeness/run"
 	"github.com/pkg/errors"
 )
 
-// doctorCommand examines this machine and its models.
+// doctorCommand checks this installation and its models.
 type doctorCommand struct {
-	Models   []string `arg:"" optional:"" placeholder:"MODEL" help:"Model files or run folders to examine beside the models of the zoo."`
-	Omniglot string   `env:"LIKENESS_OMNIGLOT" placeholder:"DIR" help:"A folder with Omniglot's all_runs.zip, for a published figure (or the environment variable LIKENESS_OMNIGLOT)."`
-	JSON     bool     `name:"json" help:"Print JSON, a line for each finding."`
+	Models   []string `arg:"" optional:"" placeholder:"MODEL" help:"Model files or run folders to check in addition to the bundled models."`
+	Omniglot string   `env:"LIKENESS_OMNIGLOT" placeholder:"DIR" help:"Folder with Omniglot's all_runs.zip, to reproduce a published result. Default: the environment variable LIKENESS_OMNIGLOT."`
+	JSON     bool     `name:"json" help:"Print one JSON object per check."`
 }
 
 // Help is what --help says beside the flags.
 func (doctorCommand) Help() string {
-	return `Examines within seconds whether the program works here as where its tests ran: this processor's instructions against portable code, layers in float32 against float64, gradients against finite differences, one seed on one thread and on all, models against the checksum and the embedding that their files store. It prints a line for each, which begins with ok, wrong or not checked, and fails where one is wrong.
+	return `It checks within seconds whether the program computes correctly on this machine: the vector instructions against portable code, layers in float32 against float64, gradients against finite differences, the results of one seed on one thread and on all threads, and models against the checksum and the embedding that their files contain. It prints one line per check, beginning with ok, wrong or not checked, and fails if one is wrong.
 
 Examples:
   likeness doctor
@@ -24,13 +25,13 @@ Examples:
 }
 
 // errWrong is what the command fails with.
-var errWrong = errors.New("something is wrong: see the lines that say so")
+var errWrong = errors.New("something is wrong: see the lines that begin with wrong")
 
 // Run examines.
 func (d *doctorCommand) Run(c *console) error {
 	options := doctor.Options{Omniglot: d.Omniglot}
 	for _, path := range d.Models {
-		file, err := findModel(path)
+		file, err := run.FindModel(path)
 		if err != nil {
 			return err
 		}

@@ -1,36 +1,37 @@
 package main
 
 import (
-	"io"
-	"path/filepath"
+	"fmt"
+	"image"
+	"strings"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/atomicfile"
 	"github.com/likeness-go/likeness/retrieval"
+	"github.com/likeness-go/likeness/run"
+	"github.com/likeness-go/likeness/zoo"
 	"github.com/pkg/errors"
 )
 
-// embedCommand turns images into vectors.
+// embedCommand computes the embeddings of images.
 type embedCommand struct {
-	Images []string `arg:"" placeholder:"IMAGE" help:"Images, or folders of images."`
-	Model  string   `placeholder:"MODEL" help:"A model.safetensors, a run folder or a model of the zoo (${zoo}). Without it: omniglot of the zoo, if it suits the images."`
-	Out    string   `required:"" placeholder:"FILE" help:"FILE.npy for NumPy or FILE.csv."`
+	Images []string `arg:"" placeholder:"IMAGE" help:"Images or folders of images."`
+	Model  string   `placeholder:"MODEL" help:"Model file, run folder or name of a bundled model (${zoo}). Default: omniglot, if it suits the images."`
+	Out    string   `required:"" placeholder:"FILE" help:"Output file: FILE.npy (NumPy) or FILE.csv."`
 }
 
 // Help is what --help says beside the flags.
 func (embedCommand) Help() string {
-	return `One vector an image, in the order of the arguments; the images of a folder, and of those in it, come in the order of their names. What lies beside them is passed over and listed; a file without an extension is an image if its content is. A .npy file is an array of float32 of the shape (images, features), for numpy.load. A .csv file has the header file,e0,e1,… and so names the images.
+	return `It writes one embedding per image, in the order of the arguments; folders are searched recursively, in the order of the file names. Other files in folders are ignored and listed; a file without an extension is an image if its content is one. A .npy file is an array of float32 of shape (images, features), for numpy.load. A .csv file has the header file,e0,e1,… and one row per image.
 
 Example:
   likeness embed photos more/a.png --out embeddings.csv`
 }
 
-// Run embeds.
+// Run computes the embeddings.
 func (e *embedCommand) Run(c *console) error {
-	write, known := map[string]func(io.Writer, []string, [][]float32) error{".npy": writeNpy, ".csv": writeCSV}[filepath.Ext(e.Out)]
-	if !known {
-		return errors.Errorf("out: found %q, expected a file that ends in .npy or .csv", e.Out)
+	if err := retrieval.CheckFileName(e.Out); err != nil {
+		return errors.WithMessage(err, "--out")
 	}
 	files, err := imageFiles(c, e.Images)
 	if err != nil {
@@ -44,20 +45,16 @@ func (e *embedCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	vectors := make([][]float32, len(files))
-	for i := range vectors {
-		vectors[i] = collection.Embeddings.Row(i)
-	}
-	if err := atomicfile.WriteFile(e.Out, func(w io.Writer) error { return write(w, files, vectors) }); err != nil {
+	if err := collection.WriteFile(e.Out); err != nil {
 		return err
 	}
-	c.say("wrote %d vectors of %d features to %s", len(vectors), len(vectors[0]), e.Out)
+	c.say("wrote %d embeddings of %d features to %s", collection.Embeddings.Rows, collection.Embeddings.Columns, e.Out)
 	return nil
 }
 
 var errInterrupted = errors.New("interrupted: nothing is written")
 
-// embedFiles reads and embeds, and shows how far it is where that takes long.
+// embedFiles embeds files, with a progress bar if that takes long.
 func embedFiles(c *console, model *likeness.Model, files []string, skipBroken bool) (*retrieval.Collection, error) {
 	shown := newCounter(c.err, unit{what: "images"})
 	collection, err := retrieval.Embed(c, model, files, retrieval.Options{
@@ -72,26 +69,141 @@ func embedFiles(c *console, model *likeness.Model, files []string, skipBroken bo
 }
 
 // imageFiles are the paths, and for a folder the images in it and its folders; see
-// imaging.Find. It says what was passed over.
+// imaging.Find. It reports ignored files.
 func imageFiles(c *console, paths []string) ([]string, error) {
 	found, err := imaging.Find(paths...)
 	if err != nil {
 		return nil, err
 	}
-	sayPassedOver(c, found.Skipped)
+	sayIgnored(c, found.Skipped)
 	return found.Files, nil
 }
 
-// sayPassedOver lists the first files of folders that are no images, and counts all.
-func sayPassedOver(c *console, passed imaging.Skipped) {
-	if passed.Count == 0 {
+// sayIgnored lists the first files of folders that are no images, and counts all.
+func sayIgnored(c *console, ignored imaging.Skipped) {
+	if ignored.Count == 0 {
 		return
 	}
-	c.say("passed over  %v", passed)
-	for _, file := range passed.First {
+	c.say("ignored      %v", ignored)
+	for _, file := range ignored.First {
 		c.say("             %s", file)
 	}
-	if more := passed.Count - len(passed.First); more > 0 {
+	if more := ignored.Count - len(ignored.First); more > 0 {
 		c.say("             and %d more", more)
 	}
+}
+
+// compareCommand compares two images.
+type compareCommand struct {
+	A     string `arg:"" placeholder:"A.png" help:"First image."`
+	B     string `arg:"" placeholder:"B.png" help:"Second image."`
+	Model string `placeholder:"MODEL" help:"Model file, run folder or name of a bundled model (${zoo}). Default: omniglot, if it suits the images."`
+	JSON  bool   `name:"json" help:"Print JSON."`
+}
+
+// Help is what --help says beside the flags.
+func (compareCommand) Help() string {
+	return `It prints the distance between two images and, if the model has a threshold, whether the distance is within it.
+
+Example:
+  likeness compare a.png b.png --model runs/mnist-contrastive-20250101-120000
+
+Without --model it uses the bundled model omniglot, which was trained on handwritten characters (dark ink on light paper, cropped to the ink), and rejects images of other kinds.`
+}
+
+// answer is what compare says as JSON.
+type answer struct {
+	A         string   `json:"a"`
+	B         string   `json:"b"`
+	ABytes    string   `json:"a_base64,omitempty"` // see pathBytes
+	BBytes    string   `json:"b_base64,omitempty"`
+	Model     string   `json:"model"`
+	Distance  float64  `json:"distance"`
+	Threshold *float64 `json:"threshold"` // null if the model has none
+	Same      *bool    `json:"same"`      // null if the model has no threshold
+}
+
+// Run compares.
+func (k *compareCommand) Run(c *console) error {
+	model, file, err := loadModel(c, k.Model)
+	if err != nil {
+		return err
+	}
+	a, err := imaging.DecodeFile(k.A)
+	if err != nil {
+		return err
+	}
+	b, err := imaging.DecodeFile(k.B)
+	if err != nil {
+		return err
+	}
+	if k.Model == "" {
+		for _, img := range []image.Image{a, b} { // each must suit by itself
+			if err := suits(model, []retrieval.Traits{retrieval.MeasureImage(model.Preprocessing, img)}); err != nil {
+				return err
+			}
+		}
+	}
+	comparison, err := model.Compare(a, b)
+	if err != nil {
+		return err
+	}
+	if k.JSON {
+		found := answer{A: k.A, B: k.B, ABytes: pathBytes(k.A), BBytes: pathBytes(k.B), Model: file, Distance: comparison.Distance}
+		if comparison.Calibrated {
+			found.Threshold, found.Same = &comparison.Threshold, &comparison.Same
+		}
+		return c.printJSON(found)
+	}
+	text := "no threshold"
+	switch {
+	case comparison.Calibrated && comparison.Same:
+		text = fmt.Sprintf("threshold %.4f  same", comparison.Threshold)
+	case comparison.Calibrated:
+		text = fmt.Sprintf("threshold %.4f  different", comparison.Threshold)
+	}
+	_, err = fmt.Fprintf(c.out, "distance %.4f  %s\n", comparison.Distance, text)
+	return err
+}
+
+// loadModel loads the model that a path means: a file, a run folder or a model of the
+// zoo by its name. If it is empty, it is the default of the zoo, which must suit the
+// images, and the console says so: never a run folder that happens to be there.
+func loadModel(c *console, path string, images ...string) (*likeness.Model, string, error) {
+	if path == "" {
+		c.say("model        %s of the zoo (choose another with --model, or train one with likeness train)", zoo.Default)
+		return defaultModel(c, images)
+	}
+	model, name, err := run.LoadModel(path)
+	return model, name, errors.WithMessage(err, "--model")
+}
+
+// defaultModel loads the default model of the zoo, which must suit the images, of which
+// there may be none.
+func defaultModel(c *console, images []string) (*likeness.Model, string, error) {
+	model, name, err := run.LoadModel("zoo/" + zoo.Default)
+	if err != nil {
+		return nil, "", err
+	}
+	traits, err := examine(c, model, images)
+	if err != nil {
+		return nil, "", err
+	}
+	return model, name, suits(model, traits)
+}
+
+// suits refuses images that the default model is not made for.
+func suits(model *likeness.Model, traits []retrieval.Traits) error {
+	err := retrieval.CheckTraits(model.Preprocessing, traits)
+	return errors.WithMessagef(err, "zoo/%s: choose another model with --model (the zoo has %s), train one with likeness train, or use this one with --model %s", zoo.Default, strings.Join(zoo.Names(), ", "), zoo.Default)
+}
+
+// examine measures some of the images, for what model they are. An image that cannot be
+// opened is an error.
+func examine(c *console, model *likeness.Model, images []string) ([]retrieval.Traits, error) {
+	traits, err := retrieval.MeasureFiles(c, model.Preprocessing, images, maxExamined)
+	if err != nil && c.Err() != nil {
+		err = errInterrupted
+	}
+	return traits, err
 }

@@ -20,12 +20,13 @@ import (
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/testutil"
 )
 
 // saveModel saves an untrained tiny model and returns it.
 func saveModel(t *testing.T, path string, threshold *float64) *likeness.Model {
 	t.Helper()
-	network, err := backbone.Parse(tinyNetwork, "tiny.toml")
+	network, err := backbone.Parse(testutil.TinyNetwork, "tiny.toml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +90,7 @@ func TestEmbed(t *testing.T) {
 	}
 
 	_, said := tool(t, "embed", "red.png", "photos", "--model", "model.safetensors", "--out", "e.npy")
-	if !strings.Contains(said, "wrote 5 vectors of 4 features to e.npy") {
+	if !strings.Contains(said, "wrote 5 embeddings of 4 features to e.npy") {
 		t.Errorf("embed says %s", said)
 	}
 	content := read(t, "e.npy")

@@ -9,12 +9,12 @@ import (
 	"encoding/hex"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/likeness-go/likeness/fetch"
+	"github.com/likeness-go/likeness/run"
 )
 
 // idx is a packed idx file of the given sizes, its values drawn by fill.
@@ -61,9 +61,9 @@ func publishSmall(t *testing.T) {
 			Name: path[1:], URLs: []string{server.URL + path}, Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:]),
 		})
 	}
-	before := publishedSet
-	t.Cleanup(func() { publishedSet = before })
-	publishedSet = func(name string) (fetch.Set, error) {
+	before := run.PublishedSet
+	t.Cleanup(func() { run.PublishedSet = before })
+	run.PublishedSet = func(name string) (fetch.Set, error) {
 		if name == set.Name {
 			return set, nil
 		}
@@ -86,33 +86,13 @@ func TestFetchAndTrain(t *testing.T) {
 		{[]string{"--to", "my small"}, "my small", "likeness train --data 'my small'\n"},
 	} {
 		stdout, stderr := tool(t, append([]string{"fetch", "fashion-mnist"}, test.to...)...)
-		if stdout != test.want || !strings.Contains(stderr, "a small Fashion-MNIST") || !strings.Contains(stderr, "checksums hold") {
+		if stdout != test.want || !strings.Contains(stderr, "a small Fashion-MNIST") || !strings.Contains(stderr, "checksums are correct") {
 			t.Errorf("fetch to %q prints %s%s", test.to, stdout, stderr)
 		}
 		run := "run of " + test.data
 		table, _ := tool(t, "train", "--data", test.data, "--backbone", "tiny.toml", "--batch", "4", "--epochs", "1", "--out", run)
 		if again, said := tool(t, "eval", "--run", run); again != table || withoutProgress(said) != "" {
 			t.Errorf("eval finds other data:\n%s%s", again, said)
-		}
-	}
-}
-
-// A folder in the working directory goes before a data set of its name.
-func TestLocate(t *testing.T) {
-	inFolder(t)
-	publishSmall(t)
-	toolFails(t, failure, []string{"fashion-mnist", "lacks", "train-images-idx3-ubyte.gz", "likeness fetch fashion-mnist"}, "train", "--data", "fashion-mnist")
-	tool(t, "fetch", "fashion-mnist")
-	cached, err := locate("fashion-mnist")
-	if err != nil || !filepath.IsAbs(cached) {
-		t.Errorf("found %s, %v, expected a folder of the cache", cached, err)
-	}
-	if err := os.Mkdir("fashion-mnist", 0o777); err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range []string{"fashion-mnist", "", "bars"} {
-		if found, err := locate(path); err != nil || found != path {
-			t.Errorf("found %s, %v, expected %q", found, err, path)
 		}
 	}
 }
@@ -131,7 +111,7 @@ func TestFetchFails(t *testing.T) {
 	interrupted, interrupt := context.WithCancel(context.Background())
 	interrupt()
 	var stdout, stderr bytes.Buffer
-	if code := run(interrupted, []string{"fetch", "fashion-mnist"}, &stdout, &stderr); code != failure || !strings.Contains(stderr.String(), "interrupted: likeness fetch fashion-mnist goes on") {
+	if code := execute(interrupted, []string{"fetch", "fashion-mnist"}, &stdout, &stderr); code != failure || !strings.Contains(stderr.String(), "interrupted: likeness fetch fashion-mnist resumes the download") {
 		t.Errorf("an interrupted fetch exits with %d and says %s", code, stderr.String())
 	}
 }

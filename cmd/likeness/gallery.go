@@ -1,21 +1,22 @@
 package main
 
 import (
+	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
 	"strings"
+	"time"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/gallery"
-	"github.com/likeness-go/likeness/zoo"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/pkg/errors"
 )
 
-// galleryFlags say which gallery a command is about.
+// galleryFlags are the gallery of a command and its model.
 type galleryFlags struct {
-	Gallery string `required:"" placeholder:"FILE" help:"The gallery's file."`
-	Model   string `placeholder:"MODEL" help:"Where the gallery's model is now, if it is not where it was: a model.safetensors, a run folder or a model of the zoo (${zoo})."`
+	Gallery string `required:"" placeholder:"FILE" help:"Gallery file."`
+	Model   string `placeholder:"MODEL" help:"Where the model of the gallery is now, if it has moved: a model file, a run folder or the name of a bundled model (${zoo})."`
 }
 
 // foundModel is a model with how it was found.
@@ -51,7 +52,7 @@ func (f galleryFlags) load(c *console) (foundModel, error) {
 	}
 	description, err := gallery.Describe(f.Gallery)
 	if errors.Is(err, fs.ErrNotExist) {
-		return foundModel{}, errors.WithMessage(err, "likeness enroll makes a gallery")
+		return foundModel{}, errors.WithMessage(err, "create a gallery with likeness enroll")
 	}
 	if err != nil {
 		return foundModel{}, err
@@ -63,11 +64,11 @@ func (f galleryFlags) load(c *console) (foundModel, error) {
 // still, gallery.Open finds out by its checksum.
 func galleryModel(c *console, path string, description gallery.Description) (foundModel, error) {
 	if description.ModelName == "" {
-		return foundModel{}, errors.Errorf("gallery %s does not say where its model is (%v): name it with --model", path, description.Identity)
+		return foundModel{}, errors.Errorf("gallery %s does not record where its model is (%v): specify it with --model", path, description.Identity)
 	}
 	model, err := loadNamed(c, description.ModelName)
 	model.chosen = "the gallery's own"
-	return model, errors.WithMessagef(err, "the model of gallery %s (--model says where it is now)", path)
+	return model, errors.WithMessagef(err, "the model of gallery %s (specify where it is now with --model)", path)
 }
 
 // newGalleryModel is the model of a new gallery for which none is named; see defaultModel.
@@ -76,15 +77,11 @@ func newGalleryModel(c *console, images []string) (foundModel, error) {
 	if err != nil {
 		return foundModel{}, err
 	}
-	return foundModel{model, name, "the zoo's default (--model names another)"}, nil
+	return foundModel{model, name, "the default (choose another with --model)"}, nil
 }
 
 // loadNamed loads a model by a name that a user gives or a gallery keeps.
 func loadNamed(c *console, path string) (foundModel, error) {
-	if name, ofZoo := strings.CutPrefix(path, "zoo/"); ofZoo && slices.Contains(zoo.Names(), name) {
-		model, name, err := fromZoo(name)
-		return foundModel{model: model, name: name}, err
-	}
 	model, file, err := loadModel(c, path)
 	if err != nil || strings.HasPrefix(file, "zoo/") {
 		return foundModel{model: model, name: file}, err
@@ -115,9 +112,279 @@ func classNamed(g *gallery.Gallery, name string) (string, error) {
 	return "", errors.Errorf("class: found %d classes that are printed as %s, expected one: give its exact bytes, such as $'%s' in bash", len(printed), name, name)
 }
 
-// sayUndecided tells that nothing is decided, where that is so.
+// sayUndecided reports that there is no threshold, if that is so.
 func sayUndecided(c *console, calibrated bool) {
 	if !calibrated {
-		c.say("no threshold  neither the gallery nor its model has one, so nothing is decided: likeness calibrate finds one")
+		c.say("no threshold  neither the gallery nor its model has one, so images are not rejected as unknown: find one with likeness calibrate")
 	}
+}
+
+// enrollCommand adds examples to a gallery.
+type enrollCommand struct {
+	Class   string        `arg:"" optional:"" placeholder:"CLASS" help:"Class of the images."`
+	Images  []string      `arg:"" optional:"" placeholder:"IMAGE" help:"Images or folders of images."`
+	Folder  string        `placeholder:"DIR" help:"Enroll all classes of a folder with one folder of images per class, instead of CLASS and IMAGE."`
+	Gallery string        `required:"" placeholder:"FILE" help:"Gallery file, which is created if it does not exist."`
+	Model   string        `placeholder:"MODEL" help:"Model of a new gallery: a model file, a run folder or the name of a bundled model (${zoo}). Default: omniglot, if it suits the images. An existing gallery keeps its model."`
+	Rule    string        `placeholder:"RULE" help:"Distance between an image and a class in a new gallery: nearest (to the nearest example, the default) or prototype (to the mean of the examples)."`
+	Wait    time.Duration `default:"1m" placeholder:"TIME" help:"Maximum time to wait while another process has the gallery open, such as 30s or 5m. [1m]"`
+}
+
+// Help is what --help says beside the flags.
+func (enrollCommand) Help() string {
+	return `A gallery recognizes classes from one or a few example images each. It is one file with the embeddings of the examples, not the images. Examples are stored durably when the command reports them. If an image cannot be read, nothing is enrolled; other files in folders are ignored and listed. An image that is enrolled twice counts twice.
+
+Examples:
+  likeness enroll alice alice1.jpg alice2.jpg --gallery faces.gallery --model runs/faces
+  likeness enroll --folder people --gallery faces.gallery
+  likeness identify photo.jpg --gallery faces.gallery
+
+A gallery always uses the model that it was created with, because embeddings of different models cannot be compared.
+
+The name of a class is UTF-8 without control characters, line separators and characters that change the direction of text, and neither begins nor ends with white space.`
+}
+
+// Run enrolls.
+func (e *enrollCommand) Run(c *console) error {
+	if (e.Class == "") == (e.Folder == "") {
+		return errors.New("expected either a class and its images or --folder DIR with a folder of images for each class")
+	}
+	if e.Folder == "" && len(e.Images) == 0 {
+		return errors.Errorf("class %q: expected an image or more, such as likeness enroll %s a.png --gallery %s", e.Class, e.Class, e.Gallery)
+	}
+	if e.Wait < 0 {
+		return errors.Errorf("--wait: found %v, expected 0 or more", e.Wait)
+	}
+	var found imaging.Found
+	var err error
+	if e.Folder == "" {
+		found.Files, err = imageFiles(c, e.Images)
+	} else {
+		if found, err = imaging.Find(e.Folder); errors.Is(err, imaging.ErrNoImages) {
+			err = errors.WithMessage(err, "--folder: expected a subfolder of images for each class")
+		}
+	}
+	if err != nil {
+		return err
+	}
+	shown := newCounter(c.err, unit{what: "images"})
+	defer shown.close()
+	g, created, err := e.open(c, found.Files, gallery.Options{Rule: gallery.Rule(e.Rule), OnProgress: shown.of})
+	if err != nil {
+		return err
+	}
+	said, err := e.enroll(c, g, found)
+	if err != nil && created {
+		_, _ = g.Discard() // if nobody has enrolled in it meanwhile
+	}
+	if closing := g.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return err
+	}
+	c.print("%s", said)
+	return nil
+}
+
+func (e *enrollCommand) enroll(c *console, g *gallery.Gallery, found imaging.Found) (string, error) {
+	said := fmt.Sprintf("enrolled %d examples of %s", len(found.Files), e.Class)
+	if e.Folder == "" {
+		if err := g.EnrollFiles(c, e.Class, found.Files...); err != nil {
+			return "", err
+		}
+	} else {
+		classes, examples, err := g.EnrollFound(c, e.Folder, found)
+		if err != nil {
+			return "", err
+		}
+		said = fmt.Sprintf("enrolled %d examples of %d classes", examples, classes)
+		sayIgnored(c, found.Skipped)
+	}
+	_, calibrated := g.Calibration()
+	sayUndecided(c, calibrated || g.Model().Threshold != nil)
+	return fmt.Sprintf("%s; %s holds %d of %d", said, e.Gallery, g.Len(), len(g.Classes())), nil
+}
+
+// open opens the gallery with its own model, or makes it. While another process has it
+// open it waits, and says so if that takes longer. The files are images for which the
+// model of a new gallery must suit.
+func (e *enrollCommand) open(c *console, files []string, options gallery.Options) (g *gallery.Gallery, created bool, err error) {
+	for again := true; ; again = false {
+		model, fresh, err := e.model(c, files)
+		if err != nil {
+			return nil, false, err
+		}
+		options.ModelName = model.name
+		err = e.patiently(c, func(timeout time.Duration) (err error) {
+			options.Timeout = timeout
+			g, created, err = gallery.OpenOrCreate(c, e.Gallery, model.model, options)
+			return err
+		})
+		if again && fresh && errors.Is(err, gallery.ErrModel) {
+			continue // another process made it meanwhile, with a model that is its own
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		model.say(c)
+		return g, created, nil
+	}
+}
+
+// model loads the model that is named, or the gallery's own or, where the gallery is
+// not there yet, one for the images; fresh says the last.
+func (e *enrollCommand) model(c *console, files []string) (model foundModel, fresh bool, err error) {
+	if e.Model != "" {
+		model, err = loadNamed(c, e.Model)
+		return model, false, err
+	}
+	var description gallery.Description
+	err = e.patiently(c, func(timeout time.Duration) (err error) {
+		description, err = gallery.DescribeWithin(c, e.Gallery, timeout)
+		return err
+	})
+	switch {
+	case err == nil:
+		model, err = galleryModel(c, e.Gallery, description)
+		return model, false, err
+	case !errors.Is(err, fs.ErrNotExist):
+		return foundModel{}, false, err
+	}
+	model, err = newGalleryModel(c, files)
+	return model, true, err
+}
+
+// patiently opens something of the gallery, first without much waiting for other
+// processes.
+func (e *enrollCommand) patiently(c *console, open func(timeout time.Duration) error) error {
+	const quiet = time.Second
+	err := open(min(e.Wait, quiet))
+	if errors.Is(err, gallery.ErrLocked) && e.Wait > quiet {
+		c.say("waiting      up to %v: another process has %s open", e.Wait, e.Gallery)
+		err = open(e.Wait)
+	}
+	if errors.Is(err, gallery.ErrLocked) {
+		err = errors.WithMessage(err, "--wait waits longer")
+	}
+	return err
+}
+
+// forgetCommand removes a class from a gallery.
+type forgetCommand struct {
+	Class string       `arg:"" placeholder:"CLASS" help:"Class of the gallery."`
+	Flags galleryFlags `embed:""`
+}
+
+// Help is what --help says beside the flags.
+func (forgetCommand) Help() string {
+	return `It removes a class and all its examples. The file does not shrink, but later examples reuse the space. If the name of a class contains characters that would break a line, specify it as likeness classes prints it, or by its exact bytes.
+
+Example:
+  likeness forget alice --gallery faces.gallery`
+}
+
+// Run removes the class.
+func (f *forgetCommand) Run(c *console) error {
+	g, model, err := f.Flags.open(c, gallery.Options{})
+	if err != nil {
+		return err
+	}
+	var examples int
+	class, err := classNamed(g, f.Class)
+	if err == nil {
+		examples, err = g.Forget(class)
+	}
+	if closing := g.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return err
+	}
+	model.say(c)
+	c.print("removed %d examples of %s", examples, class)
+	return nil
+}
+
+// classesCommand lists the classes of a gallery.
+type classesCommand struct {
+	Flags galleryFlags `embed:""`
+}
+
+// Help is what --help says beside the flags.
+func (classesCommand) Help() string {
+	return `It prints the number of examples and the name of each class, and the gallery's model, rule and threshold. Characters that would break a line are printed as escapes such as \n or \u202e; likeness forget and verify accept names in this form.
+
+Example:
+  likeness classes --gallery faces.gallery`
+}
+
+// Run lists.
+func (k *classesCommand) Run(c *console) error {
+	g, model, err := k.Flags.open(c, gallery.Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	identity, err := g.Model().Identity()
+	if err != nil {
+		return err
+	}
+	c.say("model        %s: %v", model.name, identity)
+	c.say("rule         %s", g.Rule())
+	calibration, calibrated := g.Calibration()
+	switch {
+	case calibrated:
+		c.say("calibration  %v", calibration)
+	case g.Model().Threshold != nil:
+		c.say("threshold    %.4f, the model's own", *g.Model().Threshold)
+	default:
+		sayUndecided(c, false)
+	}
+	for _, class := range g.Classes() {
+		c.print("%6d  %s", class.Examples, class.Name)
+	}
+	return nil
+}
+
+// calibrateCommand finds the rejection threshold of a gallery.
+type calibrateCommand struct {
+	Flags galleryFlags `embed:""`
+	Data  string       `required:"" placeholder:"DIR" help:"Labeled images, in the formats of likeness train --data, of classes that the network was not trained on. If the data set has parts, its test part is used."`
+	Rate  float64      `name:"false-accept-rate" required:"" placeholder:"RATE" help:"False accept rate: the fraction of pairs of different classes whose distance may be within the threshold, such as 0.001."`
+}
+
+// Help is what --help says beside the flags.
+func (calibrateCommand) Help() string {
+	return `It computes the distances of all pairs of images and finds the threshold at which the fraction RATE of the pairs of different classes is accepted. The gallery stores the threshold, and how it was found, in place of an older one. The images need not be of the classes of the gallery, but of the same kind, and of classes that the network was not trained on.
+
+A low rate needs many pairs, 10 / RATE: 10,000 pairs for a rate of 0.001, which 150 images of different classes have.
+
+The rate is that of a single comparison. An image of an unknown class is compared with all examples of the gallery, so with 100 examples the rate of false identifications is up to 100 times as high.
+
+Example:
+  likeness calibrate --gallery faces.gallery --data strangers --false-accept-rate 0.001`
+}
+
+// Run calibrates.
+func (k *calibrateCommand) Run(c *console) error {
+	if !(k.Rate > 0 && k.Rate < 1) { // nor NaN
+		return errors.Errorf("--false-accept-rate: found %v, expected a number between 0 and 1, such as 0.001", k.Rate)
+	}
+	shown := newCounter(c.err, unit{what: "parts of the calibration"})
+	defer shown.close()
+	g, model, err := k.Flags.open(c, gallery.Options{OnProgress: shown.of})
+	if err != nil {
+		return err
+	}
+	calibration, err := g.CalibrateFolder(k.Data, k.Rate)
+	if closing := g.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return err
+	}
+	model.say(c)
+	c.print("%v", calibration)
+	return nil
 }

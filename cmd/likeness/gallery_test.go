@@ -66,7 +66,7 @@ func TestGalleryCommands(t *testing.T) {
 
 	out, said = tool(t, "forget", "late", "--gallery", "bars.gallery")
 	printed(t, "forget says", said, own)
-	printed(t, "forget", out, `forgot 1 examples of late\n`)
+	printed(t, "forget", out, `removed 1 examples of late\n`)
 	out, _ = tool(t, "identify", "new.png", "bars/bar0", "--gallery", "bars.gallery", "-k", "2")
 	printed(t, "identify again", out, `new\.png  unknown  nearest bar\d  distance \d+\.\d{4}  threshold 0\.0010
   then bar\d  distance \d+\.\d{4}
@@ -131,9 +131,9 @@ func TestCalibrateCommand(t *testing.T) {
 		t.Errorf("identify says %s", said)
 	}
 	toolFails(t, failure, []string{"0.001 requires at least 10000 such pairs", "found 135", "support rates from 0.074"},
-		"calibrate", "--gallery", "bars.gallery", "--data", "strangers", "--rate", "0.001")
+		"calibrate", "--gallery", "bars.gallery", "--data", "strangers", "--false-accept-rate", "0.001")
 
-	out, _ = tool(t, "calibrate", "--gallery", "bars.gallery", "--data", "strangers", "--rate", "0.1")
+	out, _ = tool(t, "calibrate", "--gallery", "bars.gallery", "--data", "strangers", "--false-accept-rate", "0.1")
 	printed(t, "calibrate", out, `threshold \d+\.\d{4} at a false accept rate of 0\.1, on strangers train: 18 images of 6 classes, accepts 13 of 135 different-class pairs and \d+ of 18 same-class pairs\n`)
 	threshold := strings.Fields(out)[1]
 	out, said = tool(t, "identify", "bars/bar1/0.png", "--gallery", "bars.gallery")
@@ -168,7 +168,7 @@ func TestGalleryFindsItsModel(t *testing.T) {
 	saveModel(t, filepath.Join("runs", "newer", "model.safetensors"), nil)
 	write(t, "a.png", drawing(t, 30))
 	_, said := tool(t, "enroll", "a", "a.png", "--gallery", "zoo.gallery")
-	printed(t, "enroll by the zoo's model says", said, `model        zoo/omniglot, the zoo's default \(--model names another\)\n`)
+	printed(t, "enroll by the zoo's model says", said, `model        zoo/omniglot, the default \(choose another with --model\)\n`)
 	_, said = tool(t, "enroll", "b", "../bars/bar0/0.png", "--gallery", "zoo.gallery")
 	printed(t, "enroll again says", said, `model        zoo/omniglot, the gallery's own\n`)
 	out, _ := tool(t, "identify", "a.png", "--gallery", "zoo.gallery")
@@ -217,7 +217,7 @@ func TestGalleryRefusals(t *testing.T) {
 		"image outside":      {failure, []string{filepath.Join("outside", "1.png"), "expected images in subfolders named after their classes"}, in("new.gallery", "enroll", "--folder", "outside", "--model", "run")},
 		"rule":               {failure, []string{`unknown rule "means"`, "nearest, prototype"}, in("new.gallery", "enroll", "a", image, "--rule", "means", "--model", "run")},
 		"no gallery named":   {misuse, []string{"--gallery"}, []string{"identify", image}},
-		"no gallery":         {failure, []string{"new.gallery", "likeness enroll makes a gallery"}, in("new.gallery", "identify", image)},
+		"no gallery":         {failure, []string{"new.gallery", "create a gallery with likeness enroll"}, in("new.gallery", "identify", image)},
 		"a text":             {failure, []string{"tiny.toml", "not a gallery of a known format"}, in("tiny.toml", "identify", image)},
 		"another model":      {failure, []string{"bars.gallery", filepath.Join("run", "model.safetensors"), "other.safetensors", "checksum"}, in("bars.gallery", "identify", image, "--model", "other.safetensors")},
 		"enrol by another":   {failure, []string{"embeddings of different models are not comparable"}, in("bars.gallery", "enroll", "a", image, "--model", "other.safetensors")},
@@ -225,11 +225,11 @@ func TestGalleryRefusals(t *testing.T) {
 		"forget nobody":      {failure, []string{`unknown class "nobody". The classes are bar0`}, in("bars.gallery", "forget", "nobody")},
 		"no candidates":      {failure, []string{"--candidates: found 0, expected at least 1"}, in("bars.gallery", "identify", image, "-k", "0")},
 		"no image":           {failure, []string{"missing.png"}, in("bars.gallery", "verify", "bar1", "missing.png")},
-		"no data":            {failure, []string{"nowhere"}, in("bars.gallery", "calibrate", "--data", "nowhere", "--rate", "0.1")},
-		"no rate":            {misuse, []string{"--rate"}, in("bars.gallery", "calibrate", "--data", "bars")},
-		"rate":               {failure, []string{"--rate: found 2, expected a number between 0 and 1"}, in("bars.gallery", "calibrate", "--data", "bars", "--rate", "2")},
-		"rate of no number":  {failure, []string{"--rate: found NaN"}, in("bars.gallery", "calibrate", "--data", "bars", "--rate", "NaN")},
-		"rate in words":      {misuse, []string{"--rate", `"much"`}, in("bars.gallery", "calibrate", "--data", "bars", "--rate", "much")},
+		"no data":            {failure, []string{"nowhere"}, in("bars.gallery", "calibrate", "--data", "nowhere", "--false-accept-rate", "0.1")},
+		"no rate":            {misuse, []string{"--false-accept-rate"}, in("bars.gallery", "calibrate", "--data", "bars")},
+		"rate":               {failure, []string{"--false-accept-rate: found 2, expected a number between 0 and 1"}, in("bars.gallery", "calibrate", "--data", "bars", "--false-accept-rate", "2")},
+		"rate of no number":  {failure, []string{"--false-accept-rate: found NaN"}, in("bars.gallery", "calibrate", "--data", "bars", "--false-accept-rate", "NaN")},
+		"rate in words":      {misuse, []string{"--false-accept-rate", `"much"`}, in("bars.gallery", "calibrate", "--data", "bars", "--false-accept-rate", "much")},
 		"negative wait":      {failure, []string{"--wait: found -1s, expected 0 or more"}, in("new.gallery", "enroll", "a", image, "--model", "run", "--wait=-1s")},
 		"enroll elsewhere":   {failure, []string{"open.gallery", "another process has the gallery open", "--wait"}, in("open.gallery", "enroll", "a", image, "--model", "run", "--wait", "1ms")},
 		"class of two lines": {failure, []string{`invalid class name "a\nb"`, "U+000A"}, in("new.gallery", "enroll", "a\nb", image, "--model", "run")},
@@ -254,8 +254,8 @@ func TestGalleryRefusals(t *testing.T) {
 	if err := library.Close(); err != nil {
 		t.Fatal(err)
 	}
-	toolFails(t, failure, []string{"library.gallery", "does not say where its model is", "--model"}, in("library.gallery", "identify", image)...)
-	toolFails(t, failure, []string{"library.gallery holds no examples", "likeness enroll"}, in("library.gallery", "identify", image, "--model", "run")...)
+	toolFails(t, failure, []string{"library.gallery", "does not record where its model is", "--model"}, in("library.gallery", "identify", image)...)
+	toolFails(t, failure, []string{"library.gallery has no examples", "likeness enroll"}, in("library.gallery", "identify", image, "--model", "run")...)
 }
 
 // drawing is a PNG of a dark line on light paper, at a place.
@@ -322,7 +322,7 @@ func TestOddClassesOfAnOldGallery(t *testing.T) {
 	}
 	toolFails(t, failure, []string{`The classes are bar1, tab\t, x\n`}, "verify", "nobody", "bars/bar0/0.png", "--gallery", "bars.gallery")
 	out, _ = tool(t, "forget", escaped, "--gallery", "bars.gallery")
-	printed(t, "forget", out, `forgot 2 examples of `+regexp.QuoteMeta(escaped)+`\n`)
+	printed(t, "forget", out, `removed 2 examples of `+regexp.QuoteMeta(escaped)+`\n`)
 	tool(t, "forget", "tab\t", "--gallery", "bars.gallery")
 
 	// A class of exactly the name that is printed comes first, and of several that are
@@ -333,11 +333,11 @@ func TestOddClassesOfAnOldGallery(t *testing.T) {
 	testutil.RenameClass(t, "bars.gallery", "s1", `p\nq`+"\nr")
 	testutil.RenameClass(t, "bars.gallery", "s2", "p\nq"+`\nr`)
 	out, _ = tool(t, "forget", `p\nq\nr`, "--gallery", "bars.gallery")
-	printed(t, "forget", out, `forgot 1 examples of p\\nq\\nr\n`)
+	printed(t, "forget", out, `removed 1 examples of p\\nq\\nr\n`)
 	toolFails(t, failure, []string{"class: found 2 classes that are printed as"}, "forget", `p\nq\nr`, "--gallery", "bars.gallery")
 	tool(t, "forget", "p\nq"+`\nr`, "--gallery", "bars.gallery")
 	out, _ = tool(t, "forget", `p\nq\nr`, "--gallery", "bars.gallery")
-	printed(t, "forget", out, `forgot 2 examples of p\\nq\\nr\n`)
+	printed(t, "forget", out, `removed 2 examples of p\\nq\\nr\n`)
 }
 
 // Files are named by bytes: those that are not UTF-8 are read, and no two of them are

@@ -9,22 +9,22 @@ import (
 	"github.com/pkg/errors"
 )
 
-// identifyCommand says which known class images are of.
+// identifyCommand identifies images: the nearest class of a gallery, or unknown.
 type identifyCommand struct {
-	Images     []string     `arg:"" placeholder:"IMAGE" help:"Images, or folders of images."`
+	Images     []string     `arg:"" placeholder:"IMAGE" help:"Images or folders of images."`
 	Flags      galleryFlags `embed:""`
-	Candidates int          `short:"k" default:"1" placeholder:"K" help:"How many of the nearest classes to name."`
-	JSON       bool         `name:"json" help:"Print a line of JSON for each image."`
+	Candidates int          `short:"k" default:"1" placeholder:"K" help:"Number of nearest classes to print. [1]"`
+	JSON       bool         `name:"json" help:"Print one JSON object per image."`
 }
 
 // Help is what --help says beside the flags.
 func (identifyCommand) Help() string {
-	return `It prints the nearest class of each image with its distance, and unknown where even that is farther than the threshold: the one that likeness calibrate found, or else the model's own. Without a threshold nothing is decided, and it says so.
+	return `It prints the nearest class of each image and its distance, or unknown if that distance is above the rejection threshold: the threshold of likeness calibrate, or else the model's own. Without a threshold no image is rejected, which is reported.
 
 Example:
   likeness identify photo.jpg --gallery faces.gallery -k 3
 
-An image of somebody unknown is compared with every example, so among many examples the threshold must be strict: see likeness calibrate --help.`
+An image of an unknown class is compared with every example, so a gallery with many examples needs a low threshold: see likeness calibrate --help.`
 }
 
 // identified is what identify says as JSON.
@@ -61,7 +61,7 @@ func (i *identifyCommand) Run(c *console) error {
 	}
 	defer g.Close()
 	if g.Len() == 0 {
-		return errors.Errorf("gallery %s holds no examples: likeness enroll CLASS IMAGE --gallery %s adds some", g.Path(), g.Path())
+		return errors.Errorf("gallery %s has no examples: add some with likeness enroll CLASS IMAGE --gallery %s", g.Path(), g.Path())
 	}
 	// Some at a time, so that there may be many.
 	const some = 64
@@ -128,4 +128,69 @@ func jsonOf(file string, found gallery.Identification) identified {
 		})
 	}
 	return answer
+}
+
+// verifyCommand verifies that an image is of a class.
+type verifyCommand struct {
+	Class string       `arg:"" placeholder:"CLASS" help:"Class of the gallery."`
+	Image string       `arg:"" placeholder:"IMAGE" help:"Image to verify."`
+	Flags galleryFlags `embed:""`
+	JSON  bool         `name:"json" help:"Print JSON."`
+}
+
+// Help is what --help says beside the flags.
+func (verifyCommand) Help() string {
+	return `It compares the image with the examples of this class only and prints the distance and, if there is a threshold, whether the distance is within it.
+
+Example:
+  likeness verify alice photo.jpg --gallery faces.gallery`
+}
+
+// verified is what verify says as JSON.
+type verified struct {
+	Image      string   `json:"image"`
+	ImageBytes string   `json:"image_base64,omitempty"` // see pathBytes
+	Class      string   `json:"class"`
+	Distance   float64  `json:"distance"`
+	Threshold  *float64 `json:"threshold"` // null if there is none
+	Same       *bool    `json:"same"`      // null if nothing is decided
+}
+
+// Run verifies.
+func (v *verifyCommand) Run(c *console) error {
+	img, err := imaging.DecodeFile(v.Image)
+	if err != nil {
+		return err
+	}
+	g, model, err := v.Flags.open(c, gallery.Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	class, err := classNamed(g, v.Class)
+	if err != nil {
+		return err
+	}
+	found, err := g.Verify(class, img)
+	if err != nil {
+		return err
+	}
+	model.say(c)
+	sayUndecided(c, found.Calibrated)
+	if v.JSON {
+		answer := verified{Image: v.Image, ImageBytes: pathBytes(v.Image), Class: class, Distance: found.Distance}
+		if found.Calibrated {
+			answer.Threshold, answer.Same = &found.Threshold, &found.Same
+		}
+		return c.printJSON(answer)
+	}
+	text := "no threshold"
+	switch {
+	case found.Calibrated && found.Same:
+		text = fmt.Sprintf("threshold %.4f  %s", found.Threshold, class)
+	case found.Calibrated:
+		text = fmt.Sprintf("threshold %.4f  not %s", found.Threshold, class)
+	}
+	c.print("distance %.4f  %s", found.Distance, text)
+	return nil
 }

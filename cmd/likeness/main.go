@@ -26,44 +26,44 @@ const (
 	misuse // of flags and arguments
 )
 
-// commands are what the tool does.
+// commands are the commands of the tool.
 type commands struct {
-	Train          trainCommand          `cmd:"" help:"Train a network and say how good it is."`
-	Eval           evalCommand           `cmd:"" help:"Print the table of a run again, from its files."`
-	Embed          embedCommand          `cmd:"" help:"Turn images into vectors."`
-	Compare        compareCommand        `cmd:"" help:"Say how alike two images are."`
-	NearDuplicates nearDuplicatesCommand `cmd:"" help:"List the images of a folder that are nearly the same."`
-	Search         searchCommand         `cmd:"" help:"List the images of a folder that are nearest to one."`
-	Enroll         enrollCommand         `cmd:"" help:"Make classes known to a gallery, by an image or more of each."`
-	Identify       identifyCommand       `cmd:"" help:"Say which class of a gallery images are of, or that it is unknown."`
-	Verify         verifyCommand         `cmd:"" help:"Say whether an image is of a class of a gallery."`
+	Train          trainCommand          `cmd:"" help:"Train a network and measure how good it is."`
+	Eval           evalCommand           `cmd:"" help:"Measure the model of a run folder again."`
+	Embed          embedCommand          `cmd:"" help:"Compute the embeddings of images."`
+	Compare        compareCommand        `cmd:"" help:"Print the distance between two images."`
+	NearDuplicates nearDuplicatesCommand `cmd:"" help:"Find near-duplicate images in a folder."`
+	Search         searchCommand         `cmd:"" help:"Find the most similar images in a folder."`
+	Enroll         enrollCommand         `cmd:"" help:"Add example images of classes to a gallery."`
+	Identify       identifyCommand       `cmd:"" help:"Identify images: the nearest class of a gallery, or unknown."`
+	Verify         verifyCommand         `cmd:"" help:"Verify that an image is of a class of a gallery."`
 	Forget         forgetCommand         `cmd:"" help:"Remove a class from a gallery."`
 	Classes        classesCommand        `cmd:"" help:"List the classes of a gallery."`
-	Calibrate      calibrateCommand      `cmd:"" help:"Find the distance from which a gallery says unknown."`
-	Serve          serveCommand          `cmd:"" help:"Answer over HTTP, programs by an API and people by a page."`
-	Export         exportCommand         `cmd:"" help:"Write a model for ONNX Runtime."`
-	Import         importCommand         `cmd:"" help:"Take weights that PyTorch saved into a network."`
+	Calibrate      calibrateCommand      `cmd:"" help:"Find the rejection threshold of a gallery for a false accept rate."`
+	Serve          serveCommand          `cmd:"" help:"Serve the HTTP API and the web UI."`
+	Export         exportCommand         `cmd:"" help:"Export a model to ONNX."`
+	Import         importCommand         `cmd:"" help:"Import PyTorch weights."`
 	Fetch          fetchCommand          `cmd:"" help:"Download a published data set."`
-	Doctor         doctorCommand         `cmd:"" help:"Examine whether the program and models work on this machine."`
-	Bench          benchCommand          `cmd:"" help:"Measure this machine: layers and whole steps."`
+	Doctor         doctorCommand         `cmd:"" help:"Check that the program and its models work on this machine."`
+	Bench          benchCommand          `cmd:"" help:"Measure the speed of layers and training steps on this machine."`
 
-	Version kong.VersionFlag `help:"Print the version and how kernels compute on this machine."`
+	Version kong.VersionFlag `help:"Print the version and the instruction set in use."`
 }
 
-// console is where a command speaks: results to out, everything else to err.
+// console is the output of a command: results go to out, everything else to err.
 type console struct {
 	context.Context
 	out, err io.Writer
 	given    map[string]bool // the settings that are given as flags, by their TOML keys
 }
 
-// say writes a line that is no result. It stays one line whatever the arguments hold.
+// say writes a line that is not a result. It stays one line whatever the arguments are.
 func (c *console) say(format string, arguments ...interface{}) {
 	fmt.Fprintln(c.err, printable(fmt.Sprintf(format, arguments...)))
 }
 
-// checked is a writer that keeps its first error, so that results that did not
-// come through, to a full disk perhaps, are no success.
+// checked is a writer that keeps its first error, so that a command whose results could
+// not be written, to a full disk perhaps, fails.
 type checked struct {
 	io.Writer
 	err error
@@ -77,7 +77,7 @@ func (c *checked) Write(text []byte) (int, error) {
 	return n, err
 }
 
-// print writes a line that is a result. It stays one line whatever the arguments hold.
+// print writes a line that is a result. It stays one line whatever the arguments are.
 func (c *console) print(format string, arguments ...interface{}) {
 	fmt.Fprintln(c.out, printable(fmt.Sprintf(format, arguments...)))
 }
@@ -86,9 +86,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, func() {
 		stop() // the next interrupt kills
-		fmt.Fprintln(os.Stderr, "\ninterrupted: ending cleanly; interrupt once more to kill")
+		fmt.Fprintln(os.Stderr, "\ninterrupted: shutting down; interrupt again to kill")
 	})
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // version is that of the module, as it was built.
@@ -108,9 +108,9 @@ func version() string {
 	return fmt.Sprintf("likeness %s%s%s, %s, %s", text, revision, modified, runtime.Version(), graph.Arithmetic())
 }
 
-// run is the program: it does what the arguments say until the context ends,
-// and returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+// execute runs the command of the arguments until the context ends, and returns the
+// exit code.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err := graph.EnvironmentError(); err != nil {
 		fmt.Fprintf(stderr, "likeness: %s\n", printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
 		return failure
@@ -119,7 +119,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	helped := false
 	parser, err := kong.New(&c, append(textMappers(),
 		kong.Name("likeness"),
-		kong.Description("Train networks that say how alike two images are, and use them. Begin with: likeness train"),
+		kong.Description("Train siamese and triplet networks for image similarity, and use them. Start with: likeness train"),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(int) { helped = true }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
@@ -133,13 +133,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "likeness: %v\n", err)
 		return failure
 	}
+	args, renamed := currentNames(args)
 	parsed, err := parser.Parse(args)
 	switch {
 	case helped:
 		return success
 	case err != nil:
-		fmt.Fprintf(stderr, "likeness: %s; likeness --help tells more\n", printable(err.Error()))
+		fmt.Fprintf(stderr, "likeness: %s; see likeness --help\n", printable(parseError(err).Error()))
 		return misuse
+	}
+	for _, text := range renamed {
+		fmt.Fprintf(stderr, "warning: %s\n", text)
 	}
 	results := &checked{Writer: stdout}
 	err = parsed.Run(&console{Context: ctx, out: results, err: stderr, given: givenFlags(parsed)})

@@ -9,18 +9,18 @@ import (
 	"github.com/pkg/errors"
 )
 
-// nearDuplicatesCommand lists the images of a folder that are nearly the same.
+// nearDuplicatesCommand finds near-duplicate images in a folder.
 type nearDuplicatesCommand struct {
-	Folder    string   `arg:"" name:"dir" placeholder:"DIR" help:"A folder of images; those in its folders count, too."`
-	Threshold *float64 `placeholder:"DISTANCE" help:"List images up to this distance. Without it: the model's own threshold."`
+	Folder    string   `arg:"" name:"dir" placeholder:"DIR" help:"Folder of images, which is searched recursively."`
+	Threshold *float64 `placeholder:"DISTANCE" help:"Maximum distance of near duplicates. Default: the threshold of the model."`
 	lookup
 }
 
 // Help is what --help says beside the flags.
 func (nearDuplicatesCommand) Help() string {
-	return `Every image is compared with every other, and those within the threshold come in groups, the nearest first. Each line of a group has an image and how far it is from the nearest one above it, so that the first and the last of a long group may be far apart.
+	return `It compares all pairs of images and prints groups of images within the threshold, the nearest first. Each line of a group has an image and its distance to the nearest image above it, so the first and the last image of a long group may be far apart.
 
-A model's own threshold parts what it learned to part: the zoo's says whether two drawings are the same character, whoever drew them. For copies of one drawing choose a smaller one: likeness compare prints the distance of two images that you take for duplicates.
+The threshold of a model separates the classes that it was trained on: that of the bundled model omniglot says whether two drawings are of the same character, whoever drew them. For copies of one drawing choose a lower threshold: likeness compare prints the distance between two images that you consider duplicates.
 
 Examples:
   likeness near-duplicates scans --threshold 0.05 --sheet duplicates.png
@@ -96,10 +96,10 @@ func (n *nearDuplicatesCommand) threshold(c *console, model *likeness.Model, nam
 	case n.Threshold != nil:
 		return *n.Threshold, nil
 	case model.Threshold != nil:
-		c.say("threshold    %.4f, the model's own (--threshold chooses another)", *model.Threshold)
+		c.say("threshold    %.4f, that of the model (choose another with --threshold)", *model.Threshold)
 		return *model.Threshold, nil
 	}
-	return 0, errors.Errorf("threshold: the model %s has none of its own: choose one with --threshold DISTANCE, a little above what likeness compare A B --model %s prints for images that you take for duplicates", name, name)
+	return 0, errors.Errorf("--threshold: the model %s has none: choose one with --threshold DISTANCE, a little above the distance that likeness compare A B --model %s prints for images that you consider duplicates", name, name)
 }
 
 // describe names the files of pairs and of the groups that they make.
@@ -125,7 +125,7 @@ func describe(collection *retrieval.Collection, pairs []retrieval.Pair) groups {
 
 // write prints the groups as text.
 func (g groups) write(c *console) error {
-	c.say("found        %d groups of near duplicates among %d images, within %.4f", len(g.Groups), g.Images, g.Threshold)
+	c.say("found        %d groups of near duplicates among %d images, within a distance of %.4f", len(g.Groups), g.Images, g.Threshold)
 	for i, group := range g.Groups {
 		if i > 0 {
 			c.print("")

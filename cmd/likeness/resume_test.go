@@ -17,6 +17,7 @@ import (
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/internal/safetensors"
 	"github.com/likeness-go/likeness/report"
+	"github.com/likeness-go/likeness/run"
 	"github.com/likeness-go/likeness/trainer"
 )
 
@@ -26,7 +27,7 @@ const childArguments = "LIKENESS_TEST_ARGUMENTS"
 func TestMain(m *testing.M) {
 	if arguments := os.Getenv(childArguments); arguments != "" {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-		code := run(ctx, strings.Split(arguments, "\n"), os.Stdout, os.Stderr)
+		code := execute(ctx, strings.Split(arguments, "\n"), os.Stdout, os.Stderr)
 		stop()
 		os.Exit(code)
 	}
@@ -68,7 +69,7 @@ func timeless(t *testing.T, folder string) (epochs []trainer.Epoch) {
 func TestKilledAndResumed(t *testing.T) {
 	inFolder(t)
 	bars(t, "bars", 6, 20)
-	arguments := tiny("--epochs", "40", "--average", "0.9", "--augment", "0.5")
+	arguments := tiny("--epochs", "40", "--ema-decay", "0.9", "--augment", "0.5")
 	start := time.Now()
 	tool(t, append(arguments, "--out", "whole")...)
 	whole := time.Since(start)
@@ -135,7 +136,7 @@ func wholeFiles(t *testing.T, folder string) {
 		}
 	}
 	if path := filepath.Join(folder, "config.toml"); exists(path) {
-		if _, _, err := readConfig(path); err != nil {
+		if _, err := run.Load(path); err != nil {
 			t.Errorf("after a kill: %v", err)
 		}
 	}
@@ -151,7 +152,7 @@ func contents(t *testing.T, folder string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
 	err := filepath.WalkDir(folder, func(path string, entry os.DirEntry, err error) error {
-		if err == nil && !entry.IsDir() && entry.Name() != lockName {
+		if err == nil && !entry.IsDir() && entry.Name() != run.LockName {
 			files[path] = read(t, path)
 		}
 		return err
@@ -179,7 +180,7 @@ func TestRefusedResumeTouchesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var out, said bytes.Buffer
 	cancel()
-	if code := run(ctx, tiny("--epochs", "40", "--out", "run"), &out, &said); code != failure {
+	if code := execute(ctx, tiny("--epochs", "40", "--out", "run"), &out, &said); code != failure {
 		t.Fatalf("interrupted before it began: code %d, %s", code, &said)
 	}
 	training := child(t, tiny("--epochs", "4000", "--out", "run")...)
@@ -231,7 +232,7 @@ func TestOneProcessInARunFolder(t *testing.T) {
 	}()
 	awaitCheckpoint(t, "run")
 	toolFails(t, failure, []string{"another process", "run", "--out"}, "train", "--resume", "run")
-	toolFails(t, failure, []string{"run", "holds"}, tiny("--out", "run")...)
+	toolFails(t, failure, []string{"run", "contains"}, tiny("--out", "run")...)
 
 	// Of many that begin at one moment in one folder, one does.
 	const many = 4

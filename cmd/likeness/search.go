@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/likeness-go/likeness"
@@ -12,17 +13,17 @@ import (
 	"github.com/pkg/errors"
 )
 
-// searchCommand finds the images of a folder that are nearest to one.
+// searchCommand finds the most similar images in a folder.
 type searchCommand struct {
-	Image   string `arg:"" placeholder:"IMAGE" help:"The image to look for."`
-	Folder  string `name:"in" required:"" placeholder:"DIR" help:"A folder of images; those in its folders count, too."`
-	Nearest int    `default:"10" placeholder:"N" help:"How many to list. [10]"`
+	Image   string `arg:"" placeholder:"IMAGE" help:"Query image."`
+	Folder  string `name:"in" required:"" placeholder:"DIR" help:"Folder of images, which is searched recursively."`
+	Nearest int    `default:"10" placeholder:"N" help:"Number of images to list. [10]"`
 	lookup
 }
 
 // Help is what --help says beside the flags.
 func (searchCommand) Help() string {
-	return `It prints the distance of each of the nearest images, the nearest first, and, where the model has a threshold, whether it counts as the same. An image that lies in the folder is not compared with itself.
+	return `It prints the nearest images with their distances, the nearest first, and, if the model has a threshold, whether each distance is within it. If the query image is in the folder, it is not compared with itself.
 
 Examples:
   likeness search drawing.png --in scans --sheet like-drawing.png
@@ -52,7 +53,7 @@ type fileMatch struct {
 // Run searches.
 func (s *searchCommand) Run(c *console) error {
 	if s.Nearest < 1 {
-		return errors.Errorf("nearest: found %d, expected at least 1", s.Nearest)
+		return errors.Errorf("--nearest: found %d, expected at least 1", s.Nearest)
 	}
 	img, err := imaging.DecodeFile(s.Image)
 	if err != nil {
@@ -66,7 +67,7 @@ func (s *searchCommand) Run(c *console) error {
 		return err
 	}
 	if len(files) == 0 {
-		return errors.Errorf("the folder %s holds no other image than %s", s.Folder, s.Image)
+		return errors.Errorf("the folder %s has no other image than %s", s.Folder, s.Image)
 	}
 	if err := s.judge(c, model, []retrieval.Traits{retrieval.MeasureImage(model.Preprocessing, img)}, s.Image); err != nil {
 		return err
@@ -146,7 +147,127 @@ func (m matches) rows() []plot.Row {
 		})
 	}
 	return []plot.Row{
-		{Title: "looked for", Cells: []plot.Cell{{File: m.Image, Captions: [plot.CaptionLines]string{m.Image}}}},
+		{Title: "query", Cells: []plot.Cell{{File: m.Image, Captions: [plot.CaptionLines]string{m.Image}}}},
 		row,
 	}
+}
+
+// lookup is what near-duplicates and search have in common: a model and the images of a
+// folder.
+type lookup struct {
+	Model      string `placeholder:"MODEL" help:"Model file, run folder or name of a bundled model (${zoo}). Default: omniglot, if it suits the images."`
+	Force      bool   `help:"Use the model even if it was not trained on images of this kind."`
+	SkipBroken bool   `help:"Skip files that cannot be decoded as images, and list them."`
+	Sheet      string `placeholder:"FILE.png" help:"Also write the result as a contact sheet."`
+	JSON       bool   `name:"json" help:"Print JSON."`
+}
+
+// suitability is the help of both commands about models and images.
+var suitability = fmt.Sprintf(`Distances between images of a kind that a model was not trained on are meaningless, so out-of-domain images are rejected unless --force is given. The median over up to 100 evenly spaced images decides:
+  - a grayscale model rejects images of which more than %.0f %% is colored
+    (red, green and blue of a pixel differ by 40 of 255 or more);
+  - every model rejects images whose brightness is closer by more than %v
+    (of 1) to that of its inverted training images;
+  - a model that crops to the ink, such as omniglot, rejects images of which
+    more than %.0f %% is neither ink nor paper (between a quarter and three
+    quarters of full brightness), as in photographs, or more than %.0f %% is
+    ink, or of which half have no ink.`,
+	100*retrieval.MaxColored, retrieval.PolarityMargin, 100*retrieval.MaxHalftone, 100*retrieval.MaxInk)
+
+// maxNotes is how many skipped files are named.
+const maxNotes = 20
+
+// maxExamined is how many images are measured before a model is used.
+const maxExamined = 100
+
+// prepare loads the model, says which it is, and finds the images of the folder.
+func (l lookup) prepare(c *console, folder string) (model *likeness.Model, name string, files []string, err error) {
+	if l.Sheet != "" && filepath.Ext(l.Sheet) != ".png" {
+		return nil, "", nil, errors.Errorf("--sheet: found %q, expected a file that ends in .png", l.Sheet)
+	}
+	if files, err = imageFiles(c, []string{folder}); err != nil {
+		return nil, "", nil, err
+	}
+	if model, name, err = loadModel(c, l.Model); err != nil { // embed examines the images
+		return nil, "", nil, err
+	}
+	if l.Model != "" { // loadModel says which it chose itself
+		c.say("model        %s", name)
+	}
+	return model, name, files, nil
+}
+
+// embed examines and embeds the files of the folder.
+func (l lookup) embed(c *console, model *likeness.Model, folder string, files []string) (*retrieval.Collection, error) {
+	traits, err := examine(c, model, files)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.judge(c, model, traits, folder); err != nil {
+		return nil, err
+	}
+	collection, err := embedFiles(c, model, files, l.SkipBroken)
+	if errors.Is(err, retrieval.ErrBroken) && !l.SkipBroken {
+		err = errors.WithMessage(err, "--skip-broken skips such files")
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range collection.Skipped[:min(len(collection.Skipped), maxNotes)] {
+		c.say("skipped %s", file)
+	}
+	if more := len(collection.Skipped) - maxNotes; more > 0 {
+		c.say("skipped %d more files", more)
+	}
+	return collection, nil
+}
+
+// judge refuses what the model is not made for, or says so and goes on.
+func (l lookup) judge(c *console, model *likeness.Model, traits []retrieval.Traits, what string) error {
+	err := retrieval.CheckTraits(model.Preprocessing, traits)
+	if err == nil {
+		return nil
+	}
+	if l.Force {
+		c.say("continuing with %s, although %v", what, err)
+		return nil
+	}
+	return errors.WithMessagef(err, "%s: choose another model, train one with likeness train, or continue with --force", what)
+}
+
+// draw writes the sheet, if there is to be one. It has as many images as a sheet
+// has room for.
+func (l lookup) draw(c *console, rows []plot.Row) error {
+	if l.Sheet == "" {
+		return nil
+	}
+	room, left := plot.MaxCells, 0
+	var fitting []plot.Row
+	for _, row := range rows {
+		some := min(room, len(row.Cells))
+		left += len(row.Cells) - some
+		if room -= some; some > 0 {
+			fitting = append(fitting, plot.Row{Title: row.Title, Cells: row.Cells[:some]})
+		}
+	}
+	if len(fitting) == 0 {
+		c.say("there are no images to show: %s is not written", l.Sheet)
+		return nil
+	}
+	if err := plot.WriteSheet(l.Sheet, fitting, imaging.DecodeFile); err != nil {
+		return err
+	}
+	c.say("wrote %s", l.Sheet)
+	if left > 0 {
+		c.say("it does not show %d more images", left)
+	}
+	return nil
+}
+
+// shortName is a file's path within its folder, for captions.
+func shortName(folder, file string) string {
+	if relative, err := filepath.Rel(folder, file); err == nil {
+		return relative
+	}
+	return file
 }

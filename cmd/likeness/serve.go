@@ -14,25 +14,25 @@ import (
 	"github.com/pkg/errors"
 )
 
-// tokenVariable is where serve finds a token if no file has it.
+// tokenVariable is the environment variable of the token, if no file has it.
 const tokenVariable = "LIKENESS_TOKEN"
 
-// shortestToken is the fewest bytes of a token: what is shorter may be guessed.
-const shortestToken = 16
+// minTokenLength is in bytes: a shorter token may be guessed.
+const minTokenLength = 16
 
-// serveCommand answers over HTTP.
+// serveCommand serves the HTTP API and the web UI.
 type serveCommand struct {
-	Model            string        `placeholder:"MODEL" help:"A model.safetensors, a run folder or a model of the zoo (${zoo}). Without it: the gallery's own, or omniglot of the zoo."`
-	Gallery          string        `placeholder:"FILE" help:"A gallery to enroll in and to identify by, which is made if it is not there."`
-	Address          string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen; port 0 takes a free one."`
-	MaxRequestPixels int           `default:"67108864" placeholder:"N" help:"The most pixels that all images of a request may have together, known from their headers; pixels of 16 bits a channel count twice. [67108864]"`
-	RequestTimeout   time.Duration `default:"45s" placeholder:"TIME" help:"How long a request may take until its answer is ready; then its work ends and the answer is 503. [45s]"`
-	TokenFile        string        `placeholder:"FILE" help:"A file with the token that requests must carry; else the environment variable LIKENESS_TOKEN. Needed beyond the loopback interface."`
+	Model            string        `placeholder:"MODEL" help:"Model file, run folder or name of a bundled model (${zoo}). Default: the model of the gallery, or omniglot."`
+	Gallery          string        `placeholder:"FILE" help:"Gallery file for enrollment and identification, which is created if it does not exist."`
+	Address          string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on; port 0 chooses a free port. [127.0.0.1:8080]"`
+	MaxRequestPixels int           `default:"67108864" placeholder:"N" help:"Maximum number of pixels in all images of a request, by their headers; pixels with 16 bits per channel count twice. [67108864]"`
+	RequestTimeout   time.Duration `default:"45s" placeholder:"TIME" help:"Maximum time to compute a response; after that the status is 503. [45s]"`
+	TokenFile        string        `placeholder:"FILE" help:"File with the bearer token that requests must have. Default: the environment variable LIKENESS_TOKEN. Required for addresses other than loopback."`
 }
 
 // Help is what --help says beside the flags.
 func (serveCommand) Help() string {
-	return `It prints the address of a page that compares two images, enrols what you draw or drop and identifies it. Programs send images as files of a form, or in base64 as JSON:
+	return `It prints the URL of the web UI, which compares two images and enrolls and identifies images that you draw or drop. API clients send images as files of a multipart form or as base64 in JSON:
 
   likeness serve --gallery faces.gallery
   curl -F a=@a.png -F b=@b.png http://127.0.0.1:8080/v1/compare
@@ -42,17 +42,17 @@ func (serveCommand) Help() string {
   curl -F class=alice -F image=@photo.jpg http://127.0.0.1:8080/v1/verify
   curl -X DELETE http://127.0.0.1:8080/v1/classes/alice
 
-/openapi.json describes all of it, /metrics is for Prometheus, /healthz for whoever watches.
+/openapi.json is the OpenAPI description, /metrics is for Prometheus, /healthz for health checks.
 
-A request has at most 16 MiB, 32 images, 16,777,216 pixels in an image and --max-request-pixels in all of them; what is more is refused before it is decoded.
+A request has at most 16 MiB, 32 images, 16,777,216 pixels per image and --max-request-pixels in total; larger requests are rejected before they are decoded.
 
-Only this machine is answered, unless there is a token; beyond it let a proxy add TLS:
+Without a token it listens on the loopback interface only. For remote clients set a token and add TLS with a proxy:
 
   openssl rand -hex 32 > token
   likeness serve --address :8080 --token-file token
   curl -H "Authorization: Bearer $(cat token)" -F a=@a.png -F b=@b.png http://HOST:8080/v1/compare
 
-Interrupted, it finishes what it has accepted. While it runs no other command can change the gallery.`
+When interrupted, it finishes accepted requests. While it runs, no other command can change the gallery.`
 }
 
 // Run serves until the context ends.
@@ -97,7 +97,7 @@ func (k *serveCommand) Run(c *console) (err error) {
 	}
 	err = server.Serve(c, listener)
 	if errors.Is(err, serve.ErrNoToken) {
-		return errors.Errorf("%s is beyond this machine: found no token, expected one in --token-file FILE or %s, or an address such as 127.0.0.1:8080", k.Address, tokenVariable)
+		return errors.Errorf("--address: %s is not a loopback address: found no token, expected one in --token-file FILE or %s, or an address such as 127.0.0.1:8080", k.Address, tokenVariable)
 	}
 	return err
 }
@@ -127,15 +127,15 @@ func (k *serveCommand) token() (string, error) {
 	if k.TokenFile != "" {
 		content, err := os.ReadFile(k.TokenFile)
 		if err != nil {
-			return "", errors.Wrap(err, "token file")
+			return "", errors.Wrap(err, "--token-file")
 		}
 		token, source = strings.TrimSpace(string(content)), k.TokenFile
 		if token == "" {
-			return "", errors.Errorf("token file %s: found nothing, expected a token such as openssl rand -hex 32 makes", source)
+			return "", errors.Errorf("--token-file: %s is empty, expected a token such as openssl rand -hex 32 prints", source)
 		}
 	}
-	if token != "" && len(token) < shortestToken {
-		return "", errors.Errorf("the token of %s has %d bytes, expected at least %d, such as openssl rand -hex 32 makes", source, len(token), shortestToken)
+	if token != "" && len(token) < minTokenLength {
+		return "", errors.Errorf("the token of %s has %d bytes, expected at least %d, such as openssl rand -hex 32 prints", source, len(token), minTokenLength)
 	}
 	return token, nil
 }

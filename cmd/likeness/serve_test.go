@@ -26,7 +26,7 @@ func serving(t *testing.T, args ...string) (address string, end func() (code int
 	var stderr bytes.Buffer
 	ended := make(chan int, 1)
 	go func() {
-		code := run(ctx, append([]string{"serve", "--address", "127.0.0.1:0"}, args...), writer, &stderr)
+		code := execute(ctx, append([]string{"serve", "--address", "127.0.0.1:0"}, args...), writer, &stderr)
 		writer.Close()
 		ended <- code
 	}()
@@ -114,10 +114,10 @@ func TestServeRefusals(t *testing.T) {
 	write(t, "empty", " \n")
 	write(t, "short", "0123456789abcde\n")
 	serve := func(args ...string) []string { return append([]string{"serve", "--model", "run"}, args...) }
-	toolFails(t, failure, []string{"0.0.0.0:0 is beyond this machine", "--token-file", "LIKENESS_TOKEN"}, serve("--address", "0.0.0.0:0")...)
-	toolFails(t, failure, []string{"token file empty: found nothing"}, serve("--token-file", "empty")...)
+	toolFails(t, failure, []string{"0.0.0.0:0 is not a loopback address", "--token-file", "LIKENESS_TOKEN"}, serve("--address", "0.0.0.0:0")...)
+	toolFails(t, failure, []string{"--token-file: empty is empty"}, serve("--token-file", "empty")...)
 	toolFails(t, failure, []string{"the token of short has 15 bytes, expected at least 16"}, serve("--token-file", "short")...)
-	toolFails(t, failure, []string{"token file", "missing"}, serve("--token-file", "missing")...)
+	toolFails(t, failure, []string{"--token-file", "missing"}, serve("--token-file", "missing")...)
 	toolFails(t, failure, []string{"--max-request-pixels: found 0, expected 1 or more"}, serve("--max-request-pixels", "0")...)
 	toolFails(t, failure, []string{"--request-timeout: found 0s, expected more than 0"}, serve("--request-timeout", "0s")...)
 	toolFails(t, misuse, []string{"--request-timeout", "soon"}, serve("--request-timeout", "soon")...)

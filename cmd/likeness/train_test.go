@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,6 +17,7 @@ import (
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/report"
+	"github.com/likeness-go/likeness/run"
 	"github.com/likeness-go/likeness/trainer"
 )
 
@@ -84,7 +86,7 @@ func TestTrainAndEval(t *testing.T) {
 	if said = withoutProgress(said); said != "" {
 		t.Errorf("eval found differences:\n%s", said)
 	}
-	toolFails(t, failure, []string{"out", "run holds", "choose another"}, tiny("--out", "run")...)
+	toolFails(t, failure, []string{"out", "run already contains", "choose another"}, tiny("--out", "run")...)
 	evalElsewhere(t, table)
 }
 
@@ -94,7 +96,7 @@ func evalElsewhere(t *testing.T, table string) {
 		t.Fatal(err)
 	}
 	recorded, said := tool(t, "eval", "--run", "run")
-	if recorded != table || !strings.Contains(said, "not to be found") {
+	if recorded != table || !strings.Contains(said, "is not found") {
 		t.Errorf("without its data, eval prints\n%s%s", recorded, said)
 	}
 	measured, said := tool(t, "eval", "--run", "run", "--data", "moved")
@@ -117,16 +119,16 @@ func TestOneSeedOneModel(t *testing.T) {
 		runtime.GOMAXPROCS(runtime.NumCPU())
 		graph.SetThreads(runtime.NumCPU())
 	})
-	settings := []string{"--augment", "0.5", "--average", "0.9", "--penalty", "conv1=0.001,*=0.0001", "--objective", "cross-entropy"}
+	settings := []string{"--augment", "0.5", "--ema-decay", "0.9", "--penalty", "conv1=0.001,*=0.0001", "--objective", "cross-entropy"}
 	tool(t, tiny(append(settings, "--out", "one", "--threads", "1")...)...)
 	tool(t, tiny(append(settings, "--out", "two", "--threads", "2")...)...)
 	tool(t, "train", "--config", filepath.Join("one", "config.toml"), "--out", "again")
 	tool(t, tiny(append(settings, "--out", "other", "--seed", "2")...)...)
 
 	want := read(t, "one", "model.safetensors")
-	for _, run := range []string{"two", "again"} {
-		if read(t, run, "model.safetensors") != want {
-			t.Errorf("run %s has another model", run)
+	for _, other := range []string{"two", "again"} {
+		if read(t, other, "model.safetensors") != want {
+			t.Errorf("run %s has another model", other)
 		}
 	}
 	if read(t, "other", "model.safetensors") == want {
@@ -139,6 +141,47 @@ func TestOneSeedOneModel(t *testing.T) {
 		if strings.Contains(want, path) {
 			t.Errorf("model.safetensors holds the path %s", path)
 		}
+	}
+}
+
+// The tool and the library's one call write the same model and the same settings, byte
+// for byte.
+func TestTrainIsOneCall(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 8)
+	tool(t, "train", "--data", "bars", "--backbone", "tiny.toml", "--batch", "8", "--epochs", "2", "--augment", "0.5", "--out", "tool")
+	result, err := run.Train(t.Context(), run.Settings{Data: "bars", Backbone: "tiny.toml", Batch: 8, Epochs: 2, Augment: 0.5, Out: "library"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"model.safetensors", "config.toml"} {
+		if diff := cmp.Diff(read(t, "tool", name), read(t, "library", name)); diff != "" {
+			t.Errorf("%s (-tool +library):\n%s", name, diff)
+		}
+	}
+	if recorded, err := report.Load(result.Folder.Report()); err != nil || !cmp.Equal(recorded.Metrics, result.Report.Metrics) {
+		t.Errorf("result.json has other figures than the result: %v", err)
+	}
+}
+
+// The same of the default network on images of its size, with no flag but the data.
+func TestTrainWithDefaultsIsOneCall(t *testing.T) {
+	inFolder(t)
+	for class := range 3 {
+		for i := range 8 {
+			write(t, filepath.Join("photos", string(rune('a'+class)), string(rune('a'+i))+".png"), bar(t, class, uint64(i), 28))
+		}
+	}
+	tool(t, "train", "--data", "photos", "--out", "tool")
+	result, err := run.Train(t.Context(), run.Settings{Data: "photos"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if read(t, "tool", "model.safetensors") != read(t, result.Folder.Model()) {
+		t.Error("the models differ")
+	}
+	if !strings.HasPrefix(string(result.Folder), filepath.Join("runs", "photos-contrastive-")) {
+		t.Errorf("found the run folder %s", result.Folder)
 	}
 }
 
@@ -165,7 +208,7 @@ func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	stderr := cancelAfter{text: "epoch 2:", cancel: cancel}
 	var stdout bytes.Buffer
-	if code := run(ctx, tiny("--epochs", "1000", "--out", "run"), &stdout, &stderr); code != success {
+	if code := execute(ctx, tiny("--epochs", "1000", "--out", "run"), &stdout, &stderr); code != success {
 		t.Fatalf("exit code %d\n%s", code, stderr.String())
 	}
 	if !strings.Contains(stderr.String(), "stopped after 2 of 1000 epochs: interrupted") {
@@ -190,7 +233,7 @@ func TestInterruptedBefore(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	var stdout, stderr bytes.Buffer
-	code := run(ctx, tiny("--out", "run"), &stdout, &stderr)
+	code := execute(ctx, tiny("--out", "run"), &stdout, &stderr)
 	if _, err := os.Stat("run"); code != failure || err == nil || !strings.Contains(stderr.String(), "nothing is saved") {
 		t.Errorf("exit code %d, %v\n%s", code, err, stderr.String())
 	}
@@ -201,7 +244,7 @@ func TestInterruptedBefore(t *testing.T) {
 func TestDiverged(t *testing.T) {
 	inFolder(t)
 	bars(t, "bars", 4, 8)
-	code, _, said := runTool(tiny("--rate", "1e39", "--out", "run")...)
+	code, _, said := runTool(tiny("--learning-rate", "1e39", "--out", "run")...)
 	if code != failure || !strings.Contains(said, "lower rate") || !strings.Contains(said, filepath.Join("run", "model.safetensors")) {
 		t.Errorf("exit code %d\n%s", code, said)
 	}
@@ -294,4 +337,210 @@ func weightsOf(t *testing.T, run string) map[string][]float32 {
 		weights[weight.Name] = weight.Value.Float32s()
 	}
 	return weights
+}
+
+// pictures are the files of a run's plots.
+func pictures(t *testing.T, run string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(run, "plots"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
+}
+
+// A training leaves a page, which eval writes again from the files, to the bit.
+func TestPage(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 20)
+	_, said := tool(t, tiny("--out", "run")...)
+	path := filepath.Join("run", "report.html")
+	if !strings.Contains(said, path) {
+		t.Errorf("where the page is is not told:\n%s", said)
+	}
+	page := read(t, path)
+	for _, text := range []string{
+		"bars: tiny, contrastive with l2", "ROC AUC on 8 held-out images", "(unseen classes)", "backbone", "tiny", "verification, ROC AUC", "go1.", "Worst retrievals",
+	} {
+		if !strings.Contains(page, text) {
+			t.Errorf("%q is not in the page", text)
+		}
+	}
+	want := []string{"distances.png", "loss.png", "map-pca.png", "map-tsne.png", "roc.png"}
+	if diff := cmp.Diff(want, pictures(t, "run")); diff != "" {
+		t.Errorf("plots (-want +found):\n%s", diff)
+	}
+
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join("run", "plots")); err != nil {
+		t.Fatal(err)
+	}
+	tool(t, "eval", "--run", "run")
+	if exists(path) {
+		t.Error("eval wrote a page that nobody asked for")
+	}
+	table, _ := tool(t, "eval", "--run", "run", "--report")
+	if read(t, path) != page {
+		t.Error("eval writes another page than the training did")
+	}
+	if diff := cmp.Diff(want, pictures(t, "run")); diff != "" {
+		t.Errorf("plots of eval (-want +found):\n%s", diff)
+	}
+
+	if err := os.Rename("bars", "moved"); err != nil {
+		t.Fatal(err)
+	}
+	code, recorded, said := runTool("eval", "--run", "run", "--report")
+	if code != failure || recorded != table || !strings.Contains(said, path+" shows images, which are not found") {
+		t.Errorf("without its data: exit code %d\n%s%s", code, recorded, said)
+	}
+	if read(t, path) != page {
+		t.Error("without its data eval spoils the page")
+	}
+	tool(t, "eval", "--run", "run", "--report", "--data", "moved")
+	if moved := read(t, path); !strings.Contains(moved, "moved: tiny") {
+		t.Error("with its data elsewhere eval does not write the page")
+	}
+}
+
+// Where there is nothing to measure the page has the curves and the settings.
+func TestPageOfAListWithoutTests(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 2, 3)
+	write(t, "pairs.csv", "a,b,different\nbars/bar0/0.png,bars/bar0/1.png,0\nbars/bar0/0.png,bars/bar1/0.png,1\n")
+	tool(t, "train", "--data", "pairs.csv", "--backbone", "tiny.toml", "--batch", "2", "--epochs", "1", "--out", "run")
+	if diff := cmp.Diff([]string{"loss.png"}, pictures(t, "run")); diff != "" {
+		t.Errorf("plots (-want +found):\n%s", diff)
+	}
+	if page := read(t, "run", "report.html"); !strings.Contains(page, "Nothing was measured") {
+		t.Errorf("the page does not say that nothing was measured:\n%s", page)
+	}
+}
+
+// With --tensorboard the run folder has an event file with every step and epoch.
+func TestTensorBoard(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 20)
+	tool(t, tiny("--out", "run", "--tensorboard")...)
+	files, err := filepath.Glob(filepath.Join("run", "tensorboard", "*tfevents*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("found %v, %v", files, err)
+	}
+	content, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	epochs := strings.Count(read(t, "run", "metrics.jsonl"), "\n")
+	for tag, times := range map[string]int{"epoch/loss": epochs, "epoch/validation": epochs, "epoch/rate": epochs} {
+		if found := strings.Count(string(content), tag); found != times {
+			t.Errorf("%s is there %d times, expected %d", tag, found, times)
+		}
+	}
+	// Two classes of 20 images are unseen.
+	for _, name := range []string{"tensors.tsv", "metadata.tsv"} {
+		if found := strings.Count(read(t, "run", "tensorboard", name), "\n"); found != 40 {
+			t.Errorf("%s has %d lines, expected 40", name, found)
+		}
+	}
+	if found := strings.Count(string(content), "step/loss"); found < 2*epochs {
+		t.Errorf("step/loss is there %d times, expected every step of %d epochs", found, epochs)
+	}
+}
+
+const leftover = ".config.toml.ABCDEFGHIJKLMNOPQRSTUVWXY2.tmp" // as atomicfile names it
+
+// full is standard output that goes to a full disk.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// Results that could not be printed are no success, of commands that check and
+// of those that only print.
+func TestResultsThatAreNotPrinted(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 2, 2)
+	image := filepath.Join("bars", "bar0", "0.png")
+	for _, arguments := range [][]string{
+		{"compare", image, image, "--model", "koch"},
+		{"search", image, "--in", "bars", "--model", "koch", "--force"},
+	} {
+		var said strings.Builder
+		if code := execute(context.Background(), arguments, full{}, &said); code != failure || !strings.Contains(said.String(), "no space left on device") {
+			t.Errorf("%v: exit code %d, said %s", arguments, code, said.String())
+		}
+	}
+}
+
+// watcher is standard error that does something when a text is said, once.
+type watcher struct {
+	strings.Builder
+	text string
+	do   func()
+}
+
+func (w *watcher) Write(text []byte) (int, error) {
+	if w.do != nil && strings.Contains(string(text), w.text) {
+		w.do()
+		w.do = nil
+	}
+	return w.Builder.Write(text)
+}
+
+// A training whose progress cannot be written down ends there, with an error
+// that names the file, and goes on once it can.
+func TestProgressThatIsNotKept(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 20)
+	tool(t, tiny("--epochs", "6", "--out", "whole")...)
+	metrics := filepath.Join("run", "metrics.jsonl")
+	said := watcher{text: "epoch 2: loss", do: func() {
+		if err := os.Remove(metrics); err != nil {
+			t.Error(err)
+		}
+		write(t, filepath.Join(metrics, "in the way"), "")
+	}}
+	code := execute(context.Background(), tiny("--epochs", "6", "--out", "run"), &strings.Builder{}, &said)
+	for _, text := range []string{"write " + metrics, "with the last weights in", "to continue: likeness train --resume run"} {
+		if code != failure || !strings.Contains(said.String(), text) {
+			t.Errorf("exit code %d, want %q in\n%s", code, text, said.String())
+		}
+	}
+	if strings.Contains(said.String(), "epoch 3: loss") {
+		t.Errorf("the training went on:\n%s", said.String())
+	}
+	if err := os.RemoveAll(metrics); err != nil {
+		t.Fatal(err)
+	}
+	tool(t, "train", "--resume", "run")
+	if read(t, "run", "model.safetensors") != read(t, "whole", "model.safetensors") {
+		t.Error("the models differ")
+	}
+	if diff := cmp.Diff(timeless(t, "whole"), timeless(t, "run")); diff != "" {
+		t.Errorf("epochs (-whole +run):\n%s", diff)
+	}
+}
+
+// What a killed training was writing is in nobody's way and goes.
+func TestLeftoversGo(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 20)
+	for _, folder := range []string{"run", filepath.Join("run", "plots"), filepath.Join("run", "tensorboard")} {
+		write(t, filepath.Join(folder, leftover), "half")
+	}
+	toolFails(t, failure, []string{"run already contains plots"}, tiny("--out", "run")...)
+	for _, folder := range []string{"plots", "tensorboard"} {
+		if err := os.RemoveAll(filepath.Join("run", folder)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tool(t, tiny("--out", "run")...)
+	left, err := filepath.Glob(filepath.Join("run", ".*"))
+	if diff := cmp.Diff([]string{filepath.Join("run", run.LockName)}, left); err != nil || diff != "" {
+		t.Errorf("left behind %v (%v)", left, err)
+	}
 }

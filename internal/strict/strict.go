@@ -3,7 +3,6 @@
 package strict
 
 import (
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,7 +15,8 @@ import (
 
 // Decode reads the text into the struct that value points to; source names
 // the file in errors. Texts of more than 256 KiB, values of more than 32 levels and
-// keys of more than 16 parts are errors.
+// keys of more than 16 parts are errors. A field with the tag former, such as
+// `toml:"rate" former:"learning_rate"`, is read, but not suggested for unknown keys.
 func Decode(text, source string, value interface{}) error {
 	if err := check(text); err != nil {
 		return errors.Wrap(err, source)
@@ -45,15 +45,15 @@ func Decode(text, source string, value interface{}) error {
 // programs do not know them.
 func misspelled(table reflect.Type, key toml.Key) error {
 	for _, part := range key {
-		known := map[string]reflect.Type{}
-		collect(table, known)
+		known := keysOf(table)
 		if len(known) == 0 {
 			return nil // a table that takes any key
 		}
-		if known[part] == nil {
-			return wording.Unknown("key", part, slices.Sorted(maps.Keys(known)))
+		field, found := known[part]
+		if !found {
+			return suggest(part, known)
 		}
-		table = known[part]
+		table = field.Type
 	}
 	return nil
 }
@@ -62,26 +62,45 @@ func misspelled(table reflect.Type, key toml.Key) error {
 // table.
 func unknown(table reflect.Type, key toml.Key) error {
 	for _, part := range key {
-		known := map[string]reflect.Type{}
-		collect(table, known)
-		if known[part] == nil {
-			return wording.Unknown("key", part, slices.Sorted(maps.Keys(known)))
+		known := keysOf(table)
+		field, found := known[part]
+		if !found {
+			return suggest(part, known)
 		}
-		table = known[part]
+		table = field.Type
 	}
 	return errors.New("a key that takes no value")
 }
 
+// suggest is the error of a key that is not among those known, of which former names
+// are not suggested.
+func suggest(key string, known map[string]reflect.StructField) error {
+	var names []string
+	for name, field := range known {
+		if field.Tag.Get("former") == "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return wording.Unknown("key", key, names)
+}
+
+// keysOf are the fields of a struct, or of the structs in a list, by their keys.
+func keysOf(t reflect.Type) map[string]reflect.StructField {
+	known := map[string]reflect.StructField{}
+	collect(t, known)
+	return known
+}
+
 // collect collects the keys of a struct, or of the structs in a list.
-func collect(t reflect.Type, known map[string]reflect.Type) {
+func collect(t reflect.Type, known map[string]reflect.StructField) {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
 	}
 	if t.Kind() != reflect.Struct {
 		return
 	}
-	for i := range t.NumField() {
-		field := t.Field(i)
+	for field := range t.Fields() {
 		key, _, _ := strings.Cut(field.Tag.Get("toml"), ",")
 		if key == "" {
 			key = strings.ToLower(field.Name)
@@ -90,7 +109,7 @@ func collect(t reflect.Type, known map[string]reflect.Type) {
 		case field.Anonymous:
 			collect(field.Type, known)
 		case key != "-" && field.IsExported():
-			known[key] = field.Type
+			known[key] = field
 		}
 	}
 }

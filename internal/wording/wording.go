@@ -1,5 +1,6 @@
-// Package wording has what messages share: the known name that a mistyped one
-// probably means, and texts of unknown origin made safe to print.
+// Package wording has what messages share: the known name that an unknown one
+// probably means, by its spelling or because other programs call it so, and texts of
+// unknown origin made safe to print.
 package wording
 
 import (
@@ -23,11 +24,26 @@ func Nearest(found string, known []string) string {
 	return best
 }
 
-// Unknown is the error that a name is unknown, with the nearest known name and all
+// Meant returns the known name that an unknown one was meant to be: the first known
+// one among its synonyms, or else the nearest. It is empty if there is none.
+func Meant(found string, known []string) string {
+	plain := strings.NewReplacer("-", "", "_", "")
+	key := plain.Replace(strings.ToLower(found))
+	for _, synonym := range synonyms[key] {
+		for _, name := range known {
+			if plain.Replace(strings.ToLower(name)) == synonym {
+				return name
+			}
+		}
+	}
+	return Nearest(found, known)
+}
+
+// Unknown is the error that a name is unknown, with the name that was meant and all
 // known names: `unknown head "l3": did you mean "l2"? There are l1, l2`.
 func Unknown(what, found string, known []string) error {
 	message := fmt.Sprintf("unknown %s %q", what, found)
-	if name := Nearest(found, known); name != "" {
+	if name := Meant(found, known); name != "" {
 		message += fmt.Sprintf(": did you mean %q?", name)
 	} else {
 		message += "."

@@ -23,6 +23,23 @@ func TestNearest(t *testing.T) {
 	}
 }
 
+// What other programs call a name comes before the spelling, whatever the hyphens, but
+// only among the known names.
+func TestMeant(t *testing.T) {
+	flags := []string{"learning-rate", "objective", "backbone", "epochs", "l2"}
+	for found, want := range map[string]string{
+		"lr": "learning-rate", "base_lr": "learning-rate", "Learning_Rate": "learning-rate", "loss": "objective", "model-name": "backbone",
+		"epoch": "epochs", "num_epochs": "epochs", "euclidean": "l2", "batch-size": "", "backbones": "backbone",
+	} {
+		if got := wording.Meant(found, flags); got != want {
+			t.Errorf("Meant(%q) = %q, want %q", found, got, want)
+		}
+	}
+	if got := wording.Meant("model-name", []string{"model", "out"}); got != "model" {
+		t.Errorf("found %q, want model", got)
+	}
+}
+
 func TestUnknown(t *testing.T) {
 	got := wording.Unknown("head", "l9", []string{"l2", "cosine"}).Error()
 	if want := `unknown head "l9": did you mean "l2"? There are l2, cosine`; got != want {

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/onnx"
+	"github.com/likeness-go/likeness/pytorch"
+	"github.com/likeness-go/likeness/run"
+	"github.com/pkg/errors"
+)
+
+// importCommand imports weights that were trained in another framework.
+type importCommand struct {
+	Weights   string    `arg:"" placeholder:"WEIGHTS" help:"Safetensors file of PyTorch weights."`
+	Backbone  string    `required:"" placeholder:"NAME" help:"Network for the weights: ${backbones}; or a .toml file that lists its blocks."`
+	Width     int       `placeholder:"N" help:"Number of filters in the layers of conv4, conv7, lenet and residual."`
+	BatchNorm bool      `help:"Batch normalization in conv4."`
+	Features  int       `placeholder:"N" help:"Embedding dimension of hadsell and lenet."`
+	Size      string    `placeholder:"HxWxC" help:"Input size, such as 28x28x1, if the network takes images of any size."`
+	Mapping   string    `placeholder:"FILE" help:"TOML file that maps tensors to weights. Default: by name or by order."`
+	Head      string    `default:"l2" placeholder:"NAME" help:"Distance between two embeddings: l2, squared-l2, l1, weighted-l1 or cosine. [l2]"`
+	Invert    bool      `help:"Invert images before they enter the network."`
+	Mean      []float64 `placeholder:"M" help:"Mean of each channel for normalization, on the scale of 0 to 1. Default: 0."`
+	Std       []float64 `placeholder:"S" help:"Standard deviation of each channel for normalization, on the scale of 0 to 1. Default: 1."`
+	Seed      uint64    `default:"1" placeholder:"N" help:"Random seed for weights that the file does not have. [1]"`
+	Out       string    `placeholder:"MODEL" help:"Model file to write. Without it the mapping is only checked and printed."`
+}
+
+// Help is what --help says beside the flags.
+func (importCommand) Help() string {
+	return `It loads weights from a safetensors file into a network with the same layers, and writes a model for train --from, embed --model and compare --model.
+
+In Python:
+  safetensors.torch.save_file(network.state_dict(), "weights.safetensors")
+
+Example:
+  likeness import weights.safetensors --backbone net.toml --mean 0.1307 --std 0.3081 --out model.safetensors
+  likeness train --data photos --from model.safetensors
+
+The layers of a torch.nn.Sequential (0.weight, 3.weight, …) are mapped in order if each has a counterpart of the same shape, and the mapping is printed. If the mapping is ambiguous, a template is printed to standard output and nothing is written. Complete it and pass it with --mapping:
+  likeness import weights.safetensors --backbone net.toml > mapping.toml
+
+A mapping has the weight of the model before each equals sign and the tensor of the file after it:
+  ignore = ["classifier"]           # tensors that are not used
+  initial = ["linear1"]             # weights that the file does not have
+  [weights]
+  conv1 = "features.0"              # a layer: weight, bias, running_mean, running_var
+  conv2.weight = "features.3.weight"
+  linear2 = { name = "fc", layout = "io" }
+
+The layouts are those of PyTorch. Tensors of other frameworks need their layout: hwio or ohwi for a convolution, io for a fully connected layer, (hwc)o or o(hwc) for a fully connected layer on images that were flattened with channels last.
+
+Every tensor must be mapped or ignored, and every weight mapped or initial; anything else is an error.`
+}
+
+// Run imports.
+func (i *importCommand) Run(c *console) error {
+	if err := i.refuseSource(); err != nil {
+		return err
+	}
+	model, err := i.model()
+	if err != nil {
+		return err
+	}
+	file, err := pytorch.Open(i.Weights)
+	if err != nil {
+		return err
+	}
+	mapping, err := i.mapping(c, file, model)
+	if err != nil {
+		return err
+	}
+	if err := file.Fill(model, mapping); err != nil {
+		return err
+	}
+	if i.Out == "" {
+		c.say("the mapping is complete; write the model with --out FILE")
+		return nil
+	}
+	if err := model.Save(i.Out); err != nil {
+		return err
+	}
+	c.say("wrote %s: for likeness train --from, and for embed, compare and export --model", i.Out)
+	return nil
+}
+
+// refuseSource keeps the weights from being overwritten by the model.
+func (i *importCommand) refuseSource() error {
+	source, err := os.Stat(i.Weights)
+	if err != nil {
+		return errors.Wrap(err, "find weights")
+	}
+	if target, err := os.Stat(i.Out); err == nil && os.SameFile(source, target) {
+		return errors.Errorf("--out: %s is the file of the weights: choose another", i.Out)
+	}
+	return nil
+}
+
+// model is the network with weights of its own.
+func (i *importCommand) model() (*likeness.Model, error) {
+	network, err := i.network()
+	if err != nil {
+		return nil, err
+	}
+	head, err := heads.Named(i.Head)
+	if err != nil {
+		return nil, errors.WithMessage(err, "--head")
+	}
+	preprocessing := imaging.Preprocessing{Size: network.Size, Invert: i.Invert, Mean: i.Mean, StdDev: i.Std}
+	return likeness.New(network, head, preprocessing, i.Seed)
+}
+
+// network is that of the flags, which mean what they mean to train.
+func (i *importCommand) network() (backbone.Network, error) {
+	return run.Network(run.Settings{Backbone: i.Backbone, Width: i.Width, BatchNorm: i.BatchNorm, Features: i.Features, Size: i.Size})
+}
+
+// mapping is that of the flag, or the one that leaves no doubt.
+func (i *importCommand) mapping(c *console, file *pytorch.File, model *likeness.Model) (pytorch.Mapping, error) {
+	if i.Mapping != "" {
+		text, err := os.ReadFile(i.Mapping)
+		if err != nil {
+			return pytorch.Mapping{}, errors.Wrap(err, "read mapping")
+		}
+		return pytorch.ParseMapping(string(text), i.Mapping)
+	}
+	mapping, err := file.Derive(model)
+	if err != nil {
+		fmt.Fprint(c.out, file.Skeleton(model))
+		return mapping, errors.WithMessage(err, "--mapping")
+	}
+	fmt.Fprint(c.out, mapping.TOML())
+	return mapping, nil
+}
+
+// exportCommand writes a model in another format.
+type exportCommand struct {
+	Model string `placeholder:"MODEL" help:"Model file, run folder or name of a bundled model (${zoo}). Default: omniglot."`
+	ONNX  string `name:"onnx" required:"" placeholder:"FILE.onnx" help:"File for the network, from images to embeddings."`
+	Head  string `placeholder:"FILE.onnx" help:"File for the head, from two batches of embeddings to their distances. Default: none."`
+}
+
+// Help is what --help says beside the flags.
+func (exportCommand) Help() string {
+	return `It writes the network that embeds images in ONNX format, for ONNX Runtime in Python, C++, a browser or on a phone, and optionally the distance between two embeddings.
+
+Example:
+  likeness export --model runs/photos --onnx network.onnx --head head.onnx
+
+The network maps images (batch, channels, height, width), float32 from 0 (black) to 255, of the model's size and with any batch size, to embeddings (batch, features). It includes inversion and normalization, but not cropping to the foreground: for a model that was trained with --crop, crop the images first, with the parameters that this command prints and that are in the metadata under likeness.crop.
+
+The head maps left and right, embeddings (batch, features) each, to distance (batch) and, for a model that was trained with a cross-entropy, to probability (batch), that both images are of one class. The metadata has the threshold, the largest distance of images of one class, under likeness.threshold.
+
+In Python:
+  network = onnxruntime.InferenceSession("network.onnx")
+  [x] = network.run(["embeddings"], {"images": a.astype(numpy.float32)})
+  [y] = network.run(["embeddings"], {"images": b.astype(numpy.float32)})
+  head = onnxruntime.InferenceSession("head.onnx")
+  [distance] = head.run(["distance"], {"left": x, "right": y})`
+}
+
+// Run exports.
+func (e *exportCommand) Run(c *console) error {
+	for _, flag := range []struct{ name, path string }{{"--onnx", e.ONNX}, {"--head", e.Head}} {
+		if extension := filepath.Ext(flag.path); flag.path != "" && extension != ".onnx" {
+			return errors.Errorf("%s: found %q, expected a file that ends in .onnx", flag.name, flag.path)
+		}
+	}
+	if filepath.Clean(e.ONNX) == filepath.Clean(e.Head) {
+		return errors.Errorf("--head: found %s for the network and the head, expected two files", e.Head)
+	}
+	model, _, err := loadModel(c, e.Model)
+	if err != nil {
+		return err
+	}
+	network, err := onnx.Network(model)
+	if err != nil {
+		return err
+	}
+	paths, written := []string{e.ONNX}, []*onnx.Model{network}
+	if e.Head != "" {
+		head, err := onnx.Head(model)
+		if err != nil {
+			return err
+		}
+		paths, written = append(paths, e.Head), append(written, head)
+	}
+	for i, path := range paths {
+		if err := written[i].WriteFile(path); err != nil {
+			return err
+		}
+		c.say("wrote %s: %s to %s", path, list(written[i].Inputs), list(written[i].Outputs))
+	}
+	c.say("%s", network.Inputs[0].Doc)
+	return nil
+}
+
+// list is such as "left (batch, 64) and right (batch, 64)".
+func list(values []onnx.Value) string {
+	var texts []string
+	for _, value := range values {
+		texts = append(texts, value.String())
+	}
+	return strings.Join(texts, " and ")
+}

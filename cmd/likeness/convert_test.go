@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/safetensors"
+	"github.com/likeness-go/likeness/onnx"
+)
+
+// saveTheirs writes the weights of an untrained tiny model under other names, and
+// returns the model.
+func saveTheirs(t *testing.T, path string, names map[string]string) *likeness.Model {
+	t.Helper()
+	model := saveModel(t, "theirs.safetensors", nil)
+	var file safetensors.File
+	for _, weight := range model.Weights.All() {
+		data := weight.Value.Float32s()
+		for i := range data {
+			data[i] += 0.25 // biases begin at zero
+		}
+		file.Tensors = append(file.Tensors, safetensors.Tensor{Name: names[weight.Name], Shape: weight.Value.Shape(), Data: data})
+	}
+	if err := safetensors.WriteFile(path, file); err != nil {
+		t.Fatal(err)
+	}
+	return model
+}
+
+var sequentialNames = map[string]string{
+	"conv1.weight": "0.weight", "conv1.bias": "0.bias", "linear1.weight": "4.weight", "linear1.bias": "4.bias",
+}
+
+// The imported model embeds as the one that the weights are from, and a training
+// starts from it.
+func TestImport(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 8)
+	theirs := saveTheirs(t, "weights.safetensors", sequentialNames)
+	mapping, _ := tool(t, "import", "weights.safetensors", "--backbone", "tiny.toml", "--out", "model.safetensors", "--mean", "0.5", "--std", "0.25", "--invert", "--head", "cosine")
+	if diff := cmp.Diff("[weights]\nconv1 = \"0\"\nlinear1 = \"4\"\n", mapping); diff != "" {
+		t.Errorf("mapping (-want +got):\n%s", diff)
+	}
+	model, err := likeness.Load("model.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := imaging.Preprocessing{Size: theirs.Preprocessing.Size, Invert: true, Mean: []float64{0.5}, StdDev: []float64{0.25}}
+	if diff := cmp.Diff(want, model.Preprocessing); diff != "" || model.Head.Name() != "cosine" {
+		t.Errorf("head %s, preprocessing (-want +got):\n%s", model.Head.Name(), diff)
+	}
+	for _, weight := range theirs.Weights.All() {
+		if diff := cmp.Diff(weight.Value.Float32s(), model.Weights.Get(weight.Name).Value.Float32s()); diff != "" {
+			t.Errorf("%s (-theirs +imported):\n%s", weight.Name, diff)
+		}
+	}
+
+	write(t, "mapping.toml", mapping)
+	tool(t, "import", "weights.safetensors", "--backbone", "tiny.toml", "--mapping", "mapping.toml", "--out", "again.safetensors", "--mean", "0.5", "--std", "0.25", "--invert", "--head", "cosine")
+	if read(t, "again.safetensors") != read(t, "model.safetensors") {
+		t.Error("the printed mapping gives another model")
+	}
+	tool(t, "train", "--data", "bars", "--from", "model.safetensors", "--freeze", "conv1", "--batch", "8", "--epochs", "1", "--out", "run")
+	if diff := cmp.Diff(theirs.Weights.Get("conv1.weight").Value.Float32s(), weightsOf(t, "run")["conv1.weight"]); diff != "" {
+		t.Errorf("the training does not start from the imported weights:\n%s", diff)
+	}
+}
+
+// Without a place to write to, the mapping is tried alone; where it is in doubt,
+// there is one to fill in.
+func TestImportPrintsMappings(t *testing.T) {
+	inFolder(t)
+	saveTheirs(t, "weights.safetensors", sequentialNames)
+	if _, said := tool(t, "import", "weights.safetensors", "--backbone", "tiny.toml"); !strings.Contains(said, "the mapping is complete") {
+		t.Errorf("a mapping that fits: %s", said)
+	}
+	saveTheirs(t, "named.safetensors", map[string]string{
+		"conv1.weight": "stem.weight", "conv1.bias": "stem.bias", "linear1.weight": "fc.weight", "linear1.bias": "fc.bias",
+	})
+	code, skeleton, said := runTool("import", "named.safetensors", "--backbone", "tiny.toml", "--out", "model.safetensors")
+	if code != failure || !strings.Contains(said, "write one") || strings.Count(said, "\n") != 1 {
+		t.Errorf("a mapping in doubt: exit code %d\n%s", code, said)
+	}
+	filled := strings.NewReplacer(`conv1 = ""`, `conv1 = "stem"`, `linear1 = ""`, `linear1 = "fc"`).Replace(skeleton)
+	write(t, "mapping.toml", filled)
+	if _, err := os.Stat("model.safetensors"); err == nil {
+		t.Error("a refused import leaves a file behind")
+	}
+	tool(t, "import", "named.safetensors", "--backbone", "tiny.toml", "--mapping", "mapping.toml", "--out", "model.safetensors")
+}
+
+func TestImportRefusals(t *testing.T) {
+	inFolder(t)
+	saveTheirs(t, "weights.safetensors", sequentialNames)
+	write(t, "mapping.toml", "[weights]\nconf1 = \"0\"\n")
+	for _, test := range []struct {
+		code int
+		say  []string
+		args []string
+	}{
+		{failure, []string{"find weights", "missing.safetensors"}, []string{"missing.safetensors", "--backbone", "tiny.toml"}},
+		{failure, []string{"tiny.toml", "found a text file, expected a safetensors file"}, []string{"tiny.toml", "--backbone", "tiny.toml"}},
+		{failure, []string{"backbone", "conf4"}, []string{"weights.safetensors", "--backbone", "conf4"}},
+		{failure, []string{"size", "28x28x1"}, []string{"weights.safetensors", "--backbone", "conv4"}},
+		{failure, []string{"size", "channels", "12x12x1"}, []string{"weights.safetensors", "--backbone", "conv4", "--size", "12x12"}},
+		{failure, []string{"size", "12x12x1"}, []string{"weights.safetensors", "--backbone", "tiny.toml", "--size", "28x28x1"}},
+		{failure, []string{"width", "-1"}, []string{"weights.safetensors", "--backbone", "conv4", "--width=-1"}},
+		{failure, []string{"head", "l3"}, []string{"weights.safetensors", "--backbone", "tiny.toml", "--head", "l3"}},
+		{failure, []string{"mean has 2 values"}, []string{"weights.safetensors", "--backbone", "tiny.toml", "--mean", "0.5,0.5"}},
+		{failure, []string{"mapping.toml", `did you mean "conv1"?`}, []string{"weights.safetensors", "--backbone", "tiny.toml", "--mapping", "mapping.toml"}},
+		{failure, []string{"read mapping", "missing.toml"}, []string{"weights.safetensors", "--backbone", "tiny.toml", "--mapping", "missing.toml"}},
+		{failure, []string{"weights.safetensors", "layer 1"}, []string{"weights.safetensors", "--backbone", "conv4", "--size", "28x28x1"}},
+		{failure, []string{"out", "the file of the weights"}, []string{"weights.safetensors", "--backbone", "tiny.toml", "--out", filepath.Join(".", "weights.safetensors")}},
+		{misuse, []string{"--backbone"}, []string{"weights.safetensors"}},
+	} {
+		toolFails(t, test.code, test.say, append([]string{"import"}, test.args...)...)
+	}
+}
+
+// The files are those of the library, and the tool says what they take.
+func TestExport(t *testing.T) {
+	inFolder(t)
+	model := saveModel(t, "model.safetensors", nil)
+	_, said := tool(t, "export", "--model", "model.safetensors", "--onnx", "network.onnx", "--head", "head.onnx")
+	for _, want := range []string{
+		"wrote network.onnx: images (batch, 1, 12, 12) to embeddings (batch, 4)",
+		"wrote head.onnx: left (batch, 4) and right (batch, 4) to distance (batch)",
+		"float32 from 0, black, to 255",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("want %q in\n%s", want, said)
+		}
+	}
+	for path, write := range map[string]func(*likeness.Model) (*onnx.Model, error){"network.onnx": onnx.Network, "head.onnx": onnx.Head} {
+		written, err := write(model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want bytes.Buffer
+		if _, err := written.WriteTo(&want); err != nil {
+			t.Fatal(err)
+		}
+		if read(t, path) != want.String() {
+			t.Errorf("%s is another file than the library writes", path)
+		}
+	}
+}
+
+// The zoo's model is cut to the ink, and who exports it is told.
+func TestExportOfTheZoo(t *testing.T) {
+	inFolder(t)
+	_, said := tool(t, "export", "--onnx", "network.onnx")
+	for _, want := range []string{"omniglot of the zoo", "cut to the ink before", "1.15 times"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("want %q in\n%s", want, said)
+		}
+	}
+	if files, err := filepath.Glob("*.onnx"); err != nil || len(files) != 1 {
+		t.Errorf("found the files %v (%v), want network.onnx alone", files, err)
+	}
+}
+
+func TestExportRefusals(t *testing.T) {
+	inFolder(t)
+	saveModel(t, "model.safetensors", nil)
+	for _, test := range []struct {
+		code int
+		say  []string
+		args []string
+	}{
+		{failure, []string{"onnx", "network.pb", ".onnx"}, []string{"--onnx", "network.pb"}},
+		{failure, []string{"head", "model.safetensors", ".onnx"}, []string{"--onnx", "network.onnx", "--head", "model.safetensors"}},
+		{failure, []string{"head", "two files"}, []string{"--onnx", "network.onnx", "--head", "./network.onnx"}},
+		{failure, []string{filepath.Join("missing", "network.onnx")}, []string{"--onnx", "missing/network.onnx"}},
+		{misuse, []string{"--onnx"}, nil},
+	} {
+		toolFails(t, test.code, test.say, append([]string{"export", "--model", "model.safetensors"}, test.args...)...)
+	}
+	if _, err := os.Stat("network.onnx"); err == nil {
+		t.Error("a refused export leaves a file behind")
+	}
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"github.com/likeness-go/likeness/internal/wording"
+	"github.com/likeness-go/likeness/run"
+	"github.com/pkg/errors"
+)
+
+// flagKey is the TOML key of a flag's name.
+func flagKey(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
+
+// givenFlags are the settings that the command line gives, by their keys.
+func givenFlags(parsed *kong.Context) map[string]bool {
+	given := map[string]bool{}
+	for _, path := range parsed.Path {
+		if path.Flag != nil && (run.Settings{}).Value(flagKey(path.Flag.Name)) != nil {
+			given[flagKey(path.Flag.Name)] = true
+		}
+	}
+	return given
+}
+
+// helpWithDefault adds a setting's default to its help. The flags of other
+// commands are no settings, and have no group.
+func helpWithDefault(value *kong.Value) string {
+	if value.Flag == nil || value.Flag.Group == nil {
+		return value.Help
+	}
+	if standard := reflect.ValueOf(run.Defaults().Value(flagKey(value.Name))); standard.IsValid() && !standard.IsZero() {
+		return fmt.Sprintf("%s [%v]", value.Help, standard)
+	}
+	return value.Help
+}
+
+// formerFlags are the names that flags of commands had in earlier versions, with those
+// that they have now.
+var formerFlags = func() map[string]map[string]string {
+	former := map[string]map[string]string{
+		"near-duplicates": {"anyway": "force"},
+		"search":          {"anyway": "force"},
+		"import":          {"deviation": "std"},
+		"calibrate":       {"rate": "false-accept-rate"},
+		"bench":           {"works": "workloads"},
+		"train":           {},
+	}
+	for was, now := range run.FormerKeys() {
+		former["train"][run.FlagName(was)] = run.FlagName(now)
+	}
+	return former
+}()
+
+// currentNames replaces former names of flags, and says which, each once.
+func currentNames(args []string) (current, renamed []string) {
+	i := slices.IndexFunc(args, func(argument string) bool { return !strings.HasPrefix(argument, "-") })
+	if i < 0 {
+		return args, nil
+	}
+	former := formerFlags[args[i]]
+	current = slices.Clone(args)
+	for n, argument := range current {
+		if argument == "--" {
+			break
+		}
+		name, isFlag := strings.CutPrefix(argument, "--")
+		name, value, hasValue := strings.Cut(name, "=")
+		now, isFormer := former[name]
+		if !isFlag || !isFormer {
+			continue
+		}
+		current[n] = "--" + now
+		if hasValue {
+			current[n] += "=" + value
+		}
+		if text := fmt.Sprintf("--%s is now --%s", name, now); !slices.Contains(renamed, text) {
+			renamed = append(renamed, text)
+		}
+	}
+	return current, renamed
+}
+
+// parseError is an error of kong, but that of an unknown flag names the flag that was
+// probably meant.
+func parseError(err error) error {
+	var parse *kong.ParseError
+	unknown, isFlag := strings.CutPrefix(err.Error(), "unknown flag --")
+	if !isFlag || !errors.As(err, &parse) || parse.Context == nil {
+		return err
+	}
+	name, _, _ := strings.Cut(unknown, ",")
+	var known []string
+	for _, group := range parse.Context.Path {
+		for _, flag := range group.Flags {
+			if !slices.Contains(known, flag.Name) {
+				known = append(known, flag.Name)
+			}
+		}
+	}
+	if meant := wording.Meant(name, known); meant != "" {
+		return errors.Errorf("unknown flag --%s, did you mean --%s?", name, meant)
+	}
+	return errors.Errorf("unknown flag --%s", name)
+}
+
+// errEmpty refuses an empty argument, which must not mean that none was given: most
+// often it is a shell variable that is not set.
+var errEmpty = errors.New("found an empty value, expected some text: perhaps a shell variable is not set")
+
+// textMappers decode the texts of the command line byte by byte. Kong's own take them
+// through JSON, which replaces what is not UTF-8, so that two files become one.
+func textMappers() []kong.Option {
+	return []kong.Option{
+		kong.KindMapper(reflect.String, kong.MapperFunc(decodeText)),
+		kong.TypeMapper(reflect.TypeFor[[]string](), kong.MapperFunc(decodeTexts)),
+		kong.TypeMapper(reflect.TypeFor[run.List](), kong.MapperFunc(decodeTexts)),
+	}
+}
+
+func decodeText(ctx *kong.DecodeContext, target reflect.Value) error {
+	token, err := ctx.Scan.PopValue("string")
+	if err != nil {
+		return err
+	}
+	text := token.String()
+	if text == "" {
+		return errEmpty
+	}
+	target.SetString(text)
+	return nil
+}
+
+// decodeTexts takes all arguments that follow, or the value of a flag, cut at commas.
+func decodeTexts(ctx *kong.DecodeContext, target reflect.Value) error {
+	var texts []string
+	if ctx.Value.Flag == nil {
+		for _, token := range ctx.Scan.PopWhile(kong.Token.IsValue) {
+			texts = append(texts, token.String())
+		}
+	} else {
+		token, err := ctx.Scan.PopValue("string")
+		if err != nil {
+			return err
+		}
+		texts = splitList(token.String(), ctx.Value.Tag.Sep)
+	}
+	for _, text := range texts {
+		if text == "" {
+			return errEmpty
+		}
+		target.Set(reflect.Append(target, reflect.ValueOf(text)))
+	}
+	return nil
+}
+
+// splitList cuts a list at a separator, as kong.SplitEscaped does: a backslash before
+// it makes it a part of an element, and one at the end of the list counts for nothing.
+// The separator -1 does not cut.
+func splitList(list string, separator rune) []string {
+	var elements []string
+	var element []byte
+	for i := 0; i < len(list); i++ {
+		switch c := list[i]; {
+		case rune(c) == separator:
+			elements = append(elements, string(element))
+			element = nil
+		case c == '\\' && separator != -1 && i+1 < len(list):
+			if i++; rune(list[i]) != separator {
+				element = append(element, c)
+			}
+			element = append(element, list[i])
+		default:
+			element = append(element, c)
+		}
+	}
+	if len(element) > 0 || len(elements) == 0 {
+		elements = append(elements, string(element))
+	}
+	return elements
+}

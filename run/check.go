@@ -1,0 +1,175 @@
+package run
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/objectives"
+	"github.com/likeness-go/likeness/solver"
+	"github.com/pkg/errors"
+)
+
+// Check reports numbers that no training can have. It opens no file.
+func (s Settings) Check() error {
+	complete, err := s.completed()
+	if err != nil {
+		return err
+	}
+	return complete.check()
+}
+
+func (s Settings) check() error {
+	for field := range fields() {
+		key := keyOf(field)
+		lowest, highest, err := limits(field)
+		if err != nil {
+			return err
+		}
+		var number float64
+		switch value := s.field(key); value.Kind() {
+		case reflect.Int:
+			number = float64(value.Int())
+		case reflect.Uint8:
+			number = float64(value.Uint())
+		case reflect.Float64:
+			number = value.Float()
+		default:
+			continue
+		}
+		if expected := interval(lowest, highest); !(number >= lowest && number <= highest) || math.IsInf(number, 0) {
+			return errors.Errorf("--%s: found %v, expected %s", FlagName(key), s.Value(key), expected)
+		}
+	}
+	if s.Seed > 1<<63-1 {
+		return errors.Errorf("--seed: found %d, expected at most 2^63 - 1, which TOML can hold", s.Seed)
+	}
+	if s.ScaleMin > s.ScaleMax {
+		return errors.Errorf("--scale-min: found %v, expected at most --scale-max, which is %v", s.ScaleMin, s.ScaleMax)
+	}
+	if err := s.checkImages(); err != nil {
+		return err
+	}
+	if err := s.checkSolver(); err != nil {
+		return err
+	}
+	// Augmentation that is off is checked, too: a mistake in it must not be silent.
+	on := s
+	on.Augment = cmp.Or(s.Augment, 1)
+	if err := on.augmentation().Validate(); err != nil {
+		return errors.WithMessage(err, "augmentation")
+	}
+	return nil
+}
+
+// limits are the smallest and the largest value of a setting that is a number.
+func limits(field reflect.StructField) (lowest, highest float64, err error) {
+	highest = math.Inf(1)
+	for tag, limit := range map[string]*float64{"min": &lowest, "max": &highest} {
+		if text := field.Tag.Get(tag); text != "" {
+			if *limit, err = strconv.ParseFloat(text, 64); err != nil {
+				return 0, 0, errors.Wrapf(err, "setting %s", field.Name)
+			}
+		}
+	}
+	if field.Name == "Threads" {
+		highest = graph.MaxThreads
+	}
+	return lowest, highest, nil
+}
+
+// interval says which numbers lie between two limits.
+func interval(lowest, highest float64) string {
+	if math.IsInf(highest, 1) {
+		return fmt.Sprintf("a number of %v or more", lowest)
+	}
+	return fmt.Sprintf("a number from %v to %v", lowest, highest)
+}
+
+// checkImages checks each setting of how images are cropped and augmented, whether or
+// not it has an effect beside the others.
+func (s Settings) checkImages() error {
+	for _, part := range []struct {
+		key   string
+		value interface{ Validate() error }
+	}{
+		{"crop_min", imaging.Crop{Margin: 1, MinSide: s.CropMin}},
+		{"crop", imaging.Crop{Margin: cmp.Or(s.Crop, 1)}},
+		{"augment", datasets.Affine{Probability: s.Augment}},
+		{"rotation", datasets.Affine{Rotation: s.Rotation}},
+		{"shear", datasets.Affine{Shear: s.Shear}},
+		{"scale_min", datasets.Affine{ScaleMin: s.ScaleMin, ScaleMax: s.ScaleMax}},
+		{"translation", datasets.Affine{Translation: s.Translation}},
+		{"elastic_sigma", datasets.Elastic{Smoothness: s.ElasticSigma}},
+		{"elastic", datasets.Elastic{Displacement: s.Elastic, Smoothness: 1}},
+		{"erosion", datasets.Stroke{Min: 0 - s.Erosion}},
+		{"dilation", datasets.Stroke{Max: s.Dilation}},
+	} {
+		if err := part.value.Validate(); err != nil {
+			return errors.WithMessage(err, "--"+FlagName(part.key))
+		}
+	}
+	return nil
+}
+
+// checkSolver checks the solver and the schedule.
+func (s Settings) checkSolver() error {
+	length := solver.Length{Epochs: s.Epochs, EpochSteps: max(s.StepsPerEpoch, 1)}
+	_, _, err := solver.New(s.solver(), length)
+	if err == nil {
+		return nil
+	}
+	// The errors of package solver begin with its keys, some of which are former ones
+	// of the settings.
+	key, found, ok := strings.Cut(strings.TrimPrefix(err.Error(), "solver configuration: "), ": ")
+	if now, former := FormerKeys()[key]; former {
+		key = now
+	}
+	if ok && slices.Contains(Keys(), key) {
+		return errors.Errorf("--%s: %s", FlagName(key), found)
+	}
+	return err
+}
+
+// augmentation is the random augmentation of images, nil if there is none.
+func (s Settings) augmentation() *datasets.Augmentation {
+	if s.Augment == 0 {
+		return nil
+	}
+	affine := datasets.Affine{
+		Rotation: s.Rotation, Shear: s.Shear, ScaleMin: s.ScaleMin, ScaleMax: s.ScaleMax,
+		Translation: s.Translation, Probability: s.Augment,
+	}
+	elastic := datasets.Elastic{Displacement: s.Elastic, Smoothness: s.ElasticSigma, Probability: s.Augment}
+	stroke := datasets.Stroke{Min: 0 - s.Erosion, Max: s.Dilation, Probability: s.Augment}
+	return &datasets.Augmentation{Image: datasets.Distortion{Affine: affine, Elastic: elastic, Stroke: stroke}, Background: s.Fill}
+}
+
+// penalties are the L2 penalties of the settings.
+func (s Settings) penalties() ([]objectives.WeightPenalty, error) {
+	var penalties []objectives.WeightPenalty
+	for _, text := range s.Penalty {
+		layer, number, found := strings.Cut(text, "=")
+		if !found {
+			layer, number = "*", text
+		}
+		lambda, err := strconv.ParseFloat(number, 64)
+		if err != nil {
+			return nil, errors.Errorf("--penalty: found %q, expected a layer and its λ such as conv1=0.001, or a λ for all layers", text)
+		}
+		penalties = append(penalties, objectives.WeightPenalty{Pattern: layer, Lambda: lambda})
+	}
+	return penalties, nil
+}
+
+// options are those of the objective, for embeddings of this dimension.
+func (s Settings) options(features int) objectives.Options {
+	return objectives.Options{Margin: s.Margin, Scale: s.Scale, Temperature: s.Temperature, Soft: s.SoftMargin, Balanced: s.Balanced, Features: features}
+}

@@ -1,0 +1,228 @@
+package run
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/fetch"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/objectives"
+	"github.com/likeness-go/likeness/report"
+	"github.com/likeness-go/likeness/trainer"
+	"github.com/pkg/errors"
+)
+
+// data is the data of a training: the images to train on, to validate by and to test
+// on. There are two kinds, labeled images and listed pairs or triplets.
+type data interface {
+	// name is the short name of the data set.
+	name() string
+	// summary counts the images.
+	summary() string
+	// images are those of training.
+	images() *datasets.Dataset
+	// projected are the images for maps of embeddings: those that training has not
+	// seen, if there are any.
+	projected() *datasets.Dataset
+	// limited has at most n images to train on, and at most m in each part to validate
+	// and test on; 0 is no limit.
+	limited(n, m int, seed uint64) data
+	// unseen are the classes that are held out of training.
+	unseen() []string
+
+	// examples are what the loss is computed on in each step.
+	examples(loss objectives.Loss, batch, imagesPerClass int) (*trainer.Examples, error)
+	// validation also says what it measures; it is nil if there is nothing to measure.
+	validation(seed uint64) (validation trainer.Validation, measure string, err error)
+	// plan is how the trained network is tested.
+	plan(seed uint64) (*report.Plan, error)
+}
+
+// maxNotes is how many skipped files are named.
+const maxNotes = 20
+
+// open finds the data and reads it at the input size of the network, which is zero if
+// it takes images of any size. The notes say what was decided and which files were
+// skipped.
+func (s Settings) open(input imaging.Size) (found data, notes []string, err error) {
+	path, name := s.Data, ""
+	if path == "" {
+		name = "MNIST"
+		if path, err = datasets.FindMNIST(""); err != nil {
+			return nil, nil, err
+		}
+	}
+	splits, notes, err := s.read(path, input)
+	if err != nil {
+		return nil, nil, err
+	}
+	if name != "" {
+		splits.Name = name
+	}
+	for _, file := range splits.Skipped[:min(len(splits.Skipped), maxNotes)] {
+		notes = append(notes, "skipped "+file)
+	}
+	if more := len(splits.Skipped) - maxNotes; more > 0 {
+		notes = append(notes, fmt.Sprintf("skipped %d more files", more))
+	}
+	if splits.PassedOver.Count > 0 {
+		notes = append(notes, fmt.Sprintf("ignored %v, such as %s", splits.PassedOver, splits.PassedOver.First[0]))
+	}
+	for _, warning := range splits.Warnings {
+		notes = append(notes, "warning: "+warning)
+	}
+	if splits.Pairs.Train != nil || splits.Triplets.Train != nil {
+		if s.Symmetries || s.Grouped {
+			return nil, nil, errors.Errorf("%s lists pairs or triplets: --symmetries and --grouped need images with classes", path)
+		}
+		found = newListed(splits)
+		if splits.Pairs.Test == nil && splits.Triplets.Test == nil {
+			notes = append(notes, "no row of the list is for testing, so nothing is measured: add a column split with train, val or test")
+		}
+	} else if found, err = newLabeled(splits, s); err != nil {
+		return nil, nil, err
+	}
+	return found.limited(s.Limit, s.TestLimit, s.Seed), notes, nil
+}
+
+// read opens the data at the size of the settings, or the input size of the network,
+// or the size of the images, or a default one if these differ or are large.
+func (s Settings) read(path string, input imaging.Size) (datasets.Splits, []string, error) {
+	size, err := parseSize(s.Size)
+	if err != nil {
+		return datasets.Splits{}, nil, err
+	}
+	if input != (imaging.Size{}) {
+		if size.Channels == 0 {
+			size.Channels = input.Channels
+		}
+		if s.Size != "" && size != input {
+			return datasets.Splits{}, nil, errors.Errorf("--size: found %s, but the network takes images of %v: leave out --size or choose another network", s.Size, input)
+		}
+		size = input
+	}
+	options := datasets.Options{Size: size, Invert: s.Invert, Crop: s.crop(), SkipBroken: s.SkipBroken, Background: s.Alphabets}
+	var notes []string
+	if size == (imaging.Size{}) {
+		if first, own := firstImage(path); own.Height > maxSide || own.Width > maxSide {
+			options.Size = imaging.Size{Height: defaultSide, Width: defaultSide}
+			notes = append(notes, first+" is large: all images are resized to 64x64 (--size sets another size)")
+		}
+	}
+	splits, err := datasets.Open(path, options)
+	// Images of different sizes may be in parts of which only one has color.
+	for _, channels := range []int{0, 3} {
+		if errors.Is(err, datasets.ErrSizes) && s.Size == "" {
+			notes = []string{"the images differ in size: all are resized to 64x64 (--size sets another size)"}
+			options.Size = imaging.Size{Height: defaultSide, Width: defaultSide, Channels: channels}
+			splits, err = datasets.Open(path, options)
+		}
+	}
+	switch {
+	case errors.Is(err, datasets.ErrBroken):
+		err = errors.WithMessage(err, "--skip-broken skips such files")
+	case errors.Is(err, datasets.ErrBackground):
+		err = errors.WithMessage(err, "--alphabets")
+	}
+	return splits, notes, err
+}
+
+// crop is how images are cropped, nil if they are not.
+func (s Settings) crop() *imaging.Crop {
+	if s.Crop == 0 {
+		return nil
+	}
+	return &imaging.Crop{Margin: s.Crop, MinSide: s.CropMin}
+}
+
+// firstImage is the first image file in the folder and its size, if there is one.
+func firstImage(path string) (first string, size imaging.Size) {
+	filepath.WalkDir(path, func(file string, entry fs.DirEntry, err error) error {
+		hidden := file != path && strings.HasPrefix(filepath.Base(file), ".")
+		switch {
+		case err != nil:
+			return nil // Open reports it
+		case hidden && entry.IsDir():
+			return fs.SkipDir
+		case hidden || !entry.Type().IsRegular():
+			return nil
+		}
+		if image, err := imaging.IsImage(file); err != nil || !image {
+			return nil // Open reports it
+		}
+		opened, err := imaging.OpenFile(file)
+		if err != nil {
+			return nil // Open reports it
+		}
+		defer opened.Close()
+		if size, err = imaging.DecodeSize(opened, file); err != nil {
+			return nil
+		}
+		first = file
+		return fs.SkipAll
+	})
+	return first, size
+}
+
+// parseSize reads 64, 64x48 (height x width) or 64x48x3. An empty text is the zero
+// size, and zero channels mean those of the images.
+func parseSize(text string) (imaging.Size, error) {
+	if text == "" {
+		return imaging.Size{}, nil
+	}
+	var numbers []int
+	for _, part := range strings.Split(text, "x") {
+		n, err := strconv.Atoi(part)
+		if err != nil || n < 1 {
+			return imaging.Size{}, errors.Errorf("--size: found %q, expected height x width such as 64x64, or with 1 or 3 channels such as 64x64x3", text)
+		}
+		numbers = append(numbers, n)
+	}
+	size := imaging.Size{Height: numbers[0], Width: numbers[0]}
+	switch len(numbers) {
+	case 1:
+	case 2, 3:
+		size.Width = numbers[1]
+		if len(numbers) == 3 {
+			size.Channels = numbers[2]
+		}
+	default:
+		return imaging.Size{}, errors.Errorf("--size: found %q, expected height x width, optionally x channels", text)
+	}
+	whole := size
+	whole.Channels = cmp.Or(size.Channels, 1)
+	return size, errors.WithMessagef(whole.Validate(), "--size: found %q", text)
+}
+
+// PublishedSet finds a published data set by the name that --data has. A program may
+// replace it to add data sets of its own.
+var PublishedSet = fetch.Named
+
+// locate is the folder that --data means: a path, or the name of a published data set
+// that has been downloaded.
+func locate(data string) (string, error) {
+	set, err := PublishedSet(data)
+	if err != nil {
+		return data, nil // a path; opening it reports what is wrong
+	}
+	if _, err := os.Stat(data); err == nil {
+		return data, nil
+	}
+	if data == "mnist" {
+		return datasets.FindMNIST("")
+	}
+	folder, err := datasets.CacheFolder(data)
+	if err != nil {
+		return "", err
+	}
+	if missing := set.Missing(folder); len(missing) > 0 {
+		return "", errors.Errorf("--data: there is no folder %s here, and %s lacks %s: likeness fetch %s downloads it", data, folder, strings.Join(missing, ", "), data)
+	}
+	return folder, nil
+}

@@ -1,0 +1,25 @@
+// Package run trains a network on a folder of images, measures it and keeps all
+// files of the training in one folder. It is what the command likeness train
+// does; that command only parses flags, calls Train and prints.
+//
+//	result, err := run.Train(ctx, run.Settings{Data: "photos"}, nil)
+//
+// The main types:
+//
+//   - Settings determine a training. Each setting is a field here, a flag of the
+//     command with hyphens and a key of a TOML file with underscores: LearningRate,
+//     --learning-rate and learning_rate. Defaults returns the one table of defaults.
+//     Errors name a setting by its flag.
+//   - Train opens the data, holds out images for validation and classes for testing,
+//     trains, measures the trained network beside the untrained one and raw pixels,
+//     and writes the run folder. Resume continues a training that was interrupted,
+//     and Evaluate measures the model of a run folder again.
+//   - Folder is a run folder: config.toml, metrics.jsonl, model.safetensors,
+//     result.json, report.html and, while the training is not finished,
+//     checkpoint.safetensors.
+//   - Observer receives the progress of a training: steps, epochs, warnings and
+//     measured images.
+//
+// One seed gives the same model.safetensors, bit for bit, on any number of threads.
+// To choose the network, the loss and the data freely, use package trainer.
+package run

@@ -1,0 +1,118 @@
+package run
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/report"
+	"github.com/pkg/errors"
+)
+
+// Evaluation is what Evaluate found.
+type Evaluation struct {
+	// Report has the figures, measured again or, if the data is missing, as they were
+	// recorded.
+	Report report.Report
+	// Recorded is the report of result.json, nil if there is none, for the reason
+	// NotRecorded.
+	Recorded    *report.Report
+	NotRecorded error
+	// Missing is why the data could not be opened; nil if the model was measured.
+	Missing error
+	// Differences describes each figure that is not as recorded.
+	Differences []string
+}
+
+// EvaluationOptions are options of Evaluate.
+type EvaluationOptions struct {
+	Data string // where the data is now; empty: where it was
+	Page bool   // write report.html and its plots again
+}
+
+// Evaluate measures the model of a run folder again: it opens the data, draws the same
+// test trials from the seed and measures. The figures are those of the training, to the
+// last digit. If the data is missing, it returns the recorded report; a page, which
+// needs the images, is then an error that comes with the result.
+func Evaluate(folder Folder, options EvaluationOptions, observer *Observer) (result *Evaluation, err error) {
+	defer recoverTo(&err)
+	settings, err := Load(folder.Config())
+	if err != nil {
+		return nil, err
+	}
+	if options.Data != "" {
+		settings.Data = options.Data
+	}
+	result = &Evaluation{}
+	recorded, err := report.Load(folder.Report())
+	if result.NotRecorded = err; err == nil {
+		result.Recorded = &recorded
+	}
+	setup, err := settings.prepare()
+	if result.Recorded != nil && (errors.Is(err, datasets.ErrNoMNIST) || errors.Is(err, fs.ErrNotExist)) {
+		result.Report, result.Missing = recorded, err
+		if options.Page {
+			err = errors.Errorf("%s shows images, which are not found: it is not written again", folder.Page())
+			return result, err
+		}
+		return result, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	model, err := likeness.Load(folder.Model())
+	if err != nil {
+		return nil, err
+	}
+	measured, evidence, err := setup.measure(model, observer)
+	if err != nil {
+		return nil, err
+	}
+	if result.Recorded != nil {
+		measured.Seconds, measured.ImagesPerSecond, measured.Stopped = recorded.Seconds, recorded.ImagesPerSecond, recorded.Stopped
+		measured.MadeWith = recorded.MadeWith
+		result.Differences = differences(recorded, measured)
+	}
+	result.Report = measured
+	if options.Page {
+		return result, setup.writePage(folder, measured, evidence)
+	}
+	return result, nil
+}
+
+// differences describes the figures that are not those that were recorded.
+func differences(recorded, measured report.Report) (found []string) {
+	for _, name := range slices.Sorted(maps.Keys(recorded.Metrics)) {
+		was, is := recorded.Metrics[name], measured.Metrics[name]
+		if !reflect.DeepEqual(was, is) {
+			found = append(found, fmt.Sprintf("%s differs from result.json: it was %v, it is %v", name, was, is))
+		}
+	}
+	return found
+}
+
+// writePage writes report.html from the files of the run folder and from what was
+// measured.
+func (s *setup) writePage(folder Folder, measured report.Report, evidence *report.Evidence) error {
+	config, err := os.ReadFile(folder.Config())
+	if err != nil {
+		return errors.Wrap(err, "read config")
+	}
+	epochs, err := folder.Epochs()
+	if err != nil {
+		return err
+	}
+	_, validated, err := s.data.validation(s.settings.Seed)
+	if err != nil {
+		return err
+	}
+	return report.Page{
+		Title:  fmt.Sprintf("%s: %s, %s with %s", s.data.name(), s.network.Name, s.settings.Objective, s.settings.Head),
+		Report: measured, Evidence: evidence, Epochs: epochs, Validated: validated, Config: string(config),
+	}.Write(string(folder))
+}

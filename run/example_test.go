@@ -1,0 +1,48 @@
+package run_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/likeness-go/likeness/run"
+	"github.com/likeness-go/likeness/trainer"
+)
+
+// Train the default network on some digits of MNIST for one epoch.
+func ExampleTrain() {
+	temporary, err := os.MkdirTemp("", "run")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(temporary)
+	settings := run.Settings{Limit: 256, TestLimit: 64, Epochs: 1, Out: filepath.Join(temporary, "digits")}
+	observer := &run.Observer{Epoch: func(e trainer.Epoch) { fmt.Println("epoch", e.Epoch) }}
+	result, err := run.Train(context.Background(), settings, observer)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(result.Settings.Objective, "with", result.Settings.Head, "and margin", result.Settings.Margin)
+	fmt.Println("tested on the digits", result.Settings.Unseen)
+	_, measured := result.Report.Metrics["verification_auc"]
+	fmt.Println("verification measured:", measured)
+	// Output:
+	// epoch 1
+	// contrastive with l2 and margin 1
+	// tested on the digits [7 8 9]
+	// verification measured: true
+}
+
+// In a literal a zero is the default; in what Defaults returns it is zero.
+func ExampleDefaults() {
+	settings := run.Defaults()
+	fmt.Println(settings.Backbone, settings.Objective, settings.LearningRate)
+	settings.Augment, settings.Rotation = 0.5, 0 // scale, shear and translate, but do not rotate
+	fmt.Println(settings.Check())
+	// Output:
+	// lenet contrastive 0.003
+	// <nil>
+}

@@ -1,0 +1,97 @@
+package run
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/report"
+	"github.com/pkg/errors"
+)
+
+// noUnseen, as the only unseen class, means that all classes are trained on.
+const noUnseen = "none"
+
+// labeled is images with classes, split into the parts of an experiment.
+type labeled struct {
+	title      string
+	experiment datasets.Experiment
+	heldOut    []string // classes of the training data that are held out of training
+	symmetries bool     // rotated and mirrored classes are classes of their own
+	grouped    bool     // the classes of a batch are of one group
+}
+
+func newLabeled(splits datasets.Splits, s Settings) (data, error) {
+	options := datasets.ExperimentOptions{Seed: s.Seed}
+	switch {
+	case slices.Equal(s.Unseen, List{noUnseen}):
+		options.UnseenClasses = []string{}
+	case len(s.Unseen) > 0:
+		options.UnseenClasses = s.Unseen
+	}
+	experiment, err := splits.Experiment(options)
+	if errors.Is(err, datasets.ErrUnknownClass) {
+		err = errors.WithMessage(err, "--unseen")
+	}
+	if err != nil {
+		return nil, err
+	}
+	l := labeled{title: splits.Name, experiment: experiment, heldOut: s.Unseen, symmetries: s.Symmetries, grouped: s.Grouped}
+	if len(s.Unseen) == 0 && experiment.Unseen != nil {
+		trained := splits.Train.ByClass()
+		for _, name := range experiment.Unseen.Classes {
+			if class := slices.Index(splits.Train.Classes, name); class >= 0 && len(trained[class]) > 0 {
+				l.heldOut = append(l.heldOut, name)
+			}
+		}
+	}
+	return l, nil
+}
+
+func (l labeled) name() string { return l.title }
+
+func (l labeled) images() *datasets.Dataset { return l.experiment.Train }
+
+func (l labeled) unseen() []string { return l.heldOut }
+
+func (l labeled) summary() string {
+	return fmt.Sprintf("%s, %d images of %d classes at %v", l.title, l.images().Len(), l.images().Populated(1), l.images().Size)
+}
+
+func (l labeled) limited(n, m int, seed uint64) data {
+	var limits []string
+	for _, part := range []struct {
+		name    string
+		dataset **datasets.Dataset
+		limit   int
+	}{
+		{"training", &l.experiment.Train, n},
+		{"validation", &l.experiment.Validation, m}, {"validation class", &l.experiment.ValidationClasses, m},
+		{"seen", &l.experiment.Seen, m}, {"unseen", &l.experiment.Unseen, m},
+	} {
+		if d := *part.dataset; d != nil && part.limit > 0 && part.limit < d.Len() {
+			*part.dataset = d.Limit(part.limit, random.Seed(seed, "limit", part.name))
+			limits = append(limits, fmt.Sprintf("%d %s images", part.limit, part.name))
+		}
+	}
+	if len(limits) > 0 {
+		l.experiment.Protocol += " Limited to " + strings.Join(limits, ", ") + "."
+	}
+	return l
+}
+
+// projected are the unseen classes, or else other images of the training classes.
+func (l labeled) projected() *datasets.Dataset {
+	for _, part := range []*datasets.Dataset{l.experiment.Unseen, l.experiment.Seen} {
+		if part != nil {
+			return part
+		}
+	}
+	return l.experiment.Train
+}
+
+func (l labeled) plan(seed uint64) (*report.Plan, error) {
+	return report.NewPlan(l.experiment, seed)
+}

@@ -1,0 +1,52 @@
+package run
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/internal/wording"
+	"github.com/likeness-go/likeness/zoo"
+	"github.com/pkg/errors"
+)
+
+// FindModel returns the model file that a path means: the file itself, or the
+// model.safetensors of a run folder.
+func FindModel(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", errors.Wrap(err, "find model")
+	}
+	if !info.IsDir() {
+		return path, nil
+	}
+	file := Folder(path).Model()
+	if _, err := os.Stat(file); err != nil {
+		return "", errors.Errorf("the folder %s has no model.safetensors: it is not a run folder, or its training is not finished", path)
+	}
+	return file, nil
+}
+
+// LoadModel loads the model of a file, of a run folder or, by its name with or without
+// zoo/ before it, of package zoo; a file or folder of the name comes first. It also
+// returns the path of the file, or zoo/NAME.
+func LoadModel(path string) (*likeness.Model, string, error) {
+	name, ofZoo := strings.CutPrefix(path, "zoo/")
+	if slices.Contains(zoo.Names(), name) {
+		if _, err := os.Stat(path); ofZoo || err != nil {
+			model, err := zoo.Load(name)
+			return model, "zoo/" + name, err
+		}
+	}
+	file, err := FindModel(path)
+	if os.IsNotExist(errors.Cause(err)) && filepath.Base(path) == path {
+		return nil, "", errors.WithMessage(wording.Unknown("model", path, zoo.Names()), "no such file")
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	model, err := likeness.Load(file)
+	return model, file, err
+}

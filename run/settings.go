@@ -1,0 +1,367 @@
+package run
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/internal/atomicfile"
+	"github.com/likeness-go/likeness/internal/strict"
+	"github.com/likeness-go/likeness/solver"
+	"github.com/pkg/errors"
+)
+
+// Settings determine a training. Each has one name: as a field here, as a flag
+// with hyphens and as a TOML key with underscores.
+//
+// In a literal a field that is zero has its default, see Defaults. To set a number
+// to zero whose default is another, begin with Defaults or Load, in whose results
+// every field means what it says.
+//
+// These struct tags describe a setting to this package: of lists the choices that an
+// option belongs to, so that it returns to its default when another choice is made;
+// needs is the setting without which it has no effect; min (0 if absent) and max are
+// the smallest and the largest value. Numbers must be finite.
+type Settings struct {
+	// Out is the run folder, which must be empty or absent. If it is empty, Train
+	// creates runs/DATA-OBJECTIVE-TIME.
+	Out string `toml:"-" placeholder:"DIR" help:"Run folder to write. Default: runs/<data>-<objective>-<time>."`
+	// TensorBoard also writes event files and embeddings to the folder tensorboard in
+	// the run folder.
+	TensorBoard bool `toml:"-" name:"tensorboard" help:"Also write losses, validation results and embeddings for TensorBoard: tensorboard --logdir RUN."`
+
+	Data       string  `toml:"data" group:"Data" placeholder:"DIR" help:"Training data: a folder with one folder of images per class (optionally inside train, val and test, or inside folders of groups); the files of MNIST, Omniglot or CIFAR-10; a CSV file of pairs (a,b,different) or triplets (anchor,positive,negative); or the name of a downloaded data set (${published}). Default: MNIST from the Go module cache."`
+	Limit      int     `toml:"limit" group:"Data" placeholder:"N" help:"Maximum number of training images."`
+	TestLimit  int     `toml:"test_limit" group:"Data" placeholder:"N" help:"Maximum number of images in each validation and test set."`
+	Unseen     List    `toml:"unseen" of:"data" group:"Data" placeholder:"CLASS" help:"Classes to hold out of training and to test on, or none to train on all classes. Default: classes that only the test data has, or 7,8,9 of the ten digits, or a quarter of the classes."`
+	Size       string  `toml:"size" of:"data" group:"Data" placeholder:"HxWxC" help:"Resize all images to this size: 64x64, or 64x64x1 for grayscale. Default: the input size of the network, or the size of the images, or 64x64 if these differ or are large."`
+	Invert     bool    `toml:"invert" group:"Data" help:"Invert all images, for black ink on white paper."`
+	Crop       float64 `toml:"crop" group:"Data" placeholder:"FACTOR" help:"Crop each image to a square around its foreground (pixels brighter than half). FACTOR is the side of the square divided by the longer side of the foreground, such as 1.15. Default: no cropping."`
+	CropMin    float64 `toml:"crop_min" needs:"crop" max:"1" group:"Data" placeholder:"FRACTION" help:"Minimum side of the foreground, as a fraction of the image's side."`
+	Symmetries bool    `toml:"symmetries" group:"Data" help:"Add rotated and mirrored copies of each class as classes of their own. Not suitable where orientation carries no meaning."`
+	SkipBroken bool    `toml:"skip_broken" group:"Data" help:"Skip files that cannot be decoded as images, and list them."`
+	Alphabets  string  `toml:"alphabets" of:"data" group:"Data" placeholder:"SET" help:"Omniglot's training alphabets: background (all 30), small1 or small2 (5 each)."`
+
+	Backbone  string         `toml:"backbone" of:"network from" group:"Network" placeholder:"NAME" help:"Network that embeds images: ${backbones}; or a .toml file that lists its blocks."`
+	Width     int            `toml:"width" of:"backbone network from" group:"Network" placeholder:"N" help:"Number of filters in the layers of conv4, conv7, lenet and residual."`
+	BatchNorm bool           `toml:"batch_norm" of:"backbone network from" group:"Network" negatable:"" help:"Batch normalization in conv4."`
+	Features  int            `toml:"features" of:"backbone network from" group:"Network" placeholder:"N" help:"Embedding dimension of hadsell and lenet."`
+	From      string         `toml:"from" of:"backbone network" group:"Network" placeholder:"MODEL" help:"Fine-tune: start from the network and weights of a model.safetensors or of a run folder."`
+	Freeze    List           `toml:"freeze" group:"Network" placeholder:"LAYER" help:"Layers whose weights are not trained: conv1, conv[12].weight, …"`
+	Network   *backbone.Spec `toml:"network" of:"backbone from" kong:"-"` // the blocks of a network that has no name
+
+	Objective   string  `toml:"objective" group:"Objective" placeholder:"NAME" help:"Loss function. Of pairs: contrastive, cross-entropy. Of triplets: triplet, triplet-ratio. Of labeled batches: batch-contrastive, batch-cross-entropy, batch-all, batch-hard, batch-ratio, semi-hard, n-pair, supervised-contrastive, nca, prototypical."`
+	Head        string  `toml:"head" group:"Objective" placeholder:"NAME" help:"Distance between two embeddings: l2, squared-l2, l1, weighted-l1 or cosine. Default: weighted-l1 for the cross-entropies, otherwise l2."`
+	Margin      float64 `toml:"margin" of:"objective head" group:"Objective" placeholder:"DISTANCE" help:"Margin of the loss. Default: chosen for the loss and the head."`
+	Scale       float64 `toml:"scale" of:"objective head" group:"Objective" placeholder:"FACTOR" help:"Factor on the distances in triplet-ratio and batch-ratio. Default: chosen for the head."`
+	Temperature float64 `toml:"temperature" of:"objective head" group:"Objective" placeholder:"τ" help:"Temperature of the softmax in n-pair, supervised-contrastive, nca and prototypical. Default: chosen for the head."`
+	SoftMargin  bool    `toml:"soft_margin" of:"objective" group:"Objective" help:"Soft margin, ln(1 + exp(x)), instead of the hinge in triplet, batch-all and batch-hard."`
+	Balanced    bool    `toml:"balanced" of:"objective" group:"Objective" help:"Give positive and negative pairs equal total weight in batch-contrastive and batch-cross-entropy."`
+	Penalty     List    `toml:"penalty" group:"Objective" placeholder:"LAYER=λ" help:"L2 penalty λ‖w‖² on the weights of a layer, added to the loss. λ alone applies to all layers."`
+
+	Epochs         int  `toml:"epochs" min:"1" group:"Training" placeholder:"N" help:"Number of training epochs."`
+	StepsPerEpoch  int  `toml:"steps_per_epoch" group:"Training" placeholder:"N" help:"Steps in an epoch. Default: as many as it takes to process as many images as there are."`
+	Batch          int  `toml:"batch" min:"1" group:"Training" placeholder:"N" help:"Batch size: pairs, triplets or labeled images per step."`
+	Grouped        bool `toml:"grouped" of:"objective" group:"Training" help:"Draw the classes of each labeled batch from one group: an alphabet, or the part of the class names before /."`
+	ImagesPerClass int  `toml:"images_per_class" group:"Training" placeholder:"N" help:"Images of each class in a labeled batch."`
+	Patience       int  `toml:"patience" group:"Training" placeholder:"EPOCHS" help:"Early stopping: stop after this many epochs without improvement on the validation data."`
+
+	Seed    uint64 `toml:"seed" group:"Training" placeholder:"N" help:"Random seed. The same seed gives the same model."`
+	Threads int    `toml:"threads" group:"Training" placeholder:"N" help:"Number of CPU threads. The result does not depend on it. Default: all processors."`
+
+	Augment      float64 `toml:"augment" max:"1" group:"Augmentation" placeholder:"P" help:"Random augmentation of training images: the probability of each transformation below, such as 0.5. Default: off."`
+	Rotation     float64 `toml:"rotation" needs:"augment" max:"180" group:"Augmentation" placeholder:"DEGREES" help:"Maximum rotation in degrees."`
+	Shear        float64 `toml:"shear" needs:"augment" group:"Augmentation" placeholder:"SLOPE" help:"Maximum shear along each axis, as a slope."`
+	ScaleMin     float64 `toml:"scale_min" needs:"augment" group:"Augmentation" placeholder:"FACTOR" help:"Minimum scaling factor along each axis."`
+	ScaleMax     float64 `toml:"scale_max" needs:"augment" group:"Augmentation" placeholder:"FACTOR" help:"Maximum scaling factor along each axis."`
+	Translation  float64 `toml:"translation" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Maximum translation along each axis in pixels."`
+	Elastic      float64 `toml:"elastic" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Standard deviation of the elastic displacement in pixels."`
+	ElasticSigma float64 `toml:"elastic_sigma" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Smoothing scale of the elastic displacement in pixels."`
+	Erosion      float64 `toml:"erosion" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Maximum erosion of strokes on each side in pixels, which makes them thinner."`
+	Dilation     float64 `toml:"dilation" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Maximum dilation of strokes on each side in pixels, which makes them thicker."`
+	Fill         uint8   `toml:"fill" needs:"augment" max:"255" group:"Augmentation" placeholder:"0-255" help:"Pixel value outside the image."`
+
+	Solver            string         `toml:"solver" group:"Solver" placeholder:"NAME" help:"Optimizer: sgd, adam or adamw."`
+	LearningRate      float64        `toml:"learning_rate" group:"Solver" placeholder:"η" help:"Initial learning rate."`
+	Schedule          string         `toml:"schedule" group:"Solver" placeholder:"NAME" help:"Learning rate schedule: constant, step, exponential or cosine."`
+	Warmup            float64        `toml:"warmup" group:"Solver" placeholder:"EPOCHS" help:"Epochs of linear learning rate warmup from 0."`
+	Decay             float64        `toml:"decay" of:"schedule" group:"Solver" placeholder:"FACTOR" help:"Factor on the learning rate: every epoch of exponential, every step of the step schedule."`
+	DecayEpochs       int            `toml:"decay_epochs" of:"schedule" group:"Solver" placeholder:"EPOCHS" help:"Epochs between two steps of the step schedule."`
+	FinalLearningRate float64        `toml:"final_learning_rate" of:"schedule" group:"Solver" placeholder:"η" help:"Final learning rate of the cosine schedule."`
+	Momentum          float64        `toml:"momentum" of:"solver" group:"Solver" placeholder:"μ" help:"Momentum of sgd."`
+	MomentumStart     float64        `toml:"momentum_start" of:"solver" group:"Solver" placeholder:"μ" help:"Initial momentum of sgd, which then increases linearly to --momentum."`
+	MomentumEpochs    int            `toml:"momentum_epochs" of:"solver" group:"Solver" placeholder:"EPOCHS" help:"Epochs over which the momentum increases. Default: all."`
+	Nesterov          bool           `toml:"nesterov" of:"solver" group:"Solver" help:"Nesterov momentum for sgd."`
+	Beta1             float64        `toml:"beta1" of:"solver" name:"beta1" group:"Solver" placeholder:"β" help:"Decay rate of the first moment in adam and adamw. 0 means 0.9."`
+	Beta2             float64        `toml:"beta2" of:"solver" name:"beta2" group:"Solver" placeholder:"β" help:"Decay rate of the second moment in adam and adamw. 0 means 0.999."`
+	Epsilon           float64        `toml:"epsilon" of:"solver" group:"Solver" placeholder:"ε" help:"Term added to the denominator in adam and adamw. 0 means 1e-8."`
+	L2                float64        `toml:"l2" of:"solver" name:"l2" group:"Solver" placeholder:"λ" help:"L2 penalty λ‖w‖² in sgd and adam, added to the gradient by the solver; --penalty is for single layers."`
+	WeightDecay       float64        `toml:"weight_decay" of:"solver" group:"Solver" placeholder:"λ" help:"Decoupled weight decay of adamw."`
+	ClipNorm          float64        `toml:"clip_norm" group:"Solver" placeholder:"NORM" help:"Maximum norm of the gradient; larger ones are clipped."`
+	EMADecay          float64        `toml:"ema_decay" max:"1" group:"Solver" name:"ema-decay" placeholder:"DECAY" help:"Use the exponential moving average of the weights, with this decay such as 0.999."`
+	Layers            []solver.Layer `toml:"layers,omitempty" kong:"-"` // settings of single layers
+
+	complete bool // zeros mean zero, not the default
+}
+
+// List is a list of names, which TOML also has as one text, separated by commas:
+// unseen = "none" and unseen = "7,8" are unseen = ["none"] and unseen = ["7", "8"].
+type List []string
+
+// UnmarshalTOML reads a list or a text.
+func (l *List) UnmarshalTOML(value any) error {
+	if l == nil {
+		return errors.New("found no list to read into")
+	}
+	if text, ok := value.(string); ok {
+		if text == "" {
+			return errors.New(`found an empty text, expected a list such as ["a", "b"] or a text such as "a,b"`)
+		}
+		*l = strings.Split(text, ",")
+		return nil
+	}
+	values, ok := value.([]any)
+	*l = make(List, len(values))
+	for i, value := range values {
+		if (*l)[i], ok = value.(string); !ok {
+			break
+		}
+	}
+	if !ok {
+		return errors.Errorf(`found %v, expected a list of texts such as ["a", "b"] or a text such as "a,b"`, value)
+	}
+	return nil
+}
+
+// Keys returns the TOML keys of all settings, in the order of the fields.
+func Keys() []string {
+	var keys []string
+	for field := range fields() {
+		keys = append(keys, keyOf(field))
+	}
+	return keys
+}
+
+// fields yields the fields of Settings that have a key.
+func fields() func(yield func(reflect.StructField) bool) {
+	return func(yield func(reflect.StructField) bool) {
+		for field := range reflect.TypeFor[Settings]().Fields() {
+			if key := keyOf(field); field.IsExported() && key != "-" && !yield(field) {
+				return
+			}
+		}
+	}
+}
+
+func keyOf(field reflect.StructField) string {
+	key, _, _ := strings.Cut(field.Tag.Get("toml"), ",")
+	return key
+}
+
+// fieldIndices are the indices of the fields of Settings by their keys.
+var fieldIndices = func() map[string]int {
+	indices := map[string]int{}
+	for field := range fields() {
+		indices[keyOf(field)] = field.Index[0]
+	}
+	return indices
+}()
+
+// field finds the setting of a key.
+func (s *Settings) field(key string) reflect.Value {
+	i, known := fieldIndices[key]
+	if !known {
+		panic("no setting has the key " + key)
+	}
+	return reflect.ValueOf(s).Elem().Field(i)
+}
+
+// Value returns the setting of a TOML key, nil if there is no such key.
+func (s Settings) Value(key string) any {
+	if _, known := fieldIndices[key]; !known {
+		return nil
+	}
+	return s.field(key).Interface()
+}
+
+func (s *Settings) set(key string, from Settings) { s.field(key).Set(from.field(key)) }
+
+// FlagName returns the name of the flag of a TOML key, without hyphens before it.
+func FlagName(key string) string { return strings.ReplaceAll(key, "_", "-") }
+
+// format formats a setting as its flag has it.
+func format(value any) string {
+	switch value := value.(type) {
+	case List:
+		return strings.Join(value, ",")
+	case []solver.Layer:
+		var names []string
+		for _, layer := range value {
+			names = append(names, layer.Name)
+		}
+		return "those of " + strings.Join(names, ",")
+	}
+	return fmt.Sprint(value)
+}
+
+// Version of the file that Save writes. Files that people write need none, and
+// those of the first programs have none.
+const (
+	settingsFormat  = "likeness-settings/2"
+	settingsFormat1 = "likeness-settings/1" // with the former keys
+)
+
+// settingsFile is settings as a file has them.
+type settingsFile struct {
+	Format string `toml:"format"`
+	Settings
+	formerKeys
+}
+
+// formerKeys are the keys of earlier versions that have other names now. The tag
+// former is the key that replaces each.
+type formerKeys struct {
+	CropLeast  *float64 `toml:"crop_least,omitempty" former:"crop_min"`
+	Soft       *bool    `toml:"soft,omitempty" former:"soft_margin"`
+	EpochSteps *int     `toml:"epoch_steps,omitempty" former:"steps_per_epoch"`
+	PerClass   *int     `toml:"per_class,omitempty" former:"images_per_class"`
+	Smoothness *float64 `toml:"smoothness,omitempty" former:"elastic_sigma"`
+	Thinner    *float64 `toml:"thinner,omitempty" former:"erosion"`
+	Thicker    *float64 `toml:"thicker,omitempty" former:"dilation"`
+	Rate       *float64 `toml:"rate,omitempty" former:"learning_rate"`
+	FinalRate  *float64 `toml:"final_rate,omitempty" former:"final_learning_rate"`
+	Clip       *float64 `toml:"clip,omitempty" former:"clip_norm"`
+	Average    *float64 `toml:"average,omitempty" former:"ema_decay"`
+}
+
+// FormerKeys returns the TOML keys that earlier versions had for some settings, each
+// with the key that replaces it. Files with them are still read.
+func FormerKeys() map[string]string {
+	former := map[string]string{}
+	for field := range reflect.TypeFor[formerKeys]().Fields() {
+		former[keyOf(field)] = field.Tag.Get("former")
+	}
+	return former
+}
+
+// rename moves the values of former keys to the settings that replace them, and says
+// which there are. The keys are those of the file, in which former ones are replaced.
+func (f *settingsFile) rename(keys map[string]bool) (renamed []string, err error) {
+	value := reflect.ValueOf(f.formerKeys)
+	for field := range value.Type().Fields() {
+		was, now := keyOf(field), field.Tag.Get("former")
+		if former := value.FieldByIndex(field.Index); !former.IsNil() {
+			if keys[now] {
+				return nil, errors.Errorf("found both %s and %s, which is its former name: leave out %s", now, was, was)
+			}
+			f.field(now).Set(former.Elem())
+			delete(keys, was)
+			keys[now] = true
+			renamed = append(renamed, was+" is now "+now)
+		}
+	}
+	return renamed, nil
+}
+
+// Load reads a settings file, such as the config.toml of a run folder. What the file
+// does not set has its default.
+func Load(path string) (Settings, error) {
+	if path == "" {
+		return Settings{}, errors.New("read config: found no path")
+	}
+	settings, _, err := Configure(path, Settings{}, nil)
+	return settings, err
+}
+
+// readConfig reads a settings file, and says which keys it has and which of them it
+// has by former names.
+func readConfig(path string) (settings Settings, keys map[string]bool, renamed []string, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Settings{}, nil, nil, errors.Wrap(err, "read config")
+	}
+	return parseConfig(string(text), path)
+}
+
+func parseConfig(text, path string) (settings Settings, keys map[string]bool, renamed []string, err error) {
+	var file settingsFile
+	err = strict.Decode(text, path, &file)
+	// A later format may have keys that are unknown here: report its number first.
+	if file.Format != "" && file.Format != settingsFormat && file.Format != settingsFormat1 {
+		return Settings{}, nil, nil, errors.Errorf("%s: format: found %q, expected %q, %q or none", path, file.Format, settingsFormat, settingsFormat1)
+	}
+	if err != nil {
+		return Settings{}, nil, nil, err
+	}
+	var entries map[string]any
+	if _, err := toml.Decode(text, &entries); err != nil {
+		return Settings{}, nil, nil, errors.Wrap(err, path)
+	}
+	delete(entries, "format")
+	keys = map[string]bool{}
+	for key := range entries {
+		keys[key] = true
+	}
+	if renamed, err = file.rename(keys); err != nil {
+		return Settings{}, nil, nil, errors.Wrap(err, path)
+	}
+	if file.Format == settingsFormat1 {
+		renamed = nil // a program wrote it, and nobody needs to change it
+	}
+	return file.Settings, keys, renamed, nil
+}
+
+// Save writes all settings to a TOML file, which Load reads. Relative paths of data
+// and models become absolute.
+func (s Settings) Save(path string) error {
+	for _, location := range []*string{&s.Data, &s.From} {
+		if *location != "" {
+			absolute, err := filepath.Abs(*location)
+			if err != nil {
+				return errors.Wrapf(err, "save %s", path)
+			}
+			*location = absolute
+		}
+	}
+	for _, list := range []*List{&s.Unseen, &s.Freeze, &s.Penalty} {
+		if *list == nil {
+			*list = List{} // nil would be left out
+		}
+	}
+	text, err := s.text()
+	if err != nil {
+		return errors.Wrapf(err, "save %s", path)
+	}
+	return atomicfile.WriteFile(path, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
+}
+
+// text is the settings as TOML.
+func (s Settings) text() ([]byte, error) {
+	var text bytes.Buffer
+	text.WriteString("# All settings of this run. likeness train --config FILE repeats it.\n\n")
+	encoder := toml.NewEncoder(&text)
+	encoder.Indent = ""
+	err := encoder.Encode(settingsFile{Format: settingsFormat, Settings: s})
+	return text.Bytes(), err
+}
+
+// solver is the part of the settings that package solver reads.
+func (s Settings) solver() solver.Config {
+	return solver.Config{
+		Solver: s.Solver, LearningRate: s.LearningRate,
+		Momentum: s.Momentum, MomentumStart: s.MomentumStart, MomentumEpochs: s.MomentumEpochs, Nesterov: s.Nesterov,
+		Beta1: s.Beta1, Beta2: s.Beta2, Epsilon: s.Epsilon,
+		L2: s.L2, WeightDecay: s.WeightDecay, Clip: s.ClipNorm, Average: s.EMADecay,
+		Schedule: s.Schedule, Warmup: s.Warmup, Decay: s.Decay, DecayEpochs: s.DecayEpochs, FinalLearningRate: s.FinalLearningRate,
+		Layers: s.Layers,
+	}
+}

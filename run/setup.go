@@ -1,0 +1,189 @@
+package run
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/wording"
+	"github.com/likeness-go/likeness/objectives"
+	"github.com/likeness-go/likeness/report"
+	"github.com/pkg/errors"
+)
+
+// setup is the data, the network and the loss that settings determine.
+type setup struct {
+	settings  Settings // with everything chosen
+	data      data
+	network   backbone.Network
+	shape     backbone.Shape
+	loss      objectives.Loss
+	head      heads.Head
+	plan      *report.Plan
+	notes     []string // what was decided and which files were skipped
+	validated string   // the measure of validation; empty if there is none
+}
+
+// prepare opens the data and chooses what the settings leave open. The settings must be
+// complete.
+func (s Settings) prepare() (*setup, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	if s.Threads > 0 {
+		graph.SetThreads(s.Threads)
+		runtime.GOMAXPROCS(s.Threads)
+	}
+	if s.Head == "" {
+		s.Head = defaultHead(s.Objective)
+	}
+	// Refuse before the data is read what can be refused: the embedding dimension is
+	// not known yet.
+	if _, _, err := objectives.Named(s.Objective, s.Head, s.options(1)); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.Data, err = locate(s.Data); err != nil {
+		return nil, err
+	}
+	// The network may determine the size of the images, or they that of the network.
+	if err := s.resolveNetwork(); err != nil {
+		return nil, err
+	}
+	input, err := s.inputSize()
+	if err != nil {
+		return nil, err
+	}
+	found, notes, err := s.open(input)
+	if err != nil {
+		return nil, err
+	}
+	s.Size, s.Unseen = found.images().Size.String(), found.unseen()
+	network, err := s.network(found.images().Size)
+	if err != nil {
+		return nil, err
+	}
+	shape, err := backbone.ShapeOf(network)
+	if err != nil {
+		return nil, err
+	}
+	loss, head, err := s.lossAndHead(shape.Features)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := found.plan(s.Seed)
+	if err != nil {
+		return nil, err
+	}
+	return &setup{settings: s, data: found, network: network, shape: shape, loss: loss, head: head, plan: plan, notes: notes}, nil
+}
+
+// lossAndHead are the loss and the head for embeddings of this dimension. The margin,
+// scale or temperature that they have becomes that of the settings.
+func (s *Settings) lossAndHead(features int) (objectives.Loss, heads.Head, error) {
+	options, err := objectives.Defaults(s.Objective, s.Head, s.options(features))
+	if err != nil {
+		return nil, nil, err
+	}
+	s.Margin, s.Scale, s.Temperature = options.Margin, options.Scale, options.Temperature
+	return objectives.Named(s.Objective, s.Head, options)
+}
+
+// Network returns the network of the settings Backbone or Network with their options,
+// as Train trains it. Size must be set if the network takes images of any size.
+func Network(s Settings) (backbone.Network, error) {
+	if err := s.Check(); err != nil {
+		return backbone.Network{}, err
+	}
+	if s.Backbone == "" && s.Network == nil {
+		s.Backbone = defaults.Backbone
+	}
+	if err := s.resolveNetwork(); err != nil {
+		return backbone.Network{}, err
+	}
+	size, err := parseSize(s.Size)
+	if err != nil {
+		return backbone.Network{}, err
+	}
+	input, err := s.inputSize()
+	if err != nil {
+		return backbone.Network{}, err
+	}
+	switch {
+	case size == (imaging.Size{}):
+		size = input
+	case size.Channels == 0:
+		return backbone.Network{}, errors.Errorf("--size: found %q, expected the channels too, such as %sx1", s.Size, s.Size)
+	case input != (imaging.Size{}) && size != input:
+		return backbone.Network{}, errors.Errorf("--size: found %v, but the network takes images of %v", size, input)
+	}
+	if size == (imaging.Size{}) {
+		return backbone.Network{}, errors.Errorf("--size: the backbone %s takes images of any size: choose one, such as 28x28x1", s.Backbone)
+	}
+	return s.network(size)
+}
+
+// resolveNetwork puts the blocks of a file in the place of its name, and the default
+// options to the name of a backbone.
+func (s *Settings) resolveNetwork() error {
+	switch {
+	case s.Network != nil && s.Backbone != "":
+		return errors.Errorf("found both backbone %q and the blocks of [network], expected one of the two", s.Backbone)
+	case s.Network != nil:
+		return nil
+	case filepath.Ext(s.Backbone) == ".toml":
+		text, err := os.ReadFile(s.Backbone)
+		if err != nil {
+			return errors.Wrap(err, "read backbone")
+		}
+		network, err := backbone.Parse(string(text), s.Backbone)
+		if err != nil {
+			return err
+		}
+		spec, err := network.Spec()
+		s.Network, s.Backbone = &spec, ""
+		return err
+	}
+	standard, err := backbone.Defaults(s.Backbone)
+	if err != nil {
+		return wording.Unknown("backbone", s.Backbone, append(slices.Clone(backbone.Names), "a file that ends in .toml"))
+	}
+	if s.Width == 0 {
+		s.Width = standard.Width
+	}
+	if s.Features == 0 {
+		s.Features = standard.Features
+	}
+	return nil
+}
+
+// inputSize is the size of the network's images, zero if it takes any.
+func (s Settings) inputSize() (imaging.Size, error) {
+	if s.Network != nil {
+		return s.Network.Input, nil
+	}
+	standard, err := backbone.Defaults(s.Backbone)
+	return standard.Size, err
+}
+
+// network is the backbone for images of the size.
+func (s Settings) network(size imaging.Size) (backbone.Network, error) {
+	if s.Network == nil {
+		return backbone.Named(s.Backbone, backbone.Options{Size: size, Width: s.Width, BatchNorm: s.BatchNorm, Features: s.Features})
+	}
+	for _, option := range []struct {
+		flag  string
+		given bool
+	}{{"--width", s.Width != 0}, {"--batch-norm", s.BatchNorm}, {"--features", s.Features != 0}} {
+		if option.given {
+			return backbone.Network{}, errors.Errorf("%s: a network that is a list of blocks has no such option: change the blocks", option.flag)
+		}
+	}
+	network, err := s.Network.Network()
+	return network, errors.Wrap(err, "network")
+}

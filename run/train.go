@@ -1,0 +1,300 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/report"
+	"github.com/likeness-go/likeness/trainer"
+	"github.com/pkg/errors"
+)
+
+// Result is what a training came to.
+type Result struct {
+	Folder   Folder
+	Settings Settings // with everything chosen, as in config.toml
+	Model    *likeness.Model
+	Training trainer.Result
+	Report   report.Report // as in result.json
+}
+
+// Train trains a network as the settings say, measures it and writes the run folder.
+// It returns when the training is finished, or when the context ends: then the weights
+// so far are measured and saved, Training.Stopped is trainer.Interrupted, and Resume
+// continues. A training that is refused, or whose context ends before the first step,
+// writes nothing. On an error during the training the run folder has the last weights
+// that are finite, and a checkpoint if an epoch was finished. The observer may be nil.
+func Train(ctx context.Context, settings Settings, observer *Observer) (result *Result, err error) {
+	defer recoverTo(&err)
+	if ctx == nil {
+		return nil, errors.New("train: found no context")
+	}
+	complete, err := settings.completed()
+	if err != nil {
+		return nil, err
+	}
+	if err := Folder(complete.Out).checkEmpty(); err != nil {
+		return nil, err
+	}
+	return complete.train(ctx, "", observer)
+}
+
+// Resume continues the training of a run folder, which was interrupted or killed, with
+// its settings, and comes to the same model, bit for bit, as if it had never stopped.
+// With tensorBoard it also writes event files. A resumption that is refused changes
+// nothing in the folder.
+func Resume(ctx context.Context, folder Folder, tensorBoard bool, observer *Observer) (result *Result, err error) {
+	defer recoverTo(&err)
+	if ctx == nil {
+		return nil, errors.New("resume: found no context")
+	}
+	result, err = resume(ctx, folder, tensorBoard, observer)
+	return result, errors.WithMessage(err, "--resume")
+}
+
+// recoverTo makes an error of a panic, which only a function of the observer raises.
+func recoverTo(err *error) {
+	if cause := recover(); cause != nil {
+		*err = errors.Errorf("a function of the observer panics: %v", cause)
+	}
+}
+
+func resume(ctx context.Context, folder Folder, tensorBoard bool, observer *Observer) (*Result, error) {
+	if !exists(folder.Config()) {
+		return nil, errors.Errorf("%s has no config.toml: it is not a run folder", folder)
+	}
+	unlock, err := folder.lock(observer)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if exists(folder.Report()) && !exists(folder.Checkpoint()) {
+		return nil, errors.Errorf("the run in %s is finished, there is nothing to resume: see likeness eval --run %s", folder, folder)
+	}
+	if epochs, err := folder.Epochs(); err == nil && len(epochs) > 0 && !exists(folder.Checkpoint()) {
+		return nil, errors.Errorf("%s has %d epochs in metrics.jsonl, but no checkpoint.safetensors to resume from: begin again with likeness train --config %s", folder, len(epochs), folder.Config())
+	}
+	settings, err := Load(folder.Config())
+	if err != nil {
+		return nil, err
+	}
+	settings.Out, settings.TensorBoard = string(folder), tensorBoard
+	return settings.train(ctx, folder, observer)
+}
+
+// train trains as complete settings say; resumed is the run folder to resume, which
+// this process has locked, or empty.
+func (s Settings) train(ctx context.Context, resumed Folder, observer *Observer) (*Result, error) {
+	start, err := s.start()
+	if err != nil {
+		return nil, err
+	}
+	setup, err := s.prepare()
+	if err != nil {
+		return nil, err
+	}
+	training, err := setup.trainer(start, resumed.Checkpoint())
+	if err != nil {
+		return nil, err
+	}
+	observer.prepared(setup.preparation(s))
+	if ctx.Err() != nil {
+		return nil, errors.New("interrupted before the training began: nothing is saved")
+	}
+	folder := resumed
+	if resumed == "" {
+		if folder, err = createFolder(s.Out, setup.data.name(), setup.settings.Objective, time.Now()); err != nil {
+			return nil, err
+		}
+		unlock, err := folder.lock(observer)
+		if err != nil {
+			return nil, err
+		}
+		defer unlock()
+		if err := Folder(s.Out).checkEmpty(); err != nil { // by a process that has ended since
+			return nil, err
+		}
+		if err := setup.settings.Save(folder.Config()); err != nil {
+			return nil, err
+		}
+	}
+	if err := folder.sweep(); err != nil {
+		return nil, err
+	}
+	training.Checkpoint = folder.Checkpoint()
+	observer.folder(folder)
+	result, err := learn(ctx, training, folder, s.TensorBoard, observer)
+	if err != nil {
+		return nil, err
+	}
+	if s.TensorBoard {
+		if err := folder.writeProjection(training.Model, setup.data.projected(), s.Seed); err != nil {
+			return nil, errors.WithMessage(err, "tensorboard")
+		}
+	}
+	measured, err := setup.conclude(training.Model, result, folder, observer)
+	if err != nil {
+		return nil, err
+	}
+	return &Result{Folder: folder, Settings: setup.settings, Model: training.Model, Training: result, Report: measured}, nil
+}
+
+// learn runs the training and saves the model, also after an error. A training whose
+// progress cannot be written to the run folder ends there.
+func learn(ctx context.Context, training *trainer.Trainer, folder Folder, tensorBoard bool, observer *Observer) (result trainer.Result, err error) {
+	metrics := &metrics{path: folder.Metrics()}
+	if !exists(training.Checkpoint) {
+		if err := metrics.write(nil); err != nil {
+			return trainer.Result{}, err
+		}
+	}
+	var events *eventWriter
+	if tensorBoard {
+		if events, err = folder.writeEvents(); err != nil {
+			return trainer.Result{}, err
+		}
+	}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	var unwritten error // the first failure to write progress
+	keep := func(err error) {
+		if err != nil && unwritten == nil {
+			unwritten = err
+			end()
+		}
+	}
+	training.OnStep = func(step trainer.Step) {
+		observer.step(step)
+		keep(events.step(step))
+	}
+	training.OnCollapse = func(found trainer.Collapse) { observer.warning("%s", found) }
+	training.OnWarning = func(message string) { observer.warning("%s", message) }
+	training.OnResume = func(done []trainer.Epoch) {
+		observer.resumed(len(done), training.Epochs)
+		keep(metrics.write(done)) // a process that was killed may have written one more
+	}
+	training.OnEpoch = func(epoch trainer.Epoch) {
+		observer.epoch(epoch)
+		keep(metrics.append(epoch))
+		keep(events.epoch(epoch))
+	}
+	result, err = training.Run(ctx)
+	keep(events.close())
+	if unwritten != nil {
+		err = unwritten // which came first
+	}
+	return result, save(training, folder, result, err, observer)
+}
+
+// save saves the weights that a training ended with, and reports why it ended if that
+// was before its last epoch. It returns the error of the training. What the folder has
+// stays if the training was to be resumed and did not begin.
+func save(training *trainer.Trainer, folder Folder, result trainer.Result, failure error, observer *Observer) error {
+	if failure != nil && result.Steps == 0 && training.Resume {
+		return failure
+	}
+	saving := training.Model.Save(folder.Model())
+	unfinished := failure != nil || result.Stopped == trainer.Interrupted
+	switch {
+	case failure != nil && saving != nil:
+		observer.note("not saved    %v", saving)
+		failure = errors.WithMessage(failure, "stopped") // why is what matters
+	case failure != nil:
+		failure = errors.WithMessagef(failure, "stopped, with the last weights in %s", folder.Model())
+	case saving != nil:
+		failure = saving
+	case result.Stopped != "":
+		observer.note("stopped after %d of %d epochs: %s", len(result.Epochs), training.Epochs, result.Stopped)
+	}
+	if unfinished && exists(training.Checkpoint) {
+		observer.note("to continue: likeness train --resume %s", folder)
+	}
+	return failure
+}
+
+// conclude measures the model and writes the rest of the run folder.
+func (s *setup) conclude(model *likeness.Model, result trainer.Result, folder Folder, observer *Observer) (report.Report, error) {
+	measured, evidence, err := s.measure(model, observer)
+	if err != nil {
+		return measured, err
+	}
+	measured.Seconds, measured.ImagesPerSecond, measured.Stopped = result.Seconds, result.ImagesPerSecond, result.Stopped
+	measured.MadeWith = report.NewProvenance(time.Now())
+	model.Threshold = measured.Threshold
+	if err := model.Save(folder.Model()); err != nil {
+		return measured, err
+	}
+	if err := measured.Save(folder.Report()); err != nil {
+		return measured, err
+	}
+	observer.report(measured)
+	if err := s.writePage(folder, measured, evidence); err != nil {
+		return measured, err
+	}
+	if result.Stopped != trainer.Interrupted {
+		if err := os.Remove(folder.Checkpoint()); err != nil {
+			return measured, errors.Wrap(err, "remove the checkpoint of a finished training")
+		}
+	}
+	return measured, nil
+}
+
+// measure tests the model beside the same network untrained.
+func (s *setup) measure(model *likeness.Model, observer *Observer) (report.Report, *report.Evidence, error) {
+	untrained, err := likeness.New(s.network, s.head, model.Preprocessing, s.settings.Seed)
+	if err != nil {
+		return report.Report{}, nil, err
+	}
+	s.plan.Progress = observer.measured()
+	measured, evidence, err := s.plan.MeasureWithEvidence(model, untrained)
+	measured.Dataset, measured.Seed = s.data.name(), s.settings.Seed
+	return measured, evidence, err
+}
+
+// Untrained returns the network of a training as it is before any training: with the
+// same head and preprocessing and with the weights that its seed gives.
+func Untrained(t *trainer.Trainer) (*likeness.Model, error) {
+	if t == nil || t.Model == nil {
+		return nil, errors.New("untrained network: found no training with a model")
+	}
+	return likeness.New(t.Model.Backbone, t.Model.Head, t.Model.Preprocessing, t.Seed)
+}
+
+// Measure tests the model of a training that was run without Train, beside the same
+// network untrained and raw pixels. The caller sets the name of the data set.
+func Measure(plan *report.Plan, t *trainer.Trainer, result trainer.Result) (report.Report, error) {
+	untrained, err := Untrained(t)
+	if err != nil {
+		return report.Report{}, err
+	}
+	if plan == nil {
+		return report.Report{}, errors.New("measure: found no plan")
+	}
+	measured, err := plan.Measure(t.Model, untrained)
+	measured.Seed, measured.Seconds, measured.ImagesPerSecond, measured.Stopped = t.Seed, result.Seconds, result.ImagesPerSecond, result.Stopped
+	return measured, err
+}
+
+// preparation describes the training that is about to begin; given are the settings
+// before anything was chosen.
+func (s *setup) preparation(given Settings) Preparation {
+	objective := s.settings.Objective
+	if s.settings.Margin != 0 {
+		objective += fmt.Sprintf(" (margin %v)", s.settings.Margin)
+	}
+	if s.settings.Scale != 0 {
+		objective += fmt.Sprintf(" (scale %v)", s.settings.Scale)
+	}
+	if s.settings.Temperature != 0 {
+		objective += fmt.Sprintf(" (temperature %v)", s.settings.Temperature)
+	}
+	return Preparation{
+		Settings: s.settings, Changes: given.changes(), Notes: s.notes,
+		Data: s.data.summary(), Protocol: s.plan.Protocol,
+		Network:   fmt.Sprintf("%s, %d parameters, %d features", s.network.Name, s.shape.Parameters, s.shape.Features),
+		Objective: fmt.Sprintf("%s with %s", objective, s.settings.Head), Validation: s.validated,
+	}
+}

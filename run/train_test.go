@@ -1,0 +1,212 @@
+package run
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/objectives"
+	"github.com/likeness-go/likeness/report"
+	"github.com/likeness-go/likeness/solver"
+	"github.com/likeness-go/likeness/trainer"
+	"github.com/pkg/errors"
+)
+
+func values(model *likeness.Model) map[string][]float32 {
+	values := map[string][]float32{}
+	for _, weight := range model.Weights.All() {
+		values[weight.Name] = weight.Value.Float32s()
+	}
+	return values
+}
+
+// A folder of class folders becomes a model in one call, and the same model as by the
+// parts of the library; images are resized.
+func TestTrainIsTheTrainerWithItsParts(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 3, 6)
+	settings := Settings{
+		Data: "bars", Unseen: List{"none"}, Size: "20x20x1", Backbone: "digits",
+		Objective: "contrastive", Head: "l2", Batch: 4, Epochs: 1, LearningRate: 1e-3, Out: "run",
+	}
+	result, err := Train(t.Context(), settings, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := imaging.Size{Height: 20, Width: 20, Channels: 1}
+	splits, err := datasets.Open("bars", datasets.Options{Size: size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	experiment, err := splits.Experiment(datasets.ExperimentOptions{UnseenClasses: []string{}, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	network, err := backbone.Named("digits", backbone.Options{Size: size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	loss, _, err := objectives.Named("contrastive", "l2", objectives.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	model, err := likeness.New(network, heads.L2{}, experiment.Train.Preprocessing(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cmp.Equal(values(result.Model), values(model)) {
+		t.Error("the model has the weights of an untrained one")
+	}
+	examples, err := trainer.For(loss, experiment.Train, 4, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	training := trainer.Trainer{
+		Model: model, Objective: loss, Examples: examples, Epochs: 1, Seed: 1,
+		Solver: solver.Config{Solver: "adam", LearningRate: 1e-3, Schedule: "cosine"},
+	}
+	if _, err := training.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(values(model), values(result.Model)); diff != "" {
+		t.Errorf("weights (-by parts +Train):\n%s", diff)
+	}
+	saved, err := likeness.Load(result.Folder.Model())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(values(model), values(saved)); diff != "" {
+		t.Errorf("weights (-by parts +saved):\n%s", diff)
+	}
+}
+
+// A training that is refused says why, and leaves no folder.
+func TestTrainRefuses(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 2, 4)
+	for _, test := range []struct {
+		settings Settings
+		want     string
+	}{
+		{Settings{Data: "nowhere"}, "nowhere"},
+		{Settings{Backbone: "conv5"}, "conv5"},
+		{Settings{Objective: "contrastve"}, "contrastve"},
+		{Settings{Head: "squared-l2"}, "squared-l2"},
+		{Settings{Batch: -1}, "--batch: found -1"},
+		{Settings{Epochs: -1}, "--epochs: found -1"},
+		{Settings{LearningRate: -1}, "--learning-rate: found -1"},
+		{Settings{Penalty: List{"much"}}, `--penalty: found "much"`},
+	} {
+		if test.settings.Data == "" {
+			test.settings.Data = "bars"
+		}
+		test.settings.Size, test.settings.Out = "16x16x1", "run"
+		result, err := Train(t.Context(), test.settings, nil)
+		if err == nil || result != nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("found %v, error %v, expected one with %q", result, err, test.want)
+		}
+		if exists("run") {
+			t.Fatalf("%q: a run folder is left", test.want)
+		}
+	}
+	if _, err := Train(nil, Settings{}, nil); err == nil { //nolint:staticcheck // the point of the test
+		t.Error("no context: found no error")
+	}
+	if _, err := Resume(t.Context(), "bars", false, nil); err == nil || !strings.Contains(err.Error(), "not a run folder") {
+		t.Errorf("found %v", err)
+	}
+	bars(t, "one", 3, 1)
+	if _, err := Train(t.Context(), Settings{Data: "one", Backbone: "tiny.toml"}, nil); !errors.Is(err, datasets.ErrTooFew) {
+		t.Errorf("one image of each class: found error %v, expected ErrTooFew", err)
+	}
+}
+
+// The observer receives everything in order, and a panic of its functions is an error.
+func TestObserver(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 20)
+	settings := Settings{Data: "bars", Backbone: "tiny.toml", Batch: 8, Epochs: 2, Out: "run"}
+	var told []string
+	tell := func(what string) {
+		if len(told) == 0 || told[len(told)-1] != what {
+			told = append(told, what)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	observer := &Observer{
+		Prepared: func(p Preparation) {
+			tell("prepared")
+			if exists("run") || !strings.Contains(p.Data, "classes at 12x12x1") || p.Settings.Margin != 1 || p.Validation == "" {
+				t.Errorf("found %+v", p)
+			}
+		},
+		Folder:   func(f Folder) { tell("folder " + string(f)) },
+		Resumed:  func(done, epochs int) { tell("resumed") },
+		Step:     func(trainer.Step) { tell("step") },
+		Epoch:    func(trainer.Epoch) { tell("epoch"); cancel() },
+		Note:     func(string) { tell("note") },
+		Warning:  func(text string) { tell("warning " + text) },
+		Measured: func(done, total int) { tell("measured") },
+		Report:   func(report.Report) { tell("report") },
+	}
+	result, err := Train(ctx, settings, observer)
+	if err != nil || result.Training.Stopped != trainer.Interrupted {
+		t.Fatalf("found %v, %v", result, err)
+	}
+	want := []string{"prepared", "folder run", "step", "epoch", "note", "measured", "report"}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("a training that is interrupted (-want +told):\n%s", diff)
+	}
+	told = nil
+	observer.Prepared = nil
+	if result, err = Resume(t.Context(), "run", false, observer); err != nil {
+		t.Fatal(err)
+	}
+	want = []string{"folder run", "resumed", "step", "epoch", "measured", "report"}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("its resumption (-want +told):\n%s", diff)
+	}
+	settings.Out = "whole"
+	whole, err := Train(t.Context(), settings, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(values(whole.Model), values(result.Model)); diff != "" {
+		t.Errorf("weights (-whole +resumed):\n%s", diff)
+	}
+	settings.Out = "panicked"
+	if _, err := Train(t.Context(), settings, &Observer{Prepared: func(Preparation) { panic("not yet") }}); err == nil || !strings.Contains(err.Error(), "not yet") {
+		t.Errorf("found %v, expected the panic", err)
+	}
+}
+
+// Evaluate gives the same figures again, or those that are recorded.
+func TestEvaluate(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 8)
+	result, err := Train(t.Context(), Settings{Data: "bars", Backbone: "tiny.toml", Batch: 8, Epochs: 1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Evaluate(result.Folder, EvaluationOptions{}, nil)
+	if err != nil || again.Missing != nil || len(again.Differences) > 0 {
+		t.Fatalf("found %+v, %v", again, err)
+	}
+	if diff := cmp.Diff(result.Report, again.Report); diff != "" {
+		t.Errorf("(-Train +Evaluate):\n%s", diff)
+	}
+	found, err := Evaluate(result.Folder, EvaluationOptions{Data: "moved"}, nil)
+	if err != nil || found.Missing == nil || !cmp.Equal(found.Report, result.Report) {
+		t.Errorf("without its data: found %+v, %v", found, err)
+	}
+	if _, err := Evaluate("nowhere", EvaluationOptions{}, nil); err == nil || !strings.Contains(err.Error(), filepath.Join("nowhere", "config.toml")) {
+		t.Errorf("found %v", err)
+	}
+}

@@ -1,0 +1,193 @@
+package run
+
+import (
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/objectives"
+	"github.com/likeness-go/likeness/trainer"
+	"github.com/pkg/errors"
+)
+
+// This file is all that this package asks of package trainer before a training runs.
+
+// start loads the model to fine-tune, if there is one. Its network and its
+// preprocessing become those of the settings.
+func (s *Settings) start() (*likeness.Model, error) {
+	if s.From == "" {
+		return nil, nil
+	}
+	path, err := FindModel(s.From)
+	if err != nil {
+		return nil, errors.WithMessage(err, "--from")
+	}
+	if s.From, err = filepath.Abs(path); err != nil {
+		return nil, err
+	}
+	model, err := likeness.Load(s.From)
+	if err != nil {
+		return nil, errors.WithMessage(err, "--from")
+	}
+	network := model.Backbone.(backbone.Network) // the only type that Load returns
+	spec, err := network.Spec()
+	if err != nil {
+		return nil, err
+	}
+	if s.Backbone != "" || s.Network != nil && !reflect.DeepEqual(*s.Network, spec) {
+		return nil, errors.Errorf("--from: the network is that of %s (%s): leave out any other", s.From, network.Name)
+	}
+	s.Network, s.Invert = &spec, model.Preprocessing.Invert
+	if s.Crop = 0; model.Preprocessing.Crop != nil {
+		s.Crop, s.CropMin = model.Preprocessing.Crop.Margin, model.Preprocessing.Crop.MinSide
+	}
+	return model, nil
+}
+
+// trainer sets a training up, on the weights of start unless it is nil, and resumed
+// from a checkpoint unless that is empty. A training that cannot run or be resumed is
+// refused here, before anything is written.
+func (s *setup) trainer(start *likeness.Model, checkpoint string) (*trainer.Trainer, error) {
+	model, err := s.model(start)
+	if err != nil {
+		return nil, err
+	}
+	t := &trainer.Trainer{
+		Model: model, Objective: s.loss, Solver: s.settings.solver(),
+		Epochs: s.settings.Epochs, EpochSteps: s.settings.StepsPerEpoch, Patience: s.settings.Patience,
+		Seed: s.settings.Seed, Augment: s.settings.augmentation(),
+		Checkpoint: checkpoint, Resume: checkpoint != "",
+	}
+	if t.Examples, err = s.data.examples(s.loss, s.settings.Batch, s.settings.ImagesPerClass); err != nil {
+		if errors.Is(err, datasets.ErrTooFew) && s.settings.Limit > 0 {
+			err = errors.WithMessagef(err, "--limit %d leaves too few images: increase it", s.settings.Limit)
+		}
+		return nil, err
+	}
+	if t.Penalties, err = s.settings.penalties(); err != nil {
+		return nil, err
+	}
+	if t.Validate, s.validated, err = s.data.validation(s.settings.Seed); err != nil {
+		return nil, err
+	}
+	if t.Patience > 0 && t.Validate == nil {
+		return nil, errors.Errorf("--patience: found %d, but there is nothing to validate by: the data has no validation part and too few images of each class to hold some out", t.Patience)
+	}
+	return t, t.Check()
+}
+
+// model is the network to train, with the weights of start that it has, and with the
+// frozen layers.
+func (s *setup) model(start *likeness.Model) (*likeness.Model, error) {
+	preprocessing := s.data.images().Preprocessing()
+	if start != nil {
+		preprocessing = start.Preprocessing
+	}
+	model, err := likeness.New(s.network, s.head, preprocessing, s.settings.Seed)
+	if err != nil {
+		return nil, err
+	}
+	if start != nil {
+		if err := s.copyWeights(model.Weights, start); err != nil {
+			return nil, errors.WithMessage(err, "--from")
+		}
+	}
+	return model, model.Weights.Freeze(s.settings.Freeze...)
+}
+
+// copyWeights copies the weights of start. Those of the head are copied if the head is
+// the same; the bias of the cross-entropies, if the loss has one.
+func (s *setup) copyWeights(weights *graph.Weights, start *likeness.Model) error {
+	for _, old := range start.Weights.All() {
+		values := old.Value.Float32s()
+		if strings.HasPrefix(old.Name, "head.") && s.head.Name() != start.Head.Name() {
+			continue
+		}
+		if own := weights.Get(old.Name); own != nil {
+			copy(own.Value.Float32s(), values)
+			continue
+		}
+		if !strings.HasSuffix(s.loss.Name(), "cross-entropy") {
+			continue
+		}
+		elements := make([]float64, len(values))
+		for i, v := range values {
+			elements[i] = float64(v)
+		}
+		if err := weights.Add(old.Name, old.Role, old.Value.Shape(), elements); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l labeled) examples(loss objectives.Loss, batch, imagesPerClass int) (*trainer.Examples, error) {
+	images := l.images()
+	if l.symmetries {
+		var err error
+		if images, err = images.Symmetries(); err != nil {
+			return nil, errors.WithMessage(err, "--symmetries")
+		}
+	}
+	if !l.grouped {
+		return trainer.For(loss, images, batch, imagesPerClass)
+	}
+	if loss.Kind() != datasets.Labeled {
+		return nil, errors.Errorf("--grouped: %s is a loss of pairs or triplets, expected one of labeled batches, such as batch-hard or n-pair", loss.Name())
+	}
+	return trainer.ForGroups(loss, images, batch, imagesPerClass)
+}
+
+func (l listed) examples(loss objectives.Loss, batch, _ int) (*trainer.Examples, error) {
+	switch loss.Kind() {
+	case datasets.Pairs:
+		if len(l.pairs.Train.Pairs) == 0 {
+			return nil, errors.New("--limit: no pair has both of its images within the limit")
+		}
+		return trainer.Pairs(l.pairs.Train, batch), nil
+	case datasets.Triplets:
+		if l.triplets == nil {
+			return nil, errors.Errorf("--objective %s is a loss of triplets, but %s lists pairs: use contrastive or cross-entropy", loss.Name(), l.title)
+		}
+		if len(l.triplets.Triplets) == 0 {
+			return nil, errors.New("--limit: no triplet has all of its images within the limit")
+		}
+		return trainer.Triplets(l.triplets, batch), nil
+	}
+	return nil, errors.Errorf("--objective %s is a loss of batches of images with classes, but %s lists tuples without: use contrastive or cross-entropy, or triplet for triplets", loss.Name(), l.title)
+}
+
+// validation is one-shot recognition of classes that are held out for it, or else
+// verification of other images of the training classes.
+func (l labeled) validation(seed uint64) (trainer.Validation, string, error) {
+	if classes := l.experiment.ValidationClasses; classes != nil {
+		way := min(validationWays, classes.Populated(1))
+		validation, err := trainer.OneShot(classes, way, (validationTrials+way-1)/way, seed)
+		if !errors.Is(err, datasets.ErrTooFew) {
+			return validation, fmt.Sprintf("%d-way one-shot accuracy on %d held-out classes", way, classes.Populated(1)), err
+		}
+	}
+	if images := l.experiment.Validation; images != nil {
+		images = images.Limit(validationImages, random.Seed(seed, "validation"))
+		validation, err := trainer.Verification(images, validationPairs, seed)
+		if errors.Is(err, datasets.ErrTooFew) {
+			return nil, "", nil
+		}
+		return validation, fmt.Sprintf("ROC AUC on %d held-out images of the training classes", images.Len()), err
+	}
+	return nil, "", nil
+}
+
+func (l listed) validation(uint64) (trainer.Validation, string, error) {
+	list := l.pairs.Validation
+	if list == nil {
+		return nil, "", nil
+	}
+	return trainer.VerificationOf(list.Dataset, list.Pairs), fmt.Sprintf("ROC AUC on %d listed pairs", len(list.Pairs)), nil
+}
