@@ -48,7 +48,7 @@ func TestGrowing(t *testing.T) {
 	}
 }
 
-// Neighbours are those of the same channel, and there are none over the edge.
+// Neighbors are those of the same channel, and there are none over the edge.
 func TestGrowingInColour(t *testing.T) {
 	image := []uint8{
 		9, 0, 0, 0, 0, 7,

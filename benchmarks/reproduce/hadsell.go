@@ -70,7 +70,7 @@ func foursAndNines(ctx context.Context, s settings) ([]Row, error) {
 		return nil, err
 	}
 	row := Row{Protocol: "fours and nines: nearest neighbor of 1,991 test images among 6,000, in two dimensions", Published: "figure only", Settings: settings}
-	return field.measure(s.fill(row, "contrastive, l2, Hadsell's network, similar pairs by pixel distance", took), nearestNeighbour(train, test), false)
+	return field.measure(s.fill(row, "contrastive, l2, Hadsell's network, similar pairs by pixel distance", took), nearestNeighbor(train, test), false)
 }
 
 // shifted is the paper's map of digits that are shifted along a row, whose
@@ -117,12 +117,12 @@ func shifted(ctx context.Context, s settings) ([]Row, error) {
 	}
 	row := Row{Protocol: "shifted fours and nines: nearest neighbor of 9,955 test images among 15,000, in two dimensions", Published: "figure only", Settings: settings}
 	method := "contrastive, l2, Hadsell's network, similar pairs by pixel distance and shift"
-	digit, err := field.measure(s.fill(row, method, took), nearestNeighbour(train, test), false)
+	digit, err := field.measure(s.fill(row, method, took), nearestNeighbor(train, test), false)
 	if err != nil {
 		return nil, err
 	}
 	row.Protocol = "shifted fours and nines: the shift of the nearest neighbor, of five, to which the map should be invariant (chance: 20)"
-	of, err := field.measure(s.fill(row, method, took), nearestNeighbour(byShift(train), byShift(test)), false)
+	of, err := field.measure(s.fill(row, method, took), nearestNeighbor(byShift(train), byShift(test)), false)
 	return append(digit, of...), err
 }
 
@@ -185,9 +185,9 @@ func (s settings) draw(name string, model *likeness.Model, test *datasets.Datase
 	return plot.WriteScatter(filepath.Join(s.out, name), embeddings, images, test.Size.Width, shown)
 }
 
-// nearestNeighbour is the share of test images whose nearest training image is
+// nearestNeighbor is the share of test images whose nearest training image is
 // of their class.
-func nearestNeighbour(train, test *datasets.Dataset) measurement {
+func nearestNeighbor(train, test *datasets.Dataset) measurement {
 	return judged(train, test, func(metric evaluate.Metric, known, asked evaluate.Labeled) (evaluate.Score, error) {
 		return evaluate.NearestNeighbors{K: 1, Metric: metric}.Accuracy(known, asked)
 	})

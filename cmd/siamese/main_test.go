@@ -19,7 +19,7 @@ func TestRun(t *testing.T) {
 	model, picture := filepath.Join(t.TempDir(), "siamese.safetensors"), filepath.Join(t.TempDir(), "map.png")
 	var printed bytes.Buffer
 	arguments := []string{"-limit", "200", "-batch", "16", "-epochs", "2", "-features", "2", "-out", model, "-map", picture}
-	if err := run(context.Background(), arguments, &printed); err != nil {
+	if err := train(context.Background(), arguments, &printed); err != nil {
 		t.Fatal(err)
 	}
 	for _, text := range []string{
@@ -56,7 +56,7 @@ func TestRunRefuses(t *testing.T) {
 		"contrastive: found margin -1": {"-limit", "200", "-margin", "-1"},
 	} {
 		var printed bytes.Buffer
-		if err := run(context.Background(), arguments, &printed); err == nil || !strings.Contains(err.Error(), want) {
+		if err := train(context.Background(), arguments, &printed); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: found error %v, want one with %q", arguments, err, want)
 		}
 		if printed.Len() > 0 {

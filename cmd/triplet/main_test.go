@@ -16,10 +16,10 @@ func TestRun(t *testing.T) {
 	model := filepath.Join(t.TempDir(), "triplet.safetensors")
 	var printed bytes.Buffer
 	arguments := []string{"-limit", "96", "-batch", "16", "-epochs", "2", "-seed", "3", "-out", model}
-	if err := run(context.Background(), arguments, &printed); err != nil {
+	if err := train(context.Background(), arguments, &printed); err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{"epoch 1 of 2: loss 0.", "epoch 2 of 2: loss 0.", "96 training images of MNIST, tested on 96 others, seed 3"} {
+	for _, text := range []string{"epoch  1 of 2: loss 0.", "epoch  2 of 2: loss 0.", "96 training images of MNIST, tested on 96 others, seed 3"} {
 		if !strings.Contains(printed.String(), text) {
 			t.Errorf("want %q in\n%s", text, &printed)
 		}
@@ -42,7 +42,7 @@ func TestRunRefuses(t *testing.T) {
 		"field Epochs: found 0":     {"-limit", "96", "-epochs", "0"},
 	} {
 		var printed bytes.Buffer
-		if err := run(context.Background(), arguments, &printed); err == nil || !strings.Contains(err.Error(), want) {
+		if err := train(context.Background(), arguments, &printed); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: found error %v, want one with %q", arguments, err, want)
 		}
 		if printed.Len() > 0 {

@@ -19,63 +19,50 @@
 // of characters distinguishes them almost perfectly already. Their figures before and
 // after training are printed.
 //
-// -scratch begins with drawn weights, whose widths -narrow divides (-narrow 1 is the
-// paper's, 0.9 billion multiply-adds an image), and wants -rate 1e-3 and -epoch-steps 0,
-// an epoch for each pass over the images; a few digits alone teach it to know
-// these, not to compare others. -paper takes the paper's solver too, which needs many
-// more epochs.
+// -scratch begins with random weights of a network whose layer widths are divided by
+// -narrow (-narrow 1 is the paper's network, 0.9 billion multiply-adds per image), and
+// needs -learning-rate 1e-3 and -steps-per-epoch 0, one pass over the images per epoch; a
+// few digits alone teach it to recognize these, not to compare others. -paper also uses
+// the paper's solver, which needs many more epochs.
 package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
-	"log"
-	"os"
-	"os/signal"
 	"slices"
 	"strings"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/cmd/internal/paper"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/report"
+	"github.com/likeness-go/likeness/run"
 	"github.com/likeness-go/likeness/solver"
 	"github.com/likeness-go/likeness/trainer"
 	"github.com/likeness-go/likeness/zoo"
 	"github.com/pkg/errors"
 )
 
-func main() {
-	log.SetFlags(0)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
-		log.Fatal(err)
-	}
-}
+func main() { paper.Main(train) }
 
-func run(ctx context.Context, args []string, stdout io.Writer) error {
-	flags := flag.NewFlagSet("verification", flag.ExitOnError)
-	unseen := flags.String("unseen", "0,1,2", "digits to keep out of training and to test on")
-	validation := flags.String("validation", "", "digits to keep out of training and to choose the epoch by; the first three that are not unseen, if empty")
-	scratch := flags.Bool("scratch", false, "begin with drawn weights, not with those of the zoo's model koch")
-	narrow := flags.Int("narrow", 16, "what the paper's widths are divided by, with -scratch")
-	limit := flags.Int("limit", 4000, "training images, before their symmetries; each test part has 1000 at most")
-	batch := flags.Int("batch", 64, "images in a step, all of which are compared, or pairs with -pairs; the paper has 128 pairs")
-	single := flags.Bool("pairs", false, "compare drawn pairs, as in the paper, not all pairs of a batch: less is learned from each image")
-	symmetries := flags.Bool("symmetries", false, "learn turned and mirrored digits as classes of their own, which 0, 1 and 8 are not")
-	rate := flags.Float64("rate", 1e-5, "learning rate at the start: low, lest the characters be forgotten; 1e-3 with -scratch")
-	epochs := flags.Int("epochs", 6, "after each of which the model is validated; the paper has at most 200")
-	steps := flags.Int("epoch-steps", 20, "steps of an epoch; 0 for as many as look at all training images once")
-	paper := flags.Bool("paper", false, "momentum SGD as in the paper's section 3.2 in place of Adam")
-	lambda := flags.Float64("l2", 1e-5, "penalty on the squares of kernels; the paper has one a layer, up to 0.1")
-	seed := flags.Uint64("seed", 1, "of weights, pairs, distortions and trials")
-	out := flags.String("out", "", "file to save the model in, such as verification.safetensors")
+func train(ctx context.Context, args []string, stdout io.Writer) error {
+	flags := paper.NewFlags("verification", "images per step, all of whose pairs are compared, or pairs with -pairs; the paper has 128 pairs",
+		paper.Flags{Batch: 64, Epochs: 6, LearningRate: 1e-5, Limit: 4000})
+	unseen := flags.String("unseen", "0,1,2", "digits to hold out of training and to test on")
+	validation := flags.String("validation", "", "digits to hold out of training and to choose the epoch by; the first three that are not unseen, if empty")
+	scratch := flags.Bool("scratch", false, "begin with random weights instead of those of the zoo's model koch; needs -learning-rate 1e-3")
+	narrow := flags.Int("narrow", 16, "divisor of the paper's layer widths, with -scratch")
+	single := flags.Bool("pairs", false, "train on random pairs, as in the paper, instead of all pairs of a batch, which uses each image less")
+	symmetries := flags.Bool("symmetries", false, "add rotated and mirrored digits as classes of their own, except for 0, 1 and 8")
+	steps := flags.Int("steps-per-epoch", 20, "steps in an epoch; 0: as many as it takes to process all training images once")
+	flags.IntVar(steps, "epoch-steps", 20, "former name of -steps-per-epoch")
+	sgd := flags.Bool("paper", false, "momentum SGD as in the paper's section 3.2 instead of Adam")
+	lambda := flags.Float64("l2", 1e-5, "L2 penalty on the kernels; the paper has one per layer, up to 0.1")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -84,11 +71,11 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	data, held, err := digits(strings.Split(*unseen, ","), list(*validation), *limit, *seed, start.Preprocessing)
+	data, held, err := digits(strings.Split(*unseen, ","), list(*validation), flags.Limit, flags.Seed, start.Preprocessing)
 	if err != nil {
 		return err
 	}
-	validate, err := trainer.Verification(held, validationPairs, *seed)
+	validate, err := trainer.Verification(held, validationPairs, flags.Seed)
 	if err != nil {
 		return err
 	}
@@ -97,20 +84,15 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if *single {
 		loss = objectives.CrossEntropy{}
 	}
-	model, preprocessing, network := start, start.Preprocessing, start.Backbone
+	model := start
 	if *scratch {
 		koch := backbone.Koch()
 		if *narrow > 1 {
 			koch = koch.Narrow(*narrow)
 		}
-		preprocessing, network = data.Train.Preprocessing(), koch
-		if model, err = likeness.New(network, heads.WeightedL1{Signed: true}, preprocessing, *seed); err != nil {
+		if model, err = likeness.New(koch, heads.WeightedL1{Signed: true}, data.Train.Preprocessing(), flags.Seed); err != nil {
 			return err
 		}
-	}
-	untrained, err := likeness.New(network, model.Head, preprocessing, *seed)
-	if err != nil {
-		return err
 	}
 	images := data.Train
 	if *symmetries {
@@ -118,32 +100,29 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 			return err
 		}
 	}
-	pairs, err := trainer.For(loss, images, *batch, 0)
+	pairs, err := trainer.For(loss, images, flags.Batch, 0)
 	if err != nil {
 		return err
 	}
 
 	training := trainer.Trainer{
-		Model: model, Objective: loss, Examples: pairs, Epochs: *epochs, EpochSteps: *steps, Seed: *seed, Validate: validate,
-		Augment:   datasets.EachImage(datasets.KochAffine()),
-		Solver:    solver.Config{Solver: "adam", LearningRate: *rate, Schedule: "cosine"},
+		Model: model, Objective: loss, Examples: pairs, Epochs: flags.Epochs, EpochSteps: *steps, Seed: flags.Seed, Validate: validate,
+		Augment: datasets.EachImage(datasets.KochAffine()), Solver: flags.Adam(),
 		Penalties: []objectives.WeightPenalty{{Pattern: "*", Lambda: *lambda}},
-		OnEpoch: func(e trainer.Epoch) {
-			fmt.Fprintf(stdout, "epoch %2d of %d: loss %.4f, %.0f images/s, ROC AUC %.2f %% on digits %s\n", e.Epoch, *epochs, e.Cost, e.ImagesPerSecond, 100**e.Validation, choosing)
-		},
+		OnEpoch:   func(e trainer.Epoch) { flags.PrintEpoch(stdout, e, "ROC AUC %.2f %% on digits "+choosing) },
 	}
-	if *paper {
+	if *sgd {
 		training.Solver = solver.Koch()
-		training.Solver.L2 = 0 // the penalty is a term of the cost
+		training.Solver.L2 = 0 // the penalty is a term of the loss
 	}
 	if err := training.Check(); err != nil {
 		return err
 	}
-	plan, err := report.NewPlan(data, *seed)
+	plan, err := report.NewPlan(data, flags.Seed)
 	if err != nil {
 		return err
 	}
-	before, err := plan.Measure(model, untrained)
+	before, err := run.Measure(plan, &training, trainer.Result{})
 	if err != nil {
 		return err
 	}
@@ -154,17 +133,17 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	fmt.Fprintf(stdout, "before training on digits: ROC AUC %.2f %% on digits %s, which are not seen, and %.2f %% on digits %s, which choose the epoch\n",
 		100*before.Metrics["verification_auc"].Value, *unseen, 100*best, choosing)
 
-	result, err := train(ctx, training, best)
+	result, err := runAndKeepBest(ctx, &training, best)
 	if err != nil {
 		return err
 	}
 	if result.BestEpoch == 0 {
-		fmt.Fprintf(stdout, "kept the weights that training began with: no epoch was better on digits %s\n", choosing)
+		fmt.Fprintf(stdout, "kept the initial weights: no epoch was better on digits %s\n", choosing)
 	} else {
 		fmt.Fprintf(stdout, "kept the weights of epoch %d, which was the best on digits %s\n", result.BestEpoch, choosing)
 	}
 
-	table, err := plan.Measure(model, untrained)
+	table, err := run.Measure(plan, &training, result)
 	if err != nil {
 		return err
 	}
@@ -172,21 +151,21 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		fmt.Fprintf(stdout, "training on other digits made digits %s worse: ROC AUC %.2f %% before, %.2f %% after\n",
 			*unseen, 100*before.Metrics["verification_auc"].Value, 100*now)
 	}
-	table.Dataset, table.Seed, table.Seconds, table.ImagesPerSecond = "MNIST", *seed, result.Seconds, result.ImagesPerSecond
-	if err := table.WriteTable(stdout); err != nil || *out == "" {
+	table.Dataset = "MNIST"
+	if err := table.WriteTable(stdout); err != nil {
 		return err
 	}
-	return model.Save(*out)
+	return flags.Save(model)
 }
 
 // validationPairs of the held-out digits choose the epoch.
 const validationPairs = 6000
 
-// train runs the training and keeps the weights of the best epoch, or those that it
-// began with where none was better than they were: BestEpoch is then 0.
-func train(ctx context.Context, training trainer.Trainer, best float64) (trainer.Result, error) {
+// runAndKeepBest runs the training and keeps the weights of the best epoch, or the
+// initial ones if no epoch was better than they are: BestEpoch is then 0.
+func runAndKeepBest(ctx context.Context, training *trainer.Trainer, best float64) (trainer.Result, error) {
 	model := training.Model
-	begun := model.Weights.Clone()
+	initial := model.Weights.Clone()
 	result, err := training.Run(ctx)
 	if err != nil {
 		return result, err
@@ -196,19 +175,19 @@ func train(ctx context.Context, training trainer.Trainer, best float64) (trainer
 	}
 	result.BestEpoch = 0
 	for _, weight := range model.Weights.All() {
-		if begun.Get(weight.Name) != nil {
+		if initial.Get(weight.Name) != nil {
 			continue
 		}
-		// The cross-entropy's bias, which drawn weights do not have before it is trained.
+		// The bias of the cross-entropy, which random weights do not have before training.
 		var elements []float64
 		for _, v := range weight.Value.Float32s() {
 			elements = append(elements, float64(v))
 		}
-		if err := begun.Add(weight.Name, weight.Role, weight.Value.Shape(), elements); err != nil {
+		if err := initial.Add(weight.Name, weight.Role, weight.Value.Shape(), elements); err != nil {
 			return result, err
 		}
 	}
-	return result, model.Weights.CopyFrom(begun)
+	return result, model.Weights.CopyFrom(initial)
 }
 
 // list are the parts of a text between commas; none of an empty one.
@@ -219,10 +198,10 @@ func list(text string) []string {
 	return strings.Split(text, ",")
 }
 
-// digits are MNIST without the unseen ones, limited, cut to the ink as the
-// characters were and brought to the 105×105 pixels of the paper; and held, images of
-// the validation digits, or of the first three that are not unseen where these are
-// nil. No other part has images of them.
+// digits are MNIST without the unseen ones, limited, cropped to the ink as the
+// characters were and resized to the 105×105 pixels of the paper; and held, images of
+// the validation digits, or of the first three that are not unseen if these are nil.
+// No other part has images of them.
 func digits(unseen, validation []string, limit int, seed uint64, like imaging.Preprocessing) (data datasets.Experiment, held *datasets.Dataset, err error) {
 	path, err := datasets.FindMNIST("")
 	if err != nil {
@@ -246,7 +225,7 @@ func digits(unseen, validation []string, limit int, seed uint64, like imaging.Pr
 		trained = slices.DeleteFunc(trained, func(other string) bool { return other == digit })
 	}
 	if len(validation) < 2 || len(trained) < 2 {
-		return data, nil, errors.Errorf("-unseen %s and -validation %s leave the digits %q to train on, expected at least two of each of the three", strings.Join(unseen, ","), strings.Join(validation, ","), trained)
+		return data, nil, errors.Errorf("-unseen %s and -validation %s leave the digits %q to train on, expected at least two digits in each of the three sets", strings.Join(unseen, ","), strings.Join(validation, ","), trained)
 	}
 	size := like.Size
 	if held, err = data.Validation.OnlyClasses(validation...); err != nil {

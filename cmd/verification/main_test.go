@@ -20,21 +20,21 @@ import (
 // epochs and the table and leaves a model.
 func TestRun(t *testing.T) {
 	for name, more := range map[string][]string{
-		"all pairs":                          {"-scratch", "-narrow", "64", "-rate", "1e-3"},
+		"all pairs":                          {"-scratch", "-narrow", "64", "-learning-rate", "1e-3"},
 		"pairs":                              {"-scratch", "-narrow", "64", "-pairs", "-symmetries"},
 		"the paper's solver":                 {"-scratch", "-narrow", "64", "-paper"},
 		"from characters":                    nil,
-		"from drawn weights, which are kept": {"-scratch", "-narrow", "64", "-rate", "10"},
+		"from drawn weights, which are kept": {"-scratch", "-narrow", "64", "-learning-rate", "10"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			model := filepath.Join(t.TempDir(), "verification.safetensors")
 			var printed bytes.Buffer
 			arguments := append([]string{"-limit", "40", "-batch", "8", "-epochs", "2", "-unseen", "3,8", "-out", model}, more...)
-			if err := run(context.Background(), arguments, &printed); err != nil {
+			if err := train(context.Background(), arguments, &printed); err != nil {
 				t.Fatal(err)
 			}
 			for _, text := range []string{
-				"before training on digits: ROC AUC ", "on digits 3,8, which are not seen, and ", "on digits 0,1,2, which choose the epoch", "kept the weights ", "epoch  1 of 2: loss ", "epoch  2 of 2: loss ", "trained", "untrained", "pixels", "ROC AUC",
+				"before training on digits: ROC AUC ", "on digits 3,8, which are not seen, and ", "on digits 0,1,2, which choose the epoch", "kept the ", "epoch  1 of 2: loss ", "epoch  2 of 2: loss ", "trained", "untrained", "pixels", "ROC AUC",
 				"training and selection never saw (3, 8)", "limited to 40 training images and 40 of each test part", "seed 1",
 			} {
 				if !strings.Contains(printed.String(), text) {
@@ -57,10 +57,10 @@ func TestRun(t *testing.T) {
 func TestKeepsTheStart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "verification.safetensors")
 	var printed bytes.Buffer
-	if err := run(context.Background(), []string{"-limit", "60", "-batch", "8", "-epochs", "2", "-epoch-steps", "3", "-rate", "1", "-out", path}, &printed); err != nil {
+	if err := train(context.Background(), []string{"-limit", "60", "-batch", "8", "-epochs", "2", "-steps-per-epoch", "3", "-learning-rate", "1", "-out", path}, &printed); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(printed.String(), "kept the weights that training began with: no epoch was better on digits 3,4,5") {
+	if !strings.Contains(printed.String(), "kept the initial weights: no epoch was better on digits 3,4,5") {
 		t.Errorf("found\n%s", &printed)
 	}
 	kept, err := likeness.Load(path)
@@ -104,7 +104,7 @@ func TestRunRefuses(t *testing.T) {
 		`penalty "*": found λ`:   {"-limit", "40", "-scratch", "-narrow", "64", "-l2", "-1"},
 	} {
 		var printed bytes.Buffer
-		if err := run(context.Background(), arguments, &printed); err == nil || !strings.Contains(err.Error(), want) {
+		if err := train(context.Background(), arguments, &printed); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: found error %v, want one with %q", arguments, err, want)
 		}
 		if printed.Len() > 0 {

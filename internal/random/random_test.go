@@ -35,7 +35,7 @@ func TestPathsAreIndependent(t *testing.T) {
 
 // The mean of the first draw over neighbouring streams is that of a uniform
 // variable: 0.5 with a standard error of 1/√(12·10000) = 0.0029.
-func TestNeighbouringStreamsAreUnbiased(t *testing.T) {
+func TestNeighboringStreamsAreUnbiased(t *testing.T) {
 	var sum float64
 	for index := range 10_000 {
 		sum += random.New(0, "sample", index).Float64()
