@@ -1,6 +1,7 @@
 package likeness
 
 import (
+	"context"
 	"fmt"
 	"image"
 	"runtime"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 )
 
@@ -48,14 +50,62 @@ func (m *Model) EmbedPixels(pixels [][]uint8) (embeddings [][]float32, err error
 	return m.embedPixels(pixels)
 }
 
-// EmbedAll is EmbedPixels for many images. It returns the embeddings as one array,
-// and calls progress, unless it is nil, with the number of images embedded since
-// the last call.
-func (m *Model) EmbedAll(pixels [][]uint8, progress func(images int)) (evaluate.Embeddings, error) {
-	const portion = 1024 // images between two calls of progress
-	rows := make([][]float32, 0, len(pixels))
-	for part := range slices.Chunk(pixels, portion) {
-		embeddings, err := m.EmbedPixels(part)
+// Images is prepared images that need not lie in memory. Every datasets.Images is
+// one, a *datasets.Dataset among them; Pixels makes one of a slice.
+type Images interface {
+	// Len is the number of images.
+	Len() int
+	// Read writes image i to pixels: (height, width, channels), 0 to 255. It may be
+	// called by several goroutines at once and keeps no reference to pixels.
+	Read(i int, pixels []uint8) error
+}
+
+// Pixels are prepared images in memory, as EmbedPixels takes them.
+type Pixels [][]uint8
+
+// Len is the number of images.
+func (p Pixels) Len() int { return len(p) }
+
+// Read copies image i.
+func (p Pixels) Read(i int, pixels []uint8) error {
+	if i < 0 || i >= len(p) {
+		return errors.Errorf("found the index %d, expected 0 to %d", i, len(p)-1)
+	}
+	if len(p[i]) != len(pixels) {
+		return errors.Errorf("image %d has %d values, expected %d", i, len(p[i]), len(pixels))
+	}
+	copy(pixels, p[i])
+	return nil
+}
+
+// EmbedAll is EmbedPixels for many images, which it reads in parallel while those
+// before them are embedded. It returns the embeddings as one array, and calls
+// progress, unless it is nil, with the number of images embedded since the last
+// call.
+func (m *Model) EmbedAll(images Images, progress func(images int)) (evaluate.Embeddings, error) {
+	if err := guard(m.check); err != nil {
+		return evaluate.Embeddings{}, errors.Wrap(err, "embed")
+	}
+	if images == nil {
+		return evaluate.Embeddings{}, errors.New("embed: found no images, expected a datasets.Images or Pixels")
+	}
+	count := 0
+	if err := guard(func() error { count = images.Len(); return nil }); err != nil {
+		return evaluate.Embeddings{}, errors.Wrap(err, "embed")
+	}
+	stop := make(chan struct{})
+	portions := m.readPortions(images, count, stop)
+	defer func() {
+		close(stop)
+		for range portions { // until the reader has ended
+		}
+	}()
+	rows := make([][]float32, 0, count)
+	for portion := range portions {
+		if portion.err != nil {
+			return evaluate.Embeddings{}, errors.WithMessage(portion.err, "embed")
+		}
+		embeddings, err := m.EmbedPixels(portion.pixels)
 		if err != nil {
 			return evaluate.Embeddings{}, err
 		}
@@ -65,6 +115,57 @@ func (m *Model) EmbedAll(pixels [][]uint8, progress func(images int)) (evaluate.
 		}
 	}
 	return evaluate.FromRows(rows)
+}
+
+// portion is images that were read, or why they were not.
+type portion struct {
+	pixels [][]uint8
+	err    error
+}
+
+// readPortions reads the images in order, one portion ahead of the caller. Portions
+// are multiples of the largest batch, so that images share a batch as they do in one
+// call of EmbedPixels.
+func (m *Model) readPortions(images Images, count int, stop <-chan struct{}) <-chan portion {
+	const maxMemory = 16 << 20 // of a portion
+	largest := batchSizes[len(batchSizes)-1]
+	length := m.Preprocessing.Size.Len()
+	size := largest * min(16, max(1, maxMemory/(largest*length)))
+	portions := make(chan portion)
+	go func() {
+		defer close(portions)
+		for first := 0; first < count; first += size {
+			next := portion{pixels: make([][]uint8, min(size, count-first))}
+			memory := make([]uint8, len(next.pixels)*length)
+			for i := range next.pixels {
+				next.pixels[i] = memory[i*length:][:length:length]
+			}
+			next.err = readAll(images, first, next.pixels)
+			select {
+			case portions <- next:
+			case <-stop:
+				return
+			}
+			if next.err != nil {
+				return
+			}
+		}
+	}()
+	return portions
+}
+
+// readAll reads consecutive images in parallel and returns the error of the first
+// one that cannot be read.
+func readAll(images Images, first int, pixels [][]uint8) error {
+	return parallel.Each(context.Background(), parallel.MaxOpenFiles, len(pixels), func(i int) error {
+		return errors.WithMessagef(images.Read(first+i, pixels[i]), "image %d", first+i)
+	})
+}
+
+// guard makes an error of a panic of what is the user's own.
+func guard(call func() error) (err error) {
+	defer func() { caught(recover(), &err) }()
+	return call()
 }
 
 func (m *Model) embedPixels(pixels [][]uint8) ([][]float32, error) {

@@ -19,7 +19,7 @@ func TestEmbedAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := model.EmbedAll(images, nil)
+	found, err := model.EmbedAll(likeness.Pixels(images), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ const (
 
 var (
 	// ErrOwnBackbone says that a file cannot say how its model embeds.
-	ErrOwnBackbone = errors.New("the backbone is a Go type of its author's own: use LoadWith")
+	ErrOwnBackbone = errors.New("the backbone, or one of its blocks, is a Go type of its author's own: use LoadWith")
 	// ErrOwnHead says that a file cannot say how its model measures distances.
 	ErrOwnHead = errors.New("the head is a Go type of its author's own: use LoadWith and WithHead")
 )
@@ -56,8 +56,9 @@ func (m *Model) weights() []*graph.Weight {
 // the embedding of a picture, by which Load and ProbeDeviation find what is not
 // as it was saved.
 //
-// A backbone or a head that is a Go type of the user's own is marked as such in
-// the file, and must be given to LoadWith. What Load or LoadWith would refuse is
+// A backbone, a block of a backbone.Network or a head that is a Go type of the
+// user's own is marked as such in the file: the backbone or the head must be given
+// to LoadWith. What Load or LoadWith would refuse is
 // an error of Save: a weight or a threshold that is not a number, weights of
 // float64, a weight that neither the backbone nor the head has. Then an earlier
 // file stays as it is. The trainable weights of a loss (objectives.Batch.Weight) are
@@ -75,6 +76,22 @@ func (m *Model) Save(path string) (err error) {
 		return err
 	}
 	return safetensors.WriteFile(path, file)
+}
+
+// CheckSave reports why Save would refuse the model, whatever the values of its
+// weights: weights of float64, a weight that neither the backbone nor the head
+// has, or a backbone or a head that does not fit the weights. A training calls it
+// before its first step.
+func (m *Model) CheckSave() (err error) {
+	defer func() { caught(recover(), &err) }()
+	if err := m.check(); err != nil {
+		return err
+	}
+	file, err := m.content()
+	if err != nil {
+		return err
+	}
+	return m.checkReadable(file)
 }
 
 // sealed is the model's file with its probe and its checksum.
@@ -122,7 +139,7 @@ func (m *Model) checkFinite() error {
 // is the user's own comes from the model itself.
 func (m *Model) checkReadable(file safetensors.File) error {
 	var own own
-	if _, ok := m.Backbone.(backbone.Network); !ok {
+	if file.Metadata[backboneKey] == ownBackbone {
 		own.backbone = m.Backbone
 	}
 	if heads.IsOwn(m.Head) {
@@ -146,11 +163,12 @@ func notFinite(values []float32) (index int, found bool) {
 func (m *Model) content() (safetensors.File, error) {
 	metadata := map[string]string{formatKey: Format, headKey: heads.Identifier(m.Head), backboneKey: ownBackbone}
 	if network, ok := m.Backbone.(backbone.Network); ok {
-		text, err := network.TOML()
-		if err != nil {
+		switch text, err := network.TOML(); {
+		case err == nil:
+			metadata[backboneKey] = text
+		case !errors.Is(err, backbone.ErrOwnBlock):
 			return safetensors.File{}, err
 		}
-		metadata[backboneKey] = text
 	}
 	preprocessing, err := json.Marshal(m.Preprocessing)
 	if err != nil {

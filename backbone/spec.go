@@ -111,6 +111,10 @@ func (n Network) TOML() (string, error) {
 // Kinds are the kinds of blocks of a spec.
 var Kinds = []string{"conv", "linear", "batchnorm", "activation", "maxpool", "averagepool", "globalaveragepool", "dropout", "flatten", "normalize", "residual"}
 
+// ErrOwnBlock says that a network has a block that is a Go type of the user's own,
+// which has no form in TOML.
+var ErrOwnBlock = errors.New("only the blocks of package graph can be written as TOML")
+
 func blocksOf(specs []BlockSpec) ([]graph.Block, error) {
 	var blocks []graph.Block
 	for i, spec := range specs {
@@ -219,7 +223,7 @@ func specOf(block graph.Block) (BlockSpec, error) {
 		shortcut, err := specsOf(b.Shortcut)
 		return BlockSpec{Kind: "residual", Body: body, Shortcut: shortcut, Activation: b.Activation, Pool: b.Pool}, errors.Wrap(err, "shortcut")
 	}
-	return BlockSpec{}, errors.Errorf("a block of type %T cannot be written as TOML: only those of package graph can", block)
+	return BlockSpec{}, errors.Wrapf(ErrOwnBlock, "found a block of type %T", block)
 }
 
 // value converts the initializer of a spec to that of a block, and given the other

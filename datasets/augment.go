@@ -1,10 +1,14 @@
 package datasets
 
 import (
+	"context"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"math"
 	"math/rand/v2"
+	"sync"
 
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/random"
 	"github.com/pkg/errors"
 )
 
@@ -93,7 +97,7 @@ func (d drawn) apply(dst, src []uint8, size imaging.Size, background uint8) {
 }
 
 // warp takes a point of the target to one of the source, both relative to the
-// centre, by each of its parts in turn.
+// center, by each of its parts in turn.
 type warp []interface {
 	source(x, y float64) (float64, float64)
 }
@@ -101,7 +105,7 @@ type warp []interface {
 // resample looks up, for each pixel of the target, where it comes from.
 func resample(dst, src []uint8, size imaging.Size, background uint8, w warp) {
 	height, width, channels := size.Height, size.Width, size.Channels
-	centreX, centreY := float64(width-1)/2, float64(height-1)/2
+	centerX, centerY := float64(width-1)/2, float64(height-1)/2
 	at := func(x, y, channel int) float64 {
 		if x < 0 || x >= width || y < 0 || y >= height {
 			return float64(background)
@@ -110,13 +114,13 @@ func resample(dst, src []uint8, size imaging.Size, background uint8, w warp) {
 	}
 	for row := range height {
 		for column := range width {
-			x, y := float64(column)-centreX, float64(row)-centreY
+			x, y := float64(column)-centerX, float64(row)-centerY
 			for _, part := range w {
 				x, y = part.source(x, y)
 			}
-			x, y = x+centreX, y+centreY
+			x, y = x+centerX, y+centerY
 			left, top := int(math.Floor(x)), int(math.Floor(y))
-			right, lower := x-float64(left), y-float64(top) // the weights of the neighbours there
+			right, lower := x-float64(left), y-float64(top) // the weights of the neighbors there
 			for channel := range channels {
 				above := at(left, top, channel)*(1-right) + at(left+1, top, channel)*right
 				below := at(left, top+1, channel)*(1-right) + at(left+1, top+1, channel)*right
@@ -124,4 +128,87 @@ func resample(dst, src []uint8, size imaging.Size, background uint8, w warp) {
 			}
 		}
 	}
+}
+
+// Fill writes a batch to dst: the images of the indices, augmented at random
+// unless a is nil, then normalized by p, as (len(indices), height, width,
+// channels) numbers. p has the images' size. Its Invert plays no part: the
+// images of a dataset have their final polarity. Images are read in parallel, at
+// most 64 at a time.
+//
+// The augmentation of the image at a position of the batch depends on seed, step,
+// tower and that position only, so the number of threads changes nothing; what
+// all images of a batch have in common depends on seed and step, and is that of
+// the other towers of the step, too.
+//
+// dst and the indices must fit the images; otherwise nothing is written and the
+// error says what does not fit. After an error of reading an image a part of dst may
+// have been written.
+func Fill(dst []float32, images Images, indices []int, p imaging.Preprocessing, a *Augmentation, seed uint64, step int, tower string) error {
+	if err := checkFill(dst, images, indices, p, a); err != nil {
+		return errors.Wrap(err, "fill batch")
+	}
+	size := images.ImageSize()
+	var shared drawn
+	if a != nil {
+		shared = a.Batch.draw(size, random.New(seed, "augment", step))
+	}
+	own := random.Seed(seed, "tower", tower)
+	length := size.Len()
+	return errors.Wrap(parallel.Each(context.Background(), parallel.MaxOpenFiles, len(indices), func(position int) error {
+		memory := takeScratch(2 * length)
+		defer scratch.Put(memory)
+		pixels := (*memory)[:length]
+		if err := readImage(images, indices[position], pixels); err != nil {
+			return err
+		}
+		if a != nil {
+			distorted := (*memory)[length:][:length]
+			each := a.Image.draw(size, random.New(own, "augment", step, position))
+			each.after(shared).apply(distorted, pixels, size, a.Background)
+			pixels = distorted
+		}
+		p.Normalize(dst[position*length:][:length], pixels)
+		return nil
+	}), "fill batch")
+}
+
+func checkFill(dst []float32, images Images, indices []int, p imaging.Preprocessing, a *Augmentation) error {
+	if err := p.Validate(); err != nil {
+		return err
+	}
+	if isNil(images) {
+		return errNil
+	}
+	size := images.ImageSize()
+	if p.Size != size {
+		return errors.Errorf("the network reads images of size %v, those of %s are %v", p.Size, nameOf(images), size)
+	}
+	if len(dst) != len(indices)*size.Len() {
+		return errors.Errorf("found room for %d values, expected %d images of size %v = %d", len(dst), len(indices), size, len(indices)*size.Len())
+	}
+	for _, index := range indices {
+		if index < 0 || index >= images.Len() {
+			return errors.Errorf("index %d is outside %s of %d images", index, nameOf(images), images.Len())
+		}
+		if d, ok := images.(*Dataset); ok && len(d.Images[index]) != size.Len() {
+			return errors.Errorf("image %d of %s has %d bytes, expected %d of size %v", index, nameOf(images), len(d.Images[index]), size.Len(), size)
+		}
+	}
+	if a != nil {
+		return a.Validate()
+	}
+	return nil
+}
+
+// scratch keeps the memory of images between the batches of a training.
+var scratch sync.Pool
+
+func takeScratch(length int) *[]uint8 {
+	if memory, ok := scratch.Get().(*[]uint8); ok && cap(*memory) >= length {
+		*memory = (*memory)[:length]
+		return memory
+	}
+	memory := make([]uint8, length)
+	return &memory
 }

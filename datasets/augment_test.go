@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -43,7 +44,7 @@ func TestNoDistortionLeavesPixelsAlone(t *testing.T) {
 
 func TestScalingByTwo(t *testing.T) {
 	a := datasets.Affine{ScaleMin: 2, ScaleMax: 2, Probability: 1}
-	// About the centre of a row 0, 80, 160, 240 at 1.5, pixel 0 shows what was at
+	// About the center of a row 0, 80, 160, 240 at 1.5, pixel 0 shows what was at
 	// 0.75: 60; then 1.25, 1.75 and 2.25.
 	if diff := cmp.Diff([]uint8{60, 100, 140, 180}, apply(a, []uint8{0, 80, 160, 240}, imaging.Size{Height: 1, Width: 4, Channels: 1}, 1, 7)[:4]); diff != "" {
 		t.Error(diff)
@@ -57,7 +58,7 @@ func TestScalingByAHalfShowsTheBackground(t *testing.T) {
 		10, 20, 30, 40, 50, 60, 10, 20, 30,
 		10, 20, 30, 10, 20, 30, 10, 20, 30,
 	}
-	want := []uint8{ // the centre stays; its neighbours look two pixels outwards
+	want := []uint8{ // the center stays; its neighbors look two pixels outwards
 		7, 7, 7, 7, 7, 7, 7, 7, 7,
 		7, 7, 7, 40, 50, 60, 7, 7, 7,
 		7, 7, 7, 7, 7, 7, 7, 7, 7,
@@ -87,7 +88,7 @@ func TestApplyIsReproducible(t *testing.T) {
 	}
 }
 
-// Small distortions about the centre keep the ink and where it lies: over many
+// Small distortions about the center keep the ink and where it lies: over many
 // distortions of a disc its mean is the disc's.
 func TestDistortionsAreCentred(t *testing.T) {
 	const side, times = 21, 500
@@ -187,4 +188,156 @@ func TestShortImages(t *testing.T) {
 	_, err = d.Symmetries()
 	expectError(t, "symmetries", err, nil, "image 0 has 1 bytes, expected 4")
 	expectError(t, "resize", d.Resize(3, 3).Validate(), nil, "image 0 has 0 bytes, expected 9")
+}
+
+// digits is a dataset of four 8 × 8 pictures in which no two pixels are alike.
+func digits() *datasets.Dataset {
+	d := &datasets.Dataset{Name: "digits", Size: square(8), Classes: []string{"one"}}
+	for i := range 4 {
+		image := make([]uint8, 64)
+		for at := range image {
+			image[at] = uint8(64*i + at)
+		}
+		d.Images = append(d.Images, image)
+		d.Labels = append(d.Labels, 0)
+	}
+	return d
+}
+
+func TestFillNormalizes(t *testing.T) {
+	d := toy(3)
+	d.Images = [][]uint8{{0}, {255}, {51}}
+	p := imaging.Preprocessing{Size: onePixel, Mean: []float64{0.2}, StdDev: []float64{0.4}}
+	got := make([]float32, 4)
+	if err := datasets.Fill(got, d, []int{2, 0, 1, 1}, p, nil, 0, 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]float32{0, -0.5, 2, 2}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// The images of a dataset have their final polarity: a preprocessing that inverts
+// further files does not invert them once more.
+func TestFillDoesNotInvert(t *testing.T) {
+	d := toy(2)
+	d.Inverted = true
+	got := make([]float32, 1)
+	if err := datasets.Fill(got, d, []int{1}, imaging.Preprocessing{Size: onePixel, Invert: true}, nil, 0, 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	if got[0] != float32(1.0/255) {
+		t.Errorf("found %v, expected 1/255", got[0])
+	}
+}
+
+func TestFillDistortsEachPositionByItsOwnStream(t *testing.T) {
+	d, a, p := digits(), datasets.EachImage(datasets.KochAffine()), imaging.Preprocessing{Size: square(8)}
+	indices := []int{3, 1, 1, 0, 2, 3, 3, 0, 1, 2}
+	got := make([]float32, 64*len(indices))
+	if err := datasets.Fill(got, d, indices, p, a, 5, 17, "left"); err != nil {
+		t.Fatal(err)
+	}
+	want := make([]float32, 64)
+	for position, index := range indices {
+		distorted := make([]uint8, 64)
+		own := random.Seed(5, "tower", "left")
+		a.Image.Apply(distorted, d.Images[index], d.Size, 0, random.New(own, "augment", 17, position))
+		p.Normalize(want, distorted)
+		if diff := cmp.Diff(want, got[64*position:][:64]); diff != "" {
+			t.Fatalf("position %d:\n%s", position, diff)
+		}
+	}
+}
+
+// What a batch has in common is the same for all its images and for all towers of
+// a step, and another in the next step.
+func TestFillDistortsABatchAlike(t *testing.T) {
+	d := digits()
+	a := &datasets.Augmentation{Batch: datasets.Distortion{
+		Affine:  datasets.Affine{Rotation: 90, Probability: 1},
+		Elastic: datasets.Elastic{Displacement: 1, Smoothness: 3, Probability: 1},
+	}}
+	fill := func(step int, tower string) []float32 {
+		got := make([]float32, 2*64)
+		if err := datasets.Fill(got, d, []int{3, 3}, imaging.Preprocessing{Size: square(8)}, a, 1, step, tower); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	first := fill(1, "left")
+	if diff := cmp.Diff(first[:64], first[64:]); diff != "" {
+		t.Errorf("two images of a batch:\n%s", diff)
+	}
+	if diff := cmp.Diff(first, fill(1, "right")); diff != "" {
+		t.Errorf("two towers of a step:\n%s", diff)
+	}
+	if cmp.Equal(first, fill(2, "left")) {
+		t.Error("two steps are distorted alike")
+	}
+	plain := make([]float32, 64)
+	if err := datasets.Fill(plain, d, []int{3}, imaging.Preprocessing{Size: square(8)}, nil, 1, 1, ""); err != nil {
+		t.Fatal(err)
+	}
+	if cmp.Equal(plain, first[:64]) {
+		t.Error("nothing is distorted")
+	}
+}
+
+func TestFillIsTheSameOnAnyNumberOfThreads(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	d, a := digits(), datasets.EachImage(datasets.KochAffine())
+	indices := make([]int, 200)
+	for i := range indices {
+		indices[i] = i % 4
+	}
+	var results [2][]float32
+	for i, threads := range []int{1, 7} {
+		runtime.GOMAXPROCS(threads)
+		results[i] = make([]float32, 64*len(indices))
+		if err := datasets.Fill(results[i], d, indices, imaging.Preprocessing{Size: square(8)}, a, 1, 2, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(results[0], results[1]); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestFillRefuses(t *testing.T) {
+	d, p := digits(), imaging.Preprocessing{Size: square(8)}
+	other, invalid := p, p
+	other.Size = square(9)
+	invalid.Mean = []float64{1, 2}
+	room := make([]float32, 64)
+	for _, test := range []struct {
+		message string
+		err     error
+	}{
+		{"reads images of size 9x9x1, those of dataset digits are 8x8x1", datasets.Fill(room, d, []int{0}, other, nil, 0, 0, "")},
+		{"mean has 2 values", datasets.Fill(room, d, []int{0}, invalid, nil, 0, 0, "")},
+		{"found room for 64 values, expected 2 images", datasets.Fill(room, d, []int{0, 1}, p, nil, 0, 0, "")},
+		{"index 4 is outside", datasets.Fill(room, d, []int{4}, p, nil, 0, 0, "")},
+		{"index -1 is outside", datasets.Fill(room, d, []int{-1}, p, nil, 0, 0, "")},
+		{"shear is 2", datasets.Fill(room, d, []int{0}, p, datasets.EachImage(datasets.Affine{Shear: 2}), 0, 0, "")},
+	} {
+		expectError(t, test.message, test.err, nil, "fill batch", test.message)
+	}
+	if diff := cmp.Diff(make([]float32, 64), room); diff != "" {
+		t.Errorf("a refused batch was written:\n%s", diff)
+	}
+}
+
+func BenchmarkFill(b *testing.B) {
+	d := digits()
+	d.Size = square(28)
+	for i := range d.Images {
+		d.Images[i] = make([]uint8, 28*28)
+	}
+	a, indices, dst := datasets.EachImage(datasets.KochAffine()), make([]int, 128), make([]float32, 128*28*28)
+	for step := 0; b.Loop(); step++ {
+		if err := datasets.Fill(dst, d, indices, imaging.Preprocessing{Size: d.Size}, a, 1, step, ""); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -92,7 +92,7 @@ func TestOpenCIFARInGrey(t *testing.T) {
 	}
 	// 0.299·10 + 0.587·20 + 0.114·30 = 18.15
 	if train := splits.Train; train.Size.String() != "32x32x1" || train.Images[0][0] != 18 {
-		t.Errorf("found size %v and grey %d", train.Size, train.Images[0][0])
+		t.Errorf("found size %v and gray %d", train.Size, train.Images[0][0])
 	}
 }
 

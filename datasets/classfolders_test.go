@@ -40,7 +40,7 @@ func TestOpenClassFolders(t *testing.T) {
 	}
 }
 
-func TestOpenClassFoldersOfMixedSizesAndColours(t *testing.T) {
+func TestOpenClassFoldersOfMixedSizesAndColors(t *testing.T) {
 	files := merge(smallFolders(t), map[string][]byte{"dog/red.png": redPNG(t, 4, 4)})
 	dir := folder(t, files)
 	_, err := datasets.Open(dir, datasets.Options{})
@@ -50,7 +50,7 @@ func TestOpenClassFoldersOfMixedSizesAndColours(t *testing.T) {
 		asked imaging.Size
 		want  string
 	}{
-		{imaging.Size{Height: 3, Width: 3}, "3x3x3"}, // some are coloured
+		{imaging.Size{Height: 3, Width: 3}, "3x3x3"}, // some are colored
 		{imaging.Size{Height: 3, Width: 3, Channels: 1}, "3x3x1"},
 		{imaging.Size{Height: 3, Width: 3, Channels: 3}, "3x3x3"},
 	} {
@@ -67,8 +67,8 @@ func TestOpenClassFoldersOfMixedSizesAndColours(t *testing.T) {
 	expectError(t, "a height alone", err, nil, "size 3x0x1")
 }
 
-func TestOpenClassFoldersKeepsGreysInASetOfColours(t *testing.T) {
-	dir := folder(t, map[string][]byte{"a/grey.png": greyPNG(t, []uint8{1, 2}), "b/red.png": redPNG(t, 2, 1)})
+func TestOpenClassFoldersKeepsGreysInASetOfColors(t *testing.T) {
+	dir := folder(t, map[string][]byte{"a/gray.png": greyPNG(t, []uint8{1, 2}), "b/red.png": redPNG(t, 2, 1)})
 	splits, err := datasets.Open(dir, datasets.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -80,9 +80,9 @@ func TestOpenClassFoldersKeepsGreysInASetOfColours(t *testing.T) {
 
 // Folders of class folders are groups.
 func TestOpenGroupFolders(t *testing.T) {
-	grey := greyPNG(t, []uint8{9})
+	gray := greyPNG(t, []uint8{9})
 	dir := folder(t, map[string][]byte{
-		"Greek/alpha/1.png": grey, "Greek/beta/1.png": grey, "Greek/beta/2.png": grey, "Greek/about.txt": {}, "Latin/alpha/1.png": grey, "blot/1.png": grey,
+		"Greek/alpha/1.png": gray, "Greek/beta/1.png": gray, "Greek/beta/2.png": gray, "Greek/about.txt": {}, "Latin/alpha/1.png": gray, "blot/1.png": gray,
 	})
 	splits, err := datasets.Open(dir, datasets.Options{})
 	if err != nil {
@@ -100,13 +100,13 @@ func TestOpenGroupFolders(t *testing.T) {
 }
 
 func TestOpenParts(t *testing.T) {
-	grey := greyPNG(t, []uint8{9})
+	gray := greyPNG(t, []uint8{9})
 	for _, names := range [][3]string{{"train", "val", "test"}, {"Training", "Validation", "Testing"}, {"train", "valid", ""}, {"train", "", "test"}, {"", "val", "test"}, {"", "", "test"}} {
 		files := map[string][]byte{}
 		for i, classes := range [][]string{{"a", "b"}, {"a"}, {"b", "c"}} {
 			for _, class := range classes {
 				if names[i] != "" {
-					files[names[i]+"/"+class+"/1.png"] = grey
+					files[names[i]+"/"+class+"/1.png"] = gray
 				}
 			}
 		}
@@ -134,8 +134,8 @@ func TestOpenParts(t *testing.T) {
 }
 
 func TestAClassMayBeCalledTest(t *testing.T) {
-	grey := greyPNG(t, []uint8{9})
-	splits, err := datasets.Open(folder(t, map[string][]byte{"exam/1.png": grey, "test/1.png": grey}), datasets.Options{})
+	gray := greyPNG(t, []uint8{9})
+	splits, err := datasets.Open(folder(t, map[string][]byte{"exam/1.png": gray, "test/1.png": gray}), datasets.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,26 +145,26 @@ func TestAClassMayBeCalledTest(t *testing.T) {
 }
 
 func TestOpenClassFoldersRefuses(t *testing.T) {
-	grey, wide := greyPNG(t, []uint8{9}), greyPNG(t, []uint8{9, 9})
-	truncated := grey[:len(grey)-16]
+	gray, wide := greyPNG(t, []uint8{9}), greyPNG(t, []uint8{9, 9})
+	truncated := gray[:len(gray)-16]
 	for _, test := range []struct {
 		name     string
 		files    map[string][]byte
 		sentinel error
 		mentions []string
 	}{
-		{"a text named as an image", map[string][]byte{"a/1.png": grey, "a/2.png": []byte("hello"), "b/1.png": grey}, imaging.ErrFormat, []string{filepath.Join("a", "2.png"), "remove it, or skip"}},
-		{"a class of other files", map[string][]byte{"a/1.png": grey, "b/1.csv": []byte("x"), "b/2.heic": []byte("x")}, datasets.ErrTooFew, []string{"class folders without images: b", "passed over 2 files that are not images (1 .csv, 1 .heic)"}},
-		{"a broken image", map[string][]byte{"a/1.png": grey, "b/1.png": truncated}, datasets.ErrBroken, []string{filepath.Join("b", "1.png"), "unexpected EOF"}},
-		{"a folder in a class of a group", map[string][]byte{"a/1.png": grey, "b/c/d/1.png": grey}, nil, []string{filepath.Join("b", "c"), "holds the folder d"}},
-		{"a folder beside images", map[string][]byte{"a/1.png": grey, "b/1.png": grey, "b/c/1.png": grey}, nil, []string{"holds the folder c beside the image 1.png"}},
-		{"an image outside", map[string][]byte{"a/1.png": grey, "b/1.png": grey, "stray.PNG": grey}, nil, []string{"stray.PNG", "outside"}},
-		{"a class of hidden files", map[string][]byte{"a/1.png": grey, "b/.hidden": {}}, datasets.ErrTooFew, []string{"class folders without images: b"}},
-		{"two training folders", map[string][]byte{"train/a/1.png": grey, "training/a/1.png": grey}, nil, []string{"both train and training"}},
-		{"something beside training", map[string][]byte{"train/a/1.png": grey, "more/a/1.png": grey}, nil, []string{"found more beside train"}},
-		{"a part without classes", map[string][]byte{"train/a/1.png": grey, "test/.keep": {}}, datasets.ErrTooFew, []string{"test has no class folders"}},
-		{"parts of two sizes", map[string][]byte{"train/a/1.png": grey, "test/a/1.png": wide}, datasets.ErrSizes, []string{"1x1x1", "1x2x1", "choose a size"}},
-		{"parts of which one is broken", map[string][]byte{"train/a/1.png": grey, "val/a/1.png": {}}, imaging.ErrFormat, []string{filepath.Join("val", "a", "1.png")}},
+		{"a text named as an image", map[string][]byte{"a/1.png": gray, "a/2.png": []byte("hello"), "b/1.png": gray}, imaging.ErrFormat, []string{filepath.Join("a", "2.png"), "remove it, or skip"}},
+		{"a class of other files", map[string][]byte{"a/1.png": gray, "b/1.csv": []byte("x"), "b/2.heic": []byte("x")}, datasets.ErrTooFew, []string{"class folders without images: b", "passed over 2 files that are not images (1 .csv, 1 .heic)"}},
+		{"a broken image", map[string][]byte{"a/1.png": gray, "b/1.png": truncated}, datasets.ErrBroken, []string{filepath.Join("b", "1.png"), "unexpected EOF"}},
+		{"a folder in a class of a group", map[string][]byte{"a/1.png": gray, "b/c/d/1.png": gray}, nil, []string{filepath.Join("b", "c"), "holds the folder d"}},
+		{"a folder beside images", map[string][]byte{"a/1.png": gray, "b/1.png": gray, "b/c/1.png": gray}, nil, []string{"holds the folder c beside the image 1.png"}},
+		{"an image outside", map[string][]byte{"a/1.png": gray, "b/1.png": gray, "stray.PNG": gray}, nil, []string{"stray.PNG", "outside"}},
+		{"a class of hidden files", map[string][]byte{"a/1.png": gray, "b/.hidden": {}}, datasets.ErrTooFew, []string{"class folders without images: b"}},
+		{"two training folders", map[string][]byte{"train/a/1.png": gray, "training/a/1.png": gray}, nil, []string{"both train and training"}},
+		{"something beside training", map[string][]byte{"train/a/1.png": gray, "more/a/1.png": gray}, nil, []string{"found more beside train"}},
+		{"a part without classes", map[string][]byte{"train/a/1.png": gray, "test/.keep": {}}, datasets.ErrTooFew, []string{"test has no class folders"}},
+		{"parts of two sizes", map[string][]byte{"train/a/1.png": gray, "test/a/1.png": wide}, datasets.ErrSizes, []string{"1x1x1", "1x2x1", "choose a size"}},
+		{"parts of which one is broken", map[string][]byte{"train/a/1.png": gray, "val/a/1.png": {}}, imaging.ErrFormat, []string{filepath.Join("val", "a", "1.png")}},
 	} {
 		_, err := datasets.Open(folder(t, test.files), datasets.Options{})
 		expectError(t, test.name, err, test.sentinel, test.mentions...)
@@ -174,19 +174,19 @@ func TestOpenClassFoldersRefuses(t *testing.T) {
 // What lies beside the images of published data sets stops nothing and is counted; a
 // picture is told by its content where its name does not.
 func TestOpenClassFoldersBesideOtherFiles(t *testing.T) {
-	grey := greyPNG(t, []uint8{9})
+	gray := greyPNG(t, []uint8{9})
 	beside := map[string][]byte{"00000/GT-00000.csv": []byte("Filename;Width;Height"), "00001/GT-00001.csv": []byte("Filename"), "Readme.txt": []byte("hello")}
 	for _, name := range []string{"README", "LICENSE", "a.json", "a.xml", "a.md", "a.html", "a.mat", "a.npy", "Thumbs.db", ".DS_Store"} {
 		beside["00000/"+name] = []byte("no image")
 	}
-	images := map[string][]byte{"00000/00000.png": grey, "00000/IMG": grey, "00001/00001.jfif": grey}
+	images := map[string][]byte{"00000/00000.png": gray, "00000/IMG": gray, "00001/00001.jfif": gray}
 	for name, prefix := range map[string]string{"classes": "", "a group": "signs/", "parts": "train/"} {
 		files := map[string][]byte{}
 		for path, content := range merge(beside, images) {
 			files[prefix+path] = content
 		}
 		if name == "a group" {
-			files["other/00000.png"] = grey
+			files["other/00000.png"] = gray
 		}
 		splits, err := datasets.Open(folder(t, files), datasets.Options{})
 		if err != nil {

@@ -1,7 +1,9 @@
 package datasets
 
 import (
-	"math"
+	"context"
+	"fmt"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"slices"
 	"strings"
 
@@ -10,8 +12,8 @@ import (
 )
 
 var (
-	// ErrUnlabelled says that a dataset has no labels where they are needed.
-	ErrUnlabelled = errors.New("the dataset has no labels")
+	// ErrUnlabeled says that a dataset has no labels where they are needed.
+	ErrUnlabeled = errors.New("the dataset has no labels")
 	// ErrTooFew says that a dataset has too few classes, or too few images in
 	// them, for what is asked.
 	ErrTooFew = errors.New("too few classes or images")
@@ -25,7 +27,7 @@ var (
 	ErrUnknownClass = errors.New("unknown class")
 )
 
-// Dataset is labelled images of one size. Datasets that were derived from one
+// Dataset is labeled images of one size. Datasets that were derived from one
 // another share their images, which nobody changes.
 type Dataset struct {
 	Name string
@@ -33,7 +35,7 @@ type Dataset struct {
 	// Classes are the names of the classes. A class may be without images.
 	Classes []string
 	// Labels has for each image the index of its class in Classes. It is nil in
-	// an unlabelled dataset, whose tuples are listed.
+	// an unlabeled dataset, whose tuples are listed.
 	Labels []int
 	// Images are (height, width, channels) bytes each.
 	Images [][]uint8
@@ -96,13 +98,13 @@ func (d *Dataset) Validate() error {
 	return nil
 }
 
-// labelled is Validate for a dataset that must have labels.
-func (d *Dataset) labelled() error {
+// labeled is Validate for a dataset that must have labels.
+func (d *Dataset) labeled() error {
 	if d == nil || d.Len() == 0 {
 		return errors.Wrap(ErrTooFew, "a dataset without images")
 	}
 	if d.Labels == nil {
-		return errors.Wrapf(ErrUnlabelled, "dataset %s", d.Name)
+		return errors.Wrapf(ErrUnlabeled, "dataset %s", d.Name)
 	}
 	return d.Validate()
 }
@@ -137,7 +139,7 @@ func (d *Dataset) Subset(indices []int) *Dataset {
 }
 
 // ByClass returns, for each of Classes, the indices of its images in ascending
-// order. An unlabelled dataset has none, and a label that is outside Classes, which
+// order. An unlabeled dataset has none, and a label that is outside Classes, which
 // Validate reports, is left out.
 func (d *Dataset) ByClass() [][]int {
 	if d == nil {
@@ -178,7 +180,7 @@ func (d *Dataset) OnlyClasses(names ...string) (*Dataset, error) {
 	return d.relabel(intersection(d.Classes, names)), nil
 }
 
-// relabel returns the images of the given classes, labelled by their positions
+// relabel returns the images of the given classes, labeled by their positions
 // in this list. Classes that d does not have stay without images.
 func (d *Dataset) relabel(classes []string) *Dataset {
 	position := map[string]int{}
@@ -237,31 +239,12 @@ func GroupOf(class string) string {
 }
 
 // Moments returns the mean and the standard deviation of each channel over all
-// pixels of all images, on the scale of 0 to 1. Without images both are zero, and
-// without a valid size they are nil.
+// pixels of all images, on a scale of 0 to 1. Without images both are zero; where
+// Validate would report an error of the size or of an image they are nil.
 func (d *Dataset) Moments() (mean, deviation []float64) {
-	if d == nil || d.Size.Validate() != nil {
+	mean, deviation, err := Moments(d)
+	if err != nil {
 		return nil, nil
-	}
-	channels := d.Size.Channels
-	mean, deviation = make([]float64, channels), make([]float64, channels)
-	if d.Len() == 0 {
-		return mean, deviation
-	}
-	count := float64(d.Len() * d.Size.Height * d.Size.Width)
-	for channel := range channels {
-		// Whole numbers: the sums are exact and their order is of no account.
-		var sum, squares uint64
-		for _, image := range d.Images {
-			for i := channel; i < len(image); i += channels {
-				v := uint64(image[i])
-				sum += v
-				squares += v * v
-			}
-		}
-		average := float64(sum) / count
-		mean[channel] = average / 255
-		deviation[channel] = math.Sqrt(max(0, float64(squares)/count-average*average)) / 255
 	}
 	return mean, deviation
 }
@@ -280,4 +263,133 @@ func (d *Dataset) Preprocessing() imaging.Preprocessing {
 		}
 	}
 	return imaging.Preprocessing{Size: d.Size, Invert: d.Inverted, Crop: d.Crop, Mean: mean, StdDev: deviation}
+}
+
+// Join returns the images of several labeled datasets in one, with the classes
+// of all. They must be of one size and have no class in common.
+func Join(name string, parts ...*Dataset) (*Dataset, error) {
+	all := &Dataset{Name: name, Labels: []int{}}
+	for i, d := range parts {
+		if err := d.labeled(); err != nil {
+			return nil, errors.Wrapf(err, "join %s", name)
+		}
+		if i == 0 {
+			all.Size, all.Inverted, all.Crop = d.Size, d.Inverted, d.Crop
+		}
+		if d.Size != all.Size {
+			return nil, errors.Wrapf(ErrSizes, "join %s: dataset %s has images of %v, dataset %s of %v", name, parts[0].Name, all.Size, d.Name, d.Size)
+		}
+		for _, label := range d.Labels {
+			all.Labels = append(all.Labels, len(all.Classes)+label)
+		}
+		all.Classes = append(all.Classes, d.Classes...)
+		all.Images = append(all.Images, d.Images...)
+		all.Sources = append(all.Sources, d.Sources...)
+		all.Drawers = append(all.Drawers, d.Drawers...)
+	}
+	return all, errors.Wrapf(all.Validate(), "join %s", name)
+}
+
+// Resize returns the images brought to another height and width, by area
+// averaging where they shrink and bilinearly where they grow. The channels
+// must stay the same; Limit first where a few images will do. An image that does not
+// have the dataset's size, which Validate reports, has no bytes in the result.
+func (d *Dataset) Resize(height, width int) *Dataset {
+	if d == nil {
+		return nil
+	}
+	resized := *d
+	resized.Size = imaging.Size{Height: height, Width: width, Channels: d.Size.Channels}
+	resized.Images = make([][]uint8, d.Len())
+	preprocessing := imaging.Preprocessing{Size: resized.Size}
+	if d.Size.Validate() != nil || resized.Size.Validate() != nil {
+		return &resized
+	}
+	_ = parallel.Each(context.Background(), 0, d.Len(), func(i int) error { // which gives no error
+		if len(d.Images[i]) == d.Size.Len() {
+			resized.Images[i] = preprocessing.Pixels(d.Size.Image(d.Images[i]))
+		}
+		return nil
+	})
+	return &resized
+}
+
+// symmetryNames are the eight symmetries of the square, in the order in which
+// Symmetries makes classes of them.
+var symmetryNames = [...]string{
+	"", " turned 90°", " turned 180°", " turned 270°",
+	" mirrored", " mirrored, turned 90°", " mirrored, turned 180°", " mirrored, turned 270°",
+}
+
+// Symmetries returns eight times the images: as they are, turned to the left by
+// 90°, 180° and 270°, and each of these mirrored left to right before. Each
+// symmetry of a class is a class of its own, so that there are eight times as
+// many to learn from (Santoro et al., "Meta-Learning with Memory-Augmented
+// Neural Networks", 2016, do so with the turns), and so is each of a group: the
+// characters of an alphabet that are all turned alike are one. It suits data
+// where no class is another one turned, or nearly so; images must be square.
+func (d *Dataset) Symmetries() (*Dataset, error) {
+	if d == nil {
+		return nil, errors.Wrap(errNil, "symmetries")
+	}
+	if d.Size.Height != d.Size.Width {
+		return nil, errors.Errorf("symmetries of dataset %s: found images of %v, expected square ones", d.Name, d.Size)
+	}
+	if d.Labels == nil {
+		return nil, errors.Wrapf(ErrUnlabeled, "symmetries of dataset %s", d.Name)
+	}
+	if err := d.Validate(); err != nil {
+		return nil, errors.Wrap(err, "symmetries")
+	}
+	all := &Dataset{Name: d.Name, Size: d.Size, Inverted: d.Inverted, Crop: d.Crop}
+	for i, name := range symmetryNames {
+		for _, class := range d.Classes {
+			all.Classes = append(all.Classes, turnedName(class, name))
+		}
+		for _, label := range d.Labels {
+			all.Labels = append(all.Labels, i*len(d.Classes)+label)
+		}
+		for _, source := range d.Sources {
+			all.Sources = append(all.Sources, fmt.Sprint(source, name))
+		}
+		all.Drawers = append(all.Drawers, d.Drawers...)
+		first := len(all.Images)
+		all.Images = append(all.Images, make([][]uint8, d.Len())...)
+		images := all.Images[first:]
+		err := parallel.Each(context.Background(), 0, d.Len(), func(j int) error {
+			images[j] = turn(d.Images[j], d.Size.Height, d.Size.Channels, i%4, i >= 4)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// turnedName names a symmetry of a class, by its group if it has one.
+func turnedName(class, symmetry string) string {
+	if group, rest, found := strings.Cut(class, "/"); found {
+		return group + symmetry + "/" + rest
+	}
+	return class + symmetry
+}
+
+// turn returns a square image mirrored, or not, and then turned to the left by
+// so many right angles.
+func turn(image []uint8, side, channels, quarters int, mirrored bool) []uint8 {
+	turned := make([]uint8, len(image))
+	for y := range side {
+		for x := range side {
+			row, column := y, x // of the source
+			for range quarters {
+				row, column = column, side-1-row
+			}
+			if mirrored {
+				column = side - 1 - column
+			}
+			copy(turned[(y*side+x)*channels:][:channels], image[(row*side+column)*channels:])
+		}
+	}
+	return turned
 }

@@ -121,8 +121,8 @@ func TestArgumentsThatDoNotFit(t *testing.T) {
 	d := toy(3, 3, 3)
 	short := *d
 	short.Labels = d.Labels[:2]
-	mislabelled := *d
-	mislabelled.Labels = []int{0, 0, 9, -1, 1, 1, 2, 2, 2}
+	mislabeled := *d
+	mislabeled.Labels = []int{0, 0, 9, -1, 1, 1, 2, 2, 2}
 	for _, test := range []struct {
 		name    string
 		dataset *datasets.Dataset
@@ -135,7 +135,7 @@ func TestArgumentsThatDoNotFit(t *testing.T) {
 			t.Errorf("subset, %s: found %v, expected nil", test.name, found)
 		}
 	}
-	for name, broken := range map[string]*datasets.Dataset{"nil": nil, "too few labels": &short, "wrong labels": &mislabelled} {
+	for name, broken := range map[string]*datasets.Dataset{"nil": nil, "too few labels": &short, "wrong labels": &mislabeled} {
 		if _, err := broken.OnlyClasses("a"); err == nil {
 			t.Errorf("%s: OnlyClasses: found no error", name)
 		}
@@ -149,29 +149,28 @@ func TestArgumentsThatDoNotFit(t *testing.T) {
 		broken.Moments()
 		broken.Limit(5, 1) // returns, though there are fewer labels
 	}
-	if found := mislabelled.ByClass(); len(found) != 3 || len(found[0]) != 2 {
+	if found := mislabeled.ByClass(); len(found) != 3 || len(found[0]) != 2 {
 		t.Errorf("wrong labels: found %v by class", found)
 	}
 	expectError(t, "nil", (*datasets.Dataset)(nil).Validate(), nil, "the dataset is nil, expected")
 
 	r := rand.New(rand.NewPCG(1, 1))
-	batches, err := datasets.NewClassBatches(d, 2, 2)
+	batches, err := datasets.ClassBatches(d, 2, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found := batches.Batch(nil); found != nil {
-		t.Errorf("a batch without chance: found %v", found)
+	if found := batches.Sample(nil, 4); found.Len() != 0 {
+		t.Errorf("a batch without a random source: found %v", found)
 	}
-	batches.Classes = 7
-	if found := batches.Batch(r); found != nil {
-		t.Errorf("a batch of 7 of 3 classes: found %v", found)
+	if found := batches.Sample(r, 3); found.Len() != 0 {
+		t.Errorf("a batch of 4 where 3 are asked for: found %v", found)
 	}
 	episodes, err := datasets.NewEpisodes(d, 2, 1, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if found := episodes.Episode(nil); found.Support != nil {
-		t.Errorf("an episode without chance: found %v", found)
+		t.Errorf("an episode without a random source: found %v", found)
 	}
 	episodes.Shot = 3
 	if found := episodes.Episode(r); found.Support != nil {
@@ -185,14 +184,14 @@ func TestArgumentsThatDoNotFit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, sampler := range []datasets.PairSampler{pairs, datasets.ListedPairs(make([]datasets.Pair, 3))} {
-		if len(sampler.Pairs(nil, 3)) != 0 || len(sampler.Pairs(r, -1)) != 0 {
-			t.Errorf("%T: found pairs without chance, or -1 of them", sampler)
+	for _, sampler := range []datasets.Sampler{pairs, datasets.ListedPairs(make([]datasets.Pair, 3))} {
+		if len(sampler.Sample(nil, 3).Pairs()) != 0 || len(sampler.Sample(r, -1).Pairs()) != 0 {
+			t.Errorf("%T: found pairs without a random source, or -1 of them", sampler)
 		}
 	}
-	for _, sampler := range []datasets.TripletSampler{triplets, datasets.ListedTriplets(make([]datasets.Triplet, 3))} {
-		if len(sampler.Triplets(nil, 3)) != 0 || len(sampler.Triplets(r, -1)) != 0 {
-			t.Errorf("%T: found triplets without chance, or -1 of them", sampler)
+	for _, sampler := range []datasets.Sampler{triplets, datasets.ListedTriplets(make([]datasets.Triplet, 3))} {
+		if len(sampler.Sample(nil, 3).Triplets()) != 0 || len(sampler.Sample(r, -1).Triplets()) != 0 {
+			t.Errorf("%T: found triplets without a random source, or -1 of them", sampler)
 		}
 	}
 
@@ -213,5 +212,114 @@ func TestArgumentsThatDoNotFit(t *testing.T) {
 		if apply(dst); !slices.Equal(dst, make([]uint8, 4)) {
 			t.Errorf("%s: found %v, expected it to stay as it is", name, dst)
 		}
+	}
+}
+
+func TestJoin(t *testing.T) {
+	first, second := toy(1, 2), toy(1)
+	second.Classes = []string{"z"}
+	all, err := datasets.Join("both", first, second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"a", "b", "z"}, all.Classes); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]int{0, 1, 1, 2}, all.Labels); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]int{0, 1, 2, 0}, values(all)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestJoinRefuses(t *testing.T) {
+	_, err := datasets.Join("both", toy(1), toy(1))
+	expectError(t, "a class twice", err, nil, "both", `"a"`)
+	larger := toy(1)
+	larger.Classes, larger.Size, larger.Images = []string{"z"}, imaging.Size{Height: 1, Width: 2, Channels: 1}, [][]uint8{{1, 2}}
+	_, err = datasets.Join("both", toy(1), larger)
+	expectError(t, "two sizes", err, datasets.ErrSizes, "1x1x1", "1x2x1")
+	_, err = datasets.Join("both", toy(1), &datasets.Dataset{Name: "nameless", Size: onePixel, Images: [][]uint8{{1}}})
+	expectError(t, "no labels", err, datasets.ErrUnlabeled, "nameless")
+}
+
+// Halving averages each 2×2 square, channel by channel; the original stays.
+func TestResize(t *testing.T) {
+	gray := &datasets.Dataset{
+		Size: imaging.Size{Height: 2, Width: 4, Channels: 1}, Classes: []string{"a"}, Labels: []int{0},
+		Images: [][]uint8{{0, 100, 8, 8, 100, 200, 8, 8}}, Sources: []string{"a"},
+	}
+	small := gray.Resize(1, 2)
+	if diff := cmp.Diff([][]uint8{{100, 8}}, small.Images); diff != "" || small.Size.String() != "1x2x1" {
+		t.Errorf("gray %v (-want +got):\n%s", small.Size, diff)
+	}
+	if gray.Size.Height != 2 || len(gray.Images[0]) != 8 {
+		t.Error("the original has changed")
+	}
+	color := &datasets.Dataset{
+		Size: imaging.Size{Height: 1, Width: 2, Channels: 3}, Classes: []string{"a"}, Labels: []int{0},
+		Images: [][]uint8{{0, 10, 20, 100, 30, 40}}, Sources: []string{"a"},
+	}
+	if diff := cmp.Diff([][]uint8{{50, 20, 30}}, color.Resize(1, 1).Images); diff != "" {
+		t.Errorf("color (-want +got):\n%s", diff)
+	}
+}
+
+// The image 1 2 over 3 4, in all ways.
+func TestSymmetries(t *testing.T) {
+	d := &datasets.Dataset{
+		Name: "squares", Size: imaging.Size{Height: 2, Width: 2, Channels: 1},
+		Classes: []string{"a", "b"}, Labels: []int{1}, Images: [][]uint8{{1, 2, 3, 4}},
+		Sources: []string{"b.png"},
+	}
+	all, err := d.Symmetries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := all.Validate(); err != nil {
+		t.Error(err)
+	}
+	want := [][]uint8{
+		{1, 2, 3, 4}, {2, 4, 1, 3}, {4, 3, 2, 1}, {3, 1, 4, 2},
+		{2, 1, 4, 3}, {1, 3, 2, 4}, {3, 4, 1, 2}, {4, 2, 3, 1},
+	}
+	if diff := cmp.Diff(want, all.Images); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]int{1, 3, 5, 7, 9, 11, 13, 15}, all.Labels); diff != "" {
+		t.Error(diff)
+	}
+	if got, want := all.Classes[11], "b mirrored, turned 90°"; got != want {
+		t.Errorf("found class %q, expected %q", got, want)
+	}
+	if got, want := all.Sources[2], "b.png turned 180°"; got != want {
+		t.Errorf("found source %q, expected %q", got, want)
+	}
+}
+
+func TestSymmetriesRefuse(t *testing.T) {
+	wide := &datasets.Dataset{Name: "wide", Size: imaging.Size{Height: 1, Width: 2, Channels: 1}, Labels: []int{}}
+	_, err := wide.Symmetries()
+	expectError(t, "wide images", err, nil, "wide", "1x2", "square")
+	_, err = (&datasets.Dataset{Name: "nameless", Size: imaging.Size{Height: 2, Width: 2, Channels: 1}}).Symmetries()
+	expectError(t, "no labels", err, datasets.ErrUnlabeled, "nameless")
+}
+
+// The symmetry of a class that has a group is the group's.
+func TestSymmetriesOfGroups(t *testing.T) {
+	d := &datasets.Dataset{
+		Name: "squares", Size: imaging.Size{Height: 1, Width: 1, Channels: 1},
+		Classes: []string{"Greek/alpha", "Greek/beta"}, Labels: []int{0, 1}, Images: [][]uint8{{1}, {2}},
+	}
+	all, err := d.Symmetries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := all.Classes[3], "Greek turned 90°/beta"; got != want {
+		t.Errorf("found class %q, expected %q", got, want)
+	}
+	if got := len(all.Groups()); got != 8 {
+		t.Errorf("found %d groups, expected 8", got)
 	}
 }

@@ -44,7 +44,7 @@ func ExampleBalancedPairs() {
 		fmt.Println(err)
 		return
 	}
-	for _, pair := range sampler.Pairs(random.New(1), 4) {
+	for _, pair := range sampler.Sample(random.New(1), 4).Pairs() {
 		fmt.Println(pair.Different, letters().Labels[pair.Left] != letters().Labels[pair.Right])
 	}
 	// Output:

@@ -2,12 +2,15 @@ package datasets
 
 import (
 	"fmt"
+	"math"
+	"slices"
+	"strings"
 
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/pkg/errors"
 )
 
-// Experiment is labelled data cut so that each figure means what it says: no
+// Experiment is labeled data cut so that each figure means what it says: no
 // image is in two parts, and neither training nor model selection sees a class of
 // Unseen. Train, Validation and Seen share one list of classes. A part that the
 // data has no images for is nil; Train never is.
@@ -28,12 +31,14 @@ type Experiment struct {
 
 // ExperimentOptions says how Splits.Experiment holds data out.
 type ExperimentOptions struct {
-	// UnseenClasses are held out for Unseen. Nil leaves the choice to
-	// UnseenFraction and the defaults; an empty list means none, so that all
-	// classes of Train are trained on.
+	// NoUnseen holds no class of Train out for Unseen: all of them are trained on.
+	NoUnseen bool
+	// UnseenClasses are held out for Unseen. If there are none, UnseenFraction or
+	// the default of Splits.Experiment chooses them.
 	UnseenClasses []string
 	// UnseenFraction of the classes of Train are held out for Unseen, drawn at
-	// random, and at least one. Zero leaves the choice to the defaults.
+	// random, and at least one. If it is 0, Splits.Experiment holds out its default,
+	// about a quarter of the classes.
 	UnseenFraction float64
 	// ValidationFraction of the training images of each class are held out for
 	// Validation, unless the data has a validation part. Zero means 0.1.
@@ -49,10 +54,10 @@ const (
 	defaultTestFraction       = 0.2
 )
 
-// Experiment cuts labelled data as follows.
+// Experiment cuts labeled data as follows.
 //
-// The unseen classes are the first of these that there are: UnseenClasses;
-// UnseenFraction; the classes of Test that Train lacks (these are unseen in any
+// The unseen classes are the first of these that there are: none, if NoUnseen is
+// set; UnseenClasses; UnseenFraction; the classes of Test that Train lacks (these are unseen in any
 // case); 7, 8 and 9 of the digits 0 to 9; a quarter of the classes of Train, at
 // least two, if it has four or more. Unseen is their images in Test, or in Train
 // when there is no Test.
@@ -74,13 +79,13 @@ func (s Splits) experiment(o ExperimentOptions) (e Experiment, err error) {
 		return Experiment{}, err
 	}
 	if s.Train == nil {
-		return Experiment{}, errors.Wrap(ErrTooFew, "there are no labelled training images")
+		return Experiment{}, errors.Wrap(ErrTooFew, "there are no labeled training images")
 	}
 	for _, part := range []*Dataset{s.Train, s.Validation, s.Test} {
 		if part == nil {
 			continue
 		}
-		if err := part.labelled(); err != nil {
+		if err := part.labeled(); err != nil {
 			return Experiment{}, err
 		}
 	}
@@ -167,4 +172,158 @@ func (s Splits) protocol(e Experiment, seed uint64) string {
 		text += fmt.Sprintf(" (%s)", listing(e.Unseen.present()))
 	}
 	return fmt.Sprintf("%s; seed %d.", text, seed)
+}
+
+const (
+	defaultUnseenFraction = 0.25
+	// validationClassesFraction of the training classes go to ValidationClasses
+	// where there are at least validationClassesFrom.
+	validationClassesFraction = 0.1
+	validationClassesFrom     = 20
+)
+
+// unseenClasses returns the classes to test on that are not trained on.
+func (s Splits) unseenClasses(o ExperimentOptions) ([]string, error) {
+	train := s.Train.present()
+	candidates := train
+	var testOnly []string
+	if s.Test != nil {
+		testOnly = difference(s.Test.present(), train)
+		candidates = intersection(train, s.Test.present())
+	}
+	switch {
+	case o.NoUnseen && (len(o.UnseenClasses) > 0 || o.UnseenFraction > 0):
+		return nil, errors.Errorf("found NoUnseen with UnseenClasses %q and UnseenFraction %v, expected only one of the three", o.UnseenClasses, o.UnseenFraction)
+	case o.NoUnseen:
+		return testOnly, nil
+	case len(o.UnseenClasses) > 0:
+		for _, name := range o.UnseenClasses {
+			if !slices.Contains(candidates, name) && !slices.Contains(testOnly, name) {
+				return nil, errors.Wrapf(ErrUnknownClass, "the unseen class %s is not among those that have test images: %s",
+					quoted(name), listing(slices.Concat(candidates, testOnly)))
+			}
+		}
+		return slices.Concat(intersection(candidates, o.UnseenClasses), testOnly), nil
+	case o.UnseenFraction > 0:
+		return slices.Concat(s.Train.holdOut(candidates, o.UnseenFraction, 1, random.Seed(o.Seed, "unseen")), testOnly), nil
+	case len(testOnly) > 0:
+		return testOnly, nil
+	case slices.Equal(candidates, strings.Split("0123456789", "")):
+		return []string{"7", "8", "9"}, nil
+	case len(candidates) >= 4:
+		return s.Train.holdOut(candidates, defaultUnseenFraction, 2, random.Seed(o.Seed, "unseen")), nil
+	}
+	return nil, nil
+}
+
+// validationClasses returns the classes for model selection, and those of seen
+// that remain to train on.
+func (s Splits) validationClasses(seen, unseen []string, seed uint64) (*Dataset, []string) {
+	if s.Validation != nil {
+		taken := slices.Concat(s.Train.present(), unseen)
+		if s.Test != nil {
+			taken = slices.Concat(taken, s.Test.present())
+		}
+		if own := difference(s.Validation.present(), taken); len(own) > 0 {
+			return s.Validation.relabel(own), seen
+		}
+	}
+	if len(seen) < validationClassesFrom {
+		return nil, seen
+	}
+	held := s.Train.holdOut(seen, validationClassesFraction, 2, random.Seed(seed, "validation classes"))
+	return s.Train.relabel(held), difference(seen, held)
+}
+
+// holdOut draws the fraction of the named classes, at least the given number and
+// all but one at most. Where they come in three groups or more, whole groups are
+// drawn: characters of one alphabet are too much alike for an honest test.
+func (d *Dataset) holdOut(names []string, fraction float64, least int, seed uint64) []string {
+	units := d.relabel(names).Groups()
+	if len(units) < 3 {
+		units = nil
+		for _, name := range names {
+			units = append(units, []string{name})
+		}
+	} else {
+		least = 1
+	}
+	count := min(max(least, int(math.Round(fraction*float64(len(units))))), len(units)-1)
+	shuffle(random.New(seed), units)
+	return intersection(names, slices.Concat(units[:max(0, count)]...))
+}
+
+// Limit returns at most n images, as evenly from all classes as they allow and
+// drawn at random, in the order that they have in d. An unlabeled dataset is
+// drawn from as if it were one class.
+func (d *Dataset) Limit(n int, seed uint64) *Dataset {
+	if d == nil || n >= d.Len() {
+		return d
+	}
+	r := random.New(seed, "limit")
+	queues := d.ByClass()
+	if d.Labels == nil {
+		queues = [][]int{r.Perm(d.Len())}
+	}
+	for _, queue := range queues {
+		shuffle(r, queue)
+	}
+	shuffle(r, queues) // which classes get one more, where n does not divide evenly
+	var chosen []int
+	for round, more := 0, true; more && len(chosen) < n; round++ {
+		more = false // images without a label are in no queue
+		for _, queue := range queues {
+			if round < len(queue) && len(chosen) < n {
+				chosen, more = append(chosen, queue[round]), true
+			}
+		}
+	}
+	slices.Sort(chosen)
+	return d.Subset(chosen)
+}
+
+// SplitSamples holds out the given fraction of the images of each class, drawn
+// at random and rounded to the nearest number, but never the last image of a
+// class. Both parts keep all classes, and the order of d.
+func (d *Dataset) SplitSamples(fraction float64, seed uint64) (kept, heldOut *Dataset, err error) {
+	if err := d.labeled(); err != nil {
+		return nil, nil, errors.Wrap(err, "split samples")
+	}
+	if !(fraction >= 0 && fraction <= 1) {
+		return nil, nil, errors.Errorf("split samples of %s: found the fraction %v, expected 0 to 1", d.Name, fraction)
+	}
+	held := make([]bool, d.Len())
+	for class, images := range d.ByClass() {
+		count := min(int(math.Round(fraction*float64(len(images)))), len(images)-1)
+		shuffle(random.New(seed, "split samples", class), images)
+		for _, i := range images[:max(0, count)] {
+			held[i] = true
+		}
+	}
+	var first, second []int
+	for i := range held {
+		if held[i] {
+			second = append(second, i)
+		} else {
+			first = append(first, i)
+		}
+	}
+	return d.Subset(first), d.Subset(second), nil
+}
+
+// SplitClasses holds out count of the classes that have images, drawn at random.
+// Each part has its own classes, with the labels renumbered as OnlyClasses does.
+// It is ErrTooFew unless each part gets at least one class.
+func (d *Dataset) SplitClasses(count int, seed uint64) (kept, heldOut *Dataset, err error) {
+	if err := d.labeled(); err != nil {
+		return nil, nil, errors.Wrap(err, "split classes")
+	}
+	names := d.present()
+	if count < 1 || count >= len(names) {
+		return nil, nil, errors.Wrapf(ErrTooFew, "split classes of %s: hold out %d of %d classes", d.Name, count, len(names))
+	}
+	chosen := slices.Clone(names)
+	shuffle(random.New(seed, "split classes"), chosen)
+	held := intersection(names, chosen[:count])
+	return d.relabel(difference(names, held)), d.relabel(held), nil
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/pkg/errors"
 )
 
-// ErrUnrecognised says that a folder holds none of the formats that Open reads.
-var ErrUnrecognised = errors.New("not a data set of a known format")
+// ErrUnrecognized says that a folder holds none of the formats that Open reads.
+var ErrUnrecognized = errors.New("not a data set of a known format")
 
 // Splits is what a data folder holds; what it does not have is nil. Either the
-// images are labelled and in Train, Validation and Test, or they come with listed
+// images are labeled and in Train, Validation and Test, or they come with listed
 // tuples and are in Pairs or Triplets.
 type Splits struct {
 	Name                    string
@@ -52,6 +52,10 @@ type Options struct {
 	// default), or one of the minimal splits of five, "small1" and "small2". Other data
 	// have no such choice, and anything but the default is an error for them.
 	Background string
+	// OnProgress is called while image files are read, with how many of total are
+	// read so far. Calls come one at a time. Formats of one file for all images, such
+	// as MNIST's and CIFAR-10's, are read without it.
+	OnProgress func(read, total int)
 }
 
 // preprocessing brings images of the given size of their own to the one asked
@@ -74,7 +78,7 @@ func (o Options) preprocessing(own imaging.Size) (imaging.Preprocessing, error) 
 // formats are tried in this order: the surer the signs, the earlier. Each says
 // whether the folder is of its kind.
 var formats = []struct {
-	open     func(folder, Options) (splits Splits, recognised bool, err error)
+	open     func(folder, Options) (splits Splits, recognized bool, err error)
 	omniglot bool
 }{
 	{open: openIDX}, {open: openCIFAR}, {open: openOmniglot, omniglot: true}, {open: openTuples}, {open: openParts}, {open: openClasses},
@@ -89,7 +93,7 @@ const accepted = `a folder with one of
   - a folder of images for each class, at least two, perhaps in folders of groups
 or a CSV file itself`
 
-// Open reads a data set. Its format is recognised by what the folder contains:
+// Open reads a data set. Its format is recognized by what the folder contains:
 //
 //   - idx files, MNIST's format: Train and Test, or what there is of them (EMNIST
 //     stores its images transposed, and they are read as stored);
@@ -105,7 +109,7 @@ or a CSV file itself`
 //
 // In folders of classes, files that are not images are passed over and counted, see
 // imaging.IsImage, and so are hidden ones. An image that cannot be decoded is
-// ErrBroken, with its name. Anything else is ErrUnrecognised, with what was found.
+// ErrBroken, with its name. Anything else is ErrUnrecognized, with what was found.
 func Open(path string, o Options) (Splits, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
@@ -128,19 +132,19 @@ func open(path, name string, o Options) (Splits, error) {
 		return Splits{}, errors.Wrapf(errNotOmniglot(o.Background), "open data set %s", path)
 	}
 	for _, format := range formats {
-		splits, recognised, err := format.open(dir, o)
-		if recognised && err == nil && asked && !format.omniglot {
+		splits, recognized, err := format.open(dir, o)
+		if recognized && err == nil && asked && !format.omniglot {
 			err = errNotOmniglot(o.Background)
 		}
 		if err != nil {
 			return Splits{}, errors.Wrapf(err, "open data set %s", path)
 		}
-		if recognised {
+		if recognized {
 			splits.setName(name)
 			return splits, nil
 		}
 	}
-	return Splits{}, errors.Wrapf(ErrUnrecognised, "open data set %s: found %s; expected %s", path, listing(dir.names()), accepted)
+	return Splits{}, errors.Wrapf(ErrUnrecognized, "open data set %s: found %s; expected %s", path, listing(dir.names()), accepted)
 }
 
 func errNotOmniglot(background string) error {

@@ -17,13 +17,13 @@ func TestOpenSaysWhatItFoundAndWhatItAccepts(t *testing.T) {
 	} {
 		dir := folder(t, files)
 		_, err := datasets.Open(dir, datasets.Options{})
-		expectError(t, name, err, datasets.ErrUnrecognised, dir, "train-images-idx3-ubyte", "images_background", "data_batch_1.bin",
+		expectError(t, name, err, datasets.ErrUnrecognized, dir, "train-images-idx3-ubyte", "images_background", "data_batch_1.bin",
 			"a,b,different", "anchor,positive,negative", "train, val and test", "a folder of images for each class")
 	}
 	_, err := datasets.Open(folder(t, map[string][]byte{"cats/1.png": {}, "notes.txt": {}}), datasets.Options{})
-	expectError(t, "what was found", err, datasets.ErrUnrecognised, "found cats, notes.txt;")
+	expectError(t, "what was found", err, datasets.ErrUnrecognized, "found cats, notes.txt;")
 	_, err = datasets.Open(folder(t, nil), datasets.Options{})
-	expectError(t, "what was found", err, datasets.ErrUnrecognised, "found nothing;")
+	expectError(t, "what was found", err, datasets.ErrUnrecognized, "found nothing;")
 	_, err = datasets.Open(filepath.Join(t.TempDir(), "missing"), datasets.Options{})
 	expectError(t, "a missing folder", err, os.ErrNotExist, "missing")
 }

@@ -92,7 +92,7 @@ func TestOpenPairsOfSeveralParts(t *testing.T) {
 		}
 	}
 	_, err = splits.Experiment(datasets.ExperimentOptions{})
-	expectError(t, "an experiment without labels", err, datasets.ErrTooFew, "no labelled training images")
+	expectError(t, "an experiment without labels", err, datasets.ErrTooFew, "no labeled training images")
 }
 
 func TestOpenTriplets(t *testing.T) {

@@ -127,13 +127,8 @@ func trained(seed uint64) (*graph.Weights, error) {
 	if err != nil {
 		return nil, err
 	}
-	objective := objectives.Contrastive{Margin: 1}
-	examples, err := trainer.For(objective, images, 8, 0)
-	if err != nil {
-		return nil, err
-	}
 	training := &trainer.Trainer{
-		Model: model, Objective: objective, Examples: examples, Seed: seed,
+		Model: model, Loss: objectives.Contrastive{Margin: 1}, Images: images, Batch: 8, Seed: seed,
 		Solver: solver.Config{Solver: "adam", LearningRate: 1e-3, Average: 0.9}, Epochs: 1, EpochSteps: determinismSteps,
 		Augment: datasets.EachImage(datasets.Affine{Rotation: 10, Probability: 0.5}),
 	}

@@ -66,7 +66,7 @@ func (g *Gallery) calibrate(images *datasets.Dataset, rate float64) (c Calibrati
 		done += images
 		g.options.progress(done, 2*c.Images)
 	}
-	embeddings, err := g.model.EmbedAll(images.Images, report)
+	embeddings, err := g.model.EmbedAll(images, report)
 	if err != nil {
 		return c, err
 	}
@@ -137,7 +137,7 @@ func (g *Gallery) checkImages(images *datasets.Dataset) error {
 		return errors.Wrap(datasets.ErrTooFew, "found no images")
 	}
 	if images.Labels == nil {
-		return errors.Wrapf(datasets.ErrUnlabelled, "images %s", images.Name)
+		return errors.Wrapf(datasets.ErrUnlabeled, "images %s", images.Name)
 	}
 	if err := images.Validate(); err != nil {
 		return err

@@ -67,12 +67,8 @@ func Example_ownHead() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	objective := objectives.Triplet{Margin: 1}
-	examples, err := trainer.For(objective, images, 8, 0)
-	if err != nil {
-		log.Fatal(err)
-	}
-	training := trainer.Trainer{Model: model, Objective: objective, Examples: examples, Solver: solver.Config{Solver: "adam", LearningRate: 1e-2}, Epochs: 2, EpochSteps: 20, Seed: 1}
+	loss := objectives.Triplet{Margin: 1}
+	training := trainer.Trainer{Model: model, Loss: loss, Images: images, Batch: 8, Solver: solver.Config{Solver: "adam", LearningRate: 1e-2}, Epochs: 2, EpochSteps: 20, Seed: 1}
 	if _, err := training.Run(context.Background()); err != nil {
 		log.Fatal(err)
 	}

@@ -165,7 +165,7 @@ func (n network) metric() (evaluate.Metric, error) {
 }
 
 func (n network) embed(d *datasets.Dataset) (evaluate.Embeddings, error) {
-	return n.Model.EmbedAll(d.Images, n.embedded)
+	return n.Model.EmbedAll(d, n.embedded)
 }
 
 // rawPixels compares images by the Euclidean distance between their pixels, which

@@ -197,7 +197,7 @@ func balanced(images *datasets.Dataset, seed uint64) ([]datasets.Pair, error) {
 	if err != nil {
 		return nil, errors.Wrap(err, "draw pairs")
 	}
-	return sampler.Pairs(random.New(seed), min(pairs, 2*min(distinct(images)))), nil
+	return sampler.Sample(random.New(seed), min(pairs, 2*min(distinct(images)))).Pairs(), nil
 }
 
 // distinct counts the distinct pairs of images of one class and of two classes.

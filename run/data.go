@@ -37,7 +37,7 @@ type data interface {
 	unseen() []string
 
 	// examples are what the loss is computed on in each step.
-	examples(loss objectives.Loss, batch, imagesPerClass int) (*trainer.Examples, error)
+	examples(loss objectives.Loss, batch, imagesPerClass int) (datasets.Images, datasets.Sampler, error)
 	// validation also says what it measures; it is nil if there is nothing to measure.
 	validation(seed uint64) (validation trainer.Validation, measure string, err error)
 	// plan is how the trained network is tested.

@@ -27,7 +27,7 @@ func newLabeled(splits datasets.Splits, s Settings) (data, error) {
 	options := datasets.ExperimentOptions{Seed: s.Seed}
 	switch {
 	case slices.Equal(s.Unseen, List{noUnseen}):
-		options.UnseenClasses = []string{}
+		options.NoUnseen = true
 	case len(s.Unseen) > 0:
 		options.UnseenClasses = s.Unseen
 	}

@@ -45,7 +45,7 @@ func TestTrainIsTheTrainerWithItsParts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	experiment, err := splits.Experiment(datasets.ExperimentOptions{UnseenClasses: []string{}, Seed: 1})
+	experiment, err := splits.Experiment(datasets.ExperimentOptions{NoUnseen: true, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,12 +64,8 @@ func TestTrainIsTheTrainerWithItsParts(t *testing.T) {
 	if cmp.Equal(values(result.Model), values(model)) {
 		t.Error("the model has the weights of an untrained one")
 	}
-	examples, err := trainer.For(loss, experiment.Train, 4, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	training := trainer.Trainer{
-		Model: model, Objective: loss, Examples: examples, Epochs: 1, Seed: 1,
+		Model: model, Loss: loss, Images: experiment.Train, Batch: 4, Epochs: 1, Seed: 1,
 		Solver: solver.Config{Solver: "adam", LearningRate: 1e-3, Schedule: "cosine"},
 	}
 	if _, err := training.Run(t.Context()); err != nil {

@@ -59,12 +59,12 @@ func (s *setup) trainer(start *likeness.Model, checkpoint string) (*trainer.Trai
 		return nil, err
 	}
 	t := &trainer.Trainer{
-		Model: model, Objective: s.loss, Solver: s.settings.solver(),
+		Model: model, Loss: s.loss, Batch: s.settings.Batch, Solver: s.settings.solver(),
 		Epochs: s.settings.Epochs, EpochSteps: s.settings.StepsPerEpoch, Patience: s.settings.Patience,
 		Seed: s.settings.Seed, Augment: s.settings.augmentation(),
 		Checkpoint: checkpoint, Resume: checkpoint != "",
 	}
-	if t.Examples, err = s.data.examples(s.loss, s.settings.Batch, s.settings.ImagesPerClass); err != nil {
+	if t.Images, t.Sampler, err = s.data.examples(s.loss, s.settings.Batch, s.settings.ImagesPerClass); err != nil {
 		if errors.Is(err, datasets.ErrTooFew) && s.settings.Limit > 0 {
 			err = errors.WithMessagef(err, "--limit %d leaves too few images: increase it", s.settings.Limit)
 		}
@@ -127,40 +127,46 @@ func (s *setup) copyWeights(weights *graph.Weights, start *likeness.Model) error
 	return nil
 }
 
-func (l labeled) examples(loss objectives.Loss, batch, imagesPerClass int) (*trainer.Examples, error) {
+func (l labeled) examples(loss objectives.Loss, batch, imagesPerClass int) (datasets.Images, datasets.Sampler, error) {
 	images := l.images()
 	if l.symmetries {
 		var err error
 		if images, err = images.Symmetries(); err != nil {
-			return nil, errors.WithMessage(err, "--symmetries")
+			return nil, nil, errors.WithMessage(err, "--symmetries")
 		}
 	}
 	if !l.grouped {
-		return trainer.For(loss, images, batch, imagesPerClass)
+		sampler, err := datasets.DefaultSampler(loss.Kind(), images, batch, imagesPerClass)
+		return images, sampler, errors.Wrapf(err, "draw examples for %s", loss.Name())
 	}
 	if loss.Kind() != datasets.Labeled {
-		return nil, errors.Errorf("--grouped: %s is a loss of pairs or triplets, expected one of labeled batches, such as batch-hard or n-pair", loss.Name())
+		return nil, nil, errors.Errorf("--grouped: %s is a loss of pairs or triplets, expected one of labeled batches, such as batch-hard or n-pair", loss.Name())
 	}
-	return trainer.ForGroups(loss, images, batch, imagesPerClass)
+	classes, each, err := datasets.FitBatch(images, batch, imagesPerClass)
+	if err != nil {
+		return nil, nil, errors.Wrapf(err, "draw examples for %s", loss.Name())
+	}
+	sampler, err := datasets.GroupBatches(images, classes, each)
+	return images, sampler, errors.Wrapf(err, "draw examples for %s", loss.Name())
 }
 
-func (l listed) examples(loss objectives.Loss, batch, _ int) (*trainer.Examples, error) {
+func (l listed) examples(loss objectives.Loss, _, _ int) (datasets.Images, datasets.Sampler, error) {
 	switch loss.Kind() {
 	case datasets.Pairs:
 		if len(l.pairs.Train.Pairs) == 0 {
-			return nil, errors.New("--limit: no pair has both of its images within the limit")
+			return nil, nil, errors.New("--limit: no pair has both of its images within the limit")
 		}
-		return trainer.Pairs(l.pairs.Train, batch), nil
+		return l.pairs.Train.Dataset, datasets.ListedPairs(l.pairs.Train.Pairs), nil
 	case datasets.Triplets:
 		if l.triplets == nil {
-			return nil, errors.Errorf("--objective %s is a loss of triplets, but %s lists pairs: use contrastive or cross-entropy", loss.Name(), l.title)
+			return nil, nil, errors.Errorf("--objective %s is a loss of triplets, but %s lists pairs: use contrastive or cross-entropy", loss.Name(), l.title)
 		}
 		if len(l.triplets.Triplets) == 0 {
-			return nil, errors.New("--limit: no triplet has all of its images within the limit")
+			return nil, nil, errors.New("--limit: no triplet has all of its images within the limit")
 		}
-		return trainer.Triplets(l.triplets, batch), nil
+		return l.triplets.Dataset, datasets.ListedTriplets(l.triplets.Triplets), nil
 	}
-	return nil, errors.Errorf("--objective %s is a loss of batches of images with classes, but %s lists tuples without: use contrastive or cross-entropy, or triplet for triplets", loss.Name(), l.title)
+	return nil, nil, errors.Errorf("--objective %s is a loss of batches of images with classes, but %s lists tuples without: use contrastive or cross-entropy, or triplet for triplets", loss.Name(), l.title)
 }
 
 // validation is one-shot recognition of classes that are held out for it, or else

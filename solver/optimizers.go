@@ -216,13 +216,17 @@ func (a *Adam) defaults() setting {
 	return setting{rateScale: 1, l2: a.L2, weightDecay: a.WeightDecay}
 }
 
+// betas are β₁, β₂ and ε with their defaults.
+func (a *Adam) betas() (beta1, beta2, epsilon float64) {
+	return cmp.Or(a.Beta1, 0.9), cmp.Or(a.Beta2, 0.999), cmp.Or(a.Epsilon, 1e-8)
+}
+
 func (a *Adam) update(p *parameter, from, to int, scale float64) {
 	var (
-		rate  = a.LearningRate * p.setting.rateScale
-		beta1 = cmp.Or(a.Beta1, 0.9)
-		beta2 = cmp.Or(a.Beta2, 0.999)
-		t     = float64(a.core.steps + 1)
+		rate = a.LearningRate * p.setting.rateScale
+		t    = float64(a.core.steps + 1)
 	)
+	beta1, beta2, epsilon := a.betas()
 	factors := vector.AdamFactors[float64]{
 		Scale:   scale,
 		Penalty: 2 * p.setting.l2,
@@ -231,7 +235,7 @@ func (a *Adam) update(p *parameter, from, to int, scale float64) {
 		Beta2: beta2, Rest2: 1 - beta2,
 		Rate:    rate / (1 - math.Pow(beta1, t)),
 		Root:    1 / math.Sqrt(1-math.Pow(beta2, t)),
-		Epsilon: cmp.Or(a.Epsilon, 1e-8),
+		Epsilon: epsilon,
 	}
 	first, second := p.moments[0], p.moments[1]
 	if p.dtype == tensor.Float32 {

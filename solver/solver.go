@@ -15,7 +15,7 @@ import (
 // Errors of Step and Restore, which are wrapped.
 var (
 	ErrNoGradient = errors.New("no gradient")
-	ErrNotFinite  = errors.New("gradient is not finite")
+	ErrNotFinite  = errors.New("a gradient or a weight is not finite")
 	ErrChanged    = errors.New("the parameters differ from those of the earlier steps")
 )
 

@@ -24,6 +24,8 @@ type core struct {
 	parameters []*parameter // nil before the first step and after Restore
 	moments    State        // by "kind/parameter"
 
+	size magnitude // upper bounds of the weights and the moments
+
 	chunks          chunks
 	gradientSquares []float64 // sum of squares of the gradient in each chunk
 	weightSquares   []float64 // the same of the weight, if it has an L2 penalty and the rule squares gradients
@@ -45,17 +47,27 @@ type rule interface {
 	clip() float64 // maximum norm over all gradients, 0 for no limit
 	squares() bool // whether a moment contains squares of gradients
 
+	// reach returns upper bounds of the weights and the moments after the current
+	// step, given those before it and that of the elements of the gradient; largest
+	// also bounds all intermediate results.
+	reach(m magnitude, gradient float64) (next magnitude, largest float64)
+
 	// update updates the elements [from, to) of a weight with its gradient times
 	// scale.
 	update(p *parameter, from, to int, scale float64)
 }
 
-// step validates everything, then updates all weights.
+// step validates everything, then updates all weights. After an error the weights
+// and the moments are as before.
 func (c *core) step(model []gorgonia.ValueGrad, r rule) error {
 	if err := c.prepare(model, r); err != nil {
 		return errors.Wrapf(err, "solver step %d", c.steps)
 	}
-	c.chunks.run(c.updateChunk)
+	if c.safe() {
+		c.chunks.run(c.updateChunk)
+	} else if err := c.guardedUpdate(); err != nil {
+		return errors.Wrapf(err, "solver step %d", c.steps)
+	}
 	c.steps++
 	return nil
 }
@@ -102,7 +114,7 @@ func (c *core) setUp(model []gorgonia.ValueGrad, r rule) error {
 	for i, p := range parameters {
 		sizes[i] = p.shape.TotalSize()
 	}
-	c.parameters, c.moments = parameters, moments
+	c.parameters, c.moments, c.size = parameters, moments, magnitude{}
 	c.chunks.divide(sizes)
 	c.gradientSquares, c.weightSquares = make([]float64, len(c.chunks.all)), make([]float64, len(c.chunks.all))
 	c.measureChunk = func(i int) {

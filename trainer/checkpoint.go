@@ -13,22 +13,21 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// ErrOtherTraining is what a checkpoint is refused with that was written by a
-// training of other settings, weights or images: it could not go on as if it had
-// never stopped.
+// ErrOtherTraining says that a checkpoint was written by a training of other
+// settings, weights or images, which this one cannot continue.
 var ErrOtherTraining = errors.New("the checkpoint is of another training")
 
-// checkpointFormat is the version of the file. The first one, which is still read,
-// records less of the training that wrote it.
+// checkpointFormat is the version of the file. The first version, which is still
+// read, records less of the training that wrote it.
 const (
 	checkpointFormat = "likeness-checkpoint/2"
 	firstFormat      = "likeness-checkpoint/1"
 )
 
-// A checkpoint is a safetensors file. Its tensors are the weights, what the
-// solver and the average remember, and the best weights so far; its metadata are
-// the place, the settings and a checksum of all else. There is no state of a random generator: all chance
-// is a function of the seed and the number of the step.
+// A checkpoint is a safetensors file. Its tensors are the weights, the states of the
+// solver and of the average, and the best weights so far; its metadata are the
+// place, the settings and a checksum of all else. There is no state of a random
+// generator: all random numbers are functions of the seed and the number of the step.
 const (
 	checkpointKey = "likeness.checkpoint"
 	placeKey      = "likeness.place"
@@ -86,7 +85,8 @@ func (r *run) save() error {
 	return errors.Wrapf(safetensors.WriteFile(r.Checkpoint, file), "save checkpoint %s", r.Checkpoint)
 }
 
-// arithmeticSoFar is what the training was computed with, before a resumption, too.
+// arithmeticSoFar lists all arithmetic that the training was computed with, that
+// before a resumption included.
 func (r *run) arithmeticSoFar() []string {
 	here := graph.Arithmetic()
 	if slices.Contains(r.arithmetic, here) {
@@ -95,7 +95,35 @@ func (r *run) arithmeticSoFar() []string {
 	return append(slices.Clone(r.arithmetic), here)
 }
 
-// progress is what a checkpoint holds, checked against the training.
+// place is how far a training has come.
+type place struct {
+	Steps     int     `json:"steps"` // done
+	Runs      uint64  `json:"runs"`  // of the graph
+	Epochs    []Epoch `json:"epochs"`
+	Sum       float64 `json:"sum"`     // of the losses of the present epoch
+	Done      int     `json:"done"`    // steps of the present epoch
+	Seconds   float64 `json:"seconds"` // of the present epoch
+	BestEpoch int     `json:"best_epoch"`
+	BestValue float64 `json:"best_value"`
+	Stopped   string  `json:"stopped"` // by patience
+}
+
+// check reports a place that a training of so many epochs does not reach.
+func (p place) check(epochs, epochSteps int) error {
+	switch {
+	case len(p.Epochs) > epochs:
+		return errors.Errorf("found %d epochs, expected at most %d", len(p.Epochs), epochs)
+	case p.Done < 0 || p.Done > epochSteps:
+		return errors.Errorf("found %d steps of an epoch, expected 0 to %d", p.Done, epochSteps)
+	case p.Steps != len(p.Epochs)*epochSteps+p.Done:
+		return errors.Errorf("found %d steps, expected %d epochs of %d steps and %d steps more", p.Steps, len(p.Epochs), epochSteps, p.Done)
+	case p.BestEpoch < 0 || p.BestEpoch > len(p.Epochs):
+		return errors.Errorf("found the best epoch %d, expected 0 to %d", p.BestEpoch, len(p.Epochs))
+	}
+	return nil
+}
+
+// progress is the content of a checkpoint, checked against the training.
 type progress struct {
 	place         place
 	weights, best *graph.Weights // best is nil before the first validation
@@ -125,9 +153,9 @@ func (r *run) resume() error {
 	return nil
 }
 
-// readCheckpoint reads what there is to resume from and refuses what is damaged or
-// of another training. It changes the solver and the average, but not the model.
-// It returns nil where there is no checkpoint.
+// readCheckpoint reads the checkpoint and refuses one that is damaged or of another
+// training. It changes the solver and the average, but not the model. It returns
+// nil where there is no checkpoint.
 func (r *run) readCheckpoint() (*progress, error) {
 	if !r.Resume {
 		return nil, nil
@@ -153,7 +181,7 @@ func (r *run) restore(file safetensors.File) (*progress, error) {
 	}
 	if file.Metadata[checkpointKey] != firstFormat { // which had no checksum
 		if err := file.Verify(); err != nil {
-			return nil, errors.WithMessage(err, "the file is damaged, begin a new training")
+			return nil, errors.WithMessage(err, "the file is damaged: delete it, or begin a new training")
 		}
 	}
 	here := &progress{warnings: warnings}
@@ -194,13 +222,13 @@ func (r *run) restore(file safetensors.File) (*progress, error) {
 	return here, nil
 }
 
-// partsOf sorts the tensors by what they are of.
+// partsOf sorts the tensors by the part of the checkpoint that they belong to.
 func partsOf(file safetensors.File) (map[string]solver.State, error) {
 	parts := map[string]solver.State{}
 	for _, t := range file.Tensors {
 		part, name, found := strings.Cut(t.Name, "/")
 		if part += "/"; !found || !slices.Contains([]string{weightsPart, bestPart, solverPart, averagePart}, part) {
-			return nil, errors.Errorf("tensor %q is of no part of a checkpoint", t.Name)
+			return nil, errors.Errorf("tensor %q belongs to no part of a checkpoint", t.Name)
 		}
 		if parts[part] == nil {
 			parts[part] = solver.State{}

@@ -129,12 +129,9 @@ func TestResumeRefuses(t *testing.T) {
 		"seed":      {func(tr *trainer.Trainer) { tr.Seed = 2 }, "seed: found 1, expected 2"},
 		"epochs":    {func(tr *trainer.Trainer) { tr.Epochs = 5 }, "epochs: found 4, expected 5"},
 		"solver":    {func(tr *trainer.Trainer) { tr.Solver.LearningRate = 0.5 }, "solver: found {"},
-		"objective": {func(tr *trainer.Trainer) { tr.Objective = objectives.Contrastive{Margin: 2} }, "parameters of the objective: found"},
+		"objective": {func(tr *trainer.Trainer) { tr.Loss = objectives.Contrastive{Margin: 2} }, "parameters of the objective: found"},
 		"images": {func(tr *trainer.Trainer) {
-			var err error
-			if tr.Examples, err = trainer.For(tr.Objective, unseen, 16, 0); err != nil {
-				t.Fatal(err)
-			}
+			tr.Images = unseen
 		}, "images: found 288 of digest"},
 		"network": {func(tr *trainer.Trainer) { tr.Model = newModel(t, tiny(), tr.Model.Head) }, "backbone: found"},
 	} {

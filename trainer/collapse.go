@@ -4,77 +4,238 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/likeness-go/likeness/objectives"
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/internal/random"
+	"github.com/pkg/errors"
+	"gorgonia.org/tensor"
 )
 
-// Collapse is a sign that a training does not tell images apart: it will hardly
-// come to anything by going on as it is.
+// Collapse is a sign that a training does not tell images apart and will hardly
+// improve by continuing as it is.
 type Collapse struct {
 	Step  int
-	Found string // what is seen, in numbers
-	Try   string // what helps, as a rule
+	Found string // what was measured
+	Try   string // what usually helps
 }
 
 func (c Collapse) String() string {
 	return fmt.Sprintf("step %d: %s; try %s", c.Step, c.Found, c.Try)
 }
 
-// What counts as a collapse. A healthy training begins near the first bound,
-// since its first embeddings are alike, and leaves it within a window.
+// What counts as a collapse. The loss of a healthy training begins near that of
+// equal embeddings, since its first embeddings are alike, and leaves it within one
+// window of steps. A sign must therefore hold in two windows in a row.
 const (
-	windows      = 10   // in a training, each looked at as a whole
-	leastWindow  = 20   // steps
-	nearPlateau  = 1e-3 // of a cost relative to that of equal embeddings
-	leastSpread  = 1e-2 // of the embeddings relative to their size, as a part of the first
-	leastSize    = 1e-3 // of how far they spread, as a part of the first
-	sampleImages = 64   // that are looked at again and again
+	windows      = 10   // in a training
+	minWindow    = 20   // steps
+	nearPlateau  = 1e-3 // relative difference of the mean loss from that of equal embeddings
+	minSpread    = 1e-2 // of the embeddings relative to their size, as a part of that before training
+	minSize      = 1e-3 // of the spread of the embeddings, as a part of that before training
+	sampleImages = 64   // that are embedded once in each window
 )
 
-// signs are what is seen of a window of steps.
+// watch looks for a collapse, once in each window of steps. It changes nothing of
+// the training.
+type watch struct {
+	*run
+	window  int
+	sample  [][]uint8 // images
+	plateau float64   // loss of a network that gives all images one embedding
+	before  spread    // of the sample before the first step
+	sum     float64   // of the losses of the present window
+	steps   int       // of the present window
+	earlier *signs    // of the window before; nil in the first one
+	done    bool      // OnCollapse was called
+}
+
+// signs are the measurements of one window of steps.
 type signs struct {
-	cost    float64 // mean
-	plateau float64 // the cost of a network that gives all images one embedding
-	sample  spread
-	before  spread  // before the first step
-	active  float64 // share of the sample's triplets within the margin; NaN without margin
+	cost   float64 // mean
+	sample spread
 }
 
 // spread is how far the sample's embeddings lie from their mean: the root mean
 // square of the distance, and the same as a part of their own root mean square.
 type spread struct{ absolute, relative float64 }
 
-// collapse says what the signs of two windows in a row amount to.
-func (now signs) collapse(step int, earlier signs) *Collapse {
-	stuck := func(s signs) bool { return s.plateau > 0 && math.Abs(s.cost/s.plateau-1) < nearPlateau }
-	narrow := func(s signs) bool {
-		return !(s.sample.relative > leastSpread*s.before.relative && s.sample.absolute > leastSize*s.before.absolute)
+// newWatch measures the embeddings before the first step; it is nil without
+// OnCollapse.
+func (r *run) newWatch() (*watch, error) {
+	if r.OnCollapse == nil {
+		return nil, nil
 	}
+	w := &watch{run: r, window: max(minWindow, r.Epochs*r.epochSteps/windows)}
+	count := r.Images.Len()
+	for _, i := range random.New(r.Seed, "watch").Perm(count)[:min(sampleImages, count)] {
+		pixels := make([]uint8, r.Images.ImageSize().Len())
+		if err := r.Images.Read(i, pixels); err != nil {
+			return nil, errors.WithMessagef(err, "read %s", r.Images.Source(i))
+		}
+		w.sample = append(w.sample, pixels)
+	}
+	var err error
+	if w.plateau, err = r.plateau(); err != nil {
+		return nil, err
+	}
+	w.before, err = w.measure()
+	return w, err
+}
+
+// step takes in the loss of a step and reports a collapse once.
+func (w *watch) step(cost float64) error {
+	if w == nil || w.done {
+		return nil
+	}
+	w.sum += cost
+	if w.steps++; w.steps < w.window {
+		return nil
+	}
+	now := signs{cost: w.sum / float64(w.steps)}
+	w.sum, w.steps = 0, 0
+	var err error
+	if now.sample, err = w.measure(); err != nil {
+		return err
+	}
+	if w.earlier != nil {
+		if found := w.collapse(now, *w.earlier); found != nil {
+			w.done = true
+			if err := guarded("OnCollapse", func() error { w.OnCollapse(*found); return nil }); err != nil {
+				return err
+			}
+		}
+	}
+	w.earlier = &now
+	return nil
+}
+
+// collapse judges the signs of two windows in a row; it is nil for a healthy
+// training.
+func (w *watch) collapse(now, earlier signs) *Collapse {
+	narrow := func(s signs) bool {
+		return !(s.sample.relative > minSpread*w.before.relative && s.sample.absolute > minSize*w.before.absolute)
+	}
+	stuck := func(s signs) bool { return w.plateau > 0 && math.Abs(s.cost/w.plateau-1) < nearPlateau }
 	switch {
 	case narrow(now) && narrow(earlier):
-		return &Collapse{step,
+		return &Collapse{w.place.Steps,
 			fmt.Sprintf("all images have nearly one embedding: they lie %.2g from their mean, %.2g of their size; before training %.2g and %.2g",
-				now.sample.absolute, now.sample.relative, now.before.absolute, now.before.relative),
+				now.sample.absolute, now.sample.relative, w.before.absolute, w.before.relative),
 			"a lower learning rate, a smaller penalty, a larger margin, or batch norm"}
 	case stuck(now) && stuck(earlier):
-		return &Collapse{step,
-			fmt.Sprintf("the loss is stuck at %.4f, that of a network that gives all images one embedding (%.4f)", now.cost, now.plateau),
+		return &Collapse{w.place.Steps,
+			fmt.Sprintf("the loss is stuck at %.4f, that of a network that gives all images one embedding (%.4f)", now.cost, w.plateau),
 			"a lower learning rate with warm-up, random triplets or batch-all before batch-hard, or another scale of the weights"}
-	case now.active == 1 && earlier.active == 1 && now.cost >= now.plateau:
-		return &Collapse{step,
-			"every triplet is within the margin, and the loss is no lower than for equal embeddings",
-			"a lower learning rate, a smaller margin, or easier triplets"}
-	case now.active == 0 && earlier.active == 0 && now.cost == 0 && earlier.cost == 0:
-		return &Collapse{step,
-			"no triplet is within the margin any more: nothing is learned from them",
+	case now.cost == 0 && earlier.cost == 0:
+		return &Collapse{w.place.Steps,
+			"the loss of every batch is 0: no example violates the margin, and nothing is learned",
 			"harder triplets (batch-hard, semi-hard), a larger margin, or an end of the training"}
 	}
 	return nil
 }
 
-// marginOf is the margin of a triplet loss that has one.
-func marginOf(objective objectives.Loss) (margin float64, found bool) {
-	if o, ok := objective.(objectives.MarginLoss); ok {
-		return o.HingeMargin()
+// measure embeds the sample.
+func (w *watch) measure() (spread, error) {
+	embeddings, err := w.Model.EmbedPixels(w.sample)
+	if err != nil {
+		return spread{}, err
 	}
-	return 0, false
+	return spreadOf(embeddings), nil
+}
+
+// spreadOf is zero where all embeddings are.
+func spreadOf(embeddings [][]float32) spread {
+	mean := make([]float64, len(embeddings[0]))
+	var squares float64
+	for _, e := range embeddings {
+		for j, v := range e {
+			mean[j] += float64(v) / float64(len(embeddings))
+			squares += float64(v) * float64(v)
+		}
+	}
+	var common float64
+	for _, v := range mean {
+		common += v * v
+	}
+	squares /= float64(len(embeddings))
+	if squares == 0 {
+		return spread{}
+	}
+	absolute := math.Sqrt(max(0, squares-common))
+	return spread{absolute, absolute / math.Sqrt(squares)}
+}
+
+// plateau is the loss of the first step's examples for a network that gives all
+// images one embedding: the head and the loss of embeddings of zeros. Where the loss
+// has a trainable bias it is the minimum over the bias.
+func (r *run) plateau() (float64, error) {
+	shape, err := backbone.ShapeOf(r.Model.Backbone)
+	if err != nil {
+		return 0, err
+	}
+	weights := r.Model.Weights.Clone()
+	program, err := graph.Build(weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
+		var embeddings []*graph.Node
+		for _, tower := range towers(r.kind) {
+			embeddings = append(embeddings, b.Input(tower, r.count, shape.Features)) // zeros
+		}
+		return graph.Outputs{graph.Cost: r.cost(b, embeddings)}
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer program.Close()
+	if name := labelsInput(r.kind); name != "" {
+		labels := make([]float32, r.count)
+		if err := r.label(r.sample(0), labels); err != nil {
+			return 0, err
+		}
+		if err := program.Set(name, labels); err != nil {
+			return 0, err
+		}
+	}
+	run := func() (float64, error) {
+		if err := program.Run(); err != nil {
+			return 0, err
+		}
+		return program.Scalar(graph.Cost)
+	}
+	bias := weights.Get("head.bias")
+	if bias == nil {
+		return run()
+	}
+	return minimum(-8, 8, 1e-2, func(value float64) (float64, error) {
+		var element any = value
+		if bias.Value.Dtype() == tensor.Float32 {
+			element = float32(value)
+		}
+		if err := bias.Value.Memset(element); err != nil {
+			return 0, errors.WithStack(err)
+		}
+		return run()
+	})
+}
+
+// minimum finds the minimum of a convex function between two points by golden
+// section search (Kiefer 1953), to the given width.
+func minimum(from, to, width float64, f func(float64) (float64, error)) (float64, error) {
+	const ratio = 1 / math.Phi
+	left, right := to-ratio*(to-from), from+ratio*(to-from)
+	atLeft, err := f(left)
+	if err != nil {
+		return 0, err
+	}
+	atRight, err := f(right)
+	for err == nil && to-from > width {
+		if atLeft < atRight {
+			to, right, atRight = right, left, atLeft
+			left = to - ratio*(to-from)
+			atLeft, err = f(left)
+		} else {
+			from, left, atLeft = left, right, atRight
+			right = from + ratio*(to-from)
+			atRight, err = f(right)
+		}
+	}
+	return min(atLeft, atRight), err
 }

@@ -24,7 +24,7 @@ func judging(t *testing.T, objective objectives.Loss, head heads.Head, rate floa
 	t.Helper()
 	training := newTrainer(t, tiny())
 	training.Model = newModel(t, tiny(), head)
-	training.Objective, training.Examples = objective, examples(t, objective, 16)
+	training.Loss = objective
 	training.Solver.LearningRate, training.Seed = rate, seed
 	return training
 }

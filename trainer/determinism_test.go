@@ -41,10 +41,10 @@ func TestAnotherSeedGivesOtherWeights(t *testing.T) {
 // Each image of a pair is distorted in its own way: an image beside itself is
 // at distance zero, and is so no longer when the two are distorted.
 func TestAugmentDistortsEachTower(t *testing.T) {
-	twins := &datasets.PairList{Dataset: seen, Pairs: []datasets.Pair{{Left: 0, Right: 0}, {Left: 20, Right: 20}}}
+	twins := datasets.ListedPairs([]datasets.Pair{{Left: 0, Right: 0}, {Left: 20, Right: 20}})
 	for _, augment := range []*datasets.Augmentation{nil, datasets.EachImage(datasets.Affine{Translation: 1, Probability: 1})} {
 		training := newTrainer(t, tiny())
-		training.Examples, training.Augment = trainer.Pairs(twins, 2), augment
+		training.Sampler, training.Batch, training.Augment = twins, 2, augment
 		training.OnStep = func(step trainer.Step) {
 			if distorted := step.Cost > 0; distorted != (augment != nil) {
 				t.Errorf("step %d, distortion %v: found cost %v", step.Number, augment, step.Cost)

@@ -26,9 +26,9 @@ func TestDivergenceKeepsTheLastFiniteWeights(t *testing.T) {
 		found     string
 	}{
 		{"a step makes weights overflow", everything(), 1e39, 1, 0, "is not finite"},
-		{"a step makes the next cost overflow", tiny(), 1e30, 1, 1, "the cost is"},
+		{"a step makes the next cost overflow", tiny(), 1e30, 1, 1, "the loss is"},
 		{"a step makes the next statistics overflow", everything(), 1e30, 1, 1, `weight "norm1.running_var" is not finite`},
-		{"the data are infinite", everything(), 1e-3, 1e-300, 0, "the cost is NaN"},
+		{"the data are infinite", everything(), 1e-3, 1e-300, 0, "the loss is NaN"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			training := newTrainer(t, test.network)
@@ -41,7 +41,7 @@ func TestDivergenceKeepsTheLastFiniteWeights(t *testing.T) {
 			if !errors.Is(err, trainer.ErrNotFinite) {
 				t.Fatalf("found error %v, expected ErrNotFinite", err)
 			}
-			for _, part := range []string{test.found, "take a lower rate", "clip the gradient", "extreme values"} {
+			for _, part := range []string{test.found, "use a lower learning rate", "clip the gradient", "extreme values"} {
 				if !strings.Contains(err.Error(), part) {
 					t.Errorf("error %q does not say %q", err, part)
 				}

@@ -46,12 +46,6 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	objective := objectives.Contrastive{Margin: 1}
-	pairs, err := trainer.For(objective, images, 16, 0)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
 	validation, err := trainer.Verification(others, 200, 1)
 	if err != nil {
 		fmt.Println(err)
@@ -64,7 +58,7 @@ func Example() {
 	}
 
 	training := trainer.Trainer{
-		Model: model, Objective: objective, Examples: pairs,
+		Model: model, Loss: objectives.Contrastive{Margin: 1}, Images: images, Batch: 16,
 		Solver: solver.Config{Solver: "adam", LearningRate: 1e-2, Schedule: "cosine"},
 		Epochs: 10, EpochSteps: 10, Seed: 1, Validate: validation,
 	}

@@ -13,11 +13,11 @@ import (
 
 // firstCost is the cost of the first step, and the distances before it of all
 // images from one another.
-func firstCost(t *testing.T, objective objectives.Loss, examples *trainer.Examples) (cost float64, distance func(i, j int) float64) {
+func firstCost(t *testing.T, loss objectives.Loss, images datasets.Images, sampler datasets.Sampler, batch int) (cost float64, distance func(i, j int) float64) {
 	t.Helper()
 	training := newTrainer(t, tiny())
-	training.Objective, training.Examples, training.Epochs, training.EpochSteps = objective, examples, 1, 1
-	embeddings, err := training.Model.EmbedAll(seen.Images, nil)
+	training.Loss, training.Images, training.Sampler, training.Batch, training.Epochs, training.EpochSteps = loss, images, sampler, batch, 1, 1
+	embeddings, err := training.Model.EmbedAll(seen, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,22 +30,19 @@ func firstCost(t *testing.T, objective objectives.Loss, examples *trainer.Exampl
 	return cost, func(i, j int) float64 { return between.Between(embeddings.Row(i), embeddings.Row(j)) }
 }
 
-// A labelled batch of one group is drawn like any other, but for its classes.
-func TestForGroups(t *testing.T) {
+// A batch of one group trains like any other.
+func TestGroupBatches(t *testing.T) {
 	grouped := *seen
 	grouped.Classes = nil
 	for i, name := range seen.Classes {
 		grouped.Classes = append(grouped.Classes, fmt.Sprintf("%c/%s", 'A'+i%3, name))
 	}
-	examples, err := trainer.ForGroups(objectives.NPair{Temperature: 1}, &grouped, 24, 4)
+	sampler, err := datasets.GroupBatches(&grouped, 6, 4)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cost, _ := firstCost(t, objectives.NPair{Temperature: 1}, examples); !(cost > 0) {
-		t.Errorf("found the cost %v, expected one above zero", cost)
-	}
-	if _, err := trainer.ForGroups(objectives.NPair{Temperature: 1}, &grouped, 1, 1); err == nil {
-		t.Error("one image: no error")
+	if cost, _ := firstCost(t, objectives.NPair{Temperature: 1}, &grouped, sampler, 24); !(cost > 0) {
+		t.Errorf("found the loss %v, expected one above zero", cost)
 	}
 }
 
@@ -54,7 +51,7 @@ func TestForGroups(t *testing.T) {
 func TestListedPairs(t *testing.T) {
 	list := &datasets.PairList{Dataset: seen, Pairs: []datasets.Pair{{Left: 0, Right: 1}, {Left: 2, Right: 40, Different: true}, {Left: 90, Right: 95}}}
 	const margin = 5
-	cost, distance := firstCost(t, objectives.Contrastive{Margin: margin}, trainer.Pairs(list, 3))
+	cost, distance := firstCost(t, objectives.Contrastive{Margin: margin}, list.Dataset, datasets.ListedPairs(list.Pairs), 3)
 	var want float64
 	for _, pair := range list.Pairs {
 		d := distance(pair.Left, pair.Right)
@@ -71,7 +68,7 @@ func TestListedPairs(t *testing.T) {
 func TestListedTriplets(t *testing.T) {
 	list := &datasets.TripletList{Dataset: seen, Triplets: []datasets.Triplet{{Anchor: 0, Positive: 1, Negative: 50}, {Anchor: 30, Positive: 25, Negative: 2}}}
 	const margin = 0.5
-	cost, distance := firstCost(t, objectives.Triplet{Margin: margin}, trainer.Triplets(list, 2))
+	cost, distance := firstCost(t, objectives.Triplet{Margin: margin}, list.Dataset, datasets.ListedTriplets(list.Triplets), 2)
 	var want float64
 	for _, triplet := range list.Triplets {
 		want += max(0, distance(triplet.Anchor, triplet.Positive)-distance(triplet.Anchor, triplet.Negative)+margin) / 2
@@ -81,7 +78,7 @@ func TestListedTriplets(t *testing.T) {
 	}
 }
 
-// A labelled batch has as many images of each class as asked for, and where
+// A labeled batch has as many images of each class as asked for, and where
 // there are too few classes for that, more images of all of them.
 func TestBatchesOfFewClasses(t *testing.T) {
 	for _, test := range []struct{ classes, batch, perClass, images int }{
@@ -94,12 +91,13 @@ func TestBatchesOfFewClasses(t *testing.T) {
 		{24, 144, 6, 144}, // all 24 × 6
 	} {
 		objective := objectives.BatchHard{Margin: 0.2}
-		examples, err := trainer.For(objective, blobs(test.classes, 12, 1), test.batch, test.perClass)
+		images := blobs(test.classes, 12, 1)
+		sampler, err := datasets.DefaultSampler(datasets.Labeled, images, test.batch, test.perClass)
 		if err != nil {
 			t.Fatal(err)
 		}
 		training := newTrainer(t, tiny())
-		training.Objective, training.Examples, training.Epochs, training.EpochSteps = objective, examples, 1, 1
+		training.Loss, training.Images, training.Sampler, training.Batch, training.Epochs, training.EpochSteps = objective, images, sampler, test.batch, 1, 1
 		training.OnStep = func(step trainer.Step) {
 			if step.Images != test.images {
 				t.Errorf("batch of %d, %d a class, of %d classes: found %d images, expected %d", test.batch, test.perClass, test.classes, step.Images, test.images)

@@ -33,12 +33,8 @@ func checkpointed(t testing.TB) (*run, []byte) {
 		t.Fatal(err)
 	}
 	loss := objectives.Contrastive{Margin: 1}
-	examples, err := For(loss, images, 4, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	training := &Trainer{
-		Model: model, Objective: loss, Examples: examples, Epochs: 5,
+		Model: model, Loss: loss, Images: images, Batch: 4, Epochs: 5,
 		Solver:     solver.Config{Solver: "adam", LearningRate: 1e-3, Schedule: "cosine", Average: 0.9},
 		Checkpoint: filepath.Join(t.TempDir(), "checkpoint.safetensors"),
 	}

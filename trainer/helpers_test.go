@@ -83,20 +83,10 @@ func newModel(t testing.TB, network backbone.Network, head heads.Head) *likeness
 // newTrainer trains for two epochs of five steps on 16 balanced pairs each.
 func newTrainer(t testing.TB, network backbone.Network) *trainer.Trainer {
 	t.Helper()
-	objective := objectives.Contrastive{Margin: 1}
 	return &trainer.Trainer{
-		Model: newModel(t, network, heads.L2{}), Objective: objective, Examples: examples(t, objective, 16),
+		Model: newModel(t, network, heads.L2{}), Loss: objectives.Contrastive{Margin: 1}, Images: seen, Batch: 16,
 		Solver: solver.Config{Solver: "adam", LearningRate: 1e-3}, Epochs: 2, EpochSteps: 5, Seed: 1,
 	}
-}
-
-func examples(t testing.TB, objective objectives.Loss, batch int) *trainer.Examples {
-	t.Helper()
-	examples, err := trainer.For(objective, seen, batch, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return examples
 }
 
 func run(t testing.TB, training *trainer.Trainer) trainer.Result {
@@ -121,7 +111,7 @@ func values(model *likeness.Model) map[string][]float32 {
 // a pair of two, over all pairs.
 func auc(t testing.TB, model *likeness.Model, images *datasets.Dataset) float64 {
 	t.Helper()
-	embeddings, err := model.EmbedAll(images.Images, nil)
+	embeddings, err := model.EmbedAll(images, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

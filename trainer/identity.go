@@ -21,19 +21,22 @@ import (
 )
 
 // identity is everything that decides which weights a training ends with, by name,
-// except for the arithmetic of the processor. A checkpoint keeps it, and is resumed
-// only by a training with the same one.
+// except for the arithmetic of the processor. A checkpoint records it and is resumed
+// only by a training of the same identity.
 //
-// Nothing in it depends on how this module's types are named or built. What
-// package backbone, heads or objectives provides is identified by its settings;
-// for a type of a user's own it is the structure of the graph that it builds.
+// It does not depend on the names of this module's types. A backbone, head or loss
+// of this module is identified by its settings, one of a user's own by the structure
+// of the graph that it builds.
 func (r *run) identity() (map[string]string, error) {
 	settings, err := r.commonIdentity()
 	if err != nil {
 		return nil, err
 	}
 	settings["head"] = heads.Identifier(r.Model.Head)
-	settings["examples"], settings["images"] = r.Examples.drawn, digest(r.Examples.images)
+	settings["examples"] = r.sampler.Identity()
+	if settings["images"], err = imagesIdentity(r.Images); err != nil {
+		return nil, err
+	}
 	settings["validation"] = "none"
 	if r.Validate != nil {
 		settings["validation"] = r.Validate.Identity()
@@ -42,7 +45,7 @@ func (r *run) identity() (map[string]string, error) {
 	if known {
 		settings["backbone"] = blocks
 	}
-	if !known || heads.IsOwn(r.Model.Head) || objectives.IsOwn(r.Objective) {
+	if !known || heads.IsOwn(r.Model.Head) || objectives.IsOwn(r.Loss) {
 		settings["graph"] = r.program.Structure()
 	}
 	return settings, nil
@@ -73,20 +76,24 @@ func (r *run) firstIdentity() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	hash, images := fnv.New64a(), r.Examples.images
-	for i, image := range images.Images {
-		hash.Write(image)
-		if images.Labels != nil {
-			fmt.Fprint(hash, images.Labels[i])
+	hash := fnv.New64a()
+	err = datasets.ReadAll(r.Images, func(i int, pixels []uint8) error {
+		hash.Write(pixels)
+		if label := r.Images.Label(i); label >= 0 {
+			fmt.Fprint(hash, label)
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	settings["images"] = fmt.Sprintf("%d of digest %016x", images.Len(), hash.Sum64())
-	switch r.Examples.kind.(type) {
-	case pairs:
+	settings["images"] = fmt.Sprintf("%d of digest %016x", r.Images.Len(), hash.Sum64())
+	switch r.kind {
+	case datasets.Pairs:
 		settings["examples"] = "trainer.pairs"
-	case triplets:
+	case datasets.Triplets:
 		settings["examples"] = "trainer.triplets"
-	case batches:
+	case datasets.Labeled:
 		settings["examples"] = "trainer.batches"
 	}
 	return settings, nil
@@ -95,10 +102,10 @@ func (r *run) firstIdentity() (map[string]string, error) {
 // commonIdentity is what all formats have.
 func (r *run) commonIdentity() (map[string]string, error) {
 	settings := map[string]string{
-		"objective": r.Objective.Name(), "head": r.Model.Head.Name(),
+		"objective": r.Loss.Name(), "head": r.Model.Head.Name(),
 		"epochs": fmt.Sprint(r.Epochs), "steps of an epoch": fmt.Sprint(r.epochSteps),
 		"seed": fmt.Sprint(r.Seed), "patience": fmt.Sprint(r.Patience),
-		"batch": fmt.Sprint(r.Examples.count),
+		"batch": fmt.Sprint(r.count),
 	}
 	for _, weight := range r.Model.Weights.All() {
 		if weight.Frozen {
@@ -106,7 +113,7 @@ func (r *run) commonIdentity() (map[string]string, error) {
 		}
 	}
 	for name, value := range map[string]any{
-		"parameters of the objective": r.Objective, "solver": r.Solver, "penalties": r.Penalties,
+		"parameters of the objective": r.Loss, "solver": r.Solver, "penalties": r.Penalties,
 		"augmentation": r.Augment, "preprocessing": r.Model.Preprocessing,
 	} {
 		var err error
@@ -251,17 +258,22 @@ func differing(a, b string) (string, string) {
 	return cut(a), cut(b)
 }
 
-// digest distinguishes a data set from others by its images, labels and classes.
-func digest(d *datasets.Dataset) string {
-	hash := sha256.New()
-	fmt.Fprintln(hash, d.Size, strings.Join(d.Classes, "\x00"))
-	for i, image := range d.Images {
-		hash.Write(image)
-		if d.Labels != nil {
-			fmt.Fprintln(hash, d.Labels[i])
-		}
+// imagesIdentity distinguishes a set of images from others: by its method Identity,
+// if it has one, or by a digest of its images, labels and classes.
+func imagesIdentity(images datasets.Images) (string, error) {
+	if own, ok := images.(interface{ Identity() string }); ok {
+		return own.Identity(), nil
 	}
-	return fmt.Sprintf("%d of digest %x", d.Len(), hash.Sum(nil)[:8])
+	hash := sha256.New()
+	fmt.Fprintln(hash, images.ImageSize(), strings.Join(images.ClassNames(), "\x00"))
+	err := datasets.ReadAll(images, func(i int, pixels []uint8) error {
+		hash.Write(pixels)
+		if label := images.Label(i); label >= 0 {
+			fmt.Fprintln(hash, label)
+		}
+		return nil
+	})
+	return fmt.Sprintf("%d of digest %x", images.Len(), hash.Sum(nil)[:8]), err
 }
 
 // digestOf distinguishes a list of pairs or triplets from others.

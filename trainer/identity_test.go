@@ -74,11 +74,11 @@ func (o ownObjective) Cost(b *graph.Builder, batch objectives.Batch) *graph.Node
 	return objectives.Contrastive{Margin: o.margin}.Cost(b, batch)
 }
 
-func pairList(different func(i int) bool) *datasets.PairList {
-	list := &datasets.PairList{Dataset: seen}
+func pairList(different func(i int) bool) []datasets.Pair {
+	var list []datasets.Pair
 	r := rand.New(rand.NewPCG(1, 1))
 	for i := range 64 {
-		list.Pairs = append(list.Pairs, datasets.Pair{Left: r.IntN(seen.Len()), Right: r.IntN(seen.Len()), Different: different(i)})
+		list = append(list, datasets.Pair{Left: r.IntN(seen.Len()), Right: r.IntN(seen.Len()), Different: different(i)})
 	}
 	return list
 }
@@ -109,18 +109,18 @@ func TestResumeRefusesWhateverDecidesTheWeights(t *testing.T) {
 		return model(network, heads.L2{})
 	}
 	listed := func(different func(i int) bool) func() *trainer.Trainer {
-		return with(func(tr *trainer.Trainer) { tr.Examples = trainer.Pairs(pairList(different), 16) })
+		return with(func(tr *trainer.Trainer) { tr.Sampler = datasets.ListedPairs(pairList(different)) })
 	}
 	batch := func(perClass int, groups bool) func() *trainer.Trainer {
 		return with(func(tr *trainer.Trainer) {
 			objective := objectives.BatchContrastive{Margin: 1}
-			tr.Objective = objective
-			draw := func() (*trainer.Examples, error) { return trainer.For(objective, seen, 16, perClass) }
+			tr.Loss = objective
+			draw := datasets.ClassBatches
 			if groups {
-				draw = func() (*trainer.Examples, error) { return trainer.ForGroups(objective, seen, 16, perClass) }
+				draw = datasets.GroupBatches
 			}
 			var err error
-			if tr.Examples, err = draw(); err != nil {
+			if tr.Sampler, err = draw(seen, 16/perClass, perClass); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -142,7 +142,7 @@ func TestResumeRefusesWhateverDecidesTheWeights(t *testing.T) {
 		})
 	}
 	objective := func(o objectives.Loss) func() *trainer.Trainer {
-		return with(func(tr *trainer.Trainer) { tr.Objective = o })
+		return with(func(tr *trainer.Trainer) { tr.Loss = o })
 	}
 	layer := func(scale *float64) func() *trainer.Trainer {
 		return with(func(tr *trainer.Trainer) {

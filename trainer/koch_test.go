@@ -28,7 +28,7 @@ func TestKochsRecipe(t *testing.T) {
 	head := heads.WeightedL1{Signed: true}
 	network := tiny(graph.Activate{Function: "sigmoid"})
 	training := &trainer.Trainer{
-		Model: newModel(t, network, head), Objective: probed{}, Examples: examples(t, probed{}, 16),
+		Model: newModel(t, network, head), Loss: probed{}, Images: seen, Batch: 16,
 		Solver: solver.Koch(), Epochs: 60, EpochSteps: 2, Seed: 1,
 	}
 	var velocity, want float64

@@ -36,7 +36,7 @@ func newLossTrainer(t *testing.T, loss objectives.Loss, checkpoint string) *trai
 	t.Helper()
 	training := newTrainer(t, everything())
 	training.Model = newModel(t, everything(), heads.SquaredL2{})
-	training.Objective, training.Examples, training.Checkpoint = loss, examples(t, loss, 16), checkpoint
+	training.Loss, training.Checkpoint = loss, checkpoint
 	training.Solver.Average = 0.9
 	return training
 }

@@ -35,7 +35,7 @@ func TestEveryObjectiveTeachesEveryHead(t *testing.T) {
 				model := newModel(t, tiny(), head)
 				untrained := auc(t, model, unseen)
 				result := run(t, &trainer.Trainer{
-					Model: model, Objective: objective, Examples: examples(t, objective, 24),
+					Model: model, Loss: objective, Images: seen, Batch: 24,
 					Solver: solver.Config{Solver: "adam", LearningRate: 1e-2, Schedule: "cosine"},
 					Epochs: 2, EpochSteps: 100, Seed: 1,
 				})

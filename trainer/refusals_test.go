@@ -21,7 +21,7 @@ import (
 // A training that cannot be is refused, with the field and what was expected,
 // and the weights are as they were.
 func TestRunRefuses(t *testing.T) {
-	pairs := &datasets.PairList{Dataset: seen, Pairs: []datasets.Pair{{Left: 0, Right: 1}, {Left: 0, Right: 999}}}
+	listed := datasets.ListedPairs([]datasets.Pair{{Left: 0, Right: 1}, {Left: 0, Right: 999}})
 	wide := blobs(2, 2, 1)
 	wide.Size = imaging.Size{Height: 4, Width: 16, Channels: 1}
 	for _, test := range []struct {
@@ -29,8 +29,8 @@ func TestRunRefuses(t *testing.T) {
 		want  string
 	}{
 		{func(t *trainer.Trainer) { t.Model = nil }, "field Model is missing"},
-		{func(t *trainer.Trainer) { t.Objective = nil }, "field Objective is missing"},
-		{func(t *trainer.Trainer) { t.Examples = nil }, "field Examples is missing"},
+		{func(t *trainer.Trainer) { t.Loss = nil }, "field Loss is missing"},
+		{func(t *trainer.Trainer) { t.Images = nil }, "field Images is missing"},
 		{func(t *trainer.Trainer) { t.Epochs = 0 }, "field Epochs: found 0, expected at least 1"},
 		{func(t *trainer.Trainer) { t.EpochSteps = -1 }, "field EpochSteps: found -1"},
 		{func(t *trainer.Trainer) { t.Patience = -1 }, "field Patience: found -1"},
@@ -41,17 +41,17 @@ func TestRunRefuses(t *testing.T) {
 		{func(t *trainer.Trainer) { t.Solver.Solver = "sdg" }, "sdg"},
 		{func(t *trainer.Trainer) { t.Solver.LearningRate = 0 }, "rate"},
 		{func(t *trainer.Trainer) { t.Penalties = []objectives.WeightPenalty{{Pattern: "conv9", Lambda: 1}} }, "conv9"},
-		{func(t *trainer.Trainer) { t.Objective = objectives.Contrastive{} }, "margin"},
+		{func(t *trainer.Trainer) { t.Loss = objectives.Contrastive{} }, "margin"},
 		{func(t *trainer.Trainer) { t.Model.Head = heads.SquaredL2{} }, "squared-l2"},
-		{func(t *trainer.Trainer) { t.Objective = objectives.Triplet{Margin: 1} }, `objective triplet does not judge the examples it is given, which have the inputs ["left" "right"]`},
-		{func(t *trainer.Trainer) { t.Objective = objectives.BatchHard{Margin: 1} }, "objective batch-hard does not judge"},
-		{func(t *trainer.Trainer) { t.Examples = trainer.Triplets(tripletList(), 2) }, "objective contrastive does not judge"},
-		{func(t *trainer.Trainer) { t.Examples = trainer.Pairs(pairs, 0) }, "field Examples: found a batch of 0"},
-		{func(t *trainer.Trainer) { t.Examples = trainer.Pairs(pairs, 2) }, "999"},
-		{func(t *trainer.Trainer) { t.Examples = trainer.Pairs(nil, 2) }, "field Examples: there is nothing to draw from"},
-		{func(t *trainer.Trainer) { t.Examples = trainer.Triplets(&datasets.TripletList{Dataset: seen}, 2) }, "field Examples: there is nothing to draw from"},
-		{func(t *trainer.Trainer) { t.Examples = &trainer.Examples{} }, "field Examples: there is nothing to draw from"},
-		{func(t *trainer.Trainer) { t.Examples, _ = trainer.For(t.Objective, wide, 2, 0) }, "expected (batch, 8, 8, 1)"},
+		{func(t *trainer.Trainer) { t.Loss, t.Sampler = objectives.Triplet{Margin: 1}, listed }, "field Sampler: it draws pairs, but the loss triplet needs triplets"},
+		{func(t *trainer.Trainer) { t.Loss, t.Sampler = objectives.BatchHard{Margin: 1}, listed }, "field Sampler: it draws pairs, but the loss batch-hard needs labeled images"},
+		{func(t *trainer.Trainer) { t.Sampler = datasets.ListedTriplets(make([]datasets.Triplet, 1)) }, "field Sampler: it draws triplets, but the loss contrastive needs pairs"},
+		{func(t *trainer.Trainer) { t.Batch = 0 }, "field Batch: found 0, expected at least 1"},
+		{func(t *trainer.Trainer) { t.Sampler = listed }, "999"},
+		{func(t *trainer.Trainer) { t.Sampler = datasets.ListedPairs(nil) }, "field Sampler: listed pairs 0 of digest e3b0c44298fc1c14: it draws nothing for a Batch of 16"},
+		{func(t *trainer.Trainer) { t.Images = (*datasets.Dataset)(nil) }, "field Images: the dataset is nil"},
+		{func(t *trainer.Trainer) { t.Images = &datasets.Dataset{Size: size} }, "field Images: a dataset without images"},
+		{func(t *trainer.Trainer) { t.Images = wide }, "expected (batch, 8, 8, 1)"},
 	} {
 		training := newTrainer(t, tiny())
 		model := training.Model
@@ -82,40 +82,35 @@ func TestCheckKnowsTheLayers(t *testing.T) {
 	}
 }
 
-func tripletList() *datasets.TripletList {
-	return &datasets.TripletList{Dataset: seen, Triplets: []datasets.Triplet{{Anchor: 0, Positive: 1, Negative: 50}}}
-}
-
-func TestForRefuses(t *testing.T) {
+// Images that leave nothing to draw are refused before the first step.
+func TestDefaultSamplerRefuses(t *testing.T) {
 	contrastive, triplet, hard := objectives.Contrastive{Margin: 1}, objectives.Triplet{Margin: 1}, objectives.BatchHard{Margin: 1}
-	unlabelled := blobs(2, 2, 1)
-	unlabelled.Labels = nil
-	mislabelled := blobs(2, 2, 1)
-	mislabelled.Labels[0] = 7
+	unlabeled := blobs(2, 2, 1)
+	unlabeled.Labels = nil
+	mislabeled := blobs(2, 2, 1)
+	mislabeled.Labels[0] = 7
 	for _, test := range []struct {
-		objective       objectives.Loss
-		images          *datasets.Dataset
-		batch, perClass int
-		want            string
-		is              error
+		loss   objectives.Loss
+		images *datasets.Dataset
+		batch  int
+		want   string
+		is     error
 	}{
-		{nil, seen, 2, 0, "there must be an objective and images", nil},
-		{contrastive, nil, 2, 0, "there must be an objective and images", nil},
-		{contrastive, seen, 0, 0, "found a batch of 0, expected at least 1", nil},
-		{contrastive, blobs(1, 8, 1), 2, 0, "one class", datasets.ErrTooFew},
-		{triplet, blobs(8, 1, 1), 2, 0, "one image in each", datasets.ErrTooFew},
-		{hard, blobs(8, 1, 1), 32, 0, "draw examples for batch-hard", datasets.ErrTooFew},
-		{hard, blobs(1, 8, 1), 32, 0, "draw examples for batch-hard", datasets.ErrTooFew},
-		{hard, unlabelled, 32, 0, "draw examples for batch-hard", datasets.ErrUnlabelled},
-		{contrastive, unlabelled, 32, 0, "draw examples for contrastive", datasets.ErrUnlabelled},
-		{hard, mislabelled, 32, 0, "image 0 has label 7", nil},
-		{hard, seen, 7, 4, "a batch of 7 images has room for 1 class of 4, expected at least 2: take a larger batch", nil},
-		{hard, seen, 32, 1, "found 1 image of each class, expected at least 2", nil},
-		{neither{}, seen, 32, 0, "draw examples for neither: it judges neither pairs nor triplets nor batches", nil},
+		{contrastive, blobs(1, 8, 1), 2, "one class", datasets.ErrTooFew},
+		{triplet, blobs(8, 1, 1), 2, "one image in each", datasets.ErrTooFew},
+		{hard, blobs(8, 1, 1), 32, "draw examples for batch-hard", datasets.ErrTooFew},
+		{hard, blobs(1, 8, 1), 32, "draw examples for batch-hard", datasets.ErrTooFew},
+		{hard, unlabeled, 32, "draw examples for batch-hard", datasets.ErrUnlabeled},
+		{contrastive, unlabeled, 32, "draw examples for contrastive", datasets.ErrUnlabeled},
+		{hard, mislabeled, 32, "image 0 has label 7", nil},
+		{hard, seen, 7, "a batch of 7 images has room for 1 class of 4, expected at least 2: use a larger batch", nil},
+		{neither{}, seen, 32, "field Loss: neither: found the kind 9 of examples", nil},
 	} {
-		examples, err := trainer.For(test.objective, test.images, test.batch, test.perClass)
-		if err == nil || !strings.Contains(err.Error(), test.want) || examples != nil {
-			t.Errorf("found %v, error %v, expected one with %q", examples, err, test.want)
+		training := newTrainer(t, tiny())
+		training.Loss, training.Images, training.Batch = test.loss, test.images, test.batch
+		err := training.Check()
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("found error %v, expected one with %q", err, test.want)
 		}
 		if test.is != nil && !errors.Is(err, test.is) {
 			t.Errorf("error %v is not %v", err, test.is)
@@ -123,7 +118,7 @@ func TestForRefuses(t *testing.T) {
 	}
 }
 
-// neither is an objective of no kind.
+// neither is a loss of no kind.
 type neither struct{}
 
 func (neither) Name() string                                      { return "neither" }
@@ -217,10 +212,10 @@ func TestPanicsAreErrors(t *testing.T) {
 		{func(t *trainer.Trainer) { t.Validate = panicking{} }, "field Validate: its method Measure panics: broken", 5},
 		{func(t *trainer.Trainer) { t.Validate = panicking{identity: true} }, "field Validate: its method Identity panics: broken", 0},
 		{func(t *trainer.Trainer) { t.Validate = (*panicking)(nil) }, "field Validate: its method Identity panics: ", 0},
-		{func(t *trainer.Trainer) { t.Objective = (*objectives.Contrastive)(nil) }, "field Objective: the method Check of a nil *objectives.Contrastive panics", 0},
-		{func(t *trainer.Trainer) { t.Objective = panicking{check: true} }, "field Objective: the method Check of trainer_test.panicking panics: broken", 0},
+		{func(t *trainer.Trainer) { t.Loss = (*objectives.Contrastive)(nil) }, "field Loss: the method Check of a nil *objectives.Contrastive panics", 0},
+		{func(t *trainer.Trainer) { t.Loss = panicking{check: true} }, "field Loss: the method Check of trainer_test.panicking panics: broken", 0},
 		{func(t *trainer.Trainer) {
-			t.Objective, t.Checkpoint = panicking{Contrastive: objectives.Contrastive{Margin: 1}, name: true}, "unused"
+			t.Loss, t.Checkpoint = panicking{Contrastive: objectives.Contrastive{Margin: 1}, name: true}, "unused"
 		}, "not this package's own panics: broken", 0},
 		{func(t *trainer.Trainer) { t.OnStep = panicAt[trainer.Step](3) }, "OnStep panics: broken", 3},
 		{func(t *trainer.Trainer) { t.OnEpoch = panicAt[trainer.Epoch](2) }, "OnEpoch panics: broken", 10},
@@ -241,10 +236,6 @@ func TestPanicsAreErrors(t *testing.T) {
 		if err := training.Check(); test.steps == 0 && (err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("Check: found error %v, expected one with %q", err, test.want)
 		}
-	}
-	examples, err := trainer.For((*objectives.Contrastive)(nil), blobs(1, 8, 1), 2, 0)
-	if err == nil || examples != nil || !strings.Contains(err.Error(), "draw examples: the objective panics") {
-		t.Errorf("found %v, %v", examples, err)
 	}
 }
 

@@ -23,7 +23,7 @@ func TestEpochStepsDefault(t *testing.T) {
 		{objectives.Contrastive{Margin: 1}, 200, 1, 400},
 	} {
 		training := newTrainer(t, tiny())
-		training.Objective, training.Examples, training.EpochSteps, training.Epochs = test.objective, examples(t, test.objective, test.batch), 0, 1
+		training.Loss, training.Batch, training.EpochSteps, training.Epochs = test.objective, test.batch, 0, 1
 		var last trainer.Step
 		training.OnStep = func(step trainer.Step) { last = step }
 		run(t, training)

@@ -2,88 +2,100 @@ package trainer
 
 import (
 	"context"
+	"fmt"
+	"math"
+	"reflect"
+	"time"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/solver"
 	"github.com/pkg/errors"
+	"gorgonia.org/tensor"
 )
 
-// Trainer is a training that is set up but not yet run. Model, Objective,
-// Examples, Solver and Epochs are needed; everything else may be left zero.
+// Trainer is a training that is set up but not yet run. Model, Loss, Images, Batch,
+// Solver and Epochs are required; everything else may be left zero.
 type Trainer struct {
-	Model     *likeness.Model
-	Objective objectives.Loss
-	Examples  *Examples
+	Model *likeness.Model
+	Loss  objectives.Loss
+	// Images are what the training draws its examples from, in memory or read
+	// lazily. While a step runs, the images of the next steps are read, in parallel.
+	Images datasets.Images
+	// Sampler draws the examples of each step, of the kind that the loss needs; nil
+	// means datasets.DefaultSampler.
+	Sampler   datasets.Sampler
+	Batch     int // pairs, triplets or labeled images of a step
 	Solver    solver.Config
-	Penalties []objectives.WeightPenalty // on the size of weights, as a term of the cost
+	Penalties []objectives.WeightPenalty // on the size of weights, as a term of the loss
 
 	Epochs     int
-	EpochSteps int // 0: as many as look at as many images as there are
+	EpochSteps int // 0 means enough steps to show as many images as there are
 	Seed       uint64
-	Augment    *datasets.Augmentation // random distortion of images
+	Augment    *datasets.Augmentation // random distortion of images; nil for none
 
-	Validate Validation // measures the model after every epoch
-	Patience int        // stop after so many epochs without gain; 0 never
+	Validate Validation // measures the model after every epoch; nil for none
+	Patience int        // stop after so many epochs without improvement; 0 never stops
 
-	// Checkpoint is a file that everything is saved to after each epoch, and when
-	// the context ends; none where it is empty. With Resume the training goes on
-	// from it, if it is there, and comes to the same weights, bit for bit, as if it
-	// had never stopped; a checkpoint of other settings or images is an
-	// ErrOtherTraining.
+	// Checkpoint is the path of the file to which the whole state of the training is
+	// saved after each epoch and when the context ends; empty for none. With Resume
+	// the training continues from this file, if it exists, and comes to the same
+	// weights, bit for bit, as if it had never stopped. A checkpoint of other
+	// settings or images is an ErrOtherTraining.
 	Checkpoint string
 	Resume     bool
 
 	OnStep  func(Step)
 	OnEpoch func(Epoch)
-	// OnCollapse is told, once, of a training that does not tell images apart.
+	// OnCollapse is called, once, when the training does not tell images apart.
 	OnCollapse func(Collapse)
 	OnResume   func(done []Epoch) // before the first step of a training that resumes
-	// OnWarning is told what does not keep a training from running, and may not be
-	// meant: a checkpoint that says too little of the training that wrote it, or was
-	// written with other arithmetic.
+	// OnWarning is called with what does not keep a training from running but may
+	// not be intended: a model that cannot be saved, a checkpoint that records too
+	// little of its training, or one that was computed with other arithmetic.
 	OnWarning func(message string)
 }
 
-// Step is what a step came to.
+// Step reports one step.
 type Step struct {
-	Number, Steps int     // from 1; in all
+	Number, Steps int     // the step, from 1, and the number of steps of the training
 	Epoch         int     // from 1
-	Cost          float64 // of this step's batch with the penalties, before the step
-	Images        int     // looked at in this step
+	Cost          float64 // loss of the batch with the penalties, before the step
+	Images        int     // images of the step
 }
 
-// Epoch is what an epoch came to.
+// Epoch reports one epoch.
 type Epoch struct {
 	Epoch           int      `json:"epoch"`                // from 1
 	Cost            float64  `json:"loss"`                 // mean over the steps
 	Validation      *float64 `json:"validation,omitempty"` // the higher the better
 	Best            bool     `json:"best"`                 // no earlier epoch was better
-	Rate            float64  `json:"rate"`                 // of the last step
+	Rate            float64  `json:"rate"`                 // learning rate of the last step
 	GradientNorm    float64  `json:"gradient_norm"`        // of the last step, before clipping
-	Seconds         float64  `json:"seconds"`              // of training alone
+	Seconds         float64  `json:"seconds"`              // of training, without validation
 	ImagesPerSecond float64  `json:"images_per_second"`
 }
 
-// Result is what a training came to.
+// Result reports a training.
 type Result struct {
 	Epochs          []Epoch
-	Steps           int // that led to the model's weights, before a resumption, too; 0: they are as they were before Run
-	BestEpoch       int // whose weights the model has; the last without validation
+	Steps           int // that led to the model's weights, those before a resumption included; 0: the weights are as before Run
+	BestEpoch       int // whose weights the model has; the last one without validation
 	Seconds         float64
-	ImagesPerSecond float64 // mean over the training, validation left out
+	ImagesPerSecond float64 // mean over the training, without validation
 	Stopped         string  // why it ended before its last epoch; empty if it did not
 }
 
-// Interrupted is what Result.Stopped says when the context ended.
+// Interrupted is the value of Result.Stopped when the context ended.
 const Interrupted = "interrupted"
 
-// Run trains the model in place, which loses its threshold: that was one of
-// other weights. When the context ends it stops after the step at hand, with
-// what was learned so far and no error. On an error the model keeps the weights
-// of the last step that went well. A panic of a callback, of the Validation or of
-// another part that is not this package's own is such an error.
+// Run trains the model in place, and removes its threshold, which was one of other
+// weights. When the context ends, Run stops after the present step, with the
+// weights so far and no error. On an error the model keeps the weights of the last
+// step that succeeded. A panic of a callback, of the Validation or of another part
+// that is not this package's own is such an error.
 func (t *Trainer) Run(ctx context.Context) (result Result, err error) {
 	if t == nil || ctx == nil {
 		return Result{}, errors.New("train: there must be a Trainer and a context")
@@ -91,48 +103,261 @@ func (t *Trainer) Run(ctx context.Context) (result Result, err error) {
 	var r *run
 	defer func() {
 		if cause := recover(); cause != nil {
-			if err = errors.Errorf("train: a part of the training that is not this package's own panics: %v", cause); r != nil {
-				result = r.came()
+			err = errors.Errorf("train: a part of the training that is not this package's own panics: %v", cause)
+			if r != nil {
+				result = r.soFar()
 			}
 		}
 	}()
-	r, err = t.start()
-	if err != nil {
+	if r, err = t.start(); err != nil {
 		return Result{}, errors.Wrap(err, "train")
 	}
 	defer r.program.Close()
+	return r.train(ctx)
+}
+
+// train is the loop.
+func (r *run) train(ctx context.Context) (Result, error) {
 	if err := r.resume(); err != nil {
 		return Result{}, errors.Wrap(err, "train")
 	}
+	var err error
 	if r.watch, err = r.newWatch(); err != nil {
 		return Result{}, errors.Wrap(err, "train")
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	if t.OnResume != nil && r.place.Steps > 0 {
-		if err := guarded("OnResume", func() error { t.OnResume(r.result.Epochs); return nil }); err != nil {
-			cancel()
-			return r.came(), errors.Wrap(err, "train")
+	if err := r.Model.CheckSave(); err != nil && r.OnWarning != nil {
+		r.OnWarning(fmt.Sprintf("the trained model cannot be saved: %v", err))
+	}
+	if r.OnResume != nil && r.place.Steps > 0 {
+		if err := guarded("OnResume", func() error { r.OnResume(r.result.Epochs); return nil }); err != nil {
+			return r.soFar(), errors.Wrap(err, "train")
 		}
 	}
-	ready := pipeline(ctx, r.place.Steps, t.Epochs*r.epochSteps, func(step int) (inputs, error) {
-		return t.Examples.step(step, t.Seed, t.Model.Preprocessing, t.Augment)
-	})
+	ctx, cancel := context.WithCancel(ctx)
+	prepared := prepare(ctx, r.place.Steps, r.Epochs*r.epochSteps, r.newExamples, r.fill)
 	defer func() {
 		cancel()
-		for range ready { // until the pipeline has seen it
-		}
+		prepared.drain()
 	}()
-	t.Model.Threshold = nil
-	for epoch := len(r.result.Epochs) + 1; epoch <= t.Epochs && r.result.Stopped == ""; epoch++ {
-		if err := r.epoch(ctx, epoch, ready); err != nil {
-			return r.came(), errors.Wrap(err, "train")
+	r.Model.Threshold = nil
+	for number := len(r.result.Epochs) + 1; number <= r.Epochs && r.result.Stopped == ""; number++ {
+		if err := r.epoch(ctx, number, prepared); err != nil {
+			return r.soFar(), errors.Wrap(err, "train")
 		}
 	}
-	return r.came(), errors.Wrap(r.finish(), "train")
+	return r.soFar(), errors.Wrap(r.keepBest(), "train")
 }
 
-// came is the result so far.
-func (r *run) came() Result {
+// epoch runs the steps of one epoch, validates and saves. It ends early when the
+// context does.
+func (r *run) epoch(ctx context.Context, number int, prepared *pipeline) error {
+	start, before := time.Now(), r.place.Seconds
+	for r.place.Done < r.epochSteps {
+		next := prepared.next() // nothing when the context has ended
+		if ctx.Err() != nil {
+			r.result.Stopped = Interrupted
+			if err := r.save(); err != nil {
+				return err
+			}
+			break
+		}
+		cost, err := r.step(number, next)
+		if err != nil {
+			return errors.Wrapf(err, "epoch %d, step %d", number, r.place.Steps+1)
+		}
+		prepared.recycle(next)
+		r.place.Sum += cost
+		r.place.Done++
+		r.place.Seconds = before + time.Since(start).Seconds()
+	}
+	if r.place.Done == 0 {
+		return nil
+	}
+	progress := r.solver.Progress()
+	epoch := Epoch{
+		Epoch: number, Cost: r.place.Sum / float64(r.place.Done), Rate: progress.LearningRate, GradientNorm: progress.GradientNorm,
+		Seconds: r.place.Seconds, ImagesPerSecond: float64(r.place.Done*r.imagesPerStep()) / r.place.Seconds,
+	}
+	r.result.Seconds += r.place.Seconds
+	r.result.ImagesPerSecond = float64(r.place.Steps*r.imagesPerStep()) / r.result.Seconds
+	if err := r.validate(&epoch); err != nil {
+		return errors.Wrapf(err, "validate epoch %d", number)
+	}
+	r.result.Epochs = append(r.result.Epochs, epoch)
+	if r.result.Stopped != Interrupted {
+		r.place.Sum, r.place.Done, r.place.Seconds = 0, 0, 0
+		if err := r.save(); err != nil {
+			return err
+		}
+	}
+	if r.OnEpoch != nil {
+		return guarded("OnEpoch", func() error { r.OnEpoch(epoch); return nil })
+	}
+	return nil
+}
+
+// run is the state of a training.
+type run struct {
+	*Trainer
+	kind       datasets.Kind
+	sampler    datasets.Sampler
+	count      int // examples of a step
+	program    *graph.Program
+	solver     solver.Solver
+	schedule   solver.Schedule
+	buffers    []buffer        // running statistics, which a run of the graph moves
+	average    *solver.Average // nil where none is kept
+	epochSteps int
+	place      place             // how far the training has come
+	settings   map[string]string // what a checkpoint must have been written with
+	arithmetic []string          // of the checkpoint that was resumed
+	best       *graph.Weights    // nil before the first validation
+	bestValue  float64
+	watch      *watch // nil without OnCollapse
+	result     Result
+}
+
+// start checks the training and builds its graph and its solver.
+func (t *Trainer) start() (started *run, err error) {
+	if err := t.check(); err != nil {
+		return nil, err
+	}
+	r := &run{Trainer: t, epochSteps: t.EpochSteps}
+	defer func() {
+		if started == nil && r.program != nil { // after an error or a panic
+			r.program.Close()
+		}
+	}()
+	if err := r.chooseSampler(); err != nil {
+		return nil, err
+	}
+	if r.epochSteps == 0 {
+		r.epochSteps = (t.Images.Len() + r.imagesPerStep() - 1) / r.imagesPerStep()
+	}
+	r.solver, r.schedule, err = solver.New(t.Solver, solver.Length{Epochs: t.Epochs, EpochSteps: r.epochSteps})
+	if err != nil {
+		return nil, err
+	}
+	if t.Solver.Average > 0 {
+		r.average = &solver.Average{Decay: t.Solver.Average}
+	}
+	if r.program, err = graph.Build(t.Model.Weights, graph.Training, r.build); err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, parameter := range r.program.Parameters() {
+		names = append(names, parameter.Name())
+	}
+	if err := solver.MatchLayers(t.Solver.Layers, names); err != nil {
+		return nil, errors.Wrap(err, "solver configuration")
+	}
+	r.buffers = buffersOf(t.Model.Weights)
+	if t.Checkpoint != "" {
+		if r.settings, err = r.identity(); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// Check sets the training up and returns the error that would keep Run from
+// beginning it, a Checkpoint that cannot be resumed included, or that would keep
+// the trained model from being saved, see likeness.Model.CheckSave. It changes
+// nothing.
+func (t *Trainer) Check() (err error) {
+	defer panics(&err, "check training: a part of the training that is not this package's own")
+	r, err := t.start()
+	if err != nil {
+		return errors.Wrap(err, "check training")
+	}
+	defer r.program.Close()
+	if _, err = r.readCheckpoint(); err != nil {
+		return errors.Wrap(err, "check training")
+	}
+	return errors.Wrap(t.Model.CheckSave(), "check training: the trained model could not be saved")
+}
+
+// check validates the fields, before anything is built of them.
+func (t *Trainer) check() error {
+	identity := ""
+	if t != nil && t.Validate != nil {
+		err := guarded("field Validate: its method Identity", func() error { identity = t.Validate.Identity(); return nil })
+		if err != nil {
+			return err
+		}
+	}
+	switch {
+	case t == nil:
+		return errors.New("found no Trainer")
+	case t.Model == nil:
+		return errors.New("field Model is missing")
+	case t.Model.Backbone == nil || t.Model.Head == nil || t.Model.Weights == nil:
+		return errors.New("field Model: found one without a backbone, a head or weights: make it with likeness.New or likeness.Load")
+	case t.Loss == nil:
+		return errors.New("field Loss is missing")
+	case t.Images == nil:
+		return errors.New("field Images is missing")
+	case t.Batch < 1:
+		return errors.Errorf("field Batch: found %d, expected at least 1", t.Batch)
+	case t.Epochs < 1:
+		return errors.Errorf("field Epochs: found %d, expected at least 1", t.Epochs)
+	case t.EpochSteps < 0:
+		return errors.Errorf("field EpochSteps: found %d, expected at least 0", t.EpochSteps)
+	case t.Patience < 0:
+		return errors.Errorf("field Patience: found %d, expected at least 0", t.Patience)
+	case t.Patience > 0 && t.Validate == nil:
+		return errors.New("field Patience: to stop early there must be a Validation to go by")
+	case t.Checkpoint != "" && t.Validate != nil && identity == "":
+		return errors.New("field Validate: its Identity is empty, so a checkpoint could not tell it from others")
+	}
+	if err := guarded("field Images: one of its methods", func() error { return datasets.CheckImages(t.Images) }); err != nil {
+		return errors.WithMessage(err, "field Images")
+	}
+	if err := t.Model.Preprocessing.Validate(); err != nil {
+		return errors.Wrap(err, "field Model")
+	}
+	if t.Augment != nil {
+		if err := t.Augment.Validate(); err != nil {
+			return errors.Wrap(err, "field Augment")
+		}
+	}
+	return guarded("field Loss: the method Check of "+typeOf(t.Loss), func() error { return t.Loss.Check(t.Model.Head) })
+}
+
+// soFar is the result up to the present step.
+func (r *run) soFar() Result {
 	r.result.Steps = r.place.Steps
 	return r.result
 }
+
+// tensors are all weights by name, buffers included.
+func (r *run) tensors() map[string]*tensor.Dense {
+	tensors := map[string]*tensor.Dense{}
+	for _, weight := range r.Model.Weights.All() {
+		tensors[weight.Name] = weight.Value
+	}
+	return tensors
+}
+
+// guarded calls what may be of the user's own, and makes an error of its panic.
+func guarded(what string, call func() error) (err error) {
+	defer panics(&err, what)
+	return call()
+}
+
+// panics, where it is deferred, makes an error of a panic.
+func panics(err *error, what string) {
+	if cause := recover(); cause != nil {
+		*err = errors.Errorf("%s panics: %v", what, cause)
+	}
+}
+
+// typeOf names a type, and says of a pointer that it is nil.
+func typeOf(value any) string {
+	if v := reflect.ValueOf(value); v.Kind() == reflect.Pointer && v.IsNil() {
+		return fmt.Sprintf("a nil %T", value)
+	}
+	return fmt.Sprintf("%T", value)
+}
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

@@ -10,9 +10,9 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Validation measures a model between epochs. OneShot, Verification and
-// VerificationOf are those that come with the package, ValidationFunc makes one of
-// a function.
+// Validation measures a model after each epoch. OneShot, Verification and
+// VerificationOf return the ones of this package; ValidationFunc makes one of a
+// function.
 type Validation interface {
 	// Measure returns a finite number, the higher the better. It must not change
 	// the model and should not use test classes.
@@ -47,7 +47,7 @@ func (v validation) Measure(model *likeness.Model) (value float64, err error) {
 // OneShot validates by the one-shot accuracy over episodes of the given number
 // of ways, with one query a class, drawn once from the images; as Koch, Zemel
 // & Salakhutdinov 2015 do with 320 trials.
-func OneShot(images *datasets.Dataset, way, episodes int, seed uint64) (Validation, error) {
+func OneShot(images datasets.Images, way, episodes int, seed uint64) (Validation, error) {
 	drawn, err := datasets.OneShotTrials(images, way, episodes, seed, "validation episode")
 	if err != nil {
 		return nil, errors.Wrap(err, "one-shot validation")
@@ -56,7 +56,7 @@ func OneShot(images *datasets.Dataset, way, episodes int, seed uint64) (Validati
 		return nil, errors.Errorf("one-shot validation: found %d episodes, expected at least 1", episodes)
 	}
 	identity := func() string {
-		return fmt.Sprintf("%d-way one-shot accuracy, %d episodes of seed %d, images %s", way, episodes, seed, digest(images))
+		return fmt.Sprintf("%d-way one-shot accuracy, %d episodes of seed %d, images %s", way, episodes, seed, identityOf(images))
 	}
 	return validation{identity, func(model *likeness.Model) (float64, error) {
 		metric, embeddings, err := embed(model, images)
@@ -70,7 +70,7 @@ func OneShot(images *datasets.Dataset, way, episodes int, seed uint64) (Validati
 
 // Verification validates by the area under the ROC curve over balanced pairs,
 // drawn once from the images; there must be two or more of them.
-func Verification(images *datasets.Dataset, pairs int, seed uint64) (Validation, error) {
+func Verification(images datasets.Images, pairs int, seed uint64) (Validation, error) {
 	sampler, err := datasets.BalancedPairs(images)
 	if err != nil {
 		return nil, errors.Wrap(err, "validation by pairs")
@@ -78,17 +78,17 @@ func Verification(images *datasets.Dataset, pairs int, seed uint64) (Validation,
 	if pairs < 2 {
 		return nil, errors.Errorf("validation by pairs: found %d pairs, expected at least 2", pairs)
 	}
-	return VerificationOf(images, sampler.Pairs(random.New(seed, "validation pairs"), pairs)), nil
+	return VerificationOf(images, sampler.Sample(random.New(seed, "validation pairs"), pairs).Pairs()), nil
 }
 
-// VerificationOf is Verification over given pairs, of which some must be of one
-// class and some of two.
-func VerificationOf(images *datasets.Dataset, pairs []datasets.Pair) Validation {
+// VerificationOf is Verification over given pairs. Some must be of one class and
+// some of two.
+func VerificationOf(images datasets.Images, pairs []datasets.Pair) Validation {
 	identity := func() string {
-		if images == nil {
+		if d, ok := images.(*datasets.Dataset); images == nil || ok && d == nil {
 			return fmt.Sprintf("area under the ROC curve, pairs %s, no images", digestOf(pairs))
 		}
-		return fmt.Sprintf("area under the ROC curve, pairs %s, images %s", digestOf(pairs), digest(images))
+		return fmt.Sprintf("area under the ROC curve, pairs %s, images %s", digestOf(pairs), identityOf(images))
 	}
 	return validation{identity, func(model *likeness.Model) (float64, error) {
 		metric, embeddings, err := embed(model, images)
@@ -103,18 +103,79 @@ func VerificationOf(images *datasets.Dataset, pairs []datasets.Pair) Validation 
 	}}
 }
 
-// embed gives the model's metric and the embeddings of all images.
-func embed(model *likeness.Model, images *datasets.Dataset) (evaluate.Metric, evaluate.Embeddings, error) {
-	if images.Len() == 0 {
+// identityOf identifies images in the identity of a validation. Images that cannot
+// be read are identified by the error, which no readable ones have.
+func identityOf(images datasets.Images) string {
+	identity, err := imagesIdentity(images)
+	if err != nil {
+		return err.Error()
+	}
+	return identity
+}
+
+// embed returns the model's metric and the embeddings of all images.
+func embed(model *likeness.Model, images datasets.Images) (evaluate.Metric, evaluate.Embeddings, error) {
+	if d, ok := images.(*datasets.Dataset); images == nil || ok && d == nil || images.Len() == 0 {
 		return nil, evaluate.Embeddings{}, errors.New("found no images to validate on, expected a dataset with images")
 	}
-	if err := images.Validate(); err != nil {
+	if err := datasets.CheckImages(images); err != nil {
 		return nil, evaluate.Embeddings{}, err
 	}
-	embeddings, err := model.EmbedAll(images.Images, nil)
+	embeddings, err := model.EmbedAll(images, nil)
 	if err != nil {
 		return nil, evaluate.Embeddings{}, err
 	}
 	metric, err := model.Metric()
 	return metric, embeddings, err
+}
+
+// validate measures the epoch's weights, or their moving average, keeps a copy of
+// them if no earlier epoch was better, and stops the training when Patience epochs
+// have passed without improvement.
+func (r *run) validate(epoch *Epoch) error {
+	if r.Validate == nil {
+		r.result.BestEpoch, epoch.Best = epoch.Epoch, true
+		return nil
+	}
+	return r.averaged(func() error {
+		var value float64
+		err := guarded("field Validate: its method Measure", func() (err error) { value, err = r.Validate.Measure(r.Model); return err })
+		if err != nil {
+			return err
+		}
+		if !finite(value) {
+			return errors.Errorf("found %v, expected a finite number", value)
+		}
+		epoch.Validation = &value
+		if r.best == nil || value > r.bestValue {
+			r.best, r.bestValue = r.Model.Weights.Clone(), value
+			r.result.BestEpoch, epoch.Best = epoch.Epoch, true
+		}
+		waited := epoch.Epoch - r.result.BestEpoch
+		if r.Patience > 0 && waited >= r.Patience && r.result.Stopped == "" {
+			r.result.Stopped = fmt.Sprintf("no gain on validation in %d epochs", waited)
+		}
+		return nil
+	})
+}
+
+// keepBest leaves the weights of the best epoch in the model; without validation
+// the last ones, or their moving average.
+func (r *run) keepBest() error {
+	if r.best == nil {
+		keep := func() error { r.best = r.Model.Weights.Clone(); return nil }
+		if err := r.averaged(keep); err != nil {
+			return err
+		}
+	}
+	return r.Model.Weights.CopyFrom(r.best)
+}
+
+// averaged calls f while the model has its averaged weights, where an average
+// is kept.
+func (r *run) averaged(f func() error) error {
+	if r.average == nil || r.place.Steps == 0 {
+		return f()
+	}
+	return r.average.Evaluate(r.tensors(), f)
 }

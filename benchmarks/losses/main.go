@@ -74,7 +74,7 @@ func run(out string, seed uint64, only string) error {
 	if err != nil {
 		return err
 	}
-	test := sampler.Pairs(random.New(seed, "test pairs"), pairs)
+	test := sampler.Sample(random.New(seed, "test pairs"), pairs).Pairs()
 
 	start := time.Now()
 	var table strings.Builder
@@ -131,16 +131,12 @@ func measure(data datasets.Experiment, test []datasets.Pair, objectiveName, head
 	if err != nil {
 		return outcome{}, err
 	}
-	examples, err := trainer.For(objective, data.Train, batch, 0)
-	if err != nil {
-		return outcome{}, err
-	}
 	before, err := verify(model, data.Unseen, test)
 	if err != nil {
 		return outcome{}, err
 	}
 	training := trainer.Trainer{
-		Model: model, Objective: objective, Examples: examples, Epochs: 1, EpochSteps: steps, Seed: seed,
+		Model: model, Loss: objective, Images: data.Train, Batch: batch, Epochs: 1, EpochSteps: steps, Seed: seed,
 		Solver: solver.Config{Solver: "adam", LearningRate: 3e-3, Schedule: "cosine"},
 	}
 	result, err := training.Run(context.Background())
@@ -156,7 +152,7 @@ func measure(data datasets.Experiment, test []datasets.Pair, objectiveName, head
 }
 
 func verify(model *likeness.Model, images *datasets.Dataset, test []datasets.Pair) (*evaluate.Verification, error) {
-	embeddings, err := model.EmbedAll(images.Images, nil)
+	embeddings, err := model.EmbedAll(images, nil)
 	if err != nil {
 		return nil, err
 	}

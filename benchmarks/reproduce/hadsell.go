@@ -129,15 +129,15 @@ func shifted(ctx context.Context, s settings) ([]Row, error) {
 // mapping learns a map from pairs: each image with each that is alike, and as
 // many of two that are not.
 func mapping(ctx context.Context, s settings, images *datasets.Dataset, alike [][]int) (trained, untrained *likeness.Model, took time.Duration, err error) {
-	list := &datasets.PairList{Dataset: images}
+	var pairs []datasets.Pair
 	r := random.New(s.seed, "unlike")
 	for i, others := range alike {
 		for _, j := range others {
-			list.Pairs = append(list.Pairs, datasets.Pair{Left: i, Right: j})
+			pairs = append(pairs, datasets.Pair{Left: i, Right: j})
 			for {
 				k := r.IntN(images.Len())
 				if k != i && !slices.Contains(others, k) && !slices.Contains(alike[k], i) {
-					list.Pairs = append(list.Pairs, datasets.Pair{Left: i, Right: k, Different: true})
+					pairs = append(pairs, datasets.Pair{Left: i, Right: k, Different: true})
 					break
 				}
 			}
@@ -152,7 +152,7 @@ func mapping(ctx context.Context, s settings, images *datasets.Dataset, alike []
 	}
 	const epochs = 10
 	training := trainer.Trainer{
-		Model: trained, Objective: mapObjective, Examples: trainer.Pairs(list, mapBatch),
+		Model: trained, Loss: mapObjective, Images: images, Sampler: datasets.ListedPairs(pairs), Batch: mapBatch,
 		Solver: mapSolver,
 		Epochs: epochs, EpochSteps: s.mapSteps() / epochs, Seed: s.seed,
 		OnEpoch: func(e trainer.Epoch) {

@@ -65,11 +65,11 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	examples, err := k.examples(kept)
+	sampler, err := k.sampler(kept)
 	if err != nil {
 		return nil, err
 	}
-	seconds, err := k.learn(ctx, s, choice, model, examples, asked, lake(runs, kept.Size))
+	seconds, err := k.learn(ctx, s, choice, model, kept, sampler, asked, lake(runs, kept.Size))
 	if err != nil {
 		return nil, err
 	}
@@ -87,17 +87,17 @@ func (k kochRun) train(ctx context.Context, s settings) ([]Row, error) {
 
 // learn trains for the chosen number of minutes and writes a learning curve, measured on
 // validation episodes and Lake's runs. Its last point is at the end of the training.
-func (k kochRun) learn(ctx context.Context, s settings, c kochChoice, model *likeness.Model, examples *trainer.Examples, asked, runs measurement) (seconds float64, err error) {
+func (k kochRun) learn(ctx context.Context, s settings, c kochChoice, model *likeness.Model, images *datasets.Dataset, sampler datasets.Sampler, asked, runs measurement) (seconds float64, err error) {
 	limited, stop := context.WithCancel(ctx)
 	defer stop()
 	var curve []Point
 	var failed error
-	loss, since, images := 0., 0, 0 // since: epochs that loss is the sum of
+	loss, since, shown := 0., 0, 0 // since: epochs that loss is the sum of
 	training := trainer.Trainer{
-		Model: model, Objective: k.objective, Examples: examples, Solver: c.solver(),
+		Model: model, Loss: k.objective, Images: images, Sampler: sampler, Batch: k.batch, Solver: c.solver(),
 		Epochs: 1 << 20, EpochSteps: c.epoch, Seed: s.seed,
 		Augment: datasets.EachImage(datasets.KochAffine()),
-		OnStep:  func(step trainer.Step) { images += step.Images },
+		OnStep:  func(step trainer.Step) { shown += step.Images },
 		OnEpoch: func(e trainer.Epoch) {
 			seconds += e.Seconds
 			loss, since = loss+e.Cost, since+1
@@ -105,7 +105,7 @@ func (k kochRun) learn(ctx context.Context, s settings, c kochChoice, model *lik
 			if e.Epoch%c.every != 0 && !last {
 				return
 			}
-			point := Point{Steps: e.Epoch * c.epoch, Images: images, Minutes: seconds / 60, Loss: loss / float64(since)}
+			point := Point{Steps: e.Epoch * c.epoch, Images: shown, Minutes: seconds / 60, Loss: loss / float64(since)}
 			loss, since = 0, 0
 			if failed = point.measure(model, asked, runs); failed == nil {
 				curve = append(curve, point)
@@ -222,12 +222,16 @@ func (k kochRun) described() string {
 	return k.method
 }
 
-// examples returns the training examples of the run.
-func (k kochRun) examples(images *datasets.Dataset) (*trainer.Examples, error) {
-	if k.objective.Kind() == datasets.Labeled && k.grouped {
-		return trainer.ForGroups(k.objective, images, k.batch, k.perClass)
+// sampler draws the training examples of the run.
+func (k kochRun) sampler(images *datasets.Dataset) (datasets.Sampler, error) {
+	if k.objective.Kind() != datasets.Labeled || !k.grouped {
+		return datasets.DefaultSampler(k.objective.Kind(), images, k.batch, k.perClass)
 	}
-	return trainer.For(k.objective, images, k.batch, k.perClass)
+	classes, each, err := datasets.FitBatch(images, k.batch, k.perClass)
+	if err != nil {
+		return nil, err
+	}
+	return datasets.GroupBatches(images, classes, each)
 }
 
 // solver has the penalty of the paper's equation, λ‖w‖² of the kernels, as its own

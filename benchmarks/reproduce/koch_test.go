@@ -49,12 +49,12 @@ func learning(ctx context.Context, t *testing.T, k kochRun, out string, asked me
 	if err != nil {
 		t.Fatal(err)
 	}
-	examples, err := k.examples(d)
+	sampler, err := k.sampler(d)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := settings{seed: 1, out: out, note: t.Logf}
-	_, err = k.learn(ctx, s, c, model, examples, asked, always(0.5))
+	_, err = k.learn(ctx, s, c, model, d, sampler, asked, always(0.5))
 	return err
 }
 

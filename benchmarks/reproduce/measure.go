@@ -113,13 +113,13 @@ func pairsOf(images *datasets.Dataset, count int, within bool) ([]datasets.Pair,
 	}
 	r := random.New(trialSeed, "pairs", images.Name)
 	if !within {
-		return sampler.Pairs(r, count), nil
+		return sampler.Sample(r, count).Pairs(), nil
 	}
 	group := func(i int) string { return datasets.GroupOf(images.Classes[images.Labels[i]]) }
 	var pairs []datasets.Pair
 	kinds := map[bool]int{}
 	for len(pairs) < count {
-		for _, pair := range sampler.Pairs(r, count) {
+		for _, pair := range sampler.Sample(r, count).Pairs() {
 			if group(pair.Left) == group(pair.Right) && kinds[pair.Different] < count/2 {
 				kinds[pair.Different]++
 				pairs = append(pairs, pair)

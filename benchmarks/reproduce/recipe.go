@@ -120,13 +120,16 @@ func (r recipe) train(ctx context.Context, s settings, images *datasets.Dataset)
 	if r.steps == 0 {
 		return o, 0, nil
 	}
-	draw := trainer.ForGroups
-	if !r.grouped {
-		draw = func(o objectives.Loss, d *datasets.Dataset, batch, perClass int) (*trainer.Examples, error) {
-			return trainer.For(o, d, batch, perClass)
-		}
+	batch := r.classes * r.images
+	classes, each, err := datasets.FitBatch(images, batch, r.images)
+	if err != nil {
+		return o, 0, err
 	}
-	examples, err := draw(r.objective, images, r.classes*r.images, r.images)
+	draw := datasets.ClassBatches
+	if r.grouped {
+		draw = datasets.GroupBatches
+	}
+	sampler, err := draw(images, classes, each)
 	if err != nil {
 		return o, 0, err
 	}
@@ -138,7 +141,7 @@ func (r recipe) train(ctx context.Context, s settings, images *datasets.Dataset)
 	}
 	const epochs = 10
 	training := trainer.Trainer{
-		Model: o.trained, Objective: r.objective, Examples: examples, Solver: r.solver,
+		Model: o.trained, Loss: r.objective, Images: images, Sampler: sampler, Batch: batch, Solver: r.solver,
 		Epochs: epochs, EpochSteps: max(1, r.steps/epochs), Seed: s.seed, Augment: &r.augment,
 		OnEpoch: func(e trainer.Epoch) {
 			s.note("%3d %% trained: loss %.4f, %.0f images/s", 100*e.Epoch/epochs, e.Cost, e.ImagesPerSecond)

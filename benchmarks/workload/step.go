@@ -164,14 +164,10 @@ func (w Workload) Stream() (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	examples, err := trainer.For(objective, splits.Train, w.Count, 0)
-	if err != nil {
-		return nil, err
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Stream{make(chan struct{}), make(chan float64), make(chan error, 1), cancel}
 	training := trainer.Trainer{
-		Model: model, Objective: objective, Examples: examples, Solver: w.Solver, Augment: datasets.EachImage(datasets.KochAffine()),
+		Model: model, Loss: objective, Images: splits.Train, Batch: w.Count, Solver: w.Solver, Augment: datasets.EachImage(datasets.KochAffine()),
 		Epochs: 1, EpochSteps: 1 << 30, Seed: 1, OnStep: s.onStep(ctx),
 	}
 	go func() {

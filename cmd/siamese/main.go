@@ -43,7 +43,7 @@ func train(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	data, err := splits.Experiment(datasets.ExperimentOptions{UnseenClasses: []string{}, Seed: flags.Seed})
+	data, err := splits.Experiment(datasets.ExperimentOptions{NoUnseen: true, Seed: flags.Seed})
 	if err != nil {
 		return err
 	}
@@ -54,16 +54,12 @@ func train(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	loss := objectives.Contrastive{Margin: *margin}
-	pairs, err := trainer.For(loss, data.Train, flags.Batch, 0)
-	if err != nil {
-		return err
-	}
 
 	// The paper trains on the digits as they are; a little augmentation makes up for
 	// the few features of its network.
 	augmentation := datasets.Affine{Rotation: 10, ScaleMin: 0.9, ScaleMax: 1.1, Translation: 1.5, Probability: 0.8}
 	training := trainer.Trainer{
-		Model: model, Objective: loss, Examples: pairs, Augment: datasets.EachImage(augmentation),
+		Model: model, Loss: loss, Images: data.Train, Batch: flags.Batch, Augment: datasets.EachImage(augmentation),
 		Solver: flags.Adam(), Epochs: flags.Epochs, Seed: flags.Seed,
 		OnEpoch: func(e trainer.Epoch) { flags.PrintEpoch(stdout, e, "") },
 	}

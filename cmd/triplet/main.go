@@ -43,12 +43,8 @@ func train(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	loss := objectives.TripletRatio{Scale: 1}
-	triplets, err := trainer.For(loss, data.Train, flags.Batch, 0)
-	if err != nil {
-		return err
-	}
 	training := trainer.Trainer{
-		Model: model, Objective: loss, Examples: triplets,
+		Model: model, Loss: loss, Images: data.Train, Batch: flags.Batch,
 		Solver: flags.Adam(), Epochs: flags.Epochs, Seed: flags.Seed,
 		OnEpoch: func(e trainer.Epoch) { flags.PrintEpoch(stdout, e, "") },
 	}

@@ -100,13 +100,8 @@ func train(ctx context.Context, args []string, stdout io.Writer) error {
 			return err
 		}
 	}
-	pairs, err := trainer.For(loss, images, flags.Batch, 0)
-	if err != nil {
-		return err
-	}
-
 	training := trainer.Trainer{
-		Model: model, Objective: loss, Examples: pairs, Epochs: flags.Epochs, EpochSteps: *steps, Seed: flags.Seed, Validate: validate,
+		Model: model, Loss: loss, Images: images, Batch: flags.Batch, Epochs: flags.Epochs, EpochSteps: *steps, Seed: flags.Seed, Validate: validate,
 		Augment: datasets.EachImage(datasets.KochAffine()), Solver: flags.Adam(),
 		Penalties: []objectives.WeightPenalty{{Pattern: "*", Lambda: *lambda}},
 		OnEpoch:   func(e trainer.Epoch) { flags.PrintEpoch(stdout, e, "ROC AUC %.2f %% on digits "+choosing) },
