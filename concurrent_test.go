@@ -26,7 +26,7 @@ func TestManyGoroutines(t *testing.T) {
 		asked[fmt.Sprint("embed ", i)] = func(m *likeness.Model) (any, error) { return m.Embed(img) }
 		asked[fmt.Sprint("compare ", i)] = func(m *likeness.Model) (any, error) { return m.Compare(img, images[0]) }
 	}
-	views := map[string]likeness.Views{"symmetries": {Symmetries: true}, "places": {Affine: true}}
+	views := map[string]likeness.TTA{"symmetries": {Symmetries: true}, "places": {Affine: true}}
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	for _, head := range []heads.Head{heads.Cosine{}, heads.L2{}, heads.WeightedL1{}} {
@@ -37,7 +37,7 @@ func TestManyGoroutines(t *testing.T) {
 		for name, v := range views {
 			if head.Name() == "cosine" { // the only one that has views
 				ofHead[name] = func(m *likeness.Model) (any, error) {
-					return m.EmbedViews(v, [][]uint8{m.Preprocessing.Pixels(images[1])})
+					return m.EmbedTTA(v, [][]uint8{m.Preprocessing.Pixels(images[1])})
 				}
 			}
 		}

@@ -1,13 +1,13 @@
-// Package likeness learns how alike two images are.
+// Package likeness compares images by a trained siamese or triplet network.
 //
-// It is the front door: a trained Model is loaded from one file, embeds images
-// as vectors and compares two of them by their distance. A Model may be used
-// by many goroutines at once.
+// A Model is loaded from one file, embeds images as vectors and compares two of them
+// by the distance of their embeddings. A Model may be used by several goroutines at
+// once.
 //
 //	model, err := likeness.Load("model.safetensors")
 //	comparison, err := model.Compare(a, b)
 //
-// Training lives in package trainer, networks in backbone, distances in heads,
-// losses in objectives, data in datasets, figures of merit in evaluate, and search
-// among the images of folders in retrieval.
+// Training is in package trainer, networks in backbone, distances in heads, losses in
+// objectives, data in datasets, measures in evaluate, and search among the images of
+// folders in retrieval.
 package likeness

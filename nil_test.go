@@ -139,6 +139,9 @@ var exportedFunctions = []any{
 	run.Resume,
 	run.Train,
 	run.Untrained,
+	trainer.CopyWeights,
+	trainer.ReplaceLast,
+	trainer.WithFeatures,
 	trainer.ValidationFunc,
 	trainer.OneShot,
 	trainer.Verification,
@@ -169,11 +172,14 @@ var exportedFunctions = []any{
 	datasets.ListedPairs,
 	datasets.RandomTriplets,
 	datasets.ListedTriplets,
-	datasets.AffineViews,
-	datasets.SymmetryViews,
 	omniglot.Small1,
 	omniglot.Runs,
 	omniglot.License,
+	imaging.AffineAugmentations,
+	imaging.SymmetryAugmentations,
+	imaging.Turn,
+	imaging.NewAffine,
+	imaging.Resample,
 	imaging.Decode,
 	imaging.DecodeFile,
 	imaging.DecodeSize,
@@ -192,7 +198,7 @@ var exportedTypes = []any{
 	new(likeness.LoadOption),
 	new(likeness.Identity),
 	new(likeness.Pixels),
-	new(likeness.Views),
+	new(likeness.TTA),
 	new(likeness.Model),
 	new(graph.Activate),
 	new(graph.Residual),
@@ -325,6 +331,8 @@ var exportedTypes = []any{
 	new(datasets.Triplet),
 	new(datasets.PairList),
 	new(datasets.TripletList),
+	new(imaging.Affine),
+	new(imaging.Warp),
 	new(imaging.Crop),
 	new(imaging.Found),
 	new(imaging.Skipped),
@@ -498,8 +506,8 @@ func TestModelThatIsNotWhole(t *testing.T) {
 			"Embed":       func() error { return second(model.Embed(picture(1))) },
 			"EmbedAll":    func() error { return second(model.EmbedAll(likeness.Pixels{make([]uint8, 256)}, nil)) },
 			"EmbedPixels": func() error { return second(model.EmbedPixels([][]uint8{make([]uint8, 256)})) },
-			"EmbedViews": func() error {
-				return second(model.EmbedViews(likeness.Views{Affine: true}, [][]uint8{make([]uint8, 256)}))
+			"EmbedTTA": func() error {
+				return second(model.EmbedTTA(likeness.TTA{Affine: true}, [][]uint8{make([]uint8, 256)}))
 			},
 			"Compare":   func() error { return second(model.Compare(picture(1), picture(2))) },
 			"Metric":    func() error { return second(model.Metric()) },
@@ -514,7 +522,7 @@ func TestModelThatIsNotWhole(t *testing.T) {
 			},
 		} {
 			headAlone := want == "its method Distance pani"
-			if headAlone && (name == "Embed" || name == "EmbedPixels" || name == "EmbedAll" || name == "Save" || name == "Identity" || name == "EmbedViews") {
+			if headAlone && (name == "Embed" || name == "EmbedPixels" || name == "EmbedAll" || name == "Save" || name == "Identity" || name == "EmbedTTA") {
 				continue // it needs no distance
 			}
 			if err := ask(); err == nil || !strings.Contains(err.Error(), want) {

@@ -194,7 +194,7 @@ func TestOwnHeadIsTakenForNoOther(t *testing.T) {
 		if _, err := onnx.Head(ours); err == nil || !strings.Contains(err.Error(), "likeness_test.far") {
 			t.Errorf("%s: ONNX: found %v", name, err)
 		}
-		if _, err := ours.EmbedViews(likeness.Views{Affine: true}, nil); err == nil || !strings.Contains(err.Error(), "own:"+name) {
+		if _, err := ours.EmbedTTA(likeness.TTA{Affine: true}, nil); err == nil || !strings.Contains(err.Error(), "own:"+name) {
 			t.Errorf("%s: views: found %v", name, err)
 		}
 		if err := (objectives.Prototypical{Temperature: 1}).Check(far{name}); err == nil {

@@ -2,12 +2,11 @@ package datasets
 
 import (
 	"context"
-	"github.com/likeness-go/likeness/internal/parallel"
-	"math"
 	"math/rand/v2"
 	"sync"
 
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/pkg/errors"
 )
@@ -74,12 +73,12 @@ func (d Distortion) Apply(dst, src []uint8, size imaging.Size, background uint8,
 
 // drawn is a distortion that has been drawn.
 type drawn struct {
-	warp   warp
+	warp   imaging.Warp
 	growth float64 // of strokes, in pixels on each side
 }
 
 func (d Distortion) draw(size imaging.Size, r *rand.Rand) drawn {
-	w := warp{d.Affine.draw(r)}
+	w := imaging.Warp{d.Affine.draw(r)}
 	if f := d.Elastic.draw(max(size.Height, size.Width), r); f != nil {
 		w = append(w, f)
 	}
@@ -92,42 +91,8 @@ func (d drawn) after(first drawn) drawn {
 }
 
 func (d drawn) apply(dst, src []uint8, size imaging.Size, background uint8) {
-	resample(dst, src, size, background, d.warp)
+	imaging.Resample(dst, src, size, background, d.warp)
 	grow(dst, size, d.growth)
-}
-
-// warp takes a point of the target to one of the source, both relative to the
-// center, by each of its parts in turn.
-type warp []interface {
-	source(x, y float64) (float64, float64)
-}
-
-// resample looks up, for each pixel of the target, where it comes from.
-func resample(dst, src []uint8, size imaging.Size, background uint8, w warp) {
-	height, width, channels := size.Height, size.Width, size.Channels
-	centerX, centerY := float64(width-1)/2, float64(height-1)/2
-	at := func(x, y, channel int) float64 {
-		if x < 0 || x >= width || y < 0 || y >= height {
-			return float64(background)
-		}
-		return float64(src[(y*width+x)*channels+channel])
-	}
-	for row := range height {
-		for column := range width {
-			x, y := float64(column)-centerX, float64(row)-centerY
-			for _, part := range w {
-				x, y = part.source(x, y)
-			}
-			x, y = x+centerX, y+centerY
-			left, top := int(math.Floor(x)), int(math.Floor(y))
-			right, lower := x-float64(left), y-float64(top) // the weights of the neighbors there
-			for channel := range channels {
-				above := at(left, top, channel)*(1-right) + at(left+1, top, channel)*right
-				below := at(left, top+1, channel)*(1-right) + at(left+1, top+1, channel)*right
-				dst[(row*width+column)*channels+channel] = uint8(above*(1-lower) + below*lower + 0.5)
-			}
-		}
-	}
 }
 
 // Fill writes a batch to dst: the images of the indices, augmented at random

@@ -357,7 +357,7 @@ func (d *Dataset) Symmetries() (*Dataset, error) {
 		all.Images = append(all.Images, make([][]uint8, d.Len())...)
 		images := all.Images[first:]
 		err := parallel.Each(context.Background(), 0, d.Len(), func(j int) error {
-			images[j] = turn(d.Images[j], d.Size.Height, d.Size.Channels, i%4, i >= 4)
+			images[j] = imaging.Turn(d.Images[j], d.Size, i%4, i >= 4)
 			return nil
 		})
 		if err != nil {
@@ -373,23 +373,4 @@ func turnedName(class, symmetry string) string {
 		return group + symmetry + "/" + rest
 	}
 	return class + symmetry
-}
-
-// turn returns a square image mirrored, or not, and then turned to the left by
-// so many right angles.
-func turn(image []uint8, side, channels, quarters int, mirrored bool) []uint8 {
-	turned := make([]uint8, len(image))
-	for y := range side {
-		for x := range side {
-			row, column := y, x // of the source
-			for range quarters {
-				row, column = column, side-1-row
-			}
-			if mirrored {
-				column = side - 1 - column
-			}
-			copy(turned[(y*side+x)*channels:][:channels], image[(row*side+column)*channels:])
-		}
-	}
-	return turned
 }

@@ -196,8 +196,8 @@ func TestArgumentsThatDoNotFit(t *testing.T) {
 	}
 
 	size := imaging.Size{Height: 2, Width: 2, Channels: 1}
-	if datasets.AffineViews(make([]uint8, 3), size) != nil || datasets.SymmetryViews(make([]uint8, 3), size) != nil ||
-		datasets.SymmetryViews(make([]uint8, 2), imaging.Size{Height: 1, Width: 2, Channels: 1}) != nil {
+	if imaging.AffineAugmentations(make([]uint8, 3), size) != nil || imaging.SymmetryAugmentations(make([]uint8, 3), size) != nil ||
+		imaging.SymmetryAugmentations(make([]uint8, 2), imaging.Size{Height: 1, Width: 2, Channels: 1}) != nil {
 		t.Error("found views of pixels that are no image of the size")
 	}
 	src := []uint8{1, 2, 3, 4}

@@ -65,13 +65,9 @@ func within(owner string, bounds ...bound) error {
 	return nil
 }
 
-// motion takes a point of the source, relative to the center, to one of the
-// target: (x, y) ↦ (xx·x + xy·y + x0, yx·x + yy·y + y0).
-type motion struct{ xx, xy, yx, yy, x0, y0 float64 }
-
 // draw draws the components. It takes the same number of values from r whatever
 // takes part.
-func (a Affine) draw(r *rand.Rand) motion {
+func (a Affine) draw(r *rand.Rand) imaging.Affine {
 	between := func(least, most, otherwise float64) float64 {
 		takesPart, value := r.Float64() < a.Probability, least+(most-least)*r.Float64()
 		if !takesPart {
@@ -86,23 +82,7 @@ func (a Affine) draw(r *rand.Rand) motion {
 	shearX, shearY := between(-a.Shear, a.Shear, 0), between(-a.Shear, a.Shear, 0)
 	scaleX, scaleY := between(a.ScaleMin, a.ScaleMax, 1), between(a.ScaleMin, a.ScaleMax, 1)
 	moveX, moveY := between(-a.Translation, a.Translation, 0), between(-a.Translation, a.Translation, 0)
-	return compose(angle, shearX, shearY, scaleX, scaleY, moveX, moveY)
-}
-
-// compose scales, then shears, rotates by degrees and translates.
-func compose(angle, shearX, shearY, scaleX, scaleY, moveX, moveY float64) motion {
-	sin, cos := math.Sincos(angle * math.Pi / 180)
-	return motion{
-		xx: (cos - sin*shearY) * scaleX, xy: (cos*shearX - sin) * scaleY, x0: moveX,
-		yx: (sin + cos*shearY) * scaleX, yy: (sin*shearX + cos) * scaleY, y0: moveY,
-	}
-}
-
-// source is the point that goes to (x, y), both relative to the center.
-func (m motion) source(x, y float64) (float64, float64) {
-	determinant := m.xx*m.yy - m.xy*m.yx
-	x, y = x-m.x0, y-m.y0
-	return (m.yy*x - m.xy*y) / determinant, (m.xx*y - m.yx*x) / determinant
+	return imaging.NewAffine(angle, shearX, shearY, scaleX, scaleY, moveX, moveY)
 }
 
 // Elastic is a random elastic distortion: every point of an image is moved by a
@@ -160,9 +140,9 @@ func (e Elastic) draw(side int, r *rand.Rand) *field {
 	return f
 }
 
-// source is where the point (x, y) comes from, both relative to the center;
+// Source is where the point (x, y) comes from, both relative to the center;
 // points outside of the grid are moved as those at its edge.
-func (f *field) source(x, y float64) (float64, float64) {
+func (f *field) Source(x, y float64) (float64, float64) {
 	row, down := f.weights(y)
 	column, along := f.weights(x)
 	var moveX, moveY float64

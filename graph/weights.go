@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/likeness-go/likeness/graph/internal/kernel"
 	"github.com/likeness-go/likeness/internal/random"
@@ -179,8 +180,10 @@ func (w *Weights) NotFinite() string {
 
 // Freeze excludes the weights whose names match one of the patterns from training. A
 // pattern is the name of a weight, the name of a block such as "conv1", or a pattern
-// of path.Match such as "conv[12].*". It is an error if a pattern matches nothing;
-// then nothing is frozen. Graphs built later treat frozen weights as constants.
+// of path.Match such as "conv[12].*". The name of a block and a pattern of all its
+// weights include its batch norm with the running statistics ("norm1.*") and its PReLU
+// ("conv1_prelu.*"). It is an error if a pattern matches nothing; then nothing is
+// frozen. Graphs built later treat frozen weights as constants.
 func (w *Weights) Freeze(patterns ...string) error {
 	var frozen []*Weight
 	for _, pattern := range patterns {
@@ -190,7 +193,7 @@ func (w *Weights) Freeze(patterns ...string) error {
 			if err != nil {
 				return errors.Wrapf(err, "freeze %q", pattern)
 			}
-			if matches || hasPrefix(weight.Name, pattern) {
+			if matches || hasPrefix(weight.Name, pattern) || w.belongs(weight.Name, pattern) {
 				frozen, found = append(frozen, weight), true
 			}
 		}
@@ -205,6 +208,26 @@ func (w *Weights) Freeze(patterns ...string) error {
 		weight.Frozen = true
 	}
 	return nil
+}
+
+// belongs reports whether a weight is part of the batch norm or the PReLU of a convolution
+// block that the pattern names: "norm1.weight" and "conv1_prelu.weight" belong to
+// "conv1".
+func (w *Weights) belongs(name, pattern string) bool {
+	end := max(0, strings.LastIndex(name, "."))
+	start := strings.LastIndex(name[:end], ".") + 1
+	scope, layer := name[:start], name[start:end]
+	block, slope := strings.CutSuffix(layer, "_prelu")
+	if number, norm := strings.CutPrefix(layer, "norm"); norm {
+		block = "conv" + number
+	} else if !slope {
+		return false
+	}
+	if w.byName[scope+block+".weight"] == nil {
+		return false
+	}
+	matches, _ := path.Match(pattern, scope+block+".")
+	return matches || pattern == scope+block
 }
 
 // hasPrefix reports whether the weight belongs to the block, as "conv1.weight" does to

@@ -174,9 +174,9 @@ func plain(model *likeness.Model) (contender, error) {
 }
 
 // viewed returns a model with test-time augmentation.
-func viewed(model *likeness.Model, views likeness.Views) contender {
+func viewed(model *likeness.Model, views likeness.TTA) contender {
 	return contender{func(pixels [][]uint8) (evaluate.Embeddings, error) {
-		rows, err := model.EmbedViews(views, pixels)
+		rows, err := model.EmbedTTA(views, pixels)
 		if err != nil {
 			return evaluate.Embeddings{}, err
 		}
@@ -257,13 +257,13 @@ type field struct {
 }
 
 // viewCount returns the number of views of each image.
-func viewCount(views likeness.Views) int {
+func viewCount(views likeness.TTA) int {
 	n, image, size := 1, []uint8{0}, imaging.Size{Height: 1, Width: 1, Channels: 1}
 	if views.Affine {
-		n *= len(datasets.AffineViews(image, size))
+		n *= len(imaging.AffineAugmentations(image, size))
 	}
 	if views.Symmetries {
-		n *= len(datasets.SymmetryViews(image, size))
+		n *= len(imaging.SymmetryAugmentations(image, size))
 	}
 	return n
 }

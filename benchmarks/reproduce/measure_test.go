@@ -205,7 +205,7 @@ func TestTogether(t *testing.T) {
 }
 
 func TestViewCount(t *testing.T) {
-	for want, views := range map[int]likeness.Views{
+	for want, views := range map[int]likeness.TTA{
 		1: {}, 7: {Affine: true}, 8: {Symmetries: true}, 56: {Affine: true, Symmetries: true},
 	} {
 		if got := viewCount(views); got != want {

@@ -77,7 +77,7 @@ func distortion(side int, strength float64) datasets.Affine {
 // test-time augmentation.
 type outcome struct {
 	trained, untrained *likeness.Model
-	views              likeness.Views
+	views              likeness.TTA
 }
 
 // trainAll trains the networks of the recipe one after the other, each with its own seed.
@@ -99,7 +99,7 @@ func (r recipe) trainAll(ctx context.Context, s settings, images *datasets.Datas
 // train trains one network on images.
 func (r recipe) train(ctx context.Context, s settings, images *datasets.Dataset) (o outcome, took time.Duration, err error) {
 	preprocessing := images.Preprocessing()
-	o.views = likeness.Views{Affine: true, Symmetries: r.symmetries}
+	o.views = likeness.TTA{Affine: true, Symmetries: r.symmetries}
 	if r.symmetries {
 		if images, err = images.Symmetries(); err != nil {
 			return o, 0, err

@@ -3,26 +3,28 @@ package likeness
 import (
 	"math"
 
-	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/pkg/errors"
 )
 
-// Views are several looks at each image, which cost as many times as much and
-// are often more accurate than one. They are for models whose head is cosine.
-type Views struct {
-	Affine     bool // the mean over datasets.AffineViews
-	Symmetries bool // side by side, over datasets.SymmetryViews; for square images
+// TTA is test-time augmentation: several augmented versions of each image are
+// embedded. It costs as many times as much as one version and is often more
+// accurate. It is for models whose head is cosine.
+type TTA struct {
+	Affine     bool // average over imaging.AffineAugmentations
+	Symmetries bool // concatenate over imaging.SymmetryAugmentations; for square images
 }
 
-// EmbedViews is EmbedPixels by several views. Each view's embedding is brought
-// to length 1, affine views are averaged and brought to length 1 again, and what
-// each symmetry gives stands side by side: the cosine of two such embeddings is
-// the mean over the symmetries of those of both images in that symmetry.
-func (m *Model) EmbedViews(views Views, pixels [][]uint8) (embeddings [][]float32, err error) {
+// EmbedTTA is EmbedPixels with test-time augmentation. The embedding of each
+// version is normalized to length 1; those of affine versions are averaged and
+// normalized again; those of symmetries are concatenated. The cosine of two such
+// embeddings is then the mean over the symmetries of the cosines of both images in
+// that symmetry.
+func (m *Model) EmbedTTA(tta TTA, pixels [][]uint8) (embeddings [][]float32, err error) {
 	defer func() {
 		if caught(recover(), &err); err != nil {
-			embeddings, err = nil, errors.Wrap(err, "embed by views")
+			embeddings, err = nil, errors.Wrap(err, "embed with test-time augmentation")
 		}
 	}()
 	if err := m.check(); err != nil {
@@ -36,7 +38,7 @@ func (m *Model) EmbedViews(views Views, pixels [][]uint8) (embeddings [][]float3
 		return nil, errors.Errorf("found the head %s, expected cosine: other distances do not average so", heads.Identifier(m.Head))
 	}
 	size := m.Preprocessing.Size
-	if views.Symmetries && size.Height != size.Width {
+	if tta.Symmetries && size.Height != size.Width {
 		return nil, errors.Errorf("found images of %v, expected square ones for their symmetries", size)
 	}
 	embeddings = make([][]float32, len(pixels))
@@ -45,22 +47,22 @@ func (m *Model) EmbedViews(views Views, pixels [][]uint8) (embeddings [][]float3
 			return nil, errors.Errorf("image %d has %d values, expected %d for %v", i, len(image), size.Len(), size)
 		}
 		symmetries := [][]uint8{image}
-		if views.Symmetries {
-			symmetries = datasets.SymmetryViews(image, size)
+		if tta.Symmetries {
+			symmetries = imaging.SymmetryAugmentations(image, size)
 		}
-		var looks [][]uint8
+		var versions [][]uint8
 		for _, symmetry := range symmetries {
-			if views.Affine {
-				looks = append(looks, datasets.AffineViews(symmetry, size)...)
+			if tta.Affine {
+				versions = append(versions, imaging.AffineAugmentations(symmetry, size)...)
 			} else {
-				looks = append(looks, symmetry)
+				versions = append(versions, symmetry)
 			}
 		}
-		rows, err := m.embedPixels(looks)
+		rows, err := m.embedPixels(versions)
 		if err != nil {
 			return nil, err
 		}
-		each := len(looks) / len(symmetries)
+		each := len(versions) / len(symmetries)
 		for s := range symmetries {
 			embeddings[i] = append(embeddings[i], direction(rows[s*each:(s+1)*each])...)
 		}

@@ -6,20 +6,20 @@ import (
 	"testing"
 
 	"github.com/likeness-go/likeness"
-	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/imaging"
 )
 
 // By symmetries the cosine is the mean of those of both images in each symmetry.
 func TestViewsOfSymmetries(t *testing.T) {
 	model := newModel(t, heads.Cosine{})
 	a, b := model.Preprocessing.Pixels(picture(1)), model.Preprocessing.Pixels(picture(2))
-	rows, err := model.EmbedViews(likeness.Views{Symmetries: true}, [][]uint8{a, b})
+	rows, err := model.EmbedTTA(likeness.TTA{Symmetries: true}, [][]uint8{a, b})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var want float64
-	left, right := datasets.SymmetryViews(a, size), datasets.SymmetryViews(b, size)
+	left, right := imaging.SymmetryAugmentations(a, size), imaging.SymmetryAugmentations(b, size)
 	for i := range left {
 		want += cosine(t, embedPixels(t, model, left[i], right[i])) / 8
 	}
@@ -32,12 +32,12 @@ func TestViewsOfSymmetries(t *testing.T) {
 func TestViewsOfPlaces(t *testing.T) {
 	model := newModel(t, heads.Cosine{})
 	pixels := model.Preprocessing.Pixels(picture(3))
-	rows, err := model.EmbedViews(likeness.Views{Affine: true}, [][]uint8{pixels})
+	rows, err := model.EmbedTTA(likeness.TTA{Affine: true}, [][]uint8{pixels})
 	if err != nil {
 		t.Fatal(err)
 	}
 	mean := make([]float64, len(rows[0]))
-	for _, row := range embedPixels(t, model, datasets.AffineViews(pixels, size)...) {
+	for _, row := range embedPixels(t, model, imaging.AffineAugmentations(pixels, size)...) {
 		length := norm(row)
 		for j, v := range row {
 			mean[j] += float64(v) / length / 7
@@ -58,7 +58,7 @@ func TestViewsOfPlaces(t *testing.T) {
 func TestNoViews(t *testing.T) {
 	model := newModel(t, heads.Cosine{})
 	pixels := model.Preprocessing.Pixels(picture(4))
-	rows, err := model.EmbedViews(likeness.Views{}, [][]uint8{pixels})
+	rows, err := model.EmbedTTA(likeness.TTA{}, [][]uint8{pixels})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,11 +68,11 @@ func TestNoViews(t *testing.T) {
 }
 
 func TestViewsRefuse(t *testing.T) {
-	_, err := newModel(t, heads.L2{}).EmbedViews(likeness.Views{}, nil)
+	_, err := newModel(t, heads.L2{}).EmbedTTA(likeness.TTA{}, nil)
 	if err == nil || !strings.Contains(err.Error(), "found the head l2, expected cosine") {
 		t.Errorf("l2: found %v", err)
 	}
-	_, err = newModel(t, heads.Cosine{}).EmbedViews(likeness.Views{}, [][]uint8{{1, 2}})
+	_, err = newModel(t, heads.Cosine{}).EmbedTTA(likeness.TTA{}, [][]uint8{{1, 2}})
 	if err == nil || !strings.Contains(err.Error(), "image 0 has 2 values, expected 256") {
 		t.Errorf("two pixels: found %v", err)
 	}

@@ -1,0 +1,121 @@
+package imaging
+
+import (
+	"math"
+)
+
+// AffineAugmentations returns seven versions of an image of the given size, for
+// test-time augmentation: the image itself, and rotated by −8°, 0° and 8° at 0.92
+// and 1.08 of its size, on a black background. It returns nil where the pixels are
+// not those of an image of the size.
+func AffineAugmentations(pixels []uint8, size Size) [][]uint8 {
+	if size.Validate() != nil || len(pixels) != size.Len() {
+		return nil
+	}
+	versions := [][]uint8{pixels}
+	for _, scale := range []float64{0.92, 1.08} {
+		for _, angle := range []float64{-8, 0, 8} {
+			version := make([]uint8, len(pixels))
+			Resample(version, pixels, size, 0, Warp{NewAffine(angle, 0, 0, scale, scale, 0, 0)})
+			versions = append(versions, version)
+		}
+	}
+	return versions
+}
+
+// SymmetryAugmentations returns a square image in the eight symmetries of the
+// square, in the order of datasets.Dataset.Symmetries. It returns nil where the
+// pixels are not those of a square image of the size.
+func SymmetryAugmentations(pixels []uint8, size Size) [][]uint8 {
+	if size.Validate() != nil || size.Height != size.Width || len(pixels) != size.Len() {
+		return nil
+	}
+	versions := make([][]uint8, 8)
+	for i := range versions {
+		versions[i] = Turn(pixels, size, i%4, i >= 4)
+	}
+	return versions
+}
+
+// Turn returns a square image mirrored left to right, or not, and then turned to
+// the left by so many right angles. It returns nil where the pixels are not those of
+// a square image of the size.
+func Turn(pixels []uint8, size Size, quarters int, mirrored bool) []uint8 {
+	if size.Validate() != nil || size.Height != size.Width || len(pixels) != size.Len() {
+		return nil
+	}
+	side, channels := size.Height, size.Channels
+	turned := make([]uint8, len(pixels))
+	for y := range side {
+		for x := range side {
+			row, column := y, x // of the source
+			for range (quarters%4 + 4) % 4 {
+				row, column = column, side-1-row
+			}
+			if mirrored {
+				column = side - 1 - column
+			}
+			copy(turned[(y*side+x)*channels:][:channels], pixels[(row*side+column)*channels:])
+		}
+	}
+	return turned
+}
+
+// Warp maps a point of the target to one of the source, both relative to the
+// center of the image, by each of its parts in turn.
+type Warp []interface {
+	Source(x, y float64) (float64, float64)
+}
+
+// Affine maps a point of the source, relative to the center, to one of the target:
+// (x, y) ↦ (XX·x + XY·y + X0, YX·x + YY·y + Y0).
+type Affine struct{ XX, XY, YX, YY, X0, Y0 float64 }
+
+// NewAffine scales, then shears, rotates by an angle in degrees and moves by pixels.
+func NewAffine(angle, shearX, shearY, scaleX, scaleY, moveX, moveY float64) Affine {
+	sin, cos := math.Sincos(angle * math.Pi / 180)
+	return Affine{
+		XX: (cos - sin*shearY) * scaleX, XY: (cos*shearX - sin) * scaleY, X0: moveX,
+		YX: (sin + cos*shearY) * scaleX, YY: (sin*shearX + cos) * scaleY, Y0: moveY,
+	}
+}
+
+// Source is the point that is mapped to (x, y).
+func (a Affine) Source(x, y float64) (float64, float64) {
+	determinant := a.XX*a.YY - a.XY*a.YX
+	x, y = x-a.X0, y-a.Y0
+	return (a.YY*x - a.XY*y) / determinant, (a.XX*y - a.YX*x) / determinant
+}
+
+// Resample writes to dst the warped image src, bilinearly interpolated; both are
+// (height, width, channels) bytes of the given size. What comes from outside of the
+// image is background. Where a length is not the size's, dst stays as it is.
+func Resample(dst, src []uint8, size Size, background uint8, warp Warp) {
+	if size.Validate() != nil || len(dst) != size.Len() || len(src) != size.Len() {
+		return
+	}
+	height, width, channels := size.Height, size.Width, size.Channels
+	centerX, centerY := float64(width-1)/2, float64(height-1)/2
+	at := func(x, y, channel int) float64 {
+		if x < 0 || x >= width || y < 0 || y >= height {
+			return float64(background)
+		}
+		return float64(src[(y*width+x)*channels+channel])
+	}
+	for row := range height {
+		for column := range width {
+			x, y := float64(column)-centerX, float64(row)-centerY
+			for _, part := range warp {
+				x, y = part.Source(x, y)
+			}
+			x, y = x+centerX, y+centerY
+			left, top := int(math.Floor(x)), int(math.Floor(y))
+			right, lower := x-float64(left), y-float64(top) // the weights of the neighbors there
+			for channel := range channels {
+				above := at(left, top, channel)*(1-right) + at(left+1, top, channel)*right
+				below := at(left, top+1, channel)*(1-right) + at(left+1, top+1, channel)*right
+				dst[(row*width+column)*channels+channel] = uint8(above*(1-lower) + below*lower + 0.5)
+			}
+		}
+	}
+}

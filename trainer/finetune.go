@@ -1,0 +1,131 @@
+package trainer
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/pkg/errors"
+)
+
+// CopyWeights copies weights from one model to another: those whose names match one
+// of the patterns, or all that both models have if there is no pattern. A pattern is
+// a weight's name, a layer's name such as "conv1", or a path.Match pattern such as
+// "conv[12].*", as for graph.Weights.Freeze. It returns the names of the weights
+// copied, in the order of the target.
+//
+// A pattern that matches no weight of both models is an error, and so is a weight
+// that has another shape in the other model; then nothing is copied. Without
+// patterns, weights of other shapes are left out.
+func CopyWeights(to, from *likeness.Model, patterns ...string) (copied []string, err error) {
+	if to == nil || from == nil || to.Weights == nil || from.Weights == nil {
+		return nil, errors.New("copy weights: found nil, expected two models with weights")
+	}
+	matched := make([]bool, len(patterns))
+	for _, weight := range to.Weights.All() {
+		other := from.Weights.Get(weight.Name)
+		if other == nil {
+			continue
+		}
+		wanted := len(patterns) == 0
+		for i, pattern := range patterns {
+			matches, err := path.Match(pattern, weight.Name)
+			if err != nil {
+				return nil, errors.Wrapf(err, "copy weights %q", pattern)
+			}
+			if matches || strings.HasPrefix(weight.Name, pattern+".") {
+				wanted, matched[i] = true, true
+			}
+		}
+		switch same := slices.Equal(weight.Value.Shape(), other.Value.Shape()) && weight.Value.Dtype() == other.Value.Dtype(); {
+		case !wanted || !same && len(patterns) == 0:
+			continue
+		case !same:
+			return nil, errors.Errorf("copy weights: weight %q: found %v %v, expected %v %v", weight.Name,
+				other.Value.Dtype(), other.Value.Shape(), weight.Value.Dtype(), weight.Value.Shape())
+		}
+		copied = append(copied, weight.Name)
+	}
+	for i, pattern := range patterns {
+		if !matched[i] {
+			return nil, errors.Errorf("copy weights %q: both models have no weight of such a name", pattern)
+		}
+	}
+	for _, name := range copied {
+		copyElements(to.Weights.Get(name), from.Weights.Get(name))
+	}
+	return copied, nil
+}
+
+func copyElements(to, from *graph.Weight) {
+	switch data := from.Value.Data().(type) {
+	case []float32:
+		copy(to.Value.Float32s(), data)
+	case []float64:
+		copy(to.Value.Float64s(), data)
+	}
+}
+
+// ReplaceLast returns a new model whose last fully connected layer is replaced by
+// the given blocks; blocks after it, such as a normalization, stay. All other weights
+// are copied, frozen ones stay frozen, and the new ones are drawn from the seed. The
+// weights of the head are copied if the number of features stays the same. The new
+// model has no threshold. The given model does not change.
+func ReplaceLast(model *likeness.Model, seed uint64, blocks ...graph.Block) (*likeness.Model, error) {
+	if model == nil || model.Weights == nil {
+		return nil, errors.New("replace last layer: found nil, expected a model with weights")
+	}
+	network, ok := model.Backbone.(backbone.Network)
+	if !ok {
+		return nil, errors.Errorf("replace last layer: found a backbone of type %T, expected a backbone.Network", model.Backbone)
+	}
+	last, number := -1, 0
+	for i, block := range network.Blocks {
+		if _, ok := block.(graph.Linear); ok {
+			last, number = i, number+1
+		}
+	}
+	if last < 0 {
+		return nil, errors.Errorf("replace last layer: found no fully connected layer (graph.Linear) in the network %s", network.Name)
+	}
+	network.Blocks = slices.Concat(network.Blocks[:last], blocks, network.Blocks[last+1:])
+	replaced, err := likeness.New(network, model.Head, model.Preprocessing, seed)
+	if err != nil {
+		return nil, errors.Wrap(err, "replace last layer")
+	}
+	old := fmt.Sprintf("linear%d.", number)
+	for _, weight := range replaced.Weights.All() {
+		other := model.Weights.Get(weight.Name)
+		if other == nil || strings.HasPrefix(weight.Name, old) || !slices.Equal(weight.Value.Shape(), other.Value.Shape()) {
+			continue
+		}
+		copyElements(weight, &graph.Weight{Value: other.Value})
+		weight.Frozen = other.Frozen
+	}
+	return replaced, nil
+}
+
+// WithFeatures is ReplaceLast by a fully connected layer of the given number of
+// features, with the activation and the initializers of the one that it replaces: the
+// model for embeddings of another size.
+func WithFeatures(model *likeness.Model, features int, seed uint64) (*likeness.Model, error) {
+	if features < 1 {
+		return nil, errors.Errorf("replace last layer: found %d features, expected at least 1", features)
+	}
+	last := graph.Linear{}
+	if model != nil {
+		if network, ok := model.Backbone.(backbone.Network); ok {
+			for _, block := range network.Blocks {
+				if linear, ok := block.(graph.Linear); ok {
+					last = linear
+				}
+			}
+		}
+	}
+	last.Units = features
+	return ReplaceLast(model, seed, last)
+}

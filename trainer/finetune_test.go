@@ -1,0 +1,130 @@
+package trainer_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/solver"
+	"github.com/likeness-go/likeness/trainer"
+)
+
+// A frozen block stays as it is with all that belongs to it: its batch norm, running
+// statistics included, and its PReLU.
+func TestFreezingABlockFreezesItsNormAndItsPReLU(t *testing.T) {
+	for _, pattern := range []string{"conv1", "conv1.*", "conv[12].*"} {
+		network := everything()
+		conv := network.Blocks[0].(graph.Conv)
+		conv.Activation = "prelu"
+		network.Blocks[0] = conv
+		training := newTrainer(t, network)
+		if err := training.Model.Weights.Freeze(pattern); err != nil {
+			t.Fatal(err)
+		}
+		before := values(training.Model)
+		run(t, training)
+		for name, after := range values(training.Model) {
+			if same := cmp.Equal(before[name], after); same == (name == "linear1.weight") && name != "linear1.bias" { // which moves both embeddings of a pair alike
+				t.Errorf("freeze %s: %s: the same as before: %v", pattern, name, same)
+			}
+		}
+	}
+	single := newModel(t, everything(), heads.L2{})
+	if err := single.Weights.Freeze("conv1.weight"); err != nil {
+		t.Fatal(err)
+	}
+	for _, weight := range single.Weights.All() {
+		if weight.Frozen != (weight.Name == "conv1.weight") {
+			t.Errorf("freeze conv1.weight: %s is frozen: %v", weight.Name, weight.Frozen)
+		}
+	}
+}
+
+func TestCopyWeights(t *testing.T) {
+	from := newModel(t, everything(), heads.L2{})
+	for _, weight := range from.Weights.All() {
+		if err := weight.Value.Memset(float32(7)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	to := newModel(t, everything(), heads.L2{})
+	copied, err := trainer.CopyWeights(to, from, "conv1", "norm1.running_*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"norm1.running_mean", "norm1.running_var", "conv1.weight", "conv1.bias"}, copied); diff != "" {
+		t.Error(diff)
+	}
+	for name, elements := range values(to) {
+		if sevens := elements[0] == 7 && elements[len(elements)-1] == 7; sevens != strings.HasPrefix(name, "conv1") && !strings.Contains(name, "running") {
+			t.Errorf("%s: copied: %v", name, sevens)
+		}
+	}
+	before := values(to)
+	other := newModel(t, backbone.Network{Name: "wide", Size: size, Blocks: []graph.Block{graph.Flatten{}, graph.Linear{Units: 3}}}, heads.L2{})
+	for pattern, want := range map[string]string{"conv9": "no weight of such a name", "linear1": `weight "linear1.weight": found float32 (3, 64)`, "[": "syntax error"} {
+		if _, err := trainer.CopyWeights(to, other, pattern); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: found %v, expected %q", pattern, err, want)
+		}
+	}
+	if copied, err := trainer.CopyWeights(to, other); err != nil || len(copied) != 0 {
+		t.Errorf("without patterns: found %v, %v", copied, err)
+	}
+	if diff := cmp.Diff(before, values(to)); diff != "" {
+		t.Errorf("weights have changed:\n%s", diff)
+	}
+	if _, err := trainer.CopyWeights(nil, other); err == nil {
+		t.Error("no model: found no error")
+	}
+}
+
+// The last layer is replaced, all others are copied, and the given model stays as it
+// is; what was replaced trains beside frozen layers, at a rate of its own.
+func TestWithFeatures(t *testing.T) {
+	model := newModel(t, everything(), heads.WeightedL1{})
+	if err := model.Weights.Freeze("conv1"); err != nil {
+		t.Fatal(err)
+	}
+	before := values(model)
+	wider, err := trainer.WithFeatures(model, 5, 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	embeddings, err := wider.EmbedAll(likeness.Pixels(seen.Images[:1]), nil)
+	if err != nil || len(embeddings.Row(0)) != 5 {
+		t.Errorf("found %v, %v", embeddings, err)
+	}
+	for _, weight := range wider.Weights.All() {
+		old := model.Weights.Get(weight.Name)
+		copied := cmp.Equal(weight.Value.Data(), old.Value.Data())
+		if kept := !strings.HasPrefix(weight.Name, "linear1") && !strings.HasPrefix(weight.Name, "head"); copied != kept || weight.Frozen != old.Frozen {
+			t.Errorf("%s: copied: %v, frozen: %v", weight.Name, copied, weight.Frozen)
+		}
+	}
+	training := newTrainer(t, everything())
+	training.Model = wider
+	training.Solver.Layers = []solver.Layer{{Name: "linear1", LearningRateScale: new(10.)}}
+	run(t, training)
+	if diff := cmp.Diff(before, values(model)); diff != "" {
+		t.Errorf("the given model has changed:\n%s", diff)
+	}
+	for name, elements := range values(wider) {
+		if strings.HasPrefix(name, "conv1") && !cmp.Equal(elements, before[name]) {
+			t.Errorf("frozen %s has changed", name)
+		}
+	}
+	two, err := trainer.ReplaceLast(model, 1, graph.Linear{Units: 8}, graph.Activate{Function: "relu"}, graph.Linear{Units: 4})
+	if err != nil || two.Weights.Get("linear2.weight") == nil {
+		t.Errorf("two layers for one: %v", err)
+	}
+	if _, err := trainer.WithFeatures(model, 0, 1); err == nil {
+		t.Error("no features: found no error")
+	}
+	if _, err := trainer.WithFeatures(nil, 4, 1); err == nil {
+		t.Error("no model: found no error")
+	}
+}
