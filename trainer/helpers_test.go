@@ -12,6 +12,7 @@ import (
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/solver"
 	"github.com/likeness-go/likeness/trainer"
@@ -143,3 +144,6 @@ func auc(t testing.TB, model *likeness.Model, images *datasets.Dataset) float64 
 	}
 	return wins / float64(len(same)*len(different))
 }
+
+// No test leaves a goroutine behind.
+func TestMain(m *testing.M) { testutil.CheckGoroutines(m) }

@@ -155,7 +155,7 @@ func TestTrainThatDiverges(t *testing.T) {
 	if code != failure {
 		t.Errorf("found exit code %d, expected %d", code, failure)
 	}
-	for _, want := range []string{"not saved    save model run/model.safetensors: ", "likeness: stopped: train: epoch 1, step 2: the cost is NaN: take a lower rate"} {
+	for _, want := range []string{"not saved    save model run/model.safetensors: ", "likeness: stopped: train: epoch 1, step 2: the loss is NaN: use a lower learning rate"} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("found no %q in\n%s", want, stderr)
 		}

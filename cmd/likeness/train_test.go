@@ -245,7 +245,7 @@ func TestDiverged(t *testing.T) {
 	inFolder(t)
 	bars(t, "bars", 4, 8)
 	code, _, said := runTool(tiny("--learning-rate", "1e39", "--out", "run")...)
-	if code != failure || !strings.Contains(said, "lower rate") || !strings.Contains(said, filepath.Join("run", "model.safetensors")) {
+	if code != failure || !strings.Contains(said, "lower learning rate") || !strings.Contains(said, filepath.Join("run", "model.safetensors")) {
 		t.Errorf("exit code %d\n%s", code, said)
 	}
 	model, err := likeness.Load(filepath.Join("run", "model.safetensors"))

@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,90 @@ import (
 	"github.com/likeness-go/likeness/solver"
 	"github.com/pkg/errors"
 )
+
+func allocate() *examples { return &examples{labels: make([]float32, 1)} }
+
+// Examples come in order, an error comes in its place and is the last.
+func TestPipelineEndsWithAnError(t *testing.T) {
+	broken := errors.New("broken")
+	var steps []int
+	p := prepare(t.Context(), 3, 100, allocate, func(step int, e *examples) error {
+		if steps = append(steps, step); step == 6 {
+			return broken
+		}
+		e.labels[0] = float32(step)
+		return nil
+	})
+	for step := 3; step < 6; step++ {
+		next := p.next()
+		if next.err != nil || next.examples.labels[0] != float32(step) {
+			t.Errorf("step %d: found %+v", step, next)
+		}
+		p.recycle(next)
+	}
+	if next := p.next(); next.err != broken {
+		t.Errorf("found %+v, want the error", next)
+	}
+	if next, more := <-p.ready; more {
+		t.Errorf("found %+v after the error", next)
+	}
+	if len(steps) != 4 {
+		t.Errorf("found the steps %v prepared, want 3 to 6", steps)
+	}
+}
+
+// When the context ends, no further step is prepared, though somebody takes what is
+// ready.
+func TestPipelineEndsWithTheContext(t *testing.T) {
+	for taken := range 4 {
+		ctx, cancel := context.WithCancel(t.Context())
+		prepared := make(chan int, 100)
+		p := prepare(ctx, 0, 100, allocate, func(step int, _ *examples) error {
+			prepared <- step
+			return nil
+		})
+		for range taken {
+			p.next()
+		}
+		for range taken + ahead + 1 { // until it waits for somebody to take more
+			<-prepared
+		}
+		cancel()
+		p.drain()
+		if len(prepared) > 0 {
+			t.Errorf("%d taken: %d more steps were prepared after the end", taken, len(prepared))
+		}
+	}
+}
+
+// A panic there would end the process.
+func TestPipelineMakesErrorsOfPanics(t *testing.T) {
+	p := prepare(t.Context(), 0, 2, allocate, func(int, *examples) error { panic("broken") })
+	if next := p.next(); next.err == nil || next.err.Error() != "drawing the examples panics: broken" {
+		t.Errorf("found %+v", next)
+	}
+	if next, more := <-p.ready; more {
+		t.Errorf("found %+v after the error", next)
+	}
+}
+
+// A field that only one version knows must be off; null and 0 of a field that both
+// know are two settings.
+func TestSameSettings(t *testing.T) {
+	for _, test := range []struct {
+		a, b string
+		same bool
+	}{
+		{`{"a":1}`, `{"a":1}`, true}, {`{"a":1}`, `{"a":2}`, false}, {`{"a":1}`, `{"a":1,"b":0,"c":null,"d":[],"e":"","f":false,"g":{"h":0}}`, true},
+		{`{"a":1}`, `{"a":1,"b":2}`, false}, {`{"a":1,"b":[1]}`, `{"a":1}`, false}, {`{"a":null}`, `{"a":0}`, false}, {`{"a":0}`, `{"a":null}`, false},
+		{`[{"a":1}]`, `[{"a":1,"b":0}]`, true}, {`[1,2]`, `[1]`, false}, {`18446744073709551615`, `18446744073709551614`, false},
+		{"listed pairs", "listed pairs", true}, {"listed pairs", "random pairs", false}, {"1 2", "1 3", false}, {"", "0", false}, {`{"a":1}`, `[1]`, false},
+	} {
+		if sameSettings(test.a, test.b) != test.same || sameSettings(test.b, test.a) != test.same {
+			t.Errorf("%s and %s: expected %v", test.a, test.b, test.same)
+		}
+	}
+}
 
 // checkpointed is a training of a few weights that has taken no step, and its
 // checkpoint.

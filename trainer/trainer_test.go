@@ -12,10 +12,12 @@ import (
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/solver"
 	"github.com/likeness-go/likeness/trainer"
 	"github.com/pkg/errors"
+	"go.uber.org/goleak"
 )
 
 // A training that cannot be is refused, with the field and what was expected,
@@ -245,5 +247,125 @@ func panicAt[T any](n int) func(T) {
 		if n--; n == 0 {
 			panic("broken")
 		}
+	}
+}
+
+// history are the weights before the first step and after each.
+func history(t *testing.T) []map[string][]float32 {
+	t.Helper()
+	training := newTrainer(t, everything())
+	weights := []map[string][]float32{values(training.Model)}
+	training.OnStep = func(trainer.Step) { weights = append(weights, values(training.Model)) }
+	run(t, training)
+	return weights
+}
+
+// Whenever the context ends, the weights are those of the last whole step.
+func TestInterruptedBetweenSteps(t *testing.T) {
+	weights := history(t)
+	for last := range 10 {
+		ctx, cancel := context.WithCancel(context.Background())
+		training := newTrainer(t, everything())
+		training.OnStep = func(step trainer.Step) {
+			if step.Number == last {
+				cancel()
+			}
+		}
+		if last == 0 {
+			cancel()
+		}
+		result, err := training.Run(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result.Stopped != trainer.Interrupted {
+			t.Errorf("interrupted in step %d: found %q, expected %q", last, result.Stopped, trainer.Interrupted)
+		}
+		if epochs := (last + 4) / 5; len(result.Epochs) != epochs || result.BestEpoch != epochs {
+			t.Errorf("interrupted in step %d: found %d epochs, the best %d, expected %d", last, len(result.Epochs), result.BestEpoch, epochs)
+		}
+		if diff := cmp.Diff(weights[last], values(training.Model)); diff != "" {
+			t.Errorf("interrupted in step %d (-the weights after it +found):\n%s", last, diff)
+		}
+	}
+}
+
+// The same where the end comes from another goroutine, at any moment.
+func TestInterruptedAnywhere(t *testing.T) {
+	weights := history(t)
+	for trial := range 50 {
+		ctx, cancel := context.WithCancel(context.Background())
+		training := newTrainer(t, everything())
+		steps := 0
+		training.OnStep = func(step trainer.Step) {
+			if steps = step.Number; steps == 1+trial%9 {
+				go cancel()
+			}
+		}
+		result, err := training.Run(ctx)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if whole := result.Stopped == ""; whole != (steps == 10) && result.Stopped != trainer.Interrupted {
+			t.Errorf("found %q after %d of 10 steps", result.Stopped, steps)
+		}
+		if diff := cmp.Diff(weights[steps], values(training.Model)); diff != "" {
+			t.Errorf("interrupted after %d steps (-the weights after them +found):\n%s", steps, diff)
+		}
+	}
+}
+
+// However a run ends, nothing of it goes on: neither what prepares its inputs nor
+// what runs its graph.
+func TestRunLeavesNoGoroutine(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, training *trainer.Trainer){
+		"by itself": func(t *testing.T, training *trainer.Trainer) { run(t, training) },
+		"by its context": func(t *testing.T, training *trainer.Trainer) {
+			ctx, cancel := context.WithCancel(t.Context())
+			training.OnStep = func(trainer.Step) { cancel() }
+			if result, err := training.Run(ctx); err != nil || result.Stopped != trainer.Interrupted {
+				t.Errorf("found %+v, %v", result, err)
+			}
+		},
+		"by a context that has ended": func(t *testing.T, training *trainer.Trainer) {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if result, err := training.Run(ctx); err != nil || result.Stopped != trainer.Interrupted {
+				t.Errorf("found %+v, %v", result, err)
+			}
+		},
+		"by weights that are not finite": func(t *testing.T, training *trainer.Trainer) {
+			training.Solver.LearningRate = 1e39
+			if _, err := training.Run(t.Context()); !errors.Is(err, trainer.ErrNotFinite) {
+				t.Errorf("found %v", err)
+			}
+		},
+		"by an augmentation that cannot be": func(t *testing.T, training *trainer.Trainer) {
+			training.Augment = &datasets.Augmentation{Image: datasets.Distortion{Affine: datasets.Affine{Rotation: -1}}}
+			if _, err := training.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "Augment") {
+				t.Errorf("found %v", err)
+			}
+		},
+		"by a validation that fails": func(t *testing.T, training *trainer.Trainer) {
+			broken := errors.New("broken")
+			training.Validate = trainer.ValidationFunc("broken", func(*likeness.Model) (float64, error) { return 0, broken })
+			if _, err := training.Run(t.Context()); !errors.Is(err, broken) {
+				t.Errorf("found %v", err)
+			}
+		},
+		"by a panic of the caller's": func(t *testing.T, training *trainer.Trainer) {
+			training.OnStep = func(trainer.Step) { panic("of the caller's") }
+			if _, err := training.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "OnStep panics: of the caller's") {
+				t.Errorf("found %v", err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer goleak.VerifyNone(t, testutil.SharedGoroutines(), goleak.IgnoreCurrent())
+			training := newTrainer(t, tiny())
+			training.Augment = datasets.EachImage(datasets.KochAffine())
+			end(t, training)
+		})
 	}
 }
