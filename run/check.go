@@ -109,6 +109,8 @@ func (s Settings) checkImages() error {
 		{"translation", datasets.Affine{Translation: s.Translation}},
 		{"elastic_sigma", datasets.Elastic{Smoothness: s.ElasticSigma}},
 		{"elastic", datasets.Elastic{Displacement: s.Elastic, Smoothness: 1}},
+		{"batch_elastic_sigma", datasets.Elastic{Smoothness: s.BatchElasticSigma}},
+		{"batch_elastic", datasets.Elastic{Displacement: s.BatchElastic, Smoothness: 1}},
 		{"erosion", datasets.Stroke{Min: 0 - s.Erosion}},
 		{"dilation", datasets.Stroke{Max: s.Dilation}},
 	} {
@@ -149,7 +151,11 @@ func (s Settings) augmentation() *datasets.Augmentation {
 	}
 	elastic := datasets.Elastic{Displacement: s.Elastic, Smoothness: s.ElasticSigma, Probability: s.Augment}
 	stroke := datasets.Stroke{Min: 0 - s.Erosion, Max: s.Dilation, Probability: s.Augment}
-	return &datasets.Augmentation{Image: datasets.Distortion{Affine: affine, Elastic: elastic, Stroke: stroke}, Background: s.Fill}
+	augmentation := &datasets.Augmentation{Image: datasets.Distortion{Affine: affine, Elastic: elastic, Stroke: stroke}, Background: s.Fill}
+	if s.BatchElastic > 0 {
+		augmentation.Batch.Elastic = datasets.Elastic{Displacement: s.BatchElastic, Smoothness: s.BatchElasticSigma, Probability: s.Augment}
+	}
+	return augmentation
 }
 
 // penalties are the L2 penalties of the settings.

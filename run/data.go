@@ -19,7 +19,8 @@ import (
 )
 
 // data is the data of a training: the images to train on, to validate by and to test
-// on. There are two kinds, labeled images and listed pairs or triplets.
+// on. The kinds are labeled images, the embedded images with their one-shot runs, and
+// listed pairs or triplets.
 type data interface {
 	// name is the short name of the data set.
 	name() string
@@ -51,9 +52,12 @@ const maxNotes = 20
 // it takes images of any size. The notes say what was decided and which files were
 // skipped.
 func (s Settings) open(input imaging.Size) (found data, notes []string, err error) {
-	path, name := s.Data, ""
-	if path == "" {
-		name = "MNIST"
+	if s.embedded() {
+		return s.openEmbedded(input)
+	}
+	path, title := s.Data, ""
+	if path == "" || path == mnistData && isName(path) {
+		title = "MNIST"
 		if path, err = datasets.FindMNIST(""); err != nil {
 			return nil, nil, err
 		}
@@ -62,8 +66,8 @@ func (s Settings) open(input imaging.Size) (found data, notes []string, err erro
 	if err != nil {
 		return nil, nil, err
 	}
-	if name != "" {
-		splits.Name = name
+	if title != "" {
+		splits.Name = title
 	}
 	for _, file := range splits.Skipped[:min(len(splits.Skipped), maxNotes)] {
 		notes = append(notes, "skipped "+file)
@@ -91,21 +95,28 @@ func (s Settings) open(input imaging.Size) (found data, notes []string, err erro
 	return found.limited(s.Limit, s.TestLimit, s.Seed), notes, nil
 }
 
+// imageSize is the size of the settings, or the input size of the network, or else
+// zero.
+func (s Settings) imageSize(input imaging.Size) (imaging.Size, error) {
+	size, err := parseSize(s.Size)
+	if err != nil || input == (imaging.Size{}) {
+		return size, err
+	}
+	if size.Channels == 0 {
+		size.Channels = input.Channels
+	}
+	if s.Size != "" && size != input {
+		return size, errors.Errorf("--size: found %s, but the network takes images of %v: leave out --size or choose another network", s.Size, input)
+	}
+	return input, nil
+}
+
 // read opens the data at the size of the settings, or the input size of the network,
 // or the size of the images, or a default one if these differ or are large.
 func (s Settings) read(path string, input imaging.Size) (datasets.Splits, []string, error) {
-	size, err := parseSize(s.Size)
+	size, err := s.imageSize(input)
 	if err != nil {
 		return datasets.Splits{}, nil, err
-	}
-	if input != (imaging.Size{}) {
-		if size.Channels == 0 {
-			size.Channels = input.Channels
-		}
-		if s.Size != "" && size != input {
-			return datasets.Splits{}, nil, errors.Errorf("--size: found %s, but the network takes images of %v: leave out --size or choose another network", s.Size, input)
-		}
-		size = input
 	}
 	options := datasets.Options{Size: size, Invert: s.Invert, Crop: s.crop(), SkipBroken: s.SkipBroken, Background: s.Alphabets}
 	var notes []string
@@ -204,18 +215,37 @@ func parseSize(text string) (imaging.Size, error) {
 // replace it to add data sets of its own.
 var PublishedSet = fetch.Named
 
-// locate is the folder that --data means: a path, or the name of a published data set
-// that has been downloaded.
+// Names of data sets that need no download.
+const (
+	embeddedData = "omniglot-small1" // in the program
+	mnistData    = "mnist"           // in the Go module cache
+)
+
+// isName says whether data is one of these names and not a path: a file or folder of
+// that name takes precedence.
+func isName(data string) bool {
+	if data != embeddedData && data != mnistData {
+		return false
+	}
+	_, err := os.Stat(data)
+	return err != nil
+}
+
+// embedded says whether the data is that in the program.
+func (s Settings) embedded() bool { return s.Data == embeddedData && isName(s.Data) }
+
+// locate is what --data means: a path, the path of a published data set that has been
+// downloaded and that --data names, or a name of data that needs no download.
 func locate(data string) (string, error) {
+	if isName(data) {
+		return data, nil
+	}
 	set, err := PublishedSet(data)
 	if err != nil {
 		return data, nil // a path; opening it reports what is wrong
 	}
 	if _, err := os.Stat(data); err == nil {
 		return data, nil
-	}
-	if data == "mnist" {
-		return datasets.FindMNIST("")
 	}
 	folder, err := datasets.CacheFolder(data)
 	if err != nil {

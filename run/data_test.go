@@ -23,7 +23,7 @@ func TestSizes(t *testing.T) {
 		{"bars", "", "12x12x1"}, {"bars", "16", "16x16x1"}, {"bars", "16x18x3", "16x18x3"},
 		{"large", "", "64x64x1"}, {"large", "200x200", "200x200x1"}, {"parts", "", "64x64x3"},
 	} {
-		settings := defaults
+		settings := generalDefaults
 		settings.Data, settings.Size = test.data, test.size
 		found, notes, err := settings.open(imaging.Size{})
 		if err != nil {

@@ -8,8 +8,9 @@
 //
 //   - Settings determine a training. Each setting is a field here, a flag of the
 //     command with hyphens and a key of a TOML file with underscores: LearningRate,
-//     --learning-rate and learning_rate. Defaults returns the one table of defaults.
-//     Errors name a setting by its flag.
+//     --learning-rate and learning_rate. Errors name a setting by its flag. Without
+//     data the embedded data set omniglot-small1 is trained on, with defaults of its
+//     own, see Defaults.
 //   - Train opens the data, holds out images for validation and classes for testing,
 //     trains, measures the trained network beside the untrained one and raw pixels,
 //     and writes the run folder. Resume continues a training that was interrupted,

@@ -10,7 +10,8 @@ import (
 	"github.com/likeness-go/likeness/trainer"
 )
 
-// Train the default network on some digits of MNIST for one epoch.
+// Train on some digits of MNIST for one epoch, with the defaults of data other than
+// omniglot-small1.
 func ExampleTrain() {
 	temporary, err := os.MkdirTemp("", "run")
 	if err != nil {
@@ -18,7 +19,7 @@ func ExampleTrain() {
 		return
 	}
 	defer os.RemoveAll(temporary)
-	settings := run.Settings{Limit: 256, TestLimit: 64, Epochs: 1, Out: filepath.Join(temporary, "digits")}
+	settings := run.Settings{Data: "mnist", Limit: 256, TestLimit: 64, Epochs: 1, Out: filepath.Join(temporary, "digits")}
 	observer := &run.Observer{Epoch: func(e trainer.Epoch) { fmt.Println("epoch", e.Epoch) }}
 	result, err := run.Train(context.Background(), settings, observer)
 	if err != nil {
@@ -40,9 +41,9 @@ func ExampleTrain() {
 func ExampleDefaults() {
 	settings := run.Defaults()
 	fmt.Println(settings.Backbone, settings.Objective, settings.LearningRate)
-	settings.Augment, settings.Rotation = 0.5, 0 // scale, shear and translate, but do not rotate
+	settings.Rotation = 0 // scale, shear and translate, but do not rotate
 	fmt.Println(settings.Check())
 	// Output:
-	// lenet contrastive 0.003
+	// conv7 batch-all 0.006
 	// <nil>
 }

@@ -22,7 +22,7 @@ var settingsFormats = []string{"config-0", "config-1", "config-2"} // 0 is from 
 // numbers, truths, tables.
 func fixtureSettings(t *testing.T) Settings {
 	t.Helper()
-	settings := defaults
+	settings := generalDefaults
 	settings.Data, settings.Unseen, settings.Size = "/data/photos", []string{"alice", "bob"}, "12x12x1"
 	settings.Crop, settings.Symmetries, settings.Objective, settings.Margin = 1.15, true, "triplet", 0.5
 	settings.Head, settings.Seed, settings.Freeze, settings.Penalty = "l2", 7, []string{"conv1"}, []string{"0.001"}
@@ -51,7 +51,7 @@ func TestEverySettingsFormatIsRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, defaults.under(found, keys), settingsEqual); diff != "" {
+		if diff := cmp.Diff(want, generalDefaults.under(found, keys), settingsEqual); diff != "" {
 			t.Errorf("%s (-want +found):\n%s", path, diff)
 		}
 	}

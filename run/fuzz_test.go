@@ -13,7 +13,7 @@ import (
 // Whatever a config file says, it is refused or is written so that it is read as it
 // was.
 func FuzzConfig(f *testing.F) {
-	text, err := defaults.text()
+	text, err := generalDefaults.text()
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func FuzzConfig(f *testing.F) {
 		if err != nil {
 			return
 		}
-		settings := defaults.under(read, keys)
+		settings := generalDefaults.under(read, keys)
 		if settings.check() != nil {
 			return
 		}

@@ -25,3 +25,9 @@ func read(t *testing.T, path ...string) string { t.Helper(); return testutil.Rea
 
 // settingsEqual compares settings by their keys.
 var settingsEqual = cmpopts.IgnoreUnexported(Settings{})
+
+// under is the settings with those of the given keys from above, with the defaults of
+// data of a user's own.
+func (s Settings) under(above Settings, given map[string]bool) Settings {
+	return s.over(generalDefaults, nil, above, given)
+}

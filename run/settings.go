@@ -36,7 +36,7 @@ type Settings struct {
 	// the run folder.
 	TensorBoard bool `toml:"-" name:"tensorboard" help:"Also write losses, validation results and embeddings for TensorBoard: tensorboard --logdir RUN."`
 
-	Data       string  `toml:"data" group:"Data" placeholder:"DIR" help:"Training data: a folder with one folder of images per class (optionally inside train, val and test, or inside folders of groups); the files of MNIST, Omniglot or CIFAR-10; a CSV file of pairs (a,b,different) or triplets (anchor,positive,negative); or the name of a downloaded data set (${published}). Default: MNIST from the Go module cache."`
+	Data       string  `toml:"data" group:"Data" placeholder:"DIR" help:"Training data: a folder with one folder of images per class (optionally inside train, val and test, or inside folders of groups); the files of MNIST, Omniglot or CIFAR-10; a CSV file of pairs (a,b,different) or triplets (anchor,positive,negative); or the name of a data set: omniglot-small1 (part of the program), mnist, or one that likeness fetch has downloaded (${published}). Default: omniglot-small1."`
 	Limit      int     `toml:"limit" group:"Data" placeholder:"N" help:"Maximum number of training images."`
 	TestLimit  int     `toml:"test_limit" group:"Data" placeholder:"N" help:"Maximum number of images in each validation and test set."`
 	Unseen     List    `toml:"unseen" of:"data" group:"Data" placeholder:"CLASS" help:"Classes to hold out of training and to test on, or none to train on all classes. Default: classes that only the test data has, or 7,8,9 of the ten digits, or a quarter of the classes."`
@@ -53,6 +53,7 @@ type Settings struct {
 	BatchNorm bool           `toml:"batch_norm" of:"backbone network from" group:"Network" negatable:"" help:"Batch normalization in conv4."`
 	Features  int            `toml:"features" of:"backbone network from" group:"Network" placeholder:"N" help:"Embedding dimension of hadsell and lenet."`
 	From      string         `toml:"from" of:"backbone network" group:"Network" placeholder:"MODEL" help:"Fine-tune: start from the network and weights of a model.safetensors or of a run folder."`
+	Normalize bool           `toml:"normalize" of:"backbone network from" group:"Network" help:"Scale each embedding to length 1."`
 	Freeze    List           `toml:"freeze" group:"Network" placeholder:"LAYER" help:"Layers whose weights are not trained: conv1, conv[12].weight, …"`
 	Network   *backbone.Spec `toml:"network" of:"backbone from" kong:"-"` // the blocks of a network that has no name
 
@@ -75,17 +76,19 @@ type Settings struct {
 	Seed    uint64 `toml:"seed" group:"Training" placeholder:"N" help:"Random seed. The same seed gives the same model."`
 	Threads int    `toml:"threads" group:"Training" placeholder:"N" help:"Number of CPU threads. The result does not depend on it. Default: all processors."`
 
-	Augment      float64 `toml:"augment" max:"1" group:"Augmentation" placeholder:"P" help:"Random augmentation of training images: the probability of each transformation below, such as 0.5. Default: off."`
-	Rotation     float64 `toml:"rotation" needs:"augment" max:"180" group:"Augmentation" placeholder:"DEGREES" help:"Maximum rotation in degrees."`
-	Shear        float64 `toml:"shear" needs:"augment" group:"Augmentation" placeholder:"SLOPE" help:"Maximum shear along each axis, as a slope."`
-	ScaleMin     float64 `toml:"scale_min" needs:"augment" group:"Augmentation" placeholder:"FACTOR" help:"Minimum scaling factor along each axis."`
-	ScaleMax     float64 `toml:"scale_max" needs:"augment" group:"Augmentation" placeholder:"FACTOR" help:"Maximum scaling factor along each axis."`
-	Translation  float64 `toml:"translation" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Maximum translation along each axis in pixels."`
-	Elastic      float64 `toml:"elastic" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Standard deviation of the elastic displacement in pixels."`
-	ElasticSigma float64 `toml:"elastic_sigma" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Smoothing scale of the elastic displacement in pixels."`
-	Erosion      float64 `toml:"erosion" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Maximum erosion of strokes on each side in pixels, which makes them thinner."`
-	Dilation     float64 `toml:"dilation" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Maximum dilation of strokes on each side in pixels, which makes them thicker."`
-	Fill         uint8   `toml:"fill" needs:"augment" max:"255" group:"Augmentation" placeholder:"0-255" help:"Pixel value outside the image."`
+	Augment           float64 `toml:"augment" max:"1" group:"Augmentation" placeholder:"P" help:"Random augmentation of training images: the probability of each transformation below, such as 0.5. Default: off."`
+	Rotation          float64 `toml:"rotation" needs:"augment" max:"180" group:"Augmentation" placeholder:"DEGREES" help:"Maximum rotation in degrees."`
+	Shear             float64 `toml:"shear" needs:"augment" group:"Augmentation" placeholder:"SLOPE" help:"Maximum shear along each axis, as a slope."`
+	ScaleMin          float64 `toml:"scale_min" needs:"augment" group:"Augmentation" placeholder:"FACTOR" help:"Minimum scaling factor along each axis."`
+	ScaleMax          float64 `toml:"scale_max" needs:"augment" group:"Augmentation" placeholder:"FACTOR" help:"Maximum scaling factor along each axis."`
+	Translation       float64 `toml:"translation" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Maximum translation along each axis in pixels."`
+	Elastic           float64 `toml:"elastic" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Standard deviation of the elastic displacement in pixels."`
+	ElasticSigma      float64 `toml:"elastic_sigma" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Smoothing scale of the elastic displacement in pixels."`
+	Erosion           float64 `toml:"erosion" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Maximum erosion of strokes on each side in pixels, which makes them thinner."`
+	Dilation          float64 `toml:"dilation" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Maximum dilation of strokes on each side in pixels, which makes them thicker."`
+	BatchElastic      float64 `toml:"batch_elastic" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Standard deviation of an elastic displacement that all images of a batch share, in pixels."`
+	BatchElasticSigma float64 `toml:"batch_elastic_sigma" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Smoothing scale of that displacement in pixels."`
+	Fill              uint8   `toml:"fill" needs:"augment" max:"255" group:"Augmentation" placeholder:"0-255" help:"Pixel value outside the image."`
 
 	Solver            string         `toml:"solver" group:"Solver" placeholder:"NAME" help:"Optimizer: sgd, adam or adamw."`
 	LearningRate      float64        `toml:"learning_rate" group:"Solver" placeholder:"η" help:"Initial learning rate."`
@@ -318,10 +321,10 @@ func parseConfig(text, path string) (settings Settings, keys map[string]bool, re
 }
 
 // Save writes all settings to a TOML file, which Load reads. Relative paths of data
-// and models become absolute.
+// and models become absolute; names of data sets remain.
 func (s Settings) Save(path string) error {
 	for _, location := range []*string{&s.Data, &s.From} {
-		if *location != "" {
+		if *location != "" && !isName(*location) {
 			absolute, err := filepath.Abs(*location)
 			if err != nil {
 				return errors.Wrapf(err, "save %s", path)

@@ -18,9 +18,9 @@ import (
 // givenDefaults makes the test independent of what the default job is.
 func givenDefaults(t *testing.T) {
 	t.Helper()
-	before := defaults
-	t.Cleanup(func() { defaults = before })
-	defaults = Settings{Backbone: "conv4", Width: 32, BatchNorm: true, Objective: "contrastive", Batch: 128, Schedule: "cosine"}
+	before := generalDefaults
+	t.Cleanup(func() { generalDefaults = before })
+	generalDefaults = Settings{Backbone: "conv4", Width: 32, BatchNorm: true, Objective: "contrastive", Batch: 128, Schedule: "cosine"}
 }
 
 // A flag goes over the file, and the file over the defaults. An option does not
@@ -53,7 +53,7 @@ func TestPrecedence(t *testing.T) {
 			given[key] = true
 		}
 		got, _, err := Configure("config.toml", test.flags, given)
-		want := defaults
+		want := generalDefaults
 		test.want(&want)
 		if diff := cmp.Diff(want, got, settingsEqual); diff != "" || err != nil {
 			t.Errorf("%s: %v (-want +got):\n%s", test.name, err, diff)
@@ -77,12 +77,12 @@ func TestPrecedenceOfTwoChoices(t *testing.T) {
 // Only what somebody chose is said to differ from the default.
 func TestChanges(t *testing.T) {
 	givenDefaults(t)
-	s := defaults.under(Settings{Backbone: "residual", Batch: 64, Margin: 2}, map[string]bool{"backbone": true, "batch": true, "margin": true})
+	s := generalDefaults.under(Settings{Backbone: "residual", Batch: 64, Margin: 2}, map[string]bool{"backbone": true, "batch": true, "margin": true})
 	want := []string{"backbone = residual (default conv4)", "margin = 2", "batch = 64 (default 128)"}
 	if diff := cmp.Diff(want, s.changes()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if changes := defaults.changes(); len(changes) > 0 {
+	if changes := generalDefaults.changes(); len(changes) > 0 {
 		t.Errorf("the defaults differ from themselves: %q", changes)
 	}
 }
@@ -129,7 +129,7 @@ func TestEveryNumberIsChecked(t *testing.T) {
 		}
 		key := keyOf(field)
 		for _, value := range wrong {
-			s := defaults
+			s := generalDefaults
 			s.field(key).Set(reflect.ValueOf(value))
 			want := fmt.Sprintf("--%s: found %v, expected ", FlagName(key), value)
 			if err := s.check(); err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -140,7 +140,7 @@ func TestEveryNumberIsChecked(t *testing.T) {
 	if checked < 30 {
 		t.Errorf("only %d settings are numbers", checked)
 	}
-	if err := defaults.check(); err != nil {
+	if err := generalDefaults.check(); err != nil {
 		t.Errorf("the defaults: %v", err)
 	}
 }
@@ -155,7 +155,7 @@ func TestNoOptionOutlivesItsChoice(t *testing.T) {
 	var choices []choice
 	for _, objective := range objectives.Names {
 		for _, head := range append([]string{""}, heads.Names...) {
-			s := defaults.under(Settings{Objective: objective, Head: head}, map[string]bool{"objective": true, "head": head != ""})
+			s := generalDefaults.under(Settings{Objective: objective, Head: head}, map[string]bool{"objective": true, "head": head != ""})
 			if _, err := spelledOut(s); err == nil && head != "signed-weighted-l1" {
 				choices = append(choices, choice{objective, head})
 			}
@@ -168,7 +168,7 @@ func TestNoOptionOutlivesItsChoice(t *testing.T) {
 		return s.under(Settings{Objective: c.objective, Head: c.head}, map[string]bool{"objective": true, "head": c.head != ""})
 	}
 	for _, earlier := range choices {
-		from, err := spelledOut(apply(defaults, earlier))
+		from, err := spelledOut(apply(generalDefaults, earlier))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,7 +187,7 @@ func TestNoOptionOutlivesItsChoice(t *testing.T) {
 				t.Errorf("%v after %v: %v", later, earlier, err)
 				continue
 			}
-			want, err := spelledOut(apply(defaults, later))
+			want, err := spelledOut(apply(generalDefaults, later))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -212,7 +212,7 @@ func TestNoOptionOutlivesItsChoice(t *testing.T) {
 		chosen := func(name string) (Settings, map[string]bool) {
 			return Settings{Solver: name, Schedule: name}, map[string]bool{kind: true}
 		}
-		from := defaults.under(chosen(name))
+		from := generalDefaults.under(chosen(name))
 		for _, key := range optionsOf(kind) {
 			from.set(key, options)
 		}
@@ -224,7 +224,7 @@ func TestNoOptionOutlivesItsChoice(t *testing.T) {
 			if laterKind != kind || later == earlier {
 				continue
 			}
-			want := defaults.under(chosen(name))
+			want := generalDefaults.under(chosen(name))
 			if kind == "schedule" && name == "step" || name == "exponential" {
 				want.Decay = 0 // which these demand, and have no default of
 			}
@@ -269,11 +269,11 @@ func TestOptionsOfOtherData(t *testing.T) {
 		if err != nil || found.Size != test.size || len(notes) != test.notes {
 			t.Errorf("%s with %s: found the size %q and the notes %q (%v), expected %q and %d notes", test.file, test.data, found.Size, notes, err, test.size, test.notes)
 		}
-		if test.notes > 0 && (found.Unseen != nil || found.Alphabets != defaults.Alphabets) {
+		if test.notes > 0 && (found.Unseen != nil || found.Alphabets != generalDefaults.Alphabets) {
 			t.Errorf("%s with %s: found %v and %s", test.file, test.data, found.Unseen, found.Alphabets)
 		}
 	}
-	_, notes, err := Configure("", Settings{Rotation: 20, CropMin: 0.5, Augment: 0}, map[string]bool{"rotation": true, "crop_min": true})
+	_, notes, err := Configure("", Settings{Data: "bars", Rotation: 20, CropMin: 0.5, Augment: 0}, map[string]bool{"data": true, "rotation": true, "crop_min": true})
 	if err != nil || len(notes) != 2 || !strings.Contains(notes[0]+notes[1], "--rotation has no effect without --augment") {
 		t.Errorf("found the notes %q (%v), expected one of each flag without effect", notes, err)
 	}

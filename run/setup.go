@@ -101,7 +101,7 @@ func Network(s Settings) (backbone.Network, error) {
 		return backbone.Network{}, err
 	}
 	if s.Backbone == "" && s.Network == nil {
-		s.Backbone = defaults.Backbone
+		s.Backbone = defaultsFor(s.Data, s.Objective).Backbone
 	}
 	if err := s.resolveNetwork(); err != nil {
 		return backbone.Network{}, err
@@ -174,12 +174,16 @@ func (s Settings) inputSize() (imaging.Size, error) {
 // network is the backbone for images of the size.
 func (s Settings) network(size imaging.Size) (backbone.Network, error) {
 	if s.Network == nil {
-		return backbone.Named(s.Backbone, backbone.Options{Size: size, Width: s.Width, BatchNorm: s.BatchNorm, Features: s.Features})
+		network, err := backbone.Named(s.Backbone, backbone.Options{Size: size, Width: s.Width, BatchNorm: s.BatchNorm, Features: s.Features})
+		if s.Normalize {
+			network.Blocks = append(network.Blocks, graph.Normalize{})
+		}
+		return network, err
 	}
 	for _, option := range []struct {
 		flag  string
 		given bool
-	}{{"--width", s.Width != 0}, {"--batch-norm", s.BatchNorm}, {"--features", s.Features != 0}} {
+	}{{"--width", s.Width != 0}, {"--batch-norm", s.BatchNorm}, {"--features", s.Features != 0}, {"--normalize", s.Normalize}} {
 		if option.given {
 			return backbone.Network{}, errors.Errorf("%s: a network that is a list of blocks has no such option: change the blocks", option.flag)
 		}

@@ -18,14 +18,15 @@ type trainCommand struct {
 
 // Help is what --help says beside the flags.
 func (trainCommand) Help() string {
-	return `Without flags it trains a siamese network on the digits 0 to 6 of MNIST and tests it on 7, 8 and 9, which are not in the training data.
+	return `Without flags it trains for about a minute on handwritten characters of five alphabets, which are part of the program (Omniglot, minimal split small 1), and tests on 400 one-shot trials with characters of alphabets that it has never seen. --objective trains with another loss; --data mnist trains on digits.
 
 Examples:
-  likeness train --limit 2000 --epochs 1
+  likeness train
+  likeness train --objective n-pair
   likeness train --data photos --objective batch-hard --epochs 20
   likeness train --data pairs.csv --backbone my-network.toml
-  likeness train --config runs/mnist-contrastive-20250101-120000/config.toml --seed 2
-  likeness train --resume runs/mnist-contrastive-20250101-120000
+  likeness train --config runs/omniglot-small1-batch-all-20270101-120000/config.toml --seed 2
+  likeness train --resume runs/omniglot-small1-batch-all-20270101-120000
 
 It prints how good the trained network is, beside the untrained network and raw pixels, with 95 % confidence intervals. The run folder contains config.toml (all settings, for --config), metrics.jsonl (one line per epoch), result.json (the results), model.safetensors (for eval, embed and compare) and report.html for a browser: learning curves, maps of the embeddings and the images that the network gets wrong, with the plots as PNG files in plots.
 
@@ -62,8 +63,15 @@ func (t *trainCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	c.say("saved in %s: for likeness eval --run, and for embed and compare --model", result.Folder)
-	c.say("report       %s", result.Folder.Page())
+	c.print("")
+	c.print("Next:")
+	c.print("  open %s in a browser", result.Folder.Page())
+	c.print("  likeness compare A.png B.png --model %s", result.Folder)
+	if c.given["data"] || t.Config != "" || t.Resume != "" {
+		c.print("  likeness search A.png --in FOLDER --model %s", result.Folder)
+	} else {
+		c.print("  likeness train --data FOLDER    (with a folder of images for each class)")
+	}
 	return nil
 }
 
