@@ -183,7 +183,7 @@ func (s Settings) network(size imaging.Size) (backbone.Network, error) {
 	for _, option := range []struct {
 		flag  string
 		given bool
-	}{{"--width", s.Width != 0}, {"--batch-norm", s.BatchNorm}, {"--features", s.Features != 0}, {"--normalize", s.Normalize}} {
+	}{{"--width", s.Width != 0}, {"--batch-norm", s.BatchNorm}, {"--features", s.Features != 0 && s.From == ""}, {"--normalize", s.Normalize}} {
 		if option.given {
 			return backbone.Network{}, errors.Errorf("%s: a network that is a list of blocks has no such option: change the blocks", option.flag)
 		}

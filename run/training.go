@@ -18,8 +18,9 @@ import (
 
 // This file is all that this package asks of package trainer before a training runs.
 
-// start loads the model to fine-tune, if there is one. Its network and its
-// preprocessing become those of the settings.
+// start loads the model to fine-tune, if there is one, and gives it the embedding
+// dimension of the settings, if they have one. Its network and its preprocessing become
+// those of the settings.
 func (s *Settings) start() (*likeness.Model, error) {
 	if s.From == "" {
 		return nil, nil
@@ -34,6 +35,11 @@ func (s *Settings) start() (*likeness.Model, error) {
 	model, err := likeness.Load(s.From)
 	if err != nil {
 		return nil, errors.WithMessage(err, "--from")
+	}
+	if s.Features != 0 {
+		if model, err = trainer.WithFeatures(model, s.Features, s.Seed); err != nil {
+			return nil, errors.WithMessage(err, "--features")
+		}
 	}
 	network := model.Backbone.(backbone.Network) // the only type that Load returns
 	spec, err := network.Spec()

@@ -83,49 +83,72 @@ func ReplaceLast(model *likeness.Model, seed uint64, blocks ...graph.Block) (*li
 	if !ok {
 		return nil, errors.Errorf("replace last layer: found a backbone of type %T, expected a backbone.Network", model.Backbone)
 	}
-	last, number := -1, 0
-	for i, block := range network.Blocks {
-		if _, ok := block.(graph.Linear); ok {
-			last, number = i, number+1
-		}
-	}
+	last := lastLinear(network.Blocks)
 	if last < 0 {
 		return nil, errors.Errorf("replace last layer: found no fully connected layer (graph.Linear) in the network %s", network.Name)
 	}
-	network.Blocks = slices.Concat(network.Blocks[:last], blocks, network.Blocks[last+1:])
+	return replaceBlocks(model, network, last, last+1, seed, blocks...)
+}
+
+// replaceBlocks is the model with other blocks in the place of those from begin to end
+// of its network, which is given.
+func replaceBlocks(model *likeness.Model, network backbone.Network, begin, end int, seed uint64, blocks ...graph.Block) (*likeness.Model, error) {
+	number := 1 // of the first fully connected layer that is new
+	for _, block := range network.Blocks[:begin] {
+		if _, ok := block.(graph.Linear); ok {
+			number++
+		}
+	}
+	network.Blocks = slices.Concat(network.Blocks[:begin], blocks, network.Blocks[end:])
 	replaced, err := likeness.New(network, model.Head, model.Preprocessing, seed)
 	if err != nil {
 		return nil, errors.Wrap(err, "replace last layer")
 	}
-	old := fmt.Sprintf("linear%d.", number)
+	fresh := fmt.Sprintf("linear%d.", number)
 	for _, weight := range replaced.Weights.All() {
 		other := model.Weights.Get(weight.Name)
-		if other == nil || strings.HasPrefix(weight.Name, old) || !slices.Equal(weight.Value.Shape(), other.Value.Shape()) {
+		if other == nil || strings.HasPrefix(weight.Name, fresh) || !slices.Equal(weight.Value.Shape(), other.Value.Shape()) {
 			continue
 		}
-		copyElements(weight, &graph.Weight{Value: other.Value})
+		copyElements(weight, other)
 		weight.Frozen = other.Frozen
 	}
 	return replaced, nil
 }
 
-// WithFeatures is ReplaceLast by a fully connected layer of the given number of
-// features, with the activation and the initializers of the one that it replaces: the
-// model for embeddings of another size.
+// WithFeatures returns a new model for embeddings of the given number of features. Its
+// last fully connected layer is a new one, with the activation and the initializers of
+// the one that it replaces, see ReplaceLast. A network without fully connected layers
+// gets one at its end, before a final normalization.
 func WithFeatures(model *likeness.Model, features int, seed uint64) (*likeness.Model, error) {
 	if features < 1 {
 		return nil, errors.Errorf("replace last layer: found %d features, expected at least 1", features)
 	}
-	last := graph.Linear{}
-	if model != nil {
-		if network, ok := model.Backbone.(backbone.Network); ok {
-			for _, block := range network.Blocks {
-				if linear, ok := block.(graph.Linear); ok {
-					last = linear
-				}
-			}
+	if model == nil || model.Weights == nil {
+		return nil, errors.New("replace last layer: found nil, expected a model with weights")
+	}
+	network, ok := model.Backbone.(backbone.Network)
+	if !ok {
+		return nil, errors.Errorf("replace last layer: found a backbone of type %T, expected a backbone.Network", model.Backbone)
+	}
+	if i := lastLinear(network.Blocks); i >= 0 {
+		last := network.Blocks[i].(graph.Linear)
+		last.Units = features
+		return ReplaceLast(model, seed, last)
+	}
+	end := len(network.Blocks)
+	if _, ok := network.Blocks[end-1].(graph.Normalize); ok {
+		end--
+	}
+	return replaceBlocks(model, network, end, end, seed, graph.Linear{Units: features})
+}
+
+// lastLinear is the index of the last fully connected layer, negative if there is none.
+func lastLinear(blocks []graph.Block) int {
+	for i, block := range slices.Backward(blocks) {
+		if _, ok := block.(graph.Linear); ok {
+			return i
 		}
 	}
-	last.Units = features
-	return ReplaceLast(model, seed, last)
+	return -1
 }

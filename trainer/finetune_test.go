@@ -124,6 +124,21 @@ func TestWithFeatures(t *testing.T) {
 	if err != nil || two.Weights.Get("linear2.weight") == nil {
 		t.Errorf("two layers for one: %v", err)
 	}
+	flat := backbone.Network{Name: "flat", Size: seen.Size, Blocks: []graph.Block{graph.Conv{Filters: 2, Kernel: 3}, graph.Flatten{}, graph.Normalize{}}}
+	added, err := trainer.WithFeatures(newModel(t, flat, heads.L2{}), 3, 1)
+	if err != nil || added.Weights.Get("linear1.weight") == nil || added.Weights.Get("conv1.weight") == nil {
+		t.Fatalf("a network without a fully connected layer: %v", err)
+	}
+	if embeddings, err = added.EmbedAll(likeness.Pixels(seen.Images[:1]), nil); err != nil || len(embeddings.Row(0)) != 3 {
+		t.Errorf("found %v, %v, expected 3 features", embeddings, err)
+	}
+	squares := 0.
+	for _, x := range embeddings.Row(0) {
+		squares += float64(x) * float64(x)
+	}
+	if math.Abs(squares-1) > 1e-5 {
+		t.Errorf("found an embedding of squared length %v, expected 1: the normalization stays last", squares)
+	}
 	if _, err := trainer.WithFeatures(model, 0, 1); err == nil {
 		t.Error("no features: found no error")
 	}

@@ -228,13 +228,13 @@ func (m material) attackLitter(ctx context.Context) (count int, err error) {
 	}
 	found, err := m.accepted(ctx, "train", "--data", "litter", "--backbone", "small.toml", "--batch", "8", "--epochs", "1", "--out", "littered")
 	if err == nil {
-		err = found.says("passed over")
+		err = found.says("ignored")
 	}
 	if err != nil {
 		return count, err
 	}
 	if found, err = m.accepted(ctx, "embed", "litter", "--model", "littered", "--out", "litter.csv"); err == nil {
-		err = found.says("passed over", "wrote 120 vectors")
+		err = found.says("ignored", "wrote 120 vectors")
 	}
 	return 6 * len(names) * 2, err
 }
@@ -253,7 +253,7 @@ func (m material) attackDescriptors(ctx context.Context) (count int, err error) 
 	for _, limit := range []string{"16", "24", "64"} {
 		for _, arguments := range [][]string{
 			{"embed", "bars", "--model", m.whole, "--out", "few.npy"},
-			{"near-duplicates", "bars", "--model", m.whole, "--threshold", "0.1", "--skip-broken", "--anyway"},
+			{"near-duplicates", "bars", "--model", m.whole, "--threshold", "0.1", "--skip-broken", "--force"},
 			{"train", "--data", "bars", "--backbone", "small.toml", "--batch", "8", "--epochs", "1", "--skip-broken", "--out", "few" + limit},
 		} {
 			found, err := m.askBy(ctx, limited(limit), arguments...)

@@ -58,9 +58,9 @@ func (m material) attackResume(ctx context.Context) (count int, err error) {
 	for _, change := range [][2]string{
 		{`activation = "relu"`, `activation = "tanh"`}, {"filters = 4", "filters = 5"}, {"units = 4", "units = 8"},
 		{"margin = 1.0", "margin = 2.0"}, {`objective = "contrastive"`, `objective = "batch-contrastive"`}, {`head = "l2"`, `head = "l1"`},
-		{"batch = 8", "batch = 16"}, {"seed = 1", "seed = 2"}, {"average = 0.9", "average = 0.8"}, {"augment = 0.5", "augment = 0.4"},
-		{"rotation = 10.0", "rotation = 20.0"}, {"rate = 0.003", "rate = 0.03"}, {"limit = 0", "limit = 40"}, {"invert = false", "invert = true"},
-		{"epoch_steps = 0", "epoch_steps = 3"}, {`solver = "adam"`, `solver = "adamw"`}, {"freeze = []", `freeze = ["conv1"]`},
+		{"batch = 8", "batch = 16"}, {"seed = 1", "seed = 2"}, {"ema_decay = 0.9", "ema_decay = 0.8"}, {"augment = 0.5", "augment = 0.4"},
+		{"rotation = 10.0", "rotation = 20.0"}, {"learning_rate = 0.003", "learning_rate = 0.03"}, {"limit = 0", "limit = 40"}, {"invert = false", "invert = true"},
+		{"steps_per_epoch = 0", "steps_per_epoch = 3"}, {`solver = "adam"`, `solver = "adamw"`}, {"freeze = []", `freeze = ["conv1"]`},
 	} {
 		attacks = append(attacks, func() (string, string) {
 			return config, strings.Replace(whole[config], change[0], change[1], 1)
@@ -128,7 +128,7 @@ func (m material) attackLock(ctx context.Context) (count int, err error) {
 // compares the resulting settings with those of a new run.
 func (m material) attackOptions(ctx context.Context) (count int, err error) {
 	choices := [][]string{
-		{"--objective", "contrastive"}, {"--objective", "cross-entropy"}, {"--objective", "triplet", "--soft"},
+		{"--objective", "contrastive"}, {"--objective", "cross-entropy"}, {"--objective", "triplet", "--soft-margin"},
 		{"--objective", "triplet-ratio", "--head", "cosine"}, {"--objective", "n-pair", "--head", "cosine"},
 		{"--objective", "prototypical", "--head", "squared-l2"}, {"--objective", "batch-contrastive", "--balanced", "--head", "l1"},
 	}
@@ -136,7 +136,7 @@ func (m material) attackOptions(ctx context.Context) (count int, err error) {
 		run := filepath.Join(m.folder, "options", name)
 		arguments = append([]string{
 			"train", "--data", filepath.Join(m.folder, "bars"), "--backbone", filepath.Join(m.folder, "small.toml"),
-			"--batch", "8", "--epochs", "1", "--epoch-steps", "1", "--threads", "1", "--out", run,
+			"--batch", "8", "--epochs", "1", "--steps-per-epoch", "1", "--threads", "1", "--out", run,
 		}, arguments...)
 		if _, err := m.accepted(ctx, arguments...); err != nil {
 			return nil, err
@@ -177,9 +177,9 @@ func (m material) attackOptions(ctx context.Context) (count int, err error) {
 func (m material) attackNumbers(ctx context.Context) (count int, err error) {
 	data := []string{"--data", filepath.Join(m.folder, "bars"), "--backbone", filepath.Join(m.folder, "small.toml")}
 	for _, flag := range []string{
-		"crop", "crop-least", "margin", "scale", "temperature", "augment", "rotation", "shear", "scale-min", "scale-max", "translation",
-		"elastic", "smoothness", "thinner", "thicker", "rate", "warmup", "decay", "final-rate", "momentum", "momentum-start",
-		"beta1", "beta2", "epsilon", "l2", "weight-decay", "clip", "average",
+		"crop", "crop-min", "margin", "scale", "temperature", "augment", "rotation", "shear", "scale-min", "scale-max", "translation",
+		"elastic", "elastic-sigma", "erosion", "dilation", "learning-rate", "warmup", "decay", "final-learning-rate", "momentum", "momentum-start",
+		"beta1", "beta2", "epsilon", "l2", "weight-decay", "clip-norm", "ema-decay",
 	} {
 		for _, value := range []string{"NaN", "Inf", "-Inf", "-1"} {
 			if err := m.refused(ctx, []string{"--" + flag}, append([]string{"train", "--" + flag + "=" + value}, data...)...); err != nil {
@@ -188,7 +188,7 @@ func (m material) attackNumbers(ctx context.Context) (count int, err error) {
 			count++
 		}
 	}
-	for _, flag := range []string{"limit", "test-limit", "width", "features", "epochs", "epoch-steps", "batch", "per-class", "patience", "threads", "decay-epochs", "momentum-epochs"} {
+	for _, flag := range []string{"limit", "test-limit", "width", "features", "epochs", "steps-per-epoch", "batch", "images-per-class", "patience", "threads", "decay-epochs", "momentum-epochs"} {
 		for _, value := range []string{"-1", "-9223372036854775808", "1e3", "99999999999999999999"} {
 			if err := m.refused(ctx, []string{"--" + flag}, append([]string{"train", "--" + flag + "=" + value}, data...)...); err != nil {
 				return count, err
@@ -198,7 +198,7 @@ func (m material) attackNumbers(ctx context.Context) (count int, err error) {
 	}
 	for flag, value := range map[string]string{
 		"threads": "100000", "rotation": "999", "epochs": "0", "batch": "0", "size": "10000x10000", "limit": "1", "alphabets": "foo",
-		"fill": "256", "average": "1", "augment": "1.5", "crop-least": "2", "patience": "1000000000", "warmup": "1e9",
+		"fill": "256", "ema-decay": "1", "augment": "1.5", "crop-min": "2", "patience": "1000000000", "warmup": "1e9",
 	} {
 		if flag == "patience" { // any number is valid, if there is a validation
 			continue
@@ -222,7 +222,7 @@ func (m material) attackEmpty(ctx context.Context) (count int, err error) {
 		{"near-duplicates", ""}, {"near-duplicates", "bars", "--model", ""}, {"search", "", "--in", "bars"}, {"search", "a.png", "--in", ""},
 		{"enroll", "", "a.png", "--gallery", "g"}, {"enroll", "a", "", "--gallery", "g"}, {"enroll", "a", "a.png", "--gallery", ""},
 		{"identify", "", "--gallery", "g"}, {"identify", "a.png", "--gallery", ""}, {"verify", "", "a.png", "--gallery", "g"},
-		{"forget", "", "--gallery", "g"}, {"classes", "--gallery", ""}, {"calibrate", "--gallery", "", "--data", "bars", "--rate", "0.1"},
+		{"forget", "", "--gallery", "g"}, {"classes", "--gallery", ""}, {"calibrate", "--gallery", "", "--data", "bars", "--false-accept-rate", "0.1"},
 		{"serve", "--gallery", ""}, {"serve", "--model", ""}, {"export", "--onnx", ""}, {"import", "", "--backbone", "conv4"}, {"fetch", ""},
 	} {
 		if err := m.refused(ctx, []string{"empty"}, arguments...); err != nil {

@@ -229,7 +229,7 @@ func (m material) fullOutput(ctx context.Context) error {
 	for _, args := range [][]string{
 		{"eval", "--run", m.whole},
 		{"compare", picture, picture, "--model", m.whole},
-		{"search", picture, "--in", m.images(0), "--model", m.whole, "--anyway"},
+		{"search", picture, "--in", m.images(0), "--model", m.whole, "--force"},
 	} {
 		var said strings.Builder
 		c := m.likeness.command(ctx, m.folder, args...)

@@ -22,7 +22,7 @@ func TestRegression(t *testing.T) {
 		out      []string // figures outside their bands
 	}{
 		{nil, nil},
-		{[]string{"--rate", "3e-4"}, []string{"nearest neighbor, seen classes: found", "loss of the last epoch: found", "validation of the last epoch: found"}},
+		{[]string{"--learning-rate", "3e-4"}, []string{"nearest neighbor, seen classes: found", "loss of the last epoch: found", "validation of the last epoch: found"}},
 	} {
 		found, err := shortJob.measure(t.Context(), m.likeness, t.TempDir(), regressionSeed, test.worsened...)
 		if err != nil {

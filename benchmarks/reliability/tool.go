@@ -109,7 +109,7 @@ func newMaterial(ctx context.Context, likeness tool, folder string) (material, e
 	network := filepath.Join(folder, "small.toml")
 	m.training = []string{
 		"train", "--data", filepath.Join(folder, "bars"), "--backbone", network, "--objective", "contrastive", "--batch", "8",
-		"--epochs", "40", "--average", "0.9", "--augment", "0.5", "--tensorboard", "--threads", "1",
+		"--epochs", "40", "--ema-decay", "0.9", "--augment", "0.5", "--tensorboard", "--threads", "1",
 	}
 	if err := os.WriteFile(network, []byte(smallNetwork), 0o666); err != nil {
 		return m, errors.WithStack(err)

@@ -295,6 +295,15 @@ func TestFromAndFreeze(t *testing.T) {
 	if read(t, "second", "model.safetensors") != read(t, "third", "model.safetensors") {
 		t.Error("the config.toml of a fine-tuning gives another model")
 	}
+	tool(t, "train", "--data", "bars", "--from", "first", "--features", "3", "--batch", "8", "--epochs", "1", "--out", "sized")
+	tool(t, "train", "--config", filepath.Join("sized", "config.toml"), "--out", "sized again")
+	if read(t, "sized", "model.safetensors") != read(t, "sized again", "model.safetensors") {
+		t.Error("the config.toml of a fine-tuning with another embedding dimension gives another model")
+	}
+	if sized := weightsOf(t, "sized"); len(sized["linear1.bias"]) != 3 || len(first["linear1.bias"]) != 4 {
+		t.Errorf("--features 3: found a last layer of %d features, after one of %d", len(sized["linear1.bias"]), len(first["linear1.bias"]))
+	}
+	tool(t, "eval", "--run", "sized")
 	toolFails(t, failure, []string{"from", "leave out"}, tiny("--from", "first", "--backbone", "conv4")...)
 	toolFails(t, failure, []string{`freeze "conv7"`, "conv1.weight"}, "train", "--data", "bars", "--from", "first", "--freeze", "conv7")
 }
