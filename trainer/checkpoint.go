@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -33,6 +34,9 @@ const (
 	placeKey      = "likeness.place"
 	settingsKey   = "likeness.settings"
 	arithmeticKey = "likeness.arithmetic" // every graph.Arithmetic that the training has had; not in the first format
+	freezingKey   = "likeness.freezing"   // freezesBlocks; absent if the training was begun by an earlier version
+
+	freezesBlocks = "blocks" // the batch norm and the PReLU of a convolution are frozen with it
 
 	arithmeticSeparator = "; "
 
@@ -53,6 +57,9 @@ func (r *run) save() error {
 		here.Stopped = r.result.Stopped
 	}
 	file := safetensors.File{Metadata: map[string]string{checkpointKey: checkpointFormat, arithmeticKey: strings.Join(r.arithmeticSoFar(), arithmeticSeparator)}}
+	if len(r.thawed) == 0 {
+		file.Metadata[freezingKey] = freezesBlocks
+	}
 	for key, value := range map[string]any{placeKey: here, settingsKey: r.settings} {
 		text, err := json.Marshal(value)
 		if err != nil {
@@ -153,6 +160,41 @@ func (r *run) resume() error {
 	return nil
 }
 
+// thaw unfreezes the batch norms and PReLUs that an earlier version, which wrote the
+// checkpoint to resume from, did not freeze with their convolutions, so that the
+// training continues as it began. What is wrong with the file is reported by
+// readCheckpoint.
+func (r *run) thaw() {
+	if !r.Resume {
+		return
+	}
+	file, err := safetensors.ReadFile(r.Checkpoint)
+	if err != nil || file.Metadata[freezingKey] == freezesBlocks {
+		return
+	}
+	var settings map[string]string
+	if json.Unmarshal([]byte(file.Metadata[settingsKey]), &settings) != nil {
+		return
+	}
+	frozen := strings.Fields(settings["frozen weights"])
+	for _, weight := range r.Model.Weights.All() {
+		layer := weight.Name[:max(0, strings.LastIndex(weight.Name, "."))]
+		layer = layer[strings.LastIndex(layer, ".")+1:]
+		part := strings.HasPrefix(layer, "norm") || strings.HasSuffix(layer, "_prelu")
+		if part && weight.Frozen && !slices.Contains(frozen, weight.Name) {
+			weight.Frozen = false
+			r.thawed = append(r.thawed, weight)
+		}
+	}
+}
+
+// refreeze undoes thaw.
+func (r *run) refreeze() {
+	for _, weight := range r.thawed {
+		weight.Frozen = true
+	}
+}
+
 // readCheckpoint reads the checkpoint and refuses one that is damaged or of another
 // training. It changes the solver and the average, but not the model. It returns
 // nil where there is no checkpoint.
@@ -183,6 +225,9 @@ func (r *run) restore(file safetensors.File) (*progress, error) {
 		if err := file.Verify(); err != nil {
 			return nil, errors.WithMessage(err, "the file is damaged: delete it, or begin a new training")
 		}
+	}
+	if len(r.thawed) > 0 {
+		warnings = append(warnings, fmt.Sprintf("%s was begun by an earlier version, which did not freeze batch norms and PReLUs with their convolutions: they are trained, such as %s", r.Checkpoint, r.thawed[0].Name))
 	}
 	here := &progress{warnings: warnings}
 	if err := json.Unmarshal([]byte(file.Metadata[placeKey]), &here.place); err != nil {

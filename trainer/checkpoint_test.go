@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/internal/safetensors"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/trainer"
 	"github.com/pkg/errors"
@@ -37,6 +38,62 @@ func remembering(t *testing.T, checkpoint string) *trainer.Trainer {
 
 // timeless leaves out of a result what no two runs have in common.
 var timeless = cmpopts.IgnoreFields(trainer.Epoch{}, "Seconds", "ImagesPerSecond")
+
+// An earlier version did not freeze the batch norm with its convolution. A training that
+// it began continues as it began, with a warning; one that this version began with less
+// frozen is another training.
+func TestCheckpointsOfEarlierFreezing(t *testing.T) {
+	checkpoint := filepath.Join(t.TempDir(), "checkpoint.safetensors")
+	freezing := func(checkpoint string, patterns ...string) *trainer.Trainer {
+		training := remembering(t, checkpoint)
+		if err := training.Model.Weights.Freeze(patterns...); err != nil {
+			t.Fatal(err)
+		}
+		return training
+	}
+	whole := freezing("", "conv1.weight", "conv1.bias")
+	want := run(t, whole)
+	ctx, cancel := context.WithCancel(context.Background())
+	first := freezing(checkpoint, "conv1.weight", "conv1.bias")
+	first.OnEpoch = func(trainer.Epoch) { cancel() }
+	if _, err := first.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	resumed := freezing(checkpoint, "conv1")
+	resumed.Resume = true
+	if _, err := resumed.Run(context.Background()); !errors.Is(err, trainer.ErrOtherTraining) {
+		t.Fatalf("found the error %v, expected that of another training", err)
+	}
+	file, err := safetensors.ReadFile(checkpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(file.Metadata, "likeness.freezing") // which earlier versions did not write
+	if err := file.Seal(); err != nil {
+		t.Fatal(err)
+	}
+	if err := safetensors.WriteFile(checkpoint, file); err != nil {
+		t.Fatal(err)
+	}
+	if err := resumed.Check(); err != nil {
+		t.Fatal(err)
+	}
+	if !resumed.Model.Weights.Get("norm1.weight").Frozen {
+		t.Error("Check has changed the model")
+	}
+	var warnings []string
+	resumed.OnWarning = func(warning string) { warnings = append(warnings, warning) }
+	got := run(t, resumed)
+	if diff := cmp.Diff(want, got, timeless, cmpopts.IgnoreFields(trainer.Result{}, "Seconds", "ImagesPerSecond")); diff != "" {
+		t.Errorf("(-whole +resumed):\n%s", diff)
+	}
+	if diff := cmp.Diff(values(whole.Model), values(resumed.Model)); diff != "" {
+		t.Errorf("weights (-whole +resumed):\n%s", diff)
+	}
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "norm1.") {
+		t.Errorf("found the warnings %q, expected one that names norm1", warnings)
+	}
+}
 
 // Whenever a training is interrupted and gone on with, it comes to the same
 // weights and the same epochs as one that never stopped.

@@ -211,6 +211,7 @@ type run struct {
 	place      place             // how far the training has come
 	settings   map[string]string // what a checkpoint must have been written with
 	arithmetic []string          // of the checkpoint that was resumed
+	thawed     []*graph.Weight   // see thaw
 	best       *graph.Weights    // nil before the first validation
 	bestValue  float64
 	watch      *watch // nil without OnCollapse
@@ -224,10 +225,15 @@ func (t *Trainer) start() (started *run, err error) {
 	}
 	r := &run{Trainer: t, epochSteps: t.EpochSteps}
 	defer func() {
-		if started == nil && r.program != nil { // after an error or a panic
+		if started != nil {
+			return
+		}
+		r.refreeze()
+		if r.program != nil { // after an error or a panic
 			r.program.Close()
 		}
 	}()
+	r.thaw()
 	if err := r.chooseSampler(); err != nil {
 		return nil, err
 	}
@@ -271,6 +277,7 @@ func (t *Trainer) Check() (err error) {
 		return errors.Wrap(err, "check training")
 	}
 	defer r.program.Close()
+	defer r.refreeze()
 	if _, err = r.readCheckpoint(); err != nil {
 		return errors.Wrap(err, "check training")
 	}

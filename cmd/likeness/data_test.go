@@ -318,7 +318,8 @@ func TestImageSettingsAreChecked(t *testing.T) {
 	} {
 		toolFails(t, failure, []string{want}, tinyConv("--data", "photos", flag)...)
 	}
-	toolFails(t, failure, []string{`--alphabets: open data set`, `found "foo"`}, tinyConv("--alphabets=foo")...)
+	toolFails(t, failure, []string{`--alphabets: open data set`, `found "foo"`}, tinyConv("--data", "mnist", "--alphabets=foo")...)
+	toolFails(t, failure, []string{`--alphabets: found "foo"`, "small1"}, tinyConv("--alphabets=foo")...)
 	tool(t, tinyConv("--data", "photos", "--size", "32", "--alphabets=background", "--unseen", "none", "--out", "run")...)
 }
 

@@ -63,14 +63,14 @@ func (t *trainCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	c.print("")
-	c.print("Next:")
-	c.print("  open %s in a browser", result.Folder.Page())
-	c.print("  likeness compare A.png B.png --model %s", result.Folder)
+	c.say("")
+	c.say("Next:")
+	c.say("  open %s in a browser", result.Folder.Page())
+	c.say("  likeness compare A.png B.png --model %s", result.Folder)
 	if c.given["data"] || t.Config != "" || t.Resume != "" {
-		c.print("  likeness search A.png --in FOLDER --model %s", result.Folder)
+		c.say("  likeness search A.png --in FOLDER --model %s", result.Folder)
 	} else {
-		c.print("  likeness train --data FOLDER    (with a folder of images for each class)")
+		c.say("  likeness train --data FOLDER    (with a folder of images for each class)")
 	}
 	return nil
 }

@@ -367,8 +367,10 @@ func TestPage(t *testing.T) {
 	bars(t, "bars", 6, 20)
 	_, said := tool(t, tiny("--out", "run")...)
 	path := filepath.Join("run", "report.html")
-	if !strings.Contains(said, path) {
-		t.Errorf("where the page is is not told:\n%s", said)
+	for _, next := range []string{"open " + path + " in a browser", "likeness compare A.png B.png --model run", "likeness search A.png --in FOLDER"} {
+		if !strings.Contains(said, next) {
+			t.Errorf("found no %q among the next steps:\n%s", next, said)
+		}
 	}
 	page := read(t, path)
 	for _, text := range []string{
