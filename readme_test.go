@@ -91,7 +91,7 @@ func TestREADMEExpects(t *testing.T) {
 	if err := json.Unmarshal([]byte(read(t, "benchmarks/results/stability.json")), &recorded); err != nil {
 		t.Fatal(err)
 	}
-	bands := recorded["default"].Bands
+	bands := recorded["mnist"].Bands
 	_, section, _ := strings.Cut(read(t, "README.md"), "\n## What to expect")
 	section, _, _ = strings.Cut(section, "\n## ")
 	for name, title := range map[string]string{
@@ -115,7 +115,7 @@ func TestREADMEExpects(t *testing.T) {
 			t.Errorf("README.md does not have the row that stability.json gives:\n%s", row)
 		}
 	}
-	if commit := recorded["default"].Commit; !strings.Contains(section, "commit "+commit) {
+	if commit := recorded["mnist"].Commit; !strings.Contains(section, "commit "+commit) {
 		t.Errorf("README.md does not name the commit %s", commit)
 	}
 }

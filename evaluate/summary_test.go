@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"log"
 	"math"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"pgregory.net/rapid"
 )
 
@@ -140,7 +140,7 @@ func TestIntervalsOverAllPairsCover(t *testing.T) {
 	}
 
 	experiments := 40
-	if os.Getenv("LIKENESS_LONG") != "" {
+	if testutil.Long() {
 		experiments = 400
 	}
 	var truth float64 // the mean over all experiments is far nearer to it than one of them

@@ -2,7 +2,6 @@ package evaluate_test
 
 import (
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"gonum.org/v1/gonum/integrate"
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
@@ -396,7 +396,7 @@ func TestIntervalsOfSharedImagesCover(t *testing.T) {
 		t.Skip("many bootstraps, which show nothing of races")
 	}
 	const experiments, classes, images = 60, 6, 6
-	long := os.Getenv("LIKENESS_LONG") != "" // with all measures
+	long := testutil.Long() // with all measures
 	auc, equalError, accuracy, accepted := truths()
 	held := map[string]int{}
 	count := func(what string, m evaluate.Estimate, truth float64) {

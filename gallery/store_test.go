@@ -17,6 +17,7 @@ import (
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/pkg/errors"
 	bolt "go.etcd.io/bbolt"
 )
@@ -204,7 +205,7 @@ func TestChildEnrolls(t *testing.T) {
 // the gallery afterwards.
 func TestKilledWhileEnrolling(t *testing.T) {
 	kills := 4
-	if os.Getenv("LIKENESS_LONG") != "" {
+	if testutil.Long() {
 		kills = 100
 	}
 	path := filepath.Join(t.TempDir(), "test.gallery")

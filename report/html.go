@@ -1,6 +1,7 @@
 package report
 
 import (
+	"context"
 	_ "embed" // the template and the style
 	"fmt"
 	"html/template"
@@ -14,6 +15,7 @@ import (
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/internal/atomicfile"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/trainer"
 	"github.com/pkg/errors"
 )
@@ -41,11 +43,7 @@ func (r Page) Write(folder string) error {
 }
 
 func (r Page) write(folder string) (err error) {
-	defer func() { // the plotting library panics on errors
-		if cause := recover(); cause != nil {
-			err = errors.Errorf("draw the charts: %v", cause)
-		}
-	}()
+	defer recoverDrawing(&err)
 	charts, err := r.charts()
 	if err != nil {
 		return err
@@ -56,16 +54,30 @@ func (r Page) write(folder string) (err error) {
 			return errors.WithStack(err)
 		}
 	}
+	drawn := make([]template.HTML, len(charts))
+	err = parallel.Each(context.Background(), 0, len(charts), func(i int) (err error) {
+		defer recoverDrawing(&err)
+		if drawn[i], err = charts[i].svg(); err != nil {
+			return err
+		}
+		return atomicfile.WriteFile(filepath.Join(folder, "plots", charts[i].name+".png"), charts[i].png)
+	})
+	if err != nil {
+		return err
+	}
 	v.Charts = map[string]template.HTML{}
-	for _, c := range charts {
-		if v.Charts[c.name], err = c.svg(); err != nil {
-			return err
-		}
-		if err := atomicfile.WriteFile(filepath.Join(folder, "plots", c.name+".png"), c.png); err != nil {
-			return err
-		}
+	for i, c := range charts {
+		v.Charts[c.name] = drawn[i]
 	}
 	return atomicfile.WriteFile(filepath.Join(folder, PageFile), func(w io.Writer) error { return v.render(w) })
+}
+
+// recoverDrawing makes an error of a panic, with which the plotting library reports
+// errors.
+func recoverDrawing(err *error) {
+	if cause := recover(); cause != nil {
+		*err = errors.Errorf("draw the charts: %v", cause)
+	}
 }
 
 // charts returns the charts for which the run has data.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/trainer"
 	"gorgonia.org/tensor"
@@ -53,7 +54,7 @@ func TestCollapsesAreTold(t *testing.T) {
 // Ten seeds that learn set nothing off, whatever the objective.
 func TestHealthySeedsAreNotTold(t *testing.T) {
 	if testing.Short() {
-		t.Skip("trains ten networks one after the other, which shows nothing of goroutines")
+		t.Skip("trains networks one after the other, which shows nothing of goroutines")
 	}
 	healthy := []struct {
 		objective objectives.Loss
@@ -65,7 +66,11 @@ func TestHealthySeedsAreNotTold(t *testing.T) {
 		{objectives.TripletRatio{Scale: 1}, heads.L2{}},
 		{objectives.BatchAll{Margin: 0.2}, heads.Cosine{}},
 	}
-	for seed := range uint64(10) {
+	seeds := uint64(5)
+	if testutil.Long() {
+		seeds = 10
+	}
+	for seed := range seeds {
 		judged := healthy[seed%5]
 		training := judging(t, judged.objective, judged.head, 3e-3, seed)
 		before := auc(t, training.Model, seen)

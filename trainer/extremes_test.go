@@ -16,6 +16,7 @@ import (
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/safetensors"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/solver"
 	"github.com/likeness-go/likeness/trainer"
@@ -111,7 +112,8 @@ func eachCombination(options objectives.Options, f func(objective objectives.Los
 	return combinations
 }
 
-// With every objective and every head, a training at an extreme ends with
+// With every objective and every head (without LIKENESS_LONG every seventh of their
+// combinations), a training at an extreme ends with
 // weights that are numbers, or stops and says at which step, and nothing that it
 // leaves behind holds anything else: neither the model nor a checkpoint nor a
 // saved file.
@@ -120,7 +122,7 @@ func TestExtremes(t *testing.T) {
 		t.Run(extreme.name, func(t *testing.T) {
 			tried := 0
 			combinations := eachCombination(extreme.options, func(objective objectives.Loss, head heads.Head) {
-				if tried++; !testing.Short() || tried%7 == 1 {
+				if tried++; testutil.Long() || tried%7 == 1 {
 					extreme.run(t, objective, head)
 				}
 			})

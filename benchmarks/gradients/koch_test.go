@@ -3,7 +3,6 @@ package gradients
 import (
 	"fmt"
 	"math"
-	"os"
 	"testing"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/likeness-go/likeness/graph/gradcheck"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/likeness-go/likeness/objectives"
 	"gonum.org/v1/gonum/floats"
 	"gorgonia.org/gorgonia"
@@ -21,7 +21,7 @@ import (
 // TestKoch checks the network with its head: two towers, the cross-entropy of the signed
 // weighted L1 distance, and the L2 penalty of the paper.
 func TestKoch(t *testing.T) {
-	if os.Getenv("LIKENESS_LONG") == "" {
+	if !testutil.Long() {
 		t.Skip("takes minutes; set LIKENESS_LONG=1 to run it and to write its record")
 	}
 	const parameters = 38_951_745

@@ -234,7 +234,7 @@ func (m material) attackLitter(ctx context.Context) (count int, err error) {
 		return count, err
 	}
 	if found, err = m.accepted(ctx, "embed", "litter", "--model", "littered", "--out", "litter.csv"); err == nil {
-		err = found.says("ignored", "wrote 120 vectors")
+		err = found.says("ignored", "wrote 120 embeddings")
 	}
 	return 6 * len(names) * 2, err
 }

@@ -17,7 +17,7 @@ func writeCIFAR(t *testing.T, folder string) {
 	r := random.New(1, "cifar")
 	for _, name := range []string{"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"} {
 		var content []byte
-		for i := range 40 {
+		for i := range 20 {
 			class := i % 10
 			content = append(content, byte(class))
 			for range 3072 {

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/internal/safetensors"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/likeness-go/likeness/report"
 	"github.com/likeness-go/likeness/run"
 	"github.com/likeness-go/likeness/trainer"
@@ -75,7 +76,7 @@ func TestKilledAndResumed(t *testing.T) {
 	whole := time.Since(start)
 
 	kills := 5
-	if os.Getenv("LIKENESS_LONG") != "" {
+	if testutil.Long() {
 		kills = 200
 	}
 	r := random.New(uint64(kills), "kill")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/likeness-go/likeness/zoo"
 )
 
@@ -27,6 +28,9 @@ func TestRun(t *testing.T) {
 		"from drawn weights, which are kept": {"-scratch", "-narrow", "64", "-learning-rate", "10"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if name != "pairs" && name != "the paper's solver" {
+				testutil.SkipUnlessLong(t, "two trainings stand for the others")
+			}
 			model := filepath.Join(t.TempDir(), "verification.safetensors")
 			var printed bytes.Buffer
 			arguments := append([]string{"-limit", "40", "-batch", "8", "-epochs", "2", "-unseen", "3,8", "-out", model}, more...)

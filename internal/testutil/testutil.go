@@ -18,6 +18,19 @@ import (
 	"go.uber.org/goleak"
 )
 
+// Long says whether the tests that take minutes are wanted: the environment variable
+// LIKENESS_LONG is set.
+func Long() bool { return os.Getenv("LIKENESS_LONG") != "" }
+
+// SkipUnlessLong skips a part of a test that takes long; instead says what stands for
+// it otherwise.
+func SkipUnlessLong(t testing.TB, instead string) {
+	t.Helper()
+	if !Long() {
+		t.Skip("takes long, set LIKENESS_LONG=1 to run it; " + instead)
+	}
+}
+
 // RenameClass renames a class in the file of a gallery without checking the new name, as
 // versions without rules for names did. The gallery must be closed.
 func RenameClass(t testing.TB, path, from, to string) {

@@ -39,7 +39,7 @@ func run(python, script, out string) error {
 	}
 	defer os.RemoveAll(folder)
 	folder = filepath.Join(folder, "run")
-	training := exec.Command("go", "run", "./cmd/likeness", "train", "--limit", "2000", "--epochs", "3", "--tensorboard", "--out", folder)
+	training := exec.Command("go", "run", "./cmd/likeness", "train", "--data", "mnist", "--limit", "2000", "--epochs", "3", "--tensorboard", "--out", folder)
 	if output, err := training.CombinedOutput(); err != nil {
 		return errors.Wrapf(err, "train\n%s", output)
 	}
