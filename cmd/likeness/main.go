@@ -108,6 +108,23 @@ func version() string {
 	return fmt.Sprintf("likeness %s%s%s, %s, %s", text, revision, modified, runtime.Version(), graph.Arithmetic())
 }
 
+// newParser returns the parser of the command line. It calls exit after it has printed
+// help or the version, and then continues.
+func newParser(c *commands, stdout, stderr io.Writer, exit func(int)) (*kong.Kong, error) {
+	return kong.New(c, append(textMappers(),
+		kong.Name("likeness"),
+		kong.Description("Train siamese and triplet networks for image similarity, and use them. Start with: likeness train"),
+		kong.Writers(stdout, stderr),
+		kong.Exit(exit),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.ValueFormatter(helpWithDefault),
+		kong.Vars{
+			"backbones": strings.Join(backbone.Names, ", "), "zoo": strings.Join(zoo.Names(), ", "),
+			"published": strings.Join(fetch.Names(), ", "), "version": version(),
+		},
+	)...)
+}
+
 // execute runs the command of the arguments until the context ends, and returns the
 // exit code.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -117,18 +134,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	var c commands
 	helped := false
-	parser, err := kong.New(&c, append(textMappers(),
-		kong.Name("likeness"),
-		kong.Description("Train siamese and triplet networks for image similarity, and use them. Start with: likeness train"),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(int) { helped = true }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.ValueFormatter(helpWithDefault),
-		kong.Vars{
-			"backbones": strings.Join(backbone.Names, ", "), "zoo": strings.Join(zoo.Names(), ", "),
-			"published": strings.Join(fetch.Names(), ", "), "version": version(),
-		},
-	)...)
+	parser, err := newParser(&c, stdout, stderr, func(int) { helped = true })
 	if err != nil {
 		fmt.Fprintf(stderr, "likeness: %v\n", err)
 		return failure
