@@ -36,7 +36,7 @@ func (m *Model) Embed(images ...image.Image) (embeddings [][]float32, err error)
 }
 
 // EmbedPixels is Embed for images that are prepared but for their
-// normalisation: (height, width, channels) bytes each, as Preprocessing.Pixels
+// normalization: (height, width, channels) bytes each, as Preprocessing.Pixels
 // and the data sets of package datasets give them.
 func (m *Model) EmbedPixels(pixels [][]uint8) (embeddings [][]float32, err error) {
 	defer func() {

@@ -30,7 +30,7 @@ func newModel(t testing.TB, head heads.Head) *likeness.Model {
 	return model
 }
 
-// picture is a grey image of noise.
+// picture is a gray image of noise.
 func picture(seed uint64) image.Image {
 	img := image.NewGray(image.Rect(0, 0, 20, 18))
 	r := random.New(seed, "picture")

@@ -109,7 +109,7 @@ func parseProbe(text string) (*probe, error) {
 // that a crop finds its ink. It is drawn in whole numbers, which no processor
 // rounds.
 func probePicture(p imaging.Preprocessing) image.Image {
-	grey := func(x, y, channel int) uint8 {
+	gray := func(x, y, channel int) uint8 {
 		if channel == 1 {
 			x, y = p.Size.Width-1-x, p.Size.Height-1-y
 		}
@@ -126,21 +126,21 @@ func probePicture(p imaging.Preprocessing) image.Image {
 		return uint8(shade)
 	}
 	bounds := image.Rect(0, 0, p.Size.Width, p.Size.Height)
-	greys, colours := image.NewGray(bounds), image.NewRGBA(bounds)
+	grays, colors := image.NewGray(bounds), image.NewRGBA(bounds)
 	for y := range p.Size.Height {
 		for x := range p.Size.Width {
-			greys.SetGray(x, y, color.Gray{Y: grey(x, y, 0)})
-			colours.SetRGBA(x, y, color.RGBA{R: grey(x, y, 0), G: grey(x, y, 1), B: grey(x, y, 2), A: 255})
+			grays.SetGray(x, y, color.Gray{Y: gray(x, y, 0)})
+			colors.SetRGBA(x, y, color.RGBA{R: gray(x, y, 0), G: gray(x, y, 1), B: gray(x, y, 2), A: 255})
 		}
 	}
 	if p.Size.Channels == 1 {
-		return greys
+		return grays
 	}
-	return colours
+	return colors
 }
 
 // inked says whether a pixel is in the ring or in the bar, in half pixels from
-// the centre.
+// the center.
 func inked(size imaging.Size, x, y int) bool {
 	side := min(size.Height, size.Width)
 	right, down := 2*x-size.Width+1, 2*y-size.Height+1

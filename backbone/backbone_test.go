@@ -10,7 +10,7 @@ import (
 	"github.com/likeness-go/likeness/imaging"
 )
 
-var grey28 = imaging.Size{Height: 28, Width: 28, Channels: 1}
+var gray28 = imaging.Size{Height: 28, Width: 28, Channels: 1}
 
 // Features and parameters worked out by hand from the layers.
 func TestMeasure(t *testing.T) {
@@ -27,17 +27,17 @@ func TestMeasure(t *testing.T) {
 		// 64·3·25+64, 128·64·9+128, 256·128·9+256, 128·256·4+128.
 		{backbone.HofferCIFAR(), backbone.Shape{Features: 128, Parameters: 4_864 + 73_856 + 295_168 + 131_200}},
 		// 64·9+64, 3·(64·64·9+64).
-		{backbone.Conv4(grey28, 64, false), backbone.Shape{Features: 64, Parameters: 640 + 3*36_928}},
+		{backbone.Conv4(gray28, 64, false), backbone.Shape{Features: 64, Parameters: 640 + 3*36_928}},
 		// The same with 2·64 for batch norm in place of 64 biases.
-		{backbone.Conv4(grey28, 64, true), backbone.Shape{Features: 64, Parameters: 704 + 3*36_992}},
+		{backbone.Conv4(gray28, 64, true), backbone.Shape{Features: 64, Parameters: 704 + 3*36_992}},
 		// 32·9+2·32, 64·32·9+2·64, 2·(64·64·9+2·64), 128·64·9+2·128, 2·(128·128·9+2·128).
-		{backbone.Conv7(grey28, 32), backbone.Shape{Features: 1152, Parameters: 352 + 18_560 + 2*36_992 + 73_984 + 2*147_712}},
+		{backbone.Conv7(gray28, 32), backbone.Shape{Features: 1152, Parameters: 352 + 18_560 + 2*36_992 + 73_984 + 2*147_712}},
 		// 16·25+2·16, 32·16·25+2·32, 512·64+64.
-		{backbone.LeNet(grey28, 32, 64), backbone.Shape{Features: 64, Parameters: 432 + 12_864 + 32_832}},
+		{backbone.LeNet(gray28, 32, 64), backbone.Shape{Features: 64, Parameters: 432 + 12_864 + 32_832}},
 		// 32·25+32, 64·32·25+64, 1024·256+256, 256·256+256, 256·2+2, and 32+64+256+256 slopes.
-		{backbone.Digits(grey28), backbone.Shape{Features: 2, Parameters: 832 + 51_264 + 262_400 + 65_792 + 514 + 608}},
+		{backbone.Digits(gray28), backbone.Shape{Features: 2, Parameters: 832 + 51_264 + 262_400 + 65_792 + 514 + 608}},
 		// conv 32·9+64; widening to f from c: 9cf+9f²+cf+6f; plain: 18f²+4f.
-		{backbone.Residual(grey28, 32), backbone.Shape{Features: 1152, Parameters: 352 +
+		{backbone.Residual(gray28, 32), backbone.Shape{Features: 1152, Parameters: 352 +
 			(9*32*64 + 9*64*64 + 32*64 + 6*64) + (18*64*64 + 4*64) +
 			(9*64*128 + 9*128*128 + 64*128 + 6*128) + (18*128*128 + 4*128)}},
 	}
@@ -109,7 +109,7 @@ func TestNamedErrors(t *testing.T) {
 		{"conf4", backbone.Options{}, `did you mean "conv4"?`},
 		{"koch", backbone.Options{Width: 32}, "koch has no option width"},
 		{"conv4", backbone.Options{Features: 2}, "conv4 has no option features"},
-		{"koch", backbone.Options{Size: grey28}, "koch takes images of 105x105x1, found 28x28x1"},
+		{"koch", backbone.Options{Size: gray28}, "koch takes images of 105x105x1, found 28x28x1"},
 		{"conv4", backbone.Options{Size: imaging.Size{Height: 8, Width: 8, Channels: 1}}, "conv4"},
 	}
 	for _, test := range tests {
@@ -143,7 +143,7 @@ func TestUsual(t *testing.T) {
 
 // A block of a user's own works in a network but cannot be written as TOML.
 func TestOwnBlockHasNoTOML(t *testing.T) {
-	network := backbone.Network{Name: "mine", Size: grey28, Blocks: []graph.Block{graph.Flatten{}, identity{}}}
+	network := backbone.Network{Name: "mine", Size: gray28, Blocks: []graph.Block{graph.Flatten{}, identity{}}}
 	if _, err := backbone.ShapeOf(network); err != nil {
 		t.Error(err)
 	}

@@ -265,7 +265,7 @@ func TestGrowing(t *testing.T) {
 }
 
 // Neighbors are those of the same channel, and there are none over the edge.
-func TestGrowingInColour(t *testing.T) {
+func TestGrowingInColor(t *testing.T) {
 	image := []uint8{
 		9, 0, 0, 0, 0, 7,
 		0, 0, 0, 0, 0, 0,

@@ -13,7 +13,7 @@ import (
 
 func smallFolders(t testing.TB) map[string][]byte {
 	return map[string][]byte{
-		"cat/2.png": greyPNG(t, []uint8{3, 4}), "cat/1.png": greyPNG(t, []uint8{1, 2}),
+		"cat/2.png": grayPNG(t, []uint8{3, 4}), "cat/1.png": grayPNG(t, []uint8{1, 2}),
 		"dog/only.pgm": []byte("P2 2 1 255 5 6"),
 		"README.md":    []byte("about the images"), ".git/config": {}, "cat/.DS_Store": {}, "cat/Thumbs.db": {},
 	}
@@ -67,8 +67,8 @@ func TestOpenClassFoldersOfMixedSizesAndColors(t *testing.T) {
 	expectError(t, "a height alone", err, nil, "size 3x0x1")
 }
 
-func TestOpenClassFoldersKeepsGreysInASetOfColors(t *testing.T) {
-	dir := folder(t, map[string][]byte{"a/gray.png": greyPNG(t, []uint8{1, 2}), "b/red.png": redPNG(t, 2, 1)})
+func TestOpenClassFoldersKeepsGraysInASetOfColors(t *testing.T) {
+	dir := folder(t, map[string][]byte{"a/gray.png": grayPNG(t, []uint8{1, 2}), "b/red.png": redPNG(t, 2, 1)})
 	splits, err := datasets.Open(dir, datasets.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func TestOpenClassFoldersKeepsGreysInASetOfColors(t *testing.T) {
 
 // Folders of class folders are groups.
 func TestOpenGroupFolders(t *testing.T) {
-	gray := greyPNG(t, []uint8{9})
+	gray := grayPNG(t, []uint8{9})
 	dir := folder(t, map[string][]byte{
 		"Greek/alpha/1.png": gray, "Greek/beta/1.png": gray, "Greek/beta/2.png": gray, "Greek/about.txt": {}, "Latin/alpha/1.png": gray, "blot/1.png": gray,
 	})
@@ -100,7 +100,7 @@ func TestOpenGroupFolders(t *testing.T) {
 }
 
 func TestOpenParts(t *testing.T) {
-	gray := greyPNG(t, []uint8{9})
+	gray := grayPNG(t, []uint8{9})
 	for _, names := range [][3]string{{"train", "val", "test"}, {"Training", "Validation", "Testing"}, {"train", "valid", ""}, {"train", "", "test"}, {"", "val", "test"}, {"", "", "test"}} {
 		files := map[string][]byte{}
 		for i, classes := range [][]string{{"a", "b"}, {"a"}, {"b", "c"}} {
@@ -134,7 +134,7 @@ func TestOpenParts(t *testing.T) {
 }
 
 func TestAClassMayBeCalledTest(t *testing.T) {
-	gray := greyPNG(t, []uint8{9})
+	gray := grayPNG(t, []uint8{9})
 	splits, err := datasets.Open(folder(t, map[string][]byte{"exam/1.png": gray, "test/1.png": gray}), datasets.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +145,7 @@ func TestAClassMayBeCalledTest(t *testing.T) {
 }
 
 func TestOpenClassFoldersRefuses(t *testing.T) {
-	gray, wide := greyPNG(t, []uint8{9}), greyPNG(t, []uint8{9, 9})
+	gray, wide := grayPNG(t, []uint8{9}), grayPNG(t, []uint8{9, 9})
 	truncated := gray[:len(gray)-16]
 	for _, test := range []struct {
 		name     string
@@ -174,7 +174,7 @@ func TestOpenClassFoldersRefuses(t *testing.T) {
 // What lies beside the images of published data sets stops nothing and is counted; a
 // picture is told by its content where its name does not.
 func TestOpenClassFoldersBesideOtherFiles(t *testing.T) {
-	gray := greyPNG(t, []uint8{9})
+	gray := grayPNG(t, []uint8{9})
 	beside := map[string][]byte{"00000/GT-00000.csv": []byte("Filename;Width;Height"), "00001/GT-00001.csv": []byte("Filename"), "Readme.txt": []byte("hello")}
 	for _, name := range []string{"README", "LICENSE", "a.json", "a.xml", "a.md", "a.html", "a.mat", "a.npy", "Thumbs.db", ".DS_Store"} {
 		beside["00000/"+name] = []byte("no image")

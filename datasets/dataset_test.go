@@ -27,7 +27,7 @@ func TestSubset(t *testing.T) {
 	}
 }
 
-func TestSubsetOfAnUnlabelledDataset(t *testing.T) {
+func TestSubsetOfAnUnlabeledDataset(t *testing.T) {
 	d := toy(3)
 	d.Labels, d.Classes = nil, nil
 	if got := d.Subset([]int{1}); got.Labels != nil || got.Len() != 1 {

@@ -441,7 +441,7 @@ func TestLimit(t *testing.T) {
 	})
 }
 
-func TestLimitOfAnUnlabelledDataset(t *testing.T) {
+func TestLimitOfAnUnlabeledDataset(t *testing.T) {
 	d := toy(9)
 	d.Labels = nil
 	if got := d.Limit(4, 1); got.Len() != 4 || got.Labels != nil {

@@ -42,8 +42,8 @@ func values(d *datasets.Dataset) []int {
 	return result
 }
 
-// greyPNG is a picture of the given rows.
-func greyPNG(t testing.TB, rows ...[]uint8) []byte {
+// grayPNG is a picture of the given rows.
+func grayPNG(t testing.TB, rows ...[]uint8) []byte {
 	img := image.NewGray(image.Rect(0, 0, len(rows[0]), len(rows)))
 	copy(img.Pix, bytes.Join(rows, nil))
 	return encoded(t, img)

@@ -15,7 +15,7 @@ import (
 )
 
 func smallRuns(t testing.TB) map[string][]byte {
-	left, right := greyPNG(t, []uint8{0, 255}), greyPNG(t, []uint8{255, 0})
+	left, right := grayPNG(t, []uint8{0, 255}), grayPNG(t, []uint8{255, 0})
 	return map[string][]byte{
 		"run01/training/class01.png": left, "run01/training/class02.png": right,
 		"run01/test/item01.png": right, "run01/test/item02.png": left,

@@ -24,7 +24,7 @@ func link(t *testing.T, target, path string) {
 // Links in a circle, links to nothing, and pipes, which would be waited for, are
 // errors that name them.
 func TestOpenRefusesWhatIsNoFile(t *testing.T) {
-	dot := greyPNG(t, []uint8{7})
+	dot := grayPNG(t, []uint8{7})
 	for name, test := range map[string]struct {
 		files map[string][]byte
 		add   func(data string)
@@ -59,7 +59,7 @@ func TestAFileThatMayNotBeRead(t *testing.T) {
 	if os.Getuid() == 0 {
 		t.Skip("root may read everything")
 	}
-	dot := greyPNG(t, []uint8{7})
+	dot := grayPNG(t, []uint8{7})
 	classes := folder(t, map[string][]byte{"a/1.png": dot, "b/1.png": dot})
 	secret := filepath.Join(classes, "a", "1.png")
 	if err := os.Chmod(secret, 0); err != nil {

@@ -46,8 +46,8 @@ func smallOmniglot(t testing.TB, root string, characters ...string) map[string][
 	files := map[string][]byte{}
 	for i, character := range characters {
 		number := string(rune('1' + i))
-		files[root+"/"+character+"/000"+number+"_01.png"] = greyPNG(t, []uint8{0, 255})
-		files[root+"/"+character+"/000"+number+"_02.png"] = greyPNG(t, []uint8{255, 0})
+		files[root+"/"+character+"/000"+number+"_01.png"] = grayPNG(t, []uint8{0, 255})
+		files[root+"/"+character+"/000"+number+"_02.png"] = grayPNG(t, []uint8{255, 0})
 	}
 	return files
 }

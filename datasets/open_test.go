@@ -11,8 +11,8 @@ import (
 func TestOpenSaysWhatItFoundAndWhatItAccepts(t *testing.T) {
 	for name, files := range map[string]map[string][]byte{
 		"an empty folder":     {},
-		"one class":           {"cats/1.png": greyPNG(t, []uint8{1})},
-		"loose images":        {"1.png": greyPNG(t, []uint8{1}), "2.png": greyPNG(t, []uint8{2})},
+		"one class":           {"cats/1.png": grayPNG(t, []uint8{1})},
+		"loose images":        {"1.png": grayPNG(t, []uint8{1}), "2.png": grayPNG(t, []uint8{2})},
 		"tables of something": {"ages.csv": []byte("name,age\n"), "heights.csv": []byte("name,height\n")},
 	} {
 		dir := folder(t, files)
@@ -29,7 +29,7 @@ func TestOpenSaysWhatItFoundAndWhatItAccepts(t *testing.T) {
 }
 
 func TestOpenNamesTheDataSetAfterItsFolder(t *testing.T) {
-	dir := filepath.Join(folder(t, map[string][]byte{"flowers.v2/a/1.png": greyPNG(t, []uint8{1}), "flowers.v2/b/1.png": greyPNG(t, []uint8{1})}), "flowers.v2")
+	dir := filepath.Join(folder(t, map[string][]byte{"flowers.v2/a/1.png": grayPNG(t, []uint8{1}), "flowers.v2/b/1.png": grayPNG(t, []uint8{1})}), "flowers.v2")
 	splits, err := datasets.Open(dir+string(filepath.Separator), datasets.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -16,8 +16,8 @@ import (
 // faces are pictures of one pixel: Ann is 1 and 2, Bob is 3, Cem is 4.
 func faces(t testing.TB, list string) map[string][]byte {
 	return map[string][]byte{
-		"ann/1.png": greyPNG(t, []uint8{1}), "ann/2.png": greyPNG(t, []uint8{2}),
-		"bob/1.png": greyPNG(t, []uint8{3}), "cem/1.png": greyPNG(t, []uint8{4}),
+		"ann/1.png": grayPNG(t, []uint8{1}), "ann/2.png": grayPNG(t, []uint8{2}),
+		"bob/1.png": grayPNG(t, []uint8{3}), "cem/1.png": grayPNG(t, []uint8{4}),
 		"list.csv": []byte(list), "ages.csv": []byte("name,age\nann,7\n"),
 	}
 }
@@ -147,7 +147,7 @@ func TestOpenTuplesRefuses(t *testing.T) {
 	expectError(t, "two lists", err, nil, "2 lists of tuples (list.csv, more.csv)", "by its path")
 
 	mixed := faces(t, pairs+"ann/1.png,ann/2.png,0\n")
-	mixed["ann/2.png"] = greyPNG(t, []uint8{1, 2})
+	mixed["ann/2.png"] = grayPNG(t, []uint8{1, 2})
 	_, err = datasets.Open(folder(t, mixed), datasets.Options{})
 	expectError(t, "images of two sizes", err, datasets.ErrSizes, "choose a size")
 	if _, err := datasets.Open(folder(t, mixed), datasets.Options{Size: imaging.Size{Height: 2, Width: 2}}); err != nil {

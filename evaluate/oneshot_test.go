@@ -257,8 +257,8 @@ func readDrawing(t *testing.T, archive *zip.Reader, name string) []float32 {
 	pixels := make([]float32, 0, 105*105)
 	for y := range 105 {
 		for x := range 105 {
-			grey, _, _, _ := drawing.At(x, y).RGBA()
-			pixels = append(pixels, 1-float32(grey)/0xffff)
+			gray, _, _, _ := drawing.At(x, y).RGBA()
+			pixels = append(pixels, 1-float32(gray)/0xffff)
 		}
 	}
 	return pixels

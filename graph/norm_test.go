@@ -31,7 +31,7 @@ func running(weights *graph.Weights) (mean, variance float64) {
 	return elements(weights.Get("batchnorm1.running_mean"))[0], elements(weights.Get("batchnorm1.running_var"))[0]
 }
 
-// Each tower is normalised by its own batch, and the running statistics follow
+// Each tower is normalized by its own batch, and the running statistics follow
 // the towers in the order of building, with the unbiased variance.
 func TestBatchNormOfTwoTowers(t *testing.T) {
 	weights := graph.NewWeights(graph.Float64, 1)

@@ -27,7 +27,7 @@ func ink(height, width int, rectangles ...image.Rectangle) *image.Gray {
 
 // cropped reads black ink on white paper.
 func cropped(side int, crop imaging.Crop) imaging.Preprocessing {
-	p := grey(side, side)
+	p := gray(side, side)
 	p.Invert, p.Crop = true, &crop
 	return p
 }
@@ -78,8 +78,8 @@ func TestCropOfLittleInk(t *testing.T) {
 	}
 }
 
-// Colours are cut together.
-func TestCropKeepsColours(t *testing.T) {
+// Colors are cut together.
+func TestCropKeepsColors(t *testing.T) {
 	img := image.NewNRGBA(image.Rect(0, 0, 5, 5)) // nothing is there: white paper
 	for y := range 5 {
 		for x := range 5 {
@@ -87,7 +87,7 @@ func TestCropKeepsColours(t *testing.T) {
 		}
 	}
 	copy(img.Pix[4*(5*2+3):], []uint8{200, 30, 0, 255})
-	p := colour(1, 1)
+	p := colored(1, 1)
 	p.Crop = &imaging.Crop{Margin: 1}
 	if diff := cmp.Diff([]uint8{200, 30, 0}, p.Pixels(img)); diff != "" {
 		t.Error(diff)

@@ -25,7 +25,7 @@ import (
 	"golang.org/x/image/bmp"
 )
 
-// steps is a grey image whose pixels count up from 0 in steps of 10.
+// steps is a gray image whose pixels count up from 0 in steps of 10.
 func steps(width, height int) *image.Gray {
 	img := image.NewGray(image.Rect(0, 0, width, height))
 	for i := range img.Pix {
@@ -50,7 +50,7 @@ func TestDecodeRecognizesFormatsByTheirContent(t *testing.T) {
 				t.Errorf("%s, %s: %v", format.Name, kind, err)
 				continue
 			}
-			for i, v := range grey(8, 16).Pixels(img) {
+			for i, v := range gray(8, 16).Pixels(img) {
 				// JPEG changes values a little.
 				if (v >= 128) != (picture.Pix[i] >= 128) {
 					t.Errorf("%s, %s: pixel %d is %d, expected %d", format.Name, kind, i, v, picture.Pix[i])
@@ -87,7 +87,7 @@ func TestDecodeGIFAnimation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]uint8{100, 0}, grey(1, 2).Pixels(img)); diff != "" {
+	if diff := cmp.Diff([]uint8{100, 0}, gray(1, 2).Pixels(img)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -157,7 +157,7 @@ func TestDecodeFacsimiles(t *testing.T) {
 			}
 			if err != nil {
 				t.Errorf("%+v: %v", test, err)
-			} else if diff := cmp.Diff(test.want, grey(2, 8).Pixels(img)); diff != "" {
+			} else if diff := cmp.Diff(test.want, gray(2, 8).Pixels(img)); diff != "" {
 				t.Errorf("%+v (-want +found):\n%s", test, diff)
 			}
 		}
@@ -358,7 +358,7 @@ func (f *failing) ReadAt(p []byte, offset int64) (int, error) {
 	return f.Reader.ReadAt(p, offset)
 }
 
-func TestDecodeSizeTellsGreysFromColours(t *testing.T) {
+func TestDecodeSizeTellsGraysFromColors(t *testing.T) {
 	bounds := image.Rect(0, 0, 3, 2)
 	for _, test := range []struct {
 		img      image.Image
@@ -423,7 +423,7 @@ func TestDecodeLossyWebP(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		pixels := colour(16, 16).Pixels(img)
+		pixels := colored(16, 16).Pixels(img)
 		for i, want := range [][3]int{test.left, test.right} {
 			at := 3 * (8*16 + 4 + 8*i)
 			for channel, value := range want {

@@ -258,8 +258,8 @@ func decodeNetpbm(r io.Reader) (image.Image, error) {
 		rgba := image.NewRGBA64(bounds)
 		img, pixels = rgba, rgba.Pix
 	} else {
-		grey := image.NewGray16(bounds)
-		img, pixels = grey, grey.Pix
+		gray := image.NewGray16(bounds)
+		img, pixels = gray, gray.Pix
 	}
 	samples := 0
 	for at := 0; at < len(pixels); at += 2 {

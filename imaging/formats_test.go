@@ -18,10 +18,10 @@ func TestNetpbm(t *testing.T) {
 		size       imaging.Size
 		want       []uint8
 	}{
-		{"plain grey", "P2\n3 1\n255\n0 128 255\n", imaging.Size{Height: 1, Width: 3, Channels: 1}, []uint8{0, 128, 255}},
-		{"raw grey", "P5 3 1 255\n\x00\x80\xff", imaging.Size{Height: 1, Width: 3, Channels: 1}, []uint8{0, 128, 255}},
-		{"plain colour", "P3 1 2 255 1 2 3 4 5 6", imaging.Size{Height: 2, Width: 1, Channels: 3}, []uint8{1, 2, 3, 4, 5, 6}},
-		{"raw colour", "P6 1 2 255 \x01\x02\x03\x04\x05\x06", imaging.Size{Height: 2, Width: 1, Channels: 3}, []uint8{1, 2, 3, 4, 5, 6}},
+		{"plain gray", "P2\n3 1\n255\n0 128 255\n", imaging.Size{Height: 1, Width: 3, Channels: 1}, []uint8{0, 128, 255}},
+		{"raw gray", "P5 3 1 255\n\x00\x80\xff", imaging.Size{Height: 1, Width: 3, Channels: 1}, []uint8{0, 128, 255}},
+		{"plain color", "P3 1 2 255 1 2 3 4 5 6", imaging.Size{Height: 2, Width: 1, Channels: 3}, []uint8{1, 2, 3, 4, 5, 6}},
+		{"raw color", "P6 1 2 255 \x01\x02\x03\x04\x05\x06", imaging.Size{Height: 2, Width: 1, Channels: 3}, []uint8{1, 2, 3, 4, 5, 6}},
 		// 0x8000 of 65535 is the middle; the high byte comes first.
 		{"16 bits raw", "P5 2 1 65535\n\x80\x00\xff\xff", imaging.Size{Height: 1, Width: 2, Channels: 1}, []uint8{128, 255}},
 		{"16 bits plain", "P2 2 1 65535\n32768 65535", imaging.Size{Height: 1, Width: 2, Channels: 1}, []uint8{128, 255}},
@@ -69,10 +69,10 @@ func TestNetpbmRefuses(t *testing.T) {
 func TestNetpbmKeepsBytes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		width, height := rapid.IntRange(1, 6).Draw(t, "width"), rapid.IntRange(1, 6).Draw(t, "height")
-		colour := rapid.Bool().Draw(t, "colour")
+		colored := rapid.Bool().Draw(t, "color")
 		size := imaging.Size{Height: height, Width: width, Channels: 1}
 		plain, raw := "P2", "P5"
-		if colour {
+		if colored {
 			size.Channels, plain, raw = 3, "P3", "P6"
 		}
 		want := rapid.SliceOfN(rapid.Byte(), size.Len(), size.Len()).Draw(t, "pixels")

@@ -21,13 +21,13 @@ const mostFuzzed = 1 << 12
 
 // addImages adds one image of each format.
 func addImages(f *testing.F) {
-	colours := image.NewNRGBA(image.Rect(0, 0, 3, 2))
-	for i := range colours.Pix {
-		colours.Pix[i] = uint8(20 * i)
+	colors := image.NewNRGBA(image.Rect(0, 0, 3, 2))
+	for i := range colors.Pix {
+		colors.Pix[i] = uint8(20 * i)
 	}
-	paletted := image.NewPaletted(colours.Rect, color.Palette{color.White, color.Black, color.NRGBA{R: 200, A: 100}})
+	paletted := image.NewPaletted(colors.Rect, color.Palette{color.White, color.Black, color.NRGBA{R: 200, A: 100}})
 	paletted.Pix = []uint8{0, 1, 2, 2, 1, 0}
-	for _, img := range []image.Image{steps(3, 2), colours, paletted} {
+	for _, img := range []image.Image{steps(3, 2), colors, paletted} {
 		var files [4]bytes.Buffer
 		for _, err := range []error{
 			png.Encode(&files[0], img), jpeg.Encode(&files[1], img, nil), gif.Encode(&files[2], img, nil), bmp.Encode(&files[3], img),
@@ -44,8 +44,8 @@ func addImages(f *testing.F) {
 		f.Add(file)
 	}
 	exif := testutil.EXIF(binary.LittleEndian, 6)
-	f.Add(testutil.JPEGWithEXIF(testutil.JPEG(colours), exif))
-	f.Add(testutil.PNGWithEXIF(testutil.PNG(colours), exif, true))
+	f.Add(testutil.JPEGWithEXIF(testutil.JPEG(colors), exif))
+	f.Add(testutil.PNGWithEXIF(testutil.PNG(colors), exif, true))
 	f.Add(testutil.TIFF(testutil.Steps(3, 2), binary.BigEndian, 8))
 	f.Add(testutil.WebP(testutil.Steps(3, 2), exif))
 	f.Add([]byte("P5 2 1 255 ab"))
@@ -87,12 +87,12 @@ func FuzzDecode(f *testing.F) {
 func FuzzPixels(f *testing.F) {
 	f.Add([]byte{0, 255, 7, 9}, uint8(2), uint8(3), uint8(3), true, true, 1.1, 0.2)
 	f.Add([]byte{200}, uint8(1), uint8(9), uint8(1), false, false, 1.0, 0.0)
-	f.Fuzz(func(t *testing.T, pixels []byte, width, wide, high uint8, colour, cut bool, margin, least float64) {
+	f.Fuzz(func(t *testing.T, pixels []byte, width, wide, high uint8, colored, cut bool, margin, least float64) {
 		if width == 0 || len(pixels) < int(width) {
 			return
 		}
-		p := imaging.Preprocessing{Size: imaging.Size{Height: int(high), Width: int(wide), Channels: 1}, Invert: cut != colour}
-		if colour {
+		p := imaging.Preprocessing{Size: imaging.Size{Height: int(high), Width: int(wide), Channels: 1}, Invert: cut != colored}
+		if colored {
 			p.Size.Channels = 3
 		}
 		if cut {

@@ -109,7 +109,7 @@ func TestDecodeTurnsJPEGAndWebPExactly(t *testing.T) {
 		tagged func(exif []byte) []byte
 	}{
 		"JPEG in colors": {testutil.JPEG(colors), func(exif []byte) []byte { return testutil.JPEGWithEXIF(testutil.JPEG(colors), exif) }},
-		"JPEG in greys":  {testutil.JPEG(steps), func(exif []byte) []byte { return testutil.JPEGWithEXIF(testutil.JPEG(steps), exif) }},
+		"JPEG in grays":  {testutil.JPEG(steps), func(exif []byte) []byte { return testutil.JPEGWithEXIF(testutil.JPEG(steps), exif) }},
 		"WebP":           {testutil.WebP(steps, nil), func(exif []byte) []byte { return testutil.WebP(steps, exif) }},
 		"WebP, prefixed": {testutil.WebP(steps, nil), func(exif []byte) []byte { return testutil.WebP(steps, append([]byte("Exif\x00\x00"), exif...)) }},
 	} {

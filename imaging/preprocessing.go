@@ -29,7 +29,7 @@ func (s Size) Validate() error {
 		return errors.Wrapf(err, "size %v", s)
 	}
 	if s.Channels != 1 && s.Channels != 3 {
-		return errors.Errorf("size %v: found %d channels, expected 1 (grey) or 3 (colour)", s, s.Channels)
+		return errors.Errorf("size %v: found %d channels, expected 1 (gray) or 3 (color)", s, s.Channels)
 	}
 	return nil
 }

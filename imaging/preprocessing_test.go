@@ -17,11 +17,11 @@ import (
 	"pgregory.net/rapid"
 )
 
-func grey(height, width int) imaging.Preprocessing {
+func gray(height, width int) imaging.Preprocessing {
 	return imaging.Preprocessing{Size: imaging.Size{Height: height, Width: width, Channels: 1}}
 }
 
-func colour(height, width int) imaging.Preprocessing {
+func colored(height, width int) imaging.Preprocessing {
 	return imaging.Preprocessing{Size: imaging.Size{Height: height, Width: width, Channels: 3}}
 }
 
@@ -88,7 +88,7 @@ func TestPixelsOfTheRightSizeComeThroughExactly(t *testing.T) {
 
 func TestPixelsLeavesTheImageAlone(t *testing.T) {
 	img := steps(2, 2)
-	p := grey(2, 2)
+	p := gray(2, 2)
 	p.Invert = true
 	p.Pixels(img)
 	if diff := cmp.Diff([]uint8{0, 10, 20, 30}, img.Pix); diff != "" {
@@ -97,15 +97,15 @@ func TestPixelsLeavesTheImageAlone(t *testing.T) {
 }
 
 // BT.601: 0.299 red + 0.587 green + 0.114 blue of 255.
-func TestColoursBecomeGreys(t *testing.T) {
+func TestColorsBecomeGrays(t *testing.T) {
 	img := drawn("RGBA", imaging.Size{Height: 1, Width: 4, Channels: 3}, []uint8{255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255})
-	if diff := cmp.Diff([]uint8{76, 150, 29, 255}, grey(1, 4).Pixels(img)); diff != "" {
+	if diff := cmp.Diff([]uint8{76, 150, 29, 255}, gray(1, 4).Pixels(img)); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestGreysBecomeColours(t *testing.T) {
-	if diff := cmp.Diff([]uint8{0, 0, 0, 10, 10, 10}, colour(1, 2).Pixels(steps(2, 1))); diff != "" {
+func TestGraysBecomeColors(t *testing.T) {
+	if diff := cmp.Diff([]uint8{0, 0, 0, 10, 10, 10}, colored(1, 2).Pixels(steps(2, 1))); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -119,20 +119,20 @@ func TestWhatIsTransparentShowsWhitePaper(t *testing.T) {
 		paletted.SetColorIndex(x, 0, uint8(x))
 	}
 	want := []uint8{255, 127, 0}
-	if diff := cmp.Diff(want, grey(1, 3).Pixels(img)); diff != "" {
+	if diff := cmp.Diff(want, gray(1, 3).Pixels(img)); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(want, grey(1, 3).Pixels(paletted)); diff != "" {
+	if diff := cmp.Diff(want, gray(1, 3).Pixels(paletted)); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]uint8{255, 255, 255, 127, 127, 127, 0, 0, 0}, colour(1, 3).Pixels(img)); diff != "" {
+	if diff := cmp.Diff([]uint8{255, 255, 255, 127, 127, 127, 0, 0, 0}, colored(1, 3).Pixels(img)); diff != "" {
 		t.Error(diff)
 	}
 }
 
 // The four quarters of 0, 10, …, 150 in rows of four; the first is 0, 10, 40, 50.
 func TestShrinkingAveragesAreas(t *testing.T) {
-	if diff := cmp.Diff([]uint8{25, 45, 105, 125}, grey(2, 2).Pixels(steps(4, 4))); diff != "" {
+	if diff := cmp.Diff([]uint8{25, 45, 105, 125}, gray(2, 2).Pixels(steps(4, 4))); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -163,7 +163,7 @@ func TestShrinkingByAFractionAveragesAreas(t *testing.T) {
 	for i := range img.Pix {
 		img.Pix[i] = uint8(r.IntN(256))
 	}
-	for i, v := range grey(28, 28).Pixels(img) {
+	for i, v := range gray(28, 28).Pixels(img) {
 		want := areaMean(img, i/28, i%28, 28, 28)
 		if math.Abs(float64(v)-want) >= 1 {
 			t.Fatalf("pixel %d: found %d, expected %.2f", i, v, want)
@@ -171,11 +171,11 @@ func TestShrinkingByAFractionAveragesAreas(t *testing.T) {
 	}
 }
 
-// Between the centres 0 and 100 of two pixels, which are two target pixels apart,
+// Between the centers 0 and 100 of two pixels, which are two target pixels apart,
 // lie a quarter and three quarters of the way.
 func TestGrowingInterpolates(t *testing.T) {
 	img := drawn("Gray", imaging.Size{Height: 1, Width: 2, Channels: 1}, []uint8{0, 100})
-	if diff := cmp.Diff([]uint8{0, 25, 75, 100}, grey(1, 4).Pixels(img)); diff != "" {
+	if diff := cmp.Diff([]uint8{0, 25, 75, 100}, gray(1, 4).Pixels(img)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -185,11 +185,11 @@ func TestFlatImagesStayFlat(t *testing.T) {
 		side := rapid.IntRange(1, 40)
 		bounds := image.Rect(3, -2, 3+side.Draw(t, "width"), -2+side.Draw(t, "height")) // corners count for nothing
 		img := image.NewGray(bounds)
-		v := rapid.Byte().Draw(t, "grey")
+		v := rapid.Byte().Draw(t, "gray")
 		for i := range img.Pix {
 			img.Pix[i] = v
 		}
-		for _, got := range grey(side.Draw(t, "new height"), side.Draw(t, "new width")).Pixels(img) {
+		for _, got := range gray(side.Draw(t, "new height"), side.Draw(t, "new width")).Pixels(img) {
 			if got != v {
 				t.Fatalf("found %d, expected %d", got, v)
 			}
@@ -199,10 +199,10 @@ func TestFlatImagesStayFlat(t *testing.T) {
 
 func TestPixelsOfAPartOfAnImage(t *testing.T) {
 	part := steps(4, 4).SubImage(image.Rect(1, 1, 3, 3))
-	if diff := cmp.Diff([]uint8{50, 60, 90, 100}, grey(2, 2).Pixels(part)); diff != "" {
+	if diff := cmp.Diff([]uint8{50, 60, 90, 100}, gray(2, 2).Pixels(part)); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]uint8{75}, grey(1, 1).Pixels(part)); diff != "" {
+	if diff := cmp.Diff([]uint8{75}, gray(1, 1).Pixels(part)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -214,7 +214,7 @@ func TestNormalize(t *testing.T) {
 		p    imaging.Preprocessing
 		want []float32
 	}{
-		{"nothing given", colour(1, 2), []float32{0, 1, 0.2, 1, 0, 0.2}},
+		{"nothing given", colored(1, 2), []float32{0, 1, 0.2, 1, 0, 0.2}},
 		{"one channel", imaging.Preprocessing{Size: imaging.Size{Height: 3, Width: 2, Channels: 1}, Mean: []float64{0.2}, StdDev: []float64{0.4}},
 			[]float32{-0.5, 2, 0, 2, -0.5, 0}},
 		{"three channels", imaging.Preprocessing{Size: imaging.Size{Height: 1, Width: 2, Channels: 3}, Mean: []float64{0, 1, 0.2}, StdDev: []float64{1, 2, 4}},
@@ -230,7 +230,7 @@ func TestNormalize(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	with := func(change func(*imaging.Preprocessing)) imaging.Preprocessing {
-		p := colour(8, 8)
+		p := colored(8, 8)
 		p.Mean, p.StdDev = []float64{0.1, 0.2, 0.3}, []float64{1, 1, 1}
 		change(&p)
 		return p
@@ -240,7 +240,7 @@ func TestValidate(t *testing.T) {
 		message string // empty: valid
 	}{
 		{with(func(p *imaging.Preprocessing) {}), ""},
-		{grey(1, 1), ""},
+		{gray(1, 1), ""},
 		{imaging.Preprocessing{}, "expected at least one"},
 		{with(func(p *imaging.Preprocessing) { p.Size.Width = -1 }), "found -1 x 8 pixels"},
 		{with(func(p *imaging.Preprocessing) { p.Size.Height = math.MaxInt }), "more than"},
@@ -299,18 +299,18 @@ func BenchmarkPixels(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		grey(28, 28).Pixels(img)
+		gray(28, 28).Pixels(img)
 	}
 }
 
-// A picture shows the bytes that it is made of, in greys and in colours.
+// A picture shows the bytes that it is made of, in grays and in colors.
 func TestImage(t *testing.T) {
-	grey := imaging.Size{Height: 1, Width: 2, Channels: 1}.Image([]uint8{10, 20})
-	if got := grey.At(1, 0); got != (color.Gray{Y: 20}) || grey.Bounds().Dx() != 2 {
-		t.Errorf("found %v in %v, expected the grey 20", got, grey.Bounds())
+	gray := imaging.Size{Height: 1, Width: 2, Channels: 1}.Image([]uint8{10, 20})
+	if got := gray.At(1, 0); got != (color.Gray{Y: 20}) || gray.Bounds().Dx() != 2 {
+		t.Errorf("found %v in %v, expected the gray 20", got, gray.Bounds())
 	}
-	colours := imaging.Size{Height: 2, Width: 1, Channels: 3}.Image([]uint8{1, 2, 3, 4, 5, 6})
-	if got := colours.At(0, 1); got != (color.NRGBA{4, 5, 6, 255}) || colours.Bounds().Dy() != 2 {
-		t.Errorf("found %v in %v, expected the colour (4, 5, 6)", got, colours.Bounds())
+	colors := imaging.Size{Height: 2, Width: 1, Channels: 3}.Image([]uint8{1, 2, 3, 4, 5, 6})
+	if got := colors.At(0, 1); got != (color.NRGBA{4, 5, 6, 255}) || colors.Bounds().Dy() != 2 {
+		t.Errorf("found %v in %v, expected the color (4, 5, 6)", got, colors.Bounds())
 	}
 }

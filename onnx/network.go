@@ -260,7 +260,7 @@ func (b *builder) preprocess(p imaging.Preprocessing, x value) value {
 
 // describeInput describes the format of the images.
 func describeInput(p imaging.Preprocessing) string {
-	colors := "grey"
+	colors := "gray"
 	if p.Size.Channels == 3 {
 		colors = "red, green, blue"
 	}

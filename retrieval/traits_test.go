@@ -145,14 +145,14 @@ func TestOtherModels(t *testing.T) {
 // The median is decisive: a few outliers among many images and an empty list are no error.
 func TestCheckTraitsMedian(t *testing.T) {
 	p := imaging.Preprocessing{Size: imaging.Size{Height: 28, Width: 28, Channels: 1}}
-	plain, colourful := retrieval.Traits{}, retrieval.Traits{Colored: 0.9}
+	plain, colorful := retrieval.Traits{}, retrieval.Traits{Colored: 0.9}
 	for _, test := range []struct {
 		traits []retrieval.Traits
 		suits  bool
 	}{
 		{nil, true},
-		{[]retrieval.Traits{colourful, plain, plain}, true},
-		{[]retrieval.Traits{colourful, plain, colourful}, false},
+		{[]retrieval.Traits{colorful, plain, plain}, true},
+		{[]retrieval.Traits{colorful, plain, colorful}, false},
 	} {
 		if err := retrieval.CheckTraits(p, test.traits); (err == nil) != test.suits {
 			t.Errorf("%v: found %v", test.traits, err)

@@ -120,7 +120,7 @@ func (r recipe) digits(ctx context.Context, s settings, row Row, train, test *da
 	return field.measure(row, linear(train, test, regularisation), byViews)
 }
 
-// regularisation λ of linear classifiers.
+// regularization λ of linear classifiers.
 const regularisation = 1e-4
 
 // linear is the accuracy of a linear classifier.

@@ -346,11 +346,11 @@ func (r *Row) set(m evaluate.Estimate) {
 // training images.
 func judged(train, test *datasets.Dataset, judge func(metric evaluate.Metric, known, asked evaluate.Labeled) (evaluate.Score, error)) measurement {
 	return func(c contender) (evaluate.Estimate, error) {
-		known, err := c.labelled(train)
+		known, err := c.labeledEmbeddings(train)
 		if err != nil {
 			return evaluate.Estimate{}, err
 		}
-		asked, err := c.labelled(test)
+		asked, err := c.labeledEmbeddings(test)
 		if err != nil {
 			return evaluate.Estimate{}, err
 		}
@@ -359,8 +359,8 @@ func judged(train, test *datasets.Dataset, judge func(metric evaluate.Metric, kn
 	}
 }
 
-// labelled are the embeddings of images with their labels.
-func (c contender) labelled(d *datasets.Dataset) (evaluate.Labeled, error) {
+// labeledEmbeddings are the embeddings of images with their labels.
+func (c contender) labeledEmbeddings(d *datasets.Dataset) (evaluate.Labeled, error) {
 	embeddings, err := c.embed(d.Images)
 	return evaluate.Labeled{Embeddings: embeddings, Labels: d.Labels}, err
 }

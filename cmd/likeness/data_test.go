@@ -102,7 +102,7 @@ func TestLists(t *testing.T) {
 // loads, or says in one line why it does not.
 func TestTrainOnExtremes(t *testing.T) {
 	inFolder(t)
-	grey := func(value uint8, side int) string {
+	gray := func(value uint8, side int) string {
 		img := image.NewGray(image.Rect(0, 0, side, side))
 		for i := range img.Pix {
 			img.Pix[i] = value
@@ -116,10 +116,10 @@ func TestTrainOnExtremes(t *testing.T) {
 			}
 		}
 	}
-	folder("black", 6, 8, func(int, int) string { return grey(0, 12) })
-	folder("pixels", 6, 8, func(class, i int) string { return grey(uint8(40*class+i), 1) })
-	folder("single", 6, 1, func(class, _ int) string { return grey(uint8(40*class), 12) })
-	folder("alone", 1, 8, func(_, i int) string { return grey(uint8(i), 12) })
+	folder("black", 6, 8, func(int, int) string { return gray(0, 12) })
+	folder("pixels", 6, 8, func(class, i int) string { return gray(uint8(40*class+i), 1) })
+	folder("single", 6, 1, func(class, _ int) string { return gray(uint8(40*class), 12) })
+	folder("alone", 1, 8, func(_, i int) string { return gray(uint8(i), 12) })
 	for _, path := range []string{"empty", "hollow/a", "hollow/b"} {
 		if err := os.MkdirAll(path, 0o777); err != nil {
 			t.Fatal(err)
@@ -289,7 +289,7 @@ func TestImageErrorsSayWhatWasFound(t *testing.T) {
 		toolFails(t, failure, []string{"empty.png: the file is empty", "PNG, JPEG"}, arguments("empty.png")...)
 	}
 	toolFails(t, failure, []string{`--size: found "10000x10000"`, "more than 67108864 pixels (8192 x 8192)"}, tinyConv("--data", "photos", "--size", "10000x10000")...)
-	toolFails(t, failure, []string{`--size: found "64x64x2"`, "expected 1 (grey) or 3 (colour)"}, tinyConv("--data", "photos", "--size", "64x64x2")...)
+	toolFails(t, failure, []string{`--size: found "64x64x2"`, "expected 1 (gray) or 3 (color)"}, tinyConv("--data", "photos", "--size", "64x64x2")...)
 }
 
 // A setting outside its range is refused by its flag, though it has no effect beside

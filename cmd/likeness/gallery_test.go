@@ -38,7 +38,7 @@ func printed(t *testing.T, what, text, expression string) {
 	}
 }
 
-// From enrolment to forgetting, in the order in which a user goes: each command
+// From enrollment to forgetting, in the order in which a user goes: each command
 // says what it did.
 func TestGalleryCommands(t *testing.T) {
 	threshold := 1e-3

@@ -214,11 +214,11 @@ func TestSheets(t *testing.T) {
 		t.Fatal(err)
 	}
 	middle := image.Pt(plot.Gap+plot.Side/2, plot.Gap+plot.TitleHeight+plot.Side/2)
-	if grey, _, _, _ := picture.At(middle.X, middle.Y).RGBA(); grey < 0xf000 {
-		t.Errorf("the middle of the ring is %x, expected white", grey)
+	if gray, _, _, _ := picture.At(middle.X, middle.Y).RGBA(); gray < 0xf000 {
+		t.Errorf("the middle of the ring is %x, expected white", gray)
 	}
-	if grey, _, _, _ := picture.At(middle.X+plot.Side*3/10, middle.Y).RGBA(); grey > 0x4000 {
-		t.Errorf("the line of the ring is %x, expected black", grey)
+	if gray, _, _, _ := picture.At(middle.X+plot.Side*3/10, middle.Y).RGBA(); gray > 0x4000 {
+		t.Errorf("the line of the ring is %x, expected black", gray)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/likeness-go/likeness/internal/plot"
 )
 
-// Two images of one inked pixel each lie in opposite corners, in their colours.
+// Two images of one inked pixel each lie in opposite corners, in their colors.
 func TestDrawScatter(t *testing.T) {
 	dot := []uint8{255, 0, 0, 0}
 	picture, err := plot.DrawScatter([][]float32{{-1, 5}, {3, 7}}, [][]uint8{dot, dot}, 2, []int{0, 3})

@@ -16,7 +16,7 @@ import (
 var (
 	red   = color.RGBA{255, 0, 0, 255}
 	blue  = color.RGBA{0, 0, 255, 255}
-	grey  = color.RGBA{200, 200, 200, 255}
+	gray  = color.RGBA{200, 200, 200, 255}
 	white = color.RGBA{255, 255, 255, 255}
 )
 
@@ -81,8 +81,8 @@ func TestDrawSheet(t *testing.T) {
 		want color.RGBA
 	}{
 		{"the red square", first.Add(middle), red},
-		{"the frame's corner", first, grey},
-		{"the opposite corner of the last frame", second.Add(image.Pt(column+plot.Side-1, line+plot.Side-1)), grey},
+		{"the frame's corner", first, gray},
+		{"the opposite corner of the last frame", second.Add(image.Pt(column+plot.Side-1, line+plot.Side-1)), gray},
 		{"its corner", first.Add(image.Pt(2, 2)), red},
 		{"the wide image's middle", first.Add(image.Pt(column, 0)).Add(middle), blue},
 		{"above the wide image", first.Add(image.Pt(column+plot.Side/2, plot.Side/4)), white},

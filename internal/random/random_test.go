@@ -33,7 +33,7 @@ func TestPathsAreIndependent(t *testing.T) {
 	}
 }
 
-// The mean of the first draw over neighbouring streams is that of a uniform
+// The mean of the first draw over neighboring streams is that of a uniform
 // variable: 0.5 with a standard error of 1/√(12·10000) = 0.0029.
 func TestNeighboringStreamsAreUnbiased(t *testing.T) {
 	var sum float64
