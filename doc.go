@@ -7,7 +7,8 @@
 //	model, err := likeness.Load("model.safetensors")
 //	comparison, err := model.Compare(a, b)
 //
-// Training is in package trainer, networks in backbone, distances in heads, losses in
-// objectives, data in datasets, measures in evaluate, and search among the images of
-// folders in retrieval.
+// Package run trains a model from settings, and package trainer with data, losses and
+// networks of your own. Networks are in package backbone, distances in heads, losses in
+// objectives, data in datasets, metrics in evaluate, galleries of known classes in
+// gallery, and search among the images of folders in retrieval.
 package likeness

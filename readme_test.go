@@ -98,7 +98,7 @@ func section(t *testing.T, name, heading string) string {
 }
 
 // recordedLine is a line of the table of accuracy.md.
-type recordedLine struct{ published, seeds, mean, deviation, untrained string }
+type recordedLine struct{ published, seeds, mean, deviation, eachSeed, untrained string }
 
 // recordedAccuracy finds the line of accuracy.md with a protocol and a method, without
 // test-time augmentation.
@@ -107,7 +107,7 @@ func recordedAccuracy(t *testing.T, protocol, method string) recordedLine {
 	var found []recordedLine
 	for _, row := range tableRows(read(t, "benchmarks/results/accuracy.md"), 12) {
 		if row[0] == protocol && row[1] == method && row[2] == "1" {
-			found = append(found, recordedLine{row[3], row[4], strings.Trim(row[5], "*"), row[6], row[9]})
+			found = append(found, recordedLine{row[3], row[4], strings.Trim(row[5], "*"), row[6], row[7], row[9]})
 		}
 	}
 	if len(found) != 1 {
@@ -235,6 +235,11 @@ func TestPapersFigures(t *testing.T) {
 				t.Errorf("%s: found %s with the interval %s over %s seeds, which accuracy.md does not have", row[0], mean, interval, seeds)
 			}
 		}
+	}
+	short := recordedAccuracy(t, "Lake's 20 runs, minimal split small 1", "triplet with margin, cosine, all triplets of a batch, short")
+	text := strings.Join(strings.Fields(section(t, "docs/papers.md", "The default training")), " ")
+	if !strings.Contains(text, "in percent: "+short.eachSeed+".") {
+		t.Errorf("docs/papers.md does not have the accuracies of all seeds of the default training: %s", short.eachSeed)
 	}
 	if compared < 25 {
 		t.Errorf("found %d figures in docs/papers.md, expected 25 or more", compared)

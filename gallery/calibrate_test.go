@@ -173,8 +173,8 @@ func TestCalibrationIsStored(t *testing.T) {
 // another preprocessing are an error.
 func TestCalibrateRefusals(t *testing.T) {
 	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
-	inverted, large, unlabelled := steps(), steps(), steps()
-	inverted.Inverted, unlabelled.Labels = true, nil
+	inverted, large, unlabeled := steps(), steps(), steps()
+	inverted.Inverted, unlabeled.Labels = true, nil
 	large.Size = imaging.Size{Height: 1, Width: 2, Channels: 1}
 	for i, image := range large.Images {
 		large.Images[i] = append(image, 0)
@@ -191,7 +191,7 @@ func TestCalibrateRefusals(t *testing.T) {
 		"rate of 0":   {steps(), 0, nil, "rate is 0"},
 		"rate of 1":   {steps(), 1, nil, "rate is 1"},
 		"no images":   {nil, 0.5, datasets.ErrTooFew, "no images"},
-		"unlabelled":  {unlabelled, 0.5, datasets.ErrUnlabeled, "series"},
+		"unlabeled":  {unlabeled, 0.5, datasets.ErrUnlabeled, "series"},
 		"inverted":    {inverted, 0.3, nil, "inverted true"},
 		"larger ones": {large, 0.3, nil, "read with size 1x2x1"},
 	} {
