@@ -191,7 +191,7 @@ func TestCalibrateRefusals(t *testing.T) {
 		"rate of 0":   {steps(), 0, nil, "rate is 0"},
 		"rate of 1":   {steps(), 1, nil, "rate is 1"},
 		"no images":   {nil, 0.5, datasets.ErrTooFew, "no images"},
-		"unlabeled":  {unlabeled, 0.5, datasets.ErrUnlabeled, "series"},
+		"unlabeled":   {unlabeled, 0.5, datasets.ErrUnlabeled, "series"},
 		"inverted":    {inverted, 0.3, nil, "inverted true"},
 		"larger ones": {large, 0.3, nil, "read with size 1x2x1"},
 	} {
