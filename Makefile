@@ -1,10 +1,17 @@
-.PHONY: check test bench race race-all vulnerabilities regression fuzz arm64 instructions generate
+.PHONY: check test long bench race race-all vulnerabilities regression fuzz arm64 instructions generate
 
 # The version of staticcheck that the checks were last clean with.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 test:
 	go test ./...
+
+# Tests that `go test ./...` leaves out because they take minutes. Two more have commands
+# of their own: the gradients of Koch's whole network, LIKENESS_LONG=1 go test
+# ./benchmarks/gradients, and hundreds of kills, LIKENESS_LONG=1 go test -run Killed
+# ./cmd/likeness ./gallery.
+long:
+	LIKENESS_LONG=1 go test -timeout 20m ./backbone ./trainer ./evaluate ./benchmarks/reliability ./benchmarks/reproduce ./cmd/verification
 
 check:
 	test -z "$$(gofmt -l .)" || (gofmt -l . && false)

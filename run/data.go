@@ -138,6 +138,8 @@ func (s Settings) read(path string, input imaging.Size) (datasets.Splits, []stri
 	switch {
 	case errors.Is(err, datasets.ErrBroken):
 		err = errors.WithMessage(err, "--skip-broken skips such files")
+	case errors.Is(err, fs.ErrNotExist):
+		err = errors.WithMessage(err, "--data: expected a folder, a CSV file or the name of a data set")
 	case errors.Is(err, datasets.ErrBackground):
 		err = errors.WithMessage(err, "--alphabets")
 	}

@@ -17,7 +17,7 @@ import (
 func FindModel(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return "", errors.Wrap(err, "find model")
+		return "", errors.WithMessagef(errors.WithStack(err), "find model %s: expected a model.safetensors or a run folder of likeness train", path)
 	}
 	if !info.IsDir() {
 		return path, nil

@@ -176,18 +176,31 @@ func omniglotJob(name string) func(context.Context, settings) ([]Row, error) {
 // shortSteps of training take about 50 seconds on two idle processors with AVX-512.
 const shortSteps = 1000
 
-// shortRecipe is that of short. Its settings were chosen on alphabets of the minimal
-// split that were held out of training (validate -small small1 -hold).
-func shortRecipe() recipe {
-	r := usual(shortSteps)
+// shortRecipe is that of short, by the loss of an entry of losses or by n-pair, and the
+// name of its method. Its settings were chosen on alphabets of the minimal split that
+// were held out of training (validate -small small1 -hold).
+func shortRecipe(loss string) (r recipe, method string) {
+	r, method = usual(shortSteps), "n-pair, cosine"
 	r.solver.LearningRate = 6e-3
 	r.augment.Batch.Elastic = datasets.Elastic{Displacement: 3, Smoothness: 6, Probability: 1}
-	return r
+	if loss != "n-pair" {
+		losses[loss].change(&r)
+		method = losses[loss].method
+	}
+	switch objective := r.objective.(type) {
+	case objectives.BatchAll:
+		objective.Margin = 0.05
+		r.objective = objective
+	case objectives.BatchRatio:
+		objective.Scale = 40
+		r.objective = objective
+	}
+	return r, method + ", short"
 }
 
-// short trains on the embedded minimal split for little more than a minute, by the loss
-// of an entry of losses or by n-pair, and measures Lake's runs by one view of each
-// image. It is the default job of likeness train.
+// short trains on the embedded minimal split for little more than a minute and measures
+// Lake's runs by one view of each image. It is what likeness train does by default, with
+// the flag --objective for another loss.
 func short(loss string) func(context.Context, settings) ([]Row, error) {
 	return func(ctx context.Context, s settings) ([]Row, error) {
 		options := s.options("")
@@ -199,19 +212,7 @@ func short(loss string) func(context.Context, settings) ([]Row, error) {
 		if err != nil {
 			return nil, err
 		}
-		r, method := shortRecipe(), "n-pair, cosine"
-		if loss != "n-pair" {
-			losses[loss].change(&r)
-			method = losses[loss].method
-		}
-		switch objective := r.objective.(type) {
-		case objectives.BatchAll:
-			objective.Margin = 0.05
-			r.objective = objective
-		case objectives.BatchRatio:
-			objective.Scale = 40
-			r.objective = objective
-		}
+		r, method := shortRecipe(loss)
 		settings, err := r.settings(s)
 		if err != nil {
 			return nil, err
@@ -228,7 +229,7 @@ func short(loss string) func(context.Context, settings) ([]Row, error) {
 			return nil, err
 		}
 		row := Row{Settings: settings, Protocol: "Lake's 20 runs, minimal split small 1", Published: "human 95.5, BPL 95.8, Koch 92.0 (30 alphabets)"}
-		return field.measure(s.fill(row, method+", short", took), lake(runs, splits.Train.Size), false)
+		return field.measure(s.fill(row, method, took), lake(runs, splits.Train.Size), false)
 	}
 }
 

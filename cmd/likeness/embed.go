@@ -137,11 +137,14 @@ func (k *compareCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	if k.Model == "" {
-		for _, img := range []image.Image{a, b} { // each must suit by itself
-			if err := suits(model, []retrieval.Traits{retrieval.MeasureImage(model.Preprocessing, img)}); err != nil {
+	for i, img := range []image.Image{a, b} { // each must suit by itself
+		traits := []retrieval.Traits{retrieval.MeasureImage(model.Preprocessing, img)}
+		if k.Model == "" {
+			if err := suits(model, traits); err != nil {
 				return err
 			}
+		} else if err := retrieval.CheckTraits(model.Preprocessing, traits); err != nil {
+			c.say("warning: %s: %v: the distance means little", []string{k.A, k.B}[i], err)
 		}
 	}
 	comparison, err := model.Compare(a, b)
@@ -195,7 +198,10 @@ func defaultModel(c *console, images []string) (*likeness.Model, string, error) 
 // suits refuses images that the default model is not made for.
 func suits(model *likeness.Model, traits []retrieval.Traits) error {
 	err := retrieval.CheckTraits(model.Preprocessing, traits)
-	return errors.WithMessagef(err, "zoo/%s: choose another model with --model (the zoo has %s), train one with likeness train, or use this one with --model %s", zoo.Default, strings.Join(zoo.Names(), ", "), zoo.Default)
+	if err == nil {
+		return nil
+	}
+	return errors.Errorf("the images do not suit the model zoo/%s: %v; choose another model with --model (the zoo has %s), train one with likeness train, or use this one with --model %s", zoo.Default, err, strings.Join(zoo.Names(), ", "), zoo.Default)
 }
 
 // examine measures some of the images, for what model they are. An image that cannot be

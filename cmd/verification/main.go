@@ -198,6 +198,26 @@ func list(text string) []string {
 // the validation digits, or of the first three that are not unseen if these are nil.
 // No other part has images of them.
 func digits(unseen, validation []string, limit int, seed uint64, like imaging.Preprocessing) (data datasets.Experiment, held *datasets.Dataset, err error) {
+	all := strings.Split("0123456789", "")
+	for _, digit := range unseen {
+		if !slices.Contains(all, digit) {
+			return data, nil, errors.Errorf("-unseen: found %q, expected digits such as 0,1,2", digit)
+		}
+	}
+	seen := slices.DeleteFunc(all, func(digit string) bool { return slices.Contains(unseen, digit) })
+	trained := slices.Clone(seen)
+	if validation == nil {
+		validation = slices.Clone(trained[:min(3, len(trained))])
+	}
+	for _, digit := range validation {
+		if !slices.Contains(trained, digit) {
+			return data, nil, errors.Errorf("-validation: found %q, expected digits that are not unseen: %s", digit, strings.Join(seen, ","))
+		}
+		trained = slices.DeleteFunc(trained, func(other string) bool { return other == digit })
+	}
+	if len(validation) < 2 || len(trained) < 2 {
+		return data, nil, errors.Errorf("-unseen %s and -validation %s leave the digits %q to train on, expected at least two digits in each of the three sets", strings.Join(unseen, ","), strings.Join(validation, ","), trained)
+	}
 	path, err := datasets.FindMNIST("")
 	if err != nil {
 		return data, nil, err
@@ -208,19 +228,6 @@ func digits(unseen, validation []string, limit int, seed uint64, like imaging.Pr
 	}
 	if data, err = splits.Experiment(datasets.ExperimentOptions{UnseenClasses: unseen, Seed: seed}); err != nil {
 		return data, nil, err
-	}
-	trained := slices.Sorted(slices.Values(data.Train.Classes))
-	if validation == nil {
-		validation = slices.Clone(trained[:min(3, len(trained))])
-	}
-	for _, digit := range validation {
-		if !slices.Contains(trained, digit) {
-			return data, nil, errors.Errorf("-validation: found %q, expected digits that are not unseen: %s", digit, strings.Join(slices.Sorted(slices.Values(data.Train.Classes)), ","))
-		}
-		trained = slices.DeleteFunc(trained, func(other string) bool { return other == digit })
-	}
-	if len(validation) < 2 || len(trained) < 2 {
-		return data, nil, errors.Errorf("-unseen %s and -validation %s leave the digits %q to train on, expected at least two digits in each of the three sets", strings.Join(unseen, ","), strings.Join(validation, ","), trained)
 	}
 	size := like.Size
 	if held, err = data.Validation.OnlyClasses(validation...); err != nil {
