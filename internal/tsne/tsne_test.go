@@ -235,3 +235,18 @@ func TestMapRefuses(t *testing.T) {
 		}
 	}
 }
+
+// divergence is KL(p‖q), which the descent minimizes.
+func divergence(y [][2]float64, p []float64) (cost float64) {
+	n := len(y)
+	kernel := make([]float64, n*n)
+	sum := students(kernel, y)
+	for i := range n {
+		for j := range i {
+			if affinity := p[i*n+j]; affinity > 0 {
+				cost += 2 * affinity * math.Log(affinity*sum/kernel[i*n+j])
+			}
+		}
+	}
+	return cost
+}
