@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/random"
 	"pgregory.net/rapid"
 )
@@ -285,7 +285,7 @@ func TestFillDistortsABatchAlike(t *testing.T) {
 }
 
 func TestFillIsTheSameOnAnyNumberOfThreads(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	defer parallel.SetThreads(parallel.Threads())
 	d, a := digits(), datasets.EachImage(datasets.KochAffine())
 	indices := make([]int, 200)
 	for i := range indices {
@@ -293,7 +293,7 @@ func TestFillIsTheSameOnAnyNumberOfThreads(t *testing.T) {
 	}
 	var results [2][]float32
 	for i, threads := range []int{1, 7} {
-		runtime.GOMAXPROCS(threads)
+		parallel.SetThreads(threads)
 		results[i] = make([]float32, 64*len(indices))
 		if err := datasets.Fill(results[i], d, indices, imaging.Preprocessing{Size: square(8)}, a, 1, 2, ""); err != nil {
 			t.Fatal(err)

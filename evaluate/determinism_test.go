@@ -2,14 +2,14 @@ package evaluate_test
 
 import (
 	"fmt"
-	"runtime"
 	"testing"
 
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/internal/parallel"
 )
 
-// Every measure has the same bits on one processor and on seven.
-func TestResultsDoNotDependOnTheProcessors(t *testing.T) {
+// Every measure has the same bits on one thread and on seven.
+func TestResultsDoNotDependOnTheThreads(t *testing.T) {
 	train, test := separable(1, 700, 5), separable(2, 400, 5)
 	near, different := pairs(3, 300, 1)
 	var trials []evaluate.Trial
@@ -34,9 +34,9 @@ func TestResultsDoNotDependOnTheProcessors(t *testing.T) {
 		return report + fmt.Sprintln(classifier, v.AUC(), v.EqualErrorRate(), images.AUC(), images.AccuracyAt(shift/2))
 	}
 
-	processors := runtime.GOMAXPROCS(1)
-	defer runtime.GOMAXPROCS(processors)
+	defer parallel.SetThreads(parallel.Threads())
+	parallel.SetThreads(1)
 	one := measure()
-	runtime.GOMAXPROCS(7)
-	expect(t, "on seven processors", measure(), one)
+	parallel.SetThreads(7)
+	expect(t, "on seven threads", measure(), one)
 }

@@ -36,7 +36,7 @@
 // Every element is updated independently, in the element type of its parameter, and
 // the norm of the gradients is summed over chunks of fixed size: the same gradients
 // give the same bits with any number of threads. Steps after the first allocate no
-// memory.
+// memory but a few words for the division among threads.
 //
 // # L2 and weight decay
 //

@@ -54,7 +54,7 @@ func (c *core) safe() bool {
 func (c *core) measureSize() magnitude {
 	m := magnitude{known: true}
 	var one sync.Mutex
-	c.chunks.run(func(i int) {
+	c.chunks.run(func(_, i int) {
 		chunk := c.chunks.all[i]
 		p := c.parameters[chunk.item]
 		weight, moment := largest(p.weight, chunk), 0.

@@ -123,7 +123,7 @@ type Average struct {
 
 	chunks     chunks
 	rest       float64 // 1 − d of the current update
-	blendChunk func(i int)
+	blendChunk func(worker, i int)
 }
 
 // averaged is the average of one tensor and, during a call, the tensor.
@@ -282,7 +282,7 @@ func (a *Average) adopt(averages []averaged) {
 		sizes[i] = each.value.Shape().TotalSize()
 	}
 	a.chunks.divide(sizes)
-	a.blendChunk = func(i int) {
+	a.blendChunk = func(_, i int) {
 		chunk := a.chunks.all[i]
 		a.averages[chunk.item].blend(chunk.from, chunk.to, a.rest)
 	}

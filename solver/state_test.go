@@ -1,11 +1,11 @@
 package solver_test
 
 import (
-	"runtime"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/solver"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
@@ -242,7 +242,8 @@ func TestAverageRestoreGoesOn(t *testing.T) {
 
 func TestAverageOnThreads(t *testing.T) {
 	feed := func(threads int) []float64 {
-		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(threads))
+		defer parallel.SetThreads(parallel.Threads())
+		parallel.SetThreads(threads)
 		a := &solver.Average{Decay: 0.9}
 		for i := range 3 {
 			mustUpdate(t, a, tensors{"w": single(normal(i)...)})

@@ -2,10 +2,8 @@ package solver
 
 import (
 	"math"
-	"runtime"
-	"sync"
-	"sync/atomic"
 
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/vector"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
@@ -31,10 +29,10 @@ type core struct {
 	weightSquares   []float64 // the same of the weight, if it has an L2 penalty and the rule squares gradients
 
 	// The variables of the current step are fields, and its functions are stored, so
-	// that a step allocates nothing.
+	// that a step on one thread allocates nothing.
 	rule                      rule
 	scale                     float64
-	measureChunk, updateChunk func(i int)
+	measureChunk, updateChunk func(worker, i int)
 }
 
 // rule is the part in which solvers differ.
@@ -117,7 +115,7 @@ func (c *core) setUp(model []gorgonia.ValueGrad, r rule) error {
 	c.parameters, c.moments, c.size = parameters, moments, magnitude{}
 	c.chunks.divide(sizes)
 	c.gradientSquares, c.weightSquares = make([]float64, len(c.chunks.all)), make([]float64, len(c.chunks.all))
-	c.measureChunk = func(i int) {
+	c.measureChunk = func(_, i int) {
 		chunk := c.chunks.all[i]
 		p := c.parameters[chunk.item]
 		c.gradientSquares[i] = sumOfSquares(p.gradient, chunk.from, chunk.to)
@@ -125,7 +123,7 @@ func (c *core) setUp(model []gorgonia.ValueGrad, r rule) error {
 			c.weightSquares[i] = sumOfSquares(p.weight, chunk.from, chunk.to)
 		}
 	}
-	c.updateChunk = func(i int) {
+	c.updateChunk = func(_, i int) {
 		chunk := c.chunks.all[i]
 		c.rule.update(c.parameters[chunk.item], chunk.from, chunk.to, c.scale)
 	}
@@ -208,7 +206,7 @@ func (c *core) checkSquares() error {
 	return nil
 }
 
-// chunkSize is the number of elements that a goroutine processes at a time: large
+// chunkSize is the number of elements that a thread processes at a time: large
 // enough that scheduling costs little, small enough to divide a small network. It is
 // fixed, so that sums over chunks do not depend on the number of threads.
 const chunkSize = 1 << 14
@@ -216,15 +214,8 @@ const chunkSize = 1 << 14
 // chunk is the elements [from, to) of one item.
 type chunk struct{ item, from, to int }
 
-// chunks divides work among goroutines.
-type chunks struct {
-	all []chunk
-
-	work   func(i int)
-	worker func() // stored, so that starting a goroutine allocates no closure
-	next   atomic.Int64
-	done   sync.WaitGroup
-}
+// chunks divides items into parts that are processed in parallel.
+type chunks struct{ all []chunk }
 
 // divide divides items of the given sizes into chunks.
 func (c *chunks) divide(sizes []int) {
@@ -234,30 +225,9 @@ func (c *chunks) divide(sizes []int) {
 			c.all = append(c.all, chunk{item, from, min(from+chunkSize, size)})
 		}
 	}
-	c.worker = func() {
-		defer c.done.Done()
-		c.process()
-	}
 }
 
 // run calls work for the index of every chunk, in any order.
-func (c *chunks) run(work func(i int)) {
-	c.work = work
-	c.next.Store(0)
-	for range min(runtime.GOMAXPROCS(0), len(c.all)) - 1 {
-		c.done.Add(1)
-		go c.worker()
-	}
-	c.process()
-	c.done.Wait()
-}
-
-func (c *chunks) process() {
-	for {
-		i := int(c.next.Add(1)) - 1
-		if i >= len(c.all) {
-			return
-		}
-		c.work(i)
-	}
+func (c *chunks) run(work func(worker, i int)) {
+	parallel.ForWorkers(parallel.Threads(), len(c.all), work)
 }

@@ -2,11 +2,11 @@ package solver_test
 
 import (
 	"math"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/solver"
 	"github.com/pkg/errors"
@@ -150,7 +150,8 @@ func normal(index int) []float64 {
 
 func TestThreadsDoNotMatter(t *testing.T) {
 	train := func(s solver.Solver, threads int) ([]float64, solver.State) {
-		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(threads))
+		defer parallel.SetThreads(parallel.Threads())
+		parallel.SetThreads(threads)
 		w, small := newSingle("w", normal(0)...), newSingle("small", 1, 2, 3)
 		for i := range 3 {
 			set(w.grad, normal(1+i)...)
@@ -186,7 +187,10 @@ func TestEveryElementIsUpdatedOnce(t *testing.T) {
 	}
 }
 
+// On one thread: testing.AllocsPerRun sets GOMAXPROCS to 1, too.
 func TestStepsAllocateNothing(t *testing.T) {
+	defer parallel.SetThreads(parallel.Threads())
+	parallel.SetThreads(1)
 	forEverySolver(t, func(t *testing.T, s solver.Solver) {
 		w := newSingle("w", normal(0)...)
 		list := model(w)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/likeness-go/likeness"
@@ -13,6 +12,7 @@ import (
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/plot"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/objectives"
@@ -237,28 +237,22 @@ func shift(d *datasets.Dataset) *datasets.Dataset {
 	return all
 }
 
-// nearest are the places of the neighbors of each image.
+// nearest returns the indices of the nearest neighbors of each image.
 func nearest(images [][]uint8) [][]int {
 	near := make([][]int, len(images))
-	var workers sync.WaitGroup
-	for worker := range 2 {
-		workers.Go(func() {
-			type other struct{ distance, place int }
-			for i := worker; i < len(images); i += 2 {
-				others := make([]other, 0, len(images))
-				for j, image := range images {
-					if j != i {
-						others = append(others, other{squares(images[i], image), j})
-					}
-				}
-				slices.SortFunc(others, func(a, b other) int { return cmp.Or(cmp.Compare(a.distance, b.distance), a.place-b.place) })
-				for _, o := range others[:neighbors] {
-					near[i] = append(near[i], o.place)
-				}
+	type other struct{ distance, index int }
+	parallel.For(len(images), func(i int) {
+		others := make([]other, 0, len(images))
+		for j, image := range images {
+			if j != i {
+				others = append(others, other{squares(images[i], image), j})
 			}
-		})
-	}
-	workers.Wait()
+		}
+		slices.SortFunc(others, func(a, b other) int { return cmp.Or(cmp.Compare(a.distance, b.distance), a.index-b.index) })
+		for _, o := range others[:neighbors] {
+			near[i] = append(near[i], o.index)
+		}
+	})
 	return near
 }
 

@@ -4,18 +4,16 @@ import (
 	"cmp"
 	"context"
 	"math"
-	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/pkg/errors"
 )
 
 // mostAtOnce is the maximum number of nodes that are inserted at the same time. They
 // search for neighbors in the graph as it was before and among each other, so the
-// result does not depend on the number of processors.
+// result does not depend on the number of threads.
 const mostAtOnce = 256
 
 // Build indexes all rows of the vectors. It is an error if their distance is not
@@ -153,21 +151,15 @@ func (g *Graph) linkBack(wanted []backlink) {
 	g.link(node, level, candidates)
 }
 
-// each calls work(0) … work(count−1) on all processors. No two calls may write to the
-// same memory.
+// each calls work(0) … work(count−1) on all threads. No two calls may write to the same
+// memory.
 func (g *Graph) each(count int, work func(w *walk, i int)) {
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range min(count, runtime.GOMAXPROCS(0)) {
-		workers.Go(func() {
-			w := g.borrow()
-			defer g.walks.Put(w)
-			for i := int(next.Add(1)) - 1; i < count; i = int(next.Add(1)) - 1 {
-				work(w, i)
-			}
-		})
+	walks := make([]*walk, min(count, parallel.Threads()))
+	for i := range walks {
+		walks[i] = g.borrow()
+		defer g.walks.Put(walks[i])
 	}
-	workers.Wait()
+	parallel.ForWorkers(len(walks), count, func(worker, i int) { work(walks[worker], i) })
 }
 
 // choose selects at most so many of the candidates, which it sorts, for the links of the

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/gallery/index"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/internal/parallel"
 )
 
 func build(t testing.TB, v *index.Vectors) *index.Graph {
@@ -70,17 +70,17 @@ func TestRecallOfGroups(t *testing.T) {
 	}
 }
 
-// One seed gives one graph, on any number of processors.
+// One seed gives one graph, on any number of threads.
 func TestOneSeedOneGraph(t *testing.T) {
 	v := vectorsOf(t, distanceOf(t, "l2", 16), clustered(1, 1500, 16))
 	var files []string
-	for _, processors := range []int{1, 4} {
-		before := runtime.GOMAXPROCS(processors)
+	defer parallel.SetThreads(parallel.Threads())
+	for _, threads := range []int{1, 4} {
+		parallel.SetThreads(threads)
 		files = append(files, written(t, build(t, v)))
-		runtime.GOMAXPROCS(before)
 	}
 	if files[0] != files[1] {
-		t.Error("four processors build another graph than one")
+		t.Error("four threads build another graph than one")
 	}
 	other, err := index.Build(context.Background(), v, 2)
 	if err != nil {

@@ -3,13 +3,11 @@ package index
 import (
 	"cmp"
 	"math"
-	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/vector"
 	"github.com/pkg/errors"
 )
@@ -82,14 +80,14 @@ func row(data []float32, columns, i int) []float32 {
 
 // Check returns an error for a vector of another length, or with an element that is not
 // a number of magnitude at most MaxValue.
-func (v *Vectors) Check(vector []float32) error {
+func (v *Vectors) Check(values []float32) error {
 	if !v.made() {
 		return errNoVectors
 	}
-	if len(vector) != v.columns {
-		return errors.Errorf("the vector has %d elements, expected %d", len(vector), v.columns)
+	if len(values) != v.columns {
+		return errors.Errorf("the vector has %d elements, expected %d", len(values), v.columns)
 	}
-	for j, x := range vector {
+	for j, x := range values {
 		if !(math.Abs(float64(x)) <= MaxValue) {
 			return errors.Errorf("element %d of the vector is %v, expected a number of magnitude up to %g", j, x, float64(MaxValue))
 		}
@@ -98,13 +96,13 @@ func (v *Vectors) Check(vector []float32) error {
 }
 
 // Append copies a vector to a new last row.
-func (v *Vectors) Append(vector []float32) error {
-	if err := v.Check(vector); err != nil {
+func (v *Vectors) Append(values []float32) error {
+	if err := v.Check(values); err != nil {
 		return err
 	}
-	v.data = append(v.data, vector...)
+	v.data = append(v.data, values...)
 	if v.filter.units {
-		v.units = append(v.units, vector...)
+		v.units = append(v.units, values...)
 	}
 	if v.filter.products {
 		v.squares = append(v.squares, 0)
@@ -115,14 +113,14 @@ func (v *Vectors) Append(vector []float32) error {
 }
 
 // Set copies a vector to row i, in [0, Len).
-func (v *Vectors) Set(i int, vector []float32) error {
-	if err := v.Check(vector); err != nil {
+func (v *Vectors) Set(i int, values []float32) error {
+	if err := v.Check(values); err != nil {
 		return err
 	}
 	if i < 0 || i >= v.rows {
 		return errors.Errorf("row %d, expected one of %d", i, v.rows)
 	}
-	copy(v.Row(i), vector)
+	copy(v.Row(i), values)
 	v.derive(i)
 	return nil
 }
@@ -267,27 +265,27 @@ func (v *Vectors) nearest(queries [][]float32, k int, groups Groups, from int) [
 	}
 	each := max(64, blockBytes/(4*v.columns))
 	blocks := (v.rows - from + each - 1) / each
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	answers := make([][]selection, min(blocks, runtime.GOMAXPROCS(0)))
-	for w := range answers {
-		answers[w] = make([]selection, len(queries))
-		for i := range answers[w] {
-			answers[w][i] = selection{k: k, groups: groups}
-		}
-		workers.Go(func() {
-			s := newScan(v, prepared, each)
-			for block := next.Add(1) - 1; block < int64(blocks); block = next.Add(1) - 1 {
-				begin := from + int(block)*each
-				s.block(answers[w], begin, min(begin+each, v.rows))
+	workers := min(blocks, parallel.Threads())
+	scans := make([]*scan, workers)
+	answers := make([][]selection, workers)
+	parallel.ForWorkers(workers, blocks, func(worker, block int) {
+		if scans[worker] == nil {
+			scans[worker] = newScan(v, prepared, each)
+			answers[worker] = make([]selection, len(queries))
+			for i := range answers[worker] {
+				answers[worker][i] = selection{k: k, groups: groups}
 			}
-		})
-	}
-	workers.Wait()
+		}
+		begin := from + block*each
+		scans[worker].block(answers[worker], begin, min(begin+each, v.rows))
+	})
 	merged := make([][]Neighbor, len(queries))
 	for i := range merged {
 		all := selection{k: k, groups: groups}
 		for _, answer := range answers {
+			if answer == nil {
+				continue // the others finished before this worker began
+			}
 			for _, neighbor := range answer[i].found {
 				all.offer(neighbor)
 			}

@@ -3,7 +3,6 @@ package index_test
 import (
 	"bytes"
 	"math"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/gallery/index"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/internal/testutil"
 	"pgregory.net/rapid"
@@ -187,9 +187,9 @@ func TestFilter(t *testing.T) {
 			calls.Store(0)
 			nearestExactly(t, v, queries, 10, nil)
 			// Of rows in a random order about k·ln(n/k) are among the k nearest so
-			// far, here 53, and as many again for each goroutine.
+			// far, here 53, and as many again for each thread.
 			each := int(calls.Load()) / len(queries)
-			if most := 53 * 4 * runtime.GOMAXPROCS(0); each < 10 || each > most {
+			if most := 53 * 4 * parallel.Threads(); each < 10 || each > most {
 				t.Errorf("%s, %d queries: measured %d of %d rows each, want 10 to %d", name, len(queries), each, len(rows), most)
 			}
 		}
