@@ -216,8 +216,8 @@ func Load(path string) (*Model, error) {
 //	LoadWith(path, MyBackbone{}, WithHead(MyHead{}))
 //
 // A nil backbone is that of the file.
-func LoadWith(path string, backbone backbone.Backbone, options ...LoadOption) (*Model, error) {
-	own := own{backbone: backbone}
+func LoadWith(path string, network backbone.Backbone, options ...LoadOption) (*Model, error) {
+	own := own{backbone: network}
 	for _, option := range options {
 		if option != nil {
 			option(&own)

@@ -36,14 +36,14 @@ type Model struct {
 
 // New is an untrained model: weights are drawn from the seed. The
 // preprocessing's size must be the backbone's.
-func New(backbone backbone.Backbone, head heads.Head, preprocessing imaging.Preprocessing, seed uint64) (m *Model, err error) {
+func New(network backbone.Backbone, head heads.Head, preprocessing imaging.Preprocessing, seed uint64) (m *Model, err error) {
 	defer func() {
 		caught(recover(), &err)
 		if err != nil {
 			m, err = nil, errors.Wrap(err, "new model")
 		}
 	}()
-	m = &Model{Backbone: backbone, Head: head, Preprocessing: preprocessing, Weights: graph.NewWeights(graph.Float32, seed)}
+	m = &Model{Backbone: network, Head: head, Preprocessing: preprocessing, Weights: graph.NewWeights(graph.Float32, seed)}
 	if err := m.check(); err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func New(backbone backbone.Backbone, head heads.Head, preprocessing imaging.Prep
 		program, err := graph.Build(m.Weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
 			embeddings := m.embed(b, batch)
 			if features[embeddings.Shape()[1]] = true; len(features) > 1 {
-				b.Fail("backbone %T: its method Embed gives as many features as %v, depending on the batch size, expected one number", backbone, slices.Sorted(maps.Keys(features)))
+				b.Fail("backbone %T: its method Embed gives as many features as %v, depending on the batch size, expected one number", network, slices.Sorted(maps.Keys(features)))
 			}
 			distances := head.Pairwise(b, embeddings, embeddings)
 			if distances == nil || distances.Dims() != 2 || distances.Shape()[0] != batch || distances.Shape()[1] != batch {

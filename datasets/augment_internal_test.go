@@ -14,8 +14,8 @@ import (
 // 90° to (−0.5, 2) and moved by (10, 20); the point (0, 1) goes to (0, 3),
 // (3·0.5, 3) = (1.5, 3), (−3, 1.5) and is moved.
 func TestComposeScalesShearsRotatesAndMoves(t *testing.T) {
-	want := imaging.Affine{XX: -0.5, YX: 2, XY: -3, YY: 1.5, X0: 10, Y0: 20}
-	got := imaging.NewAffine(90, 0.5, 0.25, 2, 3, 10, 20)
+	want := imaging.AffineTransform{XX: -0.5, YX: 2, XY: -3, YY: 1.5, X0: 10, Y0: 20}
+	got := imaging.NewAffineTransform(90, 0.5, 0.25, 2, 3, 10, 20)
 	if diff := cmp.Diff(want, got, cmpopts.EquateApprox(0, 1e-12)); diff != "" {
 		t.Error(diff)
 	}
@@ -25,7 +25,7 @@ func TestAQuarterTurn(t *testing.T) {
 	// Rows go down, so that 90° turns clockwise: the left column becomes the upper
 	// row.
 	square := make([]uint8, 9)
-	imaging.Resample(square, []uint8{1, 2, 3, 4, 5, 6, 7, 8, 9}, imaging.Size{Height: 3, Width: 3, Channels: 1}, 99, imaging.Warp{imaging.NewAffine(90, 0, 0, 1, 1, 0, 0)})
+	imaging.Resample(square, []uint8{1, 2, 3, 4, 5, 6, 7, 8, 9}, imaging.Size{Height: 3, Width: 3, Channels: 1}, 99, imaging.Warp{imaging.NewAffineTransform(90, 0, 0, 1, 1, 0, 0)})
 	if diff := cmp.Diff([]uint8{7, 4, 1, 8, 5, 2, 9, 6, 3}, square); diff != "" {
 		t.Error(diff)
 	}
@@ -35,15 +35,15 @@ func TestMoving(t *testing.T) {
 	src := []uint8{10, 20, 30, 40, 50, 60}
 	size := imaging.Size{Height: 2, Width: 3, Channels: 1}
 	got := make([]uint8, 6)
-	imaging.Resample(got, src, size, 9, imaging.Warp{imaging.NewAffine(0, 0, 0, 1, 1, 1, 0)})
+	imaging.Resample(got, src, size, 9, imaging.Warp{imaging.NewAffineTransform(0, 0, 0, 1, 1, 1, 0)})
 	if diff := cmp.Diff([]uint8{9, 10, 20, 9, 40, 50}, got); diff != "" {
 		t.Errorf("by one column:\n%s", diff)
 	}
-	imaging.Resample(got, src, size, 9, imaging.Warp{imaging.NewAffine(0, 0, 0, 1, 1, 0, -1)})
+	imaging.Resample(got, src, size, 9, imaging.Warp{imaging.NewAffineTransform(0, 0, 0, 1, 1, 0, -1)})
 	if diff := cmp.Diff([]uint8{40, 50, 60, 9, 9, 9}, got); diff != "" {
 		t.Errorf("by one row:\n%s", diff)
 	}
-	imaging.Resample(got, src, size, 0, imaging.Warp{imaging.NewAffine(0, 0, 0, 1, 1, 0.5, 0)})
+	imaging.Resample(got, src, size, 0, imaging.Warp{imaging.NewAffineTransform(0, 0, 0, 1, 1, 0.5, 0)})
 	if diff := cmp.Diff([]uint8{5, 15, 25, 20, 45, 55}, got); diff != "" {
 		t.Errorf("by half a column:\n%s", diff)
 	}
@@ -58,16 +58,16 @@ func TestDrawnComponents(t *testing.T) {
 	for _, test := range []struct {
 		name          string
 		only          Affine
-		component     func(imaging.Affine) float64
+		component     func(imaging.AffineTransform) float64
 		middle, width float64 // the range is middle ± width
 	}{
-		{"rotation", Affine{Rotation: koch.Rotation}, func(m imaging.Affine) float64 { return math.Atan2(m.YX, m.XX) * 180 / math.Pi }, 0, 10},
-		{"shear along x", Affine{Shear: koch.Shear}, func(m imaging.Affine) float64 { return m.XY }, 0, 0.3},
-		{"shear along y", Affine{Shear: koch.Shear}, func(m imaging.Affine) float64 { return m.YX }, 0, 0.3},
-		{"scale along x", Affine{ScaleMin: koch.ScaleMin, ScaleMax: koch.ScaleMax}, func(m imaging.Affine) float64 { return m.XX }, 1, 0.2},
-		{"scale along y", Affine{ScaleMin: koch.ScaleMin, ScaleMax: koch.ScaleMax}, func(m imaging.Affine) float64 { return m.YY }, 1, 0.2},
-		{"translation along x", Affine{Translation: koch.Translation}, func(m imaging.Affine) float64 { return m.X0 }, 0, 2},
-		{"translation along y", Affine{Translation: koch.Translation}, func(m imaging.Affine) float64 { return m.Y0 }, 0, 2},
+		{"rotation", Affine{Rotation: koch.Rotation}, func(m imaging.AffineTransform) float64 { return math.Atan2(m.YX, m.XX) * 180 / math.Pi }, 0, 10},
+		{"shear along x", Affine{Shear: koch.Shear}, func(m imaging.AffineTransform) float64 { return m.XY }, 0, 0.3},
+		{"shear along y", Affine{Shear: koch.Shear}, func(m imaging.AffineTransform) float64 { return m.YX }, 0, 0.3},
+		{"scale along x", Affine{ScaleMin: koch.ScaleMin, ScaleMax: koch.ScaleMax}, func(m imaging.AffineTransform) float64 { return m.XX }, 1, 0.2},
+		{"scale along y", Affine{ScaleMin: koch.ScaleMin, ScaleMax: koch.ScaleMax}, func(m imaging.AffineTransform) float64 { return m.YY }, 1, 0.2},
+		{"translation along x", Affine{Translation: koch.Translation}, func(m imaging.AffineTransform) float64 { return m.X0 }, 0, 2},
+		{"translation along y", Affine{Translation: koch.Translation}, func(m imaging.AffineTransform) float64 { return m.Y0 }, 0, 2},
 	} {
 		test.only.Probability = koch.Probability
 		var sum, unmoved float64
@@ -98,7 +98,7 @@ func TestComponentsAreIndependent(t *testing.T) {
 	const times = 12800
 	still := 0
 	for seed := range uint64(times) {
-		if KochAffine().draw(random.New(seed)) == (imaging.Affine{XX: 1, YY: 1}) {
+		if KochAffine().draw(random.New(seed)) == (imaging.AffineTransform{XX: 1, YY: 1}) {
 			still++
 		}
 	}
@@ -203,7 +203,7 @@ func TestPartsOfADistortionInTurn(t *testing.T) {
 	if diff := cmp.Diff([]uint8{2, 3, 0, 5, 6, 0, 8, 9, 0}, got); diff != "" {
 		t.Errorf("moved:\n%s", diff)
 	}
-	imaging.Resample(got, src, size, 0, imaging.Warp{imaging.NewAffine(90, 0, 0, 1, 1, 0, 0), right})
+	imaging.Resample(got, src, size, 0, imaging.Warp{imaging.NewAffineTransform(90, 0, 0, 1, 1, 0, 0), right})
 	if diff := cmp.Diff([]uint8{8, 5, 2, 9, 6, 3, 0, 0, 0}, got); diff != "" {
 		t.Errorf("moved, then turned clockwise:\n%s", diff)
 	}

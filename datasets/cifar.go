@@ -106,8 +106,8 @@ func (d *Dataset) appendCIFAR(name string, data []byte, o Options) error {
 	})
 }
 
-func openCIFARArchive(path string) (map[string][]byte, error) {
-	file, err := os.Open(path)
+func openCIFARArchive(name string) (map[string][]byte, error) {
+	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func within(owner string, bounds ...bound) error {
 
 // draw draws the components. It takes the same number of values from r whatever
 // takes part.
-func (a Affine) draw(r *rand.Rand) imaging.Affine {
+func (a Affine) draw(r *rand.Rand) imaging.AffineTransform {
 	between := func(least, most, otherwise float64) float64 {
 		takesPart, value := r.Float64() < a.Probability, least+(most-least)*r.Float64()
 		if !takesPart {
@@ -82,7 +82,7 @@ func (a Affine) draw(r *rand.Rand) imaging.Affine {
 	shearX, shearY := between(-a.Shear, a.Shear, 0), between(-a.Shear, a.Shear, 0)
 	scaleX, scaleY := between(a.ScaleMin, a.ScaleMax, 1), between(a.ScaleMin, a.ScaleMax, 1)
 	moveX, moveY := between(-a.Translation, a.Translation, 0), between(-a.Translation, a.Translation, 0)
-	return imaging.NewAffine(angle, shearX, shearY, scaleX, scaleY, moveX, moveY)
+	return imaging.NewAffineTransform(angle, shearX, shearY, scaleX, scaleY, moveX, moveY)
 }
 
 // Elastic is a random elastic distortion: every point of an image is moved by a

@@ -36,8 +36,8 @@ func toy(counts ...int) *datasets.Dataset {
 // values returns the first byte of each image.
 func values(d *datasets.Dataset) []int {
 	result := []int{}
-	for _, image := range d.Images {
-		result = append(result, int(image[0]))
+	for _, pixels := range d.Images {
+		result = append(result, int(pixels[0]))
 	}
 	return result
 }

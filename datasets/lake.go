@@ -16,11 +16,11 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Run is one of the twenty one-shot tasks of Lake, Salakhutdinov & Tenenbaum
+// OneShotRun is one of the twenty one-shot tasks of Lake, Salakhutdinov & Tenenbaum
 // 2015 ("Human-level concept learning through probabilistic program induction"),
 // on which results on Omniglot are compared: twenty characters of one alphabet,
 // each with one example, and twenty images to classify.
-type Run struct {
+type OneShotRun struct {
 	Name     string    // "run01"
 	Training [][]uint8 // one example of each class, (height, width, channels) bytes, ink 255
 	Test     [][]uint8 // the images to classify
@@ -34,7 +34,7 @@ type Run struct {
 // trial, since an interval has to resample whole runs (evaluate.Score.Clustered). A
 // character that occurs in two runs is a class of each of them, so images of different
 // runs must not be compared.
-func RunTrials(runs []Run, size imaging.Size) (images *Dataset, trials []evaluate.Trial, groups []int, err error) {
+func RunTrials(runs []OneShotRun, size imaging.Size) (images *Dataset, trials []evaluate.Trial, groups []int, err error) {
 	images = &Dataset{Name: "one-shot runs", Size: size}
 	for r, run := range runs {
 		if len(run.Answers) != len(run.Test) {
@@ -69,7 +69,7 @@ func (d *Dataset) add(image []uint8, label int, source string) {
 }
 
 // OpenRuns reads the file all_runs.zip, see ReadRuns.
-func OpenRuns(zipPath string, o Options) ([]Run, error) {
+func OpenRuns(zipPath string, o Options) ([]OneShotRun, error) {
 	archive, err := zip.OpenReader(zipPath)
 	if err != nil {
 		return nil, errors.Wrapf(err, "open one-shot runs %s", zipPath)
@@ -83,7 +83,7 @@ func OpenRuns(zipPath string, o Options) ([]Run, error) {
 // over all_runs.zip, wherever its bytes are, or of its unzipped folder (os.DirFS). The
 // images (105 × 105 pixels) are brought to the options' size and cut as they say, or
 // left as they are. White becomes black and ink 255. Other options play no part.
-func ReadRuns(files fs.FS, o Options) (runs []Run, err error) {
+func ReadRuns(files fs.FS, o Options) (runs []OneShotRun, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			runs, err = nil, errors.Errorf("read one-shot runs: the file system panics: %v", cause)
@@ -96,7 +96,7 @@ func ReadRuns(files fs.FS, o Options) (runs []Run, err error) {
 	return runs, errors.Wrap(err, "read one-shot runs")
 }
 
-func readRuns(files fs.FS, o Options) ([]Run, error) {
+func readRuns(files fs.FS, o Options) ([]OneShotRun, error) {
 	if err := checkNames(files); err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func readRuns(files fs.FS, o Options) ([]Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	runs := make([]Run, len(lists))
+	runs := make([]OneShotRun, len(lists))
 	err = parallel.Each(context.Background(), 0, len(lists), func(i int) error {
 		runs[i].Name = path.Dir(lists[i])
 		return errors.Wrap(runs[i].read(files, p), lists[i])
@@ -122,7 +122,7 @@ func readRuns(files fs.FS, o Options) ([]Run, error) {
 
 // read follows the run's class_labels.txt, whose lines are the path of a test
 // image and that of the training image of its class.
-func (run *Run) read(archive fs.FS, p imaging.Preprocessing) error {
+func (run *OneShotRun) read(archive fs.FS, p imaging.Preprocessing) error {
 	training, err := fs.Glob(archive, run.Name+"/training/*.png")
 	if err != nil {
 		return err

@@ -36,7 +36,7 @@ func TestOpenRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	left, right := []uint8{255, 0}, []uint8{0, 255} // ink is 255
-	want := []datasets.Run{
+	want := []datasets.OneShotRun{
 		{Name: "run01", Training: [][]uint8{left, right}, Test: [][]uint8{right, left}, Answers: []int{1, 0}},
 		{Name: "run02", Training: [][]uint8{right}, Test: [][]uint8{right}, Answers: []int{0}},
 	}
@@ -69,7 +69,7 @@ func TestReadRuns(t *testing.T) {
 
 func TestRunTrials(t *testing.T) {
 	size := imaging.Size{Height: 1, Width: 1, Channels: 1}
-	runs := []datasets.Run{
+	runs := []datasets.OneShotRun{
 		{Name: "run01", Training: [][]uint8{{1}, {2}}, Test: [][]uint8{{3}, {4}}, Answers: []int{1, 0}},
 		{Name: "run02", Training: [][]uint8{{5}}, Test: [][]uint8{{6}}, Answers: []int{0}},
 	}

@@ -91,10 +91,10 @@ func (s *Splits) readOmniglot(dir folder, stem string, o Options) (*Dataset, err
 			return imaging.OpenFile(filepath.Join(dir.join(stem), filepath.FromSlash(name)))
 		})
 	case slices.Contains(dir.files, stem+".zip"):
-		path := dir.join(stem + ".zip")
-		archive, err := zip.OpenReader(path)
+		name := dir.join(stem + ".zip")
+		archive, err := zip.OpenReader(name)
 		if err != nil {
-			return nil, errors.Wrapf(err, "open %s", path)
+			return nil, errors.Wrapf(err, "open %s", name)
 		}
 		defer archive.Close()
 		return s.readAlphabets(&archive.Reader, stem+".zip", o, nil)

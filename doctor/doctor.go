@@ -163,7 +163,7 @@ func omniglot(folder string) (string, error) {
 }
 
 // hausdorff compares the number of errors on the runs with the published one.
-func hausdorff(runs []datasets.Run) (string, error) {
+func hausdorff(runs []datasets.OneShotRun) (string, error) {
 	var distances [][]float64
 	var answers []int
 	for _, run := range runs {

@@ -159,12 +159,12 @@ func TestSameBits(t *testing.T) {
 func TestHausdorffErrors(t *testing.T) {
 	ink := make([]uint8, 105*105)
 	ink[5] = 255
-	run := datasets.Run{Name: "run01", Training: [][]uint8{ink}, Test: [][]uint8{ink}, Answers: []int{0}}
-	if _, err := hausdorff([]datasets.Run{run}); err == nil || !strings.Contains(err.Error(), "has 0.00 % errors in 1 trials, expected 38.75 % of 400") {
+	run := datasets.OneShotRun{Name: "run01", Training: [][]uint8{ink}, Test: [][]uint8{ink}, Answers: []int{0}}
+	if _, err := hausdorff([]datasets.OneShotRun{run}); err == nil || !strings.Contains(err.Error(), "has 0.00 % errors in 1 trials, expected 38.75 % of 400") {
 		t.Errorf("found %v", err)
 	}
 	run.Test = [][]uint8{make([]uint8, 105*105)}
-	if _, err := hausdorff([]datasets.Run{run}); err == nil || !strings.Contains(err.Error(), "run01: the image has no ink") {
+	if _, err := hausdorff([]datasets.OneShotRun{run}); err == nil || !strings.Contains(err.Error(), "run01: the image has no ink") {
 		t.Errorf("found %v", err)
 	}
 	for _, folder := range []string{"", t.TempDir()} {

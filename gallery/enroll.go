@@ -159,9 +159,9 @@ func (g *Gallery) add(records []record) error {
 		return err
 	}
 	defer g.writing.Unlock()
-	time := now()
+	enrolled := now()
 	for i := range records {
-		records[i].example.Time = time
+		records[i].example.Time = enrolled
 		if err := g.checkClass(records[i].class); err != nil {
 			return err
 		}

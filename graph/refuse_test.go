@@ -283,12 +283,12 @@ func forbiddenUses(t *testing.T, path string, source any) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gorgonia := ""
+	version := ""
 	for _, spec := range file.Imports {
 		if spec.Path.Value == `"gorgonia.org/gorgonia"` {
-			gorgonia = "gorgonia"
+			version = "gorgonia"
 			if spec.Name != nil {
-				gorgonia = spec.Name.Name
+				version = spec.Name.Name
 			}
 		}
 	}
@@ -299,7 +299,7 @@ func forbiddenUses(t *testing.T, path string, source any) []string {
 			return true
 		}
 		name, ok := selector.X.(*ast.Ident)
-		if ok && gorgonia != "" && name.Name == gorgonia && forbidden[selector.Sel.Name] != "" {
+		if ok && version != "" && name.Name == version && forbidden[selector.Sel.Name] != "" {
 			uses = append(uses, files.Position(selector.Pos()).String()+": "+name.Name+"."+selector.Sel.Name)
 		}
 		return true

@@ -16,7 +16,7 @@ func AffineAugmentations(pixels []uint8, size Size) [][]uint8 {
 	for _, scale := range []float64{0.92, 1.08} {
 		for _, angle := range []float64{-8, 0, 8} {
 			version := make([]uint8, len(pixels))
-			Resample(version, pixels, size, 0, Warp{NewAffine(angle, 0, 0, scale, scale, 0, 0)})
+			Resample(version, pixels, size, 0, Warp{NewAffineTransform(angle, 0, 0, scale, scale, 0, 0)})
 			versions = append(versions, version)
 		}
 	}
@@ -67,21 +67,22 @@ type Warp []interface {
 	Source(x, y float64) (float64, float64)
 }
 
-// Affine maps a point of the source, relative to the center, to one of the target:
+// AffineTransform maps a point of the source, relative to the center, to one of the target:
 // (x, y) ↦ (XX·x + XY·y + X0, YX·x + YY·y + Y0).
-type Affine struct{ XX, XY, YX, YY, X0, Y0 float64 }
+type AffineTransform struct{ XX, XY, YX, YY, X0, Y0 float64 }
 
-// NewAffine scales, then shears, rotates by an angle in degrees and moves by pixels.
-func NewAffine(angle, shearX, shearY, scaleX, scaleY, moveX, moveY float64) Affine {
+// NewAffineTransform returns the transform that scales, then shears, then rotates by an
+// angle in degrees, and then translates by pixels.
+func NewAffineTransform(angle, shearX, shearY, scaleX, scaleY, moveX, moveY float64) AffineTransform {
 	sin, cos := math.Sincos(angle * math.Pi / 180)
-	return Affine{
+	return AffineTransform{
 		XX: (cos - sin*shearY) * scaleX, XY: (cos*shearX - sin) * scaleY, X0: moveX,
 		YX: (sin + cos*shearY) * scaleX, YY: (sin*shearX + cos) * scaleY, Y0: moveY,
 	}
 }
 
 // Source is the point that is mapped to (x, y).
-func (a Affine) Source(x, y float64) (float64, float64) {
+func (a AffineTransform) Source(x, y float64) (float64, float64) {
 	determinant := a.XX*a.YY - a.XY*a.YX
 	x, y = x-a.X0, y-a.Y0
 	return (a.YY*x - a.XY*y) / determinant, (a.XX*y - a.YX*x) / determinant

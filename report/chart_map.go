@@ -312,16 +312,16 @@ func classColors(d *datasets.Dataset) (colors []color.RGBA, legend []entry) {
 	slices.Sort(colored)
 	for i, class := range colored {
 		legend = append(legend, entry{name: d.Classes[class], fill: internalplot.Colors[i]})
-		for _, image := range classes[class] {
-			colors[image] = internalplot.Colors[i]
+		for _, embedding := range classes[class] {
+			colors[embedding] = internalplot.Colors[i]
 		}
 	}
 	if len(rest) > 0 {
 		legend = append(legend, entry{name: "others", fill: others})
 	}
 	for _, class := range rest {
-		for _, image := range classes[class] {
-			colors[image] = others
+		for _, embedding := range classes[class] {
+			colors[embedding] = others
 		}
 	}
 	return colors, legend

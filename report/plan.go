@@ -91,13 +91,13 @@ func NewPairPlan(validation, test *datasets.PairList) *Plan {
 }
 
 // NewRunsPlan returns the plan for the one-shot tasks of Lake, Salakhutdinov &
-// Tenenbaum 2015 (see datasets.Run) and a network that is trained on train. The
+// Tenenbaum 2015 (see datasets.OneShotRun) and a network that is trained on train. The
 // one-shot accuracy is over all trials, and its interval resamples the runs.
 // Verification compares each test image with the training image of its class and with
 // that of another class of its run, drawn with the seed. The threshold is chosen on
 // balanced pairs of the training images. There is no retrieval, because runs share
 // characters. The published results are printed beside the figures.
-func NewRunsPlan(train *datasets.Dataset, runs []datasets.Run, seed uint64, published []Published) (*Plan, error) {
+func NewRunsPlan(train *datasets.Dataset, runs []datasets.OneShotRun, seed uint64, published []Published) (*Plan, error) {
 	if train == nil {
 		return nil, errors.New("plan: found no training images")
 	}

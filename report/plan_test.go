@@ -187,10 +187,10 @@ func TestProgress(t *testing.T) {
 }
 
 // runs are one-shot tasks of two classes each, whose images are those of noisy classes.
-func runs(count int) (runs []datasets.Run) {
+func runs(count int) (runs []datasets.OneShotRun) {
 	for r := range count {
 		d := noisy(2, 2, uint64(10+r), "run")
-		runs = append(runs, datasets.Run{
+		runs = append(runs, datasets.OneShotRun{
 			Name: fmt.Sprintf("run%02d", r+1), Training: [][]uint8{d.Images[0], d.Images[2]},
 			Test: [][]uint8{d.Images[3], d.Images[1]}, Answers: []int{1, 0},
 		})

@@ -19,8 +19,8 @@ var ErrTooMany = errors.New("too many pairs: choose a smaller threshold")
 // MaxPairs is the maximum number of pairs that Near returns.
 const MaxPairs = 1 << 20
 
-// Pair is a pair of images of a collection, by their indices.
-type Pair struct {
+// NearPair is a pair of images of a collection, by their indices, and its distance.
+type NearPair struct {
 	A, B     int // A < B
 	Distance float64
 }
@@ -36,7 +36,7 @@ const (
 // then by index. onProgress, unless it is nil, is called with the number of parts of the
 // work that are done. The error wraps ErrTooMany, or reports a distance that is not finite,
 // or is that of the context.
-func (c *Collection) Near(ctx context.Context, threshold float64, onProgress func(done, total int)) ([]Pair, error) {
+func (c *Collection) Near(ctx context.Context, threshold float64, onProgress func(done, total int)) ([]NearPair, error) {
 	if math.IsNaN(threshold) || math.IsInf(threshold, 0) {
 		return nil, errors.Errorf("near images: the threshold is %v, expected a finite number", threshold)
 	}
@@ -44,7 +44,7 @@ func (c *Collection) Near(ctx context.Context, threshold float64, onProgress fun
 		return nil, errors.WithMessage(err, "near images")
 	}
 	rows := c.Embeddings.Rows
-	found := make([][]Pair, (rows+tileRows-1)/tileRows)
+	found := make([][]NearPair, (rows+tileRows-1)/tileRows)
 	var count atomic.Int64
 	err := parallel.EachProgress(ctx, 0, len(found), onProgress, func(strip int) error {
 		begin := strip * tileRows
@@ -58,7 +58,7 @@ func (c *Collection) Near(ctx context.Context, threshold float64, onProgress fun
 			for a := begin; a < end; a++ {
 				for b := max(a+1, from); b < to; b++ {
 					if d := distances[(a-begin)*(to-from)+b-from]; d <= threshold {
-						found[strip] = append(found[strip], Pair{a, b, d})
+						found[strip] = append(found[strip], NearPair{a, b, d})
 					}
 				}
 			}
@@ -75,7 +75,7 @@ func (c *Collection) Near(ctx context.Context, threshold float64, onProgress fun
 		return nil, errors.WithMessage(err, "near images")
 	}
 	pairs := slices.Concat(found...)
-	slices.SortStableFunc(pairs, func(x, y Pair) int { return cmp.Compare(x.Distance, y.Distance) })
+	slices.SortStableFunc(pairs, func(x, y NearPair) int { return cmp.Compare(x.Distance, y.Distance) })
 	return pairs, nil
 }
 
@@ -123,9 +123,9 @@ type Group []Member
 // Member is an image of a group.
 type Member struct {
 	Image int
-	// Beside is the nearest of the earlier images of the group, and Distance is the
+	// Nearest is the nearest of the earlier images of the group, and Distance is the
 	// distance to it. For the first image it is the image itself, with distance 0.
-	Beside   int
+	Nearest  int
 	Distance float64
 }
 
@@ -133,9 +133,9 @@ type Member struct {
 // those of Near. Groups are sorted by the distance of their nearest pair. A group begins
 // with its nearest pair, followed by the image that is nearest to any earlier one, and so on
 // (Prim 1957, "Shortest connection networks and some generalizations").
-func Groups(pairs []Pair) []Group {
+func Groups(pairs []NearPair) []Group {
 	forest := spanningForest(pairs)
-	branches := map[int][]Pair{} // by image
+	branches := map[int][]NearPair{} // by image
 	for _, p := range forest {
 		branches[p.A] = append(branches[p.A], p)
 		branches[p.B] = append(branches[p.B], p)
@@ -152,7 +152,7 @@ func Groups(pairs []Pair) []Group {
 
 // spanningForest returns the pairs of a minimum spanning forest, in their order (Kruskal
 // 1956, "On the shortest spanning subtree of a graph and the traveling salesman problem").
-func spanningForest(pairs []Pair) []Pair {
+func spanningForest(pairs []NearPair) []NearPair {
 	parents := map[int]int{}
 	root := func(image int) int {
 		for {
@@ -166,7 +166,7 @@ func spanningForest(pairs []Pair) []Pair {
 			image = parent
 		}
 	}
-	var forest []Pair
+	var forest []NearPair
 	for _, p := range pairs {
 		if a, b := root(p.A), root(p.B); a != b {
 			parents[b] = a
@@ -177,11 +177,11 @@ func spanningForest(pairs []Pair) []Pair {
 }
 
 // grow returns the group of an image and marks all its members as seen.
-func grow(first int, branches map[int][]Pair, seen map[int]bool) Group {
+func grow(first int, branches map[int][]NearPair, seen map[int]bool) Group {
 	group := Group{}
 	reach := &queue{{A: first, B: first}}
 	for reach.Len() > 0 {
-		p := heap.Pop(reach).(Pair)
+		p := heap.Pop(reach).(NearPair)
 		from, to := p.A, p.B
 		if seen[to] {
 			from, to = to, from
@@ -190,7 +190,7 @@ func grow(first int, branches map[int][]Pair, seen map[int]bool) Group {
 			continue
 		}
 		seen[to] = true
-		group = append(group, Member{Image: to, Beside: from, Distance: p.Distance})
+		group = append(group, Member{Image: to, Nearest: from, Distance: p.Distance})
 		for _, branch := range branches[to] {
 			heap.Push(reach, branch)
 		}
@@ -199,14 +199,14 @@ func grow(first int, branches map[int][]Pair, seen map[int]bool) Group {
 }
 
 // queue is a heap of pairs with the nearest first.
-type queue []Pair
+type queue []NearPair
 
 func (q queue) Len() int      { return len(q) }
 func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
 func (q queue) Less(i, j int) bool {
 	return cmp.Or(cmp.Compare(q[i].Distance, q[j].Distance), q[i].A-q[j].A, q[i].B-q[j].B) < 0
 }
-func (q *queue) Push(pair interface{}) { *q = append(*q, pair.(Pair)) }
+func (q *queue) Push(pair interface{}) { *q = append(*q, pair.(NearPair)) }
 func (q *queue) Pop() interface{} {
 	last := len(*q) - 1
 	pair := (*q)[last]

@@ -72,15 +72,15 @@ func TestNearAgainstLoops(t *testing.T) {
 	for name, metric := range metrics {
 		c := points(t, 1, 300, 3, metric)
 		threshold := distance(t, metric, c.Embeddings.Row(7), c.Embeddings.Row(211)) // so that one pair is at it
-		var want []retrieval.Pair
+		var want []retrieval.NearPair
 		for a := range c.Embeddings.Rows {
 			for b := a + 1; b < c.Embeddings.Rows; b++ {
 				if d := distance(t, metric, c.Embeddings.Row(a), c.Embeddings.Row(b)); d <= threshold {
-					want = append(want, retrieval.Pair{A: a, B: b, Distance: d})
+					want = append(want, retrieval.NearPair{A: a, B: b, Distance: d})
 				}
 			}
 		}
-		slices.SortStableFunc(want, func(x, y retrieval.Pair) int { return cmp.Compare(x.Distance, y.Distance) })
+		slices.SortStableFunc(want, func(x, y retrieval.NearPair) int { return cmp.Compare(x.Distance, y.Distance) })
 		last := 0
 		got, err := c.Near(context.Background(), threshold, func(done, total int) {
 			if done != last+1 || total != 3 {
@@ -187,10 +187,10 @@ type panicking struct{ evaluate.Metric }
 // Of a chain 1–2–3 and a pair 8–9, where 2–3 is the nearest pair, the first group begins
 // with 2 and 3, and 1 is beside 2.
 func TestGroups(t *testing.T) {
-	pairs := []retrieval.Pair{{A: 2, B: 3, Distance: 0.1}, {A: 8, B: 9, Distance: 0.2}, {A: 1, B: 2, Distance: 0.3}, {A: 1, B: 3, Distance: 0.4}}
+	pairs := []retrieval.NearPair{{A: 2, B: 3, Distance: 0.1}, {A: 8, B: 9, Distance: 0.2}, {A: 1, B: 2, Distance: 0.3}, {A: 1, B: 3, Distance: 0.4}}
 	want := []retrieval.Group{
-		{{Image: 2, Beside: 2}, {Image: 3, Beside: 2, Distance: 0.1}, {Image: 1, Beside: 2, Distance: 0.3}},
-		{{Image: 8, Beside: 8}, {Image: 9, Beside: 8, Distance: 0.2}},
+		{{Image: 2, Nearest: 2}, {Image: 3, Nearest: 2, Distance: 0.1}, {Image: 1, Nearest: 2, Distance: 0.3}},
+		{{Image: 8, Nearest: 8}, {Image: 9, Nearest: 8, Distance: 0.2}},
 	}
 	if diff := gocmp.Diff(want, retrieval.Groups(pairs)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -206,7 +206,7 @@ func TestGroupsProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const images = 9
 		near := map[[2]int]float64{}
-		var pairs []retrieval.Pair
+		var pairs []retrieval.NearPair
 		for range rapid.IntRange(0, 12).Draw(t, "pairs") {
 			a, b := rapid.IntRange(0, images-2).Draw(t, "a"), rapid.IntRange(1, images-1).Draw(t, "b")
 			if _, twice := near[[2]int{a, b}]; a >= b || twice {
@@ -214,7 +214,7 @@ func TestGroupsProperties(t *testing.T) {
 			}
 			d := float64(len(pairs) / 2) // ascending, some equal
 			near[[2]int{a, b}], near[[2]int{b, a}] = d, d
-			pairs = append(pairs, retrieval.Pair{A: a, B: b, Distance: d})
+			pairs = append(pairs, retrieval.NearPair{A: a, B: b, Distance: d})
 		}
 		reachable := func(from int) map[int]bool {
 			seen := map[int]bool{from: true}
@@ -238,7 +238,7 @@ func TestGroupsProperties(t *testing.T) {
 							nearest = d
 						}
 					}
-					if !members[m.Beside] || near[[2]int{m.Beside, m.Image}] != m.Distance || m.Distance != nearest {
+					if !members[m.Nearest] || near[[2]int{m.Nearest, m.Image}] != m.Distance || m.Distance != nearest {
 						t.Errorf("%+v is at place %d of %+v, expected a distance of %v", m, place, group, nearest)
 					}
 				}
@@ -262,12 +262,12 @@ func TestGroupsProperties(t *testing.T) {
 // A long chain and a large star are one group each.
 func TestLargeGroups(t *testing.T) {
 	const n = 20_000
-	var chain, star []retrieval.Pair
+	var chain, star []retrieval.NearPair
 	for i := range n {
-		chain = append(chain, retrieval.Pair{A: i, B: i + 1, Distance: 1})
-		star = append(star, retrieval.Pair{A: 0, B: i + 1, Distance: float64(i)})
+		chain = append(chain, retrieval.NearPair{A: i, B: i + 1, Distance: 1})
+		star = append(star, retrieval.NearPair{A: 0, B: i + 1, Distance: float64(i)})
 	}
-	for name, pairs := range map[string][]retrieval.Pair{"chain": chain, "star": star} {
+	for name, pairs := range map[string][]retrieval.NearPair{"chain": chain, "star": star} {
 		if groups := retrieval.Groups(pairs); len(groups) != 1 || len(groups[0]) != n+1 {
 			t.Errorf("%s: found %d groups", name, len(groups))
 		}

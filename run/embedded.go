@@ -15,7 +15,7 @@ import (
 // are of other alphabets. Nothing is held out, and nothing is selected by validation.
 type embedded struct {
 	labeled
-	runs []datasets.Run
+	runs []datasets.OneShotRun
 }
 
 // embeddedSize is that of the images if neither the settings nor the network choose.

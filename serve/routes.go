@@ -43,8 +43,8 @@ func (s *Server) table() []route {
 }
 
 // api returns a route under /v1 that answers in JSON. Without fields it reads no body.
-func (s *Server) api(method, path string, do func(*http.Request, body) (any, error), fields ...field) route {
-	return route{method: method, path: path, fields: fields, serve: s.answering(func(w http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) api(method, pattern string, do func(*http.Request, body) (any, error), fields ...field) route {
+	return route{method: method, path: pattern, fields: fields, serve: s.answering(func(w http.ResponseWriter, r *http.Request) (any, error) {
 		if err := s.slots.check(); err != nil { // before the body is read
 			return nil, err
 		}
@@ -84,8 +84,8 @@ func (s *Server) routes() http.Handler {
 		paths[r.path][r.method] = r
 	}
 	mux := http.NewServeMux()
-	for path, methods := range paths {
-		mux.Handle(path, s.watched(path, s.byMethod(methods)))
+	for pattern, methods := range paths {
+		mux.Handle(pattern, s.watched(pattern, s.byMethod(methods)))
 	}
 	mux.Handle("/", s.watched("other", func(_ http.ResponseWriter, r *http.Request) error {
 		if err := s.access.check(r, true); err != nil {

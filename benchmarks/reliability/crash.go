@@ -35,12 +35,12 @@ func crash(ctx context.Context, s settings) ([]measured, error) {
 	if err := flags.Parse(s.arguments); err != nil {
 		return nil, err
 	}
-	folder, likeness, remove, err := temporary(ctx)
+	folder, program, remove, err := temporary(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer remove()
-	m, err := newMaterial(ctx, likeness, folder)
+	m, err := newMaterial(ctx, program, folder)
 	if err != nil {
 		return nil, err
 	}

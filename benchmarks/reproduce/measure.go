@@ -18,7 +18,7 @@ const trialSeed = 1
 
 // lake is the accuracy over the official runs, each trial decided by itself;
 // the interval takes the runs for the unit.
-func lake(runs []datasets.Run, size imaging.Size) measurement {
+func lake(runs []datasets.OneShotRun, size imaging.Size) measurement {
 	images, trials, groups, err := datasets.RunTrials(runs, size)
 	return func(c contender) (evaluate.Estimate, error) {
 		if err != nil {

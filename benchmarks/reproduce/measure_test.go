@@ -47,7 +47,7 @@ func value(t *testing.T, m measurement, c contender) float64 {
 }
 
 func TestLake(t *testing.T) {
-	runs := []datasets.Run{
+	runs := []datasets.OneShotRun{
 		{Name: "run01", Training: [][]uint8{{0}, {100}}, Test: [][]uint8{{90}, {10}}, Answers: []int{1, 0}},
 		{Name: "run02", Training: [][]uint8{{0}, {100}}, Test: [][]uint8{{90}, {10}}, Answers: []int{1, 1}}, // the second is wrong
 	}

@@ -24,12 +24,12 @@ func (s settings) options(background string) datasets.Options {
 }
 
 // open reads the alphabets, and the official runs.
-func (s settings) open(background string) (datasets.Splits, []datasets.Run, error) {
+func (s settings) open(background string) (datasets.Splits, []datasets.OneShotRun, error) {
 	return s.openAs(s.options(background))
 }
 
 // openAs is open with images of other options.
-func (s settings) openAs(options datasets.Options) (datasets.Splits, []datasets.Run, error) {
+func (s settings) openAs(options datasets.Options) (datasets.Splits, []datasets.OneShotRun, error) {
 	if s.data == "" {
 		return datasets.Splits{}, nil, errors.New("-data is missing: the folder of Omniglot's official files, from https://github.com/brendenlake/omniglot")
 	}

@@ -69,7 +69,7 @@ func (s setting) measure(ctx context.Context, n int) (size, error) {
 
 	before = heap()
 	start = time.Now()
-	graph, err := index.Build(ctx, vectors, s.seed)
+	built, err := index.Build(ctx, vectors, s.seed)
 	if err != nil {
 		return m, err
 	}
@@ -79,7 +79,7 @@ func (s setting) measure(ctx context.Context, n int) (size, error) {
 		a := approximation{breadth: breadth}
 		var found [][]index.Neighbor
 		a.query, found, err = each(queries, func(query [][]float32) ([][]index.Neighbor, error) {
-			return graph.Nearest(query, neighbors, nil, breadth)
+			return built.Nearest(query, neighbors, nil, breadth)
 		})
 		if err != nil {
 			return m, err

@@ -62,7 +62,7 @@ func TestMessyFolder(t *testing.T) {
 func TestLists(t *testing.T) {
 	inFolder(t)
 	bars(t, "bars", 4, 6)
-	path := func(class, image int) string { return fmt.Sprintf("bars/bar%d/%d.png", class, image) }
+	path := func(class, number int) string { return fmt.Sprintf("bars/bar%d/%d.png", class, number) }
 	pairs, triplets := "a,b,different,split\n", "anchor,positive,negative,split\n"
 	for class := range 4 {
 		other := (class + 1) % 4
@@ -80,12 +80,12 @@ func TestLists(t *testing.T) {
 		list("pairs.csv", "--objective", "contrastive"), list("pairs.csv", "--objective", "cross-entropy"),
 		list("triplets.csv", "--objective", "triplet"), list("triplets.csv", "--objective", "contrastive", "--limit", "9"),
 	} {
-		run := filepath.Join("runs", fmt.Sprint(i))
-		table, said := tool(t, append(args, "--out", run)...)
+		folder := filepath.Join("runs", fmt.Sprint(i))
+		table, said := tool(t, append(args, "--out", folder)...)
 		if !strings.Contains(table, "verification, ROC AUC") || !strings.Contains(table, "verification, accuracy") {
 			t.Errorf("%v prints\n%s%s", args, table, said)
 		}
-		if again, _ := tool(t, "eval", "--run", run); again != table {
+		if again, _ := tool(t, "eval", "--run", folder); again != table {
 			t.Errorf("%v: eval prints another table:\n%s%s", args, table, again)
 		}
 	}
@@ -279,11 +279,11 @@ func TestImageErrorsSayWhatWasFound(t *testing.T) {
 	picture := filepath.Join("photos", "bar0", "0.png")
 	write(t, "empty.png", "")
 	for _, command := range []string{"compare", "search"} {
-		arguments := func(image string) []string {
+		arguments := func(file string) []string {
 			if command == "search" {
-				return []string{"search", image, "--in", "photos", "--model", "model.safetensors"}
+				return []string{"search", file, "--in", "photos", "--model", "model.safetensors"}
 			}
-			return []string{"compare", picture, image, "--model", "model.safetensors"}
+			return []string{"compare", picture, file, "--model", "model.safetensors"}
 		}
 		toolFails(t, failure, []string{"photos is a folder, expected an image file (PNG, JPEG"}, arguments("photos")...)
 		toolFails(t, failure, []string{"empty.png: the file is empty", "PNG, JPEG"}, arguments("empty.png")...)

@@ -89,9 +89,9 @@ func TestFetchAndTrain(t *testing.T) {
 		if stdout != test.want || !strings.Contains(stderr, "a small Fashion-MNIST") || !strings.Contains(stderr, "checksums are correct") {
 			t.Errorf("fetch to %q prints %s%s", test.to, stdout, stderr)
 		}
-		run := "run of " + test.data
-		table, _ := tool(t, "train", "--data", test.data, "--backbone", "tiny.toml", "--batch", "4", "--epochs", "1", "--out", run)
-		if again, said := tool(t, "eval", "--run", run); again != table || withoutProgress(said) != "" {
+		folder := "run of " + test.data
+		table, _ := tool(t, "train", "--data", test.data, "--backbone", "tiny.toml", "--batch", "4", "--epochs", "1", "--out", folder)
+		if again, said := tool(t, "eval", "--run", folder); again != table || withoutProgress(said) != "" {
 			t.Errorf("eval finds other data:\n%s%s", again, said)
 		}
 	}

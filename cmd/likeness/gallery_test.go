@@ -363,10 +363,10 @@ func TestPathsAreBytes(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := map[string]string{"one": first, "two": second}[*a.Class]
-		image, _ := base64.StdEncoding.DecodeString(a.ImageBytes)
+		encoded, _ := base64.StdEncoding.DecodeString(a.ImageBytes)
 		source, _ := base64.StdEncoding.DecodeString(a.Candidates[0].SourceBytes)
-		if string(image) != want || string(source) != want {
-			t.Errorf("found %q and %q, want %q in %s", image, source, want, line)
+		if string(encoded) != want || string(source) != want {
+			t.Errorf("found %q and %q, want %q in %s", encoded, source, want, line)
 		}
 	}
 	out, _ = tool(t, "verify", "two", second, "--gallery", file, "--json")

@@ -103,7 +103,7 @@ func (n *nearDuplicatesCommand) threshold(c *console, model *likeness.Model, nam
 }
 
 // describe names the files of pairs and of the groups that they make.
-func describe(collection *retrieval.Collection, pairs []retrieval.Pair) groups {
+func describe(collection *retrieval.Collection, pairs []retrieval.NearPair) groups {
 	files := collection.Files
 	found := groups{Images: len(files), Groups: [][]groupMember{}, Pairs: []filePair{}, Skipped: append([]string{}, collection.Skipped...)}
 	for _, p := range pairs {
@@ -114,7 +114,7 @@ func describe(collection *retrieval.Collection, pairs []retrieval.Pair) groups {
 		for i, m := range group {
 			member := groupMember{File: files[m.Image], FileBytes: pathBytes(files[m.Image])}
 			if i > 0 {
-				member.From, member.FromBytes, member.Distance = files[m.Beside], pathBytes(files[m.Beside]), m.Distance
+				member.From, member.FromBytes, member.Distance = files[m.Nearest], pathBytes(files[m.Nearest]), m.Distance
 			}
 			members = append(members, member)
 		}

@@ -144,8 +144,8 @@ func TestNearDuplicates(t *testing.T) {
 func TestSearch(t *testing.T) {
 	inFolder(t)
 	scans(t)
-	image := scanned("ring.png")
-	stdout, stderr := tool(t, "search", image, "--in", "scans", "--json")
+	query := scanned("ring.png")
+	stdout, stderr := tool(t, "search", query, "--in", "scans", "--json")
 	var got matches
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
 		t.Fatal(err)
@@ -155,7 +155,7 @@ func TestSearch(t *testing.T) {
 	}
 	want := []fileMatch{}
 	for _, file := range []string{scanned("cross.png"), scanned("more", "cross.png"), scanned("ring.jpg"), scanned("zring.png")} {
-		distance := distanceBy(t, image, file)
+		distance := distanceBy(t, query, file)
 		same := strings.Contains(file, "ring")
 		want = append(want, fileMatch{File: file, Distance: distance, Same: &same})
 	}

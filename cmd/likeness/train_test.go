@@ -335,9 +335,9 @@ func TestDrawings(t *testing.T) {
 	}
 }
 
-func weightsOf(t *testing.T, run string) map[string][]float32 {
+func weightsOf(t *testing.T, folder string) map[string][]float32 {
 	t.Helper()
-	model, err := likeness.Load(filepath.Join(run, "model.safetensors"))
+	model, err := likeness.Load(filepath.Join(folder, "model.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,9 +349,9 @@ func weightsOf(t *testing.T, run string) map[string][]float32 {
 }
 
 // pictures are the files of a run's plots.
-func pictures(t *testing.T, run string) (names []string) {
+func pictures(t *testing.T, folder string) (names []string) {
 	t.Helper()
-	entries, err := os.ReadDir(filepath.Join(run, "plots"))
+	entries, err := os.ReadDir(filepath.Join(folder, "plots"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,15 +75,15 @@ func TestKeepsTheStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image := image.NewGray(image.Rect(0, 0, 105, 105))
-	for i := range image.Pix {
-		image.Pix[i] = uint8(i * i % 251)
+	gray := image.NewGray(image.Rect(0, 0, 105, 105))
+	for i := range gray.Pix {
+		gray.Pix[i] = uint8(i * i % 251)
 	}
-	want, err := start.Embed(image)
+	want, err := start.Embed(gray)
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := kept.Embed(image)
+	found, err := kept.Embed(gray)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func Small1(o datasets.Options) (datasets.Splits, error) {
 
 // Runs returns the twenty one-shot tasks in their order, with images brought to size
 // by the same options as those that were trained on, see datasets.ReadRuns.
-func Runs(o datasets.Options) ([]datasets.Run, error) {
+func Runs(o datasets.Options) ([]datasets.OneShotRun, error) {
 	archive, err := read(runs)
 	if err != nil {
 		return nil, err

@@ -135,8 +135,8 @@ func (r results) record(command string) (Record, error) {
 	}
 	for _, f := range r.footprints {
 		m := Memory{Title: f.workload.Title, Names: f.names}
-		for _, bytes := range f.bytes {
-			m.MiB, m.Ratios = append(m.MiB, bytes>>20), append(m.Ratios, float64(bytes)/float64(f.bytes[0]))
+		for _, size := range f.bytes {
+			m.MiB, m.Ratios = append(m.MiB, size>>20), append(m.Ratios, float64(size)/float64(f.bytes[0]))
 		}
 		all.Memory = append(all.Memory, m)
 	}
