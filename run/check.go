@@ -51,22 +51,10 @@ func (s Settings) check() error {
 	if s.Seed > 1<<63-1 {
 		return errors.Errorf("--seed: found %d, expected at most 2^63 - 1, which TOML can hold", s.Seed)
 	}
-	if s.ScaleMin > s.ScaleMax {
-		return errors.Errorf("--scale-min: found %v, expected at most --scale-max, which is %v", s.ScaleMin, s.ScaleMax)
-	}
 	if err := s.checkImages(); err != nil {
 		return err
 	}
-	if err := s.checkSolver(); err != nil {
-		return err
-	}
-	// Augmentation that is off is checked, too: a mistake in it must not be silent.
-	on := s
-	on.Augment = cmp.Or(s.Augment, 1)
-	if err := on.augmentation().Validate(); err != nil {
-		return errors.WithMessage(err, "augmentation")
-	}
-	return nil
+	return s.checkSolver()
 }
 
 // limits are the smallest and the largest value of a setting that is a number.
@@ -93,24 +81,21 @@ func interval(lowest, highest float64) string {
 	return fmt.Sprintf("a number from %v to %v", lowest, highest)
 }
 
-// checkImages checks each setting of how images are cropped and augmented, whether or
-// not it has an effect beside the others.
+// checkImages checks how images are cropped and augmented, also while this is off: a
+// mistake in it must not be silent.
 func (s Settings) checkImages() error {
 	for _, part := range []struct {
 		key   string
 		value interface{ Validate() error }
 	}{
-		{"crop_min", imaging.Crop{Margin: 1, MinSide: s.CropMin}},
 		{"crop", imaging.Crop{Margin: cmp.Or(s.Crop, 1)}},
-		{"augment", datasets.Affine{Probability: s.Augment}},
-		{"rotation", datasets.Affine{Rotation: s.Rotation}},
 		{"shear", datasets.Affine{Shear: s.Shear}},
 		{"scale_min", datasets.Affine{ScaleMin: s.ScaleMin, ScaleMax: s.ScaleMax}},
 		{"translation", datasets.Affine{Translation: s.Translation}},
-		{"elastic_sigma", datasets.Elastic{Smoothness: s.ElasticSigma}},
 		{"elastic", datasets.Elastic{Displacement: s.Elastic, Smoothness: 1}},
-		{"batch_elastic_sigma", datasets.Elastic{Smoothness: s.BatchElasticSigma}},
+		{"elastic_sigma", datasets.Elastic{Displacement: s.Elastic, Smoothness: s.ElasticSigma}},
 		{"batch_elastic", datasets.Elastic{Displacement: s.BatchElastic, Smoothness: 1}},
+		{"batch_elastic_sigma", datasets.Elastic{Displacement: s.BatchElastic, Smoothness: s.BatchElasticSigma}},
 		{"erosion", datasets.Stroke{Min: 0 - s.Erosion}},
 		{"dilation", datasets.Stroke{Max: s.Dilation}},
 	} {

@@ -27,7 +27,8 @@ import (
 // These struct tags describe a setting to this package: of lists the choices that an
 // option belongs to, so that it returns to its default when another choice is made;
 // needs is the setting without which it has no effect; min (0 if absent) and max are
-// the smallest and the largest value. Numbers must be finite.
+// the smallest and the largest value. Numbers must be finite. The packages that take a
+// setting check it, too, and state the ranges that have no tag.
 type Settings struct {
 	// Out is the run folder, which must be empty or absent. If it is empty, Train
 	// creates runs/DATA-OBJECTIVE-TIME.
@@ -107,7 +108,7 @@ type Settings struct {
 	L2                float64        `toml:"l2" of:"solver" name:"l2" group:"Solver" placeholder:"λ" help:"L2 penalty λ‖w‖² in sgd and adam, added to the gradient by the solver; --penalty is for single layers."`
 	WeightDecay       float64        `toml:"weight_decay" of:"solver" group:"Solver" placeholder:"λ" help:"Decoupled weight decay of adamw."`
 	ClipNorm          float64        `toml:"clip_norm" group:"Solver" placeholder:"NORM" help:"Maximum norm of the gradient; larger ones are clipped."`
-	EMADecay          float64        `toml:"ema_decay" max:"1" group:"Solver" name:"ema-decay" placeholder:"DECAY" help:"Use the exponential moving average of the weights, with this decay such as 0.999."`
+	EMADecay          float64        `toml:"ema_decay" group:"Solver" name:"ema-decay" placeholder:"DECAY" help:"Use the exponential moving average of the weights, with this decay such as 0.999."`
 	Layers            []solver.Layer `toml:"layers,omitempty" kong:"-"` // settings of single layers
 
 	complete bool // zeros mean zero, not the default

@@ -90,7 +90,7 @@ func TestRefusals(t *testing.T) {
 		"huge size":   {failure, []string{"--size", "10000x10000", "67108864 pixels"}, train("--size", "10000x10000")},
 		"average":     {failure, []string{"--ema-decay: found 1"}, train("--ema-decay", "1")},
 		"bend":        {failure, []string{"smoothness is 0"}, train("--elastic", "3", "--elastic-sigma", "0")},
-		"scales":      {failure, []string{"--scale-min: found 0.8", "--scale-max, which is 0.5"}, train("--scale-max", "0.5")},
+		"scales":      {failure, []string{"--scale-min: affine distortion: scale_min is 0.8 and scale_max 0.5"}, train("--scale-max", "0.5")},
 		"empty data":  {misuse, []string{"--data: found an empty value", "not set"}, []string{"train", "--data", ""}},
 		"empty list":  {misuse, []string{"--unseen: found an empty value"}, train("--unseen", "")},
 		"empty model": {misuse, []string{"--model: found an empty value"}, []string{"compare", "a.png", "b.png", "--model", ""}},
