@@ -90,7 +90,7 @@ func TestApplyIsReproducible(t *testing.T) {
 
 // Small distortions about the center keep the ink and where it lies: over many
 // distortions of a disc its mean is the disc's.
-func TestDistortionsAreCentred(t *testing.T) {
+func TestDistortionsAreCentered(t *testing.T) {
 	const side, times = 21, 500
 	src := make([]uint8, side*side)
 	for i := range src {

@@ -85,7 +85,7 @@ func TestOpenCIFARPacked(t *testing.T) {
 	checkSmallCIFAR(t, splits)
 }
 
-func TestOpenCIFARInGrey(t *testing.T) {
+func TestOpenCIFARInGray(t *testing.T) {
 	splits, err := datasets.Open(folder(t, smallCIFAR()), datasets.Options{Size: imaging.Size{Channels: 1}})
 	if err != nil {
 		t.Fatal(err)

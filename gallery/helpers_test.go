@@ -146,11 +146,11 @@ var shapes = map[string]func(x, y float64) bool{
 }
 
 // drawing draws a shape in black on white, with a size and a position in pixels.
-func drawing(shape string, side, centreX, centreY, size int) image.Image {
+func drawing(shape string, side, centerX, centerY, size int) image.Image {
 	img := image.NewGray(image.Rect(0, 0, side, side))
 	for y := range side {
 		for x := range side {
-			u, v := float64(x-centreX)/float64(size), float64(y-centreY)/float64(size)
+			u, v := float64(x-centerX)/float64(size), float64(y-centerY)/float64(size)
 			img.SetGray(x, y, color.Gray{Y: 255})
 			if math.Max(math.Abs(u), math.Abs(v)) < 1 && shapes[shape](u, v) {
 				img.SetGray(x, y, color.Gray{})

@@ -243,7 +243,7 @@ func killedAfter(t *testing.T, path string, count int) (acknowledged []string) {
 		}
 	}
 	if err := child.Wait(); err == nil || len(acknowledged) < count {
-		t.Fatalf("the child acknowledged %d enrolments and ended by itself:\n%s", len(acknowledged), &said)
+		t.Fatalf("the child acknowledged %d enrollments and ended by itself:\n%s", len(acknowledged), &said)
 	}
 	return acknowledged
 }

@@ -49,7 +49,7 @@ func TestCropFindsTheInk(t *testing.T) {
 
 // A square that begins between pixels takes half of each; a shrunk one averages.
 func TestCropAveragesAreas(t *testing.T) {
-	// Ink of 3 × 1 in a square of 3 × 3: centred on row 1.5 of the paper.
+	// Ink of 3 × 1 in a square of 3 × 3: centered on row 1.5 of the paper.
 	img := ink(5, 5, image.Rect(1, 1, 4, 2))
 	if diff := cmp.Diff([]uint8{0, 0, 0, 255, 255, 255, 0, 0, 0}, cropped(3, imaging.Crop{Margin: 1}).Pixels(img)); diff != "" {
 		t.Error(diff)

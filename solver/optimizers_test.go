@@ -236,7 +236,7 @@ func compare(t *rapid.T, s solver.Solver, p precision, newNaive func() func(w, g
 }
 
 // The problem of benchmarks/peers/solver_reference.py, which says how
-// testdata/pytorch.json came about: W and b minimise Σ‖Wx + b − y‖²/2.
+// testdata/pytorch.json came about: W and b minimize Σ‖Wx + b − y‖²/2.
 var (
 	inputs  = [][]float64{{0.5, -1.0, 2.0}, {1.5, 0.25, -0.5}, {-0.75, 1.25, 1.0}, {0.1, 0.2, -0.3}}
 	targets = [][]float64{{1.0, -2.0}, {0.5, 0.25}, {-1.5, 1.0}, {2.0, 0.75}}

@@ -333,7 +333,7 @@ type ofGraph struct {
 func (p ofGraph) Decays() bool                  { return true }
 func (p ofGraph) Grad() (gorgonia.Value, error) { return p.gradient.Value(), nil }
 
-// train minimises Σ(Xw − y)² + λ‖w‖² for ten steps and returns w. The penalty
+// train minimizes Σ(Xw − y)² + λ‖w‖² for ten steps and returns w. The penalty
 // is a term of the graph; a λ of zero leaves it out.
 func train(t *testing.T, s gorgonia.Solver, penalty float64) []float64 {
 	t.Helper()

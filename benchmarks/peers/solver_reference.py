@@ -2,7 +2,7 @@
 
     python benchmarks/peers/solver_reference.py > solver/testdata/pytorch.json
 
-The problem: W (2, 3) and b (2,) minimise half the sum of (W x + b - y)^2 over
+The problem: W (2, 3) and b (2,) minimize half the sum of (W x + b - y)^2 over
 four samples. Double precision; each trajectory is 20 steps of W, row-major, and b.
 PyTorch's weight_decay adds wd * w to the gradient of Adam and SGD, so wd is twice
 the L2 of this module.

@@ -102,7 +102,7 @@ func (r recipe) digits(ctx context.Context, s settings, row Row, train, test *da
 	row = s.fill(row, row.Method, took)
 	if row.Validation {
 		for i := range fields[:len(fields)-1] {
-			score, err := linear(train, test, regularisation)(joined(fields[:i+1]).trained)
+			score, err := linear(train, test, regularization)(joined(fields[:i+1]).trained)
 			if err != nil {
 				return nil, err
 			}
@@ -117,7 +117,7 @@ func (r recipe) digits(ctx context.Context, s settings, row Row, train, test *da
 		}
 	}
 	byViews := r.head.Name() == "cosine" && !row.Validation // other distances have no mean of views
-	return field.measure(row, linear(train, test, regularisation), byViews)
+	return field.measure(row, linear(train, test, regularization), byViews)
 }
 
 // regularization λ of linear classifiers.

@@ -79,7 +79,7 @@ func TestRefusals(t *testing.T) {
 		"unseen":      {failure, []string{"unseen", `"bar9"`, "bar0, bar1"}, train("--unseen", "bar9")},
 		"solver":      {failure, []string{"solver", `"adm"`, "adamw"}, train("--solver", "adm", "--size", "16")},
 		"patience":    {failure, []string{"--patience: found 3", "nothing to validate by"}, train("--size", "16", "--patience", "3")},
-		"penalised":   {failure, []string{`penalty "conv9"`, "conv1.weight"}, train("--size", "16", "--penalty", "conv9=1")},
+		"penalized":   {failure, []string{`penalty "conv9"`, "conv1.weight"}, train("--size", "16", "--penalty", "conv9=1")},
 		"epochs":      {failure, []string{"--epochs: found 0, expected a number of 1 or more"}, train("--size", "16", "--epochs", "0")},
 		"augment":     {failure, []string{"--augment: found 7, expected a number from 0 to 1"}, train("--size", "16", "--augment", "7")},
 		"grouped":     {failure, []string{"grouped", "contrastive", "n-pair"}, train("--size", "16", "--grouped")},

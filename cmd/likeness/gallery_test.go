@@ -209,8 +209,8 @@ func TestGalleryRefusals(t *testing.T) {
 		say  []string
 		args []string
 	}{
-		"nothing to enrol":   {failure, []string{"either a class and its images or --folder"}, in("new.gallery", "enroll")},
-		"two ways to enrol":  {failure, []string{"either a class and its images or --folder"}, in("new.gallery", "enroll", "a", image, "--folder", "bars")},
+		"nothing to enroll":  {failure, []string{"either a class and its images or --folder"}, in("new.gallery", "enroll")},
+		"two ways to enroll": {failure, []string{"either a class and its images or --folder"}, in("new.gallery", "enroll", "a", image, "--folder", "bars")},
 		"no images":          {failure, []string{`class "a"`, "likeness enroll a a.png --gallery new.gallery"}, in("new.gallery", "enroll", "a")},
 		"missing image":      {failure, []string{"missing.png"}, in("new.gallery", "enroll", "a", "missing.png")},
 		"broken folder":      {failure, []string{filepath.Join("broken", "a", "1.png")}, in("new.gallery", "enroll", "--folder", "broken", "--model", "run")},
@@ -220,7 +220,7 @@ func TestGalleryRefusals(t *testing.T) {
 		"no gallery":         {failure, []string{"new.gallery", "create a gallery with likeness enroll"}, in("new.gallery", "identify", image)},
 		"a text":             {failure, []string{"tiny.toml", "not a gallery of a known format"}, in("tiny.toml", "identify", image)},
 		"another model":      {failure, []string{"bars.gallery", filepath.Join("run", "model.safetensors"), "other.safetensors", "checksum"}, in("bars.gallery", "identify", image, "--model", "other.safetensors")},
-		"enrol by another":   {failure, []string{"embeddings of different models are not comparable"}, in("bars.gallery", "enroll", "a", image, "--model", "other.safetensors")},
+		"enroll by another":  {failure, []string{"embeddings of different models are not comparable"}, in("bars.gallery", "enroll", "a", image, "--model", "other.safetensors")},
 		"misspelt class":     {failure, []string{`unknown class "bra1": did you mean "bar1"? The classes are bar0, bar1, bar2`}, in("bars.gallery", "verify", "bra1", image)},
 		"forget nobody":      {failure, []string{`unknown class "nobody". The classes are bar0`}, in("bars.gallery", "forget", "nobody")},
 		"no candidates":      {failure, []string{"--candidates: found 0, expected at least 1"}, in("bars.gallery", "identify", image, "-k", "0")},
@@ -242,7 +242,7 @@ func TestGalleryRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) { toolFails(t, test.code, test.say, test.args...) })
 	}
 	if _, err := os.Stat("new.gallery"); err == nil {
-		t.Error("a refused enrolment leaves a gallery behind")
+		t.Error("a refused enrollment leaves a gallery behind")
 	}
 	if _, said := tool(t, "classes", "--gallery", "bars.gallery"); !strings.Contains(said, "no threshold") {
 		t.Errorf("classes says\n%s", said)

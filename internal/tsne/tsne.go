@@ -111,7 +111,7 @@ func descend(y [][2]float64, p []float64, iterations int) {
 			factor, momentum = exaggeration, firstMomentum
 		}
 		slope(gradient, y, p, factor, kernel)
-		var centre [2]float64
+		var center [2]float64
 		for i := range y {
 			for k, g := range gradient[i] {
 				// Jacobs 1988: steps grow while the sign is the same, and shrink when it changes.
@@ -122,12 +122,12 @@ func descend(y [][2]float64, p []float64, iterations int) {
 				}
 				step[i][k] = momentum*step[i][k] - rate*gain[i][k]*g
 				y[i][k] += step[i][k]
-				centre[k] += y[i][k] / float64(n)
+				center[k] += y[i][k] / float64(n)
 			}
 		}
 		for i := range y {
-			y[i][0] -= centre[0]
-			y[i][1] -= centre[1]
+			y[i][0] -= center[0]
+			y[i][1] -= center[1]
 		}
 	}
 }

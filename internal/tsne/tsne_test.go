@@ -107,7 +107,7 @@ func TestDescentGoesDown(t *testing.T) {
 				mean += place[k] / float64(len(y))
 			}
 			if math.Abs(mean) > 1e-9 {
-				t.Errorf("after %d iterations the centre is at %v on axis %d", iterations, mean, k)
+				t.Errorf("after %d iterations the center is at %v on axis %d", iterations, mean, k)
 			}
 		}
 	}
