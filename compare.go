@@ -9,19 +9,20 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Comparison is how alike two images are.
+// Comparison is the result of comparing two images.
 type Comparison struct {
-	// Distance is that of the model's head: the smaller, the more alike.
+	// Distance is the distance by the model's head; a smaller one means more similar
+	// images.
 	Distance float64
-	// Calibrated says whether the model has a threshold; Threshold and Same mean
-	// something only then.
+	// Calibrated reports whether the model has a threshold. If not, Threshold and Same
+	// are zero.
 	Calibrated bool
 	Threshold  float64
 	Same       bool // Distance ≤ Threshold
 }
 
-// Compare embeds two images and measures their distance. An embedding or a
-// distance that is NaN or infinite is an error: it says nothing of the images.
+// Compare embeds two images and measures their distance. An embedding or a distance that
+// is NaN or infinite is an error.
 func (m *Model) Compare(a, b image.Image) (c Comparison, err error) {
 	defer func() {
 		if caught(recover(), &err); err != nil {

@@ -14,9 +14,9 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Embed gives one embedding for each image, in order. It does not depend on the
-// other images, but for rounding: layers add up otherwise for one image than for
-// many.
+// Embed returns the embedding of each image, in order. An embedding does not depend on
+// the other images except for rounding, because layers add up in another order for one
+// image than for many.
 func (m *Model) Embed(images ...image.Image) (embeddings [][]float32, err error) {
 	defer func() {
 		if caught(recover(), &err); err != nil {
@@ -35,9 +35,9 @@ func (m *Model) Embed(images ...image.Image) (embeddings [][]float32, err error)
 	return m.embedPixels(pixels)
 }
 
-// EmbedPixels is Embed for images that are prepared but for their
-// normalization: (height, width, channels) bytes each, as Preprocessing.Pixels
-// and the data sets of package datasets give them.
+// EmbedPixels is Embed for preprocessed images that are not yet normalized: (height,
+// width, channels) bytes each, as Preprocessing.Pixels and the data sets of package
+// datasets provide them.
 func (m *Model) EmbedPixels(pixels [][]uint8) (embeddings [][]float32, err error) {
 	defer func() {
 		if caught(recover(), &err); err != nil {
@@ -50,8 +50,8 @@ func (m *Model) EmbedPixels(pixels [][]uint8) (embeddings [][]float32, err error
 	return m.embedPixels(pixels)
 }
 
-// Images is prepared images that need not lie in memory. Every datasets.Images is
-// one, a *datasets.Dataset among them; Pixels makes one of a slice.
+// Images is a sequence of preprocessed images that need not be in memory. Every
+// datasets.Images implements it, and so does Pixels.
 type Images interface {
 	// Len is the number of images.
 	Len() int
@@ -78,10 +78,9 @@ func (p Pixels) Read(i int, pixels []uint8) error {
 	return nil
 }
 
-// EmbedAll is EmbedPixels for many images, which it reads in parallel while those
-// before them are embedded. It returns the embeddings as one array, and calls
-// progress, unless it is nil, with the number of images embedded since the last
-// call.
+// EmbedAll is EmbedPixels for many images, which are read in parallel while earlier ones
+// are embedded. It returns the embeddings as one array. If progress is not nil, it is
+// called with the number of images embedded since the last call.
 func (m *Model) EmbedAll(images Images, progress func(images int)) (evaluate.Embeddings, error) {
 	if err := guard(m.check); err != nil {
 		return evaluate.Embeddings{}, errors.Wrap(err, "embed")
@@ -162,7 +161,7 @@ func readAll(images Images, first int, pixels [][]uint8) error {
 	})
 }
 
-// guard makes an error of a panic of what is the user's own.
+// guard turns a panic of user-defined code into an error.
 func guard(call func() error) (err error) {
 	defer func() { caught(recover(), &err) }()
 	return call()
@@ -236,9 +235,9 @@ func (m *Model) embedBatch(pixels [][]uint8, batch int) ([][]float32, error) {
 	return rows, nil
 }
 
-// Close frees the memory of the graphs that the model keeps between calls of its
-// methods. It need not be called: a model that is dropped keeps nothing. A model
-// may be used after Close, and builds its graphs anew.
+// Close frees the graphs that the model keeps between calls of its methods. Calling it is
+// optional, since the garbage collector frees them with the model. A model may be used
+// after Close and then builds its graphs again.
 func (m *Model) Close() error {
 	if m == nil {
 		return nil

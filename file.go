@@ -29,10 +29,12 @@ const (
 )
 
 var (
-	// ErrOwnBackbone says that a file cannot say how its model embeds.
-	ErrOwnBackbone = errors.New("the backbone, or one of its blocks, is a Go type of its author's own: use LoadWith")
-	// ErrOwnHead says that a file cannot say how its model measures distances.
-	ErrOwnHead = errors.New("the head is a Go type of its author's own: use LoadWith and WithHead")
+	// ErrOwnBackbone is the error of Load for a model whose backbone or a block of it is
+	// a user-defined Go type, which a file cannot contain.
+	ErrOwnBackbone = errors.New("the backbone, or one of its blocks, is a user-defined Go type: use LoadWith")
+	// ErrOwnHead is the error of Load for a model whose head is a user-defined Go type,
+	// which a file cannot contain.
+	ErrOwnHead = errors.New("the head is a user-defined Go type: use LoadWith and WithHead")
 )
 
 // ownBackbone stands in the metadata for a backbone that is no list of blocks.
@@ -51,18 +53,16 @@ func (m *Model) weights() []*graph.Weight {
 	})
 }
 
-// Save writes the model to one file, whole or not at all. Equal models are
-// equal files, byte for byte. The file has a checksum of all that it holds and
-// the embedding of a picture, by which Load and ProbeDeviation find what is not
-// as it was saved.
+// Save writes the model to one file, atomically. Equal models give equal files, byte for
+// byte. The file has a checksum of its content and the embedding of a generated image,
+// from which Load and ProbeDeviation detect a damaged file or a changed computation.
 //
-// A backbone, a block of a backbone.Network or a head that is a Go type of the
-// user's own is marked as such in the file: the backbone or the head must be given
-// to LoadWith. What Load or LoadWith would refuse is
-// an error of Save: a weight or a threshold that is not a number, weights of
-// float64, a weight that neither the backbone nor the head has. Then an earlier
-// file stays as it is. The trainable weights of a loss (objectives.Batch.Weight) are
-// not part of the model and are left out.
+// A user-defined backbone, block of a backbone.Network or head is marked as such in the
+// file; it must be given to LoadWith. Save returns an error for what Load or LoadWith
+// would refuse: a weight or a threshold that is not a number, weights of float64, a
+// weight that neither the backbone nor the head has. An earlier file is then unchanged.
+// The trainable weights of a loss (objectives.Batch.Weight) are not part of the model and
+// are not saved.
 func (m *Model) Save(path string) (err error) {
 	defer func() {
 		caught(recover(), &err)
@@ -78,10 +78,10 @@ func (m *Model) Save(path string) (err error) {
 	return safetensors.WriteFile(path, file)
 }
 
-// CheckSave reports why Save would refuse the model, whatever the values of its
-// weights: weights of float64, a weight that neither the backbone nor the head
-// has, or a backbone or a head that does not fit the weights. A training calls it
-// before its first step.
+// CheckSave returns the error that Save would return, whatever the values of the weights:
+// for weights of float64, for a weight that neither the backbone nor the head has, or for
+// a backbone or a head that does not fit the weights. A training calls it before its
+// first step.
 func (m *Model) CheckSave() (err error) {
 	defer func() { caught(recover(), &err) }()
 	if err := m.check(); err != nil {
@@ -135,8 +135,8 @@ func (m *Model) checkFinite() error {
 	return nil
 }
 
-// checkReadable reads all of the file but the weights' values as Load does. What
-// is the user's own comes from the model itself.
+// checkReadable reads all of the file but the weights' values as Load does. What is
+// user-defined comes from the model itself.
 func (m *Model) checkReadable(file safetensors.File) error {
 	var own own
 	if file.Metadata[backboneKey] == ownBackbone {
@@ -187,35 +187,34 @@ func (m *Model) content() (safetensors.File, error) {
 	return file, nil
 }
 
-// own is what a file cannot hold: Go types of the user's own.
+// own has what a file cannot contain: user-defined Go types.
 type own struct {
 	backbone backbone.Backbone // nil for that of the file
 	head     heads.Head        // nil for that of the file
 }
 
-// LoadOption gives LoadWith what a file cannot hold.
+// LoadOption is an option of LoadWith.
 type LoadOption func(*own)
 
-// WithHead is the head of a model whose head is a Go type of the user's own. Its
-// Name must be that of the head that the model was saved with.
+// WithHead provides the head of a model whose head is user-defined. Its Name must be the
+// name of the head with which the model was saved.
 func WithHead(head heads.Head) LoadOption { return func(o *own) { o.head = head } }
 
-// Load reads a model from the file that Save wrote, of this version or one
-// before. A file that has changed since is an error. So is one with a weight that
-// is NaN or infinite, and one whose backbone or head is a Go type of the user's
-// own: ErrOwnBackbone and ErrOwnHead, wrapped.
+// Load reads a model from a file that Save of this or an earlier version wrote. It is an
+// error if the file has been changed since (ErrChecksum), if a weight is NaN or infinite,
+// or if the backbone or the head is a user-defined Go type (ErrOwnBackbone, ErrOwnHead).
 func Load(path string) (*Model, error) {
 	return load(path, own{})
 }
 
-// LoadWith is Load for a model whose backbone or head, or both, are Go types of
-// the user's own, which a file cannot hold:
+// LoadWith is Load for a model whose backbone or head, or both, are user-defined Go
+// types, which a file cannot contain:
 //
 //	LoadWith(path, MyBackbone{})                     // a head of package heads
 //	LoadWith(path, nil, WithHead(MyHead{}))          // a backbone.Network
 //	LoadWith(path, MyBackbone{}, WithHead(MyHead{}))
 //
-// A nil backbone is that of the file.
+// If the backbone is nil, that of the file is used.
 func LoadWith(path string, network backbone.Backbone, options ...LoadOption) (*Model, error) {
 	own := own{backbone: network}
 	for _, option := range options {
@@ -226,7 +225,7 @@ func LoadWith(path string, network backbone.Backbone, options ...LoadOption) (*M
 	return load(path, own)
 }
 
-// Read reads a model from the bytes of such a file; errors begin with source.
+// Read is Load for the content of a file in memory; errors begin with source.
 func Read(data []byte, source string) (m *Model, err error) {
 	file, err := safetensors.Read(bytes.NewReader(data), int64(len(data)), source)
 	if err != nil {
@@ -339,9 +338,9 @@ func backboneOf(text string, given backbone.Backbone) (backbone.Backbone, error)
 	return given, nil
 }
 
-// headOf is the head that a file identifies, or the given one if it has that name and
-// is a head of the user's own where the file says so. Files of earlier versions of this
-// program hold the names of heads of a user's own as they are.
+// headOf is the head that a file identifies, or the given one if it has that name and is
+// a user-defined head where the file says so. Files of earlier versions of this program
+// contain the names of user-defined heads without a prefix.
 func headOf(identifier string, given heads.Head) (heads.Head, error) {
 	name, isOwn := strings.CutPrefix(identifier, heads.OwnPrefix)
 	if given != nil {
@@ -357,7 +356,7 @@ func headOf(identifier string, given heads.Head) (heads.Head, error) {
 		return nil, errors.Wrapf(ErrOwnHead, "%q", name)
 	}
 	head, err := heads.Named(identifier)
-	return head, errors.Wrap(err, "a head of its author's own must be given to LoadWith")
+	return head, errors.Wrap(err, "a user-defined head must be given to LoadWith")
 }
 
 // matched finds, for every weight, its values in the file, and refuses what does

@@ -5,8 +5,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Format is the version of the model file that Save writes. Load reads the one
-// before it, too, whose files have no checksum and no probe.
+// Format is the version of the model file that Save writes. Load also reads the previous
+// version, whose files have no checksum and no probe.
 const (
 	Format       = "likeness/2"
 	formatBefore = "likeness/1"

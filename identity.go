@@ -11,26 +11,26 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Identity says which model embeddings are of. Distances mean something between
-// embeddings of one identity only.
+// Identity identifies the model that computed an embedding. Distances are meaningful only
+// between embeddings of the same identity.
 type Identity struct {
-	// Checksum is the SHA-256, in hexadecimal, of all that determines an
-	// embedding and a distance: the network, the head, the preprocessing and the
-	// weights. The threshold is none of them, and of a backbone that is a Go type
-	// of the user's own the weights alone count.
+	// Checksum is the SHA-256, in hexadecimal, of everything that determines an embedding
+	// and a distance: the network, the head, the preprocessing and the weights, but not
+	// the threshold. A user-defined backbone is represented by its weights alone.
 	Checksum string       `json:"checksum"`
-	Backbone string       `json:"backbone"` // its name; "own" for a Go type of the user's own
-	Head     string       `json:"head"`     // its name; with "own:" before it where a head of package heads has the same
-	Size     imaging.Size `json:"size"`     // that images are brought to
+	Backbone string       `json:"backbone"` // its name; "own" if it is user-defined
+	Head     string       `json:"head"`     // its name; with the prefix "own:" if it is user-defined
+	Size     imaging.Size `json:"size"`     // to which images are resized
 }
 
-// String is short and for people: "conv7, 105x105x1, cosine, checksum 3f2ab1c4d5e6".
+// String returns a short description, such as "conv7, 105x105x1, cosine, checksum
+// 3f2ab1c4d5e6".
 func (i Identity) String() string {
 	return fmt.Sprintf("%s, %v, %s, checksum %.12s", i.Backbone, i.Size, i.Head, i.Checksum)
 }
 
-// Identity is the model's, the same wherever and however often it is loaded. A
-// head that is a Go type of the user's own has another identity than a head of
+// Identity returns the identity of the model. It does not depend on the machine, and
+// saving and loading preserve it. A user-defined head has another identity than a head of
 // package heads of the same name.
 func (m *Model) Identity() (identity Identity, err error) {
 	defer func() {
@@ -49,8 +49,8 @@ func (m *Model) Identity() (identity Identity, err error) {
 	if err != nil {
 		return identity, err
 	}
-	// Galleries that were made when a file had no more than the name of a head of
-	// the user's own keep their identity, unless that is a name of package heads.
+	// Galleries that were made when a file had no more than the name of a user-defined
+	// head keep their identity, unless that is a name of package heads.
 	if name, isOwn := strings.CutPrefix(identity.Head, heads.OwnPrefix); isOwn && !slices.Contains(heads.Names, name) && !strings.HasPrefix(name, heads.OwnPrefix) {
 		identity.Head, file.Metadata[headKey] = name, name
 	}

@@ -13,20 +13,19 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Model is a network with what is needed to use it: how images are prepared,
-// how embeddings are compared and, once calibrated, from which distance on two
-// images count as different. Its fields are read while it embeds; set them
-// before it is shared between goroutines.
+// Model is a network with everything that is needed to use it: the preprocessing of
+// images, the distance between embeddings and, once calibrated, the decision threshold.
+// Its fields are read while it embeds; set them before it is shared between goroutines.
 //
-// A model is made by New or Load. The methods of one that lacks a field, and of a
-// nil one, return an error. So do they where a backbone, a head or an image that
-// is a Go type of the user's own panics.
+// A model is made by New or Load. The methods of a nil model, or of one that lacks a
+// field, return an error. A panic of a user-defined backbone, head or image becomes an
+// error, too.
 type Model struct {
 	Backbone      backbone.Backbone
 	Head          heads.Head
 	Preprocessing imaging.Preprocessing
 	Weights       *graph.Weights
-	// Threshold is the distance up to which two images count as the same; nil
+	// Threshold is the largest distance at which two images are considered the same; nil
 	// until it is calibrated.
 	Threshold *float64
 
@@ -34,8 +33,8 @@ type Model struct {
 	programs programs
 }
 
-// New is an untrained model: weights are drawn from the seed. The
-// preprocessing's size must be the backbone's.
+// New returns an untrained model with weights initialized from the seed. The size in the
+// preprocessing must be the backbone's input size.
 func New(network backbone.Backbone, head heads.Head, preprocessing imaging.Preprocessing, seed uint64) (m *Model, err error) {
 	defer func() {
 		caught(recover(), &err)
@@ -97,7 +96,7 @@ func (m *Model) check() error {
 // caught makes an error of what was recovered from a panic.
 func caught(r any, err *error) {
 	if r != nil {
-		*err = errors.Errorf("a panic, of a backbone, a head or an image of the user's own if there is one: %v", r)
+		*err = errors.Errorf("a panic, possibly of a user-defined backbone, head or image: %v", r)
 	}
 }
 
@@ -121,8 +120,8 @@ func shapeOf(node *graph.Node) string {
 	return fmt.Sprint("shape ", node.Shape())
 }
 
-// Metric is the model's distance as package evaluate takes it: the same
-// function as its head in a graph.
+// Metric returns the model's distance for package evaluate: the same function as its head
+// in a graph.
 func (m *Model) Metric() (metric evaluate.Metric, err error) {
 	defer func() {
 		caught(recover(), &err)

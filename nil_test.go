@@ -499,7 +499,7 @@ func TestModelThatIsNotWhole(t *testing.T) {
 		"size":                     whole(func(m *likeness.Model) { m.Preprocessing.Size.Height = 0 }),
 		"takes images of 16x16x1":  whole(func(m *likeness.Model) { m.Preprocessing.Size.Height = 17 }),
 		"deviation":                whole(func(m *likeness.Model) { m.Preprocessing.StdDev = []float64{0} }),
-		"a panic, of a backbone":   whole(func(m *likeness.Model) { m.Backbone = (*broken)(nil) }),
+		"a panic, possibly of a user-defined backbone":   whole(func(m *likeness.Model) { m.Backbone = (*broken)(nil) }),
 		"its method Distance pani": whole(func(m *likeness.Model) { m.Head = (*brokenHead)(nil) }),
 	} {
 		for name, ask := range map[string]func() error{
@@ -649,7 +649,7 @@ func TestImagesThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// ownImage is an image of the user's own with bounds and no pixels.
+// ownImage is a user-defined image with bounds and no pixels.
 type ownImage struct{ image.Gray }
 
 func (*ownImage) Bounds() image.Rectangle   { return image.Rect(0, 0, 4, 4) }

@@ -45,8 +45,8 @@ func thousandfold(b *graph.Builder, x *graph.Node) *graph.Node {
 	return b.Apply("thousandfold", x.Shape().Clone(), scale[float32]{1000}, scale[float64]{1000}, x)
 }
 
-// wrapped is a head of package heads in a type of the user's own, who might have
-// changed any of its methods.
+// wrapped is a head of package heads in a user-defined type, who might have changed any
+// of its methods.
 type wrapped struct{ heads.L2 }
 
 type scale[T graph.Float] struct{ factor T }
@@ -63,9 +63,9 @@ func (s scale[T]) Backward(dx, _ [][]T, _, dy []T) {
 	}
 }
 
-// A head of the user's own is not taken for one of package heads, whatever its
-// name: a file marks it, Load refuses it and names LoadWith, and LoadWith gives
-// the same distances as before.
+// A user-defined head is not taken for one of package heads, whatever its name: a file
+// marks it, Load refuses it and names LoadWith, and LoadWith gives the same distances as
+// before.
 func TestOwnHead(t *testing.T) {
 	for _, head := range []heads.Head{far{"l2"}, far{"far"}, far{"cosine"}, far{""}, far{"own:l2"}, wrapped{}} {
 		model := newModel(t, head)
@@ -104,11 +104,11 @@ func TestOwnHead(t *testing.T) {
 	}
 	// One of the same name that is another head is not it.
 	if _, err := likeness.LoadWith(path, nil, likeness.WithHead(far{"l2"})); err == nil || !strings.Contains(err.Error(), "another head of the same name") {
-		t.Errorf("a head of the user's own for a built-in one: found %v", err)
+		t.Errorf("a user-defined head for a built-in one: found %v", err)
 	}
 	path = saved(t, newModel(t, far{"l2"}))
 	if _, err := likeness.LoadWith(path, nil, likeness.WithHead(heads.L2{})); err == nil || !strings.Contains(err.Error(), "another head of the same name") {
-		t.Errorf("a built-in head for one of the user's own: found %v", err)
+		t.Errorf("a built-in head for a user-defined one: found %v", err)
 	}
 }
 
@@ -133,7 +133,7 @@ func TestLoadWithAnotherNetwork(t *testing.T) {
 	}
 }
 
-// A backbone and a head that are both the user's own.
+// A user-defined backbone and a user-defined head.
 func TestOwnBackboneAndHead(t *testing.T) {
 	model, err := likeness.New(ownBackbone{}, far{"l2"}, imaging.Preprocessing{Size: size}, 2)
 	if err != nil {
@@ -177,7 +177,7 @@ func TestOwnHeadIsTakenForNoOther(t *testing.T) {
 		}
 		theirs, ours := newModel(t, builtin), newModel(t, far{name})
 		if identityOf(t, theirs).Checksum == identityOf(t, ours).Checksum {
-			t.Errorf("%s: a head of the user's own has the identity of the one of package heads", name)
+			t.Errorf("%s: a user-defined head has the identity of the one of package heads", name)
 		}
 		path := filepath.Join(t.TempDir(), "gallery")
 		known, err := gallery.Create(path, theirs, gallery.Options{})
@@ -285,7 +285,7 @@ type ownBlock struct{}
 func (ownBlock) Kind() string                                             { return "own" }
 func (ownBlock) Apply(_ *graph.Builder, _ int, x *graph.Node) *graph.Node { return x }
 
-// A network with a block of the user's own is saved, and loaded by LoadWith.
+// A network with a user-defined block is saved, and loaded by LoadWith.
 func TestOwnBlock(t *testing.T) {
 	network := backbone.Network{Name: "own block", Size: size, Blocks: []graph.Block{
 		graph.Residual{Body: []graph.Block{ownBlock{}}, Activation: "relu"}, graph.Flatten{}, ownBlock{}, graph.Linear{Units: 3},

@@ -11,9 +11,9 @@ import (
 	"github.com/pkg/errors"
 )
 
-// ErrNoProbe says that a model was not loaded from a file that stores a probe:
-// one of likeness/1, or one whose backbone is a Go type with no form in float64
-// (graph.ErrNoForm).
+// ErrNoProbe is the error of ProbeDeviation for a model that was not loaded from a file
+// with a probe: files of version likeness/1 have none, nor have those whose backbone has
+// no float64 form (graph.ErrNoForm).
 var ErrNoProbe = errors.New("no probe is stored")
 
 // probe is what a model file says of the embedding of the probe picture. It was
@@ -30,11 +30,11 @@ type probe struct {
 // by any algorithm. An operation that is wrong is far beyond it.
 const probeTolerance = 1e-3
 
-// ProbeDeviation embeds the probe picture, which is the same in every program,
-// and says by how much the worst value differs from what the model's file stores,
-// as a part of the largest value, and how much that may be. More, or NaN, means
-// that the model does not work here as where it was saved. The error is
-// ErrNoProbe, wrapped, where there is nothing to compare with.
+// ProbeDeviation embeds a generated image, the probe, and compares the result with the
+// embedding that the model's file stores. It returns the largest difference of an
+// element, relative to the largest element, and the tolerance. A larger deviation, or
+// NaN, means that the model does not compute here what it computed where it was saved.
+// The error wraps ErrNoProbe if there is no stored embedding.
 func (m *Model) ProbeDeviation() (deviation, tolerance float64, err error) {
 	if err := m.check(); err != nil {
 		return 0, 0, errors.Wrap(err, "probe")

@@ -295,8 +295,7 @@ func TestProbeOfOwnBackbones(t *testing.T) {
 	}
 }
 
-// doubled is a backbone of the user's own with a Function in one or both
-// arithmetics.
+// doubled is a user-defined backbone with a Function in one or both arithmetics.
 type doubled struct{ double graph.Function[float64] }
 
 func (doubled) Input() imaging.Size { return size }

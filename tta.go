@@ -8,9 +8,9 @@ import (
 	"github.com/pkg/errors"
 )
 
-// TTA is test-time augmentation: several augmented versions of each image are
-// embedded. It costs as many times as much as one version and is often more
-// accurate. It is for models whose head is cosine.
+// TTA is test-time augmentation: several augmented versions of each image are embedded.
+// The embeddings are often more accurate, and the time grows in proportion to the number
+// of versions. The head of the model must be cosine.
 type TTA struct {
 	Affine     bool // average over imaging.AffineAugmentations
 	Symmetries bool // concatenate over imaging.SymmetryAugmentations; for square images

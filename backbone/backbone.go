@@ -8,7 +8,7 @@ import (
 
 // Backbone is an embedding network.
 type Backbone interface {
-	// Input is the size of the images it takes.
+	// Input is the size of the input images.
 	Input() imaging.Size
 	// Embed adds the network to the graph: images (batch, height, width,
 	// channels) to embeddings (batch, features). Every call on one Builder
@@ -16,15 +16,16 @@ type Backbone interface {
 	Embed(b *graph.Builder, images *graph.Node) *graph.Node
 }
 
-// Network is a backbone as a list of blocks. The names of its weights count
-// each kind of block from 1: "conv1.weight", "norm1.bias", "linear2.weight".
+// Network is a backbone that consists of a list of blocks. In the names of its weights,
+// the blocks of each kind are numbered from 1: "conv1.weight", "norm1.bias",
+// "linear2.weight".
 type Network struct {
 	Name   string
 	Size   imaging.Size
 	Blocks []graph.Block
 }
 
-// Input is the size of the images the network takes.
+// Input returns the size of the input images.
 func (n Network) Input() imaging.Size { return n.Size }
 
 // Embed adds the network to the graph. It fails if the images do not have the size of
@@ -41,9 +42,10 @@ func (n Network) Embed(b *graph.Builder, images *graph.Node) *graph.Node {
 	return embeddings
 }
 
-// Narrow is the network with the widths of all its layers divided, each to at least
-// 2, for tests and small machines. Initializers are the defaults, because standard
-// deviations that were chosen for the full widths are too small for narrow layers.
+// Narrow returns the network with the widths of all layers divided by divisor, but at
+// least 2, for tests and small machines. The layers have the default initializers,
+// because standard deviations that were chosen for the full widths are too small for
+// narrow layers.
 func (n Network) Narrow(divisor int) Network {
 	n.Name += "-narrow"
 	n.Blocks = narrow(n.Blocks, divisor)
@@ -69,16 +71,15 @@ func narrow(blocks []graph.Block, divisor int) []graph.Block {
 	return narrowed
 }
 
-// Shape is the number of features of the embeddings of a backbone, and the number of
-// its parameters.
+// Shape has the embedding dimension of a backbone and the number of its parameters.
 type Shape struct {
 	Features   int
 	Parameters int
 }
 
-// ShapeOf builds the backbone on weights of its own and counts features and
-// parameters. It returns an error if the blocks do not fit together, or if a user's
-// own backbone panics or does not return embeddings of shape (batch, features).
+// ShapeOf builds the backbone with new weights and counts features and parameters. It
+// returns an error if the shapes of the blocks do not match, or if a user-defined
+// backbone panics or does not return embeddings of shape (batch, features).
 func ShapeOf(backbone Backbone) (Shape, error) {
 	if backbone == nil {
 		return Shape{}, errors.New("shape of backbone: found nil, expected a network of this package or one of your own")

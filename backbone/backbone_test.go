@@ -141,7 +141,7 @@ func TestUsual(t *testing.T) {
 	}
 }
 
-// A block of a user's own works in a network but cannot be written as TOML.
+// A user-defined block works in a network but cannot be written as TOML.
 func TestOwnBlockHasNoTOML(t *testing.T) {
 	network := backbone.Network{Name: "mine", Size: gray28, Blocks: []graph.Block{graph.Flatten{}, identity{}}}
 	if _, err := backbone.ShapeOf(network); err != nil {

@@ -20,7 +20,7 @@ type Options struct {
 // Names are the names of the backbones of this package.
 var Names = []string{"conv4", "conv7", "digits", "hadsell", "hoffer-cifar", "hoffer-mnist", "koch", "lenet", "residual"}
 
-// Defaults are the default options of the named network. The size is zero if the
+// Defaults returns the default options of the named network. The size is zero if the
 // network takes images of any size.
 func Defaults(name string) (Options, error) {
 	switch name {
@@ -44,7 +44,7 @@ func Defaults(name string) (Options, error) {
 	return Options{}, wording.Unknown("backbone", name, Names)
 }
 
-// Named finds one of the networks of this package by its name.
+// Named returns the network of this package with the given name.
 func Named(name string, o Options) (Network, error) {
 	defaults, err := Defaults(name)
 	if err != nil {

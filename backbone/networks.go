@@ -80,20 +80,19 @@ func HofferCIFAR() Network {
 	}}
 }
 
-// Conv4 is the standard small network of few-shot learning (Vinyals et al. 2016):
-// four 3×3 convolutions of the given width, each followed by batch norm if
-// wanted, ReLU and a 2×2 max pool, then flattened. 28×28 pixels give as many
-// features as the width.
+// Conv4 is the standard small network of few-shot learning (Vinyals et al. 2016): four
+// 3×3 convolutions with width filters, each followed by optional batch norm, ReLU and a
+// 2×2 max pool, then flattened. For 28×28 pixels the embedding dimension is width.
 func Conv4(size imaging.Size, width int, batchNorm bool) Network {
 	block := graph.Conv{Filters: width, Kernel: 3, Padding: 1, NoBias: batchNorm, BatchNorm: batchNorm, Activation: "relu", Pool: 2}
 	return Network{Name: "conv4", Size: size, Blocks: []graph.Block{block, block, block, block, graph.Flatten{}}}
 }
 
-// Conv7 is seven 3×3 convolutions, each with batch norm and ReLU: one of the
-// given width, three of twice and three of four times the width, with 2×2 max
-// pools after the first, fourth and seventh, then flattened. 28×28 pixels give 36
-// times the width as features. At equal cost it
-// distinguishes unseen classes better than Conv4, whose last map is one pixel.
+// Conv7 consists of seven 3×3 convolutions, each with batch norm and ReLU: one with width
+// filters, three with twice and three with four times as many, with 2×2 max pools after
+// the first, fourth and seventh, then flattened. For 28×28 pixels the embedding dimension
+// is 36·width. For the same computing time it distinguishes unseen classes better than
+// Conv4, whose last feature map is a single pixel.
 func Conv7(size imaging.Size, width int) Network {
 	block := func(filters, pool int) graph.Conv {
 		return graph.Conv{Filters: filters, Kernel: 3, Padding: 1, NoBias: true, BatchNorm: true, Activation: "relu", Pool: pool}
@@ -119,10 +118,9 @@ func Digits(size imaging.Size) Network {
 	}}
 }
 
-// Residual is a small residual network (He et al. 2016) with batch norm: a
-// convolution of the given width, two residual blocks of twice the width and
-// two of four times, 2×2 max pools after the first, third and fifth, then
-// flattened and scaled to length 1.
+// Residual is a small residual network (He et al. 2016) with batch norm: a convolution
+// with width filters, two residual blocks with twice and two with four times as many, 2×2
+// max pools after the first, third and fifth, then flattened and scaled to length 1.
 func Residual(size imaging.Size, width int) Network {
 	block := func(filters int, widen bool, pool int) graph.Residual {
 		first := graph.Conv{Filters: filters, Kernel: 3, Padding: 1, NoBias: true, BatchNorm: true, Activation: "relu"}
@@ -145,13 +143,13 @@ func Residual(size imaging.Size, width int) Network {
 	}}
 }
 
-// LeNet is a small network like that of LeCun et al. 1998: two 5×5
-// convolutions with half the width and the width as maps, each with batch
-// norm, ReLU and a 2×2 max pool, and a fully connected layer to the given
-// number of features. A 28×28 image costs about a million multiply-adds at a
-// width of 32. The initial values of the last layer are small, N(0, 0.02²), so that
-// initial distances are near the default margin of 1. Otherwise they are many times
-// as large, and the contrastive loss needs hundreds of steps to reduce them.
+// LeNet is a small network like that of LeCun et al. 1998: two 5×5 convolutions with half
+// the width and the width as maps, each with batch norm, ReLU and a 2×2 max pool, and a
+// fully connected layer to the given number of features. A 28×28 image takes about a
+// million multiply-adds at a width of 32. The last layer is initialized with small
+// values, N(0, 0.02²), so that initial distances are near the default margin of 1.
+// Otherwise they are many times larger, and the contrastive loss needs hundreds of steps
+// to reduce them.
 func LeNet(size imaging.Size, width, features int) Network {
 	conv := func(filters int) graph.Conv {
 		return graph.Conv{Filters: filters, Kernel: 5, NoBias: true, BatchNorm: true, Activation: "relu", Pool: 2}

@@ -14,7 +14,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Spec is a network in the form of TOML:
+// Spec is the description of a network in TOML:
 //
 //	name = "mine"
 //	input = { height = 28, width = 28, channels = 1 }
@@ -36,8 +36,8 @@ type Spec struct {
 	Blocks []BlockSpec  `toml:"block"`
 }
 
-// BlockSpec is a block in the form of TOML: its kind and, of the keys below,
-// those that the kind has. See the types of package graph for their meaning.
+// BlockSpec is the description of a block in TOML: its kind and the keys of that kind.
+// See the types of package graph for their meaning.
 type BlockSpec struct {
 	Kind       string             `toml:"kind"`
 	Filters    int                `toml:"filters,omitempty"`
@@ -69,7 +69,8 @@ func Parse(text, source string) (Network, error) {
 	return network, errors.Wrapf(err, "%s", source)
 }
 
-// Network makes the blocks of the spec and checks that they fit together.
+// Network returns the network of the spec. It is an error if the shapes of the blocks do
+// not match.
 func (s Spec) Network() (Network, error) {
 	if err := s.Input.Validate(); err != nil {
 		return Network{}, errors.Wrap(err, "input")
@@ -86,14 +87,14 @@ func (s Spec) Network() (Network, error) {
 	return network, err
 }
 
-// Spec is the network in the form of TOML. A block of a type outside package graph has
-// no such form and is an error.
+// Spec returns the description of the network in TOML. A user-defined block is an error
+// (ErrOwnBlock).
 func (n Network) Spec() (Spec, error) {
 	blocks, err := specsOf(n.Blocks)
 	return Spec{Name: n.Name, Input: n.Size, Blocks: blocks}, errors.Wrapf(err, "backbone %s", n.Name)
 }
 
-// TOML writes the network as Parse reads it.
+// TOML returns the network as TOML text, which Parse reads.
 func (n Network) TOML() (string, error) {
 	spec, err := n.Spec()
 	if err != nil {
@@ -111,8 +112,8 @@ func (n Network) TOML() (string, error) {
 // Kinds are the kinds of blocks of a spec.
 var Kinds = []string{"conv", "linear", "batchnorm", "activation", "maxpool", "averagepool", "globalaveragepool", "dropout", "flatten", "normalize", "residual"}
 
-// ErrOwnBlock says that a network has a block that is a Go type of the user's own,
-// which has no form in TOML.
+// ErrOwnBlock is the error for a network with a block that is a user-defined Go type,
+// which cannot be written as TOML.
 var ErrOwnBlock = errors.New("only the blocks of package graph can be written as TOML")
 
 func blocksOf(specs []BlockSpec) ([]graph.Block, error) {

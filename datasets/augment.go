@@ -11,33 +11,33 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Distortion moves the points of an image at random, elastically first and then
-// by an affine motion, and makes its strokes thicker or thinner where they have come
-// to. The zero value leaves all as it is.
+// Distortion distorts an image at random: by an elastic deformation, then by an affine
+// transformation, then by a change of the stroke width. The zero value changes nothing.
 type Distortion struct {
 	Affine  Affine  `toml:"affine"`
 	Elastic Elastic `toml:"elastic"`
 	Stroke  Stroke  `toml:"stroke" json:",omitzero"` // checkpoints from before it have none
 }
 
-// Augmentation is how the images of a batch are distorted at random.
+// Augmentation is the random distortion of the images of a batch.
 type Augmentation struct {
-	// Image is drawn for each image by itself.
+	// Image is drawn for each image independently.
 	Image Distortion `toml:"image"`
-	// Batch is drawn once for a batch and comes first: its classes look as those of
-	// another alphabet would, so that there are more classes to learn from. It
-	// suits batches that are compared only among themselves.
+	// Batch is drawn once for all images of a batch and is applied first. The images of a
+	// batch then look like classes of their own, such as another alphabet, which gives
+	// more classes to train on. It suits losses that compare only the images of a batch
+	// with each other.
 	Batch Distortion `toml:"batch"`
-	// Background is what lies outside of an image, in every channel, 0 to 255.
+	// Background is the value of pixels outside the image, in every channel, 0 to 255.
 	Background uint8 `toml:"background"`
 }
 
-// EachImage distorts each image by itself.
+// EachImage returns an augmentation that transforms each image independently.
 func EachImage(a Affine) *Augmentation {
 	return &Augmentation{Image: Distortion{Affine: a}}
 }
 
-// Validate reports a part outside its range.
+// Validate returns an error for a field outside its range.
 func (a Augmentation) Validate() error {
 	for _, part := range []struct {
 		name string
@@ -60,10 +60,10 @@ func (d Distortion) validate() error {
 	return d.Stroke.Validate()
 }
 
-// Apply writes a random distortion of src to dst, both (height, width, channels)
-// bytes of the given size. What moves points is composed first, so that the image
-// is resampled once, bilinearly. Where the distortion or the size is not valid, dst or
-// src does not have the size's length or r is nil, dst stays as it is.
+// Apply writes a random distortion of src to dst, both (height, width, channels) bytes of
+// the given size. The elastic deformation and the affine transformation are composed, so
+// that the image is resampled once, bilinearly. If the distortion or the size is not
+// valid, dst or src does not have the length of the size, or r is nil, dst is unchanged.
 func (d Distortion) Apply(dst, src []uint8, size imaging.Size, background uint8, r *rand.Rand) {
 	if d.validate() != nil || size.Validate() != nil || len(dst) != size.Len() || len(src) != size.Len() || r == nil {
 		return
@@ -95,20 +95,17 @@ func (d drawn) apply(dst, src []uint8, size imaging.Size, background uint8) {
 	grow(dst, size, d.growth)
 }
 
-// Fill writes a batch to dst: the images of the indices, augmented at random
-// unless a is nil, then normalized by p, as (len(indices), height, width,
-// channels) numbers. p has the images' size. Its Invert plays no part: the
-// images of a dataset have their final polarity. Images are read in parallel, at
-// most 64 at a time.
+// Fill writes a batch to dst: the images of the indices, augmented at random unless a is
+// nil, then normalized by p, as (len(indices), height, width, channels) numbers. The size
+// of p must be that of the images. Its Invert is ignored: the images of a dataset have
+// their final polarity. Images are read in parallel, at most 64 at a time.
 //
-// The augmentation of the image at a position of the batch depends on seed, step,
-// tower and that position only, so the number of threads changes nothing; what
-// all images of a batch have in common depends on seed and step, and is that of
-// the other towers of the step, too.
+// The augmentation of an image depends only on seed, step, tower and the position in the
+// batch, and not on the number of threads. The augmentation that all images of a batch
+// share depends only on seed and step, and is the same in all towers of the step.
 //
-// dst and the indices must fit the images; otherwise nothing is written and the
-// error says what does not fit. After an error of reading an image a part of dst may
-// have been written.
+// If dst or the indices do not fit the images, an error is returned and nothing is
+// written. If an image cannot be read, a part of dst may have been written.
 func Fill(dst []float32, images Images, indices []int, p imaging.Preprocessing, a *Augmentation, seed uint64, step int, tower string) error {
 	if err := checkFill(dst, images, indices, p, a); err != nil {
 		return errors.Wrap(err, "fill batch")

@@ -12,42 +12,45 @@ import (
 )
 
 var (
-	// ErrUnlabeled says that a dataset has no labels where they are needed.
+	// ErrUnlabeled is the error if labels are needed and a dataset has none.
 	ErrUnlabeled = errors.New("the dataset has no labels")
-	// ErrTooFew says that a dataset has too few classes, or too few images in
-	// them, for what is asked.
+	// ErrTooFew is the error if a dataset has too few classes, or too few images in them,
+	// for a sampler or a split.
 	ErrTooFew = errors.New("too few classes or images")
-	// ErrSizes says that the images have several sizes where one is needed.
+	// ErrSizes is the error if images differ in size and no common size is chosen.
 	ErrSizes = errors.New("choose a size for all")
-	// ErrBroken says that a file is not a readable image.
+	// ErrBroken is the error for a file that is not a readable image.
 	ErrBroken = errors.New("a file is not a readable image: remove it, or skip broken files")
-	// ErrBackground says that Options.Background is not a choice that the data has.
+	// ErrBackground is the error if Options.Background is not one of the choices that the
+	// data have.
 	ErrBackground = errors.New("no such choice of background alphabets")
-	// ErrUnknownClass says that a dataset has no class of a given name.
+	// ErrUnknownClass is the error if a dataset has no class of a given name.
 	ErrUnknownClass = errors.New("unknown class")
 )
 
-// Dataset is labeled images of one size. Datasets that were derived from one
-// another share their images, which nobody changes.
+// Dataset is a set of labeled images of one size. Datasets that are derived from one
+// another share the memory of their images, which must not be changed.
 type Dataset struct {
 	Name string
 	Size imaging.Size
-	// Classes are the names of the classes. A class may be without images.
+	// Classes are the names of the classes. A class may have no images.
 	Classes []string
-	// Labels has for each image the index of its class in Classes. It is nil in
-	// an unlabeled dataset, whose tuples are listed.
+	// Labels has for each image the index of its class in Classes. It is nil in an
+	// unlabeled dataset, which comes with a list of pairs or triplets.
 	Labels []int
 	// Images are (height, width, channels) bytes each.
 	Images [][]uint8
-	// Sources says where each image came from, for messages and reports: a file,
-	// or "train-images-idx3-ubyte.gz[17]".
+	// Sources is the origin of each image, for messages and reports: a file, or
+	// "train-images-idx3-ubyte.gz[17]".
 	Sources []string
-	// Drawers says who drew each image of Omniglot, 1 to 20; nil elsewhere.
+	// Drawers is the number of the person who drew each image of Omniglot, 1 to 20; nil
+	// for other data.
 	Drawers []int
-	// Inverted says that black and white of the files were exchanged, so that
-	// further files of this kind need imaging.Preprocessing.Invert.
+	// Inverted reports that the images of the files were inverted, so that other files of
+	// this kind need imaging.Preprocessing.Invert.
 	Inverted bool
-	// Crop is how the images were cut to their ink; nil if they were not.
+	// Crop is the cropping of the images to their foreground; nil if they were not
+	// cropped.
 	Crop *imaging.Crop
 }
 
@@ -63,9 +66,9 @@ func (d *Dataset) Len() int {
 	return len(d.Images)
 }
 
-// Validate reports what is inconsistent: fields that do not have one value an
-// image, labels outside Classes, two classes of one name, images that do not
-// have the dataset's size.
+// Validate returns an error if a field does not have one value for each image, if a label
+// is outside Classes, if two classes have the same name, or if an image does not have the
+// dataset's size.
 func (d *Dataset) Validate() error {
 	if d == nil {
 		return errNil
@@ -109,9 +112,9 @@ func (d *Dataset) labeled() error {
 	return d.Validate()
 }
 
-// Subset returns the images of the indices, in their order, with all classes. It
-// returns nil where an index is not that of an image, or of one without a label
-// though others have labels: Validate says whether d is consistent.
+// Subset returns the images of the indices, in their order, with all classes. It returns
+// nil if an index is out of range, or if d has labels but not for every image; see
+// Validate.
 func (d *Dataset) Subset(indices []int) *Dataset {
 	if d == nil {
 		return nil
@@ -138,9 +141,9 @@ func (d *Dataset) Subset(indices []int) *Dataset {
 	return &subset
 }
 
-// ByClass returns, for each of Classes, the indices of its images in ascending
-// order. An unlabeled dataset has none, and a label that is outside Classes, which
-// Validate reports, is left out.
+// ByClass returns, for each of Classes, the indices of its images in ascending order. It
+// returns nothing for an unlabeled dataset, and ignores labels outside Classes, which
+// Validate reports.
 func (d *Dataset) ByClass() [][]int {
 	if d == nil {
 		return nil
@@ -154,7 +157,7 @@ func (d *Dataset) ByClass() [][]int {
 	return classes
 }
 
-// Populated is the number of classes that have at least minimum images.
+// Populated returns the number of classes that have at least minimum images.
 func (d *Dataset) Populated(minimum int) int {
 	populated := 0
 	for _, images := range d.ByClass() {
@@ -165,9 +168,9 @@ func (d *Dataset) Populated(minimum int) int {
 	return populated
 }
 
-// OnlyClasses returns the images of the named classes. The result's Classes are
-// these, in the order that they have in d, and its labels are renumbered to
-// match. A name that d does not have is ErrUnknownClass.
+// OnlyClasses returns the images of the named classes. The result has only these classes,
+// in the order of d.Classes, and its labels are renumbered. If d does not have one of the
+// names, the error is ErrUnknownClass.
 func (d *Dataset) OnlyClasses(names ...string) (*Dataset, error) {
 	if err := d.Validate(); err != nil {
 		return nil, errors.Wrap(err, "choose classes")
@@ -229,7 +232,7 @@ func (d *Dataset) Groups() [][]string {
 	return groups
 }
 
-// GroupOf is the part of a class's name before its "/", empty without one.
+// GroupOf returns the part of a class's name before the "/", or "" if the name has none.
 func GroupOf(class string) string {
 	group, _, found := strings.Cut(class, "/")
 	if !found {
@@ -238,9 +241,9 @@ func GroupOf(class string) string {
 	return group
 }
 
-// Moments returns the mean and the standard deviation of each channel over all
-// pixels of all images, on a scale of 0 to 1. Without images both are zero; where
-// Validate would report an error of the size or of an image they are nil.
+// Moments returns the mean and the standard deviation of each channel over all pixels of
+// all images, on a scale of 0 to 1. Without images both are zero; they are nil if
+// Validate returns an error for the size or an image.
 func (d *Dataset) Moments() (mean, deviation []float64) {
 	mean, deviation, err := Moments(d)
 	if err != nil {
@@ -249,9 +252,9 @@ func (d *Dataset) Moments() (mean, deviation []float64) {
 	return mean, deviation
 }
 
-// Preprocessing returns what a network trained on d needs to know to read other
-// images as it read these: the size, the polarity and the Moments. A channel
-// that is the same everywhere has a deviation of 1.
+// Preprocessing returns the preprocessing by which a network trained on d reads other
+// images: the size, the inversion, the cropping and the Moments. A channel that is
+// constant has a standard deviation of 1.
 func (d *Dataset) Preprocessing() imaging.Preprocessing {
 	if d == nil {
 		return imaging.Preprocessing{}
@@ -265,8 +268,8 @@ func (d *Dataset) Preprocessing() imaging.Preprocessing {
 	return imaging.Preprocessing{Size: d.Size, Invert: d.Inverted, Crop: d.Crop, Mean: mean, StdDev: deviation}
 }
 
-// Join returns the images of several labeled datasets in one, with the classes
-// of all. They must be of one size and have no class in common.
+// Join returns one dataset with the images and the classes of several labeled datasets,
+// which must have the same size and no class in common.
 func Join(name string, parts ...*Dataset) (*Dataset, error) {
 	all := &Dataset{Name: name, Labels: []int{}}
 	for i, d := range parts {
@@ -290,10 +293,10 @@ func Join(name string, parts ...*Dataset) (*Dataset, error) {
 	return all, errors.Wrapf(all.Validate(), "join %s", name)
 }
 
-// Resize returns the images brought to another height and width, by area
-// averaging where they shrink and bilinearly where they grow. The channels
-// must stay the same; Limit first where a few images will do. An image that does not
-// have the dataset's size, which Validate reports, has no bytes in the result.
+// Resize returns the images resized to another height and width, by area averaging if a
+// side shrinks and by bilinear interpolation if it grows. If a few images are enough,
+// call Limit first. An image that does not have the dataset's size, which Validate
+// reports, is empty in the result.
 func (d *Dataset) Resize(height, width int) *Dataset {
 	if d == nil {
 		return nil
@@ -321,13 +324,12 @@ var symmetryNames = [...]string{
 	" mirrored", " mirrored, turned 90°", " mirrored, turned 180°", " mirrored, turned 270°",
 }
 
-// Symmetries returns eight times the images: as they are, turned to the left by
-// 90°, 180° and 270°, and each of these mirrored left to right before. Each
-// symmetry of a class is a class of its own, so that there are eight times as
-// many to learn from (Santoro et al., "Meta-Learning with Memory-Augmented
-// Neural Networks", 2016, do so with the turns), and so is each of a group: the
-// characters of an alphabet that are all turned alike are one. It suits data
-// where no class is another one turned, or nearly so; images must be square.
+// Symmetries returns each image in eight versions: rotated counterclockwise by 0°, 90°,
+// 180° and 270°, with and without mirroring left to right before. Each symmetry of a
+// class is a separate class, which gives eight times as many classes to train on (Santoro
+// et al., "Meta-Learning with Memory-Augmented Neural Networks", 2016, do so with the
+// rotations), and each symmetry of a group is a separate group. It suits data in which no
+// class looks like a rotated or mirrored other class. Images must be square.
 func (d *Dataset) Symmetries() (*Dataset, error) {
 	if d == nil {
 		return nil, errors.Wrap(errNil, "symmetries")

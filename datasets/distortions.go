@@ -8,10 +8,10 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Affine is a random affine distortion about the center of an image. Its seven
-// components are the rotation and, for each axis, a shear, a scale and a
-// translation. Each takes part with Probability, independently of the others,
-// and is then drawn uniformly from its range. The zero value distorts nothing.
+// Affine is a random affine transformation about the center of an image. Its seven
+// components are the rotation and, for each axis, a shear, a scaling and a translation.
+// Each is applied with Probability, independently of the others, and is then drawn
+// uniformly from its range. The zero value changes nothing.
 type Affine struct {
 	Rotation    float64 `toml:"rotation"`    // degrees, from −Rotation to Rotation
 	Shear       float64 `toml:"shear"`       // from −Shear to Shear, below 1
@@ -21,16 +21,16 @@ type Affine struct {
 	Probability float64 `toml:"probability"`
 }
 
-// KochAffine returns the distortion of Koch, Zemel & Salakhutdinov 2015 ("Siamese
-// Neural Networks for One-shot Image Recognition", section 3.2). Its translation
-// of ±2 pixels is meant for images of 105 × 105.
+// KochAffine returns the augmentation of Koch, Zemel & Salakhutdinov 2015 ("Siamese
+// Neural Networks for One-shot Image Recognition", section 3.2). Its translation of ±2
+// pixels is meant for images of 105 × 105.
 func KochAffine() Affine {
 	return Affine{Rotation: 10, Shear: 0.3, ScaleMin: 0.8, ScaleMax: 1.2, Translation: 2, Probability: 0.5}
 }
 
-// Validate reports a component outside its range: all are finite and not
-// negative, the shear is below 1, the scales are positive and in order, or both
-// zero, and the probability is at most 1.
+// Validate returns an error for a component outside its range: all must be finite and not
+// negative, the shear below 1, the scales positive and in order, or both zero, and the
+// probability at most 1.
 func (a Affine) Validate() error {
 	if err := within("affine distortion",
 		bound{"rotation", a.Rotation, 0, 180, "0 to 180 degrees"},
@@ -85,24 +85,23 @@ func (a Affine) draw(r *rand.Rand) imaging.AffineTransform {
 	return imaging.NewAffineTransform(angle, shearX, shearY, scaleX, scaleY, moveX, moveY)
 }
 
-// Elastic is a random elastic distortion: every point of an image is moved by a
-// field of random displacements that neighbors have nearly in common (Simard,
-// Steinkraus & Platt 2003, "Best Practices for Convolutional Neural Networks
-// Applied to Visual Document Analysis", section 2). Where theirs is white noise
-// smoothed by a Gaussian, this one is smoothed by the cubic B-spline of the same
-// deviation, so that a few values describe the field. The zero value distorts
+// Elastic is a random elastic deformation: every point of an image is moved by a smooth
+// field of random displacements (Simard, Steinkraus & Platt 2003, "Best Practices for
+// Convolutional Neural Networks Applied to Visual Document Analysis", section 2). They
+// smooth white noise by a Gaussian; this field is smoothed by the cubic B-spline of the
+// same standard deviation, so that few values describe it. The zero value changes
 // nothing.
 type Elastic struct {
-	Displacement float64 `toml:"displacement"` // standard deviation, along each axis, in pixels
-	Smoothness   float64 `toml:"smoothness"`   // deviation of the smoothing, in pixels, at least 1 where there is a displacement
-	Probability  float64 `toml:"probability"`  // of taking part
+	Displacement float64 `toml:"displacement"` // standard deviation of the displacement along each axis, in pixels
+	Smoothness   float64 `toml:"smoothness"`   // standard deviation of the smoothing, in pixels, at least 1 if Displacement is not 0
+	Probability  float64 `toml:"probability"`  // of being applied
 }
 
-// Validate reports a field outside its range.
+// Validate returns an error for a field outside its range.
 func (e Elastic) Validate() error {
 	smoothness := bound{"smoothness", e.Smoothness, 0, 1 << 20, "0 to 1048576 pixels"}
 	if e.Displacement > 0 {
-		smoothness.least, smoothness.expected = 1, "1 to 1048576 pixels where there is a displacement"
+		smoothness.least, smoothness.expected = 1, "1 to 1048576 pixels if the displacement is not 0"
 	}
 	return within("elastic distortion",
 		bound{"displacement", e.Displacement, 0, 1 << 20, "0 to 1048576 pixels"},
@@ -172,21 +171,21 @@ func (f *field) weights(position float64) (first int, weights [4]float64) {
 	}
 }
 
-// Stroke makes the strokes of a drawing thicker or thinner at random, as another
-// pen would. Strokes are bright on a dark ground, as the images of drawings are in
-// a dataset. By how much is drawn uniformly from Min to Max, in pixels on each side
-// of a stroke; below zero they become thinner, and one of up to twice as many
-// pixels is gone. The zero value changes nothing.
+// Stroke is a random change of the stroke width of a drawing with bright strokes on a
+// dark background: dilation makes strokes thicker, erosion makes them thinner. The change
+// is drawn uniformly from Min to Max, in pixels on each side of a stroke; negative values
+// erode, and a stroke of up to twice as many pixels disappears. The zero value changes
+// nothing.
 type Stroke struct {
 	Min         float64 `toml:"min"`
 	Max         float64 `toml:"max"`
-	Probability float64 `toml:"probability"` // of taking part
+	Probability float64 `toml:"probability"` // of being applied
 }
 
 // mostGrowth of strokes, in pixels: the work goes with it.
 const mostGrowth = 64
 
-// Validate reports a field outside its range.
+// Validate returns an error for a field outside its range.
 func (s Stroke) Validate() error {
 	if err := within("stroke",
 		bound{"min", s.Min, -mostGrowth, mostGrowth, "-64 to 64 pixels"},

@@ -10,28 +10,28 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Experiment is labeled data cut so that each figure means what it says: no
-// image is in two parts, and neither training nor model selection sees a class of
-// Unseen. Train, Validation and Seen share one list of classes. A part that the
-// data has no images for is nil; Train never is.
+// Experiment is a division of labeled data for training, model selection and testing: no
+// image is in two parts, and neither training nor model selection uses a class of Unseen.
+// Train, Validation and Seen share one list of classes. A part without images is nil;
+// Train never is.
 type Experiment struct {
 	Train *Dataset
-	// Validation is held-out images of the training classes, for model selection.
+	// Validation has held-out images of the training classes, for model selection.
 	Validation *Dataset
-	// ValidationClasses is classes held out from training, for selecting models by
-	// one-shot tasks. Where classes come in groups it is whole groups: alphabets.
+	// ValidationClasses has classes held out from training, for model selection by
+	// one-shot tasks. If classes are grouped, as by alphabets, it has whole groups.
 	ValidationClasses *Dataset
-	// Seen is test images of the training classes.
+	// Seen has test images of the training classes.
 	Seen *Dataset
-	// Unseen is test images of classes that are nowhere else.
+	// Unseen has test images of classes that no other part has.
 	Unseen *Dataset
-	// Protocol says in one sentence what was done.
+	// Protocol describes the division in one sentence.
 	Protocol string
 }
 
-// ExperimentOptions says how Splits.Experiment holds data out.
+// ExperimentOptions are the options of Splits.Experiment.
 type ExperimentOptions struct {
-	// NoUnseen holds no class of Train out for Unseen: all of them are trained on.
+	// NoUnseen trains on all classes of Train: none is held out for Unseen.
 	NoUnseen bool
 	// UnseenClasses are held out for Unseen. If there are none, UnseenFraction or
 	// the default of Splits.Experiment chooses them.
@@ -54,21 +54,20 @@ const (
 	defaultTestFraction       = 0.2
 )
 
-// Experiment cuts labeled data as follows.
+// Experiment divides labeled data as follows.
 //
-// The unseen classes are the first of these that there are: none, if NoUnseen is
-// set; UnseenClasses; UnseenFraction; the classes of Test that Train lacks (these are unseen in any
-// case); 7, 8 and 9 of the digits 0 to 9; a quarter of the classes of Train, at
-// least two, if it has four or more. Unseen is their images in Test, or in Train
-// when there is no Test.
+// The unseen classes are the first of these that applies: none, if NoUnseen is set;
+// UnseenClasses; UnseenFraction; the classes of Test that are not in Train (these are
+// unseen in any case); 7, 8 and 9 of the digits 0 to 9; a quarter of the classes of
+// Train, at least two, if it has four or more. Unseen has their images in Test, or in
+// Train if there is no Test.
 //
-// ValidationClasses is the classes of a given Validation that are neither in
-// Train nor unseen; failing that a tenth of the training classes, if they are
-// twenty or more, and whole groups of them (see Dataset.Groups) if they come in
-// three groups or more.
+// ValidationClasses has the classes of a given Validation that are neither in Train nor
+// unseen. If there are none, it has a tenth of the training classes if there are at least
+// twenty, and whole groups (see Dataset.Groups) if there are at least three groups.
 //
-// Seen and Validation are the images of the remaining training classes in the
-// parts of these names, or a share of Train.
+// Seen and Validation have the images of the remaining training classes in the given Test
+// and Validation or, if these do not exist, a fraction of Train.
 func (s Splits) Experiment(o ExperimentOptions) (Experiment, error) {
 	e, err := s.experiment(o)
 	return e, errors.Wrapf(err, "cut %s into an experiment", s.Name)
@@ -253,9 +252,8 @@ func (d *Dataset) holdOut(names []string, fraction float64, least int, seed uint
 	return intersection(names, slices.Concat(units[:max(0, count)]...))
 }
 
-// Limit returns at most n images, as evenly from all classes as they allow and
-// drawn at random, in the order that they have in d. An unlabeled dataset is
-// drawn from as if it were one class.
+// Limit returns at most n images, which are drawn at random, from all classes as evenly
+// as possible, and keep their order. An unlabeled dataset is treated as one class.
 func (d *Dataset) Limit(n int, seed uint64) *Dataset {
 	if d == nil || n >= d.Len() {
 		return d
@@ -311,9 +309,9 @@ func (d *Dataset) SplitSamples(fraction float64, seed uint64) (kept, heldOut *Da
 	return d.Subset(first), d.Subset(second), nil
 }
 
-// SplitClasses holds out count of the classes that have images, drawn at random.
-// Each part has its own classes, with the labels renumbered as OnlyClasses does.
-// It is ErrTooFew unless each part gets at least one class.
+// SplitClasses holds out count of the classes that have images, drawn at random. Each
+// part has only its own classes, with the labels renumbered as by OnlyClasses. If a part
+// would have no class, the error is ErrTooFew.
 func (d *Dataset) SplitClasses(count int, seed uint64) (kept, heldOut *Dataset, err error) {
 	if err := d.labeled(); err != nil {
 		return nil, nil, errors.Wrap(err, "split classes")

@@ -10,35 +10,33 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Images is a labeled set of images that need not lie in memory. A *Dataset is
-// one, and so is a type of a user's own that reads files, a database or a network
-// when an image is asked for. Its methods may be called by several goroutines at
-// once.
+// Images is a labeled set of images that need not be in memory. A *Dataset implements it;
+// a user-defined type may read files, a database or a network when Read is called. Its
+// methods may be called by several goroutines at once.
 //
-// An Images may have a method Identity() string, which distinguishes its images
-// and labels from those of any other set. A checkpoint then records this identity;
-// otherwise all images are read once for a digest.
+// An Images may have a method Identity() string, whose result must differ from that of
+// any other set of images and labels. A checkpoint then records this identity; otherwise
+// all images are read once to compute a digest.
 type Images interface {
 	// Len is the number of images.
 	Len() int
 	// Label is the index in ClassNames of the class of image i, or -1 if it has
 	// none.
 	Label(i int) int
-	// ClassNames are the names of the classes. A class may be without images.
+	// ClassNames are the names of the classes. A class may have no images.
 	ClassNames() []string
 	// ImageSize is the size of every image, after preprocessing.
 	ImageSize() imaging.Size
 	// Read writes image i to pixels, which has ImageSize().Len() values: (height,
 	// width, channels), 0 to 255. It keeps no reference to pixels.
 	Read(i int, pixels []uint8) error
-	// Source says in messages where image i came from: a file, or "image 12 of
-	// NAME".
+	// Source is the origin of image i, for messages: a file, or "image 12 of NAME".
 	Source(i int) string
 }
 
-// CheckImages reports what is wrong with a set of images before they are read:
-// there are none, their size is not valid, a label is outside the classes, or two
-// classes have one name.
+// CheckImages validates a set of images without reading them. It is an error if there are
+// none, if their size is not valid, if a label is outside the classes, or if two classes
+// have the same name.
 func CheckImages(images Images) error {
 	if isNil(images) {
 		return errNil
@@ -114,9 +112,8 @@ func byClass(images Images) [][]int {
 	return classes
 }
 
-// ReadAll reads all images in parallel, in portions, and calls use with each of
-// them in order. use may keep pixels no longer than its call. The error of an image
-// that cannot be read names its source.
+// ReadAll reads all images in parallel and calls use with each of them, in order. use
+// must not retain pixels. The error for an image that cannot be read names its source.
 func ReadAll(images Images, use func(i int, pixels []uint8) error) error {
 	if isNil(images) || use == nil {
 		return errors.Wrap(errNil, "read images")
@@ -196,8 +193,7 @@ func Moments(images Images) (mean, deviation []float64, err error) {
 	return mean, deviation, nil
 }
 
-// Label is the class of image i, -1 where the dataset has no labels or no such
-// image.
+// Label returns the class of image i, -1 if the dataset has no labels or no such image.
 func (d *Dataset) Label(i int) int {
 	if d == nil || i < 0 || i >= len(d.Labels) {
 		return -1
@@ -205,7 +201,7 @@ func (d *Dataset) Label(i int) int {
 	return d.Labels[i]
 }
 
-// ClassNames are Classes.
+// ClassNames returns Classes.
 func (d *Dataset) ClassNames() []string {
 	if d == nil {
 		return nil
@@ -213,7 +209,7 @@ func (d *Dataset) ClassNames() []string {
 	return d.Classes
 }
 
-// ImageSize is Size.
+// ImageSize returns Size.
 func (d *Dataset) ImageSize() imaging.Size {
 	if d == nil {
 		return imaging.Size{}
@@ -233,7 +229,7 @@ func (d *Dataset) Read(i int, pixels []uint8) error {
 	return nil
 }
 
-// Source is Sources[i], or "image i of NAME" where there are no Sources.
+// Source returns Sources[i], or "image i of NAME" if there are no Sources.
 func (d *Dataset) Source(i int) string {
 	if d != nil && i >= 0 && i < len(d.Sources) {
 		return d.Sources[i]

@@ -30,10 +30,10 @@ type OneShotRun struct {
 // RunTrials returns the images of runs as one dataset of their size, and the trials as
 // indices into it: each test image of a run is assigned to one of the run's training
 // images. A class is called "run01/class01" and has one training and one test image,
-// unless the answers of a run leave some out. groups has the index of the run of each
-// trial, since an interval has to resample whole runs (evaluate.Score.Clustered). A
-// character that occurs in two runs is a class of each of them, so images of different
-// runs must not be compared.
+// unless no test image of a run has it as its answer. groups has the index of the run of
+// each trial, since a confidence interval has to resample whole runs
+// (evaluate.Score.Clustered). A character that occurs in two runs is a class of each of
+// them, so images of different runs must not be compared.
 func RunTrials(runs []OneShotRun, size imaging.Size) (images *Dataset, trials []evaluate.Trial, groups []int, err error) {
 	images = &Dataset{Name: "one-shot runs", Size: size}
 	for r, run := range runs {
@@ -79,10 +79,10 @@ func OpenRuns(zipPath string, o Options) ([]OneShotRun, error) {
 	return runs, errors.Wrapf(err, "open one-shot runs %s", zipPath)
 }
 
-// ReadRuns reads the one-shot runs of a file system in their order: of a *zip.Reader
-// over all_runs.zip, wherever its bytes are, or of its unzipped folder (os.DirFS). The
-// images (105 × 105 pixels) are brought to the options' size and cut as they say, or
-// left as they are. White becomes black and ink 255. Other options play no part.
+// ReadRuns reads the one-shot runs of a file system in their order: of a *zip.Reader over
+// all_runs.zip, or of its unzipped folder (os.DirFS). The images (105 × 105 pixels) are
+// resized and cropped according to the options. The images are inverted, so that strokes
+// are 255. Other options are ignored.
 func ReadRuns(files fs.FS, o Options) (runs []OneShotRun, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {

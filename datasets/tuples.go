@@ -14,27 +14,26 @@ import (
 	"github.com/pkg/errors"
 )
 
-// PairList is pairs that somebody listed, of the images of an unlabeled dataset.
+// PairList is a given list of pairs of the images of an unlabeled dataset.
 //
-// It is read from a CSV file with the columns a and b, the paths of the images
-// from the file's folder, and different, 0 or false for one class and 1 or true
-// for two. A column split (train, val or test) may assign each pair to a part;
-// without it all are for training:
+// It is read from a CSV file with the columns a and b, the paths of the images relative
+// to the file's folder, and different, which is 0 or false if the classes are the same
+// and 1 or true if they differ. An optional column split (train, val or test) assigns
+// each pair to a part; without it all pairs are for training:
 //
 //	a,b,different
 //	ann/1.png,ann/2.png,0
 //	ann/1.png,bob/1.png,1
 //
-// Rows that contradict one another, repeat one another, or are both trained and
-// tested on are used as they are, and reported in Splits.Warnings.
+// Rows that contradict or repeat each other, or that are in both training and test data,
+// are used as they are and reported in Splits.Warnings.
 type PairList struct {
 	Dataset *Dataset
 	Pairs   []Pair
 }
 
-// TripletList is triplets that somebody listed, of the images of an unlabeled
-// dataset. Its CSV file has the columns anchor, positive and negative, and perhaps
-// split; see PairList.
+// TripletList is a given list of triplets of the images of an unlabeled dataset. Its CSV
+// file has the columns anchor, positive and negative, and perhaps split; see PairList.
 type TripletList struct {
 	Dataset  *Dataset
 	Triplets []Triplet

@@ -133,6 +133,6 @@ func TestModelFindsWhatHasChanged(t *testing.T) {
 	var reason notChecked
 	own := changed(t, true, func(f safetensors.File) { f.Metadata["likeness.backbone"] = "own" })
 	if _, err := modelFile(own); !errors.As(err, &reason) {
-		t.Errorf("a backbone of its author's own: found %v, expected notChecked", err)
+		t.Errorf("a user-defined backbone: found %v, expected notChecked", err)
 	}
 }

@@ -9,9 +9,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Block is a layer or a group of layers of a network. A block is plain data: the same
-// value may be applied in many graphs, and applied twice in one graph it uses the
-// same weights.
+// Block is a layer or a group of layers of a network. A block holds no state: the same
+// value may be applied in many graphs, and applied twice in one graph it uses the same
+// weights.
 type Block interface {
 	// Kind is the name of the kind of block, from which the names of weights are
 	// made: the second Linear of a sequence has the weight "linear2.weight".
@@ -21,9 +21,9 @@ type Block interface {
 	Apply(b *Builder, number int, x *Node) *Node
 }
 
-// Sequence applies the blocks one after the other. The names of weights count each
-// kind of block from 1, so two sequences of the same blocks in the same scope share
-// their weights, as the towers of a siamese network do.
+// Sequence applies the blocks one after the other. In the names of weights the blocks of
+// each kind are numbered from 1, so two sequences of the same blocks in the same scope
+// share their weights, as the towers of a siamese network do.
 func (b *Builder) Sequence(blocks []Block, x *Node) *Node {
 	numbers := map[string]int{}
 	for i, block := range blocks {
@@ -183,9 +183,9 @@ func second[T Float](operands [][]T) []T {
 }
 
 // Dropout sets each element to zero with probability Rate in training and divides the
-// others by 1 − Rate, so that evaluation needs no change (Srivastava et al. 2014, in
-// the inverted form). Each tower has a mask of its own, which depends on the random
-// seed of the weights and the number of the run.
+// others by 1 − Rate, so that evaluation needs no change (Srivastava et al. 2014, in the
+// inverted form). Each tower has its own mask, which depends on the random seed of the
+// weights and the number of the run.
 type Dropout struct {
 	Rate float64 // in [0, 1)
 }
@@ -243,9 +243,9 @@ func (d *dropout[T]) pass(i int, v T) T {
 }
 
 // Flatten makes a vector of each image: (batch, height, width, channels) to (batch,
-// channels·height·width), in PyTorch's channel-height-width order, so that fully
-// connected weights are the same in both. It copies the elements, unlike Gorgonia's
-// Reshape, which shares memory with its source.
+// channels·height·width), in PyTorch's channel-height-width order, so that the weights of
+// fully connected layers are the same as in PyTorch. It copies the elements, unlike
+// Gorgonia's Reshape, which shares memory with its source.
 type Flatten struct{}
 
 // Kind is "flatten".

@@ -14,7 +14,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Mode is what a graph is built for. It is fixed when the graph is built.
+// Mode is the purpose of a graph. It is fixed when the graph is built.
 type Mode int
 
 const (
@@ -82,13 +82,13 @@ func (b *Builder) Node(node *Node, err error) *Node {
 	return node
 }
 
-// Mode is what the graph is built for.
+// Mode returns the mode of the graph.
 func (b *Builder) Mode() Mode { return b.mode }
 
-// Dtype is the element type of all nodes of the graph.
+// Dtype returns the element type of all nodes of the graph.
 func (b *Builder) Dtype() tensor.Dtype { return b.weights.dtype }
 
-// Scope adds what build adds under a name: weights get the prefix "name.", and
+// Scope calls build in a scope with a name: its weights get the prefix "name.", and
 // errors contain the name.
 func (b *Builder) Scope(name string, build func() *Node) *Node {
 	b.scope = append(b.scope, name)
@@ -107,15 +107,15 @@ func (b *Builder) layer(name string, build func() *Node) *Node {
 	return node
 }
 
-// Path is the full name of the current scope, with dots.
+// Path returns the full name of the current scope, with dots.
 func (b *Builder) Path() string { return strings.Join(b.scope, ".") }
 
 func (b *Builder) path(name string) string {
 	return strings.Join(append(append([]string(nil), b.scope...), name), ".")
 }
 
-// Input is a value that the program's user sets before each run, such as a
-// batch of images (batch, height, width, channels). Its name must be unique.
+// Input returns a node whose value is set before each run by Program.Set, such as a batch
+// of images (batch, height, width, channels). Its name must be unique.
 func (b *Builder) Input(name string, shape ...int) *Node {
 	if b.inputs[name] != nil {
 		b.Fail("input %q is declared twice", name)
@@ -128,7 +128,7 @@ func (b *Builder) Input(name string, shape ...int) *Node {
 	return node
 }
 
-// Constant is a fixed scalar.
+// Constant returns a constant scalar.
 func (b *Builder) Constant(value float64) *Node {
 	if b.Dtype() == Float32 {
 		return b.graph.AddNode(gorgonia.NewConstant(float32(value)))
@@ -157,13 +157,12 @@ func (b *Builder) requiresGradient(node *Node) bool {
 // must contain a scalar Cost, which is differentiated with respect to every
 // trainable weight of the graph.
 //
-// Build returns an error for what Gorgonia would compute wrongly without one:
-// operations that are known to be wrong (see the package documentation), two nodes
-// of one hash, and slices that Gorgonia cannot tell apart. It also returns an error
-// for a trainable weight without a gradient, one name with two shapes, an
-// EnvironmentError, and a panic of the function build, for example in a user's own
-// block, backbone or head; the error names the layer. After an error the weights are
-// as before.
+// Build returns an error for graphs that Gorgonia would compute wrongly: operations that
+// are known to be wrong (see the package documentation), two nodes with the same hash,
+// and slices that Gorgonia cannot distinguish. It also returns an error for a trainable
+// weight without a gradient, one name with different shapes, an EnvironmentError, and a
+// panic of the function build, for example in a user-defined block, backbone or head; the
+// error names the layer. After an error the weights are unchanged.
 func Build(weights *Weights, mode Mode, build func(b *Builder) Outputs) (program *Program, err error) {
 	if err := weights.check(); err != nil {
 		return nil, errors.Wrap(err, "build graph")

@@ -1,24 +1,24 @@
-// Package graph builds and runs the computation graphs of siamese and triplet
-// networks on Gorgonia: named weights that many graphs share, layers with
-// gradients of their own, and compiled programs.
+// Package graph builds and runs the computation graphs of siamese and triplet networks on
+// Gorgonia: named weights that many graphs share, layers with their own gradients, and
+// compiled programs.
 //
 // Its main types:
 //
 //   - Weights are the named tensors of a network. They outlive graphs.
 //   - Build makes a static Gorgonia graph with a Builder, differentiates its
 //     cost and compiles it to a Program.
-//   - A Block is a layer as plain data. Applied twice in one graph it uses the
-//     same weights, which makes the towers of a siamese network equal.
-//   - A Function is an operation with its gradient over plain slices. Layers,
-//     distances and losses are Functions, and so are a user's own operations.
-//   - A Program is set, run and read. Its Gradients are what the Step of a solver
-//     takes.
+//   - A Block is the description of a layer. Applied twice in one graph it uses the same
+//     weights, which makes the towers of a siamese network equal.
+//   - A Function is an operation with its gradient over plain slices. Layers, distances
+//     and losses are Functions, and so are user-defined operations.
+//   - A Program has inputs to set, runs the graph, and returns outputs and gradients;
+//     Gradients is the argument of a solver's Step.
 //
-// While a graph is built, Builder's methods return nodes only; an error ends
-// Build, which returns it with the name of the layer. Builder.Node takes what
-// Gorgonia's own functions return. A Program's methods return errors. No panic
-// leaves the package, except one inside an operation of Gorgonia's own during a
-// run: Gorgonia runs it in a goroutine of its own, where it cannot be recovered.
+// While a graph is built, Builder's methods return nodes only; an error ends Build, which
+// returns it with the name of the layer. Builder.Node accepts the results of Gorgonia's
+// functions. A Program's methods return errors. No panic leaves the package, except one
+// inside a stock Gorgonia operation during a run: Gorgonia runs it in another goroutine,
+// where it cannot be recovered.
 //
 // Images are (batch, height, width, channels) inside graphs; weights have
 // PyTorch's layout. All nodes of a graph have one element type, that of its
@@ -27,9 +27,9 @@
 //
 // # Gorgonia's own operations
 //
-// A graph may contain operations of Gorgonia's own beside those of this package.
-// For each of the following a test checks the values of three runs and the
-// gradients, in Gorgonia v0.9.18:
+// A graph may contain stock Gorgonia operations beside those of this package. For each of
+// the following a test checks the values of three runs and the gradients, in Gorgonia
+// v0.9.18:
 //
 //   - elementwise: Abs, Neg, Square, Cube, Sqrt, Inverse, Exp, Expm1, Log, Log1p,
 //     Sin, Cos, Tanh, Sigmoid, Softplus, Rectify, LeakyRelu;
@@ -44,7 +44,7 @@
 // which Builder.Sigmoid and Builder.Softplus are not, and the gradients of Sqrt
 // and Norm are not finite at zero.
 //
-// Build refuses the following, and its error says what to use instead:
+// Build refuses the following, and its error states what to use instead:
 //
 //	Reshape, Ravel, KeepDims              share memory with their source      Builder.Reshape
 //	Conv2d, Conv1d                        are made of such reshapes           Conv
@@ -58,11 +58,11 @@
 //	LogSumExp                             computes log(sum + max)             Exp, Sum and Log
 //	Slice of an axis of more than 256     may be taken for another slice      a Function
 //
-// Other operations of Gorgonia's are neither tested nor refused: check the
-// gradients of a graph that contains them with graph/gradcheck.
+// Other Gorgonia operations are neither tested nor refused: check the gradients of a
+// graph that contains them with graph/gradcheck.
 //
-// Gorgonia also takes nodes whose 32-bit hashes are equal for one node, and adds
-// up gradients over runs. Every operation of this package has a hash of its own,
-// Build refuses two nodes of one hash, and gradients are read from nodes instead
-// of Gorgonia's accumulators.
+// Gorgonia also merges nodes whose 32-bit hashes are equal, and accumulates gradients
+// over runs. Every operation of this package has a distinct hash, Build refuses two nodes
+// with the same hash, and gradients are read from nodes instead of Gorgonia's
+// accumulators.
 package graph

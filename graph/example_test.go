@@ -35,8 +35,8 @@ func ExampleBuild() {
 	// Output: 1 weight, cost 6 gradient [0 1 2]
 }
 
-// Swish is a block of a user's own, y = x·σ(βx), with one learned β for each
-// feature (Ramachandran, Zoph & Le 2017). What it computes is a graph.Function.
+// Swish is a user-defined block, y = x·σ(βx), with one learned β for each feature
+// (Ramachandran, Zoph & Le 2017). What it computes is a graph.Function.
 type Swish struct{}
 
 func (Swish) Kind() string { return "swish" }
@@ -77,7 +77,7 @@ func (f *swish[T]) Backward(gradients, operands [][]T, y, dy []T) {
 	}
 }
 
-// A block of a user's own beside those of the package, in two towers.
+// A user-defined block beside those of the package, in two towers.
 func ExampleBuilder_Apply() {
 	weights := graph.NewWeights(graph.Float64, 1)
 	tower := []graph.Block{graph.Linear{Units: 2, NoBias: true, Weight: graph.Constant(1)}, Swish{}}

@@ -13,11 +13,10 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Function is an operation with its gradient over plain row-major slices. Every
-// layer of this module is one, and so is a user's own operation. A Function belongs
-// to one node and may keep scratch memory, and values of the last Forward that
-// Backward needs. It must not keep the slices of its arguments, whose memory belongs
-// to the graph.
+// Function is an operation with its gradient over plain row-major slices. Every layer of
+// this module is one, and so is a user-defined operation. A Function belongs to one node.
+// It may keep scratch memory and values of the last Forward that Backward needs, but not
+// the slices of its arguments, whose memory belongs to the graph.
 type Function[T Float] interface {
 	// Forward writes the output y for the inputs x. It overwrites all of y.
 	Forward(y []T, x ...[]T)
@@ -27,12 +26,12 @@ type Function[T Float] interface {
 	Backward(dx, x [][]T, y, dy []T)
 }
 
-// ErrNoForm says that a Function is nil for the element type of the graph.
+// ErrNoForm is the error of Build if a Function is nil for the element type of the graph.
 var ErrNoForm = errors.New("the function has no form")
 
-// Apply adds a Function to the graph as a node of the given shape. The Function is
-// given for both element types, and the graph takes the one it needs; if that is
-// nil, Build returns an error that wraps ErrNoForm. The name appears in errors.
+// Apply adds a Function to the graph as a node of the given shape. The Function is given
+// for both element types, and the graph uses the one for its own; if that is nil, Build
+// returns an error that wraps ErrNoForm. The name appears in errors.
 //
 // With the scalar shape, tensor.ScalarShape() or nil, the node is a scalar, which
 // can be the Cost; the Function then writes one element. A scalar operand has one

@@ -76,8 +76,8 @@ func TestFunctionIsAskedForWhatIsNeeded(t *testing.T) {
 	expectEqual(t, "evaluation", runOf(graph.Evaluation), nil)
 }
 
-// A block of a user's own is one among others: twins share its weights, and its
-// gradients are right.
+// A user-defined block is one among others: twins share its weights, and its gradients
+// are right.
 func TestUserBlock(t *testing.T) {
 	weights := graph.NewWeights(graph.Float64, 1)
 	gradcheck.Check(t, weights, nil, func(b *graph.Builder) graph.Outputs {

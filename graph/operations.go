@@ -7,7 +7,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// The distances that are operations of this package. All have a small relative error
+// The distances of PairedDistances and PairwiseDistances. All have a small relative error
 // near zero, because they are sums of differences, not differences of sums, and their
 // gradient at distance 0 is 0.
 const (
@@ -113,7 +113,7 @@ func (f *pairwiseDistances[T]) Backward(dx, x [][]T, d, dd []T) {
 // precision for every number. Gorgonia's own operations replace softplus(x) by x
 // above 16 and σ(x) by 1 above 19, whose errors in float64 are 1e-7 and 6e-9.
 
-// Softplus is log(1 + exp(x)) and its slope σ(x).
+// Softplus returns log(1 + exp(x)) and its derivative σ(x).
 func Softplus(x float64) (value, slope float64) {
 	small := math.Exp(-math.Abs(x)) // never overflows
 	if slope = 1 / (1 + small); x < 0 {
@@ -122,7 +122,7 @@ func Softplus(x float64) (value, slope float64) {
 	return max(x, 0) + math.Log1p(small), slope
 }
 
-// Sigmoid is σ(x) = 1/(1 + exp(−x)) and its slope σ(x)·σ(−x).
+// Sigmoid returns σ(x) = 1/(1 + exp(−x)) and its derivative σ(x)·σ(−x).
 func Sigmoid(x float64) (value, slope float64) {
 	small := math.Exp(-math.Abs(x))
 	if value = 1 / (1 + small); x < 0 {
@@ -131,12 +131,12 @@ func Sigmoid(x float64) (value, slope float64) {
 	return value, small / ((1 + small) * (1 + small))
 }
 
-// Softplus adds the softplus of every element of x to the graph.
+// Softplus returns the softplus of every element of x.
 func (b *Builder) Softplus(x *Node) *Node {
 	return b.Apply("softplus", x.Shape().Clone(), elementwise[float32](Softplus), elementwise[float64](Softplus), x)
 }
 
-// Sigmoid adds σ of every element of x to the graph.
+// Sigmoid returns σ of every element of x.
 func (b *Builder) Sigmoid(x *Node) *Node {
 	return b.Apply("sigmoid", x.Shape().Clone(), elementwise[float32](Sigmoid), elementwise[float64](Sigmoid), x)
 }

@@ -31,7 +31,7 @@ var errNotBuilt = errors.New("the program is nil or zero, expected one that Buil
 // built reports whether Build made the program.
 func (p *Program) built() bool { return p != nil && p.machine != nil }
 
-// Input is the shape of an input; nil if there is none of that name.
+// Input returns the shape of an input; nil if there is no input with that name.
 func (p *Program) Input(name string) tensor.Shape {
 	if p == nil {
 		return nil
@@ -42,7 +42,7 @@ func (p *Program) Input(name string) tensor.Shape {
 	return nil
 }
 
-// Set copies values, in row-major order, into an input. They are []float32 or
+// Set copies values, in row-major order, into an input. The values are []float32 or
 // []float64, and are converted to the element type of the graph.
 func (p *Program) Set(name string, values interface{}) error {
 	if !p.built() {
@@ -70,8 +70,8 @@ func setInput[T Float](dst *tensor.Dense, name string, src []T) error {
 	return nil
 }
 
-// Run computes every output and, in a Training program, every gradient. After an
-// error the program may be run again; nothing of the failed run is kept.
+// Run computes every output and, in a Training program, every gradient. After an error
+// the program may be run again; the failed run has no effect.
 func (p *Program) Run() (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -103,7 +103,7 @@ func (p *Program) Run() (err error) {
 	return nil
 }
 
-// Step is the number of the next run, on which the masks of dropout depend.
+// Step returns the number of the next run, on which the masks of dropout depend.
 func (p *Program) Step() uint64 {
 	if !p.built() {
 		return 0
@@ -136,7 +136,7 @@ func (p *Program) Get(name string) ([]float64, error) {
 	return float64s(value)
 }
 
-// Scalar is the value of an output with one element, such as the cost.
+// Scalar returns the value of an output with one element, such as the loss.
 func (p *Program) Scalar(name string) (float64, error) {
 	values, err := p.Get(name)
 	if err != nil {
@@ -175,8 +175,8 @@ func (p *Program) Parameters() []*Parameter {
 	return p.parameters
 }
 
-// Gradients lists the same Parameters in the form that a solver takes, one of
-// package solver or one of Gorgonia's own:
+// Gradients returns the Parameters as the argument of Step of a solver, of package solver
+// or of Gorgonia:
 //
 //	err := solver.Step(program.Gradients())
 func (p *Program) Gradients() []gorgonia.ValueGrad {
@@ -186,7 +186,7 @@ func (p *Program) Gradients() []gorgonia.ValueGrad {
 	return p.gradients
 }
 
-// Weights are the weights that the graph is built on.
+// Weights returns the weights on which the graph is built.
 func (p *Program) Weights() *Weights {
 	if p == nil {
 		return nil
@@ -207,9 +207,9 @@ func (p *Program) Reset() {
 	}
 }
 
-// Close releases the machine and, if it is the last program of the process, the
-// goroutines and the scratch memory that programs share. A program that is not
-// closed releases them when it is garbage collected. The weights remain.
+// Close releases the memory of the program and, if it is the last program of the process,
+// the goroutines and the scratch memory that programs share. A program that is not closed
+// releases them when it is garbage collected. The weights remain.
 func (p *Program) Close() error {
 	if !p.built() {
 		return nil
@@ -218,8 +218,8 @@ func (p *Program) Close() error {
 	return p.machine.Close()
 }
 
-// Parameter is a trainable weight with its gradient. It is a gorgonia.ValueGrad with
-// a name, which both package solver and Gorgonia's own solvers take.
+// Parameter is a trainable weight with its gradient. It is a gorgonia.ValueGrad with a
+// name, for the solvers of package solver and of Gorgonia.
 type Parameter struct {
 	weight    *Weight
 	runs      *runState
@@ -278,16 +278,16 @@ func addGradients[T Float](gradients []gradient) error {
 	return nil
 }
 
-// Name is the weight's name.
+// Name returns the name of the weight.
 func (p *Parameter) Name() string { return p.of().Name }
 
-// Role is the weight's role.
+// Role returns the role of the weight.
 func (p *Parameter) Role() Role { return p.of().Role }
 
-// Decays reports whether weight decay applies, which is so for kernels only.
+// Decays reports whether weight decay applies: true for kernels only.
 func (p *Parameter) Decays() bool { return p.of().Role == Kernel }
 
-// Value is the weight itself; a solver changes it in place.
+// Value returns the weight itself; a solver changes it in place.
 func (p *Parameter) Value() gorgonia.Value { return p.of().Value }
 
 // of returns the weight, or a zero one if the Parameter is nil or zero.
@@ -298,7 +298,7 @@ func (p *Parameter) of() *Weight {
 	return p.weight
 }
 
-// Grad is the gradient of the last run; it is valid until the next.
+// Grad returns the gradient of the last run; it is valid until the next run.
 func (p *Parameter) Grad() (gorgonia.Value, error) {
 	if p == nil || p.runs == nil || !p.runs.done {
 		return nil, errors.Errorf("gradient of %q: the last run has not succeeded, or there was none: call Run first", p.Name())

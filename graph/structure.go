@@ -23,14 +23,14 @@ func (b *Builder) Describe(name string, value any) {
 	b.descriptions = append(b.descriptions, fmt.Sprintf("%s %s", b.path(name), text))
 }
 
-// Structure identifies the graph as it was built: a hash of its nodes with their
+// Structure returns an identifier of the graph: a hash of its nodes with their
 // operations, shapes and operands, its constants, the names, shapes and roles of its
-// weights, and the values given to Describe. Two programs of one structure compute
+// weights, and the values given to Describe. Two programs with the same structure compute
 // the same function of the same weights and inputs, except for differences in the
-// closures of a user's Functions. It does not depend on the values of the weights, the
-// processor or the number of threads. A later version of this module may build the
-// same network from other operations, which gives it another structure. It is empty
-// for a nil program.
+// closures of user-defined Functions. It does not depend on the values of the weights,
+// the processor or the number of threads. A later version of this module may build the
+// same network from other operations, which changes the structure. It is empty for a nil
+// program.
 func (p *Program) Structure() string {
 	if p == nil {
 		return ""

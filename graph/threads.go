@@ -10,22 +10,22 @@ import (
 	"github.com/pkg/errors"
 )
 
-// MaxThreads is the largest number of threads that SetThreads takes: more than
-// any machine has processors to gain by, and few enough that a mistyped number
-// cannot exhaust the process's threads.
+// MaxThreads is the largest number of threads of SetThreads: more than the number of
+// processors of any machine, and few enough that a mistyped number cannot exhaust the
+// threads of the process.
 const MaxThreads = parallel.MaxThreads
 
-// SetThreads sets how many threads every program uses. A number below 1 means 1
-// and one above MaxThreads means MaxThreads. Results are the same, bit for bit,
-// for any number.
+// SetThreads sets the number of threads that programs use. A number below 1 means 1 and
+// one above MaxThreads means MaxThreads. Results are the same, bit for bit, for any
+// number.
 func SetThreads(n int) { parallel.SetThreads(n) }
 
-// Threads is the number of threads in use; at first it is that of the
-// machine's processors.
+// Threads returns the number of threads that programs use. The default is the number of
+// processors.
 func Threads() int { return parallel.Threads() }
 
-// Parallel runs work for each i in [0, n), divided over the threads. The work
-// of one i must not depend on that of another.
+// Parallel calls work for each i in [0, n), divided among the threads. A call must not
+// depend on another one.
 func Parallel(n int, work func(i int)) { parallel.For(n, work) }
 
 // SetWinograd allows or forbids graphs that are built later to compute 3×3
@@ -41,10 +41,9 @@ func SetWinograd(on bool) { kernel.SetWinograd(on) }
 // LIKENESS_FOURIER is off.
 func SetFourier(on bool) { kernel.SetFourier(on) }
 
-// Arithmetic names what determines the rounding of float32 graphs that are built now:
-// the architecture, the instruction set of the kernels, and the algorithms of
-// convolutions. Results are equal bit for bit only between programs of one
-// Arithmetic.
+// Arithmetic describes what determines the rounding of float32 graphs: the architecture,
+// the instruction set of the kernels, and the algorithms of convolutions. Results are
+// equal bit for bit only between programs with the same Arithmetic.
 func Arithmetic() string {
 	algorithms := map[bool]string{true: "on", false: "off"}
 	return fmt.Sprintf("%s %s, Winograd %s, Fourier %s", runtime.GOARCH, vector.For[float32]().Name(),

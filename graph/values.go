@@ -6,8 +6,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Float is the element type of a graph. All nodes of a graph have the same, because
-// Gorgonia takes constants of two types that print alike for one node.
+// Float is the element type of a graph. All nodes of a graph have the same element type,
+// because Gorgonia merges constants of different types that print alike.
 type Float interface{ float32 | float64 }
 
 // Float32 is for training and inference, Float64 for gradient checks.

@@ -25,9 +25,9 @@ const (
 	Buffer             // batch norm's running mean and variance, which are not trained by gradients
 )
 
-// Weight is one named tensor of a network in canonical layout: a convolution
-// is (out, in, height, width), a fully connected layer (out, in) with its
-// inputs in channel-height-width order, both as in PyTorch.
+// Weight is a named tensor of a network in PyTorch's layout: a convolution is (out, in,
+// height, width), a fully connected layer (out, in) with its inputs in
+// channel-height-width order.
 type Weight struct {
 	Name   string
 	Role   Role
@@ -57,8 +57,8 @@ func (w *Weight) Trainable() bool { return w != nil && w.Role != Buffer && !w.Fr
 // built on them: a training graph, an evaluation graph and graphs of other batch
 // sizes use the same tensors.
 //
-// A weight is created when a graph first uses it. Its initial value depends on the
-// seed and its name alone, not on the order of building.
+// A weight is created when a graph first uses it. Its initial value depends only on the
+// seed and its name, not on the order of building.
 type Weights struct {
 	dtype  tensor.Dtype
 	seed   uint64
@@ -67,13 +67,13 @@ type Weights struct {
 }
 
 // NewWeights returns an empty set of weights with the given element type, Float32 or
-// Float64, and random seed. With another type, Add and Build return an error, as they
-// do for nil and for the zero Weights.
+// Float64, and random seed. With another type Add and Build return an error, as they do
+// for nil and for the zero Weights.
 func NewWeights(dtype tensor.Dtype, seed uint64) *Weights {
 	return &Weights{dtype: dtype, seed: seed, byName: map[string]*Weight{}}
 }
 
-// Dtype is the element type of the weights and of every graph built on them.
+// Dtype returns the element type of the weights and of every graph built on them.
 func (w *Weights) Dtype() tensor.Dtype {
 	if w == nil {
 		return tensor.Dtype{}
@@ -112,7 +112,7 @@ func (w *Weights) All() []*Weight {
 	return all
 }
 
-// Count is the number of parameters: the elements of all weights except buffers.
+// Count returns the number of parameters: the elements of all weights except buffers.
 func (w *Weights) Count() int {
 	count := 0
 	for _, weight := range w.All() {
@@ -166,8 +166,8 @@ func (w *Weights) forget(first int) {
 	w.names = w.names[:first]
 }
 
-// NotFinite is the name of the first weight with an element that is not a finite
-// number; it is empty if there is none.
+// NotFinite returns the name of the first weight with an element that is NaN or infinite,
+// or "" if there is none.
 func (w *Weights) NotFinite() string {
 	for _, weight := range w.All() {
 		narrow := weight.Value.Dtype() == Float32
@@ -179,10 +179,10 @@ func (w *Weights) NotFinite() string {
 }
 
 // Freeze excludes the weights whose names match one of the patterns from training. A
-// pattern is the name of a weight, the name of a block such as "conv1", or a pattern
-// of path.Match such as "conv[12].*". The name of a block and a pattern of all its
-// weights include its batch norm with the running statistics ("norm1.*") and its PReLU
-// ("conv1_prelu.*"). It is an error if a pattern matches nothing; then nothing is
+// pattern is the name of a weight, the name of a block such as "conv1", or a pattern of
+// path.Match such as "conv[12].*". The name of a block, and a pattern that matches all
+// its weights, also match its batch norm with the running statistics ("norm1.*") and its
+// PReLU ("conv1_prelu.*"). It is an error if a pattern matches nothing; then nothing is
 // frozen. Graphs built later treat frozen weights as constants.
 func (w *Weights) Freeze(patterns ...string) error {
 	var frozen []*Weight
@@ -236,13 +236,13 @@ func hasPrefix(name, block string) bool {
 	return len(name) > len(block) && name[:len(block)] == block && name[len(block)] == '.'
 }
 
-// Weight adds a named weight of the current scope to the graph. The first use
-// creates the weight; later uses, in this graph or another, get the same tensor. One
-// name with two shapes or two roles is an error.
+// Weight adds a named weight of the current scope to the graph. The first use creates the
+// weight; later uses, in this graph or another, get the same tensor. Using one name with
+// different shapes or roles is an error.
 //
-// Each use in a graph is a leaf of its own over that tensor and has a gradient of
-// its own. Parameter adds these up in place on all threads, which is faster than
-// Gorgonia's addition of nodes.
+// Each use in a graph is a separate leaf node over that tensor with a separate gradient.
+// Parameter adds these gradients in place on all threads, which is faster than Gorgonia's
+// addition of nodes.
 func (b *Builder) Weight(name string, role Role, initializer Initializer, shape ...int) *Node {
 	name = b.path(name)
 	if !initializer.valid() {
@@ -387,12 +387,12 @@ type Initializer struct {
 	StdDev float64 `toml:"deviation,omitempty" json:"deviation,omitempty"` // of "normal"
 }
 
-// Normal is a normal distribution, as Koch, Zemel & Salakhutdinov use.
+// Normal returns a normal distribution, as in Koch, Zemel & Salakhutdinov 2015.
 func Normal(mean, stdDev float64) Initializer {
 	return Initializer{Scheme: "normal", Mean: mean, StdDev: stdDev}
 }
 
-// Constant sets every element to one value.
+// Constant returns an initializer that sets every element to one value.
 func Constant(value float64) Initializer { return Initializer{Scheme: "constant", Mean: value} }
 
 // or returns the default if the scheme is empty.

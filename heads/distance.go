@@ -7,40 +7,39 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Distance is a head outside graphs, on plain slices, with its trained weights:
-// what evaluation, search, galleries, the ONNX export and explanations need. It
-// keeps no link to the weights that it came from, and may be used by several
-// goroutines at once. It satisfies evaluate.Metric.
+// Distance is a head outside graphs, on plain slices, with a copy of its trained weights,
+// for evaluation, search, galleries, the ONNX export and explanations. It may be used by
+// several goroutines at once and implements evaluate.Metric.
 //
-// FromForm and FromFunc make one, which is all that a head of a user's own needs.
+// FromForm and FromFunc return one, for example for a user-defined head.
 type Distance interface {
 	// Name is the head's name.
 	Name() string
 
-	// Between is the distance of two embeddings, added up in float64 in the order of
-	// the features. It is NaN where their lengths differ from each other or from
-	// that of the form's weights.
+	// Between returns the distance between two embeddings, summed in float64 in the order
+	// of the features. It is NaN if their lengths differ from each other or from that of
+	// the form's weights.
 	Between(x, y []float32) float64
 
-	// Paired fills distances (rows) with the distance of each row of x (rows,
-	// columns) from the same row of y (rows, columns). It is Between but for
-	// rounding, since it may add in another order. Shapes that do not fit are an
+	// Paired fills distances (rows) with the distance of each row of x (rows, columns)
+	// from the same row of y (rows, columns). The result equals that of Between up to
+	// rounding, since the order of summation may differ. Shapes that do not match are an
 	// error.
 	Paired(distances []float64, x, y []float32, columns int) error
 
-	// Pairwise fills distances (rows, references) with the distance of each row of
-	// x (rows, columns) from each row of y (references, columns). What it finds for
-	// two rows does not depend on the other rows. It is Between but for rounding,
-	// and much faster for many rows. Shapes that do not fit are an error.
+	// Pairwise fills distances (rows, references) with the distance of each row of x
+	// (rows, columns) from each row of y (references, columns). The result for two rows
+	// does not depend on the other rows. It equals that of Between up to rounding and is
+	// much faster for many rows. Shapes that do not match are an error.
 	Pairwise(distances []float64, x, y []float32, columns int) error
 
-	// Form is the distance as a formula, from which fast exact search, the ONNX
-	// head and explanations are made. ok is false where there is none.
+	// Form returns the distance as a formula, which fast exact search, the ONNX export
+	// and explanations use. ok is false if there is none.
 	Form() (form Form, ok bool)
 }
 
-// DistanceOf is head.Distance(weights) for a head of any origin: a head that is
-// nil or panics, or that gives no distance, is an error.
+// DistanceOf returns head.Distance(weights). It is an error if the head is nil, panics,
+// or returns no distance.
 func DistanceOf(head Head, weights *graph.Weights) (distance Distance, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -59,10 +58,10 @@ func DistanceOf(head Head, weights *graph.Weights) (distance Distance, err error
 	return distance, nil
 }
 
-// FromFunc is a distance that is known as a function only. It is searched by
-// comparing with every vector, and cannot be written as ONNX. The function gets two
-// embeddings of equal length, from several goroutines at once; if it panics, Paired and
-// Pairwise return an error.
+// FromFunc returns a distance that is defined by a function. Search by it compares all
+// vectors, and it cannot be exported to ONNX. The function is called with two embeddings
+// of equal length, by several goroutines at once; if it panics, Paired and Pairwise
+// return an error.
 func FromFunc(name string, between func(x, y []float32) float64) (Distance, error) {
 	if between == nil {
 		return nil, errors.Errorf("distance %q: found no function, expected one of two embeddings", name)

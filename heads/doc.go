@@ -1,11 +1,11 @@
 // Package heads implements the distance between two embeddings.
 //
-// A Head is the distance as part of a graph that Gorgonia differentiates: of aligned
-// rows (Paired) or of all rows of one batch and all rows of another (Pairwise). Its
-// Properties tell a loss what it may rely on. A Distance is the same function on plain
-// slices with the trained weights, for evaluation, search and export. Most distances
-// have a Form, a formula from which package gallery/index makes a fast exact search and
-// package onnx an ONNX graph.
+// A Head is the distance as part of a graph that Gorgonia differentiates: of aligned rows
+// (Paired) or of all rows of one batch and all rows of another (Pairwise). Its Properties
+// state what a loss may assume. A Distance is the same function on plain slices with the
+// trained weights, for evaluation, search and export. Most distances have a Form, a
+// formula from which package gallery/index makes a fast exact search and package onnx an
+// ONNX graph.
 //
 //	name                distance                 metric            trainable     float32 error below
 //	l2                  √Σ(xⱼ − yⱼ)²             yes               –             1e-6·D
@@ -21,6 +21,6 @@
 // derivative does not exist, at distance zero or for the zero vector, the gradient is
 // zero.
 //
-// A head of a user's own is one type with the five methods of Head; the package's
-// example shows one. Package objectives documents which losses go with which heads.
+// A user-defined head is one type with the five methods of Head; the package's example
+// shows one. Package objectives documents which losses and heads can be combined.
 package heads

@@ -25,7 +25,7 @@ type Form struct {
 	Root      bool      // take the square root; no weight may be negative
 }
 
-// FromForm is the distance of a formula. The weights are copied.
+// FromForm returns the distance of a formula. The weights are copied.
 func FromForm(name string, form Form) (Distance, error) {
 	if err := form.check(); err != nil {
 		return nil, errors.Wrapf(err, "distance %q", name)
@@ -51,12 +51,12 @@ func (f Form) check() error {
 	return nil
 }
 
-// Signed says whether some weight is negative, so that a distance may be.
+// Signed reports whether a weight is negative, so that distances may be negative.
 func (f Form) Signed() bool {
 	return slices.ContainsFunc(f.Weights, func(w float32) bool { return w < 0 })
 }
 
-// Sum is S where D is the distance: the square of D with Root, else D itself.
+// Sum returns S of a distance D: the square of D with Root, otherwise D.
 func (f Form) Sum(distance float64) float64 {
 	if f.Root {
 		return distance * distance

@@ -9,11 +9,11 @@ import (
 )
 
 // Head is the distance between two embeddings as part of a graph that Gorgonia
-// differentiates. A head is plain data: one value serves many graphs, and a head
-// with trainable weights binds the same weights in each of them.
+// differentiates. A head holds no state: one value may be used in many graphs, and a head
+// with trainable weights uses the same weights in each of them.
 type Head interface {
-	// Name is one of Names for a head of this package. A head of a user's own may
-	// have any name: Identifier distinguishes them.
+	// Name is one of Names for a head of this package. A user-defined head may have any
+	// name: Identifier distinguishes them.
 	Name() string
 
 	// Paired adds to the graph the distances of aligned rows, of row i of x from
@@ -27,11 +27,11 @@ type Head interface {
 	// rows·references + (rows + references)·features elements.
 	Pairwise(b *graph.Builder, x, y *graph.Node) *graph.Node
 
-	// Properties are what a loss may rely on.
+	// Properties returns what a loss may assume about the distance.
 	Properties() Properties
 
-	// Distance is the head on plain slices, with its trained weights. It is an
-	// error when the weights lack the head's own.
+	// Distance returns the head on plain slices, with its trained weights. It is an error
+	// if the weights lack those of the head.
 	Distance(weights *graph.Weights) (Distance, error)
 }
 
@@ -49,7 +49,7 @@ type Properties struct {
 // builtin are the heads of this package.
 var builtin = []Head{Cosine{}, L1{}, L2{}, WeightedL1{Signed: true}, SquaredL2{}, WeightedL1{}}
 
-// Names are the heads that Named finds.
+// Names are the names of the heads that Named returns.
 var Names = names()
 
 func names() []string {
@@ -60,7 +60,7 @@ func names() []string {
 	return names
 }
 
-// Named finds a head of this package by its name: Named(h.Name()) is h.
+// Named returns the head of this package with the given name: Named(h.Name()) is h.
 func Named(name string) (Head, error) {
 	for _, head := range builtin {
 		if head.Name() == name {
@@ -70,13 +70,13 @@ func Named(name string) (Head, error) {
 	return nil, wording.Unknown("head", name, Names)
 }
 
-// OwnPrefix begins the Identifier of a head that is a Go type of a user's own.
+// OwnPrefix begins the Identifier of a head that is a user-defined Go type.
 const OwnPrefix = "own:"
 
-// Identifier is what files, galleries and checkpoints hold of a head: the name of a
-// head of this package, and "own:" and the name of any other, so that no two
-// distances have one identifier because their authors chose one name. It is
-// "none" for nil.
+// Identifier returns the identifier of a head in files, galleries and checkpoints: the
+// name of a head of this package, or "own:" and the name of a user-defined head, which
+// cannot be confused with a head of this package that has the same name. It is "none" for
+// nil.
 func Identifier(head Head) string {
 	switch {
 	case head == nil:
@@ -87,9 +87,9 @@ func Identifier(head Head) string {
 	return head.Name()
 }
 
-// IsOwn says whether a head is a Go type of a user's own, whatever its name and
-// even where it embeds a head of this package. A pointer to a head of this package
-// is that head; nil is nobody's.
+// IsOwn reports whether a head is a user-defined Go type, whatever its name, even if it
+// embeds a head of this package. It is false for a pointer to a head of this package and
+// for nil.
 func IsOwn(head Head) bool {
 	if head == nil {
 		return false

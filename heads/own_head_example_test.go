@@ -25,7 +25,7 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// logWeighted is a head of a user's own: Σ exp(vⱼ)|xⱼ − yⱼ| with trainable v.
+// logWeighted is a user-defined head: Σ exp(vⱼ)|xⱼ − yⱼ| with trainable v.
 type logWeighted struct{}
 
 func (logWeighted) Name() string { return "log-weighted" }
@@ -57,9 +57,9 @@ func factors(b *graph.Builder, x *graph.Node) *graph.Node {
 	return b.Node(gorgonia.Exp(b.Weight("head.log_weight", graph.Gain, graph.Constant(0), x.Shape()[1])))
 }
 
-// A head of a user's own in one file: it trains under any loss that its properties
-// allow, compares images, is searched in a gallery by a fast exact search, and is
-// written as ONNX.
+// A user-defined head in one file: it trains under any loss that its properties allow,
+// compares images, is searched in a gallery by a fast exact search, and is written as
+// ONNX.
 func Example_ownHead() {
 	images := shades()
 	network := backbone.Network{Name: "small", Size: images.Size, Blocks: []graph.Block{graph.Flatten{}, graph.Linear{Units: 4}}}

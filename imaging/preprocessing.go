@@ -191,7 +191,7 @@ func Check(img image.Image) (err error) {
 	return nil
 }
 
-// Prepare is Pixels with an error, for images of any origin, such as a user's own type.
+// Prepare is Pixels with an error, for images of any type, including user-defined ones.
 // It is an error if Check returns one, if the image panics while it is read, or if the
 // preprocessing is not valid. The text of an error continues "the image".
 func (p Preprocessing) Prepare(img image.Image) (pixels []uint8, err error) {

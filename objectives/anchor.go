@@ -12,16 +12,17 @@ type Anchor struct {
 	Distances []float64 // (M); read only
 	Positives []int     // the valid references of its class, without the anchor itself, in ascending order
 	Negatives []int     // the valid references of other classes, in ascending order
-	// Slopes (M) are zero at first. The loss adds to them the derivative of its sum
-	// by each distance.
+	// Slopes (M) are initially zero. The function adds to them the derivative of its sum
+	// with respect to each distance.
 	Slopes []float64
 }
 
-// Nearest is the one of some references with the smallest distance, the first
-// among equals, and −1 if there is none. A distance that is NaN is taken first.
+// Nearest returns the index of the reference with the smallest distance among the given
+// ones, the first one if several are equal, and −1 if there is none. If a distance is
+// NaN, that reference is returned.
 func (a Anchor) Nearest(among []int) int { return a.extreme(among, -1) }
 
-// Farthest is like Nearest, with the largest distance.
+// Farthest is like Nearest, for the largest distance.
 func (a Anchor) Farthest(among []int) int { return a.extreme(among, 1) }
 
 func (a Anchor) extreme(among []int, sign float64) int {
@@ -35,25 +36,24 @@ func (a Anchor) extreme(among []int, sign float64) int {
 	return found
 }
 
-// PerAnchor is the mean of the losses of all anchors, a scalar, where loss
-// computes those of one anchor from its distances: their sum, and the number of
-// losses in it. The result is
+// PerAnchor returns the mean of the losses of all anchors, a scalar. The function loss
+// computes those of one anchor from its distances: their sum and their number. The result
+// is
 //
 //	Σₐ sumₐ / max(1, Σₐ countₐ)
 //
-// An anchor may have any number of losses: one, one for each positive, one for
-// each triplet. One that has nothing to compare returns 0, 0. Which references a
-// loss selects, and the count, are constants to training: gradients reach the
-// embeddings through the distances only, by the slopes that the loss adds up in
-// Anchor.Slopes.
+// An anchor may have any number of losses: one, one for each positive, one for each
+// triplet. An anchor without losses returns 0, 0. The selection of references and the
+// count have no gradient: gradients reach the embeddings through the distances only, by
+// the derivatives that the function adds to Anchor.Slopes.
 //
-// The function loss is called for several anchors at once, from several
-// goroutines; it must depend on its argument only. A distance between an anchor
-// and a reference with which it is compared that is NaN or infinite makes the
-// result NaN, so that a diverging training is noticed. The name appears in errors.
+// The function is called by several goroutines at once; it must depend on its argument
+// only. If a distance between an anchor and a reference with which it is compared is NaN
+// or infinite, the result is NaN, so that a diverging training is noticed. The name
+// appears in errors.
 //
-// Loss and gradient are computed in one pass, in float64, with the memory of the
-// distances (N, M): as nodes, losses over all triplets would need (N, M, M).
+// Loss and gradient are computed in one pass, in float64, in memory proportional to the
+// distances (N, M); as separate nodes, losses over all triplets would need (N, M, M).
 func PerAnchor(b *graph.Builder, name string, batch Batch, loss func(a Anchor) (sum, count float64)) *graph.Node {
 	mustBe(b, batch.check(datasets.Labeled))
 	if loss == nil {

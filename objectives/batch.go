@@ -10,7 +10,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Batch is what a loss sees: N examples of one kind, embedded.
+// Batch is the input of a loss: N embedded examples of one kind.
 type Batch struct {
 	// Embeddings has one node (N, D) for each tower: left and right for pairs;
 	// anchors, positives and negatives for triplets; one node for labeled images.
@@ -35,35 +35,33 @@ type Batch struct {
 // such as a memory of earlier batches, the batches of other machines, or one
 // vector for each class.
 type References struct {
-	// Embeddings (M, D). Gradients reach them if a trainable weight leads to them.
+	// Embeddings (M, D). They receive gradients if they depend on a trainable weight.
 	Embeddings *graph.Node
 	// Labels (M) are their classes, numbered as in Batch.Labels.
 	Labels *graph.Node
-	// Valid (M) is 0 for references to leave out, such as the unused part of a
-	// memory, and 1 for all others. If nil, all count. Embeddings that are left out
-	// must hold finite numbers; zeros will do.
+	// Valid (M) is 0 for references to ignore, such as the unused part of a memory, and 1
+	// for the others. If nil, all are valid. Embeddings that are ignored must be finite,
+	// such as zeros.
 	Valid *graph.Node
-	// Self says that the first N references are the anchors themselves, in the
-	// same order (M ≥ N): anchor i is not compared with reference i, and losses of
-	// pairs count the pair (i, j) of two anchors once.
+	// Self reports that the first N references are the anchors themselves, in the same
+	// order (M ≥ N): anchor i is not compared with reference i, and losses of pairs count
+	// the pair (i, j) of two anchors once.
 	Self bool
 }
 
-// WeightPrefix begins the names of the trainable weights that Batch.Weight makes.
-// They serve training only: checkpoints hold them, model files do not.
+// WeightPrefix is the prefix of the names of the trainable weights that Batch.Weight
+// creates. They are used in training only: checkpoints contain them, model files do not.
 const WeightPrefix = "loss."
 
-// Weight is a trainable weight of the loss itself, such as a vector for each
-// class or a temperature. It is named "loss.NAME" ("loss.2.NAME" for the second
-// loss of a Sum); like any other weight it can have a learning rate of its own, by
-// its name or by the pattern "loss.*". Checkpoints hold it; a saved model does
-// not. See graph.Builder.Weight for the arguments.
+// Weight returns a trainable weight of the loss itself, such as a vector for each class
+// or a temperature. Its name is "loss.NAME" ("loss.2.NAME" for the second loss of a Sum),
+// by which it can have its own learning rate, as by the pattern "loss.*". Checkpoints
+// contain it; a saved model does not. See graph.Builder.Weight for the arguments.
 func (batch Batch) Weight(b *graph.Builder, name string, role graph.Role, initializer graph.Initializer, shape ...int) *graph.Node {
 	return b.Weight(WeightPrefix+batch.scope+name, role, initializer, shape...)
 }
 
-// Paired is the distances by the head between the aligned rows of towers i and j:
-// (N).
+// Paired returns the head's distances between the aligned rows of towers i and j: (N).
 func (batch Batch) Paired(b *graph.Builder, i, j int) *graph.Node {
 	if n := len(batch.Embeddings); i < 0 || j < 0 || i >= n || j >= n {
 		b.Fail("batch: found no embeddings of towers %d and %d, expected numbers from 0 to %d", i, j, n-1)
@@ -72,28 +70,27 @@ func (batch Batch) Paired(b *graph.Builder, i, j int) *graph.Node {
 	return batch.Head.Paired(b, batch.Embeddings[i], batch.Embeddings[j])
 }
 
-// Pairwise is the distances by the head from all anchors to all references:
-// (N, M). Without References it is (N, N), with each anchor's distance to itself
-// on the diagonal.
+// Pairwise returns the head's distances between all anchors and all references: (N, M).
+// Without References it is (N, N), with each anchor's distance to itself on the diagonal.
 func (batch Batch) Pairwise(b *graph.Builder) *graph.Node {
 	mustBe(b, batch.check(datasets.Labeled))
 	return batch.Head.Pairwise(b, batch.Embeddings[0], batch.references().Embeddings)
 }
 
-// Positives marks with 1, in a mask (N, M) of zeros and ones, the valid references
-// of each anchor's class, without the anchor itself. It is constant to training.
+// Positives returns a mask (N, M) with 1 for the valid references of the anchor's class,
+// without the anchor itself, and 0 for the others. It has no gradient.
 func (batch Batch) Positives(b *graph.Builder) *graph.Node {
 	return batch.mask(b, "positives", markPositives[float32], markPositives[float64])
 }
 
-// Negatives marks with 1, in a mask (N, M) of zeros and ones, the valid references
-// of other classes than the anchor's. It is constant to training.
+// Negatives returns a mask (N, M) with 1 for the valid references of other classes than
+// the anchor's and 0 for the others. It has no gradient.
 func (batch Batch) Negatives(b *graph.Builder) *graph.Node {
 	return batch.mask(b, "negatives", markNegatives[float32], markNegatives[float64])
 }
 
-// ClassLabels are the numbers of all classes: (Classes) of 0, 1, 2 and so on. They
-// are the labels of References that have one vector for each class.
+// ClassLabels returns the numbers of all classes, 0, 1, 2, …, of shape (Classes): the
+// labels of References that have one vector for each class.
 func (batch Batch) ClassLabels(b *graph.Builder) *graph.Node {
 	if batch.Classes < 1 || batch.Labels == nil {
 		b.Fail("batch: found %d classes, expected the number of classes of the training data and labels", batch.Classes)

@@ -11,14 +11,14 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Options are the parameters of a loss that is found by its name. Zero values
-// stand for defaults; an option that the loss does not have is an error.
+// Options are the parameters of Named. Zero values stand for defaults; an option that the
+// loss does not have is an error.
 type Options struct {
 	Margin      float64 // 0: DefaultMargin
 	Scale       float64 // triplet-ratio, batch-ratio; 0: DefaultScale
 	Temperature float64 // n-pair, supervised-contrastive, nca, prototypical; 0: DefaultTemperature
-	Soft        bool    // triplet, batch-all, batch-hard: a softplus in place of the hinge, without a margin
-	Balanced    bool    // batch-contrastive, batch-cross-entropy: pairs of one class and of two count alike
+	Soft        bool    // triplet, batch-all, batch-hard: softplus instead of the hinge, without a margin
+	Balanced    bool    // batch-contrastive, batch-cross-entropy: same-class and different-class pairs have equal total weight
 	Features    int     // number of features of an embedding, which DefaultMargin needs for contrastive losses with l1 and weighted-l1
 }
 
@@ -30,7 +30,7 @@ var builtin = []Loss{
 	SupervisedContrastive{}, Triplet{}, TripletRatio{},
 }
 
-// Names are the losses that Named knows.
+// Names are the names of the losses that Named returns.
 var Names = names()
 
 func names() (names []string) {
@@ -40,8 +40,8 @@ func names() (names []string) {
 	return names
 }
 
-// Named finds a loss and the head that goes with it by their names. See HeadFor
-// for the names of heads and Defaults for the options.
+// Named returns a loss and its head by their names. See HeadFor for the names of heads
+// and Defaults for the options.
 func Named(loss, head string, o Options) (Loss, heads.Head, error) {
 	o, err := Defaults(loss, head, o)
 	if err != nil {
@@ -58,9 +58,10 @@ func Named(loss, head string, o Options) (Loss, heads.Head, error) {
 	return named, with, err
 }
 
-// HeadFor finds the head of a name for a loss. The name "weighted-l1" means the
-// signed one for the cross-entropies, and the one that is a distance for all other
-// losses. If the two do not go together, the error gives the reason.
+// HeadFor returns the head with the given name for a loss. The name "weighted-l1" means
+// signed-weighted-l1 for the cross-entropies, and weighted-l1, which is a distance, for
+// all other losses. If the loss and the head cannot be combined, the error gives the
+// reason.
 func HeadFor(loss Loss, name string) (head heads.Head, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -94,9 +95,9 @@ func takesSigned(loss Loss) bool {
 	return ok && signed.takesSigned()
 }
 
-// Defaults completes the options of a loss that is found by its name: a margin, a
-// scale and a temperature that are 0 become the default ones, if the loss has
-// them. An option that the loss does not have is an error.
+// Defaults returns the options with which Named creates a loss: a margin, a scale and a
+// temperature that are 0 are replaced by the defaults, if the loss has them. An option
+// that the loss does not have is an error.
 func Defaults(loss, head string, o Options) (Options, error) {
 	named, err := lookup(loss)
 	if err != nil {
@@ -134,22 +135,22 @@ func Defaults(loss, head string, o Options) (Options, error) {
 	return o, nil
 }
 
-// DefaultMargin is a margin to begin with, in the distance of the head between
-// embeddings of so many features; 0 for a loss without a margin:
+// DefaultMargin returns the default margin of a loss, in units of the head's distance
+// between embeddings of the given dimension; 0 for a loss without a margin:
 //
 //	                               l2   squared-l2  l1, weighted-l1  cosine
 //	contrastive, batch-contrastive 1    –           √features        0.5
 //	triplet, batch-*, semi-hard    0.2  0.2         1                0.1
 //
-// The margin of the contrastive losses is a distance. Embeddings 1 apart by l2 are
-// √features apart by l1 if all features differ alike. At a margin of 1, pairs of
-// two classes with many features would all begin beyond it: pairs of one class are
-// pulled together, nothing is pushed apart, and nothing is learned. The margin of
-// the others is a difference of distances, about 0 at first whatever their size.
-// 0.2 is that of Schroff, Kalenichenko & Philbin 2015 (squared-l2 over unit
-// vectors) and of Hermans, Beyer & Leibe 2017 (l2). Over unit vectors squared-l2
-// is twice the cosine distance, hence 0.1; an l1 distance is larger than the
-// others, hence 1.
+// The margin of the contrastive losses is a distance. An L2 distance of 1 is an L1
+// distance of √features if all features differ equally. With a margin of 1 and many
+// features, the distances of all different pairs would initially exceed the margin: the
+// loss would only decrease the distances of same-class pairs, and the embeddings would
+// collapse. The margin of the other losses is a difference of distances, which is
+// initially about 0 whatever the distances are. 0.2 is that of Schroff, Kalenichenko &
+// Philbin 2015 (squared-l2 over unit vectors) and of Hermans, Beyer & Leibe 2017 (l2).
+// Over unit vectors squared-l2 is twice the cosine distance, hence 0.1; an l1 distance is
+// larger than the others, hence 1.
 func DefaultMargin(loss Loss, head heads.Head, features int) float64 {
 	if triplets, ok := loss.(MarginLoss); ok {
 		if _, hinge := triplets.HingeMargin(); !hinge {
@@ -186,14 +187,14 @@ func differenceMargin(head heads.Properties) float64 {
 	return 0.2
 }
 
-// DefaultScale is a scale of the ratio losses to begin with: 20 with cosine, whose
-// distances stay of the order of 1 whatever is learned; otherwise 1, as in Hoffer
-// & Ailon 2015.
+// DefaultScale returns the default scale of the ratio losses: 20 with cosine, whose
+// distances are at most 2 whatever the network learns; otherwise 1, as in Hoffer & Ailon
+// 2015.
 //
-// At 20 a triplet has nearly no loss, d₊ = σ(−4) = 0.02, if the negative is twice
-// DefaultMargin farther than the positive. On MNIST's digits 0 to 3 a Conv4 of
-// width 16 was trained for 350 steps: the ROC AUC on the digits 4 to 6 rose by
-// 0.10 at the scale 10, 0.14 at 20 and 0.11 at 30, and not at all at 1.
+// At scale 20 a triplet has nearly no loss, d₊ = σ(−4) = 0.02, if the negative is twice
+// DefaultMargin farther than the positive. On MNIST's digits 0 to 3 a Conv4 of width 16
+// was trained for 350 steps: the ROC AUC on the digits 4 to 6 rose by 0.10 at the scale
+// 10, 0.14 at 20 and 0.11 at 30, and not at all at 1.
 func DefaultScale(head heads.Head) float64 {
 	if head != nil && head.Properties().Max > 0 {
 		return 40 / head.Properties().Max
@@ -201,9 +202,9 @@ func DefaultScale(head heads.Head) float64 {
 	return 1
 }
 
-// DefaultTemperature is a temperature of the softmax losses to begin with: 0.05
-// with cosine, whose distances stay of the order of 1 whatever is learned;
-// otherwise 1, as in Goldberger et al. 2004 and Snell et al. 2017.
+// DefaultTemperature returns the default temperature of the softmax losses: 0.05 with
+// cosine, whose distances are at most 2 whatever the network learns; otherwise 1, as in
+// Goldberger et al. 2004 and Snell et al. 2017.
 func DefaultTemperature(head heads.Head) float64 {
 	if head != nil && head.Properties().Max > 0 {
 		return head.Properties().Max / 40

@@ -1,34 +1,34 @@
-// Package objectives has the losses that training minimizes.
+// Package objectives implements the losses that training minimizes.
 //
-// A Loss is a function of one Batch: the embeddings of each tower, their labels
-// and, on request, their distances by the head. It returns a scalar node of a
-// graph, which Gorgonia differentiates. There are losses of pairs, of triplets,
-// and of batches of labeled images, which find pairs and triplets in the batch
-// themselves; see datasets.Kind. Sum adds up several losses.
+// A Loss is a function of one Batch: the embeddings of each tower, their labels and, on
+// request, their distances by the head. It returns a scalar node of a graph, which
+// Gorgonia differentiates. There are losses for pairs, for triplets, and for batches of
+// labeled images, from which the loss forms pairs and triplets; see datasets.Kind. Sum is
+// a weighted sum of losses.
 //
-// The label of a pair is 1 if its classes differ and 0 if they are the same: the Y
-// of Hadsell, Chopra & LeCun. A loss is a mean, so that it does not grow with the
-// batch; each loss documents over what. What a batch does not have is left out of
-// the mean, and a mean over nothing is 0 with gradient zero.
+// The label of a pair is 1 if its classes differ and 0 if they are the same: the Y of
+// Hadsell, Chopra & LeCun. A loss is a mean, so that it does not grow with the batch
+// size; each loss documents which terms are averaged. A mean over no terms is 0, with
+// gradient zero.
 //
 // # References
 //
-// A loss of labeled images compares N anchors with M references. By default these
-// are the other images of the batch. Batch.References replaces them by others: a
-// memory of earlier batches, the batches of other machines, or one vector for each
-// class. References may be marked as invalid, and gradients reach both anchors and
-// references.
+// A loss of labeled images compares N anchors with M references. By default the
+// references are the other images of the batch. Batch.References replaces them, for
+// example by a memory of earlier batches, the batches of other machines, or one vector
+// for each class. References may be marked as invalid, and gradients reach both anchors
+// and references.
 //
 // # A loss of your own
 //
-// A type with the four methods of Loss is a loss. PerAnchor makes one from a
-// function of the distances of one anchor, and is the form of most losses here:
-// the function selects positives and negatives (mining) and returns their loss and
-// its slopes. Otherwise a loss is an expression of nodes: Batch.Pairwise and
-// Batch.Paired are the distances, Batch.Positives and Batch.Negatives are masks,
-// and Mean, WeightedMean and MeanNonZero reduce many losses to one. Batch.Weight
-// makes a trainable weight of the loss itself. The examples show a loss with
-// mining, a loss with class vectors and a sum.
+// A type with the four methods of Loss is a loss. PerAnchor computes a loss from a
+// function of the distances of one anchor, as most losses of this package do: the
+// function selects positives and negatives (mining) and returns their loss and its
+// derivatives. A loss may also be an expression of graph nodes: Batch.Pairwise and
+// Batch.Paired are the distances, Batch.Positives and Batch.Negatives are masks, and
+// Mean, WeightedMean and MeanNonZero reduce many losses to one. Batch.Weight creates a
+// trainable weight of the loss itself. The examples show a loss with mining, a loss with
+// class vectors and a sum.
 //
 // # Which head goes with which loss
 //
@@ -48,14 +48,14 @@
 //	nca                     yes  yes         yes  w>0          yes
 //	prototypical            no   yes         no   no           yes
 //
-// Contrastive squares the distance itself. Cross-entropy needs a logit without
-// bounds, which bias minus a cosine distance is not. Prototypical needs distances
-// from which those from a mean follow. Weighted L1 has factors of either sign for
-// the cross-entropies, where it is evidence, and positive ones for all others,
-// where it must be a distance. Named finds a loss with its head, HeadFor the head,
-// and the method Check of a loss gives the reason if a head does not fit.
-// DefaultMargin, DefaultScale and DefaultTemperature document the default
-// parameters for each head.
+// Contrastive squares the distance itself. Cross-entropy needs an unbounded logit, which
+// bias minus a cosine distance is not. Prototypical needs a distance for which the
+// distance from a mean follows from the distances from its elements. The weights of
+// weighted L1 may have any sign in the cross-entropies, where it is evidence in a logit,
+// and are positive in all other losses, where it must be a distance. Named returns a loss
+// with its head, HeadFor the head of a loss, and the method Check of a loss returns an
+// error with the reason if they cannot be combined. DefaultMargin, DefaultScale and
+// DefaultTemperature document the default parameters for each head.
 //
-// Penalty is an L2 penalty on weights, as a further term of the cost.
+// Penalty is an L2 penalty on weights that is added to the loss.
 package objectives

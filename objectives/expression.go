@@ -6,15 +6,14 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Mean is Σ vᵢ / n over all values of any shape: a scalar.
+// Mean returns Σ vᵢ / n over all values of any shape, a scalar.
 func Mean(b *graph.Builder, values *graph.Node) *graph.Node {
 	return meanBy(b, "mean", everyOne[float32], everyOne[float64], values)
 }
 
-// WeightedMean is Σ wᵢvᵢ / Σ wᵢ, a scalar, for weights of the values' shape that
-// are not negative; a mask of zeros and ones selects the values that count. The
-// weights are constants: gradients do not reach them. If no weight is above zero
-// the result is 0 with gradient zero.
+// WeightedMean returns Σ wᵢvᵢ / Σ wᵢ, a scalar, for non-negative weights of the same
+// shape as the values; a mask of zeros and ones selects values. The weights have no
+// gradient. If no weight is above zero the result is 0 with gradient zero.
 func WeightedMean(b *graph.Builder, values, weights *graph.Node) *graph.Node {
 	if !values.Shape().Eq(weights.Shape()) {
 		b.Fail("weighted mean: found values of shape %v and weights of shape %v, expected equal shapes", values.Shape(), weights.Shape())
@@ -22,27 +21,28 @@ func WeightedMean(b *graph.Builder, values, weights *graph.Node) *graph.Node {
 	return meanBy(b, "weighted mean", byWeight[float32], byWeight[float64], values, weights)
 }
 
-// MeanNonZero is the mean of the values that are not zero, a scalar: losses of
-// examples that have nothing to learn any more do not reduce the weight of the
-// others. If all values are zero the result is 0 with gradient zero.
+// MeanNonZero returns the mean of the values that are not zero, a scalar, so that
+// examples whose loss is zero do not reduce the weight of the others. If all values are
+// zero the result is 0 with gradient zero.
 func MeanNonZero(b *graph.Builder, values *graph.Node) *graph.Node {
 	return meanBy(b, "mean of non-zero values", unlessZero[float32], unlessZero[float64], values)
 }
 
-// Largest is the largest of the marked values of each row: values and mask
-// (N, M) to (N), and 0 for a row without a mark. The gradient reaches that one
-// element, the first among equals; Gorgonia's Max would give all of it to each.
+// Largest returns the largest value of each row among those whose mask is not zero:
+// values and mask (N, M) to (N), and 0 for a row whose mask is all zero. The gradient
+// goes to that element, the first one if several are equal; Gorgonia's Max gives the
+// whole gradient to each of them.
 func Largest(b *graph.Builder, values, mask *graph.Node) *graph.Node {
 	return extremeOf(b, "largest", values, mask, 1)
 }
 
-// Smallest is like Largest, with the smallest of the marked values.
+// Smallest is like Largest, for the smallest value.
 func Smallest(b *graph.Builder, values, mask *graph.Node) *graph.Node {
 	return extremeOf(b, "smallest", values, mask, -1)
 }
 
-// Any is 1 for each row of a mask in which anything is marked, and 0 for the
-// others: (N, M) to (N). It is constant to training.
+// Any returns 1 for each row of a mask with an element that is not zero, and 0 for the
+// others: (N, M) to (N). It has no gradient.
 func Any(b *graph.Builder, mask *graph.Node) *graph.Node {
 	if mask.Dims() != 2 {
 		b.Fail("any: found a mask of shape %v, expected (N, M)", mask.Shape())
@@ -50,7 +50,7 @@ func Any(b *graph.Builder, mask *graph.Node) *graph.Node {
 	return b.Apply("any", mask.Shape()[:1].Clone(), fixed[float32](markAny[float32]), fixed[float64](markAny[float64]), mask)
 }
 
-// Hinge is max(0, x) of each element.
+// Hinge returns max(0, x) of each element.
 func Hinge(b *graph.Builder, x *graph.Node) *graph.Node { return b.Node(gorgonia.Rectify(x)) }
 
 func markAny[T graph.Float](marked []T, x ...[]T) {

@@ -16,10 +16,9 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Loss is what training minimizes: a function of the embeddings of one batch and
-// of what is known of their classes. A loss is plain data: one value serves many
-// graphs. Its exported fields are its parameters; a checkpoint records them as
-// JSON.
+// Loss is what training minimizes: a function of the embeddings of one batch and of their
+// labels. A loss holds no state: one value may be used in many graphs. Its exported
+// fields are its parameters; a checkpoint records them as JSON.
 type Loss interface {
 	// Name is one of Names for a loss of this package. It appears in messages and
 	// records.
@@ -30,18 +29,18 @@ type Loss interface {
 	// Check returns an error, with the reason, for a head whose distances the loss
 	// is not defined for and for parameters that are out of range.
 	Check(head heads.Head) error
-	// Cost adds the loss of one batch to the graph and returns it, a scalar: in
-	// this package a mean, so that it does not grow with the batch. A batch without
-	// anything to compare has the cost 0 with gradient zero.
+	// Cost adds the loss of one batch to the graph and returns it, a scalar: in this
+	// package a mean, so that it does not grow with the batch size. It is 0, with
+	// gradient zero, for a batch without anything to compare.
 	Cost(b *graph.Builder, batch Batch) *graph.Node
 }
 
 // MarginLoss is a loss of triplets that may have a margin.
 type MarginLoss interface {
 	Loss
-	// HingeMargin is the margin: a triplet costs nothing when its negative is
-	// farther from the anchor than its positive by the margin or more. Without a
-	// margin, as in the soft form of a loss, ok is false.
+	// HingeMargin returns the margin: the loss of a triplet is zero if its negative is
+	// farther from the anchor than its positive by the margin or more. If the loss has no
+	// margin, as in its soft form, ok is false.
 	HingeMargin() (margin float64, ok bool)
 }
 
@@ -49,12 +48,12 @@ type MarginLoss interface {
 //
 //	objectives.Sum{{Weight: 1, Loss: a}, {Weight: 0.1, Loss: b}}
 //
-// The trainable weights that Batch.Weight gives the losses are named apart, by the
-// number of the loss: "loss.1.NAME", "loss.2.NAME". The weight "head.bias" of the
-// cross-entropies is one and the same in all of them.
+// The names of the trainable weights that Batch.Weight creates contain the number of the
+// loss: "loss.1.NAME", "loss.2.NAME". The weight "head.bias" of the cross-entropies is
+// shared by all of them.
 type Sum []Weighted
 
-// Weighted is a loss with its factor in a Sum.
+// Weighted is a loss with its weight in a Sum.
 type Weighted struct {
 	Weight float64 // positive and finite
 	Loss   Loss
@@ -141,10 +140,10 @@ func (w Weighted) name() string {
 	return w.Loss.Name()
 }
 
-// IsOwn reports whether a loss is a type of a user's own, and for a Sum whether one
-// of its losses is. The name and the fields of a loss of this package determine what
-// it computes; those of a type of a user's own need not, even if it embeds one. It
-// is false for nil.
+// IsOwn reports whether a loss is a user-defined type, and for a Sum whether one of its
+// losses is. The name and the fields of a loss of this package determine what it
+// computes; those of a user-defined loss need not, even if it embeds a loss of this
+// package. It is false for nil.
 func IsOwn(loss Loss) bool {
 	if loss == nil {
 		return false

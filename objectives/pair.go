@@ -9,13 +9,13 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Contrastive pulls pairs of one class together and pushes pairs of two classes
-// apart until they are Margin away from each other:
+// Contrastive reduces the distance of pairs of the same class and increases that of pairs
+// of different classes up to Margin:
 //
 //	L = (1 − Y)·½·D² + Y·½·max(0, Margin − D)²
 //
-// Inputs: pairs, with their distances D (N) and labels Y (N), which are 1 where
-// the classes differ. The cost is the mean over the pairs.
+// Inputs: pairs, with their distances D (N) and labels Y (N), which are 1 where the
+// classes differ. The loss is the mean over the pairs.
 //
 // Requirements: a head whose values are distances and not squared, since the
 // equation squares them. The margin is a distance; see DefaultMargin.
@@ -45,20 +45,20 @@ func (Contrastive) defaultMargin(head heads.Properties, features int) float64 {
 	return distanceMargin(head, features)
 }
 
-// CrossEntropy is the cross-entropy of a logistic regression on the distance,
-// which says whether the classes are the same:
+// CrossEntropy is the cross-entropy of a logistic regression on the distance, which
+// predicts whether the classes are the same:
 //
 //	p = σ(bias − D), the probability of the same class
 //	L = −(y·log p + (1 − y)·log(1 − p)), y = 1 − Y
 //
-// Inputs: pairs, with their distances D (N) and labels Y (N), which are 1 where
-// the classes differ. The cost is the mean over the pairs. The trainable weight
-// "head.bias" (1) is initialized from N(0.5, 0.01²), as the biases of the paper
-// are. Logarithms are computed from logits, so that they never overflow.
+// Inputs: pairs, with their distances D (N) and labels Y (N), which are 1 where the
+// classes differ. The loss is the mean over the pairs. The trainable weight "head.bias"
+// (1) is initialized from N(0.5, 0.01²), as the biases of the paper are. Logarithms are
+// computed from logits, so that they never overflow.
 //
-// Requirements: a head without an upper bound, or the probability could not come
-// near 0 and 1. It need not be a distance: Koch's is −Σ αⱼ|xⱼ − yⱼ| with factors α
-// of either sign, the head signed-weighted-l1.
+// Requirements: a head without an upper bound, because otherwise the probability could
+// not approach 0. It need not be a distance: Koch's is −Σ αⱼ|xⱼ − yⱼ| with factors α of
+// either sign, the head signed-weighted-l1.
 //
 // Source: Koch, Zemel & Salakhutdinov 2015, section 3.2, who print the sum without
 // its minus sign and add λᵀ|w|², for which see Penalty. See also
@@ -90,10 +90,10 @@ func (CrossEntropy) takesSigned() bool { return true }
 // i < j of the batch, N·(N − 1)/2 of them; with references, those of each anchor
 // and each valid reference. Y is 1 where their labels differ.
 //
-// The cost is the mean over the pairs. If Balanced, it is the mean of two means,
-// that over the pairs of one class and that over the pairs of two: a batch of many
-// classes has few of the former. For a batch with pairs of one kind only, both
-// forms are the mean over those.
+// The loss is the mean over the pairs. If Balanced, it is the mean of two means, over the
+// same-class pairs and over the different-class pairs: a batch of many classes has few
+// same-class pairs. If a batch has pairs of one kind only, both forms are the mean over
+// these.
 //
 // Requirements: those of Contrastive. Source: Hadsell, Chopra & LeCun 2006,
 // equation 4.
@@ -130,10 +130,10 @@ func (BatchContrastive) defaultMargin(head heads.Properties, features int) float
 // i < j of the batch, N·(N − 1)/2 of them; with references, those of each anchor
 // and each valid reference. y is 1 where their labels are the same.
 //
-// The cost is the mean over the pairs. If Balanced, it is the mean of two means,
-// that over the pairs of one class and that over the pairs of two, so that p is
-// the probability among equally many of both. For a batch with pairs of one kind
-// only, both forms are the mean over those.
+// The loss is the mean over the pairs. If Balanced, it is the mean of two means, over the
+// same-class pairs and over the different-class pairs, so that p is the probability for
+// equal numbers of both. If a batch has pairs of one kind only, both forms are the mean
+// over these.
 //
 // Requirements: those of CrossEntropy. Source: Koch, Zemel & Salakhutdinov 2015,
 // section 3.2.

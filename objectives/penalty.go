@@ -8,23 +8,21 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// WeightPenalty is an L2 penalty on the size of weights: λ‖w‖² for every weight
-// that the pattern matches, with the gradient 2λw.
+// WeightPenalty is an L2 penalty: λ‖w‖² for every weight that the pattern matches, with
+// the gradient 2λw.
 type WeightPenalty struct {
-	// Pattern is the name of a weight, "conv1.weight"; of a block, "conv1"; or a
-	// pattern of path.Match, "conv[12].*" or "*". A block and a pattern with
-	// wildcards match kernels only: biases and gains are penalized by their full
-	// name or not at all.
+	// Pattern is the name of a weight, "conv1.weight"; of a block, "conv1"; or a pattern
+	// of path.Match, "conv[12].*" or "*". A block and a pattern with wildcards match
+	// kernels only: biases and gains are matched by their full names only.
 	Pattern string
 	Lambda  float64 // λ, at least 0
 }
 
-// Penalty is Σ λ‖w‖² over the weights of the graph that the penalties match, a
-// scalar to be added to the cost. There must be at least one penalty. A weight
-// has the λ of the first penalty whose pattern matches it, so that exceptions
-// stand before the rule; frozen weights have none. It covers the weights that
-// the graph uses so far: call it last. A pattern that matches no trainable weight
-// is an error of graph.Build.
+// Penalty returns Σ λ‖w‖² over the weights of the graph that the penalties match, a
+// scalar to be added to the loss. There must be at least one penalty. A weight has the λ
+// of the first penalty whose pattern matches it, so exceptions come before general
+// patterns; frozen weights have none. It covers the weights that the graph uses so far:
+// call it last. A pattern that matches no trainable weight is an error of graph.Build.
 //
 // This is the λᵀ|w|² of Koch, Zemel & Salakhutdinov 2015, section 3.2, with a λ
 // for each layer. The weight decay of the solver must then be off, or weights

@@ -16,23 +16,21 @@ import (
 // D = 1 − s, and what is the same for all references of an anchor cancels in every
 // softmax.
 
-// NPair compares each positive of a batch with all negatives at once: for each
+// NPair compares each positive pair of a batch with all negatives at once: for each
 // anchor a and positive p,
 //
 //	L = log(1 + Σₙ exp((D(a,p) − D(a,n))/τ))
 //
-// over all negatives n of a, with τ = Temperature and the mean over all pairs
-// (a,p).
+// over all negatives n of a, with τ = Temperature, averaged over all pairs (a,p).
 //
 // Inputs: labeled images, with or without references. Requirements: a head whose
 // values are distances. See DefaultTemperature.
 //
-// Source: Sohn 2016, the "(N+1)-tuplet loss", whose similarity is the inner
-// product; with cosine and a temperature it is the InfoNCE of van den Oord, Li &
-// Vinyals 2018, equation 4. With one negative and τ = 1 it is the soft form of
-// Triplet, and it is to many negatives what TripletRatio is to one.
+// Source: Sohn 2016, the "(N+1)-tuplet loss", whose similarity is the inner product; with
+// cosine and a temperature it is the InfoNCE of van den Oord, Li & Vinyals 2018, equation
+// 4. With one negative and τ = 1 it is the soft form of Triplet.
 type NPair struct {
-	Temperature float64 // positive: the difference of distances that makes odds of e
+	Temperature float64 // positive: a difference of distances of Temperature changes the odds by a factor of e
 }
 
 // Name is "n-pair".
@@ -60,14 +58,14 @@ func (n NPair) Cost(b *graph.Builder, batch Batch) *graph.Node {
 	})
 }
 
-// SupervisedContrastive asks of each anchor a that each of its positives P(a) be
-// selected among all references:
+// SupervisedContrastive is the cross-entropy of selecting each positive in P(a) of an
+// anchor a among all references:
 //
 //	L = −1/|P(a)| Σₚ log( exp(−D(a,p)/τ) / Σ_{i≠a} exp(−D(a,i)/τ) )
 //
-// with τ = Temperature and the mean over the anchors. Unlike in NPair, the other
-// positives are in the denominator, so that the loss stays above zero if a class
-// has three images.
+// with τ = Temperature, averaged over the anchors. Unlike in NPair, the other positives
+// are in the denominator, so the loss stays above zero if a class has three or more
+// images.
 //
 // Inputs: labeled images, with or without references. Requirements: a head whose
 // values are distances. See DefaultTemperature.
@@ -109,8 +107,8 @@ func (s SupervisedContrastive) Cost(b *graph.Builder, batch Batch) *graph.Node {
 //
 //	L = −log( Σₚ exp(−D(a,p)/τ) / Σ_{i≠a} exp(−D(a,i)/τ) )
 //
-// with τ = Temperature and the mean over the anchors. One near positive is enough,
-// so that a class may have several clusters.
+// with τ = Temperature, averaged over the anchors. One near positive is enough, so a
+// class may form several clusters.
 //
 // Inputs: labeled images, with or without references. With one trainable vector
 // for each class as references it is a softmax classifier by distance, known as
@@ -142,14 +140,14 @@ func (n NCA) Cost(b *graph.Builder, batch Batch) *graph.Node {
 	})
 }
 
-// Prototypical asks each image for its class among all classes of the references,
-// each of which is represented by the mean of its images, its prototype:
+// Prototypical classifies each image among the classes of the references, each
+// represented by the mean of its embeddings, the prototype:
 //
 //	L = −log( exp(−d(a,own)/τ) / Σ_c exp(−d(a,c)/τ) )
 //
-// with τ = Temperature, d(a,c) the distance of a from the prototype of c, and the
-// mean over the images whose class has another one among the references. The
-// prototype of an image's own class is the mean of the other images.
+// with τ = Temperature and d(a,c) the distance of a from the prototype of c, averaged
+// over the images whose class has another image among the references. The prototype of an
+// image's own class is the mean of the other images.
 //
 // Inputs: labeled images, with or without references. Requirements: a head for
 // which the distance from a mean follows from the distances from its images S,
@@ -160,9 +158,9 @@ func (n NCA) Cost(b *graph.Builder, batch Batch) *graph.Node {
 // distance of the unit vectors. With references, the distances (M, M) between them
 // are computed, too. See DefaultTemperature.
 //
-// Source: Snell, Swersky & Zemel 2017, equation 2, whose head is squared-l2 and
-// whose τ is 1; they sample the images of the prototypes and the queries apart,
-// whereas here, without references, every image is both.
+// Source: Snell, Swersky & Zemel 2017, equation 2, whose head is squared-l2 and whose τ
+// is 1. They sample separate images for the prototypes and the queries, whereas here,
+// without references, every image is used for both.
 type Prototypical struct {
 	Temperature float64 // positive; 1 in the paper
 }

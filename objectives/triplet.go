@@ -11,13 +11,13 @@ import (
 //
 //	L = max(0, D(a,p) − D(a,n) + Margin)
 //
-// or, if Soft, with a softplus in place of the hinge, which has no margin and is
-// never zero (Hermans, Beyer & Leibe 2017, section 2, "soft-margin"):
+// or, if Soft, with softplus instead of the hinge, which has no margin and is never zero
+// (Hermans, Beyer & Leibe 2017, section 2, "soft-margin"):
 //
 //	L = log(1 + exp(D(a,p) − D(a,n)))
 //
-// Inputs: triplets, with the distances D(a,p) (N) and D(a,n) (N). The cost is the
-// mean over the triplets.
+// Inputs: triplets, with the distances D(a,p) (N) and D(a,n) (N). The loss is the mean
+// over the triplets.
 //
 // Requirements: a head whose values are distances. The margin is a difference of
 // distances; see DefaultMargin.
@@ -50,18 +50,17 @@ func (t Triplet) Cost(b *graph.Builder, batch Batch) *graph.Node {
 
 func (Triplet) defaultMargin(head heads.Properties, _ int) float64 { return differenceMargin(head) }
 
-// TripletRatio asks which of two images is the positive, by a softmax of the
-// distances D₊ = D(a,p) and D₋ = D(a,n), with s = Scale:
+// TripletRatio is a softmax over the distances D₊ = D(a,p) and D₋ = D(a,n), with s =
+// Scale:
 //
 //	d₊ = exp(s·D₊) / (exp(s·D₊) + exp(s·D₋)) = σ(s·(D₊ − D₋))
 //	L  = d₊²
 //
-// Inputs: triplets. The cost is the mean over the triplets. There is no margin.
+// Inputs: triplets. The loss is the mean over the triplets. There is no margin.
 //
-// Scale is the inverse of a temperature: it says how decisive a difference of 1
-// between the distances is. A network makes l2 distances as large as it needs, but
-// cosine distances end at 2: at Scale 1 their d₊ stays above σ(−2) = 0.12, and no
-// triplet is ever learned well enough. See DefaultScale.
+// Scale is the inverse of a temperature. L2 distances can grow without bounds, but cosine
+// distances are at most 2: at Scale 1 their d₊ stays above σ(−2) = 0.12, and the loss
+// never approaches zero. See DefaultScale.
 //
 // Requirements: a head whose values are distances.
 //
@@ -88,15 +87,14 @@ func (t TripletRatio) Cost(b *graph.Builder, batch Batch) *graph.Node {
 	return Mean(b, e.square(e.Sigmoid(gap)))
 }
 
-// BatchAll takes every triplet of a batch: each anchor with each positive and each
-// negative,
+// BatchAll is Triplet over all triplets of a batch: each anchor with each positive and
+// each negative,
 //
 //	L = max(0, D(a,p) − D(a,n) + Margin)
 //
-// with the mean over the triplets whose loss is above zero, so that those that are
-// learned already do not reduce the weight of the others. If Soft, L = log(1 +
-// exp(D(a,p) − D(a,n))) with the mean over all triplets, since none has a loss of
-// zero.
+// averaged over the triplets whose loss is above zero, so that triplets that satisfy the
+// margin do not reduce the weight of the others. If Soft, L = log(1 + exp(D(a,p) −
+// D(a,n))) is averaged over all triplets, since none has a loss of zero.
 //
 // Inputs: labeled images, with or without references. Requirements: those of
 // Triplet.
@@ -130,21 +128,20 @@ func (a BatchAll) Cost(b *graph.Builder, batch Batch) *graph.Node {
 
 func (BatchAll) defaultMargin(head heads.Properties, _ int) float64 { return differenceMargin(head) }
 
-// BatchHard takes, for each anchor of a batch, its farthest positive and its
-// nearest negative:
+// BatchHard compares, for each anchor of a batch, the farthest positive and the nearest
+// negative:
 //
 //	L = max(0, max D(a,p) − min D(a,n) + Margin)
 //
-// or, if Soft, log(1 + exp(max D(a,p) − min D(a,n))), with the mean over the
-// anchors that have a positive and a negative.
+// or, if Soft, log(1 + exp(max D(a,p) − min D(a,n))), averaged over the anchors that have
+// a positive and a negative.
 //
-// Inputs: labeled images, with or without references. Requirements: those of
-// Triplet. Training may collapse at the beginning, when all of the hardest
-// triplets are wrong; BatchAll and SemiHard are gentler.
+// Inputs: labeled images, with or without references. Requirements: those of Triplet. The
+// embeddings may collapse at the beginning of training, when the hardest negatives are
+// nearer than the hardest positives; BatchAll and SemiHard are more stable.
 //
-// Source: Hermans, Beyer & Leibe 2017, section 2, "batch hard". They draw P
-// classes with K images each, and prefer the soft margin and embeddings that are
-// not normalized.
+// Source: Hermans, Beyer & Leibe 2017, section 2, "batch hard". They sample P classes
+// with K images each, and prefer the soft margin and embeddings that are not normalized.
 type BatchHard struct {
 	Margin float64 // positive; ignored if Soft
 	Soft   bool
@@ -173,24 +170,24 @@ func (h BatchHard) Cost(b *graph.Builder, batch Batch) *graph.Node {
 
 func (BatchHard) defaultMargin(head heads.Properties, _ int) float64 { return differenceMargin(head) }
 
-// SemiHard takes every anchor with every positive, and for each such pair the
-// nearest of the negatives that are farther than the positive but within the
-// margin, D(a,p) < D(a,n) < D(a,p) + Margin:
+// SemiHard compares each pair of an anchor and a positive with the nearest of the
+// negatives that are farther than the positive but within the margin, D(a,p) < D(a,n) <
+// D(a,p) + Margin:
 //
 //	L = D(a,p) − D(a,n) + Margin, in (0, Margin)
 //
-// with the mean over the pairs that have such a negative. The other pairs are left
-// out: if all negatives are beyond the margin there is nothing to learn, and
-// negatives nearer than the positive are what the rule is meant to avoid.
+// averaged over the pairs that have such a negative. Other pairs are ignored: if all
+// negatives are beyond the margin the loss is zero, and negatives nearer than the
+// positive are those that the rule avoids.
 //
 // Inputs: labeled images, with or without references. Requirements: those of
 // Triplet.
 //
-// Source: Schroff, Kalenichenko & Philbin 2015, section 3.2, with squared-l2 over
-// unit vectors and Margin 0.2. The paper leaves open which of the negatives within
-// the margin is taken, and what happens if there is none. Libraries use the term
-// for different rules: TensorFlow's triplet_semihard_loss takes the farthest
-// negative if none is farther than the positive.
+// Source: Schroff, Kalenichenko & Philbin 2015, section 3.2, with squared-l2 over unit
+// vectors and Margin 0.2. The paper does not specify which of the negatives within the
+// margin is selected, nor what happens if there is none. Libraries differ: TensorFlow's
+// triplet_semihard_loss selects the farthest negative if none is farther than the
+// positive.
 type SemiHard struct {
 	Margin float64 // positive
 }
@@ -231,15 +228,14 @@ func (s SemiHard) triplets(a Anchor, visit func(positive, negative int)) {
 
 func (SemiHard) defaultMargin(head heads.Properties, _ int) float64 { return differenceMargin(head) }
 
-// BatchRatio is TripletRatio over every triplet of a batch: of the distances
-// D(a,p) and D(a,n), with s = Scale,
+// BatchRatio is TripletRatio over all triplets of a batch, with s = Scale:
 //
 //	L = σ(s·(D(a,p) − D(a,n)))²
 //
-// with the mean over all triplets.
+// averaged over all triplets.
 //
 // Inputs: labeled images, with or without references. Requirements: those of
-// TripletRatio. Source: Hoffer & Ailon 2015, who draw their triplets at random.
+// TripletRatio. Source: Hoffer & Ailon 2015, who sample triplets at random.
 type BatchRatio struct {
 	Scale float64 // positive; 1 in the paper
 }

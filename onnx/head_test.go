@@ -56,7 +56,7 @@ func TestHeads(t *testing.T) {
 		}
 		tested[name] = head
 	}
-	// Heads of a user's own that have a form.
+	// User-defined heads that have a form.
 	tested["scaled l2"] = formedHead{form: heads.Form{Power: 2, Scale: 9, Root: true}}
 	tested["scaled l1"] = formedHead{form: heads.Form{Power: 1, Scale: 0.5}}
 	tested["root of l1"] = formedHead{form: heads.Form{Power: 1, Root: true}}
@@ -85,7 +85,7 @@ func TestHeads(t *testing.T) {
 	}
 }
 
-// formedHead is a head of a user's own that has a form.
+// formedHead is a user-defined head that has a form.
 type formedHead struct {
 	heads.L2
 	form heads.Form

@@ -146,7 +146,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// The head of a backbone of a user's own can be written: it sees embeddings only.
+// The head of a user-defined backbone can be written: it sees embeddings only.
 func TestHeadOfOwnBackbone(t *testing.T) {
 	size := imaging.Size{Height: 2, Width: 2, Channels: 1}
 	own := ownBackbone{backbone.Network{Name: "own", Size: size, Blocks: []graph.Block{graph.Flatten{}}}}

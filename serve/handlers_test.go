@@ -58,7 +58,7 @@ func TestExplanations(t *testing.T) {
 		t.Fatal(err)
 	}
 	if e := explain(own, x, y); e != nil {
-		t.Errorf("a distance of the user's own: found %+v, want none", e)
+		t.Errorf("a user-defined distance: found %+v, want none", e)
 	}
 }
 

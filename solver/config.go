@@ -46,8 +46,8 @@ type Length struct {
 // Steps is the total number of steps.
 func (l Length) Steps() int { return l.Epochs * l.EpochSteps }
 
-// New makes the solver and the schedule of its learning rate. An error names the
-// field, what was found and what was expected.
+// New returns the solver and the learning rate schedule of a configuration. An error
+// names the field, what was found and what was expected.
 func New(config Config, length Length) (Solver, Schedule, error) {
 	if err := config.check(length); err != nil {
 		return nil, nil, errors.Wrap(err, "solver configuration")

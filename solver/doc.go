@@ -17,7 +17,7 @@
 //	s, schedule, err := solver.New(config, length)
 //	for step := s.Progress().Steps; step < length.Steps(); step++ {
 //		// run the graph
-//		s.SetRate(schedule.Rate(step, length.Steps()))
+//		s.SetLearningRate(schedule.LearningRate(step, length.Steps()))
 //		err := s.Step(program.Gradients())
 //	}
 //

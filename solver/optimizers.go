@@ -40,7 +40,7 @@ type SGD struct {
 	core core
 }
 
-// Step moves the weights by their gradients.
+// Step updates the weights from their gradients.
 func (s *SGD) Step(model []gorgonia.ValueGrad) error {
 	if s == nil {
 		return errNil
@@ -149,7 +149,7 @@ type Adam struct {
 	core core
 }
 
-// Step moves the weights by their gradients.
+// Step updates the weights from their gradients.
 func (a *Adam) Step(model []gorgonia.ValueGrad) error {
 	if a == nil {
 		return errNil

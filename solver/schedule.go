@@ -2,9 +2,9 @@ package solver
 
 import "math"
 
-// Schedule is the learning rate as a function of the step, counted from 0, and the
-// total number of steps. Schedules by epochs have the number of steps of an epoch;
-// an EpochSteps of zero stands for one.
+// Schedule is the learning rate as a function of the step, counted from 0, and the total
+// number of steps. Schedules in epochs have the number of steps in an epoch; an
+// EpochSteps of zero means one.
 type Schedule interface {
 	LearningRate(step, total int) float64
 }
@@ -12,7 +12,7 @@ type Schedule interface {
 // Constant is a constant learning rate.
 type Constant struct{ Initial float64 }
 
-// LearningRate is Initial.
+// LearningRate returns Initial.
 func (c Constant) LearningRate(step, total int) float64 { return c.Initial }
 
 // Step multiplies the learning rate by Factor every Epochs epochs.
@@ -86,7 +86,7 @@ type Ramp struct {
 	EpochSteps int
 }
 
-// At is the momentum of a step, counted from 0.
+// At returns the momentum of a step, counted from 0.
 func (r Ramp) At(step int, target float64) float64 {
 	now := epoch(step, r.EpochSteps)
 	if now >= r.Epochs {

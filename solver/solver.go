@@ -12,7 +12,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Errors of Step and Restore, which are wrapped.
+// Errors that Step and Restore wrap.
 var (
 	ErrNoGradient = errors.New("no gradient")
 	ErrNotFinite  = errors.New("a gradient or a weight is not finite")
@@ -34,14 +34,13 @@ type Parameter interface {
 	Decays() bool
 }
 
-// Solver updates weights from their gradients. The elements given to Step are
-// Parameters; without L2 and weight decay they need no method Decays, so that a
-// *gorgonia.Node suffices. All steps must have the parameters of the first step in
-// the same order.
+// Solver updates weights from their gradients. The elements given to Step are Parameters.
+// Without L2 and weight decay they need no method Decays, so a *gorgonia.Node suffices.
+// All steps must have the parameters of the first step in the same order.
 type Solver interface {
 	gorgonia.Solver
 
-	// SetRate sets the learning rate from the next step on.
+	// SetLearningRate sets the learning rate from the next step on.
 	SetLearningRate(rate float64)
 
 	// Progress describes the steps taken.
@@ -178,9 +177,9 @@ func dense(value gorgonia.Value) (*tensor.Dense, error) {
 	return d, nil
 }
 
-// Layer has the settings of the parameters whose names it matches. A nil setting is
-// that of the solver. If several Layers match a parameter, the first one applies. It
-// is an error of the first step if a Layer matches no parameter; see MatchLayers.
+// Layer has the settings of the parameters whose names it matches. A nil setting is that
+// of the solver. If several Layers match a parameter, the first one applies. If a Layer
+// matches no parameter, the first step returns an error; see MatchLayers.
 type Layer struct {
 	// Name is the name of a parameter ("conv1.weight"), the name of a layer ("conv1",
 	// which does not match "conv10.weight"), or a pattern of path.Match ("conv[12].*",

@@ -14,8 +14,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// ErrOtherTraining says that a checkpoint was written by a training of other
-// settings, weights or images, which this one cannot continue.
+// ErrOtherTraining is the error for a checkpoint that was written by a training with
+// other settings, weights or images.
 var ErrOtherTraining = errors.New("the checkpoint is of another training")
 
 // checkpointFormat is the version of the file. The first version, which is still

@@ -11,8 +11,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Collapse is a sign that a training does not tell images apart and will hardly
-// improve by continuing as it is.
+// Collapse is a warning that the embeddings do not distinguish images and that continuing
+// the training is unlikely to help.
 type Collapse struct {
 	Step  int
 	Found string // what was measured

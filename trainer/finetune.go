@@ -12,15 +12,15 @@ import (
 	"github.com/pkg/errors"
 )
 
-// CopyWeights copies weights from one model to another: those whose names match one
-// of the patterns, or all that both models have if there is no pattern. A pattern is
-// a weight's name, a layer's name such as "conv1", or a path.Match pattern such as
-// "conv[12].*", as for graph.Weights.Freeze. It returns the names of the weights
-// copied, in the order of the target.
+// CopyWeights copies weights from one model to another: those whose names match one of
+// the patterns, or all that both models have if there is no pattern. A pattern is a
+// weight's name, a layer's name such as "conv1", or a path.Match pattern such as
+// "conv[12].*", as for graph.Weights.Freeze. It returns the names of the copied weights,
+// in the order of the target.
 //
-// A pattern that matches no weight of both models is an error, and so is a weight
-// that has another shape in the other model; then nothing is copied. Without
-// patterns, weights of other shapes are left out.
+// A pattern that matches no weight of both models is an error, and so is a weight that
+// has another shape in the other model; then nothing is copied. Without patterns, weights
+// whose shapes differ are skipped.
 func CopyWeights(to, from *likeness.Model, patterns ...string) (copied []string, err error) {
 	if to == nil || from == nil || to.Weights == nil || from.Weights == nil {
 		return nil, errors.New("copy weights: found nil, expected two models with weights")
@@ -70,11 +70,11 @@ func copyElements(to, from *graph.Weight) {
 	}
 }
 
-// ReplaceLast returns a new model whose last fully connected layer is replaced by
-// the given blocks; blocks after it, such as a normalization, stay. All other weights
-// are copied, frozen ones stay frozen, and the new ones are drawn from the seed. The
-// weights of the head are copied if the number of features stays the same. The new
-// model has no threshold. The given model does not change.
+// ReplaceLast returns a new model whose last fully connected layer is replaced by the
+// given blocks; blocks after it, such as a normalization, stay. All other weights are
+// copied, frozen ones stay frozen, and new weights are initialized from the seed. The
+// weights of the head are copied if the number of features stays the same. The new model
+// has no threshold. The given model does not change.
 func ReplaceLast(model *likeness.Model, seed uint64, blocks ...graph.Block) (*likeness.Model, error) {
 	if model == nil || model.Weights == nil {
 		return nil, errors.New("replace last layer: found nil, expected a model with weights")
@@ -117,9 +117,9 @@ func replaceBlocks(model *likeness.Model, network backbone.Network, begin, end i
 }
 
 // WithFeatures returns a new model for embeddings of the given number of features. Its
-// last fully connected layer is a new one, with the activation and the initializers of
-// the one that it replaces, see ReplaceLast. A network without fully connected layers
-// gets one at its end, before a final normalization.
+// last fully connected layer is replaced by a new one with the same activation and
+// initializers, see ReplaceLast. If the network has no fully connected layer, one is
+// added at its end, before a final normalization.
 func WithFeatures(model *likeness.Model, features int, seed uint64) (*likeness.Model, error) {
 	if features < 1 {
 		return nil, errors.Errorf("replace last layer: found %d features, expected at least 1", features)

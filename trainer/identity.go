@@ -24,9 +24,9 @@ import (
 // except for the arithmetic of the processor. A checkpoint records it and is resumed
 // only by a training of the same identity.
 //
-// It does not depend on the names of this module's types. A backbone, head or loss
-// of this module is identified by its settings, one of a user's own by the structure
-// of the graph that it builds.
+// It does not depend on the names of this module's types. A backbone, head or loss of
+// this module is identified by its settings, a user-defined one by the structure of the
+// graph that it builds.
 func (r *run) identity() (map[string]string, error) {
 	settings, err := r.commonIdentity()
 	if err != nil {
@@ -51,8 +51,8 @@ func (r *run) identity() (map[string]string, error) {
 	return settings, nil
 }
 
-// blocks is the backbone as a list of blocks, by the keys that its TOML has; known
-// is false where it has a type that is the user's own.
+// blocks is the backbone as a list of blocks, by the keys that its TOML has; known is
+// false if it contains a user-defined type.
 func (r *run) blocks() (text string, known bool) {
 	network, known := r.Model.Backbone.(backbone.Network)
 	if !known {

@@ -35,7 +35,7 @@ func (h ownHead) Paired(b *graph.Builder, x, y *graph.Node) *graph.Node {
 	return b.Node(gorgonia.HadamardProd(b.Constant(h.scale), h.L2.Paired(b, x, y)))
 }
 
-// ownBackbone is a backbone of a user's own type, built of blocks and a Function.
+// ownBackbone is a user-defined backbone type, built of blocks and a Function.
 type ownBackbone struct {
 	activation string
 	slope      float32

@@ -14,8 +14,8 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// ErrNotFinite marks a training that stopped because the loss, a gradient or a
-// weight was NaN or infinite. The weights are those of the step before.
+// ErrNotFinite is the error of a training that stopped because the loss, a gradient or a
+// weight was NaN or infinite. The weights are those before that step.
 var ErrNotFinite = errors.New("training diverged")
 
 // step takes one step and reports it.

@@ -16,23 +16,23 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Trainer is a training that is set up but not yet run. Model, Loss, Images, Batch,
-// Solver and Epochs are required; everything else may be left zero.
+// Trainer has the settings of a training. Model, Loss, Images, Batch, Solver and Epochs
+// are required; the other fields are optional.
 type Trainer struct {
 	Model *likeness.Model
 	Loss  objectives.Loss
-	// Images are what the training draws its examples from, in memory or read
-	// lazily. While a step runs, the images of the next steps are read, in parallel.
+	// Images are the training images, in memory or read lazily. While a step runs, the
+	// images of the next steps are read, in parallel.
 	Images datasets.Images
-	// Sampler draws the examples of each step, of the kind that the loss needs; nil
+	// Sampler samples the examples of each step, of the kind that the loss needs; nil
 	// means datasets.DefaultSampler.
 	Sampler   datasets.Sampler
 	Batch     int // pairs, triplets or labeled images of a step
 	Solver    solver.Config
-	Penalties []objectives.WeightPenalty // on the size of weights, as a term of the loss
+	Penalties []objectives.WeightPenalty // L2 penalties, added to the loss
 
 	Epochs     int
-	EpochSteps int // 0 means enough steps to show as many images as there are
+	EpochSteps int // 0 means enough steps to process as many images as there are
 	Seed       uint64
 	Augment    *datasets.Augmentation // random distortion of images; nil for none
 
@@ -40,21 +40,21 @@ type Trainer struct {
 	Patience int        // stop after so many epochs without improvement; 0 never stops
 
 	// Checkpoint is the path of the file to which the whole state of the training is
-	// saved after each epoch and when the context ends; empty for none. With Resume
-	// the training continues from this file, if it exists, and comes to the same
-	// weights, bit for bit, as if it had never stopped. A checkpoint of other
-	// settings or images is an ErrOtherTraining.
+	// saved after each epoch and when the context ends; empty for none. With Resume the
+	// training continues from this file, if it exists, and gives the same weights, bit
+	// for bit, as without the interruption. If the checkpoint has other settings or
+	// images, the error is ErrOtherTraining.
 	Checkpoint string
 	Resume     bool
 
 	OnStep  func(Step)
 	OnEpoch func(Epoch)
-	// OnCollapse is called, once, when the training does not tell images apart.
+	// OnCollapse is called at most once, when the embeddings do not distinguish images.
 	OnCollapse func(Collapse)
 	OnResume   func(done []Epoch) // before the first step of a training that resumes
-	// OnWarning is called with what does not keep a training from running but may
-	// not be intended: a model that cannot be saved, a checkpoint that records too
-	// little of its training, or one that was computed with other arithmetic.
+	// OnWarning is called for problems that do not stop a training: a model that cannot
+	// be saved, a checkpoint that does not record all of its training, or one that was
+	// computed with other arithmetic.
 	OnWarning func(message string)
 }
 
@@ -62,15 +62,15 @@ type Trainer struct {
 type Step struct {
 	Number, Steps int     // the step, from 1, and the number of steps of the training
 	Epoch         int     // from 1
-	Cost          float64 // loss of the batch with the penalties, before the step
-	Images        int     // images of the step
+	Cost          float64 // loss of the batch, including penalties, before the step
+	Images        int     // number of images of the step
 }
 
 // Epoch reports one epoch.
 type Epoch struct {
 	Epoch           int      `json:"epoch"`                // from 1
 	Cost            float64  `json:"loss"`                 // mean over the steps
-	Validation      *float64 `json:"validation,omitempty"` // the higher the better
+	Validation      *float64 `json:"validation,omitempty"` // higher is better
 	Best            bool     `json:"best"`                 // no earlier epoch was better
 	Rate            float64  `json:"rate"`                 // learning rate of the last step
 	GradientNorm    float64  `json:"gradient_norm"`        // of the last step, before clipping
@@ -81,21 +81,21 @@ type Epoch struct {
 // Result reports a training.
 type Result struct {
 	Epochs          []Epoch
-	Steps           int // that led to the model's weights, those before a resumption included; 0: the weights are as before Run
-	BestEpoch       int // whose weights the model has; the last one without validation
+	Steps           int // number of steps after which the model's weights were taken, including those before a resumption; 0 if the weights did not change
+	BestEpoch       int // epoch of the model's weights; the last epoch without validation
 	Seconds         float64
 	ImagesPerSecond float64 // mean over the training, without validation
-	Stopped         string  // why it ended before its last epoch; empty if it did not
+	Stopped         string  // reason why the training ended early; empty if it did not
 }
 
 // Interrupted is the value of Result.Stopped when the context ended.
 const Interrupted = "interrupted"
 
-// Run trains the model in place, and removes its threshold, which was one of other
-// weights. When the context ends, Run stops after the present step, with the
-// weights so far and no error. On an error the model keeps the weights of the last
-// step that succeeded. A panic of a callback, of the Validation or of another part
-// that is not this package's own is such an error.
+// Run trains the model in place and removes its threshold, which belongs to the old
+// weights. When the context ends, Run stops after the current step, with the weights so
+// far and without an error. If there is an error, the model has the weights of the last
+// step that succeeded. A panic of a callback, the Validation or other user-defined code
+// is returned as an error.
 func (t *Trainer) Run(ctx context.Context) (result Result, err error) {
 	if t == nil || ctx == nil {
 		return Result{}, errors.New("train: there must be a Trainer and a context")
@@ -266,10 +266,9 @@ func (t *Trainer) start() (started *run, err error) {
 	return r, nil
 }
 
-// Check sets the training up and returns the error that would keep Run from
-// beginning it, a Checkpoint that cannot be resumed included, or that would keep
-// the trained model from being saved, see likeness.Model.CheckSave. It changes
-// nothing.
+// Check prepares the training and returns the error with which Run would fail before the
+// first step, for example for a Checkpoint that cannot be resumed, or with which saving
+// the trained model would fail, see likeness.Model.CheckSave. It changes nothing.
 func (t *Trainer) Check() (err error) {
 	defer panics(&err, "check training: a part of the training that is not this package's own")
 	r, err := t.start()
@@ -346,7 +345,7 @@ func (r *run) tensors() map[string]*tensor.Dense {
 	return tensors
 }
 
-// guarded calls what may be of the user's own, and makes an error of its panic.
+// guarded calls code that may be user-defined and turns a panic into an error.
 func guarded(what string, call func() error) (err error) {
 	defer panics(&err, what)
 	return call()

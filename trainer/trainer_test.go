@@ -149,7 +149,7 @@ func TestValidationRefuses(t *testing.T) {
 	}
 }
 
-// panicking is a Validation and an Objective of the user's own.
+// panicking is a user-defined Validation and Loss.
 type panicking struct {
 	objectives.Contrastive
 	identity, check, name bool

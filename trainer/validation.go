@@ -10,21 +10,20 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Validation measures a model after each epoch. OneShot, Verification and
-// VerificationOf return the ones of this package; ValidationFunc makes one of a
-// function.
+// Validation measures a model after each epoch. OneShot, Verification and VerificationOf
+// return those of this package; ValidationFunc returns one that calls a function.
 type Validation interface {
-	// Measure returns a finite number, the higher the better. It must not change
-	// the model and should not use test classes.
+	// Measure returns a finite number; higher is better. It must not change the model and
+	// should not use test classes.
 	Measure(*likeness.Model) (float64, error)
-	// Identity distinguishes what is measured, and on which images, from any other
-	// Validation. It decides which weights a training keeps, so a checkpoint is
-	// resumed only with a Validation of the same identity.
+	// Identity identifies what is measured and on which images. Since the validation
+	// decides which weights a training keeps, a checkpoint is resumed only with a
+	// Validation of the same identity.
 	Identity() string
 }
 
-// ValidationFunc is a Validation that calls measure. Give another identity to a
-// function that measures something else.
+// ValidationFunc returns a Validation that calls measure. Functions that measure
+// different things must have different identities.
 func ValidationFunc(identity string, measure func(*likeness.Model) (float64, error)) Validation {
 	return validation{func() string { return identity }, measure}
 }
@@ -44,9 +43,9 @@ func (v validation) Measure(model *likeness.Model) (value float64, err error) {
 	return value, err
 }
 
-// OneShot validates by the one-shot accuracy over episodes of the given number
-// of ways, with one query a class, drawn once from the images; as Koch, Zemel
-// & Salakhutdinov 2015 do with 320 trials.
+// OneShot validates by the one-shot accuracy over episodes of way classes with one query
+// for each class, which are drawn once from the images, as Koch, Zemel & Salakhutdinov
+// 2015 do with 320 trials.
 func OneShot(images datasets.Images, way, episodes int, seed uint64) (Validation, error) {
 	drawn, err := datasets.OneShotTrials(images, way, episodes, seed, "validation episode")
 	if err != nil {
@@ -68,8 +67,8 @@ func OneShot(images datasets.Images, way, episodes int, seed uint64) (Validation
 	}}, nil
 }
 
-// Verification validates by the area under the ROC curve over balanced pairs,
-// drawn once from the images; there must be two or more of them.
+// Verification validates by the area under the ROC curve over balanced pairs, which are
+// drawn once from the images. pairs must be at least 2.
 func Verification(images datasets.Images, pairs int, seed uint64) (Validation, error) {
 	sampler, err := datasets.BalancedPairs(images)
 	if err != nil {
@@ -81,8 +80,8 @@ func Verification(images datasets.Images, pairs int, seed uint64) (Validation, e
 	return VerificationOf(images, sampler.Sample(random.New(seed, "validation pairs"), pairs).Pairs()), nil
 }
 
-// VerificationOf is Verification over given pairs. Some must be of one class and
-// some of two.
+// VerificationOf is Verification over given pairs, which must contain same-class and
+// different-class pairs.
 func VerificationOf(images datasets.Images, pairs []datasets.Pair) Validation {
 	identity := func() string {
 		if d, ok := images.(*datasets.Dataset); images == nil || ok && d == nil {

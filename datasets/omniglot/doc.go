@@ -1,15 +1,14 @@
-// Package omniglot holds a part of Omniglot (Lake, Salakhutdinov & Tenenbaum 2015,
-// "Human-level concept learning through probabilistic program induction") in the
-// program itself, so that a network can be trained and its one-shot accuracy be
-// measured without a download:
+// Package omniglot embeds a part of Omniglot (Lake, Salakhutdinov & Tenenbaum 2015,
+// "Human-level concept learning through probabilistic program induction") in the program,
+// so that a network can be trained and its one-shot accuracy measured without a download:
 //
-//   - Small1 is the first of the authors' two minimal background sets: 2,720 drawings
-//     of the 136 characters of five alphabets (Balinese, Early Aramaic, Greek, Korean
-//     and Latin), each drawn once by twenty people. It is what to train on.
+//   - Small1 is the first of the authors' two minimal background sets: 2,720 drawings of
+//     the 136 characters of five alphabets (Balinese, Early Aramaic, Greek, Korean and
+//     Latin), each drawn once by twenty people, for training.
 //   - Runs are the authors' twenty one-shot tasks, whose characters come from the
 //     alphabets of the evaluation set: 400 trials in all. In each trial one image is
-//     to be assigned to one of twenty characters of its alphabet, of which one example
-//     each is given.
+//     assigned to one of twenty characters of its alphabet, given one example of each
+//     character.
 //
 // Published accuracies on these runs are 95.5 % for people, 95.8 % for Bayesian program
 // learning trained on Small1 (Lake et al. 2015; Lake, Salakhutdinov & Tenenbaum 2019,

@@ -19,9 +19,9 @@ var (
 )
 
 // Small1 returns the five alphabets of the minimal set "small 1" as Train, with nothing
-// in Validation and Test. The images are 105 × 105 pixels of ink 255 on 0 unless the
-// options cut or resize them, see datasets.ReadAlphabets; Options.Background must be
-// empty. The name of the data set is "omniglot-small1".
+// in Validation and Test. The images have 105 × 105 pixels, with strokes of 255 on 0,
+// unless the options crop or resize them, see datasets.ReadAlphabets; Options.Background
+// must be empty. The name of the data set is "omniglot-small1".
 func Small1(o datasets.Options) (datasets.Splits, error) {
 	archive, err := read(small1)
 	if err != nil {
@@ -30,8 +30,8 @@ func Small1(o datasets.Options) (datasets.Splits, error) {
 	return datasets.ReadAlphabets(archive, "omniglot-small1", o)
 }
 
-// Runs returns the twenty one-shot tasks in their order, with images brought to size
-// by the same options as those that were trained on, see datasets.ReadRuns.
+// Runs returns the twenty one-shot tasks in their order. The options should be those of
+// the training images; see datasets.ReadRuns.
 func Runs(o datasets.Options) ([]datasets.OneShotRun, error) {
 	archive, err := read(runs)
 	if err != nil {

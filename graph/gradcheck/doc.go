@@ -1,6 +1,6 @@
-// Package gradcheck compares the gradients of a graph with finite differences.
-// It is for tests of layers, distances, losses and other operations of one's own,
-// and for programs that examine themselves.
+// Package gradcheck compares the gradients of a graph with finite differences. It is for
+// tests of user-defined layers, distances, losses and other operations, and for
+// self-checks of programs.
 //
 // Check and Find build a training graph in float64, run it three times, because
 // several faults of expression graphs only appear from the second run on, and
@@ -16,6 +16,6 @@
 //		return graph.Outputs{graph.Cost: b.Node(gorgonia.Sum(y))}
 //	})
 //
-// Perturb moves weights away from initial values, such as a gain of 1, that would
-// hide an error of layout or order in a comparison of two implementations.
+// Perturb moves weights away from initial values such as a gain of 1, which would hide
+// errors of layout or order in a comparison of two implementations.
 package gradcheck

@@ -21,13 +21,13 @@ const (
 	attempts    = 8 // to find a coordinate or direction away from kinks
 )
 
-// Reporter is what Check needs of a testing.TB.
+// Reporter has the methods of testing.TB that Check calls.
 type Reporter interface {
 	Helper()
 	Error(arguments ...any)
 }
 
-// Check reports what Find finds to a test, usually a *testing.T.
+// Check reports the errors of Find to a test, usually a *testing.T.
 func Check(t Reporter, weights *graph.Weights, inputs map[string][]float64, build func(*graph.Builder) graph.Outputs) {
 	t.Helper()
 	for _, err := range Find(weights, inputs, build) {
@@ -35,14 +35,14 @@ func Check(t Reporter, weights *graph.Weights, inputs map[string][]float64, buil
 	}
 }
 
-// Find builds a Training graph on the weights, sets its inputs, and returns what is
-// wrong with its gradients; none if they are right. The weights must be Float64,
-// and are as before when it returns, up to rounding. The gradient must agree with
-// the finite difference up to Tolerance.
+// Find builds a Training graph on the weights, sets its inputs, and returns the errors of
+// its gradients, none if they are correct. The weights must be Float64, and have their
+// original values, up to rounding, when it returns. The gradient must agree with the
+// finite difference up to Tolerance.
 //
-// At a kink, such as that of ReLU at 0, two finite differences of different steps
-// disagree with each other; another point is taken then, and it is an error if
-// there is no other point among eight.
+// Near a point without a derivative, such as 0 for ReLU, finite differences with
+// different steps disagree; another point is then used, up to eight, after which it is an
+// error.
 func Find(weights *graph.Weights, inputs map[string][]float64, build func(*graph.Builder) graph.Outputs) []error {
 	if weights.Dtype() != graph.Float64 {
 		return []error{errors.Errorf("check gradients: found weights of %v, expected Float64: finite differences need its precision", weights.Dtype())}

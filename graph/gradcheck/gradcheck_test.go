@@ -11,8 +11,8 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// logCosh is a user's own operation, y = log(cosh(x)). Its gradient is that of
-// x²/2 where mistaken is set.
+// logCosh is a user-defined operation, y = log(cosh(x)). Its gradient is that of x²/2
+// where mistaken is set.
 type logCosh[T graph.Float] struct{ mistaken bool }
 
 func (logCosh[T]) Forward(y []T, x ...[]T) {

@@ -9,10 +9,10 @@ import (
 	"github.com/likeness-go/likeness/internal/random"
 )
 
-// Perturb moves all float32 weights to values that hide nothing: with initial
-// values such as a gain of 1 or a running mean of 0, two implementations agree even
-// where one of them confuses layouts or the order of weights. The values depend on
-// the name of the case and the names of the weights alone.
+// Perturb moves all float32 weights away from their initial values: with values such as a
+// gain of 1 or a running mean of 0, two implementations agree even if one of them
+// confuses layouts or the order of weights. The new values depend only on the name of the
+// case and the names of the weights.
 func Perturb(weights *graph.Weights, name string) {
 	for _, weight := range weights.All() {
 		value := newValue(weight, random.New(1, "weights", name, weight.Name))

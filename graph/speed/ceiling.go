@@ -8,10 +8,10 @@ import (
 	"github.com/likeness-go/likeness/internal/vector"
 )
 
-// Ceiling returns the floating-point operations per second of the given number of threads
-// that multiply and add float32 numbers in registers, with the instructions that layers
-// use, and the name of the instruction set. It measures for at least the given time and
-// returns the best rate.
+// Ceiling returns the peak rate of the given number of threads, in floating-point
+// operations per second, for float32 multiplications and additions in registers by the
+// instructions that layers use, and the name of the instruction set. It measures for at
+// least the given time and returns the best rate.
 func Ceiling(threads int, atLeast time.Duration) (rate float64, instructions string) {
 	e := vector.For[float32]()
 	for start := time.Now(); time.Since(start) < atLeast; {

@@ -1,8 +1,7 @@
 // Package speed measures how close the layers of a network come to the peak performance of
 // the processor.
 //
-// Ceiling measures that peak: the rate of multiplications and additions that need no
-// memory. A Layer is a convolution of one of the papers' networks, and a Measurement is the
-// time of one of its passes: the forward pass, the gradient of its input, or that of its
-// weights.
+// Ceiling measures that peak: the rate of multiplications and additions in registers. A
+// Layer is a convolution of a published network, and a Measurement is the time of one of
+// its passes: forward, the gradient of its input, or the gradient of its weights.
 package speed

@@ -13,7 +13,7 @@ type Layer struct {
 	shape kernel.ConvShape
 }
 
-// Layers returns the convolutions that take most of the time of the papers' networks: the
+// Layers returns the convolutions that take most of the time in published networks: the
 // first three of Conv4, and those of Koch's network.
 func Layers() []Layer {
 	var layers []Layer
@@ -40,12 +40,12 @@ type Measurement struct {
 	Time       time.Duration // the shortest of several
 }
 
-// Rate returns the operations per second.
+// Rate returns the number of operations per second.
 func (m Measurement) Rate() float64 { return float64(m.Operations) / m.Time.Seconds() }
 
-// Measure measures the passes of a layer as a block of a network runs them: with ReLU and a
-// 2×2 max pool, so that only a quarter of the convolution's result is written to memory. Each
-// pass is repeated for at least the given time.
+// Measure measures the passes of a layer as part of a block with ReLU and a 2×2 max pool,
+// as networks run it, so that only a quarter of the convolution's result is written to
+// memory. Each pass is repeated for at least the given time.
 func (l Layer) Measure(atLeast time.Duration) []Measurement {
 	defer kernel.Retain()() // as programs of package graph do
 	s := l.shape
