@@ -492,15 +492,15 @@ func TestModelThatIsNotWhole(t *testing.T) {
 		return model
 	}
 	for want, model := range map[string]*likeness.Model{
-		"the model is nil":         nil,
-		"has no Backbone":          whole(func(m *likeness.Model) { *m = likeness.Model{} }),
-		"has no Head":              whole(func(m *likeness.Model) { m.Head = nil }),
-		"has no Weights":           whole(func(m *likeness.Model) { m.Weights = nil }),
-		"size":                     whole(func(m *likeness.Model) { m.Preprocessing.Size.Height = 0 }),
-		"takes images of 16x16x1":  whole(func(m *likeness.Model) { m.Preprocessing.Size.Height = 17 }),
-		"deviation":                whole(func(m *likeness.Model) { m.Preprocessing.StdDev = []float64{0} }),
-		"a panic, possibly of a user-defined backbone":   whole(func(m *likeness.Model) { m.Backbone = (*broken)(nil) }),
-		"its method Distance pani": whole(func(m *likeness.Model) { m.Head = (*brokenHead)(nil) }),
+		"the model is nil":        nil,
+		"has no Backbone":         whole(func(m *likeness.Model) { *m = likeness.Model{} }),
+		"has no Head":             whole(func(m *likeness.Model) { m.Head = nil }),
+		"has no Weights":          whole(func(m *likeness.Model) { m.Weights = nil }),
+		"size":                    whole(func(m *likeness.Model) { m.Preprocessing.Size.Height = 0 }),
+		"takes images of 16x16x1": whole(func(m *likeness.Model) { m.Preprocessing.Size.Height = 17 }),
+		"deviation":               whole(func(m *likeness.Model) { m.Preprocessing.StdDev = []float64{0} }),
+		"a panic, possibly of a user-defined backbone": whole(func(m *likeness.Model) { m.Backbone = (*broken)(nil) }),
+		"its method Distance pani":                     whole(func(m *likeness.Model) { m.Head = (*brokenHead)(nil) }),
 	} {
 		for name, ask := range map[string]func() error{
 			"Embed":       func() error { return second(model.Embed(picture(1))) },

@@ -1,19 +1,20 @@
-// Package evaluate measures the quality of embeddings. It knows arrays and labels
-// only, and no networks: the embeddings may come from a trained model, from plain
-// pixels or from a file of any origin, and the same measures compare them.
+// Package evaluate measures the quality of embeddings. It needs only arrays and labels,
+// no networks: embeddings may come from a trained model, from raw pixels or from a file,
+// and the same metrics compare them.
 //
 // [Embeddings] is a matrix with one embedding a row, and [Labeled] is one with the
 // class of each row; [ReadFile] reads one from a .csv or .npy file. A [Metric] is the
 // distance between two embeddings: the small interface that heads.Distance satisfies.
 //
-// The measures are:
+// The evaluations are:
 //
 //   - [NearestNeighbors]: the accuracy of classification by the nearest embeddings.
 //   - [Retrieve]: recall, R-precision and MAP at R of a search within a set, and
 //     [Misses], the queries that find nothing of their class.
 //   - [LinearClassifier]: the accuracy of a linear classifier on the embeddings.
-//   - [Verification]: how well the distance distinguishes pairs of one class from pairs
-//     of two: area under the ROC curve, equal error rate, true accept rate, accuracy.
+//   - [Verification]: how well the distance distinguishes same-class pairs from
+//     different-class pairs: area under the ROC curve, equal error rate, true accept
+//     rate, accuracy.
 //   - [OneShot]: N-way K-shot classification.
 //   - [Summarize]: verification over all pairs, one-shot classification and retrieval
 //     of one labeled set.
@@ -25,8 +26,8 @@
 //
 // # Intervals
 //
-// An interval says how much a value would vary over other images of the same classes,
-// embedded by the same network. Images are therefore what is resampled:
+// A confidence interval describes how much a value would vary over other images of the
+// same classes, embedded by the same network. Images are therefore resampled:
 //
 //   - [NearestNeighbors] and [LinearClassifier] use each image once: Wilson's interval.
 //   - [Verification] resamples images, and each pair counts with both of its two;
@@ -39,6 +40,6 @@
 // Differences resample the same images for both methods. All bootstraps draw 999
 // replicates and take percentiles.
 //
-// Equal input gives equal bits, whatever the number of processors. Embeddings
-// and distances that are not finite numbers are errors.
+// Equal input gives equal bits, whatever the number of threads. Embeddings and distances
+// that are NaN or infinite are errors.
 package evaluate

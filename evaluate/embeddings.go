@@ -7,7 +7,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Embeddings is a matrix of embeddings, one a row.
+// Embeddings is a matrix with one embedding per row.
 type Embeddings struct {
 	Rows, Columns int
 	Data          []float32 // row-major, Rows·Columns elements
@@ -20,7 +20,7 @@ func NewEmbeddings(rows, columns int, data []float32) (Embeddings, error) {
 	return e, e.checkShape()
 }
 
-// FromRows copies rows, all of one length, into a matrix.
+// FromRows copies rows, which must have the same length, into a matrix.
 func FromRows(rows [][]float32) (Embeddings, error) {
 	if len(rows) == 0 {
 		return Embeddings{}, errors.New("no rows to make embeddings of")
@@ -43,8 +43,8 @@ func (e Embeddings) Row(i int) []float32 {
 	return e.Data[begin:end:end]
 }
 
-// Select copies the rows of those indices, in their order, into a new matrix.
-// Each must be in [0, Rows); one may come more than once.
+// Select copies the rows with the given indices, in their order, into a new matrix. Each
+// index must be in [0, Rows) and may occur repeatedly.
 func (e Embeddings) Select(indices []int) Embeddings {
 	selected := Embeddings{Rows: len(indices), Columns: e.Columns}
 	selected.Data = make([]float32, 0, selected.Rows*selected.Columns)
@@ -82,10 +82,10 @@ func (e Embeddings) check() error {
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// Labeled is embeddings with the class of each row. A class is any integer.
+// Labeled has embeddings with the class of each row. A class is any integer.
 type Labeled struct {
 	Embeddings
-	Labels []int // one a row
+	Labels []int // one per row
 }
 
 func (l Labeled) check() error {
@@ -101,21 +101,21 @@ func (l Labeled) check() error {
 	return nil
 }
 
-// Metric is a distance between embeddings, of which smaller means more similar. It
-// is all that this package needs of a distance: heads.Distance satisfies it, and
-// heads.FromFunc makes one of any function. A Metric may be used by several
-// goroutines at once; a method that panics is an error of the measure that calls it.
+// Metric is a distance between embeddings; a smaller one means more similar.
+// heads.Distance implements it, and heads.FromFunc returns one for any function. A Metric
+// is used by several goroutines at once. If a method panics, the function that calls it
+// returns an error.
 //
-// x and y are row-major matrices of embeddings of so many columns. Shapes that do
-// not fit must be an error.
+// x and y are row-major matrices of embeddings with the given number of columns. Shapes
+// that do not match must be an error.
 type Metric interface {
 	// Paired fills distances (rows) with the distance of each row of x (rows,
 	// columns) from the same row of y (rows, columns).
 	Paired(distances []float64, x, y []float32, columns int) error
 
-	// Pairwise fills distances (rows, references) with the distance of each row of
-	// x (rows, columns) from each row of y (references, columns). What it finds for
-	// two rows must not depend on the other rows.
+	// Pairwise fills distances (rows, references) with the distance of each row of x
+	// (rows, columns) from each row of y (references, columns). The result for two rows
+	// must not depend on the other rows.
 	Pairwise(distances []float64, x, y []float32, columns int) error
 }
 

@@ -14,13 +14,13 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Estimate is a value with its 95 % interval and its standard error. They describe the
-// variation over images or trials, and not that over trainings of the network.
+// Estimate is a value with its 95 % confidence interval and its standard error. They
+// describe the variation over images or trials, not over trainings of the network.
 type Estimate struct {
 	Value, Low, High float64
-	// StandardError is the standard deviation of the bootstrap's replicates. For a
-	// Wilson interval it is half of its width divided by 1.96, which is not 0 where
-	// all trials agree.
+	// StandardError is the standard deviation of the bootstrap's replicates. For a Wilson
+	// interval it is half of its width divided by 1.96, which is not 0 even if all trials
+	// agree.
 	StandardError float64
 }
 
@@ -31,10 +31,9 @@ func (m Estimate) String() string {
 
 const confidence = 0.95
 
-// Wilson returns the proportion successes/trials with its score interval
-// (Wilson 1927, "Probable inference, the law of succession, and statistical
-// inference"), which stays within [0, 1] and is right for few trials and for
-// proportions near 0 and 1.
+// Wilson returns the proportion successes/trials with its score interval (Wilson 1927,
+// "Probable inference, the law of succession, and statistical inference"), which stays
+// within [0, 1] and is accurate for few trials and for proportions near 0 and 1.
 //
 // A trial may be a partial success, any number in [0, 1]: its variance is then
 // smaller than that of a trial that is 0 or 1, and the interval is too wide rather
@@ -50,17 +49,17 @@ func Wilson(successes float64, trials int) Estimate {
 	return Estimate{Value: p, Low: max(0, min(p, center-half)), High: min(1, max(p, center+half)), StandardError: half / z}
 }
 
-// WilsonOfPairs returns the share of pairs that are accepted with Wilson's interval,
-// where the pairs share images. accepted has for each image how many of the pairs
-// that it is in are accepted, and pairs how many there are: a pair of two images
-// counts with both. The interval is that of as many independent pairs as have the
-// variance p(1 − p)/n that these have by the estimate that is robust to what pairs
-// have in common through an image (Aronow, Samii & Assenova 2015, "Cluster-robust
-// variance estimation for dyadic data", equation 3; Korn & Graubard 1998 for the
-// interval). It needs no list of the pairs, which may be very long.
+// WilsonOfPairs returns the proportion of accepted pairs with Wilson's interval for pairs
+// that share images. For each image, accepted has the number of accepted pairs that
+// contain it, and pairs the number of all pairs that contain it, so that a pair is
+// counted for both of its images. The interval is that of the number n of independent
+// pairs whose variance p(1 − p)/n equals the estimate that is robust to shared images
+// (Aronow, Samii & Assenova 2015, "Cluster-robust variance estimation for dyadic data",
+// equation 3; Korn & Graubard 1998 for the interval). It needs no list of the pairs,
+// which may be very long.
 //
-// Where all are accepted, or none, that variance is not known, and the interval is
-// that of the largest number of pairs that share no image.
+// If all pairs or none are accepted, that variance is unknown, and the interval is that
+// of the largest number of pairs that share no image.
 func WilsonOfPairs(accepted, pairs []int) (Estimate, error) {
 	if len(accepted) != len(pairs) {
 		return Estimate{}, errors.Errorf("found counts of %d images and of %d, expected as many", len(accepted), len(pairs))
@@ -151,11 +150,10 @@ func (s Score) Clustered(groups []int) (Estimate, error) {
 	return resampleGroups(s.Trials, groups), nil
 }
 
-// Difference returns how much better a is than b on the same trials, the value
-// a − b, with the interval of the paired bootstrap: each resample takes the
-// same trials of both. It is narrower than the two scores' own intervals suggest,
-// because a trial that is hard for one is often hard for the other. A difference
-// is significant at 5 % if its interval excludes 0.
+// Difference returns a − b on the same trials, with the interval of the paired bootstrap:
+// each replicate has the same trials of both. It is narrower than the intervals of the
+// two scores suggest, because a trial that is hard for one is often hard for the other. A
+// difference is significant at the 5 % level if its interval excludes 0.
 //
 // groups is as in Clustered, or nil if the trials are independent. For pairs that
 // share images, use AUCDifference and AccuracyDifference.

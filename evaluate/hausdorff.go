@@ -7,15 +7,15 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Ink is the points of a drawing, in pixels from their mean.
+// Ink has the points of a drawing, in pixels from their mean.
 type Ink struct {
 	points []point // from the top row to the bottom row
 }
 
 type point struct{ x, y float64 }
 
-// InkOf returns the points at which an image of that width, row-major and with
-// ink 1 on ground 0, is above one half. An image without ink is an error.
+// InkOf returns the points at which an image, row-major with the given width and with
+// strokes of 1 on 0, is above one half. An image without such points is an error.
 func InkOf(pixels []float32, width int) (Ink, error) {
 	if width < 1 || len(pixels)%width != 0 {
 		return Ink{}, errors.Errorf("%d pixels are no image of width %d", len(pixels), width)
@@ -40,11 +40,11 @@ func InkOf(pixels []float32, width int) (Ink, error) {
 	return Ink{points}, nil
 }
 
-// ModifiedHausdorff is a distance of two drawings that needs no training: the larger of
-// the two mean distances, in pixels, from a point of one drawing to the nearest point of
-// the other (Dubuisson & Jain 1994, "A modified Hausdorff distance for object matching").
-// It is the baseline that Omniglot's authors publish with their data. Both drawings must
-// come from InkOf; the distance from the zero Ink is infinite.
+// ModifiedHausdorff returns a distance between two drawings that needs no training: the
+// larger of the two mean distances, in pixels, from a point of one drawing to the nearest
+// point of the other (Dubuisson & Jain 1994, "A modified Hausdorff distance for object
+// matching"). It is the baseline that Omniglot's authors publish with their data. Both
+// drawings must be made by InkOf; the distance from the zero Ink is infinite.
 func ModifiedHausdorff(a, b Ink) float64 {
 	if len(a.points) == 0 || len(b.points) == 0 {
 		return math.Inf(1)

@@ -13,14 +13,14 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// ErrNotFitted is returned by a classifier that Fit has not fitted.
+// ErrNotFitted is the error of a classifier before Fit.
 var ErrNotFitted = errors.New("the classifier is not fitted")
 
-// LinearClassifier measures embeddings as Hoffer & Ailon 2015 do ("Deep metric
-// learning using triplet network"): by the accuracy that a linear classifier
-// fitted to the training embeddings has on the test embeddings. It is
-// multinomial logistic regression on columns brought to mean 0 and standard
-// deviation 1 over the training embeddings:
+// LinearClassifier evaluates embeddings as Hoffer & Ailon 2015 do ("Deep metric learning
+// using triplet network"): by the accuracy on the test embeddings of a linear classifier
+// that is fitted to the training embeddings. It is multinomial logistic regression on
+// features that are standardized to mean 0 and standard deviation 1 over the training
+// embeddings:
 //
 //	minimize over W, b:  mean over i of −log softmax(Wxᵢ + b)[labelᵢ]  +  λ/2 ‖W‖²
 type LinearClassifier struct {
@@ -83,8 +83,8 @@ func minimize(fit *regression) ([]float64, error) {
 	return result.X, nil
 }
 
-// Predict returns the most probable class of each embedding, the lower of equals.
-// Before Fit the error is ErrNotFitted.
+// Predict returns the most probable class of each embedding; of equally probable ones the
+// lowest. Before Fit the error is ErrNotFitted.
 func (c *LinearClassifier) Predict(embeddings Embeddings) ([]int, error) {
 	if c == nil || c.classes == nil {
 		return nil, errors.WithStack(ErrNotFitted)
@@ -113,7 +113,7 @@ func (c *LinearClassifier) Predict(embeddings Embeddings) ([]int, error) {
 	return predicted, nil
 }
 
-// Accuracy returns the share of set that Predict gives its own class.
+// Accuracy returns the accuracy of Predict on a set.
 func (c *LinearClassifier) Accuracy(set Labeled) (Score, error) {
 	if err := set.check(); err != nil {
 		return Score{}, err

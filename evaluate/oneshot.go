@@ -7,17 +7,16 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Trial is one trial of N-way K-shot classification: to which of N classes does the
-// query belong, given K examples of each? Images are numbered by the rows of the
-// embeddings.
+// Trial is one trial of N-way K-shot classification: the query is assigned to one of N
+// classes, given K examples of each. Images are rows of the embeddings.
 type Trial struct {
 	Support [][]int // N classes of K examples each; K may differ between classes
 	Query   int
 	Answer  int // the query's class, an index into Support
 }
 
-// ClassDistance is how the distance of a query from a class of several examples is
-// defined. With one example of each class, both definitions are the distance from it.
+// ClassDistance defines the distance of a query from a class of several examples. With
+// one example of each class, both definitions are the distance from it.
 type ClassDistance int
 
 const (
@@ -32,12 +31,11 @@ const (
 // nearest class. If t classes are equally near and the answer is among them, the trial
 // counts 1/t, so that embeddings that are all equal score chance, 1/N.
 //
-// The interval resamples the query images, each with all of its trials. An image that
-// is hard is so in all of its trials; resampling trials, or episodes drawn from a few
-// images, would give an interval that is too narrow, that of another draw of episodes
-// from the same images. Where each image is the query of one trial, the interval is
-// Wilson's. Where trials share a support set that no other trials have, as in each of
-// Lake's twenty runs, use Score.Clustered with these sets as groups.
+// The interval resamples the query images, each with all of its trials. A hard image is
+// hard in all of its trials, so resampling trials, or episodes drawn from a few images,
+// would give an interval that is too narrow. If each image is the query of one trial, the
+// interval is Wilson's. If groups of trials share a support set, as in each of Lake's
+// twenty runs, use Score.Clustered with these groups.
 func OneShot(metric Metric, embeddings Embeddings, trials []Trial, rule ClassDistance) (Score, error) {
 	if err := embeddings.check(); err != nil {
 		return Score{}, err
@@ -65,8 +63,8 @@ func OneShot(metric Metric, embeddings Embeddings, trials []Trial, rule ClassDis
 	return score, err
 }
 
-// Queries are the query images of the trials, in their order: the groups by which
-// OneShot resamples, for Difference and Score.Clustered.
+// Queries returns the query image of each trial: the groups that OneShot resamples, for
+// Difference and Score.Clustered.
 func Queries(trials []Trial) []int {
 	queries := make([]int, len(trials))
 	for i, trial := range trials {
@@ -81,8 +79,8 @@ func repeated(groups []int) bool {
 	return 1 < different && different < len(groups)
 }
 
-// OneShotDistances is OneShot for given distances: distances has for each trial the
-// query's distance from each class, and answers the index of the query's class. The
+// OneShotDistances is OneShot for given distances: for each trial, distances has the
+// query's distance from each class, and answers has the index of the query's class. The
 // interval assumes that the trials are independent.
 func OneShotDistances(distances [][]float64, answers []int) (Score, error) {
 	if len(distances) != len(answers) {

@@ -17,17 +17,17 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Table is labeled embeddings as a file holds them, of any origin.
+// Table has labeled embeddings from a file.
 type Table struct {
 	Labeled
 	Classes []string // the names of the classes, in ascending order; Labels are indices into it
-	Sources []string // what each row is the embedding of, such as the path of an image; nil if unknown
+	Sources []string // source of each row, such as the path of an image; nil if unknown
 }
 
 // errNoReader is the error of a nil reader.
 var errNoReader = errors.New("found no reader, expected one")
 
-// NewTable is embeddings with the name of the class of each row.
+// NewTable returns embeddings with the name of the class of each row.
 func NewTable(embeddings Embeddings, names []string) (*Table, error) {
 	if len(names) != embeddings.Rows {
 		return nil, errors.Errorf("found %d embeddings and %d labels, expected one label for each", embeddings.Rows, len(names))
@@ -40,10 +40,9 @@ func NewTable(embeddings Embeddings, names []string) (*Table, error) {
 	return t, t.check()
 }
 
-// ReadFile reads labeled embeddings from a .csv or a .npy file, as `likeness embed`
-// and NumPy write them. labels is the path of a text file with the name of each
-// row's class, one a line. It may be empty for a CSV file that has the labels
-// itself; see ReadCSV.
+// ReadFile reads labeled embeddings from a .csv or a .npy file, as `likeness embed` and
+// NumPy write them. labels is the path of a text file with the class name of each row,
+// one per line. It may be empty for a CSV file that has the labels itself; see ReadCSV.
 func ReadFile(file, labels string) (*Table, error) {
 	t, err := readFile(file, labels)
 	return t, errors.Wrapf(err, "read embeddings from %s", file)
@@ -101,10 +100,10 @@ func readLabels(file string) ([]string, error) {
 	return names, nil
 }
 
-// ReadCSV reads labeled embeddings from a table with a header. The columns label
-// and file are text, in any place, and all others are the elements of the
-// embeddings, in their order. The class of a row is its label; without a column
-// label it is the folder that the file is in, as in photos/cat/1.png.
+// ReadCSV reads labeled embeddings from a table with a header. The columns label and
+// file, at any position, are text, and all others are the elements of the embeddings, in
+// their order. The class of a row is its label; without a column label it is the folder
+// that contains the file, such as cat for photos/cat/1.png.
 func ReadCSV(r io.Reader) (*Table, error) {
 	if r == nil {
 		return nil, errNoReader

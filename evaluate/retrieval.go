@@ -9,40 +9,37 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Retrieval measures how well each embedding of a set finds the others of its class.
-// Every embedding whose class has another one is a query in turn; R is the number of
-// those others, which differs between classes.
+// Retrieval is the quality of a search for the class of each embedding within a set.
+// Every embedding whose class has another one is a query; R is the number of the others
+// of its class.
 //
-// Equal distances have no order, and every value is its mean over all orders
-// (McSherry & Najork 2008, "Computing information retrieval performance
-// measures efficiently in the presence of tied scores"): embeddings that are
-// all equal score what chance would.
+// Equal distances have no order: every value is the mean over all orders (McSherry &
+// Najork 2008, "Computing information retrieval performance measures efficiently in the
+// presence of tied scores"): embeddings that are all equal score chance.
 //
 // Intervals resample the queries, each with its results, as is done for topics in
-// information retrieval (Smucker, Allan & Carterette 2007, "A comparison of
-// statistical significance tests for information retrieval evaluation"): the set that
-// is searched stays as it is. They are about other queries of this set. Values of
-// another set vary more, and more so with larger classes, since an image that is hard
-// to find is so for all queries of its class: in simulations of three classes of 300
-// images the variance over sets of the recall at 1 was 1.5 times that of these
-// intervals, and that of R-precision and MAP at R three times.
+// information retrieval (Smucker, Allan & Carterette 2007, "A comparison of statistical
+// significance tests for information retrieval evaluation"): the searched set stays the
+// same. They describe other queries of this set. Values of other sets vary more,
+// especially with large classes, since an image that is hard to find is hard for all
+// queries of its class: in simulations of three classes of 300 images the variance over
+// sets of the recall at 1 was 1.5 times that of these intervals, and that of R-precision
+// and MAP at R three times.
 type Retrieval struct {
 	// Queries are the rows of the queries: trial i of each score is that of row
-	// Queries[i]. The only embedding of a class is not a query, but it is among
-	// those that are searched.
+	// Queries[i]. The only embedding of a class is not a query, but it is searched.
 	Queries []int
 
-	// RecallAt has, for each k, the share of queries with one or more of their
+	// RecallAt has, for each k, the proportion of queries with at least one of their
 	// class among the k nearest. RecallAt[1] is the precision at 1.
 	RecallAt map[int]Score
 
-	// RPrecision is the share of a query's class among its R nearest.
+	// RPrecision is the proportion of a query's class among its R nearest.
 	RPrecision Score
 
-	// MAPAtR is the mean average precision at R: 1/R Σ P(i) over those i ≤ R
-	// whose i-th nearest is of the query's class, P(i) being the share of its
-	// class among the i nearest (Musgrave, Belongie & Lim 2020, "A Metric
-	// Learning Reality Check").
+	// MAPAtR is the mean average precision at R: 1/R Σ P(i) over those i ≤ R whose i-th
+	// nearest is of the query's class, P(i) being the proportion of its class among the i
+	// nearest (Musgrave, Belongie & Lim 2020, "A Metric Learning Reality Check").
 	MAPAtR Score
 }
 
@@ -233,15 +230,15 @@ type Neighbor struct {
 // Miss is a query of Retrieve whose nearest embeddings are all of other classes.
 type Miss struct {
 	Query   int        // its row
-	Nearest []Neighbor // nearest first; of equally near ones that of the lower row
+	Nearest []Neighbor // nearest first; of equally near ones the lower row first
 	Own     Neighbor   // the nearest of the query's class
-	Nearer  int        // how many embeddings are nearer than Own
+	Nearer  int        // number of embeddings nearer than Own
 }
 
-// Misses returns those of Retrieve's queries with k or more embeddings of other classes
-// nearer than the nearest of their class, in descending order of the number of nearer
-// embeddings, and then by row. k is 1 or more. An embedding that is as near as the
-// nearest of the class is not nearer: of embeddings that are all equal none is a miss.
+// Misses returns the queries of Retrieve for which k or more embeddings of other classes
+// are nearer than the nearest one of their own class, in descending order of the number
+// of nearer embeddings, and then by row. k must be at least 1. An embedding at an equal
+// distance does not count as nearer, so equal embeddings are not misses.
 func Misses(metric Metric, set Labeled, k int) ([]Miss, error) {
 	if err := set.check(); err != nil {
 		return nil, err
@@ -284,11 +281,11 @@ func Misses(metric Metric, set Labeled, k int) ([]Miss, error) {
 	return misses, nil
 }
 
-// NearestNeighbors classifies an embedding by the majority among the K known
-// ones nearest to it.
+// NearestNeighbors classifies an embedding by the majority of its K nearest labeled
+// embeddings.
 //
-// Of neighbors at equal distances the one of the lower row counts as nearer, and of
-// classes with equally many votes the one with the nearest member is chosen.
+// Of neighbors at equal distances the lower row counts as nearer, and of classes with
+// equally many votes the one with the nearest member is chosen.
 type NearestNeighbors struct {
 	Metric Metric
 	K      int // the number of neighbors; 0 means 1
@@ -305,7 +302,7 @@ func (n NearestNeighbors) Classify(references Labeled, queries Embeddings) ([]in
 	return n.classify(references, queries, excludeNone, references.Rows)
 }
 
-// Accuracy returns the share of queries that Classify gives their own class.
+// Accuracy returns the accuracy of Classify on the queries.
 func (n NearestNeighbors) Accuracy(references, queries Labeled) (Score, error) {
 	if err := queries.check(); err != nil {
 		return Score{}, errors.Wrap(err, "queries")
@@ -317,8 +314,8 @@ func (n NearestNeighbors) Accuracy(references, queries Labeled) (Score, error) {
 	return agreement(classes, queries.Labels), nil
 }
 
-// LeaveOneOut returns the share of a set's embeddings that get their own class
-// by their neighbors among the others; with K = 1 it is the precision at 1.
+// LeaveOneOut returns the accuracy of classifying each embedding of a set by its
+// neighbors among the others; with K = 1 it is the precision at 1.
 func (n NearestNeighbors) LeaveOneOut(set Labeled) (Score, error) {
 	if err := set.check(); err != nil {
 		return Score{}, err

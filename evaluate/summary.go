@@ -11,33 +11,32 @@ import (
 	"github.com/pkg/errors"
 )
 
-// DefaultPairs is how many pairs SummaryOptions stands for by default: all pairs of
-// 632 images.
+// DefaultPairs is the default of SummaryOptions.Pairs: all pairs of 632 images.
 const DefaultPairs = 200_000
 
-// SummaryOptions say how Summarize measures. The zero value is useful.
+// SummaryOptions are the options of Summarize. The zero value is useful.
 type SummaryOptions struct {
-	Pairs    int    // the largest number of pairs to verify; 0 for DefaultPairs
-	Way      int    // the number of classes of a one-shot trial; 0 for 20, or as many as there are
-	Episodes int    // of one-shot classification, each with one trial for each of its classes; 0 for 100
-	RecallAt []int  // the numbers of neighbors at which recall is measured; nil for 1 and 5
-	Seed     uint64 // of the pairs, where not all are verified, and of the episodes
+	Pairs    int    // maximum number of pairs to verify; 0 for DefaultPairs
+	Way      int    // number of classes of a one-shot trial; 0 for 20, or as many as there are
+	Episodes int    // number of one-shot episodes, each with one trial for each of its classes; 0 for 100
+	RecallAt []int  // numbers of neighbors at which recall is measured; nil for 1 and 5
+	Seed     uint64 // random seed for sampling pairs and episodes
 }
 
-// Summary is what is commonly reported of labeled embeddings. Intervals are at 95 %
-// and resample images; see the package's documentation.
+// Summary has the metrics that are commonly reported for labeled embeddings, with 95 %
+// intervals; see the package documentation.
 type Summary struct {
 	Images, Classes int
-	Pairs, AllPairs int // how many pairs were verified, and how many there are
+	Pairs, AllPairs int // number of pairs verified, and of all pairs
 	Verification    *Verification
-	Way             int // the number of classes of a one-shot trial
+	Way             int // number of classes of a one-shot trial
 	OneShot         Score
 	Retrieval       Retrieval
 }
 
-// Summarize measures verification over all pairs of a set, or a sample of them,
-// one-shot classification and retrieval. There must be two classes or more of two
-// or more embeddings each.
+// Summarize measures verification over all pairs of a set, or a sample of them, one-shot
+// classification and retrieval. There must be at least two classes with at least two
+// embeddings each.
 func Summarize(metric Metric, set Labeled, o SummaryOptions) (*Summary, error) {
 	if err := set.check(); err != nil {
 		return nil, err
@@ -118,10 +117,10 @@ func episodes(classes [][]int, way, count int, seed uint64) []Trial {
 	return trials
 }
 
-// AllPairs are all pairs of rows with these labels, in ascending order. Where there
-// are more than most, it is a random sample without replacement of that size, drawn by
-// the seed: half of it of one class, or all of these where there are fewer. Rates and
-// the area under the ROC curve do not depend on the shares of the two kinds.
+// AllPairs returns all pairs of rows with these labels, in ascending order. If there are
+// more than most, it returns a random sample of that size without replacement, half of it
+// same-class pairs, or all same-class pairs if there are fewer. Rates and the area under
+// the ROC curve do not depend on the proportion of the two kinds.
 func AllPairs(labels []int, most int, seed uint64) ([]Pair, error) {
 	if most < 2 {
 		return nil, errors.Errorf("found at most %d pairs, expected at least 2", most)

@@ -9,15 +9,14 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Pair is two images, numbered by any integers, such as rows of embeddings, and
-// whether their classes differ. The numbers tell which pairs share an image.
+// Pair has two images, numbered by any integers, such as rows of embeddings, and whether
+// their classes differ. Pairs with the same number share an image.
 type Pair struct {
 	Left, Right int
 	Different   bool
 }
 
-// Verify measures the distances of pairs of embeddings, which are numbered by their
-// rows.
+// Verify returns a Verification of pairs of embeddings, which are numbered by their rows.
 func Verify(metric Metric, embeddings Embeddings, pairs []Pair) (*Verification, error) {
 	left, right := make([]int, len(pairs)), make([]int, len(pairs))
 	for i, pair := range pairs {
@@ -33,29 +32,27 @@ func Verify(metric Metric, embeddings Embeddings, pairs []Pair) (*Verification, 
 	return NewVerification(distances, pairs)
 }
 
-// Verification is pairs of images with their distances. Its methods measure how well
-// the distances distinguish pairs of one class from pairs of two. A pair is accepted,
-// that is, classified as of one class, if its distance is at most a threshold.
+// Verification has pairs of images with their distances. Its methods measure how well the
+// distances distinguish same-class pairs from different-class pairs. A pair is accepted,
+// that is, classified as same-class, if its distance is at most a threshold.
 //
 // # Intervals
 //
-// Pairs that share an image are not independent: an image that lies far from
-// those of its class makes all of its pairs hard. All intervals here therefore
-// resample images and not pairs. Each replicate draws as many images as there are,
-// with replacement, and a pair counts as often as the product of how often its two
-// images were drawn (Owen 2007, "The pigeonhole bootstrap", for two factors; Bolle,
-// Ratha & Pankanti 2004, "Error analysis of pattern recognition systems: the
-// subsets bootstrap", for the reason). A pair whose images are in no other pair
-// shares nothing and is drawn itself. Replicates without a pair of one of the two
-// kinds are drawn anew.
+// Pairs that share an image are not independent: an image that is far from the others of
+// its class makes all of its pairs hard. All intervals therefore resample images and not
+// pairs. Each replicate draws as many images as there are, with replacement, and the
+// weight of a pair is the product of the numbers of times that its two images were drawn
+// (Owen 2007, "The pigeonhole bootstrap", for two factors; Bolle, Ratha & Pankanti 2004,
+// "Error analysis of pattern recognition systems: the subsets bootstrap", for the
+// reason). A pair whose images are in no other pair is resampled itself. Replicates
+// without pairs of both kinds are drawn again.
 //
-// The part of the variance that belongs to a pair alone, and not to its images, is
-// counted up to three times (Owen's theorem 3). Intervals are therefore right where
-// images are in many pairs, and too wide rather than too narrow where they are in a
-// few. They are about other images of the same classes; other classes may differ by
-// more.
+// The part of the variance that is specific to a pair, and not to its images, is counted
+// up to three times (Owen's theorem 3). Intervals are therefore accurate if images are in
+// many pairs, and conservative if they are in few. They describe other images of the same
+// classes; other classes may differ more.
 //
-// NewVerification makes one. A nil or zero Verification has no pairs: its values are
+// NewVerification returns one. A nil or zero Verification has no pairs: its values are
 // NaN, and methods that return an error return one.
 type Verification struct {
 	distances []float64
@@ -67,9 +64,9 @@ type Verification struct {
 	same, different int       // how many pairs are of one class, and of two
 }
 
-// NewVerification takes each pair's distance and the pairs in the same order.
-// Pairs of both kinds must be there and all distances be finite numbers. The same
-// pair may come more than once.
+// NewVerification returns a Verification of the distances of pairs, in the same order.
+// There must be same-class and different-class pairs, and all distances must be finite. A
+// pair may occur repeatedly.
 func NewVerification(distances []float64, pairs []Pair) (*Verification, error) {
 	if len(distances) != len(pairs) {
 		return nil, errors.Errorf("found %d distances of %d pairs, expected one of each", len(distances), len(pairs))
@@ -111,12 +108,12 @@ var unknown = Estimate{math.NaN(), math.NaN(), math.NaN(), math.NaN()}
 // errNoPairs is that of a nil or zero Verification.
 var errNoPairs = errors.New("the verification has no pairs, expected one of NewVerification")
 
-// AUC returns the area under the receiver operating characteristic: the
-// probability that a pair of one class is closer than a pair of two, where
-// equally close counts half (the Mann-Whitney statistic). Chance is 0.5.
+// AUC returns the area under the receiver operating characteristic: the probability that
+// a same-class pair is closer than a different-class pair, where equally close counts
+// half (the Mann-Whitney statistic). Chance is 0.5.
 func (v *Verification) AUC() Estimate { return v.measure(areaUnderCurve) }
 
-// AreaUnderCurve returns AUC's value alone, without the bootstrap, which takes a
+// AreaUnderCurve returns the value of AUC without an interval, whose bootstrap takes a
 // thousand times as long.
 func (v *Verification) AreaUnderCurve() float64 {
 	if !v.made() {
@@ -125,15 +122,13 @@ func (v *Verification) AreaUnderCurve() float64 {
 	return areaUnderCurve(v.accepted(nil, new(replicate)))
 }
 
-// EqualErrorRate returns the rate at which pairs of two classes are accepted
-// where it equals the rate at which pairs of one are rejected. If no threshold
-// makes the two equal, they are interpolated between the thresholds next to
-// where they cross. Chance is 0.5.
+// EqualErrorRate returns the false accept rate at the threshold where it equals the false
+// reject rate. If no threshold makes the two equal, they are interpolated between the two
+// thresholds around their crossing. Chance is 0.5.
 func (v *Verification) EqualErrorRate() Estimate { return v.measure(equalErrorRate) }
 
-// TrueAcceptRate returns the greatest share of the pairs of one class that a
-// threshold accepts while it accepts at most the share falseAcceptRate, in
-// [0, 1], of the pairs of two.
+// TrueAcceptRate returns the largest true accept rate of a threshold whose false accept
+// rate is at most falseAcceptRate, in [0, 1].
 func (v *Verification) TrueAcceptRate(falseAcceptRate float64) (Estimate, error) {
 	if !(falseAcceptRate >= 0 && falseAcceptRate <= 1) {
 		return Estimate{}, errors.Errorf("false accept rate is %v, want one in [0, 1]", falseAcceptRate)
@@ -144,9 +139,8 @@ func (v *Verification) TrueAcceptRate(falseAcceptRate float64) (Estimate, error)
 	return v.measure(func(a acceptance) float64 { return trueAcceptRate(a, falseAcceptRate) }), nil
 }
 
-// AUCDifference returns how much greater a's AUC is than b's on the same pairs,
-// with the interval of the paired bootstrap: each replicate draws the same images
-// for both. See Difference.
+// AUCDifference returns the AUC of a minus that of b on the same pairs, with the interval
+// of the paired bootstrap: each replicate draws the same images for both. See Difference.
 func AUCDifference(a, b *Verification) (Estimate, error) {
 	return difference(a, b, func(counts []int) float64 {
 		r := scratch.Get().(*replicate)
@@ -156,8 +150,8 @@ func AUCDifference(a, b *Verification) (Estimate, error) {
 	})
 }
 
-// AccuracyDifference returns how much larger the share of the same pairs is that a
-// classifies correctly at its threshold than that of b at its own; see AccuracyAt and AUCDifference.
+// AccuracyDifference returns the accuracy of a at its threshold minus that of b at its
+// threshold, on the same pairs; see AccuracyAt and AUCDifference.
 func AccuracyDifference(a *Verification, aThreshold float64, b *Verification, bThreshold float64) (Estimate, error) {
 	return difference(a, b, func(counts []int) float64 {
 		return a.accuracy(aThreshold, counts) - b.accuracy(bThreshold, counts)
@@ -281,8 +275,8 @@ func (r resampling) draw(chance *rand.Rand, into *replicate) []int {
 // ROCPoint is a point of a receiver operating characteristic.
 type ROCPoint struct {
 	Threshold       float64
-	FalseAcceptRate float64 // the share of the pairs of two classes that are accepted
-	TrueAcceptRate  float64 // the share of the pairs of one class that are accepted
+	FalseAcceptRate float64 // proportion of the different-class pairs that are accepted
+	TrueAcceptRate  float64 // proportion of the same-class pairs that are accepted
 }
 
 // ROC returns the receiver operating characteristic: the point (0, 0), whose
@@ -375,11 +369,10 @@ func trueAcceptRate(a acceptance, falseAcceptRate float64) float64 {
 }
 
 // BestThreshold returns the threshold that classifies the most pairs correctly, the
-// lowest of several such. It lies halfway between two neighboring distances, just
+// lowest one if there are several. It is halfway between two neighboring distances, just
 // below the smallest distance if no pair is accepted, and at the largest if all are.
 //
-// Its accuracy on the pairs that it was chosen on is biased upward: report AccuracyAt
-// of other pairs.
+// Its accuracy on the same pairs is biased upward: report AccuracyAt of other pairs.
 func (v *Verification) BestThreshold() float64 {
 	if !v.made() {
 		return math.NaN()
@@ -406,11 +399,11 @@ func halfway(a, b float64) float64 {
 	return a
 }
 
-// AccuracyAt returns the share of pairs that are classified correctly at a threshold
-// that was chosen on other pairs: accepted if of one class, rejected if of two. Each
-// replicate of the bootstrap is weighted so that the two kinds keep their shares of the
-// pairs. The interval is at least as wide as Wilson's for as many independent pairs,
-// which matters where all pairs are classified correctly.
+// AccuracyAt returns the proportion of pairs that are classified correctly at a threshold
+// that was chosen on other pairs: same-class pairs that are accepted and different-class
+// pairs that are rejected. Each replicate of the bootstrap is weighted so that the two
+// kinds keep their proportions. The interval is at least as wide as Wilson's for as many
+// independent pairs, which matters if all pairs are classified correctly.
 func (v *Verification) AccuracyAt(threshold float64) Estimate {
 	if !v.made() {
 		return unknown

@@ -46,8 +46,8 @@ func Names() []string {
 	return names
 }
 
-// Named returns the set of a name. An unknown name is an error that suggests the most
-// similar one.
+// Named returns the set with the given name. An unknown name is an error that suggests
+// the most similar one.
 func Named(name string) (Set, error) {
 	for _, set := range sets {
 		if set.Name == name {

@@ -253,7 +253,8 @@ type Interval struct {
 
 // Calibration is a rejection threshold with the data and the result of choosing it.
 type Calibration struct {
-	// Threshold is the distance up to which two images count as the same class.
+	// Threshold is the largest distance at which two images are considered to be of the
+	// same class.
 	Threshold float64 `json:"threshold"`
 	// Rate is the requested false accept rate. Accepted is the number of the
 	// DifferentPairs that the threshold accepts, at most that share of them.

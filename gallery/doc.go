@@ -3,9 +3,9 @@
 //
 // A [Gallery] is a file of enrolled examples: the embeddings of a model, by class. An
 // [Example] holds the source and the time of an enrolled image. Identify returns the
-// nearest classes as [Candidate]s; Verify tells whether an image is of a claimed class.
-// Both decide by a rejection threshold, which Calibrate chooses for a given false
-// accept rate.
+// nearest classes as [Candidate]s; Verify decides whether an image is of a claimed class.
+// Both decide by a rejection threshold, which Calibrate chooses for a given false accept
+// rate.
 //
 //	faces, err := gallery.Create("faces.gallery", model, gallery.Options{})
 //	err = faces.EnrollFiles(ctx, "alice", "alice.jpg")
@@ -13,13 +13,13 @@
 //
 // # Guarantees
 //
-// When a method that changes the gallery returns without an error, the change is on
-// disk and survives a crash of the process; a change that fails has no effect. One
-// process can have a gallery open for writing, or several for reading; others get
-// ErrLocked. Embeddings of different models are not mixed: opening a gallery with
-// another model than the one that it was created with is ErrModel. A Gallery is safe
-// for concurrent use. If several processes call OpenOrCreate for the same new gallery,
-// one creates it and the others wait and open it.
+// When a method that changes the gallery returns without an error, the change is on disk
+// and survives a crash of the process; a change that fails has no effect. One process can
+// have a gallery open for writing, or several for reading; others get ErrLocked.
+// Embeddings of different models are not mixed: opening a gallery with another model than
+// that of its creation is ErrModel. A Gallery is safe for concurrent use. If several
+// processes call OpenOrCreate for the same new gallery, one creates it and the others
+// wait and open it.
 //
 // The names of new classes contain no control characters and have one representation;
 // see CheckClassName. Paths are byte strings and need not be UTF-8.

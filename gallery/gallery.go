@@ -92,9 +92,9 @@ func openOrCreate(ctx context.Context, path string, model *likeness.Model, o Opt
 	}
 }
 
-// Open opens a gallery with the model that it was created with and reads it into memory.
-// For n examples of d features it takes about 4·n·d + 100·n bytes, and 4·n·d more with
-// the cosine distance.
+// Open opens a gallery with the model of its creation and reads it into memory. For n
+// examples of d features it takes about 4·n·d + 100·n bytes, and 4·n·d more with the
+// cosine distance.
 //
 // The error wraps fs.ErrNotExist, ErrLocked, ErrModel, ErrNotGallery or ErrDamaged.
 func Open(path string, model *likeness.Model, o Options) (*Gallery, error) {
@@ -189,7 +189,7 @@ func (g *Gallery) Path() string {
 	return g.path
 }
 
-// Model returns the model that the gallery was opened with, or nil.
+// Model returns the model with which the gallery was opened, or nil.
 func (g *Gallery) Model() *likeness.Model {
 	if g == nil {
 		return nil

@@ -14,7 +14,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// Candidate is a class that an image may be of.
+// Candidate is a possible class of an image.
 type Candidate struct {
 	Class string
 	// Distance is the distance between the image and the class by the gallery's rule.

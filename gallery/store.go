@@ -220,7 +220,7 @@ func (h header) name() string {
 
 // Options sets how a gallery is created or opened. The zero value is useful.
 type Options struct {
-	// ModelName is a name of the model for people, such as the path of its file. Create
+	// ModelName is a readable name of the model, such as the path of its file. Create
 	// stores it, and errors use it.
 	ModelName string
 	// Rule is the rule by which an image is compared with a class of several examples.

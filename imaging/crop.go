@@ -9,20 +9,20 @@ import (
 	xdraw "golang.org/x/image/draw"
 )
 
-// Crop cuts a square around the ink of an image, so that drawings of different sizes
-// and positions become alike. Ink is every pixel value of at least 128, after
-// Preprocessing.Invert; pixels outside the image are black. An image without ink is
-// cut to the square around its center.
+// Crop crops an image to a square around its foreground, also called ink, so that the
+// size and the position of a drawing have no influence. The foreground is every pixel
+// value of at least 128, after Preprocessing.Invert; pixels outside the image are black.
+// An image without foreground is cropped to a square around its center.
 type Crop struct {
-	// Margin is the side of the square relative to that of the ink, the larger of its
-	// width and height; 1 to 16.
+	// Margin is the side of the square relative to the longer side of the foreground; 1
+	// to 16.
 	Margin float64 `toml:"margin" json:"margin"`
-	// MinSide is the minimum of the ink's side, relative to the larger side of the
+	// MinSide is the minimum side of the foreground, relative to the longer side of the
 	// image, 0 to 1, so that a dot is not enlarged to the size of a letter.
 	MinSide float64 `toml:"least" json:"least"`
 }
 
-// Validate reports a field that is outside its range.
+// Validate returns an error for a field outside its range.
 func (c Crop) Validate() error {
 	if !(c.Margin >= 1 && c.Margin <= 16) {
 		return errors.Errorf("crop: margin is %v, expected 1 to 16", c.Margin)

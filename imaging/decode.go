@@ -33,16 +33,16 @@ const (
 )
 
 var (
-	// ErrUndecodable says that a file was read, but its content is not an image that can
-	// be decoded: it has another format, or is damaged, truncated or too large. All
-	// errors of Decode about the content are ErrUndecodable. Errors of reading are not:
-	// the file does not exist, permission is denied, too many files are open, or the
+	// ErrUndecodable is the error if a file was read, but its content is not an image
+	// that can be decoded: it has another format, or is damaged, truncated or too large.
+	// All errors of Decode about the content are ErrUndecodable. Errors of reading are
+	// not: the file does not exist, permission is denied, too many files are open, or the
 	// disk failed.
 	ErrUndecodable = errors.New("not an image that can be decoded")
-	// ErrFormat says that the bytes are not an image of a known format.
+	// ErrFormat is the error if the bytes are not an image of a known format.
 	ErrFormat = errors.Errorf("not an image of a known format (%s)", formatNames())
-	// ErrTooLarge says that an image has more than MaxPixels pixels, or more than
-	// MaxSide along one side.
+	// ErrTooLarge is the error for an image with more than MaxPixels pixels, or with a
+	// side longer than MaxSide.
 	ErrTooLarge = errors.Errorf("more than %d pixels (8192 x 8192), or more than %d along one side", MaxPixels, MaxSide)
 )
 
@@ -52,10 +52,10 @@ type undecodable struct{ error }
 func (u undecodable) Is(target error) bool { return target == ErrUndecodable }
 func (u undecodable) Unwrap() error        { return u.error }
 
-// Decode reads an image of one of the Formats, recognized by its content: of a GIF
-// its first frame, of a TIFF its first page, of a PGM or PPM the plain or the raw
-// form of 8 or 16 bits. The image is turned as its EXIF orientation, or the tag
-// Orientation of a TIFF, says; invalid EXIF is ignored. The name is used in errors only.
+// Decode reads an image of one of the Formats, recognized by its content: of a GIF its
+// first frame, of a TIFF its first page, of a PGM or PPM the plain or the raw form of 8
+// or 16 bits. The image is rotated and mirrored according to its EXIF orientation or the
+// tag Orientation of a TIFF; invalid EXIF is ignored. The name is used in errors only.
 //
 // The errors about the content are ErrUndecodable: ErrFormat, ErrTooLarge and those
 // of the decoders, wrapped. Those of r are not.
@@ -85,10 +85,10 @@ func DecodeFile(path string) (image.Image, error) {
 	return Decode(file, path)
 }
 
-// DecodeSize returns the size of an image after it is turned. It reads only the header
-// and, if EXIF may come after the pixels, the lengths of the parts of the file. The size
-// has one channel if the format stores gray levels only, three otherwise. The errors
-// are those of Decode.
+// DecodeSize returns the size of an image after its EXIF orientation is applied. It reads
+// only the header and, if EXIF may come after the pixels, the lengths of the parts of the
+// file. The size has one channel if the format stores gray levels only, three otherwise.
+// The errors are those of Decode.
 func DecodeSize(r io.Reader, name string) (size Size, err error) {
 	defer readerPanics(&err, name)
 	if r == nil {

@@ -2,10 +2,10 @@
 // fixed number of rows, columns and channels, first as bytes and then as normalized
 // numbers.
 //
-// Its main types and functions: A Size is the shape of a network's input. Decode reads
-// an image file. A Preprocessing converts an image to the input of one particular
-// network and is stored with the trained model, so that the model processes new images
-// in the same way as those that it was trained on.
+// Its main types and functions: A Size is the shape of a network's input. Decode reads an
+// image file. A Preprocessing converts an image to the input of one particular network
+// and is stored with the trained model, so that the model processes new images in the
+// same way as its training images.
 //
 //	img, err := imaging.DecodeFile("digit.png")
 //	pixels := preprocessing.Pixels(img)       // (height, width, channels), 0 to 255
@@ -14,9 +14,10 @@
 // # Files
 //
 // Formats lists the formats that Decode reads, which are the same in the library, the
-// command-line tool and the server. Find lists the images of folders and counts the
-// files that are not images. Decode turns an image as its EXIF orientation says. Errors
-// about the content of a file are ErrUndecodable, and errors of reading it are not.
+// command-line tool and the server. Find lists the images of folders and counts the files
+// that are not images. Decode rotates and mirrors an image according to its EXIF
+// orientation. Errors about the content of a file are ErrUndecodable, and errors of
+// reading it are not.
 //
 // # Security
 //

@@ -18,14 +18,14 @@ type Found struct {
 	Skipped Skipped
 }
 
-// ErrNoImages says that neither a folder nor its subfolders contain images.
+// ErrNoImages is the error if neither a folder nor its subfolders contain images.
 var ErrNoImages = errors.New("contains no images")
 
 // Find returns the paths of files, and for a folder those of the images in it and its
-// subfolders; see IsImage. Files that are not images and hidden files are skipped;
-// hidden folders and links to folders are not entered. A folder without images is
-// ErrNoImages. A pipe or device with the name of an image, which reading would wait
-// for, is an error, too.
+// subfolders; see IsImage. Files that are not images and hidden files are skipped; hidden
+// folders and links to folders are not entered. For a folder without images the error is
+// ErrNoImages. A pipe or device with the name of an image, which reading would wait for,
+// is an error, too.
 func Find(paths ...string) (Found, error) {
 	var found Found
 	for _, path := range paths {
@@ -135,8 +135,8 @@ func IsImage(path string) (bool, error) {
 	return c != nil && (head[0] != 'P' || netpbmHeader(head[:n])), nil
 }
 
-// Skipped counts the files beside images that are not images, such as lists of
-// annotations and readme files. The zero value counts none.
+// Skipped counts files that are not images, such as annotations and readme files. The
+// zero value counts none.
 type Skipped struct {
 	Count int
 	// Kinds counts them by the extension in lower case, such as ".csv", or as "hidden",

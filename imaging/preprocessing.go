@@ -16,14 +16,14 @@ type Size struct {
 	Channels int `toml:"channels" json:"channels"`
 }
 
-// Len is the number of values of one image, height × width × channels.
+// Len returns the number of values of one image, height × width × channels.
 func (s Size) Len() int { return s.Height * s.Width * s.Channels }
 
-// String writes the size as height x width x channels, such as "28x28x1".
+// String formats the size as height x width x channels, such as "28x28x1".
 func (s Size) String() string { return fmt.Sprintf("%dx%dx%d", s.Height, s.Width, s.Channels) }
 
-// Validate reports what is wrong with a size: it has at least one pixel, at
-// most MaxPixels, and one or three channels.
+// Validate returns an error unless a size has at least one pixel, at most MaxPixels, and
+// one or three channels.
 func (s Size) Validate() error {
 	if err := checkPixels(s.Width, s.Height); err != nil {
 		return errors.Wrapf(err, "size %v", s)
@@ -38,10 +38,10 @@ func (s Size) Validate() error {
 // part of a trained model and is stored with it.
 type Preprocessing struct {
 	Size Size `toml:"size" json:"size"`
-	// Invert exchanges black and white: for a network that was trained on white ink on
-	// black, and images of black ink on white paper.
+	// Invert inverts the image: for a network that was trained on white strokes on black,
+	// and images of black strokes on white paper.
 	Invert bool `toml:"invert" json:"invert"`
-	// Crop cuts the image to its ink first, for drawings at any position; nil uses the
+	// Crop crops the image to its foreground, for drawings at any position; nil uses the
 	// whole image.
 	Crop *Crop `toml:"crop" json:"crop,omitempty"`
 	// Mean and StdDev are the mean and standard deviation for normalization, one value

@@ -4,10 +4,10 @@ import (
 	"math"
 )
 
-// AffineAugmentations returns seven versions of an image of the given size, for
-// test-time augmentation: the image itself, and rotated by −8°, 0° and 8° at 0.92
-// and 1.08 of its size, on a black background. It returns nil where the pixels are
-// not those of an image of the size.
+// AffineAugmentations returns seven versions of an image of the given size, for test-time
+// augmentation: the image itself, and rotated by −8°, 0° and 8° at 0.92 and 1.08 of its
+// size, on a black background. It returns nil if the length of pixels is not that of the
+// size.
 func AffineAugmentations(pixels []uint8, size Size) [][]uint8 {
 	if size.Validate() != nil || len(pixels) != size.Len() {
 		return nil
@@ -23,9 +23,9 @@ func AffineAugmentations(pixels []uint8, size Size) [][]uint8 {
 	return versions
 }
 
-// SymmetryAugmentations returns a square image in the eight symmetries of the
-// square, in the order of datasets.Dataset.Symmetries. It returns nil where the
-// pixels are not those of a square image of the size.
+// SymmetryAugmentations returns a square image in the eight symmetries of the square, in
+// the order of datasets.Dataset.Symmetries. It returns nil if the size is not square or
+// the length of pixels is not that of the size.
 func SymmetryAugmentations(pixels []uint8, size Size) [][]uint8 {
 	if size.Validate() != nil || size.Height != size.Width || len(pixels) != size.Len() {
 		return nil
@@ -37,9 +37,9 @@ func SymmetryAugmentations(pixels []uint8, size Size) [][]uint8 {
 	return versions
 }
 
-// Turn returns a square image mirrored left to right, or not, and then turned to
-// the left by so many right angles. It returns nil where the pixels are not those of
-// a square image of the size.
+// Turn returns a square image mirrored left to right if mirrored is set, and then rotated
+// counterclockwise by quarters right angles. It returns nil if the size is not square or
+// the length of pixels is not that of the size.
 func Turn(pixels []uint8, size Size, quarters int, mirrored bool) []uint8 {
 	if size.Validate() != nil || size.Height != size.Width || len(pixels) != size.Len() {
 		return nil
@@ -61,8 +61,8 @@ func Turn(pixels []uint8, size Size, quarters int, mirrored bool) []uint8 {
 	return turned
 }
 
-// Warp maps a point of the target to one of the source, both relative to the
-// center of the image, by each of its parts in turn.
+// Warp maps a point of the target to a point of the source, both relative to the center
+// of the image, by its parts one after the other.
 type Warp []interface {
 	Source(x, y float64) (float64, float64)
 }
@@ -81,16 +81,16 @@ func NewAffineTransform(angle, shearX, shearY, scaleX, scaleY, moveX, moveY floa
 	}
 }
 
-// Source is the point that is mapped to (x, y).
+// Source returns the point that is mapped to (x, y).
 func (a AffineTransform) Source(x, y float64) (float64, float64) {
 	determinant := a.XX*a.YY - a.XY*a.YX
 	x, y = x-a.X0, y-a.Y0
 	return (a.YY*x - a.XY*y) / determinant, (a.XX*y - a.YX*x) / determinant
 }
 
-// Resample writes to dst the warped image src, bilinearly interpolated; both are
-// (height, width, channels) bytes of the given size. What comes from outside of the
-// image is background. Where a length is not the size's, dst stays as it is.
+// Resample writes to dst the warped image src, bilinearly interpolated; both are (height,
+// width, channels) bytes of the given size. Points outside the image have the value
+// background. If a length is not that of the size, dst is unchanged.
 func Resample(dst, src []uint8, size Size, background uint8, warp Warp) {
 	if size.Validate() != nil || len(dst) != size.Len() || len(src) != size.Len() {
 		return

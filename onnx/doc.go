@@ -25,10 +25,9 @@
 //	[y] = network.run(None, {"images": b.astype(numpy.float32)})
 //	distance = head.run(["distance"], {"left": x, "right": y})
 //
-// Files are of operator set 18 and format version 8, which ONNX Runtime reads
-// since 1.14. Every backbone that is a list of blocks of package graph can be
-// written, and every head whose distance has a form; a backbone of another Go type
-// cannot.
+// Files are of operator set 18 and format version 8, which ONNX Runtime reads since 1.14.
+// Every backbone that is a list of blocks of package graph can be written, and every head
+// whose distance has a form; other backbones cannot.
 //
 // Metadata, strings by key:
 //

@@ -21,11 +21,11 @@ const (
 // objectives.CrossEntropy.
 const biasName = "head.bias"
 
-// Head is the distance of a trained model: embeddings left and right (batch,
-// features) to the distance (batch) of each row of left from the same row of right. It is made from
-// the form of the head's distance; a head without one is an error. A model that was
-// trained with a cross-entropy has a second output, the probability (batch) that
-// the two are of one class, σ(bias − distance).
+// Head returns the distance of a trained model: embeddings left and right (batch,
+// features) to the distance (batch) of each row of left from the same row of right. It is
+// made from the form of the head's distance; a head without one is an error. A model that
+// was trained with a cross-entropy has a second output, the probability (batch) that the
+// two are of the same class, σ(bias − distance).
 func Head(m *likeness.Model) (*Model, error) {
 	features, err := features(m)
 	if err != nil {

@@ -22,8 +22,8 @@ type Model struct {
 // Value is an input or an output of a model, of float32.
 type Value struct {
 	Name  string
-	Shape []string // numbers, or "batch" for what each run may choose
-	Doc   string   // what it must be, or is
+	Shape []string // numbers, or "batch" for a dimension that may differ between runs
+	Doc   string   // description
 }
 
 // String formats the value as "embeddings (batch, 64)".

@@ -10,9 +10,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Evidence holds the test images that a report's figures were measured on and the
-// trained network's distances between them, so that a person can inspect them. A
-// part for which the plan has no images is nil.
+// Evidence holds the test images of a report's figures and the trained network's
+// distances between them, for inspection. A part for which the plan has no images is nil.
 type Evidence struct {
 	Kind         string // what the images are, such as "unseen classes"; empty without any
 	Verification *VerificationEvidence

@@ -20,8 +20,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Page holds what is known of a training run. Fields that are empty or nil are
-// omitted from report.html, which states what is missing.
+// Page holds the results of a training run. Fields that are empty or nil are omitted from
+// report.html, which states what is missing.
 type Page struct {
 	Title     string // a one-line description of the training
 	Report    Report

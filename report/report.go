@@ -24,7 +24,7 @@ type Report struct {
 	Seconds         float64           `json:"seconds"` // duration of training
 	ImagesPerSecond float64           `json:"images_per_second"`
 	Stopped         string            `json:"stopped,omitempty"`   // why training ended before its last epoch
-	Threshold       *float64          `json:"threshold,omitempty"` // distance up to which a pair counts as the same, chosen on validation pairs
+	Threshold       *float64          `json:"threshold,omitempty"` // largest distance at which a pair is accepted as the same, chosen on validation pairs
 	Metrics         map[string]Figure `json:"metrics"`
 	Published       []Published       `json:"published,omitempty"` // published results on the same trials
 	MadeWith        *Provenance       `json:"made_with,omitempty"` // nil if it is unknown
@@ -38,7 +38,7 @@ type Published struct {
 	Trained string  `json:"trained,omitempty"` // the training data, if it differs
 }
 
-// String is the result in percent.
+// String formats the result in percent.
 func (p Published) String() string {
 	text := fmt.Sprintf("%s %.1f", p.Name, 100*p.Value)
 	if p.Trained != "" {
@@ -136,7 +136,7 @@ func parse(text []byte) (Report, error) {
 	return r, nil
 }
 
-// Provenance holds the versions and the machine that a run was made with.
+// Provenance holds the versions and the machine of a run.
 type Provenance struct {
 	Likeness  string    `json:"likeness"` // version; "(devel)" if the build does not record it
 	Gorgonia  string    `json:"gorgonia"` // version; empty if the build does not record it

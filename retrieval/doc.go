@@ -2,8 +2,8 @@
 // of near-duplicates, and the images nearest to a query.
 //
 // A [Collection] holds image files with their embeddings and the metric of the model. Its
-// [Pair]s within a threshold form [Group]s; a [Match] is a file with its distance from a
-// query.
+// [NearPair]s within a threshold form [Group]s; a [Match] is a file with its distance
+// from a query.
 //
 //	collection, err := retrieval.Embed(ctx, model, files, retrieval.Options{})
 //	pairs, err := collection.Near(ctx, threshold, nil)

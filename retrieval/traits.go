@@ -26,20 +26,20 @@ const (
 	MaxHalftone = 0.30
 	// PolarityMargin is the minimum difference between the distances of the images'
 	// brightness from that of the training images and from that of their negatives, for
-	// the images to count as inverted.
+	// the images to be considered inverted.
 	PolarityMargin = 0.25
 )
 
-// CheckTraits returns an error that wraps ErrUnsuitable if images with these traits are out
-// of the domain of a model, as far as its preprocessing tells. It uses the median of each
-// trait, so that a few outliers have no influence.
+// CheckTraits returns an error that wraps ErrUnsuitable if images with these traits are
+// out of the domain of a model, as far as its preprocessing shows. It uses the median of
+// each trait, so that a few outliers have no influence.
 //
 //   - A grayscale model ignores color: at most MaxColored of the pixels may be colored.
 //   - A model with the mean of its training images rejects images whose brightness is
 //     nearer to that of their negatives, by PolarityMargin.
-//   - A model that crops to the ink (imaging.Crop) is made for drawings: at most MaxInk of
-//     the pixels may be ink and MaxHalftone halftones, and at most half of the images may
-//     be without ink.
+//   - A model that crops to the foreground (imaging.Crop) is made for drawings: at most
+//     MaxInk of the pixels may be ink and MaxHalftone halftones, and at most half of the
+//     images may be without ink.
 //
 // Images that pass may still be out of the domain in ways that traits do not measure.
 func CheckTraits(p imaging.Preprocessing, traits []Traits) error {
@@ -120,7 +120,7 @@ func polarity(brightness float64, inverted bool) string {
 
 func percent(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) }
 
-// Traits are properties of an image that tell whether it is in the domain of a model. All
+// Traits are properties of an image that show whether it is in the domain of a model. All
 // are from 0 to 1.
 type Traits struct {
 	// Colored is the share of pixels whose chroma, the maximum of red, green and blue

@@ -213,8 +213,8 @@ func parseSize(text string) (imaging.Size, error) {
 	return size, errors.WithMessagef(whole.Validate(), "--size: found %q", text)
 }
 
-// PublishedSet finds a published data set by the name that --data has. A program may
-// replace it to add data sets of its own.
+// PublishedSet returns a published data set by its name in --data. A program may replace
+// it to add data sets.
 var PublishedSet = fetch.Named
 
 // Names of data sets that need no download.

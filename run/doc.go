@@ -1,20 +1,20 @@
-// Package run trains a network on a folder of images, measures it and keeps all
-// files of the training in one folder. It is what the command likeness train
-// does; that command only parses flags, calls Train and prints.
+// Package run trains a network on a folder of images, evaluates it and writes all files
+// of the training to one folder. The command likeness train parses flags, calls Train and
+// prints.
 //
 //	result, err := run.Train(ctx, run.Settings{Data: "photos"}, nil)
 //
 // The main types:
 //
-//   - Settings determine a training. Each setting is a field here, a flag of the
-//     command with hyphens and a key of a TOML file with underscores: LearningRate,
-//     --learning-rate and learning_rate. Errors name a setting by its flag. Without
-//     data the embedded data set omniglot-small1 is trained on, with defaults of its
-//     own, see Defaults.
+//   - Settings determine a training. Each setting is a field here, a flag of the command
+//     with hyphens and a key of a TOML file with underscores: LearningRate,
+//     --learning-rate and learning_rate. Errors name a setting by its flag. By default
+//     the embedded data set omniglot-small1 is used, which has its own defaults, see
+//     Defaults.
 //   - Train opens the data, holds out images for validation and classes for testing,
-//     trains, measures the trained network beside the untrained one and raw pixels,
-//     and writes the run folder. Resume continues a training that was interrupted,
-//     and Evaluate measures the model of a run folder again.
+//     trains, evaluates the trained network beside the untrained one and raw pixels, and
+//     writes the run folder. Resume continues an interrupted training, and Evaluate
+//     evaluates the model of a run folder again.
 //   - Folder is a run folder: config.toml, metrics.jsonl, model.safetensors,
 //     result.json, report.html and, while the training is not finished,
 //     checkpoint.safetensors.

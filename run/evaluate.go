@@ -14,7 +14,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Evaluation is what Evaluate found.
+// Evaluation is the result of Evaluate.
 type Evaluation struct {
 	// Report has the figures, measured again or, if the data is missing, as they were
 	// recorded.
@@ -23,22 +23,23 @@ type Evaluation struct {
 	// NotRecorded.
 	Recorded    *report.Report
 	NotRecorded error
-	// Missing is why the data could not be opened; nil if the model was measured.
+	// Missing is the reason why the data could not be opened; nil if the model was
+	// evaluated.
 	Missing error
-	// Differences describes each figure that is not as recorded.
+	// Differences describes each figure that differs from the recorded one.
 	Differences []string
 }
 
 // EvaluationOptions are options of Evaluate.
 type EvaluationOptions struct {
-	Data string // where the data is now; empty: where it was
+	Data string // path of the data; empty if it has not moved
 	Page bool   // write report.html and its plots again
 }
 
-// Evaluate measures the model of a run folder again: it opens the data, draws the same
-// test trials from the seed and measures. The figures are those of the training, to the
-// last digit. If the data is missing, it returns the recorded report; a page, which
-// needs the images, is then an error that comes with the result.
+// Evaluate evaluates the model of a run folder again: it opens the data and samples the
+// same test trials with the seed. The figures equal those of the training exactly. If the
+// data is missing, it returns the recorded report; if a page is requested, which needs
+// the images, it also returns an error.
 func Evaluate(folder Folder, options EvaluationOptions, observer *Observer) (result *Evaluation, err error) {
 	defer recoverTo(&err)
 	settings, err := Load(folder.Config())

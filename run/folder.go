@@ -24,25 +24,25 @@ import (
 // Folder is the path of a run folder, which has the files of a training.
 type Folder string
 
-// Config is the path of config.toml: all settings, which Load reads.
+// Config returns the path of config.toml: all settings, which Load reads.
 func (f Folder) Config() string { return filepath.Join(string(f), "config.toml") }
 
-// Metrics is the path of metrics.jsonl: one line of JSON for each epoch, see
+// Metrics returns the path of metrics.jsonl: one line of JSON for each epoch, see
 // trainer.Epoch.
 func (f Folder) Metrics() string { return filepath.Join(string(f), "metrics.jsonl") }
 
-// Report is the path of result.json, which report.Load reads.
+// Report returns the path of result.json, which report.Load reads.
 func (f Folder) Report() string { return filepath.Join(string(f), "result.json") }
 
-// Model is the path of model.safetensors, which likeness.Load reads.
+// Model returns the path of model.safetensors, which likeness.Load reads.
 func (f Folder) Model() string { return filepath.Join(string(f), "model.safetensors") }
 
-// Page is the path of report.html: curves, maps of embeddings and the hardest images,
-// for a browser.
+// Page returns the path of report.html: curves, maps of embeddings and the hardest
+// images, for a browser.
 func (f Folder) Page() string { return filepath.Join(string(f), report.PageFile) }
 
-// Checkpoint is the path of the file that Resume continues from. A finished training
-// has none. It is empty for an empty Folder.
+// Checkpoint returns the path of the checkpoint for Resume, which a finished training
+// does not have. It is empty for an empty Folder.
 func (f Folder) Checkpoint() string {
 	if f == "" {
 		return ""
@@ -50,7 +50,7 @@ func (f Folder) Checkpoint() string {
 	return filepath.Join(string(f), "checkpoint.safetensors")
 }
 
-// TensorBoard is the path of the folder of event files.
+// TensorBoard returns the path of the folder of event files.
 func (f Folder) TensorBoard() string { return filepath.Join(string(f), "tensorboard") }
 
 // Epochs reads metrics.jsonl.
@@ -76,9 +76,8 @@ func parseEpochs(r io.Reader) (epochs []trainer.Epoch, err error) {
 	return epochs, errors.Wrapf(lines.Err(), "line %d", len(epochs)+1)
 }
 
-// LockName is the name of the file in a run folder that the process which writes there
-// holds a lock on. The operating system releases it when that process ends, however it
-// ends.
+// LockName is the name of the file in a run folder that is locked by the process that
+// writes there. The operating system releases the lock when the process ends.
 const LockName = ".lock"
 
 // lock makes this process the only one that writes to the folder, until unlock.

@@ -12,8 +12,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// FindModel returns the model file that a path means: the file itself, or the
-// model.safetensors of a run folder.
+// FindModel returns the model file of a path: the file itself, or the model.safetensors
+// of a run folder.
 func FindModel(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -30,7 +30,7 @@ func FindModel(path string) (string, error) {
 }
 
 // LoadModel loads the model of a file, of a run folder or, by its name with or without
-// zoo/ before it, of package zoo; a file or folder of the name comes first. It also
+// the prefix zoo/, of package zoo; an existing file or folder takes precedence. It also
 // returns the path of the file, or zoo/NAME.
 func LoadModel(path string) (*likeness.Model, string, error) {
 	name, ofZoo := strings.CutPrefix(path, "zoo/")

@@ -10,13 +10,13 @@ import (
 // Observer receives the progress of Train, Resume and Evaluate. A nil Observer and nil
 // functions are allowed. All functions are called one at a time.
 type Observer struct {
-	// Prepared is called when the data is read and everything is chosen, before
-	// anything is written.
+	// Prepared is called when the data has been read and the settings have been chosen,
+	// before anything is written.
 	Prepared func(Preparation)
 	// Folder is called when the run folder is ready, before the first step.
 	Folder func(Folder)
-	// Resumed is called before the first step of a training that continues after so
-	// many epochs of all.
+	// Resumed is called before the first step of a training that continues, with the
+	// number of completed epochs and of all epochs.
 	Resumed func(done, epochs int)
 	// Step is called after each step and Epoch after each epoch, including its
 	// validation.

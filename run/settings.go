@@ -114,11 +114,11 @@ type Settings struct {
 	complete bool // zeros mean zero, not the default
 }
 
-// List is a list of names, which TOML also has as one text, separated by commas:
+// List is a list of names, which in TOML may also be one string, separated by commas:
 // unseen = "none" and unseen = "7,8" are unseen = ["none"] and unseen = ["7", "8"].
 type List []string
 
-// UnmarshalTOML reads a list or a text.
+// UnmarshalTOML reads a list or a string.
 func (l *List) UnmarshalTOML(value any) error {
 	if l == nil {
 		return errors.New("found no list to read into")

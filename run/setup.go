@@ -94,8 +94,8 @@ func (s *Settings) lossAndHead(features int) (objectives.Loss, heads.Head, error
 	return objectives.Named(s.Objective, s.Head, options)
 }
 
-// Network returns the network of the settings Backbone or Network with their options,
-// as Train trains it. Size must be set if the network takes images of any size.
+// Network returns the network that Train trains: that of the setting Backbone or Network,
+// with its options. Size must be set if the network takes images of any size.
 func Network(s Settings) (backbone.Network, error) {
 	if err := s.Check(); err != nil {
 		return backbone.Network{}, err

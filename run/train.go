@@ -254,8 +254,8 @@ func (s *setup) measure(model *likeness.Model, observer *Observer) (report.Repor
 	return measured, evidence, err
 }
 
-// Untrained returns the network of a training as it is before any training: with the
-// same head and preprocessing and with the weights that its seed gives.
+// Untrained returns the model of a training before its first step: with the same head and
+// preprocessing, and with the weights initialized from its seed.
 func Untrained(t *trainer.Trainer) (*likeness.Model, error) {
 	if t == nil || t.Model == nil {
 		return nil, errors.New("untrained network: found no training with a model")
@@ -263,7 +263,7 @@ func Untrained(t *trainer.Trainer) (*likeness.Model, error) {
 	return likeness.New(t.Model.Backbone, t.Model.Head, t.Model.Preprocessing, t.Seed)
 }
 
-// Measure tests the model of a training that was run without Train, beside the same
+// Measure evaluates the model of a training that was run without Train, beside the same
 // network untrained and raw pixels. The caller sets the name of the data set.
 func Measure(plan *report.Plan, t *trainer.Trainer, result trainer.Result) (report.Report, error) {
 	untrained, err := Untrained(t)

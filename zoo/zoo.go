@@ -31,8 +31,8 @@ func Names() []string {
 	return names
 }
 
-// Load returns the model of a name. Each call returns a new Model. An unknown name is an
-// error that suggests the most similar one.
+// Load returns the model with the given name. Each call returns a new Model. An unknown
+// name is an error that suggests the most similar one.
 func Load(name string) (*likeness.Model, error) {
 	data, err := files.ReadFile(name + modelSuffix)
 	if err != nil {

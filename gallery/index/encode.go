@@ -51,7 +51,7 @@ func (c *counter) Write(p []byte) (int, error) {
 
 // Read reads a graph that WriteTo wrote. numbers has for each of its nodes the current
 // row of the vectors, or -1 if it was removed: the others must be the first rows, in the
-// order of the nodes. A graph that Build cannot have made is an error.
+// order of the nodes. A graph that Build cannot produce is an error.
 func Read(r io.Reader, v *Vectors, numbers []int32) (*Graph, error) {
 	if r == nil || !v.made() {
 		return nil, errors.Wrap(errNoVectors, "read index")
@@ -124,7 +124,7 @@ func (g *Graph) readLinks(r io.Reader) error {
 
 // Remove returns the graph without the rows that numbers marks as removed, after
 // Vectors.Remove has moved the others. A node with a link to a removed node gets the
-// links of that node instead, as far as there may be so many (Singh et al. 2021,
+// links of that node instead, up to the maximum number of links (Singh et al. 2021,
 // "FreshDiskANN", algorithm 4). The time is proportional to the number of nodes. Numbers
 // that Renumber cannot have returned for these vectors are an error.
 func (g *Graph) Remove(numbers []int32) (*Graph, error) {

@@ -62,7 +62,7 @@ func Indexable(distance heads.Distance) error {
 	return nil
 }
 
-// Len is the number of rows that are indexed, the first of the vectors.
+// Len returns the number of indexed rows, which are the first rows of the vectors.
 func (g *Graph) Len() int {
 	if g == nil {
 		return 0

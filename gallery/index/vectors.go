@@ -36,7 +36,7 @@ var errNoVectors = errors.New("found no vectors that NewVectors made, or nothing
 
 func (v *Vectors) made() bool { return v != nil && v.filter.measure != nil }
 
-// NewVectors returns an empty matrix of vectors of so many elements.
+// NewVectors returns an empty matrix of vectors with the given number of elements.
 func NewVectors(distance heads.Distance, columns int) (*Vectors, error) {
 	if distance == nil {
 		return nil, errNoDistance
@@ -50,7 +50,7 @@ func NewVectors(distance heads.Distance, columns int) (*Vectors, error) {
 	return &Vectors{distance: distance, columns: columns, filter: filterFor(distance)}, nil
 }
 
-// Len is the number of vectors.
+// Len returns the number of vectors.
 func (v *Vectors) Len() int {
 	if v == nil {
 		return 0
@@ -58,7 +58,7 @@ func (v *Vectors) Len() int {
 	return v.rows
 }
 
-// Columns is the number of elements of each vector.
+// Columns returns the number of elements of each vector.
 func (v *Vectors) Columns() int {
 	if v == nil {
 		return 0
@@ -66,7 +66,7 @@ func (v *Vectors) Columns() int {
 	return v.columns
 }
 
-// Row is vector i as given, not a copy; nil where i is not in [0, Len).
+// Row returns vector i as given, not a copy; nil if i is not in [0, Len).
 func (v *Vectors) Row(i int) []float32 {
 	if i < 0 || i >= v.Len() {
 		return nil
@@ -78,8 +78,8 @@ func row(data []float32, columns, i int) []float32 {
 	return data[i*columns : (i+1)*columns : (i+1)*columns]
 }
 
-// Check returns an error for a vector of another length, or with an element that is not
-// a number of magnitude at most MaxValue.
+// Check returns an error for a vector of another length, or with an element that is NaN
+// or larger in magnitude than MaxValue.
 func (v *Vectors) Check(values []float32) error {
 	if !v.made() {
 		return errNoVectors
@@ -229,9 +229,9 @@ const blockBytes = 128 << 10
 // It is an error if a query does not pass Check, if k is below one, or if groups does
 // not have one element for each row.
 //
-// The result is exactly that of sorting all distances, whatever the number of
-// processors. The time is proportional to the number of rows; many queries in one call
-// take less time than one after the other.
+// The result is exactly that of sorting all distances, whatever the number of threads.
+// The time is proportional to the number of rows; many queries in one call take less time
+// than one after the other.
 func (v *Vectors) Nearest(queries [][]float32, k int, groups Groups) ([][]Neighbor, error) {
 	if err := v.checkSearch(queries, k, groups); err != nil {
 		return nil, err
@@ -345,7 +345,7 @@ func order(a, b Neighbor) int {
 	return cmp.Or(cmp.Compare(a.Distance, b.Distance), cmp.Compare(a.Row, b.Row))
 }
 
-// Groups is the group of each row; with nil each row is a group of its own.
+// Groups has the group of each row; if it is nil, each row is a separate group.
 type Groups []int32
 
 func (g Groups) of(row int) int32 {
