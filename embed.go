@@ -192,10 +192,10 @@ func (m *Model) embedPixels(pixels [][]uint8) ([][]float32, error) {
 // has one batch size.
 var batchSizes = []int{1, 8, 64}
 
-// batchFor is the batch size to embed the first of n images with: the smallest
-// that holds all of them, if they fill more than half of it, or else the largest
-// that they fill. So nine images are a batch of eight and one of one, and less
-// than half of what is computed is padding.
+// batchFor returns the batch size for the first of n images: the smallest that holds all
+// of them, if they fill more than half of it, or else the largest that they fill. So nine
+// images are a batch of eight and one of one, and less than half of what is computed is
+// padding.
 func batchFor(n int) int {
 	larger, _ := slices.BinarySearch(batchSizes, n)
 	if larger < len(batchSizes) && 2*n > batchSizes[larger] {

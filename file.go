@@ -25,7 +25,7 @@ const (
 	headKey          = "likeness.head"          // heads.Identifier of it
 	preprocessingKey = "likeness.preprocessing" // JSON of imaging.Preprocessing
 	thresholdKey     = "likeness.threshold"     // a number; missing when not calibrated
-	probeKey         = "likeness.probe"         // JSON of probe; missing where there is none
+	probeKey         = "likeness.probe"         // JSON of probe; missing if there is none
 )
 
 var (

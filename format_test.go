@@ -24,8 +24,8 @@ import (
 	"github.com/likeness-go/likeness/imaging"
 )
 
-// update writes the fixture of the present format, where there is none:
-// go test . -run TestEveryFormatIsRead -update
+// update writes the fixture of the current format if there is none: go test . -run
+// TestEveryFormatIsRead -update
 var update = flag.Bool("update", false, "write the model file of the present format to testdata/formats")
 
 // fixture is what a model file of testdata/formats must say, kept beside it.

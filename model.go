@@ -46,8 +46,8 @@ func New(network backbone.Backbone, head heads.Head, preprocessing imaging.Prepr
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	// Weights come into being when a graph first asks for them. Two batch sizes
-	// show a backbone or a head that does not go by the batch.
+	// Weights are created when a graph first uses them. Two batch sizes reveal a backbone
+	// or a head whose result does not have the batch size.
 	features := map[int]bool{}
 	for batch := 2; batch <= 3; batch++ {
 		program, err := graph.Build(m.Weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {

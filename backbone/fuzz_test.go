@@ -63,7 +63,7 @@ var specSeeds = func() []string {
 	return seeds
 }()
 
-// What takes memory by being asked for is refused before.
+// Sizes are validated before memory is allocated.
 func TestParseRefusesWhatTakesTooMuch(t *testing.T) {
 	const begin = "input = {height = 60, width = 60, channels = 1}\nblock = [{kind = \"flatten\"}, {kind = \"linear\", units = "
 	for _, units := range []string{"75000", "300000000", "9223372036854775807"} {

@@ -85,7 +85,7 @@ func (d Distortion) draw(size imaging.Size, r *rand.Rand) drawn {
 	return drawn{w, d.Stroke.draw(r)}
 }
 
-// after is d upon what another distortion has made of an image.
+// after is d applied to the result of another distortion.
 func (d drawn) after(first drawn) drawn {
 	return drawn{append(d.warp, first.warp...), d.growth + first.growth}
 }

@@ -134,9 +134,9 @@ func TestSplineWeights(t *testing.T) {
 	}
 }
 
-// Displacements have the mean zero and the deviation that was asked for along
-// both axes. Points a smoothness σ apart have a correlation of exp(−1/4), that of
-// white noise smoothed by a Gaussian: exp(−d²/4σ²).
+// Displacements have mean zero and the given standard deviation along both axes. Points a
+// smoothness σ apart have a correlation of exp(−1/4), that of white noise smoothed by a
+// Gaussian: exp(−d²/4σ²).
 func TestElasticDisplacements(t *testing.T) {
 	const times = 4000
 	e := Elastic{Displacement: 1.5, Smoothness: 4, Probability: 1}

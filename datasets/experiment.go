@@ -175,8 +175,8 @@ func (s Splits) protocol(e Experiment, seed uint64) string {
 
 const (
 	defaultUnseenFraction = 0.25
-	// validationClassesFraction of the training classes go to ValidationClasses
-	// where there are at least validationClassesFrom.
+	// validationClassesFraction of the training classes go to ValidationClasses if there
+	// are at least validationClassesFrom.
 	validationClassesFraction = 0.1
 	validationClassesFrom     = 20
 )

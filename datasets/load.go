@@ -177,8 +177,8 @@ func newFolder(path string) (folder, error) {
 	return dir, nil
 }
 
-// openFile opens a file or what a link to a file leads to. A pipe or a device that
-// somebody put into the data would be waited for, or never end.
+// openFile opens a file or what a link to a file leads to. A pipe or a device that in the
+// data would block or never end.
 func openFile(path string) (io.ReadCloser, error) {
 	info, err := os.Stat(path)
 	if err != nil {

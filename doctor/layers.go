@@ -102,7 +102,7 @@ func (c layerCase) values(dtype tensor.Dtype) (map[string][]float64, error) {
 	return values, nil
 }
 
-// The matrix products of which layers consist, compared with loops over their definitions.
+// The matrix products of layers, compared with loops over their definitions.
 
 const (
 	productRows   = 13

@@ -79,7 +79,7 @@ func (s *scaled[T]) Backward(dx, _ [][]T, _, dy []T) {
 	}
 }
 
-// wrongBlock is a block of which float32 and float64 or the gradient differ.
+// wrongBlock is a block whose float32 and float64 results, or whose gradient, differ.
 type wrongBlock struct {
 	factor, slope float32 // in float32
 	wide          float64 // the slope in float64

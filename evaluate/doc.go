@@ -2,15 +2,15 @@
 // no networks: embeddings may come from a trained model, from raw pixels or from a file,
 // and the same metrics compare them.
 //
-// [Embeddings] is a matrix with one embedding a row, and [Labeled] is one with the
-// class of each row; [ReadFile] reads one from a .csv or .npy file. A [Metric] is the
-// distance between two embeddings: the small interface that heads.Distance satisfies.
+// [Embeddings] is a matrix with one embedding per row, and [Labeled] also has the class
+// of each row; [ReadFile] reads one from a .csv or .npy file. A [Metric] is a distance
+// between embeddings, a small interface that heads.Distance implements.
 //
 // The evaluations are:
 //
 //   - [NearestNeighbors]: the accuracy of classification by the nearest embeddings.
-//   - [Retrieve]: recall, R-precision and MAP at R of a search within a set, and
-//     [Misses], the queries that find nothing of their class.
+//   - [Retrieve]: recall, R-precision and MAP at R of a search within a set; [Misses]
+//     returns the queries whose nearest embeddings are all of other classes.
 //   - [LinearClassifier]: the accuracy of a linear classifier on the embeddings.
 //   - [Verification]: how well the distance distinguishes same-class pairs from
 //     different-class pairs: area under the ROC curve, equal error rate, true accept
@@ -19,10 +19,10 @@
 //   - [Summarize]: verification over all pairs, one-shot classification and retrieval
 //     of one labeled set.
 //
-// A result is an [Estimate], a value with its 95 % interval; or a [Score], the mean over
-// trials, which also keeps the value of each trial, so that the [Difference] of two
-// methods can be tested on the same trials. Every result should be compared with that
-// of the raw pixels and of the untrained network.
+// A result is an [Estimate], a value with its 95 % confidence interval, or a [Score], the
+// mean over trials, which also has the value of each trial, so that the [Difference] of
+// two methods can be tested on the same trials. Every result should be compared with
+// those of raw pixels and of the untrained network.
 //
 // # Intervals
 //
@@ -30,12 +30,12 @@
 // same classes, embedded by the same network. Images are therefore resampled:
 //
 //   - [NearestNeighbors] and [LinearClassifier] use each image once: Wilson's interval.
-//   - [Verification] resamples images, and each pair counts with both of its two;
-//     [WilsonOfPairs] is for shares of more pairs than can be listed.
+//   - [Verification] resamples images, and a pair is weighted by both of its images;
+//     [WilsonOfPairs] is for proportions of more pairs than can be listed.
 //   - [OneShot] resamples the query images, each with all of its trials;
 //     [Score.Clustered] resamples other groups of trials.
-//   - [Retrieve] resamples queries, while the set that is searched stays as it is; its
-//     intervals are about other queries of that set alone.
+//   - [Retrieve] resamples queries, while the searched set stays the same; its intervals
+//     describe other queries of the same set only.
 //
 // Differences resample the same images for both methods. All bootstraps draw 999
 // replicates and take percentiles.

@@ -153,7 +153,7 @@ type regression struct {
 	regularization    float64
 
 	shards    []shard
-	evaluated []float64 // the parameters of which result is the value
+	evaluated []float64 // the parameters at which result was computed
 	result    evaluation
 }
 

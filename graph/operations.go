@@ -55,7 +55,7 @@ func (b *Builder) PairwiseDistances(metric DistanceKind, x, y, weight *Node) *No
 		&pairwiseDistances[float32]{metric, rows, references, columns}, &pairwiseDistances[float64]{metric, rows, references, columns}, operands...)
 }
 
-// weighted appends the weight, where there is one, to the operands.
+// weighted appends the weight, if there is one, to the operands.
 func (b *Builder) weighted(metric DistanceKind, weight *Node, columns int, operands ...*Node) []*Node {
 	if weight == nil {
 		return operands

@@ -84,8 +84,8 @@ func add(x, y []float64) []float64 {
 	return sum
 }
 
-// One seed gives one result, to the bit: in every run, in every build, on any
-// number of threads.
+// One seed gives one result, bit for bit: in every run, in every build, on any number of
+// threads.
 func TestResultsAreTheSame(t *testing.T) {
 	defer graph.SetThreads(graph.Threads())
 	for _, names := range [][]string{towerNames[:2], towerNames} {

@@ -35,8 +35,8 @@ type Head interface {
 	Distance(weights *graph.Weights) (Distance, error)
 }
 
-// Properties describe the values of a head. The zero value describes a head whose
-// values are at least zero and of which nothing else is known.
+// Properties describe the values of a head. The zero value describes a head whose values
+// are at least zero and have no other known properties.
 type Properties struct {
 	Metric  bool    // the triangle inequality holds
 	Signed  bool    // values may be negative: they are evidence, not distances

@@ -193,7 +193,7 @@ func TestNaNShows(t *testing.T) {
 	})
 }
 
-// Costs and gradients are the same to the bit on any number of threads.
+// Losses and gradients are equal bit for bit on any number of threads.
 func TestThreadsChangeNothing(t *testing.T) {
 	defer graph.SetThreads(graph.Threads())
 	forEach(t, func(t *testing.T, o objectives.Loss, head heads.Head) {

@@ -150,7 +150,7 @@ func TestWorkedValuesWithReferences(t *testing.T) {
 			(math.Log(4./3) + math.Log(3./2)) / 2, vectors{"distances": half["distances"], "among": make([]float64, 9)}},
 	} {
 		t.Run(fmt.Sprintf("%T%+v", test.loss, test.loss), func(t *testing.T) {
-			found := judgeReferences(t, test.loss, 0, test.distances, labels, r)
+			found := referencesLoss(t, test.loss, 0, test.distances, labels, r)
 			near := cmpopts.EquateApprox(0, 1e-15)
 			if diff := cmp.Diff(test.cost, found.cost, near); diff != "" {
 				t.Errorf("cost: %s", diff)
@@ -164,7 +164,7 @@ func TestWorkedValuesWithReferences(t *testing.T) {
 
 // The prototype of two references is 1 from the anchor: (2 + 2)/2 − 2·4/(2·2²).
 func TestWorkedPrototypeOfTwoReferences(t *testing.T) {
-	found := judgeReferences(t, objectives.Prototypical{Temperature: 1}, 0, map[string][]float64{
+	found := referencesLoss(t, objectives.Prototypical{Temperature: 1}, 0, map[string][]float64{
 		"distances": {2, 2, 1}, "among": {0, 4, 9, 4, 0, 9, 9, 9, 0},
 	}, []float64{1}, &references{labels: []float64{1, 1, 2}})
 	if math.Abs(found.cost-math.Ln2) > 1e-15 {

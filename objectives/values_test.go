@@ -45,12 +45,12 @@ func distanceNode(b *graph.Builder, name string, shape ...int) *graph.Node {
 // judge is the cost of given distances.
 func judge(t testing.TB, o objectives.Loss, bias float64, distances map[string][]float64, labels []float64) result {
 	t.Helper()
-	return judgeReferences(t, o, bias, distances, labels, nil)
+	return referencesLoss(t, o, bias, distances, labels, nil)
 }
 
-// judgeReferences is the cost of given distances (N, M) from references, of which
-// values are not needed.
-func judgeReferences(t testing.TB, o objectives.Loss, bias float64, distances map[string][]float64, labels []float64, r *references) result {
+// referencesLoss is the loss of given distances (N, M) from references, of which values
+// are not needed.
+func referencesLoss(t testing.TB, o objectives.Loss, bias float64, distances map[string][]float64, labels []float64, r *references) result {
 	t.Helper()
 	w := graph.NewWeights(graph.Float64, 1)
 	rows, columns := len(labels), len(labels)

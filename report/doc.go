@@ -11,11 +11,10 @@
 //   - A [Figure] is the value for the trained network and for both baselines.
 //   - A [Report] holds the figures, as a table and as result.json, and the
 //     [Provenance] of the run.
-//   - [Evidence] is the test images and distances that the figures were computed
-//     from. Plan.MeasureWithEvidence is Measure that also returns it.
-//   - A [Page] is everything that is known of a run; its method Write writes
-//     report.html, one file that a browser opens without a server, and its charts
-//     as PNG files. The page has no script and makes no request: images and charts
-//     are embedded, class and file names are escaped, and a
-//     Content-Security-Policy forbids scripts and requests.
+//   - [Evidence] has the test images and distances from which the figures were computed.
+//     Plan.MeasureWithEvidence is Measure that also returns it.
+//   - A [Page] has all results of a run; its method Write writes report.html, one file
+//     that a browser opens without a server, and its charts as PNG files. The page has no
+//     script and makes no request: images and charts are embedded, class and file names
+//     are escaped, and a Content-Security-Policy forbids scripts and requests.
 package report

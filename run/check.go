@@ -17,7 +17,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Check reports numbers that no training can have. It opens no file.
+// Check returns an error for numbers outside their ranges. It opens no file.
 func (s Settings) Check() error {
 	complete, err := s.completed()
 	if err != nil {

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// Defaults returns the settings of the default training, on the data set
-// omniglot-small1. Other data have defaults of their own, and those of omniglot-small1
-// depend on the objective: see Configure. A zero stands for what depends on other
-// settings, such as the size of the images.
+// Defaults returns the settings of the default training, on the data set omniglot-small1.
+// Other data have other defaults, and those of omniglot-small1 depend on the objective:
+// see Configure. A zero stands for a value that depends on other settings, such as the
+// size of the images.
 func Defaults() Settings {
 	s := defaultsFor(embeddedData, "")
 	s.complete = true
@@ -119,13 +119,13 @@ func defaultHead(objective string) string {
 	return "l2"
 }
 
-// Configure puts the settings of a file, if path is not empty, over the defaults, and
-// those settings of flags whose keys are given over both. The defaults depend on the
-// data set and on the objective that the flags or the file choose; a file that names
-// no data means MNIST. An option that belongs to a choice, such as the margin of an
-// objective, returns to its default when the choice is replaced. The notes list what
-// the file sets and the flags thereby replace, former names of settings in the file,
-// and flags that have no effect.
+// Configure returns the defaults, overridden by the settings of a file if path is not
+// empty, and then by those settings of flags whose keys are given. The defaults depend on
+// the data set and on the objective that the flags or the file choose; a file without
+// data means MNIST. An option that belongs to a choice, such as the margin of an
+// objective, returns to its default when the choice is replaced. The notes list settings
+// of the file that flags replace, former names of settings in the file, and flags that
+// have no effect.
 func Configure(path string, flags Settings, given map[string]bool) (settings Settings, notes []string, err error) {
 	var read Settings
 	var inFile map[string]bool

@@ -11,7 +11,7 @@ import (
 	"github.com/likeness-go/likeness/imaging"
 )
 
-// Sizes that nobody chose are the data's own, but for large images.
+// Without a chosen size, images keep the size of the data unless they are large.
 func TestSizes(t *testing.T) {
 	inFolder(t)
 	bars(t, "bars", 2, 4)

@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// update writes the fixture of the present format, where there is none:
-// go test ./run -run TestEverySettingsFormatIsRead -update
+// update writes the fixture of the current format if there is none: go test ./run -run
+// TestEverySettingsFormatIsRead -update
 var update = flag.Bool("update", false, "write the settings of the present format to testdata")
 
 // settingsFormats are those that there ever were, the newest last. A fixture is

@@ -27,8 +27,8 @@ type Observer struct {
 	// stopped and how to continue it.
 	Warning func(message string)
 	Note    func(message string)
-	// Measured is called while the trained network, the untrained one and raw pixels
-	// are measured: how many images of all are embedded.
+	// Measured is called while the trained network, the untrained one and raw pixels are
+	// evaluated, with the number of images embedded so far and in total.
 	Measured func(done, total int)
 	// Report is called with the figures as soon as they are saved.
 	Report func(report.Report)
@@ -36,14 +36,14 @@ type Observer struct {
 
 // Preparation describes a training before its first step.
 type Preparation struct {
-	Settings   Settings // with everything chosen, as in config.toml
+	Settings   Settings // with all defaults replaced by their values, as in config.toml
 	Changes    []string // settings that are not the default ones, such as "seed = 3 (default 1)"
-	Notes      []string // what was decided about the data and which files were skipped
+	Notes      []string // choices that were made for the data, and skipped files
 	Data       string   // such as "photos, 56 images of 4 classes at 12x12x1"
 	Protocol   string   // how the trained network will be tested
 	Network    string   // such as "lenet, 24000 parameters, 16 features"
 	Objective  string   // such as "contrastive (margin 1) with l2"
-	Validation string   // what is measured after each epoch; empty if nothing is
+	Validation string   // metric of the validation after each epoch; empty without validation
 }
 
 func (o *Observer) prepared(p Preparation) {
@@ -88,7 +88,7 @@ func (o *Observer) note(format string, arguments ...any) {
 	}
 }
 
-// measured is nil if nobody asks for this progress.
+// measured is nil if no function is to be called.
 func (o *Observer) measured() func(done, total int) {
 	if o == nil {
 		return nil

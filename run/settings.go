@@ -20,15 +20,15 @@ import (
 // Settings determine a training. Each has one name: as a field here, as a flag
 // with hyphens and as a TOML key with underscores.
 //
-// In a literal a field that is zero has its default, see Defaults. To set a number
-// to zero whose default is another, begin with Defaults or Load, in whose results
-// every field means what it says.
+// In a literal, a field that is zero has its default, see Defaults. To set a number to
+// zero whose default is not zero, begin with the result of Defaults or Load, in which
+// zero means zero.
 //
-// These struct tags describe a setting to this package: of lists the choices that an
-// option belongs to, so that it returns to its default when another choice is made;
-// needs is the setting without which it has no effect; min (0 if absent) and max are
-// the smallest and the largest value. Numbers must be finite. The packages that take a
-// setting check it, too, and state the ranges that have no tag.
+// These struct tags describe a setting to this package: of lists the choices to which an
+// option belongs, so that it returns to its default when another choice is made; needs is
+// the setting without which it has no effect; min (0 if absent) and max are the smallest
+// and the largest value. Numbers must be finite. The packages that take a setting check
+// it, too, and state the ranges that have no tag.
 type Settings struct {
 	// Out is the run folder, which must be empty or absent. If it is empty, Train
 	// creates runs/DATA-OBJECTIVE-TIME.
@@ -214,8 +214,8 @@ func format(value any) string {
 	return fmt.Sprint(value)
 }
 
-// Version of the file that Save writes. Files that people write need none, and
-// those of the first programs have none.
+// Version of the file that Save writes. Files that are written by hand need none, and
+// those of the first versions have none.
 const (
 	settingsFormat  = "likeness-settings/2"
 	settingsFormat1 = "likeness-settings/1" // with the former keys
@@ -273,8 +273,8 @@ func (f *settingsFile) rename(keys map[string]bool) (renamed []string, err error
 	return renamed, nil
 }
 
-// Load reads a settings file, such as the config.toml of a run folder. What the file
-// does not set has its default.
+// Load reads a settings file, such as the config.toml of a run folder. Settings that are
+// not in the file have their defaults.
 func Load(path string) (Settings, error) {
 	if path == "" {
 		return Settings{}, errors.New("read config: found no path")
@@ -316,7 +316,7 @@ func parseConfig(text, path string) (settings Settings, keys map[string]bool, re
 		return Settings{}, nil, nil, errors.Wrap(err, path)
 	}
 	if file.Format == settingsFormat1 {
-		renamed = nil // a program wrote it, and nobody needs to change it
+		renamed = nil // a program wrote it, and it need not be changed
 	}
 	return file.Settings, keys, renamed, nil
 }

@@ -12,21 +12,22 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Result is what a training came to.
+// Result is the result of a training.
 type Result struct {
 	Folder   Folder
-	Settings Settings // with everything chosen, as in config.toml
+	Settings Settings // with all defaults replaced by their values, as in config.toml
 	Model    *likeness.Model
 	Training trainer.Result
 	Report   report.Report // as in result.json
 }
 
-// Train trains a network as the settings say, measures it and writes the run folder.
-// It returns when the training is finished, or when the context ends: then the weights
-// so far are measured and saved, Training.Stopped is trainer.Interrupted, and Resume
-// continues. A training that is refused, or whose context ends before the first step,
-// writes nothing. On an error during the training the run folder has the last weights
-// that are finite, and a checkpoint if an epoch was finished. The observer may be nil.
+// Train trains a network according to the settings, evaluates it and writes the run
+// folder. It returns when the training is finished, or when the context ends: then the
+// weights so far are evaluated and saved, Training.Stopped is trainer.Interrupted, and
+// Resume can continue. If the settings or the data are invalid, or if the context ends
+// before the first step, nothing is written. On an error during the training the run
+// folder has the last weights that are finite, and a checkpoint if an epoch was finished.
+// The observer may be nil.
 func Train(ctx context.Context, settings Settings, observer *Observer) (result *Result, err error) {
 	defer recoverTo(&err)
 	if ctx == nil {
@@ -43,9 +44,9 @@ func Train(ctx context.Context, settings Settings, observer *Observer) (result *
 }
 
 // Resume continues the training of a run folder, which was interrupted or killed, with
-// its settings, and comes to the same model, bit for bit, as if it had never stopped.
-// With tensorBoard it also writes event files. A resumption that is refused changes
-// nothing in the folder.
+// its settings, and gives the same model, bit for bit, as without the interruption. With
+// tensorBoard it also writes event files. If the training cannot be resumed, nothing in
+// the folder is changed.
 func Resume(ctx context.Context, folder Folder, tensorBoard bool, observer *Observer) (result *Result, err error) {
 	defer recoverTo(&err)
 	if ctx == nil {

@@ -10,7 +10,7 @@
 //   - A [Layer] sets the learning rate, momentum or decay of some parameters.
 //   - An [Average] is the moving average of the weights, for evaluation.
 //   - A [State] contains the variables of a solver or an average, for checkpoints.
-//   - A [Config] describes all of these in a file; [New] makes them.
+//   - A [Config] describes all of these in a file; [New] creates them.
 //
 // A training loop sets the learning rate and steps:
 //

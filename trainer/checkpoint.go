@@ -196,8 +196,8 @@ func (r *run) refreeze() {
 }
 
 // readCheckpoint reads the checkpoint and refuses one that is damaged or of another
-// training. It changes the solver and the average, but not the model. It returns
-// nil where there is no checkpoint.
+// training. It changes the solver and the average, but not the model. It returns nil if
+// there is no checkpoint.
 func (r *run) readCheckpoint() (*progress, error) {
 	if !r.Resume {
 		return nil, nil

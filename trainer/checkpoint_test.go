@@ -228,8 +228,8 @@ func expectMessage(t *testing.T, name string, err error, want string) {
 	}
 }
 
-// update writes the fixture of the present format, where there is none:
-// go test ./trainer -run TestEveryCheckpointFormatIsRead -update
+// update writes the fixture of the current format if there is none: go test ./trainer
+// -run TestEveryCheckpointFormatIsRead -update
 var update = flag.Bool("update", false, "write the checkpoint of the present format to testdata")
 
 // checkpoints are the formats that there ever were, the newest last. A fixture is

@@ -44,7 +44,7 @@ func writeCurve(folder, name string, curve []Point) error {
 	})
 }
 
-// readCurve reads what writeCurve wrote; there is none where there is no file.
+// readCurve reads what writeCurve wrote; it returns nothing if there is no file.
 func readCurve(folder, name string) ([]Point, error) {
 	path := filepath.Join(folder, name+".jsonl")
 	text, err := os.ReadFile(path)

@@ -108,7 +108,7 @@ var pens = datasets.Stroke{Min: -0.3, Max: 1.5, Probability: 1}
 type protocol struct {
 	Row
 	measure measurement
-	byViews bool // too, which takes minutes where there are many images
+	byViews bool // too, which takes minutes if there are many images
 }
 
 // omniglotJob trains on background alphabets and measures one-shot recognition.

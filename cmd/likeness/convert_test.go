@@ -152,7 +152,7 @@ func TestExport(t *testing.T) {
 	}
 }
 
-// The zoo's model is cut to the ink, and who exports it is told.
+// The zoo's model crops to the foreground, which its export reports.
 func TestExportOfTheZoo(t *testing.T) {
 	inFolder(t)
 	_, said := tool(t, "export", "--onnx", "network.onnx")

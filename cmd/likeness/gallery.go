@@ -175,7 +175,7 @@ func (e *enrollCommand) Run(c *console) error {
 	}
 	said, err := e.enroll(c, g, found)
 	if err != nil && created {
-		_, _ = g.Discard() // if nobody has enrolled in it meanwhile
+		_, _ = g.Discard() // unless examples have been enrolled in it meanwhile
 	}
 	if closing := g.Close(); err == nil {
 		err = closing

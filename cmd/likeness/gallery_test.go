@@ -175,7 +175,7 @@ func TestGalleryFindsItsModel(t *testing.T) {
 	printed(t, "identify by the zoo's model", out, `a\.png  a  distance 0\.\d{4}  threshold 0\.\d{4}\n`)
 }
 
-// By prototypes, if a new gallery is told so.
+// With the rule prototype, if a new gallery is created with it.
 func TestEnrollByPrototypes(t *testing.T) {
 	barGallery(t, nil)
 	tool(t, "enroll", "--folder", "bars", "--gallery", "means.gallery", "--model", "run", "--rule", "prototype")

@@ -90,7 +90,7 @@ func (n *nearDuplicatesCommand) Run(c *console) error {
 	return found.write(c)
 }
 
-// threshold is the one that is asked for, or the model's own.
+// threshold is the requested one, or the model's own.
 func (n *nearDuplicatesCommand) threshold(c *console, model *likeness.Model, name string) (float64, error) {
 	switch {
 	case n.Threshold != nil:

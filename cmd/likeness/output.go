@@ -29,7 +29,7 @@ type progress struct {
 	first int                      // steps taken by an earlier run
 }
 
-// plainLines is how many lines there are of a training, where there is no bar.
+// plainLines is the number of progress lines of a training without a progress bar.
 const plainLines = 10
 
 func newProgress(w io.Writer) *progress { return &progress{w: w} }

@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Where there is no terminal, a long job has a line for each tenth that is done,
-// but the last, and a short one has none.
+// Without a terminal, a long job prints a line for each tenth that is done, but the last,
+// and a short one has none.
 func TestCounter(t *testing.T) {
 	for _, test := range []struct {
 		name  string

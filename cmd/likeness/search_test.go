@@ -222,7 +222,7 @@ func TestSheets(t *testing.T) {
 	}
 }
 
-// The zoo's model is not asked about photographs, unless somebody insists.
+// The zoo's model rejects photographs, unless --force is set.
 func TestUnsuitableImages(t *testing.T) {
 	inFolder(t)
 	scans(t)

@@ -121,7 +121,7 @@ func (k *serveCommand) open(c *console) (*likeness.Model, *gallery.Gallery, erro
 	return g.Model(), g, nil
 }
 
-// token is the one that requests must carry; empty if none is asked for.
+// token is the one that requests must have; empty if none is required.
 func (k *serveCommand) token() (string, error) {
 	token, source := os.Getenv(tokenVariable), tokenVariable
 	if k.TokenFile != "" {

@@ -1,8 +1,8 @@
-// Verification trains the network of Koch, Zemel & Salakhutdinov 2015
-// ("Siamese Neural Networks for One-shot Image Recognition") on MNIST: two
-// towers that share their weights, a learned weighted L1 distance, regularized
-// cross-entropy, affine distortions. Three digits are not seen in training;
-// it prints how well pairs of them are verified.
+// Verification trains the network of Koch, Zemel & Salakhutdinov 2015 ("Siamese Neural
+// Networks for One-shot Image Recognition") on MNIST: two towers that share their
+// weights, a weighted L1 distance with trainable weights, regularized cross-entropy,
+// affine distortions. Three digits are not seen in training; it prints how well pairs of
+// them are verified.
 //
 //	go run ./cmd/verification
 //

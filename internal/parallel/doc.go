@@ -5,7 +5,7 @@
 //     thread pool and returns when all calls are done. A panic of the function
 //     reaches the caller.
 //   - ForWorkers is For for functions that need scratch memory of their own: it also
-//     tells the number of the worker.
+//     passes the number of the worker.
 //   - Each is for work that may fail or wait, such as reading files: it takes a
 //     context and returns the error of the lowest index that failed.
 //
@@ -15,6 +15,6 @@
 // computed as partial sums by index, which the caller then adds up in order; this is
 // how the results of this module are equal, bit for bit, for any number of threads.
 //
-// The workers of For are persistent while somebody retains them with Retain, because
-// starting goroutines, or waking them, takes longer than many kernels of a network.
+// The workers of For are persistent while they are retained by Retain, because starting
+// goroutines, or waking them, takes longer than many kernels of a network.
 package parallel

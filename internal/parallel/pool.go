@@ -104,7 +104,7 @@ func (w *worker) start(j *job, share int) {
 	}
 }
 
-// loop runs jobs until the worker is told to end.
+// loop runs jobs until the worker is ended.
 func (w *worker) loop() {
 	for {
 		w.await()

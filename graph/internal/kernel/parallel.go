@@ -70,9 +70,9 @@ func scratchOf[T Float]() *scratch[T] {
 // retained is the number of users that retain scratch memory.
 var retained atomic.Int64
 
-// Retain keeps scratch memory and the workers of package parallel from call to call
-// until release is called; calling release more than once has no further effect. When
-// nobody retains them, both are dropped after each call of a kernel.
+// Retain keeps scratch memory and the workers of package parallel from call to call until
+// release is called; calling release more than once has no further effect. When they are
+// not retained, both are dropped after each call of a kernel.
 func Retain() (release func()) {
 	retained.Add(1)
 	endWorkers := parallel.Retain()
