@@ -245,10 +245,9 @@ func (m *Model) Close() error {
 	return errors.Wrap(m.programs.close(), "close model")
 }
 
-// programs lends each caller an evaluation graph of its own: one program is
-// not safe for two goroutines. All bind the model's weights. There are only so
-// many of each batch size as keep the processors at work; who comes when all are
-// lent waits.
+// programs lends each caller a separate evaluation graph: one program is not safe for two
+// goroutines. All bind the model's weights. There are only so many of each batch size as
+// keep the processors at work; who comes when all are lent waits.
 type programs struct {
 	mutex sync.Mutex
 	pools map[int]*pool // by batch size

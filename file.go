@@ -37,7 +37,7 @@ var (
 	ErrOwnHead = errors.New("the head is a user-defined Go type: use LoadWith and WithHead")
 )
 
-// ownBackbone stands in the metadata for a backbone that is no list of blocks.
+// ownBackbone is the name in the metadata of a backbone that is not a list of blocks.
 const ownBackbone = "own"
 
 // lossPrefix begins the names of the trainable weights of a loss: it is
@@ -244,10 +244,10 @@ func load(path string, own own) (m *Model, err error) {
 	return m, errors.Wrapf(err, "load model %s", path)
 }
 
-// explained says what to do where a file is no safetensors file at all.
+// explained adds what to do if a file is not a safetensors file.
 func explained(err error) error {
 	if errors.Is(err, safetensors.ErrOther) {
-		return errors.WithMessage(err, "this is no model file, give one that Model.Save or `likeness train` wrote, such as model.safetensors")
+		return errors.WithMessage(err, "not a model file: use one that Model.Save or `likeness train` wrote, such as model.safetensors")
 	}
 	return err
 }

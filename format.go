@@ -15,9 +15,9 @@ const (
 // ErrChecksum marks a model file that has changed since it was written.
 var ErrChecksum = safetensors.ErrChecksum
 
-// checkFormat says whether a file is one that this program reads, and is as it
-// was written. A checksum counts in every format, so that no change of the
-// format's number leads past it.
+// checkFormat reports whether a file is one that this program reads, and is as it was
+// written. A checksum counts in every format, so that no change of the format's number
+// leads past it.
 func checkFormat(file safetensors.File) error {
 	_, sealed := file.Metadata[safetensors.ChecksumKey]
 	switch format := file.Metadata[formatKey]; {

@@ -72,7 +72,7 @@ func New(network backbone.Backbone, head heads.Head, preprocessing imaging.Prepr
 	return m, nil
 }
 
-// check says what a model lacks that New and Load give it.
+// check returns an error if a model lacks a part that New and Load set.
 func (m *Model) check() error {
 	switch {
 	case m == nil:

@@ -167,7 +167,7 @@ func TestPointerToAHead(t *testing.T) {
 	}
 }
 
-// What goes by which distance a head is does not go by its name: identity, metric,
+// What depends on the distance of a head does not depend on its name: identity, metric,
 // views, gallery, ONNX and objectives.
 func TestOwnHeadIsTakenForNoOther(t *testing.T) {
 	for _, name := range heads.Names {

@@ -139,8 +139,8 @@ func probePicture(p imaging.Preprocessing) image.Image {
 	return colors
 }
 
-// inked says whether a pixel is in the ring or in the bar, in half pixels from
-// the center.
+// inked reports whether a pixel is in the ring or in the bar, in half pixels from the
+// center.
 func inked(size imaging.Size, x, y int) bool {
 	side := min(size.Height, size.Width)
 	right, down := 2*x-size.Width+1, 2*y-size.Height+1

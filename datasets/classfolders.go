@@ -80,10 +80,10 @@ func openClasses(dir folder, o Options) (splits Splits, recognized bool, err err
 	return splits, true, nil
 }
 
-// readClasses reads the images of a folder's sub-folders, each a class that is
-// called after it. One that holds folders in place of images is a group of classes
-// such as "Greek/alpha". A class may have a single image, though it then yields no
-// pair of its own, but not none. What lies beside the images is passed over.
+// readClasses reads the images of a folder's sub-folders, each a class that is called
+// after it. One that holds folders in place of images is a group of classes such as
+// "Greek/alpha". A class may have a single image, though it then yields no pair of its
+// own, but not none. Other files are skipped.
 func (s *Splits) readClasses(path string, o Options) (*Dataset, error) {
 	dir, err := newFolder(path)
 	if err != nil {

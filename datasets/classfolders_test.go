@@ -172,7 +172,7 @@ func TestOpenClassFoldersRefuses(t *testing.T) {
 }
 
 // What lies beside the images of published data sets stops nothing and is counted; a
-// picture is told by its content where its name does not.
+// picture is recognized by its content if its name has no extension.
 func TestOpenClassFoldersBesideOtherFiles(t *testing.T) {
 	gray := grayPNG(t, []uint8{9})
 	beside := map[string][]byte{"00000/GT-00000.csv": []byte("Filename;Width;Height"), "00001/GT-00001.csv": []byte("Filename"), "Readme.txt": []byte("hello")}

@@ -182,7 +182,7 @@ type Stroke struct {
 	Probability float64 `toml:"probability"` // of being applied
 }
 
-// mostGrowth of strokes, in pixels: the work goes with it.
+// mostGrowth of strokes, in pixels: the time is proportional to it.
 const mostGrowth = 64
 
 // Validate returns an error for a field outside its range.
@@ -208,10 +208,10 @@ func (s Stroke) draw(r *rand.Rand) float64 {
 	return s.Min + (s.Max-s.Min)*r.Float64()
 }
 
-// grow makes the strokes of an image thicker by so many pixels on each side, or
-// thinner: each pixel becomes the brightest, or the darkest, of itself and its four
-// neighbors, once for each whole pixel of growth (dilation and erosion by a cross),
-// and goes that way in part for what is left.
+// grow makes the strokes of an image thicker by so many pixels on each side, or thinner:
+// each pixel becomes the brightest, or the darkest, of itself and its four neighbors,
+// once for each whole pixel of growth (dilation and erosion by a cross), and a fraction
+// of the way for the remainder.
 func grow(image []uint8, size imaging.Size, growth float64) {
 	if growth == 0 {
 		return

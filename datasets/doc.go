@@ -3,8 +3,8 @@
 //
 // The main types are:
 //
-//   - Images is a labeled set of images that need not lie in memory: the interface that a
-//     training reads from. A Dataset implements it in memory, for images of one size.
+//   - Images is a labeled set of images that need not be in memory: the interface from
+//     which a training reads. A Dataset implements it in memory, for images of one size.
 //   - Open reads the Splits of a folder (training, validation, test), whatever its
 //     format, and Splits.Experiment divides them so that no image is in both training and
 //     test data and some classes occur in the test data only.

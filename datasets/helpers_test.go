@@ -18,8 +18,8 @@ import (
 
 var onePixel = imaging.Size{Height: 1, Width: 1, Channels: 1}
 
-// toy is a dataset of classes a, b, c, … with the given numbers of images. Image
-// i is one pixel of the value i, so that images tell where they came from.
+// toy is a dataset of classes a, b, c, … with the given numbers of images. Image i is one
+// pixel of the value i, so that images are identifiable.
 func toy(counts ...int) *datasets.Dataset {
 	d := &datasets.Dataset{Name: "toy", Size: onePixel}
 	for class, count := range counts {

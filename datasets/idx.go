@@ -157,7 +157,7 @@ func decodeIDX(in io.Reader, path string, length int64, dimensions int) (sizes [
 		product *= int64(size)
 		sizes = append(sizes, int(size))
 	}
-	// The room grows with what there is, not with what the header says.
+	// The memory grows with the content, not with the size in the header.
 	data, err = io.ReadAll(io.LimitReader(in, product+1))
 	if read := int64(len(data)); err == nil && read < product {
 		err = errors.Errorf("found only %d", read)

@@ -81,7 +81,7 @@ func checkLabeled(images Images) error {
 	return nil
 }
 
-// isNil says of nil and of a nil *Dataset that there are no images.
+// isNil reports whether there are no images: nil, or a nil *Dataset.
 func isNil(images Images) bool {
 	d, ok := images.(*Dataset)
 	return images == nil || ok && d == nil

@@ -37,7 +37,7 @@ func TestOpenRefusesWhatIsNoFile(t *testing.T) {
 		"a pipe in a list":    {map[string][]byte{"list.csv": []byte("a,b,different\n1.png,2.png,0\n"), "1.png": dot}, func(data string) { pipe(t, filepath.Join(data, "2.png")) }, "2.png"},
 		"a pipe in Omniglot": {map[string][]byte{"images_background/Greek/character01/0001_01.png": dot}, func(data string) {
 			pipe(t, filepath.Join(data, "images_background/Greek/character01/0001_02.png"))
-		}, "0001_02.png, which is no file"},
+		}, "0001_02.png, which is not a file"},
 	} {
 		data := folder(t, test.files)
 		test.add(data)

@@ -116,7 +116,7 @@ func (d *Dataset) ownSize(o Options, failures []error, read func(i int, decode f
 	return own, nil
 }
 
-// isBroken says whether an error is about the content of an image, or of its entry in
+// isBroken reports whether an error is about the content of an image, or of its entry in
 // an archive, and not about reading the file.
 func isBroken(err error) bool {
 	var corrupt flate.CorruptInputError
@@ -185,7 +185,7 @@ func openFile(path string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, errors.Errorf("%s is no file", path)
+		return nil, errors.Errorf("%s is not a file", path)
 	}
 	return imaging.OpenFile(path)
 }

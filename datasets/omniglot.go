@@ -158,7 +158,7 @@ func (s *Splits) readAlphabets(files fs.FS, root string, o Options, open func(na
 			return err
 		}
 		if !info.Mode().IsRegular() {
-			return errors.Errorf("found %s, which is no file", cut(name))
+			return errors.Errorf("found %s, which is not a file", cut(name))
 		}
 		if !imaging.HasExtension(name) {
 			s.PassedOver.Add(filepath.Join(root, filepath.FromSlash(name)))

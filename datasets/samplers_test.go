@@ -26,7 +26,7 @@ func ofClasses(d *datasets.Dataset, least int) int {
 	return count
 }
 
-// distinct says whether no index comes twice.
+// distinct reports whether no index comes twice.
 func distinct(indices []int) bool {
 	sorted := slices.Sorted(slices.Values(indices))
 	return len(slices.Compact(sorted)) == len(indices)
@@ -392,7 +392,7 @@ func TestFitBatch(t *testing.T) {
 	}
 	for message, test := range map[string]struct{ batch, perClass int }{
 		"found a batch of 0, expected at least 1":                          {0, 4},
-		"a batch of 7 images has room for 1 class of 4, expected at least": {7, 4},
+		"a batch of 7 images has 1 class with 4 images, expected at least": {7, 4},
 		"found 1 image of each class, expected at least 2":                 {32, 1},
 	} {
 		_, _, err := datasets.FitBatch(d, test.batch, test.perClass)

@@ -126,7 +126,7 @@ func TestOpenTuplesRefuses(t *testing.T) {
 		{"an unknown part", "a,b,different,split\nann/1.png,ann/2.png,0,dev\n", []string{"line 2, field split", `found "dev"`, "train, val or test"}},
 		{"a field too few", pairs + "ann/1.png,ann/2.png\n", []string{"list.csv, line 2: found 2 fields, expected 3: a,b,different"}},
 		{"a field too many", pairs + "ann/1.png,ann/2.png,0\nann/1.png,ann/2.png,0,0\n", []string{"list.csv, line 3: found 4 fields, expected 3"}},
-		{"a folder for an image", pairs + "ann/1.png,ann,0\n", []string{"line 2, field b", "is no file"}},
+		{"a folder for an image", pairs + "ann/1.png,ann,0\n", []string{"line 2, field b", "is not a file"}},
 		{"an empty file for an image", pairs + "ann/1.png,empty.png,0\n", []string{"empty.png: the file is empty"}},
 		{"an open quote", pairs + "ann/1.png,\"ann/2.png,0\n", []string{"list.csv", "quote"}},
 		{"a missing image", pairs + "ann/1.png,ann/2.png,0\nann/9.png,ann/1.png,0\n", []string{"list.csv, line 3, field a", filepath.Join("ann", "9.png"), "no such file"}},
@@ -179,7 +179,7 @@ func TestMessagesAreShort(t *testing.T) {
 }
 
 // Rows that contradict one another, that repeat one another, and that are trained and
-// tested on are told of, by their lines.
+// tested on are reported with their lines.
 func TestOpenTuplesWarns(t *testing.T) {
 	for _, test := range []struct {
 		list string

@@ -178,7 +178,7 @@ func checkGroups(trials []float64, groups []int) error {
 		return errors.Errorf("%d trials have %d groups", len(trials), len(groups))
 	}
 	if len(groups) == 0 || slices.Min(groups) == slices.Max(groups) {
-		return errors.New("resampling groups takes at least two of them")
+		return errors.New("found one group, expected at least two for resampling")
 	}
 	return nil
 }

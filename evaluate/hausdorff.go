@@ -18,7 +18,7 @@ type point struct{ x, y float64 }
 // strokes of 1 on 0, is above one half. An image without such points is an error.
 func InkOf(pixels []float32, width int) (Ink, error) {
 	if width < 1 || len(pixels)%width != 0 {
-		return Ink{}, errors.Errorf("%d pixels are no image of width %d", len(pixels), width)
+		return Ink{}, errors.Errorf("found %d pixels, expected a positive multiple of the width %d", len(pixels), width)
 	}
 	var points []point
 	var mean point

@@ -172,7 +172,7 @@ const (
 	shardCount = 8
 )
 
-// shard is the sum over some of the blocks, and room for the one at hand.
+// shard is the sum over some of the blocks, with memory for the current one.
 type shard struct {
 	evaluation
 	inputs []float64 // (block's rows, columns + 1): standardized, and a 1 for the bias

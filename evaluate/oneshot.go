@@ -73,7 +73,7 @@ func Queries(trials []Trial) []int {
 	return queries
 }
 
-// repeated says whether one of several groups has several members.
+// repeated reports whether one of several groups has several members.
 func repeated(groups []int) bool {
 	different := len(slices.Compact(slices.Sorted(slices.Values(groups))))
 	return 1 < different && different < len(groups)

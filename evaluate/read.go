@@ -244,7 +244,7 @@ func ReadNpy(r io.Reader) (Embeddings, error) {
 	if string(descr[1]) == "<f8" {
 		width = 8
 	}
-	// Memory grows with what is read, not with what the header says.
+	// Memory grows with the content, not with the size in the header.
 	data := make([]float32, 0, min(rows*columns, 1<<16))
 	block := make([]byte, width*4096)
 	for read := 0; read < rows*columns; {

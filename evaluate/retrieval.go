@@ -329,7 +329,7 @@ func (n NearestNeighbors) LeaveOneOut(set Labeled) (Score, error) {
 
 func excludeNone(int, []float64) {}
 
-// excludeSelf moves the query out of its own neighborhood.
+// excludeSelf excludes the query from its own neighbors.
 func excludeSelf(query int, distances []float64) { distances[query] = math.Inf(1) }
 
 func (n NearestNeighbors) classify(references Labeled, queries Embeddings,

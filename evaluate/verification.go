@@ -99,7 +99,7 @@ func (v *Verification) Distances() []float64 {
 	return slices.Clone(v.distances)
 }
 
-// made says whether NewVerification made it.
+// made reports whether NewVerification made it.
 func (v *Verification) made() bool { return v != nil && len(v.pairs) > 0 }
 
 // unknown is the estimate of no pairs.
@@ -312,7 +312,7 @@ func (a acceptance) falseRate(i int) float64 {
 	return float64(a.different[i]) / float64(a.different[len(a.different)-1])
 }
 
-// accepted counts each pair as often as counts says, or once if it is nil.
+// accepted weights each pair by counts, or by one if it is nil.
 func (v *Verification) accepted(counts []int, r *replicate) acceptance {
 	a := &r.acceptance
 	a.same, a.different = zeros(a.same, len(v.levels)+1), zeros(a.different, len(v.levels)+1)
@@ -419,8 +419,8 @@ func (v *Verification) AccuracyAt(threshold float64) Estimate {
 	return m
 }
 
-// accuracy is that of AccuracyAt where each pair counts as often as counts says,
-// or once if it is nil.
+// accuracy is that of AccuracyAt where each pair is weighted by counts, or once if it is
+// nil.
 func (v *Verification) accuracy(threshold float64, counts []int) float64 {
 	var right, all [2]int // of pairs of one class, and of two
 	for i, d := range v.distances {

@@ -86,7 +86,7 @@ func TestDistanceOfEqualRows(t *testing.T) {
 	}
 }
 
-// known are values that can be told without the functions themselves.
+// known are values that are known without the functions themselves.
 type known struct{ x, softplus, sigmoid, slope float64 } // slope is that of σ
 
 func knownValues() []known {

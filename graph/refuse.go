@@ -38,8 +38,8 @@ func refuseWrong(g *gorgonia.ExprGraph) error {
 	return nil
 }
 
-// refusedByUse says what is wrong with a node because of its operands, its
-// settings or the nodes that use it; it is empty for all others.
+// refusedByUse returns the reason to refuse a node because of its operands, its settings
+// or the nodes that use it; it is empty for all others.
 func refusedByUse(g *gorgonia.ExprGraph, node *Node) string {
 	kind := operationType(node)
 	if kind == "" {

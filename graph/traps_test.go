@@ -198,7 +198,7 @@ func TestPanicsBecomeErrors(t *testing.T) {
 	}
 }
 
-// fragile is the identity until it is told where to panic.
+// fragile is the identity until it is set to panic.
 type fragile struct{ forward, backward, worker bool }
 
 func (f *fragile) apply(b *graph.Builder, x *graph.Node) *graph.Node {

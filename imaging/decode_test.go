@@ -34,7 +34,7 @@ func steps(width, height int) *image.Gray {
 	return img
 }
 
-// Every format is recognized by its content, in a file and in a stream, and told by
+// Every format is recognized by its content, in a file and in a stream, and reported by
 // its extension.
 func TestDecodeRecognizesFormatsByTheirContent(t *testing.T) {
 	picture := testutil.Steps(16, 8)
@@ -303,7 +303,7 @@ func TestDecodeFileNamesTheFile(t *testing.T) {
 	}
 }
 
-// A folder and an empty file are told as such.
+// A folder and an empty file are named as such in errors.
 func TestDecodeFileOfAFolderAndOfNothing(t *testing.T) {
 	dir := t.TempDir()
 	_, err := imaging.DecodeFile(dir)

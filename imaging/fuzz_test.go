@@ -75,7 +75,7 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("image %v, error %v", img, decoding)
 		case img == nil:
 		case err != nil:
-			t.Errorf("an image whose size cannot be told: %v", err)
+			t.Errorf("an image whose size cannot be read: %v", err)
 		case img.Bounds().Dx() > size.Width || img.Bounds().Dy() > size.Height:
 			t.Errorf("found %v, expected no more than the %v of the header", img.Bounds(), size)
 		}

@@ -181,7 +181,7 @@ func Check(img image.Image) (err error) {
 	}
 	// A difference that is too large for an int is negative.
 	if width, height := bounds.Dx(), bounds.Dy(); width < 0 || height < 0 || width > MaxSide || height > MaxSide || width > MaxPixels/height {
-		return errors.Wrapf(ErrTooLarge, "has the bounds %v, at most %d pixels and at most %d along one side are taken", bounds, MaxPixels, MaxSide)
+		return errors.Wrapf(ErrTooLarge, "has the bounds %v, expected at most %d pixels and at most %d along one side", bounds, MaxPixels, MaxSide)
 	}
 	for _, plane := range planes(img) {
 		if err := plane.check(); err != nil {

@@ -141,7 +141,7 @@ func (batch Batch) check(kind datasets.Kind) error {
 	}
 	m := r.Embeddings.Shape()[0]
 	if r.Self && m < n {
-		return errors.Errorf("found %d references, expected at least the %d anchors, which are said to be among them", m, n)
+		return errors.Errorf("found %d references, expected at least the %d anchors, because Self is set", m, n)
 	}
 	if err := checkShape("labels of references", r.Labels, m); err != nil || r.Valid == nil {
 		return err
@@ -222,17 +222,17 @@ func relationOf[T graph.Float](self bool, x [][]T) relation[T] {
 	return r
 }
 
-// compared says whether anchor i is compared with reference j at all.
+// compared reports whether anchor i is compared with reference j at all.
 func (r relation[T]) compared(i, j int) bool {
 	return r.isValid(j) && !(r.self && i == j)
 }
 
 func (r relation[T]) isValid(j int) bool { return r.valid == nil || r.valid[j] != 0 }
 
-// same says whether anchor i and reference j are of one class.
+// same reports whether anchor i and reference j are of one class.
 func (r relation[T]) same(i, j int) bool { return r.anchors[i] == r.references[j] }
 
-// paired says whether the pair counts as one: that of two anchors does so once.
+// paired reports whether the pair counts as one: that of two anchors does so once.
 func (r relation[T]) paired(i, j int) bool { return r.isValid(j) && !(r.self && j <= i) }
 
 // mark sets element (i, j) of the mask to 1 where the rule holds, to 0 elsewhere.

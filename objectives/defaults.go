@@ -80,7 +80,7 @@ func HeadFor(loss Loss, name string) (head heads.Head, err error) {
 	return head, loss.Check(head)
 }
 
-// takesSigned says whether a loss prefers a weighted head whose values may be
+// takesSigned reports whether a loss prefers a weighted head whose values may be
 // negative.
 func takesSigned(loss Loss) bool {
 	if sum, ok := loss.(Sum); ok {

@@ -9,9 +9,9 @@ import (
 	"github.com/likeness-go/likeness/objectives"
 )
 
-// Every loss passes a finite-difference check with every head that goes
-// with it, by the embeddings of anchors and references and by the trainable weights
-// of head and loss.
+// Every loss passes a finite-difference check with every head that it can be combined
+// with, by the embeddings of anchors and references and by the trainable weights of head
+// and loss.
 func TestGradients(t *testing.T) {
 	forEach(t, func(t *testing.T, o objectives.Loss, head heads.Head) {
 		for name, p := range problemFor(o, 1, 7, 3).forms(o) {

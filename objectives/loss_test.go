@@ -72,7 +72,7 @@ func TestSumCheck(t *testing.T) {
 	}
 }
 
-// What a checkpoint records of a sum tells its losses apart.
+// What a checkpoint records of a sum distinguishes its losses.
 func TestSumIdentity(t *testing.T) {
 	sum := objectives.Sum{{1, objectives.BatchHard{Margin: 2}}, {0.1, easyPositive{}}}
 	if found, want := sum.Name(), "1 batch-hard + 0.1 easy-positive"; found != want {

@@ -8,7 +8,7 @@ import (
 	"github.com/likeness-go/likeness/objectives"
 )
 
-// Every loss with every head that goes with it is the loop over explicit
+// Every loss with every head that it can be combined with equals the loop over explicit
 // pairs or triplets that its equation describes.
 func TestNaiveLoops(t *testing.T) {
 	forEach(t, func(t *testing.T, o objectives.Loss, head heads.Head) {

@@ -107,7 +107,7 @@ func TestNamedRefusals(t *testing.T) {
 		{"contrastive", "squared-l2", objectives.Options{}, "contrastive with squared-l2: the equation squares the distance itself: use l2"},
 		{"batch-contrastive", "squared-l2", objectives.Options{}, "batch-contrastive with squared-l2: the equation squares the distance itself: use l2"},
 		{"cross-entropy", "cosine", objectives.Options{}, "cross-entropy with cosine: these distances lie in [0, 2], so that the logit bias − distance spans 2 and no answer can be sure: use l2 or weighted-l1"},
-		{"triplet", "signed-weighted-l1", objectives.Options{}, "triplet with signed-weighted-l1: its values may be negative and so are no distances: use weighted-l1"},
+		{"triplet", "signed-weighted-l1", objectives.Options{}, "triplet with signed-weighted-l1: its values may be negative, so they are not distances: use weighted-l1"},
 		{"contrastive", "cosine", objectives.Options{Margin: 3}, "contrastive with cosine: found margin 3, but these distances lie in [0, 2]"},
 		{"triplet", "l2", objectives.Options{Margin: -1}, "triplet: found margin -1, expected a positive number, or 0 for the default"},
 		{"contrastive", "l1", objectives.Options{}, "contrastive with l1: found neither a margin nor the number of features, on which the default depends"},
@@ -118,7 +118,7 @@ func TestNamedRefusals(t *testing.T) {
 		{"triplet-ratio", "l2", objectives.Options{Scale: math.Inf(1)}, "triplet-ratio: found scale +Inf, expected a positive number"},
 		{"n-pair", "l2", objectives.Options{Margin: 1}, "n-pair has no option margin"},
 		{"nca", "l2", objectives.Options{Temperature: -1}, "nca: found temperature -1, expected a positive number, or 0 for the default"},
-		{"n-pair", "signed-weighted-l1", objectives.Options{}, "n-pair with signed-weighted-l1: its values may be negative and so are no distances: use weighted-l1"},
+		{"n-pair", "signed-weighted-l1", objectives.Options{}, "n-pair with signed-weighted-l1: its values may be negative, so they are not distances: use weighted-l1"},
 		{"prototypical", "l2", objectives.Options{}, "prototypical with l2: the distance from a mean does not follow from such distances: use squared-l2 or cosine"},
 		{"triplet", "l2", objectives.Options{Scale: 2}, "triplet has no option scale"},
 		{"semi-hard", "l2", objectives.Options{Soft: true}, "semi-hard has no option soft"},
@@ -194,7 +194,7 @@ func TestCostsCheckTheBatch(t *testing.T) {
 			batch.References = &objectives.References{Embeddings: b.Input("references", 5, 2), Labels: b.Input("five", 5), Valid: b.Input("four", 4)}
 			return batch
 		}},
-		{"nca: found 2 references, expected at least the 3 anchors, which are said to be among them", objectives.NCA{Temperature: 1}, func(b *graph.Builder) objectives.Batch {
+		{"nca: found 2 references, expected at least the 3 anchors, because Self is set", objectives.NCA{Temperature: 1}, func(b *graph.Builder) objectives.Batch {
 			batch := labeled(b)
 			batch.References = &objectives.References{Embeddings: b.Input("references", 2, 2), Labels: b.Input("two", 2), Self: true}
 			return batch

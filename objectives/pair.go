@@ -244,7 +244,7 @@ func checkMargin(loss Loss, margin float64, head heads.Head) error {
 func checkSign(loss Loss, head heads.Head) error {
 	properties, err := propertiesFor(loss, head)
 	if err == nil && properties.Signed {
-		err = errors.Errorf("%s with %s: its values may be negative and so are no distances: use weighted-l1", loss.Name(), head.Name())
+		err = errors.Errorf("%s with %s: its values may be negative, so they are not distances: use weighted-l1", loss.Name(), head.Name())
 	}
 	return err
 }

@@ -59,7 +59,7 @@ func Penalty(b *graph.Builder, penalties []WeightPenalty) *graph.Node {
 	return e.scalar(e.Apply("penalty", tensor.Shape{1}, squares[float32]{lambdas}, squares[float64]{lambdas}, nodes...))
 }
 
-// matches says whether the penalty's pattern matches the weight.
+// matches reports whether the penalty's pattern matches the weight.
 func (e expression) matches(penalty WeightPenalty, weight *graph.Weight) bool {
 	if !(penalty.Lambda >= 0) {
 		e.Fail("penalty %q: found λ = %v, expected at least 0", penalty.Pattern, penalty.Lambda)

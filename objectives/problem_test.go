@@ -43,7 +43,7 @@ var arithmetics = []tensor.Dtype{graph.Float32, graph.Float64}
 // headNames are the columns of the table in the package's documentation.
 var headNames = []string{"l2", "squared-l2", "l1", "weighted-l1", "cosine"}
 
-// forEach runs a test for each objective with each head that goes with it.
+// forEach runs a test for each loss with each head that it can be combined with.
 func forEach(t *testing.T, test func(t *testing.T, o objectives.Loss, head heads.Head)) {
 	t.Helper()
 	for _, o := range every {
@@ -136,7 +136,7 @@ func (p problem) labelsOfReferences() []float64 {
 	return p.references.labels
 }
 
-// valid says whether reference j counts, and compared whether it does for anchor i.
+// valid reports whether reference j counts, and compared whether it does for anchor i.
 func (p problem) valid(j int) bool { return p.references == nil || p.references.valid[j] != 0 }
 
 func (p problem) compared(i, j int) bool {

@@ -102,7 +102,7 @@ func checkZero(t *testing.T, what string, r result) {
 	}
 }
 
-// A batch that has nothing to judge costs nothing.
+// A batch without anything to compare has the loss 0.
 func TestBatchesWithNothingToJudge(t *testing.T) {
 	forEach(t, func(t *testing.T, o objectives.Loss, head heads.Head) {
 		if o.Kind().Towers() > 1 {

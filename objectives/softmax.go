@@ -345,8 +345,7 @@ func newPrototypes[T graph.Float](distances []float64, r relation[T]) prototypes
 
 func (m prototypes[T]) distance(i, j int) float64 { return m.distances[i*len(m.references)+j] }
 
-// counts says whether anchor i has a prototype of its own class and one of
-// another.
+// counts reports whether anchor i has a prototype of its own class and one of another.
 func (m prototypes[T]) counts(i int) bool {
 	return len(m.members) > 1 && m.class[i] >= 0 && m.size(i, m.class[i]) > 0
 }

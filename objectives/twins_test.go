@@ -154,7 +154,7 @@ func TestTwins(t *testing.T) {
 				for i := range distances {
 					distances[i] = 2 * r.Float64()
 				}
-				judged := judge(t, o, 0, map[string][]float64{"distances": distances}, p.labels)
+				fused := lossOf(t, o, 0, map[string][]float64{"distances": distances}, p.labels)
 
 				w := graph.NewWeights(graph.Float64, 1)
 				if err := w.Add("distances", graph.Bias, []int{batch, batch}, distances); err != nil {
@@ -188,10 +188,10 @@ func TestTwins(t *testing.T) {
 					return graph.Outputs{graph.Cost: cost}
 				})
 				near := cmpopts.EquateApprox(1e-12, 1e-14)
-				if diff := cmp.Diff(plain.cost, judged.cost, near); diff != "" || plain.cost == 0 || math.IsNaN(plain.cost) {
-					t.Errorf("seed %d: cost %v, its twin's %v", seed, judged.cost, plain.cost)
+				if diff := cmp.Diff(plain.cost, fused.cost, near); diff != "" || plain.cost == 0 || math.IsNaN(plain.cost) {
+					t.Errorf("seed %d: cost %v, its twin's %v", seed, fused.cost, plain.cost)
 				}
-				if diff := cmp.Diff(plain.gradients, judged.gradients, near); diff != "" {
+				if diff := cmp.Diff(plain.gradients, fused.gradients, near); diff != "" {
 					t.Errorf("seed %d: gradients: %s", seed, diff)
 				}
 			}

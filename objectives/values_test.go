@@ -42,8 +42,8 @@ func distanceNode(b *graph.Builder, name string, shape ...int) *graph.Node {
 	return b.Weight(name, graph.Bias, graph.Initializer{}, shape...)
 }
 
-// judge is the cost of given distances.
-func judge(t testing.TB, o objectives.Loss, bias float64, distances map[string][]float64, labels []float64) result {
+// lossOf is the loss of given distances.
+func lossOf(t testing.TB, o objectives.Loss, bias float64, distances map[string][]float64, labels []float64) result {
 	t.Helper()
 	return referencesLoss(t, o, bias, distances, labels, nil)
 }
@@ -217,7 +217,7 @@ func TestWorkedValues(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(fmt.Sprintf("%T%+v", test.loss, test.loss), func(t *testing.T) {
-			r := judge(t, test.loss, test.bias, test.distances, test.labels)
+			r := lossOf(t, test.loss, test.bias, test.distances, test.labels)
 			near := cmpopts.EquateApprox(0, 1e-15)
 			if diff := cmp.Diff(test.cost, r.cost, near); diff != "" {
 				t.Errorf("cost: %s", diff)
@@ -247,7 +247,7 @@ func TestCrossEntropyOfSureAnswers(t *testing.T) {
 			{logit, 0, right, rightSlope}, {logit, 1, wrong, -wrongSlope},
 			{-logit, 0, wrong, wrongSlope}, {-logit, 1, right, -rightSlope},
 		} {
-			r := judge(t, objectives.CrossEntropy{}, test.logit, map[string][]float64{"distance": {0}}, []float64{test.different})
+			r := lossOf(t, objectives.CrossEntropy{}, test.logit, map[string][]float64{"distance": {0}}, []float64{test.different})
 			for _, each := range []struct {
 				what        string
 				found, want float64

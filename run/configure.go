@@ -219,7 +219,7 @@ func (s Settings) over(defaults Settings, set map[string]bool, above Settings, g
 	return result
 }
 
-// sameFile says whether two paths are of one file, however they are written.
+// sameFile reports whether two paths are of one file, however they are written.
 func sameFile(a, b string) bool {
 	if a == "" || b == "" {
 		return a == b

@@ -223,7 +223,7 @@ const (
 	mnistData    = "mnist"           // in the Go module cache
 )
 
-// isName says whether data is one of these names and not a path: a file or folder of
+// isName reports whether data is one of these names and not a path: a file or folder of
 // that name takes precedence.
 func isName(data string) bool {
 	if data != embeddedData && data != mnistData {
@@ -233,7 +233,7 @@ func isName(data string) bool {
 	return err != nil
 }
 
-// embedded says whether the data is that in the program.
+// embedded reports whether the data is that in the program.
 func (s Settings) embedded() bool { return s.Data == embeddedData && isName(s.Data) }
 
 // locate is what --data means: a path, the path of a published data set that has been

@@ -57,7 +57,7 @@ func TestShortlist(t *testing.T) {
 	}
 }
 
-// A folder in the working directory goes before a data set of its name.
+// A folder in the working directory takes precedence over a data set of its name.
 func TestLocate(t *testing.T) {
 	inFolder(t)
 	t.Setenv("XDG_CACHE_HOME", t.TempDir()) // where os.UserCacheDir looks

@@ -23,7 +23,7 @@ func givenDefaults(t *testing.T) {
 	generalDefaults = Settings{Backbone: "conv4", Width: 32, BatchNorm: true, Objective: "contrastive", Batch: 128, Schedule: "cosine"}
 }
 
-// A flag goes over the file, and the file over the defaults. An option does not
+// Flags take precedence over the file, and the file over the defaults. An option does not
 // outlive the choice that it belongs to.
 func TestPrecedence(t *testing.T) {
 	inFolder(t)

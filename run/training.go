@@ -83,7 +83,7 @@ func (s *setup) trainer(start *likeness.Model, checkpoint string) (*trainer.Trai
 		return nil, err
 	}
 	if t.Patience > 0 && t.Validate == nil {
-		return nil, errors.Errorf("--patience: found %d, but there is nothing to validate by: the data has no validation part and too few images of each class to hold some out", t.Patience)
+		return nil, errors.Errorf("--patience: found %d, but there is no validation data: the data set has no validation part and too few images of each class to hold some out", t.Patience)
 	}
 	return t, t.Check()
 }

@@ -145,7 +145,7 @@ func TestDisconnectedClient(t *testing.T) {
 	wait(func() bool { return s.queue.length() == 1 })
 	leave()
 	if err := <-goes; err == nil {
-		t.Error("a client that goes gets an answer")
+		t.Error("a client that disconnects gets an answer")
 	}
 	wait(func() bool { return s.queue.length() == 0 })
 	go send(t.Context(), 3, comes)

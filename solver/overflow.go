@@ -34,7 +34,7 @@ func (c *core) limit() float64 {
 	return 1e307
 }
 
-// safe says whether the step at hand cannot overflow, and moves the bounds on if so.
+// safe reports whether the step at hand cannot overflow, and moves the bounds on if so.
 func (c *core) safe() bool {
 	gradient := c.scale * c.norm // no element is larger
 	if c.size.known {

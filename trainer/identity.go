@@ -175,7 +175,7 @@ func sameValues(a, b any) bool {
 	return a == b
 }
 
-// off says whether a value is what a field has that no settings name.
+// off reports whether a value is what a field has that no settings name.
 func off(value any) bool {
 	switch value := value.(type) {
 	case map[string]any:

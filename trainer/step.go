@@ -104,7 +104,7 @@ func (r *run) rate() float64 { return r.schedule.LearningRate(r.place.Steps, r.E
 
 // diverged says what to do about what was found.
 func (r *run) diverged(found string) error {
-	return errors.Wrapf(ErrNotFinite, "%s: use a lower learning rate than %v, clip the gradient (clip = 1) or look for extreme values in the data", found, r.rate())
+	return errors.Wrapf(ErrNotFinite, "%s: use a lower learning rate than %v, clip the gradient norm (Clip, --clip-norm) or check the data for extreme values", found, r.rate())
 }
 
 // buffer is a running statistic and its values before the present step.

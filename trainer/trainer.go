@@ -98,7 +98,7 @@ const Interrupted = "interrupted"
 // is returned as an error.
 func (t *Trainer) Run(ctx context.Context) (result Result, err error) {
 	if t == nil || ctx == nil {
-		return Result{}, errors.New("train: there must be a Trainer and a context")
+		return Result{}, errors.New("train: found a nil Trainer or a nil context")
 	}
 	var r *run
 	defer func() {
@@ -312,7 +312,7 @@ func (t *Trainer) check() error {
 	case t.Patience < 0:
 		return errors.Errorf("field Patience: found %d, expected at least 0", t.Patience)
 	case t.Patience > 0 && t.Validate == nil:
-		return errors.New("field Patience: to stop early there must be a Validation to go by")
+		return errors.New("field Patience: found no Validation, which early stopping needs")
 	case t.Checkpoint != "" && t.Validate != nil && identity == "":
 		return errors.New("field Validate: its Identity is empty, so a checkpoint could not tell it from others")
 	}

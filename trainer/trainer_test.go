@@ -105,7 +105,7 @@ func TestDefaultSamplerRefuses(t *testing.T) {
 		{hard, unlabeled, 32, "draw examples for batch-hard", datasets.ErrUnlabeled},
 		{contrastive, unlabeled, 32, "draw examples for contrastive", datasets.ErrUnlabeled},
 		{hard, mislabeled, 32, "image 0 has label 7", nil},
-		{hard, seen, 7, "a batch of 7 images has room for 1 class of 4, expected at least 2: use a larger batch", nil},
+		{hard, seen, 7, "a batch of 7 images has 1 class with 4 images, expected at least 2 classes: use a larger batch", nil},
 		{neither{}, seen, 32, "field Loss: neither: found the kind 9 of examples", nil},
 	} {
 		training := newTrainer(t, tiny())

@@ -32,7 +32,7 @@ func hoffer(steps int) recipe {
 
 // bestDigits is the recipe of the best figure on MNIST.
 func bestDigits(steps int) recipe {
-	r := usual(steps)
+	r := defaultRecipe(steps)
 	r.objective, r.classes, r.images = objectives.SupervisedContrastive{Temperature: 0.1}, 10, 13
 	r.symmetries, r.grouped = false, false
 	r.augment = datasets.Augmentation{Image: datasets.Distortion{
@@ -72,7 +72,7 @@ func mnist(name string, row Row) func(context.Context, settings) ([]Row, error) 
 	}
 }
 
-// digits trains, and fits and judges linear classifiers. What is saved has the
+// digits trains, and fits and evaluates linear classifiers. What is saved has the
 // threshold that is best for pairs of training images, since all are trained on.
 func (r recipe) digits(ctx context.Context, s settings, row Row, train, test *datasets.Dataset) ([]Row, error) {
 	var err error
@@ -125,7 +125,7 @@ const regularisation = 1e-4
 
 // linear is the accuracy of a linear classifier.
 func linear(train, test *datasets.Dataset, lambda float64) measurement {
-	return judged(train, test, func(_ evaluate.Metric, known, asked evaluate.Labeled) (evaluate.Score, error) {
+	return scoreOf(train, test, func(_ evaluate.Metric, known, asked evaluate.Labeled) (evaluate.Score, error) {
 		classifier := evaluate.LinearClassifier{Regularization: lambda}
 		if err := classifier.Fit(known); err != nil {
 			return evaluate.Score{}, err

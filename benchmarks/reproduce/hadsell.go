@@ -188,13 +188,13 @@ func (s settings) draw(name string, model *likeness.Model, test *datasets.Datase
 // nearestNeighbor is the share of test images whose nearest training image is
 // of their class.
 func nearestNeighbor(train, test *datasets.Dataset) measurement {
-	return judged(train, test, func(metric evaluate.Metric, known, asked evaluate.Labeled) (evaluate.Score, error) {
+	return scoreOf(train, test, func(metric evaluate.Metric, known, asked evaluate.Labeled) (evaluate.Score, error) {
 		return evaluate.NearestNeighbors{K: 1, Metric: metric}.Accuracy(known, asked)
 	})
 }
 
-// foursNines are so many training images of either digit, and all test images,
-// in the first few of the shifts; with one, as they are.
+// foursNines are the given number of training images of either digit, and all test
+// images, in the first few of the shifts; with one, as they are.
 func foursNines(each, copies int) (train, test *datasets.Dataset, err error) {
 	splits, err := datasets.MNIST("")
 	if err != nil {

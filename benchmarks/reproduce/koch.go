@@ -214,7 +214,8 @@ func (c *kochChoice) layer(name string) *solver.Layer {
 	return &c.layers[i]
 }
 
-// described returns the method, which tells batches of one alphabet from those of the recipe.
+// described returns the method, which distinguishes batches of one alphabet from those of
+// the recipe.
 func (k kochRun) described() string {
 	if k.grouped {
 		return k.method + ", batches of one alphabet"

@@ -127,7 +127,8 @@ func TestKochLayers(t *testing.T) {
 	}
 }
 
-// The name of the method tells whether batches are of one alphabet, and nothing else.
+// The name of the method depends on whether batches are of one alphabet, and on nothing
+// else.
 func TestKochDescribed(t *testing.T) {
 	for arguments, want := range map[string]string{
 		"-rate 0.03 -momentum 0.8 -penalties linear1=1e-2": "Koch's network, all pairs of a batch, batches of one alphabet",

@@ -16,8 +16,8 @@ import (
 // trialSeed is the random seed of the test trials, the same for every training.
 const trialSeed = 1
 
-// lake is the accuracy over the official runs, each trial decided by itself;
-// the interval takes the runs for the unit.
+// lake is the accuracy over the official runs, each trial independently; the interval
+// takes the runs for the unit.
 func lake(runs []datasets.OneShotRun, size imaging.Size) measurement {
 	images, trials, groups, err := datasets.RunTrials(runs, size)
 	return func(c contender) (evaluate.Estimate, error) {
@@ -36,9 +36,9 @@ func lake(runs []datasets.OneShotRun, size imaging.Size) measurement {
 	}
 }
 
-// episodes is the accuracy over episodes with so many queries a class, drawn at
-// random; within a group of classes, each group as often, where that is asked. The
-// interval resamples the images that are asked about, which come in many episodes.
+// episodes is the accuracy over episodes with the given number of queries per class,
+// drawn at random; within a group of classes, each group as often, where that is asked.
+// The interval resamples the images that are asked about, which come in many episodes.
 func episodes(images *datasets.Dataset, way, shot, queries, count int, within bool) (measurement, error) {
 	parts := []*datasets.Dataset{images}
 	var places [][]int // of a part's images in all
@@ -99,8 +99,8 @@ func episodes(images *datasets.Dataset, way, shot, queries, count int, within bo
 		if shot > 1 {
 			rule = evaluate.Prototype
 		}
-		score, err := evaluate.OneShot(c.metric, embeddings, asked, rule)
-		return score.Estimate, err
+		result, err := evaluate.OneShot(c.metric, embeddings, asked, rule)
+		return result.Estimate, err
 	}, nil
 }
 
@@ -342,9 +342,8 @@ func (r *Row) set(m evaluate.Estimate) {
 	r.Figure, r.Low, r.High, r.Error = 100*m.Value, 100*m.Low, 100*m.High, 100*m.StandardError
 }
 
-// judged is the score of embedded test images by what is known of embedded
-// training images.
-func judged(train, test *datasets.Dataset, judge func(metric evaluate.Metric, known, asked evaluate.Labeled) (evaluate.Score, error)) measurement {
+// scoreOf is the score of embedded test images, given embedded training images.
+func scoreOf(train, test *datasets.Dataset, score func(metric evaluate.Metric, known, asked evaluate.Labeled) (evaluate.Score, error)) measurement {
 	return func(c contender) (evaluate.Estimate, error) {
 		known, err := c.labeledEmbeddings(train)
 		if err != nil {
@@ -354,8 +353,8 @@ func judged(train, test *datasets.Dataset, judge func(metric evaluate.Metric, kn
 		if err != nil {
 			return evaluate.Estimate{}, err
 		}
-		score, err := judge(c.metric, known, asked)
-		return score.Estimate, err
+		result, err := score(c.metric, known, asked)
+		return result.Estimate, err
 	}
 }
 

@@ -141,7 +141,7 @@ func TestRowsOnDisk(t *testing.T) {
 func TestRecipes(t *testing.T) {
 	size := imaging.Size{Height: side, Width: side, Channels: 1}
 	for name, l := range losses {
-		r := usual(100)
+		r := defaultRecipe(100)
 		l.change(&r)
 		if err := r.objective.Check(r.head); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -218,7 +218,7 @@ func TestViewCount(t *testing.T) {
 // network, and each is saved.
 func TestTrainAll(t *testing.T) {
 	d := fewShades()
-	r := usual(10)
+	r := defaultRecipe(10)
 	r.network = func(size imaging.Size) backbone.Network { return backbone.Conv7(size, 4) }
 	r.classes, r.images, r.networks = 4, 2, 2
 	s := settings{seed: 5, note: t.Logf, save: filepath.Join(t.TempDir(), "model.safetensors")}

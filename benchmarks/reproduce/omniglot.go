@@ -60,15 +60,15 @@ const backgroundSteps = 3200
 // elastic deformation is applied to all images of a batch, as if they were of a new
 // alphabet. On held-out background alphabets this gained 0.8 points for small 1.
 func oneShots(name string) oneShot {
-	o := oneShot{background: name, method: "n-pair, cosine, Conv7", recipe: usual(2400)}
+	o := oneShot{background: name, method: "n-pair, cosine, Conv7", recipe: defaultRecipe(2400)}
 	o.recipe.augment.Batch.Elastic = datasets.Elastic{Displacement: 3, Smoothness: 6, Probability: 1}
 	switch name {
 	case "omniglot":
-		o.background, o.broad, o.recipe = "background", true, usual(backgroundSteps)
+		o.background, o.broad, o.recipe = "background", true, defaultRecipe(backgroundSteps)
 	case "omniglot-pens":
 		o.background, o.broad = "background", true
-		o.method, o.recipe = "n-pair, cosine, Conv7, stroke-width augmentation", usual(backgroundSteps)
-		o.recipe.augment.Batch.Stroke = pens
+		o.method, o.recipe = "n-pair, cosine, Conv7, stroke-width augmentation", defaultRecipe(backgroundSteps)
+		o.recipe.augment.Batch.Stroke = strokes
 	case "omniglot-long":
 		o.background, o.broad = "background", true
 		o.method, o.recipe = "n-pair, cosine, residual, 20,000 steps", longer()
@@ -83,7 +83,7 @@ func oneShots(name string) oneShot {
 // long returns the recipe of a residual network, with elastic deformation of every other
 // batch, because it sees each alphabet many times.
 func long() recipe {
-	r := usual(10_000)
+	r := defaultRecipe(10_000)
 	r.network = func(size imaging.Size) backbone.Network { return backbone.Residual(size, 32) }
 	r.augment.Batch.Elastic = datasets.Elastic{Displacement: 3, Smoothness: 6, Probability: 0.5}
 	return r
@@ -99,10 +99,11 @@ func longer() recipe {
 	return r
 }
 
-// pens is the stroke-width augmentation of whole batches, from the stroke width of Omniglot
-// to that of digits. On held-out background alphabets it gained 2.5 points if their strokes
-// were thickened by 1.2 pixels on each side, and lost 0.7 points if they were not.
-var pens = datasets.Stroke{Min: -0.3, Max: 1.5, Probability: 1}
+// strokes is the stroke-width augmentation of whole batches, from the stroke width of
+// Omniglot to that of digits. On held-out background alphabets it gained 2.5 points if
+// their strokes were thickened by 1.2 pixels on each side, and lost 0.7 points if they
+// were not.
+var strokes = datasets.Stroke{Min: -0.3, Max: 1.5, Probability: 1}
 
 // protocol is a measurement with the fields of its row.
 type protocol struct {
@@ -313,10 +314,9 @@ const (
 	vinyalsValidation = 172
 )
 
-// vinyals trains on 1,028 characters and measures episodes across alphabets of
-// 423 others, each in four turns as classes of their own. The characters are
-// drawn at random: the list that Vinyals et al. 2016 drew is not part of the
-// data.
+// vinyals trains on 1,028 characters and measures episodes across alphabets of 423
+// others, each in four rotations as separate classes. The characters are drawn at random:
+// the list that Vinyals et al. 2016 drew is not part of the data.
 func vinyals(ctx context.Context, s settings) ([]Row, error) {
 	splits, _, err := s.open("background")
 	if err != nil {
@@ -340,7 +340,7 @@ func vinyals(ctx context.Context, s settings) ([]Row, error) {
 	if test, err = rotated(test); err != nil {
 		return nil, err
 	}
-	recipe := usual(backgroundSteps)
+	recipe := defaultRecipe(backgroundSteps)
 	recipe.grouped = false
 	settings, err := recipe.settings(s)
 	if err != nil {
@@ -377,7 +377,7 @@ func vinyals(ctx context.Context, s settings) ([]Row, error) {
 	return rows, nil
 }
 
-// turned is images in four rotations, each a class of its own.
+// turned returns the images in four rotations, each as a separate class.
 func rotated(images *datasets.Dataset) (*datasets.Dataset, error) {
 	all, err := images.Symmetries()
 	if err != nil {

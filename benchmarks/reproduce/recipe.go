@@ -48,9 +48,9 @@ type recipe struct {
 	augment    datasets.Augmentation
 }
 
-// usual is the recipe of the best figures: the n-pair loss of cosine distances, with all
-// classes of a batch from one alphabet.
-func usual(steps int) recipe {
+// defaultRecipe is the recipe, that of the best figures: the n-pair loss of cosine
+// distances, with all classes of a batch from one alphabet.
+func defaultRecipe(steps int) recipe {
 	return recipe{
 		network: func(size imaging.Size) backbone.Network { return backbone.Conv7(size, 32) },
 		head:    heads.Cosine{}, objective: objectives.NPair{Temperature: 0.035},
@@ -161,7 +161,8 @@ func unit(size imaging.Size) backbone.Network {
 	return network
 }
 
-// losses are the recipes with a single loss of the papers, as changes to the usual recipe.
+// losses are the recipes with a single loss of the papers, as changes to the default
+// recipe.
 var losses = map[string]struct {
 	method string
 	unit   bool // embeddings have length 1
@@ -190,7 +191,7 @@ func loss(name string) func(context.Context, settings) ([]Row, error) {
 		if err != nil {
 			return nil, err
 		}
-		r := usual(backgroundSteps)
+		r := defaultRecipe(backgroundSteps)
 		losses[name].change(&r)
 		network, took, err := r.train(ctx, s, splits.Train)
 		if err != nil {

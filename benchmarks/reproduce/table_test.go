@@ -95,7 +95,7 @@ func TestSettingsTellTrainingsApart(t *testing.T) {
 		add(name, found, err)
 	}
 	for name, l := range losses {
-		r := usual(backgroundSteps)
+		r := defaultRecipe(backgroundSteps)
 		l.change(&r)
 		found, err := r.settings(s)
 		add(name, found, err)
@@ -106,7 +106,7 @@ func TestSettingsTellTrainingsApart(t *testing.T) {
 	}
 	wider := s
 	wider.side = 32
-	found, err := usual(backgroundSteps).settings(wider)
+	found, err := defaultRecipe(backgroundSteps).settings(wider)
 	add("larger images", found, err)
 	for _, k := range kochRuns {
 		for _, arguments := range [][]string{nil, {"-rate", "0.5"}, {"-momenta", "conv1=0.5"}, {"-minutes", "1"}, {"-clip", "7"}, {"-batch", "16"}} {

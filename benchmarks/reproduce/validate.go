@@ -39,12 +39,12 @@ type variation struct {
 	strength    float64 // factor on the default affine augmentation of each image
 }
 
-// parse reads a variation of the usual recipe from arguments like a command's.
+// parse reads a variation of the default recipe from arguments like a command's.
 func (v *variation) parse(r *recipe, arguments []string) error {
 	flags := flag.NewFlagSet("validate", flag.ContinueOnError)
 	flags.StringVar(&v.small, "small", "", "train on `small1` or small2 and validate on all other background alphabets")
 	flags.StringVar(&v.hold, "hold", "", "with -small small1: train on the split without these `alphabets`, separated by commas, and validate on them alone")
-	flags.StringVar(&v.loss, "loss", "", "triplet, ratio, batch-contrastive or cross-entropy with the head that goes with it, in place of n-pair")
+	flags.StringVar(&v.loss, "loss", "", "triplet, ratio, batch-contrastive or cross-entropy with its head, instead of n-pair")
 	flags.Float64Var(&v.margin, "margin", 0.2, "margin of the triplet loss")
 	flags.Float64Var(&v.scale, "loss-scale", 20, "scale of the ratio loss")
 	flags.StringVar(&v.start, "start", "", "`file` of a model with the initial weights")
@@ -122,11 +122,11 @@ func (v *variation) parse(r *recipe, arguments []string) error {
 	return nil
 }
 
-// validate tries a variation of the usual recipe: twenty-way one-shot episodes
-// within background alphabets that are held out of training. The evaluation
-// alphabets have no part in it.
+// validate tries a variation of the default recipe: twenty-way one-shot episodes within
+// background alphabets that are held out of training. The evaluation alphabets have no
+// part in it.
 func validate(ctx context.Context, s settings) ([]Row, error) {
-	r, v := usual(backgroundSteps), variation{}
+	r, v := defaultRecipe(backgroundSteps), variation{}
 	if err := v.parse(&r, s.arguments); err != nil {
 		return nil, err
 	}
@@ -209,7 +209,8 @@ func (f field) within(row Row, images *datasets.Dataset, count int) ([]Row, erro
 	return f.measure(row, m, false)
 }
 
-// redrawn are drawings by a pen that is thicker by so many pixels on each side.
+// redrawn are drawings with strokes that are thicker by the given number of pixels on
+// each side.
 func redrawn(drawings *datasets.Dataset, pen float64) *datasets.Dataset {
 	redrawn := *drawings
 	redrawn.Images = make([][]uint8, drawings.Len())

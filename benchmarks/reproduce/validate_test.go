@@ -18,7 +18,7 @@ import (
 var drawingSize = imaging.Size{Height: side, Width: side, Channels: 1}
 
 func TestVariation(t *testing.T) {
-	r, v := usual(100), variation{}
+	r, v := defaultRecipe(100), variation{}
 	if err := v.parse(&r, strings.Fields("-network residual -width 8 -dropout 0.3 -pen 1.2 -rate 6e-3 -networks 3")); err != nil {
 		t.Fatal(err)
 	}

@@ -13,9 +13,9 @@ import (
 	"github.com/pkg/errors"
 )
 
-// usualVerification verifies pairs with the recipe of the best figures.
-func usualVerification(ctx context.Context, s settings) ([]Row, error) {
-	return usual(backgroundSteps).verification(ctx, s, "n-pair, cosine, Conv7, 24 alphabets")
+// defaultVerification verifies pairs with the recipe of the best figures.
+func defaultVerification(ctx context.Context, s settings) ([]Row, error) {
+	return defaultRecipe(backgroundSteps).verification(ctx, s, "n-pair, cosine, Conv7, 24 alphabets")
 }
 
 // longVerification is the same with the larger network and longer training.
@@ -23,10 +23,10 @@ func longVerification(ctx context.Context, s settings) ([]Row, error) {
 	return long().verification(ctx, s, "n-pair, cosine, residual, 24 alphabets")
 }
 
-// headVerification is the usual one with Koch's head and loss in place of cosine
+// headVerification is defaultVerification with Koch's head and loss in place of cosine
 // and n-pair.
 func headVerification(ctx context.Context, s settings) ([]Row, error) {
-	r := usual(backgroundSteps)
+	r := defaultRecipe(backgroundSteps)
 	losses["cross-entropy"].change(&r)
 	return r.verification(ctx, s, "cross-entropy, weighted l1, Conv7, 24 alphabets")
 }
@@ -35,7 +35,7 @@ func headVerification(ctx context.Context, s settings) ([]Row, error) {
 // trains in minutes, with Koch's head and loss over all pairs of a batch.
 func kochVerification(ctx context.Context, s settings) ([]Row, error) {
 	s.side = backbone.Koch().Size.Width
-	r := usual(3200)
+	r := defaultRecipe(3200)
 	r.network = func(imaging.Size) backbone.Network { return backbone.Koch().Narrow(8) }
 	r.head, r.objective = heads.WeightedL1{Signed: true}, objectives.BatchCrossEntropy{Balanced: true}
 	r.augment = datasets.Augmentation{Image: datasets.Distortion{Affine: distortion(s.side, 1)}}

@@ -23,7 +23,7 @@ type benchCommand struct {
 	Workloads string  `default:"." placeholder:"REGEXP" help:"Regular expression for the names of the workloads to measure."`
 }
 
-// Help is what --help says beside the flags.
+// Help returns the text of --help before the flags.
 func (benchCommand) Help() string {
 	return `It prints the peak rate of multiply-add operations in registers on this machine, the rate of each convolution of the papers' networks (forward pass, gradient of the input dX, gradient of the weights dW), and the time of complete steps. Rates count the operations of a direct convolution, so that Winograd's algorithms and the Fourier transform may exceed the peak. A layer's figure is its best time, a step's the median. Run it on an otherwise idle machine.
 

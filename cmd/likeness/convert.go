@@ -33,7 +33,7 @@ type importCommand struct {
 	Out       string    `placeholder:"MODEL" help:"Model file to write. Without it the mapping is only checked and printed."`
 }
 
-// Help is what --help says beside the flags.
+// Help returns the text of --help before the flags.
 func (importCommand) Help() string {
 	return `It loads weights from a safetensors file into a network with the same layers, and writes a model for train --from, embed --model and compare --model.
 
@@ -103,7 +103,7 @@ func (i *importCommand) refuseSource() error {
 	return nil
 }
 
-// model is the network with weights of its own.
+// model is the network with new weights.
 func (i *importCommand) model() (*likeness.Model, error) {
 	network, err := i.network()
 	if err != nil {
@@ -147,7 +147,7 @@ type exportCommand struct {
 	Head  string `placeholder:"FILE.onnx" help:"File for the head, from two batches of embeddings to their distances. Default: none."`
 }
 
-// Help is what --help says beside the flags.
+// Help returns the text of --help before the flags.
 func (exportCommand) Help() string {
 	return `It writes the network that embeds images in ONNX format, for ONNX Runtime in Python, C++, a browser or on a phone, and optionally the distance between two embeddings.
 

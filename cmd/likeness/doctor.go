@@ -15,7 +15,7 @@ type doctorCommand struct {
 	JSON     bool     `name:"json" help:"Print one JSON object per check."`
 }
 
-// Help is what --help says beside the flags.
+// Help returns the text of --help before the flags.
 func (doctorCommand) Help() string {
 	return `It checks within seconds whether the program computes correctly on this machine: the vector instructions against portable code, layers in float32 against float64, gradients against finite differences, the results of one seed on one thread and on all threads, and models against the checksum and the embedding that their files contain. It prints one line per check, beginning with ok, wrong or not checked, and fails if one is wrong.
 

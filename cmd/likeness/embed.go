@@ -20,7 +20,7 @@ type embedCommand struct {
 	Out    string   `required:"" placeholder:"FILE" help:"Output file: FILE.npy (NumPy) or FILE.csv."`
 }
 
-// Help is what --help says beside the flags.
+// Help returns the text of --help before the flags.
 func (embedCommand) Help() string {
 	return `It writes one embedding per image, in the order of the arguments; folders are searched recursively, in the order of the file names. Other files in folders are ignored and listed; a file without an extension is an image if its content is one. A .npy file is an array of float32 of shape (images, features), for numpy.load. A .csv file has the header file,e0,e1,… and one row per image.
 
@@ -101,7 +101,7 @@ type compareCommand struct {
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
-// Help is what --help says beside the flags.
+// Help returns the text of --help before the flags.
 func (compareCommand) Help() string {
 	return `It prints the distance between two images and, if the model has a threshold, whether the distance is within it.
 
@@ -111,7 +111,7 @@ Example:
 Without --model it uses the bundled model omniglot, which was trained on handwritten characters (dark ink on light paper, cropped to the ink), and rejects images of other kinds.`
 }
 
-// answer is what compare says as JSON.
+// answer is the JSON output of compare.
 type answer struct {
 	A         string   `json:"a"`
 	B         string   `json:"b"`

@@ -14,7 +14,7 @@ type evalCommand struct {
 	Embeddings embeddingsFlags `embed:""`
 }
 
-// Help is what --help says beside the flags.
+// Help returns the text of --help before the flags.
 func (evalCommand) Help() string {
 	return `It reads the settings and the model from the run folder, opens the data, draws the same test trials from the seed and measures. The results are those of the training, to the last digit; a difference from result.json is reported. If the data is not found, the recorded results are printed.
 

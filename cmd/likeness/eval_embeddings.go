@@ -21,7 +21,7 @@ type embeddingsFlags struct {
 	Seed       uint64 `default:"1" help:"With --embeddings: the random seed of the sample of pairs and of the one-shot trials."`
 }
 
-// embeddingsHelp is what the help of eval says of them.
+// embeddingsHelp is the part of the help of eval on embeddings.
 const embeddingsHelp = `With --embeddings it measures labeled embeddings of any origin: verification over all pairs, one-shot classification and retrieval within the set. Intervals are 95 % and resample images, since pairs that share an image are not independent.
 
   likeness embed photos --out embeddings.csv

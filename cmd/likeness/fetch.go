@@ -16,7 +16,7 @@ type fetchCommand struct {
 	To   string `placeholder:"DIR" help:"Destination folder. Default: the user's cache folder, where train --data NAME finds it."`
 }
 
-// Help is what --help says beside the flags.
+// Help returns the text of --help before the flags.
 func (fetchCommand) Help() string {
 	return `It downloads the files from where their authors publish them, verifies the size and the SHA-256 checksum of each, and prints the next command. Existing files are only verified. After Ctrl-C or a lost connection, the same command resumes the download (NAME.part) if the server still has the same file.
 

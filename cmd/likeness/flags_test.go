@@ -78,7 +78,7 @@ func TestRefusals(t *testing.T) {
 		"penalty":     {failure, []string{"penalty", `"conv1=much"`, "conv1=0.001"}, train("--size", "16", "--penalty", "conv1=much")},
 		"unseen":      {failure, []string{"unseen", `"bar9"`, "bar0, bar1"}, train("--unseen", "bar9")},
 		"solver":      {failure, []string{"solver", `"adm"`, "adamw"}, train("--solver", "adm", "--size", "16")},
-		"patience":    {failure, []string{"--patience: found 3", "nothing to validate by"}, train("--size", "16", "--patience", "3")},
+		"patience":    {failure, []string{"--patience: found 3", "no validation data"}, train("--size", "16", "--patience", "3")},
 		"penalized":   {failure, []string{`penalty "conv9"`, "conv1.weight"}, train("--size", "16", "--penalty", "conv9=1")},
 		"epochs":      {failure, []string{"--epochs: found 0, expected a number of 1 or more"}, train("--size", "16", "--epochs", "0")},
 		"augment":     {failure, []string{"--augment: found 7, expected a number from 0 to 1"}, train("--size", "16", "--augment", "7")},

@@ -26,7 +26,7 @@ type foundModel struct {
 	chosen string // why it was taken; empty where the user named it
 }
 
-// say names the model that the user did not name.
+// say prints the name of a model that was not given by a flag.
 func (f foundModel) say(c *console) {
 	if f.chosen != "" {
 		c.say("model        %s, %s", f.name, f.chosen)
@@ -130,7 +130,7 @@ type enrollCommand struct {
 	Wait    time.Duration `default:"1m" placeholder:"TIME" help:"Maximum time to wait while another process has the gallery open, such as 30s or 5m. [1m]"`
 }
 
-// Help is what --help says beside the flags.
+// Help returns the text of --help before the flags.
 func (enrollCommand) Help() string {
 	return `A gallery recognizes classes from one or a few example images each. It is one file with the embeddings of the examples, not the images. Examples are stored durably when the command reports them. If an image cannot be read, nothing is enrolled; other files in folders are ignored and listed. An image that is enrolled twice counts twice.
 
@@ -276,7 +276,7 @@ type forgetCommand struct {
 	Flags galleryFlags `embed:""`
 }
 
-// Help is what --help says beside the flags.
+// Help returns the text of --help before the flags.
 func (forgetCommand) Help() string {
 	return `It removes a class and all its examples. The file does not shrink, but later examples reuse the space. If the name of a class contains characters that would break a line, specify it as likeness classes prints it, or by its exact bytes.
 
@@ -311,7 +311,7 @@ type classesCommand struct {
 	Flags galleryFlags `embed:""`
 }
 
-// Help is what --help says beside the flags.
+// Help returns the text of --help before the flags.
 func (classesCommand) Help() string {
 	return `It prints the number of examples and the name of each class, and the gallery's model, rule and threshold. Characters that would break a line are printed as escapes such as \n or \u202e; likeness forget and verify accept names in this form.
 
@@ -354,7 +354,7 @@ type calibrateCommand struct {
 	Rate  float64      `name:"false-accept-rate" required:"" placeholder:"RATE" help:"False accept rate: the fraction of pairs of different classes whose distance may be within the threshold, such as 0.001."`
 }
 
-// Help is what --help says beside the flags.
+// Help returns the text of --help before the flags.
 func (calibrateCommand) Help() string {
 	return `It computes the distances of all pairs of images and finds the threshold at which the fraction RATE of the pairs of different classes is accepted. The gallery stores the threshold, and how it was found, in place of an older one. The images need not be of the classes of the gallery, but of the same kind, and of classes that the network was not trained on.
 

@@ -38,8 +38,7 @@ func printed(t *testing.T, what, text, expression string) {
 	}
 }
 
-// From enrollment to forgetting, in the order in which a user goes: each command
-// says what it did.
+// From enrollment to forgetting, in the order of use: each command says what it did.
 func TestGalleryCommands(t *testing.T) {
 	threshold := 1e-3
 	barGallery(t, &threshold)

@@ -17,7 +17,7 @@ type identifyCommand struct {
 	JSON       bool         `name:"json" help:"Print one JSON object per image."`
 }
 
-// Help is what --help says beside the flags.
+// Help returns the text of --help before the flags.
 func (identifyCommand) Help() string {
 	return `It prints the nearest class of each image and its distance, or unknown if that distance is above the rejection threshold: the threshold of likeness calibrate, or else the model's own. Without a threshold no image is rejected, which is reported.
 
@@ -27,7 +27,7 @@ Example:
 An image of an unknown class is compared with every example, so a gallery with many examples needs a low threshold: see likeness calibrate --help.`
 }
 
-// identified is what identify says as JSON.
+// identified is the JSON output of identify.
 type identified struct {
 	Image       string          `json:"image"`
 	ImageBytes  string          `json:"image_base64,omitempty"` // see pathBytes
@@ -138,7 +138,7 @@ type verifyCommand struct {
 	JSON  bool         `name:"json" help:"Print JSON."`
 }
 
-// Help is what --help says beside the flags.
+// Help returns the text of --help before the flags.
 func (verifyCommand) Help() string {
 	return `It compares the image with the examples of this class only and prints the distance and, if there is a threshold, whether the distance is within it.
 
@@ -146,7 +146,7 @@ Example:
   likeness verify alice photo.jpg --gallery faces.gallery`
 }
 
-// verified is what verify says as JSON.
+// verified is the JSON output of verify.
 type verified struct {
 	Image      string   `json:"image"`
 	ImageBytes string   `json:"image_base64,omitempty"` // see pathBytes

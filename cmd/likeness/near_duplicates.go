@@ -16,7 +16,7 @@ type nearDuplicatesCommand struct {
 	lookup
 }
 
-// Help is what --help says beside the flags.
+// Help returns the text of --help before the flags.
 func (nearDuplicatesCommand) Help() string {
 	return `It compares all pairs of images and prints groups of images within the threshold, the nearest first. Each line of a group has an image and its distance to the nearest image above it, so the first and the last image of a long group may be far apart.
 
@@ -29,7 +29,7 @@ Examples:
 ` + suitability
 }
 
-// groups is what near-duplicates says as JSON.
+// groups is the JSON output of near-duplicates.
 type groups struct {
 	Folder    string          `json:"folder"`
 	Model     string          `json:"model"`

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/term"
 )
 
-// progress shows how a training goes: on a terminal a bar, elsewhere a line
-// now and then; and a line for each epoch.
+// progress shows the progress of a training: on a terminal a bar, elsewhere a line now
+// and then; and a line for each epoch.
 type progress struct {
 	w     io.Writer
 	bar   *progressbar.ProgressBar // nil where w is no terminal
@@ -49,7 +49,7 @@ func (p *progress) begin() {
 	}
 }
 
-// resumed says that the next step is not the first.
+// resumed sets the number of the next step of a resumed training.
 func (p *progress) resumed() { p.done = -1 }
 
 func isTerminal(w io.Writer) bool {
@@ -116,14 +116,14 @@ type unit struct {
 	bytes bool   // it counts bytes of what
 }
 
-// usualQuiet is how long a job may take without a word.
+// usualQuiet is the time after which a job prints its progress.
 const usualQuiet = 2 * time.Second
 
 func newCounter(w io.Writer, u unit) *counter {
 	return &counter{w: w, begun: time.Now(), quiet: usualQuiet, unit: u}
 }
 
-// show says that so much is done.
+// show prints the progress.
 func (p *counter) show(done, total int64) {
 	if total <= 0 || time.Since(p.begun) < p.quiet {
 		return
@@ -175,8 +175,8 @@ func megabytes(bytes int64) float64 { return float64(bytes) / 1e6 }
 
 func size(bytes int64) string { return fmt.Sprintf("%.1f MB", megabytes(bytes)) }
 
-// printable is a text that came from elsewhere, such as a file's name or a class, as
-// it may be printed: what would forge a line, or is not UTF-8, is escaped.
+// printable is a text from outside the program, such as a file's name or a class, as it
+// may be printed: what would forge a line, or is not UTF-8, is escaped.
 func printable(s string) string { return wording.Printable(s) }
 
 // printJSON writes a value as one line of JSON, which stays one on a terminal, too:
@@ -199,9 +199,9 @@ func (c *console) printJSON(value any) error {
 	return err
 }
 
-// pathBytes is what JSON output says beside a path that is not UTF-8: its bytes in
-// base64. A JSON string cannot hold them, and two paths must not become one. It is
-// empty, to be left out, for a path that is UTF-8.
+// pathBytes is the JSON output beside a path that is not UTF-8: its bytes in base64. A
+// JSON string cannot hold them, and two paths must not become one. It is empty, to be
+// left out, for a path that is UTF-8.
 func pathBytes(path string) string {
 	if utf8.ValidString(path) {
 		return ""

@@ -21,7 +21,7 @@ type searchCommand struct {
 	lookup
 }
 
-// Help is what --help says beside the flags.
+// Help returns the text of --help before the flags.
 func (searchCommand) Help() string {
 	return `It prints the nearest images with their distances, the nearest first, and, if the model has a threshold, whether each distance is within it. If the query image is in the folder, it is not compared with itself.
 
@@ -32,7 +32,7 @@ Examples:
 ` + suitability
 }
 
-// matches is what search says as JSON.
+// matches is the JSON output of search.
 type matches struct {
 	Image     string      `json:"image"`
 	Folder    string      `json:"folder"`
@@ -69,7 +69,7 @@ func (s *searchCommand) Run(c *console) error {
 	if len(files) == 0 {
 		return errors.Errorf("the folder %s has no other image than %s", s.Folder, s.Image)
 	}
-	if err := s.judge(c, model, []retrieval.Traits{retrieval.MeasureImage(model.Preprocessing, img)}, s.Image); err != nil {
+	if err := s.check(c, model, []retrieval.Traits{retrieval.MeasureImage(model.Preprocessing, img)}, s.Image); err != nil {
 		return err
 	}
 	collection, err := s.embed(c, model, s.Folder, files)
@@ -126,7 +126,7 @@ func (s *searchCommand) describe(model *likeness.Model, name string, collection 
 	return found
 }
 
-// verdict says whether the match counts as the same, where that is known.
+// verdict reports whether the match counts as the same, where that is known.
 func (m fileMatch) verdict() string {
 	switch {
 	case m.Same == nil:
@@ -203,7 +203,7 @@ func (l lookup) embed(c *console, model *likeness.Model, folder string, files []
 	if err != nil {
 		return nil, err
 	}
-	if err := l.judge(c, model, traits, folder); err != nil {
+	if err := l.check(c, model, traits, folder); err != nil {
 		return nil, err
 	}
 	collection, err := embedFiles(c, model, files, l.SkipBroken)
@@ -222,8 +222,8 @@ func (l lookup) embed(c *console, model *likeness.Model, folder string, files []
 	return collection, nil
 }
 
-// judge refuses what the model is not made for, or says so and goes on.
-func (l lookup) judge(c *console, model *likeness.Model, traits []retrieval.Traits, what string) error {
+// check rejects out-of-domain images or, with --force, warns.
+func (l lookup) check(c *console, model *likeness.Model, traits []retrieval.Traits, what string) error {
 	err := retrieval.CheckTraits(model.Preprocessing, traits)
 	if err == nil {
 		return nil

@@ -30,7 +30,7 @@ type serveCommand struct {
 	TokenFile        string        `placeholder:"FILE" help:"File with the bearer token that requests must have. Default: the environment variable LIKENESS_TOKEN. Required for addresses other than loopback."`
 }
 
-// Help is what --help says beside the flags.
+// Help returns the text of --help before the flags.
 func (serveCommand) Help() string {
 	return `It prints the URL of the web UI, which compares two images and enrolls and identifies images that you draw or drop. API clients send images as files of a multipart form or as base64 in JSON:
 

@@ -212,7 +212,7 @@ func TestInterrupted(t *testing.T) {
 		t.Fatalf("exit code %d\n%s", code, stderr.String())
 	}
 	if !strings.Contains(stderr.String(), "stopped after 2 of 1000 epochs: interrupted") {
-		t.Errorf("the interruption is not told:\n%s", stderr.String())
+		t.Errorf("the interruption is not reported:\n%s", stderr.String())
 	}
 	result, err := report.Load(filepath.Join("run", "result.json"))
 	if err != nil || result.Stopped != "interrupted" {
@@ -536,7 +536,7 @@ func TestProgressThatIsNotKept(t *testing.T) {
 	}
 }
 
-// What a killed training was writing is in nobody's way and goes.
+// Temporary files of a killed training do not disturb the next one and are removed.
 func TestLeftoversGo(t *testing.T) {
 	inFolder(t)
 	bars(t, "bars", 6, 20)

@@ -162,10 +162,10 @@ func (g *Graph) each(count int, work func(w *walk, i int)) {
 	parallel.ForWorkers(len(walks), count, func(worker, i int) { work(walks[worker], i) })
 }
 
-// choose selects at most so many of the candidates, which it sorts, for the links of the
-// node from which their distances are measured. It is the paper's algorithm 4: a
-// candidate that is closer to a selected one than to the node is skipped, since it can
-// be reached through that one, so that links lead in all directions and out of clusters.
+// choose sorts the candidates and selects at most the given number of them for the links
+// of the node from which their distances are measured. It is the paper's algorithm 4: a
+// candidate that is closer to a selected one than to the node is skipped, since it can be
+// reached through that one, so that links lead in all directions and out of clusters.
 // Remaining links go to the nearest of the skipped candidates.
 func (g *Graph) choose(candidates []visit, most int) []visit {
 	slices.SortFunc(candidates, func(a, b visit) int {

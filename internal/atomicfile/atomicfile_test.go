@@ -225,9 +225,9 @@ func TestTemporaryName(t *testing.T) {
 	}
 }
 
-// What a killed process left of a file goes when the file is written, once it is
-// old; what another process may still be writing stays, and so does what is of
-// other files.
+// Temporary files of a killed process are removed when the file is written, once they are
+// old; what another process may still be writing stays, and so does what is of other
+// files.
 func TestAbandonedFilesGo(t *testing.T) {
 	folder := leave(t, left, other)
 	path, old := filepath.Join(folder, "model"), time.Now().Add(-25*time.Hour)

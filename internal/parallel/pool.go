@@ -38,14 +38,14 @@ var idle struct {
 var retained atomic.Int64
 
 // Retain keeps the workers from call to call until release is called; calling release
-// more than once has no further effect. When nobody retains the pool, the idle workers
+// more than once has no further effect. When the pool is not retained, the idle workers
 // end, and each call of For starts goroutines of its own, which end with it.
 func Retain() (release func()) {
 	retained.Add(1)
 	return sync.OnceFunc(endIdle)
 }
 
-// endIdle ends the idle workers if nobody else retains the pool.
+// endIdle ends the idle workers if the pool is not retained.
 func endIdle() {
 	if retained.Add(-1) > 0 {
 		return
@@ -85,7 +85,7 @@ func acquire(n int) []*worker {
 	return acquired
 }
 
-// release makes workers idle, or ends them if nobody retains the pool.
+// release makes workers idle, or ends them if the pool is not retained.
 func release(workers []*worker) {
 	idle.Lock()
 	defer idle.Unlock()

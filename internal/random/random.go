@@ -23,7 +23,7 @@ func New(seed uint64, path ...Part) *rand.Rand {
 	return rand.New(rand.NewPCG(Seed(seed, path...), Seed(seed^0x9e3779b97f4a7c15, path...)))
 }
 
-// Seed derives a seed of its own for a path, for code that takes a seed.
+// Seed derives a seed for a path, for code that takes a seed.
 func Seed(seed uint64, path ...Part) uint64 {
 	hash := fnv.New64a()
 	word := make([]byte, 9)

@@ -95,7 +95,7 @@ func decodeHeader(header []byte) (map[string]string, []entry, error) {
 		return nil, nil, err
 	}
 	if rest := bytes.Trim(header[decoder.InputOffset():], " "); len(rest) > 0 {
-		return nil, nil, errors.Wrapf(ErrMalformed, "the header goes on after its object: %.20q", rest)
+		return nil, nil, errors.Wrapf(ErrMalformed, "the header continues after its object: %.20q", rest)
 	}
 	return metadata, entries, checkOffsets(entries)
 }

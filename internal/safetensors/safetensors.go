@@ -90,7 +90,7 @@ func (f File) Checksum(without ...string) (string, error) {
 }
 
 // Seal adds the checksum of the file to its metadata. It detects accidental changes by a
-// disk or a transfer, not intentional ones: whoever changes a file can seal it again.
+// disk or a transfer, not intentional ones: a changed file can be sealed again.
 func (f *File) Seal() error {
 	sum, err := f.Checksum(ChecksumKey)
 	if err != nil {

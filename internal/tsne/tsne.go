@@ -21,10 +21,10 @@ const MinPoints = 4
 // Options are the settings of Map. The zero value has the defaults.
 type Options struct {
 	// Perplexity is the effective number of neighbors of a point, at least 1 and below
-	// the number of other points. Zero stands for 30, or a fifth of the number of other
-	// points if that is less.
+	// the number of other points. Zero means 30, or a fifth of the number of other points
+	// if that is less.
 	Perplexity float64
-	// Iterations is the number of steps of gradient descent; zero stands for 750.
+	// Iterations is the number of steps of gradient descent; zero means 750.
 	Iterations int
 	// Seed is the random seed of the initial positions.
 	Seed uint64

@@ -51,7 +51,7 @@ func (s BlockShape) pool() PoolShape {
 // Output returns the height and width of the result.
 func (s BlockShape) Output() (height, width int) { return s.pool().Output() }
 
-// Validate returns an error that says what is wrong with the shape, or nil.
+// Validate returns an error if the shape is not valid.
 func (s BlockShape) Validate() error {
 	if err := s.Conv.Validate(); err != nil {
 		return errors.Wrap(err, "convolution")

@@ -21,7 +21,7 @@ func (s ConvShape) Output() (height, width int) {
 	return (s.Height+2*s.Padding-s.KernelHeight)/s.Stride + 1, (s.Width+2*s.Padding-s.KernelWidth)/s.Stride + 1
 }
 
-// Validate returns an error that says what is wrong with the shape, or nil.
+// Validate returns an error if the shape is not valid.
 func (s ConvShape) Validate() error {
 	for _, d := range []dimension{
 		{"batch", s.Batch}, {"height", s.Height}, {"width", s.Width}, {"channels", s.Channels},

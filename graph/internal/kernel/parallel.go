@@ -37,10 +37,10 @@ type workspace[T Float] struct {
 	peaks   vector.Peaks[T]
 }
 
-// scratch holds the scratch memory of one element type that is not in use. There is
-// never more of it than was in use at the same time. It is kept while somebody calls
-// for it with Retain, and is no sync.Pool, because the garbage collector would empty
-// that, and every step would allocate megabytes again.
+// scratch holds the scratch memory of one element type that is not in use. There is never
+// more of it than was in use at the same time. It is kept while it is retained by Retain.
+// It is not a sync.Pool, because the garbage collector would empty that, and every step
+// would allocate megabytes again.
 type scratch[T Float] struct {
 	sync.Mutex
 	idle    []*workspace[T]

@@ -18,7 +18,7 @@ func (s PoolShape) Output() (height, width int) {
 	return (s.Height-s.Size)/s.Stride + 1, (s.Width-s.Size)/s.Stride + 1
 }
 
-// Validate returns an error that says what is wrong with the shape, or nil.
+// Validate returns an error if the shape is not valid.
 func (s PoolShape) Validate() error {
 	for _, d := range []dimension{
 		{"batch", s.Batch}, {"height", s.Height}, {"width", s.Width}, {"channels", s.Channels},
