@@ -180,7 +180,7 @@ func TestLoadNamesOtherFiles(t *testing.T) {
 func checkOther(t *testing.T, path, want string) {
 	t.Helper()
 	_, err := likeness.Load(path)
-	for _, part := range []string{path, "found " + want, "expected a safetensors file", "no model file", "Model.Save", "likeness train"} {
+	for _, part := range []string{path, "found " + want, "expected a safetensors file", "not a model file", "Model.Save", "likeness train"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%s: found %v, expected %q", path, err, part)
 		}

@@ -53,7 +53,7 @@ func TestInkIsAboveOneHalf(t *testing.T) {
 	for want, err := range map[string]error{
 		"no ink": second(evaluate.InkOf(make([]float32, 9), 3)),
 		"found 7 pixels, expected a positive multiple of the width 3": second(evaluate.InkOf(make([]float32, 7), 3)),
-		"expected a positive multiple of the width 0": second(evaluate.InkOf(make([]float32, 7), 0)),
+		"expected a positive multiple of the width 0":                 second(evaluate.InkOf(make([]float32, 7), 0)),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got error %v, want %q", err, want)
