@@ -36,7 +36,7 @@ func TestRunRefuses(t *testing.T) {
 		{func(t *trainer.Trainer) { t.Epochs = 0 }, "field Epochs: found 0, expected at least 1"},
 		{func(t *trainer.Trainer) { t.EpochSteps = -1 }, "field EpochSteps: found -1"},
 		{func(t *trainer.Trainer) { t.Patience = -1 }, "field Patience: found -1"},
-		{func(t *trainer.Trainer) { t.Patience = 1 }, "field Patience: to stop early there must be a Validation"},
+		{func(t *trainer.Trainer) { t.Patience = 1 }, "field Patience: found no Validation"},
 		{func(t *trainer.Trainer) { t.Augment = datasets.EachImage(datasets.Affine{Probability: 2}) }, "field Augment"},
 		{func(t *trainer.Trainer) { t.Model.Preprocessing.StdDev = []float64{0} }, "field Model: preprocessing: deviation is [0]"},
 		{func(t *trainer.Trainer) { t.Model.Preprocessing.Mean = []float64{math.NaN()} }, "field Model: preprocessing: mean is [NaN]"},
