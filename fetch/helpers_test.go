@@ -23,11 +23,11 @@ import (
 // content returns the given number of random bytes.
 func content(seed uint64, length int) []byte {
 	r := random.New(seed, "content")
-	bytes := make([]byte, length)
-	for i := range bytes {
-		bytes[i] = byte(r.IntN(256))
+	content := make([]byte, length)
+	for i := range content {
+		content[i] = byte(r.IntN(256))
 	}
-	return bytes
+	return content
 }
 
 func sum(content []byte) string {

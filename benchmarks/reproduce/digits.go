@@ -121,7 +121,7 @@ func (r recipe) digits(ctx context.Context, s settings, row Row, train, test *da
 }
 
 // regularization λ of linear classifiers.
-const regularisation = 1e-4
+const regularization = 1e-4
 
 // linear is the accuracy of a linear classifier.
 func linear(train, test *datasets.Dataset, lambda float64) measurement {

@@ -181,7 +181,7 @@ const shortSteps = 1000
 // name of its method. Its settings were chosen on alphabets of the minimal split that
 // were held out of training (validate -small small1 -hold).
 func shortRecipe(loss string) (r recipe, method string) {
-	r, method = usual(shortSteps), "n-pair, cosine"
+	r, method = defaultRecipe(shortSteps), "n-pair, cosine"
 	r.solver.LearningRate = 6e-3
 	r.augment.Batch.Elastic = datasets.Elastic{Displacement: 3, Smoothness: 6, Probability: 1}
 	if loss != "n-pair" {

@@ -18,7 +18,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Long says whether the tests that take minutes are wanted: the environment variable
+// Long reports whether the tests that take minutes are wanted: the environment variable
 // LIKENESS_LONG is set.
 func Long() bool { return os.Getenv("LIKENESS_LONG") != "" }
 
