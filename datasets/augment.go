@@ -32,18 +32,24 @@ type Augmentation struct {
 	Background uint8 `toml:"background"`
 }
 
-// EachImage returns an augmentation that transforms each image independently.
+// EachImage returns an augmentation that transforms each image independently, with the
+// probability of the transformation.
 func EachImage(a Affine) *Augmentation {
 	return &Augmentation{Image: Distortion{Affine: a}}
 }
 
-// Validate returns an error for a field outside its range.
+// Validate returns an error for a field outside its range, and for a distortion that is
+// set but has the probability 0, with which it would have no effect.
 func (a Augmentation) Validate() error {
 	for _, part := range []struct {
 		name string
 		Distortion
 	}{{"image", a.Image}, {"batch", a.Batch}} {
-		if err := part.validate(); err != nil {
+		err := part.validate()
+		if err == nil {
+			err = part.checkProbabilities()
+		}
+		if err != nil {
 			return errors.Wrap(err, part.name)
 		}
 	}
@@ -58,6 +64,19 @@ func (d Distortion) validate() error {
 		return err
 	}
 	return d.Stroke.Validate()
+}
+
+// checkProbabilities returns an error for a part that is set but never applied.
+func (d Distortion) checkProbabilities() error {
+	switch affine := d.Affine; {
+	case affine.Probability == 0 && (affine.Rotation != 0 || affine.Shear != 0 || affine.Translation != 0 || affine.ScaleMin != affine.ScaleMax):
+		return errors.Errorf("affine transformation %+v: found the probability 0, with which it has no effect: set Probability, such as 1", affine)
+	case d.Elastic.Probability == 0 && d.Elastic.Displacement != 0:
+		return errors.Errorf("elastic deformation %+v: found the probability 0, with which it has no effect: set Probability, such as 1", d.Elastic)
+	case d.Stroke.Probability == 0 && (d.Stroke.Min != 0 || d.Stroke.Max != 0):
+		return errors.Errorf("stroke %+v: found the probability 0, with which it has no effect: set Probability, such as 1", d.Stroke)
+	}
+	return nil
 }
 
 // Apply writes a random distortion of src to dst, both (height, width, channels) bytes of

@@ -84,14 +84,12 @@ var formats = []struct {
 	{open: openIDX}, {open: openCIFAR}, {open: openOmniglot, omniglot: true}, {open: openTuples}, {open: openParts}, {open: openClasses},
 }
 
-const accepted = `a folder with one of
-  - train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, each perhaps with .gz (MNIST)
-  - data_batch_1.bin to data_batch_5.bin and test_batch.bin (CIFAR-10), or cifar-10-binary.tar.gz
-  - images_background and images_evaluation, as zip files or folders (Omniglot)
-  - a CSV file with the header a,b,different or anchor,positive,negative
-  - folders train, val and test of class folders
-  - a folder of images for each class, at least two, perhaps in folders of groups
-or a CSV file itself`
+// It is one line, as all errors are.
+const accepted = "a folder of images for each class, at least two, perhaps in folders of groups or in train, val and test; " +
+	"or a CSV file with the header a,b,different or anchor,positive,negative, or a folder with it; or the files of " +
+	"MNIST (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each perhaps with .gz), " +
+	"CIFAR-10 (data_batch_1.bin to data_batch_5.bin and test_batch.bin, or cifar-10-binary.tar.gz) or " +
+	"Omniglot (images_background and images_evaluation, as zip files or folders)"
 
 // Open reads a data set. Its format is recognized by what the folder contains:
 //

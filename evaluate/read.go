@@ -102,7 +102,8 @@ func readLabels(file string) ([]string, error) {
 
 // ReadCSV reads labeled embeddings from a table with a header. The columns label and
 // file, at any position, are text, and all others are the elements of the embeddings, in
-// their order. The class of a row is its label; without a column label it is the folder
+// their order. If most of these are numbered, such as 0, 1, 2 or x0, x1, x2, a column that
+// is not, such as id, is an error. The class of a row is its label; without a column label it is the folder
 // that contains the file, such as cat for photos/cat/1.png.
 func ReadCSV(r io.Reader) (*Table, error) {
 	if r == nil {
@@ -137,6 +138,34 @@ func ReadCSV(r io.Reader) (*Table, error) {
 	return t, err
 }
 
+// checkNumbered refuses columns, such as id, beside a majority of numbered ones: they are
+// not elements of embeddings, but would change every distance.
+func checkNumbered(header []string, texts map[int]string) error {
+	names := map[string][]string{} // of columns by their name without the number; those without a number by ""
+	most := ""
+	for i, name := range header {
+		if _, text := texts[i]; text {
+			continue
+		}
+		name = strings.TrimSpace(name)
+		series := strings.TrimRight(name, "0123456789")
+		if series == name {
+			series = ""
+		} else {
+			series += "#"
+		}
+		if names[series] = append(names[series], name); series != "" && (most == "" || len(names[series]) > len(names[most])) {
+			most = series
+		}
+	}
+	for series, others := range names {
+		if series != most && 2*len(names[most]) > len(header)-len(texts) {
+			return errors.Errorf("the header has the column %q beside the embedding's elements %s: remove it, or name it label or file if it is that", others[0], strings.Join(names[most][:min(2, len(names[most]))], ", ")+", …")
+		}
+	}
+	return nil
+}
+
 // readCSV reads the embeddings and the columns of text by their names.
 func readCSV(r io.Reader) (Embeddings, map[string][]string, error) {
 	table := csv.NewReader(r)
@@ -153,6 +182,9 @@ func readCSV(r io.Reader) (Embeddings, map[string][]string, error) {
 			}
 			texts[i], columns[name] = name, []string{}
 		}
+	}
+	if err := checkNumbered(header, texts); err != nil {
+		return Embeddings{}, nil, err
 	}
 	embeddings := Embeddings{Columns: len(header) - len(texts)}
 	if embeddings.Columns < 1 {
@@ -175,7 +207,7 @@ func readCSV(r io.Reader) (Embeddings, map[string][]string, error) {
 			value, err := strconv.ParseFloat(strings.TrimSpace(field), 32)
 			if err != nil {
 				line, _ := table.FieldPos(i)
-				return Embeddings{}, nil, errors.Errorf("line %d, column %d: found %.40q, expected a number", line, i+1, field)
+				return Embeddings{}, nil, errors.Errorf("line %d, column %d: found %.40q, expected a number: the columns of text are those with the names label and file in the header", line, i+1, field)
 			}
 			embeddings.Data = append(embeddings.Data, float32(value))
 		}

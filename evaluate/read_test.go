@@ -65,6 +65,8 @@ func TestReadFile(t *testing.T) {
 		"a header and no rows":                                 {write("k.csv", "label,e0\n"), ""},
 		"row 1: the label is empty":                            {write("l.csv", "label,e0\n,1\n"), ""},
 		"embedding 0 is NaN":                                   {write("m.csv", "label,e0\na,NaN\n"), ""},
+		`has the column "id"`:                                 {write("o.csv", "label,id,e0,e1\na,1,1,2\n"), ""},
+		`has the column "class"`:                              {write("p.csv", "class,e0,e1\nant,1,2\n"), ""},
 		"two columns label":                                    {write("n.csv", "label,label,e0\na,b,1\n"), ""},
 		"the array ends after 0 of 1000000000000 elements":     {write("o.npy", npy(1, "{'descr': '<f4', 'fortran_order': False, 'shape': (1000000, 1000000)}")), labels},
 		"in Fortran order":                                     {write("p.npy", npy(1, "{'descr': '<f4', 'fortran_order': True, 'shape': (1, 1)}")), labels},

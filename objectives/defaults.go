@@ -234,7 +234,10 @@ func withOptions(loss Loss, o Options) (Loss, error) {
 		if hasOption(loss, name) {
 			result.FieldByName(name).Set(value)
 		} else if !value.IsZero() {
-			return nil, errors.Errorf("%s has no option %s", loss.Name(), strings.ToLower(name))
+			if name = strings.ToLower(name); name == "soft" {
+				name = "soft margin"
+			}
+			return nil, errors.Errorf("%s has no option %s", loss.Name(), name)
 		}
 	}
 	return result.Interface().(Loss), nil

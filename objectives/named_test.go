@@ -121,7 +121,7 @@ func TestNamedRefusals(t *testing.T) {
 		{"n-pair", "signed-weighted-l1", objectives.Options{}, "n-pair with signed-weighted-l1: its values may be negative, so they are not distances: use weighted-l1"},
 		{"prototypical", "l2", objectives.Options{}, "prototypical with l2: the distance from a mean does not follow from such distances: use squared-l2 or cosine"},
 		{"triplet", "l2", objectives.Options{Scale: 2}, "triplet has no option scale"},
-		{"semi-hard", "l2", objectives.Options{Soft: true}, "semi-hard has no option soft"},
+		{"semi-hard", "l2", objectives.Options{Soft: true}, "semi-hard has no option soft margin"},
 		{"batch-all", "l2", objectives.Options{Balanced: true}, "batch-all has no option balanced"},
 	}
 	for _, test := range tests {

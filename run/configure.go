@@ -51,8 +51,7 @@ var generalDefaults = Settings{
 	Schedule:     "cosine",
 }
 
-// embeddedDefaults are those of omniglot-small1: a training of little more
-// than a minute. They were
+// embeddedDefaults are those of omniglot-small1: a training of about a minute. They were
 // chosen on alphabets of that set that were held out of training, see
 // benchmarks/reproduce, whose job short has the same settings.
 func embeddedDefaults(objective string) Settings {
@@ -63,9 +62,9 @@ func embeddedDefaults(objective string) Settings {
 
 		Backbone: "conv7",
 
-		Objective: cmp.Or(objective, "batch-all"), Head: "cosine",
+		Objective: cmp.Or(objective, "n-pair"), Head: "cosine",
 
-		Epochs: 10, StepsPerEpoch: 150,
+		Epochs: 10, StepsPerEpoch: 100,
 		Batch: 128, ImagesPerClass: 4,
 		Seed: 1,
 
@@ -81,7 +80,7 @@ func embeddedDefaults(objective string) Settings {
 	case "batch-ratio", "triplet-ratio":
 		s.Scale = 40
 	case "n-pair", "supervised-contrastive", "nca", "prototypical":
-		s.Temperature = 0.035
+		s.Temperature, s.LearningRate = 0.035, 3e-3
 	case "contrastive", "batch-contrastive":
 		s.Head, s.Normalize, s.Margin = "l2", true, 1
 	case "cross-entropy", "batch-cross-entropy":

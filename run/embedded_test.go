@@ -25,14 +25,14 @@ func TestDefaultsOfTheData(t *testing.T) {
 		rate       float64
 		grouped    bool
 	}{
-		{"nothing", "", Settings{}, "omniglot-small1", "batch-all", "conv7", 6e-3, true},
+		{"nothing", "", Settings{}, "omniglot-small1", "n-pair", "conv7", 3e-3, true},
 		{"an objective", "", Settings{Objective: "triplet"}, "omniglot-small1", "triplet", "conv7", 6e-3, false},
 		{"mnist", "", Settings{Data: "mnist"}, "mnist", "contrastive", "lenet", 3e-3, false},
 		{"a folder", "", Settings{Data: "photos"}, "photos", "contrastive", "lenet", 3e-3, false},
 		{"a file without data", "old.toml", Settings{}, "", "contrastive", "lenet", 3e-3, false},
 		{"a file with empty data", "empty.toml", Settings{}, "", "triplet", "lenet", 3e-3, false},
-		{"a file and data", "old.toml", Settings{Data: "omniglot-small1"}, "omniglot-small1", "batch-all", "conv7", 6e-3, true},
-		{"a file with the data", "new.toml", Settings{}, "omniglot-small1", "n-pair", "conv7", 6e-3, true},
+		{"a file and data", "old.toml", Settings{Data: "omniglot-small1"}, "omniglot-small1", "n-pair", "conv7", 3e-3, true},
+		{"a file with the data", "new.toml", Settings{}, "omniglot-small1", "n-pair", "conv7", 3e-3, true},
 		{"a file with other data than the flag", "new.toml", Settings{Data: "photos"}, "photos", "n-pair", "lenet", 3e-3, false},
 	} {
 		given := map[string]bool{"data": test.flags.Data != "", "objective": test.flags.Objective != ""}
@@ -88,7 +88,7 @@ func TestEmbeddedData(t *testing.T) {
 	if validation, _, err := setup.data.validation(1); validation != nil || err != nil {
 		t.Errorf("found a validation (%v), expected none: nothing is held out", err)
 	}
-	if _, ok := setup.loss.(objectives.BatchAll); !ok || setup.head != (heads.Cosine{}) || setup.settings.Data != "omniglot-small1" {
+	if _, ok := setup.loss.(objectives.NPair); !ok || setup.head != (heads.Cosine{}) || setup.settings.Data != "omniglot-small1" {
 		t.Errorf("found %T with %T on %s", setup.loss, setup.head, setup.settings.Data)
 	}
 	s.Limit, s.TestLimit = 100, 1

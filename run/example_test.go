@@ -44,6 +44,6 @@ func ExampleDefaults() {
 	settings.Rotation = 0 // scale, shear and translate, but do not rotate
 	fmt.Println(settings.Check())
 	// Output:
-	// conv7 batch-all 0.006
+	// conv7 n-pair 0.003
 	// <nil>
 }

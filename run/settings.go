@@ -59,7 +59,7 @@ type Settings struct {
 	Network   *backbone.Spec `toml:"network" of:"backbone from" kong:"-"` // the blocks of a network that has no name
 
 	Objective   string  `toml:"objective" group:"Objective" placeholder:"NAME" help:"Loss function. Of pairs: contrastive, cross-entropy. Of triplets: triplet, triplet-ratio. Of labeled batches: batch-contrastive, batch-cross-entropy, batch-all, batch-hard, batch-ratio, semi-hard, n-pair, supervised-contrastive, nca, prototypical."`
-	Head        string  `toml:"head" group:"Objective" placeholder:"NAME" help:"Distance between two embeddings: l2, squared-l2, l1, weighted-l1 or cosine. Default: weighted-l1 for the cross-entropies, otherwise l2."`
+	Head        string  `toml:"head" group:"Objective" placeholder:"NAME" help:"Distance between two embeddings: l2, squared-l2, l1, weighted-l1 or cosine. Default: that of the model of --from, or weighted-l1 for the cross-entropies and otherwise l2."`
 	Margin      float64 `toml:"margin" of:"objective head" group:"Objective" placeholder:"DISTANCE" help:"Margin of the loss. Default: chosen for the loss and the head."`
 	Scale       float64 `toml:"scale" of:"objective head" group:"Objective" placeholder:"FACTOR" help:"Factor on the distances in triplet-ratio and batch-ratio. Default: chosen for the head."`
 	Temperature float64 `toml:"temperature" of:"objective head" group:"Objective" placeholder:"τ" help:"Temperature of the softmax in n-pair, supervised-contrastive, nca and prototypical. Default: chosen for the head."`

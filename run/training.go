@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"reflect"
@@ -20,7 +21,8 @@ import (
 
 // start loads the model to fine-tune, if there is one, and gives it the embedding
 // dimension of the settings, if they have one. Its network and its preprocessing become
-// those of the settings.
+// those of the settings, and so does its head if they have none and the objective allows
+// it.
 func (s *Settings) start() (*likeness.Model, error) {
 	if s.From == "" {
 		return nil, nil
@@ -39,6 +41,11 @@ func (s *Settings) start() (*likeness.Model, error) {
 	if s.Features != 0 {
 		if model, err = trainer.WithFeatures(model, s.Features, s.Seed); err != nil {
 			return nil, errors.WithMessage(err, "--features")
+		}
+	}
+	if s.Head == "" && (model.Head.Name() != "weighted-l1" || strings.HasSuffix(s.Objective, "cross-entropy")) {
+		if _, _, err := objectives.Named(s.Objective, model.Head.Name(), s.options(1)); err == nil {
+			s.Head = model.Head.Name()
 		}
 	}
 	network := model.Backbone.(backbone.Network) // the only type that Load returns
@@ -85,7 +92,21 @@ func (s *setup) trainer(start *likeness.Model, checkpoint string) (*trainer.Trai
 	if t.Patience > 0 && t.Validate == nil {
 		return nil, errors.Errorf("--patience: found %d, but there is no validation data: the data set has no validation part and too few images of each class to hold some out", t.Patience)
 	}
-	return t, t.Check()
+	if err := t.Check(); err != nil {
+		return nil, err
+	}
+	s.noteSteps(t)
+	return t, nil
+}
+
+// noteSteps warns of a training that is too short to learn much.
+func (s *setup) noteSteps(t *trainer.Trainer) {
+	const few = 100
+	perStep := s.loss.Kind().Towers() * t.Batch
+	perEpoch := cmp.Or(t.EpochSteps, (t.Images.Len()+perStep-1)/perStep)
+	if steps := perEpoch * t.Epochs; steps < few {
+		s.notes = append(s.notes, fmt.Sprintf("warning: the training has about %d steps in all, too few to learn much: set more with --epochs or --steps-per-epoch", steps))
+	}
 }
 
 // model is the network to train, with the weights of start that it has, and with the

@@ -203,7 +203,7 @@ func (r *run) readCheckpoint() (*progress, error) {
 		return nil, nil
 	}
 	if r.Checkpoint == "" {
-		return nil, errors.New("field Resume: found no Checkpoint to resume from")
+		return nil, errors.New("field Resume: it is set, but the field Checkpoint, the file to resume from, is empty")
 	}
 	file, err := safetensors.ReadFile(r.Checkpoint)
 	if errors.Is(err, os.ErrNotExist) {

@@ -218,7 +218,7 @@ func TestResumeRefuses(t *testing.T) {
 	expectMessage(t, "broken file", err, checkpoint)
 	broken.Checkpoint = ""
 	_, err = broken.Run(context.Background())
-	expectMessage(t, "no file", err, "field Resume: found no Checkpoint")
+	expectMessage(t, "no file", err, "field Resume: it is set, but the field Checkpoint")
 }
 
 func expectMessage(t *testing.T, name string, err error, want string) {

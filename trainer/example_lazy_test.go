@@ -46,7 +46,12 @@ func (f *files) Read(i int, pixels []uint8) error {
 type neighbors struct{ each, classes int } // images of each class, which follow one another
 
 func (n neighbors) Kind() datasets.Kind { return datasets.Triplets }
-func (n neighbors) Identity() string    { return "negatives of the next class" }
+
+// Identity names all that decides what is drawn, so that a checkpoint is not resumed with
+// other examples.
+func (n neighbors) Identity() string {
+	return fmt.Sprintf("negatives of the next of %d classes of %d images", n.classes, n.each)
+}
 
 func (n neighbors) Sample(r *rand.Rand, count int) datasets.Tuples {
 	t := datasets.Tuples{Indices: make([][]int, 3)}
@@ -93,6 +98,14 @@ func Example_lazyImages() {
 		Validate: validation, Checkpoint: filepath.Join(folder, "checkpoint.safetensors"),
 		OnCollapse: func(c trainer.Collapse) { fmt.Println(c) },
 	}
+	// The training is interrupted after its first epoch, and resumed.
+	ctx, interrupt := context.WithCancel(context.Background())
+	training.OnEpoch = func(trainer.Epoch) { interrupt() }
+	if _, err := training.Run(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+	training.Resume = true
 	result, err := training.Run(context.Background())
 	if err != nil {
 		fmt.Println(err)

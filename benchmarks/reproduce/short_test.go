@@ -16,10 +16,10 @@ import (
 // the same weights, bit for bit.
 func TestShortIsTheDefaultTraining(t *testing.T) {
 	for loss, objective := range map[string]string{
-		"triplet": "", "ratio": "batch-ratio", "batch-contrastive": "batch-contrastive", "cross-entropy": "batch-cross-entropy", "n-pair": "n-pair",
+		"n-pair": "", "triplet": "batch-all", "ratio": "batch-ratio", "batch-contrastive": "batch-contrastive", "cross-entropy": "batch-cross-entropy",
 	} {
 		t.Run(loss, func(t *testing.T) {
-			if loss != "triplet" {
+			if loss != "n-pair" {
 				testutil.SkipUnlessLong(t, "one loss stands for the others")
 			}
 			s := settings{seed: 3, side: side, steps: 10, note: t.Logf}
@@ -44,7 +44,7 @@ func TestShortIsTheDefaultTraining(t *testing.T) {
 				t.Errorf("preprocessing (-short +default):\n%s", diff)
 			}
 			defaults := run.Defaults()
-			if loss == "triplet" && defaults.Epochs*defaults.StepsPerEpoch != shortSteps {
+			if loss == "n-pair" && defaults.Epochs*defaults.StepsPerEpoch != shortSteps {
 				t.Errorf("found %d epochs of %d steps, expected %d steps", defaults.Epochs, defaults.StepsPerEpoch, shortSteps)
 			}
 		})
