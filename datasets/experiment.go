@@ -33,8 +33,8 @@ type Experiment struct {
 type ExperimentOptions struct {
 	// NoUnseen trains on all classes of Train: none is held out for Unseen.
 	NoUnseen bool
-	// UnseenClasses are held out for Unseen. If there are none, UnseenFraction or
-	// the default of Splits.Experiment chooses them.
+	// UnseenClasses are held out for Unseen. If it is nil, UnseenFraction or the
+	// default of Splits.Experiment chooses them; an empty list is an error.
 	UnseenClasses []string
 	// UnseenFraction of the classes of Train are held out for Unseen, drawn at
 	// random, and at least one. If it is 0, Splits.Experiment holds out its default,
@@ -195,6 +195,8 @@ func (s Splits) unseenClasses(o ExperimentOptions) ([]string, error) {
 		return nil, errors.Errorf("found NoUnseen with UnseenClasses %q and UnseenFraction %v, expected only one of the three", o.UnseenClasses, o.UnseenFraction)
 	case o.NoUnseen:
 		return testOnly, nil
+	case o.UnseenClasses != nil && len(o.UnseenClasses) == 0: // which once meant none
+		return nil, errors.New("found an empty list UnseenClasses, expected classes, or nil for the default, or NoUnseen for none")
 	case len(o.UnseenClasses) > 0:
 		for _, name := range o.UnseenClasses {
 			if !slices.Contains(candidates, name) && !slices.Contains(testOnly, name) {

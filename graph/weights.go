@@ -183,7 +183,8 @@ func (w *Weights) NotFinite() string {
 // path.Match such as "conv[12].*". The name of a block, and a pattern that matches all
 // its weights, also match its batch norm with the running statistics ("norm1.*") and its
 // PReLU ("conv1_prelu.*"). It is an error if a pattern matches nothing; then nothing is
-// frozen. Graphs built later treat frozen weights as constants.
+// frozen. Graphs built later treat frozen weights as constants. A model file does not
+// record what is frozen.
 func (w *Weights) Freeze(patterns ...string) error {
 	var frozen []*Weight
 	for _, pattern := range patterns {

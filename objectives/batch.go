@@ -56,7 +56,8 @@ const WeightPrefix = "loss."
 // Weight returns a trainable weight of the loss itself, such as a vector for each class
 // or a temperature. Its name is "loss.NAME" ("loss.2.NAME" for the second loss of a Sum),
 // by which it can have its own learning rate, as by the pattern "loss.*". Checkpoints
-// contain it; a saved model does not. See graph.Builder.Weight for the arguments.
+// contain it; a saved model does not. After the training its values are in
+// model.Weights.Get("loss.NAME"). See graph.Builder.Weight for the arguments.
 func (batch Batch) Weight(b *graph.Builder, name string, role graph.Role, initializer graph.Initializer, shape ...int) *graph.Node {
 	return b.Weight(WeightPrefix+batch.scope+name, role, initializer, shape...)
 }

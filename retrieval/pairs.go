@@ -222,7 +222,8 @@ type Match struct {
 
 // Nearest returns the k images of the collection that are nearest to an embedding, or all
 // if there are fewer, sorted by distance and then by index. The embedding must have as many
-// features as those of the collection.
+// features as those of the collection. An image of the collection finds itself, at distance
+// 0: ask for one more than needed.
 func (c *Collection) Nearest(query []float32, k int) ([]Match, error) {
 	if k < 1 {
 		return nil, errors.Errorf("nearest images: found k = %d, expected at least 1", k)

@@ -47,3 +47,42 @@ func ExampleDefaults() {
 	// conv7 n-pair 0.003
 	// <nil>
 }
+
+// A settings file: the same names as the flags, with underscores. Only a file has layers
+// with settings of their own.
+func ExampleLoad() {
+	folder, err := os.MkdirTemp("", "settings")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(folder)
+	path := filepath.Join(folder, "photos.toml")
+	text := `
+data = "photos"
+size = "32x32"
+backbone = "conv4"
+batch_norm = true
+objective = "batch-hard"
+head = "cosine"
+unseen = "none"
+epochs = 50
+learning_rate = 0.001
+augment = 0.5
+
+[[layers]]
+name = "conv1"
+rate_scale = 0.1 # a tenth of the learning rate
+`
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+		fmt.Println(err)
+		return
+	}
+	settings, err := run.Load(path)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(settings.Objective, settings.Head, settings.Epochs, settings.Batch, settings.Layers[0].Name)
+	// Output: batch-hard cosine 50 128 conv1
+}

@@ -53,6 +53,13 @@ func ExampleWithFeatures() {
 		fmt.Println(weight.Name, weight.Value.Shape(), "unchanged:", slices.Equal(old.Value.Float32s(), weight.Value.Float32s()))
 	}
 	// Output:
-	// conv1.weight (4, 3, 3, 1) unchanged: true
+	// norm1.weight (4) unchanged: true
+	// norm1.bias (4) unchanged: true
+	// norm1.running_mean (4) unchanged: true
+	// norm1.running_var (4) unchanged: true
+	// conv1.weight (4, 1, 3, 3) unchanged: true
 	// conv1.bias (4) unchanged: true
+	// conv1_prelu.weight (4) unchanged: true
+	// linear1.weight (5, 144) unchanged: false
+	// linear1.bias (5) unchanged: false
 }
