@@ -133,7 +133,7 @@ func TestExperimentKeepsItsPromises(t *testing.T) {
 			Seed:               rapid.Uint64().Draw(t, "seed"),
 		}
 		if rapid.Bool().Draw(t, "names unseen classes") {
-			o.UnseenClasses = rapid.SliceOfNDistinct(rapid.SampledFrom(pool), 0, 3, rapid.ID[string]).Draw(t, "unseen classes")
+			o.UnseenClasses = rapid.SliceOfNDistinct(rapid.SampledFrom(pool), 1, 3, rapid.ID[string]).Draw(t, "unseen classes")
 		}
 		if len(o.UnseenClasses) == 0 && o.UnseenFraction == 0 {
 			o.NoUnseen = rapid.Bool().Draw(t, "no unseen classes")
@@ -182,6 +182,9 @@ func TestExperimentHoldsOutTheLastDigits(t *testing.T) {
 func TestExperimentOnAllClasses(t *testing.T) {
 	digits := strings.Split("0123456789", "")
 	splits := datasets.Splits{Name: "digits", Train: part("train", 10, digits...), Test: part("test", 5, digits...)}
+	if _, err := splits.Experiment(datasets.ExperimentOptions{UnseenClasses: []string{}}); err == nil || !strings.Contains(err.Error(), "NoUnseen") {
+		t.Errorf("an empty list of unseen classes: found the error %v, expected one that names NoUnseen", err)
+	}
 	e, err := splits.Experiment(datasets.ExperimentOptions{NoUnseen: true})
 	if err != nil {
 		t.Fatal(err)
