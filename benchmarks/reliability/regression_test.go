@@ -22,7 +22,7 @@ func TestRegression(t *testing.T) {
 		worsened []string
 		out      []string // figures outside their bands
 	}{
-		{[]string{"--limit", "200", "--epochs", "1"}, []string{"nearest neighbor, seen classes: found", "loss of the last epoch: found"}},
+		{[]string{"--limit", "200", "--test-limit", "100", "--epochs", "1"}, []string{"nearest neighbor, seen classes: found", "loss of the last epoch: found"}},
 		{nil, nil},
 		{[]string{"--learning-rate", "3e-4"}, []string{"nearest neighbor, seen classes: found", "loss of the last epoch: found", "validation of the last epoch: found"}},
 	} {

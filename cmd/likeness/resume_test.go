@@ -75,7 +75,7 @@ func TestKilledAndResumed(t *testing.T) {
 	tool(t, append(arguments, "--out", "whole")...)
 	whole := time.Since(start)
 
-	kills := 5
+	kills := 3
 	if testutil.Long() {
 		kills = 200
 	}
