@@ -361,6 +361,35 @@ func pictures(t *testing.T, folder string) (names []string) {
 	return names
 }
 
+// The default training needs no file and no module cache, is tested by one-shot trials of
+// alphabets that it has not seen, and stands beside the published results.
+func TestDefaultTrainingNeedsNoFiles(t *testing.T) {
+	inFolder(t)
+	for _, variable := range []string{"GOMODCACHE", "GOPATH", "XDG_CACHE_HOME", "LIKENESS_DATA"} {
+		t.Setenv(variable, filepath.Join(t.TempDir(), "nowhere"))
+	}
+	table, said := tool(t, "train", "--width", "2", "--epochs", "1", "--steps-per-epoch", "1", "--limit", "400", "--test-limit", "80", "--out", "run")
+	for _, want := range []string{"one-shot accuracy", "published, one-shot accuracy: people 95.5, Bayesian program learning 95.8, Koch et al. 2015 92.0 (trained on 30 alphabets)"} {
+		if !strings.Contains(table, want) {
+			t.Errorf("found no %q in\n%s", want, table)
+		}
+	}
+	for _, want := range []string{"n-pair (temperature 0.035) with cosine", "likeness train --data FOLDER", "too few to learn much"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("found no %q in\n%s", want, said)
+		}
+	}
+	if result := read(t, "run", "result.json"); !strings.Contains(result, `"oneshot_accuracy"`) || !strings.Contains(result, `"published"`) {
+		t.Errorf("found %s", result)
+	}
+	if config := read(t, "run", "config.toml"); !strings.Contains(config, `data = "omniglot-small1"`) {
+		t.Errorf("found %s", config)
+	}
+	if again, _ := tool(t, "eval", "--run", "run"); again != table {
+		t.Errorf("tables (-train +eval):\n%s", cmp.Diff(table, again))
+	}
+}
+
 // A training leaves a page, which eval writes again from the files, to the bit.
 func TestPage(t *testing.T) {
 	inFolder(t)
