@@ -237,9 +237,9 @@ func learningCurves(epochs []trainer.Epoch) (chart, error) {
 		zero  bool // whether the axis begins at 0
 		value func(trainer.Epoch) *float64
 	}{
-		{"loss", blue, false, func(e trainer.Epoch) *float64 { return &e.Cost }},
+		{"loss", blue, false, func(e trainer.Epoch) *float64 { return &e.Loss }},
 		{"validation", green, false, func(e trainer.Epoch) *float64 { return e.Validation }},
-		{"learning rate", gray, true, func(e trainer.Epoch) *float64 { return &e.Rate }},
+		{"learning rate", gray, true, func(e trainer.Epoch) *float64 { return &e.LearningRate }},
 	} {
 		var points plotter.XYs
 		for _, e := range epochs {

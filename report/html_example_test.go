@@ -20,7 +20,7 @@ func ExamplePage_Write() {
 	run := report.Page{
 		Title:  "MNIST: lenet, contrastive with l2",
 		Report: report.Report{Dataset: "MNIST", Seed: 1, Seconds: 13},
-		Epochs: []trainer.Epoch{{Epoch: 1, Cost: 0.04, Rate: 0.003}, {Epoch: 2, Cost: 0.02, Rate: 0.001}},
+		Epochs: []trainer.Epoch{{Epoch: 1, Loss: 0.04, LearningRate: 0.003}, {Epoch: 2, Loss: 0.02, LearningRate: 0.001}},
 		Config: "seed = 1\n",
 	}
 	if err := run.Write(folder); err != nil {

@@ -51,7 +51,7 @@ func runOf(t *testing.T, p *Plan, trained *likeness.Model) Page {
 	first, second := 0.6, 0.8
 	return Page{
 		Title: "patterns: projection", Report: r, Evidence: evidence, Validated: "ROC AUC on 12 images", Config: "seed = 1\n",
-		Epochs: []trainer.Epoch{{Epoch: 1, Cost: 0.5, Validation: &first, Rate: 0.01}, {Epoch: 2, Cost: 0.3, Validation: &second, Best: true, Rate: 0.005}},
+		Epochs: []trainer.Epoch{{Epoch: 1, Loss: 0.5, Validation: &first, LearningRate: 0.01}, {Epoch: 2, Loss: 0.3, Validation: &second, Best: true, LearningRate: 0.005}},
 	}
 }
 

@@ -25,12 +25,12 @@ func (f Folder) writeEvents() (*eventWriter, error) {
 }
 
 func (w *eventWriter) step(s trainer.Step) error {
-	return w.scalars(s.Number, []scalar{{"step/loss", s.Cost}})
+	return w.scalars(s.Number, []scalar{{"step/loss", s.Loss}})
 }
 
 func (w *eventWriter) epoch(e trainer.Epoch) error {
 	scalars := []scalar{
-		{"epoch/loss", e.Cost}, {"epoch/rate", e.Rate}, {"epoch/gradient norm", e.GradientNorm},
+		{"epoch/loss", e.Loss}, {"epoch/rate", e.LearningRate}, {"epoch/gradient norm", e.GradientNorm},
 		{"epoch/images per second", e.ImagesPerSecond},
 	}
 	if e.Validation != nil {

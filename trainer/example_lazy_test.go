@@ -111,7 +111,7 @@ func Example_lazyImages() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(len(result.Epochs), "epochs, loss fell:", result.Epochs[2].Cost < result.Epochs[0].Cost)
+	fmt.Println(len(result.Epochs), "epochs, loss fell:", result.Epochs[2].Loss < result.Epochs[0].Loss)
 	// Output: 3 epochs, loss fell: true
 }
 

@@ -68,7 +68,7 @@ func Example() {
 		return
 	}
 	first, last, best := result.Epochs[0], result.Epochs[9], result.Epochs[result.BestEpoch-1]
-	fmt.Println("loss fell:", last.Cost < first.Cost)
+	fmt.Println("loss fell:", last.Loss < first.Loss)
 	fmt.Println("area under the ROC curve grew by 0.1 or more:", *best.Validation > before+0.1)
 	// Output:
 	// loss fell: true

@@ -186,7 +186,7 @@ func TestPenaltiesAreTheSolversL2(t *testing.T) {
 		} else {
 			training.Penalties = []objectives.WeightPenalty{{Pattern: "*", Lambda: lambda}}
 		}
-		training.OnStep = func(step trainer.Step) { cost[i] = step.Cost }
+		training.OnStep = func(step trainer.Step) { cost[i] = step.Loss }
 		run(t, training)
 		weights[i] = values(training.Model)
 	}

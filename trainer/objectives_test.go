@@ -47,7 +47,7 @@ func TestEveryObjectiveTeachesEveryHead(t *testing.T) {
 				if trained < untrained+0.05 {
 					t.Errorf("AUC on unseen classes: found %.3f trained and %.3f untrained, expected a gain of 0.05", trained, untrained)
 				}
-				if first, last := result.Epochs[0].Cost, result.Epochs[1].Cost; last >= first {
+				if first, last := result.Epochs[0].Loss, result.Epochs[1].Loss; last >= first {
 					t.Errorf("mean cost of the epochs: found %v and then %v, expected it to fall", first, last)
 				}
 			})

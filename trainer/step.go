@@ -36,7 +36,7 @@ func (r *run) step(epoch int, next prepared) (cost float64, err error) {
 		return 0, err
 	}
 	if r.OnStep != nil {
-		report := Step{Number: r.place.Steps, Steps: r.Epochs * r.epochSteps, Epoch: epoch, Cost: cost, Images: r.imagesPerStep()}
+		report := Step{Number: r.place.Steps, Steps: r.Epochs * r.epochSteps, Epoch: epoch, Loss: cost, Images: r.imagesPerStep()}
 		if err := guarded("OnStep", func() error { r.OnStep(report); return nil }); err != nil {
 			return 0, err
 		}

@@ -62,11 +62,11 @@ func TestWhatIsToldOfStepsAndEpochs(t *testing.T) {
 
 	var mean [2]float64
 	for i, step := range steps {
-		want := trainer.Step{Number: i + 1, Steps: 10, Epoch: 1 + i/5, Cost: step.Cost, Images: 32}
+		want := trainer.Step{Number: i + 1, Steps: 10, Epoch: 1 + i/5, Loss: step.Loss, Images: 32}
 		if diff := cmp.Diff(want, step); diff != "" {
 			t.Errorf("step (-want +found):\n%s", diff)
 		}
-		mean[i/5] += step.Cost / 5
+		mean[i/5] += step.Loss / 5
 	}
 	if len(steps) != 10 {
 		t.Errorf("found %d steps, expected 10", len(steps))
@@ -76,7 +76,7 @@ func TestWhatIsToldOfStepsAndEpochs(t *testing.T) {
 	}
 	var seconds float64
 	for i, epoch := range epochs {
-		if epoch.Epoch != i+1 || math.Abs(epoch.Cost-mean[i]) > 1e-12 || epoch.Rate != 1e-3 || !epoch.Best || epoch.Validation != nil {
+		if epoch.Epoch != i+1 || math.Abs(epoch.Loss-mean[i]) > 1e-12 || epoch.LearningRate != 1e-3 || !epoch.Best || epoch.Validation != nil {
 			t.Errorf("epoch %d: found %+v, expected a cost of %v, a rate of 0.001, to be the best so far, no validation", i+1, epoch, mean[i])
 		}
 		if !(epoch.GradientNorm > 0) || !(epoch.ImagesPerSecond > 0) || math.Abs(epoch.ImagesPerSecond*epoch.Seconds-5*32) > 1e-6 {
@@ -101,8 +101,8 @@ func TestRunAgain(t *testing.T) {
 	}
 	training.Epochs = 10
 	second := run(t, training)
-	if first.Epochs[0].Cost <= second.Epochs[9].Cost {
-		t.Errorf("mean cost: found %v in the first epoch of the first run and %v in the last of the second, expected it to fall", first.Epochs[0].Cost, second.Epochs[9].Cost)
+	if first.Epochs[0].Loss <= second.Epochs[9].Loss {
+		t.Errorf("mean cost: found %v in the first epoch of the first run and %v in the last of the second, expected it to fall", first.Epochs[0].Loss, second.Epochs[9].Loss)
 	}
 }
 
@@ -143,8 +143,8 @@ func TestAugmentDistortsEachTower(t *testing.T) {
 		training := newTrainer(t, tiny())
 		training.Sampler, training.Batch, training.Augment = twins, 2, augment
 		training.OnStep = func(step trainer.Step) {
-			if distorted := step.Cost > 0; distorted != (augment != nil) {
-				t.Errorf("step %d, distortion %v: found cost %v", step.Number, augment, step.Cost)
+			if distorted := step.Loss > 0; distorted != (augment != nil) {
+				t.Errorf("step %d, distortion %v: found cost %v", step.Number, augment, step.Loss)
 			}
 		}
 		run(t, training)
@@ -234,11 +234,11 @@ func TestKochsRecipe(t *testing.T) {
 	}
 	result := run(t, training)
 	for i, epoch := range result.Epochs {
-		if want := 0.01 * math.Pow(0.99, float64(i)); math.Abs(epoch.Rate-want) > 1e-12 {
-			t.Errorf("rate of epoch %d: found %v, expected %v", epoch.Epoch, epoch.Rate, want)
+		if want := 0.01 * math.Pow(0.99, float64(i)); math.Abs(epoch.LearningRate-want) > 1e-12 {
+			t.Errorf("rate of epoch %d: found %v, expected %v", epoch.Epoch, epoch.LearningRate, want)
 		}
 	}
-	if first, last := result.Epochs[0].Cost, result.Epochs[59].Cost; last >= first {
+	if first, last := result.Epochs[0].Loss, result.Epochs[59].Loss; last >= first {
 		t.Errorf("mean cost: found %v in the first epoch and %v in the last, expected it to fall", first, last)
 	}
 }
@@ -406,7 +406,7 @@ func firstCost(t *testing.T, loss objectives.Loss, images datasets.Images, sampl
 	if err != nil {
 		t.Fatal(err)
 	}
-	training.OnStep = func(step trainer.Step) { cost = step.Cost }
+	training.OnStep = func(step trainer.Step) { cost = step.Loss }
 	run(t, training)
 	return cost, func(i, j int) float64 { return between.Between(embeddings.Row(i), embeddings.Row(j)) }
 }

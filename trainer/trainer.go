@@ -62,17 +62,17 @@ type Trainer struct {
 type Step struct {
 	Number, Steps int     // the step, from 1, and the number of steps of the training
 	Epoch         int     // from 1
-	Cost          float64 // loss of the batch, including penalties, before the step
+	Loss          float64 // loss of the batch, including penalties, before the step
 	Images        int     // number of images of the step
 }
 
 // Epoch reports one epoch.
 type Epoch struct {
 	Epoch           int      `json:"epoch"`                // from 1
-	Cost            float64  `json:"loss"`                 // mean over the steps
+	Loss            float64  `json:"loss"`                 // mean over the steps
 	Validation      *float64 `json:"validation,omitempty"` // higher is better
 	Best            bool     `json:"best"`                 // no earlier epoch was better
-	Rate            float64  `json:"rate"`                 // learning rate of the last step
+	LearningRate    float64  `json:"rate"`                 // learning rate of the last step
 	GradientNorm    float64  `json:"gradient_norm"`        // of the last step, before clipping
 	Seconds         float64  `json:"seconds"`              // of training, without validation
 	ImagesPerSecond float64  `json:"images_per_second"`
@@ -175,7 +175,7 @@ func (r *run) epoch(ctx context.Context, number int, prepared *pipeline) error {
 	}
 	progress := r.solver.Progress()
 	epoch := Epoch{
-		Epoch: number, Cost: r.place.Sum / float64(r.place.Done), Rate: progress.LearningRate, GradientNorm: progress.GradientNorm,
+		Epoch: number, Loss: r.place.Sum / float64(r.place.Done), LearningRate: progress.LearningRate, GradientNorm: progress.GradientNorm,
 		Seconds: r.place.Seconds, ImagesPerSecond: float64(r.place.Done*r.imagesPerStep()) / r.place.Seconds,
 	}
 	r.result.Seconds += r.place.Seconds

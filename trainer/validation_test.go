@@ -176,8 +176,8 @@ func TestAverageChangesNoStep(t *testing.T) {
 	plain, averaged := newTrainer(t, everything()), newTrainer(t, everything())
 	averaged.Solver.Average = 0.9
 	var costs [2][]float64
-	plain.OnStep = func(step trainer.Step) { costs[0] = append(costs[0], step.Cost) }
-	averaged.OnStep = func(step trainer.Step) { costs[1] = append(costs[1], step.Cost) }
+	plain.OnStep = func(step trainer.Step) { costs[0] = append(costs[0], step.Loss) }
+	averaged.OnStep = func(step trainer.Step) { costs[1] = append(costs[1], step.Loss) }
 	run(t, plain)
 	run(t, averaged)
 	if diff := cmp.Diff(costs[0], costs[1]); diff != "" {

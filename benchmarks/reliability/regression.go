@@ -274,7 +274,7 @@ func (j job) measure(ctx context.Context, likeness tool, folder string, seed int
 	if err != nil {
 		return nil, err
 	}
-	found["loss of the last epoch"] = last.Cost
+	found["loss of the last epoch"] = last.Loss
 	if last.Validation != nil {
 		found["validation of the last epoch"] = *last.Validation
 	}

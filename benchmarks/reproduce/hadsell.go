@@ -156,7 +156,7 @@ func mapping(ctx context.Context, s settings, images *datasets.Dataset, alike []
 		Solver: mapSolver,
 		Epochs: epochs, EpochSteps: s.mapSteps() / epochs, Seed: s.seed,
 		OnEpoch: func(e trainer.Epoch) {
-			s.note("%3d %% trained: loss %.4f, %.0f images/s", 100*e.Epoch/epochs, e.Cost, e.ImagesPerSecond)
+			s.note("%3d %% trained: loss %.4f, %.0f images/s", 100*e.Epoch/epochs, e.Loss, e.ImagesPerSecond)
 		},
 	}
 	result, err := training.Run(ctx)

@@ -100,7 +100,7 @@ func (k kochRun) learn(ctx context.Context, s settings, c kochChoice, model *lik
 		OnStep:  func(step trainer.Step) { shown += step.Images },
 		OnEpoch: func(e trainer.Epoch) {
 			seconds += e.Seconds
-			loss, since = loss+e.Cost, since+1
+			loss, since = loss+e.Loss, since+1
 			last := seconds > 60*c.minutes
 			if e.Epoch%c.every != 0 && !last {
 				return

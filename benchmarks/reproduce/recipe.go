@@ -144,7 +144,7 @@ func (r recipe) train(ctx context.Context, s settings, images *datasets.Dataset)
 		Model: o.trained, Loss: r.objective, Images: images, Sampler: sampler, Batch: batch, Solver: r.solver,
 		Epochs: epochs, EpochSteps: max(1, r.steps/epochs), Seed: s.seed, Augment: &r.augment,
 		OnEpoch: func(e trainer.Epoch) {
-			s.note("%3d %% trained: loss %.4f, %.0f images/s", 100*e.Epoch/epochs, e.Cost, e.ImagesPerSecond)
+			s.note("%3d %% trained: loss %.4f, %.0f images/s", 100*e.Epoch/epochs, e.Loss, e.ImagesPerSecond)
 		},
 	}
 	result, err := training.Run(ctx)

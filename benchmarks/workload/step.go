@@ -185,7 +185,7 @@ func (w Workload) Stream() (*Stream, error) {
 // onStep reports the loss of a step and waits until Do is called again.
 func (s *Stream) onStep(ctx context.Context) func(trainer.Step) {
 	return func(step trainer.Step) {
-		s.costs <- step.Cost
+		s.costs <- step.Loss
 		select {
 		case <-s.proceed:
 		case <-ctx.Done():

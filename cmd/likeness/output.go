@@ -64,7 +64,7 @@ func (p *progress) step(s trainer.Step) {
 		p.first = p.done
 	}
 	memory := min(0.95, 1-1/float64(s.Number-p.first)) // at first the mean
-	p.loss = memory*p.loss + (1-memory)*s.Cost
+	p.loss = memory*p.loss + (1-memory)*s.Loss
 	p.last = s.Number
 	each := time.Since(p.begun) / time.Duration(s.Number-p.done)
 	text := fmt.Sprintf("loss %.4f, %.0f images/s", p.loss, float64(s.Images)/each.Seconds())
@@ -81,7 +81,7 @@ func (p *progress) step(s trainer.Step) {
 // epoch adds an epoch's line.
 func (p *progress) epoch(e trainer.Epoch) {
 	p.close()
-	text := fmt.Sprintf("epoch %d: loss %.4f", e.Epoch, e.Cost)
+	text := fmt.Sprintf("epoch %d: loss %.4f", e.Epoch, e.Loss)
 	if e.Validation != nil {
 		text += fmt.Sprintf(", validation %.4f", *e.Validation)
 		if e.Best {

@@ -80,7 +80,7 @@ func (f *Flags) Adam() solver.Config {
 
 // PrintEpoch prints a line for an epoch; a validated one has what the value measures.
 func (f *Flags) PrintEpoch(w io.Writer, e trainer.Epoch, measure string) {
-	line := fmt.Sprintf("epoch %2d of %d: loss %.4f, %.0f images/s", e.Epoch, f.Epochs, e.Cost, e.ImagesPerSecond)
+	line := fmt.Sprintf("epoch %2d of %d: loss %.4f, %.0f images/s", e.Epoch, f.Epochs, e.Loss, e.ImagesPerSecond)
 	if e.Validation != nil {
 		line += fmt.Sprintf(", "+measure, 100**e.Validation)
 	}
