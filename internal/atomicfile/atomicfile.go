@@ -45,6 +45,9 @@ func replace(path string, write func(io.Writer) error) (err error) {
 	}
 
 	folder, base := filepath.Split(path)
+	if err := findFolder(folder); err != nil {
+		return err
+	}
 	temporary := filepath.Join(folder, temporaryName(base))
 	file, err := create(temporary, permissions)
 	if err != nil {
@@ -121,6 +124,9 @@ func Create(path string, make func(temporary string) error) error {
 
 func createNew(path string, make func(temporary string) error) error {
 	folder, base := filepath.Split(path)
+	if err := findFolder(folder); err != nil {
+		return err
+	}
 	temporary := filepath.Join(folder, temporaryName(base))
 	defer os.Remove(temporary)
 	if err := make(temporary); err != nil {
@@ -139,6 +145,16 @@ func createNew(path string, make func(temporary string) error) error {
 	SyncFolder(filepath.Dir(path))
 	removeAbandoned(filepath.Dir(path), base)
 	return nil
+}
+
+// findFolder returns the error of a folder that does not exist, rather than that of a
+// temporary file in it.
+func findFolder(folder string) error {
+	if folder == "" {
+		return nil
+	}
+	_, err := os.Stat(folder)
+	return errors.Wrap(err, "its folder")
 }
 
 // abandoned is the age of a temporary file after which no process uses it: no file takes
