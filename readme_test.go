@@ -140,7 +140,7 @@ type stabilityBand struct {
 func TestREADMEFigures(t *testing.T) {
 	rows := tableRows(section(t, "README.md", "Accuracy"), 5)
 	expected := map[string]recordedLine{
-		"20-way one-shot, Lake's runs, 5 alphabets: `likeness train`":        recordedAccuracy(t, "Lake's 20 runs, minimal split small 1", "triplet with margin, cosine, all triplets of a batch, short"),
+		"20-way one-shot, Lake's runs, 5 alphabets: `likeness train`":        recordedAccuracy(t, "Lake's 20 runs, minimal split small 1", "n-pair, cosine, short"),
 		"20-way one-shot, Lake's runs, 30 alphabets, residual network":       recordedAccuracy(t, "Lake's 20 runs, 30 background alphabets", "n-pair, cosine, residual, 20,000 steps"),
 		"verification of 10,000 pairs of unseen alphabets, residual network": recordedAccuracy(t, "10,000 balanced pairs of the evaluation alphabets, negatives from all alphabets, threshold from six background alphabets", "n-pair, cosine, residual, 24 alphabets"),
 		"MNIST, linear classifier on embeddings, conv7":                      recordedAccuracy(t, "MNIST, linear classifier on embeddings of the 60,000 training images, 10,000 test images, with augmentation", "supervised-contrastive, cosine, Conv7"),
@@ -236,7 +236,7 @@ func TestPapersFigures(t *testing.T) {
 			}
 		}
 	}
-	short := recordedAccuracy(t, "Lake's 20 runs, minimal split small 1", "triplet with margin, cosine, all triplets of a batch, short")
+	short := recordedAccuracy(t, "Lake's 20 runs, minimal split small 1", "n-pair, cosine, short")
 	text := strings.Join(strings.Fields(section(t, "docs/papers.md", "The default training")), " ")
 	if !strings.Contains(text, "in percent: "+short.eachSeed+".") {
 		t.Errorf("docs/papers.md does not have the accuracies of all seeds of the default training: %s", short.eachSeed)
