@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/internal/safetensors"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/trainer"
 	"github.com/pkg/errors"
@@ -101,7 +102,7 @@ func TestResumeIsTheSameBitForBit(t *testing.T) {
 	whole := remembering(t, "")
 	want := run(t, whole)
 	for last := range 20 {
-		if testing.Short() && last%7 != 0 {
+		if !testutil.Long() && last%7 != 0 {
 			continue
 		}
 		checkpoint := filepath.Join(t.TempDir(), "checkpoint.safetensors")
