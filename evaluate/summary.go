@@ -17,7 +17,7 @@ const DefaultPairs = 200_000
 // SummaryOptions are the options of Summarize. The zero value is useful.
 type SummaryOptions struct {
 	Pairs    int    // maximum number of pairs to verify; 0 for DefaultPairs
-	Way      int    // number of classes of a one-shot trial; 0 for 20, or as many as there are
+	Way      int    // number of classes of a one-shot trial; 0 for 20, or for all classes if there are fewer
 	Episodes int    // number of one-shot episodes, each with one trial for each of its classes; 0 for 100
 	RecallAt []int  // numbers of neighbors at which recall is measured; nil for 1 and 5
 	Seed     uint64 // random seed for sampling pairs and episodes

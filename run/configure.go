@@ -51,7 +51,7 @@ var generalDefaults = Settings{
 	Schedule:     "cosine",
 }
 
-// embeddedDefaults are those of omniglot-small1: a training of about a minute. They were
+// embeddedDefaults are those of omniglot-small1: a training of 1,000 steps. They were
 // chosen on alphabets of that set that were held out of training, see
 // benchmarks/reproduce, whose job short has the same settings.
 func embeddedDefaults(objective string) Settings {

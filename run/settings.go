@@ -68,7 +68,7 @@ type Settings struct {
 	Penalty     List    `toml:"penalty" group:"Objective" placeholder:"LAYER=λ" help:"L2 penalty λ‖w‖² on the weights of a layer, added to the loss. λ alone applies to all layers."`
 
 	Epochs         int  `toml:"epochs" min:"1" group:"Training" placeholder:"N" help:"Number of training epochs."`
-	StepsPerEpoch  int  `toml:"steps_per_epoch" group:"Training" placeholder:"N" help:"Steps in an epoch. Default: as many as it takes to process as many images as there are."`
+	StepsPerEpoch  int  `toml:"steps_per_epoch" group:"Training" placeholder:"N" help:"Steps in an epoch. Default: enough to process as many images as there are."`
 	Batch          int  `toml:"batch" min:"1" group:"Training" placeholder:"N" help:"Batch size: pairs, triplets or labeled images per step."`
 	Grouped        bool `toml:"grouped" of:"objective" group:"Training" help:"Draw the classes of each labeled batch from one group: an alphabet, or the part of the class names before /."`
 	ImagesPerClass int  `toml:"images_per_class" group:"Training" placeholder:"N" help:"Images of each class in a labeled batch."`

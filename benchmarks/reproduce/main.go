@@ -26,7 +26,7 @@ var jobs = append([]job{
 	{"omniglot-three", "the same with an ensemble of three such networks, each trained a third as long", omniglotJob("omniglot-three")},
 	{"small1", "the minimal split small 1: Lake's runs", omniglotJob("small1")},
 	{"small2", "the minimal split small 2: Lake's runs", omniglotJob("small2")},
-	{"short", "the minimal split small 1, embedded, for about a minute, as likeness train does by default: Lake's runs", short("n-pair")},
+	{"short", "the minimal split small 1, embedded, for 1,000 steps, as likeness train does by default: Lake's runs", short("n-pair")},
 	{"short-ratio", "the same by the softmax ratio", short("ratio")},
 	{"short-contrastive", "the same by the contrastive loss", short("batch-contrastive")},
 	{"short-cross-entropy", "the same by cross-entropy over weighted L1", short("cross-entropy")},

@@ -174,8 +174,7 @@ func omniglotJob(name string) func(context.Context, settings) ([]Row, error) {
 	}
 }
 
-// shortSteps of training take about 50 seconds on two idle processors of an AMD EPYC with
-// AVX-512.
+// shortSteps of training take 3.4 minutes on two processors of an AMD EPYC with AVX2.
 const shortSteps = 1000
 
 // shortRecipe is that of short, by the loss of an entry of losses or by n-pair, and the
@@ -200,7 +199,7 @@ func shortRecipe(loss string) (r recipe, method string) {
 	return r, method + ", short"
 }
 
-// short trains on the embedded minimal split for little more than a minute and measures
+// short trains on the embedded minimal split and measures
 // Lake's runs by one view of each image. It is what likeness train does by default, with
 // the flag --objective for another loss.
 func short(loss string) func(context.Context, settings) ([]Row, error) {

@@ -17,7 +17,7 @@ type embeddingsFlags struct {
 	Labels     string `placeholder:"FILE" help:"With --embeddings: a text file with the class of each embedding, one a line. Without it: the column label of a .csv file, or else the folder of each file in its column file."`
 	Head       string `default:"cosine" help:"With --embeddings: the distance: cosine, l2, squared-l2 or l1."`
 	Pairs      int    `placeholder:"N" help:"With --embeddings: the maximum number of pairs to verify; a random sample of them if there are more. Default: 200000."`
-	Way        int    `placeholder:"N" help:"With --embeddings: the number of classes of a one-shot trial. Default: 20, or as many as there are."`
+	Way        int    `placeholder:"N" help:"With --embeddings: the number of classes of a one-shot trial. Default: 20, or all classes if there are fewer."`
 	Seed       uint64 `default:"1" help:"With --embeddings: the random seed of the sample of pairs and of the one-shot trials."`
 }
 

@@ -20,7 +20,7 @@ type nearDuplicatesCommand struct {
 func (nearDuplicatesCommand) Help() string {
 	return `It compares all pairs of images and prints groups of images within the threshold, the nearest first. Each line of a group has an image and its distance to the nearest image above it, so the first and the last image of a long group may be far apart.
 
-The threshold of a model separates the classes that it was trained on: that of the bundled model omniglot says whether two drawings are of the same character, whoever drew them. For copies of one drawing choose a lower threshold: likeness compare prints the distance between two images that you consider duplicates.
+The threshold of a model separates the classes that it was trained on: that of the bundled model omniglot says whether two drawings are of the same character, also by different writers. For copies of one drawing choose a lower threshold: likeness compare prints the distance between two images that you consider duplicates.
 
 Examples:
   likeness near-duplicates scans --threshold 0.05 --sheet duplicates.png

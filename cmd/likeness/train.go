@@ -18,7 +18,7 @@ type trainCommand struct {
 
 // Help returns the text of --help before the flags.
 func (trainCommand) Help() string {
-	return `Without flags it trains for about a minute on handwritten characters of five alphabets, which are part of the program (Omniglot, minimal split small 1), and tests on 400 one-shot trials with characters of alphabets that it has never seen. --objective trains with another loss; --data mnist trains on digits.
+	return `Without flags it trains for a few minutes on handwritten characters of five alphabets, which are part of the program (Omniglot, minimal split small 1), and tests on 400 one-shot trials with characters of alphabets that it has never seen. --objective trains with another loss; --data mnist trains on digits.
 
 Examples:
   likeness train

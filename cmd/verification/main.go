@@ -59,7 +59,7 @@ func train(ctx context.Context, args []string, stdout io.Writer) error {
 	narrow := flags.Int("narrow", 16, "divisor of the paper's layer widths, with -scratch")
 	single := flags.Bool("pairs", false, "train on random pairs, as in the paper, instead of all pairs of a batch, which uses each image less")
 	symmetries := flags.Bool("symmetries", false, "add rotated and mirrored digits as classes of their own, except for 0, 1 and 8")
-	steps := flags.Int("steps-per-epoch", 20, "steps in an epoch; 0: as many as it takes to process all training images once")
+	steps := flags.Int("steps-per-epoch", 20, "steps in an epoch; 0: enough to process as many images as there are")
 	flags.IntVar(steps, "epoch-steps", 20, "former name of -steps-per-epoch")
 	sgd := flags.Bool("paper", false, "momentum SGD as in the paper's section 3.2 instead of Adam")
 	lambda := flags.Float64("l2", 1e-5, "L2 penalty on the kernels; the paper has one per layer, up to 0.1")
