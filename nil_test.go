@@ -125,6 +125,7 @@ var exportedFunctions = []any{
 	retrieval.Groups,
 	retrieval.CheckTraits,
 	retrieval.MeasureFiles,
+	retrieval.Without,
 	run.Configure,
 	run.Defaults,
 	run.Evaluate,

@@ -32,7 +32,7 @@ func (b *Builder) Sequence(blocks []Block, x *Node) *Node {
 		}
 		kind := block.Kind()
 		numbers[kind]++
-		x = b.layer(blockName(kind, numbers[kind]), func() *Node {
+		x = b.Named(blockName(kind, numbers[kind]), func() *Node {
 			if x == nil {
 				b.Fail("its input is nil, expected a node")
 			}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/likeness-go/likeness/graph/internal/kernel"
+	"github.com/likeness-go/likeness/internal/guard"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -92,16 +93,16 @@ func (b *Builder) Dtype() tensor.Dtype { return b.weights.dtype }
 // errors contain the name.
 func (b *Builder) Scope(name string, build func() *Node) *Node {
 	b.scope = append(b.scope, name)
-	node := b.layer(name, build)
+	node := b.Named(name, build)
 	b.scope = b.scope[:len(b.scope)-1]
 	return node
 }
 
-// layer adds a name to the errors of build, but not to its weights: a convolution
-// block has the weight "norm1.weight" beside "conv1.weight". An error panics past
-// the end of layer, so that recovered still finds the names.
-func (b *Builder) layer(name string, build func() *Node) *Node {
+// Named calls build; its errors contain the name, as those of Scope do, but its weights
+// do not get it: a convolution block has the weight "norm1.weight" beside "conv1.weight".
+func (b *Builder) Named(name string, build func() *Node) *Node {
 	b.layers = append(b.layers, name)
+	// An error panics past the end of this method, so that recovered still finds the names.
 	node := build()
 	b.layers = b.layers[:len(b.layers)-1]
 	return node
@@ -185,7 +186,7 @@ func Build(weights *Weights, mode Mode, build func(b *Builder) Outputs) (program
 	known := len(weights.names)
 	defer func() {
 		if r := recover(); r != nil {
-			program, err = nil, b.recovered(r)
+			program, err = nil, b.recovered(r, guard.Text(r))
 		}
 		if err != nil {
 			weights.forget(known)
@@ -195,16 +196,11 @@ func Build(weights *Weights, mode Mode, build func(b *Builder) Outputs) (program
 	return b.compile(outputs)
 }
 
-// recovered turns a panic during building into an error with the layer's name.
-func (b *Builder) recovered(r interface{}) error {
-	var err error
-	switch cause := r.(type) {
-	case unwound:
+// recovered turns a panic during building, with its text, into an error with the layer's name.
+func (b *Builder) recovered(r interface{}, text string) error {
+	err := errors.New(text)
+	if cause, ok := r.(unwound); ok {
 		err = cause.err
-	case error:
-		err = errors.Wrap(cause, "a panic")
-	default:
-		err = errors.Errorf("a panic: %v", cause)
 	}
 	if len(b.layers) > 0 {
 		// A block has a scope of the same name for its weights.

@@ -8,6 +8,7 @@ import (
 	"reflect"
 
 	"github.com/chewxy/hm"
+	"github.com/likeness-go/likeness/internal/guard"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -241,7 +242,7 @@ func (b *Builder) apply(op *operation, inputs ...*Node) (*Node, error) {
 func (op *operation) Do(inputs ...gorgonia.Value) (value gorgonia.Value, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = errors.Errorf("%s: %v", op.name, r)
+			err = errors.Errorf("%s: %s", op.name, guard.Text(r))
 		}
 	}()
 	value, err = op.do(inputs)

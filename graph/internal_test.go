@@ -68,7 +68,7 @@ func TestSequence(t *testing.T) {
 			}
 		}
 		program.Set("x", []float32{13, 1})
-		if err := program.Run(); err == nil || !strings.Contains(err.Error(), "double: 13 is not doubled") {
+		if err := program.Run(); err == nil || !strings.Contains(err.Error(), "double: panic: 13 is not doubled (internal_test.go:18)") {
 			t.Errorf("%s: found error %v, want one that names the function", name, err)
 		}
 		program.Set("x", []float32{1, 1})

@@ -138,7 +138,7 @@ func (Normalize) Kind() string { return "normalize" }
 
 // Apply adds the block to the graph.
 func (Normalize) Apply(b *Builder, number int, x *Node) *Node {
-	return b.layer(blockName("normalize", number), func() *Node { return b.Normalize(x) })
+	return b.Named(blockName("normalize", number), func() *Node { return b.Normalize(x) })
 }
 
 // Normalize scales each row of x, (batch, features), to Euclidean length 1.

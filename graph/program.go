@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/likeness-go/likeness/graph/internal/kernel"
+	"github.com/likeness-go/likeness/internal/guard"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -403,7 +404,7 @@ func (s *sequence) RunAll() (err error) {
 	name := ""
 	defer func() {
 		if r := recover(); r != nil {
-			err = errors.Errorf("%s: %v", name, r)
+			err = errors.Errorf("%s: %s", name, guard.Text(r))
 		}
 	}()
 	for _, call := range s.calls {

@@ -208,7 +208,7 @@ func TestPerAnchorPanic(t *testing.T) {
 	if err := program.Set("labels", p.labels); err != nil {
 		t.Fatal(err)
 	}
-	if err := program.Run(); err == nil || !strings.Contains(err.Error(), "broken: no third anchor") {
+	if err := program.Run(); err == nil || !strings.Contains(err.Error(), "broken: panic: no third anchor (loss_test.go:") {
 		t.Errorf("found %v, expected the panic as an error", err)
 	}
 }

@@ -22,24 +22,10 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(folder)
-	var files []string
-	for _, f := range []struct {
-		name string
-		img  image.Image
-	}{{"cross.png", drawings["cross"].on(105, 0, 0)}, {"large ring.png", drawings["ring"].on(200, 0, 0)}, {"ring.png", drawings["ring"].on(105, 0, 0)}} {
-		file, err := os.Create(filepath.Join(folder, f.name))
-		if err != nil {
-			log.Fatal(err)
-		}
-		if err := png.Encode(file, f.img); err != nil {
-			log.Fatal(err)
-		}
-		if err := file.Close(); err != nil {
-			log.Fatal(err)
-		}
-		files = append(files, file.Name())
+	files, err := writeDrawings(folder)
+	if err != nil {
+		log.Fatal(err)
 	}
-
 	model, err := zoo.Load(zoo.Default)
 	if err != nil {
 		log.Fatal(err)
@@ -63,6 +49,38 @@ func Example() {
 	// ring.png
 }
 
+// The images of a collection that are nearest to an image file.
+func ExampleCollection_NearestFile() {
+	folder, err := os.MkdirTemp("", "drawings")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	files, err := writeDrawings(folder)
+	if err != nil {
+		log.Fatal(err)
+	}
+	model, err := zoo.Load(zoo.Default)
+	if err != nil {
+		log.Fatal(err)
+	}
+	collection, err := retrieval.Embed(context.Background(), model, files, retrieval.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	query := filepath.Join(folder, "ring.png") // is in the collection, and is left out
+	matches, err := collection.NearestFile(model, query, 2)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, match := range matches {
+		fmt.Println(filepath.Base(collection.Files[match.Image]))
+	}
+	// Output:
+	// large ring.png
+	// cross.png
+}
+
 // The nearest of given embeddings to a query.
 func ExampleCollection_Nearest() {
 	embeddings, err := evaluate.FromRows([][]float32{{0, 0}, {3, 4}, {1, 0}})
@@ -80,4 +98,26 @@ func ExampleCollection_Nearest() {
 	}
 	fmt.Println(matches)
 	// Output: [{0 0} {2 1}]
+}
+
+// writeDrawings writes the drawings of the examples and returns their paths.
+func writeDrawings(folder string) ([]string, error) {
+	var files []string
+	for _, f := range []struct {
+		name string
+		img  image.Image
+	}{{"cross.png", drawings["cross"].on(105, 0, 0)}, {"large ring.png", drawings["ring"].on(200, 0, 0)}, {"ring.png", drawings["ring"].on(105, 0, 0)}} {
+		file, err := os.Create(filepath.Join(folder, f.name))
+		if err != nil {
+			return nil, err
+		}
+		if err := png.Encode(file, f.img); err != nil {
+			return nil, err
+		}
+		if err := file.Close(); err != nil {
+			return nil, err
+		}
+		files = append(files, file.Name())
+	}
+	return files, nil
 }

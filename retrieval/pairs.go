@@ -5,10 +5,13 @@ import (
 	"container/heap"
 	"context"
 	"math"
+	"os"
 	"slices"
 	"sync/atomic"
 
+	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 )
@@ -249,4 +252,48 @@ func (c *Collection) Nearest(query []float32, k int) ([]Match, error) {
 	}
 	slices.SortStableFunc(matches, func(x, y Match) int { return cmp.Compare(x.Distance, y.Distance) })
 	return matches[:min(k, len(matches))], nil
+}
+
+// NearestFile returns the k images of the collection that are nearest to an image file,
+// embedded by the model of the collection. If the file is in the collection itself, by
+// whatever path, it is left out. The rest is as with Nearest.
+func (c *Collection) NearestFile(model *likeness.Model, file string, k int) ([]Match, error) {
+	if k < 1 {
+		return nil, errors.Errorf("nearest images: found k = %d, expected at least 1", k)
+	}
+	img, err := imaging.DecodeFile(file)
+	if err != nil {
+		return nil, errors.WithMessage(err, "nearest images")
+	}
+	embeddings, err := model.Embed(img)
+	if err != nil {
+		return nil, errors.WithMessage(err, "nearest images")
+	}
+	matches, err := c.Nearest(embeddings[0], max(1, len(c.Files)))
+	if err != nil {
+		return nil, err
+	}
+	others := map[string]bool{}
+	kept, err := Without(c.Files, file)
+	if err != nil {
+		return nil, errors.WithMessage(err, "nearest images")
+	}
+	for _, other := range kept {
+		others[other] = true
+	}
+	matches = slices.DeleteFunc(matches, func(m Match) bool { return !others[c.Files[m.Image]] })
+	return matches[:min(k, len(matches))], nil
+}
+
+// Without returns the files that are not the given one, by whatever path. An error is
+// that of finding the given one.
+func Without(files []string, file string) ([]string, error) {
+	itself, err := os.Stat(file)
+	if err != nil {
+		return nil, errors.Wrap(err, "find image")
+	}
+	return slices.DeleteFunc(slices.Clone(files), func(other string) bool {
+		info, err := os.Stat(other)
+		return err == nil && os.SameFile(info, itself)
+	}), nil
 }

@@ -245,7 +245,7 @@ func (s Settings) changes() []string {
 		value, standard := s.Value(key), defaults.Value(key)
 		switch {
 		case key == "network", reflect.DeepEqual(value, expected.Value(key)):
-		case reflect.ValueOf(standard).IsZero():
+		case reflect.ValueOf(standard).IsZero(), key == "features" && s.From != "":
 			changes = append(changes, fmt.Sprintf("%s = %s", key, format(value)))
 		default:
 			changes = append(changes, fmt.Sprintf("%s = %s (default %s)", key, format(value), format(standard)))

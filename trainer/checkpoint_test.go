@@ -190,12 +190,12 @@ func TestResumeRefuses(t *testing.T) {
 	}{
 		"seed":      {func(tr *trainer.Trainer) { tr.Seed = 2 }, "seed: found 1, expected 2"},
 		"epochs":    {func(tr *trainer.Trainer) { tr.Epochs = 5 }, "epochs: found 4, expected 5"},
-		"solver":    {func(tr *trainer.Trainer) { tr.Solver.LearningRate = 0.5 }, "solver: found {"},
-		"objective": {func(tr *trainer.Trainer) { tr.Loss = objectives.Contrastive{Margin: 2} }, "parameters of the objective: found"},
+		"solver":    {func(tr *trainer.Trainer) { tr.Solver.LearningRate = 0.5 }, "solver, Rate: found 0.001, expected 0.5"},
+		"objective": {func(tr *trainer.Trainer) { tr.Loss = objectives.Contrastive{Margin: 2} }, "parameters of the objective, Margin: found 1, expected 2"},
 		"images": {func(tr *trainer.Trainer) {
 			tr.Images = unseen
 		}, "images: found 288 of digest"},
-		"network": {func(tr *trainer.Trainer) { tr.Model = newModel(t, tiny(), tr.Model.Head) }, "backbone: found"},
+		"network": {func(tr *trainer.Trainer) { tr.Model = newModel(t, tiny(), tr.Model.Head) }, "backbone, block: found"},
 	} {
 		training := remembering(t, checkpoint)
 		training.Resume = true

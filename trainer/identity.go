@@ -157,22 +157,30 @@ func sameValues(a, b any) bool {
 		if !ok {
 			return false
 		}
-		for key, value := range a {
-			if found, there := other[key]; there && !sameValues(value, found) || !there && !off(value) {
-				return false
-			}
-		}
-		for key, value := range other {
-			if _, there := a[key]; !there && !off(value) {
-				return false
-			}
-		}
-		return true
+		differs := func(key string) bool { return !sameField(a, other, key) }
+		return !slices.ContainsFunc(keysOf(a, other), differs)
 	case []any:
 		other, ok := b.([]any)
 		return ok && slices.EqualFunc(a, other, sameValues)
 	}
 	return a == b
+}
+
+// sameField compares a field of two objects. One that lacks it has it off.
+func sameField(a, b map[string]any, key string) bool {
+	x, inA := a[key]
+	y, inB := b[key]
+	if inA && inB {
+		return sameValues(x, y)
+	}
+	return off(x) && off(y)
+}
+
+// keysOf returns the fields of two objects, sorted.
+func keysOf(a, b map[string]any) []string {
+	keys := slices.AppendSeq(slices.Collect(maps.Keys(a)), maps.Keys(b))
+	slices.Sort(keys)
+	return slices.Compact(keys)
 }
 
 // off reports whether a value is what a field has that no settings name.
@@ -220,8 +228,9 @@ func (r *run) checkIdentity(file safetensors.File) (warnings []string, err error
 	for _, name := range slices.Compact(names) {
 		f, e := found[name], expected[name]
 		if !sameSettings(f, e) {
+			field, f, e := differentField(f, e)
 			f, e = differing(cmp.Or(f, "none"), cmp.Or(e, "none"))
-			return nil, errors.Wrapf(ErrOtherTraining, "%s: found %s, expected %s; set the training up as before, or begin a new one", name, f, e)
+			return nil, errors.Wrapf(ErrOtherTraining, "%s%s: found %s, expected %s; set the training up as before, or begin a new one", name, field, f, e)
 		}
 	}
 	// All arithmetic that the training has had, so that every later resumption warns.
@@ -233,6 +242,46 @@ func (r *run) checkIdentity(file safetensors.File) (warnings []string, err error
 		warnings = append(warnings, fmt.Sprintf("%s was written with other arithmetic (%s; here %s): the result is not bit for bit that of an undisturbed run", r.Checkpoint, strings.Join(r.arithmetic, arithmeticSeparator), here))
 	}
 	return warnings, nil
+}
+
+// differentField descends into two different settings, while both are JSON objects or
+// lists of one length, to their first different field. It returns the field's path, such
+// as ", Layers[1], Momentum", and both values, where "" stands for none.
+func differentField(a, b string) (path, found, expected string) {
+	x, xErr := decoded(a)
+	y, yErr := decoded(b)
+	if xErr != nil || yErr != nil {
+		return "", a, b
+	}
+	for {
+		switch left := x.(type) {
+		case map[string]any:
+			if right, ok := y.(map[string]any); ok {
+				keys := keysOf(left, right)
+				i := slices.IndexFunc(keys, func(key string) bool { return !sameField(left, right, key) })
+				path, x, y = path+", "+keys[i], left[keys[i]], right[keys[i]]
+				continue
+			}
+		case []any:
+			if right, ok := y.([]any); ok && len(right) == len(left) {
+				i := 0
+				for sameValues(left[i], right[i]) {
+					i++
+				}
+				path, x, y = fmt.Sprintf("%s[%d]", path, i), left[i], right[i]
+				continue
+			}
+		}
+		return path, encoded(x), encoded(y)
+	}
+}
+
+func encoded(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil || value == nil {
+		return ""
+	}
+	return string(text)
 }
 
 // differing cuts two texts that are too long for a message to where they differ.

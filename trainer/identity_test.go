@@ -158,7 +158,7 @@ func TestResumeRefusesWhateverDecidesTheWeights(t *testing.T) {
 		wrote, resumes func() *trainer.Trainer
 		want           string
 	}{
-		"activation":          {block("relu"), block("tanh"), "backbone: found"},
+		"activation":          {block("relu"), block("tanh"), "backbone, block[0], "},
 		"flipped labels":      {listed(func(i int) bool { return i%2 == 0 }), listed(func(i int) bool { return i%2 == 1 }), "examples: found listed pairs"},
 		"one flipped label":   {listed(func(i int) bool { return i%2 == 0 }), listed(func(i int) bool { return i%2 == 0 && i > 0 }), "examples: found listed pairs"},
 		"groups":              {batch(4, false), batch(4, true), "examples: found batches of 4 images of 4 classes, any classes"},
@@ -173,8 +173,8 @@ func TestResumeRefusesWhateverDecidesTheWeights(t *testing.T) {
 		"head of one name":    {model(tiny(), heads.L2{}), model(tiny(), ownHead{name: "l2", scale: 2}), "graph: found none, expected"},
 		"own backbone":        {model(ownBackbone{"relu", 1}, heads.L2{}), model(ownBackbone{"tanh", 1}, heads.L2{}), "graph: found"},
 		"own function":        {model(ownBackbone{"relu", 1}, heads.L2{}), model(ownBackbone{"relu", 2}, heads.L2{}), "graph: found"},
-		"a factor of 0":       {layer(nil), layer(new(float64)), "solver: found"},
-		"no factor of 0":      {layer(new(float64)), layer(nil), "solver: found"},
+		"a factor of 0":       {layer(nil), layer(new(float64)), "solver, Layers[0], RateScale: found none, expected 0"},
+		"no factor of 0":      {layer(new(float64)), layer(nil), "solver, Layers[0], RateScale: found 0, expected none"},
 		"own objective":       {objective(ownObjective{1}), objective(ownObjective{2}), "graph: found"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -200,7 +200,7 @@ func (r *run) cost(b *graph.Builder, embeddings []*graph.Node) *graph.Node {
 	if name := labelsInput(r.kind); name != "" {
 		batch.Labels = b.Input(name, r.count)
 	}
-	return r.Loss.Cost(b, batch)
+	return b.Named("loss "+r.Loss.Name(), func() *graph.Node { return r.Loss.Cost(b, batch) })
 }
 
 // imagesPerStep is the number of images that a step reads.

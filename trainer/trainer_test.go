@@ -18,6 +18,7 @@ import (
 	"github.com/likeness-go/likeness/trainer"
 	"github.com/pkg/errors"
 	"go.uber.org/goleak"
+	"gorgonia.org/gorgonia"
 )
 
 // A training that cannot be is refused, with the field and what was expected,
@@ -218,7 +219,7 @@ func TestPanicsAreErrors(t *testing.T) {
 		{func(t *trainer.Trainer) { t.Loss = panicking{check: true} }, "field Loss: the method Check of trainer_test.panicking panics: broken", 0},
 		{func(t *trainer.Trainer) {
 			t.Loss, t.Checkpoint = panicking{Contrastive: objectives.Contrastive{Margin: 1}, name: true}, "unused"
-		}, "not this package's own panics: broken", 0},
+		}, "panic: broken (trainer_test.go:177)", 0},
 		{func(t *trainer.Trainer) { t.OnStep = panicAt[trainer.Step](3) }, "OnStep panics: broken", 3},
 		{func(t *trainer.Trainer) { t.OnEpoch = panicAt[trainer.Epoch](2) }, "OnEpoch panics: broken", 10},
 	} {
@@ -367,5 +368,23 @@ func TestRunLeavesNoGoroutine(t *testing.T) {
 			training.Augment = datasets.EachImage(datasets.KochAffine())
 			end(t, training)
 		})
+	}
+}
+
+// misshaped is a loss of a user's own that adds values of different shapes.
+type misshaped struct{ objectives.Contrastive }
+
+func (misshaped) Name() string { return "misshaped" }
+
+func (misshaped) Cost(b *graph.Builder, batch objectives.Batch) *graph.Node {
+	return b.Node(gorgonia.Add(batch.Embeddings[0], batch.Labels))
+}
+
+// An error while a loss is built names the loss.
+func TestErrorNamesLoss(t *testing.T) {
+	training := newTrainer(t, everything())
+	training.Loss = misshaped{objectives.Contrastive{Margin: 1}}
+	if err := training.Check(); err == nil || !strings.Contains(err.Error(), "loss misshaped: ") {
+		t.Errorf("found error %v, expected one with %q", err, "loss misshaped: ")
 	}
 }

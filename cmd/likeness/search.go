@@ -2,9 +2,7 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/imaging"
@@ -63,7 +61,7 @@ func (s *searchCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	if files, err = without(files, s.Image); err != nil {
+	if files, err = retrieval.Without(files, s.Image); err != nil {
 		return err
 	}
 	if len(files) == 0 {
@@ -95,18 +93,6 @@ func (s *searchCommand) Run(c *console) error {
 		c.print("%.4f%s  %s", m.Distance, m.verdict(), m.File)
 	}
 	return nil
-}
-
-// without leaves out the one file that an image is, by whatever path.
-func without(files []string, image string) ([]string, error) {
-	itself, err := os.Stat(image)
-	if err != nil {
-		return nil, errors.Wrap(err, "find image")
-	}
-	return slices.DeleteFunc(files, func(file string) bool {
-		info, err := os.Stat(file)
-		return err == nil && os.SameFile(info, itself)
-	}), nil
 }
 
 // describe names the files of matches.

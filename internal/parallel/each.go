@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/likeness-go/likeness/internal/guard"
 	"github.com/pkg/errors"
 )
 
@@ -97,7 +98,7 @@ func (e *each) finish(i int, err error) {
 func call(i int, f func() error) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
-			err = errors.Errorf("item %d: panic: %v", i, value)
+			err = errors.Errorf("item %d: %s", i, guard.Text(value))
 		}
 	}()
 	return f()

@@ -57,7 +57,7 @@ func TestEachReturnsPanicsAsErrors(t *testing.T) {
 	work := Each(context.Background(), 0, 10, func(i int) error { panics(i); return nil })
 	onDone := EachProgress(context.Background(), 1, 10, func(done, _ int) { panics(done - 1) }, func(int) error { return nil })
 	for _, err := range []error{work, onDone} {
-		if want := "item 3: panic: broken"; err == nil || err.Error() != want {
+		if want := "item 3: panic: broken (each_test.go:54)"; err == nil || err.Error() != want {
 			t.Errorf("found error %v, expected %s", err, want)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"github.com/likeness-go/likeness/internal/guard"
 )
 
 // MaxThreads is the largest thread limit: more threads than any machine has
@@ -95,6 +97,7 @@ type share struct {
 func (j *job) run(worker int) {
 	defer func() {
 		if value := recover(); value != nil {
+			value = guard.Relay(value)
 			j.panicked.CompareAndSwap(nil, &value)
 		}
 	}()

@@ -60,7 +60,7 @@ func TestForRaisesPanicsInTheCaller(t *testing.T) {
 		for index := range 4 {
 			func() {
 				defer func() {
-					if got := recover(); got != failure {
+					if got, ok := recover().(error); !ok || !errors.Is(got, failure) {
 						t.Errorf("index %d of 4 on %d threads: recovered %v, expected %v", index, threads, got, failure)
 					}
 				}()
