@@ -56,6 +56,16 @@ type BlockSpec struct {
 	Bias       *graph.Initializer `toml:"bias,omitempty"`
 	Body       []BlockSpec        `toml:"body,omitempty"`
 	Shortcut   []BlockSpec        `toml:"shortcut,omitempty"`
+
+	Groups      int     `toml:"groups,omitempty"`
+	SamePadding bool    `toml:"same_padding,omitempty"`
+	Epsilon     float64 `toml:"epsilon,omitempty"`
+	Momentum    float64 `toml:"momentum,omitempty"`
+	Exponent    float64 `toml:"exponent,omitempty"`
+	Initial     float64 `toml:"initial,omitempty"`
+	Channels    int     `toml:"channels,omitempty"`
+	Gate        string  `toml:"gate,omitempty"`
+	Drop        float64 `toml:"drop,omitempty"`
 }
 
 // Parse reads a network from TOML. Unknown keys, kinds and keys that a kind
@@ -110,7 +120,7 @@ func (n Network) TOML() (string, error) {
 }
 
 // Kinds are the kinds of blocks of a spec.
-var Kinds = []string{"conv", "linear", "batchnorm", "activation", "maxpool", "averagepool", "globalaveragepool", "dropout", "flatten", "normalize", "residual"}
+var Kinds = []string{"conv", "linear", "batchnorm", "activation", "maxpool", "averagepool", "globalaveragepool", "dropout", "flatten", "gem", "layernorm", "normalize", "residual", "scale", "squeezeexcite"}
 
 // ErrOwnBlock is the error for a network with a block that is a user-defined Go type,
 // which cannot be written as TOML.
@@ -155,15 +165,16 @@ func (s BlockSpec) ofKind() (graph.Block, error) {
 		return graph.Conv{
 			Filters: s.Filters, Kernel: s.Kernel, Stride: s.Stride, Padding: s.Padding, NoBias: s.NoBias,
 			BatchNorm: s.BatchNorm, Activation: s.Activation, Pool: s.Pool, Weight: value(s.Weight), Bias: value(s.Bias),
+			Groups: s.Groups, SamePadding: s.SamePadding, Epsilon: s.Epsilon, Momentum: s.Momentum,
 		}, nil
 	case "linear":
 		return graph.Linear{Units: s.Units, NoBias: s.NoBias, Activation: s.Activation, Weight: value(s.Weight), Bias: value(s.Bias)}, nil
 	case "batchnorm":
-		return graph.BatchNorm{}, nil
+		return graph.BatchNorm{Epsilon: s.Epsilon, Momentum: s.Momentum}, nil
 	case "activation":
 		return graph.Activate{Function: s.Activation}, nil
 	case "maxpool":
-		return graph.MaxPool{Size: s.Size, Stride: s.Stride}, nil
+		return graph.MaxPool{Size: s.Size, Stride: s.Stride, Padding: s.Padding}, nil
 	case "averagepool":
 		return graph.AveragePool{Size: s.Size, Stride: s.Stride, Trainable: s.Trainable}, nil
 	case "globalaveragepool":
@@ -174,13 +185,21 @@ func (s BlockSpec) ofKind() (graph.Block, error) {
 		return graph.Flatten{}, nil
 	case "normalize":
 		return graph.Normalize{}, nil
+	case "gem":
+		return graph.GeM{Exponent: s.Exponent, Epsilon: s.Epsilon}, nil
+	case "layernorm":
+		return graph.LayerNorm{Epsilon: s.Epsilon}, nil
+	case "scale":
+		return graph.Scale{Initial: s.Initial}, nil
+	case "squeezeexcite":
+		return graph.SqueezeExcite{Channels: s.Channels, Activation: s.Activation, Gate: s.Gate}, nil
 	case "residual":
 		body, err := blocksOf(s.Body)
 		if err != nil {
 			return nil, errors.Wrap(err, "body")
 		}
 		shortcut, err := blocksOf(s.Shortcut)
-		return graph.Residual{Body: body, Shortcut: shortcut, Activation: s.Activation, Pool: s.Pool}, errors.Wrap(err, "shortcut")
+		return graph.Residual{Body: body, Shortcut: shortcut, Activation: s.Activation, Pool: s.Pool, Drop: s.Drop}, errors.Wrap(err, "shortcut")
 	}
 	return nil, wording.Unknown("kind", s.Kind, slices.Sorted(slices.Values(Kinds)))
 }
@@ -203,18 +222,29 @@ func specOf(block graph.Block) (BlockSpec, error) {
 		return BlockSpec{
 			Kind: "conv", Filters: b.Filters, Kernel: b.Kernel, Stride: b.Stride, Padding: b.Padding, NoBias: b.NoBias,
 			BatchNorm: b.BatchNorm, Activation: b.Activation, Pool: b.Pool, Weight: given(b.Weight), Bias: given(b.Bias),
+			Groups: b.Groups, SamePadding: b.SamePadding, Epsilon: b.Epsilon, Momentum: b.Momentum,
 		}, nil
 	case graph.Linear:
 		return BlockSpec{Kind: "linear", Units: b.Units, NoBias: b.NoBias, Activation: b.Activation, Weight: given(b.Weight), Bias: given(b.Bias)}, nil
 	case graph.Activate:
 		return BlockSpec{Kind: "activation", Activation: b.Function}, nil
 	case graph.MaxPool:
-		return BlockSpec{Kind: "maxpool", Size: b.Size, Stride: b.Stride}, nil
+		return BlockSpec{Kind: "maxpool", Size: b.Size, Stride: b.Stride, Padding: b.Padding}, nil
 	case graph.AveragePool:
 		return BlockSpec{Kind: "averagepool", Size: b.Size, Stride: b.Stride, Trainable: b.Trainable}, nil
 	case graph.Dropout:
 		return BlockSpec{Kind: "dropout", Rate: b.Rate}, nil
-	case graph.BatchNorm, graph.GlobalAveragePool, graph.Flatten, graph.Normalize:
+	case graph.BatchNorm:
+		return BlockSpec{Kind: "batchnorm", Epsilon: b.Epsilon, Momentum: b.Momentum}, nil
+	case graph.GeM:
+		return BlockSpec{Kind: "gem", Exponent: b.Exponent, Epsilon: b.Epsilon}, nil
+	case graph.LayerNorm:
+		return BlockSpec{Kind: "layernorm", Epsilon: b.Epsilon}, nil
+	case graph.Scale:
+		return BlockSpec{Kind: "scale", Initial: b.Initial}, nil
+	case graph.SqueezeExcite:
+		return BlockSpec{Kind: "squeezeexcite", Channels: b.Channels, Activation: b.Activation, Gate: b.Gate}, nil
+	case graph.GlobalAveragePool, graph.Flatten, graph.Normalize:
 		return BlockSpec{Kind: block.Kind()}, nil
 	case graph.Residual:
 		body, err := specsOf(b.Body)
@@ -222,7 +252,7 @@ func specOf(block graph.Block) (BlockSpec, error) {
 			return BlockSpec{}, errors.Wrap(err, "body")
 		}
 		shortcut, err := specsOf(b.Shortcut)
-		return BlockSpec{Kind: "residual", Body: body, Shortcut: shortcut, Activation: b.Activation, Pool: b.Pool}, errors.Wrap(err, "shortcut")
+		return BlockSpec{Kind: "residual", Body: body, Shortcut: shortcut, Activation: b.Activation, Pool: b.Pool, Drop: b.Drop}, errors.Wrap(err, "shortcut")
 	}
 	return BlockSpec{}, errors.Wrapf(ErrOwnBlock, "found a block of type %T", block)
 }

@@ -75,6 +75,10 @@ type Residual struct {
 	Shortcut   []Block
 	Activation string
 	Pool       int // size and stride of a max pool; 0 for none
+
+	// Drop is the probability that training leaves out the body for an image (stochastic
+	// depth, Huang et al. 2016); the body is divided by 1 − Drop for the others.
+	Drop float64 `json:",omitempty"`
 }
 
 // Kind is "residual".

@@ -19,10 +19,24 @@ type Conv struct {
 	Padding    int         // rows and columns of zeros on each side; 0 for a valid convolution
 	NoBias     bool        // omit the bias, which batch norm makes redundant
 	BatchNorm  bool        // normalize each channel before the activation
-	Activation string      // "", "relu", "prelu", "sigmoid" or "tanh"
+	Activation string      // a function of Activate, or "" for none
 	Pool       int         // size and stride of a max pool; 0 for none
 	Weight     Initializer // default: He
 	Bias       Initializer // default: zero
+
+	// Groups divides input channels and filters into groups, each convolved by itself
+	// (torch.nn.Conv2d's groups); 0 for 1. As many groups as channels make a depthwise
+	// convolution.
+	Groups int `json:",omitempty"`
+	// SamePadding pads as TensorFlow's SAME: the result has ⌈size/stride⌉ rows and
+	// columns, and of an odd number of zeros the bottom and the right get one more. It
+	// excludes Padding.
+	SamePadding bool `json:",omitempty"`
+	// Epsilon is added to the variance of the batch norm; 0 for 1e-5. Momentum is the
+	// weight of the batch in its running statistics, new = (1 − momentum)·old +
+	// momentum·batch; 0 for 0.1.
+	Epsilon  float64 `json:",omitempty"`
+	Momentum float64 `json:",omitempty"`
 }
 
 // Kind is "conv".
@@ -196,8 +210,9 @@ func third[T Float](operands [][]T) []T {
 // MaxPool takes the largest element of each window of (batch, height, width,
 // channels). Rows and columns at the end that fill no window are dropped.
 type MaxPool struct {
-	Size   int
-	Stride int // 0 for Size
+	Size    int
+	Stride  int // 0 for Size
+	Padding int `json:",omitempty"` // rows and columns on each side that are never the largest; at most Size/2
 }
 
 // Kind is "maxpool".

@@ -20,7 +20,10 @@ const (
 //
 // Its weights are "batchnormN.weight", ".bias", ".running_mean" and
 // ".running_var".
-type BatchNorm struct{}
+type BatchNorm struct {
+	Epsilon  float64 // added to the variance; 0 for 1e-5
+	Momentum float64 // of the running statistics, new = (1 − momentum)·old + momentum·batch; 0 for 0.1
+}
 
 // Kind is "batchnorm".
 func (BatchNorm) Kind() string { return "batchnorm" }
