@@ -47,7 +47,7 @@ func Defaults(name string) (Options, error) {
 	case "hoffer-cifar":
 		return Options{Size: HofferCIFAR().Size}, nil
 	}
-	if slices.Contains(photographs, name) {
+	if slices.Contains(Published, name) {
 		return Options{Pooling: Poolings[0]}, nil
 	}
 	return Options{}, wording.Unknown("backbone", name, Names)

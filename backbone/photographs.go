@@ -47,8 +47,9 @@ func EfficientNetLite0(size imaging.Size) Network {
 // convolutions with GELU between them. The embedding dimension is 768.
 func ConvNeXtTiny(size imaging.Size) Network { return convNeXtTiny(size).network }
 
-// photographs are the names of the networks for photographs, whose weights are published.
-var photographs = []string{"resnet18", "resnet34", "resnet50", "mobilenet-v2", "efficientnet-lite0", "efficientnet-b0", "convnext-tiny"}
+// Published are the names of the networks for photographs, for which others have published
+// weights.
+var Published = []string{"resnet18", "resnet34", "resnet50", "mobilenet-v2", "efficientnet-lite0", "efficientnet-b0", "convnext-tiny"}
 
 // photographSize is the size of images that their published weights were trained with.
 var photographSize = imaging.Size{Height: 224, Width: 224, Channels: 3}
@@ -80,7 +81,7 @@ func photograph(name string, size imaging.Size) (published, bool) {
 func PublishedNames(name string) (map[string]string, error) {
 	p, known := photograph(name, photographSize)
 	if !known {
-		return nil, errors.Errorf("backbone %s: found no published weights, expected one of %v", name, photographs)
+		return nil, errors.Errorf("backbone %s: found no published weights, expected one of %v", name, Published)
 	}
 	return p.names, nil
 }
