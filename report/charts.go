@@ -12,10 +12,13 @@ import (
 	"image/color"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 
+	"git.sr.ht/~sbinet/gg"
 	"github.com/likeness-go/likeness/trainer"
 	"github.com/pkg/errors"
 	"gonum.org/v1/plot"
@@ -73,10 +76,23 @@ func (c chart) svg() (template.HTML, error) {
 
 // png renders the chart as a PNG file.
 func (c chart) png(w io.Writer) error {
-	canvas := vgimg.NewWith(vgimg.UseWH(chartWidth, c.height), vgimg.UseDPI(resolution))
+	dots := func(length vg.Length) int { return int(math.Round(length.Dots(resolution))) }
+	width, height := dots(chartWidth), dots(c.height)
+	// The image is the canvas's own and is reused, because it has several megabytes.
+	pixels := pictures.Get().(*[]uint8)
+	defer pictures.Put(pixels)
+	*pixels = slices.Grow((*pixels)[:0], 4*width*height)[:4*width*height]
+	picture := &image.RGBA{Pix: *pixels, Stride: 4 * width, Rect: image.Rect(0, 0, width, height)}
+	context := gg.NewContextForRGBA(picture)
+	context.SetLineCapButt()
+	context.InvertY()
+	canvas := vgimg.NewWith(vgimg.UseImageWithContext(picture, context), vgimg.UseDPI(resolution)) // which paints it white
 	c.draw(draw.New(canvas))
-	return errors.Wrapf(encodePNG(w, canvas.Image().(*image.RGBA)), "draw %s", c.name)
+	return errors.Wrapf(encodePNG(w, picture), "draw %s", c.name)
 }
+
+// pictures are the pixels of charts.
+var pictures = sync.Pool{New: func() any { return new([]uint8) }}
 
 // encodePNG writes an opaque image as a PNG file with the filter Up in every line. In a
 // chart nearly all pixels are equal to those above them, so that this takes a fraction of
@@ -84,15 +100,21 @@ func (c chart) png(w io.Writer) error {
 func encodePNG(w io.Writer, img *image.RGBA) error {
 	size := img.Rect.Size()
 	var data bytes.Buffer
-	compressed, err := zlib.NewWriterLevel(&data, zlib.BestSpeed)
-	if err != nil {
-		return err
-	}
+	compressed := compressors.Get().(*zlib.Writer)
+	defer compressors.Put(compressed)
+	compressed.Reset(&data)
 	const up = 2
 	line := append([]byte{up}, make([]byte, 3*size.X)...)
 	above := make([]byte, 4*size.X)
 	for y := range size.Y {
 		row := img.Pix[y*img.Stride:][:4*size.X]
+		if y > 0 && bytes.Equal(row, above) {
+			clear(line[1:])
+			if _, err := compressed.Write(line); err != nil {
+				return err
+			}
+			continue
+		}
 		for x := range size.X {
 			from, before, to := row[4*x:][:3], above[4*x:][:3], line[1+3*x:][:3]
 			to[0], to[1], to[2] = from[0]-before[0], from[1]-before[1], from[2]-before[2]
@@ -117,9 +139,18 @@ func encodePNG(w io.Writer, img *image.RGBA) error {
 		file = append(append(file, chunk.kind...), chunk.data...)
 		file = binary.BigEndian.AppendUint32(file, crc32.ChecksumIEEE(file[begin:]))
 	}
-	_, err = w.Write(file)
+	_, err := w.Write(file)
 	return err
 }
+
+// compressors are reused, because each has about a megabyte of tables.
+var compressors = sync.Pool{New: func() any {
+	w, err := zlib.NewWriterLevel(nil, zlib.BestSpeed)
+	if err != nil {
+		panic(err) // the level is valid
+	}
+	return w
+}}
 
 // newPlot returns an empty plot in the page's font, without a background of its own: the
 // chart is white already.
