@@ -110,18 +110,14 @@ func encodePNG(w io.Writer, img *image.RGBA) error {
 		row := img.Pix[y*img.Stride:][:4*size.X]
 		if y > 0 && bytes.Equal(row, above) {
 			clear(line[1:])
-			if _, err := compressed.Write(line); err != nil {
-				return err
-			}
+			compressed.Write(line) // whose error Close returns
 			continue
 		}
 		for x := range size.X {
 			from, before, to := row[4*x:][:3], above[4*x:][:3], line[1+3*x:][:3]
 			to[0], to[1], to[2] = from[0]-before[0], from[1]-before[1], from[2]-before[2]
 		}
-		if _, err := compressed.Write(line); err != nil {
-			return err
-		}
+		compressed.Write(line)
 		above = row
 	}
 	if err := compressed.Close(); err != nil {

@@ -69,7 +69,7 @@ func TestCrash(t *testing.T) {
 		if err := disksWork(t.Context()); err != nil {
 			t.Skip(err)
 		}
-		if _, err := m.fillDisks(t.Context(), 2, random.New(1), t.Logf); err != nil {
+		if _, err := m.fillDisks(t.Context(), 4, random.New(1), t.Logf); err != nil {
 			t.Error(err)
 		}
 	})
