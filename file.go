@@ -293,7 +293,7 @@ func fromFile(file safetensors.File, own own) (m *Model, err error) {
 	return m, nil
 }
 
-// described is the model that a file describes, with weights drawn anew.
+// described is the model that a file describes, with weights of zero.
 func described(file safetensors.File, own own) (*Model, error) {
 	network, err := backboneOf(file.Metadata[backboneKey], own.backbone)
 	if err != nil {
@@ -307,10 +307,11 @@ func described(file safetensors.File, own own) (*Model, error) {
 	if err := json.Unmarshal([]byte(file.Metadata[preprocessingKey]), &preprocessing); err != nil {
 		return nil, errors.Wrapf(err, "field %s", preprocessingKey)
 	}
-	m, err := New(network, head, preprocessing, 0)
+	m, err := build(network, head, preprocessing, graph.NewZeroWeights(graph.Float32))
 	if err != nil {
 		return nil, err
 	}
+	m.Weights.Reseed(0) // for what a training adds
 	if text, ok := file.Metadata[thresholdKey]; ok {
 		threshold, err := strconv.ParseFloat(text, 64)
 		if err != nil || math.IsNaN(threshold) {
