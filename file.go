@@ -35,6 +35,9 @@ var (
 	// ErrOwnHead is the error of Load for a model whose head is a user-defined Go type,
 	// which a file cannot contain.
 	ErrOwnHead = errors.New("the head is a user-defined Go type: use LoadWith and WithHead")
+	// ErrOtherBackbone is the error of LoadWith for a backbone that computes other
+	// embeddings than the one with which the model was saved.
+	ErrOtherBackbone = errors.New("the backbone is not the one that the model was saved with")
 )
 
 // ownBackbone is the name in the metadata of a backbone that is not a list of blocks.
@@ -55,7 +58,8 @@ func (m *Model) weights() []*graph.Weight {
 
 // Save writes the model to one file, atomically. Equal models give equal files, byte for
 // byte. The file has a checksum of its content and the embedding of a generated image,
-// from which Load and ProbeDeviation detect a damaged file or a changed computation.
+// from which Load detects a damaged file, and LoadWith and ProbeDeviation a changed
+// computation.
 //
 // A user-defined backbone, block of a backbone.Network or head is marked as such in the
 // file; it must be given to LoadWith. Save returns an error for what Load or LoadWith
@@ -214,7 +218,8 @@ func Load(path string) (*Model, error) {
 //	LoadWith(path, nil, WithHead(MyHead{}))          // a backbone.Network
 //	LoadWith(path, MyBackbone{}, WithHead(MyHead{}))
 //
-// If the backbone is nil, that of the file is used.
+// If the backbone is nil, that of the file is used. A backbone that has the weights of the
+// file but embeds the file's probe differently (ErrOtherBackbone) is an error.
 func LoadWith(path string, network backbone.Backbone, options ...LoadOption) (*Model, error) {
 	own := own{backbone: network}
 	for _, option := range options {
@@ -222,7 +227,18 @@ func LoadWith(path string, network backbone.Backbone, options ...LoadOption) (*M
 			option(&own)
 		}
 	}
-	return load(path, own)
+	m, err := load(path, own)
+	if err != nil || network == nil {
+		return m, err
+	}
+	switch deviation, tolerance, err := m.ProbeDeviation(); {
+	case errors.Is(err, ErrNoProbe):
+	case err != nil:
+		return nil, errors.Wrapf(err, "load model %s", path)
+	case !(deviation <= tolerance):
+		return nil, errors.Wrapf(ErrOtherBackbone, "load model %s: the embedding of the stored probe deviates by %.2g of its largest value, expected at most %g", path, deviation, tolerance)
+	}
+	return m, nil
 }
 
 // Read is Load for the content of a file in memory; errors begin with source.
@@ -277,7 +293,7 @@ func fromFile(file safetensors.File, own own) (m *Model, err error) {
 	return m, nil
 }
 
-// described is the model that a file describes, with weights drawn anew.
+// described is the model that a file describes, with weights of zero.
 func described(file safetensors.File, own own) (*Model, error) {
 	network, err := backboneOf(file.Metadata[backboneKey], own.backbone)
 	if err != nil {
@@ -291,10 +307,11 @@ func described(file safetensors.File, own own) (*Model, error) {
 	if err := json.Unmarshal([]byte(file.Metadata[preprocessingKey]), &preprocessing); err != nil {
 		return nil, errors.Wrapf(err, "field %s", preprocessingKey)
 	}
-	m, err := New(network, head, preprocessing, 0)
+	m, err := build(network, head, preprocessing, graph.NewZeroWeights(graph.Float32))
 	if err != nil {
 		return nil, err
 	}
+	m.Weights.Reseed(0) // for what a training adds
 	if text, ok := file.Metadata[thresholdKey]; ok {
 		threshold, err := strconv.ParseFloat(text, 64)
 		if err != nil || math.IsNaN(threshold) {

@@ -35,14 +35,19 @@ type Model struct {
 
 // New returns an untrained model with weights initialized from the seed. The size in the
 // preprocessing must be the backbone's input size.
-func New(network backbone.Backbone, head heads.Head, preprocessing imaging.Preprocessing, seed uint64) (m *Model, err error) {
+func New(network backbone.Backbone, head heads.Head, preprocessing imaging.Preprocessing, seed uint64) (*Model, error) {
+	return build(network, head, preprocessing, graph.NewWeights(graph.Float32, seed))
+}
+
+// build is New with empty weights, which it fills.
+func build(network backbone.Backbone, head heads.Head, preprocessing imaging.Preprocessing, weights *graph.Weights) (m *Model, err error) {
 	defer func() {
 		caught(recover(), &err)
 		if err != nil {
 			m, err = nil, errors.Wrap(err, "new model")
 		}
 	}()
-	m = &Model{Backbone: network, Head: head, Preprocessing: preprocessing, Weights: graph.NewWeights(graph.Float32, seed)}
+	m = &Model{Backbone: network, Head: head, Preprocessing: preprocessing, Weights: weights}
 	if err := m.check(); err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ var exportedFunctions = []any{
 	graph.SetFourier,
 	graph.Arithmetic,
 	graph.EnvironmentError,
-	graph.NewWeights,
+	graph.NewWeights, graph.NewZeroWeights,
 	heads.FromForm,
 	heads.FromFunc,
 	heads.IsOwn,

@@ -15,6 +15,7 @@ import (
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/onnx"
 	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
 )
 
 // far is a head as a user may write it, with any name: a thousand times the
@@ -333,5 +334,35 @@ func TestCheckSave(t *testing.T) {
 	}
 	if err := model.CheckSave(); err == nil || !strings.Contains(err.Error(), `weight "proxies" is not part of the network`) {
 		t.Errorf("found %v", err)
+	}
+}
+
+// squared is a user-defined block: x², or x with Plain.
+type squared struct{ Plain bool }
+
+func (squared) Kind() string { return "squared" }
+
+func (s squared) Apply(b *graph.Builder, number int, x *graph.Node) *graph.Node {
+	if s.Plain {
+		return x
+	}
+	return b.Node(gorgonia.Square(x))
+}
+
+// A backbone with the weights of the file that computes something else is refused.
+func TestLoadWithOtherBackbone(t *testing.T) {
+	network := func(block graph.Block) backbone.Network {
+		return backbone.Network{Name: "own", Size: size, Blocks: []graph.Block{graph.Flatten{}, graph.Linear{Units: 3}, block}}
+	}
+	model, err := likeness.New(network(squared{}), heads.L2{}, imaging.Preprocessing{Size: size}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := saved(t, model)
+	if _, err := likeness.LoadWith(path, network(squared{})); err != nil {
+		t.Errorf("the network of the file: found error %v", err)
+	}
+	if _, err := likeness.LoadWith(path, network(squared{Plain: true})); !errors.Is(err, likeness.ErrOtherBackbone) || !strings.Contains(err.Error(), path) {
+		t.Errorf("another network: found error %v, expected ErrOtherBackbone with the file", err)
 	}
 }

@@ -77,14 +77,14 @@ type Shape struct {
 	Parameters int
 }
 
-// ShapeOf builds the backbone with new weights and counts features and parameters. It
+// ShapeOf builds the backbone with weights of zero and counts features and parameters. It
 // returns an error if the shapes of the blocks do not match, or if a user-defined
 // backbone panics or does not return embeddings of shape (batch, features).
 func ShapeOf(backbone Backbone) (Shape, error) {
 	if backbone == nil {
 		return Shape{}, errors.New("shape of backbone: found nil, expected a network of this package or one of your own")
 	}
-	weights := graph.NewWeights(graph.Float32, 0)
+	weights := graph.NewZeroWeights(graph.Float32)
 	var shape Shape
 	program, err := graph.Build(weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
 		size := backbone.Input()

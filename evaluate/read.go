@@ -160,7 +160,7 @@ func checkNumbered(header []string, texts map[int]string) error {
 	}
 	for series, others := range names {
 		if series != most && 2*len(names[most]) > len(header)-len(texts) {
-			return errors.Errorf("the header has the column %q beside the embedding's elements %s: remove it, or name it label or file if it is that", others[0], strings.Join(names[most][:min(2, len(names[most]))], ", ")+", …")
+			return errors.Errorf("the header has the column %q beside the embedding's elements %s: remove it, or name it label or file if it is that; a file without a header needs one", others[0], strings.Join(names[most][:min(2, len(names[most]))], ", ")+", …")
 		}
 	}
 	return nil

@@ -242,6 +242,22 @@ func TestAUCDifference(t *testing.T) {
 	}
 }
 
+// The difference of accuracies at two thresholds is that of AccuracyAt.
+func TestAccuracyDifference(t *testing.T) {
+	distances, different := pairs(1, 900, 1)
+	v := verification(t, distances, different)
+	expect(t, "from itself", must(evaluate.AccuracyDifference(v, 1, v, 1))(t), evaluate.Estimate{})
+	best, none := v.BestThreshold(), -1.0 // at which no pair is accepted
+	got := must(evaluate.AccuracyDifference(v, best, v, none))(t)
+	expect(t, "value", got.Value, v.AccuracyAt(best).Value-v.AccuracyAt(none).Value, rounding)
+	if !(0 < got.Low && got.Low < got.Value && got.Value < got.High) {
+		t.Errorf("found %v, expected an interval of positive numbers around the value", got)
+	}
+	if _, err := evaluate.AccuracyDifference(v, 1, nil, 1); err == nil {
+		t.Error("without a second verification: found no error")
+	}
+}
+
 func TestVerificationRefuses(t *testing.T) {
 	for want, err := range map[string]error{
 		"found 2 distances of 1 pairs":             second(evaluate.NewVerification([]float64{1, 2}, apart([]bool{true}))),

@@ -55,6 +55,8 @@
 //	BatchNorm                             loses its running statistics        BatchNorm
 //	InverseSqrt, Log2                     wrong gradient                      Inverse of Sqrt, Log
 //	Sum, Mean over several axes of more   wrong gradient                      one axis after the other
+//	Sum, Mean, Max, Broadcast... over     wrong values, wrong gradient        Builder.Reshape, so that it is
+//	an axis between the second and last                                       the first, second or last axis
 //	LogSumExp                             computes log(sum + max)             Exp, Sum and Log
 //	Slice of an axis of more than 256     may be taken for another slice      a Function
 //

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/pkg/errors"
@@ -55,9 +56,18 @@ func refusedByUse(g *gorgonia.ExprGraph, node *Node) string {
 				return "gorgonia.Reshape (which KeepDims and Ravel call, too) shares memory with its source, which a later operation in place overwrites: use Builder.Reshape"
 			}
 		}
-	case "sumOp":
-		if axes := strings.Count(name, " ") + 1; axes > 1 && axes < operandsOf(g, node)[0].Dims() {
+	case "repeatOp":
+		var axis int
+		if _, err := fmt.Sscanf(name, "Repeat%d", &axis); err == nil && inner(axis, node.Dims()) {
+			return fmt.Sprintf("gorgonia's broadcasting operations have a wrong gradient over axis %d of %d: join axes by Builder.Reshape, so that it is the first, second or last one", axis, node.Dims())
+		}
+	case "sumOp", "maxOp":
+		axes, dims := axesOf(name), operandsOf(g, node)[0].Dims()
+		if kind == "sumOp" && len(axes) > 1 && len(axes) < dims {
 			return "gorgonia.Sum and Mean over several axes, but not all, have a wrong gradient: take one axis after the other, or Builder.Reshape first"
+		}
+		if len(axes) == 1 && inner(axes[0], dims) {
+			return fmt.Sprintf("gorgonia.Sum, Mean and Max compute wrong values over axis %d of %d: join axes by Builder.Reshape, so that it is the first, second or last one", axes[0], dims)
 		}
 	case "elemUnaryOp":
 		if strings.HasPrefix(name, "invSqrt") {
@@ -77,6 +87,21 @@ func refusedByUse(g *gorgonia.ExprGraph, node *Node) string {
 		}
 	}
 	return ""
+}
+
+// inner reports whether an axis of so many is one over which package tensor's reduction
+// (v0.9.24) computes wrong values or panics, which would end the process.
+func inner(axis, dims int) bool { return axis >= 2 && axis < dims-1 }
+
+// axesOf returns the axes of a reduction with a name such as "Σ[1 2]".
+func axesOf(name string) (axes []int) {
+	_, list, _ := strings.Cut(strings.TrimSuffix(name, "]"), "[")
+	for _, text := range strings.Fields(list) {
+		if axis, err := strconv.Atoi(text); err == nil {
+			axes = append(axes, axis)
+		}
+	}
+	return axes
 }
 
 // operationType is the name of the Go type of a node's operation where that is one

@@ -312,8 +312,13 @@ func TestBuildRefusesWrongStockOperations(t *testing.T) {
 			[]string{"invSqrt", "gradient", "use Inverse of Sqrt"}},
 		"Log2": {func(b *graph.Builder) (*graph.Node, error) { return gorgonia.Log2(weight(b, "x", 2, 3)) },
 			[]string{"log2", "gradient", "use Log"}},
-		"Sum over two axes":  {func(b *graph.Builder) (*graph.Node, error) { return gorgonia.Sum(image(b), 1, 2) }, []string{"Σ[1 2]", "several axes"}},
-		"Mean over two axes": {func(b *graph.Builder) (*graph.Node, error) { return gorgonia.Mean(image(b), 2, 3) }, []string{"Σ[2 3]", "several axes"}},
+		"Sum over two axes":    {func(b *graph.Builder) (*graph.Node, error) { return gorgonia.Sum(image(b), 1, 2) }, []string{"Σ[1 2]", "several axes"}},
+		"Mean over two axes":   {func(b *graph.Builder) (*graph.Node, error) { return gorgonia.Mean(image(b), 2, 3) }, []string{"Σ[2 3]", "several axes"}},
+		"Sum over axis 2 of 4": {func(b *graph.Builder) (*graph.Node, error) { return gorgonia.Sum(image(b), 2) }, []string{"Σ[2]", "axis 2 of 4", "Builder.Reshape"}},
+		"Max over axis 2 of 4": {func(b *graph.Builder) (*graph.Node, error) { return gorgonia.Max(image(b), 2) }, []string{"axis 2 of 4", "Builder.Reshape"}},
+		"BroadcastAdd over axis 2 of 4": {func(b *graph.Builder) (*graph.Node, error) {
+			return gorgonia.BroadcastAdd(image(b), weight(b, "y", 2, 3, 1, 1), nil, []byte{2, 3})
+		}, []string{"Repeat2", "axis 2 of 4", "Builder.Reshape"}},
 		"LogSumExp": {func(b *graph.Builder) (*graph.Node, error) { return gorgonia.LogSumExp(weight(b, "x", 3), 0) },
 			[]string{"ln", "LogSumExp", "add the maximum"}},
 	}

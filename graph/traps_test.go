@@ -52,6 +52,39 @@ func TestReshapeAndFlattenCopy(t *testing.T) {
 	}
 }
 
+// Reductions over the first, the second and the last axis are right, those over another
+// axis are wrong. Where Gorgonia is mended, the refusal can go.
+func TestReductionsOverInnerAxes(t *testing.T) {
+	graph.AllowWrongOperations(t)
+	shape := []int{2, 3, 4, 5}
+	x := make([]float64, 2*3*4*5)
+	for i := range x {
+		x[i] = float64(i * i % 17)
+	}
+	for axis, extent := range shape {
+		program := build(t, graph.NewWeights(graph.Float64, 1), graph.Evaluation, func(b *graph.Builder) graph.Outputs {
+			in := b.Input("x", shape...)
+			return graph.Outputs{"sum": b.Node(gorgonia.Sum(in, axis)), "max": b.Node(gorgonia.Max(in, axis))}
+		})
+		set(t, program, values{"x": x})
+		run(t, program)
+		inside := 1
+		for _, n := range shape[axis+1:] {
+			inside *= n
+		}
+		sums, maxima := make([]float64, len(x)/extent), make([]float64, len(x)/extent)
+		for i, v := range x {
+			at := i/(inside*extent)*inside + i%inside
+			sums[at] += v
+			maxima[at] = max(maxima[at], v)
+		}
+		right := cmp.Equal(get(t, program, "sum"), sums) && cmp.Equal(get(t, program, "max"), maxima)
+		if wrong := axis == 2; right == wrong {
+			t.Errorf("axis %d of 4: found right values %v, expected %v", axis, right, !wrong)
+		}
+	}
+}
+
 // Two operations that are alike in all but their state stay two.
 func TestEqualOperationsAreNotMerged(t *testing.T) {
 	program := build(t, graph.NewWeights(graph.Float64, 1), graph.Evaluation, func(b *graph.Builder) graph.Outputs {

@@ -49,6 +49,26 @@ func TestInitialValues(t *testing.T) {
 	}
 }
 
+// Without initial values weights are zero; after Reseed new ones are those of the seed.
+func TestZeroWeights(t *testing.T) {
+	layer := func(b *graph.Builder) *graph.Node {
+		return b.Sequence([]graph.Block{graph.Linear{Units: 2}}, b.Input("x", 1, 12))
+	}
+	zero, usual := graph.NewZeroWeights(graph.Float64), graph.NewWeights(graph.Float64, 3)
+	draw(t, zero, func(b *graph.Builder) *graph.Node { return weight(b, "first", 5) })
+	for _, v := range elements(zero.Get("first")) {
+		if v != 0 {
+			t.Errorf("found the value %v, expected 0", v)
+		}
+	}
+	zero.Reseed(3)
+	draw(t, zero, layer)
+	draw(t, usual, layer)
+	expectEqual(t, "linear1.weight", elements(zero.Get("linear1.weight")), elements(usual.Get("linear1.weight")))
+	var none *graph.Weights
+	none.Reseed(1)
+}
+
 // The mean and the deviation of a scheme, within five standard errors. The fans
 // of a convolution (out, in, height, width) count its window.
 func TestInitialMoments(t *testing.T) {

@@ -43,14 +43,19 @@ type square struct{ left, top, side float64 }
 func (c Crop) square(pixels []uint8, size Size) square {
 	left, top, right, bottom := size.Width, size.Height, 0, 0
 	for y := range size.Height {
-		for x := range size.Width {
-			for _, v := range pixels[(y*size.Width+x)*size.Channels:][:size.Channels] {
-				if v >= inkLevel {
-					left, right = min(left, x), max(right, x+1)
-					top, bottom = min(top, y), max(bottom, y+1)
-				}
-			}
+		line := pixels[y*size.Width*size.Channels:][:size.Width*size.Channels]
+		first, last := 0, len(line)-1
+		for first <= last && line[first] < inkLevel {
+			first++
 		}
+		if first > last {
+			continue
+		}
+		for line[last] < inkLevel {
+			last--
+		}
+		left, right = min(left, first/size.Channels), max(right, last/size.Channels+1)
+		top, bottom = min(top, y), y+1
 	}
 	whole := float64(max(size.Width, size.Height))
 	if right == 0 {
@@ -67,12 +72,24 @@ func (c Crop) apply(pixels []uint8, own, size Size) []uint8 {
 	columns := shares(s.left, s.side, size.Width, own.Width)
 	rows := shares(s.top, s.side, size.Height, own.Height)
 	channels := size.Channels
-	narrow := make([]float64, own.Height*size.Width*channels)
-	for y := range own.Height {
+	first, last := span(rows) // of the lines that the result depends on
+	narrow := make([]float64, (last-first)*size.Width*channels)
+	for y := first; y < last; y++ {
+		from, to := pixels[y*own.Width*channels:][:own.Width*channels], narrow[(y-first)*size.Width*channels:][:size.Width*channels]
+		if channels == 1 {
+			for x, column := range columns {
+				sum := 0.0
+				for i, v := range from[column.first:][:len(column.weights)] {
+					sum += column.weights[i] * float64(v)
+				}
+				to[x] = sum
+			}
+			continue
+		}
 		for x, column := range columns {
-			to := narrow[(y*size.Width+x)*channels:][:channels]
+			to := to[x*channels:][:channels]
 			for i, weight := range column.weights {
-				for k, v := range pixels[(y*own.Width+column.first+i)*channels:][:channels] {
+				for k, v := range from[(column.first+i)*channels:][:channels] {
 					to[k] += weight * float64(v)
 				}
 			}
@@ -83,7 +100,7 @@ func (c Crop) apply(pixels []uint8, own, size Size) []uint8 {
 	for y, row := range rows {
 		clear(line)
 		for i, weight := range row.weights {
-			for j, v := range narrow[(row.first+i)*len(line):][:len(line)] {
+			for j, v := range narrow[(row.first-first+i)*len(line):][:len(line)] {
 				line[j] += weight * v
 			}
 		}
@@ -101,32 +118,47 @@ type share struct {
 	weights []float64
 }
 
+// span returns the range of the source pixels that have a weight.
+func span(all []share) (first, last int) {
+	first = math.MaxInt
+	for _, s := range all {
+		if len(s.weights) > 0 {
+			first, last = min(first, s.first), max(last, s.first+len(s.weights))
+		}
+	}
+	return min(first, last), last
+}
+
 // shares divides a length of the source, from start on, into target pixels with the
 // kernel of resize.
 func shares(start, length float64, targets, sources int) []share {
 	step := length / float64(targets)
+	scale := max(step, 1)
 	kernel := areaKernel(step)
-	reach := kernel.Support * max(step, 1)
+	reach := kernel.Support * scale
 	all := make([]share, targets)
+	weights := make([]float64, 0, targets*(int(2*reach)+2)) // of all
 	for t := range all {
 		center := start + (float64(t)+0.5)*step
 		first, last := int(math.Floor(center-reach-0.5)), int(math.Ceil(center+reach+0.5))
 		var total float64
+		begin := len(weights)
 		for p := first; p <= last; p++ {
 			distance := math.Abs(float64(p) + 0.5 - center)
-			weight := 0.0
-			if distance < reach {
-				weight = kernel.At(distance / max(step, 1))
+			if distance >= reach {
+				continue
 			}
+			weight := kernel.At(distance / scale)
 			total += weight
 			if p < 0 || p >= sources || weight == 0 {
 				continue
 			}
-			if len(all[t].weights) == 0 {
+			if len(weights) == begin {
 				all[t].first = p
 			}
-			all[t].weights = append(all[t].weights, weight)
+			weights = append(weights, weight)
 		}
+		all[t].weights = weights[begin:len(weights):len(weights)]
 		for i := range all[t].weights {
 			all[t].weights[i] /= total
 		}

@@ -1,6 +1,9 @@
 package report
 
 import (
+	"bytes"
+	"image"
+	"image/png"
 	"math"
 	"strings"
 	"testing"
@@ -126,6 +129,29 @@ func TestThinned(t *testing.T) {
 		}
 		if math.Abs(points[next].X-x) > 0.2 || math.Abs(points[next].Y-y) > 0.2 {
 			t.Fatalf("the point %v, %v is far from %v", x, y, points[next])
+		}
+	}
+}
+
+// A decoder reads the pixels that were encoded, of images whose width and height differ.
+func TestEncodePNG(t *testing.T) {
+	for _, size := range []image.Point{{1, 1}, {7, 3}, {2, 50}} {
+		img, chance := image.NewRGBA(image.Rectangle{Max: size}), random.New(1, "png", size.X)
+		for i := range img.Pix {
+			if img.Pix[i] = uint8(chance.IntN(256)); i%4 == 3 {
+				img.Pix[i] = 255
+			}
+		}
+		var file bytes.Buffer
+		if err := encodePNG(&file, img); err != nil {
+			t.Fatal(err)
+		}
+		found, err := png.Decode(&file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(img, found); diff != "" {
+			t.Errorf("%v (-encoded +decoded):\n%s", size, diff)
 		}
 	}
 }

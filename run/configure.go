@@ -142,6 +142,8 @@ func Configure(path string, flags Settings, given map[string]bool) (settings Set
 	}
 	if given["data"] {
 		data = flags.Data
+	} else if path != "" && !inFile["data"] {
+		notes = append(notes, fmt.Sprintf("warning: %s: found no key data, which means mnist, as in files of earlier versions: add it", path))
 	}
 	if given["objective"] {
 		objective = flags.Objective

@@ -86,10 +86,14 @@ func TestFormerKeysAreRead(t *testing.T) {
 
 	// A person's file with former keys is read, with one warning.
 	path = filepath.Join(t.TempDir(), "mine.toml")
-	write(t, path, "rate = 0.5\nsoft = true\nobjective = \"triplet\"\n")
+	write(t, path, "data = \"mnist\"\nrate = 0.5\nsoft = true\nobjective = \"triplet\"\n")
 	found, notes, err = Configure(path, Settings{}, nil)
 	if want := []string{"warning: " + path + ": soft is now soft_margin, rate is now learning_rate"}; !cmp.Equal(notes, want) || err != nil || found.LearningRate != 0.5 || !found.SoftMargin {
 		t.Errorf("found the learning rate %v, the soft margin %v and the notes %q (%v), expected %q", found.LearningRate, found.SoftMargin, notes, err, want)
+	}
+	write(t, path, "epochs = 1\n")
+	if _, notes, err = Configure(path, Settings{}, nil); err != nil || len(notes) != 1 || !strings.Contains(notes[0], "no key data, which means mnist") {
+		t.Errorf("a file without data: found the notes %q (%v), expected that it means mnist", notes, err)
 	}
 	write(t, path, "rate = 0.5\nlearning_rate = 0.5\n")
 	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), "found both learning_rate and rate") {

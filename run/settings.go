@@ -274,7 +274,8 @@ func (f *settingsFile) rename(keys map[string]bool) (renamed []string, err error
 }
 
 // Load reads a settings file, such as the config.toml of a run folder. Settings that are
-// not in the file have their defaults.
+// not in the file have their defaults, except that a file without data means MNIST, as in
+// earlier versions.
 func Load(path string) (Settings, error) {
 	if path == "" {
 		return Settings{}, errors.New("read config: found no path")

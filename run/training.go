@@ -167,17 +167,17 @@ func (l labeled) examples(loss objectives.Loss, batch, imagesPerClass int) (data
 	}
 	if !l.grouped {
 		sampler, err := datasets.DefaultSampler(loss.Kind(), images, batch, imagesPerClass)
-		return images, sampler, errors.Wrapf(err, "draw examples for %s", loss.Name())
+		return images, sampler, errors.Wrapf(err, "draw examples for the loss %q", loss.Name())
 	}
 	if loss.Kind() != datasets.Labeled {
 		return nil, nil, errors.Errorf("--grouped: %s is a loss of pairs or triplets, expected one of labeled batches, such as batch-hard or n-pair", loss.Name())
 	}
 	classes, each, err := datasets.FitBatch(images, batch, imagesPerClass)
 	if err != nil {
-		return nil, nil, errors.Wrapf(err, "draw examples for %s", loss.Name())
+		return nil, nil, errors.Wrapf(err, "draw examples for the loss %q", loss.Name())
 	}
 	sampler, err := datasets.GroupBatches(images, classes, each)
-	return images, sampler, errors.Wrapf(err, "draw examples for %s", loss.Name())
+	return images, sampler, errors.Wrapf(err, "draw examples for the loss %q", loss.Name())
 }
 
 func (l listed) examples(loss objectives.Loss, _, _ int) (datasets.Images, datasets.Sampler, error) {

@@ -29,7 +29,7 @@ func (c Collapse) String() string {
 const (
 	windows      = 10   // in a training
 	minWindow    = 20   // steps
-	nearPlateau  = 1e-3 // relative difference of the mean loss from that of equal embeddings
+	nearPlateau  = 2e-2 // relative difference of the mean loss from that of equal embeddings
 	minSpread    = 1e-2 // of the embeddings relative to their size, as a part of that before training
 	minSize      = 1e-3 // of the spread of the embeddings, as a part of that before training
 	sampleImages = 64   // that are embedded once in each window

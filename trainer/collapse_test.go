@@ -105,3 +105,10 @@ func TestWatchingFloat64(t *testing.T) {
 		t.Errorf("found %v", alarms)
 	}
 }
+
+func TestCollapseText(t *testing.T) {
+	c := trainer.Collapse{Step: 40, Found: "all embeddings are equal", Try: "a lower learning rate"}
+	if found, want := c.String(), "step 40: all embeddings are equal; try a lower learning rate"; found != want {
+		t.Errorf("found %q, expected %q", found, want)
+	}
+}

@@ -3,6 +3,8 @@ package trainer_test
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 	"testing"
 
 	"github.com/likeness-go/likeness"
@@ -131,16 +133,12 @@ func auc(t testing.TB, model *likeness.Model, images *datasets.Dataset) float64 
 			}
 		}
 	}
+	slices.Sort(different)
 	var wins float64
 	for _, s := range same {
-		for _, d := range different {
-			switch {
-			case s < d:
-				wins++
-			case s == d:
-				wins += 0.5
-			}
-		}
+		first, _ := slices.BinarySearch(different, s)
+		beyond, _ := slices.BinarySearch(different, math.Nextafter(s, math.Inf(1)))
+		wins += float64(len(different)-beyond) + 0.5*float64(beyond-first)
 	}
 	return wins / float64(len(same)*len(different))
 }

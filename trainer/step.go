@@ -213,7 +213,7 @@ func (r *run) chooseSampler() (err error) {
 	}
 	if r.sampler = r.Sampler; r.sampler == nil {
 		if r.sampler, err = datasets.DefaultSampler(r.kind, r.Images, r.Batch, 0); err != nil {
-			return errors.Wrapf(err, "draw examples for %s", r.Loss.Name())
+			return errors.Wrapf(err, "draw examples for the loss %q", r.Loss.Name())
 		}
 	}
 	return guarded("field Sampler: a method of "+typeOf(r.sampler), func() error {

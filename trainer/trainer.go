@@ -10,6 +10,7 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/solver"
 	"github.com/pkg/errors"
@@ -322,12 +323,25 @@ func (t *Trainer) check() error {
 	if err := t.Model.Preprocessing.Validate(); err != nil {
 		return errors.Wrap(err, "field Model")
 	}
+	if d, ok := t.Images.(*datasets.Dataset); ok {
+		if p := t.Model.Preprocessing; d.Inverted != p.Invert || !reflect.DeepEqual(d.Crop, p.Crop) {
+			return errors.Errorf("field Images: the images were opened with Invert %v and %s, expected Invert %v and %s as in the model's Preprocessing", d.Inverted, cropText(d.Crop), p.Invert, cropText(p.Crop))
+		}
+	}
 	if t.Augment != nil {
 		if err := t.Augment.Validate(); err != nil {
 			return errors.Wrap(err, "field Augment")
 		}
 	}
 	return guarded("field Loss: the method Check of "+typeOf(t.Loss), func() error { return t.Loss.Check(t.Model.Head) })
+}
+
+// cropText describes how images are cropped.
+func cropText(c *imaging.Crop) string {
+	if c == nil {
+		return "no Crop"
+	}
+	return fmt.Sprintf("Crop %+v", *c)
 }
 
 // soFar is the result up to the present step.

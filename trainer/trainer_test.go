@@ -101,12 +101,12 @@ func TestDefaultSamplerRefuses(t *testing.T) {
 	}{
 		{contrastive, blobs(1, 8, 1), 2, "one class", datasets.ErrTooFew},
 		{triplet, blobs(8, 1, 1), 2, "one image in each", datasets.ErrTooFew},
-		{hard, blobs(8, 1, 1), 32, "draw examples for batch-hard", datasets.ErrTooFew},
-		{hard, blobs(1, 8, 1), 32, "draw examples for batch-hard", datasets.ErrTooFew},
-		{hard, unlabeled, 32, "draw examples for batch-hard", datasets.ErrUnlabeled},
-		{contrastive, unlabeled, 32, "draw examples for contrastive", datasets.ErrUnlabeled},
+		{hard, blobs(8, 1, 1), 32, `draw examples for the loss "batch-hard"`, datasets.ErrTooFew},
+		{hard, blobs(1, 8, 1), 32, `draw examples for the loss "batch-hard"`, datasets.ErrTooFew},
+		{hard, unlabeled, 32, `draw examples for the loss "batch-hard"`, datasets.ErrUnlabeled},
+		{contrastive, unlabeled, 32, `draw examples for the loss "contrastive"`, datasets.ErrUnlabeled},
 		{hard, mislabeled, 32, "image 0 has label 7", nil},
-		{hard, seen, 7, "a batch of 7 images has 1 class with 4 images, expected at least 2 classes: use a larger batch", nil},
+		{hard, seen, 7, "a batch of 7 images with 4 of each class has 1 class, expected at least 2: use a larger batch", nil},
 		{neither{}, seen, 32, "field Loss: neither: found the kind 9 of examples", nil},
 	} {
 		training := newTrainer(t, tiny())
@@ -386,5 +386,15 @@ func TestErrorNamesLoss(t *testing.T) {
 	training.Loss = misshaped{objectives.Contrastive{Margin: 1}}
 	if err := training.Check(); err == nil || !strings.Contains(err.Error(), "loss misshaped: ") {
 		t.Errorf("found error %v, expected one with %q", err, "loss misshaped: ")
+	}
+}
+
+// Images that were not inverted as the model expects are refused: training on them would
+// give a model of other images.
+func TestRefusesImagesOfOtherPreprocessing(t *testing.T) {
+	training := newTrainer(t, everything())
+	training.Model.Preprocessing.Invert = true
+	if err := training.Check(); err == nil || !strings.Contains(err.Error(), "field Images: the images were opened with Invert false and no Crop, expected Invert true and no Crop") {
+		t.Errorf("found error %v, expected one about Invert", err)
 	}
 }

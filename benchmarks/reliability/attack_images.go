@@ -93,7 +93,7 @@ func (m material) attackImages(ctx context.Context) (count int, err error) {
 			if err != nil {
 				return count, err
 			}
-			if _, err := m.ask(ctx, "compare", good, file, "--model", "omniglot"); err != nil {
+			if _, err := m.ask(ctx, "compare", good, file, "--model", m.model); err != nil {
 				return count, err
 			}
 			count++
@@ -118,7 +118,7 @@ func (m material) attackImages(ctx context.Context) (count int, err error) {
 		}
 	}
 	for _, file := range append(files, m.folder, filepath.Join(m.folder, "missing.png")) {
-		for _, arguments := range [][]string{{"compare", good, file, "--model", "omniglot"}, {"search", file, "--in", filepath.Join(m.folder, "formats"), "--model", "omniglot"}} {
+		for _, arguments := range [][]string{{"compare", good, file, "--model", m.model}, {"search", file, "--in", filepath.Join(m.folder, "formats"), "--model", m.model}} {
 			if err := m.refused(ctx, []string{filepath.Base(file)}, arguments...); err != nil {
 				return count, err
 			}

@@ -146,7 +146,7 @@ func (m material) attackNames(ctx context.Context) (count int, err error) {
 		return 0, err
 	}
 	gallery := filepath.Join(m.folder, "names.gallery")
-	if _, err := m.accepted(ctx, "enroll", "Müller", drawing, "--gallery", gallery, "--model", "omniglot"); err != nil {
+	if _, err := m.accepted(ctx, "enroll", "Müller", drawing, "--gallery", gallery, "--model", m.model); err != nil {
 		return 0, err
 	}
 	for _, name := range hostileNames {

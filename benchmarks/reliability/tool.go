@@ -101,11 +101,12 @@ type material struct {
 	whole    string        // run folder of the undisturbed training
 	took     time.Duration // duration of the undisturbed training
 	changes  int           // number of random changes of an image in each format
+	model    string        // model of attacks that do not depend on its distances
 }
 
 // newMaterial writes the data set and runs the undisturbed training.
 func newMaterial(ctx context.Context, likeness tool, folder string) (material, error) {
-	m := material{likeness: likeness, folder: folder, whole: filepath.Join(folder, "whole"), changes: 10}
+	m := material{likeness: likeness, folder: folder, whole: filepath.Join(folder, "whole"), changes: 10, model: "omniglot"}
 	network := filepath.Join(folder, "small.toml")
 	m.training = []string{
 		"train", "--data", filepath.Join(folder, "bars"), "--backbone", network, "--objective", "contrastive", "--batch", "8",

@@ -17,7 +17,7 @@ func writeCIFAR(t *testing.T, folder string) {
 	r := random.New(1, "cifar")
 	for _, name := range []string{"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"} {
 		var content []byte
-		for i := range 20 {
+		for i := range 10 {
 			class := i % 10
 			content = append(content, byte(class))
 			for range 3072 {
@@ -34,7 +34,7 @@ func writeCIFAR(t *testing.T, folder string) {
 func TestCIFAR(t *testing.T) {
 	folder := t.TempDir()
 	writeCIFAR(t, folder)
-	s := settings{data: folder, seed: 1, side: side, steps: 3, note: t.Logf}
+	s := settings{data: folder, seed: 1, side: side, steps: 1, note: t.Logf}
 	rows, err := cifar(context.Background(), s)
 	if err != nil {
 		t.Fatal(err)

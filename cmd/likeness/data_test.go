@@ -149,7 +149,7 @@ func TestTrainOnExtremes(t *testing.T) {
 // come to is not worth keeping; and it leaves no model that is none.
 func TestTrainThatDiverges(t *testing.T) {
 	inFolder(t)
-	bars(t, "bars", 6, 20)
+	bars(t, "bars", 6, 8)
 	arguments := tiny("--solver", "sgd", "--learning-rate", "1e20", "--out", "run")
 	code, _, stderr := runTool(arguments...)
 	if code != failure {

@@ -70,7 +70,7 @@ func timeless(t *testing.T, folder string) (epochs []trainer.Epoch) {
 func TestKilledAndResumed(t *testing.T) {
 	inFolder(t)
 	bars(t, "bars", 6, 20)
-	arguments := tiny("--epochs", "40", "--ema-decay", "0.9", "--augment", "0.5")
+	arguments := tiny("--epochs", "20", "--ema-decay", "0.9", "--augment", "0.5")
 	start := time.Now()
 	tool(t, append(arguments, "--out", "whole")...)
 	whole := time.Since(start)
@@ -240,7 +240,7 @@ func TestOneProcessInARunFolder(t *testing.T) {
 	codes := make([]error, many)
 	var wait sync.WaitGroup
 	for i := range many {
-		started := child(t, tiny("--epochs", "30", "--out", "same")...)
+		started := child(t, tiny("--epochs", "10", "--out", "same")...)
 		wait.Go(func() { codes[i] = started.Wait() })
 	}
 	wait.Wait()
@@ -253,7 +253,7 @@ func TestOneProcessInARunFolder(t *testing.T) {
 	if begun != 1 {
 		t.Errorf("found %d trainings in one folder, expected 1: %v", begun, codes)
 	}
-	if epochs := timeless(t, "same"); len(epochs) != 30 {
-		t.Errorf("the one left %d epochs, expected 30", len(epochs))
+	if epochs := timeless(t, "same"); len(epochs) != 10 {
+		t.Errorf("the one left %d epochs, expected 10", len(epochs))
 	}
 }

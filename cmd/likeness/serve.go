@@ -52,7 +52,7 @@ Without a token it listens on the loopback interface only. For remote clients se
   likeness serve --address :8080 --token-file token
   curl -H "Authorization: Bearer $(cat token)" -F a=@a.png -F b=@b.png http://HOST:8080/v1/compare
 
-When interrupted, it finishes accepted requests. While it runs, no other command can change the gallery.`
+When interrupted, it finishes accepted requests. While it runs, no other command can open the gallery.`
 }
 
 // Run serves until the context ends.

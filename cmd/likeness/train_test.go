@@ -26,11 +26,12 @@ func tiny(more ...string) []string {
 	return append([]string{"train", "--data", "bars", "--backbone", "tiny.toml", "--objective", "contrastive", "--batch", "8", "--epochs", "2"}, more...)
 }
 
-// A training leaves a whole run folder, which eval prints the same table from.
+// A training leaves a whole run folder, also for TensorBoard, which eval prints the same
+// table from.
 func TestTrainAndEval(t *testing.T) {
 	inFolder(t)
 	bars(t, "bars", 6, 20)
-	table, said := tool(t, tiny("--out", "run", "--seed", "3")...)
+	table, said := tool(t, tiny("--out", "run", "--seed", "3", "--tensorboard")...)
 	for _, text := range []string{
 		"setting      seed = 3 (default 1)", "bars, 56 images of 4 classes at 12x12x1", "tiny, 444 parameters, 4 features",
 		"contrastive (margin 1) with l2", "ROC AUC on 8 held-out images", "epoch 2: loss", "run folder   run",
@@ -78,6 +79,8 @@ func TestTrainAndEval(t *testing.T) {
 	if diff := cmp.Diff(recorded.Threshold, model.Threshold); diff != "" || model.Threshold == nil {
 		t.Errorf("threshold (-recorded +model): %s", diff)
 	}
+
+	expectEvents(t)
 
 	again, said := tool(t, "eval", "--run", "run")
 	if diff := cmp.Diff(table, again); diff != "" {
@@ -462,11 +465,10 @@ func TestPageOfAListWithoutTests(t *testing.T) {
 	}
 }
 
-// With --tensorboard the run folder has an event file with every step and epoch.
-func TestTensorBoard(t *testing.T) {
-	inFolder(t)
-	bars(t, "bars", 6, 20)
-	tool(t, tiny("--out", "run", "--tensorboard")...)
+// expectEvents checks that with --tensorboard the run folder has an event file with every
+// step and epoch.
+func expectEvents(t *testing.T) {
+	t.Helper()
 	files, err := filepath.Glob(filepath.Join("run", "tensorboard", "*tfevents*"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("found %v, %v", files, err)
@@ -535,8 +537,8 @@ func (w *watcher) Write(text []byte) (int, error) {
 // that names the file, and goes on once it can.
 func TestProgressThatIsNotKept(t *testing.T) {
 	inFolder(t)
-	bars(t, "bars", 6, 20)
-	tool(t, tiny("--epochs", "6", "--out", "whole")...)
+	bars(t, "bars", 6, 8)
+	tool(t, tiny("--epochs", "4", "--out", "whole")...)
 	metrics := filepath.Join("run", "metrics.jsonl")
 	said := watcher{text: "epoch 2: loss", do: func() {
 		if err := os.Remove(metrics); err != nil {
@@ -544,7 +546,7 @@ func TestProgressThatIsNotKept(t *testing.T) {
 		}
 		write(t, filepath.Join(metrics, "in the way"), "")
 	}}
-	code := execute(context.Background(), tiny("--epochs", "6", "--out", "run"), &strings.Builder{}, &said)
+	code := execute(context.Background(), tiny("--epochs", "4", "--out", "run"), &strings.Builder{}, &said)
 	for _, text := range []string{"write " + metrics, "with the last weights in", "to continue: likeness train --resume run"} {
 		if code != failure || !strings.Contains(said.String(), text) {
 			t.Errorf("exit code %d, want %q in\n%s", code, text, said.String())
@@ -568,7 +570,7 @@ func TestProgressThatIsNotKept(t *testing.T) {
 // Temporary files of a killed training do not disturb the next one and are removed.
 func TestLeftoversGo(t *testing.T) {
 	inFolder(t)
-	bars(t, "bars", 6, 20)
+	bars(t, "bars", 6, 8)
 	for _, folder := range []string{"run", filepath.Join("run", "plots"), filepath.Join("run", "tensorboard")} {
 		write(t, filepath.Join(folder, leftover), "half")
 	}

@@ -222,7 +222,7 @@ func digits(unseen, validation []string, limit int, seed uint64, like imaging.Pr
 	if err != nil {
 		return data, nil, err
 	}
-	splits, err := datasets.Open(path, datasets.Options{Crop: like.Crop})
+	splits, err := datasets.Open(path, datasets.Options{})
 	if err != nil {
 		return data, nil, err
 	}
@@ -233,7 +233,8 @@ func digits(unseen, validation []string, limit int, seed uint64, like imaging.Pr
 	if held, err = data.Validation.OnlyClasses(validation...); err != nil {
 		return data, nil, err
 	}
-	held = held.Limit(min(limit, 500), seed).Resize(size.Height, size.Width)
+	// Only the images that are kept are cropped.
+	held = cropped(held.Limit(min(limit, 500), seed), like.Crop).Resize(size.Height, size.Width)
 	for _, part := range []**datasets.Dataset{&data.Train, &data.Validation, &data.Seen, &data.Unseen} {
 		most := min(limit, 1000)
 		switch part {
@@ -246,9 +247,20 @@ func digits(unseen, validation []string, limit int, seed uint64, like imaging.Pr
 				return data, nil, err
 			}
 		}
-		*part = (*part).Limit(most, seed).Resize(size.Height, size.Width)
+		*part = cropped((*part).Limit(most, seed), like.Crop).Resize(size.Height, size.Width)
 	}
 	data.Protocol += fmt.Sprintf("; limited to %d training images and %d of each test part; of these digits %s are in no part but choose the epoch, by %d pairs of %d images of them",
 		data.Train.Len(), min(limit, 1000), strings.Join(validation, ", "), validationPairs, held.Len())
 	return data, held, nil
+}
+
+// cropped returns the images cropped to their ink, at the same size.
+func cropped(d *datasets.Dataset, crop *imaging.Crop) *datasets.Dataset {
+	result := *d
+	result.Crop, result.Images = crop, make([][]uint8, d.Len())
+	preprocessing := imaging.Preprocessing{Size: d.Size, Crop: crop}
+	for i, pixels := range d.Images {
+		result.Images[i] = preprocessing.Pixels(d.Size.Image(pixels))
+	}
+	return &result
 }

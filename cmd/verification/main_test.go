@@ -60,7 +60,7 @@ func TestRun(t *testing.T) {
 func TestKeepsTheStart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "verification.safetensors")
 	var printed bytes.Buffer
-	if err := train(context.Background(), []string{"-limit", "60", "-batch", "8", "-epochs", "2", "-steps-per-epoch", "3", "-learning-rate", "1", "-out", path}, &printed); err != nil {
+	if err := train(context.Background(), []string{"-limit", "40", "-batch", "8", "-epochs", "1", "-steps-per-epoch", "3", "-learning-rate", "1", "-out", path}, &printed); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(printed.String(), "kept the initial weights: no epoch was better on digits 3,4,5") {

@@ -11,6 +11,7 @@ import (
 	"github.com/likeness-go/likeness/gallery/index"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/parallel"
+	"github.com/likeness-go/likeness/internal/testutil"
 )
 
 func build(t testing.TB, v *index.Vectors) *index.Graph {
@@ -37,10 +38,14 @@ const leastRecall = 0.95
 // indexed are the heads that there are indices of.
 var indexed = []string{"l2", "squared-l2", "cosine", "l1", "weighted-l1"}
 
-// Of 5,000 clustered vectors the index finds what it should, by each head, and
-// its distances are the head's.
+// Of 2,500 clustered vectors, 5,000 with LIKENESS_LONG, the index finds what it should, by
+// each head, and its distances are the head's.
 func TestRecall(t *testing.T) {
-	rows, queries := clustered(1, 5000, 32), clustered(1, 5300, 32)[5000:]
+	many := 2500
+	if testutil.Long() {
+		many = 5000
+	}
+	rows, queries := clustered(1, many, 32), clustered(1, many+300, 32)[many:]
 	queries = append(queries, rows[:200]...)
 	for _, name := range indexed {
 		v := vectorsOf(t, distanceOf(t, name, 32), rows)

@@ -31,3 +31,43 @@ func TestRecover(t *testing.T) {
 		t.Errorf("found error %v, expected none", err)
 	}
 }
+
+// described runs f and describes its panic.
+func described(f func()) (text string) {
+	defer func() {
+		if value := recover(); value != nil {
+			text = guard.Text(value)
+		}
+	}()
+	f()
+	return "no panic"
+}
+
+// A description has the place of the panic, of another goroutine, too.
+func TestText(t *testing.T) {
+	relayed := func() {
+		var relayed any
+		done := make(chan bool)
+		go func() {
+			defer close(done)
+			defer func() { relayed = guard.Relay(guard.Relay(recover())) }()
+			var values []int
+			_ = values[len(values)]
+		}()
+		<-done
+		if err, ok := relayed.(error); !ok || errors.Unwrap(err) == nil || !strings.Contains(err.Error(), "out of range") {
+			t.Errorf("found %v, expected an error that wraps the runtime's", relayed)
+		}
+		panic(relayed)
+	}
+	for want, f := range map[string]func(){
+		"panic: broken (guard_test.go:":                     func() { panic("broken") },
+		"panic: runtime error: index out of range [0] with": relayed,
+		"(guard_test.go:":                                   relayed,
+		"no panic":                                          func() {},
+	} {
+		if got := described(f); !strings.Contains(got, want) {
+			t.Errorf("found %q, expected it to contain %q", got, want)
+		}
+	}
+}

@@ -1,0 +1,89 @@
+package imaging_test
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/imaging"
+)
+
+var square = imaging.Size{Height: 2, Width: 2, Channels: 1}
+
+// The symmetries of a square of four values, written down by hand: four counterclockwise
+// rotations, and the same after mirroring left to right.
+func TestSymmetryAugmentations(t *testing.T) {
+	want := [][]uint8{
+		{1, 2, 3, 4}, {2, 4, 1, 3}, {4, 3, 2, 1}, {3, 1, 4, 2},
+		{2, 1, 4, 3}, {1, 3, 2, 4}, {3, 4, 1, 2}, {4, 2, 3, 1},
+	}
+	if diff := cmp.Diff(want, imaging.SymmetryAugmentations([]uint8{1, 2, 3, 4}, square)); diff != "" {
+		t.Errorf("(-want +found):\n%s", diff)
+	}
+	for _, quarters := range []int{-3, 1, 5} {
+		if found := imaging.Turn([]uint8{1, 2, 3, 4}, square, quarters, false); !slices.Equal(found, want[1]) {
+			t.Errorf("%d quarters: found %v, expected %v", quarters, found, want[1])
+		}
+	}
+	colored := imaging.Size{Height: 2, Width: 2, Channels: 3} // the channels of a pixel stay together
+	if found := imaging.Turn([]uint8{1, 10, 100, 2, 20, 200, 3, 30, 130, 4, 40, 140}, colored, 1, false); !slices.Equal(found, []uint8{2, 20, 200, 4, 40, 140, 1, 10, 100, 3, 30, 130}) {
+		t.Errorf("found %v", found)
+	}
+}
+
+// The first affine version is the image; a white image stays white in its center, and
+// where it is reduced its corners become the black background.
+func TestAffineAugmentations(t *testing.T) {
+	size := imaging.Size{Height: 21, Width: 21, Channels: 1}
+	white := slices.Repeat([]uint8{255}, size.Len())
+	versions := imaging.AffineAugmentations(white, size)
+	if len(versions) != 7 || !slices.Equal(versions[0], white) {
+		t.Fatalf("found %d versions, expected 7, the first of them the image", len(versions))
+	}
+	for i, version := range versions {
+		if version[10*21+10] != 255 {
+			t.Errorf("version %d: found %d in the center", i, version[10*21+10])
+		}
+		if reduced := i >= 1 && i <= 3; reduced && version[0] > 64 {
+			t.Errorf("version %d: found %d in the corner, expected the background", i, version[0])
+		}
+	}
+}
+
+// The source of a transformed point is the point: the transform is scaled, sheared, rotated
+// and moved, in this order.
+func TestAffineTransform(t *testing.T) {
+	move := imaging.NewAffineTransform(90, 0, 0, 2, 3, 5, 7)
+	// (1, 1) is scaled to (2, 3), rotated by 90° to (−3, 2), and moved to (2, 9).
+	if x, y := move.Source(2, 9); math.Abs(x-1) > 1e-12 || math.Abs(y-1) > 1e-12 {
+		t.Errorf("found (%v, %v), expected (1, 1)", x, y)
+	}
+	shear := imaging.NewAffineTransform(0, 0.5, 0, 1, 1, 0, 0) // (1, 2) becomes (2, 2)
+	if x, y := shear.Source(2, 2); math.Abs(x-1) > 1e-12 || math.Abs(y-2) > 1e-12 {
+		t.Errorf("found (%v, %v), expected (1, 2)", x, y)
+	}
+}
+
+// A shift by half a pixel gives the means of neighbors, and the background at the edge.
+func TestResample(t *testing.T) {
+	line := imaging.Size{Height: 1, Width: 3, Channels: 1}
+	found := make([]uint8, 3)
+	imaging.Resample(found, []uint8{10, 20, 40}, line, 100, imaging.Warp{imaging.NewAffineTransform(0, 0, 0, 1, 1, 0.5, 0)})
+	if want := []uint8{55, 15, 30}; !slices.Equal(found, want) {
+		t.Errorf("found %v, expected %v", found, want)
+	}
+	imaging.Resample(found, []uint8{1, 2}, line, 0, nil)
+	if want := []uint8{55, 15, 30}; !slices.Equal(found, want) {
+		t.Errorf("of another length: found %v, expected that nothing changes", found)
+	}
+}
+
+// Pixels that are not of the size, and symmetries of what is no square, are nil.
+func TestAugmentationsRefuse(t *testing.T) {
+	wide := imaging.Size{Height: 1, Width: 4, Channels: 1}
+	if imaging.AffineAugmentations([]uint8{1}, square) != nil || imaging.SymmetryAugmentations([]uint8{1}, square) != nil ||
+		imaging.SymmetryAugmentations([]uint8{1, 2, 3, 4}, wide) != nil || imaging.Turn([]uint8{1, 2, 3, 4}, wide, 1, false) != nil {
+		t.Error("found images, expected nil")
+	}
+}
