@@ -165,7 +165,11 @@ func notFinite(values []float32) (index int, found bool) {
 
 // content is what the model's file holds.
 func (m *Model) content() (safetensors.File, error) {
-	metadata := map[string]string{formatKey: Format, headKey: heads.Identifier(m.Head), backboneKey: ownBackbone}
+	format, half := Format, func(string) bool { return false }
+	if m.HalfPrecision {
+		format, half = HalfFormat, halfPrecision(m.Weights)
+	}
+	metadata := map[string]string{formatKey: format, headKey: heads.Identifier(m.Head), backboneKey: ownBackbone}
 	if network, ok := m.Backbone.(backbone.Network); ok {
 		switch text, err := network.TOML(); {
 		case err == nil:
@@ -185,10 +189,55 @@ func (m *Model) content() (safetensors.File, error) {
 	file := safetensors.File{Metadata: metadata}
 	for _, weight := range m.weights() {
 		file.Tensors = append(file.Tensors, safetensors.Tensor{
-			Name: weight.Name, Shape: weight.Value.Shape(), Data: weight.Value.Data(),
+			Name: weight.Name, Shape: weight.Value.Shape(), Data: weight.Value.Data(), Half: half(weight.Name),
 		})
 	}
 	return file, nil
+}
+
+// RoundToHalf rounds the weights, except those of batch norm, to half-precision numbers
+// (IEEE 754 binary16: 11 significant bits, magnitudes up to 65,504), and sets
+// HalfPrecision. An error names a weight that is too large; then nothing has changed.
+func (m *Model) RoundToHalf() (err error) {
+	defer func() {
+		caught(recover(), &err)
+		err = errors.Wrap(err, "round to half precision")
+	}()
+	if err := m.check(); err != nil {
+		return err
+	}
+	half := halfPrecision(m.Weights)
+	rounded := map[*graph.Weight][]float32{}
+	for _, weight := range m.weights() {
+		data, ok := weight.Value.Data().([]float32)
+		if !ok {
+			return errors.Errorf("weight %q: found elements of type %T, expected []float32", weight.Name, weight.Value.Data())
+		}
+		if !half(weight.Name) {
+			continue
+		}
+		values := make([]float32, len(data))
+		for i, v := range data {
+			if values[i] = safetensors.Half(v); math.IsInf(float64(values[i]), 0) || values[i] != values[i] {
+				return errors.Errorf("weight %q: value %d is %v, expected a magnitude of at most 65504", weight.Name, i, v)
+			}
+		}
+		rounded[weight] = values
+	}
+	for weight, values := range rounded {
+		copy(weight.Value.Float32s(), values)
+	}
+	m.HalfPrecision = true
+	return nil
+}
+
+// halfPrecision reports of a weight, by its name, whether a file of HalfFormat has it in
+// half precision: of all but those of batch norm, whose statistics have a wide range.
+func halfPrecision(weights *graph.Weights) func(name string) bool {
+	return func(name string) bool {
+		layer := name[:strings.LastIndexByte(name, '.')+1]
+		return weights.Get(layer+"running_var") == nil
+	}
 }
 
 // own has what a file cannot contain: user-defined Go types.
@@ -286,6 +335,14 @@ func fromFile(file safetensors.File, own own) (m *Model, err error) {
 	values, err := matched(m.Weights, file.Tensors)
 	if err != nil {
 		return nil, err
+	}
+	if m.HalfPrecision = file.Metadata[formatKey] == HalfFormat; m.HalfPrecision {
+		half := halfPrecision(m.Weights)
+		for _, t := range file.Tensors {
+			if t.Half != half(t.Name) {
+				return nil, errors.Errorf("weight %q: found half precision %v, expected %v in a file of %s", t.Name, t.Half, half(t.Name), HalfFormat)
+			}
+		}
 	}
 	for _, weight := range m.Weights.All() {
 		copy(weight.Value.Float32s(), values[weight.Name])

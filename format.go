@@ -5,10 +5,11 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Format is the version of the model file that Save writes. Load also reads the previous
-// version, whose files have no checksum and no probe.
+// Format is the version of the model file that Save writes, and HalfFormat that of a model
+// with HalfPrecision. Load also reads likeness/1, whose files have no checksum and no probe.
 const (
 	Format       = "likeness/2"
+	HalfFormat   = "likeness/3"
 	formatBefore = "likeness/1"
 )
 
@@ -21,13 +22,13 @@ var ErrChecksum = safetensors.ErrChecksum
 func checkFormat(file safetensors.File) error {
 	_, sealed := file.Metadata[safetensors.ChecksumKey]
 	switch format := file.Metadata[formatKey]; {
-	case format == Format, format == formatBefore && sealed:
+	case format == Format, format == HalfFormat, format == formatBefore && sealed:
 		return file.Verify()
 	case format == formatBefore:
 		return nil
 	case format == "":
 		return errors.Errorf("field %s is missing: this is not a likeness model: give a file that Model.Save or `likeness train` wrote; `likeness import` makes a model of PyTorch's weights", formatKey)
 	default:
-		return errors.Errorf("field %s: found %q, expected %q or %q", formatKey, format, Format, formatBefore)
+		return errors.Errorf("field %s: found %q, expected %q, %q or %q: a later version of likeness wrote it", formatKey, format, Format, HalfFormat, formatBefore)
 	}
 }

@@ -186,3 +186,57 @@ func checkOther(t *testing.T, path, want string) {
 		}
 	}
 }
+
+// A model in half precision: the file has a format of its own, is as small as it can be,
+// keeps batch norm, and is written again byte for byte; the model stays the same model.
+func TestHalfPrecision(t *testing.T) {
+	network := backbone.Network{Name: "half", Size: size, Blocks: []graph.Block{
+		graph.Conv{Filters: 4, Kernel: 3, BatchNorm: true, Activation: "relu"}, graph.Flatten{}, graph.Linear{Units: 5},
+	}}
+	model, err := likeness.New(network, heads.Cosine{}, imaging.Preprocessing{Size: size}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	variance := model.Weights.Get("norm1.running_var").Value.Float32s()
+	variance[0] = 1.0001 // no half-precision number
+	full := saved(t, model)
+	model.HalfPrecision = true
+	if err := model.Save(filepath.Join(t.TempDir(), "m.safetensors")); err == nil || !strings.Contains(err.Error(), "half-precision number") {
+		t.Errorf("weights that are not rounded: found error %v", err)
+	}
+	if err := model.RoundToHalf(); err != nil {
+		t.Fatal(err)
+	}
+	first := saved(t, model)
+	loaded, err := likeness.Load(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := saved(t, loaded)
+	one, other := read(t, first), read(t, second)
+	if one != other || !strings.Contains(one, likeness.HalfFormat) {
+		t.Error("the file is not written again as it was, in its format")
+	}
+	if whole := len(read(t, full)); len(one) >= whole {
+		t.Errorf("found %d bytes, expected fewer than %d", len(one), whole)
+	}
+	if !loaded.HalfPrecision || loaded.Weights.Get("norm1.running_var").Value.Float32s()[0] != 1.0001 {
+		t.Error("batch norm was rounded, or the type was lost")
+	}
+	deviation, tolerance, err := loaded.ProbeDeviation()
+	if err != nil || deviation > tolerance/100 {
+		t.Errorf("the probe deviates by %v (%v), expected that of the rounded weights", deviation, err)
+	}
+	identity, err := loaded.Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded.HalfPrecision = false
+	if same, err := loaded.Identity(); err != nil || same != identity {
+		t.Errorf("found the identity %v in single precision (%v), expected %v", same, err, identity)
+	}
+	model.Weights.Get("linear1.weight").Value.Float32s()[3] = 70000
+	if err := model.RoundToHalf(); err == nil || !strings.Contains(err.Error(), `weight "linear1.weight": value 3 is 70000, expected a magnitude of at most 65504`) {
+		t.Errorf("a large weight: found error %v", err)
+	}
+}

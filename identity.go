@@ -54,7 +54,11 @@ func (m *Model) Identity() (identity Identity, err error) {
 	if name, isOwn := strings.CutPrefix(identity.Head, heads.OwnPrefix); isOwn && !slices.Contains(heads.Names, name) && !strings.HasPrefix(name, heads.OwnPrefix) {
 		identity.Head, file.Metadata[headKey] = name, name
 	}
-	// A newer format of the file is no other model.
+	// A newer format of the file is no other model, nor is the type in which it has the
+	// weights.
+	for i := range file.Tensors {
+		file.Tensors[i].Half = false
+	}
 	identity.Checksum, err = file.Checksum(formatKey, thresholdKey)
 	return identity, err
 }

@@ -28,6 +28,10 @@ type Model struct {
 	// Threshold is the largest distance at which two images are considered the same; nil
 	// until it is calibrated.
 	Threshold *float64
+	// HalfPrecision makes Save write the weights, except those of batch norm, as half-precision
+	// numbers, in half the space. The weights must be such numbers: use RoundToHalf, which
+	// sets it, and measure the threshold afterwards.
+	HalfPrecision bool
 
 	probe    *probe // of the file that it was loaded from; nil where that has none
 	programs programs

@@ -141,6 +141,7 @@ func (r *run) train(ctx context.Context) (Result, error) {
 		prepared.drain()
 	}()
 	r.Model.Threshold = nil
+	r.Model.HalfPrecision = false // the weights will not be half-precision numbers
 	for number := len(r.result.Epochs) + 1; number <= r.Epochs && r.result.Stopped == ""; number++ {
 		if err := r.epoch(ctx, number, prepared); err != nil {
 			return r.soFar(), errors.Wrap(err, "train")

@@ -41,7 +41,7 @@ class Lite(nn.Module):
         super().__init__()
         from efficientnet_lite_pytorch import EfficientNet
 
-        self.network = EfficientNet.from_name("efficientnet-lite0", override_params={"image_size": size, "drop_connect_rate": 0.0})
+        self.network = EfficientNet.from_name("efficientnet-lite0", image_size=size, drop_connect_rate=0.0)
         self.network._fc = nn.Identity()
 
     def forward(self, x):

@@ -103,6 +103,7 @@ func readTensor(r io.Reader, e entry) (Tensor, error) {
 	var err error
 	switch e.DType {
 	case "F16":
+		tensor.Half = true
 		tensor.Data, err = readWidened(r, elements, fromFloat16)
 	case "BF16":
 		tensor.Data, err = readWidened(r, elements, fromBfloat16)
@@ -158,4 +159,35 @@ func fromFloat16(bits uint16) float32 {
 	default:
 		return math.Float32frombits(sign | uint32(exponent-15+127)<<23 | fraction<<13)
 	}
+}
+
+// Half returns the half-precision number (IEEE 754 binary16) nearest to v; of two equally
+// near ones that with an even last bit. It is infinite from 65,520.
+func Half(v float32) float32 { return fromFloat16(toFloat16(v)) }
+
+func toFloat16(v float32) uint16 {
+	const most = 0x7c00 // infinity
+	bits := math.Float32bits(v)
+	sign, exponent, fraction := uint16(bits>>31)<<15, int(bits>>23&255)-127+15, bits&(1<<23-1)
+	switch {
+	case bits&0x7fffffff > 0x7f800000:
+		return sign | most | 1<<9 // not a number
+	case exponent >= 31:
+		return sign | most
+	case exponent < -10:
+		return sign // less than half of the smallest subnormal
+	case exponent <= 0: // subnormal: the leading one becomes explicit
+		return sign | roundedShift(fraction|1<<23, 14-exponent)
+	}
+	return sign | roundedShift(uint32(exponent)<<23|fraction, 13) // may carry into the exponent
+}
+
+// roundedShift is bits/2ⁿ rounded to nearest, ties to even.
+func roundedShift(bits uint32, n int) uint16 {
+	half := uint32(1) << (n - 1)
+	shifted, rest := bits>>n, bits&(1<<n-1)
+	if rest > half || rest == half && shifted&1 == 1 {
+		shifted++
+	}
+	return uint16(shifted)
 }

@@ -24,6 +24,9 @@ type Tensor struct {
 	Name  string
 	Shape []int // empty for a single number
 	Data  any   // []float32, []float64 or []int64, row-major
+	// Half is set for a tensor that the file has as F16. Its Data are []float32, which
+	// Write refuses unless all are half-precision numbers.
+	Half bool
 }
 
 // Tensor returns the tensor of that name.
@@ -40,6 +43,9 @@ func (f File) Tensor(name string) (tensor Tensor, found bool) {
 func (t Tensor) layout() (dtype string, elements int, err error) {
 	switch data := t.Data.(type) {
 	case []float32:
+		if t.Half {
+			return "F16", len(data), nil
+		}
 		return "F32", len(data), nil
 	case []float64:
 		return "F64", len(data), nil

@@ -72,15 +72,19 @@ func drawFile(t *rapid.T) safetensors.File {
 			elements *= size
 		}
 		var data any
-		switch rapid.IntRange(0, 2).Draw(t, "type") {
+		half := false
+		switch rapid.IntRange(0, 3).Draw(t, "type") {
 		case 0:
 			data = rapid.SliceOfN(rapid.Float32(), elements, elements).Draw(t, "data")
 		case 1:
 			data = rapid.SliceOfN(rapid.Float64(), elements, elements).Draw(t, "data")
 		case 2:
 			data = rapid.SliceOfN(rapid.Int64(), elements, elements).Draw(t, "data")
+		case 3:
+			half = true
+			data = rapid.SliceOfN(rapid.Map(rapid.Float32(), safetensors.Half), elements, elements).Draw(t, "data")
 		}
-		file.Tensors = append(file.Tensors, safetensors.Tensor{Name: name, Shape: shape, Data: data})
+		file.Tensors = append(file.Tensors, safetensors.Tensor{Name: name, Shape: shape, Data: data, Half: half})
 	}
 	return file
 }
@@ -153,7 +157,7 @@ func TestHalfPrecisionIsWidened(t *testing.T) {
 	}
 	want := []safetensors.Tensor{
 		{Name: "bf16", Shape: []int{4}, Data: []float32{1, 3.140625, float32(math.Inf(-1)), 0x1p-133}},
-		{Name: "f16", Shape: []int{9}, Data: []float32{
+		{Name: "f16", Shape: []int{9}, Half: true, Data: []float32{
 			1, -2, 65504, // the largest
 			0x1p-14, 0x1p-24, 1023 * 0x1p-24, // the smallest normal, the smallest and the largest subnormal
 			float32(math.Copysign(0, -1)), float32(math.Inf(-1)), 0.333251953125}},
@@ -272,5 +276,53 @@ func TestSealIsOfTheContent(t *testing.T) {
 	second.Metadata["backbone"] = "conv7"
 	if given["backbone"] != "conv4" || second.Verify() == nil {
 		t.Error("the metadata are shared, or not sealed")
+	}
+}
+
+// Half is the nearest half-precision number, found by comparing with all of them.
+func TestHalf(t *testing.T) {
+	var all []float64 // the finite ones from zero, in order
+	for bits := range 0x7c00 {
+		exponent, fraction := bits>>10, float64(bits&1023)
+		if exponent == 0 {
+			all = append(all, fraction/(1<<24))
+		} else {
+			all = append(all, math.Ldexp(1+fraction/1024, exponent-15))
+		}
+	}
+	check := func(v float32) {
+		i, _ := slices.BinarySearch(all, math.Abs(float64(v)))
+		want := math.Inf(1)
+		switch {
+		case i < len(all) && i > 0 && (math.Abs(float64(v))-all[i-1] < all[i]-math.Abs(float64(v)) || math.Abs(float64(v))-all[i-1] == all[i]-math.Abs(float64(v)) && (i-1)%2 == 0):
+			want = all[i-1]
+		case i < len(all):
+			want = all[i]
+		case math.Abs(float64(v)) < 65520:
+			want = all[len(all)-1]
+		}
+		want = math.Copysign(want, float64(v))
+		if got := safetensors.Half(v); float64(got) != want || math.Signbit(float64(got)) != math.Signbit(float64(v)) {
+			t.Errorf("%v: found %v, expected %v", v, got, want)
+		}
+	}
+	for i, v := range all {
+		check(float32(v))
+		check(float32(-v))
+		if i > 0 {
+			check(float32((v + all[i-1]) / 2)) // a tie
+			check(math.Nextafter32(float32((v+all[i-1])/2), 0))
+			check(math.Nextafter32(float32((v+all[i-1])/2), 1e9))
+		}
+	}
+	for _, v := range []float32{65519.996, 65520, 1e30, float32(math.Inf(1)), 1e-30, math.SmallestNonzeroFloat32} {
+		check(v)
+		check(-v)
+	}
+	if got := safetensors.Half(float32(math.NaN())); got == got {
+		t.Errorf("NaN: found %v", got)
+	}
+	if err := safetensors.Write(io.Discard, safetensors.File{Tensors: []safetensors.Tensor{{Name: "x", Shape: []int{1}, Data: []float32{1.0001}, Half: true}}}); err == nil || !strings.Contains(err.Error(), "1.0001, expected a half-precision number") {
+		t.Errorf("found error %v, expected one with the number", err)
 	}
 }

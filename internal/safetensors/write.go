@@ -38,7 +38,7 @@ func Write(w io.Writer, f File) error {
 		return errors.Wrap(err, "header")
 	}
 	for _, tensor := range tensors {
-		if err := writeElements(w, tensor.Data); err != nil {
+		if err := writeElements(w, tensor); err != nil {
 			return errors.Wrapf(err, "tensor %q", tensor.Name)
 		}
 	}
@@ -94,11 +94,14 @@ func arrange(tensors []Tensor) ([]entry, error) {
 }
 
 // dtypeOrder is the reference implementation's order of the dtypes in a file.
-var dtypeOrder = map[string]int{"I64": 0, "F64": 1, "F32": 2}
+var dtypeOrder = map[string]int{"I64": 0, "F64": 1, "F32": 2, "F16": 3}
 
-func writeElements(w io.Writer, data any) error {
-	switch data := data.(type) {
+func writeElements(w io.Writer, tensor Tensor) error {
+	switch data := tensor.Data.(type) {
 	case []float32:
+		if tensor.Half {
+			return writeHalf(w, data)
+		}
 		return writeChunks(w, data)
 	case []float64:
 		return writeChunks(w, data)
@@ -112,7 +115,25 @@ func writeElements(w io.Writer, data any) error {
 // not in memory twice.
 const chunk = 1 << 14
 
-func writeChunks[T float32 | float64 | int64](w io.Writer, data []T) error {
+func writeHalf(w io.Writer, data []float32) error {
+	buffer := make([]uint16, 0, min(len(data), chunk))
+	for part := range slices.Chunk(data, chunk) {
+		buffer = buffer[:0]
+		for _, v := range part {
+			bits := toFloat16(v)
+			if fromFloat16(bits) != v {
+				return errors.Errorf("found %v, expected a half-precision number", v)
+			}
+			buffer = append(buffer, bits)
+		}
+		if err := writeChunks(w, buffer); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeChunks[T float32 | float64 | int64 | uint16](w io.Writer, data []T) error {
 	var buffer []byte
 	for part := range slices.Chunk(data, chunk) {
 		var err error
