@@ -46,11 +46,18 @@ func (Conv) Kind() string { return "conv" }
 func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
 	b.Describe(blockName("conv", number), c)
 	batch, height, width, channels := b.image(x)
+	padding := kernel.Around(c.Padding)
+	if c.SamePadding {
+		if c.Padding != 0 {
+			b.Fail("found padding %d together with same padding, expected only one of them", c.Padding)
+		}
+		padding = kernel.SamePadding(height, width, c.Kernel, max(c.Stride, 1))
+	}
 	shape := kernel.BlockShape{
 		Conv: kernel.ConvShape{
 			Batch: batch, Height: height, Width: width, Channels: channels,
 			Filters: c.Filters, KernelHeight: c.Kernel, KernelWidth: c.Kernel,
-			Stride: max(c.Stride, 1), Padding: c.Padding,
+			Stride: max(c.Stride, 1), Padding: padding,
 		},
 		Activation: b.activation(c.Activation),
 		PoolSize:   c.Pool, PoolStride: c.Pool,
@@ -88,7 +95,7 @@ func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
 	outHeight, outWidth := shape.Output()
 	convHeight, convWidth := shape.Conv.Output()
 	// Kernels allocate memory for these sizes; the result of the pool is not larger.
-	b.bounded("the input with its padding", tensor.Shape{batch, height + 2*c.Padding, width + 2*c.Padding, channels}, MaxElements)
+	b.bounded("the input with its padding", tensor.Shape{batch, height + padding.Top + padding.Bottom, width + padding.Left + padding.Right, channels}, MaxElements)
 	b.bounded("the convolution's result", tensor.Shape{batch, convHeight, convWidth, c.Filters}, MaxElements)
 	f32 := &convFunction[float32]{kernel.NewBlock[float32](shape), operands.slots}
 	f64 := &convFunction[float64]{kernel.NewBlock[float64](shape), operands.slots}

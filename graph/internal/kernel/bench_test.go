@@ -10,14 +10,14 @@ import (
 
 // benchmarkLayers are the layers of the papers' networks that take most of the time.
 var benchmarkLayers = []ConvShape{
-	{64, 28, 28, 1, 64, 3, 3, 1, 1},
-	{64, 14, 14, 64, 64, 3, 3, 1, 1},
-	{64, 7, 7, 64, 64, 3, 3, 1, 1},
-	{2, 105, 105, 1, 64, 10, 10, 1, 0},
-	{2, 48, 48, 64, 128, 7, 7, 1, 0},
-	{64, 48, 48, 64, 128, 7, 7, 1, 0},
-	{4, 21, 21, 128, 128, 4, 4, 1, 0},
-	{8, 9, 9, 128, 256, 4, 4, 1, 0},
+	convShape(64, 28, 28, 1, 64, 3, 3, 1, 1),
+	convShape(64, 14, 14, 64, 64, 3, 3, 1, 1),
+	convShape(64, 7, 7, 64, 64, 3, 3, 1, 1),
+	convShape(2, 105, 105, 1, 64, 10, 10, 1, 0),
+	convShape(2, 48, 48, 64, 128, 7, 7, 1, 0),
+	convShape(64, 48, 48, 64, 128, 7, 7, 1, 0),
+	convShape(4, 21, 21, 128, 128, 4, 4, 1, 0),
+	convShape(8, 9, 9, 128, 256, 4, 4, 1, 0),
 }
 
 // BenchmarkConv reports the useful arithmetic of a direct convolution: two

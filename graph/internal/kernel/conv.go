@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"fmt"
 	"unsafe"
 
 	"github.com/likeness-go/likeness/internal/parallel"
@@ -8,17 +9,46 @@ import (
 	"github.com/pkg/errors"
 )
 
-// ConvShape is the shape of a convolution layer. Padding is the width of the border of
-// zeros on each side.
+// ConvShape is the shape of a convolution layer.
 type ConvShape struct {
 	Batch, Height, Width, Channels     int // of the input
 	Filters, KernelHeight, KernelWidth int
-	Stride, Padding                    int
+	Stride                             int
+	Padding                            Padding
+}
+
+// Padding is the width of the border of zeros on each side.
+type Padding struct{ Top, Left, Bottom, Right int }
+
+// Around returns a border of one width on all sides.
+func Around(width int) Padding { return Padding{width, width, width, width} }
+
+// SamePadding returns the padding of TensorFlow's SAME for square windows: the result of
+// an input of the given height and width has ⌈height/stride⌉ rows and ⌈width/stride⌉
+// columns, and of an odd number of zeros the bottom and the right get one more.
+func SamePadding(height, width, size, stride int) Padding {
+	total := func(extent int) int { return max((ceilDiv(extent, stride)-1)*stride+size-extent, 0) }
+	rows, columns := total(height), total(width)
+	return Padding{Top: rows / 2, Left: columns / 2, Bottom: rows - rows/2, Right: columns - columns/2}
+}
+
+// String describes the border.
+func (p Padding) String() string {
+	if p == Around(p.Top) {
+		return fmt.Sprintf("padding %d", p.Top)
+	}
+	return fmt.Sprintf("padding of %d rows above and %d below, %d columns left and %d right", p.Top, p.Bottom, p.Left, p.Right)
 }
 
 // Output returns the height and width of the result.
 func (s ConvShape) Output() (height, width int) {
-	return (s.Height+2*s.Padding-s.KernelHeight)/s.Stride + 1, (s.Width+2*s.Padding-s.KernelWidth)/s.Stride + 1
+	height, width = s.padded()
+	return (height-s.KernelHeight)/s.Stride + 1, (width-s.KernelWidth)/s.Stride + 1
+}
+
+// padded returns the height and width of the input with its border.
+func (s ConvShape) padded() (height, width int) {
+	return s.Height + s.Padding.Top + s.Padding.Bottom, s.Width + s.Padding.Left + s.Padding.Right
 }
 
 // Validate returns an error if the shape is not valid.
@@ -32,11 +62,13 @@ func (s ConvShape) Validate() error {
 			return err
 		}
 	}
-	if err := inRange("padding", s.Padding, 0); err != nil {
-		return err
+	for _, width := range []int{s.Padding.Top, s.Padding.Left, s.Padding.Bottom, s.Padding.Right} {
+		if err := inRange("padding", width, 0); err != nil {
+			return err
+		}
 	}
-	if s.KernelHeight > s.Height+2*s.Padding || s.KernelWidth > s.Width+2*s.Padding {
-		return errors.Errorf("kernel %d×%d is larger than its %d×%d input with padding %d",
+	if height, width := s.padded(); s.KernelHeight > height || s.KernelWidth > width {
+		return errors.Errorf("kernel %d×%d is larger than its %d×%d input with %v",
 			s.KernelHeight, s.KernelWidth, s.Height, s.Width, s.Padding)
 	}
 	return nil
@@ -61,10 +93,11 @@ func (s ConvShape) pixels() int {
 // Conv is a convolution layer (as in other libraries of neural networks, a
 // cross-correlation):
 //
-//	y[b, i, j, f] = bias[f] + Σ x[b, i·stride+k−padding, j·stride+l−padding, c] · weight[f, c, k, l]
+//	y[b, i, j, f] = bias[f] + Σ x[b, i·stride+k−top, j·stride+l−left, c] · weight[f, c, k, l]
 //
 // with x (batch, height, width, channels), weight (filters, channels, kernel height,
-// kernel width), bias (filters) and y (batch, output height, output width, filters).
+// kernel width), bias (filters), y (batch, output height, output width, filters), and top and
+// left the padding; x is zero outside the image.
 //
 // Each output pixel is the product of its window, read in place, and the packed weights.
 // The rows of a window are contiguous in memory, so a product consists of as many
@@ -108,7 +141,8 @@ func newConv[T Float](s ConvShape, tiles int) *Conv[T] {
 	height, width := s.Output()
 	// Products of few rows are slow, so small images are computed in groups.
 	group := groupSize(s.Batch, ceilDiv(128, height*width))
-	c.input = halo{group, s.Height, s.Width, s.Channels, s.Padding, s.Padding, s.Padding, s.Padding}
+	p := s.Padding
+	c.input = halo{group, s.Height, s.Width, s.Channels, p.Top, p.Left, p.Bottom, p.Right}
 	if c.winograd = newWinograd(c.engine, s, tiles); c.winograd != nil {
 		c.input.images = c.winograd.group(s.Batch, group)
 		c.input = c.winograd.border(c.input)

@@ -257,7 +257,7 @@ func naiveConv(s ConvShape) operation[float64] {
 						for c := range s.Channels {
 							for ky := range s.KernelHeight {
 								for kx := range s.KernelWidth {
-									iy, ix := oy*s.Stride+ky-s.Padding, ox*s.Stride+kx-s.Padding
+									iy, ix := oy*s.Stride+ky-s.Padding.Top, ox*s.Stride+kx-s.Padding.Left
 									if iy < 0 || iy >= s.Height || ix < 0 || ix >= s.Width {
 										continue
 									}
