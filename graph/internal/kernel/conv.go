@@ -15,6 +15,7 @@ type ConvShape struct {
 	Filters, KernelHeight, KernelWidth int
 	Stride                             int
 	Padding                            Padding
+	Groups                             int // of channels and of filters, each convolved by itself; 0 for 1
 }
 
 // Padding is the width of the border of zeros on each side.
@@ -67,6 +68,16 @@ func (s ConvShape) Validate() error {
 			return err
 		}
 	}
+	if err := inRange("groups", s.Groups, 0); err != nil {
+		return err
+	}
+	groups := s.groups()
+	if s.Channels%groups != 0 || s.Filters%groups != 0 {
+		return errors.Errorf("%d channels and %d filters in %d groups: both must be divisible by the number of groups", s.Channels, s.Filters, groups)
+	}
+	if groups > maxGroups && !s.depthwise() {
+		return errors.Errorf("groups is %d, it must be at most %d or the number of channels, %d", groups, maxGroups, s.Channels)
+	}
 	if height, width := s.padded(); s.KernelHeight > height || s.KernelWidth > width {
 		return errors.Errorf("kernel %d×%d is larger than its %d×%d input with %v",
 			s.KernelHeight, s.KernelWidth, s.Height, s.Width, s.Padding)
@@ -74,15 +85,26 @@ func (s ConvShape) Validate() error {
 	return nil
 }
 
+// maxGroups is the largest number of groups that are not of one channel each.
+const maxGroups = 1024
+
+// groups returns the number of groups, and depthwise whether each of several groups has one
+// channel.
+func (s ConvShape) groups() int     { return max(1, s.Groups) }
+func (s ConvShape) depthwise() bool { return s.Groups > 1 && s.Groups == s.Channels }
+
+// groupChannels returns the number of channels of a group.
+func (s ConvShape) groupChannels() int { return s.Channels / s.groups() }
+
 // inputs, outputs and weights return the number of elements of the arrays.
 func (s ConvShape) inputs() int  { return s.Batch * s.Height * s.Width * s.Channels }
 func (s ConvShape) outputs() int { return s.pixels() * s.Filters }
-func (s ConvShape) weights() int { return s.Filters * s.Channels * s.KernelHeight * s.KernelWidth }
+func (s ConvShape) weights() int { return s.Filters * s.patchSize() }
 
 // patchSize returns the number of elements of a window, and patchStart the offset of one
-// of its rows, in the order (kernel height, kernel width, channels).
+// of its rows, in the order (kernel height, kernel width, channels of a group).
 func (s ConvShape) patchSize() int         { return s.patchStart(s.KernelHeight) }
-func (s ConvShape) patchStart(row int) int { return row * s.KernelWidth * s.Channels }
+func (s ConvShape) patchStart(row int) int { return row * s.KernelWidth * s.groupChannels() }
 
 // pixels returns the number of output pixels of the batch.
 func (s ConvShape) pixels() int {
@@ -97,7 +119,9 @@ func (s ConvShape) pixels() int {
 //
 // with x (batch, height, width, channels), weight (filters, channels, kernel height,
 // kernel width), bias (filters), y (batch, output height, output width, filters), and top and
-// left the padding; x is zero outside the image.
+// left the padding; x is zero outside the image. With groups, the first group has the first
+// channels and the first filters, weight is (filters, channels/groups, kernel height, kernel
+// width), and the sum is over the channels of the filter's group.
 //
 // Each output pixel is the product of its window, read in place, and the packed weights.
 // The rows of a window are contiguous in memory, so a product consists of as many
@@ -109,10 +133,14 @@ type Conv[T Float] struct {
 	windows  []int32 // the offset, in the input, of the window of each output pixel of the group
 	results  []int32 // the offset of each output pixel of the group
 	forward  packed[T]
-	ordered  []T       // weights in the order of windows, (filters, kernel height, kernel width, channels)
-	winograd *winograd // at most one of them is not nil
-	fourier  *fourier[T]
+	ordered  []T // weights in the order of windows, (filters, kernel height, kernel width, channels)
 	gradient convGradient[T]
+
+	// At most one of these algorithms is not nil.
+	winograd  *winograd
+	fourier   *fourier[T]
+	depthwise *depthwise[T]
+	grouped   *grouped[T]
 }
 
 // packedBytes is about the size of the part of the packed weights that is used at a
@@ -124,6 +152,9 @@ func NewConv[T Float](s ConvShape) *Conv[T] {
 	c := newConv[T](s, minTiles)
 	height, width := s.Output()
 	products := height * width * s.KernelHeight * s.KernelWidth
+	if s.groups() > 1 {
+		return c
+	}
 	if c.winograd != nil {
 		products = c.winograd.products()
 	}
@@ -138,6 +169,9 @@ func NewConv[T Float](s ConvShape) *Conv[T] {
 func newConv[T Float](s ConvShape, tiles int) *Conv[T] {
 	mustBeValid(s.Validate())
 	c := &Conv[T]{shape: s, engine: vector.For[T]()}
+	if c.depthwise, c.grouped = newDepthwise(c.engine, s), newGrouped[T](s); s.groups() > 1 {
+		return c
+	}
 	height, width := s.Output()
 	// Products of few rows are slow, so small images are computed in groups.
 	group := groupSize(s.Batch, ceilDiv(128, height*width))
@@ -185,6 +219,14 @@ func (c *Conv[T]) convolve(w *workspace[T], y, x, bias []T, span span) {
 		c.fourier.convolve(w, y, bias, span)
 		return
 	}
+	if c.depthwise != nil {
+		c.depthwise.convolve(w, y, x, bias, span)
+		return
+	}
+	if c.grouped != nil {
+		c.grouped.convolve(w, y, x, bias, span)
+		return
+	}
 	s := c.shape
 	in := c.window(w, x, span)
 	_, width := s.Output()
@@ -219,10 +261,14 @@ func (c *Conv[T]) convolve(w *workspace[T], y, x, bias []T, span span) {
 }
 
 // spans divides results with the given number of rows for each image, and of elements and
-// pixels for each row. With the Fourier transform spans are whole images, because each
-// part of an image would read the spectra of the whole image.
+// pixels for each row. With the Fourier transform and with groups of several channels,
+// spans are whole images, because each part of an image would read the spectra, or copies of
+// the channels, of the whole image.
 func (c *Conv[T]) spans(rows, elements, pixels int) []span {
-	if c.fourier == nil {
+	switch {
+	case c.depthwise != nil:
+		return c.depthwise.spans(rows, elements)
+	case c.fourier == nil && c.grouped == nil:
 		return spansOf(c.shape.Batch, c.input.images, rows, elements, pixels)
 	}
 	spans := make([]span, c.shape.Batch)
@@ -266,6 +312,14 @@ func (c *Conv[T]) orderWeights(weight []T) {
 
 // packForward packs the transpose of the weights, (patch size, filters).
 func (c *Conv[T]) packForward(weight []T) {
+	if c.depthwise != nil {
+		c.depthwise.pack(weight)
+		return
+	}
+	if c.grouped != nil {
+		c.grouped.pack(weight)
+		return
+	}
 	c.orderWeights(weight)
 	c.forward.resize(c.engine, c.shape.patchSize(), c.shape.Filters)
 	parallel.For(c.forward.panels, func(i int) {

@@ -63,6 +63,14 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 		}
 		return
 	}
+	if c.depthwise != nil {
+		c.depthwise.gradients(c, dx, dweight, dbias, x, weight, dy, g.bandRows)
+		return
+	}
+	if c.grouped != nil {
+		c.grouped.gradients(dx, dweight, dbias, x, weight, dy)
+		return
+	}
 	c.initGradient()
 	if dx != nil {
 		c.packBackward(weight)
