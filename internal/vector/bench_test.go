@@ -178,7 +178,7 @@ func BenchmarkOuter(b *testing.B) {
 // multiplications and additions.
 func BenchmarkDepthwise(b *testing.B) {
 	for _, s := range []struct{ width, channels, kernel, step int }{
-		{56, 144, 3, 1}, {56, 144, 3, 2}, {14, 576, 3, 1}, {7, 960, 3, 1}, {14, 672, 5, 1}, {28, 240, 5, 2}, {14, 384, 7, 1}, {28, 512, 3, 1},
+		{56, 144, 3, 1}, {56, 144, 3, 2}, {14, 576, 3, 1}, {7, 960, 3, 1}, {14, 672, 5, 1}, {28, 240, 5, 2}, {14, 384, 7, 1}, {14, 400, 7, 1}, {14, 768, 7, 1}, {28, 512, 3, 1}, {28, 496, 3, 1},
 	} {
 		count := (s.width-s.kernel)/s.step + 1
 		lines := min(4, count)
