@@ -45,30 +45,51 @@ func (n Network) Embed(b *graph.Builder, images *graph.Node) *graph.Node {
 // Narrow returns the network with the widths of all layers divided by divisor, but at
 // least 2, for tests and small machines. The layers have the default initializers,
 // because standard deviations that were chosen for the full widths are too small for
-// narrow layers.
+// narrow layers. A depthwise convolution stays one, and other convolutions keep as many of
+// their groups as divide the channels and the filters.
 func (n Network) Narrow(divisor int) Network {
 	n.Name += "-narrow"
-	n.Blocks = narrow(n.Blocks, divisor)
+	n.Blocks, _ = narrow(n.Blocks, divisor, channels{n.Size.Channels, n.Size.Channels})
 	return n
 }
 
-func narrow(blocks []graph.Block, divisor int) []graph.Block {
+// channels is the number of channels of a block's input in a network and in its narrow form.
+type channels struct{ before, after int }
+
+// narrow returns the narrow blocks and the channels of their result.
+func narrow(blocks []graph.Block, divisor int, in channels) ([]graph.Block, channels) {
 	var narrowed []graph.Block
 	for _, block := range blocks {
 		switch b := block.(type) {
 		case graph.Conv:
-			b.Filters, b.Weight, b.Bias = max(b.Filters/divisor, 2), graph.Initializer{}, graph.Initializer{}
-			block = b
+			b.Weight, b.Bias = graph.Initializer{}, graph.Initializer{}
+			block, in = narrowConv(b, divisor, in)
 		case graph.Linear:
+			before := b.Units
 			b.Units, b.Weight, b.Bias = max(b.Units/divisor, 2), graph.Initializer{}, graph.Initializer{}
-			block = b
+			block, in = b, channels{before, b.Units}
 		case graph.Residual:
-			b.Body, b.Shortcut = narrow(b.Body, divisor), narrow(b.Shortcut, divisor)
+			b.Shortcut, _ = narrow(b.Shortcut, divisor, in)
+			b.Body, in = narrow(b.Body, divisor, in)
 			block = b
 		}
 		narrowed = append(narrowed, block)
 	}
-	return narrowed
+	return narrowed, in
+}
+
+// narrowConv returns a convolution with fewer filters and the channels of its result.
+func narrowConv(c graph.Conv, divisor int, in channels) (graph.Conv, channels) {
+	before := c.Filters
+	if c.Groups > 1 && c.Groups == in.before { // depthwise
+		c.Groups, c.Filters = in.after, c.Filters/in.before*in.after
+		return c, channels{before, c.Filters}
+	}
+	c.Filters = max(c.Filters/divisor, 2)
+	for c.Groups > 1 && (in.after%c.Groups != 0 || c.Filters%c.Groups != 0) {
+		c.Groups--
+	}
+	return c, channels{before, c.Filters}
 }
 
 // Shape has the embedding dimension of a backbone and the number of its parameters.

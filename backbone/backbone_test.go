@@ -1,6 +1,7 @@
 package backbone_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -47,6 +48,53 @@ func TestMeasure(t *testing.T) {
 			t.Error(err)
 		} else if got != test.want {
 			t.Errorf("%s: found %+v, want %+v", test.network.Name, got, test.want)
+		}
+	}
+}
+
+// Depthwise convolutions stay depthwise, with as many filters for each channel, and the
+// others keep as many groups as they can.
+func TestNarrowGroups(t *testing.T) {
+	network := backbone.Network{Name: "mobile", Size: imaging.Size{Height: 9, Width: 9, Channels: 3}, Blocks: []graph.Block{
+		graph.Conv{Filters: 6, Kernel: 3, Groups: 3, SamePadding: true},
+		graph.Conv{Filters: 32, Kernel: 3, Padding: 1},
+		graph.Residual{
+			Body: []graph.Block{
+				graph.Conv{Filters: 96, Kernel: 1},
+				graph.Conv{Filters: 192, Kernel: 3, Groups: 96, Padding: 1},
+				graph.Conv{Filters: 64, Kernel: 1, Groups: 8},
+			},
+			Shortcut: []graph.Block{graph.Conv{Filters: 64, Kernel: 1}},
+		},
+		graph.Conv{Filters: 64, Kernel: 3, Groups: 64},
+		graph.GlobalAveragePool{},
+	}}
+	var found []string
+	var list func(blocks []graph.Block)
+	list = func(blocks []graph.Block) {
+		for _, block := range blocks {
+			switch b := block.(type) {
+			case graph.Conv:
+				found = append(found, fmt.Sprint(b.Filters, "/", b.Groups))
+			case graph.Residual:
+				list(b.Body)
+				list(b.Shortcut)
+			}
+		}
+	}
+	for divisor, want := range map[int][]string{
+		1:  {"6/3", "32/0", "96/0", "192/96", "64/8", "64/0", "64/64"},
+		8:  {"6/3", "4/0", "12/0", "24/12", "8/8", "8/0", "8/8"},
+		32: {"6/3", "2/0", "3/0", "6/3", "2/2", "2/0", "2/2"},
+	} {
+		narrow := network.Narrow(divisor)
+		found = nil
+		list(narrow.Blocks)
+		if diff := cmp.Diff(want, found); diff != "" {
+			t.Errorf("divided by %d: filters and groups (-want +found):\n%s", divisor, diff)
+		}
+		if _, err := backbone.ShapeOf(narrow); err != nil {
+			t.Errorf("divided by %d: %v", divisor, err)
 		}
 	}
 }

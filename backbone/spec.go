@@ -57,15 +57,15 @@ type BlockSpec struct {
 	Body       []BlockSpec        `toml:"body,omitempty"`
 	Shortcut   []BlockSpec        `toml:"shortcut,omitempty"`
 
-	Groups      int     `toml:"groups,omitempty"`
+	Groups      int     `toml:"groups,omitzero"`
 	SamePadding bool    `toml:"same_padding,omitempty"`
-	Epsilon     float64 `toml:"epsilon,omitempty"`
-	Momentum    float64 `toml:"momentum,omitempty"`
-	Exponent    float64 `toml:"exponent,omitempty"`
-	Initial     float64 `toml:"initial,omitempty"`
-	Channels    int     `toml:"channels,omitempty"`
+	Epsilon     float64 `toml:"epsilon,omitzero"`
+	Momentum    float64 `toml:"momentum,omitzero"`
+	Exponent    float64 `toml:"exponent,omitzero"`
+	Initial     float64 `toml:"initial,omitzero"`
+	Channels    int     `toml:"channels,omitzero"`
 	Gate        string  `toml:"gate,omitempty"`
-	Drop        float64 `toml:"drop,omitempty"`
+	Drop        float64 `toml:"drop,omitzero"`
 }
 
 // Parse reads a network from TOML. Unknown keys, kinds and keys that a kind

@@ -22,6 +22,10 @@ func TestBlockGradients(t *testing.T) {
 	}{
 		"convolution":         {image, []graph.Block{graph.Conv{Filters: 3, Kernel: 3}}},
 		"stride and padding":  {image, []graph.Block{graph.Conv{Filters: 3, Kernel: 3, Stride: 2, Padding: 1}}},
+		"same padding":        {image, []graph.Block{graph.Conv{Filters: 3, Kernel: 3, Stride: 2, SamePadding: true}}},
+		"depthwise":           {image, []graph.Block{graph.Conv{Filters: 2, Kernel: 3, Groups: 2, Padding: 1}}},
+		"depthwise, strided":  {image, []graph.Block{graph.Conv{Filters: 4, Kernel: 3, Groups: 2, Stride: 2, SamePadding: true, BatchNorm: true, NoBias: true, Activation: "tanh"}}},
+		"groups":              {image, []graph.Block{graph.Conv{Filters: 4, Kernel: 1}, graph.Conv{Filters: 6, Kernel: 3, Groups: 2, Activation: "prelu", Pool: 2}}},
 		"without bias":        {image, []graph.Block{graph.Conv{Filters: 3, Kernel: 3, NoBias: true}}},
 		"relu":                {image, []graph.Block{graph.Conv{Filters: 3, Kernel: 3, Activation: "relu"}}},
 		"prelu":               {image, []graph.Block{graph.Conv{Filters: 3, Kernel: 3, Activation: "prelu"}}},
@@ -128,6 +132,25 @@ func TestBlockValues(t *testing.T) {
 			[]given{{"conv1.weight", graph.Kernel, []int{1, 1, 1, 1}, []float64{2}}},
 			graph.Conv{Filters: 1, Kernel: 1, Stride: 2, NoBias: true}, []int{1, 3, 3, 1}, nine,
 			[]float64{2, 6, 14, 18},
+		},
+		// Three columns and two results of a 2×2 kernel: the zeros are on the right. Of two
+		// rows there is one result, which needs no padding.
+		"same padding": {
+			[]given{{"conv1.weight", graph.Kernel, []int{1, 1, 2, 2}, []float64{1, 10, 100, 1000}}},
+			graph.Conv{Filters: 1, Kernel: 2, Stride: 2, SamePadding: true, NoBias: true}, []int{1, 2, 3, 1}, []float64{1, 2, 3, 4, 5, 6},
+			[]float64{5421, 603},
+		},
+		// Each channel has a filter of its own: the difference, and the sum, of neighbors.
+		"depthwise": {
+			[]given{{"conv1.weight", graph.Kernel, []int{2, 1, 2, 2}, []float64{-1, 1, 0, 0, 1, 1, 0, 0}}, {"conv1.bias", graph.Bias, []int{2}, []float64{0.5, 0}}},
+			graph.Conv{Filters: 2, Kernel: 2, Groups: 2}, []int{1, 2, 3, 2}, twoChannels,
+			[]float64{1.5, 30, 1.5, 50},
+		},
+		// The first of two groups sees the first channel, and has the first two filters.
+		"groups": {
+			[]given{{"conv1.weight", graph.Kernel, []int{4, 1, 1, 1}, []float64{1, 2, 3, 4}}},
+			graph.Conv{Filters: 4, Kernel: 1, Groups: 2, NoBias: true}, []int{1, 1, 1, 2}, []float64{1, 10},
+			[]float64{1, 2, 30, 40},
 		},
 		// Filters by channels: (1, 0), (0, 1) and (1, −1).
 		"channels": {

@@ -21,7 +21,7 @@
 // where it cannot be recovered.
 //
 // Images are (batch, height, width, channels) inside graphs; weights have
-// PyTorch's layout. All nodes of a graph have one element type, that of its
+// PyTorch's layout, those of a convolution (filters, channels/groups, height, width). All nodes of a graph have one element type, that of its
 // weights: Float32, or Float64 for gradient checks. Package graph/gradcheck
 // compares gradients with finite differences.
 //

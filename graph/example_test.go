@@ -35,6 +35,33 @@ func ExampleBuild() {
 	// Output: 1 weight, cost 6 gradient [0 1 2]
 }
 
+// A depthwise convolution, which filters each channel by itself, and a 1×1 convolution, which
+// mixes channels, have far fewer weights than one convolution that does both (Howard et al.
+// 2017).
+func ExampleConv() {
+	for _, blocks := range [][]graph.Block{
+		{graph.Conv{Filters: 64, Kernel: 3, SamePadding: true, NoBias: true}},
+		{graph.Conv{Filters: 32, Kernel: 3, SamePadding: true, NoBias: true, Groups: 32}, graph.Conv{Filters: 64, Kernel: 1, NoBias: true}},
+	} {
+		weights := graph.NewWeights(graph.Float32, 1)
+		var shape any
+		program, err := graph.Build(weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
+			y := b.Sequence(blocks, b.Input("images", 1, 14, 14, 32))
+			shape = y.Shape()
+			return graph.Outputs{"features": y}
+		})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(shape, weights.Count(), "weights")
+		program.Close()
+	}
+	// Output:
+	// (1, 14, 14, 64) 18432 weights
+	// (1, 14, 14, 64) 2336 weights
+}
+
 // Swish is a user-defined block, y = x·σ(βx), with one learned β for each feature
 // (Ramachandran, Zoph & Le 2017). What it computes is a graph.Function.
 type Swish struct{}

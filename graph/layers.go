@@ -9,7 +9,7 @@ import (
 // are optional, as one operation.
 //
 // It maps (batch, height, width, channels) to (batch, height', width',
-// filters). Its weights are "convN.weight" (filters, channels, kernel, kernel)
+// filters). Its weights are "convN.weight" (filters, channels/groups, kernel, kernel)
 // and "convN.bias" (filters), with batch norm "normN.weight", "normN.bias",
 // "normN.running_mean" and "normN.running_var", with PReLU "convN_prelu.weight".
 type Conv struct {
@@ -25,8 +25,9 @@ type Conv struct {
 	Bias       Initializer // default: zero
 
 	// Groups divides input channels and filters into groups, each convolved by itself
-	// (torch.nn.Conv2d's groups); 0 for 1. As many groups as channels make a depthwise
-	// convolution.
+	// (torch.nn.Conv2d's groups); 0 for 1. Both must be divisible by it. As many groups as
+	// channels make a depthwise convolution, which has inner loops of its own; other groups are
+	// convolved one after the other, and there are at most 1024.
 	Groups int `json:",omitempty"`
 	// SamePadding pads as TensorFlow's SAME: the result has ⌈size/stride⌉ rows and
 	// columns, and of an odd number of zeros the bottom and the right get one more. It
@@ -46,11 +47,18 @@ func (Conv) Kind() string { return "conv" }
 func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
 	b.Describe(blockName("conv", number), c)
 	batch, height, width, channels := b.image(x)
+	padding := kernel.Around(c.Padding)
+	if c.SamePadding {
+		if c.Padding != 0 {
+			b.Fail("found padding %d together with same padding, expected only one of them", c.Padding)
+		}
+		padding = kernel.SamePadding(height, width, c.Kernel, max(c.Stride, 1))
+	}
 	shape := kernel.BlockShape{
 		Conv: kernel.ConvShape{
 			Batch: batch, Height: height, Width: width, Channels: channels,
 			Filters: c.Filters, KernelHeight: c.Kernel, KernelWidth: c.Kernel,
-			Stride: max(c.Stride, 1), Padding: c.Padding,
+			Stride: max(c.Stride, 1), Padding: padding, Groups: c.Groups,
 		},
 		Activation: b.activation(c.Activation),
 		PoolSize:   c.Pool, PoolStride: c.Pool,
@@ -67,7 +75,7 @@ func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
 
 	operands := operandList{x: x}
 	b.Scope(blockName("conv", number), func() *Node {
-		operands.add(slotWeight, b.Weight("weight", Kernel, c.Weight.or(He), c.Filters, channels, c.Kernel, c.Kernel))
+		operands.add(slotWeight, b.Weight("weight", Kernel, c.Weight.or(He), c.Filters, channels/max(c.Groups, 1), c.Kernel, c.Kernel))
 		if !c.NoBias {
 			operands.add(slotBias, b.Weight("bias", Bias, c.Bias.or(Constant(0)), c.Filters))
 		}
@@ -88,7 +96,7 @@ func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
 	outHeight, outWidth := shape.Output()
 	convHeight, convWidth := shape.Conv.Output()
 	// Kernels allocate memory for these sizes; the result of the pool is not larger.
-	b.bounded("the input with its padding", tensor.Shape{batch, height + 2*c.Padding, width + 2*c.Padding, channels}, MaxElements)
+	b.bounded("the input with its padding", tensor.Shape{batch, height + padding.Top + padding.Bottom, width + padding.Left + padding.Right, channels}, MaxElements)
 	b.bounded("the convolution's result", tensor.Shape{batch, convHeight, convWidth, c.Filters}, MaxElements)
 	f32 := &convFunction[float32]{kernel.NewBlock[float32](shape), operands.slots}
 	f64 := &convFunction[float64]{kernel.NewBlock[float64](shape), operands.slots}

@@ -18,6 +18,7 @@ var towerNames = []string{"anchor", "positive", "negative"}
 // are compared.
 var towerBlocks = []graph.Block{
 	graph.Conv{Filters: 4, Kernel: 3, Activation: "prelu", Pool: 2},
+	graph.Conv{Filters: 4, Kernel: 3, Groups: 4, SamePadding: true, Activation: "tanh"},
 	graph.AveragePool{Size: 2, Trainable: true},
 	graph.Flatten{},
 	graph.Linear{Units: 5, Activation: "tanh"},
@@ -71,7 +72,7 @@ func TestTowersShareWeights(t *testing.T) {
 		names = append(names, weight.Name)
 	}
 	expectEqual(t, "weights", names, []string{
-		"conv1.weight", "conv1.bias", "conv1_prelu.weight", "averagepool1.weight", "averagepool1.bias",
+		"conv1.weight", "conv1.bias", "conv1_prelu.weight", "conv2.weight", "conv2.bias", "averagepool1.weight", "averagepool1.bias",
 		"linear1.weight", "linear1.bias", "linear2.weight", "linear2.bias",
 	})
 }

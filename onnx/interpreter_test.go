@@ -65,7 +65,7 @@ func (f file) evaluate(t *testing.T, inputs map[string]array) map[string]array {
 func (o operation) apply(x []array) (array, error) {
 	switch o.operator {
 	case "Conv":
-		return convolve(x, o.attributes), nil
+		return convolve(x, o)
 	case "Gemm":
 		if o.attributes["transB"][0] != 1 {
 			return array{}, fmt.Errorf("a weight of (features, units)")
@@ -223,6 +223,7 @@ type operation struct {
 	operator       string
 	inputs, output []string
 	attributes     map[string][]int
+	words          map[string]string // attributes that are texts
 }
 
 func decode(t *testing.T, model *onnx.Model) file {
@@ -262,13 +263,15 @@ func decode(t *testing.T, model *onnx.Model) file {
 
 func decodeNode(t *testing.T, data []byte) operation {
 	node := parse(t, data)
-	found := operation{operator: node.text(4), inputs: node.texts(1), output: node.texts(2), attributes: map[string][]int{}}
+	found := operation{operator: node.text(4), inputs: node.texts(1), output: node.texts(2), attributes: map[string][]int{}, words: map[string]string{}}
 	for _, f := range node[5] {
 		attribute := parse(t, f.bytes)
 		name := attribute.text(1)
 		switch attribute.integer(20) {
 		case 2:
 			found.attributes[name] = []int{int(attribute.integer(3))}
+		case 3:
+			found.words[name] = attribute.text(4)
 		case 7:
 			for _, value := range attribute[8] {
 				found.attributes[name] = append(found.attributes[name], int(value.integer))
@@ -360,12 +363,28 @@ func reduce(x array, axis int, keep bool, add func(sum, v float64) float64) arra
 }
 
 // convolve takes x (batch, channels, height, width), the weight (filters,
-// channels, kernel, kernel) and perhaps a bias (filters).
-func convolve(operands []array, attributes map[string][]int) array {
+// channels of a group, kernel, kernel) and perhaps a bias (filters).
+func convolve(operands []array, o operation) (array, error) {
 	x, weight := operands[0], operands[1]
-	stride, padding, kernel := attributes["strides"][0], attributes["pads"][0], attributes["kernel_shape"][0]
-	channels, height, width := x.shape[1], x.shape[2], x.shape[3]
-	rows, columns := (height+2*padding-kernel)/stride+1, (width+2*padding-kernel)/stride+1
+	stride, kernel, groups := o.attributes["strides"][0], o.attributes["kernel_shape"][0], 1
+	if given, ok := o.attributes["group"]; ok {
+		groups = given[0]
+	}
+	height, width, channels := x.shape[2], x.shape[3], x.shape[1]/groups
+	if weight.shape[1] != channels {
+		return array{}, fmt.Errorf("a weight of shape %v for %d channels in %d groups", weight.shape, x.shape[1], groups)
+	}
+	pads := o.attributes["pads"] // above, left, below, right
+	switch auto := o.words["auto_pad"]; {
+	case auto == "SAME_UPPER" && pads == nil:
+		for _, extent := range []int{height, width} {
+			pads = append(pads, max(0, ((extent+stride-1)/stride-1)*stride+kernel-extent))
+		}
+		pads = []int{pads[0] / 2, pads[1] / 2, pads[0] - pads[0]/2, pads[1] - pads[1]/2}
+	case auto != "" || len(pads) != 4:
+		return array{}, fmt.Errorf("padding %q %v", auto, pads)
+	}
+	rows, columns := (height+pads[0]+pads[2]-kernel)/stride+1, (width+pads[1]+pads[3]-kernel)/stride+1
 	y := newArray(x.shape[0], weight.shape[0], rows, columns)
 	for place := range y.data {
 		column, row := place%columns, place/columns%rows
@@ -374,19 +393,20 @@ func convolve(operands []array, attributes map[string][]int) array {
 		if len(operands) > 2 {
 			sum = operands[2].data[filter]
 		}
+		first := filter / (weight.shape[0] / groups) * channels // of the filter's group
 		for c := range channels {
 			for i := range kernel {
 				for j := range kernel {
-					top, left := row*stride+i-padding, column*stride+j-padding
+					top, left := row*stride+i-pads[0], column*stride+j-pads[1]
 					if top >= 0 && top < height && left >= 0 && left < width {
-						sum += weight.data[((filter*channels+c)*kernel+i)*kernel+j] * x.data[((image*channels+c)*height+top)*width+left]
+						sum += weight.data[((filter*channels+c)*kernel+i)*kernel+j] * x.data[((image*x.shape[1]+first+c)*height+top)*width+left]
 					}
 				}
 			}
 		}
 		y.data[place] = sum
 	}
-	return y
+	return y, nil
 }
 
 // pool folds each window of x (batch, channels, height, width).

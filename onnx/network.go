@@ -145,9 +145,16 @@ func (b *builder) conv(c graph.Conv, number string, x value) value {
 		constants = append(constants, b.weight(name+".bias"))
 	}
 	stride := max(c.Stride, 1)
-	x = b.node("Conv", name, x, constants,
-		integers("kernel_shape", c.Kernel, c.Kernel), integers("strides", stride, stride),
-		integers("pads", c.Padding, c.Padding, c.Padding, c.Padding))
+	attributes := []attribute{integers("kernel_shape", c.Kernel, c.Kernel), integers("strides", stride, stride)}
+	if c.SamePadding { // TensorFlow's, which depends on the size of the input
+		attributes = append(attributes, word("auto_pad", "SAME_UPPER"))
+	} else {
+		attributes = append(attributes, integers("pads", c.Padding, c.Padding, c.Padding, c.Padding))
+	}
+	if c.Groups > 1 {
+		attributes = append(attributes, integer("group", c.Groups))
+	}
+	x = b.node("Conv", name, x, constants, attributes...)
 	if c.BatchNorm {
 		x = b.norm("norm"+number, x)
 	}

@@ -102,6 +102,9 @@ func TestBlocks(t *testing.T) {
 	norm := graph.Conv{Filters: 4, Kernel: 3, Padding: 1, BatchNorm: true}
 	tests := map[string][]graph.Block{
 		"stride":                 {graph.Conv{Filters: 4, Kernel: 3, Stride: 2, Padding: 2, NoBias: true}, graph.Flatten{}},
+		"same padding":           {graph.Conv{Filters: 4, Kernel: 3, Stride: 2, SamePadding: true}, graph.Conv{Filters: 3, Kernel: 2, SamePadding: true}, graph.Flatten{}},
+		"depthwise":              {graph.Conv{Filters: 6, Kernel: 3, Padding: 1, Groups: 3, BatchNorm: true, Activation: "relu"}, graph.Conv{Filters: 6, Kernel: 5, Stride: 2, SamePadding: true, Groups: 6}, graph.Flatten{}},
+		"groups":                 {graph.Conv{Filters: 4, Kernel: 1}, graph.Conv{Filters: 6, Kernel: 3, Groups: 2}, graph.Flatten{}},
 		"bias before norm":       {norm, graph.Flatten{}},
 		"order within a block":   {graph.Conv{Filters: 4, Kernel: 3, BatchNorm: true, Activation: "prelu", Pool: 2}, graph.Flatten{}},
 		"norm of images":         {conv, graph.BatchNorm{}, graph.Flatten{}},

@@ -11,12 +11,13 @@ import (
 // Numbers of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto):
 // versions, types of elements and types of attributes.
 const (
-	irVersion     = 8
-	operatorSet   = 18
-	typeFloat32   = 1
-	typeInt64     = 7
-	attributeInt  = 2
-	attributeInts = 7
+	irVersion       = 8
+	operatorSet     = 18
+	typeFloat32     = 1
+	typeInt64       = 7
+	attributeInt    = 2
+	attributeString = 3
+	attributeInts   = 7
 )
 
 // producer is the name of the program that wrote a file. Its version is left out, so that
@@ -44,11 +45,12 @@ func modelProto(graph message, properties []property) message {
 	return m
 }
 
-// attribute is a setting of a node: an int64 or several.
+// attribute is a setting of a node: an int64 or several, or a word.
 type attribute struct {
 	name   string
 	values []int64
 	list   bool
+	word   string
 }
 
 func integer(name string, value int) attribute {
@@ -63,10 +65,17 @@ func integers(name string, values ...int) attribute {
 	return a
 }
 
+func word(name, value string) attribute { return attribute{name: name, word: value} }
+
 // proto is the attribute as an AttributeProto.
 func (a attribute) proto() message {
 	var m message
 	m.text(1, a.name)
+	if a.word != "" {
+		m.text(4, a.word)
+		m.integer(20, attributeString)
+		return m
+	}
 	if !a.list {
 		m.integer(3, a.values[0])
 		m.integer(20, attributeInt)

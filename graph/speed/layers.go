@@ -18,9 +18,9 @@ type Layer struct {
 func Layers() []Layer {
 	var layers []Layer
 	for _, s := range []kernel.ConvShape{
-		{Batch: 128, Height: 28, Width: 28, Channels: 1, Filters: 64, KernelHeight: 3, KernelWidth: 3, Stride: 1, Padding: 1},
-		{Batch: 128, Height: 14, Width: 14, Channels: 64, Filters: 64, KernelHeight: 3, KernelWidth: 3, Stride: 1, Padding: 1},
-		{Batch: 128, Height: 7, Width: 7, Channels: 64, Filters: 64, KernelHeight: 3, KernelWidth: 3, Stride: 1, Padding: 1},
+		{Batch: 128, Height: 28, Width: 28, Channels: 1, Filters: 64, KernelHeight: 3, KernelWidth: 3, Stride: 1, Padding: kernel.Around(1)},
+		{Batch: 128, Height: 14, Width: 14, Channels: 64, Filters: 64, KernelHeight: 3, KernelWidth: 3, Stride: 1, Padding: kernel.Around(1)},
+		{Batch: 128, Height: 7, Width: 7, Channels: 64, Filters: 64, KernelHeight: 3, KernelWidth: 3, Stride: 1, Padding: kernel.Around(1)},
 		{Batch: 16, Height: 105, Width: 105, Channels: 1, Filters: 64, KernelHeight: 10, KernelWidth: 10, Stride: 1},
 		{Batch: 16, Height: 48, Width: 48, Channels: 64, Filters: 128, KernelHeight: 7, KernelWidth: 7, Stride: 1},
 		{Batch: 16, Height: 21, Width: 21, Channels: 128, Filters: 128, KernelHeight: 4, KernelWidth: 4, Stride: 1},

@@ -172,3 +172,26 @@ func BenchmarkOuter(b *testing.B) {
 		}
 	}
 }
+
+// Rows of the depthwise convolutions of MobileNetV2, EfficientNet and ConvNeXt, in the level 2
+// cache. The bytes are those of products: two for each, so that MB/s is millions of
+// multiplications and additions.
+func BenchmarkDepthwise(b *testing.B) {
+	for _, s := range []struct{ width, channels, kernel, step int }{
+		{56, 144, 3, 1}, {56, 144, 3, 2}, {14, 576, 3, 1}, {7, 960, 3, 1}, {14, 672, 5, 1}, {28, 240, 5, 2}, {14, 384, 7, 1}, {14, 400, 7, 1}, {14, 768, 7, 1}, {28, 512, 3, 1}, {28, 496, 3, 1},
+	} {
+		count := (s.width-s.kernel)/s.step + 1
+		lines := min(4, count)
+		d := Depthwise[float32]{
+			Lines: lines, Count: count, Channels: s.channels, Rows: s.kernel, Columns: s.kernel,
+			XLine: s.step * s.width * s.channels, XStep: s.step * s.channels, XRow: s.width * s.channels, XPixel: s.channels,
+			YLine: count * s.channels, YPixel: s.channels, WRow: s.kernel * s.channels, WTap: s.channels,
+			X: ramp((s.step*(lines-1) + s.kernel) * s.width * s.channels), Y: make([]float32, lines*count*s.channels),
+			W: ramp(s.kernel * s.kernel * s.channels), Initial: ramp(s.channels),
+		}
+		name := fmt.Sprintf("%dx%d,%dx%d,%d", s.width, s.channels, s.kernel, s.kernel, s.step)
+		operations := 2 * lines * count * s.channels * s.kernel * s.kernel
+		benchmark(b, name, operations, func(e Engine[float32]) { e.Depthwise(&d) })
+		benchmark(b, "gradient/"+name, operations, func(e Engine[float32]) { e.DepthwiseGradient(&d) })
+	}
+}

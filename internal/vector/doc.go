@@ -11,6 +11,9 @@
 // convolutional network. Both keep their sums in registers and read their operands in
 // place through tables of offsets, so that no matrix of columns (im2col) is needed.
 //
+// Depthwise, the sum of a few taps for each channel of a depthwise convolution, keeps the sums
+// of neighboring pixels in registers, because it is limited by loads.
+//
 // Begin reading with Engine in engine.go and the two products in products.go; portable.go
 // and portable_elements.go show what each loop computes. set_amd64.go and set_arm64.go call
 // the assembly. The assembly and the tables of its functions (table_*.go) are written by

@@ -23,6 +23,10 @@ type Engine[T Float] interface {
 	// Rows and Outer are the two forms of matrix product, see the types.
 	Rows(*Rows[T])
 	Outer(*Outer[T])
+	// Depthwise and DepthwiseGradient are a depthwise convolution and the gradient of its
+	// weights, see the type.
+	Depthwise(*Depthwise[T])
+	DepthwiseGradient(*Depthwise[T])
 	// Transpose writes to y (columns, rows, yStride apart) the transpose of x
 	// (rows, columns), whose rows start xStride elements apart.
 	Transpose(y []T, yStride int, x []T, xStride, rows, columns int)

@@ -8,6 +8,9 @@ type Set struct {
 	lanes int
 	rows  [][]func(*rowsCall)  // by width in vectors and number of rows
 	outer [][]func(*outerCall) // likewise
+
+	depthwise, depthwiseGradient depthwiseTiles
+
 	routines
 }
 

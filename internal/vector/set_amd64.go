@@ -21,6 +21,14 @@ func sets() []*Set {
 	return all
 }
 
+// narrower returns the instruction set for channels that do not fill a vector of this one.
+func (s *Set) narrower() *Set {
+	if s == avx512 {
+		return avx2
+	}
+	return nil
+}
+
 // routines are the loops of an instruction set other than matrix products. n is a number
 // of elements; rows and channels must be at least 1.
 type routines struct {

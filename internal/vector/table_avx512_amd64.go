@@ -17,6 +17,38 @@ var avx512 = &Set{
 		{nil, outer_avx512_3x1, outer_avx512_3x2, outer_avx512_3x3, outer_avx512_3x4, outer_avx512_3x5, outer_avx512_3x6, outer_avx512_3x7, outer_avx512_3x8},
 		{nil, outer_avx512_4x1, outer_avx512_4x2, outer_avx512_4x3, outer_avx512_4x4, outer_avx512_4x5, outer_avx512_4x6},
 	},
+	depthwise: depthwiseTiles{
+		1: {
+			1: {1: depthwise_avx512_1x1x1, 2: depthwise_avx512_1x1x2, 4: depthwise_avx512_1x1x4, 8: depthwise_avx512_1x1x8},
+			2: {1: depthwise_avx512_1x2x1, 2: depthwise_avx512_1x2x2, 4: depthwise_avx512_1x2x4, 8: depthwise_avx512_1x2x8},
+			3: {1: depthwise_avx512_1x3x1, 2: depthwise_avx512_1x3x2, 4: depthwise_avx512_1x3x4, 8: depthwise_avx512_1x3x8},
+			4: {1: depthwise_avx512_1x4x1, 2: depthwise_avx512_1x4x2, 4: depthwise_avx512_1x4x4, 8: depthwise_avx512_1x4x8},
+			5: {1: depthwise_avx512_1x5x1, 2: depthwise_avx512_1x5x2, 4: depthwise_avx512_1x5x4, 8: depthwise_avx512_1x5x8},
+			6: {1: depthwise_avx512_1x6x1},
+			7: {1: depthwise_avx512_1x7x1, 2: depthwise_avx512_1x7x2, 4: depthwise_avx512_1x7x4, 8: depthwise_avx512_1x7x8},
+		},
+		2: {
+			3: {2: depthwise_avx512_2x3x2, 4: depthwise_avx512_2x3x4, 8: depthwise_avx512_2x3x8},
+			5: {2: depthwise_avx512_2x5x2, 4: depthwise_avx512_2x5x4, 8: depthwise_avx512_2x5x8},
+			7: {2: depthwise_avx512_2x7x2, 4: depthwise_avx512_2x7x4, 8: depthwise_avx512_2x7x8},
+		},
+	},
+	depthwiseGradient: depthwiseTiles{
+		1: {
+			1: {1: depthwiseGradient_avx512_1x1x1, 2: depthwiseGradient_avx512_1x1x2, 4: depthwiseGradient_avx512_1x1x4, 8: depthwiseGradient_avx512_1x1x8},
+			2: {1: depthwiseGradient_avx512_1x2x1, 2: depthwiseGradient_avx512_1x2x2, 4: depthwiseGradient_avx512_1x2x4, 8: depthwiseGradient_avx512_1x2x8},
+			3: {1: depthwiseGradient_avx512_1x3x1, 2: depthwiseGradient_avx512_1x3x2, 4: depthwiseGradient_avx512_1x3x4, 8: depthwiseGradient_avx512_1x3x8},
+			4: {1: depthwiseGradient_avx512_1x4x1, 2: depthwiseGradient_avx512_1x4x2, 4: depthwiseGradient_avx512_1x4x4, 8: depthwiseGradient_avx512_1x4x8},
+			5: {1: depthwiseGradient_avx512_1x5x1, 2: depthwiseGradient_avx512_1x5x2, 4: depthwiseGradient_avx512_1x5x4, 8: depthwiseGradient_avx512_1x5x8},
+			6: {1: depthwiseGradient_avx512_1x6x1},
+			7: {1: depthwiseGradient_avx512_1x7x1, 2: depthwiseGradient_avx512_1x7x2, 4: depthwiseGradient_avx512_1x7x4, 8: depthwiseGradient_avx512_1x7x8},
+		},
+		2: {
+			3: {2: depthwiseGradient_avx512_2x3x2, 4: depthwiseGradient_avx512_2x3x4, 8: depthwiseGradient_avx512_2x3x8},
+			5: {2: depthwiseGradient_avx512_2x5x2, 4: depthwiseGradient_avx512_2x5x4, 8: depthwiseGradient_avx512_2x5x8},
+			7: {2: depthwiseGradient_avx512_2x7x2, 4: depthwiseGradient_avx512_2x7x4, 8: depthwiseGradient_avx512_2x7x8},
+		},
+	},
 	routines: routines{
 		maxWindows:              maxWindows_avx512,
 		maxWindowsKept:          maxWindowsKept_avx512,
@@ -280,6 +312,210 @@ func outer_avx512_4x5(call *outerCall)
 
 //go:noescape
 func outer_avx512_4x6(call *outerCall)
+
+//go:noescape
+func depthwise_avx512_1x1x1(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x1x2(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x1x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x1x8(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x2x1(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x2x2(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x2x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x2x8(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x3x1(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x3x2(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x3x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x3x8(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x4x1(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x4x2(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x4x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x4x8(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x5x1(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x5x2(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x5x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x5x8(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x6x1(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x7x1(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x7x2(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x7x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x7x8(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_2x3x2(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_2x3x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_2x3x8(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_2x5x2(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_2x5x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_2x5x8(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_2x7x2(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_2x7x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_2x7x8(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x1x1(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x1x2(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x1x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x1x8(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x2x1(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x2x2(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x2x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x2x8(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x3x1(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x3x2(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x3x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x3x8(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x4x1(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x4x2(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x4x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x4x8(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x5x1(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x5x2(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x5x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x5x8(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x6x1(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x7x1(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x7x2(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x7x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x7x8(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_2x3x2(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_2x3x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_2x3x8(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_2x5x2(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_2x5x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_2x5x8(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_2x7x2(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_2x7x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_2x7x8(call *depthwiseCall)
 
 //go:noescape
 func maxWindows_avx512(x, y *float32, position *uint8, kept, scale, shift *float32, offsets *int32, positions, count, step, channels int, limit float32)

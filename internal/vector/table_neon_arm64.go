@@ -17,6 +17,38 @@ var neon = &Set{
 		{nil, outer_neon_3x1, outer_neon_3x2, outer_neon_3x3, outer_neon_3x4, outer_neon_3x5, outer_neon_3x6, outer_neon_3x7},
 		{nil, outer_neon_4x1, outer_neon_4x2, outer_neon_4x3, outer_neon_4x4, outer_neon_4x5},
 	},
+	depthwise: depthwiseTiles{
+		1: {
+			1: {1: depthwise_neon_1x1x1, 2: depthwise_neon_1x1x2, 4: depthwise_neon_1x1x4, 8: depthwise_neon_1x1x8},
+			2: {1: depthwise_neon_1x2x1, 2: depthwise_neon_1x2x2, 4: depthwise_neon_1x2x4, 8: depthwise_neon_1x2x8},
+			3: {1: depthwise_neon_1x3x1, 2: depthwise_neon_1x3x2, 4: depthwise_neon_1x3x4, 8: depthwise_neon_1x3x8},
+			4: {1: depthwise_neon_1x4x1, 2: depthwise_neon_1x4x2, 4: depthwise_neon_1x4x4, 8: depthwise_neon_1x4x8},
+			5: {1: depthwise_neon_1x5x1, 2: depthwise_neon_1x5x2, 4: depthwise_neon_1x5x4, 8: depthwise_neon_1x5x8},
+			6: {1: depthwise_neon_1x6x1},
+			7: {1: depthwise_neon_1x7x1, 2: depthwise_neon_1x7x2, 4: depthwise_neon_1x7x4, 8: depthwise_neon_1x7x8},
+		},
+		2: {
+			3: {2: depthwise_neon_2x3x2, 4: depthwise_neon_2x3x4, 8: depthwise_neon_2x3x8},
+			5: {2: depthwise_neon_2x5x2, 4: depthwise_neon_2x5x4, 8: depthwise_neon_2x5x8},
+			7: {2: depthwise_neon_2x7x2, 4: depthwise_neon_2x7x4, 8: depthwise_neon_2x7x8},
+		},
+	},
+	depthwiseGradient: depthwiseTiles{
+		1: {
+			1: {1: depthwiseGradient_neon_1x1x1, 2: depthwiseGradient_neon_1x1x2, 4: depthwiseGradient_neon_1x1x4, 8: depthwiseGradient_neon_1x1x8},
+			2: {1: depthwiseGradient_neon_1x2x1, 2: depthwiseGradient_neon_1x2x2, 4: depthwiseGradient_neon_1x2x4, 8: depthwiseGradient_neon_1x2x8},
+			3: {1: depthwiseGradient_neon_1x3x1, 2: depthwiseGradient_neon_1x3x2, 4: depthwiseGradient_neon_1x3x4, 8: depthwiseGradient_neon_1x3x8},
+			4: {1: depthwiseGradient_neon_1x4x1, 2: depthwiseGradient_neon_1x4x2, 4: depthwiseGradient_neon_1x4x4, 8: depthwiseGradient_neon_1x4x8},
+			5: {1: depthwiseGradient_neon_1x5x1, 2: depthwiseGradient_neon_1x5x2, 4: depthwiseGradient_neon_1x5x4, 8: depthwiseGradient_neon_1x5x8},
+			6: {1: depthwiseGradient_neon_1x6x1},
+			7: {1: depthwiseGradient_neon_1x7x1, 2: depthwiseGradient_neon_1x7x2, 4: depthwiseGradient_neon_1x7x4, 8: depthwiseGradient_neon_1x7x8},
+		},
+		2: {
+			3: {2: depthwiseGradient_neon_2x3x2, 4: depthwiseGradient_neon_2x3x4, 8: depthwiseGradient_neon_2x3x8},
+			5: {2: depthwiseGradient_neon_2x5x2, 4: depthwiseGradient_neon_2x5x4, 8: depthwiseGradient_neon_2x5x8},
+			7: {2: depthwiseGradient_neon_2x7x2, 4: depthwiseGradient_neon_2x7x4, 8: depthwiseGradient_neon_2x7x8},
+		},
+	},
 }
 
 //go:noescape
@@ -234,6 +266,210 @@ func outer_neon_4x4(call *outerCall)
 
 //go:noescape
 func outer_neon_4x5(call *outerCall)
+
+//go:noescape
+func depthwise_neon_1x1x1(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x1x2(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x1x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x1x8(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x2x1(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x2x2(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x2x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x2x8(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x3x1(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x3x2(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x3x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x3x8(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x4x1(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x4x2(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x4x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x4x8(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x5x1(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x5x2(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x5x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x5x8(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x6x1(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x7x1(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x7x2(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x7x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x7x8(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_2x3x2(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_2x3x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_2x3x8(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_2x5x2(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_2x5x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_2x5x8(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_2x7x2(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_2x7x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_2x7x8(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x1x1(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x1x2(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x1x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x1x8(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x2x1(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x2x2(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x2x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x2x8(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x3x1(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x3x2(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x3x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x3x8(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x4x1(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x4x2(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x4x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x4x8(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x5x1(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x5x2(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x5x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x5x8(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x6x1(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x7x1(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x7x2(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x7x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x7x8(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_2x3x2(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_2x3x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_2x3x8(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_2x5x2(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_2x5x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_2x5x8(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_2x7x2(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_2x7x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_2x7x8(call *depthwiseCall)
 
 //go:noescape
 func maxWindows_neon(y *float32, x *float32, kept *float32, position *uint8, rectify int, offsets *int32, positions int, n int, count int, step int)

@@ -10,14 +10,25 @@ import (
 
 // benchmarkLayers are the layers of the papers' networks that take most of the time.
 var benchmarkLayers = []ConvShape{
-	{64, 28, 28, 1, 64, 3, 3, 1, 1},
-	{64, 14, 14, 64, 64, 3, 3, 1, 1},
-	{64, 7, 7, 64, 64, 3, 3, 1, 1},
-	{2, 105, 105, 1, 64, 10, 10, 1, 0},
-	{2, 48, 48, 64, 128, 7, 7, 1, 0},
-	{64, 48, 48, 64, 128, 7, 7, 1, 0},
-	{4, 21, 21, 128, 128, 4, 4, 1, 0},
-	{8, 9, 9, 128, 256, 4, 4, 1, 0},
+	convShape(64, 28, 28, 1, 64, 3, 3, 1, 1),
+	convShape(64, 14, 14, 64, 64, 3, 3, 1, 1),
+	convShape(64, 7, 7, 64, 64, 3, 3, 1, 1),
+	convShape(2, 105, 105, 1, 64, 10, 10, 1, 0),
+	convShape(2, 48, 48, 64, 128, 7, 7, 1, 0),
+	convShape(64, 48, 48, 64, 128, 7, 7, 1, 0),
+	convShape(4, 21, 21, 128, 128, 4, 4, 1, 0),
+	convShape(8, 9, 9, 128, 256, 4, 4, 1, 0),
+}
+
+// depthwiseLayers are depthwise convolutions of MobileNetV2, EfficientNet and ConvNeXt.
+var depthwiseLayers = []ConvShape{
+	withGroups(96, convShape(16, 112, 112, 96, 96, 3, 3, 2, 1)),
+	withGroups(144, convShape(16, 56, 56, 144, 144, 3, 3, 1, 1)),
+	withGroups(384, convShape(16, 14, 14, 384, 384, 3, 3, 1, 1)),
+	withGroups(672, convShape(16, 14, 14, 672, 672, 5, 5, 1, 2)),
+	withGroups(960, convShape(16, 7, 7, 960, 960, 3, 3, 1, 1)),
+	withGroups(192, convShape(16, 28, 28, 192, 192, 7, 7, 1, 3)),
+	withGroups(768, convShape(16, 7, 7, 768, 768, 7, 7, 1, 3)),
 }
 
 // BenchmarkConv reports the useful arithmetic of a direct convolution: two
@@ -25,7 +36,7 @@ var benchmarkLayers = []ConvShape{
 func BenchmarkConv(b *testing.B) {
 	defer Retain()()
 	defer parallel.SetThreads(parallel.Threads())
-	for _, s := range benchmarkLayers {
+	for _, s := range append(benchmarkLayers, depthwiseLayers...) {
 		c := NewConv[float32](s)
 		x, dx := written(s.inputs()), written(s.inputs())
 		y, weight, dweight := written(s.outputs()), written(s.weights()), written(s.weights())
@@ -50,6 +61,27 @@ func BenchmarkConv(b *testing.B) {
 				})
 			}
 		}
+	}
+}
+
+// BenchmarkDepthwiseBlock is the forward pass of depthwise blocks in evaluation.
+func BenchmarkDepthwiseBlock(b *testing.B) {
+	defer Retain()()
+	for _, c := range depthwiseLayers {
+		k := NewBlock[float32](BlockShape{Conv: c, Norm: GivenStatistics, Epsilon: 1e-5, Activation: ReLU, Evaluation: true})
+		y, x := written(c.outputs()), written(c.inputs())
+		each := written(c.Filters)
+		variance := make([]float32, c.Filters)
+		for i := range variance {
+			variance[i] = 1
+		}
+		w := BlockWeights[float32]{Weight: written(c.weights()), Gain: each, Shift: each, Mean: each, Variance: variance}
+		b.Run(fmt.Sprintf("%d×%d,%d,%d×%d", c.Height, c.Width, c.Channels, c.KernelHeight, c.KernelWidth), func(b *testing.B) {
+			for b.Loop() {
+				k.Forward(y, x, w)
+			}
+			reportOperations(b, 2*c.pixels()*c.weights())
+		})
 	}
 }
 

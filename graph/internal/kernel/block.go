@@ -389,7 +389,7 @@ type blockPart[T Float] struct {
 
 // few reports whether a block with the given number of spans is divided by filters.
 func (s BlockShape) few(spans int) bool {
-	return s.Evaluation && s.Norm != BatchStatistics && s.Conv.Batch <= fewImages && spans < fewSpans
+	return s.Evaluation && s.Norm != BatchStatistics && s.Conv.groups() == 1 && s.Conv.Batch <= fewImages && spans < fewSpans
 }
 
 // divideFilters makes the parts of a block by filters.

@@ -112,7 +112,7 @@ func TestBlock(t *testing.T) {
 }
 
 func TestBlockGradient(t *testing.T) {
-	s := BlockShape{Conv: ConvShape{2, 5, 4, 2, 3, 2, 2, 1, 1}, Norm: BatchStatistics, Epsilon: 1e-3, Activation: Tanh, PoolSize: 2, PoolStride: 2}
+	s := BlockShape{Conv: convShape(2, 5, 4, 2, 3, 2, 2, 1, 1), Norm: BatchStatistics, Epsilon: 1e-3, Activation: Tanh, PoolSize: 2, PoolStride: 2}
 	checkGradient(t, block(s, false))
 }
 
@@ -123,7 +123,7 @@ func TestBlockInEvaluation(t *testing.T) {
 
 // A block for evaluation computes a large batch in parts, and needs memory for one part.
 func TestBlockInEvaluationIsSmall(t *testing.T) {
-	s := BlockShape{Conv: ConvShape{64, 60, 60, 1, 10, 2, 2, 1, 1}, Activation: ReLU, PoolSize: 2, PoolStride: 2}
+	s := BlockShape{Conv: convShape(64, 60, 60, 1, 10, 2, 2, 1, 1), Activation: ReLU, PoolSize: 2, PoolStride: 2}
 	k := checkEvaluation(t, s)
 	if got, whole := cap(k.convolved), s.Conv.outputs(); got > whole/2 {
 		t.Errorf("the convolution's result takes %d elements of %d, want at most half", got, whole)
@@ -142,7 +142,7 @@ func checkEvaluation(t rapid.TB, s BlockShape) *Block[float64] {
 }
 
 func TestBlockStatistics(t *testing.T) {
-	s := BlockShape{Conv: ConvShape{1, 1, 4, 1, 1, 1, 1, 1, 0}, Norm: BatchStatistics, Epsilon: 1e-5}
+	s := BlockShape{Conv: convShape(1, 1, 4, 1, 1, 1, 1, 1, 0), Norm: BatchStatistics, Epsilon: 1e-5}
 	k := NewBlock[float64](s)
 	k.Forward(make([]float64, 4), []float64{1, 2, 3, 6}, BlockWeights[float64]{Weight: []float64{2}, Gain: []float64{1}, Shift: []float64{0}})
 	mean, variance := k.Statistics()
@@ -151,7 +151,7 @@ func TestBlockStatistics(t *testing.T) {
 
 // Backward overwrites what Forward has stored, so a second one would be wrong.
 func TestBlockRefusesASecondBackward(t *testing.T) {
-	f := blockOperation[float64](BlockShape{Conv: ConvShape{1, 2, 2, 1, 1, 1, 1, 1, 0}})
+	f := blockOperation[float64](BlockShape{Conv: convShape(1, 2, 2, 1, 1, 1, 1, 1, 0)})
 	x := [][]float64{{1, 2, 3, 4}, {5}, {6}}
 	run(f, x, x[0], nil)
 	defer func() {
@@ -163,7 +163,7 @@ func TestBlockRefusesASecondBackward(t *testing.T) {
 }
 
 func TestBlockShapeValidate(t *testing.T) {
-	valid := BlockShape{Conv: ConvShape{1, 4, 4, 1, 1, 3, 3, 1, 0}, Norm: BatchStatistics, Epsilon: 1e-5, PoolSize: 2, PoolStride: 2}
+	valid := BlockShape{Conv: convShape(1, 4, 4, 1, 1, 3, 3, 1, 0), Norm: BatchStatistics, Epsilon: 1e-5, PoolSize: 2, PoolStride: 2}
 	if err := valid.Validate(); err != nil {
 		t.Errorf("a valid shape: %v", err)
 	}
@@ -185,7 +185,7 @@ func TestBlockShapeValidate(t *testing.T) {
 
 // The packed weights of the previous call are used only while the weights are the same.
 func TestBlockInEvaluationSeesNewWeights(t *testing.T) {
-	s := BlockShape{Conv: ConvShape{1, 2, 2, 1, 1, 1, 1, 1, 0}, Evaluation: true}
+	s := BlockShape{Conv: convShape(1, 2, 2, 1, 1, 1, 1, 1, 0), Evaluation: true}
 	k, y, weight := NewBlock[float32](s), make([]float32, 4), []float32{2}
 	for _, w := range []float32{2, 2, 3} {
 		weight[0] = w
@@ -198,13 +198,15 @@ func TestBlockInEvaluationSeesNewWeights(t *testing.T) {
 // that the other tests check.
 func TestFewImages(t *testing.T) {
 	for _, s := range []BlockShape{
-		{Conv: ConvShape{1, 20, 20, 1, 64, 3, 3, 1, 1}, Activation: ReLU, PoolSize: 2, PoolStride: 2},
-		{Conv: ConvShape{1, 14, 14, 64, 64, 3, 3, 1, 1}, Norm: GivenStatistics, Epsilon: 1e-3, Activation: ReLU, PoolSize: 2, PoolStride: 2},
-		{Conv: ConvShape{3, 7, 7, 64, 48, 3, 3, 1, 1}, Activation: PReLU, PoolSize: 2, PoolStride: 2},
-		{Conv: ConvShape{2, 3, 3, 64, 40, 3, 3, 1, 1}, Activation: ReLU, PoolSize: 2, PoolStride: 1},
-		{Conv: ConvShape{1, 21, 21, 32, 64, 4, 4, 1, 0}, Activation: Sigmoid, PoolSize: 2, PoolStride: 2},
-		{Conv: ConvShape{1, 20, 18, 16, 32, 7, 7, 1, 0}, Activation: ReLU},
-		{Conv: ConvShape{4, 9, 9, 5, 3, 4, 3, 2, 2}, Norm: GivenStatistics, Epsilon: 1e-3, Activation: Tanh},
+		{Conv: convShape(1, 20, 20, 1, 64, 3, 3, 1, 1), Activation: ReLU, PoolSize: 2, PoolStride: 2},
+		{Conv: convShape(1, 14, 14, 64, 64, 3, 3, 1, 1), Norm: GivenStatistics, Epsilon: 1e-3, Activation: ReLU, PoolSize: 2, PoolStride: 2},
+		{Conv: convShape(3, 7, 7, 64, 48, 3, 3, 1, 1), Activation: PReLU, PoolSize: 2, PoolStride: 2},
+		{Conv: convShape(2, 3, 3, 64, 40, 3, 3, 1, 1), Activation: ReLU, PoolSize: 2, PoolStride: 1},
+		{Conv: convShape(1, 21, 21, 32, 64, 4, 4, 1, 0), Activation: Sigmoid, PoolSize: 2, PoolStride: 2},
+		{Conv: convShape(1, 20, 18, 16, 32, 7, 7, 1, 0), Activation: ReLU},
+		{Conv: padded(convShape(2, 14, 13, 32, 64, 3, 3, 1, 0), 0, 0, 1, 1), Activation: ReLU},
+		{Conv: padded(convShape(1, 15, 14, 3, 32, 3, 3, 2, 0), 0, 1, 2, 1), Activation: ReLU},
+		{Conv: convShape(4, 9, 9, 5, 3, 4, 3, 2, 2), Norm: GivenStatistics, Epsilon: 1e-3, Activation: Tanh},
 	} {
 		t.Run(fmt.Sprintf("%+v", s.Conv), func(t *testing.T) {
 			x, dy := block(s, false).draw(1)
@@ -237,10 +239,11 @@ func TestFewImages(t *testing.T) {
 // kernels, up to rounding.
 func TestBlockPeaks(t *testing.T) {
 	for _, s := range []BlockShape{
-		{Conv: ConvShape{9, 28, 28, 1, 64, 3, 3, 1, 1}, Activation: ReLU},
-		{Conv: ConvShape{2, 21, 23, 1, 40, 10, 10, 1, 0}, Activation: ReLU},
-		{Conv: ConvShape{3, 9, 12, 3, 17, 4, 4, 1, 2}, Activation: Tanh},
-		{Conv: ConvShape{1, 4, 5, 2, 5, 1, 2, 1, 0}},
+		{Conv: convShape(9, 28, 28, 1, 64, 3, 3, 1, 1), Activation: ReLU},
+		{Conv: convShape(2, 21, 23, 1, 40, 10, 10, 1, 0), Activation: ReLU},
+		{Conv: convShape(3, 9, 12, 3, 17, 4, 4, 1, 2), Activation: Tanh},
+		{Conv: convShape(1, 4, 5, 2, 5, 1, 2, 1, 0)},
+		{Conv: padded(convShape(3, 11, 12, 3, 32, 4, 3, 1, 0), 0, 1, 2, 0), Activation: ReLU},
 	} {
 		t.Run(fmt.Sprintf("%+v", s.Conv), func(t *testing.T) {
 			s.PoolSize, s.PoolStride = 2, 2

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"fmt"
 	"unsafe"
 
 	"github.com/likeness-go/likeness/internal/parallel"
@@ -8,17 +9,47 @@ import (
 	"github.com/pkg/errors"
 )
 
-// ConvShape is the shape of a convolution layer. Padding is the width of the border of
-// zeros on each side.
+// ConvShape is the shape of a convolution layer.
 type ConvShape struct {
 	Batch, Height, Width, Channels     int // of the input
 	Filters, KernelHeight, KernelWidth int
-	Stride, Padding                    int
+	Stride                             int
+	Padding                            Padding
+	Groups                             int // of channels and of filters, each convolved by itself; 0 for 1
+}
+
+// Padding is the width of the border of zeros on each side.
+type Padding struct{ Top, Left, Bottom, Right int }
+
+// Around returns a border of one width on all sides.
+func Around(width int) Padding { return Padding{width, width, width, width} }
+
+// SamePadding returns the padding of TensorFlow's SAME for square windows: the result of
+// an input of the given height and width has ⌈height/stride⌉ rows and ⌈width/stride⌉
+// columns, and of an odd number of zeros the bottom and the right get one more.
+func SamePadding(height, width, size, stride int) Padding {
+	total := func(extent int) int { return max((ceilDiv(extent, stride)-1)*stride+size-extent, 0) }
+	rows, columns := total(height), total(width)
+	return Padding{Top: rows / 2, Left: columns / 2, Bottom: rows - rows/2, Right: columns - columns/2}
+}
+
+// String describes the border.
+func (p Padding) String() string {
+	if p == Around(p.Top) {
+		return fmt.Sprintf("padding %d", p.Top)
+	}
+	return fmt.Sprintf("padding of %d rows above and %d below, %d columns left and %d right", p.Top, p.Bottom, p.Left, p.Right)
 }
 
 // Output returns the height and width of the result.
 func (s ConvShape) Output() (height, width int) {
-	return (s.Height+2*s.Padding-s.KernelHeight)/s.Stride + 1, (s.Width+2*s.Padding-s.KernelWidth)/s.Stride + 1
+	height, width = s.padded()
+	return (height-s.KernelHeight)/s.Stride + 1, (width-s.KernelWidth)/s.Stride + 1
+}
+
+// padded returns the height and width of the input with its border.
+func (s ConvShape) padded() (height, width int) {
+	return s.Height + s.Padding.Top + s.Padding.Bottom, s.Width + s.Padding.Left + s.Padding.Right
 }
 
 // Validate returns an error if the shape is not valid.
@@ -32,25 +63,48 @@ func (s ConvShape) Validate() error {
 			return err
 		}
 	}
-	if err := inRange("padding", s.Padding, 0); err != nil {
+	for _, width := range []int{s.Padding.Top, s.Padding.Left, s.Padding.Bottom, s.Padding.Right} {
+		if err := inRange("padding", width, 0); err != nil {
+			return err
+		}
+	}
+	if err := inRange("groups", s.Groups, 0); err != nil {
 		return err
 	}
-	if s.KernelHeight > s.Height+2*s.Padding || s.KernelWidth > s.Width+2*s.Padding {
-		return errors.Errorf("kernel %d×%d is larger than its %d×%d input with padding %d",
+	groups := s.groups()
+	if s.Channels%groups != 0 || s.Filters%groups != 0 {
+		return errors.Errorf("%d channels and %d filters in %d groups: both must be divisible by the number of groups", s.Channels, s.Filters, groups)
+	}
+	if groups > maxGroups && !s.depthwise() {
+		return errors.Errorf("groups is %d, it must be at most %d or the number of channels, %d", groups, maxGroups, s.Channels)
+	}
+	if height, width := s.padded(); s.KernelHeight > height || s.KernelWidth > width {
+		return errors.Errorf("kernel %d×%d is larger than its %d×%d input with %v",
 			s.KernelHeight, s.KernelWidth, s.Height, s.Width, s.Padding)
 	}
 	return nil
 }
 
+// maxGroups is the largest number of groups that are not of one channel each.
+const maxGroups = 1024
+
+// groups returns the number of groups, and depthwise whether each of several groups has one
+// channel.
+func (s ConvShape) groups() int     { return max(1, s.Groups) }
+func (s ConvShape) depthwise() bool { return s.Groups > 1 && s.Groups == s.Channels }
+
+// groupChannels returns the number of channels of a group.
+func (s ConvShape) groupChannels() int { return s.Channels / s.groups() }
+
 // inputs, outputs and weights return the number of elements of the arrays.
 func (s ConvShape) inputs() int  { return s.Batch * s.Height * s.Width * s.Channels }
 func (s ConvShape) outputs() int { return s.pixels() * s.Filters }
-func (s ConvShape) weights() int { return s.Filters * s.Channels * s.KernelHeight * s.KernelWidth }
+func (s ConvShape) weights() int { return s.Filters * s.patchSize() }
 
 // patchSize returns the number of elements of a window, and patchStart the offset of one
-// of its rows, in the order (kernel height, kernel width, channels).
+// of its rows, in the order (kernel height, kernel width, channels of a group).
 func (s ConvShape) patchSize() int         { return s.patchStart(s.KernelHeight) }
-func (s ConvShape) patchStart(row int) int { return row * s.KernelWidth * s.Channels }
+func (s ConvShape) patchStart(row int) int { return row * s.KernelWidth * s.groupChannels() }
 
 // pixels returns the number of output pixels of the batch.
 func (s ConvShape) pixels() int {
@@ -61,10 +115,13 @@ func (s ConvShape) pixels() int {
 // Conv is a convolution layer (as in other libraries of neural networks, a
 // cross-correlation):
 //
-//	y[b, i, j, f] = bias[f] + Σ x[b, i·stride+k−padding, j·stride+l−padding, c] · weight[f, c, k, l]
+//	y[b, i, j, f] = bias[f] + Σ x[b, i·stride+k−top, j·stride+l−left, c] · weight[f, c, k, l]
 //
 // with x (batch, height, width, channels), weight (filters, channels, kernel height,
-// kernel width), bias (filters) and y (batch, output height, output width, filters).
+// kernel width), bias (filters), y (batch, output height, output width, filters), and top and
+// left the padding; x is zero outside the image. With groups, the first group has the first
+// channels and the first filters, weight is (filters, channels/groups, kernel height, kernel
+// width), and the sum is over the channels of the filter's group.
 //
 // Each output pixel is the product of its window, read in place, and the packed weights.
 // The rows of a window are contiguous in memory, so a product consists of as many
@@ -76,10 +133,14 @@ type Conv[T Float] struct {
 	windows  []int32 // the offset, in the input, of the window of each output pixel of the group
 	results  []int32 // the offset of each output pixel of the group
 	forward  packed[T]
-	ordered  []T       // weights in the order of windows, (filters, kernel height, kernel width, channels)
-	winograd *winograd // at most one of them is not nil
-	fourier  *fourier[T]
+	ordered  []T // weights in the order of windows, (filters, kernel height, kernel width, channels)
 	gradient convGradient[T]
+
+	// At most one of these algorithms is not nil.
+	winograd  *winograd
+	fourier   *fourier[T]
+	depthwise *depthwise[T]
+	grouped   *grouped[T]
 }
 
 // packedBytes is about the size of the part of the packed weights that is used at a
@@ -91,6 +152,9 @@ func NewConv[T Float](s ConvShape) *Conv[T] {
 	c := newConv[T](s, minTiles)
 	height, width := s.Output()
 	products := height * width * s.KernelHeight * s.KernelWidth
+	if s.groups() > 1 {
+		return c
+	}
 	if c.winograd != nil {
 		products = c.winograd.products()
 	}
@@ -105,10 +169,14 @@ func NewConv[T Float](s ConvShape) *Conv[T] {
 func newConv[T Float](s ConvShape, tiles int) *Conv[T] {
 	mustBeValid(s.Validate())
 	c := &Conv[T]{shape: s, engine: vector.For[T]()}
+	if c.depthwise, c.grouped = newDepthwise(c.engine, s), newGrouped[T](s); s.groups() > 1 {
+		return c
+	}
 	height, width := s.Output()
 	// Products of few rows are slow, so small images are computed in groups.
 	group := groupSize(s.Batch, ceilDiv(128, height*width))
-	c.input = halo{group, s.Height, s.Width, s.Channels, s.Padding, s.Padding, s.Padding, s.Padding}
+	p := s.Padding
+	c.input = halo{group, s.Height, s.Width, s.Channels, p.Top, p.Left, p.Bottom, p.Right}
 	if c.winograd = newWinograd(c.engine, s, tiles); c.winograd != nil {
 		c.input.images = c.winograd.group(s.Batch, group)
 		c.input = c.winograd.border(c.input)
@@ -151,6 +219,14 @@ func (c *Conv[T]) convolve(w *workspace[T], y, x, bias []T, span span) {
 		c.fourier.convolve(w, y, bias, span)
 		return
 	}
+	if c.depthwise != nil {
+		c.depthwise.convolve(w, y, x, bias, span)
+		return
+	}
+	if c.grouped != nil {
+		c.grouped.convolve(w, y, x, bias, span)
+		return
+	}
 	s := c.shape
 	in := c.window(w, x, span)
 	_, width := s.Output()
@@ -185,10 +261,14 @@ func (c *Conv[T]) convolve(w *workspace[T], y, x, bias []T, span span) {
 }
 
 // spans divides results with the given number of rows for each image, and of elements and
-// pixels for each row. With the Fourier transform spans are whole images, because each
-// part of an image would read the spectra of the whole image.
+// pixels for each row. With the Fourier transform and with groups of several channels,
+// spans are whole images, because each part of an image would read the spectra, or copies of
+// the channels, of the whole image.
 func (c *Conv[T]) spans(rows, elements, pixels int) []span {
-	if c.fourier == nil {
+	switch {
+	case c.depthwise != nil:
+		return c.depthwise.spans(rows, elements)
+	case c.fourier == nil && c.grouped == nil:
 		return spansOf(c.shape.Batch, c.input.images, rows, elements, pixels)
 	}
 	spans := make([]span, c.shape.Batch)
@@ -232,6 +312,14 @@ func (c *Conv[T]) orderWeights(weight []T) {
 
 // packForward packs the transpose of the weights, (patch size, filters).
 func (c *Conv[T]) packForward(weight []T) {
+	if c.depthwise != nil {
+		c.depthwise.pack(weight)
+		return
+	}
+	if c.grouped != nil {
+		c.grouped.pack(weight)
+		return
+	}
 	c.orderWeights(weight)
 	c.forward.resize(c.engine, c.shape.patchSize(), c.shape.Filters)
 	parallel.For(c.forward.panels, func(i int) {

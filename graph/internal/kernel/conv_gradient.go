@@ -63,6 +63,14 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 		}
 		return
 	}
+	if c.depthwise != nil {
+		c.depthwise.gradients(c, dx, dweight, dbias, x, weight, dy, g.bandRows)
+		return
+	}
+	if c.grouped != nil {
+		c.grouped.gradients(dx, dweight, dbias, x, weight, dy)
+		return
+	}
 	c.initGradient()
 	if dx != nil {
 		c.packBackward(weight)
@@ -170,12 +178,15 @@ func (c *Conv[T]) initGradient() {
 	g.initialized = true
 	height, width := s.Output()
 	g.output = halo{images: c.input.images, height: height, width: width, channels: s.Filters}
-	top, left := s.KernelHeight-1-s.Padding, s.KernelWidth-1-s.Padding
-	inside := s.Stride == 1 && top >= 0 && left >= 0
-	if inside && top == left && c.winograd != nil {
+	flipped := Padding{
+		Top: s.KernelHeight - 1 - s.Padding.Top, Left: s.KernelWidth - 1 - s.Padding.Left,
+		Bottom: s.KernelHeight - 1 - s.Padding.Bottom, Right: s.KernelWidth - 1 - s.Padding.Right,
+	}
+	inside := s.Stride == 1 && flipped.Top >= 0 && flipped.Left >= 0
+	if inside && flipped.Bottom >= 0 && flipped.Right >= 0 && c.winograd != nil {
 		g.winograd = newWinograd(c.engine, ConvShape{
 			Batch: s.Batch, Height: height, Width: width, Channels: s.Filters,
-			Filters: s.Channels, KernelHeight: s.KernelHeight, KernelWidth: s.KernelWidth, Stride: 1, Padding: top,
+			Filters: s.Channels, KernelHeight: s.KernelHeight, KernelWidth: s.KernelWidth, Stride: 1, Padding: flipped,
 		}, minTiles)
 	}
 	useful := height * width * s.KernelHeight * s.KernelWidth // products; the border's are not
@@ -190,8 +201,8 @@ func (c *Conv[T]) initGradient() {
 		g.results = g.output.pixels()
 		return
 	}
-	g.output.top, g.output.left = top, left
-	g.output.bottom, g.output.right = max(g.output.bottom, top), max(g.output.right, left)
+	g.output.top, g.output.left = flipped.Top, flipped.Left
+	g.output.bottom, g.output.right = max(g.output.bottom, flipped.Bottom), max(g.output.right, flipped.Right)
 	if g.winograd != nil {
 		g.output = g.winograd.border(g.output)
 	}

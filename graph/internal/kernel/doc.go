@@ -10,7 +10,7 @@
 // Normalize, PairDistances, AllDistances, ChannelsFirst, ChannelsLast.
 //
 // Images, and all activations between layers, have the shape (batch, height, width,
-// channels) in row-major order. Convolution weights are (filters, channels, height,
+// channels) in row-major order. Convolution weights are (filters, channels/groups, height,
 // width) and weights of fully connected layers (out, in); any other order is internal
 // to a kernel.
 //
@@ -31,6 +31,7 @@
 // Begin reading with Conv in conv.go, which needs only the borders and spans of
 // shape.go and the packed matrices of linear.go. A convolution chooses between three
 // algorithms: direct products (conv.go), Winograd's algorithm (winograd.go) and the
-// Fourier transform (fourier.go). Block in block.go is what package graph runs for a
+// Fourier transform (fourier.go). Depthwise convolutions and other groups are in
+// depthwise.go. Block in block.go is what package graph runs for a
 // convolutional layer. The inner loops are those of package vector.
 package kernel

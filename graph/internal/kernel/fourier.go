@@ -77,7 +77,7 @@ func fourierPays(s ConvShape, products int) bool {
 }
 
 func fourierApplies(s ConvShape) bool {
-	return s.Stride == 1 && s.Padding < min(s.KernelHeight, s.KernelWidth)
+	return s.Stride == 1 && max(s.Padding.Top, s.Padding.Bottom) < s.KernelHeight && max(s.Padding.Left, s.Padding.Right) < s.KernelWidth
 }
 
 // fourierGroup returns the largest number of images to transform at a time.
@@ -86,7 +86,7 @@ func fourierGroup(s ConvShape) int {
 	return min(s.Batch, fourierImages, maxSpectrumElements/each)
 }
 
-func fourierPeriod(s ConvShape) period { return periodOf(s.Height+2*s.Padding, s.Width+2*s.Padding) }
+func fourierPeriod(s ConvShape) period { return periodOf(s.padded()) }
 
 // newFourier returns the convolution of a shape to which the transform applies.
 func newFourier[T Float](engine vector.Engine[T], s ConvShape) *fourier[T] {
@@ -96,13 +96,13 @@ func newFourier[T Float](engine vector.Engine[T], s ConvShape) *fourier[T] {
 	f.output.layout(engine, 0, s.Filters)
 	height, width := s.Output()
 	f.transforms = transforms[T]{
-		input:  forwardTransform[T](f.period, s.Padding, s.Height, s.Width),
-		output: forwardTransform[T](f.period, 0, height, width),
-		kernel: forwardTransform[T](f.period, 0, s.KernelHeight, s.KernelWidth),
+		input:  forwardTransform[T](f.period, s.Padding.Top, s.Padding.Left, s.Height, s.Width),
+		output: forwardTransform[T](f.period, 0, 0, height, width),
+		kernel: forwardTransform[T](f.period, 0, 0, s.KernelHeight, s.KernelWidth),
 
-		inputGradient:  inverseTransform[T](f.period, s.Padding, s.Height, s.Width),
-		convolved:      inverseTransform[T](f.period, 0, height, width),
-		kernelGradient: inverseTransform[T](f.period, 0, s.KernelHeight, s.KernelWidth),
+		inputGradient:  inverseTransform[T](f.period, s.Padding.Top, s.Padding.Left, s.Height, s.Width),
+		convolved:      inverseTransform[T](f.period, 0, 0, height, width),
+		kernelGradient: inverseTransform[T](f.period, 0, 0, s.KernelHeight, s.KernelWidth),
 	}
 	return f
 }

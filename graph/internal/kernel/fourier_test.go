@@ -6,16 +6,18 @@ import "testing"
 // those of a direct convolution up to the default tolerances, in both precisions.
 func TestFourier(t *testing.T) {
 	for name, s := range map[string]ConvShape{
-		"even period":      {2, 10, 10, 8, 16, 7, 7, 1, 0},
-		"odd period":       {2, 9, 7, 15, 10, 5, 5, 1, 0},
-		"oblong kernel":    {2, 12, 9, 16, 16, 7, 3, 1, 0},
-		"padded":           {2, 8, 9, 16, 16, 5, 5, 1, 2},
-		"widely padded":    {2, 5, 6, 16, 16, 4, 4, 1, 3},
-		"many channels":    {1, 4, 3, 100, 60, 3, 2, 1, 1},
-		"groups of images": {fourierImages + 2, 4, 3, 8, 9, 3, 3, 1, 1},
-		"one row":          {3, 1, 12, 16, 16, 1, 5, 1, 0},
-		"two columns":      {3, 9, 2, 16, 16, 5, 1, 1, 0},
-		"one result":       {3, 5, 4, 16, 16, 5, 4, 1, 0},
+		"even period":      convShape(2, 10, 10, 8, 16, 7, 7, 1, 0),
+		"odd period":       convShape(2, 9, 7, 15, 10, 5, 5, 1, 0),
+		"oblong kernel":    convShape(2, 12, 9, 16, 16, 7, 3, 1, 0),
+		"padded":           convShape(2, 8, 9, 16, 16, 5, 5, 1, 2),
+		"widely padded":    convShape(2, 5, 6, 16, 16, 4, 4, 1, 3),
+		"padded below":     padded(convShape(2, 8, 9, 16, 16, 5, 5, 1, 0), 0, 1, 3, 0),
+		"padded above":     padded(convShape(2, 12, 7, 16, 16, 5, 3, 1, 0), 4, 2, 0, 1),
+		"many channels":    convShape(1, 4, 3, 100, 60, 3, 2, 1, 1),
+		"groups of images": convShape(fourierImages+2, 4, 3, 8, 9, 3, 3, 1, 1),
+		"one row":          convShape(3, 1, 12, 16, 16, 1, 5, 1, 0),
+		"two columns":      convShape(3, 9, 2, 16, 16, 5, 1, 1, 0),
+		"one result":       convShape(3, 5, 4, 16, 16, 5, 4, 1, 0),
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := conv(s)
@@ -37,7 +39,7 @@ func byFourier[T Float](t *testing.T, s ConvShape) *Conv[T] {
 }
 
 func TestFourierGradient(t *testing.T) {
-	s := ConvShape{2, 6, 5, 3, 2, 3, 4, 1, 1}
+	s := convShape(2, 6, 5, 3, 2, 3, 4, 1, 1)
 	c := conv(s)
 	c.double = convOperationOf(byFourier[float64](t, s))
 	checkGradient(t, c)
@@ -49,7 +51,7 @@ func TestFourierBlock(t *testing.T) {
 	for name, norm := range map[string]Norm{"no norm": NoNorm, "batch norm": BatchStatistics, "given statistics": GivenStatistics} {
 		t.Run(name, func(t *testing.T) {
 			s := BlockShape{
-				Conv: ConvShape{fourierImages + 1, 5, 6, 4, 5, 3, 3, 1, 0},
+				Conv: convShape(fourierImages+1, 5, 6, 4, 5, 3, 3, 1, 0),
 				Norm: norm, Epsilon: 1e-3, Activation: ReLU, PoolSize: 2, PoolStride: 2,
 			}
 			k := block(s, false)
@@ -63,7 +65,7 @@ func TestFourierBlock(t *testing.T) {
 // The transform is used for large kernels and many images, channels and filters.
 func TestFourierPays(t *testing.T) {
 	defer SetFourier(!noFourier.Load())
-	koch := ConvShape{64, 48, 48, 64, 128, 7, 7, 1, 0}
+	koch := convShape(64, 48, 48, 64, 128, 7, 7, 1, 0)
 	few, strided, small, large := koch, koch, koch, koch
 	few.Batch, strided.Stride = fewImages, 2
 	small.KernelHeight, small.KernelWidth = 2, 2

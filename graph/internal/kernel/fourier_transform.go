@@ -54,13 +54,13 @@ type mirror struct {
 	even, odd  int // the index of the sum and of the difference; −1 if it would be zero
 }
 
-// forwardTransform returns the transform of planes that begin border rows and columns from
-// the edge of the period.
-func forwardTransform[T Float](p period, border, height, width int) *transform[T] {
+// forwardTransform returns the transform of planes that begin the given numbers of rows and
+// of columns from the edge of the period.
+func forwardTransform[T Float](p period, top, left, height, width int) *transform[T] {
 	t := &transform[T]{period: p, height: height, width: width}
 	var evens, odds []int // their rows in the period
-	for place := border; place < border+height; place++ {
-		m := mirror{row: place - border, other: p.height - place - border, even: -1, odd: -1}
+	for place := top; place < top+height; place++ {
+		m := mirror{row: place - top, other: p.height - place - top, even: -1, odd: -1}
 		if m.other < 0 || m.other >= height || 4*height < 3*p.height {
 			m.other = -1 // a short plane would have more sums than rows
 		} else if m.other < m.row {
@@ -83,7 +83,7 @@ func forwardTransform[T Float](p period, border, height, width int) *transform[T
 	for kx := range p.half {
 		for part := range 2 {
 			for x := range width {
-				cos, sin := cosSin(kx*(x+border), p.width)
+				cos, sin := cosSin(kx*(x+left), p.width)
 				t.rows = append(t.rows, T([]float64{cos, -sin}[part]))
 			}
 		}
@@ -93,9 +93,9 @@ func forwardTransform[T Float](p period, border, height, width int) *transform[T
 	return t
 }
 
-// inverseTransform returns the inverse transform to planes that begin border rows and
-// columns from the edge of the period.
-func inverseTransform[T Float](p period, border, height, width int) *transform[T] {
+// inverseTransform returns the inverse transform to planes that begin the given numbers of
+// rows and of columns from the edge of the period.
+func inverseTransform[T Float](p period, top, left, height, width int) *transform[T] {
 	t := &transform[T]{period: p, height: height, width: width, even: p.middle(), odd: p.height - p.middle()}
 	var evens, odds []int
 	for k := range t.even {
@@ -105,11 +105,11 @@ func inverseTransform[T Float](p period, border, height, width int) *transform[T
 		odds = append(odds, k+1)
 	}
 	for y := range height {
-		t.addColumns(y+border, evens, odds, -1)
+		t.addColumns(y+top, evens, odds, -1)
 	}
 	for x := range width {
 		for kx := range p.half {
-			cos, sin := cosSin(kx*(x+border), p.width)
+			cos, sin := cosSin(kx*(x+left), p.width)
 			scale := 2 / float64(p.height*p.width) // twice, for the half of the spectrum that is left out
 			if kx == 0 || 2*kx == p.width {
 				scale /= 2

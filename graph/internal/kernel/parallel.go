@@ -27,6 +27,8 @@ type workspace[T Float] struct {
 	offsets       []int32
 	windowOffsets []int32 // of the positions of a pooling window
 	position      []uint8
+	groupInput    []T // the channels of a group
+	groupResult   []T
 
 	// Descriptions of products, which would otherwise be allocated at each call.
 	packed  packed[T]
@@ -35,6 +37,8 @@ type workspace[T Float] struct {
 	windows vector.Windows[T]
 	tiles   vector.Winograd[T]
 	peaks   vector.Peaks[T]
+
+	depthwise vector.Depthwise[T]
 }
 
 // scratch holds the scratch memory of one element type that is not in use. There is never

@@ -254,16 +254,17 @@ func naiveConv(s ConvShape) operation[float64] {
 			for oy := range height {
 				for ox := range width {
 					for f := range s.Filters {
-						for c := range s.Channels {
+						for c := range s.groupChannels() {
+							channel := f/(s.Filters/s.groups())*s.groupChannels() + c
 							for ky := range s.KernelHeight {
 								for kx := range s.KernelWidth {
-									iy, ix := oy*s.Stride+ky-s.Padding, ox*s.Stride+kx-s.Padding
+									iy, ix := oy*s.Stride+ky-s.Padding.Top, ox*s.Stride+kx-s.Padding.Left
 									if iy < 0 || iy >= s.Height || ix < 0 || ix >= s.Width {
 										continue
 									}
 									visit(((image*height+oy)*width+ox)*s.Filters+f,
-										((image*s.Height+iy)*s.Width+ix)*s.Channels+c,
-										((f*s.Channels+c)*s.KernelHeight+ky)*s.KernelWidth+kx)
+										((image*s.Height+iy)*s.Width+ix)*s.Channels+channel,
+										((f*s.groupChannels()+c)*s.KernelHeight+ky)*s.KernelWidth+kx)
 								}
 							}
 						}

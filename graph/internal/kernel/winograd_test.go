@@ -6,15 +6,18 @@ import "testing"
 // up to 3e-5 of the largest result. In most of these images tiles reach over the edge.
 func TestWinograd(t *testing.T) {
 	for name, s := range map[string]ConvShape{
-		"whole tiles":   {8, 8, 8, 16, 16, 3, 3, 1, 1},
-		"cut tiles":     {4, 14, 11, 32, 48, 3, 3, 1, 1},
-		"small images":  {33, 3, 3, 16, 16, 3, 3, 1, 1},
-		"no padding":    {5, 13, 9, 16, 32, 3, 3, 1, 0},
-		"wide padding":  {5, 9, 10, 16, 16, 3, 3, 1, 2},
-		"many channels": {9, 7, 7, 80, 96, 3, 3, 1, 1},
-		"a 4×4 kernel":  {4, 12, 13, 16, 32, 4, 4, 1, 0},
-		"four pieces":   {3, 15, 17, 16, 16, 7, 7, 1, 0},
-		"5×5, padded":   {3, 14, 14, 16, 32, 5, 5, 1, 2},
+		"whole tiles":   convShape(8, 8, 8, 16, 16, 3, 3, 1, 1),
+		"cut tiles":     convShape(4, 14, 11, 32, 48, 3, 3, 1, 1),
+		"small images":  convShape(33, 3, 3, 16, 16, 3, 3, 1, 1),
+		"no padding":    convShape(5, 13, 9, 16, 32, 3, 3, 1, 0),
+		"wide padding":  convShape(5, 9, 10, 16, 16, 3, 3, 1, 2),
+		"many channels": convShape(9, 7, 7, 80, 96, 3, 3, 1, 1),
+		"a 4×4 kernel":  convShape(4, 12, 13, 16, 32, 4, 4, 1, 0),
+		"four pieces":   convShape(3, 15, 17, 16, 16, 7, 7, 1, 0),
+		"5×5, padded":   convShape(3, 14, 14, 16, 32, 5, 5, 1, 2),
+		"two sides":     padded(convShape(4, 14, 11, 16, 32, 3, 3, 1, 0), 0, 0, 1, 1),
+		"4×4, same":     padded(convShape(4, 14, 13, 16, 32, 4, 4, 1, 0), 1, 1, 2, 2),
+		"very wide":     padded(convShape(5, 9, 10, 16, 16, 3, 3, 1, 0), 1, 0, 4, 3),
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := conv(s)
@@ -30,9 +33,10 @@ func TestWinograd(t *testing.T) {
 // For many tiles the gradient of the weights uses Winograd's algorithm, too.
 func TestWinogradGradient(t *testing.T) {
 	for name, s := range map[string]ConvShape{
-		"whole tiles": {130, 8, 8, 16, 16, 3, 3, 1, 1},
-		"cut tiles":   {44, 14, 11, 16, 32, 3, 3, 1, 1},
-		"four pieces": {44, 15, 17, 16, 16, 7, 7, 1, 0},
+		"whole tiles": convShape(130, 8, 8, 16, 16, 3, 3, 1, 1),
+		"cut tiles":   convShape(44, 14, 11, 16, 32, 3, 3, 1, 1),
+		"two sides":   padded(convShape(130, 8, 9, 16, 16, 3, 3, 1, 0), 2, 0, 0, 1),
+		"four pieces": convShape(44, 15, 17, 16, 16, 7, 7, 1, 0),
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := NewConv[float32](s)
@@ -53,7 +57,7 @@ func TestWinogradGradient(t *testing.T) {
 func TestSetWinograd(t *testing.T) {
 	defer SetWinograd(true)
 	SetWinograd(false)
-	s := ConvShape{8, 8, 8, 16, 16, 3, 3, 1, 1}
+	s := convShape(8, 8, 8, 16, 16, 3, 3, 1, 1)
 	if NewConv[float32](s).winograd != nil {
 		t.Error("Winograd's algorithm is used, expected a direct convolution")
 	}

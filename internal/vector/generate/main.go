@@ -5,7 +5,7 @@
 //
 // For amd64 it uses avo, with one source for AVX2 and AVX-512: the type code (machine.go)
 // writes instructions for vectors of either size, the tiles of the matrix products are in
-// rows.go, outer.go and peaks.go, and the other loops in elements.go, channels.go,
+// rows.go, outer.go, peaks.go and depthwise.go, and the other loops in elements.go, channels.go,
 // windows.go and winograd.go. For arm64, which avo does not support, the type text (neon.go)
 // writes the assembly as text; see the files that begin with neon. Begin reading with
 // elements.go and vectors.go. A test checks that the files of package vector are those that
@@ -66,6 +66,7 @@ var units = []struct {
 }{
 	{"rows", []func(*code){writeRows}},
 	{"outer", []func(*code){writeOuter}},
+	{"depthwise", []func(*code){writeDepthwise}},
 	{"windows", []func(*code){writeWindows}},
 	{"elements", []func(*code){writeElements, writeDistances, writeTranspose, writeUpdates, writeCeiling}},
 	{"channels", []func(*code){writeChannels, writeSums}},
@@ -116,6 +117,8 @@ func table(m *machine, routines []routine, more string) []byte {
 		}
 		fmt.Fprint(&b, "},\n")
 	}
+	tiles, declarations := depthwiseTable(m)
+	fmt.Fprint(&b, tiles)
 	if len(routines) > 0 {
 		fmt.Fprint(&b, "routines: routines{\n")
 		for _, r := range routines {
@@ -131,6 +134,7 @@ func table(m *machine, routines []routine, more string) []byte {
 			}
 		}
 	}
+	fmt.Fprint(&b, declarations)
 	for _, r := range routines {
 		fmt.Fprintf(&b, "//go:noescape\nfunc %s%s\n\n", r.symbol(m), r.signature)
 	}

@@ -17,6 +17,7 @@ var neonUnits = []struct {
 }{
 	{"rows", []func(*text){neonRows}},
 	{"outer", []func(*text){neonOuter}},
+	{"depthwise", []func(*text){neonDepthwise}},
 	{"windows", []func(*text){neonWindows}},
 	{"elements", []func(*text){neonElements, neonDistances, neonTranspose}},
 	{"channels", []func(*text){neonChannels, neonSums}},
