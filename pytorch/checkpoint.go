@@ -272,7 +272,10 @@ func readLegacy(r io.ReaderAt, size int64) ([]safetensors.Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tensors, c.readStorages(r, size, u.read, keys, storagesOf(tensors))
+	if err := c.readStorages(r, size, u.read, keys, storagesOf(tensors)); err != nil {
+		return nil, err
+	}
+	return tensors, nil
 }
 
 // readStorages reads the storages of the legacy format that are wanted, and passes over
