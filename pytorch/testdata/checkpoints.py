@@ -9,9 +9,9 @@ import json
 import torch
 
 torch.manual_seed(1)
-network = torch.nn.Sequential(torch.nn.Conv2d(2, 3, 2, bias=False), torch.nn.BatchNorm2d(3))
+network = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 2, bias=False), torch.nn.BatchNorm2d(2))
 optimizer = torch.optim.Adam(network.parameters())
-network(torch.ones(1, 2, 4, 4)).square().sum().backward()
+network(torch.ones(1, 3, 4, 4)).square().sum().backward()
 optimizer.step()
 state = network.state_dict()  # an OrderedDict with the attribute _metadata
 grid = torch.arange(24, dtype=torch.float32).reshape(2, 3, 4) / 8
