@@ -219,6 +219,11 @@ func (f *File) Derive(model *likeness.Model) (Mapping, error) {
 		return m, errors.Wrapf(err, "%s: the mapping is in doubt: write one", f.path)
 	}
 	m, err := f.byOrder(model)
+	if network, ok := model.Backbone.(backbone.Network); ok && err != nil {
+		if _, unpublished := publishedNames(network.Name); unpublished == nil {
+			err = errors.WithMessagef(err, "the file has none of the names that published weights of %s have", network.Name)
+		}
+	}
 	return m, errors.Wrapf(err, "%s: the mapping is in doubt: write one", f.path)
 }
 

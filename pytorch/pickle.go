@@ -477,7 +477,7 @@ func (u *unpickler) reduce() error {
 	return errors.WithMessage(err, called.name)
 }
 
-// build drops attributes, such as _metadata of a state dict, of which no weight depends.
+// build drops attributes, such as _metadata of a state dict, on which no weight depends.
 func (u *unpickler) build() error {
 	if _, err := u.pop(); err != nil {
 		return err

@@ -137,7 +137,7 @@ func TestDeriveRefusesOtherNames(t *testing.T) {
 		"a tensor less":   {"toy", toyState("features.1.bias"), []string{"toy.pth", `found no tensor "features.1.bias", which published weights of toy have`, "write one"}},
 		"another network": {"toys", toyState(), []string{`"features.0" is not a name within one torch.nn.Sequential`, "write one"}},
 		"other names": {"toy", legacyCheckpoint(legacyState(dictionary{{"a.weight", floats("0", 2, 0, tuple{2}, tuple{1})}}), sequence{"0"}, float32Bytes(1, 2)),
-			[]string{"is not a name within one torch.nn.Sequential", "write one"}},
+			[]string{"none of the names that published weights of toy have", "is not a name within one torch.nn.Sequential", "write one"}},
 	} {
 		_, err := openToy(t, test.file).Derive(toyModel(t, test.network))
 		for _, text := range test.want {

@@ -13,7 +13,7 @@ type dtype struct {
 	name  string // as in torch.float32
 	size  int64  // bytes
 	float bool
-	at    func([]byte) float64 // the value of an element; nil if it is no number for us
+	at    func([]byte) float64 // the value of an element; nil for integers
 }
 
 var (
