@@ -117,6 +117,7 @@ var exportedFunctions = []any{
 	onnx.Head,
 	pytorch.ParseMapping,
 	pytorch.Open,
+	pytorch.Preprocessing,
 	zoo.Names,
 	zoo.Load,
 	retrieval.CheckFileName,

@@ -37,7 +37,8 @@ type Client struct {
 	// counts as lost; 0 means 30 s.
 	Stall time.Duration
 	// OnProgress, unless it is nil, is called with the number of bytes of a file that have
-	// been received.
+	// been received. The Size of a file of unknown size is the one that the server
+	// announced.
 	OnProgress func(file File, done int64)
 	// OnRetry, unless it is nil, is called before an attempt is repeated, with the reason
 	// and the time to wait.
@@ -60,13 +61,18 @@ var defaultHTTP = &http.Client{Transport: func() *http.Transport {
 }()}
 
 // Fetch downloads the files of the set that are missing in the folder, which it creates if
-// needed. Existing files are verified; it is an error if one is not the published file,
+// needed. A file without a size and a checksum, or what stands for them, is an error. Existing files are verified; it is an error if one is not the published file,
 // because Fetch overwrites no files. The error wraps ErrChecksum or ErrSize if a server
 // sends another file than the published one, which is not kept.
 //
 // When the context ends, Fetch returns its error. The bytes received so far are kept, and
 // another Fetch resumes the download.
 func (c Client) Fetch(ctx context.Context, set Set, folder string) error {
+	for _, file := range set.Files {
+		if err := file.validate(); err != nil {
+			return errors.Wrapf(err, "fetch %s", set.Name)
+		}
+	}
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return errors.Wrapf(err, "fetch %s", set.Name)
 	}
@@ -89,11 +95,14 @@ func (c Client) fetch(ctx context.Context, file File, folder string) error {
 		complete = complete && there
 	}
 	if complete {
-		c.progress(file, file.Size)
+		size := file.Size
+		if info, err := os.Stat(filepath.Join(folder, file.Name)); err == nil && size == 0 {
+			size = info.Size()
+		}
+		c.progress(file, size, size)
 		return nil
 	}
-	archive := wanted{file.Name, file.SHA256, file.Size}
-	if there, err := archive.in(ctx, folder); err != nil {
+	if there, err := file.itself().in(ctx, folder); err != nil {
 		return err
 	} else if !there {
 		if err := c.download(ctx, file, filepath.Join(folder, file.Name)); err != nil {
@@ -110,8 +119,10 @@ func (c Client) fetch(ctx context.Context, file File, folder string) error {
 	return errors.Wrap(os.Remove(path), "remove the unpacked archive")
 }
 
-func (c Client) progress(file File, done int64) {
+// progress reports that of a file of the given size.
+func (c Client) progress(file File, done, size int64) {
 	if c.OnProgress != nil {
+		file.Size = size
 		c.OnProgress(file, done)
 	}
 }
@@ -120,7 +131,7 @@ func (c Client) progress(file File, done int64) {
 // request is not tried again. After a temporary failure it is tried again, but after the
 // other URLs if it has sent nothing.
 func (c Client) download(ctx context.Context, file File, path string) error {
-	part, err := openPart(path, file.Size)
+	part, err := openPart(path, file)
 	if err != nil {
 		return err
 	}
@@ -173,14 +184,14 @@ func stops(ctx context.Context, err error) (error, bool) {
 // attempt downloads the missing bytes from one URL and verifies the file.
 func (c Client) attempt(ctx context.Context, file File, url string, part *part) error {
 	resumed := part.size > 0
-	if part.size < file.Size {
+	if part.total == 0 || part.size < part.total {
 		began, err := c.receive(ctx, file, url, part)
 		if err != nil {
 			return err
 		}
 		resumed = !began
 	}
-	err := part.check(ctx, file.SHA256)
+	err := part.check(ctx, file.itself().sum)
 	if !errors.Is(err, ErrChecksum) {
 		return err
 	}

@@ -1,9 +1,10 @@
-// Package fetch downloads published data sets to a folder and verifies them. Package
-// datasets reads the files.
+// Package fetch downloads published data sets and weights of networks to a folder and
+// verifies them. Package datasets reads the files of data sets, and package pytorch those
+// of weights.
 //
-// A [Set] is a data set as its authors publish it: [File]s with their URLs, sizes and
-// SHA-256 checksums. [Names] lists the sets that [Named] returns. A [Client] downloads
-// them:
+// A [Set] is a data set, or the weights of a network, as its authors publish it: [File]s
+// with their URLs, sizes and SHA-256 checksums. [Names] lists the data sets that [Named]
+// returns, and [WeightNames] the weights that [Weights] returns. A [Client] downloads them:
 //
 //	set, err := fetch.Named("omniglot")
 //	err = fetch.Client{}.Fetch(ctx, set, folder)
@@ -17,7 +18,10 @@
 // # Security
 //
 // Only the checksum is trusted. No more bytes are written than the known size of a file,
-// whatever a server sends. Only members of an archive that are listed by name, size and
+// whatever a server sends. Of weights, only the first eight digits of the checksum and no
+// size are published: these digits find every accidental change, a file of someone who
+// wants to deceive must be kept off by the encrypted connection, and the size that the
+// server announces has a maximum. Only members of an archive that are listed by name, size and
 // checksum are extracted; an archive with links or with names outside its root is an
 // error.
 package fetch

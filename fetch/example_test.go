@@ -34,3 +34,14 @@ func Example() {
 	// missing: [letters.txt]
 	// missing: []
 }
+
+// The weights of a network are published under a name that has the beginning of their
+// checksum.
+func ExampleWeights() {
+	set, err := fetch.Weights("resnet18")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(set.Files[0].Name, "is for the network", set.Backbone)
+	// Output: resnet18-f37072fd.pth is for the network resnet18
+}

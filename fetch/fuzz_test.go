@@ -94,14 +94,19 @@ func FuzzPrepare(f *testing.F) {
 	}
 	f.Cleanup(func() { file.Close() })
 	f.Fuzz(func(t *testing.T, code int, ranged, tag, origined string, length int64, there uint8) {
-		p := &part{path: filepath.Join(folder, "set"), file: file, size: int64(there), origin: origin{URL: "u", Validator: origined}}
-		response := &http.Response{StatusCode: code, ContentLength: length, Header: http.Header{"Content-Range": {ranged}, "Etag": {tag}}}
-		began, err := p.prepare(response, File{Size: 10}, "u")
-		if err == nil && !began && (p.size != int64(there) || code != http.StatusPartialContent || ranged == "") {
-			t.Errorf("goes on at %d of %d after the answer %d %q", p.size, there, code, ranged)
-		}
-		if err == nil && began && p.size != 0 {
-			t.Errorf("begins anew at %d", p.size)
+		for _, wanted := range []File{{Size: 10}, {MaxSize: 20}} {
+			p := &part{path: filepath.Join(folder, "set"), file: file, size: int64(there), known: wanted.Size, total: 10, origin: origin{URL: "u", Validator: origined}}
+			response := &http.Response{StatusCode: code, ContentLength: length, Header: http.Header{"Content-Range": {ranged}, "Etag": {tag}}}
+			began, err := p.prepare(response, wanted, "u")
+			if err == nil && !began && (p.size != int64(there) || code != http.StatusPartialContent || ranged == "") {
+				t.Errorf("goes on at %d of %d after the answer %d %q", p.size, there, code, ranged)
+			}
+			if err == nil && began && p.size != 0 {
+				t.Errorf("begins anew at %d", p.size)
+			}
+			if err == nil && (p.total < 1 || p.total > 20 || wanted.Size > 0 && p.total != wanted.Size) {
+				t.Errorf("%+v: expects %d bytes after the answer %d of %d", wanted, p.total, code, length)
+			}
 		}
 	})
 }

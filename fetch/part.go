@@ -22,6 +22,8 @@ type part struct {
 	path   string // path of the complete file
 	file   *os.File
 	size   int64 // bytes received so far
+	known  int64 // File.Size
+	total  int64 // bytes of the complete file; 0 until the server has announced them
 	origin origin
 }
 
@@ -31,23 +33,33 @@ type origin struct {
 	// Validator identifies the version of the file, for the header If-Range; empty if the
 	// server sent no strong validator.
 	Validator string `json:"validator"`
+	// Size is the number of bytes that the server announced, if it was not known before.
+	Size int64 `json:"size,omitempty"`
 }
 
 // openPart opens the part of an earlier attempt or creates it. A part without an origin or
 // with more bytes than the complete file is discarded.
-func openPart(path string, maxSize int64) (*part, error) {
+func openPart(path string, wanted File) (*part, error) {
 	file, err := os.OpenFile(path+".part", os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
 		return nil, errors.WithStack(err)
 	}
-	p := &part{path: path, file: file}
+	p := &part{path: path, file: file, known: wanted.Size, total: wanted.Size}
 	info, err := file.Stat()
 	if err != nil {
 		file.Close()
 		return nil, errors.WithStack(err)
 	}
 	text, err := os.ReadFile(p.originPath())
-	if err != nil || json.Unmarshal(text, &p.origin) != nil || info.Size() > maxSize {
+	if err == nil {
+		err = json.Unmarshal(text, &p.origin)
+	}
+	if err == nil && wanted.Size == 0 {
+		if err = wanted.itself().checkSize(p.origin.Size); err == nil {
+			p.total = p.origin.Size
+		}
+	}
+	if err != nil || info.Size() > p.total {
 		err = p.discard()
 	} else {
 		p.size, err = file.Seek(0, io.SeekEnd)
@@ -87,13 +99,13 @@ func (p *part) begin(from origin) error {
 	if err != nil {
 		return diskError{err}
 	}
-	p.origin = from
+	p.origin, p.total = from, cmp.Or(p.known, from.Size)
 	return nil
 }
 
-// discard removes the bytes of the part.
+// discard removes the bytes of the part, and its total if a server announced it.
 func (p *part) discard() error {
-	p.size, p.origin = 0, origin{}
+	p.size, p.total, p.origin = 0, p.known, origin{}
 	err := p.file.Truncate(0)
 	if err == nil {
 		_, err = p.file.Seek(0, io.SeekStart)
@@ -105,8 +117,8 @@ func (p *part) discard() error {
 }
 
 // check compares the complete file with a checksum.
-func (p *part) check(ctx context.Context, sum string) error {
-	return checkSum(ctx, io.NewSectionReader(p.file, 0, p.size), sum)
+func (p *part) check(ctx context.Context, sum checksum) error {
+	return sum.check(ctx, io.NewSectionReader(p.file, 0, p.size))
 }
 
 // keep renames the complete file.
@@ -155,19 +167,20 @@ func (c Client) receive(ctx context.Context, file File, address string, part *pa
 	if began, err = part.prepare(response, file, address); err != nil {
 		return began, err
 	}
-	c.progress(file, part.size)
+	c.progress(file, part.size, part.total)
 	body := observed{response.Body, func() { watch.Reset(stall) }}
-	target := observedWriter{part, func() { c.progress(file, part.size) }}
-	if _, err := io.CopyN(target, body, file.Size-part.size); err == io.EOF {
-		return began, errors.Errorf("the connection ended after %d of %d bytes", part.size, file.Size)
+	target := observedWriter{part, func() { c.progress(file, part.size, part.total) }}
+	if _, err := io.CopyN(target, body, part.total-part.size); err == io.EOF {
+		return began, errors.Errorf("the connection ended after %d of %d bytes", part.size, part.total)
 	} else if err != nil {
-		return began, errors.WithMessagef(cause(ctx, err), "after %d of %d bytes", part.size, file.Size)
+		return began, errors.WithMessagef(cause(ctx, err), "after %d of %d bytes", part.size, part.total)
 	}
 	if n, _ := io.ReadFull(body, make([]byte, 1)); n > 0 {
+		total := part.total
 		if err := part.discard(); err != nil {
 			return began, err
 		}
-		return began, refusal{errors.Wrapf(ErrSize, "found more than the expected %d bytes", file.Size)}
+		return began, refusal{errors.Wrapf(ErrSize, "found more than the expected %d bytes", total)}
 	}
 	return began, nil
 }
@@ -196,14 +209,24 @@ func (c Client) request(ctx context.Context, address string, part *part) (*http.
 func (p *part) prepare(response *http.Response, file File, address string) (began bool, err error) {
 	switch code := response.StatusCode; {
 	case code == http.StatusOK:
-		if found := response.ContentLength; found >= 0 && found != file.Size {
-			return true, refusal{errors.Wrapf(ErrSize, "found %d bytes, expected %d", found, file.Size)}
+		from := origin{URL: address, Validator: validator(response.Header)}
+		found := response.ContentLength
+		if found < 0 && file.Size == 0 {
+			return true, refusal{errors.Wrapf(ErrSize, "found no Content-Length, expected 1 to %d bytes", file.MaxSize)}
 		}
-		return true, p.begin(origin{URL: address, Validator: validator(response.Header)})
+		if found >= 0 {
+			if err := file.itself().checkSize(found); err != nil {
+				return true, refusal{err}
+			}
+		}
+		if file.Size == 0 {
+			from.Size = found
+		}
+		return true, p.begin(from)
 	case code == http.StatusPartialContent:
 		// The validator reveals a server that ignores If-Range.
 		state, found := validator(response.Header), response.Header.Get("Content-Range")
-		whole := fmt.Sprintf("bytes %d-%d/%d", p.size, file.Size-1, file.Size)
+		whole := fmt.Sprintf("bytes %d-%d/%d", p.size, p.total-1, p.total)
 		if found == whole && p.size > 0 && (state == "" || state == p.origin.Validator) {
 			return false, nil
 		}

@@ -1,27 +1,43 @@
 package fetch
 
 import (
+	"crypto/sha256"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/likeness-go/likeness/internal/wording"
+	"github.com/pkg/errors"
 )
 
-// Set is a data set as its authors publish it.
+// Set is a data set, or the weights of a network, as its authors publish it.
 type Set struct {
 	Name  string // for example "omniglot"
 	Title string // for example "Omniglot (Lake, Salakhutdinov & Tenenbaum 2015)"
 	Files []File
+	// Backbone is the name in package backbone of the network that the weights are for;
+	// empty for a data set.
+	Backbone string
 }
 
-// File is one file of a set.
+// File is one file of a set. It has a size and a whole checksum or, if its publisher
+// gives neither, MaxSize and SHA256Prefix.
 type File struct {
 	Name string
 	// URLs lists the URLs of the file in the order in which they are tried.
 	URLs   []string
-	Size   int64  // in bytes
-	SHA256 string // in hexadecimal digits
+	Size   int64  // in bytes; 0 if it is unknown, see MaxSize
+	SHA256 string // in 64 hexadecimal digits; empty if it is unknown, see SHA256Prefix
+	// MaxSize is the maximum number of bytes of a file of unknown size. The server must
+	// announce the size, and one that announces more is refused before anything is
+	// received. It must be 0 if Size is known.
+	MaxSize int64
+	// SHA256Prefix is the beginning of a checksum of which no more is published, 8 to 63
+	// hexadecimal digits: PyTorch's files of weights have 8 in their names, and torch.hub
+	// compares these. So few digits find every accidental change, but not a file that was
+	// made to have them, for which the connection must vouch: the URLs should be https. It
+	// must be empty if SHA256 is known.
+	SHA256Prefix string
 	// Members lists the files to extract if the file is a .tar.gz archive that package
 	// datasets cannot read directly. The archive is removed afterwards.
 	Members []Member
@@ -37,7 +53,7 @@ type Member struct {
 // name is the member's name in the folder.
 func (m Member) name() string { return m.Path[strings.LastIndex(m.Path, "/")+1:] }
 
-// Names returns the names of the sets that Named returns.
+// Names returns the names of the data sets that Named returns.
 func Names() []string {
 	var names []string
 	for _, set := range sets {
@@ -46,7 +62,7 @@ func Names() []string {
 	return names
 }
 
-// Named returns the set with the given name. An unknown name is an error that suggests
+// Named returns the data set with the given name. An unknown name is an error that suggests
 // the most similar one.
 func Named(name string) (Set, error) {
 	for _, set := range sets {
@@ -57,10 +73,13 @@ func Named(name string) (Set, error) {
 	return Set{}, wording.Unknown("data set", name, Names())
 }
 
-// Size returns the total size of the files in bytes.
+// Size returns the total size of the files in bytes, 0 if that of one is unknown.
 func (s Set) Size() int64 {
 	var sum int64
 	for _, file := range s.Files {
+		if file.Size == 0 {
+			return 0
+		}
 		sum += file.Size
 	}
 	return sum
@@ -72,7 +91,7 @@ func (s Set) Missing(folder string) []string {
 	var missing []string
 	for _, file := range s.Files {
 		for _, w := range file.wanted() {
-			if info, err := os.Stat(filepath.Join(folder, w.name)); err != nil || info.Size() != w.size {
+			if info, err := os.Stat(filepath.Join(folder, w.name)); err != nil || w.checkSize(info.Size()) != nil {
 				missing = append(missing, w.name)
 			}
 		}
@@ -82,20 +101,63 @@ func (s Set) Missing(folder string) []string {
 
 // wanted is a file that the folder must have.
 type wanted struct {
-	name, sha256 string
-	size         int64
+	name          string
+	size, maxSize int64
+	sum           checksum
+}
+
+// checksum is a SHA-256 in hexadecimal digits, or its beginning if prefix is set.
+type checksum struct {
+	digits string
+	prefix bool
 }
 
 // wanted returns the members of an archive, or the file itself.
 func (f File) wanted() []wanted {
 	if len(f.Members) == 0 {
-		return []wanted{{f.Name, f.SHA256, f.Size}}
+		return []wanted{f.itself()}
 	}
 	var all []wanted
 	for _, m := range f.Members {
-		all = append(all, wanted{m.name(), m.SHA256, m.Size})
+		all = append(all, wanted{name: m.name(), size: m.Size, sum: checksum{digits: m.SHA256}})
 	}
 	return all
+}
+
+func (f File) itself() wanted {
+	w := wanted{name: f.Name, size: f.Size, maxSize: f.MaxSize, sum: checksum{digits: f.SHA256}}
+	if f.SHA256 == "" {
+		w.sum = checksum{f.SHA256Prefix, true}
+	}
+	return w
+}
+
+// validate returns an error for a file that could not be verified.
+func (f File) validate() error {
+	isDigits := func(text string) bool { return strings.Trim(text, "0123456789abcdef") == "" }
+	switch {
+	case f.SHA256 != "" && f.SHA256Prefix != "":
+		return errors.Errorf("%s: found SHA256 and SHA256Prefix, expected one of the two", f.Name)
+	case f.SHA256 == "" && (len(f.SHA256Prefix) < minPrefix || len(f.SHA256Prefix) >= 2*sha256.Size || !isDigits(f.SHA256Prefix)):
+		return errors.Errorf("%s: found no SHA256 and the SHA256Prefix %q, expected %d to %d hexadecimal digits in lower case", f.Name, f.SHA256Prefix, minPrefix, 2*sha256.Size-1)
+	case f.Size < 0 || f.MaxSize < 0 || f.Size > 0 && f.MaxSize > 0 || f.Size == 0 && f.MaxSize == 0:
+		return errors.Errorf("%s: found Size %d and MaxSize %d, expected one of the two to be a number of bytes", f.Name, f.Size, f.MaxSize)
+	}
+	return nil
+}
+
+// minPrefix is the minimum number of digits of a SHA256Prefix.
+const minPrefix = 8
+
+// checkSize returns an error for a number of bytes that the file cannot have.
+func (w wanted) checkSize(found int64) error {
+	switch {
+	case w.size > 0 && found != w.size:
+		return errors.Wrapf(ErrSize, "found %d bytes, expected %d", found, w.size)
+	case w.size == 0 && (found < 1 || found > w.maxSize):
+		return errors.Wrapf(ErrSize, "found %d bytes, expected 1 to %d", found, w.maxSize)
+	}
+	return nil
 }
 
 // Sources of the checksums: those of MNIST, Fashion-MNIST, CIFAR-10 and Omniglot's images_*

@@ -96,7 +96,7 @@ func (m Member) extract(r io.Reader, header *tar.Header, path string) error {
 		if _, err := io.Copy(io.MultiWriter(w, hash), r); err != nil {
 			return errors.WithStack(err)
 		}
-		return compareSum(hash.Sum(nil), m.SHA256)
+		return checksum{digits: m.SHA256}.compare(hash.Sum(nil))
 	})
 }
 
@@ -127,27 +127,31 @@ func (w wanted) in(ctx context.Context, folder string) (bool, error) {
 	}
 	defer file.Close()
 	info, err := file.Stat()
-	if err == nil && info.Size() != w.size {
-		err = errors.Wrapf(ErrSize, "found %d bytes, expected %d", info.Size(), w.size)
+	if err == nil {
+		err = w.checkSize(info.Size())
 	}
 	if err == nil {
-		err = checkSum(ctx, file, w.sha256)
+		err = w.sum.check(ctx, file)
 	}
 	return err == nil, errors.Wrapf(err, "%s exists, but is not the published file: remove it or choose another folder", path)
 }
 
-// checkSum reads to the end and compares the checksum with one in hexadecimal.
-func checkSum(ctx context.Context, r io.Reader, expected string) error {
+// check reads to the end and compares the checksum.
+func (c checksum) check(ctx context.Context, r io.Reader) error {
 	hash := sha256.New()
 	if _, err := io.Copy(hash, interruptible{ctx, r}); err != nil {
 		return err
 	}
-	return compareSum(hash.Sum(nil), expected)
+	return c.compare(hash.Sum(nil))
 }
 
-func compareSum(sum []byte, expected string) error {
-	if found := hex.EncodeToString(sum); found != expected {
-		return errors.Wrapf(ErrChecksum, "found SHA-256 %s, expected %s", found, expected)
+func (c checksum) compare(sum []byte) error {
+	found := hex.EncodeToString(sum)
+	switch {
+	case c.prefix && !strings.HasPrefix(found, c.digits):
+		return errors.Wrapf(ErrChecksum, "found SHA-256 %s, expected one that begins with %s", found, c.digits)
+	case !c.prefix && found != c.digits:
+		return errors.Wrapf(ErrChecksum, "found SHA-256 %s, expected %s", found, c.digits)
 	}
 	return nil
 }

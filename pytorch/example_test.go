@@ -57,3 +57,10 @@ func Example() {
 	// linear1 = "3"
 	// [[55.5]] <nil>
 }
+
+// The weights of ResNet-18 were trained on normalized images of 224×224 pixels.
+func ExamplePreprocessing() {
+	p, _ := pytorch.Preprocessing("resnet18")
+	fmt.Println(p.Size, p.Mean, p.StdDev)
+	// Output: 224x224x3 [0.485 0.456 0.406] [0.229 0.224 0.225]
+}

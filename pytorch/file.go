@@ -16,20 +16,21 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// File contains the tensors of a safetensors file.
+// File contains the tensors of a file of weights.
 type File struct {
 	path    string
-	tensors []safetensors.Tensor // sorted by name
+	tensors []safetensors.Tensor // sorted by name; Data may be a *view, too
 }
 
-// Open reads the safetensors file at path, of float32, float64, float16,
-// bfloat16 or int64.
+// Open reads the file of weights at path, whose format it recognizes by the content:
+// safetensors, of float32, float64, float16, bfloat16 or int64, or what torch.save writes
+// for a state dict, as described in the package documentation.
 func Open(path string) (*File, error) {
-	file, err := safetensors.ReadFile(path)
+	tensors, err := readTensors(path)
 	if err != nil {
 		return nil, errors.Wrap(err, "read weights")
 	}
-	return &File{path: path, tensors: file.Tensors}, nil
+	return &File{path: path, tensors: tensors}, nil
 }
 
 // check returns an error if the file or the model is nil.
@@ -82,15 +83,21 @@ func elements(t *safetensors.Tensor) ([]float32, error) {
 		for i, v := range data {
 			narrow[i] = float32(v)
 		}
+	case *view:
+		return data.float32s()
 	default:
 		return nil, errors.Errorf("found elements of type %T, expected floating point", t.Data)
 	}
 	for i, v := range narrow {
 		if v-v != 0 {
-			return nil, errors.Errorf("value %d is %v, expected a number that is finite as float32", i, v)
+			return nil, notFinite(i, v)
 		}
 	}
 	return narrow, nil
+}
+
+func notFinite(i int, value float32) error {
+	return errors.Errorf("value %d is %v, expected a number that is finite as float32", i, value)
 }
 
 // show formats a shape for errors, such as (64, 3, 5, 5).

@@ -68,11 +68,10 @@ func (f *File) complete(m Mapping, assignments []assignment) error {
 }
 
 // fit returns the elements of the tensor in the order of those of the weight.
+//
+// Shapes are compared before elements are read: those of a file are only claims, of which
+// strides of 0 allow any number.
 func fit(model *likeness.Model, a assignment, found *safetensors.Tensor) ([]float32, error) {
-	data, err := elements(found)
-	if err != nil {
-		return nil, err
-	}
 	shape := []int(a.weight.Value.Shape())
 	expected := shape
 	if a.layout != "" {
@@ -81,20 +80,41 @@ func fit(model *likeness.Model, a assignment, found *safetensors.Tensor) ([]floa
 			return nil, errors.Wrapf(err, "layout %q", a.layout)
 		}
 		if expected = shapeOf(a.layout, extents); slices.Equal(found.Shape, expected) {
+			data, err := elements(found)
+			if err != nil {
+				return nil, err
+			}
 			return rearrange(data, extents, axes(a.layout), axes(layouts[a.layout])), nil
 		}
 	}
+	fits := slices.Equal(found.Shape, expected) || a.layout == "" && slices.Equal(withoutOnes(found.Shape), withoutOnes(expected))
+	// PyTorch's default PReLU has one slope for all channels.
+	oneSlope := isSlope(a.weight.Name) && len(withoutOnes(found.Shape)) == 0
+	if !fits && !oneSlope {
+		err := errors.Errorf("found shape %v, expected %v", show(found.Shape), show(expected))
+		if others := layoutsOf(model, a.weight, found.Shape); len(others) > 0 {
+			err = errors.WithMessagef(err, "a tensor of layout %s would have this shape", strings.Join(others, " or "))
+		}
+		return nil, err
+	}
+	data, err := elements(found)
 	switch {
-	case slices.Equal(found.Shape, expected):
-		return slices.Clone(data), nil
-	case isSlope(a.weight.Name) && len(data) == 1: // PyTorch's default PReLU has one slope for all channels
+	case err != nil:
+		return nil, err
+	case !fits:
 		return slices.Repeat(data, shape[0]), nil
 	}
-	err = errors.Errorf("found shape %v, expected %v", show(found.Shape), show(expected))
-	if others := layoutsOf(model, a.weight, found.Shape); len(others) > 0 {
-		err = errors.WithMessagef(err, "a tensor of layout %s would have this shape", strings.Join(others, " or "))
+	return slices.Clone(data), nil
+}
+
+// withoutOnes returns a shape without the dimensions of 1 at its end, which do not change
+// the order of elements: a fully connected layer, (out, in), is a 1×1 convolution,
+// (out, in, 1, 1).
+func withoutOnes(shape []int) []int {
+	for len(shape) > 0 && shape[len(shape)-1] == 1 {
+		shape = shape[:len(shape)-1]
 	}
-	return nil, err
+	return shape
 }
 
 // layoutsOf returns the layouts in which the weight would have the shape.

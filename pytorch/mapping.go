@@ -199,10 +199,15 @@ func quote(text string) string {
 func (m Mapping) where() string { return cmp.Or(m.source, "mapping") }
 
 // Derive returns a mapping where it is unambiguous: by name, if every weight of the model
-// has a tensor of its own name, or by order, if the file is that of a torch.nn.Sequential
-// with the layers of the network in the same order, with the same weights in the same
-// shapes. Otherwise the error names the first difference; then use Skeleton to begin a
-// mapping.
+// has a tensor of its own name; by published names, if the network is one of
+// backbone.PublishedNames and the file has them; or by order, if the file is that of a
+// torch.nn.Sequential with the layers of the network in the same order, with the same
+// weights in the same shapes. Otherwise the error names the first difference; then use
+// Skeleton to begin a mapping.
+//
+// By published names, a layer that the published network lacks, such as one that reduces
+// the embedding dimension, keeps its initial weights, and a classifier that the network
+// lacks is ignored: tensors of fc, classifier and _fc.
 func (f *File) Derive(model *likeness.Model) (Mapping, error) {
 	if err := f.check(model); err != nil {
 		return Mapping{}, err
@@ -210,7 +215,15 @@ func (f *File) Derive(model *likeness.Model) (Mapping, error) {
 	if m, ok := f.byName(model); ok {
 		return m, nil
 	}
+	if m, ok, err := f.byPublishedNames(model); ok || err != nil {
+		return m, errors.Wrapf(err, "%s: the mapping is in doubt: write one", f.path)
+	}
 	m, err := f.byOrder(model)
+	if network, ok := model.Backbone.(backbone.Network); ok && err != nil {
+		if _, unpublished := publishedNames(network.Name); unpublished == nil {
+			err = errors.WithMessagef(err, "the file has none of the names that published weights of %s have", network.Name)
+		}
+	}
 	return m, errors.Wrapf(err, "%s: the mapping is in doubt: write one", f.path)
 }
 
@@ -225,6 +238,63 @@ func (f *File) byName(model *likeness.Model) (Mapping, bool) {
 		m.Sources = append(m.Sources, Source{Weight: l.name, Tensor: l.name})
 	}
 	return m, true
+}
+
+// publishedNames is a variable for tests.
+var publishedNames = backbone.PublishedNames
+
+// classifiers are the layers at the end of published networks, for the classes of
+// ImageNet, which networks of embeddings lack.
+var classifiers = []string{"fc", "classifier", "_fc"}
+
+// byPublishedNames maps the layers of a published network. It reports false if the network
+// is another one, or if the file has none of the names.
+func (f *File) byPublishedNames(model *likeness.Model) (m Mapping, ok bool, err error) {
+	network, isNetwork := model.Backbone.(backbone.Network)
+	if !isNetwork {
+		return Mapping{}, false, nil
+	}
+	published, err := publishedNames(network.Name)
+	if err != nil {
+		return Mapping{}, false, nil // another network
+	}
+	mapped, missing := map[string]bool{}, ""
+	for _, l := range layersOfWeights(model.Weights) {
+		theirs, known := published[l.name]
+		if known {
+			m.Sources = append(m.Sources, Source{Weight: l.name, Tensor: theirs})
+		}
+		for _, suffix := range slices.Sorted(maps.Keys(l.shapes)) {
+			weight := l.name + "." + suffix
+			tensor, alone := published[weight]
+			switch {
+			case alone:
+				m.Sources = append(m.Sources, Source{Weight: weight, Tensor: tensor})
+			case known:
+				tensor = theirs + "." + suffix
+			default:
+				m.Initial = append(m.Initial, weight)
+				continue
+			}
+			if mapped[tensor] = f.find(tensor) != nil; !mapped[tensor] {
+				missing = cmp.Or(missing, tensor)
+			}
+		}
+	}
+	if !slices.Contains(slices.Collect(maps.Values(mapped)), true) {
+		return Mapping{}, false, nil
+	}
+	if missing != "" {
+		return Mapping{}, false, errors.Errorf("found no tensor %q, which published weights of %s have", missing, network.Name)
+	}
+	for _, name := range f.names() {
+		first, _, _ := strings.Cut(name, ".")
+		layer, _ := cut(name)
+		if !mapped[name] && slices.Contains(classifiers, first) && !slices.Contains(m.Ignore, layer) {
+			m.Ignore = append(m.Ignore, layer)
+		}
+	}
+	return m, true, nil
 }
 
 func (f *File) byOrder(model *likeness.Model) (Mapping, error) {

@@ -1,13 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/likeness-go/likeness"
-	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/onnx"
@@ -18,34 +18,40 @@ import (
 
 // importCommand imports weights that were trained in another framework.
 type importCommand struct {
-	Weights   string    `arg:"" placeholder:"WEIGHTS" help:"Safetensors file of PyTorch weights."`
+	Weights   string    `arg:"" placeholder:"WEIGHTS" help:"File of PyTorch weights: .pth or .pt, as torch.save writes it, or safetensors."`
 	Backbone  string    `required:"" placeholder:"NAME" help:"Network for the weights: ${backbones}; or a .toml file that lists its blocks."`
 	Width     int       `placeholder:"N" help:"Number of filters in the layers of conv4, conv7, lenet and residual."`
 	BatchNorm bool      `help:"Batch normalization in conv4."`
-	Features  int       `placeholder:"N" help:"Embedding dimension of hadsell and lenet."`
-	Size      string    `placeholder:"HxWxC" help:"Input size, such as 28x28x1, if the network takes images of any size."`
-	Mapping   string    `placeholder:"FILE" help:"TOML file that maps tensors to weights. Default: by name or by order."`
-	Head      string    `default:"l2" placeholder:"NAME" help:"Distance between two embeddings: l2, squared-l2, l1, weighted-l1 or cosine. [l2]"`
+	Features  int       `placeholder:"N" help:"Embedding dimension of hadsell and lenet; of the networks for photographs, that of a new layer at the end."`
+	Size      string    `placeholder:"HxWxC" help:"Input size, such as 28x28x1, if the network takes images of any size. Default for the networks for photographs: 224x224x3."`
+	Mapping   string    `placeholder:"FILE" help:"TOML file that maps tensors to weights. Default: by published names, by name or by order."`
+	Head      string    `placeholder:"NAME" help:"Distance between two embeddings: l2, squared-l2, l1, weighted-l1 or cosine. Default: cosine for the networks for photographs, l2 for others."`
 	Invert    bool      `help:"Invert images before they enter the network."`
-	Mean      []float64 `placeholder:"M" help:"Mean of each channel for normalization, on the scale of 0 to 1. Default: 0."`
-	Std       []float64 `placeholder:"S" help:"Standard deviation of each channel for normalization, on the scale of 0 to 1. Default: 1."`
+	Mean      []float64 `placeholder:"M" help:"Mean of each channel for normalization, on the scale of 0 to 1. Default: that of the published weights for the networks for photographs, 0 for others or with --std."`
+	Std       []float64 `placeholder:"S" help:"Standard deviation of each channel for normalization, on the scale of 0 to 1. Default: that of the published weights for the networks for photographs, 1 for others or with --mean."`
 	Seed      uint64    `default:"1" placeholder:"N" help:"Random seed for weights that the file does not have. [1]"`
 	Out       string    `placeholder:"MODEL" help:"Model file to write. Without it the mapping is only checked and printed."`
 }
 
 // Help returns the text of --help before the flags.
 func (importCommand) Help() string {
-	return `It loads weights from a safetensors file into a network with the same layers, and writes a model for train --from, embed --model and compare --model.
+	return `It loads weights from a file of PyTorch into a network with the same layers, and writes a model for train --from, embed --model and compare --model.
 
-In Python:
-  safetensors.torch.save_file(network.state_dict(), "weights.safetensors")
+The published weights of a network for photographs need no more than its name. Its classifier is ignored, and its normalization is that of the weights:
+  likeness fetch resnet18
+  likeness import resnet18-f37072fd.pth --backbone resnet18 --out resnet18.safetensors
+  likeness train --data photos --from resnet18.safetensors
+
+Weights of your own, saved in Python:
+  torch.save(network.state_dict(), "weights.pth")
 
 Example:
-  likeness import weights.safetensors --backbone net.toml --mean 0.1307 --std 0.3081 --out model.safetensors
-  likeness train --data photos --from model.safetensors
+  likeness import weights.pth --backbone net.toml --mean 0.1307 --std 0.3081 --out model.safetensors
+
+A .pth file may also be a checkpoint with the state dict under state_dict, model_state_dict or model. It is read without Python: a file with anything but numbers, texts, containers and tensors is refused.
 
 The layers of a torch.nn.Sequential (0.weight, 3.weight, …) are mapped in order if each has a counterpart of the same shape, and the mapping is printed. If the mapping is ambiguous, a template is printed to standard output and nothing is written. Complete it and pass it with --mapping:
-  likeness import weights.safetensors --backbone net.toml > mapping.toml
+  likeness import weights.pth --backbone net.toml > mapping.toml
 
 A mapping has the weight of the model before each equals sign and the tensor of the file after it:
   ignore = ["classifier"]           # tensors that are not used
@@ -103,23 +109,30 @@ func (i *importCommand) refuseSource() error {
 	return nil
 }
 
-// model is the network with new weights.
+// model is the network with new weights. The published weights of a network have a size,
+// a normalization and a head that they are used with, unless flags name others.
 func (i *importCommand) model() (*likeness.Model, error) {
-	network, err := i.network()
+	standard, published := pytorch.Preprocessing(i.Backbone)
+	settings := run.Settings{Backbone: i.Backbone, Width: i.Width, BatchNorm: i.BatchNorm, Features: i.Features, Size: i.Size}
+	preprocessing := imaging.Preprocessing{Invert: i.Invert, Mean: i.Mean, StdDev: i.Std}
+	headName := "l2"
+	if published {
+		headName = "cosine"
+		settings.Size = cmp.Or(i.Size, standard.Size.String())
+		if len(i.Mean)+len(i.Std) == 0 {
+			preprocessing.Mean, preprocessing.StdDev = standard.Mean, standard.StdDev
+		}
+	}
+	network, err := run.Network(settings)
 	if err != nil {
 		return nil, err
 	}
-	head, err := heads.Named(i.Head)
+	head, err := heads.Named(cmp.Or(i.Head, headName))
 	if err != nil {
 		return nil, errors.WithMessage(err, "--head")
 	}
-	preprocessing := imaging.Preprocessing{Size: network.Size, Invert: i.Invert, Mean: i.Mean, StdDev: i.Std}
+	preprocessing.Size = network.Size
 	return likeness.New(network, head, preprocessing, i.Seed)
-}
-
-// network is that of the flags, which mean what they mean to train.
-func (i *importCommand) network() (backbone.Network, error) {
-	return run.Network(run.Settings{Backbone: i.Backbone, Width: i.Width, BatchNorm: i.BatchNorm, Features: i.Features, Size: i.Size})
 }
 
 // mapping is that of the flag, or the one that leaves no doubt.
@@ -137,6 +150,12 @@ func (i *importCommand) mapping(c *console, file *pytorch.File, model *likeness.
 		return mapping, errors.WithMessage(err, "--mapping")
 	}
 	fmt.Fprint(c.out, mapping.TOML())
+	if len(mapping.Ignore) > 0 {
+		c.say("ignored, because the network has no such layers: %s", strings.Join(mapping.Ignore, ", "))
+	}
+	if len(mapping.Initial) > 0 {
+		c.say("initialized from seed %d, because the published network has no such layers: %s", i.Seed, strings.Join(mapping.Initial, ", "))
+	}
 	return mapping, nil
 }
 

@@ -2,13 +2,17 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/safetensors"
 	"github.com/likeness-go/likeness/onnx"
@@ -70,6 +74,102 @@ func TestImport(t *testing.T) {
 	if diff := cmp.Diff(theirs.Weights.Get("conv1.weight").Value.Float32s(), weightsOf(t, "run")["conv1.weight"]); diff != "" {
 		t.Errorf("the training does not start from the imported weights:\n%s", diff)
 	}
+}
+
+// The published weights of a network need its name alone: the layers are found by their
+// published names, the classifier is ignored, a layer that the network gets in addition is
+// initialized, and the model has the size, the normalization and the distance that the
+// weights are used with.
+func TestImportPublishedWeights(t *testing.T) {
+	inFolder(t)
+	network, err := backbone.Named("resnet18", backbone.Options{Size: imaging.Size{Height: 32, Width: 32, Channels: 3}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := likeness.New(network, heads.Cosine{}, imaging.Preprocessing{Size: network.Size}, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	published, err := backbone.PublishedNames("resnet18")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := safetensors.File{Tensors: []safetensors.Tensor{
+		{Name: "fc.weight", Shape: []int{2, 512}, Data: make([]float32, 2*512)}, {Name: "fc.bias", Shape: []int{2}, Data: make([]float32, 2)},
+	}}
+	for _, weight := range theirs.Weights.All() {
+		dot := strings.LastIndexByte(weight.Name, '.')
+		file.Tensors = append(file.Tensors, safetensors.Tensor{
+			Name: published[weight.Name[:dot]] + weight.Name[dot:], Shape: weight.Value.Shape(), Data: weight.Value.Float32s(),
+		})
+	}
+	if err := safetensors.WriteFile("published.safetensors", file); err != nil {
+		t.Fatal(err)
+	}
+	_, said := tool(t, "import", "published.safetensors", "--backbone", "resnet18", "--size", "32x32x3", "--features", "4", "--out", "model.safetensors")
+	for _, want := range []string{"ignored, because the network has no such layers: fc\n", "initialized from seed 1, because the published network has no such layers: linear1.bias, linear1.weight\n"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("found\n%sexpected %q", said, want)
+		}
+	}
+	model, err := likeness.Load("model.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := imaging.Preprocessing{Size: network.Size, Mean: []float64{0.485, 0.456, 0.406}, StdDev: []float64{0.229, 0.224, 0.225}}
+	if diff := cmp.Diff(want, model.Preprocessing); diff != "" || model.Head.Name() != "cosine" {
+		t.Errorf("head %s, preprocessing (-want +got):\n%s", model.Head.Name(), diff)
+	}
+	for _, weight := range theirs.Weights.All() {
+		if !slices.Equal(weight.Value.Float32s(), model.Weights.Get(weight.Name).Value.Float32s()) {
+			t.Errorf("%s is not the published one", weight.Name)
+		}
+	}
+}
+
+// A checkpoint that torch.save wrote for a training (pytorch/testdata/checkpoints.py) is
+// imported without another step in Python; what the network has no layer for is ignored by
+// the mapping.
+func TestImportCheckpoint(t *testing.T) {
+	checkpoint, err := filepath.Abs(filepath.Join("..", "..", "pytorch", "testdata", "training.pth"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inFolder(t)
+	write(t, "net.toml", `name = "net"
+input = { height = 4, width = 4, channels = 3 }
+
+[[block]]
+kind = "conv"
+filters = 2
+kernel = 2
+no_bias = true
+batch_norm = true
+
+[[block]]
+kind = "flatten"
+`)
+	write(t, "mapping.toml", `ignore = ["transposed", "part", "whole", "repeated", "double", "half", "brain", "number", "empty", "parameter"]
+[weights]
+conv1 = "0"
+norm1 = "1"
+`)
+	tool(t, "import", checkpoint, "--backbone", "net.toml", "--mapping", "mapping.toml", "--out", "model.safetensors")
+	model, err := likeness.Load("model.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want map[string]struct{ Values []float32 }
+	if err := json.Unmarshal([]byte(read(t, filepath.Dir(checkpoint), "values.json")), &want); err != nil {
+		t.Fatal(err)
+	}
+	for ours, theirs := range map[string]string{"conv1.weight": "0.weight", "norm1.running_mean": "1.running_mean"} {
+		if diff := cmp.Diff(want[theirs].Values, model.Weights.Get(ours).Value.Float32s()); diff != "" {
+			t.Errorf("%s (-PyTorch +imported):\n%s", ours, diff)
+		}
+	}
+	write(t, "other.pth", "\x80\x02cos\nsystem\n(X\x04\x00\x00\x00truetR.")
+	toolFails(t, failure, []string{"other.pth", "a Python pickle of another program"}, "import", "other.pth", "--backbone", "net.toml")
 }
 
 // Without a place to write to, the mapping is tried alone; where it is in doubt,

@@ -12,8 +12,9 @@
 //	likeness identify b.jpg --gallery faces.gallery        # the nearest class, or unknown
 //	likeness serve --gallery faces.gallery                 # HTTP API and web UI
 //	likeness export --onnx network.onnx  # export for ONNX Runtime
-//	likeness import w.safetensors …      # import PyTorch weights
+//	likeness import w.pth …              # import PyTorch weights
 //	likeness fetch omniglot              # download a published data set
+//	likeness fetch resnet18              # download pretrained weights
 //	likeness doctor                      # check the installation
 //	likeness bench                       # measure the speed of this machine
 //

@@ -100,7 +100,7 @@ func TestFetchAndTrain(t *testing.T) {
 func TestFetchFails(t *testing.T) {
 	inFolder(t)
 	publishSmall(t)
-	toolFails(t, failure, []string{`unknown data set "omniglott"`, `did you mean "omniglot"?`}, "fetch", "omniglott")
+	toolFails(t, failure, []string{`unknown data set or weights "omniglott"`, `did you mean "omniglot"?`}, "fetch", "omniglott")
 	toolFails(t, misuse, []string{`expected "<name>"`}, "fetch")
 	write(t, filepath.Join("other", "train-images-idx3-ubyte.gz"), "other data")
 	code, _, said := runTool("fetch", "fashion-mnist", "--to", "other")
@@ -113,6 +113,48 @@ func TestFetchFails(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	if code := execute(interrupted, []string{"fetch", "fashion-mnist"}, &stdout, &stderr); code != failure || !strings.Contains(stderr.String(), "interrupted: likeness fetch fashion-mnist resumes the download") {
 		t.Errorf("an interrupted fetch exits with %d and says %s", code, stderr.String())
+	}
+}
+
+// What fetch prints for weights imports them: from the folder, with the network that they
+// are for. The size is the one that the server announces.
+func TestFetchWeights(t *testing.T) {
+	inFolder(t)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir()) // where os.UserCacheDir looks
+	t.Setenv("HOME", t.TempDir())
+	saveTheirs(t, "weights.safetensors", sequentialNames)
+	content := []byte(read(t, "weights.safetensors"))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write(content) }))
+	t.Cleanup(server.Close)
+	sum := sha256.Sum256(content)
+	set := fetch.Set{Name: "toy-v2", Title: "a small network", Backbone: "tiny.toml", Files: []fetch.File{{
+		Name: "toy-" + hex.EncodeToString(sum[:4]) + ".pth", URLs: []string{server.URL}, MaxSize: 1 << 20, SHA256Prefix: hex.EncodeToString(sum[:4]),
+	}}}
+	before := publishedWeights
+	t.Cleanup(func() { publishedWeights = before })
+	publishedWeights = func(name string) (fetch.Set, error) {
+		if name == set.Name {
+			return set, nil
+		}
+		return before(name)
+	}
+	for range 2 {
+		next, said := tool(t, "fetch", "toy-v2", "--to", "some weights")
+		path := filepath.Join("some weights", set.Files[0].Name)
+		if want := "likeness import '" + path + "' --backbone tiny.toml --out toy-v2.safetensors\n"; next != want {
+			t.Errorf("found %s, expected %s", next, want)
+		}
+		if !strings.Contains(said, "downloading  a small network to some weights\n") || !strings.Contains(said, "published checksum") {
+			t.Errorf("found\n%s", said)
+		}
+		tool(t, "import", path, "--backbone", "tiny.toml", "--out", "toy-v2.safetensors")
+	}
+	if next, _ := tool(t, "fetch", "toy-v2"); !strings.Contains(next, filepath.Join("likeness", "toy-v2", set.Files[0].Name)) {
+		t.Errorf("found %s, expected a path in the cache", next)
+	}
+	write(t, filepath.Join("other", set.Files[0].Name), "other weights")
+	if code, _, said := runTool("fetch", "toy-v2", "--to", "other"); code != failure || !strings.Contains(said, "remove it or choose another folder") {
+		t.Errorf("over another file fetch exits with %d and says %s", code, said)
 	}
 }
 

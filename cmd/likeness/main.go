@@ -43,7 +43,7 @@ type commands struct {
 	Serve          serveCommand          `cmd:"" help:"Serve the HTTP API and the web UI."`
 	Export         exportCommand         `cmd:"" help:"Export a model to ONNX."`
 	Import         importCommand         `cmd:"" help:"Import PyTorch weights."`
-	Fetch          fetchCommand          `cmd:"" help:"Download a published data set."`
+	Fetch          fetchCommand          `cmd:"" help:"Download a published data set or pretrained weights."`
 	Doctor         doctorCommand         `cmd:"" help:"Check that the program and its models work on this machine."`
 	Bench          benchCommand          `cmd:"" help:"Measure the speed of layers and training steps on this machine."`
 
@@ -120,7 +120,7 @@ func newParser(c *commands, stdout, stderr io.Writer, exit func(int)) (*kong.Kon
 		kong.ValueFormatter(helpWithDefault),
 		kong.Vars{
 			"backbones": strings.Join(backbone.Names, ", "), "zoo": strings.Join(zoo.Names(), ", "),
-			"published": strings.Join(fetch.Names(), ", "), "version": version(),
+			"published": strings.Join(fetch.Names(), ", "), "weights": strings.Join(fetch.WeightNames(), ", "), "version": version(),
 		},
 	)...)
 }
