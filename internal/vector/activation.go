@@ -24,12 +24,12 @@ const (
 	log2E    = 1 / math.Ln2
 	round    = 3 << 22     // a number plus this is rounded to an integer, which is in its lowest bits
 	ln2High  = 0.693359375 // has few bits, so that its products with n are exact
-	ln2Low   = -2.121944401e-4
-	leastExp = -87.33 // e to this is the smallest normal number
-	mostExp  = 89     // e to this is infinite
-	expBias  = 127    // of the exponent of a float32
+	ln2Low   = math.Ln2 - ln2High
+	leastExp = -88 // e to this is zero, because the exponent is; subnormal numbers would be slow
+	mostExp  = 89  // e to this is infinite
+	expBias  = 127 // of the exponent of a float32
 
-	farthest = 14 // from which on e^(−a²/2) is the smallest number of the polynomial
+	farthest = 14 // e^(−a²/2) is zero there
 	tailStep = 0.3
 	density  = 0.3989422804014327 // 1/√(2π)
 )

@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/vector"
@@ -12,29 +13,53 @@ import (
 type Activation int
 
 const (
-	Identity Activation = iota // x
-	ReLU                       // max(x, 0)
-	PReLU                      // x above zero, slope·x below; He et al. (2015), equation 1
-	Sigmoid                    // 1/(1 + e⁻ˣ)
-	Tanh                       // tanh x
+	Identity    Activation = iota // x
+	ReLU                          // max(x, 0)
+	PReLU                         // x above zero, slope·x below; He et al. (2015), equation 1
+	Sigmoid                       // 1/(1 + e⁻ˣ)
+	Tanh                          // tanh x
+	ReLU6                         // min(max(x, 0), 6)
+	HardSigmoid                   // relu6(x + 3)/6
+	HardSwish                     // x·relu6(x + 3)/6; Howard et al. (2019), section 5.2
+	SiLU                          // x·sigmoid x, also called swish
+	GELU                          // x·Φ(x), the exact form of Hendrycks & Gimpel (2016)
+	activationCount
 )
+
+var activationNames = [activationCount]string{
+	"identity", "relu", "prelu", "sigmoid", "tanh", "relu6", "hardsigmoid", "hardswish", "silu", "gelu",
+}
 
 // String returns the activation's name in lower case.
 func (a Activation) String() string {
-	switch a {
-	case Identity:
-		return "identity"
-	case ReLU:
-		return "relu"
-	case PReLU:
-		return "prelu"
-	case Sigmoid:
-		return "sigmoid"
-	case Tanh:
-		return "tanh"
+	if !a.valid() {
+		return fmt.Sprintf("activation(%d)", int(a))
 	}
-	return fmt.Sprintf("activation(%d)", int(a))
+	return activationNames[a]
 }
+
+func (a Activation) valid() bool { return a >= 0 && a < activationCount }
+
+// ActivationNamed returns the activation with a name, and whether there is one.
+func ActivationNamed(name string) (Activation, bool) {
+	at := slices.Index(activationNames[:], name)
+	return Activation(max(at, 0)), at >= 0
+}
+
+// ActivationNames returns the names of all activations except the identity.
+func ActivationNames() []string { return slices.Clone(activationNames[1:]) }
+
+// loop returns the loop of an engine that computes the activation.
+func (a Activation) loop() vector.Activation {
+	return vector.Activation(a-ReLU6) + vector.ReLU6 // both have the same order
+}
+
+// needsArgument reports whether the gradient is computed from the argument: it is not known
+// from the result. ReLU and ReLU6 have the same slope at both.
+func (a Activation) needsArgument() bool { return a == PReLU || a >= HardSigmoid }
+
+// monotonic reports whether the activation of a maximum is the maximum of the activations.
+func (a Activation) monotonic() bool { return a != PReLU && a < HardSwish }
 
 // Activate writes y = a(x). x and y are (rows, channels). The slope of PReLU is
 // (channels), or (1) for all channels; it is nil for the other activations. The result
@@ -70,13 +95,16 @@ func activate[T Float](a Activation, y, x, slope []T) {
 		for i, v := range x {
 			y[i] = T(math.Tanh(float64(v)))
 		}
+	default:
+		vector.For[T]().Activate(a.loop(), y, x)
 	}
 }
 
 // ActivateBackward writes the gradients of Activate that are not nil, given its x and y
 // and the gradient dy of y. At zero the gradient of ReLU is zero and that of PReLU is
-// its slope. Only ReLU and PReLU read x, and only Sigmoid and Tanh read y; an array
-// that is not read may be nil. dx may be dy.
+// its slope, and at the kinks of the others it is that of the constant part. Identity,
+// Sigmoid and Tanh do not read x, and only Sigmoid and Tanh read y; an array that is not
+// read may be nil. dx may be dy.
 func ActivateBackward[T Float](a Activation, dx, dslope, x, y, dy, slope []T, channels int) {
 	checkOptional("dx", dx, len(dy))
 	checkSlope(a, slope, channels)
@@ -117,6 +145,8 @@ func activateBackward[T Float](a Activation, dx, x, y, dy, slope []T) {
 		for i, g := range dy {
 			dx[i] = g * (1 - y[i]*y[i])
 		}
+	default:
+		vector.For[T]().ActivateGradient(a.loop(), dx, x, dy)
 	}
 }
 
