@@ -54,9 +54,9 @@ func (a Activation) loop() vector.Activation {
 	return vector.Activation(a-ReLU6) + vector.ReLU6 // both have the same order
 }
 
-// needsArgument reports whether the gradient is computed from the argument: it is not known
+// NeedsArgument reports whether the gradient is computed from the argument: it is not known
 // from the result. ReLU and ReLU6 have the same slope at both.
-func (a Activation) needsArgument() bool { return a == PReLU || a >= HardSigmoid }
+func (a Activation) NeedsArgument() bool { return a == PReLU || a >= HardSigmoid }
 
 // monotonic reports whether the activation of a maximum is the maximum of the activations.
 func (a Activation) monotonic() bool { return a != PReLU && a < HardSwish }
@@ -148,6 +148,54 @@ func activateBackward[T Float](a Activation, dx, x, y, dy, slope []T) {
 	default:
 		vector.For[T]().ActivateGradient(a.loop(), dx, x, dy)
 	}
+}
+
+// AddActivate writes y = a(x₁ + x₂), like Activate, in one pass over memory. If the
+// activation's gradient needs its argument, the sum is stored in sum, which is otherwise not
+// used and may be nil.
+func AddActivate[T Float](a Activation, y, sum, x1, x2, slope []T, channels int) {
+	checkLength("y", y, len(x1))
+	checkLength("x2", x2, len(x1))
+	checkSlope(a, slope, channels)
+	e := vector.For[T]()
+	forEachRowChunk(len(x1), channels, func(first, last int) {
+		to := y[first:last]
+		if sum != nil && a.NeedsArgument() {
+			to = sum[first:last]
+		}
+		copy(to, x1[first:last])
+		e.Add(to, x2[first:last])
+		if a != Identity {
+			activate(a, y[first:last], to, slope)
+		}
+	})
+}
+
+// AddActivateBackward writes the gradients of AddActivate that are not nil, given its sum, its
+// result y and the gradient dy of y. Those of the two summands are equal.
+func AddActivateBackward[T Float](a Activation, dx1, dx2, dslope, sum, y, dy, slope []T, channels int) {
+	checkOptional("dx1", dx1, len(dy))
+	checkOptional("dx2", dx2, len(dy))
+	if dslope != nil {
+		ActivateBackward(a, nil, dslope, sum, y, dy, slope, channels)
+	}
+	argument := y
+	if a.NeedsArgument() {
+		argument = sum
+	}
+	dx := dx1
+	if dx == nil {
+		dx, dx2 = dx2, nil
+	}
+	if dx == nil {
+		return
+	}
+	forEachRowChunk(len(dy), channels, func(first, last int) {
+		activateBackward(a, dx[first:last], part(argument, first, last), part(y, first, last), dy[first:last], slope)
+		if dx2 != nil {
+			copy(dx2[first:last], dx[first:last])
+		}
+	})
 }
 
 // slopeGradient writes Σ dy·min(x, 0) over all rows, each of len(dslope) elements.

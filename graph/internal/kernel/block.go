@@ -191,7 +191,7 @@ func (k *Block[T]) pack(weight []T) {
 }
 
 // keepsMaxima reports whether Backward needs the convolution's results at the maxima.
-func (k *Block[T]) keepsMaxima() bool { return k.norm != nil || k.shape.Activation.needsArgument() }
+func (k *Block[T]) keepsMaxima() bool { return k.norm != nil || k.shape.Activation.NeedsArgument() }
 
 // activatesFirst reports whether the activation is computed before the pool, because it is
 // not monotonic.

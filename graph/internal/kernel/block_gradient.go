@@ -43,7 +43,7 @@ func (k *Block[T]) activationGradient(gradient []T, dw BlockWeights[T], w BlockW
 	total := make([]float64, sums+len(dw.Slope))
 	reduceWith(total, pool.Batch, func(work *workspace[T], sum []float64, image int) {
 		y, dy, gradient := y[image*out:][:out], dy[image*out:][:out], gradient[image*out:][:out]
-		if k.shape.Activation.needsArgument() {
+		if k.shape.Activation.NeedsArgument() {
 			argument := grow(&work.normalized, out)
 			k.argument(argument, k.maxima[image*out:][:out], w)
 			if dw.Slope != nil {
