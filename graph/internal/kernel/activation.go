@@ -40,10 +40,11 @@ func (a Activation) String() string {
 
 func (a Activation) valid() bool { return a >= 0 && a < activationCount }
 
-// ActivationNamed returns the activation with a name, and whether there is one.
+// ActivationNamed returns the activation with a name other than that of the identity, and
+// whether there is one.
 func ActivationNamed(name string) (Activation, bool) {
-	at := slices.Index(activationNames[:], name)
-	return Activation(max(at, 0)), at >= 0
+	at := slices.Index(activationNames[1:], name)
+	return Activation(at + 1), at >= 0
 }
 
 // ActivationNames returns the names of all activations except the identity.
