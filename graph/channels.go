@@ -162,6 +162,8 @@ func (s SqueezeExcite) Apply(b *Builder, number int, x *Node) *Node {
 	if err := shape.Validate(); err != nil {
 		b.Fail("%v", err)
 	}
+	b.bounded("the two weights", tensor.Shape{2, s.Channels, channels}, MaxParameters)
+	b.bounded("the layer between", tensor.Shape{batch, s.Channels}, MaxElements)
 	operands := []*Node{x}
 	b.Scope(name, func() *Node {
 		for _, layer := range []struct {
@@ -175,7 +177,6 @@ func (s SqueezeExcite) Apply(b *Builder, number int, x *Node) *Node {
 		}
 		return nil
 	})
-	b.bounded("the layer between", tensor.Shape{batch, s.Channels}, MaxElements)
 	return b.Apply(name, x.Shape().Clone(),
 		&squeezeExcite[float32]{kernel.NewSqueezeExcite[float32](shape)},
 		&squeezeExcite[float64]{kernel.NewSqueezeExcite[float64](shape)}, operands...)

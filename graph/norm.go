@@ -21,8 +21,8 @@ const (
 // Its weights are "batchnormN.weight", ".bias", ".running_mean" and
 // ".running_var".
 type BatchNorm struct {
-	Epsilon  float64 // added to the variance; 0 for 1e-5
-	Momentum float64 // of the running statistics, new = (1 − momentum)·old + momentum·batch; 0 for 0.1
+	Epsilon  float64 `json:",omitempty"` // added to the variance; 0 for 1e-5
+	Momentum float64 `json:",omitempty"` // of the running statistics, new = (1 − momentum)·old + momentum·batch; 0 for 0.1
 }
 
 // Kind is "batchnorm".
