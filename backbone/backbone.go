@@ -68,6 +68,9 @@ func narrow(blocks []graph.Block, divisor int, in channels) ([]graph.Block, chan
 			before := b.Units
 			b.Units, b.Weight, b.Bias = max(b.Units/divisor, 2), graph.Initializer{}, graph.Initializer{}
 			block, in = b, channels{before, b.Units}
+		case graph.SqueezeExcite:
+			b.Channels = max(b.Channels/divisor, 2)
+			block = b
 		case graph.Residual:
 			b.Shortcut, _ = narrow(b.Shortcut, divisor, in)
 			b.Body, in = narrow(b.Body, divisor, in)

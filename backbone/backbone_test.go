@@ -120,6 +120,73 @@ func TestTOMLRoundTrip(t *testing.T) {
 	}
 }
 
+// every is a network with each kind of block and each of its keys.
+func every() backbone.Network {
+	return backbone.Network{Name: "every", Size: imaging.Size{Height: 12, Width: 12, Channels: 3}, Blocks: []graph.Block{
+		graph.Conv{Filters: 8, Kernel: 3, Stride: 2, Padding: 1, NoBias: true, BatchNorm: true, Activation: "silu", Epsilon: 1e-3, Momentum: 0.01,
+			Weight: graph.Normal(0, 0.1)},
+		graph.MaxPool{Size: 3, Stride: 2, Padding: 1},
+		graph.Conv{Filters: 8, Kernel: 1, Activation: "hardswish", Pool: 1, Bias: graph.Constant(1)},
+		graph.BatchNorm{Epsilon: 1e-3, Momentum: 0.2},
+		graph.SqueezeExcite{Channels: 4, Activation: "silu", Gate: "hardsigmoid"},
+		graph.Residual{
+			Body: []graph.Block{
+				graph.Conv{Filters: 16, Kernel: 1}, graph.LayerNorm{Epsilon: 1e-5}, graph.Activate{Function: "gelu"},
+				graph.Conv{Filters: 8, Kernel: 1}, graph.Scale{Initial: 1e-6},
+			},
+			Shortcut: []graph.Block{graph.Activate{Function: "relu6"}}, Activation: "prelu", Drop: 0.2,
+		},
+		graph.AveragePool{Size: 1, Stride: 1, Trainable: true},
+		graph.GeM{Exponent: 2.5, Epsilon: 1e-4},
+		graph.Dropout{Rate: 0.1},
+		graph.Linear{Units: 5, NoBias: true, Activation: "hardsigmoid"},
+		graph.Normalize{},
+	}}
+}
+
+// Every key of a block is written and read again, and the blocks that have defaults are read
+// without keys.
+func TestTOMLRoundTripOfBlocks(t *testing.T) {
+	text, err := every().TOML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := backbone.Parse(text, "every.toml")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if diff := cmp.Diff(every(), back); diff != "" {
+		t.Errorf("(-written +read):\n%s", diff)
+	}
+	const plain = "name = \"plain\"\ninput = { height = 8, width = 8, channels = 3 }\n" +
+		"[[block]]\nkind = \"layernorm\"\n[[block]]\nkind = \"scale\"\n[[block]]\nkind = \"squeezeexcite\"\nchannels = 1\n[[block]]\nkind = \"gem\"\n"
+	back, err = backbone.Parse(plain, "plain.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []graph.Block{graph.LayerNorm{}, graph.Scale{}, graph.SqueezeExcite{Channels: 1}, graph.GeM{}}
+	if diff := cmp.Diff(want, back.Blocks); diff != "" {
+		t.Errorf("(-expected +read):\n%s", diff)
+	}
+}
+
+// Narrow divides the channels of squeeze-and-excite and the groups of depthwise convolutions
+// as it divides filters.
+func TestNarrow(t *testing.T) {
+	network := every()
+	network.Blocks = append([]graph.Block{graph.Conv{Filters: 8, Kernel: 1}, graph.Conv{Filters: 8, Kernel: 3, Padding: 1, Groups: 8}}, network.Blocks...)
+	narrow := network.Narrow(3)
+	if diff := cmp.Diff(graph.Block(graph.Conv{Filters: 2, Kernel: 3, Padding: 1, Groups: 2}), narrow.Blocks[1]); diff != "" {
+		t.Errorf("depthwise (-expected +found):\n%s", diff)
+	}
+	if diff := cmp.Diff(graph.Block(graph.SqueezeExcite{Channels: 2, Activation: "silu", Gate: "hardsigmoid"}), narrow.Blocks[6]); diff != "" {
+		t.Errorf("squeeze-and-excite (-expected +found):\n%s", diff)
+	}
+	if shape, err := backbone.ShapeOf(every().Narrow(4)); err != nil || shape.Features != 2 {
+		t.Errorf("found %+v and error %v, expected two features", shape, err)
+	}
+}
+
 // Errors of a spec name the file, the block and what is wrong with it.
 func TestParseErrors(t *testing.T) {
 	const head = "name = \"mine\"\ninput = { height = 8, width = 8, channels = 1 }\n"
@@ -136,6 +203,8 @@ func TestParseErrors(t *testing.T) {
 		"no activation":      {head + "[[block]]\nkind = \"conv\"\nfilters = 2\nkernel = 3\nactivation = \"rely\"\n", `conv1: found activation "rely"`},
 		"images at the end":  {head + "[[block]]\nkind = \"maxpool\"\nsize = 2\n", "expected (batch, features)"},
 		"linear on an image": {head + "[[block]]\nkind = \"linear\"\nunits = 2\n", "put a flatten block before"},
+		"negative epsilon":   {head + "[[block]]\nkind = \"batchnorm\"\nepsilon = -1.0\n", "batchnorm1: found an epsilon of -1"},
+		"key of batch norm":  {head + "[[block]]\nkind = \"layernorm\"\nmomentum = 0.1\n", `found key "momentum", which a layernorm block does not have`},
 		"nested":             {head + "[[block]]\nkind = \"residual\"\n[[block.body]]\nkind = \"conw\"\n", `body: block 1: unknown kind "conw": did you mean "conv"?`},
 	}
 	for name, test := range tests {

@@ -47,12 +47,15 @@ var specSeeds = func() []string {
 		"name = \"mine\"\n" + input + "[[block]]\nkind = \"conv\"\nfilters = 2\nkernel = 3\npadding = 1\nbatch_norm = true\nactivation = \"prelu\"\npool = 2\n[[block]]\nkind = \"flatten\"\n",
 		input + "block = [{kind = \"maxpool\", size = 2}, {kind = \"averagepool\", size = 2, trainable = true}, {kind = \"batchnorm\"}, {kind = \"globalaveragepool\"}, {kind = \"linear\", units = 3, weight = {scheme = \"normal\", deviation = 0.1}}, {kind = \"normalize\"}]\n",
 		input + "block = [{kind = \"residual\", body = [{kind = \"conv\", filters = 1, kernel = 1}], activation = \"tanh\"}, {kind = \"activation\", activation = \"sigmoid\"}, {kind = \"flatten\"}, {kind = \"dropout\", rate = 0.5}]\n",
+		input + "block = [{kind = \"conv\", filters = 2, kernel = 3, batch_norm = true, activation = \"silu\", epsilon = 0.001, momentum = 0.01}, {kind = \"maxpool\", size = 3, stride = 2, padding = 1}, {kind = \"layernorm\", epsilon = 0.1}, {kind = \"scale\", initial = 0.5}, {kind = \"squeezeexcite\", channels = 2, activation = \"gelu\", gate = \"hardsigmoid\"}, {kind = \"residual\", drop = 0.5}, {kind = \"gem\", exponent = 2.0}]\n",
 		input + "block = [{kind = \"linear\", units = 1}]",
 	}
 	for _, block := range []string{
 		"kind = \"conv\", filters = 4611686018427387904, kernel = 3", "kind = \"conv\", filters = 2000000000, kernel = 3",
 		"kind = \"conv\", filters = 1, kernel = 1, padding = 9223372036854775807", "kind = \"conv\", filters = 1, kernel = 1, padding = 2000000000",
 		"kind = \"conv\", filters = 1, kernel = 3, stride = 9223372036854775807", "kind = \"conv\", filters = 1, kernel = 60000, padding = 30000",
+		"kind = \"maxpool\", size = 9223372036854775807, padding = 4611686018427387903", "kind = \"maxpool\", size = 3, padding = -1",
+		"kind = \"squeezeexcite\", channels = 9223372036854775807", "kind = \"squeezeexcite\", channels = 200000000",
 		"kind = \"conv\", filters = -1, kernel = -1", "kind = \"conv\", filters = 1, kernel = 1, pool = -9223372036854775808",
 	} {
 		seeds = append(seeds, input+"block = [{"+block+"}, {kind = \"flatten\"}]\n")

@@ -2,10 +2,10 @@ package graph
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/likeness-go/likeness/graph/internal/kernel"
 	"github.com/likeness-go/likeness/internal/random"
-	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
@@ -86,25 +86,119 @@ func (Residual) Kind() string { return "residual" }
 
 // Apply adds the block to the graph.
 func (r Residual) Apply(b *Builder, number int, x *Node) *Node {
-	b.Describe(blockName("residual", number), r.Activation)
-	sum := b.Scope(blockName("residual", number), func() *Node {
-		body := b.Sequence(r.Body, x)
-		shortcut := b.Scope("shortcut", func() *Node { return b.Sequence(r.Shortcut, x) })
+	name := blockName("residual", number)
+	b.Describe(name, r.Activation)
+	if r.Drop != 0 {
+		b.Describe(name+"_drop", r.Drop)
+	}
+	var body, shortcut *Node
+	b.Scope(name, func() *Node {
+		body = b.Sequence(r.Body, x)
+		shortcut = b.Scope("shortcut", func() *Node { return b.Sequence(r.Shortcut, x) })
 		if !body.Shape().Eq(shortcut.Shape()) {
 			b.Fail("the body has the shape %v and the shortcut %v, expected equal shapes", body.Shape(), shortcut.Shape())
 		}
-		return b.Node(gorgonia.Add(body, shortcut))
+		body = b.drop(r.Drop, body)
+		return nil
 	})
-	sum = b.activate(blockName("residual", number)+"_"+r.Activation, r.Activation, sum)
+	operation := name
+	if r.Activation != "" {
+		operation += "_" + r.Activation
+	}
+	sum := b.addActivated(operation, r.Activation, body, shortcut)
 	if r.Pool > 0 {
 		sum = MaxPool{Size: r.Pool}.Apply(b, number, sum)
 	}
 	return sum
 }
 
-// Activate applies a function to every element: "relu", "prelu", "sigmoid" or "tanh".
-// The empty name is the identity. PReLU has a trainable slope for each channel,
-// "preluN.weight", which is initially 0.25 (He et al. 2015).
+// drop leaves out images with a probability in training, see Residual.Drop. Each tower and
+// each run has its own, as Dropout has.
+func (b *Builder) drop(rate float64, x *Node) *Node {
+	if !(rate >= 0 && rate < 1) {
+		b.Fail("found a drop probability of %v, expected 0 ≤ probability < 1", rate)
+	}
+	if b.mode == Evaluation || rate == 0 {
+		return x
+	}
+	name := b.path("drop")
+	mask := dropoutMask{rate: rate, runs: b.runs, seed: random.Seed(b.weights.seed, "drop", name, b.place())}
+	batch := x.Shape()[0]
+	return b.Apply("drop", x.Shape().Clone(),
+		&stochasticDepth[float32]{mask, make([]float32, batch)}, &stochasticDepth[float64]{mask, make([]float64, batch)}, x)
+}
+
+type stochasticDepth[T Float] struct {
+	dropoutMask
+	factors []T // of the images in the last forward pass
+}
+
+func (d *stochasticDepth[T]) Forward(y []T, x ...[]T) {
+	r := random.New(d.seed, d.runs.step)
+	for i := range d.factors {
+		d.factors[i] = 0
+		if r.Float64() >= d.rate {
+			d.factors[i] = T(1 / (1 - d.rate))
+		}
+	}
+	kernel.ScaleImages(y, x[0], d.factors, len(d.factors), len(y)/len(d.factors))
+}
+
+func (d *stochasticDepth[T]) Backward(dx, x [][]T, y, dy []T) {
+	kernel.ScaleImages(dx[0], dy, d.factors, len(d.factors), len(dy)/len(d.factors))
+}
+
+// addActivated adds two nodes and applies the named function, as one operation. In the
+// structure of the graph it is two, as which earlier versions built it.
+func (b *Builder) addActivated(name, functionName string, x, y *Node) *Node {
+	function, shape := b.activation(functionName), x.Shape()
+	channels := shape[shape.Dims()-1]
+	operands := []*Node{x, y}
+	if function == kernel.PReLU {
+		operands = append(operands, b.slope(name, channels))
+	}
+	sum := b.Apply(name, shape.Clone(),
+		&residualSum[float32]{function: function, channels: channels, training: b.mode == Training},
+		&residualSum[float64]{function: function, channels: channels, training: b.mode == Training}, operands...)
+	op := sum.Op().(*operation)
+	if op.adds = true; function == kernel.Identity {
+		op.only = true
+		b.sums++
+	}
+	return sum
+}
+
+type residualSum[T Float] struct {
+	function kernel.Activation
+	channels int
+	training bool
+	sum      []T // the argument of the function in the last forward pass, if its gradient needs that
+}
+
+func (f *residualSum[T]) Forward(y []T, x ...[]T) {
+	if f.training && f.function.NeedsArgument() && f.sum == nil {
+		f.sum = make([]T, len(y))
+	}
+	kernel.AddActivate(f.function, y, f.sum, x[0], x[1], third(x), f.channels)
+}
+
+func (f *residualSum[T]) Backward(dx, x [][]T, y, dy []T) {
+	kernel.AddActivateBackward(f.function, dx[0], dx[1], third(dx), f.sum, y, dy, third(x), f.channels)
+}
+
+// Activate applies a function to every element. The empty name is the identity.
+//
+//	relu         max(x, 0)
+//	relu6        min(max(x, 0), 6)
+//	prelu        x above zero and slope·x below; each channel has a trainable slope,
+//	             "preluN.weight", which is initially 0.25 (He et al. 2015)
+//	sigmoid      1/(1 + e⁻ˣ)
+//	tanh         tanh x
+//	silu         x·sigmoid(x), also called swish
+//	gelu         x·Φ(x), Φ being the distribution function of the standard normal
+//	             distribution (Hendrycks & Gimpel 2016): the exact form
+//	hardsigmoid  relu6(x + 3)/6
+//	hardswish    x·relu6(x + 3)/6 (Howard et al. 2019)
 type Activate struct {
 	Function string
 }
@@ -142,20 +236,15 @@ func (b *Builder) activate(name, functionName string, x *Node) *Node {
 
 // activation finds a function by its name.
 func (b *Builder) activation(name string) kernel.Activation {
-	switch name {
-	case "":
+	if name == "" {
 		return kernel.Identity
-	case "relu":
-		return kernel.ReLU
-	case "prelu":
-		return kernel.PReLU
-	case "sigmoid":
-		return kernel.Sigmoid
-	case "tanh":
-		return kernel.Tanh
 	}
-	b.Fail("found activation %q, expected relu, prelu, sigmoid or tanh", name)
-	return kernel.Identity
+	names := kernel.ActivationNames()
+	function, ok := kernel.ActivationNamed(name)
+	if !ok {
+		b.Fail("found activation %q, expected %s or %s", name, strings.Join(names[:len(names)-1], ", "), names[len(names)-1])
+	}
+	return function
 }
 
 // slope adds the weight of a PReLU.
@@ -207,7 +296,7 @@ func (d Dropout) Apply(b *Builder, number int, x *Node) *Node {
 		return x
 	}
 	name := b.path(blockName("dropout", number))
-	mask := dropoutMask{rate: d.Rate, runs: b.runs, seed: random.Seed(b.weights.seed, "dropout", name, b.count)}
+	mask := dropoutMask{rate: d.Rate, runs: b.runs, seed: random.Seed(b.weights.seed, "dropout", name, b.place())}
 	return b.Apply(blockName("dropout", number), x.Shape().Clone(),
 		&dropout[float32]{dropoutMask: mask}, &dropout[float64]{dropoutMask: mask}, x)
 }

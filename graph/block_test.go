@@ -46,6 +46,22 @@ func TestBlockGradients(t *testing.T) {
 		"normalize":           {vector, []graph.Block{graph.Normalize{}}},
 		"prelu alone":         {vector, []graph.Block{graph.Activate{Function: "prelu"}}},
 		"residual":            {image, []graph.Block{graph.Residual{Body: []graph.Block{graph.Conv{Filters: 2, Kernel: 3, Padding: 1, Activation: "tanh"}}, Activation: "sigmoid", Pool: 2}}},
+		"relu6":               {image, []graph.Block{graph.Conv{Filters: 3, Kernel: 3, BatchNorm: true, Activation: "relu6", Pool: 2}}},
+		"silu":                {image, []graph.Block{graph.Conv{Filters: 3, Kernel: 3, BatchNorm: true, Activation: "silu"}}},
+		"silu and pool":       {image, []graph.Block{graph.Conv{Filters: 3, Kernel: 3, Activation: "silu", Pool: 2}}},
+		"gelu":                {image, []graph.Block{graph.Conv{Filters: 3, Kernel: 3, Activation: "gelu"}}},
+		"hard-swish":          {image, []graph.Block{graph.Conv{Filters: 3, Kernel: 3, BatchNorm: true, Activation: "hardswish", Pool: 2}}},
+		"hard-sigmoid":        {image, []graph.Block{graph.Conv{Filters: 3, Kernel: 3, BatchNorm: true, Activation: "hardsigmoid", Pool: 2}}},
+		"linear with gelu":    {vector, []graph.Block{graph.Linear{Units: 3, Activation: "gelu"}}},
+		"padded pool":         {image, []graph.Block{graph.MaxPool{Size: 3, Stride: 2, Padding: 1}}},
+		"gem":                 {image, []graph.Block{graph.Activate{Function: "sigmoid"}, graph.GeM{}}},
+		"layer norm":          {image, []graph.Block{graph.LayerNorm{Epsilon: 0.01}}},
+		"layer norm of rows":  {vector, []graph.Block{graph.LayerNorm{}}},
+		"scale":               {image, []graph.Block{graph.Scale{Initial: 0.5}}},
+		"squeeze-excite":      {image, []graph.Block{graph.SqueezeExcite{Channels: 3, Activation: "silu"}}},
+		"residual, silu":      {vector, []graph.Block{graph.Residual{Body: []graph.Block{graph.Linear{Units: 5}}, Activation: "silu"}}},
+		"residual, prelu":     {vector, []graph.Block{graph.Residual{Body: []graph.Block{graph.Linear{Units: 5}}, Activation: "prelu"}}},
+		"stochastic depth":    {image, []graph.Block{graph.Residual{Body: []graph.Block{graph.Conv{Filters: 2, Kernel: 1}}, Drop: 0.5}}},
 		"residual, shortcut": {image, []graph.Block{graph.Residual{
 			Body:     []graph.Block{graph.Conv{Filters: 4, Kernel: 3, Padding: 1, BatchNorm: true, Activation: "tanh"}, graph.Conv{Filters: 4, Kernel: 3, Padding: 1, BatchNorm: true}},
 			Shortcut: []graph.Block{graph.Conv{Filters: 4, Kernel: 1, BatchNorm: true}},
@@ -213,6 +229,34 @@ func TestBlockValues(t *testing.T) {
 			},
 			[]int{1, 1, 2, 1}, []float64{1, 2}, []float64{-8, -16},
 		},
+		"relu6":       {nil, graph.Activate{Function: "relu6"}, []int{1, 4}, []float64{-2, 0, 5.5, 7}, []float64{0, 0, 5.5, 6}},
+		"silu":        {nil, graph.Activate{Function: "silu"}, []int{1, 3}, []float64{0, math.Log(3), -math.Log(3)}, []float64{0, 0.75 * math.Log(3), -0.25 * math.Log(3)}},
+		"gelu":        {nil, graph.Activate{Function: "gelu"}, []int{1, 3}, []float64{0, 1, -1}, []float64{0, 0.8413447460685429, -0.15865525393145705}},
+		"hardsigmoid": {nil, graph.Activate{Function: "hardsigmoid"}, []int{1, 4}, []float64{-4, 0, 1.5, 4}, []float64{0, 0.5, 0.75, 1}},
+		"hardswish":   {nil, graph.Activate{Function: "hardswish"}, []int{1, 4}, []float64{-4, -1.5, 1.5, 4}, []float64{0, -0.375, 1.125, 4}},
+		// Padding is not the largest, even of numbers below zero.
+		"padded max pool": {nil, graph.MaxPool{Size: 3, Stride: 2, Padding: 1}, []int{1, 2, 3, 1}, []float64{-1, -2, -3, -4, -5, -6}, []float64{-1, -2}},
+		// √((1 + 49)/2) and √((4 + 4)/2), with numbers below zero as zeros.
+		"gem": {
+			[]given{{"gem1.weight", graph.Gain, []int{1}, []float64{2}}},
+			graph.GeM{Epsilon: 1e-12}, []int{1, 1, 2, 2}, []float64{1, 2, 7, 2}, []float64{5, 2},
+		},
+		"layer norm": {
+			[]given{{"layernorm1.weight", graph.Gain, []int{2}, []float64{2, 3}}, {"layernorm1.bias", graph.Bias, []int{2}, []float64{10, 20}}},
+			graph.LayerNorm{Epsilon: 3}, []int{1, 1, 2, 2}, []float64{4, 6, 5, 5}, []float64{9, 21.5, 10, 20},
+		},
+		"scale":   {[]given{{"scale1.weight", graph.Gain, []int{2}, []float64{2, -1}}}, graph.Scale{}, []int{2, 2}, []float64{1, 2, 3, 4}, []float64{2, -2, 6, -4}},
+		"initial": {nil, graph.Scale{Initial: 1e-6}, []int{1, 2}, []float64{1, 2}, []float64{1e-6, 2e-6}},
+		// The means 3.5 and 35 are reduced to 3.5 − 3 and 30 − 3.5 < 0, and expanded to 0.5
+		// and ln 3.
+		"squeeze-excite": {
+			[]given{
+				{"squeezeexcite1.reduce.weight", graph.Kernel, []int{2, 2}, []float64{1, 0, 1, -1}}, {"squeezeexcite1.reduce.bias", graph.Bias, []int{2}, []float64{-3, 0}},
+				{"squeezeexcite1.expand.weight", graph.Kernel, []int{2, 2}, []float64{1, 100, 0, 100}}, {"squeezeexcite1.expand.bias", graph.Bias, []int{2}, []float64{-0.5, math.Log(3)}},
+			},
+			graph.SqueezeExcite{Channels: 2}, []int{1, 2, 3, 2}, twoChannels,
+			[]float64{0.5, 7.5, 1, 15, 1.5, 22.5, 2, 30, 2.5, 37.5, 3, 45},
+		},
 		"residual of nothing": {nil, graph.Residual{}, []int{1, 1, 2, 1}, []float64{1, 2}, []float64{2, 4}},
 	}
 	for name, test := range tests {
@@ -273,7 +317,8 @@ func TestWeightNames(t *testing.T) {
 		prelu, graph.Conv{Filters: 3, Kernel: 1, NoBias: true}, graph.Activate{Function: "prelu"}, graph.BatchNorm{},
 		graph.AveragePool{Size: 1, Trainable: true},
 		graph.Residual{Body: []graph.Block{graph.Conv{Filters: 3, Kernel: 1}}, Shortcut: []graph.Block{graph.Conv{Filters: 3, Kernel: 1}}, Activation: "prelu"},
-		graph.GlobalAveragePool{}, graph.Linear{Units: 4, Activation: "prelu"},
+		graph.LayerNorm{}, graph.Scale{}, graph.SqueezeExcite{Channels: 2},
+		graph.GeM{}, graph.Linear{Units: 4, Activation: "prelu"},
 	}, []float64{1}, 1, 1, 1, 1)
 	shapes := map[string]string{}
 	for _, weight := range weights.All() {
@@ -287,6 +332,9 @@ func TestWeightNames(t *testing.T) {
 		"averagepool1.weight": "gain (3)", "averagepool1.bias": "bias (3)",
 		"residual1.conv1.weight": "kernel (3, 3, 1, 1)", "residual1.conv1.bias": "bias (3)",
 		"residual1.shortcut.conv1.weight": "kernel (3, 3, 1, 1)", "residual1.shortcut.conv1.bias": "bias (3)", "residual1_prelu.weight": "gain (3)",
+		"layernorm1.weight": "gain (3)", "layernorm1.bias": "bias (3)", "scale1.weight": "gain (3)", "gem1.weight": "gain (1)",
+		"squeezeexcite1.reduce.weight": "kernel (2, 3)", "squeezeexcite1.reduce.bias": "bias (2)",
+		"squeezeexcite1.expand.weight": "kernel (3, 2)", "squeezeexcite1.expand.bias": "bias (3)",
 		"linear1.weight": "kernel (4, 3)", "linear1.bias": "bias (4)", "linear1_prelu.weight": "gain (4)",
 	})
 }

@@ -47,12 +47,17 @@ type Builder struct {
 	shared    map[string]any   // buffers that gradients of a weight share, by its name
 	sharers   map[*Node]bool   // leaves whose gradients are in a shared buffer
 	count     uint64           // own operations so far: each has a hash of its own
+	sums      uint64           // of them, those that were operations of Gorgonia in earlier versions
 
 	descriptions []string // that Describe adds to the structure
 
 	calculations map[*Node]calculation // the nodes that are Functions
 	calculated   []*Node               // these, in the order of building
 }
+
+// place distinguishes the random numbers of the operation that is added next from those of
+// the same layer in other towers.
+func (b *Builder) place() uint64 { return b.count - b.sums }
 
 // runState is the state of runs that operations and parameters share with the
 // program.

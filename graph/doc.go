@@ -14,6 +14,26 @@
 //   - A Program has inputs to set, runs the graph, and returns outputs and gradients;
 //     Gradients is the argument of a solver's Step.
 //
+// The blocks:
+//
+//	Conv               convolution, batch norm, activation and max pool as one operation
+//	Linear             fully connected layer
+//	BatchNorm          normalization by the statistics of the batch, or by running ones
+//	LayerNorm          normalization of each pixel or row
+//	Activate           an activation: relu, prelu, relu6, sigmoid, tanh, silu, gelu, hardsigmoid, hardswish
+//	MaxPool            largest element of each window
+//	AveragePool        mean of each window
+//	GlobalAveragePool  mean of each channel
+//	GeM                generalized mean of each channel
+//	SqueezeExcite      factors of the channels, computed from their means
+//	Scale              trainable factors of the channels
+//	Residual           sum of a body and a shortcut, with stochastic depth
+//	Dropout            random zeros in training
+//	Flatten            images to rows
+//	Normalize          rows of length 1
+//
+// Conv, Linear and Residual compute their activation within.
+//
 // While a graph is built, Builder's methods return nodes only; an error ends Build, which
 // returns it with the name of the layer. Builder.Node accepts the results of Gorgonia's
 // functions. A Program's methods return errors. No panic leaves the package, except one

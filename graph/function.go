@@ -210,6 +210,8 @@ func allElements[T Float](values []gorgonia.Value) ([][]T, error) {
 type operation struct {
 	name     string // the layer's path and the operation, for errors
 	settings string // of a user's Function, for Structure
+	adds     bool   // the operation begins with a sum, which is a node of its own in the structure
+	only     bool   // the sum is all of it
 	id       uint64
 	inputs   hm.Types
 	output   hm.Type

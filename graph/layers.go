@@ -66,8 +66,8 @@ func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
 	}
 	var norm *normWeights
 	if c.BatchNorm {
-		norm = b.norm(blockName("norm", number), c.Filters)
-		shape.Norm, shape.Epsilon = norm.kernelMode(), normEpsilon
+		norm = b.norm(blockName("norm", number), c.Filters, c.Epsilon, c.Momentum)
+		shape.Norm, shape.Epsilon = norm.kernelMode(), norm.epsilon
 	}
 	if err := shape.Validate(); err != nil {
 		b.Fail("%v", err)
@@ -229,7 +229,7 @@ func (MaxPool) Kind() string { return "maxpool" }
 // Apply adds the block to the graph.
 func (p MaxPool) Apply(b *Builder, number int, x *Node) *Node {
 	b.Describe(blockName("maxpool", number), p)
-	shape, output := b.pooled(x, p.Size, p.Stride)
+	shape, output := b.pooled(x, p.Size, p.Stride, p.Padding)
 	return b.Apply(blockName("maxpool", number), output,
 		&maxPool[float32]{kernel.NewMaxPool[float32](shape)}, &maxPool[float64]{kernel.NewMaxPool[float64](shape)}, x)
 }
@@ -250,7 +250,7 @@ func (AveragePool) Kind() string { return "averagepool" }
 // Apply adds the block to the graph.
 func (p AveragePool) Apply(b *Builder, number int, x *Node) *Node {
 	b.Describe(blockName("averagepool", number), p)
-	shape, output := b.pooled(x, p.Size, p.Stride)
+	shape, output := b.pooled(x, p.Size, p.Stride, 0)
 	name := blockName("averagepool", number)
 	operands := []*Node{x}
 	if p.Trainable {
@@ -275,15 +275,15 @@ func (GlobalAveragePool) Kind() string { return "globalaveragepool" }
 func (GlobalAveragePool) Apply(b *Builder, number int, x *Node) *Node {
 	batch, height, width, channels := b.image(x)
 	return b.Apply(blockName("globalaveragepool", number), tensor.Shape{batch, channels},
-		&globalAverage[float32]{height * width, channels}, &globalAverage[float64]{height * width, channels}, x)
+		&globalAverage[float32]{batch, height * width, channels}, &globalAverage[float64]{batch, height * width, channels}, x)
 }
 
-func (b *Builder) pooled(x *Node, size, stride int) (kernel.PoolShape, tensor.Shape) {
+func (b *Builder) pooled(x *Node, size, stride, padding int) (kernel.PoolShape, tensor.Shape) {
 	batch, height, width, channels := b.image(x)
 	if stride == 0 {
 		stride = size
 	}
-	shape := kernel.PoolShape{Batch: batch, Height: height, Width: width, Channels: channels, Size: size, Stride: stride}
+	shape := kernel.PoolShape{Batch: batch, Height: height, Width: width, Channels: channels, Size: size, Stride: stride, Padding: padding}
 	if err := shape.Validate(); err != nil {
 		b.Fail("%v", err)
 	}
@@ -341,26 +341,12 @@ func (p *averagePool[T]) Backward(dx, x [][]T, y, dy []T) {
 	}
 }
 
-type globalAverage[T Float] struct{ pixels, channels int }
+type globalAverage[T Float] struct{ batch, pixels, channels int }
 
 func (g *globalAverage[T]) Forward(y []T, x ...[]T) {
-	clear(y)
-	for i := range len(y) / g.channels {
-		mean := y[i*g.channels:][:g.channels]
-		for p := range g.pixels {
-			for c, v := range x[0][(i*g.pixels+p)*g.channels:][:g.channels] {
-				mean[c] += v
-			}
-		}
-		for c := range mean {
-			mean[c] /= T(g.pixels)
-		}
-	}
+	kernel.GlobalAverage(y, x[0], g.batch, g.pixels, g.channels)
 }
 
 func (g *globalAverage[T]) Backward(dx, x [][]T, y, dy []T) {
-	for i := range dx[0] {
-		image, channel := i/(g.pixels*g.channels), i%g.channels
-		dx[0][i] = dy[image*g.channels+channel] / T(g.pixels)
-	}
+	kernel.GlobalAverageBackward(dx[0], dy, g.batch, g.pixels, g.channels)
 }

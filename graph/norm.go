@@ -5,7 +5,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// The constants of batch norm (Ioffe & Szegedy 2015), with PyTorch's values.
+// The defaults of batch norm (Ioffe & Szegedy 2015), with PyTorch's values.
 const (
 	normEpsilon  = 1e-5 // added to the variance
 	normMomentum = 0.1  // of the running statistics: new = 0.9·old + 0.1·batch
@@ -15,37 +15,35 @@ const (
 // feature of (batch, features), to mean 0 and variance 1, then scales and shifts it
 // (Ioffe & Szegedy 2015). In a Training graph each tower uses the statistics of its
 // own batch, and a successful run updates the running statistics in the order in
-// which the towers were built. In an Evaluation graph, and if "batchnormN" is frozen,
-// it uses the running statistics.
+// which the towers were built. In an Evaluation graph, and if the running statistics are
+// frozen (Weights.Freeze, Weights.FreezeStatistics), it uses the running statistics.
 //
 // Its weights are "batchnormN.weight", ".bias", ".running_mean" and
 // ".running_var".
 type BatchNorm struct {
-	Epsilon  float64 // added to the variance; 0 for 1e-5
-	Momentum float64 // of the running statistics, new = (1 − momentum)·old + momentum·batch; 0 for 0.1
+	Epsilon  float64 `json:",omitempty"` // added to the variance; 0 for 1e-5
+	Momentum float64 `json:",omitempty"` // of the running statistics, new = (1 − momentum)·old + momentum·batch; 0 for 0.1
 }
 
 // Kind is "batchnorm".
 func (BatchNorm) Kind() string { return "batchnorm" }
 
 // Apply adds the block to the graph.
-func (BatchNorm) Apply(b *Builder, number int, x *Node) *Node {
-	shape := x.Shape()
-	if shape.Dims() != 4 && shape.Dims() != 2 {
-		b.Fail("found an input of shape %v, expected (batch, height, width, channels) or (batch, features)", shape)
+func (n BatchNorm) Apply(b *Builder, number int, x *Node) *Node {
+	if n != (BatchNorm{}) { // earlier versions had no settings
+		b.Describe(blockName("batchnorm", number), n)
 	}
-	channels := shape[shape.Dims()-1]
-	rows := shape.TotalSize() / channels
-	norm := b.norm(blockName("batchnorm", number), channels)
-	f32 := &normFunction[float32]{kernel: kernel.NewBatchNorm[float32](rows, channels, normEpsilon), given: norm.given}
-	f64 := &normFunction[float64]{kernel: kernel.NewBatchNorm[float64](rows, channels, normEpsilon), given: norm.given}
+	rows, channels := b.channels(x)
+	norm := b.norm(blockName("batchnorm", number), channels, n.Epsilon, n.Momentum)
+	f32 := &normFunction[float32]{kernel: kernel.NewBatchNorm[float32](rows, channels, norm.epsilon), given: norm.given}
+	f64 := &normFunction[float64]{kernel: kernel.NewBatchNorm[float64](rows, channels, norm.epsilon), given: norm.given}
 	operands := []*Node{x, norm.gain, norm.shift}
 	if norm.given {
 		operands = append(operands, norm.mean, norm.variance)
 	} else {
 		norm.track(b, rows, f32, f64)
 	}
-	return b.Apply(blockName("batchnorm", number), shape.Clone(), f32, f64, operands...)
+	return b.Apply(blockName("batchnorm", number), x.Shape().Clone(), f32, f64, operands...)
 }
 
 type normFunction[T Float] struct {
@@ -77,10 +75,19 @@ type normWeights struct {
 	mean, variance *Node // the running statistics
 	given          bool  // use the running statistics instead of the batch's
 	running        [2]*Weight
+	epsilon        float64
+	momentum       float64
 }
 
-func (b *Builder) norm(name string, channels int) *normWeights {
-	n := &normWeights{}
+// norm adds the weights of a batch norm. An epsilon or a momentum of 0 is the default.
+func (b *Builder) norm(name string, channels int, epsilon, momentum float64) *normWeights {
+	n := &normWeights{
+		epsilon:  b.positive("an epsilon", epsilon, normEpsilon),
+		momentum: b.positive("a momentum", momentum, normMomentum),
+	}
+	if n.momentum > 1 {
+		b.Fail("found a momentum of %v, expected at most 1", n.momentum)
+	}
 	b.Scope(name, func() *Node {
 		n.gain = b.Weight("weight", Gain, Constant(1), channels)
 		n.shift = b.Weight("bias", Bias, Constant(0), channels)
@@ -115,20 +122,20 @@ func (n *normWeights) track(b *Builder, rows int, f32 statistics[float32], f64 s
 	b.runs.commit = append(b.runs.commit, func() {
 		if b.Dtype() == Float32 {
 			mean, variance := f32.Statistics()
-			follow(n.running[0].Value, mean, 1)
-			follow(n.running[1].Value, variance, unbiased)
+			follow(n.running[0].Value, mean, 1, n.momentum)
+			follow(n.running[1].Value, variance, unbiased, n.momentum)
 		} else {
 			mean, variance := f64.Statistics()
-			follow(n.running[0].Value, mean, 1)
-			follow(n.running[1].Value, variance, unbiased)
+			follow(n.running[0].Value, mean, 1, n.momentum)
+			follow(n.running[1].Value, variance, unbiased, n.momentum)
 		}
 	})
 }
 
-func follow[T Float](running *tensor.Dense, batch []T, scale float64) {
+func follow[T Float](running *tensor.Dense, batch []T, scale, momentum float64) {
 	data := running.Data().([]T)
 	for i, v := range batch {
-		data[i] += normMomentum * (T(scale)*v - data[i])
+		data[i] += T(momentum) * (T(scale)*v - data[i])
 	}
 }
 

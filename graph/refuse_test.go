@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -87,7 +88,19 @@ func TestBuildRefuses(t *testing.T) {
 		"indivisible channels":       {block(graph.Conv{Filters: 4, Kernel: 3, Groups: 2}, image...), []string{"net.conv1", "2 groups", "3 channels"}},
 		"indivisible filters":        {block(graph.Conv{Filters: 4, Kernel: 3, Groups: 3}, image...), []string{"net.conv1", "3 groups", "4 filters"}},
 		"negative groups":            {block(graph.Conv{Filters: 2, Kernel: 3, Groups: -2}, image...), []string{"net.conv1", "groups is -2"}},
-		"unknown activation":         {block(graph.Conv{Filters: 2, Kernel: 3, Activation: "gelu"}, image...), []string{"net.conv1", `"gelu"`}},
+		"unknown activation":         {block(graph.Conv{Filters: 2, Kernel: 3, Activation: "swish"}, image...), []string{"net.conv1", `"swish"`, "relu6, hardsigmoid, hardswish, silu or gelu"}},
+		"the identity by name":       {block(graph.Activate{Function: "identity"}, image...), []string{"net.identity1", `"identity"`}},
+		"padding of a whole window":  {block(graph.MaxPool{Size: 3, Padding: 2}, image...), []string{"net.maxpool1", "padding is 2", "half of the pool size of 3"}},
+		"a negative epsilon":         {block(graph.BatchNorm{Epsilon: -1}, image...), []string{"net.batchnorm1", "epsilon of -1"}},
+		"an epsilon of NaN":          {block(graph.Conv{Filters: 2, Kernel: 3, BatchNorm: true, Epsilon: math.NaN()}, image...), []string{"net.conv1", "epsilon of NaN"}},
+		"a momentum above 1":         {block(graph.BatchNorm{Momentum: 1.5}, image...), []string{"net.batchnorm1", "momentum of 1.5", "at most 1"}},
+		"gem of vectors":             {block(graph.GeM{}, 2, 3), []string{"net.gem1", "(2, 3)"}},
+		"gem of exponent -1":         {block(graph.GeM{Exponent: -1}, image...), []string{"net.gem1", "exponent of -1"}},
+		"layer norm of an infinity":  {block(graph.LayerNorm{Epsilon: math.Inf(1)}, image...), []string{"net.layernorm1", "epsilon of +Inf"}},
+		"an infinite scale":          {block(graph.Scale{Initial: math.Inf(1)}, image...), []string{"net.scale1", "+Inf"}},
+		"squeezing to nothing":       {block(graph.SqueezeExcite{}, image...), []string{"net.squeezeexcite1", "0 channels"}},
+		"a gate with weights":        {block(graph.SqueezeExcite{Channels: 2, Gate: "prelu"}, image...), []string{"net.squeezeexcite1", "prelu"}},
+		"dropping every body":        {block(graph.Residual{Drop: 1}, image...), []string{"net.residual1", "probability of 1"}},
 		"linear of images":           {block(graph.Linear{Units: 2}, image...), []string{"net.linear1", "flatten"}},
 		"no units":                   {block(graph.Linear{}, 2, 3), []string{"net.linear1", "0 units"}},
 		"flatten of vectors":         {block(graph.Flatten{}, 2, 3), []string{"net.flatten1", "(2, 3)"}},

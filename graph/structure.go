@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
 )
 
 // Describe adds a value to the Structure of the graph that its nodes do not contain:
@@ -41,18 +42,32 @@ func (p *Program) Structure() string {
 // structureOf returns the structure of a graph with these outputs.
 func (b *Builder) structureOf(outputs Outputs) string {
 	hash := sha256.New()
-	numbers := map[*Node]int{}
+	numbers, next := map[*Node]int{}, 0
+	line := func(label string, shape tensor.Shape, operands []int) int {
+		fmt.Fprintf(hash, "%d %s %v %v\n", next, label, shape, operands)
+		next++
+		return next - 1
+	}
 	var number func(*Node) int
 	number = func(node *Node) int {
 		if known, ok := numbers[node]; ok {
 			return known
 		}
 		var operands []int
-		for children := b.graph.From(node.ID()); children.Next(); {
+		op, own := node.Op().(*operation)
+		own = own && op.adds
+		children := b.graph.From(node.ID())
+		for i := 0; children.Next(); i++ {
 			operands = append(operands, number(children.Node().(*Node)))
+			if own && i == 1 { // as Gorgonia's sum of both
+				operands = []int{line("+ false", node.Shape(), operands)}
+			}
 		}
-		numbers[node] = len(numbers)
-		fmt.Fprintf(hash, "%d %s %v %v\n", numbers[node], b.label(node), node.Shape(), operands)
+		if own && op.only {
+			numbers[node] = operands[0]
+		} else {
+			numbers[node] = line(b.label(node), node.Shape(), operands)
+		}
 		return numbers[node]
 	}
 	for _, name := range sortedKeys(outputs) {

@@ -227,6 +227,48 @@ func (w *Weights) Freeze(patterns ...string) error {
 	return nil
 }
 
+// FreezeStatistics keeps batch norms in evaluation mode while training: graphs built later
+// normalize by the running statistics and do not update them, but the gain and the shift are
+// trained. It is the usual way to fine-tune a pretrained network in metric learning, where
+// the batches are small or have few classes, so that their statistics differ from those of
+// the data (Musgrave, Belongie & Lim 2020). The patterns are those of Freeze, for names of
+// running statistics or of blocks such as "conv1" or "batchnorm1"; without patterns all batch
+// norms are meant.
+// It is an error if a pattern matches no batch norm, or if there is none; then nothing is
+// frozen. A model file does not record what is frozen.
+func (w *Weights) FreezeStatistics(patterns ...string) error {
+	all := len(patterns) == 0
+	if all {
+		patterns = []string{""}
+	}
+	var frozen []*Weight
+	for _, pattern := range patterns {
+		found := false
+		for _, weight := range w.All() {
+			if !strings.HasSuffix(weight.Name, ".running_mean") && !strings.HasSuffix(weight.Name, ".running_var") || weight.Role != Buffer {
+				continue
+			}
+			matches, err := path.Match(pattern, weight.Name)
+			if err != nil {
+				return errors.Wrapf(err, "freeze statistics %q", pattern)
+			}
+			if all || matches || hasPrefix(weight.Name, pattern) || w.belongs(weight.Name, pattern) {
+				frozen, found = append(frozen, weight), true
+			}
+		}
+		if !found && all {
+			return errors.New("freeze statistics: the network has no batch norm")
+		}
+		if !found {
+			return errors.Errorf("freeze statistics %q: no batch norm has such a name", pattern)
+		}
+	}
+	for _, weight := range frozen {
+		weight.Frozen = true
+	}
+	return nil
+}
+
 // belongs reports whether a weight is part of the batch norm or the PReLU of a convolution
 // block that the pattern names: "norm1.weight" and "conv1_prelu.weight" belong to
 // "conv1".

@@ -72,7 +72,30 @@ func (o operation) apply(x []array) (array, error) {
 		}
 		return multiply(x), nil
 	case "BatchNormalization":
-		return normalizeChannels(x), nil
+		epsilon, given := o.numbers["epsilon"]
+		if !given {
+			epsilon = 1e-5
+		}
+		return normalizeChannels(x, epsilon), nil
+	case "LayerNormalization":
+		if axis := o.attributes["axis"]; len(axis) != 1 || axis[0] != -1 {
+			return array{}, fmt.Errorf("normalization over the axes from %v", axis)
+		}
+		return normalizeLast(x, o.numbers["epsilon"]), nil
+	case "Transpose":
+		return transpose(x[0], o.attributes["perm"]), nil
+	case "Clip":
+		y := broadcast(x[0], x[1], math.Max)
+		if len(x) > 2 {
+			y = broadcast(y, x[2], math.Min)
+		}
+		return y, nil
+	case "HardSigmoid":
+		return each(x[0], func(v float64) float64 { return min(max(o.numbers["alpha"]*v+o.numbers["beta"], 0), 1) }), nil
+	case "HardSwish":
+		return each(x[0], func(v float64) float64 { return v * min(max(v/6+0.5, 0), 1) }), nil
+	case "Erf":
+		return each(x[0], math.Erf), nil
 	case "MaxPool":
 		return pool(x[0], o.attributes, math.Inf(-1), math.Max), nil
 	case "AveragePool":
@@ -132,6 +155,7 @@ var ofTwo = map[string]func(a, b float64) float64{
 	"Div": func(a, b float64) float64 { return a / b },
 	"Max": math.Max,
 	"Min": math.Min,
+	"Pow": math.Pow,
 	"PRelu": func(v, slope float64) float64 {
 		if v < 0 {
 			return slope * v
@@ -167,7 +191,7 @@ type field struct {
 	bytes   []byte
 }
 
-// parse reads a message. The files hold nothing but varints and bytes.
+// parse reads a message. The files hold nothing but varints, bytes and float32.
 func parse(t *testing.T, data []byte) fields {
 	t.Helper()
 	found := fields{}
@@ -183,6 +207,10 @@ func parse(t *testing.T, data []byte) fields {
 			f.integer, n = protowire.ConsumeVarint(data)
 		case protowire.BytesType:
 			f.bytes, n = protowire.ConsumeBytes(data)
+		case protowire.Fixed32Type:
+			var bits uint32
+			bits, n = protowire.ConsumeFixed32(data)
+			f.integer = uint64(bits)
 		default:
 			t.Fatalf("field %d is of wire type %d", number, kind)
 		}
@@ -223,7 +251,8 @@ type operation struct {
 	operator       string
 	inputs, output []string
 	attributes     map[string][]int
-	words          map[string]string // attributes that are texts
+	words          map[string]string  // attributes that are texts
+	numbers        map[string]float64 // attributes that are one number
 }
 
 func decode(t *testing.T, model *onnx.Model) file {
@@ -263,11 +292,13 @@ func decode(t *testing.T, model *onnx.Model) file {
 
 func decodeNode(t *testing.T, data []byte) operation {
 	node := parse(t, data)
-	found := operation{operator: node.text(4), inputs: node.texts(1), output: node.texts(2), attributes: map[string][]int{}, words: map[string]string{}}
+	found := operation{operator: node.text(4), inputs: node.texts(1), output: node.texts(2), attributes: map[string][]int{}, words: map[string]string{}, numbers: map[string]float64{}}
 	for _, f := range node[5] {
 		attribute := parse(t, f.bytes)
 		name := attribute.text(1)
 		switch attribute.integer(20) {
+		case 1:
+			found.numbers[name] = float64(math.Float32frombits(uint32(attribute.integer(2))))
 		case 2:
 			found.attributes[name] = []int{int(attribute.integer(3))}
 		case 3:
@@ -409,18 +440,24 @@ func convolve(operands []array, o operation) (array, error) {
 	return y, nil
 }
 
-// pool folds each window of x (batch, channels, height, width).
+// pool folds each window of x (batch, channels, height, width), without what is outside.
 func pool(x array, attributes map[string][]int, first float64, add func(a, b float64) float64) array {
-	size, stride := attributes["kernel_shape"][0], attributes["strides"][0]
+	size, stride, padding := attributes["kernel_shape"][0], attributes["strides"][0], 0
+	if pads := attributes["pads"]; pads != nil {
+		padding = pads[0]
+	}
 	height, width := x.shape[2], x.shape[3]
-	rows, columns := (height-size)/stride+1, (width-size)/stride+1
+	rows, columns := (height+2*padding-size)/stride+1, (width+2*padding-size)/stride+1
 	y := newArray(x.shape[0], x.shape[1], rows, columns)
 	for place := range y.data {
 		column, row, plane := place%columns, place/columns%rows, place/columns/rows
 		y.data[place] = first
 		for i := range size {
 			for j := range size {
-				y.data[place] = add(y.data[place], x.data[(plane*height+row*stride+i)*width+column*stride+j])
+				top, left := row*stride+i-padding, column*stride+j-padding
+				if top >= 0 && top < height && left >= 0 && left < width {
+					y.data[place] = add(y.data[place], x.data[(plane*height+top)*width+left])
+				}
 			}
 		}
 	}
@@ -444,13 +481,56 @@ func multiply(operands []array) array {
 }
 
 // normalizeChannels is batch norm by the given mean and variance.
-func normalizeChannels(operands []array) array {
+func normalizeChannels(operands []array, epsilon float64) array {
 	x, channels := operands[0], operands[0].shape[1]
 	y := newArray(x.shape...)
 	pixels := len(x.data) / x.shape[0] / channels
 	for i, v := range x.data {
 		c := i / pixels % channels
-		y.data[i] = operands[1].data[c]*(v-operands[3].data[c])/math.Sqrt(operands[4].data[c]+1e-5) + operands[2].data[c]
+		y.data[i] = operands[1].data[c]*(v-operands[3].data[c])/math.Sqrt(operands[4].data[c]+epsilon) + operands[2].data[c]
+	}
+	return y
+}
+
+// normalizeLast is layer norm of the last axis.
+func normalizeLast(operands []array, epsilon float64) array {
+	x, gain, shift := operands[0], operands[1].data, operands[2].data
+	y, n := newArray(x.shape...), len(gain)
+	for first := 0; first < len(x.data); first += n {
+		mean, variance := 0.0, 0.0
+		for _, v := range x.data[first:][:n] {
+			mean += v / float64(n)
+		}
+		for _, v := range x.data[first:][:n] {
+			variance += (v - mean) * (v - mean) / float64(n)
+		}
+		for c, v := range x.data[first:][:n] {
+			y.data[first+c] = gain[c]*(v-mean)/math.Sqrt(variance+epsilon) + shift[c]
+		}
+	}
+	return y
+}
+
+// transpose orders the axes as perm lists them.
+func transpose(x array, perm []int) array {
+	shape, strides := make([]int, len(perm)), make([]int, len(perm))
+	stride := 1
+	for axis := len(perm) - 1; axis >= 0; axis-- {
+		for to, from := range perm {
+			if from == axis {
+				shape[to], strides[to] = x.shape[axis], stride
+			}
+		}
+		stride *= x.shape[axis]
+	}
+	y := newArray(shape...)
+	for place := range y.data {
+		rest, from := place, 0
+		for axis := len(shape) - 1; axis >= 0; axis-- {
+			from += rest % shape[axis] * strides[axis]
+			rest /= shape[axis]
+		}
+		y.data[place] = x.data[from]
 	}
 	return y
 }

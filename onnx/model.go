@@ -154,6 +154,11 @@ func (b *builder) constant(name string, shape []int, values []float32) string {
 	return name
 }
 
+// scalar adds a constant of no axes, with a name in the present scope.
+func (b *builder) scalar(name string, value float64) string {
+	return b.constant(b.path(name), nil, []float32{float32(value)})
+}
+
 // lastAxis is a constant for reduction operators: the axis of features.
 func (b *builder) lastAxis() string {
 	const name = "last_axis"

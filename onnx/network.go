@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/likeness-go/likeness"
@@ -116,11 +117,11 @@ func (b *builder) block(block graph.Block, number string, x value) value {
 	case graph.Linear:
 		return b.linear(l, name, x)
 	case graph.BatchNorm:
-		return b.norm(name, x)
+		return b.norm(name, l.Epsilon, x)
 	case graph.Activate:
 		return b.activate(name, l.Function, x)
 	case graph.MaxPool:
-		return b.pool("MaxPool", name, l.Size, l.Stride, x)
+		return b.pool("MaxPool", name, l.Size, l.Stride, l.Padding, x)
 	case graph.AveragePool:
 		return b.averagePool(l, name, x)
 	case graph.GlobalAveragePool:
@@ -129,6 +130,14 @@ func (b *builder) block(block graph.Block, number string, x value) value {
 		return b.flatten(name, x)
 	case graph.Normalize:
 		return b.normalize(name, x)
+	case graph.GeM:
+		return b.gem(l, name, x)
+	case graph.LayerNorm:
+		return b.layerNorm(l, name, x)
+	case graph.Scale:
+		return b.node("Mul", name, x, []string{b.channelWeight(name+".weight", x)})
+	case graph.SqueezeExcite:
+		return b.squeezeExcite(l, name, x)
 	case graph.Residual:
 		return b.residual(l, name, x)
 	case graph.Dropout:
@@ -156,11 +165,11 @@ func (b *builder) conv(c graph.Conv, number string, x value) value {
 	}
 	x = b.node("Conv", name, x, constants, attributes...)
 	if c.BatchNorm {
-		x = b.norm("norm"+number, x)
+		x = b.norm("norm"+number, c.Epsilon, x)
 	}
 	x = b.activate(name+"_"+c.Activation, c.Activation, x)
 	if c.Pool > 0 {
-		x = b.pool("MaxPool", name+"_pool", c.Pool, 0, x)
+		x = b.pool("MaxPool", name+"_pool", c.Pool, 0, 0, x)
 	}
 	return x
 }
@@ -174,14 +183,17 @@ func (b *builder) linear(l graph.Linear, name string, x value) value {
 	return b.activate(name+"_"+l.Activation, l.Activation, x)
 }
 
-// norm is batch norm with the running statistics. Epsilon is the operator's default,
+// norm is batch norm with the running statistics. An epsilon of 0 is the operator's default,
 // 1e-5, as in PyTorch and in package graph.
-func (b *builder) norm(name string, x value) value {
+func (b *builder) norm(name string, epsilon float64, x value) value {
 	var constants []string
 	for _, each := range []string{".weight", ".bias", ".running_mean", ".running_var"} {
 		constants = append(constants, b.weight(name+each))
 	}
-	return b.node("BatchNormalization", name, x, constants)
+	if epsilon == 0 {
+		return b.node("BatchNormalization", name, x, constants)
+	}
+	return b.node("BatchNormalization", name, x, constants, float("epsilon", epsilon))
 }
 
 func (b *builder) activate(name, function string, x value) value {
@@ -194,6 +206,18 @@ func (b *builder) activate(name, function string, x value) value {
 		return b.node("Tanh", name, x, nil)
 	case "prelu":
 		return b.node("PRelu", name, x, []string{b.channelWeight(name+".weight", x)})
+	case "relu6":
+		return b.node("Clip", name, x, []string{b.scalar(name+"_min", 0), b.scalar(name+"_max", 6)})
+	case "silu":
+		return b.node("Mul", name, x, []string{b.node("Sigmoid", name+"_sigmoid", x, nil).name})
+	case "gelu": // x·(1 + erf(x/√2))/2
+		erf := b.node("Erf", name+"_erf", b.node("Div", name+"_scaled", x, []string{b.scalar(name+"_root", math.Sqrt2)}), nil)
+		sum := b.node("Add", name+"_sum", erf, []string{b.scalar(name+"_one", 1)})
+		return b.node("Mul", name, b.node("Mul", name+"_twice", x, []string{sum.name}), []string{b.scalar(name+"_half", 0.5)})
+	case "hardsigmoid":
+		return b.node("HardSigmoid", name, x, nil, float("alpha", 1./6), float("beta", 0.5))
+	case "hardswish":
+		return b.node("HardSwish", name, x, nil)
 	case "":
 		return x
 	}
@@ -203,18 +227,68 @@ func (b *builder) activate(name, function string, x value) value {
 
 // pool drops rows and columns that fill no window, as package graph does. A stride of 0
 // stands for the size.
-func (b *builder) pool(operator, name string, size, stride int, x value) value {
+func (b *builder) pool(operator, name string, size, stride, padding int, x value) value {
 	if stride == 0 {
 		stride = size
 	}
-	return b.node(operator, name, x, nil, integers("kernel_shape", size, size), integers("strides", stride, stride))
+	attributes := []attribute{integers("kernel_shape", size, size), integers("strides", stride, stride)}
+	if padding > 0 {
+		attributes = append(attributes, integers("pads", padding, padding, padding, padding))
+	}
+	return b.node(operator, name, x, nil, attributes...)
+}
+
+// gem is generalized-mean pooling, with the trained exponent as a constant.
+func (b *builder) gem(g graph.GeM, name string, x value) value {
+	weight := b.find(name + ".weight")
+	if weight == nil {
+		return x
+	}
+	exponent := float64(weight.Value.Data().([]float32)[0])
+	x = b.node("Clip", name+"_positive", x, []string{b.scalar(name+"_min", cmp.Or(g.Epsilon, 1e-6))})
+	x = b.node("Pow", name+"_power", x, []string{b.scalar(name+"_exponent", exponent)})
+	x = b.node("GlobalAveragePool", name+"_mean", x, nil)
+	return b.flatten(name, b.node("Pow", name+"_root", x, []string{b.scalar(name+"_inverse", 1/exponent)}))
+}
+
+// layerNorm normalizes channels, which must be the last axis for the operator.
+func (b *builder) layerNorm(l graph.LayerNorm, name string, x value) value {
+	weights := []string{b.weight(name + ".weight"), b.weight(name + ".bias")}
+	normalize := func(name string, x value) value {
+		return b.node("LayerNormalization", name, x, weights, integer("axis", -1), float("epsilon", cmp.Or(l.Epsilon, 1e-6)))
+	}
+	if !x.image {
+		return normalize(name, x)
+	}
+	x = b.node("Transpose", name+"_last", x, nil, integers("perm", 0, 2, 3, 1))
+	return b.node("Transpose", name, normalize(name+"_normalized", x), nil, integers("perm", 0, 3, 1, 2))
+}
+
+// squeezeExcite writes the two fully connected layers as convolutions of one pixel.
+func (b *builder) squeezeExcite(s graph.SqueezeExcite, name string, x value) value {
+	layer := func(layer, function string, x value) value {
+		weight, prefix := b.find(name+"."+layer+".weight"), name+"_"+layer
+		if weight == nil {
+			return x
+		}
+		shape := weight.Value.Shape()
+		constants := []string{
+			b.constant(weight.Name, []int{shape[0], shape[1], 1, 1}, weight.Value.Data().([]float32)),
+			b.weight(name + "." + layer + ".bias"),
+		}
+		x = b.node("Conv", prefix, x, constants, integers("kernel_shape", 1, 1), integers("strides", 1, 1), integers("pads", 0, 0, 0, 0))
+		return b.activate(prefix+"_"+function, function, x)
+	}
+	mean := b.node("GlobalAveragePool", name+"_mean", x, nil)
+	factor := layer("expand", cmp.Or(s.Gate, "sigmoid"), layer("reduce", cmp.Or(s.Activation, "relu"), mean))
+	return b.node("Mul", name, x, []string{factor.name})
 }
 
 func (b *builder) averagePool(p graph.AveragePool, name string, x value) value {
 	if !p.Trainable {
-		return b.pool("AveragePool", name, p.Size, p.Stride, x)
+		return b.pool("AveragePool", name, p.Size, p.Stride, 0, x)
 	}
-	x = b.pool("AveragePool", name+"_mean", p.Size, p.Stride, x)
+	x = b.pool("AveragePool", name+"_mean", p.Size, p.Stride, 0, x)
 	x = b.node("Mul", name+"_scaled", x, []string{b.channelWeight(name+".weight", x)})
 	return b.node("Add", name, x, []string{b.channelWeight(name+".bias", x)})
 }
@@ -233,7 +307,7 @@ func (b *builder) residual(r graph.Residual, name string, x value) value {
 	})
 	sum = b.activate(name+"_"+r.Activation, r.Activation, sum)
 	if r.Pool > 0 {
-		sum = b.pool("MaxPool", name+"_pool", r.Pool, 0, sum)
+		sum = b.pool("MaxPool", name+"_pool", r.Pool, 0, 0, sum)
 	}
 	return sum
 }

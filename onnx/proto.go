@@ -15,6 +15,7 @@ const (
 	operatorSet     = 18
 	typeFloat32     = 1
 	typeInt64       = 7
+	attributeFloat  = 1
 	attributeInt    = 2
 	attributeString = 3
 	attributeInts   = 7
@@ -45,12 +46,18 @@ func modelProto(graph message, properties []property) message {
 	return m
 }
 
-// attribute is a setting of a node: an int64 or several, or a word.
+// attribute is a setting of a node: an int64 or several, a word or a float32.
 type attribute struct {
 	name   string
 	values []int64
 	list   bool
 	word   string
+	float  *float32
+}
+
+func float(name string, value float64) attribute {
+	rounded := float32(value)
+	return attribute{name: name, float: &rounded}
 }
 
 func integer(name string, value int) attribute {
@@ -74,6 +81,11 @@ func (a attribute) proto() message {
 	if a.word != "" {
 		m.text(4, a.word)
 		m.integer(20, attributeString)
+		return m
+	}
+	if a.float != nil {
+		m.float(2, *a.float)
+		m.integer(20, attributeFloat)
 		return m
 	}
 	if !a.list {
@@ -168,6 +180,10 @@ func (m *message) add(piece []byte) {
 // integer writes an int32, an int64 or an enumeration.
 func (m *message) integer(field protowire.Number, value int64) {
 	m.add(protowire.AppendVarint(protowire.AppendTag(nil, field, protowire.VarintType), uint64(value)))
+}
+
+func (m *message) float(field protowire.Number, value float32) {
+	m.add(protowire.AppendFixed32(protowire.AppendTag(nil, field, protowire.Fixed32Type), math.Float32bits(value)))
 }
 
 func (m *message) text(field protowire.Number, value string) { m.bytes(field, []byte(value)) }

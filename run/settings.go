@@ -58,6 +58,8 @@ type Settings struct {
 	Freeze    List           `toml:"freeze" group:"Network" placeholder:"LAYER" help:"Layers whose weights are not trained: conv1, conv[12].weight, …"`
 	Network   *backbone.Spec `toml:"network" of:"backbone from" kong:"-"` // the blocks of a network that has no name
 
+	FreezeNorm bool `toml:"freeze_norm,omitempty" group:"Network" help:"Keep batch normalization in evaluation mode while training, for fine-tuning: the running statistics of the model are used and not updated, and gain and shift are trained."`
+
 	Objective   string  `toml:"objective" group:"Objective" placeholder:"NAME" help:"Loss function. Of pairs: contrastive, cross-entropy. Of triplets: triplet, triplet-ratio. Of labeled batches: batch-contrastive, batch-cross-entropy, batch-all, batch-hard, batch-ratio, semi-hard, n-pair, supervised-contrastive, nca, prototypical."`
 	Head        string  `toml:"head" group:"Objective" placeholder:"NAME" help:"Distance between two embeddings: l2, squared-l2, l1, weighted-l1 or cosine. Default: that of the model of --from, or weighted-l1 for the cross-entropies and otherwise l2."`
 	Margin      float64 `toml:"margin" of:"objective head" group:"Objective" placeholder:"DISTANCE" help:"Margin of the loss. Default: chosen for the loss and the head."`

@@ -113,7 +113,7 @@ func (s *setup) noteSteps(t *trainer.Trainer) {
 }
 
 // model is the network to train, with the weights of start that it has, and with the
-// frozen layers.
+// frozen layers and statistics.
 func (s *setup) model(start *likeness.Model) (*likeness.Model, error) {
 	preprocessing := s.data.images().Preprocessing()
 	if start != nil {
@@ -126,6 +126,11 @@ func (s *setup) model(start *likeness.Model) (*likeness.Model, error) {
 	if start != nil {
 		if err := s.copyWeights(model.Weights, start); err != nil {
 			return nil, errors.WithMessage(err, "--from")
+		}
+	}
+	if s.settings.FreezeNorm {
+		if err := model.Weights.FreezeStatistics(); err != nil {
+			return nil, errors.WithMessage(err, "--freeze-norm")
 		}
 	}
 	return model, model.Weights.Freeze(s.settings.Freeze...)

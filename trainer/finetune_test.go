@@ -47,6 +47,21 @@ func TestFreezingABlockFreezesItsNormAndItsPReLU(t *testing.T) {
 	}
 }
 
+// With frozen statistics everything else is trained.
+func TestFreezingStatistics(t *testing.T) {
+	training := newTrainer(t, everything())
+	if err := training.Model.Weights.FreezeStatistics(); err != nil {
+		t.Fatal(err)
+	}
+	before := values(training.Model)
+	run(t, training)
+	for name, after := range values(training.Model) {
+		if same := cmp.Equal(before[name], after); same != strings.Contains(name, "running") && name != "linear1.bias" { // which moves both embeddings of a pair alike
+			t.Errorf("%s: the same as before: %v", name, same)
+		}
+	}
+}
+
 func TestCopyWeights(t *testing.T) {
 	from := newModel(t, everything(), heads.L2{})
 	for _, weight := range from.Weights.All() {

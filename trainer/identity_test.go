@@ -154,6 +154,17 @@ func TestResumeRefusesWhateverDecidesTheWeights(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	statistics := func(freeze bool) func() *trainer.Trainer {
+		return func() *trainer.Trainer {
+			training := newTrainer(t, everything())
+			if freeze {
+				if err := training.Model.Weights.FreezeStatistics(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return training
+		}
+	}
 	for name, test := range map[string]struct {
 		wrote, resumes func() *trainer.Trainer
 		want           string
@@ -169,6 +180,7 @@ func TestResumeRefusesWhateverDecidesTheWeights(t *testing.T) {
 		"one-shot ways":       {oneShot(5), oneShot(4), "validation: found 5-way"},
 		"no validation":       {validated(100, 1), with(func(*trainer.Trainer) {}), "validation: found area"},
 		"frozen before":       {frozen, with(func(*trainer.Trainer) {}), "frozen weights: found"},
+		"frozen statistics":   {statistics(true), statistics(false), "frozen weights: found norm1.running_mean norm1.running_var"},
 		"own head's constant": {model(tiny(), ownHead{name: "own", scale: 1}), model(tiny(), ownHead{name: "own", scale: 2}), "graph: found"},
 		"head of one name":    {model(tiny(), heads.L2{}), model(tiny(), ownHead{name: "l2", scale: 2}), "graph: found none, expected"},
 		"own backbone":        {model(ownBackbone{"relu", 1}, heads.L2{}), model(ownBackbone{"tanh", 1}, heads.L2{}), "graph: found"},

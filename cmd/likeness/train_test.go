@@ -311,6 +311,38 @@ func TestFromAndFreeze(t *testing.T) {
 	toolFails(t, failure, []string{`freeze "conv7"`, "conv1.weight"}, "train", "--data", "bars", "--from", "first", "--freeze", "conv7")
 }
 
+// With --freeze-norm the running statistics stay and everything else is trained, and the
+// settings record it.
+func TestFreezeNorm(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 8)
+	write(t, "norm.toml", "name = \"norm\"\ninput = { height = 12, width = 12, channels = 1 }\n"+
+		"[[block]]\nkind = \"conv\"\nfilters = 3\nkernel = 3\nbatch_norm = true\nactivation = \"silu\"\n"+
+		"[[block]]\nkind = \"gem\"\n[[block]]\nkind = \"linear\"\nunits = 4\n")
+	base := []string{"train", "--data", "bars", "--backbone", "norm.toml", "--batch", "8", "--epochs", "1"}
+	tool(t, append(base, "--out", "first")...)
+	tool(t, "train", "--data", "bars", "--from", "first", "--freeze-norm", "--batch", "8", "--epochs", "1", "--out", "second")
+	first, second := weightsOf(t, "first"), weightsOf(t, "second")
+	delete(first, "linear1.bias") // distances do not depend on it
+	for name, values := range first {
+		frozen := strings.Contains(name, "running")
+		if same := cmp.Equal(values, second[name]); same != frozen {
+			t.Errorf("weight %s: unchanged is %v, want %v", name, same, frozen)
+		}
+	}
+	if config := read(t, "second", "config.toml"); !strings.Contains(config, "freeze_norm = true") {
+		t.Errorf("the settings do not record freeze_norm:\n%s", config)
+	}
+	if config := read(t, "first", "config.toml"); strings.Contains(config, "freeze_norm") {
+		t.Errorf("the settings of a training without freeze_norm have it:\n%s", config)
+	}
+	tool(t, "train", "--config", filepath.Join("second", "config.toml"), "--out", "third")
+	if read(t, "second", "model.safetensors") != read(t, "third", "model.safetensors") {
+		t.Error("the config.toml gives another model")
+	}
+	toolFails(t, failure, []string{"--freeze-norm", "no batch norm"}, tiny("--freeze-norm")...)
+}
+
 // Drawings are cut to their ink, in training and in what uses the model, and
 // their symmetries are classes.
 func TestDrawings(t *testing.T) {

@@ -45,6 +45,10 @@ type Engine[T Float] interface {
 	// x ≤ 0 and dy elsewhere, at NaN too. y may be x, dx may be x or dy.
 	ReLU(y, x []T)
 	ReLUGradient(dx, x, dy []T)
+	// Activate writes y = f(x), NaN for NaN, and ActivateGradient dx = f′(x)·dy, where the
+	// slope at a kink is that of the constant part. y may be x, dx may be x or dy.
+	Activate(f Activation, y, x []T)
+	ActivateGradient(f Activation, dx, x, dy []T)
 
 	// The loops of batch normalization; x, y, dx and dy are rows of len(mean)
 	// channels.

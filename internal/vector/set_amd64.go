@@ -42,6 +42,10 @@ type routines struct {
 	addDifference func(dx, x, y *float32, n int, factor float32)
 	reluGradient  func(dx, x, dy *float32, n int)
 
+	// The activations; table is that of constants.
+	relu6, hardSigmoid, hardSwish, silu, gelu                                         func(y, x *float32, n int, table *float32)
+	relu6Gradient, hardSigmoidGradient, hardSwishGradient, siluGradient, geluGradient func(dx, x, dy *float32, n int, table *float32)
+
 	normalize           func(y, x, mean, scale, shift *float32, rows, channels int)
 	center, centerAlone func(dx, x, dy, mean, scale, along, dyMean *float32, rows, channels int) // alone without dy
 	scaleChannels       func(dx, dy, scale *float32, rows, channels int)
@@ -84,6 +88,21 @@ func (s *Set) ReLU(y, x []float32) {
 func (s *Set) ReLUGradient(dx, x, dy []float32) {
 	n := len(dy)
 	s.reluGradient(pointer(dx, n), pointer(x, n), unsafe.SliceData(dy), n)
+}
+
+// Activate writes y = f(x).
+func (s *Set) Activate(f Activation, y, x []float32) {
+	run := [...]func(y, x *float32, n int, table *float32){s.relu6, s.hardSigmoid, s.hardSwish, s.silu, s.gelu}[f]
+	run(pointer(y, len(x)), unsafe.SliceData(x), len(x), &constants[0][0])
+}
+
+// ActivateGradient writes dx = f′(x)·dy.
+func (s *Set) ActivateGradient(f Activation, dx, x, dy []float32) {
+	run := [...]func(dx, x, dy *float32, n int, table *float32){
+		s.relu6Gradient, s.hardSigmoidGradient, s.hardSwishGradient, s.siluGradient, s.geluGradient,
+	}[f]
+	n := len(dy)
+	run(pointer(dx, n), pointer(x, n), unsafe.SliceData(dy), n, &constants[0][0])
 }
 
 // AddDifference adds factor·(x − y) to dx.

@@ -43,6 +43,22 @@ func (s *Set) Scale(y, x []float32, factor float32) {
 	scale_neon(unsafe.SliceData(y[:len(x)]), unsafe.SliceData(x), len(x), factor)
 }
 
+// Activate writes y = f(x).
+func (s *Set) Activate(f Activation, y, x []float32) {
+	run := [...]func(y, x *float32, n int, table *float32){relu6_neon, hardSigmoid_neon, hardSwish_neon, silu_neon, gelu_neon}[f]
+	run(unsafe.SliceData(y[:len(x)]), unsafe.SliceData(x), len(x), &constants[0][0])
+}
+
+// ActivateGradient writes dx = f′(x)·dy.
+func (s *Set) ActivateGradient(f Activation, dx, x, dy []float32) {
+	run := [...]func(dx, x, dy *float32, n int, table *float32){
+		relu6Gradient_neon, hardSigmoidGradient_neon, hardSwishGradient_neon, siluGradient_neon, geluGradient_neon,
+	}[f]
+	n := len(dy)
+	to, from, gradient := pointers(n, dx, x, dy)
+	run(to, from, gradient, n, &constants[0][0])
+}
+
 // ReLU writes y = max(x, 0).
 func (s *Set) ReLU(y, x []float32) {
 	relu_neon(unsafe.SliceData(y[:len(x)]), unsafe.SliceData(x), len(x))

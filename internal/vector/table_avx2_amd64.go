@@ -70,6 +70,16 @@ var avx2 = &Set{
 		momentum:                momentum_avx2,
 		nesterov:                nesterov_avx2,
 		ceiling:                 ceiling_avx2,
+		relu6:                   relu6_avx2,
+		relu6Gradient:           relu6Gradient_avx2,
+		hardSigmoid:             hardSigmoid_avx2,
+		hardSigmoidGradient:     hardSigmoidGradient_avx2,
+		hardSwish:               hardSwish_avx2,
+		hardSwishGradient:       hardSwishGradient_avx2,
+		silu:                    silu_avx2,
+		siluGradient:            siluGradient_avx2,
+		gelu:                    gelu_avx2,
+		geluGradient:            geluGradient_avx2,
 		normalize:               normalize_avx2,
 		center:                  center_avx2,
 		centerAlone:             centerAlone_avx2,
@@ -451,6 +461,36 @@ func nesterov_avx2(weight, gradient, velocity *float32, n int, scale, rate, mome
 
 //go:noescape
 func ceiling_avx2(iterations int, half float32)
+
+//go:noescape
+func relu6_avx2(y, x *float32, n int, table *float32)
+
+//go:noescape
+func relu6Gradient_avx2(dx, x, dy *float32, n int, table *float32)
+
+//go:noescape
+func hardSigmoid_avx2(y, x *float32, n int, table *float32)
+
+//go:noescape
+func hardSigmoidGradient_avx2(dx, x, dy *float32, n int, table *float32)
+
+//go:noescape
+func hardSwish_avx2(y, x *float32, n int, table *float32)
+
+//go:noescape
+func hardSwishGradient_avx2(dx, x, dy *float32, n int, table *float32)
+
+//go:noescape
+func silu_avx2(y, x *float32, n int, table *float32)
+
+//go:noescape
+func siluGradient_avx2(dx, x, dy *float32, n int, table *float32)
+
+//go:noescape
+func gelu_avx2(y, x *float32, n int, table *float32)
+
+//go:noescape
+func geluGradient_avx2(dx, x, dy *float32, n int, table *float32)
 
 //go:noescape
 func normalize_avx2(y, x, mean, scale, shift *float32, rows, channels int)

@@ -75,6 +75,16 @@ var avx512 = &Set{
 		momentum:                momentum_avx512,
 		nesterov:                nesterov_avx512,
 		ceiling:                 ceiling_avx512,
+		relu6:                   relu6_avx512,
+		relu6Gradient:           relu6Gradient_avx512,
+		hardSigmoid:             hardSigmoid_avx512,
+		hardSigmoidGradient:     hardSigmoidGradient_avx512,
+		hardSwish:               hardSwish_avx512,
+		hardSwishGradient:       hardSwishGradient_avx512,
+		silu:                    silu_avx512,
+		siluGradient:            siluGradient_avx512,
+		gelu:                    gelu_avx512,
+		geluGradient:            geluGradient_avx512,
 		normalize:               normalize_avx512,
 		center:                  center_avx512,
 		centerAlone:             centerAlone_avx512,
@@ -591,6 +601,36 @@ func nesterov_avx512(weight, gradient, velocity *float32, n int, scale, rate, mo
 
 //go:noescape
 func ceiling_avx512(iterations int, half float32)
+
+//go:noescape
+func relu6_avx512(y, x *float32, n int, table *float32)
+
+//go:noescape
+func relu6Gradient_avx512(dx, x, dy *float32, n int, table *float32)
+
+//go:noescape
+func hardSigmoid_avx512(y, x *float32, n int, table *float32)
+
+//go:noescape
+func hardSigmoidGradient_avx512(dx, x, dy *float32, n int, table *float32)
+
+//go:noescape
+func hardSwish_avx512(y, x *float32, n int, table *float32)
+
+//go:noescape
+func hardSwishGradient_avx512(dx, x, dy *float32, n int, table *float32)
+
+//go:noescape
+func silu_avx512(y, x *float32, n int, table *float32)
+
+//go:noescape
+func siluGradient_avx512(dx, x, dy *float32, n int, table *float32)
+
+//go:noescape
+func gelu_avx512(y, x *float32, n int, table *float32)
+
+//go:noescape
+func geluGradient_avx512(dx, x, dy *float32, n int, table *float32)
 
 //go:noescape
 func normalize_avx512(y, x, mean, scale, shift *float32, rows, channels int)

@@ -514,6 +514,36 @@ func weightedDistance_neon(x *float32, y *float32, weight *float32, n int) float
 func transpose_neon(y *float32, yStride int, x *float32, xStride int, blocks int)
 
 //go:noescape
+func relu6_neon(y *float32, x *float32, n int, table *float32)
+
+//go:noescape
+func relu6Gradient_neon(dx *float32, x *float32, dy *float32, n int, table *float32)
+
+//go:noescape
+func hardSigmoid_neon(y *float32, x *float32, n int, table *float32)
+
+//go:noescape
+func hardSigmoidGradient_neon(dx *float32, x *float32, dy *float32, n int, table *float32)
+
+//go:noescape
+func hardSwish_neon(y *float32, x *float32, n int, table *float32)
+
+//go:noescape
+func hardSwishGradient_neon(dx *float32, x *float32, dy *float32, n int, table *float32)
+
+//go:noescape
+func silu_neon(y *float32, x *float32, n int, table *float32)
+
+//go:noescape
+func siluGradient_neon(dx *float32, x *float32, dy *float32, n int, table *float32)
+
+//go:noescape
+func gelu_neon(y *float32, x *float32, n int, table *float32)
+
+//go:noescape
+func geluGradient_neon(dx *float32, x *float32, dy *float32, n int, table *float32)
+
+//go:noescape
 func normalize_neon(y *float32, x *float32, mean *float32, scale *float32, shift *float32, n int, rows int)
 
 //go:noescape

@@ -18,6 +18,11 @@ func activation(a Activation, rows, channels, slopes int) subject {
 		double: activationOperation[float64](a, channels),
 		naive:  naiveActivation(a),
 	}
+	s.prepare = func(x [][]float64) { // so that some are beyond 6
+		for i := range x[0] {
+			x[0][i] *= 3
+		}
+	}
 	if a == PReLU {
 		s.arguments = append(s.arguments, slopes)
 	}
@@ -39,7 +44,7 @@ func activationOperation[T Float](a Activation, channels int) operation[T] {
 	}
 }
 
-var activations = []Activation{Identity, ReLU, PReLU, Sigmoid, Tanh}
+var activations = []Activation{Identity, ReLU, PReLU, Sigmoid, Tanh, ReLU6, HardSigmoid, HardSwish, SiLU, GELU}
 
 func TestActivate(t *testing.T) {
 	checkDrawn(t, func(t *rapid.T) subject {
@@ -59,12 +64,23 @@ func TestActivateInParts(t *testing.T) {
 func TestActivateGradient(t *testing.T) {
 	for _, a := range activations {
 		s := activation(a, 5, 2, 2)
-		s.prepare = func(x [][]float64) { awayFromZero(x[0]) }
+		s.prepare = func(x [][]float64) { awayFromKinks(x[0]) }
 		t.Run(a.String(), func(t *testing.T) { checkGradient(t, s) })
 	}
 }
 
-// awayFromZero moves x away from zero, where the functions are not differentiable.
+// awayFromKinks moves x away from 0 and from 3, −3 and 6, where some of the functions are
+// not differentiable, and some of it beyond them.
+func awayFromKinks(x []float64) {
+	awayFromZero(x)
+	for i, v := range x {
+		if i%3 == 0 {
+			x[i] = v + math.Copysign(6.5, v)
+		}
+	}
+}
+
+// awayFromZero moves x away from zero.
 func awayFromZero(x []float64) {
 	for i, v := range x {
 		x[i] = v + math.Copysign(0.01, v)
@@ -90,11 +106,15 @@ func TestActivateExtremes(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	x := []float32{nan, -inf, inf, float32(math.Copysign(0, -1)), 0}
 	for a, want := range map[Activation][]float32{
-		Identity: x,
-		ReLU:     {nan, 0, inf, 0, 0},
-		PReLU:    {nan, -inf, inf, 0, 0},
-		Sigmoid:  {nan, 0, 1, 0.5, 0.5},
-		Tanh:     {nan, -1, 1, 0, 0},
+		Identity:    x,
+		ReLU:        {nan, 0, inf, 0, 0},
+		PReLU:       {nan, -inf, inf, 0, 0},
+		Sigmoid:     {nan, 0, 1, 0.5, 0.5},
+		Tanh:        {nan, -1, 1, 0, 0},
+		ReLU6:       {nan, 0, 6, 0, 0},
+		HardSigmoid: {nan, 0, 1, 0.5, 0.5},
+		SiLU:        {nan, nan, inf, 0, 0}, // as in PyTorch, −∞·0
+		GELU:        {nan, 0, inf, 0, 0},
 	} {
 		var slope []float32
 		if a == PReLU {
@@ -120,7 +140,7 @@ func TestReLUGradientAtZero(t *testing.T) {
 }
 
 func TestActivationString(t *testing.T) {
-	if got, want := fmt.Sprint(append(activations, 9)), "[identity relu prelu sigmoid tanh activation(9)]"; got != want {
+	if got, want := fmt.Sprint(append(activations, 99)), "[identity relu prelu sigmoid tanh relu6 hardsigmoid hardswish silu gelu activation(99)]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

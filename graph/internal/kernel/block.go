@@ -41,7 +41,10 @@ func (s BlockShape) pooled() bool { return s.PoolSize != 0 || s.PoolStride != 0 
 // pool returns the shape of the max pool; for a block without one, windows of size 1.
 func (s BlockShape) pool() PoolShape {
 	height, width := s.Conv.Output()
-	p := PoolShape{s.Conv.Batch, height, width, s.Conv.Filters, s.PoolSize, s.PoolStride}
+	p := PoolShape{
+		Batch: s.Conv.Batch, Height: height, Width: width, Channels: s.Conv.Filters,
+		Size: s.PoolSize, Stride: s.PoolStride,
+	}
 	if !s.pooled() {
 		p.Size, p.Stride = 1, 1
 	}
@@ -62,7 +65,7 @@ func (s BlockShape) Validate() error {
 	if s.Norm < NoNorm || s.Norm > GivenStatistics {
 		return errors.Errorf("unknown norm %d", s.Norm)
 	}
-	if s.Activation < Identity || s.Activation > Tanh {
+	if !s.Activation.valid() {
 		return errors.Errorf("unknown activation %d", s.Activation)
 	}
 	if s.Norm != NoNorm && !(s.Epsilon > 0) {
@@ -188,7 +191,14 @@ func (k *Block[T]) pack(weight []T) {
 }
 
 // keepsMaxima reports whether Backward needs the convolution's results at the maxima.
-func (k *Block[T]) keepsMaxima() bool { return k.norm != nil || k.shape.Activation == PReLU }
+func (k *Block[T]) keepsMaxima() bool { return k.norm != nil || k.shape.Activation.NeedsArgument() }
+
+// activatesFirst reports whether the activation is computed before the pool, because it is
+// not monotonic.
+func (k *Block[T]) activatesFirst() bool {
+	a := k.shape.Activation
+	return a == PReLU || k.shape.pooled() && !a.monotonic()
+}
 
 // keepsAll reports whether the convolution's whole result is stored for Backward.
 func (k *Block[T]) keepsAll() bool { return k.shape.Norm == BatchStatistics && !k.recompute }
@@ -231,7 +241,7 @@ func (k *Block[T]) finish(work *workspace[T], y, convolved []T, span span, w Blo
 	}
 	from := convolved
 	switch {
-	case s.Activation == PReLU: // not monotonic, so it must come before the pool
+	case k.activatesFirst():
 		from = k.activateRows(work, convolved[:span.images*rows*in], w)
 	case k.norm != nil:
 		windows.Scale, windows.Shift = k.norm.scale, k.offset
@@ -250,7 +260,7 @@ func (k *Block[T]) finish(work *workspace[T], y, convolved []T, span span, w Blo
 				windows.Kept = k.maxima[first:][:out]
 			}
 			k.engine.MaxWindows(windows)
-			if s.Activation == PReLU && windows.Kept != nil {
+			if k.activatesFirst() && windows.Kept != nil {
 				gatherMaxima(windows, convolved[at:])
 			}
 			activate(k.pointwise(), windows.Y, windows.Y, nil)
@@ -261,10 +271,10 @@ func (k *Block[T]) finish(work *workspace[T], y, convolved []T, span span, w Blo
 // pointwise returns the activation that is applied after the pool: the monotonic ones
 // commute with it, and MaxWindows itself computes ReLU.
 func (k *Block[T]) pointwise() Activation {
-	if k.shape.Activation == Sigmoid || k.shape.Activation == Tanh {
-		return k.shape.Activation
+	if k.shape.Activation == ReLU || k.activatesFirst() {
+		return Identity
 	}
-	return Identity
+	return k.shape.Activation
 }
 
 // activateRows normalizes and activates rows of the convolution's result.

@@ -43,14 +43,14 @@ func (k *Block[T]) activationGradient(gradient []T, dw BlockWeights[T], w BlockW
 	total := make([]float64, sums+len(dw.Slope))
 	reduceWith(total, pool.Batch, func(work *workspace[T], sum []float64, image int) {
 		y, dy, gradient := y[image*out:][:out], dy[image*out:][:out], gradient[image*out:][:out]
-		if k.shape.Activation == PReLU {
+		if k.shape.Activation.NeedsArgument() {
 			argument := grow(&work.normalized, out)
 			k.argument(argument, k.maxima[image*out:][:out], w)
 			if dw.Slope != nil {
 				addSlope(sum[sums:], argument, dy)
 			}
-			activateBackward(PReLU, gradient, argument, y, dy, w.Slope)
-		} else { // the result of ReLU is zero exactly where its gradient is
+			activateBackward(k.shape.Activation, gradient, argument, y, dy, w.Slope)
+		} else { // the gradients of ReLU and ReLU6 are those at their results
 			activateBackward(k.shape.Activation, gradient, y, y, dy, w.Slope)
 		}
 		if k.norm != nil {

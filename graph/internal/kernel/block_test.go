@@ -112,8 +112,12 @@ func TestBlock(t *testing.T) {
 }
 
 func TestBlockGradient(t *testing.T) {
-	s := BlockShape{Conv: convShape(2, 5, 4, 2, 3, 2, 2, 1, 1), Norm: BatchStatistics, Epsilon: 1e-3, Activation: Tanh, PoolSize: 2, PoolStride: 2}
-	checkGradient(t, block(s, false))
+	for _, a := range []Activation{Tanh, SiLU, GELU} {
+		s := BlockShape{Conv: convShape(2, 5, 4, 2, 3, 2, 2, 1, 1), Norm: BatchStatistics, Epsilon: 1e-3, Activation: a, PoolSize: 2, PoolStride: 2}
+		checkGradient(t, block(s, false))
+		s.PoolSize, s.PoolStride = 0, 0
+		checkGradient(t, block(s, false))
+	}
 }
 
 // A block for evaluation gives the same bits.
@@ -207,6 +211,8 @@ func TestFewImages(t *testing.T) {
 		{Conv: padded(convShape(2, 14, 13, 32, 64, 3, 3, 1, 0), 0, 0, 1, 1), Activation: ReLU},
 		{Conv: padded(convShape(1, 15, 14, 3, 32, 3, 3, 2, 0), 0, 1, 2, 1), Activation: ReLU},
 		{Conv: convShape(4, 9, 9, 5, 3, 4, 3, 2, 2), Norm: GivenStatistics, Epsilon: 1e-3, Activation: Tanh},
+		{Conv: convShape(1, 14, 14, 64, 64, 1, 1, 1, 0), Norm: GivenStatistics, Epsilon: 1e-3, Activation: ReLU6},
+		{Conv: convShape(2, 14, 14, 24, 40, 1, 1, 1, 0), Norm: GivenStatistics, Epsilon: 1e-3, Activation: SiLU},
 	} {
 		t.Run(fmt.Sprintf("%+v", s.Conv), func(t *testing.T) {
 			x, dy := block(s, false).draw(1)

@@ -2,12 +2,13 @@
 // passes and gradients, without graphs or automatic differentiation.
 //
 // The main types are the layers of a convolutional network: Conv, Linear, BatchNorm,
-// MaxPool and AveragePool. Each is made for a shape, keeps the scratch memory that the
-// shape needs, and has the methods Forward and Backward, which may be called any
-// number of times but not by two goroutines at once. Block combines a convolution,
-// batch normalization, an activation and max pooling in one pass over memory.
-// Operations that need no memory of their own are functions: MatMul, Activate,
-// Normalize, PairDistances, AllDistances, ChannelsFirst, ChannelsLast.
+// LayerNorm, MaxPool, AveragePool, GeM and SqueezeExcite. Each is made for a shape, keeps
+// the scratch memory that the shape needs, and has the methods Forward and Backward,
+// which may be called any number of times but not by two goroutines at once. Block
+// combines a convolution, batch normalization, an activation and max pooling in one pass
+// over memory. Operations that need no memory of their own are functions: MatMul,
+// Activate, AddActivate, GlobalAverage, ScaleChannels, ScaleImages, Normalize,
+// PairDistances, AllDistances, ChannelsFirst, ChannelsLast.
 //
 // Images, and all activations between layers, have the shape (batch, height, width,
 // channels) in row-major order. Convolution weights are (filters, channels/groups, height,

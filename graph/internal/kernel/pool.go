@@ -11,11 +11,12 @@ import (
 type PoolShape struct {
 	Batch, Height, Width, Channels int // of the input
 	Size, Stride                   int
+	Padding                        int // of a max pool: rows and columns on each side that are never the maximum
 }
 
 // Output returns the height and width of the result.
 func (s PoolShape) Output() (height, width int) {
-	return (s.Height-s.Size)/s.Stride + 1, (s.Width-s.Size)/s.Stride + 1
+	return (s.Height+2*s.Padding-s.Size)/s.Stride + 1, (s.Width+2*s.Padding-s.Size)/s.Stride + 1
 }
 
 // Validate returns an error if the shape is not valid.
@@ -28,7 +29,10 @@ func (s PoolShape) Validate() error {
 			return err
 		}
 	}
-	if s.Size > s.Height || s.Size > s.Width {
+	if s.Padding < 0 || s.Padding > s.Size/2 { // so that no window has padding only
+		return errors.Errorf("pool padding is %d, it must be from 0 to half of the pool size of %d", s.Padding, s.Size)
+	}
+	if s.Size > s.Height+2*s.Padding || s.Size > s.Width+2*s.Padding {
 		return errors.Errorf("pool window %d×%d is larger than its %d×%d input", s.Size, s.Size, s.Height, s.Width)
 	}
 	if s.Size > 15 { // a position in a window is stored in a byte
@@ -68,14 +72,56 @@ func (s PoolShape) appendOffsets(offsets []int32, row int) []int32 {
 type MaxPool[T Float] struct {
 	shape    PoolShape
 	engine   vector.Engine[T]
-	offsets  []int32
-	position []uint8 // of each result, in its window
+	rows     []poolRange
+	columns  []poolRange
+	offsets  [][][]int32 // of the positions inside the input, by the ranges of rows and columns
+	position []uint8     // of each result, among these positions of its window
+}
+
+// poolRange is a number of neighboring rows, or columns, of windows that have the same
+// positions inside the input: from low to high.
+type poolRange struct {
+	first, count, low, high int
 }
 
 // NewMaxPool returns the layer of a valid shape.
 func NewMaxPool[T Float](s PoolShape) *MaxPool[T] {
 	mustBeValid(s.Validate())
-	return &MaxPool[T]{shape: s, engine: vector.For[T](), offsets: s.offsets(s.Width * s.Channels)}
+	height, width := s.Output()
+	p := &MaxPool[T]{
+		shape: s, engine: vector.For[T](),
+		rows: s.ranges(s.Height, height), columns: s.ranges(s.Width, width),
+	}
+	for _, rows := range p.rows {
+		var list [][]int32
+		for _, columns := range p.columns {
+			var offsets []int32
+			for y := range rows.high - rows.low {
+				for x := range columns.high - columns.low {
+					offsets = append(offsets, int32((y*s.Width+x)*s.Channels))
+				}
+			}
+			list = append(list, offsets)
+		}
+		p.offsets = append(p.offsets, list)
+	}
+	return p
+}
+
+// ranges divides the windows along an axis, of a number of elements of the input and of the
+// result.
+func (s PoolShape) ranges(input, output int) []poolRange {
+	var all []poolRange
+	for i := range output {
+		start := i*s.Stride - s.Padding
+		r := poolRange{first: i, count: 1, low: max(0, -start), high: min(s.Size, input-start)}
+		if last := len(all) - 1; last >= 0 && all[last].low == r.low && all[last].high == r.high {
+			all[last].count++
+			continue
+		}
+		all = append(all, r)
+	}
+	return all
 }
 
 // Forward writes y (batch, output height, output width, channels) and
@@ -83,7 +129,13 @@ func NewMaxPool[T Float](s PoolShape) *MaxPool[T] {
 func (p *MaxPool[T]) Forward(y, x []T) {
 	checkPool(p.shape, y, x)
 	grow(&p.position, len(y))
-	p.eachRow(y, x, p.engine.MaxWindows)
+	// The rows of the result do not depend on each other, so that the threads share one image, too.
+	height, _ := p.shape.Output()
+	step := max(1, ceilDiv(height, 4))
+	chunks := ceilDiv(height, step)
+	divide(p.shape.Batch*chunks, func(w *workspace[T], i int) {
+		p.visit(w, i/chunks, i%chunks*step, min((i%chunks+1)*step, height), y, x, p.engine.MaxWindows)
+	})
 }
 
 // Backward writes the gradient dx, unless it is nil: each dy is added at the position of
@@ -93,26 +145,33 @@ func (p *MaxPool[T]) Backward(dx, dy []T) {
 		return
 	}
 	checkPool(p.shape, dy, dx)
-	clear(dx)
-	p.eachRow(dy, dx, p.engine.ScatterWindows)
+	height, _ := p.shape.Output()
+	divide(p.shape.Batch, func(w *workspace[T], image int) {
+		clear(dx[image*p.shape.input():][:p.shape.input()])
+		// In order, because windows of neighboring rows may overlap.
+		p.visit(w, image, 0, height, dy, dx, p.engine.ScatterWindows)
+	})
 }
 
-// eachRow visits each row of windows, in order within an image, because windows of
-// neighboring rows may overlap.
-func (p *MaxPool[T]) eachRow(y, x []T, visit func(*vector.Windows[T])) {
+// visit visits rows from first to last of the windows of an image.
+func (p *MaxPool[T]) visit(w *workspace[T], image, first, last int, y, x []T, visit func(*vector.Windows[T])) {
 	s := p.shape
 	height, width := s.Output()
-	in, out := s.Width*s.Channels, width*s.Channels
-	divide(s.Batch, func(w *workspace[T], image int) {
-		for row := range height {
-			first := (image*height + row) * out
-			w.windows = vector.Windows[T]{
-				X: x[(image*s.Height+row*s.Stride)*in:], Y: y[first:][:out], Position: p.position[first:][:out],
-				Offsets: p.offsets, Count: width, Step: s.Stride * s.Channels, Channels: s.Channels, Add: true,
+	for i, rows := range p.rows {
+		for row := max(first, rows.first); row < min(last, rows.first+rows.count); row++ {
+			top := image*s.Height + row*s.Stride - s.Padding + rows.low
+			for j, columns := range p.columns {
+				left := columns.first*s.Stride - s.Padding + columns.low
+				at := ((image*height+row)*width + columns.first) * s.Channels
+				size := columns.count * s.Channels
+				w.windows = vector.Windows[T]{
+					X: x[(top*s.Width+left)*s.Channels:], Y: y[at:][:size], Position: p.position[at:][:size],
+					Offsets: p.offsets[i][j], Count: columns.count, Step: s.Stride * s.Channels, Channels: s.Channels, Add: true,
+				}
+				visit(&w.windows)
 			}
-			visit(&w.windows)
 		}
-	})
+	}
 }
 
 // AveragePool computes the mean of each window for each channel.
@@ -121,9 +180,12 @@ type AveragePool[T Float] struct {
 	offsets []int32
 }
 
-// NewAveragePool returns the layer of a valid shape.
+// NewAveragePool returns the layer of a valid shape without padding.
 func NewAveragePool[T Float](s PoolShape) *AveragePool[T] {
 	mustBeValid(s.Validate())
+	if s.Padding != 0 {
+		panic("kernel: an average pool has no padding")
+	}
 	return &AveragePool[T]{s, s.offsets(s.Width * s.Channels)}
 }
 

@@ -53,14 +53,44 @@ func drawPoolShape(t *rapid.T) PoolShape {
 	return s
 }
 
+// drawMaxPoolShape draws a shape with or without padding, which may make the input as large
+// as a window.
+func drawMaxPoolShape(t *rapid.T) PoolShape {
+	s := drawPoolShape(t)
+	s.Padding = rapid.IntRange(0, s.Size/2).Draw(t, "padding")
+	s.Height = rapid.IntRange(s.Size-2*s.Padding, s.Height).Filter(func(v int) bool { return v > 0 }).Draw(t, "less height")
+	return s
+}
+
 func TestMaxPool(t *testing.T) {
-	checkDrawn(t, func(t *rapid.T) subject { return maxPool(drawPoolShape(t)) })
+	checkDrawn(t, func(t *rapid.T) subject { return maxPool(drawMaxPoolShape(t)) })
+}
+
+// The layer after the first convolution of a ResNet, with more channels than a vector has
+// lanes.
+func TestMaxPoolOfResNet(t *testing.T) {
+	check(t, maxPool(PoolShape{Batch: 2, Height: 14, Width: 13, Channels: 35, Size: 3, Stride: 2, Padding: 1}), 1)
+}
+
+// Padding is never the maximum, also of numbers below zero, and not even of −∞.
+func TestMaxPoolIgnoresPadding(t *testing.T) {
+	inf := math.Inf(-1)
+	p := NewMaxPool[float64](PoolShape{Batch: 1, Height: 2, Width: 2, Channels: 1, Size: 3, Stride: 2, Padding: 1})
+	y, dx := make([]float64, 1), make([]float64, 4)
+	p.Forward(y, []float64{inf, -3, -2, inf})
+	p.Backward(dx, []float64{5})
+	near(t, "the result", y, []float64{-2}, 0)
+	near(t, "the gradient", dx, []float64{0, 0, 5, 0}, 0)
+	p.Forward(y, []float64{inf, inf, inf, inf})
+	if p.Backward(dx, []float64{5}); y[0] != inf || dx[0] != 5 {
+		t.Errorf("of −∞ found %v and the gradient %v", y, dx)
+	}
 }
 
 // With few different values, many windows have several maxima.
 func TestMaxPoolTakesTheFirstMaximum(t *testing.T) {
 	checkDrawn(t, func(t *rapid.T) subject {
-		s := maxPool(drawPoolShape(t))
+		s := maxPool(drawMaxPoolShape(t))
 		s.prepare = func(x [][]float64) {
 			for i, v := range x[0] {
 				x[0][i] = math.Round(v)
@@ -90,7 +120,9 @@ func TestAveragePool(t *testing.T) {
 
 func TestPoolGradient(t *testing.T) {
 	s := PoolShape{Batch: 2, Height: 5, Width: 4, Channels: 2, Size: 3, Stride: 1}
-	most := maxPool(s)
+	padded := s
+	padded.Padding = 1
+	most := maxPool(padded)
 	most.prepare = func(x [][]float64) { // no two values are close
 		for i := range x[0] {
 			x[0][i] = float64(i * 37 % len(x[0]))
@@ -106,10 +138,12 @@ func TestPoolShapeValidate(t *testing.T) {
 		t.Errorf("a valid shape: %v", err)
 	}
 	for want, spoil := range map[string]func(s *PoolShape){
-		"channels is 0, it must be at least 1":         func(s *PoolShape) { s.Channels = 0 },
-		"pool stride is 0, it must be at least 1":      func(s *PoolShape) { s.Stride = 0 },
-		"pool window 4×4 is larger than its 3×4 input": func(s *PoolShape) { s.Size = 4 },
-		"pool size is 300, it must be at most 15":      func(s *PoolShape) { s.Size, s.Height, s.Width = 300, 999, 999 },
+		"channels is 0, it must be at least 1":                                func(s *PoolShape) { s.Channels = 0 },
+		"pool stride is 0, it must be at least 1":                             func(s *PoolShape) { s.Stride = 0 },
+		"pool window 4×4 is larger than its 3×4 input":                        func(s *PoolShape) { s.Size = 4 },
+		"pool padding is 2, it must be from 0 to half of the pool size of 3":  func(s *PoolShape) { s.Padding = 2 },
+		"pool padding is -1, it must be from 0 to half of the pool size of 3": func(s *PoolShape) { s.Padding = -1 },
+		"pool size is 300, it must be at most 15":                             func(s *PoolShape) { s.Size, s.Height, s.Width = 300, 999, 999 },
 	} {
 		s := valid
 		spoil(&s)

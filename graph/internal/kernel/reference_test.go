@@ -91,6 +91,16 @@ func naiveActivation(a Activation) operation[float64] {
 					y[i] = 1 / (1 + math.Exp(-v))
 				case Tanh:
 					y[i] = math.Tanh(v)
+				case ReLU6:
+					y[i] = math.Min(math.Max(v, 0), 6)
+				case HardSigmoid:
+					y[i] = math.Min(math.Max(v+3, 0), 6) / 6
+				case HardSwish:
+					y[i] = v * math.Min(math.Max(v+3, 0), 6) / 6
+				case SiLU:
+					y[i] = v / (1 + math.Exp(-v))
+				case GELU:
+					y[i] = v * (1 + math.Erf(v/math.Sqrt2)) / 2
 				}
 			}
 		},
@@ -107,6 +117,17 @@ func naiveActivation(a Activation) operation[float64] {
 					dx[0][i] = dy[i] * y[i] * (1 - y[i])
 				case a == Tanh:
 					dx[0][i] = dy[i] * (1 - y[i]*y[i])
+				case a == ReLU6 && v > 0 && v < 6, a == HardSwish && v >= 3:
+					dx[0][i] = dy[i]
+				case a == HardSigmoid && v > -3 && v < 3:
+					dx[0][i] = dy[i] / 6
+				case a == HardSwish && v > -3:
+					dx[0][i] = dy[i] * (v/3 + 0.5)
+				case a == SiLU:
+					s := 1 / (1 + math.Exp(-v))
+					dx[0][i] = dy[i] * (s + v*s*(1-s))
+				case a == GELU:
+					dx[0][i] = dy[i] * ((1+math.Erf(v/math.Sqrt2))/2 + v*math.Exp(-v*v/2)/math.Sqrt(2*math.Pi))
 				}
 			}
 		},
@@ -125,7 +146,11 @@ func naivePool(s PoolShape, choose func(window []float64) (weights []float64)) o
 						var values []float64
 						for ky := range s.Size {
 							for kx := range s.Size {
-								i := ((image*s.Height+oy*s.Stride+ky)*s.Width+ox*s.Stride+kx)*s.Channels + c
+								row, column := oy*s.Stride+ky-s.Padding, ox*s.Stride+kx-s.Padding
+								if row < 0 || row >= s.Height || column < 0 || column >= s.Width {
+									continue
+								}
+								i := ((image*s.Height+row)*s.Width+column)*s.Channels + c
 								indices, values = append(indices, i), append(values, x[i])
 							}
 						}

@@ -10,7 +10,7 @@ import (
 // writeElements writes the loops over elements of arrays of one length.
 func writeElements(c *code) {
 	c.routine("add", "(y, x *float32, n int)")
-	c.elementwise([]string{"y", "x"}, func(p part, y, x, _ reg.GPVirtual) {
+	c.elementwise([]string{"y", "x"}, 4, func(p part, y, x, _ reg.GPVirtual) {
 		sum := p.load(y)
 		c.VADDPS(p.load(x), sum, sum)
 		p.store(sum, y)
@@ -18,7 +18,7 @@ func writeElements(c *code) {
 
 	c.routine("scale", "(y, x *float32, n int, factor float32)")
 	factor := c.everywhere("factor")
-	c.elementwise([]string{"y", "x"}, func(p part, y, x, _ reg.GPVirtual) {
+	c.elementwise([]string{"y", "x"}, 4, func(p part, y, x, _ reg.GPVirtual) {
 		v := p.load(x)
 		c.VMULPS(factor, v, v)
 		p.store(v, y)
@@ -26,7 +26,7 @@ func writeElements(c *code) {
 
 	c.routine("addDifference", "(dx, x, y *float32, n int, factor float32)")
 	factor = c.everywhere("factor")
-	c.elementwise([]string{"dx", "x", "y"}, func(p part, dx, x, y reg.GPVirtual) {
+	c.elementwise([]string{"dx", "x", "y"}, 4, func(p part, dx, x, y reg.GPVirtual) {
 		difference, sum := p.load(x), p.load(dx)
 		c.VSUBPS(p.load(y), difference, difference)
 		c.VFMADD231PS(difference, factor, sum)
@@ -35,7 +35,7 @@ func writeElements(c *code) {
 
 	c.routine("relu", "(y, x *float32, n int)")
 	zero := c.zeros()
-	c.elementwise([]string{"y", "x"}, func(p part, y, x, _ reg.GPVirtual) {
+	c.elementwise([]string{"y", "x"}, 4, func(p part, y, x, _ reg.GPVirtual) {
 		v := p.load(x)
 		c.VMAXPS(v, zero, v) // if one operand is NaN it returns the second source, which is v
 		c.VADDPS(zero, v, v) // likewise for zero and minus zero, and this turns minus zero into zero
@@ -44,7 +44,7 @@ func writeElements(c *code) {
 
 	c.routine("reluGradient", "(dx, x, dy *float32, n int)")
 	zero = c.zeros()
-	c.elementwise([]string{"dx", "x", "dy"}, func(p part, dx, x, dy reg.GPVirtual) {
+	c.elementwise([]string{"dx", "x", "dy"}, 4, func(p part, dx, x, dy reg.GPVirtual) {
 		v, slope := p.load(x), p.load(dy)
 		if c.wide() {
 			above := c.K()
@@ -58,14 +58,14 @@ func writeElements(c *code) {
 	})
 }
 
-// elementwise writes a loop over n elements of two or three arrays, and the end of the
-// function.
-func (c *code) elementwise(names []string, body func(p part, first, second, third reg.GPVirtual)) {
+// elementwise writes a loop over n elements of two or three arrays, several vectors at a
+// time, and the end of the function.
+func (c *code) elementwise(names []string, several int, body func(p part, first, second, third reg.GPVirtual)) {
 	arrays := make([]reg.GPVirtual, 3)
 	for i, name := range names {
 		arrays[i] = c.argument(name)
 	}
-	c.eachVector(c.argument("n"), 4, arrays[:len(names)], func(p part) {
+	c.eachVector(c.argument("n"), several, arrays[:len(names)], func(p part) {
 		body(p, arrays[0], arrays[1], arrays[2])
 	})
 	c.end()

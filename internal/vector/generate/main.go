@@ -5,11 +5,11 @@
 //
 // For amd64 it uses avo, with one source for AVX2 and AVX-512: the type code (machine.go)
 // writes instructions for vectors of either size, the tiles of the matrix products are in
-// rows.go, outer.go, peaks.go and depthwise.go, and the other loops in elements.go, channels.go,
-// windows.go and winograd.go. For arm64, which avo does not support, the type text (neon.go)
-// writes the assembly as text; see the files that begin with neon. Begin reading with
-// elements.go and vectors.go. A test checks that the files of package vector are those that
-// this command writes.
+// rows.go, outer.go, peaks.go and depthwise.go, and the other loops in elements.go,
+// activations.go, channels.go, windows.go and winograd.go. For arm64, which avo does not
+// support, the type text (neon.go) writes the assembly as text; see the files that begin with
+// neon. Begin reading with elements.go and vectors.go. A test checks that the files of package
+// vector are those that this command writes.
 package main
 
 import (
@@ -69,6 +69,7 @@ var units = []struct {
 	{"depthwise", []func(*code){writeDepthwise}},
 	{"windows", []func(*code){writeWindows}},
 	{"elements", []func(*code){writeElements, writeDistances, writeTranspose, writeUpdates, writeCeiling}},
+	{"activations", []func(*code){writeActivations}},
 	{"channels", []func(*code){writeChannels, writeSums}},
 	{"winograd", []func(*code){writeWinograd}},
 }

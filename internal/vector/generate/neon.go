@@ -20,6 +20,7 @@ var neonUnits = []struct {
 	{"depthwise", []func(*text){neonDepthwise}},
 	{"windows", []func(*text){neonWindows}},
 	{"elements", []func(*text){neonElements, neonDistances, neonTranspose}},
+	{"activations", []func(*text){neonActivations}},
 	{"channels", []func(*text){neonChannels, neonSums}},
 }
 
@@ -47,6 +48,7 @@ func neonFiles() map[string][]byte {
 type text struct {
 	strings.Builder
 	labels       int
+	table        general  // the argument of that name
 	declarations []string // of functions that are not in the table of tiles
 }
 
@@ -168,10 +170,14 @@ var (
 	add          = instruction{"FADD", "4S", "4S", 0x4e20d400}
 	subtract     = instruction{"FSUB", "4S", "4S", 0x4ea0d400}
 	multiply     = instruction{"FMUL", "4S", "4S", 0x6e20dc00}
+	divide       = instruction{"FDIV", "4S", "4S", 0x6e20fc00}
+	minimum      = instruction{"FMIN", "4S", "4S", 0x4ea0f400} // NaN if either is
 	maximum      = instruction{"FMAX", "4S", "4S", 0x4e20f400} // NaN if either is
 	addPairs     = instruction{"FADDP", "4S", "4S", 0x6e20d400}
 	atLeast      = instruction{"FCMGE", "4S", "4S", 0x6e20e400} // false if either is NaN, like all comparisons
 	equal        = instruction{"FCMEQ", "4S", "4S", 0x4e20e400}
+	absolute     = instruction{"FABS", "4S", "4S", 0x4ea0f800}  // unary
+	signs        = instruction{"SSHR", "4S", "4S", 0x4f210400}  // by 31: all bits are the sign, unary
 	negate       = instruction{"FNEG", "4S", "4S", 0x6ea0f800}  // unary
 	atMostZero   = instruction{"FCMLE", "4S", "4S", 0x6ea0d800} // unary
 	add64        = instruction{"FADD", "2D", "2D", 0x4e60d400}
@@ -193,12 +199,15 @@ func (t *text) vectors(i instruction, x, y, to vector) {
 
 // unary writes to = instruction(x).
 func (t *text) unary(i instruction, x, to vector) {
-	zero := ""
-	if i == atMostZero {
-		zero = ", #0.0"
+	operand := ""
+	switch i {
+	case atMostZero:
+		operand = ", #0.0"
+	case signs:
+		operand = ", #31"
 	}
 	t.word(i.word|uint32(x)<<5|uint32(to),
-		"%s V%d.%s, V%d.%s", i.name, to, i.lanes, x, fmt.Sprint(i.fromLanes, zero))
+		"%s V%d.%s, V%d.%s", i.name, to, i.lanes, x, fmt.Sprint(i.fromLanes, operand))
 }
 
 // chunk is the number of elements that a loop processes at a time: two vectors, one, or a
@@ -290,13 +299,14 @@ const (
 
 // loop describes a function that processes arrays element by element, in rows of n elements.
 // Its arguments are pointers to all arrays, n, the number of rows if there are channels, and
-// the factor if there is one.
+// the factor or the table of constants if there is one.
 type loop struct {
 	name     string
 	to       string   // the array that is written
 	elements []string // arrays that are read, row after row
 	channels []string // arrays of one row, which are read again for each row
 	factor   bool
+	table    bool
 	body     func(in []vector) vector // returns the register of the result
 }
 
@@ -313,7 +323,11 @@ func (t *text) loop(l loop) {
 	if l.factor {
 		arguments = append(arguments, "factor float32")
 	}
+	if l.table {
+		arguments = append(arguments, "table *float32")
+	}
 	registers := t.begin(l.name, arguments, "")
+	t.table = registers["table"]
 	t.zero(neonZero)
 
 	// Reading and writing advance separate pointers.

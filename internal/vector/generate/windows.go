@@ -246,10 +246,12 @@ func (w *windows) ifLeft(bit int, body func()) {
 
 // Predicates of comparisons; none signals a NaN.
 const (
-	unordered = 0x03
-	ordered   = 0x07
-	atMost    = 0x12
-	notAtMost = 0x16 // or unordered
+	unordered  = 0x03
+	ordered    = 0x07
+	atMost     = 0x12
+	notAtMost  = 0x16 // or unordered
+	notAtLeast = 0x19 // or unordered
+	notBelow   = 0x1d
 )
 
 // writeWindows writes max pooling and its gradient.
