@@ -16,7 +16,7 @@ import (
 // embedCommand computes the embeddings of images.
 type embedCommand struct {
 	Images []string `arg:"" placeholder:"IMAGE" help:"Images or folders of images."`
-	Model  string   `placeholder:"MODEL" help:"Model file, run folder or name of a bundled model (${zoo}). Default: omniglot, if it suits the images."`
+	Model  string   `placeholder:"MODEL" help:"Model file, run folder or name of a bundled model (${zoo}). Default: photo for photographs, omniglot for drawings."`
 	Out    string   `required:"" placeholder:"FILE" help:"Output file: FILE.npy (NumPy) or FILE.csv."`
 }
 
@@ -97,7 +97,7 @@ func sayIgnored(c *console, ignored imaging.Skipped) {
 type compareCommand struct {
 	A     string `arg:"" placeholder:"A.png" help:"First image."`
 	B     string `arg:"" placeholder:"B.png" help:"Second image."`
-	Model string `placeholder:"MODEL" help:"Model file, run folder or name of a bundled model (${zoo}). Default: omniglot, if it suits the images."`
+	Model string `placeholder:"MODEL" help:"Model file, run folder or name of a bundled model (${zoo}). Default: photo for photographs, omniglot for drawings."`
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
@@ -108,7 +108,7 @@ func (compareCommand) Help() string {
 Example:
   likeness compare a.png b.png --model runs/mnist-contrastive-20250101-120000
 
-Without --model it uses the bundled model omniglot, which was trained on handwritten characters (dark ink on light paper, cropped to the ink), and rejects images of other kinds.`
+Without --model it uses a bundled model: photo for photographs, or omniglot for drawings, which was trained on handwritten characters (dark ink on light paper, cropped to the ink). If the two images are not clearly of one kind, choose a model with --model.`
 }
 
 // answer is the JSON output of compare.
@@ -125,7 +125,7 @@ type answer struct {
 
 // Run compares.
 func (k *compareCommand) Run(c *console) error {
-	model, file, err := loadModel(c, k.Model)
+	model, file, err := loadModel(c, k.Model, k.A, k.B)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (k *compareCommand) Run(c *console) error {
 	for i, img := range []image.Image{a, b} { // each must suit by itself
 		traits := []retrieval.Traits{retrieval.MeasureImage(model.Preprocessing, img)}
 		if k.Model == "" {
-			if err := suits(model, traits); err != nil {
+			if err := suits(model, strings.TrimPrefix(file, "zoo/"), traits); err != nil {
 				return err
 			}
 		} else if err := retrieval.CheckTraits(model.Preprocessing, traits); err != nil {
@@ -169,39 +169,53 @@ func (k *compareCommand) Run(c *console) error {
 	return err
 }
 
-// loadModel loads the model that a path means: a file, a run folder or a model of the
-// zoo by its name. If it is empty, it is the default of the zoo, which must suit the
-// images, and the console says so: never a run folder that happens to be there.
+// loadModel loads the model that a path means: a file, a run folder or a bundled model by
+// its name. If it is empty, it is the bundled model for the kind of the images, and the
+// console says which and why: never a run folder that happens to be there.
 func loadModel(c *console, path string, images ...string) (*likeness.Model, string, error) {
 	if path == "" {
-		c.say("model        %s of the zoo (choose another with --model, or train one with likeness train)", zoo.Default)
-		return defaultModel(c, images)
+		model, name, reason, err := chosenModel(c, images)
+		if err == nil {
+			c.say("model        %s: %s (--model chooses another)", strings.TrimPrefix(name, "zoo/"), reason)
+		}
+		return model, name, err
 	}
 	model, name, err := run.LoadModel(path)
 	return model, name, errors.WithMessage(err, "--model")
 }
 
-// defaultModel loads the default model of the zoo, which must suit the images, of which
-// there may be none.
-func defaultModel(c *console, images []string) (*likeness.Model, string, error) {
-	model, name, err := run.LoadModel("zoo/" + zoo.Default)
-	if err != nil {
-		return nil, "", err
+// chosenModel loads the bundled model for the kind of the images, which must suit them, and
+// says why.
+func chosenModel(c *console, images []string) (model *likeness.Model, name, reason string, err error) {
+	choice := zoo.Choice{Name: zoo.Default, Reason: "the default"}
+	if len(images) > 0 {
+		if choice, err = zoo.Choose(c, images); err != nil {
+			if c.Err() != nil {
+				return nil, "", "", errInterrupted
+			}
+			if errors.Is(err, zoo.ErrUndecided) {
+				err = errors.Errorf("%v: choose a model with --model (%s for photographs, %s for drawings; bundled: %s), or train one with likeness train", err, zoo.Photo, zoo.Default, strings.Join(zoo.Names(), ", "))
+			}
+			return nil, "", "", err
+		}
+	}
+	if model, name, err = run.LoadModel("zoo/" + choice.Name); err != nil {
+		return nil, "", "", err
 	}
 	traits, err := examine(c, model, images)
 	if err != nil {
-		return nil, "", err
+		return nil, "", "", err
 	}
-	return model, name, suits(model, traits)
+	return model, name, choice.Reason, suits(model, choice.Name, traits)
 }
 
-// suits refuses images that the default model is not made for.
-func suits(model *likeness.Model, traits []retrieval.Traits) error {
+// suits refuses images that a bundled model is not made for.
+func suits(model *likeness.Model, name string, traits []retrieval.Traits) error {
 	err := retrieval.CheckTraits(model.Preprocessing, traits)
 	if err == nil {
 		return nil
 	}
-	return errors.Errorf("the images do not suit the model zoo/%s: %v; choose another model with --model (the zoo has %s), train one with likeness train, or use this one with --model %s", zoo.Default, err, strings.Join(zoo.Names(), ", "), zoo.Default)
+	return errors.Errorf("the images do not suit the model zoo/%s: %v; choose another model with --model (bundled: %s), train one with likeness train, or use this one with --model %s", name, err, strings.Join(zoo.Names(), ", "), name)
 }
 
 // examine measures some of the images, for what model they are. An image that cannot be

@@ -71,13 +71,13 @@ func galleryModel(c *console, path string, description gallery.Description) (fou
 	return model, errors.WithMessagef(err, "the model of gallery %s (specify where it is now with --model)", path)
 }
 
-// newGalleryModel is the model of a new gallery for which none is named; see defaultModel.
+// newGalleryModel is the model of a new gallery for which none is named; see chosenModel.
 func newGalleryModel(c *console, images []string) (foundModel, error) {
-	model, name, err := defaultModel(c, images)
+	model, name, reason, err := chosenModel(c, images)
 	if err != nil {
 		return foundModel{}, err
 	}
-	return foundModel{model, name, "the default (choose another with --model)"}, nil
+	return foundModel{model, name, reason + " (--model chooses another)"}, nil
 }
 
 // loadNamed loads a model by a name that a user gives or a gallery keeps.
@@ -125,7 +125,7 @@ type enrollCommand struct {
 	Images  []string      `arg:"" optional:"" placeholder:"IMAGE" help:"Images or folders of images."`
 	Folder  string        `placeholder:"DIR" help:"Enroll all classes of a folder with one folder of images per class, instead of CLASS and IMAGE."`
 	Gallery string        `required:"" placeholder:"FILE" help:"Gallery file, which is created if it does not exist."`
-	Model   string        `placeholder:"MODEL" help:"Model of a new gallery: a model file, a run folder or the name of a bundled model (${zoo}). Default: omniglot, if it suits the images. An existing gallery keeps its model."`
+	Model   string        `placeholder:"MODEL" help:"Model of a new gallery: a model file, a run folder or the name of a bundled model (${zoo}). Default: photo for photographs, omniglot for drawings. An existing gallery keeps its model."`
 	Rule    string        `placeholder:"RULE" help:"Distance between an image and a class in a new gallery: nearest (to the nearest example, the default) or prototype (to the mean of the examples)."`
 	Wait    time.Duration `default:"1m" placeholder:"TIME" help:"Maximum time to wait while another process has the gallery open, such as 30s or 5m. [1m]"`
 }

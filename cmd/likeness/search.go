@@ -141,7 +141,7 @@ func (m matches) rows() []plot.Row {
 // lookup is what near-duplicates and search have in common: a model and the images of a
 // folder.
 type lookup struct {
-	Model      string `placeholder:"MODEL" help:"Model file, run folder or name of a bundled model (${zoo}). Default: omniglot, if it suits the images."`
+	Model      string `placeholder:"MODEL" help:"Model file, run folder or name of a bundled model (${zoo}). Default: photo for photographs, omniglot for drawings."`
 	Force      bool   `help:"Use the model even if it was not trained on images of this kind."`
 	SkipBroken bool   `help:"Skip files that cannot be decoded as images, and list them."`
 	Sheet      string `placeholder:"FILE.png" help:"Also write the result as a contact sheet."`
@@ -174,7 +174,7 @@ func (l lookup) prepare(c *console, folder string) (model *likeness.Model, name 
 	if files, err = imageFiles(c, []string{folder}); err != nil {
 		return nil, "", nil, err
 	}
-	if model, name, err = loadModel(c, l.Model); err != nil { // embed examines the images
+	if model, name, err = loadModel(c, l.Model, files...); err != nil { // embed examines the images
 		return nil, "", nil, err
 	}
 	if l.Model != "" { // loadModel says which it chose itself

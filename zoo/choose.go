@@ -1,0 +1,73 @@
+package zoo
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/likeness-go/likeness/retrieval"
+	"github.com/pkg/errors"
+)
+
+// Photo is the name of the model for photographs.
+const Photo = "photo"
+
+// ErrUndecided is the error of Choose for images that are neither photographs nor drawings.
+var ErrUndecided = errors.New("the images are neither clearly photographs nor clearly drawings")
+
+// The limits of Choose, for the larger of the shares of pixels that are colored and that are
+// halftones (retrieval.Traits).
+const (
+	maxDrawing = 0.10 // of a drawing
+	minPhoto   = 0.20 // of a photograph, more than this
+	// agreement is the smallest share of the chosen kind among the images of either kind.
+	agreement = 0.8
+)
+
+// sampled is the number of images that Choose measures, evenly spaced.
+const sampled = 100
+
+// Choice is the model that suits some images, and why.
+type Choice struct {
+	Name   string // Photo or Default
+	Reason string // such as "of 100 images examined, 96 are photographs and 1 drawings"
+}
+
+// Choose returns the model for image files: Photo for photographs, Default for drawings of
+// dark ink on light paper. It measures up to 100 of the files, evenly spaced. In a
+// photograph more than 20 % of the pixels are colored or halftones, in a drawing at most
+// 10 %. At least half of the images must be of the chosen kind, and at most a fifth of those
+// that are of either kind of the other one; otherwise the error wraps ErrUndecided. Errors
+// of opening and reading files, and that of the context, are returned; files that cannot be
+// decoded are passed over.
+func Choose(ctx context.Context, files []string) (Choice, error) {
+	drawings, err := Load(Default)
+	if err != nil {
+		return Choice{}, err
+	}
+	traits, err := retrieval.MeasureFiles(ctx, drawings.Preprocessing, files, sampled)
+	if err != nil {
+		return Choice{}, err
+	}
+	var photo, drawing int
+	for _, t := range traits {
+		switch share := max(t.Colored, t.Halftone); {
+		case share > minPhoto:
+			photo++
+		case share <= maxDrawing:
+			drawing++
+		}
+	}
+	enough := func(kind int) bool {
+		return kind > 0 && 2*kind >= len(traits) && float64(kind) >= agreement*float64(photo+drawing)
+	}
+	found := fmt.Sprintf("of %d images examined, %d are photographs and %d drawings", len(traits), photo, drawing)
+	switch {
+	case len(traits) == 0:
+		return Choice{}, errors.Wrap(ErrUndecided, "no image could be read")
+	case enough(photo):
+		return Choice{Photo, found}, nil
+	case enough(drawing):
+		return Choice{Default, found}, nil
+	}
+	return Choice{}, errors.Wrap(ErrUndecided, found)
+}
