@@ -1,6 +1,6 @@
 """The PyTorch peer of benchmarks/peers/backbones.
 
-    python benchmarks/peers/backbones.py NETWORK SIZE BATCH FOLDER
+    python benchmarks/peers/backbones.py NETWORK SIZE BATCH SEED FOLDER
 
 It builds the network of torchvision, or of the package efficientnet-lite-pytorch, in
 float64 without its classifier, with random weights and random running statistics, and
@@ -81,9 +81,9 @@ def bare(name):
 
 
 def main():
-    name, size, batch, folder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), pathlib.Path(sys.argv[4])
+    name, (size, batch, seed), folder = sys.argv[1], map(int, sys.argv[2:5]), pathlib.Path(sys.argv[5])
     torch.set_num_threads(2)
-    generator = torch.Generator().manual_seed(1)
+    generator = torch.Generator().manual_seed(seed)
     network = build(name, size)
     randomize(network, generator)
     tensors = {f"weight {bare(k)}": v.clone() for k, v in network.state_dict().items() if v.is_floating_point()}
