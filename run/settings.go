@@ -52,7 +52,8 @@ type Settings struct {
 	Backbone  string         `toml:"backbone" of:"network from" group:"Network" placeholder:"NAME" help:"Network that embeds images: ${backbones}; or a .toml file that lists its blocks."`
 	Width     int            `toml:"width" of:"backbone network from" group:"Network" placeholder:"N" help:"Number of filters in the layers of conv4, conv7, lenet and residual."`
 	BatchNorm bool           `toml:"batch_norm" of:"backbone network from" group:"Network" negatable:"" help:"Batch normalization in conv4."`
-	Features  int            `toml:"features" of:"backbone network from" group:"Network" placeholder:"N" help:"Embedding dimension of hadsell and lenet; or, with --from, of a new last layer."`
+	Features  int            `toml:"features" of:"backbone network from" group:"Network" placeholder:"N" help:"Embedding dimension of hadsell, lenet and the networks for photographs; or, with --from, of a new last layer."`
+	Pooling   string         `toml:"pooling" of:"backbone network from" group:"Network" placeholder:"NAME" help:"Pooling of the networks for photographs: average or gem."`
 	From      string         `toml:"from" of:"backbone network" group:"Network" placeholder:"MODEL" help:"Fine-tune: start from the network and weights of a model.safetensors or of a run folder."`
 	Normalize bool           `toml:"normalize" of:"backbone network from" group:"Network" help:"Scale each embedding to length 1."`
 	Freeze    List           `toml:"freeze" group:"Network" placeholder:"LAYER" help:"Layers whose weights are not trained: conv1, conv[12].weight, …"`

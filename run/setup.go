@@ -174,7 +174,7 @@ func (s Settings) inputSize() (imaging.Size, error) {
 // network is the backbone for images of the size.
 func (s Settings) network(size imaging.Size) (backbone.Network, error) {
 	if s.Network == nil {
-		network, err := backbone.Named(s.Backbone, backbone.Options{Size: size, Width: s.Width, BatchNorm: s.BatchNorm, Features: s.Features})
+		network, err := backbone.Named(s.Backbone, backbone.Options{Size: size, Width: s.Width, BatchNorm: s.BatchNorm, Features: s.Features, Pooling: s.Pooling})
 		if s.Normalize {
 			network.Blocks = append(network.Blocks, graph.Normalize{})
 		}
@@ -183,7 +183,7 @@ func (s Settings) network(size imaging.Size) (backbone.Network, error) {
 	for _, option := range []struct {
 		flag  string
 		given bool
-	}{{"--width", s.Width != 0}, {"--batch-norm", s.BatchNorm}, {"--features", s.Features != 0 && s.From == ""}, {"--normalize", s.Normalize}} {
+	}{{"--width", s.Width != 0}, {"--batch-norm", s.BatchNorm}, {"--pooling", s.Pooling != ""}, {"--features", s.Features != 0 && s.From == ""}, {"--normalize", s.Normalize}} {
 		if option.given {
 			return backbone.Network{}, errors.Errorf("%s: a network that is a list of blocks has no such option: change the blocks", option.flag)
 		}

@@ -29,7 +29,7 @@ const sampled = 100
 // Choice is the model that suits some images, and why.
 type Choice struct {
 	Name   string // Photo or Default
-	Reason string // such as "of 100 images examined, 96 are photographs and 1 drawings"
+	Reason string // such as "96 of 100 images examined are photographs"
 }
 
 // Choose returns the model for image files: Photo for photographs, Default for drawings of
@@ -60,14 +60,13 @@ func Choose(ctx context.Context, files []string) (Choice, error) {
 	enough := func(kind int) bool {
 		return kind > 0 && 2*kind >= len(traits) && float64(kind) >= agreement*float64(photo+drawing)
 	}
-	found := fmt.Sprintf("of %d images examined, %d are photographs and %d drawings", len(traits), photo, drawing)
 	switch {
 	case len(traits) == 0:
 		return Choice{}, errors.Wrap(ErrUndecided, "no image could be read")
 	case enough(photo):
-		return Choice{Photo, found}, nil
+		return Choice{Photo, fmt.Sprintf("%d of %d images examined are photographs", photo, len(traits))}, nil
 	case enough(drawing):
-		return Choice{Default, found}, nil
+		return Choice{Default, fmt.Sprintf("%d of %d images examined are drawings", drawing, len(traits))}, nil
 	}
-	return Choice{}, errors.Wrap(ErrUndecided, found)
+	return Choice{}, errors.Wrapf(ErrUndecided, "of %d images examined %d are photographs and %d are drawings", len(traits), photo, drawing)
 }

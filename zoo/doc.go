@@ -1,7 +1,9 @@
 // Package zoo contains trained models that are embedded in the program, so that images
 // can be compared without any file.
 //
-// [Names] lists the models and [Load] returns one. The model card of each, NAME.md in the
+// [Names] lists the models and [Load] returns one. [Choose] finds the one for the kind of
+// given images: photographs or drawings. The model card of each, NAME.md in the
 // folder of this package, describes its training data, protocol, accuracy and limits, and
-// names the command that trained it.
+// names the command that made it. [License] returns the license of weights that others
+// published.
 package zoo

@@ -2,18 +2,20 @@ package zoo
 
 import (
 	"embed"
+	"io/fs"
 	"strings"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/internal/wording"
 )
 
-//go:embed *.safetensors
+//go:embed *.safetensors *.LICENSE *.NOTICE
 var files embed.FS
 
 const modelSuffix = ".safetensors"
 
-// Default is the name of the model that is used if none is chosen.
+// Default is the name of the model for drawings, which is used if none is chosen and the
+// images do not decide; see Choose.
 const Default = "omniglot"
 
 // Names returns the names of the models in alphabetical order.
@@ -39,4 +41,20 @@ func Load(name string) (*likeness.Model, error) {
 		return nil, wording.Unknown("model", name, Names())
 	}
 	return likeness.Read(data, "zoo/"+name+modelSuffix)
+}
+
+// License returns the notice and the license of a model whose weights others have published;
+// it is empty for the models that this project trained, which are under its own license. An
+// unknown name is an error that suggests the most similar one.
+func License(name string) (string, error) {
+	if _, err := fs.Stat(files, name+modelSuffix); err != nil {
+		return "", wording.Unknown("model", name, Names())
+	}
+	var texts []string
+	for _, suffix := range []string{".NOTICE", ".LICENSE"} {
+		if text, err := files.ReadFile(name + suffix); err == nil {
+			texts = append(texts, string(text))
+		}
+	}
+	return strings.Join(texts, "\n"), nil
 }

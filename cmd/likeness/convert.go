@@ -23,6 +23,7 @@ type importCommand struct {
 	Width     int       `placeholder:"N" help:"Number of filters in the layers of conv4, conv7, lenet and residual."`
 	BatchNorm bool      `help:"Batch normalization in conv4."`
 	Features  int       `placeholder:"N" help:"Embedding dimension of hadsell and lenet; of the networks for photographs, that of a new layer at the end."`
+	Pooling   string    `placeholder:"NAME" help:"Pooling of the networks for photographs: average (the default) or gem."`
 	Size      string    `placeholder:"HxWxC" help:"Input size, such as 28x28x1, if the network takes images of any size. Default for the networks for photographs: 224x224x3."`
 	Mapping   string    `placeholder:"FILE" help:"TOML file that maps tensors to weights. Default: by published names, by name or by order."`
 	Head      string    `placeholder:"NAME" help:"Distance between two embeddings: l2, squared-l2, l1, weighted-l1 or cosine. Default: cosine for the networks for photographs, l2 for others."`
@@ -113,7 +114,7 @@ func (i *importCommand) refuseSource() error {
 // a normalization and a head that they are used with, unless flags name others.
 func (i *importCommand) model() (*likeness.Model, error) {
 	standard, published := pytorch.Preprocessing(i.Backbone)
-	settings := run.Settings{Backbone: i.Backbone, Width: i.Width, BatchNorm: i.BatchNorm, Features: i.Features, Size: i.Size}
+	settings := run.Settings{Backbone: i.Backbone, Width: i.Width, BatchNorm: i.BatchNorm, Features: i.Features, Pooling: i.Pooling, Size: i.Size}
 	preprocessing := imaging.Preprocessing{Invert: i.Invert, Mean: i.Mean, StdDev: i.Std}
 	headName := "l2"
 	if published {

@@ -256,7 +256,7 @@ func TestExport(t *testing.T) {
 func TestExportOfTheZoo(t *testing.T) {
 	inFolder(t)
 	_, said := tool(t, "export", "--onnx", "network.onnx")
-	for _, want := range []string{"omniglot of the zoo", "cut to the ink before", "1.15 times"} {
+	for _, want := range []string{"omniglot: the default", "cut to the ink before", "1.15 times"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("want %q in\n%s", want, said)
 		}

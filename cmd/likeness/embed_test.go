@@ -168,7 +168,7 @@ func TestCompare(t *testing.T) {
 	write(t, "a.png", encode(t, ring(50)))
 	write(t, "b.png", encode(t, cross(50)))
 	stdout, stderr := tool(t, "compare", "a.png", "b.png")
-	if !strings.Contains(stdout, "distance 0.") || !strings.Contains(stderr, "omniglot of the zoo") {
+	if !strings.Contains(stdout, "distance 0.") || !strings.Contains(stderr, "omniglot: 2 of 2 images examined are drawings") {
 		t.Errorf("without a model: %s%s", stdout, stderr)
 	}
 	if named, _ := tool(t, "compare", "a.png", "b.png", "--model", "omniglot"); named != stdout {
@@ -200,15 +200,18 @@ func TestCompare(t *testing.T) {
 	distance := fmt.Sprintf("distance %.4f  ", comparison.Distance)
 
 	// A run folder that happens to be there is not asked.
-	if found, stderr := tool(t, "compare", "a.png", "b.png"); found != stdout || !strings.Contains(stderr, "omniglot of the zoo") {
+	if found, stderr := tool(t, "compare", "a.png", "b.png"); found != stdout || !strings.Contains(stderr, "omniglot: 2 of 2 images examined are drawings") {
 		t.Errorf("without a model, beside run folders: %s%s, want %s", found, stderr, stdout)
 	}
 	if stdout, _ := tool(t, "compare", "a.png", "b.png", "--model", "runs/strict"); stdout != distance+"threshold 0.0000  different\n" {
 		t.Errorf("by the strict model: %s", stdout)
 	}
 	write(t, "photo.png", red(t, 12))
-	if code, _, stderr := runTool("compare", "a.png", "photo.png"); code != failure || !strings.Contains(stderr, "colored") || !strings.Contains(stderr, "--model") {
-		t.Errorf("a photograph by the zoo's model: code %d, %s", code, stderr)
+	if code, _, stderr := runTool("compare", "a.png", "photo.png"); code != failure || !strings.Contains(stderr, "1 are photographs and 1 are drawings") || !strings.Contains(stderr, "--model") {
+		t.Errorf("a drawing and a photograph: code %d, %s", code, stderr)
+	}
+	if stdout, stderr := tool(t, "compare", "photo.png", "photo.png", "--json"); !strings.Contains(stdout, `"model": "zoo/photo"`) || !strings.Contains(stdout, `"distance": 0,`) || !strings.Contains(stderr, "photo: 2 of 2 images examined are photographs") {
+		t.Errorf("two photographs: %s%s", stdout, stderr)
 	}
 	if stdout, stderr := tool(t, "compare", "a.png", "b.png", "--model", "runs/lenient"); stdout != distance+"threshold 1000000.0000  same\n" || stderr != "" {
 		t.Errorf("by the lenient model: %s%s", stdout, stderr)

@@ -167,7 +167,7 @@ func TestGalleryFindsItsModel(t *testing.T) {
 	saveModel(t, filepath.Join("runs", "newer", "model.safetensors"), nil)
 	write(t, "a.png", drawing(t, 30))
 	_, said := tool(t, "enroll", "a", "a.png", "--gallery", "zoo.gallery")
-	printed(t, "enroll by the zoo's model says", said, `model        zoo/omniglot, the default \(choose another with --model\)\n`)
+	printed(t, "enroll by the zoo's model says", said, `model        zoo/omniglot, 1 of 1 images examined are drawings \(--model chooses another\)\n`)
 	_, said = tool(t, "enroll", "b", "../bars/bar0/0.png", "--gallery", "zoo.gallery")
 	printed(t, "enroll again says", said, `model        zoo/omniglot, the gallery's own\n`)
 	out, _ := tool(t, "identify", "a.png", "--gallery", "zoo.gallery")
@@ -203,6 +203,7 @@ func TestGalleryRefusals(t *testing.T) {
 	defer opened.Close()
 	in := func(file string, args ...string) []string { return append(args, "--gallery", file) }
 	const image = "bars/bar1/0.png"
+	write(t, "gray.png", encode(t, halftones(0.15)))
 	for name, test := range map[string]struct {
 		code int
 		say  []string
@@ -235,7 +236,7 @@ func TestGalleryRefusals(t *testing.T) {
 		"class not UTF-8":    {failure, []string{`invalid class name "caf\xe9"`, "UTF-8"}, in("new.gallery", "enroll", "caf\xe9", image, "--model", "run")},
 		"class in a folder":  {failure, []string{`invalid class name "\u202egnp"`, `image "odd/\u202egnp/1.png"`}, in("new.gallery", "enroll", "--folder", "odd", "--model", "run")},
 		"class of nothing":   {misuse, []string{"<class>", "empty"}, in("new.gallery", "enroll", "", image, "--model", "run")},
-		"unsuitable default": {failure, []string{"zoo/omniglot", "--model", "not trained for such images"}, in("new.gallery", "enroll", "a", image)},
+		"unsuitable default": {failure, []string{"neither clearly photographs nor clearly drawings", "--model"}, in("new.gallery", "enroll", "a", "gray.png")},
 		"open elsewhere":     {failure, []string{"open.gallery", "another process has the gallery open"}, in("open.gallery", "identify", image, "--model", "run")},
 	} {
 		t.Run(name, func(t *testing.T) { toolFails(t, test.code, test.say, test.args...) })
@@ -373,4 +374,17 @@ func TestPathsAreBytes(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &v); err != nil || v.ImageBytes != base64.StdEncoding.EncodeToString([]byte(second)) {
 		t.Errorf("found %s (%v)", out, err)
 	}
+}
+
+// halftones is a white image of which a share, from the top, is gray.
+func halftones(share float64) image.Image {
+	const side = 100
+	img := image.NewGray(image.Rect(0, 0, side, side))
+	for i := range img.Pix {
+		img.Pix[i] = 255
+		if float64(i) < share*side*side {
+			img.Pix[i] = 128
+		}
+	}
+	return img
 }

@@ -90,7 +90,7 @@ func TestNearDuplicates(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(stderr, "omniglot of the zoo") {
+	if !strings.Contains(stderr, "omniglot: 5 of 5 images examined are drawings") {
 		t.Errorf("it does not say which model it uses: %s", stderr)
 	}
 	members := func(group []groupMember) (files []string) {
@@ -150,7 +150,7 @@ func TestSearch(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(stderr, "omniglot of the zoo") {
+	if !strings.Contains(stderr, "omniglot: 5 of 5 images examined are drawings") {
 		t.Errorf("it does not say which model it uses: %s", stderr)
 	}
 	want := []fileMatch{}
@@ -222,13 +222,14 @@ func TestSheets(t *testing.T) {
 	}
 }
 
-// The zoo's model rejects photographs, unless --force is set.
+// A model of drawings rejects photographs, unless --force is set.
 func TestUnsuitableImages(t *testing.T) {
 	inFolder(t)
 	scans(t)
 	write(t, filepath.Join("photos", "a.png"), red(t, 40))
 	write(t, filepath.Join("photos", "b.png"), red(t, 41))
 	for _, args := range [][]string{{"near-duplicates", "photos"}, {"search", scanned("ring.png"), "--in", "photos"}, {"search", "photos/a.png", "--in", "scans"}} {
+		args = append(args, "--model", "omniglot")
 		code, _, stderr := runTool(args...)
 		if code != failure || !strings.Contains(stderr, "grayscale") || !strings.Contains(stderr, "--force") {
 			t.Errorf("%v: exit code %d\n%s", args, code, stderr)
