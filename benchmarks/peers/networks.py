@@ -7,7 +7,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
+ACTIVATIONS = {
+    "relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "relu6": nn.ReLU6, "silu": nn.SiLU,
+    "hardswish": nn.Hardswish, "hardsigmoid": nn.Hardsigmoid, "gelu": nn.GELU,
+}
 
 
 class Subsampling(nn.Module):
@@ -31,6 +34,17 @@ class Normalize(nn.Module):
 class GlobalAveragePool(nn.Module):
     def forward(self, x):
         return x.mean((2, 3))
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution that pads as TensorFlow's SAME does."""
+
+    def forward(self, x):
+        pads = []
+        for size in (x.shape[3], x.shape[2]):
+            total = max((-(-size // self.stride[0]) - 1) * self.stride[0] + self.kernel_size[0] - size, 0)
+            pads += [total // 2, total - total // 2]
+        return super().forward(F.pad(x, pads))
 
 
 class Residual(nn.Sequential):
@@ -65,8 +79,9 @@ def layers_of(block, number, x):
     match kind:
         case "conv":
             filters = block["filters"]
-            conv = nn.Conv2d(channels, filters, block["kernel"], block.get("stride") or 1, block.get("padding", 0), bias=bias)
-            norm = [(f"norm{number}", nn.BatchNorm2d(filters))] if block.get("batch_norm") else []
+            make = SameConv2d if block.get("same_padding") else nn.Conv2d
+            conv = make(channels, filters, block["kernel"], block.get("stride") or 1, block.get("padding", 0), groups=block.get("groups") or 1, bias=bias)
+            norm = [(f"norm{number}", nn.BatchNorm2d(filters, block.get("epsilon") or 1e-5, block.get("momentum") or 0.1))] if block.get("batch_norm") else []
             return [(name, conv), *norm, *activation(name, function, filters), *pool]
         case "linear":
             return [(name, nn.Linear(channels, block["units"], bias=bias)), *activation(name, function, block["units"])]
@@ -77,7 +92,7 @@ def layers_of(block, number, x):
             size, stride = block["size"], block.get("stride") or block["size"]
             return [(name, Subsampling(channels, size, stride) if block.get("trainable") else nn.AvgPool2d(size, stride))]
         case "maxpool":
-            return [(name, nn.MaxPool2d(block["size"], block.get("stride") or None))]
+            return [(name, nn.MaxPool2d(block["size"], block.get("stride") or None, block.get("padding", 0)))]
         case "batchnorm":
             return [(name, nn.BatchNorm2d(channels) if x.dim() == 4 else nn.BatchNorm1d(channels))]
         case "activation":

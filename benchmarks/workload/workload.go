@@ -44,6 +44,10 @@ func All() []Workload {
 	momentum := func(rate float64) solver.Config {
 		return solver.Config{Solver: "sgd", LearningRate: rate, Momentum: 0.9}
 	}
+	photographs := imaging.Size{Height: 224, Width: 224, Channels: 3}
+	resnet18, resnet50 := backbone.ResNet(photographs, [4]int{2, 2, 2, 2}, false), backbone.ResNet(photographs, [4]int{3, 4, 6, 3}, true)
+	mobilenet, lite := backbone.MobileNetV2(photographs), backbone.EfficientNetLite0(photographs)
+	hard := &Loss{Objective: "batch-hard", Head: "l2", Margin: 0.2, Classes: 4, Towers: 1}
 	return []Workload{
 		{
 			Name: "conv4", Title: "Conv4-64, 28×28, 128 pairs, contrastive, Adam",
@@ -75,6 +79,22 @@ func All() []Workload {
 		{Name: "embed-koch", Title: "Koch's network, 105×105, embed 256 images", Network: backbone.Koch(), Count: 256},
 		{Name: "embed-conv4-one", Title: "Conv4-64 with batch norm, 28×28, embed one image", Network: normed, Count: 1},
 		{Name: "embed-koch-one", Title: "Koch's network, 105×105, embed one image", Network: backbone.Koch(), Count: 1},
+		{
+			Name: "resnet18", Title: "ResNet-18, 224×224×3, 16 images of 4 classes, batch-hard triplets, momentum",
+			Network: resnet18, Count: 16, Loss: hard, Solver: momentum(1e-4),
+		},
+		{
+			Name: "mobilenet-v2", Title: "MobileNet-V2, 224×224×3, 16 images of 4 classes, batch-hard triplets, momentum",
+			Network: mobilenet, Count: 16, Loss: hard, Solver: momentum(1e-4),
+		},
+		{Name: "embed-resnet18", Title: "ResNet-18, 224×224×3, embed 16 images", Network: resnet18, Count: 16},
+		{Name: "embed-resnet50", Title: "ResNet-50, 224×224×3, embed 16 images", Network: resnet50, Count: 16},
+		{Name: "embed-mobilenet-v2", Title: "MobileNet-V2, 224×224×3, embed 16 images", Network: mobilenet, Count: 16},
+		{Name: "embed-lite0", Title: "EfficientNet-Lite0, 224×224×3, embed 16 images", Network: lite, Count: 16},
+		{Name: "embed-resnet18-one", Title: "ResNet-18, 224×224×3, embed one image", Network: resnet18, Count: 1},
+		{Name: "embed-resnet50-one", Title: "ResNet-50, 224×224×3, embed one image", Network: resnet50, Count: 1},
+		{Name: "embed-mobilenet-v2-one", Title: "MobileNet-V2, 224×224×3, embed one image", Network: mobilenet, Count: 1},
+		{Name: "embed-lite0-one", Title: "EfficientNet-Lite0, 224×224×3, embed one image", Network: lite, Count: 1},
 	}
 }
 

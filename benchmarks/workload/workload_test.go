@@ -16,6 +16,9 @@ import (
 // narrow returns the workload with few images and a network of few channels.
 func narrow(w Workload) Workload {
 	w.Network = w.Network.Narrow(16)
+	if w.Network.Size.Height > 200 {
+		w.Network.Size.Height, w.Network.Size.Width = 40, 40
+	}
 	w.Count = min(w.Count, 4)
 	if w.Loss != nil && w.Loss.Classes > 0 {
 		loss := *w.Loss
