@@ -62,6 +62,65 @@ func ExampleConv() {
 	// (1, 14, 14, 64) 2336 weights
 }
 
+// The inverted residual block of EfficientNet (Tan & Le 2019), and generalized-mean pooling
+// behind it.
+func ExampleSqueezeExcite() {
+	weights := graph.NewWeights(graph.Float32, 1)
+	program, err := graph.Build(weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
+		return graph.Outputs{"features": b.Sequence([]graph.Block{
+			graph.Residual{Drop: 0.1, Body: []graph.Block{
+				graph.Conv{Filters: 96, Kernel: 1, NoBias: true, BatchNorm: true, Activation: "silu"},
+				graph.Conv{Filters: 96, Kernel: 3, Padding: 1, Groups: 96, NoBias: true, BatchNorm: true, Activation: "silu"},
+				graph.SqueezeExcite{Channels: 4, Activation: "silu"},
+				graph.Conv{Filters: 16, Kernel: 1, NoBias: true, BatchNorm: true},
+			}},
+			graph.GeM{},
+		}, b.Input("images", 2, 14, 14, 16))}
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer program.Close()
+	for _, name := range []string{"residual1.squeezeexcite1.reduce.weight", "residual1.squeezeexcite1.expand.weight", "gem1.weight"} {
+		fmt.Println(name, weights.Get(name).Value.Shape())
+	}
+	// Output:
+	// residual1.squeezeexcite1.reduce.weight (4, 96)
+	// residual1.squeezeexcite1.expand.weight (96, 4)
+	// gem1.weight (1)
+}
+
+// Batch norm in evaluation mode while training: the running statistics stay, and the gain and
+// the shift are trained.
+func ExampleWeights_FreezeStatistics() {
+	weights := graph.NewWeights(graph.Float32, 1)
+	draw := func(b *graph.Builder) graph.Outputs {
+		y := b.Sequence([]graph.Block{graph.BatchNorm{}}, b.Input("x", 4, 2))
+		return graph.Outputs{graph.Cost: b.Node(gorgonia.Sum(y))}
+	}
+	for _, mode := range []graph.Mode{graph.Evaluation, graph.Training} { // the first creates the weights
+		program, err := graph.Build(weights, mode, draw)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		defer program.Close()
+		if err := weights.FreezeStatistics(); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	for _, weight := range weights.All() {
+		fmt.Println(weight.Name, weight.Trainable())
+	}
+	// Output:
+	// batchnorm1.weight true
+	// batchnorm1.bias true
+	// batchnorm1.running_mean false
+	// batchnorm1.running_var false
+}
+
 // Swish is a user-defined block, y = x·σ(βx), with one learned β for each feature
 // (Ramachandran, Zoph & Le 2017). What it computes is a graph.Function.
 type Swish struct{}
