@@ -36,6 +36,8 @@ var blocks = backbone.Network{Name: "blocks", Size: imaging.Size{Height: 31, Wid
 	graph.Residual{Body: []graph.Block{graph.Conv{Filters: 8, Kernel: 3, Padding: 1, Activation: "tanh"}}, Activation: "prelu"},
 	graph.MaxPool{Size: 2, Stride: 1},
 	graph.AveragePool{Size: 2, Stride: 1},
+	graph.Scale{},
+	graph.LayerNorm{},
 	graph.GlobalAveragePool{},
 	graph.BatchNorm{},
 	graph.Linear{Units: 12, NoBias: true, Activation: "prelu"},
@@ -54,9 +56,17 @@ func networks() ([]exported, error) {
 		return err
 	}
 	for _, name := range backbone.Names {
-		network, err := backbone.Named(name, backbone.Options{})
+		published := slices.Contains(backbone.Published, name)
+		o := backbone.Options{}
+		if published {
+			o.Size = imaging.Size{Height: 64, Width: 64, Channels: 3}
+		}
+		network, err := backbone.Named(name, o)
 		if err != nil {
 			return nil, err
+		}
+		if published { // all kinds of layers of the whole networks, in little time
+			network = network.Narrow(4)
 		}
 		if err := add(name, network); err != nil {
 			return nil, err
@@ -70,6 +80,12 @@ func networks() ([]exported, error) {
 		return nil, err
 	}
 	if err := add("other blocks", blocks); err != nil {
+		return nil, err
+	}
+	gated := backbone.Network{Name: "gated", Size: imaging.Size{Height: 12, Width: 11, Channels: 3}, Blocks: []graph.Block{
+		graph.Conv{Filters: 6, Kernel: 3, Activation: "relu"}, graph.SqueezeExcite{Channels: 4, Activation: "silu"}, graph.GeM{},
+	}}
+	if err := add("squeeze-and-excite, GeM", gated); err != nil {
 		return nil, err
 	}
 	for _, name := range zoo.Names() {

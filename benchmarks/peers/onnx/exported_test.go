@@ -42,7 +42,7 @@ func TestCasesAreComplete(t *testing.T) {
 		name, _, _ := strings.Cut(each.name, ", ")
 		compared[name] = true
 	}
-	want := slices.Concat(backbone.Names, []string{"conv4 with batch norm", "other blocks"})
+	want := slices.Concat(backbone.Names, []string{"conv4 with batch norm", "other blocks", "squeeze-and-excite, GeM"})
 	for _, name := range zoo.Names() {
 		want = append(want, "zoo/"+name)
 	}
