@@ -127,8 +127,9 @@ type portion struct {
 // call of EmbedPixels.
 func (m *Model) readPortions(images Images, count int, stop <-chan struct{}) <-chan portion {
 	const maxMemory = 16 << 20 // of a portion
-	largest := batchSizes[len(batchSizes)-1]
 	length := m.Preprocessing.Size.Len()
+	sizes := batchSizes(length)
+	largest := sizes[len(sizes)-1]
 	size := largest * min(16, max(1, maxMemory/(largest*length)))
 	portions := make(chan portion)
 	go func() {
@@ -176,7 +177,7 @@ func (m *Model) embedPixels(pixels [][]uint8) ([][]float32, error) {
 	}
 	embeddings := make([][]float32, 0, len(pixels))
 	for len(pixels) > 0 {
-		batch := batchFor(len(pixels))
+		batch := batchFor(len(pixels), size)
 		take := min(batch, len(pixels))
 		rows, err := m.embedBatch(pixels[:take], batch)
 		if err != nil {
@@ -188,20 +189,28 @@ func (m *Model) embedPixels(pixels [][]uint8) ([][]float32, error) {
 	return embeddings, nil
 }
 
-// batchSizes are those that a model has programs for, in ascending order. A graph
-// has one batch size.
-var batchSizes = []int{1, 8, 64}
+// batchSizes are those that a model for images of so many values has programs for, in
+// ascending order. A graph has one batch size. The activations of a network for photographs
+// take tens of megabytes for each image, and eight such images occupy all processors.
+func batchSizes(length int) []int {
+	const small = 128 * 128 * 3
+	if length > small {
+		return []int{1, 8}
+	}
+	return []int{1, 8, 64}
+}
 
-// batchFor returns the batch size for the first of n images: the smallest that holds all
+// batchFor returns the batch size for the first of n images of so many values: the smallest that holds all
 // of them, if they fill more than half of it, or else the largest that they fill. So nine
 // images are a batch of eight and one of one, and less than half of what is computed is
 // padding.
-func batchFor(n int) int {
-	larger, _ := slices.BinarySearch(batchSizes, n)
-	if larger < len(batchSizes) && 2*n > batchSizes[larger] {
-		return batchSizes[larger]
+func batchFor(n, length int) int {
+	sizes := batchSizes(length)
+	larger, exact := slices.BinarySearch(sizes, n)
+	if exact || larger < len(sizes) && 2*n > sizes[larger] {
+		return sizes[larger]
 	}
-	return batchSizes[larger-1]
+	return sizes[larger-1]
 }
 
 // embedBatch embeds up to batch images; missing ones are zeros, which change

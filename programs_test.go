@@ -19,7 +19,7 @@ func TestBatchFor(t *testing.T) {
 		var batches []int
 		computed := 0
 		for left := n; left > 0; left -= batches[len(batches)-1] {
-			batch := batchFor(left)
+			batch := batchFor(left, 784)
 			batches, computed = append(batches, batch), computed+batch
 			if batch != 1 && batch != 8 && batch != 64 {
 				t.Fatalf("%d images: found batches of %v", n, batches)
@@ -29,10 +29,13 @@ func TestBatchFor(t *testing.T) {
 			t.Errorf("%d images: found batches of %v", n, batches)
 		}
 	}
+	if large := batchFor(300, 224*224*3); large != 8 {
+		t.Errorf("300 photographs: found batches of %d, expected 8", large)
+	}
 	for n, want := range map[int]string{1: "[1]", 2: "[1 1]", 5: "[8]", 8: "[8]", 9: "[8 1]", 16: "[8 8]", 33: "[64]", 64: "[64]", 65: "[64 1]", 70: "[64 8]"} {
 		var batches []int
 		for left := n; left > 0; left -= batches[len(batches)-1] {
-			batches = append(batches, batchFor(left))
+			batches = append(batches, batchFor(left, 784))
 		}
 		if found := fmt.Sprint(batches); found != want {
 			t.Errorf("%d images: found batches of %s, expected %s", n, found, want)

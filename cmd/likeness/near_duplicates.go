@@ -6,13 +6,14 @@ import (
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/internal/plot"
 	"github.com/likeness-go/likeness/retrieval"
+	"github.com/likeness-go/likeness/zoo"
 	"github.com/pkg/errors"
 )
 
 // nearDuplicatesCommand finds near-duplicate images in a folder.
 type nearDuplicatesCommand struct {
 	Folder    string   `arg:"" name:"dir" placeholder:"DIR" help:"Folder of images, which is searched recursively."`
-	Threshold *float64 `placeholder:"DISTANCE" help:"Maximum distance of near duplicates. Default: the threshold of the model."`
+	Threshold *float64 `placeholder:"DISTANCE" help:"Maximum distance of near duplicates. Default: 0.12 for the bundled model photo, the threshold of other models."`
 	lookup
 }
 
@@ -95,6 +96,9 @@ func (n *nearDuplicatesCommand) threshold(c *console, model *likeness.Model, nam
 	switch {
 	case n.Threshold != nil:
 		return *n.Threshold, nil
+	case name == "zoo/"+zoo.Photo:
+		c.say("threshold    %.4f, that of copies of one photograph (choose another with --threshold)", zoo.PhotoDuplicates)
+		return zoo.PhotoDuplicates, nil
 	case model.Threshold != nil:
 		c.say("threshold    %.4f, that of the model (choose another with --threshold)", *model.Threshold)
 		return *model.Threshold, nil
