@@ -258,6 +258,7 @@ func digits(unseen, validation []string, limit int, seed uint64, like imaging.Pr
 func cropped(d *datasets.Dataset, crop *imaging.Crop) *datasets.Dataset {
 	result := *d
 	result.Crop, result.Images = crop, make([][]uint8, d.Len())
+	result.Inverted = true // MNIST's strokes are light on dark, as drawings are when they are inverted
 	preprocessing := imaging.Preprocessing{Size: d.Size, Crop: crop}
 	for i, pixels := range d.Images {
 		result.Images[i] = preprocessing.Pixels(d.Size.Image(pixels))
