@@ -29,6 +29,12 @@ func FindModel(path string) (string, error) {
 	return file, nil
 }
 
+// isBundled reports whether a path that LoadModel returned is that of a bundled model.
+func isBundled(path string) bool {
+	name, ofZoo := strings.CutPrefix(path, "zoo/")
+	return ofZoo && slices.Contains(zoo.Names(), name)
+}
+
 // LoadModel loads the model of a file, of a run folder or, by its name with or without
 // the prefix zoo/, of package zoo; an existing file or folder takes precedence. It also
 // returns the path of the file, or zoo/NAME.

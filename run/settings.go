@@ -54,7 +54,7 @@ type Settings struct {
 	BatchNorm bool           `toml:"batch_norm" of:"backbone network from" group:"Network" negatable:"" help:"Batch normalization in conv4."`
 	Features  int            `toml:"features" of:"backbone network from" group:"Network" placeholder:"N" help:"Embedding dimension of hadsell, lenet and the networks for photographs; or, with --from, of a new last layer."`
 	Pooling   string         `toml:"pooling" of:"backbone network from" group:"Network" placeholder:"NAME" help:"Pooling of the networks for photographs: average or gem."`
-	From      string         `toml:"from" of:"backbone network" group:"Network" placeholder:"MODEL" help:"Fine-tune: start from the network and weights of a model.safetensors or of a run folder."`
+	From      string         `toml:"from" of:"backbone network" group:"Network" placeholder:"MODEL" help:"Fine-tune: start from the network and weights of a model.safetensors, of a run folder or of a bundled model such as photo."`
 	Normalize bool           `toml:"normalize" of:"backbone network from" group:"Network" help:"Scale each embedding to length 1."`
 	Freeze    List           `toml:"freeze" group:"Network" placeholder:"LAYER" help:"Layers whose weights are not trained: conv1, conv[12].weight, …"`
 	Network   *backbone.Spec `toml:"network" of:"backbone from" kong:"-"` // the blocks of a network that has no name
@@ -329,7 +329,7 @@ func parseConfig(text, path string) (settings Settings, keys map[string]bool, re
 // and models become absolute; names of data sets remain.
 func (s Settings) Save(path string) error {
 	for _, location := range []*string{&s.Data, &s.From} {
-		if *location != "" && !isName(*location) {
+		if *location != "" && !isName(*location) && !isBundled(*location) {
 			absolute, err := filepath.Abs(*location)
 			if err != nil {
 				return errors.Wrapf(err, "save %s", path)

@@ -27,16 +27,14 @@ func (s *Settings) start() (*likeness.Model, error) {
 	if s.From == "" {
 		return nil, nil
 	}
-	path, err := FindModel(s.From)
+	model, path, err := LoadModel(s.From)
 	if err != nil {
 		return nil, errors.WithMessage(err, "--from")
 	}
-	if s.From, err = filepath.Abs(path); err != nil {
-		return nil, err
-	}
-	model, err := likeness.Load(s.From)
-	if err != nil {
-		return nil, errors.WithMessage(err, "--from")
+	if s.From = path; !isBundled(path) {
+		if s.From, err = filepath.Abs(path); err != nil {
+			return nil, err
+		}
 	}
 	if s.Features != 0 {
 		if model, err = trainer.WithFeatures(model, s.Features, s.Seed); err != nil {
