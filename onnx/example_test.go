@@ -5,6 +5,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/onnx"
 	"github.com/likeness-go/likeness/zoo"
 )
@@ -40,4 +43,29 @@ func Example() {
 	// <nil> <nil>
 	// images (batch, 1, 28, 28) to embeddings (batch, 1152)
 	// left (batch, 1152) and right (batch, 1152) to distance (batch)
+}
+
+// A network that PyTorch wrote is imported without its classifier, for embeddings and as the
+// beginning of a training.
+func ExampleImport() {
+	whole, err := onnx.Import(filepath.Join("testdata", "resnet-dynamo.onnx"), onnx.ImportOptions{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("classifier of", whole.Classes, "classes after", whole.Classifier)
+	imported, err := onnx.Import(filepath.Join("testdata", "resnet-dynamo.onnx"), onnx.ImportOptions{
+		Cut:           whole.Classifier,
+		Preprocessing: imaging.Preprocessing{Mean: []float64{0.485, 0.456, 0.406}, StdDev: []float64{0.229, 0.224, 0.225}},
+		Head:          heads.Cosine{},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	shape, err := backbone.ShapeOf(imported.Model.Backbone)
+	fmt.Println(imported.Model.Preprocessing.Size, "to", shape.Features, "features", err)
+	// Output:
+	// classifier of 5 classes after view
+	// 32x32x3 to 6 features <nil>
 }

@@ -35,6 +35,7 @@ func FuzzNetwork(f *testing.F) {
 		}
 		gradcheck.Perturb(model.Weights, "fuzz")
 		expectSameEmbeddings(t, model)
+		expectSameImport(t, model)
 		written, err := onnx.Network(model)
 		if err != nil {
 			t.Fatal(err)

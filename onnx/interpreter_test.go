@@ -261,7 +261,12 @@ func decode(t *testing.T, model *onnx.Model) file {
 	if _, err := model.WriteTo(&content); err != nil {
 		t.Fatal(err)
 	}
-	top := parse(t, content.Bytes())
+	return decodeFile(t, content.Bytes())
+}
+
+func decodeFile(t *testing.T, content []byte) file {
+	t.Helper()
+	top := parse(t, content)
 	graph := parse(t, top[7][0].bytes)
 	found := file{
 		version: top.integer(1), operators: parse(t, top[8][0].bytes).integer(2), graph: graph.text(2),

@@ -117,7 +117,7 @@ func (b *builder) block(block graph.Block, number string, x value) value {
 	case graph.Linear:
 		return b.linear(l, name, x)
 	case graph.BatchNorm:
-		return b.norm(name, l.Epsilon, x)
+		return b.norm(name, l.Epsilon, l.Momentum, x)
 	case graph.Activate:
 		return b.activate(name, l.Function, x)
 	case graph.MaxPool:
@@ -165,7 +165,7 @@ func (b *builder) conv(c graph.Conv, number string, x value) value {
 	}
 	x = b.node("Conv", name, x, constants, attributes...)
 	if c.BatchNorm {
-		x = b.norm("norm"+number, c.Epsilon, x)
+		x = b.norm("norm"+number, c.Epsilon, c.Momentum, x)
 	}
 	x = b.activate(name+"_"+c.Activation, c.Activation, x)
 	if c.Pool > 0 {
@@ -183,17 +183,21 @@ func (b *builder) linear(l graph.Linear, name string, x value) value {
 	return b.activate(name+"_"+l.Activation, l.Activation, x)
 }
 
-// norm is batch norm with the running statistics. An epsilon of 0 is the operator's default,
-// 1e-5, as in PyTorch and in package graph.
-func (b *builder) norm(name string, epsilon float64, x value) value {
+// norm is batch norm with the running statistics. The defaults of epsilon and momentum are
+// the operator's, as in PyTorch and in package graph; the momentum matters to a training alone.
+func (b *builder) norm(name string, epsilon, momentum float64, x value) value {
 	var constants []string
 	for _, each := range []string{".weight", ".bias", ".running_mean", ".running_var"} {
 		constants = append(constants, b.weight(name+each))
 	}
-	if epsilon == 0 {
-		return b.node("BatchNormalization", name, x, constants)
+	var attributes []attribute
+	if epsilon != 0 {
+		attributes = append(attributes, float("epsilon", epsilon))
 	}
-	return b.node("BatchNormalization", name, x, constants, float("epsilon", epsilon))
+	if momentum != 0 { // in ONNX the weight of the old statistics, here that of the batch
+		attributes = append(attributes, float("momentum", 1-momentum))
+	}
+	return b.node("BatchNormalization", name, x, constants, attributes...)
 }
 
 func (b *builder) activate(name, function string, x value) value {
@@ -312,14 +316,22 @@ func (b *builder) residual(r graph.Residual, name string, x value) value {
 	return sum
 }
 
-// preprocess adds inversion and normalization of pixels from 0 to 255 as one factor and
-// one summand for each channel:
+// preprocess adds inversion and normalization of pixels from 0 to 255.
+func (b *builder) preprocess(p imaging.Preprocessing, x value) value {
+	factors, summands := normalization(p)
+	shape := []int{p.Size.Channels, 1, 1}
+	x = b.node("Mul", "preprocessing_scaled", x, []string{b.constant("preprocessing.factor", shape, factors)})
+	return b.node("Add", "preprocessing", x, []string{b.constant("preprocessing.summand", shape, summands)})
+}
+
+// normalization returns inversion and normalization as one factor and one summand for each
+// channel:
 //
 //	(v/255 − mean)/deviation = v·1/(255·deviation) − mean/deviation
 //	((255 − v)/255 − mean)/deviation = −v·1/(255·deviation) + (1 − mean)/deviation
-func (b *builder) preprocess(p imaging.Preprocessing, x value) value {
+func normalization(p imaging.Preprocessing) (factors, summands []float32) {
 	channels := p.Size.Channels
-	factors, summands := make([]float32, channels), make([]float32, channels)
+	factors, summands = make([]float32, channels), make([]float32, channels)
 	for c := range channels {
 		mean, deviation := 0.0, 1.0
 		if len(p.Mean) > 0 {
@@ -334,9 +346,7 @@ func (b *builder) preprocess(p imaging.Preprocessing, x value) value {
 		}
 		factors[c], summands[c] = float32(factor), float32(summand)
 	}
-	shape := []int{channels, 1, 1}
-	x = b.node("Mul", "preprocessing_scaled", x, []string{b.constant("preprocessing.factor", shape, factors)})
-	return b.node("Add", "preprocessing", x, []string{b.constant("preprocessing.summand", shape, summands)})
+	return factors, summands
 }
 
 // describeInput describes the format of the images.

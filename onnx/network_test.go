@@ -100,7 +100,9 @@ func TestNetworks(t *testing.T) {
 			if divisor := narrowed[name]; divisor > 0 {
 				network = network.Narrow(divisor)
 			}
-			expectSameEmbeddings(t, newModel(t, network, heads.L2{}))
+			model := newModel(t, network, heads.L2{})
+			expectSameEmbeddings(t, model)
+			expectSameImport(t, model)
 		})
 	}
 }
@@ -153,7 +155,9 @@ func TestBlocks(t *testing.T) {
 	for name, blocks := range tests {
 		t.Run(name, func(t *testing.T) {
 			network := backbone.Network{Name: "test", Size: imaging.Size{Height: 7, Width: 6, Channels: 3}, Blocks: blocks}
-			expectSameEmbeddings(t, newModel(t, network, heads.L2{}))
+			model := newModel(t, network, heads.L2{})
+			expectSameEmbeddings(t, model)
+			expectSameImport(t, model)
 			spec, err := network.Spec()
 			if err != nil {
 				t.Fatal(err)
@@ -175,6 +179,7 @@ func TestFloat64(t *testing.T) {
 	model := threeFeatures(t, heads.L2{})
 	model.Weights = model.Weights.Convert(graph.Float64)
 	expectSameEmbeddings(t, model)
+	expectSameImport(t, model)
 }
 
 // A graph must have a name, a network need not.
@@ -199,6 +204,7 @@ func TestNormalizeOfAnyLength(t *testing.T) {
 			weight := model.Weights.Get("linear1.weight").Value.Data().([]float32)
 			copy(weight, []float32{3 * scale, 0, 0, -4 * scale})
 			expectSameEmbeddings(t, model)
+			expectSameImport(t, model)
 		})
 	}
 }
@@ -219,6 +225,7 @@ func TestPreprocessing(t *testing.T) {
 				t.Fatal(err)
 			}
 			expectSameEmbeddings(t, model)
+			expectSameImport(t, model)
 		})
 	}
 }

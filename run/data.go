@@ -98,7 +98,7 @@ func (s Settings) open(input imaging.Size) (found data, notes []string, err erro
 // imageSize is the size of the settings, or the input size of the network, or else
 // zero.
 func (s Settings) imageSize(input imaging.Size) (imaging.Size, error) {
-	size, err := parseSize(s.Size)
+	size, err := ParseSize(s.Size)
 	if err != nil || input == (imaging.Size{}) {
 		return size, err
 	}
@@ -183,9 +183,9 @@ func firstImage(path string) (first string, size imaging.Size) {
 	return first, size
 }
 
-// parseSize reads 64, 64x48 (height x width) or 64x48x3. An empty text is the zero
-// size, and zero channels mean those of the images.
-func parseSize(text string) (imaging.Size, error) {
+// ParseSize reads the text of a size, as Settings.Size has it: 64, 64x48 (height x width) or
+// 64x48x3. An empty text is the zero size, and zero channels mean those of the images.
+func ParseSize(text string) (imaging.Size, error) {
 	if text == "" {
 		return imaging.Size{}, nil
 	}

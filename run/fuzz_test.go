@@ -80,11 +80,11 @@ func FuzzSize(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		size, err := parseSize(text)
+		size, err := ParseSize(text)
 		if err != nil || size.Channels == 0 {
 			return
 		}
-		if again, err := parseSize(size.String()); err != nil || again != size {
+		if again, err := ParseSize(size.String()); err != nil || again != size {
 			t.Errorf("found %v (%v), expected %v", again, err, size)
 		}
 	})

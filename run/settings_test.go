@@ -92,7 +92,7 @@ func TestParseSize(t *testing.T) {
 		"": "0x0x0", "32": "32x32x0", "32x48": "32x48x0", "32x48x3": "32x48x3",
 		"32x": "", "32x48x3x1": "", "0x5": "", "-4": "", "a": "",
 	} {
-		size, err := parseSize(text)
+		size, err := ParseSize(text)
 		if got := fmt.Sprint(size); err == nil && got != want || (err != nil) != (want == "") {
 			t.Errorf("%q: found %s, %v; want %q", text, got, err, want)
 		}

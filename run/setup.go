@@ -106,7 +106,7 @@ func Network(s Settings) (backbone.Network, error) {
 	if err := s.resolveNetwork(); err != nil {
 		return backbone.Network{}, err
 	}
-	size, err := parseSize(s.Size)
+	size, err := ParseSize(s.Size)
 	if err != nil {
 		return backbone.Network{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/onnx"
@@ -16,27 +17,29 @@ import (
 	"github.com/pkg/errors"
 )
 
-// importCommand imports weights that were trained in another framework.
+// importCommand imports weights that were trained in another framework, or a network with
+// its weights.
 type importCommand struct {
-	Weights   string    `arg:"" placeholder:"WEIGHTS" help:"File of PyTorch weights: .pth or .pt, as torch.save writes it, or safetensors."`
-	Backbone  string    `required:"" placeholder:"NAME" help:"Network for the weights: ${backbones}; or a .toml file that lists its blocks."`
+	Weights   string    `arg:"" placeholder:"FILE" help:"Network in ONNX format, .onnx; or file of PyTorch weights: .pth or .pt, as torch.save writes it, or safetensors."`
+	Backbone  string    `placeholder:"NAME" help:"Network for the weights: ${backbones}; or a .toml file that lists its blocks. Not for ONNX files, which have the network."`
+	Cut       string    `placeholder:"NAME" help:"Tensor or node of an ONNX file at which the network ends, such as the tensor before a classifier. Default: the output of the file."`
 	Width     int       `placeholder:"N" help:"Number of filters in the layers of conv4, conv7, lenet and residual."`
 	BatchNorm bool      `help:"Batch normalization in conv4."`
 	Features  int       `placeholder:"N" help:"Embedding dimension of hadsell and lenet; of the networks for photographs, that of a new layer at the end."`
 	Pooling   string    `placeholder:"NAME" help:"Pooling of the networks for photographs: average (the default) or gem."`
-	Size      string    `placeholder:"HxWxC" help:"Input size, such as 28x28x1, if the network takes images of any size. Default for the networks for photographs: 224x224x3."`
+	Size      string    `placeholder:"HxWxC" help:"Input size, such as 28x28x1, if the network takes images of any size. Default for the networks for photographs: 224x224x3; for an ONNX file its own."`
 	Mapping   string    `placeholder:"FILE" help:"TOML file that maps tensors to weights. Default: by published names, by name or by order."`
 	Head      string    `placeholder:"NAME" help:"Distance between two embeddings: l2, squared-l2, l1, weighted-l1 or cosine. Default: cosine for the networks for photographs, l2 for others."`
 	Invert    bool      `help:"Invert images before they enter the network."`
 	Mean      []float64 `placeholder:"M" help:"Mean of each channel for normalization, on the scale of 0 to 1. Default: that of the published weights for the networks for photographs, 0 for others or with --std."`
 	Std       []float64 `placeholder:"S" help:"Standard deviation of each channel for normalization, on the scale of 0 to 1. Default: that of the published weights for the networks for photographs, 1 for others or with --mean."`
 	Seed      uint64    `default:"1" placeholder:"N" help:"Random seed for weights that the file does not have. [1]"`
-	Out       string    `placeholder:"MODEL" help:"Model file to write. Without it the mapping is only checked and printed."`
+	Out       string    `placeholder:"MODEL" help:"Model file to write. Without it the mapping is only checked and printed, and an ONNX file only checked."`
 }
 
 // Help returns the text of --help before the flags.
 func (importCommand) Help() string {
-	return `It loads weights from a file of PyTorch into a network with the same layers, and writes a model for train --from, embed --model and compare --model.
+	return `It loads weights from a file of PyTorch into a network with the same layers, or a network with its weights from an ONNX file, and writes a model for train --from, embed --model and compare --model.
 
 The published weights of a network for photographs need no more than its name. Its classifier is ignored, and its normalization is that of the weights:
   likeness fetch resnet18
@@ -64,13 +67,47 @@ A mapping has the weight of the model before each equals sign and the tensor of 
 
 The layouts are those of PyTorch. Tensors of other frameworks need their layout: hwio or ohwi for a convolution, io for a fully connected layer, (hwc)o or o(hwc) for a fully connected layer on images that were flattened with channels last.
 
-Every tensor must be mapped or ignored, and every weight mapped or initial; anything else is an error.`
+Every tensor must be mapped or ignored, and every weight mapped or initial; anything else is an error.
+
+A convolutional network in ONNX format needs no other file:
+  likeness import network.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --out model.safetensors
+
+It must be a sequence with residual blocks and squeeze-and-excite, exported in evaluation mode, with its weights in the file. An operator that is not supported is an error that names its node. --cut NAME leaves out what follows a tensor, such as the classifier, whose tensor the command names. A file of likeness export has its own preprocessing and distance, and gives the model that was exported.`
+}
+
+func (i *importCommand) isONNX() bool { return strings.EqualFold(filepath.Ext(i.Weights), ".onnx") }
+
+// Validate checks that the flags suit the kind of file.
+func (i *importCommand) Validate() error {
+	if !i.isONNX() {
+		switch {
+		case i.Backbone == "":
+			return errors.New("missing flags: --backbone=NAME, the network for the weights; only ONNX files (.onnx) have the network")
+		case i.Cut != "":
+			return errors.Errorf("--cut: found %s, expected an ONNX file (.onnx)", i.Weights)
+		}
+		return nil
+	}
+	for _, flag := range []struct {
+		name  string
+		given bool
+	}{
+		{"--backbone", i.Backbone != ""}, {"--width", i.Width != 0}, {"--batch-norm", i.BatchNorm}, {"--features", i.Features != 0}, {"--pooling", i.Pooling != ""}, {"--mapping", i.Mapping != ""},
+	} {
+		if flag.given {
+			return errors.Errorf("%s: %s is an ONNX file, which has its own network and weights: leave the flag out", flag.name, i.Weights)
+		}
+	}
+	return nil
 }
 
 // Run imports.
 func (i *importCommand) Run(c *console) error {
 	if err := i.refuseSource(); err != nil {
 		return err
+	}
+	if i.isONNX() {
+		return i.network(c)
 	}
 	model, err := i.model()
 	if err != nil {
@@ -87,8 +124,13 @@ func (i *importCommand) Run(c *console) error {
 	if err := file.Fill(model, mapping); err != nil {
 		return err
 	}
+	return i.write(c, model, "the mapping is complete")
+}
+
+// write saves the model if there is a name for it.
+func (i *importCommand) write(c *console, model *likeness.Model, complete string) error {
 	if i.Out == "" {
-		c.say("the mapping is complete; write the model with --out FILE")
+		c.say("%s; write the model with --out FILE", complete)
 		return nil
 	}
 	if err := model.Save(i.Out); err != nil {
@@ -96,6 +138,39 @@ func (i *importCommand) Run(c *console) error {
 	}
 	c.say("wrote %s: for likeness train --from, and for embed, compare and export --model", i.Out)
 	return nil
+}
+
+// network imports an ONNX file.
+func (i *importCommand) network(c *console) error {
+	size, err := run.ParseSize(i.Size)
+	if err != nil {
+		return err
+	}
+	o := onnx.ImportOptions{
+		Cut: i.Cut, Seed: i.Seed, Preprocessing: imaging.Preprocessing{Size: size, Invert: i.Invert, Mean: i.Mean, StdDev: i.Std},
+	}
+	if i.Head != "" {
+		if o.Head, err = heads.Named(i.Head); err != nil {
+			return errors.WithMessage(err, "--head")
+		}
+	}
+	imported, err := onnx.Import(i.Weights, o)
+	if err != nil {
+		return err
+	}
+	model := imported.Model
+	shape, err := backbone.ShapeOf(model.Backbone)
+	if err != nil {
+		return err
+	}
+	c.say("read a network from images of %v to %d features, with %d parameters", model.Preprocessing.Size, shape.Features, shape.Parameters)
+	if imported.Classifier != "" {
+		c.say("the last layer looks like a classifier of %d classes: --cut %s leaves it out", imported.Classes, imported.Classifier)
+	}
+	if p := model.Preprocessing; len(p.Mean)+len(p.StdDev) == 0 {
+		c.say("images enter the network with values from 0 to 1: name the mean and the standard deviation of its training with --mean and --std, if it had others than 0 and 1")
+	}
+	return i.write(c, model, "the network is complete")
 }
 
 // refuseSource keeps the weights from being overwritten by the model.

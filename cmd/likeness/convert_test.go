@@ -286,3 +286,47 @@ func TestExportRefusals(t *testing.T) {
 		t.Error("a refused export leaves a file behind")
 	}
 }
+
+// A network in ONNX format needs no description: it is imported with its weights, without its
+// classifier where that is cut off, and a training starts from it.
+func TestImportONNX(t *testing.T) {
+	source, err := filepath.Abs(filepath.Join("..", "..", "onnx", "testdata", "resnet-dynamo.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inFolder(t)
+	bars(t, "bars", 6, 8)
+	_, said := tool(t, "import", source)
+	for _, want := range []string{"images of 32x32x3 to 5 features", "classifier of 5 classes: --cut view", "--mean", "the network is complete; write"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("found\n%sexpected %q", said, want)
+		}
+	}
+	if _, said = tool(t, "import", source, "--cut", "view", "--mean", "0.5,0.4,0.3", "--std", "0.25,0.25,0.25", "--head", "cosine", "--out", "model.safetensors"); strings.Contains(said, "--cut") {
+		t.Errorf("without its classifier, found\n%s", said)
+	}
+	model, err := likeness.Load("model.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := imaging.Preprocessing{Size: imaging.Size{Height: 32, Width: 32, Channels: 3}, Mean: []float64{0.5, 0.4, 0.3}, StdDev: []float64{0.25, 0.25, 0.25}}
+	if diff := cmp.Diff(want, model.Preprocessing); diff != "" || model.Head.Name() != "cosine" {
+		t.Errorf("head %s, preprocessing (-want +got):\n%s", model.Head.Name(), diff)
+	}
+	tool(t, "train", "--data", "bars", "--from", "model.safetensors", "--objective", "contrastive", "--batch", "8", "--epochs", "1", "--out", "run")
+
+	// What likeness export writes is read with its preprocessing and its distance.
+	tool(t, "export", "--model", "model.safetensors", "--onnx", "again.onnx")
+	tool(t, "import", "again.onnx", "--out", "again.safetensors")
+	again, err := likeness.Load("again.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(model.Preprocessing, again.Preprocessing); diff != "" || again.Head.Name() != "cosine" {
+		t.Errorf("head %s, preprocessing (-exported +imported):\n%s", again.Head.Name(), diff)
+	}
+	toolFails(t, misuse, []string{"--backbone", "again.onnx"}, "import", "again.onnx", "--backbone", "resnet18")
+	toolFails(t, failure, []string{"preprocessing", "--mean"}, "import", "again.onnx", "--mean", "0.5,0.5,0.5")
+	toolFails(t, misuse, []string{"--cut"}, "import", "model.safetensors", "--backbone", "resnet18", "--cut", "view")
+	toolFails(t, misuse, []string{"--backbone"}, "import", "model.safetensors")
+}

@@ -13,6 +13,7 @@
 //	likeness serve --gallery faces.gallery                 # HTTP API and web UI
 //	likeness export --onnx network.onnx  # export for ONNX Runtime
 //	likeness import w.pth …              # import PyTorch weights
+//	likeness import network.onnx …       # import a network in ONNX format
 //	likeness fetch omniglot              # download a published data set
 //	likeness fetch resnet18              # download pretrained weights
 //	likeness doctor                      # check the installation

@@ -42,7 +42,7 @@ type commands struct {
 	Calibrate      calibrateCommand      `cmd:"" help:"Find the rejection threshold of a gallery for a false accept rate."`
 	Serve          serveCommand          `cmd:"" help:"Serve the HTTP API and the web UI."`
 	Export         exportCommand         `cmd:"" help:"Export a model to ONNX."`
-	Import         importCommand         `cmd:"" help:"Import PyTorch weights."`
+	Import         importCommand         `cmd:"" help:"Import PyTorch weights or an ONNX network."`
 	Fetch          fetchCommand          `cmd:"" help:"Download a published data set or pretrained weights."`
 	Doctor         doctorCommand         `cmd:"" help:"Check that the program and its models work on this machine."`
 	Bench          benchCommand          `cmd:"" help:"Measure the speed of layers and training steps on this machine."`
