@@ -554,9 +554,6 @@ func (c *converter) pool(o *operator, a *settings, b *branch) error {
 	}
 	b.at.height, b.at.width = height/stride+1, width/stride+1
 	if o.kind == "AveragePool" {
-		if size == x.height && size == x.width {
-			return c.global(b)
-		}
 		b.append(layer{block: graph.AveragePool{Size: size, Stride: unless(stride, size)}})
 		return nil
 	}

@@ -108,7 +108,7 @@ func TestImportOfOperators(t *testing.T) {
 		"a pool within a block":            {first + "Relu c -> r\nMaxPool r -> z kernel_shape=[2,2] strides=[2,2]" + last, []graph.Block{with(func(c *graph.Conv) { c.Activation, c.Pool = "relu", 2 }), graph.GlobalAveragePool{}}, true},
 		"an overlapping pool":              {first + "MaxPool c -> z kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1] ceil_mode=0" + last, []graph.Block{conv, graph.MaxPool{Size: 3, Stride: 2, Padding: 1}, graph.GlobalAveragePool{}}, true},
 		"an average pool":                  {first + "AveragePool c -> z kernel_shape=[2,2] strides=[2,2]" + last, []graph.Block{conv, graph.AveragePool{Size: 2}, graph.GlobalAveragePool{}}, true},
-		"an average pool of all":           {first + "AveragePool c -> p kernel_shape=[4,4]\nFlatten p -> y", []graph.Block{conv, graph.GlobalAveragePool{}}, false},
+		"an average pool of all":           {first + "AveragePool c -> p kernel_shape=[4,4]\nFlatten p -> y", []graph.Block{conv, graph.AveragePool{Size: 4, Stride: 1}, graph.Flatten{}}, false},
 		"a mean of the pixels":             {first + "ReduceMean c -> y axes=[-1,-2] keepdims=0", []graph.Block{conv, graph.GlobalAveragePool{}}, false},
 		"a mean of a list of pixels":       {first + "s = 0 4 -1\na = 2\nReshape c s -> d\nReduceMean d a -> y keepdims=0", []graph.Block{conv, graph.GlobalAveragePool{}}, false},
 		"a pool of the last axes":          {first + "a = 1 2\nTranspose c -> t perm=[0,2,3,1]\nReduceMean t a -> y keepdims=0", []graph.Block{conv, graph.GlobalAveragePool{}}, false},
