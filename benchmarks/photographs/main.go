@@ -56,6 +56,11 @@ func fail(err error) {
 
 type options struct{ weights, data, python, script, save, out string }
 
+// command is the command of a record, without the folders of this machine.
+func (o options) command() string {
+	return fmt.Sprintf("go run ./benchmarks/photographs %s -weights %s -data %s -python PYTHON", os.Args[1], filepath.Base(o.weights), filepath.Base(o.data))
+}
+
 // load returns the network with the published weights; features is the number of classes
 // for the network with its classifier, and 0 for the one without.
 func (o options) load(features int) (*likeness.Model, error) {
@@ -120,7 +125,7 @@ func (o options) caltech(odd bool) (pictures, error) {
 	return p, nil
 }
 
-// at most returns the first pictures of each class.
+// atMost returns the first pictures of each class.
 func (p pictures) atMost(each int) pictures {
 	var some pictures
 	counts := map[int]int{}
@@ -132,7 +137,7 @@ func (p pictures) atMost(each int) pictures {
 	return some
 }
 
-// Len and Read make pictures images for likeness.Model.EmbedAll.
+// decoded are pictures as images for likeness.Model.EmbedAll.
 type decoded struct {
 	pictures
 	preprocessing imaging.Preprocessing
@@ -280,7 +285,7 @@ func features(o options) error {
 	}
 	return record.Record{
 		Title:   "Frozen features on Caltech-101",
-		Command: strings.Join(append([]string{"go run ./benchmarks/photographs"}, os.Args[1:]...), " "),
+		Command: o.command(),
 		Tools:   versions, Took: time.Since(start),
 		Result: fmt.Sprintf("%d pictures of %d classes, those of an odd place in the sorted list without BACKGROUND_Google; 224×224 pixels; cosine\ndistance. Intervals are of 95 %%, see package evaluate. No training sees these pictures, except that the weights were trained\non ImageNet.\n\n", len(p.files), len(slices.Compact(slices.Clone(p.labels)))) + table.String(),
 	}.WriteFile(filepath.Join(o.out, "photographs.md"))
@@ -375,7 +380,7 @@ func imagenet(o options) error {
 	fmt.Print(result)
 	return record.Record{
 		Title:   "Imported weights classify as the reference does",
-		Command: strings.Join(append([]string{"go run ./benchmarks/photographs"}, os.Args[1:]...), " "),
+		Command: o.command(),
 		Tools:   versions, Took: time.Since(start), Result: result,
 	}.WriteFile(filepath.Join(o.out, "photographs-imagenet.md"))
 }

@@ -110,7 +110,7 @@ func run(python, script, out, only string, size, small, batch int) error {
 	if only == "" {
 		err := record.Record{
 			Title:   "Agreement of the networks for photographs with their reference definitions",
-			Command: strings.Join(append([]string{"go run ./benchmarks/peers/backbones"}, os.Args[1:]...), " "),
+			Command: "go run ./benchmarks/peers/backbones -python PYTHON",
 			Tools:   strings.Split(strings.TrimSpace(string(versions)), "\n"),
 			Took:    time.Since(start),
 			Result:  fmt.Sprintf(explanation, batch, small, small, draws) + table.String(),
