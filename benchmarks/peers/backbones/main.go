@@ -46,7 +46,7 @@ func main() {
 	script := flag.String("script", "benchmarks/peers/backbones.py", "`file` of the reference")
 	out := flag.String("out", "benchmarks/results", "`folder` to write backbones-agreement.md to")
 	only := flag.String("only", "", "compare only the network of this `name`, and write no record")
-	size := flag.Int("size", 224, "height and width of the images in `pixels`")
+	size := flag.Int("size", 96, "height and width of the images in `pixels`")
 	small := flag.Int("small", 64, "height and width of the images for gradients in float32, in `pixels`")
 	batch := flag.Int("batch", 4, "`number` of images")
 	flag.Parse()
