@@ -16,7 +16,6 @@ const batchSize = math.MinInt64
 type source struct {
 	nodes     []*operator // in an order in which every node follows those that it depends on
 	by        map[string]*operator
-	input     string
 	output    string
 	operators int64
 	arrays    map[string]*array
