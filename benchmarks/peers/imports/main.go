@@ -88,7 +88,7 @@ func run(python, script, out, only, from string, size int) error {
 	if only == "" && from == "" {
 		err := record.Record{
 			Title:   "Networks imported from ONNX files, compared with ONNX Runtime",
-			Command: strings.Join(append([]string{"go run ./benchmarks/peers/imports"}, os.Args[1:]...), " "),
+			Command: "go run ./benchmarks/peers/imports -python PYTHON",
 			Tools:   strings.Split(strings.TrimSpace(string(versions)), "\n"),
 			Took:    time.Since(start),
 			Result:  fmt.Sprintf(explanation, size, tolerance) + table.String(),
