@@ -7,7 +7,8 @@ import (
 	"github.com/likeness-go/likeness/objectives"
 )
 
-// Of equal distances the first counts, NaN counts always, and none is -1.
+// Of equal distances the first is returned, NaN is returned before any number, and -1 where
+// there is no distance.
 func TestNearestAndFarthest(t *testing.T) {
 	a := objectives.Anchor{Distances: []float64{3, 1, 4, 1, 4, math.NaN()}}
 	for _, test := range []struct {

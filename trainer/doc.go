@@ -14,7 +14,7 @@
 // Images and samplers are interfaces of package datasets: data that are read lazily and
 // user-defined samplers work with all features of this package.
 //
-// Whoever works on the package begins with Trainer.Run in trainer.go, which has the loop over
+// Contributors begin with Trainer.Run in trainer.go, which has the loop over
 // epochs and steps. One step, from the examples to the next weights, is in step.go;
 // a checkpoint is written and read in checkpoint.go, and identity.go decides which
 // training may resume from it.

@@ -42,7 +42,7 @@ func (importCommand) Help() string {
 	return `It loads weights from a file of PyTorch into a network with the same layers, or a network with its weights from an ONNX file, and writes a model for train --from, embed --model and compare --model.
 
 The published weights of a network for photographs need no more than its name. Its classifier is ignored, and its normalization is that of the weights:
-  likeness fetch resnet18
+  likeness fetch resnet18 --to .
   likeness import resnet18-f37072fd.pth --backbone resnet18 --out resnet18.safetensors
   likeness train --data photos --from resnet18.safetensors
 
