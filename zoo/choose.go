@@ -13,9 +13,10 @@ const Photo = "photo"
 
 // PhotoDuplicates is the largest distance, by the model Photo, at which two photographs are
 // probably copies of one, while the model's threshold is for photographs of one kind of
-// thing. Of 250 pictures of Caltech-101, 99 % of the copies that were compressed
-// (JPEG quality 25), brightened by 30 % or rotated by 4° lie within it, 90 % of those of half
-// the size and 94 % of those cropped by 12 %; the nearest two different pictures lie at 0.122.
+// thing. Of 250 pictures of Caltech-101, at least 96 % of the copies that were compressed
+// (JPEG quality 25), cropped by 6 % on each side, brightened by 30 % or rotated by 4° lie
+// within it, 90 % of those of half the size, but only 41 % of those in gray; the nearest two
+// different pictures are 0.137 apart (benchmarks/results/photographs-duplicates.md).
 const PhotoDuplicates = 0.12
 
 // ErrUndecided is the error of Choose for images that are neither photographs nor drawings.

@@ -26,7 +26,7 @@ const network = "efficientnet-lite0"
 
 func main() {
 	if len(os.Args) < 2 {
-		fail(errors.New("found no command, expected model, features or imagenet"))
+		fail(errors.New("found no command, expected model, features, duplicates or imagenet"))
 	}
 	var o options
 	flags := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
@@ -39,10 +39,10 @@ func main() {
 	if err := flags.Parse(os.Args[2:]); err != nil {
 		fail(err)
 	}
-	commands := map[string]func(options) error{"model": makeModel, "features": features, "imagenet": imagenet}
+	commands := map[string]func(options) error{"model": makeModel, "features": features, "imagenet": imagenet, "duplicates": duplicates}
 	command, known := commands[os.Args[1]]
 	if !known {
-		fail(errors.Errorf("found the command %q, expected model, features or imagenet", os.Args[1]))
+		fail(errors.Errorf("found the command %q, expected model, features, duplicates or imagenet", os.Args[1]))
 	}
 	if err := command(o); err != nil {
 		fail(err)
