@@ -7,9 +7,12 @@ float64 without its classifier, with random weights and random running statistic
 writes FOLDER/reference.safetensors: the weights, a batch of random images, and, for batch
 norm with its running statistics ("evaluation") and with those of the batch ("training"),
 the embeddings, the gradients of the sum of embeddings times random factors, and, for the
-latter, the running statistics after the step.
+latter, the running statistics after the step. The same embeddings and gradients by PyTorch
+in float32, named "float32 evaluation embeddings" and so on, show which error is of the
+type and not of an implementation.
 """
 
+import copy
 import pathlib
 import sys
 
@@ -80,6 +83,16 @@ def bare(name):
     return name.removeprefix("network.")
 
 
+def step(network, mode, images, factors):
+    """Returns the embeddings and the gradients by name, in float64."""
+    network.train(mode == "training")
+    network.zero_grad()
+    dtype = next(network.parameters()).dtype
+    embeddings = network(images.to(dtype))
+    (embeddings * factors.to(dtype)).sum().backward()
+    return embeddings.detach().double(), {k: p.grad.double() for k, p in network.named_parameters()}
+
+
 def main():
     name, (size, batch, seed), folder = sys.argv[1], map(int, sys.argv[2:5]), pathlib.Path(sys.argv[5])
     torch.set_num_threads(2)
@@ -89,18 +102,16 @@ def main():
     tensors = {f"weight {bare(k)}": v.clone() for k, v in network.state_dict().items() if v.is_floating_point()}
     images = torch.rand((batch, 3, size, size), generator=generator, dtype=torch.float64) * 2 - 1
     tensors["images"] = images.permute(0, 2, 3, 1).contiguous()
-    factors = None
+    with torch.no_grad():
+        shape = network.eval()(images).shape
+    tensors["factors"] = torch.randn(shape, generator=generator, dtype=torch.float64)
+    single = copy.deepcopy(network).float()
     for mode in ("evaluation", "training"):
-        network.train(mode == "training")
-        network.zero_grad()
-        embeddings = network(images)
-        if factors is None:
-            factors = torch.randn(embeddings.shape, generator=generator, dtype=torch.float64)
-            tensors["factors"] = factors
-        (embeddings * factors).sum().backward()
-        tensors[f"{mode} embeddings"] = embeddings.detach().clone()
-        for key, p in network.named_parameters():
-            tensors[f"{mode} gradient {bare(key)}"] = p.grad.clone()
+        for kind, n in (("", network), ("float32 ", single)):
+            embeddings, gradients = step(n, mode, images, tensors["factors"])
+            tensors[f"{kind}{mode} embeddings"] = embeddings
+            for key, gradient in gradients.items():
+                tensors[f"{kind}{mode} gradient {bare(key)}"] = gradient
     for key, b in network.named_buffers():
         if b.is_floating_point():
             tensors[f"after {bare(key)}"] = b.clone()

@@ -1,6 +1,6 @@
-"""A peer of benchmarks/peers/speed: runs the workloads in PyTorch or ONNX Runtime.
+"""A peer of benchmarks/peers/speed: runs the workloads in PyTorch, ONNX Runtime or OpenVINO.
 
-    python benchmarks/peers/speed.py eager|channels_last|compile|onnxruntime THREADS
+    python benchmarks/peers/speed.py eager|channels_last|compile|onnxruntime|openvino THREADS
 
 benchmarks/peers/speed starts it. Each line of the input is a request in JSON, and each
 line of the output its answer:

@@ -1,4 +1,4 @@
-"""The workloads of benchmarks/peers/speed in PyTorch and ONNX Runtime."""
+"""The workloads of benchmarks/peers/speed in PyTorch, ONNX Runtime and OpenVINO."""
 
 import json
 import pathlib
@@ -32,6 +32,8 @@ def prepare(folder, variant, threads, fresh):
         return Training(network, head, described["loss"], described["solver"], batches, variant)
     if variant == "onnxruntime":
         return Session(network, batches[0]["images 0"], expected, threads)
+    if variant == "openvino":
+        return Request(network, batches[0]["images 0"], expected, threads)
     return Embedding(network, batches[0]["images 0"], expected, variant)
 
 
@@ -133,6 +135,25 @@ class Session:
 
     def step(self):
         return self.session.run(None, self.images)[0]
+
+    def check(self, count):
+        return difference(torch.from_numpy(self.step()), self.expected)
+
+
+class Request:
+    """OpenVINO on the network as it converts it from PyTorch."""
+
+    def __init__(self, network, images, expected, threads):
+        import openvino
+
+        model = openvino.convert_model(network.eval(), example_input=images, input=[list(images.shape)])
+        self.request = openvino.compile_model(model, "CPU", {
+            "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads,
+        }).create_infer_request()
+        self.images, self.expected = openvino.Tensor(images.numpy()), expected
+
+    def step(self):
+        return self.request.infer([self.images], share_inputs=True, share_outputs=True)[0]
 
     def check(self, count):
         return difference(torch.from_numpy(self.step()), self.expected)

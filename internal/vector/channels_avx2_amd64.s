@@ -507,6 +507,547 @@ end7:
 	VZEROUPPER
 	RET
 
+// func normalizeClipped_avx2(y *float32, x *float32, scale *float32, shift *float32, rows int, channels int, floor float32, limit float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·normalizeClipped_avx2(SB), NOSPLIT, $0-56
+	VBROADCASTSS floor+48(FP), Y0
+	VBROADCASTSS limit+52(FP), Y1
+	MOVQ         y+0(FP), CX
+	MOVQ         x+8(FP), DX
+	VXORPS       Y2, Y2, Y2
+	MOVQ         scale+16(FP), BX
+	MOVQ         shift+24(FP), SI
+	MOVQ         channels+40(FP), DI
+	MOVQ         channels+40(FP), AX
+	ANDQ         $0x00000007, AX
+	MOVQ         $0x0706050403020100, R8
+	VMOVQ        R8, X2
+	VPMOVZXBD    X2, Y2
+	VMOVD        AX, X3
+	VPBROADCASTD X3, Y3
+	VPCMPGTD     Y2, Y3, Y3
+	SHLQ         $0x02, DI
+	SUBQ         $0x01, rows+32(FP)
+	JLT          rowsEnd2
+
+rows1:
+	MOVQ channels+40(FP), R8
+	XORQ AX, AX
+	SUBQ $0x00000008, R8
+	JLT  last4
+
+loop3:
+	VMOVUPS     (DX), Y2
+	VMOVUPS     (BX)(AX*1), Y4
+	VMOVUPS     (SI)(AX*1), Y5
+	VFMADD213PS Y5, Y4, Y2
+	VCMPPS      $0x12, Y0, Y2, Y4
+	VCMPPS      $0x1d, Y1, Y2, Y5
+	VANDNPS     Y2, Y4, Y2
+	VBLENDVPS   Y5, Y1, Y2, Y2
+	VMOVUPS     Y2, (CX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	SUBQ        $0x00000008, R8
+	JGE         loop3
+
+last4:
+	ADDQ        $0x00000008, R8
+	JZ          end5
+	VMASKMOVPS  (DX), Y3, Y2
+	VMASKMOVPS  (BX)(AX*1), Y3, Y4
+	VMASKMOVPS  (SI)(AX*1), Y3, Y5
+	VFMADD213PS Y5, Y4, Y2
+	VCMPPS      $0x12, Y0, Y2, Y4
+	VCMPPS      $0x1d, Y1, Y2, Y5
+	VANDNPS     Y2, Y4, Y2
+	VBLENDVPS   Y5, Y1, Y2, Y2
+	VMASKMOVPS  Y2, Y3, (CX)
+
+end5:
+	ADDQ DI, CX
+	SUBQ AX, CX
+	ADDQ DI, DX
+	SUBQ AX, DX
+	SUBQ $0x01, rows+32(FP)
+	JGE  rows1
+
+rowsEnd2:
+	ADDQ $0x01, rows+32(FP)
+	VZEROUPPER
+	RET
+
+// func sumClipped_avx2(sum *float64, x *float32, y *float32, dy *float32, mean *float32, rows int, channels int, floor float32, limit float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·sumClipped_avx2(SB), NOSPLIT, $0-64
+	VBROADCASTSS floor+56(FP), Y0
+	VBROADCASTSS limit+60(FP), Y1
+	MOVQ         x+8(FP), CX
+	MOVQ         y+16(FP), DX
+	MOVQ         dy+24(FP), BX
+	MOVQ         sum+0(FP), SI
+	MOVQ         mean+32(FP), DI
+	MOVQ         channels+48(FP), R8
+	LEAQ         (SI)(R8*8), R8
+	MOVQ         channels+48(FP), R9
+	MOVQ         channels+48(FP), AX
+	ANDQ         $0x00000007, AX
+	MOVQ         $0x0706050403020100, R10
+	VMOVQ        R10, X2
+	VPMOVZXBD    X2, Y2
+	VMOVD        AX, X3
+	VPBROADCASTD X3, Y3
+	VPCMPGTD     Y2, Y3, Y3
+	SHLQ         $0x02, R9
+	LEAQ         (R9)(R9*2), R10
+	SUBQ         $0x04, rows+40(FP)
+	JLT          rowsEnd2
+
+rows1:
+	MOVQ channels+48(FP), R11
+	XORQ AX, AX
+	SUBQ $0x00000008, R11
+	JLT  last4
+
+loop3:
+	LEAQ         (SI)(AX*2), R12
+	LEAQ         (R8)(AX*2), R13
+	VMOVUPD      (R12), Y2
+	VMOVUPD      32(R12), Y4
+	VMOVUPD      (R13), Y5
+	VMOVUPD      32(R13), Y6
+	VMOVUPS      (DI)(AX*1), Y7
+	VEXTRACTF128 $0x01, Y7, X8
+	VCVTPS2PD    X7, Y7
+	VCVTPS2PD    X8, Y8
+	VMOVUPS      (DX), Y9
+	VMOVUPS      (BX), Y10
+	VCMPPS       $0x16, Y0, Y9, Y11
+	VCMPPS       $0x19, Y1, Y9, Y9
+	VANDPS       Y11, Y9, Y9
+	VANDPS       Y9, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X9
+	VCVTPS2PD    X10, Y10
+	VCVTPS2PD    X9, Y9
+	VMOVUPS      (CX), Y11
+	VEXTRACTF128 $0x01, Y11, X12
+	VCVTPS2PD    X11, Y11
+	VCVTPS2PD    X12, Y12
+	VSUBPD       Y7, Y11, Y11
+	VFMADD231PD  Y11, Y10, Y2
+	VADDPD       Y10, Y5, Y5
+	VSUBPD       Y8, Y12, Y12
+	VFMADD231PD  Y12, Y9, Y4
+	VADDPD       Y9, Y6, Y6
+	VMOVUPS      (DX)(R9*1), Y9
+	VMOVUPS      (BX)(R9*1), Y10
+	VCMPPS       $0x16, Y0, Y9, Y11
+	VCMPPS       $0x19, Y1, Y9, Y9
+	VANDPS       Y11, Y9, Y9
+	VANDPS       Y9, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X9
+	VCVTPS2PD    X10, Y10
+	VCVTPS2PD    X9, Y9
+	VMOVUPS      (CX)(R9*1), Y11
+	VEXTRACTF128 $0x01, Y11, X12
+	VCVTPS2PD    X11, Y11
+	VCVTPS2PD    X12, Y12
+	VSUBPD       Y7, Y11, Y11
+	VFMADD231PD  Y11, Y10, Y2
+	VADDPD       Y10, Y5, Y5
+	VSUBPD       Y8, Y12, Y12
+	VFMADD231PD  Y12, Y9, Y4
+	VADDPD       Y9, Y6, Y6
+	VMOVUPS      (DX)(R9*2), Y9
+	VMOVUPS      (BX)(R9*2), Y10
+	VCMPPS       $0x16, Y0, Y9, Y11
+	VCMPPS       $0x19, Y1, Y9, Y9
+	VANDPS       Y11, Y9, Y9
+	VANDPS       Y9, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X9
+	VCVTPS2PD    X10, Y10
+	VCVTPS2PD    X9, Y9
+	VMOVUPS      (CX)(R9*2), Y11
+	VEXTRACTF128 $0x01, Y11, X12
+	VCVTPS2PD    X11, Y11
+	VCVTPS2PD    X12, Y12
+	VSUBPD       Y7, Y11, Y11
+	VFMADD231PD  Y11, Y10, Y2
+	VADDPD       Y10, Y5, Y5
+	VSUBPD       Y8, Y12, Y12
+	VFMADD231PD  Y12, Y9, Y4
+	VADDPD       Y9, Y6, Y6
+	VMOVUPS      (DX)(R10*1), Y9
+	VMOVUPS      (BX)(R10*1), Y10
+	VCMPPS       $0x16, Y0, Y9, Y11
+	VCMPPS       $0x19, Y1, Y9, Y9
+	VANDPS       Y11, Y9, Y9
+	VANDPS       Y9, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X9
+	VCVTPS2PD    X10, Y10
+	VCVTPS2PD    X9, Y9
+	VMOVUPS      (CX)(R10*1), Y11
+	VEXTRACTF128 $0x01, Y11, X12
+	VCVTPS2PD    X11, Y11
+	VCVTPS2PD    X12, Y12
+	VSUBPD       Y7, Y11, Y11
+	VFMADD231PD  Y11, Y10, Y2
+	VADDPD       Y10, Y5, Y5
+	VSUBPD       Y8, Y12, Y12
+	VFMADD231PD  Y12, Y9, Y4
+	VADDPD       Y9, Y6, Y6
+	VMOVUPD      Y2, (R12)
+	VMOVUPD      Y4, 32(R12)
+	VMOVUPD      Y5, (R13)
+	VMOVUPD      Y6, 32(R13)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x00000008, R11
+	JGE          loop3
+
+last4:
+	ADDQ         $0x00000008, R11
+	JZ           end5
+	LEAQ         (SI)(AX*2), R11
+	LEAQ         (R8)(AX*2), R12
+	VEXTRACTF128 $0x00, Y3, X2
+	VPMOVSXDQ    X2, Y2
+	VMASKMOVPD   (R11), Y2, Y2
+	VEXTRACTF128 $0x01, Y3, X4
+	VPMOVSXDQ    X4, Y4
+	VMASKMOVPD   32(R11), Y4, Y4
+	VEXTRACTF128 $0x00, Y3, X5
+	VPMOVSXDQ    X5, Y5
+	VMASKMOVPD   (R12), Y5, Y5
+	VEXTRACTF128 $0x01, Y3, X6
+	VPMOVSXDQ    X6, Y6
+	VMASKMOVPD   32(R12), Y6, Y6
+	VMASKMOVPS   (DI)(AX*1), Y3, Y7
+	VEXTRACTF128 $0x01, Y7, X8
+	VCVTPS2PD    X7, Y7
+	VCVTPS2PD    X8, Y8
+	VMASKMOVPS   (DX), Y3, Y9
+	VMASKMOVPS   (BX), Y3, Y10
+	VCMPPS       $0x16, Y0, Y9, Y11
+	VCMPPS       $0x19, Y1, Y9, Y9
+	VANDPS       Y11, Y9, Y9
+	VANDPS       Y9, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X9
+	VCVTPS2PD    X10, Y10
+	VCVTPS2PD    X9, Y9
+	VMASKMOVPS   (CX), Y3, Y11
+	VEXTRACTF128 $0x01, Y11, X12
+	VCVTPS2PD    X11, Y11
+	VCVTPS2PD    X12, Y12
+	VSUBPD       Y7, Y11, Y11
+	VFMADD231PD  Y11, Y10, Y2
+	VADDPD       Y10, Y5, Y5
+	VSUBPD       Y8, Y12, Y12
+	VFMADD231PD  Y12, Y9, Y4
+	VADDPD       Y9, Y6, Y6
+	VMASKMOVPS   (DX)(R9*1), Y3, Y9
+	VMASKMOVPS   (BX)(R9*1), Y3, Y10
+	VCMPPS       $0x16, Y0, Y9, Y11
+	VCMPPS       $0x19, Y1, Y9, Y9
+	VANDPS       Y11, Y9, Y9
+	VANDPS       Y9, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X9
+	VCVTPS2PD    X10, Y10
+	VCVTPS2PD    X9, Y9
+	VMASKMOVPS   (CX)(R9*1), Y3, Y11
+	VEXTRACTF128 $0x01, Y11, X12
+	VCVTPS2PD    X11, Y11
+	VCVTPS2PD    X12, Y12
+	VSUBPD       Y7, Y11, Y11
+	VFMADD231PD  Y11, Y10, Y2
+	VADDPD       Y10, Y5, Y5
+	VSUBPD       Y8, Y12, Y12
+	VFMADD231PD  Y12, Y9, Y4
+	VADDPD       Y9, Y6, Y6
+	VMASKMOVPS   (DX)(R9*2), Y3, Y9
+	VMASKMOVPS   (BX)(R9*2), Y3, Y10
+	VCMPPS       $0x16, Y0, Y9, Y11
+	VCMPPS       $0x19, Y1, Y9, Y9
+	VANDPS       Y11, Y9, Y9
+	VANDPS       Y9, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X9
+	VCVTPS2PD    X10, Y10
+	VCVTPS2PD    X9, Y9
+	VMASKMOVPS   (CX)(R9*2), Y3, Y11
+	VEXTRACTF128 $0x01, Y11, X12
+	VCVTPS2PD    X11, Y11
+	VCVTPS2PD    X12, Y12
+	VSUBPD       Y7, Y11, Y11
+	VFMADD231PD  Y11, Y10, Y2
+	VADDPD       Y10, Y5, Y5
+	VSUBPD       Y8, Y12, Y12
+	VFMADD231PD  Y12, Y9, Y4
+	VADDPD       Y9, Y6, Y6
+	VMASKMOVPS   (DX)(R10*1), Y3, Y9
+	VMASKMOVPS   (BX)(R10*1), Y3, Y10
+	VCMPPS       $0x16, Y0, Y9, Y11
+	VCMPPS       $0x19, Y1, Y9, Y9
+	VANDPS       Y11, Y9, Y9
+	VANDPS       Y9, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X9
+	VCVTPS2PD    X10, Y10
+	VCVTPS2PD    X9, Y9
+	VMASKMOVPS   (CX)(R10*1), Y3, Y11
+	VEXTRACTF128 $0x01, Y11, X12
+	VCVTPS2PD    X11, Y11
+	VCVTPS2PD    X12, Y12
+	VSUBPD       Y7, Y11, Y11
+	VFMADD231PD  Y11, Y10, Y2
+	VADDPD       Y10, Y5, Y5
+	VSUBPD       Y8, Y12, Y12
+	VFMADD231PD  Y12, Y9, Y4
+	VADDPD       Y9, Y6, Y6
+	VEXTRACTF128 $0x00, Y3, X7
+	VPMOVSXDQ    X7, Y7
+	VMASKMOVPD   Y2, Y7, (R11)
+	VEXTRACTF128 $0x01, Y3, X2
+	VPMOVSXDQ    X2, Y2
+	VMASKMOVPD   Y4, Y2, 32(R11)
+	VEXTRACTF128 $0x00, Y3, X2
+	VPMOVSXDQ    X2, Y2
+	VMASKMOVPD   Y5, Y2, (R12)
+	VEXTRACTF128 $0x01, Y3, X2
+	VPMOVSXDQ    X2, Y2
+	VMASKMOVPD   Y6, Y2, 32(R12)
+
+end5:
+	LEAQ (CX)(R9*4), CX
+	SUBQ AX, CX
+	LEAQ (DX)(R9*4), DX
+	SUBQ AX, DX
+	LEAQ (BX)(R9*4), BX
+	SUBQ AX, BX
+	SUBQ $0x04, rows+40(FP)
+	JGE  rows1
+
+rowsEnd2:
+	ADDQ $0x04, rows+40(FP)
+	SUBQ $0x01, rows+40(FP)
+	JLT  rowsEnd7
+
+rows6:
+	MOVQ channels+48(FP), R10
+	XORQ AX, AX
+	SUBQ $0x00000008, R10
+	JLT  last9
+
+loop8:
+	LEAQ         (SI)(AX*2), R11
+	LEAQ         (R8)(AX*2), R12
+	VMOVUPD      (R11), Y2
+	VMOVUPD      32(R11), Y4
+	VMOVUPD      (R12), Y5
+	VMOVUPD      32(R12), Y6
+	VMOVUPS      (DI)(AX*1), Y7
+	VEXTRACTF128 $0x01, Y7, X8
+	VCVTPS2PD    X7, Y7
+	VCVTPS2PD    X8, Y8
+	VMOVUPS      (DX), Y9
+	VMOVUPS      (BX), Y10
+	VCMPPS       $0x16, Y0, Y9, Y11
+	VCMPPS       $0x19, Y1, Y9, Y9
+	VANDPS       Y11, Y9, Y9
+	VANDPS       Y9, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X9
+	VCVTPS2PD    X10, Y10
+	VCVTPS2PD    X9, Y9
+	VMOVUPS      (CX), Y11
+	VEXTRACTF128 $0x01, Y11, X12
+	VCVTPS2PD    X11, Y11
+	VCVTPS2PD    X12, Y12
+	VSUBPD       Y7, Y11, Y11
+	VFMADD231PD  Y11, Y10, Y2
+	VADDPD       Y10, Y5, Y5
+	VSUBPD       Y8, Y12, Y12
+	VFMADD231PD  Y12, Y9, Y4
+	VADDPD       Y9, Y6, Y6
+	VMOVUPD      Y2, (R11)
+	VMOVUPD      Y4, 32(R11)
+	VMOVUPD      Y5, (R12)
+	VMOVUPD      Y6, 32(R12)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x00000008, R10
+	JGE          loop8
+
+last9:
+	ADDQ         $0x00000008, R10
+	JZ           end10
+	LEAQ         (SI)(AX*2), R10
+	LEAQ         (R8)(AX*2), R11
+	VEXTRACTF128 $0x00, Y3, X2
+	VPMOVSXDQ    X2, Y2
+	VMASKMOVPD   (R10), Y2, Y2
+	VEXTRACTF128 $0x01, Y3, X4
+	VPMOVSXDQ    X4, Y4
+	VMASKMOVPD   32(R10), Y4, Y4
+	VEXTRACTF128 $0x00, Y3, X5
+	VPMOVSXDQ    X5, Y5
+	VMASKMOVPD   (R11), Y5, Y5
+	VEXTRACTF128 $0x01, Y3, X6
+	VPMOVSXDQ    X6, Y6
+	VMASKMOVPD   32(R11), Y6, Y6
+	VMASKMOVPS   (DI)(AX*1), Y3, Y7
+	VEXTRACTF128 $0x01, Y7, X8
+	VCVTPS2PD    X7, Y7
+	VCVTPS2PD    X8, Y8
+	VMASKMOVPS   (DX), Y3, Y9
+	VMASKMOVPS   (BX), Y3, Y10
+	VCMPPS       $0x16, Y0, Y9, Y11
+	VCMPPS       $0x19, Y1, Y9, Y9
+	VANDPS       Y11, Y9, Y9
+	VANDPS       Y9, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X9
+	VCVTPS2PD    X10, Y10
+	VCVTPS2PD    X9, Y9
+	VMASKMOVPS   (CX), Y3, Y11
+	VEXTRACTF128 $0x01, Y11, X12
+	VCVTPS2PD    X11, Y11
+	VCVTPS2PD    X12, Y12
+	VSUBPD       Y7, Y11, Y11
+	VFMADD231PD  Y11, Y10, Y2
+	VADDPD       Y10, Y5, Y5
+	VSUBPD       Y8, Y12, Y12
+	VFMADD231PD  Y12, Y9, Y4
+	VADDPD       Y9, Y6, Y6
+	VEXTRACTF128 $0x00, Y3, X7
+	VPMOVSXDQ    X7, Y7
+	VMASKMOVPD   Y2, Y7, (R10)
+	VEXTRACTF128 $0x01, Y3, X2
+	VPMOVSXDQ    X2, Y2
+	VMASKMOVPD   Y4, Y2, 32(R10)
+	VEXTRACTF128 $0x00, Y3, X2
+	VPMOVSXDQ    X2, Y2
+	VMASKMOVPD   Y5, Y2, (R11)
+	VEXTRACTF128 $0x01, Y3, X2
+	VPMOVSXDQ    X2, Y2
+	VMASKMOVPD   Y6, Y2, 32(R11)
+
+end10:
+	ADDQ R9, CX
+	SUBQ AX, CX
+	ADDQ R9, DX
+	SUBQ AX, DX
+	ADDQ R9, BX
+	SUBQ AX, BX
+	SUBQ $0x01, rows+40(FP)
+	JGE  rows6
+
+rowsEnd7:
+	ADDQ $0x01, rows+40(FP)
+	VZEROUPPER
+	RET
+
+// func centerClipped_avx2(dx *float32, x *float32, y *float32, dy *float32, mean *float32, scale *float32, along *float32, dyMean *float32, rows int, channels int, floor float32, limit float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·centerClipped_avx2(SB), NOSPLIT, $0-88
+	VBROADCASTSS floor+80(FP), Y0
+	VBROADCASTSS limit+84(FP), Y1
+	MOVQ         dx+0(FP), CX
+	MOVQ         x+8(FP), DX
+	MOVQ         y+16(FP), BX
+	MOVQ         dy+24(FP), SI
+	MOVQ         mean+32(FP), DI
+	MOVQ         scale+40(FP), R8
+	MOVQ         along+48(FP), R9
+	MOVQ         dyMean+56(FP), R10
+	MOVQ         channels+72(FP), R11
+	MOVQ         channels+72(FP), AX
+	ANDQ         $0x00000007, AX
+	MOVQ         $0x0706050403020100, R12
+	VMOVQ        R12, X2
+	VPMOVZXBD    X2, Y2
+	VMOVD        AX, X3
+	VPBROADCASTD X3, Y3
+	VPCMPGTD     Y2, Y3, Y3
+	SHLQ         $0x02, R11
+	SUBQ         $0x01, rows+64(FP)
+	JLT          rowsEnd2
+
+rows1:
+	MOVQ channels+72(FP), R12
+	XORQ AX, AX
+	SUBQ $0x00000008, R12
+	JLT  last4
+
+loop3:
+	VMOVUPS      (DX), Y2
+	VMOVUPS      (R8)(AX*1), Y4
+	VXORPS       Y5, Y5, Y5
+	VMOVUPS      (DI)(AX*1), Y6
+	VSUBPS       Y6, Y2, Y2
+	VMOVUPS      (R10)(AX*1), Y6
+	VSUBPS       Y6, Y5, Y5
+	VMOVUPS      (R9)(AX*1), Y6
+	VFNMADD231PS Y2, Y6, Y5
+	VMULPS       Y4, Y5, Y5
+	VMOVUPS      (BX), Y2
+	VMOVUPS      (SI), Y6
+	VCMPPS       $0x16, Y0, Y2, Y7
+	VCMPPS       $0x19, Y1, Y2, Y2
+	VANDPS       Y7, Y2, Y2
+	VANDPS       Y2, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+	VMOVUPS      Y5, (CX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	ADDQ         $0x00000020, SI
+	SUBQ         $0x00000008, R12
+	JGE          loop3
+
+last4:
+	ADDQ         $0x00000008, R12
+	JZ           end5
+	VMASKMOVPS   (DX), Y3, Y2
+	VMASKMOVPS   (R8)(AX*1), Y3, Y4
+	VXORPS       Y5, Y5, Y5
+	VMASKMOVPS   (DI)(AX*1), Y3, Y6
+	VSUBPS       Y6, Y2, Y2
+	VMASKMOVPS   (R10)(AX*1), Y3, Y6
+	VSUBPS       Y6, Y5, Y5
+	VMASKMOVPS   (R9)(AX*1), Y3, Y6
+	VFNMADD231PS Y2, Y6, Y5
+	VMULPS       Y4, Y5, Y5
+	VMASKMOVPS   (BX), Y3, Y2
+	VMASKMOVPS   (SI), Y3, Y6
+	VCMPPS       $0x16, Y0, Y2, Y7
+	VCMPPS       $0x19, Y1, Y2, Y2
+	VANDPS       Y7, Y2, Y2
+	VANDPS       Y2, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+	VMASKMOVPS   Y5, Y3, (CX)
+
+end5:
+	ADDQ R11, CX
+	SUBQ AX, CX
+	ADDQ R11, DX
+	SUBQ AX, DX
+	ADDQ R11, BX
+	SUBQ AX, BX
+	ADDQ R11, SI
+	SUBQ AX, SI
+	SUBQ $0x01, rows+64(FP)
+	JGE  rows1
+
+rowsEnd2:
+	ADDQ $0x01, rows+64(FP)
+	VZEROUPPER
+	RET
+
 // func sumRows_avx2(sum *float64, x *float32, rows int, channels int)
 // Requires: AVX, AVX2
 TEXT ·sumRows_avx2(SB), NOSPLIT, $0-32

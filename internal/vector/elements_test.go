@@ -203,7 +203,11 @@ func TestChannels(t *testing.T) {
 		n := rows * channels
 		x, dy := f.special(n), f.special(n)
 		mean, scale, shift, along := f.quarters(channels), f.quarters(channels), f.quarters(channels), f.quarters(channels)
-		from, slope := slices.Clone(x), slices.Clone(dy)
+		y := f.special(n)
+		for i := range y {
+			y[i] *= 4 // to reach 6
+		}
+		from, slope, values := slices.Clone(x), slices.Clone(dy), slices.Clone(y)
 		to := f.quarters(n)
 		switch f.IntN(3) {
 		case 0:
@@ -211,8 +215,9 @@ func TestChannels(t *testing.T) {
 		case 1:
 			to = dy
 		}
+		clip := Clip(f.IntN(3))
 		at := func(array []float32, i int) float64 { return float64(array[i]) }
-		switch f.IntN(4) {
+		switch f.IntN(6) {
 		case 0:
 			f.engine.Normalize(to, x, mean, scale, shift)
 			f.want("Normalize", to, func(i int) float64 {
@@ -234,20 +239,50 @@ func TestChannels(t *testing.T) {
 		case 3:
 			f.engine.ScaleChannels(to, dy, scale)
 			f.want("ScaleChannels", to, func(i int) float64 { return at(slope, i) * at(scale, i%channels) })
+		case 4:
+			f.engine.NormalizeClipped(clip, to, x, scale, shift)
+			f.want("NormalizeClipped", to, func(i int) float64 {
+				return clipped(clip, at(from, i)*at(scale, i%channels)+at(shift, i%channels))
+			})
+		case 5:
+			f.engine.CenterClipped(clip, to, x, y, dy, mean, scale, along, shift)
+			f.want("CenterClipped", to, func(i int) float64 {
+				c := i % channels
+				g := clippedSlope(clip, at(values, i), at(slope, i))
+				return at(scale, c)*(0-at(shift, c)-(at(from, i)-at(mean, c))*at(along, c)) + at(scale, c)*g
+			})
 		}
 	})
+}
+
+// clipped is the value of a clip, and clippedSlope its gradient at that value.
+func clipped(clip Clip, v float64) float64 {
+	switch {
+	case clip != NoClip && v <= 0:
+		return 0
+	case clip == ClipSix && v >= 6:
+		return 6
+	}
+	return v
+}
+
+func clippedSlope(clip Clip, y, dy float64) float64 {
+	if clip != NoClip && y <= 0 || clip == ClipSix && y >= 6 {
+		return 0
+	}
+	return dy
 }
 
 func TestSums(t *testing.T) {
 	eachFuzz(t, 4000, func(f *fuzz) {
 		rows, channels := f.IntN(12), 1+f.length()
-		x, dy, mean := f.special(rows*channels), f.special(rows*channels), f.quarters(channels)
+		x, y, dy, mean := f.special(rows*channels), f.special(rows*channels), f.special(rows*channels), f.quarters(channels)
 		sum := array[float64](f, 2*channels)
 		for i := range sum {
 			sum[i] = float64(i)
 		}
 		want := slices.Clone(sum)
-		kind := f.IntN(3)
+		kind, clip := f.IntN(4), Clip(f.IntN(3))
 		for i, v := range x {
 			c := i % channels
 			difference, slope := float64(v)-float64(mean[c]), float64(dy[i])
@@ -259,6 +294,10 @@ func TestSums(t *testing.T) {
 			case 2:
 				want[c] += slope * difference
 				want[channels+c] += slope
+			case 3:
+				slope = clippedSlope(clip, float64(y[i]), slope)
+				want[c] += slope * difference
+				want[channels+c] += slope
 			}
 		}
 		switch kind {
@@ -268,6 +307,8 @@ func TestSums(t *testing.T) {
 			f.engine.SumSquares(sum[:channels], x, mean)
 		case 2:
 			f.engine.SumProducts(sum, x, dy, mean)
+		case 3:
+			f.engine.SumClipped(clip, sum, x, y, dy, mean)
 		}
 		for i, v := range sum {
 			if v != want[i] && (v == v || want[i] == want[i]) {

@@ -2,6 +2,7 @@ package vector
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -60,6 +61,13 @@ type Engine[T Float] interface {
 	Center(dx, x, dy, mean, scale, along, dyMean []T)
 	// ScaleChannels writes dx = dy·scale. dx may be dy.
 	ScaleChannels(dx, dy, scale []T)
+	// The same with an activation that clips. NormalizeClipped writes y = clip(x·scale + shift);
+	// y may be x. CenterClipped writes dx = scale·(clip′(y)·dy − dyMean − (x − mean)·along), where
+	// clip′ is 0 where y is clipped and 1 elsewhere, at NaN too; dx may be x, y or dy. SumClipped
+	// adds clip′(y)·dy·(x − mean) to the first half of sum and clip′(y)·dy to the second.
+	NormalizeClipped(clip Clip, y, x, scale, shift []T)
+	CenterClipped(clip Clip, dx, x, y, dy, mean, scale, along, dyMean []T)
+	SumClipped(clip Clip, sum []float64, x, y, dy, mean []T)
 	// SumRows adds the rows of x to sum, SumSquares adds (x − mean)², and
 	// SumProducts adds dy·(x − mean) to the first half of sum and dy to the
 	// second. All add in float64.
@@ -89,6 +97,27 @@ type Engine[T Float] interface {
 	// other, and returns the number of multiplications and additions. Its speed is
 	// the upper bound of that of all other loops.
 	MultiplyAdds(iterations int) int
+}
+
+// Clip is a function that replaces values outside of a range by its bounds.
+type Clip int
+
+const (
+	NoClip   Clip = iota // the identity
+	ClipZero             // max(x, 0): ReLU
+	ClipSix              // min(max(x, 0), 6): ReLU6
+)
+
+// bounds returns the range, with NaN for a bound that there is not.
+func (c Clip) bounds() (floor, limit float32) {
+	floor, limit = 0, float32(math.NaN())
+	switch c {
+	case NoClip:
+		floor = limit
+	case ClipSix:
+		limit = 6
+	}
+	return floor, limit
 }
 
 // Windows is a row of pooling windows. Window i begins at element i·Step of X, and

@@ -195,6 +195,53 @@ func (Portable[T]) SumSquares(sum []float64, x, mean []T) {
 	}
 }
 
+// NormalizeClipped writes y = clip(x·scale + shift).
+func (Portable[T]) NormalizeClipped(clip Clip, y, x, scale, shift []T) {
+	floor, limit := clip.bounds()
+	channels := len(scale)
+	shift = shift[:channels]
+	for i := 0; i < len(x); i += channels {
+		from, to := x[i:][:channels], y[i:][:channels]
+		for c, v := range from {
+			v = v*scale[c] + shift[c]
+			v = pick(v <= T(floor), 0, v)
+			to[c] = pick(v >= T(limit), T(limit), v)
+		}
+	}
+}
+
+// clipGradient returns g where the clipped value y is inside of the range, and 0 elsewhere.
+func clipGradient[T Float](y, g, floor, limit T) T { return pick(y <= floor || y >= limit, 0, g) }
+
+// SumClipped adds clip′(y)·dy·(x − mean) and clip′(y)·dy to the halves of sum.
+func (Portable[T]) SumClipped(clip Clip, sum []float64, x, y, dy, mean []T) {
+	floor, limit := clip.bounds()
+	channels := len(mean)
+	along, plain := sum[:channels], sum[channels:][:channels]
+	for i := 0; i < len(x); i += channels {
+		from, values, slopes := x[i:][:channels], y[i:][:channels], dy[i:][:channels]
+		for c, v := range from {
+			g := float64(clipGradient(values[c], slopes[c], T(floor), T(limit)))
+			along[c] += g * (float64(v) - float64(mean[c]))
+			plain[c] += g
+		}
+	}
+}
+
+// CenterClipped writes dx = scale·(clip′(y)·dy − dyMean − (x − mean)·along).
+func (Portable[T]) CenterClipped(clip Clip, dx, x, y, dy, mean, scale, along, dyMean []T) {
+	floor, limit := clip.bounds()
+	channels := len(mean)
+	scale, along, dyMean = scale[:channels], along[:channels], dyMean[:channels]
+	for i := 0; i < len(x); i += channels {
+		from, values, slopes, to := x[i:][:channels], y[i:][:channels], dy[i:][:channels], dx[i:][:channels]
+		for c, v := range from {
+			g := clipGradient(values[c], slopes[c], T(floor), T(limit))
+			to[c] = scale[c]*(-dyMean[c]-(v-mean[c])*along[c]) + scale[c]*g
+		}
+	}
+}
+
 // SumProducts adds dy·(x − mean) and dy to the halves of sum.
 func (Portable[T]) SumProducts(sum []float64, x, dy, mean []T) {
 	channels := len(mean)

@@ -50,6 +50,10 @@ type routines struct {
 	center, centerAlone func(dx, x, dy, mean, scale, along, dyMean *float32, rows, channels int) // alone without dy
 	scaleChannels       func(dx, dy, scale *float32, rows, channels int)
 
+	normalizeClipped func(y, x, scale, shift *float32, rows, channels int, floor, limit float32)
+	sumClipped       func(sum *float64, x, y, dy, mean *float32, rows, channels int, floor, limit float32)
+	centerClipped    func(dx, x, y, dy, mean, scale, along, dyMean *float32, rows, channels int, floor, limit float32)
+
 	sumRows     func(sum *float64, x *float32, rows, channels int)
 	sumSquares  func(sum *float64, x, mean *float32, rows, channels int)
 	sumProducts func(sum *float64, x, dy, mean *float32, rows, channels int)
@@ -180,6 +184,45 @@ func (s *Set) ScaleChannels(dx, dy, scale []float32) {
 	if rows, channels := rowsOf(dy, len(scale)); rows > 0 {
 		s.scaleChannels(pointer(dx, len(dy)), &dy[0], &scale[0], rows, channels)
 	}
+}
+
+// NormalizeClipped writes y = clip(x·scale + shift).
+func (s *Set) NormalizeClipped(clip Clip, y, x, scale, shift []float32) {
+	if s.waits(y, x, scale) {
+		s.Portable.NormalizeClipped(clip, y, x, scale, shift)
+		return
+	}
+	if rows, channels := rowsOf(x, len(scale)); rows > 0 {
+		floor, limit := clip.bounds()
+		s.normalizeClipped(pointer(y, len(x)), &x[0], &scale[0], pointer(shift, channels), rows, channels, floor, limit)
+	}
+}
+
+// SumClipped adds clip′(y)·dy·(x − mean) and clip′(y)·dy to the halves of sum.
+func (s *Set) SumClipped(clip Clip, sum []float64, x, y, dy, mean []float32) {
+	if len(mean) < s.lanes { // each vector would wait for the sums of the row before
+		s.Portable.SumClipped(clip, sum, x, y, dy, mean)
+		return
+	}
+	if rows, channels := rowsOf(x, len(mean)); rows > 0 {
+		floor, limit := clip.bounds()
+		s.sumClipped(pointer(sum, 2*channels), &x[0], pointer(y, len(x)), pointer(dy, len(x)), &mean[0], rows, channels, floor, limit)
+	}
+}
+
+// CenterClipped writes dx = scale·(clip′(y)·dy − dyMean − (x − mean)·along).
+func (s *Set) CenterClipped(clip Clip, dx, x, y, dy, mean, scale, along, dyMean []float32) {
+	rows, channels := rowsOf(x, len(mean))
+	if rows == 0 {
+		return
+	}
+	if s.waits(dx, x, mean) || s.waits(dx, y, mean) || s.waits(dx, dy, mean) {
+		s.Portable.CenterClipped(clip, dx, x, y, dy, mean, scale, along, dyMean)
+		return
+	}
+	floor, limit := clip.bounds()
+	s.centerClipped(pointer(dx, len(x)), &x[0], pointer(y, len(x)), pointer(dy, len(x)), &mean[0],
+		pointer(scale, channels), pointer(along, channels), pointer(dyMean, channels), rows, channels, floor, limit)
 }
 
 // SumRows adds the rows of x to sum.

@@ -124,6 +124,67 @@ func (s *Set) Center(dx, x, dy, mean, scale, along, dyMean []float32) {
 	center_neon(to, &x[0], unsafe.SliceData(dy[:len(x)]), m, factor, slope, shift, n, len(x)/n)
 }
 
+// clippedElements is the number of elements that the loops below process at a time, so that
+// they stay in the level 1 cache.
+const clippedElements = 2048
+
+// inParts calls work for ranges of elements that are whole rows of channels.
+func inParts(elements, channels int, work func(first, last int)) {
+	step := max(1, clippedElements/channels) * channels
+	for first := 0; first < elements; first += step {
+		work(first, min(first+step, elements))
+	}
+}
+
+// clipGradient writes to g the gradient dy where y is not clipped, and 0 elsewhere.
+func (s *Set) clipGradient(clip Clip, g, y, dy []float32) {
+	switch clip {
+	case NoClip:
+		copy(g, dy)
+	case ClipZero:
+		s.ReLUGradient(g, y, dy)
+	case ClipSix:
+		s.ActivateGradient(ReLU6, g, y, dy)
+	}
+}
+
+// NormalizeClipped writes y = clip(x·scale + shift).
+func (s *Set) NormalizeClipped(clip Clip, y, x, scale, shift []float32) {
+	zeros := make([]float32, len(scale))
+	inParts(len(x), len(scale), func(first, last int) {
+		to := y[first:last]
+		s.Normalize(to, x[first:last], zeros, scale, shift)
+		switch clip {
+		case ClipZero:
+			s.ReLU(to, to)
+		case ClipSix:
+			s.Activate(ReLU6, to, to)
+		}
+	})
+}
+
+// SumClipped adds clip′(y)·dy·(x − mean) and clip′(y)·dy to the halves of sum.
+func (s *Set) SumClipped(clip Clip, sum []float64, x, y, dy, mean []float32) {
+	space := make([]float32, max(clippedElements, len(mean)))
+	inParts(len(x), len(mean), func(first, last int) {
+		g := space[:last-first]
+		s.clipGradient(clip, g, y[first:last], dy[first:last])
+		s.SumProducts(sum, x[first:last], g, mean)
+	})
+}
+
+// CenterClipped writes dx = scale·(clip′(y)·dy − dyMean − (x − mean)·along).
+func (s *Set) CenterClipped(clip Clip, dx, x, y, dy, mean, scale, along, dyMean []float32) {
+	space := make([]float32, max(clippedElements, len(mean)))
+	inParts(len(x), len(mean), func(first, last int) {
+		g := space[:last-first]
+		s.clipGradient(clip, g, y[first:last], dy[first:last])
+		s.ScaleChannels(g, g, scale)
+		s.Center(dx[first:last], x[first:last], nil, mean, scale, along, dyMean)
+		s.Add(dx[first:last], g)
+	})
+}
+
 // ScaleChannels writes dx = dy·scale.
 func (s *Set) ScaleChannels(dx, dy, scale []float32) {
 	if len(dy) == 0 {

@@ -84,6 +84,9 @@ var avx2 = &Set{
 		center:                  center_avx2,
 		centerAlone:             centerAlone_avx2,
 		scaleChannels:           scaleChannels_avx2,
+		normalizeClipped:        normalizeClipped_avx2,
+		sumClipped:              sumClipped_avx2,
+		centerClipped:           centerClipped_avx2,
 		sumRows:                 sumRows_avx2,
 		sumSquares:              sumSquares_avx2,
 		sumProducts:             sumProducts_avx2,
@@ -503,6 +506,15 @@ func centerAlone_avx2(dx, x, dy, mean, scale, along, dyMean *float32, rows, chan
 
 //go:noescape
 func scaleChannels_avx2(dx, dy, scale *float32, rows, channels int)
+
+//go:noescape
+func normalizeClipped_avx2(y, x, scale, shift *float32, rows, channels int, floor, limit float32)
+
+//go:noescape
+func sumClipped_avx2(sum *float64, x, y, dy, mean *float32, rows, channels int, floor, limit float32)
+
+//go:noescape
+func centerClipped_avx2(dx, x, y, dy, mean, scale, along, dyMean *float32, rows, channels int, floor, limit float32)
 
 //go:noescape
 func sumRows_avx2(sum *float64, x *float32, rows, channels int)

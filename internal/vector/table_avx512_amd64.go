@@ -89,6 +89,9 @@ var avx512 = &Set{
 		center:                  center_avx512,
 		centerAlone:             centerAlone_avx512,
 		scaleChannels:           scaleChannels_avx512,
+		normalizeClipped:        normalizeClipped_avx512,
+		sumClipped:              sumClipped_avx512,
+		centerClipped:           centerClipped_avx512,
 		sumRows:                 sumRows_avx512,
 		sumSquares:              sumSquares_avx512,
 		sumProducts:             sumProducts_avx512,
@@ -643,6 +646,15 @@ func centerAlone_avx512(dx, x, dy, mean, scale, along, dyMean *float32, rows, ch
 
 //go:noescape
 func scaleChannels_avx512(dx, dy, scale *float32, rows, channels int)
+
+//go:noescape
+func normalizeClipped_avx512(y, x, scale, shift *float32, rows, channels int, floor, limit float32)
+
+//go:noescape
+func sumClipped_avx512(sum *float64, x, y, dy, mean *float32, rows, channels int, floor, limit float32)
+
+//go:noescape
+func centerClipped_avx512(dx, x, y, dy, mean, scale, along, dyMean *float32, rows, channels int, floor, limit float32)
 
 //go:noescape
 func sumRows_avx512(sum *float64, x *float32, rows, channels int)

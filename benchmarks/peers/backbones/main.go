@@ -31,7 +31,8 @@ it, that is, zero except for rounding. The tolerance is 1e-9 in float64 and 1e-3
 Where a value is zero except for rounding, a float32 network may take the other branch of a ReLU than the reference, and the
 gradients of the layers before differ by the contribution of a whole pixel. Therefore the gradients in float32 are compared with
 smaller images, of %d×%d pixels, and where they are out of tolerance, the check is repeated with another random seed, at most %d
-times. New values avoid a kink, but not a mistake, and float64 shows whether the computation is the same.
+times. New values avoid a kink, but not a mistake, and float64 shows whether the computation is the same. The column PyTorch is the
+largest error of the embeddings and gradients that PyTorch itself makes in float32 with the same weights and images.
 
 `
 
@@ -46,7 +47,7 @@ func main() {
 	script := flag.String("script", "benchmarks/peers/backbones.py", "`file` of the reference")
 	out := flag.String("out", "benchmarks/results", "`folder` to write backbones-agreement.md to")
 	only := flag.String("only", "", "compare only the network of this `name`, and write no record")
-	size := flag.Int("size", 96, "height and width of the images in `pixels`")
+	size := flag.Int("size", 224, "height and width of the images in `pixels`")
 	small := flag.Int("small", 64, "height and width of the images for gradients in float32, in `pixels`")
 	batch := flag.Int("batch", 4, "`number` of images")
 	flag.Parse()
@@ -67,7 +68,7 @@ func run(python, script, out, only string, size, small, batch int) error {
 		fmt.Printf(format, arguments...)
 		fmt.Fprintf(&table, format, arguments...)
 	}
-	write("| network | type | images | batch norm | embeddings | gradients | running statistics | seeds | within tolerance |\n|---|---|---|---|---|---|---|---|---|\n")
+	write("| network | type | images | batch norm | embeddings | gradients | running statistics | PyTorch | seeds | within tolerance |\n|---|---|---|---|---|---|---|---|---|---|\n")
 	failures := 0
 	for _, name := range backbone.Published {
 		if only != "" && name != only {
@@ -98,7 +99,15 @@ func run(python, script, out, only string, size, small, batch int) error {
 						answer = "no: " + e.worst
 					}
 					if within || seed == pass.draws {
-						write("| %s | %v | %d×%d | %s | %.1e | %.1e | %.1e | %d | %s |\n", name, pass.dtype, pass.size, pass.size, mode, e.embeddings, e.gradients, e.statistics, seed, answer)
+						peer := "–"
+						if pass.dtype == graph.Float32 {
+							own, err := reference.own(mode)
+							if err != nil {
+								return errors.Wrap(err, name)
+							}
+							peer = fmt.Sprintf("%.1e", own)
+						}
+						write("| %s | %v | %d×%d | %s | %.1e | %.1e | %.1e | %s | %d | %s |\n", name, pass.dtype, pass.size, pass.size, mode, e.embeddings, e.gradients, e.statistics, peer, seed, answer)
 					}
 					if agreed[mode] = within; !within && seed == pass.draws {
 						failures++
@@ -289,15 +298,9 @@ func (r reference) differences(program *graph.Program, names map[string]string, 
 	}
 	note(&d.embeddings, "embeddings", difference(embeddings, expected, largest(expected)))
 
-	all := 0.0 // largest gradient of all tensors
-	for name := range r {
-		if strings.HasPrefix(name, mode+" gradient ") {
-			values, err := r.values(name)
-			if err != nil {
-				return d, err
-			}
-			all = max(all, largest(values))
-		}
+	all, err := r.largestGradient(mode)
+	if err != nil {
+		return d, err
 	}
 	for _, parameter := range program.Parameters() {
 		name, err := published(names, parameter.Name())
@@ -312,11 +315,7 @@ func (r reference) differences(program *graph.Program, names map[string]string, 
 		if err != nil {
 			return d, err
 		}
-		scale := largest(expected)
-		if scale < 1e-5*all {
-			scale = all
-		}
-		note(&d.gradients, name, difference(gradient, expected, scale))
+		note(&d.gradients, name, difference(gradient, expected, scale(expected, all)))
 	}
 	if mode == "evaluation" {
 		return d, nil
@@ -336,6 +335,58 @@ func (r reference) differences(program *graph.Program, names map[string]string, 
 		note(&d.statistics, name, difference(float64s(weight.Value), expected, largest(expected)))
 	}
 	return d, nil
+}
+
+// own returns the largest error of the reference itself in float32.
+func (r reference) own(mode string) (float64, error) {
+	all, err := r.largestGradient(mode)
+	if err != nil {
+		return 0, err
+	}
+	most := 0.0
+	for name := range r {
+		if name != mode+" embeddings" && !strings.HasPrefix(name, mode+" gradient ") {
+			continue
+		}
+		expected, err := r.values(name)
+		if err != nil {
+			return 0, err
+		}
+		found, err := r.values("float32 " + name)
+		if err != nil {
+			return 0, err
+		}
+		of := largest(expected)
+		if name != mode+" embeddings" {
+			of = scale(expected, all)
+		}
+		most = max(most, difference(found, expected, of))
+	}
+	return most, nil
+}
+
+// largestGradient returns the largest value of all gradients.
+func (r reference) largestGradient(mode string) (float64, error) {
+	all := 0.0
+	for name := range r {
+		if strings.HasPrefix(name, mode+" gradient ") {
+			values, err := r.values(name)
+			if err != nil {
+				return 0, err
+			}
+			all = max(all, largest(values))
+		}
+	}
+	return all, nil
+}
+
+// scale is what the error of a gradient is relative to: its largest value, or that of all
+// gradients if the gradient is zero except for rounding.
+func scale(expected []float64, all float64) float64 {
+	if own := largest(expected); own >= 1e-5*all {
+		return own
+	}
+	return all
 }
 
 func float64s(t *tensor.Dense) []float64 {

@@ -1,5 +1,5 @@
 // Command speed compares the speed of the library with that of other frameworks:
-// PyTorch, ONNX Runtime, and the operations of Gorgonia itself.
+// PyTorch, ONNX Runtime, OpenVINO, and the operations of Gorgonia itself.
 //
 //	go run ./benchmarks/peers/speed -setup
 //	go run ./benchmarks/peers/speed

@@ -152,7 +152,7 @@ func (s *session) measure(r *results) error {
 }
 
 // packages are the Python packages that the peers need, including optional dependencies.
-var packages = []string{"torch", "numpy", "safetensors", "onnx", "onnxscript", "onnxruntime"}
+var packages = []string{"torch", "numpy", "safetensors", "onnx", "onnxscript", "onnxruntime", "openvino"}
 
 // requiredSpace is the disk space in KiB needed while the environment is created.
 const requiredSpace = 10 << 20
@@ -210,14 +210,15 @@ func freeSpace(folder string) (kib int64, err error) {
 // versions returns the versions of the frameworks of the peers.
 func versions(python string) ([]string, error) {
 	const program = `
-import platform, torch, onnxruntime
+import platform, torch, onnxruntime, openvino
 print("Python", platform.python_version())
 print("torch", torch.__version__, "(" + torch.backends.cpu.get_cpu_capability() + ")")
 print("onnxruntime", onnxruntime.__version__)
+print("openvino", openvino.__version__)
 `
 	text, err := exec.Command(python, "-c", program).Output()
 	if err != nil {
-		return nil, errors.Wrapf(err, "%s cannot import torch and onnxruntime: create an environment with -setup", python)
+		return nil, errors.Wrapf(err, "%s cannot import torch, onnxruntime and openvino: create an environment with -setup", python)
 	}
 	return strings.Split(strings.TrimSpace(string(text)), "\n"), nil
 }

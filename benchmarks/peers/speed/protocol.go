@@ -274,6 +274,7 @@ var peers = []peer{
 	{name: "PyTorch channels_last", framework: "PyTorch", python: "channels_last", does: anything},
 	{name: "PyTorch compile", framework: "PyTorch", python: "compile", does: anything},
 	{name: "ONNX Runtime", framework: "ONNX Runtime", python: "onnxruntime", does: embeds},
+	{name: "OpenVINO", framework: "OpenVINO", python: "openvino", does: embeds},
 	{name: "Gorgonia", framework: "Gorgonia", served: "gorgonia", does: first, slow: true},
 }
 

@@ -55,7 +55,7 @@ func (s *session) scale(w workload.Workload, known *series) (scale, error) {
 func rate(pairs int, milliseconds float64) float64 { return float64(2*pairs) / milliseconds * 1000 }
 
 // memoryWorkloads are the names of the workloads whose memory is measured.
-var memoryWorkloads = map[string]bool{"conv4": true, "koch": true}
+var memoryWorkloads = map[string]bool{"conv4": true, "koch": true, "resnet18": true, "mobilenet-v2": true}
 
 // memorySteps is the number of steps after which memory is measured: gradients and the
 // state of the optimizer are allocated in the first.

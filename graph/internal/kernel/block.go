@@ -1,6 +1,8 @@
 package kernel
 
 import (
+	"unsafe"
+
 	"github.com/likeness-go/likeness/internal/vector"
 	"github.com/pkg/errors"
 )
@@ -99,8 +101,12 @@ type Block[T Float] struct {
 }
 
 // recomputeSize is the size of a window up to which computing a convolution again is
-// faster than storing its result and reading it from memory.
-const recomputeSize = 64
+// faster than storing its result and reading it from memory; without a pool, whose results
+// are fewer, it is recomputeUnpooled.
+const (
+	recomputeSize     = 64
+	recomputeUnpooled = 32
+)
 
 // NewBlock returns the block of a valid shape.
 func NewBlock[T Float](s BlockShape) *Block[T] {
@@ -117,6 +123,9 @@ func newBlock[T Float](s BlockShape, conv *Conv[T]) *Block[T] {
 	k := &Block[T]{
 		shape: s, engine: vector.For[T](), conv: conv,
 		offsets: pool.offsets(pool.Width * pool.Channels), recompute: s.Conv.patchSize() <= recomputeSize && conv.fourier == nil,
+	}
+	if !s.pooled() {
+		k.recompute = s.Conv.patchSize() <= recomputeUnpooled && conv.fourier == nil
 	}
 	height, _ := pool.Output()
 	k.spans = conv.spans(height, pool.Stride*pool.Width*pool.Channels, pool.Stride*pool.Width)
@@ -147,29 +156,47 @@ func (k *Block[T]) Forward(y, x []T, w BlockWeights[T]) {
 		k.forwardParts(y, x, w)
 		return
 	}
+	k.kept = false
 	k.pack(w.Weight)
 	k.normalization(x, w)
+	if k.keepsAll() {
+		grow(&k.convolved, pool.Batch*pool.input())
+	}
 	if k.serial != nil {
 		for _, span := range k.spans {
-			k.finish(k.serial, y, k.convolve(k.serial, x, w.Bias, k.rows(span)), span, w)
+			k.compute(k.serial, y, x, span, w)
 		}
 		return
 	}
-	if !s.Evaluation {
+	if !s.Evaluation && s.pooled() {
 		grow(&k.position, len(y))
 		if k.keepsMaxima() {
 			grow(&k.maxima, len(y))
 		}
 	}
 	k.forEachSpan(k.spans, x, func(work *workspace[T], i int) {
-		k.finish(work, y, k.convolve(work, x, w.Bias, k.rows(k.spans[i])), k.spans[i], w)
+		k.compute(work, y, x, k.spans[i], w)
 	})
 	k.kept = !s.Evaluation
 }
 
+// compute computes a span of the block's result. Without a pool the convolution writes to y,
+// where its result is normalized and activated, unless that is slow because pixels are shorter
+// than a vector.
+func (k *Block[T]) compute(work *workspace[T], y, x []T, span span, w BlockWeights[T]) {
+	if s := k.shape; !s.pooled() && !k.keepsAll() && s.Conv.Filters >= k.engine.Lanes() {
+		height, width := s.Conv.Output()
+		to := y[(span.image*height+span.top)*width*s.Conv.Filters:]
+		k.conv.convolve(work, to, x, w.Bias, span)
+		k.finishUnpooled(y, to, span, w)
+		return
+	}
+	k.finish(work, y, k.convolve(work, x, w.Bias, k.rows(span)), span, w)
+}
+
 // forEachSpan calls work for each span, in which convolve may be called.
 func (k *Block[T]) forEachSpan(spans []span, x []T, work func(work *workspace[T], i int)) {
-	if k.keepsAll() {
+	if k.shape.Norm == BatchStatistics && k.keepsAll() { // the convolution is computed already
 		divide(len(spans), work)
 		return
 	}
@@ -201,7 +228,18 @@ func (k *Block[T]) activatesFirst() bool {
 }
 
 // keepsAll reports whether the convolution's whole result is stored for Backward.
-func (k *Block[T]) keepsAll() bool { return k.shape.Norm == BatchStatistics && !k.recompute }
+func (k *Block[T]) keepsAll() bool {
+	if k.shape.pooled() || k.shape.Evaluation {
+		return k.shape.Norm == BatchStatistics && !k.recompute
+	}
+	return k.needsConvolved() && !k.recompute
+}
+
+// needsConvolved reports whether Backward of a block without a pool needs the convolution's
+// result.
+func (k *Block[T]) needsConvolved() bool {
+	return k.norm != nil || k.shape.Activation.NeedsArgument()
+}
 
 // rows returns the rows of the convolution's result from which a span of the block's
 // result is computed.
@@ -220,7 +258,11 @@ func (k *Block[T]) convolve(work *workspace[T], x, bias []T, rows span) []T {
 	pool := k.shape.pool()
 	run := pool.Width * pool.Channels
 	if k.keepsAll() {
-		return k.convolved[(rows.image*pool.Height+rows.top)*run:]
+		to := k.convolved[(rows.image*pool.Height+rows.top)*run:]
+		if k.shape.Norm != BatchStatistics && !k.kept { // the statistics have computed it otherwise
+			k.conv.convolve(work, to, x, bias, rows)
+		}
+		return to
 	}
 	to := grow(&work.convolved, rows.images*(rows.bottom-rows.top)*run)
 	k.conv.convolve(work, to, x, bias, rows)
@@ -229,6 +271,10 @@ func (k *Block[T]) convolve(work *workspace[T], x, bias []T, rows span) []T {
 
 // finish computes a span of the block's result from rows of the convolution's result.
 func (k *Block[T]) finish(work *workspace[T], y, convolved []T, span span, w BlockWeights[T]) {
+	if !k.shape.pooled() {
+		k.finishUnpooled(y, convolved, span, w)
+		return
+	}
 	s, pool := k.shape, k.shape.pool()
 	height, width := pool.Output()
 	in, out := pool.Width*pool.Channels, width*pool.Channels
@@ -265,6 +311,62 @@ func (k *Block[T]) finish(work *workspace[T], y, convolved []T, span span, w Blo
 			}
 			activate(k.pointwise(), windows.Y, windows.Y, nil)
 		}
+	}
+}
+
+// finishUnpooled is finish for a block without a pool.
+func (k *Block[T]) finishUnpooled(y, convolved []T, span span, w BlockWeights[T]) {
+	height, width := k.shape.Conv.Output()
+	run := width * k.shape.Conv.Filters
+	y = y[(span.image*height+span.top)*run:][:span.images*(span.bottom-span.top)*run]
+	k.inParts(len(y), func(first, last int) {
+		if k.unpooledArgument(y[first:last], convolved[first:last]) {
+			return
+		}
+		activate(k.shape.Activation, y[first:last], y[first:last], w.Slope)
+	})
+}
+
+// unpooledArgument writes the activation's argument for a part of the convolution's result, or
+// the activation's value if that is computed with it, and reports whether it did that.
+func (k *Block[T]) unpooledArgument(y, convolved []T) bool {
+	if k.norm == nil {
+		if k.shape.Activation == ReLU {
+			k.engine.ReLU(y, convolved)
+			return true
+		}
+		if unsafe.SliceData(y) != unsafe.SliceData(convolved) {
+			copy(y, convolved)
+		}
+		return false
+	}
+	clip, clips := k.shape.Activation.clip()
+	k.engine.NormalizeClipped(clip, y, convolved, k.norm.scale, k.offset)
+	return clips
+}
+
+// clip returns the clip that is the activation, and whether there is one.
+func (a Activation) clip() (clip vector.Clip, ok bool) {
+	switch a {
+	case Identity:
+		return vector.NoClip, true
+	case ReLU:
+		return vector.ClipZero, true
+	case ReLU6:
+		return vector.ClipSix, true
+	}
+	return vector.NoClip, false
+}
+
+// partElements is the number of elements that several loops process one after the other, so
+// that they stay in the level 1 cache.
+const partElements = 2048
+
+// inParts calls work for ranges of elements of whole pixels of the convolution's result.
+func (k *Block[T]) inParts(elements int, work func(first, last int)) {
+	step := max(1, partElements/k.shape.Conv.Filters) * k.shape.Conv.Filters
+	for first := 0; first < elements; first += step {
+		work(first, min(first+step, elements))
 	}
 }
 

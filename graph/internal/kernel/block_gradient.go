@@ -15,7 +15,11 @@ func (k *Block[T]) Backward(dx []T, dw BlockWeights[T], x []T, w BlockWeights[T]
 	if !k.kept {
 		panic("kernel: Backward of a block must follow a Forward, without another Backward between them, and not in evaluation")
 	}
-	k.kept = false
+	defer func() { k.kept = false }()
+	if !k.shape.pooled() {
+		k.backwardUnpooled(dx, dw, x, w, y, dy)
+		return
+	}
 	gradient := dy
 	if k.shape.Norm != NoNorm || k.shape.Activation != ReLU && k.shape.Activation != Identity {
 		gradient = grow(&k.gradient, len(dy))
@@ -29,6 +33,109 @@ func (k *Block[T]) Backward(dx []T, dw BlockWeights[T], x []T, w BlockWeights[T]
 		}
 	}
 	k.conv.backward(dx, dw.Weight, dw.Bias, x, w.Weight, k.convolutionGradient(gradient, x, w))
+}
+
+// backwardUnpooled is Backward for a block without a pool. It reads y, dy and the
+// convolution's result twice, once for the sums over pixels and once for the gradient of the
+// convolution, rather than to store what lies between.
+func (k *Block[T]) backwardUnpooled(dx []T, dw BlockWeights[T], x []T, w BlockWeights[T], y, dy []T) {
+	k.unpooledSums(dw, x, w, y, dy)
+	s := k.shape
+	height, width := s.Conv.Output()
+	run := width * s.Conv.Filters
+	along, gradientMean := make([]T, s.Conv.Filters), make([]T, s.Conv.Filters)
+	if s.Norm == BatchStatistics {
+		along, gradientMean = k.norm.corrections()
+	}
+	clip, clips := s.Activation.clip()
+	k.conv.backward(dx, dw.Weight, dw.Bias, x, w.Weight, func(work *workspace[T], to []T, at halo, span span) {
+		var convolved []T
+		if k.needsConvolved() {
+			convolved = k.convolve(work, x, w.Bias, span)
+		}
+		for i := range span.images {
+			for row := span.top; row < span.bottom; row++ {
+				here, first := to[at.row(i, row):][:run], ((span.image+i)*height+row)*run
+				z := part(convolved, (i*(span.bottom-span.top)+row-span.top)*run, (i*(span.bottom-span.top)+row-span.top+1)*run)
+				values, slopes := y[first:][:run], dy[first:][:run]
+				k.inParts(run, func(first, last int) {
+					values, slopes := values[first:last], slopes[first:last]
+					switch {
+					case k.norm == nil || !clips:
+						k.unpooledSlope(work, here[first:last], part(z, first, last), values, slopes, w)
+						if k.norm == nil {
+							return
+						}
+						k.engine.CenterClipped(vector.NoClip, here[first:last], z[first:last], values, here[first:last], k.mean(w), k.norm.scale, along, gradientMean)
+					default:
+						k.engine.CenterClipped(clip, here[first:last], z[first:last], values, slopes, k.mean(w), k.norm.scale, along, gradientMean)
+					}
+				})
+			}
+		}
+	})
+}
+
+// unpooledSums adds up the gradients of the weights of batch normalization and of the slopes.
+func (k *Block[T]) unpooledSums(dw BlockWeights[T], x []T, w BlockWeights[T], y, dy []T) {
+	s, sums := k.shape, 0
+	if k.norm != nil && (s.Norm == BatchStatistics || dw.Gain != nil || dw.Shift != nil) {
+		sums = 2 * s.Conv.Filters
+	}
+	if sums == 0 && dw.Slope == nil {
+		return
+	}
+	height, width := s.Conv.Output()
+	run := width * s.Conv.Filters
+	clip, clips := s.Activation.clip()
+	total := make([]float64, sums+len(dw.Slope))
+	bands := 1
+	if k.conv.fourier == nil && k.conv.grouped == nil {
+		bands = min(height, max(1, height*run/spanElements))
+	}
+	reduceWith(total, s.Conv.Batch, func(work *workspace[T], sum []float64, image int) {
+		for _, span := range bandsOf(image, 1, height, bands) {
+			z := k.convolve(work, x, w.Bias, span)
+			first := (image*height + span.top) * run
+			values, slopes := y[first:], dy[first:]
+			k.inParts((span.bottom-span.top)*run, func(first, last int) {
+				z, values, slopes := z[first:last], values[first:last], slopes[first:last]
+				if clips {
+					k.engine.SumClipped(clip, sum[:sums], z, values, slopes, k.mean(w))
+					return
+				}
+				g := grow(&work.active, last-first)
+				argument := k.unpooledSlope(work, g, z, values, slopes, w)
+				if dw.Slope != nil {
+					addSlope(sum[sums:], argument, slopes)
+				}
+				if sums > 0 {
+					k.engine.SumProducts(sum[:sums], z, g, k.mean(w))
+				}
+			})
+		}
+	})
+	if sums > 0 {
+		k.norm.finishSums(total[:sums], dw.Gain, dw.Shift)
+	}
+	round(dw.Slope, total[sums:])
+}
+
+// unpooledSlope writes to g the gradient of the activation's argument for a part of the
+// convolution's result, and returns that argument if it needs it.
+func (k *Block[T]) unpooledSlope(work *workspace[T], g, convolved, y, dy []T, w BlockWeights[T]) []T {
+	a := k.shape.Activation
+	if !a.NeedsArgument() {
+		activateBackward(a, g, y, y, dy, w.Slope) // the gradients of ReLU and ReLU6 are those at their results
+		return nil
+	}
+	argument := convolved
+	if k.norm != nil {
+		argument = grow(&work.normalized, len(convolved))
+		k.engine.NormalizeClipped(vector.NoClip, argument, convolved, k.norm.scale, k.offset)
+	}
+	activateBackward(a, g, argument, y, dy, w.Slope)
+	return argument
 }
 
 // activationGradient writes the gradient of the activation's argument at the maxima;

@@ -96,6 +96,9 @@ func writeChannels(c *code) {
 	c.center("center", false)
 	c.center("centerAlone", true)
 	c.scaleChannels()
+	c.normalizeClipped()
+	c.sumClipped()
+	c.centerClipped()
 }
 
 // load returns the vectors of an array of channels.
@@ -261,4 +264,193 @@ func loadMeans(parts []part, from reg.GPVirtual) []doubles {
 		all = append(all, p.loadWide(from))
 	}
 	return all
+}
+
+// pixels is a loop over rows of channels that processes one row, or a few rows, after the
+// other, so that memory is read in order. The arrays with one element for each channel are
+// read again for every row.
+type pixels struct {
+	*code
+	arrays         []reg.GPVirtual // pointers to the present channels of the first of the rows
+	done           reg.GPVirtual   // bytes of a row that are processed
+	stride, triple reg.GPVirtual   // bytes of one row and of three
+	floor, limit   reg.VecVirtual  // of clipping
+}
+
+func (c *code) pixels(arrays ...string) *pixels {
+	l := &pixels{code: c, done: c.GP64(), floor: c.everywhere("floor"), limit: c.everywhere("limit")}
+	for _, name := range arrays {
+		l.arrays = append(l.arrays, c.argument(name))
+	}
+	return l
+}
+
+// pixel returns the address of the present channels in one of several rows of an array.
+func (l *pixels) pixel(array, row int) operand.Mem {
+	at := operand.Mem{Base: l.arrays[array]}
+	switch row {
+	case 1, 2:
+		at.Index, at.Scale = l.stride, uint8(row)
+	case 3:
+		at.Index, at.Scale = l.triple, 1
+	}
+	return at
+}
+
+// channel returns the address of the present channels in an array with one element for each
+// channel.
+func (l *pixels) channel(array reg.GPVirtual) operand.Mem {
+	return operand.Mem{Base: array, Index: l.done, Scale: 1}
+}
+
+// each writes the loops, over several rows at a time and over single rows, and the end of the
+// function. several is 1 or 4.
+func (l *pixels) each(several int, body func(p part, rows int)) {
+	stride, rest := l.argument("channels"), l.argument("channels")
+	l.ANDQ(operand.U32(l.lanes-1), rest)
+	tail := l.first(rest)
+	l.SHLQ(operand.Imm(2), stride)
+	l.stride = stride
+	counts := []int{1}
+	if several > 1 {
+		l.triple = l.GP64()
+		l.LEAQ(operand.Mem{Base: stride, Index: stride, Scale: 2}, l.triple)
+		counts = []int{several, 1}
+	}
+	for _, rows := range counts {
+		next, end := l.label("rows"), l.label("rowsEnd")
+		l.SUBQ(operand.Imm(uint64(rows)), l.inMemory("rows"))
+		l.JLT(operand.LabelRef(end))
+		l.Label(next)
+		l.row(rows, tail, body)
+		for _, array := range l.arrays {
+			switch rows {
+			case 1:
+				l.ADDQ(stride, array)
+			case 4:
+				l.LEAQ(operand.Mem{Base: array, Index: stride, Scale: 4}, array)
+			}
+			l.SUBQ(l.done, array)
+		}
+		l.SUBQ(operand.Imm(uint64(rows)), l.inMemory("rows"))
+		l.JGE(operand.LabelRef(next))
+		l.Label(end)
+		l.ADDQ(operand.Imm(uint64(rows)), l.inMemory("rows"))
+	}
+	l.end()
+}
+
+// row writes the loop over the channels of a few rows, after which done and the pointers have
+// advanced by the whole vectors of a row.
+func (l *pixels) row(rows int, tail *mask, body func(p part, rows int)) {
+	loop, last, end := l.label("loop"), l.label("last"), l.label("end")
+	left := l.argument("channels")
+	l.XORQ(l.done, l.done)
+	l.SUBQ(operand.U32(l.lanes), left)
+	l.JLT(operand.LabelRef(last))
+	l.Label(loop)
+	body(part{l.code, 0, nil}, rows)
+	for _, array := range append([]reg.GPVirtual{l.done}, l.arrays...) {
+		l.ADDQ(operand.U32(4*l.lanes), array)
+	}
+	l.SUBQ(operand.U32(l.lanes), left)
+	l.JGE(operand.LabelRef(loop))
+	l.Label(last)
+	l.ADDQ(operand.U32(l.lanes), left)
+	l.JZ(operand.LabelRef(end))
+	body(part{l.code, 0, tail}, rows)
+	l.Label(end)
+}
+
+// clip replaces what is at most the floor by zero and what is at least the limit by the limit.
+// NaN remains, and a floor or limit of NaN changes nothing.
+func (l *pixels) clip(v, zero reg.VecVirtual) {
+	if l.wide() {
+		below, above := l.K(), l.K()
+		l.VCMPPS(operand.Imm(atMost), l.floor, v, below)
+		l.VCMPPS(operand.Imm(notBelow), l.limit, v, above)
+		l.VMOVAPS(zero, below, v)
+		l.VMOVAPS(l.limit, above, v)
+		return
+	}
+	below, above := l.any(), l.any()
+	l.VCMPPS(operand.Imm(atMost), l.floor, v, below)
+	l.VCMPPS(operand.Imm(notBelow), l.limit, v, above)
+	l.VANDNPS(v, below, v)
+	l.VBLENDVPS(above, l.limit, v, v)
+}
+
+// clipGradient returns the slope where the clipped value y is neither at most the floor nor at
+// least the limit, and zero elsewhere.
+func (l *pixels) clipGradient(p part, y, slope operand.Mem) reg.VecVirtual {
+	v, g := p.loadFrom(y), p.loadFrom(slope)
+	if l.wide() {
+		inside := l.K()
+		l.VCMPPS(operand.Imm(notAtMost), l.floor, v, inside)
+		l.VCMPPS(operand.Imm(notAtLeast), l.limit, v, inside, inside)
+		l.VMOVAPS_Z(g, inside, g)
+		return g
+	}
+	below := l.any()
+	l.VCMPPS(operand.Imm(notAtMost), l.floor, v, below)
+	l.VCMPPS(operand.Imm(notAtLeast), l.limit, v, v)
+	l.VANDPS(below, v, v)
+	l.VANDPS(v, g, g)
+	return g
+}
+
+func (c *code) normalizeClipped() {
+	c.routine("normalizeClipped", "(y, x, scale, shift *float32, rows, channels int, floor, limit float32)")
+	l, zero := c.pixels("y", "x"), c.zeros()
+	scale, shift := c.argument("scale"), c.argument("shift")
+	l.each(1, func(p part, _ int) {
+		v, factor := p.loadFrom(l.pixel(1, 0)), p.loadFrom(l.channel(scale))
+		c.VFMADD213PS(p.loadFrom(l.channel(shift)), factor, v)
+		l.clip(v, zero)
+		p.storeTo(v, l.pixel(0, 0))
+	})
+}
+
+// sumClipped adds up four rows at a time, because the sums are read from memory and written to
+// it for each vector of channels.
+func (c *code) sumClipped() {
+	c.routine("sumClipped", "(sum *float64, x, y, dy, mean *float32, rows, channels int, floor, limit float32)")
+	l := c.pixels("x", "y", "dy")
+	along, mean, plain := c.argument("sum"), c.argument("mean"), c.argument("channels")
+	c.LEAQ(operand.Mem{Base: along, Index: plain, Scale: 8}, plain)
+	l.each(4, func(p part, rows int) {
+		at, other := c.GP64(), c.GP64()
+		c.LEAQ(operand.Mem{Base: along, Index: l.done, Scale: 2}, at)
+		c.LEAQ(operand.Mem{Base: plain, Index: l.done, Scale: 2}, other)
+		alongSums, plainSums := p.loadDoubles(at), p.loadDoubles(other)
+		center := p.widen(p.loadFrom(l.channel(mean)))
+		for row := range rows {
+			slope := p.widen(l.clipGradient(p, l.pixel(1, row), l.pixel(2, row)))
+			for half, v := range p.widen(p.loadFrom(l.pixel(0, row))) {
+				c.VSUBPD(center[half], v, v)
+				c.VFMADD231PD(v, slope[half], alongSums[half])
+				c.VADDPD(slope[half], plainSums[half], plainSums[half])
+			}
+		}
+		p.storeDoubles(alongSums, at)
+		p.storeDoubles(plainSums, other)
+	})
+}
+
+func (c *code) centerClipped() {
+	c.routine("centerClipped", "(dx, x, y, dy, mean, scale, along, dyMean *float32, rows, channels int, floor, limit float32)")
+	l := c.pixels("dx", "x", "y", "dy")
+	mean, scale := c.argument("mean"), c.argument("scale")
+	along, dyMean := c.argument("along"), c.argument("dyMean")
+	l.each(1, func(p part, _ int) {
+		v, factor, rest := p.loadFrom(l.pixel(1, 0)), p.loadFrom(l.channel(scale)), c.zeros()
+		c.VSUBPS(p.loadFrom(l.channel(mean)), v, v)
+		c.VSUBPS(p.loadFrom(l.channel(dyMean)), rest, rest)
+		c.VFNMADD231PS(v, p.loadFrom(l.channel(along)), rest)
+		c.VMULPS(factor, rest, rest)
+		slope := l.clipGradient(p, l.pixel(2, 0), l.pixel(3, 0))
+		c.VMULPS(factor, slope, slope)
+		c.VADDPS(slope, rest, rest)
+		p.storeTo(rest, l.pixel(0, 0))
+	})
 }
