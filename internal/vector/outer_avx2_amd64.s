@@ -17,10 +17,50 @@ TEXT ·outer_avx2_1x1(SB), NOSPLIT, $0-8
 	MOVQ       8(AX), R8
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	CMPQ       64(AX), $0x000000ff
+	JNE        part1
 	SUBQ       $+2, DI
-	JLT        single2
+	JLT        single4
 
-loop1:
+loop3:
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	MOVLQSX      4(CX), R10
+	MOVLQSX      4(SI), R12
+	LEAQ         (BX)(R10*4), R10
+	LEAQ         (DX)(R12*4), R12
+	VMOVUPS      (R11), Y1
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	VMOVUPS      (R12), Y1
+	VBROADCASTSS (R10), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         $+8, CX
+	ADDQ         $+8, SI
+	SUBQ         $+2, DI
+	JGE          loop3
+
+single4:
+	ADDQ         $+2, DI
+	JZ           done5
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	VMOVUPS      (R11), Y1
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y1, Y2, Y0
+
+done5:
+	JMP summed2
+
+part1:
+	SUBQ $+2, DI
+	JLT  single7
+
+loop6:
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -38,11 +78,11 @@ loop1:
 	ADDQ         $+8, CX
 	ADDQ         $+8, SI
 	SUBQ         $+2, DI
-	JGE          loop1
+	JGE          loop6
 
-single2:
+single7:
 	ADDQ         $+2, DI
-	JZ           done3
+	JZ           done8
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -51,11 +91,14 @@ single2:
 	VBROADCASTSS (R9), Y2
 	VFMADD231PS  Y1, Y2, Y0
 
-done3:
+done8:
+summed2:
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
+	CMPQ       64(AX), $0x000000ff
+	JEQ        whole9
 	CMPQ       56(AX), $+0
-	JEQ        store4
+	JEQ        store10
 	VMASKMOVPS (BX), Y15, Y1
 	VADDPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (BX)
@@ -63,9 +106,24 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store10:
 	VMASKMOVPS Y0, Y15, (BX)
 	ADDQ       R8, BX
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    56(AX), $+0
+	JEQ     store11
+	VADDPS  (BX), Y0, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ    R8, BX
+	VZEROUPPER
+	RET
+
+store11:
+	VMOVUPS Y0, (BX)
+	ADDQ    R8, BX
 	VZEROUPPER
 	RET
 
@@ -87,10 +145,56 @@ TEXT ·outer_avx2_1x2(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	CMPQ       64(AX), $0x000000ff
+	JNE        part1
 	SUBQ       $+2, DI
-	JLT        single2
+	JLT        single4
 
-loop1:
+loop3:
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	MOVLQSX      4(CX), R10
+	MOVLQSX      4(SI), R12
+	LEAQ         (BX)(R10*4), R10
+	LEAQ         (DX)(R12*4), R12
+	VMOVUPS      (R11), Y2
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS 4(R9), Y4
+	VFMADD231PS  Y2, Y4, Y1
+	VMOVUPS      (R12), Y2
+	VBROADCASTSS (R10), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS 4(R10), Y4
+	VFMADD231PS  Y2, Y4, Y1
+	ADDQ         $+8, CX
+	ADDQ         $+8, SI
+	SUBQ         $+2, DI
+	JGE          loop3
+
+single4:
+	ADDQ         $+2, DI
+	JZ           done5
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	VMOVUPS      (R11), Y2
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS 4(R9), Y4
+	VFMADD231PS  Y2, Y4, Y1
+
+done5:
+	JMP summed2
+
+part1:
+	SUBQ $+2, DI
+	JLT  single7
+
+loop6:
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -112,11 +216,11 @@ loop1:
 	ADDQ         $+8, CX
 	ADDQ         $+8, SI
 	SUBQ         $+2, DI
-	JGE          loop1
+	JGE          loop6
 
-single2:
+single7:
 	ADDQ         $+2, DI
-	JZ           done3
+	JZ           done8
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -127,11 +231,14 @@ single2:
 	VBROADCASTSS 4(R9), Y4
 	VFMADD231PS  Y2, Y4, Y1
 
-done3:
+done8:
+summed2:
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
+	CMPQ       64(AX), $0x000000ff
+	JEQ        whole9
 	CMPQ       56(AX), $+0
-	JEQ        store4
+	JEQ        store10
 	VMASKMOVPS (BX), Y15, Y2
 	VADDPS     Y2, Y0, Y0
 	VMASKMOVPS Y0, Y15, (BX)
@@ -143,11 +250,31 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store10:
 	VMASKMOVPS Y0, Y15, (BX)
 	ADDQ       R8, BX
 	VMASKMOVPS Y1, Y15, (BX)
 	ADDQ       R8, BX
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    56(AX), $+0
+	JEQ     store11
+	VADDPS  (BX), Y0, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y1, Y1
+	VMOVUPS Y1, (BX)
+	ADDQ    R8, BX
+	VZEROUPPER
+	RET
+
+store11:
+	VMOVUPS Y0, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    R8, BX
 	VZEROUPPER
 	RET
 
@@ -172,10 +299,62 @@ TEXT ·outer_avx2_1x3(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	CMPQ       64(AX), $0x000000ff
+	JNE        part1
 	SUBQ       $+2, DI
-	JLT        single2
+	JLT        single4
 
-loop1:
+loop3:
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	MOVLQSX      4(CX), R10
+	MOVLQSX      4(SI), R12
+	LEAQ         (BX)(R10*4), R10
+	LEAQ         (DX)(R12*4), R12
+	VMOVUPS      (R11), Y3
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS 4(R9), Y5
+	VFMADD231PS  Y3, Y5, Y1
+	VBROADCASTSS 8(R9), Y6
+	VFMADD231PS  Y3, Y6, Y2
+	VMOVUPS      (R12), Y3
+	VBROADCASTSS (R10), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS 4(R10), Y5
+	VFMADD231PS  Y3, Y5, Y1
+	VBROADCASTSS 8(R10), Y6
+	VFMADD231PS  Y3, Y6, Y2
+	ADDQ         $+8, CX
+	ADDQ         $+8, SI
+	SUBQ         $+2, DI
+	JGE          loop3
+
+single4:
+	ADDQ         $+2, DI
+	JZ           done5
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	VMOVUPS      (R11), Y3
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS 4(R9), Y5
+	VFMADD231PS  Y3, Y5, Y1
+	VBROADCASTSS 8(R9), Y6
+	VFMADD231PS  Y3, Y6, Y2
+
+done5:
+	JMP summed2
+
+part1:
+	SUBQ $+2, DI
+	JLT  single7
+
+loop6:
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -201,11 +380,11 @@ loop1:
 	ADDQ         $+8, CX
 	ADDQ         $+8, SI
 	SUBQ         $+2, DI
-	JGE          loop1
+	JGE          loop6
 
-single2:
+single7:
 	ADDQ         $+2, DI
-	JZ           done3
+	JZ           done8
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -218,11 +397,14 @@ single2:
 	VBROADCASTSS 8(R9), Y6
 	VFMADD231PS  Y3, Y6, Y2
 
-done3:
+done8:
+summed2:
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
+	CMPQ       64(AX), $0x000000ff
+	JEQ        whole9
 	CMPQ       56(AX), $+0
-	JEQ        store4
+	JEQ        store10
 	VMASKMOVPS (BX), Y15, Y3
 	VADDPS     Y3, Y0, Y0
 	VMASKMOVPS Y0, Y15, (BX)
@@ -238,13 +420,38 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store10:
 	VMASKMOVPS Y0, Y15, (BX)
 	ADDQ       R8, BX
 	VMASKMOVPS Y1, Y15, (BX)
 	ADDQ       R8, BX
 	VMASKMOVPS Y2, Y15, (BX)
 	ADDQ       R8, BX
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    56(AX), $+0
+	JEQ     store11
+	VADDPS  (BX), Y0, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y1, Y1
+	VMOVUPS Y1, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y2, Y2
+	VMOVUPS Y2, (BX)
+	ADDQ    R8, BX
+	VZEROUPPER
+	RET
+
+store11:
+	VMOVUPS Y0, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    R8, BX
 	VZEROUPPER
 	RET
 
@@ -272,10 +479,68 @@ TEXT ·outer_avx2_1x4(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	CMPQ       64(AX), $0x000000ff
+	JNE        part1
 	SUBQ       $+2, DI
-	JLT        single2
+	JLT        single4
 
-loop1:
+loop3:
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	MOVLQSX      4(CX), R10
+	MOVLQSX      4(SI), R12
+	LEAQ         (BX)(R10*4), R10
+	LEAQ         (DX)(R12*4), R12
+	VMOVUPS      (R11), Y4
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS 4(R9), Y6
+	VFMADD231PS  Y4, Y6, Y1
+	VBROADCASTSS 8(R9), Y7
+	VFMADD231PS  Y4, Y7, Y2
+	VBROADCASTSS 12(R9), Y8
+	VFMADD231PS  Y4, Y8, Y3
+	VMOVUPS      (R12), Y4
+	VBROADCASTSS (R10), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS 4(R10), Y6
+	VFMADD231PS  Y4, Y6, Y1
+	VBROADCASTSS 8(R10), Y7
+	VFMADD231PS  Y4, Y7, Y2
+	VBROADCASTSS 12(R10), Y8
+	VFMADD231PS  Y4, Y8, Y3
+	ADDQ         $+8, CX
+	ADDQ         $+8, SI
+	SUBQ         $+2, DI
+	JGE          loop3
+
+single4:
+	ADDQ         $+2, DI
+	JZ           done5
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	VMOVUPS      (R11), Y4
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS 4(R9), Y6
+	VFMADD231PS  Y4, Y6, Y1
+	VBROADCASTSS 8(R9), Y7
+	VFMADD231PS  Y4, Y7, Y2
+	VBROADCASTSS 12(R9), Y8
+	VFMADD231PS  Y4, Y8, Y3
+
+done5:
+	JMP summed2
+
+part1:
+	SUBQ $+2, DI
+	JLT  single7
+
+loop6:
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -305,11 +570,11 @@ loop1:
 	ADDQ         $+8, CX
 	ADDQ         $+8, SI
 	SUBQ         $+2, DI
-	JGE          loop1
+	JGE          loop6
 
-single2:
+single7:
 	ADDQ         $+2, DI
-	JZ           done3
+	JZ           done8
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -324,11 +589,14 @@ single2:
 	VBROADCASTSS 12(R9), Y8
 	VFMADD231PS  Y4, Y8, Y3
 
-done3:
+done8:
+summed2:
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
+	CMPQ       64(AX), $0x000000ff
+	JEQ        whole9
 	CMPQ       56(AX), $+0
-	JEQ        store4
+	JEQ        store10
 	VMASKMOVPS (BX), Y15, Y4
 	VADDPS     Y4, Y0, Y0
 	VMASKMOVPS Y0, Y15, (BX)
@@ -348,7 +616,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store10:
 	VMASKMOVPS Y0, Y15, (BX)
 	ADDQ       R8, BX
 	VMASKMOVPS Y1, Y15, (BX)
@@ -357,6 +625,36 @@ store4:
 	ADDQ       R8, BX
 	VMASKMOVPS Y3, Y15, (BX)
 	ADDQ       R8, BX
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    56(AX), $+0
+	JEQ     store11
+	VADDPS  (BX), Y0, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y1, Y1
+	VMOVUPS Y1, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y2, Y2
+	VMOVUPS Y2, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y3, Y3
+	VMOVUPS Y3, (BX)
+	ADDQ    R8, BX
+	VZEROUPPER
+	RET
+
+store11:
+	VMOVUPS Y0, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y3, (BX)
+	ADDQ    R8, BX
 	VZEROUPPER
 	RET
 
@@ -387,10 +685,74 @@ TEXT ·outer_avx2_1x5(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	CMPQ       64(AX), $0x000000ff
+	JNE        part1
 	SUBQ       $+2, DI
-	JLT        single2
+	JLT        single4
 
-loop1:
+loop3:
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	MOVLQSX      4(CX), R10
+	MOVLQSX      4(SI), R12
+	LEAQ         (BX)(R10*4), R10
+	LEAQ         (DX)(R12*4), R12
+	VMOVUPS      (R11), Y5
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS 4(R9), Y7
+	VFMADD231PS  Y5, Y7, Y1
+	VBROADCASTSS 8(R9), Y8
+	VFMADD231PS  Y5, Y8, Y2
+	VBROADCASTSS 12(R9), Y9
+	VFMADD231PS  Y5, Y9, Y3
+	VBROADCASTSS 16(R9), Y10
+	VFMADD231PS  Y5, Y10, Y4
+	VMOVUPS      (R12), Y5
+	VBROADCASTSS (R10), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS 4(R10), Y7
+	VFMADD231PS  Y5, Y7, Y1
+	VBROADCASTSS 8(R10), Y8
+	VFMADD231PS  Y5, Y8, Y2
+	VBROADCASTSS 12(R10), Y9
+	VFMADD231PS  Y5, Y9, Y3
+	VBROADCASTSS 16(R10), Y10
+	VFMADD231PS  Y5, Y10, Y4
+	ADDQ         $+8, CX
+	ADDQ         $+8, SI
+	SUBQ         $+2, DI
+	JGE          loop3
+
+single4:
+	ADDQ         $+2, DI
+	JZ           done5
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	VMOVUPS      (R11), Y5
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS 4(R9), Y7
+	VFMADD231PS  Y5, Y7, Y1
+	VBROADCASTSS 8(R9), Y8
+	VFMADD231PS  Y5, Y8, Y2
+	VBROADCASTSS 12(R9), Y9
+	VFMADD231PS  Y5, Y9, Y3
+	VBROADCASTSS 16(R9), Y10
+	VFMADD231PS  Y5, Y10, Y4
+
+done5:
+	JMP summed2
+
+part1:
+	SUBQ $+2, DI
+	JLT  single7
+
+loop6:
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -424,11 +786,11 @@ loop1:
 	ADDQ         $+8, CX
 	ADDQ         $+8, SI
 	SUBQ         $+2, DI
-	JGE          loop1
+	JGE          loop6
 
-single2:
+single7:
 	ADDQ         $+2, DI
-	JZ           done3
+	JZ           done8
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -445,11 +807,14 @@ single2:
 	VBROADCASTSS 16(R9), Y10
 	VFMADD231PS  Y5, Y10, Y4
 
-done3:
+done8:
+summed2:
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
+	CMPQ       64(AX), $0x000000ff
+	JEQ        whole9
 	CMPQ       56(AX), $+0
-	JEQ        store4
+	JEQ        store10
 	VMASKMOVPS (BX), Y15, Y5
 	VADDPS     Y5, Y0, Y0
 	VMASKMOVPS Y0, Y15, (BX)
@@ -473,7 +838,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store10:
 	VMASKMOVPS Y0, Y15, (BX)
 	ADDQ       R8, BX
 	VMASKMOVPS Y1, Y15, (BX)
@@ -484,6 +849,41 @@ store4:
 	ADDQ       R8, BX
 	VMASKMOVPS Y4, Y15, (BX)
 	ADDQ       R8, BX
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    56(AX), $+0
+	JEQ     store11
+	VADDPS  (BX), Y0, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y1, Y1
+	VMOVUPS Y1, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y2, Y2
+	VMOVUPS Y2, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y3, Y3
+	VMOVUPS Y3, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y4, Y4
+	VMOVUPS Y4, (BX)
+	ADDQ    R8, BX
+	VZEROUPPER
+	RET
+
+store11:
+	VMOVUPS Y0, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y3, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y4, (BX)
+	ADDQ    R8, BX
 	VZEROUPPER
 	RET
 
@@ -517,10 +917,80 @@ TEXT ·outer_avx2_1x6(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	CMPQ       64(AX), $0x000000ff
+	JNE        part1
 	SUBQ       $+2, DI
-	JLT        single2
+	JLT        single4
 
-loop1:
+loop3:
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	MOVLQSX      4(CX), R10
+	MOVLQSX      4(SI), R12
+	LEAQ         (BX)(R10*4), R10
+	LEAQ         (DX)(R12*4), R12
+	VMOVUPS      (R11), Y6
+	VBROADCASTSS (R9), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS 4(R9), Y8
+	VFMADD231PS  Y6, Y8, Y1
+	VBROADCASTSS 8(R9), Y9
+	VFMADD231PS  Y6, Y9, Y2
+	VBROADCASTSS 12(R9), Y10
+	VFMADD231PS  Y6, Y10, Y3
+	VBROADCASTSS 16(R9), Y11
+	VFMADD231PS  Y6, Y11, Y4
+	VBROADCASTSS 20(R9), Y12
+	VFMADD231PS  Y6, Y12, Y5
+	VMOVUPS      (R12), Y6
+	VBROADCASTSS (R10), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS 4(R10), Y8
+	VFMADD231PS  Y6, Y8, Y1
+	VBROADCASTSS 8(R10), Y9
+	VFMADD231PS  Y6, Y9, Y2
+	VBROADCASTSS 12(R10), Y10
+	VFMADD231PS  Y6, Y10, Y3
+	VBROADCASTSS 16(R10), Y11
+	VFMADD231PS  Y6, Y11, Y4
+	VBROADCASTSS 20(R10), Y12
+	VFMADD231PS  Y6, Y12, Y5
+	ADDQ         $+8, CX
+	ADDQ         $+8, SI
+	SUBQ         $+2, DI
+	JGE          loop3
+
+single4:
+	ADDQ         $+2, DI
+	JZ           done5
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	VMOVUPS      (R11), Y6
+	VBROADCASTSS (R9), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS 4(R9), Y8
+	VFMADD231PS  Y6, Y8, Y1
+	VBROADCASTSS 8(R9), Y9
+	VFMADD231PS  Y6, Y9, Y2
+	VBROADCASTSS 12(R9), Y10
+	VFMADD231PS  Y6, Y10, Y3
+	VBROADCASTSS 16(R9), Y11
+	VFMADD231PS  Y6, Y11, Y4
+	VBROADCASTSS 20(R9), Y12
+	VFMADD231PS  Y6, Y12, Y5
+
+done5:
+	JMP summed2
+
+part1:
+	SUBQ $+2, DI
+	JLT  single7
+
+loop6:
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -558,11 +1028,11 @@ loop1:
 	ADDQ         $+8, CX
 	ADDQ         $+8, SI
 	SUBQ         $+2, DI
-	JGE          loop1
+	JGE          loop6
 
-single2:
+single7:
 	ADDQ         $+2, DI
-	JZ           done3
+	JZ           done8
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -581,11 +1051,14 @@ single2:
 	VBROADCASTSS 20(R9), Y12
 	VFMADD231PS  Y6, Y12, Y5
 
-done3:
+done8:
+summed2:
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
+	CMPQ       64(AX), $0x000000ff
+	JEQ        whole9
 	CMPQ       56(AX), $+0
-	JEQ        store4
+	JEQ        store10
 	VMASKMOVPS (BX), Y15, Y6
 	VADDPS     Y6, Y0, Y0
 	VMASKMOVPS Y0, Y15, (BX)
@@ -613,7 +1086,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store10:
 	VMASKMOVPS Y0, Y15, (BX)
 	ADDQ       R8, BX
 	VMASKMOVPS Y1, Y15, (BX)
@@ -626,6 +1099,46 @@ store4:
 	ADDQ       R8, BX
 	VMASKMOVPS Y5, Y15, (BX)
 	ADDQ       R8, BX
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    56(AX), $+0
+	JEQ     store11
+	VADDPS  (BX), Y0, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y1, Y1
+	VMOVUPS Y1, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y2, Y2
+	VMOVUPS Y2, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y3, Y3
+	VMOVUPS Y3, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y4, Y4
+	VMOVUPS Y4, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y5, Y5
+	VMOVUPS Y5, (BX)
+	ADDQ    R8, BX
+	VZEROUPPER
+	RET
+
+store11:
+	VMOVUPS Y0, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y3, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y4, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y5, (BX)
+	ADDQ    R8, BX
 	VZEROUPPER
 	RET
 
@@ -662,10 +1175,86 @@ TEXT ·outer_avx2_1x7(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	CMPQ       64(AX), $0x000000ff
+	JNE        part1
 	SUBQ       $+2, DI
-	JLT        single2
+	JLT        single4
 
-loop1:
+loop3:
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	MOVLQSX      4(CX), R10
+	MOVLQSX      4(SI), R12
+	LEAQ         (BX)(R10*4), R10
+	LEAQ         (DX)(R12*4), R12
+	VMOVUPS      (R11), Y7
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  Y7, Y8, Y0
+	VBROADCASTSS 4(R9), Y9
+	VFMADD231PS  Y7, Y9, Y1
+	VBROADCASTSS 8(R9), Y10
+	VFMADD231PS  Y7, Y10, Y2
+	VBROADCASTSS 12(R9), Y11
+	VFMADD231PS  Y7, Y11, Y3
+	VBROADCASTSS 16(R9), Y12
+	VFMADD231PS  Y7, Y12, Y4
+	VBROADCASTSS 20(R9), Y13
+	VFMADD231PS  Y7, Y13, Y5
+	VBROADCASTSS 24(R9), Y14
+	VFMADD231PS  Y7, Y14, Y6
+	VMOVUPS      (R12), Y7
+	VBROADCASTSS (R10), Y8
+	VFMADD231PS  Y7, Y8, Y0
+	VBROADCASTSS 4(R10), Y9
+	VFMADD231PS  Y7, Y9, Y1
+	VBROADCASTSS 8(R10), Y10
+	VFMADD231PS  Y7, Y10, Y2
+	VBROADCASTSS 12(R10), Y11
+	VFMADD231PS  Y7, Y11, Y3
+	VBROADCASTSS 16(R10), Y12
+	VFMADD231PS  Y7, Y12, Y4
+	VBROADCASTSS 20(R10), Y13
+	VFMADD231PS  Y7, Y13, Y5
+	VBROADCASTSS 24(R10), Y14
+	VFMADD231PS  Y7, Y14, Y6
+	ADDQ         $+8, CX
+	ADDQ         $+8, SI
+	SUBQ         $+2, DI
+	JGE          loop3
+
+single4:
+	ADDQ         $+2, DI
+	JZ           done5
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	VMOVUPS      (R11), Y7
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  Y7, Y8, Y0
+	VBROADCASTSS 4(R9), Y9
+	VFMADD231PS  Y7, Y9, Y1
+	VBROADCASTSS 8(R9), Y10
+	VFMADD231PS  Y7, Y10, Y2
+	VBROADCASTSS 12(R9), Y11
+	VFMADD231PS  Y7, Y11, Y3
+	VBROADCASTSS 16(R9), Y12
+	VFMADD231PS  Y7, Y12, Y4
+	VBROADCASTSS 20(R9), Y13
+	VFMADD231PS  Y7, Y13, Y5
+	VBROADCASTSS 24(R9), Y14
+	VFMADD231PS  Y7, Y14, Y6
+
+done5:
+	JMP summed2
+
+part1:
+	SUBQ $+2, DI
+	JLT  single7
+
+loop6:
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -707,11 +1296,11 @@ loop1:
 	ADDQ         $+8, CX
 	ADDQ         $+8, SI
 	SUBQ         $+2, DI
-	JGE          loop1
+	JGE          loop6
 
-single2:
+single7:
 	ADDQ         $+2, DI
-	JZ           done3
+	JZ           done8
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -732,11 +1321,14 @@ single2:
 	VBROADCASTSS 24(R9), Y14
 	VFMADD231PS  Y7, Y14, Y6
 
-done3:
+done8:
+summed2:
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
+	CMPQ       64(AX), $0x000000ff
+	JEQ        whole9
 	CMPQ       56(AX), $+0
-	JEQ        store4
+	JEQ        store10
 	VMASKMOVPS (BX), Y15, Y7
 	VADDPS     Y7, Y0, Y0
 	VMASKMOVPS Y0, Y15, (BX)
@@ -768,7 +1360,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store10:
 	VMASKMOVPS Y0, Y15, (BX)
 	ADDQ       R8, BX
 	VMASKMOVPS Y1, Y15, (BX)
@@ -783,6 +1375,51 @@ store4:
 	ADDQ       R8, BX
 	VMASKMOVPS Y6, Y15, (BX)
 	ADDQ       R8, BX
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    56(AX), $+0
+	JEQ     store11
+	VADDPS  (BX), Y0, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y1, Y1
+	VMOVUPS Y1, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y2, Y2
+	VMOVUPS Y2, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y3, Y3
+	VMOVUPS Y3, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y4, Y4
+	VMOVUPS Y4, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y5, Y5
+	VMOVUPS Y5, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y6, Y6
+	VMOVUPS Y6, (BX)
+	ADDQ    R8, BX
+	VZEROUPPER
+	RET
+
+store11:
+	VMOVUPS Y0, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y3, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y4, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y5, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y6, (BX)
+	ADDQ    R8, BX
 	VZEROUPPER
 	RET
 
@@ -822,10 +1459,92 @@ TEXT ·outer_avx2_1x8(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	CMPQ       64(AX), $0x000000ff
+	JNE        part1
 	SUBQ       $+2, DI
-	JLT        single2
+	JLT        single4
 
-loop1:
+loop3:
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	MOVLQSX      4(CX), R10
+	MOVLQSX      4(SI), R12
+	LEAQ         (BX)(R10*4), R10
+	LEAQ         (DX)(R12*4), R12
+	VMOVUPS      (R11), Y8
+	VBROADCASTSS (R9), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS 4(R9), Y10
+	VFMADD231PS  Y8, Y10, Y1
+	VBROADCASTSS 8(R9), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VBROADCASTSS 12(R9), Y12
+	VFMADD231PS  Y8, Y12, Y3
+	VBROADCASTSS 16(R9), Y13
+	VFMADD231PS  Y8, Y13, Y4
+	VBROADCASTSS 20(R9), Y14
+	VFMADD231PS  Y8, Y14, Y5
+	VBROADCASTSS 24(R9), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS 28(R9), Y10
+	VFMADD231PS  Y8, Y10, Y7
+	VMOVUPS      (R12), Y8
+	VBROADCASTSS (R10), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS 4(R10), Y10
+	VFMADD231PS  Y8, Y10, Y1
+	VBROADCASTSS 8(R10), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VBROADCASTSS 12(R10), Y12
+	VFMADD231PS  Y8, Y12, Y3
+	VBROADCASTSS 16(R10), Y13
+	VFMADD231PS  Y8, Y13, Y4
+	VBROADCASTSS 20(R10), Y14
+	VFMADD231PS  Y8, Y14, Y5
+	VBROADCASTSS 24(R10), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS 28(R10), Y10
+	VFMADD231PS  Y8, Y10, Y7
+	ADDQ         $+8, CX
+	ADDQ         $+8, SI
+	SUBQ         $+2, DI
+	JGE          loop3
+
+single4:
+	ADDQ         $+2, DI
+	JZ           done5
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	VMOVUPS      (R11), Y8
+	VBROADCASTSS (R9), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS 4(R9), Y10
+	VFMADD231PS  Y8, Y10, Y1
+	VBROADCASTSS 8(R9), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VBROADCASTSS 12(R9), Y12
+	VFMADD231PS  Y8, Y12, Y3
+	VBROADCASTSS 16(R9), Y13
+	VFMADD231PS  Y8, Y13, Y4
+	VBROADCASTSS 20(R9), Y14
+	VFMADD231PS  Y8, Y14, Y5
+	VBROADCASTSS 24(R9), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS 28(R9), Y10
+	VFMADD231PS  Y8, Y10, Y7
+
+done5:
+	JMP summed2
+
+part1:
+	SUBQ $+2, DI
+	JLT  single7
+
+loop6:
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -871,11 +1590,11 @@ loop1:
 	ADDQ         $+8, CX
 	ADDQ         $+8, SI
 	SUBQ         $+2, DI
-	JGE          loop1
+	JGE          loop6
 
-single2:
+single7:
 	ADDQ         $+2, DI
-	JZ           done3
+	JZ           done8
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -898,11 +1617,14 @@ single2:
 	VBROADCASTSS 28(R9), Y10
 	VFMADD231PS  Y8, Y10, Y7
 
-done3:
+done8:
+summed2:
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
+	CMPQ       64(AX), $0x000000ff
+	JEQ        whole9
 	CMPQ       56(AX), $+0
-	JEQ        store4
+	JEQ        store10
 	VMASKMOVPS (BX), Y15, Y8
 	VADDPS     Y8, Y0, Y0
 	VMASKMOVPS Y0, Y15, (BX)
@@ -938,7 +1660,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store10:
 	VMASKMOVPS Y0, Y15, (BX)
 	ADDQ       R8, BX
 	VMASKMOVPS Y1, Y15, (BX)
@@ -955,6 +1677,56 @@ store4:
 	ADDQ       R8, BX
 	VMASKMOVPS Y7, Y15, (BX)
 	ADDQ       R8, BX
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    56(AX), $+0
+	JEQ     store11
+	VADDPS  (BX), Y0, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y1, Y1
+	VMOVUPS Y1, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y2, Y2
+	VMOVUPS Y2, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y3, Y3
+	VMOVUPS Y3, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y4, Y4
+	VMOVUPS Y4, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y5, Y5
+	VMOVUPS Y5, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y6, Y6
+	VMOVUPS Y6, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y7, Y7
+	VMOVUPS Y7, (BX)
+	ADDQ    R8, BX
+	VZEROUPPER
+	RET
+
+store11:
+	VMOVUPS Y0, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y3, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y4, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y5, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y6, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y7, (BX)
+	ADDQ    R8, BX
 	VZEROUPPER
 	RET
 
@@ -997,10 +1769,98 @@ TEXT ·outer_avx2_1x9(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	CMPQ       64(AX), $0x000000ff
+	JNE        part1
 	SUBQ       $+2, DI
-	JLT        single2
+	JLT        single4
 
-loop1:
+loop3:
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	MOVLQSX      4(CX), R10
+	MOVLQSX      4(SI), R12
+	LEAQ         (BX)(R10*4), R10
+	LEAQ         (DX)(R12*4), R12
+	VMOVUPS      (R11), Y9
+	VBROADCASTSS (R9), Y10
+	VFMADD231PS  Y9, Y10, Y0
+	VBROADCASTSS 4(R9), Y11
+	VFMADD231PS  Y9, Y11, Y1
+	VBROADCASTSS 8(R9), Y12
+	VFMADD231PS  Y9, Y12, Y2
+	VBROADCASTSS 12(R9), Y13
+	VFMADD231PS  Y9, Y13, Y3
+	VBROADCASTSS 16(R9), Y14
+	VFMADD231PS  Y9, Y14, Y4
+	VBROADCASTSS 20(R9), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 24(R9), Y11
+	VFMADD231PS  Y9, Y11, Y6
+	VBROADCASTSS 28(R9), Y12
+	VFMADD231PS  Y9, Y12, Y7
+	VBROADCASTSS 32(R9), Y13
+	VFMADD231PS  Y9, Y13, Y8
+	VMOVUPS      (R12), Y9
+	VBROADCASTSS (R10), Y10
+	VFMADD231PS  Y9, Y10, Y0
+	VBROADCASTSS 4(R10), Y11
+	VFMADD231PS  Y9, Y11, Y1
+	VBROADCASTSS 8(R10), Y12
+	VFMADD231PS  Y9, Y12, Y2
+	VBROADCASTSS 12(R10), Y13
+	VFMADD231PS  Y9, Y13, Y3
+	VBROADCASTSS 16(R10), Y14
+	VFMADD231PS  Y9, Y14, Y4
+	VBROADCASTSS 20(R10), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 24(R10), Y11
+	VFMADD231PS  Y9, Y11, Y6
+	VBROADCASTSS 28(R10), Y12
+	VFMADD231PS  Y9, Y12, Y7
+	VBROADCASTSS 32(R10), Y13
+	VFMADD231PS  Y9, Y13, Y8
+	ADDQ         $+8, CX
+	ADDQ         $+8, SI
+	SUBQ         $+2, DI
+	JGE          loop3
+
+single4:
+	ADDQ         $+2, DI
+	JZ           done5
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	VMOVUPS      (R11), Y9
+	VBROADCASTSS (R9), Y10
+	VFMADD231PS  Y9, Y10, Y0
+	VBROADCASTSS 4(R9), Y11
+	VFMADD231PS  Y9, Y11, Y1
+	VBROADCASTSS 8(R9), Y12
+	VFMADD231PS  Y9, Y12, Y2
+	VBROADCASTSS 12(R9), Y13
+	VFMADD231PS  Y9, Y13, Y3
+	VBROADCASTSS 16(R9), Y14
+	VFMADD231PS  Y9, Y14, Y4
+	VBROADCASTSS 20(R9), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 24(R9), Y11
+	VFMADD231PS  Y9, Y11, Y6
+	VBROADCASTSS 28(R9), Y12
+	VFMADD231PS  Y9, Y12, Y7
+	VBROADCASTSS 32(R9), Y13
+	VFMADD231PS  Y9, Y13, Y8
+
+done5:
+	JMP summed2
+
+part1:
+	SUBQ $+2, DI
+	JLT  single7
+
+loop6:
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -1050,11 +1910,11 @@ loop1:
 	ADDQ         $+8, CX
 	ADDQ         $+8, SI
 	SUBQ         $+2, DI
-	JGE          loop1
+	JGE          loop6
 
-single2:
+single7:
 	ADDQ         $+2, DI
-	JZ           done3
+	JZ           done8
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -1079,11 +1939,14 @@ single2:
 	VBROADCASTSS 32(R9), Y13
 	VFMADD231PS  Y9, Y13, Y8
 
-done3:
+done8:
+summed2:
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
+	CMPQ       64(AX), $0x000000ff
+	JEQ        whole9
 	CMPQ       56(AX), $+0
-	JEQ        store4
+	JEQ        store10
 	VMASKMOVPS (BX), Y15, Y9
 	VADDPS     Y9, Y0, Y0
 	VMASKMOVPS Y0, Y15, (BX)
@@ -1123,7 +1986,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store10:
 	VMASKMOVPS Y0, Y15, (BX)
 	ADDQ       R8, BX
 	VMASKMOVPS Y1, Y15, (BX)
@@ -1142,6 +2005,61 @@ store4:
 	ADDQ       R8, BX
 	VMASKMOVPS Y8, Y15, (BX)
 	ADDQ       R8, BX
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    56(AX), $+0
+	JEQ     store11
+	VADDPS  (BX), Y0, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y1, Y1
+	VMOVUPS Y1, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y2, Y2
+	VMOVUPS Y2, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y3, Y3
+	VMOVUPS Y3, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y4, Y4
+	VMOVUPS Y4, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y5, Y5
+	VMOVUPS Y5, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y6, Y6
+	VMOVUPS Y6, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y7, Y7
+	VMOVUPS Y7, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y8, Y8
+	VMOVUPS Y8, (BX)
+	ADDQ    R8, BX
+	VZEROUPPER
+	RET
+
+store11:
+	VMOVUPS Y0, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y3, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y4, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y5, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y6, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y7, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y8, (BX)
+	ADDQ    R8, BX
 	VZEROUPPER
 	RET
 
@@ -1187,10 +2105,104 @@ TEXT ·outer_avx2_1x10(SB), NOSPLIT, $0-8
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	ADDQ       R8, R11
+	CMPQ       64(AX), $0x000000ff
+	JNE        part1
 	SUBQ       $+2, DI
-	JLT        single2
+	JLT        single4
 
-loop1:
+loop3:
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	MOVLQSX      4(CX), R10
+	MOVLQSX      4(SI), R12
+	LEAQ         (BX)(R10*4), R10
+	LEAQ         (DX)(R12*4), R12
+	VMOVUPS      (R11), Y10
+	VBROADCASTSS (R9), Y11
+	VFMADD231PS  Y10, Y11, Y0
+	VBROADCASTSS 4(R9), Y12
+	VFMADD231PS  Y10, Y12, Y1
+	VBROADCASTSS 8(R9), Y13
+	VFMADD231PS  Y10, Y13, Y2
+	VBROADCASTSS 12(R9), Y14
+	VFMADD231PS  Y10, Y14, Y3
+	VBROADCASTSS 16(R9), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 20(R9), Y12
+	VFMADD231PS  Y10, Y12, Y5
+	VBROADCASTSS 24(R9), Y13
+	VFMADD231PS  Y10, Y13, Y6
+	VBROADCASTSS 28(R9), Y14
+	VFMADD231PS  Y10, Y14, Y7
+	VBROADCASTSS 32(R9), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS 36(R9), Y12
+	VFMADD231PS  Y10, Y12, Y9
+	VMOVUPS      (R12), Y10
+	VBROADCASTSS (R10), Y11
+	VFMADD231PS  Y10, Y11, Y0
+	VBROADCASTSS 4(R10), Y12
+	VFMADD231PS  Y10, Y12, Y1
+	VBROADCASTSS 8(R10), Y13
+	VFMADD231PS  Y10, Y13, Y2
+	VBROADCASTSS 12(R10), Y14
+	VFMADD231PS  Y10, Y14, Y3
+	VBROADCASTSS 16(R10), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 20(R10), Y12
+	VFMADD231PS  Y10, Y12, Y5
+	VBROADCASTSS 24(R10), Y13
+	VFMADD231PS  Y10, Y13, Y6
+	VBROADCASTSS 28(R10), Y14
+	VFMADD231PS  Y10, Y14, Y7
+	VBROADCASTSS 32(R10), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS 36(R10), Y12
+	VFMADD231PS  Y10, Y12, Y9
+	ADDQ         $+8, CX
+	ADDQ         $+8, SI
+	SUBQ         $+2, DI
+	JGE          loop3
+
+single4:
+	ADDQ         $+2, DI
+	JZ           done5
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	VMOVUPS      (R11), Y10
+	VBROADCASTSS (R9), Y11
+	VFMADD231PS  Y10, Y11, Y0
+	VBROADCASTSS 4(R9), Y12
+	VFMADD231PS  Y10, Y12, Y1
+	VBROADCASTSS 8(R9), Y13
+	VFMADD231PS  Y10, Y13, Y2
+	VBROADCASTSS 12(R9), Y14
+	VFMADD231PS  Y10, Y14, Y3
+	VBROADCASTSS 16(R9), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 20(R9), Y12
+	VFMADD231PS  Y10, Y12, Y5
+	VBROADCASTSS 24(R9), Y13
+	VFMADD231PS  Y10, Y13, Y6
+	VBROADCASTSS 28(R9), Y14
+	VFMADD231PS  Y10, Y14, Y7
+	VBROADCASTSS 32(R9), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS 36(R9), Y12
+	VFMADD231PS  Y10, Y12, Y9
+
+done5:
+	JMP summed2
+
+part1:
+	SUBQ $+2, DI
+	JLT  single7
+
+loop6:
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -1244,11 +2256,11 @@ loop1:
 	ADDQ         $+8, CX
 	ADDQ         $+8, SI
 	SUBQ         $+2, DI
-	JGE          loop1
+	JGE          loop6
 
-single2:
+single7:
 	ADDQ         $+2, DI
-	JZ           done3
+	JZ           done8
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -1275,11 +2287,14 @@ single2:
 	VBROADCASTSS 36(R9), Y12
 	VFMADD231PS  Y10, Y12, Y9
 
-done3:
+done8:
+summed2:
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
+	CMPQ       64(AX), $0x000000ff
+	JEQ        whole9
 	CMPQ       56(AX), $+0
-	JEQ        store4
+	JEQ        store10
 	VMASKMOVPS (BX), Y15, Y10
 	VADDPS     Y10, Y0, Y0
 	VMASKMOVPS Y0, Y15, (BX)
@@ -1323,7 +2338,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store10:
 	VMASKMOVPS Y0, Y15, (BX)
 	ADDQ       R8, BX
 	VMASKMOVPS Y1, Y15, (BX)
@@ -1347,6 +2362,66 @@ store4:
 	VZEROUPPER
 	RET
 
+whole9:
+	CMPQ    56(AX), $+0
+	JEQ     store11
+	VADDPS  (BX), Y0, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y1, Y1
+	VMOVUPS Y1, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y2, Y2
+	VMOVUPS Y2, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y3, Y3
+	VMOVUPS Y3, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y4, Y4
+	VMOVUPS Y4, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y5, Y5
+	VMOVUPS Y5, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y6, Y6
+	VMOVUPS Y6, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y7, Y7
+	VMOVUPS Y7, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y8, Y8
+	VMOVUPS Y8, (BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y9, Y9
+	VMOVUPS Y9, (BX)
+	ADDQ    R8, BX
+	VZEROUPPER
+	RET
+
+store11:
+	VMOVUPS Y0, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y3, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y4, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y5, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y6, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y7, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y8, (BX)
+	ADDQ    R8, BX
+	VMOVUPS Y9, (BX)
+	ADDQ    R8, BX
+	VZEROUPPER
+	RET
+
 // func outer_avx2_2x1(call *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·outer_avx2_2x1(SB), NOSPLIT, $0-8
@@ -1364,10 +2439,56 @@ TEXT ·outer_avx2_2x1(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 32(R11)
 	ADDQ       R8, R11
+	CMPQ       64(AX), $0x000000ff
+	JNE        part1
 	SUBQ       $+2, DI
-	JLT        single2
+	JLT        single4
 
-loop1:
+loop3:
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	MOVLQSX      4(CX), R10
+	MOVLQSX      4(SI), R12
+	LEAQ         (BX)(R10*4), R10
+	LEAQ         (DX)(R12*4), R12
+	VMOVUPS      (R11), Y2
+	VMOVUPS      32(R11), Y3
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      (R12), Y2
+	VMOVUPS      32(R12), Y3
+	VBROADCASTSS (R10), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         $+8, CX
+	ADDQ         $+8, SI
+	SUBQ         $+2, DI
+	JGE          loop3
+
+single4:
+	ADDQ         $+2, DI
+	JZ           done5
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	VMOVUPS      (R11), Y2
+	VMOVUPS      32(R11), Y3
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+
+done5:
+	JMP summed2
+
+part1:
+	SUBQ $+2, DI
+	JLT  single7
+
+loop6:
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -1389,11 +2510,11 @@ loop1:
 	ADDQ         $+8, CX
 	ADDQ         $+8, SI
 	SUBQ         $+2, DI
-	JGE          loop1
+	JGE          loop6
 
-single2:
+single7:
 	ADDQ         $+2, DI
-	JZ           done3
+	JZ           done8
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -1404,11 +2525,14 @@ single2:
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
 
-done3:
+done8:
+summed2:
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
+	CMPQ       64(AX), $0x000000ff
+	JEQ        whole9
 	CMPQ       56(AX), $+0
-	JEQ        store4
+	JEQ        store10
 	VADDPS     (BX), Y0, Y0
 	VMOVUPS    Y0, (BX)
 	VMASKMOVPS 32(BX), Y15, Y2
@@ -1418,10 +2542,28 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store10:
 	VMOVUPS    Y0, (BX)
 	VMASKMOVPS Y1, Y15, 32(BX)
 	ADDQ       R8, BX
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    56(AX), $+0
+	JEQ     store11
+	VADDPS  (BX), Y0, Y0
+	VMOVUPS Y0, (BX)
+	VADDPS  32(BX), Y1, Y1
+	VMOVUPS Y1, 32(BX)
+	ADDQ    R8, BX
+	VZEROUPPER
+	RET
+
+store11:
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    R8, BX
 	VZEROUPPER
 	RET
 
@@ -1447,10 +2589,65 @@ TEXT ·outer_avx2_2x2(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 32(R11)
 	ADDQ       R8, R11
+	CMPQ       64(AX), $0x000000ff
+	JNE        part1
 	SUBQ       $+2, DI
-	JLT        single2
+	JLT        single4
 
-loop1:
+loop3:
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	MOVLQSX      4(CX), R10
+	MOVLQSX      4(SI), R12
+	LEAQ         (BX)(R10*4), R10
+	LEAQ         (DX)(R12*4), R12
+	VMOVUPS      (R11), Y4
+	VMOVUPS      32(R11), Y5
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(R9), Y7
+	VFMADD231PS  Y4, Y7, Y2
+	VFMADD231PS  Y5, Y7, Y3
+	VMOVUPS      (R12), Y4
+	VMOVUPS      32(R12), Y5
+	VBROADCASTSS (R10), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(R10), Y7
+	VFMADD231PS  Y4, Y7, Y2
+	VFMADD231PS  Y5, Y7, Y3
+	ADDQ         $+8, CX
+	ADDQ         $+8, SI
+	SUBQ         $+2, DI
+	JGE          loop3
+
+single4:
+	ADDQ         $+2, DI
+	JZ           done5
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	VMOVUPS      (R11), Y4
+	VMOVUPS      32(R11), Y5
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(R9), Y7
+	VFMADD231PS  Y4, Y7, Y2
+	VFMADD231PS  Y5, Y7, Y3
+
+done5:
+	JMP summed2
+
+part1:
+	SUBQ $+2, DI
+	JLT  single7
+
+loop6:
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -1478,11 +2675,11 @@ loop1:
 	ADDQ         $+8, CX
 	ADDQ         $+8, SI
 	SUBQ         $+2, DI
-	JGE          loop1
+	JGE          loop6
 
-single2:
+single7:
 	ADDQ         $+2, DI
-	JZ           done3
+	JZ           done8
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -1496,11 +2693,14 @@ single2:
 	VFMADD231PS  Y4, Y7, Y2
 	VFMADD231PS  Y5, Y7, Y3
 
-done3:
+done8:
+summed2:
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
+	CMPQ       64(AX), $0x000000ff
+	JEQ        whole9
 	CMPQ       56(AX), $+0
-	JEQ        store4
+	JEQ        store10
 	VADDPS     (BX), Y0, Y0
 	VMOVUPS    Y0, (BX)
 	VMASKMOVPS 32(BX), Y15, Y4
@@ -1516,13 +2716,39 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store10:
 	VMOVUPS    Y0, (BX)
 	VMASKMOVPS Y1, Y15, 32(BX)
 	ADDQ       R8, BX
 	VMOVUPS    Y2, (BX)
 	VMASKMOVPS Y3, Y15, 32(BX)
 	ADDQ       R8, BX
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    56(AX), $+0
+	JEQ     store11
+	VADDPS  (BX), Y0, Y0
+	VMOVUPS Y0, (BX)
+	VADDPS  32(BX), Y1, Y1
+	VMOVUPS Y1, 32(BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y2, Y2
+	VMOVUPS Y2, (BX)
+	VADDPS  32(BX), Y3, Y3
+	VMOVUPS Y3, 32(BX)
+	ADDQ    R8, BX
+	VZEROUPPER
+	RET
+
+store11:
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    R8, BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	ADDQ    R8, BX
 	VZEROUPPER
 	RET
 
@@ -1553,10 +2779,74 @@ TEXT ·outer_avx2_2x3(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 32(R11)
 	ADDQ       R8, R11
+	CMPQ       64(AX), $0x000000ff
+	JNE        part1
 	SUBQ       $+2, DI
-	JLT        single2
+	JLT        single4
 
-loop1:
+loop3:
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	MOVLQSX      4(CX), R10
+	MOVLQSX      4(SI), R12
+	LEAQ         (BX)(R10*4), R10
+	LEAQ         (DX)(R12*4), R12
+	VMOVUPS      (R11), Y6
+	VMOVUPS      32(R11), Y7
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(R9), Y9
+	VFMADD231PS  Y6, Y9, Y2
+	VFMADD231PS  Y7, Y9, Y3
+	VBROADCASTSS 8(R9), Y10
+	VFMADD231PS  Y6, Y10, Y4
+	VFMADD231PS  Y7, Y10, Y5
+	VMOVUPS      (R12), Y6
+	VMOVUPS      32(R12), Y7
+	VBROADCASTSS (R10), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(R10), Y9
+	VFMADD231PS  Y6, Y9, Y2
+	VFMADD231PS  Y7, Y9, Y3
+	VBROADCASTSS 8(R10), Y10
+	VFMADD231PS  Y6, Y10, Y4
+	VFMADD231PS  Y7, Y10, Y5
+	ADDQ         $+8, CX
+	ADDQ         $+8, SI
+	SUBQ         $+2, DI
+	JGE          loop3
+
+single4:
+	ADDQ         $+2, DI
+	JZ           done5
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	VMOVUPS      (R11), Y6
+	VMOVUPS      32(R11), Y7
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(R9), Y9
+	VFMADD231PS  Y6, Y9, Y2
+	VFMADD231PS  Y7, Y9, Y3
+	VBROADCASTSS 8(R9), Y10
+	VFMADD231PS  Y6, Y10, Y4
+	VFMADD231PS  Y7, Y10, Y5
+
+done5:
+	JMP summed2
+
+part1:
+	SUBQ $+2, DI
+	JLT  single7
+
+loop6:
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -1590,11 +2880,11 @@ loop1:
 	ADDQ         $+8, CX
 	ADDQ         $+8, SI
 	SUBQ         $+2, DI
-	JGE          loop1
+	JGE          loop6
 
-single2:
+single7:
 	ADDQ         $+2, DI
-	JZ           done3
+	JZ           done8
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -1611,11 +2901,14 @@ single2:
 	VFMADD231PS  Y6, Y10, Y4
 	VFMADD231PS  Y7, Y10, Y5
 
-done3:
+done8:
+summed2:
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
+	CMPQ       64(AX), $0x000000ff
+	JEQ        whole9
 	CMPQ       56(AX), $+0
-	JEQ        store4
+	JEQ        store10
 	VADDPS     (BX), Y0, Y0
 	VMOVUPS    Y0, (BX)
 	VMASKMOVPS 32(BX), Y15, Y6
@@ -1637,7 +2930,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store10:
 	VMOVUPS    Y0, (BX)
 	VMASKMOVPS Y1, Y15, 32(BX)
 	ADDQ       R8, BX
@@ -1647,6 +2940,40 @@ store4:
 	VMOVUPS    Y4, (BX)
 	VMASKMOVPS Y5, Y15, 32(BX)
 	ADDQ       R8, BX
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    56(AX), $+0
+	JEQ     store11
+	VADDPS  (BX), Y0, Y0
+	VMOVUPS Y0, (BX)
+	VADDPS  32(BX), Y1, Y1
+	VMOVUPS Y1, 32(BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y2, Y2
+	VMOVUPS Y2, (BX)
+	VADDPS  32(BX), Y3, Y3
+	VMOVUPS Y3, 32(BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y4, Y4
+	VMOVUPS Y4, (BX)
+	VADDPS  32(BX), Y5, Y5
+	VMOVUPS Y5, 32(BX)
+	ADDQ    R8, BX
+	VZEROUPPER
+	RET
+
+store11:
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    R8, BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	ADDQ    R8, BX
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 32(BX)
+	ADDQ    R8, BX
 	VZEROUPPER
 	RET
 
@@ -1682,10 +3009,83 @@ TEXT ·outer_avx2_2x4(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 32(R11)
 	ADDQ       R8, R11
+	CMPQ       64(AX), $0x000000ff
+	JNE        part1
 	SUBQ       $+2, DI
-	JLT        single2
+	JLT        single4
 
-loop1:
+loop3:
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	MOVLQSX      4(CX), R10
+	MOVLQSX      4(SI), R12
+	LEAQ         (BX)(R10*4), R10
+	LEAQ         (DX)(R12*4), R12
+	VMOVUPS      (R11), Y8
+	VMOVUPS      32(R11), Y9
+	VBROADCASTSS (R9), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(R9), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS 8(R9), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VBROADCASTSS 12(R9), Y13
+	VFMADD231PS  Y8, Y13, Y6
+	VFMADD231PS  Y9, Y13, Y7
+	VMOVUPS      (R12), Y8
+	VMOVUPS      32(R12), Y9
+	VBROADCASTSS (R10), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(R10), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS 8(R10), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VBROADCASTSS 12(R10), Y13
+	VFMADD231PS  Y8, Y13, Y6
+	VFMADD231PS  Y9, Y13, Y7
+	ADDQ         $+8, CX
+	ADDQ         $+8, SI
+	SUBQ         $+2, DI
+	JGE          loop3
+
+single4:
+	ADDQ         $+2, DI
+	JZ           done5
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	VMOVUPS      (R11), Y8
+	VMOVUPS      32(R11), Y9
+	VBROADCASTSS (R9), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(R9), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS 8(R9), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VBROADCASTSS 12(R9), Y13
+	VFMADD231PS  Y8, Y13, Y6
+	VFMADD231PS  Y9, Y13, Y7
+
+done5:
+	JMP summed2
+
+part1:
+	SUBQ $+2, DI
+	JLT  single7
+
+loop6:
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -1725,11 +3125,11 @@ loop1:
 	ADDQ         $+8, CX
 	ADDQ         $+8, SI
 	SUBQ         $+2, DI
-	JGE          loop1
+	JGE          loop6
 
-single2:
+single7:
 	ADDQ         $+2, DI
-	JZ           done3
+	JZ           done8
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -1749,11 +3149,14 @@ single2:
 	VFMADD231PS  Y8, Y13, Y6
 	VFMADD231PS  Y9, Y13, Y7
 
-done3:
+done8:
+summed2:
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
+	CMPQ       64(AX), $0x000000ff
+	JEQ        whole9
 	CMPQ       56(AX), $+0
-	JEQ        store4
+	JEQ        store10
 	VADDPS     (BX), Y0, Y0
 	VMOVUPS    Y0, (BX)
 	VMASKMOVPS 32(BX), Y15, Y8
@@ -1781,7 +3184,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store10:
 	VMOVUPS    Y0, (BX)
 	VMASKMOVPS Y1, Y15, 32(BX)
 	ADDQ       R8, BX
@@ -1794,6 +3197,48 @@ store4:
 	VMOVUPS    Y6, (BX)
 	VMASKMOVPS Y7, Y15, 32(BX)
 	ADDQ       R8, BX
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    56(AX), $+0
+	JEQ     store11
+	VADDPS  (BX), Y0, Y0
+	VMOVUPS Y0, (BX)
+	VADDPS  32(BX), Y1, Y1
+	VMOVUPS Y1, 32(BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y2, Y2
+	VMOVUPS Y2, (BX)
+	VADDPS  32(BX), Y3, Y3
+	VMOVUPS Y3, 32(BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y4, Y4
+	VMOVUPS Y4, (BX)
+	VADDPS  32(BX), Y5, Y5
+	VMOVUPS Y5, 32(BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y6, Y6
+	VMOVUPS Y6, (BX)
+	VADDPS  32(BX), Y7, Y7
+	VMOVUPS Y7, 32(BX)
+	ADDQ    R8, BX
+	VZEROUPPER
+	RET
+
+store11:
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    R8, BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	ADDQ    R8, BX
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 32(BX)
+	ADDQ    R8, BX
+	VMOVUPS Y6, (BX)
+	VMOVUPS Y7, 32(BX)
+	ADDQ    R8, BX
 	VZEROUPPER
 	RET
 
@@ -1834,10 +3279,92 @@ TEXT ·outer_avx2_2x5(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 32(R11)
 	ADDQ       R8, R11
+	CMPQ       64(AX), $0x000000ff
+	JNE        part1
 	SUBQ       $+2, DI
-	JLT        single2
+	JLT        single4
 
-loop1:
+loop3:
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	MOVLQSX      4(CX), R10
+	MOVLQSX      4(SI), R12
+	LEAQ         (BX)(R10*4), R10
+	LEAQ         (DX)(R12*4), R12
+	VMOVUPS      (R11), Y10
+	VMOVUPS      32(R11), Y11
+	VBROADCASTSS (R9), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(R9), Y13
+	VFMADD231PS  Y10, Y13, Y2
+	VFMADD231PS  Y11, Y13, Y3
+	VBROADCASTSS 8(R9), Y14
+	VFMADD231PS  Y10, Y14, Y4
+	VFMADD231PS  Y11, Y14, Y5
+	VBROADCASTSS 12(R9), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 16(R9), Y13
+	VFMADD231PS  Y10, Y13, Y8
+	VFMADD231PS  Y11, Y13, Y9
+	VMOVUPS      (R12), Y10
+	VMOVUPS      32(R12), Y11
+	VBROADCASTSS (R10), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(R10), Y13
+	VFMADD231PS  Y10, Y13, Y2
+	VFMADD231PS  Y11, Y13, Y3
+	VBROADCASTSS 8(R10), Y14
+	VFMADD231PS  Y10, Y14, Y4
+	VFMADD231PS  Y11, Y14, Y5
+	VBROADCASTSS 12(R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 16(R10), Y13
+	VFMADD231PS  Y10, Y13, Y8
+	VFMADD231PS  Y11, Y13, Y9
+	ADDQ         $+8, CX
+	ADDQ         $+8, SI
+	SUBQ         $+2, DI
+	JGE          loop3
+
+single4:
+	ADDQ         $+2, DI
+	JZ           done5
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	VMOVUPS      (R11), Y10
+	VMOVUPS      32(R11), Y11
+	VBROADCASTSS (R9), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(R9), Y13
+	VFMADD231PS  Y10, Y13, Y2
+	VFMADD231PS  Y11, Y13, Y3
+	VBROADCASTSS 8(R9), Y14
+	VFMADD231PS  Y10, Y14, Y4
+	VFMADD231PS  Y11, Y14, Y5
+	VBROADCASTSS 12(R9), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 16(R9), Y13
+	VFMADD231PS  Y10, Y13, Y8
+	VFMADD231PS  Y11, Y13, Y9
+
+done5:
+	JMP summed2
+
+part1:
+	SUBQ $+2, DI
+	JLT  single7
+
+loop6:
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -1883,11 +3410,11 @@ loop1:
 	ADDQ         $+8, CX
 	ADDQ         $+8, SI
 	SUBQ         $+2, DI
-	JGE          loop1
+	JGE          loop6
 
-single2:
+single7:
 	ADDQ         $+2, DI
-	JZ           done3
+	JZ           done8
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -1910,11 +3437,14 @@ single2:
 	VFMADD231PS  Y10, Y13, Y8
 	VFMADD231PS  Y11, Y13, Y9
 
-done3:
+done8:
+summed2:
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
+	CMPQ       64(AX), $0x000000ff
+	JEQ        whole9
 	CMPQ       56(AX), $+0
-	JEQ        store4
+	JEQ        store10
 	VADDPS     (BX), Y0, Y0
 	VMOVUPS    Y0, (BX)
 	VMASKMOVPS 32(BX), Y15, Y10
@@ -1948,7 +3478,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store10:
 	VMOVUPS    Y0, (BX)
 	VMASKMOVPS Y1, Y15, 32(BX)
 	ADDQ       R8, BX
@@ -1964,6 +3494,56 @@ store4:
 	VMOVUPS    Y8, (BX)
 	VMASKMOVPS Y9, Y15, 32(BX)
 	ADDQ       R8, BX
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    56(AX), $+0
+	JEQ     store11
+	VADDPS  (BX), Y0, Y0
+	VMOVUPS Y0, (BX)
+	VADDPS  32(BX), Y1, Y1
+	VMOVUPS Y1, 32(BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y2, Y2
+	VMOVUPS Y2, (BX)
+	VADDPS  32(BX), Y3, Y3
+	VMOVUPS Y3, 32(BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y4, Y4
+	VMOVUPS Y4, (BX)
+	VADDPS  32(BX), Y5, Y5
+	VMOVUPS Y5, 32(BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y6, Y6
+	VMOVUPS Y6, (BX)
+	VADDPS  32(BX), Y7, Y7
+	VMOVUPS Y7, 32(BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y8, Y8
+	VMOVUPS Y8, (BX)
+	VADDPS  32(BX), Y9, Y9
+	VMOVUPS Y9, 32(BX)
+	ADDQ    R8, BX
+	VZEROUPPER
+	RET
+
+store11:
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    R8, BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	ADDQ    R8, BX
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 32(BX)
+	ADDQ    R8, BX
+	VMOVUPS Y6, (BX)
+	VMOVUPS Y7, 32(BX)
+	ADDQ    R8, BX
+	VMOVUPS Y8, (BX)
+	VMOVUPS Y9, 32(BX)
+	ADDQ    R8, BX
 	VZEROUPPER
 	RET
 
@@ -2009,10 +3589,101 @@ TEXT ·outer_avx2_2x6(SB), NOSPLIT, $0-8
 	PREFETCHT0 (R11)
 	PREFETCHT0 32(R11)
 	ADDQ       R8, R11
+	CMPQ       64(AX), $0x000000ff
+	JNE        part1
 	SUBQ       $+2, DI
-	JLT        single2
+	JLT        single4
 
-loop1:
+loop3:
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	MOVLQSX      4(CX), R10
+	MOVLQSX      4(SI), R12
+	LEAQ         (BX)(R10*4), R10
+	LEAQ         (DX)(R12*4), R12
+	VMOVUPS      (R11), Y12
+	VMOVUPS      32(R11), Y13
+	VBROADCASTSS (R9), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(R9), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 8(R9), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(R9), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 16(R9), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(R9), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      (R12), Y12
+	VMOVUPS      32(R12), Y13
+	VBROADCASTSS (R10), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(R10), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 8(R10), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(R10), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 16(R10), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(R10), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         $+8, CX
+	ADDQ         $+8, SI
+	SUBQ         $+2, DI
+	JGE          loop3
+
+single4:
+	ADDQ         $+2, DI
+	JZ           done5
+	MOVLQSX      (CX), R9
+	MOVLQSX      (SI), R11
+	LEAQ         (BX)(R9*4), R9
+	LEAQ         (DX)(R11*4), R11
+	VMOVUPS      (R11), Y12
+	VMOVUPS      32(R11), Y13
+	VBROADCASTSS (R9), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(R9), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 8(R9), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(R9), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 16(R9), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(R9), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+
+done5:
+	JMP summed2
+
+part1:
+	SUBQ $+2, DI
+	JLT  single7
+
+loop6:
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -2064,11 +3735,11 @@ loop1:
 	ADDQ         $+8, CX
 	ADDQ         $+8, SI
 	SUBQ         $+2, DI
-	JGE          loop1
+	JGE          loop6
 
-single2:
+single7:
 	ADDQ         $+2, DI
-	JZ           done3
+	JZ           done8
 	MOVLQSX      (CX), R9
 	MOVLQSX      (SI), R11
 	LEAQ         (BX)(R9*4), R9
@@ -2094,11 +3765,14 @@ single2:
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
 
-done3:
+done8:
+summed2:
 	MOVQ       (AX), BX
 	MOVQ       8(AX), R8
+	CMPQ       64(AX), $0x000000ff
+	JEQ        whole9
 	CMPQ       56(AX), $+0
-	JEQ        store4
+	JEQ        store10
 	VADDPS     (BX), Y0, Y0
 	VMOVUPS    Y0, (BX)
 	VMASKMOVPS 32(BX), Y15, Y12
@@ -2138,7 +3812,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store10:
 	VMOVUPS    Y0, (BX)
 	VMASKMOVPS Y1, Y15, 32(BX)
 	ADDQ       R8, BX
@@ -2157,5 +3831,63 @@ store4:
 	VMOVUPS    Y10, (BX)
 	VMASKMOVPS Y11, Y15, 32(BX)
 	ADDQ       R8, BX
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    56(AX), $+0
+	JEQ     store11
+	VADDPS  (BX), Y0, Y0
+	VMOVUPS Y0, (BX)
+	VADDPS  32(BX), Y1, Y1
+	VMOVUPS Y1, 32(BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y2, Y2
+	VMOVUPS Y2, (BX)
+	VADDPS  32(BX), Y3, Y3
+	VMOVUPS Y3, 32(BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y4, Y4
+	VMOVUPS Y4, (BX)
+	VADDPS  32(BX), Y5, Y5
+	VMOVUPS Y5, 32(BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y6, Y6
+	VMOVUPS Y6, (BX)
+	VADDPS  32(BX), Y7, Y7
+	VMOVUPS Y7, 32(BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y8, Y8
+	VMOVUPS Y8, (BX)
+	VADDPS  32(BX), Y9, Y9
+	VMOVUPS Y9, 32(BX)
+	ADDQ    R8, BX
+	VADDPS  (BX), Y10, Y10
+	VMOVUPS Y10, (BX)
+	VADDPS  32(BX), Y11, Y11
+	VMOVUPS Y11, 32(BX)
+	ADDQ    R8, BX
+	VZEROUPPER
+	RET
+
+store11:
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    R8, BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	ADDQ    R8, BX
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 32(BX)
+	ADDQ    R8, BX
+	VMOVUPS Y6, (BX)
+	VMOVUPS Y7, 32(BX)
+	ADDQ    R8, BX
+	VMOVUPS Y8, (BX)
+	VMOVUPS Y9, 32(BX)
+	ADDQ    R8, BX
+	VMOVUPS Y10, (BX)
+	VMOVUPS Y11, 32(BX)
+	ADDQ    R8, BX
 	VZEROUPPER
 	RET

@@ -52,7 +52,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VMOVUPS.Z (BX), K1, Z1
 	VADDPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (BX)
@@ -60,7 +60,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, K1, (BX)
 	ADDQ    R8, BX
 	VZEROUPPER
@@ -122,7 +122,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VMOVUPS.Z (BX), K1, Z2
 	VADDPS    Z2, Z0, Z0
 	VMOVUPS   Z0, K1, (BX)
@@ -134,7 +134,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, K1, (BX)
 	ADDQ    R8, BX
 	VMOVUPS Z1, K1, (BX)
@@ -204,7 +204,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VMOVUPS.Z (BX), K1, Z3
 	VADDPS    Z3, Z0, Z0
 	VMOVUPS   Z0, K1, (BX)
@@ -220,7 +220,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, K1, (BX)
 	ADDQ    R8, BX
 	VMOVUPS Z1, K1, (BX)
@@ -298,7 +298,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VMOVUPS.Z (BX), K1, Z4
 	VADDPS    Z4, Z0, Z0
 	VMOVUPS   Z0, K1, (BX)
@@ -318,7 +318,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, K1, (BX)
 	ADDQ    R8, BX
 	VMOVUPS Z1, K1, (BX)
@@ -404,7 +404,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VMOVUPS.Z (BX), K1, Z5
 	VADDPS    Z5, Z0, Z0
 	VMOVUPS   Z0, K1, (BX)
@@ -428,7 +428,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, K1, (BX)
 	ADDQ    R8, BX
 	VMOVUPS Z1, K1, (BX)
@@ -522,7 +522,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VMOVUPS.Z (BX), K1, Z6
 	VADDPS    Z6, Z0, Z0
 	VMOVUPS   Z0, K1, (BX)
@@ -550,7 +550,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, K1, (BX)
 	ADDQ    R8, BX
 	VMOVUPS Z1, K1, (BX)
@@ -652,7 +652,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VMOVUPS.Z (BX), K1, Z7
 	VADDPS    Z7, Z0, Z0
 	VMOVUPS   Z0, K1, (BX)
@@ -684,7 +684,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, K1, (BX)
 	ADDQ    R8, BX
 	VMOVUPS Z1, K1, (BX)
@@ -794,7 +794,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VMOVUPS.Z (BX), K1, Z8
 	VADDPS    Z8, Z0, Z0
 	VMOVUPS   Z0, K1, (BX)
@@ -830,7 +830,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, K1, (BX)
 	ADDQ    R8, BX
 	VMOVUPS Z1, K1, (BX)
@@ -948,7 +948,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VMOVUPS.Z (BX), K1, Z9
 	VADDPS    Z9, Z0, Z0
 	VMOVUPS   Z0, K1, (BX)
@@ -988,7 +988,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, K1, (BX)
 	ADDQ    R8, BX
 	VMOVUPS Z1, K1, (BX)
@@ -1114,7 +1114,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VMOVUPS.Z (BX), K1, Z10
 	VADDPS    Z10, Z0, Z0
 	VMOVUPS   Z0, K1, (BX)
@@ -1158,7 +1158,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, K1, (BX)
 	ADDQ    R8, BX
 	VMOVUPS Z1, K1, (BX)
@@ -1292,7 +1292,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VMOVUPS.Z (BX), K1, Z11
 	VADDPS    Z11, Z0, Z0
 	VMOVUPS   Z0, K1, (BX)
@@ -1340,7 +1340,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, K1, (BX)
 	ADDQ    R8, BX
 	VMOVUPS Z1, K1, (BX)
@@ -1482,7 +1482,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VMOVUPS.Z (BX), K1, Z12
 	VADDPS    Z12, Z0, Z0
 	VMOVUPS   Z0, K1, (BX)
@@ -1534,7 +1534,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, K1, (BX)
 	ADDQ    R8, BX
 	VMOVUPS Z1, K1, (BX)
@@ -1623,7 +1623,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VMOVUPS.Z 64(BX), K1, Z2
@@ -1633,7 +1633,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, K1, 64(BX)
 	ADDQ    R8, BX
@@ -1715,7 +1715,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VMOVUPS.Z 64(BX), K1, Z4
@@ -1731,7 +1731,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, K1, 64(BX)
 	ADDQ    R8, BX
@@ -1830,7 +1830,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VMOVUPS.Z 64(BX), K1, Z6
@@ -1852,7 +1852,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, K1, 64(BX)
 	ADDQ    R8, BX
@@ -1968,7 +1968,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VMOVUPS.Z 64(BX), K1, Z8
@@ -1996,7 +1996,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, K1, 64(BX)
 	ADDQ    R8, BX
@@ -2129,7 +2129,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VMOVUPS.Z 64(BX), K1, Z10
@@ -2163,7 +2163,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, K1, 64(BX)
 	ADDQ    R8, BX
@@ -2313,7 +2313,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VMOVUPS.Z 64(BX), K1, Z12
@@ -2353,7 +2353,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, K1, 64(BX)
 	ADDQ    R8, BX
@@ -2520,7 +2520,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VMOVUPS.Z 64(BX), K1, Z14
@@ -2566,7 +2566,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, K1, 64(BX)
 	ADDQ    R8, BX
@@ -2750,7 +2750,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VMOVUPS.Z 64(BX), K1, Z16
@@ -2802,7 +2802,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, K1, 64(BX)
 	ADDQ    R8, BX
@@ -3003,7 +3003,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VMOVUPS.Z 64(BX), K1, Z18
@@ -3061,7 +3061,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, K1, 64(BX)
 	ADDQ    R8, BX
@@ -3279,7 +3279,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VMOVUPS.Z 64(BX), K1, Z20
@@ -3343,7 +3343,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, K1, 64(BX)
 	ADDQ    R8, BX
@@ -3578,7 +3578,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VMOVUPS.Z 64(BX), K1, Z22
@@ -3648,7 +3648,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, K1, 64(BX)
 	ADDQ    R8, BX
@@ -3900,7 +3900,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VMOVUPS.Z 64(BX), K1, Z24
@@ -3976,7 +3976,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, K1, 64(BX)
 	ADDQ    R8, BX
@@ -4085,7 +4085,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VADDPS    64(BX), Z1, Z1
@@ -4097,7 +4097,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, K1, 128(BX)
@@ -4193,7 +4193,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VADDPS    64(BX), Z1, Z1
@@ -4213,7 +4213,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, K1, 128(BX)
@@ -4332,7 +4332,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VADDPS    64(BX), Z1, Z1
@@ -4360,7 +4360,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, K1, 128(BX)
@@ -4502,7 +4502,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VADDPS    64(BX), Z1, Z1
@@ -4538,7 +4538,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, K1, 128(BX)
@@ -4703,7 +4703,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VADDPS    64(BX), Z1, Z1
@@ -4747,7 +4747,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, K1, 128(BX)
@@ -4935,7 +4935,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VADDPS    64(BX), Z1, Z1
@@ -4987,7 +4987,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, K1, 128(BX)
@@ -5198,7 +5198,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VADDPS    64(BX), Z1, Z1
@@ -5258,7 +5258,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, K1, 128(BX)
@@ -5492,7 +5492,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VADDPS    64(BX), Z1, Z1
@@ -5560,7 +5560,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, K1, 128(BX)
@@ -5673,7 +5673,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VADDPS    64(BX), Z1, Z1
@@ -5687,7 +5687,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, 128(BX)
@@ -5797,7 +5797,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VADDPS    64(BX), Z1, Z1
@@ -5821,7 +5821,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, 128(BX)
@@ -5960,7 +5960,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VADDPS    64(BX), Z1, Z1
@@ -5994,7 +5994,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, 128(BX)
@@ -6162,7 +6162,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VADDPS    64(BX), Z1, Z1
@@ -6206,7 +6206,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, 128(BX)
@@ -6403,7 +6403,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VADDPS    64(BX), Z1, Z1
@@ -6457,7 +6457,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, 128(BX)
@@ -6683,7 +6683,7 @@ done3:
 	MOVQ      (AX), BX
 	MOVQ      8(AX), R8
 	CMPQ      56(AX), $+0
-	JEQ       store4
+	JEQ       store5
 	VADDPS    (BX), Z0, Z0
 	VMOVUPS   Z0, (BX)
 	VADDPS    64(BX), Z1, Z1
@@ -6747,7 +6747,7 @@ done3:
 	VZEROUPPER
 	RET
 
-store4:
+store5:
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
 	VMOVUPS Z2, 128(BX)

@@ -78,8 +78,10 @@ next8:
 	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
+	CMPQ       80(BP), $0x000000ff
+	JEQ        whole9
 	CMPQ       72(BP), $+0
-	JEQ        store9
+	JEQ        store10
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS (AX), Y15, Y1
@@ -88,10 +90,27 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS Y0, Y15, (AX)
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    72(BP), $+0
+	JEQ     store11
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	VZEROUPPER
+	RET
+
+store11:
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VMOVUPS Y0, (AX)
 	VZEROUPPER
 	RET
 
@@ -188,8 +207,10 @@ next8:
 	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
+	CMPQ       80(BP), $0x000000ff
+	JEQ        whole9
 	CMPQ       72(BP), $+0
-	JEQ        store9
+	JEQ        store10
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS (AX), Y15, Y2
@@ -203,13 +224,37 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS Y0, Y15, (AX)
 	MOVLQSX    4(R14), BX
 	LEAQ       (R15)(BX*4), BX
 	VMASKMOVPS Y1, Y15, (BX)
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    72(BP), $+0
+	JEQ     store11
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VADDPS  (BX), Y1, Y1
+	VMOVUPS Y1, (BX)
+	VZEROUPPER
+	RET
+
+store11:
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VMOVUPS Y0, (AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VMOVUPS Y1, (BX)
 	VZEROUPPER
 	RET
 
@@ -323,8 +368,10 @@ next8:
 	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
+	CMPQ       80(BP), $0x000000ff
+	JEQ        whole9
 	CMPQ       72(BP), $+0
-	JEQ        store9
+	JEQ        store10
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS (AX), Y15, Y3
@@ -343,7 +390,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS Y0, Y15, (AX)
@@ -353,6 +400,37 @@ store9:
 	MOVLQSX    8(R14), CX
 	LEAQ       (R15)(CX*4), CX
 	VMASKMOVPS Y2, Y15, (CX)
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    72(BP), $+0
+	JEQ     store11
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VADDPS  (BX), Y1, Y1
+	VMOVUPS Y1, (BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VADDPS  (CX), Y2, Y2
+	VMOVUPS Y2, (CX)
+	VZEROUPPER
+	RET
+
+store11:
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VMOVUPS Y0, (AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VMOVUPS Y1, (BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VMOVUPS Y2, (CX)
 	VZEROUPPER
 	RET
 
@@ -483,8 +561,10 @@ next8:
 	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
+	CMPQ       80(BP), $0x000000ff
+	JEQ        whole9
 	CMPQ       72(BP), $+0
-	JEQ        store9
+	JEQ        store10
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS (AX), Y15, Y4
@@ -508,7 +588,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS Y0, Y15, (AX)
@@ -521,6 +601,44 @@ store9:
 	MOVLQSX    12(R14), DX
 	LEAQ       (R15)(DX*4), DX
 	VMASKMOVPS Y3, Y15, (DX)
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    72(BP), $+0
+	JEQ     store11
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VADDPS  (BX), Y1, Y1
+	VMOVUPS Y1, (BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VADDPS  (CX), Y2, Y2
+	VMOVUPS Y2, (CX)
+	MOVLQSX 12(R14), DX
+	LEAQ    (R15)(DX*4), DX
+	VADDPS  (DX), Y3, Y3
+	VMOVUPS Y3, (DX)
+	VZEROUPPER
+	RET
+
+store11:
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VMOVUPS Y0, (AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VMOVUPS Y1, (BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VMOVUPS Y2, (CX)
+	MOVLQSX 12(R14), DX
+	LEAQ    (R15)(DX*4), DX
+	VMOVUPS Y3, (DX)
 	VZEROUPPER
 	RET
 
@@ -668,8 +786,10 @@ next8:
 	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
+	CMPQ       80(BP), $0x000000ff
+	JEQ        whole9
 	CMPQ       72(BP), $+0
-	JEQ        store9
+	JEQ        store10
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS (AX), Y15, Y5
@@ -698,7 +818,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS Y0, Y15, (AX)
@@ -714,6 +834,51 @@ store9:
 	MOVLQSX    16(R14), SI
 	LEAQ       (R15)(SI*4), SI
 	VMASKMOVPS Y4, Y15, (SI)
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    72(BP), $+0
+	JEQ     store11
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VADDPS  (BX), Y1, Y1
+	VMOVUPS Y1, (BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VADDPS  (CX), Y2, Y2
+	VMOVUPS Y2, (CX)
+	MOVLQSX 12(R14), DX
+	LEAQ    (R15)(DX*4), DX
+	VADDPS  (DX), Y3, Y3
+	VMOVUPS Y3, (DX)
+	MOVLQSX 16(R14), SI
+	LEAQ    (R15)(SI*4), SI
+	VADDPS  (SI), Y4, Y4
+	VMOVUPS Y4, (SI)
+	VZEROUPPER
+	RET
+
+store11:
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VMOVUPS Y0, (AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VMOVUPS Y1, (BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VMOVUPS Y2, (CX)
+	MOVLQSX 12(R14), DX
+	LEAQ    (R15)(DX*4), DX
+	VMOVUPS Y3, (DX)
+	MOVLQSX 16(R14), SI
+	LEAQ    (R15)(SI*4), SI
+	VMOVUPS Y4, (SI)
 	VZEROUPPER
 	RET
 
@@ -878,8 +1043,10 @@ next8:
 	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
+	CMPQ       80(BP), $0x000000ff
+	JEQ        whole9
 	CMPQ       72(BP), $+0
-	JEQ        store9
+	JEQ        store10
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS (AX), Y15, Y6
@@ -913,7 +1080,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS Y0, Y15, (AX)
@@ -932,6 +1099,58 @@ store9:
 	MOVLQSX    20(R14), DI
 	LEAQ       (R15)(DI*4), DI
 	VMASKMOVPS Y5, Y15, (DI)
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    72(BP), $+0
+	JEQ     store11
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VADDPS  (BX), Y1, Y1
+	VMOVUPS Y1, (BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VADDPS  (CX), Y2, Y2
+	VMOVUPS Y2, (CX)
+	MOVLQSX 12(R14), DX
+	LEAQ    (R15)(DX*4), DX
+	VADDPS  (DX), Y3, Y3
+	VMOVUPS Y3, (DX)
+	MOVLQSX 16(R14), SI
+	LEAQ    (R15)(SI*4), SI
+	VADDPS  (SI), Y4, Y4
+	VMOVUPS Y4, (SI)
+	MOVLQSX 20(R14), DI
+	LEAQ    (R15)(DI*4), DI
+	VADDPS  (DI), Y5, Y5
+	VMOVUPS Y5, (DI)
+	VZEROUPPER
+	RET
+
+store11:
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VMOVUPS Y0, (AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VMOVUPS Y1, (BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VMOVUPS Y2, (CX)
+	MOVLQSX 12(R14), DX
+	LEAQ    (R15)(DX*4), DX
+	VMOVUPS Y3, (DX)
+	MOVLQSX 16(R14), SI
+	LEAQ    (R15)(SI*4), SI
+	VMOVUPS Y4, (SI)
+	MOVLQSX 20(R14), DI
+	LEAQ    (R15)(DI*4), DI
+	VMOVUPS Y5, (DI)
 	VZEROUPPER
 	RET
 
@@ -1113,8 +1332,10 @@ next8:
 	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
+	CMPQ       80(BP), $0x000000ff
+	JEQ        whole9
 	CMPQ       72(BP), $+0
-	JEQ        store9
+	JEQ        store10
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS (AX), Y15, Y7
@@ -1153,7 +1374,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS Y0, Y15, (AX)
@@ -1175,6 +1396,65 @@ store9:
 	MOVLQSX    24(R14), R8
 	LEAQ       (R15)(R8*4), R8
 	VMASKMOVPS Y6, Y15, (R8)
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    72(BP), $+0
+	JEQ     store11
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VADDPS  (BX), Y1, Y1
+	VMOVUPS Y1, (BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VADDPS  (CX), Y2, Y2
+	VMOVUPS Y2, (CX)
+	MOVLQSX 12(R14), DX
+	LEAQ    (R15)(DX*4), DX
+	VADDPS  (DX), Y3, Y3
+	VMOVUPS Y3, (DX)
+	MOVLQSX 16(R14), SI
+	LEAQ    (R15)(SI*4), SI
+	VADDPS  (SI), Y4, Y4
+	VMOVUPS Y4, (SI)
+	MOVLQSX 20(R14), DI
+	LEAQ    (R15)(DI*4), DI
+	VADDPS  (DI), Y5, Y5
+	VMOVUPS Y5, (DI)
+	MOVLQSX 24(R14), R8
+	LEAQ    (R15)(R8*4), R8
+	VADDPS  (R8), Y6, Y6
+	VMOVUPS Y6, (R8)
+	VZEROUPPER
+	RET
+
+store11:
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VMOVUPS Y0, (AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VMOVUPS Y1, (BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VMOVUPS Y2, (CX)
+	MOVLQSX 12(R14), DX
+	LEAQ    (R15)(DX*4), DX
+	VMOVUPS Y3, (DX)
+	MOVLQSX 16(R14), SI
+	LEAQ    (R15)(SI*4), SI
+	VMOVUPS Y4, (SI)
+	MOVLQSX 20(R14), DI
+	LEAQ    (R15)(DI*4), DI
+	VMOVUPS Y5, (DI)
+	MOVLQSX 24(R14), R8
+	LEAQ    (R15)(R8*4), R8
+	VMOVUPS Y6, (R8)
 	VZEROUPPER
 	RET
 
@@ -1373,8 +1653,10 @@ next8:
 	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
+	CMPQ       80(BP), $0x000000ff
+	JEQ        whole9
 	CMPQ       72(BP), $+0
-	JEQ        store9
+	JEQ        store10
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS (AX), Y15, Y8
@@ -1418,7 +1700,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS Y0, Y15, (AX)
@@ -1443,6 +1725,72 @@ store9:
 	MOVLQSX    28(R14), R9
 	LEAQ       (R15)(R9*4), R9
 	VMASKMOVPS Y7, Y15, (R9)
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    72(BP), $+0
+	JEQ     store11
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VADDPS  (BX), Y1, Y1
+	VMOVUPS Y1, (BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VADDPS  (CX), Y2, Y2
+	VMOVUPS Y2, (CX)
+	MOVLQSX 12(R14), DX
+	LEAQ    (R15)(DX*4), DX
+	VADDPS  (DX), Y3, Y3
+	VMOVUPS Y3, (DX)
+	MOVLQSX 16(R14), SI
+	LEAQ    (R15)(SI*4), SI
+	VADDPS  (SI), Y4, Y4
+	VMOVUPS Y4, (SI)
+	MOVLQSX 20(R14), DI
+	LEAQ    (R15)(DI*4), DI
+	VADDPS  (DI), Y5, Y5
+	VMOVUPS Y5, (DI)
+	MOVLQSX 24(R14), R8
+	LEAQ    (R15)(R8*4), R8
+	VADDPS  (R8), Y6, Y6
+	VMOVUPS Y6, (R8)
+	MOVLQSX 28(R14), R9
+	LEAQ    (R15)(R9*4), R9
+	VADDPS  (R9), Y7, Y7
+	VMOVUPS Y7, (R9)
+	VZEROUPPER
+	RET
+
+store11:
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VMOVUPS Y0, (AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VMOVUPS Y1, (BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VMOVUPS Y2, (CX)
+	MOVLQSX 12(R14), DX
+	LEAQ    (R15)(DX*4), DX
+	VMOVUPS Y3, (DX)
+	MOVLQSX 16(R14), SI
+	LEAQ    (R15)(SI*4), SI
+	VMOVUPS Y4, (SI)
+	MOVLQSX 20(R14), DI
+	LEAQ    (R15)(DI*4), DI
+	VMOVUPS Y5, (DI)
+	MOVLQSX 24(R14), R8
+	LEAQ    (R15)(R8*4), R8
+	VMOVUPS Y6, (R8)
+	MOVLQSX 28(R14), R9
+	LEAQ    (R15)(R9*4), R9
+	VMOVUPS Y7, (R9)
 	VZEROUPPER
 	RET
 
@@ -1658,8 +2006,10 @@ next8:
 	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
+	CMPQ       80(BP), $0x000000ff
+	JEQ        whole9
 	CMPQ       72(BP), $+0
-	JEQ        store9
+	JEQ        store10
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS (AX), Y15, Y9
@@ -1708,7 +2058,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS Y0, Y15, (AX)
@@ -1736,6 +2086,79 @@ store9:
 	MOVLQSX    32(R14), R10
 	LEAQ       (R15)(R10*4), R10
 	VMASKMOVPS Y8, Y15, (R10)
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    72(BP), $+0
+	JEQ     store11
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VADDPS  (BX), Y1, Y1
+	VMOVUPS Y1, (BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VADDPS  (CX), Y2, Y2
+	VMOVUPS Y2, (CX)
+	MOVLQSX 12(R14), DX
+	LEAQ    (R15)(DX*4), DX
+	VADDPS  (DX), Y3, Y3
+	VMOVUPS Y3, (DX)
+	MOVLQSX 16(R14), SI
+	LEAQ    (R15)(SI*4), SI
+	VADDPS  (SI), Y4, Y4
+	VMOVUPS Y4, (SI)
+	MOVLQSX 20(R14), DI
+	LEAQ    (R15)(DI*4), DI
+	VADDPS  (DI), Y5, Y5
+	VMOVUPS Y5, (DI)
+	MOVLQSX 24(R14), R8
+	LEAQ    (R15)(R8*4), R8
+	VADDPS  (R8), Y6, Y6
+	VMOVUPS Y6, (R8)
+	MOVLQSX 28(R14), R9
+	LEAQ    (R15)(R9*4), R9
+	VADDPS  (R9), Y7, Y7
+	VMOVUPS Y7, (R9)
+	MOVLQSX 32(R14), R10
+	LEAQ    (R15)(R10*4), R10
+	VADDPS  (R10), Y8, Y8
+	VMOVUPS Y8, (R10)
+	VZEROUPPER
+	RET
+
+store11:
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VMOVUPS Y0, (AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VMOVUPS Y1, (BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VMOVUPS Y2, (CX)
+	MOVLQSX 12(R14), DX
+	LEAQ    (R15)(DX*4), DX
+	VMOVUPS Y3, (DX)
+	MOVLQSX 16(R14), SI
+	LEAQ    (R15)(SI*4), SI
+	VMOVUPS Y4, (SI)
+	MOVLQSX 20(R14), DI
+	LEAQ    (R15)(DI*4), DI
+	VMOVUPS Y5, (DI)
+	MOVLQSX 24(R14), R8
+	LEAQ    (R15)(R8*4), R8
+	VMOVUPS Y6, (R8)
+	MOVLQSX 28(R14), R9
+	LEAQ    (R15)(R9*4), R9
+	VMOVUPS Y7, (R9)
+	MOVLQSX 32(R14), R10
+	LEAQ    (R15)(R10*4), R10
+	VMOVUPS Y8, (R10)
 	VZEROUPPER
 	RET
 
@@ -1968,8 +2391,10 @@ next8:
 	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
+	CMPQ       80(BP), $0x000000ff
+	JEQ        whole9
 	CMPQ       72(BP), $+0
-	JEQ        store9
+	JEQ        store10
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS (AX), Y15, Y10
@@ -2023,7 +2448,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMASKMOVPS Y0, Y15, (AX)
@@ -2054,6 +2479,86 @@ store9:
 	MOVLQSX    36(R14), R11
 	LEAQ       (R15)(R11*4), R11
 	VMASKMOVPS Y9, Y15, (R11)
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    72(BP), $+0
+	JEQ     store11
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VADDPS  (BX), Y1, Y1
+	VMOVUPS Y1, (BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VADDPS  (CX), Y2, Y2
+	VMOVUPS Y2, (CX)
+	MOVLQSX 12(R14), DX
+	LEAQ    (R15)(DX*4), DX
+	VADDPS  (DX), Y3, Y3
+	VMOVUPS Y3, (DX)
+	MOVLQSX 16(R14), SI
+	LEAQ    (R15)(SI*4), SI
+	VADDPS  (SI), Y4, Y4
+	VMOVUPS Y4, (SI)
+	MOVLQSX 20(R14), DI
+	LEAQ    (R15)(DI*4), DI
+	VADDPS  (DI), Y5, Y5
+	VMOVUPS Y5, (DI)
+	MOVLQSX 24(R14), R8
+	LEAQ    (R15)(R8*4), R8
+	VADDPS  (R8), Y6, Y6
+	VMOVUPS Y6, (R8)
+	MOVLQSX 28(R14), R9
+	LEAQ    (R15)(R9*4), R9
+	VADDPS  (R9), Y7, Y7
+	VMOVUPS Y7, (R9)
+	MOVLQSX 32(R14), R10
+	LEAQ    (R15)(R10*4), R10
+	VADDPS  (R10), Y8, Y8
+	VMOVUPS Y8, (R10)
+	MOVLQSX 36(R14), R11
+	LEAQ    (R15)(R11*4), R11
+	VADDPS  (R11), Y9, Y9
+	VMOVUPS Y9, (R11)
+	VZEROUPPER
+	RET
+
+store11:
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VMOVUPS Y0, (AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VMOVUPS Y1, (BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VMOVUPS Y2, (CX)
+	MOVLQSX 12(R14), DX
+	LEAQ    (R15)(DX*4), DX
+	VMOVUPS Y3, (DX)
+	MOVLQSX 16(R14), SI
+	LEAQ    (R15)(SI*4), SI
+	VMOVUPS Y4, (SI)
+	MOVLQSX 20(R14), DI
+	LEAQ    (R15)(DI*4), DI
+	VMOVUPS Y5, (DI)
+	MOVLQSX 24(R14), R8
+	LEAQ    (R15)(R8*4), R8
+	VMOVUPS Y6, (R8)
+	MOVLQSX 28(R14), R9
+	LEAQ    (R15)(R9*4), R9
+	VMOVUPS Y7, (R9)
+	MOVLQSX 32(R14), R10
+	LEAQ    (R15)(R10*4), R10
+	VMOVUPS Y8, (R10)
+	MOVLQSX 36(R14), R11
+	LEAQ    (R15)(R11*4), R11
+	VMOVUPS Y9, (R11)
 	VZEROUPPER
 	RET
 
@@ -2146,8 +2651,10 @@ next8:
 	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
+	CMPQ       80(BP), $0x000000ff
+	JEQ        whole9
 	CMPQ       72(BP), $+0
-	JEQ        store9
+	JEQ        store10
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VADDPS     (AX), Y0, Y0
@@ -2158,11 +2665,31 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMOVUPS    Y0, (AX)
 	VMASKMOVPS Y1, Y15, 32(AX)
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    72(BP), $+0
+	JEQ     store11
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  32(AX), Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+store11:
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
 	VZEROUPPER
 	RET
 
@@ -2280,8 +2807,10 @@ next8:
 	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
+	CMPQ       80(BP), $0x000000ff
+	JEQ        whole9
 	CMPQ       72(BP), $+0
-	JEQ        store9
+	JEQ        store10
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VADDPS     (AX), Y0, Y0
@@ -2299,7 +2828,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMOVUPS    Y0, (AX)
@@ -2308,6 +2837,36 @@ store9:
 	LEAQ       (R15)(BX*4), BX
 	VMOVUPS    Y2, (BX)
 	VMASKMOVPS Y3, Y15, 32(BX)
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    72(BP), $+0
+	JEQ     store11
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  32(AX), Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VADDPS  (BX), Y2, Y2
+	VMOVUPS Y2, (BX)
+	VADDPS  32(BX), Y3, Y3
+	VMOVUPS Y3, 32(BX)
+	VZEROUPPER
+	RET
+
+store11:
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
 	VZEROUPPER
 	RET
 
@@ -2450,8 +3009,10 @@ next8:
 	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
+	CMPQ       80(BP), $0x000000ff
+	JEQ        whole9
 	CMPQ       72(BP), $+0
-	JEQ        store9
+	JEQ        store10
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VADDPS     (AX), Y0, Y0
@@ -2476,7 +3037,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMOVUPS    Y0, (AX)
@@ -2489,6 +3050,46 @@ store9:
 	LEAQ       (R15)(CX*4), CX
 	VMOVUPS    Y4, (CX)
 	VMASKMOVPS Y5, Y15, 32(CX)
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    72(BP), $+0
+	JEQ     store11
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  32(AX), Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VADDPS  (BX), Y2, Y2
+	VMOVUPS Y2, (BX)
+	VADDPS  32(BX), Y3, Y3
+	VMOVUPS Y3, 32(BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VADDPS  (CX), Y4, Y4
+	VMOVUPS Y4, (CX)
+	VADDPS  32(CX), Y5, Y5
+	VMOVUPS Y5, 32(CX)
+	VZEROUPPER
+	RET
+
+store11:
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
 	VZEROUPPER
 	RET
 
@@ -2656,8 +3257,10 @@ next8:
 	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
+	CMPQ       80(BP), $0x000000ff
+	JEQ        whole9
 	CMPQ       72(BP), $+0
-	JEQ        store9
+	JEQ        store10
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VADDPS     (AX), Y0, Y0
@@ -2689,7 +3292,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMOVUPS    Y0, (AX)
@@ -2706,6 +3309,56 @@ store9:
 	LEAQ       (R15)(DX*4), DX
 	VMOVUPS    Y6, (DX)
 	VMASKMOVPS Y7, Y15, 32(DX)
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    72(BP), $+0
+	JEQ     store11
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  32(AX), Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VADDPS  (BX), Y2, Y2
+	VMOVUPS Y2, (BX)
+	VADDPS  32(BX), Y3, Y3
+	VMOVUPS Y3, 32(BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VADDPS  (CX), Y4, Y4
+	VMOVUPS Y4, (CX)
+	VADDPS  32(CX), Y5, Y5
+	VMOVUPS Y5, 32(CX)
+	MOVLQSX 12(R14), DX
+	LEAQ    (R15)(DX*4), DX
+	VADDPS  (DX), Y6, Y6
+	VMOVUPS Y6, (DX)
+	VADDPS  32(DX), Y7, Y7
+	VMOVUPS Y7, 32(DX)
+	VZEROUPPER
+	RET
+
+store11:
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	MOVLQSX 12(R14), DX
+	LEAQ    (R15)(DX*4), DX
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y7, 32(DX)
 	VZEROUPPER
 	RET
 
@@ -2898,8 +3551,10 @@ next8:
 	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
+	CMPQ       80(BP), $0x000000ff
+	JEQ        whole9
 	CMPQ       72(BP), $+0
-	JEQ        store9
+	JEQ        store10
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VADDPS     (AX), Y0, Y0
@@ -2938,7 +3593,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMOVUPS    Y0, (AX)
@@ -2959,6 +3614,66 @@ store9:
 	LEAQ       (R15)(SI*4), SI
 	VMOVUPS    Y8, (SI)
 	VMASKMOVPS Y9, Y15, 32(SI)
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    72(BP), $+0
+	JEQ     store11
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  32(AX), Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VADDPS  (BX), Y2, Y2
+	VMOVUPS Y2, (BX)
+	VADDPS  32(BX), Y3, Y3
+	VMOVUPS Y3, 32(BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VADDPS  (CX), Y4, Y4
+	VMOVUPS Y4, (CX)
+	VADDPS  32(CX), Y5, Y5
+	VMOVUPS Y5, 32(CX)
+	MOVLQSX 12(R14), DX
+	LEAQ    (R15)(DX*4), DX
+	VADDPS  (DX), Y6, Y6
+	VMOVUPS Y6, (DX)
+	VADDPS  32(DX), Y7, Y7
+	VMOVUPS Y7, 32(DX)
+	MOVLQSX 16(R14), SI
+	LEAQ    (R15)(SI*4), SI
+	VADDPS  (SI), Y8, Y8
+	VMOVUPS Y8, (SI)
+	VADDPS  32(SI), Y9, Y9
+	VMOVUPS Y9, 32(SI)
+	VZEROUPPER
+	RET
+
+store11:
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	MOVLQSX 12(R14), DX
+	LEAQ    (R15)(DX*4), DX
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y7, 32(DX)
+	MOVLQSX 16(R14), SI
+	LEAQ    (R15)(SI*4), SI
+	VMOVUPS Y8, (SI)
+	VMOVUPS Y9, 32(SI)
 	VZEROUPPER
 	RET
 
@@ -3176,8 +3891,10 @@ next8:
 	JNZ        segment4
 	MOVQ       8(BP), R14
 	MOVQ       (BP), R15
+	CMPQ       80(BP), $0x000000ff
+	JEQ        whole9
 	CMPQ       72(BP), $+0
-	JEQ        store9
+	JEQ        store10
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VADDPS     (AX), Y0, Y0
@@ -3223,7 +3940,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMOVUPS    Y0, (AX)
@@ -3248,5 +3965,75 @@ store9:
 	LEAQ       (R15)(DI*4), DI
 	VMOVUPS    Y10, (DI)
 	VMASKMOVPS Y11, Y15, 32(DI)
+	VZEROUPPER
+	RET
+
+whole9:
+	CMPQ    72(BP), $+0
+	JEQ     store11
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  32(AX), Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VADDPS  (BX), Y2, Y2
+	VMOVUPS Y2, (BX)
+	VADDPS  32(BX), Y3, Y3
+	VMOVUPS Y3, 32(BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VADDPS  (CX), Y4, Y4
+	VMOVUPS Y4, (CX)
+	VADDPS  32(CX), Y5, Y5
+	VMOVUPS Y5, 32(CX)
+	MOVLQSX 12(R14), DX
+	LEAQ    (R15)(DX*4), DX
+	VADDPS  (DX), Y6, Y6
+	VMOVUPS Y6, (DX)
+	VADDPS  32(DX), Y7, Y7
+	VMOVUPS Y7, 32(DX)
+	MOVLQSX 16(R14), SI
+	LEAQ    (R15)(SI*4), SI
+	VADDPS  (SI), Y8, Y8
+	VMOVUPS Y8, (SI)
+	VADDPS  32(SI), Y9, Y9
+	VMOVUPS Y9, 32(SI)
+	MOVLQSX 20(R14), DI
+	LEAQ    (R15)(DI*4), DI
+	VADDPS  (DI), Y10, Y10
+	VMOVUPS Y10, (DI)
+	VADDPS  32(DI), Y11, Y11
+	VMOVUPS Y11, 32(DI)
+	VZEROUPPER
+	RET
+
+store11:
+	MOVLQSX (R14), AX
+	LEAQ    (R15)(AX*4), AX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	MOVLQSX 4(R14), BX
+	LEAQ    (R15)(BX*4), BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	MOVLQSX 8(R14), CX
+	LEAQ    (R15)(CX*4), CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	MOVLQSX 12(R14), DX
+	LEAQ    (R15)(DX*4), DX
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y7, 32(DX)
+	MOVLQSX 16(R14), SI
+	LEAQ    (R15)(SI*4), SI
+	VMOVUPS Y8, (SI)
+	VMOVUPS Y9, 32(SI)
+	MOVLQSX 20(R14), DI
+	LEAQ    (R15)(DI*4), DI
+	VMOVUPS Y10, (DI)
+	VMOVUPS Y11, 32(DI)
 	VZEROUPPER
 	RET

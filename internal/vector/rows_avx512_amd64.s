@@ -74,7 +74,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z1
@@ -83,7 +83,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -174,7 +174,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z2
@@ -188,7 +188,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -294,7 +294,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z3
@@ -313,7 +313,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -434,7 +434,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z4
@@ -458,7 +458,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -594,7 +594,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z5
@@ -623,7 +623,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -774,7 +774,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z6
@@ -808,7 +808,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -974,7 +974,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z7
@@ -1013,7 +1013,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -1194,7 +1194,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z8
@@ -1238,7 +1238,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -1434,7 +1434,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z9
@@ -1483,7 +1483,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -1694,7 +1694,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z10
@@ -1748,7 +1748,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -1974,7 +1974,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z11
@@ -2033,7 +2033,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -2274,7 +2274,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VMOVUPS.Z (AX), K1, Z12
@@ -2338,7 +2338,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, K1, (AX)
@@ -2468,7 +2468,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -2479,7 +2479,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -2602,7 +2602,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -2620,7 +2620,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -2772,7 +2772,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -2797,7 +2797,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -2978,7 +2978,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -3010,7 +3010,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -3220,7 +3220,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -3259,7 +3259,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -3498,7 +3498,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -3544,7 +3544,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -3812,7 +3812,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -3865,7 +3865,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -4162,7 +4162,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -4222,7 +4222,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -4548,7 +4548,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -4615,7 +4615,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -4970,7 +4970,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -5044,7 +5044,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -5428,7 +5428,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -5509,7 +5509,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -5922,7 +5922,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -6010,7 +6010,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -6165,7 +6165,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -6178,7 +6178,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -6323,7 +6323,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -6345,7 +6345,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -6528,7 +6528,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -6559,7 +6559,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -6780,7 +6780,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -6820,7 +6820,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -7079,7 +7079,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -7128,7 +7128,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -7425,7 +7425,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -7483,7 +7483,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -7818,7 +7818,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -7885,7 +7885,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -8258,7 +8258,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -8334,7 +8334,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -8494,7 +8494,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -8509,7 +8509,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -8676,7 +8676,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -8702,7 +8702,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -8916,7 +8916,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -8953,7 +8953,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -9214,7 +9214,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -9262,7 +9262,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -9570,7 +9570,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -9629,7 +9629,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)
@@ -9984,7 +9984,7 @@ next8:
 	MOVQ      8(BP), R14
 	MOVQ      (BP), R15
 	CMPQ      72(BP), $+0
-	JEQ       store9
+	JEQ       store10
 	MOVLQSX   (R14), AX
 	LEAQ      (R15)(AX*4), AX
 	VADDPS    (AX), Z0, Z0
@@ -10054,7 +10054,7 @@ next8:
 	VZEROUPPER
 	RET
 
-store9:
+store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMOVUPS Z0, (AX)

@@ -90,6 +90,21 @@ func (m *winograd) products() int { return m.tiles() * tileValues * m.pieces * m
 // depth returns the number of elements of a row of the product.
 func (m *winograd) depth() int { return m.pieces * m.pieces * m.in }
 
+// near and far return the number of elements from a tile to the next, of the input and of the
+// result.
+func (m *winograd) near() int { return apart(m.depth()) }
+func (m *winograd) far() int  { return apart(m.out) }
+
+// apart returns the distance between rows of the given number of elements: a cache line more
+// than they take if rows at a distance of a multiple of 256 bytes would share few sets of the
+// level 1 cache.
+func apart(elements int) int {
+	if elements%64 == 0 {
+		return elements + 16
+	}
+	return elements
+}
+
 // group returns the number of images of a group, because products of few rows are slow.
 func (m *winograd) group(batch, atLeast int) int {
 	return max(1, min(max(atLeast, ceilDiv(32, m.tiles())), batch/4))
@@ -200,8 +215,8 @@ func (m *winograd) convolve(w *workspace[float32], y, x, bias []float32, h halo,
 	all.last = h.images * all.down
 	bias = m.biasOrZeros(w, bias)
 	for _, t := range m.chunks(all, tileElements) {
-		values := grow(&w.values, tileValues*t.valueStride(m.depth()))
-		results := grow(&w.results, tileValues*t.valueStride(m.out))
+		values := grow(&w.values, tileValues*t.valueStride(m.near()))
+		results := grow(&w.results, tileValues*t.valueStride(m.far()))
 		for row := t.first; row < t.last; row++ {
 			m.transformInput(w, values, x, h, t, row)
 		}
@@ -228,11 +243,11 @@ func (m *winograd) transformInput(w *workspace[float32], values, x []float32, h 
 	t := &w.tiles
 	t.Kernel, t.Tiles, t.Channels, t.Bias = m.piece, s.across, m.in, nil
 	t.XRow, t.XPixel, t.XTile = h.rowSize(), m.in, m.step()*m.in
-	t.VTile, t.VStride = m.depth(), s.valueStride(m.depth())
+	t.VTile, t.VStride = m.near(), s.valueStride(m.near())
 	for piece := range m.pieces * m.pieces {
 		y := s.top + row%s.down*m.step() + piece/m.pieces*m.piece
 		t.X = x[row/s.down*h.imageSize()+y*h.rowSize()+piece%m.pieces*m.piece*m.in:]
-		t.V = values[s.before(row)*m.depth()+piece*m.in:]
+		t.V = values[s.before(row)*m.near()+piece*m.in:]
 		m.transforms.WinogradInput(t)
 	}
 }
@@ -243,18 +258,18 @@ func (m *winograd) multiply(w *workspace[float32], results, values []float32, s 
 	depth, count := m.depth(), s.count()
 	offsets := grow(&w.offsets, 2*count)
 	for i := range count {
-		offsets[i], offsets[count+i] = int32(i*depth), int32(i*m.out)
+		offsets[i], offsets[count+i] = int32(i*m.near()), int32(i*m.far())
 	}
 	p := &w.product
 	*p = vector.Rows[float32]{
-		A: values[value*s.valueStride(depth):], Segments: 1, Length: depth, Stride: depth,
+		A: values[value*s.valueStride(m.near()):], Segments: 1, Length: depth, Stride: depth,
 		AOffsets: offsets[:count], COffsets: offsets[count:],
 	}
 	for i := range m.panels.panels {
 		q := m.panels.panel(i)
 		size := depth * q.width * m.panels.lanes
 		p.Width, p.Columns = q.width, q.columns
-		p.B, p.C = m.panel(q)[value*size:][:size], results[value*s.valueStride(m.out)+q.left:]
+		p.B, p.C = m.panel(q)[value*size:][:size], results[value*s.valueStride(m.far())+q.left:]
 		m.engine.Rows(p)
 	}
 }
@@ -265,7 +280,7 @@ func (m *winograd) transformOutput(w *workspace[float32], y, results, bias []flo
 	step, run := m.step(), width*m.out
 	t := &w.tiles
 	t.Kernel, t.Channels, t.Bias = m.piece, m.out, bias
-	t.VTile, t.VStride = m.out, s.valueStride(m.out)
+	t.VTile, t.VStride = m.far(), s.valueStride(m.far())
 	inside := min(step, rows-row%s.down*step) // rows of the tile that are inside the image
 	to := y[(row/s.down*rows+row%s.down*step)*run:]
 	whole := 0
@@ -274,13 +289,13 @@ func (m *winograd) transformOutput(w *workspace[float32], y, results, bias []flo
 	}
 	if whole > 0 {
 		t.X, t.XRow, t.XPixel, t.XTile = to, run, m.out, step*m.out
-		t.V, t.Tiles = results[s.before(row)*m.out:], whole
+		t.V, t.Tiles = results[s.before(row)*m.far():], whole
 		m.transforms.WinogradOutput(t)
 	}
 	for column := whole; column < s.across; column++ {
 		tile := grow(&w.tile, step*step*m.out)
 		t.X, t.XRow, t.XPixel, t.XTile = tile, step*m.out, m.out, 0
-		t.V, t.Tiles = results[(s.before(row)+column)*m.out:], 1
+		t.V, t.Tiles = results[(s.before(row)+column)*m.far():], 1
 		m.transforms.WinogradOutput(t)
 		part := min(step, width-column*step) * m.out
 		for i := range inside {
@@ -314,8 +329,8 @@ func (m *winograd) addGradient(w *workspace[float32], sums, x, gradient []float3
 	all := tiles{down: ceilDiv(m.height, m.step()), across: ceilDiv(m.width, m.step())}
 	all.last = h.images * all.down
 	for _, t := range m.chunks(all, tileElements) {
-		values := grow(&w.values, tileValues*t.valueStride(m.depth()))
-		slopes := grow(&w.results, tileValues*t.valueStride(m.out))
+		values := grow(&w.values, tileValues*t.valueStride(m.near()))
+		slopes := grow(&w.results, tileValues*t.valueStride(m.far()))
 		for row := t.first; row < t.last; row++ {
 			m.transformInput(w, values, x, h, t, row)
 			m.transformGradient(w, slopes, gradient, at, t, row)
@@ -331,8 +346,8 @@ func (m *winograd) transformGradient(w *workspace[float32], slopes, gradient []f
 	t := &w.tiles
 	t.Kernel, t.Tiles, t.Channels, t.Bias = m.step(), s.across, m.out, nil
 	t.XRow, t.XPixel, t.XTile = at.rowSize(), m.out, m.step()*m.out
-	t.VTile, t.VStride = m.out, s.valueStride(m.out)
-	t.X, t.V = gradient[at.row(row/s.down, row%s.down*m.step()):], slopes[s.before(row)*m.out:]
+	t.VTile, t.VStride = m.far(), s.valueStride(m.far())
+	t.X, t.V = gradient[at.row(row/s.down, row%s.down*m.step()):], slopes[s.before(row)*m.far():]
 	m.transforms.WinogradWeights(t)
 }
 
@@ -341,13 +356,13 @@ func (m *winograd) addProducts(w *workspace[float32], sums, values, slopes []flo
 	depth, count := m.depth(), s.count()
 	offsets := grow(&w.offsets, 2*count)
 	for i := range count {
-		offsets[i], offsets[count+i] = int32(i*depth), int32(i*m.out)
+		offsets[i], offsets[count+i] = int32(i*m.near()), int32(i*m.far())
 	}
 	o := &w.outer
 	*o = vector.Outer[float32]{
 		C: sums[value*depth*m.out:], CStride: m.out, Run: depth, Columns: m.out, Add: add,
-		A: values[value*s.valueStride(depth):], AOffsets: offsets[:count],
-		B: slopes[value*s.valueStride(m.out):], BOffsets: offsets[count:],
+		A: values[value*s.valueStride(m.near()):], AOffsets: offsets[:count],
+		B: slopes[value*s.valueStride(m.far()):], BOffsets: offsets[count:],
 	}
 	m.engine.Outer(o)
 }

@@ -62,10 +62,11 @@ func (c *code) outerTile(width, rows int) {
 		c.LEAQ(operand.Mem{Base: a, Index: runs[k], Scale: 4}, runs[k])
 		c.LEAQ(operand.Mem{Base: b, Index: parts[k], Scale: 4}, parts[k])
 	}
+	masked := true
 	step := func(k int) {
 		for v := range width {
 			from := operand.Mem{Base: parts[k], Disp: v * c.lanes * 4}
-			if v == width-1 {
+			if v == width-1 && masked {
 				c.loadMasked(from, c.vector(first+v), mask)
 			} else {
 				c.VMOVUPS(from, c.vector(first+v))
@@ -93,57 +94,51 @@ func (c *code) outerTile(width, rows int) {
 		}
 		c.ADDQ(stride, parts[0])
 	}
-	loop, single, done := c.label("loop"), c.label("single"), c.label("done")
-	c.SUBQ(operand.I8(2), count)
-	c.JLT(operand.LabelRef(single))
-	c.Label(loop)
-	address(0)
-	address(1)
-	step(0)
-	step(1)
-	c.ADDQ(operand.I8(8), aOffsets)
-	c.ADDQ(operand.I8(8), bOffsets)
-	c.SUBQ(operand.I8(2), count)
-	c.JGE(operand.LabelRef(loop))
-	c.Label(single)
-	c.ADDQ(operand.I8(2), count)
-	c.JZ(operand.LabelRef(done))
-	address(0)
-	step(0)
-	c.Label(done)
+	sumUp := func() {
+		loop, single, done := c.label("loop"), c.label("single"), c.label("done")
+		c.SUBQ(operand.I8(2), count)
+		c.JLT(operand.LabelRef(single))
+		c.Label(loop)
+		address(0)
+		address(1)
+		step(0)
+		step(1)
+		c.ADDQ(operand.I8(8), aOffsets)
+		c.ADDQ(operand.I8(8), bOffsets)
+		c.SUBQ(operand.I8(2), count)
+		c.JGE(operand.LabelRef(loop))
+		c.Label(single)
+		c.ADDQ(operand.I8(2), count)
+		c.JZ(operand.LabelRef(done))
+		address(0)
+		step(0)
+		c.Label(done)
+	}
+	if c.wide() {
+		sumUp()
+	} else { // loads with a mask are slower
+		part, summed := c.label("part"), c.label("summed")
+		c.CMPQ(operand.Mem{Base: call, Disp: outerMask}, operand.U32(1<<c.lanes-1))
+		c.JNE(operand.LabelRef(part))
+		masked = false
+		sumUp()
+		c.JMP(operand.LabelRef(summed))
+		c.Label(part)
+		masked = true
+		sumUp()
+		c.Label(summed)
+	}
 
 	c.MOVQ(operand.Mem{Base: call, Disp: outerC}, a)
 	c.MOVQ(operand.Mem{Base: call, Disp: outerCStride}, stride)
-	store := c.label("store")
-	c.CMPQ(operand.Mem{Base: call, Disp: outerAdd}, operand.I8(0))
-	c.JEQ(operand.LabelRef(store))
 	old := c.vector(first)
-	for row := range rows {
-		for v := range width {
-			at := operand.Mem{Base: a, Disp: v * c.lanes * 4}
-			if v == width-1 {
-				c.loadMasked(at, old, mask)
-				c.VADDPS(old, sum(row, v), sum(row, v))
-				c.storeMasked(sum(row, v), at, mask)
-			} else {
-				c.VADDPS(at, sum(row, v), sum(row, v))
-				c.VMOVUPS(sum(row, v), at)
+	c.results(operand.Mem{Base: call, Disp: outerAdd}, operand.Mem{Base: call, Disp: outerMask}, func(add, masked bool) {
+		for row := range rows {
+			for v := range width {
+				at := operand.Mem{Base: a, Disp: v * c.lanes * 4}
+				c.putResult(at, sum(row, v), old, mask, add, masked && v == width-1)
 			}
+			c.ADDQ(stride, a)
 		}
-		c.ADDQ(stride, a)
-	}
-	c.end()
-	c.Label(store)
-	for row := range rows {
-		for v := range width {
-			at := operand.Mem{Base: a, Disp: v * c.lanes * 4}
-			if v == width-1 {
-				c.storeMasked(sum(row, v), at, mask)
-			} else {
-				c.VMOVUPS(sum(row, v), at)
-			}
-		}
-		c.ADDQ(stride, a)
-	}
-	c.end()
+	})
 }

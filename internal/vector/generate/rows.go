@@ -129,41 +129,61 @@ func (c *code) rowsTile(width, rows int) {
 	// Store or add.
 	c.MOVQ(operand.Mem{Base: end, Disp: rowsCOffsets}, offset)
 	c.MOVQ(operand.Mem{Base: end, Disp: rowsC}, columns)
-	store := c.label("store")
-	c.CMPQ(operand.Mem{Base: end, Disp: rowsAdd}, operand.I8(0))
 	mask, old := c.vector(c.registers-1), c.vector(width*rows)
 	if c.registers-1 < width*rows {
 		panic("no register for the mask")
 	}
-	c.JEQ(operand.LabelRef(store))
-	for row := range rows {
-		c.rowAddress(row, offset, columns)
-		for v := range width {
-			at := operand.Mem{Base: pointers[row], Disp: v * c.lanes * 4}
-			if v == width-1 {
-				c.loadMasked(at, old, mask)
-				c.VADDPS(old, sum(row, v), sum(row, v))
-				c.storeMasked(sum(row, v), at, mask)
-			} else {
-				c.VADDPS(at, sum(row, v), sum(row, v))
-				c.VMOVUPS(sum(row, v), at)
+	c.results(operand.Mem{Base: end, Disp: rowsAdd}, operand.Mem{Base: end, Disp: rowsMask}, func(add, masked bool) {
+		for row := range rows {
+			c.rowAddress(row, offset, columns)
+			for v := range width {
+				at := operand.Mem{Base: pointers[row], Disp: v * c.lanes * 4}
+				c.putResult(at, sum(row, v), old, mask, add, masked && v == width-1)
 			}
 		}
+	})
+}
+
+// results writes the end of a tile: store is written for each way of storing the sums, of which
+// one is chosen. Stores with a mask are slow in AVX2 on some processors (AMD Zen), so there they
+// are used only if the last vector is not whole.
+func (c *code) results(adds, mask operand.Mem, store func(add, masked bool)) {
+	masks := []bool{true}
+	whole := c.label("whole")
+	if !c.wide() {
+		masks = []bool{true, false}
+		c.CMPQ(mask, operand.U32(1<<c.lanes-1))
+		c.JEQ(operand.LabelRef(whole))
 	}
-	c.end()
-	c.Label(store)
-	for row := range rows {
-		c.rowAddress(row, offset, columns)
-		for v := range width {
-			at := operand.Mem{Base: pointers[row], Disp: v * c.lanes * 4}
-			if v == width-1 {
-				c.storeMasked(sum(row, v), at, mask)
-			} else {
-				c.VMOVUPS(sum(row, v), at)
-			}
+	for _, masked := range masks {
+		if !masked {
+			c.Label(whole)
 		}
+		plain := c.label("store")
+		c.CMPQ(adds, operand.I8(0))
+		c.JEQ(operand.LabelRef(plain))
+		store(true, masked)
+		c.end()
+		c.Label(plain)
+		store(false, masked)
+		c.end()
 	}
-	c.end()
+}
+
+// putResult stores a sum, or adds it to the old values.
+func (c *code) putResult(at operand.Mem, sum, old, mask reg.VecPhysical, add, masked bool) {
+	switch {
+	case add && masked:
+		c.loadMasked(at, old, mask)
+		c.VADDPS(old, sum, sum)
+	case add:
+		c.VADDPS(at, sum, sum)
+	}
+	if masked {
+		c.storeMasked(sum, at, mask)
+	} else {
+		c.VMOVUPS(sum, at)
+	}
 }
 
 func (c *code) rowAddress(row int, offsets, base reg.Register) {
