@@ -303,7 +303,7 @@ func (b *Builder) differentiate(p *Program, cost *Node) error {
 		if !weight.Trainable() {
 			continue
 		}
-		parameter := &Parameter{weight: weight, runs: b.runs}
+		parameter := &Parameter{weight: weight, weights: b.weights, runs: b.runs}
 		for _, leaf := range b.uses[name] {
 			if reached[leaf] {
 				nodes = append(nodes, leaf)

@@ -100,6 +100,10 @@ func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
 	b.bounded("the convolution's result", tensor.Shape{batch, convHeight, convWidth, c.Filters}, MaxElements)
 	f32 := &convFunction[float32]{kernel.NewBlock[float32](shape), operands.slots}
 	f64 := &convFunction[float64]{kernel.NewBlock[float64](shape), operands.slots}
+	if shape.Evaluation {
+		f32.block.Watch(b.weights.version)
+		f64.block.Watch(b.weights.version)
+	}
 	if norm != nil && !norm.given {
 		norm.track(b, batch*convHeight*convWidth, f32.block, f64.block)
 	}

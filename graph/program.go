@@ -98,6 +98,7 @@ func (p *Program) Run() (err error) {
 		for _, commit := range p.runs.commit {
 			commit()
 		}
+		p.weights.Changed()
 	}
 	p.runs.step++
 	p.runs.done = true
@@ -223,6 +224,7 @@ func (p *Program) Close() error {
 // name, for the solvers of package solver and of Gorgonia.
 type Parameter struct {
 	weight    *Weight
+	weights   *Weights // of which it is one
 	runs      *runState
 	gradients []gradient // one for each use of the weight
 }
@@ -289,7 +291,12 @@ func (p *Parameter) Role() Role { return p.of().Role }
 func (p *Parameter) Decays() bool { return p.of().Role == Kernel }
 
 // Value returns the weight itself; a solver changes it in place.
-func (p *Parameter) Value() gorgonia.Value { return p.of().Value }
+func (p *Parameter) Value() gorgonia.Value {
+	if p != nil {
+		p.weights.Changed()
+	}
+	return p.of().Value
+}
 
 // of returns the weight, or a zero one if the Parameter is nil or zero.
 func (p *Parameter) of() *Weight {

@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/likeness-go/likeness/graph/internal/kernel"
 	"github.com/likeness-go/likeness/internal/random"
@@ -65,6 +66,8 @@ type Weights struct {
 	zero   bool     // new weights are zero
 	names  []string // in the order of creation
 	byName map[string]*Weight
+
+	changes atomic.Uint64 // how often elements may have changed, see Changed
 }
 
 // NewWeights returns an empty set of weights with the given element type, Float32 or
@@ -108,11 +111,26 @@ func (w *Weights) check() error {
 	return nil
 }
 
+// Changed tells the programs of an evaluation that elements of weights were changed. They keep
+// weights in a form of their own, and look for changes whenever Get, All, Parameter.Value or the
+// run of a training program may have caused some. Code that keeps a Weight, and changes some
+// of its elements between two runs, calls Changed; without it, a change of the first or the
+// last elements of a weight is noticed at once, and any other within some runs.
+func (w *Weights) Changed() {
+	if w != nil {
+		w.changes.Add(1)
+	}
+}
+
+// version is the number of changes.
+func (w *Weights) version() uint64 { return w.changes.Load() }
+
 // Get returns the weight of a name; nil if there is none.
 func (w *Weights) Get(name string) *Weight {
 	if w == nil {
 		return nil
 	}
+	w.Changed()
 	return w.byName[name]
 }
 
@@ -121,6 +139,7 @@ func (w *Weights) All() []*Weight {
 	if w == nil {
 		return nil
 	}
+	w.Changed()
 	all := make([]*Weight, len(w.names))
 	for i, name := range w.names {
 		all[i] = w.byName[name]

@@ -21,6 +21,7 @@ type Depthwise[T Float] struct {
 	XLine, XStep, XRow, XPixel int // XPixel is the distance from a pixel to the next, XStep that from a window to the next
 	YLine, YPixel              int
 	WRow, WTap                 int
+	Clip                       Clip // of the results; not read for the gradient
 
 	call depthwiseCall // part of the struct so that it is not allocated at each call
 }
@@ -37,6 +38,16 @@ func (Portable[T]) Depthwise(d *Depthwise[T]) {
 		}
 		addProducts(y, x, w)
 	})
+	d.clip(d.Channels)
+}
+
+// clip clips the first channels of all results.
+func (d *Depthwise[T]) clip(channels int) {
+	for line := 0; line < d.Lines && d.Clip != NoClip; line++ {
+		for i := range d.Count {
+			Portable[T]{}.clip(d.Clip, d.Y[line*d.YLine+i*d.YPixel:][:channels])
+		}
+	}
 }
 
 // DepthwiseGradient adds a part of the gradient of the weights.
@@ -100,6 +111,8 @@ type depthwiseCall struct {
 	// Offsets of the present line, which begin at 0. The pointers stay as they are, because
 	// they must not leave their arrays.
 	xLineAt, yLineAt, initialLineAt int
+
+	clip clipRange
 }
 
 // depthwiseBytes is about the size of the pixels and weights that are used at a time, so that
@@ -151,6 +164,9 @@ func (s *Set) runDepthwise(d *Depthwise[float32], tiles *depthwiseTiles, gradien
 		}
 	}
 	done := vectors * s.lanes
+	if !clipsInAssembly && !gradient {
+		d.clip(done)
+	}
 	if done == d.Channels {
 		return rest, false
 	}
@@ -184,7 +200,10 @@ func (s *Set) depthwiseChunk(d *Depthwise[float32], tiles *depthwiseTiles, chann
 	call.xRow, call.xPixel, call.xLine = 4*d.XRow, 4*d.XPixel, 4*d.XLine
 	call.yPixel, call.yLine = 4*d.YPixel, 4*d.YLine
 	call.wTap, call.wSkip, call.rows = 4*d.WTap, 4*(d.WRow-columns*d.WTap), d.Rows
-	call.initialPixel, call.initialLine = 0, 0
+	call.initialPixel, call.initialLine, call.clip = 0, 0, NoClip.around()
+	if left+columns == d.Columns { // the sums are complete
+		call.clip = d.Clip.around()
+	}
 	if left > 0 {
 		call.initialPixel, call.initialLine = call.yPixel, call.yLine
 	}

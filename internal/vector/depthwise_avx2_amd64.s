@@ -28,30 +28,34 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y1
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y1, Y0
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	VMOVUPS     Y0, (R14)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y1
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y1, Y0
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y1
+	VBROADCASTSS 156(AX), Y2
+	MOVQ         CX, R14
+	VMAXPS       Y0, Y1, Y0
+	VMINPS       Y0, Y2, Y0
+	VMOVUPS      Y0, (R14)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -133,33 +137,39 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y2
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y2, Y0
-	VFMADD231PS (R14)(R8*1), Y2, Y1
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y2
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y2, Y0
+	VFMADD231PS  (R14)(R8*1), Y2, Y1
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y2
+	VBROADCASTSS 156(AX), Y3
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	VMAXPS       Y0, Y2, Y0
+	VMINPS       Y0, Y3, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y2, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -247,38 +257,48 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y4
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y4, Y0
-	VFMADD231PS (R14)(R8*1), Y4, Y1
-	VFMADD231PS (R14)(R8*2), Y4, Y2
-	VFMADD231PS (R14)(R9*1), Y4, Y3
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	VMOVUPS     Y2, (R14)(R15*2)
-	VMOVUPS     Y3, (R14)(BP*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y4
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y4, Y0
+	VFMADD231PS  (R14)(R8*1), Y4, Y1
+	VFMADD231PS  (R14)(R8*2), Y4, Y2
+	VFMADD231PS  (R14)(R9*1), Y4, Y3
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y4
+	VBROADCASTSS 156(AX), Y5
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Y0, Y4, Y0
+	VMINPS       Y0, Y5, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y4, Y1
+	VMINPS       Y1, Y5, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y2, Y5, Y2
+	VMOVUPS      Y2, (R14)(R15*2)
+	VMAXPS       Y3, Y4, Y3
+	VMINPS       Y3, Y5, Y3
+	VMOVUPS      Y3, (R14)(BP*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -376,48 +396,66 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y8
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y8, Y0
-	VFMADD231PS (R14)(R8*1), Y8, Y1
-	VFMADD231PS (R14)(R8*2), Y8, Y2
-	VFMADD231PS (R14)(R9*1), Y8, Y3
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Y8, Y4
-	VFMADD231PS (R14)(R8*1), Y8, Y5
-	VFMADD231PS (R14)(R8*2), Y8, Y6
-	VFMADD231PS (R14)(R9*1), Y8, Y7
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	VMOVUPS     Y2, (R14)(R15*2)
-	VMOVUPS     Y3, (R14)(BP*1)
-	LEAQ        (R14)(R15*4), R14
-	VMOVUPS     Y4, (R14)
-	VMOVUPS     Y5, (R14)(R15*1)
-	VMOVUPS     Y6, (R14)(R15*2)
-	VMOVUPS     Y7, (R14)(BP*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y8
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y8, Y0
+	VFMADD231PS  (R14)(R8*1), Y8, Y1
+	VFMADD231PS  (R14)(R8*2), Y8, Y2
+	VFMADD231PS  (R14)(R9*1), Y8, Y3
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Y8, Y4
+	VFMADD231PS  (R14)(R8*1), Y8, Y5
+	VFMADD231PS  (R14)(R8*2), Y8, Y6
+	VFMADD231PS  (R14)(R9*1), Y8, Y7
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y8
+	VBROADCASTSS 156(AX), Y9
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMOVUPS      Y2, (R14)(R15*2)
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMOVUPS      Y3, (R14)(BP*1)
+	LEAQ         (R14)(R15*4), R14
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMOVUPS      Y4, (R14)
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMOVUPS      Y5, (R14)(R15*1)
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMOVUPS      Y6, (R14)(R15*2)
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+	VMOVUPS      Y7, (R14)(BP*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -515,33 +553,37 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y1
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y2
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y1, Y0
-	VFMADD231PS (R14)(R8*1), Y2, Y0
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	VMOVUPS     Y0, (R14)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y1
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y2
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y1, Y0
+	VFMADD231PS  (R14)(R8*1), Y2, Y0
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y1
+	VBROADCASTSS 156(AX), Y3
+	MOVQ         CX, R14
+	VMAXPS       Y0, Y1, Y0
+	VMINPS       Y0, Y3, Y0
+	VMOVUPS      Y0, (R14)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -628,38 +670,44 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y3
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y2, Y0
-	VMOVUPS     (R14)(R8*1), Y4
-	VFMADD231PS Y4, Y3, Y0
-	VFMADD231PS Y4, Y2, Y1
-	VFMADD231PS (R14)(R8*2), Y3, Y1
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y3
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y2, Y0
+	VMOVUPS      (R14)(R8*1), Y4
+	VFMADD231PS  Y4, Y3, Y0
+	VFMADD231PS  Y4, Y2, Y1
+	VFMADD231PS  (R14)(R8*2), Y3, Y1
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y2
+	VBROADCASTSS 156(AX), Y4
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	VMAXPS       Y0, Y2, Y0
+	VMINPS       Y0, Y4, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y2, Y1
+	VMINPS       Y1, Y4, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -754,48 +802,58 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y5
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y4, Y0
-	VMOVUPS     (R14)(R8*1), Y6
-	VFMADD231PS Y6, Y5, Y0
-	VFMADD231PS Y6, Y4, Y1
-	VMOVUPS     (R14)(R8*2), Y6
-	VFMADD231PS Y6, Y5, Y1
-	VFMADD231PS Y6, Y4, Y2
-	VMOVUPS     (R14)(R9*1), Y6
-	VFMADD231PS Y6, Y5, Y2
-	VFMADD231PS Y6, Y4, Y3
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Y5, Y3
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	VMOVUPS     Y2, (R14)(R15*2)
-	VMOVUPS     Y3, (R14)(BP*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y5
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y4, Y0
+	VMOVUPS      (R14)(R8*1), Y6
+	VFMADD231PS  Y6, Y5, Y0
+	VFMADD231PS  Y6, Y4, Y1
+	VMOVUPS      (R14)(R8*2), Y6
+	VFMADD231PS  Y6, Y5, Y1
+	VFMADD231PS  Y6, Y4, Y2
+	VMOVUPS      (R14)(R9*1), Y6
+	VFMADD231PS  Y6, Y5, Y2
+	VFMADD231PS  Y6, Y4, Y3
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Y5, Y3
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y4
+	VBROADCASTSS 156(AX), Y6
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Y0, Y4, Y0
+	VMINPS       Y0, Y6, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y4, Y1
+	VMINPS       Y1, Y6, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y2, Y6, Y2
+	VMOVUPS      Y2, (R14)(R15*2)
+	VMAXPS       Y3, Y4, Y3
+	VMINPS       Y3, Y6, Y3
+	VMOVUPS      Y3, (R14)(BP*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -905,66 +963,84 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y8
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y9
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y8, Y0
-	VMOVUPS     (R14)(R8*1), Y10
-	VFMADD231PS Y10, Y9, Y0
-	VFMADD231PS Y10, Y8, Y1
-	VMOVUPS     (R14)(R8*2), Y10
-	VFMADD231PS Y10, Y9, Y1
-	VFMADD231PS Y10, Y8, Y2
-	VMOVUPS     (R14)(R9*1), Y10
-	VFMADD231PS Y10, Y9, Y2
-	VFMADD231PS Y10, Y8, Y3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y10
-	VFMADD231PS Y10, Y9, Y3
-	VFMADD231PS Y10, Y8, Y4
-	VMOVUPS     (R14)(R8*1), Y10
-	VFMADD231PS Y10, Y9, Y4
-	VFMADD231PS Y10, Y8, Y5
-	VMOVUPS     (R14)(R8*2), Y10
-	VFMADD231PS Y10, Y9, Y5
-	VFMADD231PS Y10, Y8, Y6
-	VMOVUPS     (R14)(R9*1), Y10
-	VFMADD231PS Y10, Y9, Y6
-	VFMADD231PS Y10, Y8, Y7
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Y9, Y7
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	VMOVUPS     Y2, (R14)(R15*2)
-	VMOVUPS     Y3, (R14)(BP*1)
-	LEAQ        (R14)(R15*4), R14
-	VMOVUPS     Y4, (R14)
-	VMOVUPS     Y5, (R14)(R15*1)
-	VMOVUPS     Y6, (R14)(R15*2)
-	VMOVUPS     Y7, (R14)(BP*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y8
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y9
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y8, Y0
+	VMOVUPS      (R14)(R8*1), Y10
+	VFMADD231PS  Y10, Y9, Y0
+	VFMADD231PS  Y10, Y8, Y1
+	VMOVUPS      (R14)(R8*2), Y10
+	VFMADD231PS  Y10, Y9, Y1
+	VFMADD231PS  Y10, Y8, Y2
+	VMOVUPS      (R14)(R9*1), Y10
+	VFMADD231PS  Y10, Y9, Y2
+	VFMADD231PS  Y10, Y8, Y3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y10
+	VFMADD231PS  Y10, Y9, Y3
+	VFMADD231PS  Y10, Y8, Y4
+	VMOVUPS      (R14)(R8*1), Y10
+	VFMADD231PS  Y10, Y9, Y4
+	VFMADD231PS  Y10, Y8, Y5
+	VMOVUPS      (R14)(R8*2), Y10
+	VFMADD231PS  Y10, Y9, Y5
+	VFMADD231PS  Y10, Y8, Y6
+	VMOVUPS      (R14)(R9*1), Y10
+	VFMADD231PS  Y10, Y9, Y6
+	VFMADD231PS  Y10, Y8, Y7
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Y9, Y7
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y8
+	VBROADCASTSS 156(AX), Y10
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y10, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y10, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y10, Y2
+	VMOVUPS      Y2, (R14)(R15*2)
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y10, Y3
+	VMOVUPS      Y3, (R14)(BP*1)
+	LEAQ         (R14)(R15*4), R14
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      Y4, (R14)
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y10, Y5
+	VMOVUPS      Y5, (R14)(R15*1)
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y10, Y6
+	VMOVUPS      Y6, (R14)(R15*2)
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y10, Y7
+	VMOVUPS      Y7, (R14)(BP*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -1082,36 +1158,40 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y1
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y3
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y1, Y0
-	VFMADD231PS (R14)(R8*1), Y2, Y0
-	VFMADD231PS (R14)(R8*2), Y3, Y0
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	VMOVUPS     Y0, (R14)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y1
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y3
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y1, Y0
+	VFMADD231PS  (R14)(R8*1), Y2, Y0
+	VFMADD231PS  (R14)(R8*2), Y3, Y0
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y1
+	VBROADCASTSS 156(AX), Y4
+	MOVQ         CX, R14
+	VMAXPS       Y0, Y1, Y0
+	VMINPS       Y0, Y4, Y0
+	VMOVUPS      Y0, (R14)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -1203,43 +1283,49 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y4
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y2, Y0
-	VMOVUPS     (R14)(R8*1), Y5
-	VFMADD231PS Y5, Y3, Y0
-	VFMADD231PS Y5, Y2, Y1
-	VMOVUPS     (R14)(R8*2), Y5
-	VFMADD231PS Y5, Y4, Y0
-	VFMADD231PS Y5, Y3, Y1
-	VFMADD231PS (R14)(R9*1), Y4, Y1
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y4
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y2, Y0
+	VMOVUPS      (R14)(R8*1), Y5
+	VFMADD231PS  Y5, Y3, Y0
+	VFMADD231PS  Y5, Y2, Y1
+	VMOVUPS      (R14)(R8*2), Y5
+	VFMADD231PS  Y5, Y4, Y0
+	VFMADD231PS  Y5, Y3, Y1
+	VFMADD231PS  (R14)(R9*1), Y4, Y1
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y2
+	VBROADCASTSS 156(AX), Y5
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	VMAXPS       Y0, Y2, Y0
+	VMINPS       Y0, Y5, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y2, Y1
+	VMINPS       Y1, Y5, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -1341,55 +1427,65 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y6
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y4, Y0
-	VMOVUPS     (R14)(R8*1), Y7
-	VFMADD231PS Y7, Y5, Y0
-	VFMADD231PS Y7, Y4, Y1
-	VMOVUPS     (R14)(R8*2), Y7
-	VFMADD231PS Y7, Y6, Y0
-	VFMADD231PS Y7, Y5, Y1
-	VFMADD231PS Y7, Y4, Y2
-	VMOVUPS     (R14)(R9*1), Y7
-	VFMADD231PS Y7, Y6, Y1
-	VFMADD231PS Y7, Y5, Y2
-	VFMADD231PS Y7, Y4, Y3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y7
-	VFMADD231PS Y7, Y6, Y2
-	VFMADD231PS Y7, Y5, Y3
-	VFMADD231PS (R14)(R8*1), Y6, Y3
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	VMOVUPS     Y2, (R14)(R15*2)
-	VMOVUPS     Y3, (R14)(BP*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y6
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y4, Y0
+	VMOVUPS      (R14)(R8*1), Y7
+	VFMADD231PS  Y7, Y5, Y0
+	VFMADD231PS  Y7, Y4, Y1
+	VMOVUPS      (R14)(R8*2), Y7
+	VFMADD231PS  Y7, Y6, Y0
+	VFMADD231PS  Y7, Y5, Y1
+	VFMADD231PS  Y7, Y4, Y2
+	VMOVUPS      (R14)(R9*1), Y7
+	VFMADD231PS  Y7, Y6, Y1
+	VFMADD231PS  Y7, Y5, Y2
+	VFMADD231PS  Y7, Y4, Y3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y7
+	VFMADD231PS  Y7, Y6, Y2
+	VFMADD231PS  Y7, Y5, Y3
+	VFMADD231PS  (R14)(R8*1), Y6, Y3
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y4
+	VBROADCASTSS 156(AX), Y7
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Y0, Y4, Y0
+	VMINPS       Y0, Y7, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y4, Y1
+	VMINPS       Y1, Y7, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y2, Y7, Y2
+	VMOVUPS      Y2, (R14)(R15*2)
+	VMAXPS       Y3, Y4, Y3
+	VMINPS       Y3, Y7, Y3
+	VMOVUPS      Y3, (R14)(BP*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -1508,77 +1604,95 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y8
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y9
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y10
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y8, Y0
-	VMOVUPS     (R14)(R8*1), Y11
-	VFMADD231PS Y11, Y9, Y0
-	VFMADD231PS Y11, Y8, Y1
-	VMOVUPS     (R14)(R8*2), Y11
-	VFMADD231PS Y11, Y10, Y0
-	VFMADD231PS Y11, Y9, Y1
-	VFMADD231PS Y11, Y8, Y2
-	VMOVUPS     (R14)(R9*1), Y11
-	VFMADD231PS Y11, Y10, Y1
-	VFMADD231PS Y11, Y9, Y2
-	VFMADD231PS Y11, Y8, Y3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y11
-	VFMADD231PS Y11, Y10, Y2
-	VFMADD231PS Y11, Y9, Y3
-	VFMADD231PS Y11, Y8, Y4
-	VMOVUPS     (R14)(R8*1), Y11
-	VFMADD231PS Y11, Y10, Y3
-	VFMADD231PS Y11, Y9, Y4
-	VFMADD231PS Y11, Y8, Y5
-	VMOVUPS     (R14)(R8*2), Y11
-	VFMADD231PS Y11, Y10, Y4
-	VFMADD231PS Y11, Y9, Y5
-	VFMADD231PS Y11, Y8, Y6
-	VMOVUPS     (R14)(R9*1), Y11
-	VFMADD231PS Y11, Y10, Y5
-	VFMADD231PS Y11, Y9, Y6
-	VFMADD231PS Y11, Y8, Y7
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y11
-	VFMADD231PS Y11, Y10, Y6
-	VFMADD231PS Y11, Y9, Y7
-	VFMADD231PS (R14)(R8*1), Y10, Y7
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	VMOVUPS     Y2, (R14)(R15*2)
-	VMOVUPS     Y3, (R14)(BP*1)
-	LEAQ        (R14)(R15*4), R14
-	VMOVUPS     Y4, (R14)
-	VMOVUPS     Y5, (R14)(R15*1)
-	VMOVUPS     Y6, (R14)(R15*2)
-	VMOVUPS     Y7, (R14)(BP*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y8
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y9
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y10
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y8, Y0
+	VMOVUPS      (R14)(R8*1), Y11
+	VFMADD231PS  Y11, Y9, Y0
+	VFMADD231PS  Y11, Y8, Y1
+	VMOVUPS      (R14)(R8*2), Y11
+	VFMADD231PS  Y11, Y10, Y0
+	VFMADD231PS  Y11, Y9, Y1
+	VFMADD231PS  Y11, Y8, Y2
+	VMOVUPS      (R14)(R9*1), Y11
+	VFMADD231PS  Y11, Y10, Y1
+	VFMADD231PS  Y11, Y9, Y2
+	VFMADD231PS  Y11, Y8, Y3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y11
+	VFMADD231PS  Y11, Y10, Y2
+	VFMADD231PS  Y11, Y9, Y3
+	VFMADD231PS  Y11, Y8, Y4
+	VMOVUPS      (R14)(R8*1), Y11
+	VFMADD231PS  Y11, Y10, Y3
+	VFMADD231PS  Y11, Y9, Y4
+	VFMADD231PS  Y11, Y8, Y5
+	VMOVUPS      (R14)(R8*2), Y11
+	VFMADD231PS  Y11, Y10, Y4
+	VFMADD231PS  Y11, Y9, Y5
+	VFMADD231PS  Y11, Y8, Y6
+	VMOVUPS      (R14)(R9*1), Y11
+	VFMADD231PS  Y11, Y10, Y5
+	VFMADD231PS  Y11, Y9, Y6
+	VFMADD231PS  Y11, Y8, Y7
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y11
+	VFMADD231PS  Y11, Y10, Y6
+	VFMADD231PS  Y11, Y9, Y7
+	VFMADD231PS  (R14)(R8*1), Y10, Y7
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y8
+	VBROADCASTSS 156(AX), Y11
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y11, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y11, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      Y2, (R14)(R15*2)
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y11, Y3
+	VMOVUPS      Y3, (R14)(BP*1)
+	LEAQ         (R14)(R15*4), R14
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y11, Y4
+	VMOVUPS      Y4, (R14)
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y11, Y5
+	VMOVUPS      Y5, (R14)(R15*1)
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y11, Y6
+	VMOVUPS      Y6, (R14)(R15*2)
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y11, Y7
+	VMOVUPS      Y7, (R14)(BP*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -1709,39 +1823,43 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y1
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y4
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y1, Y0
-	VFMADD231PS (R14)(R8*1), Y2, Y0
-	VFMADD231PS (R14)(R8*2), Y3, Y0
-	VFMADD231PS (R14)(R9*1), Y4, Y0
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	VMOVUPS     Y0, (R14)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y1
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y4
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y1, Y0
+	VFMADD231PS  (R14)(R8*1), Y2, Y0
+	VFMADD231PS  (R14)(R8*2), Y3, Y0
+	VFMADD231PS  (R14)(R9*1), Y4, Y0
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y1
+	VBROADCASTSS 156(AX), Y5
+	MOVQ         CX, R14
+	VMAXPS       Y0, Y1, Y0
+	VMINPS       Y0, Y5, Y0
+	VMOVUPS      Y0, (R14)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -1838,49 +1956,55 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y5
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y2, Y0
-	VMOVUPS     (R14)(R8*1), Y6
-	VFMADD231PS Y6, Y3, Y0
-	VFMADD231PS Y6, Y2, Y1
-	VMOVUPS     (R14)(R8*2), Y6
-	VFMADD231PS Y6, Y4, Y0
-	VFMADD231PS Y6, Y3, Y1
-	VMOVUPS     (R14)(R9*1), Y6
-	VFMADD231PS Y6, Y5, Y0
-	VFMADD231PS Y6, Y4, Y1
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Y5, Y1
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y5
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y2, Y0
+	VMOVUPS      (R14)(R8*1), Y6
+	VFMADD231PS  Y6, Y3, Y0
+	VFMADD231PS  Y6, Y2, Y1
+	VMOVUPS      (R14)(R8*2), Y6
+	VFMADD231PS  Y6, Y4, Y0
+	VFMADD231PS  Y6, Y3, Y1
+	VMOVUPS      (R14)(R9*1), Y6
+	VFMADD231PS  Y6, Y5, Y0
+	VFMADD231PS  Y6, Y4, Y1
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Y5, Y1
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y2
+	VBROADCASTSS 156(AX), Y6
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	VMAXPS       Y0, Y2, Y0
+	VMINPS       Y0, Y6, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y2, Y1
+	VMINPS       Y1, Y6, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -1990,62 +2114,72 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y6
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y7
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y4, Y0
-	VMOVUPS     (R14)(R8*1), Y8
-	VFMADD231PS Y8, Y5, Y0
-	VFMADD231PS Y8, Y4, Y1
-	VMOVUPS     (R14)(R8*2), Y8
-	VFMADD231PS Y8, Y6, Y0
-	VFMADD231PS Y8, Y5, Y1
-	VFMADD231PS Y8, Y4, Y2
-	VMOVUPS     (R14)(R9*1), Y8
-	VFMADD231PS Y8, Y7, Y0
-	VFMADD231PS Y8, Y6, Y1
-	VFMADD231PS Y8, Y5, Y2
-	VFMADD231PS Y8, Y4, Y3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y8
-	VFMADD231PS Y8, Y7, Y1
-	VFMADD231PS Y8, Y6, Y2
-	VFMADD231PS Y8, Y5, Y3
-	VMOVUPS     (R14)(R8*1), Y8
-	VFMADD231PS Y8, Y7, Y2
-	VFMADD231PS Y8, Y6, Y3
-	VFMADD231PS (R14)(R8*2), Y7, Y3
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	VMOVUPS     Y2, (R14)(R15*2)
-	VMOVUPS     Y3, (R14)(BP*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y6
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y7
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y4, Y0
+	VMOVUPS      (R14)(R8*1), Y8
+	VFMADD231PS  Y8, Y5, Y0
+	VFMADD231PS  Y8, Y4, Y1
+	VMOVUPS      (R14)(R8*2), Y8
+	VFMADD231PS  Y8, Y6, Y0
+	VFMADD231PS  Y8, Y5, Y1
+	VFMADD231PS  Y8, Y4, Y2
+	VMOVUPS      (R14)(R9*1), Y8
+	VFMADD231PS  Y8, Y7, Y0
+	VFMADD231PS  Y8, Y6, Y1
+	VFMADD231PS  Y8, Y5, Y2
+	VFMADD231PS  Y8, Y4, Y3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y8
+	VFMADD231PS  Y8, Y7, Y1
+	VFMADD231PS  Y8, Y6, Y2
+	VFMADD231PS  Y8, Y5, Y3
+	VMOVUPS      (R14)(R8*1), Y8
+	VFMADD231PS  Y8, Y7, Y2
+	VFMADD231PS  Y8, Y6, Y3
+	VFMADD231PS  (R14)(R8*2), Y7, Y3
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y4
+	VBROADCASTSS 156(AX), Y8
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Y0, Y4, Y0
+	VMINPS       Y0, Y8, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y4, Y1
+	VMINPS       Y1, Y8, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y2, Y8, Y2
+	VMOVUPS      Y2, (R14)(R15*2)
+	VMAXPS       Y3, Y4, Y3
+	VMINPS       Y3, Y8, Y3
+	VMOVUPS      Y3, (R14)(BP*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -2173,88 +2307,106 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y8
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y9
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y10
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y11
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y8, Y0
-	VMOVUPS     (R14)(R8*1), Y12
-	VFMADD231PS Y12, Y9, Y0
-	VFMADD231PS Y12, Y8, Y1
-	VMOVUPS     (R14)(R8*2), Y12
-	VFMADD231PS Y12, Y10, Y0
-	VFMADD231PS Y12, Y9, Y1
-	VFMADD231PS Y12, Y8, Y2
-	VMOVUPS     (R14)(R9*1), Y12
-	VFMADD231PS Y12, Y11, Y0
-	VFMADD231PS Y12, Y10, Y1
-	VFMADD231PS Y12, Y9, Y2
-	VFMADD231PS Y12, Y8, Y3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y12
-	VFMADD231PS Y12, Y11, Y1
-	VFMADD231PS Y12, Y10, Y2
-	VFMADD231PS Y12, Y9, Y3
-	VFMADD231PS Y12, Y8, Y4
-	VMOVUPS     (R14)(R8*1), Y12
-	VFMADD231PS Y12, Y11, Y2
-	VFMADD231PS Y12, Y10, Y3
-	VFMADD231PS Y12, Y9, Y4
-	VFMADD231PS Y12, Y8, Y5
-	VMOVUPS     (R14)(R8*2), Y12
-	VFMADD231PS Y12, Y11, Y3
-	VFMADD231PS Y12, Y10, Y4
-	VFMADD231PS Y12, Y9, Y5
-	VFMADD231PS Y12, Y8, Y6
-	VMOVUPS     (R14)(R9*1), Y12
-	VFMADD231PS Y12, Y11, Y4
-	VFMADD231PS Y12, Y10, Y5
-	VFMADD231PS Y12, Y9, Y6
-	VFMADD231PS Y12, Y8, Y7
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y12
-	VFMADD231PS Y12, Y11, Y5
-	VFMADD231PS Y12, Y10, Y6
-	VFMADD231PS Y12, Y9, Y7
-	VMOVUPS     (R14)(R8*1), Y12
-	VFMADD231PS Y12, Y11, Y6
-	VFMADD231PS Y12, Y10, Y7
-	VFMADD231PS (R14)(R8*2), Y11, Y7
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	VMOVUPS     Y2, (R14)(R15*2)
-	VMOVUPS     Y3, (R14)(BP*1)
-	LEAQ        (R14)(R15*4), R14
-	VMOVUPS     Y4, (R14)
-	VMOVUPS     Y5, (R14)(R15*1)
-	VMOVUPS     Y6, (R14)(R15*2)
-	VMOVUPS     Y7, (R14)(BP*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y8
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y9
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y10
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y11
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y8, Y0
+	VMOVUPS      (R14)(R8*1), Y12
+	VFMADD231PS  Y12, Y9, Y0
+	VFMADD231PS  Y12, Y8, Y1
+	VMOVUPS      (R14)(R8*2), Y12
+	VFMADD231PS  Y12, Y10, Y0
+	VFMADD231PS  Y12, Y9, Y1
+	VFMADD231PS  Y12, Y8, Y2
+	VMOVUPS      (R14)(R9*1), Y12
+	VFMADD231PS  Y12, Y11, Y0
+	VFMADD231PS  Y12, Y10, Y1
+	VFMADD231PS  Y12, Y9, Y2
+	VFMADD231PS  Y12, Y8, Y3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y12
+	VFMADD231PS  Y12, Y11, Y1
+	VFMADD231PS  Y12, Y10, Y2
+	VFMADD231PS  Y12, Y9, Y3
+	VFMADD231PS  Y12, Y8, Y4
+	VMOVUPS      (R14)(R8*1), Y12
+	VFMADD231PS  Y12, Y11, Y2
+	VFMADD231PS  Y12, Y10, Y3
+	VFMADD231PS  Y12, Y9, Y4
+	VFMADD231PS  Y12, Y8, Y5
+	VMOVUPS      (R14)(R8*2), Y12
+	VFMADD231PS  Y12, Y11, Y3
+	VFMADD231PS  Y12, Y10, Y4
+	VFMADD231PS  Y12, Y9, Y5
+	VFMADD231PS  Y12, Y8, Y6
+	VMOVUPS      (R14)(R9*1), Y12
+	VFMADD231PS  Y12, Y11, Y4
+	VFMADD231PS  Y12, Y10, Y5
+	VFMADD231PS  Y12, Y9, Y6
+	VFMADD231PS  Y12, Y8, Y7
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y12
+	VFMADD231PS  Y12, Y11, Y5
+	VFMADD231PS  Y12, Y10, Y6
+	VFMADD231PS  Y12, Y9, Y7
+	VMOVUPS      (R14)(R8*1), Y12
+	VFMADD231PS  Y12, Y11, Y6
+	VFMADD231PS  Y12, Y10, Y7
+	VFMADD231PS  (R14)(R8*2), Y11, Y7
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y8
+	VBROADCASTSS 156(AX), Y12
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y12, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y12, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y12, Y2
+	VMOVUPS      Y2, (R14)(R15*2)
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y12, Y3
+	VMOVUPS      Y3, (R14)(BP*1)
+	LEAQ         (R14)(R15*4), R14
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y12, Y4
+	VMOVUPS      Y4, (R14)
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y12, Y5
+	VMOVUPS      Y5, (R14)(R15*1)
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y12, Y6
+	VMOVUPS      Y6, (R14)(R15*2)
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y12, Y7
+	VMOVUPS      Y7, (R14)(BP*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -2398,43 +2550,47 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y1
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y5
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y1, Y0
-	VFMADD231PS (R14)(R8*1), Y2, Y0
-	VFMADD231PS (R14)(R8*2), Y3, Y0
-	VFMADD231PS (R14)(R9*1), Y4, Y0
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Y5, Y0
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	VMOVUPS     Y0, (R14)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y1
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y5
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y1, Y0
+	VFMADD231PS  (R14)(R8*1), Y2, Y0
+	VFMADD231PS  (R14)(R8*2), Y3, Y0
+	VFMADD231PS  (R14)(R9*1), Y4, Y0
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Y5, Y0
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y1
+	VBROADCASTSS 156(AX), Y6
+	MOVQ         CX, R14
+	VMAXPS       Y0, Y1, Y0
+	VMINPS       Y0, Y6, Y0
+	VMOVUPS      Y0, (R14)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -2537,54 +2693,60 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y6
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y2, Y0
-	VMOVUPS     (R14)(R8*1), Y7
-	VFMADD231PS Y7, Y3, Y0
-	VFMADD231PS Y7, Y2, Y1
-	VMOVUPS     (R14)(R8*2), Y7
-	VFMADD231PS Y7, Y4, Y0
-	VFMADD231PS Y7, Y3, Y1
-	VMOVUPS     (R14)(R9*1), Y7
-	VFMADD231PS Y7, Y5, Y0
-	VFMADD231PS Y7, Y4, Y1
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y7
-	VFMADD231PS Y7, Y6, Y0
-	VFMADD231PS Y7, Y5, Y1
-	VFMADD231PS (R14)(R8*1), Y6, Y1
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y6
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y2, Y0
+	VMOVUPS      (R14)(R8*1), Y7
+	VFMADD231PS  Y7, Y3, Y0
+	VFMADD231PS  Y7, Y2, Y1
+	VMOVUPS      (R14)(R8*2), Y7
+	VFMADD231PS  Y7, Y4, Y0
+	VFMADD231PS  Y7, Y3, Y1
+	VMOVUPS      (R14)(R9*1), Y7
+	VFMADD231PS  Y7, Y5, Y0
+	VFMADD231PS  Y7, Y4, Y1
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y7
+	VFMADD231PS  Y7, Y6, Y0
+	VFMADD231PS  Y7, Y5, Y1
+	VFMADD231PS  (R14)(R8*1), Y6, Y1
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y2
+	VBROADCASTSS 156(AX), Y7
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	VMAXPS       Y0, Y2, Y0
+	VMINPS       Y0, Y7, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y2, Y1
+	VMINPS       Y1, Y7, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -2701,69 +2863,79 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y6
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y7
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y8
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y4, Y0
-	VMOVUPS     (R14)(R8*1), Y9
-	VFMADD231PS Y9, Y5, Y0
-	VFMADD231PS Y9, Y4, Y1
-	VMOVUPS     (R14)(R8*2), Y9
-	VFMADD231PS Y9, Y6, Y0
-	VFMADD231PS Y9, Y5, Y1
-	VFMADD231PS Y9, Y4, Y2
-	VMOVUPS     (R14)(R9*1), Y9
-	VFMADD231PS Y9, Y7, Y0
-	VFMADD231PS Y9, Y6, Y1
-	VFMADD231PS Y9, Y5, Y2
-	VFMADD231PS Y9, Y4, Y3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y9
-	VFMADD231PS Y9, Y8, Y0
-	VFMADD231PS Y9, Y7, Y1
-	VFMADD231PS Y9, Y6, Y2
-	VFMADD231PS Y9, Y5, Y3
-	VMOVUPS     (R14)(R8*1), Y9
-	VFMADD231PS Y9, Y8, Y1
-	VFMADD231PS Y9, Y7, Y2
-	VFMADD231PS Y9, Y6, Y3
-	VMOVUPS     (R14)(R8*2), Y9
-	VFMADD231PS Y9, Y8, Y2
-	VFMADD231PS Y9, Y7, Y3
-	VFMADD231PS (R14)(R9*1), Y8, Y3
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	VMOVUPS     Y2, (R14)(R15*2)
-	VMOVUPS     Y3, (R14)(BP*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y6
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y7
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y8
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y4, Y0
+	VMOVUPS      (R14)(R8*1), Y9
+	VFMADD231PS  Y9, Y5, Y0
+	VFMADD231PS  Y9, Y4, Y1
+	VMOVUPS      (R14)(R8*2), Y9
+	VFMADD231PS  Y9, Y6, Y0
+	VFMADD231PS  Y9, Y5, Y1
+	VFMADD231PS  Y9, Y4, Y2
+	VMOVUPS      (R14)(R9*1), Y9
+	VFMADD231PS  Y9, Y7, Y0
+	VFMADD231PS  Y9, Y6, Y1
+	VFMADD231PS  Y9, Y5, Y2
+	VFMADD231PS  Y9, Y4, Y3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y9
+	VFMADD231PS  Y9, Y8, Y0
+	VFMADD231PS  Y9, Y7, Y1
+	VFMADD231PS  Y9, Y6, Y2
+	VFMADD231PS  Y9, Y5, Y3
+	VMOVUPS      (R14)(R8*1), Y9
+	VFMADD231PS  Y9, Y8, Y1
+	VFMADD231PS  Y9, Y7, Y2
+	VFMADD231PS  Y9, Y6, Y3
+	VMOVUPS      (R14)(R8*2), Y9
+	VFMADD231PS  Y9, Y8, Y2
+	VFMADD231PS  Y9, Y7, Y3
+	VFMADD231PS  (R14)(R9*1), Y8, Y3
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y4
+	VBROADCASTSS 156(AX), Y9
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Y0, Y4, Y0
+	VMINPS       Y0, Y9, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y4, Y1
+	VMINPS       Y1, Y9, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y2, Y9, Y2
+	VMOVUPS      Y2, (R14)(R15*2)
+	VMAXPS       Y3, Y4, Y3
+	VMINPS       Y3, Y9, Y3
+	VMOVUPS      Y3, (R14)(BP*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -2900,99 +3072,117 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y8
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y9
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y10
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y11
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y12
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y8, Y0
-	VMOVUPS     (R14)(R8*1), Y13
-	VFMADD231PS Y13, Y9, Y0
-	VFMADD231PS Y13, Y8, Y1
-	VMOVUPS     (R14)(R8*2), Y13
-	VFMADD231PS Y13, Y10, Y0
-	VFMADD231PS Y13, Y9, Y1
-	VFMADD231PS Y13, Y8, Y2
-	VMOVUPS     (R14)(R9*1), Y13
-	VFMADD231PS Y13, Y11, Y0
-	VFMADD231PS Y13, Y10, Y1
-	VFMADD231PS Y13, Y9, Y2
-	VFMADD231PS Y13, Y8, Y3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y13
-	VFMADD231PS Y13, Y12, Y0
-	VFMADD231PS Y13, Y11, Y1
-	VFMADD231PS Y13, Y10, Y2
-	VFMADD231PS Y13, Y9, Y3
-	VFMADD231PS Y13, Y8, Y4
-	VMOVUPS     (R14)(R8*1), Y13
-	VFMADD231PS Y13, Y12, Y1
-	VFMADD231PS Y13, Y11, Y2
-	VFMADD231PS Y13, Y10, Y3
-	VFMADD231PS Y13, Y9, Y4
-	VFMADD231PS Y13, Y8, Y5
-	VMOVUPS     (R14)(R8*2), Y13
-	VFMADD231PS Y13, Y12, Y2
-	VFMADD231PS Y13, Y11, Y3
-	VFMADD231PS Y13, Y10, Y4
-	VFMADD231PS Y13, Y9, Y5
-	VFMADD231PS Y13, Y8, Y6
-	VMOVUPS     (R14)(R9*1), Y13
-	VFMADD231PS Y13, Y12, Y3
-	VFMADD231PS Y13, Y11, Y4
-	VFMADD231PS Y13, Y10, Y5
-	VFMADD231PS Y13, Y9, Y6
-	VFMADD231PS Y13, Y8, Y7
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y13
-	VFMADD231PS Y13, Y12, Y4
-	VFMADD231PS Y13, Y11, Y5
-	VFMADD231PS Y13, Y10, Y6
-	VFMADD231PS Y13, Y9, Y7
-	VMOVUPS     (R14)(R8*1), Y13
-	VFMADD231PS Y13, Y12, Y5
-	VFMADD231PS Y13, Y11, Y6
-	VFMADD231PS Y13, Y10, Y7
-	VMOVUPS     (R14)(R8*2), Y13
-	VFMADD231PS Y13, Y12, Y6
-	VFMADD231PS Y13, Y11, Y7
-	VFMADD231PS (R14)(R9*1), Y12, Y7
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	VMOVUPS     Y2, (R14)(R15*2)
-	VMOVUPS     Y3, (R14)(BP*1)
-	LEAQ        (R14)(R15*4), R14
-	VMOVUPS     Y4, (R14)
-	VMOVUPS     Y5, (R14)(R15*1)
-	VMOVUPS     Y6, (R14)(R15*2)
-	VMOVUPS     Y7, (R14)(BP*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y8
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y9
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y10
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y11
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y12
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y8, Y0
+	VMOVUPS      (R14)(R8*1), Y13
+	VFMADD231PS  Y13, Y9, Y0
+	VFMADD231PS  Y13, Y8, Y1
+	VMOVUPS      (R14)(R8*2), Y13
+	VFMADD231PS  Y13, Y10, Y0
+	VFMADD231PS  Y13, Y9, Y1
+	VFMADD231PS  Y13, Y8, Y2
+	VMOVUPS      (R14)(R9*1), Y13
+	VFMADD231PS  Y13, Y11, Y0
+	VFMADD231PS  Y13, Y10, Y1
+	VFMADD231PS  Y13, Y9, Y2
+	VFMADD231PS  Y13, Y8, Y3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y13
+	VFMADD231PS  Y13, Y12, Y0
+	VFMADD231PS  Y13, Y11, Y1
+	VFMADD231PS  Y13, Y10, Y2
+	VFMADD231PS  Y13, Y9, Y3
+	VFMADD231PS  Y13, Y8, Y4
+	VMOVUPS      (R14)(R8*1), Y13
+	VFMADD231PS  Y13, Y12, Y1
+	VFMADD231PS  Y13, Y11, Y2
+	VFMADD231PS  Y13, Y10, Y3
+	VFMADD231PS  Y13, Y9, Y4
+	VFMADD231PS  Y13, Y8, Y5
+	VMOVUPS      (R14)(R8*2), Y13
+	VFMADD231PS  Y13, Y12, Y2
+	VFMADD231PS  Y13, Y11, Y3
+	VFMADD231PS  Y13, Y10, Y4
+	VFMADD231PS  Y13, Y9, Y5
+	VFMADD231PS  Y13, Y8, Y6
+	VMOVUPS      (R14)(R9*1), Y13
+	VFMADD231PS  Y13, Y12, Y3
+	VFMADD231PS  Y13, Y11, Y4
+	VFMADD231PS  Y13, Y10, Y5
+	VFMADD231PS  Y13, Y9, Y6
+	VFMADD231PS  Y13, Y8, Y7
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y13
+	VFMADD231PS  Y13, Y12, Y4
+	VFMADD231PS  Y13, Y11, Y5
+	VFMADD231PS  Y13, Y10, Y6
+	VFMADD231PS  Y13, Y9, Y7
+	VMOVUPS      (R14)(R8*1), Y13
+	VFMADD231PS  Y13, Y12, Y5
+	VFMADD231PS  Y13, Y11, Y6
+	VFMADD231PS  Y13, Y10, Y7
+	VMOVUPS      (R14)(R8*2), Y13
+	VFMADD231PS  Y13, Y12, Y6
+	VFMADD231PS  Y13, Y11, Y7
+	VFMADD231PS  (R14)(R9*1), Y12, Y7
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y8
+	VBROADCASTSS 156(AX), Y13
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y13, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y13, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y13, Y2
+	VMOVUPS      Y2, (R14)(R15*2)
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y13, Y3
+	VMOVUPS      Y3, (R14)(BP*1)
+	LEAQ         (R14)(R15*4), R14
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y13, Y4
+	VMOVUPS      Y4, (R14)
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y13, Y5
+	VMOVUPS      Y5, (R14)(R15*1)
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y13, Y6
+	VMOVUPS      Y6, (R14)(R15*2)
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y13, Y7
+	VMOVUPS      Y7, (R14)(BP*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -3149,46 +3339,50 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y1
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y6
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y1, Y0
-	VFMADD231PS (R14)(R8*1), Y2, Y0
-	VFMADD231PS (R14)(R8*2), Y3, Y0
-	VFMADD231PS (R14)(R9*1), Y4, Y0
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Y5, Y0
-	VFMADD231PS (R14)(R8*1), Y6, Y0
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	VMOVUPS     Y0, (R14)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y1
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y6
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y1, Y0
+	VFMADD231PS  (R14)(R8*1), Y2, Y0
+	VFMADD231PS  (R14)(R8*2), Y3, Y0
+	VFMADD231PS  (R14)(R9*1), Y4, Y0
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Y5, Y0
+	VFMADD231PS  (R14)(R8*1), Y6, Y0
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y1
+	VBROADCASTSS 156(AX), Y7
+	MOVQ         CX, R14
+	VMAXPS       Y0, Y1, Y0
+	VMINPS       Y0, Y7, Y0
+	VMOVUPS      Y0, (R14)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -3294,49 +3488,53 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y1
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y6
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y7
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y1, Y0
-	VFMADD231PS (R14)(R8*1), Y2, Y0
-	VFMADD231PS (R14)(R8*2), Y3, Y0
-	VFMADD231PS (R14)(R9*1), Y4, Y0
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Y5, Y0
-	VFMADD231PS (R14)(R8*1), Y6, Y0
-	VFMADD231PS (R14)(R8*2), Y7, Y0
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	VMOVUPS     Y0, (R14)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y1
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y6
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y7
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y1, Y0
+	VFMADD231PS  (R14)(R8*1), Y2, Y0
+	VFMADD231PS  (R14)(R8*2), Y3, Y0
+	VFMADD231PS  (R14)(R9*1), Y4, Y0
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Y5, Y0
+	VFMADD231PS  (R14)(R8*1), Y6, Y0
+	VFMADD231PS  (R14)(R8*2), Y7, Y0
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y1
+	VBROADCASTSS 156(AX), Y8
+	MOVQ         CX, R14
+	VMAXPS       Y0, Y1, Y0
+	VMINPS       Y0, Y8, Y0
+	VMOVUPS      Y0, (R14)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -3449,64 +3647,70 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y6
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y7
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y8
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y2, Y0
-	VMOVUPS     (R14)(R8*1), Y9
-	VFMADD231PS Y9, Y3, Y0
-	VFMADD231PS Y9, Y2, Y1
-	VMOVUPS     (R14)(R8*2), Y9
-	VFMADD231PS Y9, Y4, Y0
-	VFMADD231PS Y9, Y3, Y1
-	VMOVUPS     (R14)(R9*1), Y9
-	VFMADD231PS Y9, Y5, Y0
-	VFMADD231PS Y9, Y4, Y1
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y9
-	VFMADD231PS Y9, Y6, Y0
-	VFMADD231PS Y9, Y5, Y1
-	VMOVUPS     (R14)(R8*1), Y9
-	VFMADD231PS Y9, Y7, Y0
-	VFMADD231PS Y9, Y6, Y1
-	VMOVUPS     (R14)(R8*2), Y9
-	VFMADD231PS Y9, Y8, Y0
-	VFMADD231PS Y9, Y7, Y1
-	VFMADD231PS (R14)(R9*1), Y8, Y1
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y6
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y7
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y8
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y2, Y0
+	VMOVUPS      (R14)(R8*1), Y9
+	VFMADD231PS  Y9, Y3, Y0
+	VFMADD231PS  Y9, Y2, Y1
+	VMOVUPS      (R14)(R8*2), Y9
+	VFMADD231PS  Y9, Y4, Y0
+	VFMADD231PS  Y9, Y3, Y1
+	VMOVUPS      (R14)(R9*1), Y9
+	VFMADD231PS  Y9, Y5, Y0
+	VFMADD231PS  Y9, Y4, Y1
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y9
+	VFMADD231PS  Y9, Y6, Y0
+	VFMADD231PS  Y9, Y5, Y1
+	VMOVUPS      (R14)(R8*1), Y9
+	VFMADD231PS  Y9, Y7, Y0
+	VFMADD231PS  Y9, Y6, Y1
+	VMOVUPS      (R14)(R8*2), Y9
+	VFMADD231PS  Y9, Y8, Y0
+	VFMADD231PS  Y9, Y7, Y1
+	VFMADD231PS  (R14)(R9*1), Y8, Y1
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y2
+	VBROADCASTSS 156(AX), Y9
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	VMAXPS       Y0, Y2, Y0
+	VMINPS       Y0, Y9, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y2, Y1
+	VMINPS       Y1, Y9, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -3637,84 +3841,94 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y6
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y7
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y8
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y9
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y10
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y4, Y0
-	VMOVUPS     (R14)(R8*1), Y11
-	VFMADD231PS Y11, Y5, Y0
-	VFMADD231PS Y11, Y4, Y1
-	VMOVUPS     (R14)(R8*2), Y11
-	VFMADD231PS Y11, Y6, Y0
-	VFMADD231PS Y11, Y5, Y1
-	VFMADD231PS Y11, Y4, Y2
-	VMOVUPS     (R14)(R9*1), Y11
-	VFMADD231PS Y11, Y7, Y0
-	VFMADD231PS Y11, Y6, Y1
-	VFMADD231PS Y11, Y5, Y2
-	VFMADD231PS Y11, Y4, Y3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y11
-	VFMADD231PS Y11, Y8, Y0
-	VFMADD231PS Y11, Y7, Y1
-	VFMADD231PS Y11, Y6, Y2
-	VFMADD231PS Y11, Y5, Y3
-	VMOVUPS     (R14)(R8*1), Y11
-	VFMADD231PS Y11, Y9, Y0
-	VFMADD231PS Y11, Y8, Y1
-	VFMADD231PS Y11, Y7, Y2
-	VFMADD231PS Y11, Y6, Y3
-	VMOVUPS     (R14)(R8*2), Y11
-	VFMADD231PS Y11, Y10, Y0
-	VFMADD231PS Y11, Y9, Y1
-	VFMADD231PS Y11, Y8, Y2
-	VFMADD231PS Y11, Y7, Y3
-	VMOVUPS     (R14)(R9*1), Y11
-	VFMADD231PS Y11, Y10, Y1
-	VFMADD231PS Y11, Y9, Y2
-	VFMADD231PS Y11, Y8, Y3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y11
-	VFMADD231PS Y11, Y10, Y2
-	VFMADD231PS Y11, Y9, Y3
-	VFMADD231PS (R14)(R8*1), Y10, Y3
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	VMOVUPS     Y2, (R14)(R15*2)
-	VMOVUPS     Y3, (R14)(BP*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y6
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y7
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y8
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y9
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y10
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y4, Y0
+	VMOVUPS      (R14)(R8*1), Y11
+	VFMADD231PS  Y11, Y5, Y0
+	VFMADD231PS  Y11, Y4, Y1
+	VMOVUPS      (R14)(R8*2), Y11
+	VFMADD231PS  Y11, Y6, Y0
+	VFMADD231PS  Y11, Y5, Y1
+	VFMADD231PS  Y11, Y4, Y2
+	VMOVUPS      (R14)(R9*1), Y11
+	VFMADD231PS  Y11, Y7, Y0
+	VFMADD231PS  Y11, Y6, Y1
+	VFMADD231PS  Y11, Y5, Y2
+	VFMADD231PS  Y11, Y4, Y3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y11
+	VFMADD231PS  Y11, Y8, Y0
+	VFMADD231PS  Y11, Y7, Y1
+	VFMADD231PS  Y11, Y6, Y2
+	VFMADD231PS  Y11, Y5, Y3
+	VMOVUPS      (R14)(R8*1), Y11
+	VFMADD231PS  Y11, Y9, Y0
+	VFMADD231PS  Y11, Y8, Y1
+	VFMADD231PS  Y11, Y7, Y2
+	VFMADD231PS  Y11, Y6, Y3
+	VMOVUPS      (R14)(R8*2), Y11
+	VFMADD231PS  Y11, Y10, Y0
+	VFMADD231PS  Y11, Y9, Y1
+	VFMADD231PS  Y11, Y8, Y2
+	VFMADD231PS  Y11, Y7, Y3
+	VMOVUPS      (R14)(R9*1), Y11
+	VFMADD231PS  Y11, Y10, Y1
+	VFMADD231PS  Y11, Y9, Y2
+	VFMADD231PS  Y11, Y8, Y3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y11
+	VFMADD231PS  Y11, Y10, Y2
+	VFMADD231PS  Y11, Y9, Y3
+	VFMADD231PS  (R14)(R8*1), Y10, Y3
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y4
+	VBROADCASTSS 156(AX), Y11
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Y0, Y4, Y0
+	VMINPS       Y0, Y11, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y4, Y1
+	VMINPS       Y1, Y11, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      Y2, (R14)(R15*2)
+	VMAXPS       Y3, Y4, Y3
+	VMINPS       Y3, Y11, Y3
+	VMOVUPS      Y3, (R14)(BP*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -3870,122 +4084,140 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y8
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y9
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y10
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y11
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y12
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y13
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y14
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y8, Y0
-	VMOVUPS     (R14)(R8*1), Y15
-	VFMADD231PS Y15, Y9, Y0
-	VFMADD231PS Y15, Y8, Y1
-	VMOVUPS     (R14)(R8*2), Y15
-	VFMADD231PS Y15, Y10, Y0
-	VFMADD231PS Y15, Y9, Y1
-	VFMADD231PS Y15, Y8, Y2
-	VMOVUPS     (R14)(R9*1), Y15
-	VFMADD231PS Y15, Y11, Y0
-	VFMADD231PS Y15, Y10, Y1
-	VFMADD231PS Y15, Y9, Y2
-	VFMADD231PS Y15, Y8, Y3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y15
-	VFMADD231PS Y15, Y12, Y0
-	VFMADD231PS Y15, Y11, Y1
-	VFMADD231PS Y15, Y10, Y2
-	VFMADD231PS Y15, Y9, Y3
-	VFMADD231PS Y15, Y8, Y4
-	VMOVUPS     (R14)(R8*1), Y15
-	VFMADD231PS Y15, Y13, Y0
-	VFMADD231PS Y15, Y12, Y1
-	VFMADD231PS Y15, Y11, Y2
-	VFMADD231PS Y15, Y10, Y3
-	VFMADD231PS Y15, Y9, Y4
-	VFMADD231PS Y15, Y8, Y5
-	VMOVUPS     (R14)(R8*2), Y15
-	VFMADD231PS Y15, Y14, Y0
-	VFMADD231PS Y15, Y13, Y1
-	VFMADD231PS Y15, Y12, Y2
-	VFMADD231PS Y15, Y11, Y3
-	VFMADD231PS Y15, Y10, Y4
-	VFMADD231PS Y15, Y9, Y5
-	VFMADD231PS Y15, Y8, Y6
-	VMOVUPS     (R14)(R9*1), Y15
-	VFMADD231PS Y15, Y14, Y1
-	VFMADD231PS Y15, Y13, Y2
-	VFMADD231PS Y15, Y12, Y3
-	VFMADD231PS Y15, Y11, Y4
-	VFMADD231PS Y15, Y10, Y5
-	VFMADD231PS Y15, Y9, Y6
-	VFMADD231PS Y15, Y8, Y7
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y15
-	VFMADD231PS Y15, Y14, Y2
-	VFMADD231PS Y15, Y13, Y3
-	VFMADD231PS Y15, Y12, Y4
-	VFMADD231PS Y15, Y11, Y5
-	VFMADD231PS Y15, Y10, Y6
-	VFMADD231PS Y15, Y9, Y7
-	VMOVUPS     (R14)(R8*1), Y15
-	VFMADD231PS Y15, Y14, Y3
-	VFMADD231PS Y15, Y13, Y4
-	VFMADD231PS Y15, Y12, Y5
-	VFMADD231PS Y15, Y11, Y6
-	VFMADD231PS Y15, Y10, Y7
-	VMOVUPS     (R14)(R8*2), Y15
-	VFMADD231PS Y15, Y14, Y4
-	VFMADD231PS Y15, Y13, Y5
-	VFMADD231PS Y15, Y12, Y6
-	VFMADD231PS Y15, Y11, Y7
-	VMOVUPS     (R14)(R9*1), Y15
-	VFMADD231PS Y15, Y14, Y5
-	VFMADD231PS Y15, Y13, Y6
-	VFMADD231PS Y15, Y12, Y7
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y15
-	VFMADD231PS Y15, Y14, Y6
-	VFMADD231PS Y15, Y13, Y7
-	VFMADD231PS (R14)(R8*1), Y14, Y7
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	VMOVUPS     Y2, (R14)(R15*2)
-	VMOVUPS     Y3, (R14)(BP*1)
-	LEAQ        (R14)(R15*4), R14
-	VMOVUPS     Y4, (R14)
-	VMOVUPS     Y5, (R14)(R15*1)
-	VMOVUPS     Y6, (R14)(R15*2)
-	VMOVUPS     Y7, (R14)(BP*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y8
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y9
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y10
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y11
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y12
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y13
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y14
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y8, Y0
+	VMOVUPS      (R14)(R8*1), Y15
+	VFMADD231PS  Y15, Y9, Y0
+	VFMADD231PS  Y15, Y8, Y1
+	VMOVUPS      (R14)(R8*2), Y15
+	VFMADD231PS  Y15, Y10, Y0
+	VFMADD231PS  Y15, Y9, Y1
+	VFMADD231PS  Y15, Y8, Y2
+	VMOVUPS      (R14)(R9*1), Y15
+	VFMADD231PS  Y15, Y11, Y0
+	VFMADD231PS  Y15, Y10, Y1
+	VFMADD231PS  Y15, Y9, Y2
+	VFMADD231PS  Y15, Y8, Y3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y15
+	VFMADD231PS  Y15, Y12, Y0
+	VFMADD231PS  Y15, Y11, Y1
+	VFMADD231PS  Y15, Y10, Y2
+	VFMADD231PS  Y15, Y9, Y3
+	VFMADD231PS  Y15, Y8, Y4
+	VMOVUPS      (R14)(R8*1), Y15
+	VFMADD231PS  Y15, Y13, Y0
+	VFMADD231PS  Y15, Y12, Y1
+	VFMADD231PS  Y15, Y11, Y2
+	VFMADD231PS  Y15, Y10, Y3
+	VFMADD231PS  Y15, Y9, Y4
+	VFMADD231PS  Y15, Y8, Y5
+	VMOVUPS      (R14)(R8*2), Y15
+	VFMADD231PS  Y15, Y14, Y0
+	VFMADD231PS  Y15, Y13, Y1
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y11, Y3
+	VFMADD231PS  Y15, Y10, Y4
+	VFMADD231PS  Y15, Y9, Y5
+	VFMADD231PS  Y15, Y8, Y6
+	VMOVUPS      (R14)(R9*1), Y15
+	VFMADD231PS  Y15, Y14, Y1
+	VFMADD231PS  Y15, Y13, Y2
+	VFMADD231PS  Y15, Y12, Y3
+	VFMADD231PS  Y15, Y11, Y4
+	VFMADD231PS  Y15, Y10, Y5
+	VFMADD231PS  Y15, Y9, Y6
+	VFMADD231PS  Y15, Y8, Y7
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y15
+	VFMADD231PS  Y15, Y14, Y2
+	VFMADD231PS  Y15, Y13, Y3
+	VFMADD231PS  Y15, Y12, Y4
+	VFMADD231PS  Y15, Y11, Y5
+	VFMADD231PS  Y15, Y10, Y6
+	VFMADD231PS  Y15, Y9, Y7
+	VMOVUPS      (R14)(R8*1), Y15
+	VFMADD231PS  Y15, Y14, Y3
+	VFMADD231PS  Y15, Y13, Y4
+	VFMADD231PS  Y15, Y12, Y5
+	VFMADD231PS  Y15, Y11, Y6
+	VFMADD231PS  Y15, Y10, Y7
+	VMOVUPS      (R14)(R8*2), Y15
+	VFMADD231PS  Y15, Y14, Y4
+	VFMADD231PS  Y15, Y13, Y5
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y11, Y7
+	VMOVUPS      (R14)(R9*1), Y15
+	VFMADD231PS  Y15, Y14, Y5
+	VFMADD231PS  Y15, Y13, Y6
+	VFMADD231PS  Y15, Y12, Y7
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y15
+	VFMADD231PS  Y15, Y14, Y6
+	VFMADD231PS  Y15, Y13, Y7
+	VFMADD231PS  (R14)(R8*1), Y14, Y7
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y8
+	VBROADCASTSS 156(AX), Y15
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y15, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y15, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y15, Y2
+	VMOVUPS      Y2, (R14)(R15*2)
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y15, Y3
+	VMOVUPS      Y3, (R14)(BP*1)
+	LEAQ         (R14)(R15*4), R14
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y15, Y4
+	VMOVUPS      Y4, (R14)
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y15, Y5
+	VMOVUPS      Y5, (R14)(R15*1)
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y15, Y6
+	VMOVUPS      Y6, (R14)(R15*2)
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y15, Y7
+	VMOVUPS      Y7, (R14)(BP*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -4171,43 +4403,49 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y4
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y2, Y0
-	VFMADD231PS (R14)(R8*1), Y3, Y0
-	VMOVUPS     (R14)(R8*2), Y5
-	VFMADD231PS Y5, Y4, Y0
-	VFMADD231PS Y5, Y2, Y1
-	VFMADD231PS (R14)(R9*1), Y3, Y1
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Y4, Y1
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y4
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y2, Y0
+	VFMADD231PS  (R14)(R8*1), Y3, Y0
+	VMOVUPS      (R14)(R8*2), Y5
+	VFMADD231PS  Y5, Y4, Y0
+	VFMADD231PS  Y5, Y2, Y1
+	VFMADD231PS  (R14)(R9*1), Y3, Y1
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Y4, Y1
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y2
+	VBROADCASTSS 156(AX), Y5
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	VMAXPS       Y0, Y2, Y0
+	VMINPS       Y0, Y5, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y2, Y1
+	VMINPS       Y1, Y5, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -4309,55 +4547,65 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y6
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y4, Y0
-	VFMADD231PS (R14)(R8*1), Y5, Y0
-	VMOVUPS     (R14)(R8*2), Y7
-	VFMADD231PS Y7, Y6, Y0
-	VFMADD231PS Y7, Y4, Y1
-	VFMADD231PS (R14)(R9*1), Y5, Y1
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y7
-	VFMADD231PS Y7, Y6, Y1
-	VFMADD231PS Y7, Y4, Y2
-	VFMADD231PS (R14)(R8*1), Y5, Y2
-	VMOVUPS     (R14)(R8*2), Y7
-	VFMADD231PS Y7, Y6, Y2
-	VFMADD231PS Y7, Y4, Y3
-	VFMADD231PS (R14)(R9*1), Y5, Y3
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Y6, Y3
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	VMOVUPS     Y2, (R14)(R15*2)
-	VMOVUPS     Y3, (R14)(BP*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y6
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y4, Y0
+	VFMADD231PS  (R14)(R8*1), Y5, Y0
+	VMOVUPS      (R14)(R8*2), Y7
+	VFMADD231PS  Y7, Y6, Y0
+	VFMADD231PS  Y7, Y4, Y1
+	VFMADD231PS  (R14)(R9*1), Y5, Y1
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y7
+	VFMADD231PS  Y7, Y6, Y1
+	VFMADD231PS  Y7, Y4, Y2
+	VFMADD231PS  (R14)(R8*1), Y5, Y2
+	VMOVUPS      (R14)(R8*2), Y7
+	VFMADD231PS  Y7, Y6, Y2
+	VFMADD231PS  Y7, Y4, Y3
+	VFMADD231PS  (R14)(R9*1), Y5, Y3
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Y6, Y3
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y4
+	VBROADCASTSS 156(AX), Y7
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Y0, Y4, Y0
+	VMINPS       Y0, Y7, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y4, Y1
+	VMINPS       Y1, Y7, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y2, Y7, Y2
+	VMOVUPS      Y2, (R14)(R15*2)
+	VMAXPS       Y3, Y4, Y3
+	VMINPS       Y3, Y7, Y3
+	VMOVUPS      Y3, (R14)(BP*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -4476,78 +4724,96 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y8
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y9
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y10
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y8, Y0
-	VFMADD231PS (R14)(R8*1), Y9, Y0
-	VMOVUPS     (R14)(R8*2), Y11
-	VFMADD231PS Y11, Y10, Y0
-	VFMADD231PS Y11, Y8, Y1
-	VFMADD231PS (R14)(R9*1), Y9, Y1
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y11
-	VFMADD231PS Y11, Y10, Y1
-	VFMADD231PS Y11, Y8, Y2
-	VFMADD231PS (R14)(R8*1), Y9, Y2
-	VMOVUPS     (R14)(R8*2), Y11
-	VFMADD231PS Y11, Y10, Y2
-	VFMADD231PS Y11, Y8, Y3
-	VFMADD231PS (R14)(R9*1), Y9, Y3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y11
-	VFMADD231PS Y11, Y10, Y3
-	VFMADD231PS Y11, Y8, Y4
-	VFMADD231PS (R14)(R8*1), Y9, Y4
-	VMOVUPS     (R14)(R8*2), Y11
-	VFMADD231PS Y11, Y10, Y4
-	VFMADD231PS Y11, Y8, Y5
-	VFMADD231PS (R14)(R9*1), Y9, Y5
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y11
-	VFMADD231PS Y11, Y10, Y5
-	VFMADD231PS Y11, Y8, Y6
-	VFMADD231PS (R14)(R8*1), Y9, Y6
-	VMOVUPS     (R14)(R8*2), Y11
-	VFMADD231PS Y11, Y10, Y6
-	VFMADD231PS Y11, Y8, Y7
-	VFMADD231PS (R14)(R9*1), Y9, Y7
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Y10, Y7
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	VMOVUPS     Y2, (R14)(R15*2)
-	VMOVUPS     Y3, (R14)(BP*1)
-	LEAQ        (R14)(R15*4), R14
-	VMOVUPS     Y4, (R14)
-	VMOVUPS     Y5, (R14)(R15*1)
-	VMOVUPS     Y6, (R14)(R15*2)
-	VMOVUPS     Y7, (R14)(BP*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y8
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y9
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y10
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y8, Y0
+	VFMADD231PS  (R14)(R8*1), Y9, Y0
+	VMOVUPS      (R14)(R8*2), Y11
+	VFMADD231PS  Y11, Y10, Y0
+	VFMADD231PS  Y11, Y8, Y1
+	VFMADD231PS  (R14)(R9*1), Y9, Y1
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y11
+	VFMADD231PS  Y11, Y10, Y1
+	VFMADD231PS  Y11, Y8, Y2
+	VFMADD231PS  (R14)(R8*1), Y9, Y2
+	VMOVUPS      (R14)(R8*2), Y11
+	VFMADD231PS  Y11, Y10, Y2
+	VFMADD231PS  Y11, Y8, Y3
+	VFMADD231PS  (R14)(R9*1), Y9, Y3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y11
+	VFMADD231PS  Y11, Y10, Y3
+	VFMADD231PS  Y11, Y8, Y4
+	VFMADD231PS  (R14)(R8*1), Y9, Y4
+	VMOVUPS      (R14)(R8*2), Y11
+	VFMADD231PS  Y11, Y10, Y4
+	VFMADD231PS  Y11, Y8, Y5
+	VFMADD231PS  (R14)(R9*1), Y9, Y5
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y11
+	VFMADD231PS  Y11, Y10, Y5
+	VFMADD231PS  Y11, Y8, Y6
+	VFMADD231PS  (R14)(R8*1), Y9, Y6
+	VMOVUPS      (R14)(R8*2), Y11
+	VFMADD231PS  Y11, Y10, Y6
+	VFMADD231PS  Y11, Y8, Y7
+	VFMADD231PS  (R14)(R9*1), Y9, Y7
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Y10, Y7
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y8
+	VBROADCASTSS 156(AX), Y11
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y11, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y11, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      Y2, (R14)(R15*2)
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y11, Y3
+	VMOVUPS      Y3, (R14)(BP*1)
+	LEAQ         (R14)(R15*4), R14
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y11, Y4
+	VMOVUPS      Y4, (R14)
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y11, Y5
+	VMOVUPS      Y5, (R14)(R15*1)
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y11, Y6
+	VMOVUPS      Y6, (R14)(R15*2)
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y11, Y7
+	VMOVUPS      Y7, (R14)(BP*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -4681,53 +4947,59 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y6
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y2, Y0
-	VFMADD231PS (R14)(R8*1), Y3, Y0
-	VMOVUPS     (R14)(R8*2), Y7
-	VFMADD231PS Y7, Y4, Y0
-	VFMADD231PS Y7, Y2, Y1
-	VMOVUPS     (R14)(R9*1), Y7
-	VFMADD231PS Y7, Y5, Y0
-	VFMADD231PS Y7, Y3, Y1
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y7
-	VFMADD231PS Y7, Y6, Y0
-	VFMADD231PS Y7, Y4, Y1
-	VFMADD231PS (R14)(R8*1), Y5, Y1
-	VFMADD231PS (R14)(R8*2), Y6, Y1
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y6
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y2, Y0
+	VFMADD231PS  (R14)(R8*1), Y3, Y0
+	VMOVUPS      (R14)(R8*2), Y7
+	VFMADD231PS  Y7, Y4, Y0
+	VFMADD231PS  Y7, Y2, Y1
+	VMOVUPS      (R14)(R9*1), Y7
+	VFMADD231PS  Y7, Y5, Y0
+	VFMADD231PS  Y7, Y3, Y1
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y7
+	VFMADD231PS  Y7, Y6, Y0
+	VFMADD231PS  Y7, Y4, Y1
+	VFMADD231PS  (R14)(R8*1), Y5, Y1
+	VFMADD231PS  (R14)(R8*2), Y6, Y1
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y2
+	VBROADCASTSS 156(AX), Y7
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	VMAXPS       Y0, Y2, Y0
+	VMINPS       Y0, Y7, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y2, Y1
+	VMINPS       Y1, Y7, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -4843,71 +5115,81 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y6
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y7
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y8
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y4, Y0
-	VFMADD231PS (R14)(R8*1), Y5, Y0
-	VMOVUPS     (R14)(R8*2), Y9
-	VFMADD231PS Y9, Y6, Y0
-	VFMADD231PS Y9, Y4, Y1
-	VMOVUPS     (R14)(R9*1), Y9
-	VFMADD231PS Y9, Y7, Y0
-	VFMADD231PS Y9, Y5, Y1
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y9
-	VFMADD231PS Y9, Y8, Y0
-	VFMADD231PS Y9, Y6, Y1
-	VFMADD231PS Y9, Y4, Y2
-	VMOVUPS     (R14)(R8*1), Y9
-	VFMADD231PS Y9, Y7, Y1
-	VFMADD231PS Y9, Y5, Y2
-	VMOVUPS     (R14)(R8*2), Y9
-	VFMADD231PS Y9, Y8, Y1
-	VFMADD231PS Y9, Y6, Y2
-	VFMADD231PS Y9, Y4, Y3
-	VMOVUPS     (R14)(R9*1), Y9
-	VFMADD231PS Y9, Y7, Y2
-	VFMADD231PS Y9, Y5, Y3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y9
-	VFMADD231PS Y9, Y8, Y2
-	VFMADD231PS Y9, Y6, Y3
-	VFMADD231PS (R14)(R8*1), Y7, Y3
-	VFMADD231PS (R14)(R8*2), Y8, Y3
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	VMOVUPS     Y2, (R14)(R15*2)
-	VMOVUPS     Y3, (R14)(BP*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y6
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y7
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y8
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y4, Y0
+	VFMADD231PS  (R14)(R8*1), Y5, Y0
+	VMOVUPS      (R14)(R8*2), Y9
+	VFMADD231PS  Y9, Y6, Y0
+	VFMADD231PS  Y9, Y4, Y1
+	VMOVUPS      (R14)(R9*1), Y9
+	VFMADD231PS  Y9, Y7, Y0
+	VFMADD231PS  Y9, Y5, Y1
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y9
+	VFMADD231PS  Y9, Y8, Y0
+	VFMADD231PS  Y9, Y6, Y1
+	VFMADD231PS  Y9, Y4, Y2
+	VMOVUPS      (R14)(R8*1), Y9
+	VFMADD231PS  Y9, Y7, Y1
+	VFMADD231PS  Y9, Y5, Y2
+	VMOVUPS      (R14)(R8*2), Y9
+	VFMADD231PS  Y9, Y8, Y1
+	VFMADD231PS  Y9, Y6, Y2
+	VFMADD231PS  Y9, Y4, Y3
+	VMOVUPS      (R14)(R9*1), Y9
+	VFMADD231PS  Y9, Y7, Y2
+	VFMADD231PS  Y9, Y5, Y3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y9
+	VFMADD231PS  Y9, Y8, Y2
+	VFMADD231PS  Y9, Y6, Y3
+	VFMADD231PS  (R14)(R8*1), Y7, Y3
+	VFMADD231PS  (R14)(R8*2), Y8, Y3
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y4
+	VBROADCASTSS 156(AX), Y9
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Y0, Y4, Y0
+	VMINPS       Y0, Y9, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y4, Y1
+	VMINPS       Y1, Y9, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y2, Y9, Y2
+	VMOVUPS      Y2, (R14)(R15*2)
+	VMAXPS       Y3, Y4, Y3
+	VMINPS       Y3, Y9, Y3
+	VMOVUPS      Y3, (R14)(BP*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -5046,106 +5328,124 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y8
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y9
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y10
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y11
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y12
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y8, Y0
-	VFMADD231PS (R14)(R8*1), Y9, Y0
-	VMOVUPS     (R14)(R8*2), Y13
-	VFMADD231PS Y13, Y10, Y0
-	VFMADD231PS Y13, Y8, Y1
-	VMOVUPS     (R14)(R9*1), Y13
-	VFMADD231PS Y13, Y11, Y0
-	VFMADD231PS Y13, Y9, Y1
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y13
-	VFMADD231PS Y13, Y12, Y0
-	VFMADD231PS Y13, Y10, Y1
-	VFMADD231PS Y13, Y8, Y2
-	VMOVUPS     (R14)(R8*1), Y13
-	VFMADD231PS Y13, Y11, Y1
-	VFMADD231PS Y13, Y9, Y2
-	VMOVUPS     (R14)(R8*2), Y13
-	VFMADD231PS Y13, Y12, Y1
-	VFMADD231PS Y13, Y10, Y2
-	VFMADD231PS Y13, Y8, Y3
-	VMOVUPS     (R14)(R9*1), Y13
-	VFMADD231PS Y13, Y11, Y2
-	VFMADD231PS Y13, Y9, Y3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y13
-	VFMADD231PS Y13, Y12, Y2
-	VFMADD231PS Y13, Y10, Y3
-	VFMADD231PS Y13, Y8, Y4
-	VMOVUPS     (R14)(R8*1), Y13
-	VFMADD231PS Y13, Y11, Y3
-	VFMADD231PS Y13, Y9, Y4
-	VMOVUPS     (R14)(R8*2), Y13
-	VFMADD231PS Y13, Y12, Y3
-	VFMADD231PS Y13, Y10, Y4
-	VFMADD231PS Y13, Y8, Y5
-	VMOVUPS     (R14)(R9*1), Y13
-	VFMADD231PS Y13, Y11, Y4
-	VFMADD231PS Y13, Y9, Y5
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y13
-	VFMADD231PS Y13, Y12, Y4
-	VFMADD231PS Y13, Y10, Y5
-	VFMADD231PS Y13, Y8, Y6
-	VMOVUPS     (R14)(R8*1), Y13
-	VFMADD231PS Y13, Y11, Y5
-	VFMADD231PS Y13, Y9, Y6
-	VMOVUPS     (R14)(R8*2), Y13
-	VFMADD231PS Y13, Y12, Y5
-	VFMADD231PS Y13, Y10, Y6
-	VFMADD231PS Y13, Y8, Y7
-	VMOVUPS     (R14)(R9*1), Y13
-	VFMADD231PS Y13, Y11, Y6
-	VFMADD231PS Y13, Y9, Y7
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y13
-	VFMADD231PS Y13, Y12, Y6
-	VFMADD231PS Y13, Y10, Y7
-	VFMADD231PS (R14)(R8*1), Y11, Y7
-	VFMADD231PS (R14)(R8*2), Y12, Y7
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	VMOVUPS     Y2, (R14)(R15*2)
-	VMOVUPS     Y3, (R14)(BP*1)
-	LEAQ        (R14)(R15*4), R14
-	VMOVUPS     Y4, (R14)
-	VMOVUPS     Y5, (R14)(R15*1)
-	VMOVUPS     Y6, (R14)(R15*2)
-	VMOVUPS     Y7, (R14)(BP*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y8
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y9
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y10
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y11
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y12
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y8, Y0
+	VFMADD231PS  (R14)(R8*1), Y9, Y0
+	VMOVUPS      (R14)(R8*2), Y13
+	VFMADD231PS  Y13, Y10, Y0
+	VFMADD231PS  Y13, Y8, Y1
+	VMOVUPS      (R14)(R9*1), Y13
+	VFMADD231PS  Y13, Y11, Y0
+	VFMADD231PS  Y13, Y9, Y1
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y13
+	VFMADD231PS  Y13, Y12, Y0
+	VFMADD231PS  Y13, Y10, Y1
+	VFMADD231PS  Y13, Y8, Y2
+	VMOVUPS      (R14)(R8*1), Y13
+	VFMADD231PS  Y13, Y11, Y1
+	VFMADD231PS  Y13, Y9, Y2
+	VMOVUPS      (R14)(R8*2), Y13
+	VFMADD231PS  Y13, Y12, Y1
+	VFMADD231PS  Y13, Y10, Y2
+	VFMADD231PS  Y13, Y8, Y3
+	VMOVUPS      (R14)(R9*1), Y13
+	VFMADD231PS  Y13, Y11, Y2
+	VFMADD231PS  Y13, Y9, Y3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y13
+	VFMADD231PS  Y13, Y12, Y2
+	VFMADD231PS  Y13, Y10, Y3
+	VFMADD231PS  Y13, Y8, Y4
+	VMOVUPS      (R14)(R8*1), Y13
+	VFMADD231PS  Y13, Y11, Y3
+	VFMADD231PS  Y13, Y9, Y4
+	VMOVUPS      (R14)(R8*2), Y13
+	VFMADD231PS  Y13, Y12, Y3
+	VFMADD231PS  Y13, Y10, Y4
+	VFMADD231PS  Y13, Y8, Y5
+	VMOVUPS      (R14)(R9*1), Y13
+	VFMADD231PS  Y13, Y11, Y4
+	VFMADD231PS  Y13, Y9, Y5
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y13
+	VFMADD231PS  Y13, Y12, Y4
+	VFMADD231PS  Y13, Y10, Y5
+	VFMADD231PS  Y13, Y8, Y6
+	VMOVUPS      (R14)(R8*1), Y13
+	VFMADD231PS  Y13, Y11, Y5
+	VFMADD231PS  Y13, Y9, Y6
+	VMOVUPS      (R14)(R8*2), Y13
+	VFMADD231PS  Y13, Y12, Y5
+	VFMADD231PS  Y13, Y10, Y6
+	VFMADD231PS  Y13, Y8, Y7
+	VMOVUPS      (R14)(R9*1), Y13
+	VFMADD231PS  Y13, Y11, Y6
+	VFMADD231PS  Y13, Y9, Y7
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y13
+	VFMADD231PS  Y13, Y12, Y6
+	VFMADD231PS  Y13, Y10, Y7
+	VFMADD231PS  (R14)(R8*1), Y11, Y7
+	VFMADD231PS  (R14)(R8*2), Y12, Y7
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y8
+	VBROADCASTSS 156(AX), Y13
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y13, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y13, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y13, Y2
+	VMOVUPS      Y2, (R14)(R15*2)
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y13, Y3
+	VMOVUPS      Y3, (R14)(BP*1)
+	LEAQ         (R14)(R15*4), R14
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y13, Y4
+	VMOVUPS      Y4, (R14)
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y13, Y5
+	VMOVUPS      Y5, (R14)(R15*1)
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y13, Y6
+	VMOVUPS      Y6, (R14)(R15*2)
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y13, Y7
+	VMOVUPS      Y7, (R14)(BP*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -5311,64 +5611,70 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y6
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y7
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y8
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y2, Y0
-	VFMADD231PS (R14)(R8*1), Y3, Y0
-	VMOVUPS     (R14)(R8*2), Y9
-	VFMADD231PS Y9, Y4, Y0
-	VFMADD231PS Y9, Y2, Y1
-	VMOVUPS     (R14)(R9*1), Y9
-	VFMADD231PS Y9, Y5, Y0
-	VFMADD231PS Y9, Y3, Y1
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y9
-	VFMADD231PS Y9, Y6, Y0
-	VFMADD231PS Y9, Y4, Y1
-	VMOVUPS     (R14)(R8*1), Y9
-	VFMADD231PS Y9, Y7, Y0
-	VFMADD231PS Y9, Y5, Y1
-	VMOVUPS     (R14)(R8*2), Y9
-	VFMADD231PS Y9, Y8, Y0
-	VFMADD231PS Y9, Y6, Y1
-	VFMADD231PS (R14)(R9*1), Y7, Y1
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Y8, Y1
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y6
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y7
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y8
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y2, Y0
+	VFMADD231PS  (R14)(R8*1), Y3, Y0
+	VMOVUPS      (R14)(R8*2), Y9
+	VFMADD231PS  Y9, Y4, Y0
+	VFMADD231PS  Y9, Y2, Y1
+	VMOVUPS      (R14)(R9*1), Y9
+	VFMADD231PS  Y9, Y5, Y0
+	VFMADD231PS  Y9, Y3, Y1
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y9
+	VFMADD231PS  Y9, Y6, Y0
+	VFMADD231PS  Y9, Y4, Y1
+	VMOVUPS      (R14)(R8*1), Y9
+	VFMADD231PS  Y9, Y7, Y0
+	VFMADD231PS  Y9, Y5, Y1
+	VMOVUPS      (R14)(R8*2), Y9
+	VFMADD231PS  Y9, Y8, Y0
+	VFMADD231PS  Y9, Y6, Y1
+	VFMADD231PS  (R14)(R9*1), Y7, Y1
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Y8, Y1
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y2
+	VBROADCASTSS 156(AX), Y9
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	VMAXPS       Y0, Y2, Y0
+	VMINPS       Y0, Y9, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y2, Y1
+	VMINPS       Y1, Y9, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -5499,86 +5805,96 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y6
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y7
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y8
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y9
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y10
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y4, Y0
-	VFMADD231PS (R14)(R8*1), Y5, Y0
-	VMOVUPS     (R14)(R8*2), Y11
-	VFMADD231PS Y11, Y6, Y0
-	VFMADD231PS Y11, Y4, Y1
-	VMOVUPS     (R14)(R9*1), Y11
-	VFMADD231PS Y11, Y7, Y0
-	VFMADD231PS Y11, Y5, Y1
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y11
-	VFMADD231PS Y11, Y8, Y0
-	VFMADD231PS Y11, Y6, Y1
-	VFMADD231PS Y11, Y4, Y2
-	VMOVUPS     (R14)(R8*1), Y11
-	VFMADD231PS Y11, Y9, Y0
-	VFMADD231PS Y11, Y7, Y1
-	VFMADD231PS Y11, Y5, Y2
-	VMOVUPS     (R14)(R8*2), Y11
-	VFMADD231PS Y11, Y10, Y0
-	VFMADD231PS Y11, Y8, Y1
-	VFMADD231PS Y11, Y6, Y2
-	VFMADD231PS Y11, Y4, Y3
-	VMOVUPS     (R14)(R9*1), Y11
-	VFMADD231PS Y11, Y9, Y1
-	VFMADD231PS Y11, Y7, Y2
-	VFMADD231PS Y11, Y5, Y3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y11
-	VFMADD231PS Y11, Y10, Y1
-	VFMADD231PS Y11, Y8, Y2
-	VFMADD231PS Y11, Y6, Y3
-	VMOVUPS     (R14)(R8*1), Y11
-	VFMADD231PS Y11, Y9, Y2
-	VFMADD231PS Y11, Y7, Y3
-	VMOVUPS     (R14)(R8*2), Y11
-	VFMADD231PS Y11, Y10, Y2
-	VFMADD231PS Y11, Y8, Y3
-	VFMADD231PS (R14)(R9*1), Y9, Y3
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Y10, Y3
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	VMOVUPS     Y2, (R14)(R15*2)
-	VMOVUPS     Y3, (R14)(BP*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y6
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y7
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y8
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y9
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y10
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y4, Y0
+	VFMADD231PS  (R14)(R8*1), Y5, Y0
+	VMOVUPS      (R14)(R8*2), Y11
+	VFMADD231PS  Y11, Y6, Y0
+	VFMADD231PS  Y11, Y4, Y1
+	VMOVUPS      (R14)(R9*1), Y11
+	VFMADD231PS  Y11, Y7, Y0
+	VFMADD231PS  Y11, Y5, Y1
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y11
+	VFMADD231PS  Y11, Y8, Y0
+	VFMADD231PS  Y11, Y6, Y1
+	VFMADD231PS  Y11, Y4, Y2
+	VMOVUPS      (R14)(R8*1), Y11
+	VFMADD231PS  Y11, Y9, Y0
+	VFMADD231PS  Y11, Y7, Y1
+	VFMADD231PS  Y11, Y5, Y2
+	VMOVUPS      (R14)(R8*2), Y11
+	VFMADD231PS  Y11, Y10, Y0
+	VFMADD231PS  Y11, Y8, Y1
+	VFMADD231PS  Y11, Y6, Y2
+	VFMADD231PS  Y11, Y4, Y3
+	VMOVUPS      (R14)(R9*1), Y11
+	VFMADD231PS  Y11, Y9, Y1
+	VFMADD231PS  Y11, Y7, Y2
+	VFMADD231PS  Y11, Y5, Y3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y11
+	VFMADD231PS  Y11, Y10, Y1
+	VFMADD231PS  Y11, Y8, Y2
+	VFMADD231PS  Y11, Y6, Y3
+	VMOVUPS      (R14)(R8*1), Y11
+	VFMADD231PS  Y11, Y9, Y2
+	VFMADD231PS  Y11, Y7, Y3
+	VMOVUPS      (R14)(R8*2), Y11
+	VFMADD231PS  Y11, Y10, Y2
+	VFMADD231PS  Y11, Y8, Y3
+	VFMADD231PS  (R14)(R9*1), Y9, Y3
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Y10, Y3
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y4
+	VBROADCASTSS 156(AX), Y11
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Y0, Y4, Y0
+	VMINPS       Y0, Y11, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y4, Y1
+	VMINPS       Y1, Y11, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      Y2, (R14)(R15*2)
+	VMAXPS       Y3, Y4, Y3
+	VMINPS       Y3, Y11, Y3
+	VMOVUPS      Y3, (R14)(BP*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -5736,129 +6052,147 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Y8
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y9
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y10
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y11
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y12
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y13
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Y14
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Y8, Y0
-	VFMADD231PS (R14)(R8*1), Y9, Y0
-	VMOVUPS     (R14)(R8*2), Y15
-	VFMADD231PS Y15, Y10, Y0
-	VFMADD231PS Y15, Y8, Y1
-	VMOVUPS     (R14)(R9*1), Y15
-	VFMADD231PS Y15, Y11, Y0
-	VFMADD231PS Y15, Y9, Y1
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y15
-	VFMADD231PS Y15, Y12, Y0
-	VFMADD231PS Y15, Y10, Y1
-	VFMADD231PS Y15, Y8, Y2
-	VMOVUPS     (R14)(R8*1), Y15
-	VFMADD231PS Y15, Y13, Y0
-	VFMADD231PS Y15, Y11, Y1
-	VFMADD231PS Y15, Y9, Y2
-	VMOVUPS     (R14)(R8*2), Y15
-	VFMADD231PS Y15, Y14, Y0
-	VFMADD231PS Y15, Y12, Y1
-	VFMADD231PS Y15, Y10, Y2
-	VFMADD231PS Y15, Y8, Y3
-	VMOVUPS     (R14)(R9*1), Y15
-	VFMADD231PS Y15, Y13, Y1
-	VFMADD231PS Y15, Y11, Y2
-	VFMADD231PS Y15, Y9, Y3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y15
-	VFMADD231PS Y15, Y14, Y1
-	VFMADD231PS Y15, Y12, Y2
-	VFMADD231PS Y15, Y10, Y3
-	VFMADD231PS Y15, Y8, Y4
-	VMOVUPS     (R14)(R8*1), Y15
-	VFMADD231PS Y15, Y13, Y2
-	VFMADD231PS Y15, Y11, Y3
-	VFMADD231PS Y15, Y9, Y4
-	VMOVUPS     (R14)(R8*2), Y15
-	VFMADD231PS Y15, Y14, Y2
-	VFMADD231PS Y15, Y12, Y3
-	VFMADD231PS Y15, Y10, Y4
-	VFMADD231PS Y15, Y8, Y5
-	VMOVUPS     (R14)(R9*1), Y15
-	VFMADD231PS Y15, Y13, Y3
-	VFMADD231PS Y15, Y11, Y4
-	VFMADD231PS Y15, Y9, Y5
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y15
-	VFMADD231PS Y15, Y14, Y3
-	VFMADD231PS Y15, Y12, Y4
-	VFMADD231PS Y15, Y10, Y5
-	VFMADD231PS Y15, Y8, Y6
-	VMOVUPS     (R14)(R8*1), Y15
-	VFMADD231PS Y15, Y13, Y4
-	VFMADD231PS Y15, Y11, Y5
-	VFMADD231PS Y15, Y9, Y6
-	VMOVUPS     (R14)(R8*2), Y15
-	VFMADD231PS Y15, Y14, Y4
-	VFMADD231PS Y15, Y12, Y5
-	VFMADD231PS Y15, Y10, Y6
-	VFMADD231PS Y15, Y8, Y7
-	VMOVUPS     (R14)(R9*1), Y15
-	VFMADD231PS Y15, Y13, Y5
-	VFMADD231PS Y15, Y11, Y6
-	VFMADD231PS Y15, Y9, Y7
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Y15
-	VFMADD231PS Y15, Y14, Y5
-	VFMADD231PS Y15, Y12, Y6
-	VFMADD231PS Y15, Y10, Y7
-	VMOVUPS     (R14)(R8*1), Y15
-	VFMADD231PS Y15, Y13, Y6
-	VFMADD231PS Y15, Y11, Y7
-	VMOVUPS     (R14)(R8*2), Y15
-	VFMADD231PS Y15, Y14, Y6
-	VFMADD231PS Y15, Y12, Y7
-	VFMADD231PS (R14)(R9*1), Y13, Y7
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Y14, Y7
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Y0, (R14)
-	VMOVUPS     Y1, (R14)(R15*1)
-	VMOVUPS     Y2, (R14)(R15*2)
-	VMOVUPS     Y3, (R14)(BP*1)
-	LEAQ        (R14)(R15*4), R14
-	VMOVUPS     Y4, (R14)
-	VMOVUPS     Y5, (R14)(R15*1)
-	VMOVUPS     Y6, (R14)(R15*2)
-	VMOVUPS     Y7, (R14)(BP*1)
-	ADDQ        $+32, SI
-	ADDQ        $+32, BX
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Y8
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y9
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y10
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y11
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y12
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y13
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Y14
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Y8, Y0
+	VFMADD231PS  (R14)(R8*1), Y9, Y0
+	VMOVUPS      (R14)(R8*2), Y15
+	VFMADD231PS  Y15, Y10, Y0
+	VFMADD231PS  Y15, Y8, Y1
+	VMOVUPS      (R14)(R9*1), Y15
+	VFMADD231PS  Y15, Y11, Y0
+	VFMADD231PS  Y15, Y9, Y1
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y15
+	VFMADD231PS  Y15, Y12, Y0
+	VFMADD231PS  Y15, Y10, Y1
+	VFMADD231PS  Y15, Y8, Y2
+	VMOVUPS      (R14)(R8*1), Y15
+	VFMADD231PS  Y15, Y13, Y0
+	VFMADD231PS  Y15, Y11, Y1
+	VFMADD231PS  Y15, Y9, Y2
+	VMOVUPS      (R14)(R8*2), Y15
+	VFMADD231PS  Y15, Y14, Y0
+	VFMADD231PS  Y15, Y12, Y1
+	VFMADD231PS  Y15, Y10, Y2
+	VFMADD231PS  Y15, Y8, Y3
+	VMOVUPS      (R14)(R9*1), Y15
+	VFMADD231PS  Y15, Y13, Y1
+	VFMADD231PS  Y15, Y11, Y2
+	VFMADD231PS  Y15, Y9, Y3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y15
+	VFMADD231PS  Y15, Y14, Y1
+	VFMADD231PS  Y15, Y12, Y2
+	VFMADD231PS  Y15, Y10, Y3
+	VFMADD231PS  Y15, Y8, Y4
+	VMOVUPS      (R14)(R8*1), Y15
+	VFMADD231PS  Y15, Y13, Y2
+	VFMADD231PS  Y15, Y11, Y3
+	VFMADD231PS  Y15, Y9, Y4
+	VMOVUPS      (R14)(R8*2), Y15
+	VFMADD231PS  Y15, Y14, Y2
+	VFMADD231PS  Y15, Y12, Y3
+	VFMADD231PS  Y15, Y10, Y4
+	VFMADD231PS  Y15, Y8, Y5
+	VMOVUPS      (R14)(R9*1), Y15
+	VFMADD231PS  Y15, Y13, Y3
+	VFMADD231PS  Y15, Y11, Y4
+	VFMADD231PS  Y15, Y9, Y5
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y15
+	VFMADD231PS  Y15, Y14, Y3
+	VFMADD231PS  Y15, Y12, Y4
+	VFMADD231PS  Y15, Y10, Y5
+	VFMADD231PS  Y15, Y8, Y6
+	VMOVUPS      (R14)(R8*1), Y15
+	VFMADD231PS  Y15, Y13, Y4
+	VFMADD231PS  Y15, Y11, Y5
+	VFMADD231PS  Y15, Y9, Y6
+	VMOVUPS      (R14)(R8*2), Y15
+	VFMADD231PS  Y15, Y14, Y4
+	VFMADD231PS  Y15, Y12, Y5
+	VFMADD231PS  Y15, Y10, Y6
+	VFMADD231PS  Y15, Y8, Y7
+	VMOVUPS      (R14)(R9*1), Y15
+	VFMADD231PS  Y15, Y13, Y5
+	VFMADD231PS  Y15, Y11, Y6
+	VFMADD231PS  Y15, Y9, Y7
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Y15
+	VFMADD231PS  Y15, Y14, Y5
+	VFMADD231PS  Y15, Y12, Y6
+	VFMADD231PS  Y15, Y10, Y7
+	VMOVUPS      (R14)(R8*1), Y15
+	VFMADD231PS  Y15, Y13, Y6
+	VFMADD231PS  Y15, Y11, Y7
+	VMOVUPS      (R14)(R8*2), Y15
+	VFMADD231PS  Y15, Y14, Y6
+	VFMADD231PS  Y15, Y12, Y7
+	VFMADD231PS  (R14)(R9*1), Y13, Y7
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Y14, Y7
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Y8
+	VBROADCASTSS 156(AX), Y15
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y15, Y0
+	VMOVUPS      Y0, (R14)
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y15, Y1
+	VMOVUPS      Y1, (R14)(R15*1)
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y15, Y2
+	VMOVUPS      Y2, (R14)(R15*2)
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y15, Y3
+	VMOVUPS      Y3, (R14)(BP*1)
+	LEAQ         (R14)(R15*4), R14
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y15, Y4
+	VMOVUPS      Y4, (R14)
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y15, Y5
+	VMOVUPS      Y5, (R14)(R15*1)
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y15, Y6
+	VMOVUPS      Y6, (R14)(R15*2)
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y15, Y7
+	VMOVUPS      Y7, (R14)(BP*1)
+	ADDQ         $+32, SI
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 

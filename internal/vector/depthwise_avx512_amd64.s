@@ -28,30 +28,34 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z1
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z1, Z0
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	VMOVUPS     Z0, (R14)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z1
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z1, Z0
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z1
+	VBROADCASTSS 156(AX), Z2
+	MOVQ         CX, R14
+	VMAXPS       Z0, Z1, Z0
+	VMINPS       Z0, Z2, Z0
+	VMOVUPS      Z0, (R14)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -133,33 +137,39 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z2
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z2, Z0
-	VFMADD231PS (R14)(R8*1), Z2, Z1
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z2
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z2, Z0
+	VFMADD231PS  (R14)(R8*1), Z2, Z1
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z2
+	VBROADCASTSS 156(AX), Z3
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	VMAXPS       Z0, Z2, Z0
+	VMINPS       Z0, Z3, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z2, Z1
+	VMINPS       Z1, Z3, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -247,38 +257,48 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z4
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z4, Z0
-	VFMADD231PS (R14)(R8*1), Z4, Z1
-	VFMADD231PS (R14)(R8*2), Z4, Z2
-	VFMADD231PS (R14)(R9*1), Z4, Z3
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	VMOVUPS     Z2, (R14)(R15*2)
-	VMOVUPS     Z3, (R14)(BP*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z4
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z4, Z0
+	VFMADD231PS  (R14)(R8*1), Z4, Z1
+	VFMADD231PS  (R14)(R8*2), Z4, Z2
+	VFMADD231PS  (R14)(R9*1), Z4, Z3
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z4
+	VBROADCASTSS 156(AX), Z5
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Z0, Z4, Z0
+	VMINPS       Z0, Z5, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z4, Z1
+	VMINPS       Z1, Z5, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	VMAXPS       Z2, Z4, Z2
+	VMINPS       Z2, Z5, Z2
+	VMOVUPS      Z2, (R14)(R15*2)
+	VMAXPS       Z3, Z4, Z3
+	VMINPS       Z3, Z5, Z3
+	VMOVUPS      Z3, (R14)(BP*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -376,48 +396,66 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z8
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z8, Z0
-	VFMADD231PS (R14)(R8*1), Z8, Z1
-	VFMADD231PS (R14)(R8*2), Z8, Z2
-	VFMADD231PS (R14)(R9*1), Z8, Z3
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Z8, Z4
-	VFMADD231PS (R14)(R8*1), Z8, Z5
-	VFMADD231PS (R14)(R8*2), Z8, Z6
-	VFMADD231PS (R14)(R9*1), Z8, Z7
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	VMOVUPS     Z2, (R14)(R15*2)
-	VMOVUPS     Z3, (R14)(BP*1)
-	LEAQ        (R14)(R15*4), R14
-	VMOVUPS     Z4, (R14)
-	VMOVUPS     Z5, (R14)(R15*1)
-	VMOVUPS     Z6, (R14)(R15*2)
-	VMOVUPS     Z7, (R14)(BP*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z8
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z8, Z0
+	VFMADD231PS  (R14)(R8*1), Z8, Z1
+	VFMADD231PS  (R14)(R8*2), Z8, Z2
+	VFMADD231PS  (R14)(R9*1), Z8, Z3
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Z8, Z4
+	VFMADD231PS  (R14)(R8*1), Z8, Z5
+	VFMADD231PS  (R14)(R8*2), Z8, Z6
+	VFMADD231PS  (R14)(R9*1), Z8, Z7
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z8
+	VBROADCASTSS 156(AX), Z9
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMOVUPS      Z2, (R14)(R15*2)
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMOVUPS      Z3, (R14)(BP*1)
+	LEAQ         (R14)(R15*4), R14
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMOVUPS      Z4, (R14)
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMOVUPS      Z5, (R14)(R15*1)
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMOVUPS      Z6, (R14)(R15*2)
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+	VMOVUPS      Z7, (R14)(BP*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -515,33 +553,37 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z1
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z2
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z1, Z0
-	VFMADD231PS (R14)(R8*1), Z2, Z0
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	VMOVUPS     Z0, (R14)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z1
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z2
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z1, Z0
+	VFMADD231PS  (R14)(R8*1), Z2, Z0
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z1
+	VBROADCASTSS 156(AX), Z3
+	MOVQ         CX, R14
+	VMAXPS       Z0, Z1, Z0
+	VMINPS       Z0, Z3, Z0
+	VMOVUPS      Z0, (R14)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -628,38 +670,44 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z3
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z2, Z0
-	VMOVUPS     (R14)(R8*1), Z4
-	VFMADD231PS Z4, Z3, Z0
-	VFMADD231PS Z4, Z2, Z1
-	VFMADD231PS (R14)(R8*2), Z3, Z1
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z3
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z2, Z0
+	VMOVUPS      (R14)(R8*1), Z4
+	VFMADD231PS  Z4, Z3, Z0
+	VFMADD231PS  Z4, Z2, Z1
+	VFMADD231PS  (R14)(R8*2), Z3, Z1
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z2
+	VBROADCASTSS 156(AX), Z4
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	VMAXPS       Z0, Z2, Z0
+	VMINPS       Z0, Z4, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z2, Z1
+	VMINPS       Z1, Z4, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -754,48 +802,58 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z5
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z4, Z0
-	VMOVUPS     (R14)(R8*1), Z6
-	VFMADD231PS Z6, Z5, Z0
-	VFMADD231PS Z6, Z4, Z1
-	VMOVUPS     (R14)(R8*2), Z6
-	VFMADD231PS Z6, Z5, Z1
-	VFMADD231PS Z6, Z4, Z2
-	VMOVUPS     (R14)(R9*1), Z6
-	VFMADD231PS Z6, Z5, Z2
-	VFMADD231PS Z6, Z4, Z3
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Z5, Z3
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	VMOVUPS     Z2, (R14)(R15*2)
-	VMOVUPS     Z3, (R14)(BP*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z5
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z4, Z0
+	VMOVUPS      (R14)(R8*1), Z6
+	VFMADD231PS  Z6, Z5, Z0
+	VFMADD231PS  Z6, Z4, Z1
+	VMOVUPS      (R14)(R8*2), Z6
+	VFMADD231PS  Z6, Z5, Z1
+	VFMADD231PS  Z6, Z4, Z2
+	VMOVUPS      (R14)(R9*1), Z6
+	VFMADD231PS  Z6, Z5, Z2
+	VFMADD231PS  Z6, Z4, Z3
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Z5, Z3
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z4
+	VBROADCASTSS 156(AX), Z6
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Z0, Z4, Z0
+	VMINPS       Z0, Z6, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z4, Z1
+	VMINPS       Z1, Z6, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	VMAXPS       Z2, Z4, Z2
+	VMINPS       Z2, Z6, Z2
+	VMOVUPS      Z2, (R14)(R15*2)
+	VMAXPS       Z3, Z4, Z3
+	VMINPS       Z3, Z6, Z3
+	VMOVUPS      Z3, (R14)(BP*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -905,66 +963,84 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z8
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z9
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z8, Z0
-	VMOVUPS     (R14)(R8*1), Z10
-	VFMADD231PS Z10, Z9, Z0
-	VFMADD231PS Z10, Z8, Z1
-	VMOVUPS     (R14)(R8*2), Z10
-	VFMADD231PS Z10, Z9, Z1
-	VFMADD231PS Z10, Z8, Z2
-	VMOVUPS     (R14)(R9*1), Z10
-	VFMADD231PS Z10, Z9, Z2
-	VFMADD231PS Z10, Z8, Z3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z10
-	VFMADD231PS Z10, Z9, Z3
-	VFMADD231PS Z10, Z8, Z4
-	VMOVUPS     (R14)(R8*1), Z10
-	VFMADD231PS Z10, Z9, Z4
-	VFMADD231PS Z10, Z8, Z5
-	VMOVUPS     (R14)(R8*2), Z10
-	VFMADD231PS Z10, Z9, Z5
-	VFMADD231PS Z10, Z8, Z6
-	VMOVUPS     (R14)(R9*1), Z10
-	VFMADD231PS Z10, Z9, Z6
-	VFMADD231PS Z10, Z8, Z7
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Z9, Z7
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	VMOVUPS     Z2, (R14)(R15*2)
-	VMOVUPS     Z3, (R14)(BP*1)
-	LEAQ        (R14)(R15*4), R14
-	VMOVUPS     Z4, (R14)
-	VMOVUPS     Z5, (R14)(R15*1)
-	VMOVUPS     Z6, (R14)(R15*2)
-	VMOVUPS     Z7, (R14)(BP*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z8
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z9
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z8, Z0
+	VMOVUPS      (R14)(R8*1), Z10
+	VFMADD231PS  Z10, Z9, Z0
+	VFMADD231PS  Z10, Z8, Z1
+	VMOVUPS      (R14)(R8*2), Z10
+	VFMADD231PS  Z10, Z9, Z1
+	VFMADD231PS  Z10, Z8, Z2
+	VMOVUPS      (R14)(R9*1), Z10
+	VFMADD231PS  Z10, Z9, Z2
+	VFMADD231PS  Z10, Z8, Z3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z10
+	VFMADD231PS  Z10, Z9, Z3
+	VFMADD231PS  Z10, Z8, Z4
+	VMOVUPS      (R14)(R8*1), Z10
+	VFMADD231PS  Z10, Z9, Z4
+	VFMADD231PS  Z10, Z8, Z5
+	VMOVUPS      (R14)(R8*2), Z10
+	VFMADD231PS  Z10, Z9, Z5
+	VFMADD231PS  Z10, Z8, Z6
+	VMOVUPS      (R14)(R9*1), Z10
+	VFMADD231PS  Z10, Z9, Z6
+	VFMADD231PS  Z10, Z8, Z7
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Z9, Z7
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z8
+	VBROADCASTSS 156(AX), Z10
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z10, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z10, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z10, Z2
+	VMOVUPS      Z2, (R14)(R15*2)
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z10, Z3
+	VMOVUPS      Z3, (R14)(BP*1)
+	LEAQ         (R14)(R15*4), R14
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z10, Z4
+	VMOVUPS      Z4, (R14)
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z10, Z5
+	VMOVUPS      Z5, (R14)(R15*1)
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z10, Z6
+	VMOVUPS      Z6, (R14)(R15*2)
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z10, Z7
+	VMOVUPS      Z7, (R14)(BP*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -1082,36 +1158,40 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z1
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z3
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z1, Z0
-	VFMADD231PS (R14)(R8*1), Z2, Z0
-	VFMADD231PS (R14)(R8*2), Z3, Z0
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	VMOVUPS     Z0, (R14)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z1
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z3
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z1, Z0
+	VFMADD231PS  (R14)(R8*1), Z2, Z0
+	VFMADD231PS  (R14)(R8*2), Z3, Z0
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z1
+	VBROADCASTSS 156(AX), Z4
+	MOVQ         CX, R14
+	VMAXPS       Z0, Z1, Z0
+	VMINPS       Z0, Z4, Z0
+	VMOVUPS      Z0, (R14)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -1203,43 +1283,49 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z4
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z2, Z0
-	VMOVUPS     (R14)(R8*1), Z5
-	VFMADD231PS Z5, Z3, Z0
-	VFMADD231PS Z5, Z2, Z1
-	VMOVUPS     (R14)(R8*2), Z5
-	VFMADD231PS Z5, Z4, Z0
-	VFMADD231PS Z5, Z3, Z1
-	VFMADD231PS (R14)(R9*1), Z4, Z1
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z4
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z2, Z0
+	VMOVUPS      (R14)(R8*1), Z5
+	VFMADD231PS  Z5, Z3, Z0
+	VFMADD231PS  Z5, Z2, Z1
+	VMOVUPS      (R14)(R8*2), Z5
+	VFMADD231PS  Z5, Z4, Z0
+	VFMADD231PS  Z5, Z3, Z1
+	VFMADD231PS  (R14)(R9*1), Z4, Z1
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z2
+	VBROADCASTSS 156(AX), Z5
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	VMAXPS       Z0, Z2, Z0
+	VMINPS       Z0, Z5, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z2, Z1
+	VMINPS       Z1, Z5, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -1341,55 +1427,65 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z6
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z4, Z0
-	VMOVUPS     (R14)(R8*1), Z7
-	VFMADD231PS Z7, Z5, Z0
-	VFMADD231PS Z7, Z4, Z1
-	VMOVUPS     (R14)(R8*2), Z7
-	VFMADD231PS Z7, Z6, Z0
-	VFMADD231PS Z7, Z5, Z1
-	VFMADD231PS Z7, Z4, Z2
-	VMOVUPS     (R14)(R9*1), Z7
-	VFMADD231PS Z7, Z6, Z1
-	VFMADD231PS Z7, Z5, Z2
-	VFMADD231PS Z7, Z4, Z3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z7
-	VFMADD231PS Z7, Z6, Z2
-	VFMADD231PS Z7, Z5, Z3
-	VFMADD231PS (R14)(R8*1), Z6, Z3
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	VMOVUPS     Z2, (R14)(R15*2)
-	VMOVUPS     Z3, (R14)(BP*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z6
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z4, Z0
+	VMOVUPS      (R14)(R8*1), Z7
+	VFMADD231PS  Z7, Z5, Z0
+	VFMADD231PS  Z7, Z4, Z1
+	VMOVUPS      (R14)(R8*2), Z7
+	VFMADD231PS  Z7, Z6, Z0
+	VFMADD231PS  Z7, Z5, Z1
+	VFMADD231PS  Z7, Z4, Z2
+	VMOVUPS      (R14)(R9*1), Z7
+	VFMADD231PS  Z7, Z6, Z1
+	VFMADD231PS  Z7, Z5, Z2
+	VFMADD231PS  Z7, Z4, Z3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z7
+	VFMADD231PS  Z7, Z6, Z2
+	VFMADD231PS  Z7, Z5, Z3
+	VFMADD231PS  (R14)(R8*1), Z6, Z3
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z4
+	VBROADCASTSS 156(AX), Z7
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Z0, Z4, Z0
+	VMINPS       Z0, Z7, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z4, Z1
+	VMINPS       Z1, Z7, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	VMAXPS       Z2, Z4, Z2
+	VMINPS       Z2, Z7, Z2
+	VMOVUPS      Z2, (R14)(R15*2)
+	VMAXPS       Z3, Z4, Z3
+	VMINPS       Z3, Z7, Z3
+	VMOVUPS      Z3, (R14)(BP*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -1508,77 +1604,95 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z8
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z9
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z10
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z8, Z0
-	VMOVUPS     (R14)(R8*1), Z11
-	VFMADD231PS Z11, Z9, Z0
-	VFMADD231PS Z11, Z8, Z1
-	VMOVUPS     (R14)(R8*2), Z11
-	VFMADD231PS Z11, Z10, Z0
-	VFMADD231PS Z11, Z9, Z1
-	VFMADD231PS Z11, Z8, Z2
-	VMOVUPS     (R14)(R9*1), Z11
-	VFMADD231PS Z11, Z10, Z1
-	VFMADD231PS Z11, Z9, Z2
-	VFMADD231PS Z11, Z8, Z3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z11
-	VFMADD231PS Z11, Z10, Z2
-	VFMADD231PS Z11, Z9, Z3
-	VFMADD231PS Z11, Z8, Z4
-	VMOVUPS     (R14)(R8*1), Z11
-	VFMADD231PS Z11, Z10, Z3
-	VFMADD231PS Z11, Z9, Z4
-	VFMADD231PS Z11, Z8, Z5
-	VMOVUPS     (R14)(R8*2), Z11
-	VFMADD231PS Z11, Z10, Z4
-	VFMADD231PS Z11, Z9, Z5
-	VFMADD231PS Z11, Z8, Z6
-	VMOVUPS     (R14)(R9*1), Z11
-	VFMADD231PS Z11, Z10, Z5
-	VFMADD231PS Z11, Z9, Z6
-	VFMADD231PS Z11, Z8, Z7
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z11
-	VFMADD231PS Z11, Z10, Z6
-	VFMADD231PS Z11, Z9, Z7
-	VFMADD231PS (R14)(R8*1), Z10, Z7
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	VMOVUPS     Z2, (R14)(R15*2)
-	VMOVUPS     Z3, (R14)(BP*1)
-	LEAQ        (R14)(R15*4), R14
-	VMOVUPS     Z4, (R14)
-	VMOVUPS     Z5, (R14)(R15*1)
-	VMOVUPS     Z6, (R14)(R15*2)
-	VMOVUPS     Z7, (R14)(BP*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z8
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z9
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z10
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z8, Z0
+	VMOVUPS      (R14)(R8*1), Z11
+	VFMADD231PS  Z11, Z9, Z0
+	VFMADD231PS  Z11, Z8, Z1
+	VMOVUPS      (R14)(R8*2), Z11
+	VFMADD231PS  Z11, Z10, Z0
+	VFMADD231PS  Z11, Z9, Z1
+	VFMADD231PS  Z11, Z8, Z2
+	VMOVUPS      (R14)(R9*1), Z11
+	VFMADD231PS  Z11, Z10, Z1
+	VFMADD231PS  Z11, Z9, Z2
+	VFMADD231PS  Z11, Z8, Z3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z11
+	VFMADD231PS  Z11, Z10, Z2
+	VFMADD231PS  Z11, Z9, Z3
+	VFMADD231PS  Z11, Z8, Z4
+	VMOVUPS      (R14)(R8*1), Z11
+	VFMADD231PS  Z11, Z10, Z3
+	VFMADD231PS  Z11, Z9, Z4
+	VFMADD231PS  Z11, Z8, Z5
+	VMOVUPS      (R14)(R8*2), Z11
+	VFMADD231PS  Z11, Z10, Z4
+	VFMADD231PS  Z11, Z9, Z5
+	VFMADD231PS  Z11, Z8, Z6
+	VMOVUPS      (R14)(R9*1), Z11
+	VFMADD231PS  Z11, Z10, Z5
+	VFMADD231PS  Z11, Z9, Z6
+	VFMADD231PS  Z11, Z8, Z7
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z11
+	VFMADD231PS  Z11, Z10, Z6
+	VFMADD231PS  Z11, Z9, Z7
+	VFMADD231PS  (R14)(R8*1), Z10, Z7
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z8
+	VBROADCASTSS 156(AX), Z11
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z11, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z11, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z11, Z2
+	VMOVUPS      Z2, (R14)(R15*2)
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z11, Z3
+	VMOVUPS      Z3, (R14)(BP*1)
+	LEAQ         (R14)(R15*4), R14
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z11, Z4
+	VMOVUPS      Z4, (R14)
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z11, Z5
+	VMOVUPS      Z5, (R14)(R15*1)
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z11, Z6
+	VMOVUPS      Z6, (R14)(R15*2)
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z11, Z7
+	VMOVUPS      Z7, (R14)(BP*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -1709,39 +1823,43 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z1
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z4
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z1, Z0
-	VFMADD231PS (R14)(R8*1), Z2, Z0
-	VFMADD231PS (R14)(R8*2), Z3, Z0
-	VFMADD231PS (R14)(R9*1), Z4, Z0
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	VMOVUPS     Z0, (R14)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z1
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z4
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z1, Z0
+	VFMADD231PS  (R14)(R8*1), Z2, Z0
+	VFMADD231PS  (R14)(R8*2), Z3, Z0
+	VFMADD231PS  (R14)(R9*1), Z4, Z0
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z1
+	VBROADCASTSS 156(AX), Z5
+	MOVQ         CX, R14
+	VMAXPS       Z0, Z1, Z0
+	VMINPS       Z0, Z5, Z0
+	VMOVUPS      Z0, (R14)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -1838,49 +1956,55 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z5
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z2, Z0
-	VMOVUPS     (R14)(R8*1), Z6
-	VFMADD231PS Z6, Z3, Z0
-	VFMADD231PS Z6, Z2, Z1
-	VMOVUPS     (R14)(R8*2), Z6
-	VFMADD231PS Z6, Z4, Z0
-	VFMADD231PS Z6, Z3, Z1
-	VMOVUPS     (R14)(R9*1), Z6
-	VFMADD231PS Z6, Z5, Z0
-	VFMADD231PS Z6, Z4, Z1
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Z5, Z1
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z5
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z2, Z0
+	VMOVUPS      (R14)(R8*1), Z6
+	VFMADD231PS  Z6, Z3, Z0
+	VFMADD231PS  Z6, Z2, Z1
+	VMOVUPS      (R14)(R8*2), Z6
+	VFMADD231PS  Z6, Z4, Z0
+	VFMADD231PS  Z6, Z3, Z1
+	VMOVUPS      (R14)(R9*1), Z6
+	VFMADD231PS  Z6, Z5, Z0
+	VFMADD231PS  Z6, Z4, Z1
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Z5, Z1
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z2
+	VBROADCASTSS 156(AX), Z6
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	VMAXPS       Z0, Z2, Z0
+	VMINPS       Z0, Z6, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z2, Z1
+	VMINPS       Z1, Z6, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -1990,62 +2114,72 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z6
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z7
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z4, Z0
-	VMOVUPS     (R14)(R8*1), Z8
-	VFMADD231PS Z8, Z5, Z0
-	VFMADD231PS Z8, Z4, Z1
-	VMOVUPS     (R14)(R8*2), Z8
-	VFMADD231PS Z8, Z6, Z0
-	VFMADD231PS Z8, Z5, Z1
-	VFMADD231PS Z8, Z4, Z2
-	VMOVUPS     (R14)(R9*1), Z8
-	VFMADD231PS Z8, Z7, Z0
-	VFMADD231PS Z8, Z6, Z1
-	VFMADD231PS Z8, Z5, Z2
-	VFMADD231PS Z8, Z4, Z3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z8
-	VFMADD231PS Z8, Z7, Z1
-	VFMADD231PS Z8, Z6, Z2
-	VFMADD231PS Z8, Z5, Z3
-	VMOVUPS     (R14)(R8*1), Z8
-	VFMADD231PS Z8, Z7, Z2
-	VFMADD231PS Z8, Z6, Z3
-	VFMADD231PS (R14)(R8*2), Z7, Z3
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	VMOVUPS     Z2, (R14)(R15*2)
-	VMOVUPS     Z3, (R14)(BP*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z6
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z7
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z4, Z0
+	VMOVUPS      (R14)(R8*1), Z8
+	VFMADD231PS  Z8, Z5, Z0
+	VFMADD231PS  Z8, Z4, Z1
+	VMOVUPS      (R14)(R8*2), Z8
+	VFMADD231PS  Z8, Z6, Z0
+	VFMADD231PS  Z8, Z5, Z1
+	VFMADD231PS  Z8, Z4, Z2
+	VMOVUPS      (R14)(R9*1), Z8
+	VFMADD231PS  Z8, Z7, Z0
+	VFMADD231PS  Z8, Z6, Z1
+	VFMADD231PS  Z8, Z5, Z2
+	VFMADD231PS  Z8, Z4, Z3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z8
+	VFMADD231PS  Z8, Z7, Z1
+	VFMADD231PS  Z8, Z6, Z2
+	VFMADD231PS  Z8, Z5, Z3
+	VMOVUPS      (R14)(R8*1), Z8
+	VFMADD231PS  Z8, Z7, Z2
+	VFMADD231PS  Z8, Z6, Z3
+	VFMADD231PS  (R14)(R8*2), Z7, Z3
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z4
+	VBROADCASTSS 156(AX), Z8
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Z0, Z4, Z0
+	VMINPS       Z0, Z8, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z4, Z1
+	VMINPS       Z1, Z8, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	VMAXPS       Z2, Z4, Z2
+	VMINPS       Z2, Z8, Z2
+	VMOVUPS      Z2, (R14)(R15*2)
+	VMAXPS       Z3, Z4, Z3
+	VMINPS       Z3, Z8, Z3
+	VMOVUPS      Z3, (R14)(BP*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -2173,88 +2307,106 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z8
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z9
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z10
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z11
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z8, Z0
-	VMOVUPS     (R14)(R8*1), Z12
-	VFMADD231PS Z12, Z9, Z0
-	VFMADD231PS Z12, Z8, Z1
-	VMOVUPS     (R14)(R8*2), Z12
-	VFMADD231PS Z12, Z10, Z0
-	VFMADD231PS Z12, Z9, Z1
-	VFMADD231PS Z12, Z8, Z2
-	VMOVUPS     (R14)(R9*1), Z12
-	VFMADD231PS Z12, Z11, Z0
-	VFMADD231PS Z12, Z10, Z1
-	VFMADD231PS Z12, Z9, Z2
-	VFMADD231PS Z12, Z8, Z3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z12
-	VFMADD231PS Z12, Z11, Z1
-	VFMADD231PS Z12, Z10, Z2
-	VFMADD231PS Z12, Z9, Z3
-	VFMADD231PS Z12, Z8, Z4
-	VMOVUPS     (R14)(R8*1), Z12
-	VFMADD231PS Z12, Z11, Z2
-	VFMADD231PS Z12, Z10, Z3
-	VFMADD231PS Z12, Z9, Z4
-	VFMADD231PS Z12, Z8, Z5
-	VMOVUPS     (R14)(R8*2), Z12
-	VFMADD231PS Z12, Z11, Z3
-	VFMADD231PS Z12, Z10, Z4
-	VFMADD231PS Z12, Z9, Z5
-	VFMADD231PS Z12, Z8, Z6
-	VMOVUPS     (R14)(R9*1), Z12
-	VFMADD231PS Z12, Z11, Z4
-	VFMADD231PS Z12, Z10, Z5
-	VFMADD231PS Z12, Z9, Z6
-	VFMADD231PS Z12, Z8, Z7
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z12
-	VFMADD231PS Z12, Z11, Z5
-	VFMADD231PS Z12, Z10, Z6
-	VFMADD231PS Z12, Z9, Z7
-	VMOVUPS     (R14)(R8*1), Z12
-	VFMADD231PS Z12, Z11, Z6
-	VFMADD231PS Z12, Z10, Z7
-	VFMADD231PS (R14)(R8*2), Z11, Z7
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	VMOVUPS     Z2, (R14)(R15*2)
-	VMOVUPS     Z3, (R14)(BP*1)
-	LEAQ        (R14)(R15*4), R14
-	VMOVUPS     Z4, (R14)
-	VMOVUPS     Z5, (R14)(R15*1)
-	VMOVUPS     Z6, (R14)(R15*2)
-	VMOVUPS     Z7, (R14)(BP*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z8
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z9
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z10
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z11
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z8, Z0
+	VMOVUPS      (R14)(R8*1), Z12
+	VFMADD231PS  Z12, Z9, Z0
+	VFMADD231PS  Z12, Z8, Z1
+	VMOVUPS      (R14)(R8*2), Z12
+	VFMADD231PS  Z12, Z10, Z0
+	VFMADD231PS  Z12, Z9, Z1
+	VFMADD231PS  Z12, Z8, Z2
+	VMOVUPS      (R14)(R9*1), Z12
+	VFMADD231PS  Z12, Z11, Z0
+	VFMADD231PS  Z12, Z10, Z1
+	VFMADD231PS  Z12, Z9, Z2
+	VFMADD231PS  Z12, Z8, Z3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z12
+	VFMADD231PS  Z12, Z11, Z1
+	VFMADD231PS  Z12, Z10, Z2
+	VFMADD231PS  Z12, Z9, Z3
+	VFMADD231PS  Z12, Z8, Z4
+	VMOVUPS      (R14)(R8*1), Z12
+	VFMADD231PS  Z12, Z11, Z2
+	VFMADD231PS  Z12, Z10, Z3
+	VFMADD231PS  Z12, Z9, Z4
+	VFMADD231PS  Z12, Z8, Z5
+	VMOVUPS      (R14)(R8*2), Z12
+	VFMADD231PS  Z12, Z11, Z3
+	VFMADD231PS  Z12, Z10, Z4
+	VFMADD231PS  Z12, Z9, Z5
+	VFMADD231PS  Z12, Z8, Z6
+	VMOVUPS      (R14)(R9*1), Z12
+	VFMADD231PS  Z12, Z11, Z4
+	VFMADD231PS  Z12, Z10, Z5
+	VFMADD231PS  Z12, Z9, Z6
+	VFMADD231PS  Z12, Z8, Z7
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z12
+	VFMADD231PS  Z12, Z11, Z5
+	VFMADD231PS  Z12, Z10, Z6
+	VFMADD231PS  Z12, Z9, Z7
+	VMOVUPS      (R14)(R8*1), Z12
+	VFMADD231PS  Z12, Z11, Z6
+	VFMADD231PS  Z12, Z10, Z7
+	VFMADD231PS  (R14)(R8*2), Z11, Z7
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z8
+	VBROADCASTSS 156(AX), Z12
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z12, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z12, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z12, Z2
+	VMOVUPS      Z2, (R14)(R15*2)
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z12, Z3
+	VMOVUPS      Z3, (R14)(BP*1)
+	LEAQ         (R14)(R15*4), R14
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z12, Z4
+	VMOVUPS      Z4, (R14)
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z12, Z5
+	VMOVUPS      Z5, (R14)(R15*1)
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z12, Z6
+	VMOVUPS      Z6, (R14)(R15*2)
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z12, Z7
+	VMOVUPS      Z7, (R14)(BP*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -2398,43 +2550,47 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z1
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z5
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z1, Z0
-	VFMADD231PS (R14)(R8*1), Z2, Z0
-	VFMADD231PS (R14)(R8*2), Z3, Z0
-	VFMADD231PS (R14)(R9*1), Z4, Z0
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Z5, Z0
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	VMOVUPS     Z0, (R14)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z1
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z5
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z1, Z0
+	VFMADD231PS  (R14)(R8*1), Z2, Z0
+	VFMADD231PS  (R14)(R8*2), Z3, Z0
+	VFMADD231PS  (R14)(R9*1), Z4, Z0
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Z5, Z0
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z1
+	VBROADCASTSS 156(AX), Z6
+	MOVQ         CX, R14
+	VMAXPS       Z0, Z1, Z0
+	VMINPS       Z0, Z6, Z0
+	VMOVUPS      Z0, (R14)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -2537,54 +2693,60 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z6
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z2, Z0
-	VMOVUPS     (R14)(R8*1), Z7
-	VFMADD231PS Z7, Z3, Z0
-	VFMADD231PS Z7, Z2, Z1
-	VMOVUPS     (R14)(R8*2), Z7
-	VFMADD231PS Z7, Z4, Z0
-	VFMADD231PS Z7, Z3, Z1
-	VMOVUPS     (R14)(R9*1), Z7
-	VFMADD231PS Z7, Z5, Z0
-	VFMADD231PS Z7, Z4, Z1
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z7
-	VFMADD231PS Z7, Z6, Z0
-	VFMADD231PS Z7, Z5, Z1
-	VFMADD231PS (R14)(R8*1), Z6, Z1
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z6
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z2, Z0
+	VMOVUPS      (R14)(R8*1), Z7
+	VFMADD231PS  Z7, Z3, Z0
+	VFMADD231PS  Z7, Z2, Z1
+	VMOVUPS      (R14)(R8*2), Z7
+	VFMADD231PS  Z7, Z4, Z0
+	VFMADD231PS  Z7, Z3, Z1
+	VMOVUPS      (R14)(R9*1), Z7
+	VFMADD231PS  Z7, Z5, Z0
+	VFMADD231PS  Z7, Z4, Z1
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z7
+	VFMADD231PS  Z7, Z6, Z0
+	VFMADD231PS  Z7, Z5, Z1
+	VFMADD231PS  (R14)(R8*1), Z6, Z1
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z2
+	VBROADCASTSS 156(AX), Z7
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	VMAXPS       Z0, Z2, Z0
+	VMINPS       Z0, Z7, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z2, Z1
+	VMINPS       Z1, Z7, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -2701,69 +2863,79 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z6
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z7
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z8
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z4, Z0
-	VMOVUPS     (R14)(R8*1), Z9
-	VFMADD231PS Z9, Z5, Z0
-	VFMADD231PS Z9, Z4, Z1
-	VMOVUPS     (R14)(R8*2), Z9
-	VFMADD231PS Z9, Z6, Z0
-	VFMADD231PS Z9, Z5, Z1
-	VFMADD231PS Z9, Z4, Z2
-	VMOVUPS     (R14)(R9*1), Z9
-	VFMADD231PS Z9, Z7, Z0
-	VFMADD231PS Z9, Z6, Z1
-	VFMADD231PS Z9, Z5, Z2
-	VFMADD231PS Z9, Z4, Z3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z9
-	VFMADD231PS Z9, Z8, Z0
-	VFMADD231PS Z9, Z7, Z1
-	VFMADD231PS Z9, Z6, Z2
-	VFMADD231PS Z9, Z5, Z3
-	VMOVUPS     (R14)(R8*1), Z9
-	VFMADD231PS Z9, Z8, Z1
-	VFMADD231PS Z9, Z7, Z2
-	VFMADD231PS Z9, Z6, Z3
-	VMOVUPS     (R14)(R8*2), Z9
-	VFMADD231PS Z9, Z8, Z2
-	VFMADD231PS Z9, Z7, Z3
-	VFMADD231PS (R14)(R9*1), Z8, Z3
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	VMOVUPS     Z2, (R14)(R15*2)
-	VMOVUPS     Z3, (R14)(BP*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z6
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z7
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z8
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z4, Z0
+	VMOVUPS      (R14)(R8*1), Z9
+	VFMADD231PS  Z9, Z5, Z0
+	VFMADD231PS  Z9, Z4, Z1
+	VMOVUPS      (R14)(R8*2), Z9
+	VFMADD231PS  Z9, Z6, Z0
+	VFMADD231PS  Z9, Z5, Z1
+	VFMADD231PS  Z9, Z4, Z2
+	VMOVUPS      (R14)(R9*1), Z9
+	VFMADD231PS  Z9, Z7, Z0
+	VFMADD231PS  Z9, Z6, Z1
+	VFMADD231PS  Z9, Z5, Z2
+	VFMADD231PS  Z9, Z4, Z3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z9
+	VFMADD231PS  Z9, Z8, Z0
+	VFMADD231PS  Z9, Z7, Z1
+	VFMADD231PS  Z9, Z6, Z2
+	VFMADD231PS  Z9, Z5, Z3
+	VMOVUPS      (R14)(R8*1), Z9
+	VFMADD231PS  Z9, Z8, Z1
+	VFMADD231PS  Z9, Z7, Z2
+	VFMADD231PS  Z9, Z6, Z3
+	VMOVUPS      (R14)(R8*2), Z9
+	VFMADD231PS  Z9, Z8, Z2
+	VFMADD231PS  Z9, Z7, Z3
+	VFMADD231PS  (R14)(R9*1), Z8, Z3
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z4
+	VBROADCASTSS 156(AX), Z9
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Z0, Z4, Z0
+	VMINPS       Z0, Z9, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z4, Z1
+	VMINPS       Z1, Z9, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	VMAXPS       Z2, Z4, Z2
+	VMINPS       Z2, Z9, Z2
+	VMOVUPS      Z2, (R14)(R15*2)
+	VMAXPS       Z3, Z4, Z3
+	VMINPS       Z3, Z9, Z3
+	VMOVUPS      Z3, (R14)(BP*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -2900,99 +3072,117 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z8
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z9
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z10
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z11
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z12
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z8, Z0
-	VMOVUPS     (R14)(R8*1), Z13
-	VFMADD231PS Z13, Z9, Z0
-	VFMADD231PS Z13, Z8, Z1
-	VMOVUPS     (R14)(R8*2), Z13
-	VFMADD231PS Z13, Z10, Z0
-	VFMADD231PS Z13, Z9, Z1
-	VFMADD231PS Z13, Z8, Z2
-	VMOVUPS     (R14)(R9*1), Z13
-	VFMADD231PS Z13, Z11, Z0
-	VFMADD231PS Z13, Z10, Z1
-	VFMADD231PS Z13, Z9, Z2
-	VFMADD231PS Z13, Z8, Z3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z13
-	VFMADD231PS Z13, Z12, Z0
-	VFMADD231PS Z13, Z11, Z1
-	VFMADD231PS Z13, Z10, Z2
-	VFMADD231PS Z13, Z9, Z3
-	VFMADD231PS Z13, Z8, Z4
-	VMOVUPS     (R14)(R8*1), Z13
-	VFMADD231PS Z13, Z12, Z1
-	VFMADD231PS Z13, Z11, Z2
-	VFMADD231PS Z13, Z10, Z3
-	VFMADD231PS Z13, Z9, Z4
-	VFMADD231PS Z13, Z8, Z5
-	VMOVUPS     (R14)(R8*2), Z13
-	VFMADD231PS Z13, Z12, Z2
-	VFMADD231PS Z13, Z11, Z3
-	VFMADD231PS Z13, Z10, Z4
-	VFMADD231PS Z13, Z9, Z5
-	VFMADD231PS Z13, Z8, Z6
-	VMOVUPS     (R14)(R9*1), Z13
-	VFMADD231PS Z13, Z12, Z3
-	VFMADD231PS Z13, Z11, Z4
-	VFMADD231PS Z13, Z10, Z5
-	VFMADD231PS Z13, Z9, Z6
-	VFMADD231PS Z13, Z8, Z7
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z13
-	VFMADD231PS Z13, Z12, Z4
-	VFMADD231PS Z13, Z11, Z5
-	VFMADD231PS Z13, Z10, Z6
-	VFMADD231PS Z13, Z9, Z7
-	VMOVUPS     (R14)(R8*1), Z13
-	VFMADD231PS Z13, Z12, Z5
-	VFMADD231PS Z13, Z11, Z6
-	VFMADD231PS Z13, Z10, Z7
-	VMOVUPS     (R14)(R8*2), Z13
-	VFMADD231PS Z13, Z12, Z6
-	VFMADD231PS Z13, Z11, Z7
-	VFMADD231PS (R14)(R9*1), Z12, Z7
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	VMOVUPS     Z2, (R14)(R15*2)
-	VMOVUPS     Z3, (R14)(BP*1)
-	LEAQ        (R14)(R15*4), R14
-	VMOVUPS     Z4, (R14)
-	VMOVUPS     Z5, (R14)(R15*1)
-	VMOVUPS     Z6, (R14)(R15*2)
-	VMOVUPS     Z7, (R14)(BP*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z8
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z9
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z10
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z11
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z12
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z8, Z0
+	VMOVUPS      (R14)(R8*1), Z13
+	VFMADD231PS  Z13, Z9, Z0
+	VFMADD231PS  Z13, Z8, Z1
+	VMOVUPS      (R14)(R8*2), Z13
+	VFMADD231PS  Z13, Z10, Z0
+	VFMADD231PS  Z13, Z9, Z1
+	VFMADD231PS  Z13, Z8, Z2
+	VMOVUPS      (R14)(R9*1), Z13
+	VFMADD231PS  Z13, Z11, Z0
+	VFMADD231PS  Z13, Z10, Z1
+	VFMADD231PS  Z13, Z9, Z2
+	VFMADD231PS  Z13, Z8, Z3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z13
+	VFMADD231PS  Z13, Z12, Z0
+	VFMADD231PS  Z13, Z11, Z1
+	VFMADD231PS  Z13, Z10, Z2
+	VFMADD231PS  Z13, Z9, Z3
+	VFMADD231PS  Z13, Z8, Z4
+	VMOVUPS      (R14)(R8*1), Z13
+	VFMADD231PS  Z13, Z12, Z1
+	VFMADD231PS  Z13, Z11, Z2
+	VFMADD231PS  Z13, Z10, Z3
+	VFMADD231PS  Z13, Z9, Z4
+	VFMADD231PS  Z13, Z8, Z5
+	VMOVUPS      (R14)(R8*2), Z13
+	VFMADD231PS  Z13, Z12, Z2
+	VFMADD231PS  Z13, Z11, Z3
+	VFMADD231PS  Z13, Z10, Z4
+	VFMADD231PS  Z13, Z9, Z5
+	VFMADD231PS  Z13, Z8, Z6
+	VMOVUPS      (R14)(R9*1), Z13
+	VFMADD231PS  Z13, Z12, Z3
+	VFMADD231PS  Z13, Z11, Z4
+	VFMADD231PS  Z13, Z10, Z5
+	VFMADD231PS  Z13, Z9, Z6
+	VFMADD231PS  Z13, Z8, Z7
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z13
+	VFMADD231PS  Z13, Z12, Z4
+	VFMADD231PS  Z13, Z11, Z5
+	VFMADD231PS  Z13, Z10, Z6
+	VFMADD231PS  Z13, Z9, Z7
+	VMOVUPS      (R14)(R8*1), Z13
+	VFMADD231PS  Z13, Z12, Z5
+	VFMADD231PS  Z13, Z11, Z6
+	VFMADD231PS  Z13, Z10, Z7
+	VMOVUPS      (R14)(R8*2), Z13
+	VFMADD231PS  Z13, Z12, Z6
+	VFMADD231PS  Z13, Z11, Z7
+	VFMADD231PS  (R14)(R9*1), Z12, Z7
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z8
+	VBROADCASTSS 156(AX), Z13
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z13, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z13, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z13, Z2
+	VMOVUPS      Z2, (R14)(R15*2)
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z13, Z3
+	VMOVUPS      Z3, (R14)(BP*1)
+	LEAQ         (R14)(R15*4), R14
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z13, Z4
+	VMOVUPS      Z4, (R14)
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z13, Z5
+	VMOVUPS      Z5, (R14)(R15*1)
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z13, Z6
+	VMOVUPS      Z6, (R14)(R15*2)
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z13, Z7
+	VMOVUPS      Z7, (R14)(BP*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -3149,46 +3339,50 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z1
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z6
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z1, Z0
-	VFMADD231PS (R14)(R8*1), Z2, Z0
-	VFMADD231PS (R14)(R8*2), Z3, Z0
-	VFMADD231PS (R14)(R9*1), Z4, Z0
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Z5, Z0
-	VFMADD231PS (R14)(R8*1), Z6, Z0
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	VMOVUPS     Z0, (R14)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z1
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z6
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z1, Z0
+	VFMADD231PS  (R14)(R8*1), Z2, Z0
+	VFMADD231PS  (R14)(R8*2), Z3, Z0
+	VFMADD231PS  (R14)(R9*1), Z4, Z0
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Z5, Z0
+	VFMADD231PS  (R14)(R8*1), Z6, Z0
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z1
+	VBROADCASTSS 156(AX), Z7
+	MOVQ         CX, R14
+	VMAXPS       Z0, Z1, Z0
+	VMINPS       Z0, Z7, Z0
+	VMOVUPS      Z0, (R14)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -3294,49 +3488,53 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z1
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z6
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z7
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z1, Z0
-	VFMADD231PS (R14)(R8*1), Z2, Z0
-	VFMADD231PS (R14)(R8*2), Z3, Z0
-	VFMADD231PS (R14)(R9*1), Z4, Z0
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Z5, Z0
-	VFMADD231PS (R14)(R8*1), Z6, Z0
-	VFMADD231PS (R14)(R8*2), Z7, Z0
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	VMOVUPS     Z0, (R14)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z1
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z6
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z7
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z1, Z0
+	VFMADD231PS  (R14)(R8*1), Z2, Z0
+	VFMADD231PS  (R14)(R8*2), Z3, Z0
+	VFMADD231PS  (R14)(R9*1), Z4, Z0
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Z5, Z0
+	VFMADD231PS  (R14)(R8*1), Z6, Z0
+	VFMADD231PS  (R14)(R8*2), Z7, Z0
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z1
+	VBROADCASTSS 156(AX), Z8
+	MOVQ         CX, R14
+	VMAXPS       Z0, Z1, Z0
+	VMINPS       Z0, Z8, Z0
+	VMOVUPS      Z0, (R14)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -3449,64 +3647,70 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z6
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z7
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z8
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z2, Z0
-	VMOVUPS     (R14)(R8*1), Z9
-	VFMADD231PS Z9, Z3, Z0
-	VFMADD231PS Z9, Z2, Z1
-	VMOVUPS     (R14)(R8*2), Z9
-	VFMADD231PS Z9, Z4, Z0
-	VFMADD231PS Z9, Z3, Z1
-	VMOVUPS     (R14)(R9*1), Z9
-	VFMADD231PS Z9, Z5, Z0
-	VFMADD231PS Z9, Z4, Z1
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z9
-	VFMADD231PS Z9, Z6, Z0
-	VFMADD231PS Z9, Z5, Z1
-	VMOVUPS     (R14)(R8*1), Z9
-	VFMADD231PS Z9, Z7, Z0
-	VFMADD231PS Z9, Z6, Z1
-	VMOVUPS     (R14)(R8*2), Z9
-	VFMADD231PS Z9, Z8, Z0
-	VFMADD231PS Z9, Z7, Z1
-	VFMADD231PS (R14)(R9*1), Z8, Z1
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z6
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z7
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z8
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z2, Z0
+	VMOVUPS      (R14)(R8*1), Z9
+	VFMADD231PS  Z9, Z3, Z0
+	VFMADD231PS  Z9, Z2, Z1
+	VMOVUPS      (R14)(R8*2), Z9
+	VFMADD231PS  Z9, Z4, Z0
+	VFMADD231PS  Z9, Z3, Z1
+	VMOVUPS      (R14)(R9*1), Z9
+	VFMADD231PS  Z9, Z5, Z0
+	VFMADD231PS  Z9, Z4, Z1
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z9
+	VFMADD231PS  Z9, Z6, Z0
+	VFMADD231PS  Z9, Z5, Z1
+	VMOVUPS      (R14)(R8*1), Z9
+	VFMADD231PS  Z9, Z7, Z0
+	VFMADD231PS  Z9, Z6, Z1
+	VMOVUPS      (R14)(R8*2), Z9
+	VFMADD231PS  Z9, Z8, Z0
+	VFMADD231PS  Z9, Z7, Z1
+	VFMADD231PS  (R14)(R9*1), Z8, Z1
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z2
+	VBROADCASTSS 156(AX), Z9
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	VMAXPS       Z0, Z2, Z0
+	VMINPS       Z0, Z9, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z2, Z1
+	VMINPS       Z1, Z9, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -3637,84 +3841,94 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z6
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z7
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z8
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z9
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z10
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z4, Z0
-	VMOVUPS     (R14)(R8*1), Z11
-	VFMADD231PS Z11, Z5, Z0
-	VFMADD231PS Z11, Z4, Z1
-	VMOVUPS     (R14)(R8*2), Z11
-	VFMADD231PS Z11, Z6, Z0
-	VFMADD231PS Z11, Z5, Z1
-	VFMADD231PS Z11, Z4, Z2
-	VMOVUPS     (R14)(R9*1), Z11
-	VFMADD231PS Z11, Z7, Z0
-	VFMADD231PS Z11, Z6, Z1
-	VFMADD231PS Z11, Z5, Z2
-	VFMADD231PS Z11, Z4, Z3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z11
-	VFMADD231PS Z11, Z8, Z0
-	VFMADD231PS Z11, Z7, Z1
-	VFMADD231PS Z11, Z6, Z2
-	VFMADD231PS Z11, Z5, Z3
-	VMOVUPS     (R14)(R8*1), Z11
-	VFMADD231PS Z11, Z9, Z0
-	VFMADD231PS Z11, Z8, Z1
-	VFMADD231PS Z11, Z7, Z2
-	VFMADD231PS Z11, Z6, Z3
-	VMOVUPS     (R14)(R8*2), Z11
-	VFMADD231PS Z11, Z10, Z0
-	VFMADD231PS Z11, Z9, Z1
-	VFMADD231PS Z11, Z8, Z2
-	VFMADD231PS Z11, Z7, Z3
-	VMOVUPS     (R14)(R9*1), Z11
-	VFMADD231PS Z11, Z10, Z1
-	VFMADD231PS Z11, Z9, Z2
-	VFMADD231PS Z11, Z8, Z3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z11
-	VFMADD231PS Z11, Z10, Z2
-	VFMADD231PS Z11, Z9, Z3
-	VFMADD231PS (R14)(R8*1), Z10, Z3
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	VMOVUPS     Z2, (R14)(R15*2)
-	VMOVUPS     Z3, (R14)(BP*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z6
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z7
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z8
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z9
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z10
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z4, Z0
+	VMOVUPS      (R14)(R8*1), Z11
+	VFMADD231PS  Z11, Z5, Z0
+	VFMADD231PS  Z11, Z4, Z1
+	VMOVUPS      (R14)(R8*2), Z11
+	VFMADD231PS  Z11, Z6, Z0
+	VFMADD231PS  Z11, Z5, Z1
+	VFMADD231PS  Z11, Z4, Z2
+	VMOVUPS      (R14)(R9*1), Z11
+	VFMADD231PS  Z11, Z7, Z0
+	VFMADD231PS  Z11, Z6, Z1
+	VFMADD231PS  Z11, Z5, Z2
+	VFMADD231PS  Z11, Z4, Z3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z11
+	VFMADD231PS  Z11, Z8, Z0
+	VFMADD231PS  Z11, Z7, Z1
+	VFMADD231PS  Z11, Z6, Z2
+	VFMADD231PS  Z11, Z5, Z3
+	VMOVUPS      (R14)(R8*1), Z11
+	VFMADD231PS  Z11, Z9, Z0
+	VFMADD231PS  Z11, Z8, Z1
+	VFMADD231PS  Z11, Z7, Z2
+	VFMADD231PS  Z11, Z6, Z3
+	VMOVUPS      (R14)(R8*2), Z11
+	VFMADD231PS  Z11, Z10, Z0
+	VFMADD231PS  Z11, Z9, Z1
+	VFMADD231PS  Z11, Z8, Z2
+	VFMADD231PS  Z11, Z7, Z3
+	VMOVUPS      (R14)(R9*1), Z11
+	VFMADD231PS  Z11, Z10, Z1
+	VFMADD231PS  Z11, Z9, Z2
+	VFMADD231PS  Z11, Z8, Z3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z11
+	VFMADD231PS  Z11, Z10, Z2
+	VFMADD231PS  Z11, Z9, Z3
+	VFMADD231PS  (R14)(R8*1), Z10, Z3
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z4
+	VBROADCASTSS 156(AX), Z11
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Z0, Z4, Z0
+	VMINPS       Z0, Z11, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z4, Z1
+	VMINPS       Z1, Z11, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	VMAXPS       Z2, Z4, Z2
+	VMINPS       Z2, Z11, Z2
+	VMOVUPS      Z2, (R14)(R15*2)
+	VMAXPS       Z3, Z4, Z3
+	VMINPS       Z3, Z11, Z3
+	VMOVUPS      Z3, (R14)(BP*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -3870,122 +4084,140 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z8
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z9
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z10
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z11
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z12
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z13
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z14
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z8, Z0
-	VMOVUPS     (R14)(R8*1), Z15
-	VFMADD231PS Z15, Z9, Z0
-	VFMADD231PS Z15, Z8, Z1
-	VMOVUPS     (R14)(R8*2), Z15
-	VFMADD231PS Z15, Z10, Z0
-	VFMADD231PS Z15, Z9, Z1
-	VFMADD231PS Z15, Z8, Z2
-	VMOVUPS     (R14)(R9*1), Z15
-	VFMADD231PS Z15, Z11, Z0
-	VFMADD231PS Z15, Z10, Z1
-	VFMADD231PS Z15, Z9, Z2
-	VFMADD231PS Z15, Z8, Z3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z15
-	VFMADD231PS Z15, Z12, Z0
-	VFMADD231PS Z15, Z11, Z1
-	VFMADD231PS Z15, Z10, Z2
-	VFMADD231PS Z15, Z9, Z3
-	VFMADD231PS Z15, Z8, Z4
-	VMOVUPS     (R14)(R8*1), Z15
-	VFMADD231PS Z15, Z13, Z0
-	VFMADD231PS Z15, Z12, Z1
-	VFMADD231PS Z15, Z11, Z2
-	VFMADD231PS Z15, Z10, Z3
-	VFMADD231PS Z15, Z9, Z4
-	VFMADD231PS Z15, Z8, Z5
-	VMOVUPS     (R14)(R8*2), Z15
-	VFMADD231PS Z15, Z14, Z0
-	VFMADD231PS Z15, Z13, Z1
-	VFMADD231PS Z15, Z12, Z2
-	VFMADD231PS Z15, Z11, Z3
-	VFMADD231PS Z15, Z10, Z4
-	VFMADD231PS Z15, Z9, Z5
-	VFMADD231PS Z15, Z8, Z6
-	VMOVUPS     (R14)(R9*1), Z15
-	VFMADD231PS Z15, Z14, Z1
-	VFMADD231PS Z15, Z13, Z2
-	VFMADD231PS Z15, Z12, Z3
-	VFMADD231PS Z15, Z11, Z4
-	VFMADD231PS Z15, Z10, Z5
-	VFMADD231PS Z15, Z9, Z6
-	VFMADD231PS Z15, Z8, Z7
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z15
-	VFMADD231PS Z15, Z14, Z2
-	VFMADD231PS Z15, Z13, Z3
-	VFMADD231PS Z15, Z12, Z4
-	VFMADD231PS Z15, Z11, Z5
-	VFMADD231PS Z15, Z10, Z6
-	VFMADD231PS Z15, Z9, Z7
-	VMOVUPS     (R14)(R8*1), Z15
-	VFMADD231PS Z15, Z14, Z3
-	VFMADD231PS Z15, Z13, Z4
-	VFMADD231PS Z15, Z12, Z5
-	VFMADD231PS Z15, Z11, Z6
-	VFMADD231PS Z15, Z10, Z7
-	VMOVUPS     (R14)(R8*2), Z15
-	VFMADD231PS Z15, Z14, Z4
-	VFMADD231PS Z15, Z13, Z5
-	VFMADD231PS Z15, Z12, Z6
-	VFMADD231PS Z15, Z11, Z7
-	VMOVUPS     (R14)(R9*1), Z15
-	VFMADD231PS Z15, Z14, Z5
-	VFMADD231PS Z15, Z13, Z6
-	VFMADD231PS Z15, Z12, Z7
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z15
-	VFMADD231PS Z15, Z14, Z6
-	VFMADD231PS Z15, Z13, Z7
-	VFMADD231PS (R14)(R8*1), Z14, Z7
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	VMOVUPS     Z2, (R14)(R15*2)
-	VMOVUPS     Z3, (R14)(BP*1)
-	LEAQ        (R14)(R15*4), R14
-	VMOVUPS     Z4, (R14)
-	VMOVUPS     Z5, (R14)(R15*1)
-	VMOVUPS     Z6, (R14)(R15*2)
-	VMOVUPS     Z7, (R14)(BP*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z8
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z9
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z10
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z11
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z12
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z13
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z14
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z8, Z0
+	VMOVUPS      (R14)(R8*1), Z15
+	VFMADD231PS  Z15, Z9, Z0
+	VFMADD231PS  Z15, Z8, Z1
+	VMOVUPS      (R14)(R8*2), Z15
+	VFMADD231PS  Z15, Z10, Z0
+	VFMADD231PS  Z15, Z9, Z1
+	VFMADD231PS  Z15, Z8, Z2
+	VMOVUPS      (R14)(R9*1), Z15
+	VFMADD231PS  Z15, Z11, Z0
+	VFMADD231PS  Z15, Z10, Z1
+	VFMADD231PS  Z15, Z9, Z2
+	VFMADD231PS  Z15, Z8, Z3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z15
+	VFMADD231PS  Z15, Z12, Z0
+	VFMADD231PS  Z15, Z11, Z1
+	VFMADD231PS  Z15, Z10, Z2
+	VFMADD231PS  Z15, Z9, Z3
+	VFMADD231PS  Z15, Z8, Z4
+	VMOVUPS      (R14)(R8*1), Z15
+	VFMADD231PS  Z15, Z13, Z0
+	VFMADD231PS  Z15, Z12, Z1
+	VFMADD231PS  Z15, Z11, Z2
+	VFMADD231PS  Z15, Z10, Z3
+	VFMADD231PS  Z15, Z9, Z4
+	VFMADD231PS  Z15, Z8, Z5
+	VMOVUPS      (R14)(R8*2), Z15
+	VFMADD231PS  Z15, Z14, Z0
+	VFMADD231PS  Z15, Z13, Z1
+	VFMADD231PS  Z15, Z12, Z2
+	VFMADD231PS  Z15, Z11, Z3
+	VFMADD231PS  Z15, Z10, Z4
+	VFMADD231PS  Z15, Z9, Z5
+	VFMADD231PS  Z15, Z8, Z6
+	VMOVUPS      (R14)(R9*1), Z15
+	VFMADD231PS  Z15, Z14, Z1
+	VFMADD231PS  Z15, Z13, Z2
+	VFMADD231PS  Z15, Z12, Z3
+	VFMADD231PS  Z15, Z11, Z4
+	VFMADD231PS  Z15, Z10, Z5
+	VFMADD231PS  Z15, Z9, Z6
+	VFMADD231PS  Z15, Z8, Z7
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z15
+	VFMADD231PS  Z15, Z14, Z2
+	VFMADD231PS  Z15, Z13, Z3
+	VFMADD231PS  Z15, Z12, Z4
+	VFMADD231PS  Z15, Z11, Z5
+	VFMADD231PS  Z15, Z10, Z6
+	VFMADD231PS  Z15, Z9, Z7
+	VMOVUPS      (R14)(R8*1), Z15
+	VFMADD231PS  Z15, Z14, Z3
+	VFMADD231PS  Z15, Z13, Z4
+	VFMADD231PS  Z15, Z12, Z5
+	VFMADD231PS  Z15, Z11, Z6
+	VFMADD231PS  Z15, Z10, Z7
+	VMOVUPS      (R14)(R8*2), Z15
+	VFMADD231PS  Z15, Z14, Z4
+	VFMADD231PS  Z15, Z13, Z5
+	VFMADD231PS  Z15, Z12, Z6
+	VFMADD231PS  Z15, Z11, Z7
+	VMOVUPS      (R14)(R9*1), Z15
+	VFMADD231PS  Z15, Z14, Z5
+	VFMADD231PS  Z15, Z13, Z6
+	VFMADD231PS  Z15, Z12, Z7
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z15
+	VFMADD231PS  Z15, Z14, Z6
+	VFMADD231PS  Z15, Z13, Z7
+	VFMADD231PS  (R14)(R8*1), Z14, Z7
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z8
+	VBROADCASTSS 156(AX), Z15
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z15, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z15, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z15, Z2
+	VMOVUPS      Z2, (R14)(R15*2)
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z15, Z3
+	VMOVUPS      Z3, (R14)(BP*1)
+	LEAQ         (R14)(R15*4), R14
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z15, Z4
+	VMOVUPS      Z4, (R14)
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z15, Z5
+	VMOVUPS      Z5, (R14)(R15*1)
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z15, Z6
+	VMOVUPS      Z6, (R14)(R15*2)
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z15, Z7
+	VMOVUPS      Z7, (R14)(BP*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -4171,43 +4403,49 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z4
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z2, Z0
-	VFMADD231PS (R14)(R8*1), Z3, Z0
-	VMOVUPS     (R14)(R8*2), Z5
-	VFMADD231PS Z5, Z4, Z0
-	VFMADD231PS Z5, Z2, Z1
-	VFMADD231PS (R14)(R9*1), Z3, Z1
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Z4, Z1
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z4
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z2, Z0
+	VFMADD231PS  (R14)(R8*1), Z3, Z0
+	VMOVUPS      (R14)(R8*2), Z5
+	VFMADD231PS  Z5, Z4, Z0
+	VFMADD231PS  Z5, Z2, Z1
+	VFMADD231PS  (R14)(R9*1), Z3, Z1
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Z4, Z1
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z2
+	VBROADCASTSS 156(AX), Z5
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	VMAXPS       Z0, Z2, Z0
+	VMINPS       Z0, Z5, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z2, Z1
+	VMINPS       Z1, Z5, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -4309,55 +4547,65 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z6
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z4, Z0
-	VFMADD231PS (R14)(R8*1), Z5, Z0
-	VMOVUPS     (R14)(R8*2), Z7
-	VFMADD231PS Z7, Z6, Z0
-	VFMADD231PS Z7, Z4, Z1
-	VFMADD231PS (R14)(R9*1), Z5, Z1
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z7
-	VFMADD231PS Z7, Z6, Z1
-	VFMADD231PS Z7, Z4, Z2
-	VFMADD231PS (R14)(R8*1), Z5, Z2
-	VMOVUPS     (R14)(R8*2), Z7
-	VFMADD231PS Z7, Z6, Z2
-	VFMADD231PS Z7, Z4, Z3
-	VFMADD231PS (R14)(R9*1), Z5, Z3
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Z6, Z3
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	VMOVUPS     Z2, (R14)(R15*2)
-	VMOVUPS     Z3, (R14)(BP*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z6
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z4, Z0
+	VFMADD231PS  (R14)(R8*1), Z5, Z0
+	VMOVUPS      (R14)(R8*2), Z7
+	VFMADD231PS  Z7, Z6, Z0
+	VFMADD231PS  Z7, Z4, Z1
+	VFMADD231PS  (R14)(R9*1), Z5, Z1
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z7
+	VFMADD231PS  Z7, Z6, Z1
+	VFMADD231PS  Z7, Z4, Z2
+	VFMADD231PS  (R14)(R8*1), Z5, Z2
+	VMOVUPS      (R14)(R8*2), Z7
+	VFMADD231PS  Z7, Z6, Z2
+	VFMADD231PS  Z7, Z4, Z3
+	VFMADD231PS  (R14)(R9*1), Z5, Z3
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Z6, Z3
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z4
+	VBROADCASTSS 156(AX), Z7
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Z0, Z4, Z0
+	VMINPS       Z0, Z7, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z4, Z1
+	VMINPS       Z1, Z7, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	VMAXPS       Z2, Z4, Z2
+	VMINPS       Z2, Z7, Z2
+	VMOVUPS      Z2, (R14)(R15*2)
+	VMAXPS       Z3, Z4, Z3
+	VMINPS       Z3, Z7, Z3
+	VMOVUPS      Z3, (R14)(BP*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -4476,78 +4724,96 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z8
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z9
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z10
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z8, Z0
-	VFMADD231PS (R14)(R8*1), Z9, Z0
-	VMOVUPS     (R14)(R8*2), Z11
-	VFMADD231PS Z11, Z10, Z0
-	VFMADD231PS Z11, Z8, Z1
-	VFMADD231PS (R14)(R9*1), Z9, Z1
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z11
-	VFMADD231PS Z11, Z10, Z1
-	VFMADD231PS Z11, Z8, Z2
-	VFMADD231PS (R14)(R8*1), Z9, Z2
-	VMOVUPS     (R14)(R8*2), Z11
-	VFMADD231PS Z11, Z10, Z2
-	VFMADD231PS Z11, Z8, Z3
-	VFMADD231PS (R14)(R9*1), Z9, Z3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z11
-	VFMADD231PS Z11, Z10, Z3
-	VFMADD231PS Z11, Z8, Z4
-	VFMADD231PS (R14)(R8*1), Z9, Z4
-	VMOVUPS     (R14)(R8*2), Z11
-	VFMADD231PS Z11, Z10, Z4
-	VFMADD231PS Z11, Z8, Z5
-	VFMADD231PS (R14)(R9*1), Z9, Z5
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z11
-	VFMADD231PS Z11, Z10, Z5
-	VFMADD231PS Z11, Z8, Z6
-	VFMADD231PS (R14)(R8*1), Z9, Z6
-	VMOVUPS     (R14)(R8*2), Z11
-	VFMADD231PS Z11, Z10, Z6
-	VFMADD231PS Z11, Z8, Z7
-	VFMADD231PS (R14)(R9*1), Z9, Z7
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Z10, Z7
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	VMOVUPS     Z2, (R14)(R15*2)
-	VMOVUPS     Z3, (R14)(BP*1)
-	LEAQ        (R14)(R15*4), R14
-	VMOVUPS     Z4, (R14)
-	VMOVUPS     Z5, (R14)(R15*1)
-	VMOVUPS     Z6, (R14)(R15*2)
-	VMOVUPS     Z7, (R14)(BP*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z8
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z9
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z10
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z8, Z0
+	VFMADD231PS  (R14)(R8*1), Z9, Z0
+	VMOVUPS      (R14)(R8*2), Z11
+	VFMADD231PS  Z11, Z10, Z0
+	VFMADD231PS  Z11, Z8, Z1
+	VFMADD231PS  (R14)(R9*1), Z9, Z1
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z11
+	VFMADD231PS  Z11, Z10, Z1
+	VFMADD231PS  Z11, Z8, Z2
+	VFMADD231PS  (R14)(R8*1), Z9, Z2
+	VMOVUPS      (R14)(R8*2), Z11
+	VFMADD231PS  Z11, Z10, Z2
+	VFMADD231PS  Z11, Z8, Z3
+	VFMADD231PS  (R14)(R9*1), Z9, Z3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z11
+	VFMADD231PS  Z11, Z10, Z3
+	VFMADD231PS  Z11, Z8, Z4
+	VFMADD231PS  (R14)(R8*1), Z9, Z4
+	VMOVUPS      (R14)(R8*2), Z11
+	VFMADD231PS  Z11, Z10, Z4
+	VFMADD231PS  Z11, Z8, Z5
+	VFMADD231PS  (R14)(R9*1), Z9, Z5
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z11
+	VFMADD231PS  Z11, Z10, Z5
+	VFMADD231PS  Z11, Z8, Z6
+	VFMADD231PS  (R14)(R8*1), Z9, Z6
+	VMOVUPS      (R14)(R8*2), Z11
+	VFMADD231PS  Z11, Z10, Z6
+	VFMADD231PS  Z11, Z8, Z7
+	VFMADD231PS  (R14)(R9*1), Z9, Z7
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Z10, Z7
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z8
+	VBROADCASTSS 156(AX), Z11
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z11, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z11, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z11, Z2
+	VMOVUPS      Z2, (R14)(R15*2)
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z11, Z3
+	VMOVUPS      Z3, (R14)(BP*1)
+	LEAQ         (R14)(R15*4), R14
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z11, Z4
+	VMOVUPS      Z4, (R14)
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z11, Z5
+	VMOVUPS      Z5, (R14)(R15*1)
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z11, Z6
+	VMOVUPS      Z6, (R14)(R15*2)
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z11, Z7
+	VMOVUPS      Z7, (R14)(BP*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -4681,53 +4947,59 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z6
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z2, Z0
-	VFMADD231PS (R14)(R8*1), Z3, Z0
-	VMOVUPS     (R14)(R8*2), Z7
-	VFMADD231PS Z7, Z4, Z0
-	VFMADD231PS Z7, Z2, Z1
-	VMOVUPS     (R14)(R9*1), Z7
-	VFMADD231PS Z7, Z5, Z0
-	VFMADD231PS Z7, Z3, Z1
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z7
-	VFMADD231PS Z7, Z6, Z0
-	VFMADD231PS Z7, Z4, Z1
-	VFMADD231PS (R14)(R8*1), Z5, Z1
-	VFMADD231PS (R14)(R8*2), Z6, Z1
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z6
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z2, Z0
+	VFMADD231PS  (R14)(R8*1), Z3, Z0
+	VMOVUPS      (R14)(R8*2), Z7
+	VFMADD231PS  Z7, Z4, Z0
+	VFMADD231PS  Z7, Z2, Z1
+	VMOVUPS      (R14)(R9*1), Z7
+	VFMADD231PS  Z7, Z5, Z0
+	VFMADD231PS  Z7, Z3, Z1
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z7
+	VFMADD231PS  Z7, Z6, Z0
+	VFMADD231PS  Z7, Z4, Z1
+	VFMADD231PS  (R14)(R8*1), Z5, Z1
+	VFMADD231PS  (R14)(R8*2), Z6, Z1
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z2
+	VBROADCASTSS 156(AX), Z7
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	VMAXPS       Z0, Z2, Z0
+	VMINPS       Z0, Z7, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z2, Z1
+	VMINPS       Z1, Z7, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -4843,71 +5115,81 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z6
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z7
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z8
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z4, Z0
-	VFMADD231PS (R14)(R8*1), Z5, Z0
-	VMOVUPS     (R14)(R8*2), Z9
-	VFMADD231PS Z9, Z6, Z0
-	VFMADD231PS Z9, Z4, Z1
-	VMOVUPS     (R14)(R9*1), Z9
-	VFMADD231PS Z9, Z7, Z0
-	VFMADD231PS Z9, Z5, Z1
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z9
-	VFMADD231PS Z9, Z8, Z0
-	VFMADD231PS Z9, Z6, Z1
-	VFMADD231PS Z9, Z4, Z2
-	VMOVUPS     (R14)(R8*1), Z9
-	VFMADD231PS Z9, Z7, Z1
-	VFMADD231PS Z9, Z5, Z2
-	VMOVUPS     (R14)(R8*2), Z9
-	VFMADD231PS Z9, Z8, Z1
-	VFMADD231PS Z9, Z6, Z2
-	VFMADD231PS Z9, Z4, Z3
-	VMOVUPS     (R14)(R9*1), Z9
-	VFMADD231PS Z9, Z7, Z2
-	VFMADD231PS Z9, Z5, Z3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z9
-	VFMADD231PS Z9, Z8, Z2
-	VFMADD231PS Z9, Z6, Z3
-	VFMADD231PS (R14)(R8*1), Z7, Z3
-	VFMADD231PS (R14)(R8*2), Z8, Z3
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	VMOVUPS     Z2, (R14)(R15*2)
-	VMOVUPS     Z3, (R14)(BP*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z6
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z7
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z8
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z4, Z0
+	VFMADD231PS  (R14)(R8*1), Z5, Z0
+	VMOVUPS      (R14)(R8*2), Z9
+	VFMADD231PS  Z9, Z6, Z0
+	VFMADD231PS  Z9, Z4, Z1
+	VMOVUPS      (R14)(R9*1), Z9
+	VFMADD231PS  Z9, Z7, Z0
+	VFMADD231PS  Z9, Z5, Z1
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z9
+	VFMADD231PS  Z9, Z8, Z0
+	VFMADD231PS  Z9, Z6, Z1
+	VFMADD231PS  Z9, Z4, Z2
+	VMOVUPS      (R14)(R8*1), Z9
+	VFMADD231PS  Z9, Z7, Z1
+	VFMADD231PS  Z9, Z5, Z2
+	VMOVUPS      (R14)(R8*2), Z9
+	VFMADD231PS  Z9, Z8, Z1
+	VFMADD231PS  Z9, Z6, Z2
+	VFMADD231PS  Z9, Z4, Z3
+	VMOVUPS      (R14)(R9*1), Z9
+	VFMADD231PS  Z9, Z7, Z2
+	VFMADD231PS  Z9, Z5, Z3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z9
+	VFMADD231PS  Z9, Z8, Z2
+	VFMADD231PS  Z9, Z6, Z3
+	VFMADD231PS  (R14)(R8*1), Z7, Z3
+	VFMADD231PS  (R14)(R8*2), Z8, Z3
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z4
+	VBROADCASTSS 156(AX), Z9
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Z0, Z4, Z0
+	VMINPS       Z0, Z9, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z4, Z1
+	VMINPS       Z1, Z9, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	VMAXPS       Z2, Z4, Z2
+	VMINPS       Z2, Z9, Z2
+	VMOVUPS      Z2, (R14)(R15*2)
+	VMAXPS       Z3, Z4, Z3
+	VMINPS       Z3, Z9, Z3
+	VMOVUPS      Z3, (R14)(BP*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -5046,106 +5328,124 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z8
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z9
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z10
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z11
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z12
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z8, Z0
-	VFMADD231PS (R14)(R8*1), Z9, Z0
-	VMOVUPS     (R14)(R8*2), Z13
-	VFMADD231PS Z13, Z10, Z0
-	VFMADD231PS Z13, Z8, Z1
-	VMOVUPS     (R14)(R9*1), Z13
-	VFMADD231PS Z13, Z11, Z0
-	VFMADD231PS Z13, Z9, Z1
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z13
-	VFMADD231PS Z13, Z12, Z0
-	VFMADD231PS Z13, Z10, Z1
-	VFMADD231PS Z13, Z8, Z2
-	VMOVUPS     (R14)(R8*1), Z13
-	VFMADD231PS Z13, Z11, Z1
-	VFMADD231PS Z13, Z9, Z2
-	VMOVUPS     (R14)(R8*2), Z13
-	VFMADD231PS Z13, Z12, Z1
-	VFMADD231PS Z13, Z10, Z2
-	VFMADD231PS Z13, Z8, Z3
-	VMOVUPS     (R14)(R9*1), Z13
-	VFMADD231PS Z13, Z11, Z2
-	VFMADD231PS Z13, Z9, Z3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z13
-	VFMADD231PS Z13, Z12, Z2
-	VFMADD231PS Z13, Z10, Z3
-	VFMADD231PS Z13, Z8, Z4
-	VMOVUPS     (R14)(R8*1), Z13
-	VFMADD231PS Z13, Z11, Z3
-	VFMADD231PS Z13, Z9, Z4
-	VMOVUPS     (R14)(R8*2), Z13
-	VFMADD231PS Z13, Z12, Z3
-	VFMADD231PS Z13, Z10, Z4
-	VFMADD231PS Z13, Z8, Z5
-	VMOVUPS     (R14)(R9*1), Z13
-	VFMADD231PS Z13, Z11, Z4
-	VFMADD231PS Z13, Z9, Z5
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z13
-	VFMADD231PS Z13, Z12, Z4
-	VFMADD231PS Z13, Z10, Z5
-	VFMADD231PS Z13, Z8, Z6
-	VMOVUPS     (R14)(R8*1), Z13
-	VFMADD231PS Z13, Z11, Z5
-	VFMADD231PS Z13, Z9, Z6
-	VMOVUPS     (R14)(R8*2), Z13
-	VFMADD231PS Z13, Z12, Z5
-	VFMADD231PS Z13, Z10, Z6
-	VFMADD231PS Z13, Z8, Z7
-	VMOVUPS     (R14)(R9*1), Z13
-	VFMADD231PS Z13, Z11, Z6
-	VFMADD231PS Z13, Z9, Z7
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z13
-	VFMADD231PS Z13, Z12, Z6
-	VFMADD231PS Z13, Z10, Z7
-	VFMADD231PS (R14)(R8*1), Z11, Z7
-	VFMADD231PS (R14)(R8*2), Z12, Z7
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	VMOVUPS     Z2, (R14)(R15*2)
-	VMOVUPS     Z3, (R14)(BP*1)
-	LEAQ        (R14)(R15*4), R14
-	VMOVUPS     Z4, (R14)
-	VMOVUPS     Z5, (R14)(R15*1)
-	VMOVUPS     Z6, (R14)(R15*2)
-	VMOVUPS     Z7, (R14)(BP*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z8
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z9
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z10
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z11
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z12
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z8, Z0
+	VFMADD231PS  (R14)(R8*1), Z9, Z0
+	VMOVUPS      (R14)(R8*2), Z13
+	VFMADD231PS  Z13, Z10, Z0
+	VFMADD231PS  Z13, Z8, Z1
+	VMOVUPS      (R14)(R9*1), Z13
+	VFMADD231PS  Z13, Z11, Z0
+	VFMADD231PS  Z13, Z9, Z1
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z13
+	VFMADD231PS  Z13, Z12, Z0
+	VFMADD231PS  Z13, Z10, Z1
+	VFMADD231PS  Z13, Z8, Z2
+	VMOVUPS      (R14)(R8*1), Z13
+	VFMADD231PS  Z13, Z11, Z1
+	VFMADD231PS  Z13, Z9, Z2
+	VMOVUPS      (R14)(R8*2), Z13
+	VFMADD231PS  Z13, Z12, Z1
+	VFMADD231PS  Z13, Z10, Z2
+	VFMADD231PS  Z13, Z8, Z3
+	VMOVUPS      (R14)(R9*1), Z13
+	VFMADD231PS  Z13, Z11, Z2
+	VFMADD231PS  Z13, Z9, Z3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z13
+	VFMADD231PS  Z13, Z12, Z2
+	VFMADD231PS  Z13, Z10, Z3
+	VFMADD231PS  Z13, Z8, Z4
+	VMOVUPS      (R14)(R8*1), Z13
+	VFMADD231PS  Z13, Z11, Z3
+	VFMADD231PS  Z13, Z9, Z4
+	VMOVUPS      (R14)(R8*2), Z13
+	VFMADD231PS  Z13, Z12, Z3
+	VFMADD231PS  Z13, Z10, Z4
+	VFMADD231PS  Z13, Z8, Z5
+	VMOVUPS      (R14)(R9*1), Z13
+	VFMADD231PS  Z13, Z11, Z4
+	VFMADD231PS  Z13, Z9, Z5
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z13
+	VFMADD231PS  Z13, Z12, Z4
+	VFMADD231PS  Z13, Z10, Z5
+	VFMADD231PS  Z13, Z8, Z6
+	VMOVUPS      (R14)(R8*1), Z13
+	VFMADD231PS  Z13, Z11, Z5
+	VFMADD231PS  Z13, Z9, Z6
+	VMOVUPS      (R14)(R8*2), Z13
+	VFMADD231PS  Z13, Z12, Z5
+	VFMADD231PS  Z13, Z10, Z6
+	VFMADD231PS  Z13, Z8, Z7
+	VMOVUPS      (R14)(R9*1), Z13
+	VFMADD231PS  Z13, Z11, Z6
+	VFMADD231PS  Z13, Z9, Z7
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z13
+	VFMADD231PS  Z13, Z12, Z6
+	VFMADD231PS  Z13, Z10, Z7
+	VFMADD231PS  (R14)(R8*1), Z11, Z7
+	VFMADD231PS  (R14)(R8*2), Z12, Z7
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z8
+	VBROADCASTSS 156(AX), Z13
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z13, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z13, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z13, Z2
+	VMOVUPS      Z2, (R14)(R15*2)
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z13, Z3
+	VMOVUPS      Z3, (R14)(BP*1)
+	LEAQ         (R14)(R15*4), R14
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z13, Z4
+	VMOVUPS      Z4, (R14)
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z13, Z5
+	VMOVUPS      Z5, (R14)(R15*1)
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z13, Z6
+	VMOVUPS      Z6, (R14)(R15*2)
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z13, Z7
+	VMOVUPS      Z7, (R14)(BP*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -5311,64 +5611,70 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z2
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z3
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z6
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z7
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z8
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z2, Z0
-	VFMADD231PS (R14)(R8*1), Z3, Z0
-	VMOVUPS     (R14)(R8*2), Z9
-	VFMADD231PS Z9, Z4, Z0
-	VFMADD231PS Z9, Z2, Z1
-	VMOVUPS     (R14)(R9*1), Z9
-	VFMADD231PS Z9, Z5, Z0
-	VFMADD231PS Z9, Z3, Z1
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z9
-	VFMADD231PS Z9, Z6, Z0
-	VFMADD231PS Z9, Z4, Z1
-	VMOVUPS     (R14)(R8*1), Z9
-	VFMADD231PS Z9, Z7, Z0
-	VFMADD231PS Z9, Z5, Z1
-	VMOVUPS     (R14)(R8*2), Z9
-	VFMADD231PS Z9, Z8, Z0
-	VFMADD231PS Z9, Z6, Z1
-	VFMADD231PS (R14)(R9*1), Z7, Z1
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Z8, Z1
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z2
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z3
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z6
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z7
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z8
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z2, Z0
+	VFMADD231PS  (R14)(R8*1), Z3, Z0
+	VMOVUPS      (R14)(R8*2), Z9
+	VFMADD231PS  Z9, Z4, Z0
+	VFMADD231PS  Z9, Z2, Z1
+	VMOVUPS      (R14)(R9*1), Z9
+	VFMADD231PS  Z9, Z5, Z0
+	VFMADD231PS  Z9, Z3, Z1
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z9
+	VFMADD231PS  Z9, Z6, Z0
+	VFMADD231PS  Z9, Z4, Z1
+	VMOVUPS      (R14)(R8*1), Z9
+	VFMADD231PS  Z9, Z7, Z0
+	VFMADD231PS  Z9, Z5, Z1
+	VMOVUPS      (R14)(R8*2), Z9
+	VFMADD231PS  Z9, Z8, Z0
+	VFMADD231PS  Z9, Z6, Z1
+	VFMADD231PS  (R14)(R9*1), Z7, Z1
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Z8, Z1
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z2
+	VBROADCASTSS 156(AX), Z9
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	VMAXPS       Z0, Z2, Z0
+	VMINPS       Z0, Z9, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z2, Z1
+	VMINPS       Z1, Z9, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -5499,86 +5805,96 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z4
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z5
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z6
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z7
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z8
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z9
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z10
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z4, Z0
-	VFMADD231PS (R14)(R8*1), Z5, Z0
-	VMOVUPS     (R14)(R8*2), Z11
-	VFMADD231PS Z11, Z6, Z0
-	VFMADD231PS Z11, Z4, Z1
-	VMOVUPS     (R14)(R9*1), Z11
-	VFMADD231PS Z11, Z7, Z0
-	VFMADD231PS Z11, Z5, Z1
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z11
-	VFMADD231PS Z11, Z8, Z0
-	VFMADD231PS Z11, Z6, Z1
-	VFMADD231PS Z11, Z4, Z2
-	VMOVUPS     (R14)(R8*1), Z11
-	VFMADD231PS Z11, Z9, Z0
-	VFMADD231PS Z11, Z7, Z1
-	VFMADD231PS Z11, Z5, Z2
-	VMOVUPS     (R14)(R8*2), Z11
-	VFMADD231PS Z11, Z10, Z0
-	VFMADD231PS Z11, Z8, Z1
-	VFMADD231PS Z11, Z6, Z2
-	VFMADD231PS Z11, Z4, Z3
-	VMOVUPS     (R14)(R9*1), Z11
-	VFMADD231PS Z11, Z9, Z1
-	VFMADD231PS Z11, Z7, Z2
-	VFMADD231PS Z11, Z5, Z3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z11
-	VFMADD231PS Z11, Z10, Z1
-	VFMADD231PS Z11, Z8, Z2
-	VFMADD231PS Z11, Z6, Z3
-	VMOVUPS     (R14)(R8*1), Z11
-	VFMADD231PS Z11, Z9, Z2
-	VFMADD231PS Z11, Z7, Z3
-	VMOVUPS     (R14)(R8*2), Z11
-	VFMADD231PS Z11, Z10, Z2
-	VFMADD231PS Z11, Z8, Z3
-	VFMADD231PS (R14)(R9*1), Z9, Z3
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Z10, Z3
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	VMOVUPS     Z2, (R14)(R15*2)
-	VMOVUPS     Z3, (R14)(BP*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z4
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z5
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z6
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z7
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z8
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z9
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z10
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z4, Z0
+	VFMADD231PS  (R14)(R8*1), Z5, Z0
+	VMOVUPS      (R14)(R8*2), Z11
+	VFMADD231PS  Z11, Z6, Z0
+	VFMADD231PS  Z11, Z4, Z1
+	VMOVUPS      (R14)(R9*1), Z11
+	VFMADD231PS  Z11, Z7, Z0
+	VFMADD231PS  Z11, Z5, Z1
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z11
+	VFMADD231PS  Z11, Z8, Z0
+	VFMADD231PS  Z11, Z6, Z1
+	VFMADD231PS  Z11, Z4, Z2
+	VMOVUPS      (R14)(R8*1), Z11
+	VFMADD231PS  Z11, Z9, Z0
+	VFMADD231PS  Z11, Z7, Z1
+	VFMADD231PS  Z11, Z5, Z2
+	VMOVUPS      (R14)(R8*2), Z11
+	VFMADD231PS  Z11, Z10, Z0
+	VFMADD231PS  Z11, Z8, Z1
+	VFMADD231PS  Z11, Z6, Z2
+	VFMADD231PS  Z11, Z4, Z3
+	VMOVUPS      (R14)(R9*1), Z11
+	VFMADD231PS  Z11, Z9, Z1
+	VFMADD231PS  Z11, Z7, Z2
+	VFMADD231PS  Z11, Z5, Z3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z11
+	VFMADD231PS  Z11, Z10, Z1
+	VFMADD231PS  Z11, Z8, Z2
+	VFMADD231PS  Z11, Z6, Z3
+	VMOVUPS      (R14)(R8*1), Z11
+	VFMADD231PS  Z11, Z9, Z2
+	VFMADD231PS  Z11, Z7, Z3
+	VMOVUPS      (R14)(R8*2), Z11
+	VFMADD231PS  Z11, Z10, Z2
+	VFMADD231PS  Z11, Z8, Z3
+	VFMADD231PS  (R14)(R9*1), Z9, Z3
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Z10, Z3
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z4
+	VBROADCASTSS 156(AX), Z11
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Z0, Z4, Z0
+	VMINPS       Z0, Z11, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z4, Z1
+	VMINPS       Z1, Z11, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	VMAXPS       Z2, Z4, Z2
+	VMINPS       Z2, Z11, Z2
+	VMOVUPS      Z2, (R14)(R15*2)
+	VMAXPS       Z3, Z4, Z3
+	VMINPS       Z3, Z11, Z3
+	VMOVUPS      Z3, (R14)(BP*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 
@@ -5736,129 +6052,147 @@ channels2:
 	MOVQ    104(AX), R13
 
 down3:
-	VMOVUPS     (R11), Z8
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z9
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z10
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z11
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z12
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z13
-	ADDQ        R12, R11
-	VMOVUPS     (R11), Z14
-	ADDQ        R12, R11
-	MOVQ        R10, R14
-	VFMADD231PS (R14), Z8, Z0
-	VFMADD231PS (R14)(R8*1), Z9, Z0
-	VMOVUPS     (R14)(R8*2), Z15
-	VFMADD231PS Z15, Z10, Z0
-	VFMADD231PS Z15, Z8, Z1
-	VMOVUPS     (R14)(R9*1), Z15
-	VFMADD231PS Z15, Z11, Z0
-	VFMADD231PS Z15, Z9, Z1
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z15
-	VFMADD231PS Z15, Z12, Z0
-	VFMADD231PS Z15, Z10, Z1
-	VFMADD231PS Z15, Z8, Z2
-	VMOVUPS     (R14)(R8*1), Z15
-	VFMADD231PS Z15, Z13, Z0
-	VFMADD231PS Z15, Z11, Z1
-	VFMADD231PS Z15, Z9, Z2
-	VMOVUPS     (R14)(R8*2), Z15
-	VFMADD231PS Z15, Z14, Z0
-	VFMADD231PS Z15, Z12, Z1
-	VFMADD231PS Z15, Z10, Z2
-	VFMADD231PS Z15, Z8, Z3
-	VMOVUPS     (R14)(R9*1), Z15
-	VFMADD231PS Z15, Z13, Z1
-	VFMADD231PS Z15, Z11, Z2
-	VFMADD231PS Z15, Z9, Z3
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z15
-	VFMADD231PS Z15, Z14, Z1
-	VFMADD231PS Z15, Z12, Z2
-	VFMADD231PS Z15, Z10, Z3
-	VFMADD231PS Z15, Z8, Z4
-	VMOVUPS     (R14)(R8*1), Z15
-	VFMADD231PS Z15, Z13, Z2
-	VFMADD231PS Z15, Z11, Z3
-	VFMADD231PS Z15, Z9, Z4
-	VMOVUPS     (R14)(R8*2), Z15
-	VFMADD231PS Z15, Z14, Z2
-	VFMADD231PS Z15, Z12, Z3
-	VFMADD231PS Z15, Z10, Z4
-	VFMADD231PS Z15, Z8, Z5
-	VMOVUPS     (R14)(R9*1), Z15
-	VFMADD231PS Z15, Z13, Z3
-	VFMADD231PS Z15, Z11, Z4
-	VFMADD231PS Z15, Z9, Z5
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z15
-	VFMADD231PS Z15, Z14, Z3
-	VFMADD231PS Z15, Z12, Z4
-	VFMADD231PS Z15, Z10, Z5
-	VFMADD231PS Z15, Z8, Z6
-	VMOVUPS     (R14)(R8*1), Z15
-	VFMADD231PS Z15, Z13, Z4
-	VFMADD231PS Z15, Z11, Z5
-	VFMADD231PS Z15, Z9, Z6
-	VMOVUPS     (R14)(R8*2), Z15
-	VFMADD231PS Z15, Z14, Z4
-	VFMADD231PS Z15, Z12, Z5
-	VFMADD231PS Z15, Z10, Z6
-	VFMADD231PS Z15, Z8, Z7
-	VMOVUPS     (R14)(R9*1), Z15
-	VFMADD231PS Z15, Z13, Z5
-	VFMADD231PS Z15, Z11, Z6
-	VFMADD231PS Z15, Z9, Z7
-	LEAQ        (R14)(R8*4), R14
-	VMOVUPS     (R14), Z15
-	VFMADD231PS Z15, Z14, Z5
-	VFMADD231PS Z15, Z12, Z6
-	VFMADD231PS Z15, Z10, Z7
-	VMOVUPS     (R14)(R8*1), Z15
-	VFMADD231PS Z15, Z13, Z6
-	VFMADD231PS Z15, Z11, Z7
-	VMOVUPS     (R14)(R8*2), Z15
-	VFMADD231PS Z15, Z14, Z6
-	VFMADD231PS Z15, Z12, Z7
-	VFMADD231PS (R14)(R9*1), Z13, Z7
-	LEAQ        (R14)(R8*4), R14
-	VFMADD231PS (R14), Z14, Z7
-	ADDQ        32(AX), R10
-	ADDQ        72(AX), R11
-	DECQ        R13
-	JNZ         down3
-	MOVQ        CX, R14
-	MOVQ        48(AX), R15
-	LEAQ        (R15)(R15*2), BP
-	VMOVUPS     Z0, (R14)
-	VMOVUPS     Z1, (R14)(R15*1)
-	VMOVUPS     Z2, (R14)(R15*2)
-	VMOVUPS     Z3, (R14)(BP*1)
-	LEAQ        (R14)(R15*4), R14
-	VMOVUPS     Z4, (R14)
-	VMOVUPS     Z5, (R14)(R15*1)
-	VMOVUPS     Z6, (R14)(R15*2)
-	VMOVUPS     Z7, (R14)(BP*1)
-	ADDQ        $+64, SI
-	ADDQ        $+64, BX
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	DECQ        DI
-	JNZ         channels2
-	MOVQ        80(AX), R14
-	ADDQ        R14, 128(AX)
-	MOVQ        88(AX), R14
-	ADDQ        R14, 136(AX)
-	MOVQ        96(AX), R14
-	ADDQ        R14, 144(AX)
-	DECQ        120(AX)
-	JNZ         line1
+	VMOVUPS      (R11), Z8
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z9
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z10
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z11
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z12
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z13
+	ADDQ         R12, R11
+	VMOVUPS      (R11), Z14
+	ADDQ         R12, R11
+	MOVQ         R10, R14
+	VFMADD231PS  (R14), Z8, Z0
+	VFMADD231PS  (R14)(R8*1), Z9, Z0
+	VMOVUPS      (R14)(R8*2), Z15
+	VFMADD231PS  Z15, Z10, Z0
+	VFMADD231PS  Z15, Z8, Z1
+	VMOVUPS      (R14)(R9*1), Z15
+	VFMADD231PS  Z15, Z11, Z0
+	VFMADD231PS  Z15, Z9, Z1
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z15
+	VFMADD231PS  Z15, Z12, Z0
+	VFMADD231PS  Z15, Z10, Z1
+	VFMADD231PS  Z15, Z8, Z2
+	VMOVUPS      (R14)(R8*1), Z15
+	VFMADD231PS  Z15, Z13, Z0
+	VFMADD231PS  Z15, Z11, Z1
+	VFMADD231PS  Z15, Z9, Z2
+	VMOVUPS      (R14)(R8*2), Z15
+	VFMADD231PS  Z15, Z14, Z0
+	VFMADD231PS  Z15, Z12, Z1
+	VFMADD231PS  Z15, Z10, Z2
+	VFMADD231PS  Z15, Z8, Z3
+	VMOVUPS      (R14)(R9*1), Z15
+	VFMADD231PS  Z15, Z13, Z1
+	VFMADD231PS  Z15, Z11, Z2
+	VFMADD231PS  Z15, Z9, Z3
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z15
+	VFMADD231PS  Z15, Z14, Z1
+	VFMADD231PS  Z15, Z12, Z2
+	VFMADD231PS  Z15, Z10, Z3
+	VFMADD231PS  Z15, Z8, Z4
+	VMOVUPS      (R14)(R8*1), Z15
+	VFMADD231PS  Z15, Z13, Z2
+	VFMADD231PS  Z15, Z11, Z3
+	VFMADD231PS  Z15, Z9, Z4
+	VMOVUPS      (R14)(R8*2), Z15
+	VFMADD231PS  Z15, Z14, Z2
+	VFMADD231PS  Z15, Z12, Z3
+	VFMADD231PS  Z15, Z10, Z4
+	VFMADD231PS  Z15, Z8, Z5
+	VMOVUPS      (R14)(R9*1), Z15
+	VFMADD231PS  Z15, Z13, Z3
+	VFMADD231PS  Z15, Z11, Z4
+	VFMADD231PS  Z15, Z9, Z5
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z15
+	VFMADD231PS  Z15, Z14, Z3
+	VFMADD231PS  Z15, Z12, Z4
+	VFMADD231PS  Z15, Z10, Z5
+	VFMADD231PS  Z15, Z8, Z6
+	VMOVUPS      (R14)(R8*1), Z15
+	VFMADD231PS  Z15, Z13, Z4
+	VFMADD231PS  Z15, Z11, Z5
+	VFMADD231PS  Z15, Z9, Z6
+	VMOVUPS      (R14)(R8*2), Z15
+	VFMADD231PS  Z15, Z14, Z4
+	VFMADD231PS  Z15, Z12, Z5
+	VFMADD231PS  Z15, Z10, Z6
+	VFMADD231PS  Z15, Z8, Z7
+	VMOVUPS      (R14)(R9*1), Z15
+	VFMADD231PS  Z15, Z13, Z5
+	VFMADD231PS  Z15, Z11, Z6
+	VFMADD231PS  Z15, Z9, Z7
+	LEAQ         (R14)(R8*4), R14
+	VMOVUPS      (R14), Z15
+	VFMADD231PS  Z15, Z14, Z5
+	VFMADD231PS  Z15, Z12, Z6
+	VFMADD231PS  Z15, Z10, Z7
+	VMOVUPS      (R14)(R8*1), Z15
+	VFMADD231PS  Z15, Z13, Z6
+	VFMADD231PS  Z15, Z11, Z7
+	VMOVUPS      (R14)(R8*2), Z15
+	VFMADD231PS  Z15, Z14, Z6
+	VFMADD231PS  Z15, Z12, Z7
+	VFMADD231PS  (R14)(R9*1), Z13, Z7
+	LEAQ         (R14)(R8*4), R14
+	VFMADD231PS  (R14), Z14, Z7
+	ADDQ         32(AX), R10
+	ADDQ         72(AX), R11
+	DECQ         R13
+	JNZ          down3
+	VBROADCASTSS 152(AX), Z8
+	VBROADCASTSS 156(AX), Z15
+	MOVQ         CX, R14
+	MOVQ         48(AX), R15
+	LEAQ         (R15)(R15*2), BP
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z15, Z0
+	VMOVUPS      Z0, (R14)
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z15, Z1
+	VMOVUPS      Z1, (R14)(R15*1)
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z15, Z2
+	VMOVUPS      Z2, (R14)(R15*2)
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z15, Z3
+	VMOVUPS      Z3, (R14)(BP*1)
+	LEAQ         (R14)(R15*4), R14
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z15, Z4
+	VMOVUPS      Z4, (R14)
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z15, Z5
+	VMOVUPS      Z5, (R14)(R15*1)
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z15, Z6
+	VMOVUPS      Z6, (R14)(R15*2)
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z15, Z7
+	VMOVUPS      Z7, (R14)(BP*1)
+	ADDQ         $+64, SI
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	DECQ         DI
+	JNZ          channels2
+	MOVQ         80(AX), R14
+	ADDQ         R14, 128(AX)
+	MOVQ         88(AX), R14
+	ADDQ         R14, 136(AX)
+	MOVQ         96(AX), R14
+	ADDQ         R14, 144(AX)
+	DECQ         120(AX)
+	JNZ          line1
 	VZEROUPPER
 	RET
 

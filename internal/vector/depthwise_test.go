@@ -10,6 +10,7 @@ import (
 func randomDepthwise(f *fuzz) *Depthwise[float32] {
 	d := &Depthwise[float32]{
 		Lines: 1 + f.IntN(3), Count: 1 + f.IntN(20), Channels: 1 + f.IntN(50), Rows: 1 + f.IntN(4), Columns: 1 + f.IntN(8),
+		Clip: Clip(f.IntN(3)),
 	}
 	if f.IntN(3) > 0 {
 		d.Channels = f.engine.Lanes() * (1 + f.IntN(5))
@@ -70,7 +71,12 @@ func TestDepthwise(t *testing.T) {
 			want[y] += d.X[x] * d.W[w]
 		})
 		f.engine.Depthwise(d)
-		f.want("Y", d.Y, func(i int) float64 { return float64(want[i]) })
+		f.want("Y", d.Y, func(i int) float64 {
+			if begun[i] {
+				return clipped(d.Clip, float64(want[i]))
+			}
+			return float64(want[i])
+		})
 	})
 }
 

@@ -120,6 +120,32 @@ func (c Clip) bounds() (floor, limit float32) {
 	return floor, limit
 }
 
+// clipRange is the range of a clip for the assembly of products.
+type clipRange struct{ floor, limit float32 }
+
+// around returns the range, with infinity for a bound that there is not.
+func (c Clip) around() clipRange {
+	r := clipRange{float32(math.Inf(-1)), float32(math.Inf(1))}
+	if c != NoClip {
+		r.floor = 0
+	}
+	if c == ClipSix {
+		r.limit = 6
+	}
+	return r
+}
+
+// clip clips values in place.
+func (Portable[T]) clip(clip Clip, y []T) {
+	if clip == NoClip {
+		return
+	}
+	limit := T(clip.around().limit)
+	for i, v := range y {
+		y[i] = min(max(v, 0), limit)
+	}
+}
+
 // Windows is a row of pooling windows. Window i begins at element i·Step of X, and
 // position k of a window is Offsets[k] elements further; each position has Channels
 // elements. Y and Position have Channels elements for each window.

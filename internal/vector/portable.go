@@ -61,6 +61,7 @@ func (r *Rows[T]) put(i int, sum *[tileColumns]T) {
 			to[j] = sum[j]
 		}
 	}
+	Portable[T]{}.clip(r.Clip, to)
 }
 
 // tile returns the products of two rows, x and y, with the columns of a panel.

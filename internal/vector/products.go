@@ -20,6 +20,7 @@ type Rows[T Float] struct {
 	Length, Stride     int     // of a segment, at least 1 element, and from one to the next
 	COffsets, AOffsets []int32 // of the rows
 	Add                bool
+	Clip               Clip // of the result
 
 	call rowsCall // part of the struct so that it is not allocated at each call
 }
@@ -36,6 +37,7 @@ type rowsCall struct {
 	skip     int // bytes from the end of a segment to the next
 	segments int // counted down
 	add      int
+	clip     clipRange
 	mask     mask
 }
 
@@ -51,7 +53,7 @@ func (s *Set) Rows(r *Rows[float32]) {
 	*call = rowsCall{
 		c: &r.C[0], a: &r.A[0], b: &r.B[0],
 		length: 4 * r.Length, skip: 4 * (r.Stride - r.Length),
-		mask: maskOf(r.Columns - (r.Width-1)*s.lanes),
+		clip: r.Clip.around(), mask: maskOf(r.Columns - (r.Width-1)*s.lanes),
 	}
 	if r.Initial != nil {
 		call.initial = &r.Initial[:r.Columns][0]
@@ -67,6 +69,11 @@ func (s *Set) Rows(r *Rows[float32]) {
 		call.aOffsets, call.cOffsets = &r.AOffsets[first], &r.COffsets[first]
 		call.segments = r.Segments
 		tiles[last-first](call)
+		if !clipsInAssembly && r.Clip != NoClip {
+			for _, at := range r.COffsets[first:last] {
+				s.clip(r.Clip, r.C[at:][:r.Columns])
+			}
+		}
 	}
 }
 

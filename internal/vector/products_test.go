@@ -11,13 +11,13 @@ func TestRows(t *testing.T) {
 		width := 1 + f.IntN(f.engine.MaxWidth())
 		r := &Rows[float32]{
 			Width: width, Columns: width*lanes - f.IntN(lanes), Segments: 1 + f.IntN(4), Length: 1 + f.IntN(20), Stride: f.IntN(30),
-			Add: f.IntN(2) == 0,
+			Add: f.IntN(2) == 0, Clip: Clip(f.IntN(3)),
 		}
 		rows := 1 + f.IntN(30)
 		r.AOffsets, r.COffsets = array[int32](f, rows), array[int32](f, rows)
 		for i := range rows {
 			r.AOffsets[i], r.COffsets[i] = int32(f.IntN(500)), int32(i*(r.Columns+f.IntN(3)))
-			if r.Add { // rows may overlap
+			if r.Add && r.Clip == NoClip { // rows may overlap
 				r.COffsets[i] = int32(f.IntN(300))
 			}
 		}
@@ -47,7 +47,7 @@ func TestRows(t *testing.T) {
 				if r.Add {
 					sum += want[int(r.COffsets[i])+j]
 				}
-				want[int(r.COffsets[i])+j] = sum
+				want[int(r.COffsets[i])+j] = float32(clipped(r.Clip, float64(sum)))
 			}
 		}
 		f.engine.Rows(r)

@@ -6,7 +6,7 @@
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x1(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
-	VMOVUPS    88(BP), Y15
+	VMOVUPS    96(BP), Y15
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
 	JZ         zero1
@@ -72,27 +72,33 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ       call+0(FP), BP
-	ADDQ       56(BP), R14
-	SUBQ       $+1, 64(BP)
-	JNZ        segment4
-	MOVQ       8(BP), R14
-	MOVQ       (BP), R15
-	CMPQ       80(BP), $0x000000ff
-	JEQ        whole9
-	CMPQ       72(BP), $+0
-	JEQ        store10
-	MOVLQSX    (R14), AX
-	LEAQ       (R15)(AX*4), AX
-	VMASKMOVPS (AX), Y15, Y1
-	VADDPS     Y1, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Y2
+	VBROADCASTSS 84(BP), Y3
+	CMPQ         88(BP), $0x000000ff
+	JEQ          whole9
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMASKMOVPS   (AX), Y15, Y1
+	VADDPS       Y1, Y0, Y0
+	VMAXPS       Y0, Y2, Y0
+	VMINPS       Y0, Y3, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
+	VMAXPS     Y0, Y2, Y0
+	VMINPS     Y0, Y3, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 	VZEROUPPER
 	RET
@@ -103,6 +109,8 @@ whole9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
+	VMAXPS  Y0, Y2, Y0
+	VMINPS  Y0, Y3, Y0
 	VMOVUPS Y0, (AX)
 	VZEROUPPER
 	RET
@@ -110,6 +118,8 @@ whole9:
 store11:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Y0, Y2, Y0
+	VMINPS  Y0, Y3, Y0
 	VMOVUPS Y0, (AX)
 	VZEROUPPER
 	RET
@@ -118,7 +128,7 @@ store11:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x2(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
-	VMOVUPS    88(BP), Y15
+	VMOVUPS    96(BP), Y15
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
 	JZ         zero1
@@ -201,35 +211,45 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ       call+0(FP), BP
-	ADDQ       56(BP), R14
-	SUBQ       $+1, 64(BP)
-	JNZ        segment4
-	MOVQ       8(BP), R14
-	MOVQ       (BP), R15
-	CMPQ       80(BP), $0x000000ff
-	JEQ        whole9
-	CMPQ       72(BP), $+0
-	JEQ        store10
-	MOVLQSX    (R14), AX
-	LEAQ       (R15)(AX*4), AX
-	VMASKMOVPS (AX), Y15, Y2
-	VADDPS     Y2, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
-	MOVLQSX    4(R14), BX
-	LEAQ       (R15)(BX*4), BX
-	VMASKMOVPS (BX), Y15, Y2
-	VADDPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y15, (BX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Y3
+	VBROADCASTSS 84(BP), Y4
+	CMPQ         88(BP), $0x000000ff
+	JEQ          whole9
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMASKMOVPS   (AX), Y15, Y2
+	VADDPS       Y2, Y0, Y0
+	VMAXPS       Y0, Y3, Y0
+	VMINPS       Y0, Y4, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VMASKMOVPS   (BX), Y15, Y2
+	VADDPS       Y2, Y1, Y1
+	VMAXPS       Y1, Y3, Y1
+	VMINPS       Y1, Y4, Y1
+	VMASKMOVPS   Y1, Y15, (BX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 	MOVLQSX    4(R14), BX
 	LEAQ       (R15)(BX*4), BX
+	VMAXPS     Y1, Y3, Y1
+	VMINPS     Y1, Y4, Y1
 	VMASKMOVPS Y1, Y15, (BX)
 	VZEROUPPER
 	RET
@@ -240,10 +260,14 @@ whole9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
+	VMAXPS  Y0, Y3, Y0
+	VMINPS  Y0, Y4, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
 	VADDPS  (BX), Y1, Y1
+	VMAXPS  Y1, Y3, Y1
+	VMINPS  Y1, Y4, Y1
 	VMOVUPS Y1, (BX)
 	VZEROUPPER
 	RET
@@ -251,9 +275,13 @@ whole9:
 store11:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Y0, Y3, Y0
+	VMINPS  Y0, Y4, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Y1, Y3, Y1
+	VMINPS  Y1, Y4, Y1
 	VMOVUPS Y1, (BX)
 	VZEROUPPER
 	RET
@@ -262,7 +290,7 @@ store11:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x3(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
-	VMOVUPS    88(BP), Y15
+	VMOVUPS    96(BP), Y15
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
 	JZ         zero1
@@ -362,43 +390,57 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ       call+0(FP), BP
-	ADDQ       56(BP), R14
-	SUBQ       $+1, 64(BP)
-	JNZ        segment4
-	MOVQ       8(BP), R14
-	MOVQ       (BP), R15
-	CMPQ       80(BP), $0x000000ff
-	JEQ        whole9
-	CMPQ       72(BP), $+0
-	JEQ        store10
-	MOVLQSX    (R14), AX
-	LEAQ       (R15)(AX*4), AX
-	VMASKMOVPS (AX), Y15, Y3
-	VADDPS     Y3, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
-	MOVLQSX    4(R14), BX
-	LEAQ       (R15)(BX*4), BX
-	VMASKMOVPS (BX), Y15, Y3
-	VADDPS     Y3, Y1, Y1
-	VMASKMOVPS Y1, Y15, (BX)
-	MOVLQSX    8(R14), CX
-	LEAQ       (R15)(CX*4), CX
-	VMASKMOVPS (CX), Y15, Y3
-	VADDPS     Y3, Y2, Y2
-	VMASKMOVPS Y2, Y15, (CX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Y4
+	VBROADCASTSS 84(BP), Y5
+	CMPQ         88(BP), $0x000000ff
+	JEQ          whole9
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMASKMOVPS   (AX), Y15, Y3
+	VADDPS       Y3, Y0, Y0
+	VMAXPS       Y0, Y4, Y0
+	VMINPS       Y0, Y5, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VMASKMOVPS   (BX), Y15, Y3
+	VADDPS       Y3, Y1, Y1
+	VMAXPS       Y1, Y4, Y1
+	VMINPS       Y1, Y5, Y1
+	VMASKMOVPS   Y1, Y15, (BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VMASKMOVPS   (CX), Y15, Y3
+	VADDPS       Y3, Y2, Y2
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y2, Y5, Y2
+	VMASKMOVPS   Y2, Y15, (CX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
+	VMAXPS     Y0, Y4, Y0
+	VMINPS     Y0, Y5, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 	MOVLQSX    4(R14), BX
 	LEAQ       (R15)(BX*4), BX
+	VMAXPS     Y1, Y4, Y1
+	VMINPS     Y1, Y5, Y1
 	VMASKMOVPS Y1, Y15, (BX)
 	MOVLQSX    8(R14), CX
 	LEAQ       (R15)(CX*4), CX
+	VMAXPS     Y2, Y4, Y2
+	VMINPS     Y2, Y5, Y2
 	VMASKMOVPS Y2, Y15, (CX)
 	VZEROUPPER
 	RET
@@ -409,14 +451,20 @@ whole9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
+	VMAXPS  Y0, Y4, Y0
+	VMINPS  Y0, Y5, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
 	VADDPS  (BX), Y1, Y1
+	VMAXPS  Y1, Y4, Y1
+	VMINPS  Y1, Y5, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
 	VADDPS  (CX), Y2, Y2
+	VMAXPS  Y2, Y4, Y2
+	VMINPS  Y2, Y5, Y2
 	VMOVUPS Y2, (CX)
 	VZEROUPPER
 	RET
@@ -424,12 +472,18 @@ whole9:
 store11:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Y0, Y4, Y0
+	VMINPS  Y0, Y5, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Y1, Y4, Y1
+	VMINPS  Y1, Y5, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Y2, Y4, Y2
+	VMINPS  Y2, Y5, Y2
 	VMOVUPS Y2, (CX)
 	VZEROUPPER
 	RET
@@ -438,7 +492,7 @@ store11:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x4(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
-	VMOVUPS    88(BP), Y15
+	VMOVUPS    96(BP), Y15
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
 	JZ         zero1
@@ -555,51 +609,69 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ       call+0(FP), BP
-	ADDQ       56(BP), R14
-	SUBQ       $+1, 64(BP)
-	JNZ        segment4
-	MOVQ       8(BP), R14
-	MOVQ       (BP), R15
-	CMPQ       80(BP), $0x000000ff
-	JEQ        whole9
-	CMPQ       72(BP), $+0
-	JEQ        store10
-	MOVLQSX    (R14), AX
-	LEAQ       (R15)(AX*4), AX
-	VMASKMOVPS (AX), Y15, Y4
-	VADDPS     Y4, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
-	MOVLQSX    4(R14), BX
-	LEAQ       (R15)(BX*4), BX
-	VMASKMOVPS (BX), Y15, Y4
-	VADDPS     Y4, Y1, Y1
-	VMASKMOVPS Y1, Y15, (BX)
-	MOVLQSX    8(R14), CX
-	LEAQ       (R15)(CX*4), CX
-	VMASKMOVPS (CX), Y15, Y4
-	VADDPS     Y4, Y2, Y2
-	VMASKMOVPS Y2, Y15, (CX)
-	MOVLQSX    12(R14), DX
-	LEAQ       (R15)(DX*4), DX
-	VMASKMOVPS (DX), Y15, Y4
-	VADDPS     Y4, Y3, Y3
-	VMASKMOVPS Y3, Y15, (DX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Y5
+	VBROADCASTSS 84(BP), Y6
+	CMPQ         88(BP), $0x000000ff
+	JEQ          whole9
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMASKMOVPS   (AX), Y15, Y4
+	VADDPS       Y4, Y0, Y0
+	VMAXPS       Y0, Y5, Y0
+	VMINPS       Y0, Y6, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VMASKMOVPS   (BX), Y15, Y4
+	VADDPS       Y4, Y1, Y1
+	VMAXPS       Y1, Y5, Y1
+	VMINPS       Y1, Y6, Y1
+	VMASKMOVPS   Y1, Y15, (BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VMASKMOVPS   (CX), Y15, Y4
+	VADDPS       Y4, Y2, Y2
+	VMAXPS       Y2, Y5, Y2
+	VMINPS       Y2, Y6, Y2
+	VMASKMOVPS   Y2, Y15, (CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VMASKMOVPS   (DX), Y15, Y4
+	VADDPS       Y4, Y3, Y3
+	VMAXPS       Y3, Y5, Y3
+	VMINPS       Y3, Y6, Y3
+	VMASKMOVPS   Y3, Y15, (DX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
+	VMAXPS     Y0, Y5, Y0
+	VMINPS     Y0, Y6, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 	MOVLQSX    4(R14), BX
 	LEAQ       (R15)(BX*4), BX
+	VMAXPS     Y1, Y5, Y1
+	VMINPS     Y1, Y6, Y1
 	VMASKMOVPS Y1, Y15, (BX)
 	MOVLQSX    8(R14), CX
 	LEAQ       (R15)(CX*4), CX
+	VMAXPS     Y2, Y5, Y2
+	VMINPS     Y2, Y6, Y2
 	VMASKMOVPS Y2, Y15, (CX)
 	MOVLQSX    12(R14), DX
 	LEAQ       (R15)(DX*4), DX
+	VMAXPS     Y3, Y5, Y3
+	VMINPS     Y3, Y6, Y3
 	VMASKMOVPS Y3, Y15, (DX)
 	VZEROUPPER
 	RET
@@ -610,18 +682,26 @@ whole9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
+	VMAXPS  Y0, Y5, Y0
+	VMINPS  Y0, Y6, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
 	VADDPS  (BX), Y1, Y1
+	VMAXPS  Y1, Y5, Y1
+	VMINPS  Y1, Y6, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
 	VADDPS  (CX), Y2, Y2
+	VMAXPS  Y2, Y5, Y2
+	VMINPS  Y2, Y6, Y2
 	VMOVUPS Y2, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
 	VADDPS  (DX), Y3, Y3
+	VMAXPS  Y3, Y5, Y3
+	VMINPS  Y3, Y6, Y3
 	VMOVUPS Y3, (DX)
 	VZEROUPPER
 	RET
@@ -629,15 +709,23 @@ whole9:
 store11:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Y0, Y5, Y0
+	VMINPS  Y0, Y6, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Y1, Y5, Y1
+	VMINPS  Y1, Y6, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Y2, Y5, Y2
+	VMINPS  Y2, Y6, Y2
 	VMOVUPS Y2, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Y3, Y5, Y3
+	VMINPS  Y3, Y6, Y3
 	VMOVUPS Y3, (DX)
 	VZEROUPPER
 	RET
@@ -646,7 +734,7 @@ store11:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x5(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
-	VMOVUPS    88(BP), Y15
+	VMOVUPS    96(BP), Y15
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
 	JZ         zero1
@@ -780,59 +868,81 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ       call+0(FP), BP
-	ADDQ       56(BP), R14
-	SUBQ       $+1, 64(BP)
-	JNZ        segment4
-	MOVQ       8(BP), R14
-	MOVQ       (BP), R15
-	CMPQ       80(BP), $0x000000ff
-	JEQ        whole9
-	CMPQ       72(BP), $+0
-	JEQ        store10
-	MOVLQSX    (R14), AX
-	LEAQ       (R15)(AX*4), AX
-	VMASKMOVPS (AX), Y15, Y5
-	VADDPS     Y5, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
-	MOVLQSX    4(R14), BX
-	LEAQ       (R15)(BX*4), BX
-	VMASKMOVPS (BX), Y15, Y5
-	VADDPS     Y5, Y1, Y1
-	VMASKMOVPS Y1, Y15, (BX)
-	MOVLQSX    8(R14), CX
-	LEAQ       (R15)(CX*4), CX
-	VMASKMOVPS (CX), Y15, Y5
-	VADDPS     Y5, Y2, Y2
-	VMASKMOVPS Y2, Y15, (CX)
-	MOVLQSX    12(R14), DX
-	LEAQ       (R15)(DX*4), DX
-	VMASKMOVPS (DX), Y15, Y5
-	VADDPS     Y5, Y3, Y3
-	VMASKMOVPS Y3, Y15, (DX)
-	MOVLQSX    16(R14), SI
-	LEAQ       (R15)(SI*4), SI
-	VMASKMOVPS (SI), Y15, Y5
-	VADDPS     Y5, Y4, Y4
-	VMASKMOVPS Y4, Y15, (SI)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Y6
+	VBROADCASTSS 84(BP), Y7
+	CMPQ         88(BP), $0x000000ff
+	JEQ          whole9
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMASKMOVPS   (AX), Y15, Y5
+	VADDPS       Y5, Y0, Y0
+	VMAXPS       Y0, Y6, Y0
+	VMINPS       Y0, Y7, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VMASKMOVPS   (BX), Y15, Y5
+	VADDPS       Y5, Y1, Y1
+	VMAXPS       Y1, Y6, Y1
+	VMINPS       Y1, Y7, Y1
+	VMASKMOVPS   Y1, Y15, (BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VMASKMOVPS   (CX), Y15, Y5
+	VADDPS       Y5, Y2, Y2
+	VMAXPS       Y2, Y6, Y2
+	VMINPS       Y2, Y7, Y2
+	VMASKMOVPS   Y2, Y15, (CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VMASKMOVPS   (DX), Y15, Y5
+	VADDPS       Y5, Y3, Y3
+	VMAXPS       Y3, Y6, Y3
+	VMINPS       Y3, Y7, Y3
+	VMASKMOVPS   Y3, Y15, (DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VMASKMOVPS   (SI), Y15, Y5
+	VADDPS       Y5, Y4, Y4
+	VMAXPS       Y4, Y6, Y4
+	VMINPS       Y4, Y7, Y4
+	VMASKMOVPS   Y4, Y15, (SI)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
+	VMAXPS     Y0, Y6, Y0
+	VMINPS     Y0, Y7, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 	MOVLQSX    4(R14), BX
 	LEAQ       (R15)(BX*4), BX
+	VMAXPS     Y1, Y6, Y1
+	VMINPS     Y1, Y7, Y1
 	VMASKMOVPS Y1, Y15, (BX)
 	MOVLQSX    8(R14), CX
 	LEAQ       (R15)(CX*4), CX
+	VMAXPS     Y2, Y6, Y2
+	VMINPS     Y2, Y7, Y2
 	VMASKMOVPS Y2, Y15, (CX)
 	MOVLQSX    12(R14), DX
 	LEAQ       (R15)(DX*4), DX
+	VMAXPS     Y3, Y6, Y3
+	VMINPS     Y3, Y7, Y3
 	VMASKMOVPS Y3, Y15, (DX)
 	MOVLQSX    16(R14), SI
 	LEAQ       (R15)(SI*4), SI
+	VMAXPS     Y4, Y6, Y4
+	VMINPS     Y4, Y7, Y4
 	VMASKMOVPS Y4, Y15, (SI)
 	VZEROUPPER
 	RET
@@ -843,22 +953,32 @@ whole9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
+	VMAXPS  Y0, Y6, Y0
+	VMINPS  Y0, Y7, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
 	VADDPS  (BX), Y1, Y1
+	VMAXPS  Y1, Y6, Y1
+	VMINPS  Y1, Y7, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
 	VADDPS  (CX), Y2, Y2
+	VMAXPS  Y2, Y6, Y2
+	VMINPS  Y2, Y7, Y2
 	VMOVUPS Y2, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
 	VADDPS  (DX), Y3, Y3
+	VMAXPS  Y3, Y6, Y3
+	VMINPS  Y3, Y7, Y3
 	VMOVUPS Y3, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
 	VADDPS  (SI), Y4, Y4
+	VMAXPS  Y4, Y6, Y4
+	VMINPS  Y4, Y7, Y4
 	VMOVUPS Y4, (SI)
 	VZEROUPPER
 	RET
@@ -866,18 +986,28 @@ whole9:
 store11:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Y0, Y6, Y0
+	VMINPS  Y0, Y7, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Y1, Y6, Y1
+	VMINPS  Y1, Y7, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Y2, Y6, Y2
+	VMINPS  Y2, Y7, Y2
 	VMOVUPS Y2, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Y3, Y6, Y3
+	VMINPS  Y3, Y7, Y3
 	VMOVUPS Y3, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Y4, Y6, Y4
+	VMINPS  Y4, Y7, Y4
 	VMOVUPS Y4, (SI)
 	VZEROUPPER
 	RET
@@ -886,7 +1016,7 @@ store11:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x6(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
-	VMOVUPS    88(BP), Y15
+	VMOVUPS    96(BP), Y15
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
 	JZ         zero1
@@ -1037,67 +1167,93 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ       call+0(FP), BP
-	ADDQ       56(BP), R14
-	SUBQ       $+1, 64(BP)
-	JNZ        segment4
-	MOVQ       8(BP), R14
-	MOVQ       (BP), R15
-	CMPQ       80(BP), $0x000000ff
-	JEQ        whole9
-	CMPQ       72(BP), $+0
-	JEQ        store10
-	MOVLQSX    (R14), AX
-	LEAQ       (R15)(AX*4), AX
-	VMASKMOVPS (AX), Y15, Y6
-	VADDPS     Y6, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
-	MOVLQSX    4(R14), BX
-	LEAQ       (R15)(BX*4), BX
-	VMASKMOVPS (BX), Y15, Y6
-	VADDPS     Y6, Y1, Y1
-	VMASKMOVPS Y1, Y15, (BX)
-	MOVLQSX    8(R14), CX
-	LEAQ       (R15)(CX*4), CX
-	VMASKMOVPS (CX), Y15, Y6
-	VADDPS     Y6, Y2, Y2
-	VMASKMOVPS Y2, Y15, (CX)
-	MOVLQSX    12(R14), DX
-	LEAQ       (R15)(DX*4), DX
-	VMASKMOVPS (DX), Y15, Y6
-	VADDPS     Y6, Y3, Y3
-	VMASKMOVPS Y3, Y15, (DX)
-	MOVLQSX    16(R14), SI
-	LEAQ       (R15)(SI*4), SI
-	VMASKMOVPS (SI), Y15, Y6
-	VADDPS     Y6, Y4, Y4
-	VMASKMOVPS Y4, Y15, (SI)
-	MOVLQSX    20(R14), DI
-	LEAQ       (R15)(DI*4), DI
-	VMASKMOVPS (DI), Y15, Y6
-	VADDPS     Y6, Y5, Y5
-	VMASKMOVPS Y5, Y15, (DI)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Y7
+	VBROADCASTSS 84(BP), Y8
+	CMPQ         88(BP), $0x000000ff
+	JEQ          whole9
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMASKMOVPS   (AX), Y15, Y6
+	VADDPS       Y6, Y0, Y0
+	VMAXPS       Y0, Y7, Y0
+	VMINPS       Y0, Y8, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VMASKMOVPS   (BX), Y15, Y6
+	VADDPS       Y6, Y1, Y1
+	VMAXPS       Y1, Y7, Y1
+	VMINPS       Y1, Y8, Y1
+	VMASKMOVPS   Y1, Y15, (BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VMASKMOVPS   (CX), Y15, Y6
+	VADDPS       Y6, Y2, Y2
+	VMAXPS       Y2, Y7, Y2
+	VMINPS       Y2, Y8, Y2
+	VMASKMOVPS   Y2, Y15, (CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VMASKMOVPS   (DX), Y15, Y6
+	VADDPS       Y6, Y3, Y3
+	VMAXPS       Y3, Y7, Y3
+	VMINPS       Y3, Y8, Y3
+	VMASKMOVPS   Y3, Y15, (DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VMASKMOVPS   (SI), Y15, Y6
+	VADDPS       Y6, Y4, Y4
+	VMAXPS       Y4, Y7, Y4
+	VMINPS       Y4, Y8, Y4
+	VMASKMOVPS   Y4, Y15, (SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VMASKMOVPS   (DI), Y15, Y6
+	VADDPS       Y6, Y5, Y5
+	VMAXPS       Y5, Y7, Y5
+	VMINPS       Y5, Y8, Y5
+	VMASKMOVPS   Y5, Y15, (DI)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
+	VMAXPS     Y0, Y7, Y0
+	VMINPS     Y0, Y8, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 	MOVLQSX    4(R14), BX
 	LEAQ       (R15)(BX*4), BX
+	VMAXPS     Y1, Y7, Y1
+	VMINPS     Y1, Y8, Y1
 	VMASKMOVPS Y1, Y15, (BX)
 	MOVLQSX    8(R14), CX
 	LEAQ       (R15)(CX*4), CX
+	VMAXPS     Y2, Y7, Y2
+	VMINPS     Y2, Y8, Y2
 	VMASKMOVPS Y2, Y15, (CX)
 	MOVLQSX    12(R14), DX
 	LEAQ       (R15)(DX*4), DX
+	VMAXPS     Y3, Y7, Y3
+	VMINPS     Y3, Y8, Y3
 	VMASKMOVPS Y3, Y15, (DX)
 	MOVLQSX    16(R14), SI
 	LEAQ       (R15)(SI*4), SI
+	VMAXPS     Y4, Y7, Y4
+	VMINPS     Y4, Y8, Y4
 	VMASKMOVPS Y4, Y15, (SI)
 	MOVLQSX    20(R14), DI
 	LEAQ       (R15)(DI*4), DI
+	VMAXPS     Y5, Y7, Y5
+	VMINPS     Y5, Y8, Y5
 	VMASKMOVPS Y5, Y15, (DI)
 	VZEROUPPER
 	RET
@@ -1108,26 +1264,38 @@ whole9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
+	VMAXPS  Y0, Y7, Y0
+	VMINPS  Y0, Y8, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
 	VADDPS  (BX), Y1, Y1
+	VMAXPS  Y1, Y7, Y1
+	VMINPS  Y1, Y8, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
 	VADDPS  (CX), Y2, Y2
+	VMAXPS  Y2, Y7, Y2
+	VMINPS  Y2, Y8, Y2
 	VMOVUPS Y2, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
 	VADDPS  (DX), Y3, Y3
+	VMAXPS  Y3, Y7, Y3
+	VMINPS  Y3, Y8, Y3
 	VMOVUPS Y3, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
 	VADDPS  (SI), Y4, Y4
+	VMAXPS  Y4, Y7, Y4
+	VMINPS  Y4, Y8, Y4
 	VMOVUPS Y4, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
 	VADDPS  (DI), Y5, Y5
+	VMAXPS  Y5, Y7, Y5
+	VMINPS  Y5, Y8, Y5
 	VMOVUPS Y5, (DI)
 	VZEROUPPER
 	RET
@@ -1135,21 +1303,33 @@ whole9:
 store11:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Y0, Y7, Y0
+	VMINPS  Y0, Y8, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Y1, Y7, Y1
+	VMINPS  Y1, Y8, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Y2, Y7, Y2
+	VMINPS  Y2, Y8, Y2
 	VMOVUPS Y2, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Y3, Y7, Y3
+	VMINPS  Y3, Y8, Y3
 	VMOVUPS Y3, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Y4, Y7, Y4
+	VMINPS  Y4, Y8, Y4
 	VMOVUPS Y4, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Y5, Y7, Y5
+	VMINPS  Y5, Y8, Y5
 	VMOVUPS Y5, (DI)
 	VZEROUPPER
 	RET
@@ -1158,7 +1338,7 @@ store11:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x7(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
-	VMOVUPS    88(BP), Y15
+	VMOVUPS    96(BP), Y15
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
 	JZ         zero1
@@ -1326,75 +1506,105 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ       call+0(FP), BP
-	ADDQ       56(BP), R14
-	SUBQ       $+1, 64(BP)
-	JNZ        segment4
-	MOVQ       8(BP), R14
-	MOVQ       (BP), R15
-	CMPQ       80(BP), $0x000000ff
-	JEQ        whole9
-	CMPQ       72(BP), $+0
-	JEQ        store10
-	MOVLQSX    (R14), AX
-	LEAQ       (R15)(AX*4), AX
-	VMASKMOVPS (AX), Y15, Y7
-	VADDPS     Y7, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
-	MOVLQSX    4(R14), BX
-	LEAQ       (R15)(BX*4), BX
-	VMASKMOVPS (BX), Y15, Y7
-	VADDPS     Y7, Y1, Y1
-	VMASKMOVPS Y1, Y15, (BX)
-	MOVLQSX    8(R14), CX
-	LEAQ       (R15)(CX*4), CX
-	VMASKMOVPS (CX), Y15, Y7
-	VADDPS     Y7, Y2, Y2
-	VMASKMOVPS Y2, Y15, (CX)
-	MOVLQSX    12(R14), DX
-	LEAQ       (R15)(DX*4), DX
-	VMASKMOVPS (DX), Y15, Y7
-	VADDPS     Y7, Y3, Y3
-	VMASKMOVPS Y3, Y15, (DX)
-	MOVLQSX    16(R14), SI
-	LEAQ       (R15)(SI*4), SI
-	VMASKMOVPS (SI), Y15, Y7
-	VADDPS     Y7, Y4, Y4
-	VMASKMOVPS Y4, Y15, (SI)
-	MOVLQSX    20(R14), DI
-	LEAQ       (R15)(DI*4), DI
-	VMASKMOVPS (DI), Y15, Y7
-	VADDPS     Y7, Y5, Y5
-	VMASKMOVPS Y5, Y15, (DI)
-	MOVLQSX    24(R14), R8
-	LEAQ       (R15)(R8*4), R8
-	VMASKMOVPS (R8), Y15, Y7
-	VADDPS     Y7, Y6, Y6
-	VMASKMOVPS Y6, Y15, (R8)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Y8
+	VBROADCASTSS 84(BP), Y9
+	CMPQ         88(BP), $0x000000ff
+	JEQ          whole9
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMASKMOVPS   (AX), Y15, Y7
+	VADDPS       Y7, Y0, Y0
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VMASKMOVPS   (BX), Y15, Y7
+	VADDPS       Y7, Y1, Y1
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMASKMOVPS   Y1, Y15, (BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VMASKMOVPS   (CX), Y15, Y7
+	VADDPS       Y7, Y2, Y2
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMASKMOVPS   Y2, Y15, (CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VMASKMOVPS   (DX), Y15, Y7
+	VADDPS       Y7, Y3, Y3
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMASKMOVPS   Y3, Y15, (DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VMASKMOVPS   (SI), Y15, Y7
+	VADDPS       Y7, Y4, Y4
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMASKMOVPS   Y4, Y15, (SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VMASKMOVPS   (DI), Y15, Y7
+	VADDPS       Y7, Y5, Y5
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMASKMOVPS   Y5, Y15, (DI)
+	MOVLQSX      24(R14), R8
+	LEAQ         (R15)(R8*4), R8
+	VMASKMOVPS   (R8), Y15, Y7
+	VADDPS       Y7, Y6, Y6
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMASKMOVPS   Y6, Y15, (R8)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
+	VMAXPS     Y0, Y8, Y0
+	VMINPS     Y0, Y9, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 	MOVLQSX    4(R14), BX
 	LEAQ       (R15)(BX*4), BX
+	VMAXPS     Y1, Y8, Y1
+	VMINPS     Y1, Y9, Y1
 	VMASKMOVPS Y1, Y15, (BX)
 	MOVLQSX    8(R14), CX
 	LEAQ       (R15)(CX*4), CX
+	VMAXPS     Y2, Y8, Y2
+	VMINPS     Y2, Y9, Y2
 	VMASKMOVPS Y2, Y15, (CX)
 	MOVLQSX    12(R14), DX
 	LEAQ       (R15)(DX*4), DX
+	VMAXPS     Y3, Y8, Y3
+	VMINPS     Y3, Y9, Y3
 	VMASKMOVPS Y3, Y15, (DX)
 	MOVLQSX    16(R14), SI
 	LEAQ       (R15)(SI*4), SI
+	VMAXPS     Y4, Y8, Y4
+	VMINPS     Y4, Y9, Y4
 	VMASKMOVPS Y4, Y15, (SI)
 	MOVLQSX    20(R14), DI
 	LEAQ       (R15)(DI*4), DI
+	VMAXPS     Y5, Y8, Y5
+	VMINPS     Y5, Y9, Y5
 	VMASKMOVPS Y5, Y15, (DI)
 	MOVLQSX    24(R14), R8
 	LEAQ       (R15)(R8*4), R8
+	VMAXPS     Y6, Y8, Y6
+	VMINPS     Y6, Y9, Y6
 	VMASKMOVPS Y6, Y15, (R8)
 	VZEROUPPER
 	RET
@@ -1405,30 +1615,44 @@ whole9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
+	VMAXPS  Y0, Y8, Y0
+	VMINPS  Y0, Y9, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
 	VADDPS  (BX), Y1, Y1
+	VMAXPS  Y1, Y8, Y1
+	VMINPS  Y1, Y9, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
 	VADDPS  (CX), Y2, Y2
+	VMAXPS  Y2, Y8, Y2
+	VMINPS  Y2, Y9, Y2
 	VMOVUPS Y2, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
 	VADDPS  (DX), Y3, Y3
+	VMAXPS  Y3, Y8, Y3
+	VMINPS  Y3, Y9, Y3
 	VMOVUPS Y3, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
 	VADDPS  (SI), Y4, Y4
+	VMAXPS  Y4, Y8, Y4
+	VMINPS  Y4, Y9, Y4
 	VMOVUPS Y4, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
 	VADDPS  (DI), Y5, Y5
+	VMAXPS  Y5, Y8, Y5
+	VMINPS  Y5, Y9, Y5
 	VMOVUPS Y5, (DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
 	VADDPS  (R8), Y6, Y6
+	VMAXPS  Y6, Y8, Y6
+	VMINPS  Y6, Y9, Y6
 	VMOVUPS Y6, (R8)
 	VZEROUPPER
 	RET
@@ -1436,24 +1660,38 @@ whole9:
 store11:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Y0, Y8, Y0
+	VMINPS  Y0, Y9, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Y1, Y8, Y1
+	VMINPS  Y1, Y9, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Y2, Y8, Y2
+	VMINPS  Y2, Y9, Y2
 	VMOVUPS Y2, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Y3, Y8, Y3
+	VMINPS  Y3, Y9, Y3
 	VMOVUPS Y3, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Y4, Y8, Y4
+	VMINPS  Y4, Y9, Y4
 	VMOVUPS Y4, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Y5, Y8, Y5
+	VMINPS  Y5, Y9, Y5
 	VMOVUPS Y5, (DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
+	VMAXPS  Y6, Y8, Y6
+	VMINPS  Y6, Y9, Y6
 	VMOVUPS Y6, (R8)
 	VZEROUPPER
 	RET
@@ -1462,7 +1700,7 @@ store11:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x8(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
-	VMOVUPS    88(BP), Y15
+	VMOVUPS    96(BP), Y15
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
 	JZ         zero1
@@ -1647,83 +1885,117 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ       call+0(FP), BP
-	ADDQ       56(BP), R14
-	SUBQ       $+1, 64(BP)
-	JNZ        segment4
-	MOVQ       8(BP), R14
-	MOVQ       (BP), R15
-	CMPQ       80(BP), $0x000000ff
-	JEQ        whole9
-	CMPQ       72(BP), $+0
-	JEQ        store10
-	MOVLQSX    (R14), AX
-	LEAQ       (R15)(AX*4), AX
-	VMASKMOVPS (AX), Y15, Y8
-	VADDPS     Y8, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
-	MOVLQSX    4(R14), BX
-	LEAQ       (R15)(BX*4), BX
-	VMASKMOVPS (BX), Y15, Y8
-	VADDPS     Y8, Y1, Y1
-	VMASKMOVPS Y1, Y15, (BX)
-	MOVLQSX    8(R14), CX
-	LEAQ       (R15)(CX*4), CX
-	VMASKMOVPS (CX), Y15, Y8
-	VADDPS     Y8, Y2, Y2
-	VMASKMOVPS Y2, Y15, (CX)
-	MOVLQSX    12(R14), DX
-	LEAQ       (R15)(DX*4), DX
-	VMASKMOVPS (DX), Y15, Y8
-	VADDPS     Y8, Y3, Y3
-	VMASKMOVPS Y3, Y15, (DX)
-	MOVLQSX    16(R14), SI
-	LEAQ       (R15)(SI*4), SI
-	VMASKMOVPS (SI), Y15, Y8
-	VADDPS     Y8, Y4, Y4
-	VMASKMOVPS Y4, Y15, (SI)
-	MOVLQSX    20(R14), DI
-	LEAQ       (R15)(DI*4), DI
-	VMASKMOVPS (DI), Y15, Y8
-	VADDPS     Y8, Y5, Y5
-	VMASKMOVPS Y5, Y15, (DI)
-	MOVLQSX    24(R14), R8
-	LEAQ       (R15)(R8*4), R8
-	VMASKMOVPS (R8), Y15, Y8
-	VADDPS     Y8, Y6, Y6
-	VMASKMOVPS Y6, Y15, (R8)
-	MOVLQSX    28(R14), R9
-	LEAQ       (R15)(R9*4), R9
-	VMASKMOVPS (R9), Y15, Y8
-	VADDPS     Y8, Y7, Y7
-	VMASKMOVPS Y7, Y15, (R9)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Y9
+	VBROADCASTSS 84(BP), Y10
+	CMPQ         88(BP), $0x000000ff
+	JEQ          whole9
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMASKMOVPS   (AX), Y15, Y8
+	VADDPS       Y8, Y0, Y0
+	VMAXPS       Y0, Y9, Y0
+	VMINPS       Y0, Y10, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VMASKMOVPS   (BX), Y15, Y8
+	VADDPS       Y8, Y1, Y1
+	VMAXPS       Y1, Y9, Y1
+	VMINPS       Y1, Y10, Y1
+	VMASKMOVPS   Y1, Y15, (BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VMASKMOVPS   (CX), Y15, Y8
+	VADDPS       Y8, Y2, Y2
+	VMAXPS       Y2, Y9, Y2
+	VMINPS       Y2, Y10, Y2
+	VMASKMOVPS   Y2, Y15, (CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VMASKMOVPS   (DX), Y15, Y8
+	VADDPS       Y8, Y3, Y3
+	VMAXPS       Y3, Y9, Y3
+	VMINPS       Y3, Y10, Y3
+	VMASKMOVPS   Y3, Y15, (DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VMASKMOVPS   (SI), Y15, Y8
+	VADDPS       Y8, Y4, Y4
+	VMAXPS       Y4, Y9, Y4
+	VMINPS       Y4, Y10, Y4
+	VMASKMOVPS   Y4, Y15, (SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VMASKMOVPS   (DI), Y15, Y8
+	VADDPS       Y8, Y5, Y5
+	VMAXPS       Y5, Y9, Y5
+	VMINPS       Y5, Y10, Y5
+	VMASKMOVPS   Y5, Y15, (DI)
+	MOVLQSX      24(R14), R8
+	LEAQ         (R15)(R8*4), R8
+	VMASKMOVPS   (R8), Y15, Y8
+	VADDPS       Y8, Y6, Y6
+	VMAXPS       Y6, Y9, Y6
+	VMINPS       Y6, Y10, Y6
+	VMASKMOVPS   Y6, Y15, (R8)
+	MOVLQSX      28(R14), R9
+	LEAQ         (R15)(R9*4), R9
+	VMASKMOVPS   (R9), Y15, Y8
+	VADDPS       Y8, Y7, Y7
+	VMAXPS       Y7, Y9, Y7
+	VMINPS       Y7, Y10, Y7
+	VMASKMOVPS   Y7, Y15, (R9)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
+	VMAXPS     Y0, Y9, Y0
+	VMINPS     Y0, Y10, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 	MOVLQSX    4(R14), BX
 	LEAQ       (R15)(BX*4), BX
+	VMAXPS     Y1, Y9, Y1
+	VMINPS     Y1, Y10, Y1
 	VMASKMOVPS Y1, Y15, (BX)
 	MOVLQSX    8(R14), CX
 	LEAQ       (R15)(CX*4), CX
+	VMAXPS     Y2, Y9, Y2
+	VMINPS     Y2, Y10, Y2
 	VMASKMOVPS Y2, Y15, (CX)
 	MOVLQSX    12(R14), DX
 	LEAQ       (R15)(DX*4), DX
+	VMAXPS     Y3, Y9, Y3
+	VMINPS     Y3, Y10, Y3
 	VMASKMOVPS Y3, Y15, (DX)
 	MOVLQSX    16(R14), SI
 	LEAQ       (R15)(SI*4), SI
+	VMAXPS     Y4, Y9, Y4
+	VMINPS     Y4, Y10, Y4
 	VMASKMOVPS Y4, Y15, (SI)
 	MOVLQSX    20(R14), DI
 	LEAQ       (R15)(DI*4), DI
+	VMAXPS     Y5, Y9, Y5
+	VMINPS     Y5, Y10, Y5
 	VMASKMOVPS Y5, Y15, (DI)
 	MOVLQSX    24(R14), R8
 	LEAQ       (R15)(R8*4), R8
+	VMAXPS     Y6, Y9, Y6
+	VMINPS     Y6, Y10, Y6
 	VMASKMOVPS Y6, Y15, (R8)
 	MOVLQSX    28(R14), R9
 	LEAQ       (R15)(R9*4), R9
+	VMAXPS     Y7, Y9, Y7
+	VMINPS     Y7, Y10, Y7
 	VMASKMOVPS Y7, Y15, (R9)
 	VZEROUPPER
 	RET
@@ -1734,34 +2006,50 @@ whole9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
+	VMAXPS  Y0, Y9, Y0
+	VMINPS  Y0, Y10, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
 	VADDPS  (BX), Y1, Y1
+	VMAXPS  Y1, Y9, Y1
+	VMINPS  Y1, Y10, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
 	VADDPS  (CX), Y2, Y2
+	VMAXPS  Y2, Y9, Y2
+	VMINPS  Y2, Y10, Y2
 	VMOVUPS Y2, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
 	VADDPS  (DX), Y3, Y3
+	VMAXPS  Y3, Y9, Y3
+	VMINPS  Y3, Y10, Y3
 	VMOVUPS Y3, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
 	VADDPS  (SI), Y4, Y4
+	VMAXPS  Y4, Y9, Y4
+	VMINPS  Y4, Y10, Y4
 	VMOVUPS Y4, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
 	VADDPS  (DI), Y5, Y5
+	VMAXPS  Y5, Y9, Y5
+	VMINPS  Y5, Y10, Y5
 	VMOVUPS Y5, (DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
 	VADDPS  (R8), Y6, Y6
+	VMAXPS  Y6, Y9, Y6
+	VMINPS  Y6, Y10, Y6
 	VMOVUPS Y6, (R8)
 	MOVLQSX 28(R14), R9
 	LEAQ    (R15)(R9*4), R9
 	VADDPS  (R9), Y7, Y7
+	VMAXPS  Y7, Y9, Y7
+	VMINPS  Y7, Y10, Y7
 	VMOVUPS Y7, (R9)
 	VZEROUPPER
 	RET
@@ -1769,27 +2057,43 @@ whole9:
 store11:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Y0, Y9, Y0
+	VMINPS  Y0, Y10, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Y1, Y9, Y1
+	VMINPS  Y1, Y10, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Y2, Y9, Y2
+	VMINPS  Y2, Y10, Y2
 	VMOVUPS Y2, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Y3, Y9, Y3
+	VMINPS  Y3, Y10, Y3
 	VMOVUPS Y3, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Y4, Y9, Y4
+	VMINPS  Y4, Y10, Y4
 	VMOVUPS Y4, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Y5, Y9, Y5
+	VMINPS  Y5, Y10, Y5
 	VMOVUPS Y5, (DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
+	VMAXPS  Y6, Y9, Y6
+	VMINPS  Y6, Y10, Y6
 	VMOVUPS Y6, (R8)
 	MOVLQSX 28(R14), R9
 	LEAQ    (R15)(R9*4), R9
+	VMAXPS  Y7, Y9, Y7
+	VMINPS  Y7, Y10, Y7
 	VMOVUPS Y7, (R9)
 	VZEROUPPER
 	RET
@@ -1798,7 +2102,7 @@ store11:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x9(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
-	VMOVUPS    88(BP), Y15
+	VMOVUPS    96(BP), Y15
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
 	JZ         zero1
@@ -2000,91 +2304,129 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ       call+0(FP), BP
-	ADDQ       56(BP), R14
-	SUBQ       $+1, 64(BP)
-	JNZ        segment4
-	MOVQ       8(BP), R14
-	MOVQ       (BP), R15
-	CMPQ       80(BP), $0x000000ff
-	JEQ        whole9
-	CMPQ       72(BP), $+0
-	JEQ        store10
-	MOVLQSX    (R14), AX
-	LEAQ       (R15)(AX*4), AX
-	VMASKMOVPS (AX), Y15, Y9
-	VADDPS     Y9, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
-	MOVLQSX    4(R14), BX
-	LEAQ       (R15)(BX*4), BX
-	VMASKMOVPS (BX), Y15, Y9
-	VADDPS     Y9, Y1, Y1
-	VMASKMOVPS Y1, Y15, (BX)
-	MOVLQSX    8(R14), CX
-	LEAQ       (R15)(CX*4), CX
-	VMASKMOVPS (CX), Y15, Y9
-	VADDPS     Y9, Y2, Y2
-	VMASKMOVPS Y2, Y15, (CX)
-	MOVLQSX    12(R14), DX
-	LEAQ       (R15)(DX*4), DX
-	VMASKMOVPS (DX), Y15, Y9
-	VADDPS     Y9, Y3, Y3
-	VMASKMOVPS Y3, Y15, (DX)
-	MOVLQSX    16(R14), SI
-	LEAQ       (R15)(SI*4), SI
-	VMASKMOVPS (SI), Y15, Y9
-	VADDPS     Y9, Y4, Y4
-	VMASKMOVPS Y4, Y15, (SI)
-	MOVLQSX    20(R14), DI
-	LEAQ       (R15)(DI*4), DI
-	VMASKMOVPS (DI), Y15, Y9
-	VADDPS     Y9, Y5, Y5
-	VMASKMOVPS Y5, Y15, (DI)
-	MOVLQSX    24(R14), R8
-	LEAQ       (R15)(R8*4), R8
-	VMASKMOVPS (R8), Y15, Y9
-	VADDPS     Y9, Y6, Y6
-	VMASKMOVPS Y6, Y15, (R8)
-	MOVLQSX    28(R14), R9
-	LEAQ       (R15)(R9*4), R9
-	VMASKMOVPS (R9), Y15, Y9
-	VADDPS     Y9, Y7, Y7
-	VMASKMOVPS Y7, Y15, (R9)
-	MOVLQSX    32(R14), R10
-	LEAQ       (R15)(R10*4), R10
-	VMASKMOVPS (R10), Y15, Y9
-	VADDPS     Y9, Y8, Y8
-	VMASKMOVPS Y8, Y15, (R10)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Y10
+	VBROADCASTSS 84(BP), Y11
+	CMPQ         88(BP), $0x000000ff
+	JEQ          whole9
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMASKMOVPS   (AX), Y15, Y9
+	VADDPS       Y9, Y0, Y0
+	VMAXPS       Y0, Y10, Y0
+	VMINPS       Y0, Y11, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VMASKMOVPS   (BX), Y15, Y9
+	VADDPS       Y9, Y1, Y1
+	VMAXPS       Y1, Y10, Y1
+	VMINPS       Y1, Y11, Y1
+	VMASKMOVPS   Y1, Y15, (BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VMASKMOVPS   (CX), Y15, Y9
+	VADDPS       Y9, Y2, Y2
+	VMAXPS       Y2, Y10, Y2
+	VMINPS       Y2, Y11, Y2
+	VMASKMOVPS   Y2, Y15, (CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VMASKMOVPS   (DX), Y15, Y9
+	VADDPS       Y9, Y3, Y3
+	VMAXPS       Y3, Y10, Y3
+	VMINPS       Y3, Y11, Y3
+	VMASKMOVPS   Y3, Y15, (DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VMASKMOVPS   (SI), Y15, Y9
+	VADDPS       Y9, Y4, Y4
+	VMAXPS       Y4, Y10, Y4
+	VMINPS       Y4, Y11, Y4
+	VMASKMOVPS   Y4, Y15, (SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VMASKMOVPS   (DI), Y15, Y9
+	VADDPS       Y9, Y5, Y5
+	VMAXPS       Y5, Y10, Y5
+	VMINPS       Y5, Y11, Y5
+	VMASKMOVPS   Y5, Y15, (DI)
+	MOVLQSX      24(R14), R8
+	LEAQ         (R15)(R8*4), R8
+	VMASKMOVPS   (R8), Y15, Y9
+	VADDPS       Y9, Y6, Y6
+	VMAXPS       Y6, Y10, Y6
+	VMINPS       Y6, Y11, Y6
+	VMASKMOVPS   Y6, Y15, (R8)
+	MOVLQSX      28(R14), R9
+	LEAQ         (R15)(R9*4), R9
+	VMASKMOVPS   (R9), Y15, Y9
+	VADDPS       Y9, Y7, Y7
+	VMAXPS       Y7, Y10, Y7
+	VMINPS       Y7, Y11, Y7
+	VMASKMOVPS   Y7, Y15, (R9)
+	MOVLQSX      32(R14), R10
+	LEAQ         (R15)(R10*4), R10
+	VMASKMOVPS   (R10), Y15, Y9
+	VADDPS       Y9, Y8, Y8
+	VMAXPS       Y8, Y10, Y8
+	VMINPS       Y8, Y11, Y8
+	VMASKMOVPS   Y8, Y15, (R10)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
+	VMAXPS     Y0, Y10, Y0
+	VMINPS     Y0, Y11, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 	MOVLQSX    4(R14), BX
 	LEAQ       (R15)(BX*4), BX
+	VMAXPS     Y1, Y10, Y1
+	VMINPS     Y1, Y11, Y1
 	VMASKMOVPS Y1, Y15, (BX)
 	MOVLQSX    8(R14), CX
 	LEAQ       (R15)(CX*4), CX
+	VMAXPS     Y2, Y10, Y2
+	VMINPS     Y2, Y11, Y2
 	VMASKMOVPS Y2, Y15, (CX)
 	MOVLQSX    12(R14), DX
 	LEAQ       (R15)(DX*4), DX
+	VMAXPS     Y3, Y10, Y3
+	VMINPS     Y3, Y11, Y3
 	VMASKMOVPS Y3, Y15, (DX)
 	MOVLQSX    16(R14), SI
 	LEAQ       (R15)(SI*4), SI
+	VMAXPS     Y4, Y10, Y4
+	VMINPS     Y4, Y11, Y4
 	VMASKMOVPS Y4, Y15, (SI)
 	MOVLQSX    20(R14), DI
 	LEAQ       (R15)(DI*4), DI
+	VMAXPS     Y5, Y10, Y5
+	VMINPS     Y5, Y11, Y5
 	VMASKMOVPS Y5, Y15, (DI)
 	MOVLQSX    24(R14), R8
 	LEAQ       (R15)(R8*4), R8
+	VMAXPS     Y6, Y10, Y6
+	VMINPS     Y6, Y11, Y6
 	VMASKMOVPS Y6, Y15, (R8)
 	MOVLQSX    28(R14), R9
 	LEAQ       (R15)(R9*4), R9
+	VMAXPS     Y7, Y10, Y7
+	VMINPS     Y7, Y11, Y7
 	VMASKMOVPS Y7, Y15, (R9)
 	MOVLQSX    32(R14), R10
 	LEAQ       (R15)(R10*4), R10
+	VMAXPS     Y8, Y10, Y8
+	VMINPS     Y8, Y11, Y8
 	VMASKMOVPS Y8, Y15, (R10)
 	VZEROUPPER
 	RET
@@ -2095,38 +2437,56 @@ whole9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
+	VMAXPS  Y0, Y10, Y0
+	VMINPS  Y0, Y11, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
 	VADDPS  (BX), Y1, Y1
+	VMAXPS  Y1, Y10, Y1
+	VMINPS  Y1, Y11, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
 	VADDPS  (CX), Y2, Y2
+	VMAXPS  Y2, Y10, Y2
+	VMINPS  Y2, Y11, Y2
 	VMOVUPS Y2, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
 	VADDPS  (DX), Y3, Y3
+	VMAXPS  Y3, Y10, Y3
+	VMINPS  Y3, Y11, Y3
 	VMOVUPS Y3, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
 	VADDPS  (SI), Y4, Y4
+	VMAXPS  Y4, Y10, Y4
+	VMINPS  Y4, Y11, Y4
 	VMOVUPS Y4, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
 	VADDPS  (DI), Y5, Y5
+	VMAXPS  Y5, Y10, Y5
+	VMINPS  Y5, Y11, Y5
 	VMOVUPS Y5, (DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
 	VADDPS  (R8), Y6, Y6
+	VMAXPS  Y6, Y10, Y6
+	VMINPS  Y6, Y11, Y6
 	VMOVUPS Y6, (R8)
 	MOVLQSX 28(R14), R9
 	LEAQ    (R15)(R9*4), R9
 	VADDPS  (R9), Y7, Y7
+	VMAXPS  Y7, Y10, Y7
+	VMINPS  Y7, Y11, Y7
 	VMOVUPS Y7, (R9)
 	MOVLQSX 32(R14), R10
 	LEAQ    (R15)(R10*4), R10
 	VADDPS  (R10), Y8, Y8
+	VMAXPS  Y8, Y10, Y8
+	VMINPS  Y8, Y11, Y8
 	VMOVUPS Y8, (R10)
 	VZEROUPPER
 	RET
@@ -2134,30 +2494,48 @@ whole9:
 store11:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Y0, Y10, Y0
+	VMINPS  Y0, Y11, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Y1, Y10, Y1
+	VMINPS  Y1, Y11, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Y2, Y10, Y2
+	VMINPS  Y2, Y11, Y2
 	VMOVUPS Y2, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Y3, Y10, Y3
+	VMINPS  Y3, Y11, Y3
 	VMOVUPS Y3, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Y4, Y10, Y4
+	VMINPS  Y4, Y11, Y4
 	VMOVUPS Y4, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Y5, Y10, Y5
+	VMINPS  Y5, Y11, Y5
 	VMOVUPS Y5, (DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
+	VMAXPS  Y6, Y10, Y6
+	VMINPS  Y6, Y11, Y6
 	VMOVUPS Y6, (R8)
 	MOVLQSX 28(R14), R9
 	LEAQ    (R15)(R9*4), R9
+	VMAXPS  Y7, Y10, Y7
+	VMINPS  Y7, Y11, Y7
 	VMOVUPS Y7, (R9)
 	MOVLQSX 32(R14), R10
 	LEAQ    (R15)(R10*4), R10
+	VMAXPS  Y8, Y10, Y8
+	VMINPS  Y8, Y11, Y8
 	VMOVUPS Y8, (R10)
 	VZEROUPPER
 	RET
@@ -2166,7 +2544,7 @@ store11:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x10(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
-	VMOVUPS    88(BP), Y15
+	VMOVUPS    96(BP), Y15
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
 	JZ         zero1
@@ -2385,99 +2763,141 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ       call+0(FP), BP
-	ADDQ       56(BP), R14
-	SUBQ       $+1, 64(BP)
-	JNZ        segment4
-	MOVQ       8(BP), R14
-	MOVQ       (BP), R15
-	CMPQ       80(BP), $0x000000ff
-	JEQ        whole9
-	CMPQ       72(BP), $+0
-	JEQ        store10
-	MOVLQSX    (R14), AX
-	LEAQ       (R15)(AX*4), AX
-	VMASKMOVPS (AX), Y15, Y10
-	VADDPS     Y10, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
-	MOVLQSX    4(R14), BX
-	LEAQ       (R15)(BX*4), BX
-	VMASKMOVPS (BX), Y15, Y10
-	VADDPS     Y10, Y1, Y1
-	VMASKMOVPS Y1, Y15, (BX)
-	MOVLQSX    8(R14), CX
-	LEAQ       (R15)(CX*4), CX
-	VMASKMOVPS (CX), Y15, Y10
-	VADDPS     Y10, Y2, Y2
-	VMASKMOVPS Y2, Y15, (CX)
-	MOVLQSX    12(R14), DX
-	LEAQ       (R15)(DX*4), DX
-	VMASKMOVPS (DX), Y15, Y10
-	VADDPS     Y10, Y3, Y3
-	VMASKMOVPS Y3, Y15, (DX)
-	MOVLQSX    16(R14), SI
-	LEAQ       (R15)(SI*4), SI
-	VMASKMOVPS (SI), Y15, Y10
-	VADDPS     Y10, Y4, Y4
-	VMASKMOVPS Y4, Y15, (SI)
-	MOVLQSX    20(R14), DI
-	LEAQ       (R15)(DI*4), DI
-	VMASKMOVPS (DI), Y15, Y10
-	VADDPS     Y10, Y5, Y5
-	VMASKMOVPS Y5, Y15, (DI)
-	MOVLQSX    24(R14), R8
-	LEAQ       (R15)(R8*4), R8
-	VMASKMOVPS (R8), Y15, Y10
-	VADDPS     Y10, Y6, Y6
-	VMASKMOVPS Y6, Y15, (R8)
-	MOVLQSX    28(R14), R9
-	LEAQ       (R15)(R9*4), R9
-	VMASKMOVPS (R9), Y15, Y10
-	VADDPS     Y10, Y7, Y7
-	VMASKMOVPS Y7, Y15, (R9)
-	MOVLQSX    32(R14), R10
-	LEAQ       (R15)(R10*4), R10
-	VMASKMOVPS (R10), Y15, Y10
-	VADDPS     Y10, Y8, Y8
-	VMASKMOVPS Y8, Y15, (R10)
-	MOVLQSX    36(R14), R11
-	LEAQ       (R15)(R11*4), R11
-	VMASKMOVPS (R11), Y15, Y10
-	VADDPS     Y10, Y9, Y9
-	VMASKMOVPS Y9, Y15, (R11)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Y11
+	VBROADCASTSS 84(BP), Y12
+	CMPQ         88(BP), $0x000000ff
+	JEQ          whole9
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMASKMOVPS   (AX), Y15, Y10
+	VADDPS       Y10, Y0, Y0
+	VMAXPS       Y0, Y11, Y0
+	VMINPS       Y0, Y12, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VMASKMOVPS   (BX), Y15, Y10
+	VADDPS       Y10, Y1, Y1
+	VMAXPS       Y1, Y11, Y1
+	VMINPS       Y1, Y12, Y1
+	VMASKMOVPS   Y1, Y15, (BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VMASKMOVPS   (CX), Y15, Y10
+	VADDPS       Y10, Y2, Y2
+	VMAXPS       Y2, Y11, Y2
+	VMINPS       Y2, Y12, Y2
+	VMASKMOVPS   Y2, Y15, (CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VMASKMOVPS   (DX), Y15, Y10
+	VADDPS       Y10, Y3, Y3
+	VMAXPS       Y3, Y11, Y3
+	VMINPS       Y3, Y12, Y3
+	VMASKMOVPS   Y3, Y15, (DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VMASKMOVPS   (SI), Y15, Y10
+	VADDPS       Y10, Y4, Y4
+	VMAXPS       Y4, Y11, Y4
+	VMINPS       Y4, Y12, Y4
+	VMASKMOVPS   Y4, Y15, (SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VMASKMOVPS   (DI), Y15, Y10
+	VADDPS       Y10, Y5, Y5
+	VMAXPS       Y5, Y11, Y5
+	VMINPS       Y5, Y12, Y5
+	VMASKMOVPS   Y5, Y15, (DI)
+	MOVLQSX      24(R14), R8
+	LEAQ         (R15)(R8*4), R8
+	VMASKMOVPS   (R8), Y15, Y10
+	VADDPS       Y10, Y6, Y6
+	VMAXPS       Y6, Y11, Y6
+	VMINPS       Y6, Y12, Y6
+	VMASKMOVPS   Y6, Y15, (R8)
+	MOVLQSX      28(R14), R9
+	LEAQ         (R15)(R9*4), R9
+	VMASKMOVPS   (R9), Y15, Y10
+	VADDPS       Y10, Y7, Y7
+	VMAXPS       Y7, Y11, Y7
+	VMINPS       Y7, Y12, Y7
+	VMASKMOVPS   Y7, Y15, (R9)
+	MOVLQSX      32(R14), R10
+	LEAQ         (R15)(R10*4), R10
+	VMASKMOVPS   (R10), Y15, Y10
+	VADDPS       Y10, Y8, Y8
+	VMAXPS       Y8, Y11, Y8
+	VMINPS       Y8, Y12, Y8
+	VMASKMOVPS   Y8, Y15, (R10)
+	MOVLQSX      36(R14), R11
+	LEAQ         (R15)(R11*4), R11
+	VMASKMOVPS   (R11), Y15, Y10
+	VADDPS       Y10, Y9, Y9
+	VMAXPS       Y9, Y11, Y9
+	VMINPS       Y9, Y12, Y9
+	VMASKMOVPS   Y9, Y15, (R11)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
+	VMAXPS     Y0, Y11, Y0
+	VMINPS     Y0, Y12, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 	MOVLQSX    4(R14), BX
 	LEAQ       (R15)(BX*4), BX
+	VMAXPS     Y1, Y11, Y1
+	VMINPS     Y1, Y12, Y1
 	VMASKMOVPS Y1, Y15, (BX)
 	MOVLQSX    8(R14), CX
 	LEAQ       (R15)(CX*4), CX
+	VMAXPS     Y2, Y11, Y2
+	VMINPS     Y2, Y12, Y2
 	VMASKMOVPS Y2, Y15, (CX)
 	MOVLQSX    12(R14), DX
 	LEAQ       (R15)(DX*4), DX
+	VMAXPS     Y3, Y11, Y3
+	VMINPS     Y3, Y12, Y3
 	VMASKMOVPS Y3, Y15, (DX)
 	MOVLQSX    16(R14), SI
 	LEAQ       (R15)(SI*4), SI
+	VMAXPS     Y4, Y11, Y4
+	VMINPS     Y4, Y12, Y4
 	VMASKMOVPS Y4, Y15, (SI)
 	MOVLQSX    20(R14), DI
 	LEAQ       (R15)(DI*4), DI
+	VMAXPS     Y5, Y11, Y5
+	VMINPS     Y5, Y12, Y5
 	VMASKMOVPS Y5, Y15, (DI)
 	MOVLQSX    24(R14), R8
 	LEAQ       (R15)(R8*4), R8
+	VMAXPS     Y6, Y11, Y6
+	VMINPS     Y6, Y12, Y6
 	VMASKMOVPS Y6, Y15, (R8)
 	MOVLQSX    28(R14), R9
 	LEAQ       (R15)(R9*4), R9
+	VMAXPS     Y7, Y11, Y7
+	VMINPS     Y7, Y12, Y7
 	VMASKMOVPS Y7, Y15, (R9)
 	MOVLQSX    32(R14), R10
 	LEAQ       (R15)(R10*4), R10
+	VMAXPS     Y8, Y11, Y8
+	VMINPS     Y8, Y12, Y8
 	VMASKMOVPS Y8, Y15, (R10)
 	MOVLQSX    36(R14), R11
 	LEAQ       (R15)(R11*4), R11
+	VMAXPS     Y9, Y11, Y9
+	VMINPS     Y9, Y12, Y9
 	VMASKMOVPS Y9, Y15, (R11)
 	VZEROUPPER
 	RET
@@ -2488,42 +2908,62 @@ whole9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
+	VMAXPS  Y0, Y11, Y0
+	VMINPS  Y0, Y12, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
 	VADDPS  (BX), Y1, Y1
+	VMAXPS  Y1, Y11, Y1
+	VMINPS  Y1, Y12, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
 	VADDPS  (CX), Y2, Y2
+	VMAXPS  Y2, Y11, Y2
+	VMINPS  Y2, Y12, Y2
 	VMOVUPS Y2, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
 	VADDPS  (DX), Y3, Y3
+	VMAXPS  Y3, Y11, Y3
+	VMINPS  Y3, Y12, Y3
 	VMOVUPS Y3, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
 	VADDPS  (SI), Y4, Y4
+	VMAXPS  Y4, Y11, Y4
+	VMINPS  Y4, Y12, Y4
 	VMOVUPS Y4, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
 	VADDPS  (DI), Y5, Y5
+	VMAXPS  Y5, Y11, Y5
+	VMINPS  Y5, Y12, Y5
 	VMOVUPS Y5, (DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
 	VADDPS  (R8), Y6, Y6
+	VMAXPS  Y6, Y11, Y6
+	VMINPS  Y6, Y12, Y6
 	VMOVUPS Y6, (R8)
 	MOVLQSX 28(R14), R9
 	LEAQ    (R15)(R9*4), R9
 	VADDPS  (R9), Y7, Y7
+	VMAXPS  Y7, Y11, Y7
+	VMINPS  Y7, Y12, Y7
 	VMOVUPS Y7, (R9)
 	MOVLQSX 32(R14), R10
 	LEAQ    (R15)(R10*4), R10
 	VADDPS  (R10), Y8, Y8
+	VMAXPS  Y8, Y11, Y8
+	VMINPS  Y8, Y12, Y8
 	VMOVUPS Y8, (R10)
 	MOVLQSX 36(R14), R11
 	LEAQ    (R15)(R11*4), R11
 	VADDPS  (R11), Y9, Y9
+	VMAXPS  Y9, Y11, Y9
+	VMINPS  Y9, Y12, Y9
 	VMOVUPS Y9, (R11)
 	VZEROUPPER
 	RET
@@ -2531,33 +2971,53 @@ whole9:
 store11:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Y0, Y11, Y0
+	VMINPS  Y0, Y12, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Y1, Y11, Y1
+	VMINPS  Y1, Y12, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Y2, Y11, Y2
+	VMINPS  Y2, Y12, Y2
 	VMOVUPS Y2, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Y3, Y11, Y3
+	VMINPS  Y3, Y12, Y3
 	VMOVUPS Y3, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Y4, Y11, Y4
+	VMINPS  Y4, Y12, Y4
 	VMOVUPS Y4, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Y5, Y11, Y5
+	VMINPS  Y5, Y12, Y5
 	VMOVUPS Y5, (DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
+	VMAXPS  Y6, Y11, Y6
+	VMINPS  Y6, Y12, Y6
 	VMOVUPS Y6, (R8)
 	MOVLQSX 28(R14), R9
 	LEAQ    (R15)(R9*4), R9
+	VMAXPS  Y7, Y11, Y7
+	VMINPS  Y7, Y12, Y7
 	VMOVUPS Y7, (R9)
 	MOVLQSX 32(R14), R10
 	LEAQ    (R15)(R10*4), R10
+	VMAXPS  Y8, Y11, Y8
+	VMINPS  Y8, Y12, Y8
 	VMOVUPS Y8, (R10)
 	MOVLQSX 36(R14), R11
 	LEAQ    (R15)(R11*4), R11
+	VMAXPS  Y9, Y11, Y9
+	VMINPS  Y9, Y12, Y9
 	VMOVUPS Y9, (R11)
 	VZEROUPPER
 	RET
@@ -2566,7 +3026,7 @@ store11:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_2x1(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
-	VMOVUPS    88(BP), Y15
+	VMOVUPS    96(BP), Y15
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
 	JZ         zero1
@@ -2645,30 +3105,40 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ       call+0(FP), BP
-	ADDQ       56(BP), R14
-	SUBQ       $+1, 64(BP)
-	JNZ        segment4
-	MOVQ       8(BP), R14
-	MOVQ       (BP), R15
-	CMPQ       80(BP), $0x000000ff
-	JEQ        whole9
-	CMPQ       72(BP), $+0
-	JEQ        store10
-	MOVLQSX    (R14), AX
-	LEAQ       (R15)(AX*4), AX
-	VADDPS     (AX), Y0, Y0
-	VMOVUPS    Y0, (AX)
-	VMASKMOVPS 32(AX), Y15, Y2
-	VADDPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y15, 32(AX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Y3
+	VBROADCASTSS 84(BP), Y4
+	CMPQ         88(BP), $0x000000ff
+	JEQ          whole9
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Y0, Y0
+	VMAXPS       Y0, Y3, Y0
+	VMINPS       Y0, Y4, Y0
+	VMOVUPS      Y0, (AX)
+	VMASKMOVPS   32(AX), Y15, Y2
+	VADDPS       Y2, Y1, Y1
+	VMAXPS       Y1, Y3, Y1
+	VMINPS       Y1, Y4, Y1
+	VMASKMOVPS   Y1, Y15, 32(AX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
 	VMOVUPS    Y0, (AX)
+	VMAXPS     Y1, Y3, Y1
+	VMINPS     Y1, Y4, Y1
 	VMASKMOVPS Y1, Y15, 32(AX)
 	VZEROUPPER
 	RET
@@ -2679,8 +3149,12 @@ whole9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
+	VMAXPS  Y0, Y3, Y0
+	VMINPS  Y0, Y4, Y0
 	VMOVUPS Y0, (AX)
 	VADDPS  32(AX), Y1, Y1
+	VMAXPS  Y1, Y3, Y1
+	VMINPS  Y1, Y4, Y1
 	VMOVUPS Y1, 32(AX)
 	VZEROUPPER
 	RET
@@ -2688,7 +3162,11 @@ whole9:
 store11:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Y0, Y3, Y0
+	VMINPS  Y0, Y4, Y0
 	VMOVUPS Y0, (AX)
+	VMAXPS  Y1, Y3, Y1
+	VMINPS  Y1, Y4, Y1
 	VMOVUPS Y1, 32(AX)
 	VZEROUPPER
 	RET
@@ -2697,7 +3175,7 @@ store11:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_2x2(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
-	VMOVUPS    88(BP), Y15
+	VMOVUPS    96(BP), Y15
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
 	JZ         zero1
@@ -2801,41 +3279,59 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ       call+0(FP), BP
-	ADDQ       56(BP), R14
-	SUBQ       $+1, 64(BP)
-	JNZ        segment4
-	MOVQ       8(BP), R14
-	MOVQ       (BP), R15
-	CMPQ       80(BP), $0x000000ff
-	JEQ        whole9
-	CMPQ       72(BP), $+0
-	JEQ        store10
-	MOVLQSX    (R14), AX
-	LEAQ       (R15)(AX*4), AX
-	VADDPS     (AX), Y0, Y0
-	VMOVUPS    Y0, (AX)
-	VMASKMOVPS 32(AX), Y15, Y4
-	VADDPS     Y4, Y1, Y1
-	VMASKMOVPS Y1, Y15, 32(AX)
-	MOVLQSX    4(R14), BX
-	LEAQ       (R15)(BX*4), BX
-	VADDPS     (BX), Y2, Y2
-	VMOVUPS    Y2, (BX)
-	VMASKMOVPS 32(BX), Y15, Y4
-	VADDPS     Y4, Y3, Y3
-	VMASKMOVPS Y3, Y15, 32(BX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Y5
+	VBROADCASTSS 84(BP), Y6
+	CMPQ         88(BP), $0x000000ff
+	JEQ          whole9
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Y0, Y0
+	VMAXPS       Y0, Y5, Y0
+	VMINPS       Y0, Y6, Y0
+	VMOVUPS      Y0, (AX)
+	VMASKMOVPS   32(AX), Y15, Y4
+	VADDPS       Y4, Y1, Y1
+	VMAXPS       Y1, Y5, Y1
+	VMINPS       Y1, Y6, Y1
+	VMASKMOVPS   Y1, Y15, 32(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Y2, Y2
+	VMAXPS       Y2, Y5, Y2
+	VMINPS       Y2, Y6, Y2
+	VMOVUPS      Y2, (BX)
+	VMASKMOVPS   32(BX), Y15, Y4
+	VADDPS       Y4, Y3, Y3
+	VMAXPS       Y3, Y5, Y3
+	VMINPS       Y3, Y6, Y3
+	VMASKMOVPS   Y3, Y15, 32(BX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
+	VMAXPS     Y0, Y5, Y0
+	VMINPS     Y0, Y6, Y0
 	VMOVUPS    Y0, (AX)
+	VMAXPS     Y1, Y5, Y1
+	VMINPS     Y1, Y6, Y1
 	VMASKMOVPS Y1, Y15, 32(AX)
 	MOVLQSX    4(R14), BX
 	LEAQ       (R15)(BX*4), BX
+	VMAXPS     Y2, Y5, Y2
+	VMINPS     Y2, Y6, Y2
 	VMOVUPS    Y2, (BX)
+	VMAXPS     Y3, Y5, Y3
+	VMINPS     Y3, Y6, Y3
 	VMASKMOVPS Y3, Y15, 32(BX)
 	VZEROUPPER
 	RET
@@ -2846,14 +3342,22 @@ whole9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
+	VMAXPS  Y0, Y5, Y0
+	VMINPS  Y0, Y6, Y0
 	VMOVUPS Y0, (AX)
 	VADDPS  32(AX), Y1, Y1
+	VMAXPS  Y1, Y5, Y1
+	VMINPS  Y1, Y6, Y1
 	VMOVUPS Y1, 32(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
 	VADDPS  (BX), Y2, Y2
+	VMAXPS  Y2, Y5, Y2
+	VMINPS  Y2, Y6, Y2
 	VMOVUPS Y2, (BX)
 	VADDPS  32(BX), Y3, Y3
+	VMAXPS  Y3, Y5, Y3
+	VMINPS  Y3, Y6, Y3
 	VMOVUPS Y3, 32(BX)
 	VZEROUPPER
 	RET
@@ -2861,11 +3365,19 @@ whole9:
 store11:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Y0, Y5, Y0
+	VMINPS  Y0, Y6, Y0
 	VMOVUPS Y0, (AX)
+	VMAXPS  Y1, Y5, Y1
+	VMINPS  Y1, Y6, Y1
 	VMOVUPS Y1, 32(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Y2, Y5, Y2
+	VMINPS  Y2, Y6, Y2
 	VMOVUPS Y2, (BX)
+	VMAXPS  Y3, Y5, Y3
+	VMINPS  Y3, Y6, Y3
 	VMOVUPS Y3, 32(BX)
 	VZEROUPPER
 	RET
@@ -2874,7 +3386,7 @@ store11:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_2x3(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
-	VMOVUPS    88(BP), Y15
+	VMOVUPS    96(BP), Y15
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
 	JZ         zero1
@@ -3003,52 +3515,78 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ       call+0(FP), BP
-	ADDQ       56(BP), R14
-	SUBQ       $+1, 64(BP)
-	JNZ        segment4
-	MOVQ       8(BP), R14
-	MOVQ       (BP), R15
-	CMPQ       80(BP), $0x000000ff
-	JEQ        whole9
-	CMPQ       72(BP), $+0
-	JEQ        store10
-	MOVLQSX    (R14), AX
-	LEAQ       (R15)(AX*4), AX
-	VADDPS     (AX), Y0, Y0
-	VMOVUPS    Y0, (AX)
-	VMASKMOVPS 32(AX), Y15, Y6
-	VADDPS     Y6, Y1, Y1
-	VMASKMOVPS Y1, Y15, 32(AX)
-	MOVLQSX    4(R14), BX
-	LEAQ       (R15)(BX*4), BX
-	VADDPS     (BX), Y2, Y2
-	VMOVUPS    Y2, (BX)
-	VMASKMOVPS 32(BX), Y15, Y6
-	VADDPS     Y6, Y3, Y3
-	VMASKMOVPS Y3, Y15, 32(BX)
-	MOVLQSX    8(R14), CX
-	LEAQ       (R15)(CX*4), CX
-	VADDPS     (CX), Y4, Y4
-	VMOVUPS    Y4, (CX)
-	VMASKMOVPS 32(CX), Y15, Y6
-	VADDPS     Y6, Y5, Y5
-	VMASKMOVPS Y5, Y15, 32(CX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Y7
+	VBROADCASTSS 84(BP), Y8
+	CMPQ         88(BP), $0x000000ff
+	JEQ          whole9
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Y0, Y0
+	VMAXPS       Y0, Y7, Y0
+	VMINPS       Y0, Y8, Y0
+	VMOVUPS      Y0, (AX)
+	VMASKMOVPS   32(AX), Y15, Y6
+	VADDPS       Y6, Y1, Y1
+	VMAXPS       Y1, Y7, Y1
+	VMINPS       Y1, Y8, Y1
+	VMASKMOVPS   Y1, Y15, 32(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Y2, Y2
+	VMAXPS       Y2, Y7, Y2
+	VMINPS       Y2, Y8, Y2
+	VMOVUPS      Y2, (BX)
+	VMASKMOVPS   32(BX), Y15, Y6
+	VADDPS       Y6, Y3, Y3
+	VMAXPS       Y3, Y7, Y3
+	VMINPS       Y3, Y8, Y3
+	VMASKMOVPS   Y3, Y15, 32(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Y4, Y4
+	VMAXPS       Y4, Y7, Y4
+	VMINPS       Y4, Y8, Y4
+	VMOVUPS      Y4, (CX)
+	VMASKMOVPS   32(CX), Y15, Y6
+	VADDPS       Y6, Y5, Y5
+	VMAXPS       Y5, Y7, Y5
+	VMINPS       Y5, Y8, Y5
+	VMASKMOVPS   Y5, Y15, 32(CX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
+	VMAXPS     Y0, Y7, Y0
+	VMINPS     Y0, Y8, Y0
 	VMOVUPS    Y0, (AX)
+	VMAXPS     Y1, Y7, Y1
+	VMINPS     Y1, Y8, Y1
 	VMASKMOVPS Y1, Y15, 32(AX)
 	MOVLQSX    4(R14), BX
 	LEAQ       (R15)(BX*4), BX
+	VMAXPS     Y2, Y7, Y2
+	VMINPS     Y2, Y8, Y2
 	VMOVUPS    Y2, (BX)
+	VMAXPS     Y3, Y7, Y3
+	VMINPS     Y3, Y8, Y3
 	VMASKMOVPS Y3, Y15, 32(BX)
 	MOVLQSX    8(R14), CX
 	LEAQ       (R15)(CX*4), CX
+	VMAXPS     Y4, Y7, Y4
+	VMINPS     Y4, Y8, Y4
 	VMOVUPS    Y4, (CX)
+	VMAXPS     Y5, Y7, Y5
+	VMINPS     Y5, Y8, Y5
 	VMASKMOVPS Y5, Y15, 32(CX)
 	VZEROUPPER
 	RET
@@ -3059,20 +3597,32 @@ whole9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
+	VMAXPS  Y0, Y7, Y0
+	VMINPS  Y0, Y8, Y0
 	VMOVUPS Y0, (AX)
 	VADDPS  32(AX), Y1, Y1
+	VMAXPS  Y1, Y7, Y1
+	VMINPS  Y1, Y8, Y1
 	VMOVUPS Y1, 32(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
 	VADDPS  (BX), Y2, Y2
+	VMAXPS  Y2, Y7, Y2
+	VMINPS  Y2, Y8, Y2
 	VMOVUPS Y2, (BX)
 	VADDPS  32(BX), Y3, Y3
+	VMAXPS  Y3, Y7, Y3
+	VMINPS  Y3, Y8, Y3
 	VMOVUPS Y3, 32(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
 	VADDPS  (CX), Y4, Y4
+	VMAXPS  Y4, Y7, Y4
+	VMINPS  Y4, Y8, Y4
 	VMOVUPS Y4, (CX)
 	VADDPS  32(CX), Y5, Y5
+	VMAXPS  Y5, Y7, Y5
+	VMINPS  Y5, Y8, Y5
 	VMOVUPS Y5, 32(CX)
 	VZEROUPPER
 	RET
@@ -3080,15 +3630,27 @@ whole9:
 store11:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Y0, Y7, Y0
+	VMINPS  Y0, Y8, Y0
 	VMOVUPS Y0, (AX)
+	VMAXPS  Y1, Y7, Y1
+	VMINPS  Y1, Y8, Y1
 	VMOVUPS Y1, 32(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Y2, Y7, Y2
+	VMINPS  Y2, Y8, Y2
 	VMOVUPS Y2, (BX)
+	VMAXPS  Y3, Y7, Y3
+	VMINPS  Y3, Y8, Y3
 	VMOVUPS Y3, 32(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Y4, Y7, Y4
+	VMINPS  Y4, Y8, Y4
 	VMOVUPS Y4, (CX)
+	VMAXPS  Y5, Y7, Y5
+	VMINPS  Y5, Y8, Y5
 	VMOVUPS Y5, 32(CX)
 	VZEROUPPER
 	RET
@@ -3097,7 +3659,7 @@ store11:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_2x4(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
-	VMOVUPS    88(BP), Y15
+	VMOVUPS    96(BP), Y15
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
 	JZ         zero1
@@ -3251,63 +3813,97 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ       call+0(FP), BP
-	ADDQ       56(BP), R14
-	SUBQ       $+1, 64(BP)
-	JNZ        segment4
-	MOVQ       8(BP), R14
-	MOVQ       (BP), R15
-	CMPQ       80(BP), $0x000000ff
-	JEQ        whole9
-	CMPQ       72(BP), $+0
-	JEQ        store10
-	MOVLQSX    (R14), AX
-	LEAQ       (R15)(AX*4), AX
-	VADDPS     (AX), Y0, Y0
-	VMOVUPS    Y0, (AX)
-	VMASKMOVPS 32(AX), Y15, Y8
-	VADDPS     Y8, Y1, Y1
-	VMASKMOVPS Y1, Y15, 32(AX)
-	MOVLQSX    4(R14), BX
-	LEAQ       (R15)(BX*4), BX
-	VADDPS     (BX), Y2, Y2
-	VMOVUPS    Y2, (BX)
-	VMASKMOVPS 32(BX), Y15, Y8
-	VADDPS     Y8, Y3, Y3
-	VMASKMOVPS Y3, Y15, 32(BX)
-	MOVLQSX    8(R14), CX
-	LEAQ       (R15)(CX*4), CX
-	VADDPS     (CX), Y4, Y4
-	VMOVUPS    Y4, (CX)
-	VMASKMOVPS 32(CX), Y15, Y8
-	VADDPS     Y8, Y5, Y5
-	VMASKMOVPS Y5, Y15, 32(CX)
-	MOVLQSX    12(R14), DX
-	LEAQ       (R15)(DX*4), DX
-	VADDPS     (DX), Y6, Y6
-	VMOVUPS    Y6, (DX)
-	VMASKMOVPS 32(DX), Y15, Y8
-	VADDPS     Y8, Y7, Y7
-	VMASKMOVPS Y7, Y15, 32(DX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Y9
+	VBROADCASTSS 84(BP), Y10
+	CMPQ         88(BP), $0x000000ff
+	JEQ          whole9
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Y0, Y0
+	VMAXPS       Y0, Y9, Y0
+	VMINPS       Y0, Y10, Y0
+	VMOVUPS      Y0, (AX)
+	VMASKMOVPS   32(AX), Y15, Y8
+	VADDPS       Y8, Y1, Y1
+	VMAXPS       Y1, Y9, Y1
+	VMINPS       Y1, Y10, Y1
+	VMASKMOVPS   Y1, Y15, 32(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Y2, Y2
+	VMAXPS       Y2, Y9, Y2
+	VMINPS       Y2, Y10, Y2
+	VMOVUPS      Y2, (BX)
+	VMASKMOVPS   32(BX), Y15, Y8
+	VADDPS       Y8, Y3, Y3
+	VMAXPS       Y3, Y9, Y3
+	VMINPS       Y3, Y10, Y3
+	VMASKMOVPS   Y3, Y15, 32(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Y4, Y4
+	VMAXPS       Y4, Y9, Y4
+	VMINPS       Y4, Y10, Y4
+	VMOVUPS      Y4, (CX)
+	VMASKMOVPS   32(CX), Y15, Y8
+	VADDPS       Y8, Y5, Y5
+	VMAXPS       Y5, Y9, Y5
+	VMINPS       Y5, Y10, Y5
+	VMASKMOVPS   Y5, Y15, 32(CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VADDPS       (DX), Y6, Y6
+	VMAXPS       Y6, Y9, Y6
+	VMINPS       Y6, Y10, Y6
+	VMOVUPS      Y6, (DX)
+	VMASKMOVPS   32(DX), Y15, Y8
+	VADDPS       Y8, Y7, Y7
+	VMAXPS       Y7, Y9, Y7
+	VMINPS       Y7, Y10, Y7
+	VMASKMOVPS   Y7, Y15, 32(DX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
+	VMAXPS     Y0, Y9, Y0
+	VMINPS     Y0, Y10, Y0
 	VMOVUPS    Y0, (AX)
+	VMAXPS     Y1, Y9, Y1
+	VMINPS     Y1, Y10, Y1
 	VMASKMOVPS Y1, Y15, 32(AX)
 	MOVLQSX    4(R14), BX
 	LEAQ       (R15)(BX*4), BX
+	VMAXPS     Y2, Y9, Y2
+	VMINPS     Y2, Y10, Y2
 	VMOVUPS    Y2, (BX)
+	VMAXPS     Y3, Y9, Y3
+	VMINPS     Y3, Y10, Y3
 	VMASKMOVPS Y3, Y15, 32(BX)
 	MOVLQSX    8(R14), CX
 	LEAQ       (R15)(CX*4), CX
+	VMAXPS     Y4, Y9, Y4
+	VMINPS     Y4, Y10, Y4
 	VMOVUPS    Y4, (CX)
+	VMAXPS     Y5, Y9, Y5
+	VMINPS     Y5, Y10, Y5
 	VMASKMOVPS Y5, Y15, 32(CX)
 	MOVLQSX    12(R14), DX
 	LEAQ       (R15)(DX*4), DX
+	VMAXPS     Y6, Y9, Y6
+	VMINPS     Y6, Y10, Y6
 	VMOVUPS    Y6, (DX)
+	VMAXPS     Y7, Y9, Y7
+	VMINPS     Y7, Y10, Y7
 	VMASKMOVPS Y7, Y15, 32(DX)
 	VZEROUPPER
 	RET
@@ -3318,26 +3914,42 @@ whole9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
+	VMAXPS  Y0, Y9, Y0
+	VMINPS  Y0, Y10, Y0
 	VMOVUPS Y0, (AX)
 	VADDPS  32(AX), Y1, Y1
+	VMAXPS  Y1, Y9, Y1
+	VMINPS  Y1, Y10, Y1
 	VMOVUPS Y1, 32(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
 	VADDPS  (BX), Y2, Y2
+	VMAXPS  Y2, Y9, Y2
+	VMINPS  Y2, Y10, Y2
 	VMOVUPS Y2, (BX)
 	VADDPS  32(BX), Y3, Y3
+	VMAXPS  Y3, Y9, Y3
+	VMINPS  Y3, Y10, Y3
 	VMOVUPS Y3, 32(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
 	VADDPS  (CX), Y4, Y4
+	VMAXPS  Y4, Y9, Y4
+	VMINPS  Y4, Y10, Y4
 	VMOVUPS Y4, (CX)
 	VADDPS  32(CX), Y5, Y5
+	VMAXPS  Y5, Y9, Y5
+	VMINPS  Y5, Y10, Y5
 	VMOVUPS Y5, 32(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
 	VADDPS  (DX), Y6, Y6
+	VMAXPS  Y6, Y9, Y6
+	VMINPS  Y6, Y10, Y6
 	VMOVUPS Y6, (DX)
 	VADDPS  32(DX), Y7, Y7
+	VMAXPS  Y7, Y9, Y7
+	VMINPS  Y7, Y10, Y7
 	VMOVUPS Y7, 32(DX)
 	VZEROUPPER
 	RET
@@ -3345,19 +3957,35 @@ whole9:
 store11:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Y0, Y9, Y0
+	VMINPS  Y0, Y10, Y0
 	VMOVUPS Y0, (AX)
+	VMAXPS  Y1, Y9, Y1
+	VMINPS  Y1, Y10, Y1
 	VMOVUPS Y1, 32(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Y2, Y9, Y2
+	VMINPS  Y2, Y10, Y2
 	VMOVUPS Y2, (BX)
+	VMAXPS  Y3, Y9, Y3
+	VMINPS  Y3, Y10, Y3
 	VMOVUPS Y3, 32(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Y4, Y9, Y4
+	VMINPS  Y4, Y10, Y4
 	VMOVUPS Y4, (CX)
+	VMAXPS  Y5, Y9, Y5
+	VMINPS  Y5, Y10, Y5
 	VMOVUPS Y5, 32(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Y6, Y9, Y6
+	VMINPS  Y6, Y10, Y6
 	VMOVUPS Y6, (DX)
+	VMAXPS  Y7, Y9, Y7
+	VMINPS  Y7, Y10, Y7
 	VMOVUPS Y7, 32(DX)
 	VZEROUPPER
 	RET
@@ -3366,7 +3994,7 @@ store11:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_2x5(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
-	VMOVUPS    88(BP), Y15
+	VMOVUPS    96(BP), Y15
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
 	JZ         zero1
@@ -3545,74 +4173,116 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ       call+0(FP), BP
-	ADDQ       56(BP), R14
-	SUBQ       $+1, 64(BP)
-	JNZ        segment4
-	MOVQ       8(BP), R14
-	MOVQ       (BP), R15
-	CMPQ       80(BP), $0x000000ff
-	JEQ        whole9
-	CMPQ       72(BP), $+0
-	JEQ        store10
-	MOVLQSX    (R14), AX
-	LEAQ       (R15)(AX*4), AX
-	VADDPS     (AX), Y0, Y0
-	VMOVUPS    Y0, (AX)
-	VMASKMOVPS 32(AX), Y15, Y10
-	VADDPS     Y10, Y1, Y1
-	VMASKMOVPS Y1, Y15, 32(AX)
-	MOVLQSX    4(R14), BX
-	LEAQ       (R15)(BX*4), BX
-	VADDPS     (BX), Y2, Y2
-	VMOVUPS    Y2, (BX)
-	VMASKMOVPS 32(BX), Y15, Y10
-	VADDPS     Y10, Y3, Y3
-	VMASKMOVPS Y3, Y15, 32(BX)
-	MOVLQSX    8(R14), CX
-	LEAQ       (R15)(CX*4), CX
-	VADDPS     (CX), Y4, Y4
-	VMOVUPS    Y4, (CX)
-	VMASKMOVPS 32(CX), Y15, Y10
-	VADDPS     Y10, Y5, Y5
-	VMASKMOVPS Y5, Y15, 32(CX)
-	MOVLQSX    12(R14), DX
-	LEAQ       (R15)(DX*4), DX
-	VADDPS     (DX), Y6, Y6
-	VMOVUPS    Y6, (DX)
-	VMASKMOVPS 32(DX), Y15, Y10
-	VADDPS     Y10, Y7, Y7
-	VMASKMOVPS Y7, Y15, 32(DX)
-	MOVLQSX    16(R14), SI
-	LEAQ       (R15)(SI*4), SI
-	VADDPS     (SI), Y8, Y8
-	VMOVUPS    Y8, (SI)
-	VMASKMOVPS 32(SI), Y15, Y10
-	VADDPS     Y10, Y9, Y9
-	VMASKMOVPS Y9, Y15, 32(SI)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Y11
+	VBROADCASTSS 84(BP), Y12
+	CMPQ         88(BP), $0x000000ff
+	JEQ          whole9
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Y0, Y0
+	VMAXPS       Y0, Y11, Y0
+	VMINPS       Y0, Y12, Y0
+	VMOVUPS      Y0, (AX)
+	VMASKMOVPS   32(AX), Y15, Y10
+	VADDPS       Y10, Y1, Y1
+	VMAXPS       Y1, Y11, Y1
+	VMINPS       Y1, Y12, Y1
+	VMASKMOVPS   Y1, Y15, 32(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Y2, Y2
+	VMAXPS       Y2, Y11, Y2
+	VMINPS       Y2, Y12, Y2
+	VMOVUPS      Y2, (BX)
+	VMASKMOVPS   32(BX), Y15, Y10
+	VADDPS       Y10, Y3, Y3
+	VMAXPS       Y3, Y11, Y3
+	VMINPS       Y3, Y12, Y3
+	VMASKMOVPS   Y3, Y15, 32(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Y4, Y4
+	VMAXPS       Y4, Y11, Y4
+	VMINPS       Y4, Y12, Y4
+	VMOVUPS      Y4, (CX)
+	VMASKMOVPS   32(CX), Y15, Y10
+	VADDPS       Y10, Y5, Y5
+	VMAXPS       Y5, Y11, Y5
+	VMINPS       Y5, Y12, Y5
+	VMASKMOVPS   Y5, Y15, 32(CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VADDPS       (DX), Y6, Y6
+	VMAXPS       Y6, Y11, Y6
+	VMINPS       Y6, Y12, Y6
+	VMOVUPS      Y6, (DX)
+	VMASKMOVPS   32(DX), Y15, Y10
+	VADDPS       Y10, Y7, Y7
+	VMAXPS       Y7, Y11, Y7
+	VMINPS       Y7, Y12, Y7
+	VMASKMOVPS   Y7, Y15, 32(DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VADDPS       (SI), Y8, Y8
+	VMAXPS       Y8, Y11, Y8
+	VMINPS       Y8, Y12, Y8
+	VMOVUPS      Y8, (SI)
+	VMASKMOVPS   32(SI), Y15, Y10
+	VADDPS       Y10, Y9, Y9
+	VMAXPS       Y9, Y11, Y9
+	VMINPS       Y9, Y12, Y9
+	VMASKMOVPS   Y9, Y15, 32(SI)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
+	VMAXPS     Y0, Y11, Y0
+	VMINPS     Y0, Y12, Y0
 	VMOVUPS    Y0, (AX)
+	VMAXPS     Y1, Y11, Y1
+	VMINPS     Y1, Y12, Y1
 	VMASKMOVPS Y1, Y15, 32(AX)
 	MOVLQSX    4(R14), BX
 	LEAQ       (R15)(BX*4), BX
+	VMAXPS     Y2, Y11, Y2
+	VMINPS     Y2, Y12, Y2
 	VMOVUPS    Y2, (BX)
+	VMAXPS     Y3, Y11, Y3
+	VMINPS     Y3, Y12, Y3
 	VMASKMOVPS Y3, Y15, 32(BX)
 	MOVLQSX    8(R14), CX
 	LEAQ       (R15)(CX*4), CX
+	VMAXPS     Y4, Y11, Y4
+	VMINPS     Y4, Y12, Y4
 	VMOVUPS    Y4, (CX)
+	VMAXPS     Y5, Y11, Y5
+	VMINPS     Y5, Y12, Y5
 	VMASKMOVPS Y5, Y15, 32(CX)
 	MOVLQSX    12(R14), DX
 	LEAQ       (R15)(DX*4), DX
+	VMAXPS     Y6, Y11, Y6
+	VMINPS     Y6, Y12, Y6
 	VMOVUPS    Y6, (DX)
+	VMAXPS     Y7, Y11, Y7
+	VMINPS     Y7, Y12, Y7
 	VMASKMOVPS Y7, Y15, 32(DX)
 	MOVLQSX    16(R14), SI
 	LEAQ       (R15)(SI*4), SI
+	VMAXPS     Y8, Y11, Y8
+	VMINPS     Y8, Y12, Y8
 	VMOVUPS    Y8, (SI)
+	VMAXPS     Y9, Y11, Y9
+	VMINPS     Y9, Y12, Y9
 	VMASKMOVPS Y9, Y15, 32(SI)
 	VZEROUPPER
 	RET
@@ -3623,32 +4293,52 @@ whole9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
+	VMAXPS  Y0, Y11, Y0
+	VMINPS  Y0, Y12, Y0
 	VMOVUPS Y0, (AX)
 	VADDPS  32(AX), Y1, Y1
+	VMAXPS  Y1, Y11, Y1
+	VMINPS  Y1, Y12, Y1
 	VMOVUPS Y1, 32(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
 	VADDPS  (BX), Y2, Y2
+	VMAXPS  Y2, Y11, Y2
+	VMINPS  Y2, Y12, Y2
 	VMOVUPS Y2, (BX)
 	VADDPS  32(BX), Y3, Y3
+	VMAXPS  Y3, Y11, Y3
+	VMINPS  Y3, Y12, Y3
 	VMOVUPS Y3, 32(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
 	VADDPS  (CX), Y4, Y4
+	VMAXPS  Y4, Y11, Y4
+	VMINPS  Y4, Y12, Y4
 	VMOVUPS Y4, (CX)
 	VADDPS  32(CX), Y5, Y5
+	VMAXPS  Y5, Y11, Y5
+	VMINPS  Y5, Y12, Y5
 	VMOVUPS Y5, 32(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
 	VADDPS  (DX), Y6, Y6
+	VMAXPS  Y6, Y11, Y6
+	VMINPS  Y6, Y12, Y6
 	VMOVUPS Y6, (DX)
 	VADDPS  32(DX), Y7, Y7
+	VMAXPS  Y7, Y11, Y7
+	VMINPS  Y7, Y12, Y7
 	VMOVUPS Y7, 32(DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
 	VADDPS  (SI), Y8, Y8
+	VMAXPS  Y8, Y11, Y8
+	VMINPS  Y8, Y12, Y8
 	VMOVUPS Y8, (SI)
 	VADDPS  32(SI), Y9, Y9
+	VMAXPS  Y9, Y11, Y9
+	VMINPS  Y9, Y12, Y9
 	VMOVUPS Y9, 32(SI)
 	VZEROUPPER
 	RET
@@ -3656,23 +4346,43 @@ whole9:
 store11:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Y0, Y11, Y0
+	VMINPS  Y0, Y12, Y0
 	VMOVUPS Y0, (AX)
+	VMAXPS  Y1, Y11, Y1
+	VMINPS  Y1, Y12, Y1
 	VMOVUPS Y1, 32(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Y2, Y11, Y2
+	VMINPS  Y2, Y12, Y2
 	VMOVUPS Y2, (BX)
+	VMAXPS  Y3, Y11, Y3
+	VMINPS  Y3, Y12, Y3
 	VMOVUPS Y3, 32(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Y4, Y11, Y4
+	VMINPS  Y4, Y12, Y4
 	VMOVUPS Y4, (CX)
+	VMAXPS  Y5, Y11, Y5
+	VMINPS  Y5, Y12, Y5
 	VMOVUPS Y5, 32(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Y6, Y11, Y6
+	VMINPS  Y6, Y12, Y6
 	VMOVUPS Y6, (DX)
+	VMAXPS  Y7, Y11, Y7
+	VMINPS  Y7, Y12, Y7
 	VMOVUPS Y7, 32(DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Y8, Y11, Y8
+	VMINPS  Y8, Y12, Y8
 	VMOVUPS Y8, (SI)
+	VMAXPS  Y9, Y11, Y9
+	VMINPS  Y9, Y12, Y9
 	VMOVUPS Y9, 32(SI)
 	VZEROUPPER
 	RET
@@ -3681,7 +4391,7 @@ store11:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_2x6(SB), NOSPLIT, $8-8
 	MOVQ       call+0(FP), BP
-	VMOVUPS    88(BP), Y15
+	VMOVUPS    96(BP), Y15
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
 	JZ         zero1
@@ -3885,85 +4595,135 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ       call+0(FP), BP
-	ADDQ       56(BP), R14
-	SUBQ       $+1, 64(BP)
-	JNZ        segment4
-	MOVQ       8(BP), R14
-	MOVQ       (BP), R15
-	CMPQ       80(BP), $0x000000ff
-	JEQ        whole9
-	CMPQ       72(BP), $+0
-	JEQ        store10
-	MOVLQSX    (R14), AX
-	LEAQ       (R15)(AX*4), AX
-	VADDPS     (AX), Y0, Y0
-	VMOVUPS    Y0, (AX)
-	VMASKMOVPS 32(AX), Y15, Y12
-	VADDPS     Y12, Y1, Y1
-	VMASKMOVPS Y1, Y15, 32(AX)
-	MOVLQSX    4(R14), BX
-	LEAQ       (R15)(BX*4), BX
-	VADDPS     (BX), Y2, Y2
-	VMOVUPS    Y2, (BX)
-	VMASKMOVPS 32(BX), Y15, Y12
-	VADDPS     Y12, Y3, Y3
-	VMASKMOVPS Y3, Y15, 32(BX)
-	MOVLQSX    8(R14), CX
-	LEAQ       (R15)(CX*4), CX
-	VADDPS     (CX), Y4, Y4
-	VMOVUPS    Y4, (CX)
-	VMASKMOVPS 32(CX), Y15, Y12
-	VADDPS     Y12, Y5, Y5
-	VMASKMOVPS Y5, Y15, 32(CX)
-	MOVLQSX    12(R14), DX
-	LEAQ       (R15)(DX*4), DX
-	VADDPS     (DX), Y6, Y6
-	VMOVUPS    Y6, (DX)
-	VMASKMOVPS 32(DX), Y15, Y12
-	VADDPS     Y12, Y7, Y7
-	VMASKMOVPS Y7, Y15, 32(DX)
-	MOVLQSX    16(R14), SI
-	LEAQ       (R15)(SI*4), SI
-	VADDPS     (SI), Y8, Y8
-	VMOVUPS    Y8, (SI)
-	VMASKMOVPS 32(SI), Y15, Y12
-	VADDPS     Y12, Y9, Y9
-	VMASKMOVPS Y9, Y15, 32(SI)
-	MOVLQSX    20(R14), DI
-	LEAQ       (R15)(DI*4), DI
-	VADDPS     (DI), Y10, Y10
-	VMOVUPS    Y10, (DI)
-	VMASKMOVPS 32(DI), Y15, Y12
-	VADDPS     Y12, Y11, Y11
-	VMASKMOVPS Y11, Y15, 32(DI)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Y13
+	VBROADCASTSS 84(BP), Y14
+	CMPQ         88(BP), $0x000000ff
+	JEQ          whole9
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Y0, Y0
+	VMAXPS       Y0, Y13, Y0
+	VMINPS       Y0, Y14, Y0
+	VMOVUPS      Y0, (AX)
+	VMASKMOVPS   32(AX), Y15, Y12
+	VADDPS       Y12, Y1, Y1
+	VMAXPS       Y1, Y13, Y1
+	VMINPS       Y1, Y14, Y1
+	VMASKMOVPS   Y1, Y15, 32(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Y2, Y2
+	VMAXPS       Y2, Y13, Y2
+	VMINPS       Y2, Y14, Y2
+	VMOVUPS      Y2, (BX)
+	VMASKMOVPS   32(BX), Y15, Y12
+	VADDPS       Y12, Y3, Y3
+	VMAXPS       Y3, Y13, Y3
+	VMINPS       Y3, Y14, Y3
+	VMASKMOVPS   Y3, Y15, 32(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Y4, Y4
+	VMAXPS       Y4, Y13, Y4
+	VMINPS       Y4, Y14, Y4
+	VMOVUPS      Y4, (CX)
+	VMASKMOVPS   32(CX), Y15, Y12
+	VADDPS       Y12, Y5, Y5
+	VMAXPS       Y5, Y13, Y5
+	VMINPS       Y5, Y14, Y5
+	VMASKMOVPS   Y5, Y15, 32(CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VADDPS       (DX), Y6, Y6
+	VMAXPS       Y6, Y13, Y6
+	VMINPS       Y6, Y14, Y6
+	VMOVUPS      Y6, (DX)
+	VMASKMOVPS   32(DX), Y15, Y12
+	VADDPS       Y12, Y7, Y7
+	VMAXPS       Y7, Y13, Y7
+	VMINPS       Y7, Y14, Y7
+	VMASKMOVPS   Y7, Y15, 32(DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VADDPS       (SI), Y8, Y8
+	VMAXPS       Y8, Y13, Y8
+	VMINPS       Y8, Y14, Y8
+	VMOVUPS      Y8, (SI)
+	VMASKMOVPS   32(SI), Y15, Y12
+	VADDPS       Y12, Y9, Y9
+	VMAXPS       Y9, Y13, Y9
+	VMINPS       Y9, Y14, Y9
+	VMASKMOVPS   Y9, Y15, 32(SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VADDPS       (DI), Y10, Y10
+	VMAXPS       Y10, Y13, Y10
+	VMINPS       Y10, Y14, Y10
+	VMOVUPS      Y10, (DI)
+	VMASKMOVPS   32(DI), Y15, Y12
+	VADDPS       Y12, Y11, Y11
+	VMAXPS       Y11, Y13, Y11
+	VMINPS       Y11, Y14, Y11
+	VMASKMOVPS   Y11, Y15, 32(DI)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
+	VMAXPS     Y0, Y13, Y0
+	VMINPS     Y0, Y14, Y0
 	VMOVUPS    Y0, (AX)
+	VMAXPS     Y1, Y13, Y1
+	VMINPS     Y1, Y14, Y1
 	VMASKMOVPS Y1, Y15, 32(AX)
 	MOVLQSX    4(R14), BX
 	LEAQ       (R15)(BX*4), BX
+	VMAXPS     Y2, Y13, Y2
+	VMINPS     Y2, Y14, Y2
 	VMOVUPS    Y2, (BX)
+	VMAXPS     Y3, Y13, Y3
+	VMINPS     Y3, Y14, Y3
 	VMASKMOVPS Y3, Y15, 32(BX)
 	MOVLQSX    8(R14), CX
 	LEAQ       (R15)(CX*4), CX
+	VMAXPS     Y4, Y13, Y4
+	VMINPS     Y4, Y14, Y4
 	VMOVUPS    Y4, (CX)
+	VMAXPS     Y5, Y13, Y5
+	VMINPS     Y5, Y14, Y5
 	VMASKMOVPS Y5, Y15, 32(CX)
 	MOVLQSX    12(R14), DX
 	LEAQ       (R15)(DX*4), DX
+	VMAXPS     Y6, Y13, Y6
+	VMINPS     Y6, Y14, Y6
 	VMOVUPS    Y6, (DX)
+	VMAXPS     Y7, Y13, Y7
+	VMINPS     Y7, Y14, Y7
 	VMASKMOVPS Y7, Y15, 32(DX)
 	MOVLQSX    16(R14), SI
 	LEAQ       (R15)(SI*4), SI
+	VMAXPS     Y8, Y13, Y8
+	VMINPS     Y8, Y14, Y8
 	VMOVUPS    Y8, (SI)
+	VMAXPS     Y9, Y13, Y9
+	VMINPS     Y9, Y14, Y9
 	VMASKMOVPS Y9, Y15, 32(SI)
 	MOVLQSX    20(R14), DI
 	LEAQ       (R15)(DI*4), DI
+	VMAXPS     Y10, Y13, Y10
+	VMINPS     Y10, Y14, Y10
 	VMOVUPS    Y10, (DI)
+	VMAXPS     Y11, Y13, Y11
+	VMINPS     Y11, Y14, Y11
 	VMASKMOVPS Y11, Y15, 32(DI)
 	VZEROUPPER
 	RET
@@ -3974,38 +4734,62 @@ whole9:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
+	VMAXPS  Y0, Y13, Y0
+	VMINPS  Y0, Y14, Y0
 	VMOVUPS Y0, (AX)
 	VADDPS  32(AX), Y1, Y1
+	VMAXPS  Y1, Y13, Y1
+	VMINPS  Y1, Y14, Y1
 	VMOVUPS Y1, 32(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
 	VADDPS  (BX), Y2, Y2
+	VMAXPS  Y2, Y13, Y2
+	VMINPS  Y2, Y14, Y2
 	VMOVUPS Y2, (BX)
 	VADDPS  32(BX), Y3, Y3
+	VMAXPS  Y3, Y13, Y3
+	VMINPS  Y3, Y14, Y3
 	VMOVUPS Y3, 32(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
 	VADDPS  (CX), Y4, Y4
+	VMAXPS  Y4, Y13, Y4
+	VMINPS  Y4, Y14, Y4
 	VMOVUPS Y4, (CX)
 	VADDPS  32(CX), Y5, Y5
+	VMAXPS  Y5, Y13, Y5
+	VMINPS  Y5, Y14, Y5
 	VMOVUPS Y5, 32(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
 	VADDPS  (DX), Y6, Y6
+	VMAXPS  Y6, Y13, Y6
+	VMINPS  Y6, Y14, Y6
 	VMOVUPS Y6, (DX)
 	VADDPS  32(DX), Y7, Y7
+	VMAXPS  Y7, Y13, Y7
+	VMINPS  Y7, Y14, Y7
 	VMOVUPS Y7, 32(DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
 	VADDPS  (SI), Y8, Y8
+	VMAXPS  Y8, Y13, Y8
+	VMINPS  Y8, Y14, Y8
 	VMOVUPS Y8, (SI)
 	VADDPS  32(SI), Y9, Y9
+	VMAXPS  Y9, Y13, Y9
+	VMINPS  Y9, Y14, Y9
 	VMOVUPS Y9, 32(SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
 	VADDPS  (DI), Y10, Y10
+	VMAXPS  Y10, Y13, Y10
+	VMINPS  Y10, Y14, Y10
 	VMOVUPS Y10, (DI)
 	VADDPS  32(DI), Y11, Y11
+	VMAXPS  Y11, Y13, Y11
+	VMINPS  Y11, Y14, Y11
 	VMOVUPS Y11, 32(DI)
 	VZEROUPPER
 	RET
@@ -4013,27 +4797,51 @@ whole9:
 store11:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Y0, Y13, Y0
+	VMINPS  Y0, Y14, Y0
 	VMOVUPS Y0, (AX)
+	VMAXPS  Y1, Y13, Y1
+	VMINPS  Y1, Y14, Y1
 	VMOVUPS Y1, 32(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Y2, Y13, Y2
+	VMINPS  Y2, Y14, Y2
 	VMOVUPS Y2, (BX)
+	VMAXPS  Y3, Y13, Y3
+	VMINPS  Y3, Y14, Y3
 	VMOVUPS Y3, 32(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Y4, Y13, Y4
+	VMINPS  Y4, Y14, Y4
 	VMOVUPS Y4, (CX)
+	VMAXPS  Y5, Y13, Y5
+	VMINPS  Y5, Y14, Y5
 	VMOVUPS Y5, 32(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Y6, Y13, Y6
+	VMINPS  Y6, Y14, Y6
 	VMOVUPS Y6, (DX)
+	VMAXPS  Y7, Y13, Y7
+	VMINPS  Y7, Y14, Y7
 	VMOVUPS Y7, 32(DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Y8, Y13, Y8
+	VMINPS  Y8, Y14, Y8
 	VMOVUPS Y8, (SI)
+	VMAXPS  Y9, Y13, Y9
+	VMINPS  Y9, Y14, Y9
 	VMOVUPS Y9, 32(SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Y10, Y13, Y10
+	VMINPS  Y10, Y14, Y10
 	VMOVUPS Y10, (DI)
+	VMAXPS  Y11, Y13, Y11
+	VMINPS  Y11, Y14, Y11
 	VMOVUPS Y11, 32(DI)
 	VZEROUPPER
 	RET

@@ -6,7 +6,7 @@
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x1(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -67,25 +67,31 @@ restLoop7:
 	JLT              restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VMOVUPS.Z (AX), K1, Z1
-	VADDPS    Z1, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z2
+	VBROADCASTSS 84(BP), Z3
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMOVUPS.Z    (AX), K1, Z1
+	VADDPS       Z1, Z0, Z0
+	VMAXPS       Z0, Z2, Z0
+	VMINPS       Z0, Z3, Z0
+	VMOVUPS      Z0, K1, (AX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z2, Z0
+	VMINPS  Z0, Z3, Z0
 	VMOVUPS Z0, K1, (AX)
 	VZEROUPPER
 	RET
@@ -94,7 +100,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x2(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -167,33 +173,43 @@ restLoop7:
 	JLT              restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VMOVUPS.Z (AX), K1, Z2
-	VADDPS    Z2, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VMOVUPS.Z (BX), K1, Z2
-	VADDPS    Z2, Z1, Z1
-	VMOVUPS   Z1, K1, (BX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z3
+	VBROADCASTSS 84(BP), Z4
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMOVUPS.Z    (AX), K1, Z2
+	VADDPS       Z2, Z0, Z0
+	VMAXPS       Z0, Z3, Z0
+	VMINPS       Z0, Z4, Z0
+	VMOVUPS      Z0, K1, (AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VMOVUPS.Z    (BX), K1, Z2
+	VADDPS       Z2, Z1, Z1
+	VMAXPS       Z1, Z3, Z1
+	VMINPS       Z1, Z4, Z1
+	VMOVUPS      Z1, K1, (BX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z3, Z0
+	VMINPS  Z0, Z4, Z0
 	VMOVUPS Z0, K1, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z1, Z3, Z1
+	VMINPS  Z1, Z4, Z1
 	VMOVUPS Z1, K1, (BX)
 	VZEROUPPER
 	RET
@@ -202,7 +218,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x3(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -287,41 +303,55 @@ restLoop7:
 	JLT              restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VMOVUPS.Z (AX), K1, Z3
-	VADDPS    Z3, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VMOVUPS.Z (BX), K1, Z3
-	VADDPS    Z3, Z1, Z1
-	VMOVUPS   Z1, K1, (BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VMOVUPS.Z (CX), K1, Z3
-	VADDPS    Z3, Z2, Z2
-	VMOVUPS   Z2, K1, (CX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z4
+	VBROADCASTSS 84(BP), Z5
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMOVUPS.Z    (AX), K1, Z3
+	VADDPS       Z3, Z0, Z0
+	VMAXPS       Z0, Z4, Z0
+	VMINPS       Z0, Z5, Z0
+	VMOVUPS      Z0, K1, (AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VMOVUPS.Z    (BX), K1, Z3
+	VADDPS       Z3, Z1, Z1
+	VMAXPS       Z1, Z4, Z1
+	VMINPS       Z1, Z5, Z1
+	VMOVUPS      Z1, K1, (BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VMOVUPS.Z    (CX), K1, Z3
+	VADDPS       Z3, Z2, Z2
+	VMAXPS       Z2, Z4, Z2
+	VMINPS       Z2, Z5, Z2
+	VMOVUPS      Z2, K1, (CX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z4, Z0
+	VMINPS  Z0, Z5, Z0
 	VMOVUPS Z0, K1, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z1, Z4, Z1
+	VMINPS  Z1, Z5, Z1
 	VMOVUPS Z1, K1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z2, Z4, Z2
+	VMINPS  Z2, Z5, Z2
 	VMOVUPS Z2, K1, (CX)
 	VZEROUPPER
 	RET
@@ -330,7 +360,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x4(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -427,49 +457,67 @@ restLoop7:
 	JLT              restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VMOVUPS.Z (AX), K1, Z4
-	VADDPS    Z4, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VMOVUPS.Z (BX), K1, Z4
-	VADDPS    Z4, Z1, Z1
-	VMOVUPS   Z1, K1, (BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VMOVUPS.Z (CX), K1, Z4
-	VADDPS    Z4, Z2, Z2
-	VMOVUPS   Z2, K1, (CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VMOVUPS.Z (DX), K1, Z4
-	VADDPS    Z4, Z3, Z3
-	VMOVUPS   Z3, K1, (DX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z5
+	VBROADCASTSS 84(BP), Z6
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMOVUPS.Z    (AX), K1, Z4
+	VADDPS       Z4, Z0, Z0
+	VMAXPS       Z0, Z5, Z0
+	VMINPS       Z0, Z6, Z0
+	VMOVUPS      Z0, K1, (AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VMOVUPS.Z    (BX), K1, Z4
+	VADDPS       Z4, Z1, Z1
+	VMAXPS       Z1, Z5, Z1
+	VMINPS       Z1, Z6, Z1
+	VMOVUPS      Z1, K1, (BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VMOVUPS.Z    (CX), K1, Z4
+	VADDPS       Z4, Z2, Z2
+	VMAXPS       Z2, Z5, Z2
+	VMINPS       Z2, Z6, Z2
+	VMOVUPS      Z2, K1, (CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VMOVUPS.Z    (DX), K1, Z4
+	VADDPS       Z4, Z3, Z3
+	VMAXPS       Z3, Z5, Z3
+	VMINPS       Z3, Z6, Z3
+	VMOVUPS      Z3, K1, (DX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z5, Z0
+	VMINPS  Z0, Z6, Z0
 	VMOVUPS Z0, K1, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z1, Z5, Z1
+	VMINPS  Z1, Z6, Z1
 	VMOVUPS Z1, K1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z2, Z5, Z2
+	VMINPS  Z2, Z6, Z2
 	VMOVUPS Z2, K1, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z3, Z5, Z3
+	VMINPS  Z3, Z6, Z3
 	VMOVUPS Z3, K1, (DX)
 	VZEROUPPER
 	RET
@@ -478,7 +526,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x5(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -587,57 +635,79 @@ restLoop7:
 	JLT              restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VMOVUPS.Z (AX), K1, Z5
-	VADDPS    Z5, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VMOVUPS.Z (BX), K1, Z5
-	VADDPS    Z5, Z1, Z1
-	VMOVUPS   Z1, K1, (BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VMOVUPS.Z (CX), K1, Z5
-	VADDPS    Z5, Z2, Z2
-	VMOVUPS   Z2, K1, (CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VMOVUPS.Z (DX), K1, Z5
-	VADDPS    Z5, Z3, Z3
-	VMOVUPS   Z3, K1, (DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VMOVUPS.Z (SI), K1, Z5
-	VADDPS    Z5, Z4, Z4
-	VMOVUPS   Z4, K1, (SI)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z6
+	VBROADCASTSS 84(BP), Z7
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMOVUPS.Z    (AX), K1, Z5
+	VADDPS       Z5, Z0, Z0
+	VMAXPS       Z0, Z6, Z0
+	VMINPS       Z0, Z7, Z0
+	VMOVUPS      Z0, K1, (AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VMOVUPS.Z    (BX), K1, Z5
+	VADDPS       Z5, Z1, Z1
+	VMAXPS       Z1, Z6, Z1
+	VMINPS       Z1, Z7, Z1
+	VMOVUPS      Z1, K1, (BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VMOVUPS.Z    (CX), K1, Z5
+	VADDPS       Z5, Z2, Z2
+	VMAXPS       Z2, Z6, Z2
+	VMINPS       Z2, Z7, Z2
+	VMOVUPS      Z2, K1, (CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VMOVUPS.Z    (DX), K1, Z5
+	VADDPS       Z5, Z3, Z3
+	VMAXPS       Z3, Z6, Z3
+	VMINPS       Z3, Z7, Z3
+	VMOVUPS      Z3, K1, (DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VMOVUPS.Z    (SI), K1, Z5
+	VADDPS       Z5, Z4, Z4
+	VMAXPS       Z4, Z6, Z4
+	VMINPS       Z4, Z7, Z4
+	VMOVUPS      Z4, K1, (SI)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z6, Z0
+	VMINPS  Z0, Z7, Z0
 	VMOVUPS Z0, K1, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z1, Z6, Z1
+	VMINPS  Z1, Z7, Z1
 	VMOVUPS Z1, K1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z2, Z6, Z2
+	VMINPS  Z2, Z7, Z2
 	VMOVUPS Z2, K1, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z3, Z6, Z3
+	VMINPS  Z3, Z7, Z3
 	VMOVUPS Z3, K1, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z4, Z6, Z4
+	VMINPS  Z4, Z7, Z4
 	VMOVUPS Z4, K1, (SI)
 	VZEROUPPER
 	RET
@@ -646,7 +716,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x6(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -767,65 +837,91 @@ restLoop7:
 	JLT              restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VMOVUPS.Z (AX), K1, Z6
-	VADDPS    Z6, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VMOVUPS.Z (BX), K1, Z6
-	VADDPS    Z6, Z1, Z1
-	VMOVUPS   Z1, K1, (BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VMOVUPS.Z (CX), K1, Z6
-	VADDPS    Z6, Z2, Z2
-	VMOVUPS   Z2, K1, (CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VMOVUPS.Z (DX), K1, Z6
-	VADDPS    Z6, Z3, Z3
-	VMOVUPS   Z3, K1, (DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VMOVUPS.Z (SI), K1, Z6
-	VADDPS    Z6, Z4, Z4
-	VMOVUPS   Z4, K1, (SI)
-	MOVLQSX   20(R14), DI
-	LEAQ      (R15)(DI*4), DI
-	VMOVUPS.Z (DI), K1, Z6
-	VADDPS    Z6, Z5, Z5
-	VMOVUPS   Z5, K1, (DI)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z7
+	VBROADCASTSS 84(BP), Z8
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMOVUPS.Z    (AX), K1, Z6
+	VADDPS       Z6, Z0, Z0
+	VMAXPS       Z0, Z7, Z0
+	VMINPS       Z0, Z8, Z0
+	VMOVUPS      Z0, K1, (AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VMOVUPS.Z    (BX), K1, Z6
+	VADDPS       Z6, Z1, Z1
+	VMAXPS       Z1, Z7, Z1
+	VMINPS       Z1, Z8, Z1
+	VMOVUPS      Z1, K1, (BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VMOVUPS.Z    (CX), K1, Z6
+	VADDPS       Z6, Z2, Z2
+	VMAXPS       Z2, Z7, Z2
+	VMINPS       Z2, Z8, Z2
+	VMOVUPS      Z2, K1, (CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VMOVUPS.Z    (DX), K1, Z6
+	VADDPS       Z6, Z3, Z3
+	VMAXPS       Z3, Z7, Z3
+	VMINPS       Z3, Z8, Z3
+	VMOVUPS      Z3, K1, (DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VMOVUPS.Z    (SI), K1, Z6
+	VADDPS       Z6, Z4, Z4
+	VMAXPS       Z4, Z7, Z4
+	VMINPS       Z4, Z8, Z4
+	VMOVUPS      Z4, K1, (SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VMOVUPS.Z    (DI), K1, Z6
+	VADDPS       Z6, Z5, Z5
+	VMAXPS       Z5, Z7, Z5
+	VMINPS       Z5, Z8, Z5
+	VMOVUPS      Z5, K1, (DI)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z7, Z0
+	VMINPS  Z0, Z8, Z0
 	VMOVUPS Z0, K1, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z1, Z7, Z1
+	VMINPS  Z1, Z8, Z1
 	VMOVUPS Z1, K1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z2, Z7, Z2
+	VMINPS  Z2, Z8, Z2
 	VMOVUPS Z2, K1, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z3, Z7, Z3
+	VMINPS  Z3, Z8, Z3
 	VMOVUPS Z3, K1, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z4, Z7, Z4
+	VMINPS  Z4, Z8, Z4
 	VMOVUPS Z4, K1, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Z5, Z7, Z5
+	VMINPS  Z5, Z8, Z5
 	VMOVUPS Z5, K1, (DI)
 	VZEROUPPER
 	RET
@@ -834,7 +930,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x7(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -967,73 +1063,103 @@ restLoop7:
 	JLT              restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VMOVUPS.Z (AX), K1, Z7
-	VADDPS    Z7, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VMOVUPS.Z (BX), K1, Z7
-	VADDPS    Z7, Z1, Z1
-	VMOVUPS   Z1, K1, (BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VMOVUPS.Z (CX), K1, Z7
-	VADDPS    Z7, Z2, Z2
-	VMOVUPS   Z2, K1, (CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VMOVUPS.Z (DX), K1, Z7
-	VADDPS    Z7, Z3, Z3
-	VMOVUPS   Z3, K1, (DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VMOVUPS.Z (SI), K1, Z7
-	VADDPS    Z7, Z4, Z4
-	VMOVUPS   Z4, K1, (SI)
-	MOVLQSX   20(R14), DI
-	LEAQ      (R15)(DI*4), DI
-	VMOVUPS.Z (DI), K1, Z7
-	VADDPS    Z7, Z5, Z5
-	VMOVUPS   Z5, K1, (DI)
-	MOVLQSX   24(R14), R8
-	LEAQ      (R15)(R8*4), R8
-	VMOVUPS.Z (R8), K1, Z7
-	VADDPS    Z7, Z6, Z6
-	VMOVUPS   Z6, K1, (R8)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z8
+	VBROADCASTSS 84(BP), Z9
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMOVUPS.Z    (AX), K1, Z7
+	VADDPS       Z7, Z0, Z0
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMOVUPS      Z0, K1, (AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VMOVUPS.Z    (BX), K1, Z7
+	VADDPS       Z7, Z1, Z1
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMOVUPS      Z1, K1, (BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VMOVUPS.Z    (CX), K1, Z7
+	VADDPS       Z7, Z2, Z2
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMOVUPS      Z2, K1, (CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VMOVUPS.Z    (DX), K1, Z7
+	VADDPS       Z7, Z3, Z3
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMOVUPS      Z3, K1, (DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VMOVUPS.Z    (SI), K1, Z7
+	VADDPS       Z7, Z4, Z4
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMOVUPS      Z4, K1, (SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VMOVUPS.Z    (DI), K1, Z7
+	VADDPS       Z7, Z5, Z5
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMOVUPS      Z5, K1, (DI)
+	MOVLQSX      24(R14), R8
+	LEAQ         (R15)(R8*4), R8
+	VMOVUPS.Z    (R8), K1, Z7
+	VADDPS       Z7, Z6, Z6
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMOVUPS      Z6, K1, (R8)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z8, Z0
+	VMINPS  Z0, Z9, Z0
 	VMOVUPS Z0, K1, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z1, Z8, Z1
+	VMINPS  Z1, Z9, Z1
 	VMOVUPS Z1, K1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z2, Z8, Z2
+	VMINPS  Z2, Z9, Z2
 	VMOVUPS Z2, K1, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z3, Z8, Z3
+	VMINPS  Z3, Z9, Z3
 	VMOVUPS Z3, K1, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z4, Z8, Z4
+	VMINPS  Z4, Z9, Z4
 	VMOVUPS Z4, K1, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Z5, Z8, Z5
+	VMINPS  Z5, Z9, Z5
 	VMOVUPS Z5, K1, (DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
+	VMAXPS  Z6, Z8, Z6
+	VMINPS  Z6, Z9, Z6
 	VMOVUPS Z6, K1, (R8)
 	VZEROUPPER
 	RET
@@ -1042,7 +1168,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x8(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -1187,81 +1313,115 @@ restLoop7:
 	JLT              restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VMOVUPS.Z (AX), K1, Z8
-	VADDPS    Z8, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VMOVUPS.Z (BX), K1, Z8
-	VADDPS    Z8, Z1, Z1
-	VMOVUPS   Z1, K1, (BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VMOVUPS.Z (CX), K1, Z8
-	VADDPS    Z8, Z2, Z2
-	VMOVUPS   Z2, K1, (CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VMOVUPS.Z (DX), K1, Z8
-	VADDPS    Z8, Z3, Z3
-	VMOVUPS   Z3, K1, (DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VMOVUPS.Z (SI), K1, Z8
-	VADDPS    Z8, Z4, Z4
-	VMOVUPS   Z4, K1, (SI)
-	MOVLQSX   20(R14), DI
-	LEAQ      (R15)(DI*4), DI
-	VMOVUPS.Z (DI), K1, Z8
-	VADDPS    Z8, Z5, Z5
-	VMOVUPS   Z5, K1, (DI)
-	MOVLQSX   24(R14), R8
-	LEAQ      (R15)(R8*4), R8
-	VMOVUPS.Z (R8), K1, Z8
-	VADDPS    Z8, Z6, Z6
-	VMOVUPS   Z6, K1, (R8)
-	MOVLQSX   28(R14), R9
-	LEAQ      (R15)(R9*4), R9
-	VMOVUPS.Z (R9), K1, Z8
-	VADDPS    Z8, Z7, Z7
-	VMOVUPS   Z7, K1, (R9)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z9
+	VBROADCASTSS 84(BP), Z10
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMOVUPS.Z    (AX), K1, Z8
+	VADDPS       Z8, Z0, Z0
+	VMAXPS       Z0, Z9, Z0
+	VMINPS       Z0, Z10, Z0
+	VMOVUPS      Z0, K1, (AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VMOVUPS.Z    (BX), K1, Z8
+	VADDPS       Z8, Z1, Z1
+	VMAXPS       Z1, Z9, Z1
+	VMINPS       Z1, Z10, Z1
+	VMOVUPS      Z1, K1, (BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VMOVUPS.Z    (CX), K1, Z8
+	VADDPS       Z8, Z2, Z2
+	VMAXPS       Z2, Z9, Z2
+	VMINPS       Z2, Z10, Z2
+	VMOVUPS      Z2, K1, (CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VMOVUPS.Z    (DX), K1, Z8
+	VADDPS       Z8, Z3, Z3
+	VMAXPS       Z3, Z9, Z3
+	VMINPS       Z3, Z10, Z3
+	VMOVUPS      Z3, K1, (DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VMOVUPS.Z    (SI), K1, Z8
+	VADDPS       Z8, Z4, Z4
+	VMAXPS       Z4, Z9, Z4
+	VMINPS       Z4, Z10, Z4
+	VMOVUPS      Z4, K1, (SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VMOVUPS.Z    (DI), K1, Z8
+	VADDPS       Z8, Z5, Z5
+	VMAXPS       Z5, Z9, Z5
+	VMINPS       Z5, Z10, Z5
+	VMOVUPS      Z5, K1, (DI)
+	MOVLQSX      24(R14), R8
+	LEAQ         (R15)(R8*4), R8
+	VMOVUPS.Z    (R8), K1, Z8
+	VADDPS       Z8, Z6, Z6
+	VMAXPS       Z6, Z9, Z6
+	VMINPS       Z6, Z10, Z6
+	VMOVUPS      Z6, K1, (R8)
+	MOVLQSX      28(R14), R9
+	LEAQ         (R15)(R9*4), R9
+	VMOVUPS.Z    (R9), K1, Z8
+	VADDPS       Z8, Z7, Z7
+	VMAXPS       Z7, Z9, Z7
+	VMINPS       Z7, Z10, Z7
+	VMOVUPS      Z7, K1, (R9)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z9, Z0
+	VMINPS  Z0, Z10, Z0
 	VMOVUPS Z0, K1, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z1, Z9, Z1
+	VMINPS  Z1, Z10, Z1
 	VMOVUPS Z1, K1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z2, Z9, Z2
+	VMINPS  Z2, Z10, Z2
 	VMOVUPS Z2, K1, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z3, Z9, Z3
+	VMINPS  Z3, Z10, Z3
 	VMOVUPS Z3, K1, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z4, Z9, Z4
+	VMINPS  Z4, Z10, Z4
 	VMOVUPS Z4, K1, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Z5, Z9, Z5
+	VMINPS  Z5, Z10, Z5
 	VMOVUPS Z5, K1, (DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
+	VMAXPS  Z6, Z9, Z6
+	VMINPS  Z6, Z10, Z6
 	VMOVUPS Z6, K1, (R8)
 	MOVLQSX 28(R14), R9
 	LEAQ    (R15)(R9*4), R9
+	VMAXPS  Z7, Z9, Z7
+	VMINPS  Z7, Z10, Z7
 	VMOVUPS Z7, K1, (R9)
 	VZEROUPPER
 	RET
@@ -1270,7 +1430,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x9(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -1427,89 +1587,127 @@ restLoop7:
 	JLT              restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VMOVUPS.Z (AX), K1, Z9
-	VADDPS    Z9, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VMOVUPS.Z (BX), K1, Z9
-	VADDPS    Z9, Z1, Z1
-	VMOVUPS   Z1, K1, (BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VMOVUPS.Z (CX), K1, Z9
-	VADDPS    Z9, Z2, Z2
-	VMOVUPS   Z2, K1, (CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VMOVUPS.Z (DX), K1, Z9
-	VADDPS    Z9, Z3, Z3
-	VMOVUPS   Z3, K1, (DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VMOVUPS.Z (SI), K1, Z9
-	VADDPS    Z9, Z4, Z4
-	VMOVUPS   Z4, K1, (SI)
-	MOVLQSX   20(R14), DI
-	LEAQ      (R15)(DI*4), DI
-	VMOVUPS.Z (DI), K1, Z9
-	VADDPS    Z9, Z5, Z5
-	VMOVUPS   Z5, K1, (DI)
-	MOVLQSX   24(R14), R8
-	LEAQ      (R15)(R8*4), R8
-	VMOVUPS.Z (R8), K1, Z9
-	VADDPS    Z9, Z6, Z6
-	VMOVUPS   Z6, K1, (R8)
-	MOVLQSX   28(R14), R9
-	LEAQ      (R15)(R9*4), R9
-	VMOVUPS.Z (R9), K1, Z9
-	VADDPS    Z9, Z7, Z7
-	VMOVUPS   Z7, K1, (R9)
-	MOVLQSX   32(R14), R10
-	LEAQ      (R15)(R10*4), R10
-	VMOVUPS.Z (R10), K1, Z9
-	VADDPS    Z9, Z8, Z8
-	VMOVUPS   Z8, K1, (R10)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z10
+	VBROADCASTSS 84(BP), Z11
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMOVUPS.Z    (AX), K1, Z9
+	VADDPS       Z9, Z0, Z0
+	VMAXPS       Z0, Z10, Z0
+	VMINPS       Z0, Z11, Z0
+	VMOVUPS      Z0, K1, (AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VMOVUPS.Z    (BX), K1, Z9
+	VADDPS       Z9, Z1, Z1
+	VMAXPS       Z1, Z10, Z1
+	VMINPS       Z1, Z11, Z1
+	VMOVUPS      Z1, K1, (BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VMOVUPS.Z    (CX), K1, Z9
+	VADDPS       Z9, Z2, Z2
+	VMAXPS       Z2, Z10, Z2
+	VMINPS       Z2, Z11, Z2
+	VMOVUPS      Z2, K1, (CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VMOVUPS.Z    (DX), K1, Z9
+	VADDPS       Z9, Z3, Z3
+	VMAXPS       Z3, Z10, Z3
+	VMINPS       Z3, Z11, Z3
+	VMOVUPS      Z3, K1, (DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VMOVUPS.Z    (SI), K1, Z9
+	VADDPS       Z9, Z4, Z4
+	VMAXPS       Z4, Z10, Z4
+	VMINPS       Z4, Z11, Z4
+	VMOVUPS      Z4, K1, (SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VMOVUPS.Z    (DI), K1, Z9
+	VADDPS       Z9, Z5, Z5
+	VMAXPS       Z5, Z10, Z5
+	VMINPS       Z5, Z11, Z5
+	VMOVUPS      Z5, K1, (DI)
+	MOVLQSX      24(R14), R8
+	LEAQ         (R15)(R8*4), R8
+	VMOVUPS.Z    (R8), K1, Z9
+	VADDPS       Z9, Z6, Z6
+	VMAXPS       Z6, Z10, Z6
+	VMINPS       Z6, Z11, Z6
+	VMOVUPS      Z6, K1, (R8)
+	MOVLQSX      28(R14), R9
+	LEAQ         (R15)(R9*4), R9
+	VMOVUPS.Z    (R9), K1, Z9
+	VADDPS       Z9, Z7, Z7
+	VMAXPS       Z7, Z10, Z7
+	VMINPS       Z7, Z11, Z7
+	VMOVUPS      Z7, K1, (R9)
+	MOVLQSX      32(R14), R10
+	LEAQ         (R15)(R10*4), R10
+	VMOVUPS.Z    (R10), K1, Z9
+	VADDPS       Z9, Z8, Z8
+	VMAXPS       Z8, Z10, Z8
+	VMINPS       Z8, Z11, Z8
+	VMOVUPS      Z8, K1, (R10)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z10, Z0
+	VMINPS  Z0, Z11, Z0
 	VMOVUPS Z0, K1, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z1, Z10, Z1
+	VMINPS  Z1, Z11, Z1
 	VMOVUPS Z1, K1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z2, Z10, Z2
+	VMINPS  Z2, Z11, Z2
 	VMOVUPS Z2, K1, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z3, Z10, Z3
+	VMINPS  Z3, Z11, Z3
 	VMOVUPS Z3, K1, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z4, Z10, Z4
+	VMINPS  Z4, Z11, Z4
 	VMOVUPS Z4, K1, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Z5, Z10, Z5
+	VMINPS  Z5, Z11, Z5
 	VMOVUPS Z5, K1, (DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
+	VMAXPS  Z6, Z10, Z6
+	VMINPS  Z6, Z11, Z6
 	VMOVUPS Z6, K1, (R8)
 	MOVLQSX 28(R14), R9
 	LEAQ    (R15)(R9*4), R9
+	VMAXPS  Z7, Z10, Z7
+	VMINPS  Z7, Z11, Z7
 	VMOVUPS Z7, K1, (R9)
 	MOVLQSX 32(R14), R10
 	LEAQ    (R15)(R10*4), R10
+	VMAXPS  Z8, Z10, Z8
+	VMINPS  Z8, Z11, Z8
 	VMOVUPS Z8, K1, (R10)
 	VZEROUPPER
 	RET
@@ -1518,7 +1716,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x10(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -1687,97 +1885,139 @@ restLoop7:
 	JLT              restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VMOVUPS.Z (AX), K1, Z10
-	VADDPS    Z10, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VMOVUPS.Z (BX), K1, Z10
-	VADDPS    Z10, Z1, Z1
-	VMOVUPS   Z1, K1, (BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VMOVUPS.Z (CX), K1, Z10
-	VADDPS    Z10, Z2, Z2
-	VMOVUPS   Z2, K1, (CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VMOVUPS.Z (DX), K1, Z10
-	VADDPS    Z10, Z3, Z3
-	VMOVUPS   Z3, K1, (DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VMOVUPS.Z (SI), K1, Z10
-	VADDPS    Z10, Z4, Z4
-	VMOVUPS   Z4, K1, (SI)
-	MOVLQSX   20(R14), DI
-	LEAQ      (R15)(DI*4), DI
-	VMOVUPS.Z (DI), K1, Z10
-	VADDPS    Z10, Z5, Z5
-	VMOVUPS   Z5, K1, (DI)
-	MOVLQSX   24(R14), R8
-	LEAQ      (R15)(R8*4), R8
-	VMOVUPS.Z (R8), K1, Z10
-	VADDPS    Z10, Z6, Z6
-	VMOVUPS   Z6, K1, (R8)
-	MOVLQSX   28(R14), R9
-	LEAQ      (R15)(R9*4), R9
-	VMOVUPS.Z (R9), K1, Z10
-	VADDPS    Z10, Z7, Z7
-	VMOVUPS   Z7, K1, (R9)
-	MOVLQSX   32(R14), R10
-	LEAQ      (R15)(R10*4), R10
-	VMOVUPS.Z (R10), K1, Z10
-	VADDPS    Z10, Z8, Z8
-	VMOVUPS   Z8, K1, (R10)
-	MOVLQSX   36(R14), R11
-	LEAQ      (R15)(R11*4), R11
-	VMOVUPS.Z (R11), K1, Z10
-	VADDPS    Z10, Z9, Z9
-	VMOVUPS   Z9, K1, (R11)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z11
+	VBROADCASTSS 84(BP), Z12
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMOVUPS.Z    (AX), K1, Z10
+	VADDPS       Z10, Z0, Z0
+	VMAXPS       Z0, Z11, Z0
+	VMINPS       Z0, Z12, Z0
+	VMOVUPS      Z0, K1, (AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VMOVUPS.Z    (BX), K1, Z10
+	VADDPS       Z10, Z1, Z1
+	VMAXPS       Z1, Z11, Z1
+	VMINPS       Z1, Z12, Z1
+	VMOVUPS      Z1, K1, (BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VMOVUPS.Z    (CX), K1, Z10
+	VADDPS       Z10, Z2, Z2
+	VMAXPS       Z2, Z11, Z2
+	VMINPS       Z2, Z12, Z2
+	VMOVUPS      Z2, K1, (CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VMOVUPS.Z    (DX), K1, Z10
+	VADDPS       Z10, Z3, Z3
+	VMAXPS       Z3, Z11, Z3
+	VMINPS       Z3, Z12, Z3
+	VMOVUPS      Z3, K1, (DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VMOVUPS.Z    (SI), K1, Z10
+	VADDPS       Z10, Z4, Z4
+	VMAXPS       Z4, Z11, Z4
+	VMINPS       Z4, Z12, Z4
+	VMOVUPS      Z4, K1, (SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VMOVUPS.Z    (DI), K1, Z10
+	VADDPS       Z10, Z5, Z5
+	VMAXPS       Z5, Z11, Z5
+	VMINPS       Z5, Z12, Z5
+	VMOVUPS      Z5, K1, (DI)
+	MOVLQSX      24(R14), R8
+	LEAQ         (R15)(R8*4), R8
+	VMOVUPS.Z    (R8), K1, Z10
+	VADDPS       Z10, Z6, Z6
+	VMAXPS       Z6, Z11, Z6
+	VMINPS       Z6, Z12, Z6
+	VMOVUPS      Z6, K1, (R8)
+	MOVLQSX      28(R14), R9
+	LEAQ         (R15)(R9*4), R9
+	VMOVUPS.Z    (R9), K1, Z10
+	VADDPS       Z10, Z7, Z7
+	VMAXPS       Z7, Z11, Z7
+	VMINPS       Z7, Z12, Z7
+	VMOVUPS      Z7, K1, (R9)
+	MOVLQSX      32(R14), R10
+	LEAQ         (R15)(R10*4), R10
+	VMOVUPS.Z    (R10), K1, Z10
+	VADDPS       Z10, Z8, Z8
+	VMAXPS       Z8, Z11, Z8
+	VMINPS       Z8, Z12, Z8
+	VMOVUPS      Z8, K1, (R10)
+	MOVLQSX      36(R14), R11
+	LEAQ         (R15)(R11*4), R11
+	VMOVUPS.Z    (R11), K1, Z10
+	VADDPS       Z10, Z9, Z9
+	VMAXPS       Z9, Z11, Z9
+	VMINPS       Z9, Z12, Z9
+	VMOVUPS      Z9, K1, (R11)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z11, Z0
+	VMINPS  Z0, Z12, Z0
 	VMOVUPS Z0, K1, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z1, Z11, Z1
+	VMINPS  Z1, Z12, Z1
 	VMOVUPS Z1, K1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z2, Z11, Z2
+	VMINPS  Z2, Z12, Z2
 	VMOVUPS Z2, K1, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z3, Z11, Z3
+	VMINPS  Z3, Z12, Z3
 	VMOVUPS Z3, K1, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z4, Z11, Z4
+	VMINPS  Z4, Z12, Z4
 	VMOVUPS Z4, K1, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Z5, Z11, Z5
+	VMINPS  Z5, Z12, Z5
 	VMOVUPS Z5, K1, (DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
+	VMAXPS  Z6, Z11, Z6
+	VMINPS  Z6, Z12, Z6
 	VMOVUPS Z6, K1, (R8)
 	MOVLQSX 28(R14), R9
 	LEAQ    (R15)(R9*4), R9
+	VMAXPS  Z7, Z11, Z7
+	VMINPS  Z7, Z12, Z7
 	VMOVUPS Z7, K1, (R9)
 	MOVLQSX 32(R14), R10
 	LEAQ    (R15)(R10*4), R10
+	VMAXPS  Z8, Z11, Z8
+	VMINPS  Z8, Z12, Z8
 	VMOVUPS Z8, K1, (R10)
 	MOVLQSX 36(R14), R11
 	LEAQ    (R15)(R11*4), R11
+	VMAXPS  Z9, Z11, Z9
+	VMINPS  Z9, Z12, Z9
 	VMOVUPS Z9, K1, (R11)
 	VZEROUPPER
 	RET
@@ -1786,7 +2026,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x11(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -1967,105 +2207,151 @@ restLoop7:
 	JLT              restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VMOVUPS.Z (AX), K1, Z11
-	VADDPS    Z11, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VMOVUPS.Z (BX), K1, Z11
-	VADDPS    Z11, Z1, Z1
-	VMOVUPS   Z1, K1, (BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VMOVUPS.Z (CX), K1, Z11
-	VADDPS    Z11, Z2, Z2
-	VMOVUPS   Z2, K1, (CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VMOVUPS.Z (DX), K1, Z11
-	VADDPS    Z11, Z3, Z3
-	VMOVUPS   Z3, K1, (DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VMOVUPS.Z (SI), K1, Z11
-	VADDPS    Z11, Z4, Z4
-	VMOVUPS   Z4, K1, (SI)
-	MOVLQSX   20(R14), DI
-	LEAQ      (R15)(DI*4), DI
-	VMOVUPS.Z (DI), K1, Z11
-	VADDPS    Z11, Z5, Z5
-	VMOVUPS   Z5, K1, (DI)
-	MOVLQSX   24(R14), R8
-	LEAQ      (R15)(R8*4), R8
-	VMOVUPS.Z (R8), K1, Z11
-	VADDPS    Z11, Z6, Z6
-	VMOVUPS   Z6, K1, (R8)
-	MOVLQSX   28(R14), R9
-	LEAQ      (R15)(R9*4), R9
-	VMOVUPS.Z (R9), K1, Z11
-	VADDPS    Z11, Z7, Z7
-	VMOVUPS   Z7, K1, (R9)
-	MOVLQSX   32(R14), R10
-	LEAQ      (R15)(R10*4), R10
-	VMOVUPS.Z (R10), K1, Z11
-	VADDPS    Z11, Z8, Z8
-	VMOVUPS   Z8, K1, (R10)
-	MOVLQSX   36(R14), R11
-	LEAQ      (R15)(R11*4), R11
-	VMOVUPS.Z (R11), K1, Z11
-	VADDPS    Z11, Z9, Z9
-	VMOVUPS   Z9, K1, (R11)
-	MOVLQSX   40(R14), R12
-	LEAQ      (R15)(R12*4), R12
-	VMOVUPS.Z (R12), K1, Z11
-	VADDPS    Z11, Z10, Z10
-	VMOVUPS   Z10, K1, (R12)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z12
+	VBROADCASTSS 84(BP), Z13
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMOVUPS.Z    (AX), K1, Z11
+	VADDPS       Z11, Z0, Z0
+	VMAXPS       Z0, Z12, Z0
+	VMINPS       Z0, Z13, Z0
+	VMOVUPS      Z0, K1, (AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VMOVUPS.Z    (BX), K1, Z11
+	VADDPS       Z11, Z1, Z1
+	VMAXPS       Z1, Z12, Z1
+	VMINPS       Z1, Z13, Z1
+	VMOVUPS      Z1, K1, (BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VMOVUPS.Z    (CX), K1, Z11
+	VADDPS       Z11, Z2, Z2
+	VMAXPS       Z2, Z12, Z2
+	VMINPS       Z2, Z13, Z2
+	VMOVUPS      Z2, K1, (CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VMOVUPS.Z    (DX), K1, Z11
+	VADDPS       Z11, Z3, Z3
+	VMAXPS       Z3, Z12, Z3
+	VMINPS       Z3, Z13, Z3
+	VMOVUPS      Z3, K1, (DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VMOVUPS.Z    (SI), K1, Z11
+	VADDPS       Z11, Z4, Z4
+	VMAXPS       Z4, Z12, Z4
+	VMINPS       Z4, Z13, Z4
+	VMOVUPS      Z4, K1, (SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VMOVUPS.Z    (DI), K1, Z11
+	VADDPS       Z11, Z5, Z5
+	VMAXPS       Z5, Z12, Z5
+	VMINPS       Z5, Z13, Z5
+	VMOVUPS      Z5, K1, (DI)
+	MOVLQSX      24(R14), R8
+	LEAQ         (R15)(R8*4), R8
+	VMOVUPS.Z    (R8), K1, Z11
+	VADDPS       Z11, Z6, Z6
+	VMAXPS       Z6, Z12, Z6
+	VMINPS       Z6, Z13, Z6
+	VMOVUPS      Z6, K1, (R8)
+	MOVLQSX      28(R14), R9
+	LEAQ         (R15)(R9*4), R9
+	VMOVUPS.Z    (R9), K1, Z11
+	VADDPS       Z11, Z7, Z7
+	VMAXPS       Z7, Z12, Z7
+	VMINPS       Z7, Z13, Z7
+	VMOVUPS      Z7, K1, (R9)
+	MOVLQSX      32(R14), R10
+	LEAQ         (R15)(R10*4), R10
+	VMOVUPS.Z    (R10), K1, Z11
+	VADDPS       Z11, Z8, Z8
+	VMAXPS       Z8, Z12, Z8
+	VMINPS       Z8, Z13, Z8
+	VMOVUPS      Z8, K1, (R10)
+	MOVLQSX      36(R14), R11
+	LEAQ         (R15)(R11*4), R11
+	VMOVUPS.Z    (R11), K1, Z11
+	VADDPS       Z11, Z9, Z9
+	VMAXPS       Z9, Z12, Z9
+	VMINPS       Z9, Z13, Z9
+	VMOVUPS      Z9, K1, (R11)
+	MOVLQSX      40(R14), R12
+	LEAQ         (R15)(R12*4), R12
+	VMOVUPS.Z    (R12), K1, Z11
+	VADDPS       Z11, Z10, Z10
+	VMAXPS       Z10, Z12, Z10
+	VMINPS       Z10, Z13, Z10
+	VMOVUPS      Z10, K1, (R12)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z12, Z0
+	VMINPS  Z0, Z13, Z0
 	VMOVUPS Z0, K1, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z1, Z12, Z1
+	VMINPS  Z1, Z13, Z1
 	VMOVUPS Z1, K1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z2, Z12, Z2
+	VMINPS  Z2, Z13, Z2
 	VMOVUPS Z2, K1, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z3, Z12, Z3
+	VMINPS  Z3, Z13, Z3
 	VMOVUPS Z3, K1, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z4, Z12, Z4
+	VMINPS  Z4, Z13, Z4
 	VMOVUPS Z4, K1, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Z5, Z12, Z5
+	VMINPS  Z5, Z13, Z5
 	VMOVUPS Z5, K1, (DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
+	VMAXPS  Z6, Z12, Z6
+	VMINPS  Z6, Z13, Z6
 	VMOVUPS Z6, K1, (R8)
 	MOVLQSX 28(R14), R9
 	LEAQ    (R15)(R9*4), R9
+	VMAXPS  Z7, Z12, Z7
+	VMINPS  Z7, Z13, Z7
 	VMOVUPS Z7, K1, (R9)
 	MOVLQSX 32(R14), R10
 	LEAQ    (R15)(R10*4), R10
+	VMAXPS  Z8, Z12, Z8
+	VMINPS  Z8, Z13, Z8
 	VMOVUPS Z8, K1, (R10)
 	MOVLQSX 36(R14), R11
 	LEAQ    (R15)(R11*4), R11
+	VMAXPS  Z9, Z12, Z9
+	VMINPS  Z9, Z13, Z9
 	VMOVUPS Z9, K1, (R11)
 	MOVLQSX 40(R14), R12
 	LEAQ    (R15)(R12*4), R12
+	VMAXPS  Z10, Z12, Z10
+	VMINPS  Z10, Z13, Z10
 	VMOVUPS Z10, K1, (R12)
 	VZEROUPPER
 	RET
@@ -2074,7 +2360,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x12(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -2267,113 +2553,163 @@ restLoop7:
 	JLT              restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VMOVUPS.Z (AX), K1, Z12
-	VADDPS    Z12, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VMOVUPS.Z (BX), K1, Z12
-	VADDPS    Z12, Z1, Z1
-	VMOVUPS   Z1, K1, (BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VMOVUPS.Z (CX), K1, Z12
-	VADDPS    Z12, Z2, Z2
-	VMOVUPS   Z2, K1, (CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VMOVUPS.Z (DX), K1, Z12
-	VADDPS    Z12, Z3, Z3
-	VMOVUPS   Z3, K1, (DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VMOVUPS.Z (SI), K1, Z12
-	VADDPS    Z12, Z4, Z4
-	VMOVUPS   Z4, K1, (SI)
-	MOVLQSX   20(R14), DI
-	LEAQ      (R15)(DI*4), DI
-	VMOVUPS.Z (DI), K1, Z12
-	VADDPS    Z12, Z5, Z5
-	VMOVUPS   Z5, K1, (DI)
-	MOVLQSX   24(R14), R8
-	LEAQ      (R15)(R8*4), R8
-	VMOVUPS.Z (R8), K1, Z12
-	VADDPS    Z12, Z6, Z6
-	VMOVUPS   Z6, K1, (R8)
-	MOVLQSX   28(R14), R9
-	LEAQ      (R15)(R9*4), R9
-	VMOVUPS.Z (R9), K1, Z12
-	VADDPS    Z12, Z7, Z7
-	VMOVUPS   Z7, K1, (R9)
-	MOVLQSX   32(R14), R10
-	LEAQ      (R15)(R10*4), R10
-	VMOVUPS.Z (R10), K1, Z12
-	VADDPS    Z12, Z8, Z8
-	VMOVUPS   Z8, K1, (R10)
-	MOVLQSX   36(R14), R11
-	LEAQ      (R15)(R11*4), R11
-	VMOVUPS.Z (R11), K1, Z12
-	VADDPS    Z12, Z9, Z9
-	VMOVUPS   Z9, K1, (R11)
-	MOVLQSX   40(R14), R12
-	LEAQ      (R15)(R12*4), R12
-	VMOVUPS.Z (R12), K1, Z12
-	VADDPS    Z12, Z10, Z10
-	VMOVUPS   Z10, K1, (R12)
-	MOVLQSX   44(R14), R13
-	LEAQ      (R15)(R13*4), R13
-	VMOVUPS.Z (R13), K1, Z12
-	VADDPS    Z12, Z11, Z11
-	VMOVUPS   Z11, K1, (R13)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z13
+	VBROADCASTSS 84(BP), Z14
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VMOVUPS.Z    (AX), K1, Z12
+	VADDPS       Z12, Z0, Z0
+	VMAXPS       Z0, Z13, Z0
+	VMINPS       Z0, Z14, Z0
+	VMOVUPS      Z0, K1, (AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VMOVUPS.Z    (BX), K1, Z12
+	VADDPS       Z12, Z1, Z1
+	VMAXPS       Z1, Z13, Z1
+	VMINPS       Z1, Z14, Z1
+	VMOVUPS      Z1, K1, (BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VMOVUPS.Z    (CX), K1, Z12
+	VADDPS       Z12, Z2, Z2
+	VMAXPS       Z2, Z13, Z2
+	VMINPS       Z2, Z14, Z2
+	VMOVUPS      Z2, K1, (CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VMOVUPS.Z    (DX), K1, Z12
+	VADDPS       Z12, Z3, Z3
+	VMAXPS       Z3, Z13, Z3
+	VMINPS       Z3, Z14, Z3
+	VMOVUPS      Z3, K1, (DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VMOVUPS.Z    (SI), K1, Z12
+	VADDPS       Z12, Z4, Z4
+	VMAXPS       Z4, Z13, Z4
+	VMINPS       Z4, Z14, Z4
+	VMOVUPS      Z4, K1, (SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VMOVUPS.Z    (DI), K1, Z12
+	VADDPS       Z12, Z5, Z5
+	VMAXPS       Z5, Z13, Z5
+	VMINPS       Z5, Z14, Z5
+	VMOVUPS      Z5, K1, (DI)
+	MOVLQSX      24(R14), R8
+	LEAQ         (R15)(R8*4), R8
+	VMOVUPS.Z    (R8), K1, Z12
+	VADDPS       Z12, Z6, Z6
+	VMAXPS       Z6, Z13, Z6
+	VMINPS       Z6, Z14, Z6
+	VMOVUPS      Z6, K1, (R8)
+	MOVLQSX      28(R14), R9
+	LEAQ         (R15)(R9*4), R9
+	VMOVUPS.Z    (R9), K1, Z12
+	VADDPS       Z12, Z7, Z7
+	VMAXPS       Z7, Z13, Z7
+	VMINPS       Z7, Z14, Z7
+	VMOVUPS      Z7, K1, (R9)
+	MOVLQSX      32(R14), R10
+	LEAQ         (R15)(R10*4), R10
+	VMOVUPS.Z    (R10), K1, Z12
+	VADDPS       Z12, Z8, Z8
+	VMAXPS       Z8, Z13, Z8
+	VMINPS       Z8, Z14, Z8
+	VMOVUPS      Z8, K1, (R10)
+	MOVLQSX      36(R14), R11
+	LEAQ         (R15)(R11*4), R11
+	VMOVUPS.Z    (R11), K1, Z12
+	VADDPS       Z12, Z9, Z9
+	VMAXPS       Z9, Z13, Z9
+	VMINPS       Z9, Z14, Z9
+	VMOVUPS      Z9, K1, (R11)
+	MOVLQSX      40(R14), R12
+	LEAQ         (R15)(R12*4), R12
+	VMOVUPS.Z    (R12), K1, Z12
+	VADDPS       Z12, Z10, Z10
+	VMAXPS       Z10, Z13, Z10
+	VMINPS       Z10, Z14, Z10
+	VMOVUPS      Z10, K1, (R12)
+	MOVLQSX      44(R14), R13
+	LEAQ         (R15)(R13*4), R13
+	VMOVUPS.Z    (R13), K1, Z12
+	VADDPS       Z12, Z11, Z11
+	VMAXPS       Z11, Z13, Z11
+	VMINPS       Z11, Z14, Z11
+	VMOVUPS      Z11, K1, (R13)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z13, Z0
+	VMINPS  Z0, Z14, Z0
 	VMOVUPS Z0, K1, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z1, Z13, Z1
+	VMINPS  Z1, Z14, Z1
 	VMOVUPS Z1, K1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z2, Z13, Z2
+	VMINPS  Z2, Z14, Z2
 	VMOVUPS Z2, K1, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z3, Z13, Z3
+	VMINPS  Z3, Z14, Z3
 	VMOVUPS Z3, K1, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z4, Z13, Z4
+	VMINPS  Z4, Z14, Z4
 	VMOVUPS Z4, K1, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Z5, Z13, Z5
+	VMINPS  Z5, Z14, Z5
 	VMOVUPS Z5, K1, (DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
+	VMAXPS  Z6, Z13, Z6
+	VMINPS  Z6, Z14, Z6
 	VMOVUPS Z6, K1, (R8)
 	MOVLQSX 28(R14), R9
 	LEAQ    (R15)(R9*4), R9
+	VMAXPS  Z7, Z13, Z7
+	VMINPS  Z7, Z14, Z7
 	VMOVUPS Z7, K1, (R9)
 	MOVLQSX 32(R14), R10
 	LEAQ    (R15)(R10*4), R10
+	VMAXPS  Z8, Z13, Z8
+	VMINPS  Z8, Z14, Z8
 	VMOVUPS Z8, K1, (R10)
 	MOVLQSX 36(R14), R11
 	LEAQ    (R15)(R11*4), R11
+	VMAXPS  Z9, Z13, Z9
+	VMINPS  Z9, Z14, Z9
 	VMOVUPS Z9, K1, (R11)
 	MOVLQSX 40(R14), R12
 	LEAQ    (R15)(R12*4), R12
+	VMAXPS  Z10, Z13, Z10
+	VMINPS  Z10, Z14, Z10
 	VMOVUPS Z10, K1, (R12)
 	MOVLQSX 44(R14), R13
 	LEAQ    (R15)(R13*4), R13
+	VMAXPS  Z11, Z13, Z11
+	VMINPS  Z11, Z14, Z11
 	VMOVUPS Z11, K1, (R13)
 	VZEROUPPER
 	RET
@@ -2382,7 +2718,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x1(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -2461,28 +2797,38 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VMOVUPS.Z 64(AX), K1, Z2
-	VADDPS    Z2, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z3
+	VBROADCASTSS 84(BP), Z4
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z3, Z0
+	VMINPS       Z0, Z4, Z0
+	VMOVUPS      Z0, (AX)
+	VMOVUPS.Z    64(AX), K1, Z2
+	VADDPS       Z2, Z1, Z1
+	VMAXPS       Z1, Z3, Z1
+	VMINPS       Z1, Z4, Z1
+	VMOVUPS      Z1, K1, 64(AX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z3, Z0
+	VMINPS  Z0, Z4, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z3, Z1
+	VMINPS  Z1, Z4, Z1
 	VMOVUPS Z1, K1, 64(AX)
 	VZEROUPPER
 	RET
@@ -2491,7 +2837,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x2(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -2595,39 +2941,57 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VMOVUPS.Z 64(AX), K1, Z4
-	VADDPS    Z4, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z2, Z2
-	VMOVUPS   Z2, (BX)
-	VMOVUPS.Z 64(BX), K1, Z4
-	VADDPS    Z4, Z3, Z3
-	VMOVUPS   Z3, K1, 64(BX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z5
+	VBROADCASTSS 84(BP), Z6
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z5, Z0
+	VMINPS       Z0, Z6, Z0
+	VMOVUPS      Z0, (AX)
+	VMOVUPS.Z    64(AX), K1, Z4
+	VADDPS       Z4, Z1, Z1
+	VMAXPS       Z1, Z5, Z1
+	VMINPS       Z1, Z6, Z1
+	VMOVUPS      Z1, K1, 64(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z2, Z2
+	VMAXPS       Z2, Z5, Z2
+	VMINPS       Z2, Z6, Z2
+	VMOVUPS      Z2, (BX)
+	VMOVUPS.Z    64(BX), K1, Z4
+	VADDPS       Z4, Z3, Z3
+	VMAXPS       Z3, Z5, Z3
+	VMINPS       Z3, Z6, Z3
+	VMOVUPS      Z3, K1, 64(BX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z5, Z0
+	VMINPS  Z0, Z6, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z5, Z1
+	VMINPS  Z1, Z6, Z1
 	VMOVUPS Z1, K1, 64(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z2, Z5, Z2
+	VMINPS  Z2, Z6, Z2
 	VMOVUPS Z2, (BX)
+	VMAXPS  Z3, Z5, Z3
+	VMINPS  Z3, Z6, Z3
 	VMOVUPS Z3, K1, 64(BX)
 	VZEROUPPER
 	RET
@@ -2636,7 +3000,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x3(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -2765,50 +3129,76 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VMOVUPS.Z 64(AX), K1, Z6
-	VADDPS    Z6, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z2, Z2
-	VMOVUPS   Z2, (BX)
-	VMOVUPS.Z 64(BX), K1, Z6
-	VADDPS    Z6, Z3, Z3
-	VMOVUPS   Z3, K1, 64(BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VADDPS    (CX), Z4, Z4
-	VMOVUPS   Z4, (CX)
-	VMOVUPS.Z 64(CX), K1, Z6
-	VADDPS    Z6, Z5, Z5
-	VMOVUPS   Z5, K1, 64(CX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z7
+	VBROADCASTSS 84(BP), Z8
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z7, Z0
+	VMINPS       Z0, Z8, Z0
+	VMOVUPS      Z0, (AX)
+	VMOVUPS.Z    64(AX), K1, Z6
+	VADDPS       Z6, Z1, Z1
+	VMAXPS       Z1, Z7, Z1
+	VMINPS       Z1, Z8, Z1
+	VMOVUPS      Z1, K1, 64(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z2, Z2
+	VMAXPS       Z2, Z7, Z2
+	VMINPS       Z2, Z8, Z2
+	VMOVUPS      Z2, (BX)
+	VMOVUPS.Z    64(BX), K1, Z6
+	VADDPS       Z6, Z3, Z3
+	VMAXPS       Z3, Z7, Z3
+	VMINPS       Z3, Z8, Z3
+	VMOVUPS      Z3, K1, 64(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Z4, Z4
+	VMAXPS       Z4, Z7, Z4
+	VMINPS       Z4, Z8, Z4
+	VMOVUPS      Z4, (CX)
+	VMOVUPS.Z    64(CX), K1, Z6
+	VADDPS       Z6, Z5, Z5
+	VMAXPS       Z5, Z7, Z5
+	VMINPS       Z5, Z8, Z5
+	VMOVUPS      Z5, K1, 64(CX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z7, Z0
+	VMINPS  Z0, Z8, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z7, Z1
+	VMINPS  Z1, Z8, Z1
 	VMOVUPS Z1, K1, 64(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z2, Z7, Z2
+	VMINPS  Z2, Z8, Z2
 	VMOVUPS Z2, (BX)
+	VMAXPS  Z3, Z7, Z3
+	VMINPS  Z3, Z8, Z3
 	VMOVUPS Z3, K1, 64(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z4, Z7, Z4
+	VMINPS  Z4, Z8, Z4
 	VMOVUPS Z4, (CX)
+	VMAXPS  Z5, Z7, Z5
+	VMINPS  Z5, Z8, Z5
 	VMOVUPS Z5, K1, 64(CX)
 	VZEROUPPER
 	RET
@@ -2817,7 +3207,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x4(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -2971,61 +3361,95 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VMOVUPS.Z 64(AX), K1, Z8
-	VADDPS    Z8, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z2, Z2
-	VMOVUPS   Z2, (BX)
-	VMOVUPS.Z 64(BX), K1, Z8
-	VADDPS    Z8, Z3, Z3
-	VMOVUPS   Z3, K1, 64(BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VADDPS    (CX), Z4, Z4
-	VMOVUPS   Z4, (CX)
-	VMOVUPS.Z 64(CX), K1, Z8
-	VADDPS    Z8, Z5, Z5
-	VMOVUPS   Z5, K1, 64(CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VADDPS    (DX), Z6, Z6
-	VMOVUPS   Z6, (DX)
-	VMOVUPS.Z 64(DX), K1, Z8
-	VADDPS    Z8, Z7, Z7
-	VMOVUPS   Z7, K1, 64(DX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z9
+	VBROADCASTSS 84(BP), Z10
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z9, Z0
+	VMINPS       Z0, Z10, Z0
+	VMOVUPS      Z0, (AX)
+	VMOVUPS.Z    64(AX), K1, Z8
+	VADDPS       Z8, Z1, Z1
+	VMAXPS       Z1, Z9, Z1
+	VMINPS       Z1, Z10, Z1
+	VMOVUPS      Z1, K1, 64(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z2, Z2
+	VMAXPS       Z2, Z9, Z2
+	VMINPS       Z2, Z10, Z2
+	VMOVUPS      Z2, (BX)
+	VMOVUPS.Z    64(BX), K1, Z8
+	VADDPS       Z8, Z3, Z3
+	VMAXPS       Z3, Z9, Z3
+	VMINPS       Z3, Z10, Z3
+	VMOVUPS      Z3, K1, 64(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Z4, Z4
+	VMAXPS       Z4, Z9, Z4
+	VMINPS       Z4, Z10, Z4
+	VMOVUPS      Z4, (CX)
+	VMOVUPS.Z    64(CX), K1, Z8
+	VADDPS       Z8, Z5, Z5
+	VMAXPS       Z5, Z9, Z5
+	VMINPS       Z5, Z10, Z5
+	VMOVUPS      Z5, K1, 64(CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VADDPS       (DX), Z6, Z6
+	VMAXPS       Z6, Z9, Z6
+	VMINPS       Z6, Z10, Z6
+	VMOVUPS      Z6, (DX)
+	VMOVUPS.Z    64(DX), K1, Z8
+	VADDPS       Z8, Z7, Z7
+	VMAXPS       Z7, Z9, Z7
+	VMINPS       Z7, Z10, Z7
+	VMOVUPS      Z7, K1, 64(DX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z9, Z0
+	VMINPS  Z0, Z10, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z9, Z1
+	VMINPS  Z1, Z10, Z1
 	VMOVUPS Z1, K1, 64(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z2, Z9, Z2
+	VMINPS  Z2, Z10, Z2
 	VMOVUPS Z2, (BX)
+	VMAXPS  Z3, Z9, Z3
+	VMINPS  Z3, Z10, Z3
 	VMOVUPS Z3, K1, 64(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z4, Z9, Z4
+	VMINPS  Z4, Z10, Z4
 	VMOVUPS Z4, (CX)
+	VMAXPS  Z5, Z9, Z5
+	VMINPS  Z5, Z10, Z5
 	VMOVUPS Z5, K1, 64(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z6, Z9, Z6
+	VMINPS  Z6, Z10, Z6
 	VMOVUPS Z6, (DX)
+	VMAXPS  Z7, Z9, Z7
+	VMINPS  Z7, Z10, Z7
 	VMOVUPS Z7, K1, 64(DX)
 	VZEROUPPER
 	RET
@@ -3034,7 +3458,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x5(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -3213,72 +3637,114 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VMOVUPS.Z 64(AX), K1, Z10
-	VADDPS    Z10, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z2, Z2
-	VMOVUPS   Z2, (BX)
-	VMOVUPS.Z 64(BX), K1, Z10
-	VADDPS    Z10, Z3, Z3
-	VMOVUPS   Z3, K1, 64(BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VADDPS    (CX), Z4, Z4
-	VMOVUPS   Z4, (CX)
-	VMOVUPS.Z 64(CX), K1, Z10
-	VADDPS    Z10, Z5, Z5
-	VMOVUPS   Z5, K1, 64(CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VADDPS    (DX), Z6, Z6
-	VMOVUPS   Z6, (DX)
-	VMOVUPS.Z 64(DX), K1, Z10
-	VADDPS    Z10, Z7, Z7
-	VMOVUPS   Z7, K1, 64(DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VADDPS    (SI), Z8, Z8
-	VMOVUPS   Z8, (SI)
-	VMOVUPS.Z 64(SI), K1, Z10
-	VADDPS    Z10, Z9, Z9
-	VMOVUPS   Z9, K1, 64(SI)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z11
+	VBROADCASTSS 84(BP), Z12
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z11, Z0
+	VMINPS       Z0, Z12, Z0
+	VMOVUPS      Z0, (AX)
+	VMOVUPS.Z    64(AX), K1, Z10
+	VADDPS       Z10, Z1, Z1
+	VMAXPS       Z1, Z11, Z1
+	VMINPS       Z1, Z12, Z1
+	VMOVUPS      Z1, K1, 64(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z2, Z2
+	VMAXPS       Z2, Z11, Z2
+	VMINPS       Z2, Z12, Z2
+	VMOVUPS      Z2, (BX)
+	VMOVUPS.Z    64(BX), K1, Z10
+	VADDPS       Z10, Z3, Z3
+	VMAXPS       Z3, Z11, Z3
+	VMINPS       Z3, Z12, Z3
+	VMOVUPS      Z3, K1, 64(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Z4, Z4
+	VMAXPS       Z4, Z11, Z4
+	VMINPS       Z4, Z12, Z4
+	VMOVUPS      Z4, (CX)
+	VMOVUPS.Z    64(CX), K1, Z10
+	VADDPS       Z10, Z5, Z5
+	VMAXPS       Z5, Z11, Z5
+	VMINPS       Z5, Z12, Z5
+	VMOVUPS      Z5, K1, 64(CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VADDPS       (DX), Z6, Z6
+	VMAXPS       Z6, Z11, Z6
+	VMINPS       Z6, Z12, Z6
+	VMOVUPS      Z6, (DX)
+	VMOVUPS.Z    64(DX), K1, Z10
+	VADDPS       Z10, Z7, Z7
+	VMAXPS       Z7, Z11, Z7
+	VMINPS       Z7, Z12, Z7
+	VMOVUPS      Z7, K1, 64(DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VADDPS       (SI), Z8, Z8
+	VMAXPS       Z8, Z11, Z8
+	VMINPS       Z8, Z12, Z8
+	VMOVUPS      Z8, (SI)
+	VMOVUPS.Z    64(SI), K1, Z10
+	VADDPS       Z10, Z9, Z9
+	VMAXPS       Z9, Z11, Z9
+	VMINPS       Z9, Z12, Z9
+	VMOVUPS      Z9, K1, 64(SI)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z11, Z0
+	VMINPS  Z0, Z12, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z11, Z1
+	VMINPS  Z1, Z12, Z1
 	VMOVUPS Z1, K1, 64(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z2, Z11, Z2
+	VMINPS  Z2, Z12, Z2
 	VMOVUPS Z2, (BX)
+	VMAXPS  Z3, Z11, Z3
+	VMINPS  Z3, Z12, Z3
 	VMOVUPS Z3, K1, 64(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z4, Z11, Z4
+	VMINPS  Z4, Z12, Z4
 	VMOVUPS Z4, (CX)
+	VMAXPS  Z5, Z11, Z5
+	VMINPS  Z5, Z12, Z5
 	VMOVUPS Z5, K1, 64(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z6, Z11, Z6
+	VMINPS  Z6, Z12, Z6
 	VMOVUPS Z6, (DX)
+	VMAXPS  Z7, Z11, Z7
+	VMINPS  Z7, Z12, Z7
 	VMOVUPS Z7, K1, 64(DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z8, Z11, Z8
+	VMINPS  Z8, Z12, Z8
 	VMOVUPS Z8, (SI)
+	VMAXPS  Z9, Z11, Z9
+	VMINPS  Z9, Z12, Z9
 	VMOVUPS Z9, K1, 64(SI)
 	VZEROUPPER
 	RET
@@ -3287,7 +3753,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x6(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -3491,83 +3957,133 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VMOVUPS.Z 64(AX), K1, Z12
-	VADDPS    Z12, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z2, Z2
-	VMOVUPS   Z2, (BX)
-	VMOVUPS.Z 64(BX), K1, Z12
-	VADDPS    Z12, Z3, Z3
-	VMOVUPS   Z3, K1, 64(BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VADDPS    (CX), Z4, Z4
-	VMOVUPS   Z4, (CX)
-	VMOVUPS.Z 64(CX), K1, Z12
-	VADDPS    Z12, Z5, Z5
-	VMOVUPS   Z5, K1, 64(CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VADDPS    (DX), Z6, Z6
-	VMOVUPS   Z6, (DX)
-	VMOVUPS.Z 64(DX), K1, Z12
-	VADDPS    Z12, Z7, Z7
-	VMOVUPS   Z7, K1, 64(DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VADDPS    (SI), Z8, Z8
-	VMOVUPS   Z8, (SI)
-	VMOVUPS.Z 64(SI), K1, Z12
-	VADDPS    Z12, Z9, Z9
-	VMOVUPS   Z9, K1, 64(SI)
-	MOVLQSX   20(R14), DI
-	LEAQ      (R15)(DI*4), DI
-	VADDPS    (DI), Z10, Z10
-	VMOVUPS   Z10, (DI)
-	VMOVUPS.Z 64(DI), K1, Z12
-	VADDPS    Z12, Z11, Z11
-	VMOVUPS   Z11, K1, 64(DI)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z13
+	VBROADCASTSS 84(BP), Z14
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z13, Z0
+	VMINPS       Z0, Z14, Z0
+	VMOVUPS      Z0, (AX)
+	VMOVUPS.Z    64(AX), K1, Z12
+	VADDPS       Z12, Z1, Z1
+	VMAXPS       Z1, Z13, Z1
+	VMINPS       Z1, Z14, Z1
+	VMOVUPS      Z1, K1, 64(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z2, Z2
+	VMAXPS       Z2, Z13, Z2
+	VMINPS       Z2, Z14, Z2
+	VMOVUPS      Z2, (BX)
+	VMOVUPS.Z    64(BX), K1, Z12
+	VADDPS       Z12, Z3, Z3
+	VMAXPS       Z3, Z13, Z3
+	VMINPS       Z3, Z14, Z3
+	VMOVUPS      Z3, K1, 64(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Z4, Z4
+	VMAXPS       Z4, Z13, Z4
+	VMINPS       Z4, Z14, Z4
+	VMOVUPS      Z4, (CX)
+	VMOVUPS.Z    64(CX), K1, Z12
+	VADDPS       Z12, Z5, Z5
+	VMAXPS       Z5, Z13, Z5
+	VMINPS       Z5, Z14, Z5
+	VMOVUPS      Z5, K1, 64(CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VADDPS       (DX), Z6, Z6
+	VMAXPS       Z6, Z13, Z6
+	VMINPS       Z6, Z14, Z6
+	VMOVUPS      Z6, (DX)
+	VMOVUPS.Z    64(DX), K1, Z12
+	VADDPS       Z12, Z7, Z7
+	VMAXPS       Z7, Z13, Z7
+	VMINPS       Z7, Z14, Z7
+	VMOVUPS      Z7, K1, 64(DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VADDPS       (SI), Z8, Z8
+	VMAXPS       Z8, Z13, Z8
+	VMINPS       Z8, Z14, Z8
+	VMOVUPS      Z8, (SI)
+	VMOVUPS.Z    64(SI), K1, Z12
+	VADDPS       Z12, Z9, Z9
+	VMAXPS       Z9, Z13, Z9
+	VMINPS       Z9, Z14, Z9
+	VMOVUPS      Z9, K1, 64(SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VADDPS       (DI), Z10, Z10
+	VMAXPS       Z10, Z13, Z10
+	VMINPS       Z10, Z14, Z10
+	VMOVUPS      Z10, (DI)
+	VMOVUPS.Z    64(DI), K1, Z12
+	VADDPS       Z12, Z11, Z11
+	VMAXPS       Z11, Z13, Z11
+	VMINPS       Z11, Z14, Z11
+	VMOVUPS      Z11, K1, 64(DI)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z13, Z0
+	VMINPS  Z0, Z14, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z13, Z1
+	VMINPS  Z1, Z14, Z1
 	VMOVUPS Z1, K1, 64(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z2, Z13, Z2
+	VMINPS  Z2, Z14, Z2
 	VMOVUPS Z2, (BX)
+	VMAXPS  Z3, Z13, Z3
+	VMINPS  Z3, Z14, Z3
 	VMOVUPS Z3, K1, 64(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z4, Z13, Z4
+	VMINPS  Z4, Z14, Z4
 	VMOVUPS Z4, (CX)
+	VMAXPS  Z5, Z13, Z5
+	VMINPS  Z5, Z14, Z5
 	VMOVUPS Z5, K1, 64(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z6, Z13, Z6
+	VMINPS  Z6, Z14, Z6
 	VMOVUPS Z6, (DX)
+	VMAXPS  Z7, Z13, Z7
+	VMINPS  Z7, Z14, Z7
 	VMOVUPS Z7, K1, 64(DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z8, Z13, Z8
+	VMINPS  Z8, Z14, Z8
 	VMOVUPS Z8, (SI)
+	VMAXPS  Z9, Z13, Z9
+	VMINPS  Z9, Z14, Z9
 	VMOVUPS Z9, K1, 64(SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Z10, Z13, Z10
+	VMINPS  Z10, Z14, Z10
 	VMOVUPS Z10, (DI)
+	VMAXPS  Z11, Z13, Z11
+	VMINPS  Z11, Z14, Z11
 	VMOVUPS Z11, K1, 64(DI)
 	VZEROUPPER
 	RET
@@ -3576,7 +4092,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x7(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -3805,94 +4321,152 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VMOVUPS.Z 64(AX), K1, Z14
-	VADDPS    Z14, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z2, Z2
-	VMOVUPS   Z2, (BX)
-	VMOVUPS.Z 64(BX), K1, Z14
-	VADDPS    Z14, Z3, Z3
-	VMOVUPS   Z3, K1, 64(BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VADDPS    (CX), Z4, Z4
-	VMOVUPS   Z4, (CX)
-	VMOVUPS.Z 64(CX), K1, Z14
-	VADDPS    Z14, Z5, Z5
-	VMOVUPS   Z5, K1, 64(CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VADDPS    (DX), Z6, Z6
-	VMOVUPS   Z6, (DX)
-	VMOVUPS.Z 64(DX), K1, Z14
-	VADDPS    Z14, Z7, Z7
-	VMOVUPS   Z7, K1, 64(DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VADDPS    (SI), Z8, Z8
-	VMOVUPS   Z8, (SI)
-	VMOVUPS.Z 64(SI), K1, Z14
-	VADDPS    Z14, Z9, Z9
-	VMOVUPS   Z9, K1, 64(SI)
-	MOVLQSX   20(R14), DI
-	LEAQ      (R15)(DI*4), DI
-	VADDPS    (DI), Z10, Z10
-	VMOVUPS   Z10, (DI)
-	VMOVUPS.Z 64(DI), K1, Z14
-	VADDPS    Z14, Z11, Z11
-	VMOVUPS   Z11, K1, 64(DI)
-	MOVLQSX   24(R14), R8
-	LEAQ      (R15)(R8*4), R8
-	VADDPS    (R8), Z12, Z12
-	VMOVUPS   Z12, (R8)
-	VMOVUPS.Z 64(R8), K1, Z14
-	VADDPS    Z14, Z13, Z13
-	VMOVUPS   Z13, K1, 64(R8)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z15
+	VBROADCASTSS 84(BP), Z16
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z15, Z0
+	VMINPS       Z0, Z16, Z0
+	VMOVUPS      Z0, (AX)
+	VMOVUPS.Z    64(AX), K1, Z14
+	VADDPS       Z14, Z1, Z1
+	VMAXPS       Z1, Z15, Z1
+	VMINPS       Z1, Z16, Z1
+	VMOVUPS      Z1, K1, 64(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z2, Z2
+	VMAXPS       Z2, Z15, Z2
+	VMINPS       Z2, Z16, Z2
+	VMOVUPS      Z2, (BX)
+	VMOVUPS.Z    64(BX), K1, Z14
+	VADDPS       Z14, Z3, Z3
+	VMAXPS       Z3, Z15, Z3
+	VMINPS       Z3, Z16, Z3
+	VMOVUPS      Z3, K1, 64(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Z4, Z4
+	VMAXPS       Z4, Z15, Z4
+	VMINPS       Z4, Z16, Z4
+	VMOVUPS      Z4, (CX)
+	VMOVUPS.Z    64(CX), K1, Z14
+	VADDPS       Z14, Z5, Z5
+	VMAXPS       Z5, Z15, Z5
+	VMINPS       Z5, Z16, Z5
+	VMOVUPS      Z5, K1, 64(CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VADDPS       (DX), Z6, Z6
+	VMAXPS       Z6, Z15, Z6
+	VMINPS       Z6, Z16, Z6
+	VMOVUPS      Z6, (DX)
+	VMOVUPS.Z    64(DX), K1, Z14
+	VADDPS       Z14, Z7, Z7
+	VMAXPS       Z7, Z15, Z7
+	VMINPS       Z7, Z16, Z7
+	VMOVUPS      Z7, K1, 64(DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VADDPS       (SI), Z8, Z8
+	VMAXPS       Z8, Z15, Z8
+	VMINPS       Z8, Z16, Z8
+	VMOVUPS      Z8, (SI)
+	VMOVUPS.Z    64(SI), K1, Z14
+	VADDPS       Z14, Z9, Z9
+	VMAXPS       Z9, Z15, Z9
+	VMINPS       Z9, Z16, Z9
+	VMOVUPS      Z9, K1, 64(SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VADDPS       (DI), Z10, Z10
+	VMAXPS       Z10, Z15, Z10
+	VMINPS       Z10, Z16, Z10
+	VMOVUPS      Z10, (DI)
+	VMOVUPS.Z    64(DI), K1, Z14
+	VADDPS       Z14, Z11, Z11
+	VMAXPS       Z11, Z15, Z11
+	VMINPS       Z11, Z16, Z11
+	VMOVUPS      Z11, K1, 64(DI)
+	MOVLQSX      24(R14), R8
+	LEAQ         (R15)(R8*4), R8
+	VADDPS       (R8), Z12, Z12
+	VMAXPS       Z12, Z15, Z12
+	VMINPS       Z12, Z16, Z12
+	VMOVUPS      Z12, (R8)
+	VMOVUPS.Z    64(R8), K1, Z14
+	VADDPS       Z14, Z13, Z13
+	VMAXPS       Z13, Z15, Z13
+	VMINPS       Z13, Z16, Z13
+	VMOVUPS      Z13, K1, 64(R8)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z15, Z0
+	VMINPS  Z0, Z16, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z15, Z1
+	VMINPS  Z1, Z16, Z1
 	VMOVUPS Z1, K1, 64(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z2, Z15, Z2
+	VMINPS  Z2, Z16, Z2
 	VMOVUPS Z2, (BX)
+	VMAXPS  Z3, Z15, Z3
+	VMINPS  Z3, Z16, Z3
 	VMOVUPS Z3, K1, 64(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z4, Z15, Z4
+	VMINPS  Z4, Z16, Z4
 	VMOVUPS Z4, (CX)
+	VMAXPS  Z5, Z15, Z5
+	VMINPS  Z5, Z16, Z5
 	VMOVUPS Z5, K1, 64(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z6, Z15, Z6
+	VMINPS  Z6, Z16, Z6
 	VMOVUPS Z6, (DX)
+	VMAXPS  Z7, Z15, Z7
+	VMINPS  Z7, Z16, Z7
 	VMOVUPS Z7, K1, 64(DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z8, Z15, Z8
+	VMINPS  Z8, Z16, Z8
 	VMOVUPS Z8, (SI)
+	VMAXPS  Z9, Z15, Z9
+	VMINPS  Z9, Z16, Z9
 	VMOVUPS Z9, K1, 64(SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Z10, Z15, Z10
+	VMINPS  Z10, Z16, Z10
 	VMOVUPS Z10, (DI)
+	VMAXPS  Z11, Z15, Z11
+	VMINPS  Z11, Z16, Z11
 	VMOVUPS Z11, K1, 64(DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
+	VMAXPS  Z12, Z15, Z12
+	VMINPS  Z12, Z16, Z12
 	VMOVUPS Z12, (R8)
+	VMAXPS  Z13, Z15, Z13
+	VMINPS  Z13, Z16, Z13
 	VMOVUPS Z13, K1, 64(R8)
 	VZEROUPPER
 	RET
@@ -3901,7 +4475,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x8(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -4155,105 +4729,171 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VMOVUPS.Z 64(AX), K1, Z16
-	VADDPS    Z16, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z2, Z2
-	VMOVUPS   Z2, (BX)
-	VMOVUPS.Z 64(BX), K1, Z16
-	VADDPS    Z16, Z3, Z3
-	VMOVUPS   Z3, K1, 64(BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VADDPS    (CX), Z4, Z4
-	VMOVUPS   Z4, (CX)
-	VMOVUPS.Z 64(CX), K1, Z16
-	VADDPS    Z16, Z5, Z5
-	VMOVUPS   Z5, K1, 64(CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VADDPS    (DX), Z6, Z6
-	VMOVUPS   Z6, (DX)
-	VMOVUPS.Z 64(DX), K1, Z16
-	VADDPS    Z16, Z7, Z7
-	VMOVUPS   Z7, K1, 64(DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VADDPS    (SI), Z8, Z8
-	VMOVUPS   Z8, (SI)
-	VMOVUPS.Z 64(SI), K1, Z16
-	VADDPS    Z16, Z9, Z9
-	VMOVUPS   Z9, K1, 64(SI)
-	MOVLQSX   20(R14), DI
-	LEAQ      (R15)(DI*4), DI
-	VADDPS    (DI), Z10, Z10
-	VMOVUPS   Z10, (DI)
-	VMOVUPS.Z 64(DI), K1, Z16
-	VADDPS    Z16, Z11, Z11
-	VMOVUPS   Z11, K1, 64(DI)
-	MOVLQSX   24(R14), R8
-	LEAQ      (R15)(R8*4), R8
-	VADDPS    (R8), Z12, Z12
-	VMOVUPS   Z12, (R8)
-	VMOVUPS.Z 64(R8), K1, Z16
-	VADDPS    Z16, Z13, Z13
-	VMOVUPS   Z13, K1, 64(R8)
-	MOVLQSX   28(R14), R9
-	LEAQ      (R15)(R9*4), R9
-	VADDPS    (R9), Z14, Z14
-	VMOVUPS   Z14, (R9)
-	VMOVUPS.Z 64(R9), K1, Z16
-	VADDPS    Z16, Z15, Z15
-	VMOVUPS   Z15, K1, 64(R9)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z17
+	VBROADCASTSS 84(BP), Z18
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z17, Z0
+	VMINPS       Z0, Z18, Z0
+	VMOVUPS      Z0, (AX)
+	VMOVUPS.Z    64(AX), K1, Z16
+	VADDPS       Z16, Z1, Z1
+	VMAXPS       Z1, Z17, Z1
+	VMINPS       Z1, Z18, Z1
+	VMOVUPS      Z1, K1, 64(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z2, Z2
+	VMAXPS       Z2, Z17, Z2
+	VMINPS       Z2, Z18, Z2
+	VMOVUPS      Z2, (BX)
+	VMOVUPS.Z    64(BX), K1, Z16
+	VADDPS       Z16, Z3, Z3
+	VMAXPS       Z3, Z17, Z3
+	VMINPS       Z3, Z18, Z3
+	VMOVUPS      Z3, K1, 64(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Z4, Z4
+	VMAXPS       Z4, Z17, Z4
+	VMINPS       Z4, Z18, Z4
+	VMOVUPS      Z4, (CX)
+	VMOVUPS.Z    64(CX), K1, Z16
+	VADDPS       Z16, Z5, Z5
+	VMAXPS       Z5, Z17, Z5
+	VMINPS       Z5, Z18, Z5
+	VMOVUPS      Z5, K1, 64(CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VADDPS       (DX), Z6, Z6
+	VMAXPS       Z6, Z17, Z6
+	VMINPS       Z6, Z18, Z6
+	VMOVUPS      Z6, (DX)
+	VMOVUPS.Z    64(DX), K1, Z16
+	VADDPS       Z16, Z7, Z7
+	VMAXPS       Z7, Z17, Z7
+	VMINPS       Z7, Z18, Z7
+	VMOVUPS      Z7, K1, 64(DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VADDPS       (SI), Z8, Z8
+	VMAXPS       Z8, Z17, Z8
+	VMINPS       Z8, Z18, Z8
+	VMOVUPS      Z8, (SI)
+	VMOVUPS.Z    64(SI), K1, Z16
+	VADDPS       Z16, Z9, Z9
+	VMAXPS       Z9, Z17, Z9
+	VMINPS       Z9, Z18, Z9
+	VMOVUPS      Z9, K1, 64(SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VADDPS       (DI), Z10, Z10
+	VMAXPS       Z10, Z17, Z10
+	VMINPS       Z10, Z18, Z10
+	VMOVUPS      Z10, (DI)
+	VMOVUPS.Z    64(DI), K1, Z16
+	VADDPS       Z16, Z11, Z11
+	VMAXPS       Z11, Z17, Z11
+	VMINPS       Z11, Z18, Z11
+	VMOVUPS      Z11, K1, 64(DI)
+	MOVLQSX      24(R14), R8
+	LEAQ         (R15)(R8*4), R8
+	VADDPS       (R8), Z12, Z12
+	VMAXPS       Z12, Z17, Z12
+	VMINPS       Z12, Z18, Z12
+	VMOVUPS      Z12, (R8)
+	VMOVUPS.Z    64(R8), K1, Z16
+	VADDPS       Z16, Z13, Z13
+	VMAXPS       Z13, Z17, Z13
+	VMINPS       Z13, Z18, Z13
+	VMOVUPS      Z13, K1, 64(R8)
+	MOVLQSX      28(R14), R9
+	LEAQ         (R15)(R9*4), R9
+	VADDPS       (R9), Z14, Z14
+	VMAXPS       Z14, Z17, Z14
+	VMINPS       Z14, Z18, Z14
+	VMOVUPS      Z14, (R9)
+	VMOVUPS.Z    64(R9), K1, Z16
+	VADDPS       Z16, Z15, Z15
+	VMAXPS       Z15, Z17, Z15
+	VMINPS       Z15, Z18, Z15
+	VMOVUPS      Z15, K1, 64(R9)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z17, Z0
+	VMINPS  Z0, Z18, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z17, Z1
+	VMINPS  Z1, Z18, Z1
 	VMOVUPS Z1, K1, 64(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z2, Z17, Z2
+	VMINPS  Z2, Z18, Z2
 	VMOVUPS Z2, (BX)
+	VMAXPS  Z3, Z17, Z3
+	VMINPS  Z3, Z18, Z3
 	VMOVUPS Z3, K1, 64(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z4, Z17, Z4
+	VMINPS  Z4, Z18, Z4
 	VMOVUPS Z4, (CX)
+	VMAXPS  Z5, Z17, Z5
+	VMINPS  Z5, Z18, Z5
 	VMOVUPS Z5, K1, 64(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z6, Z17, Z6
+	VMINPS  Z6, Z18, Z6
 	VMOVUPS Z6, (DX)
+	VMAXPS  Z7, Z17, Z7
+	VMINPS  Z7, Z18, Z7
 	VMOVUPS Z7, K1, 64(DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z8, Z17, Z8
+	VMINPS  Z8, Z18, Z8
 	VMOVUPS Z8, (SI)
+	VMAXPS  Z9, Z17, Z9
+	VMINPS  Z9, Z18, Z9
 	VMOVUPS Z9, K1, 64(SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Z10, Z17, Z10
+	VMINPS  Z10, Z18, Z10
 	VMOVUPS Z10, (DI)
+	VMAXPS  Z11, Z17, Z11
+	VMINPS  Z11, Z18, Z11
 	VMOVUPS Z11, K1, 64(DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
+	VMAXPS  Z12, Z17, Z12
+	VMINPS  Z12, Z18, Z12
 	VMOVUPS Z12, (R8)
+	VMAXPS  Z13, Z17, Z13
+	VMINPS  Z13, Z18, Z13
 	VMOVUPS Z13, K1, 64(R8)
 	MOVLQSX 28(R14), R9
 	LEAQ    (R15)(R9*4), R9
+	VMAXPS  Z14, Z17, Z14
+	VMINPS  Z14, Z18, Z14
 	VMOVUPS Z14, (R9)
+	VMAXPS  Z15, Z17, Z15
+	VMINPS  Z15, Z18, Z15
 	VMOVUPS Z15, K1, 64(R9)
 	VZEROUPPER
 	RET
@@ -4262,7 +4902,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x9(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -4541,116 +5181,190 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VMOVUPS.Z 64(AX), K1, Z18
-	VADDPS    Z18, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z2, Z2
-	VMOVUPS   Z2, (BX)
-	VMOVUPS.Z 64(BX), K1, Z18
-	VADDPS    Z18, Z3, Z3
-	VMOVUPS   Z3, K1, 64(BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VADDPS    (CX), Z4, Z4
-	VMOVUPS   Z4, (CX)
-	VMOVUPS.Z 64(CX), K1, Z18
-	VADDPS    Z18, Z5, Z5
-	VMOVUPS   Z5, K1, 64(CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VADDPS    (DX), Z6, Z6
-	VMOVUPS   Z6, (DX)
-	VMOVUPS.Z 64(DX), K1, Z18
-	VADDPS    Z18, Z7, Z7
-	VMOVUPS   Z7, K1, 64(DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VADDPS    (SI), Z8, Z8
-	VMOVUPS   Z8, (SI)
-	VMOVUPS.Z 64(SI), K1, Z18
-	VADDPS    Z18, Z9, Z9
-	VMOVUPS   Z9, K1, 64(SI)
-	MOVLQSX   20(R14), DI
-	LEAQ      (R15)(DI*4), DI
-	VADDPS    (DI), Z10, Z10
-	VMOVUPS   Z10, (DI)
-	VMOVUPS.Z 64(DI), K1, Z18
-	VADDPS    Z18, Z11, Z11
-	VMOVUPS   Z11, K1, 64(DI)
-	MOVLQSX   24(R14), R8
-	LEAQ      (R15)(R8*4), R8
-	VADDPS    (R8), Z12, Z12
-	VMOVUPS   Z12, (R8)
-	VMOVUPS.Z 64(R8), K1, Z18
-	VADDPS    Z18, Z13, Z13
-	VMOVUPS   Z13, K1, 64(R8)
-	MOVLQSX   28(R14), R9
-	LEAQ      (R15)(R9*4), R9
-	VADDPS    (R9), Z14, Z14
-	VMOVUPS   Z14, (R9)
-	VMOVUPS.Z 64(R9), K1, Z18
-	VADDPS    Z18, Z15, Z15
-	VMOVUPS   Z15, K1, 64(R9)
-	MOVLQSX   32(R14), R10
-	LEAQ      (R15)(R10*4), R10
-	VADDPS    (R10), Z16, Z16
-	VMOVUPS   Z16, (R10)
-	VMOVUPS.Z 64(R10), K1, Z18
-	VADDPS    Z18, Z17, Z17
-	VMOVUPS   Z17, K1, 64(R10)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z19
+	VBROADCASTSS 84(BP), Z20
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z19, Z0
+	VMINPS       Z0, Z20, Z0
+	VMOVUPS      Z0, (AX)
+	VMOVUPS.Z    64(AX), K1, Z18
+	VADDPS       Z18, Z1, Z1
+	VMAXPS       Z1, Z19, Z1
+	VMINPS       Z1, Z20, Z1
+	VMOVUPS      Z1, K1, 64(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z2, Z2
+	VMAXPS       Z2, Z19, Z2
+	VMINPS       Z2, Z20, Z2
+	VMOVUPS      Z2, (BX)
+	VMOVUPS.Z    64(BX), K1, Z18
+	VADDPS       Z18, Z3, Z3
+	VMAXPS       Z3, Z19, Z3
+	VMINPS       Z3, Z20, Z3
+	VMOVUPS      Z3, K1, 64(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Z4, Z4
+	VMAXPS       Z4, Z19, Z4
+	VMINPS       Z4, Z20, Z4
+	VMOVUPS      Z4, (CX)
+	VMOVUPS.Z    64(CX), K1, Z18
+	VADDPS       Z18, Z5, Z5
+	VMAXPS       Z5, Z19, Z5
+	VMINPS       Z5, Z20, Z5
+	VMOVUPS      Z5, K1, 64(CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VADDPS       (DX), Z6, Z6
+	VMAXPS       Z6, Z19, Z6
+	VMINPS       Z6, Z20, Z6
+	VMOVUPS      Z6, (DX)
+	VMOVUPS.Z    64(DX), K1, Z18
+	VADDPS       Z18, Z7, Z7
+	VMAXPS       Z7, Z19, Z7
+	VMINPS       Z7, Z20, Z7
+	VMOVUPS      Z7, K1, 64(DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VADDPS       (SI), Z8, Z8
+	VMAXPS       Z8, Z19, Z8
+	VMINPS       Z8, Z20, Z8
+	VMOVUPS      Z8, (SI)
+	VMOVUPS.Z    64(SI), K1, Z18
+	VADDPS       Z18, Z9, Z9
+	VMAXPS       Z9, Z19, Z9
+	VMINPS       Z9, Z20, Z9
+	VMOVUPS      Z9, K1, 64(SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VADDPS       (DI), Z10, Z10
+	VMAXPS       Z10, Z19, Z10
+	VMINPS       Z10, Z20, Z10
+	VMOVUPS      Z10, (DI)
+	VMOVUPS.Z    64(DI), K1, Z18
+	VADDPS       Z18, Z11, Z11
+	VMAXPS       Z11, Z19, Z11
+	VMINPS       Z11, Z20, Z11
+	VMOVUPS      Z11, K1, 64(DI)
+	MOVLQSX      24(R14), R8
+	LEAQ         (R15)(R8*4), R8
+	VADDPS       (R8), Z12, Z12
+	VMAXPS       Z12, Z19, Z12
+	VMINPS       Z12, Z20, Z12
+	VMOVUPS      Z12, (R8)
+	VMOVUPS.Z    64(R8), K1, Z18
+	VADDPS       Z18, Z13, Z13
+	VMAXPS       Z13, Z19, Z13
+	VMINPS       Z13, Z20, Z13
+	VMOVUPS      Z13, K1, 64(R8)
+	MOVLQSX      28(R14), R9
+	LEAQ         (R15)(R9*4), R9
+	VADDPS       (R9), Z14, Z14
+	VMAXPS       Z14, Z19, Z14
+	VMINPS       Z14, Z20, Z14
+	VMOVUPS      Z14, (R9)
+	VMOVUPS.Z    64(R9), K1, Z18
+	VADDPS       Z18, Z15, Z15
+	VMAXPS       Z15, Z19, Z15
+	VMINPS       Z15, Z20, Z15
+	VMOVUPS      Z15, K1, 64(R9)
+	MOVLQSX      32(R14), R10
+	LEAQ         (R15)(R10*4), R10
+	VADDPS       (R10), Z16, Z16
+	VMAXPS       Z16, Z19, Z16
+	VMINPS       Z16, Z20, Z16
+	VMOVUPS      Z16, (R10)
+	VMOVUPS.Z    64(R10), K1, Z18
+	VADDPS       Z18, Z17, Z17
+	VMAXPS       Z17, Z19, Z17
+	VMINPS       Z17, Z20, Z17
+	VMOVUPS      Z17, K1, 64(R10)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z19, Z0
+	VMINPS  Z0, Z20, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z19, Z1
+	VMINPS  Z1, Z20, Z1
 	VMOVUPS Z1, K1, 64(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z2, Z19, Z2
+	VMINPS  Z2, Z20, Z2
 	VMOVUPS Z2, (BX)
+	VMAXPS  Z3, Z19, Z3
+	VMINPS  Z3, Z20, Z3
 	VMOVUPS Z3, K1, 64(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z4, Z19, Z4
+	VMINPS  Z4, Z20, Z4
 	VMOVUPS Z4, (CX)
+	VMAXPS  Z5, Z19, Z5
+	VMINPS  Z5, Z20, Z5
 	VMOVUPS Z5, K1, 64(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z6, Z19, Z6
+	VMINPS  Z6, Z20, Z6
 	VMOVUPS Z6, (DX)
+	VMAXPS  Z7, Z19, Z7
+	VMINPS  Z7, Z20, Z7
 	VMOVUPS Z7, K1, 64(DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z8, Z19, Z8
+	VMINPS  Z8, Z20, Z8
 	VMOVUPS Z8, (SI)
+	VMAXPS  Z9, Z19, Z9
+	VMINPS  Z9, Z20, Z9
 	VMOVUPS Z9, K1, 64(SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Z10, Z19, Z10
+	VMINPS  Z10, Z20, Z10
 	VMOVUPS Z10, (DI)
+	VMAXPS  Z11, Z19, Z11
+	VMINPS  Z11, Z20, Z11
 	VMOVUPS Z11, K1, 64(DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
+	VMAXPS  Z12, Z19, Z12
+	VMINPS  Z12, Z20, Z12
 	VMOVUPS Z12, (R8)
+	VMAXPS  Z13, Z19, Z13
+	VMINPS  Z13, Z20, Z13
 	VMOVUPS Z13, K1, 64(R8)
 	MOVLQSX 28(R14), R9
 	LEAQ    (R15)(R9*4), R9
+	VMAXPS  Z14, Z19, Z14
+	VMINPS  Z14, Z20, Z14
 	VMOVUPS Z14, (R9)
+	VMAXPS  Z15, Z19, Z15
+	VMINPS  Z15, Z20, Z15
 	VMOVUPS Z15, K1, 64(R9)
 	MOVLQSX 32(R14), R10
 	LEAQ    (R15)(R10*4), R10
+	VMAXPS  Z16, Z19, Z16
+	VMINPS  Z16, Z20, Z16
 	VMOVUPS Z16, (R10)
+	VMAXPS  Z17, Z19, Z17
+	VMINPS  Z17, Z20, Z17
 	VMOVUPS Z17, K1, 64(R10)
 	VZEROUPPER
 	RET
@@ -4659,7 +5373,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x10(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -4963,127 +5677,209 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VMOVUPS.Z 64(AX), K1, Z20
-	VADDPS    Z20, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z2, Z2
-	VMOVUPS   Z2, (BX)
-	VMOVUPS.Z 64(BX), K1, Z20
-	VADDPS    Z20, Z3, Z3
-	VMOVUPS   Z3, K1, 64(BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VADDPS    (CX), Z4, Z4
-	VMOVUPS   Z4, (CX)
-	VMOVUPS.Z 64(CX), K1, Z20
-	VADDPS    Z20, Z5, Z5
-	VMOVUPS   Z5, K1, 64(CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VADDPS    (DX), Z6, Z6
-	VMOVUPS   Z6, (DX)
-	VMOVUPS.Z 64(DX), K1, Z20
-	VADDPS    Z20, Z7, Z7
-	VMOVUPS   Z7, K1, 64(DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VADDPS    (SI), Z8, Z8
-	VMOVUPS   Z8, (SI)
-	VMOVUPS.Z 64(SI), K1, Z20
-	VADDPS    Z20, Z9, Z9
-	VMOVUPS   Z9, K1, 64(SI)
-	MOVLQSX   20(R14), DI
-	LEAQ      (R15)(DI*4), DI
-	VADDPS    (DI), Z10, Z10
-	VMOVUPS   Z10, (DI)
-	VMOVUPS.Z 64(DI), K1, Z20
-	VADDPS    Z20, Z11, Z11
-	VMOVUPS   Z11, K1, 64(DI)
-	MOVLQSX   24(R14), R8
-	LEAQ      (R15)(R8*4), R8
-	VADDPS    (R8), Z12, Z12
-	VMOVUPS   Z12, (R8)
-	VMOVUPS.Z 64(R8), K1, Z20
-	VADDPS    Z20, Z13, Z13
-	VMOVUPS   Z13, K1, 64(R8)
-	MOVLQSX   28(R14), R9
-	LEAQ      (R15)(R9*4), R9
-	VADDPS    (R9), Z14, Z14
-	VMOVUPS   Z14, (R9)
-	VMOVUPS.Z 64(R9), K1, Z20
-	VADDPS    Z20, Z15, Z15
-	VMOVUPS   Z15, K1, 64(R9)
-	MOVLQSX   32(R14), R10
-	LEAQ      (R15)(R10*4), R10
-	VADDPS    (R10), Z16, Z16
-	VMOVUPS   Z16, (R10)
-	VMOVUPS.Z 64(R10), K1, Z20
-	VADDPS    Z20, Z17, Z17
-	VMOVUPS   Z17, K1, 64(R10)
-	MOVLQSX   36(R14), R11
-	LEAQ      (R15)(R11*4), R11
-	VADDPS    (R11), Z18, Z18
-	VMOVUPS   Z18, (R11)
-	VMOVUPS.Z 64(R11), K1, Z20
-	VADDPS    Z20, Z19, Z19
-	VMOVUPS   Z19, K1, 64(R11)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z21
+	VBROADCASTSS 84(BP), Z22
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z21, Z0
+	VMINPS       Z0, Z22, Z0
+	VMOVUPS      Z0, (AX)
+	VMOVUPS.Z    64(AX), K1, Z20
+	VADDPS       Z20, Z1, Z1
+	VMAXPS       Z1, Z21, Z1
+	VMINPS       Z1, Z22, Z1
+	VMOVUPS      Z1, K1, 64(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z2, Z2
+	VMAXPS       Z2, Z21, Z2
+	VMINPS       Z2, Z22, Z2
+	VMOVUPS      Z2, (BX)
+	VMOVUPS.Z    64(BX), K1, Z20
+	VADDPS       Z20, Z3, Z3
+	VMAXPS       Z3, Z21, Z3
+	VMINPS       Z3, Z22, Z3
+	VMOVUPS      Z3, K1, 64(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Z4, Z4
+	VMAXPS       Z4, Z21, Z4
+	VMINPS       Z4, Z22, Z4
+	VMOVUPS      Z4, (CX)
+	VMOVUPS.Z    64(CX), K1, Z20
+	VADDPS       Z20, Z5, Z5
+	VMAXPS       Z5, Z21, Z5
+	VMINPS       Z5, Z22, Z5
+	VMOVUPS      Z5, K1, 64(CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VADDPS       (DX), Z6, Z6
+	VMAXPS       Z6, Z21, Z6
+	VMINPS       Z6, Z22, Z6
+	VMOVUPS      Z6, (DX)
+	VMOVUPS.Z    64(DX), K1, Z20
+	VADDPS       Z20, Z7, Z7
+	VMAXPS       Z7, Z21, Z7
+	VMINPS       Z7, Z22, Z7
+	VMOVUPS      Z7, K1, 64(DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VADDPS       (SI), Z8, Z8
+	VMAXPS       Z8, Z21, Z8
+	VMINPS       Z8, Z22, Z8
+	VMOVUPS      Z8, (SI)
+	VMOVUPS.Z    64(SI), K1, Z20
+	VADDPS       Z20, Z9, Z9
+	VMAXPS       Z9, Z21, Z9
+	VMINPS       Z9, Z22, Z9
+	VMOVUPS      Z9, K1, 64(SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VADDPS       (DI), Z10, Z10
+	VMAXPS       Z10, Z21, Z10
+	VMINPS       Z10, Z22, Z10
+	VMOVUPS      Z10, (DI)
+	VMOVUPS.Z    64(DI), K1, Z20
+	VADDPS       Z20, Z11, Z11
+	VMAXPS       Z11, Z21, Z11
+	VMINPS       Z11, Z22, Z11
+	VMOVUPS      Z11, K1, 64(DI)
+	MOVLQSX      24(R14), R8
+	LEAQ         (R15)(R8*4), R8
+	VADDPS       (R8), Z12, Z12
+	VMAXPS       Z12, Z21, Z12
+	VMINPS       Z12, Z22, Z12
+	VMOVUPS      Z12, (R8)
+	VMOVUPS.Z    64(R8), K1, Z20
+	VADDPS       Z20, Z13, Z13
+	VMAXPS       Z13, Z21, Z13
+	VMINPS       Z13, Z22, Z13
+	VMOVUPS      Z13, K1, 64(R8)
+	MOVLQSX      28(R14), R9
+	LEAQ         (R15)(R9*4), R9
+	VADDPS       (R9), Z14, Z14
+	VMAXPS       Z14, Z21, Z14
+	VMINPS       Z14, Z22, Z14
+	VMOVUPS      Z14, (R9)
+	VMOVUPS.Z    64(R9), K1, Z20
+	VADDPS       Z20, Z15, Z15
+	VMAXPS       Z15, Z21, Z15
+	VMINPS       Z15, Z22, Z15
+	VMOVUPS      Z15, K1, 64(R9)
+	MOVLQSX      32(R14), R10
+	LEAQ         (R15)(R10*4), R10
+	VADDPS       (R10), Z16, Z16
+	VMAXPS       Z16, Z21, Z16
+	VMINPS       Z16, Z22, Z16
+	VMOVUPS      Z16, (R10)
+	VMOVUPS.Z    64(R10), K1, Z20
+	VADDPS       Z20, Z17, Z17
+	VMAXPS       Z17, Z21, Z17
+	VMINPS       Z17, Z22, Z17
+	VMOVUPS      Z17, K1, 64(R10)
+	MOVLQSX      36(R14), R11
+	LEAQ         (R15)(R11*4), R11
+	VADDPS       (R11), Z18, Z18
+	VMAXPS       Z18, Z21, Z18
+	VMINPS       Z18, Z22, Z18
+	VMOVUPS      Z18, (R11)
+	VMOVUPS.Z    64(R11), K1, Z20
+	VADDPS       Z20, Z19, Z19
+	VMAXPS       Z19, Z21, Z19
+	VMINPS       Z19, Z22, Z19
+	VMOVUPS      Z19, K1, 64(R11)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z21, Z0
+	VMINPS  Z0, Z22, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z21, Z1
+	VMINPS  Z1, Z22, Z1
 	VMOVUPS Z1, K1, 64(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z2, Z21, Z2
+	VMINPS  Z2, Z22, Z2
 	VMOVUPS Z2, (BX)
+	VMAXPS  Z3, Z21, Z3
+	VMINPS  Z3, Z22, Z3
 	VMOVUPS Z3, K1, 64(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z4, Z21, Z4
+	VMINPS  Z4, Z22, Z4
 	VMOVUPS Z4, (CX)
+	VMAXPS  Z5, Z21, Z5
+	VMINPS  Z5, Z22, Z5
 	VMOVUPS Z5, K1, 64(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z6, Z21, Z6
+	VMINPS  Z6, Z22, Z6
 	VMOVUPS Z6, (DX)
+	VMAXPS  Z7, Z21, Z7
+	VMINPS  Z7, Z22, Z7
 	VMOVUPS Z7, K1, 64(DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z8, Z21, Z8
+	VMINPS  Z8, Z22, Z8
 	VMOVUPS Z8, (SI)
+	VMAXPS  Z9, Z21, Z9
+	VMINPS  Z9, Z22, Z9
 	VMOVUPS Z9, K1, 64(SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Z10, Z21, Z10
+	VMINPS  Z10, Z22, Z10
 	VMOVUPS Z10, (DI)
+	VMAXPS  Z11, Z21, Z11
+	VMINPS  Z11, Z22, Z11
 	VMOVUPS Z11, K1, 64(DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
+	VMAXPS  Z12, Z21, Z12
+	VMINPS  Z12, Z22, Z12
 	VMOVUPS Z12, (R8)
+	VMAXPS  Z13, Z21, Z13
+	VMINPS  Z13, Z22, Z13
 	VMOVUPS Z13, K1, 64(R8)
 	MOVLQSX 28(R14), R9
 	LEAQ    (R15)(R9*4), R9
+	VMAXPS  Z14, Z21, Z14
+	VMINPS  Z14, Z22, Z14
 	VMOVUPS Z14, (R9)
+	VMAXPS  Z15, Z21, Z15
+	VMINPS  Z15, Z22, Z15
 	VMOVUPS Z15, K1, 64(R9)
 	MOVLQSX 32(R14), R10
 	LEAQ    (R15)(R10*4), R10
+	VMAXPS  Z16, Z21, Z16
+	VMINPS  Z16, Z22, Z16
 	VMOVUPS Z16, (R10)
+	VMAXPS  Z17, Z21, Z17
+	VMINPS  Z17, Z22, Z17
 	VMOVUPS Z17, K1, 64(R10)
 	MOVLQSX 36(R14), R11
 	LEAQ    (R15)(R11*4), R11
+	VMAXPS  Z18, Z21, Z18
+	VMINPS  Z18, Z22, Z18
 	VMOVUPS Z18, (R11)
+	VMAXPS  Z19, Z21, Z19
+	VMINPS  Z19, Z22, Z19
 	VMOVUPS Z19, K1, 64(R11)
 	VZEROUPPER
 	RET
@@ -5092,7 +5888,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x11(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -5421,138 +6217,228 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VMOVUPS.Z 64(AX), K1, Z22
-	VADDPS    Z22, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z2, Z2
-	VMOVUPS   Z2, (BX)
-	VMOVUPS.Z 64(BX), K1, Z22
-	VADDPS    Z22, Z3, Z3
-	VMOVUPS   Z3, K1, 64(BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VADDPS    (CX), Z4, Z4
-	VMOVUPS   Z4, (CX)
-	VMOVUPS.Z 64(CX), K1, Z22
-	VADDPS    Z22, Z5, Z5
-	VMOVUPS   Z5, K1, 64(CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VADDPS    (DX), Z6, Z6
-	VMOVUPS   Z6, (DX)
-	VMOVUPS.Z 64(DX), K1, Z22
-	VADDPS    Z22, Z7, Z7
-	VMOVUPS   Z7, K1, 64(DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VADDPS    (SI), Z8, Z8
-	VMOVUPS   Z8, (SI)
-	VMOVUPS.Z 64(SI), K1, Z22
-	VADDPS    Z22, Z9, Z9
-	VMOVUPS   Z9, K1, 64(SI)
-	MOVLQSX   20(R14), DI
-	LEAQ      (R15)(DI*4), DI
-	VADDPS    (DI), Z10, Z10
-	VMOVUPS   Z10, (DI)
-	VMOVUPS.Z 64(DI), K1, Z22
-	VADDPS    Z22, Z11, Z11
-	VMOVUPS   Z11, K1, 64(DI)
-	MOVLQSX   24(R14), R8
-	LEAQ      (R15)(R8*4), R8
-	VADDPS    (R8), Z12, Z12
-	VMOVUPS   Z12, (R8)
-	VMOVUPS.Z 64(R8), K1, Z22
-	VADDPS    Z22, Z13, Z13
-	VMOVUPS   Z13, K1, 64(R8)
-	MOVLQSX   28(R14), R9
-	LEAQ      (R15)(R9*4), R9
-	VADDPS    (R9), Z14, Z14
-	VMOVUPS   Z14, (R9)
-	VMOVUPS.Z 64(R9), K1, Z22
-	VADDPS    Z22, Z15, Z15
-	VMOVUPS   Z15, K1, 64(R9)
-	MOVLQSX   32(R14), R10
-	LEAQ      (R15)(R10*4), R10
-	VADDPS    (R10), Z16, Z16
-	VMOVUPS   Z16, (R10)
-	VMOVUPS.Z 64(R10), K1, Z22
-	VADDPS    Z22, Z17, Z17
-	VMOVUPS   Z17, K1, 64(R10)
-	MOVLQSX   36(R14), R11
-	LEAQ      (R15)(R11*4), R11
-	VADDPS    (R11), Z18, Z18
-	VMOVUPS   Z18, (R11)
-	VMOVUPS.Z 64(R11), K1, Z22
-	VADDPS    Z22, Z19, Z19
-	VMOVUPS   Z19, K1, 64(R11)
-	MOVLQSX   40(R14), R12
-	LEAQ      (R15)(R12*4), R12
-	VADDPS    (R12), Z20, Z20
-	VMOVUPS   Z20, (R12)
-	VMOVUPS.Z 64(R12), K1, Z22
-	VADDPS    Z22, Z21, Z21
-	VMOVUPS   Z21, K1, 64(R12)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z23
+	VBROADCASTSS 84(BP), Z24
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z23, Z0
+	VMINPS       Z0, Z24, Z0
+	VMOVUPS      Z0, (AX)
+	VMOVUPS.Z    64(AX), K1, Z22
+	VADDPS       Z22, Z1, Z1
+	VMAXPS       Z1, Z23, Z1
+	VMINPS       Z1, Z24, Z1
+	VMOVUPS      Z1, K1, 64(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z2, Z2
+	VMAXPS       Z2, Z23, Z2
+	VMINPS       Z2, Z24, Z2
+	VMOVUPS      Z2, (BX)
+	VMOVUPS.Z    64(BX), K1, Z22
+	VADDPS       Z22, Z3, Z3
+	VMAXPS       Z3, Z23, Z3
+	VMINPS       Z3, Z24, Z3
+	VMOVUPS      Z3, K1, 64(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Z4, Z4
+	VMAXPS       Z4, Z23, Z4
+	VMINPS       Z4, Z24, Z4
+	VMOVUPS      Z4, (CX)
+	VMOVUPS.Z    64(CX), K1, Z22
+	VADDPS       Z22, Z5, Z5
+	VMAXPS       Z5, Z23, Z5
+	VMINPS       Z5, Z24, Z5
+	VMOVUPS      Z5, K1, 64(CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VADDPS       (DX), Z6, Z6
+	VMAXPS       Z6, Z23, Z6
+	VMINPS       Z6, Z24, Z6
+	VMOVUPS      Z6, (DX)
+	VMOVUPS.Z    64(DX), K1, Z22
+	VADDPS       Z22, Z7, Z7
+	VMAXPS       Z7, Z23, Z7
+	VMINPS       Z7, Z24, Z7
+	VMOVUPS      Z7, K1, 64(DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VADDPS       (SI), Z8, Z8
+	VMAXPS       Z8, Z23, Z8
+	VMINPS       Z8, Z24, Z8
+	VMOVUPS      Z8, (SI)
+	VMOVUPS.Z    64(SI), K1, Z22
+	VADDPS       Z22, Z9, Z9
+	VMAXPS       Z9, Z23, Z9
+	VMINPS       Z9, Z24, Z9
+	VMOVUPS      Z9, K1, 64(SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VADDPS       (DI), Z10, Z10
+	VMAXPS       Z10, Z23, Z10
+	VMINPS       Z10, Z24, Z10
+	VMOVUPS      Z10, (DI)
+	VMOVUPS.Z    64(DI), K1, Z22
+	VADDPS       Z22, Z11, Z11
+	VMAXPS       Z11, Z23, Z11
+	VMINPS       Z11, Z24, Z11
+	VMOVUPS      Z11, K1, 64(DI)
+	MOVLQSX      24(R14), R8
+	LEAQ         (R15)(R8*4), R8
+	VADDPS       (R8), Z12, Z12
+	VMAXPS       Z12, Z23, Z12
+	VMINPS       Z12, Z24, Z12
+	VMOVUPS      Z12, (R8)
+	VMOVUPS.Z    64(R8), K1, Z22
+	VADDPS       Z22, Z13, Z13
+	VMAXPS       Z13, Z23, Z13
+	VMINPS       Z13, Z24, Z13
+	VMOVUPS      Z13, K1, 64(R8)
+	MOVLQSX      28(R14), R9
+	LEAQ         (R15)(R9*4), R9
+	VADDPS       (R9), Z14, Z14
+	VMAXPS       Z14, Z23, Z14
+	VMINPS       Z14, Z24, Z14
+	VMOVUPS      Z14, (R9)
+	VMOVUPS.Z    64(R9), K1, Z22
+	VADDPS       Z22, Z15, Z15
+	VMAXPS       Z15, Z23, Z15
+	VMINPS       Z15, Z24, Z15
+	VMOVUPS      Z15, K1, 64(R9)
+	MOVLQSX      32(R14), R10
+	LEAQ         (R15)(R10*4), R10
+	VADDPS       (R10), Z16, Z16
+	VMAXPS       Z16, Z23, Z16
+	VMINPS       Z16, Z24, Z16
+	VMOVUPS      Z16, (R10)
+	VMOVUPS.Z    64(R10), K1, Z22
+	VADDPS       Z22, Z17, Z17
+	VMAXPS       Z17, Z23, Z17
+	VMINPS       Z17, Z24, Z17
+	VMOVUPS      Z17, K1, 64(R10)
+	MOVLQSX      36(R14), R11
+	LEAQ         (R15)(R11*4), R11
+	VADDPS       (R11), Z18, Z18
+	VMAXPS       Z18, Z23, Z18
+	VMINPS       Z18, Z24, Z18
+	VMOVUPS      Z18, (R11)
+	VMOVUPS.Z    64(R11), K1, Z22
+	VADDPS       Z22, Z19, Z19
+	VMAXPS       Z19, Z23, Z19
+	VMINPS       Z19, Z24, Z19
+	VMOVUPS      Z19, K1, 64(R11)
+	MOVLQSX      40(R14), R12
+	LEAQ         (R15)(R12*4), R12
+	VADDPS       (R12), Z20, Z20
+	VMAXPS       Z20, Z23, Z20
+	VMINPS       Z20, Z24, Z20
+	VMOVUPS      Z20, (R12)
+	VMOVUPS.Z    64(R12), K1, Z22
+	VADDPS       Z22, Z21, Z21
+	VMAXPS       Z21, Z23, Z21
+	VMINPS       Z21, Z24, Z21
+	VMOVUPS      Z21, K1, 64(R12)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z23, Z0
+	VMINPS  Z0, Z24, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z23, Z1
+	VMINPS  Z1, Z24, Z1
 	VMOVUPS Z1, K1, 64(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z2, Z23, Z2
+	VMINPS  Z2, Z24, Z2
 	VMOVUPS Z2, (BX)
+	VMAXPS  Z3, Z23, Z3
+	VMINPS  Z3, Z24, Z3
 	VMOVUPS Z3, K1, 64(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z4, Z23, Z4
+	VMINPS  Z4, Z24, Z4
 	VMOVUPS Z4, (CX)
+	VMAXPS  Z5, Z23, Z5
+	VMINPS  Z5, Z24, Z5
 	VMOVUPS Z5, K1, 64(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z6, Z23, Z6
+	VMINPS  Z6, Z24, Z6
 	VMOVUPS Z6, (DX)
+	VMAXPS  Z7, Z23, Z7
+	VMINPS  Z7, Z24, Z7
 	VMOVUPS Z7, K1, 64(DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z8, Z23, Z8
+	VMINPS  Z8, Z24, Z8
 	VMOVUPS Z8, (SI)
+	VMAXPS  Z9, Z23, Z9
+	VMINPS  Z9, Z24, Z9
 	VMOVUPS Z9, K1, 64(SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Z10, Z23, Z10
+	VMINPS  Z10, Z24, Z10
 	VMOVUPS Z10, (DI)
+	VMAXPS  Z11, Z23, Z11
+	VMINPS  Z11, Z24, Z11
 	VMOVUPS Z11, K1, 64(DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
+	VMAXPS  Z12, Z23, Z12
+	VMINPS  Z12, Z24, Z12
 	VMOVUPS Z12, (R8)
+	VMAXPS  Z13, Z23, Z13
+	VMINPS  Z13, Z24, Z13
 	VMOVUPS Z13, K1, 64(R8)
 	MOVLQSX 28(R14), R9
 	LEAQ    (R15)(R9*4), R9
+	VMAXPS  Z14, Z23, Z14
+	VMINPS  Z14, Z24, Z14
 	VMOVUPS Z14, (R9)
+	VMAXPS  Z15, Z23, Z15
+	VMINPS  Z15, Z24, Z15
 	VMOVUPS Z15, K1, 64(R9)
 	MOVLQSX 32(R14), R10
 	LEAQ    (R15)(R10*4), R10
+	VMAXPS  Z16, Z23, Z16
+	VMINPS  Z16, Z24, Z16
 	VMOVUPS Z16, (R10)
+	VMAXPS  Z17, Z23, Z17
+	VMINPS  Z17, Z24, Z17
 	VMOVUPS Z17, K1, 64(R10)
 	MOVLQSX 36(R14), R11
 	LEAQ    (R15)(R11*4), R11
+	VMAXPS  Z18, Z23, Z18
+	VMINPS  Z18, Z24, Z18
 	VMOVUPS Z18, (R11)
+	VMAXPS  Z19, Z23, Z19
+	VMINPS  Z19, Z24, Z19
 	VMOVUPS Z19, K1, 64(R11)
 	MOVLQSX 40(R14), R12
 	LEAQ    (R15)(R12*4), R12
+	VMAXPS  Z20, Z23, Z20
+	VMINPS  Z20, Z24, Z20
 	VMOVUPS Z20, (R12)
+	VMAXPS  Z21, Z23, Z21
+	VMINPS  Z21, Z24, Z21
 	VMOVUPS Z21, K1, 64(R12)
 	VZEROUPPER
 	RET
@@ -5561,7 +6447,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x12(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -5915,149 +6801,247 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VMOVUPS.Z 64(AX), K1, Z24
-	VADDPS    Z24, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z2, Z2
-	VMOVUPS   Z2, (BX)
-	VMOVUPS.Z 64(BX), K1, Z24
-	VADDPS    Z24, Z3, Z3
-	VMOVUPS   Z3, K1, 64(BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VADDPS    (CX), Z4, Z4
-	VMOVUPS   Z4, (CX)
-	VMOVUPS.Z 64(CX), K1, Z24
-	VADDPS    Z24, Z5, Z5
-	VMOVUPS   Z5, K1, 64(CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VADDPS    (DX), Z6, Z6
-	VMOVUPS   Z6, (DX)
-	VMOVUPS.Z 64(DX), K1, Z24
-	VADDPS    Z24, Z7, Z7
-	VMOVUPS   Z7, K1, 64(DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VADDPS    (SI), Z8, Z8
-	VMOVUPS   Z8, (SI)
-	VMOVUPS.Z 64(SI), K1, Z24
-	VADDPS    Z24, Z9, Z9
-	VMOVUPS   Z9, K1, 64(SI)
-	MOVLQSX   20(R14), DI
-	LEAQ      (R15)(DI*4), DI
-	VADDPS    (DI), Z10, Z10
-	VMOVUPS   Z10, (DI)
-	VMOVUPS.Z 64(DI), K1, Z24
-	VADDPS    Z24, Z11, Z11
-	VMOVUPS   Z11, K1, 64(DI)
-	MOVLQSX   24(R14), R8
-	LEAQ      (R15)(R8*4), R8
-	VADDPS    (R8), Z12, Z12
-	VMOVUPS   Z12, (R8)
-	VMOVUPS.Z 64(R8), K1, Z24
-	VADDPS    Z24, Z13, Z13
-	VMOVUPS   Z13, K1, 64(R8)
-	MOVLQSX   28(R14), R9
-	LEAQ      (R15)(R9*4), R9
-	VADDPS    (R9), Z14, Z14
-	VMOVUPS   Z14, (R9)
-	VMOVUPS.Z 64(R9), K1, Z24
-	VADDPS    Z24, Z15, Z15
-	VMOVUPS   Z15, K1, 64(R9)
-	MOVLQSX   32(R14), R10
-	LEAQ      (R15)(R10*4), R10
-	VADDPS    (R10), Z16, Z16
-	VMOVUPS   Z16, (R10)
-	VMOVUPS.Z 64(R10), K1, Z24
-	VADDPS    Z24, Z17, Z17
-	VMOVUPS   Z17, K1, 64(R10)
-	MOVLQSX   36(R14), R11
-	LEAQ      (R15)(R11*4), R11
-	VADDPS    (R11), Z18, Z18
-	VMOVUPS   Z18, (R11)
-	VMOVUPS.Z 64(R11), K1, Z24
-	VADDPS    Z24, Z19, Z19
-	VMOVUPS   Z19, K1, 64(R11)
-	MOVLQSX   40(R14), R12
-	LEAQ      (R15)(R12*4), R12
-	VADDPS    (R12), Z20, Z20
-	VMOVUPS   Z20, (R12)
-	VMOVUPS.Z 64(R12), K1, Z24
-	VADDPS    Z24, Z21, Z21
-	VMOVUPS   Z21, K1, 64(R12)
-	MOVLQSX   44(R14), R13
-	LEAQ      (R15)(R13*4), R13
-	VADDPS    (R13), Z22, Z22
-	VMOVUPS   Z22, (R13)
-	VMOVUPS.Z 64(R13), K1, Z24
-	VADDPS    Z24, Z23, Z23
-	VMOVUPS   Z23, K1, 64(R13)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z25
+	VBROADCASTSS 84(BP), Z26
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z25, Z0
+	VMINPS       Z0, Z26, Z0
+	VMOVUPS      Z0, (AX)
+	VMOVUPS.Z    64(AX), K1, Z24
+	VADDPS       Z24, Z1, Z1
+	VMAXPS       Z1, Z25, Z1
+	VMINPS       Z1, Z26, Z1
+	VMOVUPS      Z1, K1, 64(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z2, Z2
+	VMAXPS       Z2, Z25, Z2
+	VMINPS       Z2, Z26, Z2
+	VMOVUPS      Z2, (BX)
+	VMOVUPS.Z    64(BX), K1, Z24
+	VADDPS       Z24, Z3, Z3
+	VMAXPS       Z3, Z25, Z3
+	VMINPS       Z3, Z26, Z3
+	VMOVUPS      Z3, K1, 64(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Z4, Z4
+	VMAXPS       Z4, Z25, Z4
+	VMINPS       Z4, Z26, Z4
+	VMOVUPS      Z4, (CX)
+	VMOVUPS.Z    64(CX), K1, Z24
+	VADDPS       Z24, Z5, Z5
+	VMAXPS       Z5, Z25, Z5
+	VMINPS       Z5, Z26, Z5
+	VMOVUPS      Z5, K1, 64(CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VADDPS       (DX), Z6, Z6
+	VMAXPS       Z6, Z25, Z6
+	VMINPS       Z6, Z26, Z6
+	VMOVUPS      Z6, (DX)
+	VMOVUPS.Z    64(DX), K1, Z24
+	VADDPS       Z24, Z7, Z7
+	VMAXPS       Z7, Z25, Z7
+	VMINPS       Z7, Z26, Z7
+	VMOVUPS      Z7, K1, 64(DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VADDPS       (SI), Z8, Z8
+	VMAXPS       Z8, Z25, Z8
+	VMINPS       Z8, Z26, Z8
+	VMOVUPS      Z8, (SI)
+	VMOVUPS.Z    64(SI), K1, Z24
+	VADDPS       Z24, Z9, Z9
+	VMAXPS       Z9, Z25, Z9
+	VMINPS       Z9, Z26, Z9
+	VMOVUPS      Z9, K1, 64(SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VADDPS       (DI), Z10, Z10
+	VMAXPS       Z10, Z25, Z10
+	VMINPS       Z10, Z26, Z10
+	VMOVUPS      Z10, (DI)
+	VMOVUPS.Z    64(DI), K1, Z24
+	VADDPS       Z24, Z11, Z11
+	VMAXPS       Z11, Z25, Z11
+	VMINPS       Z11, Z26, Z11
+	VMOVUPS      Z11, K1, 64(DI)
+	MOVLQSX      24(R14), R8
+	LEAQ         (R15)(R8*4), R8
+	VADDPS       (R8), Z12, Z12
+	VMAXPS       Z12, Z25, Z12
+	VMINPS       Z12, Z26, Z12
+	VMOVUPS      Z12, (R8)
+	VMOVUPS.Z    64(R8), K1, Z24
+	VADDPS       Z24, Z13, Z13
+	VMAXPS       Z13, Z25, Z13
+	VMINPS       Z13, Z26, Z13
+	VMOVUPS      Z13, K1, 64(R8)
+	MOVLQSX      28(R14), R9
+	LEAQ         (R15)(R9*4), R9
+	VADDPS       (R9), Z14, Z14
+	VMAXPS       Z14, Z25, Z14
+	VMINPS       Z14, Z26, Z14
+	VMOVUPS      Z14, (R9)
+	VMOVUPS.Z    64(R9), K1, Z24
+	VADDPS       Z24, Z15, Z15
+	VMAXPS       Z15, Z25, Z15
+	VMINPS       Z15, Z26, Z15
+	VMOVUPS      Z15, K1, 64(R9)
+	MOVLQSX      32(R14), R10
+	LEAQ         (R15)(R10*4), R10
+	VADDPS       (R10), Z16, Z16
+	VMAXPS       Z16, Z25, Z16
+	VMINPS       Z16, Z26, Z16
+	VMOVUPS      Z16, (R10)
+	VMOVUPS.Z    64(R10), K1, Z24
+	VADDPS       Z24, Z17, Z17
+	VMAXPS       Z17, Z25, Z17
+	VMINPS       Z17, Z26, Z17
+	VMOVUPS      Z17, K1, 64(R10)
+	MOVLQSX      36(R14), R11
+	LEAQ         (R15)(R11*4), R11
+	VADDPS       (R11), Z18, Z18
+	VMAXPS       Z18, Z25, Z18
+	VMINPS       Z18, Z26, Z18
+	VMOVUPS      Z18, (R11)
+	VMOVUPS.Z    64(R11), K1, Z24
+	VADDPS       Z24, Z19, Z19
+	VMAXPS       Z19, Z25, Z19
+	VMINPS       Z19, Z26, Z19
+	VMOVUPS      Z19, K1, 64(R11)
+	MOVLQSX      40(R14), R12
+	LEAQ         (R15)(R12*4), R12
+	VADDPS       (R12), Z20, Z20
+	VMAXPS       Z20, Z25, Z20
+	VMINPS       Z20, Z26, Z20
+	VMOVUPS      Z20, (R12)
+	VMOVUPS.Z    64(R12), K1, Z24
+	VADDPS       Z24, Z21, Z21
+	VMAXPS       Z21, Z25, Z21
+	VMINPS       Z21, Z26, Z21
+	VMOVUPS      Z21, K1, 64(R12)
+	MOVLQSX      44(R14), R13
+	LEAQ         (R15)(R13*4), R13
+	VADDPS       (R13), Z22, Z22
+	VMAXPS       Z22, Z25, Z22
+	VMINPS       Z22, Z26, Z22
+	VMOVUPS      Z22, (R13)
+	VMOVUPS.Z    64(R13), K1, Z24
+	VADDPS       Z24, Z23, Z23
+	VMAXPS       Z23, Z25, Z23
+	VMINPS       Z23, Z26, Z23
+	VMOVUPS      Z23, K1, 64(R13)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z25, Z0
+	VMINPS  Z0, Z26, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z25, Z1
+	VMINPS  Z1, Z26, Z1
 	VMOVUPS Z1, K1, 64(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z2, Z25, Z2
+	VMINPS  Z2, Z26, Z2
 	VMOVUPS Z2, (BX)
+	VMAXPS  Z3, Z25, Z3
+	VMINPS  Z3, Z26, Z3
 	VMOVUPS Z3, K1, 64(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z4, Z25, Z4
+	VMINPS  Z4, Z26, Z4
 	VMOVUPS Z4, (CX)
+	VMAXPS  Z5, Z25, Z5
+	VMINPS  Z5, Z26, Z5
 	VMOVUPS Z5, K1, 64(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z6, Z25, Z6
+	VMINPS  Z6, Z26, Z6
 	VMOVUPS Z6, (DX)
+	VMAXPS  Z7, Z25, Z7
+	VMINPS  Z7, Z26, Z7
 	VMOVUPS Z7, K1, 64(DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z8, Z25, Z8
+	VMINPS  Z8, Z26, Z8
 	VMOVUPS Z8, (SI)
+	VMAXPS  Z9, Z25, Z9
+	VMINPS  Z9, Z26, Z9
 	VMOVUPS Z9, K1, 64(SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Z10, Z25, Z10
+	VMINPS  Z10, Z26, Z10
 	VMOVUPS Z10, (DI)
+	VMAXPS  Z11, Z25, Z11
+	VMINPS  Z11, Z26, Z11
 	VMOVUPS Z11, K1, 64(DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
+	VMAXPS  Z12, Z25, Z12
+	VMINPS  Z12, Z26, Z12
 	VMOVUPS Z12, (R8)
+	VMAXPS  Z13, Z25, Z13
+	VMINPS  Z13, Z26, Z13
 	VMOVUPS Z13, K1, 64(R8)
 	MOVLQSX 28(R14), R9
 	LEAQ    (R15)(R9*4), R9
+	VMAXPS  Z14, Z25, Z14
+	VMINPS  Z14, Z26, Z14
 	VMOVUPS Z14, (R9)
+	VMAXPS  Z15, Z25, Z15
+	VMINPS  Z15, Z26, Z15
 	VMOVUPS Z15, K1, 64(R9)
 	MOVLQSX 32(R14), R10
 	LEAQ    (R15)(R10*4), R10
+	VMAXPS  Z16, Z25, Z16
+	VMINPS  Z16, Z26, Z16
 	VMOVUPS Z16, (R10)
+	VMAXPS  Z17, Z25, Z17
+	VMINPS  Z17, Z26, Z17
 	VMOVUPS Z17, K1, 64(R10)
 	MOVLQSX 36(R14), R11
 	LEAQ    (R15)(R11*4), R11
+	VMAXPS  Z18, Z25, Z18
+	VMINPS  Z18, Z26, Z18
 	VMOVUPS Z18, (R11)
+	VMAXPS  Z19, Z25, Z19
+	VMINPS  Z19, Z26, Z19
 	VMOVUPS Z19, K1, 64(R11)
 	MOVLQSX 40(R14), R12
 	LEAQ    (R15)(R12*4), R12
+	VMAXPS  Z20, Z25, Z20
+	VMINPS  Z20, Z26, Z20
 	VMOVUPS Z20, (R12)
+	VMAXPS  Z21, Z25, Z21
+	VMINPS  Z21, Z26, Z21
 	VMOVUPS Z21, K1, 64(R12)
 	MOVLQSX 44(R14), R13
 	LEAQ    (R15)(R13*4), R13
+	VMAXPS  Z22, Z25, Z22
+	VMINPS  Z22, Z26, Z22
 	VMOVUPS Z22, (R13)
+	VMAXPS  Z23, Z25, Z23
+	VMINPS  Z23, Z26, Z23
 	VMOVUPS Z23, K1, 64(R13)
 	VZEROUPPER
 	RET
@@ -6066,7 +7050,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x1(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -6158,31 +7142,45 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VADDPS    64(AX), Z1, Z1
-	VMOVUPS   Z1, 64(AX)
-	VMOVUPS.Z 128(AX), K1, Z3
-	VADDPS    Z3, Z2, Z2
-	VMOVUPS   Z2, K1, 128(AX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z4
+	VBROADCASTSS 84(BP), Z5
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z4, Z0
+	VMINPS       Z0, Z5, Z0
+	VMOVUPS      Z0, (AX)
+	VADDPS       64(AX), Z1, Z1
+	VMAXPS       Z1, Z4, Z1
+	VMINPS       Z1, Z5, Z1
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS.Z    128(AX), K1, Z3
+	VADDPS       Z3, Z2, Z2
+	VMAXPS       Z2, Z4, Z2
+	VMINPS       Z2, Z5, Z2
+	VMOVUPS      Z2, K1, 128(AX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z4, Z0
+	VMINPS  Z0, Z5, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z4, Z1
+	VMINPS  Z1, Z5, Z1
 	VMOVUPS Z1, 64(AX)
+	VMAXPS  Z2, Z4, Z2
+	VMINPS  Z2, Z5, Z2
 	VMOVUPS Z2, K1, 128(AX)
 	VZEROUPPER
 	RET
@@ -6191,7 +7189,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x2(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -6316,45 +7314,71 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VADDPS    64(AX), Z1, Z1
-	VMOVUPS   Z1, 64(AX)
-	VMOVUPS.Z 128(AX), K1, Z6
-	VADDPS    Z6, Z2, Z2
-	VMOVUPS   Z2, K1, 128(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z3, Z3
-	VMOVUPS   Z3, (BX)
-	VADDPS    64(BX), Z4, Z4
-	VMOVUPS   Z4, 64(BX)
-	VMOVUPS.Z 128(BX), K1, Z6
-	VADDPS    Z6, Z5, Z5
-	VMOVUPS   Z5, K1, 128(BX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z7
+	VBROADCASTSS 84(BP), Z8
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z7, Z0
+	VMINPS       Z0, Z8, Z0
+	VMOVUPS      Z0, (AX)
+	VADDPS       64(AX), Z1, Z1
+	VMAXPS       Z1, Z7, Z1
+	VMINPS       Z1, Z8, Z1
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS.Z    128(AX), K1, Z6
+	VADDPS       Z6, Z2, Z2
+	VMAXPS       Z2, Z7, Z2
+	VMINPS       Z2, Z8, Z2
+	VMOVUPS      Z2, K1, 128(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z3, Z3
+	VMAXPS       Z3, Z7, Z3
+	VMINPS       Z3, Z8, Z3
+	VMOVUPS      Z3, (BX)
+	VADDPS       64(BX), Z4, Z4
+	VMAXPS       Z4, Z7, Z4
+	VMINPS       Z4, Z8, Z4
+	VMOVUPS      Z4, 64(BX)
+	VMOVUPS.Z    128(BX), K1, Z6
+	VADDPS       Z6, Z5, Z5
+	VMAXPS       Z5, Z7, Z5
+	VMINPS       Z5, Z8, Z5
+	VMOVUPS      Z5, K1, 128(BX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z7, Z0
+	VMINPS  Z0, Z8, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z7, Z1
+	VMINPS  Z1, Z8, Z1
 	VMOVUPS Z1, 64(AX)
+	VMAXPS  Z2, Z7, Z2
+	VMINPS  Z2, Z8, Z2
 	VMOVUPS Z2, K1, 128(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z3, Z7, Z3
+	VMINPS  Z3, Z8, Z3
 	VMOVUPS Z3, (BX)
+	VMAXPS  Z4, Z7, Z4
+	VMINPS  Z4, Z8, Z4
 	VMOVUPS Z4, 64(BX)
+	VMAXPS  Z5, Z7, Z5
+	VMINPS  Z5, Z8, Z5
 	VMOVUPS Z5, K1, 128(BX)
 	VZEROUPPER
 	RET
@@ -6363,7 +7387,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x3(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -6521,59 +7545,97 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VADDPS    64(AX), Z1, Z1
-	VMOVUPS   Z1, 64(AX)
-	VMOVUPS.Z 128(AX), K1, Z9
-	VADDPS    Z9, Z2, Z2
-	VMOVUPS   Z2, K1, 128(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z3, Z3
-	VMOVUPS   Z3, (BX)
-	VADDPS    64(BX), Z4, Z4
-	VMOVUPS   Z4, 64(BX)
-	VMOVUPS.Z 128(BX), K1, Z9
-	VADDPS    Z9, Z5, Z5
-	VMOVUPS   Z5, K1, 128(BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VADDPS    (CX), Z6, Z6
-	VMOVUPS   Z6, (CX)
-	VADDPS    64(CX), Z7, Z7
-	VMOVUPS   Z7, 64(CX)
-	VMOVUPS.Z 128(CX), K1, Z9
-	VADDPS    Z9, Z8, Z8
-	VMOVUPS   Z8, K1, 128(CX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z10
+	VBROADCASTSS 84(BP), Z11
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z10, Z0
+	VMINPS       Z0, Z11, Z0
+	VMOVUPS      Z0, (AX)
+	VADDPS       64(AX), Z1, Z1
+	VMAXPS       Z1, Z10, Z1
+	VMINPS       Z1, Z11, Z1
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS.Z    128(AX), K1, Z9
+	VADDPS       Z9, Z2, Z2
+	VMAXPS       Z2, Z10, Z2
+	VMINPS       Z2, Z11, Z2
+	VMOVUPS      Z2, K1, 128(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z3, Z3
+	VMAXPS       Z3, Z10, Z3
+	VMINPS       Z3, Z11, Z3
+	VMOVUPS      Z3, (BX)
+	VADDPS       64(BX), Z4, Z4
+	VMAXPS       Z4, Z10, Z4
+	VMINPS       Z4, Z11, Z4
+	VMOVUPS      Z4, 64(BX)
+	VMOVUPS.Z    128(BX), K1, Z9
+	VADDPS       Z9, Z5, Z5
+	VMAXPS       Z5, Z10, Z5
+	VMINPS       Z5, Z11, Z5
+	VMOVUPS      Z5, K1, 128(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Z6, Z6
+	VMAXPS       Z6, Z10, Z6
+	VMINPS       Z6, Z11, Z6
+	VMOVUPS      Z6, (CX)
+	VADDPS       64(CX), Z7, Z7
+	VMAXPS       Z7, Z10, Z7
+	VMINPS       Z7, Z11, Z7
+	VMOVUPS      Z7, 64(CX)
+	VMOVUPS.Z    128(CX), K1, Z9
+	VADDPS       Z9, Z8, Z8
+	VMAXPS       Z8, Z10, Z8
+	VMINPS       Z8, Z11, Z8
+	VMOVUPS      Z8, K1, 128(CX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z10, Z0
+	VMINPS  Z0, Z11, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z10, Z1
+	VMINPS  Z1, Z11, Z1
 	VMOVUPS Z1, 64(AX)
+	VMAXPS  Z2, Z10, Z2
+	VMINPS  Z2, Z11, Z2
 	VMOVUPS Z2, K1, 128(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z3, Z10, Z3
+	VMINPS  Z3, Z11, Z3
 	VMOVUPS Z3, (BX)
+	VMAXPS  Z4, Z10, Z4
+	VMINPS  Z4, Z11, Z4
 	VMOVUPS Z4, 64(BX)
+	VMAXPS  Z5, Z10, Z5
+	VMINPS  Z5, Z11, Z5
 	VMOVUPS Z5, K1, 128(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z6, Z10, Z6
+	VMINPS  Z6, Z11, Z6
 	VMOVUPS Z6, (CX)
+	VMAXPS  Z7, Z10, Z7
+	VMINPS  Z7, Z11, Z7
 	VMOVUPS Z7, 64(CX)
+	VMAXPS  Z8, Z10, Z8
+	VMINPS  Z8, Z11, Z8
 	VMOVUPS Z8, K1, 128(CX)
 	VZEROUPPER
 	RET
@@ -6582,7 +7644,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x4(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -6773,73 +7835,123 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VADDPS    64(AX), Z1, Z1
-	VMOVUPS   Z1, 64(AX)
-	VMOVUPS.Z 128(AX), K1, Z12
-	VADDPS    Z12, Z2, Z2
-	VMOVUPS   Z2, K1, 128(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z3, Z3
-	VMOVUPS   Z3, (BX)
-	VADDPS    64(BX), Z4, Z4
-	VMOVUPS   Z4, 64(BX)
-	VMOVUPS.Z 128(BX), K1, Z12
-	VADDPS    Z12, Z5, Z5
-	VMOVUPS   Z5, K1, 128(BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VADDPS    (CX), Z6, Z6
-	VMOVUPS   Z6, (CX)
-	VADDPS    64(CX), Z7, Z7
-	VMOVUPS   Z7, 64(CX)
-	VMOVUPS.Z 128(CX), K1, Z12
-	VADDPS    Z12, Z8, Z8
-	VMOVUPS   Z8, K1, 128(CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VADDPS    (DX), Z9, Z9
-	VMOVUPS   Z9, (DX)
-	VADDPS    64(DX), Z10, Z10
-	VMOVUPS   Z10, 64(DX)
-	VMOVUPS.Z 128(DX), K1, Z12
-	VADDPS    Z12, Z11, Z11
-	VMOVUPS   Z11, K1, 128(DX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z13
+	VBROADCASTSS 84(BP), Z14
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z13, Z0
+	VMINPS       Z0, Z14, Z0
+	VMOVUPS      Z0, (AX)
+	VADDPS       64(AX), Z1, Z1
+	VMAXPS       Z1, Z13, Z1
+	VMINPS       Z1, Z14, Z1
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS.Z    128(AX), K1, Z12
+	VADDPS       Z12, Z2, Z2
+	VMAXPS       Z2, Z13, Z2
+	VMINPS       Z2, Z14, Z2
+	VMOVUPS      Z2, K1, 128(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z3, Z3
+	VMAXPS       Z3, Z13, Z3
+	VMINPS       Z3, Z14, Z3
+	VMOVUPS      Z3, (BX)
+	VADDPS       64(BX), Z4, Z4
+	VMAXPS       Z4, Z13, Z4
+	VMINPS       Z4, Z14, Z4
+	VMOVUPS      Z4, 64(BX)
+	VMOVUPS.Z    128(BX), K1, Z12
+	VADDPS       Z12, Z5, Z5
+	VMAXPS       Z5, Z13, Z5
+	VMINPS       Z5, Z14, Z5
+	VMOVUPS      Z5, K1, 128(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Z6, Z6
+	VMAXPS       Z6, Z13, Z6
+	VMINPS       Z6, Z14, Z6
+	VMOVUPS      Z6, (CX)
+	VADDPS       64(CX), Z7, Z7
+	VMAXPS       Z7, Z13, Z7
+	VMINPS       Z7, Z14, Z7
+	VMOVUPS      Z7, 64(CX)
+	VMOVUPS.Z    128(CX), K1, Z12
+	VADDPS       Z12, Z8, Z8
+	VMAXPS       Z8, Z13, Z8
+	VMINPS       Z8, Z14, Z8
+	VMOVUPS      Z8, K1, 128(CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VADDPS       (DX), Z9, Z9
+	VMAXPS       Z9, Z13, Z9
+	VMINPS       Z9, Z14, Z9
+	VMOVUPS      Z9, (DX)
+	VADDPS       64(DX), Z10, Z10
+	VMAXPS       Z10, Z13, Z10
+	VMINPS       Z10, Z14, Z10
+	VMOVUPS      Z10, 64(DX)
+	VMOVUPS.Z    128(DX), K1, Z12
+	VADDPS       Z12, Z11, Z11
+	VMAXPS       Z11, Z13, Z11
+	VMINPS       Z11, Z14, Z11
+	VMOVUPS      Z11, K1, 128(DX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z13, Z0
+	VMINPS  Z0, Z14, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z13, Z1
+	VMINPS  Z1, Z14, Z1
 	VMOVUPS Z1, 64(AX)
+	VMAXPS  Z2, Z13, Z2
+	VMINPS  Z2, Z14, Z2
 	VMOVUPS Z2, K1, 128(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z3, Z13, Z3
+	VMINPS  Z3, Z14, Z3
 	VMOVUPS Z3, (BX)
+	VMAXPS  Z4, Z13, Z4
+	VMINPS  Z4, Z14, Z4
 	VMOVUPS Z4, 64(BX)
+	VMAXPS  Z5, Z13, Z5
+	VMINPS  Z5, Z14, Z5
 	VMOVUPS Z5, K1, 128(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z6, Z13, Z6
+	VMINPS  Z6, Z14, Z6
 	VMOVUPS Z6, (CX)
+	VMAXPS  Z7, Z13, Z7
+	VMINPS  Z7, Z14, Z7
 	VMOVUPS Z7, 64(CX)
+	VMAXPS  Z8, Z13, Z8
+	VMINPS  Z8, Z14, Z8
 	VMOVUPS Z8, K1, 128(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z9, Z13, Z9
+	VMINPS  Z9, Z14, Z9
 	VMOVUPS Z9, (DX)
+	VMAXPS  Z10, Z13, Z10
+	VMINPS  Z10, Z14, Z10
 	VMOVUPS Z10, 64(DX)
+	VMAXPS  Z11, Z13, Z11
+	VMINPS  Z11, Z14, Z11
 	VMOVUPS Z11, K1, 128(DX)
 	VZEROUPPER
 	RET
@@ -6848,7 +7960,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x5(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -7072,87 +8184,149 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VADDPS    64(AX), Z1, Z1
-	VMOVUPS   Z1, 64(AX)
-	VMOVUPS.Z 128(AX), K1, Z15
-	VADDPS    Z15, Z2, Z2
-	VMOVUPS   Z2, K1, 128(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z3, Z3
-	VMOVUPS   Z3, (BX)
-	VADDPS    64(BX), Z4, Z4
-	VMOVUPS   Z4, 64(BX)
-	VMOVUPS.Z 128(BX), K1, Z15
-	VADDPS    Z15, Z5, Z5
-	VMOVUPS   Z5, K1, 128(BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VADDPS    (CX), Z6, Z6
-	VMOVUPS   Z6, (CX)
-	VADDPS    64(CX), Z7, Z7
-	VMOVUPS   Z7, 64(CX)
-	VMOVUPS.Z 128(CX), K1, Z15
-	VADDPS    Z15, Z8, Z8
-	VMOVUPS   Z8, K1, 128(CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VADDPS    (DX), Z9, Z9
-	VMOVUPS   Z9, (DX)
-	VADDPS    64(DX), Z10, Z10
-	VMOVUPS   Z10, 64(DX)
-	VMOVUPS.Z 128(DX), K1, Z15
-	VADDPS    Z15, Z11, Z11
-	VMOVUPS   Z11, K1, 128(DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VADDPS    (SI), Z12, Z12
-	VMOVUPS   Z12, (SI)
-	VADDPS    64(SI), Z13, Z13
-	VMOVUPS   Z13, 64(SI)
-	VMOVUPS.Z 128(SI), K1, Z15
-	VADDPS    Z15, Z14, Z14
-	VMOVUPS   Z14, K1, 128(SI)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z16
+	VBROADCASTSS 84(BP), Z17
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z16, Z0
+	VMINPS       Z0, Z17, Z0
+	VMOVUPS      Z0, (AX)
+	VADDPS       64(AX), Z1, Z1
+	VMAXPS       Z1, Z16, Z1
+	VMINPS       Z1, Z17, Z1
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS.Z    128(AX), K1, Z15
+	VADDPS       Z15, Z2, Z2
+	VMAXPS       Z2, Z16, Z2
+	VMINPS       Z2, Z17, Z2
+	VMOVUPS      Z2, K1, 128(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z3, Z3
+	VMAXPS       Z3, Z16, Z3
+	VMINPS       Z3, Z17, Z3
+	VMOVUPS      Z3, (BX)
+	VADDPS       64(BX), Z4, Z4
+	VMAXPS       Z4, Z16, Z4
+	VMINPS       Z4, Z17, Z4
+	VMOVUPS      Z4, 64(BX)
+	VMOVUPS.Z    128(BX), K1, Z15
+	VADDPS       Z15, Z5, Z5
+	VMAXPS       Z5, Z16, Z5
+	VMINPS       Z5, Z17, Z5
+	VMOVUPS      Z5, K1, 128(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Z6, Z6
+	VMAXPS       Z6, Z16, Z6
+	VMINPS       Z6, Z17, Z6
+	VMOVUPS      Z6, (CX)
+	VADDPS       64(CX), Z7, Z7
+	VMAXPS       Z7, Z16, Z7
+	VMINPS       Z7, Z17, Z7
+	VMOVUPS      Z7, 64(CX)
+	VMOVUPS.Z    128(CX), K1, Z15
+	VADDPS       Z15, Z8, Z8
+	VMAXPS       Z8, Z16, Z8
+	VMINPS       Z8, Z17, Z8
+	VMOVUPS      Z8, K1, 128(CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VADDPS       (DX), Z9, Z9
+	VMAXPS       Z9, Z16, Z9
+	VMINPS       Z9, Z17, Z9
+	VMOVUPS      Z9, (DX)
+	VADDPS       64(DX), Z10, Z10
+	VMAXPS       Z10, Z16, Z10
+	VMINPS       Z10, Z17, Z10
+	VMOVUPS      Z10, 64(DX)
+	VMOVUPS.Z    128(DX), K1, Z15
+	VADDPS       Z15, Z11, Z11
+	VMAXPS       Z11, Z16, Z11
+	VMINPS       Z11, Z17, Z11
+	VMOVUPS      Z11, K1, 128(DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VADDPS       (SI), Z12, Z12
+	VMAXPS       Z12, Z16, Z12
+	VMINPS       Z12, Z17, Z12
+	VMOVUPS      Z12, (SI)
+	VADDPS       64(SI), Z13, Z13
+	VMAXPS       Z13, Z16, Z13
+	VMINPS       Z13, Z17, Z13
+	VMOVUPS      Z13, 64(SI)
+	VMOVUPS.Z    128(SI), K1, Z15
+	VADDPS       Z15, Z14, Z14
+	VMAXPS       Z14, Z16, Z14
+	VMINPS       Z14, Z17, Z14
+	VMOVUPS      Z14, K1, 128(SI)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z16, Z0
+	VMINPS  Z0, Z17, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z16, Z1
+	VMINPS  Z1, Z17, Z1
 	VMOVUPS Z1, 64(AX)
+	VMAXPS  Z2, Z16, Z2
+	VMINPS  Z2, Z17, Z2
 	VMOVUPS Z2, K1, 128(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z3, Z16, Z3
+	VMINPS  Z3, Z17, Z3
 	VMOVUPS Z3, (BX)
+	VMAXPS  Z4, Z16, Z4
+	VMINPS  Z4, Z17, Z4
 	VMOVUPS Z4, 64(BX)
+	VMAXPS  Z5, Z16, Z5
+	VMINPS  Z5, Z17, Z5
 	VMOVUPS Z5, K1, 128(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z6, Z16, Z6
+	VMINPS  Z6, Z17, Z6
 	VMOVUPS Z6, (CX)
+	VMAXPS  Z7, Z16, Z7
+	VMINPS  Z7, Z17, Z7
 	VMOVUPS Z7, 64(CX)
+	VMAXPS  Z8, Z16, Z8
+	VMINPS  Z8, Z17, Z8
 	VMOVUPS Z8, K1, 128(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z9, Z16, Z9
+	VMINPS  Z9, Z17, Z9
 	VMOVUPS Z9, (DX)
+	VMAXPS  Z10, Z16, Z10
+	VMINPS  Z10, Z17, Z10
 	VMOVUPS Z10, 64(DX)
+	VMAXPS  Z11, Z16, Z11
+	VMINPS  Z11, Z17, Z11
 	VMOVUPS Z11, K1, 128(DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z12, Z16, Z12
+	VMINPS  Z12, Z17, Z12
 	VMOVUPS Z12, (SI)
+	VMAXPS  Z13, Z16, Z13
+	VMINPS  Z13, Z17, Z13
 	VMOVUPS Z13, 64(SI)
+	VMAXPS  Z14, Z16, Z14
+	VMINPS  Z14, Z17, Z14
 	VMOVUPS Z14, K1, 128(SI)
 	VZEROUPPER
 	RET
@@ -7161,7 +8335,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x6(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -7418,101 +8592,175 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VADDPS    64(AX), Z1, Z1
-	VMOVUPS   Z1, 64(AX)
-	VMOVUPS.Z 128(AX), K1, Z18
-	VADDPS    Z18, Z2, Z2
-	VMOVUPS   Z2, K1, 128(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z3, Z3
-	VMOVUPS   Z3, (BX)
-	VADDPS    64(BX), Z4, Z4
-	VMOVUPS   Z4, 64(BX)
-	VMOVUPS.Z 128(BX), K1, Z18
-	VADDPS    Z18, Z5, Z5
-	VMOVUPS   Z5, K1, 128(BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VADDPS    (CX), Z6, Z6
-	VMOVUPS   Z6, (CX)
-	VADDPS    64(CX), Z7, Z7
-	VMOVUPS   Z7, 64(CX)
-	VMOVUPS.Z 128(CX), K1, Z18
-	VADDPS    Z18, Z8, Z8
-	VMOVUPS   Z8, K1, 128(CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VADDPS    (DX), Z9, Z9
-	VMOVUPS   Z9, (DX)
-	VADDPS    64(DX), Z10, Z10
-	VMOVUPS   Z10, 64(DX)
-	VMOVUPS.Z 128(DX), K1, Z18
-	VADDPS    Z18, Z11, Z11
-	VMOVUPS   Z11, K1, 128(DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VADDPS    (SI), Z12, Z12
-	VMOVUPS   Z12, (SI)
-	VADDPS    64(SI), Z13, Z13
-	VMOVUPS   Z13, 64(SI)
-	VMOVUPS.Z 128(SI), K1, Z18
-	VADDPS    Z18, Z14, Z14
-	VMOVUPS   Z14, K1, 128(SI)
-	MOVLQSX   20(R14), DI
-	LEAQ      (R15)(DI*4), DI
-	VADDPS    (DI), Z15, Z15
-	VMOVUPS   Z15, (DI)
-	VADDPS    64(DI), Z16, Z16
-	VMOVUPS   Z16, 64(DI)
-	VMOVUPS.Z 128(DI), K1, Z18
-	VADDPS    Z18, Z17, Z17
-	VMOVUPS   Z17, K1, 128(DI)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z19
+	VBROADCASTSS 84(BP), Z20
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z19, Z0
+	VMINPS       Z0, Z20, Z0
+	VMOVUPS      Z0, (AX)
+	VADDPS       64(AX), Z1, Z1
+	VMAXPS       Z1, Z19, Z1
+	VMINPS       Z1, Z20, Z1
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS.Z    128(AX), K1, Z18
+	VADDPS       Z18, Z2, Z2
+	VMAXPS       Z2, Z19, Z2
+	VMINPS       Z2, Z20, Z2
+	VMOVUPS      Z2, K1, 128(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z3, Z3
+	VMAXPS       Z3, Z19, Z3
+	VMINPS       Z3, Z20, Z3
+	VMOVUPS      Z3, (BX)
+	VADDPS       64(BX), Z4, Z4
+	VMAXPS       Z4, Z19, Z4
+	VMINPS       Z4, Z20, Z4
+	VMOVUPS      Z4, 64(BX)
+	VMOVUPS.Z    128(BX), K1, Z18
+	VADDPS       Z18, Z5, Z5
+	VMAXPS       Z5, Z19, Z5
+	VMINPS       Z5, Z20, Z5
+	VMOVUPS      Z5, K1, 128(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Z6, Z6
+	VMAXPS       Z6, Z19, Z6
+	VMINPS       Z6, Z20, Z6
+	VMOVUPS      Z6, (CX)
+	VADDPS       64(CX), Z7, Z7
+	VMAXPS       Z7, Z19, Z7
+	VMINPS       Z7, Z20, Z7
+	VMOVUPS      Z7, 64(CX)
+	VMOVUPS.Z    128(CX), K1, Z18
+	VADDPS       Z18, Z8, Z8
+	VMAXPS       Z8, Z19, Z8
+	VMINPS       Z8, Z20, Z8
+	VMOVUPS      Z8, K1, 128(CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VADDPS       (DX), Z9, Z9
+	VMAXPS       Z9, Z19, Z9
+	VMINPS       Z9, Z20, Z9
+	VMOVUPS      Z9, (DX)
+	VADDPS       64(DX), Z10, Z10
+	VMAXPS       Z10, Z19, Z10
+	VMINPS       Z10, Z20, Z10
+	VMOVUPS      Z10, 64(DX)
+	VMOVUPS.Z    128(DX), K1, Z18
+	VADDPS       Z18, Z11, Z11
+	VMAXPS       Z11, Z19, Z11
+	VMINPS       Z11, Z20, Z11
+	VMOVUPS      Z11, K1, 128(DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VADDPS       (SI), Z12, Z12
+	VMAXPS       Z12, Z19, Z12
+	VMINPS       Z12, Z20, Z12
+	VMOVUPS      Z12, (SI)
+	VADDPS       64(SI), Z13, Z13
+	VMAXPS       Z13, Z19, Z13
+	VMINPS       Z13, Z20, Z13
+	VMOVUPS      Z13, 64(SI)
+	VMOVUPS.Z    128(SI), K1, Z18
+	VADDPS       Z18, Z14, Z14
+	VMAXPS       Z14, Z19, Z14
+	VMINPS       Z14, Z20, Z14
+	VMOVUPS      Z14, K1, 128(SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VADDPS       (DI), Z15, Z15
+	VMAXPS       Z15, Z19, Z15
+	VMINPS       Z15, Z20, Z15
+	VMOVUPS      Z15, (DI)
+	VADDPS       64(DI), Z16, Z16
+	VMAXPS       Z16, Z19, Z16
+	VMINPS       Z16, Z20, Z16
+	VMOVUPS      Z16, 64(DI)
+	VMOVUPS.Z    128(DI), K1, Z18
+	VADDPS       Z18, Z17, Z17
+	VMAXPS       Z17, Z19, Z17
+	VMINPS       Z17, Z20, Z17
+	VMOVUPS      Z17, K1, 128(DI)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z19, Z0
+	VMINPS  Z0, Z20, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z19, Z1
+	VMINPS  Z1, Z20, Z1
 	VMOVUPS Z1, 64(AX)
+	VMAXPS  Z2, Z19, Z2
+	VMINPS  Z2, Z20, Z2
 	VMOVUPS Z2, K1, 128(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z3, Z19, Z3
+	VMINPS  Z3, Z20, Z3
 	VMOVUPS Z3, (BX)
+	VMAXPS  Z4, Z19, Z4
+	VMINPS  Z4, Z20, Z4
 	VMOVUPS Z4, 64(BX)
+	VMAXPS  Z5, Z19, Z5
+	VMINPS  Z5, Z20, Z5
 	VMOVUPS Z5, K1, 128(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z6, Z19, Z6
+	VMINPS  Z6, Z20, Z6
 	VMOVUPS Z6, (CX)
+	VMAXPS  Z7, Z19, Z7
+	VMINPS  Z7, Z20, Z7
 	VMOVUPS Z7, 64(CX)
+	VMAXPS  Z8, Z19, Z8
+	VMINPS  Z8, Z20, Z8
 	VMOVUPS Z8, K1, 128(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z9, Z19, Z9
+	VMINPS  Z9, Z20, Z9
 	VMOVUPS Z9, (DX)
+	VMAXPS  Z10, Z19, Z10
+	VMINPS  Z10, Z20, Z10
 	VMOVUPS Z10, 64(DX)
+	VMAXPS  Z11, Z19, Z11
+	VMINPS  Z11, Z20, Z11
 	VMOVUPS Z11, K1, 128(DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z12, Z19, Z12
+	VMINPS  Z12, Z20, Z12
 	VMOVUPS Z12, (SI)
+	VMAXPS  Z13, Z19, Z13
+	VMINPS  Z13, Z20, Z13
 	VMOVUPS Z13, 64(SI)
+	VMAXPS  Z14, Z19, Z14
+	VMINPS  Z14, Z20, Z14
 	VMOVUPS Z14, K1, 128(SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Z15, Z19, Z15
+	VMINPS  Z15, Z20, Z15
 	VMOVUPS Z15, (DI)
+	VMAXPS  Z16, Z19, Z16
+	VMINPS  Z16, Z20, Z16
 	VMOVUPS Z16, 64(DI)
+	VMAXPS  Z17, Z19, Z17
+	VMINPS  Z17, Z20, Z17
 	VMOVUPS Z17, K1, 128(DI)
 	VZEROUPPER
 	RET
@@ -7521,7 +8769,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x7(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -7811,115 +9059,201 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VADDPS    64(AX), Z1, Z1
-	VMOVUPS   Z1, 64(AX)
-	VMOVUPS.Z 128(AX), K1, Z21
-	VADDPS    Z21, Z2, Z2
-	VMOVUPS   Z2, K1, 128(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z3, Z3
-	VMOVUPS   Z3, (BX)
-	VADDPS    64(BX), Z4, Z4
-	VMOVUPS   Z4, 64(BX)
-	VMOVUPS.Z 128(BX), K1, Z21
-	VADDPS    Z21, Z5, Z5
-	VMOVUPS   Z5, K1, 128(BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VADDPS    (CX), Z6, Z6
-	VMOVUPS   Z6, (CX)
-	VADDPS    64(CX), Z7, Z7
-	VMOVUPS   Z7, 64(CX)
-	VMOVUPS.Z 128(CX), K1, Z21
-	VADDPS    Z21, Z8, Z8
-	VMOVUPS   Z8, K1, 128(CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VADDPS    (DX), Z9, Z9
-	VMOVUPS   Z9, (DX)
-	VADDPS    64(DX), Z10, Z10
-	VMOVUPS   Z10, 64(DX)
-	VMOVUPS.Z 128(DX), K1, Z21
-	VADDPS    Z21, Z11, Z11
-	VMOVUPS   Z11, K1, 128(DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VADDPS    (SI), Z12, Z12
-	VMOVUPS   Z12, (SI)
-	VADDPS    64(SI), Z13, Z13
-	VMOVUPS   Z13, 64(SI)
-	VMOVUPS.Z 128(SI), K1, Z21
-	VADDPS    Z21, Z14, Z14
-	VMOVUPS   Z14, K1, 128(SI)
-	MOVLQSX   20(R14), DI
-	LEAQ      (R15)(DI*4), DI
-	VADDPS    (DI), Z15, Z15
-	VMOVUPS   Z15, (DI)
-	VADDPS    64(DI), Z16, Z16
-	VMOVUPS   Z16, 64(DI)
-	VMOVUPS.Z 128(DI), K1, Z21
-	VADDPS    Z21, Z17, Z17
-	VMOVUPS   Z17, K1, 128(DI)
-	MOVLQSX   24(R14), R8
-	LEAQ      (R15)(R8*4), R8
-	VADDPS    (R8), Z18, Z18
-	VMOVUPS   Z18, (R8)
-	VADDPS    64(R8), Z19, Z19
-	VMOVUPS   Z19, 64(R8)
-	VMOVUPS.Z 128(R8), K1, Z21
-	VADDPS    Z21, Z20, Z20
-	VMOVUPS   Z20, K1, 128(R8)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z22
+	VBROADCASTSS 84(BP), Z23
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z22, Z0
+	VMINPS       Z0, Z23, Z0
+	VMOVUPS      Z0, (AX)
+	VADDPS       64(AX), Z1, Z1
+	VMAXPS       Z1, Z22, Z1
+	VMINPS       Z1, Z23, Z1
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS.Z    128(AX), K1, Z21
+	VADDPS       Z21, Z2, Z2
+	VMAXPS       Z2, Z22, Z2
+	VMINPS       Z2, Z23, Z2
+	VMOVUPS      Z2, K1, 128(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z3, Z3
+	VMAXPS       Z3, Z22, Z3
+	VMINPS       Z3, Z23, Z3
+	VMOVUPS      Z3, (BX)
+	VADDPS       64(BX), Z4, Z4
+	VMAXPS       Z4, Z22, Z4
+	VMINPS       Z4, Z23, Z4
+	VMOVUPS      Z4, 64(BX)
+	VMOVUPS.Z    128(BX), K1, Z21
+	VADDPS       Z21, Z5, Z5
+	VMAXPS       Z5, Z22, Z5
+	VMINPS       Z5, Z23, Z5
+	VMOVUPS      Z5, K1, 128(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Z6, Z6
+	VMAXPS       Z6, Z22, Z6
+	VMINPS       Z6, Z23, Z6
+	VMOVUPS      Z6, (CX)
+	VADDPS       64(CX), Z7, Z7
+	VMAXPS       Z7, Z22, Z7
+	VMINPS       Z7, Z23, Z7
+	VMOVUPS      Z7, 64(CX)
+	VMOVUPS.Z    128(CX), K1, Z21
+	VADDPS       Z21, Z8, Z8
+	VMAXPS       Z8, Z22, Z8
+	VMINPS       Z8, Z23, Z8
+	VMOVUPS      Z8, K1, 128(CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VADDPS       (DX), Z9, Z9
+	VMAXPS       Z9, Z22, Z9
+	VMINPS       Z9, Z23, Z9
+	VMOVUPS      Z9, (DX)
+	VADDPS       64(DX), Z10, Z10
+	VMAXPS       Z10, Z22, Z10
+	VMINPS       Z10, Z23, Z10
+	VMOVUPS      Z10, 64(DX)
+	VMOVUPS.Z    128(DX), K1, Z21
+	VADDPS       Z21, Z11, Z11
+	VMAXPS       Z11, Z22, Z11
+	VMINPS       Z11, Z23, Z11
+	VMOVUPS      Z11, K1, 128(DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VADDPS       (SI), Z12, Z12
+	VMAXPS       Z12, Z22, Z12
+	VMINPS       Z12, Z23, Z12
+	VMOVUPS      Z12, (SI)
+	VADDPS       64(SI), Z13, Z13
+	VMAXPS       Z13, Z22, Z13
+	VMINPS       Z13, Z23, Z13
+	VMOVUPS      Z13, 64(SI)
+	VMOVUPS.Z    128(SI), K1, Z21
+	VADDPS       Z21, Z14, Z14
+	VMAXPS       Z14, Z22, Z14
+	VMINPS       Z14, Z23, Z14
+	VMOVUPS      Z14, K1, 128(SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VADDPS       (DI), Z15, Z15
+	VMAXPS       Z15, Z22, Z15
+	VMINPS       Z15, Z23, Z15
+	VMOVUPS      Z15, (DI)
+	VADDPS       64(DI), Z16, Z16
+	VMAXPS       Z16, Z22, Z16
+	VMINPS       Z16, Z23, Z16
+	VMOVUPS      Z16, 64(DI)
+	VMOVUPS.Z    128(DI), K1, Z21
+	VADDPS       Z21, Z17, Z17
+	VMAXPS       Z17, Z22, Z17
+	VMINPS       Z17, Z23, Z17
+	VMOVUPS      Z17, K1, 128(DI)
+	MOVLQSX      24(R14), R8
+	LEAQ         (R15)(R8*4), R8
+	VADDPS       (R8), Z18, Z18
+	VMAXPS       Z18, Z22, Z18
+	VMINPS       Z18, Z23, Z18
+	VMOVUPS      Z18, (R8)
+	VADDPS       64(R8), Z19, Z19
+	VMAXPS       Z19, Z22, Z19
+	VMINPS       Z19, Z23, Z19
+	VMOVUPS      Z19, 64(R8)
+	VMOVUPS.Z    128(R8), K1, Z21
+	VADDPS       Z21, Z20, Z20
+	VMAXPS       Z20, Z22, Z20
+	VMINPS       Z20, Z23, Z20
+	VMOVUPS      Z20, K1, 128(R8)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z22, Z0
+	VMINPS  Z0, Z23, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z22, Z1
+	VMINPS  Z1, Z23, Z1
 	VMOVUPS Z1, 64(AX)
+	VMAXPS  Z2, Z22, Z2
+	VMINPS  Z2, Z23, Z2
 	VMOVUPS Z2, K1, 128(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z3, Z22, Z3
+	VMINPS  Z3, Z23, Z3
 	VMOVUPS Z3, (BX)
+	VMAXPS  Z4, Z22, Z4
+	VMINPS  Z4, Z23, Z4
 	VMOVUPS Z4, 64(BX)
+	VMAXPS  Z5, Z22, Z5
+	VMINPS  Z5, Z23, Z5
 	VMOVUPS Z5, K1, 128(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z6, Z22, Z6
+	VMINPS  Z6, Z23, Z6
 	VMOVUPS Z6, (CX)
+	VMAXPS  Z7, Z22, Z7
+	VMINPS  Z7, Z23, Z7
 	VMOVUPS Z7, 64(CX)
+	VMAXPS  Z8, Z22, Z8
+	VMINPS  Z8, Z23, Z8
 	VMOVUPS Z8, K1, 128(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z9, Z22, Z9
+	VMINPS  Z9, Z23, Z9
 	VMOVUPS Z9, (DX)
+	VMAXPS  Z10, Z22, Z10
+	VMINPS  Z10, Z23, Z10
 	VMOVUPS Z10, 64(DX)
+	VMAXPS  Z11, Z22, Z11
+	VMINPS  Z11, Z23, Z11
 	VMOVUPS Z11, K1, 128(DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z12, Z22, Z12
+	VMINPS  Z12, Z23, Z12
 	VMOVUPS Z12, (SI)
+	VMAXPS  Z13, Z22, Z13
+	VMINPS  Z13, Z23, Z13
 	VMOVUPS Z13, 64(SI)
+	VMAXPS  Z14, Z22, Z14
+	VMINPS  Z14, Z23, Z14
 	VMOVUPS Z14, K1, 128(SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Z15, Z22, Z15
+	VMINPS  Z15, Z23, Z15
 	VMOVUPS Z15, (DI)
+	VMAXPS  Z16, Z22, Z16
+	VMINPS  Z16, Z23, Z16
 	VMOVUPS Z16, 64(DI)
+	VMAXPS  Z17, Z22, Z17
+	VMINPS  Z17, Z23, Z17
 	VMOVUPS Z17, K1, 128(DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
+	VMAXPS  Z18, Z22, Z18
+	VMINPS  Z18, Z23, Z18
 	VMOVUPS Z18, (R8)
+	VMAXPS  Z19, Z22, Z19
+	VMINPS  Z19, Z23, Z19
 	VMOVUPS Z19, 64(R8)
+	VMAXPS  Z20, Z22, Z20
+	VMINPS  Z20, Z23, Z20
 	VMOVUPS Z20, K1, 128(R8)
 	VZEROUPPER
 	RET
@@ -7928,7 +9262,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x8(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -8251,129 +9585,227 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VADDPS    64(AX), Z1, Z1
-	VMOVUPS   Z1, 64(AX)
-	VMOVUPS.Z 128(AX), K1, Z24
-	VADDPS    Z24, Z2, Z2
-	VMOVUPS   Z2, K1, 128(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z3, Z3
-	VMOVUPS   Z3, (BX)
-	VADDPS    64(BX), Z4, Z4
-	VMOVUPS   Z4, 64(BX)
-	VMOVUPS.Z 128(BX), K1, Z24
-	VADDPS    Z24, Z5, Z5
-	VMOVUPS   Z5, K1, 128(BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VADDPS    (CX), Z6, Z6
-	VMOVUPS   Z6, (CX)
-	VADDPS    64(CX), Z7, Z7
-	VMOVUPS   Z7, 64(CX)
-	VMOVUPS.Z 128(CX), K1, Z24
-	VADDPS    Z24, Z8, Z8
-	VMOVUPS   Z8, K1, 128(CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VADDPS    (DX), Z9, Z9
-	VMOVUPS   Z9, (DX)
-	VADDPS    64(DX), Z10, Z10
-	VMOVUPS   Z10, 64(DX)
-	VMOVUPS.Z 128(DX), K1, Z24
-	VADDPS    Z24, Z11, Z11
-	VMOVUPS   Z11, K1, 128(DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VADDPS    (SI), Z12, Z12
-	VMOVUPS   Z12, (SI)
-	VADDPS    64(SI), Z13, Z13
-	VMOVUPS   Z13, 64(SI)
-	VMOVUPS.Z 128(SI), K1, Z24
-	VADDPS    Z24, Z14, Z14
-	VMOVUPS   Z14, K1, 128(SI)
-	MOVLQSX   20(R14), DI
-	LEAQ      (R15)(DI*4), DI
-	VADDPS    (DI), Z15, Z15
-	VMOVUPS   Z15, (DI)
-	VADDPS    64(DI), Z16, Z16
-	VMOVUPS   Z16, 64(DI)
-	VMOVUPS.Z 128(DI), K1, Z24
-	VADDPS    Z24, Z17, Z17
-	VMOVUPS   Z17, K1, 128(DI)
-	MOVLQSX   24(R14), R8
-	LEAQ      (R15)(R8*4), R8
-	VADDPS    (R8), Z18, Z18
-	VMOVUPS   Z18, (R8)
-	VADDPS    64(R8), Z19, Z19
-	VMOVUPS   Z19, 64(R8)
-	VMOVUPS.Z 128(R8), K1, Z24
-	VADDPS    Z24, Z20, Z20
-	VMOVUPS   Z20, K1, 128(R8)
-	MOVLQSX   28(R14), R9
-	LEAQ      (R15)(R9*4), R9
-	VADDPS    (R9), Z21, Z21
-	VMOVUPS   Z21, (R9)
-	VADDPS    64(R9), Z22, Z22
-	VMOVUPS   Z22, 64(R9)
-	VMOVUPS.Z 128(R9), K1, Z24
-	VADDPS    Z24, Z23, Z23
-	VMOVUPS   Z23, K1, 128(R9)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z25
+	VBROADCASTSS 84(BP), Z26
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z25, Z0
+	VMINPS       Z0, Z26, Z0
+	VMOVUPS      Z0, (AX)
+	VADDPS       64(AX), Z1, Z1
+	VMAXPS       Z1, Z25, Z1
+	VMINPS       Z1, Z26, Z1
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS.Z    128(AX), K1, Z24
+	VADDPS       Z24, Z2, Z2
+	VMAXPS       Z2, Z25, Z2
+	VMINPS       Z2, Z26, Z2
+	VMOVUPS      Z2, K1, 128(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z3, Z3
+	VMAXPS       Z3, Z25, Z3
+	VMINPS       Z3, Z26, Z3
+	VMOVUPS      Z3, (BX)
+	VADDPS       64(BX), Z4, Z4
+	VMAXPS       Z4, Z25, Z4
+	VMINPS       Z4, Z26, Z4
+	VMOVUPS      Z4, 64(BX)
+	VMOVUPS.Z    128(BX), K1, Z24
+	VADDPS       Z24, Z5, Z5
+	VMAXPS       Z5, Z25, Z5
+	VMINPS       Z5, Z26, Z5
+	VMOVUPS      Z5, K1, 128(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Z6, Z6
+	VMAXPS       Z6, Z25, Z6
+	VMINPS       Z6, Z26, Z6
+	VMOVUPS      Z6, (CX)
+	VADDPS       64(CX), Z7, Z7
+	VMAXPS       Z7, Z25, Z7
+	VMINPS       Z7, Z26, Z7
+	VMOVUPS      Z7, 64(CX)
+	VMOVUPS.Z    128(CX), K1, Z24
+	VADDPS       Z24, Z8, Z8
+	VMAXPS       Z8, Z25, Z8
+	VMINPS       Z8, Z26, Z8
+	VMOVUPS      Z8, K1, 128(CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VADDPS       (DX), Z9, Z9
+	VMAXPS       Z9, Z25, Z9
+	VMINPS       Z9, Z26, Z9
+	VMOVUPS      Z9, (DX)
+	VADDPS       64(DX), Z10, Z10
+	VMAXPS       Z10, Z25, Z10
+	VMINPS       Z10, Z26, Z10
+	VMOVUPS      Z10, 64(DX)
+	VMOVUPS.Z    128(DX), K1, Z24
+	VADDPS       Z24, Z11, Z11
+	VMAXPS       Z11, Z25, Z11
+	VMINPS       Z11, Z26, Z11
+	VMOVUPS      Z11, K1, 128(DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VADDPS       (SI), Z12, Z12
+	VMAXPS       Z12, Z25, Z12
+	VMINPS       Z12, Z26, Z12
+	VMOVUPS      Z12, (SI)
+	VADDPS       64(SI), Z13, Z13
+	VMAXPS       Z13, Z25, Z13
+	VMINPS       Z13, Z26, Z13
+	VMOVUPS      Z13, 64(SI)
+	VMOVUPS.Z    128(SI), K1, Z24
+	VADDPS       Z24, Z14, Z14
+	VMAXPS       Z14, Z25, Z14
+	VMINPS       Z14, Z26, Z14
+	VMOVUPS      Z14, K1, 128(SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VADDPS       (DI), Z15, Z15
+	VMAXPS       Z15, Z25, Z15
+	VMINPS       Z15, Z26, Z15
+	VMOVUPS      Z15, (DI)
+	VADDPS       64(DI), Z16, Z16
+	VMAXPS       Z16, Z25, Z16
+	VMINPS       Z16, Z26, Z16
+	VMOVUPS      Z16, 64(DI)
+	VMOVUPS.Z    128(DI), K1, Z24
+	VADDPS       Z24, Z17, Z17
+	VMAXPS       Z17, Z25, Z17
+	VMINPS       Z17, Z26, Z17
+	VMOVUPS      Z17, K1, 128(DI)
+	MOVLQSX      24(R14), R8
+	LEAQ         (R15)(R8*4), R8
+	VADDPS       (R8), Z18, Z18
+	VMAXPS       Z18, Z25, Z18
+	VMINPS       Z18, Z26, Z18
+	VMOVUPS      Z18, (R8)
+	VADDPS       64(R8), Z19, Z19
+	VMAXPS       Z19, Z25, Z19
+	VMINPS       Z19, Z26, Z19
+	VMOVUPS      Z19, 64(R8)
+	VMOVUPS.Z    128(R8), K1, Z24
+	VADDPS       Z24, Z20, Z20
+	VMAXPS       Z20, Z25, Z20
+	VMINPS       Z20, Z26, Z20
+	VMOVUPS      Z20, K1, 128(R8)
+	MOVLQSX      28(R14), R9
+	LEAQ         (R15)(R9*4), R9
+	VADDPS       (R9), Z21, Z21
+	VMAXPS       Z21, Z25, Z21
+	VMINPS       Z21, Z26, Z21
+	VMOVUPS      Z21, (R9)
+	VADDPS       64(R9), Z22, Z22
+	VMAXPS       Z22, Z25, Z22
+	VMINPS       Z22, Z26, Z22
+	VMOVUPS      Z22, 64(R9)
+	VMOVUPS.Z    128(R9), K1, Z24
+	VADDPS       Z24, Z23, Z23
+	VMAXPS       Z23, Z25, Z23
+	VMINPS       Z23, Z26, Z23
+	VMOVUPS      Z23, K1, 128(R9)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z25, Z0
+	VMINPS  Z0, Z26, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z25, Z1
+	VMINPS  Z1, Z26, Z1
 	VMOVUPS Z1, 64(AX)
+	VMAXPS  Z2, Z25, Z2
+	VMINPS  Z2, Z26, Z2
 	VMOVUPS Z2, K1, 128(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z3, Z25, Z3
+	VMINPS  Z3, Z26, Z3
 	VMOVUPS Z3, (BX)
+	VMAXPS  Z4, Z25, Z4
+	VMINPS  Z4, Z26, Z4
 	VMOVUPS Z4, 64(BX)
+	VMAXPS  Z5, Z25, Z5
+	VMINPS  Z5, Z26, Z5
 	VMOVUPS Z5, K1, 128(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z6, Z25, Z6
+	VMINPS  Z6, Z26, Z6
 	VMOVUPS Z6, (CX)
+	VMAXPS  Z7, Z25, Z7
+	VMINPS  Z7, Z26, Z7
 	VMOVUPS Z7, 64(CX)
+	VMAXPS  Z8, Z25, Z8
+	VMINPS  Z8, Z26, Z8
 	VMOVUPS Z8, K1, 128(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z9, Z25, Z9
+	VMINPS  Z9, Z26, Z9
 	VMOVUPS Z9, (DX)
+	VMAXPS  Z10, Z25, Z10
+	VMINPS  Z10, Z26, Z10
 	VMOVUPS Z10, 64(DX)
+	VMAXPS  Z11, Z25, Z11
+	VMINPS  Z11, Z26, Z11
 	VMOVUPS Z11, K1, 128(DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z12, Z25, Z12
+	VMINPS  Z12, Z26, Z12
 	VMOVUPS Z12, (SI)
+	VMAXPS  Z13, Z25, Z13
+	VMINPS  Z13, Z26, Z13
 	VMOVUPS Z13, 64(SI)
+	VMAXPS  Z14, Z25, Z14
+	VMINPS  Z14, Z26, Z14
 	VMOVUPS Z14, K1, 128(SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Z15, Z25, Z15
+	VMINPS  Z15, Z26, Z15
 	VMOVUPS Z15, (DI)
+	VMAXPS  Z16, Z25, Z16
+	VMINPS  Z16, Z26, Z16
 	VMOVUPS Z16, 64(DI)
+	VMAXPS  Z17, Z25, Z17
+	VMINPS  Z17, Z26, Z17
 	VMOVUPS Z17, K1, 128(DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
+	VMAXPS  Z18, Z25, Z18
+	VMINPS  Z18, Z26, Z18
 	VMOVUPS Z18, (R8)
+	VMAXPS  Z19, Z25, Z19
+	VMINPS  Z19, Z26, Z19
 	VMOVUPS Z19, 64(R8)
+	VMAXPS  Z20, Z25, Z20
+	VMINPS  Z20, Z26, Z20
 	VMOVUPS Z20, K1, 128(R8)
 	MOVLQSX 28(R14), R9
 	LEAQ    (R15)(R9*4), R9
+	VMAXPS  Z21, Z25, Z21
+	VMINPS  Z21, Z26, Z21
 	VMOVUPS Z21, (R9)
+	VMAXPS  Z22, Z25, Z22
+	VMINPS  Z22, Z26, Z22
 	VMOVUPS Z22, 64(R9)
+	VMAXPS  Z23, Z25, Z23
+	VMINPS  Z23, Z26, Z23
 	VMOVUPS Z23, K1, 128(R9)
 	VZEROUPPER
 	RET
@@ -8382,7 +9814,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_4x1(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -8487,34 +9919,52 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VADDPS    64(AX), Z1, Z1
-	VMOVUPS   Z1, 64(AX)
-	VADDPS    128(AX), Z2, Z2
-	VMOVUPS   Z2, 128(AX)
-	VMOVUPS.Z 192(AX), K1, Z4
-	VADDPS    Z4, Z3, Z3
-	VMOVUPS   Z3, K1, 192(AX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z5
+	VBROADCASTSS 84(BP), Z6
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z5, Z0
+	VMINPS       Z0, Z6, Z0
+	VMOVUPS      Z0, (AX)
+	VADDPS       64(AX), Z1, Z1
+	VMAXPS       Z1, Z5, Z1
+	VMINPS       Z1, Z6, Z1
+	VMOVUPS      Z1, 64(AX)
+	VADDPS       128(AX), Z2, Z2
+	VMAXPS       Z2, Z5, Z2
+	VMINPS       Z2, Z6, Z2
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS.Z    192(AX), K1, Z4
+	VADDPS       Z4, Z3, Z3
+	VMAXPS       Z3, Z5, Z3
+	VMINPS       Z3, Z6, Z3
+	VMOVUPS      Z3, K1, 192(AX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z5, Z0
+	VMINPS  Z0, Z6, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z5, Z1
+	VMINPS  Z1, Z6, Z1
 	VMOVUPS Z1, 64(AX)
+	VMAXPS  Z2, Z5, Z2
+	VMINPS  Z2, Z6, Z2
 	VMOVUPS Z2, 128(AX)
+	VMAXPS  Z3, Z5, Z3
+	VMINPS  Z3, Z6, Z3
 	VMOVUPS Z3, K1, 192(AX)
 	VZEROUPPER
 	RET
@@ -8523,7 +9973,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_4x2(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -8669,51 +10119,85 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VADDPS    64(AX), Z1, Z1
-	VMOVUPS   Z1, 64(AX)
-	VADDPS    128(AX), Z2, Z2
-	VMOVUPS   Z2, 128(AX)
-	VMOVUPS.Z 192(AX), K1, Z8
-	VADDPS    Z8, Z3, Z3
-	VMOVUPS   Z3, K1, 192(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z4, Z4
-	VMOVUPS   Z4, (BX)
-	VADDPS    64(BX), Z5, Z5
-	VMOVUPS   Z5, 64(BX)
-	VADDPS    128(BX), Z6, Z6
-	VMOVUPS   Z6, 128(BX)
-	VMOVUPS.Z 192(BX), K1, Z8
-	VADDPS    Z8, Z7, Z7
-	VMOVUPS   Z7, K1, 192(BX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z9
+	VBROADCASTSS 84(BP), Z10
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z9, Z0
+	VMINPS       Z0, Z10, Z0
+	VMOVUPS      Z0, (AX)
+	VADDPS       64(AX), Z1, Z1
+	VMAXPS       Z1, Z9, Z1
+	VMINPS       Z1, Z10, Z1
+	VMOVUPS      Z1, 64(AX)
+	VADDPS       128(AX), Z2, Z2
+	VMAXPS       Z2, Z9, Z2
+	VMINPS       Z2, Z10, Z2
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS.Z    192(AX), K1, Z8
+	VADDPS       Z8, Z3, Z3
+	VMAXPS       Z3, Z9, Z3
+	VMINPS       Z3, Z10, Z3
+	VMOVUPS      Z3, K1, 192(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z4, Z4
+	VMAXPS       Z4, Z9, Z4
+	VMINPS       Z4, Z10, Z4
+	VMOVUPS      Z4, (BX)
+	VADDPS       64(BX), Z5, Z5
+	VMAXPS       Z5, Z9, Z5
+	VMINPS       Z5, Z10, Z5
+	VMOVUPS      Z5, 64(BX)
+	VADDPS       128(BX), Z6, Z6
+	VMAXPS       Z6, Z9, Z6
+	VMINPS       Z6, Z10, Z6
+	VMOVUPS      Z6, 128(BX)
+	VMOVUPS.Z    192(BX), K1, Z8
+	VADDPS       Z8, Z7, Z7
+	VMAXPS       Z7, Z9, Z7
+	VMINPS       Z7, Z10, Z7
+	VMOVUPS      Z7, K1, 192(BX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z9, Z0
+	VMINPS  Z0, Z10, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z9, Z1
+	VMINPS  Z1, Z10, Z1
 	VMOVUPS Z1, 64(AX)
+	VMAXPS  Z2, Z9, Z2
+	VMINPS  Z2, Z10, Z2
 	VMOVUPS Z2, 128(AX)
+	VMAXPS  Z3, Z9, Z3
+	VMINPS  Z3, Z10, Z3
 	VMOVUPS Z3, K1, 192(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z4, Z9, Z4
+	VMINPS  Z4, Z10, Z4
 	VMOVUPS Z4, (BX)
+	VMAXPS  Z5, Z9, Z5
+	VMINPS  Z5, Z10, Z5
 	VMOVUPS Z5, 64(BX)
+	VMAXPS  Z6, Z9, Z6
+	VMINPS  Z6, Z10, Z6
 	VMOVUPS Z6, 128(BX)
+	VMAXPS  Z7, Z9, Z7
+	VMINPS  Z7, Z10, Z7
 	VMOVUPS Z7, K1, 192(BX)
 	VZEROUPPER
 	RET
@@ -8722,7 +10206,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_4x3(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -8909,68 +10393,118 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VADDPS    64(AX), Z1, Z1
-	VMOVUPS   Z1, 64(AX)
-	VADDPS    128(AX), Z2, Z2
-	VMOVUPS   Z2, 128(AX)
-	VMOVUPS.Z 192(AX), K1, Z12
-	VADDPS    Z12, Z3, Z3
-	VMOVUPS   Z3, K1, 192(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z4, Z4
-	VMOVUPS   Z4, (BX)
-	VADDPS    64(BX), Z5, Z5
-	VMOVUPS   Z5, 64(BX)
-	VADDPS    128(BX), Z6, Z6
-	VMOVUPS   Z6, 128(BX)
-	VMOVUPS.Z 192(BX), K1, Z12
-	VADDPS    Z12, Z7, Z7
-	VMOVUPS   Z7, K1, 192(BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VADDPS    (CX), Z8, Z8
-	VMOVUPS   Z8, (CX)
-	VADDPS    64(CX), Z9, Z9
-	VMOVUPS   Z9, 64(CX)
-	VADDPS    128(CX), Z10, Z10
-	VMOVUPS   Z10, 128(CX)
-	VMOVUPS.Z 192(CX), K1, Z12
-	VADDPS    Z12, Z11, Z11
-	VMOVUPS   Z11, K1, 192(CX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z13
+	VBROADCASTSS 84(BP), Z14
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z13, Z0
+	VMINPS       Z0, Z14, Z0
+	VMOVUPS      Z0, (AX)
+	VADDPS       64(AX), Z1, Z1
+	VMAXPS       Z1, Z13, Z1
+	VMINPS       Z1, Z14, Z1
+	VMOVUPS      Z1, 64(AX)
+	VADDPS       128(AX), Z2, Z2
+	VMAXPS       Z2, Z13, Z2
+	VMINPS       Z2, Z14, Z2
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS.Z    192(AX), K1, Z12
+	VADDPS       Z12, Z3, Z3
+	VMAXPS       Z3, Z13, Z3
+	VMINPS       Z3, Z14, Z3
+	VMOVUPS      Z3, K1, 192(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z4, Z4
+	VMAXPS       Z4, Z13, Z4
+	VMINPS       Z4, Z14, Z4
+	VMOVUPS      Z4, (BX)
+	VADDPS       64(BX), Z5, Z5
+	VMAXPS       Z5, Z13, Z5
+	VMINPS       Z5, Z14, Z5
+	VMOVUPS      Z5, 64(BX)
+	VADDPS       128(BX), Z6, Z6
+	VMAXPS       Z6, Z13, Z6
+	VMINPS       Z6, Z14, Z6
+	VMOVUPS      Z6, 128(BX)
+	VMOVUPS.Z    192(BX), K1, Z12
+	VADDPS       Z12, Z7, Z7
+	VMAXPS       Z7, Z13, Z7
+	VMINPS       Z7, Z14, Z7
+	VMOVUPS      Z7, K1, 192(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Z8, Z8
+	VMAXPS       Z8, Z13, Z8
+	VMINPS       Z8, Z14, Z8
+	VMOVUPS      Z8, (CX)
+	VADDPS       64(CX), Z9, Z9
+	VMAXPS       Z9, Z13, Z9
+	VMINPS       Z9, Z14, Z9
+	VMOVUPS      Z9, 64(CX)
+	VADDPS       128(CX), Z10, Z10
+	VMAXPS       Z10, Z13, Z10
+	VMINPS       Z10, Z14, Z10
+	VMOVUPS      Z10, 128(CX)
+	VMOVUPS.Z    192(CX), K1, Z12
+	VADDPS       Z12, Z11, Z11
+	VMAXPS       Z11, Z13, Z11
+	VMINPS       Z11, Z14, Z11
+	VMOVUPS      Z11, K1, 192(CX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z13, Z0
+	VMINPS  Z0, Z14, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z13, Z1
+	VMINPS  Z1, Z14, Z1
 	VMOVUPS Z1, 64(AX)
+	VMAXPS  Z2, Z13, Z2
+	VMINPS  Z2, Z14, Z2
 	VMOVUPS Z2, 128(AX)
+	VMAXPS  Z3, Z13, Z3
+	VMINPS  Z3, Z14, Z3
 	VMOVUPS Z3, K1, 192(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z4, Z13, Z4
+	VMINPS  Z4, Z14, Z4
 	VMOVUPS Z4, (BX)
+	VMAXPS  Z5, Z13, Z5
+	VMINPS  Z5, Z14, Z5
 	VMOVUPS Z5, 64(BX)
+	VMAXPS  Z6, Z13, Z6
+	VMINPS  Z6, Z14, Z6
 	VMOVUPS Z6, 128(BX)
+	VMAXPS  Z7, Z13, Z7
+	VMINPS  Z7, Z14, Z7
 	VMOVUPS Z7, K1, 192(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z8, Z13, Z8
+	VMINPS  Z8, Z14, Z8
 	VMOVUPS Z8, (CX)
+	VMAXPS  Z9, Z13, Z9
+	VMINPS  Z9, Z14, Z9
 	VMOVUPS Z9, 64(CX)
+	VMAXPS  Z10, Z13, Z10
+	VMINPS  Z10, Z14, Z10
 	VMOVUPS Z10, 128(CX)
+	VMAXPS  Z11, Z13, Z11
+	VMINPS  Z11, Z14, Z11
 	VMOVUPS Z11, K1, 192(CX)
 	VZEROUPPER
 	RET
@@ -8979,7 +10513,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_4x4(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -9207,85 +10741,151 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VADDPS    64(AX), Z1, Z1
-	VMOVUPS   Z1, 64(AX)
-	VADDPS    128(AX), Z2, Z2
-	VMOVUPS   Z2, 128(AX)
-	VMOVUPS.Z 192(AX), K1, Z16
-	VADDPS    Z16, Z3, Z3
-	VMOVUPS   Z3, K1, 192(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z4, Z4
-	VMOVUPS   Z4, (BX)
-	VADDPS    64(BX), Z5, Z5
-	VMOVUPS   Z5, 64(BX)
-	VADDPS    128(BX), Z6, Z6
-	VMOVUPS   Z6, 128(BX)
-	VMOVUPS.Z 192(BX), K1, Z16
-	VADDPS    Z16, Z7, Z7
-	VMOVUPS   Z7, K1, 192(BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VADDPS    (CX), Z8, Z8
-	VMOVUPS   Z8, (CX)
-	VADDPS    64(CX), Z9, Z9
-	VMOVUPS   Z9, 64(CX)
-	VADDPS    128(CX), Z10, Z10
-	VMOVUPS   Z10, 128(CX)
-	VMOVUPS.Z 192(CX), K1, Z16
-	VADDPS    Z16, Z11, Z11
-	VMOVUPS   Z11, K1, 192(CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VADDPS    (DX), Z12, Z12
-	VMOVUPS   Z12, (DX)
-	VADDPS    64(DX), Z13, Z13
-	VMOVUPS   Z13, 64(DX)
-	VADDPS    128(DX), Z14, Z14
-	VMOVUPS   Z14, 128(DX)
-	VMOVUPS.Z 192(DX), K1, Z16
-	VADDPS    Z16, Z15, Z15
-	VMOVUPS   Z15, K1, 192(DX)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z17
+	VBROADCASTSS 84(BP), Z18
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z17, Z0
+	VMINPS       Z0, Z18, Z0
+	VMOVUPS      Z0, (AX)
+	VADDPS       64(AX), Z1, Z1
+	VMAXPS       Z1, Z17, Z1
+	VMINPS       Z1, Z18, Z1
+	VMOVUPS      Z1, 64(AX)
+	VADDPS       128(AX), Z2, Z2
+	VMAXPS       Z2, Z17, Z2
+	VMINPS       Z2, Z18, Z2
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS.Z    192(AX), K1, Z16
+	VADDPS       Z16, Z3, Z3
+	VMAXPS       Z3, Z17, Z3
+	VMINPS       Z3, Z18, Z3
+	VMOVUPS      Z3, K1, 192(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z4, Z4
+	VMAXPS       Z4, Z17, Z4
+	VMINPS       Z4, Z18, Z4
+	VMOVUPS      Z4, (BX)
+	VADDPS       64(BX), Z5, Z5
+	VMAXPS       Z5, Z17, Z5
+	VMINPS       Z5, Z18, Z5
+	VMOVUPS      Z5, 64(BX)
+	VADDPS       128(BX), Z6, Z6
+	VMAXPS       Z6, Z17, Z6
+	VMINPS       Z6, Z18, Z6
+	VMOVUPS      Z6, 128(BX)
+	VMOVUPS.Z    192(BX), K1, Z16
+	VADDPS       Z16, Z7, Z7
+	VMAXPS       Z7, Z17, Z7
+	VMINPS       Z7, Z18, Z7
+	VMOVUPS      Z7, K1, 192(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Z8, Z8
+	VMAXPS       Z8, Z17, Z8
+	VMINPS       Z8, Z18, Z8
+	VMOVUPS      Z8, (CX)
+	VADDPS       64(CX), Z9, Z9
+	VMAXPS       Z9, Z17, Z9
+	VMINPS       Z9, Z18, Z9
+	VMOVUPS      Z9, 64(CX)
+	VADDPS       128(CX), Z10, Z10
+	VMAXPS       Z10, Z17, Z10
+	VMINPS       Z10, Z18, Z10
+	VMOVUPS      Z10, 128(CX)
+	VMOVUPS.Z    192(CX), K1, Z16
+	VADDPS       Z16, Z11, Z11
+	VMAXPS       Z11, Z17, Z11
+	VMINPS       Z11, Z18, Z11
+	VMOVUPS      Z11, K1, 192(CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VADDPS       (DX), Z12, Z12
+	VMAXPS       Z12, Z17, Z12
+	VMINPS       Z12, Z18, Z12
+	VMOVUPS      Z12, (DX)
+	VADDPS       64(DX), Z13, Z13
+	VMAXPS       Z13, Z17, Z13
+	VMINPS       Z13, Z18, Z13
+	VMOVUPS      Z13, 64(DX)
+	VADDPS       128(DX), Z14, Z14
+	VMAXPS       Z14, Z17, Z14
+	VMINPS       Z14, Z18, Z14
+	VMOVUPS      Z14, 128(DX)
+	VMOVUPS.Z    192(DX), K1, Z16
+	VADDPS       Z16, Z15, Z15
+	VMAXPS       Z15, Z17, Z15
+	VMINPS       Z15, Z18, Z15
+	VMOVUPS      Z15, K1, 192(DX)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z17, Z0
+	VMINPS  Z0, Z18, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z17, Z1
+	VMINPS  Z1, Z18, Z1
 	VMOVUPS Z1, 64(AX)
+	VMAXPS  Z2, Z17, Z2
+	VMINPS  Z2, Z18, Z2
 	VMOVUPS Z2, 128(AX)
+	VMAXPS  Z3, Z17, Z3
+	VMINPS  Z3, Z18, Z3
 	VMOVUPS Z3, K1, 192(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z4, Z17, Z4
+	VMINPS  Z4, Z18, Z4
 	VMOVUPS Z4, (BX)
+	VMAXPS  Z5, Z17, Z5
+	VMINPS  Z5, Z18, Z5
 	VMOVUPS Z5, 64(BX)
+	VMAXPS  Z6, Z17, Z6
+	VMINPS  Z6, Z18, Z6
 	VMOVUPS Z6, 128(BX)
+	VMAXPS  Z7, Z17, Z7
+	VMINPS  Z7, Z18, Z7
 	VMOVUPS Z7, K1, 192(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z8, Z17, Z8
+	VMINPS  Z8, Z18, Z8
 	VMOVUPS Z8, (CX)
+	VMAXPS  Z9, Z17, Z9
+	VMINPS  Z9, Z18, Z9
 	VMOVUPS Z9, 64(CX)
+	VMAXPS  Z10, Z17, Z10
+	VMINPS  Z10, Z18, Z10
 	VMOVUPS Z10, 128(CX)
+	VMAXPS  Z11, Z17, Z11
+	VMINPS  Z11, Z18, Z11
 	VMOVUPS Z11, K1, 192(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z12, Z17, Z12
+	VMINPS  Z12, Z18, Z12
 	VMOVUPS Z12, (DX)
+	VMAXPS  Z13, Z17, Z13
+	VMINPS  Z13, Z18, Z13
 	VMOVUPS Z13, 64(DX)
+	VMAXPS  Z14, Z17, Z14
+	VMINPS  Z14, Z18, Z14
 	VMOVUPS Z14, 128(DX)
+	VMAXPS  Z15, Z17, Z15
+	VMINPS  Z15, Z18, Z15
 	VMOVUPS Z15, K1, 192(DX)
 	VZEROUPPER
 	RET
@@ -9294,7 +10894,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_4x5(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -9563,102 +11163,184 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VADDPS    64(AX), Z1, Z1
-	VMOVUPS   Z1, 64(AX)
-	VADDPS    128(AX), Z2, Z2
-	VMOVUPS   Z2, 128(AX)
-	VMOVUPS.Z 192(AX), K1, Z20
-	VADDPS    Z20, Z3, Z3
-	VMOVUPS   Z3, K1, 192(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z4, Z4
-	VMOVUPS   Z4, (BX)
-	VADDPS    64(BX), Z5, Z5
-	VMOVUPS   Z5, 64(BX)
-	VADDPS    128(BX), Z6, Z6
-	VMOVUPS   Z6, 128(BX)
-	VMOVUPS.Z 192(BX), K1, Z20
-	VADDPS    Z20, Z7, Z7
-	VMOVUPS   Z7, K1, 192(BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VADDPS    (CX), Z8, Z8
-	VMOVUPS   Z8, (CX)
-	VADDPS    64(CX), Z9, Z9
-	VMOVUPS   Z9, 64(CX)
-	VADDPS    128(CX), Z10, Z10
-	VMOVUPS   Z10, 128(CX)
-	VMOVUPS.Z 192(CX), K1, Z20
-	VADDPS    Z20, Z11, Z11
-	VMOVUPS   Z11, K1, 192(CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VADDPS    (DX), Z12, Z12
-	VMOVUPS   Z12, (DX)
-	VADDPS    64(DX), Z13, Z13
-	VMOVUPS   Z13, 64(DX)
-	VADDPS    128(DX), Z14, Z14
-	VMOVUPS   Z14, 128(DX)
-	VMOVUPS.Z 192(DX), K1, Z20
-	VADDPS    Z20, Z15, Z15
-	VMOVUPS   Z15, K1, 192(DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VADDPS    (SI), Z16, Z16
-	VMOVUPS   Z16, (SI)
-	VADDPS    64(SI), Z17, Z17
-	VMOVUPS   Z17, 64(SI)
-	VADDPS    128(SI), Z18, Z18
-	VMOVUPS   Z18, 128(SI)
-	VMOVUPS.Z 192(SI), K1, Z20
-	VADDPS    Z20, Z19, Z19
-	VMOVUPS   Z19, K1, 192(SI)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z21
+	VBROADCASTSS 84(BP), Z22
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z21, Z0
+	VMINPS       Z0, Z22, Z0
+	VMOVUPS      Z0, (AX)
+	VADDPS       64(AX), Z1, Z1
+	VMAXPS       Z1, Z21, Z1
+	VMINPS       Z1, Z22, Z1
+	VMOVUPS      Z1, 64(AX)
+	VADDPS       128(AX), Z2, Z2
+	VMAXPS       Z2, Z21, Z2
+	VMINPS       Z2, Z22, Z2
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS.Z    192(AX), K1, Z20
+	VADDPS       Z20, Z3, Z3
+	VMAXPS       Z3, Z21, Z3
+	VMINPS       Z3, Z22, Z3
+	VMOVUPS      Z3, K1, 192(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z4, Z4
+	VMAXPS       Z4, Z21, Z4
+	VMINPS       Z4, Z22, Z4
+	VMOVUPS      Z4, (BX)
+	VADDPS       64(BX), Z5, Z5
+	VMAXPS       Z5, Z21, Z5
+	VMINPS       Z5, Z22, Z5
+	VMOVUPS      Z5, 64(BX)
+	VADDPS       128(BX), Z6, Z6
+	VMAXPS       Z6, Z21, Z6
+	VMINPS       Z6, Z22, Z6
+	VMOVUPS      Z6, 128(BX)
+	VMOVUPS.Z    192(BX), K1, Z20
+	VADDPS       Z20, Z7, Z7
+	VMAXPS       Z7, Z21, Z7
+	VMINPS       Z7, Z22, Z7
+	VMOVUPS      Z7, K1, 192(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Z8, Z8
+	VMAXPS       Z8, Z21, Z8
+	VMINPS       Z8, Z22, Z8
+	VMOVUPS      Z8, (CX)
+	VADDPS       64(CX), Z9, Z9
+	VMAXPS       Z9, Z21, Z9
+	VMINPS       Z9, Z22, Z9
+	VMOVUPS      Z9, 64(CX)
+	VADDPS       128(CX), Z10, Z10
+	VMAXPS       Z10, Z21, Z10
+	VMINPS       Z10, Z22, Z10
+	VMOVUPS      Z10, 128(CX)
+	VMOVUPS.Z    192(CX), K1, Z20
+	VADDPS       Z20, Z11, Z11
+	VMAXPS       Z11, Z21, Z11
+	VMINPS       Z11, Z22, Z11
+	VMOVUPS      Z11, K1, 192(CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VADDPS       (DX), Z12, Z12
+	VMAXPS       Z12, Z21, Z12
+	VMINPS       Z12, Z22, Z12
+	VMOVUPS      Z12, (DX)
+	VADDPS       64(DX), Z13, Z13
+	VMAXPS       Z13, Z21, Z13
+	VMINPS       Z13, Z22, Z13
+	VMOVUPS      Z13, 64(DX)
+	VADDPS       128(DX), Z14, Z14
+	VMAXPS       Z14, Z21, Z14
+	VMINPS       Z14, Z22, Z14
+	VMOVUPS      Z14, 128(DX)
+	VMOVUPS.Z    192(DX), K1, Z20
+	VADDPS       Z20, Z15, Z15
+	VMAXPS       Z15, Z21, Z15
+	VMINPS       Z15, Z22, Z15
+	VMOVUPS      Z15, K1, 192(DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VADDPS       (SI), Z16, Z16
+	VMAXPS       Z16, Z21, Z16
+	VMINPS       Z16, Z22, Z16
+	VMOVUPS      Z16, (SI)
+	VADDPS       64(SI), Z17, Z17
+	VMAXPS       Z17, Z21, Z17
+	VMINPS       Z17, Z22, Z17
+	VMOVUPS      Z17, 64(SI)
+	VADDPS       128(SI), Z18, Z18
+	VMAXPS       Z18, Z21, Z18
+	VMINPS       Z18, Z22, Z18
+	VMOVUPS      Z18, 128(SI)
+	VMOVUPS.Z    192(SI), K1, Z20
+	VADDPS       Z20, Z19, Z19
+	VMAXPS       Z19, Z21, Z19
+	VMINPS       Z19, Z22, Z19
+	VMOVUPS      Z19, K1, 192(SI)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z21, Z0
+	VMINPS  Z0, Z22, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z21, Z1
+	VMINPS  Z1, Z22, Z1
 	VMOVUPS Z1, 64(AX)
+	VMAXPS  Z2, Z21, Z2
+	VMINPS  Z2, Z22, Z2
 	VMOVUPS Z2, 128(AX)
+	VMAXPS  Z3, Z21, Z3
+	VMINPS  Z3, Z22, Z3
 	VMOVUPS Z3, K1, 192(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z4, Z21, Z4
+	VMINPS  Z4, Z22, Z4
 	VMOVUPS Z4, (BX)
+	VMAXPS  Z5, Z21, Z5
+	VMINPS  Z5, Z22, Z5
 	VMOVUPS Z5, 64(BX)
+	VMAXPS  Z6, Z21, Z6
+	VMINPS  Z6, Z22, Z6
 	VMOVUPS Z6, 128(BX)
+	VMAXPS  Z7, Z21, Z7
+	VMINPS  Z7, Z22, Z7
 	VMOVUPS Z7, K1, 192(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z8, Z21, Z8
+	VMINPS  Z8, Z22, Z8
 	VMOVUPS Z8, (CX)
+	VMAXPS  Z9, Z21, Z9
+	VMINPS  Z9, Z22, Z9
 	VMOVUPS Z9, 64(CX)
+	VMAXPS  Z10, Z21, Z10
+	VMINPS  Z10, Z22, Z10
 	VMOVUPS Z10, 128(CX)
+	VMAXPS  Z11, Z21, Z11
+	VMINPS  Z11, Z22, Z11
 	VMOVUPS Z11, K1, 192(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z12, Z21, Z12
+	VMINPS  Z12, Z22, Z12
 	VMOVUPS Z12, (DX)
+	VMAXPS  Z13, Z21, Z13
+	VMINPS  Z13, Z22, Z13
 	VMOVUPS Z13, 64(DX)
+	VMAXPS  Z14, Z21, Z14
+	VMINPS  Z14, Z22, Z14
 	VMOVUPS Z14, 128(DX)
+	VMAXPS  Z15, Z21, Z15
+	VMINPS  Z15, Z22, Z15
 	VMOVUPS Z15, K1, 192(DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z16, Z21, Z16
+	VMINPS  Z16, Z22, Z16
 	VMOVUPS Z16, (SI)
+	VMAXPS  Z17, Z21, Z17
+	VMINPS  Z17, Z22, Z17
 	VMOVUPS Z17, 64(SI)
+	VMAXPS  Z18, Z21, Z18
+	VMINPS  Z18, Z22, Z18
 	VMOVUPS Z18, 128(SI)
+	VMAXPS  Z19, Z21, Z19
+	VMINPS  Z19, Z22, Z19
 	VMOVUPS Z19, K1, 192(SI)
 	VZEROUPPER
 	RET
@@ -9667,7 +11349,7 @@ store10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_4x6(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
-	KMOVW     80(BP), K1
+	KMOVW     88(BP), K1
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
 	JZ        zero1
@@ -9977,119 +11659,217 @@ restLoop7:
 	JLT          restLoop7
 
 next8:
-	MOVQ      call+0(FP), BP
-	ADDQ      56(BP), R14
-	SUBQ      $+1, 64(BP)
-	JNZ       segment4
-	MOVQ      8(BP), R14
-	MOVQ      (BP), R15
-	CMPQ      72(BP), $+0
-	JEQ       store10
-	MOVLQSX   (R14), AX
-	LEAQ      (R15)(AX*4), AX
-	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
-	VADDPS    64(AX), Z1, Z1
-	VMOVUPS   Z1, 64(AX)
-	VADDPS    128(AX), Z2, Z2
-	VMOVUPS   Z2, 128(AX)
-	VMOVUPS.Z 192(AX), K1, Z24
-	VADDPS    Z24, Z3, Z3
-	VMOVUPS   Z3, K1, 192(AX)
-	MOVLQSX   4(R14), BX
-	LEAQ      (R15)(BX*4), BX
-	VADDPS    (BX), Z4, Z4
-	VMOVUPS   Z4, (BX)
-	VADDPS    64(BX), Z5, Z5
-	VMOVUPS   Z5, 64(BX)
-	VADDPS    128(BX), Z6, Z6
-	VMOVUPS   Z6, 128(BX)
-	VMOVUPS.Z 192(BX), K1, Z24
-	VADDPS    Z24, Z7, Z7
-	VMOVUPS   Z7, K1, 192(BX)
-	MOVLQSX   8(R14), CX
-	LEAQ      (R15)(CX*4), CX
-	VADDPS    (CX), Z8, Z8
-	VMOVUPS   Z8, (CX)
-	VADDPS    64(CX), Z9, Z9
-	VMOVUPS   Z9, 64(CX)
-	VADDPS    128(CX), Z10, Z10
-	VMOVUPS   Z10, 128(CX)
-	VMOVUPS.Z 192(CX), K1, Z24
-	VADDPS    Z24, Z11, Z11
-	VMOVUPS   Z11, K1, 192(CX)
-	MOVLQSX   12(R14), DX
-	LEAQ      (R15)(DX*4), DX
-	VADDPS    (DX), Z12, Z12
-	VMOVUPS   Z12, (DX)
-	VADDPS    64(DX), Z13, Z13
-	VMOVUPS   Z13, 64(DX)
-	VADDPS    128(DX), Z14, Z14
-	VMOVUPS   Z14, 128(DX)
-	VMOVUPS.Z 192(DX), K1, Z24
-	VADDPS    Z24, Z15, Z15
-	VMOVUPS   Z15, K1, 192(DX)
-	MOVLQSX   16(R14), SI
-	LEAQ      (R15)(SI*4), SI
-	VADDPS    (SI), Z16, Z16
-	VMOVUPS   Z16, (SI)
-	VADDPS    64(SI), Z17, Z17
-	VMOVUPS   Z17, 64(SI)
-	VADDPS    128(SI), Z18, Z18
-	VMOVUPS   Z18, 128(SI)
-	VMOVUPS.Z 192(SI), K1, Z24
-	VADDPS    Z24, Z19, Z19
-	VMOVUPS   Z19, K1, 192(SI)
-	MOVLQSX   20(R14), DI
-	LEAQ      (R15)(DI*4), DI
-	VADDPS    (DI), Z20, Z20
-	VMOVUPS   Z20, (DI)
-	VADDPS    64(DI), Z21, Z21
-	VMOVUPS   Z21, 64(DI)
-	VADDPS    128(DI), Z22, Z22
-	VMOVUPS   Z22, 128(DI)
-	VMOVUPS.Z 192(DI), K1, Z24
-	VADDPS    Z24, Z23, Z23
-	VMOVUPS   Z23, K1, 192(DI)
+	MOVQ         call+0(FP), BP
+	ADDQ         56(BP), R14
+	SUBQ         $+1, 64(BP)
+	JNZ          segment4
+	MOVQ         8(BP), R14
+	MOVQ         (BP), R15
+	VBROADCASTSS 80(BP), Z25
+	VBROADCASTSS 84(BP), Z26
+	CMPQ         72(BP), $+0
+	JEQ          store10
+	MOVLQSX      (R14), AX
+	LEAQ         (R15)(AX*4), AX
+	VADDPS       (AX), Z0, Z0
+	VMAXPS       Z0, Z25, Z0
+	VMINPS       Z0, Z26, Z0
+	VMOVUPS      Z0, (AX)
+	VADDPS       64(AX), Z1, Z1
+	VMAXPS       Z1, Z25, Z1
+	VMINPS       Z1, Z26, Z1
+	VMOVUPS      Z1, 64(AX)
+	VADDPS       128(AX), Z2, Z2
+	VMAXPS       Z2, Z25, Z2
+	VMINPS       Z2, Z26, Z2
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS.Z    192(AX), K1, Z24
+	VADDPS       Z24, Z3, Z3
+	VMAXPS       Z3, Z25, Z3
+	VMINPS       Z3, Z26, Z3
+	VMOVUPS      Z3, K1, 192(AX)
+	MOVLQSX      4(R14), BX
+	LEAQ         (R15)(BX*4), BX
+	VADDPS       (BX), Z4, Z4
+	VMAXPS       Z4, Z25, Z4
+	VMINPS       Z4, Z26, Z4
+	VMOVUPS      Z4, (BX)
+	VADDPS       64(BX), Z5, Z5
+	VMAXPS       Z5, Z25, Z5
+	VMINPS       Z5, Z26, Z5
+	VMOVUPS      Z5, 64(BX)
+	VADDPS       128(BX), Z6, Z6
+	VMAXPS       Z6, Z25, Z6
+	VMINPS       Z6, Z26, Z6
+	VMOVUPS      Z6, 128(BX)
+	VMOVUPS.Z    192(BX), K1, Z24
+	VADDPS       Z24, Z7, Z7
+	VMAXPS       Z7, Z25, Z7
+	VMINPS       Z7, Z26, Z7
+	VMOVUPS      Z7, K1, 192(BX)
+	MOVLQSX      8(R14), CX
+	LEAQ         (R15)(CX*4), CX
+	VADDPS       (CX), Z8, Z8
+	VMAXPS       Z8, Z25, Z8
+	VMINPS       Z8, Z26, Z8
+	VMOVUPS      Z8, (CX)
+	VADDPS       64(CX), Z9, Z9
+	VMAXPS       Z9, Z25, Z9
+	VMINPS       Z9, Z26, Z9
+	VMOVUPS      Z9, 64(CX)
+	VADDPS       128(CX), Z10, Z10
+	VMAXPS       Z10, Z25, Z10
+	VMINPS       Z10, Z26, Z10
+	VMOVUPS      Z10, 128(CX)
+	VMOVUPS.Z    192(CX), K1, Z24
+	VADDPS       Z24, Z11, Z11
+	VMAXPS       Z11, Z25, Z11
+	VMINPS       Z11, Z26, Z11
+	VMOVUPS      Z11, K1, 192(CX)
+	MOVLQSX      12(R14), DX
+	LEAQ         (R15)(DX*4), DX
+	VADDPS       (DX), Z12, Z12
+	VMAXPS       Z12, Z25, Z12
+	VMINPS       Z12, Z26, Z12
+	VMOVUPS      Z12, (DX)
+	VADDPS       64(DX), Z13, Z13
+	VMAXPS       Z13, Z25, Z13
+	VMINPS       Z13, Z26, Z13
+	VMOVUPS      Z13, 64(DX)
+	VADDPS       128(DX), Z14, Z14
+	VMAXPS       Z14, Z25, Z14
+	VMINPS       Z14, Z26, Z14
+	VMOVUPS      Z14, 128(DX)
+	VMOVUPS.Z    192(DX), K1, Z24
+	VADDPS       Z24, Z15, Z15
+	VMAXPS       Z15, Z25, Z15
+	VMINPS       Z15, Z26, Z15
+	VMOVUPS      Z15, K1, 192(DX)
+	MOVLQSX      16(R14), SI
+	LEAQ         (R15)(SI*4), SI
+	VADDPS       (SI), Z16, Z16
+	VMAXPS       Z16, Z25, Z16
+	VMINPS       Z16, Z26, Z16
+	VMOVUPS      Z16, (SI)
+	VADDPS       64(SI), Z17, Z17
+	VMAXPS       Z17, Z25, Z17
+	VMINPS       Z17, Z26, Z17
+	VMOVUPS      Z17, 64(SI)
+	VADDPS       128(SI), Z18, Z18
+	VMAXPS       Z18, Z25, Z18
+	VMINPS       Z18, Z26, Z18
+	VMOVUPS      Z18, 128(SI)
+	VMOVUPS.Z    192(SI), K1, Z24
+	VADDPS       Z24, Z19, Z19
+	VMAXPS       Z19, Z25, Z19
+	VMINPS       Z19, Z26, Z19
+	VMOVUPS      Z19, K1, 192(SI)
+	MOVLQSX      20(R14), DI
+	LEAQ         (R15)(DI*4), DI
+	VADDPS       (DI), Z20, Z20
+	VMAXPS       Z20, Z25, Z20
+	VMINPS       Z20, Z26, Z20
+	VMOVUPS      Z20, (DI)
+	VADDPS       64(DI), Z21, Z21
+	VMAXPS       Z21, Z25, Z21
+	VMINPS       Z21, Z26, Z21
+	VMOVUPS      Z21, 64(DI)
+	VADDPS       128(DI), Z22, Z22
+	VMAXPS       Z22, Z25, Z22
+	VMINPS       Z22, Z26, Z22
+	VMOVUPS      Z22, 128(DI)
+	VMOVUPS.Z    192(DI), K1, Z24
+	VADDPS       Z24, Z23, Z23
+	VMAXPS       Z23, Z25, Z23
+	VMINPS       Z23, Z26, Z23
+	VMOVUPS      Z23, K1, 192(DI)
 	VZEROUPPER
 	RET
 
 store10:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
+	VMAXPS  Z0, Z25, Z0
+	VMINPS  Z0, Z26, Z0
 	VMOVUPS Z0, (AX)
+	VMAXPS  Z1, Z25, Z1
+	VMINPS  Z1, Z26, Z1
 	VMOVUPS Z1, 64(AX)
+	VMAXPS  Z2, Z25, Z2
+	VMINPS  Z2, Z26, Z2
 	VMOVUPS Z2, 128(AX)
+	VMAXPS  Z3, Z25, Z3
+	VMINPS  Z3, Z26, Z3
 	VMOVUPS Z3, K1, 192(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
+	VMAXPS  Z4, Z25, Z4
+	VMINPS  Z4, Z26, Z4
 	VMOVUPS Z4, (BX)
+	VMAXPS  Z5, Z25, Z5
+	VMINPS  Z5, Z26, Z5
 	VMOVUPS Z5, 64(BX)
+	VMAXPS  Z6, Z25, Z6
+	VMINPS  Z6, Z26, Z6
 	VMOVUPS Z6, 128(BX)
+	VMAXPS  Z7, Z25, Z7
+	VMINPS  Z7, Z26, Z7
 	VMOVUPS Z7, K1, 192(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
+	VMAXPS  Z8, Z25, Z8
+	VMINPS  Z8, Z26, Z8
 	VMOVUPS Z8, (CX)
+	VMAXPS  Z9, Z25, Z9
+	VMINPS  Z9, Z26, Z9
 	VMOVUPS Z9, 64(CX)
+	VMAXPS  Z10, Z25, Z10
+	VMINPS  Z10, Z26, Z10
 	VMOVUPS Z10, 128(CX)
+	VMAXPS  Z11, Z25, Z11
+	VMINPS  Z11, Z26, Z11
 	VMOVUPS Z11, K1, 192(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
+	VMAXPS  Z12, Z25, Z12
+	VMINPS  Z12, Z26, Z12
 	VMOVUPS Z12, (DX)
+	VMAXPS  Z13, Z25, Z13
+	VMINPS  Z13, Z26, Z13
 	VMOVUPS Z13, 64(DX)
+	VMAXPS  Z14, Z25, Z14
+	VMINPS  Z14, Z26, Z14
 	VMOVUPS Z14, 128(DX)
+	VMAXPS  Z15, Z25, Z15
+	VMINPS  Z15, Z26, Z15
 	VMOVUPS Z15, K1, 192(DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
+	VMAXPS  Z16, Z25, Z16
+	VMINPS  Z16, Z26, Z16
 	VMOVUPS Z16, (SI)
+	VMAXPS  Z17, Z25, Z17
+	VMINPS  Z17, Z26, Z17
 	VMOVUPS Z17, 64(SI)
+	VMAXPS  Z18, Z25, Z18
+	VMINPS  Z18, Z26, Z18
 	VMOVUPS Z18, 128(SI)
+	VMAXPS  Z19, Z25, Z19
+	VMINPS  Z19, Z26, Z19
 	VMOVUPS Z19, K1, 192(SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
+	VMAXPS  Z20, Z25, Z20
+	VMINPS  Z20, Z26, Z20
 	VMOVUPS Z20, (DI)
+	VMAXPS  Z21, Z25, Z21
+	VMINPS  Z21, Z26, Z21
 	VMOVUPS Z21, 64(DI)
+	VMAXPS  Z22, Z25, Z22
+	VMINPS  Z22, Z26, Z22
 	VMOVUPS Z22, 128(DI)
+	VMAXPS  Z23, Z25, Z23
+	VMINPS  Z23, Z26, Z23
 	VMOVUPS Z23, K1, 192(DI)
 	VZEROUPPER
 	RET

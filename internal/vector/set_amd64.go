@@ -8,6 +8,9 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
+// clipsInAssembly is set if products clip their results in assembly.
+const clipsInAssembly = true
+
 // sets returns the instruction sets of this processor, the fastest first.
 func sets() []*Set {
 	var all []*Set

@@ -5,6 +5,9 @@ import (
 	"unsafe"
 )
 
+// clipsInAssembly is set if products clip their results in assembly.
+const clipsInAssembly = false
+
 // sets returns NEON, which every arm64 processor has.
 func sets() []*Set { return []*Set{neon} }
 

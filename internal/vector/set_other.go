@@ -3,3 +3,6 @@
 package vector
 
 func sets() []*Set { return nil }
+
+// clipsInAssembly is set if products clip their results in assembly.
+const clipsInAssembly = false

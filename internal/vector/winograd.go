@@ -16,6 +16,7 @@ type Winograd[T Float] struct {
 	Bias                []T // (Channels), added to the results; only WinogradOutput needs it
 	Tiles               int
 	Channels            int
+	Clip                Clip // of the results of WinogradOutput
 
 	scratch []T
 	call    winogradCall
@@ -30,6 +31,7 @@ type winogradCall struct {
 	bias                *float32
 	tiles, vectors      int
 	scratch             *float32
+	clip                clipRange
 }
 
 // Transforms is implemented by engines that have the transforms in assembly.
@@ -38,7 +40,7 @@ type Transforms interface {
 	WinogradInput(*Winograd[float32])
 	// WinogradWeights writes V, the transform G·X·Gᵀ of weights.
 	WinogradWeights(*Winograd[float32])
-	// WinogradOutput writes X, the tiles Aᵀ·V·A + Bias of results: 4×4 for 3×3
+	// WinogradOutput writes X, the clipped tiles Aᵀ·V·A + Bias of results: 4×4 for 3×3
 	// weights and 3×3 for 4×4 weights.
 	WinogradOutput(*Winograd[float32])
 }
@@ -51,7 +53,7 @@ func prepare(w *Winograd[float32], lanes int) *winogradCall {
 	w.call = winogradCall{
 		x: &w.X[0], xRow: 4 * w.XRow, xPixel: 4 * w.XPixel, xTile: 4 * w.XTile,
 		v: &w.V[0], vStride: 4 * w.VStride, vTile: 4 * w.VTile,
-		tiles: w.Tiles, vectors: w.Channels / lanes, scratch: &w.scratch[0],
+		tiles: w.Tiles, vectors: w.Channels / lanes, scratch: &w.scratch[0], clip: w.Clip.around(),
 	}
 	if w.Bias != nil {
 		w.call.bias = &w.Bias[:w.Channels][0]

@@ -820,451 +820,491 @@ tile1:
 	MOVQ 56(R11), DI
 
 vector2:
-	MOVQ        DX, R12
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Y0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y5
-	ADDQ        SI, R12
-	VADDPS      Y2, Y1, Y10
-	VSUBPS      Y2, Y1, Y7
-	VADDPS      Y4, Y3, Y8
-	VSUBPS      Y4, Y3, Y11
-	VADDPS      Y10, Y0, Y6
-	VADDPS      Y8, Y6, Y6
-	VADDPS      Y5, Y7, Y9
-	VFMADD231PS Y14, Y11, Y9
-	VFMADD231PS Y12, Y11, Y7
-	VFMADD213PS Y10, Y13, Y8
-	VMOVUPS     Y6, (R8)
-	VMOVUPS     Y7, 192(R8)
-	VMOVUPS     Y8, 384(R8)
-	VMOVUPS     Y9, 576(R8)
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Y0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y5
-	ADDQ        SI, R12
-	VADDPS      Y2, Y1, Y10
-	VSUBPS      Y2, Y1, Y7
-	VADDPS      Y4, Y3, Y8
-	VSUBPS      Y4, Y3, Y11
-	VADDPS      Y10, Y0, Y6
-	VADDPS      Y8, Y6, Y6
-	VADDPS      Y5, Y7, Y9
-	VFMADD231PS Y14, Y11, Y9
-	VFMADD231PS Y12, Y11, Y7
-	VFMADD213PS Y10, Y13, Y8
-	VMOVUPS     Y6, 32(R8)
-	VMOVUPS     Y7, 224(R8)
-	VMOVUPS     Y8, 416(R8)
-	VMOVUPS     Y9, 608(R8)
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Y0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y5
-	ADDQ        SI, R12
-	VADDPS      Y2, Y1, Y10
-	VSUBPS      Y2, Y1, Y7
-	VADDPS      Y4, Y3, Y8
-	VSUBPS      Y4, Y3, Y11
-	VADDPS      Y10, Y0, Y6
-	VADDPS      Y8, Y6, Y6
-	VADDPS      Y5, Y7, Y9
-	VFMADD231PS Y14, Y11, Y9
-	VFMADD231PS Y12, Y11, Y7
-	VFMADD213PS Y10, Y13, Y8
-	VMOVUPS     Y6, 64(R8)
-	VMOVUPS     Y7, 256(R8)
-	VMOVUPS     Y8, 448(R8)
-	VMOVUPS     Y9, 640(R8)
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Y0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y5
-	ADDQ        SI, R12
-	VADDPS      Y2, Y1, Y10
-	VSUBPS      Y2, Y1, Y7
-	VADDPS      Y4, Y3, Y8
-	VSUBPS      Y4, Y3, Y11
-	VADDPS      Y10, Y0, Y6
-	VADDPS      Y8, Y6, Y6
-	VADDPS      Y5, Y7, Y9
-	VFMADD231PS Y14, Y11, Y9
-	VFMADD231PS Y12, Y11, Y7
-	VFMADD213PS Y10, Y13, Y8
-	VMOVUPS     Y6, 96(R8)
-	VMOVUPS     Y7, 288(R8)
-	VMOVUPS     Y8, 480(R8)
-	VMOVUPS     Y9, 672(R8)
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Y0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y5
-	ADDQ        SI, R12
-	VADDPS      Y2, Y1, Y10
-	VSUBPS      Y2, Y1, Y7
-	VADDPS      Y4, Y3, Y8
-	VSUBPS      Y4, Y3, Y11
-	VADDPS      Y10, Y0, Y6
-	VADDPS      Y8, Y6, Y6
-	VADDPS      Y5, Y7, Y9
-	VFMADD231PS Y14, Y11, Y9
-	VFMADD231PS Y12, Y11, Y7
-	VFMADD213PS Y10, Y13, Y8
-	VMOVUPS     Y6, 128(R8)
-	VMOVUPS     Y7, 320(R8)
-	VMOVUPS     Y8, 512(R8)
-	VMOVUPS     Y9, 704(R8)
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Y0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y5
-	ADDQ        SI, R12
-	VADDPS      Y2, Y1, Y10
-	VSUBPS      Y2, Y1, Y7
-	VADDPS      Y4, Y3, Y8
-	VSUBPS      Y4, Y3, Y11
-	VADDPS      Y10, Y0, Y6
-	VADDPS      Y8, Y6, Y6
-	VADDPS      Y5, Y7, Y9
-	VFMADD231PS Y14, Y11, Y9
-	VFMADD231PS Y12, Y11, Y7
-	VFMADD213PS Y10, Y13, Y8
-	VMOVUPS     Y6, 160(R8)
-	VMOVUPS     Y7, 352(R8)
-	VMOVUPS     Y8, 544(R8)
-	VMOVUPS     Y9, 736(R8)
-	MOVQ        AX, R12
-	VMOVUPS     (R8), Y0
-	VMOVUPS     32(R8), Y1
-	VMOVUPS     64(R8), Y2
-	VMOVUPS     96(R8), Y3
-	VMOVUPS     128(R8), Y4
-	VMOVUPS     160(R8), Y5
-	VADDPS      Y2, Y1, Y10
-	VSUBPS      Y2, Y1, Y7
-	VADDPS      Y4, Y3, Y8
-	VSUBPS      Y4, Y3, Y11
-	VADDPS      Y10, Y0, Y6
-	VADDPS      Y8, Y6, Y6
-	VADDPS      Y5, Y7, Y9
-	VFMADD231PS Y14, Y11, Y9
-	VFMADD231PS Y12, Y11, Y7
-	VFMADD213PS Y10, Y13, Y8
-	MOVQ        R12, R13
-	VADDPS      (DI), Y6, Y6
-	VMOVUPS     Y6, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Y7, Y7
-	VMOVUPS     Y7, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Y8, Y8
-	VMOVUPS     Y8, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Y9, Y9
-	VMOVUPS     Y9, (R13)
-	ADDQ        CX, R13
-	ADDQ        BX, R12
-	VMOVUPS     192(R8), Y0
-	VMOVUPS     224(R8), Y1
-	VMOVUPS     256(R8), Y2
-	VMOVUPS     288(R8), Y3
-	VMOVUPS     320(R8), Y4
-	VMOVUPS     352(R8), Y5
-	VADDPS      Y2, Y1, Y10
-	VSUBPS      Y2, Y1, Y7
-	VADDPS      Y4, Y3, Y8
-	VSUBPS      Y4, Y3, Y11
-	VADDPS      Y10, Y0, Y6
-	VADDPS      Y8, Y6, Y6
-	VADDPS      Y5, Y7, Y9
-	VFMADD231PS Y14, Y11, Y9
-	VFMADD231PS Y12, Y11, Y7
-	VFMADD213PS Y10, Y13, Y8
-	MOVQ        R12, R13
-	VADDPS      (DI), Y6, Y6
-	VMOVUPS     Y6, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Y7, Y7
-	VMOVUPS     Y7, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Y8, Y8
-	VMOVUPS     Y8, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Y9, Y9
-	VMOVUPS     Y9, (R13)
-	ADDQ        CX, R13
-	ADDQ        BX, R12
-	VMOVUPS     384(R8), Y0
-	VMOVUPS     416(R8), Y1
-	VMOVUPS     448(R8), Y2
-	VMOVUPS     480(R8), Y3
-	VMOVUPS     512(R8), Y4
-	VMOVUPS     544(R8), Y5
-	VADDPS      Y2, Y1, Y10
-	VSUBPS      Y2, Y1, Y7
-	VADDPS      Y4, Y3, Y8
-	VSUBPS      Y4, Y3, Y11
-	VADDPS      Y10, Y0, Y6
-	VADDPS      Y8, Y6, Y6
-	VADDPS      Y5, Y7, Y9
-	VFMADD231PS Y14, Y11, Y9
-	VFMADD231PS Y12, Y11, Y7
-	VFMADD213PS Y10, Y13, Y8
-	MOVQ        R12, R13
-	VADDPS      (DI), Y6, Y6
-	VMOVUPS     Y6, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Y7, Y7
-	VMOVUPS     Y7, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Y8, Y8
-	VMOVUPS     Y8, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Y9, Y9
-	VMOVUPS     Y9, (R13)
-	ADDQ        CX, R13
-	ADDQ        BX, R12
-	VMOVUPS     576(R8), Y0
-	VMOVUPS     608(R8), Y1
-	VMOVUPS     640(R8), Y2
-	VMOVUPS     672(R8), Y3
-	VMOVUPS     704(R8), Y4
-	VMOVUPS     736(R8), Y5
-	VADDPS      Y2, Y1, Y10
-	VSUBPS      Y2, Y1, Y7
-	VADDPS      Y4, Y3, Y8
-	VSUBPS      Y4, Y3, Y11
-	VADDPS      Y10, Y0, Y6
-	VADDPS      Y8, Y6, Y6
-	VADDPS      Y5, Y7, Y9
-	VFMADD231PS Y14, Y11, Y9
-	VFMADD231PS Y12, Y11, Y7
-	VFMADD213PS Y10, Y13, Y8
-	MOVQ        R12, R13
-	VADDPS      (DI), Y6, Y6
-	VMOVUPS     Y6, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Y7, Y7
-	VMOVUPS     Y7, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Y8, Y8
-	VMOVUPS     Y8, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Y9, Y9
-	VMOVUPS     Y9, (R13)
-	ADDQ        CX, R13
-	ADDQ        BX, R12
-	ADDQ        $+32, AX
-	ADDQ        $+32, DX
-	ADDQ        $+32, DI
-	DECQ        R10
-	JNZ         vector2
-	MOVQ        24(R11), R13
-	ADDQ        R13, (R11)
-	MOVQ        48(R11), R13
-	ADDQ        R13, 32(R11)
-	DECQ        R9
-	JNZ         tile1
+	MOVQ         DX, R12
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Y0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y5
+	ADDQ         SI, R12
+	VADDPS       Y2, Y1, Y10
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y11
+	VADDPS       Y10, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y5, Y7, Y9
+	VFMADD231PS  Y14, Y11, Y9
+	VFMADD231PS  Y12, Y11, Y7
+	VFMADD213PS  Y10, Y13, Y8
+	VMOVUPS      Y6, (R8)
+	VMOVUPS      Y7, 192(R8)
+	VMOVUPS      Y8, 384(R8)
+	VMOVUPS      Y9, 576(R8)
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Y0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y5
+	ADDQ         SI, R12
+	VADDPS       Y2, Y1, Y10
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y11
+	VADDPS       Y10, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y5, Y7, Y9
+	VFMADD231PS  Y14, Y11, Y9
+	VFMADD231PS  Y12, Y11, Y7
+	VFMADD213PS  Y10, Y13, Y8
+	VMOVUPS      Y6, 32(R8)
+	VMOVUPS      Y7, 224(R8)
+	VMOVUPS      Y8, 416(R8)
+	VMOVUPS      Y9, 608(R8)
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Y0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y5
+	ADDQ         SI, R12
+	VADDPS       Y2, Y1, Y10
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y11
+	VADDPS       Y10, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y5, Y7, Y9
+	VFMADD231PS  Y14, Y11, Y9
+	VFMADD231PS  Y12, Y11, Y7
+	VFMADD213PS  Y10, Y13, Y8
+	VMOVUPS      Y6, 64(R8)
+	VMOVUPS      Y7, 256(R8)
+	VMOVUPS      Y8, 448(R8)
+	VMOVUPS      Y9, 640(R8)
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Y0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y5
+	ADDQ         SI, R12
+	VADDPS       Y2, Y1, Y10
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y11
+	VADDPS       Y10, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y5, Y7, Y9
+	VFMADD231PS  Y14, Y11, Y9
+	VFMADD231PS  Y12, Y11, Y7
+	VFMADD213PS  Y10, Y13, Y8
+	VMOVUPS      Y6, 96(R8)
+	VMOVUPS      Y7, 288(R8)
+	VMOVUPS      Y8, 480(R8)
+	VMOVUPS      Y9, 672(R8)
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Y0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y5
+	ADDQ         SI, R12
+	VADDPS       Y2, Y1, Y10
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y11
+	VADDPS       Y10, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y5, Y7, Y9
+	VFMADD231PS  Y14, Y11, Y9
+	VFMADD231PS  Y12, Y11, Y7
+	VFMADD213PS  Y10, Y13, Y8
+	VMOVUPS      Y6, 128(R8)
+	VMOVUPS      Y7, 320(R8)
+	VMOVUPS      Y8, 512(R8)
+	VMOVUPS      Y9, 704(R8)
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Y0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y5
+	ADDQ         SI, R12
+	VADDPS       Y2, Y1, Y10
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y11
+	VADDPS       Y10, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y5, Y7, Y9
+	VFMADD231PS  Y14, Y11, Y9
+	VFMADD231PS  Y12, Y11, Y7
+	VFMADD213PS  Y10, Y13, Y8
+	VMOVUPS      Y6, 160(R8)
+	VMOVUPS      Y7, 352(R8)
+	VMOVUPS      Y8, 544(R8)
+	VMOVUPS      Y9, 736(R8)
+	MOVQ         AX, R12
+	VMOVUPS      (R8), Y0
+	VMOVUPS      32(R8), Y1
+	VMOVUPS      64(R8), Y2
+	VMOVUPS      96(R8), Y3
+	VMOVUPS      128(R8), Y4
+	VMOVUPS      160(R8), Y5
+	VADDPS       Y2, Y1, Y10
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y11
+	VADDPS       Y10, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y5, Y7, Y9
+	VFMADD231PS  Y14, Y11, Y9
+	VFMADD231PS  Y12, Y11, Y7
+	VFMADD213PS  Y10, Y13, Y8
+	MOVQ         R12, R13
+	VBROADCASTSS 88(R11), Y0
+	VBROADCASTSS 92(R11), Y1
+	VADDPS       (DI), Y6, Y6
+	VMAXPS       Y6, Y0, Y6
+	VMINPS       Y6, Y1, Y6
+	VMOVUPS      Y6, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Y7, Y7
+	VMAXPS       Y7, Y0, Y7
+	VMINPS       Y7, Y1, Y7
+	VMOVUPS      Y7, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Y8, Y8
+	VMAXPS       Y8, Y0, Y8
+	VMINPS       Y8, Y1, Y8
+	VMOVUPS      Y8, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Y9, Y9
+	VMAXPS       Y9, Y0, Y9
+	VMINPS       Y9, Y1, Y9
+	VMOVUPS      Y9, (R13)
+	ADDQ         CX, R13
+	ADDQ         BX, R12
+	VMOVUPS      192(R8), Y0
+	VMOVUPS      224(R8), Y1
+	VMOVUPS      256(R8), Y2
+	VMOVUPS      288(R8), Y3
+	VMOVUPS      320(R8), Y4
+	VMOVUPS      352(R8), Y5
+	VADDPS       Y2, Y1, Y10
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y11
+	VADDPS       Y10, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y5, Y7, Y9
+	VFMADD231PS  Y14, Y11, Y9
+	VFMADD231PS  Y12, Y11, Y7
+	VFMADD213PS  Y10, Y13, Y8
+	MOVQ         R12, R13
+	VBROADCASTSS 88(R11), Y0
+	VBROADCASTSS 92(R11), Y1
+	VADDPS       (DI), Y6, Y6
+	VMAXPS       Y6, Y0, Y6
+	VMINPS       Y6, Y1, Y6
+	VMOVUPS      Y6, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Y7, Y7
+	VMAXPS       Y7, Y0, Y7
+	VMINPS       Y7, Y1, Y7
+	VMOVUPS      Y7, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Y8, Y8
+	VMAXPS       Y8, Y0, Y8
+	VMINPS       Y8, Y1, Y8
+	VMOVUPS      Y8, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Y9, Y9
+	VMAXPS       Y9, Y0, Y9
+	VMINPS       Y9, Y1, Y9
+	VMOVUPS      Y9, (R13)
+	ADDQ         CX, R13
+	ADDQ         BX, R12
+	VMOVUPS      384(R8), Y0
+	VMOVUPS      416(R8), Y1
+	VMOVUPS      448(R8), Y2
+	VMOVUPS      480(R8), Y3
+	VMOVUPS      512(R8), Y4
+	VMOVUPS      544(R8), Y5
+	VADDPS       Y2, Y1, Y10
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y11
+	VADDPS       Y10, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y5, Y7, Y9
+	VFMADD231PS  Y14, Y11, Y9
+	VFMADD231PS  Y12, Y11, Y7
+	VFMADD213PS  Y10, Y13, Y8
+	MOVQ         R12, R13
+	VBROADCASTSS 88(R11), Y0
+	VBROADCASTSS 92(R11), Y1
+	VADDPS       (DI), Y6, Y6
+	VMAXPS       Y6, Y0, Y6
+	VMINPS       Y6, Y1, Y6
+	VMOVUPS      Y6, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Y7, Y7
+	VMAXPS       Y7, Y0, Y7
+	VMINPS       Y7, Y1, Y7
+	VMOVUPS      Y7, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Y8, Y8
+	VMAXPS       Y8, Y0, Y8
+	VMINPS       Y8, Y1, Y8
+	VMOVUPS      Y8, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Y9, Y9
+	VMAXPS       Y9, Y0, Y9
+	VMINPS       Y9, Y1, Y9
+	VMOVUPS      Y9, (R13)
+	ADDQ         CX, R13
+	ADDQ         BX, R12
+	VMOVUPS      576(R8), Y0
+	VMOVUPS      608(R8), Y1
+	VMOVUPS      640(R8), Y2
+	VMOVUPS      672(R8), Y3
+	VMOVUPS      704(R8), Y4
+	VMOVUPS      736(R8), Y5
+	VADDPS       Y2, Y1, Y10
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y11
+	VADDPS       Y10, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y5, Y7, Y9
+	VFMADD231PS  Y14, Y11, Y9
+	VFMADD231PS  Y12, Y11, Y7
+	VFMADD213PS  Y10, Y13, Y8
+	MOVQ         R12, R13
+	VBROADCASTSS 88(R11), Y0
+	VBROADCASTSS 92(R11), Y1
+	VADDPS       (DI), Y6, Y6
+	VMAXPS       Y6, Y0, Y6
+	VMINPS       Y6, Y1, Y6
+	VMOVUPS      Y6, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Y7, Y7
+	VMAXPS       Y7, Y0, Y7
+	VMINPS       Y7, Y1, Y7
+	VMOVUPS      Y7, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Y8, Y8
+	VMAXPS       Y8, Y0, Y8
+	VMINPS       Y8, Y1, Y8
+	VMOVUPS      Y8, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Y9, Y9
+	VMAXPS       Y9, Y0, Y9
+	VMINPS       Y9, Y1, Y9
+	VMOVUPS      Y9, (R13)
+	ADDQ         CX, R13
+	ADDQ         BX, R12
+	ADDQ         $+32, AX
+	ADDQ         $+32, DX
+	ADDQ         $+32, DI
+	DECQ         R10
+	JNZ          vector2
+	MOVQ         24(R11), R13
+	ADDQ         R13, (R11)
+	MOVQ         48(R11), R13
+	ADDQ         R13, 32(R11)
+	DECQ         R9
+	JNZ          tile1
 	VZEROUPPER
 	RET
 
@@ -1668,396 +1708,420 @@ tile1:
 	MOVQ 56(R11), DI
 
 vector2:
-	MOVQ        DX, R12
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Y0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y5
-	ADDQ        SI, R12
-	VADDPS      Y2, Y1, Y10
-	VSUBPS      Y2, Y1, Y7
-	VADDPS      Y4, Y3, Y8
-	VSUBPS      Y4, Y3, Y11
-	VADDPS      Y10, Y0, Y6
-	VADDPS      Y8, Y6, Y6
-	VFMADD231PS Y12, Y11, Y7
-	VFMADD213PS Y10, Y13, Y8
-	VADDPS      Y5, Y8, Y8
-	VMOVUPS     Y6, (R8)
-	VMOVUPS     Y7, 192(R8)
-	VMOVUPS     Y8, 384(R8)
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Y0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y5
-	ADDQ        SI, R12
-	VADDPS      Y2, Y1, Y10
-	VSUBPS      Y2, Y1, Y7
-	VADDPS      Y4, Y3, Y8
-	VSUBPS      Y4, Y3, Y11
-	VADDPS      Y10, Y0, Y6
-	VADDPS      Y8, Y6, Y6
-	VFMADD231PS Y12, Y11, Y7
-	VFMADD213PS Y10, Y13, Y8
-	VADDPS      Y5, Y8, Y8
-	VMOVUPS     Y6, 32(R8)
-	VMOVUPS     Y7, 224(R8)
-	VMOVUPS     Y8, 416(R8)
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Y0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y5
-	ADDQ        SI, R12
-	VADDPS      Y2, Y1, Y10
-	VSUBPS      Y2, Y1, Y7
-	VADDPS      Y4, Y3, Y8
-	VSUBPS      Y4, Y3, Y11
-	VADDPS      Y10, Y0, Y6
-	VADDPS      Y8, Y6, Y6
-	VFMADD231PS Y12, Y11, Y7
-	VFMADD213PS Y10, Y13, Y8
-	VADDPS      Y5, Y8, Y8
-	VMOVUPS     Y6, 64(R8)
-	VMOVUPS     Y7, 256(R8)
-	VMOVUPS     Y8, 448(R8)
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Y0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y5
-	ADDQ        SI, R12
-	VADDPS      Y2, Y1, Y10
-	VSUBPS      Y2, Y1, Y7
-	VADDPS      Y4, Y3, Y8
-	VSUBPS      Y4, Y3, Y11
-	VADDPS      Y10, Y0, Y6
-	VADDPS      Y8, Y6, Y6
-	VFMADD231PS Y12, Y11, Y7
-	VFMADD213PS Y10, Y13, Y8
-	VADDPS      Y5, Y8, Y8
-	VMOVUPS     Y6, 96(R8)
-	VMOVUPS     Y7, 288(R8)
-	VMOVUPS     Y8, 480(R8)
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Y0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y5
-	ADDQ        SI, R12
-	VADDPS      Y2, Y1, Y10
-	VSUBPS      Y2, Y1, Y7
-	VADDPS      Y4, Y3, Y8
-	VSUBPS      Y4, Y3, Y11
-	VADDPS      Y10, Y0, Y6
-	VADDPS      Y8, Y6, Y6
-	VFMADD231PS Y12, Y11, Y7
-	VFMADD213PS Y10, Y13, Y8
-	VADDPS      Y5, Y8, Y8
-	VMOVUPS     Y6, 128(R8)
-	VMOVUPS     Y7, 320(R8)
-	VMOVUPS     Y8, 512(R8)
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Y0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Y5
-	ADDQ        SI, R12
-	VADDPS      Y2, Y1, Y10
-	VSUBPS      Y2, Y1, Y7
-	VADDPS      Y4, Y3, Y8
-	VSUBPS      Y4, Y3, Y11
-	VADDPS      Y10, Y0, Y6
-	VADDPS      Y8, Y6, Y6
-	VFMADD231PS Y12, Y11, Y7
-	VFMADD213PS Y10, Y13, Y8
-	VADDPS      Y5, Y8, Y8
-	VMOVUPS     Y6, 160(R8)
-	VMOVUPS     Y7, 352(R8)
-	VMOVUPS     Y8, 544(R8)
-	MOVQ        AX, R12
-	VMOVUPS     (R8), Y0
-	VMOVUPS     32(R8), Y1
-	VMOVUPS     64(R8), Y2
-	VMOVUPS     96(R8), Y3
-	VMOVUPS     128(R8), Y4
-	VMOVUPS     160(R8), Y5
-	VADDPS      Y2, Y1, Y10
-	VSUBPS      Y2, Y1, Y7
-	VADDPS      Y4, Y3, Y8
-	VSUBPS      Y4, Y3, Y11
-	VADDPS      Y10, Y0, Y6
-	VADDPS      Y8, Y6, Y6
-	VFMADD231PS Y12, Y11, Y7
-	VFMADD213PS Y10, Y13, Y8
-	VADDPS      Y5, Y8, Y8
-	MOVQ        R12, R13
-	VADDPS      (DI), Y6, Y6
-	VMOVUPS     Y6, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Y7, Y7
-	VMOVUPS     Y7, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Y8, Y8
-	VMOVUPS     Y8, (R13)
-	ADDQ        CX, R13
-	ADDQ        BX, R12
-	VMOVUPS     192(R8), Y0
-	VMOVUPS     224(R8), Y1
-	VMOVUPS     256(R8), Y2
-	VMOVUPS     288(R8), Y3
-	VMOVUPS     320(R8), Y4
-	VMOVUPS     352(R8), Y5
-	VADDPS      Y2, Y1, Y10
-	VSUBPS      Y2, Y1, Y7
-	VADDPS      Y4, Y3, Y8
-	VSUBPS      Y4, Y3, Y11
-	VADDPS      Y10, Y0, Y6
-	VADDPS      Y8, Y6, Y6
-	VFMADD231PS Y12, Y11, Y7
-	VFMADD213PS Y10, Y13, Y8
-	VADDPS      Y5, Y8, Y8
-	MOVQ        R12, R13
-	VADDPS      (DI), Y6, Y6
-	VMOVUPS     Y6, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Y7, Y7
-	VMOVUPS     Y7, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Y8, Y8
-	VMOVUPS     Y8, (R13)
-	ADDQ        CX, R13
-	ADDQ        BX, R12
-	VMOVUPS     384(R8), Y0
-	VMOVUPS     416(R8), Y1
-	VMOVUPS     448(R8), Y2
-	VMOVUPS     480(R8), Y3
-	VMOVUPS     512(R8), Y4
-	VMOVUPS     544(R8), Y5
-	VADDPS      Y2, Y1, Y10
-	VSUBPS      Y2, Y1, Y7
-	VADDPS      Y4, Y3, Y8
-	VSUBPS      Y4, Y3, Y11
-	VADDPS      Y10, Y0, Y6
-	VADDPS      Y8, Y6, Y6
-	VFMADD231PS Y12, Y11, Y7
-	VFMADD213PS Y10, Y13, Y8
-	VADDPS      Y5, Y8, Y8
-	MOVQ        R12, R13
-	VADDPS      (DI), Y6, Y6
-	VMOVUPS     Y6, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Y7, Y7
-	VMOVUPS     Y7, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Y8, Y8
-	VMOVUPS     Y8, (R13)
-	ADDQ        CX, R13
-	ADDQ        BX, R12
-	ADDQ        $+32, AX
-	ADDQ        $+32, DX
-	ADDQ        $+32, DI
-	DECQ        R10
-	JNZ         vector2
-	MOVQ        24(R11), R13
-	ADDQ        R13, (R11)
-	MOVQ        48(R11), R13
-	ADDQ        R13, 32(R11)
-	DECQ        R9
-	JNZ         tile1
+	MOVQ         DX, R12
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Y0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y5
+	ADDQ         SI, R12
+	VADDPS       Y2, Y1, Y10
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y11
+	VADDPS       Y10, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VFMADD231PS  Y12, Y11, Y7
+	VFMADD213PS  Y10, Y13, Y8
+	VADDPS       Y5, Y8, Y8
+	VMOVUPS      Y6, (R8)
+	VMOVUPS      Y7, 192(R8)
+	VMOVUPS      Y8, 384(R8)
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Y0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y5
+	ADDQ         SI, R12
+	VADDPS       Y2, Y1, Y10
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y11
+	VADDPS       Y10, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VFMADD231PS  Y12, Y11, Y7
+	VFMADD213PS  Y10, Y13, Y8
+	VADDPS       Y5, Y8, Y8
+	VMOVUPS      Y6, 32(R8)
+	VMOVUPS      Y7, 224(R8)
+	VMOVUPS      Y8, 416(R8)
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Y0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y5
+	ADDQ         SI, R12
+	VADDPS       Y2, Y1, Y10
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y11
+	VADDPS       Y10, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VFMADD231PS  Y12, Y11, Y7
+	VFMADD213PS  Y10, Y13, Y8
+	VADDPS       Y5, Y8, Y8
+	VMOVUPS      Y6, 64(R8)
+	VMOVUPS      Y7, 256(R8)
+	VMOVUPS      Y8, 448(R8)
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Y0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y5
+	ADDQ         SI, R12
+	VADDPS       Y2, Y1, Y10
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y11
+	VADDPS       Y10, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VFMADD231PS  Y12, Y11, Y7
+	VFMADD213PS  Y10, Y13, Y8
+	VADDPS       Y5, Y8, Y8
+	VMOVUPS      Y6, 96(R8)
+	VMOVUPS      Y7, 288(R8)
+	VMOVUPS      Y8, 480(R8)
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Y0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y5
+	ADDQ         SI, R12
+	VADDPS       Y2, Y1, Y10
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y11
+	VADDPS       Y10, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VFMADD231PS  Y12, Y11, Y7
+	VFMADD213PS  Y10, Y13, Y8
+	VADDPS       Y5, Y8, Y8
+	VMOVUPS      Y6, 128(R8)
+	VMOVUPS      Y7, 320(R8)
+	VMOVUPS      Y8, 512(R8)
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Y0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Y5
+	ADDQ         SI, R12
+	VADDPS       Y2, Y1, Y10
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y11
+	VADDPS       Y10, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VFMADD231PS  Y12, Y11, Y7
+	VFMADD213PS  Y10, Y13, Y8
+	VADDPS       Y5, Y8, Y8
+	VMOVUPS      Y6, 160(R8)
+	VMOVUPS      Y7, 352(R8)
+	VMOVUPS      Y8, 544(R8)
+	MOVQ         AX, R12
+	VMOVUPS      (R8), Y0
+	VMOVUPS      32(R8), Y1
+	VMOVUPS      64(R8), Y2
+	VMOVUPS      96(R8), Y3
+	VMOVUPS      128(R8), Y4
+	VMOVUPS      160(R8), Y5
+	VADDPS       Y2, Y1, Y10
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y11
+	VADDPS       Y10, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VFMADD231PS  Y12, Y11, Y7
+	VFMADD213PS  Y10, Y13, Y8
+	VADDPS       Y5, Y8, Y8
+	MOVQ         R12, R13
+	VBROADCASTSS 88(R11), Y0
+	VBROADCASTSS 92(R11), Y1
+	VADDPS       (DI), Y6, Y6
+	VMAXPS       Y6, Y0, Y6
+	VMINPS       Y6, Y1, Y6
+	VMOVUPS      Y6, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Y7, Y7
+	VMAXPS       Y7, Y0, Y7
+	VMINPS       Y7, Y1, Y7
+	VMOVUPS      Y7, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Y8, Y8
+	VMAXPS       Y8, Y0, Y8
+	VMINPS       Y8, Y1, Y8
+	VMOVUPS      Y8, (R13)
+	ADDQ         CX, R13
+	ADDQ         BX, R12
+	VMOVUPS      192(R8), Y0
+	VMOVUPS      224(R8), Y1
+	VMOVUPS      256(R8), Y2
+	VMOVUPS      288(R8), Y3
+	VMOVUPS      320(R8), Y4
+	VMOVUPS      352(R8), Y5
+	VADDPS       Y2, Y1, Y10
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y11
+	VADDPS       Y10, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VFMADD231PS  Y12, Y11, Y7
+	VFMADD213PS  Y10, Y13, Y8
+	VADDPS       Y5, Y8, Y8
+	MOVQ         R12, R13
+	VBROADCASTSS 88(R11), Y0
+	VBROADCASTSS 92(R11), Y1
+	VADDPS       (DI), Y6, Y6
+	VMAXPS       Y6, Y0, Y6
+	VMINPS       Y6, Y1, Y6
+	VMOVUPS      Y6, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Y7, Y7
+	VMAXPS       Y7, Y0, Y7
+	VMINPS       Y7, Y1, Y7
+	VMOVUPS      Y7, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Y8, Y8
+	VMAXPS       Y8, Y0, Y8
+	VMINPS       Y8, Y1, Y8
+	VMOVUPS      Y8, (R13)
+	ADDQ         CX, R13
+	ADDQ         BX, R12
+	VMOVUPS      384(R8), Y0
+	VMOVUPS      416(R8), Y1
+	VMOVUPS      448(R8), Y2
+	VMOVUPS      480(R8), Y3
+	VMOVUPS      512(R8), Y4
+	VMOVUPS      544(R8), Y5
+	VADDPS       Y2, Y1, Y10
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y11
+	VADDPS       Y10, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VFMADD231PS  Y12, Y11, Y7
+	VFMADD213PS  Y10, Y13, Y8
+	VADDPS       Y5, Y8, Y8
+	MOVQ         R12, R13
+	VBROADCASTSS 88(R11), Y0
+	VBROADCASTSS 92(R11), Y1
+	VADDPS       (DI), Y6, Y6
+	VMAXPS       Y6, Y0, Y6
+	VMINPS       Y6, Y1, Y6
+	VMOVUPS      Y6, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Y7, Y7
+	VMAXPS       Y7, Y0, Y7
+	VMINPS       Y7, Y1, Y7
+	VMOVUPS      Y7, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Y8, Y8
+	VMAXPS       Y8, Y0, Y8
+	VMINPS       Y8, Y1, Y8
+	VMOVUPS      Y8, (R13)
+	ADDQ         CX, R13
+	ADDQ         BX, R12
+	ADDQ         $+32, AX
+	ADDQ         $+32, DX
+	ADDQ         $+32, DI
+	DECQ         R10
+	JNZ          vector2
+	MOVQ         24(R11), R13
+	ADDQ         R13, (R11)
+	MOVQ         48(R11), R13
+	ADDQ         R13, 32(R11)
+	DECQ         R9
+	JNZ          tile1
 	VZEROUPPER
 	RET

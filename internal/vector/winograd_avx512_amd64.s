@@ -820,451 +820,491 @@ tile1:
 	MOVQ 56(R11), DI
 
 vector2:
-	MOVQ        DX, R12
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Z0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z5
-	ADDQ        SI, R12
-	VADDPS      Z2, Z1, Z10
-	VSUBPS      Z2, Z1, Z7
-	VADDPS      Z4, Z3, Z8
-	VSUBPS      Z4, Z3, Z11
-	VADDPS      Z10, Z0, Z6
-	VADDPS      Z8, Z6, Z6
-	VADDPS      Z5, Z7, Z9
-	VFMADD231PS Z14, Z11, Z9
-	VFMADD231PS Z12, Z11, Z7
-	VFMADD213PS Z10, Z13, Z8
-	VMOVUPS     Z6, (R8)
-	VMOVUPS     Z7, 384(R8)
-	VMOVUPS     Z8, 768(R8)
-	VMOVUPS     Z9, 1152(R8)
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Z0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z5
-	ADDQ        SI, R12
-	VADDPS      Z2, Z1, Z10
-	VSUBPS      Z2, Z1, Z7
-	VADDPS      Z4, Z3, Z8
-	VSUBPS      Z4, Z3, Z11
-	VADDPS      Z10, Z0, Z6
-	VADDPS      Z8, Z6, Z6
-	VADDPS      Z5, Z7, Z9
-	VFMADD231PS Z14, Z11, Z9
-	VFMADD231PS Z12, Z11, Z7
-	VFMADD213PS Z10, Z13, Z8
-	VMOVUPS     Z6, 64(R8)
-	VMOVUPS     Z7, 448(R8)
-	VMOVUPS     Z8, 832(R8)
-	VMOVUPS     Z9, 1216(R8)
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Z0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z5
-	ADDQ        SI, R12
-	VADDPS      Z2, Z1, Z10
-	VSUBPS      Z2, Z1, Z7
-	VADDPS      Z4, Z3, Z8
-	VSUBPS      Z4, Z3, Z11
-	VADDPS      Z10, Z0, Z6
-	VADDPS      Z8, Z6, Z6
-	VADDPS      Z5, Z7, Z9
-	VFMADD231PS Z14, Z11, Z9
-	VFMADD231PS Z12, Z11, Z7
-	VFMADD213PS Z10, Z13, Z8
-	VMOVUPS     Z6, 128(R8)
-	VMOVUPS     Z7, 512(R8)
-	VMOVUPS     Z8, 896(R8)
-	VMOVUPS     Z9, 1280(R8)
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Z0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z5
-	ADDQ        SI, R12
-	VADDPS      Z2, Z1, Z10
-	VSUBPS      Z2, Z1, Z7
-	VADDPS      Z4, Z3, Z8
-	VSUBPS      Z4, Z3, Z11
-	VADDPS      Z10, Z0, Z6
-	VADDPS      Z8, Z6, Z6
-	VADDPS      Z5, Z7, Z9
-	VFMADD231PS Z14, Z11, Z9
-	VFMADD231PS Z12, Z11, Z7
-	VFMADD213PS Z10, Z13, Z8
-	VMOVUPS     Z6, 192(R8)
-	VMOVUPS     Z7, 576(R8)
-	VMOVUPS     Z8, 960(R8)
-	VMOVUPS     Z9, 1344(R8)
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Z0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z5
-	ADDQ        SI, R12
-	VADDPS      Z2, Z1, Z10
-	VSUBPS      Z2, Z1, Z7
-	VADDPS      Z4, Z3, Z8
-	VSUBPS      Z4, Z3, Z11
-	VADDPS      Z10, Z0, Z6
-	VADDPS      Z8, Z6, Z6
-	VADDPS      Z5, Z7, Z9
-	VFMADD231PS Z14, Z11, Z9
-	VFMADD231PS Z12, Z11, Z7
-	VFMADD213PS Z10, Z13, Z8
-	VMOVUPS     Z6, 256(R8)
-	VMOVUPS     Z7, 640(R8)
-	VMOVUPS     Z8, 1024(R8)
-	VMOVUPS     Z9, 1408(R8)
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Z0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z5
-	ADDQ        SI, R12
-	VADDPS      Z2, Z1, Z10
-	VSUBPS      Z2, Z1, Z7
-	VADDPS      Z4, Z3, Z8
-	VSUBPS      Z4, Z3, Z11
-	VADDPS      Z10, Z0, Z6
-	VADDPS      Z8, Z6, Z6
-	VADDPS      Z5, Z7, Z9
-	VFMADD231PS Z14, Z11, Z9
-	VFMADD231PS Z12, Z11, Z7
-	VFMADD213PS Z10, Z13, Z8
-	VMOVUPS     Z6, 320(R8)
-	VMOVUPS     Z7, 704(R8)
-	VMOVUPS     Z8, 1088(R8)
-	VMOVUPS     Z9, 1472(R8)
-	MOVQ        AX, R12
-	VMOVUPS     (R8), Z0
-	VMOVUPS     64(R8), Z1
-	VMOVUPS     128(R8), Z2
-	VMOVUPS     192(R8), Z3
-	VMOVUPS     256(R8), Z4
-	VMOVUPS     320(R8), Z5
-	VADDPS      Z2, Z1, Z10
-	VSUBPS      Z2, Z1, Z7
-	VADDPS      Z4, Z3, Z8
-	VSUBPS      Z4, Z3, Z11
-	VADDPS      Z10, Z0, Z6
-	VADDPS      Z8, Z6, Z6
-	VADDPS      Z5, Z7, Z9
-	VFMADD231PS Z14, Z11, Z9
-	VFMADD231PS Z12, Z11, Z7
-	VFMADD213PS Z10, Z13, Z8
-	MOVQ        R12, R13
-	VADDPS      (DI), Z6, Z6
-	VMOVUPS     Z6, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Z7, Z7
-	VMOVUPS     Z7, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Z8, Z8
-	VMOVUPS     Z8, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Z9, Z9
-	VMOVUPS     Z9, (R13)
-	ADDQ        CX, R13
-	ADDQ        BX, R12
-	VMOVUPS     384(R8), Z0
-	VMOVUPS     448(R8), Z1
-	VMOVUPS     512(R8), Z2
-	VMOVUPS     576(R8), Z3
-	VMOVUPS     640(R8), Z4
-	VMOVUPS     704(R8), Z5
-	VADDPS      Z2, Z1, Z10
-	VSUBPS      Z2, Z1, Z7
-	VADDPS      Z4, Z3, Z8
-	VSUBPS      Z4, Z3, Z11
-	VADDPS      Z10, Z0, Z6
-	VADDPS      Z8, Z6, Z6
-	VADDPS      Z5, Z7, Z9
-	VFMADD231PS Z14, Z11, Z9
-	VFMADD231PS Z12, Z11, Z7
-	VFMADD213PS Z10, Z13, Z8
-	MOVQ        R12, R13
-	VADDPS      (DI), Z6, Z6
-	VMOVUPS     Z6, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Z7, Z7
-	VMOVUPS     Z7, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Z8, Z8
-	VMOVUPS     Z8, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Z9, Z9
-	VMOVUPS     Z9, (R13)
-	ADDQ        CX, R13
-	ADDQ        BX, R12
-	VMOVUPS     768(R8), Z0
-	VMOVUPS     832(R8), Z1
-	VMOVUPS     896(R8), Z2
-	VMOVUPS     960(R8), Z3
-	VMOVUPS     1024(R8), Z4
-	VMOVUPS     1088(R8), Z5
-	VADDPS      Z2, Z1, Z10
-	VSUBPS      Z2, Z1, Z7
-	VADDPS      Z4, Z3, Z8
-	VSUBPS      Z4, Z3, Z11
-	VADDPS      Z10, Z0, Z6
-	VADDPS      Z8, Z6, Z6
-	VADDPS      Z5, Z7, Z9
-	VFMADD231PS Z14, Z11, Z9
-	VFMADD231PS Z12, Z11, Z7
-	VFMADD213PS Z10, Z13, Z8
-	MOVQ        R12, R13
-	VADDPS      (DI), Z6, Z6
-	VMOVUPS     Z6, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Z7, Z7
-	VMOVUPS     Z7, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Z8, Z8
-	VMOVUPS     Z8, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Z9, Z9
-	VMOVUPS     Z9, (R13)
-	ADDQ        CX, R13
-	ADDQ        BX, R12
-	VMOVUPS     1152(R8), Z0
-	VMOVUPS     1216(R8), Z1
-	VMOVUPS     1280(R8), Z2
-	VMOVUPS     1344(R8), Z3
-	VMOVUPS     1408(R8), Z4
-	VMOVUPS     1472(R8), Z5
-	VADDPS      Z2, Z1, Z10
-	VSUBPS      Z2, Z1, Z7
-	VADDPS      Z4, Z3, Z8
-	VSUBPS      Z4, Z3, Z11
-	VADDPS      Z10, Z0, Z6
-	VADDPS      Z8, Z6, Z6
-	VADDPS      Z5, Z7, Z9
-	VFMADD231PS Z14, Z11, Z9
-	VFMADD231PS Z12, Z11, Z7
-	VFMADD213PS Z10, Z13, Z8
-	MOVQ        R12, R13
-	VADDPS      (DI), Z6, Z6
-	VMOVUPS     Z6, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Z7, Z7
-	VMOVUPS     Z7, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Z8, Z8
-	VMOVUPS     Z8, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Z9, Z9
-	VMOVUPS     Z9, (R13)
-	ADDQ        CX, R13
-	ADDQ        BX, R12
-	ADDQ        $+64, AX
-	ADDQ        $+64, DX
-	ADDQ        $+64, DI
-	DECQ        R10
-	JNZ         vector2
-	MOVQ        24(R11), R13
-	ADDQ        R13, (R11)
-	MOVQ        48(R11), R13
-	ADDQ        R13, 32(R11)
-	DECQ        R9
-	JNZ         tile1
+	MOVQ         DX, R12
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Z0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z5
+	ADDQ         SI, R12
+	VADDPS       Z2, Z1, Z10
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z11
+	VADDPS       Z10, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VADDPS       Z5, Z7, Z9
+	VFMADD231PS  Z14, Z11, Z9
+	VFMADD231PS  Z12, Z11, Z7
+	VFMADD213PS  Z10, Z13, Z8
+	VMOVUPS      Z6, (R8)
+	VMOVUPS      Z7, 384(R8)
+	VMOVUPS      Z8, 768(R8)
+	VMOVUPS      Z9, 1152(R8)
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Z0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z5
+	ADDQ         SI, R12
+	VADDPS       Z2, Z1, Z10
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z11
+	VADDPS       Z10, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VADDPS       Z5, Z7, Z9
+	VFMADD231PS  Z14, Z11, Z9
+	VFMADD231PS  Z12, Z11, Z7
+	VFMADD213PS  Z10, Z13, Z8
+	VMOVUPS      Z6, 64(R8)
+	VMOVUPS      Z7, 448(R8)
+	VMOVUPS      Z8, 832(R8)
+	VMOVUPS      Z9, 1216(R8)
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Z0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z5
+	ADDQ         SI, R12
+	VADDPS       Z2, Z1, Z10
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z11
+	VADDPS       Z10, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VADDPS       Z5, Z7, Z9
+	VFMADD231PS  Z14, Z11, Z9
+	VFMADD231PS  Z12, Z11, Z7
+	VFMADD213PS  Z10, Z13, Z8
+	VMOVUPS      Z6, 128(R8)
+	VMOVUPS      Z7, 512(R8)
+	VMOVUPS      Z8, 896(R8)
+	VMOVUPS      Z9, 1280(R8)
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Z0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z5
+	ADDQ         SI, R12
+	VADDPS       Z2, Z1, Z10
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z11
+	VADDPS       Z10, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VADDPS       Z5, Z7, Z9
+	VFMADD231PS  Z14, Z11, Z9
+	VFMADD231PS  Z12, Z11, Z7
+	VFMADD213PS  Z10, Z13, Z8
+	VMOVUPS      Z6, 192(R8)
+	VMOVUPS      Z7, 576(R8)
+	VMOVUPS      Z8, 960(R8)
+	VMOVUPS      Z9, 1344(R8)
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Z0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z5
+	ADDQ         SI, R12
+	VADDPS       Z2, Z1, Z10
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z11
+	VADDPS       Z10, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VADDPS       Z5, Z7, Z9
+	VFMADD231PS  Z14, Z11, Z9
+	VFMADD231PS  Z12, Z11, Z7
+	VFMADD213PS  Z10, Z13, Z8
+	VMOVUPS      Z6, 256(R8)
+	VMOVUPS      Z7, 640(R8)
+	VMOVUPS      Z8, 1024(R8)
+	VMOVUPS      Z9, 1408(R8)
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Z0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z5
+	ADDQ         SI, R12
+	VADDPS       Z2, Z1, Z10
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z11
+	VADDPS       Z10, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VADDPS       Z5, Z7, Z9
+	VFMADD231PS  Z14, Z11, Z9
+	VFMADD231PS  Z12, Z11, Z7
+	VFMADD213PS  Z10, Z13, Z8
+	VMOVUPS      Z6, 320(R8)
+	VMOVUPS      Z7, 704(R8)
+	VMOVUPS      Z8, 1088(R8)
+	VMOVUPS      Z9, 1472(R8)
+	MOVQ         AX, R12
+	VMOVUPS      (R8), Z0
+	VMOVUPS      64(R8), Z1
+	VMOVUPS      128(R8), Z2
+	VMOVUPS      192(R8), Z3
+	VMOVUPS      256(R8), Z4
+	VMOVUPS      320(R8), Z5
+	VADDPS       Z2, Z1, Z10
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z11
+	VADDPS       Z10, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VADDPS       Z5, Z7, Z9
+	VFMADD231PS  Z14, Z11, Z9
+	VFMADD231PS  Z12, Z11, Z7
+	VFMADD213PS  Z10, Z13, Z8
+	MOVQ         R12, R13
+	VBROADCASTSS 88(R11), Z0
+	VBROADCASTSS 92(R11), Z1
+	VADDPS       (DI), Z6, Z6
+	VMAXPS       Z6, Z0, Z6
+	VMINPS       Z6, Z1, Z6
+	VMOVUPS      Z6, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Z7, Z7
+	VMAXPS       Z7, Z0, Z7
+	VMINPS       Z7, Z1, Z7
+	VMOVUPS      Z7, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Z8, Z8
+	VMAXPS       Z8, Z0, Z8
+	VMINPS       Z8, Z1, Z8
+	VMOVUPS      Z8, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Z9, Z9
+	VMAXPS       Z9, Z0, Z9
+	VMINPS       Z9, Z1, Z9
+	VMOVUPS      Z9, (R13)
+	ADDQ         CX, R13
+	ADDQ         BX, R12
+	VMOVUPS      384(R8), Z0
+	VMOVUPS      448(R8), Z1
+	VMOVUPS      512(R8), Z2
+	VMOVUPS      576(R8), Z3
+	VMOVUPS      640(R8), Z4
+	VMOVUPS      704(R8), Z5
+	VADDPS       Z2, Z1, Z10
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z11
+	VADDPS       Z10, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VADDPS       Z5, Z7, Z9
+	VFMADD231PS  Z14, Z11, Z9
+	VFMADD231PS  Z12, Z11, Z7
+	VFMADD213PS  Z10, Z13, Z8
+	MOVQ         R12, R13
+	VBROADCASTSS 88(R11), Z0
+	VBROADCASTSS 92(R11), Z1
+	VADDPS       (DI), Z6, Z6
+	VMAXPS       Z6, Z0, Z6
+	VMINPS       Z6, Z1, Z6
+	VMOVUPS      Z6, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Z7, Z7
+	VMAXPS       Z7, Z0, Z7
+	VMINPS       Z7, Z1, Z7
+	VMOVUPS      Z7, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Z8, Z8
+	VMAXPS       Z8, Z0, Z8
+	VMINPS       Z8, Z1, Z8
+	VMOVUPS      Z8, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Z9, Z9
+	VMAXPS       Z9, Z0, Z9
+	VMINPS       Z9, Z1, Z9
+	VMOVUPS      Z9, (R13)
+	ADDQ         CX, R13
+	ADDQ         BX, R12
+	VMOVUPS      768(R8), Z0
+	VMOVUPS      832(R8), Z1
+	VMOVUPS      896(R8), Z2
+	VMOVUPS      960(R8), Z3
+	VMOVUPS      1024(R8), Z4
+	VMOVUPS      1088(R8), Z5
+	VADDPS       Z2, Z1, Z10
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z11
+	VADDPS       Z10, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VADDPS       Z5, Z7, Z9
+	VFMADD231PS  Z14, Z11, Z9
+	VFMADD231PS  Z12, Z11, Z7
+	VFMADD213PS  Z10, Z13, Z8
+	MOVQ         R12, R13
+	VBROADCASTSS 88(R11), Z0
+	VBROADCASTSS 92(R11), Z1
+	VADDPS       (DI), Z6, Z6
+	VMAXPS       Z6, Z0, Z6
+	VMINPS       Z6, Z1, Z6
+	VMOVUPS      Z6, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Z7, Z7
+	VMAXPS       Z7, Z0, Z7
+	VMINPS       Z7, Z1, Z7
+	VMOVUPS      Z7, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Z8, Z8
+	VMAXPS       Z8, Z0, Z8
+	VMINPS       Z8, Z1, Z8
+	VMOVUPS      Z8, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Z9, Z9
+	VMAXPS       Z9, Z0, Z9
+	VMINPS       Z9, Z1, Z9
+	VMOVUPS      Z9, (R13)
+	ADDQ         CX, R13
+	ADDQ         BX, R12
+	VMOVUPS      1152(R8), Z0
+	VMOVUPS      1216(R8), Z1
+	VMOVUPS      1280(R8), Z2
+	VMOVUPS      1344(R8), Z3
+	VMOVUPS      1408(R8), Z4
+	VMOVUPS      1472(R8), Z5
+	VADDPS       Z2, Z1, Z10
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z11
+	VADDPS       Z10, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VADDPS       Z5, Z7, Z9
+	VFMADD231PS  Z14, Z11, Z9
+	VFMADD231PS  Z12, Z11, Z7
+	VFMADD213PS  Z10, Z13, Z8
+	MOVQ         R12, R13
+	VBROADCASTSS 88(R11), Z0
+	VBROADCASTSS 92(R11), Z1
+	VADDPS       (DI), Z6, Z6
+	VMAXPS       Z6, Z0, Z6
+	VMINPS       Z6, Z1, Z6
+	VMOVUPS      Z6, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Z7, Z7
+	VMAXPS       Z7, Z0, Z7
+	VMINPS       Z7, Z1, Z7
+	VMOVUPS      Z7, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Z8, Z8
+	VMAXPS       Z8, Z0, Z8
+	VMINPS       Z8, Z1, Z8
+	VMOVUPS      Z8, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Z9, Z9
+	VMAXPS       Z9, Z0, Z9
+	VMINPS       Z9, Z1, Z9
+	VMOVUPS      Z9, (R13)
+	ADDQ         CX, R13
+	ADDQ         BX, R12
+	ADDQ         $+64, AX
+	ADDQ         $+64, DX
+	ADDQ         $+64, DI
+	DECQ         R10
+	JNZ          vector2
+	MOVQ         24(R11), R13
+	ADDQ         R13, (R11)
+	MOVQ         48(R11), R13
+	ADDQ         R13, 32(R11)
+	DECQ         R9
+	JNZ          tile1
 	VZEROUPPER
 	RET
 
@@ -1668,396 +1708,420 @@ tile1:
 	MOVQ 56(R11), DI
 
 vector2:
-	MOVQ        DX, R12
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Z0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z5
-	ADDQ        SI, R12
-	VADDPS      Z2, Z1, Z10
-	VSUBPS      Z2, Z1, Z7
-	VADDPS      Z4, Z3, Z8
-	VSUBPS      Z4, Z3, Z11
-	VADDPS      Z10, Z0, Z6
-	VADDPS      Z8, Z6, Z6
-	VFMADD231PS Z12, Z11, Z7
-	VFMADD213PS Z10, Z13, Z8
-	VADDPS      Z5, Z8, Z8
-	VMOVUPS     Z6, (R8)
-	VMOVUPS     Z7, 384(R8)
-	VMOVUPS     Z8, 768(R8)
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Z0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z5
-	ADDQ        SI, R12
-	VADDPS      Z2, Z1, Z10
-	VSUBPS      Z2, Z1, Z7
-	VADDPS      Z4, Z3, Z8
-	VSUBPS      Z4, Z3, Z11
-	VADDPS      Z10, Z0, Z6
-	VADDPS      Z8, Z6, Z6
-	VFMADD231PS Z12, Z11, Z7
-	VFMADD213PS Z10, Z13, Z8
-	VADDPS      Z5, Z8, Z8
-	VMOVUPS     Z6, 64(R8)
-	VMOVUPS     Z7, 448(R8)
-	VMOVUPS     Z8, 832(R8)
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Z0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z5
-	ADDQ        SI, R12
-	VADDPS      Z2, Z1, Z10
-	VSUBPS      Z2, Z1, Z7
-	VADDPS      Z4, Z3, Z8
-	VSUBPS      Z4, Z3, Z11
-	VADDPS      Z10, Z0, Z6
-	VADDPS      Z8, Z6, Z6
-	VFMADD231PS Z12, Z11, Z7
-	VFMADD213PS Z10, Z13, Z8
-	VADDPS      Z5, Z8, Z8
-	VMOVUPS     Z6, 128(R8)
-	VMOVUPS     Z7, 512(R8)
-	VMOVUPS     Z8, 896(R8)
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Z0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z5
-	ADDQ        SI, R12
-	VADDPS      Z2, Z1, Z10
-	VSUBPS      Z2, Z1, Z7
-	VADDPS      Z4, Z3, Z8
-	VSUBPS      Z4, Z3, Z11
-	VADDPS      Z10, Z0, Z6
-	VADDPS      Z8, Z6, Z6
-	VFMADD231PS Z12, Z11, Z7
-	VFMADD213PS Z10, Z13, Z8
-	VADDPS      Z5, Z8, Z8
-	VMOVUPS     Z6, 192(R8)
-	VMOVUPS     Z7, 576(R8)
-	VMOVUPS     Z8, 960(R8)
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Z0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z5
-	ADDQ        SI, R12
-	VADDPS      Z2, Z1, Z10
-	VSUBPS      Z2, Z1, Z7
-	VADDPS      Z4, Z3, Z8
-	VSUBPS      Z4, Z3, Z11
-	VADDPS      Z10, Z0, Z6
-	VADDPS      Z8, Z6, Z6
-	VFMADD231PS Z12, Z11, Z7
-	VFMADD213PS Z10, Z13, Z8
-	VADDPS      Z5, Z8, Z8
-	VMOVUPS     Z6, 256(R8)
-	VMOVUPS     Z7, 640(R8)
-	VMOVUPS     Z8, 1024(R8)
-	MOVQ        R12, R13
-	VMOVUPS     (R13), Z0
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z1
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z2
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z3
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z4
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	ADDQ        SI, R13
-	VMOVUPS     (R13), Z5
-	ADDQ        SI, R12
-	VADDPS      Z2, Z1, Z10
-	VSUBPS      Z2, Z1, Z7
-	VADDPS      Z4, Z3, Z8
-	VSUBPS      Z4, Z3, Z11
-	VADDPS      Z10, Z0, Z6
-	VADDPS      Z8, Z6, Z6
-	VFMADD231PS Z12, Z11, Z7
-	VFMADD213PS Z10, Z13, Z8
-	VADDPS      Z5, Z8, Z8
-	VMOVUPS     Z6, 320(R8)
-	VMOVUPS     Z7, 704(R8)
-	VMOVUPS     Z8, 1088(R8)
-	MOVQ        AX, R12
-	VMOVUPS     (R8), Z0
-	VMOVUPS     64(R8), Z1
-	VMOVUPS     128(R8), Z2
-	VMOVUPS     192(R8), Z3
-	VMOVUPS     256(R8), Z4
-	VMOVUPS     320(R8), Z5
-	VADDPS      Z2, Z1, Z10
-	VSUBPS      Z2, Z1, Z7
-	VADDPS      Z4, Z3, Z8
-	VSUBPS      Z4, Z3, Z11
-	VADDPS      Z10, Z0, Z6
-	VADDPS      Z8, Z6, Z6
-	VFMADD231PS Z12, Z11, Z7
-	VFMADD213PS Z10, Z13, Z8
-	VADDPS      Z5, Z8, Z8
-	MOVQ        R12, R13
-	VADDPS      (DI), Z6, Z6
-	VMOVUPS     Z6, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Z7, Z7
-	VMOVUPS     Z7, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Z8, Z8
-	VMOVUPS     Z8, (R13)
-	ADDQ        CX, R13
-	ADDQ        BX, R12
-	VMOVUPS     384(R8), Z0
-	VMOVUPS     448(R8), Z1
-	VMOVUPS     512(R8), Z2
-	VMOVUPS     576(R8), Z3
-	VMOVUPS     640(R8), Z4
-	VMOVUPS     704(R8), Z5
-	VADDPS      Z2, Z1, Z10
-	VSUBPS      Z2, Z1, Z7
-	VADDPS      Z4, Z3, Z8
-	VSUBPS      Z4, Z3, Z11
-	VADDPS      Z10, Z0, Z6
-	VADDPS      Z8, Z6, Z6
-	VFMADD231PS Z12, Z11, Z7
-	VFMADD213PS Z10, Z13, Z8
-	VADDPS      Z5, Z8, Z8
-	MOVQ        R12, R13
-	VADDPS      (DI), Z6, Z6
-	VMOVUPS     Z6, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Z7, Z7
-	VMOVUPS     Z7, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Z8, Z8
-	VMOVUPS     Z8, (R13)
-	ADDQ        CX, R13
-	ADDQ        BX, R12
-	VMOVUPS     768(R8), Z0
-	VMOVUPS     832(R8), Z1
-	VMOVUPS     896(R8), Z2
-	VMOVUPS     960(R8), Z3
-	VMOVUPS     1024(R8), Z4
-	VMOVUPS     1088(R8), Z5
-	VADDPS      Z2, Z1, Z10
-	VSUBPS      Z2, Z1, Z7
-	VADDPS      Z4, Z3, Z8
-	VSUBPS      Z4, Z3, Z11
-	VADDPS      Z10, Z0, Z6
-	VADDPS      Z8, Z6, Z6
-	VFMADD231PS Z12, Z11, Z7
-	VFMADD213PS Z10, Z13, Z8
-	VADDPS      Z5, Z8, Z8
-	MOVQ        R12, R13
-	VADDPS      (DI), Z6, Z6
-	VMOVUPS     Z6, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Z7, Z7
-	VMOVUPS     Z7, (R13)
-	ADDQ        CX, R13
-	VADDPS      (DI), Z8, Z8
-	VMOVUPS     Z8, (R13)
-	ADDQ        CX, R13
-	ADDQ        BX, R12
-	ADDQ        $+64, AX
-	ADDQ        $+64, DX
-	ADDQ        $+64, DI
-	DECQ        R10
-	JNZ         vector2
-	MOVQ        24(R11), R13
-	ADDQ        R13, (R11)
-	MOVQ        48(R11), R13
-	ADDQ        R13, 32(R11)
-	DECQ        R9
-	JNZ         tile1
+	MOVQ         DX, R12
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Z0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z5
+	ADDQ         SI, R12
+	VADDPS       Z2, Z1, Z10
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z11
+	VADDPS       Z10, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VFMADD231PS  Z12, Z11, Z7
+	VFMADD213PS  Z10, Z13, Z8
+	VADDPS       Z5, Z8, Z8
+	VMOVUPS      Z6, (R8)
+	VMOVUPS      Z7, 384(R8)
+	VMOVUPS      Z8, 768(R8)
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Z0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z5
+	ADDQ         SI, R12
+	VADDPS       Z2, Z1, Z10
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z11
+	VADDPS       Z10, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VFMADD231PS  Z12, Z11, Z7
+	VFMADD213PS  Z10, Z13, Z8
+	VADDPS       Z5, Z8, Z8
+	VMOVUPS      Z6, 64(R8)
+	VMOVUPS      Z7, 448(R8)
+	VMOVUPS      Z8, 832(R8)
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Z0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z5
+	ADDQ         SI, R12
+	VADDPS       Z2, Z1, Z10
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z11
+	VADDPS       Z10, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VFMADD231PS  Z12, Z11, Z7
+	VFMADD213PS  Z10, Z13, Z8
+	VADDPS       Z5, Z8, Z8
+	VMOVUPS      Z6, 128(R8)
+	VMOVUPS      Z7, 512(R8)
+	VMOVUPS      Z8, 896(R8)
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Z0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z5
+	ADDQ         SI, R12
+	VADDPS       Z2, Z1, Z10
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z11
+	VADDPS       Z10, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VFMADD231PS  Z12, Z11, Z7
+	VFMADD213PS  Z10, Z13, Z8
+	VADDPS       Z5, Z8, Z8
+	VMOVUPS      Z6, 192(R8)
+	VMOVUPS      Z7, 576(R8)
+	VMOVUPS      Z8, 960(R8)
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Z0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z5
+	ADDQ         SI, R12
+	VADDPS       Z2, Z1, Z10
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z11
+	VADDPS       Z10, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VFMADD231PS  Z12, Z11, Z7
+	VFMADD213PS  Z10, Z13, Z8
+	VADDPS       Z5, Z8, Z8
+	VMOVUPS      Z6, 256(R8)
+	VMOVUPS      Z7, 640(R8)
+	VMOVUPS      Z8, 1024(R8)
+	MOVQ         R12, R13
+	VMOVUPS      (R13), Z0
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z1
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z2
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z3
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z4
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	ADDQ         SI, R13
+	VMOVUPS      (R13), Z5
+	ADDQ         SI, R12
+	VADDPS       Z2, Z1, Z10
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z11
+	VADDPS       Z10, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VFMADD231PS  Z12, Z11, Z7
+	VFMADD213PS  Z10, Z13, Z8
+	VADDPS       Z5, Z8, Z8
+	VMOVUPS      Z6, 320(R8)
+	VMOVUPS      Z7, 704(R8)
+	VMOVUPS      Z8, 1088(R8)
+	MOVQ         AX, R12
+	VMOVUPS      (R8), Z0
+	VMOVUPS      64(R8), Z1
+	VMOVUPS      128(R8), Z2
+	VMOVUPS      192(R8), Z3
+	VMOVUPS      256(R8), Z4
+	VMOVUPS      320(R8), Z5
+	VADDPS       Z2, Z1, Z10
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z11
+	VADDPS       Z10, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VFMADD231PS  Z12, Z11, Z7
+	VFMADD213PS  Z10, Z13, Z8
+	VADDPS       Z5, Z8, Z8
+	MOVQ         R12, R13
+	VBROADCASTSS 88(R11), Z0
+	VBROADCASTSS 92(R11), Z1
+	VADDPS       (DI), Z6, Z6
+	VMAXPS       Z6, Z0, Z6
+	VMINPS       Z6, Z1, Z6
+	VMOVUPS      Z6, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Z7, Z7
+	VMAXPS       Z7, Z0, Z7
+	VMINPS       Z7, Z1, Z7
+	VMOVUPS      Z7, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Z8, Z8
+	VMAXPS       Z8, Z0, Z8
+	VMINPS       Z8, Z1, Z8
+	VMOVUPS      Z8, (R13)
+	ADDQ         CX, R13
+	ADDQ         BX, R12
+	VMOVUPS      384(R8), Z0
+	VMOVUPS      448(R8), Z1
+	VMOVUPS      512(R8), Z2
+	VMOVUPS      576(R8), Z3
+	VMOVUPS      640(R8), Z4
+	VMOVUPS      704(R8), Z5
+	VADDPS       Z2, Z1, Z10
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z11
+	VADDPS       Z10, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VFMADD231PS  Z12, Z11, Z7
+	VFMADD213PS  Z10, Z13, Z8
+	VADDPS       Z5, Z8, Z8
+	MOVQ         R12, R13
+	VBROADCASTSS 88(R11), Z0
+	VBROADCASTSS 92(R11), Z1
+	VADDPS       (DI), Z6, Z6
+	VMAXPS       Z6, Z0, Z6
+	VMINPS       Z6, Z1, Z6
+	VMOVUPS      Z6, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Z7, Z7
+	VMAXPS       Z7, Z0, Z7
+	VMINPS       Z7, Z1, Z7
+	VMOVUPS      Z7, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Z8, Z8
+	VMAXPS       Z8, Z0, Z8
+	VMINPS       Z8, Z1, Z8
+	VMOVUPS      Z8, (R13)
+	ADDQ         CX, R13
+	ADDQ         BX, R12
+	VMOVUPS      768(R8), Z0
+	VMOVUPS      832(R8), Z1
+	VMOVUPS      896(R8), Z2
+	VMOVUPS      960(R8), Z3
+	VMOVUPS      1024(R8), Z4
+	VMOVUPS      1088(R8), Z5
+	VADDPS       Z2, Z1, Z10
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z11
+	VADDPS       Z10, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VFMADD231PS  Z12, Z11, Z7
+	VFMADD213PS  Z10, Z13, Z8
+	VADDPS       Z5, Z8, Z8
+	MOVQ         R12, R13
+	VBROADCASTSS 88(R11), Z0
+	VBROADCASTSS 92(R11), Z1
+	VADDPS       (DI), Z6, Z6
+	VMAXPS       Z6, Z0, Z6
+	VMINPS       Z6, Z1, Z6
+	VMOVUPS      Z6, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Z7, Z7
+	VMAXPS       Z7, Z0, Z7
+	VMINPS       Z7, Z1, Z7
+	VMOVUPS      Z7, (R13)
+	ADDQ         CX, R13
+	VADDPS       (DI), Z8, Z8
+	VMAXPS       Z8, Z0, Z8
+	VMINPS       Z8, Z1, Z8
+	VMOVUPS      Z8, (R13)
+	ADDQ         CX, R13
+	ADDQ         BX, R12
+	ADDQ         $+64, AX
+	ADDQ         $+64, DX
+	ADDQ         $+64, DI
+	DECQ         R10
+	JNZ          vector2
+	MOVQ         24(R11), R13
+	ADDQ         R13, (R11)
+	MOVQ         48(R11), R13
+	ADDQ         R13, 32(R11)
+	DECQ         R9
+	JNZ          tile1
 	VZEROUPPER
 	RET

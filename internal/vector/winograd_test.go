@@ -89,7 +89,7 @@ func (f *fuzz) transform(name string, kernel int, m [][]float64, call func(*Wino
 	w.X = f.quarters((w.Tiles-1)*w.XTile + (side-1)*(w.XRow+w.XPixel) + w.Channels)
 	w.V = f.quarters((values*values-1)*w.VStride + (w.Tiles-1)*w.VTile + w.Channels)
 	if backwards {
-		w.Bias = f.quarters(w.Channels)
+		w.Bias, w.Clip = f.quarters(w.Channels), Clip(f.IntN(3))
 	}
 	from, to := slices.Clone(w.X), w.V
 	if backwards {
@@ -112,7 +112,7 @@ func (f *fuzz) transform(name string, kernel int, m [][]float64, call func(*Wino
 				for j := range m {
 					want[target(i, j)] = result(i, j)
 					if w.Bias != nil {
-						want[target(i, j)] += float64(w.Bias[c])
+						want[target(i, j)] = clipped(w.Clip, want[target(i, j)]+float64(w.Bias[c]))
 					}
 				}
 			}

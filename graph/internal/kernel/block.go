@@ -1,8 +1,10 @@
 package kernel
 
 import (
+	"slices"
 	"unsafe"
 
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/vector"
 	"github.com/pkg/errors"
 )
@@ -96,7 +98,13 @@ type Block[T Float] struct {
 	maxima        []T            // the convolution's results at the maxima, if they are needed
 	gradient      []T            // of the activation's argument at the maxima
 	offset        []T            // (filters): normalization is scale·x + offset
+	version       func() uint64  // a number that changes when the weights do; nil if there is none
+	packedVersion uint64         // that for which the weights were compared
+	sampled       int            // where some weights were compared last
 	packedWeights []T            // the weights that are packed now, in evaluation
+	packedNorm    []T            // the bias and the weights of the norm that are folded into them
+	foldedBias    []T            // (filters), with that norm
+	byPanel       bool           // of a few images, threads compute different filters rather than rows
 	kept          bool           // Forward has stored what Backward needs
 }
 
@@ -112,6 +120,10 @@ const (
 func NewBlock[T Float](s BlockShape) *Block[T] {
 	mustBeValid(s.Validate())
 	k := newBlock(s, NewConv[T](s.Conv))
+	if k.folds() {
+		k.divideFew()
+		return k
+	}
 	if s.few(len(k.spans)) || s.few(0) && k.conv.winograd != nil {
 		k.divideFilters()
 	}
@@ -154,6 +166,10 @@ func (k *Block[T]) Forward(y, x []T, w BlockWeights[T]) {
 	checkSlope(s.Activation, w.Slope, s.Conv.Filters)
 	if k.parts != nil {
 		k.forwardParts(y, x, w)
+		return
+	}
+	if k.folds() {
+		k.forwardFolded(y, x, w)
 		return
 	}
 	k.kept = false
@@ -203,18 +219,52 @@ func (k *Block[T]) forEachSpan(spans []span, x []T, work func(work *workspace[T]
 	k.conv.forEachSpan(spans, x, work)
 }
 
-// pack packs the weights. In evaluation they are usually those of the previous call:
-// comparing them is faster than packing them, and correct whatever code changes them.
+// Watch sets a function that returns another number whenever the weights may have changed. In
+// evaluation Forward compares all weights with those that it has packed only when the number
+// is new, and otherwise some of them. Without it, Forward compares all of them.
+func (k *Block[T]) Watch(version func() uint64) {
+	k.version = version
+	for _, part := range k.parts {
+		part.block.version = version
+	}
+}
+
+// pack packs the weights. In evaluation they are usually those of the previous call.
 func (k *Block[T]) pack(weight []T) {
 	if !k.shape.Evaluation {
 		k.conv.packForward(weight)
 		return
 	}
-	if len(k.packedWeights) == len(weight) && equalBits(k.packedWeights, weight, k.serial != nil) {
+	if k.unchanged(weight) {
 		return
 	}
 	k.conv.packForward(weight)
 	k.packedWeights = append(k.packedWeights[:0], weight...)
+}
+
+// sample is the number of elements that unchanged compares at the beginning, at the end and at
+// a place that moves.
+const sample = 256
+
+// unchanged reports whether the weights are those that are packed.
+func (k *Block[T]) unchanged(weight []T) bool {
+	if len(k.packedWeights) != len(weight) {
+		return false
+	}
+	if k.version != nil {
+		version := k.version()
+		if last := k.packedVersion; version == last && len(weight) > 3*sample {
+			k.sampled = (k.sampled + sample) % (len(weight) - sample)
+			for _, first := range []int{0, len(weight) - sample, k.sampled} {
+				if !equalBits(k.packedWeights[first:][:sample], weight[first:][:sample], true) {
+					return false
+				}
+			}
+			return true
+		}
+		k.packedVersion = version
+	}
+	return equalBits(k.packedWeights, weight, k.serial != nil)
 }
 
 // keepsMaxima reports whether Backward needs the convolution's results at the maxima.
@@ -479,6 +529,115 @@ func (k *Block[T]) computeStatistics(x, bias []T) {
 		offset := mean - float64(m)
 		n.Variance[c] = T(max(0, n.total[n.channels+c]/float64(n.rows)-offset*offset))
 	}
+}
+
+// folds reports whether the block is one pass over its result, in evaluation: the norm is
+// folded into the weights and the bias, and the convolution clips its results.
+func (k *Block[T]) folds() bool {
+	return k.shape.Evaluation && !k.shape.pooled() && k.shape.Norm != BatchStatistics
+}
+
+// A block on one or a few images is divided into few bands, because a band of Winograd's
+// algorithm needs all transformed weights, and if its weights are large into none: then threads
+// compute different filters, so that each reads its part of the weights only.
+const (
+	bandTiles    = 48        // the smallest number of tiles of a band
+	largeWeights = 128 << 10 // elements
+)
+
+// divideFew divides a block that folds if there are few images.
+func (k *Block[T]) divideFew() {
+	c, s := k.conv, k.shape.Conv
+	if s.Batch > fewImages || c.fourier != nil || c.depthwise != nil || c.grouped != nil {
+		return
+	}
+	height, _ := s.Output()
+	bands := max(1, len(k.spans)/s.Batch)
+	k.byPanel = s.weights() >= largeWeights
+	if m := c.winograd; m != nil {
+		down := ceilDiv(height, m.step())
+		bands = max(1, min(down, m.tiles()/bandTiles))
+		k.byPanel = k.byPanel || bands == 1
+	}
+	if k.byPanel {
+		bands = 1
+	}
+	k.spans = k.spans[:0]
+	for image := range s.Batch {
+		spans := bandsOf(image, 1, height, bands)
+		if m := c.winograd; m != nil { // whole tiles
+			down := ceilDiv(height, m.step())
+			spans = bandsOf(image, 1, down, bands)
+			for i := range spans {
+				spans[i].top, spans[i].bottom = spans[i].top*m.step(), min(spans[i].bottom*m.step(), height)
+			}
+		}
+		k.spans = append(k.spans, spans...)
+	}
+}
+
+// forwardFolded is Forward for a block that folds. Every element is computed in the same way
+// for any number of threads, which may therefore share the filters.
+func (k *Block[T]) forwardFolded(y, x []T, w BlockWeights[T]) {
+	c, s := k.conv, k.shape
+	bias := k.fold(w)
+	clip, clips := s.Activation.clip()
+	clips = clips && c.clips()
+	if !clips {
+		clip = vector.NoClip
+	}
+	groups := 1
+	if k.byPanel {
+		groups = min(c.forward.panels, max(1, ceilDiv(parallel.Threads(), len(k.spans))))
+	}
+	height, width := s.Conv.Output()
+	run := width * s.Conv.Filters
+	work := func(work *workspace[T], i int) {
+		span, group := k.spans[i/groups], i%groups
+		to := y[(span.image*height+span.top)*run:]
+		c.convolvePart(work, to, x, bias, clip, span, group*c.forward.panels/groups, (group+1)*c.forward.panels/groups)
+		if !clips && groups == 1 {
+			to = to[:span.images*(span.bottom-span.top)*run]
+			activate(s.Activation, to, to, w.Slope)
+		}
+	}
+	if groups == 1 {
+		c.forEachSpan(k.spans, x, work)
+		return
+	}
+	divide(len(k.spans)*groups, work)
+	if !clips {
+		Activate(s.Activation, y, y, w.Slope, s.Conv.Filters)
+	}
+}
+
+// fold packs the weights, with the norm, and returns the bias.
+func (k *Block[T]) fold(w BlockWeights[T]) (bias []T) {
+	s, size := k.shape, k.shape.Conv.patchSize()
+	if s.Norm == NoNorm {
+		k.pack(w.Weight)
+		return w.Bias
+	}
+	norm := grow(&k.foldedBias, 5*s.Conv.Filters)[:s.Conv.Filters]
+	rest := k.foldedBias[s.Conv.Filters:][:0]
+	for _, part := range [][]T{w.Bias, w.Gain, w.Shift, w.Mean, w.Variance} {
+		rest = append(rest, part...)
+	}
+	if slices.Equal(k.packedNorm, rest) && k.unchanged(w.Weight) {
+		return norm
+	}
+	k.normalization(nil, w)
+	folded := make([]T, len(w.Weight))
+	for f, scale := range k.norm.scale {
+		k.engine.Scale(folded[f*size:][:size], w.Weight[f*size:][:size], scale)
+		norm[f] = k.offset[f]
+		if w.Bias != nil {
+			norm[f] += scale * w.Bias[f]
+		}
+	}
+	k.conv.packForward(folded)
+	k.packedWeights, k.packedNorm = append(k.packedWeights[:0], w.Weight...), append(k.packedNorm[:0], rest...)
+	return norm
 }
 
 // A block on one or a few small images has too few rows for all threads. In evaluation it

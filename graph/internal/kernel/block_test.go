@@ -2,8 +2,11 @@ package kernel
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"testing"
 
+	"github.com/likeness-go/likeness/internal/parallel"
 	"pgregory.net/rapid"
 )
 
@@ -120,7 +123,7 @@ func TestBlockGradient(t *testing.T) {
 	}
 }
 
-// A block for evaluation gives the same bits.
+// A block for evaluation gives the same bits, except that a folded norm rounds otherwise.
 func TestBlockInEvaluation(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { checkEvaluation(t, drawBlockShape(t)) })
 }
@@ -141,7 +144,11 @@ func checkEvaluation(t rapid.TB, s BlockShape) *Block[float64] {
 	s.Evaluation = true
 	k := NewBlock[float64](s)
 	k.Forward(got, x[0], blockWeights(s, x))
-	sameBits(t, "the result", got, want)
+	if s.Norm == GivenStatistics && k.folds() {
+		near(t, "the result", got, want, 1e-12)
+	} else {
+		sameBits(t, "the result", got, want)
+	}
 	return k
 }
 
@@ -213,6 +220,11 @@ func TestFewImages(t *testing.T) {
 		{Conv: convShape(4, 9, 9, 5, 3, 4, 3, 2, 2), Norm: GivenStatistics, Epsilon: 1e-3, Activation: Tanh},
 		{Conv: convShape(1, 14, 14, 64, 64, 1, 1, 1, 0), Norm: GivenStatistics, Epsilon: 1e-3, Activation: ReLU6},
 		{Conv: convShape(2, 14, 14, 24, 40, 1, 1, 1, 0), Norm: GivenStatistics, Epsilon: 1e-3, Activation: SiLU},
+		{Conv: convShape(1, 7, 6, 400, 344, 1, 1, 1, 0), Norm: GivenStatistics, Epsilon: 1e-3, Activation: ReLU6},     // by panel
+		{Conv: convShape(2, 5, 7, 400, 344, 1, 1, 2, 0), Norm: GivenStatistics, Epsilon: 1e-3, Activation: GELU},      // likewise
+		{Conv: convShape(1, 19, 18, 64, 64, 3, 3, 1, 1), Norm: GivenStatistics, Epsilon: 1e-3, Activation: ReLU},      // Winograd's algorithm, by panel
+		{Conv: convShape(1, 43, 50, 32, 32, 3, 3, 1, 1), Norm: GivenStatistics, Epsilon: 1e-3, Activation: HardSwish}, // in bands of tiles
+		{Conv: withGroups(24, convShape(1, 12, 9, 24, 24, 3, 3, 1, 1)), Norm: GivenStatistics, Epsilon: 1e-3, Activation: ReLU6},
 	} {
 		t.Run(fmt.Sprintf("%+v", s.Conv), func(t *testing.T) {
 			x, dy := block(s, false).draw(1)
@@ -226,7 +238,7 @@ func TestFewImages(t *testing.T) {
 			composed[float64](s).forward(want, x...)
 			s.Evaluation = true
 			k := NewBlock[float32](s)
-			if k.parts == nil {
+			if k.parts == nil && !k.folds() {
 				t.Fatal("the block is not one of few images")
 			}
 			for range 2 { // the second time with memory that was used
@@ -237,7 +249,61 @@ func TestFewImages(t *testing.T) {
 				}
 				near(t, "the result", wide, want, 1e-4)
 			}
+			before := slices.Clone(got)
+			defer parallel.SetThreads(parallel.Threads())
+			for threads := 1; threads < 6; threads++ {
+				parallel.SetThreads(threads)
+				k.Forward(got, single[0], blockWeights(s, single))
+				sameBits(t, fmt.Sprint(threads, " threads"), got, before)
+			}
 		})
+	}
+}
+
+// Without a new version, a block notices that all elements of its weights have changed, or that
+// one has within some calls; with a new version, it notices every change.
+func TestBlockNoticesChanges(t *testing.T) {
+	s := BlockShape{Conv: convShape(1, 2, 2, 40, 40, 1, 1, 1, 0), Norm: GivenStatistics, Epsilon: 1e-3, Evaluation: true}
+	each := func(v float32, n int) []float32 { return slices.Repeat([]float32{v}, n) }
+	w := BlockWeights[float32]{Weight: each(1, 1600), Gain: each(1, 40), Shift: each(0, 40), Mean: each(0, 40), Variance: each(1, 40)}
+	k, version := NewBlock[float32](s), uint64(0)
+	k.Watch(func() uint64 { return version })
+	x, y := each(1, 160), make([]float32, 160)
+	sum := func() (sum float64) {
+		k.Forward(y, x, w)
+		for _, v := range y {
+			sum += float64(v)
+		}
+		return sum
+	}
+	before := sum()
+	for i := range w.Weight {
+		w.Weight[i] = 2
+	}
+	if after := sum(); math.Abs(after-2*before) > 1 {
+		t.Errorf("all weights are twice as large: the sum is %v, expected about %v", after, 2*before)
+	}
+	w.Weight[800]++
+	changed := 0
+	for range 8 {
+		if sum() != 2*before {
+			changed++
+		}
+	}
+	if changed == 0 {
+		t.Error("a change of one weight was not noticed within 8 calls")
+	}
+	before = sum()
+	w.Weight[801]++
+	version++
+	if sum() == before {
+		t.Error("a change of one weight with a new version was not noticed")
+	}
+	w.Gain[3] = 5
+	before = sum()
+	w.Gain[3] = 1
+	if sum() == before {
+		t.Error("a change of the norm was not noticed")
 	}
 }
 

@@ -144,14 +144,12 @@ type Conv[T Float] struct {
 }
 
 // packedBytes is about the size of the part of the packed weights that is used at a
-// time, so that it stays in the level 2 cache together with the images. panelBytes is that of
-// a panel in the level 1 cache, and blockPixels the number of pixels for which all panels are
-// used one after the other, so that their inputs stay in the level 2 cache. Neither changes
-// the order in which products are added.
+// time, so that it stays in the level 2 cache together with the images. blockPixels is the
+// number of pixels for which all panels are used one after the other, so that their inputs stay
+// in that cache, too.
 const (
 	packedBytes = 128 << 10
-	panelBytes  = 16 << 10
-	blockPixels = 120
+	blockPixels = 60
 )
 
 // NewConv returns the layer of a valid shape.
@@ -222,12 +220,21 @@ func (c *Conv[T]) Forward(y, x, weight, bias []T) {
 // convolve writes the results of a span: rows [top, bottom) of one image, or all rows of
 // several images.
 func (c *Conv[T]) convolve(w *workspace[T], y, x, bias []T, span span) {
+	c.convolvePart(w, y, x, bias, vector.NoClip, span, 0, c.forward.panels)
+}
+
+// clips reports whether convolvePart can clip.
+func (c *Conv[T]) clips() bool { return c.fourier == nil && c.grouped == nil }
+
+// convolvePart is convolve for the filters of some panels, whose results it clips. Those of a
+// depthwise convolution, of groups and of the Fourier transform are of all filters.
+func (c *Conv[T]) convolvePart(w *workspace[T], y, x, bias []T, clip vector.Clip, span span, firstPanel, lastPanel int) {
 	if c.fourier != nil {
 		c.fourier.convolve(w, y, bias, span)
 		return
 	}
 	if c.depthwise != nil {
-		c.depthwise.convolve(w, y, x, bias, span)
+		c.depthwise.convolve(w, y, x, bias, clip, span)
 		return
 	}
 	if c.grouped != nil {
@@ -240,41 +247,34 @@ func (c *Conv[T]) convolve(w *workspace[T], y, x, bias []T, span span) {
 	if c.winograd != nil {
 		h := c.input
 		h.images = span.images
-		c.winograd.convolve(any(w).(*workspace[float32]), asFloat32(y), asFloat32(in), asFloat32(bias), h, span.top, span.bottom, width)
+		c.winograd.convolve(any(w).(*workspace[float32]), asFloat32(y), asFloat32(in), asFloat32(bias), clip, h, span.top, span.bottom, width, firstPanel, lastPanel)
 		return
 	}
 	pixels := span.images * (span.bottom - span.top) * width
 	p := &w.product
-	*p = vector.Rows[T]{C: y, Stride: c.input.rowSize()}
-	run := s.patchStart(1)
-	depth := c.depth()
+	*p = vector.Rows[T]{Stride: c.input.rowSize(), Length: s.patchStart(1)}
 	for first := 0; first < pixels; first += blockPixels {
 		last := min(first+blockPixels, pixels)
 		p.AOffsets, p.COffsets = c.windows[span.top*width:][first:last], c.results[first:last]
-		for ky, k := 0, 0; ky < s.KernelHeight; {
-			// Several whole rows of the window, or a part of one.
-			p.Segments, p.Length = max(1, min(depth/run, s.KernelHeight-ky)), min(run-k, max(1, ceilDiv(run, ceilDiv(run, depth))))
-			p.A, p.Add = in[ky*c.input.rowSize()+k:], ky > 0 || k > 0
-			for i := range c.forward.panels {
-				q := c.forward.panel(i)
-				p.C, p.Columns, p.Width, p.Initial = y[q.left:], q.columns, q.width, nil
-				if bias != nil && !p.Add {
-					p.Initial = bias[q.left:][:q.columns]
-				}
-				p.B = q.data[(s.patchStart(ky)+k)*q.width*c.forward.lanes:]
-				c.engine.Rows(p)
+		for i := firstPanel; i < lastPanel; i++ {
+			q := c.forward.panel(i)
+			p.C, p.Columns, p.Width = y[q.left:], q.columns, q.width
+			p.Initial, p.Add, p.Clip = nil, false, vector.NoClip
+			if bias != nil {
+				p.Initial = bias[q.left:][:q.columns]
 			}
-			if k += p.Length; k == run {
-				ky, k = ky+p.Segments, 0
+			wide := q.width * c.forward.lanes
+			step := max(1, packedBytes/(s.patchStart(1)*wide*int(unsafe.Sizeof(T(0)))))
+			for ky := 0; ky < s.KernelHeight; ky += step {
+				if p.Segments = min(step, s.KernelHeight-ky); ky+step >= s.KernelHeight {
+					p.Clip = clip
+				}
+				p.A, p.B = in[ky*c.input.rowSize():], q.data[s.patchStart(ky)*wide:]
+				c.engine.Rows(p)
+				p.Initial, p.Add = nil, true
 			}
 		}
 	}
-}
-
-// depth returns the number of rows of a panel of packed weights that are multiplied at a time,
-// so that they stay in the level 1 cache.
-func (c *Conv[T]) depth() int {
-	return max(16, panelBytes/(c.engine.MaxWidth()*c.engine.Lanes()*int(unsafe.Sizeof(T(0)))))
 }
 
 // spans divides results with the given number of rows for each image, and of elements and

@@ -291,7 +291,7 @@ func (c *Conv[T]) flippedGradient(w *workspace[T], dx, gradient []T, images int)
 	if g.winograd != nil {
 		h := g.output
 		h.images = images
-		g.winograd.convolve(any(w).(*workspace[float32]), asFloat32(dx), asFloat32(gradient), nil, h, 0, s.Height, s.Width)
+		g.winograd.convolve(any(w).(*workspace[float32]), asFloat32(dx), asFloat32(gradient), nil, vector.NoClip, h, 0, s.Height, s.Width, 0, g.packed.panels)
 		return
 	}
 	pixels := images * s.Height * s.Width

@@ -186,9 +186,9 @@ func (s *sweep[T]) eachPart(d *vector.Depthwise[T], y []T, to halo, x []T, from 
 }
 
 // run writes the results that are rows [top, bottom) of image y.
-func (s *sweep[T]) run(w *workspace[T], engine vector.Engine[T], y []T, to halo, x []T, from halo, bias []T, top, bottom int) {
+func (s *sweep[T]) run(w *workspace[T], engine vector.Engine[T], y []T, to halo, x []T, from halo, bias []T, clip vector.Clip, top, bottom int) {
 	s.eachPart(&w.depthwise, y, to, x, from, top, bottom, func(d *vector.Depthwise[T]) {
-		d.Initial = bias
+		d.Initial, d.Clip = bias, clip
 		if d.Rows > 0 && d.Columns > 0 {
 			engine.Depthwise(d)
 			return
@@ -198,9 +198,20 @@ func (s *sweep[T]) run(w *workspace[T], engine vector.Engine[T], y []T, to halo,
 				pixel := d.Y[line*d.YLine+i*d.YPixel:][:d.Channels]
 				clear(pixel)
 				copy(pixel, bias)
+				clipSlice(clip, pixel)
 			}
 		}
 	})
+}
+
+// clipSlice clips values in place.
+func clipSlice[T Float](clip vector.Clip, y []T) {
+	for a := Identity; a <= ReLU6; a++ {
+		if c, ok := a.clip(); ok && c == clip {
+			activate(a, y, y, nil)
+			return
+		}
+	}
 }
 
 // inputRows returns the rows of the input that results [top, bottom) need.
@@ -238,13 +249,13 @@ func (p *depthwise[T]) input(w *workspace[T], x []T, image, top, bottom int) ([]
 }
 
 // convolve writes the results of a span.
-func (p *depthwise[T]) convolve(w *workspace[T], y, x, bias []T, span span) {
+func (p *depthwise[T]) convolve(w *workspace[T], y, x, bias []T, clip vector.Clip, span span) {
 	height, width := p.shape.Output()
 	to := halo{images: 1, height: height, width: width, channels: p.shape.Filters, top: -span.top}
 	size := (span.bottom - span.top) * to.rowSize()
 	for i := range span.images {
 		in, from := p.input(w, x, span.image+i, span.top, span.bottom)
-		p.forward.run(w, p.engine, y[i*size:][:size], to, in, from, bias, span.top, span.bottom)
+		p.forward.run(w, p.engine, y[i*size:][:size], to, in, from, bias, clip, span.top, span.bottom)
 	}
 }
 
@@ -369,7 +380,7 @@ func (p *depthwise[T]) inputGradient(w *workspace[T], dx, gradient []T, at halo,
 		gradient, at = to, copied
 	}
 	for i := range p.backward {
-		p.backward[i].run(w, p.engine, y, to, gradient, at, nil, top, bottom)
+		p.backward[i].run(w, p.engine, y, to, gradient, at, nil, vector.NoClip, top, bottom)
 	}
 	for i := 0; p.multiplier > 1 && i < len(dx); i++ {
 		dx[i] = 0

@@ -209,8 +209,13 @@ func (m *winograd) chunks(all tiles, elements int) []tiles {
 }
 
 // convolve writes rows [top, bottom) of the results y (images, rows, width,
-// out) of the images x with their border, some rows of tiles at a time.
-func (m *winograd) convolve(w *workspace[float32], y, x, bias []float32, h halo, top, bottom, width int) {
+// out) of the images x with their border, some rows of tiles at a time, for the filters of some
+// panels.
+func (m *winograd) convolve(w *workspace[float32], y, x, bias []float32, clip vector.Clip, h halo, top, bottom, width, firstPanel, lastPanel int) {
+	columns := columnRange{first: m.panels.panel(firstPanel).left, last: m.out}
+	if lastPanel < m.panels.panels {
+		columns.last = m.panels.panel(lastPanel).left
+	}
 	all := tiles{down: ceilDiv(bottom-top, m.step()), across: ceilDiv(width, m.step()), top: top}
 	all.last = h.images * all.down
 	bias = m.biasOrZeros(w, bias)
@@ -221,13 +226,16 @@ func (m *winograd) convolve(w *workspace[float32], y, x, bias []float32, h halo,
 			m.transformInput(w, values, x, h, t, row)
 		}
 		for value := range tileValues {
-			m.multiply(w, results, values, t, value)
+			m.multiply(w, results, values, t, value, firstPanel, lastPanel)
 		}
 		for row := t.first; row < t.last; row++ {
-			m.transformOutput(w, y, results, bias, t, row, bottom-top, width)
+			m.transformOutput(w, y, results, bias, clip, t, row, bottom-top, width, columns)
 		}
 	}
 }
+
+// columnRange is a range of columns of the result.
+type columnRange struct{ first, last int }
 
 // biasOrZeros returns the bias, or zeros if it is nil.
 func (m *winograd) biasOrZeros(w *workspace[float32], bias []float32) []float32 {
@@ -241,7 +249,7 @@ func (m *winograd) biasOrZeros(w *workspace[float32], bias []float32) []float32 
 // transformInput transforms a row of tiles of the input.
 func (m *winograd) transformInput(w *workspace[float32], values, x []float32, h halo, s tiles, row int) {
 	t := &w.tiles
-	t.Kernel, t.Tiles, t.Channels, t.Bias = m.piece, s.across, m.in, nil
+	t.Kernel, t.Tiles, t.Channels, t.Bias, t.Clip = m.piece, s.across, m.in, nil, vector.NoClip
 	t.XRow, t.XPixel, t.XTile = h.rowSize(), m.in, m.step()*m.in
 	t.VTile, t.VStride = m.near(), s.valueStride(m.near())
 	for piece := range m.pieces * m.pieces {
@@ -254,7 +262,7 @@ func (m *winograd) transformInput(w *workspace[float32], values, x []float32, h 
 
 // multiply computes the products of one of the values of all tiles with that of the
 // weights.
-func (m *winograd) multiply(w *workspace[float32], results, values []float32, s tiles, value int) {
+func (m *winograd) multiply(w *workspace[float32], results, values []float32, s tiles, value, firstPanel, lastPanel int) {
 	depth, count := m.depth(), s.count()
 	offsets := grow(&w.offsets, 2*count)
 	for i := range count {
@@ -265,7 +273,7 @@ func (m *winograd) multiply(w *workspace[float32], results, values []float32, s 
 		A: values[value*s.valueStride(m.near()):], Segments: 1, Length: depth, Stride: depth,
 		AOffsets: offsets[:count], COffsets: offsets[count:],
 	}
-	for i := range m.panels.panels {
+	for i := firstPanel; i < lastPanel; i++ {
 		q := m.panels.panel(i)
 		size := depth * q.width * m.panels.lanes
 		p.Width, p.Columns = q.width, q.columns
@@ -276,13 +284,15 @@ func (m *winograd) multiply(w *workspace[float32], results, values []float32, s 
 
 // transformOutput writes the results of a row of tiles to its image, of which the result
 // has the given number of rows.
-func (m *winograd) transformOutput(w *workspace[float32], y, results, bias []float32, s tiles, row, rows, width int) {
+func (m *winograd) transformOutput(w *workspace[float32], y, results, bias []float32, clip vector.Clip, s tiles, row, rows, width int, columns columnRange) {
 	step, run := m.step(), width*m.out
+	count := columns.last - columns.first
+	results = results[columns.first:]
 	t := &w.tiles
-	t.Kernel, t.Channels, t.Bias = m.piece, m.out, bias
+	t.Kernel, t.Channels, t.Bias, t.Clip = m.piece, count, bias[columns.first:columns.last], clip
 	t.VTile, t.VStride = m.far(), s.valueStride(m.far())
 	inside := min(step, rows-row%s.down*step) // rows of the tile that are inside the image
-	to := y[(row/s.down*rows+row%s.down*step)*run:]
+	to := y[(row/s.down*rows+row%s.down*step)*run+columns.first:]
 	whole := 0
 	if inside == step {
 		whole = width / step
@@ -293,13 +303,12 @@ func (m *winograd) transformOutput(w *workspace[float32], y, results, bias []flo
 		m.transforms.WinogradOutput(t)
 	}
 	for column := whole; column < s.across; column++ {
-		tile := grow(&w.tile, step*step*m.out)
-		t.X, t.XRow, t.XPixel, t.XTile = tile, step*m.out, m.out, 0
+		tile := grow(&w.tile, step*step*count)
+		t.X, t.XRow, t.XPixel, t.XTile = tile, step*count, count, 0
 		t.V, t.Tiles = results[(s.before(row)+column)*m.far():], 1
 		m.transforms.WinogradOutput(t)
-		part := min(step, width-column*step) * m.out
 		for i := range inside {
-			copy(to[i*run+column*step*m.out:][:part], tile[i*step*m.out:])
+			copyColumns(to[i*run+column*step*m.out:], m.out, tile[i*step*count:], count, min(step, width-column*step), count)
 		}
 	}
 }
@@ -381,7 +390,7 @@ func (m *winograd) leaveGradient(y, sums []float32) {
 		zeros := grow(&w.normalized, last-first)
 		clear(zeros)
 		t := &w.tiles
-		t.Kernel, t.Tiles, t.Channels, t.Bias = m.step(), 1, last-first, zeros
+		t.Kernel, t.Tiles, t.Channels, t.Bias, t.Clip = m.step(), 1, last-first, zeros, vector.NoClip
 		t.XRow, t.XPixel, t.XTile = taps*size, size, 0
 		t.VStride, t.VTile = m.depth()*m.out, 0
 		t.X = to[(piece/m.pieces*taps+piece%m.pieces)*m.piece*size+first:]

@@ -29,6 +29,7 @@ const (
 	depthwiseXLineAt
 	depthwiseYLineAt
 	depthwiseInitialLineAt
+	depthwiseFloor // of clipping: two float32
 )
 
 // depthwiseTile is a function for a number of results next to each other, whose windows have
@@ -220,7 +221,14 @@ func (c *code) depthwiseTile(t depthwiseTile, gradient bool) {
 	c.DECQ(rows)
 	c.JNZ(operand.LabelRef(down))
 	if !gradient {
-		walkResults(y, depthwiseYPixel, func(i int, address operand.Mem) { c.VMOVUPS(result(i), address) })
+		c.VBROADCASTSS(field(depthwiseFloor), column(0))
+		limit := field(depthwiseFloor)
+		limit.Disp += 4
+		c.VBROADCASTSS(limit, loaded)
+		walkResults(y, depthwiseYPixel, func(i int, address operand.Mem) {
+			c.clip(result(i), column(0), loaded)
+			c.VMOVUPS(result(i), address)
+		})
 		c.ADDQ(operand.I32(4*c.lanes), initial)
 	}
 	c.ADDQ(operand.I32(4*c.lanes), x)

@@ -19,6 +19,7 @@ const (
 	rowsSkip     // bytes from the end of a segment to the next one
 	rowsSegments // counted down
 	rowsAdd
+	rowsFloor // of clipping: two float32
 	rowsMask
 )
 
@@ -133,12 +134,18 @@ func (c *code) rowsTile(width, rows int) {
 	if c.registers-1 < width*rows {
 		panic("no register for the mask")
 	}
+	floor, limit := c.vector(width*rows+1), c.vector(width*rows+2)
+	if c.registers-1 < width*rows+3 {
+		panic("no registers for clipping")
+	}
+	c.VBROADCASTSS(operand.Mem{Base: end, Disp: rowsFloor}, floor)
+	c.VBROADCASTSS(operand.Mem{Base: end, Disp: rowsFloor + 4}, limit)
 	c.results(operand.Mem{Base: end, Disp: rowsAdd}, operand.Mem{Base: end, Disp: rowsMask}, func(add, masked bool) {
 		for row := range rows {
 			c.rowAddress(row, offset, columns)
 			for v := range width {
 				at := operand.Mem{Base: pointers[row], Disp: v * c.lanes * 4}
-				c.putResult(at, sum(row, v), old, mask, add, masked && v == width-1)
+				c.putResult(at, sum(row, v), old, mask, add, masked && v == width-1, func() { c.clip(sum(row, v), floor, limit) })
 			}
 		}
 	})
@@ -170,8 +177,15 @@ func (c *code) results(adds, mask operand.Mem, store func(add, masked bool)) {
 	}
 }
 
-// putResult stores a sum, or adds it to the old values.
-func (c *code) putResult(at operand.Mem, sum, old, mask reg.VecPhysical, add, masked bool) {
+// clip replaces what is less than the floor, or larger than the limit, by these. If an operand is
+// NaN, the result is the second source, which is v.
+func (c *code) clip(v, floor, limit reg.VecPhysical) {
+	c.VMAXPS(v, floor, v)
+	c.VMINPS(v, limit, v)
+}
+
+// putResult stores a sum, or adds it to the old values, after a last operation.
+func (c *code) putResult(at operand.Mem, sum, old, mask reg.VecPhysical, add, masked bool, last func()) {
 	switch {
 	case add && masked:
 		c.loadMasked(at, old, mask)
@@ -179,6 +193,7 @@ func (c *code) putResult(at operand.Mem, sum, old, mask reg.VecPhysical, add, ma
 	case add:
 		c.VADDPS(at, sum, sum)
 	}
+	last()
 	if masked {
 		c.storeMasked(sum, at, mask)
 	} else {

@@ -20,6 +20,7 @@ const (
 	winogradTiles
 	winogradVectors // of channels
 	winogradScratch // 36 vectors
+	winogradFloor   // of clipping: two float32
 )
 
 // writeWinograd writes the transforms of Winograd's algorithms for tiles of 4×4 results of a
@@ -116,8 +117,11 @@ func (c *code) winograd(name string, t winogradTransform) {
 		t.write(c, from, to, constant)
 		c.MOVQ(at, address)
 		if t.back {
+			c.VBROADCASTSS(operand.Mem{Base: call, Disp: winogradFloor}, from[0])
+			c.VBROADCASTSS(operand.Mem{Base: call, Disp: winogradFloor + 4}, from[1])
 			for j := range t.results {
 				c.VADDPS(operand.Mem{Base: bias}, to[j], to[j])
+				c.clip(to[j], from[0], from[1])
 				c.VMOVUPS(to[j], operand.Mem{Base: address})
 				c.ADDQ(pixel, address)
 			}
