@@ -63,6 +63,18 @@ end5:
 	VZEROUPPER
 	RET
 
+// func prefetch_avx512(x *float32, n int)
+TEXT ·prefetch_avx512(SB), NOSPLIT, $0-16
+	MOVQ x+0(FP), AX
+	MOVQ n+8(FP), CX
+
+line1:
+	MOVQ (AX), DX
+	ADDQ $+64, AX
+	SUBQ $+16, CX
+	JG   line1
+	RET
+
 // func scale_avx512(y *float32, x *float32, n int, factor float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·scale_avx512(SB), NOSPLIT, $0-28

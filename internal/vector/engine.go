@@ -39,6 +39,9 @@ type Engine[T Float] interface {
 	MaxWindows(*Windows[T])
 	ScatterWindows(*Windows[T])
 
+	// Prefetch loads an array into the caches, in the order of its elements, before it is read or
+	// written in another order, which the processor would not predict.
+	Prefetch(x []T)
 	// Add writes y += x, and Scale y = factor·x. y may be x.
 	Add(y, x []T)
 	Scale(y, x []T, factor T)

@@ -45,6 +45,9 @@ func (Portable[T]) Add(y, x []T) {
 	}
 }
 
+// Prefetch does nothing.
+func (Portable[T]) Prefetch([]T) {}
+
 // Scale writes y = factor·x.
 func (Portable[T]) Scale(y, x []T, factor T) {
 	y = y[:len(x)]

@@ -35,9 +35,11 @@ type rowsCall struct {
 	initial  *float32
 	length   int // bytes
 	skip     int // bytes from the end of a segment to the next
-	segments int // counted down
+	segments int
 	add      int
 	clip     clipRange
+	tiles    int // with as many rows, one after the other; counted down
+	left, at int // used by the assembly; at begins at 0
 	mask     mask
 }
 
@@ -64,15 +66,12 @@ func (s *Set) Rows(r *Rows[float32]) {
 	tiles := s.rows[r.Width]
 	most := len(tiles) - 1
 	n := (count + most - 1) / most
-	for i := range n {
-		first, last := i*count/n, (i+1)*count/n
-		call.aOffsets, call.cOffsets = &r.AOffsets[first], &r.COffsets[first]
-		call.segments = r.Segments
-		tiles[last-first](call)
-		if !clipsInAssembly && r.Clip != NoClip {
-			for _, at := range r.COffsets[first:last] {
-				s.clip(r.Clip, r.C[at:][:r.Columns])
-			}
+	least, larger := count/n, count%n // larger tiles have a row more
+	first := 0
+	for _, part := range [2][2]int{{larger, least + 1}, {n - larger, least}} {
+		if part[0] > 0 {
+			s.rowsTiles(r, tiles[part[1]], first, part[0], part[1])
+			first += part[0] * part[1]
 		}
 	}
 }

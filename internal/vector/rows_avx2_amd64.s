@@ -5,41 +5,47 @@
 // func rows_avx2_1x1(call *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x1(SB), NOSPLIT, $8-8
-	MOVQ       call+0(FP), BP
-	VMOVUPS    96(BP), Y15
+	MOVQ    call+0(FP), BP
+	VMOVUPS 120(BP), Y15
+
+tile1:
+	MOVQ       64(BP), R14
+	MOVQ       R14, 96(BP)
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
-	JZ         zero1
+	JZ         zero2
 	VMASKMOVPS (R15), Y15, Y0
-	JMP        begun2
+	JMP        begun3
 
-zero1:
+zero2:
 	VXORPS Y0, Y0, Y0
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	PREFETCHT0 (AX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Y1
 	VBROADCASTSS (AX)(R14*1), Y2
 	VFMADD231PS  Y1, Y2, Y0
@@ -55,35 +61,36 @@ loop5:
 	ADDQ         $+128, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Y1
 	VBROADCASTSS (AX)(R14*1), Y2
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         $+32, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y2
 	VBROADCASTSS 84(BP), Y3
-	CMPQ         88(BP), $0x000000ff
-	JEQ          whole9
+	CMPQ         112(BP), $0x000000ff
+	JEQ          whole11
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMASKMOVPS   (AX), Y15, Y1
@@ -91,59 +98,66 @@ next8:
 	VMAXPS       Y0, Y2, Y0
 	VMINPS       Y0, Y3, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMAXPS     Y0, Y2, Y0
 	VMINPS     Y0, Y3, Y0
 	VMASKMOVPS Y0, Y15, (AX)
-	VZEROUPPER
-	RET
+	JMP        done10
 
-whole9:
+whole11:
 	CMPQ    72(BP), $+0
-	JEQ     store11
+	JEQ     store13
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
 	VMAXPS  Y0, Y2, Y0
 	VMINPS  Y0, Y3, Y0
 	VMOVUPS Y0, (AX)
-	VZEROUPPER
-	RET
+	JMP     done10
 
-store11:
+store13:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Y0, Y2, Y0
 	VMINPS  Y0, Y3, Y0
 	VMOVUPS Y0, (AX)
+
+done10:
+	ADDQ $+4, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx2_1x2(call *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x2(SB), NOSPLIT, $8-8
-	MOVQ       call+0(FP), BP
-	VMOVUPS    96(BP), Y15
+	MOVQ    call+0(FP), BP
+	VMOVUPS 120(BP), Y15
+
+tile1:
+	MOVQ       64(BP), R14
+	MOVQ       R14, 96(BP)
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
-	JZ         zero1
+	JZ         zero2
 	VMASKMOVPS (R15), Y15, Y0
 	VMOVAPS    Y0, Y1
-	JMP        begun2
+	JMP        begun3
 
-zero1:
+zero2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -152,8 +166,9 @@ begun2:
 	LEAQ       (R15)(BX*4), BX
 	PREFETCHT0 (BX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -162,13 +177,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Y2
 	VBROADCASTSS (AX)(R14*1), Y3
 	VFMADD231PS  Y2, Y3, Y0
@@ -192,14 +207,14 @@ loop5:
 	ADDQ         $+128, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Y2
 	VBROADCASTSS (AX)(R14*1), Y3
 	VFMADD231PS  Y2, Y3, Y0
@@ -208,21 +223,22 @@ restLoop7:
 	ADDQ         $+32, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y3
 	VBROADCASTSS 84(BP), Y4
-	CMPQ         88(BP), $0x000000ff
-	JEQ          whole9
+	CMPQ         112(BP), $0x000000ff
+	JEQ          whole11
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMASKMOVPS   (AX), Y15, Y2
@@ -237,10 +253,9 @@ next8:
 	VMAXPS       Y1, Y3, Y1
 	VMINPS       Y1, Y4, Y1
 	VMASKMOVPS   Y1, Y15, (BX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMAXPS     Y0, Y3, Y0
@@ -251,12 +266,11 @@ store10:
 	VMAXPS     Y1, Y3, Y1
 	VMINPS     Y1, Y4, Y1
 	VMASKMOVPS Y1, Y15, (BX)
-	VZEROUPPER
-	RET
+	JMP        done10
 
-whole9:
+whole11:
 	CMPQ    72(BP), $+0
-	JEQ     store11
+	JEQ     store13
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
@@ -269,10 +283,9 @@ whole9:
 	VMAXPS  Y1, Y3, Y1
 	VMINPS  Y1, Y4, Y1
 	VMOVUPS Y1, (BX)
-	VZEROUPPER
-	RET
+	JMP     done10
 
-store11:
+store13:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Y0, Y3, Y0
@@ -283,31 +296,41 @@ store11:
 	VMAXPS  Y1, Y3, Y1
 	VMINPS  Y1, Y4, Y1
 	VMOVUPS Y1, (BX)
+
+done10:
+	ADDQ $+8, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx2_1x3(call *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x3(SB), NOSPLIT, $8-8
-	MOVQ       call+0(FP), BP
-	VMOVUPS    96(BP), Y15
+	MOVQ    call+0(FP), BP
+	VMOVUPS 120(BP), Y15
+
+tile1:
+	MOVQ       64(BP), R14
+	MOVQ       R14, 96(BP)
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
-	JZ         zero1
+	JZ         zero2
 	VMASKMOVPS (R15), Y15, Y0
 	VMOVAPS    Y0, Y1
 	VMOVAPS    Y0, Y2
-	JMP        begun2
+	JMP        begun3
 
-zero1:
+zero2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -319,8 +342,9 @@ begun2:
 	LEAQ       (R15)(CX*4), CX
 	PREFETCHT0 (CX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -331,13 +355,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Y3
 	VBROADCASTSS (AX)(R14*1), Y4
 	VFMADD231PS  Y3, Y4, Y0
@@ -369,14 +393,14 @@ loop5:
 	ADDQ         $+128, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Y3
 	VBROADCASTSS (AX)(R14*1), Y4
 	VFMADD231PS  Y3, Y4, Y0
@@ -387,21 +411,22 @@ restLoop7:
 	ADDQ         $+32, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y4
 	VBROADCASTSS 84(BP), Y5
-	CMPQ         88(BP), $0x000000ff
-	JEQ          whole9
+	CMPQ         112(BP), $0x000000ff
+	JEQ          whole11
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMASKMOVPS   (AX), Y15, Y3
@@ -423,10 +448,9 @@ next8:
 	VMAXPS       Y2, Y4, Y2
 	VMINPS       Y2, Y5, Y2
 	VMASKMOVPS   Y2, Y15, (CX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMAXPS     Y0, Y4, Y0
@@ -442,12 +466,11 @@ store10:
 	VMAXPS     Y2, Y4, Y2
 	VMINPS     Y2, Y5, Y2
 	VMASKMOVPS Y2, Y15, (CX)
-	VZEROUPPER
-	RET
+	JMP        done10
 
-whole9:
+whole11:
 	CMPQ    72(BP), $+0
-	JEQ     store11
+	JEQ     store13
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
@@ -466,10 +489,9 @@ whole9:
 	VMAXPS  Y2, Y4, Y2
 	VMINPS  Y2, Y5, Y2
 	VMOVUPS Y2, (CX)
-	VZEROUPPER
-	RET
+	JMP     done10
 
-store11:
+store13:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Y0, Y4, Y0
@@ -485,33 +507,43 @@ store11:
 	VMAXPS  Y2, Y4, Y2
 	VMINPS  Y2, Y5, Y2
 	VMOVUPS Y2, (CX)
+
+done10:
+	ADDQ $+12, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx2_1x4(call *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x4(SB), NOSPLIT, $8-8
-	MOVQ       call+0(FP), BP
-	VMOVUPS    96(BP), Y15
+	MOVQ    call+0(FP), BP
+	VMOVUPS 120(BP), Y15
+
+tile1:
+	MOVQ       64(BP), R14
+	MOVQ       R14, 96(BP)
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
-	JZ         zero1
+	JZ         zero2
 	VMASKMOVPS (R15), Y15, Y0
 	VMOVAPS    Y0, Y1
 	VMOVAPS    Y0, Y2
 	VMOVAPS    Y0, Y3
-	JMP        begun2
+	JMP        begun3
 
-zero1:
+zero2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -526,8 +558,9 @@ begun2:
 	LEAQ       (R15)(DX*4), DX
 	PREFETCHT0 (DX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -540,13 +573,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Y4
 	VBROADCASTSS (AX)(R14*1), Y5
 	VFMADD231PS  Y4, Y5, Y0
@@ -586,14 +619,14 @@ loop5:
 	ADDQ         $+128, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Y4
 	VBROADCASTSS (AX)(R14*1), Y5
 	VFMADD231PS  Y4, Y5, Y0
@@ -606,21 +639,22 @@ restLoop7:
 	ADDQ         $+32, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y5
 	VBROADCASTSS 84(BP), Y6
-	CMPQ         88(BP), $0x000000ff
-	JEQ          whole9
+	CMPQ         112(BP), $0x000000ff
+	JEQ          whole11
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMASKMOVPS   (AX), Y15, Y4
@@ -649,10 +683,9 @@ next8:
 	VMAXPS       Y3, Y5, Y3
 	VMINPS       Y3, Y6, Y3
 	VMASKMOVPS   Y3, Y15, (DX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMAXPS     Y0, Y5, Y0
@@ -673,12 +706,11 @@ store10:
 	VMAXPS     Y3, Y5, Y3
 	VMINPS     Y3, Y6, Y3
 	VMASKMOVPS Y3, Y15, (DX)
-	VZEROUPPER
-	RET
+	JMP        done10
 
-whole9:
+whole11:
 	CMPQ    72(BP), $+0
-	JEQ     store11
+	JEQ     store13
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
@@ -703,10 +735,9 @@ whole9:
 	VMAXPS  Y3, Y5, Y3
 	VMINPS  Y3, Y6, Y3
 	VMOVUPS Y3, (DX)
-	VZEROUPPER
-	RET
+	JMP     done10
 
-store11:
+store13:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Y0, Y5, Y0
@@ -727,35 +758,45 @@ store11:
 	VMAXPS  Y3, Y5, Y3
 	VMINPS  Y3, Y6, Y3
 	VMOVUPS Y3, (DX)
+
+done10:
+	ADDQ $+16, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx2_1x5(call *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x5(SB), NOSPLIT, $8-8
-	MOVQ       call+0(FP), BP
-	VMOVUPS    96(BP), Y15
+	MOVQ    call+0(FP), BP
+	VMOVUPS 120(BP), Y15
+
+tile1:
+	MOVQ       64(BP), R14
+	MOVQ       R14, 96(BP)
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
-	JZ         zero1
+	JZ         zero2
 	VMASKMOVPS (R15), Y15, Y0
 	VMOVAPS    Y0, Y1
 	VMOVAPS    Y0, Y2
 	VMOVAPS    Y0, Y3
 	VMOVAPS    Y0, Y4
-	JMP        begun2
+	JMP        begun3
 
-zero1:
+zero2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -773,8 +814,9 @@ begun2:
 	LEAQ       (R15)(SI*4), SI
 	PREFETCHT0 (SI)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -789,13 +831,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Y5
 	VBROADCASTSS (AX)(R14*1), Y6
 	VFMADD231PS  Y5, Y6, Y0
@@ -843,14 +885,14 @@ loop5:
 	ADDQ         $+128, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Y5
 	VBROADCASTSS (AX)(R14*1), Y6
 	VFMADD231PS  Y5, Y6, Y0
@@ -865,21 +907,22 @@ restLoop7:
 	ADDQ         $+32, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y6
 	VBROADCASTSS 84(BP), Y7
-	CMPQ         88(BP), $0x000000ff
-	JEQ          whole9
+	CMPQ         112(BP), $0x000000ff
+	JEQ          whole11
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMASKMOVPS   (AX), Y15, Y5
@@ -915,10 +958,9 @@ next8:
 	VMAXPS       Y4, Y6, Y4
 	VMINPS       Y4, Y7, Y4
 	VMASKMOVPS   Y4, Y15, (SI)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMAXPS     Y0, Y6, Y0
@@ -944,12 +986,11 @@ store10:
 	VMAXPS     Y4, Y6, Y4
 	VMINPS     Y4, Y7, Y4
 	VMASKMOVPS Y4, Y15, (SI)
-	VZEROUPPER
-	RET
+	JMP        done10
 
-whole9:
+whole11:
 	CMPQ    72(BP), $+0
-	JEQ     store11
+	JEQ     store13
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
@@ -980,10 +1021,9 @@ whole9:
 	VMAXPS  Y4, Y6, Y4
 	VMINPS  Y4, Y7, Y4
 	VMOVUPS Y4, (SI)
-	VZEROUPPER
-	RET
+	JMP     done10
 
-store11:
+store13:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Y0, Y6, Y0
@@ -1009,26 +1049,35 @@ store11:
 	VMAXPS  Y4, Y6, Y4
 	VMINPS  Y4, Y7, Y4
 	VMOVUPS Y4, (SI)
+
+done10:
+	ADDQ $+20, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx2_1x6(call *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x6(SB), NOSPLIT, $8-8
-	MOVQ       call+0(FP), BP
-	VMOVUPS    96(BP), Y15
+	MOVQ    call+0(FP), BP
+	VMOVUPS 120(BP), Y15
+
+tile1:
+	MOVQ       64(BP), R14
+	MOVQ       R14, 96(BP)
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
-	JZ         zero1
+	JZ         zero2
 	VMASKMOVPS (R15), Y15, Y0
 	VMOVAPS    Y0, Y1
 	VMOVAPS    Y0, Y2
 	VMOVAPS    Y0, Y3
 	VMOVAPS    Y0, Y4
 	VMOVAPS    Y0, Y5
-	JMP        begun2
+	JMP        begun3
 
-zero1:
+zero2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1036,10 +1085,11 @@ zero1:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -1060,8 +1110,9 @@ begun2:
 	LEAQ       (R15)(DI*4), DI
 	PREFETCHT0 (DI)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -1078,13 +1129,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Y6
 	VBROADCASTSS (AX)(R14*1), Y7
 	VFMADD231PS  Y6, Y7, Y0
@@ -1140,14 +1191,14 @@ loop5:
 	ADDQ         $+128, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Y6
 	VBROADCASTSS (AX)(R14*1), Y7
 	VFMADD231PS  Y6, Y7, Y0
@@ -1164,21 +1215,22 @@ restLoop7:
 	ADDQ         $+32, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y7
 	VBROADCASTSS 84(BP), Y8
-	CMPQ         88(BP), $0x000000ff
-	JEQ          whole9
+	CMPQ         112(BP), $0x000000ff
+	JEQ          whole11
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMASKMOVPS   (AX), Y15, Y6
@@ -1221,10 +1273,9 @@ next8:
 	VMAXPS       Y5, Y7, Y5
 	VMINPS       Y5, Y8, Y5
 	VMASKMOVPS   Y5, Y15, (DI)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMAXPS     Y0, Y7, Y0
@@ -1255,12 +1306,11 @@ store10:
 	VMAXPS     Y5, Y7, Y5
 	VMINPS     Y5, Y8, Y5
 	VMASKMOVPS Y5, Y15, (DI)
-	VZEROUPPER
-	RET
+	JMP        done10
 
-whole9:
+whole11:
 	CMPQ    72(BP), $+0
-	JEQ     store11
+	JEQ     store13
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
@@ -1297,10 +1347,9 @@ whole9:
 	VMAXPS  Y5, Y7, Y5
 	VMINPS  Y5, Y8, Y5
 	VMOVUPS Y5, (DI)
-	VZEROUPPER
-	RET
+	JMP     done10
 
-store11:
+store13:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Y0, Y7, Y0
@@ -1331,17 +1380,26 @@ store11:
 	VMAXPS  Y5, Y7, Y5
 	VMINPS  Y5, Y8, Y5
 	VMOVUPS Y5, (DI)
+
+done10:
+	ADDQ $+24, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx2_1x7(call *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x7(SB), NOSPLIT, $8-8
-	MOVQ       call+0(FP), BP
-	VMOVUPS    96(BP), Y15
+	MOVQ    call+0(FP), BP
+	VMOVUPS 120(BP), Y15
+
+tile1:
+	MOVQ       64(BP), R14
+	MOVQ       R14, 96(BP)
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
-	JZ         zero1
+	JZ         zero2
 	VMASKMOVPS (R15), Y15, Y0
 	VMOVAPS    Y0, Y1
 	VMOVAPS    Y0, Y2
@@ -1349,9 +1407,9 @@ TEXT ·rows_avx2_1x7(SB), NOSPLIT, $8-8
 	VMOVAPS    Y0, Y4
 	VMOVAPS    Y0, Y5
 	VMOVAPS    Y0, Y6
-	JMP        begun2
+	JMP        begun3
 
-zero1:
+zero2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1360,10 +1418,11 @@ zero1:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -1387,8 +1446,9 @@ begun2:
 	LEAQ       (R15)(R8*4), R8
 	PREFETCHT0 (R8)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -1407,13 +1467,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Y7
 	VBROADCASTSS (AX)(R14*1), Y8
 	VFMADD231PS  Y7, Y8, Y0
@@ -1477,14 +1537,14 @@ loop5:
 	ADDQ         $+128, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Y7
 	VBROADCASTSS (AX)(R14*1), Y8
 	VFMADD231PS  Y7, Y8, Y0
@@ -1503,21 +1563,22 @@ restLoop7:
 	ADDQ         $+32, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y8
 	VBROADCASTSS 84(BP), Y9
-	CMPQ         88(BP), $0x000000ff
-	JEQ          whole9
+	CMPQ         112(BP), $0x000000ff
+	JEQ          whole11
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMASKMOVPS   (AX), Y15, Y7
@@ -1567,10 +1628,9 @@ next8:
 	VMAXPS       Y6, Y8, Y6
 	VMINPS       Y6, Y9, Y6
 	VMASKMOVPS   Y6, Y15, (R8)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMAXPS     Y0, Y8, Y0
@@ -1606,12 +1666,11 @@ store10:
 	VMAXPS     Y6, Y8, Y6
 	VMINPS     Y6, Y9, Y6
 	VMASKMOVPS Y6, Y15, (R8)
-	VZEROUPPER
-	RET
+	JMP        done10
 
-whole9:
+whole11:
 	CMPQ    72(BP), $+0
-	JEQ     store11
+	JEQ     store13
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
@@ -1654,10 +1713,9 @@ whole9:
 	VMAXPS  Y6, Y8, Y6
 	VMINPS  Y6, Y9, Y6
 	VMOVUPS Y6, (R8)
-	VZEROUPPER
-	RET
+	JMP     done10
 
-store11:
+store13:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Y0, Y8, Y0
@@ -1693,17 +1751,26 @@ store11:
 	VMAXPS  Y6, Y8, Y6
 	VMINPS  Y6, Y9, Y6
 	VMOVUPS Y6, (R8)
+
+done10:
+	ADDQ $+28, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx2_1x8(call *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x8(SB), NOSPLIT, $8-8
-	MOVQ       call+0(FP), BP
-	VMOVUPS    96(BP), Y15
+	MOVQ    call+0(FP), BP
+	VMOVUPS 120(BP), Y15
+
+tile1:
+	MOVQ       64(BP), R14
+	MOVQ       R14, 96(BP)
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
-	JZ         zero1
+	JZ         zero2
 	VMASKMOVPS (R15), Y15, Y0
 	VMOVAPS    Y0, Y1
 	VMOVAPS    Y0, Y2
@@ -1712,9 +1779,9 @@ TEXT ·rows_avx2_1x8(SB), NOSPLIT, $8-8
 	VMOVAPS    Y0, Y5
 	VMOVAPS    Y0, Y6
 	VMOVAPS    Y0, Y7
-	JMP        begun2
+	JMP        begun3
 
-zero1:
+zero2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1724,10 +1791,11 @@ zero1:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -1754,8 +1822,9 @@ begun2:
 	LEAQ       (R15)(R9*4), R9
 	PREFETCHT0 (R9)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -1776,13 +1845,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Y8
 	VBROADCASTSS (AX)(R14*1), Y9
 	VFMADD231PS  Y8, Y9, Y0
@@ -1854,14 +1923,14 @@ loop5:
 	ADDQ         $+128, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Y8
 	VBROADCASTSS (AX)(R14*1), Y9
 	VFMADD231PS  Y8, Y9, Y0
@@ -1882,21 +1951,22 @@ restLoop7:
 	ADDQ         $+32, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y9
 	VBROADCASTSS 84(BP), Y10
-	CMPQ         88(BP), $0x000000ff
-	JEQ          whole9
+	CMPQ         112(BP), $0x000000ff
+	JEQ          whole11
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMASKMOVPS   (AX), Y15, Y8
@@ -1953,10 +2023,9 @@ next8:
 	VMAXPS       Y7, Y9, Y7
 	VMINPS       Y7, Y10, Y7
 	VMASKMOVPS   Y7, Y15, (R9)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMAXPS     Y0, Y9, Y0
@@ -1997,12 +2066,11 @@ store10:
 	VMAXPS     Y7, Y9, Y7
 	VMINPS     Y7, Y10, Y7
 	VMASKMOVPS Y7, Y15, (R9)
-	VZEROUPPER
-	RET
+	JMP        done10
 
-whole9:
+whole11:
 	CMPQ    72(BP), $+0
-	JEQ     store11
+	JEQ     store13
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
@@ -2051,10 +2119,9 @@ whole9:
 	VMAXPS  Y7, Y9, Y7
 	VMINPS  Y7, Y10, Y7
 	VMOVUPS Y7, (R9)
-	VZEROUPPER
-	RET
+	JMP     done10
 
-store11:
+store13:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Y0, Y9, Y0
@@ -2095,17 +2162,26 @@ store11:
 	VMAXPS  Y7, Y9, Y7
 	VMINPS  Y7, Y10, Y7
 	VMOVUPS Y7, (R9)
+
+done10:
+	ADDQ $+32, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx2_1x9(call *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x9(SB), NOSPLIT, $8-8
-	MOVQ       call+0(FP), BP
-	VMOVUPS    96(BP), Y15
+	MOVQ    call+0(FP), BP
+	VMOVUPS 120(BP), Y15
+
+tile1:
+	MOVQ       64(BP), R14
+	MOVQ       R14, 96(BP)
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
-	JZ         zero1
+	JZ         zero2
 	VMASKMOVPS (R15), Y15, Y0
 	VMOVAPS    Y0, Y1
 	VMOVAPS    Y0, Y2
@@ -2115,9 +2191,9 @@ TEXT ·rows_avx2_1x9(SB), NOSPLIT, $8-8
 	VMOVAPS    Y0, Y6
 	VMOVAPS    Y0, Y7
 	VMOVAPS    Y0, Y8
-	JMP        begun2
+	JMP        begun3
 
-zero1:
+zero2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2128,10 +2204,11 @@ zero1:
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -2161,8 +2238,9 @@ begun2:
 	LEAQ       (R15)(R10*4), R10
 	PREFETCHT0 (R10)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -2185,13 +2263,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Y9
 	VBROADCASTSS (AX)(R14*1), Y10
 	VFMADD231PS  Y9, Y10, Y0
@@ -2271,14 +2349,14 @@ loop5:
 	ADDQ         $+128, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Y9
 	VBROADCASTSS (AX)(R14*1), Y10
 	VFMADD231PS  Y9, Y10, Y0
@@ -2301,21 +2379,22 @@ restLoop7:
 	ADDQ         $+32, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y10
 	VBROADCASTSS 84(BP), Y11
-	CMPQ         88(BP), $0x000000ff
-	JEQ          whole9
+	CMPQ         112(BP), $0x000000ff
+	JEQ          whole11
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMASKMOVPS   (AX), Y15, Y9
@@ -2379,10 +2458,9 @@ next8:
 	VMAXPS       Y8, Y10, Y8
 	VMINPS       Y8, Y11, Y8
 	VMASKMOVPS   Y8, Y15, (R10)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMAXPS     Y0, Y10, Y0
@@ -2428,12 +2506,11 @@ store10:
 	VMAXPS     Y8, Y10, Y8
 	VMINPS     Y8, Y11, Y8
 	VMASKMOVPS Y8, Y15, (R10)
-	VZEROUPPER
-	RET
+	JMP        done10
 
-whole9:
+whole11:
 	CMPQ    72(BP), $+0
-	JEQ     store11
+	JEQ     store13
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
@@ -2488,10 +2565,9 @@ whole9:
 	VMAXPS  Y8, Y10, Y8
 	VMINPS  Y8, Y11, Y8
 	VMOVUPS Y8, (R10)
-	VZEROUPPER
-	RET
+	JMP     done10
 
-store11:
+store13:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Y0, Y10, Y0
@@ -2537,17 +2613,26 @@ store11:
 	VMAXPS  Y8, Y10, Y8
 	VMINPS  Y8, Y11, Y8
 	VMOVUPS Y8, (R10)
+
+done10:
+	ADDQ $+36, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx2_1x10(call *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x10(SB), NOSPLIT, $8-8
-	MOVQ       call+0(FP), BP
-	VMOVUPS    96(BP), Y15
+	MOVQ    call+0(FP), BP
+	VMOVUPS 120(BP), Y15
+
+tile1:
+	MOVQ       64(BP), R14
+	MOVQ       R14, 96(BP)
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
-	JZ         zero1
+	JZ         zero2
 	VMASKMOVPS (R15), Y15, Y0
 	VMOVAPS    Y0, Y1
 	VMOVAPS    Y0, Y2
@@ -2558,9 +2643,9 @@ TEXT ·rows_avx2_1x10(SB), NOSPLIT, $8-8
 	VMOVAPS    Y0, Y7
 	VMOVAPS    Y0, Y8
 	VMOVAPS    Y0, Y9
-	JMP        begun2
+	JMP        begun3
 
-zero1:
+zero2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2572,10 +2657,11 @@ zero1:
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -2608,8 +2694,9 @@ begun2:
 	LEAQ       (R15)(R11*4), R11
 	PREFETCHT0 (R11)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -2634,13 +2721,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Y10
 	VBROADCASTSS (AX)(R14*1), Y11
 	VFMADD231PS  Y10, Y11, Y0
@@ -2728,14 +2815,14 @@ loop5:
 	ADDQ         $+128, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Y10
 	VBROADCASTSS (AX)(R14*1), Y11
 	VFMADD231PS  Y10, Y11, Y0
@@ -2760,21 +2847,22 @@ restLoop7:
 	ADDQ         $+32, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y11
 	VBROADCASTSS 84(BP), Y12
-	CMPQ         88(BP), $0x000000ff
-	JEQ          whole9
+	CMPQ         112(BP), $0x000000ff
+	JEQ          whole11
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMASKMOVPS   (AX), Y15, Y10
@@ -2845,10 +2933,9 @@ next8:
 	VMAXPS       Y9, Y11, Y9
 	VMINPS       Y9, Y12, Y9
 	VMASKMOVPS   Y9, Y15, (R11)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMAXPS     Y0, Y11, Y0
@@ -2899,12 +2986,11 @@ store10:
 	VMAXPS     Y9, Y11, Y9
 	VMINPS     Y9, Y12, Y9
 	VMASKMOVPS Y9, Y15, (R11)
-	VZEROUPPER
-	RET
+	JMP        done10
 
-whole9:
+whole11:
 	CMPQ    72(BP), $+0
-	JEQ     store11
+	JEQ     store13
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
@@ -2965,10 +3051,9 @@ whole9:
 	VMAXPS  Y9, Y11, Y9
 	VMINPS  Y9, Y12, Y9
 	VMOVUPS Y9, (R11)
-	VZEROUPPER
-	RET
+	JMP     done10
 
-store11:
+store13:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Y0, Y11, Y0
@@ -3019,50 +3104,61 @@ store11:
 	VMAXPS  Y9, Y11, Y9
 	VMINPS  Y9, Y12, Y9
 	VMOVUPS Y9, (R11)
+
+done10:
+	ADDQ $+40, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx2_2x1(call *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_2x1(SB), NOSPLIT, $8-8
-	MOVQ       call+0(FP), BP
-	VMOVUPS    96(BP), Y15
+	MOVQ    call+0(FP), BP
+	VMOVUPS 120(BP), Y15
+
+tile1:
+	MOVQ       64(BP), R14
+	MOVQ       R14, 96(BP)
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
-	JZ         zero1
+	JZ         zero2
 	VMOVUPS    (R15), Y0
 	VMASKMOVPS 32(R15), Y15, Y1
-	JMP        begun2
+	JMP        begun3
 
-zero1:
+zero2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 32(AX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Y2
 	VMOVUPS      32(R15), Y3
 	VBROADCASTSS (AX)(R14*1), Y4
@@ -3086,14 +3182,14 @@ loop5:
 	ADDQ         $+256, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Y2
 	VMOVUPS      32(R15), Y3
 	VBROADCASTSS (AX)(R14*1), Y4
@@ -3102,21 +3198,22 @@ restLoop7:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y3
 	VBROADCASTSS 84(BP), Y4
-	CMPQ         88(BP), $0x000000ff
-	JEQ          whole9
+	CMPQ         112(BP), $0x000000ff
+	JEQ          whole11
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Y0, Y0
@@ -3128,10 +3225,9 @@ next8:
 	VMAXPS       Y1, Y3, Y1
 	VMINPS       Y1, Y4, Y1
 	VMASKMOVPS   Y1, Y15, 32(AX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMAXPS     Y0, Y3, Y0
@@ -3140,12 +3236,11 @@ store10:
 	VMAXPS     Y1, Y3, Y1
 	VMINPS     Y1, Y4, Y1
 	VMASKMOVPS Y1, Y15, 32(AX)
-	VZEROUPPER
-	RET
+	JMP        done10
 
-whole9:
+whole11:
 	CMPQ    72(BP), $+0
-	JEQ     store11
+	JEQ     store13
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
@@ -3156,10 +3251,9 @@ whole9:
 	VMAXPS  Y1, Y3, Y1
 	VMINPS  Y1, Y4, Y1
 	VMOVUPS Y1, 32(AX)
-	VZEROUPPER
-	RET
+	JMP     done10
 
-store11:
+store13:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Y0, Y3, Y0
@@ -3168,33 +3262,43 @@ store11:
 	VMAXPS  Y1, Y3, Y1
 	VMINPS  Y1, Y4, Y1
 	VMOVUPS Y1, 32(AX)
+
+done10:
+	ADDQ $+4, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx2_2x2(call *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_2x2(SB), NOSPLIT, $8-8
-	MOVQ       call+0(FP), BP
-	VMOVUPS    96(BP), Y15
+	MOVQ    call+0(FP), BP
+	VMOVUPS 120(BP), Y15
+
+tile1:
+	MOVQ       64(BP), R14
+	MOVQ       R14, 96(BP)
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
-	JZ         zero1
+	JZ         zero2
 	VMOVUPS    (R15), Y0
 	VMOVAPS    Y0, Y2
 	VMASKMOVPS 32(R15), Y15, Y1
 	VMOVAPS    Y1, Y3
-	JMP        begun2
+	JMP        begun3
 
-zero1:
+zero2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -3205,8 +3309,9 @@ begun2:
 	PREFETCHT0 (BX)
 	PREFETCHT0 32(BX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -3215,13 +3320,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Y4
 	VMOVUPS      32(R15), Y5
 	VBROADCASTSS (AX)(R14*1), Y6
@@ -3257,14 +3362,14 @@ loop5:
 	ADDQ         $+256, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Y4
 	VMOVUPS      32(R15), Y5
 	VBROADCASTSS (AX)(R14*1), Y6
@@ -3276,21 +3381,22 @@ restLoop7:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y5
 	VBROADCASTSS 84(BP), Y6
-	CMPQ         88(BP), $0x000000ff
-	JEQ          whole9
+	CMPQ         112(BP), $0x000000ff
+	JEQ          whole11
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Y0, Y0
@@ -3313,10 +3419,9 @@ next8:
 	VMAXPS       Y3, Y5, Y3
 	VMINPS       Y3, Y6, Y3
 	VMASKMOVPS   Y3, Y15, 32(BX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMAXPS     Y0, Y5, Y0
@@ -3333,12 +3438,11 @@ store10:
 	VMAXPS     Y3, Y5, Y3
 	VMINPS     Y3, Y6, Y3
 	VMASKMOVPS Y3, Y15, 32(BX)
-	VZEROUPPER
-	RET
+	JMP        done10
 
-whole9:
+whole11:
 	CMPQ    72(BP), $+0
-	JEQ     store11
+	JEQ     store13
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
@@ -3359,10 +3463,9 @@ whole9:
 	VMAXPS  Y3, Y5, Y3
 	VMINPS  Y3, Y6, Y3
 	VMOVUPS Y3, 32(BX)
-	VZEROUPPER
-	RET
+	JMP     done10
 
-store11:
+store13:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Y0, Y5, Y0
@@ -3379,26 +3482,35 @@ store11:
 	VMAXPS  Y3, Y5, Y3
 	VMINPS  Y3, Y6, Y3
 	VMOVUPS Y3, 32(BX)
+
+done10:
+	ADDQ $+8, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx2_2x3(call *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_2x3(SB), NOSPLIT, $8-8
-	MOVQ       call+0(FP), BP
-	VMOVUPS    96(BP), Y15
+	MOVQ    call+0(FP), BP
+	VMOVUPS 120(BP), Y15
+
+tile1:
+	MOVQ       64(BP), R14
+	MOVQ       R14, 96(BP)
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
-	JZ         zero1
+	JZ         zero2
 	VMOVUPS    (R15), Y0
 	VMOVAPS    Y0, Y2
 	VMOVAPS    Y0, Y4
 	VMASKMOVPS 32(R15), Y15, Y1
 	VMOVAPS    Y1, Y3
 	VMOVAPS    Y1, Y5
-	JMP        begun2
+	JMP        begun3
 
-zero1:
+zero2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -3406,10 +3518,11 @@ zero1:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -3424,8 +3537,9 @@ begun2:
 	PREFETCHT0 (CX)
 	PREFETCHT0 32(CX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -3436,13 +3550,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Y6
 	VMOVUPS      32(R15), Y7
 	VBROADCASTSS (AX)(R14*1), Y8
@@ -3490,14 +3604,14 @@ loop5:
 	ADDQ         $+256, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Y6
 	VMOVUPS      32(R15), Y7
 	VBROADCASTSS (AX)(R14*1), Y8
@@ -3512,21 +3626,22 @@ restLoop7:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y7
 	VBROADCASTSS 84(BP), Y8
-	CMPQ         88(BP), $0x000000ff
-	JEQ          whole9
+	CMPQ         112(BP), $0x000000ff
+	JEQ          whole11
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Y0, Y0
@@ -3560,10 +3675,9 @@ next8:
 	VMAXPS       Y5, Y7, Y5
 	VMINPS       Y5, Y8, Y5
 	VMASKMOVPS   Y5, Y15, 32(CX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMAXPS     Y0, Y7, Y0
@@ -3588,12 +3702,11 @@ store10:
 	VMAXPS     Y5, Y7, Y5
 	VMINPS     Y5, Y8, Y5
 	VMASKMOVPS Y5, Y15, 32(CX)
-	VZEROUPPER
-	RET
+	JMP        done10
 
-whole9:
+whole11:
 	CMPQ    72(BP), $+0
-	JEQ     store11
+	JEQ     store13
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
@@ -3624,10 +3737,9 @@ whole9:
 	VMAXPS  Y5, Y7, Y5
 	VMINPS  Y5, Y8, Y5
 	VMOVUPS Y5, 32(CX)
-	VZEROUPPER
-	RET
+	JMP     done10
 
-store11:
+store13:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Y0, Y7, Y0
@@ -3652,17 +3764,26 @@ store11:
 	VMAXPS  Y5, Y7, Y5
 	VMINPS  Y5, Y8, Y5
 	VMOVUPS Y5, 32(CX)
+
+done10:
+	ADDQ $+12, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx2_2x4(call *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_2x4(SB), NOSPLIT, $8-8
-	MOVQ       call+0(FP), BP
-	VMOVUPS    96(BP), Y15
+	MOVQ    call+0(FP), BP
+	VMOVUPS 120(BP), Y15
+
+tile1:
+	MOVQ       64(BP), R14
+	MOVQ       R14, 96(BP)
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
-	JZ         zero1
+	JZ         zero2
 	VMOVUPS    (R15), Y0
 	VMOVAPS    Y0, Y2
 	VMOVAPS    Y0, Y4
@@ -3671,9 +3792,9 @@ TEXT ·rows_avx2_2x4(SB), NOSPLIT, $8-8
 	VMOVAPS    Y1, Y3
 	VMOVAPS    Y1, Y5
 	VMOVAPS    Y1, Y7
-	JMP        begun2
+	JMP        begun3
 
-zero1:
+zero2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -3683,10 +3804,11 @@ zero1:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -3705,8 +3827,9 @@ begun2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 32(DX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -3719,13 +3842,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Y8
 	VMOVUPS      32(R15), Y9
 	VBROADCASTSS (AX)(R14*1), Y10
@@ -3785,14 +3908,14 @@ loop5:
 	ADDQ         $+256, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Y8
 	VMOVUPS      32(R15), Y9
 	VBROADCASTSS (AX)(R14*1), Y10
@@ -3810,21 +3933,22 @@ restLoop7:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y9
 	VBROADCASTSS 84(BP), Y10
-	CMPQ         88(BP), $0x000000ff
-	JEQ          whole9
+	CMPQ         112(BP), $0x000000ff
+	JEQ          whole11
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Y0, Y0
@@ -3869,10 +3993,9 @@ next8:
 	VMAXPS       Y7, Y9, Y7
 	VMINPS       Y7, Y10, Y7
 	VMASKMOVPS   Y7, Y15, 32(DX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMAXPS     Y0, Y9, Y0
@@ -3905,12 +4028,11 @@ store10:
 	VMAXPS     Y7, Y9, Y7
 	VMINPS     Y7, Y10, Y7
 	VMASKMOVPS Y7, Y15, 32(DX)
-	VZEROUPPER
-	RET
+	JMP        done10
 
-whole9:
+whole11:
 	CMPQ    72(BP), $+0
-	JEQ     store11
+	JEQ     store13
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
@@ -3951,10 +4073,9 @@ whole9:
 	VMAXPS  Y7, Y9, Y7
 	VMINPS  Y7, Y10, Y7
 	VMOVUPS Y7, 32(DX)
-	VZEROUPPER
-	RET
+	JMP     done10
 
-store11:
+store13:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Y0, Y9, Y0
@@ -3987,17 +4108,26 @@ store11:
 	VMAXPS  Y7, Y9, Y7
 	VMINPS  Y7, Y10, Y7
 	VMOVUPS Y7, 32(DX)
+
+done10:
+	ADDQ $+16, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx2_2x5(call *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_2x5(SB), NOSPLIT, $8-8
-	MOVQ       call+0(FP), BP
-	VMOVUPS    96(BP), Y15
+	MOVQ    call+0(FP), BP
+	VMOVUPS 120(BP), Y15
+
+tile1:
+	MOVQ       64(BP), R14
+	MOVQ       R14, 96(BP)
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
-	JZ         zero1
+	JZ         zero2
 	VMOVUPS    (R15), Y0
 	VMOVAPS    Y0, Y2
 	VMOVAPS    Y0, Y4
@@ -4008,9 +4138,9 @@ TEXT ·rows_avx2_2x5(SB), NOSPLIT, $8-8
 	VMOVAPS    Y1, Y5
 	VMOVAPS    Y1, Y7
 	VMOVAPS    Y1, Y9
-	JMP        begun2
+	JMP        begun3
 
-zero1:
+zero2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -4022,10 +4152,11 @@ zero1:
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -4048,8 +4179,9 @@ begun2:
 	PREFETCHT0 (SI)
 	PREFETCHT0 32(SI)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -4064,13 +4196,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Y10
 	VMOVUPS      32(R15), Y11
 	VBROADCASTSS (AX)(R14*1), Y12
@@ -4142,14 +4274,14 @@ loop5:
 	ADDQ         $+256, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Y10
 	VMOVUPS      32(R15), Y11
 	VBROADCASTSS (AX)(R14*1), Y12
@@ -4170,21 +4302,22 @@ restLoop7:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y11
 	VBROADCASTSS 84(BP), Y12
-	CMPQ         88(BP), $0x000000ff
-	JEQ          whole9
+	CMPQ         112(BP), $0x000000ff
+	JEQ          whole11
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Y0, Y0
@@ -4240,10 +4373,9 @@ next8:
 	VMAXPS       Y9, Y11, Y9
 	VMINPS       Y9, Y12, Y9
 	VMASKMOVPS   Y9, Y15, 32(SI)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMAXPS     Y0, Y11, Y0
@@ -4284,12 +4416,11 @@ store10:
 	VMAXPS     Y9, Y11, Y9
 	VMINPS     Y9, Y12, Y9
 	VMASKMOVPS Y9, Y15, 32(SI)
-	VZEROUPPER
-	RET
+	JMP        done10
 
-whole9:
+whole11:
 	CMPQ    72(BP), $+0
-	JEQ     store11
+	JEQ     store13
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
@@ -4340,10 +4471,9 @@ whole9:
 	VMAXPS  Y9, Y11, Y9
 	VMINPS  Y9, Y12, Y9
 	VMOVUPS Y9, 32(SI)
-	VZEROUPPER
-	RET
+	JMP     done10
 
-store11:
+store13:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Y0, Y11, Y0
@@ -4384,17 +4514,26 @@ store11:
 	VMAXPS  Y9, Y11, Y9
 	VMINPS  Y9, Y12, Y9
 	VMOVUPS Y9, 32(SI)
+
+done10:
+	ADDQ $+20, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx2_2x6(call *byte)
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_2x6(SB), NOSPLIT, $8-8
-	MOVQ       call+0(FP), BP
-	VMOVUPS    96(BP), Y15
+	MOVQ    call+0(FP), BP
+	VMOVUPS 120(BP), Y15
+
+tile1:
+	MOVQ       64(BP), R14
+	MOVQ       R14, 96(BP)
 	MOVQ       40(BP), R15
 	TESTQ      R15, R15
-	JZ         zero1
+	JZ         zero2
 	VMOVUPS    (R15), Y0
 	VMOVAPS    Y0, Y2
 	VMOVAPS    Y0, Y4
@@ -4407,9 +4546,9 @@ TEXT ·rows_avx2_2x6(SB), NOSPLIT, $8-8
 	VMOVAPS    Y1, Y7
 	VMOVAPS    Y1, Y9
 	VMOVAPS    Y1, Y11
-	JMP        begun2
+	JMP        begun3
 
-zero1:
+zero2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -4423,10 +4562,11 @@ zero1:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -4453,8 +4593,9 @@ begun2:
 	PREFETCHT0 (DI)
 	PREFETCHT0 32(DI)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -4471,13 +4612,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Y12
 	VMOVUPS      32(R15), Y13
 	VBROADCASTSS (AX)(R14*1), Y14
@@ -4561,14 +4702,14 @@ loop5:
 	ADDQ         $+256, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Y12
 	VMOVUPS      32(R15), Y13
 	VBROADCASTSS (AX)(R14*1), Y14
@@ -4592,21 +4733,22 @@ restLoop7:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y13
 	VBROADCASTSS 84(BP), Y14
-	CMPQ         88(BP), $0x000000ff
-	JEQ          whole9
+	CMPQ         112(BP), $0x000000ff
+	JEQ          whole11
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Y0, Y0
@@ -4673,10 +4815,9 @@ next8:
 	VMAXPS       Y11, Y13, Y11
 	VMINPS       Y11, Y14, Y11
 	VMASKMOVPS   Y11, Y15, 32(DI)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	VMAXPS     Y0, Y13, Y0
@@ -4725,12 +4866,11 @@ store10:
 	VMAXPS     Y11, Y13, Y11
 	VMINPS     Y11, Y14, Y11
 	VMASKMOVPS Y11, Y15, 32(DI)
-	VZEROUPPER
-	RET
+	JMP        done10
 
-whole9:
+whole11:
 	CMPQ    72(BP), $+0
-	JEQ     store11
+	JEQ     store13
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VADDPS  (AX), Y0, Y0
@@ -4791,10 +4931,9 @@ whole9:
 	VMAXPS  Y11, Y13, Y11
 	VMINPS  Y11, Y14, Y11
 	VMOVUPS Y11, 32(DI)
-	VZEROUPPER
-	RET
+	JMP     done10
 
-store11:
+store13:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Y0, Y13, Y0
@@ -4843,5 +4982,10 @@ store11:
 	VMAXPS  Y11, Y13, Y11
 	VMINPS  Y11, Y14, Y11
 	VMOVUPS Y11, 32(DI)
+
+done10:
+	ADDQ $+24, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET

@@ -5,41 +5,47 @@
 // func rows_avx512_1x1(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x1(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS.Z (R15), K1, Z0
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	PREFETCHT0 (AX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS          (R15), Z1
 	VFMADD231PS.BCST (AX)(R14*1), Z1, Z0
 	VMOVUPS          64(R15), Z1
@@ -51,32 +57,33 @@ loop5:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop5
+	JLT              loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS          (R15), Z1
 	VFMADD231PS.BCST (AX)(R14*1), Z1, Z0
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop7
+	JLT              restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z2
 	VBROADCASTSS 84(BP), Z3
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMOVUPS.Z    (AX), K1, Z1
@@ -84,38 +91,47 @@ next8:
 	VMAXPS       Z0, Z2, Z0
 	VMINPS       Z0, Z3, Z0
 	VMOVUPS      Z0, K1, (AX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z2, Z0
 	VMINPS  Z0, Z3, Z0
 	VMOVUPS Z0, K1, (AX)
+
+done10:
+	ADDQ $+4, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_1x2(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x2(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS.Z (R15), K1, Z0
 	VMOVAPS   Z0, Z1
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -124,8 +140,9 @@ begun2:
 	LEAQ       (R15)(BX*4), BX
 	PREFETCHT0 (BX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -134,13 +151,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS          (R15), Z2
 	VFMADD231PS.BCST (AX)(R14*1), Z2, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z2, Z1
@@ -156,33 +173,34 @@ loop5:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop5
+	JLT              loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS          (R15), Z2
 	VFMADD231PS.BCST (AX)(R14*1), Z2, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z2, Z1
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop7
+	JLT              restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z3
 	VBROADCASTSS 84(BP), Z4
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMOVUPS.Z    (AX), K1, Z2
@@ -197,10 +215,9 @@ next8:
 	VMAXPS       Z1, Z3, Z1
 	VMINPS       Z1, Z4, Z1
 	VMOVUPS      Z1, K1, (BX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z3, Z0
@@ -211,31 +228,41 @@ store10:
 	VMAXPS  Z1, Z3, Z1
 	VMINPS  Z1, Z4, Z1
 	VMOVUPS Z1, K1, (BX)
+
+done10:
+	ADDQ $+8, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_1x3(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x3(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS.Z (R15), K1, Z0
 	VMOVAPS   Z0, Z1
 	VMOVAPS   Z0, Z2
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -247,8 +274,9 @@ begun2:
 	LEAQ       (R15)(CX*4), CX
 	PREFETCHT0 (CX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -259,13 +287,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS          (R15), Z3
 	VFMADD231PS.BCST (AX)(R14*1), Z3, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z3, Z1
@@ -285,14 +313,14 @@ loop5:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop5
+	JLT              loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS          (R15), Z3
 	VFMADD231PS.BCST (AX)(R14*1), Z3, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z3, Z1
@@ -300,19 +328,20 @@ restLoop7:
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop7
+	JLT              restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z4
 	VBROADCASTSS 84(BP), Z5
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMOVUPS.Z    (AX), K1, Z3
@@ -334,10 +363,9 @@ next8:
 	VMAXPS       Z2, Z4, Z2
 	VMINPS       Z2, Z5, Z2
 	VMOVUPS      Z2, K1, (CX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z4, Z0
@@ -353,33 +381,43 @@ store10:
 	VMAXPS  Z2, Z4, Z2
 	VMINPS  Z2, Z5, Z2
 	VMOVUPS Z2, K1, (CX)
+
+done10:
+	ADDQ $+12, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_1x4(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x4(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS.Z (R15), K1, Z0
 	VMOVAPS   Z0, Z1
 	VMOVAPS   Z0, Z2
 	VMOVAPS   Z0, Z3
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -394,8 +432,9 @@ begun2:
 	LEAQ       (R15)(DX*4), DX
 	PREFETCHT0 (DX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -408,13 +447,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS          (R15), Z4
 	VFMADD231PS.BCST (AX)(R14*1), Z4, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z4, Z1
@@ -438,14 +477,14 @@ loop5:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop5
+	JLT              loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS          (R15), Z4
 	VFMADD231PS.BCST (AX)(R14*1), Z4, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z4, Z1
@@ -454,19 +493,20 @@ restLoop7:
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop7
+	JLT              restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z5
 	VBROADCASTSS 84(BP), Z6
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMOVUPS.Z    (AX), K1, Z4
@@ -495,10 +535,9 @@ next8:
 	VMAXPS       Z3, Z5, Z3
 	VMINPS       Z3, Z6, Z3
 	VMOVUPS      Z3, K1, (DX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z5, Z0
@@ -519,35 +558,45 @@ store10:
 	VMAXPS  Z3, Z5, Z3
 	VMINPS  Z3, Z6, Z3
 	VMOVUPS Z3, K1, (DX)
+
+done10:
+	ADDQ $+16, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_1x5(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x5(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS.Z (R15), K1, Z0
 	VMOVAPS   Z0, Z1
 	VMOVAPS   Z0, Z2
 	VMOVAPS   Z0, Z3
 	VMOVAPS   Z0, Z4
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -565,8 +614,9 @@ begun2:
 	LEAQ       (R15)(SI*4), SI
 	PREFETCHT0 (SI)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -581,13 +631,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS          (R15), Z5
 	VFMADD231PS.BCST (AX)(R14*1), Z5, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z5, Z1
@@ -615,14 +665,14 @@ loop5:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop5
+	JLT              loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS          (R15), Z5
 	VFMADD231PS.BCST (AX)(R14*1), Z5, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z5, Z1
@@ -632,19 +682,20 @@ restLoop7:
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop7
+	JLT              restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z6
 	VBROADCASTSS 84(BP), Z7
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMOVUPS.Z    (AX), K1, Z5
@@ -680,10 +731,9 @@ next8:
 	VMAXPS       Z4, Z6, Z4
 	VMINPS       Z4, Z7, Z4
 	VMOVUPS      Z4, K1, (SI)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z6, Z0
@@ -709,26 +759,35 @@ store10:
 	VMAXPS  Z4, Z6, Z4
 	VMINPS  Z4, Z7, Z4
 	VMOVUPS Z4, K1, (SI)
+
+done10:
+	ADDQ $+20, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_1x6(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x6(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS.Z (R15), K1, Z0
 	VMOVAPS   Z0, Z1
 	VMOVAPS   Z0, Z2
 	VMOVAPS   Z0, Z3
 	VMOVAPS   Z0, Z4
 	VMOVAPS   Z0, Z5
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -736,10 +795,11 @@ zero1:
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -760,8 +820,9 @@ begun2:
 	LEAQ       (R15)(DI*4), DI
 	PREFETCHT0 (DI)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -778,13 +839,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS          (R15), Z6
 	VFMADD231PS.BCST (AX)(R14*1), Z6, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z6, Z1
@@ -816,14 +877,14 @@ loop5:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop5
+	JLT              loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS          (R15), Z6
 	VFMADD231PS.BCST (AX)(R14*1), Z6, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z6, Z1
@@ -834,19 +895,20 @@ restLoop7:
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop7
+	JLT              restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z7
 	VBROADCASTSS 84(BP), Z8
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMOVUPS.Z    (AX), K1, Z6
@@ -889,10 +951,9 @@ next8:
 	VMAXPS       Z5, Z7, Z5
 	VMINPS       Z5, Z8, Z5
 	VMOVUPS      Z5, K1, (DI)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z7, Z0
@@ -923,17 +984,26 @@ store10:
 	VMAXPS  Z5, Z7, Z5
 	VMINPS  Z5, Z8, Z5
 	VMOVUPS Z5, K1, (DI)
+
+done10:
+	ADDQ $+24, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_1x7(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x7(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS.Z (R15), K1, Z0
 	VMOVAPS   Z0, Z1
 	VMOVAPS   Z0, Z2
@@ -941,9 +1011,9 @@ TEXT ·rows_avx512_1x7(SB), NOSPLIT, $8-8
 	VMOVAPS   Z0, Z4
 	VMOVAPS   Z0, Z5
 	VMOVAPS   Z0, Z6
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -952,10 +1022,11 @@ zero1:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -979,8 +1050,9 @@ begun2:
 	LEAQ       (R15)(R8*4), R8
 	PREFETCHT0 (R8)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -999,13 +1071,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS          (R15), Z7
 	VFMADD231PS.BCST (AX)(R14*1), Z7, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z7, Z1
@@ -1041,14 +1113,14 @@ loop5:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop5
+	JLT              loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS          (R15), Z7
 	VFMADD231PS.BCST (AX)(R14*1), Z7, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z7, Z1
@@ -1060,19 +1132,20 @@ restLoop7:
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop7
+	JLT              restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z8
 	VBROADCASTSS 84(BP), Z9
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMOVUPS.Z    (AX), K1, Z7
@@ -1122,10 +1195,9 @@ next8:
 	VMAXPS       Z6, Z8, Z6
 	VMINPS       Z6, Z9, Z6
 	VMOVUPS      Z6, K1, (R8)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z8, Z0
@@ -1161,17 +1233,26 @@ store10:
 	VMAXPS  Z6, Z8, Z6
 	VMINPS  Z6, Z9, Z6
 	VMOVUPS Z6, K1, (R8)
+
+done10:
+	ADDQ $+28, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_1x8(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x8(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS.Z (R15), K1, Z0
 	VMOVAPS   Z0, Z1
 	VMOVAPS   Z0, Z2
@@ -1180,9 +1261,9 @@ TEXT ·rows_avx512_1x8(SB), NOSPLIT, $8-8
 	VMOVAPS   Z0, Z5
 	VMOVAPS   Z0, Z6
 	VMOVAPS   Z0, Z7
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -1192,10 +1273,11 @@ zero1:
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -1222,8 +1304,9 @@ begun2:
 	LEAQ       (R15)(R9*4), R9
 	PREFETCHT0 (R9)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -1244,13 +1327,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS          (R15), Z8
 	VFMADD231PS.BCST (AX)(R14*1), Z8, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z8, Z1
@@ -1290,14 +1373,14 @@ loop5:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop5
+	JLT              loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS          (R15), Z8
 	VFMADD231PS.BCST (AX)(R14*1), Z8, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z8, Z1
@@ -1310,19 +1393,20 @@ restLoop7:
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop7
+	JLT              restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z9
 	VBROADCASTSS 84(BP), Z10
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMOVUPS.Z    (AX), K1, Z8
@@ -1379,10 +1463,9 @@ next8:
 	VMAXPS       Z7, Z9, Z7
 	VMINPS       Z7, Z10, Z7
 	VMOVUPS      Z7, K1, (R9)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z9, Z0
@@ -1423,17 +1506,26 @@ store10:
 	VMAXPS  Z7, Z9, Z7
 	VMINPS  Z7, Z10, Z7
 	VMOVUPS Z7, K1, (R9)
+
+done10:
+	ADDQ $+32, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_1x9(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x9(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS.Z (R15), K1, Z0
 	VMOVAPS   Z0, Z1
 	VMOVAPS   Z0, Z2
@@ -1443,9 +1535,9 @@ TEXT ·rows_avx512_1x9(SB), NOSPLIT, $8-8
 	VMOVAPS   Z0, Z6
 	VMOVAPS   Z0, Z7
 	VMOVAPS   Z0, Z8
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -1456,10 +1548,11 @@ zero1:
 	VPXORD Z7, Z7, Z7
 	VPXORD Z8, Z8, Z8
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -1489,8 +1582,9 @@ begun2:
 	LEAQ       (R15)(R10*4), R10
 	PREFETCHT0 (R10)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -1513,13 +1607,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS          (R15), Z9
 	VFMADD231PS.BCST (AX)(R14*1), Z9, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z9, Z1
@@ -1563,14 +1657,14 @@ loop5:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop5
+	JLT              loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS          (R15), Z9
 	VFMADD231PS.BCST (AX)(R14*1), Z9, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z9, Z1
@@ -1584,19 +1678,20 @@ restLoop7:
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop7
+	JLT              restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z10
 	VBROADCASTSS 84(BP), Z11
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMOVUPS.Z    (AX), K1, Z9
@@ -1660,10 +1755,9 @@ next8:
 	VMAXPS       Z8, Z10, Z8
 	VMINPS       Z8, Z11, Z8
 	VMOVUPS      Z8, K1, (R10)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z10, Z0
@@ -1709,17 +1803,26 @@ store10:
 	VMAXPS  Z8, Z10, Z8
 	VMINPS  Z8, Z11, Z8
 	VMOVUPS Z8, K1, (R10)
+
+done10:
+	ADDQ $+36, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_1x10(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x10(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS.Z (R15), K1, Z0
 	VMOVAPS   Z0, Z1
 	VMOVAPS   Z0, Z2
@@ -1730,9 +1833,9 @@ TEXT ·rows_avx512_1x10(SB), NOSPLIT, $8-8
 	VMOVAPS   Z0, Z7
 	VMOVAPS   Z0, Z8
 	VMOVAPS   Z0, Z9
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -1744,10 +1847,11 @@ zero1:
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -1780,8 +1884,9 @@ begun2:
 	LEAQ       (R15)(R11*4), R11
 	PREFETCHT0 (R11)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -1806,13 +1911,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS          (R15), Z10
 	VFMADD231PS.BCST (AX)(R14*1), Z10, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z10, Z1
@@ -1860,14 +1965,14 @@ loop5:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop5
+	JLT              loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS          (R15), Z10
 	VFMADD231PS.BCST (AX)(R14*1), Z10, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z10, Z1
@@ -1882,19 +1987,20 @@ restLoop7:
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop7
+	JLT              restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z11
 	VBROADCASTSS 84(BP), Z12
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMOVUPS.Z    (AX), K1, Z10
@@ -1965,10 +2071,9 @@ next8:
 	VMAXPS       Z9, Z11, Z9
 	VMINPS       Z9, Z12, Z9
 	VMOVUPS      Z9, K1, (R11)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z11, Z0
@@ -2019,17 +2124,26 @@ store10:
 	VMAXPS  Z9, Z11, Z9
 	VMINPS  Z9, Z12, Z9
 	VMOVUPS Z9, K1, (R11)
+
+done10:
+	ADDQ $+40, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_1x11(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x11(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS.Z (R15), K1, Z0
 	VMOVAPS   Z0, Z1
 	VMOVAPS   Z0, Z2
@@ -2041,9 +2155,9 @@ TEXT ·rows_avx512_1x11(SB), NOSPLIT, $8-8
 	VMOVAPS   Z0, Z8
 	VMOVAPS   Z0, Z9
 	VMOVAPS   Z0, Z10
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -2056,10 +2170,11 @@ zero1:
 	VPXORD Z9, Z9, Z9
 	VPXORD Z10, Z10, Z10
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -2095,8 +2210,9 @@ begun2:
 	LEAQ       (R15)(R12*4), R12
 	PREFETCHT0 (R12)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -2123,13 +2239,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS          (R15), Z11
 	VFMADD231PS.BCST (AX)(R14*1), Z11, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z11, Z1
@@ -2181,14 +2297,14 @@ loop5:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop5
+	JLT              loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS          (R15), Z11
 	VFMADD231PS.BCST (AX)(R14*1), Z11, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z11, Z1
@@ -2204,19 +2320,20 @@ restLoop7:
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop7
+	JLT              restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z12
 	VBROADCASTSS 84(BP), Z13
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMOVUPS.Z    (AX), K1, Z11
@@ -2294,10 +2411,9 @@ next8:
 	VMAXPS       Z10, Z12, Z10
 	VMINPS       Z10, Z13, Z10
 	VMOVUPS      Z10, K1, (R12)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z12, Z0
@@ -2353,17 +2469,26 @@ store10:
 	VMAXPS  Z10, Z12, Z10
 	VMINPS  Z10, Z13, Z10
 	VMOVUPS Z10, K1, (R12)
+
+done10:
+	ADDQ $+44, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_1x12(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x12(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS.Z (R15), K1, Z0
 	VMOVAPS   Z0, Z1
 	VMOVAPS   Z0, Z2
@@ -2376,9 +2501,9 @@ TEXT ·rows_avx512_1x12(SB), NOSPLIT, $8-8
 	VMOVAPS   Z0, Z9
 	VMOVAPS   Z0, Z10
 	VMOVAPS   Z0, Z11
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -2392,10 +2517,11 @@ zero1:
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -2434,8 +2560,9 @@ begun2:
 	LEAQ       (R15)(R13*4), R13
 	PREFETCHT0 (R13)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -2464,13 +2591,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS          (R15), Z12
 	VFMADD231PS.BCST (AX)(R14*1), Z12, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z12, Z1
@@ -2526,14 +2653,14 @@ loop5:
 	ADDQ             $+256, R15
 	ADDQ             $+16, R14
 	CMPQ             R14, BP
-	JLT              loop5
+	JLT              loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS          (R15), Z12
 	VFMADD231PS.BCST (AX)(R14*1), Z12, Z0
 	VFMADD231PS.BCST (BX)(R14*1), Z12, Z1
@@ -2550,19 +2677,20 @@ restLoop7:
 	ADDQ             $+64, R15
 	ADDQ             $+4, R14
 	CMPQ             R14, BP
-	JLT              restLoop7
+	JLT              restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z13
 	VBROADCASTSS 84(BP), Z14
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VMOVUPS.Z    (AX), K1, Z12
@@ -2647,10 +2775,9 @@ next8:
 	VMAXPS       Z11, Z13, Z11
 	VMINPS       Z11, Z14, Z11
 	VMOVUPS      Z11, K1, (R13)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z13, Z0
@@ -2711,50 +2838,61 @@ store10:
 	VMAXPS  Z11, Z13, Z11
 	VMINPS  Z11, Z14, Z11
 	VMOVUPS Z11, K1, (R13)
+
+done10:
+	ADDQ $+48, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_2x1(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x1(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVUPS.Z 64(R15), K1, Z1
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z2
 	VMOVUPS      64(R15), Z3
 	VBROADCASTSS (AX)(R14*1), Z4
@@ -2778,14 +2916,14 @@ loop5:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z2
 	VMOVUPS      64(R15), Z3
 	VBROADCASTSS (AX)(R14*1), Z4
@@ -2794,19 +2932,20 @@ restLoop7:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z3
 	VBROADCASTSS 84(BP), Z4
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -2818,10 +2957,9 @@ next8:
 	VMAXPS       Z1, Z3, Z1
 	VMINPS       Z1, Z4, Z1
 	VMOVUPS      Z1, K1, 64(AX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z3, Z0
@@ -2830,33 +2968,43 @@ store10:
 	VMAXPS  Z1, Z3, Z1
 	VMINPS  Z1, Z4, Z1
 	VMOVUPS Z1, K1, 64(AX)
+
+done10:
+	ADDQ $+4, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_2x2(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x2(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z2
 	VMOVUPS.Z 64(R15), K1, Z1
 	VMOVAPS   Z1, Z3
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -2867,8 +3015,9 @@ begun2:
 	PREFETCHT0 (BX)
 	PREFETCHT0 64(BX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -2877,13 +3026,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z4
 	VMOVUPS      64(R15), Z5
 	VBROADCASTSS (AX)(R14*1), Z6
@@ -2919,14 +3068,14 @@ loop5:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z4
 	VMOVUPS      64(R15), Z5
 	VBROADCASTSS (AX)(R14*1), Z6
@@ -2938,19 +3087,20 @@ restLoop7:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z5
 	VBROADCASTSS 84(BP), Z6
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -2973,10 +3123,9 @@ next8:
 	VMAXPS       Z3, Z5, Z3
 	VMINPS       Z3, Z6, Z3
 	VMOVUPS      Z3, K1, 64(BX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z5, Z0
@@ -2993,26 +3142,35 @@ store10:
 	VMAXPS  Z3, Z5, Z3
 	VMINPS  Z3, Z6, Z3
 	VMOVUPS Z3, K1, 64(BX)
+
+done10:
+	ADDQ $+8, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_2x3(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x3(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z2
 	VMOVAPS   Z0, Z4
 	VMOVUPS.Z 64(R15), K1, Z1
 	VMOVAPS   Z1, Z3
 	VMOVAPS   Z1, Z5
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -3020,10 +3178,11 @@ zero1:
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -3038,8 +3197,9 @@ begun2:
 	PREFETCHT0 (CX)
 	PREFETCHT0 64(CX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -3050,13 +3210,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z6
 	VMOVUPS      64(R15), Z7
 	VBROADCASTSS (AX)(R14*1), Z8
@@ -3104,14 +3264,14 @@ loop5:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z6
 	VMOVUPS      64(R15), Z7
 	VBROADCASTSS (AX)(R14*1), Z8
@@ -3126,19 +3286,20 @@ restLoop7:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z7
 	VBROADCASTSS 84(BP), Z8
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -3172,10 +3333,9 @@ next8:
 	VMAXPS       Z5, Z7, Z5
 	VMINPS       Z5, Z8, Z5
 	VMOVUPS      Z5, K1, 64(CX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z7, Z0
@@ -3200,17 +3360,26 @@ store10:
 	VMAXPS  Z5, Z7, Z5
 	VMINPS  Z5, Z8, Z5
 	VMOVUPS Z5, K1, 64(CX)
+
+done10:
+	ADDQ $+12, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_2x4(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x4(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z2
 	VMOVAPS   Z0, Z4
@@ -3219,9 +3388,9 @@ TEXT ·rows_avx512_2x4(SB), NOSPLIT, $8-8
 	VMOVAPS   Z1, Z3
 	VMOVAPS   Z1, Z5
 	VMOVAPS   Z1, Z7
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -3231,10 +3400,11 @@ zero1:
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -3253,8 +3423,9 @@ begun2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -3267,13 +3438,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z8
 	VMOVUPS      64(R15), Z9
 	VBROADCASTSS (AX)(R14*1), Z10
@@ -3333,14 +3504,14 @@ loop5:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z8
 	VMOVUPS      64(R15), Z9
 	VBROADCASTSS (AX)(R14*1), Z10
@@ -3358,19 +3529,20 @@ restLoop7:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z9
 	VBROADCASTSS 84(BP), Z10
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -3415,10 +3587,9 @@ next8:
 	VMAXPS       Z7, Z9, Z7
 	VMINPS       Z7, Z10, Z7
 	VMOVUPS      Z7, K1, 64(DX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z9, Z0
@@ -3451,17 +3622,26 @@ store10:
 	VMAXPS  Z7, Z9, Z7
 	VMINPS  Z7, Z10, Z7
 	VMOVUPS Z7, K1, 64(DX)
+
+done10:
+	ADDQ $+16, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_2x5(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x5(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z2
 	VMOVAPS   Z0, Z4
@@ -3472,9 +3652,9 @@ TEXT ·rows_avx512_2x5(SB), NOSPLIT, $8-8
 	VMOVAPS   Z1, Z5
 	VMOVAPS   Z1, Z7
 	VMOVAPS   Z1, Z9
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -3486,10 +3666,11 @@ zero1:
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -3512,8 +3693,9 @@ begun2:
 	PREFETCHT0 (SI)
 	PREFETCHT0 64(SI)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -3528,13 +3710,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z10
 	VMOVUPS      64(R15), Z11
 	VBROADCASTSS (AX)(R14*1), Z12
@@ -3606,14 +3788,14 @@ loop5:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z10
 	VMOVUPS      64(R15), Z11
 	VBROADCASTSS (AX)(R14*1), Z12
@@ -3634,19 +3816,20 @@ restLoop7:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z11
 	VBROADCASTSS 84(BP), Z12
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -3702,10 +3885,9 @@ next8:
 	VMAXPS       Z9, Z11, Z9
 	VMINPS       Z9, Z12, Z9
 	VMOVUPS      Z9, K1, 64(SI)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z11, Z0
@@ -3746,17 +3928,26 @@ store10:
 	VMAXPS  Z9, Z11, Z9
 	VMINPS  Z9, Z12, Z9
 	VMOVUPS Z9, K1, 64(SI)
+
+done10:
+	ADDQ $+20, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_2x6(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x6(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z2
 	VMOVAPS   Z0, Z4
@@ -3769,9 +3960,9 @@ TEXT ·rows_avx512_2x6(SB), NOSPLIT, $8-8
 	VMOVAPS   Z1, Z7
 	VMOVAPS   Z1, Z9
 	VMOVAPS   Z1, Z11
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -3785,10 +3976,11 @@ zero1:
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -3815,8 +4007,9 @@ begun2:
 	PREFETCHT0 (DI)
 	PREFETCHT0 64(DI)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -3833,13 +4026,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z12
 	VMOVUPS      64(R15), Z13
 	VBROADCASTSS (AX)(R14*1), Z14
@@ -3923,14 +4116,14 @@ loop5:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z12
 	VMOVUPS      64(R15), Z13
 	VBROADCASTSS (AX)(R14*1), Z14
@@ -3954,19 +4147,20 @@ restLoop7:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z13
 	VBROADCASTSS 84(BP), Z14
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -4033,10 +4227,9 @@ next8:
 	VMAXPS       Z11, Z13, Z11
 	VMINPS       Z11, Z14, Z11
 	VMOVUPS      Z11, K1, 64(DI)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z13, Z0
@@ -4085,17 +4278,26 @@ store10:
 	VMAXPS  Z11, Z13, Z11
 	VMINPS  Z11, Z14, Z11
 	VMOVUPS Z11, K1, 64(DI)
+
+done10:
+	ADDQ $+24, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_2x7(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x7(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z2
 	VMOVAPS   Z0, Z4
@@ -4110,9 +4312,9 @@ TEXT ·rows_avx512_2x7(SB), NOSPLIT, $8-8
 	VMOVAPS   Z1, Z9
 	VMOVAPS   Z1, Z11
 	VMOVAPS   Z1, Z13
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4128,10 +4330,11 @@ zero1:
 	VPXORD Z12, Z12, Z12
 	VPXORD Z13, Z13, Z13
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -4162,8 +4365,9 @@ begun2:
 	PREFETCHT0 (R8)
 	PREFETCHT0 64(R8)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -4182,13 +4386,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z14
 	VMOVUPS      64(R15), Z15
 	VBROADCASTSS (AX)(R14*1), Z16
@@ -4284,14 +4488,14 @@ loop5:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z14
 	VMOVUPS      64(R15), Z15
 	VBROADCASTSS (AX)(R14*1), Z16
@@ -4318,19 +4522,20 @@ restLoop7:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z15
 	VBROADCASTSS 84(BP), Z16
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -4408,10 +4613,9 @@ next8:
 	VMAXPS       Z13, Z15, Z13
 	VMINPS       Z13, Z16, Z13
 	VMOVUPS      Z13, K1, 64(R8)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z15, Z0
@@ -4468,17 +4672,26 @@ store10:
 	VMAXPS  Z13, Z15, Z13
 	VMINPS  Z13, Z16, Z13
 	VMOVUPS Z13, K1, 64(R8)
+
+done10:
+	ADDQ $+28, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_2x8(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x8(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z2
 	VMOVAPS   Z0, Z4
@@ -4495,9 +4708,9 @@ TEXT ·rows_avx512_2x8(SB), NOSPLIT, $8-8
 	VMOVAPS   Z1, Z11
 	VMOVAPS   Z1, Z13
 	VMOVAPS   Z1, Z15
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4515,10 +4728,11 @@ zero1:
 	VPXORD Z14, Z14, Z14
 	VPXORD Z15, Z15, Z15
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -4553,8 +4767,9 @@ begun2:
 	PREFETCHT0 (R9)
 	PREFETCHT0 64(R9)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -4575,13 +4790,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z16
 	VMOVUPS      64(R15), Z17
 	VBROADCASTSS (AX)(R14*1), Z18
@@ -4689,14 +4904,14 @@ loop5:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z16
 	VMOVUPS      64(R15), Z17
 	VBROADCASTSS (AX)(R14*1), Z18
@@ -4726,19 +4941,20 @@ restLoop7:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z17
 	VBROADCASTSS 84(BP), Z18
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -4827,10 +5043,9 @@ next8:
 	VMAXPS       Z15, Z17, Z15
 	VMINPS       Z15, Z18, Z15
 	VMOVUPS      Z15, K1, 64(R9)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z17, Z0
@@ -4895,17 +5110,26 @@ store10:
 	VMAXPS  Z15, Z17, Z15
 	VMINPS  Z15, Z18, Z15
 	VMOVUPS Z15, K1, 64(R9)
+
+done10:
+	ADDQ $+32, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_2x9(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x9(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z2
 	VMOVAPS   Z0, Z4
@@ -4924,9 +5148,9 @@ TEXT ·rows_avx512_2x9(SB), NOSPLIT, $8-8
 	VMOVAPS   Z1, Z13
 	VMOVAPS   Z1, Z15
 	VMOVAPS   Z1, Z17
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4946,10 +5170,11 @@ zero1:
 	VPXORD Z16, Z16, Z16
 	VPXORD Z17, Z17, Z17
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -4988,8 +5213,9 @@ begun2:
 	PREFETCHT0 (R10)
 	PREFETCHT0 64(R10)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -5012,13 +5238,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z18
 	VMOVUPS      64(R15), Z19
 	VBROADCASTSS (AX)(R14*1), Z20
@@ -5138,14 +5364,14 @@ loop5:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z18
 	VMOVUPS      64(R15), Z19
 	VBROADCASTSS (AX)(R14*1), Z20
@@ -5178,19 +5404,20 @@ restLoop7:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z19
 	VBROADCASTSS 84(BP), Z20
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -5290,10 +5517,9 @@ next8:
 	VMAXPS       Z17, Z19, Z17
 	VMINPS       Z17, Z20, Z17
 	VMOVUPS      Z17, K1, 64(R10)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z19, Z0
@@ -5366,17 +5592,26 @@ store10:
 	VMAXPS  Z17, Z19, Z17
 	VMINPS  Z17, Z20, Z17
 	VMOVUPS Z17, K1, 64(R10)
+
+done10:
+	ADDQ $+36, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_2x10(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x10(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z2
 	VMOVAPS   Z0, Z4
@@ -5397,9 +5632,9 @@ TEXT ·rows_avx512_2x10(SB), NOSPLIT, $8-8
 	VMOVAPS   Z1, Z15
 	VMOVAPS   Z1, Z17
 	VMOVAPS   Z1, Z19
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -5421,10 +5656,11 @@ zero1:
 	VPXORD Z18, Z18, Z18
 	VPXORD Z19, Z19, Z19
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -5467,8 +5703,9 @@ begun2:
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -5493,13 +5730,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z20
 	VMOVUPS      64(R15), Z21
 	VBROADCASTSS (AX)(R14*1), Z22
@@ -5631,14 +5868,14 @@ loop5:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z20
 	VMOVUPS      64(R15), Z21
 	VBROADCASTSS (AX)(R14*1), Z22
@@ -5674,19 +5911,20 @@ restLoop7:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z21
 	VBROADCASTSS 84(BP), Z22
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -5797,10 +6035,9 @@ next8:
 	VMAXPS       Z19, Z21, Z19
 	VMINPS       Z19, Z22, Z19
 	VMOVUPS      Z19, K1, 64(R11)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z21, Z0
@@ -5881,17 +6118,26 @@ store10:
 	VMAXPS  Z19, Z21, Z19
 	VMINPS  Z19, Z22, Z19
 	VMOVUPS Z19, K1, 64(R11)
+
+done10:
+	ADDQ $+40, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_2x11(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x11(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z2
 	VMOVAPS   Z0, Z4
@@ -5914,9 +6160,9 @@ TEXT ·rows_avx512_2x11(SB), NOSPLIT, $8-8
 	VMOVAPS   Z1, Z17
 	VMOVAPS   Z1, Z19
 	VMOVAPS   Z1, Z21
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -5940,10 +6186,11 @@ zero1:
 	VPXORD Z20, Z20, Z20
 	VPXORD Z21, Z21, Z21
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -5990,8 +6237,9 @@ begun2:
 	PREFETCHT0 (R12)
 	PREFETCHT0 64(R12)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -6018,13 +6266,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z22
 	VMOVUPS      64(R15), Z23
 	VBROADCASTSS (AX)(R14*1), Z24
@@ -6168,14 +6416,14 @@ loop5:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z22
 	VMOVUPS      64(R15), Z23
 	VBROADCASTSS (AX)(R14*1), Z24
@@ -6214,19 +6462,20 @@ restLoop7:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z23
 	VBROADCASTSS 84(BP), Z24
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -6348,10 +6597,9 @@ next8:
 	VMAXPS       Z21, Z23, Z21
 	VMINPS       Z21, Z24, Z21
 	VMOVUPS      Z21, K1, 64(R12)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z23, Z0
@@ -6440,17 +6688,26 @@ store10:
 	VMAXPS  Z21, Z23, Z21
 	VMINPS  Z21, Z24, Z21
 	VMOVUPS Z21, K1, 64(R12)
+
+done10:
+	ADDQ $+44, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_2x12(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_2x12(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z2
 	VMOVAPS   Z0, Z4
@@ -6475,9 +6732,9 @@ TEXT ·rows_avx512_2x12(SB), NOSPLIT, $8-8
 	VMOVAPS   Z1, Z19
 	VMOVAPS   Z1, Z21
 	VMOVAPS   Z1, Z23
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -6503,10 +6760,11 @@ zero1:
 	VPXORD Z22, Z22, Z22
 	VPXORD Z23, Z23, Z23
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -6557,8 +6815,9 @@ begun2:
 	PREFETCHT0 (R13)
 	PREFETCHT0 64(R13)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -6587,13 +6846,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z24
 	VMOVUPS      64(R15), Z25
 	VBROADCASTSS (AX)(R14*1), Z26
@@ -6749,14 +7008,14 @@ loop5:
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z24
 	VMOVUPS      64(R15), Z25
 	VBROADCASTSS (AX)(R14*1), Z26
@@ -6798,19 +7057,20 @@ restLoop7:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z25
 	VBROADCASTSS 84(BP), Z26
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -6943,10 +7203,9 @@ next8:
 	VMAXPS       Z23, Z25, Z23
 	VMINPS       Z23, Z26, Z23
 	VMOVUPS      Z23, K1, 64(R13)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z25, Z0
@@ -7043,31 +7302,41 @@ store10:
 	VMAXPS  Z23, Z25, Z23
 	VMINPS  Z23, Z26, Z23
 	VMOVUPS Z23, K1, 64(R13)
+
+done10:
+	ADDQ $+48, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_3x1(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x1(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVUPS   64(R15), Z1
 	VMOVUPS.Z 128(R15), K1, Z2
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -7075,21 +7344,22 @@ begun2:
 	PREFETCHT0 64(AX)
 	PREFETCHT0 128(AX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z3
 	VMOVUPS      64(R15), Z4
 	VMOVUPS      128(R15), Z5
@@ -7121,14 +7391,14 @@ loop5:
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z3
 	VMOVUPS      64(R15), Z4
 	VMOVUPS      128(R15), Z5
@@ -7139,19 +7409,20 @@ restLoop7:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z4
 	VBROADCASTSS 84(BP), Z5
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -7167,10 +7438,9 @@ next8:
 	VMAXPS       Z2, Z4, Z2
 	VMINPS       Z2, Z5, Z2
 	VMOVUPS      Z2, K1, 128(AX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z4, Z0
@@ -7182,26 +7452,35 @@ store10:
 	VMAXPS  Z2, Z4, Z2
 	VMINPS  Z2, Z5, Z2
 	VMOVUPS Z2, K1, 128(AX)
+
+done10:
+	ADDQ $+4, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_3x2(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x2(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z3
 	VMOVUPS   64(R15), Z1
 	VMOVAPS   Z1, Z4
 	VMOVUPS.Z 128(R15), K1, Z2
 	VMOVAPS   Z2, Z5
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -7209,10 +7488,11 @@ zero1:
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -7225,8 +7505,9 @@ begun2:
 	PREFETCHT0 64(BX)
 	PREFETCHT0 128(BX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -7235,13 +7516,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z6
 	VMOVUPS      64(R15), Z7
 	VMOVUPS      128(R15), Z8
@@ -7289,14 +7570,14 @@ loop5:
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z6
 	VMOVUPS      64(R15), Z7
 	VMOVUPS      128(R15), Z8
@@ -7311,19 +7592,20 @@ restLoop7:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z7
 	VBROADCASTSS 84(BP), Z8
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -7354,10 +7636,9 @@ next8:
 	VMAXPS       Z5, Z7, Z5
 	VMINPS       Z5, Z8, Z5
 	VMOVUPS      Z5, K1, 128(BX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z7, Z0
@@ -7380,17 +7661,26 @@ store10:
 	VMAXPS  Z5, Z7, Z5
 	VMINPS  Z5, Z8, Z5
 	VMOVUPS Z5, K1, 128(BX)
+
+done10:
+	ADDQ $+8, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_3x3(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x3(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z3
 	VMOVAPS   Z0, Z6
@@ -7400,9 +7690,9 @@ TEXT ·rows_avx512_3x3(SB), NOSPLIT, $8-8
 	VMOVUPS.Z 128(R15), K1, Z2
 	VMOVAPS   Z2, Z5
 	VMOVAPS   Z2, Z8
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -7413,10 +7703,11 @@ zero1:
 	VPXORD Z7, Z7, Z7
 	VPXORD Z8, Z8, Z8
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -7434,8 +7725,9 @@ begun2:
 	PREFETCHT0 64(CX)
 	PREFETCHT0 128(CX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -7446,13 +7738,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z9
 	VMOVUPS      64(R15), Z10
 	VMOVUPS      128(R15), Z11
@@ -7516,14 +7808,14 @@ loop5:
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z9
 	VMOVUPS      64(R15), Z10
 	VMOVUPS      128(R15), Z11
@@ -7542,19 +7834,20 @@ restLoop7:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z10
 	VBROADCASTSS 84(BP), Z11
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -7600,10 +7893,9 @@ next8:
 	VMAXPS       Z8, Z10, Z8
 	VMINPS       Z8, Z11, Z8
 	VMOVUPS      Z8, K1, 128(CX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z10, Z0
@@ -7637,17 +7929,26 @@ store10:
 	VMAXPS  Z8, Z10, Z8
 	VMINPS  Z8, Z11, Z8
 	VMOVUPS Z8, K1, 128(CX)
+
+done10:
+	ADDQ $+12, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_3x4(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x4(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z3
 	VMOVAPS   Z0, Z6
@@ -7660,9 +7961,9 @@ TEXT ·rows_avx512_3x4(SB), NOSPLIT, $8-8
 	VMOVAPS   Z2, Z5
 	VMOVAPS   Z2, Z8
 	VMOVAPS   Z2, Z11
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -7676,10 +7977,11 @@ zero1:
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -7702,8 +8004,9 @@ begun2:
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -7716,13 +8019,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z12
 	VMOVUPS      64(R15), Z13
 	VMOVUPS      128(R15), Z14
@@ -7802,14 +8105,14 @@ loop5:
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z12
 	VMOVUPS      64(R15), Z13
 	VMOVUPS      128(R15), Z14
@@ -7832,19 +8135,20 @@ restLoop7:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z13
 	VBROADCASTSS 84(BP), Z14
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -7905,10 +8209,9 @@ next8:
 	VMAXPS       Z11, Z13, Z11
 	VMINPS       Z11, Z14, Z11
 	VMOVUPS      Z11, K1, 128(DX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z13, Z0
@@ -7953,17 +8256,26 @@ store10:
 	VMAXPS  Z11, Z13, Z11
 	VMINPS  Z11, Z14, Z11
 	VMOVUPS Z11, K1, 128(DX)
+
+done10:
+	ADDQ $+16, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_3x5(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x5(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z3
 	VMOVAPS   Z0, Z6
@@ -7979,9 +8291,9 @@ TEXT ·rows_avx512_3x5(SB), NOSPLIT, $8-8
 	VMOVAPS   Z2, Z8
 	VMOVAPS   Z2, Z11
 	VMOVAPS   Z2, Z14
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -7998,10 +8310,11 @@ zero1:
 	VPXORD Z13, Z13, Z13
 	VPXORD Z14, Z14, Z14
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -8029,8 +8342,9 @@ begun2:
 	PREFETCHT0 64(SI)
 	PREFETCHT0 128(SI)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -8045,13 +8359,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z15
 	VMOVUPS      64(R15), Z16
 	VMOVUPS      128(R15), Z17
@@ -8147,14 +8461,14 @@ loop5:
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z15
 	VMOVUPS      64(R15), Z16
 	VMOVUPS      128(R15), Z17
@@ -8181,19 +8495,20 @@ restLoop7:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z16
 	VBROADCASTSS 84(BP), Z17
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -8269,10 +8584,9 @@ next8:
 	VMAXPS       Z14, Z16, Z14
 	VMINPS       Z14, Z17, Z14
 	VMOVUPS      Z14, K1, 128(SI)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z16, Z0
@@ -8328,17 +8642,26 @@ store10:
 	VMAXPS  Z14, Z16, Z14
 	VMINPS  Z14, Z17, Z14
 	VMOVUPS Z14, K1, 128(SI)
+
+done10:
+	ADDQ $+20, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_3x6(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x6(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z3
 	VMOVAPS   Z0, Z6
@@ -8357,9 +8680,9 @@ TEXT ·rows_avx512_3x6(SB), NOSPLIT, $8-8
 	VMOVAPS   Z2, Z11
 	VMOVAPS   Z2, Z14
 	VMOVAPS   Z2, Z17
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -8379,10 +8702,11 @@ zero1:
 	VPXORD Z16, Z16, Z16
 	VPXORD Z17, Z17, Z17
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -8415,8 +8739,9 @@ begun2:
 	PREFETCHT0 64(DI)
 	PREFETCHT0 128(DI)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -8433,13 +8758,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z18
 	VMOVUPS      64(R15), Z19
 	VMOVUPS      128(R15), Z20
@@ -8551,14 +8876,14 @@ loop5:
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z18
 	VMOVUPS      64(R15), Z19
 	VMOVUPS      128(R15), Z20
@@ -8589,19 +8914,20 @@ restLoop7:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z19
 	VBROADCASTSS 84(BP), Z20
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -8692,10 +9018,9 @@ next8:
 	VMAXPS       Z17, Z19, Z17
 	VMINPS       Z17, Z20, Z17
 	VMOVUPS      Z17, K1, 128(DI)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z19, Z0
@@ -8762,17 +9087,26 @@ store10:
 	VMAXPS  Z17, Z19, Z17
 	VMINPS  Z17, Z20, Z17
 	VMOVUPS Z17, K1, 128(DI)
+
+done10:
+	ADDQ $+24, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_3x7(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x7(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z3
 	VMOVAPS   Z0, Z6
@@ -8794,9 +9128,9 @@ TEXT ·rows_avx512_3x7(SB), NOSPLIT, $8-8
 	VMOVAPS   Z2, Z14
 	VMOVAPS   Z2, Z17
 	VMOVAPS   Z2, Z20
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -8819,10 +9153,11 @@ zero1:
 	VPXORD Z19, Z19, Z19
 	VPXORD Z20, Z20, Z20
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -8860,8 +9195,9 @@ begun2:
 	PREFETCHT0 64(R8)
 	PREFETCHT0 128(R8)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -8880,13 +9216,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z21
 	VMOVUPS      64(R15), Z22
 	VMOVUPS      128(R15), Z23
@@ -9014,14 +9350,14 @@ loop5:
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z21
 	VMOVUPS      64(R15), Z22
 	VMOVUPS      128(R15), Z23
@@ -9056,19 +9392,20 @@ restLoop7:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z22
 	VBROADCASTSS 84(BP), Z23
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -9174,10 +9511,9 @@ next8:
 	VMAXPS       Z20, Z22, Z20
 	VMINPS       Z20, Z23, Z20
 	VMOVUPS      Z20, K1, 128(R8)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z22, Z0
@@ -9255,17 +9591,26 @@ store10:
 	VMAXPS  Z20, Z22, Z20
 	VMINPS  Z20, Z23, Z20
 	VMOVUPS Z20, K1, 128(R8)
+
+done10:
+	ADDQ $+28, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_3x8(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_3x8(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z3
 	VMOVAPS   Z0, Z6
@@ -9290,9 +9635,9 @@ TEXT ·rows_avx512_3x8(SB), NOSPLIT, $8-8
 	VMOVAPS   Z2, Z17
 	VMOVAPS   Z2, Z20
 	VMOVAPS   Z2, Z23
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -9318,10 +9663,11 @@ zero1:
 	VPXORD Z22, Z22, Z22
 	VPXORD Z23, Z23, Z23
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -9364,8 +9710,9 @@ begun2:
 	PREFETCHT0 64(R9)
 	PREFETCHT0 128(R9)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -9386,13 +9733,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z24
 	VMOVUPS      64(R15), Z25
 	VMOVUPS      128(R15), Z26
@@ -9536,14 +9883,14 @@ loop5:
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z24
 	VMOVUPS      64(R15), Z25
 	VMOVUPS      128(R15), Z26
@@ -9582,19 +9929,20 @@ restLoop7:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z25
 	VBROADCASTSS 84(BP), Z26
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -9715,10 +10063,9 @@ next8:
 	VMAXPS       Z23, Z25, Z23
 	VMINPS       Z23, Z26, Z23
 	VMOVUPS      Z23, K1, 128(R9)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z25, Z0
@@ -9807,33 +10154,43 @@ store10:
 	VMAXPS  Z23, Z25, Z23
 	VMINPS  Z23, Z26, Z23
 	VMOVUPS Z23, K1, 128(R9)
+
+done10:
+	ADDQ $+32, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_4x1(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_4x1(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVUPS   64(R15), Z1
 	VMOVUPS   128(R15), Z2
 	VMOVUPS.Z 192(R15), K1, Z3
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -9842,21 +10199,22 @@ begun2:
 	PREFETCHT0 128(AX)
 	PREFETCHT0 192(AX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z4
 	VMOVUPS      64(R15), Z5
 	VMOVUPS      128(R15), Z6
@@ -9896,14 +10254,14 @@ loop5:
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z4
 	VMOVUPS      64(R15), Z5
 	VMOVUPS      128(R15), Z6
@@ -9916,19 +10274,20 @@ restLoop7:
 	ADDQ         $+256, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z5
 	VBROADCASTSS 84(BP), Z6
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -9948,10 +10307,9 @@ next8:
 	VMAXPS       Z3, Z5, Z3
 	VMINPS       Z3, Z6, Z3
 	VMOVUPS      Z3, K1, 192(AX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z5, Z0
@@ -9966,17 +10324,26 @@ store10:
 	VMAXPS  Z3, Z5, Z3
 	VMINPS  Z3, Z6, Z3
 	VMOVUPS Z3, K1, 192(AX)
+
+done10:
+	ADDQ $+4, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_4x2(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_4x2(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z4
 	VMOVUPS   64(R15), Z1
@@ -9985,9 +10352,9 @@ TEXT ·rows_avx512_4x2(SB), NOSPLIT, $8-8
 	VMOVAPS   Z2, Z6
 	VMOVUPS.Z 192(R15), K1, Z3
 	VMOVAPS   Z3, Z7
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -9997,10 +10364,11 @@ zero1:
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -10015,8 +10383,9 @@ begun2:
 	PREFETCHT0 128(BX)
 	PREFETCHT0 192(BX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -10025,13 +10394,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z8
 	VMOVUPS      64(R15), Z9
 	VMOVUPS      128(R15), Z10
@@ -10091,14 +10460,14 @@ loop5:
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z8
 	VMOVUPS      64(R15), Z9
 	VMOVUPS      128(R15), Z10
@@ -10116,19 +10485,20 @@ restLoop7:
 	ADDQ         $+256, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z9
 	VBROADCASTSS 84(BP), Z10
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -10167,10 +10537,9 @@ next8:
 	VMAXPS       Z7, Z9, Z7
 	VMINPS       Z7, Z10, Z7
 	VMOVUPS      Z7, K1, 192(BX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z9, Z0
@@ -10199,17 +10568,26 @@ store10:
 	VMAXPS  Z7, Z9, Z7
 	VMINPS  Z7, Z10, Z7
 	VMOVUPS Z7, K1, 192(BX)
+
+done10:
+	ADDQ $+8, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_4x3(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_4x3(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z4
 	VMOVAPS   Z0, Z8
@@ -10222,9 +10600,9 @@ TEXT ·rows_avx512_4x3(SB), NOSPLIT, $8-8
 	VMOVUPS.Z 192(R15), K1, Z3
 	VMOVAPS   Z3, Z7
 	VMOVAPS   Z3, Z11
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -10238,10 +10616,11 @@ zero1:
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -10262,8 +10641,9 @@ begun2:
 	PREFETCHT0 128(CX)
 	PREFETCHT0 192(CX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -10274,13 +10654,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z12
 	VMOVUPS      64(R15), Z13
 	VMOVUPS      128(R15), Z14
@@ -10360,14 +10740,14 @@ loop5:
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z12
 	VMOVUPS      64(R15), Z13
 	VMOVUPS      128(R15), Z14
@@ -10390,19 +10770,20 @@ restLoop7:
 	ADDQ         $+256, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z13
 	VBROADCASTSS 84(BP), Z14
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -10460,10 +10841,9 @@ next8:
 	VMAXPS       Z11, Z13, Z11
 	VMINPS       Z11, Z14, Z11
 	VMOVUPS      Z11, K1, 192(CX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z13, Z0
@@ -10506,17 +10886,26 @@ store10:
 	VMAXPS  Z11, Z13, Z11
 	VMINPS  Z11, Z14, Z11
 	VMOVUPS Z11, K1, 192(CX)
+
+done10:
+	ADDQ $+12, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_4x4(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_4x4(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z4
 	VMOVAPS   Z0, Z8
@@ -10533,9 +10922,9 @@ TEXT ·rows_avx512_4x4(SB), NOSPLIT, $8-8
 	VMOVAPS   Z3, Z7
 	VMOVAPS   Z3, Z11
 	VMOVAPS   Z3, Z15
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -10553,10 +10942,11 @@ zero1:
 	VPXORD Z14, Z14, Z14
 	VPXORD Z15, Z15, Z15
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -10583,8 +10973,9 @@ begun2:
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -10597,13 +10988,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z16
 	VMOVUPS      64(R15), Z17
 	VMOVUPS      128(R15), Z18
@@ -10703,14 +11094,14 @@ loop5:
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z16
 	VMOVUPS      64(R15), Z17
 	VMOVUPS      128(R15), Z18
@@ -10738,19 +11129,20 @@ restLoop7:
 	ADDQ         $+256, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z17
 	VBROADCASTSS 84(BP), Z18
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -10827,10 +11219,9 @@ next8:
 	VMAXPS       Z15, Z17, Z15
 	VMINPS       Z15, Z18, Z15
 	VMOVUPS      Z15, K1, 192(DX)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z17, Z0
@@ -10887,17 +11278,26 @@ store10:
 	VMAXPS  Z15, Z17, Z15
 	VMINPS  Z15, Z18, Z15
 	VMOVUPS Z15, K1, 192(DX)
+
+done10:
+	ADDQ $+16, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_4x5(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_4x5(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z4
 	VMOVAPS   Z0, Z8
@@ -10918,9 +11318,9 @@ TEXT ·rows_avx512_4x5(SB), NOSPLIT, $8-8
 	VMOVAPS   Z3, Z11
 	VMOVAPS   Z3, Z15
 	VMOVAPS   Z3, Z19
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -10942,10 +11342,11 @@ zero1:
 	VPXORD Z18, Z18, Z18
 	VPXORD Z19, Z19, Z19
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -10978,8 +11379,9 @@ begun2:
 	PREFETCHT0 128(SI)
 	PREFETCHT0 192(SI)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -10994,13 +11396,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z20
 	VMOVUPS      64(R15), Z21
 	VMOVUPS      128(R15), Z22
@@ -11120,14 +11522,14 @@ loop5:
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z20
 	VMOVUPS      64(R15), Z21
 	VMOVUPS      128(R15), Z22
@@ -11160,19 +11562,20 @@ restLoop7:
 	ADDQ         $+256, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z21
 	VBROADCASTSS 84(BP), Z22
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -11268,10 +11671,9 @@ next8:
 	VMAXPS       Z19, Z21, Z19
 	VMINPS       Z19, Z22, Z19
 	VMOVUPS      Z19, K1, 192(SI)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z21, Z0
@@ -11342,17 +11744,26 @@ store10:
 	VMAXPS  Z19, Z21, Z19
 	VMINPS  Z19, Z22, Z19
 	VMOVUPS Z19, K1, 192(SI)
+
+done10:
+	ADDQ $+20, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
 // func rows_avx512_4x6(call *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_4x6(SB), NOSPLIT, $8-8
-	MOVQ      call+0(FP), BP
-	KMOVW     88(BP), K1
+	MOVQ  call+0(FP), BP
+	KMOVW 112(BP), K1
+
+tile1:
+	MOVQ      64(BP), R14
+	MOVQ      R14, 96(BP)
 	MOVQ      40(BP), R15
 	TESTQ     R15, R15
-	JZ        zero1
+	JZ        zero2
 	VMOVUPS   (R15), Z0
 	VMOVAPS   Z0, Z4
 	VMOVAPS   Z0, Z8
@@ -11377,9 +11788,9 @@ TEXT ·rows_avx512_4x6(SB), NOSPLIT, $8-8
 	VMOVAPS   Z3, Z15
 	VMOVAPS   Z3, Z19
 	VMOVAPS   Z3, Z23
-	JMP       begun2
+	JMP       begun3
 
-zero1:
+zero2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -11405,10 +11816,11 @@ zero1:
 	VPXORD Z22, Z22, Z22
 	VPXORD Z23, Z23, Z23
 
-begun2:
+begun3:
 	CMPQ       72(BP), $+0
-	JEQ        apart3
+	JEQ        apart4
 	MOVQ       8(BP), R14
+	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
@@ -11447,8 +11859,9 @@ begun2:
 	PREFETCHT0 128(DI)
 	PREFETCHT0 192(DI)
 
-apart3:
+apart4:
 	MOVQ    24(BP), R14
+	ADDQ    104(BP), R14
 	MOVQ    16(BP), R15
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
@@ -11465,13 +11878,13 @@ apart3:
 	MOVQ    32(BP), R15
 	XORQ    R14, R14
 
-segment4:
+segment5:
 	MOVQ 48(BP), BP
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest6
+	JGE  rest7
 
-loop5:
+loop6:
 	VMOVUPS      (R15), Z24
 	VMOVUPS      64(R15), Z25
 	VMOVUPS      128(R15), Z26
@@ -11611,14 +12024,14 @@ loop5:
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
 	CMPQ         R14, BP
-	JLT          loop5
+	JLT          loop6
 
-rest6:
+rest7:
 	ADDQ $+12, BP
 	CMPQ R14, BP
-	JGE  next8
+	JGE  next9
 
-restLoop7:
+restLoop8:
 	VMOVUPS      (R15), Z24
 	VMOVUPS      64(R15), Z25
 	VMOVUPS      128(R15), Z26
@@ -11656,19 +12069,20 @@ restLoop7:
 	ADDQ         $+256, R15
 	ADDQ         $+4, R14
 	CMPQ         R14, BP
-	JLT          restLoop7
+	JLT          restLoop8
 
-next8:
+next9:
 	MOVQ         call+0(FP), BP
 	ADDQ         56(BP), R14
-	SUBQ         $+1, 64(BP)
-	JNZ          segment4
+	SUBQ         $+1, 96(BP)
+	JNZ          segment5
 	MOVQ         8(BP), R14
+	ADDQ         104(BP), R14
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Z25
 	VBROADCASTSS 84(BP), Z26
 	CMPQ         72(BP), $+0
-	JEQ          store10
+	JEQ          store12
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
 	VADDPS       (AX), Z0, Z0
@@ -11783,10 +12197,9 @@ next8:
 	VMAXPS       Z23, Z25, Z23
 	VMINPS       Z23, Z26, Z23
 	VMOVUPS      Z23, K1, 192(DI)
-	VZEROUPPER
-	RET
+	JMP          done10
 
-store10:
+store12:
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
 	VMAXPS  Z0, Z25, Z0
@@ -11871,5 +12284,10 @@ store10:
 	VMAXPS  Z23, Z25, Z23
 	VMINPS  Z23, Z26, Z23
 	VMOVUPS Z23, K1, 192(DI)
+
+done10:
+	ADDQ $+24, 104(BP)
+	DECQ 88(BP)
+	JNZ  tile1
 	VZEROUPPER
 	RET

@@ -32,6 +32,13 @@ func (s *Set) narrower() *Set {
 	return nil
 }
 
+// rowsTiles computes tiles of a number of rows, from the first row on.
+func (s *Set) rowsTiles(r *Rows[float32], tile func(*rowsCall), first, tiles, _ int) {
+	call := &r.call
+	call.aOffsets, call.cOffsets, call.segments, call.tiles, call.at = &r.AOffsets[first], &r.COffsets[first], r.Segments, tiles, 0
+	tile(call)
+}
+
 // routines are the loops of an instruction set other than matrix products. n is a number
 // of elements; rows and channels must be at least 1.
 type routines struct {
@@ -40,6 +47,7 @@ type routines struct {
 	maxWindows, maxWindowsKept, maxWindowsScaled, maxWindowsScaledKept               func(x, y *float32, position *uint8, kept, scale, shift *float32, offsets *int32, positions, count, step, channels int, limit float32)
 	scatterWindows, scatterWindowsAdd, scatterWindowsScaled, scatterWindowsScaledAdd func(x, y *float32, position *uint8, scale *float32, offsets *int32, positions, count, step, channels int)
 
+	prefetch      func(x *float32, n int)
 	add, relu     func(y, x *float32, n int)
 	scale         func(y, x *float32, n int, factor float32)
 	addDifference func(dx, x, y *float32, n int, factor float32)
@@ -79,6 +87,13 @@ type routines struct {
 // Add writes y += x.
 func (s *Set) Add(y, x []float32) {
 	s.add(pointer(y, len(x)), unsafe.SliceData(x), len(x))
+}
+
+// Prefetch loads x into the caches.
+func (s *Set) Prefetch(x []float32) {
+	if len(x) > 0 {
+		s.prefetch(&x[0], len(x))
+	}
 }
 
 // Scale writes y = factor·x.

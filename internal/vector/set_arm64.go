@@ -11,6 +11,20 @@ const clipsInAssembly = false
 // sets returns NEON, which every arm64 processor has.
 func sets() []*Set { return []*Set{neon} }
 
+// rowsTiles computes tiles of a number of rows, from the first row on. The assembly computes one
+// at a time, counts the segments down, and does not clip.
+func (s *Set) rowsTiles(r *Rows[float32], tile func(*rowsCall), first, tiles, rows int) {
+	call := &r.call
+	for range tiles {
+		call.aOffsets, call.cOffsets, call.segments = &r.AOffsets[first], &r.COffsets[first], r.Segments
+		tile(call)
+		for _, at := range r.COffsets[first:][:rows] {
+			s.clip(r.Clip, r.C[at:][:r.Columns])
+		}
+		first += rows
+	}
+}
+
 // Transpose writes the transpose of x: blocks of 4×4 in assembly, the rest in plain Go.
 func (s *Set) Transpose(y []float32, yStride int, x []float32, xStride, rows, columns int) {
 	const side = 4

@@ -6,3 +6,5 @@ func sets() []*Set { return nil }
 
 // clipsInAssembly is set if products clip their results in assembly.
 const clipsInAssembly = false
+
+func (s *Set) rowsTiles(*Rows[float32], func(*rowsCall), int, int, int) {}

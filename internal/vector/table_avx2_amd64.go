@@ -55,6 +55,7 @@ var avx2 = &Set{
 		scatterWindowsScaled:    scatterWindowsScaled_avx2,
 		scatterWindowsScaledAdd: scatterWindowsScaledAdd_avx2,
 		add:                     add_avx2,
+		prefetch:                prefetch_avx2,
 		scale:                   scale_avx2,
 		addDifference:           addDifference_avx2,
 		relu:                    relu_avx2,
@@ -419,6 +420,9 @@ func scatterWindowsScaledAdd_avx2(x, y *float32, position *uint8, scale *float32
 
 //go:noescape
 func add_avx2(y, x *float32, n int)
+
+//go:noescape
+func prefetch_avx2(x *float32, n int)
 
 //go:noescape
 func scale_avx2(y, x *float32, n int, factor float32)

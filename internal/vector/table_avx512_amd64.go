@@ -59,6 +59,7 @@ var avx512 = &Set{
 		scatterWindowsScaled:    scatterWindowsScaled_avx512,
 		scatterWindowsScaledAdd: scatterWindowsScaledAdd_avx512,
 		add:                     add_avx512,
+		prefetch:                prefetch_avx512,
 		scale:                   scale_avx512,
 		addDifference:           addDifference_avx512,
 		relu:                    relu_avx512,
@@ -556,6 +557,9 @@ func scatterWindowsScaledAdd_avx512(x, y *float32, position *uint8, scale *float
 
 //go:noescape
 func add_avx512(y, x *float32, n int)
+
+//go:noescape
+func prefetch_avx512(x *float32, n int)
 
 //go:noescape
 func scale_avx512(y, x *float32, n int, factor float32)

@@ -144,12 +144,12 @@ type Conv[T Float] struct {
 }
 
 // packedBytes is about the size of the part of the packed weights that is used at a
-// time, so that it stays in the level 2 cache together with the images. blockPixels is the
-// number of pixels for which all panels are used one after the other, so that their inputs stay
-// in that cache, too.
+// time, so that it stays in the level 2 cache together with the images. blockElements is about
+// the number of elements of the input for which all panels are used one after the other, so
+// that they stay in that cache, too.
 const (
-	packedBytes = 128 << 10
-	blockPixels = 60
+	packedBytes   = 128 << 10
+	blockElements = 32 << 10
 )
 
 // NewConv returns the layer of a valid shape.
@@ -253,9 +253,13 @@ func (c *Conv[T]) convolvePart(w *workspace[T], y, x, bias []T, clip vector.Clip
 	pixels := span.images * (span.bottom - span.top) * width
 	p := &w.product
 	*p = vector.Rows[T]{Stride: c.input.rowSize(), Length: s.patchStart(1)}
-	for first := 0; first < pixels; first += blockPixels {
-		last := min(first+blockPixels, pixels)
+	step := min(max(60, blockElements/(s.Channels*s.Stride*s.Stride)/60*60), 960)
+	for first := 0; first < pixels; first += step {
+		last := min(first+step, pixels)
 		p.AOffsets, p.COffsets = c.windows[span.top*width:][first:last], c.results[first:last]
+		if lastPanel-firstPanel == c.forward.panels {
+			c.engine.Prefetch(y[first*s.Filters : last*s.Filters])
+		}
 		for i := firstPanel; i < lastPanel; i++ {
 			q := c.forward.panel(i)
 			p.C, p.Columns, p.Width = y[q.left:], q.columns, q.width

@@ -18,9 +18,10 @@ import (
 type depthwise[T Float] struct {
 	engine     vector.Engine[T]
 	shape      ConvShape
-	multiplier int // filters of a channel
-	pixel      int // elements from a pixel to the next of the images that are read; see pixelStride
-	weights    []T // (kernel height, kernel width, filters)
+	multiplier int  // filters of a channel
+	pixel      int  // elements from a pixel to the next of the images that are read; see pixelStride
+	copies     bool // the rows that are read are copied, with a border at the left and the right
+	weights    []T  // (kernel height, kernel width, filters)
 	forward    sweep[T]
 	backward   []sweep[T] // for the gradient of the input
 }
@@ -89,13 +90,22 @@ func newDepthwise[T Float](engine vector.Engine[T], s ConvShape) *depthwise[T] {
 	}
 	p := &depthwise[T]{engine: engine, shape: s, multiplier: s.Filters / s.Channels, pixel: pixelStride(engine, s)}
 	height, width := s.Output()
+	p.copies = p.multiplier > 1 || p.pixel != s.Channels || s.Width <= narrow && s.Padding.Left+s.Padding.Right > 0
 	p.forward = sweep[T]{
 		rows:    newAxis(s.Height, s.KernelHeight, s.Stride, s.Padding.Top, height),
 		columns: newAxis(s.Width, s.KernelWidth, s.Stride, s.Padding.Left, width),
 		filters: s.Filters,
 	}
+	if p.copies {
+		p.forward.columns = newAxis(s.Padding.Left+s.Width+s.Padding.Right, s.KernelWidth, s.Stride, 0, width)
+	}
 	return p
 }
+
+// narrow is the largest width of an image of which a copy with a border pays: windows that reach
+// over the edge are single results, which take several times as long as those that share
+// pixels.
+const narrow = 32
 
 // pixelStride returns the number of elements from a pixel to the next for which the pixels
 // that are read at a time stay in the level 1 cache. It is the number of channels, unless
@@ -227,22 +237,32 @@ func (p *depthwise[T]) input(w *workspace[T], x []T, image, top, bottom int) ([]
 	s := p.shape
 	x = x[image*s.Height*s.Width*s.Channels:][:s.Height*s.Width*s.Channels]
 	h := halo{images: 1, height: s.Height, width: s.Width, channels: s.Filters}
-	if p.multiplier == 1 && p.pixel == s.Channels {
+	first, last := p.inputRows(top, bottom)
+	if !p.copies {
+		p.engine.Prefetch(x[first*h.rowSize() : last*h.rowSize()])
 		return x, h
 	}
-	first, last := p.inputRows(top, bottom)
-	h.top, h.channels = -first, p.pixel
+	left, right := s.Padding.Left*p.pixel, (s.Padding.Left+s.Width)*p.pixel
+	h.top, h.width, h.channels = -first, s.Padding.Left+s.Width+s.Padding.Right, p.pixel
 	to := grow(&w.halo, (last-first)*h.rowSize())
-	x = x[first*s.Width*s.Channels:]
-	if p.multiplier == 1 {
-		copyColumns(to, p.pixel, x, s.Channels, (last-first)*s.Width, s.Channels)
-		return to, h
-	}
-	for pixel := range (last - first) * s.Width {
-		for c, v := range x[pixel*s.Channels:][:s.Channels] {
-			for m := range p.multiplier {
-				to[pixel*p.pixel+c*p.multiplier+m] = v
+	for y := range last - first {
+		row, from := to[y*h.rowSize():][:h.rowSize()], x[(first+y)*s.Width*s.Channels:][:s.Width*s.Channels]
+		clear(row[:left])
+		clear(row[right:])
+		row = row[left:right]
+		switch {
+		case p.multiplier > 1:
+			for pixel := range s.Width {
+				for c, v := range from[pixel*s.Channels:][:s.Channels] {
+					for m := range p.multiplier {
+						row[pixel*p.pixel+c*p.multiplier+m] = v
+					}
+				}
 			}
+		case p.pixel == s.Channels:
+			copy(row, from)
+		default:
+			copyColumns(row, p.pixel, from, s.Channels, s.Width, s.Channels)
 		}
 	}
 	return to, h
@@ -259,10 +279,14 @@ func (p *depthwise[T]) convolve(w *workspace[T], y, x, bias []T, clip vector.Cli
 	}
 }
 
+// bandElements is the smallest number of elements of a band, because each takes some time by
+// itself.
+const bandElements = 16 << 10
+
 // spans divides results, by shape alone, into bands of rows of one image.
 func (p *depthwise[T]) spans(rows, elements int) []span {
 	batch := p.shape.Batch
-	bands := max(1, min(max(rows*elements/spanElements, ceilDiv(units, batch)), rows))
+	bands := max(1, min(max(rows*elements/spanElements, ceilDiv(units, batch)), rows*elements/bandElements, rows))
 	spans := make([]span, 0, batch*bands)
 	for image := range batch {
 		spans = append(spans, bandsOf(image, 1, rows, bands)...)

@@ -16,6 +16,15 @@ func writeElements(c *code) {
 		p.store(sum, y)
 	})
 
+	c.routine("prefetch", "(x *float32, n int)")
+	at, left, line := c.argument("x"), c.argument("n"), c.label("line")
+	c.Label(line)
+	c.MOVQ(operand.Mem{Base: at}, c.GP64())
+	c.ADDQ(operand.I8(64), at)
+	c.SUBQ(operand.I8(16), left)
+	c.JG(operand.LabelRef(line))
+	c.RET()
+
 	c.routine("scale", "(y, x *float32, n int, factor float32)")
 	factor := c.everywhere("factor")
 	c.elementwise([]string{"y", "x"}, 4, func(p part, y, x, _ reg.GPVirtual) {

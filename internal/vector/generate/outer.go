@@ -132,7 +132,7 @@ func (c *code) outerTile(width, rows int) {
 	c.MOVQ(operand.Mem{Base: call, Disp: outerC}, a)
 	c.MOVQ(operand.Mem{Base: call, Disp: outerCStride}, stride)
 	old := c.vector(first)
-	c.results(operand.Mem{Base: call, Disp: outerAdd}, operand.Mem{Base: call, Disp: outerMask}, func(add, masked bool) {
+	c.results(operand.Mem{Base: call, Disp: outerAdd}, operand.Mem{Base: call, Disp: outerMask}, c.end, func(add, masked bool) {
 		for row := range rows {
 			for v := range width {
 				at := operand.Mem{Base: a, Disp: v * c.lanes * 4}

@@ -15,11 +15,14 @@ const (
 	rowsAOffsets
 	rowsB
 	rowsInitial
-	rowsLength   // bytes of a segment
-	rowsSkip     // bytes from the end of a segment to the next one
-	rowsSegments // counted down
+	rowsLength // bytes of a segment
+	rowsSkip   // bytes from the end of a segment to the next one
+	rowsSegments
 	rowsAdd
 	rowsFloor // of clipping: two float32
+	rowsTiles // counted down
+	rowsLeft  // segments of the present tile
+	rowsAt    // bytes of offsets that are done; the pointers stay inside their arrays
 	rowsMask
 )
 
@@ -48,6 +51,10 @@ func (c *code) rowsTile(width, rows int) {
 	c.call(end)
 	c.loadMask(end, rowsMask, c.vector(c.registers-1))
 
+	tile := c.label("tile")
+	c.Label(tile)
+	c.MOVQ(operand.Mem{Base: end, Disp: rowsSegments}, offset)
+	c.MOVQ(offset, operand.Mem{Base: end, Disp: rowsLeft})
 	// The sums begin with the initial row, or zero.
 	sum := func(row, v int) reg.VecPhysical { return c.vector(row*width + v) }
 	zero, begun := c.label("zero"), c.label("begun")
@@ -77,6 +84,7 @@ func (c *code) rowsTile(width, rows int) {
 	c.CMPQ(operand.Mem{Base: end, Disp: rowsAdd}, operand.I8(0))
 	c.JEQ(operand.LabelRef(apart))
 	c.MOVQ(operand.Mem{Base: end, Disp: rowsCOffsets}, offset)
+	c.ADDQ(operand.Mem{Base: end, Disp: rowsAt}, offset)
 	c.MOVQ(operand.Mem{Base: end, Disp: rowsC}, columns)
 	for row := range rows {
 		c.rowAddress(row, offset, columns)
@@ -88,6 +96,7 @@ func (c *code) rowsTile(width, rows int) {
 
 	// A pointer to each row.
 	c.MOVQ(operand.Mem{Base: end, Disp: rowsAOffsets}, offset)
+	c.ADDQ(operand.Mem{Base: end, Disp: rowsAt}, offset)
 	c.MOVQ(operand.Mem{Base: end, Disp: rowsA}, columns)
 	for row := range rows {
 		c.MOVLQSX(operand.Mem{Base: offset, Disp: 4 * row}, pointers[row])
@@ -124,11 +133,12 @@ func (c *code) rowsTile(width, rows int) {
 	c.Label(next)
 	c.call(end)
 	c.ADDQ(operand.Mem{Base: end, Disp: rowsSkip}, offset)
-	c.SUBQ(operand.I8(1), operand.Mem{Base: end, Disp: rowsSegments})
+	c.SUBQ(operand.I8(1), operand.Mem{Base: end, Disp: rowsLeft})
 	c.JNZ(operand.LabelRef(segment))
 
 	// Store or add.
 	c.MOVQ(operand.Mem{Base: end, Disp: rowsCOffsets}, offset)
+	c.ADDQ(operand.Mem{Base: end, Disp: rowsAt}, offset)
 	c.MOVQ(operand.Mem{Base: end, Disp: rowsC}, columns)
 	mask, old := c.vector(c.registers-1), c.vector(width*rows)
 	if c.registers-1 < width*rows {
@@ -140,7 +150,9 @@ func (c *code) rowsTile(width, rows int) {
 	}
 	c.VBROADCASTSS(operand.Mem{Base: end, Disp: rowsFloor}, floor)
 	c.VBROADCASTSS(operand.Mem{Base: end, Disp: rowsFloor + 4}, limit)
-	c.results(operand.Mem{Base: end, Disp: rowsAdd}, operand.Mem{Base: end, Disp: rowsMask}, func(add, masked bool) {
+	done := c.label("done")
+	finish := func() { c.JMP(operand.LabelRef(done)) }
+	c.results(operand.Mem{Base: end, Disp: rowsAdd}, operand.Mem{Base: end, Disp: rowsMask}, finish, func(add, masked bool) {
 		for row := range rows {
 			c.rowAddress(row, offset, columns)
 			for v := range width {
@@ -149,12 +161,17 @@ func (c *code) rowsTile(width, rows int) {
 			}
 		}
 	})
+	c.Label(done)
+	c.ADDQ(operand.I8(4*rows), operand.Mem{Base: end, Disp: rowsAt})
+	c.DECQ(operand.Mem{Base: end, Disp: rowsTiles})
+	c.JNZ(operand.LabelRef(tile))
+	c.end()
 }
 
-// results writes the end of a tile: store is written for each way of storing the sums, of which
-// one is chosen. Stores with a mask are slow in AVX2 on some processors (AMD Zen), so there they
+// results writes the end of a tile: store, and finish after it, is written for each way of storing
+// the sums, of which one is chosen. Stores with a mask are slow in AVX2 on some processors (AMD Zen), so there they
 // are used only if the last vector is not whole.
-func (c *code) results(adds, mask operand.Mem, store func(add, masked bool)) {
+func (c *code) results(adds, mask operand.Mem, finish func(), store func(add, masked bool)) {
 	masks := []bool{true}
 	whole := c.label("whole")
 	if !c.wide() {
@@ -170,10 +187,10 @@ func (c *code) results(adds, mask operand.Mem, store func(add, masked bool)) {
 		c.CMPQ(adds, operand.I8(0))
 		c.JEQ(operand.LabelRef(plain))
 		store(true, masked)
-		c.end()
+		finish()
 		c.Label(plain)
 		store(false, masked)
-		c.end()
+		finish()
 	}
 }
 
