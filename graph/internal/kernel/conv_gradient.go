@@ -21,6 +21,8 @@ type convGradient[T Float] struct {
 	rows        []packed[T] // the weights of each row of the kernel, if not flipped
 	winograd    *winograd   // of the flipped convolution; nil if that is direct
 	byTiles     bool        // the gradient of the weights is computed from the tiles of the forward pass
+	keeps       bool        // and those of the whole batch are transformed first
+	kept        kept        // these
 	partial     []T         // sums of the gradient of the weights, one for each part of the batch
 	sum         []T         // the sum of all parts, if byTiles
 	total       []T
@@ -83,18 +85,28 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 	if g.byTiles {
 		size = c.winograd.sums()
 	}
+	if g.keeps {
+		g.kept.resize(c.winograd, s.Batch)
+	}
 	parts := 16
 	for parts > groups || parts > 4 && (parts*s.weights() > 1<<21 || s.pixels() < parts*1024) {
 		parts /= 2
 	}
 	if dweight != nil {
-		grow(&g.partial, parts*size)
+		count := parts
+		if g.keeps {
+			count = 1
+		}
+		grow(&g.partial, count*size)
 	}
 	sums := make([]float64, parts*s.Filters)
 	divide(parts, func(w *workspace[T], part int) {
 		sum := sums[part*s.Filters:][:s.Filters]
 		var weights []T
-		if dweight != nil {
+		switch {
+		case dweight != nil && g.keeps:
+			weights = g.partial
+		case dweight != nil:
 			weights = g.partial[part*size:][:size]
 		}
 		begin := part * groups / parts
@@ -104,7 +116,12 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 		}
 	})
 	if dweight != nil {
+		if g.keeps {
+			c.winograd.addKept(asFloat32(g.partial), &g.kept, s.Batch)
+			parts = 1
+		}
 		c.orderGradient(dweight, c.addParts(parts))
+		parts = len(sums) / s.Filters
 	}
 	if dbias != nil {
 		for part := 1; part < parts; part++ {
@@ -138,7 +155,11 @@ func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64,
 		h := c.input
 		h.images = images
 		in := c.window(w, x, span{image: image, images: images, bottom: height})
-		c.winograd.addGradient(any(w).(*workspace[float32]), asFloat32(weights), asFloat32(in), asFloat32(gradient), h, at, fresh)
+		if c.gradient.keeps {
+			c.winograd.keep(any(w).(*workspace[float32]), &c.gradient.kept, asFloat32(in), asFloat32(gradient), h, at, image, s.Batch)
+		} else {
+			c.winograd.addGradient(any(w).(*workspace[float32]), asFloat32(weights), asFloat32(in), asFloat32(gradient), h, at, fresh)
+		}
 	}
 	step := max(1, c.gradient.bandRows)
 	if images > 1 || height*width*s.Filters < 2*spanElements {
@@ -194,7 +215,8 @@ func (c *Conv[T]) initGradient() {
 		g.winograd = nil
 	}
 	g.flipped = inside && (g.winograd != nil || 5*height*width >= 4*s.Height*s.Width)
-	if g.byTiles = c.winograd != nil && s.Batch*c.winograd.tiles() >= minGradientTiles; g.byTiles {
+	g.keeps = c.winograd != nil && c.winograd.keeps(s.Batch)
+	if g.byTiles = g.keeps || c.winograd != nil && s.Batch*c.winograd.tiles() >= minGradientTiles; g.byTiles {
 		g.output.bottom, g.output.right = c.winograd.overhang()
 	}
 	if !g.flipped {
@@ -329,6 +351,10 @@ func (c *Conv[T]) addBias(sum []float64, gradient []T, at halo, span span) {
 // gradients that are read stay in the cache and the error of float32 sums stays small.
 const weightPixels = 512
 
+// gatheredRun is the number of elements of a row of the windows that are copied at a time, so
+// that they stay in the level 2 cache.
+const gatheredRun = 192
+
 // addWeights adds to sum (patch size, filters) the gradient of the weights; if fresh, it
 // overwrites sum.
 func (c *Conv[T]) addWeights(w *workspace[T], sum, x, gradient []T, at halo, span span, fresh bool) {
@@ -338,17 +364,53 @@ func (c *Conv[T]) addWeights(w *workspace[T], sum, x, gradient []T, at halo, spa
 	pixels := span.images * (span.bottom - span.top) * width
 	windows := c.windows[span.top*width:][:pixels]
 	offsets := c.pixelOffsets(w, at, span)
+	run := s.patchStart(1)
 	o := &w.outer
-	*o = vector.Outer[T]{B: gradient, Run: s.patchStart(1), Columns: s.Filters, CStride: s.Filters}
-	for ky := range s.KernelHeight {
-		o.A, o.C = in[ky*c.input.rowSize():], sum[s.patchStart(ky)*s.Filters:]
-		for first := 0; first < pixels; first += weightPixels {
-			last := min(first+weightPixels, pixels)
-			o.AOffsets, o.BOffsets = windows[first:last], offsets[first:last]
-			o.Add = !fresh || first > 0
-			c.engine.Outer(o)
+	*o = vector.Outer[T]{B: gradient, Run: run, Columns: s.Filters, CStride: s.Filters}
+	// Pixels at a distance of a multiple of 256 bytes share few sets of the level 1 cache. A copy
+	// pays if every element is used often.
+	gather := (s.Filters%64 == 0 || s.Channels%64 == 0) && run*s.KernelHeight >= 64 && s.Filters >= 32
+	for first := 0; first < pixels; first += weightPixels {
+		last := min(first+weightPixels, pixels)
+		o.AOffsets, o.BOffsets, o.Add = windows[first:last], offsets[first:last], !fresh || first > 0
+		step := run
+		if gather {
+			step = gatheredRun
+			o.B = gatherAt(&w.columns, gradient, o.BOffsets, s.Filters)
+			o.BOffsets = paddedOffsets(&w.resultOffsets, last-first, s.Filters)
+		}
+		for ky := range s.KernelHeight {
+			for left := 0; left < run; left += step {
+				o.Run = min(step, run-left)
+				o.A, o.C = in[ky*c.input.rowSize()+left:], sum[(s.patchStart(ky)+left)*s.Filters:]
+				if gather {
+					o.A = gatherAt(&w.tile, o.A, windows[first:last], o.Run)
+					o.AOffsets = paddedOffsets(&w.inputOffsets, last-first, o.Run)
+				}
+				c.engine.Outer(o)
+			}
 		}
 	}
+}
+
+// gatherAt returns a copy of rows of some columns at the given offsets of x, with the distance
+// paddedStride.
+func gatherAt[T Float](space *[]T, x []T, offsets []int32, columns int) []T {
+	stride := paddedStride(columns)
+	to := grow(space, len(offsets)*stride)
+	for i, offset := range offsets {
+		copy(to[i*stride:][:columns], x[offset:])
+	}
+	return to
+}
+
+// paddedOffsets returns the offsets of these rows.
+func paddedOffsets(space *[]int32, rows, columns int) []int32 {
+	offsets := grow(space, rows)
+	for i := range offsets {
+		offsets[i] = int32(i * paddedStride(columns))
+	}
+	return offsets
 }
 
 // pixelOffsets returns the offsets of the pixels of a span in the gradient.

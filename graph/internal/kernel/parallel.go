@@ -25,6 +25,8 @@ type workspace[T Float] struct {
 	results       []T // of a product of these
 	tile          []T
 	offsets       []int32
+	inputOffsets  []int32 // of rows that are copied
+	resultOffsets []int32
 	windowOffsets []int32 // of the positions of a pooling window
 	position      []uint8
 	groupInput    []T // the channels of a group

@@ -185,17 +185,24 @@ type tiles struct {
 	first, last  int // range of rows of tiles, numbered over all images
 	down, across int // rows and columns of tiles of an image
 	top          int // row of the result at which the first tile of an image begins
+	offset       int // number of the first tile in the arrays, which have as many tiles as
+	total        int // this; 0 for those of the range
 }
 
 // valueStride returns the distance from one of the 36 values of all tiles to the next, for
 // values of the given number of elements. It is one cache line more than they take,
 // because arrays at a distance of a multiple of 4 KiB would share a few sets of the level 1
 // cache.
-func (t tiles) valueStride(elements int) int { return t.count()*elements + 16 }
+func (t tiles) valueStride(elements int) int {
+	if t.total > 0 {
+		return t.total*elements + 16
+	}
+	return t.count()*elements + 16
+}
 
 // count returns the number of tiles, and before the number of those before a row of tiles.
-func (t tiles) count() int         { return t.before(t.last) }
-func (t tiles) before(row int) int { return (row - t.first) * t.across }
+func (t tiles) count() int         { return (t.last - t.first) * t.across }
+func (t tiles) before(row int) int { return t.offset + (row-t.first)*t.across }
 
 // chunks divides rows of tiles into ranges of about the given number of elements.
 func (m *winograd) chunks(all tiles, elements int) []tiles {
@@ -322,6 +329,50 @@ func (m *winograd) transformOutput(w *workspace[float32], y, results, bias []flo
 // minGradientTiles is the smallest number of tiles for which that pays: the sums are
 // several times as large as the weights.
 const minGradientTiles = 512
+
+// Sums for each part of the batch would be large if there are many channels. Then the tiles of the
+// whole batch are transformed first, and each of the 36 values is summed up once.
+const (
+	manyChannels = 1 << 15 // in·out, from which on that is done
+	minKeptTiles = 48      // the smallest number of tiles for which it pays
+	maxKept      = 16 << 20
+)
+
+// keeps reports whether the gradient of the weights is computed from the transformed tiles of
+// the whole batch.
+func (m *winograd) keeps(batch int) bool {
+	count := batch * m.tiles()
+	return m.kernel == 3 && m.in*m.out >= manyChannels && count >= minKeptTiles && tileValues*count*(m.near()+m.far()) <= maxKept
+}
+
+// kept are the transformed tiles of a batch.
+type kept struct{ values, slopes []float32 }
+
+// resize makes memory for the tiles of a batch.
+func (k *kept) resize(m *winograd, batch int) {
+	all := tiles{total: batch * m.tiles()}
+	grow(&k.values, tileValues*all.valueStride(m.near()))
+	grow(&k.slopes, tileValues*all.valueStride(m.far()))
+}
+
+// keep transforms the tiles of images, from the given image on, and of the gradient of their
+// results.
+func (m *winograd) keep(w *workspace[float32], k *kept, x, gradient []float32, h, at halo, image, batch int) {
+	t := tiles{down: ceilDiv(m.height, m.step()), across: ceilDiv(m.width, m.step()), offset: image * m.tiles(), total: batch * m.tiles()}
+	t.last = h.images * t.down
+	for row := range t.last {
+		m.transformInput(w, k.values, x, h, t, row)
+		m.transformGradient(w, k.slopes, gradient, at, t, row)
+	}
+}
+
+// addKept writes the sums over all tiles of a batch.
+func (m *winograd) addKept(sums []float32, k *kept, batch int) {
+	all := tiles{last: batch, across: m.tiles(), total: batch * m.tiles()}
+	divide(tileValues, func(w *workspace[float32], value int) {
+		m.addProducts(w, sums, k.values, k.slopes, all, value, false)
+	})
+}
 
 // sums returns the number of elements of the sums, (36, depth, out).
 func (m *winograd) sums() int { return tileValues * m.depth() * m.out }

@@ -37,6 +37,7 @@ func TestWinogradGradient(t *testing.T) {
 		"cut tiles":   convShape(44, 14, 11, 16, 32, 3, 3, 1, 1),
 		"two sides":   padded(convShape(130, 8, 9, 16, 16, 3, 3, 1, 0), 2, 0, 0, 1),
 		"four pieces": convShape(44, 15, 17, 16, 16, 7, 7, 1, 0),
+		"all at once": convShape(13, 7, 7, 192, 176, 3, 3, 1, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := NewConv[float32](s)
@@ -45,6 +46,9 @@ func TestWinogradGradient(t *testing.T) {
 			}
 			if !k.gradient.byTiles {
 				t.Error("the gradient of the weights is direct")
+			}
+			if k.gradient.keeps != (name == "all at once") {
+				t.Errorf("the tiles of the whole batch are transformed first: %v", k.gradient.keeps)
 			}
 			c := conv(s)
 			c.tolerance = 3e-5
