@@ -564,7 +564,7 @@ end7:
 	RET
 
 // func normalizeClipped_avx512(y *float32, x *float32, scale *float32, shift *float32, rows int, channels int, floor float32, limit float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·normalizeClipped_avx512(SB), NOSPLIT, $0-56
 	VBROADCASTSS floor+48(FP), Z0
 	VBROADCASTSS limit+52(FP), Z1
@@ -590,6 +590,8 @@ rows1:
 	JLT  last4
 
 loop3:
+	PREFETCHT0  1024(CX)
+	PREFETCHT0  1024(DX)
 	VMOVUPS     (DX), Z3
 	VMOVUPS     (BX)(AX*1), Z4
 	VMOVUPS     (SI)(AX*1), Z5
@@ -608,6 +610,8 @@ loop3:
 last4:
 	ADDQ        $0x00000010, R8
 	JZ          end5
+	PREFETCHT0  1024(CX)
+	PREFETCHT0  1024(DX)
 	VMOVUPS.Z   (DX), K1, Z3
 	VMOVUPS.Z   (BX)(AX*1), K1, Z4
 	VMOVUPS.Z   (SI)(AX*1), K1, Z5
@@ -631,118 +635,135 @@ rowsEnd2:
 	VZEROUPPER
 	RET
 
-// func sumClipped_avx512(sum *float64, x *float32, y *float32, dy *float32, mean *float32, rows int, channels int, floor float32, limit float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·sumClipped_avx512(SB), NOSPLIT, $0-64
-	VBROADCASTSS floor+56(FP), Z0
-	VBROADCASTSS limit+60(FP), Z1
+// func sumClipped_avx512(sum *float64, x *float32, dy *float32, mean *float32, scale *float32, shift *float32, rows int, channels int, floor float32, limit float32)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·sumClipped_avx512(SB), NOSPLIT, $0-72
+	VBROADCASTSS floor+64(FP), Z0
+	VBROADCASTSS limit+68(FP), Z1
 	MOVQ         x+8(FP), CX
-	MOVQ         y+16(FP), DX
-	MOVQ         dy+24(FP), BX
-	MOVQ         sum+0(FP), SI
-	MOVQ         mean+32(FP), DI
-	MOVQ         channels+48(FP), R8
-	LEAQ         (SI)(R8*8), R8
-	MOVQ         channels+48(FP), R9
-	MOVQ         channels+48(FP), AX
+	MOVQ         dy+16(FP), DX
+	MOVQ         sum+0(FP), BX
+	MOVQ         mean+24(FP), SI
+	MOVQ         scale+32(FP), DI
+	MOVQ         shift+40(FP), R8
+	MOVQ         channels+56(FP), R9
+	MOVQ         channels+56(FP), AX
 	ANDQ         $0x0000000f, AX
 	MOVQ         $-1, R10
 	BZHIQ        AX, R10, R10
 	KMOVW        R10, K1
 	SHLQ         $0x02, R9
 	LEAQ         (R9)(R9*2), R10
-	SUBQ         $0x04, rows+40(FP)
+	SUBQ         $0x04, rows+48(FP)
 	JLT          rowsEnd2
 
 rows1:
-	MOVQ channels+48(FP), R11
+	MOVQ channels+56(FP), R11
 	XORQ AX, AX
 	SUBQ $0x00000010, R11
 	JLT  last4
 
 loop3:
-	LEAQ          (SI)(AX*2), R12
-	LEAQ          (R8)(AX*2), R13
+	LEAQ          (CX)(R9*4), R12
+	PREFETCHT0    (R12)
+	PREFETCHT0    (R12)(R9*1)
+	PREFETCHT0    (R12)(R9*2)
+	PREFETCHT0    (R12)(R10*1)
+	LEAQ          (DX)(R9*4), R12
+	PREFETCHT0    (R12)
+	PREFETCHT0    (R12)(R9*1)
+	PREFETCHT0    (R12)(R9*2)
+	PREFETCHT0    (R12)(R10*1)
+	LEAQ          (BX)(AX*2), R12
+	LEAQ          (R12)(R9*2), R13
 	VMOVUPD       (R12), Z2
 	VMOVUPD       64(R12), Z3
 	VMOVUPD       (R13), Z4
 	VMOVUPD       64(R13), Z5
-	VMOVUPS       (DI)(AX*1), Z6
+	VMOVUPS       (SI)(AX*1), Z6
 	VEXTRACTF64X4 $0x01, Z6, Y7
 	VCVTPS2PD     Y6, Z6
 	VCVTPS2PD     Y7, Z7
-	VMOVUPS       (DX), Z8
-	VMOVUPS       (BX), Z9
-	VCMPPS        $0x16, Z0, Z8, K2
-	VCMPPS        $0x19, Z1, Z8, K2, K2
-	VMOVAPS.Z     Z9, K2, Z9
-	VEXTRACTF64X4 $0x01, Z9, Y8
-	VCVTPS2PD     Y9, Z9
-	VCVTPS2PD     Y8, Z8
-	VMOVUPS       (CX), Z10
-	VEXTRACTF64X4 $0x01, Z10, Y11
+	VMOVUPS       (CX), Z8
+	VMOVUPS       (DI)(AX*1), Z9
+	VMOVUPS       (DX), Z10
+	VMOVUPS       (R8)(AX*1), Z11
+	VFMADD213PS   Z11, Z8, Z9
+	VCMPPS        $0x16, Z0, Z9, K2
+	VCMPPS        $0x19, Z1, Z9, K2, K2
+	VMOVAPS.Z     Z10, K2, Z10
+	VEXTRACTF64X4 $0x01, Z10, Y9
 	VCVTPS2PD     Y10, Z10
-	VCVTPS2PD     Y11, Z11
-	VSUBPD        Z6, Z10, Z10
-	VFMADD231PD   Z10, Z9, Z2
-	VADDPD        Z9, Z4, Z4
-	VSUBPD        Z7, Z11, Z11
-	VFMADD231PD   Z11, Z8, Z3
-	VADDPD        Z8, Z5, Z5
-	VMOVUPS       (DX)(R9*1), Z8
-	VMOVUPS       (BX)(R9*1), Z9
-	VCMPPS        $0x16, Z0, Z8, K2
-	VCMPPS        $0x19, Z1, Z8, K2, K2
-	VMOVAPS.Z     Z9, K2, Z9
-	VEXTRACTF64X4 $0x01, Z9, Y8
 	VCVTPS2PD     Y9, Z9
+	VEXTRACTF64X4 $0x01, Z8, Y11
 	VCVTPS2PD     Y8, Z8
-	VMOVUPS       (CX)(R9*1), Z10
-	VEXTRACTF64X4 $0x01, Z10, Y11
-	VCVTPS2PD     Y10, Z10
 	VCVTPS2PD     Y11, Z11
-	VSUBPD        Z6, Z10, Z10
-	VFMADD231PD   Z10, Z9, Z2
-	VADDPD        Z9, Z4, Z4
+	VSUBPD        Z6, Z8, Z8
+	VFMADD231PD   Z8, Z10, Z2
+	VADDPD        Z10, Z4, Z4
 	VSUBPD        Z7, Z11, Z11
-	VFMADD231PD   Z11, Z8, Z3
-	VADDPD        Z8, Z5, Z5
-	VMOVUPS       (DX)(R9*2), Z8
-	VMOVUPS       (BX)(R9*2), Z9
-	VCMPPS        $0x16, Z0, Z8, K2
-	VCMPPS        $0x19, Z1, Z8, K2, K2
-	VMOVAPS.Z     Z9, K2, Z9
-	VEXTRACTF64X4 $0x01, Z9, Y8
+	VFMADD231PD   Z11, Z9, Z3
+	VADDPD        Z9, Z5, Z5
+	VMOVUPS       (CX)(R9*1), Z8
+	VMOVUPS       (DI)(AX*1), Z9
+	VMOVUPS       (DX)(R9*1), Z10
+	VMOVUPS       (R8)(AX*1), Z11
+	VFMADD213PS   Z11, Z8, Z9
+	VCMPPS        $0x16, Z0, Z9, K2
+	VCMPPS        $0x19, Z1, Z9, K2, K2
+	VMOVAPS.Z     Z10, K2, Z10
+	VEXTRACTF64X4 $0x01, Z10, Y9
+	VCVTPS2PD     Y10, Z10
 	VCVTPS2PD     Y9, Z9
+	VEXTRACTF64X4 $0x01, Z8, Y11
 	VCVTPS2PD     Y8, Z8
-	VMOVUPS       (CX)(R9*2), Z10
-	VEXTRACTF64X4 $0x01, Z10, Y11
-	VCVTPS2PD     Y10, Z10
 	VCVTPS2PD     Y11, Z11
-	VSUBPD        Z6, Z10, Z10
-	VFMADD231PD   Z10, Z9, Z2
-	VADDPD        Z9, Z4, Z4
+	VSUBPD        Z6, Z8, Z8
+	VFMADD231PD   Z8, Z10, Z2
+	VADDPD        Z10, Z4, Z4
 	VSUBPD        Z7, Z11, Z11
-	VFMADD231PD   Z11, Z8, Z3
-	VADDPD        Z8, Z5, Z5
-	VMOVUPS       (DX)(R10*1), Z8
-	VMOVUPS       (BX)(R10*1), Z9
-	VCMPPS        $0x16, Z0, Z8, K2
-	VCMPPS        $0x19, Z1, Z8, K2, K2
-	VMOVAPS.Z     Z9, K2, Z9
-	VEXTRACTF64X4 $0x01, Z9, Y8
+	VFMADD231PD   Z11, Z9, Z3
+	VADDPD        Z9, Z5, Z5
+	VMOVUPS       (CX)(R9*2), Z8
+	VMOVUPS       (DI)(AX*1), Z9
+	VMOVUPS       (DX)(R9*2), Z10
+	VMOVUPS       (R8)(AX*1), Z11
+	VFMADD213PS   Z11, Z8, Z9
+	VCMPPS        $0x16, Z0, Z9, K2
+	VCMPPS        $0x19, Z1, Z9, K2, K2
+	VMOVAPS.Z     Z10, K2, Z10
+	VEXTRACTF64X4 $0x01, Z10, Y9
+	VCVTPS2PD     Y10, Z10
 	VCVTPS2PD     Y9, Z9
+	VEXTRACTF64X4 $0x01, Z8, Y11
 	VCVTPS2PD     Y8, Z8
-	VMOVUPS       (CX)(R10*1), Z10
-	VEXTRACTF64X4 $0x01, Z10, Y11
-	VCVTPS2PD     Y10, Z10
 	VCVTPS2PD     Y11, Z11
-	VSUBPD        Z6, Z10, Z10
-	VFMADD231PD   Z10, Z9, Z2
-	VADDPD        Z9, Z4, Z4
+	VSUBPD        Z6, Z8, Z8
+	VFMADD231PD   Z8, Z10, Z2
+	VADDPD        Z10, Z4, Z4
 	VSUBPD        Z7, Z11, Z11
-	VFMADD231PD   Z11, Z8, Z3
-	VADDPD        Z8, Z5, Z5
+	VFMADD231PD   Z11, Z9, Z3
+	VADDPD        Z9, Z5, Z5
+	VMOVUPS       (CX)(R10*1), Z8
+	VMOVUPS       (DI)(AX*1), Z9
+	VMOVUPS       (DX)(R10*1), Z10
+	VMOVUPS       (R8)(AX*1), Z11
+	VFMADD213PS   Z11, Z8, Z9
+	VCMPPS        $0x16, Z0, Z9, K2
+	VCMPPS        $0x19, Z1, Z9, K2, K2
+	VMOVAPS.Z     Z10, K2, Z10
+	VEXTRACTF64X4 $0x01, Z10, Y9
+	VCVTPS2PD     Y10, Z10
+	VCVTPS2PD     Y9, Z9
+	VEXTRACTF64X4 $0x01, Z8, Y11
+	VCVTPS2PD     Y8, Z8
+	VCVTPS2PD     Y11, Z11
+	VSUBPD        Z6, Z8, Z8
+	VFMADD231PD   Z8, Z10, Z2
+	VADDPD        Z10, Z4, Z4
+	VSUBPD        Z7, Z11, Z11
+	VFMADD231PD   Z11, Z9, Z3
+	VADDPD        Z9, Z5, Z5
 	VMOVUPD       Z2, (R12)
 	VMOVUPD       Z3, 64(R12)
 	VMOVUPD       Z4, (R13)
@@ -750,15 +771,24 @@ loop3:
 	ADDQ          $0x00000040, AX
 	ADDQ          $0x00000040, CX
 	ADDQ          $0x00000040, DX
-	ADDQ          $0x00000040, BX
 	SUBQ          $0x00000010, R11
 	JGE           loop3
 
 last4:
 	ADDQ          $0x00000010, R11
 	JZ            end5
-	LEAQ          (SI)(AX*2), R11
-	LEAQ          (R8)(AX*2), R12
+	LEAQ          (CX)(R9*4), R11
+	PREFETCHT0    (R11)
+	PREFETCHT0    (R11)(R9*1)
+	PREFETCHT0    (R11)(R9*2)
+	PREFETCHT0    (R11)(R10*1)
+	LEAQ          (DX)(R9*4), R11
+	PREFETCHT0    (R11)
+	PREFETCHT0    (R11)(R9*1)
+	PREFETCHT0    (R11)(R9*2)
+	PREFETCHT0    (R11)(R10*1)
+	LEAQ          (BX)(AX*2), R11
+	LEAQ          (R11)(R9*2), R12
 	KSHIFTRW      $0x00, K1, K2
 	VMOVUPD.Z     (R11), K2, Z2
 	KSHIFTRW      $0x08, K1, K2
@@ -767,82 +797,90 @@ last4:
 	VMOVUPD.Z     (R12), K2, Z4
 	KSHIFTRW      $0x08, K1, K2
 	VMOVUPD.Z     64(R12), K2, Z5
-	VMOVUPS.Z     (DI)(AX*1), K1, Z6
+	VMOVUPS.Z     (SI)(AX*1), K1, Z6
 	VEXTRACTF64X4 $0x01, Z6, Y7
 	VCVTPS2PD     Y6, Z6
 	VCVTPS2PD     Y7, Z7
-	VMOVUPS.Z     (DX), K1, Z8
-	VMOVUPS.Z     (BX), K1, Z9
-	VCMPPS        $0x16, Z0, Z8, K2
-	VCMPPS        $0x19, Z1, Z8, K2, K2
-	VMOVAPS.Z     Z9, K2, Z9
-	VEXTRACTF64X4 $0x01, Z9, Y8
-	VCVTPS2PD     Y9, Z9
-	VCVTPS2PD     Y8, Z8
-	VMOVUPS.Z     (CX), K1, Z10
-	VEXTRACTF64X4 $0x01, Z10, Y11
+	VMOVUPS.Z     (CX), K1, Z8
+	VMOVUPS.Z     (DI)(AX*1), K1, Z9
+	VMOVUPS.Z     (DX), K1, Z10
+	VMOVUPS.Z     (R8)(AX*1), K1, Z11
+	VFMADD213PS   Z11, Z8, Z9
+	VCMPPS        $0x16, Z0, Z9, K2
+	VCMPPS        $0x19, Z1, Z9, K2, K2
+	VMOVAPS.Z     Z10, K2, Z10
+	VEXTRACTF64X4 $0x01, Z10, Y9
 	VCVTPS2PD     Y10, Z10
-	VCVTPS2PD     Y11, Z11
-	VSUBPD        Z6, Z10, Z10
-	VFMADD231PD   Z10, Z9, Z2
-	VADDPD        Z9, Z4, Z4
-	VSUBPD        Z7, Z11, Z11
-	VFMADD231PD   Z11, Z8, Z3
-	VADDPD        Z8, Z5, Z5
-	VMOVUPS.Z     (DX)(R9*1), K1, Z8
-	VMOVUPS.Z     (BX)(R9*1), K1, Z9
-	VCMPPS        $0x16, Z0, Z8, K2
-	VCMPPS        $0x19, Z1, Z8, K2, K2
-	VMOVAPS.Z     Z9, K2, Z9
-	VEXTRACTF64X4 $0x01, Z9, Y8
 	VCVTPS2PD     Y9, Z9
+	VEXTRACTF64X4 $0x01, Z8, Y11
 	VCVTPS2PD     Y8, Z8
-	VMOVUPS.Z     (CX)(R9*1), K1, Z10
-	VEXTRACTF64X4 $0x01, Z10, Y11
-	VCVTPS2PD     Y10, Z10
 	VCVTPS2PD     Y11, Z11
-	VSUBPD        Z6, Z10, Z10
-	VFMADD231PD   Z10, Z9, Z2
-	VADDPD        Z9, Z4, Z4
+	VSUBPD        Z6, Z8, Z8
+	VFMADD231PD   Z8, Z10, Z2
+	VADDPD        Z10, Z4, Z4
 	VSUBPD        Z7, Z11, Z11
-	VFMADD231PD   Z11, Z8, Z3
-	VADDPD        Z8, Z5, Z5
-	VMOVUPS.Z     (DX)(R9*2), K1, Z8
-	VMOVUPS.Z     (BX)(R9*2), K1, Z9
-	VCMPPS        $0x16, Z0, Z8, K2
-	VCMPPS        $0x19, Z1, Z8, K2, K2
-	VMOVAPS.Z     Z9, K2, Z9
-	VEXTRACTF64X4 $0x01, Z9, Y8
+	VFMADD231PD   Z11, Z9, Z3
+	VADDPD        Z9, Z5, Z5
+	VMOVUPS.Z     (CX)(R9*1), K1, Z8
+	VMOVUPS.Z     (DI)(AX*1), K1, Z9
+	VMOVUPS.Z     (DX)(R9*1), K1, Z10
+	VMOVUPS.Z     (R8)(AX*1), K1, Z11
+	VFMADD213PS   Z11, Z8, Z9
+	VCMPPS        $0x16, Z0, Z9, K2
+	VCMPPS        $0x19, Z1, Z9, K2, K2
+	VMOVAPS.Z     Z10, K2, Z10
+	VEXTRACTF64X4 $0x01, Z10, Y9
+	VCVTPS2PD     Y10, Z10
 	VCVTPS2PD     Y9, Z9
+	VEXTRACTF64X4 $0x01, Z8, Y11
 	VCVTPS2PD     Y8, Z8
-	VMOVUPS.Z     (CX)(R9*2), K1, Z10
-	VEXTRACTF64X4 $0x01, Z10, Y11
-	VCVTPS2PD     Y10, Z10
 	VCVTPS2PD     Y11, Z11
-	VSUBPD        Z6, Z10, Z10
-	VFMADD231PD   Z10, Z9, Z2
-	VADDPD        Z9, Z4, Z4
+	VSUBPD        Z6, Z8, Z8
+	VFMADD231PD   Z8, Z10, Z2
+	VADDPD        Z10, Z4, Z4
 	VSUBPD        Z7, Z11, Z11
-	VFMADD231PD   Z11, Z8, Z3
-	VADDPD        Z8, Z5, Z5
-	VMOVUPS.Z     (DX)(R10*1), K1, Z8
-	VMOVUPS.Z     (BX)(R10*1), K1, Z9
-	VCMPPS        $0x16, Z0, Z8, K2
-	VCMPPS        $0x19, Z1, Z8, K2, K2
-	VMOVAPS.Z     Z9, K2, Z9
-	VEXTRACTF64X4 $0x01, Z9, Y8
+	VFMADD231PD   Z11, Z9, Z3
+	VADDPD        Z9, Z5, Z5
+	VMOVUPS.Z     (CX)(R9*2), K1, Z8
+	VMOVUPS.Z     (DI)(AX*1), K1, Z9
+	VMOVUPS.Z     (DX)(R9*2), K1, Z10
+	VMOVUPS.Z     (R8)(AX*1), K1, Z11
+	VFMADD213PS   Z11, Z8, Z9
+	VCMPPS        $0x16, Z0, Z9, K2
+	VCMPPS        $0x19, Z1, Z9, K2, K2
+	VMOVAPS.Z     Z10, K2, Z10
+	VEXTRACTF64X4 $0x01, Z10, Y9
+	VCVTPS2PD     Y10, Z10
 	VCVTPS2PD     Y9, Z9
+	VEXTRACTF64X4 $0x01, Z8, Y11
 	VCVTPS2PD     Y8, Z8
-	VMOVUPS.Z     (CX)(R10*1), K1, Z10
-	VEXTRACTF64X4 $0x01, Z10, Y11
-	VCVTPS2PD     Y10, Z10
 	VCVTPS2PD     Y11, Z11
-	VSUBPD        Z6, Z10, Z10
-	VFMADD231PD   Z10, Z9, Z2
-	VADDPD        Z9, Z4, Z4
+	VSUBPD        Z6, Z8, Z8
+	VFMADD231PD   Z8, Z10, Z2
+	VADDPD        Z10, Z4, Z4
 	VSUBPD        Z7, Z11, Z11
-	VFMADD231PD   Z11, Z8, Z3
-	VADDPD        Z8, Z5, Z5
+	VFMADD231PD   Z11, Z9, Z3
+	VADDPD        Z9, Z5, Z5
+	VMOVUPS.Z     (CX)(R10*1), K1, Z8
+	VMOVUPS.Z     (DI)(AX*1), K1, Z9
+	VMOVUPS.Z     (DX)(R10*1), K1, Z10
+	VMOVUPS.Z     (R8)(AX*1), K1, Z11
+	VFMADD213PS   Z11, Z8, Z9
+	VCMPPS        $0x16, Z0, Z9, K2
+	VCMPPS        $0x19, Z1, Z9, K2, K2
+	VMOVAPS.Z     Z10, K2, Z10
+	VEXTRACTF64X4 $0x01, Z10, Y9
+	VCVTPS2PD     Y10, Z10
+	VCVTPS2PD     Y9, Z9
+	VEXTRACTF64X4 $0x01, Z8, Y11
+	VCVTPS2PD     Y8, Z8
+	VCVTPS2PD     Y11, Z11
+	VSUBPD        Z6, Z8, Z8
+	VFMADD231PD   Z8, Z10, Z2
+	VADDPD        Z10, Z4, Z4
+	VSUBPD        Z7, Z11, Z11
+	VFMADD231PD   Z11, Z9, Z3
+	VADDPD        Z9, Z5, Z5
 	KSHIFTRW      $0x00, K1, K2
 	VMOVUPD       Z2, K2, (R11)
 	KSHIFTRW      $0x08, K1, K2
@@ -857,51 +895,53 @@ end5:
 	SUBQ AX, CX
 	LEAQ (DX)(R9*4), DX
 	SUBQ AX, DX
-	LEAQ (BX)(R9*4), BX
-	SUBQ AX, BX
-	SUBQ $0x04, rows+40(FP)
+	SUBQ $0x04, rows+48(FP)
 	JGE  rows1
 
 rowsEnd2:
-	ADDQ $0x04, rows+40(FP)
-	SUBQ $0x01, rows+40(FP)
+	ADDQ $0x04, rows+48(FP)
+	SUBQ $0x01, rows+48(FP)
 	JLT  rowsEnd7
 
 rows6:
-	MOVQ channels+48(FP), R10
+	MOVQ channels+56(FP), R10
 	XORQ AX, AX
 	SUBQ $0x00000010, R10
 	JLT  last9
 
 loop8:
-	LEAQ          (SI)(AX*2), R11
-	LEAQ          (R8)(AX*2), R12
+	PREFETCHT0    1024(CX)
+	PREFETCHT0    1024(DX)
+	LEAQ          (BX)(AX*2), R11
+	LEAQ          (R11)(R9*2), R12
 	VMOVUPD       (R11), Z2
 	VMOVUPD       64(R11), Z3
 	VMOVUPD       (R12), Z4
 	VMOVUPD       64(R12), Z5
-	VMOVUPS       (DI)(AX*1), Z6
+	VMOVUPS       (SI)(AX*1), Z6
 	VEXTRACTF64X4 $0x01, Z6, Y7
 	VCVTPS2PD     Y6, Z6
 	VCVTPS2PD     Y7, Z7
-	VMOVUPS       (DX), Z8
-	VMOVUPS       (BX), Z9
-	VCMPPS        $0x16, Z0, Z8, K2
-	VCMPPS        $0x19, Z1, Z8, K2, K2
-	VMOVAPS.Z     Z9, K2, Z9
-	VEXTRACTF64X4 $0x01, Z9, Y8
-	VCVTPS2PD     Y9, Z9
-	VCVTPS2PD     Y8, Z8
-	VMOVUPS       (CX), Z10
-	VEXTRACTF64X4 $0x01, Z10, Y11
+	VMOVUPS       (CX), Z8
+	VMOVUPS       (DI)(AX*1), Z9
+	VMOVUPS       (DX), Z10
+	VMOVUPS       (R8)(AX*1), Z11
+	VFMADD213PS   Z11, Z8, Z9
+	VCMPPS        $0x16, Z0, Z9, K2
+	VCMPPS        $0x19, Z1, Z9, K2, K2
+	VMOVAPS.Z     Z10, K2, Z10
+	VEXTRACTF64X4 $0x01, Z10, Y9
 	VCVTPS2PD     Y10, Z10
+	VCVTPS2PD     Y9, Z9
+	VEXTRACTF64X4 $0x01, Z8, Y11
+	VCVTPS2PD     Y8, Z8
 	VCVTPS2PD     Y11, Z11
-	VSUBPD        Z6, Z10, Z10
-	VFMADD231PD   Z10, Z9, Z2
-	VADDPD        Z9, Z4, Z4
+	VSUBPD        Z6, Z8, Z8
+	VFMADD231PD   Z8, Z10, Z2
+	VADDPD        Z10, Z4, Z4
 	VSUBPD        Z7, Z11, Z11
-	VFMADD231PD   Z11, Z8, Z3
-	VADDPD        Z8, Z5, Z5
+	VFMADD231PD   Z11, Z9, Z3
+	VADDPD        Z9, Z5, Z5
 	VMOVUPD       Z2, (R11)
 	VMOVUPD       Z3, 64(R11)
 	VMOVUPD       Z4, (R12)
@@ -909,15 +949,16 @@ loop8:
 	ADDQ          $0x00000040, AX
 	ADDQ          $0x00000040, CX
 	ADDQ          $0x00000040, DX
-	ADDQ          $0x00000040, BX
 	SUBQ          $0x00000010, R10
 	JGE           loop8
 
 last9:
 	ADDQ          $0x00000010, R10
 	JZ            end10
-	LEAQ          (SI)(AX*2), R10
-	LEAQ          (R8)(AX*2), R11
+	PREFETCHT0    1024(CX)
+	PREFETCHT0    1024(DX)
+	LEAQ          (BX)(AX*2), R10
+	LEAQ          (R10)(R9*2), R11
 	KSHIFTRW      $0x00, K1, K2
 	VMOVUPD.Z     (R10), K2, Z2
 	KSHIFTRW      $0x08, K1, K2
@@ -926,28 +967,30 @@ last9:
 	VMOVUPD.Z     (R11), K2, Z4
 	KSHIFTRW      $0x08, K1, K2
 	VMOVUPD.Z     64(R11), K2, Z5
-	VMOVUPS.Z     (DI)(AX*1), K1, Z6
+	VMOVUPS.Z     (SI)(AX*1), K1, Z6
 	VEXTRACTF64X4 $0x01, Z6, Y7
 	VCVTPS2PD     Y6, Z6
 	VCVTPS2PD     Y7, Z7
-	VMOVUPS.Z     (DX), K1, Z8
-	VMOVUPS.Z     (BX), K1, Z9
-	VCMPPS        $0x16, Z0, Z8, K2
-	VCMPPS        $0x19, Z1, Z8, K2, K2
-	VMOVAPS.Z     Z9, K2, Z9
-	VEXTRACTF64X4 $0x01, Z9, Y8
-	VCVTPS2PD     Y9, Z9
-	VCVTPS2PD     Y8, Z8
-	VMOVUPS.Z     (CX), K1, Z10
-	VEXTRACTF64X4 $0x01, Z10, Y11
+	VMOVUPS.Z     (CX), K1, Z8
+	VMOVUPS.Z     (DI)(AX*1), K1, Z9
+	VMOVUPS.Z     (DX), K1, Z10
+	VMOVUPS.Z     (R8)(AX*1), K1, Z11
+	VFMADD213PS   Z11, Z8, Z9
+	VCMPPS        $0x16, Z0, Z9, K2
+	VCMPPS        $0x19, Z1, Z9, K2, K2
+	VMOVAPS.Z     Z10, K2, Z10
+	VEXTRACTF64X4 $0x01, Z10, Y9
 	VCVTPS2PD     Y10, Z10
+	VCVTPS2PD     Y9, Z9
+	VEXTRACTF64X4 $0x01, Z8, Y11
+	VCVTPS2PD     Y8, Z8
 	VCVTPS2PD     Y11, Z11
-	VSUBPD        Z6, Z10, Z10
-	VFMADD231PD   Z10, Z9, Z2
-	VADDPD        Z9, Z4, Z4
+	VSUBPD        Z6, Z8, Z8
+	VFMADD231PD   Z8, Z10, Z2
+	VADDPD        Z10, Z4, Z4
 	VSUBPD        Z7, Z11, Z11
-	VFMADD231PD   Z11, Z8, Z3
-	VADDPD        Z8, Z5, Z5
+	VFMADD231PD   Z11, Z9, Z3
+	VADDPD        Z9, Z5, Z5
 	KSHIFTRW      $0x00, K1, K2
 	VMOVUPD       Z2, K2, (R10)
 	KSHIFTRW      $0x08, K1, K2
@@ -962,27 +1005,25 @@ end10:
 	SUBQ AX, CX
 	ADDQ R9, DX
 	SUBQ AX, DX
-	ADDQ R9, BX
-	SUBQ AX, BX
-	SUBQ $0x01, rows+40(FP)
+	SUBQ $0x01, rows+48(FP)
 	JGE  rows6
 
 rowsEnd7:
-	ADDQ $0x01, rows+40(FP)
+	ADDQ $0x01, rows+48(FP)
 	VZEROUPPER
 	RET
 
-// func centerClipped_avx512(dx *float32, x *float32, y *float32, dy *float32, mean *float32, scale *float32, along *float32, dyMean *float32, rows int, channels int, floor float32, limit float32)
-// Requires: AVX, AVX512F, BMI2
+// func centerClipped_avx512(dx *float32, x *float32, dy *float32, mean *float32, scale *float32, shift *float32, along *float32, dyMean *float32, rows int, channels int, floor float32, limit float32)
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·centerClipped_avx512(SB), NOSPLIT, $0-88
 	VBROADCASTSS floor+80(FP), Z0
 	VBROADCASTSS limit+84(FP), Z1
 	MOVQ         dx+0(FP), CX
 	MOVQ         x+8(FP), DX
-	MOVQ         y+16(FP), BX
-	MOVQ         dy+24(FP), SI
-	MOVQ         mean+32(FP), DI
-	MOVQ         scale+40(FP), R8
+	MOVQ         dy+16(FP), BX
+	MOVQ         mean+24(FP), SI
+	MOVQ         scale+32(FP), DI
+	MOVQ         shift+40(FP), R8
 	MOVQ         along+48(FP), R9
 	MOVQ         dyMean+56(FP), R10
 	MOVQ         channels+72(FP), R11
@@ -1002,53 +1043,62 @@ rows1:
 	JLT  last4
 
 loop3:
+	PREFETCHT0   1024(CX)
+	PREFETCHT0   1024(DX)
+	PREFETCHT0   1024(BX)
 	VMOVUPS      (DX), Z2
-	VMOVUPS      (R8)(AX*1), Z3
+	VMOVUPS      (DI)(AX*1), Z3
 	VPXORD       Z4, Z4, Z4
 	VMOVUPS      (DI)(AX*1), Z5
+	VMOVUPS      (BX), Z6
+	VMOVUPS      (R8)(AX*1), Z7
+	VFMADD213PS  Z7, Z2, Z5
+	VCMPPS       $0x16, Z0, Z5, K2
+	VCMPPS       $0x19, Z1, Z5, K2, K2
+	VMOVAPS.Z    Z6, K2, Z6
+	VMOVUPS      (SI)(AX*1), Z5
 	VSUBPS       Z5, Z2, Z2
 	VMOVUPS      (R10)(AX*1), Z5
 	VSUBPS       Z5, Z4, Z4
 	VMOVUPS      (R9)(AX*1), Z5
 	VFNMADD231PS Z2, Z5, Z4
 	VMULPS       Z3, Z4, Z4
-	VMOVUPS      (BX), Z2
-	VMOVUPS      (SI), Z5
-	VCMPPS       $0x16, Z0, Z2, K2
-	VCMPPS       $0x19, Z1, Z2, K2, K2
-	VMOVAPS.Z    Z5, K2, Z5
-	VMULPS       Z3, Z5, Z5
-	VADDPS       Z5, Z4, Z4
+	VMULPS       Z3, Z6, Z6
+	VADDPS       Z6, Z4, Z4
 	VMOVUPS      Z4, (CX)
 	ADDQ         $0x00000040, AX
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000040, BX
-	ADDQ         $0x00000040, SI
 	SUBQ         $0x00000010, R12
 	JGE          loop3
 
 last4:
 	ADDQ         $0x00000010, R12
 	JZ           end5
+	PREFETCHT0   1024(CX)
+	PREFETCHT0   1024(DX)
+	PREFETCHT0   1024(BX)
 	VMOVUPS.Z    (DX), K1, Z2
-	VMOVUPS.Z    (R8)(AX*1), K1, Z3
-	VPXORD       Z6, Z6, Z6
+	VMOVUPS.Z    (DI)(AX*1), K1, Z3
+	VPXORD       Z8, Z8, Z8
 	VMOVUPS.Z    (DI)(AX*1), K1, Z5
+	VMOVUPS.Z    (BX), K1, Z6
+	VMOVUPS.Z    (R8)(AX*1), K1, Z7
+	VFMADD213PS  Z7, Z2, Z5
+	VCMPPS       $0x16, Z0, Z5, K2
+	VCMPPS       $0x19, Z1, Z5, K2, K2
+	VMOVAPS.Z    Z6, K2, Z6
+	VMOVUPS.Z    (SI)(AX*1), K1, Z5
 	VSUBPS       Z5, Z2, Z2
 	VMOVUPS.Z    (R10)(AX*1), K1, Z5
-	VSUBPS       Z5, Z6, Z6
+	VSUBPS       Z5, Z8, Z8
 	VMOVUPS.Z    (R9)(AX*1), K1, Z5
-	VFNMADD231PS Z2, Z5, Z6
+	VFNMADD231PS Z2, Z5, Z8
+	VMULPS       Z3, Z8, Z8
 	VMULPS       Z3, Z6, Z6
-	VMOVUPS.Z    (BX), K1, Z2
-	VMOVUPS.Z    (SI), K1, Z5
-	VCMPPS       $0x16, Z0, Z2, K2
-	VCMPPS       $0x19, Z1, Z2, K2, K2
-	VMOVAPS.Z    Z5, K2, Z5
-	VMULPS       Z3, Z5, Z5
-	VADDPS       Z5, Z6, Z6
-	VMOVUPS      Z6, K1, (CX)
+	VADDPS       Z6, Z8, Z8
+	VMOVUPS      Z8, K1, (CX)
 
 end5:
 	ADDQ R11, CX
@@ -1057,8 +1107,6 @@ end5:
 	SUBQ AX, DX
 	ADDQ R11, BX
 	SUBQ AX, BX
-	ADDQ R11, SI
-	SUBQ AX, SI
 	SUBQ $0x01, rows+64(FP)
 	JGE  rows1
 

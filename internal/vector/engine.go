@@ -65,12 +65,13 @@ type Engine[T Float] interface {
 	// ScaleChannels writes dx = dy·scale. dx may be dy.
 	ScaleChannels(dx, dy, scale []T)
 	// The same with an activation that clips. NormalizeClipped writes y = clip(x·scale + shift);
-	// y may be x. CenterClipped writes dx = scale·(clip′(y)·dy − dyMean − (x − mean)·along), where
-	// clip′ is 0 where y is clipped and 1 elsewhere, at NaN too; dx may be x, y or dy. SumClipped
-	// adds clip′(y)·dy·(x − mean) to the first half of sum and clip′(y)·dy to the second.
+	// y may be x. With the gradient g = clip′(x·scale + shift)·dy, where clip′ is 0 where the
+	// value is clipped and 1 elsewhere, at NaN too, CenterClipped writes dx = scale·(g − dyMean −
+	// (x − mean)·along), and SumClipped adds g·(x − mean) to the first half of sum and g to the
+	// second. dx may be x or dy.
 	NormalizeClipped(clip Clip, y, x, scale, shift []T)
-	CenterClipped(clip Clip, dx, x, y, dy, mean, scale, along, dyMean []T)
-	SumClipped(clip Clip, sum []float64, x, y, dy, mean []T)
+	CenterClipped(clip Clip, dx, x, dy, mean, scale, shift, along, dyMean []T)
+	SumClipped(clip Clip, sum []float64, x, dy, mean, scale, shift []T)
 	// SumRows adds the rows of x to sum, SumSquares adds (x − mean)², and
 	// SumProducts adds dy·(x − mean) to the first half of sum and dy to the
 	// second. All add in float64.

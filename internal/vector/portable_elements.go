@@ -213,33 +213,33 @@ func (Portable[T]) NormalizeClipped(clip Clip, y, x, scale, shift []T) {
 	}
 }
 
-// clipGradient returns g where the clipped value y is inside of the range, and 0 elsewhere.
-func clipGradient[T Float](y, g, floor, limit T) T { return pick(y <= floor || y >= limit, 0, g) }
+// clipGradient returns g where v is inside of the range, and 0 elsewhere.
+func clipGradient[T Float](v, g, floor, limit T) T { return pick(v <= floor || v >= limit, 0, g) }
 
-// SumClipped adds clip′(y)·dy·(x − mean) and clip′(y)·dy to the halves of sum.
-func (Portable[T]) SumClipped(clip Clip, sum []float64, x, y, dy, mean []T) {
+// SumClipped adds g·(x − mean) and g to the halves of sum, for g = clip′(x·scale + shift)·dy.
+func (Portable[T]) SumClipped(clip Clip, sum []float64, x, dy, mean, scale, shift []T) {
 	floor, limit := clip.bounds()
 	channels := len(mean)
 	along, plain := sum[:channels], sum[channels:][:channels]
 	for i := 0; i < len(x); i += channels {
-		from, values, slopes := x[i:][:channels], y[i:][:channels], dy[i:][:channels]
+		from, slopes := x[i:][:channels], dy[i:][:channels]
 		for c, v := range from {
-			g := float64(clipGradient(values[c], slopes[c], T(floor), T(limit)))
+			g := float64(clipGradient(v*scale[c]+shift[c], slopes[c], T(floor), T(limit)))
 			along[c] += g * (float64(v) - float64(mean[c]))
 			plain[c] += g
 		}
 	}
 }
 
-// CenterClipped writes dx = scale·(clip′(y)·dy − dyMean − (x − mean)·along).
-func (Portable[T]) CenterClipped(clip Clip, dx, x, y, dy, mean, scale, along, dyMean []T) {
+// CenterClipped writes dx = scale·(g − dyMean − (x − mean)·along), for the same g.
+func (Portable[T]) CenterClipped(clip Clip, dx, x, dy, mean, scale, shift, along, dyMean []T) {
 	floor, limit := clip.bounds()
 	channels := len(mean)
 	scale, along, dyMean = scale[:channels], along[:channels], dyMean[:channels]
 	for i := 0; i < len(x); i += channels {
-		from, values, slopes, to := x[i:][:channels], y[i:][:channels], dy[i:][:channels], dx[i:][:channels]
+		from, slopes, to := x[i:][:channels], dy[i:][:channels], dx[i:][:channels]
 		for c, v := range from {
-			g := clipGradient(values[c], slopes[c], T(floor), T(limit))
+			g := clipGradient(v*scale[c]+shift[c], slopes[c], T(floor), T(limit))
 			to[c] = scale[c]*(-dyMean[c]-(v-mean[c])*along[c]) + scale[c]*g
 		}
 	}

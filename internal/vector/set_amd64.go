@@ -62,8 +62,8 @@ type routines struct {
 	scaleChannels       func(dx, dy, scale *float32, rows, channels int)
 
 	normalizeClipped func(y, x, scale, shift *float32, rows, channels int, floor, limit float32)
-	sumClipped       func(sum *float64, x, y, dy, mean *float32, rows, channels int, floor, limit float32)
-	centerClipped    func(dx, x, y, dy, mean, scale, along, dyMean *float32, rows, channels int, floor, limit float32)
+	sumClipped       func(sum *float64, x, dy, mean, scale, shift *float32, rows, channels int, floor, limit float32)
+	centerClipped    func(dx, x, dy, mean, scale, shift, along, dyMean *float32, rows, channels int, floor, limit float32)
 
 	sumRows     func(sum *float64, x *float32, rows, channels int)
 	sumSquares  func(sum *float64, x, mean *float32, rows, channels int)
@@ -216,31 +216,32 @@ func (s *Set) NormalizeClipped(clip Clip, y, x, scale, shift []float32) {
 	}
 }
 
-// SumClipped adds clip′(y)·dy·(x − mean) and clip′(y)·dy to the halves of sum.
-func (s *Set) SumClipped(clip Clip, sum []float64, x, y, dy, mean []float32) {
+// SumClipped adds g·(x − mean) and g to the halves of sum, for g = clip′(x·scale + shift)·dy.
+func (s *Set) SumClipped(clip Clip, sum []float64, x, dy, mean, scale, shift []float32) {
 	if len(mean) < s.lanes { // each vector would wait for the sums of the row before
-		s.Portable.SumClipped(clip, sum, x, y, dy, mean)
+		s.Portable.SumClipped(clip, sum, x, dy, mean, scale, shift)
 		return
 	}
 	if rows, channels := rowsOf(x, len(mean)); rows > 0 {
 		floor, limit := clip.bounds()
-		s.sumClipped(pointer(sum, 2*channels), &x[0], pointer(y, len(x)), pointer(dy, len(x)), &mean[0], rows, channels, floor, limit)
+		s.sumClipped(pointer(sum, 2*channels), &x[0], pointer(dy, len(x)), &mean[0],
+			pointer(scale, channels), pointer(shift, channels), rows, channels, floor, limit)
 	}
 }
 
-// CenterClipped writes dx = scale·(clip′(y)·dy − dyMean − (x − mean)·along).
-func (s *Set) CenterClipped(clip Clip, dx, x, y, dy, mean, scale, along, dyMean []float32) {
+// CenterClipped writes dx = scale·(g − dyMean − (x − mean)·along), for the same g.
+func (s *Set) CenterClipped(clip Clip, dx, x, dy, mean, scale, shift, along, dyMean []float32) {
 	rows, channels := rowsOf(x, len(mean))
 	if rows == 0 {
 		return
 	}
-	if s.waits(dx, x, mean) || s.waits(dx, y, mean) || s.waits(dx, dy, mean) {
-		s.Portable.CenterClipped(clip, dx, x, y, dy, mean, scale, along, dyMean)
+	if s.waits(dx, x, mean) || s.waits(dx, dy, mean) {
+		s.Portable.CenterClipped(clip, dx, x, dy, mean, scale, shift, along, dyMean)
 		return
 	}
 	floor, limit := clip.bounds()
-	s.centerClipped(pointer(dx, len(x)), &x[0], pointer(y, len(x)), pointer(dy, len(x)), &mean[0],
-		pointer(scale, channels), pointer(along, channels), pointer(dyMean, channels), rows, channels, floor, limit)
+	s.centerClipped(pointer(dx, len(x)), &x[0], pointer(dy, len(x)), &mean[0], pointer(scale, channels), pointer(shift, channels),
+		pointer(along, channels), pointer(dyMean, channels), rows, channels, floor, limit)
 }
 
 // SumRows adds the rows of x to sum.

@@ -153,15 +153,17 @@ func inParts(elements, channels int, work func(first, last int)) {
 	}
 }
 
-// clipGradient writes to g the gradient dy where y is not clipped, and 0 elsewhere.
-func (s *Set) clipGradient(clip Clip, g, y, dy []float32) {
-	switch clip {
-	case NoClip:
+// clipGradient writes to g the gradient dy where x·scale + shift is not clipped, and 0 elsewhere.
+func (s *Set) clipGradient(clip Clip, g, x, dy, scale, shift []float32) {
+	if clip == NoClip {
 		copy(g, dy)
-	case ClipZero:
-		s.ReLUGradient(g, y, dy)
-	case ClipSix:
-		s.ActivateGradient(ReLU6, g, y, dy)
+		return
+	}
+	s.NormalizeClipped(NoClip, g, x, scale, shift)
+	if clip == ClipZero {
+		s.ReLUGradient(g, g, dy)
+	} else {
+		s.ActivateGradient(ReLU6, g, g, dy)
 	}
 }
 
@@ -180,22 +182,22 @@ func (s *Set) NormalizeClipped(clip Clip, y, x, scale, shift []float32) {
 	})
 }
 
-// SumClipped adds clip′(y)·dy·(x − mean) and clip′(y)·dy to the halves of sum.
-func (s *Set) SumClipped(clip Clip, sum []float64, x, y, dy, mean []float32) {
+// SumClipped adds g·(x − mean) and g to the halves of sum, for g = clip′(x·scale + shift)·dy.
+func (s *Set) SumClipped(clip Clip, sum []float64, x, dy, mean, scale, shift []float32) {
 	space := make([]float32, max(clippedElements, len(mean)))
 	inParts(len(x), len(mean), func(first, last int) {
 		g := space[:last-first]
-		s.clipGradient(clip, g, y[first:last], dy[first:last])
+		s.clipGradient(clip, g, x[first:last], dy[first:last], scale, shift)
 		s.SumProducts(sum, x[first:last], g, mean)
 	})
 }
 
-// CenterClipped writes dx = scale·(clip′(y)·dy − dyMean − (x − mean)·along).
-func (s *Set) CenterClipped(clip Clip, dx, x, y, dy, mean, scale, along, dyMean []float32) {
+// CenterClipped writes dx = scale·(g − dyMean − (x − mean)·along), for the same g.
+func (s *Set) CenterClipped(clip Clip, dx, x, dy, mean, scale, shift, along, dyMean []float32) {
 	space := make([]float32, max(clippedElements, len(mean)))
 	inParts(len(x), len(mean), func(first, last int) {
 		g := space[:last-first]
-		s.clipGradient(clip, g, y[first:last], dy[first:last])
+		s.clipGradient(clip, g, x[first:last], dy[first:last], scale, shift)
 		s.ScaleChannels(g, g, scale)
 		s.Center(dx[first:last], x[first:last], nil, mean, scale, along, dyMean)
 		s.Add(dx[first:last], g)

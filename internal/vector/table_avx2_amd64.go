@@ -515,10 +515,10 @@ func scaleChannels_avx2(dx, dy, scale *float32, rows, channels int)
 func normalizeClipped_avx2(y, x, scale, shift *float32, rows, channels int, floor, limit float32)
 
 //go:noescape
-func sumClipped_avx2(sum *float64, x, y, dy, mean *float32, rows, channels int, floor, limit float32)
+func sumClipped_avx2(sum *float64, x, dy, mean, scale, shift *float32, rows, channels int, floor, limit float32)
 
 //go:noescape
-func centerClipped_avx2(dx, x, y, dy, mean, scale, along, dyMean *float32, rows, channels int, floor, limit float32)
+func centerClipped_avx2(dx, x, dy, mean, scale, shift, along, dyMean *float32, rows, channels int, floor, limit float32)
 
 //go:noescape
 func sumRows_avx2(sum *float64, x *float32, rows, channels int)

@@ -655,10 +655,10 @@ func scaleChannels_avx512(dx, dy, scale *float32, rows, channels int)
 func normalizeClipped_avx512(y, x, scale, shift *float32, rows, channels int, floor, limit float32)
 
 //go:noescape
-func sumClipped_avx512(sum *float64, x, y, dy, mean *float32, rows, channels int, floor, limit float32)
+func sumClipped_avx512(sum *float64, x, dy, mean, scale, shift *float32, rows, channels int, floor, limit float32)
 
 //go:noescape
-func centerClipped_avx512(dx, x, y, dy, mean, scale, along, dyMean *float32, rows, channels int, floor, limit float32)
+func centerClipped_avx512(dx, x, dy, mean, scale, shift, along, dyMean *float32, rows, channels int, floor, limit float32)
 
 //go:noescape
 func sumRows_avx512(sum *float64, x *float32, rows, channels int)

@@ -66,9 +66,9 @@ func (k *Block[T]) backwardUnpooled(dx []T, dw BlockWeights[T], x []T, w BlockWe
 						if k.norm == nil {
 							return
 						}
-						k.engine.CenterClipped(vector.NoClip, here[first:last], z[first:last], values, here[first:last], k.mean(w), k.norm.scale, along, gradientMean)
+						k.engine.CenterClipped(vector.NoClip, here[first:last], z[first:last], here[first:last], k.mean(w), k.norm.scale, k.offset, along, gradientMean)
 					default:
-						k.engine.CenterClipped(clip, here[first:last], z[first:last], values, slopes, k.mean(w), k.norm.scale, along, gradientMean)
+						k.engine.CenterClipped(clip, here[first:last], z[first:last], slopes, k.mean(w), k.norm.scale, k.offset, along, gradientMean)
 					}
 				})
 			}
@@ -101,7 +101,7 @@ func (k *Block[T]) unpooledSums(dw BlockWeights[T], x []T, w BlockWeights[T], y,
 			k.inParts((span.bottom-span.top)*run, func(first, last int) {
 				z, values, slopes := z[first:last], values[first:last], slopes[first:last]
 				if clips {
-					k.engine.SumClipped(clip, sum[:sums], z, values, slopes, k.mean(w))
+					k.engine.SumClipped(clip, sum[:sums], z, slopes, k.mean(w), k.norm.scale, k.offset)
 					return
 				}
 				g := grow(&work.active, last-first)

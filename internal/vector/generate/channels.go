@@ -297,6 +297,27 @@ func (l *pixels) pixel(array, row int) operand.Mem {
 	return at
 }
 
+// ahead is the distance in bytes at which one row after the other is fetched into the cache.
+// Prefetching by the processor itself does not reach the bandwidth of memory.
+const ahead = 1024
+
+// fetch prefetches what is needed soon: of several rows, that of the next ones.
+func (l *pixels) fetch(rows int) {
+	for array := range l.arrays {
+		if rows == 1 {
+			l.PREFETCHT0(operand.Mem{Base: l.arrays[array], Disp: ahead})
+			continue
+		}
+		next := l.GP64()
+		l.LEAQ(operand.Mem{Base: l.arrays[array], Index: l.stride, Scale: 4}, next)
+		for row := range rows {
+			at := l.pixel(array, row)
+			at.Base = next
+			l.PREFETCHT0(at)
+		}
+	}
+}
+
 // channel returns the address of the present channels in an array with one element for each
 // channel.
 func (l *pixels) channel(array reg.GPVirtual) operand.Mem {
@@ -380,10 +401,11 @@ func (l *pixels) clip(v, zero reg.VecVirtual) {
 	l.VBLENDVPS(above, l.limit, v, v)
 }
 
-// clipGradient returns the slope where the clipped value y is neither at most the floor nor at
-// least the limit, and zero elsewhere.
-func (l *pixels) clipGradient(p part, y, slope operand.Mem) reg.VecVirtual {
-	v, g := p.loadFrom(y), p.loadFrom(slope)
+// clipGradient returns the slope where x·scale + shift is neither at most the floor nor at least
+// the limit, and zero elsewhere.
+func (l *pixels) clipGradient(p part, x reg.VecVirtual, slope operand.Mem, scale, shift reg.GPVirtual) reg.VecVirtual {
+	v, g := p.loadFrom(l.channel(scale)), p.loadFrom(slope)
+	l.VFMADD213PS(p.loadFrom(l.channel(shift)), x, v)
 	if l.wide() {
 		inside := l.K()
 		l.VCMPPS(operand.Imm(notAtMost), l.floor, v, inside)
@@ -404,6 +426,7 @@ func (c *code) normalizeClipped() {
 	l, zero := c.pixels("y", "x"), c.zeros()
 	scale, shift := c.argument("scale"), c.argument("shift")
 	l.each(1, func(p part, _ int) {
+		l.fetch(1)
 		v, factor := p.loadFrom(l.pixel(1, 0)), p.loadFrom(l.channel(scale))
 		c.VFMADD213PS(p.loadFrom(l.channel(shift)), factor, v)
 		l.clip(v, zero)
@@ -414,41 +437,44 @@ func (c *code) normalizeClipped() {
 // sumClipped adds up four rows at a time, because the sums are read from memory and written to
 // it for each vector of channels.
 func (c *code) sumClipped() {
-	c.routine("sumClipped", "(sum *float64, x, y, dy, mean *float32, rows, channels int, floor, limit float32)")
-	l := c.pixels("x", "y", "dy")
-	along, mean, plain := c.argument("sum"), c.argument("mean"), c.argument("channels")
-	c.LEAQ(operand.Mem{Base: along, Index: plain, Scale: 8}, plain)
+	c.routine("sumClipped", "(sum *float64, x, dy, mean, scale, shift *float32, rows, channels int, floor, limit float32)")
+	l := c.pixels("x", "dy")
+	sum, mean := c.argument("sum"), c.argument("mean")
+	scale, shift := c.argument("scale"), c.argument("shift")
 	l.each(4, func(p part, rows int) {
-		at, other := c.GP64(), c.GP64()
-		c.LEAQ(operand.Mem{Base: along, Index: l.done, Scale: 2}, at)
-		c.LEAQ(operand.Mem{Base: plain, Index: l.done, Scale: 2}, other)
-		alongSums, plainSums := p.loadDoubles(at), p.loadDoubles(other)
+		l.fetch(rows)
+		along, plain := c.GP64(), c.GP64()
+		c.LEAQ(operand.Mem{Base: sum, Index: l.done, Scale: 2}, along)
+		c.LEAQ(operand.Mem{Base: along, Index: l.stride, Scale: 2}, plain)
+		alongSums, plainSums := p.loadDoubles(along), p.loadDoubles(plain)
 		center := p.widen(p.loadFrom(l.channel(mean)))
 		for row := range rows {
-			slope := p.widen(l.clipGradient(p, l.pixel(1, row), l.pixel(2, row)))
-			for half, v := range p.widen(p.loadFrom(l.pixel(0, row))) {
+			x := p.loadFrom(l.pixel(0, row))
+			slope := p.widen(l.clipGradient(p, x, l.pixel(1, row), scale, shift))
+			for half, v := range p.widen(x) {
 				c.VSUBPD(center[half], v, v)
 				c.VFMADD231PD(v, slope[half], alongSums[half])
 				c.VADDPD(slope[half], plainSums[half], plainSums[half])
 			}
 		}
-		p.storeDoubles(alongSums, at)
-		p.storeDoubles(plainSums, other)
+		p.storeDoubles(alongSums, along)
+		p.storeDoubles(plainSums, plain)
 	})
 }
 
 func (c *code) centerClipped() {
-	c.routine("centerClipped", "(dx, x, y, dy, mean, scale, along, dyMean *float32, rows, channels int, floor, limit float32)")
-	l := c.pixels("dx", "x", "y", "dy")
-	mean, scale := c.argument("mean"), c.argument("scale")
+	c.routine("centerClipped", "(dx, x, dy, mean, scale, shift, along, dyMean *float32, rows, channels int, floor, limit float32)")
+	l := c.pixels("dx", "x", "dy")
+	mean, scale, shift := c.argument("mean"), c.argument("scale"), c.argument("shift")
 	along, dyMean := c.argument("along"), c.argument("dyMean")
 	l.each(1, func(p part, _ int) {
+		l.fetch(1)
 		v, factor, rest := p.loadFrom(l.pixel(1, 0)), p.loadFrom(l.channel(scale)), c.zeros()
+		slope := l.clipGradient(p, v, l.pixel(2, 0), scale, shift)
 		c.VSUBPS(p.loadFrom(l.channel(mean)), v, v)
 		c.VSUBPS(p.loadFrom(l.channel(dyMean)), rest, rest)
 		c.VFNMADD231PS(v, p.loadFrom(l.channel(along)), rest)
 		c.VMULPS(factor, rest, rest)
-		slope := l.clipGradient(p, l.pixel(2, 0), l.pixel(3, 0))
 		c.VMULPS(factor, slope, slope)
 		c.VADDPS(slope, rest, rest)
 		p.storeTo(rest, l.pixel(0, 0))
