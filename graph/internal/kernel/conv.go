@@ -147,7 +147,11 @@ type Conv[T Float] struct {
 // time, so that it stays in the level 2 cache together with the images. blockElements is about
 // the number of elements of the input for which all panels are used one after the other, so
 // that they stay in that cache, too.
+//
+// Arrays of manyElements are probably not in any cache, and are fetched in the order of memory
+// before they are written or read in another one.
 const (
+	manyElements  = 4 << 20
 	packedBytes   = 128 << 10
 	blockElements = 32 << 10
 )
@@ -257,7 +261,7 @@ func (c *Conv[T]) convolvePart(w *workspace[T], y, x, bias []T, clip vector.Clip
 	for first := 0; first < pixels; first += step {
 		last := min(first+step, pixels)
 		p.AOffsets, p.COffsets = c.windows[span.top*width:][first:last], c.results[first:last]
-		if lastPanel-firstPanel == c.forward.panels {
+		if lastPanel-firstPanel == c.forward.panels && s.outputs() >= manyElements {
 			c.engine.Prefetch(y[first*s.Filters : last*s.Filters])
 		}
 		for i := firstPanel; i < lastPanel; i++ {

@@ -239,7 +239,9 @@ func (p *depthwise[T]) input(w *workspace[T], x []T, image, top, bottom int) ([]
 	h := halo{images: 1, height: s.Height, width: s.Width, channels: s.Filters}
 	first, last := p.inputRows(top, bottom)
 	if !p.copies {
-		p.engine.Prefetch(x[first*h.rowSize() : last*h.rowSize()])
+		if s.inputs() >= manyElements {
+			p.engine.Prefetch(x[first*h.rowSize() : last*h.rowSize()])
+		}
 		return x, h
 	}
 	left, right := s.Padding.Left*p.pixel, (s.Padding.Left+s.Width)*p.pixel
