@@ -6,6 +6,7 @@ import (
 	"hash"
 	"hash/fnv"
 	"reflect"
+	"slices"
 
 	"github.com/chewxy/hm"
 	"github.com/likeness-go/likeness/internal/guard"
@@ -104,6 +105,7 @@ func (b *Builder) own(name string, function any) {
 // gradient a tap: an operation that depends on it and returns that gradient.
 func differentiate[T Float](b *Builder, forward *operation, f Function[T], inputs gorgonia.Nodes, output, gradient *Node) (gorgonia.Nodes, error) {
 	gradients := make([]*buffer[T], len(inputs))
+	memory, incoming := poolOf[T](b), b.leases[gradient]
 	first := -1
 	var shared *buffer[T]
 	for i, wanted := range forward.wants {
@@ -127,7 +129,7 @@ func differentiate[T Float](b *Builder, forward *operation, f Function[T], input
 		dx := make([][]T, len(inputs))
 		for i, gradient := range gradients {
 			if gradient != nil {
-				dx[i] = gradient.data()
+				dx[i] = gradient.acquire(memory)
 			}
 		}
 		backward := f.Backward
@@ -135,6 +137,9 @@ func differentiate[T Float](b *Builder, forward *operation, f Function[T], input
 			backward = f.(accumulating[T]).backwardAdding
 		}
 		backward(dx, all[:len(inputs)], all[len(inputs)], all[len(inputs)+1])
+		if incoming != nil { // this was its only reader
+			incoming.release()
+		}
 		return gradients[first].value(), nil
 	}
 	operands := append(append(gorgonia.Nodes(nil), inputs...), output, gradient)
@@ -149,14 +154,88 @@ func differentiate[T Float](b *Builder, forward *operation, f Function[T], input
 		case i == first:
 			nodes[i] = root
 		default:
-			tap := &operation{name: forward.name + " gradient", shape: inputs[i].Shape()}
+			tap := &operation{name: forward.name + " gradient", shape: inputs[i].Shape(), tap: true}
 			tap.do = func([]gorgonia.Value) (gorgonia.Value, error) { return buffer.value(), nil }
 			if nodes[i], err = b.apply(tap, root); err != nil {
 				return nil, err
 			}
 		}
+		if buffer != nil && buffer != shared {
+			b.leases[nodes[i]] = &lease[T]{buffer: buffer, pool: memory}
+		}
 	}
 	return nodes, nil
+}
+
+// Gradients of results are needed for a short time only: until the one operation that reads
+// them has run. Their memory comes from a pool, so that a training step takes memory for a few
+// of them and not for all. Those of weights, and those that Gorgonia itself reads, keep theirs.
+
+// lender is the memory of a gradient.
+type lender interface {
+	lend()    // the memory is of the pool from now on
+	release() // returns it to the pool
+}
+
+type lease[T Float] struct {
+	buffer *buffer[T]
+	pool   *pool[T]
+	lent   bool
+}
+
+func (l *lease[T]) lend() { l.lent = true }
+
+func (l *lease[T]) release() {
+	if l.lent && l.buffer.backing != nil {
+		l.pool.free = append(l.pool.free, l.buffer.backing)
+		l.buffer.backing = nil
+	}
+}
+
+// pool is memory that is free.
+type pool[T Float] struct{ free [][]T }
+
+// poolOf returns the pool of the graph.
+func poolOf[T Float](b *Builder) *pool[T] {
+	if b.pool == nil {
+		b.pool = &pool[T]{}
+	}
+	return b.pool.(*pool[T])
+}
+
+// acquire returns the memory, from the pool if there is none: the smallest that suffices, or new
+// memory.
+func (b *buffer[T]) acquire(p *pool[T]) []T {
+	size, best := b.shape.TotalSize(), -1
+	for i, each := range p.free {
+		if n := cap(each); n >= size && (best < 0 || n < cap(p.free[best])) {
+			best = i
+		}
+	}
+	if b.backing == nil && best >= 0 {
+		b.backing = p.free[best][:size]
+		p.free = slices.Delete(p.free, best, best+1)
+	}
+	return b.data()
+}
+
+// lendGradients lends the gradients that one operation of this package reads and nothing else.
+func (b *Builder) lendGradients() {
+	for node, lease := range b.leases {
+		own, others := 0, 0
+		readers := b.graph.To(node.ID())
+		for readers.Next() {
+			switch op, ok := readers.Node().(*Node).Op().(*operation); {
+			case !ok:
+				others++
+			case !op.tap:
+				own++
+			}
+		}
+		if own == 1 && others == 0 {
+			lease.lend()
+		}
+	}
 }
 
 // buffer is memory that an operation owns and reuses in every run. Each run returns
@@ -212,6 +291,7 @@ type operation struct {
 	settings string // of a user's Function, for Structure
 	adds     bool   // the operation begins with a sum, which is a node of its own in the structure
 	only     bool   // the sum is all of it
+	tap      bool   // it returns another gradient than that of its operand, which it does not read
 	id       uint64
 	inputs   hm.Types
 	output   hm.Type

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -68,7 +69,7 @@ func TestSequence(t *testing.T) {
 			}
 		}
 		program.Set("x", []float32{13, 1})
-		if err := program.Run(); err == nil || !strings.Contains(err.Error(), "double: panic: 13 is not doubled (internal_test.go:18)") {
+		if err := program.Run(); err == nil || !strings.Contains(err.Error(), "double: panic: 13 is not doubled (internal_test.go:19)") {
 			t.Errorf("%s: found error %v, want one that names the function", name, err)
 		}
 		program.Set("x", []float32{1, 1})
@@ -123,4 +124,156 @@ func AllowWrongOperations(t testing.TB) {
 	refuse := refuseOperations
 	refuseOperations = func(*gorgonia.ExprGraph) error { return nil }
 	t.Cleanup(func() { refuseOperations = refuse })
+}
+
+// plus is y = x₁ + x₂.
+type plus[T Float] struct{}
+
+func (*plus[T]) Forward(y []T, x ...[]T) {
+	for i := range y {
+		y[i] = x[0][i] + x[1][i]
+	}
+}
+
+func (*plus[T]) Backward(dx, _ [][]T, _, dy []T) {
+	copy(dx[0], dy)
+	copy(dx[1], dy)
+}
+
+// scaled is y = w·x with a weight of one element.
+type scaled[T Float] struct{}
+
+func (*scaled[T]) Forward(y []T, x ...[]T) {
+	for i, v := range x[0] {
+		y[i] = x[1][0] * v
+	}
+}
+
+func (*scaled[T]) Backward(dx, x [][]T, _, dy []T) {
+	dx[1][0] = 0
+	for i, g := range dy {
+		dx[1][0] += g * x[0][i]
+		if dx[0] != nil {
+			dx[0][i] = x[1][0] * g
+		}
+	}
+}
+
+// Results and gradients that are needed no more leave their memory to others, which changes
+// neither the outputs nor those that are kept.
+func TestMemoryIsReused(t *testing.T) {
+	const layers = 12
+	draw := func(b *Builder) Outputs {
+		x := b.Input("x", 100)
+		y, kept := x, x
+		for i := range layers {
+			w := b.Scope(blockName("layer", i), func() *Node { return b.Weight("weight", Gain, Constant(1.5), 1) })
+			before := y
+			y = b.Apply("scaled", x.Shape().Clone(), &scaled[float32]{}, &scaled[float64]{}, y, w)
+			if i%3 == 2 { // a residual block
+				y = b.Apply("plus", x.Shape().Clone(), &plus[float32]{}, &plus[float64]{}, y, before)
+			}
+			if i == 4 {
+				kept = y
+			}
+		}
+		cost := b.Node(gorgonia.Sum(y))
+		if b.mode == Evaluation {
+			return Outputs{"kept": kept, "y": y}
+		}
+		return Outputs{Cost: cost}
+	}
+	backings := map[*float32]bool{}
+	weights := NewWeights(Float32, 1)
+	program, err := Build(weights, Evaluation, func(b *Builder) Outputs {
+		outputs := draw(b)
+		t.Cleanup(func() {
+			for _, node := range b.calculated {
+				backings[&b.calculations[node].(*functionCall[float32]).output.backing[0]] = true
+			}
+			if len(backings) > 6 {
+				t.Errorf("%d results have %d arrays of memory, expected at most 6", len(b.calculated), len(backings))
+			}
+		})
+		return outputs
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := make([]float32, 100)
+	for i := range x {
+		x[i] = float32(i) / 100
+	}
+	for range 3 {
+		if err := program.Set("x", x); err != nil {
+			t.Fatal(err)
+		}
+		if err := program.Run(); err != nil {
+			t.Fatal(err)
+		}
+		factor, at := float32(1), map[string]float32{}
+		for i := range layers {
+			before := factor
+			if factor *= 1.5; i%3 == 2 {
+				factor += before
+			}
+			if i == 4 {
+				at["kept"] = factor
+			}
+		}
+		at["y"] = factor
+		for name, factor := range at {
+			got, err := program.Float32s(name)
+			if err != nil || math.Abs(float64(got[70]/(factor*x[70])-1)) > 1e-5 {
+				t.Errorf("%s: found %v, %v, expected %v", name, got[70], err, factor*x[70])
+			}
+		}
+	}
+
+	var leases map[*Node]lender
+	var free *pool[float32]
+	training, err := Build(weights, Training, func(b *Builder) Outputs {
+		leases = b.leases
+		free = poolOf[float32](b)
+		return draw(b)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first []float64
+	for range 3 {
+		if err := training.Set("x", x); err != nil {
+			t.Fatal(err)
+		}
+		if err := training.Run(); err != nil {
+			t.Fatal(err)
+		}
+		var gradients []float64
+		for _, p := range training.Parameters() {
+			g, err := p.Elements()
+			if err != nil {
+				t.Fatal(err)
+			}
+			gradients = append(gradients, g...)
+		}
+		if first == nil {
+			first = gradients
+		}
+		if diff := cmp.Diff(first, gradients); diff != "" {
+			t.Errorf("the gradients of equal runs differ: %s", diff)
+		}
+	}
+	// Every weight w has the gradient Σy/w or, in a residual block, a known part of it.
+	if want := first[0]; want <= 0 {
+		t.Errorf("the gradient of the first weight is %v, expected a positive number", want)
+	}
+	lent := 0
+	for _, l := range leases {
+		if l.(*lease[float32]).lent {
+			lent++
+		}
+	}
+	if lent < layers/2 || len(free.free) > 4 {
+		t.Errorf("of %d gradients %d are lent, and %d arrays are free after a run; expected at least %d and at most 4", len(leases), lent, len(free.free), layers/2)
+	}
 }

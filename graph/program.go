@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/likeness-go/likeness/graph/internal/kernel"
 	"github.com/likeness-go/likeness/internal/guard"
@@ -345,6 +346,11 @@ type calculation interface {
 	// Functions, too.
 	bind(nodes map[*Node]calculation) (call, error)
 	value() gorgonia.Value
+	operands() []*Node
+	// take gives the result memory: the smallest of the free slices that suffices, or a new
+	// one. give adds that memory to the free slices.
+	take(free *[]any)
+	give(free *[]any)
 }
 
 type functionCall[T Float] struct {
@@ -355,6 +361,46 @@ type functionCall[T Float] struct {
 }
 
 func (f *functionCall[T]) value() gorgonia.Value { return f.output.dense() }
+func (f *functionCall[T]) operands() []*Node     { return f.inputs }
+
+func (f *functionCall[T]) take(free *[]any) {
+	size, best := f.output.shape.TotalSize(), -1
+	for i, each := range *free {
+		if n := cap(each.([]T)); n >= size && (best < 0 || n < cap((*free)[best].([]T))) {
+			best = i
+		}
+	}
+	if best < 0 {
+		f.output.data()
+		return
+	}
+	f.output.backing = (*free)[best].([]T)[:size]
+	*free = slices.Delete(*free, best, best+1)
+}
+
+func (f *functionCall[T]) give(free *[]any) { *free = append(*free, f.output.backing) }
+
+// place gives the results of nodes, in the order of their computation, memory. A result that no
+// later node reads leaves its memory to later ones, so that a deep network takes little, which
+// also stays in the cache. The results that are kept have memory of their own.
+func place(nodes []*Node, calculations map[*Node]calculation, kept map[*Node]bool) {
+	last := map[*Node]int{} // the last reader of each
+	for i, node := range nodes {
+		for _, operand := range calculations[node].operands() {
+			last[operand] = i
+		}
+	}
+	var free []any
+	for i, node := range nodes {
+		calculations[node].take(&free)
+		operands := calculations[node].operands()
+		for k, operand := range operands {
+			if last[operand] == i && !kept[operand] && calculations[operand] != nil && !slices.Contains(operands[:k], operand) {
+				calculations[operand].give(&free)
+			}
+		}
+	}
+}
 
 func (f *functionCall[T]) bind(nodes map[*Node]calculation) (call, error) {
 	y, x := f.output.data(), make([][]T, len(f.inputs))
@@ -385,11 +431,15 @@ func (b *Builder) newSequence(outputs Outputs, values map[string]*gorgonia.Value
 			return nil, nil
 		}
 	}
+	kept := map[*Node]bool{}
+	for _, node := range outputs {
+		kept[node] = true
+	}
+	// In b.calculated operands precede results.
+	nodes := slices.DeleteFunc(slices.Clone(b.calculated), func(n *Node) bool { return !needed[n] })
+	place(nodes, b.calculations, kept)
 	s := &sequence{}
-	for _, node := range b.calculated { // in which operands precede results
-		if !needed[node] {
-			continue
-		}
+	for _, node := range nodes {
 		call, err := b.calculations[node].bind(b.calculations)
 		if err != nil {
 			return nil, err
