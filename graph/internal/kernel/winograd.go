@@ -333,10 +333,12 @@ const minGradientTiles = 512
 // Sums for each part of the batch would be large if there are many channels. Then the tiles of the
 // whole batch are transformed first, and each of the 36 values is summed up once.
 const (
-	manyChannels = 1 << 15 // in·out, from which on that is done
-	minKeptTiles = 48      // the smallest number of tiles for which it pays
-	maxKept      = 16 << 20
+	minKeptTiles = 48       // the smallest number of tiles for which it pays
+	maxKept      = 16 << 20 // the largest number of transformed values
 )
+
+// manyChannels is the product of in and out from which on that is done; tests set it.
+var manyChannels = 1 << 15
 
 // keeps reports whether the gradient of the weights is computed from the transformed tiles of
 // the whole batch.
