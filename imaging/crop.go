@@ -69,8 +69,24 @@ func (c Crop) square(pixels []uint8, size Size) square {
 // apply cuts an image to the square around its ink and scales that to size.
 func (c Crop) apply(pixels []uint8, own, size Size) []uint8 {
 	s := c.square(pixels, own)
-	columns := shares(s.left, s.side, size.Width, own.Width)
-	rows := shares(s.top, s.side, size.Height, own.Height)
+	return weigh(pixels, own, size, shares(s.left, s.side, size.Width, own.Width), shares(s.top, s.side, size.Height, own.Height))
+}
+
+// Shrink scales the pixels of an image, as Preprocessing.Pixels returns them, to at most the given
+// number of rows and columns, each the mean of an area, and returns them with their size. A
+// smaller image is returned as it is.
+func Shrink(pixels []uint8, own Size, side int) ([]uint8, Size) {
+	size := own
+	size.Height, size.Width = min(own.Height, side), min(own.Width, side)
+	if size == own {
+		return pixels, own
+	}
+	columns := shares(0, float64(own.Width), size.Width, own.Width)
+	return weigh(pixels, own, size, columns, shares(0, float64(own.Height), size.Height, own.Height)), size
+}
+
+// weigh returns an image of which every pixel is a weighted sum of those of another.
+func weigh(pixels []uint8, own, size Size, columns, rows []share) []uint8 {
 	channels := size.Channels
 	first, last := span(rows) // of the lines that the result depends on
 	narrow := make([]float64, (last-first)*size.Width*channels)

@@ -2,6 +2,7 @@ package imaging_test
 
 import (
 	"image"
+	"slices"
 	"strings"
 	"testing"
 
@@ -105,5 +106,27 @@ func TestCropValidate(t *testing.T) {
 	}
 	if err := cropped(4, imaging.Crop{Margin: 1.15, MinSide: 0.4}).Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Each pixel of half the size is the mean of four; a small image stays as it is.
+func TestShrink(t *testing.T) {
+	own := imaging.Size{Height: 4, Width: 2, Channels: 1}
+	pixels := []uint8{10, 20, 30, 40, 0, 0, 255, 1}
+	got, size := imaging.Shrink(pixels, own, 2)
+	if want := (imaging.Size{Height: 2, Width: 2, Channels: 1}); size != want {
+		t.Errorf("the size is %v, expected %v", size, want)
+	}
+	// Rows are halved, columns remain.
+	if want := []uint8{20, 30, 128, 1}; !slices.Equal(got, want) {
+		t.Errorf("found %v, expected %v", got, want)
+	}
+	if got, size := imaging.Shrink(pixels, own, 4); size != own || !slices.Equal(got, pixels) {
+		t.Errorf("a small image became %v of %v", got, size)
+	}
+	color := imaging.Size{Height: 2, Width: 2, Channels: 3}
+	got, size = imaging.Shrink([]uint8{0, 10, 20, 40, 50, 60, 80, 90, 100, 120, 130, 140}, color, 1)
+	if want := []uint8{60, 70, 80}; size.Len() != 3 || !slices.Equal(got, want) {
+		t.Errorf("found %v of %v, expected %v", got, size, want)
 	}
 }

@@ -1,7 +1,7 @@
 // Package report measures how good a trained model is and reports it: every
 // figure is given with its 95 % interval, with the protocol by which it was
 // measured, and beside the figures of two baselines, the untrained network and
-// raw pixels.
+// raw pixels, of images scaled to at most 32×32.
 //
 // Its main types:
 //

@@ -7,6 +7,8 @@ import (
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 )
 
@@ -170,23 +172,30 @@ func (n network) embed(d *datasets.Dataset) (evaluate.Embeddings, error) {
 
 // rawPixels compares images by the Euclidean distance between their pixels, which
 // are integers from 0 to 255, so that distances that are equal in exact arithmetic
-// are equal bit for bit.
+// are equal bit for bit. Larger images are scaled to pixelSide: comparing all pixels of a
+// photograph would take longer than training, and is no better.
 type rawPixels struct{ embedded func(images int) }
 
 func (rawPixels) metric() (evaluate.Metric, error) { return heads.L2{}.Distance(nil) }
 
 func (r rawPixels) embed(d *datasets.Dataset) (evaluate.Embeddings, error) {
-	data := make([]float32, 0, d.Len()*d.Size.Len())
-	for _, image := range d.Images {
-		for _, v := range image {
-			data = append(data, float32(v))
+	size := d.Size
+	size.Height, size.Width = min(size.Height, pixelSide), min(size.Width, pixelSide)
+	data := make([]float32, d.Len()*size.Len())
+	parallel.For(d.Len(), func(i int) {
+		pixels, _ := imaging.Shrink(d.Images[i], d.Size, pixelSide)
+		for k, v := range pixels {
+			data[i*size.Len()+k] = float32(v)
 		}
-	}
+	})
 	if r.embedded != nil {
 		r.embedded(d.Len())
 	}
-	return evaluate.NewEmbeddings(d.Len(), d.Size.Len(), data)
+	return evaluate.NewEmbeddings(d.Len(), size.Len(), data)
 }
+
+// pixelSide is the largest height and width of images that are compared pixel by pixel.
+const pixelSide = 32
 
 // outcome holds one contender's results on a plan's trials.
 type outcome struct {

@@ -118,6 +118,7 @@ type answer struct {
 	ABytes    string   `json:"a_base64,omitempty"` // see pathBytes
 	BBytes    string   `json:"b_base64,omitempty"`
 	Model     string   `json:"model"`
+	Reason    string   `json:"model_reason,omitempty"` // why this bundled model was chosen
 	Distance  float64  `json:"distance"`
 	Threshold *float64 `json:"threshold"` // null if the model has none
 	Same      *bool    `json:"same"`      // null if the model has no threshold
@@ -152,7 +153,7 @@ func (k *compareCommand) Run(c *console) error {
 		return err
 	}
 	if k.JSON {
-		found := answer{A: k.A, B: k.B, ABytes: pathBytes(k.A), BBytes: pathBytes(k.B), Model: file, Distance: comparison.Distance}
+		found := answer{A: k.A, B: k.B, ABytes: pathBytes(k.A), BBytes: pathBytes(k.B), Model: file, Reason: c.reason, Distance: comparison.Distance}
 		if comparison.Calibrated {
 			found.Threshold, found.Same = &comparison.Threshold, &comparison.Same
 		}
@@ -176,6 +177,7 @@ func loadModel(c *console, path string, images ...string) (*likeness.Model, stri
 	if path == "" {
 		model, name, reason, err := chosenModel(c, images)
 		if err == nil {
+			c.reason = reason
 			c.say("model        %s: %s (--model chooses another)", strings.TrimPrefix(name, "zoo/"), reason)
 		}
 		return model, name, err

@@ -210,7 +210,7 @@ func TestCompare(t *testing.T) {
 	if code, _, stderr := runTool("compare", "a.png", "photo.png"); code != failure || !strings.Contains(stderr, "1 are photographs and 1 are drawings") || !strings.Contains(stderr, "--model") {
 		t.Errorf("a drawing and a photograph: code %d, %s", code, stderr)
 	}
-	if stdout, stderr := tool(t, "compare", "photo.png", "photo.png", "--json"); !strings.Contains(stdout, `"model":"zoo/photo"`) || !strings.Contains(stdout, `"distance":0,`) || !strings.Contains(stderr, "photo: 2 of 2 images examined are photographs") {
+	if stdout, stderr := tool(t, "compare", "photo.png", "photo.png", "--json"); !strings.Contains(stdout, `"model":"zoo/photo","model_reason":"2 of 2 images examined are photographs`) || !strings.Contains(stdout, `"distance":0,`) || !strings.Contains(stderr, "photo: 2 of 2 images examined are photographs") {
 		t.Errorf("two photographs: %s%s", stdout, stderr)
 	}
 	if stdout, stderr := tool(t, "compare", "a.png", "b.png", "--model", "runs/lenient"); stdout != distance+"threshold 1000000.0000  same\n" || stderr != "" {

@@ -55,6 +55,7 @@ type console struct {
 	context.Context
 	out, err io.Writer
 	given    map[string]bool // the settings that are given as flags, by their TOML keys
+	reason   string          // why loadModel chose a bundled model; empty if --model did
 }
 
 // say writes a line that is not a result. It stays one line whatever the arguments are.

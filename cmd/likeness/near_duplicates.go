@@ -34,6 +34,7 @@ Examples:
 type groups struct {
 	Folder    string          `json:"folder"`
 	Model     string          `json:"model"`
+	Reason    string          `json:"model_reason,omitempty"` // why this bundled model was chosen
 	Threshold float64         `json:"threshold"`
 	Images    int             `json:"images"`
 	Groups    [][]groupMember `json:"groups"`
@@ -81,7 +82,7 @@ func (n *nearDuplicatesCommand) Run(c *console) error {
 		return err
 	}
 	found := describe(collection, pairs)
-	found.Folder, found.Model, found.Threshold = n.Folder, name, threshold
+	found.Folder, found.Model, found.Reason, found.Threshold = n.Folder, name, c.reason, threshold
 	if err := n.draw(c, found.rows()); err != nil {
 		return err
 	}

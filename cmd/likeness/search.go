@@ -35,8 +35,9 @@ type matches struct {
 	Image     string      `json:"image"`
 	Folder    string      `json:"folder"`
 	Model     string      `json:"model"`
-	Threshold *float64    `json:"threshold"` // null if the model has none
-	Images    int         `json:"images"`    // that were searched
+	Reason    string      `json:"model_reason,omitempty"` // why this bundled model was chosen
+	Threshold *float64    `json:"threshold"`              // null if the model has none
+	Images    int         `json:"images"`                 // that were searched
 	Matches   []fileMatch `json:"matches"`
 	Skipped   []string    `json:"skipped"`
 }
@@ -83,6 +84,7 @@ func (s *searchCommand) Run(c *console) error {
 		return err
 	}
 	found := s.describe(model, name, collection, nearest)
+	found.Reason = c.reason
 	if err := s.draw(c, found.rows()); err != nil {
 		return err
 	}
