@@ -1,8 +1,10 @@
-// Command photographs makes the bundled model for photographs and measures frozen
-// pretrained networks on Caltech-101.
+// Command photographs makes the bundled model for photographs, and measures frozen
+// pretrained networks and near duplicates on Caltech-101, and the time from JPEG files to
+// vectors.
 //
 //	go run ./benchmarks/photographs model -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -save zoo/photo.safetensors
 //	go run ./benchmarks/photographs features -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -python PYTHON
+//	go run ./benchmarks/photographs files -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -python PYTHON
 //	go run ./benchmarks/photographs duplicates -data 101_ObjectCategories
 //	go run ./benchmarks/photographs imagenet -weights efficientnet-lite0-57934424.pth -data imagenet-sample-images -python PYTHON
 //

@@ -173,6 +173,9 @@ func (k *Block[T]) Forward(y, x []T, w BlockWeights[T]) {
 		return
 	}
 	k.kept = false
+	if !s.Evaluation && !k.convolvesInBackward() && k.conv.plain() {
+		defer k.conv.lendForward()()
+	}
 	k.pack(w.Weight)
 	k.normalization(x, w)
 	if k.keepsAll() {
@@ -289,6 +292,14 @@ func (k *Block[T]) keepsAll() bool {
 // result.
 func (k *Block[T]) needsConvolved() bool {
 	return k.norm != nil || k.shape.Activation.NeedsArgument()
+}
+
+// convolvesInBackward reports whether Backward computes the convolution's result again.
+func (k *Block[T]) convolvesInBackward() bool {
+	if k.shape.pooled() {
+		return k.shape.Norm == BatchStatistics && !k.keepsAll()
+	}
+	return k.needsConvolved() && !k.keepsAll()
 }
 
 // rows returns the rows of the convolution's result from which a span of the block's

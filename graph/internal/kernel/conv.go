@@ -227,6 +227,11 @@ func (c *Conv[T]) convolve(w *workspace[T], y, x, bias []T, span span) {
 	c.convolvePart(w, y, x, bias, vector.NoClip, span, 0, c.forward.panels)
 }
 
+// plain reports whether the convolution is direct or by Winograd's algorithm.
+func (c *Conv[T]) plain() bool {
+	return c.fourier == nil && c.depthwise == nil && c.grouped == nil
+}
+
 // clips reports whether convolvePart can clip.
 func (c *Conv[T]) clips() bool { return c.fourier == nil && c.grouped == nil }
 

@@ -51,13 +51,14 @@ type scratch[T Float] struct {
 	sync.Mutex
 	idle    []*workspace[T]
 	spectra []*spectra[T]
+	passes  []*passMemory[T]
 }
 
 // clear drops the memory.
 func (s *scratch[T]) clear() {
 	s.Lock()
 	defer s.Unlock()
-	s.idle, s.spectra = nil, nil
+	s.idle, s.spectra, s.passes = nil, nil, nil
 }
 
 var (

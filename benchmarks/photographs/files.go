@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/benchmarks/internal/record"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/parallel"
+	"github.com/likeness-go/likeness/retrieval"
+	"github.com/likeness-go/likeness/zoo"
+	"github.com/pkg/errors"
+	"golang.org/x/image/draw"
+)
+
+// fileRounds is the number of rounds, in each of which both sides embed all files.
+const fileRounds = 3
+
+// fileKinds are the files that are embedded: their size, and one in how many of -count.
+var fileKinds = []struct {
+	name          string
+	width, height int
+	part          int
+}{
+	{"1 megapixel", 1152, 864, 1},
+	{"12 megapixels", 4000, 3000, 5},
+}
+
+// fromFiles measures the time from JPEG files to vectors by the bundled model, beside that of
+// PyTorch with its own loader.
+func fromFiles(o options) error {
+	start := time.Now()
+	model, err := zoo.Load(zoo.Photo)
+	if err != nil {
+		return err
+	}
+	found, err := imaging.Find(o.data)
+	if err != nil {
+		return errors.Wrap(err, "read -data")
+	}
+	versions, err := exec.Command(o.python, "-c", "import platform, torch, PIL; print('Python', platform.python_version()); print('torch', torch.__version__); print('Pillow', PIL.__version__)").Output()
+	if err != nil {
+		return errors.Wrapf(err, "%s cannot import torch and PIL: give the path of an interpreter that can with -python", o.python)
+	}
+	var table strings.Builder
+	fmt.Fprint(&table, "| files | likeness, s | decoding alone | PyTorch, s | PyTorch's variant | PyTorch / likeness |\n|---|---|---|---|---|---|\n")
+	for _, kind := range fileKinds {
+		folder, err := os.MkdirTemp("", "files-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(folder)
+		count := max(16, o.count/kind.part)
+		files, err := makeFiles(folder, found.Files, count, kind.width, kind.height)
+		if err != nil {
+			return err
+		}
+		var own, decoding, theirs, ratios []float64
+		variant := ""
+		for round := range fileRounds {
+			fmt.Fprintf(os.Stderr, "%s: round %d\n", kind.name, round+1)
+			seconds, err := timeOwn(model, files)
+			if err != nil {
+				return err
+			}
+			alone, err := timeDecoding(model, files)
+			if err != nil {
+				return err
+			}
+			peer, err := o.timeFiles(folder, variant)
+			if err != nil {
+				return err
+			}
+			variant = peer.Variant
+			own, decoding, theirs = append(own, seconds), append(decoding, alone), append(theirs, peer.Seconds)
+			ratios = append(ratios, peer.Seconds/seconds)
+		}
+		for _, all := range [][]float64{own, decoding, theirs, ratios} {
+			slices.Sort(all)
+		}
+		middle := fileRounds / 2
+		row := fmt.Sprintf("| %d of %s | %.2f | %.0f %% | %.2f | %s | %.2f [%.2f – %.2f] |\n", count, kind.name, own[middle],
+			100*decoding[middle]/own[middle], theirs[middle], variant, ratios[middle], ratios[0], ratios[fileRounds-1])
+		fmt.Print(row)
+		table.WriteString(row)
+	}
+	return record.Record{
+		Title:   "From JPEG files to vectors",
+		Command: fmt.Sprintf("%s -count %d", o.command(), o.count),
+		Tools:   strings.Split(strings.TrimSpace(string(versions)), "\n"),
+		Took:    time.Since(start),
+		Result: fmt.Sprintf("Reading, decoding, resizing and embedding of JPEG files (quality 90) by EfficientNet-Lite0 at 224×224 pixels: likeness by\nretrieval.Embed and its bundled model, PyTorch by a DataLoader with Pillow, in the fastest of its variants on the first files.\nBoth begin with models that are loaded and have embedded images before. Medians of %d rounds in turn; in brackets the smallest and\nthe largest ratio of a round. Decoding alone is the time of reading, decoding and resizing without embedding.\n\n", fileRounds) + table.String(),
+	}.WriteFile(filepath.Join(o.out, "photographs-files.md"))
+}
+
+// makeFiles writes JPEG files of a size, made of pictures, of which each may be used several
+// times.
+func makeFiles(folder string, pictures []string, count, width, height int) ([]string, error) {
+	files := make([]string, count)
+	err := parallel.Each(context.Background(), 0, count, func(i int) error {
+		img, err := imaging.DecodeFile(pictures[i*len(pictures)/count])
+		if err != nil {
+			return err
+		}
+		large := image.NewRGBA(image.Rect(0, 0, width, height))
+		draw.CatmullRom.Scale(large, large.Rect, img, img.Bounds(), draw.Src, nil)
+		files[i] = filepath.Join(folder, fmt.Sprintf("%05d.jpg", i))
+		file, err := os.Create(files[i])
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		if err := jpeg.Encode(file, large, &jpeg.Options{Quality: 90}); err != nil {
+			return err
+		}
+		return file.Close()
+	})
+	return files, err
+}
+
+// timeOwn embeds the files.
+func timeOwn(model *likeness.Model, files []string) (float64, error) {
+	if _, err := retrieval.Embed(context.Background(), model, files[:min(16, len(files))], retrieval.Options{}); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	_, err := retrieval.Embed(context.Background(), model, files, retrieval.Options{})
+	return time.Since(start).Seconds(), err
+}
+
+// timeDecoding only decodes and resizes them.
+func timeDecoding(model *likeness.Model, files []string) (float64, error) {
+	start := time.Now()
+	err := parallel.Each(context.Background(), parallel.MaxOpenFiles, len(files), func(i int) error {
+		img, err := imaging.DecodeFile(files[i])
+		if err == nil {
+			model.Preprocessing.Pixels(img)
+		}
+		return err
+	})
+	return time.Since(start).Seconds(), err
+}
+
+// fileTime is the answer of the peer.
+type fileTime struct {
+	Seconds float64 `json:"seconds"`
+	Variant string  `json:"variant"`
+}
+
+// timeFiles runs the peer on a folder, in the given variant or, if that is empty, in the fastest.
+func (o options) timeFiles(folder, variant string) (fileTime, error) {
+	var t fileTime
+	command := exec.Command(o.python, "-B", filepath.Join(filepath.Dir(o.script), "reference_files.py"), o.weights, folder, variant)
+	command.Stderr = os.Stderr
+	text, err := command.Output()
+	if err != nil {
+		return t, errors.Wrap(err, "run the peer")
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return t, errors.Wrap(json.Unmarshal([]byte(lines[len(lines)-1]), &t), "answer of the peer")
+}
