@@ -26,6 +26,9 @@ import (
 // fileRounds is the number of rounds, in each of which both sides embed all files.
 const fileRounds = 3
 
+// peerBatch is the batch of the peer, which compiles its network for each size of a batch.
+const peerBatch = 16
+
 // fileKinds are the files that are embedded: their size, and one in how many of -count.
 var fileKinds = []struct {
 	name          string
@@ -60,7 +63,7 @@ func fromFiles(o options) error {
 			return err
 		}
 		defer os.RemoveAll(folder)
-		count := max(16, o.count/kind.part)
+		count := max(1, o.count/kind.part/peerBatch) * peerBatch
 		files, err := makeFiles(folder, found.Files, count, kind.width, kind.height)
 		if err != nil {
 			return err
