@@ -193,6 +193,7 @@ var exportedFunctions = []any{
 	imaging.Turn,
 	imaging.NewAffineTransform,
 	imaging.Resample,
+	imaging.Shrink,
 	imaging.Decode,
 	imaging.DecodeFile,
 	imaging.DecodeSize,

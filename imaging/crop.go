@@ -74,15 +74,22 @@ func (c Crop) apply(pixels []uint8, own, size Size) []uint8 {
 
 // Shrink scales the pixels of an image, as Preprocessing.Pixels returns them, to at most the given
 // number of rows and columns, each the mean of an area, and returns them with their size. A
-// smaller image is returned as it is.
-func Shrink(pixels []uint8, own Size, side int) ([]uint8, Size) {
+// smaller image is returned as it is. A length of pixels that is not that of the size, and a side
+// below 1, are errors.
+func Shrink(pixels []uint8, own Size, side int) ([]uint8, Size, error) {
+	if err := own.Validate(); err != nil {
+		return nil, own, errors.Wrap(err, "shrink")
+	}
+	if len(pixels) != own.Len() || side < 1 {
+		return nil, own, errors.Errorf("shrink: found %d values for %v and a side of %d, expected %d values and a side of at least 1", len(pixels), own, side, own.Len())
+	}
 	size := own
 	size.Height, size.Width = min(own.Height, side), min(own.Width, side)
 	if size == own {
-		return pixels, own
+		return pixels, own, nil
 	}
 	columns := shares(0, float64(own.Width), size.Width, own.Width)
-	return weigh(pixels, own, size, columns, shares(0, float64(own.Height), size.Height, own.Height)), size
+	return weigh(pixels, own, size, columns, shares(0, float64(own.Height), size.Height, own.Height)), size, nil
 }
 
 // weigh returns an image of which every pixel is a weighted sum of those of another.

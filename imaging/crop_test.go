@@ -113,7 +113,10 @@ func TestCropValidate(t *testing.T) {
 func TestShrink(t *testing.T) {
 	own := imaging.Size{Height: 4, Width: 2, Channels: 1}
 	pixels := []uint8{10, 20, 30, 40, 0, 0, 255, 1}
-	got, size := imaging.Shrink(pixels, own, 2)
+	got, size, err := imaging.Shrink(pixels, own, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if want := (imaging.Size{Height: 2, Width: 2, Channels: 1}); size != want {
 		t.Errorf("the size is %v, expected %v", size, want)
 	}
@@ -121,12 +124,18 @@ func TestShrink(t *testing.T) {
 	if want := []uint8{20, 30, 128, 1}; !slices.Equal(got, want) {
 		t.Errorf("found %v, expected %v", got, want)
 	}
-	if got, size := imaging.Shrink(pixels, own, 4); size != own || !slices.Equal(got, pixels) {
+	if got, size, err := imaging.Shrink(pixels, own, 4); err != nil || size != own || !slices.Equal(got, pixels) {
 		t.Errorf("a small image became %v of %v", got, size)
 	}
 	color := imaging.Size{Height: 2, Width: 2, Channels: 3}
-	got, size = imaging.Shrink([]uint8{0, 10, 20, 40, 50, 60, 80, 90, 100, 120, 130, 140}, color, 1)
-	if want := []uint8{60, 70, 80}; size.Len() != 3 || !slices.Equal(got, want) {
+	got, size, err = imaging.Shrink([]uint8{0, 10, 20, 40, 50, 60, 80, 90, 100, 120, 130, 140}, color, 1)
+	if want := []uint8{60, 70, 80}; err != nil || size.Len() != 3 || !slices.Equal(got, want) {
 		t.Errorf("found %v of %v, expected %v", got, size, want)
+	}
+	if _, _, err := imaging.Shrink(pixels[1:], own, 2); err == nil {
+		t.Error("a missing pixel is no error")
+	}
+	if _, _, err := imaging.Shrink(pixels, own, 0); err == nil {
+		t.Error("a side of 0 is no error")
 	}
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/likeness-go/likeness"
@@ -182,12 +183,16 @@ func (r rawPixels) embed(d *datasets.Dataset) (evaluate.Embeddings, error) {
 	size := d.Size
 	size.Height, size.Width = min(size.Height, pixelSide), min(size.Width, pixelSide)
 	data := make([]float32, d.Len()*size.Len())
-	parallel.For(d.Len(), func(i int) {
-		pixels, _ := imaging.Shrink(d.Images[i], d.Size, pixelSide)
+	err := parallel.Each(context.Background(), 0, d.Len(), func(i int) error {
+		pixels, _, err := imaging.Shrink(d.Images[i], d.Size, pixelSide)
 		for k, v := range pixels {
 			data[i*size.Len()+k] = float32(v)
 		}
+		return err
 	})
+	if err != nil {
+		return evaluate.Embeddings{}, err
+	}
 	if r.embedded != nil {
 		r.embedded(d.Len())
 	}

@@ -102,7 +102,7 @@ func fromFiles(o options) error {
 		Command: fmt.Sprintf("%s -count %d", o.command(), o.count),
 		Tools:   strings.Split(strings.TrimSpace(string(versions)), "\n"),
 		Took:    time.Since(start),
-		Result: fmt.Sprintf("Reading, decoding, resizing and embedding of JPEG files (quality 90) by EfficientNet-Lite0 at 224×224 pixels: likeness by\nretrieval.Embed and its bundled model, PyTorch by a DataLoader with Pillow, in the fastest of its variants on the first files.\nBoth begin with models that are loaded and have embedded images before. Medians of %d rounds in turn; in brackets the smallest and\nthe largest ratio of a round. Decoding alone is the time of reading, decoding and resizing without embedding.\n\n", fileRounds) + table.String(),
+		Result:  fmt.Sprintf("Reading, decoding, resizing and embedding of JPEG files (quality 90) by EfficientNet-Lite0 at 224×224 pixels: likeness by\nretrieval.Embed and its bundled model, PyTorch by a DataLoader with Pillow, in the fastest of its variants on the first files.\nBoth begin with models that are loaded and have embedded images before. Medians of %d rounds in turn; in brackets the smallest and\nthe largest ratio of a round. Decoding alone is the time of reading, decoding and resizing without embedding.\n\n", fileRounds) + table.String(),
 	}.WriteFile(filepath.Join(o.out, "photographs-files.md"))
 }
 
