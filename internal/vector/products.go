@@ -39,7 +39,8 @@ type rowsCall struct {
 	add      int
 	clip     clipRange
 	tiles    int // with as many rows, one after the other; counted down
-	left, at int // used by the assembly; at begins at 0
+	_        int // segments that are left, for the assembly
+	at       int // bytes of offsets that are done, for the assembly; begins at 0
 	mask     mask
 }
 
