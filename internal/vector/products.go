@@ -20,7 +20,7 @@ type Rows[T Float] struct {
 	Length, Stride     int     // of a segment, at least 1 element, and from one to the next
 	COffsets, AOffsets []int32 // of the rows
 	Add                bool
-	Clip               Clip // of the result
+	Clip               Clip // of the result, whose rows then must not overlap
 
 	call rowsCall // part of the struct so that it is not allocated at each call
 }

@@ -17,7 +17,10 @@ func TestRows(t *testing.T) {
 		r.AOffsets, r.COffsets = array[int32](f, rows), array[int32](f, rows)
 		for i := range rows {
 			r.AOffsets[i], r.COffsets[i] = int32(f.IntN(500)), int32(i*(r.Columns+f.IntN(3)))
-			if r.Add && r.Clip == NoClip { // rows may overlap
+			switch {
+			case r.Clip != NoClip: // rows must not overlap
+				r.COffsets[i] = int32(i * (r.Columns + 2))
+			case r.Add: // rows may overlap
 				r.COffsets[i] = int32(f.IntN(300))
 			}
 		}
