@@ -72,7 +72,7 @@ TEXT ·prefetch_avx2(SB), NOSPLIT, $0-16
 	MOVQ n+8(FP), CX
 
 line1:
-	MOVQ (AX), DX
+	MOVL (AX), DX
 	ADDQ $+64, AX
 	SUBQ $+16, CX
 	JG   line1

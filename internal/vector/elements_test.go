@@ -57,6 +57,18 @@ func TestElementwise(t *testing.T) {
 	}
 }
 
+// Prefetch reads inside of the array only, and changes nothing.
+func TestPrefetch(t *testing.T) {
+	eachFuzz(t, 500, func(f *fuzz) {
+		x := f.quarters(f.length())
+		before := slices.Clone(x)
+		f.engine.Prefetch(x)
+		if !slices.Equal(x, before) {
+			f.Fatalf("call %d: %d elements were changed", f.seed, len(x))
+		}
+	})
+}
+
 // sums lists the sums over arrays, with the term of each element.
 var sums = []struct {
 	name string

@@ -19,7 +19,7 @@ func writeElements(c *code) {
 	c.routine("prefetch", "(x *float32, n int)")
 	at, left, line := c.argument("x"), c.argument("n"), c.label("line")
 	c.Label(line)
-	c.MOVQ(operand.Mem{Base: at}, c.GP64())
+	c.MOVL(operand.Mem{Base: at}, c.GP32())
 	c.ADDQ(operand.I8(64), at)
 	c.SUBQ(operand.I8(16), left)
 	c.JG(operand.LabelRef(line))
