@@ -42,14 +42,14 @@ type Builder struct {
 	order     []string           // their names in the order of first use
 	requires  map[*Node]bool     // memo of requiresGradient
 	runs      *runState
-	functions map[any]bool     // Functions that belong to a node
-	leaves    map[*Node]string // the weights of leaves
-	shared    map[string]any   // buffers that gradients of a weight share, by its name
-	leases    map[*Node]lender // the memory of gradients
-	pool      any              // the *pool of that memory
-	sharers   map[*Node]bool   // leaves whose gradients are in a shared buffer
-	count     uint64           // own operations so far: each has a hash of its own
-	sums      uint64           // of them, those that were operations of Gorgonia in earlier versions
+	functions map[any]bool       // Functions that belong to a node
+	leaves    map[*Node]string   // the weights of leaves
+	shared    map[string]any     // buffers that gradients of a weight share, by its name
+	gradients map[*Node]reusable // the memory of gradients
+	pool      any                // the *pool of that memory
+	sharers   map[*Node]bool     // leaves whose gradients are in a shared buffer
+	count     uint64             // own operations so far: each has a hash of its own
+	sums      uint64             // of them, those that were operations of Gorgonia in earlier versions
 
 	descriptions []string // that Describe adds to the structure
 
@@ -187,7 +187,7 @@ func Build(weights *Weights, mode Mode, build func(b *Builder) Outputs) (program
 	b := &Builder{
 		graph: gorgonia.NewGraph(), weights: weights, mode: mode,
 		inputs: map[string]*Node{}, uses: map[string][]*Node{}, requires: map[*Node]bool{}, runs: &runState{},
-		functions: map[any]bool{}, leaves: map[*Node]string{}, shared: map[string]any{}, sharers: map[*Node]bool{}, leases: map[*Node]lender{},
+		functions: map[any]bool{}, leaves: map[*Node]string{}, shared: map[string]any{}, sharers: map[*Node]bool{}, gradients: map[*Node]reusable{},
 		calculations: map[*Node]calculation{},
 	}
 	known := len(weights.names)
@@ -342,7 +342,7 @@ func (b *Builder) differentiate(p *Program, cost *Node) error {
 		}
 		owners[i].keep(b.graph, gradient, weights[gradient] == 1)
 	}
-	b.lendGradients()
+	b.poolGradients()
 	return nil
 }
 

@@ -105,7 +105,7 @@ func (b *Builder) own(name string, function any) {
 // gradient a tap: an operation that depends on it and returns that gradient.
 func differentiate[T Float](b *Builder, forward *operation, f Function[T], inputs gorgonia.Nodes, output, gradient *Node) (gorgonia.Nodes, error) {
 	gradients := make([]*buffer[T], len(inputs))
-	memory, incoming := poolOf[T](b), b.leases[gradient]
+	memory, incoming := poolOf[T](b), b.gradients[gradient]
 	first := -1
 	var shared *buffer[T]
 	for i, wanted := range forward.wants {
@@ -161,7 +161,7 @@ func differentiate[T Float](b *Builder, forward *operation, f Function[T], input
 			}
 		}
 		if buffer != nil && buffer != shared {
-			b.leases[nodes[i]] = &lease[T]{buffer: buffer, pool: memory}
+			b.gradients[nodes[i]] = &gradientBuffer[T]{buffer: buffer, pool: memory}
 		}
 	}
 	return nodes, nil
@@ -171,24 +171,24 @@ func differentiate[T Float](b *Builder, forward *operation, f Function[T], input
 // them has run. Their memory comes from a pool, so that a training step takes memory for a few
 // of them and not for all. Those of weights, and those that Gorgonia itself reads, keep theirs.
 
-// lender is the memory of a gradient.
-type lender interface {
-	lend()    // the memory is of the pool from now on
+// reusable is the memory of a gradient.
+type reusable interface {
+	usePool() // the memory is of the pool from now on
 	release() // returns it to the pool
 }
 
-type lease[T Float] struct {
+type gradientBuffer[T Float] struct {
 	buffer *buffer[T]
 	pool   *pool[T]
-	lent   bool
+	pooled bool
 }
 
-func (l *lease[T]) lend() { l.lent = true }
+func (g *gradientBuffer[T]) usePool() { g.pooled = true }
 
-func (l *lease[T]) release() {
-	if l.lent && l.buffer.backing != nil {
-		l.pool.free = append(l.pool.free, l.buffer.backing)
-		l.buffer.backing = nil
+func (g *gradientBuffer[T]) release() {
+	if g.pooled && g.buffer.backing != nil {
+		g.pool.free = append(g.pool.free, g.buffer.backing)
+		g.buffer.backing = nil
 	}
 }
 
@@ -203,8 +203,8 @@ func poolOf[T Float](b *Builder) *pool[T] {
 	return b.pool.(*pool[T])
 }
 
-// acquire returns the memory, from the pool if there is none: the smallest that suffices, or new
-// memory.
+// acquire gives the buffer memory, if it has none: the smallest of the pool that suffices, or
+// new memory.
 func (b *buffer[T]) acquire(p *pool[T]) []T {
 	size, best := b.shape.TotalSize(), -1
 	for i, each := range p.free {
@@ -219,9 +219,10 @@ func (b *buffer[T]) acquire(p *pool[T]) []T {
 	return b.data()
 }
 
-// lendGradients lends the gradients that one operation of this package reads and nothing else.
-func (b *Builder) lendGradients() {
-	for node, lease := range b.leases {
+// poolGradients lets the gradients that one operation of this package reads, and nothing else,
+// use the pool.
+func (b *Builder) poolGradients() {
+	for node, gradient := range b.gradients {
 		own, others := 0, 0
 		readers := b.graph.To(node.ID())
 		for readers.Next() {
@@ -233,7 +234,7 @@ func (b *Builder) lendGradients() {
 			}
 		}
 		if own == 1 && others == 0 {
-			lease.lend()
+			gradient.usePool()
 		}
 	}
 }

@@ -230,10 +230,10 @@ func TestMemoryIsReused(t *testing.T) {
 		}
 	}
 
-	var leases map[*Node]lender
+	var gradientBuffers map[*Node]reusable
 	var free *pool[float32]
 	training, err := Build(weights, Training, func(b *Builder) Outputs {
-		leases = b.leases
+		gradientBuffers = b.gradients
 		free = poolOf[float32](b)
 		return draw(b)
 	})
@@ -263,17 +263,32 @@ func TestMemoryIsReused(t *testing.T) {
 			t.Errorf("the gradients of equal runs differ: %s", diff)
 		}
 	}
-	// Every weight w has the gradient Σy/w or, in a residual block, a known part of it.
-	if want := first[0]; want <= 0 {
-		t.Errorf("the gradient of the first weight is %v, expected a positive number", want)
-	}
-	lent := 0
-	for _, l := range leases {
-		if l.(*lease[float32]).lent {
-			lent++
+	// The cost is Σx times the product of the layers' factors, w or, in a residual block, w + 1.
+	for i, g := range first {
+		want := 0.0
+		for _, v := range x {
+			want += float64(v)
+		}
+		for k := range layers {
+			switch {
+			case k == i:
+			case k%3 == 2:
+				want *= 2.5
+			default:
+				want *= 1.5
+			}
+		}
+		if math.Abs(g/want-1) > 1e-5 {
+			t.Errorf("the gradient of weight %d is %v, expected %v", i, g, want)
 		}
 	}
-	if lent < layers/2 || len(free.free) > 4 {
-		t.Errorf("of %d gradients %d are lent, and %d arrays are free after a run; expected at least %d and at most 4", len(leases), lent, len(free.free), layers/2)
+	pooled := 0
+	for _, g := range gradientBuffers {
+		if g.(*gradientBuffer[float32]).pooled {
+			pooled++
+		}
+	}
+	if pooled < layers/2 || len(free.free) > 4 {
+		t.Errorf("of %d gradients %d use the pool, and %d arrays are free after a run; expected at least %d and at most 4", len(gradientBuffers), pooled, len(free.free), layers/2)
 	}
 }

@@ -347,10 +347,10 @@ type calculation interface {
 	bind(nodes map[*Node]calculation) (call, error)
 	value() gorgonia.Value
 	operands() []*Node
-	// take gives the result memory: the smallest of the free slices that suffices, or a new
-	// one. give adds that memory to the free slices.
-	take(free *[]any)
-	give(free *[]any)
+	// acquire gives the result memory from the pool of the graph, or new memory; release
+	// returns it for other results, but keeps using it.
+	acquire(b *Builder)
+	release(b *Builder)
 }
 
 type functionCall[T Float] struct {
@@ -363,40 +363,29 @@ type functionCall[T Float] struct {
 func (f *functionCall[T]) value() gorgonia.Value { return f.output.dense() }
 func (f *functionCall[T]) operands() []*Node     { return f.inputs }
 
-func (f *functionCall[T]) take(free *[]any) {
-	size, best := f.output.shape.TotalSize(), -1
-	for i, each := range *free {
-		if n := cap(each.([]T)); n >= size && (best < 0 || n < cap((*free)[best].([]T))) {
-			best = i
-		}
-	}
-	if best < 0 {
-		f.output.data()
-		return
-	}
-	f.output.backing = (*free)[best].([]T)[:size]
-	*free = slices.Delete(*free, best, best+1)
+func (f *functionCall[T]) acquire(b *Builder) { f.output.acquire(poolOf[T](b)) }
+
+func (f *functionCall[T]) release(b *Builder) {
+	p := poolOf[T](b)
+	p.free = append(p.free, f.output.backing)
 }
 
-func (f *functionCall[T]) give(free *[]any) { *free = append(*free, f.output.backing) }
-
-// place gives the results of nodes, in the order of their computation, memory. A result that no
-// later node reads leaves its memory to later ones, so that a deep network takes little, which
-// also stays in the cache. The results that are kept have memory of their own.
-func place(nodes []*Node, calculations map[*Node]calculation, kept map[*Node]bool) {
+// assignMemory gives the results of nodes, in the order of their computation, memory. That of a
+// result which no later node reads is used again for later ones, so that a deep network takes
+// little, which also stays in the cache. The results that are kept have memory of their own.
+func (b *Builder) assignMemory(nodes []*Node, kept map[*Node]bool) {
 	last := map[*Node]int{} // the last reader of each
 	for i, node := range nodes {
-		for _, operand := range calculations[node].operands() {
+		for _, operand := range b.calculations[node].operands() {
 			last[operand] = i
 		}
 	}
-	var free []any
 	for i, node := range nodes {
-		calculations[node].take(&free)
-		operands := calculations[node].operands()
+		b.calculations[node].acquire(b)
+		operands := b.calculations[node].operands()
 		for k, operand := range operands {
-			if last[operand] == i && !kept[operand] && calculations[operand] != nil && !slices.Contains(operands[:k], operand) {
-				calculations[operand].give(&free)
+			if last[operand] == i && !kept[operand] && b.calculations[operand] != nil && !slices.Contains(operands[:k], operand) {
+				b.calculations[operand].release(b)
 			}
 		}
 	}
@@ -437,7 +426,7 @@ func (b *Builder) newSequence(outputs Outputs, values map[string]*gorgonia.Value
 	}
 	// In b.calculated operands precede results.
 	nodes := slices.DeleteFunc(slices.Clone(b.calculated), func(n *Node) bool { return !needed[n] })
-	place(nodes, b.calculations, kept)
+	b.assignMemory(nodes, kept)
 	s := &sequence{}
 	for _, node := range nodes {
 		call, err := b.calculations[node].bind(b.calculations)

@@ -45,7 +45,7 @@ func (Portable[T]) Depthwise(d *Depthwise[T]) {
 func (d *Depthwise[T]) clip(channels int) {
 	for line := 0; line < d.Lines && d.Clip != NoClip; line++ {
 		for i := range d.Count {
-			Portable[T]{}.clip(d.Clip, d.Y[line*d.YLine+i*d.YPixel:][:channels])
+			ApplyClip(d.Clip, d.Y[line*d.YLine+i*d.YPixel:][:channels])
 		}
 	}
 }

@@ -139,12 +139,12 @@ func (c Clip) around() clipRange {
 	return r
 }
 
-// clip clips values in place.
-func (Portable[T]) clip(clip Clip, y []T) {
-	if clip == NoClip {
+// ApplyClip clips values in place.
+func ApplyClip[T Float](c Clip, y []T) {
+	if c == NoClip {
 		return
 	}
-	limit := T(clip.around().limit)
+	limit := T(c.around().limit)
 	for i, v := range y {
 		y[i] = min(max(v, 0), limit)
 	}

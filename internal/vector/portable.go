@@ -61,7 +61,7 @@ func (r *Rows[T]) put(i int, sum *[tileColumns]T) {
 			to[j] = sum[j]
 		}
 	}
-	Portable[T]{}.clip(r.Clip, to)
+	ApplyClip(r.Clip, to)
 }
 
 // tile returns the products of two rows, x and y, with the columns of a panel.

@@ -19,7 +19,7 @@ func (s *Set) rowsTiles(r *Rows[float32], tile func(*rowsCall), first, tiles, ro
 		call.aOffsets, call.cOffsets, call.segments = &r.AOffsets[first], &r.COffsets[first], r.Segments
 		tile(call)
 		for _, at := range r.COffsets[first:][:rows] {
-			s.clip(r.Clip, r.C[at:][:r.Columns])
+			ApplyClip(r.Clip, r.C[at:][:r.Columns])
 		}
 		first += rows
 	}

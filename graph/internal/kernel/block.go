@@ -174,7 +174,7 @@ func (k *Block[T]) Forward(y, x []T, w BlockWeights[T]) {
 	}
 	k.kept = false
 	if !s.Evaluation && !k.convolvesInBackward() && k.conv.plain() {
-		defer k.conv.lendForward()()
+		defer k.conv.borrowForResults()()
 	}
 	k.pack(w.Weight)
 	k.normalization(x, w)

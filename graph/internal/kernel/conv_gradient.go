@@ -28,67 +28,6 @@ type convGradient[T Float] struct {
 	total       []T
 }
 
-// passMemory is what a convolution needs only while it computes its results, or its gradients,
-// in training. It is large with many channels, and all layers of a network share it.
-type passMemory[T Float] struct {
-	ordered, packed []T
-	values, padded  []float32 // by Winograd's algorithm
-	kept            kept
-	partial         []T
-	sum, total      []T
-}
-
-// lend gives the convolution memory that is free, until giveBack is called. exchange swaps the
-// memory with that of the convolution.
-func lend[T Float](exchange func(m *passMemory[T])) (giveBack func()) {
-	s := scratchOf[T]()
-	s.Lock()
-	m := &passMemory[T]{}
-	if last := len(s.passes) - 1; last >= 0 {
-		m, s.passes = s.passes[last], s.passes[:last]
-	}
-	s.Unlock()
-	exchange(m)
-	return func() {
-		exchange(m)
-		s.Lock()
-		defer s.Unlock()
-		if retained.Load() > 0 {
-			s.passes = append(s.passes, m)
-		}
-	}
-}
-
-func (m *passMemory[T]) exchangeWinograd(w *winograd) {
-	if w != nil {
-		m.values, w.values = w.values, m.values
-		m.padded, w.padded = w.padded, m.padded
-	}
-}
-
-// lendForward lends the memory for a forward pass whose packed weights are not needed later.
-func (c *Conv[T]) lendForward() (giveBack func()) {
-	return lend(func(m *passMemory[T]) {
-		m.ordered, c.ordered = c.ordered, m.ordered
-		m.packed, c.forward.data = c.forward.data, m.packed
-		m.exchangeWinograd(c.winograd)
-	})
-}
-
-// lendBackward lends the memory for the gradients.
-func (c *Conv[T]) lendBackward() (giveBack func()) {
-	g := &c.gradient
-	return lend(func(m *passMemory[T]) {
-		m.ordered, c.ordered = c.ordered, m.ordered
-		m.packed, g.packed.data = g.packed.data, m.packed
-		m.kept, g.kept = g.kept, m.kept
-		m.partial, g.partial = g.partial, m.partial
-		m.sum, g.sum = g.sum, m.sum
-		m.total, g.total = g.total, m.total
-		m.exchangeWinograd(g.winograd)
-	})
-}
-
 // source writes to to the gradient of the results in a span; row y of image i of the span
 // begins at element at.row(i, y).
 type source[T Float] func(w *workspace[T], to []T, at halo, span span)
@@ -135,7 +74,7 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 		return
 	}
 	c.initGradient()
-	defer c.lendBackward()()
+	defer c.borrowForGradients()()
 	if dx != nil {
 		c.packBackward(weight)
 	}

@@ -208,20 +208,10 @@ func (s *sweep[T]) run(w *workspace[T], engine vector.Engine[T], y []T, to halo,
 				pixel := d.Y[line*d.YLine+i*d.YPixel:][:d.Channels]
 				clear(pixel)
 				copy(pixel, bias)
-				clipSlice(clip, pixel)
+				vector.ApplyClip(clip, pixel)
 			}
 		}
 	})
-}
-
-// clipSlice clips values in place.
-func clipSlice[T Float](clip vector.Clip, y []T) {
-	for a := Identity; a <= ReLU6; a++ {
-		if c, ok := a.clip(); ok && c == clip {
-			activate(a, y, y, nil)
-			return
-		}
-	}
 }
 
 // inputRows returns the rows of the input that results [top, bottom) need.

@@ -125,6 +125,68 @@ func (w *workspace[T]) release() {
 	}
 }
 
+// passMemory is what a convolution needs only while it computes its results, or its gradients,
+// in training. It is large with many channels, and all layers of a network share it.
+type passMemory[T Float] struct {
+	ordered, packed []T
+	values, padded  []float32 // by Winograd's algorithm
+	kept            kept
+	partial         []T
+	sum, total      []T
+}
+
+// borrowForResults borrows the memory for a forward pass whose packed weights are not needed
+// later.
+func (c *Conv[T]) borrowForResults() (release func()) {
+	return borrowPass(func(m *passMemory[T]) {
+		m.ordered, c.ordered = c.ordered, m.ordered
+		m.packed, c.forward.data = c.forward.data, m.packed
+		m.exchangeWinograd(c.winograd)
+	})
+}
+
+// borrowForGradients borrows the memory for the gradients.
+func (c *Conv[T]) borrowForGradients() (release func()) {
+	g := &c.gradient
+	return borrowPass(func(m *passMemory[T]) {
+		m.ordered, c.ordered = c.ordered, m.ordered
+		m.packed, g.packed.data = g.packed.data, m.packed
+		m.kept, g.kept = g.kept, m.kept
+		m.partial, g.partial = g.partial, m.partial
+		m.sum, g.sum = g.sum, m.sum
+		m.total, g.total = g.total, m.total
+		m.exchangeWinograd(g.winograd)
+	})
+}
+
+func (m *passMemory[T]) exchangeWinograd(w *winograd) {
+	if w != nil {
+		m.values, w.values = w.values, m.values
+		m.padded, w.padded = w.padded, m.padded
+	}
+}
+
+// borrowPass gives a convolution memory that is not in use, until release is called. exchange
+// swaps it with the convolution's own.
+func borrowPass[T Float](exchange func(m *passMemory[T])) (release func()) {
+	s := scratchOf[T]()
+	s.Lock()
+	m := &passMemory[T]{}
+	if last := len(s.passes) - 1; last >= 0 {
+		m, s.passes = s.passes[last], s.passes[:last]
+	}
+	s.Unlock()
+	exchange(m)
+	return func() {
+		exchange(m)
+		s.Lock()
+		defer s.Unlock()
+		if retained.Load() > 0 {
+			s.passes = append(s.passes, m)
+		}
+	}
+}
+
 // divide is parallel.For with a workspace for each worker.
 func divide[T Float](n int, work func(w *workspace[T], i int)) {
 	threads := parallel.Threads()

@@ -90,15 +90,15 @@ func (m *winograd) products() int { return m.tiles() * tileValues * m.pieces * m
 // depth returns the number of elements of a row of the product.
 func (m *winograd) depth() int { return m.pieces * m.pieces * m.in }
 
-// near and far return the number of elements from a tile to the next, of the input and of the
-// result.
-func (m *winograd) near() int { return apart(m.depth()) }
-func (m *winograd) far() int  { return apart(m.out) }
+// inStride and outStride return the number of elements from a tile to the next, of the
+// transformed input and of the result.
+func (m *winograd) inStride() int  { return tileStride(m.depth()) }
+func (m *winograd) outStride() int { return tileStride(m.out) }
 
-// apart returns the distance between rows of the given number of elements: a cache line more
-// than they take if rows at a distance of a multiple of 256 bytes would share few sets of the
-// level 1 cache.
-func apart(elements int) int {
+// tileStride returns the distance between tiles of the given number of elements: a cache line
+// more than they take if tiles at a distance of a multiple of 256 bytes would share few sets of
+// the level 1 cache.
+func tileStride(elements int) int {
 	if elements%64 == 0 {
 		return elements + 16
 	}
@@ -185,8 +185,8 @@ type tiles struct {
 	first, last  int // range of rows of tiles, numbered over all images
 	down, across int // rows and columns of tiles of an image
 	top          int // row of the result at which the first tile of an image begins
-	offset       int // number of the first tile in the arrays, which have as many tiles as
-	total        int // this; 0 for those of the range
+	offset       int // number of the first tile of the range in the arrays
+	total        int // number of tiles of the arrays; 0 for those of the range
 }
 
 // valueStride returns the distance from one of the 36 values of all tiles to the next, for
@@ -227,8 +227,8 @@ func (m *winograd) convolve(w *workspace[float32], y, x, bias []float32, clip ve
 	all.last = h.images * all.down
 	bias = m.biasOrZeros(w, bias)
 	for _, t := range m.chunks(all, tileElements) {
-		values := grow(&w.values, tileValues*t.valueStride(m.near()))
-		results := grow(&w.results, tileValues*t.valueStride(m.far()))
+		values := grow(&w.values, tileValues*t.valueStride(m.inStride()))
+		results := grow(&w.results, tileValues*t.valueStride(m.outStride()))
 		for row := t.first; row < t.last; row++ {
 			m.transformInput(w, values, x, h, t, row)
 		}
@@ -258,11 +258,11 @@ func (m *winograd) transformInput(w *workspace[float32], values, x []float32, h 
 	t := &w.tiles
 	t.Kernel, t.Tiles, t.Channels, t.Bias, t.Clip = m.piece, s.across, m.in, nil, vector.NoClip
 	t.XRow, t.XPixel, t.XTile = h.rowSize(), m.in, m.step()*m.in
-	t.VTile, t.VStride = m.near(), s.valueStride(m.near())
+	t.VTile, t.VStride = m.inStride(), s.valueStride(m.inStride())
 	for piece := range m.pieces * m.pieces {
 		y := s.top + row%s.down*m.step() + piece/m.pieces*m.piece
 		t.X = x[row/s.down*h.imageSize()+y*h.rowSize()+piece%m.pieces*m.piece*m.in:]
-		t.V = values[s.before(row)*m.near()+piece*m.in:]
+		t.V = values[s.before(row)*m.inStride()+piece*m.in:]
 		m.transforms.WinogradInput(t)
 	}
 }
@@ -273,18 +273,18 @@ func (m *winograd) multiply(w *workspace[float32], results, values []float32, s 
 	depth, count := m.depth(), s.count()
 	offsets := grow(&w.offsets, 2*count)
 	for i := range count {
-		offsets[i], offsets[count+i] = int32(i*m.near()), int32(i*m.far())
+		offsets[i], offsets[count+i] = int32(i*m.inStride()), int32(i*m.outStride())
 	}
 	p := &w.product
 	*p = vector.Rows[float32]{
-		A: values[value*s.valueStride(m.near()):], Segments: 1, Length: depth, Stride: depth,
+		A: values[value*s.valueStride(m.inStride()):], Segments: 1, Length: depth, Stride: depth,
 		AOffsets: offsets[:count], COffsets: offsets[count:],
 	}
 	for i := firstPanel; i < lastPanel; i++ {
 		q := m.panels.panel(i)
 		size := depth * q.width * m.panels.lanes
 		p.Width, p.Columns = q.width, q.columns
-		p.B, p.C = m.panel(q)[value*size:][:size], results[value*s.valueStride(m.far())+q.left:]
+		p.B, p.C = m.panel(q)[value*size:][:size], results[value*s.valueStride(m.outStride())+q.left:]
 		m.engine.Rows(p)
 	}
 }
@@ -297,7 +297,7 @@ func (m *winograd) transformOutput(w *workspace[float32], y, results, bias []flo
 	results = results[columns.first:]
 	t := &w.tiles
 	t.Kernel, t.Channels, t.Bias, t.Clip = m.piece, count, bias[columns.first:columns.last], clip
-	t.VTile, t.VStride = m.far(), s.valueStride(m.far())
+	t.VTile, t.VStride = m.outStride(), s.valueStride(m.outStride())
 	inside := min(step, rows-row%s.down*step) // rows of the tile that are inside the image
 	to := y[(row/s.down*rows+row%s.down*step)*run+columns.first:]
 	whole := 0
@@ -306,13 +306,13 @@ func (m *winograd) transformOutput(w *workspace[float32], y, results, bias []flo
 	}
 	if whole > 0 {
 		t.X, t.XRow, t.XPixel, t.XTile = to, run, m.out, step*m.out
-		t.V, t.Tiles = results[s.before(row)*m.far():], whole
+		t.V, t.Tiles = results[s.before(row)*m.outStride():], whole
 		m.transforms.WinogradOutput(t)
 	}
 	for column := whole; column < s.across; column++ {
 		tile := grow(&w.tile, step*step*count)
 		t.X, t.XRow, t.XPixel, t.XTile = tile, step*count, count, 0
-		t.V, t.Tiles = results[(s.before(row)+column)*m.far():], 1
+		t.V, t.Tiles = results[(s.before(row)+column)*m.outStride():], 1
 		m.transforms.WinogradOutput(t)
 		for i := range inside {
 			copyColumns(to[i*run+column*step*m.out:], m.out, tile[i*step*count:], count, min(step, width-column*step), count)
@@ -344,7 +344,7 @@ var manyChannels = 1 << 15
 // the whole batch.
 func (m *winograd) keeps(batch int) bool {
 	count := batch * m.tiles()
-	return m.kernel == 3 && m.in*m.out >= manyChannels && count >= minKeptTiles && tileValues*count*(m.near()+m.far()) <= maxKept
+	return m.kernel == 3 && m.in*m.out >= manyChannels && count >= minKeptTiles && tileValues*count*(m.inStride()+m.outStride()) <= maxKept
 }
 
 // kept are the transformed tiles of a batch.
@@ -353,8 +353,8 @@ type kept struct{ values, slopes []float32 }
 // resize makes memory for the tiles of a batch.
 func (k *kept) resize(m *winograd, batch int) {
 	all := tiles{total: batch * m.tiles()}
-	grow(&k.values, tileValues*all.valueStride(m.near()))
-	grow(&k.slopes, tileValues*all.valueStride(m.far()))
+	grow(&k.values, tileValues*all.valueStride(m.inStride()))
+	grow(&k.slopes, tileValues*all.valueStride(m.outStride()))
 }
 
 // keep transforms the tiles of images, from the given image on, and of the gradient of their
@@ -391,8 +391,8 @@ func (m *winograd) addGradient(w *workspace[float32], sums, x, gradient []float3
 	all := tiles{down: ceilDiv(m.height, m.step()), across: ceilDiv(m.width, m.step())}
 	all.last = h.images * all.down
 	for _, t := range m.chunks(all, tileElements) {
-		values := grow(&w.values, tileValues*t.valueStride(m.near()))
-		slopes := grow(&w.results, tileValues*t.valueStride(m.far()))
+		values := grow(&w.values, tileValues*t.valueStride(m.inStride()))
+		slopes := grow(&w.results, tileValues*t.valueStride(m.outStride()))
 		for row := t.first; row < t.last; row++ {
 			m.transformInput(w, values, x, h, t, row)
 			m.transformGradient(w, slopes, gradient, at, t, row)
@@ -408,8 +408,8 @@ func (m *winograd) transformGradient(w *workspace[float32], slopes, gradient []f
 	t := &w.tiles
 	t.Kernel, t.Tiles, t.Channels, t.Bias = m.step(), s.across, m.out, nil
 	t.XRow, t.XPixel, t.XTile = at.rowSize(), m.out, m.step()*m.out
-	t.VTile, t.VStride = m.far(), s.valueStride(m.far())
-	t.X, t.V = gradient[at.row(row/s.down, row%s.down*m.step()):], slopes[s.before(row)*m.far():]
+	t.VTile, t.VStride = m.outStride(), s.valueStride(m.outStride())
+	t.X, t.V = gradient[at.row(row/s.down, row%s.down*m.step()):], slopes[s.before(row)*m.outStride():]
 	m.transforms.WinogradWeights(t)
 }
 
@@ -418,13 +418,13 @@ func (m *winograd) addProducts(w *workspace[float32], sums, values, slopes []flo
 	depth, count := m.depth(), s.count()
 	offsets := grow(&w.offsets, 2*count)
 	for i := range count {
-		offsets[i], offsets[count+i] = int32(i*m.near()), int32(i*m.far())
+		offsets[i], offsets[count+i] = int32(i*m.inStride()), int32(i*m.outStride())
 	}
 	o := &w.outer
 	*o = vector.Outer[float32]{
 		C: sums[value*depth*m.out:], CStride: m.out, Run: depth, Columns: m.out, Add: add,
-		A: values[value*s.valueStride(m.near()):], AOffsets: offsets[:count],
-		B: slopes[value*s.valueStride(m.far()):], BOffsets: offsets[count:],
+		A: values[value*s.valueStride(m.inStride()):], AOffsets: offsets[:count],
+		B: slopes[value*s.valueStride(m.outStride()):], BOffsets: offsets[count:],
 	}
 	m.engine.Outer(o)
 }
