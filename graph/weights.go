@@ -113,9 +113,9 @@ func (w *Weights) check() error {
 
 // Changed tells the programs of an evaluation that elements of weights were changed. They keep
 // weights in a form of their own, and look for changes whenever Get, All, Parameter.Value or the
-// run of a training program may have caused some. Code that keeps a Weight, and changes some
-// of its elements between two runs, calls Changed; without it, a change of the first or the
-// last elements of a weight is noticed at once, and any other within some runs.
+// run of a training program may have caused some. Code that keeps a Weight, and changes its
+// elements between two runs without any of these, calls Changed. Without it, a change of at
+// least 1024 neighboring elements is noticed at once, and any other within 64 runs.
 func (w *Weights) Changed() {
 	if w != nil {
 		w.changes.Add(1)

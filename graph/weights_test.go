@@ -2,11 +2,13 @@ package graph_test
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/likeness-go/likeness/graph"
 	"gonum.org/v1/gonum/stat"
+	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
@@ -261,4 +263,77 @@ func TestAdd(t *testing.T) {
 	}
 	source[0] = 9
 	expectEqual(t, "added", elements(weights.Get("c")), []float64{1, 2})
+}
+
+// An evaluation program sees every change of a weight that Get, All, a Parameter or Changed
+// reports, also of a single element.
+func TestEvaluationSeesChanges(t *testing.T) {
+	weights := graph.NewWeights(graph.Float32, 1)
+	draw := func(mode graph.Mode) *graph.Program {
+		p, err := graph.Build(weights, mode, func(b *graph.Builder) graph.Outputs {
+			y := graph.Conv{Filters: 48, Kernel: 3, BatchNorm: true, Activation: "relu"}.Apply(b, 1, b.Input("x", 2, 6, 6, 8))
+			if mode == graph.Evaluation {
+				return graph.Outputs{"y": y}
+			}
+			return graph.Outputs{graph.Cost: b.Node(gorgonia.Sum(y))}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { p.Close() })
+		x := make([]float32, 2*6*6*8)
+		for i := range x {
+			x[i] = float32(i%7) - 2
+		}
+		if err := p.Set("x", x); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	run := func(p *graph.Program) []float32 {
+		if err := p.Run(); err != nil {
+			t.Fatal(err)
+		}
+		y, err := p.Float32s("y")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return y
+	}
+	program, training := draw(graph.Evaluation), draw(graph.Training)
+	kept := weights.Get("conv1.weight").Value.Float32s()
+	const middle = 48 * 72 / 2
+	for name, change := range map[string]func(){
+		"Get": func() { weights.Get("conv1.weight").Value.Float32s()[middle] += 3 },
+		"All": func() {
+			for _, w := range weights.All() {
+				if w.Name == "conv1.weight" {
+					w.Value.Float32s()[middle+1] += 3
+				}
+			}
+		},
+		"a Parameter": func() {
+			for _, p := range training.Parameters() {
+				if p.Name() == "conv1.weight" {
+					p.Value().(*tensor.Dense).Float32s()[middle+2] += 3
+				}
+			}
+		},
+		"Changed": func() { kept[middle+3] += 3; weights.Changed() },
+		"training": func() { // moves the running statistics
+			if err := training.Run(); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		before := run(program)
+		change()
+		after, fresh := run(program), run(draw(graph.Evaluation))
+		if slices.Equal(before, after) {
+			t.Errorf("%s: the change had no effect", name)
+		}
+		if !slices.Equal(after, fresh) {
+			t.Errorf("%s: the result is not that of a new program", name)
+		}
+	}
 }
