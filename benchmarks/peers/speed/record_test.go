@@ -116,10 +116,15 @@ func TestMarkdownOfEmptyRecord(t *testing.T) {
 	}
 }
 
-// The committed speed.md equals the text generated from speed.json, and a workload that is
+// Each committed speed.md equals the text generated from its speed.json, and a workload that is
 // in several tables has the same time in all of them.
 func TestCommittedReport(t *testing.T) {
-	const folder = "../../results"
+	for _, folder := range []string{"../../results", "../../results/avx2"} {
+		t.Run(filepath.Base(folder), func(t *testing.T) { checkCommitted(t, folder) })
+	}
+}
+
+func checkCommitted(t *testing.T, folder string) {
 	r, err := readRecord(folder)
 	if err != nil {
 		t.Fatal(err)

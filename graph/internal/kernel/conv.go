@@ -151,9 +151,11 @@ type Conv[T Float] struct {
 // Arrays of manyElements are probably not in any cache, and are fetched in the order of memory
 // before they are written or read in another one.
 const (
-	manyElements  = 4 << 20
-	packedBytes   = 128 << 10
-	blockElements = 32 << 10
+	manyElements   = 4 << 20
+	packedBytes    = 128 << 10
+	blockElements  = 32 << 10
+	maxBlockPixels = 960
+	wholeTiles     = 60 // pixels, a multiple of the usual numbers of rows of a tile
 )
 
 // NewConv returns the layer of a valid shape.
@@ -262,7 +264,8 @@ func (c *Conv[T]) convolvePart(w *workspace[T], y, x, bias []T, clip vector.Clip
 	pixels := span.images * (span.bottom - span.top) * width
 	p := &w.product
 	*p = vector.Rows[T]{Stride: c.input.rowSize(), Length: s.patchStart(1)}
-	step := min(max(60, blockElements/(s.Channels*s.Stride*s.Stride)/60*60), 960)
+	step := blockElements / (s.Channels * s.Stride * s.Stride) / wholeTiles * wholeTiles
+	step = min(max(wholeTiles, step), maxBlockPixels)
 	for first := 0; first < pixels; first += step {
 		last := min(first+step, pixels)
 		p.AOffsets, p.COffsets = c.windows[span.top*width:][first:last], c.results[first:last]
