@@ -115,7 +115,7 @@ func (w *Weights) check() error {
 // weights in a form of their own, and look for changes whenever Get, All, Parameter.Value or the
 // run of a training program may have caused some. Code that keeps a Weight, and changes its
 // elements between two runs without any of these, calls Changed. Without it, a change of at
-// least 1024 neighboring elements is noticed at once, and any other within 64 runs.
+// least 4096 neighboring elements is noticed at once, and any other within 256 runs.
 func (w *Weights) Changed() {
 	if w != nil {
 		w.changes.Add(1)

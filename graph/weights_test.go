@@ -271,7 +271,7 @@ func TestEvaluationSeesChanges(t *testing.T) {
 	weights := graph.NewWeights(graph.Float32, 1)
 	draw := func(mode graph.Mode) *graph.Program {
 		p, err := graph.Build(weights, mode, func(b *graph.Builder) graph.Outputs {
-			y := graph.Conv{Filters: 48, Kernel: 3, BatchNorm: true, Activation: "relu"}.Apply(b, 1, b.Input("x", 2, 6, 6, 8))
+			y := graph.Conv{Filters: 64, Kernel: 3, BatchNorm: true, Activation: "relu"}.Apply(b, 1, b.Input("x", 2, 6, 6, 8))
 			if mode == graph.Evaluation {
 				return graph.Outputs{"y": y}
 			}
@@ -302,7 +302,7 @@ func TestEvaluationSeesChanges(t *testing.T) {
 	}
 	program, training := draw(graph.Evaluation), draw(graph.Training)
 	kept := weights.Get("conv1.weight").Value.Float32s()
-	const middle = 48 * 72 / 2
+	const middle = 64 * 72 / 2
 	for name, change := range map[string]func(){
 		"Get": func() { weights.Get("conv1.weight").Value.Float32s()[middle] += 3 },
 		"All": func() {

@@ -18,10 +18,11 @@ func (k *Block[T]) Watch(version func() uint64) {
 }
 
 // While the version is the same, each call compares comparedRun elements of every comparedPart ·
-// comparedRun, other ones than the call before, so that comparedPart calls compare all.
+// comparedRun, other ones than the call before, so that comparedPart calls compare all. Fewer
+// weights than these are compared at each call.
 const (
 	comparedRun  = 16
-	comparedPart = 64
+	comparedPart = 256
 )
 
 // unchanged reports whether the weights are those that are packed, as far as it compares them.
@@ -32,7 +33,7 @@ func (k *Block[T]) unchanged(weight []T) bool {
 	if k.version != nil {
 		if version := k.version(); version != k.packedVersion {
 			k.packedVersion = version
-		} else {
+		} else if len(weight) > comparedPart*comparedRun {
 			k.compared = (k.compared + 1) % comparedPart
 			for first := k.compared * comparedRun; first < len(weight); first += comparedPart * comparedRun {
 				last := min(first+comparedRun, len(weight))

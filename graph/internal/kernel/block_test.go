@@ -262,12 +262,12 @@ func TestFewImages(t *testing.T) {
 // Without a new version, a block notices at once that many of its weights have changed, and
 // that one has within comparedPart calls; with a new version, it notices every change.
 func TestBlockNoticesChanges(t *testing.T) {
-	s := BlockShape{Conv: convShape(1, 2, 2, 60, 40, 1, 1, 1, 0), Norm: GivenStatistics, Epsilon: 1e-3, Evaluation: true}
+	s := BlockShape{Conv: convShape(1, 2, 2, 150, 40, 1, 1, 1, 0), Norm: GivenStatistics, Epsilon: 1e-3, Evaluation: true}
 	each := func(v float32, n int) []float32 { return slices.Repeat([]float32{v}, n) }
-	w := BlockWeights[float32]{Weight: each(1, 2400), Gain: each(1, 40), Shift: each(0, 40), Mean: each(0, 40), Variance: each(1, 40)}
+	w := BlockWeights[float32]{Weight: each(1, 6000), Gain: each(1, 40), Shift: each(0, 40), Mean: each(0, 40), Variance: each(1, 40)}
 	k, version := NewBlock[float32](s), uint64(0)
 	k.Watch(func() uint64 { return version })
-	x, y := each(1, 240), make([]float32, 160)
+	x, y := each(1, 600), make([]float32, 160)
 	sum := func() (sum float64) {
 		k.Forward(y, x, w)
 		for _, v := range y {
@@ -275,7 +275,7 @@ func TestBlockNoticesChanges(t *testing.T) {
 		}
 		return sum
 	}
-	for _, first := range []int{0, 700, 2400 - comparedPart*comparedRun} {
+	for _, first := range []int{0, 700, 6000 - comparedPart*comparedRun} {
 		before := sum()
 		for i := range w.Weight[first:][:comparedPart*comparedRun] {
 			w.Weight[first+i]++
@@ -284,7 +284,7 @@ func TestBlockNoticesChanges(t *testing.T) {
 			t.Errorf("a change of %d weights from %d on was not noticed", comparedPart*comparedRun, first)
 		}
 	}
-	for _, changed := range []int{0, 801, 2399} {
+	for _, changed := range []int{0, 801, 5999} {
 		before := sum()
 		w.Weight[changed]++
 		calls := 1
