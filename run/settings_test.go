@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/likeness-go/likeness/objectives"
 )
 
@@ -167,7 +168,7 @@ func TestNoOptionOutlivesItsChoice(t *testing.T) {
 	apply := func(s Settings, c choice) Settings {
 		return s.under(Settings{Objective: c.objective, Head: c.head}, map[string]bool{"objective": true, "head": c.head != ""})
 	}
-	for _, earlier := range choices {
+	for i, earlier := range choices {
 		from, err := spelledOut(apply(generalDefaults, earlier))
 		if err != nil {
 			t.Fatal(err)
@@ -175,7 +176,10 @@ func TestNoOptionOutlivesItsChoice(t *testing.T) {
 		if from, err = throughFile(from); err != nil {
 			t.Fatal(err)
 		}
-		for _, later := range choices {
+		for j, later := range choices {
+			if (i+j)%4 != 0 && !testutil.Long() {
+				continue // each choice still comes before and after a quarter of the others
+			}
 			if later.head == "" && earlier.head != "" {
 				later.head = earlier.head // a head that was chosen stays
 				if !slices.Contains(choices, later) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/internal/testutil"
 )
 
 func TestMain(m *testing.M) {
@@ -69,7 +70,11 @@ func TestCrash(t *testing.T) {
 		if err := disksWork(t.Context()); err != nil {
 			t.Skip(err)
 		}
-		if _, err := m.fillDisks(t.Context(), 4, random.New(1), t.Logf); err != nil {
+		disks := 1
+		if testutil.Long() {
+			disks = 4
+		}
+		if _, err := m.fillDisks(t.Context(), disks, random.New(1), t.Logf); err != nil {
 			t.Error(err)
 		}
 	})

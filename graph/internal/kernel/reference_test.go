@@ -273,14 +273,15 @@ func zero(arrays [][]float64) {
 
 func naiveConv(s ConvShape) operation[float64] {
 	height, width := s.Output()
+	depth, group := s.groupChannels(), s.Filters/s.groups()
 	// products visits every product of the convolution.
 	products := func(visit func(y, x, weight int)) {
 		for image := range s.Batch {
 			for oy := range height {
 				for ox := range width {
 					for f := range s.Filters {
-						for c := range s.groupChannels() {
-							channel := f/(s.Filters/s.groups())*s.groupChannels() + c
+						for c := range depth {
+							channel := f/group*depth + c
 							for ky := range s.KernelHeight {
 								for kx := range s.KernelWidth {
 									iy, ix := oy*s.Stride+ky-s.Padding.Top, ox*s.Stride+kx-s.Padding.Left
@@ -289,7 +290,7 @@ func naiveConv(s ConvShape) operation[float64] {
 									}
 									visit(((image*height+oy)*width+ox)*s.Filters+f,
 										((image*s.Height+iy)*s.Width+ix)*s.Channels+channel,
-										((f*s.groupChannels()+c)*s.KernelHeight+ky)*s.KernelWidth+kx)
+										((f*depth+c)*s.KernelHeight+ky)*s.KernelWidth+kx)
 								}
 							}
 						}
