@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"github.com/likeness-go/likeness/heads"
-	"github.com/likeness-go/likeness/imaging"
 	"github.com/pkg/errors"
 )
 
@@ -57,11 +56,14 @@ func (m *Model) Compare(a, b image.Image) (c Comparison, err error) {
 
 // CompareFiles is Compare for two image files.
 func (m *Model) CompareFiles(a, b string) (Comparison, error) {
-	left, err := imaging.DecodeFile(a)
+	if m == nil {
+		return Comparison{}, errors.New("compare images: found no model")
+	}
+	left, err := m.Preprocessing.DecodeFile(a)
 	if err != nil {
 		return Comparison{}, err
 	}
-	right, err := imaging.DecodeFile(b)
+	right, err := m.Preprocessing.DecodeFile(b)
 	if err != nil {
 		return Comparison{}, err
 	}

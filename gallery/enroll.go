@@ -135,7 +135,7 @@ func (g *Gallery) enrollFiles(ctx context.Context, files []classFile) error {
 			if err := ctx.Err(); err != nil {
 				return errors.Wrap(err, "no image was enrolled")
 			}
-			img, err := imaging.DecodeFile(file.path)
+			img, err := g.model.Preprocessing.DecodeFile(file.path)
 			if err != nil {
 				return err
 			}

@@ -59,7 +59,14 @@ func (u undecodable) Unwrap() error        { return u.error }
 //
 // The errors about the content are ErrUndecodable: ErrFormat, ErrTooLarge and those
 // of the decoders, wrapped. Those of r are not.
-func Decode(r io.Reader, name string) (img image.Image, err error) {
+func Decode(r io.Reader, name string) (image.Image, error) {
+	return Preprocessing{}.Decode(r, name)
+}
+
+// Decode is the function Decode for an image that p will convert. With ScaledJPEG, a large
+// JPEG image is returned at a half, a quarter or an eighth of its size: the smallest of
+// which both sides are at least those of Size.
+func (p Preprocessing) Decode(r io.Reader, name string) (img image.Image, err error) {
 	defer readerPanics(&err, name)
 	if r == nil {
 		return nil, errors.Errorf("read image %s: the reader is nil", name)
@@ -69,7 +76,7 @@ func Decode(r io.Reader, name string) (img image.Image, err error) {
 	if err != nil {
 		return nil, s.wrap(err, name)
 	}
-	if img, err = f.decode(); err != nil {
+	if img, err = f.decode(p); err != nil {
 		return nil, s.wrap(err, name)
 	}
 	return turned(img, f.orientation), nil
@@ -77,12 +84,17 @@ func Decode(r io.Reader, name string) (img image.Image, err error) {
 
 // DecodeFile reads the image file at path; see Decode.
 func DecodeFile(path string) (image.Image, error) {
+	return Preprocessing{}.DecodeFile(path)
+}
+
+// DecodeFile reads the image file at path; see Preprocessing.Decode.
+func (p Preprocessing) DecodeFile(path string) (image.Image, error) {
 	file, err := OpenFile(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	return Decode(file, path)
+	return p.Decode(file, path)
 }
 
 // DecodeSize returns the size of an image after its EXIF orientation is applied. It reads
@@ -99,10 +111,7 @@ func DecodeSize(r io.Reader, name string) (size Size, err error) {
 	if err != nil {
 		return Size{}, s.wrap(err, name)
 	}
-	size = Size{Height: f.config.Height, Width: f.config.Width, Channels: 3}
-	if f.orientation >= 5 {
-		size.Height, size.Width = size.Width, size.Height
-	}
+	size = f.size()
 	if isGray(f.config.ColorModel) {
 		size.Channels = 1
 	}
@@ -195,8 +204,21 @@ func (f *opened) readConfig() (err error) {
 	return err
 }
 
-func (f *opened) decode() (img image.Image, err error) {
+// size is the size of the image after its EXIF orientation is applied.
+func (f *opened) size() Size {
+	size := Size{Height: f.config.Height, Width: f.config.Width, Channels: 3}
+	if f.orientation >= 5 {
+		size.Height, size.Width = size.Width, size.Height
+	}
+	return size
+}
+
+func (f *opened) decode(p Preprocessing) (img image.Image, err error) {
 	defer unexpectedPanic(&err)
+	if denominator := p.denominator(f.size()); f.codec.Name == "JPEG" && denominator > 1 {
+		longest := int64(MaxHeader + 8*f.config.Width*f.config.Height)
+		return decodeJPEG(io.LimitReader(f.source.fromStart(), longest), denominator)
+	}
 	if f.codec.check != nil {
 		return f.codec.decode(f.source.section())
 	}

@@ -53,7 +53,7 @@ func Embed(ctx context.Context, model *likeness.Model, files []string, o Options
 		pixels := make([][]uint8, len(some))
 		failures := make([]error, len(some))
 		err := parallel.Each(ctx, parallel.MaxOpenFiles, len(some), func(i int) error {
-			img, err := imaging.DecodeFile(some[i])
+			img, err := model.Preprocessing.DecodeFile(some[i])
 			switch {
 			case err == nil:
 				pixels[i] = model.Preprocessing.Pixels(img)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/evaluate"
-	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 )
@@ -261,7 +260,10 @@ func (c *Collection) NearestFile(model *likeness.Model, file string, k int) ([]M
 	if k < 1 {
 		return nil, errors.Errorf("nearest images: found k = %d, expected at least 1", k)
 	}
-	img, err := imaging.DecodeFile(file)
+	if model == nil {
+		return nil, errors.New("nearest images: found no model")
+	}
+	img, err := model.Preprocessing.DecodeFile(file)
 	if err != nil {
 		return nil, errors.WithMessage(err, "nearest images")
 	}

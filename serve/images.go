@@ -123,7 +123,7 @@ func (s *Server) decodeAndPrepare(ctx context.Context, file imageFile) (pixels [
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	img, err := imaging.Decode(&contextReader{ctx, bytes.NewReader(file.content)}, file.name)
+	img, err := s.model.Preprocessing.Decode(&contextReader{ctx, bytes.NewReader(file.content)}, file.name)
 	if err != nil {
 		return nil, undecodable(file.name, err)
 	}

@@ -151,7 +151,7 @@ type decoded struct {
 func (d decoded) Len() int { return len(d.files) }
 
 func (d decoded) Read(i int, pixels []uint8) error {
-	img, err := imaging.DecodeFile(d.files[i])
+	img, err := d.preprocessing.DecodeFile(d.files[i])
 	if err != nil {
 		return err
 	}
@@ -186,6 +186,7 @@ func makeModel(o options) error {
 	if err != nil {
 		return err
 	}
+	model.Preprocessing.ScaledJPEG = true // of use for pictures from 448 pixels on
 	if err := model.RoundToHalf(); err != nil {
 		return err
 	}

@@ -130,11 +130,11 @@ func (k *compareCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	a, err := imaging.DecodeFile(k.A)
+	a, err := model.Preprocessing.DecodeFile(k.A)
 	if err != nil {
 		return err
 	}
-	b, err := imaging.DecodeFile(k.B)
+	b, err := model.Preprocessing.DecodeFile(k.B)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"image"
 
 	"github.com/likeness-go/likeness/gallery"
-	"github.com/likeness-go/likeness/imaging"
 	"github.com/pkg/errors"
 )
 
@@ -72,7 +71,7 @@ func (i *identifyCommand) Run(c *console) error {
 		part := files[from:min(from+some, len(files))]
 		images := make([]image.Image, len(part))
 		for n, file := range part {
-			if images[n], err = imaging.DecodeFile(file); err != nil {
+			if images[n], err = g.Model().Preprocessing.DecodeFile(file); err != nil {
 				return err
 			}
 		}
@@ -158,16 +157,16 @@ type verified struct {
 
 // Run verifies.
 func (v *verifyCommand) Run(c *console) error {
-	img, err := imaging.DecodeFile(v.Image)
-	if err != nil {
-		return err
-	}
 	g, model, err := v.Flags.open(c, gallery.Options{ReadOnly: true})
 	if err != nil {
 		return err
 	}
 	defer g.Close()
 	class, err := classNamed(g, v.Class)
+	if err != nil {
+		return err
+	}
+	img, err := g.Model().Preprocessing.DecodeFile(v.Image)
 	if err != nil {
 		return err
 	}

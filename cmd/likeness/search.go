@@ -54,11 +54,19 @@ func (s *searchCommand) Run(c *console) error {
 	if s.Nearest < 1 {
 		return errors.Errorf("--nearest: found %d, expected at least 1", s.Nearest)
 	}
-	img, err := imaging.DecodeFile(s.Image)
+	query, err := imaging.OpenFile(s.Image)
 	if err != nil {
 		return err
 	}
+	defer query.Close()
+	if _, err := imaging.DecodeSize(query, s.Image); err != nil { // before a model is loaded
+		return err
+	}
 	model, name, files, err := s.prepare(c, s.Folder)
+	if err != nil {
+		return err
+	}
+	img, err := model.Preprocessing.DecodeFile(s.Image)
 	if err != nil {
 		return err
 	}
