@@ -88,7 +88,7 @@ func TestUnknown(t *testing.T) {
 // models compute the same embeddings here as on the machine that saved them.
 func TestChecksums(t *testing.T) {
 	checksums := map[string]string{
-		"photo":        "8d5b0ae6509eb66837a936b86b947ffb7c2d918f9a461a9b8ec2ad942c043f9c",
+		"photo":        "9fd17919f07ebd19df71dc371dd75afcaa1067264bf59341e0496953aabcbf0b",
 		"verification": "e6fdc588b462b5d6545dfa98d2ca71487b7b7f8da7c635e8e8cb19e4fd8878ce",
 		"koch":         "6a1b06478bbc5e670fbf84b45436987ff91186fabf6da0d43fe264e63500659c",
 		"mnist":        "520e18533bd46cea52e0a285ec69e1c19ef8641bd81e08537e022008b74c2a30",
