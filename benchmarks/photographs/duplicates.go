@@ -29,7 +29,7 @@ var copies = []struct {
 	name string
 	make func(*image.RGBA) (image.Image, error)
 }{
-	{"JPEG of quality 25", compressed},
+	{"JPEG of quality 25", func(img *image.RGBA) (image.Image, error) { return compressed(img, 25) }},
 	{"half of the height and width", func(img *image.RGBA) (image.Image, error) {
 		half := image.NewRGBA(image.Rect(0, 0, max(1, img.Rect.Dx()/2), max(1, img.Rect.Dy()/2)))
 		draw.CatmullRom.Scale(half, half.Rect, img, img.Rect, draw.Src, nil)
@@ -42,7 +42,7 @@ var copies = []struct {
 		lighter := func(v uint8) uint8 { return uint8(min(255, 1.3*float64(v))) }
 		return color.RGBA{lighter(c.R), lighter(c.G), lighter(c.B), 255}
 	})},
-	{"rotated by 4°", rotated},
+	{"rotated by 4°", func(img *image.RGBA) (image.Image, error) { return rotated(img, 4, color.Gray{Y: 128}), nil }},
 	{"in gray", each(func(c color.RGBA) color.RGBA {
 		gray := color.GrayModel.Convert(c).(color.Gray).Y
 		return color.RGBA{gray, gray, gray, 255}
@@ -62,22 +62,22 @@ func each(f func(color.RGBA) color.RGBA) func(*image.RGBA) (image.Image, error) 
 	}
 }
 
-func compressed(img *image.RGBA) (image.Image, error) {
+func compressed(img *image.RGBA, quality int) (image.Image, error) {
 	var file bytes.Buffer
-	if err := jpeg.Encode(&file, img, &jpeg.Options{Quality: 25}); err != nil {
+	if err := jpeg.Encode(&file, img, &jpeg.Options{Quality: quality}); err != nil {
 		return nil, err
 	}
 	return jpeg.Decode(&file)
 }
 
-// rotated turns a picture around its middle, on gray.
-func rotated(img *image.RGBA) (image.Image, error) {
+// rotated turns a picture around its middle.
+func rotated(img *image.RGBA, degrees float64, background color.Color) image.Image {
 	turned := image.NewRGBA(img.Rect)
-	draw.Draw(turned, turned.Rect, image.NewUniform(color.Gray{Y: 128}), image.Point{}, draw.Src)
-	sine, cosine := math.Sincos(4 * math.Pi / 180)
+	draw.Draw(turned, turned.Rect, image.NewUniform(background), image.Point{}, draw.Src)
+	sine, cosine := math.Sincos(degrees * math.Pi / 180)
 	x, y := float64(img.Rect.Dx())/2, float64(img.Rect.Dy())/2
 	draw.BiLinear.Transform(turned, f64.Aff3{cosine, -sine, x - cosine*x + sine*y, sine, cosine, y - sine*x - cosine*y}, img, img.Rect, draw.Over, nil)
-	return turned, nil
+	return turned
 }
 
 // duplicates measures the distances of changed copies, and of different pictures, by the

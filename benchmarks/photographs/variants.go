@@ -1,0 +1,328 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"math"
+	"math/bits"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/likeness-go/likeness/benchmarks/internal/record"
+	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/parallel"
+	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/retrieval"
+	"github.com/likeness-go/likeness/zoo"
+	"github.com/pkg/errors"
+	"golang.org/x/image/draw"
+	"golang.org/x/image/font"
+	"golang.org/x/image/font/basicfont"
+	"golang.org/x/image/math/fixed"
+)
+
+// variants are ways to change a picture: the five of the benchmark of imagededup
+// (https://idealo.github.io/imagededup/user_guide/benchmarks/), then three more.
+var variants = []struct {
+	name string
+	make func(*image.RGBA, *rand.Rand) (image.Image, error)
+}{
+	{"cropped at random to 7/8 of the height and width", func(img *image.RGBA, r *rand.Rand) (image.Image, error) {
+		size := image.Pt(max(1, img.Rect.Dx()*7/8), max(1, img.Rect.Dy()*7/8))
+		at := image.Pt(r.IntN(img.Rect.Dx()-size.X+1), r.IntN(img.Rect.Dy()-size.Y+1))
+		return img.SubImage(image.Rectangle{Min: at, Max: at.Add(size)}), nil
+	}},
+	{"mirrored left to right", func(img *image.RGBA, _ *rand.Rand) (image.Image, error) {
+		return moved(img, func(x, y int) (int, int) { return img.Rect.Dx() - 1 - x, y }), nil
+	}},
+	{"mirrored top to bottom", func(img *image.RGBA, _ *rand.Rand) (image.Image, error) {
+		return moved(img, func(x, y int) (int, int) { return x, img.Rect.Dy() - 1 - y }), nil
+	}},
+	{"rotated by 25°, on black", func(img *image.RGBA, _ *rand.Rand) (image.Image, error) { return rotated(img, 25, color.Black), nil }},
+	{"stretched to a square", func(img *image.RGBA, _ *rand.Rand) (image.Image, error) {
+		side := min(img.Rect.Dx(), img.Rect.Dy())
+		square := image.NewRGBA(image.Rect(0, 0, side, side))
+		draw.BiLinear.Scale(square, square.Rect, img, img.Rect, draw.Src, nil)
+		return square, nil
+	}},
+	{"cropped to the middle 70 % of the height and width", func(img *image.RGBA, _ *rand.Rand) (image.Image, error) {
+		return img.SubImage(image.Rect(img.Rect.Dx()*15/100, img.Rect.Dy()*15/100, img.Rect.Dx()*85/100+1, img.Rect.Dy()*85/100+1)), nil
+	}},
+	{"JPEG of quality 20", func(img *image.RGBA, _ *rand.Rand) (image.Image, error) { return compressed(img, 20) }},
+	{"with a caption over the lowest sixth", func(img *image.RGBA, _ *rand.Rand) (image.Image, error) {
+		captioned := moved(img, func(x, y int) (int, int) { return x, y })
+		band := captioned.Rect
+		band.Min.Y = band.Max.Y * 5 / 6
+		draw.Draw(captioned, band, image.Black, image.Point{}, draw.Src)
+		text := font.Drawer{Dst: captioned, Src: image.White, Face: basicfont.Face7x13, Dot: fixed.P(6, band.Min.Y+13)}
+		text.DrawString("the best picture of the day")
+		return captioned, nil
+	}},
+}
+
+// moved returns a copy in which each pixel is that at the place of from.
+func moved(img *image.RGBA, from func(x, y int) (int, int)) *image.RGBA {
+	copied := image.NewRGBA(img.Rect)
+	for y := range img.Rect.Dy() {
+		for x := range img.Rect.Dx() {
+			copied.SetRGBA(x, y, img.RGBAAt(from(x, y)))
+		}
+	}
+	return copied
+}
+
+// peers is the answer of the peer: for each file its perceptual hash in hexadecimal digits,
+// and the features of a network in cnn.npy.
+type peers struct {
+	Hashes []string `json:"hashes"`
+	Tools  []string `json:"tools"`
+}
+
+// findVariants compares ways of finding the variants of pictures.
+func findVariants(o options) error {
+	start := time.Now()
+	folder, err := os.MkdirTemp("", "variants")
+	if err != nil {
+		return errors.WithStack(err)
+	}
+	defer os.RemoveAll(folder)
+	files, err := o.writeVariants(folder)
+	if err != nil {
+		return err
+	}
+	model, err := zoo.Load(zoo.Photo)
+	if err != nil {
+		return err
+	}
+	own, err := retrieval.Embed(context.Background(), model, files, retrieval.Options{})
+	if err != nil {
+		return err
+	}
+	found, err := o.askPeers(folder)
+	if err != nil {
+		return err
+	}
+	if len(found.Hashes) != len(files) {
+		return errors.Errorf("found %d hashes, expected %d", len(found.Hashes), len(files))
+	}
+	features, err := os.Open(filepath.Join(folder, "cnn.npy"))
+	if err != nil {
+		return errors.WithStack(err)
+	}
+	defer features.Close()
+	theirs, err := evaluate.ReadNpy(features)
+	if err != nil {
+		return errors.Wrap(err, "cnn.npy")
+	}
+	methods := []method{
+		{"likeness, bundled model photo", func(i, j int) float64 { return cosineDistance(own.Embeddings, i, j) }},
+		{"imagededup CNN, with the same weights", func(i, j int) float64 { return cosineDistance(theirs, i, j) }},
+		{"imagededup phash", func(i, j int) float64 { return hamming(found.Hashes[i], found.Hashes[j]) }},
+	}
+	var table, each strings.Builder
+	table.WriteString("| method | threshold | precision | recall | F1 |\n|---|---|---|---|---|\n")
+	each.WriteString("| method, at its best threshold | " + variants[0].name)
+	for _, v := range variants[1:] {
+		each.WriteString(" | " + v.name)
+	}
+	each.WriteString(" |\n|---|" + strings.Repeat("---|", len(variants)) + "\n")
+	for k, m := range methods {
+		c := count(m, len(files)/(1+len(variants)))
+		best := c.best()
+		table.WriteString(c.row(m.name+", best threshold", best))
+		if k == 0 {
+			table.WriteString(c.row(m.name+", default threshold", zoo.PhotoDuplicates))
+		}
+		each.WriteString("| " + m.name)
+		for v := range variants {
+			fmt.Fprintf(&each, " | %.1f %%", 100*c.recall(v, best))
+		}
+		each.WriteString(" |\n")
+	}
+	result := fmt.Sprintf("Pairs of an original and one of its variants, among all pairs of an original with another file: %d pictures of Caltech-101, evenly\nspaced in the list of all classes without BACKGROUND_Google, each with %d variants, as JPEG files of quality 95. The best threshold is\nthat of the largest F1. The weights of imagededup's own network were not available: its CNN method has the network and the weights\nof the bundled model here, with Pillow's reading and resizing.\n\n%s\nRecall by variant:\n\n%s",
+		len(files)/(1+len(variants)), len(variants), table.String(), each.String())
+	fmt.Print(result)
+	return record.Record{
+		Title:   "Finding variants of photographs",
+		Command: o.command(),
+		Tools:   found.Tools,
+		Took:    time.Since(start),
+		Result:  result,
+	}.WriteFile(filepath.Join(o.out, "photographs-variants.md"))
+}
+
+// writeVariants writes the originals and their variants: 0000-0.jpg is an original, and
+// 0000-1.jpg its first variant.
+func (o options) writeVariants(folder string) ([]string, error) {
+	var all pictures
+	for _, odd := range []bool{false, true} {
+		p, err := o.caltech(odd)
+		if err != nil {
+			return nil, err
+		}
+		all.files = append(all.files, p.files...)
+	}
+	pictures := min(o.count, len(all.files))
+	files := make([]string, 0, pictures*(1+len(variants)))
+	for i := range pictures {
+		for k := range 1 + len(variants) {
+			files = append(files, filepath.Join(folder, fmt.Sprintf("%05d-%d.jpg", i, k)))
+		}
+	}
+	err := parallel.Each(context.Background(), 0, pictures, func(i int) error {
+		img, err := imaging.DecodeFile(all.files[i*len(all.files)/pictures])
+		if err != nil {
+			return err
+		}
+		original := image.NewRGBA(image.Rect(0, 0, img.Bounds().Dx(), img.Bounds().Dy()))
+		draw.Draw(original, original.Rect, img, img.Bounds().Min, draw.Src)
+		r := random.New(1, "variants", strconv.Itoa(i))
+		images := []image.Image{original}
+		for _, v := range variants {
+			changed, err := v.make(original, r)
+			if err != nil {
+				return errors.Wrap(err, v.name)
+			}
+			images = append(images, changed)
+		}
+		for k, img := range images {
+			var file bytes.Buffer
+			if err := jpeg.Encode(&file, img, &jpeg.Options{Quality: 95}); err != nil {
+				return errors.WithStack(err)
+			}
+			if err := os.WriteFile(files[i*len(images)+k], file.Bytes(), 0o666); err != nil {
+				return errors.WithStack(err)
+			}
+		}
+		return nil
+	})
+	return files, err
+}
+
+// askPeers runs imagededup on the files.
+func (o options) askPeers(folder string) (p peers, err error) {
+	command := exec.Command(o.python, "-B", filepath.Join(filepath.Dir(o.script), "reference_variants.py"), o.weights, folder)
+	command.Stderr = os.Stderr
+	text, err := command.Output()
+	if err != nil {
+		return p, errors.Wrap(err, "run the peer")
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return p, errors.Wrap(json.Unmarshal([]byte(lines[len(lines)-1]), &p), "answer of the peer")
+}
+
+// method is a distance between two files.
+type method struct {
+	name     string
+	distance func(i, j int) float64
+}
+
+// cosineDistance is 1 − cos of two rows.
+func cosineDistance(e evaluate.Embeddings, i, j int) float64 {
+	var product, x2, y2 float64
+	x, y := e.Data[i*e.Columns:][:e.Columns], e.Data[j*e.Columns:][:e.Columns]
+	for k := range x {
+		a, b := float64(x[k]), float64(y[k])
+		product, x2, y2 = product+a*b, x2+a*a, y2+b*b
+	}
+	return 1 - product/math.Sqrt(x2*y2)
+}
+
+// hamming is the number of different bits of two hashes in hexadecimal digits.
+func hamming(a, b string) float64 {
+	x, err := strconv.ParseUint(a, 16, 64)
+	y, other := strconv.ParseUint(b, 16, 64)
+	if err != nil || other != nil {
+		return math.Inf(1)
+	}
+	return float64(bits.OnesCount64(x ^ y))
+}
+
+// counts are numbers of pairs by distance.
+type counts struct {
+	width     float64 // of a bin
+	different []int
+	same      [][]int // by variant
+}
+
+// count counts the pairs of each original with every other file.
+func count(m method, pictures int) counts {
+	const bins = 4096
+	c := counts{width: 1.0 / 2048, different: make([]int, bins), same: make([][]int, len(variants))}
+	if strings.Contains(m.name, "phash") {
+		c.width = 1
+	}
+	for v := range c.same {
+		c.same[v] = make([]int, bins)
+	}
+	each := 1 + len(variants)
+	rows := make([][]int, pictures)
+	parallel.For(pictures, func(i int) {
+		rows[i] = make([]int, pictures*each)
+		for j := range rows[i] {
+			rows[i][j] = int(min(max(math.Ceil(m.distance(i*each, j)/c.width), 0), bins-1))
+		}
+	})
+	for i, row := range rows {
+		for j, bin := range row {
+			switch {
+			case j/each != i && (j%each != 0 || j > i*each): // two originals are one pair
+				c.different[bin]++
+			case j/each == i && j%each != 0:
+				c.same[j%each-1][bin]++
+			}
+		}
+	}
+	return c
+}
+
+// within sums the bins up to a threshold.
+func (c counts) within(bins []int, threshold float64) (sum int) {
+	for i, n := range bins {
+		if float64(i)*c.width <= threshold+1e-9 {
+			sum += n
+		}
+	}
+	return sum
+}
+
+func (c counts) recall(variant int, threshold float64) float64 {
+	return float64(c.within(c.same[variant], threshold)) / float64(c.within(c.same[variant], math.Inf(1)))
+}
+
+// measures are the precision, the recall and their harmonic mean.
+func (c counts) measures(threshold float64) (precision, recall, f1 float64) {
+	var found, all int
+	for _, same := range c.same {
+		found, all = found+c.within(same, threshold), all+c.within(same, math.Inf(1))
+	}
+	precision, recall = float64(found)/float64(max(1, found+c.within(c.different, threshold))), float64(found)/float64(all)
+	return precision, recall, 2 * precision * recall / max(precision+recall, 1e-9)
+}
+
+// best is the threshold of the largest F1.
+func (c counts) best() (threshold float64) {
+	largest := -1.0
+	for i := range c.different {
+		if _, _, f1 := c.measures(float64(i) * c.width); f1 > largest {
+			threshold, largest = float64(i)*c.width, f1
+		}
+	}
+	return threshold
+}
+
+func (c counts) row(name string, threshold float64) string {
+	precision, recall, f1 := c.measures(threshold)
+	return fmt.Sprintf("| %s | %.4g | %.4f | %.4f | %.4f |\n", name, threshold, precision, recall, f1)
+}
