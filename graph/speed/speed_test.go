@@ -31,3 +31,16 @@ func ExampleCeiling() {
 	fmt.Println(rate > 1e8, instructions != "")
 	// Output: true true
 }
+
+// Memory is slower than a thousand gigabytes and faster than a tenth of one.
+func TestBandwidth(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it copies 128 MiB")
+	}
+	if rate := speed.Bandwidth(1, time.Millisecond); !(rate > 1e8 && rate < 1e12) {
+		t.Errorf("found %v bytes per second", rate)
+	}
+	if rate := speed.Bandwidth(0, time.Millisecond); rate != 0 {
+		t.Errorf("without threads: found %v bytes per second", rate)
+	}
+}
