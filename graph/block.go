@@ -24,7 +24,14 @@ type Block interface {
 // Sequence applies the blocks one after the other. In the names of weights the blocks of
 // each kind are numbered from 1, so two sequences of the same blocks in the same scope
 // share their weights, as the towers of a siamese network do.
-func (b *Builder) Sequence(blocks []Block, x *Node) *Node {
+func (b *Builder) Sequence(blocks []Block, x *Node) *Node { return b.SequenceFrom(0, blocks, x) }
+
+// SequenceFrom applies the blocks from index first on to x, the result of those before. The
+// blocks are numbered as by Sequence, so they have the same weights.
+func (b *Builder) SequenceFrom(first int, blocks []Block, x *Node) *Node {
+	if first < 0 || first > len(blocks) {
+		b.Fail("found %d as the first of %d blocks", first, len(blocks))
+	}
 	numbers := map[string]int{}
 	for i, block := range blocks {
 		if block == nil {
@@ -32,6 +39,9 @@ func (b *Builder) Sequence(blocks []Block, x *Node) *Node {
 		}
 		kind := block.Kind()
 		numbers[kind]++
+		if i < first {
+			continue
+		}
 		x = b.Named(blockName(kind, numbers[kind]), func() *Node {
 			if x == nil {
 				b.Fail("its input is nil, expected a node")

@@ -37,6 +37,9 @@ func (r *run) identity() (map[string]string, error) {
 	if settings["images"], err = imagesIdentity(r.Images); err != nil {
 		return nil, err
 	}
+	if r.prefix != nil {
+		settings["computed once"] = fmt.Sprintf("%d blocks", r.prefix.blocks)
+	}
 	settings["validation"] = "none"
 	if r.Validate != nil {
 		settings["validation"] = r.Validate.Identity()

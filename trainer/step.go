@@ -184,6 +184,10 @@ func (r *run) build(b *graph.Builder) graph.Outputs {
 	size := r.Images.ImageSize()
 	var embeddings []*graph.Node
 	for _, tower := range towers(r.kind) {
+		if r.prefix != nil {
+			embeddings = append(embeddings, r.prefix.embed(b, tower, r.count))
+			continue
+		}
 		images := b.Input(tower, r.count, size.Height, size.Width, size.Channels)
 		embeddings = append(embeddings, r.Model.Backbone.Embed(b, images))
 	}
@@ -258,7 +262,11 @@ type examples struct {
 func (r *run) newExamples() *examples {
 	e := &examples{images: make([][]float32, len(towers(r.kind)))}
 	for i := range e.images {
-		e.images[i] = make([]float32, r.count*r.Images.ImageSize().Len())
+		length := r.Images.ImageSize().Len()
+		if r.prefix != nil {
+			length = r.prefix.length()
+		}
+		e.images[i] = make([]float32, r.count*length)
 	}
 	if labelsInput(r.kind) != "" {
 		e.labels = make([]float32, r.count)
@@ -273,6 +281,10 @@ func (r *run) fill(step int, e *examples) error {
 		return err
 	}
 	for i, tower := range towers(r.kind) {
+		if r.prefix != nil {
+			r.prefix.fill(e.images[i], tuples.Indices[i])
+			continue
+		}
 		if err := datasets.Fill(e.images[i], r.Images, tuples.Indices[i], r.Model.Preprocessing, r.Augment, r.Seed, step, tower); err != nil {
 			return err
 		}

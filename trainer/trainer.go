@@ -35,7 +35,10 @@ type Trainer struct {
 	Epochs     int
 	EpochSteps int // 0 means enough steps to process as many images as there are
 	Seed       uint64
-	Augment    *datasets.Augmentation // random distortion of images; nil for none
+	// Augment is the random distortion of images; nil for none. Without it, the first blocks
+	// of a backbone.Network whose weights and running statistics are all frozen are computed
+	// once for each image, if their results take at most 1 GiB.
+	Augment *datasets.Augmentation
 
 	Validate Validation // measures the model after every epoch; nil for none
 	Patience int        // stop after so many epochs without improvement; 0 never stops
@@ -122,7 +125,14 @@ func (r *run) train(ctx context.Context) (Result, error) {
 	if err := r.resume(); err != nil {
 		return Result{}, errors.Wrap(err, "train")
 	}
-	var err error
+	err := r.prefix.compute(ctx, r.Model, r.Images)
+	if ctx.Err() != nil { // before the first step, so that there is nothing to save
+		r.result.Stopped = Interrupted
+		return r.soFar(), nil
+	}
+	if err != nil {
+		return Result{}, errors.Wrap(err, "train")
+	}
 	if r.watch, err = r.newWatch(); err != nil {
 		return Result{}, errors.Wrap(err, "train")
 	}
@@ -202,6 +212,7 @@ func (r *run) epoch(ctx context.Context, number int, prepared *pipeline) error {
 type run struct {
 	*Trainer
 	kind       datasets.Kind
+	prefix     *prefix // nil if all blocks are computed in each step
 	sampler    datasets.Sampler
 	count      int // examples of a step
 	program    *graph.Program
@@ -248,6 +259,9 @@ func (t *Trainer) start() (started *run, err error) {
 	}
 	if t.Solver.Average > 0 {
 		r.average = &solver.Average{Decay: t.Solver.Average}
+	}
+	if r.prefix, err = t.frozenPrefix(); err != nil {
+		return nil, err
 	}
 	if r.program, err = graph.Build(t.Model.Weights, graph.Training, r.build); err != nil {
 		return nil, err

@@ -1,0 +1,180 @@
+package trainer_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/objectives"
+	"github.com/likeness-go/likeness/trainer"
+)
+
+// counted counts the images that are read.
+type counted struct {
+	datasets.Images
+	reads atomic.Int64
+}
+
+func (c *counted) Read(i int, pixels []uint8) error {
+	c.reads.Add(1)
+	return c.Images.Read(i, pixels)
+}
+
+// Identity is that of the images, so that they are not read for it.
+func (c *counted) Identity() string { return "counted" }
+
+// deep is a network of two blocks with convolutions, of which the first can be frozen, and
+// what else a frozen part may have.
+func deep() backbone.Network {
+	return tiny(
+		graph.Residual{Body: []graph.Block{graph.Conv{Filters: 6, Kernel: 3, Padding: 1, BatchNorm: true, Activation: "relu"}}},
+		graph.Conv{Filters: 8, Kernel: 3, Padding: 1, BatchNorm: true, NoBias: true, Activation: "relu", Pool: 2},
+	)
+}
+
+func freeze(t *testing.T, training *trainer.Trainer, patterns ...string) {
+	t.Helper()
+	if err := training.Model.Weights.Freeze(patterns...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The frozen first blocks are computed once for each image, and the training is the same but
+// for rounding as one that computes them in each step, which augmentation that changes nothing
+// makes it do.
+func TestFrozenBlocksAreComputedOnce(t *testing.T) {
+	for kind, loss := range map[string]objectives.Loss{
+		"pairs": objectives.Contrastive{Margin: 1}, "triplets": objectives.Triplet{Margin: 0.2}, "batches": objectives.NPair{Temperature: 0.1},
+	} {
+		weights := [2]map[string][]float32{}
+		for i, augment := range []*datasets.Augmentation{nil, {}} {
+			images := &counted{Images: seen}
+			training := newTrainer(t, deep())
+			training.Images, training.Augment, training.Loss = images, augment, loss
+			freeze(t, training, "conv1", "residual1")
+			run(t, training)
+			weights[i] = values(training.Model)
+			if reads, once := images.reads.Load(), int64(seen.Len()+15)/16*16; (reads == once) != (augment == nil) {
+				t.Errorf("%s, augmentation %v: found %d reads of %d images", kind, augment, reads, seen.Len())
+			}
+		}
+		changed := false
+		for name, want := range weights[1] {
+			if name == "linear1.bias" { // which moves all embeddings alike: its gradient is rounding, and Adam divides by it
+				continue
+			}
+			for i, v := range weights[0][name] {
+				if difference := math.Abs(float64(v - want[i])); difference > 1e-4 {
+					t.Errorf("%s: %s[%d]: found %v, expected %v", kind, name, i, v, want[i])
+					break
+				}
+			}
+			changed = changed || name == "conv2.weight" && !cmp.Equal(want, values(newModel(t, deep(), heads.L2{}))[name])
+		}
+		if !changed {
+			t.Errorf("%s: nothing was trained", kind)
+		}
+	}
+}
+
+// A resumed training with frozen blocks has the weights of one without interruption, and
+// another choice of frozen blocks is another training.
+func TestFrozenBlocksResume(t *testing.T) {
+	prepare := func(file string, patterns ...string) *trainer.Trainer {
+		training := newTrainer(t, deep())
+		training.Checkpoint = file
+		freeze(t, training, patterns...)
+		return training
+	}
+	whole := prepare("", "conv1")
+	run(t, whole)
+	file := filepath.Join(t.TempDir(), "checkpoint.safetensors")
+	first := prepare(file, "conv1")
+	ctx, cancel := context.WithCancel(context.Background())
+	first.OnStep = func(s trainer.Step) {
+		if s.Number == 4 {
+			cancel()
+		}
+	}
+	if _, err := first.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	second := prepare(file, "conv1")
+	second.Resume = true
+	run(t, second)
+	if diff := cmp.Diff(values(whole.Model), values(second.Model)); diff != "" {
+		t.Errorf("the resumed training has other weights (-whole +resumed):\n%s", diff)
+	}
+	other := prepare(file, "conv1", "residual1")
+	other.Resume = true
+	if err := other.Check(); err == nil {
+		t.Error("found no error for other frozen blocks")
+	}
+}
+
+// What cannot be computed once is computed in each step: blocks that differ from step to step,
+// frozen weights behind others, a network that is frozen as a whole, and blocks of a user's own.
+func TestFrozenBlocksThatAreNotComputedOnce(t *testing.T) {
+	for name, test := range map[string]struct {
+		network  backbone.Network
+		patterns []string
+	}{
+		"dropout first":    {backbone.Network{Size: size, Blocks: append([]graph.Block{graph.Dropout{Rate: 0.2}}, tiny().Blocks...)}, []string{"conv1"}},
+		"stochastic depth": {backbone.Network{Size: size, Blocks: append([]graph.Block{graph.Residual{Body: []graph.Block{graph.Conv{Filters: 1, Kernel: 1}}, Drop: 0.5}}, tiny().Blocks...)}, []string{"residual1"}},
+		"a frozen end":     {tiny(), []string{"linear1"}},
+		"own statistics":   {everything(), []string{"conv1.weight"}},
+		"a block of one's own": {backbone.Network{Size: size, Blocks: append([]graph.Block{own{graph.Conv{Filters: 3, Kernel: 3, Padding: 1}}}, tiny().Blocks...)},
+			[]string{"conv1"}},
+	} {
+		images := &counted{Images: seen}
+		training := newTrainer(t, test.network)
+		training.Images = images
+		freeze(t, training, test.patterns...)
+		run(t, training)
+		if reads := images.reads.Load(); reads != 2*5*2*16 {
+			t.Errorf("%s: found %d reads, expected those of ten steps, 320", name, reads)
+		}
+	}
+}
+
+// own is a block whose type the library does not know.
+type own struct{ graph.Conv }
+
+// An interruption while the frozen blocks are computed ends the training before its first step.
+func TestInterruptedWhileFrozenBlocksAreComputed(t *testing.T) {
+	images := &counted{Images: seen}
+	training := newTrainer(t, deep())
+	training.Images = images
+	freeze(t, training, "conv1")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	result, err := training.Run(ctx)
+	if err != nil || result.Stopped != trainer.Interrupted || result.Steps != 0 {
+		t.Errorf("found %+v, %v, expected an interruption before the first step", result, err)
+	}
+	broken := newTrainer(t, deep())
+	broken.Images = failing{seen}
+	freeze(t, broken, "conv1")
+	if _, err := broken.Run(context.Background()); err == nil {
+		t.Error("found no error for an image that cannot be read")
+	}
+}
+
+type failing struct{ datasets.Images }
+
+func (failing) Read(i int, _ []uint8) error {
+	if i == 20 {
+		return fmt.Errorf("image %d is gone", i)
+	}
+	return nil
+}
+
+func (failing) Identity() string { return "failing" }
