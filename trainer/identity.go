@@ -38,7 +38,7 @@ func (r *run) identity() (map[string]string, error) {
 		return nil, err
 	}
 	if r.prefix != nil {
-		settings["computed once"] = fmt.Sprintf("%d blocks", r.prefix.blocks)
+		settings["frozen weights, computed once"] = fmt.Sprintf("%d blocks", r.prefix.blocks)
 	}
 	settings["validation"] = "none"
 	if r.Validate != nil {
