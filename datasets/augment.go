@@ -19,7 +19,7 @@ type Distortion struct {
 	Stroke  Stroke  `toml:"stroke" json:",omitzero"` // checkpoints from before it have none
 }
 
-// Augmentation is the random distortion of the images of a batch.
+// Augmentation is the random augmentation of the images of a batch.
 type Augmentation struct {
 	// Image is drawn for each image independently.
 	Image Distortion `toml:"image"`
@@ -30,6 +30,8 @@ type Augmentation struct {
 	Batch Distortion `toml:"batch"`
 	// Background is the value of pixels outside the image, in every channel, 0 to 255.
 	Background uint8 `toml:"background"`
+	// Photo is drawn for each image independently.
+	Photo Photo `toml:"photo" json:",omitzero"` // checkpoints from before it have none
 }
 
 // EachImage returns an augmentation that transforms each image independently, with the
@@ -53,7 +55,7 @@ func (a Augmentation) Validate() error {
 			return errors.Wrap(err, part.name)
 		}
 	}
-	return nil
+	return a.Photo.Validate()
 }
 
 func (d Distortion) validate() error {
@@ -117,7 +119,8 @@ func (d drawn) apply(dst, src []uint8, size imaging.Size, background uint8) {
 // Fill writes a batch to dst: the images of the indices, augmented at random unless a is
 // nil, then normalized by p, as (len(indices), height, width, channels) numbers. The size
 // of p must be that of the images. Its Invert is ignored: the images of a dataset have
-// their final polarity. Images are read in parallel, at most 64 at a time.
+// their final polarity. Images are read in parallel, at most 64 at a time. A random resized
+// crop takes its pixels from the original if the images have it, see Images.
 //
 // The augmentation of an image depends only on seed, step, tower and the position in the
 // batch, and not on the number of threads. The augmentation that all images of a batch
@@ -139,17 +142,27 @@ func Fill(dst []float32, images Images, indices []int, p imaging.Preprocessing, 
 	return errors.Wrap(parallel.Each(context.Background(), parallel.MaxOpenFiles, len(indices), func(position int) error {
 		memory := takeScratch(2 * length)
 		defer scratch.Put(memory)
-		pixels := (*memory)[:length]
-		if err := readImage(images, indices[position], pixels); err != nil {
+		pixels, spare := (*memory)[:length], (*memory)[length:][:length]
+		var photo drawnPhoto
+		var err error
+		if a == nil || a.Photo == (Photo{}) {
+			err = readImage(images, indices[position], pixels)
+		} else {
+			photo, err = a.Photo.read(pixels, spare, images, indices[position], random.New(own, "photo", step, position))
+		}
+		if err != nil {
 			return err
 		}
-		if a != nil {
-			distorted := (*memory)[length:][:length]
+		if a != nil && (a.Image != Distortion{} || a.Batch != Distortion{}) {
 			each := a.Image.draw(size, random.New(own, "augment", step, position))
-			each.after(shared).apply(distorted, pixels, size, a.Background)
-			pixels = distorted
+			each.after(shared).apply(spare, pixels, size, a.Background)
+			pixels = spare
+		}
+		if err := photo.recolor(pixels, size); err != nil {
+			return err
 		}
 		p.Normalize(dst[position*length:][:length], pixels)
+		erase(dst[position*length:][:length], size, photo.erased)
 		return nil
 	}), "fill batch")
 }

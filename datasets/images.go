@@ -17,6 +17,10 @@ import (
 // An Images may have a method Identity() string, whose result must differ from that of
 // any other set of images and labels. A checkpoint then records this identity; otherwise
 // all images are read once to compute a digest.
+//
+// An Images may have a method ReadOriginal(i int) (pixels []uint8, size imaging.Size, err error),
+// which returns image i with the channels and the polarity of Read, but larger and in its own
+// aspect ratio. A random resized crop then takes its pixels from there. They are not changed.
 type Images interface {
 	// Len is the number of images.
 	Len() int
