@@ -11,9 +11,10 @@
 //   - A Sampler draws the Tuples of one step, which are indices into Images: pairs,
 //     triplets or labeled batches of P classes × K images. It is a function of the
 //     *rand.Rand that it is given. Episodes draws one-shot episodes for evaluation.
-//   - An Augmentation changes images at random, by affine transformations, elastic
+//   - An Augmentation changes images at random: drawings by affine transformations, elastic
 //     deformation and stroke-width changes, independently for each image or alike for all
-//     images of a batch. Fill writes the augmented and normalized images of some indices
+//     images of a batch, and photographs by random resized crops, flips, color jitter, blur
+//     and erasing (Photo). Fill writes the augmented and normalized images of some indices
 //     as a batch; the result does not depend on the number of threads.
 //
 // A pair carries Different: true if its classes differ.

@@ -98,12 +98,19 @@ func (s Settings) checkImages() error {
 		{"batch_elastic_sigma", datasets.Elastic{Displacement: s.BatchElastic, Smoothness: s.BatchElasticSigma}},
 		{"erosion", datasets.Stroke{Min: 0 - s.Erosion}},
 		{"dilation", datasets.Stroke{Max: s.Dilation}},
+		{"crop_scale_min", datasets.RandomResizedCrop{ScaleMin: s.CropScaleMin, ScaleMax: s.cropScaleMax()}},
+		{"crop_ratio_min", datasets.RandomResizedCrop{RatioMin: s.CropRatioMin, RatioMax: s.CropRatioMax}},
+		{"color_jitter", datasets.ColorJitter{Brightness: s.Brightness, Contrast: s.Contrast, Saturation: s.Saturation, Hue: s.Hue}},
+		{"blur_kernel", datasets.GaussianBlur{Kernel: s.BlurKernel}},
+		{"blur_sigma_min", datasets.GaussianBlur{SigmaMin: s.BlurSigmaMin, SigmaMax: s.BlurSigmaMax}},
+		{"erasing_scale_min", datasets.RandomErasing{ScaleMin: s.ErasingScaleMin, ScaleMax: s.ErasingScaleMax}},
+		{"erasing_ratio_min", datasets.RandomErasing{RatioMin: s.ErasingRatioMin, RatioMax: s.ErasingRatioMax}},
 	} {
 		if err := part.value.Validate(); err != nil {
 			return errors.WithMessage(err, "--"+FlagName(part.key))
 		}
 	}
-	return nil
+	return s.checkAugmentation()
 }
 
 // checkSolver checks the solver and the schedule.
@@ -123,24 +130,6 @@ func (s Settings) checkSolver() error {
 		return errors.Errorf("--%s: %s", FlagName(key), found)
 	}
 	return err
-}
-
-// augmentation is the random augmentation of images, nil if there is none.
-func (s Settings) augmentation() *datasets.Augmentation {
-	if s.Augment == 0 {
-		return nil
-	}
-	affine := datasets.Affine{
-		Rotation: s.Rotation, Shear: s.Shear, ScaleMin: s.ScaleMin, ScaleMax: s.ScaleMax,
-		Translation: s.Translation, Probability: s.Augment,
-	}
-	elastic := datasets.Elastic{Displacement: s.Elastic, Smoothness: s.ElasticSigma, Probability: s.Augment}
-	stroke := datasets.Stroke{Min: 0 - s.Erosion, Max: s.Dilation, Probability: s.Augment}
-	augmentation := &datasets.Augmentation{Image: datasets.Distortion{Affine: affine, Elastic: elastic, Stroke: stroke}, Background: s.Fill}
-	if s.BatchElastic > 0 {
-		augmentation.Batch.Elastic = datasets.Elastic{Displacement: s.BatchElastic, Smoothness: s.BatchElasticSigma, Probability: s.Augment}
-	}
-	return augmentation
 }
 
 // penalties are the L2 penalties of the settings.

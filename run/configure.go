@@ -125,7 +125,8 @@ func defaultHead(objective string) string {
 // data means MNIST. An option that belongs to a choice, such as the margin of an
 // objective, returns to its default when the choice is replaced. The notes list settings
 // of the file that flags replace, former names of settings in the file, and flags that
-// have no effect.
+// have no effect. The augmentation is auto if there is no file and none of its settings is given,
+// except for omniglot-small1.
 func Configure(path string, flags Settings, given map[string]bool) (settings Settings, notes []string, err error) {
 	var read Settings
 	var inFile map[string]bool
@@ -152,6 +153,15 @@ func Configure(path string, flags Settings, given map[string]bool) (settings Set
 	settings = defaults.over(defaults, nil, read, inFile)
 	before := settings
 	settings = settings.over(defaults, inFile, flags, given)
+	augments := func(key string) bool { return given[key] }
+	if path == "" && data != embeddedData && !given["augmentation"] && !slices.ContainsFunc(optionsOf("augmentation"), augments) {
+		settings.Augmentation = autoAugmentation
+	}
+	if settings.Augmentation == autoAugmentation && data == embeddedData && !slices.ContainsFunc(optionsOf("augmentation"), augments) {
+		if settings, err = settings.WithAugmentation(drawingAugmentation); err != nil {
+			return Settings{}, nil, err
+		}
+	}
 	for _, key := range Keys() {
 		if inFile[key] && !given[key] && !before.field(key).IsZero() && !reflect.DeepEqual(before.Value(key), settings.Value(key)) {
 			notes = append(notes, fmt.Sprintf("%s = %s of %s is not used, because a flag replaces the choice that it belongs to", key, format(before.Value(key)), path))
@@ -203,7 +213,10 @@ func (s Settings) over(defaults Settings, set map[string]bool, above Settings, g
 			continue
 		}
 		options := Settings{}
-		if choice == "data" || reflect.DeepEqual(value, defaults.Value(choice)) {
+		switch {
+		case choice == "augmentation":
+			options = augmentationPreset(above.Augmentation)
+		case choice == "data" || reflect.DeepEqual(value, defaults.Value(choice)):
 			options = defaults
 		}
 		for _, key := range optionsOf(choice) {
@@ -237,8 +250,12 @@ func (s Settings) changes() []string {
 	expected := defaults
 	for _, choice := range Keys() {
 		if choice != "data" && !reflect.DeepEqual(s.Value(choice), defaults.Value(choice)) {
+			options := Settings{}
+			if choice == "augmentation" {
+				options = augmentationPreset(s.Augmentation)
+			}
 			for _, key := range optionsOf(choice) {
-				expected.set(key, Settings{})
+				expected.set(key, options)
 			}
 		}
 	}
@@ -246,7 +263,7 @@ func (s Settings) changes() []string {
 	for _, key := range Keys() {
 		value, standard := s.Value(key), defaults.Value(key)
 		switch {
-		case key == "network", reflect.DeepEqual(value, expected.Value(key)):
+		case key == "network", key == "augmentation" && s.Augmentation == autoAugmentation, reflect.DeepEqual(value, expected.Value(key)):
 		case reflect.ValueOf(standard).IsZero(), key == "features" && s.From != "":
 			changes = append(changes, fmt.Sprintf("%s = %s", key, format(value)))
 		default:

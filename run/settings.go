@@ -11,6 +11,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/internal/atomicfile"
 	"github.com/likeness-go/likeness/internal/strict"
 	"github.com/likeness-go/likeness/solver"
@@ -80,19 +81,42 @@ type Settings struct {
 	Seed    uint64 `toml:"seed" group:"Training" placeholder:"N" help:"Random seed. The same seed gives the same model."`
 	Threads int    `toml:"threads" group:"Training" placeholder:"N" help:"Number of CPU threads. The result does not depend on it. Default: all processors."`
 
-	Augment           float64 `toml:"augment" max:"1" group:"Augmentation" placeholder:"P" help:"Random augmentation of training images: the probability of each transformation below, such as 0.5. Default: off."`
-	Rotation          float64 `toml:"rotation" needs:"augment" max:"180" group:"Augmentation" placeholder:"DEGREES" help:"Maximum rotation in degrees."`
-	Shear             float64 `toml:"shear" needs:"augment" group:"Augmentation" placeholder:"SLOPE" help:"Maximum shear along each axis, as a slope."`
-	ScaleMin          float64 `toml:"scale_min" needs:"augment" group:"Augmentation" placeholder:"FACTOR" help:"Minimum scaling factor along each axis."`
-	ScaleMax          float64 `toml:"scale_max" needs:"augment" group:"Augmentation" placeholder:"FACTOR" help:"Maximum scaling factor along each axis."`
-	Translation       float64 `toml:"translation" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Maximum translation along each axis in pixels."`
-	Elastic           float64 `toml:"elastic" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Standard deviation of the elastic displacement in pixels."`
-	ElasticSigma      float64 `toml:"elastic_sigma" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Smoothing scale of the elastic displacement in pixels."`
-	Erosion           float64 `toml:"erosion" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Maximum erosion of strokes on each side in pixels, which makes them thinner."`
-	Dilation          float64 `toml:"dilation" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Maximum dilation of strokes on each side in pixels, which makes them thicker."`
-	BatchElastic      float64 `toml:"batch_elastic" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Standard deviation of an elastic displacement that all images of a batch share, in pixels."`
-	BatchElasticSigma float64 `toml:"batch_elastic_sigma" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Smoothing scale of that displacement in pixels."`
-	Fill              uint8   `toml:"fill" needs:"augment" max:"255" group:"Augmentation" placeholder:"0-255" help:"Pixel value outside the image."`
+	Augmentation string `toml:"augmentation,omitempty" group:"Augmentation" placeholder:"PRESET" help:"Preset of the random augmentation of training images: photo (crop, flip and color jitter), drawing (affine and elastic deformation), none, or auto (photo if the training images are color photographs, and otherwise none). The settings below change it. Default: auto, unless a settings file or one of the settings below is given; omniglot-small1 has drawing."`
+
+	Augment           float64 `toml:"augment" of:"augmentation" max:"1" group:"Augmentation" placeholder:"P" help:"Random augmentation of training images: the probability of each transformation below, such as 0.5. Default: off."`
+	Rotation          float64 `toml:"rotation" of:"augmentation" needs:"augment" max:"180" group:"Augmentation" placeholder:"DEGREES" help:"Maximum rotation in degrees."`
+	Shear             float64 `toml:"shear" of:"augmentation" needs:"augment" group:"Augmentation" placeholder:"SLOPE" help:"Maximum shear along each axis, as a slope."`
+	ScaleMin          float64 `toml:"scale_min" of:"augmentation" needs:"augment" group:"Augmentation" placeholder:"FACTOR" help:"Minimum scaling factor along each axis."`
+	ScaleMax          float64 `toml:"scale_max" of:"augmentation" needs:"augment" group:"Augmentation" placeholder:"FACTOR" help:"Maximum scaling factor along each axis."`
+	Translation       float64 `toml:"translation" of:"augmentation" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Maximum translation along each axis in pixels."`
+	Elastic           float64 `toml:"elastic" of:"augmentation" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Standard deviation of the elastic displacement in pixels."`
+	ElasticSigma      float64 `toml:"elastic_sigma" of:"augmentation" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Smoothing scale of the elastic displacement in pixels."`
+	Erosion           float64 `toml:"erosion" of:"augmentation" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Maximum erosion of strokes on each side in pixels, which makes them thinner."`
+	Dilation          float64 `toml:"dilation" of:"augmentation" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Maximum dilation of strokes on each side in pixels, which makes them thicker."`
+	BatchElastic      float64 `toml:"batch_elastic" of:"augmentation" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Standard deviation of an elastic displacement that all images of a batch share, in pixels."`
+	BatchElasticSigma float64 `toml:"batch_elastic_sigma" of:"augmentation" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Smoothing scale of that displacement in pixels."`
+	Fill              uint8   `toml:"fill" of:"augmentation" needs:"augment" max:"255" group:"Augmentation" placeholder:"0-255" help:"Pixel value outside the image."`
+
+	CropScaleMin    float64 `toml:"crop_scale_min,omitzero" of:"augmentation" max:"1" group:"Augmentation of photographs" placeholder:"FRACTION" help:"Random resized crop: minimum area, as a fraction of that of the image, such as 0.2. Default: no crop."`
+	CropScaleMax    float64 `toml:"crop_scale_max,omitzero" of:"augmentation" needs:"crop_scale_min" max:"1" group:"Augmentation of photographs" placeholder:"FRACTION" help:"Random resized crop: maximum area. 0 means 1, the whole image."`
+	CropRatioMin    float64 `toml:"crop_ratio_min,omitzero" of:"augmentation" needs:"crop_scale_min" group:"Augmentation of photographs" placeholder:"RATIO" help:"Random resized crop: minimum aspect ratio, width / height. 0 in both means 3/4 and 4/3."`
+	CropRatioMax    float64 `toml:"crop_ratio_max,omitzero" of:"augmentation" needs:"crop_scale_min" group:"Augmentation of photographs" placeholder:"RATIO" help:"Random resized crop: maximum aspect ratio."`
+	HorizontalFlip  float64 `toml:"horizontal_flip,omitzero" of:"augmentation" max:"1" group:"Augmentation of photographs" placeholder:"P" help:"Probability of mirroring left and right."`
+	ColorJitter     float64 `toml:"color_jitter,omitzero" of:"augmentation" max:"1" group:"Augmentation of photographs" placeholder:"P" help:"Probability of changing the colors by the four settings below."`
+	Brightness      float64 `toml:"brightness,omitzero" of:"augmentation" needs:"color_jitter" max:"255" group:"Augmentation of photographs" placeholder:"X" help:"Color jitter: maximum change of the brightness, by a factor of 1 - X to 1 + X."`
+	Contrast        float64 `toml:"contrast,omitzero" of:"augmentation" needs:"color_jitter" max:"255" group:"Augmentation of photographs" placeholder:"X" help:"Color jitter: maximum change of the contrast, by a factor of 1 - X to 1 + X."`
+	Saturation      float64 `toml:"saturation,omitzero" of:"augmentation" needs:"color_jitter" max:"255" group:"Augmentation of photographs" placeholder:"X" help:"Color jitter: maximum change of the saturation, by a factor of 1 - X to 1 + X."`
+	Hue             float64 `toml:"hue,omitzero" of:"augmentation" needs:"color_jitter" max:"0.5" group:"Augmentation of photographs" placeholder:"SHIFT" help:"Color jitter: maximum shift of the hue; 0.5 is the opposite color."`
+	Grayscale       float64 `toml:"grayscale,omitzero" of:"augmentation" max:"1" group:"Augmentation of photographs" placeholder:"P" help:"Probability of replacing colors by their gray levels."`
+	GaussianBlur    float64 `toml:"gaussian_blur,omitzero" of:"augmentation" max:"1" group:"Augmentation of photographs" placeholder:"P" help:"Probability of a Gaussian blur."`
+	BlurKernel      int     `toml:"blur_kernel,omitzero" of:"augmentation" needs:"gaussian_blur" group:"Augmentation of photographs" placeholder:"PIXELS" help:"Gaussian blur: size of the kernel, an odd number of pixels. 0 means a tenth of the image."`
+	BlurSigmaMin    float64 `toml:"blur_sigma_min,omitzero" of:"augmentation" needs:"gaussian_blur" group:"Augmentation of photographs" placeholder:"PIXELS" help:"Gaussian blur: minimum standard deviation in pixels. 0 in both means 0.1 and 2."`
+	BlurSigmaMax    float64 `toml:"blur_sigma_max,omitzero" of:"augmentation" needs:"gaussian_blur" group:"Augmentation of photographs" placeholder:"PIXELS" help:"Gaussian blur: maximum standard deviation in pixels."`
+	RandomErasing   float64 `toml:"random_erasing,omitzero" of:"augmentation" max:"1" group:"Augmentation of photographs" placeholder:"P" help:"Probability of replacing a random rectangle by the mean of the training images."`
+	ErasingScaleMin float64 `toml:"erasing_scale_min,omitzero" of:"augmentation" needs:"random_erasing" max:"1" group:"Augmentation of photographs" placeholder:"FRACTION" help:"Random erasing: minimum area, as a fraction of that of the image. 0 in both means 0.02 and 0.33."`
+	ErasingScaleMax float64 `toml:"erasing_scale_max,omitzero" of:"augmentation" needs:"random_erasing" max:"1" group:"Augmentation of photographs" placeholder:"FRACTION" help:"Random erasing: maximum area."`
+	ErasingRatioMin float64 `toml:"erasing_ratio_min,omitzero" of:"augmentation" needs:"random_erasing" group:"Augmentation of photographs" placeholder:"RATIO" help:"Random erasing: minimum aspect ratio, height / width. 0 in both means 0.3 and 3.3."`
+	ErasingRatioMax float64 `toml:"erasing_ratio_max,omitzero" of:"augmentation" needs:"random_erasing" group:"Augmentation of photographs" placeholder:"RATIO" help:"Random erasing: maximum aspect ratio."`
 
 	Solver            string         `toml:"solver" group:"Solver" placeholder:"NAME" help:"Optimizer: sgd, adam or adamw."`
 	LearningRate      float64        `toml:"learning_rate" group:"Solver" placeholder:"η" help:"Initial learning rate."`
@@ -315,6 +339,16 @@ func parseConfig(text, path string) (settings Settings, keys map[string]bool, re
 	keys = map[string]bool{}
 	for key := range entries {
 		keys[key] = true
+	}
+	if file.Format != "" && (file.Augmentation != photoAugmentation || file.photo() != (datasets.Photo{})) {
+		// A program wrote the file with everything decided: what it left out is zero, also where
+		// a preset of the augmentation has another number. Without any number of the preset,
+		// somebody has added its name since.
+		for field := range fields() {
+			if _, options, _ := strings.Cut(field.Tag.Get("toml"), ","); options != "" {
+				keys[keyOf(field)] = true
+			}
+		}
 	}
 	if renamed, err = file.rename(keys); err != nil {
 		return Settings{}, nil, nil, errors.Wrap(err, path)

@@ -64,6 +64,11 @@ func (s Settings) prepare() (*setup, error) {
 		return nil, err
 	}
 	s.Size, s.Unseen = found.images().Size.String(), found.unseen()
+	if note, err := s.decideAugmentation(found.images()); err != nil {
+		return nil, err
+	} else if note != "" {
+		notes = append(notes, note)
+	}
 	network, err := s.network(found.images().Size)
 	if err != nil {
 		return nil, err

@@ -56,6 +56,11 @@ func Choose(ctx context.Context, files []string) (Choice, error) {
 	if err != nil {
 		return Choice{}, err
 	}
+	return ChooseTraits(traits)
+}
+
+// ChooseTraits is Choose for images whose traits have been measured.
+func ChooseTraits(traits []retrieval.Traits) (Choice, error) {
 	var photo, drawing int
 	for _, t := range traits {
 		switch share := max(t.Colored, t.Halftone); {
