@@ -1,6 +1,7 @@
 package datasets
 
 import (
+	"encoding/json"
 	"image"
 	"math"
 	"math/rand/v2"
@@ -305,6 +306,15 @@ func TestFillPhotoIsReproducible(t *testing.T) {
 		if slices.Equal(first[:size.Len()], first[size.Len():2*size.Len()]) {
 			t.Error("two positions are augmented alike")
 		}
+	}
+}
+
+// An augmentation without operations on photographs is the same in checkpoints as before there were
+// any.
+func TestPhotoIsLeftOutOfCheckpoints(t *testing.T) {
+	text, err := json.Marshal(EachImage(KochAffine()))
+	if err != nil || strings.Contains(string(text), "Photo") {
+		t.Errorf("found %s (%v), expected nothing of photographs", text, err)
 	}
 }
 

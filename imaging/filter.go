@@ -3,6 +3,7 @@ package imaging
 import (
 	"image"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/pkg/errors"
@@ -19,10 +20,13 @@ func FlipHorizontal(pixels []uint8, size Size) error {
 	}
 	channels, length := size.Channels, size.Width*size.Channels
 	for ; len(pixels) > 0; pixels = pixels[length:] {
-		for left, right := 0, length-channels; left < right; left, right = left+channels, right-channels {
-			for c := range channels {
-				pixels[left+c], pixels[right+c] = pixels[right+c], pixels[left+c]
-			}
+		if channels == 1 {
+			slices.Reverse(pixels[:length])
+			continue
+		}
+		for left, right := 0, length-3; left < right; left, right = left+3, right-3 {
+			a, b := pixels[left:left+3:left+3], pixels[right:right+3:right+3]
+			a[0], a[1], a[2], b[0], b[1], b[2] = b[0], b[1], b[2], a[0], a[1], a[2]
 		}
 	}
 	return nil

@@ -24,7 +24,7 @@ var augmentations = []string{photoAugmentation, drawingAugmentation, noAugmentat
 
 // WithAugmentation returns the settings with a preset of the augmentation, which replaces all
 // settings of the augmentation: photo, drawing, none, or auto. The preset photo is a random
-// resized crop of at least a fifth of the image, a horizontal flip and a mild color jitter; drawing
+// resized crop of at least half of the area, a horizontal flip and a mild color jitter; drawing
 // is the augmentation of the default training. An unknown preset is an error.
 func (s Settings) WithAugmentation(preset string) (Settings, error) {
 	if !slices.Contains(augmentations, preset) {
@@ -43,7 +43,7 @@ func augmentationPreset(preset string) Settings {
 	switch preset {
 	case photoAugmentation:
 		s := generalDefaults
-		s.CropScaleMin, s.CropScaleMax, s.CropRatioMin, s.CropRatioMax = 0.2, 1, 3./4, 4./3
+		s.CropScaleMin, s.CropScaleMax, s.CropRatioMin, s.CropRatioMax = 0.5, 1, 3./4, 4./3
 		s.HorizontalFlip = 0.5
 		s.ColorJitter, s.Brightness, s.Contrast, s.Saturation, s.Hue = 0.8, 0.2, 0.2, 0.2, 0.05
 		return s

@@ -294,7 +294,7 @@ func TestAugmentationRefuses(t *testing.T) {
 		t.Errorf("found %v", err)
 	}
 	s, err := Defaults().WithAugmentation("photo")
-	if err != nil || s.Check() != nil || s.augmentation().Photo.Crop.ScaleMin != 0.2 || s.Augment != 0 {
+	if err != nil || s.Check() != nil || s.augmentation().Photo.Crop.ScaleMin != 0.5 || s.Augment != 0 {
 		t.Errorf("found %+v (%v), expected the preset photo alone", s.augmentation(), err)
 	}
 }

@@ -97,7 +97,7 @@ type Settings struct {
 	BatchElasticSigma float64 `toml:"batch_elastic_sigma" of:"augmentation" needs:"augment" group:"Augmentation" placeholder:"PIXELS" help:"Smoothing scale of that displacement in pixels."`
 	Fill              uint8   `toml:"fill" of:"augmentation" needs:"augment" max:"255" group:"Augmentation" placeholder:"0-255" help:"Pixel value outside the image."`
 
-	CropScaleMin    float64 `toml:"crop_scale_min,omitzero" of:"augmentation" max:"1" group:"Augmentation of photographs" placeholder:"FRACTION" help:"Random resized crop: minimum area, as a fraction of that of the image, such as 0.2. Default: no crop."`
+	CropScaleMin    float64 `toml:"crop_scale_min,omitzero" of:"augmentation" max:"1" group:"Augmentation of photographs" placeholder:"FRACTION" help:"Random resized crop: minimum area, as a fraction of that of the image, such as 0.5. Default: no crop."`
 	CropScaleMax    float64 `toml:"crop_scale_max,omitzero" of:"augmentation" needs:"crop_scale_min" max:"1" group:"Augmentation of photographs" placeholder:"FRACTION" help:"Random resized crop: maximum area. 0 means 1, the whole image."`
 	CropRatioMin    float64 `toml:"crop_ratio_min,omitzero" of:"augmentation" needs:"crop_scale_min" group:"Augmentation of photographs" placeholder:"RATIO" help:"Random resized crop: minimum aspect ratio, width / height. 0 in both means 3/4 and 4/3."`
 	CropRatioMax    float64 `toml:"crop_ratio_max,omitzero" of:"augmentation" needs:"crop_scale_min" group:"Augmentation of photographs" placeholder:"RATIO" help:"Random resized crop: maximum aspect ratio."`
