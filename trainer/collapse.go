@@ -46,6 +46,7 @@ type watch struct {
 	sum     float64   // of the losses of the present window
 	steps   int       // of the present window
 	earlier *signs    // of the window before; nil in the first one
+	learned bool      // a step had a loss other than 0, so the weights have moved
 	done    bool      // OnCollapse was called
 }
 
@@ -65,7 +66,10 @@ func (r *run) newWatch() (*watch, error) {
 	if r.OnCollapse == nil {
 		return nil, nil
 	}
-	w := &watch{run: r, window: max(minWindow, r.Epochs*r.epochSteps/windows)}
+	w := &watch{run: r, window: max(minWindow, r.Epochs*r.epochSteps/windows), learned: r.place.Sum != 0}
+	for _, epoch := range r.result.Epochs { // of a training that resumes
+		w.learned = w.learned || epoch.Loss != 0
+	}
 	count := r.Images.Len()
 	for _, i := range random.New(r.Seed, "watch").Perm(count)[:min(sampleImages, count)] {
 		pixels := make([]uint8, r.Images.ImageSize().Len())
@@ -88,6 +92,7 @@ func (w *watch) step(cost float64) error {
 		return nil
 	}
 	w.sum += cost
+	w.learned = w.learned || cost != 0
 	if w.steps++; w.steps < w.window {
 		return nil
 	}
@@ -126,10 +131,10 @@ func (w *watch) collapse(now, earlier signs) *Collapse {
 		return &Collapse{w.place.Steps,
 			fmt.Sprintf("the loss is stuck at %.4f, that of a network that gives all images one embedding (%.4f)", now.cost, w.plateau),
 			"a lower learning rate with warm-up, random triplets or batch-all before batch-hard, or another scale of the weights"}
-	case now.cost == 0 && earlier.cost == 0:
+	case !w.learned: // a loss that has fallen to 0 is that of classes that are far apart
 		return &Collapse{w.place.Steps,
-			"the loss of every batch is 0: no example violates the margin, and nothing is learned",
-			"harder triplets (batch-hard, semi-hard), a larger margin, or an end of the training"}
+			"the loss of every batch has been 0 from the first step: no example violates the margin, and nothing is learned",
+			"harder triplets (batch-hard, semi-hard) or a larger margin"}
 	}
 	return nil
 }

@@ -1,7 +1,9 @@
 package trainer_test
 
 import (
+	"context"
 	"math"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -78,6 +80,59 @@ func TestHealthySeedsAreNotTold(t *testing.T) {
 		if after := auc(t, training.Model, seen); len(alarms) > 0 || after <= before {
 			t.Errorf("seed %d, %s: AUC %.2f before and %.2f after, alarms %v", seed, judged.objective.Name(), before, after, alarms)
 		}
+	}
+}
+
+// A loss that falls to 0 because the classes are far apart is no collapse, also not in a
+// training that resumes there. A loss that was 0 from the first step teaches nothing,
+// which is told.
+func TestLossOfZero(t *testing.T) {
+	far := blobs(2, 8, 3)
+	for i, pixels := range far.Images { // one class is dark and the other one bright
+		for j := range pixels {
+			pixels[j] = uint8(20*far.Labels[i]) + pixels[j]/8
+		}
+	}
+	easy := func() *trainer.Trainer {
+		training := judging(t, objectives.Triplet{Margin: 2}, heads.L2{}, 1e-2, 1)
+		training.Images, training.Checkpoint = far, filepath.Join(t.TempDir(), "checkpoint")
+		return training
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	training := easy()
+	training.Epochs, training.EpochSteps = 4, 50
+	var alarms []trainer.Collapse
+	training.OnCollapse = func(c trainer.Collapse) { alarms = append(alarms, c) }
+	var first, last float64
+	training.OnStep = func(s trainer.Step) {
+		if last = s.Loss; s.Number == 1 {
+			first = s.Loss
+		}
+		if s.Number == 100 {
+			stop()
+		}
+	}
+	if result, err := training.Run(ctx); err != nil || result.Stopped != trainer.Interrupted || first == 0 || last != 0 {
+		t.Fatalf("found the losses %v and %v, %+v, error %v; expected one that falls to 0 and an interruption", first, last, result, err)
+	}
+	training.Resume = true
+	if result := run(t, training); result.Steps != 200 || last != 0 || auc(t, training.Model, far) != 1 {
+		t.Errorf("found loss %v after %d steps, expected 0 after 200", last, result.Steps)
+	}
+	if len(alarms) > 0 {
+		t.Errorf("found %v, expected no alarm of classes that are far apart", alarms)
+	}
+
+	training = easy()
+	for i := range far.Images { // further apart than the margin before the first step
+		for j := range far.Images[i] {
+			far.Images[i][j] = uint8(255 * far.Labels[i])
+		}
+	}
+	training.Loss = objectives.Triplet{Margin: 1e-9}
+	if alarms := watched(t, training, 80); len(alarms) != 1 || !strings.Contains(alarms[0].Found, "0 from the first step") {
+		t.Errorf("found %v, expected one alarm of a loss that was never above 0", alarms)
 	}
 }
 
