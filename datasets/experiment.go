@@ -25,7 +25,8 @@ type Experiment struct {
 	Seen *Dataset
 	// Unseen has test images of classes that no other part has.
 	Unseen *Dataset
-	// Protocol describes the division in one sentence.
+	// Protocol describes the division in one sentence. What is selected with the held-out
+	// images is the decision of the training.
 	Protocol string
 }
 
@@ -158,10 +159,10 @@ func (s Splits) protocol(e Experiment, seed uint64) string {
 		format string
 	}{
 		{e.Train, ": trained on %d images of %d classes"},
-		{e.Validation, "; models selected on %d other images of %d of these classes"},
-		{e.ValidationClasses, "; models selected on %d images of %d classes held out for that"},
+		{e.Validation, "; %d other images of %d of these classes held out for validation"},
+		{e.ValidationClasses, "; %d images of %d classes held out for validation"},
 		{e.Seen, "; tested on %d other images of %d of the training classes"},
-		{e.Unseen, "; tested on %d images of %d classes that training and selection never saw"},
+		{e.Unseen, "; tested on %d images of %d classes that training and validation never saw"},
 	} {
 		if clause.part != nil {
 			text += fmt.Sprintf(clause.format, clause.part.Len(), len(clause.part.present()))

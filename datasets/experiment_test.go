@@ -171,9 +171,9 @@ func TestExperimentHoldsOutTheLastDigits(t *testing.T) {
 	if e.Train.Len() != 7*18 || e.Validation.Len() != 7*2 || e.Seen.Len() != 7*5 || e.Unseen.Len() != 3*5 || e.ValidationClasses != nil {
 		t.Errorf("found %s", e.Protocol)
 	}
-	want := "digits: trained on 126 images of 7 classes; models selected on 14 other images of 7 of these classes; " +
+	want := "digits: trained on 126 images of 7 classes; 14 other images of 7 of these classes held out for validation; " +
 		"tested on 35 other images of 7 of the training classes; " +
-		"tested on 15 images of 3 classes that training and selection never saw (7, 8, 9); seed 3."
+		"tested on 15 images of 3 classes that training and validation never saw (7, 8, 9); seed 3."
 	if diff := cmp.Diff(want, e.Protocol); diff != "" {
 		t.Error(diff)
 	}

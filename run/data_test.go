@@ -39,6 +39,45 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// The protocol says what the model is selected by, which depends on how many images
+// can be held out.
+func TestProtocolOfSelection(t *testing.T) {
+	inFolder(t)
+	bars(t, "some", 2, 30)
+	bars(t, "few", 2, 6)
+	bars(t, "pairs", 2, 2)
+	bars(t, "many", 24, 4)
+	for _, test := range []struct {
+		data  string
+		limit int // of images to test on
+		want  string
+	}{
+		{"some", 0, "held out for validation; tested on 12 other images of 2 of the training classes; seed 1; model selected by the ROC AUC on 4 held-out images of the training classes; "},
+		{"some", 1, "Limited to 1 validation images, 1 seen images; no model selected, because the held-out images are too few of each class; "},
+		{"few", 0, "2 other images of 2 of these classes held out for validation; tested on 2 other images of 2 of the training classes; seed 1; no model selected, because the held-out images are too few of each class; "},
+		{"pairs", 0, "pairs: trained on 4 images of 2 classes; seed 1; no model selected, because no images are held out"},
+		{"many", 0, "images of 2 classes held out for validation; tested on 22 other images of 22 of the training classes; seed 1; model selected by the 2-way one-shot accuracy on 2 held-out classes"},
+	} {
+		settings := generalDefaults
+		settings.Data, settings.TestLimit, settings.Unseen = test.data, test.limit, List{"none"}
+		found, _, err := settings.open(imaging.Size{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := found.plan(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(plan.Protocol, test.want) {
+			t.Errorf("%s: found the protocol %q, expected %q", test.data, plan.Protocol, test.want)
+		}
+		validation, _, err := found.validation(1)
+		if selected := strings.Contains(plan.Protocol, "; model selected by"); err != nil || selected != (validation != nil) {
+			t.Errorf("%s: found the validation %v, error %v, and the protocol %q", test.data, validation, err, plan.Protocol)
+		}
+	}
+}
+
 // The shortlist takes tuples as long as their images fit, and says where each
 // image is in it.
 func TestShortlist(t *testing.T) {

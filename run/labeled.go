@@ -92,6 +92,20 @@ func (l labeled) projected() *datasets.Dataset {
 	return l.experiment.Train
 }
 
+// plan also states what the model is selected by, which the division of the data does not
+// determine: few images, or those that a limit leaves, may not allow a validation.
 func (l labeled) plan(seed uint64) (*report.Plan, error) {
+	validation, measure, err := l.validation(seed)
+	if err != nil {
+		return nil, err
+	}
+	selection := "model selected by the " + measure
+	switch held := l.experiment.Validation != nil || l.experiment.ValidationClasses != nil; {
+	case validation == nil && held:
+		selection = "no model selected, because the held-out images are too few of each class"
+	case validation == nil:
+		selection = "no model selected, because no images are held out"
+	}
+	l.experiment.Protocol = strings.TrimSuffix(l.experiment.Protocol, ".") + "; " + selection + "."
 	return report.NewPlan(l.experiment, seed)
 }

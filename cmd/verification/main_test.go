@@ -38,7 +38,7 @@ func TestRun(t *testing.T) {
 			}
 			for _, text := range []string{
 				"before training on digits: ROC AUC ", "on digits 3,8, which are not seen, and ", "on digits 0,1,2, which choose the epoch", "kept the ", "epoch  1 of 2: loss ", "epoch  2 of 2: loss ", "trained", "untrained", "pixels", "ROC AUC",
-				"training and selection never saw (3, 8)", "limited to 40 training images and 40 of each test part", "seed 1",
+				"training and validation never saw (3, 8)", "limited to 40 training images and 40 of each test part", "seed 1",
 			} {
 				if !strings.Contains(printed.String(), text) {
 					t.Errorf("want %q in\n%s", text, &printed)
