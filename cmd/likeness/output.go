@@ -22,7 +22,7 @@ import (
 type progress struct {
 	w     io.Writer
 	bar   *progressbar.ProgressBar // nil where w is no terminal
-	loss  float64                  // a moving average
+	loss  float64                  // an exponential moving average, at first the mean
 	begun time.Time                // of the epoch
 	done  int                      // steps before the epoch
 	last  int                      // step shown
@@ -67,7 +67,7 @@ func (p *progress) step(s trainer.Step) {
 	p.loss = memory*p.loss + (1-memory)*s.Loss
 	p.last = s.Number
 	each := time.Since(p.begun) / time.Duration(s.Number-p.done)
-	text := fmt.Sprintf("loss %.4f, %.0f images/s", p.loss, float64(s.Images)/each.Seconds())
+	text := fmt.Sprintf("running mean of the loss %.4f, %.0f images/s", p.loss, float64(s.Images)/each.Seconds())
 	if p.bar != nil {
 		p.bar.ChangeMax(s.Steps)
 		p.bar.Describe(text)

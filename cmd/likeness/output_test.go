@@ -9,6 +9,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness/trainer"
 )
 
 // Without a terminal, a long job prints a line for each tenth that is done, but the last,
@@ -38,6 +39,22 @@ func TestCounter(t *testing.T) {
 		want := strings.Join(append(test.want, ""), "\n")
 		if diff := cmp.Diff(want, said.String()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
+	}
+}
+
+// The lines of the steps say that their loss is a running mean, which begins as the mean.
+func TestStepsShowARunningMean(t *testing.T) {
+	var said strings.Builder
+	p := newProgress(&said)
+	p.begin()
+	for i, loss := range []float64{4, 2, 3, 1} {
+		p.step(trainer.Step{Number: i + 1, Steps: 4, Loss: loss, Images: 8})
+	}
+	lines := strings.Split(strings.TrimSpace(said.String()), "\n")
+	for i, mean := range []string{"4.0000", "3.0000", "3.0000", "2.5000"} {
+		if i >= len(lines) || !strings.Contains(lines[i], ": running mean of the loss "+mean+", ") {
+			t.Fatalf("found the lines %q, expected the mean %s in line %d", lines, mean, i+1)
 		}
 	}
 }
