@@ -23,6 +23,10 @@ type Candidate struct {
 	Example Example
 }
 
+// DefaultCandidates is the number of candidates that likeness identify prints and the HTTP
+// API returns if none is given.
+const DefaultCandidates = 1
+
 // Identification is the result of identifying the class of an image.
 type Identification struct {
 	// Candidates are the nearest classes, nearest first.

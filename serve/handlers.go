@@ -118,11 +118,8 @@ func (s *Server) health(http.ResponseWriter, *http.Request) (any, error) {
 	return health{"ok"}, nil
 }
 
-// The maximum and the default number of candidates of /v1/identify.
-const (
-	maxCandidates     = 100
-	defaultCandidates = 5
-)
+// maxCandidates is the maximum number of candidates of /v1/identify.
+const maxCandidates = 100
 
 // needGallery returns the gallery, or an error if the server has none.
 func (s *Server) needGallery() (*gallery.Gallery, error) {
@@ -201,7 +198,7 @@ func (s *Server) identify(r *http.Request, b body) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	k, err := b.number("candidates", defaultCandidates)
+	k, err := b.number("candidates", gallery.DefaultCandidates)
 	if err != nil {
 		return nil, err
 	}

@@ -83,6 +83,9 @@ func TestGallery(t *testing.T) {
 	if all := answer[identified](t, s, newRequest("/v1/identify", "application/json", `{"candidates":7,"image":`+inBase64(grayPNG(0, 0, 0))+`}`)); len(all.Results[0].Candidates) != 2 {
 		t.Errorf("identify: found %+v, want both classes", all)
 	}
+	if some := answer[identified](t, s, form("/v1/identify", "image", grayPNG(0, 0, 0))); len(some.Results[0].Candidates) != gallery.DefaultCandidates {
+		t.Errorf("identify: found %+v, want the default number of candidates %d, as in the tool", some, gallery.DefaultCandidates)
+	}
 	check("verify", cmp.Diff(verified{"β", 5, pointer(10.0), pointer(true)}, answer[verified](t, s, form("/v1/verify", "class", "β", "image", grayPNG(95, 0, 0)))))
 
 	check("forget", cmp.Diff(forgotten{"Greek/α", 3}, answer[forgotten](t, s, plainRequest("DELETE", "/v1/classes/Greek%2F%CE%B1", ""))))
@@ -192,6 +195,7 @@ type schema struct {
 	Required   []string          `json:"required"`
 	Items      *schema           `json:"items"`
 	OneOf      []schema          `json:"oneOf"`
+	Default    *int              `json:"default"`
 }
 
 type content map[string]struct {
@@ -298,6 +302,9 @@ func TestOpenAPIRoutes(t *testing.T) {
 		slices.Sort(all)
 		for _, media := range []string{"multipart/form-data", "application/json"} {
 			body := o.RequestBody.Content[media].Schema
+			if c, ok := body.Properties["candidates"]; ok && (c.Default == nil || *c.Default != gallery.DefaultCandidates) {
+				t.Errorf("%s, %s: found candidates %+v, expected the default %d", name, media, c, gallery.DefaultCandidates)
+			}
 			if diff := cmp.Diff(all, slices.Sorted(maps.Keys(body.Properties))); diff != "" {
 				t.Errorf("%s, fields in %s (-server +description):\n%s", name, media, diff)
 			}

@@ -51,6 +51,9 @@ func TestGalleryCommands(t *testing.T) {
 	printed(t, "enroll says", said, own)
 	out, said = tool(t, "identify", "known.png", "--gallery", "bars.gallery")
 	printed(t, "identify says", said, own)
+	if help, _ := tool(t, "identify", "--help"); !strings.Contains(help, fmt.Sprintf("[%d]", gallery.DefaultCandidates)) || strings.Count(out, "bar") != gallery.DefaultCandidates {
+		t.Errorf("found %q, want the default number of candidates %d, as in the HTTP API, and in the help:\n%s", out, gallery.DefaultCandidates, help)
+	}
 	printed(t, "identify", out, `known\.png  bar1  distance 0\.000\d  threshold 0\.0010\n`)
 	out, said = tool(t, "verify", "bar1", "known.png", "--gallery", "bars.gallery")
 	printed(t, "verify says", said, own)

@@ -12,7 +12,7 @@ import (
 type identifyCommand struct {
 	Images     []string     `arg:"" placeholder:"IMAGE" help:"Images or folders of images."`
 	Flags      galleryFlags `embed:""`
-	Candidates int          `short:"k" default:"1" placeholder:"K" help:"Number of nearest classes to print. [1]"`
+	Candidates int          `short:"k" default:"${candidates}" placeholder:"K" help:"Number of nearest classes to print. [${candidates}]"`
 	JSON       bool         `name:"json" help:"Print one JSON object per image."`
 }
 

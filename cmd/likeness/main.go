@@ -8,12 +8,14 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/fetch"
+	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/zoo"
 	"github.com/pkg/errors"
@@ -122,6 +124,7 @@ func newParser(c *commands, stdout, stderr io.Writer, exit func(int)) (*kong.Kon
 		kong.Vars{
 			"backbones": strings.Join(backbone.Names, ", "), "zoo": strings.Join(zoo.Names(), ", "),
 			"published": strings.Join(fetch.Names(), ", "), "weights": strings.Join(fetch.WeightNames(), ", "), "version": version(),
+			"candidates": strconv.Itoa(gallery.DefaultCandidates),
 		},
 	)...)
 }

@@ -221,7 +221,7 @@ function wireIdentify() {
     event.preventDefault();
     find("#identified").hidden = true;
     trying(find("#identify"), button, async () => {
-      showIdentification((await ask("POST", "v1/identify", { image: await pad.blob() })).results[0]);
+      showIdentification((await ask("POST", "v1/identify", { image: await pad.blob(), candidates: 5 })).results[0]);
     });
   });
 }
