@@ -101,7 +101,7 @@ func distance(d float64) string {
 	return fmt.Sprintf("%.3g", d)
 }
 
-// roc plots the receiver operating characteristic (ROC) curves of the three
+// roc plots the receiver operating characteristic (ROC) curves of all
 // contenders, and the threshold as a point on the trained network's curve.
 func roc(v *VerificationEvidence) (chart, error) {
 	c := chart{name: "roc", title: fmt.Sprintf("ROC on %d pairs: trained, untrained and raw pixels", len(v.Pairs))}
@@ -110,15 +110,21 @@ func roc(v *VerificationEvidence) (chart, error) {
 	p.X.Tick.Marker, p.Y.Tick.Marker = roundTicks{about: 5}, roundTicks{about: 5}
 	p.Add(plotter.NewGrid())
 	below := legend{columns: 2}
-	for _, contender := range []struct {
+	type curve struct {
 		name string
 		of   *evaluate.Verification
 		line draw.LineStyle
-	}{
+	}
+	curves := []curve{
 		{"raw pixels", v.Pixels, draw.LineStyle{Color: gray, Width: 2, Dashes: []vg.Length{2, 2}}},
 		{"untrained", v.Untrained, draw.LineStyle{Color: orange, Width: 2, Dashes: []vg.Length{7, 3}}},
 		{"trained", v.Trained, draw.LineStyle{Color: blue, Width: 2.5}},
-	} {
+	}
+	if v.Pretrained != nil {
+		c.title = fmt.Sprintf("ROC on %d pairs: trained, pretrained, untrained and raw pixels", len(v.Pairs))
+		curves = slices.Insert(curves, 2, curve{"pretrained", v.Pretrained, draw.LineStyle{Color: color.Black, Width: 2, Dashes: []vg.Length{7, 2, 2, 2}}})
+	}
+	for _, contender := range curves {
 		line, err := plotter.NewLine(thinned(contender.of.ROC()))
 		if err != nil {
 			return c, err

@@ -26,8 +26,9 @@ type VerificationEvidence struct {
 	Distances []float64       // of each pair, by the trained network
 	Threshold *float64        // of the trained network, chosen on validation pairs; nil without any
 
-	// The verification results of the trained network and of both baselines.
-	Trained, Untrained, Pixels *evaluate.Verification
+	// The verification results of the trained network and of its baselines. Pretrained is
+	// that of the network before fine-tuning, nil for a training with random weights.
+	Trained, Untrained, Pixels, Pretrained *evaluate.Verification
 }
 
 // RetrievalEvidence holds the images of the retrieval test and the queries without
@@ -54,18 +55,18 @@ const depth = 5
 // behind the figures.
 func (p *Plan) MeasureWithEvidence(trained, untrained *likeness.Model) (Report, *Evidence, error) {
 	embedded := p.progress(true)
-	report, outcomes, err := p.measureAll(trained, untrained, embedded)
+	report, measured, err := p.measureAll(trained, untrained, embedded)
 	if err != nil {
 		return report, nil, err
 	}
-	evidence, err := p.evidence(network{trained, embedded}, outcomes)
+	evidence, err := p.evidence(network{trained, embedded}, measured)
 	if err != nil {
 		return Report{}, nil, errors.Wrap(err, "gather evidence")
 	}
 	return report, evidence, nil
 }
 
-func (p *Plan) evidence(c contender, outcomes [3]outcome) (*Evidence, error) {
+func (p *Plan) evidence(c contender, o outcomes) (*Evidence, error) {
 	metric, err := c.metric()
 	if err != nil {
 		return nil, err
@@ -73,8 +74,11 @@ func (p *Plan) evidence(c contender, outcomes [3]outcome) (*Evidence, error) {
 	e := &Evidence{Kind: p.kind}
 	if p.testPairs != nil {
 		e.Verification = &VerificationEvidence{
-			Images: p.unseen, Pairs: p.testPairs, Distances: outcomes[0].verification.Distances(), Threshold: outcomes[0].threshold,
-			Trained: outcomes[0].verification, Untrained: outcomes[1].verification, Pixels: outcomes[2].verification,
+			Images: p.unseen, Pairs: p.testPairs, Distances: o.trained.verification.Distances(), Threshold: o.trained.threshold,
+			Trained: o.trained.verification, Untrained: o.untrained.verification, Pixels: o.pixels.verification,
+		}
+		if o.pretrained != nil {
+			e.Verification.Pretrained = o.pretrained.verification
 		}
 	}
 	if p.retrieval != nil {

@@ -125,12 +125,13 @@ type view struct {
 	Config   string
 	MadeWith [][2]string
 
-	Validated string
-	Validates bool // whether any epoch has a validation
-	Kind      string
-	Verified  *verifiedView
-	Retrieved *retrievedView
-	Shown     *shownView
+	Pretrained bool // whether the figures have those of a model before fine-tuning
+	Validated  string
+	Validates  bool // whether any epoch has a validation
+	Kind       string
+	Verified   *verifiedView
+	Retrieved  *retrievedView
+	Shown      *shownView
 }
 
 // shownView is the data of the maps' captions.
@@ -142,7 +143,7 @@ type shownView struct {
 func (r Page) view() *view {
 	v := &view{
 		Style: template.CSS(style), Title: r.Title, Report: r.Report, Protocol: strings.Split(r.Report.Protocol, "; "),
-		Figures: figureRows(r.Report), Epochs: len(r.Epochs), Config: r.Config, MadeWith: madeWith(r.Report.MadeWith),
+		Figures: figureRows(r.Report), Pretrained: r.Report.pretrained(), Epochs: len(r.Epochs), Config: r.Config, MadeWith: madeWith(r.Report.MadeWith),
 		Trained: fmt.Sprintf("Trained %.0f s at %.0f images/s, seed %d.", r.Report.Seconds, r.Report.ImagesPerSecond, r.Report.Seed),
 	}
 	for _, epoch := range r.Epochs {
@@ -181,6 +182,7 @@ func madeWith(p *Provenance) [][2]string {
 type figureRow struct {
 	Title, Note, Meaning                       string
 	Trained, Interval, Untrained, Pixels, Gain string
+	Pretrained                                 string // empty without a model before fine-tuning
 	Verdict                                    string // the conclusion from the gain's interval
 }
 
@@ -208,15 +210,23 @@ func figureRows(r Report) (rows []figureRow) {
 		if published := r.PublishedFor(row.Name); published != "" {
 			f.Note = "published: " + published
 		}
+		if row.Pretrained != nil {
+			f.Pretrained = percent(*row.Pretrained)
+		}
 		if gain := row.Gain; gain != nil {
 			f.Gain = fmt.Sprintf("%s (%s to %s)", signed(gain.Value), signed(gain.Low), signed(gain.High))
-			baseline := "the untrained network"
-			if row.Pixels > row.Untrained {
-				baseline = "raw pixels"
+			baseline, best, all := "the untrained network", row.Untrained, "better than both"
+			if row.Pixels > best {
+				baseline, best = "raw pixels", row.Pixels
+			}
+			if row.Pretrained != nil {
+				if all = "better than all three"; *row.Pretrained > best {
+					baseline = "the network before fine-tuning"
+				}
 			}
 			switch {
 			case gain.Low > 0:
-				f.Verdict = "better than both"
+				f.Verdict = all
 			case gain.High < 0:
 				f.Verdict = "worse than " + baseline
 			default:

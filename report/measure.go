@@ -25,23 +25,29 @@ const (
 )
 
 // Figure is the value of a metric for the trained model with its 95 % confidence
-// interval, and the values for the two baselines. Gain, unless it is nil, is the
-// difference between the trained model and the better baseline on the same trials,
-// with the interval of the paired bootstrap. Intervals describe the variation over
+// interval, and the values for the baselines. Pretrained is that of the model before
+// fine-tuning; it is nil for a training that began with random weights. Gain, unless it
+// is nil, is the difference between the trained model and the best baseline on the same
+// trials, with the interval of the paired bootstrap. Intervals describe the variation over
 // other images of the same classes; where trials share images, images are
 // resampled instead of trials (see the package comment of evaluate).
 type Figure struct {
-	Value     float64 `json:"value"`
-	Low       float64 `json:"low"`
-	High      float64 `json:"high"`
-	Untrained float64 `json:"untrained"`
-	Pixels    float64 `json:"pixels"`
-	Gain      *Gain   `json:"gain,omitempty"`
+	Value      float64  `json:"value"`
+	Low        float64  `json:"low"`
+	High       float64  `json:"high"`
+	Untrained  float64  `json:"untrained"`
+	Pixels     float64  `json:"pixels"`
+	Pretrained *float64 `json:"pretrained,omitempty"`
+	Gain       *Gain    `json:"gain,omitempty"`
 }
 
 // String formats the figure with eight significant digits.
 func (f Figure) String() string {
-	return fmt.Sprintf("%.8g [%.8g, %.8g], untrained %.8g, pixels %.8g", f.Value, f.Low, f.High, f.Untrained, f.Pixels)
+	text := fmt.Sprintf("%.8g [%.8g, %.8g], untrained %.8g, pixels %.8g", f.Value, f.Low, f.High, f.Untrained, f.Pixels)
+	if f.Pretrained != nil {
+		text += fmt.Sprintf(", pretrained %.8g", *f.Pretrained)
+	}
+	return text
 }
 
 // Gain is a difference with its 95 % confidence interval.
@@ -51,101 +57,132 @@ type Gain struct {
 	High  float64 `json:"high"`
 }
 
-// Measure evaluates the trained model, the untrained one and raw pixels on the
-// plan's trials. The caller fills in the report's data set, seed and speed.
+// Measure evaluates the trained model, the untrained one, raw pixels and, if there is one,
+// the pretrained model on the plan's trials. The caller fills in the report's data set,
+// seed and speed.
 func (p *Plan) Measure(trained, untrained *likeness.Model) (Report, error) {
 	report, _, err := p.measureAll(trained, untrained, p.progress(false))
 	return report, err
 }
 
-// measureAll also returns the outcomes of the trained model, the untrained one and
-// raw pixels, in this order.
-func (p *Plan) measureAll(trained, untrained *likeness.Model, embedded func(images int)) (Report, [3]outcome, error) {
-	var outcomes [3]outcome
-	for i, entry := range []struct {
-		name string
+// outcomes are those of the trained model and of its baselines. Pretrained is nil if the
+// plan has no pretrained model.
+type outcomes struct {
+	trained, untrained, pixels outcome
+	pretrained                 *outcome
+}
+
+// best returns the baseline with the largest value; the first of those that are equal.
+func (o outcomes) best(value func(outcome) float64) outcome {
+	best := o.untrained
+	if value(o.pixels) > value(best) {
+		best = o.pixels
+	}
+	if o.pretrained != nil && value(*o.pretrained) > value(best) {
+		best = *o.pretrained
+	}
+	return best
+}
+
+// figure returns the figure of these estimates. The gain may be nil.
+func (o outcomes) figure(estimate func(outcome) evaluate.Estimate, gain *evaluate.Estimate) Figure {
+	trained := estimate(o.trained)
+	f := Figure{
+		Value: trained.Value, Low: trained.Low, High: trained.High,
+		Untrained: estimate(o.untrained).Value, Pixels: estimate(o.pixels).Value,
+	}
+	if o.pretrained != nil {
+		value := estimate(*o.pretrained).Value
+		f.Pretrained = &value
+	}
+	if gain != nil {
+		f.Gain = &Gain{gain.Value, gain.Low, gain.High}
+	}
+	return f
+}
+
+// measureAll also returns the outcomes.
+func (p *Plan) measureAll(trained, untrained *likeness.Model, embedded func(images int)) (Report, outcomes, error) {
+	var o outcomes
+	type entry struct {
+		name    string
+		outcome *outcome
 		contender
-	}{{"the trained network", network{trained, embedded}}, {"the untrained network", network{untrained, embedded}}, {"raw pixels", rawPixels{embedded}}} {
+	}
+	entries := []entry{
+		{"the trained network", &o.trained, network{trained, embedded}},
+		{"the untrained network", &o.untrained, network{untrained, embedded}},
+		{"raw pixels", &o.pixels, rawPixels{embedded}},
+	}
+	if p.Pretrained != nil {
+		o.pretrained = &outcome{}
+		entries = append(entries, entry{"the network before fine-tuning", o.pretrained, network{p.Pretrained, embedded}})
+	}
+	for _, e := range entries {
 		var err error
-		if outcomes[i], err = p.measure(entry.contender); err != nil {
-			return Report{}, outcomes, errors.Wrapf(err, "measure %s", entry.name)
+		if *e.outcome, err = p.measure(e.contender); err != nil {
+			return Report{}, o, errors.Wrapf(err, "measure %s", e.name)
 		}
 	}
-	figures, err := p.compare(outcomes[0], outcomes[1], outcomes[2])
+	figures, err := p.compare(o)
 	if err != nil {
-		return Report{}, outcomes, errors.Wrap(err, "compare with the baselines")
+		return Report{}, o, errors.Wrap(err, "compare with the baselines")
 	}
-	return Report{Protocol: p.Protocol, Threshold: outcomes[0].threshold, Metrics: figures, Published: p.published}, outcomes, nil
+	return Report{Protocol: p.Protocol, Threshold: o.trained.threshold, Metrics: figures, Published: p.published}, o, nil
 }
 
 // compare combines the outcomes into figures.
-func (p *Plan) compare(trained, untrained, pixels outcome) (map[string]Figure, error) {
+func (p *Plan) compare(o outcomes) (map[string]Figure, error) {
 	figures := map[string]Figure{}
-	for name, score := range trained.scores {
-		best := untrained.scores[name]
-		if pixels.scores[name].Value > best.Value {
-			best = pixels.scores[name]
-		}
+	for name, score := range o.trained.scores {
 		var groups []int
 		if name == oneShotAccuracy {
 			if groups = p.groups; groups == nil {
 				groups = evaluate.Queries(p.trials)
 			}
 		}
-		gain, err := evaluate.Difference(score, best, groups)
+		best := o.best(func(o outcome) float64 { return o.scores[name].Value })
+		gain, err := evaluate.Difference(score, best.scores[name], groups)
 		if err != nil {
 			return nil, errors.Wrap(err, name)
 		}
-		figures[name] = figure(score.Estimate, untrained.scores[name].Estimate, pixels.scores[name].Estimate, &gain)
+		figures[name] = o.figure(func(o outcome) evaluate.Estimate { return o.scores[name].Estimate }, &gain)
 	}
-	if trained.verification == nil {
+	if o.trained.verification == nil {
 		return figures, nil
 	}
-	if err := compareAUC(figures, trained, untrained, pixels); err != nil {
+	if err := o.compareAUC(figures); err != nil {
 		return nil, errors.Wrap(err, verificationAUC)
 	}
-	if trained.threshold == nil {
+	if o.trained.threshold == nil {
 		return figures, nil
 	}
-	return figures, errors.Wrap(compareAccuracy(figures, trained, untrained, pixels), verificationAccuracy)
+	return figures, errors.Wrap(o.compareAccuracy(figures), verificationAccuracy)
 }
 
-func compareAUC(figures map[string]Figure, trained, untrained, pixels outcome) error {
-	t, u, p := trained.verification, untrained.verification, pixels.verification
-	without, raw, best := u.AreaUnderCurve(), p.AreaUnderCurve(), u
-	if raw > without {
-		best = p
-	}
-	gain, err := evaluate.AUCDifference(t, best)
+func (o outcomes) compareAUC(figures map[string]Figure) error {
+	best := o.best(func(o outcome) float64 { return o.verification.AreaUnderCurve() })
+	gain, err := evaluate.AUCDifference(o.trained.verification, best.verification)
 	if err != nil {
 		return err
 	}
-	figures[verificationAUC] = figure(t.AUC(), evaluate.Estimate{Value: without}, evaluate.Estimate{Value: raw}, &gain)
-	figures[verificationEER] = figure(t.EqualErrorRate(), u.EqualErrorRate(), p.EqualErrorRate(), nil)
+	f := o.figure(func(o outcome) evaluate.Estimate { return evaluate.Estimate{Value: o.verification.AreaUnderCurve()} }, &gain)
+	f.Low, f.High = o.trained.verification.AUC().Low, o.trained.verification.AUC().High
+	figures[verificationAUC] = f
+	figures[verificationEER] = o.figure(func(o outcome) evaluate.Estimate { return o.verification.EqualErrorRate() }, nil)
 	return nil
 }
 
 // compareAccuracy compares accuracies, each at the contender's own threshold.
-func compareAccuracy(figures map[string]Figure, trained, untrained, pixels outcome) error {
+func (o outcomes) compareAccuracy(figures map[string]Figure) error {
 	accuracy := func(o outcome) evaluate.Estimate { return o.verification.AccuracyAt(*o.threshold) }
-	without, raw, best := accuracy(untrained), accuracy(pixels), untrained
-	if raw.Value > without.Value {
-		best = pixels
-	}
-	gain, err := evaluate.AccuracyDifference(trained.verification, *trained.threshold, best.verification, *best.threshold)
+	best := o.best(func(o outcome) float64 { return accuracy(o).Value })
+	gain, err := evaluate.AccuracyDifference(o.trained.verification, *o.trained.threshold, best.verification, *best.threshold)
 	if err != nil {
 		return err
 	}
-	figures[verificationAccuracy] = figure(accuracy(trained), without, raw, &gain)
+	figures[verificationAccuracy] = o.figure(accuracy, &gain)
 	return nil
-}
-
-func figure(trained, untrained, pixels evaluate.Estimate, gain *evaluate.Estimate) Figure {
-	f := Figure{Value: trained.Value, Low: trained.Low, High: trained.High, Untrained: untrained.Value, Pixels: pixels.Value}
-	if gain != nil {
-		f.Gain = &Gain{gain.Value, gain.Low, gain.High}
-	}
-	return f
 }
 
 // contender is a method of comparing images: a network or raw pixels.

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -331,4 +332,75 @@ func compare(a, b float64) int {
 
 func index(d *datasets.Dataset, image []uint8) int {
 	return slices.IndexFunc(d.Images, func(other []uint8) bool { return &other[0] == &image[0] })
+}
+
+// The model before fine-tuning is a baseline of its own: its values are those of a
+// measurement of its own, gains are over the best of the three, and the table, the page
+// and the progress include it. The other values do not depend on it.
+func TestPretrained(t *testing.T) {
+	without := measure(t, newPlan(t, experiment(), 1))
+	other, err := newPlan(t, experiment(), 1).Measure(newModel(t, 3), newModel(t, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPlan(t, experiment(), 1)
+	p.Pretrained = newModel(t, 3)
+	last, total := 0, 0
+	p.Progress = func(done, of int) { last, total = done, of }
+	r := measure(t, p)
+	if want := 4 * p.embeddings(); last != want || total != want {
+		t.Errorf("found progress %d of %d, expected %d", last, total, want)
+	}
+	for name, f := range r.Metrics {
+		if f.Pretrained == nil || *f.Pretrained != other.Metrics[name].Value {
+			t.Errorf("%s: found %v, expected the pretrained value %v", name, f, other.Metrics[name].Value)
+			continue
+		}
+		if !strings.HasSuffix(f.String(), fmt.Sprintf(", pretrained %.8g", *f.Pretrained)) {
+			t.Errorf("%s: found %v", name, f)
+		}
+		if best := max(f.Untrained, f.Pixels, *f.Pretrained); f.Gain != nil && math.Abs(f.Gain.Value-(f.Value-best)) > 1e-9 {
+			t.Errorf("%s: found the gain %v, expected %v over the best baseline", name, f.Gain.Value, f.Value-best)
+		}
+		f.Pretrained, f.Gain = nil, without.Metrics[name].Gain
+		if diff := cmp.Diff(without.Metrics[name], f); diff != "" {
+			t.Errorf("%s (-without +with):\n%s", name, diff)
+		}
+	}
+
+	p.Progress, p.Pretrained = nil, newModel(t, 1) // the trained model itself
+	r, e, err := p.MeasureWithEvidence(newModel(t, 1), newModel(t, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Verification.Pretrained.AreaUnderCurve() != e.Verification.Trained.AreaUnderCurve() {
+		t.Error("the evidence of the model before fine-tuning is not its own")
+	}
+	var table strings.Builder
+	if err := r.WriteTable(&table); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(table.String(), "\n")
+	if !strings.HasSuffix(lines[0], " pretrained") || !strings.HasSuffix(lines[1], fmt.Sprintf(" %10.2f", 100*r.Rows()[0].Value)) {
+		t.Errorf("found the table\n%s", table.String())
+	}
+	_, _, tree := written(t, Page{Title: "tuned", Report: r, Evidence: e})
+	expectWords(t, section(t, tree, "figures"), "three baselines", "pretrained", percent(*r.Metrics[mapAtR].Pretrained))
+	expectWords(t, section(t, tree, "verification"), "pretrained, area "+percent(r.Metrics[verificationAUC].Value)+" %")
+
+	value := 0.8
+	for want, gain := range map[string]Gain{
+		"better than all three": {0.1, 0.05, 0.15}, "worse than the network before fine-tuning": {-0.1, -0.15, -0.05},
+		"no clear gain over the network before fine-tuning": {0.1, -0.05, 0.25},
+	} {
+		f := Figure{Untrained: 0.6, Pixels: 0.7, Pretrained: &value, Gain: &gain}
+		if rows := figureRows(Report{Metrics: map[string]Figure{mapAtR: f}}); rows[0].Verdict != want || rows[0].Pretrained != "80.00" {
+			t.Errorf("found %+v, expected %q", rows, want)
+		}
+	}
+
+	p.Pretrained.Weights.Get("linear1.weight").Value.Data().([]float32)[0] = float32(math.NaN())
+	if _, err := p.Measure(newModel(t, 1), newModel(t, 2)); err == nil || !strings.Contains(err.Error(), "measure the network before fine-tuning: ") {
+		t.Errorf("found error %v", err)
+	}
 }

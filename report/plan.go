@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/internal/random"
@@ -31,6 +32,8 @@ type Plan struct {
 	// and in total by Measure or MeasureWithEvidence. An image counts once for each
 	// contender and test.
 	Progress func(done, total int)
+	// Pretrained, unless it is nil, is the model before fine-tuning, one more baseline.
+	Pretrained *likeness.Model
 
 	references, seen   *datasets.Dataset // nearest neighbors
 	validation, unseen *datasets.Dataset // verification, one-shot and retrieval
@@ -209,13 +212,16 @@ func distinct(images *datasets.Dataset) (same, different int) {
 }
 
 // progress returns a function that adds to the number of embedded images and calls
-// Progress; nil if Progress is nil. The total is the images that the three
+// Progress; nil if Progress is nil. The total is the images that all
 // contenders embed and, with evidence, those that the trained network embeds again.
 func (p *Plan) progress(evidence bool) func(images int) {
 	if p.Progress == nil {
 		return nil
 	}
 	done, total := 0, 3*p.embeddings()
+	if p.Pretrained != nil {
+		total += p.embeddings()
+	}
 	if evidence {
 		total += length(p.retrieval) + length(p.shown)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,14 +87,27 @@ func (r Report) Rows() []Row {
 	return rows
 }
 
+// pretrained reports whether the figures have values of a model before fine-tuning.
+func (r Report) pretrained() bool {
+	return slices.ContainsFunc(r.Rows(), func(row Row) bool { return row.Pretrained != nil })
+}
+
 // WriteTable writes the figures in percent, one in each line, the published results
 // and the protocol. Control characters in the names of the data set and of classes are
 // escaped.
 func (r Report) WriteTable(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-33s %8s  %-17s %9s %7s\n", wording.Printable(r.Dataset), "trained", "95 % interval", "untrained", "pixels")
+	fmt.Fprintf(&b, "%-33s %8s  %-17s %9s %7s", wording.Printable(r.Dataset), "trained", "95 % interval", "untrained", "pixels")
+	if r.pretrained() {
+		fmt.Fprintf(&b, " %10s", "pretrained")
+	}
+	b.WriteByte('\n')
 	for _, row := range r.Rows() {
-		fmt.Fprintf(&b, "%-33s %8.2f  [%6.2f, %6.2f]  %9.2f %7.2f\n", row.Title, 100*row.Value, 100*row.Low, 100*row.High, 100*row.Untrained, 100*row.Pixels)
+		fmt.Fprintf(&b, "%-33s %8.2f  [%6.2f, %6.2f]  %9.2f %7.2f", row.Title, 100*row.Value, 100*row.Low, 100*row.High, 100*row.Untrained, 100*row.Pixels)
+		if row.Pretrained != nil {
+			fmt.Fprintf(&b, " %10.2f", 100**row.Pretrained)
+		}
+		b.WriteByte('\n')
 	}
 	for _, figure := range titles {
 		if published := r.PublishedFor(figure.name); published != "" {

@@ -12,9 +12,9 @@
 //     the embedded data set omniglot-small1 is used, which has its own defaults, see
 //     Defaults.
 //   - Train opens the data, holds out images for validation and classes for testing,
-//     trains, evaluates the trained network beside the untrained one and raw pixels, and
-//     writes the run folder. Resume continues an interrupted training, and Evaluate
-//     evaluates the model of a run folder again.
+//     trains, evaluates the trained network beside the untrained one, raw pixels and, when
+//     fine-tuning, the pretrained one, and writes the run folder. Resume continues an
+//     interrupted training, and Evaluate evaluates the model of a run folder again.
 //   - Folder is a run folder: config.toml, metrics.jsonl, model.safetensors,
 //     result.json, report.html and, while the training is not finished,
 //     checkpoint.safetensors.

@@ -26,6 +26,9 @@ type Evaluation struct {
 	// Missing is the reason why the data could not be opened; nil if the model was
 	// evaluated.
 	Missing error
+	// NotPretrained is the reason why the model before fine-tuning could not be loaded and
+	// is not among the baselines; nil if it was, or if there is none.
+	NotPretrained error
 	// Differences describes each figure that differs from the recorded one.
 	Differences []string
 }
@@ -70,6 +73,9 @@ func Evaluate(folder Folder, options EvaluationOptions, observer *Observer) (res
 	if err != nil {
 		return nil, err
 	}
+	if settings.From != "" {
+		setup.plan.Pretrained, _, result.NotPretrained = LoadModel(settings.From)
+	}
 	measured, evidence, err := setup.measure(model, observer)
 	if err != nil {
 		return nil, err
@@ -86,10 +92,14 @@ func Evaluate(folder Folder, options EvaluationOptions, observer *Observer) (res
 	return result, nil
 }
 
-// differences describes the figures that are not those that were recorded.
+// differences describes the figures that are not those that were recorded. Without the
+// model before fine-tuning on both sides, neither its values nor the gains are compared.
 func differences(recorded, measured report.Report) (found []string) {
 	for _, name := range slices.Sorted(maps.Keys(recorded.Metrics)) {
 		was, is := recorded.Metrics[name], measured.Metrics[name]
+		if (was.Pretrained == nil) != (is.Pretrained == nil) {
+			was.Pretrained, is.Pretrained, was.Gain, is.Gain = nil, nil, nil, nil
+		}
 		if !reflect.DeepEqual(was, is) {
 			found = append(found, fmt.Sprintf("%s differs from result.json: it was %v, it is %v", name, was, is))
 		}

@@ -27,8 +27,8 @@ type Observer struct {
 	// stopped and how to continue it.
 	Warning func(message string)
 	Note    func(message string)
-	// Measured is called while the trained network, the untrained one and raw pixels are
-	// evaluated, with the number of images embedded so far and in total.
+	// Measured is called while the trained network and its baselines are evaluated, with
+	// the number of images embedded so far and in total.
 	Measured func(done, total int)
 	// Report is called with the figures as soon as they are saved.
 	Report func(report.Report)

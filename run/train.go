@@ -89,7 +89,7 @@ func resume(ctx context.Context, folder Folder, tensorBoard bool, observer *Obse
 // train trains as complete settings say; resumed is the run folder to resume, which
 // this process has locked, or empty.
 func (s Settings) train(ctx context.Context, resumed Folder, observer *Observer) (*Result, error) {
-	start, err := s.start()
+	pretrained, start, err := s.start()
 	if err != nil {
 		return nil, err
 	}
@@ -97,6 +97,7 @@ func (s Settings) train(ctx context.Context, resumed Folder, observer *Observer)
 	if err != nil {
 		return nil, err
 	}
+	setup.plan.Pretrained = pretrained
 	training, err := setup.trainer(start, resumed.Checkpoint())
 	if err != nil {
 		return nil, err
@@ -243,7 +244,8 @@ func (s *setup) conclude(model *likeness.Model, result trainer.Result, folder Fo
 	return measured, nil
 }
 
-// measure tests the model beside the same network untrained.
+// measure tests the model beside the same network untrained and, if it is fine-tuned,
+// before that.
 func (s *setup) measure(model *likeness.Model, observer *Observer) (report.Report, *report.Evidence, error) {
 	untrained, err := likeness.New(s.network, s.head, model.Preprocessing, s.settings.Seed)
 	if err != nil {

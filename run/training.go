@@ -19,26 +19,27 @@ import (
 
 // This file is all that this package asks of package trainer before a training runs.
 
-// start loads the model to fine-tune, if there is one, and gives it the embedding
-// dimension of the settings, if they have one. Its network and its preprocessing become
-// those of the settings, and so does its head if they have none and the objective allows
-// it.
-func (s *Settings) start() (*likeness.Model, error) {
+// start loads the model to fine-tune, if there is one, and also returns it with the
+// embedding dimension of the settings, if they have one. Its network and its preprocessing
+// become those of the settings, and so does its head if they have none and the objective
+// allows it.
+func (s *Settings) start() (pretrained, model *likeness.Model, err error) {
 	if s.From == "" {
-		return nil, nil
+		return nil, nil, nil
 	}
-	model, path, err := LoadModel(s.From)
+	pretrained, path, err := LoadModel(s.From)
 	if err != nil {
-		return nil, errors.WithMessage(err, "--from")
+		return nil, nil, errors.WithMessage(err, "--from")
 	}
 	if s.From = path; !isBundled(path) {
 		if s.From, err = filepath.Abs(path); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
+	model = pretrained
 	if s.Features != 0 {
 		if model, err = trainer.WithFeatures(model, s.Features, s.Seed); err != nil {
-			return nil, errors.WithMessage(err, "--features")
+			return nil, nil, errors.WithMessage(err, "--features")
 		}
 	}
 	if s.Head == "" && (model.Head.Name() != "weighted-l1" || strings.HasSuffix(s.Objective, "cross-entropy")) {
@@ -49,16 +50,16 @@ func (s *Settings) start() (*likeness.Model, error) {
 	network := model.Backbone.(backbone.Network) // the only type that Load returns
 	spec, err := network.Spec()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if s.Backbone != "" || s.Network != nil && !reflect.DeepEqual(*s.Network, spec) {
-		return nil, errors.Errorf("--from: the network is that of %s (%s): leave out any other", s.From, network.Name)
+		return nil, nil, errors.Errorf("--from: the network is that of %s (%s): leave out any other", s.From, network.Name)
 	}
 	s.Network, s.Invert = &spec, model.Preprocessing.Invert
 	if s.Crop = 0; model.Preprocessing.Crop != nil {
 		s.Crop, s.CropMin = model.Preprocessing.Crop.Margin, model.Preprocessing.Crop.MinSide
 	}
-	return model, nil
+	return pretrained, model, nil
 }
 
 // trainer sets a training up, on the weights of start unless it is nil, and resumed

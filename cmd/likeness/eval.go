@@ -48,6 +48,9 @@ func (e *evalCommand) Run(c *console) error {
 	case found.Recorded == nil:
 		c.say("no results are recorded: %v", found.NotRecorded)
 	}
+	if found.NotPretrained != nil {
+		c.say("the model before fine-tuning is not measured: %v", found.NotPretrained)
+	}
 	for _, difference := range found.Differences {
 		c.say("%s", difference)
 	}

@@ -28,7 +28,7 @@ Examples:
   likeness train --config runs/omniglot-small1-n-pair-20270101-120000/config.toml --seed 2
   likeness train --resume runs/omniglot-small1-n-pair-20270101-120000
 
-It prints how good the trained network is, beside the untrained network and raw pixels, with 95 % confidence intervals. The run folder contains config.toml (all settings, for --config), metrics.jsonl (one line per epoch), result.json (the results), model.safetensors (for eval, embed and compare) and report.html for a browser: learning curves, maps of the embeddings and the images that the network gets wrong, with the plots as PNG files in plots.
+It prints how good the trained network is, beside the untrained network, raw pixels and, with --from, the pretrained network before fine-tuning, with 95 % confidence intervals. The run folder contains config.toml (all settings, for --config), metrics.jsonl (one line per epoch), result.json (the results), model.safetensors (for eval, embed and compare) and report.html for a browser: learning curves, maps of the embeddings and the images that the network gets wrong, with the plots as PNG files in plots.
 
 Defaults in brackets are those of the data set omniglot-small1 and the objective n-pair. All other data begin with the network lenet, the objective contrastive, the solver adam with learning rate 0.003, 7 epochs and no augmentation, except that color photographs have that of --augmentation photo; config.toml has what was used.
 
@@ -80,7 +80,7 @@ func (t *trainCommand) Run(c *console) error {
 // observe prints the progress of a training, until close.
 func observe(c *console) (observer *run.Observer, close func()) {
 	progress := newProgress(c.err)
-	measuring := false
+	measuring, contenders := false, "the trained network, the untrained network and raw pixels"
 	measured := newCounter(c.err, unit{what: "images measured"})
 	say := func(format string, arguments ...any) {
 		progress.close()
@@ -88,6 +88,9 @@ func observe(c *console) (observer *run.Observer, close func()) {
 	}
 	observer = &run.Observer{
 		Prepared: func(p run.Preparation) {
+			if p.Settings.From != "" {
+				contenders = "the trained network, the pretrained network before fine-tuning, the untrained network and raw pixels"
+			}
 			for _, change := range p.Changes {
 				c.say("setting      %s", change)
 			}
@@ -115,7 +118,7 @@ func observe(c *console) (observer *run.Observer, close func()) {
 		Measured: func(done, total int) {
 			if !measuring {
 				measuring = true
-				say("measuring the trained network, the untrained network and raw pixels")
+				say("measuring %s", contenders)
 				measured = newCounter(c.err, unit{what: "images measured"})
 			}
 			measured.of(done, total)

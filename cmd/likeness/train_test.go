@@ -278,7 +278,18 @@ func TestMarginSuitsTheFeatures(t *testing.T) {
 	}
 }
 
-// Fine-tuning starts from given weights and leaves the frozen ones alone.
+// reportOf is the result.json of a run folder.
+func reportOf(t *testing.T, folder string) report.Report {
+	t.Helper()
+	r, err := report.Load(filepath.Join(folder, "result.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// Fine-tuning starts from given weights, which are measured beside the result, and leaves
+// the frozen ones alone.
 func TestFromAndFreeze(t *testing.T) {
 	inFolder(t)
 	bars(t, "bars", 6, 8)
@@ -307,6 +318,28 @@ func TestFromAndFreeze(t *testing.T) {
 		t.Errorf("--features 3: found a last layer of %d features, after one of %d", len(sized["linear1.bias"]), len(first["linear1.bias"]))
 	}
 	tool(t, "eval", "--run", "sized")
+	before, tuned, sized := reportOf(t, "first"), reportOf(t, "second"), reportOf(t, "sized")
+	for name, was := range before.Metrics { // on the same trials
+		for run, r := range map[string]report.Report{"second": tuned, "sized": sized} {
+			if p := r.Metrics[name].Pretrained; p == nil || *p != was.Value || was.Pretrained != nil {
+				t.Errorf("%s of %s: found %v, expected the pretrained value %v", name, run, r.Metrics[name], was.Value)
+			}
+		}
+	}
+	table, said := tool(t, "eval", "--run", "second")
+	if said = withoutProgress(said); said != "" || !strings.Contains(table, "pixels pretrained\n") {
+		t.Errorf("eval of a fine-tuning prints\n%s%s", table, said)
+	}
+	if err := os.Rename("first", "elsewhere"); err != nil {
+		t.Fatal(err)
+	}
+	table, said = tool(t, "eval", "--run", "second")
+	if strings.Contains(table, "pretrained") || strings.Contains(said, "differs") || !strings.Contains(said, "the model before fine-tuning is not measured: ") {
+		t.Errorf("without the model that it began with, eval of a fine-tuning prints\n%s%s", table, said)
+	}
+	if err := os.Rename("elsewhere", "first"); err != nil {
+		t.Fatal(err)
+	}
 	toolFails(t, failure, []string{"from", "leave out"}, tiny("--from", "first", "--backbone", "conv4")...)
 	toolFails(t, failure, []string{`freeze "conv7"`, "conv1.weight"}, "train", "--data", "bars", "--from", "first", "--freeze", "conv7")
 }
