@@ -2,15 +2,18 @@ package trainer_test
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/trainer"
+	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
 )
 
@@ -32,16 +35,22 @@ func judging(t *testing.T, objective objectives.Loss, head heads.Head, rate floa
 	return training
 }
 
-// Three collapses that are provoked set the alarm off, once each: a penalty that
-// pulls all embeddings together, a rate at which the hardest triplets do, and one
-// at which the ReLUs of a network die.
+// Collapses that are provoked set the alarm off, once each: a penalty that pulls all
+// embeddings together, a rate at which the hardest triplets do, one at which the ReLUs of
+// a network die, and one at which embeddings that are alike do not move.
 func TestCollapsesAreTold(t *testing.T) {
 	pulled := judging(t, objectives.Contrastive{Margin: 1}, heads.L2{}, 1e-2, 1)
 	pulled.Penalties = []objectives.WeightPenalty{{Pattern: "*", Lambda: 100}}
+	stuck := judging(t, objectives.BatchHard{Soft: true}, heads.L2{}, 1e-9, 1)
+	last := stuck.Model.Weights.Get("linear1.weight").Value.Data().([]float32)
+	for i := range last {
+		last[i] /= 100
+	}
 	for name, test := range map[string]struct {
 		training *trainer.Trainer
 		want     string
 	}{
+		"no movement":         {stuck, "the loss is stuck at 0.69"}, // ln 2
 		"a huge penalty":      {pulled, "all images have nearly one embedding"},
 		"the hardest at once": {judging(t, objectives.BatchHard{Soft: true}, heads.L2{}, 1, 1), "embedding"},
 		"dead units":          {judging(t, objectives.CrossEntropy{}, heads.WeightedL1{Signed: true}, 3, 1), "embedding"},
@@ -131,10 +140,35 @@ func TestLossOfZero(t *testing.T) {
 		}
 	}
 	training.Loss = objectives.Triplet{Margin: 1e-9}
+	training.OnStep = nil
 	if alarms := watched(t, training, 80); len(alarms) != 1 || !strings.Contains(alarms[0].Found, "0 from the first step") {
 		t.Errorf("found %v, expected one alarm of a loss that was never above 0", alarms)
 	}
 }
+
+// What the watch cannot do ends the training with an error that names it: a callback that
+// panics, and images that cannot be read.
+func TestWatchFails(t *testing.T) {
+	training := judging(t, objectives.BatchHard{Soft: true}, heads.L2{}, 1, 1)
+	training.Epochs, training.EpochSteps = 4, 50
+	training.OnCollapse = panicAt[trainer.Collapse](1)
+	if result, err := training.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "OnCollapse panics: broken") || result.Steps == 0 {
+		t.Errorf("a panic: found %d steps, error %v", result.Steps, err)
+	}
+	training = judging(t, objectives.Contrastive{Margin: 1}, heads.L2{}, 1, 1)
+	training.Images = unreadable{seen}
+	training.OnCollapse = func(trainer.Collapse) {}
+	if result, err := training.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "train: read the image ") || result.Steps != 0 {
+		t.Errorf("unreadable images: found %d steps, error %v", result.Steps, err)
+	}
+}
+
+// unreadable has images that cannot be read.
+type unreadable struct{ *datasets.Dataset }
+
+func (unreadable) Read(int, []uint8) error { return errors.New("no such sector") }
+
+func (unreadable) Source(i int) string { return fmt.Sprintf("the image %d", i) }
 
 // Watching changes no bit of what is learned.
 func TestWatchingChangesNothing(t *testing.T) {

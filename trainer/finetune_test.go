@@ -2,6 +2,7 @@ package trainer_test
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/solver"
 	"github.com/likeness-go/likeness/trainer"
+	"github.com/pkg/errors"
 )
 
 // A frozen block stays as it is with all that belongs to it: its batch norm, running
@@ -154,11 +156,67 @@ func TestWithFeatures(t *testing.T) {
 	if math.Abs(squares-1) > 1e-5 {
 		t.Errorf("found an embedding of squared length %v, expected 1: the normalization stays last", squares)
 	}
-	if _, err := trainer.WithFeatures(model, 0, 1); err == nil {
-		t.Error("no features: found no error")
+}
+
+// What cannot be replaced is an error that says what was found.
+func TestReplaceLastRefuses(t *testing.T) {
+	model := newModel(t, tiny(), heads.L2{})
+	flat := newModel(t, backbone.Network{Name: "flat", Size: size, Blocks: []graph.Block{graph.Conv{Filters: 2, Kernel: 3}, graph.Flatten{}}}, heads.L2{})
+	own, err := likeness.New(ownBackbone{}, heads.L2{}, seen.Preprocessing(), 1)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := trainer.WithFeatures(nil, 4, 1); err == nil {
-		t.Error("no model: found no error")
+	withFeatures := func(model *likeness.Model, features int) error {
+		_, err := trainer.WithFeatures(model, features, 1)
+		return err
+	}
+	replace := func(model *likeness.Model, blocks ...graph.Block) error {
+		_, err := trainer.ReplaceLast(model, 1, blocks...)
+		return err
+	}
+	for want, err := range map[string]error{
+		"found 0 features, expected at least 1": withFeatures(model, 0), "found nil, expected a model with weights": withFeatures(nil, 4),
+		"found a backbone of type trainer_test.ownBackbone, expected a backbone.Network": withFeatures(own, 4),
+		"found nil, expected a model": replace(nil, graph.Linear{Units: 3}), "of type trainer_test.ownBackbone": replace(own, graph.Linear{Units: 3}),
+		"found no fully connected layer (graph.Linear) in the network flat": replace(flat, graph.Linear{Units: 3}),
+		"linear1": replace(model, graph.Linear{Units: -1}),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "replace last layer: ") {
+			t.Errorf("found error %v, expected one with %q", err, want)
+		}
+	}
+}
+
+// Weights of float64 are copied and trained as others are, their running statistics too.
+func TestFineTuningFloat64(t *testing.T) {
+	from := newModel(t, everything(), heads.L2{})
+	from.Weights = from.Weights.Convert(graph.Float64)
+	training := newTrainer(t, everything())
+	training.Model.Weights = training.Model.Weights.Convert(graph.Float64)
+	for _, weight := range from.Weights.All() {
+		if err := weight.Value.Memset(0.5); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if copied, err := trainer.CopyWeights(training.Model, from, "conv1"); err != nil || len(copied) == 0 || training.Model.Weights.Get("conv1.weight").Value.Float64s()[0] != 0.5 {
+		t.Errorf("found %v copied, error %v", copied, err)
+	}
+	mean := training.Model.Weights.Get("norm1.running_mean").Value.Float64s()
+	before := slices.Clone(mean)
+	training.OnWarning = func(string) {} // that such a model cannot be saved
+	run(t, training)
+	if cmp.Equal(before, mean) {
+		t.Error("the running mean has not moved")
+	}
+	before = slices.Clone(mean)
+	training.Solver.LearningRate, training.Solver.Solver = 1e300, "sgd"
+	if _, err := training.Run(t.Context()); !errors.Is(err, trainer.ErrNotFinite) {
+		t.Errorf("found error %v, expected ErrNotFinite", err)
+	}
+	for _, v := range mean {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			t.Fatalf("found the running mean %v after a training that diverged", mean)
+		}
 	}
 }
 

@@ -3,8 +3,10 @@ package trainer
 import (
 	"bytes"
 	"context"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -206,6 +208,82 @@ func TestRestoreRefusesTensorsOfNothing(t *testing.T) {
 		}
 		if _, err := r.restore(file); err == nil || errors.Is(err, safetensors.ErrChecksum) {
 			t.Errorf("%s: found no error", part)
+		}
+	}
+}
+
+// A checkpoint whose checksum is right and whose contents are not those of the training,
+// as of a program that writes such files itself, is refused by what is wrong with it.
+func TestRestoreRefusesOtherContents(t *testing.T) {
+	r, content := checkpointed(t)
+	change := func(key, value string) func(*safetensors.File) {
+		return func(f *safetensors.File) { f.Metadata[key] = value }
+	}
+	// tensors changes the tensors of a part, beginning with copies of the weights where the
+	// part has none.
+	tensors := func(part string, change func(all []safetensors.Tensor) []safetensors.Tensor) func(*safetensors.File) {
+		return func(f *safetensors.File) {
+			var own, others, copies []safetensors.Tensor
+			for _, t := range f.Tensors {
+				if strings.HasPrefix(t.Name, part) {
+					own = append(own, t)
+				} else {
+					others = append(others, t)
+				}
+				if name, found := strings.CutPrefix(t.Name, weightsPart); found {
+					t.Name, t.Data = part+name, slices.Clone(t.Data.([]float32))
+					copies = append(copies, t)
+				}
+			}
+			if own == nil {
+				own = copies
+			}
+			f.Tensors = append(others, change(own)...)
+		}
+	}
+	fewer := func(all []safetensors.Tensor) []safetensors.Tensor { return all[1:] }
+	renamed := func(all []safetensors.Tensor) []safetensors.Tensor { all[0].Name += "x"; return all }
+	flat := func(all []safetensors.Tensor) []safetensors.Tensor {
+		all[0].Shape = []int{1, len(all[0].Data.([]float32))}
+		return all
+	}
+	infinite := func(all []safetensors.Tensor) []safetensors.Tensor {
+		values := slices.Clone(all[0].Data.([]float32))
+		values[0] = float32(math.Inf(1))
+		all[0].Data = values
+		return all
+	}
+	for _, test := range []struct {
+		name   string
+		change func(*safetensors.File)
+		want   string
+		other  bool // ErrOtherTraining
+	}{
+		{"settings that are no JSON", change(settingsKey, "{"), "field " + settingsKey + ": ", false},
+		{"no settings", change(settingsKey, "null"), "field " + settingsKey + ": found none", false},
+		{"a place that is no JSON", change(placeKey, "{"), "field " + placeKey + ": ", false},
+		{"epochs too many", change(placeKey, `{"steps":0,"done":0,"epochs":[{},{},{},{},{},{}]}`), "field " + placeKey + ": found 6 epochs, expected at most 5", false},
+		{"a tensor of no part", func(f *safetensors.File) { f.Tensors[0].Name = "junk/x" }, `tensor "junk/x" belongs to no part`, false},
+		{"too few weights", tensors(weightsPart, fewer), "weights: found ", true},
+		{"a weight of another name", tensors(weightsPart, renamed), "weights: found no weight ", true},
+		{"a weight of another shape", tensors(weightsPart, flat), "weights: weight ", true},
+		{"an infinite weight", tensors(weightsPart, infinite), "found a value that is not finite", false},
+		{"too few best weights", tensors(bestPart, fewer), "best weights: found ", true},
+		{"an infinite best weight", tensors(bestPart, infinite), "best weight ", false},
+		{"a moment of another name", tensors(solverPart, renamed), "solver", false},
+		{"an average of another name", tensors(averagePart, renamed), "average", false},
+	} {
+		file, err := safetensors.Read(bytes.NewReader(content), int64(len(content)), "checkpoint")
+		if err != nil {
+			t.Fatal(err)
+		}
+		test.change(&file)
+		if err := file.Seal(); err != nil {
+			t.Fatal(err)
+		}
+		found, err := r.restore(file)
+		if err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, ErrOtherTraining) != test.other {
+			t.Errorf("%s: found %+v, error %v; expected one with %q that is ErrOtherTraining: %v", test.name, found, err, test.want, test.other)
 		}
 	}
 }

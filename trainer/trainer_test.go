@@ -3,7 +3,9 @@ package trainer_test
 import (
 	"context"
 	"math"
+	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -66,6 +68,69 @@ func TestRunRefuses(t *testing.T) {
 		}
 		if diff := cmp.Diff(before, values(model)); diff != "" {
 			t.Errorf("%s: weights (-before +after):\n%s", test.want, diff)
+		}
+	}
+}
+
+// drawing is a sampler that draws what its fields say.
+type drawing struct {
+	kind  datasets.Kind
+	first datasets.Tuples
+	later *datasets.Tuples // after the first step and the check before it; nil: as in it
+	drawn *atomic.Int64
+}
+
+func (d drawing) Kind() datasets.Kind { return d.kind }
+func (drawing) Identity() string      { return "drawing" }
+
+func (d drawing) Sample(*rand.Rand, int) datasets.Tuples {
+	if d.drawn.Add(1) > 2 && d.later != nil {
+		return *d.later
+	}
+	return d.first
+}
+
+// unlabeled has an image without a class.
+type unlabeled struct{ *datasets.Dataset }
+
+func (u unlabeled) Label(i int) int {
+	if i == 3 {
+		return -1
+	}
+	return u.Dataset.Label(i)
+}
+
+// A sampler of a user's own that draws another number or form of examples than it should
+// is refused, before the first step or at the step in which it does.
+func TestSamplersThatDrawWrong(t *testing.T) {
+	pair := func(n int) datasets.Tuples {
+		return datasets.Tuples{Indices: [][]int{make([]int, n), make([]int, n)}, Different: make([]bool, n)}
+	}
+	three, fewer, halves, unmarked := pair(2), pair(1), pair(2), pair(2)
+	three.Indices = append(three.Indices, make([]int, 2))
+	halves.Indices[1] = halves.Indices[1][:1]
+	unmarked.Different = nil
+	for _, test := range []struct {
+		name    string
+		sampler drawing
+		steps   int
+		want    string
+	}{
+		{"three images to a pair", drawing{first: three}, 0, "field Sampler: drawing: found 3 lists of indices, expected 2 for pairs"},
+		{"lists of two lengths", drawing{first: halves}, 0, "field Sampler: drawing: found 1 examples, expected 2 as in the first step"},
+		{"no marks", drawing{first: unmarked}, 0, "field Sampler: drawing: found 0 values of Different for 2 pairs"},
+		{"fewer later", drawing{first: pair(2), later: &fewer}, 1, "epoch 1, step 2: field Sampler: drawing: found 1 examples, expected 2 as in the first step"},
+		{"an image without a class", drawing{kind: datasets.Labeled, first: datasets.Tuples{Indices: [][]int{{0, 1, 2, 3}}}}, 0, "epoch 1, step 1: field Sampler: drawing: image 3"},
+	} {
+		training := newTrainer(t, tiny())
+		test.sampler.drawn = new(atomic.Int64)
+		training.Sampler = test.sampler
+		if test.sampler.kind == datasets.Labeled {
+			training.Loss, training.Images = objectives.BatchAll{Margin: 1}, unlabeled{seen}
+		}
+		result, err := training.Run(t.Context())
+		if err == nil || !strings.Contains(err.Error(), test.want) || result.Steps != test.steps {
+			t.Errorf("%s: found %d steps, error %v; expected %d and an error with %q", test.name, result.Steps, err, test.steps, test.want)
 		}
 	}
 }
@@ -219,7 +284,10 @@ func TestPanicsAreErrors(t *testing.T) {
 		{func(t *trainer.Trainer) { t.Loss = panicking{check: true} }, "field Loss: the method Check of trainer_test.panicking panics: broken", 0},
 		{func(t *trainer.Trainer) {
 			t.Loss, t.Checkpoint = panicking{Contrastive: objectives.Contrastive{Margin: 1}, name: true}, "unused"
-		}, "panic: broken (trainer_test.go:177)", 0},
+		}, "panic: broken (trainer_test.go:242)", 0},
+		{func(t *trainer.Trainer) {
+			t.Checkpoint, t.Validate = "unused", trainer.ValidationFunc("", func(*likeness.Model) (float64, error) { return 0, nil })
+		}, "field Validate: its Identity is empty, so a checkpoint could not tell it from others", 0},
 		{func(t *trainer.Trainer) { t.OnStep = panicAt[trainer.Step](3) }, "OnStep panics: broken", 3},
 		{func(t *trainer.Trainer) { t.OnEpoch = panicAt[trainer.Epoch](2) }, "OnEpoch panics: broken", 10},
 	} {
@@ -396,5 +464,9 @@ func TestRefusesImagesOfOtherPreprocessing(t *testing.T) {
 	training.Model.Preprocessing.Invert = true
 	if err := training.Check(); err == nil || !strings.Contains(err.Error(), "field Images: the images were opened with Invert false and no Crop, expected Invert true and no Crop") {
 		t.Errorf("found error %v, expected one about Invert", err)
+	}
+	training.Model.Preprocessing.Invert, training.Model.Preprocessing.Crop = false, &imaging.Crop{Margin: 0.1}
+	if err := training.Check(); err == nil || !strings.Contains(err.Error(), "no Crop, expected Invert false and Crop {Margin:0.1") {
+		t.Errorf("found error %v, expected one about Crop", err)
 	}
 }
