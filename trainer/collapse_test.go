@@ -77,15 +77,15 @@ func TestHealthySeedsAreNotTold(t *testing.T) {
 		{objectives.TripletRatio{Scale: 1}, heads.L2{}},
 		{objectives.BatchAll{Margin: 0.2}, heads.Cosine{}},
 	}
-	seeds := uint64(5)
+	seeds, steps := uint64(5), 100
 	if testutil.Long() {
-		seeds = 10
+		seeds, steps = 10, 200
 	}
 	for seed := range seeds {
 		judged := healthy[seed%5]
 		training := judging(t, judged.objective, judged.head, 3e-3, seed)
 		before := auc(t, training.Model, seen)
-		alarms := watched(t, training, 200)
+		alarms := watched(t, training, steps)
 		if after := auc(t, training.Model, seen); len(alarms) > 0 || after <= before {
 			t.Errorf("seed %d, %s: AUC %.2f before and %.2f after, alarms %v", seed, judged.objective.Name(), before, after, alarms)
 		}
@@ -110,7 +110,7 @@ func TestLossOfZero(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	training := easy()
-	training.Epochs, training.EpochSteps = 4, 50
+	training.Epochs, training.EpochSteps = 4, 30
 	var alarms []trainer.Collapse
 	training.OnCollapse = func(c trainer.Collapse) { alarms = append(alarms, c) }
 	var first, last float64
@@ -118,7 +118,7 @@ func TestLossOfZero(t *testing.T) {
 		if last = s.Loss; s.Number == 1 {
 			first = s.Loss
 		}
-		if s.Number == 100 {
+		if s.Number == 60 {
 			stop()
 		}
 	}
@@ -126,8 +126,8 @@ func TestLossOfZero(t *testing.T) {
 		t.Fatalf("found the losses %v and %v, %+v, error %v; expected one that falls to 0 and an interruption", first, last, result, err)
 	}
 	training.Resume = true
-	if result := run(t, training); result.Steps != 200 || last != 0 || auc(t, training.Model, far) != 1 {
-		t.Errorf("found loss %v after %d steps, expected 0 after 200", last, result.Steps)
+	if result := run(t, training); result.Steps != 120 || last != 0 || auc(t, training.Model, far) != 1 {
+		t.Errorf("found loss %v after %d steps, expected 0 after 120", last, result.Steps)
 	}
 	if len(alarms) > 0 {
 		t.Errorf("found %v, expected no alarm of classes that are far apart", alarms)
@@ -141,7 +141,7 @@ func TestLossOfZero(t *testing.T) {
 	}
 	training.Loss = objectives.Triplet{Margin: 1e-9}
 	training.OnStep = nil
-	if alarms := watched(t, training, 80); len(alarms) != 1 || !strings.Contains(alarms[0].Found, "0 from the first step") {
+	if alarms := watched(t, training, 40); len(alarms) != 1 || !strings.Contains(alarms[0].Found, "0 from the first step") {
 		t.Errorf("found %v, expected one alarm of a loss that was never above 0", alarms)
 	}
 }
@@ -173,10 +173,10 @@ func (unreadable) Source(i int) string { return fmt.Sprintf("the image %d", i) }
 // Watching changes no bit of what is learned.
 func TestWatchingChangesNothing(t *testing.T) {
 	plain := newTrainer(t, everything())
-	plain.Epochs, plain.EpochSteps = 4, 25
+	plain.Epochs, plain.EpochSteps = 4, 15
 	run(t, plain)
 	training := newTrainer(t, everything())
-	watched(t, training, 100)
+	watched(t, training, 60)
 	for name, want := range values(plain.Model) {
 		for i, v := range values(training.Model)[name] {
 			if math.Float32bits(v) != math.Float32bits(want[i]) {

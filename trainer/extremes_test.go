@@ -112,7 +112,7 @@ func eachCombination(options objectives.Options, f func(objective objectives.Los
 	return combinations
 }
 
-// With every objective and every head (without LIKENESS_LONG every fifteenth of their
+// With every objective and every head (without LIKENESS_LONG every thirtieth of their
 // combinations, other ones at each extreme), a training at an extreme ends with
 // weights that are numbers, or stops and says at which step, and nothing that it
 // leaves behind holds anything else: neither the model nor a checkpoint nor a
@@ -122,7 +122,7 @@ func TestExtremes(t *testing.T) {
 		t.Run(extreme.name, func(t *testing.T) {
 			tried := i // so that all combinations take part in some
 			combinations := eachCombination(extreme.options, func(objective objectives.Loss, head heads.Head) {
-				if tried++; testutil.Long() || tried%15 == 1 {
+				if tried++; testutil.Long() || tried%30 == 1 {
 					extreme.run(t, objective, head)
 				}
 			})

@@ -362,7 +362,11 @@ func TestInterruptedBetweenSteps(t *testing.T) {
 // The same where the end comes from another goroutine, at any moment.
 func TestInterruptedAnywhere(t *testing.T) {
 	weights := history(t)
-	for trial := range 50 {
+	trials := 18
+	if testutil.Long() {
+		trials = 50
+	}
+	for trial := range trials {
 		ctx, cancel := context.WithCancel(context.Background())
 		training := newTrainer(t, everything())
 		steps := 0
@@ -465,8 +469,8 @@ func TestRefusesImagesOfOtherPreprocessing(t *testing.T) {
 	if err := training.Check(); err == nil || !strings.Contains(err.Error(), "field Images: the images were opened with Invert false and no Crop, expected Invert true and no Crop") {
 		t.Errorf("found error %v, expected one about Invert", err)
 	}
-	training.Model.Preprocessing.Invert, training.Model.Preprocessing.Crop = false, &imaging.Crop{Margin: 0.1}
-	if err := training.Check(); err == nil || !strings.Contains(err.Error(), "no Crop, expected Invert false and Crop {Margin:0.1") {
+	training.Model.Preprocessing.Invert, training.Model.Preprocessing.Crop = false, &imaging.Crop{Margin: 2}
+	if err := training.Check(); err == nil || !strings.Contains(err.Error(), "no Crop, expected Invert false and Crop {Margin:2") {
 		t.Errorf("found error %v, expected one about Crop", err)
 	}
 }
