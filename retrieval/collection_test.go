@@ -138,3 +138,12 @@ func TestEmbedInterrupted(t *testing.T) {
 		t.Errorf("found %v, expected the context's error", err)
 	}
 }
+
+// Without a model there is no metric, which is said before any file is read.
+func TestEmbedWithoutAModel(t *testing.T) {
+	for name, model := range map[string]*likeness.Model{"nil": nil, "empty": {}} {
+		if c, err := retrieval.Embed(t.Context(), model, []string{"a.png"}, retrieval.Options{}); err == nil || !strings.HasPrefix(err.Error(), "embed files: ") {
+			t.Errorf("%s: found %v, error %v", name, c, err)
+		}
+	}
+}

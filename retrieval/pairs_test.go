@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -288,5 +289,62 @@ func TestGroupsOfDuplicates(t *testing.T) {
 	}
 	if groups := retrieval.Groups(pairs); len(groups) != 1 || len(groups[0]) != 3 {
 		t.Errorf("found %v, expected one group of three", groups)
+	}
+}
+
+// The images nearest to a file are not the file itself, by whatever path it is found, and
+// what is wrong with the file is said.
+func TestNearestFile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	model := characterModel(t)
+	var files []string
+	for _, name := range []string{"cross", "ring", "zigzag", "comb"} {
+		files = append(files, write(t, ".", name+".png", asPNG(t, drawings[name].on(40, 0, 0))))
+	}
+	c, err := retrieval.Embed(t.Context(), model, files, retrieval.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	embeddings, err := model.Embed(drawings["ring"].on(40, 0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := c.Nearest(embeddings[0], 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("ring.png", "link.png"); err != nil {
+		t.Skip(err)
+	}
+	for _, path := range []string{"ring.png", "./ring.png", "link.png"} {
+		for _, k := range []int{1, 2, 10} {
+			found, err := c.NearestFile(model, path, k)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := gocmp.Diff(want[1:min(1+k, 4)], found); diff != "" { // the first is the ring itself
+				t.Errorf("%s, %d (-want +got):\n%s", path, k, diff)
+			}
+		}
+	}
+	broken := write(t, ".", "broken.png", []byte("no image"))
+	for _, test := range []struct {
+		c    *retrieval.Collection
+		file string
+		k    int
+		want string
+	}{
+		{c, "ring.png", 0, "nearest images: found k = 0, expected at least 1"}, {c, "absent.png", 1, "nearest images: "},
+		{c, broken, 1, "broken.png"}, {points(t, 1, 4, 2, euclidean), "ring.png", 1, "columns"},
+	} {
+		if found, err := test.c.NearestFile(model, test.file, test.k); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s, %d: found %v, error %v, expected one with %q", test.file, test.k, found, err, test.want)
+		}
+	}
+	if found, err := c.NearestFile(nil, "ring.png", 1); err == nil {
+		t.Errorf("no model: found %v and no error", found)
+	}
+	if _, err := retrieval.Without(files, "absent.png"); err == nil || !strings.Contains(err.Error(), "find image: ") {
+		t.Errorf("without an absent file: found error %v", err)
 	}
 }

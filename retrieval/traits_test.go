@@ -184,3 +184,29 @@ func TestMeasureFiles(t *testing.T) {
 		}
 	}
 }
+
+// brokenImage panics, as an image of another package may.
+type brokenImage struct{ image.Image }
+
+func (brokenImage) At(int, int) color.Color { panic("broken") }
+
+// What cannot be measured has traits that are no numbers, which no model accepts.
+func TestTraitsOfNoImage(t *testing.T) {
+	p := imaging.Preprocessing{Size: imaging.Size{Height: 2, Width: 2, Channels: 1}}
+	whole := image.NewGray(image.Rect(0, 0, 2, 2))
+	for name, traits := range map[string]retrieval.Traits{
+		"no image":                 retrieval.MeasureImage(p, nil),
+		"an empty image":           retrieval.MeasureImage(p, image.NewGray(image.Rectangle{})),
+		"no size":                  retrieval.MeasureImage(imaging.Preprocessing{}, whole),
+		"an image that panics":     retrieval.MeasureImage(p, brokenImage{whole}),
+		"a deviation of no number": retrieval.MeasureImage(imaging.Preprocessing{Size: p.Size, StdDev: []float64{math.NaN()}}, whole),
+	} {
+		if !math.IsNaN(traits.Brightness) || !math.IsNaN(traits.Colored) || !math.IsNaN(traits.Ink) || !math.IsNaN(traits.Halftone) {
+			t.Errorf("%s: found %+v, expected NaN", name, traits)
+		}
+		err := retrieval.CheckTraits(p, []retrieval.Traits{retrieval.MeasureImage(p, whole), traits})
+		if err == nil || errors.Is(err, retrieval.ErrUnsuitable) || !strings.Contains(err.Error(), "the traits of image 1 are NaN") {
+			t.Errorf("%s: found error %v", name, err)
+		}
+	}
+}

@@ -245,3 +245,42 @@ func TestAbandonedFilesGo(t *testing.T) {
 	}
 	expectNames(t, folder, other, "model")
 }
+
+// A path without a folder is one of the working directory.
+func TestPathWithoutAFolder(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := atomicfile.WriteFile("model", writing("new")); err != nil {
+		t.Fatal(err)
+	}
+	if content, err := os.ReadFile("model"); err != nil || string(content) != "new" {
+		t.Errorf("found %q, %v", content, err)
+	}
+}
+
+// What is no folder is said, before anything is written, and what cannot be removed.
+func TestFoldersThatAreNone(t *testing.T) {
+	folder := leave(t)
+	file := filepath.Join(folder, "file")
+	if err := os.WriteFile(file, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	below := filepath.Join(file, "model")
+	if err := atomicfile.WriteFile(below, writing("new")); err == nil || !strings.Contains(err.Error(), "write "+below) {
+		t.Errorf("below a file: found error %v", err)
+	}
+	made := false
+	absent := filepath.Join(folder, "absent", "gallery")
+	err := atomicfile.Create(absent, func(string) error { made = true; return nil })
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "create "+absent+": its folder: ") || made {
+		t.Errorf("in no folder: found error %v, written: %v", err, made)
+	}
+	if err := atomicfile.Sweep(file); err == nil || !strings.HasPrefix(err.Error(), "sweep: ") {
+		t.Errorf("sweep a file: found error %v", err)
+	}
+	if err := os.MkdirAll(filepath.Join(folder, left, "full"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := atomicfile.Sweep(folder); err == nil || !strings.Contains(err.Error(), left) {
+		t.Errorf("sweep what cannot be removed: found error %v", err)
+	}
+}
