@@ -119,3 +119,18 @@ func TestConstantColumnsAreHarmless(t *testing.T) {
 		t.Errorf("a constant column has weights %v and %v", w[0], w[2])
 	}
 }
+
+// Square roots of numbers beyond the precision of float64 are exact, on both sides of a
+// square.
+func TestWholeSquareRoots(t *testing.T) {
+	for _, root := range []uint64{1, 2, 3, 1000, 1<<26 + 1, 1<<31 - 1, 1<<31 + 12345, 1<<32 - 1} {
+		for x, want := range map[uint64]uint64{root*root - 1: root - 1, root * root: root, root*root + 1: root} {
+			if found := isqrt(x); found != want {
+				t.Errorf("isqrt(%d) is %d, expected %d", x, found, want)
+			}
+		}
+	}
+	if isqrt(math.MaxUint64) != math.MaxUint32 || isqrt(0) != 0 {
+		t.Errorf("found %d and %d", isqrt(math.MaxUint64), isqrt(0))
+	}
+}

@@ -96,6 +96,9 @@ func TestLinearClassifierRefuses(t *testing.T) {
 		"at least two classes":       classifier.Fit(oneClass),
 		"regularization is -1":       negative.Fit(set),
 		"fitted to 2 columns, but t": second(fitted.Predict(line(1, 2, 3))),
+		"found a nil classifier":     (*evaluate.LinearClassifier)(nil).Fit(set),
+		"embeddings of 0 rows":       second(fitted.Predict(evaluate.Embeddings{})),
+		"is not fitted":              second(classifier.Accuracy(set)),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got error %v, want %q", err, want)

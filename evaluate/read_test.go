@@ -104,3 +104,20 @@ func FuzzReadCSV(f *testing.F) {
 		}
 	})
 }
+
+// Without a reader there is an error, not a panic, and an array that ends within its header
+// is one that is cut off.
+func TestReadNothing(t *testing.T) {
+	if _, err := evaluate.ReadCSV(nil); err == nil {
+		t.Error("CSV of no reader: found no error")
+	}
+	if _, err := evaluate.ReadNpy(nil); err == nil {
+		t.Error("an array of no reader: found no error")
+	}
+	if _, err := evaluate.ReadCSV(strings.NewReader("")); err == nil || !strings.Contains(err.Error(), "header") {
+		t.Errorf("an empty table: found error %v", err)
+	}
+	if _, err := evaluate.ReadNpy(strings.NewReader("\x93NUMPY\x02\x00\x10")); err == nil || err.Error() != "the header is cut off" {
+		t.Errorf("an array of nine bytes: found error %v", err)
+	}
+}

@@ -627,3 +627,23 @@ func TestWilsonOfPairsAtItsEnds(t *testing.T) {
 		}
 	}
 }
+
+// A Verification that NewVerification did not make has no figures, and says so.
+func TestVerificationOfNothing(t *testing.T) {
+	for name, v := range map[string]*evaluate.Verification{"nil": nil, "zero": {}} {
+		for figure, found := range map[string]float64{
+			"AreaUnderCurve": v.AreaUnderCurve(), "AUC": v.AUC().Value, "EqualErrorRate": v.EqualErrorRate().Low,
+			"BestThreshold": v.BestThreshold(), "AccuracyAt": v.AccuracyAt(1).High,
+		} {
+			if !math.IsNaN(found) {
+				t.Errorf("%s: %s is %v, expected NaN", name, figure, found)
+			}
+		}
+		if len(v.Distances()) != 0 || len(v.ROC()) != 0 {
+			t.Errorf("%s: found distances %v and the curve %v", name, v.Distances(), v.ROC())
+		}
+		if _, err := v.TrueAcceptRate(0.1); err == nil || !strings.Contains(err.Error(), "the verification has no pairs") {
+			t.Errorf("%s: found error %v", name, err)
+		}
+	}
+}

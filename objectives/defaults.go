@@ -43,15 +43,8 @@ func names() (names []string) {
 // Named returns a loss and its head by their names. See HeadFor for the names of heads
 // and Defaults for the options.
 func Named(loss, head string, o Options) (Loss, heads.Head, error) {
-	o, err := Defaults(loss, head, o)
+	named, _, err := complete(loss, head, o)
 	if err != nil {
-		return nil, nil, err
-	}
-	named, err := lookup(loss)
-	if err != nil {
-		return nil, nil, err
-	}
-	if named, err = withOptions(named, o); err != nil {
 		return nil, nil, err
 	}
 	with, err := HeadFor(named, head)
@@ -99,31 +92,38 @@ func takesSigned(loss Loss) bool {
 // temperature that are 0 are replaced by the defaults, if the loss has them. An option
 // that the loss does not have is an error.
 func Defaults(loss, head string, o Options) (Options, error) {
+	_, complete, err := complete(loss, head, o)
+	return complete, err
+}
+
+// complete replaces the zero values of the options by defaults and also returns the loss
+// with the options.
+func complete(loss, head string, o Options) (Loss, Options, error) {
 	named, err := lookup(loss)
 	if err != nil {
-		return o, err
+		return nil, o, err
 	}
 	with, err := heads.Named(head)
 	if err != nil {
-		return o, err
+		return nil, o, err
 	}
 	if _, err := withOptions(named, o); err != nil {
-		return o, err
+		return nil, o, err
 	}
 	for _, option := range []struct {
 		name  string
 		value float64
 	}{{"margin", o.Margin}, {"scale", o.Scale}, {"temperature", o.Temperature}} {
 		if option.value < 0 {
-			return o, errors.Errorf("%s: found %s %v, expected a positive number, or 0 for the default", loss, option.name, option.value)
+			return nil, o, errors.Errorf("%s: found %s %v, expected a positive number, or 0 for the default", loss, option.name, option.value)
 		}
 	}
 	if o.Soft && o.Margin != 0 {
-		return o, errors.Errorf("%s: found margin %v and soft, expected one of the two", loss, o.Margin)
+		return nil, o, errors.Errorf("%s: found margin %v and soft, expected one of the two", loss, o.Margin)
 	}
 	if hasOption(named, "Margin") && !o.Soft {
 		if o.Margin = cmp.Or(o.Margin, DefaultMargin(named, with, o.Features)); o.Margin == 0 {
-			return o, errors.Errorf("%s with %s: found neither a margin nor the number of features, on which the default depends", loss, head)
+			return nil, o, errors.Errorf("%s with %s: found neither a margin nor the number of features, on which the default depends", loss, head)
 		}
 	}
 	if hasOption(named, "Scale") {
@@ -132,7 +132,8 @@ func Defaults(loss, head string, o Options) (Options, error) {
 	if hasOption(named, "Temperature") {
 		o.Temperature = cmp.Or(o.Temperature, DefaultTemperature(with))
 	}
-	return o, nil
+	named, err = withOptions(named, o)
+	return named, o, err
 }
 
 // DefaultMargin returns the default margin of a loss, in units of the head's distance

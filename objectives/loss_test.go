@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/graph/gradcheck"
 	"github.com/likeness-go/likeness/heads"
@@ -71,6 +72,57 @@ func TestSumCheck(t *testing.T) {
 		}
 	}
 }
+
+// Without a head every loss says so, and all but the cross-entropies refuse one whose values
+// may be negative, each by its name.
+func TestHeadsThatAreNoDistance(t *testing.T) {
+	for _, name := range objectives.Names {
+		loss, _, err := objectives.Named(name, "cosine", objectives.Options{Features: 4})
+		if err != nil {
+			loss, _, err = objectives.Named(name, "l2", objectives.Options{Features: 4})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := loss.Check(nil); err == nil || err.Error() != name+": found no head, expected one of package heads or one of your own" {
+			t.Errorf("%s without a head: found error %v", name, err)
+		}
+		err = loss.Check(heads.WeightedL1{Signed: true})
+		if entropy := strings.HasSuffix(name, "cross-entropy"); entropy != (err == nil) || err != nil && !strings.HasPrefix(err.Error(), name+" with ") {
+			t.Errorf("%s with a signed head: found error %v", name, err)
+		}
+		if _, err := objectives.HeadFor(loss, "euclid"); err == nil || !strings.Contains(err.Error(), `"euclid"`) {
+			t.Errorf("%s with an unknown head: found error %v", name, err)
+		}
+	}
+}
+
+// An empty sum and one of nothing can be printed and described, so that the error about
+// them can be, and a loss that is no number for a batch is named.
+func TestSumsOfNothing(t *testing.T) {
+	var none objectives.Sum
+	if none.Name() != "empty sum" || none.Kind() != datasets.Pairs {
+		t.Errorf("found %s of %v", none.Name(), none.Kind())
+	}
+	nothing := objectives.Sum{{Weight: 2}}
+	if text, err := json.Marshal(nothing); nothing.Name() != "2 nil" || nothing.Kind() != datasets.Pairs || err != nil || string(text) != `[{"Weight":2,"Name":"nil","Loss":null}]` {
+		t.Errorf("found %s of %v, %s, %v", nothing.Name(), nothing.Kind(), text, err)
+	}
+	sum := objectives.Sum{{1, objectives.BatchHard{Margin: 1}}, {1, noNumber{}}}
+	p := problemFor(sum, 1, 6, 3)
+	program, err := graph.Build(p.weights(t, graph.Float64), graph.Training, p.draw(sum, heads.L2{}))
+	if want := "sum: the Cost of loss 2 (no-number) is not a scalar"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("found %v, error %v, expected %q", program, err, want)
+	}
+}
+
+// noNumber is a loss whose cost is the labels.
+type noNumber struct{ objectives.BatchHard }
+
+func (noNumber) Name() string           { return "no-number" }
+func (noNumber) Check(heads.Head) error { return nil }
+
+func (noNumber) Cost(_ *graph.Builder, batch objectives.Batch) *graph.Node { return batch.Labels }
 
 // What a checkpoint records of a sum distinguishes its losses.
 func TestSumIdentity(t *testing.T) {
