@@ -72,7 +72,7 @@ func (p Pixels) Read(i int, pixels []uint8) error {
 		return errors.Errorf("found the index %d, expected 0 to %d", i, len(p)-1)
 	}
 	if len(p[i]) != len(pixels) {
-		return errors.Errorf("image %d has %d values, expected %d", i, len(p[i]), len(pixels))
+		return errors.Errorf("found %d values, expected %d", len(p[i]), len(pixels))
 	}
 	copy(pixels, p[i])
 	return nil

@@ -1,8 +1,11 @@
 package likeness_test
 
 import (
+	"bytes"
 	"image"
 	"image/color"
+	"image/png"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -218,4 +221,40 @@ func read(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(data)
+}
+
+// Files are compared as their images are, and the error of one that cannot be read names it.
+func TestCompareFiles(t *testing.T) {
+	folder := t.TempDir()
+	var files []string
+	for i := range 2 {
+		path := filepath.Join(folder, string(rune('a'+i))+".png")
+		var file bytes.Buffer
+		if err := png.Encode(&file, picture(uint64(i))); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, file.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, path)
+	}
+	model := newModel(t, heads.L2{})
+	want, err := model.Compare(picture(0), picture(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found, err := model.CompareFiles(files[0], files[1]); err != nil || found != want || want.Distance == 0 || want.Calibrated {
+		t.Errorf("found %+v, %v, expected %+v", found, err, want)
+	}
+	threshold := math.NaN()
+	model.Threshold = &threshold
+	if c, err := model.CompareFiles(files[0], files[1]); err == nil || !strings.Contains(err.Error(), "field Threshold: found NaN") {
+		t.Errorf("found %+v, %v", c, err)
+	}
+	absent := filepath.Join(folder, "absent.png")
+	for _, pair := range [][2]string{{absent, files[0]}, {files[0], absent}} {
+		if c, err := model.CompareFiles(pair[0], pair[1]); err == nil || !strings.Contains(err.Error(), absent) {
+			t.Errorf("found %+v, %v, expected an error that names the file", c, err)
+		}
+	}
 }

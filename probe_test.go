@@ -317,3 +317,42 @@ func (s singly) Embed(b *graph.Builder, images *graph.Node) *graph.Node {
 	}
 	return s.ownBackbone.Embed(b, images)
 }
+
+// Files whose checksum is right and whose fields are not those of a model, as of a program
+// that writes them itself, are refused by the field.
+func TestLoadRefusesOtherFields(t *testing.T) {
+	for key, test := range map[string]struct{ value, want string }{
+		"no preprocessing":            {"{", "field likeness.preprocessing"},
+		"a probe that is no JSON":     {"{", "field likeness.probe"},
+		"a probe of nothing":          {`{"tolerance":0.1}`, "field likeness.probe: found a tolerance of 0.1 and 0 values"},
+		"a probe of another length":   {`{"tolerance":0.1,"embedding":[1,2]}`, "probe: found an embedding of "},
+		"half precision of the first": {"", "found half precision"},
+	} {
+		path := saved(t, fixtureModel(t))
+		file, err := safetensors.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case test.value == "":
+			file.Metadata["likeness.format"] = likeness.HalfFormat
+		case strings.Contains(key, "probe"):
+			file.Metadata["likeness.probe"] = test.value
+		default:
+			file.Metadata["likeness.preprocessing"] = test.value
+		}
+		if err := file.Seal(); err != nil {
+			t.Fatal(err)
+		}
+		if err := safetensors.WriteFile(path, file); err != nil {
+			t.Fatal(err)
+		}
+		model, err := likeness.Load(path)
+		if err == nil {
+			_, _, err = model.ProbeDeviation()
+		}
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: found error %v, expected one with %q", key, err, test.want)
+		}
+	}
+}

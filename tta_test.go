@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 )
@@ -75,6 +76,17 @@ func TestViewsRefuse(t *testing.T) {
 	_, err = newModel(t, heads.Cosine{}).EmbedTTA(likeness.TTA{}, [][]uint8{{1, 2}})
 	if err == nil || !strings.Contains(err.Error(), "image 0 has 2 values, expected 256") {
 		t.Errorf("two pixels: found %v", err)
+	}
+	wide := imaging.Size{Height: 16, Width: 24, Channels: 1}
+	model, err := likeness.New(backbone.Conv4(wide, 8, true), heads.Cosine{}, imaging.Preprocessing{Size: wide}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := model.EmbedTTA(likeness.TTA{Symmetries: true}, [][]uint8{make([]uint8, wide.Len())}); err == nil || !strings.Contains(err.Error(), "found images of 16x24x1, expected square ones") {
+		t.Errorf("the symmetries of wide images: found %v", err)
+	}
+	if _, err := (&likeness.Model{}).EmbedTTA(likeness.TTA{}, nil); err == nil || !strings.HasPrefix(err.Error(), "embed with test-time augmentation: ") {
+		t.Errorf("an empty model: found %v", err)
 	}
 }
 
