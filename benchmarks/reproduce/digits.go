@@ -137,7 +137,15 @@ func linear(train, test *datasets.Dataset, lambda float64) measurement {
 // cifar trains the CIFAR network of Hoffer & Ailon 2015 by their loss on the
 // 50,000 images as they are, and measures the accuracy of a linear classifier
 // on the embeddings.
-func cifar(ctx context.Context, s settings) ([]Row, error) {
+func cifar(ctx context.Context, s settings) ([]Row, error) { return cifarRecipe().cifar(ctx, s) }
+
+func cifarRecipe() recipe {
+	r := hoffer(20_000)
+	r.network = func(imaging.Size) backbone.Network { return backbone.HofferCIFAR() }
+	return r
+}
+
+func (r recipe) cifar(ctx context.Context, s settings) ([]Row, error) {
 	if s.data == "" {
 		return nil, errors.New("-data is missing: the folder of CIFAR-10's binary version (data_batch_1.bin to test_batch.bin), from https://www.cs.toronto.edu/~kriz/cifar.html")
 	}
@@ -149,8 +157,6 @@ func cifar(ctx context.Context, s settings) ([]Row, error) {
 	if splits.Train == nil || splits.Test == nil || splits.Train.Size != size {
 		return nil, errors.Errorf("%s: expected CIFAR-10's training and test images of %v", s.data, size)
 	}
-	r := hoffer(20_000)
-	r.network = func(imaging.Size) backbone.Network { return backbone.HofferCIFAR() }
 	row := Row{
 		Protocol: "CIFAR-10, linear classifier on embeddings of the 50,000 training images, 10,000 test images, without augmentation",
 		Method:   "ratio, l2, all triplets of a batch, Hoffer's network", Published: "Hoffer & Ailon 87.1",

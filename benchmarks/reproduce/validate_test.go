@@ -12,6 +12,7 @@ import (
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/solver"
 )
 
@@ -34,6 +35,56 @@ func TestVariation(t *testing.T) {
 	}
 	if err := v.parse(&r, []string{"-rate", "1e-3", "more"}); err == nil || !strings.Contains(err.Error(), `found ["more"]`) {
 		t.Errorf("found the error %v", err)
+	}
+	for name, want := range map[string]objectives.Loss{
+		"": objectives.NPair{Temperature: 0.05}, "triplet": objectives.BatchAll{Margin: 0.3}, "ratio": objectives.BatchRatio{Scale: 7},
+		"batch-contrastive": objectives.BatchContrastive{Margin: 1, Balanced: true}, "cross-entropy": objectives.BatchCrossEntropy{Balanced: true},
+	} {
+		r := defaultRecipe(100)
+		if err := v.parse(&r, []string{"-loss", name, "-margin", "0.3", "-loss-scale", "7", "-temperature", "0.05"}); err != nil {
+			t.Fatal(err)
+		}
+		blocks := r.network(drawingSize).Blocks
+		_, normalized := blocks[len(blocks)-1].(graph.Normalize)
+		if r.objective != want || normalized != losses[name].unit {
+			t.Errorf("-loss %s: found %+v, normalized embeddings: %v; expected %+v", name, r.objective, normalized, want)
+		}
+	}
+	if err := v.parse(&r, []string{"-loss", "hinge"}); err == nil || !strings.Contains(err.Error(), `found -loss "hinge", expected triplet, ratio`) {
+		t.Errorf("found the error %v", err)
+	}
+}
+
+// An unknown name, words after it and parts of a minimal split that is not trained on are
+// refused before anything is trained.
+func TestReproduceRefuses(t *testing.T) {
+	for want, names := range map[string][]string{
+		"found no name of a job, expected one of": nil, `found the job "omniglott", expected one of`: {"omniglott"},
+		`found ["6"] after mnist`: {"mnist", "6"}, "without -small small1": {"validate", "-hold", "Korean"},
+		`found the recipe "best"`: {"validate-mnist", "-recipe", "best"}, `found -loss "hinge"`: {"validate", "-loss", "hinge"},
+	} {
+		if err := reproduce(t.Context(), settings{seed: 1, note: t.Logf}, names); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: found the error %v, expected one with %q", names, err, want)
+		}
+	}
+}
+
+// A validation on an alphabet of the minimal split trains on the others, and measures the
+// drawings as they are and with thicker strokes.
+func TestValidateOnAHeldAlphabet(t *testing.T) {
+	arguments := "-small small1 -hold Korean -steps 1 -classes 4 -images 2 -width 2 -episodes 40 -pen 1"
+	rows, err := validate(t.Context(), settings{seed: 1, note: t.Logf, arguments: strings.Fields(arguments)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "validation: 1 background alphabets, 20-way 1-shot within an alphabet, 40 episodes"
+	for i, protocol := range []string{want, want + ", strokes thicker by 1 pixels on each side"} {
+		if len(rows) != 2 || rows[i].Protocol != protocol || rows[i].Method != arguments || !rows[i].Validation || !(rows[i].Figure > 5) {
+			t.Fatalf("found %v, expected a row with %s", rows, protocol)
+		}
+	}
+	if text := rows[0].String(); !strings.HasPrefix(text, want+": ") || !strings.Contains(text, ", seed 1, ") {
+		t.Errorf("found the row %s", text)
 	}
 }
 
@@ -143,5 +194,13 @@ func TestDigitsByOtherDistances(t *testing.T) {
 	}
 	if len(rows) != 1 || rows[0].Views != 1 || rows[0].Figure < 50 {
 		t.Errorf("found %+v, expected a row of one view", rows)
+	}
+}
+
+func TestThousands(t *testing.T) {
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 10_050: "10,050", 1_000_007: "1,000,007"} {
+		if found := thousands(n); found != want {
+			t.Errorf("%d: found %s, expected %s", n, found, want)
+		}
 	}
 }
