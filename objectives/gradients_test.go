@@ -14,7 +14,7 @@ import (
 // and loss.
 func TestGradients(t *testing.T) {
 	forEach(t, func(t *testing.T, o objectives.Loss, head heads.Head) {
-		for name, p := range problemFor(o, 1, 7, 3).forms(o) {
+		for name, p := range problemFor(o, 1, 6, 2).forms(o) {
 			t.Run(name, func(t *testing.T) {
 				gradcheck.Check(t, p.weights(t, graph.Float64), p.inputs(), p.draw(o, head))
 			})
