@@ -117,8 +117,12 @@ func (m material) attackImages(ctx context.Context) (count int, err error) {
 			return count, err
 		}
 	}
-	for _, file := range append(files, m.folder, filepath.Join(m.folder, "missing.png")) {
-		for _, arguments := range [][]string{{"compare", good, file, "--model", m.model}, {"search", file, "--in", filepath.Join(m.folder, "formats"), "--model", m.model}} {
+	for i, file := range append(files, m.folder, filepath.Join(m.folder, "missing.png")) {
+		commands := [][]string{{"compare", good, file, "--model", m.model}, {"search", file, "--in", filepath.Join(m.folder, "formats"), "--model", m.model}}
+		if m.sample {
+			commands = commands[i%2:][:1]
+		}
+		for _, arguments := range commands {
 			if err := m.refused(ctx, []string{filepath.Base(file)}, arguments...); err != nil {
 				return count, err
 			}
@@ -191,6 +195,9 @@ func (m material) attackOrientation(ctx context.Context) (count int, err error) 
 		withSegment := append([]byte{0xff, 0xd8, 0xff, 0xe1}, binary.BigEndian.AppendUint16(nil, uint16(len(segment)+2))...)
 		withSegment = append(append(withSegment, segment...), asJPEG.Bytes()[2:]...)
 		for extension, content := range map[string][]byte{"png": withChunk, "jpg": withSegment} {
+			if m.sample && (extension == "png") != (orientation%2 == 0) {
+				continue
+			}
 			file, err := m.write(content, "turned", strconv.Itoa(int(orientation))+"."+extension)
 			if err != nil {
 				return count, err
@@ -250,7 +257,11 @@ func (m material) attackDescriptors(ctx context.Context) (count int, err error) 
 			c.Path, _ = exec.LookPath("sh")
 		}
 	}
-	for _, limit := range []string{"16", "24", "64"} {
+	limits := []string{"16", "24", "64"}
+	if m.sample {
+		limits = limits[:1]
+	}
+	for _, limit := range limits {
 		for _, arguments := range [][]string{
 			{"embed", "bars", "--model", m.whole, "--out", "few.npy"},
 			{"near-duplicates", "bars", "--model", m.whole, "--threshold", "0.1", "--skip-broken", "--force"},

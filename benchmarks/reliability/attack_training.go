@@ -240,12 +240,17 @@ func (m material) attackLists(ctx context.Context) (count int, err error) {
 	for _, i := range []string{"0", "1", "2", "3", "4", "5"} {
 		rows = append(rows, bar("0", i)+","+bar("0", "9")+",0,train", bar("0", i)+","+bar("1", i)+",1,train", bar("2", i)+","+bar("2", "9")+",0,test", bar("2", i)+","+bar("3", i)+",1,test")
 	}
-	for name, more := range map[string]string{
+	warned := map[string]string{
 		"contradiction": bar("0", "0") + "," + bar("0", "9") + ",1,train",
 		"turned":        bar("0", "9") + "," + bar("0", "0") + ",1,train",
 		"itself":        bar("0", "0") + "," + bar("0", "0") + ",1,train",
 		"leak":          bar("0", "0") + "," + bar("0", "9") + ",0,test",
-	} {
+	}
+	if m.sample {
+		delete(warned, "contradiction") // package datasets tests each warning
+		delete(warned, "itself")
+	}
+	for name, more := range warned {
 		list, err := m.write([]byte("a,b,different,split\n"+strings.Join(append(rows, more), "\n")+"\n"), name+".csv")
 		if err != nil {
 			return count, err

@@ -36,7 +36,8 @@ var build = sync.OnceValue(func() (err error) {
 		return err
 	}
 	built.material, err = newMaterial(context.Background(), likeness, folder)
-	built.changes = 2                  // the fuzz tests of package imaging try many more
+	built.changes = 2 // the fuzz tests of package imaging try many more
+	built.sample = !testutil.Long()
 	built.model = built.material.whole // which is loaded in a fraction of the time
 	return err
 })

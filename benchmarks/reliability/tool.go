@@ -101,6 +101,7 @@ type material struct {
 	whole    string        // run folder of the undisturbed training
 	took     time.Duration // duration of the undisturbed training
 	changes  int           // number of random changes of an image in each format
+	sample   bool          // some attacks stand for others of their kind
 	model    string        // model of attacks that do not depend on its distances
 }
 

@@ -85,6 +85,9 @@ func TestLists(t *testing.T) {
 		if !strings.Contains(table, "verification, ROC AUC") || !strings.Contains(table, "verification, accuracy") {
 			t.Errorf("%v prints\n%s%s", args, table, said)
 		}
+		if i%2 == 1 {
+			continue
+		}
 		if again, _ := tool(t, "eval", "--run", folder); again != table {
 			t.Errorf("%v: eval prints another table:\n%s%s", args, table, again)
 		}
@@ -128,8 +131,8 @@ func TestTrainOnExtremes(t *testing.T) {
 	arguments := func(data, objective string) []string {
 		return []string{"train", "--data", data, "--backbone", "tiny.toml", "--objective", objective, "--epochs", "2", "--batch", "12", "--out", data + "-" + objective}
 	}
-	for _, objective := range []string{"contrastive", "triplet", "batch-hard"} {
-		for _, data := range []string{"black", "pixels"} {
+	for i, objective := range []string{"contrastive", "triplet", "batch-hard"} {
+		for _, data := range []string{"black", "pixels"}[i%2:] { // triplets of single pixels alone
 			tool(t, arguments(data, objective)...)
 			if _, err := likeness.Load(run.Folder(data + "-" + objective).Model()); err != nil {
 				t.Error(err)

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-
 	"github.com/likeness-go/likeness/doctor"
 	"github.com/likeness-go/likeness/run"
 	"github.com/pkg/errors"
@@ -38,14 +36,11 @@ func (d *doctorCommand) Run(c *console) error {
 		options.Models = append(options.Models, file)
 	}
 	wrong := false
-	encoder := json.NewEncoder(c.out)
 	var failed error
 	err := doctor.Run(c, options, func(f doctor.Finding) {
 		wrong = wrong || f.Status == doctor.Wrong
-		if !d.JSON {
-			c.print("%v", f)
-		} else if err := encoder.Encode(f); err != nil {
-			failed = errors.WithStack(err)
+		if err := d.print(c, f); err != nil {
+			failed = err
 		}
 	})
 	switch {
@@ -56,5 +51,14 @@ func (d *doctorCommand) Run(c *console) error {
 	case wrong:
 		return errWrong
 	}
+	return nil
+}
+
+// print writes a finding in a line of its own.
+func (d *doctorCommand) print(c *console, f doctor.Finding) error {
+	if d.JSON {
+		return c.printJSON(f)
+	}
+	c.print("%v", f)
 	return nil
 }

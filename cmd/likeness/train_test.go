@@ -436,7 +436,7 @@ func TestDefaultTrainingNeedsNoFiles(t *testing.T) {
 	for _, variable := range []string{"GOMODCACHE", "GOPATH", "XDG_CACHE_HOME", "LIKENESS_DATA"} {
 		t.Setenv(variable, filepath.Join(t.TempDir(), "nowhere"))
 	}
-	table, said := tool(t, "train", "--width", "2", "--epochs", "1", "--steps-per-epoch", "1", "--limit", "400", "--test-limit", "80", "--out", "run")
+	table, said := tool(t, "train", "--width", "2", "--epochs", "1", "--steps-per-epoch", "1", "--limit", "200", "--test-limit", "80", "--out", "run")
 	for _, want := range []string{"one-shot accuracy", "published, one-shot accuracy: people 95.5, Bayesian program learning 95.8, Koch et al. 2015 92.0 (trained on 30 alphabets)"} {
 		if !strings.Contains(table, want) {
 			t.Errorf("found no %q in\n%s", want, table)
