@@ -32,7 +32,7 @@ func TestRun(t *testing.T) {
 			}
 			model := filepath.Join(t.TempDir(), "verification.safetensors")
 			var printed bytes.Buffer
-			arguments := append([]string{"-limit", "40", "-batch", "8", "-epochs", "2", "-unseen", "3,8", "-out", model}, more...)
+			arguments := append([]string{"-limit", "40", "-batch", "8", "-epochs", "2", "-steps-per-epoch", "5", "-unseen", "3,8", "-out", model}, more...)
 			if err := train(context.Background(), arguments, &printed); err != nil {
 				t.Fatal(err)
 			}
