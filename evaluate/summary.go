@@ -31,6 +31,7 @@ type Summary struct {
 	Verification    *Verification
 	Way             int // number of classes of a one-shot trial
 	OneShot         Score
+	OneShotTrials   []Trial // those of OneShot, for Queries and Difference
 	Retrieval       Retrieval
 }
 
@@ -74,7 +75,8 @@ func Summarize(metric Metric, set Labeled, o SummaryOptions) (*Summary, error) {
 	if s.Verification, err = Verify(metric, set.Embeddings, pairs); err != nil {
 		return nil, errors.Wrap(err, "verification")
 	}
-	if s.OneShot, err = OneShot(metric, set.Embeddings, episodes(populated, s.Way, o.Episodes, o.Seed), MeanDistance); err != nil {
+	s.OneShotTrials = episodes(populated, s.Way, o.Episodes, o.Seed)
+	if s.OneShot, err = OneShot(metric, set.Embeddings, s.OneShotTrials, MeanDistance); err != nil {
 		return nil, errors.Wrap(err, "one-shot classification")
 	}
 	s.Retrieval, err = Retrieve(metric, set, o.RecallAt...)

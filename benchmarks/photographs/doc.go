@@ -1,10 +1,11 @@
 // Command photographs makes the bundled model for photographs, and measures frozen
-// pretrained networks and near duplicates on Caltech-101, and the time from JPEG files to
+// pretrained networks, their adaptation and near duplicates on Caltech-101, and the time from JPEG files to
 // vectors.
 //
 //	go run ./benchmarks/photographs model -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -save zoo/photo.safetensors
 //	go run ./benchmarks/photographs features -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -python PYTHON
 //	go run ./benchmarks/photographs files -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -python PYTHON
+//	go run ./benchmarks/photographs adapt -data 101_ObjectCategories -keep EMBEDDINGS
 //	go run ./benchmarks/photographs duplicates -data 101_ObjectCategories
 //	go run ./benchmarks/photographs variants -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -python PYTHON -count 1000
 //	go run ./benchmarks/photographs imagenet -weights efficientnet-lite0-57934424.pth -data imagenet-sample-images -python PYTHON
@@ -16,6 +17,6 @@
 // (imagenet-sample-images). The reference is the network's own definition in PyTorch,
 // efficientnet-lite-pytorch, on the same pixels.
 //
-// Classes with an even place in the sorted list, from 0, are for choosing the threshold; the
-// odd ones are tested.
+// Classes with an even place in the sorted list, from 0, are for choosing the threshold and
+// for adapting; the odd ones are tested.
 package main
