@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/adapt"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/datasets/omniglot"
@@ -91,6 +92,8 @@ var exportedFunctions = []any{
 	solver.MatchLayers,
 	solver.New,
 	solver.Koch,
+	adapt.Fit,
+	adapt.Folder,
 	evaluate.Misses,
 	evaluate.OneShot,
 	evaluate.OneShotDistances,
@@ -295,6 +298,10 @@ var exportedTypes = []any{
 	new(solver.SGD),
 	new(solver.Average),
 	new(solver.State),
+	new(adapt.Adaptation),
+	new(adapt.Candidate),
+	new(adapt.Method),
+	new(adapt.Options),
 	new(evaluate.Neighbor),
 	new(evaluate.Miss),
 	new(evaluate.NearestNeighbors),

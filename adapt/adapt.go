@@ -92,6 +92,9 @@ type Adaptation struct {
 	Classes, Images, HeldOut int
 	// Seconds is the duration of Fit.
 	Seconds float64
+	// Skipped lists the files that Folder could not decode, with the reasons, if
+	// Options.SkipBroken is set.
+	Skipped []string
 
 	columns int // features of the embeddings before
 	layers  []layer
@@ -153,8 +156,13 @@ func check(set evaluate.Labeled, o Options) error {
 	if i := slices.IndexFunc(set.Data, func(v float32) bool { return v-v != 0 }); i >= 0 {
 		return errors.Errorf("embedding %d: found %v in column %d, expected a finite number", i/set.Columns, set.Data[i], i%set.Columns)
 	}
-	if o.Features < 0 || o.Features > set.Columns {
-		return errors.Errorf("found %d features, expected 1 to %d, the number that the embeddings have, or 0 for all", o.Features, set.Columns)
+	return o.checkFeatures(set.Columns)
+}
+
+// checkFeatures checks Features for embeddings of some columns.
+func (o Options) checkFeatures(columns int) error {
+	if o.Features < 0 || o.Features > columns {
+		return errors.Errorf("found %d features, expected 1 to %d, the number that the embeddings have, or 0 for all", o.Features, columns)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package adapt
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -107,7 +106,16 @@ func adaptFolder(ctx context.Context, model *likeness.Model, folder string, o Op
 	if ctx == nil {
 		return nil, nil, errors.New("found no context")
 	}
-	if _, err := networkOf(model); err != nil { // before any image is read
+	// What can be checked is, before images are embedded.
+	network, err := networkOf(model)
+	if err != nil {
+		return nil, nil, err
+	}
+	shape, err := backbone.ShapeOf(network)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := o.checkFeatures(shape.Features); err != nil {
 		return nil, nil, err
 	}
 	found, err := imaging.Find(folder)
@@ -130,6 +138,7 @@ func adaptFolder(ctx context.Context, model *likeness.Model, folder string, o Op
 	if err != nil {
 		return nil, nil, err
 	}
+	adaptation.Skipped = collection.Skipped
 	adapted, err := adaptation.model(model)
 	return adapted, adaptation, err
 }
@@ -167,7 +176,7 @@ func labels(folder string, files []string) ([]int, error) {
 	}
 	several := len(counts) - len(slices.DeleteFunc(slices.Clone(counts), func(count int) bool { return count > 1 }))
 	if several < MinClasses {
-		return nil, fmt.Errorf("%w: found %d folders of two or more images among %d folders, expected at least %d, one for each class", ErrTooFew, several, len(counts), MinClasses)
+		return nil, errors.Wrapf(ErrTooFew, "found %d folders of two or more images among %d folders, expected at least %d, one for each class", several, len(counts), MinClasses)
 	}
 	return found, nil
 }
