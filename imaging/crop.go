@@ -155,17 +155,23 @@ func span(all []share) (first, last int) {
 // shares divides a length of the source, from start on, into target pixels with the
 // kernel of resize.
 func shares(start, length float64, targets, sources int) []share {
+	return someShares(start, length, targets, sources, 0, targets)
+}
+
+// someShares is shares of the target pixels from begin to end only, which takes no time for
+// the others.
+func someShares(start, length float64, targets, sources, begin, end int) []share {
 	step := length / float64(targets)
 	scale := max(step, 1)
 	kernel := areaKernel(step)
 	reach := kernel.Support * scale
-	all := make([]share, targets)
-	weights := make([]float64, 0, targets*(int(2*reach)+2)) // of all
+	all := make([]share, end-begin)
+	weights := make([]float64, 0, len(all)*(int(2*reach)+2)) // of all
 	for t := range all {
-		center := start + (float64(t)+0.5)*step
+		center := start + (float64(begin+t)+0.5)*step
 		first, last := int(math.Floor(center-reach-0.5)), int(math.Ceil(center+reach+0.5))
 		var total float64
-		begin := len(weights)
+		own := len(weights)
 		for p := first; p <= last; p++ {
 			distance := math.Abs(float64(p) + 0.5 - center)
 			if distance >= reach {
@@ -176,18 +182,84 @@ func shares(start, length float64, targets, sources int) []share {
 			if p < 0 || p >= sources || weight == 0 {
 				continue
 			}
-			if len(weights) == begin {
+			if len(weights) == own {
 				all[t].first = p
 			}
 			weights = append(weights, weight)
 		}
-		all[t].weights = weights[begin:len(weights):len(weights)]
+		all[t].weights = weights[own:len(weights):len(weights)]
 		for i := range all[t].weights {
 			all[t].weights[i] /= total
 		}
 	}
 	return all
 }
+
+// centerCrop resizes the shorter side of an image to shorter pixels, with the aspect ratio
+// kept, and returns the center of the result, as Preprocessing.Pixels describes. Only the
+// pixels that the center depends on are read.
+func centerCrop(img image.Image, shorter int, size Size) []uint8 {
+	bounds := img.Bounds()
+	own := Size{Height: bounds.Dy(), Width: bounds.Dx(), Channels: size.Channels}
+	columns := centerShares(own.Width, min(own.Width, own.Height), shorter, size.Width)
+	rows := centerShares(own.Height, min(own.Width, own.Height), shorter, size.Height)
+	left, right := span(columns)
+	top, bottom := span(rows)
+	for i := range columns {
+		columns[i].first -= left
+	}
+	for i := range rows {
+		rows[i].first -= top
+	}
+	img = part(img, image.Rect(left, top, right, bottom).Add(bounds.Min))
+	if size.Channels == 1 {
+		img = gray(img)
+	} else {
+		img = onPaper(img)
+	}
+	own.Height, own.Width = bottom-top, right-left
+	return weigh(bytesOf(img, size.Channels), own, size, columns, rows)
+}
+
+// centerShares are the shares of the target pixels in the center of a side of an image whose
+// shorter side, of short pixels, is resized to shorter. At the edges of the image the
+// weights of the pixels inside are scaled to the sum 1.
+func centerShares(side, short, shorter, targets int) []share {
+	resized := int(int64(shorter) * int64(side) / int64(short))
+	begin := int(math.RoundToEven(float64(resized-targets) / 2))
+	all := someShares(0, float64(side), resized, side, begin, begin+targets)
+	for _, s := range all {
+		sum := 0.0
+		for _, weight := range s.weights {
+			sum += weight
+		}
+		for i := range s.weights {
+			s.weights[i] /= sum
+		}
+	}
+	return all
+}
+
+// part returns the pixels of an image within an area of it.
+func part(img image.Image, area image.Rectangle) image.Image {
+	if divisible, ok := img.(interface {
+		SubImage(image.Rectangle) image.Image
+	}); ok {
+		if part := divisible.SubImage(area); part != nil && part.Bounds() == area {
+			return part
+		}
+	}
+	return clipped{img, area}
+}
+
+// clipped is an image with smaller bounds, for types without the method SubImage.
+type clipped struct {
+	image.Image
+	area image.Rectangle
+}
+
+// Bounds returns the smaller bounds.
+func (c clipped) Bounds() image.Rectangle { return c.area }
 
 // onPaper returns a copy of the image as it looks on white paper, with its corner at
 // the origin.

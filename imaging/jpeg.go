@@ -10,13 +10,17 @@ import (
 )
 
 // denominator returns the largest of 8, 4, 2 and 1 by which both sides of a JPEG image can
-// be divided with Size still no larger.
+// be divided with Size, or ShorterSide along both sides, still no larger.
 func (p Preprocessing) denominator(own Size) int {
 	if !p.ScaledJPEG {
 		return 1
 	}
+	width, height := p.Size.Width, p.Size.Height
+	if p.ShorterSide > 0 {
+		width, height = p.ShorterSide, p.ShorterSide
+	}
 	for denominator := 8; denominator > 1; denominator /= 2 {
-		if own.Width >= denominator*p.Size.Width && own.Height >= denominator*p.Size.Height {
+		if own.Width >= denominator*width && own.Height >= denominator*height {
 			return denominator
 		}
 	}

@@ -44,20 +44,32 @@ type Preprocessing struct {
 	// Crop crops the image to its foreground, for drawings at any position; nil uses the
 	// whole image.
 	Crop *Crop `toml:"crop" json:"crop,omitempty"`
-	// ScaledJPEG decodes JPEG images that are at least twice as wide and as high as Size at
-	// a half, a quarter or an eighth of their size, by transforms of so many coefficients
+	// ScaledJPEG decodes JPEG images that are at least twice as wide and as high as Size, or
+	// of which the shorter side is at least twice as long as ShorterSide, at a half, a quarter or an eighth of their size, by transforms of so many coefficients
 	// (DCT scaling). This is several times as fast, and changes pixels a little. It is not
 	// used with Crop.
 	ScaledJPEG bool `toml:"scaled_jpeg,omitempty" json:"scaled_jpeg,omitempty"`
+	// ShorterSide, unless it is 0, is the length in pixels to which the shorter side of the
+	// image is resized, with the aspect ratio kept; the center of the result is cropped to
+	// Size. It is at least the longer side of Size and at most MaxSide, and excludes Crop. 0
+	// stretches the whole image to Size.
+	ShorterSide int `toml:"shorter_side,omitzero" json:"shorter_side,omitempty"`
 	// Mean and StdDev are the mean and standard deviation for normalization, one value
 	// for each channel on the scale of 0 to 1. Empty stands for 0 and 1.
 	Mean   []float64 `toml:"mean" json:"mean,omitempty"`
 	StdDev []float64 `toml:"deviation" json:"deviation,omitempty"`
 }
 
-// Validate returns an error for an invalid size or crop, a mean or standard deviation
-// that does not have one finite value for each channel, or a standard deviation that
-// is not positive.
+// DefaultShorterSide returns the usual Preprocessing.ShorterSide for a size: its longer
+// side divided by 0.875, rounded to the nearest integer, which is 256 for 224 × 224 pixels
+// as in the evaluation of networks on ImageNet.
+func DefaultShorterSide(s Size) int {
+	return int(math.Round(float64(max(s.Height, s.Width)) / 0.875))
+}
+
+// Validate returns an error for an invalid size or crop, a ShorterSide outside its range or
+// together with Crop, a mean or standard deviation that does not have one finite value for
+// each channel, or a standard deviation that is not positive.
 func (p Preprocessing) Validate() error {
 	if err := p.Size.Validate(); err != nil {
 		return errors.Wrap(err, "preprocessing")
@@ -69,6 +81,9 @@ func (p Preprocessing) Validate() error {
 		if p.ScaledJPEG {
 			return errors.New("preprocessing: found both cropping to the foreground and scaled decoding of JPEG images, expected one of them")
 		}
+	}
+	if err := p.checkShorterSide(); err != nil {
+		return errors.Wrap(err, "preprocessing")
 	}
 	for _, field := range []struct {
 		name   string
@@ -92,13 +107,32 @@ func (p Preprocessing) Validate() error {
 	return nil
 }
 
+// checkShorterSide is the part of Validate about ShorterSide.
+func (p Preprocessing) checkShorterSide() error {
+	switch least := max(p.Size.Height, p.Size.Width); {
+	case p.ShorterSide == 0:
+		return nil
+	case p.ShorterSide < least || p.ShorterSide > MaxSide:
+		return errors.Errorf("the shorter side is %d pixels, expected %d to %d for the size %v, or 0 to stretch images to the size", p.ShorterSide, least, MaxSide, p.Size)
+	case p.Crop != nil:
+		return errors.New("found a shorter side and a crop to the foreground, expected at most one of them")
+	}
+	return nil
+}
+
 // Pixels returns the image as (height, width, channels) bytes from 0, black, to
 // 255, white. If the size has one channel, colors are converted to gray levels (as
 // color.GrayModel does). Transparent pixels show white. Images of other sizes are
 // scaled to Size by area averaging, or bilinearly if they are smaller, and inverted if
 // Invert is set; with Crop they are inverted first, and the square around the ink is
-// scaled to Size. Without Crop the bytes of an opaque image of the right size are not
-// changed.
+// scaled to Size. Without Crop and ShorterSide the bytes of an opaque image of the right
+// size are not changed.
+//
+// With ShorterSide s the sizes and the position of the crop are those of torchvision's
+// Resize(s) and CenterCrop: an image of short × long pixels is resized to s × ⌊s·long/short⌋,
+// and the crop of h rows begins at row (rows − h)/2, rounded to the nearest integer and
+// halves to the even one, and likewise for columns. The weights of the pixels are those of
+// area averaging as without ShorterSide, where torchvision has a triangle of twice the width.
 //
 // The result is nil if the preprocessing is not valid, or if the image has no pixels or
 // panics while it is read; Prepare returns the reason as an error.
@@ -123,6 +157,9 @@ func (p Preprocessing) read(img image.Image) (pixels []uint8, err error) {
 }
 
 func (p Preprocessing) pixels(img image.Image) []uint8 {
+	if p.ShorterSide > 0 {
+		return p.inverted(centerCrop(img, p.ShorterSide, p.Size))
+	}
 	if p.Size.Channels == 1 {
 		img = gray(img)
 	} else {
