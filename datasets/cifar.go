@@ -84,7 +84,7 @@ func (d *Dataset) appendCIFAR(name string, data []byte, o Options) error {
 	if err != nil {
 		return err
 	}
-	d.Size, d.Inverted, d.Crop = p.Size, p.Invert, p.Crop
+	d.setPreprocessing(p)
 	start := d.Len()
 	for i := range len(data) / record {
 		label := int(data[i*record])

@@ -52,6 +52,15 @@ type Dataset struct {
 	// Crop is the cropping of the images to their foreground; nil if they were not
 	// cropped.
 	Crop *imaging.Crop
+	// ShorterSide is the length to which the shorter side of each image was resized before
+	// its center was cropped to Size; 0 if images were stretched. See
+	// imaging.Preprocessing.ShorterSide.
+	ShorterSide int
+}
+
+// setPreprocessing records how the images are read.
+func (d *Dataset) setPreprocessing(p imaging.Preprocessing) {
+	d.Size, d.Inverted, d.Crop, d.ShorterSide = p.Size, p.Invert, p.Crop, p.ShorterSide
 }
 
 // errNil is the error about a nil *Dataset, whose other methods behave as those of
@@ -253,7 +262,7 @@ func (d *Dataset) Moments() (mean, deviation []float64) {
 }
 
 // Preprocessing returns the preprocessing by which a network trained on d reads other
-// images: the size, the inversion, the cropping and the Moments. A channel that is
+// images: the size, the inversion, the cropping, the shorter side and the Moments. A channel that is
 // constant has a standard deviation of 1.
 func (d *Dataset) Preprocessing() imaging.Preprocessing {
 	if d == nil {
@@ -265,7 +274,7 @@ func (d *Dataset) Preprocessing() imaging.Preprocessing {
 			deviation[channel] = 1
 		}
 	}
-	return imaging.Preprocessing{Size: d.Size, Invert: d.Inverted, Crop: d.Crop, Mean: mean, StdDev: deviation}
+	return imaging.Preprocessing{Size: d.Size, Invert: d.Inverted, Crop: d.Crop, ShorterSide: d.ShorterSide, Mean: mean, StdDev: deviation}
 }
 
 // Join returns one dataset with the images and the classes of several labeled datasets,
@@ -277,7 +286,7 @@ func Join(name string, parts ...*Dataset) (*Dataset, error) {
 			return nil, errors.Wrapf(err, "join %s", name)
 		}
 		if i == 0 {
-			all.Size, all.Inverted, all.Crop = d.Size, d.Inverted, d.Crop
+			all.Size, all.Inverted, all.Crop, all.ShorterSide = d.Size, d.Inverted, d.Crop, d.ShorterSide
 		}
 		if d.Size != all.Size {
 			return nil, errors.Wrapf(ErrSizes, "join %s: dataset %s has images of %v, dataset %s of %v", name, parts[0].Name, all.Size, d.Name, d.Size)
@@ -343,7 +352,7 @@ func (d *Dataset) Symmetries() (*Dataset, error) {
 	if err := d.Validate(); err != nil {
 		return nil, errors.Wrap(err, "symmetries")
 	}
-	all := &Dataset{Name: d.Name, Size: d.Size, Inverted: d.Inverted, Crop: d.Crop}
+	all := &Dataset{Name: d.Name, Size: d.Size, Inverted: d.Inverted, Crop: d.Crop, ShorterSide: d.ShorterSide}
 	for i, name := range symmetryNames {
 		for _, class := range d.Classes {
 			all.Classes = append(all.Classes, turnedName(class, name))

@@ -100,11 +100,12 @@ func readIDXPart(dir folder, part string, found map[string]string, o Options) (*
 	if err != nil {
 		return nil, nil, err
 	}
-	d := &Dataset{Name: part, Size: p.Size, Inverted: p.Invert, Crop: p.Crop, Labels: make([]int, count), Images: make([][]uint8, count), Sources: make([]string, count)}
+	d := &Dataset{Name: part, Labels: make([]int, count), Images: make([][]uint8, count), Sources: make([]string, count)}
+	d.setPreprocessing(p)
 	err = parallel.Each(context.Background(), 0, count, func(i int) error {
 		d.Sources[i] = fmt.Sprintf("%s[%d]", imagesName, i)
 		d.Images[i] = data[i*own.Len():][:own.Len():own.Len()]
-		if p.Size != own || p.Invert || p.Crop != nil {
+		if p.Size != own || p.Invert || p.Crop != nil || p.ShorterSide != 0 {
 			d.Images[i] = p.Pixels(&image.Gray{Pix: d.Images[i], Stride: own.Width, Rect: image.Rect(0, 0, own.Width, own.Height)})
 		}
 		return nil

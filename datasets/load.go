@@ -51,7 +51,7 @@ func (d *Dataset) load(o Options, open func(i int) (io.ReadCloser, error)) (skip
 	if err != nil {
 		return nil, err
 	}
-	d.Size, d.Inverted, d.Crop = p.Size, p.Invert, p.Crop
+	d.setPreprocessing(p)
 	d.Images = make([][]uint8, len(d.Sources))
 	err = parallel.EachProgress(context.Background(), parallel.MaxOpenFiles, len(d.Sources), o.OnProgress, func(i int) error {
 		return read(i, func(r io.Reader) error {

@@ -1,6 +1,7 @@
 package datasets
 
 import (
+	"cmp"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -44,6 +45,11 @@ type Options struct {
 	Invert bool
 	// Crop crops the images to their foreground, see imaging.Crop; nil does not crop.
 	Crop *imaging.Crop
+	// CenterCrop resizes the shorter side of each image to ShorterSide and crops the center
+	// to Size, see imaging.Preprocessing, instead of stretching the image. It excludes Crop.
+	CenterCrop bool
+	// ShorterSide is in pixels; 0 means imaging.DefaultShorterSide. It needs CenterCrop.
+	ShorterSide int
 	// SkipBroken skips image files that cannot be decoded and lists them in
 	// Splits.Skipped, instead of failing at the first. A file that cannot be read at all,
 	// for example for lack of permission, is still an error.
@@ -72,6 +78,12 @@ func (o Options) preprocessing(own imaging.Size) (imaging.Preprocessing, error) 
 		size.Channels = own.Channels
 	}
 	p := imaging.Preprocessing{Size: size, Invert: o.Invert, Crop: o.Crop}
+	switch {
+	case o.CenterCrop:
+		p.ShorterSide = cmp.Or(o.ShorterSide, imaging.DefaultShorterSide(size))
+	case o.ShorterSide != 0:
+		return imaging.Preprocessing{}, errors.Errorf("found ShorterSide %d without CenterCrop, which stretches images: set CenterCrop or leave out ShorterSide", o.ShorterSide)
+	}
 	return p, errors.Wrap(p.Validate(), "bring the images to one size")
 }
 

@@ -36,7 +36,7 @@ func (g *Gallery) CalibrateFolder(path string, rate float64) (Calibration, error
 		return Calibration{}, g.wrap(errNotOpened, "calibrate")
 	}
 	p := g.model.Preprocessing
-	splits, err := datasets.Open(path, datasets.Options{Size: p.Size, Invert: p.Invert, Crop: p.Crop})
+	splits, err := datasets.Open(path, datasets.Options{Size: p.Size, Invert: p.Invert, Crop: p.Crop, CenterCrop: p.ShorterSide != 0, ShorterSide: p.ShorterSide})
 	if err != nil {
 		return Calibration{}, g.wrap(err, "calibrate")
 	}
@@ -143,9 +143,9 @@ func (g *Gallery) checkImages(images *datasets.Dataset) error {
 		return err
 	}
 	p := g.model.Preprocessing
-	if images.Size != p.Size || images.Inverted != p.Invert || !reflect.DeepEqual(images.Crop, p.Crop) {
-		return errors.Errorf("the images %s were read with size %v, inverted %v, cropped to the ink %v; the model uses size %v, inverted %v, cropped to the ink %v: read them with the model's preprocessing",
-			images.Name, images.Size, images.Inverted, images.Crop != nil, p.Size, p.Invert, p.Crop != nil)
+	if images.Size != p.Size || images.Inverted != p.Invert || !reflect.DeepEqual(images.Crop, p.Crop) || images.ShorterSide != p.ShorterSide {
+		return errors.Errorf("the images %s were read with size %v, inverted %v, cropped to the ink %v, shorter side %d; the model uses size %v, inverted %v, cropped to the ink %v, shorter side %d: read them with the model's preprocessing",
+			images.Name, images.Size, images.Inverted, images.Crop != nil, images.ShorterSide, p.Size, p.Invert, p.Crop != nil, p.ShorterSide)
 	}
 	return nil
 }

@@ -128,8 +128,8 @@ func (c *content) own(o ImportOptions) (*origin, error) {
 	if err := result.preprocessing.Validate(); err != nil {
 		return nil, errors.Wrap(err, "metadata likeness.preprocessing")
 	}
-	if p := o.Preprocessing; p.Invert || p.Crop != nil || len(p.Mean)+len(p.StdDev) > 0 {
-		return nil, errors.New("the preprocessing is part of this file, expected no other (--invert, --mean, --std)")
+	if p := o.Preprocessing; p.Invert || p.Crop != nil || p.ShorterSide != 0 || len(p.Mean)+len(p.StdDev) > 0 {
+		return nil, errors.New("the preprocessing is part of this file, expected no other (--invert, --mean, --std, --shorter-side)")
 	}
 	if text, found := c.metadata["likeness.threshold"]; found {
 		threshold, err := strconv.ParseFloat(text, 64)

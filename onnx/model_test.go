@@ -66,6 +66,22 @@ func TestDocumentation(t *testing.T) {
 	}
 }
 
+// The metadata say how the center is cropped, and an import reads it again.
+func TestShorterSide(t *testing.T) {
+	model := threeFeatures(t, heads.L1{})
+	model.Preprocessing.ShorterSide = 3
+	written, err := onnx.Network(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	metadata := decode(t, written).metadata
+	for key, want := range map[string]string{"likeness.input": "the shorter side has 3 pixels", "likeness.preprocessing": `"shorter_side":3`} {
+		if !strings.Contains(metadata[key], want) {
+			t.Errorf("%s: expected %q in %q", key, want, metadata[key])
+		}
+	}
+}
+
 // A model that does not cut says nothing of it.
 func TestNoCrop(t *testing.T) {
 	written, err := onnx.Network(threeFeatures(t, heads.L1{}))

@@ -360,6 +360,10 @@ func describeInput(p imaging.Preprocessing) string {
 		text += "The model exchanges black and white itself. "
 	}
 	text += "The model normalizes them itself."
+	if p.ShorterSide > 0 {
+		text += fmt.Sprintf(" Images must be resized before so that the shorter side has %d pixels and the longer one, in proportion, is rounded down, "+
+			"by area averaging, and the center be cropped.", p.ShorterSide)
+	}
 	if crop := describeCrop(p); crop != "" {
 		text += " " + crop
 	}

@@ -84,6 +84,9 @@ func interval(lowest, highest float64) string {
 // checkImages checks how images are cropped and augmented, also while this is off: a
 // mistake in it must not be silent.
 func (s Settings) checkImages() error {
+	if err := s.checkResize(); err != nil {
+		return err
+	}
 	for _, part := range []struct {
 		key   string
 		value interface{ Validate() error }

@@ -12,6 +12,7 @@ import (
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/fetch"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/wording"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/report"
 	"github.com/likeness-go/likeness/trainer"
@@ -119,6 +120,10 @@ func (s Settings) read(path string, input imaging.Size) (datasets.Splits, []stri
 		return datasets.Splits{}, nil, err
 	}
 	options := datasets.Options{Size: size, Invert: s.Invert, Crop: s.crop(), SkipBroken: s.SkipBroken, Background: s.Alphabets}
+	options.CenterCrop, options.ShorterSide = s.centerCrop()
+	if least := max(size.Height, size.Width); options.ShorterSide != 0 && options.ShorterSide < least {
+		return datasets.Splits{}, nil, errors.Errorf("--shorter-side: found %d, expected %d to %d for images of %dx%d", options.ShorterSide, least, imaging.MaxSide, size.Height, size.Width)
+	}
 	var notes []string
 	if size == (imaging.Size{}) {
 		if first, own := firstImage(path); own.Height > maxSide || own.Width > maxSide {
@@ -144,6 +149,34 @@ func (s Settings) read(path string, input imaging.Size) (datasets.Splits, []stri
 		err = errors.WithMessage(err, "--alphabets")
 	}
 	return splits, notes, err
+}
+
+// The names of Settings.Resize.
+const (
+	stretch    = "stretch"
+	centerCrop = "crop"
+)
+
+// checkResize checks how images are resized.
+func (s Settings) checkResize() error {
+	switch {
+	case s.Resize != "" && s.Resize != stretch && s.Resize != centerCrop:
+		return errors.WithMessage(wording.Unknown("name", s.Resize, []string{stretch, centerCrop}), "--resize")
+	case s.ShorterSide != 0 && s.Resize == stretch:
+		return errors.Errorf("--shorter-side: found %d, but --resize is stretch: expected crop, or no --shorter-side", s.ShorterSide)
+	case s.Resize == centerCrop && s.Crop != 0:
+		return errors.Errorf("--resize: found crop, but --crop %v crops images to their foreground: leave out --resize or set --crop 0", s.Crop)
+	}
+	return nil
+}
+
+// centerCrop reports whether the center of images is cropped and, unless it is 0 for the
+// default, the length of their shorter side before.
+func (s Settings) centerCrop() (is bool, shorterSide int) {
+	if s.Resize != centerCrop {
+		return false, 0
+	}
+	return true, s.ShorterSide
 }
 
 // crop is how images are cropped, nil if they are not.

@@ -46,6 +46,7 @@ func (s Settings) openEmbedded(input imaging.Size) (data, []string, error) {
 		size.Channels = 1
 	}
 	options := datasets.Options{Size: size, Invert: s.Invert, Crop: s.crop(), SkipBroken: s.SkipBroken}
+	options.CenterCrop, options.ShorterSide = s.centerCrop()
 	splits, err := omniglot.Small1(options)
 	if err != nil {
 		return nil, nil, err

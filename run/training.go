@@ -59,6 +59,16 @@ func (s *Settings) start() (pretrained, model *likeness.Model, err error) {
 	if s.Crop = 0; model.Preprocessing.Crop != nil {
 		s.Crop, s.CropMin = model.Preprocessing.Crop.Margin, model.Preprocessing.Crop.MinSide
 	}
+	resize, shorter := stretch, model.Preprocessing.ShorterSide
+	if shorter != 0 {
+		resize = centerCrop
+	}
+	if s.Resize != "" && s.Resize != resize || s.ShorterSide != 0 && s.ShorterSide != shorter {
+		return nil, nil, errors.Errorf("--resize: found %s with a shorter side of %d, but the model of --from has %s with %d (0 for none): leave out --resize and --shorter-side, which are part of the model", cmp.Or(s.Resize, stretch), s.ShorterSide, resize, shorter)
+	}
+	if shorter != 0 { // stretching stays unset, as in files of earlier versions
+		s.Resize, s.ShorterSide = resize, shorter
+	}
 	return pretrained, model, nil
 }
 

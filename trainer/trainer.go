@@ -339,8 +339,8 @@ func (t *Trainer) check() error {
 		return errors.Wrap(err, "field Model")
 	}
 	if d, ok := t.Images.(*datasets.Dataset); ok {
-		if p := t.Model.Preprocessing; d.Inverted != p.Invert || !reflect.DeepEqual(d.Crop, p.Crop) {
-			return errors.Errorf("field Images: the images were opened with Invert %v and %s, expected Invert %v and %s as in the model's Preprocessing", d.Inverted, cropText(d.Crop), p.Invert, cropText(p.Crop))
+		if p := t.Model.Preprocessing; d.Inverted != p.Invert || !reflect.DeepEqual(d.Crop, p.Crop) || d.ShorterSide != p.ShorterSide {
+			return errors.Errorf("field Images: the images were opened with Invert %v and %s, expected Invert %v and %s as in the model's Preprocessing", d.Inverted, cropText(d.Crop, d.ShorterSide), p.Invert, cropText(p.Crop, p.ShorterSide))
 		}
 	}
 	if t.Augment != nil {
@@ -352,7 +352,10 @@ func (t *Trainer) check() error {
 }
 
 // cropText describes how images are cropped.
-func cropText(c *imaging.Crop) string {
+func cropText(c *imaging.Crop, shorterSide int) string {
+	if shorterSide != 0 {
+		return fmt.Sprintf("ShorterSide %d", shorterSide)
+	}
 	if c == nil {
 		return "no Crop"
 	}

@@ -20,21 +20,22 @@ import (
 // importCommand imports weights that were trained in another framework, or a network with
 // its weights.
 type importCommand struct {
-	Weights   string    `arg:"" placeholder:"FILE" help:"Network in ONNX format, .onnx; or file of PyTorch weights: .pth or .pt, as torch.save writes it, or safetensors."`
-	Backbone  string    `placeholder:"NAME" help:"Network for the weights: ${backbones}; or a .toml file that lists its blocks. Not for ONNX files, which have the network."`
-	Cut       string    `placeholder:"NAME" help:"Tensor or node of an ONNX file at which the network ends, such as the tensor before a classifier. Default: the output of the file."`
-	Width     int       `placeholder:"N" help:"Number of filters in the layers of conv4, conv7, lenet and residual."`
-	BatchNorm bool      `help:"Batch normalization in conv4."`
-	Features  int       `placeholder:"N" help:"Embedding dimension of hadsell and lenet; of the networks for photographs, that of a new layer at the end."`
-	Pooling   string    `placeholder:"NAME" help:"Pooling of the networks for photographs: average (the default) or gem."`
-	Size      string    `placeholder:"HxWxC" help:"Input size, such as 28x28x1, if the network takes images of any size. Default for the networks for photographs: 224x224x3; for an ONNX file its own."`
-	Mapping   string    `placeholder:"FILE" help:"TOML file that maps tensors to weights. Default: by published names, by name or by order."`
-	Head      string    `placeholder:"NAME" help:"Distance between two embeddings: l2, squared-l2, l1, weighted-l1 or cosine. Default: cosine for the networks for photographs, l2 for others."`
-	Invert    bool      `help:"Invert images before they enter the network."`
-	Mean      []float64 `placeholder:"M" help:"Mean of each channel for normalization, on the scale of 0 to 1. Default: that of the published weights for the networks for photographs, 0 for others or with --std."`
-	Std       []float64 `placeholder:"S" help:"Standard deviation of each channel for normalization, on the scale of 0 to 1. Default: that of the published weights for the networks for photographs, 1 for others or with --mean."`
-	Seed      uint64    `default:"1" placeholder:"N" help:"Random seed for weights that the file does not have. [1]"`
-	Out       string    `placeholder:"MODEL" help:"Model file to write. Without it the mapping is only checked and printed, and an ONNX file only checked."`
+	Weights     string    `arg:"" placeholder:"FILE" help:"Network in ONNX format, .onnx; or file of PyTorch weights: .pth or .pt, as torch.save writes it, or safetensors."`
+	Backbone    string    `placeholder:"NAME" help:"Network for the weights: ${backbones}; or a .toml file that lists its blocks. Not for ONNX files, which have the network."`
+	Cut         string    `placeholder:"NAME" help:"Tensor or node of an ONNX file at which the network ends, such as the tensor before a classifier. Default: the output of the file."`
+	Width       int       `placeholder:"N" help:"Number of filters in the layers of conv4, conv7, lenet and residual."`
+	BatchNorm   bool      `help:"Batch normalization in conv4."`
+	Features    int       `placeholder:"N" help:"Embedding dimension of hadsell and lenet; of the networks for photographs, that of a new layer at the end."`
+	Pooling     string    `placeholder:"NAME" help:"Pooling of the networks for photographs: average (the default) or gem."`
+	Size        string    `placeholder:"HxWxC" help:"Input size, such as 28x28x1, if the network takes images of any size. Default for the networks for photographs: 224x224x3; for an ONNX file its own."`
+	Mapping     string    `placeholder:"FILE" help:"TOML file that maps tensors to weights. Default: by published names, by name or by order."`
+	Head        string    `placeholder:"NAME" help:"Distance between two embeddings: l2, squared-l2, l1, weighted-l1 or cosine. Default: cosine for the networks for photographs, l2 for others."`
+	Invert      bool      `help:"Invert images before they enter the network."`
+	Mean        []float64 `placeholder:"M" help:"Mean of each channel for normalization, on the scale of 0 to 1. Default: that of the published weights for the networks for photographs, 0 for others or with --std."`
+	Std         []float64 `placeholder:"S" help:"Standard deviation of each channel for normalization, on the scale of 0 to 1. Default: that of the published weights for the networks for photographs, 1 for others or with --mean."`
+	ShorterSide int       `placeholder:"PIXELS" help:"Resize the shorter side of images to this length and crop the center, such as 256 for 224x224, instead of stretching them."`
+	Seed        uint64    `default:"1" placeholder:"N" help:"Random seed for weights that the file does not have. [1]"`
+	Out         string    `placeholder:"MODEL" help:"Model file to write. Without it the mapping is only checked and printed, and an ONNX file only checked."`
 }
 
 // Help returns the text of --help before the flags.
@@ -147,7 +148,7 @@ func (i *importCommand) network(c *console) error {
 		return err
 	}
 	o := onnx.ImportOptions{
-		Cut: i.Cut, Seed: i.Seed, Preprocessing: imaging.Preprocessing{Size: size, Invert: i.Invert, Mean: i.Mean, StdDev: i.Std},
+		Cut: i.Cut, Seed: i.Seed, Preprocessing: imaging.Preprocessing{Size: size, Invert: i.Invert, ShorterSide: i.ShorterSide, Mean: i.Mean, StdDev: i.Std},
 	}
 	if i.Head != "" {
 		if o.Head, err = heads.Named(i.Head); err != nil {
@@ -190,7 +191,7 @@ func (i *importCommand) refuseSource() error {
 func (i *importCommand) model() (*likeness.Model, error) {
 	standard, published := pytorch.Preprocessing(i.Backbone)
 	settings := run.Settings{Backbone: i.Backbone, Width: i.Width, BatchNorm: i.BatchNorm, Features: i.Features, Pooling: i.Pooling, Size: i.Size}
-	preprocessing := imaging.Preprocessing{Invert: i.Invert, Mean: i.Mean, StdDev: i.Std}
+	preprocessing := imaging.Preprocessing{Invert: i.Invert, ShorterSide: i.ShorterSide, Mean: i.Mean, StdDev: i.Std}
 	headName := "l2"
 	if published {
 		headName = "cosine"

@@ -403,6 +403,48 @@ func TestDrawings(t *testing.T) {
 	}
 }
 
+// Photographs keep their aspect ratio, in training and in what uses the model.
+func TestCenterCrop(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 8)
+	tool(t, tiny("--resize", "crop", "--shorter-side", "20", "--out", "run")...)
+	tool(t, tiny("--resize", "crop", "--out", "default")...)
+	for folder, want := range map[string]int{"run": 20, "default": 14} { // 12 / 0.875
+		model, err := likeness.Load(filepath.Join(folder, "model.safetensors"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := model.Preprocessing.ShorterSide; got != want {
+			t.Errorf("%s: the shorter side is %d, expected %d", folder, got, want)
+		}
+		tool(t, "train", "--config", filepath.Join(folder, "config.toml"), "--out", folder+"-again")
+		if read(t, folder, "model.safetensors") != read(t, folder+"-again", "model.safetensors") {
+			t.Error("the config.toml gives another model")
+		}
+	}
+	tool(t, "train", "--data", "bars", "--from", "run", "--batch", "8", "--epochs", "1", "--out", "tuned")
+	if config := read(t, "tuned", "config.toml"); !strings.Contains(config, "\nresize = \"crop\"\nshorter_side = 20\n") {
+		t.Errorf("a model that crops the center is tuned on stretched images:\n%s", config)
+	}
+	tool(t, tiny("--out", "stretched")...)
+	if config := read(t, "stretched", "config.toml"); strings.Contains(config, "resize") || strings.Contains(config, "shorter_side") {
+		t.Errorf("the settings of stretched images have keys that earlier versions do not know:\n%s", config)
+	}
+	for _, test := range []struct {
+		texts []string
+		args  []string
+	}{
+		{[]string{"--resize", "unknown name", "cropp", "did you mean", "crop"}, tiny("--resize", "cropp")},
+		{[]string{"--shorter-side: found 20", "--resize is stretch"}, tiny("--resize", "stretch", "--shorter-side", "20")},
+		{[]string{"--resize: found crop", "--crop 1.2"}, tiny("--resize", "crop", "--crop", "1.2")},
+		{[]string{"--shorter-side: found 11", "12 to 65536"}, tiny("--resize", "crop", "--shorter-side", "11")},
+		{[]string{"--resize: found stretch", "--from has crop with 20"}, []string{"train", "--data", "bars", "--from", "run", "--resize", "stretch"}},
+		{[]string{"--resize: found crop", "--from has crop with 20"}, []string{"train", "--data", "bars", "--from", "run", "--resize", "crop", "--shorter-side", "21"}},
+	} {
+		toolFails(t, failure, test.texts, test.args...)
+	}
+}
+
 func weightsOf(t *testing.T, folder string) map[string][]float32 {
 	t.Helper()
 	model, err := likeness.Load(filepath.Join(folder, "model.safetensors"))
