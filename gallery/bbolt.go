@@ -5,11 +5,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"syscall"
 	"time"
 
 	"github.com/likeness-go/likeness/internal/atomicfile"
+	"github.com/likeness-go/likeness/internal/boltfile"
 	"github.com/likeness-go/likeness/internal/guard"
 	"github.com/pkg/errors"
 	bolt "go.etcd.io/bbolt"
@@ -62,7 +62,10 @@ func check(ctx context.Context, path string, o Options) error {
 	if err != nil {
 		return err
 	}
-	return checkPages(file, info.Size())
+	if err := boltfile.Check(file, info.Size()); err != nil {
+		return errors.Wrap(ErrDamaged, err.Error())
+	}
+	return nil
 }
 
 // retryAfter is the time between two attempts to lock a file.
@@ -160,37 +163,25 @@ func systems(err error) bool {
 	return errors.As(err, &path) || errors.As(err, &call) || errors.As(err, &number)
 }
 
-// checkPageSize checks the page size that the file states before bbolt uses it. At least
-// one of the two meta pages that state it is intact even while another process writes.
+// checkPageSize checks the page size that the file states before bbolt uses it.
 func checkPageSize(file *os.File) error {
-	info, err := file.Stat()
-	if err != nil || info.Size() == 0 { // a file that is being created is empty
-		return err
-	}
-	m, found, err := readMeta(file, info.Size())
+	found, err := boltfile.CheckPageSize(file)
 	switch {
-	case err != nil:
+	case err == nil || systems(err):
 		return err
-	case found && info.Size() < max(2*m.pageSize, 4096): // bbolt reads them at once
-		return errors.Wrapf(ErrDamaged, "the file has %d bytes, expected at least two pages of %d bytes", info.Size(), m.pageSize)
-	case !found && info.Size() < 2*int64(os.Getpagesize()): // the page size that bbolt assumes
-		return errors.Wrapf(ErrNotGallery, "the file has %d bytes, less than the smallest gallery", info.Size())
+	case !found:
+		return errors.Wrap(ErrNotGallery, err.Error())
 	}
-	return nil
+	return errors.Wrap(ErrDamaged, err.Error())
 }
 
 func (s *store) close() error {
 	return callBolt(s.db.Close)
 }
 
-// callBolt calls a function of bbolt, which maps the file into memory and panics or faults
-// if the file is damaged.
+// callBolt calls a function of bbolt. A panic means that the file is damaged.
 func callBolt(call func() error) error {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	err := func() (err error) {
-		defer guard.Recover(&err, "")
-		return call()
-	}()
+	err := boltfile.Call(call)
 	if damaged, ok := err.(*guard.Panic); ok {
 		return errors.Wrapf(ErrDamaged, "%v", damaged.Value)
 	}

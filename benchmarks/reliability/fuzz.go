@@ -43,7 +43,7 @@ func fuzz(ctx context.Context, s settings) ([]measured, error) {
 	flags.IntVar(&f.executions, "executions", 10_000_000, "minimum `number` of executions in total; 0 means one turn of each target")
 	flags.DurationVar(&f.turn, "turn", 20*time.Second, "`duration` of a turn of a target")
 	flags.IntVar(&f.workers, "workers", 1, "`number` of concurrent executions")
-	flags.StringVar(&f.only, "only", ".", "regular `expression` of the targets, for example gallery.FuzzPages")
+	flags.StringVar(&f.only, "only", ".", "regular `expression` of the targets, for example boltfile.FuzzPages")
 	if err := flags.Parse(s.arguments); err != nil {
 		return nil, err
 	}

@@ -1,9 +1,10 @@
-package gallery
+package boltfile
 
 import (
 	"encoding/binary"
 	"hash/fnv"
 	"io"
+	"os"
 
 	"github.com/pkg/errors"
 )
@@ -53,6 +54,28 @@ func parseMeta(page []byte) (m meta, ok bool) {
 	}, true
 }
 
+// CheckPageSize returns an error for a page size that the file does not have, before bbolt
+// uses the size. At least one of the two meta pages that state it is intact even while
+// another process writes. found is false for a file without an intact one, which must have
+// at least the two pages that bbolt reads. An empty file, which is being created, is
+// no error.
+func CheckPageSize(file *os.File) (found bool, err error) {
+	info, err := file.Stat()
+	if err != nil || info.Size() == 0 {
+		return true, err
+	}
+	m, found, err := readMeta(file, info.Size())
+	switch {
+	case err != nil:
+		return found, err
+	case found && info.Size() < max(2*m.pageSize, 4096): // bbolt reads them at once
+		return true, errors.Errorf("the file has %d bytes, expected at least two pages of %d bytes", info.Size(), m.pageSize)
+	case !found && info.Size() < 2*int64(os.Getpagesize()): // the page size that bbolt assumes
+		return false, errors.Errorf("the file has %d bytes, expected at least two pages of %d bytes", info.Size(), os.Getpagesize())
+	}
+	return found, nil
+}
+
 // readMeta finds the meta page that bbolt uses: the intact one of the later transaction.
 // Without an intact one found is false, for which bbolt has an error.
 func readMeta(file io.ReaderAt, size int64) (newest meta, found bool, err error) {
@@ -77,7 +100,7 @@ func readMeta(file io.ReaderAt, size int64) (newest meta, found bool, err error)
 			continue
 		}
 		if second.pageSize != offset {
-			return second, true, errors.Wrapf(ErrDamaged, "found pages of %d bytes, expected %d", second.pageSize, offset)
+			return second, true, errors.Errorf("found pages of %d bytes, expected %d", second.pageSize, offset)
 		}
 		if !found || second.transaction > newest.transaction {
 			newest = second
@@ -85,7 +108,7 @@ func readMeta(file io.ReaderAt, size int64) (newest meta, found bool, err error)
 		return newest, true, nil
 	}
 	if s := newest.pageSize; found && (s < minPage || s > maxPage || s&(s-1) != 0) {
-		return newest, found, errors.Wrapf(ErrDamaged, "found pages of %d bytes, expected a power of two from %d to %d", s, minPage, maxPage)
+		return newest, found, errors.Errorf("found pages of %d bytes, expected a power of two from %d to %d", s, minPage, maxPage)
 	}
 	return newest, found, nil
 }
@@ -97,16 +120,24 @@ type pages struct {
 	seen []bool // by number
 }
 
-// checkPages checks that all references of a file of the given size are within it and that
+// Check checks that all references of a file of the given size are within it and that
 // every page is referred to once. It takes one byte of memory for each page, and that of
-// the largest page.
-func checkPages(file io.ReaderAt, size int64) error {
+// the largest page. A file without an intact meta page, for which bbolt has an error, is
+// none.
+func Check(file io.ReaderAt, size int64) error { return check(file, size, true) }
+
+// CheckBranches is Check without the content of leaf pages, which are nearly all of a large
+// file, so that it takes little time. That the pages below a branch page are all leaves if
+// the first one is, as in every tree of bbolt, is not checked.
+func CheckBranches(file io.ReaderAt, size int64) error { return check(file, size, false) }
+
+func check(file io.ReaderAt, size int64, leaves bool) error {
 	m, found, err := readMeta(file, size)
 	if err != nil || !found {
 		return err
 	}
 	if m.pages > uint64(size/m.pageSize) {
-		return errors.Wrapf(ErrDamaged, "the file has %d bytes, expected %d pages of %d bytes", size, m.pages, m.pageSize)
+		return errors.Errorf("the file has %d bytes, expected %d pages of %d bytes", size, m.pages, m.pageSize)
 	}
 	p := &pages{meta: m, file: file, seen: make([]bool, m.pages)}
 	for number := range min(2, len(p.seen)) {
@@ -115,17 +146,17 @@ func checkPages(file io.ReaderAt, size int64) error {
 	if err := p.checkFreelist(); err != nil {
 		return err
 	}
-	return p.checkTree(m.root)
+	return p.checkTree(m.root, leaves)
 }
 
 // page reads a page with its overflow pages and marks them as seen.
 func (p *pages) page(number uint64, kinds ...uint16) (kind uint16, count int, content []byte, err error) {
 	if number >= p.pages {
-		return 0, 0, nil, errors.Wrapf(ErrDamaged, "found page %d, expected one below %d", number, p.pages)
+		return 0, 0, nil, errors.Errorf("found page %d, expected one below %d", number, p.pages)
 	}
 	header := make([]byte, headerBytes)
 	if _, err := p.file.ReadAt(header, int64(number)*p.pageSize); err != nil {
-		return 0, 0, nil, errors.Wrapf(ErrDamaged, "page %d: %v", number, err)
+		return 0, 0, nil, errors.Errorf("page %d: %v", number, err)
 	}
 	kind, count = native.Uint16(header[8:]), int(native.Uint16(header[10:]))
 	further := uint64(native.Uint32(header[12:]))
@@ -134,17 +165,17 @@ func (p *pages) page(number uint64, kinds ...uint16) (kind uint16, count int, co
 		known = known || k == kind
 	}
 	if native.Uint64(header) != number || !known || further >= p.pages-number {
-		return 0, 0, nil, errors.Wrapf(ErrDamaged, "page %d states that it is page %d of kind %#x with %d overflow pages", number, native.Uint64(header), kind, further)
+		return 0, 0, nil, errors.Errorf("page %d states that it is page %d of kind %#x with %d overflow pages", number, native.Uint64(header), kind, further)
 	}
 	for n := number; n <= number+further; n++ {
 		if p.seen[n] {
-			return 0, 0, nil, errors.Wrapf(ErrDamaged, "page %d is referred to twice", n)
+			return 0, 0, nil, errors.Errorf("page %d is referred to twice", n)
 		}
 		p.seen[n] = true
 	}
 	content = make([]byte, int64(further+1)*p.pageSize)
 	if _, err := p.file.ReadAt(content, int64(number)*p.pageSize); err != nil {
-		return 0, 0, nil, errors.Wrapf(ErrDamaged, "page %d: %v", number, err)
+		return 0, 0, nil, errors.Errorf("page %d: %v", number, err)
 	}
 	return kind, count, content[headerBytes:], nil
 }
@@ -163,20 +194,21 @@ func (p *pages) checkFreelist() error {
 		free, first = native.Uint64(content), 1
 	}
 	if free > places-first {
-		return errors.Wrapf(ErrDamaged, "found %d free pages, expected at most %d in the list", free, places-first)
+		return errors.Errorf("found %d free pages, expected at most %d in the list", free, places-first)
 	}
 	for i := first; i < first+free; i++ {
 		number := native.Uint64(content[8*i:])
 		if number >= p.pages || p.seen[number] {
-			return errors.Wrapf(ErrDamaged, "page %d is not free", number)
+			return errors.Errorf("page %d is not free", number)
 		}
 		p.seen[number] = true
 	}
 	return nil
 }
 
-// checkTree checks the pages of a bucket and of the buckets in it.
-func (p *pages) checkTree(root uint64) error {
+// checkTree checks the pages of a bucket and of the buckets in it, those of buckets in
+// leaves only if the content of the leaves is checked or the leaf is the root.
+func (p *pages) checkTree(root uint64, all bool) error {
 	waiting := []uint64{root} // a stack instead of recursion: a malicious tree may be as deep as it has pages
 	for len(waiting) > 0 {
 		number := waiting[len(waiting)-1]
@@ -187,7 +219,11 @@ func (p *pages) checkTree(root uint64) error {
 		}
 		var further []uint64
 		if kind == branchPage {
-			further, err = branches(content, count)
+			if further, err = branches(content, count); err == nil && !all {
+				if further, err = p.withoutLeaves(further); err != nil {
+					return err
+				}
+			}
 		} else {
 			further, err = leaves(content, count, true)
 		}
@@ -199,10 +235,33 @@ func (p *pages) checkTree(root uint64) error {
 	return nil
 }
 
+// withoutLeaves marks the pages as seen and returns none of them if the first is a leaf.
+func (p *pages) withoutLeaves(children []uint64) ([]uint64, error) {
+	header := make([]byte, headerBytes)
+	if number := children[0]; number >= p.pages {
+		return children, nil // which page reports
+	} else if _, err := p.file.ReadAt(header, int64(number)*p.pageSize); err != nil {
+		return nil, errors.Errorf("page %d: %v", number, err)
+	}
+	if native.Uint16(header[8:]) != leafPage {
+		return children, nil
+	}
+	for _, number := range children {
+		if number >= p.pages {
+			return nil, errors.Errorf("found page %d, expected one below %d", number, p.pages)
+		}
+		if p.seen[number] {
+			return nil, errors.Errorf("page %d is referred to twice", number)
+		}
+		p.seen[number] = true
+	}
+	return nil, nil
+}
+
 // branches returns the pages that a branch page refers to.
 func branches(content []byte, count int) (further []uint64, err error) {
 	if count == 0 || count*elementBytes > len(content) {
-		return nil, errors.Wrapf(ErrDamaged, "found %d branches in %d bytes", count, len(content))
+		return nil, errors.Errorf("found %d branches in %d bytes", count, len(content))
 	}
 	for i := range count {
 		element := content[i*elementBytes:]
@@ -218,7 +277,7 @@ func branches(content []byte, count int) (further []uint64, err error) {
 // in the value, as a leaf page without buckets.
 func leaves(content []byte, count int, buckets bool) (roots []uint64, err error) {
 	if count*elementBytes > len(content) {
-		return nil, errors.Wrapf(ErrDamaged, "found %d values in %d bytes", count, len(content))
+		return nil, errors.Errorf("found %d values in %d bytes", count, len(content))
 	}
 	for i := range count {
 		element := content[i*elementBytes:]
@@ -231,7 +290,7 @@ func leaves(content []byte, count int, buckets bool) (roots []uint64, err error)
 		}
 		bucket := element[position+key:][:value]
 		if !buckets || len(bucket) < bucketBytes {
-			return nil, errors.Wrapf(ErrDamaged, "found a bucket of %d bytes", len(bucket))
+			return nil, errors.Errorf("found a bucket of %d bytes", len(bucket))
 		}
 		if root := native.Uint64(bucket); root != 0 {
 			roots = append(roots, root)
@@ -245,7 +304,7 @@ func leaves(content []byte, count int, buckets bool) (roots []uint64, err error)
 // inline checks a bucket that is stored inline.
 func inline(page []byte) error {
 	if len(page) < headerBytes || native.Uint16(page[8:]) != leafPage {
-		return errors.Wrapf(ErrDamaged, "found an inline bucket of %d bytes that is not a leaf page", len(page))
+		return errors.Errorf("found an inline bucket of %d bytes that is not a leaf page", len(page))
 	}
 	_, err := leaves(page[headerBytes:], int(native.Uint16(page[10:])), false)
 	return err
@@ -259,7 +318,7 @@ func within(content []byte, position uint32, lengths ...uint32) error {
 		end += uint64(length)
 	}
 	if end > uint64(len(content)) {
-		return errors.Wrapf(ErrDamaged, "found a key or a value that ends at byte %d of %d", end, len(content))
+		return errors.Errorf("found a key or a value that ends at byte %d of %d", end, len(content))
 	}
 	return nil
 }
