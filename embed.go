@@ -50,6 +50,43 @@ func (m *Model) EmbedPixels(pixels [][]uint8) (embeddings [][]float32, err error
 	return m.embedPixels(pixels)
 }
 
+// BatchSizes returns, for each of n images, the size of the batch in which EmbedPixels embeds
+// it among them. Layers may add up in another order in a batch of one image than in a larger
+// one, so that the size determines the last bits of an embedding. It is nil for a model that
+// is not valid, and for n below 1.
+func (m *Model) BatchSizes(n int) []int {
+	if guard(m.check) != nil || n < 1 {
+		return nil
+	}
+	length := m.Preprocessing.Size.Len()
+	sizes := make([]int, 0, n)
+	for len(sizes) < n {
+		batch := batchFor(n-len(sizes), length)
+		for range min(batch, n-len(sizes)) {
+			sizes = append(sizes, batch)
+		}
+	}
+	return sizes
+}
+
+// EmbedBatches is EmbedPixels in batches of one size, which must be one of BatchSizes, so that
+// an image has, bit for bit, the embedding that it has there. A batch that is not full takes
+// as long as a full one.
+func (m *Model) EmbedBatches(batch int, pixels [][]uint8) (embeddings [][]float32, err error) {
+	defer func() {
+		if caught(recover(), &err); err != nil {
+			embeddings, err = nil, errors.Wrap(err, "embed")
+		}
+	}()
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	if sizes := batchSizes(m.Preprocessing.Size.Len()); !slices.Contains(sizes, batch) {
+		return nil, errors.Errorf("found batches of %d images, expected one of the sizes %v", batch, sizes)
+	}
+	return m.embedIn(pixels, func(int) int { return batch })
+}
+
 // Images is a sequence of preprocessed images that need not be in memory. Every
 // datasets.Images implements it, and so does Pixels.
 type Images interface {
@@ -169,6 +206,13 @@ func guard(call func() error) (err error) {
 }
 
 func (m *Model) embedPixels(pixels [][]uint8) ([][]float32, error) {
+	length := m.Preprocessing.Size.Len()
+	return m.embedIn(pixels, func(left int) int { return batchFor(left, length) })
+}
+
+// embedIn embeds images in batches of the sizes that batchOf returns for the number of images
+// that are left.
+func (m *Model) embedIn(pixels [][]uint8, batchOf func(left int) int) ([][]float32, error) {
 	size := m.Preprocessing.Size.Len()
 	for i, p := range pixels {
 		if len(p) != size {
@@ -177,7 +221,7 @@ func (m *Model) embedPixels(pixels [][]uint8) ([][]float32, error) {
 	}
 	embeddings := make([][]float32, 0, len(pixels))
 	for len(pixels) > 0 {
-		batch := batchFor(len(pixels), size)
+		batch := batchOf(len(pixels))
 		take := min(batch, len(pixels))
 		rows, err := m.embedBatch(pixels[:take], batch)
 		if err != nil {

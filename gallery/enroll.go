@@ -13,6 +13,7 @@ import (
 
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/guard"
+	"github.com/likeness-go/likeness/retrieval"
 	"github.com/pkg/errors"
 )
 
@@ -116,7 +117,7 @@ func classFiles(folder string, paths []string) (files []classFile, err error) {
 	return files, nil
 }
 
-// enrollFiles reads and embeds the images in portions, which limits the memory.
+// enrollFiles embeds the images and enrolls all of them or none.
 func (g *Gallery) enrollFiles(ctx context.Context, files []classFile) error {
 	if ctx == nil {
 		return errNoContext
@@ -126,29 +127,27 @@ func (g *Gallery) enrollFiles(ctx context.Context, files []classFile) error {
 			return errors.WithMessagef(err, "image %q", file.path)
 		}
 	}
-	const some = 64
-	records := make([]record, 0, len(files))
-	for from := 0; from < len(files); from += some {
-		part := files[from:min(from+some, len(files))]
-		pixels := make([][]uint8, len(part))
-		for i, file := range part {
-			if err := ctx.Err(); err != nil {
-				return errors.Wrap(err, "no image was enrolled")
-			}
-			img, err := g.model.Preprocessing.DecodeFile(file.path)
-			if err != nil {
-				return err
-			}
-			pixels[i] = g.model.Preprocessing.Pixels(img)
-		}
-		embeddings, err := g.model.EmbedPixels(pixels)
-		if err != nil {
-			return err
-		}
-		for i, file := range part {
-			records = append(records, record{class: file.class, example: Example{Source: file.path}, embedding: embeddings[i]})
-		}
-		g.options.progress(len(records), len(files))
+	if !g.isOpen() {
+		return errNotOpened
+	}
+	if len(files) == 0 {
+		return g.add(nil)
+	}
+	paths := make([]string, len(files))
+	for i, file := range files {
+		paths[i] = file.path
+	}
+	collection, err := retrieval.Embed(ctx, g.model, paths, retrieval.Options{Cache: g.options.Cache, OnProgress: g.options.progress})
+	if ctx.Err() != nil {
+		return errors.Wrap(ctx.Err(), "no image was enrolled")
+	}
+	if err != nil {
+		return err
+	}
+	g.cached.Add(int64(collection.Cached))
+	records := make([]record, len(files))
+	for i, file := range files {
+		records[i] = record{class: file.class, example: Example{Source: file.path}, embedding: collection.Embeddings.Row(i)}
 	}
 	return g.add(records)
 }

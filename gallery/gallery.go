@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/likeness-go/likeness"
@@ -26,7 +27,8 @@ type Gallery struct {
 	header   header
 	distance heads.Distance
 
-	store *store
+	store  *store
+	cached atomic.Int64 // embeddings of enrolled files that Options.Cache had
 	// writing is held during a change of the file and of the contents in memory, so
 	// that both have the same order.
 	writing sync.Mutex
@@ -195,6 +197,14 @@ func (g *Gallery) Model() *likeness.Model {
 		return nil
 	}
 	return g.model
+}
+
+// Cached returns the number of embeddings of enrolled files that Options.Cache had.
+func (g *Gallery) Cached() int {
+	if g == nil {
+		return 0
+	}
+	return int(g.cached.Load())
 }
 
 // Rule returns the rule by which images are compared with classes.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/internal/wording"
+	"github.com/likeness-go/likeness/retrieval/cache"
 	"github.com/pkg/errors"
 	bolt "go.etcd.io/bbolt"
 )
@@ -236,6 +237,9 @@ type Options struct {
 	// IndexFrom is the minimum number of examples for Index; 0 means index.Crossover,
 	// below which an exact search is faster.
 	IndexFrom int
+	// Cache, unless it is nil, has embeddings of image files and receives those of files that
+	// are enrolled; see retrieval.Options.
+	Cache *cache.Cache
 	// OnProgress, unless it is nil, is called with the progress of enrolling files and of
 	// calibrating.
 	OnProgress func(done, total int)

@@ -2,12 +2,10 @@ package retrieval
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/evaluate"
-	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/parallel"
+	"github.com/likeness-go/likeness/retrieval/cache"
 	"github.com/pkg/errors"
 )
 
@@ -23,6 +21,8 @@ type Collection struct {
 	// Skipped lists the files that could not be decoded, with the reasons, if
 	// Options.SkipBroken is set.
 	Skipped []string
+	// Cached is the number of embeddings that Options.Cache had.
+	Cached int
 }
 
 // Options sets how Embed reads files. With the zero value, the first file, in order, that
@@ -33,12 +33,17 @@ type Options struct {
 	SkipBroken bool
 	// OnProgress, unless it is nil, is called with the number of files that are done.
 	OnProgress func(done, total int)
+	// Cache, unless it is nil, has embeddings of earlier calls, which are the same bit for
+	// bit, and receives the others. A failure of its file is no error of Embed but one of
+	// cache.Cache.Err.
+	Cache *cache.Cache
+	// TTA is test-time augmentation, see likeness.TTA; the zero value is none. Embeddings with
+	// and without it have entries of their own in the cache.
+	TTA likeness.TTA
 }
 
-// someFiles is the number of files that are read and embedded at a time, which limits the memory.
-const someFiles = 64
-
-// Embed reads and embeds image files of the formats of imaging.Decode. The error wraps
+// Embed reads and embeds image files of the formats of imaging.Decode. Files are read,
+// decoded and resized in parallel while those before them are embedded. The error wraps
 // ErrBroken and names the file if it cannot be decoded, is that of opening or reading a
 // file, or is that of the context.
 func Embed(ctx context.Context, model *likeness.Model, files []string, o Options) (*Collection, error) {
@@ -46,45 +51,27 @@ func Embed(ctx context.Context, model *likeness.Model, files []string, o Options
 	if err != nil {
 		return nil, errors.Wrap(err, "embed files")
 	}
+	e := newEmbedder(model, o)
 	c := &Collection{Metric: metric}
 	var rows [][]float32
-	for from := 0; from < len(files); from += someFiles {
-		some := files[from:min(from+someFiles, len(files))]
-		pixels := make([][]uint8, len(some))
-		failures := make([]error, len(some))
-		err := parallel.Each(ctx, parallel.MaxOpenFiles, len(some), func(i int) error {
-			img, err := model.Preprocessing.DecodeFile(some[i])
-			switch {
-			case err == nil:
-				pixels[i] = model.Preprocessing.Pixels(img)
-				return nil
-			case !errors.Is(err, imaging.ErrUndecodable):
-				return err // the file could not be read
-			case !o.SkipBroken:
-				return fmt.Errorf("%w: %w", ErrBroken, err)
-			}
-			failures[i] = err
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-		var sound [][]uint8
-		for i, file := range some {
-			if failures[i] != nil {
-				c.Skipped = append(c.Skipped, failures[i].Error())
+	err = e.each(ctx, files, func(g *group) error {
+		for _, f := range g.files {
+			if f.failure != nil {
+				c.Skipped = append(c.Skipped, f.failure.Error())
 				continue
 			}
-			c.Files, sound = append(c.Files, file), append(sound, pixels[i])
+			c.Files, rows = append(c.Files, f.path), append(rows, f.embedding)
+			if f.cached {
+				c.Cached++
+			}
 		}
-		embedded, err := model.EmbedPixels(sound)
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, embedded...)
 		if o.OnProgress != nil {
-			o.OnProgress(from+len(some), len(files))
+			o.OnProgress(g.end, len(files))
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	if len(rows) == 0 {
 		return nil, errors.Wrapf(ErrBroken, "embed files: none of %d files is a readable image", len(files))

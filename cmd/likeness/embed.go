@@ -18,6 +18,7 @@ type embedCommand struct {
 	Images []string `arg:"" placeholder:"IMAGE" help:"Images or folders of images."`
 	Model  string   `placeholder:"MODEL" help:"Model file, run folder or name of a bundled model (${zoo}). Default: photo for photographs, omniglot for drawings."`
 	Out    string   `required:"" placeholder:"FILE" help:"Output file: FILE.npy (NumPy) or FILE.csv."`
+	cacheFlags
 }
 
 // Help returns the text of --help before the flags.
@@ -25,7 +26,9 @@ func (embedCommand) Help() string {
 	return `It writes one embedding per image, in the order of the arguments; folders are searched recursively, in the order of the file names. Other files in folders are ignored and listed; a file without an extension is an image if its content is one. A .npy file is an array of float32 of shape (images, features), for numpy.load. A .csv file has the header file,e0,e1,… and one row per image.
 
 Example:
-  likeness embed photos more/a.png --out embeddings.csv`
+  likeness embed photos more/a.png --out embeddings.csv
+
+` + cacheHelp
 }
 
 // Run computes the embeddings.
@@ -41,25 +44,39 @@ func (e *embedCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	collection, err := embedFiles(c, model, files, false)
+	collection, err := embedFiles(c, model, files, false, e.cacheFlags)
 	if err != nil {
 		return err
 	}
 	if err := collection.WriteFile(e.Out); err != nil {
 		return err
 	}
-	c.say("wrote %d embeddings of %d features to %s", collection.Embeddings.Rows, collection.Embeddings.Columns, e.Out)
+	c.say("wrote %d embeddings of %d features to %s%s", collection.Embeddings.Rows, collection.Embeddings.Columns, e.Out, fromCache(collection.Cached, collection.Embeddings.Rows))
 	return nil
 }
 
 var errInterrupted = errors.New("interrupted: nothing is written")
 
+// fromCache says how many embeddings were in the cache, if there were any.
+func fromCache(cached, all int) string {
+	if cached == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d of %d embeddings from the cache", cached, all)
+}
+
 // embedFiles embeds files, with a progress bar if that takes long.
-func embedFiles(c *console, model *likeness.Model, files []string, skipBroken bool) (*retrieval.Collection, error) {
+func embedFiles(c *console, model *likeness.Model, files []string, skipBroken bool, flags cacheFlags) (*retrieval.Collection, error) {
+	kept, err := flags.open(c)
+	if err != nil {
+		return nil, err
+	}
+	defer closeCache(c, kept)
 	shown := newCounter(c.err, unit{what: "images"})
 	collection, err := retrieval.Embed(c, model, files, retrieval.Options{
 		SkipBroken: skipBroken,
 		OnProgress: shown.of,
+		Cache:      kept,
 	})
 	shown.close()
 	if err != nil && c.Err() != nil {

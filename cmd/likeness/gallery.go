@@ -128,6 +128,7 @@ type enrollCommand struct {
 	Model   string        `placeholder:"MODEL" help:"Model of a new gallery: a model file, a run folder or the name of a bundled model (${zoo}). Default: photo for photographs, omniglot for drawings. An existing gallery keeps its model."`
 	Rule    string        `placeholder:"RULE" help:"Distance between an image and a class in a new gallery: nearest (to the nearest example, the default) or prototype (to the mean of the examples)."`
 	Wait    time.Duration `default:"1m" placeholder:"TIME" help:"Maximum time to wait while another process has the gallery open, such as 30s or 5m. [1m]"`
+	cacheFlags
 }
 
 // Help returns the text of --help before the flags.
@@ -141,7 +142,9 @@ Examples:
 
 A gallery always uses the model that it was created with, because embeddings of different models cannot be compared.
 
-The name of a class is UTF-8 without control characters, line separators and characters that change the direction of text, and neither begins nor ends with white space.`
+The name of a class is UTF-8 without control characters, line separators and characters that change the direction of text, and neither begins nor ends with white space.
+
+` + cacheHelp
 }
 
 // Run enrolls.
@@ -167,9 +170,14 @@ func (e *enrollCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
+	kept, err := e.cacheFlags.open(c)
+	if err != nil {
+		return err
+	}
+	defer closeCache(c, kept)
 	shown := newCounter(c.err, unit{what: "images"})
 	defer shown.close()
-	g, created, err := e.open(c, found.Files, gallery.Options{Rule: gallery.Rule(e.Rule), OnProgress: shown.of})
+	g, created, err := e.openGallery(c, found.Files, gallery.Options{Rule: gallery.Rule(e.Rule), OnProgress: shown.of, Cache: kept})
 	if err != nil {
 		return err
 	}
@@ -201,15 +209,18 @@ func (e *enrollCommand) enroll(c *console, g *gallery.Gallery, found imaging.Fou
 		said = fmt.Sprintf("enrolled %d examples of %d classes", examples, classes)
 		sayIgnored(c, found.Skipped)
 	}
+	if cached := g.Cached(); cached > 0 {
+		c.say("cache        %d of %d embeddings from the cache", cached, len(found.Files))
+	}
 	_, calibrated := g.Calibration()
 	sayUndecided(c, calibrated || g.Model().Threshold != nil)
 	return fmt.Sprintf("%s; %s holds %d of %d", said, e.Gallery, g.Len(), len(g.Classes())), nil
 }
 
-// open opens the gallery with its own model, or makes it. While another process has it
+// openGallery opens the gallery with its own model, or makes it. While another process has it
 // open it waits, and says so if that takes longer. The files are images for which the
 // model of a new gallery must suit.
-func (e *enrollCommand) open(c *console, files []string, options gallery.Options) (g *gallery.Gallery, created bool, err error) {
+func (e *enrollCommand) openGallery(c *console, files []string, options gallery.Options) (g *gallery.Gallery, created bool, err error) {
 	for again := true; ; again = false {
 		model, fresh, err := e.model(c, files)
 		if err != nil {

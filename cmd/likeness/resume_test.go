@@ -32,7 +32,14 @@ func TestMain(m *testing.M) {
 		stop()
 		os.Exit(code)
 	}
-	os.Exit(m.Run())
+	folder, err := os.MkdirTemp("", "likeness-cache-")
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv("LIKENESS_CACHE", filepath.Join(folder, "embeddings.db")) // not that of the user
+	code := m.Run()
+	os.RemoveAll(folder)
+	os.Exit(code)
 }
 
 // child starts the program in a process of its own.

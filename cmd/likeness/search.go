@@ -156,6 +156,7 @@ type lookup struct {
 	SkipBroken bool   `help:"Skip files that cannot be decoded as images, and list them."`
 	Sheet      string `placeholder:"FILE.png" help:"Also write the result as a contact sheet."`
 	JSON       bool   `name:"json" help:"Print JSON."`
+	cacheFlags
 }
 
 // suitability is the help of both commands about models and images.
@@ -167,8 +168,10 @@ var suitability = fmt.Sprintf(`Distances between images of a kind that a model w
   - a model that crops to the ink, such as omniglot, rejects images of which
     more than %.0f %% is neither ink nor paper (between a quarter and three
     quarters of full brightness), as in photographs, or more than %.0f %% is
-    ink, or of which half have no ink.`,
-	100*retrieval.MaxColored, retrieval.PolarityMargin, 100*retrieval.MaxHalftone, 100*retrieval.MaxInk)
+    ink, or of which half have no ink.
+
+`,
+	100*retrieval.MaxColored, retrieval.PolarityMargin, 100*retrieval.MaxHalftone, 100*retrieval.MaxInk) + cacheHelp
 
 // maxNotes is how many skipped files are named.
 const maxNotes = 20
@@ -202,12 +205,15 @@ func (l lookup) embed(c *console, model *likeness.Model, folder string, files []
 	if err := l.check(c, model, traits, folder); err != nil {
 		return nil, err
 	}
-	collection, err := embedFiles(c, model, files, l.SkipBroken)
+	collection, err := embedFiles(c, model, files, l.SkipBroken, l.cacheFlags)
 	if errors.Is(err, retrieval.ErrBroken) && !l.SkipBroken {
 		err = errors.WithMessage(err, "--skip-broken skips such files")
 	}
 	if err != nil {
 		return nil, err
+	}
+	if collection.Cached > 0 {
+		c.say("cache        %d of %d embeddings from the cache", collection.Cached, len(collection.Files))
 	}
 	for _, file := range collection.Skipped[:min(len(collection.Skipped), maxNotes)] {
 		c.say("skipped %s", file)

@@ -114,7 +114,7 @@ func (k *serveCommand) open(c *console) (*likeness.Model, *gallery.Gallery, erro
 		model.say(c)
 		return model.model, nil, err
 	}
-	g, _, err := (&enrollCommand{Gallery: k.Gallery, Model: k.Model}).open(c, nil, gallery.Options{})
+	g, _, err := (&enrollCommand{Gallery: k.Gallery, Model: k.Model}).openGallery(c, nil, gallery.Options{})
 	if err != nil {
 		return nil, nil, err
 	}

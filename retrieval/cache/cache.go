@@ -1,0 +1,642 @@
+package cache
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/likeness-go/likeness/internal/atomicfile"
+	"github.com/likeness-go/likeness/internal/boltfile"
+	"github.com/likeness-go/likeness/internal/guard"
+	"github.com/pkg/errors"
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+const (
+	// DefaultMaxSize is the default of Options.MaxSize in bytes, 1 GiB.
+	DefaultMaxSize = 1 << 30
+	// MinMaxSize is the smallest Options.MaxSize.
+	MinMaxSize = 1 << 20
+
+	defaultTimeout = 500 * time.Millisecond
+
+	// checkedWhole is the size of a file up to which the content of all its pages is checked
+	// when it is opened. Reading a larger one would take longer than is saved.
+	checkedWhole = 64 << 20
+)
+
+var (
+	// ErrLocked is the error of Open if another process has the cache open.
+	ErrLocked = errors.New("another process has the cache open")
+	// ErrDamaged is the error for a file that is damaged.
+	ErrDamaged = errors.New("the file is damaged: delete it, and the next run creates a new cache")
+	// ErrNotCache is the error for a file that is not a cache of a known format.
+	ErrNotCache = errors.New("not a cache of a known format: choose another file, or delete it if it is a cache of another version")
+)
+
+// Options sets how a cache is opened. The zero value is useful.
+type Options struct {
+	// MaxSize is the largest size of the file in bytes, at least MinMaxSize; 0 means
+	// DefaultMaxSize. Up to half of it is for entries, because pages of the file are not
+	// always full. A cache that is larger already is emptied.
+	MaxSize int64
+	// Verify recognizes no file by its path and modification time, so that the content of
+	// every file is read and its checksum computed.
+	Verify bool
+	// Timeout is the longest time to wait for another process to close the cache; 0 means
+	// half a second.
+	Timeout time.Duration
+}
+
+// Cache is an open cache. A nil *Cache holds nothing and stores nothing. It is safe for
+// concurrent use.
+type Cache struct {
+	path    string
+	options Options
+	db      *bolt.DB
+	file    *os.File // opened and closed by db
+
+	mutex   sync.Mutex
+	err     error             // after which the file is not used
+	touched map[string]uint64 // keys of entries that were used, with the time of their use before
+	closed  bool
+}
+
+// DefaultPath returns the path of the cache of the user: likeness/embeddings.db in
+// os.UserCacheDir.
+func DefaultPath() (string, error) {
+	folder, err := os.UserCacheDir()
+	if err != nil {
+		return "", errors.Wrap(err, "find the folder for the cache of embeddings")
+	}
+	return filepath.Join(folder, "likeness", "embeddings.db"), nil
+}
+
+// Open opens the cache at a path, or creates it with the permissions of its owner only, and
+// so the folders that do not exist. While another process has it open, it waits up to
+// Options.Timeout. The error wraps ErrLocked, ErrDamaged or ErrNotCache, or is that of the
+// operating system.
+func Open(path string, o Options) (*Cache, error) {
+	c, err := open(path, o)
+	if err != nil {
+		return nil, errors.Wrapf(err, "open the cache of embeddings %s", path)
+	}
+	return c, nil
+}
+
+func open(path string, o Options) (*Cache, error) {
+	switch {
+	case path == "":
+		return nil, errors.New("found no path")
+	case o.MaxSize == 0:
+		o.MaxSize = DefaultMaxSize
+	case o.MaxSize < MinMaxSize:
+		return nil, errors.Errorf("found MaxSize %d, expected at least %d bytes", o.MaxSize, MinMaxSize)
+	}
+	if o.Timeout == 0 {
+		o.Timeout = defaultTimeout
+	}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := create(path, o); err != nil {
+			return nil, err
+		}
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.Wrapf(ErrNotCache, "found %v", info.Mode().Type())
+	case info.Size() > 0: // bbolt makes an empty file a database
+		if err := checkFile(path, o); err != nil {
+			return nil, err
+		}
+		if info.Size() <= o.MaxSize {
+			break
+		}
+		if err := os.Remove(path); err != nil { // no transaction makes a file smaller
+			return nil, err
+		}
+		if err := create(path, o); err != nil {
+			return nil, err
+		}
+	}
+	c, err := openBolt(path, o, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.prepare(); err != nil {
+		c.release()
+		return nil, err
+	}
+	return c, nil
+}
+
+// create creates the file with its buckets atomically. bbolt writes a new file in place, and
+// could not open the incomplete file that a full disk leaves.
+func create(path string, o Options) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	err := atomicfile.Create(path, func(temporary string) error {
+		c, err := openBolt(temporary, o, false)
+		if err != nil {
+			return err
+		}
+		if err = c.prepare(); err != nil {
+			c.release()
+			return err
+		}
+		return c.Close()
+	})
+	if errors.Is(err, fs.ErrExist) { // another process created it meanwhile
+		return nil
+	}
+	return err
+}
+
+// checkFile checks the references between the pages before bbolt follows them, and that the
+// file is a cache.
+func checkFile(path string, o Options) error {
+	c, err := openBolt(path, o, true)
+	if err != nil {
+		return err
+	}
+	defer c.release()
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	check := boltfile.Check
+	if info.Size() > checkedWhole {
+		check = boltfile.CheckBranches
+	}
+	if err := check(file, info.Size()); err != nil {
+		return errors.Wrap(ErrDamaged, err.Error())
+	}
+	_, err = c.isEmpty()
+	return err
+}
+
+// openBolt opens the file, which need not have the buckets yet.
+func openBolt(path string, o Options, readOnly bool) (*Cache, error) {
+	c := &Cache{path: path, options: o, touched: map[string]uint64{}}
+	options := &bolt.Options{
+		Timeout: o.Timeout, ReadOnly: readOnly, FreelistType: bolt.FreelistMapType, NoStatistics: true, MaxSize: int(min(o.MaxSize, math.MaxInt)),
+		OpenFile: func(name string, flags int, mode os.FileMode) (*os.File, error) {
+			file, err := os.OpenFile(name, flags, mode)
+			if err != nil {
+				return nil, err
+			}
+			if found, err := boltfile.CheckPageSize(file); err != nil {
+				file.Close()
+				if !found {
+					return nil, errors.Wrap(ErrNotCache, err.Error())
+				}
+				return nil, errors.Wrap(ErrDamaged, err.Error())
+			}
+			c.file = file
+			return file, nil
+		},
+	}
+	err := boltfile.Call(func() (err error) {
+		c.db, err = bolt.Open(path, 0o600, options)
+		return err
+	})
+	if err != nil {
+		return nil, describe(err)
+	}
+	c.db.AllocSize = int(min(1<<20, o.MaxSize/64)) // by which the file grows
+	return c, nil
+}
+
+// describe returns an error of bbolt as one of this package.
+func describe(err error) error {
+	var broken *guard.Panic
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return ErrLocked
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch):
+		return errors.Wrap(ErrNotCache, err.Error())
+	case errors.Is(err, bolterrors.ErrChecksum):
+		return errors.Wrap(ErrDamaged, err.Error())
+	case errors.As(err, &broken):
+		return errors.Wrapf(ErrDamaged, "%v", broken.Value)
+	}
+	return err
+}
+
+// release gives the file back after a failure. bbolt could wait without end for a transaction
+// that ended with a panic, so its own Close is not called in every case.
+func (c *Cache) release() {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = boltfile.Call(c.db.Close)
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Second):
+		_ = c.file.Close() // which unlocks it
+	}
+}
+
+// fail records the first error of using the file.
+func (c *Cache) fail(err error) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if c.err == nil {
+		c.err = errors.Wrapf(describe(err), "cache of embeddings %s", c.path)
+	}
+}
+
+// Disable makes the cache unusable for a reason that Err returns, if it has none yet.
+func (c *Cache) Disable(reason error) {
+	if c != nil && reason != nil {
+		c.fail(reason)
+	}
+}
+
+// Err returns the first error of using the file, such as that of a full disk, after which
+// nothing is looked up or stored; nil if there was none.
+func (c *Cache) Err() error {
+	if c == nil {
+		return nil
+	}
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.err
+}
+
+// usable reports whether the file may be used.
+func (c *Cache) usable() bool {
+	if c == nil || c.db == nil {
+		return false
+	}
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.err == nil && !c.closed
+}
+
+// Path returns the path of the file; "" for a nil cache.
+func (c *Cache) Path() string {
+	if c == nil {
+		return ""
+	}
+	return c.path
+}
+
+// Close records which entries were used and closes the file. Its error is that of Err.
+func (c *Cache) Close() error {
+	if c == nil || c.db == nil {
+		return nil
+	}
+	if c.usable() {
+		c.write(nil)
+	}
+	c.mutex.Lock()
+	again := c.closed
+	c.closed = true
+	c.mutex.Unlock()
+	if again {
+		return c.Err()
+	}
+	if c.Err() != nil {
+		c.release()
+	} else if err := boltfile.Call(c.db.Close); err != nil {
+		c.fail(err)
+	}
+	return c.Err()
+}
+
+// The buckets of the file. Those of entries and uses have an entry for each other: the
+// value of an entry begins with the time of its last use, and uses has a key of that time,
+// big-endian, and the key of the entry.
+var (
+	aboutBucket   = []byte("about")
+	entriesBucket = []byte("entries")
+	usesBucket    = []byte("uses")
+
+	formatKey = []byte("format")
+	bytesKey  = []byte("bytes") // of all entries, see entryBytes
+)
+
+const format = "likeness-embeddings/1"
+
+// isEmpty reports whether the file has no buckets yet. A file with other buckets or another
+// format is an error.
+func (c *Cache) isEmpty() (empty bool, err error) {
+	err = boltfile.Call(func() error {
+		return c.db.View(func(tx *bolt.Tx) error {
+			if first, _ := tx.Cursor().First(); first == nil {
+				empty = true
+				return nil
+			}
+			about := tx.Bucket(aboutBucket)
+			if about == nil || tx.Bucket(entriesBucket) == nil || tx.Bucket(usesBucket) == nil {
+				return errors.Wrap(ErrNotCache, "the bbolt database has other buckets")
+			}
+			if found := about.Get(formatKey); string(found) != format {
+				return errors.Wrapf(ErrNotCache, "found format %q, expected %q", found, format)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return false, describe(err)
+	}
+	return empty, nil
+}
+
+// prepare creates the buckets of a new file, and checks the format of another.
+func (c *Cache) prepare() error {
+	empty, err := c.isEmpty()
+	if err != nil || !empty {
+		return err
+	}
+	if err := c.update(createBuckets); err != nil {
+		return describe(err)
+	}
+	return nil
+}
+
+func createBuckets(tx *bolt.Tx) error {
+	for _, name := range [][]byte{aboutBucket, entriesBucket, usesBucket} {
+		if _, err := tx.CreateBucket(name); err != nil {
+			return err
+		}
+	}
+	return tx.Bucket(aboutBucket).Put(formatKey, []byte(format))
+}
+
+// entry is a key with its value.
+type entry struct {
+	key     []byte
+	content []byte
+}
+
+// The value of an entry is the time of its last use in seconds, the content, and the CRC-32C
+// of the key and the content.
+const timeBytes, sumBytes = 8, 4
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func (e entry) sum() uint32 {
+	return crc32.Update(crc32.Checksum(e.key, castagnoli), castagnoli, e.content)
+}
+
+func (e entry) value(used uint64) []byte {
+	value := binary.BigEndian.AppendUint64(make([]byte, 0, timeBytes+len(e.content)+sumBytes), used)
+	value = append(value, e.content...)
+	return binary.BigEndian.AppendUint32(value, e.sum())
+}
+
+// parse returns the content of a value, which is not a copy; ok is false if it is damaged.
+func parse(key, value []byte) (content []byte, used uint64, ok bool) {
+	if len(value) < timeBytes+sumBytes {
+		return nil, 0, false
+	}
+	e := entry{key, value[timeBytes : len(value)-sumBytes]}
+	return e.content, binary.BigEndian.Uint64(value), binary.BigEndian.Uint32(value[len(value)-sumBytes:]) == e.sum()
+}
+
+func useKey(used uint64, key []byte) []byte {
+	return append(binary.BigEndian.AppendUint64(make([]byte, 0, timeBytes+len(key)), used), key...)
+}
+
+// entryBytes is what an entry takes in the file, in both buckets and with the header of 16
+// bytes that bbolt gives each key.
+func entryBytes(key []byte, content int) uint64 {
+	return uint64(2*len(key) + content + 2*timeBytes + sumBytes + 2*16)
+}
+
+// now returns the time; a test replaces it.
+var now = time.Now
+
+// useInterval is the time within which a second use of an entry is not recorded, so that
+// reading it need not write.
+const useInterval = uint64(time.Hour / time.Second)
+
+// get calls read with the content of an entry and records the use. A damaged entry is
+// missing.
+func (c *Cache) get(key []byte, read func(content []byte) bool) (found bool) {
+	if !c.usable() || len(key) > maxKey {
+		return false
+	}
+	var before uint64
+	err := boltfile.Call(func() error {
+		return c.db.View(func(tx *bolt.Tx) error {
+			content, used, ok := parse(key, tx.Bucket(entriesBucket).Get(key))
+			if ok {
+				found, before = read(content), used
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		c.fail(err)
+		return false
+	}
+	if at := uint64(now().Unix()); found && (at >= before+useInterval || at < before) {
+		c.mutex.Lock()
+		c.touched[string(key)] = before
+		c.mutex.Unlock()
+	}
+	return found
+}
+
+// maxKey limits the length of keys. bbolt's limit is larger; an entry of uses has the time in
+// addition.
+const maxKey = 8 << 10
+
+// perTransaction is the largest number of entries that a transaction changes. Each may need
+// a page or more beyond those of the file, so that a small file allows fewer.
+func (c *Cache) perTransaction() int {
+	return int(min(256, max(1, c.options.MaxSize>>16)))
+}
+
+// portion is the number of entries for the next transaction, of at most a sixteenth of the
+// size of the file.
+func (c *Cache) portion(entries []entry) int {
+	var bytes uint64
+	for i, e := range entries[:min(len(entries), c.perTransaction())] {
+		if bytes += entryBytes(e.key, len(e.content)); i > 0 && bytes > uint64(c.options.MaxSize)/16 {
+			return i
+		}
+	}
+	return min(len(entries), c.perTransaction())
+}
+
+// write stores entries and the uses that were recorded, and removes the oldest entries if
+// there is no room.
+func (c *Cache) write(entries []entry) {
+	if !c.usable() {
+		return
+	}
+	c.mutex.Lock()
+	touched := make([]entry, 0, len(c.touched))
+	for key := range c.touched {
+		touched = append(touched, entry{key: []byte(key)})
+	}
+	c.touched = map[string]uint64{}
+	c.mutex.Unlock()
+	for _, change := range []struct {
+		entries []entry
+		apply   func(tx *bolt.Tx, e entry) error
+	}{{touched, touch}, {entries, put}} {
+		for all := change.entries; len(all) > 0; {
+			some := all[:c.portion(all)]
+			all = all[len(some):]
+			if err := c.change(some, change.apply); err != nil {
+				c.fail(err)
+				return
+			}
+		}
+	}
+}
+
+// change applies a change to some entries in a transaction. Where the file may not grow, it
+// removes a quarter of the entries and tries once more.
+func (c *Cache) change(entries []entry, apply func(tx *bolt.Tx, e entry) error) error {
+	budget := uint64(c.options.MaxSize) / 2
+	for last := false; ; last = true {
+		if err := c.evict(budget, entries); err != nil {
+			return err
+		}
+		err := c.update(func(tx *bolt.Tx) error {
+			c.db.MaxSize = int(c.options.MaxSize / 8 * 7) // the rest is for evict, which needs pages, too
+			for _, e := range entries {
+				if err := apply(tx, e); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if !errors.Is(err, bolterrors.ErrMaxSizeReached) {
+			return err
+		}
+		if last {
+			return nil // these entries are not stored
+		}
+		budget = budget / 4 * 3
+	}
+}
+
+func (c *Cache) update(change func(tx *bolt.Tx) error) error {
+	return boltfile.Call(func() error { return c.db.Update(change) })
+}
+
+// errEnough ends a transaction of evict that has nothing to do.
+var errEnough = errors.New("there is room")
+
+// evict removes the entries that were not used for the longest time until there is room for
+// others within the budget.
+func (c *Cache) evict(budget uint64, others []entry) error {
+	var room uint64
+	for _, e := range others {
+		if len(e.content) > 0 { // not only its use
+			room += entryBytes(e.key, len(e.content))
+		}
+	}
+	for some := c.perTransaction(); ; {
+		err := c.update(func(tx *bolt.Tx) error {
+			c.db.MaxSize = int(c.options.MaxSize)
+			if total(tx)+room <= budget {
+				return errEnough
+			}
+			var oldest [][]byte
+			cursor := tx.Bucket(usesBucket).Cursor()
+			for key, _ := cursor.First(); key != nil && len(oldest) < some; key, _ = cursor.Next() {
+				oldest = append(oldest, append([]byte{}, key...))
+			}
+			if len(oldest) == 0 {
+				return errEnough
+			}
+			for _, key := range oldest {
+				if total(tx)+room <= budget {
+					break
+				}
+				if err := tx.Bucket(usesBucket).Delete(key); err != nil {
+					return err
+				}
+				if len(key) > timeBytes {
+					if err := remove(tx, key[timeBytes:]); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		switch {
+		case errors.Is(err, errEnough):
+			return nil
+		case errors.Is(err, bolterrors.ErrMaxSizeReached) && some > 1:
+			some /= 2
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// total is the number of bytes of all entries.
+func total(tx *bolt.Tx) uint64 {
+	if value := tx.Bucket(aboutBucket).Get(bytesKey); len(value) == 8 {
+		return binary.BigEndian.Uint64(value)
+	}
+	return 0
+}
+
+func setTotal(tx *bolt.Tx, bytes uint64) error {
+	return tx.Bucket(aboutBucket).Put(bytesKey, binary.BigEndian.AppendUint64(nil, bytes))
+}
+
+// remove removes an entry and its use, if it is there.
+func remove(tx *bolt.Tx, key []byte) error {
+	entries := tx.Bucket(entriesBucket)
+	value := entries.Get(key)
+	if len(value) < timeBytes+sumBytes {
+		return nil
+	}
+	if err := tx.Bucket(usesBucket).Delete(useKey(binary.BigEndian.Uint64(value), key)); err != nil {
+		return err
+	}
+	bytes := entryBytes(key, len(value)-timeBytes-sumBytes)
+	if err := entries.Delete(key); err != nil {
+		return err
+	}
+	return setTotal(tx, total(tx)-min(bytes, total(tx)))
+}
+
+// put adds or replaces an entry.
+func put(tx *bolt.Tx, e entry) error {
+	if err := remove(tx, e.key); err != nil {
+		return err
+	}
+	used := uint64(now().Unix())
+	if err := tx.Bucket(entriesBucket).Put(e.key, e.value(used)); err != nil {
+		return err
+	}
+	if err := tx.Bucket(usesBucket).Put(useKey(used, e.key), nil); err != nil {
+		return err
+	}
+	return setTotal(tx, total(tx)+entryBytes(e.key, len(e.content)))
+}
+
+// touch records that an entry is used, if it is still there.
+func touch(tx *bolt.Tx, e entry) error {
+	content, _, ok := parse(e.key, tx.Bucket(entriesBucket).Get(e.key))
+	if !ok {
+		return nil
+	}
+	return put(tx, entry{e.key, append([]byte{}, content...)})
+}
