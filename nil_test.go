@@ -27,6 +27,7 @@ import (
 	"github.com/likeness-go/likeness/onnx"
 	"github.com/likeness-go/likeness/pytorch"
 	"github.com/likeness-go/likeness/retrieval"
+	"github.com/likeness-go/likeness/retrieval/cache"
 	"github.com/likeness-go/likeness/run"
 	"github.com/likeness-go/likeness/solver"
 	"github.com/likeness-go/likeness/trainer"
@@ -141,6 +142,11 @@ var exportedFunctions = []any{
 	retrieval.CheckTraits,
 	retrieval.MeasureFiles,
 	retrieval.Without,
+	cache.Open,
+	cache.DefaultPath,
+	cache.ComputationOf,
+	cache.SourceOf,
+	imaging.DefaultShorterSide,
 	run.Configure,
 	run.Defaults,
 	run.Evaluate,
@@ -335,6 +341,12 @@ var exportedTypes = []any{
 	new(graph.SqueezeExcite),
 	new(retrieval.Collection),
 	new(retrieval.Options),
+	new(cache.Cache),
+	new(cache.Options),
+	new(cache.Hash),
+	new(cache.Computation),
+	new(cache.Source),
+	new(cache.Record),
 	new(retrieval.Group),
 	new(retrieval.Member),
 	new(retrieval.NearPair),
@@ -484,7 +496,7 @@ func TestListsAreWhole(t *testing.T) {
 	for _, pointer := range exportedTypes {
 		listed[reflect.TypeOf(pointer).Elem().String()] = true
 	}
-	for _, dir := range []string{".", "graph", "heads", "backbone", "objectives", "solver", "evaluate", "onnx", "pytorch", "zoo", "retrieval", "run", "trainer", "datasets", "datasets/omniglot", "imaging"} {
+	for _, dir := range []string{".", "graph", "heads", "backbone", "objectives", "solver", "evaluate", "onnx", "pytorch", "zoo", "retrieval", "retrieval/cache", "run", "trainer", "datasets", "datasets/omniglot", "imaging"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)
