@@ -26,7 +26,7 @@ check:
 # for each other's processors, which takes several times as long under the detector.
 race:
 	go test -race -short -p 1 ./graph/... ./internal/parallel
-	go test -race -short . ./trainer ./datasets ./imaging ./evaluate ./solver ./fetch ./retrieval ./gallery/... ./serve
+	go test -race -short . ./trainer ./datasets ./imaging ./evaluate ./solver ./fetch ./retrieval/... ./gallery/... ./serve
 
 # The same of everything, package by package, which takes long.
 race-all:

@@ -10,6 +10,9 @@
 //	groups := retrieval.Groups(pairs)
 //	matches, err := collection.Nearest(query, 10)
 //
+// With a [cache.Cache] in the [Options], image files that were embedded before are neither
+// read nor embedded again.
+//
 // Search is exact and parallel, and its result does not depend on the number of threads.
 //
 // The distances of out-of-domain images are meaningless. [Traits] are measured properties

@@ -35,6 +35,10 @@ type tool struct {
 
 // buildTool builds the likeness command in a folder.
 func buildTool(ctx context.Context, folder string) (tool, error) {
+	// Commands that run at the same time would wait for the cache of the user, and warn.
+	if err := os.Setenv("LIKENESS_NO_CACHE", "true"); err != nil {
+		return tool{}, errors.WithStack(err)
+	}
 	path, err := filepath.Abs(filepath.Join(folder, "likeness"))
 	if err != nil {
 		return tool{}, errors.WithStack(err)

@@ -8,7 +8,7 @@ import (
 // cacheFlags are the flags of the commands that keep embeddings in a cache.
 type cacheFlags struct {
 	Cache   string `env:"LIKENESS_CACHE" placeholder:"FILE" help:"File of the cache of embeddings. Default: likeness/embeddings.db in the cache folder of the user."`
-	NoCache bool   `help:"Neither read nor write the cache of embeddings."`
+	NoCache bool   `env:"LIKENESS_NO_CACHE" help:"Neither read nor write the cache of embeddings."`
 	Verify  bool   `name:"verify" help:"Read every image file to find its embedding in the cache, instead of trusting its size, modification time and inode."`
 }
 

@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
+	os.Unsetenv("LIKENESS_NO_CACHE")
 	os.Setenv("LIKENESS_CACHE", filepath.Join(folder, "embeddings.db")) // not that of the user
 	code := m.Run()
 	os.RemoveAll(folder)
