@@ -1,9 +1,11 @@
 package imaging_test
 
 import (
+	"bytes"
 	"fmt"
 	"image"
 	"image/color"
+	"image/jpeg"
 	"math"
 	"strings"
 	"testing"
@@ -224,6 +226,26 @@ func TestCenterCropOfExtremeAspectRatios(t *testing.T) {
 			if v != 7 {
 				t.Fatalf("%v: found %v, expected 7 everywhere", bounds, got)
 			}
+		}
+	}
+}
+
+// A JPEG image is decoded at a size of which the shorter side is still long enough.
+func TestScaledJPEGOfTheCenter(t *testing.T) {
+	img := image.NewGray(image.Rect(0, 0, 128, 80))
+	for i := range img.Pix {
+		img.Pix[i] = uint8(i % 128)
+	}
+	var file bytes.Buffer
+	if err := jpeg.Encode(&file, img, nil); err != nil {
+		t.Fatal(err)
+	}
+	for shorter, want := range map[int]image.Point{0: {16, 10}, 10: {16, 10}, 11: {32, 20}, 20: {32, 20}, 40: {64, 40}, 41: {128, 80}} {
+		p := centered(10, 10, 1, shorter)
+		p.ScaledJPEG = true
+		decoded, err := p.Decode(bytes.NewReader(file.Bytes()), "a.jpg")
+		if err != nil || decoded.Bounds().Size() != want {
+			t.Errorf("shorter side %d: found the size %v, error %v, expected %v", shorter, decoded.Bounds().Size(), err, want)
 		}
 	}
 }

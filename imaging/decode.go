@@ -65,7 +65,7 @@ func Decode(r io.Reader, name string) (image.Image, error) {
 
 // Decode is the function Decode for an image that p will convert. With ScaledJPEG, a large
 // JPEG image is returned at a half, a quarter or an eighth of its size: the smallest of
-// which both sides are at least those of Size.
+// which both sides are at least those of Size, or at least ShorterSide unless that is 0.
 func (p Preprocessing) Decode(r io.Reader, name string) (img image.Image, err error) {
 	defer readerPanics(&err, name)
 	if r == nil {

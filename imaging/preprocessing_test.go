@@ -262,7 +262,7 @@ func TestPreprocessingIsStoredWhole(t *testing.T) {
 	want := imaging.Preprocessing{
 		Size: imaging.Size{Height: 28, Width: 30, Channels: 3}, Invert: true,
 		ShorterSide: 34,
-		Mean: []float64{0.1, 0.2, 1.0 / 3}, StdDev: []float64{1, 2, 3},
+		Mean:        []float64{0.1, 0.2, 1.0 / 3}, StdDev: []float64{1, 2, 3},
 	}
 	text, err := json.Marshal(want)
 	if err != nil {
