@@ -185,7 +185,7 @@ func checkFill(dst []float32, images Images, indices []int, p imaging.Preprocess
 		if index < 0 || index >= images.Len() {
 			return errors.Errorf("index %d is outside %s of %d images", index, nameOf(images), images.Len())
 		}
-		if d, ok := images.(*Dataset); ok && len(d.Images[index]) != size.Len() {
+		if d, ok := images.(*Dataset); ok && d.From == nil && len(d.Images[index]) != size.Len() {
 			return errors.Errorf("image %d of %s has %d bytes, expected %d of size %v", index, nameOf(images), len(d.Images[index]), size.Len(), size)
 		}
 	}

@@ -28,8 +28,9 @@ var (
 	ErrUnknownClass = errors.New("unknown class")
 )
 
-// Dataset is a set of labeled images of one size. Datasets that are derived from one
-// another share the memory of their images, which must not be changed.
+// Dataset is a set of labeled images of one size. Their pixels are in memory, in Images, or
+// are read from other Images when they are needed, such as Files. Datasets that are derived
+// from one another share the memory of their images, which must not be changed.
 type Dataset struct {
 	Name string
 	Size imaging.Size
@@ -38,8 +39,14 @@ type Dataset struct {
 	// Labels has for each image the index of its class in Classes. It is nil in an
 	// unlabeled dataset, which comes with a list of pairs or triplets.
 	Labels []int
-	// Images are (height, width, channels) bytes each.
+	// Images are (height, width, channels) bytes each; nil if From is not. Pixels returns
+	// an image in either case.
 	Images [][]uint8
+	// From has the images of a dataset that is not in memory: image i of the dataset is
+	// image Indices[i] of From. The labels and classes of From have no meaning here.
+	From Images
+	// Indices are the indices of the images in From; nil if Images is not.
+	Indices []int
 	// Sources is the origin of each image, for messages and reports: a file, or
 	// "train-images-idx3-ubyte.gz[17]".
 	Sources []string
@@ -72,6 +79,9 @@ func (d *Dataset) Len() int {
 	if d == nil {
 		return 0
 	}
+	if d.From != nil {
+		return len(d.Indices)
+	}
 	return len(d.Images)
 }
 
@@ -92,6 +102,11 @@ func (d *Dataset) Validate() error {
 	}{{"Labels", d.Labels == nil, len(d.Labels)}, {"Sources", d.Sources == nil, len(d.Sources)}, {"Drawers", d.Drawers == nil, len(d.Drawers)}} {
 		if !field.optional && field.length != d.Len() {
 			return errors.Errorf("dataset %s: found %d %s for %d images", d.Name, field.length, field.name, d.Len())
+		}
+	}
+	if d.From != nil {
+		if err := d.validateLazy(); err != nil {
+			return err
 		}
 	}
 	for i, image := range d.Images {
@@ -143,7 +158,11 @@ func (d *Dataset) Subset(indices []int) *Dataset {
 		}
 	}
 	subset := *d
-	subset.Images = pick(d.Images, indices)
+	if d.From != nil {
+		subset.Indices = pick(d.Indices, indices)
+	} else {
+		subset.Images = pick(d.Images, indices)
+	}
 	subset.Labels = pick(d.Labels, indices)
 	subset.Sources = pick(d.Sources, indices)
 	subset.Drawers = pick(d.Drawers, indices)
@@ -252,7 +271,8 @@ func GroupOf(class string) string {
 
 // Moments returns the mean and the standard deviation of each channel over all pixels of
 // all images, on a scale of 0 to 1. Without images both are zero; they are nil if
-// Validate returns an error for the size or an image.
+// Validate returns an error for the size or an image, or if an image cannot be read, of
+// which the function Moments returns the reason.
 func (d *Dataset) Moments() (mean, deviation []float64) {
 	mean, deviation, err := Moments(d)
 	if err != nil {
@@ -281,6 +301,7 @@ func (d *Dataset) Preprocessing() imaging.Preprocessing {
 // which must have the same size and no class in common.
 func Join(name string, parts ...*Dataset) (*Dataset, error) {
 	all := &Dataset{Name: name, Labels: []int{}}
+	lazy := slices.ContainsFunc(parts, func(d *Dataset) bool { return d != nil && d.From != nil })
 	for i, d := range parts {
 		if err := d.labeled(); err != nil {
 			return nil, errors.Wrapf(err, "join %s", name)
@@ -299,6 +320,9 @@ func Join(name string, parts ...*Dataset) (*Dataset, error) {
 		all.Sources = append(all.Sources, d.Sources...)
 		all.Drawers = append(all.Drawers, d.Drawers...)
 	}
+	if lazy {
+		all.Images, all.From, all.Indices = nil, joined(parts), upTo(joined(parts).Len())
+	}
 	return all, errors.Wrapf(all.Validate(), "join %s", name)
 }
 
@@ -312,8 +336,12 @@ func (d *Dataset) Resize(height, width int) *Dataset {
 	}
 	resized := *d
 	resized.Size = imaging.Size{Height: height, Width: width, Channels: d.Size.Channels}
-	resized.Images = make([][]uint8, d.Len())
 	preprocessing := imaging.Preprocessing{Size: resized.Size}
+	if d.From != nil {
+		resized.From, resized.Indices = resizedImages{d, resized.Size}, upTo(d.Len())
+		return &resized
+	}
+	resized.Images = make([][]uint8, d.Len())
 	if d.Size.Validate() != nil || resized.Size.Validate() != nil {
 		return &resized
 	}
@@ -364,6 +392,9 @@ func (d *Dataset) Symmetries() (*Dataset, error) {
 			all.Sources = append(all.Sources, fmt.Sprint(source, name))
 		}
 		all.Drawers = append(all.Drawers, d.Drawers...)
+		if d.From != nil {
+			continue
+		}
 		first := len(all.Images)
 		all.Images = append(all.Images, make([][]uint8, d.Len())...)
 		images := all.Images[first:]
@@ -374,6 +405,10 @@ func (d *Dataset) Symmetries() (*Dataset, error) {
 		if err != nil {
 			return nil, err
 		}
+	}
+	if d.From != nil {
+		all.From = symmetries{d}
+		all.Indices = upTo(all.From.Len())
 	}
 	return all, nil
 }

@@ -10,17 +10,13 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Images is a labeled set of images that need not be in memory. A *Dataset implements it;
-// a user-defined type may read files, a database or a network when Read is called. Its
-// methods may be called by several goroutines at once.
+// Images is a labeled set of images that need not be in memory. A *Dataset and *Files
+// implement it; a user-defined type may read a database or a network when Read is called.
+// Its methods may be called by several goroutines at once.
 //
 // An Images may have a method Identity() string, whose result must differ from that of
 // any other set of images and labels. A checkpoint then records this identity; otherwise
-// all images are read once to compute a digest.
-//
-// An Images may have a method ReadOriginal(i int) (pixels []uint8, size imaging.Size, err error),
-// which returns image i with the channels and the polarity of Read, but larger and in its own
-// aspect ratio. A random resized crop then takes its pixels from there. They are not changed.
+// all images are read once to compute a digest, see Identity. It may also be Originals.
 type Images interface {
 	// Len is the number of images.
 	Len() int
@@ -158,8 +154,8 @@ func readImage(images Images, i int, pixels []uint8) error {
 }
 
 // Moments returns the mean and the standard deviation of each channel over all
-// pixels of all images, on a scale of 0 to 1. It reads every image once. Without
-// images both are zero.
+// pixels of all images, on a scale of 0 to 1. It reads every image once, except those of
+// Files that were read before. Without images both are zero.
 func Moments(images Images) (mean, deviation []float64, err error) {
 	if isNil(images) {
 		return nil, nil, errors.Wrap(errNil, "moments")
@@ -174,27 +170,49 @@ func Moments(images Images) (mean, deviation []float64, err error) {
 		return mean, deviation, nil
 	}
 	// Sums of integers are exact, whatever their order.
-	sum, squares := make([]uint64, channels), make([]uint64, channels)
-	err = ReadAll(images, func(_ int, pixels []uint8) error {
-		for channel := range channels {
-			for i := channel; i < len(pixels); i += channels {
-				v := uint64(pixels[i])
-				sum[channel] += v
-				squares[channel] += v * v
-			}
-		}
-		return nil
-	})
+	var total sums
+	if known := recordedOf(images); known != nil {
+		err = total.addAll(images, known)
+	} else {
+		err = ReadAll(images, func(_ int, pixels []uint8) error {
+			total.add(sumsOf(pixels, channels))
+			return nil
+		})
+	}
 	if err != nil {
 		return nil, nil, errors.Wrap(err, "moments")
 	}
 	count := float64(images.Len() * size.Height * size.Width)
 	for channel := range channels {
-		average := float64(sum[channel]) / count
+		average := float64(total.values[channel]) / count
 		mean[channel] = average / 255
-		deviation[channel] = math.Sqrt(max(0, float64(squares[channel])/count-average*average)) / 255
+		deviation[channel] = math.Sqrt(max(0, float64(total.squares[channel])/count-average*average)) / 255
 	}
 	return mean, deviation, nil
+}
+
+// add adds the sums of an image.
+func (s *sums) add(image *sums) {
+	for channel := range s.values {
+		s.values[channel] += image.values[channel]
+		s.squares[channel] += image.squares[channel]
+	}
+}
+
+// addAll adds the sums of all images, and reads those that were not read before.
+func (s *sums) addAll(images Images, known recorded) error {
+	each := make([]*sums, images.Len())
+	err := parallel.Each(context.Background(), parallel.MaxOpenFiles, len(each), func(i int) (err error) {
+		each[i], err = known.sums(i)
+		return errors.WithMessagef(err, "read %s", images.Source(i))
+	})
+	if err != nil {
+		return err
+	}
+	for _, image := range each {
+		s.add(image)
+	}
+	return nil
 }
 
 // Label returns the class of image i, -1 if the dataset has no labels or no such image.
@@ -221,10 +239,16 @@ func (d *Dataset) ImageSize() imaging.Size {
 	return d.Size
 }
 
-// Read copies image i.
+// Read copies image i, or reads it.
 func (d *Dataset) Read(i int, pixels []uint8) error {
 	if i < 0 || i >= d.Len() {
 		return errors.Errorf("found the index %d, expected 0 to %d", i, d.Len()-1)
+	}
+	if d.From != nil {
+		if len(pixels) != d.Size.Len() {
+			return errors.Errorf("found room for %d values, expected %d of size %v", len(pixels), d.Size.Len(), d.Size)
+		}
+		return d.From.Read(d.Indices[i], pixels)
 	}
 	if len(pixels) != len(d.Images[i]) {
 		return errors.Errorf("found %d values in it and room for %d, expected as many", len(d.Images[i]), len(pixels))

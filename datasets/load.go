@@ -17,7 +17,9 @@ import (
 )
 
 // load reads one image for each of d.Sources in parallel and sets Images, Size
-// and Inverted. open opens the file of image i. The first file, in order, that
+// and Inverted. With o.Stream it sets From in the place of Images: every file is decoded once,
+// so that one that is broken is found before a training begins, and its pixels stay in the
+// cache only. open opens the file of image i, an io.Seeker for o.Stream. The first file, in order, that
 // cannot be decoded is the error, ErrBroken, or with SkipBroken all such files are
 // returned and their images left out. An error of opening or reading a file is not
 // about the image: it is an error by itself, also with SkipBroken.
@@ -52,9 +54,22 @@ func (d *Dataset) load(o Options, open func(i int) (io.ReadCloser, error)) (skip
 		return nil, err
 	}
 	d.setPreprocessing(p)
-	d.Images = make([][]uint8, len(d.Sources))
+	var files *Files
+	if o.Stream {
+		references := make([]Reference, len(d.Sources))
+		for i, path := range d.Sources {
+			references[i] = Reference{Path: path, Class: -1}
+		}
+		files = newFiles(references, nil, p, o.cache)
+		d.From, d.Indices = files, upTo(len(references))
+	} else {
+		d.Images = make([][]uint8, len(d.Sources))
+	}
 	err = parallel.EachProgress(context.Background(), parallel.MaxOpenFiles, len(d.Sources), o.OnProgress, func(i int) error {
 		return read(i, func(r io.Reader) error {
+			if files != nil {
+				return files.first(i, r.(io.ReadSeeker))
+			}
 			img, err := imaging.Decode(r, d.Sources[i])
 			if err == nil {
 				d.Images[i] = p.Pixels(img)
@@ -179,7 +194,7 @@ func newFolder(path string) (folder, error) {
 
 // openFile opens a file or what a link to a file leads to. A pipe or a device that in the
 // data would block or never end.
-func openFile(path string) (io.ReadCloser, error) {
+func openFile(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err

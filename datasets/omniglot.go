@@ -187,6 +187,7 @@ func (s *Splits) readAlphabets(files fs.FS, root string, o Options, open func(na
 	if len(paths) == 0 {
 		return nil, errors.Wrap(ErrTooFew, "it has no images")
 	}
+	o.Stream = false // images may be in an archive, and there are few
 	skipped, err := d.load(o, func(i int) (io.ReadCloser, error) { return open(paths[i]) })
 	if err != nil {
 		return nil, err

@@ -58,10 +58,20 @@ type Options struct {
 	// default), or one of the minimal splits of five, "small1" and "small2". Other data
 	// have no such choice, and anything but the default is an error for them.
 	Background string
+	// Stream reads image files when they are needed, in place of holding all of them in
+	// memory: the datasets have their images in From, as Files, and not in Images. It applies
+	// to folders of classes and to listed pairs and triplets; the other formats are small.
+	// Open decodes each file once, and finds broken ones, in either case.
+	Stream bool
+	// Memory is the number of bytes of decoded images that Stream keeps in memory, for all
+	// parts of the data together. 0 means DefaultMemory.
+	Memory int64
 	// OnProgress is called while image files are read, with the number of files read so
 	// far and the total. Calls do not overlap. It is not called for formats with one file
 	// for all images, such as MNIST's and CIFAR-10's.
 	OnProgress func(read, total int)
+
+	cache *cache // of all parts, with Stream
 }
 
 // preprocessing brings images of the given size of their own to the one asked
@@ -129,7 +139,11 @@ func Open(path string, o Options) (Splits, error) {
 }
 
 func open(path, name string, o Options) (Splits, error) {
-	if err := o.checkBackground(); err != nil {
+	err := o.checkBackground()
+	if err == nil && o.Stream {
+		o.cache, err = newCache(o.Memory)
+	}
+	if err != nil {
 		return Splits{}, errors.Wrapf(err, "open data set %s", path)
 	}
 	dir, err := newFolder(path)

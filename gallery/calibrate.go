@@ -36,7 +36,7 @@ func (g *Gallery) CalibrateFolder(path string, rate float64) (Calibration, error
 		return Calibration{}, g.wrap(errNotOpened, "calibrate")
 	}
 	p := g.model.Preprocessing
-	splits, err := datasets.Open(path, datasets.Options{Size: p.Size, Invert: p.Invert, Crop: p.Crop, CenterCrop: p.ShorterSide != 0, ShorterSide: p.ShorterSide})
+	splits, err := datasets.Open(path, datasets.Options{Size: p.Size, Invert: p.Invert, Crop: p.Crop, CenterCrop: p.ShorterSide != 0, ShorterSide: p.ShorterSide, Stream: true})
 	if err != nil {
 		return Calibration{}, g.wrap(err, "calibrate")
 	}

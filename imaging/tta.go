@@ -37,25 +37,33 @@ func SymmetryAugmentations(pixels []uint8, size Size) [][]uint8 {
 	return versions
 }
 
-// Turn returns a square image mirrored left to right if mirrored is set, and then rotated
-// counterclockwise by quarters right angles. It returns nil if the size is not square or
-// the length of pixels is not that of the size.
+// Turn returns an image mirrored left to right if mirrored is set, and then rotated
+// counterclockwise by quarters right angles; an odd number of them exchanges height and
+// width. It returns nil if the length of pixels is not that of the size.
 func Turn(pixels []uint8, size Size, quarters int, mirrored bool) []uint8 {
-	if size.Validate() != nil || size.Height != size.Width || len(pixels) != size.Len() {
+	if size.Validate() != nil || len(pixels) != size.Len() {
 		return nil
 	}
-	side, channels := size.Height, size.Channels
+	quarters = (quarters%4 + 4) % 4
+	height, width, channels := size.Height, size.Width, size.Channels
+	if quarters%2 == 1 {
+		height, width = width, height
+	}
 	turned := make([]uint8, len(pixels))
-	for y := range side {
-		for x := range side {
+	for y := range height {
+		for x := range width {
 			row, column := y, x // of the source
-			for range (quarters%4 + 4) % 4 {
+			for quarter := range quarters {
+				side := height // of the image before this quarter: its width
+				if quarter%2 == 1 {
+					side = width
+				}
 				row, column = column, side-1-row
 			}
 			if mirrored {
-				column = side - 1 - column
+				column = size.Width - 1 - column
 			}
-			copy(turned[(y*side+x)*channels:][:channels], pixels[(row*side+column)*channels:])
+			copy(turned[(y*width+x)*channels:][:channels], pixels[(row*size.Width+column)*channels:])
 		}
 	}
 	return turned

@@ -79,11 +79,35 @@ func TestResample(t *testing.T) {
 	}
 }
 
+// A row of three pixels over another becomes columns. Two turns are one by 180°.
+func TestTurnExchangesHeightAndWidth(t *testing.T) {
+	wide := imaging.Size{Height: 2, Width: 3, Channels: 1}
+	pixels := []uint8{1, 2, 3, 4, 5, 6}
+	for _, test := range []struct {
+		quarters int
+		mirrored bool
+		want     []uint8
+	}{
+		{0, false, pixels},
+		{1, false, []uint8{3, 6, 2, 5, 1, 4}},
+		{2, false, []uint8{6, 5, 4, 3, 2, 1}},
+		{3, false, []uint8{4, 1, 5, 2, 6, 3}},
+		{-1, false, []uint8{4, 1, 5, 2, 6, 3}},
+		{0, true, []uint8{3, 2, 1, 6, 5, 4}},
+		{1, true, []uint8{1, 4, 2, 5, 3, 6}},
+		{3, true, []uint8{6, 3, 5, 2, 4, 1}},
+	} {
+		if found := imaging.Turn(pixels, wide, test.quarters, test.mirrored); !slices.Equal(found, test.want) {
+			t.Errorf("%d quarters, mirrored %v: found %v, expected %v", test.quarters, test.mirrored, found, test.want)
+		}
+	}
+}
+
 // Pixels that are not of the size, and symmetries of what is no square, are nil.
 func TestAugmentationsRefuse(t *testing.T) {
 	wide := imaging.Size{Height: 1, Width: 4, Channels: 1}
 	if imaging.AffineAugmentations([]uint8{1}, square) != nil || imaging.SymmetryAugmentations([]uint8{1}, square) != nil ||
-		imaging.SymmetryAugmentations([]uint8{1, 2, 3, 4}, wide) != nil || imaging.Turn([]uint8{1, 2, 3, 4}, wide, 1, false) != nil {
+		imaging.SymmetryAugmentations([]uint8{1, 2, 3, 4}, wide) != nil || imaging.Turn([]uint8{1, 2, 3}, wide, 1, false) != nil {
 		t.Error("found images, expected nil")
 	}
 }

@@ -43,7 +43,7 @@ type RetrievalEvidence struct {
 // MapEvidence holds up to a few hundred test images with their embeddings, for
 // two-dimensional maps. If there are many classes, it holds images of some of them.
 type MapEvidence struct {
-	Images     *datasets.Dataset // without labels where pairs are listed
+	Images     *datasets.Dataset // in memory; without labels where pairs are listed
 	Embeddings evaluate.Embeddings
 	Distances  []float64 // (images, images): all pairwise distances, by the trained network
 }
@@ -97,7 +97,11 @@ func (p *Plan) evidence(c contender, o outcomes) (*Evidence, error) {
 		if err != nil {
 			return nil, err
 		}
-		e.Map = &MapEvidence{Images: p.shown, Embeddings: embeddings, Distances: make([]float64, p.shown.Len()*p.shown.Len())}
+		images, err := p.shown.InMemory()
+		if err != nil {
+			return nil, errors.Wrap(err, "map")
+		}
+		e.Map = &MapEvidence{Images: images, Embeddings: embeddings, Distances: make([]float64, p.shown.Len()*p.shown.Len())}
 		if err := metric.Pairwise(e.Map.Distances, embeddings.Data, embeddings.Data, embeddings.Columns); err != nil {
 			return nil, errors.Wrap(err, "map")
 		}

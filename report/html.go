@@ -362,7 +362,12 @@ func viewImage(d *datasets.Dataset, i int, note string) imageView {
 	if d.Sources != nil {
 		v.Source = shortened(d.Sources[i], path.Base(v.Class))
 	}
-	v.Picture = inline(shrink(d.Size.Image(d.Images[i]), largestPicture))
+	pixels, err := d.Pixels(i)
+	if err != nil { // the file has been removed since it was measured; the page has much else
+		v.Note = strings.TrimPrefix(v.Note+", the image cannot be read", ", ")
+		return v
+	}
+	v.Picture = inline(shrink(d.Size.Image(pixels), largestPicture))
 	return v
 }
 

@@ -220,8 +220,12 @@ func (r rawPixels) embed(d *datasets.Dataset) (evaluate.Embeddings, error) {
 	size := d.Size
 	size.Height, size.Width = min(size.Height, pixelSide), min(size.Width, pixelSide)
 	data := make([]float32, d.Len()*size.Len())
-	err := parallel.Each(context.Background(), 0, d.Len(), func(i int) error {
-		pixels, _, err := imaging.Shrink(d.Images[i], d.Size, pixelSide)
+	err := parallel.Each(context.Background(), parallel.MaxOpenFiles, d.Len(), func(i int) error {
+		whole, err := d.Pixels(i)
+		if err != nil {
+			return err
+		}
+		pixels, _, err := imaging.Shrink(whole, d.Size, pixelSide)
 		for k, v := range pixels {
 			data[i*size.Len()+k] = float32(v)
 		}

@@ -68,7 +68,10 @@ const maxProjected = 1000
 
 // writeProjection writes embeddings of images for TensorBoard's projector.
 func (f Folder) writeProjection(model *likeness.Model, images *datasets.Dataset, seed uint64) error {
-	images = images.Limit(maxProjected, random.Seed(seed, "projector"))
+	images, err := images.Limit(maxProjected, random.Seed(seed, "projector")).InMemory()
+	if err != nil {
+		return err
+	}
 	embeddings, err := model.EmbedPixels(images.Images)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -34,16 +35,19 @@ const (
 	placeKey      = "likeness.place"
 	settingsKey   = "likeness.settings"
 	arithmeticKey = "likeness.arithmetic" // every graph.Arithmetic that the training has had; not in the first format
+	goKey         = "likeness.go"         // every version of Go that the training has had; not in earlier checkpoints
 	freezingKey   = "likeness.freezing"   // freezesBlocks; absent if the training was begun by an earlier version
 
 	freezesBlocks = "blocks" // the batch norm and the PReLU of a convolution are frozen with it
 
 	arithmeticSeparator = "; "
+	goSeparator         = ", "
 
 	weightsPart = "weights/"
 	bestPart    = "best/"
 	solverPart  = "solver/"
 	averagePart = "average/"
+	filesPart   = "files/" // the digests of image files; absent if images do not come from files
 )
 
 // save writes the checkpoint, whole or not at all.
@@ -56,7 +60,11 @@ func (r *run) save() error {
 	if here.BestValue = r.bestValue; r.result.Stopped != Interrupted {
 		here.Stopped = r.result.Stopped
 	}
-	file := safetensors.File{Metadata: map[string]string{checkpointKey: checkpointFormat, arithmeticKey: strings.Join(r.arithmeticSoFar(), arithmeticSeparator)}}
+	file := safetensors.File{Metadata: map[string]string{
+		checkpointKey: checkpointFormat,
+		arithmeticKey: strings.Join(soFar(r.arithmetic, graph.Arithmetic()), arithmeticSeparator),
+		goKey:         strings.Join(soFar(r.goVersions, runtime.Version()), goSeparator),
+	}}
 	if len(r.thawed) == 0 {
 		file.Metadata[freezingKey] = freezesBlocks
 	}
@@ -86,20 +94,22 @@ func (r *run) save() error {
 			add(averagePart, name, t)
 		}
 	}
+	for setting, digests := range r.digests {
+		file.Tensors = append(file.Tensors, safetensors.Tensor{Name: filesPart + setting, Shape: []int{len(digests)}, Data: digests})
+	}
 	if err := file.Seal(); err != nil {
 		return errors.Wrap(err, "save checkpoint")
 	}
 	return errors.Wrapf(safetensors.WriteFile(r.Checkpoint, file), "save checkpoint %s", r.Checkpoint)
 }
 
-// arithmeticSoFar lists all arithmetic that the training was computed with, that
-// before a resumption included.
-func (r *run) arithmeticSoFar() []string {
-	here := graph.Arithmetic()
-	if slices.Contains(r.arithmetic, here) {
-		return r.arithmetic
+// soFar lists all that the training was computed with: what the checkpoint has that it was
+// resumed from, and what is here.
+func soFar(before []string, here string) []string {
+	if slices.Contains(before, here) {
+		return before
 	}
-	return append(slices.Clone(r.arithmetic), here)
+	return append(slices.Clone(before), here)
 }
 
 // place is how far a training has come.
@@ -272,6 +282,9 @@ func partsOf(file safetensors.File) (map[string]solver.State, error) {
 	parts := map[string]solver.State{}
 	for _, t := range file.Tensors {
 		part, name, found := strings.Cut(t.Name, "/")
+		if part+"/" == filesPart {
+			continue // see changedFile
+		}
 		if part += "/"; !found || !slices.Contains([]string{weightsPart, bestPart, solverPart, averagePart}, part) {
 			return nil, errors.Errorf("tensor %q belongs to no part of a checkpoint", t.Name)
 		}

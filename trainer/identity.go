@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
+	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -34,7 +36,7 @@ func (r *run) identity() (map[string]string, error) {
 	}
 	settings["head"] = heads.Identifier(r.Model.Head)
 	settings["examples"] = r.sampler.Identity()
-	if settings["images"], err = imagesIdentity(r.Images); err != nil {
+	if settings["images"], err = datasets.Identity(r.Images); err != nil {
 		return nil, err
 	}
 	if r.prefix != nil {
@@ -226,15 +228,31 @@ func (r *run) checkIdentity(file safetensors.File) (warnings []string, err error
 	if found == nil {
 		return nil, errors.Errorf("field %s: found none", settingsKey)
 	}
+	if format == checkpointFormat && len(r.digests) > 0 && !hasFiles(file) {
+		if expected, err = r.pixelIdentity(); err != nil {
+			return nil, err
+		}
+	}
 	names := slices.AppendSeq(slices.Collect(maps.Keys(expected)), maps.Keys(found))
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
 		f, e := found[name], expected[name]
 		if !sameSettings(f, e) {
+			if err := r.changedFile(file, name); err != nil {
+				return nil, err
+			}
 			field, f, e := differentField(f, e)
 			f, e = differing(cmp.Or(f, "none"), cmp.Or(e, "none"))
 			return nil, errors.Wrapf(ErrOtherTraining, "%s%s: found %s, expected %s; set the training up as before, or begin a new one", name, field, f, e)
 		}
+	}
+	r.goVersions = nil
+	if there := file.Metadata[goKey]; there != "" {
+		r.goVersions = strings.Split(there, goSeparator)
+	}
+	here := goVersion(runtime.Version())
+	if slices.ContainsFunc(r.goVersions, func(there string) bool { return goVersion(there) != here }) {
+		warnings = append(warnings, fmt.Sprintf("%s was written by a program of another version of Go (%s; here %s), which may decode images differently: the result may not be bit for bit that of an undisturbed run", r.Checkpoint, file.Metadata[goKey], runtime.Version()))
 	}
 	// All arithmetic that the training has had, so that every later resumption warns.
 	r.arithmetic = nil
@@ -245,6 +263,11 @@ func (r *run) checkIdentity(file safetensors.File) (warnings []string, err error
 		warnings = append(warnings, fmt.Sprintf("%s was written with other arithmetic (%s; here %s): the result is not bit for bit that of an undisturbed run", r.Checkpoint, strings.Join(r.arithmetic, arithmeticSeparator), here))
 	}
 	return warnings, nil
+}
+
+// hasFiles reports whether a checkpoint records digests of image files.
+func hasFiles(file safetensors.File) bool {
+	return slices.ContainsFunc(file.Tensors, func(t safetensors.Tensor) bool { return strings.HasPrefix(t.Name, filesPart) })
 }
 
 // differentField descends into two different settings, while both are JSON objects or
@@ -310,22 +333,80 @@ func differing(a, b string) (string, string) {
 	return cut(a), cut(b)
 }
 
-// imagesIdentity distinguishes a set of images from others: by its method Identity,
-// if it has one, or by a digest of its images, labels and classes.
-func imagesIdentity(images datasets.Images) (string, error) {
-	if own, ok := images.(interface{ Identity() string }); ok {
-		return own.Identity(), nil
+// identify is datasets.Identity, or datasets.PixelIdentity in its place.
+type identify func(datasets.Images) (string, error)
+
+// pixelIdentity is identity as checkpoints have it that were written when all images were
+// in memory: by the pixels of images and not by their files.
+func (r *run) pixelIdentity() (map[string]string, error) {
+	settings := maps.Clone(r.settings)
+	var err error
+	settings["images"], err = datasets.PixelIdentity(r.Images)
+	if own, ok := r.Validate.(validation); ok {
+		settings["validation"] = own.identity(datasets.PixelIdentity)
 	}
-	hash := sha256.New()
-	fmt.Fprintln(hash, images.ImageSize(), strings.Join(images.ClassNames(), "\x00"))
-	err := datasets.ReadAll(images, func(i int, pixels []uint8) error {
-		hash.Write(pixels)
-		if label := images.Label(i); label >= 0 {
-			fmt.Fprintln(hash, label)
+	return settings, err
+}
+
+// fileDigests are the digests of the files of the training images and of those of the
+// validation, by the names of these settings. Images that do not come from files have none.
+func (r *run) fileDigests() (map[string][]int64, error) {
+	digests := map[string][]int64{}
+	for name, images := range r.imagesBySetting() {
+		if images == nil {
+			continue
 		}
+		of, err := datasets.Digests(images)
+		if err != nil {
+			return nil, errors.WithMessage(err, name)
+		}
+		for _, digest := range of {
+			digests[name] = append(digests[name], int64(digest))
+		}
+	}
+	return digests, nil
+}
+
+// imagesBySetting are the images by the settings of identity that depend on them.
+func (r *run) imagesBySetting() map[string]datasets.Images {
+	images := map[string]datasets.Images{"images": r.Images}
+	if own, ok := r.Validate.(validation); ok {
+		images["validation"] = own.images
+	}
+	return images
+}
+
+// changedFile returns an error that names the first file whose content is not that of the
+// checkpoint; nil if that is not why the setting differs.
+func (r *run) changedFile(file safetensors.File, setting string) error {
+	recorded, found := file.Tensor(filesPart + setting)
+	was, ok := recorded.Data.([]int64)
+	is := r.digests[setting]
+	if !found || !ok || len(was) != len(is) {
 		return nil
-	})
-	return fmt.Sprintf("%d of digest %x", images.Len(), hash.Sum(nil)[:8]), err
+	}
+	first, changed := 0, 0
+	for i := range is {
+		if was[i] != is[i] {
+			if changed++; changed == 1 {
+				first = i
+			}
+		}
+	}
+	if changed == 0 {
+		return nil
+	}
+	return errors.Wrapf(ErrOtherTraining, "%s: %s has changed since the training began (%d of %d files have): restore it, or begin a new training",
+		setting, r.imagesBySetting()[setting].Source(first), changed, len(is))
+}
+
+// goVersion is the part of a version of Go on which the decoders of images depend, such as
+// go1.26 of go1.26.8.
+func goVersion(version string) string {
+	if found := regexp.MustCompile(`go\d+\.\d+`).FindString(version); found != "" {
+		return found
+	}
+	return version
 }
 
 // digestOf distinguishes a list of pairs or triplets from others.

@@ -47,7 +47,8 @@ type Trainer struct {
 	// saved after each epoch and when the context ends; empty for none. With Resume the
 	// training continues from this file, if it exists, and gives the same weights, bit
 	// for bit, as without the interruption. If the checkpoint has other settings or
-	// images, the error is ErrOtherTraining.
+	// images, the error is ErrOtherTraining; it names the first of datasets.Files that has
+	// changed.
 	Checkpoint string
 	Resume     bool
 
@@ -58,7 +59,7 @@ type Trainer struct {
 	OnResume   func(done []Epoch) // before the first step of a training that resumes
 	// OnWarning is called for problems that do not stop a training: a model that cannot
 	// be saved, a checkpoint that does not record all of its training, or one that was
-	// computed with other arithmetic.
+	// computed with other arithmetic or by a program of another version of Go.
 	OnWarning func(message string)
 }
 
@@ -224,8 +225,10 @@ type run struct {
 	place      place             // how far the training has come
 	settings   map[string]string // what a checkpoint must have been written with
 	arithmetic []string          // of the checkpoint that was resumed
-	thawed     []*graph.Weight   // see thaw
-	best       *graph.Weights    // nil before the first validation
+	goVersions []string          // of the checkpoint that was resumed
+	digests    map[string][]int64
+	thawed     []*graph.Weight // see thaw
+	best       *graph.Weights  // nil before the first validation
 	bestValue  float64
 	watch      *watch // nil without OnCollapse
 	result     Result
@@ -276,6 +279,9 @@ func (t *Trainer) start() (started *run, err error) {
 	r.buffers = buffersOf(t.Model.Weights)
 	if t.Checkpoint != "" {
 		if r.settings, err = r.identity(); err != nil {
+			return nil, err
+		}
+		if r.digests, err = r.fileDigests(); err != nil {
 			return nil, err
 		}
 	}

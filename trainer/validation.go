@@ -25,19 +25,20 @@ type Validation interface {
 // ValidationFunc returns a Validation that calls measure. Functions that measure
 // different things must have different identities.
 func ValidationFunc(identity string, measure func(*likeness.Model) (float64, error)) Validation {
-	return validation{func() string { return identity }, measure}
+	return validation{func(identify) string { return identity }, measure, nil}
 }
 
 type validation struct {
-	identity func() string
+	identity func(identify) string
 	measure  func(*likeness.Model) (float64, error)
+	images   datasets.Images // nil if a function measures
 }
 
-func (v validation) Identity() string { return v.identity() }
+func (v validation) Identity() string { return v.identity(datasets.Identity) }
 
 func (v validation) Measure(model *likeness.Model) (value float64, err error) {
 	if v.measure == nil {
-		return 0, errors.Errorf("validation %q: the function is nil, expected one that measures a model", v.identity())
+		return 0, errors.Errorf("validation %q: the function is nil, expected one that measures a model", v.Identity())
 	}
 	err = guarded("the function of the validation", func() (err error) { value, err = v.measure(model); return err })
 	return value, err
@@ -54,8 +55,8 @@ func OneShot(images datasets.Images, way, episodes int, seed uint64) (Validation
 	if len(drawn) == 0 {
 		return nil, errors.Errorf("one-shot validation: found %d episodes, expected at least 1", episodes)
 	}
-	identity := func() string {
-		return fmt.Sprintf("%d-way one-shot accuracy, %d episodes of seed %d, images %s", way, episodes, seed, identityOf(images))
+	identity := func(by identify) string {
+		return fmt.Sprintf("%d-way one-shot accuracy, %d episodes of seed %d, images %s", way, episodes, seed, identityOf(images, by))
 	}
 	return validation{identity, func(model *likeness.Model) (float64, error) {
 		metric, embeddings, err := embed(model, images)
@@ -64,7 +65,7 @@ func OneShot(images datasets.Images, way, episodes int, seed uint64) (Validation
 		}
 		score, err := evaluate.OneShot(metric, embeddings, drawn, evaluate.MeanDistance)
 		return score.Value, err
-	}}, nil
+	}, images}, nil
 }
 
 // Verification validates by the area under the ROC curve over balanced pairs, which are
@@ -83,11 +84,11 @@ func Verification(images datasets.Images, pairs int, seed uint64) (Validation, e
 // VerificationOf is Verification over given pairs, which must contain same-class and
 // different-class pairs.
 func VerificationOf(images datasets.Images, pairs []datasets.Pair) Validation {
-	identity := func() string {
+	identity := func(by identify) string {
 		if d, ok := images.(*datasets.Dataset); images == nil || ok && d == nil {
 			return fmt.Sprintf("area under the ROC curve, pairs %s, no images", digestOf(pairs))
 		}
-		return fmt.Sprintf("area under the ROC curve, pairs %s, images %s", digestOf(pairs), identityOf(images))
+		return fmt.Sprintf("area under the ROC curve, pairs %s, images %s", digestOf(pairs), identityOf(images, by))
 	}
 	return validation{identity, func(model *likeness.Model) (float64, error) {
 		metric, embeddings, err := embed(model, images)
@@ -99,13 +100,13 @@ func VerificationOf(images datasets.Images, pairs []datasets.Pair) Validation {
 			return 0, err
 		}
 		return verification.AreaUnderCurve(), nil
-	}}
+	}, images}
 }
 
 // identityOf identifies images in the identity of a validation. Images that cannot
 // be read are identified by the error, which no readable ones have.
-func identityOf(images datasets.Images) string {
-	identity, err := imagesIdentity(images)
+func identityOf(images datasets.Images, by identify) string {
+	identity, err := by(images)
 	if err != nil {
 		return err.Error()
 	}
