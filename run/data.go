@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/fetch"
@@ -67,6 +69,7 @@ func (s Settings) open(input imaging.Size) (found data, notes []string, err erro
 	if err != nil {
 		return nil, nil, err
 	}
+	notes = append(notes, s.noteMemory(splits)...)
 	if title != "" {
 		splits.Name = title
 	}
@@ -119,10 +122,13 @@ func (s Settings) read(path string, input imaging.Size) (datasets.Splits, []stri
 	if err != nil {
 		return datasets.Splits{}, nil, err
 	}
-	options := datasets.Options{Size: size, Invert: s.Invert, Crop: s.crop(), SkipBroken: s.SkipBroken, Background: s.Alphabets}
+	options := datasets.Options{Size: size, Invert: s.Invert, Crop: s.crop(), SkipBroken: s.SkipBroken, Background: s.Alphabets, Stream: true}
 	options.CenterCrop, options.ShorterSide = s.centerCrop()
 	if least := max(size.Height, size.Width); options.ShorterSide != 0 && options.ShorterSide < least {
 		return datasets.Splits{}, nil, errors.Errorf("--shorter-side: found %d, expected %d to %d for images of %dx%d", options.ShorterSide, least, imaging.MaxSide, size.Height, size.Width)
+	}
+	if options.Memory, err = ParseMemory(s.Memory); err != nil {
+		return datasets.Splits{}, nil, err
 	}
 	var notes []string
 	if size == (imaging.Size{}) {
@@ -214,6 +220,49 @@ func firstImage(path string) (first string, size imaging.Size) {
 		return fs.SkipAll
 	})
 	return first, size
+}
+
+// noteMemory says that not all images of files stay in memory.
+func (s Settings) noteMemory(splits datasets.Splits) []string {
+	var need float64
+	for _, d := range []*datasets.Dataset{splits.Train, splits.Validation, splits.Test} {
+		if d != nil && d.From != nil {
+			need += float64(d.Len()) * float64(d.Size.Len())
+		}
+	}
+	limit, err := ParseMemory(s.Memory)
+	if limit = cmp.Or(limit, datasets.DefaultMemory); err != nil || need <= float64(limit) {
+		return nil
+	}
+	return []string{fmt.Sprintf("the decoded images take %.1f GiB, and %.1f GiB of them stay in memory (--memory): the others are decoded when they are needed", need/(1<<30), float64(limit)/(1<<30))}
+}
+
+// memoryUnits are the units of Settings.Memory.
+var memoryUnits = map[string]float64{
+	"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40,
+	"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
+}
+
+// unlimited is the memory that keeps all images.
+const unlimited = "unlimited"
+
+// ParseMemory reads the text of an amount of memory, as Settings.Memory has it: 512MiB,
+// 1.5GiB, 2GB, or unlimited, which is math.MaxInt64. An empty text is 0, which stands for
+// datasets.DefaultMemory.
+func ParseMemory(text string) (int64, error) {
+	switch text {
+	case "":
+		return 0, nil
+	case unlimited:
+		return math.MaxInt64, nil
+	}
+	digits := strings.TrimRightFunc(text, unicode.IsLetter)
+	number, err := strconv.ParseFloat(digits, 64)
+	unit, known := memoryUnits[text[len(digits):]]
+	if bytes := number * unit; err == nil && known && bytes >= 1 && bytes < math.MaxInt64 {
+		return int64(bytes), nil
+	}
+	return 0, errors.Errorf("--memory: found %q, expected a number above 0 with the unit KiB, MiB, GiB, TiB, KB, MB, GB or TB, such as 2GiB, or %s", text, unlimited)
 }
 
 // ParseSize reads the text of a size, as Settings.Size has it: 64, 64x48 (height x width) or

@@ -11,6 +11,7 @@ import (
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/trainer"
@@ -124,9 +125,13 @@ func (s *setup) noteSteps(t *trainer.Trainer) {
 // model is the network to train, with the weights of start that it has, and with the
 // frozen layers and statistics.
 func (s *setup) model(start *likeness.Model) (*likeness.Model, error) {
-	preprocessing := s.data.images().Preprocessing()
+	var preprocessing imaging.Preprocessing
 	if start != nil {
 		preprocessing = start.Preprocessing
+	} else if _, _, err := datasets.Moments(s.data.images()); err != nil {
+		return nil, err // an image cannot be read, which Preprocessing does not report
+	} else {
+		preprocessing = s.data.images().Preprocessing()
 	}
 	model, err := likeness.New(s.network, s.head, preprocessing, s.settings.Seed)
 	if err != nil {
