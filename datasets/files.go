@@ -222,11 +222,14 @@ func (f *Files) decode(n, side int, file io.ReadSeeker) (picture, error) {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return picture{}, errors.Wrapf(err, "read image %s", f.paths[n])
 	}
-	img, err := imaging.Decode(file, f.paths[n])
+	p := f.p
+	if side > 0 {
+		p.ScaledJPEG = false // which would decode it at no more than twice Size
+	}
+	img, err := p.Decode(file, f.paths[n])
 	if err != nil {
 		return picture{}, err
 	}
-	p := f.p
 	if side > 0 {
 		bounds := img.Bounds()
 		p.Size.Height, p.Size.Width = original(bounds.Dy(), bounds.Dx(), side)

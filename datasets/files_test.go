@@ -37,12 +37,12 @@ func photo(t testing.TB, seed, width, height int) []byte {
 	return file.Bytes()
 }
 
-// photos are class folders of photographs of several sizes, eight in each of five classes.
+// photos are class folders of photographs of several sizes, five in each of five classes.
 func photos(t testing.TB) string {
 	files := map[string][]byte{}
 	for class := range 5 {
-		for i := range 8 {
-			files[fmt.Sprintf("%c/%d.jpg", 'a'+class, i)] = photo(t, 8*class+i, 20+3*i, 30-2*class)
+		for i := range 5 {
+			files[fmt.Sprintf("%c/%d.jpg", 'a'+class, i)] = photo(t, 5*class+i, 20+3*i, 30-2*class)
 		}
 	}
 	return folder(t, files)

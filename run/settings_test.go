@@ -100,6 +100,24 @@ func TestParseSize(t *testing.T) {
 	}
 }
 
+func TestParseMemory(t *testing.T) {
+	for text, want := range map[string]int64{
+		"": 0, "unlimited": math.MaxInt64, "512MiB": 512 << 20, "1.5GiB": 3 << 29, "2GB": 2e9, "1KiB": 1024, "1TiB": 1 << 40, "3KB": 3000,
+		"0GiB": -1, "-1GiB": -1, "2": -1, "GiB": -1, "2 GiB": -1, "2gib": -1, "9e9TiB": -1, "NaNGiB": -1, "InfGiB": -1, "0.0001KiB": -1, "none": -1,
+	} {
+		found, err := ParseMemory(text)
+		if err == nil && found != want || (err != nil) != (want < 0) {
+			t.Errorf("%q: found %d, %v; want %d", text, found, err, want)
+		}
+		if err != nil && !strings.HasPrefix(err.Error(), "--memory: found ") {
+			t.Errorf("%q: found error %v", text, err)
+		}
+	}
+	if err := (Settings{Memory: "1 GB"}).Check(); err == nil || !strings.Contains(err.Error(), `--memory: found "1 GB", expected a number above 0 with the unit KiB`) {
+		t.Errorf("found error %v", err)
+	}
+}
+
 // Every setting that is a number is refused, by the name of its flag, where it is
 // not finite or below or above what any training can have, also where another
 // setting turns it off.

