@@ -4,7 +4,9 @@
 // The main types are:
 //
 //   - Images is a labeled set of images that need not be in memory: the interface from
-//     which a training reads. A Dataset implements it in memory, for images of one size.
+//     which a training reads. A Dataset implements it for images of one size, in memory or
+//     read from other Images. Files are image files that are decoded when they are read,
+//     with a cache of decoded images.
 //   - Open reads the Splits of a folder (training, validation, test), whatever its
 //     format, and Splits.Experiment divides them so that no image is in both training and
 //     test data and some classes occur in the test data only.

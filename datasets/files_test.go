@@ -106,7 +106,7 @@ func TestStreamIsAsInMemory(t *testing.T) {
 			return []*datasets.Dataset{must(datasets.Join("joined", must(d.OnlyClasses("e")), must(d.OnlyClasses("a"))))}
 		},
 		"Experiment": func(d *datasets.Dataset) []*datasets.Dataset {
-			e, err := datasets.Splits{Name: "photos", Train: d}.Experiment(datasets.ExperimentOptions{Seed: 1})
+			e, err := datasets.Splits{Name: "photos", Train: d}.Experiment(datasets.ExperimentOptions{ValidationFraction: 0.3, Seed: 1})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -317,6 +317,19 @@ func TestReadOriginal(t *testing.T) {
 		if want := (imaging.Preprocessing{Size: test.want}).Pixels(img); !slices.Equal(pixels, want) {
 			t.Errorf("side %d: other pixels than those of the file at this size", test.side)
 		}
+	}
+	// An image is prepared from a JPEG file that is decoded at a reduced size, if the
+	// preprocessing says so, and an original is not.
+	p := imaging.Preprocessing{Size: imaging.Size{Height: 5, Width: 5, Channels: 3}, ScaledJPEG: true}
+	scaled, dir := filesOf(t, p, 0)
+	if img, err = p.DecodeFile(filepath.Join(dir, "b", "1.jpg")); err != nil {
+		t.Fatal(err)
+	}
+	if small := make([]uint8, p.Size.Len()); scaled.Read(1, small) != nil || !slices.Equal(small, p.Pixels(img)) {
+		t.Error("scaled decoding: other pixels than those of Preprocessing.DecodeFile")
+	}
+	if _, size, err := scaled.ReadOriginal(1, 30); err != nil || size.Height != 20 {
+		t.Errorf("scaled decoding: found an original of %v, %v, expected the whole file", size, err)
 	}
 	d, err := datasets.NewDataset("d", files)
 	if err != nil {

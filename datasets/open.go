@@ -64,7 +64,8 @@ type Options struct {
 	// Open decodes each file once, and finds broken ones, in either case.
 	Stream bool
 	// Memory is the number of bytes of decoded images that Stream keeps in memory, for all
-	// parts of the data together. 0 means DefaultMemory.
+	// parts of the data together. 0 means DefaultMemory. Until the garbage collector frees
+	// images that were dropped, a process may need about as much again.
 	Memory int64
 	// OnProgress is called while image files are read, with the number of files read so
 	// far and the total. Calls do not overlap. It is not called for formats with one file
