@@ -120,7 +120,7 @@ func (d drawn) apply(dst, src []uint8, size imaging.Size, background uint8) {
 // nil, then normalized by p, as (len(indices), height, width, channels) numbers. The size
 // of p must be that of the images. Its Invert is ignored: the images of a dataset have
 // their final polarity. Images are read in parallel, at most 64 at a time. A random resized
-// crop takes its pixels from the original if the images have it, see Images.
+// crop takes its pixels from the original if the images have it, see Originals.
 //
 // The augmentation of an image depends only on seed, step, tower and the position in the
 // batch, and not on the number of threads. The augmentation that all images of a batch

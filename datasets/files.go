@@ -159,20 +159,23 @@ func (f *Files) Read(i int, pixels []uint8) error {
 	if len(pixels) != f.p.Size.Len() {
 		return errors.Errorf("found room for %d values, expected %d of size %v", len(pixels), f.p.Size.Len(), f.p.Size)
 	}
-	found, err := f.read(f.positions[i], 0)
+	found, err := f.read(f.positions[i], false)
 	copy(pixels, found.pixels)
 	return err
 }
 
-// ReadOriginal returns image i as it is in the file, see Originals.
-func (f *Files) ReadOriginal(i, side int) ([]uint8, imaging.Size, error) {
+// originalFactor bounds the memory of originals: half of an original's shorter side has as many
+// pixels as the longer side of the network's input.
+const originalFactor = 2
+
+// ReadOriginal returns image i as it is in the file, see Originals. It is reduced by area
+// averaging if its shorter side is more than twice the longer side of ImageSize. If images are
+// cropped to their foreground, it is the square around that, of this side.
+func (f *Files) ReadOriginal(i int) ([]uint8, imaging.Size, error) {
 	if err := f.check(i); err != nil {
 		return nil, imaging.Size{}, err
 	}
-	if side < 1 {
-		return nil, imaging.Size{}, errors.Errorf("found the side %d, expected at least 1", side)
-	}
-	found, err := f.read(f.positions[i], side)
+	found, err := f.read(f.positions[i], true)
 	return found.pixels, found.size, err
 }
 
@@ -190,31 +193,31 @@ func (f *Files) Identity() string {
 	return identity
 }
 
-// read returns a file as the cache has it, or decodes it: prepared for side 0, or else with
-// the shorter side reduced to that. The pixels must not be changed.
-func (f *Files) read(n, side int) (picture, error) {
-	return f.cache.get(cacheKey{f, n, side}, func() (picture, error) {
+// read returns a file as the cache has it, or decodes it: prepared, or the original. The
+// pixels must not be changed.
+func (f *Files) read(n int, original bool) (picture, error) {
+	return f.cache.get(cacheKey{f, n, original}, func() (picture, error) {
 		file, err := openFile(f.paths[n])
 		if err != nil {
 			return picture{}, err
 		}
 		defer file.Close()
-		return f.decode(n, side, file)
+		return f.decode(n, original, file)
 	})
 }
 
 // first is read for a file that is open. The caller reads each file once.
 func (f *Files) first(i int, file io.ReadSeeker) error {
 	n := f.positions[i]
-	decoded, err := f.decode(n, 0, file)
+	decoded, err := f.decode(n, false, file)
 	if err == nil {
-		f.cache.put(cacheKey{f, n, 0}, decoded)
+		f.cache.put(cacheKey{f, n, false}, decoded)
 	}
 	return err
 }
 
 // decode reads an open file and records its content.
-func (f *Files) decode(n, side int, file io.ReadSeeker) (picture, error) {
+func (f *Files) decode(n int, original bool, file io.ReadSeeker) (picture, error) {
 	digest, err := f.digestOf(n, file)
 	if err != nil {
 		return picture{}, err
@@ -223,16 +226,16 @@ func (f *Files) decode(n, side int, file io.ReadSeeker) (picture, error) {
 		return picture{}, errors.Wrapf(err, "read image %s", f.paths[n])
 	}
 	p := f.p
-	if side > 0 {
+	if original {
 		p.ScaledJPEG = false // which would decode it at no more than twice Size
 	}
 	img, err := p.Decode(file, f.paths[n])
 	if err != nil {
 		return picture{}, err
 	}
-	if side > 0 {
-		bounds := img.Bounds()
-		p.Size.Height, p.Size.Width = original(bounds.Dy(), bounds.Dx(), side)
+	if original {
+		side, bounds := originalFactor*max(p.Size.Height, p.Size.Width), img.Bounds()
+		p.Size.Height, p.Size.Width = shrunk(bounds.Dy(), bounds.Dx(), side)
 		if p.Crop != nil { // the square around the foreground
 			p.Size.Height, p.Size.Width = side, side
 		}
@@ -241,14 +244,14 @@ func (f *Files) decode(n, side int, file io.ReadSeeker) (picture, error) {
 	if err != nil {
 		return picture{}, errors.WithMessagef(err, "the image %s", f.paths[n])
 	}
-	if side == 0 {
+	if !original {
 		f.contents[n].Store(&content{digest, sumsOf(pixels, p.Size.Channels)})
 	}
 	return picture{pixels, p.Size}, nil
 }
 
-// original is the size of an image whose shorter side is reduced to side, if it is longer.
-func original(height, width, side int) (int, int) {
+// shrunk is the size of an image whose shorter side is reduced to side, if it is longer.
+func shrunk(height, width, side int) (int, int) {
 	shorter := min(height, width)
 	if shorter <= side {
 		return height, width
@@ -292,7 +295,7 @@ func (f *Files) sums(i int) (*sums, error) {
 	if known := f.contents[n].Load(); known != nil && known.sums != nil {
 		return known.sums, nil
 	}
-	if _, err := f.read(n, 0); err != nil {
+	if _, err := f.read(n, false); err != nil {
 		return nil, err
 	}
 	return f.contents[n].Load().sums, nil
@@ -306,8 +309,9 @@ type picture struct {
 
 // cacheKey is one version of one file.
 type cacheKey struct {
-	files   *Files
-	n, side int
+	files    *Files
+	n        int
+	original bool
 }
 
 // cache keeps the most recently used pictures, as many as fit into its limit.

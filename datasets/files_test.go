@@ -298,39 +298,46 @@ func TestIdentityOfFiles(t *testing.T) {
 	}
 }
 
-// An original has the proportions of the file and at most so many pixels along the shorter
-// side, and is scaled from the file and not from the prepared image.
+// An original has the proportions of the file and at most twice the side of the input along
+// the shorter side, and is scaled from the file and not from the prepared image.
 func TestReadOriginal(t *testing.T) {
-	files, dir := filesOf(t, imaging.Preprocessing{Size: smallSquare}, 0)
-	img, err := imaging.DecodeFile(filepath.Join(dir, "b", "1.jpg"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, test := range []struct {
-		side int
-		want imaging.Size
-	}{{30, imaging.Size{Height: 20, Width: 40, Channels: 3}}, {20, imaging.Size{Height: 20, Width: 40, Channels: 3}}, {7, imaging.Size{Height: 7, Width: 14, Channels: 3}}} {
-		pixels, size, err := files.ReadOriginal(1, test.side)
-		if err != nil || size != test.want {
-			t.Errorf("side %d: found %v, %v, expected %v", test.side, size, err, test.want)
+	square := func(side int) imaging.Size { return imaging.Size{Height: side, Width: side, Channels: 3} }
+	for _, test := range []struct{ side, height, width int }{{15, 20, 40}, {10, 20, 40}, {7, 14, 28}} {
+		files, dir := filesOf(t, imaging.Preprocessing{Size: square(test.side)}, 0)
+		img, err := imaging.DecodeFile(filepath.Join(dir, "b", "1.jpg"))
+		if err != nil {
+			t.Fatal(err)
 		}
-		if want := (imaging.Preprocessing{Size: test.want}).Pixels(img); !slices.Equal(pixels, want) {
+		want := imaging.Size{Height: test.height, Width: test.width, Channels: 3}
+		pixels, size, err := files.ReadOriginal(1)
+		if err != nil || size != want {
+			t.Errorf("side %d: found %v, %v, expected %v", test.side, size, err, want)
+		}
+		if !slices.Equal(pixels, imaging.Preprocessing{Size: want}.Pixels(img)) {
 			t.Errorf("side %d: other pixels than those of the file at this size", test.side)
 		}
 	}
 	// An image is prepared from a JPEG file that is decoded at a reduced size, if the
 	// preprocessing says so, and an original is not.
-	p := imaging.Preprocessing{Size: imaging.Size{Height: 5, Width: 5, Channels: 3}, ScaledJPEG: true}
-	scaled, dir := filesOf(t, p, 0)
-	if img, err = p.DecodeFile(filepath.Join(dir, "b", "1.jpg")); err != nil {
+	p := imaging.Preprocessing{Size: square(10), ScaledJPEG: true}
+	files, dir := filesOf(t, p, 0)
+	path := filepath.Join(dir, "b", "1.jpg")
+	scaled, err := p.DecodeFile(path)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if small := make([]uint8, p.Size.Len()); scaled.Read(1, small) != nil || !slices.Equal(small, p.Pixels(img)) {
+	if small := make([]uint8, p.Size.Len()); files.Read(1, small) != nil || !slices.Equal(small, p.Pixels(scaled)) {
 		t.Error("scaled decoding: other pixels than those of Preprocessing.DecodeFile")
 	}
-	if _, size, err := scaled.ReadOriginal(1, 30); err != nil || size.Height != 20 {
-		t.Errorf("scaled decoding: found an original of %v, %v, expected the whole file", size, err)
+	whole, err := imaging.DecodeFile(path)
+	if err != nil {
+		t.Fatal(err)
 	}
+	straight, own, err := files.ReadOriginal(1)
+	if err != nil || own.Height != 20 || !slices.Equal(straight, imaging.Preprocessing{Size: own}.Pixels(whole)) {
+		t.Errorf("scaled decoding: found an original of %v, %v, expected the whole file", own, err)
+	}
+
 	d, err := datasets.NewDataset("d", files)
 	if err != nil {
 		t.Fatal(err)
@@ -340,23 +347,54 @@ func TestReadOriginal(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Image 3 is image 1 turned by 90°.
-	pixels, size, err := turned.ReadOriginal(3, 7)
-	straight, own, _ := files.ReadOriginal(1, 7)
-	if want := (imaging.Size{Height: 14, Width: 7, Channels: 3}); err != nil || size != want || !slices.Equal(pixels, imaging.Turn(straight, own, 1, false)) {
+	pixels, size, err := turned.ReadOriginal(3)
+	if want := (imaging.Size{Height: 40, Width: 20, Channels: 3}); err != nil || size != want || !slices.Equal(pixels, imaging.Turn(straight, own, 1, false)) {
 		t.Errorf("a symmetry has the size %v, %v, expected %v and the pixels of a turned image", size, err, want)
 	}
 	read := inMemory(t, d)
-	if pixels, size, err := read.ReadOriginal(1, 7); err != nil || size != smallSquare || !slices.Equal(pixels, read.Images[1]) {
+	if pixels, size, err := read.ReadOriginal(1); err != nil || size != p.Size || !slices.Equal(pixels, read.Images[1]) {
 		t.Errorf("in memory: found %v, %v, expected the image", size, err)
 	}
-	cropped, _ := filesOf(t, imaging.Preprocessing{Size: smallSquare, Crop: &imaging.Crop{Margin: 1}}, 0)
-	if _, size, err := cropped.ReadOriginal(0, 9); err != nil || size.Height != 9 || size.Width != 9 {
-		t.Errorf("cropped: found %v, %v, expected the square of 9 x 9", size, err)
+	cropped, _ := filesOf(t, imaging.Preprocessing{Size: square(9), Crop: &imaging.Crop{Margin: 1}}, 0)
+	if _, size, err := cropped.ReadOriginal(0); err != nil || size != square(18) {
+		t.Errorf("cropped: found %v, %v, expected the square of 18 x 18", size, err)
 	}
-	_, _, err = files.ReadOriginal(0, 0)
-	expectError(t, "side 0", err, nil, "side 0")
-	_, _, err = files.ReadOriginal(2, 1)
+	_, _, err = files.ReadOriginal(2)
 	expectError(t, "image 2", err, nil, "index 2")
+}
+
+// A random resized crop begins with the original of a file, whatever the cache keeps.
+func TestRandomCropsOfFiles(t *testing.T) {
+	augmentation := &datasets.Augmentation{Photo: datasets.Photo{Crop: datasets.RandomResizedCrop{ScaleMin: 0.3, ScaleMax: 0.5}, HorizontalFlip: 0.5}}
+	p := imaging.Preprocessing{Size: smallSquare}
+	fill := func(images datasets.Images) []float32 {
+		t.Helper()
+		batch := make([]float32, 6*smallSquare.Len())
+		if err := datasets.Fill(batch, images, []int{0, 1, 0, 1, 1, 0}, p, augmentation, 1, 2, "images"); err != nil {
+			t.Fatal(err)
+		}
+		return batch
+	}
+	var first []float32
+	for _, memory := range memories {
+		files, _ := filesOf(t, p, memory)
+		d, err := datasets.NewDataset("d", files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // from the files, and from the cache
+			found := fill(d)
+			if first == nil {
+				first = found
+			}
+			if !slices.Equal(found, first) {
+				t.Errorf("memory %d: other pixels", memory)
+			}
+		}
+		if slices.Equal(fill(inMemory(t, d)), first) {
+			t.Error("the crops are those of the small images in memory")
+		}
+	}
 }
 
 func TestNewFilesRefuses(t *testing.T) {

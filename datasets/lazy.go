@@ -16,15 +16,12 @@ import (
 )
 
 // Originals is implemented by Images that have images larger than ImageSize, such as Files
-// and the datasets that read from them. An augmentation that cuts out and enlarges a part of
-// an image begins with these.
+// and the datasets that read from them. A random resized crop takes its pixels from these.
 type Originals interface {
-	// ReadOriginal returns image i with its own height and width, reduced by area averaging
-	// if the shorter side is longer than side, which is at least 1. It has the channels and
-	// the polarity of ImageSize and Read. If images are cropped to their foreground, it is
-	// the square around that, of side × side. The caller must not change pixels, which are
-	// (height, width, channels) bytes of the size that is returned.
-	ReadOriginal(i, side int) (pixels []uint8, size imaging.Size, err error)
+	// ReadOriginal returns image i in its own aspect ratio, with the channels and the
+	// polarity of Read. The caller must not change pixels, which are (height, width,
+	// channels) bytes of the size that is returned.
+	ReadOriginal(i int) (pixels []uint8, size imaging.Size, err error)
 }
 
 // NewDataset returns a dataset of images that are not in memory: its field From is images.
@@ -93,11 +90,11 @@ func (d *Dataset) InMemory() (*Dataset, error) {
 }
 
 // ReadOriginal returns image i before it is reduced to Size, if the dataset reads from
-// Originals; see there. Otherwise it is the image of Read, whatever side is.
-func (d *Dataset) ReadOriginal(i, side int) ([]uint8, imaging.Size, error) {
+// Originals; see there. Otherwise it is the image of Read.
+func (d *Dataset) ReadOriginal(i int) ([]uint8, imaging.Size, error) {
 	if d != nil && i >= 0 && i < d.Len() {
 		if originals, ok := d.From.(Originals); ok {
-			return originals.ReadOriginal(d.Indices[i], side)
+			return originals.ReadOriginal(d.Indices[i])
 		}
 	}
 	pixels, err := d.Pixels(i)
@@ -136,8 +133,8 @@ func (s symmetries) Read(i int, pixels []uint8) error {
 	return nil
 }
 
-func (s symmetries) ReadOriginal(i, side int) ([]uint8, imaging.Size, error) {
-	pixels, size, err := s.Dataset.ReadOriginal(i%s.Dataset.Len(), side)
+func (s symmetries) ReadOriginal(i int) ([]uint8, imaging.Size, error) {
+	pixels, size, err := s.Dataset.ReadOriginal(i % s.Dataset.Len())
 	if err != nil {
 		return nil, size, err
 	}
@@ -201,9 +198,9 @@ func (j joined) Read(i int, pixels []uint8) error {
 	return part.Read(i, pixels)
 }
 
-func (j joined) ReadOriginal(i, side int) ([]uint8, imaging.Size, error) {
+func (j joined) ReadOriginal(i int) ([]uint8, imaging.Size, error) {
 	part, i := j.find(i)
-	return part.ReadOriginal(i, side)
+	return part.ReadOriginal(i)
 }
 
 // recorded is what is known of images of files: the digest of the content of a file, and

@@ -348,9 +348,7 @@ func (p Photo) read(pixels, spare []uint8, images Images, index int, r *rand.Ran
 	input := images.ImageSize()
 	source, from, err := spare, input, error(nil)
 	crops := p.Crop != RandomResizedCrop{}
-	switch larger, ok := images.(interface {
-		ReadOriginal(i int) ([]uint8, imaging.Size, error)
-	}); {
+	switch larger, ok := images.(Originals); {
 	case !crops:
 		err = readImage(images, index, pixels)
 	case ok:
