@@ -227,7 +227,7 @@ func (f *Files) decode(n int, original bool, file io.ReadSeeker) (picture, error
 	}
 	p := f.p
 	if original {
-		p.ScaledJPEG = false // which would decode it at no more than twice Size
+		p.ScaledJPEG, p.ShorterSide = false, 0 // the whole image, of its own size
 	}
 	img, err := p.Decode(file, f.paths[n])
 	if err != nil {
@@ -274,6 +274,8 @@ func (f *Files) digestOf(n int, file io.Reader) (uint64, error) {
 	}
 	return digest, nil
 }
+
+func (f *Files) preprocessing() imaging.Preprocessing { return f.p }
 
 // digest is that of the content of the file of image i, which is read if it was not before.
 func (f *Files) digest(i int) (uint64, error) {

@@ -321,6 +321,11 @@ func TestReadOriginal(t *testing.T) {
 	// preprocessing says so, and an original is not.
 	p := imaging.Preprocessing{Size: square(10), ScaledJPEG: true}
 	files, dir := filesOf(t, p, 0)
+	stretched, _ := filesOf(t, imaging.Preprocessing{Size: p.Size}, 0)
+	if a, b := files.Identity(), stretched.Identity(); a == b {
+		t.Error("the identity does not depend on scaled decoding")
+	}
+	centered, _ := filesOf(t, imaging.Preprocessing{Size: p.Size, ShorterSide: 12}, 0)
 	path := filepath.Join(dir, "b", "1.jpg")
 	scaled, err := p.DecodeFile(path)
 	if err != nil {
@@ -336,6 +341,9 @@ func TestReadOriginal(t *testing.T) {
 	straight, own, err := files.ReadOriginal(1)
 	if err != nil || own.Height != 20 || !slices.Equal(straight, imaging.Preprocessing{Size: own}.Pixels(whole)) {
 		t.Errorf("scaled decoding: found an original of %v, %v, expected the whole file", own, err)
+	}
+	if found, size, err := centered.ReadOriginal(1); err != nil || size != own || !slices.Equal(found, straight) {
+		t.Errorf("with a shorter side: found an original of %v, %v, expected the whole file", size, err)
 	}
 
 	d, err := datasets.NewDataset("d", files)

@@ -34,9 +34,9 @@ func NewDataset(name string, images Images) (*Dataset, error) {
 	d := &Dataset{Name: name, Size: images.ImageSize(), Classes: images.ClassNames(), From: images, Indices: upTo(images.Len())}
 	switch images := images.(type) {
 	case *Dataset:
-		d.Inverted, d.Crop, d.Drawers = images.Inverted, images.Crop, images.Drawers
+		d.Inverted, d.Crop, d.ShorterSide, d.Drawers = images.Inverted, images.Crop, images.ShorterSide, images.Drawers
 	case *Files:
-		d.Inverted, d.Crop = images.p.Invert, images.p.Crop
+		d.setPreprocessing(images.p)
 	}
 	for i := range images.Len() {
 		d.Sources = append(d.Sources, images.Source(i))
@@ -203,9 +203,10 @@ func (j joined) ReadOriginal(i int) ([]uint8, imaging.Size, error) {
 	return part.ReadOriginal(i)
 }
 
-// recorded is what is known of images of files: the digest of the content of a file, and
-// the sums of an image's pixels.
+// recorded is what is known of images of files: the digest of the content of a file, the
+// sums of an image's pixels, and how images are made of files.
 type recorded interface {
+	preprocessing() imaging.Preprocessing
 	digest(i int) (uint64, error)
 	sums(i int) (*sums, error)
 }
@@ -276,6 +277,8 @@ func (j joinedFiles) find(i int) (recorded, int) {
 	}
 	return j.parts[n], i
 }
+
+func (j joinedFiles) preprocessing() imaging.Preprocessing { return j.parts[0].preprocessing() }
 
 func (j joinedFiles) digest(i int) (uint64, error) {
 	part, i := j.find(i)
@@ -348,14 +351,7 @@ func digestIdentity(images Images) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var p imaging.Preprocessing
-	switch images := images.(type) {
-	case *Files:
-		p = images.p
-	case *Dataset:
-		p = imaging.Preprocessing{Size: images.Size, Invert: images.Inverted, Crop: images.Crop}
-	}
-	preprocessing, err := json.Marshal(p)
+	preprocessing, err := json.Marshal(recordedOf(images).preprocessing())
 	if err != nil {
 		return "", errors.Wrap(err, "identity")
 	}
