@@ -2,11 +2,15 @@ package run
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/zoo"
 )
 
 // Defaults returns the settings of the default training, on the data set omniglot-small1.
@@ -95,6 +99,69 @@ func embeddedDefaults(objective string) Settings {
 	return s
 }
 
+// photoDefaults are those of a folder of photographs: fine-tuning of the bundled model photo,
+// adapted to the training classes first. They were chosen on classes of Caltech-101 that were
+// held out of training.
+func photoDefaults(objective string) Settings {
+	s := generalDefaults
+	s.Backbone, s.Features, s.From, s.Adapt, s.BackboneRate, s.FreezeNorm = "", 0, zoo.Photo, true, 0.1, true
+	s.Objective, s.Head = cmp.Or(objective, "supervised-contrastive"), "cosine"
+	switch s.Objective {
+	case "n-pair", "supervised-contrastive", "nca", "prototypical":
+		s.Temperature = 0.1
+	case "contrastive", "batch-contrastive", "cross-entropy", "batch-cross-entropy":
+		s.Head = ""
+	}
+	// The blocks up to a sixteenth of the height and width, which are computed once for each
+	// image because nothing is augmented.
+	s.Freeze = List{"conv[1-9].*", "conv1[0-9].*", "residual[1-6].*"}
+	s.Epochs, s.StepsPerEpoch, s.Batch, s.Patience = 6, 50, 64, 3
+	s.Solver, s.LearningRate, s.WeightDecay, s.Warmup = "adamw", 1e-4, 1e-4, 0.5
+	return s
+}
+
+// scratch, as Settings.From, stands for no model to begin with.
+const scratch = "none"
+
+// minPhotograph is the shortest side of images, in the median, for which it is worth to enlarge
+// them to the size of the bundled model.
+const minPhotograph = 96
+
+// photographs reports whether data are a folder of photographs that the bundled model suits, and
+// why.
+func photographs(data string) (reason string, ok bool) {
+	info, err := os.Stat(data)
+	if err != nil || !info.IsDir() || isName(data) {
+		return "", false
+	}
+	found, err := imaging.Find(data)
+	if err != nil {
+		return "", false // opening the data reports what is wrong
+	}
+	var sides []int
+	for i := range min(examined, len(found.Files)) {
+		if side, err := shorterSide(found.Files[i*len(found.Files)/min(examined, len(found.Files))]); err == nil {
+			sides = append(sides, side)
+		}
+	}
+	if slices.Sort(sides); len(sides) == 0 || sides[len(sides)/2] < minPhotograph {
+		return "", false
+	}
+	choice, err := zoo.Choose(context.Background(), found.Files)
+	return choice.Reason, err == nil && choice.Name == zoo.Photo
+}
+
+// shorterSide is that of an image file.
+func shorterSide(path string) (int, error) {
+	file, err := imaging.OpenFile(path)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	size, err := imaging.DecodeSize(file, path)
+	return min(size.Height, size.Width), err
+}
+
 // The validation of a training: the 320 one-shot trials of Koch et al., or
 // verification.
 const (
@@ -150,11 +217,22 @@ func Configure(path string, flags Settings, given map[string]bool) (settings Set
 		objective = flags.Objective
 	}
 	defaults := defaultsFor(data, objective)
+	photos := false
+	scratchOnly := func(key string) bool { return given[key] } // choices that the bundled model does not have
+	if path == "" && !slices.ContainsFunc([]string{"from", "backbone", "network", "size", "invert", "crop", "symmetries", "resize", "shorter_side"}, scratchOnly) {
+		if reason, ok := photographs(data); ok {
+			defaults, photos = photoDefaults(objective), true
+			notes = append(notes, fmt.Sprintf("fine-tunes the bundled model %s: %s (--from none begins from scratch)", zoo.Photo, reason))
+		}
+	}
+	if given["from"] && flags.From == scratch {
+		flags.From = ""
+	}
 	settings = defaults.over(defaults, nil, read, inFile)
 	before := settings
 	settings = settings.over(defaults, inFile, flags, given)
 	augments := func(key string) bool { return given[key] }
-	if path == "" && data != embeddedData && !given["augmentation"] && !slices.ContainsFunc(optionsOf("augmentation"), augments) {
+	if path == "" && data != embeddedData && !photos && !given["augmentation"] && !slices.ContainsFunc(optionsOf("augmentation"), augments) {
 		settings.Augmentation = autoAugmentation
 	}
 	if settings.Augmentation == autoAugmentation && data == embeddedData && !slices.ContainsFunc(optionsOf("augmentation"), augments) {
@@ -247,6 +325,10 @@ func sameFile(a, b string) bool {
 // changes lists the settings that differ from the default ones.
 func (s Settings) changes() []string {
 	defaults := defaultsFor(s.Data, s.Objective)
+	if s.Adapt && s.From == "zoo/"+zoo.Photo {
+		defaults = photoDefaults(s.Objective)
+		defaults.From = s.From
+	}
 	expected := defaults
 	for _, choice := range Keys() {
 		if choice != "data" && !reflect.DeepEqual(s.Value(choice), defaults.Value(choice)) {

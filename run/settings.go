@@ -58,10 +58,13 @@ type Settings struct {
 	BatchNorm bool           `toml:"batch_norm" of:"backbone network from" group:"Network" negatable:"" help:"Batch normalization in conv4."`
 	Features  int            `toml:"features" of:"backbone network from" group:"Network" placeholder:"N" help:"Embedding dimension of hadsell, lenet and the networks for photographs; or, with --from, of a new last layer."`
 	Pooling   string         `toml:"pooling" of:"backbone network from" group:"Network" placeholder:"NAME" help:"Pooling of the networks for photographs: average or gem."`
-	From      string         `toml:"from" of:"backbone network" group:"Network" placeholder:"MODEL" help:"Fine-tune: start from the network and weights of a model.safetensors, of a run folder or of a bundled model such as photo."`
+	From      string         `toml:"from" of:"backbone network" group:"Network" placeholder:"MODEL" help:"Fine-tune: start from the network and weights of a model.safetensors, of a run folder or of a bundled model such as photo; none starts from scratch. Default: photo for a folder of photographs if no network is chosen."`
 	Normalize bool           `toml:"normalize" of:"backbone network from" group:"Network" help:"Scale each embedding to length 1."`
 	Freeze    List           `toml:"freeze" group:"Network" placeholder:"LAYER" help:"Layers whose weights are not trained: conv1, conv[12].weight, …"`
 	Network   *backbone.Spec `toml:"network" of:"backbone from" kong:"-"` // the blocks of a network that has no name
+
+	Adapt        bool    `toml:"adapt,omitempty" of:"backbone network from" needs:"from" group:"Network" help:"Begin with the model of --from adapted to the training classes, as likeness adapt does: a whitening layer at its end."`
+	BackboneRate float64 `toml:"backbone_rate,omitzero" of:"backbone network from" needs:"from" group:"Network" placeholder:"FACTOR" help:"Factor on the learning rate for the layers of the model of --from; layers that are added to it have the whole rate."`
 
 	FreezeNorm bool `toml:"freeze_norm,omitempty" group:"Network" help:"Keep batch normalization in evaluation mode while training, for fine-tuning: the running statistics of the model are used and not updated, and gain and shift are trained."`
 

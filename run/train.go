@@ -98,6 +98,11 @@ func (s Settings) train(ctx context.Context, resumed Folder, observer *Observer)
 		return nil, err
 	}
 	setup.plan.Pretrained = pretrained
+	if s.Adapt && start != nil {
+		if start, err = setup.adapt(ctx, start); err != nil {
+			return nil, errors.WithMessage(err, "--adapt")
+		}
+	}
 	training, err := setup.trainer(start, resumed.Checkpoint())
 	if err != nil {
 		return nil, err

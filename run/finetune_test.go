@@ -1,0 +1,199 @@
+package run
+
+import (
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/testutil"
+)
+
+// pictures writes a folder of images of some classes, of a kind that picture has.
+func pictures(t *testing.T, folder, kind string, classes, each int, size imaging.Size) {
+	t.Helper()
+	for class := range classes {
+		for i := range each {
+			pixels := picture(kind, size, 10*class+i)
+			img := image.NewRGBA(image.Rect(0, 0, size.Width, size.Height))
+			for at := range size.Height * size.Width {
+				img.Set(at%size.Width, at/size.Width, color.RGBA{pixels[3*at], pixels[3*at+1], pixels[3*at+2], 255})
+			}
+			path := filepath.Join(folder, fmt.Sprintf("class%d", class), fmt.Sprintf("%d.png", i))
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			file, err := os.Create(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := png.Encode(file, img); err != nil {
+				t.Fatal(err)
+			}
+			if err := file.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// A training on a folder of photographs begins from the bundled model photo unless a flag chooses
+// another beginning or what that model does not have; small images, drawings and settings files
+// begin as before.
+func TestPhotographsBeginFromTheBundledModel(t *testing.T) {
+	inFolder(t)
+	pictures(t, "photos", "photograph", 2, 3, imaging.Size{Height: 110, Width: 130, Channels: 3})
+	pictures(t, "small", "photograph", 2, 3, imaging.Size{Height: 90, Width: 300, Channels: 3})
+	pictures(t, "drawings", "drawing", 2, 3, imaging.Size{Height: 110, Width: 130, Channels: 3})
+	write(t, "plain.toml", "data = \"photos\"\n")
+	for _, test := range []struct {
+		name, file string
+		flags      Settings
+		given      string
+		from       string
+	}{
+		{"photographs", "", Settings{Data: "photos"}, "data", "photo"},
+		{"another loss", "", Settings{Data: "photos", Objective: "n-pair"}, "data objective", "photo"},
+		{"from scratch", "", Settings{Data: "photos", From: "none"}, "data from", ""},
+		{"another model", "", Settings{Data: "photos", From: "own"}, "data from", "own"},
+		{"another network", "", Settings{Data: "photos", Backbone: "conv4"}, "data backbone", ""},
+		{"another size", "", Settings{Data: "photos", Size: "64x64"}, "data size", ""},
+		{"small images", "", Settings{Data: "small"}, "data", ""},
+		{"drawings", "", Settings{Data: "drawings"}, "data", ""},
+		{"no folder", "", Settings{Data: "missing"}, "data", ""},
+		{"a settings file", "plain.toml", Settings{}, "", ""},
+	} {
+		given := map[string]bool{}
+		for _, key := range strings.Fields(test.given) {
+			given[key] = true
+		}
+		settings, notes, err := Configure(test.file, test.flags, given)
+		if err != nil {
+			t.Fatal(err)
+		}
+		noted := slices.ContainsFunc(notes, func(note string) bool { return strings.Contains(note, "--from none") })
+		photo := test.from == "photo"
+		if settings.From != test.from || settings.Adapt != photo || settings.FreezeNorm != photo || noted != photo {
+			t.Errorf("%s: found a training from %q, adapted: %v, with the notes %q, expected one from %q", test.name, settings.From, settings.Adapt, notes, test.from)
+		}
+		if settings.Backbone == "" && test.from == "" {
+			t.Errorf("%s: found no backbone", test.name)
+		}
+		if want := photoDefaults(test.flags.Objective); photo && (settings.Objective != want.Objective || settings.Head != "cosine") {
+			t.Errorf("%s: found %s with %s", test.name, settings.Objective, settings.Head)
+		}
+	}
+}
+
+// With the setting adapt, a training begins with a whitening layer after the network of the model.
+// The run is recorded so that it can be repeated and evaluated, and the rate of the backbone is a
+// factor for the weights of the model alone.
+func TestAdaptAndBackboneRate(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 8, 8)
+	size := imaging.Size{Height: 16, Width: 16, Channels: 1}
+	network := backbone.Network{Name: "small", Size: size, Blocks: []graph.Block{
+		graph.Conv{Filters: 8, Kernel: 3, Padding: 1, BatchNorm: true, Activation: "relu", Pool: 4}, graph.Flatten{},
+	}}
+	model, err := likeness.New(network, heads.Cosine{}, imaging.Preprocessing{Size: size, Mean: []float64{0.5}, StdDev: []float64{0.5}}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := model.Save("own.safetensors"); err != nil {
+		t.Fatal(err)
+	}
+	train := func(out string, change func(*Settings)) *Result {
+		t.Helper()
+		s := Settings{
+			Data: "bars", From: "own.safetensors", Unseen: List{"none"}, Adapt: true, FreezeNorm: true, Freeze: List{"norm1"},
+			Objective: "supervised-contrastive", Batch: 16, Epochs: 1, StepsPerEpoch: 4, LearningRate: 1e-3, Out: out,
+		}
+		change(&s)
+		result, err := Train(t.Context(), s, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result
+	}
+	moved := func(m *likeness.Model, name string) bool {
+		return !slices.Equal(m.Weights.Get(name).Value.Float32s(), model.Weights.Get(name).Value.Float32s())
+	}
+	plain := train("plain", func(s *Settings) { s.Features = 12 })
+	if linear := plain.Model.Weights.Get("linear1.weight"); linear == nil || linear.Value.Shape()[0] != 12 || !moved(plain.Model, "conv1.weight") {
+		t.Errorf("found the layer %v, expected a trained network with one of 12 features", linear)
+	}
+	slow := train("slow", func(s *Settings) { s.Features, s.BackboneRate = 12, 1e-12 })
+	if moved(slow.Model, "conv1.weight") || slices.Equal(slow.Model.Weights.Get("linear1.weight").Value.Float32s(), train("still", func(s *Settings) {
+		s.Features, s.LearningRate = 12, 1e-12
+	}).Model.Weights.Get("linear1.weight").Value.Float32s()) {
+		t.Error("a small rate of the backbone must hold for the weights of the model, and for no others")
+	}
+	again, err := Load(filepath.Join("plain", "config.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Out = "again"
+	repeated, err := Train(t.Context(), again, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names := differing(plain.Model, repeated.Model); len(names) > 0 {
+		t.Errorf("the saved settings train another model: %v", names)
+	}
+	if _, err := Evaluate(plain.Folder, EvaluationOptions{}, nil); err != nil {
+		t.Errorf("the run cannot be evaluated: %v", err)
+	}
+}
+
+// With too few classes the model is not adapted, and that is said.
+func TestAdaptWithFewClasses(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 3, 8)
+	size := imaging.Size{Height: 16, Width: 16, Channels: 1}
+	network := backbone.Network{Name: "small", Size: size, Blocks: []graph.Block{graph.Conv{Filters: 4, Kernel: 3, Pool: 4}, graph.Flatten{}}}
+	model, err := likeness.New(network, heads.Cosine{}, imaging.Preprocessing{Size: size}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := model.Save("own.safetensors"); err != nil {
+		t.Fatal(err)
+	}
+	var notes []string
+	s := Settings{Data: "bars", From: "own.safetensors", Unseen: List{"none"}, Adapt: true, Objective: "supervised-contrastive", Batch: 8, Epochs: 1, StepsPerEpoch: 1, Out: "run"}
+	result, err := Train(t.Context(), s, &Observer{Prepared: func(p Preparation) { notes = p.Notes }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Model.Weights.Get("linear1.weight") != nil || !slices.ContainsFunc(notes, func(note string) bool { return strings.HasPrefix(note, "not adapted: ") }) {
+		t.Errorf("found the notes %q, expected that the model is not adapted", notes)
+	}
+}
+
+// The default training on photographs, as a whole.
+func TestFineTuningOfPhotographs(t *testing.T) {
+	if !testutil.Long() {
+		t.Skip("it runs the bundled network for photographs: set LIKENESS_LONG=1")
+	}
+	inFolder(t)
+	pictures(t, "photos", "photograph", 8, 8, imaging.Size{Height: 110, Width: 130, Channels: 3})
+	result, err := Train(t.Context(), Settings{Data: "photos", Batch: 8, Epochs: 1, StepsPerEpoch: 2}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if weight := result.Model.Weights.Get("linear1.weight"); weight == nil || result.Settings.From != "zoo/photo" {
+		t.Errorf("found a model from %q with the layer %v", result.Settings.From, weight)
+	}
+	if _, err := Evaluate(result.Folder, EvaluationOptions{}, nil); err != nil {
+		t.Error(err)
+	}
+}
