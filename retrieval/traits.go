@@ -83,14 +83,17 @@ func CheckTraits(p imaging.Preprocessing, traits []Traits) error {
 	return nil
 }
 
-// MeasureFiles measures the traits of at most limit files, evenly spaced. Files that cannot
+// MeasureFiles measures the traits of at most limit files, evenly spaced. Large JPEG files are
+// decoded at a reduced size. Files that cannot
 // be decoded are skipped, because Embed reports them. It returns the errors of opening and
 // reading files and that of the context.
 func MeasureFiles(ctx context.Context, p imaging.Preprocessing, files []string, limit int) ([]Traits, error) {
 	count := max(0, min(limit, len(files)))
 	measured := make([]*Traits, count)
+	// Shares of pixels are nearly the same at a reduced size.
+	decoding := imaging.Preprocessing{Size: p.Size, ScaledJPEG: true}
 	err := parallel.Each(ctx, parallel.MaxOpenFiles, count, func(i int) error {
-		img, err := imaging.DecodeFile(files[i*len(files)/count])
+		img, err := decoding.DecodeFile(files[i*len(files)/count])
 		if errors.Is(err, imaging.ErrUndecodable) {
 			return nil
 		}

@@ -6,6 +6,7 @@
 //	go run ./benchmarks/photographs features -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -python PYTHON
 //	go run ./benchmarks/photographs files -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -python PYTHON
 //	go run ./benchmarks/photographs adapt -data 101_ObjectCategories -keep EMBEDDINGS
+//	go run ./benchmarks/photographs train -data 101_ObjectCategories
 //	go run ./benchmarks/photographs duplicates -data 101_ObjectCategories
 //	go run ./benchmarks/photographs variants -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -python PYTHON -count 1000
 //	go run ./benchmarks/photographs memory -data imagenet-sample-images -count 200000

@@ -26,7 +26,7 @@ const network = "efficientnet-lite0"
 
 func main() {
 	if len(os.Args) < 2 {
-		fail(errors.New("found no command, expected model, features, adapt, duplicates, variants, files, memory or imagenet"))
+		fail(errors.New("found no command, expected model, features, adapt, train, duplicates, variants, files, memory or imagenet"))
 	}
 	var o options
 	flags := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
@@ -38,14 +38,15 @@ func main() {
 	flags.IntVar(&o.count, "count", 2000, "`number` of files of 1 megapixel for the command files, which embeds a fifth as many of 12, or of pictures for variants, or of files to train on for memory")
 	flags.StringVar(&o.memory, "memory", "", "`size` of the setting memory for the command memory; the default if it is empty")
 	flags.StringVar(&o.keep, "keep", "", "`folder` in which the command adapt keeps the embeddings, so that a second run need not compute them")
+	flags.IntVar(&o.seeds, "seeds", 3, "`number` of seeds of the command train")
 	flags.StringVar(&o.out, "out", "benchmarks/results", "`folder` to write the record to")
 	if err := flags.Parse(os.Args[2:]); err != nil {
 		fail(err)
 	}
-	commands := map[string]func(options) error{"model": makeModel, "features": features, "imagenet": imagenet, "duplicates": duplicates, "variants": findVariants, "files": fromFiles, "adapt": adaptation, "memory": memory}
+	commands := map[string]func(options) error{"model": makeModel, "features": features, "imagenet": imagenet, "duplicates": duplicates, "variants": findVariants, "files": fromFiles, "adapt": adaptation, "train": fineTuning, "memory": memory}
 	command, known := commands[os.Args[1]]
 	if !known {
-		fail(errors.Errorf("found the command %q, expected model, features, adapt, duplicates, variants, files, memory or imagenet", os.Args[1]))
+		fail(errors.Errorf("found the command %q, expected model, features, adapt, train, duplicates, variants, files, memory or imagenet", os.Args[1]))
 	}
 	if err := command(o); err != nil {
 		fail(err)
@@ -59,7 +60,7 @@ func fail(err error) {
 
 type options struct {
 	weights, data, python, script, save, keep, out, memory string
-	count                                                  int
+	count, seeds                                           int
 }
 
 // command is the command of a record, without the folders of this machine.
