@@ -168,6 +168,7 @@ var exportedFunctions = []any{
 	trainer.WithFeatures,
 	trainer.ValidationFunc,
 	trainer.OneShot,
+	trainer.Retrieval,
 	trainer.Verification,
 	trainer.VerificationOf,
 	datasets.KochAffine,

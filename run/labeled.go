@@ -21,6 +21,7 @@ type labeled struct {
 	heldOut    []string // classes of the training data that are held out of training
 	symmetries bool     // rotated and mirrored classes are classes of their own
 	grouped    bool     // the classes of a batch are of one group
+	retrieval  bool     // validation is by MAP@R
 }
 
 func newLabeled(splits datasets.Splits, s Settings) (data, error) {
@@ -38,7 +39,7 @@ func newLabeled(splits datasets.Splits, s Settings) (data, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := labeled{title: splits.Name, experiment: experiment, heldOut: s.Unseen, symmetries: s.Symmetries, grouped: s.Grouped}
+	l := labeled{title: splits.Name, experiment: experiment, heldOut: s.Unseen, symmetries: s.Symmetries, grouped: s.Grouped, retrieval: s.Adapt}
 	if len(s.Unseen) == 0 && experiment.Unseen != nil {
 		trained := splits.Train.ByClass()
 		for _, name := range experiment.Unseen.Classes {

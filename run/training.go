@@ -286,6 +286,12 @@ func (l listed) examples(loss objectives.Loss, _, _ int) (datasets.Images, datas
 // validation is one-shot recognition of classes that are held out for it, or else
 // verification of other images of the training classes.
 func (l labeled) validation(seed uint64) (trainer.Validation, string, error) {
+	if classes := l.experiment.ValidationClasses; classes != nil && l.retrieval {
+		validation, err := trainer.Retrieval(classes)
+		if !errors.Is(err, datasets.ErrTooFew) {
+			return validation, fmt.Sprintf("MAP@R on %d held-out classes", classes.Populated(1)), err
+		}
+	}
 	if classes := l.experiment.ValidationClasses; classes != nil {
 		way := min(validationWays, classes.Populated(1))
 		validation, err := trainer.OneShot(classes, way, (validationTrials+way-1)/way, seed)

@@ -10,8 +10,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Validation measures a model after each epoch. OneShot, Verification and VerificationOf
-// return those of this package; ValidationFunc returns one that calls a function.
+// Validation measures a model after each epoch. OneShot, Retrieval, Verification and
+// VerificationOf return those of this package; ValidationFunc returns one that calls a function.
 type Validation interface {
 	// Measure returns a finite number; higher is better. It must not change the model and
 	// should not use test classes.
@@ -65,6 +65,36 @@ func OneShot(images datasets.Images, way, episodes int, seed uint64) (Validation
 		}
 		score, err := evaluate.OneShot(metric, embeddings, drawn, evaluate.MeanDistance)
 		return score.Value, err
+	}, images}, nil
+}
+
+// Retrieval validates by MAP@R, see evaluate.Retrieval: each image is searched among all
+// others. It uses all images, and tells models apart that have the same one-shot accuracy.
+func Retrieval(images datasets.Images) (Validation, error) {
+	if err := datasets.CheckImages(images); err != nil {
+		return nil, errors.Wrap(err, "validation by retrieval")
+	}
+	labels := make([]int, images.Len())
+	counts := map[int]int{}
+	several := false
+	for i := range labels {
+		if labels[i] = images.Label(i); labels[i] < 0 {
+			return nil, errors.Wrapf(datasets.ErrUnlabeled, "validation by retrieval: %s", images.Source(i))
+		}
+		counts[labels[i]]++
+		several = several || counts[labels[i]] > 1
+	}
+	if !several || len(counts) < 2 {
+		return nil, errors.Wrap(datasets.ErrTooFew, "validation by retrieval: found no two classes of which one has two images")
+	}
+	identity := func(by identify) string { return "MAP@R, images " + identityOf(images, by) }
+	return validation{identity, func(model *likeness.Model) (float64, error) {
+		metric, embeddings, err := embed(model, images)
+		if err != nil {
+			return 0, err
+		}
+		found, err := evaluate.Retrieve(metric, evaluate.Labeled{Embeddings: embeddings, Labels: labels}, 1)
+		return found.MAPAtR.Value, err
 	}, images}, nil
 }
 

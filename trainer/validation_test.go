@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/solver"
@@ -208,4 +209,38 @@ func tensors(weights *graph.Weights) map[string]*tensor.Dense {
 		tensors[weight.Name] = weight.Value
 	}
 	return tensors
+}
+
+// Validation by retrieval is the MAP@R of the embeddings, and refuses images without it.
+func TestRetrievalValidation(t *testing.T) {
+	validation, err := trainer.Retrieval(unseen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	model := newModel(t, tiny(), heads.L2{})
+	value, err := validation.Measure(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	embeddings, err := model.EmbedAll(unseen, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	metric, err := model.Metric()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := evaluate.Retrieve(metric, evaluate.Labeled{Embeddings: embeddings, Labels: unseen.Labels}, 1)
+	if err != nil || value != want.MAPAtR.Value || value <= 0 {
+		t.Errorf("found %v, expected %v (%v)", value, want.MAPAtR.Value, err)
+	}
+	other, err := trainer.Retrieval(seen)
+	if err != nil || other.Identity() == validation.Identity() {
+		t.Errorf("other images have the same identity, %q (%v)", validation.Identity(), err)
+	}
+	for name, images := range map[string]datasets.Images{"none": nil, "one class": blobs(1, 6, 1), "one image of each class": blobs(6, 1, 1), "no labels": &datasets.Dataset{Size: size, Images: unseen.Images}} {
+		if _, err := trainer.Retrieval(images); err == nil {
+			t.Errorf("%s: found no error", name)
+		}
+	}
 }
