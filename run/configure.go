@@ -111,8 +111,8 @@ func photoDefaults(objective string) Settings {
 	case "contrastive", "batch-contrastive", "cross-entropy", "batch-cross-entropy":
 		s.Head = ""
 	}
-	// The blocks up to a sixteenth of the height and width, which are computed once for each
-	// image because nothing is augmented.
+	// Most blocks are frozen. Those before the first that is trained are computed once for each
+	// image, because nothing is augmented.
 	s.Freeze = List{"conv[1-9].*", "conv1[0-9].*", "residual[1-6].*"}
 	s.Epochs, s.StepsPerEpoch, s.Batch, s.Patience = 6, 50, 64, 3
 	s.Solver, s.LearningRate, s.WeightDecay, s.Warmup = "adamw", 2e-4, 1e-4, 0.5

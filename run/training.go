@@ -163,8 +163,9 @@ func (s *setup) trainer(start *likeness.Model, checkpoint string) (*trainer.Trai
 	if l, ok := s.data.(labeled); ok && t.Validate == nil && l.experiment.Validation != nil {
 		s.notes = append(s.notes, "warning: no model is selected by validation, and the model gets no threshold: the held-out images have fewer than two of a class (more images of each class change that)")
 	}
-	if s.settings.Adapt && t.Validate == nil {
+	if s.settings.Adapt && t.Validate == nil && t.Patience > 0 {
 		t.Patience = 0 // a default of photographs
+		s.notes = append(s.notes, "no early stopping: too few images of each class to hold some out")
 	}
 	if t.Patience > 0 && t.Validate == nil {
 		return nil, errors.Errorf("--patience: found %d, but there is no validation data: the data set has no validation part and too few images of each class to hold some out", t.Patience)
