@@ -145,7 +145,7 @@ func timeOwn(model *likeness.Model, files []string) (float64, error) {
 func timeDecoding(model *likeness.Model, files []string) (float64, error) {
 	start := time.Now()
 	err := parallel.Each(context.Background(), parallel.MaxOpenFiles, len(files), func(i int) error {
-		img, err := imaging.DecodeFile(files[i])
+		img, err := model.Preprocessing.DecodeFile(files[i])
 		if err == nil {
 			model.Preprocessing.Pixels(img)
 		}
