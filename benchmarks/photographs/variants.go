@@ -155,7 +155,7 @@ func findVariants(o options) error {
 	fmt.Print(result)
 	return record.Record{
 		Title:   "Finding variants of photographs",
-		Command: o.command(),
+		Command: fmt.Sprintf("%s -count %d", o.command(), o.count),
 		Tools:   found.Tools,
 		Took:    time.Since(start),
 		Result:  result,
