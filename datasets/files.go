@@ -316,7 +316,7 @@ type cacheKey struct {
 	original bool
 }
 
-// cache keeps the most recently used pictures, as many as fit into its limit.
+// cache keeps the most recently used decoded images, up to a limit in bytes.
 type cache struct {
 	mutex       sync.Mutex
 	limit, size int64 // in bytes

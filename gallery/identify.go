@@ -24,7 +24,7 @@ type Candidate struct {
 }
 
 // DefaultCandidates is the number of candidates that likeness identify prints and the HTTP
-// API returns if none is given.
+// API returns by default.
 const DefaultCandidates = 1
 
 // Identification is the result of identifying the class of an image.

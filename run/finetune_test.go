@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"fmt"
 	"image"
 	"image/color"
@@ -174,8 +175,45 @@ func TestAdaptWithFewClasses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Features, s.Out = 5, "features"
+	if result, err := Train(t.Context(), s, nil); err != nil || result.Model.Weights.Get("linear1.weight").Value.Shape()[0] != 5 {
+		t.Errorf("with 5 features: found %v, expected a model that has as many", err)
+	}
 	if result.Model.Weights.Get("linear1.weight") != nil || !slices.ContainsFunc(notes, func(note string) bool { return strings.HasPrefix(note, "not adapted: ") }) {
 		t.Errorf("found the notes %q, expected that the model is not adapted", notes)
+	}
+}
+
+// Adapting ends with the context, before anything is written, and needs classes.
+func TestAdaptRefuses(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 8, 8)
+	size := imaging.Size{Height: 16, Width: 16, Channels: 1}
+	network := backbone.Network{Name: "small", Size: size, Blocks: []graph.Block{graph.Conv{Filters: 4, Kernel: 3, Pool: 4}, graph.Flatten{}}}
+	model, err := likeness.New(network, heads.L2{}, imaging.Preprocessing{Size: size}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := model.Save("own.safetensors"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	observer := &Observer{Note: func(note string) {
+		if strings.Contains(note, "to adapt the model") {
+			cancel()
+		}
+	}}
+	s := Settings{Data: "bars", From: "own.safetensors", Unseen: List{"none"}, Adapt: true, Objective: "supervised-contrastive", Batch: 8, Epochs: 1, Out: "run"}
+	if _, err := Train(ctx, s, observer); err == nil || !strings.Contains(err.Error(), "nothing is saved") {
+		t.Errorf("interrupted: found %v", err)
+	}
+	if _, err := os.Stat("run"); err == nil {
+		t.Error("an interrupted adaptation wrote the run folder")
+	}
+	write(t, "pairs.csv", "a,b,different\nbars/bar0/0.png,bars/bar0/1.png,0\nbars/bar0/0.png,bars/bar1/1.png,1\n")
+	s.Data, s.Unseen, s.Objective = "pairs.csv", nil, "contrastive"
+	if _, err := Train(t.Context(), s, nil); err == nil || !strings.Contains(err.Error(), "leave out --adapt") {
+		t.Errorf("a list of pairs: found %v", err)
 	}
 }
 

@@ -56,6 +56,9 @@ func Resume(ctx context.Context, folder Folder, tensorBoard bool, observer *Obse
 	return result, errors.WithMessage(err, "--resume")
 }
 
+// errInterrupted is the error of a training whose context ends before its first step.
+var errInterrupted = errors.New("interrupted before the training began: nothing is saved")
+
 // recoverTo makes an error of a panic, which only a function of the observer raises.
 func recoverTo(err *error) {
 	if cause := recover(); cause != nil {
@@ -99,7 +102,9 @@ func (s Settings) train(ctx context.Context, resumed Folder, observer *Observer)
 	}
 	setup.plan.Pretrained = pretrained
 	if s.Adapt && start != nil {
-		if start, err = setup.adapt(ctx, start); err != nil {
+		if start, err = setup.adapt(ctx, start, observer); errors.Is(err, errInterrupted) {
+			return nil, err
+		} else if err != nil {
 			return nil, errors.WithMessage(err, "--adapt")
 		}
 	}
@@ -109,7 +114,7 @@ func (s Settings) train(ctx context.Context, resumed Folder, observer *Observer)
 	}
 	observer.prepared(setup.preparation(s))
 	if ctx.Err() != nil {
-		return nil, errors.New("interrupted before the training began: nothing is saved")
+		return nil, errInterrupted
 	}
 	folder := resumed
 	if resumed == "" {

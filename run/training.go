@@ -79,12 +79,18 @@ func (s *Settings) start() (pretrained, model *likeness.Model, err error) {
 }
 
 // adapt adapts the model to begin with to the training classes and makes its network that of
-// the training. With too few classes or images, the model stays as it is.
-func (s *setup) adapt(ctx context.Context, start *likeness.Model) (*likeness.Model, error) {
+// the training. With too few classes or images it is not adapted.
+func (s *setup) adapt(ctx context.Context, start *likeness.Model, observer *Observer) (*likeness.Model, error) {
 	images := s.data.images()
+	if images.Labels == nil {
+		return nil, errors.New("found a list of pairs or triplets, expected images of classes: leave out --adapt")
+	}
+	observer.note("embedding %d training images to adapt the model of --from to their classes", images.Len())
 	set := evaluate.Labeled{Labels: images.Labels}
 	var err error
-	if set.Embeddings, err = start.EmbedAll(images, nil); err != nil {
+	if set.Embeddings, err = start.EmbedAll(interruptible{ctx, images}, nil); ctx.Err() != nil {
+		return nil, errInterrupted
+	} else if err != nil {
 		return nil, err
 	}
 	metric, err := start.Metric()
@@ -94,7 +100,17 @@ func (s *setup) adapt(ctx context.Context, start *likeness.Model) (*likeness.Mod
 	adaptation, err := adapt.Fit(ctx, metric, set, adapt.Options{Features: s.settings.Features, NoHead: true, Seed: s.settings.Seed})
 	if errors.Is(err, adapt.ErrTooFew) {
 		s.notes = append(s.notes, fmt.Sprintf("not adapted: %v", err))
-		return start, nil
+		if s.settings.Features == 0 {
+			return start, nil
+		}
+		model, err := trainer.WithFeatures(start, s.settings.Features, s.settings.Seed)
+		if err != nil {
+			return nil, errors.WithMessage(err, "--features")
+		}
+		return model, s.useNetworkOf(model)
+	}
+	if ctx.Err() != nil {
+		return nil, errInterrupted
 	}
 	if err != nil {
 		return nil, err
@@ -105,19 +121,35 @@ func (s *setup) adapt(ctx context.Context, start *likeness.Model) (*likeness.Mod
 	}
 	s.notes = append(s.notes, fmt.Sprintf("begins with %v embeddings (MAP@R of held-out classes %.1f %%, before %.1f %%)",
 		adaptation.Chosen, 100*adaptation.Chosen.MAPAtR.Value, 100*adaptation.Candidates[0].MAPAtR.Value))
-	s.network = adapted.Backbone.(backbone.Network) // the type of the model that was adapted
+	return adapted, s.useNetworkOf(adapted)
+}
+
+// useNetworkOf makes the network of a model that of the training.
+func (s *setup) useNetworkOf(model *likeness.Model) error {
+	s.network = model.Backbone.(backbone.Network) // the only type that Load returns
 	spec, err := s.network.Spec()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.settings.Network = &spec
 	if s.shape, err = backbone.ShapeOf(s.network); err != nil {
-		return nil, err
+		return err
 	}
-	if s.loss, s.head, err = s.settings.lossAndHead(s.shape.Features); err != nil {
-		return nil, err
+	s.loss, s.head, err = s.settings.lossAndHead(s.shape.Features)
+	return err
+}
+
+// interruptible is images that cannot be read after the context has ended.
+type interruptible struct {
+	ctx context.Context
+	*datasets.Dataset
+}
+
+func (i interruptible) Read(index int, pixels []uint8) error {
+	if err := i.ctx.Err(); err != nil {
+		return err
 	}
-	return adapted, nil
+	return i.Dataset.Read(index, pixels)
 }
 
 // scaleBackbone gives the trainable weights of the model of --from their own learning rate.

@@ -2,7 +2,6 @@ package trainer
 
 import (
 	"context"
-	"math"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
@@ -140,16 +139,17 @@ func (p *prefix) compute(ctx context.Context, model *likeness.Model, images data
 		if err := p.one(program, input, images, indices, model.Preprocessing); err != nil {
 			return err
 		}
-		result, err := program.Get("result")
+		result, err := program.Float32s("result")
 		if err != nil {
 			return err
 		}
-		for i, v := range result[:min(prefixBatch, images.Len()-from)*n] {
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return errors.Errorf("frozen layers: their result for image %s is %v, expected finite numbers", images.Source(from+i/n), v)
+		result = result[:min(prefixBatch, images.Len()-from)*n]
+		for i, v := range result {
+			if v-v != 0 { // NaN or infinite
+				return errors.Errorf("frozen layers: their result for image %s is %v, expected finite numbers: the weights or the preprocessing are extreme", images.Source(from+i/n), v)
 			}
-			p.values[from*n+i] = float32(v)
 		}
+		copy(p.values[from*n:], result)
 	}
 	return nil
 }
