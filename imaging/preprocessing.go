@@ -47,7 +47,7 @@ type Preprocessing struct {
 	// ScaledJPEG decodes JPEG images that are at least twice as wide and as high as Size, or
 	// of which the shorter side is at least twice as long as ShorterSide, at a half, a
 	// quarter or an eighth of their size, by transforms of so many coefficients (DCT
-	// scaling). This is several times as fast, and changes pixels a little. It is not used
+	// scaling). This is up to three times as fast, and changes pixels a little. It is not used
 	// with Crop.
 	ScaledJPEG bool `toml:"scaled_jpeg,omitempty" json:"scaled_jpeg,omitempty"`
 	// ShorterSide, unless it is 0, is the length in pixels to which the shorter side of the
