@@ -84,13 +84,9 @@ func rotated(img *image.RGBA, degrees float64, background color.Color) image.Ima
 // bundled model.
 func duplicates(o options) error {
 	start := time.Now()
-	var all pictures
-	for _, odd := range []bool{false, true} {
-		p, err := o.caltech(odd)
-		if err != nil {
-			return err
-		}
-		all.files = append(all.files, p.files...)
+	all, err := o.everyPicture()
+	if err != nil {
+		return err
 	}
 	model, err := zoo.Load(zoo.Photo)
 	if err != nil {
@@ -101,9 +97,9 @@ func duplicates(o options) error {
 		return err
 	}
 	embedded := make([][][]float32, 1+len(copies)) // the originals, then each kind of copy
-	count := min(originals, len(all.files))
+	count := min(originals, len(all))
 	for i := range count {
-		img, err := imaging.DecodeFile(all.files[i*len(all.files)/count])
+		img, err := imaging.DecodeFile(all[i*len(all)/count])
 		if err != nil {
 			return err
 		}

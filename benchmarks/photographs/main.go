@@ -102,6 +102,16 @@ type pictures struct {
 	labels []int
 }
 
+// everyPicture returns the files of all classes: those of an even place, then the others.
+func (o options) everyPicture() ([]string, error) {
+	even, err := o.caltech(false)
+	if err != nil {
+		return nil, err
+	}
+	odd, err := o.caltech(true)
+	return append(even.files, odd.files...), err
+}
+
 // caltech returns the pictures of the classes whose place in the sorted list, from 0, is
 // odd or even.
 func (o options) caltech(odd bool) (pictures, error) {

@@ -165,23 +165,19 @@ func findVariants(o options) error {
 // writeVariants writes the originals and their variants: 0000-0.jpg is an original, and
 // 0000-1.jpg its first variant.
 func (o options) writeVariants(folder string) ([]string, error) {
-	var all pictures
-	for _, odd := range []bool{false, true} {
-		p, err := o.caltech(odd)
-		if err != nil {
-			return nil, err
-		}
-		all.files = append(all.files, p.files...)
+	all, err := o.everyPicture()
+	if err != nil {
+		return nil, err
 	}
-	pictures := min(o.count, len(all.files))
+	pictures := min(o.count, len(all))
 	files := make([]string, 0, pictures*(1+len(variants)))
 	for i := range pictures {
 		for k := range 1 + len(variants) {
 			files = append(files, filepath.Join(folder, fmt.Sprintf("%05d-%d.jpg", i, k)))
 		}
 	}
-	err := parallel.Each(context.Background(), 0, pictures, func(i int) error {
-		img, err := imaging.DecodeFile(all.files[i*len(all.files)/pictures])
+	err = parallel.Each(context.Background(), 0, pictures, func(i int) error {
+		img, err := imaging.DecodeFile(all[i*len(all)/pictures])
 		if err != nil {
 			return err
 		}
@@ -258,8 +254,9 @@ type counts struct {
 
 // count counts the pairs of each original with every other file.
 func count(m method, pictures int) counts {
-	const bins = 4096
-	c := counts{width: 1.0 / 2048, different: make([]int, bins), same: make([][]int, len(variants))}
+	const bins = 5001
+	c := counts{width: 0.0004, // of which the default threshold is a multiple
+		different: make([]int, bins), same: make([][]int, len(variants))}
 	if strings.Contains(m.name, "phash") {
 		c.width = 1
 	}
@@ -271,7 +268,7 @@ func count(m method, pictures int) counts {
 	parallel.For(pictures, func(i int) {
 		rows[i] = make([]int, pictures*each)
 		for j := range rows[i] {
-			rows[i][j] = int(min(max(math.Ceil(m.distance(i*each, j)/c.width), 0), bins-1))
+			rows[i][j] = int(min(max(math.Ceil(m.distance(i*each, j)/c.width-1e-6), 0), bins-1))
 		}
 	})
 	for i, row := range rows {
