@@ -5,8 +5,6 @@ import (
 	"slices"
 
 	"github.com/pkg/errors"
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/blas64"
 )
 
 // Form is a distance as a formula of embeddings x and y:
@@ -149,8 +147,8 @@ func (f *formed) Pairwise(distances []float64, x, y []float32, columns int) erro
 	if err != nil {
 		return err
 	}
-	products(distances, x, y, columns)
-	squares, referenceSquares := squaredNorms(x, columns), squaredNorms(y, columns)
+	squares, referenceSquares := make([]float64, rows), make([]float64, references)
+	products(distances, squares, referenceSquares, x, y, columns)
 	// ‖x−y‖² = ‖x‖² + ‖y‖² − 2x·y loses digits where x and y are close: those few are
 	// measured again by their differences, and equal rows are exactly 0 apart.
 	const close = 1e-6
@@ -221,47 +219,8 @@ func oneMinusCosine(product, square, otherSquare float64) float64 {
 	if square == 0 || otherSquare == 0 {
 		return 1
 	}
-	return 1 - max(-1, min(1, product/(math.Sqrt(square)*math.Sqrt(otherSquare))))
-}
-
-// A tile of x and a tile of y, in float64, fit into a processor's cache together.
-const (
-	tile          = 128
-	referenceTile = 256
-)
-
-// products fills out (rows, references) with the inner product of each row of x and
-// each row of y. It calculates in float64, in which the product of two float32 is
-// exact.
-func products(out []float64, x, y []float32, columns int) {
-	rows, references := len(x)/columns, len(y)/columns
-	wideX := make([]float64, min(tile, rows)*columns)
-	wideY := make([]float64, min(referenceTile, references)*columns)
-	for i := 0; i < rows; i += tile {
-		left := widen(wideX, x[i*columns:min(i+tile, rows)*columns], columns)
-		for j := 0; j < references; j += referenceTile {
-			right := widen(wideY, y[j*columns:min(j+referenceTile, references)*columns], columns)
-			blas64.Gemm(blas.NoTrans, blas.Trans, 1, left, right, 0, blas64.General{
-				Rows: left.Rows, Cols: right.Rows, Stride: references, Data: out[i*references+j:],
-			})
-		}
-	}
-}
-
-// widen copies narrow into the beginning of wide.
-func widen(wide []float64, narrow []float32, columns int) blas64.General {
-	for i, x := range narrow {
-		wide[i] = float64(x)
-	}
-	return blas64.General{Rows: len(narrow) / columns, Cols: columns, Stride: columns, Data: wide[:len(narrow)]}
-}
-
-func squaredNorms(x []float32, columns int) []float64 {
-	squares := make([]float64, len(x)/columns)
-	for i := range squares {
-		squares[i] = dot(row(x, columns, i), row(x, columns, i))
-	}
-	return squares
+	// The root of a product, because with equal vectors it is exactly their square.
+	return 1 - max(-1, min(1, product/math.Sqrt(square*otherSquare)))
 }
 
 // The sums below have four accumulators, so that an addition need not wait for

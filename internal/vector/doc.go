@@ -11,6 +11,9 @@
 // convolutional network. Both keep their sums in registers and read their operands in
 // place through tables of offsets, so that no matrix of columns (im2col) is needed.
 //
+// InnerProducts, for distances, adds products of float32 in float64, where they are exact, in the
+// order of the features: every engine gives the same bits.
+//
 // Depthwise, the sum of a few taps for each channel of a depthwise convolution, keeps the sums
 // of neighboring pixels in registers, because it is limited by loads.
 //

@@ -79,6 +79,20 @@ type Engine[T Float] interface {
 	SumSquares(sum []float64, x, mean []T)
 	SumProducts(sum []float64, x, dy, mean []T)
 
+	// InnerTile is the size of a tile of InnerProducts, which adds to c (rows, columns), whose
+	// rows are stride elements apart, the inner products of the rows and columns of a tile:
+	//
+	//	c[i·stride+j] += Σ a[k·rows+i]·b[k·columns+j]
+	//
+	// over k < len(a)/rows. InnerSquares adds Σ b[k·columns+j]² to sum[j]. All elements of a and b
+	// must be values of float32, as Widen writes them: their products are exact in float64. They
+	// are added in the order of k, so every engine gives the same bits, and so do calls for
+	// parts of a and b, one after the other.
+	InnerTile() (rows, columns int)
+	InnerProducts(c []float64, stride int, a, b []float64)
+	InnerSquares(sum, b []float64)
+	Widen(y []float64, x []T)
+
 	// SquaredNorm returns Σxᵢ² in float64.
 	SquaredNorm(x []T) float64
 

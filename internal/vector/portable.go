@@ -134,6 +134,47 @@ func (o *Outer[T]) edge(i, j, rows, columns int) (sum [tileRows][tileColumns]T) 
 	return sum
 }
 
+// InnerTile returns the size of a tile of InnerProducts.
+func (Portable[T]) InnerTile() (rows, columns int) { return tileRows, tileColumns }
+
+// InnerProducts adds a tile of inner products.
+func (Portable[T]) InnerProducts(c []float64, stride int, a, b []float64) {
+	first, second := c[:tileColumns], c[stride:][:tileColumns]
+	x0, x1, x2, y0, y1, y2 := first[0], first[1], first[2], second[0], second[1], second[2]
+	for len(a) >= tileRows && len(b) >= tileColumns {
+		v, u := a[0], a[1]
+		w0, w1, w2 := b[0], b[1], b[2]
+		x0 += v * w0
+		x1 += v * w1
+		x2 += v * w2
+		y0 += u * w0
+		y1 += u * w1
+		y2 += u * w2
+		a, b = a[tileRows:], b[tileColumns:]
+	}
+	first[0], first[1], first[2], second[0], second[1], second[2] = x0, x1, x2, y0, y1, y2
+}
+
+// InnerSquares adds the sums of squares of columns.
+func (Portable[T]) InnerSquares(sum, b []float64) { innerSquares(sum, b, tileColumns) }
+
+func innerSquares(sum, b []float64, columns int) {
+	sum = sum[:columns]
+	for ; len(b) >= columns; b = b[columns:] {
+		for j, v := range b[:columns] {
+			sum[j] += v * v
+		}
+	}
+}
+
+// Widen converts x to float64.
+func (Portable[T]) Widen(y []float64, x []T) {
+	y = y[:len(x)]
+	for i, v := range x {
+		y[i] = float64(v)
+	}
+}
+
 // MultiplyAdds multiplies and adds in registers, a tile of Rows at a time.
 func (Portable[T]) MultiplyAdds(iterations int) int {
 	var a, b, c, d, e, f T

@@ -144,6 +144,22 @@ func (s *Set) Outer(o *Outer[float32]) {
 	}
 }
 
+// innerTile is the size of a tile of InnerProducts.
+type innerTile struct{ rows, columns int }
+
+// InnerTile returns the size of a tile of InnerProducts.
+func (s *Set) InnerTile() (rows, columns int) { return s.inner.rows, s.inner.columns }
+
+// InnerProducts adds a tile of inner products.
+func (s *Set) InnerProducts(c []float64, stride int, a, b []float64) {
+	n := len(a) / s.inner.rows
+	if n == 0 {
+		return
+	}
+	_, _ = c[(s.inner.rows-1)*stride+s.inner.columns-1], b[n*s.inner.columns-1]
+	s.innerProducts(&c[0], 8*stride, &a[0], &b[0], n)
+}
+
 // Peaks is a sum of outer products over the maxima (peaks) of pooling windows of four
 // positions. It equals the sum that Outer would compute if the values were scattered to
 // their positions, where three of four elements would be zero.

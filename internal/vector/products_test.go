@@ -1,6 +1,7 @@
 package vector
 
 import (
+	"math"
 	"slices"
 	"testing"
 )
@@ -86,6 +87,65 @@ func TestOuter(t *testing.T) {
 			}
 			return float64(sum)
 		})
+	})
+}
+
+// values is n normal numbers of float32, as float64.
+func (f *fuzz) values(n int) []float64 {
+	x := array[float64](f, n)
+	for i := range x {
+		x[i] = float64(float32(f.NormFloat64()))
+	}
+	return x
+}
+
+// wantBits fails the test unless two arrays of float64 are equal bit for bit.
+func (f *fuzz) wantBits(what string, got, want []float64) {
+	f.Helper()
+	for i := range got {
+		if math.Float64bits(got[i]) != math.Float64bits(want[i]) {
+			f.Fatalf("call %d: %s: element %d of %d: found %v, expected %v", f.seed, what, i, len(got), got[i], want[i])
+		}
+	}
+}
+
+// Every engine must give the bits of sums in the order of the elements.
+func TestInnerProducts(t *testing.T) {
+	eachFuzz(t, 2000, func(f *fuzz) {
+		rows, columns := f.engine.InnerTile()
+		n, stride := f.IntN(40), columns+f.IntN(5)
+		c, a, b := f.values((rows-1)*stride+columns), f.values(n*rows), f.values(n*columns)
+		want := slices.Clone(c)
+		for i := range rows {
+			for j := range columns {
+				for k := range n {
+					want[i*stride+j] += a[k*rows+i] * b[k*columns+j]
+				}
+			}
+		}
+		f.engine.InnerProducts(c, stride, a, b)
+		f.wantBits("c", c, want)
+
+		sum := f.values(columns)
+		want = slices.Clone(sum)
+		for i, v := range b {
+			want[i%columns] += v * v
+		}
+		f.engine.InnerSquares(sum, b)
+		f.wantBits("the sum of squares", sum, want)
+	})
+}
+
+func TestWiden(t *testing.T) {
+	eachFuzz(t, 1000, func(f *fuzz) {
+		n := f.length()
+		x, y, want := array[float32](f, n), array[float64](f, n), make([]float64, n)
+		for i := range x {
+			x[i] = float32(f.NormFloat64())
+			want[i] = float64(x[i])
+		}
+		f.engine.Widen(y, x)
+		f.wantBits("y", y, want)
 	})
 }
 

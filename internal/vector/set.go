@@ -9,6 +9,7 @@ type Set struct {
 	rows  [][]func(*rowsCall)  // by width in vectors and number of rows
 	outer [][]func(*outerCall) // likewise
 
+	inner                        innerTile
 	depthwise, depthwiseGradient depthwiseTiles
 
 	routines

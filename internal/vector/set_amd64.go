@@ -47,6 +47,10 @@ type routines struct {
 	maxWindows, maxWindowsKept, maxWindowsScaled, maxWindowsScaledKept               func(x, y *float32, position *uint8, kept, scale, shift *float32, offsets *int32, positions, count, step, channels int, limit float32)
 	scatterWindows, scatterWindowsAdd, scatterWindowsScaled, scatterWindowsScaledAdd func(x, y *float32, position *uint8, scale *float32, offsets *int32, positions, count, step, channels int)
 
+	innerProducts func(c *float64, stride int, a, b *float64, n int) // stride in bytes; n at least 1
+	innerSquares  func(sum, b *float64, n int)                       // n at least 1
+	widen         func(y *float64, x *float32, n int)
+
 	prefetch      func(x *float32, n int)
 	add, relu     func(y, x *float32, n int)
 	scale         func(y, x *float32, n int, factor float32)
@@ -152,6 +156,18 @@ func (s *Set) AbsoluteDistance(x, y []float32) float64 {
 func (s *Set) WeightedDistance(x, y, weight []float32) float64 {
 	n := len(x)
 	return s.weightedDistance(unsafe.SliceData(x), pointer(y, n), pointer(weight, n), n)
+}
+
+// InnerSquares adds the sums of squares of columns.
+func (s *Set) InnerSquares(sum, b []float64) {
+	if n := len(b) / s.inner.columns; n > 0 {
+		s.innerSquares(pointer(sum, s.inner.columns), &b[0], n)
+	}
+}
+
+// Widen converts x to float64.
+func (s *Set) Widen(y []float64, x []float32) {
+	s.widen(pointer(y, len(x)), unsafe.SliceData(x), len(x))
 }
 
 // SquaredNorm returns Σxᵢ².

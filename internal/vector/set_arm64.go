@@ -25,6 +25,14 @@ func (s *Set) rowsTiles(r *Rows[float32], tile func(*rowsCall), first, tiles, ro
 	}
 }
 
+// innerProducts adds a tile of inner products; stride is in bytes.
+func (s *Set) innerProducts(c *float64, stride int, a, b *float64, n int) {
+	innerProducts_neon(c, stride, a, b, n)
+}
+
+// InnerSquares adds the sums of squares of columns, in plain Go.
+func (s *Set) InnerSquares(sum, b []float64) { innerSquares(sum, b, s.inner.columns) }
+
 // Transpose writes the transpose of x: blocks of 4×4 in assembly, the rest in plain Go.
 func (s *Set) Transpose(y []float32, yStride int, x []float32, xStride, rows, columns int) {
 	const side = 4

@@ -8,3 +8,5 @@ func sets() []*Set { return nil }
 const clipsInAssembly = false
 
 func (s *Set) rowsTiles(*Rows[float32], func(*rowsCall), int, int, int) {}
+
+func (s *Set) innerProducts(*float64, int, *float64, *float64, int) {}

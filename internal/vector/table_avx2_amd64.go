@@ -13,6 +13,7 @@ var avx2 = &Set{
 		{nil, outer_avx2_1x1, outer_avx2_1x2, outer_avx2_1x3, outer_avx2_1x4, outer_avx2_1x5, outer_avx2_1x6, outer_avx2_1x7, outer_avx2_1x8, outer_avx2_1x9, outer_avx2_1x10},
 		{nil, outer_avx2_2x1, outer_avx2_2x2, outer_avx2_2x3, outer_avx2_2x4, outer_avx2_2x5, outer_avx2_2x6},
 	},
+	inner: innerTile{rows: 4, columns: 12},
 	depthwise: depthwiseTiles{
 		1: {
 			1: {1: depthwise_avx2_1x1x1, 2: depthwise_avx2_1x1x2, 4: depthwise_avx2_1x1x4, 8: depthwise_avx2_1x1x8},
@@ -46,6 +47,9 @@ var avx2 = &Set{
 		},
 	},
 	routines: routines{
+		innerProducts:           innerProducts_avx2,
+		innerSquares:            innerSquares_avx2,
+		widen:                   widen_avx2,
 		maxWindows:              maxWindows_avx2,
 		maxWindowsKept:          maxWindowsKept_avx2,
 		scatterWindows:          scatterWindows_avx2,
@@ -393,6 +397,15 @@ func depthwiseGradient_avx2_2x7x4(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_avx2_2x7x8(call *depthwiseCall)
+
+//go:noescape
+func innerProducts_avx2(c *float64, stride int, a, b *float64, n int)
+
+//go:noescape
+func innerSquares_avx2(sum, b *float64, n int)
+
+//go:noescape
+func widen_avx2(y *float64, x *float32, n int)
 
 //go:noescape
 func maxWindows_avx2(x, y *float32, position *uint8, kept, scale, shift *float32, offsets *int32, positions, count, step, channels int, limit float32)

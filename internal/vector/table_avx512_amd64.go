@@ -17,6 +17,7 @@ var avx512 = &Set{
 		{nil, outer_avx512_3x1, outer_avx512_3x2, outer_avx512_3x3, outer_avx512_3x4, outer_avx512_3x5, outer_avx512_3x6, outer_avx512_3x7, outer_avx512_3x8},
 		{nil, outer_avx512_4x1, outer_avx512_4x2, outer_avx512_4x3, outer_avx512_4x4, outer_avx512_4x5, outer_avx512_4x6},
 	},
+	inner: innerTile{rows: 8, columns: 24},
 	depthwise: depthwiseTiles{
 		1: {
 			1: {1: depthwise_avx512_1x1x1, 2: depthwise_avx512_1x1x2, 4: depthwise_avx512_1x1x4, 8: depthwise_avx512_1x1x8},
@@ -50,6 +51,9 @@ var avx512 = &Set{
 		},
 	},
 	routines: routines{
+		innerProducts:           innerProducts_avx512,
+		innerSquares:            innerSquares_avx512,
+		widen:                   widen_avx512,
 		maxWindows:              maxWindows_avx512,
 		maxWindowsKept:          maxWindowsKept_avx512,
 		scatterWindows:          scatterWindows_avx512,
@@ -530,6 +534,15 @@ func depthwiseGradient_avx512_2x7x4(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_avx512_2x7x8(call *depthwiseCall)
+
+//go:noescape
+func innerProducts_avx512(c *float64, stride int, a, b *float64, n int)
+
+//go:noescape
+func innerSquares_avx512(sum, b *float64, n int)
+
+//go:noescape
+func widen_avx512(y *float64, x *float32, n int)
 
 //go:noescape
 func maxWindows_avx512(x, y *float32, position *uint8, kept, scale, shift *float32, offsets *int32, positions, count, step, channels int, limit float32)

@@ -17,6 +17,7 @@ var neon = &Set{
 		{nil, outer_neon_3x1, outer_neon_3x2, outer_neon_3x3, outer_neon_3x4, outer_neon_3x5, outer_neon_3x6, outer_neon_3x7},
 		{nil, outer_neon_4x1, outer_neon_4x2, outer_neon_4x3, outer_neon_4x4, outer_neon_4x5},
 	},
+	inner: innerTile{rows: 4, columns: 12},
 	depthwise: depthwiseTiles{
 		1: {
 			1: {1: depthwise_neon_1x1x1, 2: depthwise_neon_1x1x2, 4: depthwise_neon_1x1x4, 8: depthwise_neon_1x1x8},
@@ -470,6 +471,9 @@ func depthwiseGradient_neon_2x7x4(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_neon_2x7x8(call *depthwiseCall)
+
+//go:noescape
+func innerProducts_neon(c *float64, stride int, a *float64, b *float64, n int)
 
 //go:noescape
 func maxWindows_neon(y *float32, x *float32, kept *float32, position *uint8, rectify int, offsets *int32, positions int, n int, count int, step int)

@@ -5,7 +5,7 @@
 //
 // For amd64 it uses avo, with one source for AVX2 and AVX-512: the type code (machine.go)
 // writes instructions for vectors of either size, the tiles of the matrix products are in
-// rows.go, outer.go, peaks.go and depthwise.go, and the other loops in elements.go,
+// rows.go, outer.go, inner.go, peaks.go and depthwise.go, and the other loops in elements.go,
 // activations.go, channels.go, windows.go and winograd.go. For arm64, which avo does not
 // support, the type text (neon.go) writes the assembly as text; see the files that begin with
 // neon. Begin reading with elements.go and vectors.go. A test checks that the files of package
@@ -66,6 +66,7 @@ var units = []struct {
 }{
 	{"rows", []func(*code){writeRows}},
 	{"outer", []func(*code){writeOuter}},
+	{"inner", []func(*code){writeInner}},
 	{"depthwise", []func(*code){writeDepthwise}},
 	{"windows", []func(*code){writeWindows}},
 	{"elements", []func(*code){writeElements, writeDistances, writeTranspose, writeUpdates, writeCeiling}},
@@ -118,6 +119,8 @@ func table(m *machine, routines []routine, more string) []byte {
 		}
 		fmt.Fprint(&b, "},\n")
 	}
+	rows, columns := m.innerTile()
+	fmt.Fprintf(&b, "inner: innerTile{rows: %d, columns: %d},\n", rows, columns)
 	tiles, declarations := depthwiseTable(m)
 	fmt.Fprint(&b, tiles)
 	if len(routines) > 0 {

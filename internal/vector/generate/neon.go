@@ -17,6 +17,7 @@ var neonUnits = []struct {
 }{
 	{"rows", []func(*text){neonRows}},
 	{"outer", []func(*text){neonOuter}},
+	{"inner", []func(*text){neonInner}},
 	{"depthwise", []func(*text){neonDepthwise}},
 	{"windows", []func(*text){neonWindows}},
 	{"elements", []func(*text){neonElements, neonDistances, neonTranspose}},
@@ -153,6 +154,12 @@ func (t *text) loadPart(from general, offset int, to, spare vector, bits general
 func (t *text) fmaLane(sum, x, y vector, i int) {
 	word := 0x4f801000 | uint32(i&1)<<21 | uint32(y)<<16 | uint32(i>>1)<<11 | uint32(x)<<5 | uint32(sum)
 	t.word(word, "FMLA V%d.4S, V%d.4S, V%d.S[%d]", sum, x, y, i)
+}
+
+// fmaLane64 is fmaLane for float64.
+func (t *text) fmaLane64(sum, x, y vector, i int) {
+	word := 0x4fc01000 | uint32(y)<<16 | uint32(i)<<11 | uint32(x)<<5 | uint32(sum)
+	t.word(word, "FMLA V%d.2D, V%d.2D, V%d.D[%d]", sum, x, y, i)
 }
 
 func (t *text) word(word uint32, format string, arguments ...any) {

@@ -12,6 +12,8 @@ func TestWords(t *testing.T) {
 		{func(t *text) { t.fmaLane(3, 17, 13, 2) }, "0x4f8d1a23 // FMLA V3.4S, V17.4S, V13.S[2]"},
 		{func(t *text) { t.fmaLane(3, 17, 13, 1) }, "0x4fad1223 // FMLA V3.4S, V17.4S, V13.S[1]"},
 		{func(t *text) { t.fmaLane(3, 17, 13, 0) }, "0x4f8d1223 // FMLA V3.4S, V17.4S, V13.S[0]"},
+		{func(t *text) { t.fmaLane64(3, 17, 29, 1) }, "0x4fdd1a23 // FMLA V3.2D, V17.2D, V29.D[1]"},
+		{func(t *text) { t.fmaLane64(3, 17, 13, 0) }, "0x4fcd1223 // FMLA V3.2D, V17.2D, V13.D[0]"},
 		{func(t *text) { t.vectors(add, 17, 29, 3) }, "0x4e3dd623 // FADD V3.4S, V17.4S, V29.4S"},
 		{func(t *text) { t.vectors(subtract, 17, 29, 3) }, "0x4ebdd623 // FSUB V3.4S, V17.4S, V29.4S"},
 		{func(t *text) { t.vectors(multiply, 17, 29, 3) }, "0x6e3dde23 // FMUL V3.4S, V17.4S, V29.4S"},
