@@ -54,19 +54,18 @@ const depth = 5
 // MeasureWithEvidence is Measure that also returns the test images and distances
 // behind the figures.
 func (p *Plan) MeasureWithEvidence(trained, untrained *likeness.Model) (Report, *Evidence, error) {
-	embedded := p.progress(true)
-	report, measured, err := p.measureAll(trained, untrained, embedded)
+	report, measured, err := p.measureAll(trained, untrained, p.progress(true))
 	if err != nil {
 		return report, nil, err
 	}
-	evidence, err := p.evidence(network{trained, embedded}, measured)
+	evidence, err := p.evidence(measured.network, measured)
 	if err != nil {
 		return Report{}, nil, errors.Wrap(err, "gather evidence")
 	}
 	return report, evidence, nil
 }
 
-func (p *Plan) evidence(c contender, o outcomes) (*Evidence, error) {
+func (p *Plan) evidence(c *memory, o outcomes) (*Evidence, error) {
 	metric, err := c.metric()
 	if err != nil {
 		return nil, err

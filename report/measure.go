@@ -3,6 +3,8 @@ package report
 import (
 	"context"
 	"fmt"
+	"reflect"
+	"unsafe"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/datasets"
@@ -70,6 +72,8 @@ func (p *Plan) Measure(trained, untrained *likeness.Model) (Report, error) {
 type outcomes struct {
 	trained, untrained, pixels outcome
 	pretrained                 *outcome
+
+	network *memory // the trained network
 }
 
 // best returns the baseline with the largest value; the first of those that are equal.
@@ -110,17 +114,21 @@ func (p *Plan) measureAll(trained, untrained *likeness.Model, embedded func(imag
 		contender
 	}
 	entries := []entry{
-		{"the trained network", &o.trained, network{trained, embedded}},
-		{"the untrained network", &o.untrained, network{untrained, embedded}},
-		{"raw pixels", &o.pixels, rawPixels{embedded}},
+		{"the trained network", &o.trained, network{trained}},
+		{"the untrained network", &o.untrained, network{untrained}},
+		{"raw pixels", &o.pixels, rawPixels{}},
 	}
 	if p.Pretrained != nil {
 		o.pretrained = &outcome{}
-		entries = append(entries, entry{"the network before fine-tuning", o.pretrained, network{p.Pretrained, embedded}})
+		entries = append(entries, entry{"the network before fine-tuning", o.pretrained, network{p.Pretrained}})
 	}
-	for _, e := range entries {
+	for i, e := range entries {
 		var err error
-		if *e.outcome, err = p.measure(e.contender); err != nil {
+		m := &memory{contender: e.contender, rows: map[imageKey][]float32{}, embedded: embedded}
+		if i == 0 {
+			o.network = m
+		}
+		if *e.outcome, err = p.measure(m); err != nil {
 			return Report{}, o, errors.Wrapf(err, "measure %s", e.name)
 		}
 	}
@@ -187,15 +195,77 @@ func (o outcomes) compareAccuracy(figures map[string]Figure) error {
 
 // contender is a method of comparing images: a network or raw pixels.
 type contender interface {
-	embed(*datasets.Dataset) (evaluate.Embeddings, error)
+	// embed calls embedded, unless it is nil, with the number of images just embedded.
+	embed(d *datasets.Dataset, embedded func(images int)) (evaluate.Embeddings, error)
 	metric() (evaluate.Metric, error)
 }
 
-// network is a model, trained or not.
-type network struct {
-	*likeness.Model
-	embedded func(images int) // called with the number of images just embedded; nil: nothing
+// memory is a contender that embeds each image once, because tests share images.
+type memory struct {
+	contender
+	rows     map[imageKey][]float32
+	embedded func(images int)
 }
+
+// imageKey identifies an image of a dataset, by its place in the source of the images or in
+// memory.
+type imageKey struct {
+	from   datasets.Images
+	index  int
+	pixels *uint8
+}
+
+// keysOf returns the keys of the images of a dataset; nil if its source has none, because
+// values of its type cannot be compared.
+func keysOf(d *datasets.Dataset) []imageKey {
+	if d.From != nil && !reflect.ValueOf(d.From).Comparable() {
+		return nil
+	}
+	keys := make([]imageKey, d.Len())
+	for i := range keys {
+		if d.From != nil {
+			keys[i] = imageKey{from: d.From, index: d.Indices[i]}
+		} else {
+			keys[i] = imageKey{pixels: unsafe.SliceData(d.Images[i])}
+		}
+	}
+	return keys
+}
+
+// embed returns the embeddings of all images and embeds those that no dataset had before.
+func (m *memory) embed(d *datasets.Dataset) (evaluate.Embeddings, error) {
+	keys := keysOf(d)
+	if keys == nil {
+		return m.contender.embed(d, m.embedded)
+	}
+	var missing []int
+	for i, key := range keys {
+		if _, found := m.rows[key]; !found {
+			m.rows[key] = nil
+			missing = append(missing, i)
+		}
+	}
+	if known := d.Len() - len(missing); known > 0 && m.embedded != nil {
+		m.embedded(known)
+	}
+	if len(missing) > 0 {
+		more, err := m.contender.embed(d.Subset(missing), m.embedded)
+		if err != nil {
+			return evaluate.Embeddings{}, err
+		}
+		for row, i := range missing {
+			m.rows[keys[i]] = more.Row(row)
+		}
+	}
+	rows := make([][]float32, len(keys))
+	for i, key := range keys {
+		rows[i] = m.rows[key]
+	}
+	return evaluate.FromRows(rows)
+}
+
+// network is a model, trained or not.
+type network struct{ *likeness.Model }
 
 func (n network) metric() (evaluate.Metric, error) {
 	if n.Model == nil {
@@ -204,19 +274,19 @@ func (n network) metric() (evaluate.Metric, error) {
 	return n.Metric()
 }
 
-func (n network) embed(d *datasets.Dataset) (evaluate.Embeddings, error) {
-	return n.Model.EmbedAll(d, n.embedded)
+func (n network) embed(d *datasets.Dataset, embedded func(images int)) (evaluate.Embeddings, error) {
+	return n.Model.EmbedAll(d, embedded)
 }
 
 // rawPixels compares images by the Euclidean distance between their pixels, which
 // are integers from 0 to 255, so that distances that are equal in exact arithmetic
 // are equal bit for bit. Larger images are scaled to pixelSide: comparing all pixels of a
 // photograph would take longer than training, and is no better.
-type rawPixels struct{ embedded func(images int) }
+type rawPixels struct{}
 
 func (rawPixels) metric() (evaluate.Metric, error) { return heads.L2{}.Distance(nil) }
 
-func (r rawPixels) embed(d *datasets.Dataset) (evaluate.Embeddings, error) {
+func (rawPixels) embed(d *datasets.Dataset, embedded func(images int)) (evaluate.Embeddings, error) {
 	size := d.Size
 	size.Height, size.Width = min(size.Height, pixelSide), min(size.Width, pixelSide)
 	data := make([]float32, d.Len()*size.Len())
@@ -234,8 +304,8 @@ func (r rawPixels) embed(d *datasets.Dataset) (evaluate.Embeddings, error) {
 	if err != nil {
 		return evaluate.Embeddings{}, err
 	}
-	if r.embedded != nil {
-		r.embedded(d.Len())
+	if embedded != nil {
+		embedded(d.Len())
 	}
 	return evaluate.NewEmbeddings(d.Len(), size.Len(), data)
 }
@@ -251,7 +321,7 @@ type outcome struct {
 }
 
 // measure evaluates a contender on the plan's trials.
-func (p *Plan) measure(c contender) (outcome, error) {
+func (p *Plan) measure(c *memory) (outcome, error) {
 	o := outcome{scores: map[string]evaluate.Score{}}
 	metric, err := c.metric()
 	if err != nil {
@@ -287,7 +357,7 @@ func (p *Plan) measure(c contender) (outcome, error) {
 	return o, nil
 }
 
-func (p *Plan) neighbors(c contender, metric evaluate.Metric, o *outcome) error {
+func (p *Plan) neighbors(c *memory, metric evaluate.Metric, o *outcome) error {
 	known, err := c.embed(p.references)
 	if err != nil {
 		return err
@@ -302,7 +372,7 @@ func (p *Plan) neighbors(c contender, metric evaluate.Metric, o *outcome) error 
 	return err
 }
 
-func (p *Plan) verify(c contender, metric evaluate.Metric, embeddings evaluate.Embeddings, o *outcome) error {
+func (p *Plan) verify(c *memory, metric evaluate.Metric, embeddings evaluate.Embeddings, o *outcome) error {
 	var err error
 	if o.verification, err = evaluate.Verify(metric, embeddings, p.testPairs); err != nil || p.thresholdPairs == nil {
 		return err
@@ -329,7 +399,7 @@ func (p *Plan) oneShot(metric evaluate.Metric, embeddings evaluate.Embeddings, o
 	return err
 }
 
-func (p *Plan) retrieve(c contender, metric evaluate.Metric, o *outcome) error {
+func (p *Plan) retrieve(c *memory, metric evaluate.Metric, o *outcome) error {
 	embeddings, err := c.embed(p.retrieval)
 	if err != nil {
 		return err

@@ -60,7 +60,7 @@ func TestIntervalsAndGains(t *testing.T) {
 	var verifications [3]*evaluate.Verification
 	var retrievals [3]evaluate.Retrieval
 	for i, c := range []contender{network{Model: trained}, network{Model: untrained}, rawPixels{}} {
-		embeddings, err := c.embed(p.unseen)
+		embeddings, err := c.embed(p.unseen, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +111,7 @@ func TestIntervalsAndGains(t *testing.T) {
 	var accuracies [3]evaluate.Estimate
 	var thresholds [3]float64
 	for i, c := range []contender{network{Model: trained}, network{Model: untrained}, rawPixels{}} {
-		embeddings, err := c.embed(p.validation)
+		embeddings, err := c.embed(p.validation, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

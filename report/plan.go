@@ -13,15 +13,25 @@ import (
 
 // Maximum sizes of the test. With little data there are fewer pairs: no more than
 // there are distinct ones, because repeated pairs would make intervals too narrow.
+//
+// The networks for images of more than largeImage values take many times as long, and each
+// image is embedded by three or four networks. A test of all images would take longer than
+// a fine-tuning, so there are limits for these images, which the protocol states.
 const (
-	references = 10_000 // training images among which nearest neighbors are searched
-	pairs      = 10_000 // pairs for verification, half of them of different classes
-	episodes   = 1_000  // one-shot episodes, with one query for each class
-	ways       = 20     // classes in an episode
-	retrieved  = 3_000  // images for retrieval
-	perClass   = 4      // images of each class among them at least, if there are as many
-	shown      = 500    // images on a map
-	classes    = 20     // classes on a map, so that each has several images
+	mostReferences = 10_000 // training images among which nearest neighbors are searched
+	pairs          = 10_000 // pairs for verification, half of them of different classes
+	episodes       = 1_000  // one-shot episodes, with one query for each class
+	ways           = 20     // classes in an episode
+	retrieved      = 3_000  // images for retrieval
+	perClass       = 4      // images of each class among them at least, if there are as many
+	shown          = 500    // images on a map
+	classes        = 20     // classes on a map, so that each has several images
+
+	// Maximum numbers for large images, or perClass of each class if these are more.
+	largeImage      = 128 * 128 * 3
+	largeTest       = 400 // test images of the training classes, and of the unseen ones
+	largeValidation = 300 // validation images for the threshold
+	largeReferences = 400 // training images among which nearest neighbors are searched
 )
 
 // Plan holds the trials on which a trained model and its baselines are evaluated. A
@@ -30,7 +40,7 @@ type Plan struct {
 	Protocol string // a description of the trials, its parts separated by "; "
 	// Progress, unless it is nil, is called with the number of images embedded so far
 	// and in total by Measure or MeasureWithEvidence. An image counts once for each
-	// contender and test.
+	// contender and test, although it is embedded only once for each contender.
 	Progress func(done, total int)
 	// Pretrained, unless it is nil, is the model before fine-tuning, one more baseline.
 	Pretrained *likeness.Model
@@ -50,9 +60,14 @@ type Plan struct {
 // NewPlan draws the trials from the experiment's test data with the random seed.
 // Verification, one-shot recognition and retrieval use the unseen classes or, if
 // there are none, the test images of the training classes, which the protocol
-// states. These three need at least two classes with at least two images each.
+// states. These three need at least two classes with at least two images each. Of images
+// of more than 128×128×3 values, at most 400 training images, 300 validation images, 400 test
+// images of the training classes and 400 of the unseen ones are used, or four of each class if
+// these are more, drawn from all classes evenly, which the protocol states too.
 func NewPlan(e datasets.Experiment, seed uint64) (*Plan, error) {
-	p := &Plan{Protocol: strings.TrimSuffix(e.Protocol, "."), seen: e.Seen, validation: e.Validation, unseen: e.Unseen}
+	p := &Plan{Protocol: strings.TrimSuffix(e.Protocol, ".")}
+	references := p.limit(&e, seed)
+	p.seen, p.validation, p.unseen = e.Seen, e.Validation, e.Unseen
 	if p.seen != nil {
 		p.references = e.Train.Limit(references, random.Seed(seed, "references"))
 		p.describe("nearest neighbor of %d test images among %d training images", p.seen.Len(), p.references.Len())
@@ -74,6 +89,43 @@ func NewPlan(e datasets.Experiment, seed uint64) (*Plan, error) {
 		}
 	}
 	return p, nil
+}
+
+// limit replaces the parts of an experiment with large images by some of their images, drawn
+// from all classes evenly, and returns the maximum number of references.
+func (p *Plan) limit(e *datasets.Experiment, seed uint64) (references int) {
+	if e.Train == nil || e.Train.Size.Len() <= largeImage {
+		return mostReferences
+	}
+	for _, part := range []struct {
+		name   string
+		images **datasets.Dataset
+		most   int
+	}{
+		{"validation images", &e.Validation, largeValidation},
+		{"test images of the training classes", &e.Seen, largeTest},
+		{"images of unseen classes", &e.Unseen, largeTest},
+	} {
+		all := *part.images
+		if all == nil {
+			continue
+		}
+		*part.images = all.Limit(max(part.most, perClass*all.Populated(1)), random.Seed(seed, "measured", part.name))
+		if n := (*part.images).Len(); n < all.Len() {
+			p.describe("measured on %d of the %d %s", n, all.Len(), part.name)
+		}
+	}
+	return min(mostReferences, max(largeReferences, perClass*e.Train.Populated(1)))
+}
+
+// sample returns at most n images, drawn evenly from at most so many classes.
+func sample(images *datasets.Dataset, n, classes int, classSeed, seed uint64) (_ *datasets.Dataset, err error) {
+	if images.Populated(2) > classes {
+		if _, images, err = images.SplitClasses(classes, classSeed); err != nil {
+			return nil, err
+		}
+	}
+	return images.Limit(n, seed), nil
 }
 
 // NewPairPlan returns the plan for data that lists pairs: verification of the test
@@ -170,27 +222,18 @@ func (p *Plan) drawEpisodes(seed uint64) (err error) {
 }
 
 func (p *Plan) drawRetrieval(seed uint64) (err error) {
-	p.retrieval = p.unseen
-	if p.unseen.Populated(2) > retrieved/perClass {
-		if _, p.retrieval, err = p.unseen.SplitClasses(retrieved/perClass, random.Seed(seed, "retrieved classes")); err != nil {
-			return err
-		}
+	p.retrieval, err = sample(p.unseen, retrieved, retrieved/perClass, random.Seed(seed, "retrieved classes"), random.Seed(seed, "retrieval"))
+	if err != nil {
+		return err
 	}
-	p.retrieval = p.retrieval.Limit(retrieved, random.Seed(seed, "retrieval"))
 	p.describe("retrieval among %d images of the %s", p.retrieval.Len(), p.kind)
 	return nil
 }
 
 // drawShown adds nothing to the protocol, because no figure depends on it.
 func (p *Plan) drawShown(seed uint64) (err error) {
-	p.shown = p.unseen
-	if p.unseen.Populated(2) > classes {
-		if _, p.shown, err = p.unseen.SplitClasses(classes, random.Seed(seed, "shown classes")); err != nil {
-			return err
-		}
-	}
-	p.shown = p.shown.Limit(shown, random.Seed(seed, "shown"))
-	return nil
+	p.shown, err = sample(p.unseen, shown, classes, random.Seed(seed, "shown classes"), random.Seed(seed, "shown"))
+	return err
 }
 
 // balanced draws pairs, half of them of different classes, up to the number that is

@@ -2,13 +2,16 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/pkg/errors"
 )
 
@@ -186,6 +189,117 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// counted counts how often each image is read.
+type counted struct {
+	*datasets.Dataset
+	reads []atomic.Int64
+}
+
+func (c *counted) Read(i int, pixels []uint8) error {
+	c.reads[i].Add(1)
+	return c.Dataset.Read(i, pixels)
+}
+
+// Tests share images, and each contender embeds an image once. The map is made of the images
+// themselves, which are read for it once more.
+func TestImagesAreEmbeddedOnce(t *testing.T) {
+	e := experiment()
+	e.Unseen = noisy(30, 5, 2, "unseen") // more classes than there are on a map
+	sources := map[string]*counted{}
+	for name, part := range map[string]**datasets.Dataset{"train": &e.Train, "validation": &e.Validation, "seen": &e.Seen, "unseen": &e.Unseen} {
+		source := &counted{*part, make([]atomic.Int64, (*part).Len())}
+		outside := **part
+		outside.Images, outside.From, outside.Indices = nil, source, make([]int, len(source.reads))
+		for i := range outside.Indices {
+			outside.Indices[i] = i
+		}
+		*part, sources[name] = &outside, source
+	}
+	inMemory := experiment()
+	inMemory.Unseen = noisy(30, 5, 2, "unseen")
+	want, _, err := newPlan(t, inMemory, 1).MeasureWithEvidence(newModel(t, 1), newModel(t, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPlan(t, e, 1)
+	p.Pretrained = newModel(t, 3)
+	found, evidence, err := p.MeasureWithEvidence(newModel(t, 1), newModel(t, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, source := range sources {
+		most := int64(0)
+		for i := range source.reads {
+			most = max(most, source.reads[i].Load())
+		}
+		expected := int64(4)
+		if name == "unseen" {
+			expected++
+		}
+		if most != expected {
+			t.Errorf("%s: found an image that was read %d times, expected %d", name, most, expected)
+		}
+	}
+	if evidence.Map.Images.Len() != 100 {
+		t.Errorf("found %d images on the map, expected 100", evidence.Map.Images.Len())
+	}
+	for name, figure := range found.Metrics {
+		if in := want.Metrics[name]; figure.Value != in.Value || figure.Untrained != in.Untrained || figure.Pixels != in.Pixels {
+			t.Errorf("%s: found %v, expected %v as of images in memory", name, figure, in)
+		}
+	}
+}
+
+// unread is the source of so many images that no test reads.
+type unread struct {
+	datasets.Images
+	size imaging.Size
+}
+
+func (u unread) ImageSize() imaging.Size { return u.size }
+
+// sized is an experiment with images of another size, none of which is in memory.
+func sized(e datasets.Experiment, s imaging.Size) datasets.Experiment {
+	for _, part := range []**datasets.Dataset{&e.Train, &e.Validation, &e.Seen, &e.Unseen} {
+		if *part != nil {
+			large := **part
+			large.Size, large.Images, large.From, large.Indices = s, nil, unread{*part, s}, make([]int, (*part).Len())
+			*part = &large
+		}
+	}
+	return e
+}
+
+// Of large images a test uses some, which the protocol says; of others, all.
+func TestLargeImagesAreLimited(t *testing.T) {
+	all := datasets.Experiment{
+		Train: noisy(6, 100, 1, "train"), Validation: noisy(6, 60, 1, "validation"), Seen: noisy(6, 80, 1, "seen"), Unseen: noisy(150, 5, 2, "unseen"), Protocol: "Patterns.",
+	}
+	large, small := imaging.Size{Height: 129, Width: 128, Channels: 3}, imaging.Size{Height: 128, Width: 128, Channels: 3}
+	count := func(p *Plan) []int {
+		return []int{p.references.Len(), p.validation.Len(), p.seen.Len(), p.unseen.Len(), p.retrieval.Len(), p.unseen.Populated(4)}
+	}
+	p := newPlan(t, sized(all, large), 1)
+	if diff := cmp.Diff([]int{400, 300, 400, 600, 600, 150}, count(p)); diff != "" { // four of each unseen class
+		t.Errorf("large images (-want +found):\n%s", diff)
+	}
+	const said = "Patterns; measured on 300 of the 360 validation images; measured on 400 of the 480 test images of the training classes; " +
+		"measured on 600 of the 750 images of unseen classes; nearest neighbor of 400 test images among 400 training images; "
+	if !strings.HasPrefix(p.Protocol, said) {
+		t.Errorf("found protocol %q, expected it to begin with %q", p.Protocol, said)
+	}
+	if again := newPlan(t, sized(all, large), 1); !slices.Equal(again.testPairs, p.testPairs) || again.Protocol != p.Protocol {
+		t.Error("the same seed draws another test")
+	}
+	p = newPlan(t, sized(all, small), 1)
+	if diff := cmp.Diff([]int{600, 360, 480, 750, 750, 150}, count(p)); diff != "" {
+		t.Errorf("small images (-want +found):\n%s", diff)
+	}
+	if strings.Contains(p.Protocol, "measured on") {
+		t.Errorf("found protocol %q, expected no limits", p.Protocol)
+	}
+}
+
 // runs are one-shot tasks of two classes each, whose images are those of noisy classes.
 func runs(count int) (runs []datasets.OneShotRun) {
 	for r := range count {
@@ -225,7 +339,7 @@ func TestRunsPlan(t *testing.T) {
 		t.Errorf("found evidence %+v", evidence)
 	}
 	// The interval resamples three runs, and not six images.
-	embeddings, err := network{newModel(t, 1), nil}.embed(p.unseen)
+	embeddings, err := network{newModel(t, 1)}.embed(p.unseen, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
