@@ -341,6 +341,7 @@ var exportedTypes = []any{
 	new(pytorch.Source),
 	new(pytorch.File),
 	new(retrieval.Traits),
+	new(imaging.Symmetry),
 	new(zoo.Choice),
 	new(graph.GeM),
 	new(graph.LayerNorm),

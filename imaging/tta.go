@@ -1,6 +1,7 @@
 package imaging
 
 import (
+	"fmt"
 	"math"
 )
 
@@ -30,12 +31,72 @@ func SymmetryAugmentations(pixels []uint8, size Size) [][]uint8 {
 	if size.Validate() != nil || size.Height != size.Width || len(pixels) != size.Len() {
 		return nil
 	}
-	versions := make([][]uint8, 8)
+	versions := make([][]uint8, Symmetries)
 	for i := range versions {
-		versions[i] = Turn(pixels, size, i%4, i >= 4)
+		versions[i] = Symmetry(i).Apply(pixels, size)
 	}
 	return versions
 }
+
+// Symmetry is one of the eight symmetries of the square, in the order of
+// SymmetryAugmentations: a rotation counterclockwise by 0°, 90°, 180° or 270°, or a flip,
+// which is mirroring left to right followed by one of these rotations. The zero value
+// leaves an image as it is.
+type Symmetry uint8
+
+// The symmetries. Transpose exchanges rows and columns, so that it flips an image along the
+// diagonal from its upper left corner, and Transverse flips it along the antidiagonal.
+const (
+	Unchanged Symmetry = iota
+	Rotate90
+	Rotate180
+	Rotate270
+	FlipLeftRight
+	Transpose
+	FlipTopBottom
+	Transverse
+
+	// Symmetries is their number.
+	Symmetries = 8
+)
+
+var symmetryTexts = [Symmetries]string{
+	"unchanged", "rotated left by 90 degrees", "rotated by 180 degrees", "rotated right by 90 degrees",
+	"flipped left-right", "flipped along the diagonal", "flipped top-bottom", "flipped along the antidiagonal",
+}
+
+// String describes an image to which the symmetry was applied, such as "flipped left-right".
+func (s Symmetry) String() string {
+	if s >= Symmetries {
+		return fmt.Sprintf("symmetry %d", uint8(s))
+	}
+	return symmetryTexts[s]
+}
+
+// Inverse returns the symmetry that restores an image. The inverse of a value that is not one
+// of the symmetries is that value.
+func (s Symmetry) Inverse() Symmetry {
+	switch s {
+	case Rotate90:
+		return Rotate270
+	case Rotate270:
+		return Rotate90
+	}
+	return s // the others are their own inverses
+}
+
+// Apply returns a copy of an image of the given size to which the symmetry is applied.
+// Rotations by 90° and 270° and flips along a diagonal exchange height and width. It returns
+// nil if the length of pixels is not that of the size, or s is not one of the symmetries.
+func (s Symmetry) Apply(pixels []uint8, size Size) []uint8 {
+	if s >= Symmetries {
+		return nil
+	}
+	return Turn(pixels, size, int(s)%4, s >= FlipLeftRight)
+}
+
+// Exchanges reports whether Apply exchanges the height and the width of an image.
+func (s Symmetry) Exchanges() bool { return s%2 == 1 }
 
 // Turn returns an image mirrored left to right if mirrored is set, and then rotated
 // counterclockwise by quarters right angles; an odd number of them exchanges height and

@@ -32,6 +32,55 @@ func TestSymmetryAugmentations(t *testing.T) {
 	}
 }
 
+// Each symmetry does what its text says, for images that are not square, too, and its inverse
+// restores the image.
+func TestSymmetries(t *testing.T) {
+	size := imaging.Size{Height: 2, Width: 3, Channels: 1}
+	image := []uint8{
+		1, 2, 3,
+		4, 5, 6,
+	}
+	for text, want := range map[string][]uint8{
+		"unchanged":                      {1, 2, 3, 4, 5, 6},
+		"rotated left by 90 degrees":     {3, 6, 2, 5, 1, 4},
+		"rotated by 180 degrees":         {6, 5, 4, 3, 2, 1},
+		"rotated right by 90 degrees":    {4, 1, 5, 2, 6, 3},
+		"flipped left-right":             {3, 2, 1, 6, 5, 4},
+		"flipped along the diagonal":     {1, 4, 2, 5, 3, 6},
+		"flipped top-bottom":             {4, 5, 6, 1, 2, 3},
+		"flipped along the antidiagonal": {6, 3, 5, 2, 4, 1},
+	} {
+		known := false
+		for s := range imaging.Symmetry(imaging.Symmetries) {
+			if s.String() != text {
+				continue
+			}
+			known = true
+			found := s.Apply(image, size)
+			if !slices.Equal(found, want) {
+				t.Errorf("%s: found %v, expected %v", text, found, want)
+			}
+			after := size
+			if s.Exchanges() {
+				after.Height, after.Width = size.Width, size.Height
+			}
+			if restored := s.Inverse().Apply(found, after); !slices.Equal(restored, image) {
+				t.Errorf("%s: its inverse, %v, gives %v", text, s.Inverse(), restored)
+			}
+		}
+		if !known {
+			t.Errorf("no symmetry is %q", text)
+		}
+	}
+	other := imaging.Symmetry(imaging.Symmetries)
+	if other.Apply(image, size) != nil || other.String() != "symmetry 8" || other.Inverse() != other {
+		t.Errorf("a value that is no symmetry: found %v, %v, %v", other.Apply(image, size), other, other.Inverse())
+	}
+	if imaging.Rotate90.Apply(image[:5], size) != nil {
+		t.Error("found an image of too few pixels")
+	}
+}
+
 // The first affine version is the image; a white image stays white in its center, and
 // where it is reduced its corners become the black background.
 func TestAffineAugmentations(t *testing.T) {

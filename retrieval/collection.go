@@ -5,6 +5,7 @@ import (
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/retrieval/cache"
 	"github.com/pkg/errors"
 )
@@ -17,11 +18,14 @@ type Collection struct {
 	Files []string
 	// Embeddings has one row for each file.
 	Embeddings evaluate.Embeddings
-	Metric     evaluate.Metric
+	// Flips has the embeddings of the images in all symmetries, by imaging.Symmetry, if
+	// Options.Flips is set; Flips[imaging.Unchanged] are Embeddings. Otherwise it is empty.
+	Flips  []evaluate.Embeddings
+	Metric evaluate.Metric
 	// Skipped lists the files that could not be decoded, with the reasons, if
 	// Options.SkipBroken is set.
 	Skipped []string
-	// Cached is the number of embeddings that Options.Cache had.
+	// Cached is the number of files whose embeddings Options.Cache had.
 	Cached int
 }
 
@@ -40,6 +44,11 @@ type Options struct {
 	// TTA is test-time augmentation, see likeness.TTA; the zero value is none. Embeddings with
 	// and without it have entries of their own in the cache.
 	TTA likeness.TTA
+	// Flips embeds each image in the eight symmetries of the square (imaging.Symmetry), so that
+	// Collection.Near finds flipped and rotated copies. It takes eight times the time and the
+	// memory for embeddings. Those of the seven other symmetries have entries of their own in
+	// the cache.
+	Flips bool
 }
 
 // Embed reads and embeds image files of the formats of imaging.Decode. Files are read,
@@ -53,14 +62,17 @@ func Embed(ctx context.Context, model *likeness.Model, files []string, o Options
 	}
 	e := newEmbedder(model, o)
 	c := &Collection{Metric: metric}
-	var rows [][]float32
+	rows := make([][][]float32, e.symmetries) // by symmetry
 	err = e.each(ctx, files, func(g *group) error {
 		for _, f := range g.files {
 			if f.failure != nil {
 				c.Skipped = append(c.Skipped, f.failure.Error())
 				continue
 			}
-			c.Files, rows = append(c.Files, f.path), append(rows, f.embedding)
+			c.Files = append(c.Files, f.path)
+			for s := range rows {
+				rows[s] = append(rows[s], f.embeddings[s])
+			}
 			if f.cached {
 				c.Cached++
 			}
@@ -73,9 +85,21 @@ func Embed(ctx context.Context, model *likeness.Model, files []string, o Options
 	if err != nil {
 		return nil, err
 	}
-	if len(rows) == 0 {
+	if len(c.Files) == 0 {
 		return nil, errors.Wrapf(ErrBroken, "embed files: none of %d files is a readable image", len(files))
 	}
-	c.Embeddings, err = evaluate.FromRows(rows)
-	return c, err
+	for s := range rows {
+		embeddings, err := evaluate.FromRows(rows[s])
+		if err != nil {
+			return nil, err
+		}
+		rows[s] = nil // the memory of the copied rows is free from here on
+		if o.Flips {
+			c.Flips = append(c.Flips, embeddings)
+		}
+		if s == int(imaging.Unchanged) {
+			c.Embeddings = embeddings
+		}
+	}
+	return c, nil
 }

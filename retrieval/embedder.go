@@ -21,9 +21,10 @@ import (
 // embedder embeds files in groups. While a group is embedded, the files of the next one are
 // read, so that at most two groups are in memory.
 type embedder struct {
-	model       *likeness.Model
-	options     Options
-	computation cache.Computation
+	model        *likeness.Model
+	options      Options
+	computations [imaging.Symmetries]cache.Computation // by symmetry
+	symmetries   imaging.Symmetry                      // number of those in which images are embedded, 1 or all
 }
 
 const (
@@ -39,12 +40,18 @@ const (
 // newEmbedder returns an embedder for a valid model. It uses no cache if the computation
 // cannot be identified.
 func newEmbedder(model *likeness.Model, o Options) *embedder {
-	e := &embedder{model: model, options: o}
+	e := &embedder{model: model, options: o, symmetries: 1}
+	if o.Flips {
+		e.symmetries = imaging.Symmetries
+	}
 	if o.Cache != nil {
-		var err error
-		if e.computation, err = cache.ComputationOf(model, o.TTA); err != nil {
+		computation, err := cache.ComputationOf(model, o.TTA)
+		if err != nil {
 			o.Cache.Disable(err)
 			e.options.Cache = nil
+		}
+		for s := range e.symmetries {
+			e.computations[s] = computation.Of(s)
 		}
 	}
 	return e
@@ -56,12 +63,16 @@ func (e *embedder) augmented() bool { return e.options.TTA != likeness.TTA{} }
 
 // imageFile is a file of a group.
 type imageFile struct {
-	path      string
-	failure   error // of decoding, if that is skipped
-	pixels    []uint8
-	embedding []float32
-	cached    bool
-	batch     int // in which it is embedded; 0 with test-time augmentation
+	path    string
+	failure error // of decoding, if that is skipped
+	pixels  []uint8
+	// exchanged are the pixels at the size of the model with height and width exchanged, for
+	// the symmetries that exchange them; nil if the size is square or they are not needed.
+	exchanged  []uint8
+	embeddings [imaging.Symmetries][]float32 // nil for those that are missing
+	computed   []imaging.Symmetry            // of embeddings, which the cache did not have
+	cached     bool                          // the cache had all embeddings
+	batch      int                           // in which it is embedded; 0 with test-time augmentation
 
 	// For the cache; source is nil if the file is not to be stored.
 	source *cache.Source
@@ -137,10 +148,8 @@ func (e *embedder) read(ctx context.Context, g *group) (err error) {
 	err = parallel.Each(ctx, parallel.MaxOpenFiles, len(files), func(i int) error {
 		f := &files[i]
 		if e.lookup(f) {
-			for _, size := range sizes {
-				if e.options.Cache.Embedding(f.hash, e.computation, size) != nil {
-					return nil
-				}
+			if e.embedded(f, sizes) {
+				return nil
 			}
 		}
 		return e.decode(f, sizes)
@@ -171,8 +180,13 @@ func (e *embedder) read(ctx context.Context, g *group) (err error) {
 			return nil
 		}
 		if f.known {
-			if f.embedding = e.options.Cache.Embedding(f.hash, e.computation, f.batch); f.embedding != nil {
-				f.pixels, f.cached = nil, true
+			f.cached = true
+			for s := range e.symmetries {
+				f.embeddings[s] = e.options.Cache.Embedding(f.hash, e.computations[s], f.batch)
+				f.cached = f.cached && f.embeddings[s] != nil
+			}
+			if f.cached {
+				f.pixels, f.exchanged = nil, nil
 				return nil
 			}
 		}
@@ -180,6 +194,14 @@ func (e *embedder) read(ctx context.Context, g *group) (err error) {
 			return e.decode(f, nil)
 		}
 		return nil
+	})
+}
+
+// embedded reports whether the cache has the embedding of a file, as it is, for one of the
+// batch sizes.
+func (e *embedder) embedded(f *imageFile, sizes []int) bool {
+	return slices.ContainsFunc(sizes, func(size int) bool {
+		return e.options.Cache.Embedding(f.hash, e.computations[imaging.Unchanged], size) != nil
 	})
 }
 
@@ -244,7 +266,7 @@ func (e *embedder) pixels(f *imageFile, sizes []int) ([]uint8, error) {
 		if err != nil {
 			return nil, err
 		}
-		return e.prepare(img, f.path)
+		return e.prepare(f, img)
 	}
 	file, err := imaging.OpenFile(f.path)
 	if err != nil {
@@ -255,10 +277,8 @@ func (e *embedder) pixels(f *imageFile, sizes []int) ([]uint8, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, size := range sizes {
-		if f.known && e.options.Cache.Embedding(f.hash, e.computation, size) != nil {
-			return nil, nil
-		}
+	if f.known && e.embedded(f, sizes) {
+		return nil, nil
 	}
 	img, err := e.model.Preprocessing.Decode(content, f.path)
 	if err != nil {
@@ -267,16 +287,39 @@ func (e *embedder) pixels(f *imageFile, sizes []int) ([]uint8, error) {
 	if content == io.Reader(file) && !f.source.Unchanged() {
 		f.source, f.known = nil, false
 	}
-	return e.prepare(img, f.path)
+	return e.prepare(f, img)
 }
 
-// prepare returns the pixels of an image.
-func (e *embedder) prepare(img image.Image, path string) ([]uint8, error) {
-	pixels, err := e.model.Preprocessing.Prepare(img)
+// prepare returns the pixels of the image of a file, and sets f.exchanged if it is needed.
+func (e *embedder) prepare(f *imageFile, img image.Image) ([]uint8, error) {
+	preprocessing := e.model.Preprocessing
+	pixels, err := preprocessing.Prepare(img)
+	if size := exchangedSize(preprocessing.Size); err == nil && e.options.Flips && size != preprocessing.Size {
+		preprocessing.Size = size
+		f.exchanged, err = preprocessing.Prepare(img)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("image %s %w", path, err)
+		return nil, fmt.Errorf("image %s %w", f.path, err)
 	}
 	return pixels, nil
+}
+
+func exchangedSize(s imaging.Size) imaging.Size {
+	s.Height, s.Width = s.Width, s.Height
+	return s
+}
+
+// turned returns the pixels of a file in a symmetry: those of the image to which the symmetry
+// was applied before it was resized.
+func (e *embedder) turned(f *imageFile, s imaging.Symmetry) []uint8 {
+	size := e.model.Preprocessing.Size
+	switch {
+	case s == imaging.Unchanged:
+		return f.pixels
+	case s.Exchanges() && f.exchanged != nil:
+		return s.Apply(f.exchanged, exchangedSize(size))
+	}
+	return s.Apply(f.pixels, size)
 }
 
 // content computes the hash of a file and returns a reader of what was hashed. A file that
@@ -324,31 +367,35 @@ func (e *embedder) content(f *imageFile, file *os.File) (io.Reader, error) {
 	return file, nil
 }
 
-// embed embeds the images of a group that the cache did not have, and stores them.
+// embed embeds the images of a group that the cache did not have, and stores them. An image
+// is in batches of the same size in all symmetries.
 func (e *embedder) embed(g *group) error {
-	missing := map[int][]*imageFile{} // by batch size
-	for i := range g.files {
-		if f := &g.files[i]; f.failure == nil && f.embedding == nil {
-			missing[f.batch] = append(missing[f.batch], f)
+	for s := range e.symmetries {
+		missing := map[int][]*imageFile{} // by batch size
+		for i := range g.files {
+			if f := &g.files[i]; f.failure == nil && f.embeddings[s] == nil {
+				missing[f.batch] = append(missing[f.batch], f)
+			}
 		}
-	}
-	for batch, files := range missing {
-		pixels := make([][]uint8, len(files))
-		for i, f := range files {
-			pixels[i], f.pixels = f.pixels, nil
-		}
-		var embeddings [][]float32
-		var err error
-		if e.augmented() {
-			embeddings, err = e.model.EmbedTTA(e.options.TTA, pixels)
-		} else {
-			embeddings, err = e.model.EmbedBatches(batch, pixels)
-		}
-		if err != nil {
-			return err
-		}
-		for i, f := range files {
-			f.embedding = embeddings[i]
+		for batch, files := range missing {
+			pixels := make([][]uint8, len(files))
+			parallel.For(len(files), func(i int) { pixels[i] = e.turned(files[i], s) })
+			var embeddings [][]float32
+			var err error
+			if e.augmented() {
+				embeddings, err = e.model.EmbedTTA(e.options.TTA, pixels)
+			} else {
+				embeddings, err = e.model.EmbedBatches(batch, pixels)
+			}
+			if err != nil {
+				return err
+			}
+			for i, f := range files {
+				f.embeddings[s], f.computed = embeddings[i], append(f.computed, s)
+				if s == e.symmetries-1 {
+					f.pixels, f.exchanged = nil, nil
+				}
+			}
 		}
 	}
 	e.store(g)
@@ -362,17 +409,15 @@ func (e *embedder) store(g *group) {
 	}
 	var records []cache.Record
 	for _, f := range g.files {
-		if f.failure != nil || !f.known || f.cached && f.stored {
+		if f.failure != nil || !f.known {
 			continue
 		}
-		r := cache.Record{Hash: f.hash, Computation: e.computation, Batch: f.batch}
 		if f.source != nil && !f.stored {
-			r.Source = *f.source
+			records = append(records, cache.Record{Source: *f.source, Hash: f.hash})
 		}
-		if !f.cached {
-			r.Embedding = f.embedding
+		for _, s := range f.computed {
+			records = append(records, cache.Record{Hash: f.hash, Embedding: f.embeddings[s], Computation: e.computations[s], Batch: f.batch})
 		}
-		records = append(records, r)
 	}
 	e.options.Cache.Store(records...)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 )
@@ -25,6 +26,9 @@ const MaxPairs = 1 << 20
 type NearPair struct {
 	A, B     int // A < B
 	Distance float64
+	// Symmetry is the one that makes B of A, such as imaging.FlipLeftRight if B is A mirrored;
+	// imaging.Unchanged in a collection without Flips.
+	Symmetry imaging.Symmetry
 }
 
 // The size of a tile of the distance matrix. Only one tile for each thread is in memory at
@@ -38,6 +42,11 @@ const (
 // then by index. onProgress, unless it is nil, is called with the number of parts of the
 // work that are done. The error wraps ErrTooMany, or reports a distance that is not finite,
 // or is that of the context.
+//
+// In a collection with Flips, the distance of two images is the smallest over the symmetries:
+// for imaging.Unchanged it is that of the images, and for another symmetry s the mean of the
+// distance of s(A) from B and that of A from s⁻¹(B), so that it does not depend on the order
+// of the images. Of symmetries of equal distance the pair has the first.
 func (c *Collection) Near(ctx context.Context, threshold float64, onProgress func(done, total int)) ([]NearPair, error) {
 	if math.IsNaN(threshold) || math.IsInf(threshold, 0) {
 		return nil, errors.Errorf("near images: the threshold is %v, expected a finite number", threshold)
@@ -53,14 +62,15 @@ func (c *Collection) Near(ctx context.Context, threshold float64, onProgress fun
 		end := min(begin+tileRows, rows)
 		for from := begin; from < rows; from += tileColumns {
 			to := min(from+tileColumns, rows)
-			distances, err := c.distances(c.part(begin, end), c.part(from, to))
+			distances, symmetries, err := c.tile(begin, end, from, to)
 			if err != nil {
 				return err
 			}
 			for a := begin; a < end; a++ {
 				for b := max(a+1, from); b < to; b++ {
-					if d := distances[(a-begin)*(to-from)+b-from]; d <= threshold {
-						found[strip] = append(found[strip], NearPair{a, b, d})
+					at := (a-begin)*(to-from) + b - from
+					if d := distances[at]; d <= threshold {
+						found[strip] = append(found[strip], NearPair{a, b, d, symmetries[at]})
 					}
 				}
 			}
@@ -81,6 +91,36 @@ func (c *Collection) Near(ctx context.Context, threshold float64, onProgress fun
 	return pairs, nil
 }
 
+// tile returns the distances of the images from begin to end from those from from to to, and
+// the symmetries of Near.
+func (c *Collection) tile(begin, end, from, to int) ([]float64, []imaging.Symmetry, error) {
+	distances, err := c.distances(part(c.Embeddings, begin, end), part(c.Embeddings, from, to))
+	if err != nil {
+		return nil, nil, err
+	}
+	symmetries := make([]imaging.Symmetry, len(distances))
+	for i := range c.Flips {
+		s := imaging.Symmetry(i)
+		if s == imaging.Unchanged {
+			continue
+		}
+		first, err := c.distances(part(c.Flips[s], begin, end), part(c.Embeddings, from, to))
+		if err != nil {
+			return nil, nil, err
+		}
+		second, err := c.distances(part(c.Embeddings, begin, end), part(c.Flips[s.Inverse()], from, to))
+		if err != nil {
+			return nil, nil, err
+		}
+		for i, d := range first {
+			if d = (d + second[i]) / 2; d < distances[i] {
+				distances[i], symmetries[i] = d, s
+			}
+		}
+	}
+	return distances, symmetries, nil
+}
+
 func errTooMany(threshold float64) error {
 	return errors.Wrapf(ErrTooMany, "found more than %d pairs within %g", MaxPairs, threshold)
 }
@@ -92,14 +132,23 @@ func (c *Collection) check() error {
 		return errors.New("the collection is nil, expected a collection of Embed")
 	case c.Metric == nil:
 		return errors.New("the collection has no Metric, expected that of likeness.Model.Metric")
+	case len(c.Flips) != 0 && len(c.Flips) != imaging.Symmetries:
+		return errors.Errorf("the collection has Flips of %d symmetries, expected none or %d", len(c.Flips), imaging.Symmetries)
+	}
+	for s, flipped := range c.Flips {
+		if flipped.Rows != c.Embeddings.Rows || flipped.Columns != c.Embeddings.Columns {
+			return errors.Errorf("the collection has %d×%d embeddings of images that are %v, expected %d×%d as of those that are unchanged", flipped.Rows, flipped.Columns, imaging.Symmetry(s), c.Embeddings.Rows, c.Embeddings.Columns)
+		}
+		if _, err := evaluate.NewEmbeddings(flipped.Rows, flipped.Columns, flipped.Data); err != nil {
+			return err
+		}
 	}
 	_, err := evaluate.NewEmbeddings(c.Embeddings.Rows, c.Embeddings.Columns, c.Embeddings.Data)
 	return err
 }
 
 // part returns the embeddings from begin to end without copying them.
-func (c *Collection) part(begin, end int) evaluate.Embeddings {
-	all := c.Embeddings
+func part(all evaluate.Embeddings, begin, end int) evaluate.Embeddings {
 	return evaluate.Embeddings{Rows: end - begin, Columns: all.Columns, Data: all.Data[begin*all.Columns : end*all.Columns]}
 }
 
@@ -129,6 +178,8 @@ type Member struct {
 	// distance to it. For the first image it is the image itself, with distance 0.
 	Nearest  int
 	Distance float64
+	// Symmetry is the one that makes the image of the nearest one.
+	Symmetry imaging.Symmetry
 }
 
 // Groups returns the connected components of the pairs, which must be sorted by distance as
@@ -184,15 +235,15 @@ func grow(first int, branches map[int][]NearPair, seen map[int]bool) Group {
 	reach := &queue{{A: first, B: first}}
 	for reach.Len() > 0 {
 		p := heap.Pop(reach).(NearPair)
-		from, to := p.A, p.B
+		from, to, symmetry := p.A, p.B, p.Symmetry
 		if seen[to] {
-			from, to = to, from
+			from, to, symmetry = to, from, symmetry.Inverse()
 		}
 		if seen[to] {
 			continue
 		}
 		seen[to] = true
-		group = append(group, Member{Image: to, Nearest: from, Distance: p.Distance})
+		group = append(group, Member{Image: to, Nearest: from, Distance: p.Distance, Symmetry: symmetry})
 		for _, branch := range branches[to] {
 			heap.Push(reach, branch)
 		}
@@ -240,7 +291,7 @@ func (c *Collection) Nearest(query []float32, k int) ([]Match, error) {
 	matches := make([]Match, c.Embeddings.Rows)
 	err = parallel.Each(context.Background(), 0, (len(matches)+tileColumns-1)/tileColumns, func(tile int) error {
 		begin := tile * tileColumns
-		distances, err := c.distances(queries, c.part(begin, min(begin+tileColumns, len(matches))))
+		distances, err := c.distances(queries, part(c.Embeddings, begin, min(begin+tileColumns, len(matches))))
 		for i, d := range distances {
 			matches[begin+i] = Match{begin + i, d}
 		}

@@ -44,7 +44,7 @@ func (e *embedCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	collection, err := embedFiles(c, model, files, false, e.cacheFlags)
+	collection, err := embedFiles(c, model, files, retrieval.Options{}, e.cacheFlags)
 	if err != nil {
 		return err
 	}
@@ -66,18 +66,15 @@ func fromCache(cached, all int) string {
 }
 
 // embedFiles embeds files, with a progress bar if that takes long.
-func embedFiles(c *console, model *likeness.Model, files []string, skipBroken bool, flags cacheFlags) (*retrieval.Collection, error) {
+func embedFiles(c *console, model *likeness.Model, files []string, o retrieval.Options, flags cacheFlags) (*retrieval.Collection, error) {
 	kept, err := flags.open(c)
 	if err != nil {
 		return nil, err
 	}
 	defer closeCache(c, kept)
 	shown := newCounter(c.err, unit{what: "images"})
-	collection, err := retrieval.Embed(c, model, files, retrieval.Options{
-		SkipBroken: skipBroken,
-		OnProgress: shown.of,
-		Cache:      kept,
-	})
+	o.OnProgress, o.Cache = shown.of, kept
+	collection, err := retrieval.Embed(c, model, files, o)
 	shown.close()
 	if err != nil && c.Err() != nil {
 		return nil, errInterrupted

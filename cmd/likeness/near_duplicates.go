@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/plot"
 	"github.com/likeness-go/likeness/retrieval"
 	"github.com/likeness-go/likeness/zoo"
@@ -14,6 +15,7 @@ import (
 type nearDuplicatesCommand struct {
 	Folder    string   `arg:"" name:"dir" placeholder:"DIR" help:"Folder of images, which is searched recursively."`
 	Threshold *float64 `placeholder:"DISTANCE" help:"Maximum distance of near duplicates. Default: 0.12 for the bundled model photo, the threshold of other models."`
+	Flips     bool     `help:"Also find copies that are flipped or rotated by a multiple of 90 degrees, and say how. It takes eight times the time and memory for embeddings."`
 	lookup
 }
 
@@ -23,8 +25,11 @@ func (nearDuplicatesCommand) Help() string {
 
 The threshold of a model separates the classes that it was trained on: that of the bundled model omniglot says whether two drawings are of the same character, also by different writers. For copies of one drawing choose a lower threshold: likeness compare prints the distance between two images that you consider duplicates.
 
+With --flips each image is embedded in the eight symmetries of the square, and the distance of two images is the smallest of any symmetry. Where an image is flipped or rotated, its line and the key symmetry of --json say so: "b.jpg  0.0312 flipped left-right from a.jpg" means that b.jpg is a.jpg flipped.
+
 Examples:
   likeness near-duplicates scans --threshold 0.05 --sheet duplicates.png
+  likeness near-duplicates photos --flips
   likeness near-duplicates photos --model runs/photos --json
 
 ` + suitability
@@ -36,6 +41,7 @@ type groups struct {
 	Model     string          `json:"model"`
 	Reason    string          `json:"model_reason,omitempty"` // why this bundled model was chosen
 	Threshold float64         `json:"threshold"`
+	Flips     bool            `json:"flips,omitempty"`
 	Images    int             `json:"images"`
 	Groups    [][]groupMember `json:"groups"`
 	Pairs     []filePair      `json:"pairs"` // all within the threshold, the nearest first
@@ -46,6 +52,7 @@ type groupMember struct {
 	File      string  `json:"file"`
 	Distance  float64 `json:"distance"`              // from the file of From, the nearest before it; 0 for the first
 	From      string  `json:"from"`                  // empty for the first
+	Symmetry  string  `json:"symmetry,omitempty"`    // with --flips, the one that makes the file of From; empty for the first
 	FileBytes string  `json:"file_base64,omitempty"` // see pathBytes
 	FromBytes string  `json:"from_base64,omitempty"`
 }
@@ -56,6 +63,7 @@ type filePair struct {
 	ABytes   string  `json:"a_base64,omitempty"` // see pathBytes
 	BBytes   string  `json:"b_base64,omitempty"`
 	Distance float64 `json:"distance"`
+	Symmetry string  `json:"symmetry,omitempty"` // with --flips, the one that makes B of A
 }
 
 // Run finds and lists.
@@ -68,7 +76,7 @@ func (n *nearDuplicatesCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	collection, err := n.embed(c, model, n.Folder, files)
+	collection, err := n.embed(c, model, n.Folder, files, n.Flips)
 	if err != nil {
 		return err
 	}
@@ -110,9 +118,15 @@ func (n *nearDuplicatesCommand) threshold(c *console, model *likeness.Model, nam
 // describe names the files of pairs and of the groups that they make.
 func describe(collection *retrieval.Collection, pairs []retrieval.NearPair) groups {
 	files := collection.Files
-	found := groups{Images: len(files), Groups: [][]groupMember{}, Pairs: []filePair{}, Skipped: append([]string{}, collection.Skipped...)}
+	symmetry := func(s imaging.Symmetry) string {
+		if len(collection.Flips) == 0 {
+			return ""
+		}
+		return s.String()
+	}
+	found := groups{Images: len(files), Flips: len(collection.Flips) > 0, Groups: [][]groupMember{}, Pairs: []filePair{}, Skipped: append([]string{}, collection.Skipped...)}
 	for _, p := range pairs {
-		found.Pairs = append(found.Pairs, filePair{A: files[p.A], B: files[p.B], ABytes: pathBytes(files[p.A]), BBytes: pathBytes(files[p.B]), Distance: p.Distance})
+		found.Pairs = append(found.Pairs, filePair{A: files[p.A], B: files[p.B], ABytes: pathBytes(files[p.A]), BBytes: pathBytes(files[p.B]), Distance: p.Distance, Symmetry: symmetry(p.Symmetry)})
 	}
 	for _, group := range retrieval.Groups(pairs) {
 		var members []groupMember
@@ -120,6 +134,7 @@ func describe(collection *retrieval.Collection, pairs []retrieval.NearPair) grou
 			member := groupMember{File: files[m.Image], FileBytes: pathBytes(files[m.Image])}
 			if i > 0 {
 				member.From, member.FromBytes, member.Distance = files[m.Nearest], pathBytes(files[m.Nearest]), m.Distance
+				member.Symmetry = symmetry(m.Symmetry)
 			}
 			members = append(members, member)
 		}
@@ -140,11 +155,19 @@ func (g groups) write(c *console) error {
 			if j == 0 {
 				c.print("  %s", m.File)
 			} else {
-				c.print("  %s  %.4f from %s", m.File, m.Distance, m.From)
+				c.print("  %s  %.4f%s from %s", m.File, m.Distance, m.change(), m.From)
 			}
 		}
 	}
 	return nil
+}
+
+// change says which symmetry makes the file of From, unless it is as it was.
+func (m groupMember) change() string {
+	if m.Symmetry == "" || m.Symmetry == imaging.Unchanged.String() {
+		return ""
+	}
+	return " " + m.Symmetry
 }
 
 // rows are the groups as rows of a sheet.
@@ -157,6 +180,10 @@ func (g groups) rows() []plot.Row {
 			if j > 0 {
 				cell.Captions[1] = fmt.Sprintf("%.4f from", m.Distance)
 				cell.Captions[2] = shortName(g.Folder, m.From)
+				if change := m.change(); change != "" {
+					cell.Captions[1] = change[1:]
+					cell.Captions[2] = fmt.Sprintf("%.4f from %s", m.Distance, cell.Captions[2])
+				}
 			}
 			row.Cells = append(row.Cells, cell)
 		}

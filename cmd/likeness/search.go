@@ -79,7 +79,7 @@ func (s *searchCommand) Run(c *console) error {
 	if err := s.check(c, model, []retrieval.Traits{retrieval.MeasureImage(model.Preprocessing, img)}, s.Image); err != nil {
 		return err
 	}
-	collection, err := s.embed(c, model, s.Folder, files)
+	collection, err := s.embed(c, model, s.Folder, files, false)
 	if err != nil {
 		return err
 	}
@@ -196,8 +196,8 @@ func (l lookup) prepare(c *console, folder string) (model *likeness.Model, name 
 	return model, name, files, nil
 }
 
-// embed examines and embeds the files of the folder.
-func (l lookup) embed(c *console, model *likeness.Model, folder string, files []string) (*retrieval.Collection, error) {
+// embed examines and embeds the files of the folder, in all symmetries if flips is set.
+func (l lookup) embed(c *console, model *likeness.Model, folder string, files []string, flips bool) (*retrieval.Collection, error) {
 	traits, err := examine(c, model, files)
 	if err != nil {
 		return nil, err
@@ -205,7 +205,7 @@ func (l lookup) embed(c *console, model *likeness.Model, folder string, files []
 	if err := l.check(c, model, traits, folder); err != nil {
 		return nil, err
 	}
-	collection, err := embedFiles(c, model, files, l.SkipBroken, l.cacheFlags)
+	collection, err := embedFiles(c, model, files, retrieval.Options{SkipBroken: l.SkipBroken, Flips: flips}, l.cacheFlags)
 	if errors.Is(err, retrieval.ErrBroken) && !l.SkipBroken {
 		err = errors.WithMessage(err, "--skip-broken skips such files")
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/pkg/errors"
 )
 
@@ -41,6 +42,15 @@ func ComputationOf(model *likeness.Model, tta likeness.TTA) (Computation, error)
 	}
 	text, err := json.Marshal([]any{"embedding/1", identity, tta, graph.Arithmetic(), program})
 	return sha256.Sum256(text), errors.WithStack(err)
+}
+
+// Of returns the computation of the same model for images to which a symmetry is applied
+// before they are embedded; that of imaging.Unchanged is c itself.
+func (c Computation) Of(s imaging.Symmetry) Computation {
+	if s == imaging.Unchanged {
+		return c
+	}
+	return sha256.Sum256(append(append([]byte("symmetry/1"), c[:]...), byte(s)))
 }
 
 // programSum is the size and the CRC-32C of the file of the program. That identifies a build,
