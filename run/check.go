@@ -55,7 +55,7 @@ func (s Settings) check() error {
 		return err
 	}
 	if _, err := ParseMemory(s.Memory); err != nil {
-		return err
+		return errors.WithMessage(err, "--memory")
 	}
 	return s.checkSolver()
 }

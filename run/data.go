@@ -128,7 +128,7 @@ func (s Settings) read(path string, input imaging.Size) (datasets.Splits, []stri
 		return datasets.Splits{}, nil, errors.Errorf("--shorter-side: found %d, expected %d to %d for images of %dx%d", options.ShorterSide, least, imaging.MaxSide, size.Height, size.Width)
 	}
 	if options.Memory, err = ParseMemory(s.Memory); err != nil {
-		return datasets.Splits{}, nil, err
+		return datasets.Splits{}, nil, errors.WithMessage(err, "--memory")
 	}
 	var notes []string
 	if size == (imaging.Size{}) {
@@ -248,7 +248,7 @@ const unlimited = "unlimited"
 
 // ParseMemory reads the text of an amount of memory, as Settings.Memory has it: 512MiB,
 // 1.5GiB, 2GB, or unlimited, which is math.MaxInt64. An empty text is 0, which stands for
-// datasets.DefaultMemory.
+// datasets.DefaultMemory. The error does not name the setting or flag.
 func ParseMemory(text string) (int64, error) {
 	switch text {
 	case "":
@@ -262,7 +262,7 @@ func ParseMemory(text string) (int64, error) {
 	if bytes := number * unit; err == nil && known && bytes >= 1 && bytes < math.MaxInt64 {
 		return int64(bytes), nil
 	}
-	return 0, errors.Errorf("--memory: found %q, expected a number above 0 with the unit KiB, MiB, GiB, TiB, KB, MB, GB or TB, such as 2GiB, or %s", text, unlimited)
+	return 0, errors.Errorf("found %q, expected a number above 0 with the unit KiB, MiB, GiB, TiB, KB, MB, GB or TB, such as 2GiB, or %s", text, unlimited)
 }
 
 // ParseSize reads the text of a size, as Settings.Size has it: 64, 64x48 (height x width) or

@@ -109,7 +109,7 @@ func TestParseMemory(t *testing.T) {
 		if err == nil && found != want || (err != nil) != (want < 0) {
 			t.Errorf("%q: found %d, %v; want %d", text, found, err, want)
 		}
-		if err != nil && !strings.HasPrefix(err.Error(), "--memory: found ") {
+		if err != nil && !strings.HasPrefix(err.Error(), "found ") {
 			t.Errorf("%q: found error %v", text, err)
 		}
 	}

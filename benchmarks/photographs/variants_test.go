@@ -4,6 +4,7 @@ import (
 	"image"
 	"image/color"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/likeness-go/likeness/evaluate"
@@ -30,6 +31,9 @@ func TestCounts(t *testing.T) {
 	if c.recall(0, 0.1) != 1 || c.recall(2, 0.1) != 0 {
 		t.Errorf("found the recalls %v and %v of the first and the third variant, expected 1 and 0", c.recall(0, 0.1), c.recall(2, 0.1))
 	}
+	if row, want := c.recalls("line", 0.1), "| line | 100.0 % | 100.0 % | 0.0 %"; !strings.HasPrefix(row, want) {
+		t.Errorf("found the row %q, expected one that begins with %q", row, want)
+	}
 	c = counts{width: 0.1, different: []int{0, 0, 5, 100}, same: [][]int{{0, 2, 1, 0}, {0, 1, 0, 0}}}
 	if best := c.best(); best != 0.1 { // where three of four are found, and nothing else
 		t.Errorf("found the best threshold %v, expected 0.1", best)
@@ -37,6 +41,10 @@ func TestCounts(t *testing.T) {
 }
 
 func TestDistances(t *testing.T) {
+	pairs := map[[2]int]float64{{1, 4}: 0.5}
+	if listed(pairs, 4, 1) != 0.5 || listed(pairs, 1, 4) != 0.5 || !math.IsInf(listed(pairs, 1, 3), 1) {
+		t.Errorf("found %v, %v and %v, expected 0.5 twice and infinity", listed(pairs, 4, 1), listed(pairs, 1, 4), listed(pairs, 1, 3))
+	}
 	if d := hamming("ff00000000000000", "0f00000000000001"); d != 5 {
 		t.Errorf("found the distance %v, expected 5", d)
 	}

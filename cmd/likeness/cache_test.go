@@ -67,6 +67,14 @@ func TestCacheOfEmbeddings(t *testing.T) {
 	if _, said = tool(t, with("embed", "bars", "--out", "fourth.csv", "--verify")...); !strings.Contains(said, "12 of 12 embeddings") {
 		t.Errorf("with --verify, the content is not recognized:\n%s", said)
 	}
+	for size, text := range map[string]string{"3": `--cache-size: found "3", expected a number above 0`, "1023KiB": `--cache-size: found "1023KiB", expected at least 1 MiB`} {
+		toolFails(t, failure, []string{text}, with("embed", "bars", "--out", "fifth.csv", "--cache-size", size)...)
+	}
+	for _, size := range []string{"1MiB", "unlimited"} {
+		if _, said = tool(t, with("embed", "bars", "--out", "fifth.csv", "--cache-size", size)...); !strings.Contains(said, "12 of 12 embeddings") {
+			t.Errorf("--cache-size %s: found\n%s", size, said)
+		}
+	}
 	toolFails(t, failure, []string{"--verify", "--no-cache", "leave out one"}, without("embed", "bars", "--out", "fifth.csv", "--verify")...)
 }
 

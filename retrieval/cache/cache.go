@@ -43,8 +43,9 @@ var (
 // Options sets how a cache is opened. The zero value is useful.
 type Options struct {
 	// MaxSize is the largest size of the file in bytes, at least MinMaxSize; 0 means
-	// DefaultMaxSize. Up to half of it is for entries, because pages of the file are not
-	// always full. A cache that is larger already is emptied.
+	// DefaultMaxSize, or the size that the file has already if that is larger. Up to half of it
+	// is for entries, because pages of the file are not always full. A cache that is larger
+	// than another MaxSize is emptied.
 	MaxSize int64
 	// Verify recognizes no file by its path and modification time, so that the content of
 	// every file is read and its checksum computed.
@@ -94,15 +95,18 @@ func open(path string, o Options) (*Cache, error) {
 	switch {
 	case path == "":
 		return nil, errors.New("found no path")
-	case o.MaxSize == 0:
-		o.MaxSize = DefaultMaxSize
-	case o.MaxSize < MinMaxSize:
+	case o.MaxSize != 0 && o.MaxSize < MinMaxSize:
 		return nil, errors.Errorf("found MaxSize %d, expected at least %d bytes", o.MaxSize, MinMaxSize)
 	}
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
 	}
 	info, err := os.Stat(path)
+	if o.MaxSize == 0 {
+		if o.MaxSize = DefaultMaxSize; err == nil {
+			o.MaxSize = max(o.MaxSize, info.Size())
+		}
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if err := create(path, o); err != nil {
