@@ -145,6 +145,7 @@ var exportedFunctions = []any{
 	cache.Open,
 	cache.DefaultPath,
 	cache.ComputationOf,
+	cache.TraitsOf,
 	cache.SourceOf,
 	imaging.DefaultShorterSide,
 	run.Configure,

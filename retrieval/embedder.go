@@ -261,12 +261,18 @@ func (e *embedder) decode(f *imageFile, sizes []int) error {
 
 // pixels returns the pixels of a file, or nil if the cache has its embedding.
 func (e *embedder) pixels(f *imageFile, sizes []int) ([]uint8, error) {
+	img, err := e.image(f, e.model.Preprocessing, func() bool { return e.embedded(f, sizes) })
+	if img == nil || err != nil {
+		return nil, err
+	}
+	return e.prepare(f, img)
+}
+
+// image decodes a file for a preprocessing, unless it is in the cache: then the image is nil.
+// stored reports that for the hash of the file.
+func (e *embedder) image(f *imageFile, p imaging.Preprocessing, stored func() bool) (image.Image, error) {
 	if f.source == nil {
-		img, err := e.model.Preprocessing.DecodeFile(f.path)
-		if err != nil {
-			return nil, err
-		}
-		return e.prepare(f, img)
+		return p.DecodeFile(f.path)
 	}
 	file, err := imaging.OpenFile(f.path)
 	if err != nil {
@@ -277,17 +283,17 @@ func (e *embedder) pixels(f *imageFile, sizes []int) ([]uint8, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.known && e.embedded(f, sizes) {
+	if f.known && stored() {
 		return nil, nil
 	}
-	img, err := e.model.Preprocessing.Decode(content, f.path)
+	img, err := p.Decode(content, f.path)
 	if err != nil {
 		return nil, err
 	}
 	if content == io.Reader(file) && !f.source.Unchanged() {
 		f.source, f.known = nil, false
 	}
-	return e.prepare(f, img)
+	return img, nil
 }
 
 // prepare returns the pixels of the image of a file, and sets f.exchanged if it is needed.

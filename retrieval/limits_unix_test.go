@@ -29,7 +29,7 @@ func TestSystemErrorsAreNotSkipped(t *testing.T) {
 		})
 	}
 	testutil.WithoutOpenFiles(t, func() {
-		if _, err := retrieval.MeasureFiles(context.Background(), model.Preprocessing, []string{sound}, 9); !errors.Is(err, unix.EMFILE) {
+		if _, err := retrieval.MeasureFiles(context.Background(), model.Preprocessing, []string{sound}, 9, nil); !errors.Is(err, unix.EMFILE) {
 			t.Errorf("examine: found error %v", err)
 		}
 	})

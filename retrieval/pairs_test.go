@@ -177,7 +177,7 @@ func TestIncompleteCollections(t *testing.T) {
 			t.Errorf("%s: Nearest: found no error", name)
 		}
 	}
-	if traits, err := retrieval.MeasureFiles(t.Context(), imaging.Preprocessing{}, []string{"a.png"}, -1); len(traits) != 0 || err != nil {
+	if traits, err := retrieval.MeasureFiles(t.Context(), imaging.Preprocessing{}, []string{"a.png"}, -1, nil); len(traits) != 0 || err != nil {
 		t.Errorf("Examine: found %v, %v", traits, err)
 	}
 }

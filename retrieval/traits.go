@@ -9,6 +9,7 @@ import (
 
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/parallel"
+	"github.com/likeness-go/likeness/retrieval/cache"
 	"github.com/pkg/errors"
 	"gonum.org/v1/gonum/stat"
 )
@@ -86,24 +87,50 @@ func CheckTraits(p imaging.Preprocessing, traits []Traits) error {
 // MeasureFiles measures the traits of at most limit files, evenly spaced. Large JPEG files are
 // decoded at a reduced size. Files that cannot
 // be decoded are skipped, because Embed reports them. It returns the errors of opening and
-// reading files and that of the context.
-func MeasureFiles(ctx context.Context, p imaging.Preprocessing, files []string, limit int) ([]Traits, error) {
+// reading files and that of the context. The cache, unless it is nil, has the traits that
+// earlier calls measured, which are the same bit for bit, and receives the others; files whose
+// traits it has are not decoded, and not read if they have not changed.
+func MeasureFiles(ctx context.Context, p imaging.Preprocessing, files []string, limit int, kept *cache.Cache) ([]Traits, error) {
 	count := max(0, min(limit, len(files)))
 	measured := make([]*Traits, count)
+	records := make([][]cache.Record, count)
+	computation, err := cache.TraitsOf(p)
+	if err != nil {
+		kept = nil
+	}
+	reader := &embedder{options: Options{Cache: kept}}
 	// Shares of pixels are nearly the same at a reduced size.
 	decoding := imaging.Preprocessing{Size: p.Size, ScaledJPEG: true}
-	err := parallel.Each(ctx, parallel.MaxOpenFiles, count, func(i int) error {
-		img, err := decoding.DecodeFile(files[i*len(files)/count])
+	err = parallel.Each(ctx, parallel.MaxOpenFiles, count, func(i int) error {
+		f := &imageFile{path: files[i*len(files)/count]}
+		fromCache := func() bool {
+			measured[i] = traitsOf(kept.Values(f.hash, computation))
+			return measured[i] != nil
+		}
+		if reader.lookup(f) && fromCache() {
+			return nil
+		}
+		img, err := reader.image(f, decoding, fromCache)
 		if errors.Is(err, imaging.ErrUndecodable) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		traits := MeasureImage(p, img)
-		measured[i] = &traits
+		r := cache.Record{Hash: f.hash, Computation: computation}
+		if f.source != nil {
+			r.Source = *f.source
+		}
+		if measured[i] == nil {
+			traits := MeasureImage(p, img)
+			measured[i], r.Values = &traits, traits.values()
+		}
+		if f.known {
+			records[i] = []cache.Record{r}
+		}
 		return nil
 	})
+	kept.Store(slices.Concat(records...)...)
 	var traits []Traits
 	for _, t := range measured {
 		if t != nil {
@@ -137,6 +164,17 @@ type Traits struct {
 	Halftone float64
 	// Brightness is the mean of the network's input before normalization.
 	Brightness float64
+}
+
+// values are the traits as the cache has them, and traitsOf is the reverse; it is nil for
+// anything else.
+func (t Traits) values() []float64 { return []float64{t.Colored, t.Ink, t.Halftone, t.Brightness} }
+
+func traitsOf(values []float64) *Traits {
+	if len(values) != len(Traits{}.values()) {
+		return nil
+	}
+	return &Traits{values[0], values[1], values[2], values[3]}
 }
 
 const (

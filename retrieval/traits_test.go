@@ -5,6 +5,8 @@ import (
 	"image"
 	"image/color"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/retrieval"
+	"github.com/likeness-go/likeness/retrieval/cache"
 	"github.com/pkg/errors"
 )
 
@@ -171,7 +174,7 @@ func TestMeasureFiles(t *testing.T) {
 	}
 	files[5] = write(t, folder, "5.png", []byte("no image"))
 	for most, want := range map[int][]int{3: {0, 3, 6}, 5: {0, 2, 4, 6, 8}, 100: {0, 1, 2, 3, 4, 6, 7, 8, 9}} {
-		traits, err := retrieval.MeasureFiles(context.Background(), p, files, most)
+		traits, err := retrieval.MeasureFiles(context.Background(), p, files, most, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,6 +185,66 @@ func TestMeasureFiles(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("of at most %d (-want +got):\n%s", most, diff)
 		}
+	}
+}
+
+// The second call finds all traits in the cache, with the same bits, and reads no file that
+// has not changed; one that was moved is read, and one that changed is measured again.
+func TestMeasureFilesWithCache(t *testing.T) {
+	folder := t.TempDir()
+	p := characterModel(t).Preprocessing
+	files := images(t, folder, 6)
+	broken := write(t, folder, "broken.png", []byte("no image"))
+	age(t, broken)
+	files = append(files, broken)
+	c := openCache(t, filepath.Join(folder, "embeddings.db"), cache.Options{})
+	measure := func(p imaging.Preprocessing, c *cache.Cache, files ...string) []retrieval.Traits {
+		t.Helper()
+		traits, err := retrieval.MeasureFiles(t.Context(), p, files, 100, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return traits
+	}
+	want := measure(p, nil, files...)
+	inverted := p
+	inverted.Invert = !p.Invert
+	if diff := cmp.Diff(want, measure(p, c, files...)); diff != "" || len(want) != 6 {
+		t.Errorf("first call (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(measure(inverted, nil, files...), measure(inverted, c, files...)); diff != "" {
+		t.Errorf("another preprocessing (-want +got):\n%s", diff)
+	}
+	moved := filepath.Join(folder, "moved.png")
+	if err := os.Rename(files[5], moved); err != nil {
+		t.Fatal(err)
+	}
+	files[5] = moved
+	if diff := cmp.Diff(want, measure(p, c, files...)); diff != "" {
+		t.Errorf("after a file was moved (-want +got):\n%s", diff)
+	}
+	for _, file := range files[:6] { // the same size and time, so that only reading it would show it
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, make([]byte, info.Size()), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(file, info.ModTime(), info.ModTime()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(want, measure(p, c, files...)); diff != "" {
+		t.Errorf("files that must not be read (-want +got):\n%s", diff)
+	}
+	write(t, folder, filepath.Base(files[0]), asPNG(t, drawings["ring"].on(60, 0, 0)))
+	changed := measure(p, nil, files[0])
+	if diff := cmp.Diff(append(changed, want[1:]...), measure(p, c, files...)); diff != "" || cmp.Equal(changed, want[:1]) {
+		t.Errorf("after a file changed (-want +got):\n%s", diff)
+	}
+	if err := c.Err(); err != nil {
+		t.Error(err)
 	}
 }
 

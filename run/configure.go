@@ -146,7 +146,7 @@ func photographs(data string) (reason string, ok bool) {
 	if slices.Sort(sides); len(sides) == 0 || sides[len(sides)/2] < minPhotograph {
 		return "", false
 	}
-	choice, err := zoo.Choose(context.Background(), found.Files)
+	choice, err := zoo.Choose(context.Background(), found.Files, nil)
 	return choice.Reason, err == nil && choice.Name == zoo.Photo
 }
 

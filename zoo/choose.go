@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/likeness-go/likeness/retrieval"
+	"github.com/likeness-go/likeness/retrieval/cache"
 	"github.com/pkg/errors"
 )
 
@@ -46,13 +47,14 @@ type Choice struct {
 // 10 %. At least half of the images must be of the chosen kind, and at most a fifth of those
 // that are of either kind of the other one; otherwise the error wraps ErrUndecided. Errors
 // of opening and reading files, and that of the context, are returned; files that cannot be
-// decoded are passed over.
-func Choose(ctx context.Context, files []string) (Choice, error) {
+// decoded are passed over. The cache, unless it is nil, keeps what was measured, see
+// retrieval.MeasureFiles.
+func Choose(ctx context.Context, files []string, kept *cache.Cache) (Choice, error) {
 	drawings, err := Load(Default)
 	if err != nil {
 		return Choice{}, err
 	}
-	traits, err := retrieval.MeasureFiles(ctx, drawings.Preprocessing, files, sampled)
+	traits, err := retrieval.MeasureFiles(ctx, drawings.Preprocessing, files, sampled, kept)
 	if err != nil {
 		return Choice{}, err
 	}

@@ -77,7 +77,7 @@ func TestChoose(t *testing.T) {
 		"more in doubt than photographs": {append(repeated(2, doubtful), photo), ""},
 		"none":                           {nil, ""},
 	} {
-		choice, err := zoo.Choose(context.Background(), written(t, test.images...))
+		choice, err := zoo.Choose(context.Background(), written(t, test.images...), nil)
 		if test.want == "" {
 			if !errors.Is(err, zoo.ErrUndecided) {
 				t.Errorf("%s: found %+v (%v), expected ErrUndecided", name, choice, err)
@@ -88,7 +88,7 @@ func TestChoose(t *testing.T) {
 			t.Errorf("%s: found %+v (%v), expected %s with the reason", name, choice, err, test.want)
 		}
 	}
-	if _, err := zoo.Choose(context.Background(), []string{filepath.Join(t.TempDir(), "missing.png")}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := zoo.Choose(context.Background(), []string{filepath.Join(t.TempDir(), "missing.png")}, nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing file: found error %v", err)
 	}
 }

@@ -17,39 +17,38 @@ type cacheFlags struct {
 // cacheHelp is the help of these commands about the cache.
 const cacheHelp = `Embeddings are kept in a cache, so that files that have not changed are neither read nor embedded again. They are recognized by path, size, modification time and inode, and otherwise by the checksum of their content. Models, versions of the program and instruction sets have entries of their own, and the results are the same, bit for bit, as without the cache. Its file has up to 1 GiB (--cache-size), of which half is for embeddings: 100,000 of 1,280 features. What was not used for the longest time goes first. If the file is locked by another process, damaged or not writable, the command warns and continues without it.`
 
-// open opens the cache. It is nil with --no-cache, and also, with a warning, if opening fails.
-func (f cacheFlags) open(c *console) (*cache.Cache, error) {
+// open opens the cache of the console. It is nil with --no-cache, and also, with a warning, if
+// opening fails.
+func (f cacheFlags) open(c *console) error {
 	if f.NoCache {
 		if f.Verify {
-			return nil, errors.New("--verify: it checks files against the cache, which --no-cache leaves alone: leave out one of them")
+			return errors.New("--verify: it checks files against the cache, which --no-cache leaves alone: leave out one of them")
 		}
-		return nil, nil
+		return nil
 	}
 	size, err := run.ParseMemory(f.CacheSize)
 	if err == nil && size != 0 && size < cache.MinMaxSize {
 		err = errors.Errorf("found %q, expected at least %d MiB", f.CacheSize, cache.MinMaxSize>>20)
 	}
 	if err != nil {
-		return nil, errors.WithMessage(err, "--cache-size")
+		return errors.WithMessage(err, "--cache-size")
 	}
 	path := f.Cache
 	if path == "" {
 		path, err = cache.DefaultPath()
 	}
-	var opened *cache.Cache
 	if err == nil {
-		opened, err = cache.Open(path, cache.Options{MaxSize: size, Verify: f.Verify})
+		c.kept, err = cache.Open(path, cache.Options{MaxSize: size, Verify: f.Verify})
 	}
 	if err != nil {
 		c.say("warning: continuing without the cache: %v (--cache chooses another file, --no-cache none)", err)
-		return nil, nil
 	}
-	return opened, nil
+	return nil
 }
 
 // closeCache closes the cache and warns if it was given up meanwhile.
-func closeCache(c *console, opened *cache.Cache) {
-	if err := opened.Close(); err != nil {
+func closeCache(c *console) {
+	if err := c.kept.Close(); err != nil {
 		c.say("warning: embeddings were not kept: %v", err)
 	}
 }

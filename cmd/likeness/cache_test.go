@@ -78,6 +78,51 @@ func TestCacheOfEmbeddings(t *testing.T) {
 	toolFails(t, failure, []string{"--verify", "--no-cache", "leave out one"}, without("embed", "bars", "--out", "fifth.csv", "--verify")...)
 }
 
+// The second search decodes no image of the folder: neither to embed it nor to choose the
+// model and to find out whether it suits.
+func TestCacheOfTraits(t *testing.T) {
+	agedBars(t)
+	write(t, "query.png", bar(t, 1, 99, 12))
+	for _, model := range [][]string{{"--model", "omniglot"}, nil} {
+		search := append([]string{"search", "query.png", "--in", "bars", "--json", "--force", "--cache", "kept.db"}, model...)
+		want, _ := tool(t, search...)
+		var spoiled []string
+		err := filepath.WalkDir("bars", func(path string, entry os.DirEntry, err error) error {
+			if err == nil && !entry.IsDir() {
+				spoiled = append(spoiled, path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		contents := map[string]string{}
+		replace := func(path, content string) {
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(content), 0o666); err != nil { // in place: the inode stays
+				t.Fatal(err)
+			}
+			if err := os.Chtimes(path, info.ModTime(), info.ModTime()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, path := range spoiled {
+			contents[path] = read(t, path)
+			replace(path, strings.Repeat("x", len(contents[path])))
+		}
+		got, said := tool(t, search...)
+		if got != want {
+			t.Errorf("%v: found\n%s\nexpected\n%s%s", model, got, want, said)
+		}
+		for path, content := range contents {
+			replace(path, content)
+		}
+	}
+}
+
 // A cache that is locked, broken or not writable is a warning, and the results are the same.
 func TestUnusableCaches(t *testing.T) {
 	agedBars(t)

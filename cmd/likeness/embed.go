@@ -40,11 +40,15 @@ func (e *embedCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
+	if err := e.open(c); err != nil {
+		return err
+	}
+	defer closeCache(c)
 	model, _, err := loadModel(c, e.Model, files...)
 	if err != nil {
 		return err
 	}
-	collection, err := embedFiles(c, model, files, retrieval.Options{}, e.cacheFlags)
+	collection, err := embedFiles(c, model, files, retrieval.Options{})
 	if err != nil {
 		return err
 	}
@@ -65,15 +69,11 @@ func fromCache(cached, all int) string {
 	return fmt.Sprintf("; %d of %d embeddings from the cache", cached, all)
 }
 
-// embedFiles embeds files, with a progress bar if that takes long.
-func embedFiles(c *console, model *likeness.Model, files []string, o retrieval.Options, flags cacheFlags) (*retrieval.Collection, error) {
-	kept, err := flags.open(c)
-	if err != nil {
-		return nil, err
-	}
-	defer closeCache(c, kept)
+// embedFiles embeds files with the cache of the console, and with a progress bar if that takes
+// long.
+func embedFiles(c *console, model *likeness.Model, files []string, o retrieval.Options) (*retrieval.Collection, error) {
 	shown := newCounter(c.err, unit{what: "images"})
-	o.OnProgress, o.Cache = shown.of, kept
+	o.OnProgress, o.Cache = shown.of, c.kept
 	collection, err := retrieval.Embed(c, model, files, o)
 	shown.close()
 	if err != nil && c.Err() != nil {
@@ -205,7 +205,7 @@ func loadModel(c *console, path string, images ...string) (*likeness.Model, stri
 func chosenModel(c *console, images []string) (model *likeness.Model, name, reason string, err error) {
 	choice := zoo.Choice{Name: zoo.Default, Reason: "the default"}
 	if len(images) > 0 {
-		if choice, err = zoo.Choose(c, images); err != nil {
+		if choice, err = zoo.Choose(c, images, c.kept); err != nil {
 			if c.Err() != nil {
 				return nil, "", "", errInterrupted
 			}
@@ -237,7 +237,7 @@ func suits(model *likeness.Model, name string, traits []retrieval.Traits) error 
 // examine measures some of the images, for what model they are. An image that cannot be
 // opened is an error.
 func examine(c *console, model *likeness.Model, images []string) ([]retrieval.Traits, error) {
-	traits, err := retrieval.MeasureFiles(c, model.Preprocessing, images, maxExamined)
+	traits, err := retrieval.MeasureFiles(c, model.Preprocessing, images, maxExamined, c.kept)
 	if err != nil && c.Err() != nil {
 		err = errInterrupted
 	}

@@ -170,14 +170,13 @@ func (e *enrollCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	kept, err := e.cacheFlags.open(c)
-	if err != nil {
+	if err := e.open(c); err != nil {
 		return err
 	}
-	defer closeCache(c, kept)
+	defer closeCache(c)
 	shown := newCounter(c.err, unit{what: "images"})
 	defer shown.close()
-	g, created, err := e.openGallery(c, found.Files, gallery.Options{Rule: gallery.Rule(e.Rule), OnProgress: shown.of, Cache: kept})
+	g, created, err := e.openGallery(c, found.Files, gallery.Options{Rule: gallery.Rule(e.Rule), OnProgress: shown.of, Cache: c.kept})
 	if err != nil {
 		return err
 	}

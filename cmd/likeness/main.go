@@ -17,6 +17,7 @@ import (
 	"github.com/likeness-go/likeness/fetch"
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/retrieval/cache"
 	"github.com/likeness-go/likeness/zoo"
 	"github.com/pkg/errors"
 )
@@ -59,6 +60,7 @@ type console struct {
 	out, err io.Writer
 	given    map[string]bool // the settings that are given as flags, by their TOML keys
 	reason   string          // why loadModel chose a bundled model; empty if --model did
+	kept     *cache.Cache    // of embeddings and traits, see cacheFlags.open; may be nil
 }
 
 // say writes a line that is not a result. It stays one line whatever the arguments are.

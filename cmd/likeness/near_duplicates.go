@@ -68,6 +68,10 @@ type filePair struct {
 
 // Run finds and lists.
 func (n *nearDuplicatesCommand) Run(c *console) error {
+	if err := n.open(c); err != nil {
+		return err
+	}
+	defer closeCache(c)
 	model, name, files, err := n.prepare(c, n.Folder)
 	if err != nil {
 		return err

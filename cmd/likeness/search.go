@@ -62,6 +62,10 @@ func (s *searchCommand) Run(c *console) error {
 	if _, err := imaging.DecodeSize(query, s.Image); err != nil { // before a model is loaded
 		return err
 	}
+	if err := s.open(c); err != nil {
+		return err
+	}
+	defer closeCache(c)
 	model, name, files, err := s.prepare(c, s.Folder)
 	if err != nil {
 		return err
@@ -205,7 +209,7 @@ func (l lookup) embed(c *console, model *likeness.Model, folder string, files []
 	if err := l.check(c, model, traits, folder); err != nil {
 		return nil, err
 	}
-	collection, err := embedFiles(c, model, files, retrieval.Options{SkipBroken: l.SkipBroken, Flips: flips}, l.cacheFlags)
+	collection, err := embedFiles(c, model, files, retrieval.Options{SkipBroken: l.SkipBroken, Flips: flips})
 	if errors.Is(err, retrieval.ErrBroken) && !l.SkipBroken {
 		err = errors.WithMessage(err, "--skip-broken skips such files")
 	}

@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/pkg/errors"
@@ -251,6 +254,74 @@ func TestSizeIsLimited(t *testing.T) {
 	// An entry that is larger than the cache is not stored, and is no failure.
 	if c.Store(numbered(count, 1<<19)); c.Err() != nil || holds(c, count) {
 		t.Errorf("a large entry: found %v, error %v", holds(c, count), c.Err())
+	}
+}
+
+// A cache that is larger than the default limit is kept unless a limit is given.
+func TestLargerThanTheDefault(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "embeddings.db")
+	c := opened(t, path, Options{})
+	c.Store(numbered(1, 3))
+	c.Close()
+	if err := os.Truncate(path, DefaultMaxSize+1<<20); err != nil { // most of it is a hole
+		t.Fatal(err)
+	}
+	c = opened(t, path, Options{})
+	expectNumbered(t, c, 1, 3)
+	c.Store(numbered(2, 3))
+	expectNumbered(t, c, 2, 3)
+	c.Close()
+	if c = opened(t, path, Options{MaxSize: DefaultMaxSize}); holds(c, 1) || holds(c, 2) {
+		t.Error("a cache that is larger than the limit is not emptied")
+	}
+}
+
+// Values are kept apart from embeddings, by content and computation, with all their bits.
+func TestValues(t *testing.T) {
+	c := opened(t, filepath.Join(t.TempDir(), "embeddings.db"), Options{})
+	r := numbered(1, 3)
+	c.Store(r)
+	if found := c.Values(r.Hash, r.Computation); found != nil {
+		t.Errorf("found %v, expected no values", found)
+	}
+	r.Values = []float64{1. / 3, math.Inf(-1), 5e-324, -0.1}
+	c.Store(r)
+	if found := c.Values(r.Hash, r.Computation); !slices.Equal(found, r.Values) {
+		t.Errorf("found %v, expected %v", found, r.Values)
+	}
+	expectNumbered(t, c, 1, 3)
+	if found := c.Values(Hash{9}, r.Computation); found != nil {
+		t.Errorf("another content: found %v", found)
+	}
+	if found := c.Values(r.Hash, Computation{9}); found != nil {
+		t.Errorf("another computation: found %v", found)
+	}
+	if found := (*Cache)(nil).Values(r.Hash, r.Computation); found != nil {
+		t.Errorf("no cache: found %v", found)
+	}
+}
+
+// Each symmetry and each preprocessing has a computation of its own, and that of images that
+// are unchanged is the computation itself.
+func TestComputations(t *testing.T) {
+	seen := map[Computation]bool{}
+	for s := range imaging.Symmetry(imaging.Symmetries) {
+		seen[Computation{7}.Of(s)] = true
+	}
+	if len(seen) != imaging.Symmetries || !seen[Computation{7}] {
+		t.Errorf("found %d computations, that of unchanged images %v", len(seen), seen[Computation{7}])
+	}
+	p := imaging.Preprocessing{Size: imaging.Size{Height: 4, Width: 4, Channels: 1}}
+	first, err := TraitsOf(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Invert = true
+	if second, err := TraitsOf(p); err != nil || first == second {
+		t.Errorf("another preprocessing has the same computation, error %v", err)
+	}
+	if _, err := TraitsOf(imaging.Preprocessing{}); err == nil {
+		t.Error("a preprocessing without a size: found no error")
 	}
 }
 

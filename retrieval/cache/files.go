@@ -23,7 +23,7 @@ import (
 type Hash [sha256.Size]byte
 
 // Computation identifies everything but the content of an image file that determines the
-// bits of its embedding.
+// bits of its embedding or of other values.
 type Computation [sha256.Size]byte
 
 // ComputationOf returns the computation of a model: its identity, which includes the
@@ -51,6 +51,21 @@ func (c Computation) Of(s imaging.Symmetry) Computation {
 		return c
 	}
 	return sha256.Sum256(append(append([]byte("symmetry/1"), c[:]...), byte(s)))
+}
+
+// TraitsOf returns the computation of the properties of images that are measured with a
+// preprocessing (retrieval.MeasureFiles): the preprocessing and the program. The error is that
+// of a preprocessing that is not valid or of reading the file of the program.
+func TraitsOf(p imaging.Preprocessing) (Computation, error) {
+	if err := p.Validate(); err != nil {
+		return Computation{}, err
+	}
+	program, err := programSum()
+	if err != nil {
+		return Computation{}, errors.Wrap(err, "identify the program")
+	}
+	text, err := json.Marshal([]any{"traits/1", p, program})
+	return sha256.Sum256(text), errors.WithStack(err)
 }
 
 // programSum is the size and the CRC-32C of the file of the program. That identifies a build,
@@ -106,6 +121,7 @@ func SourceOf(path string) (Source, error) {
 const (
 	fileKind      = 'f' // the absolute path: the state of the file and the hash of its content
 	embeddingKind = 'e' // hash, computation and batch size: float32 values
+	valuesKind    = 'v' // hash and computation: float64 values
 )
 
 func (s Source) key() []byte { return append([]byte{fileKind}, s.path...) }
@@ -148,14 +164,35 @@ func (c *Cache) Embedding(hash Hash, computation Computation, batch int) (embedd
 	return embedding
 }
 
+func valuesKey(hash Hash, computation Computation) []byte {
+	return append(append([]byte{valuesKind}, hash[:]...), computation[:]...)
+}
+
+// Values returns the values of an image that were stored for a computation, or nil.
+func (c *Cache) Values(hash Hash, computation Computation) (values []float64) {
+	c.get(valuesKey(hash, computation), func(content []byte) bool {
+		if len(content) == 0 || len(content)%8 != 0 {
+			return false
+		}
+		values = make([]float64, len(content)/8)
+		for i := range values {
+			values[i] = math.Float64frombits(binary.LittleEndian.Uint64(content[8*i:]))
+		}
+		return true
+	})
+	return values
+}
+
 // Record is what is stored about an image file.
 type Record struct {
 	Source Source
 	Hash   Hash
-	// Embedding was computed in a batch of size Batch; nil stores only the hash of the file.
+	// Embedding was computed in a batch of size Batch. Where it and Values are empty, only the
+	// hash of the file is stored.
 	Embedding   []float32
-	Computation Computation
+	Computation Computation // of Embedding and Values
 	Batch       int
+	Values      []float64
 }
 
 // Store stores records of files that were found by SourceOf before their contents were read
@@ -177,6 +214,13 @@ func (c *Cache) Store(records ...Record) {
 				content = binary.LittleEndian.AppendUint32(content, math.Float32bits(v))
 			}
 			entries = append(entries, entry{embeddingKey(r.Hash, r.Computation, r.Batch), content})
+		}
+		if len(r.Values) > 0 {
+			content := make([]byte, 0, 8*len(r.Values))
+			for _, v := range r.Values {
+				content = binary.LittleEndian.AppendUint64(content, math.Float64bits(v))
+			}
+			entries = append(entries, entry{valuesKey(r.Hash, r.Computation), content})
 		}
 	}
 	c.write(entries)
