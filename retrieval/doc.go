@@ -10,6 +10,9 @@
 //	groups := retrieval.Groups(pairs)
 //	matches, err := collection.Nearest(query, 10)
 //
+// With Options.Flips, images are embedded in the eight symmetries of the square, and Near
+// finds copies that are flipped or rotated by a multiple of 90°.
+//
 // With a [cache.Cache] in the [Options], image files that were embedded before are neither
 // read nor embedded again.
 //

@@ -53,8 +53,8 @@ const maxNotes = 20
 
 // open finds the data and reads it at the input size of the network, which is zero if
 // it takes images of any size. The notes say what was decided and which files were
-// skipped.
-func (s Settings) open(input imaging.Size) (found data, notes []string, err error) {
+// skipped. onRead may be nil, see datasets.Options.OnProgress.
+func (s Settings) open(input imaging.Size, onRead func(read, total int)) (found data, notes []string, err error) {
 	if s.embedded() {
 		return s.openEmbedded(input)
 	}
@@ -65,7 +65,7 @@ func (s Settings) open(input imaging.Size) (found data, notes []string, err erro
 			return nil, nil, err
 		}
 	}
-	splits, notes, err := s.read(path, input)
+	splits, notes, err := s.read(path, input, onRead)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -117,12 +117,12 @@ func (s Settings) imageSize(input imaging.Size) (imaging.Size, error) {
 
 // read opens the data at the size of the settings, or the input size of the network,
 // or the size of the images, or a default one if these differ or are large.
-func (s Settings) read(path string, input imaging.Size) (datasets.Splits, []string, error) {
+func (s Settings) read(path string, input imaging.Size, onRead func(read, total int)) (datasets.Splits, []string, error) {
 	size, err := s.imageSize(input)
 	if err != nil {
 		return datasets.Splits{}, nil, err
 	}
-	options := datasets.Options{Size: size, Invert: s.Invert, Crop: s.crop(), SkipBroken: s.SkipBroken, Background: s.Alphabets, Stream: true}
+	options := datasets.Options{Size: size, Invert: s.Invert, Crop: s.crop(), SkipBroken: s.SkipBroken, Background: s.Alphabets, Stream: true, OnProgress: onRead}
 	options.CenterCrop, options.ShorterSide = s.centerCrop()
 	if least := max(size.Height, size.Width); options.ShorterSide != 0 && options.ShorterSide < least {
 		return datasets.Splits{}, nil, errors.Errorf("--shorter-side: found %d, expected %d to %d for images of %dx%d", options.ShorterSide, least, imaging.MaxSide, size.Height, size.Width)

@@ -25,7 +25,7 @@ func TestSizes(t *testing.T) {
 	} {
 		settings := generalDefaults
 		settings.Data, settings.Size = test.data, test.size
-		found, notes, err := settings.open(imaging.Size{})
+		found, notes, err := settings.open(imaging.Size{}, nil)
 		if err != nil {
 			t.Errorf("%s at %q: %v", test.data, test.size, err)
 			continue
@@ -60,7 +60,7 @@ func TestProtocolOfSelection(t *testing.T) {
 	} {
 		settings := generalDefaults
 		settings.Data, settings.TestLimit, settings.Unseen = test.data, test.limit, List{"none"}
-		found, _, err := settings.open(imaging.Size{})
+		found, _, err := settings.open(imaging.Size{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

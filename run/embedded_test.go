@@ -74,7 +74,7 @@ func TestDefaultsOfEachObjective(t *testing.T) {
 func TestEmbeddedData(t *testing.T) {
 	inFolder(t)
 	s := Defaults()
-	setup, err := s.prepare()
+	setup, err := s.prepare(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestEmbeddedData(t *testing.T) {
 		t.Errorf("found %T with %T on %s", setup.loss, setup.head, setup.settings.Data)
 	}
 	s.Limit, s.TestLimit = 100, 1
-	if setup, err = s.prepare(); err != nil {
+	if setup, err = s.prepare(nil); err != nil {
 		t.Fatal(err)
 	}
 	if n, m := setup.data.images().Len(), setup.data.projected().Len(); n != 100 || m != 80 || !strings.Contains(setup.plan.Protocol, "100 training images") {
@@ -105,7 +105,7 @@ func TestEmbeddedData(t *testing.T) {
 	} {
 		s := Defaults()
 		change(&s)
-		if _, err := s.prepare(); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := s.prepare(nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("found the error %v, expected one of %s", err, want)
 		}
 	}
@@ -113,7 +113,7 @@ func TestEmbeddedData(t *testing.T) {
 	bars(t, "omniglot-small1", 4, 6)
 	s = Defaults()
 	s.Alphabets, s.Grouped = "", false
-	if setup, err = s.prepare(); err != nil {
+	if setup, err = s.prepare(nil); err != nil {
 		t.Fatal(err)
 	}
 	if n := setup.data.images().Populated(1); n > 4 {

@@ -57,7 +57,7 @@ func Evaluate(folder Folder, options EvaluationOptions, observer *Observer) (res
 	if result.NotRecorded = err; err == nil {
 		result.Recorded = &recorded
 	}
-	setup, err := settings.prepare()
+	setup, err := settings.prepare(observer.read())
 	if result.Recorded != nil && (errors.Is(err, datasets.ErrNoMNIST) || errors.Is(err, fs.ErrNotExist)) {
 		result.Report, result.Missing = recorded, err
 		if options.Page {

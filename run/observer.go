@@ -10,6 +10,10 @@ import (
 // Observer receives the progress of Train, Resume and Evaluate. A nil Observer and nil
 // functions are allowed. All functions are called one at a time.
 type Observer struct {
+	// Read is called while image files are read and checked, with the number of files read so
+	// far and in total, for each part of the data (training, validation, test) from 1 on. It is
+	// not called for data sets with one file for all images.
+	Read func(read, total int)
 	// Prepared is called when the data has been read and the settings have been chosen,
 	// before anything is written.
 	Prepared func(Preparation)
@@ -86,6 +90,14 @@ func (o *Observer) note(format string, arguments ...any) {
 	if o != nil && o.Note != nil {
 		o.Note(fmt.Sprintf(format, arguments...))
 	}
+}
+
+// read is nil if no function is to be called.
+func (o *Observer) read() func(read, total int) {
+	if o == nil {
+		return nil
+	}
+	return o.Read
 }
 
 // measured is nil if no function is to be called.

@@ -30,8 +30,8 @@ type setup struct {
 }
 
 // prepare opens the data and chooses what the settings leave open. The settings must be
-// complete.
-func (s Settings) prepare() (*setup, error) {
+// complete. onRead may be nil, see Observer.Read.
+func (s Settings) prepare(onRead func(read, total int)) (*setup, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (s Settings) prepare() (*setup, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, notes, err := s.open(input)
+	found, notes, err := s.open(input, onRead)
 	if err != nil {
 		return nil, err
 	}

@@ -96,7 +96,7 @@ func (s Settings) train(ctx context.Context, resumed Folder, observer *Observer)
 	if err != nil {
 		return nil, err
 	}
-	setup, err := s.prepare()
+	setup, err := s.prepare(observer.read())
 	if err != nil {
 		return nil, err
 	}

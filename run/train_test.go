@@ -191,8 +191,15 @@ func TestObserver(t *testing.T) {
 			told = append(told, what)
 		}
 	}
+	files := 0
 	ctx, cancel := context.WithCancel(t.Context())
 	observer := &Observer{
+		Read: func(read, total int) {
+			tell("read")
+			if files = read; total != 120 {
+				t.Errorf("%d of %d files are read, expected 120", read, total)
+			}
+		},
 		Prepared: func(p Preparation) {
 			tell("prepared")
 			if exists("run") || !strings.Contains(p.Data, "classes at 12x12x1") || p.Settings.Margin != 1 || p.Validation == "" {
@@ -212,16 +219,19 @@ func TestObserver(t *testing.T) {
 	if err != nil || result.Training.Stopped != trainer.Interrupted {
 		t.Fatalf("found %v, %v", result, err)
 	}
-	want := []string{"prepared", "folder run", "step", "epoch", "note", "measured", "report"}
+	want := []string{"read", "prepared", "folder run", "step", "epoch", "note", "measured", "report"}
 	if diff := cmp.Diff(want, told); diff != "" {
 		t.Errorf("a training that is interrupted (-want +told):\n%s", diff)
+	}
+	if files != 120 {
+		t.Errorf("%d files were read at last, expected 120", files)
 	}
 	told = nil
 	observer.Prepared = nil
 	if result, err = Resume(t.Context(), "run", false, observer); err != nil {
 		t.Fatal(err)
 	}
-	want = []string{"folder run", "resumed", "step", "epoch", "measured", "report"}
+	want = []string{"read", "folder run", "resumed", "step", "epoch", "measured", "report"}
 	if diff := cmp.Diff(want, told); diff != "" {
 		t.Errorf("its resumption (-want +told):\n%s", diff)
 	}
@@ -234,8 +244,10 @@ func TestObserver(t *testing.T) {
 		t.Errorf("the weights %s of the whole training and of the resumed one differ", names)
 	}
 	settings.Out = "panicked"
-	if _, err := Train(t.Context(), settings, &Observer{Prepared: func(Preparation) { panic("not yet") }}); err == nil || !strings.Contains(err.Error(), "not yet") {
-		t.Errorf("found %v, expected the panic", err)
+	for _, observer := range []*Observer{{Prepared: func(Preparation) { panic("not yet") }}, {Read: func(read, total int) { panic("not yet") }}} {
+		if _, err := Train(t.Context(), settings, observer); err == nil || !strings.Contains(err.Error(), "not yet") {
+			t.Errorf("found %v, expected the panic", err)
+		}
 	}
 }
 

@@ -37,7 +37,9 @@ func (e *evalCommand) Run(c *console) error {
 	}
 	shown := newCounter(c.err, unit{what: "images measured"})
 	defer shown.close()
-	found, err := run.Evaluate(run.Folder(e.Folder), run.EvaluationOptions{Data: e.Data, Page: e.Report}, &run.Observer{Measured: shown.of})
+	reading := newCounter(c.err, unit{what: filesRead})
+	found, err := run.Evaluate(run.Folder(e.Folder), run.EvaluationOptions{Data: e.Data, Page: e.Report}, &run.Observer{Read: reading.part, Measured: shown.of})
+	reading.close()
 	if found == nil {
 		return err
 	}

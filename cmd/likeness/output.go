@@ -116,6 +116,9 @@ type unit struct {
 	bytes bool   // it counts bytes of what
 }
 
+// filesRead is what is counted while the data of a training are opened.
+const filesRead = "image files read"
+
 // usualQuiet is the time after which a job prints its progress.
 const usualQuiet = 2 * time.Second
 
@@ -155,6 +158,15 @@ func (p *counter) showBar(done, total int64) {
 		)
 	}
 	p.bar.Set64(done)
+}
+
+// part is of for a job of several parts, each of which is counted from 1 on.
+func (p *counter) part(done, total int) {
+	if done == 1 {
+		p.close()
+		p.bar, p.tenth = nil, 0
+	}
+	p.of(done, total)
 }
 
 // close takes the bar away.

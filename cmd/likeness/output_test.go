@@ -43,6 +43,22 @@ func TestCounter(t *testing.T) {
 	}
 }
 
+// Each part of a job is counted from the beginning.
+func TestCounterOfParts(t *testing.T) {
+	var said strings.Builder
+	c := newCounter(&said, unit{what: filesRead})
+	c.quiet = 0
+	for _, total := range []int{2, 4} {
+		for done := range total {
+			c.part(done+1, total)
+		}
+	}
+	want := "1 of 2 image files read\n1 of 4 image files read\n2 of 4 image files read\n3 of 4 image files read\n"
+	if diff := cmp.Diff(want, said.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // The lines of the steps say that their loss is a running mean, which begins as the mean.
 func TestStepsShowARunningMean(t *testing.T) {
 	var said strings.Builder

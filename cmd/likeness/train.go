@@ -82,12 +82,15 @@ func observe(c *console) (observer *run.Observer, close func()) {
 	progress := newProgress(c.err)
 	measuring, contenders := false, "the trained network, the untrained network and raw pixels"
 	measured := newCounter(c.err, unit{what: "images measured"})
+	reading := newCounter(c.err, unit{what: filesRead})
 	say := func(format string, arguments ...any) {
 		progress.close()
 		c.say(format, arguments...)
 	}
 	observer = &run.Observer{
+		Read: reading.part,
 		Prepared: func(p run.Preparation) {
+			reading.close()
 			if p.Settings.From != "" {
 				contenders = "the trained network, the pretrained network before fine-tuning, the untrained network and raw pixels"
 			}
@@ -129,6 +132,7 @@ func observe(c *console) (observer *run.Observer, close func()) {
 		},
 	}
 	return observer, func() {
+		reading.close()
 		progress.close()
 		measured.close()
 	}

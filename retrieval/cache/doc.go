@@ -16,6 +16,8 @@
 // recorded is not recognized by its modification time, because a change within the
 // resolution of the clock would not be noticed ("racily clean" entries of Git).
 //
+// The traits of images (package retrieval) are kept in the same way.
+//
 // A [Computation] identifies everything else that determines the bits of an embedding: the
 // identity of the model with its preprocessing, test-time augmentation, the arithmetic of
 // the processor and the program itself. An embedding of the cache is therefore, bit for bit,
