@@ -98,6 +98,8 @@ func (c *Collection) tile(begin, end, from, to int) ([]float64, []imaging.Symmet
 	if err != nil {
 		return nil, nil, err
 	}
+	// The smaller of the two distances in place of their mean would be within a threshold for
+	// many more pairs of different images: noise has two chances.
 	symmetries := make([]imaging.Symmetry, len(distances))
 	for i := range c.Flips {
 		s := imaging.Symmetry(i)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"image"
 	"image/color"
 	"image/jpeg"
@@ -137,6 +138,84 @@ func TestNearDuplicates(t *testing.T) {
 	stdout, stderr = tool(t, "near-duplicates", "scans", "--threshold=-1", "--sheet", "none.png")
 	if stdout != "" || !strings.Contains(stderr, "0 groups") || !strings.Contains(stderr, "no images to show") {
 		t.Errorf("within -1: %s%s", stdout, stderr)
+	}
+}
+
+// flag is a drawing without symmetry, with x and y exchanged or mirrored before it is drawn.
+func flag(side int, change func(x, y float64) (float64, float64)) image.Image {
+	return drawn(side, func(x, y float64) bool {
+		x, y = change(x, y)
+		return math.Abs(x-0.3) < 0.025 && y > 0.2 && y < 0.8 || math.Abs(y-0.2) < 0.025 && x > 0.3 && x < 0.75 || math.Abs(y-0.45) < 0.025 && x > 0.3 && x < 0.6
+	})
+}
+
+// With --flips, copies that are flipped and rotated are found, and the text and the JSON say
+// how they are made of the image before them; without, nothing is said of symmetries.
+func TestNearDuplicatesWithFlips(t *testing.T) {
+	inFolder(t)
+	write(t, "scans/a.png", encode(t, flag(105, func(x, y float64) (float64, float64) { return x, y })))
+	write(t, "scans/b.png", encode(t, flag(150, func(x, y float64) (float64, float64) { return x, y })))
+	write(t, "scans/mirrored.png", encode(t, flag(105, func(x, y float64) (float64, float64) { return 1 - x, y })))
+	write(t, "scans/left.png", encode(t, flag(105, func(x, y float64) (float64, float64) { return 1 - y, x })))
+	write(t, "scans/ring.png", encode(t, ring(105)))
+	find := func(args ...string) (found groups, text string) {
+		t.Helper()
+		args = append([]string{"near-duplicates", "scans", "--threshold", "0.02"}, args...)
+		stdout, _ := tool(t, append(args, "--json")...)
+		if err := json.Unmarshal([]byte(stdout), &found); err != nil {
+			t.Fatal(err)
+		}
+		text, _ = tool(t, append(args, "--sheet", "sheet.png")...)
+		return found, text + stdout
+	}
+	found, text := find()
+	if len(found.Pairs) != 1 || strings.Contains(text, "symmetry") || strings.Contains(text, "flip") || strings.Contains(text, "unchanged") {
+		t.Errorf("without --flips:\n%s", text)
+	}
+	found, text = find("--flips")
+	want := map[string]string{
+		"a b": "unchanged", "a mirrored": "flipped left-right", "b mirrored": "flipped left-right", "a left": "rotated left by 90 degrees",
+		"b left": "rotated left by 90 degrees", "left mirrored": "flipped along the diagonal",
+	}
+	symmetries := map[string]string{}
+	name := func(file string) string { return strings.TrimSuffix(filepath.Base(file), ".png") }
+	for _, pair := range found.Pairs {
+		symmetries[name(pair.A)+" "+name(pair.B)] = pair.Symmetry
+	}
+	if diff := cmp.Diff(want, symmetries); diff != "" {
+		t.Errorf("pairs (-want +got):\n%s", diff)
+	}
+	if len(found.Groups) != 1 || len(found.Groups[0]) != 4 || !found.Flips {
+		t.Fatalf("found %+v", found)
+	}
+	backward := map[string]string{"rotated left by 90 degrees": "rotated right by 90 degrees"}
+	for i, m := range found.Groups[0] {
+		if i == 0 {
+			if m.Symmetry != "" {
+				t.Errorf("the first of the group is %q", m.Symmetry)
+			}
+			continue
+		}
+		symmetry, forward := want[name(m.From)+" "+name(m.File)]
+		if !forward {
+			symmetry = want[name(m.File)+" "+name(m.From)]
+			if inverse, differs := backward[symmetry]; differs {
+				symmetry = inverse
+			}
+		}
+		if m.Symmetry != symmetry {
+			t.Errorf("%s is %q from %s, expected %q", m.File, m.Symmetry, m.From, symmetry)
+		}
+		line := fmt.Sprintf("  %s  %.4f %s from %s\n", m.File, m.Distance, symmetry, m.From)
+		if symmetry == "unchanged" {
+			line = fmt.Sprintf("  %s  %.4f from %s\n", m.File, m.Distance, m.From)
+		}
+		if !strings.Contains(text, line) {
+			t.Errorf("expected the line %q in\n%s", line, text)
+		}
+	}
+	if !exists("sheet.png") {
+		t.Error("the sheet is not written")
 	}
 }
 
