@@ -2,10 +2,12 @@ package retrieval_test
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"image"
 	"image/color"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -217,6 +219,37 @@ func TestFlipsAreEmbeddingsOfFlippedImages(t *testing.T) {
 					t.Errorf("%s, %v: value %d is %v, expected %v", name, imaging.Symmetry(s), i, embeddings.Row(0)[i], v)
 					break
 				}
+			}
+		}
+	}
+}
+
+// Where the cache has lost the embeddings of some symmetries, these are computed again.
+func TestFlipsPartlyInTheCache(t *testing.T) {
+	folder, model := t.TempDir(), characterModel(t)
+	files := images(t, folder, 1)
+	want := embed(t, model, files, retrieval.Options{Flips: true})
+	content, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := cache.SourceOf(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	computation, err := cache.ComputationOf(model, likeness.TTA{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kept := range [][]imaging.Symmetry{{}, {imaging.Unchanged}, {imaging.Transverse}, {imaging.Unchanged, imaging.Transverse}, {imaging.Rotate90}} {
+		c := openCache(t, filepath.Join(folder, fmt.Sprintf("%v.db", kept)), cache.Options{})
+		for _, s := range kept {
+			c.Store(cache.Record{Source: source, Hash: sha256.Sum256(content), Computation: computation.Of(s), Batch: 1, Embedding: want.Flips[s].Row(0)})
+		}
+		for run, cached := range []int{0, 1} {
+			got := embed(t, model, files, retrieval.Options{Flips: true, Cache: c})
+			if diff := gocmp.Diff(want.Flips, got.Flips); diff != "" || got.Cached != cached {
+				t.Errorf("with %v, run %d: %d files are from the cache (-want +got):\n%s", kept, run, got.Cached, diff)
 			}
 		}
 	}
