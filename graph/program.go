@@ -426,6 +426,7 @@ func (b *Builder) newSequence(outputs Outputs, values map[string]*gorgonia.Value
 	}
 	// In b.calculated operands precede results.
 	nodes := slices.DeleteFunc(slices.Clone(b.calculated), func(n *Node) bool { return !needed[n] })
+	nodes = b.combineInverted(nodes, kept)
 	b.assignMemory(nodes, kept)
 	s := &sequence{}
 	for _, node := range nodes {

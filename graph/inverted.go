@@ -1,0 +1,129 @@
+package graph
+
+import (
+	"slices"
+
+	"github.com/likeness-go/likeness/graph/internal/kernel"
+)
+
+// In evaluation, blocks that are an inverted residual are computed together, see
+// kernel.Inverted. They are found among the nodes of a sequence rather than among the blocks of
+// a network, so that neither the structure of a graph nor the names of its weights depend on it.
+
+// combineInverted replaces convolutions that can be computed together by one calculation, which
+// is that of their last node, and returns the nodes that are left.
+func (b *Builder) combineInverted(nodes []*Node, kept map[*Node]bool) []*Node {
+	if b.Dtype() == Float32 {
+		return combineInverted[float32](b, nodes, kept)
+	}
+	return combineInverted[float64](b, nodes, kept)
+}
+
+func combineInverted[T Float](b *Builder, nodes []*Node, kept map[*Node]bool) []*Node {
+	readers := map[*Node][]*Node{}
+	for _, node := range nodes {
+		for _, operand := range b.calculations[node].operands() {
+			readers[operand] = append(readers[operand], node)
+		}
+	}
+	// reader returns the one node that reads a node, with its calculation; nil if there are
+	// others, or if the value of the node is kept.
+	reader := func(node *Node) (*Node, *functionCall[T]) {
+		if kept[node] || len(readers[node]) != 1 {
+			return nil, nil
+		}
+		call, _ := b.calculations[readers[node][0]].(*functionCall[T])
+		return readers[node][0], call
+	}
+	removed := map[*Node]bool{}
+	for _, node := range nodes {
+		depthwise, _ := b.calculations[node].(*functionCall[T])
+		last, project := reader(node)
+		if depthwise.conv() == nil || project.conv() == nil || project.inputs[0] != node {
+			continue
+		}
+		f, x, combined := newInverted(nil, depthwise, project, false), depthwise.inputs[0], []*Node{node}
+		if next, _ := reader(x); next == node {
+			expand, _ := b.calculations[x].(*functionCall[T])
+			if expand.conv() != nil {
+				if whole := newInverted(expand, depthwise, project, false); whole != nil {
+					f, x, combined = whole, expand.inputs[0], append(combined, x)
+				}
+			}
+		}
+		if f == nil {
+			continue
+		}
+		if sum, call := reader(last); call != nil && call.inputs[0] == last && call.inputs[1] == x {
+			if r, ok := call.function.(*residualSum[T]); ok && r.function == kernel.Identity {
+				if whole := newInverted(f.expand, depthwise, project, true); whole != nil {
+					f, last, combined = whole, sum, append(combined, last)
+				}
+			}
+		}
+		operands := []*Node{x}
+		for _, part := range []*functionCall[T]{f.expand, f.depthwise, f.project} {
+			if part != nil {
+				operands = append(operands, part.inputs[1:]...)
+			}
+		}
+		whole := b.calculations[last].(*functionCall[T])
+		b.calculations[last] = &functionCall[T]{whole.name, f, operands, whole.output}
+		for _, each := range combined {
+			removed[each] = true
+		}
+	}
+	return slices.DeleteFunc(nodes, func(n *Node) bool { return removed[n] })
+}
+
+// conv returns the Function if it is that of a convolution block, and nil otherwise.
+func (f *functionCall[T]) conv() *convFunction[T] {
+	if f == nil {
+		return nil
+	}
+	conv, _ := f.function.(*convFunction[T])
+	return conv
+}
+
+// block returns the kernel of a convolution block, or nil if there is no block.
+func (f *functionCall[T]) block() *kernel.Block[T] {
+	if f == nil {
+		return nil
+	}
+	return f.conv().block
+}
+
+// inverted is the Function of blocks that are computed together. Its operands are the input and
+// then the weights of each block.
+type inverted[T Float] struct {
+	kernel                     *kernel.Inverted[T]
+	expand, depthwise, project *functionCall[T] // expand may be nil
+}
+
+// newInverted returns the Function of blocks, or nil if they cannot be computed together or if that
+// does not pay.
+func newInverted[T Float](expand, depthwise, project *functionCall[T], residual bool) *inverted[T] {
+	k := kernel.NewInverted(expand.block(), depthwise.block(), project.block(), residual)
+	if k == nil || !k.Pays() {
+		return nil
+	}
+	return &inverted[T]{k, expand, depthwise, project}
+}
+
+func (f *inverted[T]) Forward(y []T, x ...[]T) {
+	at := 0 // the operand before the weights of the next block
+	weights := func(call *functionCall[T]) (w kernel.BlockWeights[T]) {
+		if conv := call.conv(); conv != nil {
+			w = conv.arrange(x[at:])
+			at += len(conv.slots)
+		}
+		return w
+	}
+	expand, depthwise := weights(f.expand), weights(f.depthwise)
+	f.kernel.Forward(y, x[0], expand, depthwise, weights(f.project))
+}
+
+// Backward is never called: graphs for evaluation have no gradients.
+func (f *inverted[T]) Backward(dx, x [][]T, y, dy []T) {
+	panic("graph: blocks that are computed together have no gradient")
+}
