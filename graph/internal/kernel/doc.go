@@ -6,9 +6,10 @@
 // the scratch memory that the shape needs, and has the methods Forward and Backward,
 // which may be called any number of times but not by two goroutines at once. Block
 // combines a convolution, batch normalization, an activation and max pooling in one pass
-// over memory. Operations that need no memory of their own are functions: MatMul,
-// Activate, AddActivate, GlobalAverage, ScaleChannels, ScaleImages, Normalize,
-// PairDistances, AllDistances, ChannelsFirst, ChannelsLast.
+// over memory, and Inverted combines the blocks of an inverted residual. Operations that need
+// no memory of their own are functions: MatMul, Activate, AddActivate, GlobalAverage,
+// ScaleChannels, ScaleImages, Normalize, PairDistances, AllDistances, ChannelsFirst,
+// ChannelsLast.
 //
 // Images, and all activations between layers, have the shape (batch, height, width,
 // channels) in row-major order. Convolution weights are (filters, channels/groups, height,
@@ -34,5 +35,6 @@
 // algorithms: direct products (conv.go), Winograd's algorithm (winograd.go) and the
 // Fourier transform (fourier.go). Depthwise convolutions and other groups are in
 // depthwise.go. Block in block.go is what package graph runs for a
-// convolutional layer. The inner loops are those of package vector.
+// convolutional layer, and Inverted in inverted.go what it runs for an inverted residual in
+// evaluation. The inner loops are those of package vector.
 package kernel

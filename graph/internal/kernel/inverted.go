@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"math"
 	"unsafe"
 
 	"github.com/likeness-go/likeness/internal/parallel"
@@ -28,7 +27,7 @@ type Inverted[T Float] struct {
 	inputs, between   []int32  // offsets of the pixels of the input and of the depthwise result,
 	expanded, results []int32  // of the expanded rows and of the result
 	clips             [3]vector.Clip
-	biases            [3][]T
+	biases            [3][]T // of the last call
 }
 
 // invertedBytes is about the size of the expanded rows and the depthwise results that are used at
@@ -107,7 +106,7 @@ func (k *Inverted[T]) valid() bool {
 			continue
 		}
 		clip, clips := b.shape.Activation.clip()
-		if !clips || !b.folds() || b.parts != nil || i != 1 && !b.pointwise1x1() {
+		if !clips || !b.folds() || b.parts != nil || i != 1 && !b.multipliesPixels() {
 			return false
 		}
 		k.clips[i] = clip
@@ -118,8 +117,8 @@ func (k *Inverted[T]) valid() bool {
 	return true
 }
 
-// pointwise1x1 reports whether the block is a product of pixels with weights.
-func (k *Block[T]) pointwise1x1() bool {
+// multipliesPixels reports whether the convolution is a product of each pixel with the weights.
+func (k *Block[T]) multipliesPixels() bool {
 	s := k.shape.Conv
 	return s.KernelHeight == 1 && s.KernelWidth == 1 && s.Stride == 1 && s.Padding == Padding{} && s.groups() == 1 &&
 		k.conv.winograd == nil && k.conv.plain()
@@ -147,21 +146,29 @@ func (k *Inverted[T]) Forward(y, x []T, expand, depthwise, project BlockWeights[
 	})
 }
 
-// parts returns the number of parts of an image that are computed in parallel: that for which a
-// thread has the smallest number of rows, with those that two parts expand both. No result
-// depends on it.
+// parts returns the number of parts of an image that are computed in parallel. The time is about
+// the number of rows that a thread computes, with those that two parts expand both; of the
+// numbers of parts with nearly the shortest time it is the largest, because threads may be
+// interrupted. No result depends on it.
 func (k *Inverted[T]) parts(threads int) int {
-	best, fewest := 1, math.Inf(1)
-	for parts := 1; parts <= min(threads, k.height); parts++ {
+	time := func(parts int) float64 {
 		rows := float64(ceilDiv(k.height, parts))
 		if parts > 1 {
 			rows += k.repeated()
 		}
-		if rows *= float64(ceilDiv(k.depthwise.shape.Conv.Batch*parts, threads)); rows < fewest {
-			best, fewest = parts, rows
+		return rows * float64(ceilDiv(k.depthwise.shape.Conv.Batch*parts, threads))
+	}
+	most := min(4*threads, k.height)
+	shortest := time(1)
+	for parts := 2; parts <= most; parts++ {
+		shortest = min(shortest, time(parts))
+	}
+	for parts := most; parts > 1; parts-- {
+		if time(parts) <= 1.03*shortest {
+			return parts
 		}
 	}
-	return best
+	return 1
 }
 
 // repeated is the number of rows of the result that take as long as the expanded rows that the

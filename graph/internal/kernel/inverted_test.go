@@ -43,18 +43,18 @@ func checkInverted[T Float](t rapid.TB, s invertedShape, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	var blocks [3]*Block[T]
 	var weights [3]BlockWeights[T]
-	make1 := func(i int, shape BlockShape) {
+	prepare := func(i int, shape BlockShape) {
 		x, _ := block(shape, false).draw(random.Uint64())
 		single := convertAll[T](x)
 		blocks[i], weights[i] = NewBlock[T](shape), blockWeights(shape, single)
 	}
 	input := s.depthwise.Conv.inputs()
 	if s.expand != nil {
-		make1(0, *s.expand)
+		prepare(0, *s.expand)
 		input = s.expand.Conv.inputs()
 	}
-	make1(1, s.depthwise)
-	make1(2, s.project)
+	prepare(1, s.depthwise)
+	prepare(2, s.project)
 	x := convert[T](normal(random, input))
 
 	want := x
@@ -179,5 +179,26 @@ func TestInvertedPays(t *testing.T) {
 				t.Errorf("got %t, want %t", k.Pays(), c.pays)
 			}
 		})
+	}
+}
+
+// Parts do not repeat more rows than the threads need.
+func TestInvertedParts(t *testing.T) {
+	for _, c := range []struct{ batch, size, expansion, threads, want int }{
+		{1, 56, 6, 1, 1},   // one thread
+		{1, 56, 6, 2, 2},   // 4 parts would take 2 × 15 rows rather than 29
+		{8, 56, 6, 2, 1},   // each thread has 4 images
+		{1, 56, 1, 2, 8},   // without an expansion nothing is repeated
+		{2, 14, 6, 64, 14}, // one row each
+	} {
+		s := invertedShapeOf(16, withGroups(96, convShape(c.batch, c.size, c.size, 96, 96, 3, 3, 1, 1)), 16, GivenStatistics, ReLU6, Identity, false)
+		var expand *Block[float32]
+		if c.expansion > 1 {
+			expand = NewBlock[float32](*s.expand)
+		}
+		k := NewInverted(expand, NewBlock[float32](s.depthwise), NewBlock[float32](s.project), false)
+		if got := k.parts(c.threads); got != c.want {
+			t.Errorf("%+v: got %d", c, got)
+		}
 	}
 }
