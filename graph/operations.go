@@ -55,6 +55,20 @@ func (b *Builder) PairwiseDistances(metric DistanceKind, x, y, weight *Node) *No
 		&pairwiseDistances[float32]{metric, rows, references, columns}, &pairwiseDistances[float64]{metric, rows, references, columns}, operands...)
 }
 
+// Products adds the inner products of every row of x and every row of y: (rows, columns)
+// and (references, columns) to (rows, references), the matrix product x·yᵀ. It is several
+// times as fast as PairwiseDistances, but a distance that is computed from products has no
+// small relative error near zero. Of unit vectors, see Normalize, they are cosines.
+func (b *Builder) Products(x, y *Node) *Node {
+	rows, columns := b.rows(x)
+	references, otherColumns := b.rows(y)
+	if columns != otherColumns {
+		b.Fail("products: found shapes %v and %v, expected as many columns in both", x.Shape(), y.Shape())
+	}
+	return b.Apply("products", tensor.Shape{rows, references},
+		&products[float32]{rows, references, columns}, &products[float64]{rows, references, columns}, x, y)
+}
+
 // weighted appends the weight, if there is one, to the operands.
 func (b *Builder) weighted(metric DistanceKind, weight *Node, columns int, operands ...*Node) []*Node {
 	if weight == nil {
@@ -107,6 +121,21 @@ func (f *pairwiseDistances[T]) Forward(d []T, x ...[]T) {
 
 func (f *pairwiseDistances[T]) Backward(dx, x [][]T, d, dd []T) {
 	kernel.PairwiseDistancesBackward(f.metric, dx[0], dx[1], third(dx), x[0], x[1], third(x), d, dd, f.rows, f.references, f.columns)
+}
+
+type products[T Float] struct{ rows, references, columns int }
+
+func (f *products[T]) Forward(y []T, x ...[]T) {
+	kernel.MatMul(y, x[0], x[1], f.rows, f.references, f.columns, false, true, false)
+}
+
+func (f *products[T]) Backward(dx, x [][]T, _, dy []T) {
+	if dx[0] != nil {
+		kernel.MatMul(dx[0], dy, x[1], f.rows, f.columns, f.references, false, false, false)
+	}
+	if dx[1] != nil {
+		kernel.MatMul(dx[1], dy, x[0], f.references, f.columns, f.rows, true, false, false)
+	}
 }
 
 // The logistic function σ and its integral softplus are computed here at full

@@ -71,6 +71,21 @@ func TestDistanceGradients(t *testing.T) {
 	}
 }
 
+// Inner products worked by hand, and their gradients by both sides, also if both are one.
+func TestProducts(t *testing.T) {
+	program := build(t, graph.NewWeights(graph.Float32, 1), graph.Evaluation, func(b *graph.Builder) graph.Outputs {
+		return graph.Outputs{"products": b.Products(b.Input("x", 2, 3), b.Input("y", 1, 3))}
+	})
+	set(t, program, values{"x": {1, 2, 3, 0, -1, 2}, "y": {4, 5, 6}})
+	run(t, program)
+	expectEqual(t, "products", get(t, program, "products"), []float64{32, 7})
+	gradcheck.Check(t, graph.NewWeights(graph.Float64, 1), nil, func(b *graph.Builder) graph.Outputs {
+		x, y := weight(b, "x", 4, 3), weight(b, "y", 5, 3)
+		cost := sumOfSquares(b, b.Products(x, y), weight(b, "all", 4, 5))
+		return graph.Outputs{graph.Cost: b.Node(gorgonia.Add(cost, sumOfSquares(b, b.Products(x, x), weight(b, "self", 4, 4))))}
+	})
+}
+
 // At distance 0, where Gorgonia's Sqrt and Norm give Inf and NaN, the
 // subgradient is 0. An operand may be given twice.
 func TestDistanceOfEqualRows(t *testing.T) {

@@ -115,6 +115,9 @@ func TestBuildRefuses(t *testing.T) {
 		"distances of unlike rows": {func(b *graph.Builder) graph.Outputs {
 			return sum(b, b.PairedDistances(graph.Euclidean, weight(b, "x", 2, 3), weight(b, "y", 2, 4), nil))
 		}, []string{"(2, 3)", "(2, 4)"}},
+		"products of unlike rows": {func(b *graph.Builder) graph.Outputs {
+			return sum(b, b.Products(weight(b, "x", 2, 3), weight(b, "y", 2, 4)))
+		}, []string{"products", "(2, 3)", "(2, 4)"}},
 		"a weighted Euclidean distance": {func(b *graph.Builder) graph.Outputs {
 			return sum(b, b.PairwiseDistances(graph.Euclidean, weight(b, "x", 2, 3), weight(b, "x", 2, 3), weight(b, "w", 3)))
 		}, []string{"Manhattan"}},

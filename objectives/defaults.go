@@ -15,18 +15,27 @@ import (
 // loss does not have is an error.
 type Options struct {
 	Margin      float64 // 0: DefaultMargin
-	Scale       float64 // triplet-ratio, batch-ratio; 0: DefaultScale
-	Temperature float64 // n-pair, supervised-contrastive, nca, prototypical; 0: DefaultTemperature
+	Scale       float64 // triplet-ratio, batch-ratio: 0 means DefaultScale; arcface, cosface, proxy-anchor, soft-triple, subcenter-arcface: 0 means that of the paper
+	Temperature float64 // n-pair, supervised-contrastive, nca, prototypical, normalized-softmax, proxy-nca, proxy-nca++: 0 means DefaultTemperature, for proxy-nca that of the paper; soft-triple: 0 means 0.1
 	Soft        bool    // triplet, batch-all, batch-hard: softplus instead of the hinge, without a margin
 	Balanced    bool    // batch-contrastive, batch-cross-entropy: same-class and different-class pairs have equal total weight
+	Centers     int     // subcenter-arcface, soft-triple: vectors of each class; 0 means 3 and 10
 	Features    int     // number of features of an embedding, which DefaultMargin needs for contrastive losses with l1 and weighted-l1
 }
 
 // builtin are the losses that Named knows, in the order of their names. The
 // options of a loss are those fields of Options that it has itself.
 var builtin = []Loss{
+	ArcFace{},
 	BatchAll{}, BatchContrastive{}, BatchCrossEntropy{}, BatchHard{}, BatchRatio{},
-	Contrastive{}, CrossEntropy{}, NPair{}, NCA{}, Prototypical{}, SemiHard{},
+	Contrastive{},
+	CosFace{},
+	CrossEntropy{}, NPair{}, NCA{},
+	NormalizedSoftmax{},
+	Prototypical{},
+	ProxyAnchor{}, ProxyNCA{}, ProxyNCAPlusPlus{},
+	SemiHard{},
+	SoftTriple{}, SubCenterArcFace{},
 	SupervisedContrastive{}, Triplet{}, TripletRatio{},
 }
 
@@ -71,6 +80,24 @@ func HeadFor(loss Loss, name string) (head heads.Head, err error) {
 		head = heads.WeightedL1{Signed: true}
 	}
 	return head, loss.Check(head)
+}
+
+// DefaultHead returns the name of the head that a loss of this package is used with if
+// none is chosen: weighted-l1 for the cross-entropies (Koch, Zemel & Salakhutdinov 2015),
+// cosine for the losses with class vectors, whose papers compare directions, and otherwise
+// l2.
+func DefaultHead(loss string) string {
+	named, err := lookup(loss)
+	if err != nil {
+		return "l2"
+	}
+	if _, ok := named.(ClassVectorLoss); ok {
+		return "cosine"
+	}
+	if takesSigned(named) {
+		return "weighted-l1"
+	}
+	return "l2"
 }
 
 // takesSigned reports whether a loss prefers a weighted head whose values may be
@@ -126,11 +153,17 @@ func complete(loss, head string, o Options) (Loss, Options, error) {
 			return nil, o, errors.Errorf("%s with %s: found neither a margin nor the number of features, on which the default depends", loss, head)
 		}
 	}
+	if o.Centers < 0 {
+		return nil, o, errors.Errorf("%s: found %d centers, expected a positive number, or 0 for the default", loss, o.Centers)
+	}
 	if hasOption(named, "Scale") {
-		o.Scale = cmp.Or(o.Scale, DefaultScale(with))
+		o.Scale = cmp.Or(o.Scale, scaleOf(named, with))
 	}
 	if hasOption(named, "Temperature") {
-		o.Temperature = cmp.Or(o.Temperature, DefaultTemperature(with))
+		o.Temperature = cmp.Or(o.Temperature, temperatureOf(named, with))
+	}
+	if centered, ok := named.(interface{ defaultCenters() int }); ok {
+		o.Centers = cmp.Or(o.Centers, centered.defaultCenters())
 	}
 	named, err = withOptions(named, o)
 	return named, o, err
@@ -142,6 +175,10 @@ func complete(loss, head string, o Options) (Loss, Options, error) {
 //	                               l2   squared-l2  l1, weighted-l1  cosine
 //	contrastive, batch-contrastive 1    –           √features        0.5
 //	triplet, batch-*, semi-hard    0.2  0.2         1                0.1
+//	arcface, subcenter-arcface     –    –           –                28.6 degrees
+//	cosface                        –    –           –                0.35
+//	proxy-anchor                   –    –           –                0.1
+//	soft-triple                    –    –           –                0.01
 //
 // The margin of the contrastive losses is a distance. An L2 distance of 1 is an L1
 // distance of √features if all features differ equally. With a margin of 1 and many
@@ -151,7 +188,8 @@ func complete(loss, head string, o Options) (Loss, Options, error) {
 // initially about 0 whatever the distances are. 0.2 is that of Schroff, Kalenichenko &
 // Philbin 2015 (squared-l2 over unit vectors) and of Hermans, Beyer & Leibe 2017 (l2).
 // Over unit vectors squared-l2 is twice the cosine distance, hence 0.1; an l1 distance is
-// larger than the others, hence 1.
+// larger than the others, hence 1. The margins of losses with class vectors are those of
+// their papers.
 func DefaultMargin(loss Loss, head heads.Head, features int) float64 {
 	if triplets, ok := loss.(MarginLoss); ok {
 		if _, hinge := triplets.HingeMargin(); !hinge {
@@ -211,6 +249,24 @@ func DefaultTemperature(head heads.Head) float64 {
 		return head.Properties().Max / 40
 	}
 	return 1
+}
+
+// scaleOf is the default scale of a loss: its own or DefaultScale.
+func scaleOf(loss Loss, head heads.Head) float64 {
+	if scaled, ok := loss.(interface{ defaultScale() float64 }); ok {
+		return scaled.defaultScale()
+	}
+	return DefaultScale(head)
+}
+
+// temperatureOf is the default temperature of a loss: its own or DefaultTemperature.
+func temperatureOf(loss Loss, head heads.Head) float64 {
+	if tempered, ok := loss.(interface {
+		defaultTemperature(heads.Head) float64
+	}); ok {
+		return tempered.defaultTemperature(head)
+	}
+	return DefaultTemperature(head)
 }
 
 func lookup(name string) (Loss, error) {

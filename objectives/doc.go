@@ -19,6 +19,14 @@
 // for each class. References may be marked as invalid, and gradients reach both anchors
 // and references.
 //
+// # Class vectors
+//
+// A ClassVectorLoss has trainable vectors of its own for each class, with which it compares
+// images: arcface, subcenter-arcface, cosface and normalized-softmax are softmax classifiers
+// over cosines; soft-triple, proxy-nca, proxy-nca++ and proxy-anchor are losses over
+// proxies. They need no mining, and no two images of a class in a batch. Package trainer
+// gives the vectors a learning rate of their own.
+//
 // # A loss of your own
 //
 // A type with the four methods of Loss is a loss. PerAnchor computes a loss from a
@@ -47,10 +55,19 @@
 //	supervised-contrastive  yes  yes         yes  w>0          yes
 //	nca                     yes  yes         yes  w>0          yes
 //	prototypical            no   yes         no   no           yes
+//	arcface                 no   no          no   no           yes
+//	cosface                 no   no          no   no           yes
+//	normalized-softmax      no   no          no   no           yes
+//	proxy-anchor            no   no          no   no           yes
+//	proxy-nca               yes  yes         yes  w>0          yes
+//	proxy-nca++             yes  yes         yes  w>0          yes
+//	soft-triple             no   no          no   no           yes
+//	subcenter-arcface       no   no          no   no           yes
 //
 // Contrastive squares the distance itself. Cross-entropy needs an unbounded logit, which
 // bias minus a cosine distance is not. Prototypical needs a distance for which the
-// distance from a mean follows from the distances from its elements. The weights of
+// distance from a mean follows from the distances from its elements. The losses with class
+// vectors are functions of angles, except for proxy-nca and proxy-nca++. The weights of
 // weighted L1 may have any sign in the cross-entropies, where it is evidence in a logit,
 // and are positive in all other losses, where it must be a distance. Named returns a loss
 // with its head, HeadFor the head of a loss, and the method Check of a loss returns an

@@ -93,6 +93,9 @@ func (p problem) naive(o objectives.Loss, r result) float64 {
 	case objectives.Prototypical:
 		return p.naivePrototypical(o.Temperature, r.distance.Name() == "cosine")
 	}
+	if hasVectors(o) {
+		return p.naiveVectors(o, r)
+	}
 	return p.naiveSoftmax(o, d)
 }
 

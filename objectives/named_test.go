@@ -82,6 +82,18 @@ func TestNamed(t *testing.T) {
 		{"nca", "squared-l2", objectives.Options{}, objectives.NCA{Temperature: 1}},
 		{"supervised-contrastive", "cosine", objectives.Options{Temperature: 0.1}, objectives.SupervisedContrastive{Temperature: 0.1}},
 		{"prototypical", "squared-l2", objectives.Options{}, objectives.Prototypical{Temperature: 1}},
+		{"arcface", "cosine", objectives.Options{}, objectives.ArcFace{Margin: 28.6, Scale: 64}},
+		{"arcface", "cosine", objectives.Options{Margin: 20, Scale: 30}, objectives.ArcFace{Margin: 20, Scale: 30}},
+		{"subcenter-arcface", "cosine", objectives.Options{}, objectives.SubCenterArcFace{Margin: 28.6, Scale: 64, Centers: 3}},
+		{"cosface", "cosine", objectives.Options{}, objectives.CosFace{Margin: 0.35, Scale: 64}},
+		{"normalized-softmax", "cosine", objectives.Options{}, objectives.NormalizedSoftmax{Temperature: 0.05}},
+		{"soft-triple", "cosine", objectives.Options{}, objectives.SoftTriple{Margin: 0.01, Scale: 20, Temperature: 0.1, Centers: 10}},
+		{"soft-triple", "cosine", objectives.Options{Centers: 4}, objectives.SoftTriple{Margin: 0.01, Scale: 20, Temperature: 0.1, Centers: 4}},
+		{"proxy-nca", "cosine", objectives.Options{}, objectives.ProxyNCA{Temperature: 0.5}},
+		{"proxy-nca", "squared-l2", objectives.Options{}, objectives.ProxyNCA{Temperature: 1}},
+		{"proxy-nca++", "cosine", objectives.Options{}, objectives.ProxyNCAPlusPlus{Temperature: 0.05}},
+		{"proxy-nca++", "l2", objectives.Options{}, objectives.ProxyNCAPlusPlus{Temperature: 1}},
+		{"proxy-anchor", "cosine", objectives.Options{}, objectives.ProxyAnchor{Margin: 0.1, Scale: 32}},
 	}
 	for _, test := range tests {
 		got, head, err := objectives.Named(test.name, test.head, test.options)
@@ -123,6 +135,14 @@ func TestNamedRefusals(t *testing.T) {
 		{"triplet", "l2", objectives.Options{Scale: 2}, "triplet has no option scale"},
 		{"semi-hard", "l2", objectives.Options{Soft: true}, "semi-hard has no option soft margin"},
 		{"batch-all", "l2", objectives.Options{Balanced: true}, "batch-all has no option balanced"},
+		{"arcface", "l2", objectives.Options{}, "arcface with l2: the equation compares directions by the cosine of their angle: use cosine"},
+		{"proxy-anchor", "weighted-l1", objectives.Options{}, "proxy-anchor with weighted-l1: the equation compares directions by the cosine of their angle: use cosine"},
+		{"arcface", "cosine", objectives.Options{Margin: 180}, "arcface: found margin 180, expected an angle in degrees, above 0 and below 180"},
+		{"arcface", "cosine", objectives.Options{Temperature: 1}, "arcface has no option temperature"},
+		{"cosface", "cosine", objectives.Options{Margin: 3}, "cosface with cosine: found margin 3, but these distances lie in [0, 2]"},
+		{"normalized-softmax", "cosine", objectives.Options{Centers: 2}, "normalized-softmax has no option centers"},
+		{"soft-triple", "cosine", objectives.Options{Centers: -2}, "soft-triple: found -2 centers, expected a positive number, or 0 for the default"},
+		{"proxy-nca", "signed-weighted-l1", objectives.Options{}, "proxy-nca with signed-weighted-l1: its values may be negative, so they are not distances: use weighted-l1"},
 	}
 	for _, test := range tests {
 		if _, _, err := objectives.Named(test.name, test.head, test.options); err == nil || err.Error() != test.want {
@@ -142,6 +162,16 @@ func TestCostsCheckTheBatch(t *testing.T) {
 	}
 	labeled := func(b *graph.Builder) objectives.Batch {
 		return objectives.Batch{Embeddings: []*graph.Node{embeddings(b, "images", 3, 2)}, Labels: b.Input("labels", 3), Head: heads.L2{}}
+	}
+	cosine := func(classes int, references func(b *graph.Builder) *objectives.References) func(b *graph.Builder) objectives.Batch {
+		return func(b *graph.Builder) objectives.Batch {
+			batch := labeled(b)
+			batch.Head, batch.Classes = heads.Cosine{}, classes
+			if references != nil {
+				batch.References = references(b)
+			}
+			return batch
+		}
 	}
 	for _, test := range []struct {
 		want string
@@ -179,6 +209,12 @@ func TestCostsCheckTheBatch(t *testing.T) {
 			batch.References = &objectives.References{}
 			return batch
 		}},
+		{"arcface: found 0 classes, expected the number of classes of the training data in Batch.Classes", objectives.ArcFace{Margin: 9, Scale: 1}, cosine(0, nil)},
+		{"proxy-nca: found 0 classes, expected the number of classes of the training data in Batch.Classes", objectives.ProxyNCA{Temperature: 1}, labeled},
+		{"soft-triple: found 0 centers, expected at least 1", objectives.SoftTriple{Margin: 1, Scale: 1, Temperature: 1}, cosine(2, nil)},
+		{"proxy-anchor: found references, but its class vectors are what images are compared with: leave out Batch.References", objectives.ProxyAnchor{Margin: 1, Scale: 1}, cosine(2, func(b *graph.Builder) *objectives.References {
+			return &objectives.References{Embeddings: b.Input("references", 5, 2), Labels: b.Input("five", 5)}
+		})},
 		{"nca: found references of shape (5, 3), expected (M, 2)", objectives.NCA{Temperature: 1}, func(b *graph.Builder) objectives.Batch {
 			batch := labeled(b)
 			batch.References = &objectives.References{Embeddings: b.Input("references", 5, 3)}

@@ -36,6 +36,14 @@ var every = []objectives.Loss{
 	objectives.SupervisedContrastive{Temperature: 0.5},
 	objectives.NCA{Temperature: 2},
 	objectives.Prototypical{Temperature: 0.5},
+	objectives.ArcFace{Margin: 28.6, Scale: 4},
+	objectives.SubCenterArcFace{Margin: 40, Scale: 4, Centers: 3},
+	objectives.CosFace{Margin: 0.35, Scale: 4},
+	objectives.NormalizedSoftmax{Temperature: 0.5},
+	objectives.SoftTriple{Margin: 0.1, Scale: 5, Temperature: 0.3, Centers: 2},
+	objectives.ProxyNCA{Temperature: 2},
+	objectives.ProxyNCAPlusPlus{Temperature: 2},
+	objectives.ProxyAnchor{Margin: 0.1, Scale: 4},
 }
 
 var arithmetics = []tensor.Dtype{graph.Float32, graph.Float64}
@@ -55,18 +63,26 @@ func forEach(t *testing.T, test func(t *testing.T, o objectives.Loss, head heads
 	}
 }
 
-// plainHead is l2, or squared-l2 for a loss that l2 does not go with.
+// plainHead is l2, or squared-l2 or cosine for a loss that l2 does not go with.
 func plainHead(o objectives.Loss) heads.Head {
-	if o.Check(heads.L2{}) == nil {
-		return heads.L2{}
+	for _, head := range []heads.Head{heads.L2{}, heads.SquaredL2{}} {
+		if o.Check(head) == nil {
+			return head
+		}
 	}
-	return heads.SquaredL2{}
+	return heads.Cosine{}
+}
+
+// hasVectors reports whether a loss has class vectors, and so takes no references.
+func hasVectors(o objectives.Loss) bool {
+	_, ok := o.(objectives.ClassVectorLoss)
+	return ok
 }
 
 // forms are a problem as it is and, of labeled images, with references.
 func (p problem) forms(o objectives.Loss) map[string]problem {
 	forms := map[string]problem{"": p}
-	if o.Kind() == datasets.Labeled {
+	if o.Kind() == datasets.Labeled && !hasVectors(o) {
 		forms["separate references"], forms["anchors and a memory"] = p.withReferences(false), p.withReferences(true)
 	}
 	return forms
@@ -220,6 +236,9 @@ func (p problem) draw(o objectives.Loss, head heads.Head) func(b *graph.Builder)
 // cost is the loss of the embeddings.
 func (p problem) cost(b *graph.Builder, o objectives.Loss, head heads.Head, towers []*graph.Node) *graph.Node {
 	batch := objectives.Batch{Embeddings: towers, Head: head, Classes: 3}
+	for _, label := range p.labels {
+		batch.Classes = max(batch.Classes, int(label)+1)
+	}
 	if o.Kind() != datasets.Triplets {
 		batch.Labels = b.Input("labels", p.rows)
 	}
@@ -240,7 +259,8 @@ type result struct {
 	cost      float64
 	gradients map[string][]float64
 	distance  heads.Distance
-	bias      float64 // of cross-entropy
+	bias      float64   // of cross-entropy
+	vectors   []float64 // of the classes
 }
 
 func (p problem) run(t testing.TB, o objectives.Loss, head heads.Head, dtype tensor.Dtype) result {
@@ -253,6 +273,9 @@ func (p problem) run(t testing.TB, o objectives.Loss, head heads.Head, dtype ten
 	}
 	if bias := w.Get("head.bias"); bias != nil {
 		r.bias = values(bias)[0]
+	}
+	if vectors := w.Get("loss.vectors"); vectors != nil {
+		r.vectors = values(vectors)
 	}
 	return r
 }

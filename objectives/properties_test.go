@@ -47,7 +47,7 @@ func TestOrderOfTheBatchDoesNotCount(t *testing.T) {
 // Classes are names: other labels in the same partition give the same cost.
 func TestLabelsAreNames(t *testing.T) {
 	for _, o := range every {
-		if o.Kind() != datasets.Labeled {
+		if o.Kind() != datasets.Labeled || hasVectors(o) {
 			continue
 		}
 		p := problemFor(o, 5, 8, 3)
@@ -105,7 +105,7 @@ func checkZero(t *testing.T, what string, r result) {
 // A batch without anything to compare has the loss 0.
 func TestBatchesWithNothingToJudge(t *testing.T) {
 	forEach(t, func(t *testing.T, o objectives.Loss, head heads.Head) {
-		if o.Kind().Towers() > 1 {
+		if o.Kind().Towers() > 1 || hasVectors(o) {
 			return
 		}
 		tests := map[string][]float64{"one image": {3}}
@@ -184,7 +184,7 @@ func TestNaNShows(t *testing.T) {
 	forEach(t, func(t *testing.T, o objectives.Loss, head heads.Head) {
 		p := problemFor(o, 8, 6, 3)
 		p.towers[0][5*3] = math.NaN()
-		if len(p.towers) == 1 {
+		if len(p.towers) == 1 && !hasVectors(o) {
 			p.labels[5] = 99 // no anchor of its own: it shows as the others' negative
 		}
 		if r := p.run(t, o, head, graph.Float32); !math.IsNaN(r.cost) {

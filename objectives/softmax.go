@@ -110,10 +110,9 @@ func (s SupervisedContrastive) Cost(b *graph.Builder, batch Batch) *graph.Node {
 // with τ = Temperature, averaged over the anchors. One near positive is enough, so a
 // class may form several clusters.
 //
-// Inputs: labeled images, with or without references. With one trainable vector
-// for each class as references it is a softmax classifier by distance, known as
-// ProxyNCA++ (Teh, DeVries & Taylor 2020). Requirements: a head whose values are
-// distances. See DefaultTemperature.
+// Inputs: labeled images, with or without references. ProxyNCAPlusPlus has one trainable
+// vector for each class as references. Requirements: a head whose values are distances.
+// See DefaultTemperature.
 //
 // Source: Goldberger, Roweis, Hinton & Salakhutdinov 2004, in the form with the
 // logarithm; their head is squared-l2 and their τ is 1.
@@ -132,12 +131,15 @@ func (n NCA) Check(head heads.Head) error { return checkSoftmax(n, n.Temperature
 
 // Cost implements Loss.
 func (n NCA) Cost(b *graph.Builder, batch Batch) *graph.Node {
-	return softmaxCost(b, n, batch, n.Temperature, func(r softmaxRow) (sum, count float64) {
-		all, own := r.logSum(r.Positives, r.Negatives), r.logSum(r.Positives)
-		r.addSlope(1, all, r.Positives, r.Negatives)
-		r.addSlope(-1, own, r.Positives)
-		return all - own, 1
-	})
+	return softmaxCost(b, n, batch, n.Temperature, ncaRow)
+}
+
+// ncaRow is the loss of NCA of one anchor.
+func ncaRow(r softmaxRow) (sum, count float64) {
+	all, own := r.logSum(r.Positives, r.Negatives), r.logSum(r.Positives)
+	r.addSlope(1, all, r.Positives, r.Negatives)
+	r.addSlope(-1, own, r.Positives)
+	return all - own, 1
 }
 
 // Prototypical classifies each image among the classes of the references, each
