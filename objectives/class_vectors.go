@@ -22,8 +22,8 @@ import (
 type ClassVectorLoss interface {
 	Loss
 	// LearningRateScale is the factor on the learning rate of the class vectors that
-	// package trainer uses unless its solver.Config has a Layer for them.
-	LearningRateScale() float64
+	// package trainer uses with this head unless its solver.Config has a Layer for them.
+	LearningRateScale(head heads.Head) float64
 }
 
 // vectorsName is the name of the class vectors within Batch.Weight.
@@ -35,10 +35,20 @@ const (
 	// network with one learning rate (Deng et al. 2019; Wang et al. 2018; Zhai & Wu 2019).
 	classifierRate = 1
 	// proxyRate is that of Kim et al. 2020, section 4.1, and of Qian et al. 2019, section 4
-	// (1e-2 for centers, 1e-4 for the network): a proxy has a large gradient only in the
-	// few steps whose batch contains its class.
+	// (1e-2 for centers, 1e-4 for the network), for directions: a proxy has a large gradient
+	// only in the few steps whose batch contains its class.
 	proxyRate = 100
 )
+
+// proxyRateFor is proxyRate for heads with bounded values, which measure directions. With
+// other heads the lengths of proxies count, and few steps of 100 times the learning rate
+// would put them farther from all images than images are from each other.
+func proxyRateFor(head heads.Head) float64 {
+	if head != nil && head.Properties().Max > 0 {
+		return proxyRate
+	}
+	return 1
+}
 
 // classVectors returns the class vectors, (Classes·perClass, D).
 func (batch Batch) classVectors(b *graph.Builder, loss Loss, perClass int) *graph.Node {

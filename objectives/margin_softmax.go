@@ -51,7 +51,7 @@ func (a ArcFace) Cost(b *graph.Builder, batch Batch) *graph.Node {
 }
 
 // LearningRateScale is 1.
-func (ArcFace) LearningRateScale() float64 { return classifierRate }
+func (ArcFace) LearningRateScale(heads.Head) float64 { return classifierRate }
 
 func (ArcFace) defaultMargin(heads.Properties, int) float64 { return 28.6 }
 func (ArcFace) defaultScale() float64                       { return 64 }
@@ -91,7 +91,7 @@ func (s SubCenterArcFace) Cost(b *graph.Builder, batch Batch) *graph.Node {
 }
 
 // LearningRateScale is 1.
-func (SubCenterArcFace) LearningRateScale() float64 { return classifierRate }
+func (SubCenterArcFace) LearningRateScale(heads.Head) float64 { return classifierRate }
 
 func (SubCenterArcFace) defaultMargin(heads.Properties, int) float64 { return 28.6 }
 func (SubCenterArcFace) defaultScale() float64                       { return 64 }
@@ -130,7 +130,7 @@ func (c CosFace) Cost(b *graph.Builder, batch Batch) *graph.Node {
 }
 
 // LearningRateScale is 1.
-func (CosFace) LearningRateScale() float64 { return classifierRate }
+func (CosFace) LearningRateScale(heads.Head) float64 { return classifierRate }
 
 func (CosFace) defaultMargin(heads.Properties, int) float64 { return 0.35 }
 func (CosFace) defaultScale() float64                       { return 64 }
@@ -171,7 +171,7 @@ func (n NormalizedSoftmax) Cost(b *graph.Builder, batch Batch) *graph.Node {
 }
 
 // LearningRateScale is 1.
-func (NormalizedSoftmax) LearningRateScale() float64 { return classifierRate }
+func (NormalizedSoftmax) LearningRateScale(heads.Head) float64 { return classifierRate }
 
 // addedAngle returns, as a function of cos θ, cos(θ + m) up to θ = 180° − m and its
 // continuation beyond, for a margin in degrees.

@@ -58,7 +58,7 @@ func (s SoftTriple) Cost(b *graph.Builder, batch Batch) *graph.Node {
 }
 
 // LearningRateScale is 100.
-func (SoftTriple) LearningRateScale() float64 { return proxyRate }
+func (SoftTriple) LearningRateScale(heads.Head) float64 { return proxyRate }
 
 func (SoftTriple) defaultMargin(heads.Properties, int) float64 { return 0.01 }
 func (SoftTriple) defaultScale() float64                       { return 20 }
@@ -136,8 +136,8 @@ func (p ProxyNCA) Cost(b *graph.Builder, batch Batch) *graph.Node {
 	})
 }
 
-// LearningRateScale is 100.
-func (ProxyNCA) LearningRateScale() float64 { return proxyRate }
+// LearningRateScale is 100 with cosine and 1 with other heads.
+func (ProxyNCA) LearningRateScale(head heads.Head) float64 { return proxyRateFor(head) }
 
 func (ProxyNCA) defaultTemperature(head heads.Head) float64 {
 	if head != nil && head.Properties().Max > 0 {
@@ -178,8 +178,8 @@ func (p ProxyNCAPlusPlus) Cost(b *graph.Builder, batch Batch) *graph.Node {
 	return proxyCost(b, p, batch, p.Temperature, ncaRow)
 }
 
-// LearningRateScale is 100.
-func (ProxyNCAPlusPlus) LearningRateScale() float64 { return proxyRate }
+// LearningRateScale is 100 with cosine and 1 with other heads.
+func (ProxyNCAPlusPlus) LearningRateScale(head heads.Head) float64 { return proxyRateFor(head) }
 
 // proxyCost is PerAnchor with one proxy for each class as the references. The rule is called
 // for images that have a proxy of their own class and one of another.
@@ -235,7 +235,7 @@ func (p ProxyAnchor) Cost(b *graph.Builder, batch Batch) *graph.Node {
 }
 
 // LearningRateScale is 100.
-func (ProxyAnchor) LearningRateScale() float64 { return proxyRate }
+func (ProxyAnchor) LearningRateScale(heads.Head) float64 { return proxyRate }
 
 func (ProxyAnchor) defaultMargin(heads.Properties, int) float64 { return 0.1 }
 func (ProxyAnchor) defaultScale() float64                       { return 32 }

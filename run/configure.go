@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/zoo"
 )
 
@@ -85,6 +86,8 @@ func embeddedDefaults(objective string) Settings {
 		s.Scale = 40
 	case "n-pair", "supervised-contrastive", "nca", "prototypical":
 		s.Temperature, s.LearningRate = 0.035, 3e-3
+	case "arcface", "cosface", "normalized-softmax", "proxy-anchor", "proxy-nca", "proxy-nca++", "soft-triple", "subcenter-arcface":
+		s.LearningRate = 3e-3
 	case "contrastive", "batch-contrastive":
 		s.Head, s.Normalize, s.Margin = "l2", true, 1
 	case "cross-entropy", "batch-cross-entropy":
@@ -176,14 +179,6 @@ const (
 	maxSide     = 128
 	defaultSide = 64
 )
-
-// defaultHead is the head of an objective if none is chosen.
-func defaultHead(objective string) string {
-	if strings.HasSuffix(objective, "cross-entropy") {
-		return "weighted-l1" // Koch et al.
-	}
-	return "l2"
-}
 
 // Configure returns the defaults, overridden by the settings of a file if path is not
 // empty, and then by those settings of flags whose keys are given. The defaults depend on
@@ -299,7 +294,7 @@ func (s Settings) over(defaults Settings, set map[string]bool, above Settings, g
 		for _, key := range optionsOf(choice) {
 			result.set(key, options)
 		}
-		if choice == "objective" && s.Head == defaultHead(s.Objective) {
+		if choice == "objective" && s.Head == objectives.DefaultHead(s.Objective) {
 			result.Head = "" // the default of the earlier objective, not a choice
 		}
 	}

@@ -263,7 +263,7 @@ func TestNoOptionOutlivesItsChoice(t *testing.T) {
 // spelledOut is what config.toml has of the objective and the head.
 func spelledOut(s Settings) (Settings, error) {
 	if s.Head == "" {
-		s.Head = defaultHead(s.Objective)
+		s.Head = objectives.DefaultHead(s.Objective)
 	}
 	_, _, err := s.lossAndHead(16)
 	return s, err

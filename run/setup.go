@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -40,7 +41,7 @@ func (s Settings) prepare(onRead func(read, total int)) (*setup, error) {
 		runtime.GOMAXPROCS(s.Threads)
 	}
 	if s.Head == "" {
-		s.Head = defaultHead(s.Objective)
+		s.Head = objectives.DefaultHead(s.Objective)
 	}
 	// Refuse before the data is read what can be refused: the embedding dimension is
 	// not known yet.
@@ -88,15 +89,24 @@ func (s Settings) prepare(onRead func(read, total int)) (*setup, error) {
 	return &setup{settings: s, data: found, network: network, shape: shape, loss: loss, head: head, plan: plan, notes: notes}, nil
 }
 
-// lossAndHead are the loss and the head for embeddings of this dimension. The margin,
-// scale or temperature that they have becomes that of the settings.
+// lossAndHead are the loss and the head for embeddings of this dimension. The options that
+// they have, such as the margin, become those of the settings.
 func (s *Settings) lossAndHead(features int) (objectives.Loss, heads.Head, error) {
 	options, err := objectives.Defaults(s.Objective, s.Head, s.options(features))
 	if err != nil {
 		return nil, nil, err
 	}
-	s.Margin, s.Scale, s.Temperature = options.Margin, options.Scale, options.Temperature
-	return objectives.Named(s.Objective, s.Head, options)
+	s.Margin, s.Scale, s.Temperature, s.Centers = options.Margin, options.Scale, options.Temperature, options.Centers
+	loss, head, err := objectives.Named(s.Objective, s.Head, options)
+	if err != nil {
+		return nil, nil, err
+	}
+	if vectors, ok := loss.(objectives.ClassVectorLoss); ok {
+		s.LossRate = cmp.Or(s.LossRate, vectors.LearningRateScale(head))
+	} else if s.LossRate != 0 {
+		return nil, nil, errors.Errorf("--loss-rate: found %v, but %s has no vectors of classes: leave it out, or choose an objective such as arcface or proxy-anchor", s.LossRate, s.Objective)
+	}
+	return loss, head, nil
 }
 
 // Network returns the network that Train trains: that of the setting Backbone or Network,

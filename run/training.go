@@ -166,6 +166,14 @@ func (s *setup) scaleBackbone(t *trainer.Trainer, pretrained *likeness.Model) {
 	}
 }
 
+// scaleLoss gives the vectors of classes of the loss their own learning rate. Layers of the
+// settings take precedence.
+func (s *setup) scaleLoss(t *trainer.Trainer) {
+	if s.settings.LossRate != 0 {
+		t.Solver.Layers = append(slices.Clone(t.Solver.Layers), solver.Layer{Name: objectives.WeightPrefix + "*", LearningRateScale: &s.settings.LossRate})
+	}
+}
+
 // trainer sets a training up, on the weights of start unless it is nil, and resumed
 // from a checkpoint unless that is empty. A training that cannot run or be resumed is
 // refused here, before anything is written.
@@ -203,6 +211,7 @@ func (s *setup) trainer(start *likeness.Model, checkpoint string) (*trainer.Trai
 		return nil, errors.Errorf("--patience: found %d, but there is no validation data: the data set has no validation part and too few images of each class to hold some out", t.Patience)
 	}
 	s.scaleBackbone(t, s.plan.Pretrained)
+	s.scaleLoss(t)
 	if err := t.Check(); err != nil {
 		return nil, err
 	}

@@ -39,6 +39,11 @@ func (r *run) identity() (map[string]string, error) {
 	if settings["images"], err = datasets.Identity(r.Images); err != nil {
 		return nil, err
 	}
+	if layers := layersOfLoss(r.Loss, r.Model.Head, objectives.WeightPrefix); layers != nil {
+		if settings["learning rate of the loss"], err = canonical(layers); err != nil {
+			return nil, err
+		}
+	}
 	if r.prefix != nil {
 		settings["frozen weights, computed once"] = fmt.Sprintf("%d blocks", r.prefix.blocks)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/solver"
@@ -205,6 +206,24 @@ func (r *run) cost(b *graph.Builder, embeddings []*graph.Node) *graph.Node {
 		batch.Labels = b.Input(name, r.count)
 	}
 	return b.Named("loss "+r.Loss.Name(), func() *graph.Node { return r.Loss.Cost(b, batch) })
+}
+
+// layersOfLoss are the learning rates of the class vectors of a loss, whose names begin with
+// the prefix. Those with the rate of the solver have none.
+func layersOfLoss(loss objectives.Loss, head heads.Head, prefix string) (layers []solver.Layer) {
+	switch loss := loss.(type) {
+	case *objectives.Sum:
+		return layersOfLoss(*loss, head, prefix)
+	case objectives.Sum:
+		for i, term := range loss {
+			layers = append(layers, layersOfLoss(term.Loss, head, fmt.Sprintf("%s%d.", prefix, i+1))...)
+		}
+	case objectives.ClassVectorLoss:
+		if scale := loss.LearningRateScale(head); scale != 1 {
+			layers = append(layers, solver.Layer{Name: prefix + "*", LearningRateScale: &scale})
+		}
+	}
+	return layers
 }
 
 // imagesPerStep is the number of images that a step reads.

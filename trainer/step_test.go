@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -262,7 +263,11 @@ var vectors = classVectors{objectives.NCA{Temperature: 1}}
 func newLossTrainer(t *testing.T, loss objectives.Loss, checkpoint string) *trainer.Trainer {
 	t.Helper()
 	training := newTrainer(t, everything())
-	training.Model = newModel(t, everything(), heads.SquaredL2{})
+	var head heads.Head = heads.SquaredL2{}
+	if loss.Check(head) != nil {
+		head = heads.Cosine{}
+	}
+	training.Model = newModel(t, everything(), head)
 	training.Loss, training.Checkpoint = loss, checkpoint
 	training.Solver.Average = 0.9
 	return training
@@ -271,14 +276,33 @@ func newLossTrainer(t *testing.T, loss objectives.Loss, checkpoint string) *trai
 // The trainable weights of a loss are trained and kept in checkpoints, from which
 // training resumes bit for bit, and are not part of the saved model.
 func TestWeightsOfALoss(t *testing.T) {
-	for name, test := range map[string]struct {
+	type lossWithWeights struct {
 		loss    objectives.Loss
 		weights []string
-	}{
-		"one":        {vectors, []string{"loss.vectors"}},
-		"in a sum":   {objectives.Sum{{Weight: 1, Loss: objectives.BatchHard{Margin: 1}}, {Weight: 0.5, Loss: vectors}}, []string{"loss.2.vectors"}},
-		"two in one": {objectives.Sum{{Weight: 1, Loss: vectors}, {Weight: 0.5, Loss: vectors}}, []string{"loss.1.vectors", "loss.2.vectors"}},
-	} {
+		centers int
+	}
+	proxies := objectives.Sum{{Weight: 1, Loss: objectives.ProxyNCA{Temperature: 1}}, {Weight: 0.5, Loss: vectors}}
+	tests := map[string]lossWithWeights{
+		"one":          {vectors, []string{"loss.vectors"}, 1},
+		"in a sum":     {objectives.Sum{{Weight: 1, Loss: objectives.BatchHard{Margin: 1}}, {Weight: 0.5, Loss: vectors}}, []string{"loss.2.vectors"}, 1},
+		"two in one":   {objectives.Sum{{Weight: 1, Loss: vectors}, {Weight: 0.5, Loss: vectors}}, []string{"loss.1.vectors", "loss.2.vectors"}, 1},
+		"another rate": {proxies, []string{"loss.1.vectors", "loss.2.vectors"}, 1},
+		"a pointer":    {&proxies, []string{"loss.1.vectors", "loss.2.vectors"}, 1},
+	}
+	for _, name := range objectives.Names {
+		options, err := objectives.Defaults(name, "cosine", objectives.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		loss, _, err := objectives.Named(name, "cosine", options)
+		if _, ok := loss.(objectives.ClassVectorLoss); ok && err == nil {
+			tests[name] = lossWithWeights{loss, []string{"loss.vectors"}, max(options.Centers, 1)}
+		}
+	}
+	if len(tests) != 13 {
+		t.Errorf("found %d tests, expected 5 and the 8 losses with class vectors", len(tests))
+	}
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			whole := newLossTrainer(t, test.loss, "")
 			run(t, whole)
@@ -290,8 +314,8 @@ func TestWeightsOfALoss(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, weight := range test.weights {
-				if len(trained[weight]) != 24*8 || cmp.Equal(trained[weight], values(start.Model)[weight]) {
-					t.Errorf("%s: found %d elements, expected 24 vectors of 8 that training changed", weight, len(trained[weight]))
+				if len(trained[weight]) != 24*test.centers*8 || cmp.Equal(trained[weight], values(start.Model)[weight]) {
+					t.Errorf("%s: found %d elements, expected %d vectors of 8 that training changed", weight, len(trained[weight]), 24*test.centers)
 				}
 			}
 
@@ -366,6 +390,84 @@ func TestLearningRateOfALoss(t *testing.T) {
 	before, after := values(start.Model), values(training.Model)
 	if !cmp.Equal(before["loss.vectors"], after["loss.vectors"]) || cmp.Equal(before["linear1.weight"], after["linear1.weight"]) {
 		t.Error("with a learning rate of 0 for loss.*: expected the class vectors to stay and the network to change")
+	}
+}
+
+// The class vectors have the learning rate of the solver times the factor of the loss, in a
+// sum too, unless a layer of the solver says otherwise, and a checkpoint records the factor.
+func TestLearningRateOfClassVectors(t *testing.T) {
+	moved := func(loss objectives.Loss, layers ...solver.Layer) (distance float64) {
+		t.Helper()
+		training := newLossTrainer(t, loss, "")
+		training.Validate, training.Epochs, training.EpochSteps = nil, 1, 1
+		training.Solver = solver.Config{Solver: "sgd", LearningRate: 1e-4, Layers: layers}
+		start := newLossTrainer(t, loss, "")
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if _, err := start.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		run(t, training)
+		after := values(training.Model)
+		for name, before := range values(start.Model) {
+			if strings.HasPrefix(name, objectives.WeightPrefix) {
+				for i := range before {
+					distance += math.Abs(float64(after[name][i] - before[i]))
+				}
+			}
+		}
+		return distance
+	}
+	one, anchor := 1.0, objectives.ProxyAnchor{Margin: 0.1, Scale: 32}
+	for _, loss := range []objectives.Loss{anchor, objectives.Sum{{Weight: 1, Loss: anchor}}} {
+		plain := moved(loss, solver.Layer{Name: "loss.*", LearningRateScale: &one})
+		if ratio := moved(loss) / plain; math.Abs(ratio-100) > 1 { // float32 weights that hardly move
+			t.Errorf("%s: the vectors move %v times as far as with the solver's learning rate, expected 100 times", loss.Name(), ratio)
+		}
+	}
+	face := objectives.CosFace{Margin: 0.35, Scale: 64}
+	if found, want := moved(face), moved(face, solver.Layer{Name: "loss.*", LearningRateScale: &one}); found != want {
+		t.Errorf("cosface: the vectors move by %v, expected %v, with the solver's learning rate", found, want)
+	}
+
+	checkpoint := filepath.Join(t.TempDir(), "checkpoint.safetensors")
+	run(t, newLossTrainer(t, slower{anchor}, checkpoint))
+	other := newLossTrainer(t, slower{anchor}, checkpoint)
+	other.Resume = true
+	if err := other.Check(); err != nil {
+		t.Errorf("the same factor: %v", err)
+	}
+	other.Loss = slowest{slower{anchor}}
+	if err := other.Check(); !errors.Is(err, trainer.ErrOtherTraining) || !strings.Contains(err.Error(), "learning rate of the loss") {
+		t.Errorf("another factor: found %v, expected another training", err)
+	}
+}
+
+// slower and slowest are one loss with different factors on the learning rate.
+type (
+	slower  struct{ objectives.ProxyAnchor }
+	slowest struct{ slower }
+)
+
+func (slower) LearningRateScale(heads.Head) float64  { return 10 }
+func (slowest) LearningRateScale(heads.Head) float64 { return 2 }
+
+// Classes are numbered by their names, whatever these are; some may have no images. Every
+// one has its vector, and that of a class without images is trained as a negative.
+func TestClassVectorsOfSparseClasses(t *testing.T) {
+	images := *seen
+	images.Classes, images.Labels = nil, slices.Clone(seen.Labels)
+	for class := range 3 * len(seen.Classes) {
+		images.Classes = append(images.Classes, fmt.Sprintf("Köln/%c-%d", 'a'+class%26, class*class))
+	}
+	for i := range images.Labels {
+		images.Labels[i] = 3*images.Labels[i] + 1
+	}
+	training := newLossTrainer(t, objectives.CosFace{Margin: 0.35, Scale: 64}, "")
+	training.Images = &images
+	run(t, training)
+	if found := len(values(training.Model)["loss.vectors"]); found != 72*8 {
+		t.Errorf("found %d elements of class vectors, expected 72 vectors of 8", found)
 	}
 }
 

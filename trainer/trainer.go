@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/likeness-go/likeness"
@@ -27,8 +28,11 @@ type Trainer struct {
 	Images datasets.Images
 	// Sampler samples the examples of each step, of the kind that the loss needs; nil
 	// means datasets.DefaultSampler.
-	Sampler   datasets.Sampler
-	Batch     int // pairs, triplets or labeled images of a step
+	Sampler datasets.Sampler
+	Batch   int // pairs, triplets or labeled images of a step
+	// Solver is the solver and the learning rate schedule. The class vectors of an
+	// objectives.ClassVectorLoss have that rate times the LearningRateScale of the loss,
+	// unless one of Solver.Layers matches them, as by the name "loss.*".
 	Solver    solver.Config
 	Penalties []objectives.WeightPenalty // L2 penalties, added to the loss
 
@@ -256,7 +260,9 @@ func (t *Trainer) start() (started *run, err error) {
 	if r.epochSteps == 0 {
 		r.epochSteps = (t.Images.Len() + r.imagesPerStep() - 1) / r.imagesPerStep()
 	}
-	r.solver, r.schedule, err = solver.New(t.Solver, solver.Length{Epochs: t.Epochs, EpochSteps: r.epochSteps})
+	config := t.Solver
+	config.Layers = slices.Concat(t.Solver.Layers, layersOfLoss(t.Loss, t.Model.Head, objectives.WeightPrefix))
+	r.solver, r.schedule, err = solver.New(config, solver.Length{Epochs: t.Epochs, EpochSteps: r.epochSteps})
 	if err != nil {
 		return nil, err
 	}
