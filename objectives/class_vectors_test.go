@@ -195,6 +195,52 @@ func TestWorkedValuesOfClassVectors(t *testing.T) {
 	}
 }
 
+// Values and gradients of pytorch-metric-learning 2.9.0 with PyTorch 2.15 in float64, computed
+// by benchmarks/losses/class_vectors.py, which also states the one exception: proxy-nca is the
+// paper's equation in PyTorch. The gradients are those of the first image and of the last
+// vector.
+func TestReferenceValuesOfClassVectors(t *testing.T) {
+	for _, test := range []struct {
+		loss          objectives.Loss
+		head          heads.Head
+		cost          float64
+		image, vector []float64
+	}{
+		{objectives.ArcFace{Margin: 28.6, Scale: 64}, heads.Cosine{}, 63.442475521138334,
+			[]float64{8.679785085247335, 6.42867044139614, -15.270792271722193}, []float64{17.359255445666626, -11.610966196043687, -13.910281895892854}},
+		{objectives.SubCenterArcFace{Margin: 28.6, Scale: 64, Centers: 3}, heads.Cosine{}, 30.285458937491928,
+			[]float64{-2.1910783904985616, -3.399586182682392, 2.0781097935640123}, []float64{0.20434533612756312, -1.9595791920783645, -0.7553657320899099}},
+		{objectives.CosFace{Margin: 0.35, Scale: 64}, heads.Cosine{}, 64.9361094974299,
+			[]float64{8.049690516223617, 5.959314282837658, -14.16491200772138}, []float64{17.359255445666626, -11.610966196043687, -13.910281895892854}},
+		{objectives.NormalizedSoftmax{Temperature: 0.05}, heads.Cosine{}, 15.04403654301574,
+			[]float64{2.500468592180053, 1.8511902675671774, -4.399981212882955}, []float64{5.449344180577652, -3.628070750098362, -4.356580122290078}},
+		{objectives.SoftTriple{Margin: 0.01, Scale: 20, Temperature: 0.1, Centers: 10}, heads.Cosine{}, 1.2742007416805028,
+			[]float64{0.04950723038080699, 0.09135677268233872, -0.03241130326967873}, []float64{-0.4633284480234385, 0.05473579861458114, 0.09122633102430197}},
+		{objectives.ProxyNCA{Temperature: 0.5}, heads.Cosine{}, 1.220262849692157,
+			[]float64{0.18969502688810058, 0.16954305272436743, -0.304694514495884}, []float64{-0.005946304255173729, -0.37710830288209063, -0.22388646002718482}},
+		{objectives.ProxyNCAPlusPlus{Temperature: 0.05}, heads.Cosine{}, 15.04403654301574,
+			[]float64{2.5004685921800527, 1.851190267567177, -4.399981212882953}, []float64{5.449344180577654, -3.6280707500983618, -4.356580122290079}},
+		{objectives.ProxyNCAPlusPlus{Temperature: 1}, heads.SquaredL2{}, 2.201657205471711,
+			[]float64{0.15608870998123187, 0.15608870998123187, -0.28676125404940317}, []float64{0.7375124230229486, -0.4359701501328561, -0.4359701501328561}},
+		{objectives.ProxyAnchor{Margin: 0.1, Scale: 32}, heads.Cosine{}, 35.665918416778304,
+			[]float64{-0.1985182893791535, 2.1177822859603332, 2.6140780094082188}, []float64{-9.021967858219668, -0.14574521958379183, 3.5213400115375935}},
+	} {
+		v := vectorProblem{labels: []float64{0, 2, 0, 1}, classes: 3, features: 3}
+		for i := range 4 * v.features {
+			v.images = append(v.images, float64(7*i%11-5)/4)
+		}
+		for i := range v.classes * centersOf(test.loss) * v.features {
+			v.vectors = append(v.vectors, float64(5*i%13-6)/8)
+		}
+		r := v.run(t, test.loss, test.head, graph.Float64)
+		vectors := r.gradients["loss.vectors"]
+		found := []any{r.cost, r.gradients["images"][:3], vectors[len(vectors)-3:]}
+		if diff := cmp.Diff([]any{test.cost, test.image, test.vector}, found, cmpopts.EquateApprox(1e-12, 1e-12)); diff != "" {
+			t.Errorf("%s with %s (-reference +found):\n%s", test.loss.Name(), test.head.Name(), diff)
+		}
+	}
+}
+
 // Losses that are the same for some parameters have the same costs and gradients, although
 // they are computed in different ways.
 func TestEqualLossesOfClassVectors(t *testing.T) {

@@ -72,6 +72,7 @@ def compare(folder, dtype):
     network.load_state_dict({name: t for name, t in saved.items() if not name.startswith("head.")}, strict=True)
     network.to(dtype)
     head = {name: torch.nn.Parameter(t.to(dtype)) for name, t in saved.items() if name.startswith("head.")}
+    head |= {name: torch.nn.Parameter(t) for name, t in under("weight ", ours).items()}
     towers = [ours[f"images {i}"] for i in range(loss["towers"])]
 
     network.eval()

@@ -112,6 +112,41 @@ def over_anchors(loss, d, labels, x):
     return torch.stack(losses).mean()
 
 
+def over_vectors(loss, x, labels, parameters):
+    """Losses with class vectors: the margin softmaxes (Deng et al. 2019 and 2020, Wang et al. 2018, Zhai & Wu 2019),
+    SoftTriple (Qian et al. 2019), Proxy-NCA (Movshovitz-Attias et al. 2017) and with the target in the denominator
+    (Teh et al. 2020), Proxy-Anchor (Kim et al. 2020)."""
+    vectors, labels = parameters["loss.vectors"], labels.long()
+    d = distance(loss["head"], x[:, None], vectors[None], parameters)
+    cosines = (1 - d).reshape(len(x), -1, loss["centers"] or 1)
+    own = F.one_hot(labels, cosines.shape[1]).bool()
+    match loss["objective"]:
+        case "arcface" | "subcenter-arcface":
+            cosines = cosines.amax(2)
+            angles, margin = cosines.acos(), torch.tensor(loss["margin"], dtype=x.dtype).deg2rad()
+            beyond = cosines - margin * margin.sin()
+            target = torch.where(angles <= torch.pi - margin, (angles + margin).cos(), beyond)
+            return F.cross_entropy(loss["scale"] * torch.where(own, target, cosines), labels)
+        case "cosface":
+            return F.cross_entropy(loss["scale"] * (cosines[..., 0] - loss["margin"] * own.to(x.dtype)), labels)
+        case "normalized-softmax":
+            return F.cross_entropy(cosines[..., 0] / loss["temperature"], labels)
+        case "soft-triple":
+            similarity = ((cosines / loss["temperature"]).softmax(2) * cosines).sum(2)
+            return F.cross_entropy(loss["scale"] * (similarity - loss["margin"] * own.to(x.dtype)), labels)
+        case "proxy-nca":
+            logits = -d / loss["temperature"]
+            return (logits.masked_fill(own, -torch.inf).logsumexp(1) - logits[own]).mean()
+        case "proxy-nca++":
+            return F.cross_entropy(-d / loss["temperature"], labels)
+        case "proxy-anchor":
+            cosines, zero = cosines[..., 0], torch.zeros(1, cosines.shape[1], dtype=x.dtype)
+            pull = (-loss["scale"] * (cosines - loss["margin"])).masked_fill(~own, -torch.inf)
+            push = (loss["scale"] * (cosines + loss["margin"])).masked_fill(own, -torch.inf)
+            pull, push = (torch.cat([zero, each]).logsumexp(0) for each in (pull, push))
+            return pull.sum() / own.any(0).sum() + push.mean()
+
+
 def penalty(loss, parameters):
     """The sum of lambda |w|^2 over kernels, with the lambda of the first matching pattern."""
     total = 0
@@ -148,6 +183,8 @@ def cost_of(loss, embeddings, labels, parameters):
                     cost = over_pairs(loss, cross_entropy, d, labels, parameters)
                 case "n-pair" | "supervised-contrastive" | "nca" | "prototypical":
                     cost = over_anchors(loss, d, labels.tolist(), x)
+                case _ if "loss.vectors" in parameters:
+                    cost = over_vectors(loss, x, labels, parameters)
                 case _:
                     cost = over_triplets(loss, d, labels.tolist())
     return cost + penalty(loss, parameters)

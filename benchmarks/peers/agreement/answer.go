@@ -3,12 +3,14 @@ package main
 import (
 	"encoding/json"
 	"path/filepath"
+	"strings"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/graph/gradcheck"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/safetensors"
+	"github.com/likeness-go/likeness/objectives"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
 )
@@ -57,7 +59,8 @@ func (a *answer) evaluate(p problem, weights *graph.Weights) error {
 	return nil
 }
 
-// train adds the loss, the gradients and the running statistics after the step.
+// train adds the loss, the gradients, the weights of the loss itself and the running
+// statistics after the step.
 func (a *answer) train(p problem, weights *graph.Weights) error {
 	program, err := p.run(weights, graph.Training, p.training)
 	if err != nil {
@@ -77,6 +80,10 @@ func (a *answer) train(p problem, weights *graph.Weights) error {
 		a.add("gradient "+parameter.Name(), gradient, parameter.Value().Shape()...)
 	}
 	for _, weight := range weights.All() {
+		if strings.HasPrefix(weight.Name, objectives.WeightPrefix) { // not part of the model file
+			own := safetensors.Tensor{Name: "weight " + weight.Name, Shape: weight.Value.Shape(), Data: weight.Value.Data()}
+			a.file.Tensors = append(a.file.Tensors, own)
+		}
 		if weight.Role == graph.Buffer {
 			statistic := safetensors.Tensor{Name: "after " + weight.Name, Shape: weight.Value.Shape(), Data: weight.Value.Data()}
 			a.file.Tensors = append(a.file.Tensors, statistic)

@@ -86,6 +86,15 @@ var losses = []loss{
 	{Objective: "nca", Head: "squared-l2", Temperature: 1},
 	{Objective: "prototypical", Head: "squared-l2", Temperature: 1},
 	{Objective: "prototypical", Head: "cosine", Temperature: 0.05},
+	// Scales smaller than the defaults, at which the losses are not zero in float32.
+	{Objective: "arcface", Head: "cosine", Margin: 28.6, Scale: 16},
+	{Objective: "subcenter-arcface", Head: "cosine", Margin: 28.6, Scale: 16, Centers: 3},
+	{Objective: "cosface", Head: "cosine", Margin: 0.35, Scale: 16},
+	{Objective: "normalized-softmax", Head: "cosine", Temperature: 0.05},
+	{Objective: "soft-triple", Head: "cosine", Margin: 0.01, Scale: 20, Temperature: 0.1, Centers: 10},
+	{Objective: "proxy-nca", Head: "cosine", Temperature: 0.5},
+	{Objective: "proxy-nca++", Head: "squared-l2", Temperature: 1},
+	{Objective: "proxy-anchor", Head: "cosine", Margin: 0.1, Scale: 32},
 }
 
 // loss is an objective with its head, in the JSON form that the peer reads.
@@ -93,8 +102,9 @@ type loss struct {
 	Objective   string    `json:"objective"`
 	Head        string    `json:"head"`
 	Margin      float64   `json:"margin"` // 0 until it is chosen
-	Scale       float64   `json:"scale"`  // for the ratio losses
+	Scale       float64   `json:"scale"`
 	Temperature float64   `json:"temperature"`
+	Centers     int       `json:"centers"` // vectors of each class; 0 for one
 	Soft        bool      `json:"soft"`
 	Balanced    bool      `json:"balanced"`
 	Penalties   []penalty `json:"penalties"`
@@ -131,10 +141,13 @@ type problem struct {
 	labels    []float64   // (batch): 1 for pairs of different classes, 0 for others; class numbers for batches
 }
 
+// kinds is the number of classes of labeled images.
+const kinds = 3
+
 // problem generates the inputs, which differ for each draw.
 func (c comparison) problem(draw int) (problem, error) {
 	l := c.loss
-	options := objectives.Options{Margin: l.Margin, Scale: l.Scale, Temperature: l.Temperature, Soft: l.Soft, Balanced: l.Balanced}
+	options := objectives.Options{Margin: l.Margin, Scale: l.Scale, Temperature: l.Temperature, Soft: l.Soft, Balanced: l.Balanced, Centers: l.Centers}
 	options.Features = 1 // any value: the margin is chosen from the distances later
 	objective, head, err := objectives.Named(l.Objective, l.Head, options)
 	if err != nil {
@@ -150,19 +163,20 @@ func (c comparison) problem(draw int) (problem, error) {
 		}
 		p.images = append(p.images, images)
 	}
-	kinds := 3 // number of different labels
+	different := kinds
 	if p.loss.Towers == 2 {
-		kinds = 2
+		different = 2
 	}
 	for i := range c.batch {
-		p.labels = append(p.labels, float64(i%kinds))
+		p.labels = append(p.labels, float64(i%different))
 	}
 	return p, nil
 }
 
-// hasMargin reports whether the loss has a margin.
+// hasMargin reports whether the loss has a margin that is chosen from the distances.
 func (p problem) hasMargin() bool {
-	return objectives.DefaultMargin(p.objective, p.head, 1) > 0
+	_, vectors := p.objective.(objectives.ClassVectorLoss) // whose margins are no distances
+	return !vectors && objectives.DefaultMargin(p.objective, p.head, 1) > 0
 }
 
 // marginFrom chooses a margin from the distances such that the loss is zero for some pairs
@@ -203,7 +217,7 @@ func (p problem) training(b *graph.Builder) graph.Outputs {
 	network.Blocks = slices.DeleteFunc(slices.Clone(network.Blocks), func(block graph.Block) bool { return block.Kind() == "dropout" })
 	towers := p.embed(b, network)
 	outputs := graph.Outputs{}
-	batch := objectives.Batch{Embeddings: towers, Head: p.head}
+	batch := objectives.Batch{Embeddings: towers, Head: p.head, Classes: kinds}
 	if p.objective.Kind() != datasets.Triplets {
 		batch.Labels = b.Input("labels", p.batch)
 	}
