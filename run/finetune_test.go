@@ -156,6 +156,47 @@ func TestAdaptAndBackboneRate(t *testing.T) {
 	}
 }
 
+// The vectors of classes have the head cosine and the learning rate of their loss, or that of
+// the settings, and the saved settings train the same model.
+func TestLossRate(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 8)
+	train := func(out string, objective string, rate float64) *Result {
+		t.Helper()
+		result, err := Train(t.Context(), Settings{
+			Data: "bars", Unseen: List{"none"}, Size: "16x16x1", Backbone: "conv4", Width: 4, Objective: objective, LossRate: rate,
+			Batch: 12, ImagesPerClass: 2, Epochs: 1, StepsPerEpoch: 3, Out: out,
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result
+	}
+	vectors := func(r *Result) []float32 { return r.Model.Weights.Get("loss.vectors").Value.Float32s() }
+	for objective, want := range map[string]float64{"proxy-anchor": 100, "subcenter-arcface": 1} {
+		result := train(objective, objective, 0)
+		saved, err := Load(filepath.Join(objective, "config.toml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if saved.LossRate != want || saved.Head != "cosine" || objective == "subcenter-arcface" && saved.Centers != 3 {
+			t.Errorf("%s: saved the learning rate %v, the head %s and %d centers, expected %v, cosine and the default", objective, saved.LossRate, saved.Head, saved.Centers, want)
+		}
+		saved.Out = objective + " again"
+		again, err := Train(t.Context(), saved, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if names := differing(result.Model, again.Model); len(names) > 0 {
+			t.Errorf("%s: the saved settings train another model: %v", objective, names)
+		}
+	}
+	slow, slower := train("slow", "proxy-anchor", 1e-12), train("slower", "proxy-anchor", 1e-13)
+	if !slices.Equal(vectors(slow), vectors(slower)) || slices.Equal(vectors(slow), vectors(train("fast", "proxy-anchor", 1))) {
+		t.Error("a small rate of the loss must keep the vectors of the classes, and a rate of 1 must not")
+	}
+}
+
 // With too few classes the model is not adapted, and that is said.
 func TestAdaptWithFewClasses(t *testing.T) {
 	inFolder(t)
