@@ -68,31 +68,32 @@ func (SoftTriple) defaultCenters() int                         { return 10 }
 // softCenters is the mean of the cosines with the vectors of a class, weighted by their
 // softmax.
 func softCenters(centers int, temperature float64) pool {
-	mean := func(cosines []float64, visit func(k int, weight, mean float64)) float64 {
+	// mean calls keep with the weight of each vector, which is not divided by their sum yet.
+	mean := func(cosines []float64, keep func(k int, weight float64)) (mean, sum float64) {
 		largest := cosines[0]
 		for _, cosine := range cosines {
 			largest = max(largest, cosine) // NaN if one is
 		}
-		var sum, weighted float64
-		for _, cosine := range cosines {
+		var weighted float64
+		for k, cosine := range cosines {
 			weight := math.Exp((cosine - largest) / temperature)
+			keep(k, weight)
 			sum += weight
 			weighted += weight * cosine
 		}
-		for k := range cosines {
-			if visit != nil {
-				visit(k, math.Exp((cosines[k]-largest)/temperature)/sum, weighted/sum)
-			}
-		}
-		return weighted / sum
+		return weighted / sum, sum
 	}
 	return pool{
-		size:  centers,
-		value: func(cosines []float64) float64 { return mean(cosines, nil) },
+		size: centers,
+		value: func(cosines []float64) float64 {
+			value, _ := mean(cosines, func(int, float64) {})
+			return value
+		},
 		share: func(shares, cosines []float64, factor float64) {
-			mean(cosines, func(k int, weight, mean float64) {
-				shares[k] = factor * weight * (1 + (cosines[k]-mean)/temperature)
-			})
+			value, sum := mean(cosines, func(k int, weight float64) { shares[k] = weight })
+			for k, cosine := range cosines {
+				shares[k] *= factor / sum * (1 + (cosine-value)/temperature)
+			}
 		},
 	}
 }
