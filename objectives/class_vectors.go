@@ -100,9 +100,12 @@ func unknownClass(image, classes int) string {
 // pool combines the cosines between an image and the K vectors of one class into the
 // similarity of the image to that class.
 type pool struct {
-	size  int                                             // K
-	value func(cosines []float64) float64                 // of K cosines; nil for K = 1
-	share func(shares, cosines []float64, factor float64) // writes factor times the derivatives of value
+	size int // K
+	// value returns the similarity for K cosines and may keep K numbers for share; nil for
+	// K = 1.
+	value func(cosines, kept []float64) float64
+	// share replaces the numbers kept by factor times the derivatives of value.
+	share func(kept, cosines []float64, factor float64)
 }
 
 // one is the pool of one vector for each class.
@@ -135,7 +138,7 @@ func (s classSoftmax) row(slopes, cosines, logits []float64, own int) float64 {
 	for c := range logits {
 		similarity := cosines[c*k]
 		if s.pool.value != nil {
-			similarity = s.pool.value(cosines[c*k:][:k])
+			similarity = s.pool.value(cosines[c*k:][:k], slopes[c*k:][:k])
 		}
 		if c == own {
 			similarity, targetSlope = s.target(similarity)

@@ -212,10 +212,10 @@ func nearestCenter(centers int) pool {
 	}
 	return pool{
 		size:  centers,
-		value: func(cosines []float64) float64 { return cosines[nearest(cosines)] },
-		share: func(shares, cosines []float64, factor float64) {
-			clear(shares)
-			shares[nearest(cosines)] = factor
+		value: func(cosines, _ []float64) float64 { return cosines[nearest(cosines)] },
+		share: func(kept, cosines []float64, factor float64) {
+			clear(kept)
+			kept[nearest(cosines)] = factor
 		},
 	}
 }

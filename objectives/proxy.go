@@ -66,33 +66,33 @@ func (SoftTriple) defaultTemperature(heads.Head) float64       { return 0.1 }
 func (SoftTriple) defaultCenters() int                         { return 10 }
 
 // softCenters is the mean of the cosines with the vectors of a class, weighted by their
-// softmax.
+// softmax. It keeps the weights.
 func softCenters(centers int, temperature float64) pool {
-	// mean calls keep with the weight of each vector, which is not divided by their sum yet.
-	mean := func(cosines []float64, keep func(k int, weight float64)) (mean, sum float64) {
-		largest := cosines[0]
-		for _, cosine := range cosines {
-			largest = max(largest, cosine) // NaN if one is
-		}
-		var weighted float64
-		for k, cosine := range cosines {
-			weight := math.Exp((cosine - largest) / temperature)
-			keep(k, weight)
-			sum += weight
-			weighted += weight * cosine
-		}
-		return weighted / sum, sum
-	}
 	return pool{
 		size: centers,
-		value: func(cosines []float64) float64 {
-			value, _ := mean(cosines, func(int, float64) {})
-			return value
-		},
-		share: func(shares, cosines []float64, factor float64) {
-			value, sum := mean(cosines, func(k int, weight float64) { shares[k] = weight })
+		value: func(cosines, kept []float64) float64 {
+			largest := cosines[0]
+			for _, cosine := range cosines {
+				largest = max(largest, cosine) // NaN if one is
+			}
+			var sum, mean float64
 			for k, cosine := range cosines {
-				shares[k] *= factor / sum * (1 + (cosine-value)/temperature)
+				kept[k] = math.Exp((cosine - largest) / temperature)
+				sum += kept[k]
+			}
+			for k, cosine := range cosines {
+				kept[k] /= sum
+				mean += kept[k] * cosine
+			}
+			return mean
+		},
+		share: func(kept, cosines []float64, factor float64) {
+			var mean float64
+			for k, cosine := range cosines {
+				mean += kept[k] * cosine
+			}
+			for k, cosine := range cosines {
+				kept[k] *= factor * (1 + (cosine-mean)/temperature)
 			}
 		},
 	}
