@@ -98,6 +98,7 @@ type Adaptation struct {
 
 	columns int // features of the embeddings before
 	layers  []layer
+	options Options // of Fit
 }
 
 // Fit chooses and fits an adaptation of the embeddings of a set of labeled images. metric is
@@ -131,10 +132,8 @@ func fit(ctx context.Context, metric evaluate.Metric, set evaluate.Labeled, o Op
 	if err != nil {
 		return nil, err
 	}
-	a := &Adaptation{Candidates: f.candidates, Chosen: best.Candidate, Classes: len(f.classes), HeldOut: len(best.classOf), columns: set.Columns}
-	for _, class := range f.classes {
-		a.Images += len(class)
-	}
+	a := &Adaptation{Candidates: f.candidates, Chosen: best.Candidate, Classes: len(f.classes), HeldOut: len(best.classOf), columns: set.Columns, options: o}
+	a.Images = len(concat(f.classes))
 	if a.Threshold, err = f.threshold(best); err != nil {
 		return nil, err
 	}
@@ -143,6 +142,41 @@ func fit(ctx context.Context, metric evaluate.Metric, set evaluate.Labeled, o Op
 	}
 	a.Seconds = time.Since(start).Seconds()
 	return a, nil
+}
+
+// Refit fits the chosen adaptation to other embeddings of the same model, such as those of all
+// images after it was chosen on some of them: the method, the strength of the shrinkage, the
+// number of features, the threshold, the seed and the figures of held-out classes are those of a.
+// There must be at least MinClasses classes of two images or more, or the error wraps ErrTooFew.
+func (a *Adaptation) Refit(ctx context.Context, set evaluate.Labeled) (*Adaptation, error) {
+	refitted, err := a.refit(ctx, set)
+	return refitted, errors.Wrap(err, "adapt again")
+}
+
+func (a *Adaptation) refit(ctx context.Context, set evaluate.Labeled) (*Adaptation, error) {
+	start := time.Now()
+	if a == nil || a.columns == 0 || ctx == nil {
+		return nil, errors.New("found an adaptation that is nil or zero, or no context, expected one of Fit and a context")
+	}
+	if err := check(set, a.options); err != nil {
+		return nil, err
+	}
+	if set.Columns != a.columns {
+		return nil, errors.Errorf("found embeddings of %d features, expected %d, those of the embeddings that were adapted", set.Columns, a.columns)
+	}
+	f := &fitter{Options: a.options, ctx: ctx, set: set}
+	if err := f.divide(); err != nil {
+		return nil, err
+	}
+	f.scatter()
+	again := *a
+	again.Classes, again.Images = len(f.classes), len(concat(f.classes))
+	var err error
+	if again.layers, err = f.final(a.Chosen); err != nil {
+		return nil, err
+	}
+	again.Seconds = time.Since(start).Seconds()
+	return &again, ctx.Err()
 }
 
 // check refuses what cannot be adapted, whatever the labels are.

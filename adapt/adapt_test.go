@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -389,5 +390,44 @@ func TestFolderRefuses(t *testing.T) {
 	}
 	if _, err := a.Model(model); err == nil || !strings.Contains(err.Error(), "found a model of 4 features, expected 2") {
 		t.Errorf("found %v, expected an error about features", err)
+	}
+}
+
+// An adaptation that is fitted again to the same embeddings is the same, and to others it is the
+// chosen one of theirs, with the threshold and the figures of the first.
+func TestRefit(t *testing.T) {
+	set := embedded(12, 10, fewNoisy(), 1)
+	first, err := adapt.Fit(t.Context(), cosine(t), set, adapt.Options{NoHead: true, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.Chosen.Method != adapt.Whitened {
+		t.Fatalf("found %v, expected embeddings for which whitening is chosen", first.Chosen)
+	}
+	apply := func(a *adapt.Adaptation) []float32 {
+		t.Helper()
+		adapted, err := a.Apply(set.Embeddings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return adapted.Data
+	}
+	same, err := first.Refit(t.Context(), set)
+	if err != nil || !slices.Equal(apply(first), apply(same)) {
+		t.Errorf("on the same embeddings: found another adaptation, %v", err)
+	}
+	more := embedded(20, 10, fewNoisy(), 2)
+	again, err := first.Refit(t.Context(), more)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Chosen != first.Chosen || again.Threshold != first.Threshold || again.Classes != 20 || again.Images != 200 || slices.Equal(apply(first), apply(again)) {
+		t.Errorf("found %v of %d images of %d classes with the threshold %v, expected %v of 200 of 20 with %v and other layers", again.Chosen, again.Images, again.Classes, again.Threshold, first.Chosen, first.Threshold)
+	}
+	if _, err := first.Refit(t.Context(), embedded(3, 10, fewNoisy(), 2)); !errors.Is(err, adapt.ErrTooFew) {
+		t.Errorf("three classes: found %v", err)
+	}
+	if _, err := first.Refit(t.Context(), embedded(12, 10, []float64{1, 1}, 2)); err == nil || !strings.Contains(err.Error(), "expected 16") {
+		t.Errorf("other embeddings: found %v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"github.com/likeness-go/likeness/internal/parallel"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -167,6 +168,48 @@ func (d *Dataset) Subset(indices []int) *Dataset {
 	subset.Sources = pick(d.Sources, indices)
 	subset.Drawers = pick(d.Drawers, indices)
 	return &subset
+}
+
+// IndicesIn returns for each image of d the index of the same image in another dataset. Two
+// images are the same if they share their pixels in memory, or if they are the same image of
+// one From, as in datasets that are derived from one another. ok is false if whole lacks one.
+func (d *Dataset) IndicesIn(whole *Dataset) (indices []int, ok bool) {
+	positions := make(map[imageID]int, whole.Len())
+	for i := range whole.Len() {
+		if id, known := whole.identify(i); known {
+			positions[id] = i
+		}
+	}
+	indices = make([]int, d.Len())
+	for i := range indices {
+		id, known := d.identify(i)
+		if !known {
+			return nil, false
+		}
+		if indices[i], ok = positions[id]; !ok {
+			return nil, false
+		}
+	}
+	return indices, true
+}
+
+// imageID identifies an image among those of datasets that are derived from one another.
+type imageID struct {
+	pixels *uint8 // the first one, of an image in memory
+	from   Images
+	index  int
+}
+
+// identify is false for an image that has no identity: one without pixels, or of Images whose
+// type has no equality.
+func (d *Dataset) identify(i int) (imageID, bool) {
+	if d.From != nil {
+		return imageID{from: d.From, index: d.Indices[i]}, reflect.ValueOf(d.From).Comparable()
+	}
+	if len(d.Images[i]) == 0 {
+		return imageID{}, false
+	}
+	return imageID{pixels: &d.Images[i][0]}, true
 }
 
 // ByClass returns, for each of Classes, the indices of its images in ascending order. It

@@ -323,3 +323,37 @@ func TestSymmetriesOfGroups(t *testing.T) {
 		t.Errorf("found %d groups, expected 8", got)
 	}
 }
+
+// Images of derived datasets are found in the one that they come from, in memory and not, and
+// images of others are not, however equal their pixels are.
+func TestIndicesIn(t *testing.T) {
+	memory := &datasets.Dataset{
+		Name: "memory", Size: imaging.Size{Height: 1, Width: 1, Channels: 1}, Classes: []string{"a", "b"},
+		Labels: []int{0, 1, 0, 1}, Images: [][]uint8{{1}, {1}, {2}, {3}},
+	}
+	lazy, err := datasets.NewDataset("lazy", memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, whole := range []*datasets.Dataset{memory, lazy} {
+		class, err := whole.OnlyClasses("b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found, ok := class.IndicesIn(whole); !ok || !slices.Equal(found, []int{1, 3}) {
+			t.Errorf("%s: found %v, %v, expected the images 1 and 3", whole.Name, found, ok)
+		}
+		if found, ok := whole.Subset([]int{3, 0}).IndicesIn(whole.Subset([]int{0, 2, 3})); !ok || !slices.Equal(found, []int{2, 0}) {
+			t.Errorf("%s: found %v, %v, expected the images 2 and 0", whole.Name, found, ok)
+		}
+		if found, ok := whole.IndicesIn(class); ok || found != nil {
+			t.Errorf("%s in a part: found %v, %v", whole.Name, found, ok)
+		}
+		if found, ok := whole.Subset(nil).IndicesIn(whole); !ok || len(found) != 0 {
+			t.Errorf("%s: no images: found %v, %v", whole.Name, found, ok)
+		}
+	}
+	if found, ok := lazy.IndicesIn(memory); ok {
+		t.Errorf("images from elsewhere: found %v", found)
+	}
+}

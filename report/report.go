@@ -28,7 +28,22 @@ type Report struct {
 	Threshold       *float64          `json:"threshold,omitempty"` // largest distance at which a pair is accepted as the same, chosen on validation pairs
 	Metrics         map[string]Figure `json:"metrics"`
 	Published       []Published       `json:"published,omitempty"` // published results on the same trials
+	Refit           *Refit            `json:"refit,omitempty"`     // nil if the saved model is the one that was measured
 	MadeWith        *Provenance       `json:"made_with,omitempty"` // nil if it is unknown
+}
+
+// Refit is a training on all images after the figures were measured: the figures are those of
+// the model before it, and the saved model is the one after it.
+type Refit struct {
+	Images  int     `json:"images"`
+	Classes int     `json:"classes"`
+	Steps   int     `json:"steps"`
+	Seconds float64 `json:"seconds"`
+}
+
+// String says what was done.
+func (r Refit) String() string {
+	return fmt.Sprintf("refit: the saved model was trained again on all %d images of %d classes, %d steps in %.0f s; the figures are those of the model before", r.Images, r.Classes, r.Steps, r.Seconds)
 }
 
 // Published is a result from the literature on the trials of a metric.
@@ -115,6 +130,9 @@ func (r Report) WriteTable(w io.Writer) error {
 		}
 	}
 	fmt.Fprintf(&b, "\nseed %d, trained %.0f s at %.0f images/s\nprotocol: %s\n", r.Seed, r.Seconds, r.ImagesPerSecond, wording.Printable(r.Protocol))
+	if r.Refit != nil {
+		fmt.Fprintln(&b, r.Refit)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

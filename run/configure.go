@@ -117,7 +117,7 @@ func photoDefaults(objective string) Settings {
 	// Most blocks are frozen. Those before the first that is trained are computed once for each
 	// image, because nothing is augmented.
 	s.Freeze = List{"conv[1-9].*", "conv1[0-9].*", "residual[1-6].*"}
-	s.Epochs, s.StepsPerEpoch, s.Batch, s.Patience = 6, 50, 64, 3
+	s.Epochs, s.StepsPerEpoch, s.Batch, s.Patience, s.Refit = 6, 50, 64, 3, true
 	s.Solver, s.LearningRate, s.WeightDecay, s.Warmup = "adamw", 2e-4, 1e-4, 0.5
 	return s
 }
@@ -216,6 +216,9 @@ func Configure(path string, flags Settings, given map[string]bool) (settings Set
 	if path == "" && !slices.ContainsFunc([]string{"from", "backbone", "network", "size", "invert", "crop", "symmetries", "resize", "shorter_side"}, scratchOnly) {
 		if reason, ok := photographs(data); ok {
 			defaults, photos = photoDefaults(objective), true
+			if given["unseen"] && !slices.Equal(flags.Unseen, List{noUnseen}) {
+				defaults.Refit = false // classes that are named are to stay out of training
+			}
 			notes = append(notes, fmt.Sprintf("fine-tunes the bundled model %s: %s (--from none begins from scratch)", zoo.Photo, reason))
 		}
 	}

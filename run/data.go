@@ -37,6 +37,8 @@ type data interface {
 	// limited has at most n images to train on, and at most m in each part to validate
 	// and test on; 0 is no limit.
 	limited(n, m int, seed uint64) data
+	// refit is the data of a training for which nothing is held out.
+	refit() (data, error)
 	// unseen are the classes that are held out of training.
 	unseen() []string
 

@@ -40,7 +40,7 @@ type EvaluationOptions struct {
 }
 
 // Evaluate evaluates the model of a run folder again: it opens the data and samples the
-// same test trials with the seed. The figures equal those of the training exactly. If the
+// same test trials with the seed. It is the model of Folder.Measured, if there is one. The figures equal those of the training exactly. If the
 // data is missing, it returns the recorded report; if a page is requested, which needs
 // the images, it also returns an error.
 func Evaluate(folder Folder, options EvaluationOptions, observer *Observer) (result *Evaluation, err error) {
@@ -69,7 +69,11 @@ func Evaluate(folder Folder, options EvaluationOptions, observer *Observer) (res
 	if err != nil {
 		return nil, err
 	}
-	model, err := likeness.Load(folder.Model())
+	file := folder.Model()
+	if exists(folder.Measured()) { // model.safetensors was trained again on all images
+		file = folder.Measured()
+	}
+	model, err := likeness.Load(file)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +86,7 @@ func Evaluate(folder Folder, options EvaluationOptions, observer *Observer) (res
 	}
 	if result.Recorded != nil {
 		measured.Seconds, measured.ImagesPerSecond, measured.Stopped = recorded.Seconds, recorded.ImagesPerSecond, recorded.Stopped
-		measured.MadeWith = recorded.MadeWith
+		measured.MadeWith, measured.Refit = recorded.MadeWith, recorded.Refit
 		result.Differences = differences(recorded, measured)
 	}
 	result.Report = measured

@@ -37,6 +37,10 @@ func (f Folder) Report() string { return filepath.Join(string(f), "result.json")
 // Model returns the path of model.safetensors, which likeness.Load reads.
 func (f Folder) Model() string { return filepath.Join(string(f), "model.safetensors") }
 
+// Measured returns the path of measured.safetensors: the model of the figures, if that of
+// Model was trained again on all images after they were measured, see Settings.Refit.
+func (f Folder) Measured() string { return filepath.Join(string(f), "measured.safetensors") }
+
 // Page returns the path of report.html: curves, maps of embeddings and the hardest
 // images, for a browser.
 func (f Folder) Page() string { return filepath.Join(string(f), report.PageFile) }
@@ -48,6 +52,20 @@ func (f Folder) Checkpoint() string {
 		return ""
 	}
 	return filepath.Join(string(f), "checkpoint.safetensors")
+}
+
+// refitCheckpoint returns the path of the checkpoint of the training on all images.
+func (f Folder) refitCheckpoint() string {
+	return filepath.Join(string(f), "refit-checkpoint.safetensors")
+}
+
+// removeCheckpoints removes the checkpoints of a finished training. That of Checkpoint, with
+// which a training counts as unfinished, is the last.
+func (f Folder) removeCheckpoints() error {
+	if err := os.Remove(f.refitCheckpoint()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return errors.Wrap(err, "remove the checkpoint of a finished training")
+	}
+	return errors.Wrap(os.Remove(f.Checkpoint()), "remove the checkpoint of a finished training")
 }
 
 // TensorBoard returns the path of the folder of event files.

@@ -22,6 +22,9 @@ type labeled struct {
 	symmetries bool     // rotated and mirrored classes are classes of their own
 	grouped    bool     // the classes of a batch are of one group
 	retrieval  bool     // validation is by MAP@R
+
+	base *datasets.Dataset // the training data, of which nothing is held out
+	all  *datasets.Dataset // base within the limit of the settings, to train on at the end
 }
 
 func newLabeled(splits datasets.Splits, s Settings) (data, error) {
@@ -39,7 +42,7 @@ func newLabeled(splits datasets.Splits, s Settings) (data, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := labeled{title: splits.Name, experiment: experiment, heldOut: s.Unseen, symmetries: s.Symmetries, grouped: s.Grouped, retrieval: s.Adapt}
+	l := labeled{title: splits.Name, experiment: experiment, heldOut: s.Unseen, symmetries: s.Symmetries, grouped: s.Grouped, retrieval: s.Adapt, base: splits.Train, all: splits.Train}
 	if len(s.Unseen) == 0 && experiment.Unseen != nil {
 		trained := splits.Train.ByClass()
 		for _, name := range experiment.Unseen.Classes {
@@ -62,6 +65,9 @@ func (l labeled) summary() string {
 }
 
 func (l labeled) limited(n, m int, seed uint64) data {
+	if n > 0 {
+		l.all = l.all.Limit(n, random.Seed(seed, "limit", "refit"))
+	}
 	var limits []string
 	for _, part := range []struct {
 		name    string

@@ -26,6 +26,9 @@ type Observer struct {
 	// validation.
 	Step  func(trainer.Step)
 	Epoch func(trainer.Epoch)
+	// Refit is called before the training on all images that follows the measurement, with
+	// their numbers and that of its steps. Step, Epoch and Resumed are then called for that training.
+	Refit func(images, classes, steps int)
 	// Warning is called with what is probably not as intended, such as embeddings that
 	// collapse to a point. Note is called with other messages, such as why a training
 	// stopped and how to continue it.

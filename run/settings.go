@@ -85,6 +85,7 @@ type Settings struct {
 	Grouped        bool `toml:"grouped" of:"objective" group:"Training" help:"Draw the classes of each labeled batch from one group: an alphabet, or the part of the class names before /."`
 	ImagesPerClass int  `toml:"images_per_class" group:"Training" placeholder:"N" help:"Images of each class in a labeled batch."`
 	Patience       int  `toml:"patience" group:"Training" placeholder:"EPOCHS" help:"Early stopping: stop after this many epochs without improvement on the validation data."`
+	Refit          bool `toml:"refit,omitempty" group:"Training" help:"After measuring, train again on all images of the training data, those held out of it for validation and for testing included, for as many steps as the best epoch took; folders test and val of the data stay out. The figures are those of the model before, which measured.safetensors keeps. Default: on for a folder of photographs, unless --unseen names classes; --refit=false turns it off."`
 
 	Seed    uint64 `toml:"seed" group:"Training" placeholder:"N" help:"Random seed. The same seed gives the same model."`
 	Threads int    `toml:"threads" group:"Training" placeholder:"N" help:"Number of CPU threads. The result does not depend on it. Default: all processors."`

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/likeness-go/likeness/adapt"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
@@ -28,6 +29,11 @@ type setup struct {
 	plan      *report.Plan
 	notes     []string // what was decided and which files were skipped
 	validated string   // the measure of validation; empty if there is none
+
+	all        data              // of the training after the measurement; nil if there is none
+	stopAfter  int               // epochs of that training; 0 in the one before
+	shared     shared            // what is computed once of the images
+	adaptation *adapt.Adaptation // nil if the model of --from is not adapted
 }
 
 // prepare opens the data and chooses what the settings leave open. The settings must be
@@ -86,7 +92,8 @@ func (s Settings) prepare(onRead func(read, total int)) (*setup, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &setup{settings: s, data: found, network: network, shape: shape, loss: loss, head: head, plan: plan, notes: notes}, nil
+	prepared := &setup{settings: s, data: found, network: network, shape: shape, loss: loss, head: head, plan: plan, notes: notes}
+	return prepared, prepared.planRefit()
 }
 
 // lossAndHead are the loss and the head for embeddings of this dimension. The options that

@@ -3,7 +3,6 @@ package run
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/likeness-go/likeness"
@@ -19,10 +18,14 @@ type Result struct {
 	Model    *likeness.Model
 	Training trainer.Result
 	Report   report.Report // as in result.json
+	// Refit reports the training on all images after the measurement; nil if there was none. If
+	// it was interrupted, Model is the model that was measured.
+	Refit *trainer.Result
 }
 
 // Train trains a network according to the settings, evaluates it and writes the run
-// folder. It returns when the training is finished, or when the context ends: then the
+// folder. With Settings.Refit it then trains again on all images. It returns when the training
+// is finished, or when the context ends: then the
 // weights so far are evaluated and saved, Training.Stopped is trainer.Interrupted, and
 // Resume can continue. If the settings or the data are invalid, or if the context ends
 // before the first step, nothing is written. On an error during the training the run
@@ -101,11 +104,9 @@ func (s Settings) train(ctx context.Context, resumed Folder, observer *Observer)
 		return nil, err
 	}
 	setup.plan.Pretrained = pretrained
-	if s.Adapt && start != nil {
-		if start, err = setup.adapt(ctx, start, observer); errors.Is(err, errInterrupted) {
+	if start != nil && (s.Adapt || setup.all != nil) {
+		if start, err = setup.begin(ctx, start, observer); err != nil {
 			return nil, err
-		} else if err != nil {
-			return nil, errors.WithMessage(err, "--adapt")
 		}
 	}
 	training, err := setup.trainer(start, resumed.Checkpoint())
@@ -147,11 +148,16 @@ func (s Settings) train(ctx context.Context, resumed Folder, observer *Observer)
 			return nil, errors.WithMessage(err, "tensorboard")
 		}
 	}
-	measured, err := setup.conclude(training.Model, result, folder, observer)
-	if err != nil {
+	concluded := &Result{Folder: folder, Settings: setup.settings, Model: training.Model, Training: result}
+	if concluded.Report, err = setup.conclude(training.Model, result, folder, observer); err != nil {
 		return nil, err
 	}
-	return &Result{Folder: folder, Settings: setup.settings, Model: training.Model, Training: result, Report: measured}, nil
+	if result.Stopped != trainer.Interrupted {
+		if err := setup.finish(ctx, start, concluded, observer); err != nil {
+			return nil, err
+		}
+	}
+	return concluded, nil
 }
 
 // learn runs the training and saves the model, also after an error. A training whose
@@ -227,8 +233,14 @@ func save(training *trainer.Trainer, folder Folder, result trainer.Result, failu
 	return failure
 }
 
-// conclude measures the model and writes the rest of the run folder.
+// conclude measures the model and writes the rest of the run folder. If a training on all
+// images has begun, the model was measured before that.
 func (s *setup) conclude(model *likeness.Model, result trainer.Result, folder Folder, observer *Observer) (report.Report, error) {
+	if recorded, err := report.Load(folder.Report()); err == nil && s.all != nil && exists(folder.refitCheckpoint()) {
+		model.Threshold = recorded.Threshold
+		observer.report(recorded)
+		return recorded, model.Save(folder.Model())
+	}
 	measured, evidence, err := s.measure(model, observer)
 	if err != nil {
 		return measured, err
@@ -239,19 +251,16 @@ func (s *setup) conclude(model *likeness.Model, result trainer.Result, folder Fo
 	if err := model.Save(folder.Model()); err != nil {
 		return measured, err
 	}
+	if s.all != nil && result.Stopped != trainer.Interrupted {
+		if err := model.Save(folder.Measured()); err != nil {
+			return measured, err
+		}
+	}
 	if err := measured.Save(folder.Report()); err != nil {
 		return measured, err
 	}
 	observer.report(measured)
-	if err := s.writePage(folder, measured, evidence); err != nil {
-		return measured, err
-	}
-	if result.Stopped != trainer.Interrupted {
-		if err := os.Remove(folder.Checkpoint()); err != nil {
-			return measured, errors.Wrap(err, "remove the checkpoint of a finished training")
-		}
-	}
-	return measured, nil
+	return measured, s.writePage(folder, measured, evidence)
 }
 
 // measure tests the model beside the same network untrained and, if it is fine-tuned,

@@ -13,7 +13,6 @@ import (
 	"github.com/likeness-go/likeness/adapt"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/datasets"
-	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/random"
@@ -78,19 +77,38 @@ func (s *Settings) start() (pretrained, model *likeness.Model, err error) {
 	return pretrained, model, nil
 }
 
+// begin computes once what is needed of the images several times, and adapts the model to begin
+// with if the settings say so.
+func (s *setup) begin(ctx context.Context, start *likeness.Model, observer *Observer) (*likeness.Model, error) {
+	if s.settings.Adapt {
+		images := s.data.images()
+		if images.Labels == nil {
+			return nil, errors.New("--adapt: found a list of pairs or triplets, expected images of classes: leave out --adapt")
+		}
+		count := images.Len()
+		if s.all != nil {
+			count = s.all.images().Len()
+		}
+		observer.note("embedding %d training images to adapt the model of --from to their classes", count)
+	}
+	err := s.share(ctx, start)
+	if err == nil && s.settings.Adapt {
+		start, err = s.adapt(ctx, start)
+	}
+	if ctx.Err() != nil {
+		return nil, errInterrupted
+	}
+	if err != nil && s.settings.Adapt {
+		err = errors.WithMessage(err, "--adapt")
+	}
+	return start, err
+}
+
 // adapt adapts the model to begin with to the training classes and makes its network that of
 // the training. With too few classes or images it is not adapted.
-func (s *setup) adapt(ctx context.Context, start *likeness.Model, observer *Observer) (*likeness.Model, error) {
-	images := s.data.images()
-	if images.Labels == nil {
-		return nil, errors.New("found a list of pairs or triplets, expected images of classes: leave out --adapt")
-	}
-	observer.note("embedding %d training images to adapt the model of --from to their classes", images.Len())
-	set := evaluate.Labeled{Labels: images.Labels}
-	var err error
-	if set.Embeddings, err = start.EmbedAll(interruptible{ctx, images}, nil); ctx.Err() != nil {
-		return nil, errInterrupted
-	} else if err != nil {
+func (s *setup) adapt(ctx context.Context, start *likeness.Model) (*likeness.Model, error) {
+	set, err := s.set(s.data.images())
+	if err != nil {
 		return nil, err
 	}
 	metric, err := start.Metric()
@@ -109,9 +127,6 @@ func (s *setup) adapt(ctx context.Context, start *likeness.Model, observer *Obse
 		}
 		return model, s.useNetworkOf(model)
 	}
-	if ctx.Err() != nil {
-		return nil, errInterrupted
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -119,6 +134,7 @@ func (s *setup) adapt(ctx context.Context, start *likeness.Model, observer *Obse
 	if err != nil {
 		return nil, err
 	}
+	s.adaptation = adaptation
 	s.notes = append(s.notes, fmt.Sprintf("begins with %v embeddings (MAP@R of held-out classes %.1f %%, before %.1f %%)",
 		adaptation.Chosen, 100*adaptation.Chosen.MAPAtR.Value, 100*adaptation.Candidates[0].MAPAtR.Value))
 	return adapted, s.useNetworkOf(adapted)
@@ -184,9 +200,9 @@ func (s *setup) trainer(start *likeness.Model, checkpoint string) (*trainer.Trai
 	}
 	t := &trainer.Trainer{
 		Model: model, Loss: s.loss, Batch: s.settings.Batch, Solver: s.settings.solver(),
-		Epochs: s.settings.Epochs, EpochSteps: s.settings.StepsPerEpoch, Patience: s.settings.Patience,
+		Epochs: s.settings.Epochs, EpochSteps: s.settings.StepsPerEpoch, StopAfter: s.stopAfter, Patience: s.settings.Patience,
 		Seed: s.settings.Seed, Augment: s.settings.augmentation(),
-		Checkpoint: checkpoint, Resume: checkpoint != "",
+		Checkpoint: checkpoint, Resume: checkpoint != "", Prefix: s.shared.prefix,
 	}
 	if t.Images, t.Sampler, err = s.data.examples(s.loss, s.settings.Batch, s.settings.ImagesPerClass); err != nil {
 		if errors.Is(err, datasets.ErrTooFew) && s.settings.Limit > 0 {
@@ -249,12 +265,7 @@ func (s *setup) model(start *likeness.Model) (*likeness.Model, error) {
 			return nil, errors.WithMessage(err, "--from")
 		}
 	}
-	if s.settings.FreezeNorm {
-		if err := model.Weights.FreezeStatistics(); err != nil {
-			return nil, errors.WithMessage(err, "--freeze-norm")
-		}
-	}
-	return model, model.Weights.Freeze(s.settings.Freeze...)
+	return model, s.freeze(model)
 }
 
 // copyWeights copies the weights of start. Those of the head are copied if the head is

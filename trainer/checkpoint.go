@@ -243,7 +243,7 @@ func (r *run) restore(file safetensors.File) (*progress, error) {
 	if err := json.Unmarshal([]byte(file.Metadata[placeKey]), &here.place); err != nil {
 		return nil, errors.Wrapf(err, "field %s", placeKey)
 	}
-	if err := here.place.check(r.Epochs, r.epochSteps); err != nil {
+	if err := here.place.check(r.epochs(), r.epochSteps); err != nil {
 		return nil, errors.Wrapf(err, "field %s", placeKey)
 	}
 	parts, err := partsOf(file)

@@ -66,7 +66,7 @@ func (r *run) newWatch() (*watch, error) {
 	if r.OnCollapse == nil {
 		return nil, nil
 	}
-	w := &watch{run: r, window: max(minWindow, r.Epochs*r.epochSteps/windows), learned: r.place.Sum != 0}
+	w := &watch{run: r, window: max(minWindow, r.epochs()*r.epochSteps/windows), learned: r.place.Sum != 0}
 	for _, epoch := range r.result.Epochs { // of a training that resumes
 		w.learned = w.learned || epoch.Loss != 0
 	}

@@ -117,6 +117,9 @@ func (r *run) commonIdentity() (map[string]string, error) {
 		"seed": fmt.Sprint(r.Seed), "patience": fmt.Sprint(r.Patience),
 		"batch": fmt.Sprint(r.count),
 	}
+	if r.StopAfter != 0 {
+		settings["stop after epochs"] = fmt.Sprint(r.StopAfter)
+	}
 	for _, weight := range r.Model.Weights.All() {
 		if weight.Frozen {
 			settings["frozen weights"] += weight.Name + " "

@@ -2,10 +2,13 @@ package trainer
 
 import (
 	"context"
+	"reflect"
+	"slices"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/pkg/errors"
@@ -15,28 +18,200 @@ import (
 // constant, so that one training gives the same weights on machines of any memory.
 const maxPrefix = 1 << 30
 
-// prefix is the first blocks of a network that training does not change, and their results
-// for all training images, which are computed once.
-type prefix struct {
+// Prefix is the first blocks of a network that training does not change, because their
+// weights and running statistics are all frozen, and their results for images, which are
+// computed once. Several trainings that begin with these blocks can share it, see
+// Trainer.Prefix, and so can embedding, see Embed. It is safe for concurrent use.
+type Prefix struct {
 	network backbone.Network
 	blocks  int   // number of them
 	shape   []int // of the result for one image
 	values  []float32
+
+	// Of those that NewPrefix returns: what must be equal where it is used.
+	images        *datasets.Dataset
+	preprocessing imaging.Preprocessing
+	weights       map[string][]float32
+}
+
+// NewPrefix computes the results of the first blocks of a model for images: of all blocks
+// before the first with a weight or a running statistic that is not frozen, see
+// graph.Weights.Freeze and FreezeStatistics. Dropout, stochastic depth and blocks of a user's
+// own end them, too. It returns nil, without an error, if there is no such block, if all
+// blocks are frozen, if the network is not a backbone.Network, or if the results would take
+// more than 1 GiB. It returns the error of the context if that ends.
+func NewPrefix(ctx context.Context, model *likeness.Model, images *datasets.Dataset) (*Prefix, error) {
+	p, err := newPrefix(ctx, model, images)
+	return p, errors.Wrap(err, "compute frozen layers")
+}
+
+func newPrefix(ctx context.Context, model *likeness.Model, images *datasets.Dataset) (*Prefix, error) {
+	if ctx == nil || model == nil || model.Backbone == nil || model.Weights == nil || images == nil {
+		return nil, errors.New("found no context, no model or no images, expected all of them")
+	}
+	if err := datasets.CheckImages(images); err != nil {
+		return nil, err
+	}
+	p, err := frozenPrefix(model, images.Len())
+	if err != nil || p == nil {
+		return nil, err
+	}
+	p.images, p.preprocessing, p.weights = images, model.Preprocessing, map[string][]float32{}
+	names, err := p.names()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		p.weights[name] = slices.Clone(model.Weights.Get(name).Value.Float32s())
+	}
+	if err := p.compute(ctx, model, images); err != nil {
+		return nil, err
+	}
+	return p, ctx.Err()
+}
+
+// names are those of the weights of the blocks.
+func (p *Prefix) names() (names []string, err error) {
+	weights := graph.NewZeroWeights(graph.Float32)
+	program, err := graph.Build(weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
+		size := p.network.Size
+		return graph.Outputs{"result": b.Sequence(p.network.Blocks[:p.blocks], b.Input("images", 1, size.Height, size.Width, size.Channels))}
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, weight := range weights.All() {
+		names = append(names, weight.Name)
+	}
+	return names, program.Close()
+}
+
+// of returns the prefix as that of a model, and the rows of images in it. ok is false if the
+// first blocks of the model are others, or if an image is not among those of the prefix.
+func (p *Prefix) of(model *likeness.Model, images datasets.Images) (own *Prefix, rows []int, ok bool) {
+	if p == nil || p.images == nil || model == nil || model.Weights == nil {
+		return nil, nil, false
+	}
+	network, isNetwork := model.Backbone.(backbone.Network)
+	some, isDataset := images.(*datasets.Dataset)
+	if !isNetwork || !isDataset || network.Size != p.network.Size || len(network.Blocks) <= p.blocks ||
+		!reflect.DeepEqual(network.Blocks[:p.blocks], p.network.Blocks[:p.blocks]) || !reflect.DeepEqual(model.Preprocessing, p.preprocessing) {
+		return nil, nil, false
+	}
+	for name, values := range p.weights {
+		if weight := model.Weights.Get(name); weight == nil || !slices.Equal(weight.Value.Float32s(), values) {
+			return nil, nil, false
+		}
+	}
+	if rows, ok = some.IndicesIn(p.images); !ok {
+		return nil, nil, false
+	}
+	shared := *p
+	shared.network = network
+	return &shared, rows, true
+}
+
+// embedBatch is the number of images that Embed computes at a time.
+const embedBatch = 64
+
+// Embed returns the embeddings of images by a model whose first blocks are those of the
+// prefix, with the same weights and preprocessing. They are those of likeness.Model.EmbedAll
+// but for rounding, and only the other blocks are computed. ok is false, without an error, if
+// the model begins with other blocks, or if an image is not among those of NewPrefix or of
+// datasets derived from the same one.
+func (p *Prefix) Embed(ctx context.Context, model *likeness.Model, images datasets.Images) (embeddings evaluate.Embeddings, ok bool, err error) {
+	if ctx == nil {
+		return evaluate.Embeddings{}, false, errors.New("embed: found no context")
+	}
+	own, rows, ok := p.of(model, images)
+	if !ok || len(rows) == 0 {
+		return evaluate.Embeddings{}, false, nil
+	}
+	embeddings, err = own.embedRows(ctx, model, rows)
+	return embeddings, err == nil, errors.Wrap(err, "embed")
+}
+
+func (p *Prefix) embedRows(ctx context.Context, model *likeness.Model, rows []int) (embeddings evaluate.Embeddings, err error) {
+	count := min(embedBatch, len(rows))
+	program, err := graph.Build(model.Weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
+		return graph.Outputs{"embeddings": p.embed(b, "results", count)}
+	})
+	if err != nil {
+		return embeddings, err
+	}
+	defer func() { _ = program.Close() }()
+	input := make([]float32, count*p.length())
+	batch := make([]int, count)
+	for from := 0; from < len(rows); from += count {
+		if err := ctx.Err(); err != nil {
+			return embeddings, err
+		}
+		for i := range batch {
+			batch[i] = rows[min(from+i, len(rows)-1)] // the last images fill the batch
+		}
+		p.fill(input, batch)
+		if err := program.Set("results", input); err != nil {
+			return embeddings, err
+		}
+		if err := program.Run(); err != nil {
+			return embeddings, err
+		}
+		values, err := program.Float32s("embeddings")
+		if err != nil {
+			return embeddings, err
+		}
+		embeddings.Columns = len(values) / count
+		embeddings.Data = append(embeddings.Data, values[:min(count, len(rows)-from)*embeddings.Columns]...)
+	}
+	embeddings.Rows = len(rows)
+	for i, v := range embeddings.Data {
+		if v-v != 0 { // NaN or infinite
+			return embeddings, errors.Errorf("image %d: found the embedding value %v, expected finite numbers: the weights are extreme", i/embeddings.Columns, v)
+		}
+	}
+	return embeddings, nil
+}
+
+// choosePrefix chooses the prefix of the training: Trainer.Prefix if it fits, or one of its
+// own; none if nothing can be computed once.
+func (r *run) choosePrefix() (err error) {
+	if r.Augment != nil {
+		return nil
+	}
+	if r.prefix, err = frozenPrefix(r.Model, r.Images.Len()); err != nil || r.prefix == nil {
+		return err
+	}
+	if shared, rows, ok := r.Trainer.Prefix.of(r.Model, r.Images); ok && shared.blocks == r.prefix.blocks {
+		r.prefix, r.rows = shared, rows
+	}
+	return nil
+}
+
+// rowsOf are the rows of training images in the prefix.
+func (r *run) rowsOf(images []int) []int {
+	if r.rows == nil { // its own prefix
+		return images
+	}
+	rows := make([]int, len(images))
+	for i, image := range images {
+		rows[i] = r.rows[image]
+	}
+	return rows
 }
 
 // frozenPrefix returns the longest prefix whose weights are all frozen and whose results
-// are the same in every step; nil if there is none, or if its results would take too much
-// memory.
-func (t *Trainer) frozenPrefix() (*prefix, error) {
-	network, ok := t.Model.Backbone.(backbone.Network)
-	if !ok || t.Augment != nil {
+// are the same in every step; nil if there is none, or if its results for a number of images
+// would take too much memory.
+func frozenPrefix(model *likeness.Model, images int) (*Prefix, error) {
+	network, ok := model.Backbone.(backbone.Network)
+	if !ok {
 		return nil, nil
 	}
 	frozen := func(name string) bool {
-		weight := t.Model.Weights.Get(name)
+		weight := model.Weights.Get(name)
 		return weight != nil && weight.Frozen
 	}
-	var found *prefix
+	var found *Prefix
 	weights := graph.NewZeroWeights(graph.Float32)
 	program, err := graph.Build(weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
 		size := network.Size
@@ -54,7 +229,7 @@ func (t *Trainer) frozenPrefix() (*prefix, error) {
 				}
 			}
 			if len(all) > before { // blocks without weights alone are not worth it
-				found = &prefix{network: network, blocks: i + 1, shape: x.Shape()[1:]}
+				found = &Prefix{network: network, blocks: i + 1, shape: x.Shape()[1:]}
 			}
 		}
 		return graph.Outputs{"result": x}
@@ -65,7 +240,7 @@ func (t *Trainer) frozenPrefix() (*prefix, error) {
 	if err := program.Close(); err != nil {
 		return nil, err
 	}
-	if found == nil || found.blocks == len(network.Blocks) || float64(t.Images.Len())*float64(found.length()) > maxPrefix/4 {
+	if found == nil || found.blocks == len(network.Blocks) || float64(images)*float64(found.length()) > maxPrefix/4 {
 		return nil, nil
 	}
 	return found, nil
@@ -90,7 +265,7 @@ func constant(block graph.Block) bool {
 }
 
 // length is the number of values of one image.
-func (p *prefix) length() int {
+func (p *Prefix) length() int {
 	n := 1
 	for _, extent := range p.shape {
 		n *= extent
@@ -99,24 +274,25 @@ func (p *prefix) length() int {
 }
 
 // embed adds the blocks after the prefix to the graph of a step.
-func (p *prefix) embed(b *graph.Builder, tower string, count int) *graph.Node {
+func (p *Prefix) embed(b *graph.Builder, tower string, count int) *graph.Node {
 	return b.SequenceFrom(p.blocks, p.network.Blocks, b.Input(tower, append([]int{count}, p.shape...)...))
 }
 
-// fill writes the results for images.
-func (p *prefix) fill(dst []float32, indices []int) {
+// fill writes the results of rows.
+func (p *Prefix) fill(dst []float32, rows []int) {
 	n := p.length()
-	for i, index := range indices {
-		copy(dst[i*n:(i+1)*n], p.values[index*n:])
+	for i, row := range rows {
+		copy(dst[i*n:(i+1)*n], p.values[row*n:])
 	}
 }
 
 // prefixBatch is the number of images that are computed at a time.
 const prefixBatch = 16
 
-// compute computes the results for all images. It does nothing without a prefix.
-func (p *prefix) compute(ctx context.Context, model *likeness.Model, images datasets.Images) error {
-	if p == nil {
+// compute computes the results for all images. It does nothing without a prefix, or if they
+// have been computed.
+func (p *Prefix) compute(ctx context.Context, model *likeness.Model, images datasets.Images) error {
+	if p == nil || p.values != nil {
 		return nil
 	}
 	size := images.ImageSize()
@@ -155,7 +331,7 @@ func (p *prefix) compute(ctx context.Context, model *likeness.Model, images data
 }
 
 // one runs the program on a batch.
-func (p *prefix) one(program *graph.Program, input []float32, images datasets.Images, indices []int, preprocessing imaging.Preprocessing) error {
+func (p *Prefix) one(program *graph.Program, input []float32, images datasets.Images, indices []int, preprocessing imaging.Preprocessing) error {
 	if err := datasets.Fill(input, images, indices, preprocessing, nil, 0, 0, "images"); err != nil {
 		return err
 	}

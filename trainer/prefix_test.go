@@ -5,16 +5,19 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/trainer"
+	"github.com/pkg/errors"
 )
 
 // counted counts the images that are read.
@@ -141,6 +144,169 @@ func TestFrozenBlocksThatAreNotComputedOnce(t *testing.T) {
 		run(t, training)
 		if reads := images.reads.Load(); reads != 2*5*2*16 {
 			t.Errorf("%s: found %d reads, expected those of ten steps, 320", name, reads)
+		}
+	}
+}
+
+// frozenModel is a model of the network deep whose first blocks are frozen.
+func frozenModel(t *testing.T) *likeness.Model {
+	t.Helper()
+	model := newModel(t, deep(), heads.L2{})
+	if err := model.Weights.Freeze("conv1", "residual1"); err != nil {
+		t.Fatal(err)
+	}
+	return model
+}
+
+// A prefix that was computed before gives the weights and the validation that the training computes by
+// itself, bit for bit, also on a part of the images, and reads none of them again.
+func TestSharedPrefix(t *testing.T) {
+	var odd []int
+	for i := 1; i < seen.Len(); i += 2 {
+		odd = append(odd, i)
+	}
+	some := seen.Subset(odd)
+	prefix, err := trainer.NewPrefix(context.Background(), frozenModel(t), seen)
+	if err != nil || prefix == nil {
+		t.Fatalf("found %v, %v", prefix, err)
+	}
+	train := func(prefix *trainer.Prefix, prepare func(*trainer.Trainer)) (map[string][]float32, []float64) {
+		t.Helper()
+		training := newTrainer(t, deep())
+		training.Images, training.Prefix = some, prefix
+		freeze(t, training, "conv1", "residual1")
+		var err error
+		if training.Validate, err = trainer.Retrieval(seen); err != nil {
+			t.Fatal(err)
+		}
+		if prepare != nil {
+			prepare(training)
+		}
+		var validated []float64
+		for _, epoch := range run(t, training).Epochs {
+			validated = append(validated, *epoch.Validation)
+		}
+		return values(training.Model), validated
+	}
+	want, validated := train(nil, nil)
+	found, again := train(prefix, nil)
+	if diff := cmp.Diff(want, found); diff != "" {
+		t.Errorf("a shared prefix gives other weights (-own +shared):\n%s", diff)
+	}
+	for i := range validated {
+		if math.Abs(validated[i]-again[i]) > 1e-6 {
+			t.Errorf("epoch %d: found the validation %v with a shared prefix, expected %v", i+1, again[i], validated[i])
+		}
+	}
+	// Results that do not belong to the images, the weights or the blocks are not used.
+	other, err := trainer.NewPrefix(context.Background(), frozenModel(t), seen.Subset([]int{0, 1, 2}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := frozenModel(t)
+	changed.Weights.Get("conv1.weight").Value.Float32s()[0]++
+	moved, err := trainer.NewPrefix(context.Background(), changed, seen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, prefix := range map[string]*trainer.Prefix{"other images": other, "other weights": moved, "an empty one": {}} {
+		if found, _ := train(prefix, nil); !cmp.Equal(want, found) {
+			t.Errorf("%s: the training has other weights", name)
+		}
+	}
+	all, _ := train(nil, func(training *trainer.Trainer) { freeze(t, training, "conv2") })
+	if found, _ := train(prefix, func(training *trainer.Trainer) { freeze(t, training, "conv2") }); !cmp.Equal(all, found) {
+		t.Error("more frozen blocks: the training has other weights")
+	}
+}
+
+// Embeddings that begin with the results of the frozen blocks are those of the model, whatever its
+// other blocks are.
+func TestPrefixEmbed(t *testing.T) {
+	model := frozenModel(t)
+	prefix, err := trainer.NewPrefix(context.Background(), model, seen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trained := frozenModel(t)
+	trained.Weights.Get("conv2.weight").Value.Float32s()[0] += 0.5
+	trained.Weights.Changed()
+	for name, model := range map[string]*likeness.Model{"the model": model, "one whose other blocks were trained": trained} {
+		want, err := model.EmbedAll(seen, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, ok, err := prefix.Embed(context.Background(), model, seen)
+		if err != nil || !ok || found.Rows != want.Rows || found.Columns != want.Columns {
+			t.Fatalf("%s: found %d rows of %d, %v, %v", name, found.Rows, found.Columns, ok, err)
+		}
+		for i, v := range found.Data {
+			if math.Abs(float64(v-want.Data[i])) > 1e-5 {
+				t.Fatalf("%s: element %d: found %v, expected %v", name, i, v, want.Data[i])
+			}
+		}
+	}
+	if _, ok, err := prefix.Embed(context.Background(), newModel(t, tiny(), heads.L2{}), seen); ok || err != nil {
+		t.Errorf("another network: found %v, %v", ok, err)
+	}
+	copied, err := datasets.NewDataset("copied", &counted{Images: seen})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := prefix.Embed(context.Background(), model, copied); ok || err != nil {
+		t.Errorf("images from elsewhere: found %v, %v", ok, err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, ok, err := prefix.Embed(ctx, model, seen); ok || !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted: found %v, %v", ok, err)
+	}
+	if _, err := trainer.NewPrefix(ctx, model, seen); !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted: found %v", err)
+	}
+	if prefix, err := trainer.NewPrefix(context.Background(), newModel(t, deep(), heads.L2{}), seen); prefix != nil || err != nil {
+		t.Errorf("nothing frozen: found %v, %v", prefix, err)
+	}
+}
+
+// A training that stops after some epochs has the weights that the whole training has then, and
+// resumes only as what it is.
+func TestStopAfter(t *testing.T) {
+	prepare := func() *trainer.Trainer {
+		training := newTrainer(t, deep())
+		training.Epochs, training.Solver.Schedule = 4, "cosine"
+		return training
+	}
+	whole := prepare()
+	var second map[string][]float32
+	whole.OnEpoch = func(e trainer.Epoch) {
+		if e.Epoch == 2 {
+			second = values(whole.Model)
+		}
+	}
+	run(t, whole)
+	file := filepath.Join(t.TempDir(), "checkpoint.safetensors")
+	short := prepare()
+	short.StopAfter, short.Checkpoint = 2, file
+	steps := 0
+	short.OnStep = func(s trainer.Step) { steps = s.Steps }
+	result := run(t, short)
+	if len(result.Epochs) != 2 || result.Steps != 10 || steps != 10 || result.Stopped != "" {
+		t.Errorf("found %+v and %d steps announced, expected two epochs of five steps", result, steps)
+	}
+	if diff := cmp.Diff(second, values(short.Model)); diff != "" {
+		t.Errorf("the weights after two epochs differ (-whole +stopped):\n%s", diff)
+	}
+	other := prepare()
+	other.Checkpoint, other.Resume = file, true
+	if err := other.Check(); !errors.Is(err, trainer.ErrOtherTraining) {
+		t.Errorf("resumed without StopAfter: found %v", err)
+	}
+	for _, wrong := range []int{-1, 5} {
+		training := prepare()
+		training.StopAfter = wrong
+		if err := training.Check(); err == nil || !strings.Contains(err.Error(), "StopAfter") {
+			t.Errorf("StopAfter %d: found %v", wrong, err)
 		}
 	}
 }

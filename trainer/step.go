@@ -37,7 +37,7 @@ func (r *run) step(epoch int, next prepared) (cost float64, err error) {
 		return 0, err
 	}
 	if r.OnStep != nil {
-		report := Step{Number: r.place.Steps, Steps: r.Epochs * r.epochSteps, Epoch: epoch, Loss: cost, Images: r.imagesPerStep()}
+		report := Step{Number: r.place.Steps, Steps: r.epochs() * r.epochSteps, Epoch: epoch, Loss: cost, Images: r.imagesPerStep()}
 		if err := guarded("OnStep", func() error { r.OnStep(report); return nil }); err != nil {
 			return 0, err
 		}
@@ -301,7 +301,7 @@ func (r *run) fill(step int, e *examples) error {
 	}
 	for i, tower := range towers(r.kind) {
 		if r.prefix != nil {
-			r.prefix.fill(e.images[i], tuples.Indices[i])
+			r.prefix.fill(e.images[i], r.rowsOf(tuples.Indices[i]))
 			continue
 		}
 		if err := datasets.Fill(e.images[i], r.Images, tuples.Indices[i], r.Model.Preprocessing, r.Augment, r.Seed, step, tower); err != nil {

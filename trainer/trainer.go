@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -38,11 +39,19 @@ type Trainer struct {
 
 	Epochs     int
 	EpochSteps int // 0 means enough steps to process as many images as there are
-	Seed       uint64
+	// StopAfter ends the training after so many epochs, with the learning rate schedule of
+	// all Epochs, so that it repeats the beginning of a longer one; 0 means Epochs.
+	StopAfter int
+	Seed      uint64
 	// Augment is the random distortion of images; nil for none. Without it, the first blocks
 	// of a backbone.Network whose weights and running statistics are all frozen are computed
 	// once for each image, if their results take at most 1 GiB.
 	Augment *datasets.Augmentation
+	// Prefix, unless it is nil, has results of these blocks that were computed before. They
+	// are used in training, and for the images of a Validation of this package, if the blocks,
+	// the weights and the preprocessing are the same and all images are among those of
+	// the prefix; otherwise they are computed here.
+	Prefix *Prefix
 
 	Validate Validation // measures the model after every epoch; nil for none
 	Patience int        // stop after so many epochs without improvement; 0 never stops
@@ -150,14 +159,14 @@ func (r *run) train(ctx context.Context) (Result, error) {
 		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	prepared := prepare(ctx, r.place.Steps, r.Epochs*r.epochSteps, r.newExamples, r.fill)
+	prepared := prepare(ctx, r.place.Steps, r.epochs()*r.epochSteps, r.newExamples, r.fill)
 	defer func() {
 		cancel()
 		prepared.drain()
 	}()
 	r.Model.Threshold = nil
 	r.Model.HalfPrecision = false // the weights will not be half-precision numbers
-	for number := len(r.result.Epochs) + 1; number <= r.Epochs && r.result.Stopped == ""; number++ {
+	for number := len(r.result.Epochs) + 1; number <= r.epochs() && r.result.Stopped == ""; number++ {
 		if err := r.epoch(ctx, number, prepared); err != nil {
 			return r.soFar(), errors.Wrap(err, "train")
 		}
@@ -217,7 +226,8 @@ func (r *run) epoch(ctx context.Context, number int, prepared *pipeline) error {
 type run struct {
 	*Trainer
 	kind       datasets.Kind
-	prefix     *prefix // nil if all blocks are computed in each step
+	prefix     *Prefix // nil if all blocks are computed in each step
+	rows       []int   // of the training images in a shared prefix; nil if it is the training's own
 	sampler    datasets.Sampler
 	count      int // examples of a step
 	program    *graph.Program
@@ -269,7 +279,7 @@ func (t *Trainer) start() (started *run, err error) {
 	if t.Solver.Average > 0 {
 		r.average = &solver.Average{Decay: t.Solver.Average}
 	}
-	if r.prefix, err = t.frozenPrefix(); err != nil {
+	if err = r.choosePrefix(); err != nil {
 		return nil, err
 	}
 	if r.program, err = graph.Build(t.Model.Weights, graph.Training, r.build); err != nil {
@@ -335,6 +345,8 @@ func (t *Trainer) check() error {
 		return errors.Errorf("field Batch: found %d, expected at least 1", t.Batch)
 	case t.Epochs < 1:
 		return errors.Errorf("field Epochs: found %d, expected at least 1", t.Epochs)
+	case t.StopAfter < 0 || t.StopAfter > t.Epochs:
+		return errors.Errorf("field StopAfter: found %d, expected 0 to %d, the Epochs", t.StopAfter, t.Epochs)
 	case t.EpochSteps < 0:
 		return errors.Errorf("field EpochSteps: found %d, expected at least 0", t.EpochSteps)
 	case t.Patience < 0:
@@ -373,6 +385,9 @@ func cropText(c *imaging.Crop, shorterSide int) string {
 	}
 	return fmt.Sprintf("Crop %+v", *c)
 }
+
+// epochs is the number of epochs until the end of the training.
+func (r *run) epochs() int { return cmp.Or(r.StopAfter, r.Epochs) }
 
 // soFar is the result up to the present step.
 func (r *run) soFar() Result {

@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/likeness-go/likeness"
@@ -25,22 +26,32 @@ type Validation interface {
 // ValidationFunc returns a Validation that calls measure. Functions that measure
 // different things must have different identities.
 func ValidationFunc(identity string, measure func(*likeness.Model) (float64, error)) Validation {
-	return validation{func(identify) string { return identity }, measure, nil}
+	v := validation{identity: func(identify) string { return identity }}
+	if measure != nil {
+		v.measure = func(model *likeness.Model, _ *Prefix) (float64, error) { return measure(model) }
+	}
+	return v
 }
 
 type validation struct {
 	identity func(identify) string
-	measure  func(*likeness.Model) (float64, error)
+	measure  func(*likeness.Model, *Prefix) (float64, error)
 	images   datasets.Images // nil if a function measures
 }
 
 func (v validation) Identity() string { return v.identity(datasets.Identity) }
 
 func (v validation) Measure(model *likeness.Model) (value float64, err error) {
+	return v.measureWith(model, nil)
+}
+
+// measureWith is Measure with the results of the first blocks for the images, if the prefix
+// has them.
+func (v validation) measureWith(model *likeness.Model, prefix *Prefix) (value float64, err error) {
 	if v.measure == nil {
 		return 0, errors.Errorf("validation %q: the function is nil, expected one that measures a model", v.Identity())
 	}
-	err = guarded("the function of the validation", func() (err error) { value, err = v.measure(model); return err })
+	err = guarded("the function of the validation", func() (err error) { value, err = v.measure(model, prefix); return err })
 	return value, err
 }
 
@@ -58,8 +69,8 @@ func OneShot(images datasets.Images, way, episodes int, seed uint64) (Validation
 	identity := func(by identify) string {
 		return fmt.Sprintf("%d-way one-shot accuracy, %d episodes of seed %d, images %s", way, episodes, seed, identityOf(images, by))
 	}
-	return validation{identity, func(model *likeness.Model) (float64, error) {
-		metric, embeddings, err := embed(model, images)
+	return validation{identity, func(model *likeness.Model, prefix *Prefix) (float64, error) {
+		metric, embeddings, err := embed(model, images, prefix)
 		if err != nil {
 			return 0, err
 		}
@@ -88,8 +99,8 @@ func Retrieval(images datasets.Images) (Validation, error) {
 		return nil, errors.Wrap(datasets.ErrTooFew, "validation by retrieval: found no two classes of which one has two images")
 	}
 	identity := func(by identify) string { return "MAP@R, images " + identityOf(images, by) }
-	return validation{identity, func(model *likeness.Model) (float64, error) {
-		metric, embeddings, err := embed(model, images)
+	return validation{identity, func(model *likeness.Model, prefix *Prefix) (float64, error) {
+		metric, embeddings, err := embed(model, images, prefix)
 		if err != nil {
 			return 0, err
 		}
@@ -120,8 +131,8 @@ func VerificationOf(images datasets.Images, pairs []datasets.Pair) Validation {
 		}
 		return fmt.Sprintf("area under the ROC curve, pairs %s, images %s", digestOf(pairs), identityOf(images, by))
 	}
-	return validation{identity, func(model *likeness.Model) (float64, error) {
-		metric, embeddings, err := embed(model, images)
+	return validation{identity, func(model *likeness.Model, prefix *Prefix) (float64, error) {
+		metric, embeddings, err := embed(model, images, prefix)
 		if err != nil {
 			return 0, err
 		}
@@ -144,14 +155,17 @@ func identityOf(images datasets.Images, by identify) string {
 }
 
 // embed returns the model's metric and the embeddings of all images.
-func embed(model *likeness.Model, images datasets.Images) (evaluate.Metric, evaluate.Embeddings, error) {
+func embed(model *likeness.Model, images datasets.Images, prefix *Prefix) (evaluate.Metric, evaluate.Embeddings, error) {
 	if d, ok := images.(*datasets.Dataset); images == nil || ok && d == nil || images.Len() == 0 {
 		return nil, evaluate.Embeddings{}, errors.New("found no images to validate on, expected a dataset with images")
 	}
 	if err := datasets.CheckImages(images); err != nil {
 		return nil, evaluate.Embeddings{}, err
 	}
-	embeddings, err := model.EmbedAll(images, nil)
+	embeddings, shared, err := prefix.Embed(context.Background(), model, images)
+	if err == nil && !shared {
+		embeddings, err = model.EmbedAll(images, nil)
+	}
 	if err != nil {
 		return nil, evaluate.Embeddings{}, err
 	}
@@ -169,7 +183,14 @@ func (r *run) validate(epoch *Epoch) error {
 	}
 	return r.averaged(func() error {
 		var value float64
-		err := guarded("field Validate: its method Measure", func() (err error) { value, err = r.Validate.Measure(r.Model); return err })
+		err := guarded("field Validate: its method Measure", func() (err error) {
+			if own, ok := r.Validate.(validation); ok {
+				value, err = own.measureWith(r.Model, r.Trainer.Prefix)
+			} else {
+				value, err = r.Validate.Measure(r.Model)
+			}
+			return err
+		})
 		if err != nil {
 			return err
 		}

@@ -28,9 +28,9 @@ Examples:
   likeness train --config runs/omniglot-small1-n-pair-20270101-120000/config.toml --seed 2
   likeness train --resume runs/omniglot-small1-n-pair-20270101-120000
 
-It prints how good the trained network is, beside the untrained network, raw pixels and, with --from, the pretrained network before fine-tuning, with 95 % confidence intervals. The run folder contains config.toml (all settings, for --config), metrics.jsonl (one line per epoch), result.json (the results), model.safetensors (for eval, embed and compare) and report.html for a browser: learning curves, maps of the embeddings and the images that the network gets wrong, with the plots as PNG files in plots.
+It prints how good the trained network is, beside the untrained network, raw pixels and, with --from, the pretrained network before fine-tuning, with 95 % confidence intervals. The run folder contains config.toml (all settings, for --config), metrics.jsonl (one line per epoch), result.json (the results), model.safetensors (for embed and compare), measured.safetensors if the model was trained again after it was measured, and report.html for a browser: learning curves, maps of the embeddings and the images that the network gets wrong, with the plots as PNG files in plots.
 
-Defaults in brackets are those of the data set omniglot-small1 and the objective n-pair. A folder of photographs fine-tunes the last layers of the bundled model photo, adapted to the training classes first (--adapt), with the objective supervised-contrastive and without augmentation; --from none begins from scratch. All other data begin with the network lenet, the objective contrastive, the solver adam with learning rate 0.003, 7 epochs and no augmentation, except that color images that are photographs have that of --augmentation photo; config.toml has what was used.
+Defaults in brackets are those of the data set omniglot-small1 and the objective n-pair. A folder of photographs fine-tunes the last layers of the bundled model photo, adapted to the training classes first (--adapt), with the objective supervised-contrastive and without augmentation, and after the measurement trains again on all images (--refit); --from none begins from scratch. All other data begin with the network lenet, the objective contrastive, the solver adam with learning rate 0.003, 7 epochs and no augmentation, except that color images that are photographs have that of --augmentation photo; config.toml has what was used.
 
 A flag and a TOML key of the same name are the same setting: --batch-norm is batch_norm = true. Only TOML has [network] (blocks, as in the file of a backbone) and [[layers]] (name, rate_scale, momentum, l2, weight_decay); --config, --out, --resume and --tensorboard are not settings.
 
@@ -114,7 +114,13 @@ func observe(c *console) (observer *run.Observer, close func()) {
 			c.say("continuing after %d of %d epochs", done, epochs)
 			progress.resumed()
 		},
-		Step:    progress.step,
+		Refit: func(images, classes, steps int) {
+			c.say("refit        training again on all %d images of %d classes for %d steps; the figures above are those of the model before", images, classes, steps)
+			*progress = *newProgress(c.err)
+			progress.begin()
+			progress.resumed() // its steps begin at 1, or where a run before was interrupted
+		},
+		Step:    func(s trainer.Step) { progress.step(s) },
 		Epoch:   func(e trainer.Epoch) { progress.epoch(e) },
 		Warning: func(message string) { say("warning: %s", message) },
 		Note:    func(message string) { say("%s", message) },
