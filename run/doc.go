@@ -15,9 +15,11 @@
 //     trains, evaluates the trained network beside the untrained one, raw pixels and, when
 //     fine-tuning, the pretrained one, and writes the run folder. Resume continues an
 //     interrupted training, and Evaluate evaluates the model of a run folder again.
+//     With Settings.Refit, the default for a folder of photographs, the model is then
+//     trained again on all images.
 //   - Folder is a run folder: config.toml, metrics.jsonl, model.safetensors,
-//     result.json, report.html and, while the training is not finished,
-//     checkpoint.safetensors.
+//     result.json, report.html, measured.safetensors if the model was trained again after
+//     it was measured and, while the training is not finished, checkpoint.safetensors.
 //   - Observer receives the progress of a training: steps, epochs, warnings and
 //     measured images.
 //

@@ -40,9 +40,9 @@ type EvaluationOptions struct {
 }
 
 // Evaluate evaluates the model of a run folder again: it opens the data and samples the
-// same test trials with the seed. It is the model of Folder.Measured, if there is one. The figures equal those of the training exactly. If the
-// data is missing, it returns the recorded report; if a page is requested, which needs
-// the images, it also returns an error.
+// same test trials with the seed. The model is that of Folder.Measured, if there is one. The
+// figures equal those of the training exactly. If the data is missing, it returns the
+// recorded report; if a page is requested, which needs the images, it also returns an error.
 func Evaluate(folder Folder, options EvaluationOptions, observer *Observer) (result *Evaluation, err error) {
 	defer recoverTo(&err)
 	settings, err := Load(folder.Config())

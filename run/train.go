@@ -24,10 +24,10 @@ type Result struct {
 }
 
 // Train trains a network according to the settings, evaluates it and writes the run
-// folder. With Settings.Refit it then trains again on all images. It returns when the training
-// is finished, or when the context ends: then the
-// weights so far are evaluated and saved, Training.Stopped is trainer.Interrupted, and
-// Resume can continue. If the settings or the data are invalid, or if the context ends
+// folder. With Settings.Refit it then trains again on all images. It returns when the
+// training is finished, or when the context ends: then the weights so far are evaluated and
+// saved, Training.Stopped or Refit.Stopped is trainer.Interrupted, and Resume can continue.
+// If the settings or the data are invalid, or if the context ends
 // before the first step, nothing is written. On an error during the training the run
 // folder has the last weights that are finite, and a checkpoint if an epoch was finished.
 // The observer may be nil.

@@ -229,6 +229,43 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// With --refit the model is trained again on all images after the measurement, which is said, and
+// eval measures the model of the figures again. The library writes the same files.
+func TestRefit(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 20)
+	stdout, stderr := tool(t, tiny("--refit", "--out", "run")...)
+	for _, text := range []string{"training again on all 120 images of 6 classes for ", "refit: the saved model was trained again on all 120 images of 6 classes, "} {
+		if !strings.Contains(stderr, text) {
+			t.Errorf("found no %q in\n%s", text, stderr)
+		}
+	}
+	if !strings.Contains(stdout, "; measured before the model is trained again on all 120 images of 6 classes (refit)") {
+		t.Errorf("the protocol does not say so:\n%s", stdout)
+	}
+	table, warned := tool(t, "eval", "--run", "run")
+	if !strings.HasPrefix(table, stdout) || !strings.Contains(table[len(stdout):], "refit: ") || strings.Contains(warned, "differs") {
+		t.Errorf("eval prints another table:\n%s%s\nafter\n%s", table, warned, stdout)
+	}
+	if read(t, "run", "model.safetensors") == read(t, "run", "measured.safetensors") {
+		t.Error("the saved model is the one that was measured")
+	}
+	settings, _, err := run.Configure("", run.Settings{
+		Data: "bars", Backbone: "tiny.toml", Objective: "contrastive", Batch: 8, Epochs: 2, Refit: true, Out: "library",
+	}, map[string]bool{"data": true, "backbone": true, "objective": true, "batch": true, "epochs": true, "refit": true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run.Train(t.Context(), settings, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"model.safetensors", "measured.safetensors"} {
+		if read(t, "run", name) != read(t, "library", name) {
+			t.Errorf("the library writes another %s", name)
+		}
+	}
+}
+
 // A training that is interrupted before it begins leaves nothing.
 func TestInterruptedBefore(t *testing.T) {
 	inFolder(t)
