@@ -160,3 +160,30 @@ func FuzzParse(f *testing.F) {
 		r.Rows()
 	})
 }
+
+// A training after the measurement is a line of the table and a key of the file, which other reports
+// do not have.
+func TestRefit(t *testing.T) {
+	for _, r := range []Report{{Seed: 1}, {Seed: 1, Refit: &Refit{Images: 120, Classes: 6, Steps: 30, Seconds: 2.4}}} {
+		var table strings.Builder
+		if err := r.WriteTable(&table); err != nil {
+			t.Fatal(err)
+		}
+		const line = "refit: the saved model was trained again on all 120 images of 6 classes, 30 steps in 2 s; the figures are those of the model before\n"
+		if strings.HasSuffix(table.String(), line) != (r.Refit != nil) {
+			t.Errorf("found the table\n%s", table.String())
+		}
+		path := filepath.Join(t.TempDir(), "result.json")
+		if err := r.Save(path); err != nil {
+			t.Fatal(err)
+		}
+		loaded, err := Load(path)
+		if diff := cmp.Diff(r, loaded); diff != "" || err != nil {
+			t.Errorf("%v, report (-saved +loaded):\n%s", err, diff)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil || strings.Contains(string(text), "refit") != (r.Refit != nil) {
+			t.Errorf("found the file\n%s", text)
+		}
+	}
+}

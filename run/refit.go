@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -72,10 +73,8 @@ func (s *setup) share(ctx context.Context, start *likeness.Model) error {
 		if frozen, err := s.frozen(start); err == nil { // an error is that of s.model, which reports it
 			whole := images
 			if l, ok := s.data.(labeled); ok {
-				for _, part := range []*datasets.Dataset{l.experiment.ValidationClasses, l.experiment.Validation} {
-					if joined, ok := union(l.base, whole, part); ok {
-						whole = joined
-					}
+				if joined, ok := union(l.base, whole, cmp.Or(l.experiment.ValidationClasses, l.experiment.Validation)); ok {
+					whole = joined
 				}
 			}
 			if s.shared.prefix, err = trainer.NewPrefix(ctx, frozen, whole); err != nil {

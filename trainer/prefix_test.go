@@ -165,8 +165,13 @@ func TestSharedPrefix(t *testing.T) {
 	for i := 1; i < seen.Len(); i += 2 {
 		odd = append(odd, i)
 	}
-	some := seen.Subset(odd)
-	prefix, err := trainer.NewPrefix(context.Background(), frozenModel(t), seen)
+	images := &counted{Images: seen}
+	all, err := datasets.NewDataset("counted", images)
+	if err != nil {
+		t.Fatal(err)
+	}
+	some := all.Subset(odd)
+	prefix, err := trainer.NewPrefix(context.Background(), frozenModel(t), all)
 	if err != nil || prefix == nil {
 		t.Fatalf("found %v, %v", prefix, err)
 	}
@@ -176,7 +181,7 @@ func TestSharedPrefix(t *testing.T) {
 		training.Images, training.Prefix = some, prefix
 		freeze(t, training, "conv1", "residual1")
 		var err error
-		if training.Validate, err = trainer.Retrieval(seen); err != nil {
+		if training.Validate, err = trainer.Retrieval(all); err != nil {
 			t.Fatal(err)
 		}
 		if prepare != nil {
@@ -189,7 +194,11 @@ func TestSharedPrefix(t *testing.T) {
 		return values(training.Model), validated
 	}
 	want, validated := train(nil, nil)
+	before := images.reads.Load()
 	found, again := train(prefix, nil)
+	if read := images.reads.Load() - before; read != int64(seen.Len()) {
+		t.Errorf("found %d reads of images whose results are shared, expected the %d for the identity of the validation alone", read, seen.Len())
+	}
 	if diff := cmp.Diff(want, found); diff != "" {
 		t.Errorf("a shared prefix gives other weights (-own +shared):\n%s", diff)
 	}
@@ -199,13 +208,13 @@ func TestSharedPrefix(t *testing.T) {
 		}
 	}
 	// Results that do not belong to the images, the weights or the blocks are not used.
-	other, err := trainer.NewPrefix(context.Background(), frozenModel(t), seen.Subset([]int{0, 1, 2}))
+	other, err := trainer.NewPrefix(context.Background(), frozenModel(t), all.Subset([]int{0, 1, 2}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	changed := frozenModel(t)
 	changed.Weights.Get("conv1.weight").Value.Float32s()[0]++
-	moved, err := trainer.NewPrefix(context.Background(), changed, seen)
+	moved, err := trainer.NewPrefix(context.Background(), changed, all)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,8 +223,8 @@ func TestSharedPrefix(t *testing.T) {
 			t.Errorf("%s: the training has other weights", name)
 		}
 	}
-	all, _ := train(nil, func(training *trainer.Trainer) { freeze(t, training, "conv2") })
-	if found, _ := train(prefix, func(training *trainer.Trainer) { freeze(t, training, "conv2") }); !cmp.Equal(all, found) {
+	more, _ := train(nil, func(training *trainer.Trainer) { freeze(t, training, "conv2") })
+	if found, _ := train(prefix, func(training *trainer.Trainer) { freeze(t, training, "conv2") }); !cmp.Equal(more, found) {
 		t.Error("more frozen blocks: the training has other weights")
 	}
 }
