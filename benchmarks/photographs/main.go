@@ -26,7 +26,7 @@ const network = "efficientnet-lite0"
 
 func main() {
 	if len(os.Args) < 2 {
-		fail(errors.New("found no command, expected model, features, adapt, train, duplicates, variants, files, memory or imagenet"))
+		fail(errors.New("found no command, expected model, features, adapt, train, duplicates, variants, files, memory, imagenet or miniimagenet"))
 	}
 	var o options
 	flags := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
@@ -39,14 +39,16 @@ func main() {
 	flags.StringVar(&o.memory, "memory", "", "`size` of the setting memory for the command memory; the default if it is empty")
 	flags.StringVar(&o.keep, "keep", "", "`folder` in which the command adapt keeps the embeddings, so that a second run need not compute them")
 	flags.IntVar(&o.seeds, "seeds", 3, "`number` of seeds of the command train")
+	flags.IntVar(&o.epochs, "epochs", 35, "`number` of epochs of 100 steps of the command miniimagenet")
+	flags.BoolVar(&o.validate, "validate", false, "measure miniimagenet on the validation classes, also during the training, and write no record")
 	flags.StringVar(&o.out, "out", "benchmarks/results", "`folder` to write the record to")
 	if err := flags.Parse(os.Args[2:]); err != nil {
 		fail(err)
 	}
-	commands := map[string]func(options) error{"model": makeModel, "features": features, "imagenet": imagenet, "duplicates": duplicates, "variants": findVariants, "files": fromFiles, "adapt": adaptation, "train": fineTuning, "memory": memory}
+	commands := map[string]func(options) error{"model": makeModel, "features": features, "imagenet": imagenet, "duplicates": duplicates, "variants": findVariants, "files": fromFiles, "adapt": adaptation, "train": fineTuning, "memory": memory, "miniimagenet": miniImageNet}
 	command, known := commands[os.Args[1]]
 	if !known {
-		fail(errors.Errorf("found the command %q, expected model, features, adapt, train, duplicates, variants, files, memory or imagenet", os.Args[1]))
+		fail(errors.Errorf("found the command %q, expected model, features, adapt, train, duplicates, variants, files, memory, imagenet or miniimagenet", os.Args[1]))
 	}
 	if err := command(o); err != nil {
 		fail(err)
@@ -60,7 +62,8 @@ func fail(err error) {
 
 type options struct {
 	weights, data, python, script, save, keep, out, memory string
-	count, seeds                                           int
+	count, seeds, epochs                                   int
+	validate                                               bool
 }
 
 // command is the command of a record, without the folders of this machine.
