@@ -132,7 +132,7 @@ func fineTuning(o options) error {
 		Title:   "Fine-tuning the bundled model on Caltech-101",
 		Command: fmt.Sprintf("go run ./benchmarks/photographs train -data %s -seeds %d", filepath.Base(o.data), o.seeds),
 		Took:    time.Since(start),
-		Result: "The default training on the classes of an even place in the sorted list without BACKGROUND_Google, `likeness train --data EVEN\n--unseen none`, of which five classes and a tenth of the images are held out for validation and a fifth for testing, until\na last training on all of them (the setting refit); measured on the classes of an odd place, which no part of the training sees. Intervals are of 95 %. The settings\nwere chosen by validation on held-out classes, after one run with other settings had been measured on the same unseen classes.\n\n" +
+		Result: "The default training on the classes of an even place in the sorted list without BACKGROUND_Google, `likeness train --data EVEN\n--unseen none`, of which five classes and a tenth of the images are held out for validation and a fifth for testing, until\na last training on all of them (the setting refit); measured on the classes of an odd place, which no part of the training sees. Intervals are of 95 %. The settings\nwere chosen by validation on held-out classes of the even places, after one run with other settings had been measured on the same unseen classes.\n\n" +
 			text.String() + "\nBy seed: " + strings.Join(took, "; ") + ".\n",
 	}.WriteFile(filepath.Join(o.out, "photographs-train.md"))
 }
