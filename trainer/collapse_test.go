@@ -62,7 +62,7 @@ func TestCollapsesAreTold(t *testing.T) {
 	}
 }
 
-// Ten seeds that learn set nothing off, whatever the objective.
+// Seeds that learn set nothing off, whatever the objective.
 func TestHealthySeedsAreNotTold(t *testing.T) {
 	if testing.Short() {
 		t.Skip("trains networks one after the other, which shows nothing of goroutines")
@@ -76,13 +76,15 @@ func TestHealthySeedsAreNotTold(t *testing.T) {
 		{objectives.Triplet{Margin: 1}, heads.L2{}},
 		{objectives.TripletRatio{Scale: 1}, heads.L2{}},
 		{objectives.BatchAll{Margin: 0.2}, heads.Cosine{}},
+		{objectives.ArcFace{Margin: 28.6, Scale: 64}, heads.Cosine{}},
+		{objectives.ProxyAnchor{Margin: 0.1, Scale: 32}, heads.Cosine{}},
 	}
-	seeds, steps := uint64(5), 100
+	seeds, steps := uint64(len(healthy)), 100
 	if testutil.Long() {
-		seeds, steps = 10, 200
+		seeds, steps = 2*seeds, 200
 	}
 	for seed := range seeds {
-		judged := healthy[seed%5]
+		judged := healthy[seed%uint64(len(healthy))]
 		training := judging(t, judged.objective, judged.head, 3e-3, seed)
 		before := auc(t, training.Model, seen)
 		alarms := watched(t, training, steps)
