@@ -345,6 +345,33 @@ func (d *dropout[T]) pass(i int, v T) T {
 	return v / T(1-d.rate)
 }
 
+// Uniform returns independent random numbers, uniform in [0, 1), of the shape of x, whose
+// values it does not depend on: for operations that sample, such as losses that sample
+// examples. They depend on the random seed of the weights, the name, and the number of the
+// run (Program.SetStep), and have no gradient. In float32 and float64 they are the same
+// multiples of 2⁻²⁴.
+func (b *Builder) Uniform(name string, x *Node) *Node {
+	if x == nil {
+		b.Fail("%s: operand 0 is nil, expected a node", name)
+	}
+	seed := random.Seed(b.weights.seed, "uniform", b.path(name), b.place())
+	return b.Apply(name, x.Shape().Clone(), uniform[float32]{seed, b.runs}, uniform[float64]{seed, b.runs}, x)
+}
+
+type uniform[T Float] struct {
+	seed uint64
+	runs *runState
+}
+
+func (u uniform[T]) Forward(y []T, _ ...[]T) {
+	r := random.New(u.seed, u.runs.step)
+	for i := range y {
+		y[i] = T(r.Float32())
+	}
+}
+
+func (u uniform[T]) Backward(dx, _ [][]T, _, _ []T) { clear(dx[0]) }
+
 // Flatten makes a vector of each image: (batch, height, width, channels) to (batch,
 // channels·height·width), in PyTorch's channel-height-width order, so that the weights of
 // fully connected layers are the same as in PyTorch. It copies the elements, unlike

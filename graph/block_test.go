@@ -8,7 +8,9 @@ import (
 
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/graph/gradcheck"
+	"gonum.org/v1/gonum/stat"
 	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
 )
 
 // Every block passes a finite-difference check by its weights and its input,
@@ -420,5 +422,39 @@ func TestDropoutMasks(t *testing.T) {
 	foreign, _ := masks(other)
 	if slices.Equal(left, foreign) {
 		t.Error("two seeds have one mask")
+	}
+}
+
+// Random numbers of an operation are in [0, 1) with the mean 1/2 and the variance 1/12, differ
+// between names, towers and runs, and are the same in both precisions and for the same run.
+func TestUniform(t *testing.T) {
+	const n = 4096
+	draw := func(b *graph.Builder) graph.Outputs {
+		x := b.Weight("x", graph.Bias, graph.Initializer{}, n)
+		return graph.Outputs{"first": b.Uniform("samples", x), "second": b.Uniform("samples", x), "other": b.Uniform("others", x)}
+	}
+	var values [2][]float64
+	for i, dtype := range []tensor.Dtype{graph.Float64, graph.Float32} {
+		program := build(t, graph.NewWeights(dtype, 1), graph.Evaluation, draw)
+		run(t, program)
+		values[i] = get(t, program, "first")
+		for _, name := range []string{"second", "other"} {
+			if slices.Equal(values[i], get(t, program, name)) {
+				t.Errorf("first and %s are equal", name)
+			}
+		}
+		run(t, program)
+		if slices.Equal(values[i], get(t, program, "first")) {
+			t.Error("two runs have the same numbers")
+		}
+		program.SetStep(0)
+		run(t, program)
+		expectEqual(t, "numbers of run 0", get(t, program, "first"), values[i])
+	}
+	expectEqual(t, "float32", values[1], values[0])
+	mean, variance := stat.MeanVariance(values[0], nil)
+	// The standard errors of n numbers are 0.0045 and 0.0012.
+	if low, high := slices.Min(values[0]), slices.Max(values[0]); low < 0 || high >= 1 || math.Abs(mean-0.5) > 0.02 || math.Abs(variance-1./12) > 0.005 {
+		t.Errorf("found numbers from %v to %v with mean %v and variance %v", low, high, mean, variance)
 	}
 }

@@ -262,14 +262,10 @@ func TestEqualLossesOfClassVectors(t *testing.T) {
 func ofVectors(t testing.TB) (losses []objectives.ClassVectorLoss) {
 	t.Helper()
 	for _, name := range objectives.Names {
-		if objectives.DefaultHead(name) != "cosine" {
-			continue
+		loss, _, err := objectives.Named(name, objectives.DefaultHead(name), objectives.Options{Features: 1})
+		if vectors, ok := loss.(objectives.ClassVectorLoss); ok && err == nil {
+			losses = append(losses, vectors)
 		}
-		loss, _, err := objectives.Named(name, "cosine", objectives.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		losses = append(losses, loss.(objectives.ClassVectorLoss))
 	}
 	if len(losses) != 8 {
 		t.Errorf("found %d losses with class vectors, expected 8", len(losses))
@@ -423,7 +419,7 @@ func TestClassVectorsFromTheSeed(t *testing.T) {
 func TestDefaultHead(t *testing.T) {
 	for loss, want := range map[string]string{
 		"triplet": "l2", "prototypical": "l2", "cross-entropy": "weighted-l1", "batch-cross-entropy": "weighted-l1",
-		"arcface": "cosine", "proxy-nca": "cosine", "unknown": "l2",
+		"arcface": "cosine", "proxy-nca": "cosine", "circle": "cosine", "margin": "cosine", "lifted-structure": "l2", "smooth-ap": "l2", "unknown": "l2",
 	} {
 		if found := objectives.DefaultHead(loss); found != want {
 			t.Errorf("%s: found %s, want %s", loss, found, want)

@@ -15,28 +15,33 @@ import (
 // loss does not have is an error.
 type Options struct {
 	Margin      float64 // 0: DefaultMargin
-	Scale       float64 // triplet-ratio, batch-ratio: 0 means DefaultScale; arcface, cosface, proxy-anchor, soft-triple, subcenter-arcface: 0 means that of the paper
-	Temperature float64 // n-pair, supervised-contrastive, nca, prototypical, normalized-softmax, proxy-nca, proxy-nca++: 0 means DefaultTemperature, for proxy-nca that of the paper; soft-triple: 0 means 0.1
+	Scale       float64 // triplet-ratio, batch-ratio: 0 means DefaultScale; arcface, circle, cosface, proxy-anchor, soft-triple, subcenter-arcface, tuplet-margin: 0 means that of the paper
+	Temperature float64 // n-pair, supervised-contrastive, nca, prototypical, normalized-softmax, proxy-nca, proxy-nca++: 0 means DefaultTemperature, for proxy-nca and smooth-ap that of the paper; soft-triple: 0 means 0.1
 	Soft        bool    // triplet, batch-all, batch-hard: softplus instead of the hinge, without a margin
 	Balanced    bool    // batch-contrastive, batch-cross-entropy: same-class and different-class pairs have equal total weight
 	Centers     int     // subcenter-arcface, soft-triple: vectors of each class; 0 means 3 and 10
-	Features    int     // number of features of an embedding, which DefaultMargin needs for contrastive losses with l1 and weighted-l1
+
+	Mining        Mining  // batch-all, batch-hard, circle, lifted-structure, n-pair, semi-hard, tuplet-margin: EasyPositive; margin, multi-similarity: AllPairs
+	PositiveScale float64 // multi-similarity
+	NegativeScale float64 // multi-similarity
+	Base          float64 // multi-similarity; 1 in the paper
+	Epsilon       float64 // multi-similarity: of its mining
+	Angle         float64 // angular: degrees
+	Beta          float64 // margin: the initial boundary
+	PerClass      bool    // margin: a boundary for each class
+	Bins          int     // fastap
+
+	Features int // number of features of an embedding, which DefaultMargin needs for contrastive losses with l1 and weighted-l1
 }
 
 // builtin are the losses that Named knows, in the order of their names. The
 // options of a loss are those fields of Options that it has itself.
 var builtin = []Loss{
-	ArcFace{},
-	BatchAll{}, BatchContrastive{}, BatchCrossEntropy{}, BatchHard{}, BatchRatio{},
-	Contrastive{},
-	CosFace{},
-	CrossEntropy{}, NPair{}, NCA{},
-	NormalizedSoftmax{},
-	Prototypical{},
-	ProxyAnchor{}, ProxyNCA{}, ProxyNCAPlusPlus{},
-	SemiHard{},
-	SoftTriple{}, SubCenterArcFace{},
-	SupervisedContrastive{}, Triplet{}, TripletRatio{},
+	Angular{}, ArcFace{}, BatchAll{}, BatchContrastive{}, BatchCrossEntropy{}, BatchHard{}, BatchRatio{},
+	Circle{}, Contrastive{}, CosFace{}, CrossEntropy{}, FastAP{}, LiftedStructure{}, Margin{}, MultiSimilarity{},
+	NPair{}, NCA{}, NormalizedSoftmax{}, Prototypical{}, ProxyAnchor{}, ProxyNCA{}, ProxyNCAPlusPlus{},
+	SemiHard{}, SmoothAP{}, SoftTriple{}, SubCenterArcFace{}, SupervisedContrastive{},
+	Triplet{}, TripletRatio{}, TupletMargin{},
 }
 
 // Names are the names of the losses that Named returns.
@@ -84,7 +89,8 @@ func HeadFor(loss Loss, name string) (head heads.Head, err error) {
 
 // DefaultHead returns the name of the head that a loss of this package is used with if
 // none is chosen: weighted-l1 for the cross-entropies (Koch, Zemel & Salakhutdinov 2015),
-// cosine for the losses with class vectors, whose papers compare directions, and otherwise
+// cosine for the losses with class vectors, whose papers compare directions, and for those
+// of batches that are functions of cosine similarities, and otherwise
 // l2.
 func DefaultHead(loss string) string {
 	named, err := lookup(loss)
@@ -93,6 +99,11 @@ func DefaultHead(loss string) string {
 	}
 	if _, ok := named.(ClassVectorLoss); ok {
 		return "cosine"
+	}
+	if _, ok := named.(hasDefaults); ok {
+		if _, _, err := Named(loss, "l2", Options{}); err != nil {
+			return "cosine" // such as circle, which has no other head
+		}
 	}
 	if takesSigned(named) {
 		return "weighted-l1"
@@ -115,9 +126,9 @@ func takesSigned(loss Loss) bool {
 	return ok && signed.takesSigned()
 }
 
-// Defaults returns the options with which Named creates a loss: a margin, a scale and a
-// temperature that are 0 are replaced by the defaults, if the loss has them. An option
-// that the loss does not have is an error.
+// Defaults returns the options with which Named creates a loss: numbers that are 0 are
+// replaced by the defaults, if the loss has them. An option that the loss does not have is an
+// error.
 func Defaults(loss, head string, o Options) (Options, error) {
 	_, complete, err := complete(loss, head, o)
 	return complete, err
@@ -140,11 +151,15 @@ func complete(loss, head string, o Options) (Loss, Options, error) {
 	for _, option := range []struct {
 		name  string
 		value float64
-	}{{"margin", o.Margin}, {"scale", o.Scale}, {"temperature", o.Temperature}} {
+	}{
+		{"margin", o.Margin}, {"scale", o.Scale}, {"temperature", o.Temperature}, {"positive scale", o.PositiveScale},
+		{"negative scale", o.NegativeScale}, {"epsilon", o.Epsilon}, {"angle", o.Angle}, {"beta", o.Beta}, {"bins", float64(o.Bins)},
+	} {
 		if option.value < 0 {
 			return nil, o, errors.Errorf("%s: found %s %v, expected a positive number, or 0 for the default", loss, option.name, option.value)
 		}
 	}
+	o = withDefaults(named, o)
 	if o.Soft && o.Margin != 0 {
 		return nil, o, errors.Errorf("%s: found margin %v and soft, expected one of the two", loss, o.Margin)
 	}
@@ -179,6 +194,10 @@ func complete(loss, head string, o Options) (Loss, Options, error) {
 //	cosface                        –    –           –                0.35
 //	proxy-anchor                   –    –           –                0.1
 //	soft-triple                    –    –           –                0.01
+//	circle                         –    –           –                0.4
+//	lifted-structure               1    1           1                1
+//	margin                         0.2  0.2         0.2              0.2
+//	tuplet-margin                  –    –           –                5.73°
 //
 // The margin of the contrastive losses is a distance. An L2 distance of 1 is an L1
 // distance of √features if all features differ equally. With a margin of 1 and many
@@ -195,6 +214,9 @@ func DefaultMargin(loss Loss, head heads.Head, features int) float64 {
 		if _, hinge := triplets.HingeMargin(); !hinge {
 			return 0 // the soft form
 		}
+	}
+	if own, ok := loss.(hasDefaults); ok {
+		return own.defaults().Margin
 	}
 	if margined, ok := loss.(interface {
 		defaultMargin(heads.Properties, int) float64
@@ -226,8 +248,8 @@ func differenceMargin(head heads.Properties) float64 {
 	return 0.2
 }
 
-// DefaultScale returns the default scale of the ratio losses: 20 with cosine, whose
-// distances are at most 2 whatever the network learns; otherwise 1, as in Hoffer & Ailon
+// DefaultScale returns the default scale of the ratio losses (circle has 80 and tuplet-margin
+// 64): 20 with cosine, whose distances are at most 2 whatever the network learns; otherwise 1, as in Hoffer & Ailon
 // 2015.
 //
 // At scale 20 a triplet has nearly no loss, d₊ = σ(−4) = 0.02, if the negative is twice
@@ -241,8 +263,8 @@ func DefaultScale(head heads.Head) float64 {
 	return 1
 }
 
-// DefaultTemperature returns the default temperature of the softmax losses: 0.05 with
-// cosine, whose distances are at most 2 whatever the network learns; otherwise 1, as in
+// DefaultTemperature returns the default temperature of the softmax losses (smooth-ap has a
+// fifth of it): 0.05 with cosine, whose distances are at most 2 whatever the network learns; otherwise 1, as in
 // Goldberger et al. 2004 and Snell et al. 2017.
 func DefaultTemperature(head heads.Head) float64 {
 	if head != nil && head.Properties().Max > 0 {
@@ -257,6 +279,24 @@ func scaleOf(loss Loss, head heads.Head) float64 {
 		return scaled.defaultScale()
 	}
 	return DefaultScale(head)
+}
+
+// hasDefaults is a loss with defaults of its own, which do not depend on the head.
+type hasDefaults interface{ defaults() Options }
+
+// withDefaults replaces the zeros of options by the defaults that the loss has of its own.
+func withDefaults(loss Loss, o Options) Options {
+	own, ok := loss.(hasDefaults)
+	if !ok {
+		return o
+	}
+	defaults, options := reflect.ValueOf(own.defaults()), reflect.ValueOf(&o).Elem()
+	for i := range options.NumField() {
+		if options.Field(i).IsZero() {
+			options.Field(i).Set(defaults.Field(i))
+		}
+	}
+	return o
 }
 
 // temperatureOf is the default temperature of a loss: its own or DefaultTemperature.
@@ -291,13 +331,23 @@ func withOptions(loss Loss, o Options) (Loss, error) {
 		if hasOption(loss, name) {
 			result.FieldByName(name).Set(value)
 		} else if !value.IsZero() {
-			if name = strings.ToLower(name); name == "soft" {
-				name = "soft margin"
-			}
-			return nil, errors.Errorf("%s has no option %s", loss.Name(), name)
+			return nil, errors.Errorf("%s has no option %s", loss.Name(), optionName(name))
 		}
 	}
 	return result.Interface().(Loss), nil
+}
+
+// optionName is the name of a field of Options in messages.
+func optionName(field string) string {
+	switch field {
+	case "Soft":
+		return "soft margin"
+	case "PositiveScale", "NegativeScale":
+		return strings.ToLower(strings.TrimSuffix(field, "Scale")) + " scale"
+	case "PerClass":
+		return "beta for each class"
+	}
+	return strings.ToLower(field)
 }
 
 func hasOption(loss Loss, name string) bool {

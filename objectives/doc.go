@@ -45,13 +45,20 @@
 //	triplet                 yes  yes         yes  w>0          yes
 //	triplet-ratio           yes  yes         yes  w>0          yes
 //	cross-entropy           yes  yes         yes  signed       no
+//	angular                 no   no          no   no           yes
 //	batch-contrastive       yes  no          yes  w>0          yes
 //	batch-cross-entropy     yes  yes         yes  signed       no
 //	batch-all               yes  yes         yes  w>0          yes
 //	batch-hard              yes  yes         yes  w>0          yes
 //	batch-ratio             yes  yes         yes  w>0          yes
+//	circle                  no   no          no   no           yes
+//	fastap                  no   no          no   no           yes
+//	lifted-structure        yes  yes         yes  w>0          yes
+//	margin                  no   no          no   no           yes
+//	multi-similarity        no   no          no   no           yes
 //	semi-hard               yes  yes         yes  w>0          yes
 //	n-pair                  yes  yes         yes  w>0          yes
+//	smooth-ap               yes  yes         yes  w>0          yes
 //	supervised-contrastive  yes  yes         yes  w>0          yes
 //	nca                     yes  yes         yes  w>0          yes
 //	prototypical            no   yes         no   no           yes
@@ -63,11 +70,14 @@
 //	proxy-nca++             yes  yes         yes  w>0          yes
 //	soft-triple             no   no          no   no           yes
 //	subcenter-arcface       no   no          no   no           yes
+//	tuplet-margin           no   no          no   no           yes
 //
 // Contrastive squares the distance itself. Cross-entropy needs an unbounded logit, which
 // bias minus a cosine distance is not. Prototypical needs a distance for which the
-// distance from a mean follows from the distances from its elements. The losses with class
-// vectors are functions of angles, except for proxy-nca and proxy-nca++. The weights of
+// distance from a mean follows from the distances from its elements. Angular, circle,
+// multi-similarity and tuplet-margin are functions of cosine similarities, fastap needs bounded
+// distances, and margin, unless its Mining is AllPairs, those between unit vectors.
+// The losses with class vectors are functions of angles, except for proxy-nca and proxy-nca++. The weights of
 // weighted L1 may have any sign in the cross-entropies, where it is evidence in a logit,
 // and are positive in all other losses, where it must be a distance. Named returns a loss
 // with its head, HeadFor the head of a loss, and the method Check of a loss returns an

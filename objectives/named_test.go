@@ -94,6 +94,22 @@ func TestNamed(t *testing.T) {
 		{"proxy-nca++", "cosine", objectives.Options{}, objectives.ProxyNCAPlusPlus{Temperature: 0.05}},
 		{"proxy-nca++", "l2", objectives.Options{}, objectives.ProxyNCAPlusPlus{Temperature: 1}},
 		{"proxy-anchor", "cosine", objectives.Options{}, objectives.ProxyAnchor{Margin: 0.1, Scale: 32}},
+		{"angular", "cosine", objectives.Options{}, objectives.Angular{Angle: 40}},
+		{"angular", "cosine", objectives.Options{Angle: 45}, objectives.Angular{Angle: 45}},
+		{"batch-hard", "cosine", objectives.Options{Mining: "easy-positive"}, objectives.BatchHard{Margin: 0.1, Mining: objectives.EasyPositive}},
+		{"circle", "cosine", objectives.Options{}, objectives.Circle{Margin: 0.4, Scale: 80}},
+		{"circle", "cosine", objectives.Options{Margin: 0.25, Scale: 256}, objectives.Circle{Margin: 0.25, Scale: 256}},
+		{"fastap", "cosine", objectives.Options{}, objectives.FastAP{Bins: 10}},
+		{"fastap", "cosine", objectives.Options{Bins: 25}, objectives.FastAP{Bins: 25}},
+		{"lifted-structure", "l1", objectives.Options{}, objectives.LiftedStructure{Margin: 1}},
+		{"margin", "cosine", objectives.Options{}, objectives.Margin{Margin: 0.2, Beta: 1.2}},
+		{"margin", "l2", objectives.Options{Beta: 2, PerClass: true, Mining: "all"}, objectives.Margin{Margin: 0.2, Beta: 2, PerClass: true, Mining: objectives.AllPairs}},
+		{"multi-similarity", "cosine", objectives.Options{}, objectives.MultiSimilarity{PositiveScale: 2, NegativeScale: 50, Base: 0.5, Epsilon: 0.1}},
+		{"multi-similarity", "cosine", objectives.Options{PositiveScale: 3, NegativeScale: 40, Base: 1, Epsilon: 0.2},
+			objectives.MultiSimilarity{PositiveScale: 3, NegativeScale: 40, Base: 1, Epsilon: 0.2}},
+		{"smooth-ap", "cosine", objectives.Options{}, objectives.SmoothAP{Temperature: 0.01}},
+		{"smooth-ap", "l2", objectives.Options{}, objectives.SmoothAP{Temperature: 0.2}},
+		{"tuplet-margin", "cosine", objectives.Options{}, objectives.TupletMargin{Margin: 5.73, Scale: 64}},
 	}
 	for _, test := range tests {
 		got, head, err := objectives.Named(test.name, test.head, test.options)
@@ -143,6 +159,26 @@ func TestNamedRefusals(t *testing.T) {
 		{"normalized-softmax", "cosine", objectives.Options{Centers: 2}, "normalized-softmax has no option centers"},
 		{"soft-triple", "cosine", objectives.Options{Centers: -2}, "soft-triple: found -2 centers, expected a positive number, or 0 for the default"},
 		{"proxy-nca", "signed-weighted-l1", objectives.Options{}, "proxy-nca with signed-weighted-l1: its values may be negative, so they are not distances: use weighted-l1"},
+		{"batch-all", "l2", objectives.Options{PositiveScale: 1}, "batch-all has no option positive scale"},
+		{"n-pair", "l2", objectives.Options{PerClass: true}, "n-pair has no option beta for each class"},
+		{"nca", "l2", objectives.Options{Mining: "easy-positive"}, "nca has no option mining"},
+		{"n-pair", "l2", objectives.Options{Mining: "hard"}, `n-pair: found mining "hard", expected easy-positive, or none for that of the loss`},
+		{"multi-similarity", "cosine", objectives.Options{Mining: "easy-positive"}, `multi-similarity: found mining "easy-positive", expected all, or none for that of the loss`},
+		{"multi-similarity", "l2", objectives.Options{}, "multi-similarity with l2: the loss is a function of cosine similarities: use cosine"},
+		{"multi-similarity", "cosine", objectives.Options{Base: 2}, "multi-similarity: found base 2, expected a similarity from -1 to 1"},
+		{"multi-similarity", "cosine", objectives.Options{Epsilon: -1}, "multi-similarity: found epsilon -1, expected a positive number, or 0 for the default"},
+		{"multi-similarity", "cosine", objectives.Options{NegativeScale: math.Inf(1)}, "multi-similarity: found negative scale +Inf, expected a positive number"},
+		{"angular", "squared-l2", objectives.Options{}, "angular with squared-l2: the loss is a function of cosine similarities: use cosine"},
+		{"angular", "cosine", objectives.Options{Angle: 90}, "angular: found angle 90, expected degrees above 0 and below 90"},
+		{"tuplet-margin", "cosine", objectives.Options{Margin: 100}, "tuplet-margin: found margin 100, expected degrees above 0 and below 90"},
+		{"circle", "cosine", objectives.Options{Margin: 1}, "circle: found margin 1, expected a number above 0 and below 1"},
+		{"circle", "signed-weighted-l1", objectives.Options{}, "circle with signed-weighted-l1: its values may be negative, so they are not distances: use weighted-l1"},
+		{"fastap", "l2", objectives.Options{}, "fastap with l2: a histogram needs distances with an upper bound: use cosine"},
+		{"fastap", "cosine", objectives.Options{Bins: 20_000}, "fastap: found 20000 bins, expected 1 to 10000"},
+		{"margin", "l2", objectives.Options{}, "margin with l2: negatives are sampled by the distances between unit vectors: use cosine, or the mining all"},
+		{"margin", "cosine", objectives.Options{Mining: "easy-positive"}, `margin: found mining "easy-positive", expected all, or none for that of the loss`},
+		{"margin", "cosine", objectives.Options{Beta: math.Inf(1)}, "margin: found beta +Inf, expected a positive number"},
+		{"lifted-structure", "l2", objectives.Options{Margin: math.Inf(1)}, "lifted-structure: found margin +Inf, expected a positive number"},
 	}
 	for _, test := range tests {
 		if _, _, err := objectives.Named(test.name, test.head, test.options); err == nil || err.Error() != test.want {
@@ -182,6 +218,9 @@ func TestCostsCheckTheBatch(t *testing.T) {
 		{"batch-ratio: found scale 0, expected a positive number", objectives.BatchRatio{}, labeled},
 		{"semi-hard: found margin -1, expected a positive number", objectives.SemiHard{Margin: -1}, labeled},
 		{"nca: found temperature 0, expected a positive number", objectives.NCA{}, labeled},
+		{"margin: found nu -1, expected at least 0", objectives.Margin{Margin: 1, Beta: 1, Nu: -1, Mining: objectives.AllPairs}, labeled},
+		{"margin: found 0 classes, expected the number of classes of the training data for a beta for each",
+			objectives.Margin{Margin: 1, Beta: 1, PerClass: true, Mining: objectives.AllPairs}, labeled},
 		{"triplet: found the embeddings of 2 towers, expected 3 for triplets", objectives.Triplet{Margin: 1}, pair},
 		{"batch-hard: found the embeddings of 2 towers, expected 1 for labeled images", objectives.BatchHard{Margin: 1}, pair},
 		{"cross-entropy: found labels of shape (4), expected (3)", objectives.CrossEntropy{}, func(b *graph.Builder) objectives.Batch {
@@ -255,6 +294,8 @@ func TestDefaultMargin(t *testing.T) {
 		{objectives.Contrastive{}, heads.L1{}, 3}, {objectives.Contrastive{}, heads.Cosine{}, 0.5}, {objectives.SemiHard{}, heads.Cosine{}, 0.1},
 		{objectives.Triplet{}, heads.WeightedL1{}, 1}, {objectives.BatchHard{}, heads.L2{}, 0.2}, {objectives.BatchHard{Soft: true}, heads.L2{}, 0},
 		{objectives.NCA{}, heads.L2{}, 0}, {easyPositive{}, heads.L2{}, 0}, {objectives.BatchAll{}, nil, 0},
+		{objectives.Circle{}, heads.Cosine{}, 0.4}, {objectives.LiftedStructure{}, heads.L1{}, 1}, {objectives.Margin{}, heads.Cosine{}, 0.2},
+		{objectives.TupletMargin{}, heads.Cosine{}, 5.73}, {objectives.FastAP{}, heads.Cosine{}, 0},
 	} {
 		if found := objectives.DefaultMargin(test.loss, test.head, 9); found != test.want {
 			t.Errorf("%T with %v: found %v, want %v", test.loss, test.head, found, test.want)

@@ -44,6 +44,38 @@ var every = []objectives.Loss{
 	objectives.ProxyNCA{Temperature: 2},
 	objectives.ProxyNCAPlusPlus{Temperature: 2},
 	objectives.ProxyAnchor{Margin: 0.1, Scale: 4},
+	objectives.Angular{Angle: 40},
+	objectives.BatchAll{Margin: 0.7, Mining: objectives.EasyPositive},
+	objectives.BatchHard{Margin: 0.7, Mining: objectives.EasyPositive},
+	objectives.Circle{Margin: 0.4, Scale: 8},
+	objectives.Circle{Margin: 0.25, Scale: 80, Mining: objectives.EasyPositive},
+	objectives.FastAP{Bins: 10},
+	objectives.LiftedStructure{Margin: 1},
+	objectives.LiftedStructure{Margin: 0.5, Mining: objectives.EasyPositive},
+	objectives.Margin{Margin: 0.2, Beta: 1.2},
+	objectives.Margin{Margin: 0.2, Beta: 1.2, Nu: 0.1, Mining: objectives.AllPairs},
+	objectives.Margin{Margin: 0.3, Beta: 1.1, Nu: 0.1, PerClass: true, Mining: objectives.AllPairs},
+	objectives.MultiSimilarity{PositiveScale: 2, NegativeScale: 50, Base: 0.5, Epsilon: 0.1},
+	objectives.MultiSimilarity{PositiveScale: 2, NegativeScale: 10, Base: 1, Mining: objectives.AllPairs},
+	objectives.NPair{Temperature: 0.5, Mining: objectives.EasyPositive},
+	objectives.SemiHard{Margin: 0.7, Mining: objectives.EasyPositive},
+	objectives.SmoothAP{Temperature: 0.2},
+	objectives.TupletMargin{Margin: 5.73, Scale: 64},
+	objectives.TupletMargin{Margin: 30, Scale: 4, Mining: objectives.EasyPositive},
+}
+
+// samples reports whether a loss draws examples at random, so that another batch of the same
+// images has another loss.
+func samples(o objectives.Loss) bool {
+	margin, ok := o.(objectives.Margin)
+	return ok && margin.Mining != objectives.AllPairs
+}
+
+// perClass reports whether a loss has a weight for each class, whose labels must be below
+// objectives.Batch.Classes.
+func perClass(o objectives.Loss) bool {
+	margin, ok := o.(objectives.Margin)
+	return ok && margin.PerClass
 }
 
 var arithmetics = []tensor.Dtype{graph.Float32, graph.Float64}
@@ -63,7 +95,7 @@ func forEach(t *testing.T, test func(t *testing.T, o objectives.Loss, head heads
 	}
 }
 
-// plainHead is l2, or squared-l2 or cosine for a loss that l2 does not go with.
+// plainHead is l2, or squared-l2 for a loss that l2 does not go with, or cosine.
 func plainHead(o objectives.Loss) heads.Head {
 	for _, head := range []heads.Head{heads.L2{}, heads.SquaredL2{}} {
 		if o.Check(head) == nil {
@@ -95,7 +127,8 @@ type problem struct {
 	rows, features int
 	towers         [][]float64 // rows·features each
 	labels         []float64
-	references     *references // nil: the batch itself
+	references     *references                       // nil: the batch itself
+	positives      func(anchor int, all []int) []int // those that take part; nil: all
 }
 
 // references are what the anchors of a problem are compared with. Their first rows
@@ -261,6 +294,7 @@ type result struct {
 	distance  heads.Distance
 	bias      float64   // of cross-entropy
 	vectors   []float64 // of the classes
+	beta      []float64 // of margin
 }
 
 func (p problem) run(t testing.TB, o objectives.Loss, head heads.Head, dtype tensor.Dtype) result {
@@ -276,6 +310,9 @@ func (p problem) run(t testing.TB, o objectives.Loss, head heads.Head, dtype ten
 	}
 	if vectors := w.Get("loss.vectors"); vectors != nil {
 		r.vectors = values(vectors)
+	}
+	if beta := w.Get("loss.beta"); beta != nil {
+		r.beta = values(beta)
 	}
 	return r
 }

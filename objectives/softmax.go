@@ -1,6 +1,7 @@
 package objectives
 
 import (
+	"cmp"
 	"math"
 
 	"github.com/likeness-go/likeness/datasets"
@@ -24,13 +25,15 @@ import (
 // over all negatives n of a, with τ = Temperature, averaged over all pairs (a,p).
 //
 // Inputs: labeled images, with or without references. Requirements: a head whose
-// values are distances. See DefaultTemperature.
+// values are distances. See DefaultTemperature. Mining: or EasyPositive, with which L is
+// the loss of Xuan, Stylianou & Pless 2020.
 //
 // Source: Sohn 2016, the "(N+1)-tuplet loss", whose similarity is the inner product; with
 // cosine and a temperature it is the InfoNCE of van den Oord, Li & Vinyals 2018, equation
 // 4. With one negative and τ = 1 it is the soft form of Triplet.
 type NPair struct {
 	Temperature float64 // positive: a difference of distances of Temperature changes the odds by a factor of e
+	Mining      Mining  `json:",omitempty"`
 }
 
 // Name is "n-pair".
@@ -40,21 +43,24 @@ func (NPair) Name() string { return "n-pair" }
 func (NPair) Kind() datasets.Kind { return datasets.Labeled }
 
 // Check implements Loss.
-func (n NPair) Check(head heads.Head) error { return checkSoftmax(n, n.Temperature, head) }
+func (n NPair) Check(head heads.Head) error {
+	return cmp.Or(checkSoftmax(n, n.Temperature, head), checkMining(n, n.Mining, EasyPositive))
+}
 
 // Cost implements Loss.
 func (n NPair) Cost(b *graph.Builder, batch Batch) *graph.Node {
 	return softmaxCost(b, n, batch, n.Temperature, func(r softmaxRow) (sum, count float64) {
 		negatives := r.logSum(r.Negatives)
 		var pull float64
-		for _, p := range r.Positives {
+		positives := n.Mining.positives(r.Anchor)
+		for _, p := range positives {
 			loss, slope := graph.Softplus(negatives + r.Distances[p]/r.temperature)
 			sum += loss
 			r.Slopes[p] += slope / r.temperature
 			pull += slope
 		}
 		r.addSlope(pull, negatives, r.Negatives)
-		return sum, float64(len(r.Positives))
+		return sum, float64(len(positives))
 	})
 }
 

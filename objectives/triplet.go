@@ -1,6 +1,8 @@
 package objectives
 
 import (
+	"cmp"
+
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
@@ -97,12 +99,13 @@ func (t TripletRatio) Cost(b *graph.Builder, batch Batch) *graph.Node {
 // D(a,n))) is averaged over all triplets, since none has a loss of zero.
 //
 // Inputs: labeled images, with or without references. Requirements: those of
-// Triplet.
+// Triplet. Mining: or EasyPositive.
 //
 // Source: Hermans, Beyer & Leibe 2017, section 2, "batch all", in the form "≠ 0".
 type BatchAll struct {
 	Margin float64 // positive; ignored if Soft
 	Soft   bool
+	Mining Mining `json:",omitempty"`
 }
 
 // Name is "batch-all".
@@ -112,7 +115,9 @@ func (BatchAll) Name() string { return "batch-all" }
 func (BatchAll) Kind() datasets.Kind { return datasets.Labeled }
 
 // Check implements Loss.
-func (a BatchAll) Check(head heads.Head) error { return checkTriplet(a, a.Margin, a.Soft, head) }
+func (a BatchAll) Check(head heads.Head) error {
+	return cmp.Or(checkTriplet(a, a.Margin, a.Soft, head), checkMining(a, a.Mining, EasyPositive))
+}
 
 // HingeMargin implements MarginLoss.
 func (a BatchAll) HingeMargin() (margin float64, ok bool) { return a.Margin, !a.Soft }
@@ -121,9 +126,9 @@ func (a BatchAll) HingeMargin() (margin float64, ok bool) { return a.Margin, !a.
 func (a BatchAll) Cost(b *graph.Builder, batch Batch) *graph.Node {
 	begin(b, a, batch)
 	if a.Soft {
-		return perTriplet(b, a, batch, softRanking, allTriplets)
+		return perTriplet(b, a, batch, softRanking, a.Mining.triplets)
 	}
-	return perTriplet(b, a, batch, hingeRanking(a.Margin), allTriplets)
+	return perTriplet(b, a, batch, hingeRanking(a.Margin), a.Mining.triplets)
 }
 
 func (BatchAll) defaultMargin(head heads.Properties, _ int) float64 { return differenceMargin(head) }
@@ -138,13 +143,15 @@ func (BatchAll) defaultMargin(head heads.Properties, _ int) float64 { return dif
 //
 // Inputs: labeled images, with or without references. Requirements: those of Triplet. The
 // embeddings may collapse at the beginning of training, when the hardest negatives are
-// nearer than the hardest positives; BatchAll and SemiHard are more stable.
+// nearer than the hardest positives; BatchAll and SemiHard are more stable. Mining: or
+// EasyPositive, the nearest positive with the nearest negative.
 //
 // Source: Hermans, Beyer & Leibe 2017, section 2, "batch hard". They sample P classes
 // with K images each, and prefer the soft margin and embeddings that are not normalized.
 type BatchHard struct {
 	Margin float64 // positive; ignored if Soft
 	Soft   bool
+	Mining Mining `json:",omitempty"`
 }
 
 // Name is "batch-hard".
@@ -154,7 +161,9 @@ func (BatchHard) Name() string { return "batch-hard" }
 func (BatchHard) Kind() datasets.Kind { return datasets.Labeled }
 
 // Check implements Loss.
-func (h BatchHard) Check(head heads.Head) error { return checkTriplet(h, h.Margin, h.Soft, head) }
+func (h BatchHard) Check(head heads.Head) error {
+	return cmp.Or(checkTriplet(h, h.Margin, h.Soft, head), checkMining(h, h.Mining, EasyPositive))
+}
 
 // HingeMargin implements MarginLoss.
 func (h BatchHard) HingeMargin() (margin float64, ok bool) { return h.Margin, !h.Soft }
@@ -163,7 +172,11 @@ func (h BatchHard) HingeMargin() (margin float64, ok bool) { return h.Margin, !h
 func (h BatchHard) Cost(b *graph.Builder, batch Batch) *graph.Node {
 	e := begin(b, h, batch)
 	distances, positives, negatives := batch.Pairwise(b), batch.Positives(b), batch.Negatives(b)
-	gap := e.sub(Largest(b, distances, positives), Smallest(b, distances, negatives))
+	positive := Largest
+	if h.Mining == EasyPositive {
+		positive = Smallest
+	}
+	gap := e.sub(positive(b, distances, positives), Smallest(b, distances, negatives))
 	anchors := e.product(Any(b, positives), Any(b, negatives))
 	return WeightedMean(b, e.ranking(h.Margin, h.Soft, gap), anchors)
 }
@@ -181,7 +194,7 @@ func (BatchHard) defaultMargin(head heads.Properties, _ int) float64 { return di
 // positive are those that the rule avoids.
 //
 // Inputs: labeled images, with or without references. Requirements: those of
-// Triplet.
+// Triplet. Mining: or EasyPositive.
 //
 // Source: Schroff, Kalenichenko & Philbin 2015, section 3.2, with squared-l2 over unit
 // vectors and Margin 0.2. The paper does not specify which of the negatives within the
@@ -190,6 +203,7 @@ func (BatchHard) defaultMargin(head heads.Properties, _ int) float64 { return di
 // positive.
 type SemiHard struct {
 	Margin float64 // positive
+	Mining Mining  `json:",omitempty"`
 }
 
 // Name is "semi-hard".
@@ -199,7 +213,9 @@ func (SemiHard) Name() string { return "semi-hard" }
 func (SemiHard) Kind() datasets.Kind { return datasets.Labeled }
 
 // Check implements Loss.
-func (s SemiHard) Check(head heads.Head) error { return checkTriplet(s, s.Margin, false, head) }
+func (s SemiHard) Check(head heads.Head) error {
+	return cmp.Or(checkTriplet(s, s.Margin, false, head), checkMining(s, s.Mining, EasyPositive))
+}
 
 // HingeMargin implements MarginLoss.
 func (s SemiHard) HingeMargin() (margin float64, ok bool) { return s.Margin, true }
@@ -212,7 +228,7 @@ func (s SemiHard) Cost(b *graph.Builder, batch Batch) *graph.Node {
 
 // triplets visits, for each positive of an anchor, its semi-hard negative.
 func (s SemiHard) triplets(a Anchor, visit func(positive, negative int)) {
-	for _, p := range a.Positives {
+	for _, p := range s.Mining.positives(a) {
 		nearest := -1
 		for _, n := range a.Negatives {
 			gap := a.Distances[p] - a.Distances[n]
@@ -252,7 +268,7 @@ func (r BatchRatio) Check(head heads.Head) error { return checkScale(r, r.Scale,
 // Cost implements Loss.
 func (r BatchRatio) Cost(b *graph.Builder, batch Batch) *graph.Node {
 	begin(b, r, batch)
-	return perTriplet(b, r, batch, ratioRanking(r.Scale), allTriplets)
+	return perTriplet(b, r, batch, ratioRanking(r.Scale), Mining("").triplets)
 }
 
 // ranking is the triplet loss of each gap D(a,p) − D(a,n), in any shape.
@@ -280,8 +296,9 @@ func perTriplet(b *graph.Builder, loss Loss, batch Batch, rank ranking, triplets
 	})
 }
 
-func allTriplets(a Anchor, visit func(positive, negative int)) {
-	for _, p := range a.Positives {
+// triplets visits each positive that takes part with each negative.
+func (m Mining) triplets(a Anchor, visit func(positive, negative int)) {
+	for _, p := range m.positives(a) {
 		for _, n := range a.Negatives {
 			visit(p, n)
 		}

@@ -77,6 +77,9 @@ func referencesLoss(t testing.TB, o objectives.Loss, bias float64, distances map
 	inputs := map[string][]float64{}
 	return run(t, w, inputs, func(b *graph.Builder) graph.Outputs {
 		batch := objectives.Batch{Head: given{}}
+		if o.Check(given{}) != nil {
+			batch.Head = givenCosine{}
+		}
 		for _, tower := range map[datasets.Kind][]string{
 			datasets.Pairs: {"left", "right"}, datasets.Triplets: {"anchors", "positives", "negatives"}, datasets.Labeled: {"images"},
 		}[o.Kind()] {

@@ -157,5 +157,9 @@ func (s Settings) penalties() ([]objectives.WeightPenalty, error) {
 
 // options are those of the objective, for embeddings of this dimension.
 func (s Settings) options(features int) objectives.Options {
-	return objectives.Options{Margin: s.Margin, Scale: s.Scale, Temperature: s.Temperature, Soft: s.SoftMargin, Balanced: s.Balanced, Centers: s.Centers, Features: features}
+	return objectives.Options{
+		Margin: s.Margin, Scale: s.Scale, Temperature: s.Temperature, Soft: s.SoftMargin, Balanced: s.Balanced, Centers: s.Centers,
+		Mining: objectives.Mining(s.Mining), Epsilon: s.MiningEpsilon, PositiveScale: s.PositiveScale, NegativeScale: s.NegativeScale,
+		Base: s.Base, Angle: s.Angle, Beta: s.Beta, PerClass: s.BetaPerClass, Bins: s.Bins, Features: features,
+	}
 }

@@ -86,8 +86,9 @@ func embeddedDefaults(objective string) Settings {
 		s.Scale = 40
 	case "n-pair", "supervised-contrastive", "nca", "prototypical":
 		s.Temperature, s.LearningRate = 0.035, 3e-3
-	case "arcface", "cosface", "normalized-softmax", "proxy-anchor", "proxy-nca", "proxy-nca++", "soft-triple", "subcenter-arcface":
-		s.LearningRate = 3e-3
+	case "angular", "circle", "fastap", "lifted-structure", "margin", "multi-similarity", "smooth-ap", "tuplet-margin",
+		"arcface", "cosface", "normalized-softmax", "proxy-anchor", "proxy-nca", "proxy-nca++", "soft-triple", "subcenter-arcface":
+		s.LearningRate = 3e-3 // that of the softmax losses
 	case "contrastive", "batch-contrastive":
 		s.Head, s.Normalize, s.Margin = "l2", true, 1
 	case "cross-entropy", "batch-cross-entropy":

@@ -104,6 +104,8 @@ func (s *Settings) lossAndHead(features int) (objectives.Loss, heads.Head, error
 		return nil, nil, err
 	}
 	s.Margin, s.Scale, s.Temperature, s.Centers = options.Margin, options.Scale, options.Temperature, options.Centers
+	s.MiningEpsilon, s.PositiveScale, s.NegativeScale, s.Base = options.Epsilon, options.PositiveScale, options.NegativeScale, options.Base
+	s.Angle, s.Beta, s.Bins = options.Angle, options.Beta, options.Bins
 	loss, head, err := objectives.Named(s.Objective, s.Head, options)
 	if err != nil {
 		return nil, nil, err

@@ -313,6 +313,9 @@ func (s *setup) preparation(given Settings) Preparation {
 	if s.settings.Temperature != 0 {
 		objective += fmt.Sprintf(" (temperature %v)", s.settings.Temperature)
 	}
+	if s.settings.Mining != "" {
+		objective += fmt.Sprintf(" (mining %s)", s.settings.Mining)
+	}
 	return Preparation{
 		Settings: s.settings, Changes: given.changes(), Notes: s.notes,
 		Data: s.data.summary(), Protocol: s.plan.Protocol,

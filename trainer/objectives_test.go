@@ -53,7 +53,7 @@ func TestEveryObjectiveTeachesEveryHead(t *testing.T) {
 			})
 		}
 	}
-	if want := 81; taught != want {
+	if want := 97; taught != want {
 		t.Errorf("found %d pairs of an objective and a head, expected %d", taught, want)
 	}
 }

@@ -6,10 +6,12 @@
 //	go run ./benchmarks/losses
 //	go run ./benchmarks/losses -only "triplet-ratio with cosine"
 //
-// With -reference class-vectors it compares costs and gradients of the losses with class
-// vectors in float64 with those of pytorch-metric-learning instead, for ordinary and for
-// degenerate batches. It needs a Python with torch and pytorch-metric-learning 2.9.0.
+// With -reference it compares values and gradients of losses in float64 with those of
+// pytorch-metric-learning instead, for ordinary and for degenerate batches: of the losses of
+// batches, or of those with class vectors. It needs a Python with torch and
+// pytorch-metric-learning 2.9.0.
 //
+//	go run ./benchmarks/losses -reference batches -python venv/bin/python
 //	go run ./benchmarks/losses -reference class-vectors -python venv/bin/python
 package main
 
@@ -60,7 +62,7 @@ var combinations = []struct {
 func main() {
 	log.SetFlags(0)
 	out := flag.String("out", "", "`file` to write the record to (default benchmarks/results/losses.md, or losses-REFERENCE.md there)")
-	reference := flag.String("reference", "", "compare with a reference instead: class-vectors")
+	reference := flag.String("reference", "", "compare with a reference instead: batches or class-vectors")
 	python := flag.String("python", "python3", "Python `interpreter` that runs the reference")
 	seed := flag.Uint64("seed", 1, "random seed of the weights, training examples and test pairs")
 	only := flag.String("only", "", "run only the combinations whose names contain this `text`, and write no record")
@@ -69,10 +71,12 @@ func main() {
 	switch *reference {
 	case "":
 		err = run(cmp.Or(*out, "benchmarks/results/losses.md"), *seed, *only)
+	case "batches":
+		err = runBatches(*python, "benchmarks/losses/batches.py", cmp.Or(*out, "benchmarks/results/losses-batches.md"))
 	case "class-vectors":
 		err = runClassVectors(*python, "benchmarks/losses/class_vectors.py", cmp.Or(*out, "benchmarks/results/losses-class-vectors.md"), *only, *seed)
 	default:
-		err = errors.Errorf("-reference: found %q, expected class-vectors", *reference)
+		err = errors.Errorf("-reference: found %q, expected batches or class-vectors", *reference)
 	}
 	if err != nil {
 		log.Fatal(err)

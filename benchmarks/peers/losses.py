@@ -1,6 +1,7 @@
 """The losses of the library in PyTorch: functions of PyTorch where they exist, otherwise
 the equations of the papers over explicit pairs and triplets."""
 
+import math
 from fnmatch import fnmatch
 
 import torch
@@ -68,6 +69,8 @@ def over_triplets(loss, d, labels):
     for a, label in enumerate(labels):
         positives = [p for p, other in enumerate(labels) if other == label and p != a]
         negatives = [n for n, other in enumerate(labels) if other != label]
+        if loss["mining"] == "easy-positive":
+            positives = [min(positives, key=lambda p: d[a, p].item())]
         match loss["objective"]:
             case "batch-all" | "batch-ratio":
                 gaps += [d[a, p] - d[a, n] for p in positives for n in negatives]
@@ -96,6 +99,8 @@ def over_anchors(loss, d, labels, x):
     for a, label in enumerate(labels):
         positives = [p for p, other in enumerate(labels) if other == label and p != a]
         negatives = [n for n, other in enumerate(labels) if other != label]
+        if loss["mining"] == "easy-positive":
+            positives = [min(positives, key=lambda p: d[a, p].item())]
         own, all_others = logits[a, positives], logits[a, positives + negatives]
         match loss["objective"]:
             case "n-pair":
@@ -147,6 +152,57 @@ def over_vectors(loss, x, labels, parameters):
             return pull.sum() / own.any(0).sum() + push.mean()
 
 
+def over_rankings(loss, d, labels, parameters):
+    """Losses with the defaults of the library: angular (Wang et al. 2017), circle (Sun et al. 2020), FastAP (Cakir
+    et al. 2019), lifted structure (Hermans, Beyer & Leibe 2017), margin over all triplets (Wu et al. 2017),
+    multi-similarity (Wang et al. 2019), Smooth-AP (Brown et al. 2020), tuplet margin (Yu & Tao 2019)."""
+    s, losses, terms = 1 - d, [], []
+    m, scale, zero = loss["margin"], loss["scale"], torch.zeros(1, dtype=d.dtype)
+
+    def log_one_plus_sum(exponents):
+        return torch.cat([exponents, zero]).logsumexp(0)
+
+    for a, label in enumerate(labels):
+        p = [i for i, other in enumerate(labels) if other == label and i != a]
+        n = [i for i, other in enumerate(labels) if other != label]
+        match loss["objective"]:
+            case "angular":
+                t = math.tan(math.radians(40)) ** 2
+                losses += [log_one_plus_sum(4 * t * (s[a, n] + s[i, n]) - 2 * (1 + t) * s[a, i]) for i in p]
+            case "circle":
+                near = -scale * (1 + m - s[a, p]).clamp(min=0).detach() * (s[a, p] - 1 + m)
+                far = scale * (s[a, n] + m).clamp(min=0).detach() * (s[a, n] - m)
+                losses.append(log_one_plus_sum((near.logsumexp(0) + far.logsumexp(0))[None]))
+            case "fastap":
+                centers = torch.linspace(0, 2, 11, dtype=d.dtype)[:, None]
+                own = (1 - (d[a, p] - centers).abs() / 0.2).clamp(min=0).sum(1)
+                every = own + (1 - (d[a, n] - centers).abs() / 0.2).clamp(min=0).sum(1)
+                used = own > 0
+                losses.append(1 - (own * own.cumsum(0))[used].div(every.cumsum(0)[used]).sum() / len(p))
+            case "lifted-structure":
+                losses.append((d[a, p].logsumexp(0) + (m - d[a, n]).logsumexp(0)).clamp(min=0))
+            case "margin":
+                beta = parameters["loss.beta"]
+                terms += [((2 * d[a, i]).sqrt() - beta + m).clamp(min=0) for i in p for _ in n]
+                terms += [(beta - (2 * d[a, j]).sqrt() + m).clamp(min=0) for _ in p for j in n]
+            case "multi-similarity":
+                near = [i for i in p if s[a, i] - 0.1 < s[a, n].max()]
+                far = [j for j in n if s[a, j] + 0.1 > s[a, p].min()]
+                losses.append(log_one_plus_sum(-2 * (s[a, near] - 0.5)) / 2 + log_one_plus_sum(50 * (s[a, far] - 0.5)) / 50)
+            case "smooth-ap":
+                own, others = torch.cat([d[a, p], zero]), d[a, n]
+                ranks = 0.5 + torch.sigmoid((own[:, None] - own) / loss["temperature"]).sum(1)  # without itself, 1/2
+                every = ranks + torch.sigmoid((own[:, None] - others) / loss["temperature"]).sum(1)
+                losses.append(1 - (ranks / every).mean())
+            case "tuplet-margin":
+                angles = torch.acos(s[a, p]) - math.radians(m)
+                losses += [log_one_plus_sum(scale * (s[a, n] - torch.cos(angle))) for angle in angles]
+    if terms:
+        terms = torch.cat(terms)
+        return terms.sum() / (terms > 0).sum()
+    return torch.stack(losses).mean()
+
+
 def penalty(loss, parameters):
     """The sum of lambda |w|^2 over kernels, with the lambda of the first matching pattern."""
     total = 0
@@ -185,6 +241,8 @@ def cost_of(loss, embeddings, labels, parameters):
                     cost = over_anchors(loss, d, labels.tolist(), x)
                 case _ if "loss.vectors" in parameters:
                     cost = over_vectors(loss, x, labels, parameters)
-                case _:
+                case "batch-all" | "batch-hard" | "batch-ratio" | "semi-hard":
                     cost = over_triplets(loss, d, labels.tolist())
+                case _:
+                    cost = over_rankings(loss, d, labels.tolist(), parameters)
     return cost + penalty(loss, parameters)

@@ -95,20 +95,31 @@ var losses = []loss{
 	{Objective: "proxy-nca", Head: "cosine", Temperature: 0.5},
 	{Objective: "proxy-nca++", Head: "squared-l2", Temperature: 1},
 	{Objective: "proxy-anchor", Head: "cosine", Margin: 0.1, Scale: 32},
+	{Objective: "angular", Head: "cosine"},
+	{Objective: "batch-hard", Head: "l2", Mining: objectives.EasyPositive},
+	{Objective: "circle", Head: "cosine", Scale: 80},
+	{Objective: "fastap", Head: "cosine"},
+	{Objective: "lifted-structure", Head: "l2"},
+	{Objective: "margin", Head: "cosine", Mining: objectives.AllPairs}, // sampling would differ
+	{Objective: "multi-similarity", Head: "cosine"},
+	{Objective: "n-pair", Head: "cosine", Temperature: 0.05, Mining: objectives.EasyPositive},
+	{Objective: "smooth-ap", Head: "cosine", Temperature: 0.1},
+	{Objective: "tuplet-margin", Head: "cosine", Scale: 64},
 }
 
 // loss is an objective with its head, in the JSON form that the peer reads.
 type loss struct {
-	Objective   string    `json:"objective"`
-	Head        string    `json:"head"`
-	Margin      float64   `json:"margin"` // 0 until it is chosen
-	Scale       float64   `json:"scale"`
-	Temperature float64   `json:"temperature"`
-	Centers     int       `json:"centers"` // vectors of each class; 0 for one
-	Soft        bool      `json:"soft"`
-	Balanced    bool      `json:"balanced"`
-	Penalties   []penalty `json:"penalties"`
-	Towers      int       `json:"towers"`
+	Objective   string            `json:"objective"`
+	Head        string            `json:"head"`
+	Margin      float64           `json:"margin"` // 0 until it is chosen
+	Scale       float64           `json:"scale"`
+	Temperature float64           `json:"temperature"`
+	Centers     int               `json:"centers"` // vectors of each class; 0 for one
+	Soft        bool              `json:"soft"`
+	Balanced    bool              `json:"balanced"`
+	Mining      objectives.Mining `json:"mining"`
+	Penalties   []penalty         `json:"penalties"`
+	Towers      int               `json:"towers"`
 }
 
 type penalty struct {
@@ -124,6 +135,9 @@ func (l loss) name() string {
 	}
 	if l.Balanced {
 		name += " balanced"
+	}
+	if l.Mining != "" {
+		name += " " + string(l.Mining)
 	}
 	name += ", " + l.Head
 	if len(l.Penalties) > 0 {
@@ -147,7 +161,7 @@ const kinds = 3
 // problem generates the inputs, which differ for each draw.
 func (c comparison) problem(draw int) (problem, error) {
 	l := c.loss
-	options := objectives.Options{Margin: l.Margin, Scale: l.Scale, Temperature: l.Temperature, Soft: l.Soft, Balanced: l.Balanced, Centers: l.Centers}
+	options := objectives.Options{Margin: l.Margin, Scale: l.Scale, Temperature: l.Temperature, Soft: l.Soft, Balanced: l.Balanced, Centers: l.Centers, Mining: l.Mining}
 	options.Features = 1 // any value: the margin is chosen from the distances later
 	objective, head, err := objectives.Named(l.Objective, l.Head, options)
 	if err != nil {
