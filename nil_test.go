@@ -149,6 +149,7 @@ var exportedFunctions = []any{
 	cache.TraitsOf,
 	cache.SourceOf,
 	imaging.DefaultShorterSide,
+	imaging.Skippable,
 	run.Configure,
 	run.ParseMemory,
 	run.Defaults,

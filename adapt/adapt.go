@@ -43,7 +43,7 @@ type Options struct {
 	NoHead bool
 	// Seed draws the folds, the measured embeddings and the batches of trained layers.
 	Seed uint64
-	// SkipBroken makes Folder skip files that cannot be decoded; see retrieval.Options.
+	// SkipBroken makes Folder skip files that cannot be read; see retrieval.Options.
 	SkipBroken bool
 	// OnProgress, unless it is nil, is called by Folder with the number of embedded images.
 	OnProgress func(done, total int)
@@ -92,7 +92,7 @@ type Adaptation struct {
 	Classes, Images, HeldOut int
 	// Seconds is the duration of Fit.
 	Seconds float64
-	// Skipped lists the files that Folder could not decode, with the reasons, if
+	// Skipped lists the files that Folder could not read, with the reasons, if
 	// Options.SkipBroken is set.
 	Skipped []string
 

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/likeness-go/likeness/datasets"
-	"github.com/pkg/errors"
 	"golang.org/x/sys/unix"
 )
 
@@ -54,7 +53,7 @@ func pipe(t *testing.T, path string) {
 	}
 }
 
-// A file that may not be read is no broken image, and is not passed over as one.
+// A file that may not be read is an error that names it, and is skipped where that is asked for.
 func TestAFileThatMayNotBeRead(t *testing.T) {
 	if os.Getuid() == 0 {
 		t.Skip("root may read everything")
@@ -65,9 +64,30 @@ func TestAFileThatMayNotBeRead(t *testing.T) {
 	if err := os.Chmod(secret, 0); err != nil {
 		t.Fatal(err)
 	}
-	_, err := datasets.Open(classes, datasets.Options{SkipBroken: true})
+	_, err := datasets.Open(classes, datasets.Options{})
 	expectError(t, "a file that may not be read", err, os.ErrPermission, secret)
-	if errors.Is(err, datasets.ErrBroken) {
-		t.Errorf("it counts as broken: %v", err)
+	splits, err := datasets.Open(classes, datasets.Options{SkipBroken: true})
+	if err != nil || len(splits.Skipped) != 1 || !strings.Contains(splits.Skipped[0], secret) {
+		t.Errorf("skipped %q, %v", splits.Skipped, err)
+	}
+}
+
+// A link that leads nowhere and has the name of an image is an error that names it and where
+// it leads, and is skipped where that is asked for.
+func TestALinkThatLeadsNowhere(t *testing.T) {
+	dot := grayPNG(t, []uint8{7})
+	classes := folder(t, map[string][]byte{"a/1.png": dot, "a/2.png": dot, "b/1.png": dot})
+	link := filepath.Join(classes, "b", "2.png")
+	if err := os.Symlink("gone.png", link); err != nil {
+		t.Fatal(err)
+	}
+	for _, stream := range []bool{false, true} {
+		_, err := datasets.Open(classes, datasets.Options{Stream: stream})
+		expectError(t, "a link that leads nowhere", err, datasets.ErrBroken, link)
+		expectError(t, "a link that leads nowhere", err, os.ErrNotExist, "a link to gone.png")
+		splits, err := datasets.Open(classes, datasets.Options{SkipBroken: true, Stream: stream})
+		if err != nil || splits.Train.Len() != 3 || len(splits.Skipped) != 1 || !strings.Contains(splits.Skipped[0], link) {
+			t.Errorf("skipped %q, %v", splits.Skipped, err)
+		}
 	}
 }

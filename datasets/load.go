@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,9 +21,9 @@ import (
 // and Inverted. With o.Stream it sets From in the place of Images: every file is decoded once,
 // so that one that is broken is found before a training begins, and its pixels stay in the
 // cache only. open opens the file of image i, an io.Seeker for o.Stream. The first file, in order, that
-// cannot be decoded is the error, ErrBroken, or with SkipBroken all such files are
-// returned and their images left out. An error of opening or reading a file is not
-// about the image: it is an error by itself, also with SkipBroken.
+// cannot be read is the error, ErrBroken, or with SkipBroken all such files are
+// returned and their images left out. An error that other files would meet as well, see
+// imaging.Skippable, is an error by itself, also with SkipBroken.
 func (d *Dataset) load(o Options, open func(i int) (io.ReadCloser, error)) (skipped []string, err error) {
 	failures := make([]error, len(d.Sources))
 	read := func(i int, decode func(r io.Reader) error) error {
@@ -131,11 +132,11 @@ func (d *Dataset) ownSize(o Options, failures []error, read func(i int, decode f
 	return own, nil
 }
 
-// isBroken reports whether an error is about the content of an image, or of its entry in
-// an archive, and not about reading the file.
+// isBroken reports whether an error is about one image file alone, see imaging.Skippable, or
+// about its entry in an archive.
 func isBroken(err error) bool {
 	var corrupt flate.CorruptInputError
-	return errors.Is(err, imaging.ErrUndecodable) || errors.As(err, &corrupt) ||
+	return imaging.Skippable(err) || errors.As(err, &corrupt) ||
 		errors.Is(err, zip.ErrChecksum) || errors.Is(err, zip.ErrFormat) || errors.Is(err, zip.ErrAlgorithm)
 }
 
@@ -177,6 +178,10 @@ func newFolder(path string) (folder, error) {
 			continue
 		}
 		info, err := os.Stat(dir.join(name))
+		if errors.Is(err, fs.ErrNotExist) && imaging.HasExtension(name) {
+			dir.files = append(dir.files, name) // a link that leads nowhere: reading the image reports it
+			continue
+		}
 		if err != nil {
 			return folder{}, err
 		}
@@ -195,14 +200,10 @@ func newFolder(path string) (folder, error) {
 // openFile opens a file or what a link to a file leads to. A pipe or a device that in the
 // data would block or never end.
 func openFile(path string) (*os.File, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, errors.Errorf("%s is not a file", path)
 	}
-	return imaging.OpenFile(path)
+	return imaging.OpenFile(path) // which says what a link leads to
 }
 
 // images returns the paths of the images among the files, see imaging.IsImage. The
@@ -215,6 +216,9 @@ func (f folder) images(passed *imaging.Skipped) ([]string, error) {
 	for _, name := range f.files {
 		path := f.join(name)
 		image, err := imaging.IsImage(path)
+		if errors.Is(err, fs.ErrNotExist) { // reading it reports it
+			image, err = true, nil
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -21,7 +21,7 @@ type Splits struct {
 	Train, Validation, Test *Dataset
 	Pairs                   Parts[PairList]
 	Triplets                Parts[TripletList]
-	// Skipped lists the files that could not be decoded, with the reasons, if
+	// Skipped lists the files that could not be read, with the reasons, if
 	// Options.SkipBroken is set.
 	Skipped []string
 	// PassedOver counts the files in the folders of classes that are not images, such as
@@ -50,9 +50,9 @@ type Options struct {
 	CenterCrop bool
 	// ShorterSide is in pixels; 0 means imaging.DefaultShorterSide. It needs CenterCrop.
 	ShorterSide int
-	// SkipBroken skips image files that cannot be decoded and lists them in
-	// Splits.Skipped, instead of failing at the first. A file that cannot be read at all,
-	// for example for lack of permission, is still an error.
+	// SkipBroken skips image files that cannot be read, see imaging.Skippable, and lists them
+	// in Splits.Skipped, instead of failing at the first. An error that other files would
+	// meet as well, such as a disk that fails, is still an error.
 	SkipBroken bool
 	// Background chooses Omniglot's training alphabets: "background", all 30 (the
 	// default), or one of the minimal splits of five, "small1" and "small2". Other data

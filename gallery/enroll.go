@@ -56,7 +56,8 @@ func (g *Gallery) enrollEmbeddings(class string, embeddings [][]float32) error {
 }
 
 // EnrollFiles is Enroll for image files, whose paths are stored as the examples' sources.
-// When the context ends, it returns its error and enrolls nothing.
+// When the context ends, it returns its error and enrolls nothing. With Options.SkipBroken it
+// enrolls the files that can be read, and it is an error if none can.
 func (g *Gallery) EnrollFiles(ctx context.Context, class string, paths ...string) error {
 	if len(paths) == 0 {
 		return g.wrap(errors.Errorf("class %q: found no images", class), "enroll")
@@ -65,13 +66,14 @@ func (g *Gallery) EnrollFiles(ctx context.Context, class string, paths ...string
 	for i, path := range paths {
 		files[i] = classFile{class, path}
 	}
-	return g.wrap(g.enrollFiles(ctx, files), "enroll")
+	_, err := g.enrollFiles(ctx, files)
+	return g.wrap(err, "enroll")
 }
 
 // EnrollFolder enrolls the images in the subfolders of a folder. The class of an image is
 // the path of its subfolder, such as "Greek/alpha". Hidden files and files that are not
-// images are skipped; see imaging.Find. It is an error if an image is in the folder itself
-// or cannot be read; then none is enrolled.
+// images are skipped; see imaging.Find. It is an error if an image is in the folder itself or,
+// without Options.SkipBroken, cannot be read; then none is enrolled.
 func (g *Gallery) EnrollFolder(ctx context.Context, path string) (classes, examples int, err error) {
 	found, err := imaging.Find(path)
 	if errors.Is(err, imaging.ErrNoImages) {
@@ -87,7 +89,7 @@ func (g *Gallery) EnrollFolder(ctx context.Context, path string) (classes, examp
 func (g *Gallery) EnrollFound(ctx context.Context, path string, found imaging.Found) (classes, examples int, err error) {
 	files, err := classFiles(path, found.Files)
 	if err == nil {
-		err = g.enrollFiles(ctx, files)
+		files, err = g.enrollFiles(ctx, files)
 	}
 	if err != nil {
 		return 0, 0, g.wrap(err, "enroll folder "+path)
@@ -117,39 +119,50 @@ func classFiles(folder string, paths []string) (files []classFile, err error) {
 	return files, nil
 }
 
-// enrollFiles embeds the images and enrolls all of them or none.
-func (g *Gallery) enrollFiles(ctx context.Context, files []classFile) error {
+// enrollFiles embeds the images and enrolls all of them or none, or with Options.SkipBroken
+// those that can be read, which it returns.
+func (g *Gallery) enrollFiles(ctx context.Context, files []classFile) ([]classFile, error) {
 	if ctx == nil {
-		return errNoContext
+		return nil, errNoContext
 	}
 	for _, file := range files { // before any image is decoded
 		if err := g.checkClass(file.class); err != nil {
-			return errors.WithMessagef(err, "image %q", file.path)
+			return nil, errors.WithMessagef(err, "image %q", file.path)
 		}
 	}
 	if !g.isOpen() {
-		return errNotOpened
+		return nil, errNotOpened
 	}
 	if len(files) == 0 {
-		return g.add(nil)
+		return nil, g.add(nil)
 	}
 	paths := make([]string, len(files))
 	for i, file := range files {
 		paths[i] = file.path
 	}
-	collection, err := retrieval.Embed(ctx, g.model, paths, retrieval.Options{Cache: g.options.Cache, OnProgress: g.options.progress})
+	collection, err := retrieval.Embed(ctx, g.model, paths, retrieval.Options{Cache: g.options.Cache, OnProgress: g.options.progress, SkipBroken: g.options.SkipBroken})
 	if ctx.Err() != nil {
-		return errors.Wrap(ctx.Err(), "no image was enrolled")
+		return nil, errors.Wrap(ctx.Err(), "no image was enrolled")
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	g.cached.Add(int64(collection.Cached))
-	records := make([]record, len(files))
-	for i, file := range files {
-		records[i] = record{class: file.class, example: Example{Source: file.path}, embedding: collection.Embeddings.Row(i)}
+	records := make([]record, 0, len(collection.Files))
+	enrolled := make([]classFile, 0, len(collection.Files))
+	for _, file := range files { // those that were skipped are missing in the collection
+		if i := len(records); i < len(collection.Files) && collection.Files[i] == file.path {
+			records = append(records, record{class: file.class, example: Example{Source: file.path}, embedding: collection.Embeddings.Row(i)})
+			enrolled = append(enrolled, file)
+		}
 	}
-	return g.add(records)
+	if err := g.add(records); err != nil {
+		return nil, err
+	}
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	g.skipped = append(g.skipped, collection.Skipped...)
+	return enrolled, nil
 }
 
 // add adds records to the file and then to the contents in memory.

@@ -2,6 +2,7 @@ package gallery_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/likeness-go/likeness/internal/wording"
 	"github.com/pkg/errors"
@@ -120,6 +122,41 @@ func TestEnrollRefusals(t *testing.T) {
 	}
 	if g.Len() != 0 || len(g.Classes()) != 0 || reopen(t, g, gallery.Options{}).Len() != 0 {
 		t.Error("a refused enrollment left something behind")
+	}
+}
+
+// With SkipBroken the files that can be read are enrolled, with their own classes, and the
+// others are listed.
+func TestEnrollSkipsBroken(t *testing.T) {
+	folder := t.TempDir()
+	for i, class := range []string{"a", "a", "b", "c"} {
+		writePNG(t, grays(uint8(60*i)), folder, class, fmt.Sprintf("%d.png", i))
+	}
+	broken, gone := filepath.Join(folder, "a", "0.png"), filepath.Join(folder, "b", "2.png")
+	if err := os.WriteFile(broken, []byte("no image"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	found, err := imaging.Find(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(gone); err != nil { // after it was found
+		t.Fatal(err)
+	}
+	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{SkipBroken: true})
+	classes, examples, err := g.EnrollFound(ctx, folder, found)
+	if err != nil || classes != 2 || examples != 2 {
+		t.Fatalf("enrolled %d examples of %d classes: %v", examples, classes, err)
+	}
+	if diff := cmp.Diff([]gallery.Class{{Name: "a", Examples: 1}, {Name: "c", Examples: 1}}, g.Classes()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	skipped := g.Skipped()
+	if len(skipped) != 2 || !strings.Contains(skipped[0], broken) || !strings.Contains(skipped[1], gone) {
+		t.Errorf("skipped %q", skipped)
+	}
+	if err := g.EnrollFiles(ctx, "d", broken, gone); err == nil || !strings.Contains(err.Error(), "none of 2 files") {
+		t.Errorf("found error %v", err)
 	}
 }
 

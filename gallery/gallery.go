@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,7 @@ type Gallery struct {
 	contents    *contents
 	calibration *Calibration // nil without one
 	graph       *index.Graph // index of the first examples; nil without one
+	skipped     []string     // see Skipped
 }
 
 // Create creates an empty gallery at a path. The model must not be changed while the
@@ -205,6 +207,17 @@ func (g *Gallery) Cached() int {
 		return 0
 	}
 	return int(g.cached.Load())
+}
+
+// Skipped returns the image files that enrolling has skipped, with the reasons; see
+// Options.SkipBroken.
+func (g *Gallery) Skipped() []string {
+	if g == nil {
+		return nil
+	}
+	g.mutex.RLock()
+	defer g.mutex.RUnlock()
+	return slices.Clone(g.skipped)
 }
 
 // Rule returns the rule by which images are compared with classes.

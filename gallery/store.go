@@ -240,6 +240,9 @@ type Options struct {
 	// Cache, unless it is nil, has embeddings of image files and receives those of files that
 	// are enrolled; see retrieval.Options.
 	Cache *cache.Cache
+	// SkipBroken makes enrolling skip image files that cannot be read, see imaging.Skippable,
+	// instead of enrolling nothing; Gallery.Skipped lists them.
+	SkipBroken bool
 	// OnProgress, unless it is nil, is called with the progress of enrolling files and of
 	// calibrating.
 	OnProgress func(done, total int)

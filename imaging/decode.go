@@ -52,6 +52,15 @@ type undecodable struct{ error }
 func (u undecodable) Is(target error) bool { return target == ErrUndecodable }
 func (u undecodable) Unwrap() error        { return u.error }
 
+// Skippable reports whether an error of Decode or DecodeFile is about one image file alone,
+// so that a program that reads many of them may list it and go on: the file is
+// ErrUndecodable, does not exist or no longer exists, is a link to such a file, or may not
+// be read by this user. Other errors, such as too many open files, a disk that fails or the
+// end of a context, would meet the other files as well.
+func Skippable(err error) bool {
+	return errors.Is(err, ErrUndecodable) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
+}
+
 // Decode reads an image of one of the Formats, recognized by its content: of a GIF its
 // first frame, of a TIFF its first page, of a PGM or PPM the plain or the raw form of 8
 // or 16 bits. The image is rotated and mirrored according to its EXIF orientation or the
@@ -121,6 +130,9 @@ func DecodeSize(r io.Reader, name string) (size Size, err error) {
 // OpenFile opens an image file for reading. It returns an error for a folder.
 func OpenFile(path string) (*os.File, error) {
 	file, err := os.Open(path)
+	if target, link := os.Readlink(path); errors.Is(err, fs.ErrNotExist) && link == nil {
+		err = fmt.Errorf("%w: it is a link to %s, which does not exist", err, target)
+	}
 	if err != nil {
 		return nil, errors.Wrap(explained(err), "read image")
 	}
@@ -217,12 +229,30 @@ func (f *opened) decode(p Preprocessing) (img image.Image, err error) {
 	defer unexpectedPanic(&err)
 	if denominator := p.denominator(f.size()); f.codec.Name == "JPEG" && denominator > 1 {
 		longest := int64(MaxHeader + 8*f.config.Width*f.config.Height)
-		return decodeJPEG(io.LimitReader(f.source.fromStart(), longest), denominator)
+		return decodeJPEG(io.LimitReader(f.fromStart(), longest), denominator)
 	}
 	if f.codec.check != nil {
 		return f.codec.decode(f.source.section())
 	}
-	return f.codec.decode(f.source.fromStart())
+	return f.codec.decode(f.fromStart())
+}
+
+// fromStart reads the file in order. A JPEG file of four components is given a marker of
+// Adobe, without which image/jpeg refuses it and other decoders take it for CMYK values that
+// are stored inverted, as the marker says. One in the file itself comes later and counts.
+func (f *opened) fromStart() io.Reader {
+	const (
+		start = "\xff\xd8"
+		adobe = "\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00" // version 100, no flags, no transformation
+	)
+	r := f.source.fromStart()
+	if f.codec.Name != "JPEG" || f.config.ColorModel != color.CMYKModel {
+		return r
+	}
+	if _, err := io.CopyN(io.Discard, r, int64(len(start))); err != nil {
+		return r // and decoding reports it
+	}
+	return io.MultiReader(strings.NewReader(start+adobe), r)
 }
 
 // unexpectedPanic converts a panic of a decoder, such as at a malicious file, to an error.
@@ -361,8 +391,12 @@ func (s *source) wrap(err error, name string) error {
 		return errors.Wrapf(explained(s.failure), "read image %s", name)
 	}
 	// Some decoders keep only the text of an error.
-	if errors.Is(err, io.EOF) || strings.HasSuffix(err.Error(), io.ErrUnexpectedEOF.Error()) {
+	text := err.Error()
+	switch {
+	case errors.Is(err, io.EOF) || strings.HasSuffix(text, io.ErrUnexpectedEOF.Error()) || strings.HasSuffix(text, "not enough pixel data"):
 		err = errors.WithMessage(err, "the file is truncated")
+	case strings.HasSuffix(text, "short Huffman data") || strings.HasSuffix(text, "missing 0xff00 sequence"): // a JPEG file that ends early
+		err = errors.WithMessage(err, "the file is truncated or damaged")
 	}
 	return errors.Wrapf(undecodable{err}, "decode image %s", name)
 }

@@ -23,8 +23,9 @@ var ErrNoImages = errors.New("contains no images")
 
 // Find returns the paths of files, and for a folder those of the images in it and its
 // subfolders; see IsImage. Files that are not images and hidden files are skipped; hidden
-// folders and links to folders are not entered. For a folder without images the error is
-// ErrNoImages. A pipe or device with the name of an image, which reading would wait for,
+// folders and links to folders are not entered. A link that leads nowhere and has the name of
+// an image is a path, so that it is reported when it is decoded. For a folder without images
+// the error is ErrNoImages. A pipe or device with the name of an image, which reading would wait for,
 // is an error, too.
 func Find(paths ...string) (Found, error) {
 	var found Found
@@ -41,7 +42,7 @@ func Find(paths ...string) (Found, error) {
 		root := path + string(filepath.Separator) // a link is followed, too
 		err = filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
 			if err != nil {
-				return explained(err)
+				return errors.Wrap(explained(err), "find images")
 			}
 			if file == root {
 				return nil
@@ -49,7 +50,7 @@ func Find(paths ...string) (Found, error) {
 			return inside.add(file, entry)
 		})
 		if err != nil {
-			return Found{}, errors.Wrap(err, "find images")
+			return Found{}, errors.WithStack(err)
 		}
 		if len(inside.Files) == 0 {
 			if inside.Skipped.Count > 0 {
@@ -74,6 +75,9 @@ func (f *Found) add(file string, entry fs.DirEntry) error {
 	image, err := false, error(nil)
 	if !hidden {
 		image, err = IsImage(file)
+		if errors.Is(err, fs.ErrNotExist) { // a link that leads nowhere, or a file that was deleted meanwhile
+			image, err = true, nil
+		}
 	}
 	if err != nil {
 		return err
@@ -112,7 +116,7 @@ func IsImage(path string) (bool, error) {
 	case info.IsDir():
 		return false, nil
 	case named && !info.Mode().IsRegular():
-		return false, errors.Errorf("%s is not a regular file", path)
+		return false, errors.Errorf("find images: %s is not a regular file", path)
 	case named:
 		return true, nil
 	}
@@ -122,6 +126,9 @@ func IsImage(path string) (bool, error) {
 		return false, nil
 	}
 	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
+		return false, nil // nothing says that it is an image
+	}
 	if err != nil {
 		return false, errors.Wrap(explained(err), "find images")
 	}

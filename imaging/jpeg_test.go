@@ -7,6 +7,7 @@ import (
 	"image"
 	"image/color"
 	"image/jpeg"
+	"io"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -276,6 +277,51 @@ func TestScaledJPEGIsTurned(t *testing.T) {
 		}
 		if size := img.Bounds().Size(); size != image.Pt(test.wantWidth, test.wantHeight) {
 			t.Errorf("for %d x %d: found %v, expected %d x %d", test.height, test.width, size, test.wantHeight, test.wantWidth)
+		}
+	}
+}
+
+const fourComponents = "" +
+	"ffd8ffee000e41646f626500640000000000ffdb00430002010101010102010101020202020204030202020205040403040605060606" +
+	"05060606070908060709070606080b08090a0a0a0a0a06080b0c0b0a0c090a0a0affc000140800080008044311004d11005911004b11" +
+	"00ffc4001500010100000000000000000000000000000905ffc40014100100000000000000000000000000000000ffda000e0443004d" +
+	"0059004b00003f0036cc22e10c7fffd9"
+
+// Files of four components are CMYK values that are stored inverted, or with the
+// transformation 2 of Adobe's marker YCCK; without a marker they count as CMYK. The pixels
+// are those of Pillow 13.0.0, which wrote the file of 8 x 8 pixels: cyan 200, magenta 30,
+// yellow 120, key 60 at quality 95.
+func TestFourComponents(t *testing.T) {
+	withMarker, err := hex.DecodeString(fourComponents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(withMarker, []byte("\xff\xee"))
+	without := append(bytes.Clone(withMarker[:at]), withMarker[at+16:]...)
+	ycck := bytes.Clone(withMarker)
+	ycck[at+15] = 2
+	for name, test := range map[string]struct {
+		file []byte
+		want color.RGBA
+	}{
+		"CMYK":                      {withMarker, color.RGBA{42, 172, 103, 255}},
+		"CMYK without Adobe marker": {without, color.RGBA{42, 172, 103, 255}},
+		"YCCK":                      {ycck, color.RGBA{145, 182, 21, 255}},
+	} {
+		for _, p := range []imaging.Preprocessing{{}, scaled(2, 2)} {
+			for kind, r := range map[string]io.Reader{"file": bytes.NewReader(test.file), "stream": bytes.NewBuffer(test.file)} {
+				img, err := p.Decode(r, name)
+				if err != nil {
+					t.Errorf("%s, %s: %v", name, kind, err)
+					continue
+				}
+				found := color.RGBAModel.Convert(img.At(4, 4)).(color.RGBA)
+				for i, pair := range [][2]uint8{{found.R, test.want.R}, {found.G, test.want.G}, {found.B, test.want.B}} {
+					if difference := int(pair[0]) - int(pair[1]); difference < -2 || difference > 2 {
+						t.Errorf("%s, %s: found %v, expected %v within 2 levels (channel %d)", name, kind, found, test.want, i)
+					}
+				}
+			}
 		}
 	}
 }

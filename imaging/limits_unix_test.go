@@ -3,8 +3,11 @@
 package imaging_test
 
 import (
+	"context"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,6 +59,36 @@ func TestFindDoesNotWaitForPipes(t *testing.T) {
 	}
 	if _, err := imaging.Find(dir); err == nil || !strings.Contains(err.Error(), "pipe.png is not a regular file") {
 		t.Errorf("found error %v", err)
+	}
+}
+
+// An error that concerns one file is skippable, and one that other files would meet is not.
+func TestSkippable(t *testing.T) {
+	dir := t.TempDir()
+	broken := put(t, []byte("no image"), dir, "broken.png")
+	nowhere := filepath.Join(dir, "nowhere.png")
+	if err := os.Symlink("gone.png", nowhere); err != nil {
+		t.Fatal(err)
+	}
+	found, err := imaging.Find(dir)
+	if err != nil || !slices.Equal(found.Files, []string{broken, nowhere}) {
+		t.Errorf("found %+v, %v, expected the broken image and the link", found, err)
+	}
+	for path, says := range map[string]string{
+		broken: "not an image of a known format", nowhere: "it is a link to gone.png, which does not exist", filepath.Join(dir, "missing.png"): "no such file",
+	} {
+		_, err := imaging.DecodeFile(path)
+		if !imaging.Skippable(err) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: found error %v, skippable: %v", path, err, imaging.Skippable(err))
+		}
+	}
+	if !imaging.Skippable(&fs.PathError{Op: "open", Path: "secret.png", Err: unix.EACCES}) {
+		t.Error("a file that may not be read is not skippable")
+	}
+	for _, err := range []error{nil, unix.EMFILE, unix.EIO, context.Canceled} {
+		if imaging.Skippable(err) {
+			t.Errorf("%v is skippable", err)
+		}
 	}
 }
 

@@ -225,7 +225,11 @@ func TestCacheWithBrokenFiles(t *testing.T) {
 	if _, err := retrieval.Embed(t.Context(), model, files, retrieval.Options{Cache: c}); !errors.Is(err, retrieval.ErrBroken) || !strings.Contains(err.Error(), files[0]) {
 		t.Errorf("found %v, expected ErrBroken for the first file", err)
 	}
-	missing := filepath.Join(folder, "missing.png")
+	missing := filepath.Join(folder, "missing.png") // as a file that vanishes after it is found
+	skipping := embed(t, model, []string{files[1], missing}, retrieval.Options{Cache: c, SkipBroken: true})
+	if len(skipping.Files) != 1 || len(skipping.Skipped) != 1 || !strings.Contains(skipping.Skipped[0], missing) {
+		t.Errorf("embedded %q and skipped %q", skipping.Files, skipping.Skipped)
+	}
 	if _, err := retrieval.Embed(t.Context(), model, []string{files[1], missing}, retrieval.Options{Cache: c}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("found %v, expected that %s does not exist", err, missing)
 	}

@@ -22,7 +22,7 @@ type Collection struct {
 	// Options.Flips is set; Flips[imaging.Unchanged] are Embeddings. Otherwise it is empty.
 	Flips  []evaluate.Embeddings
 	Metric evaluate.Metric
-	// Skipped lists the files that could not be decoded, with the reasons, if
+	// Skipped lists the files that could not be read, with the reasons, if
 	// Options.SkipBroken is set.
 	Skipped []string
 	// Cached is the number of files whose embeddings Options.Cache had.
@@ -32,8 +32,8 @@ type Collection struct {
 // Options sets how Embed reads files. With the zero value, the first file, in order, that
 // is not a readable image is an error.
 type Options struct {
-	// SkipBroken skips files that cannot be decoded and lists them in
-	// Collection.Skipped. Errors of opening or reading a file are still errors.
+	// SkipBroken skips files that cannot be read, see imaging.Skippable, and lists them in
+	// Collection.Skipped. Errors that other files would meet as well are still errors.
 	SkipBroken bool
 	// OnProgress, unless it is nil, is called with the number of files that are done.
 	OnProgress func(done, total int)
@@ -53,8 +53,8 @@ type Options struct {
 
 // Embed reads and embeds image files of the formats of imaging.Decode. Files are read,
 // decoded and resized in parallel while those before them are embedded. The error wraps
-// ErrBroken and names the file if it cannot be decoded, is that of opening or reading a
-// file, or is that of the context.
+// ErrBroken and names the file if it cannot be read (imaging.Skippable), is another error of
+// reading files, or is that of the context.
 func Embed(ctx context.Context, model *likeness.Model, files []string, o Options) (*Collection, error) {
 	metric, err := model.Metric()
 	if err != nil {

@@ -250,8 +250,8 @@ func (e *embedder) decode(f *imageFile, sizes []int) error {
 	case err == nil:
 		f.pixels = pixels
 		return nil
-	case !errors.Is(err, imaging.ErrUndecodable):
-		return err // the file could not be read
+	case !imaging.Skippable(err):
+		return err
 	case !e.options.SkipBroken:
 		return fmt.Errorf("%w: %w", ErrBroken, err)
 	}

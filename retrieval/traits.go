@@ -85,14 +85,15 @@ func CheckTraits(p imaging.Preprocessing, traits []Traits) error {
 }
 
 // MeasureFiles measures the traits of at most limit files, evenly spaced. Large JPEG files are
-// decoded at a reduced size. Files that cannot
-// be decoded are skipped, because Embed reports them. It returns the errors of opening and
-// reading files and that of the context. The cache, unless it is nil, has the traits that
+// decoded at a reduced size. Files that cannot be read (imaging.Skippable) are skipped, because
+// Embed reports them; if none can be read, it is an error that the first of them does not
+// exist or may not be read. Other errors of reading files, and that of the context, are returned.
+// The cache, unless it is nil, has the traits that
 // earlier calls measured, which are the same bit for bit, and receives the others; files whose
 // traits it has are not decoded, and not read if they have not changed.
 func MeasureFiles(ctx context.Context, p imaging.Preprocessing, files []string, limit int, kept *cache.Cache) ([]Traits, error) {
 	count := max(0, min(limit, len(files)))
-	measured := make([]*Traits, count)
+	measured, failures := make([]*Traits, count), make([]error, count)
 	records := make([][]cache.Record, count)
 	computation, err := cache.TraitsOf(p)
 	if err != nil {
@@ -111,7 +112,8 @@ func MeasureFiles(ctx context.Context, p imaging.Preprocessing, files []string, 
 			return nil
 		}
 		img, err := reader.image(f, decoding, fromCache)
-		if errors.Is(err, imaging.ErrUndecodable) {
+		if imaging.Skippable(err) {
+			failures[i] = err
 			return nil
 		}
 		if err != nil {
@@ -135,6 +137,11 @@ func MeasureFiles(ctx context.Context, p imaging.Preprocessing, files []string, 
 	for _, t := range measured {
 		if t != nil {
 			traits = append(traits, *t)
+		}
+	}
+	for _, failure := range failures {
+		if err == nil && len(traits) == 0 && failure != nil && !errors.Is(failure, imaging.ErrUndecodable) {
+			err = failure
 		}
 	}
 	return traits, err

@@ -49,7 +49,7 @@ type Settings struct {
 	Resize      string  `toml:"resize,omitempty" group:"Data" placeholder:"NAME" help:"How images of another aspect ratio are resized: stretch (the default), or crop, which resizes the shorter side and crops the center, for photographs."`
 	ShorterSide int     `toml:"shorter_side,omitzero" needs:"resize" group:"Data" placeholder:"PIXELS" help:"Length to which the shorter side is resized with --resize crop. Default: the longer side of --size divided by 0.875, 256 for 224x224."`
 	Symmetries  bool    `toml:"symmetries" group:"Data" help:"Add rotated and mirrored copies of each class as classes of their own. Not suitable where orientation carries no meaning."`
-	SkipBroken  bool    `toml:"skip_broken" group:"Data" help:"Skip files that cannot be decoded as images, and list them."`
+	SkipBroken  bool    `toml:"skip_broken" group:"Data" help:"Skip files that cannot be read as images, and list them."`
 	Memory      string  `toml:"memory,omitempty" group:"Data" placeholder:"SIZE" help:"Memory for decoded images of folders and CSV files, such as 512MiB, 4GiB or unlimited. Images that do not fit are decoded again whenever they are needed, with the same result. Default: 1GiB."`
 	Alphabets   string  `toml:"alphabets" of:"data" group:"Data" placeholder:"SET" help:"Omniglot's training alphabets: background (all 30), small1 or small2 (5 each)."`
 

@@ -45,9 +45,9 @@ type Choice struct {
 // dark ink on light paper. It measures up to 100 of the files, evenly spaced. In a
 // photograph more than 20 % of the pixels are colored or halftones, in a drawing at most
 // 10 %. At least half of the images must be of the chosen kind, and at most a fifth of those
-// that are of either kind of the other one; otherwise the error wraps ErrUndecided. Errors
-// of opening and reading files, and that of the context, are returned; files that cannot be
-// decoded are passed over. The cache, unless it is nil, keeps what was measured, see
+// that are of either kind of the other one; otherwise the error wraps ErrUndecided. Files that
+// cannot be read (imaging.Skippable) are passed over; other errors of reading files, and that of
+// the context, are returned. The cache, unless it is nil, keeps what was measured, see
 // retrieval.MeasureFiles.
 func Choose(ctx context.Context, files []string, kept *cache.Cache) (Choice, error) {
 	drawings, err := Load(Default)

@@ -13,13 +13,13 @@ import (
 
 // adaptCommand adapts a model to the classes of a folder without training its network.
 type adaptCommand struct {
-	Data       string `required:"" placeholder:"DIR" help:"Folder with one folder of images for each class."`
-	Model      string `placeholder:"MODEL" help:"Model to adapt: a model file, a run folder or the name of a bundled model (${zoo}). Default: photo for photographs, omniglot for drawings."`
-	Out        string `required:"" placeholder:"FILE" help:"Model file to write."`
-	Features   int    `placeholder:"N" help:"Embedding dimension of the adapted model. Default: that of the model."`
-	Seed       uint64 `default:"1" placeholder:"N" help:"Random seed of the folds of classes. [1]"`
-	SkipBroken bool   `help:"Skip files that cannot be decoded as images, and list them."`
-	JSON       bool   `name:"json" help:"Print JSON."`
+	Data     string `required:"" placeholder:"DIR" help:"Folder with one folder of images for each class."`
+	Model    string `placeholder:"MODEL" help:"Model to adapt: a model file, a run folder or the name of a bundled model (${zoo}). Default: photo for photographs, omniglot for drawings."`
+	Out      string `required:"" placeholder:"FILE" help:"Model file to write."`
+	Features int    `placeholder:"N" help:"Embedding dimension of the adapted model. Default: that of the model."`
+	Seed     uint64 `default:"1" placeholder:"N" help:"Random seed of the folds of classes. [1]"`
+	JSON     bool   `name:"json" help:"Print JSON."`
+	skipFlag
 }
 
 // Help returns the text of --help before the flags.
@@ -93,14 +93,9 @@ func (a *adaptCommand) Run(c *console) error {
 	case errors.Is(err, adapt.ErrTooFew):
 		return errors.WithMessage(err, "--data")
 	case err != nil:
-		return err
+		return skippable(err, a.SkipBroken)
 	}
-	for _, file := range adaptation.Skipped[:min(len(adaptation.Skipped), maxNotes)] {
-		c.say("skipped      %s", file)
-	}
-	if more := len(adaptation.Skipped) - maxNotes; more > 0 {
-		c.say("skipped      %d more files", more)
-	}
+	saySkipped(c, adaptation.Skipped)
 	if err := adapted.Save(a.Out); err != nil {
 		return err
 	}

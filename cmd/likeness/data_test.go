@@ -341,8 +341,8 @@ func TestListsAreWarnedOf(t *testing.T) {
 	}
 }
 
-// That a file may not be read is not said of the image, and it is not skipped.
-func TestAFileThatMayNotBeReadIsNotBroken(t *testing.T) {
+// A file that may not be read is an error, and is skipped with --skip-broken.
+func TestAFileThatMayNotBeRead(t *testing.T) {
 	if os.Getuid() == 0 {
 		t.Skip("root may read everything")
 	}
@@ -351,5 +351,8 @@ func TestAFileThatMayNotBeReadIsNotBroken(t *testing.T) {
 	if err := os.Chmod(scanned("ring.png"), 0); err != nil {
 		t.Fatal(err)
 	}
-	toolFails(t, failure, []string{scanned("ring.png"), "permission denied"}, "near-duplicates", "scans", "--threshold", "0.05", "--skip-broken")
+	toolFails(t, failure, []string{scanned("ring.png"), "permission denied", "--skip-broken skips such files"}, "near-duplicates", "scans", "--threshold", "0.05")
+	if _, stderr := tool(t, "near-duplicates", "scans", "--threshold", "0.05", "--skip-broken"); !strings.Contains(stderr, "skipped      read image: open "+scanned("ring.png")+": permission denied") {
+		t.Errorf("found the messages\n%s", stderr)
+	}
 }

@@ -18,12 +18,13 @@ type embedCommand struct {
 	Images []string `arg:"" placeholder:"IMAGE" help:"Images or folders of images."`
 	Model  string   `placeholder:"MODEL" help:"Model file, run folder or name of a bundled model (${zoo}). Default: photo for photographs, omniglot for drawings."`
 	Out    string   `required:"" placeholder:"FILE" help:"Output file: FILE.npy (NumPy) or FILE.csv."`
+	skipFlag
 	cacheFlags
 }
 
 // Help returns the text of --help before the flags.
 func (embedCommand) Help() string {
-	return `It writes one embedding per image, in the order of the arguments; folders are searched recursively, in the order of the file names. Other files in folders are ignored and listed; a file without an extension is an image if its content is one. A .npy file is an array of float32 of shape (images, features), for numpy.load. A .csv file has the header file,e0,e1,… and one row per image.
+	return `It writes one embedding per image, in the order of the arguments; folders are searched recursively, in the order of the file names. Other files in folders are ignored and listed; a file without an extension is an image if its content is one. A .npy file is an array of float32 of shape (images, features), for numpy.load. A .csv file has the header file,e0,e1,… and one row per image. With --skip-broken, images that cannot be read have no row; the message says which they are.
 
 Example:
   likeness embed photos more/a.png --out embeddings.csv
@@ -48,7 +49,7 @@ func (e *embedCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	collection, err := embedFiles(c, model, files, retrieval.Options{})
+	collection, err := embedFiles(c, model, files, retrieval.Options{SkipBroken: e.SkipBroken})
 	if err != nil {
 		return err
 	}
@@ -76,10 +77,40 @@ func embedFiles(c *console, model *likeness.Model, files []string, o retrieval.O
 	o.OnProgress, o.Cache = shown.of, c.kept
 	collection, err := retrieval.Embed(c, model, files, o)
 	shown.close()
-	if err != nil && c.Err() != nil {
+	switch {
+	case err != nil && c.Err() != nil:
 		return nil, errInterrupted
+	case err != nil:
+		return nil, skippable(err, o.SkipBroken)
 	}
-	return collection, err
+	saySkipped(c, collection.Skipped)
+	return collection, nil
+}
+
+// skipFlag is the flag of commands that read many images.
+type skipFlag struct {
+	SkipBroken bool `help:"Skip files that cannot be read as images, and list them."`
+}
+
+// skippable says that a file that cannot be read could be skipped.
+func skippable(err error, skips bool) error {
+	if !skips && errors.Is(err, retrieval.ErrBroken) {
+		return errors.WithMessage(err, "--skip-broken skips such files")
+	}
+	return err
+}
+
+// maxNotes is how many skipped files are named.
+const maxNotes = 20
+
+// saySkipped lists the first files that were skipped, with the reasons, and counts the others.
+func saySkipped(c *console, files []string) {
+	for _, file := range files[:min(len(files), maxNotes)] {
+		c.say("skipped      %s", file)
+	}
+	if more := len(files) - maxNotes; more > 0 {
+		c.say("skipped      %d more files", more)
+	}
 }
 
 // imageFiles are the paths, and for a folder the images in it and its folders; see

@@ -232,3 +232,35 @@ func TestCompare(t *testing.T) {
 	}
 	toolFails(t, failure, []string{"missing.png"}, "compare", "a.png", "missing.png", "--model", "runs/strict")
 }
+
+// With --skip-broken, embed, enroll and identify use the images that can be read and list the
+// others; without it they fail and say so.
+func TestSkipBroken(t *testing.T) {
+	inFolder(t)
+	bars(t, "photos", 2, 3)
+	saveModel(t, "model.safetensors", nil)
+	broken := filepath.Join("photos", "bar0", "broken.png")
+	write(t, broken, bar(t, 2, 9, 12)[:60])
+	commands := map[string]struct {
+		arguments []string
+		out       string // on standard output or error, with --skip-broken
+	}{
+		"embed":         {[]string{"embed", "photos", "--model", "model.safetensors", "--out", "e.csv"}, "wrote 6 embeddings"},
+		"enroll folder": {[]string{"enroll", "--folder", "photos", "--gallery", "a.gallery", "--model", "model.safetensors"}, "enrolled 6 examples of 2 classes; a.gallery holds 6 of 2"},
+		"enroll class":  {[]string{"enroll", "bar0", "photos/bar0", "--gallery", "b.gallery", "--model", "model.safetensors"}, "enrolled 3 examples of bar0"},
+	}
+	for name, test := range commands {
+		toolFails(t, failure, []string{broken, "truncated", "--skip-broken skips such files"}, test.arguments...)
+		stdout, stderr := tool(t, append(test.arguments, "--skip-broken")...)
+		if said := stdout + stderr; !strings.Contains(said, test.out) || !strings.Contains(said, "skipped      decode image "+broken) {
+			t.Errorf("%s: found\n%s", name, said)
+		}
+	}
+	identify := []string{"identify", "photos", "--gallery", "a.gallery"}
+	toolFails(t, failure, []string{broken, "--skip-broken"}, identify...)
+	stdout, stderr := tool(t, append(identify, "--skip-broken")...)
+	if strings.Count(stdout, "nearest bar") != 6 || !strings.Contains(stderr, "skipped      decode image "+broken) {
+		t.Errorf("identify: found\n%s%s", stdout, stderr)
+	}
+	toolFails(t, failure, []string{"none of the images can be read", broken}, "identify", broken, "--gallery", "a.gallery", "--skip-broken")
+}

@@ -128,12 +128,13 @@ type enrollCommand struct {
 	Model   string        `placeholder:"MODEL" help:"Model of a new gallery: a model file, a run folder or the name of a bundled model (${zoo}). Default: photo for photographs, omniglot for drawings. An existing gallery keeps its model."`
 	Rule    string        `placeholder:"RULE" help:"Distance between an image and a class in a new gallery: nearest (to the nearest example, the default) or prototype (to the mean of the examples)."`
 	Wait    time.Duration `default:"1m" placeholder:"TIME" help:"Maximum time to wait while another process has the gallery open, such as 30s or 5m. [1m]"`
+	skipFlag
 	cacheFlags
 }
 
 // Help returns the text of --help before the flags.
 func (enrollCommand) Help() string {
-	return `A gallery recognizes classes from one or a few example images each. It is one file with the embeddings of the examples, not the images. Examples are stored durably when the command reports them. If an image cannot be read, nothing is enrolled; other files in folders are ignored and listed. An image that is enrolled twice counts twice.
+	return `A gallery recognizes classes from one or a few example images each. It is one file with the embeddings of the examples, not the images. Examples are stored durably when the command reports them. If an image cannot be read, nothing is enrolled, unless --skip-broken is given; other files in folders are ignored and listed. An image that is enrolled twice counts twice.
 
 Examples:
   likeness enroll alice alice1.jpg alice2.jpg --gallery faces.gallery --model runs/faces
@@ -176,7 +177,7 @@ func (e *enrollCommand) Run(c *console) error {
 	defer closeCache(c)
 	shown := newCounter(c.err, unit{what: "images"})
 	defer shown.close()
-	g, created, err := e.openGallery(c, found.Files, gallery.Options{Rule: gallery.Rule(e.Rule), OnProgress: shown.of, Cache: c.kept})
+	g, created, err := e.openGallery(c, found.Files, gallery.Options{Rule: gallery.Rule(e.Rule), SkipBroken: e.SkipBroken, OnProgress: shown.of, Cache: c.kept})
 	if err != nil {
 		return err
 	}
@@ -195,19 +196,21 @@ func (e *enrollCommand) Run(c *console) error {
 }
 
 func (e *enrollCommand) enroll(c *console, g *gallery.Gallery, found imaging.Found) (string, error) {
-	said := fmt.Sprintf("enrolled %d examples of %s", len(found.Files), e.Class)
+	var said string
 	if e.Folder == "" {
 		if err := g.EnrollFiles(c, e.Class, found.Files...); err != nil {
-			return "", err
+			return "", skippable(err, e.SkipBroken)
 		}
+		said = fmt.Sprintf("enrolled %d examples of %s", len(found.Files)-len(g.Skipped()), e.Class)
 	} else {
 		classes, examples, err := g.EnrollFound(c, e.Folder, found)
 		if err != nil {
-			return "", err
+			return "", skippable(err, e.SkipBroken)
 		}
 		said = fmt.Sprintf("enrolled %d examples of %d classes", examples, classes)
 		sayIgnored(c, found.Skipped)
 	}
+	saySkipped(c, g.Skipped())
 	if cached := g.Cached(); cached > 0 {
 		c.say("cache        %d of %d embeddings from the cache", cached, len(found.Files))
 	}

@@ -5,6 +5,7 @@ import (
 	"image"
 
 	"github.com/likeness-go/likeness/gallery"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/pkg/errors"
 )
 
@@ -14,6 +15,7 @@ type identifyCommand struct {
 	Flags      galleryFlags `embed:""`
 	Candidates int          `short:"k" default:"${candidates}" placeholder:"K" help:"Number of nearest classes to print. [${candidates}]"`
 	JSON       bool         `name:"json" help:"Print one JSON object per image."`
+	skipFlag
 }
 
 // Help returns the text of --help before the flags.
@@ -64,22 +66,36 @@ func (i *identifyCommand) Run(c *console) error {
 	}
 	// Some at a time, so that there may be many.
 	const some = 64
+	said := false
+	var skipped []string
 	for from := 0; from < len(files); from += some {
 		if c.Err() != nil {
 			return errors.New("interrupted")
 		}
-		part := files[from:min(from+some, len(files))]
-		images := make([]image.Image, len(part))
-		for n, file := range part {
-			if images[n], err = g.Model().Preprocessing.DecodeFile(file); err != nil {
+		var part []string
+		var images []image.Image
+		for _, file := range files[from:min(from+some, len(files))] {
+			img, err := g.Model().Preprocessing.DecodeFile(file)
+			switch {
+			case err == nil:
+				part, images = append(part, file), append(images, img)
+			case !imaging.Skippable(err):
 				return err
+			case !i.SkipBroken:
+				return errors.WithMessage(err, "--skip-broken skips such files")
+			default:
+				skipped = append(skipped, err.Error())
 			}
+		}
+		if len(part) == 0 {
+			continue
 		}
 		found, err := g.IdentifyAll(images, i.Candidates)
 		if err != nil {
 			return err
 		}
-		if from == 0 {
+		if !said {
+			said = true
 			model.say(c)
 			sayUndecided(c, found[0].Calibrated)
 		}
@@ -89,6 +105,10 @@ func (i *identifyCommand) Run(c *console) error {
 			}
 		}
 	}
+	if !said {
+		return errors.Errorf("none of the images can be read: %s", skipped[0])
+	}
+	saySkipped(c, skipped)
 	return nil
 }
 

@@ -155,11 +155,11 @@ func (m matches) rows() []plot.Row {
 // lookup is what near-duplicates and search have in common: a model and the images of a
 // folder.
 type lookup struct {
-	Model      string `placeholder:"MODEL" help:"Model file, run folder or name of a bundled model (${zoo}). Default: photo for photographs, omniglot for drawings."`
-	Force      bool   `help:"Use the model even if it was not trained on images of this kind."`
-	SkipBroken bool   `help:"Skip files that cannot be decoded as images, and list them."`
-	Sheet      string `placeholder:"FILE.png" help:"Also write the result as a contact sheet."`
-	JSON       bool   `name:"json" help:"Print JSON."`
+	Model string `placeholder:"MODEL" help:"Model file, run folder or name of a bundled model (${zoo}). Default: photo for photographs, omniglot for drawings."`
+	Force bool   `help:"Use the model even if it was not trained on images of this kind."`
+	Sheet string `placeholder:"FILE.png" help:"Also write the result as a contact sheet."`
+	JSON  bool   `name:"json" help:"Print JSON."`
+	skipFlag
 	cacheFlags
 }
 
@@ -176,9 +176,6 @@ var suitability = fmt.Sprintf(`Distances between images of a kind that a model w
 
 `,
 	100*retrieval.MaxColored, retrieval.PolarityMargin, 100*retrieval.MaxHalftone, 100*retrieval.MaxInk) + cacheHelp
-
-// maxNotes is how many skipped files are named.
-const maxNotes = 20
 
 // maxExamined is how many images are measured before a model is used.
 const maxExamined = 100
@@ -210,20 +207,11 @@ func (l lookup) embed(c *console, model *likeness.Model, folder string, files []
 		return nil, err
 	}
 	collection, err := embedFiles(c, model, files, retrieval.Options{SkipBroken: l.SkipBroken, Flips: flips})
-	if errors.Is(err, retrieval.ErrBroken) && !l.SkipBroken {
-		err = errors.WithMessage(err, "--skip-broken skips such files")
-	}
 	if err != nil {
 		return nil, err
 	}
 	if collection.Cached > 0 {
 		c.say("cache        %d of %d embeddings from the cache", collection.Cached, len(collection.Files))
-	}
-	for _, file := range collection.Skipped[:min(len(collection.Skipped), maxNotes)] {
-		c.say("skipped %s", file)
-	}
-	if more := len(collection.Skipped) - maxNotes; more > 0 {
-		c.say("skipped %d more files", more)
 	}
 	return collection, nil
 }
