@@ -349,8 +349,8 @@ func newCurve(points plotter.XYs, name string, stroke color.Color, zero bool) (*
 	if zero {
 		p.Y.Min = min(0, p.Y.Min)
 	}
-	if p.Y.Min == p.Y.Max { // one epoch, or a constant
-		p.Y.Min, p.Y.Max = min(0, 2*p.Y.Min), max(0, 2*p.Y.Max)
+	if p.Y.Min == p.Y.Max { // one epoch, or a constant, such as a validation of 1 throughout
+		p.Y.Min, p.Y.Max = min(0, p.Y.Min), max(0, p.Y.Max)
 	}
 	margin := (p.Y.Max - p.Y.Min) / 20
 	p.Y.Min, p.Y.Max = p.Y.Min-margin, p.Y.Max+margin

@@ -182,7 +182,7 @@ func TestPageOfCollapsedNetwork(t *testing.T) {
 	}
 	_, _, tree := written(t, runOf(t, plan, collapsed))
 	expectWords(t, section(t, tree, "maps"), "first component, 0 % of the variance, width 0.000")
-	expectWords(t, section(t, tree, "retrieval"), "For 0 queries the 5 nearest are all of other classes.")
+	expectWords(t, section(t, tree, "retrieval"), "For no query the 5 nearest are all of other classes.")
 	expectWords(t, section(t, tree, "verification"), "trained, area 50.00 %")
 }
 

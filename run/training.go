@@ -89,7 +89,7 @@ func (s *setup) begin(ctx context.Context, start *likeness.Model, observer *Obse
 		if s.all != nil {
 			count = s.all.images().Len()
 		}
-		observer.note("embedding %d training images to adapt the model of --from to their classes", count)
+		observer.note("embedding %d training images to adapt the model %s to their classes", count, strings.TrimPrefix(s.settings.From, "zoo/"))
 	}
 	err := s.share(ctx, start)
 	if err == nil && s.settings.Adapt {
@@ -135,8 +135,12 @@ func (s *setup) adapt(ctx context.Context, start *likeness.Model) (*likeness.Mod
 		return nil, err
 	}
 	s.adaptation = adaptation
-	s.notes = append(s.notes, fmt.Sprintf("begins with %v embeddings (MAP@R of held-out classes %.1f %%, before %.1f %%)",
-		adaptation.Chosen, 100*adaptation.Chosen.MAPAtR.Value, 100*adaptation.Candidates[0].MAPAtR.Value))
+	before := 100 * adaptation.Candidates[0].MAPAtR.Value
+	if adaptation.Chosen.Method == adapt.Frozen {
+		s.notes = append(s.notes, fmt.Sprintf("adapting the embeddings gives no gain beyond chance on held-out classes (MAP@R %.1f %%): begins with the model as it is", before))
+	} else {
+		s.notes = append(s.notes, fmt.Sprintf("begins with %v embeddings (MAP@R of held-out classes %.1f %%, before adapting %.1f %%)", adaptation.Chosen, 100*adaptation.Chosen.MAPAtR.Value, before))
+	}
 	return adapted, s.useNetworkOf(adapted)
 }
 

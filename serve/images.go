@@ -71,7 +71,7 @@ func (s *Server) checkSizes(images []imageFile) error {
 			return undecodable(file.name, err)
 		}
 		if size.Width > s.options.MaxPixels/size.Height {
-			return refuse(http.StatusRequestEntityTooLarge, "%s: found %d × %d pixels, expected at most %d", file.name, size.Width, size.Height, s.options.MaxPixels)
+			return refuse(http.StatusRequestEntityTooLarge, "%s: found %d × %d pixels, expected at most %d: send the image at a reduced size", file.name, size.Width, size.Height, s.options.MaxPixels)
 		}
 		total += decodingCost(file.content, size)
 		pixels += float64(size.Width) * float64(size.Height)

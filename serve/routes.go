@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"embed"
 	"maps"
@@ -39,7 +40,7 @@ func (s *Server) table() []route {
 		{method: "GET", path: "/healthz", open: true, anywhere: true, serve: s.answering(s.health)},
 		{method: "GET", path: "/metrics", serve: plain(s.metrics.handler())},
 	}
-	return append(routes, fileRoutes()...)
+	return append(routes, s.fileRoutes()...)
 }
 
 // api returns a route under /v1 that answers in JSON. Without fields it reads no body.
@@ -133,13 +134,17 @@ var pageFiles = map[string]struct{ file, media string }{
 	"/openapi.json": {"openapi.json", "application/json"},
 }
 
-// fileRoutes returns the routes of files. They need no token, because the page asks the user for it.
-func fileRoutes() (routes []route) {
+// fileRoutes returns the routes of files. They need no token, because the page asks the user
+// for it. With a model of color images, such as photographs, the page does not offer to draw.
+func (s *Server) fileRoutes() (routes []route) {
 	for pattern, file := range pageFiles {
 		routes = append(routes, route{method: "GET", path: pattern, open: true, serve: func(w http.ResponseWriter, _ *http.Request) error {
 			content, err := files.ReadFile(path.Join("static", file.file))
 			if err != nil {
 				return err
+			}
+			if file.file == "index.html" && s.model.Preprocessing.Size.Channels == 3 {
+				content = bytes.Replace(content, []byte("<body>"), []byte(`<body class="photographs">`), 1)
 			}
 			w.Header().Set("Content-Type", file.media)
 			w.Header().Set("Content-Length", strconv.Itoa(len(content)))

@@ -8,12 +8,17 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/gallery"
+	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/testutil"
 )
 
@@ -368,4 +373,23 @@ func statusCode(text string) (code int) {
 		code = 10*code + int(digit-'0')
 	}
 	return code
+}
+
+// The page of a model of color images does not offer to draw, and that of a model of gray ones
+// does.
+func TestPageOfColorImages(t *testing.T) {
+	for channels, want := range map[int]string{1: "<body>", 3: `<body class="photographs">`} {
+		network := backbone.Network{Size: imaging.Size{Height: 1, Width: 2, Channels: channels}, Blocks: []graph.Block{graph.Flatten{}}}
+		model, err := likeness.New(network, heads.L1{}, imaging.Preprocessing{Size: network.Size}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := ask(startModel(t, model, Options{}), plainRequest("GET", "/", "")).Body.String()
+		if !strings.Contains(page, want) {
+			t.Errorf("%d channels: found no %s in the page", channels, want)
+		}
+		if length := ask(startModel(t, model, Options{}), plainRequest("GET", "/", "")).Header().Get("Content-Length"); length != strconv.Itoa(len(page)) {
+			t.Errorf("%d channels: found the length %s, expected %d", channels, length, len(page))
+		}
+	}
 }

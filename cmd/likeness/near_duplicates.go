@@ -113,7 +113,7 @@ func (n *nearDuplicatesCommand) threshold(c *console, model *likeness.Model, nam
 		c.say("threshold    %.4f, that of copies of one photograph (choose another with --threshold)", zoo.PhotoDuplicates)
 		return zoo.PhotoDuplicates, nil
 	case model.Threshold != nil:
-		c.say("threshold    %.4f, that of the model (choose another with --threshold)", *model.Threshold)
+		c.say("threshold    %.4f, that of the model, which separates classes: images of one class are near duplicates (choose a smaller one with --threshold for copies)", *model.Threshold)
 		return *model.Threshold, nil
 	}
 	return 0, errors.Errorf("--threshold: the model %s has none: choose one with --threshold DISTANCE, a little above the distance that likeness compare A B --model %s prints for images that you consider duplicates", name, name)

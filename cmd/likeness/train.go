@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"strings"
 
 	"github.com/likeness-go/likeness/report"
 	"github.com/likeness-go/likeness/run"
@@ -68,9 +69,10 @@ func (t *trainCommand) Run(c *console) error {
 	c.say("")
 	c.say("Next:")
 	c.say("  open %s in a browser", result.Folder.Page())
-	c.say("  likeness compare A.png B.png --model %s", result.Folder)
+	c.say("  likeness compare IMAGE IMAGE --model %s", result.Folder)
 	if c.given["data"] || t.Config != "" || t.Resume != "" {
-		c.say("  likeness search A.png --in FOLDER --model %s", result.Folder)
+		c.say("  likeness search IMAGE --in FOLDER --model %s", result.Folder)
+		c.say("  likeness enroll --folder FOLDER --gallery FILE.gallery --model %s    (then: likeness identify, likeness serve)", result.Folder)
 	} else {
 		c.say("  likeness train --data FOLDER    (with a folder of images for each class)")
 	}
@@ -101,7 +103,11 @@ func observe(c *console) (observer *run.Observer, close func()) {
 				c.say("%s", note)
 			}
 			c.say("data         %s", p.Data)
-			c.say("protocol     %s", p.Protocol)
+			title := "protocol"
+			for part := range strings.SplitSeq(p.Protocol, "; ") { // a line for each, because it is long
+				c.say("%-12s %s", title, part)
+				title = ""
+			}
 			c.say("network      %s", p.Network)
 			c.say("objective    %s", p.Objective)
 			c.say("validation   %s", cmp.Or(p.Validation, "none"))

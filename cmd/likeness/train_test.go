@@ -543,7 +543,7 @@ func TestPage(t *testing.T) {
 	bars(t, "bars", 6, 20)
 	_, said := tool(t, tiny("--out", "run")...)
 	path := filepath.Join("run", "report.html")
-	for _, next := range []string{"open " + path + " in a browser", "likeness compare A.png B.png --model run", "likeness search A.png --in FOLDER"} {
+	for _, next := range []string{"open " + path + " in a browser", "likeness compare IMAGE IMAGE --model run", "likeness search IMAGE --in FOLDER", "likeness enroll --folder FOLDER"} {
 		if !strings.Contains(said, next) {
 			t.Errorf("found no %q among the next steps:\n%s", next, said)
 		}

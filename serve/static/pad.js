@@ -2,6 +2,7 @@
 
 const side = 320; // width and height in pixels
 const strokeWidth = 9; // in pixels
+const draws = !document.body.classList.contains("photographs"); // whether the model is for drawings
 
 export class Pad {
   // Fills the element with the pad. changed is called after a change, with true for a file.
@@ -13,7 +14,7 @@ export class Pad {
     this.canvas = make("canvas");
     this.canvas.width = this.canvas.height = side;
     this.canvas.setAttribute("role", "img");
-    this.canvas.setAttribute("aria-label", element.dataset.name + ": draw here, or choose a file below");
+    this.canvas.setAttribute("aria-label", element.dataset.name + (draws ? ": draw here, or choose a file below" : ": drop an image here, or choose a file below"));
     this.paper = this.canvas.getContext("2d");
     const choose = make("label", "button", "Choose a file");
     const input = make("input");
@@ -34,7 +35,7 @@ export class Pad {
     });
     clear.addEventListener("click", () => this.clear());
     this.takeDrops();
-    this.takeStrokes();
+    if (draws) this.takeStrokes();
     this.wipe();
   }
 
@@ -55,7 +56,7 @@ export class Pad {
     this.paper.fillStyle = "#6b6b6b";
     this.paper.font = "26px system-ui, sans-serif"; // shown at half the size on a phone
     this.paper.textAlign = "center";
-    this.paper.fillText("draw or drop", side / 2, side / 2 - 8);
+    this.paper.fillText(draws ? "draw or drop" : "drop", side / 2, side / 2 - 8);
     this.paper.fillText("an image here", side / 2, side / 2 + 26);
   }
 
