@@ -9,6 +9,7 @@
 //	go run ./benchmarks/photographs train -data 101_ObjectCategories
 //	go run ./benchmarks/photographs duplicates -data 101_ObjectCategories
 //	go run ./benchmarks/photographs variants -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -python PYTHON -count 1000
+//	go run ./benchmarks/photographs large -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -python PYTHON -count 5000
 //	go run ./benchmarks/photographs memory -data imagenet-sample-images -count 200000
 //	go run ./benchmarks/photographs miniimagenet -data miniImageNet -seeds 1
 //	go run ./benchmarks/photographs imagenet -weights efficientnet-lite0-57934424.pth -data imagenet-sample-images -python PYTHON

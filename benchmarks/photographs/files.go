@@ -172,3 +172,88 @@ func (o options) timeFiles(folder, variant string) (fileTime, error) {
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	return t, errors.Wrap(json.Unmarshal([]byte(lines[len(lines)-1]), &t), "answer of the peer")
 }
+
+// largePart is the part of the files that the peer of largeFiles gets, because it takes long.
+const largePart = 5
+
+// largeFiles measures the first and the second run of likeness near-duplicates on files of 12
+// megapixels, beside imagededup with the same weights on a fifth of them.
+func largeFiles(o options) error {
+	start := time.Now()
+	found, err := imaging.Find(o.data)
+	if err != nil {
+		return errors.Wrap(err, "read -data")
+	}
+	folder, err := os.MkdirTemp("", "large-")
+	if err != nil {
+		return errors.WithStack(err)
+	}
+	defer os.RemoveAll(folder)
+	pictures, part := filepath.Join(folder, "pictures"), filepath.Join(folder, "part")
+	for _, f := range []string{pictures, part} {
+		if err := os.Mkdir(f, 0o777); err != nil {
+			return errors.WithStack(err)
+		}
+	}
+	kind := fileKinds[1]
+	files, err := makeFiles(pictures, found.Files, o.count, kind.width, kind.height)
+	if err != nil {
+		return err
+	}
+	few := max(1, len(files)/largePart)
+	for i := range few {
+		file := files[i*len(files)/few]
+		if err := os.Link(file, filepath.Join(part, filepath.Base(file))); err != nil {
+			return errors.WithStack(err)
+		}
+	}
+	tool := filepath.Join(folder, "likeness")
+	if output, err := exec.Command("go", "build", "-o", tool, "./cmd/likeness").CombinedOutput(); err != nil {
+		return errors.Wrapf(err, "build the tool: %s", output)
+	}
+	var seconds [3]float64
+	for i, flags := range [][]string{nil, nil, {"--flips"}} {
+		command := exec.Command(tool, append([]string{"near-duplicates", "--model", zoo.Photo}, append(flags, pictures)...)...)
+		command.Env = append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(folder, "cache"))
+		command.Stderr = os.Stderr
+		begin := time.Now()
+		if err := command.Run(); err != nil {
+			return errors.Wrap(err, "likeness near-duplicates")
+		}
+		seconds[i] = time.Since(begin).Seconds()
+		fmt.Fprintf(os.Stderr, "near-duplicates %v: %.1f s\n", flags, seconds[i])
+	}
+	command := exec.Command(o.python, "-B", filepath.Join(filepath.Dir(o.script), "reference_large.py"), o.weights, part)
+	command.Stderr = os.Stderr
+	output, err := command.Output()
+	if err != nil {
+		return errors.Wrap(err, "run the peer")
+	}
+	var peer struct {
+		Seconds float64  `json:"seconds"`
+		Workers int      `json:"workers"`
+		Tools   []string `json:"tools"`
+	}
+	if err := json.Unmarshal(output, &peer); err != nil {
+		return errors.Wrapf(err, "read the answer of the peer: %s", output)
+	}
+	each := func(seconds float64, count int) float64 { return 1000 * seconds / float64(count) }
+	text := "| | files | seconds | milliseconds for each file |\n|---|---|---|---|\n"
+	row := func(name string, count int, seconds float64) {
+		text += fmt.Sprintf("| %s | %d | %.1f | %.1f |\n", name, count, seconds, each(seconds, count))
+	}
+	row("`likeness near-duplicates`, first run", len(files), seconds[0])
+	row("second run", len(files), seconds[1])
+	row("then with `--flips`, whose other seven views are not in the cache", len(files), seconds[2])
+	row(fmt.Sprintf("imagededup's CNN with the same weights, %d worker processes", peer.Workers), few, peer.Seconds)
+	text += fmt.Sprintf("\nFor each file imagededup takes **%.2f** times as long as the first run.", each(peer.Seconds, few)/each(seconds[0], len(files)))
+	fmt.Println(text)
+	return record.Record{
+		Title:   "Near-duplicates among photographs of 12 megapixels",
+		Command: fmt.Sprintf("%s -count %d", o.command(), o.count),
+		Tools:   peer.Tools,
+		Took:    time.Since(start),
+		Result: fmt.Sprintf("JPEG files of %d×%d pixels (quality 90), made of Caltech-101. The tool as a whole process, with its cache of embeddings,\nwhich is empty before the first run; imagededup's find_duplicates in a process that has loaded its network, with the faster of 0\nand 2 worker processes. Its time grows with the number of files, so the time for each file is compared.\n\n",
+			kind.width, kind.height) + text,
+	}.WriteFile(filepath.Join(o.out, "photographs-large.md"))
+}

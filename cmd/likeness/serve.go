@@ -10,6 +10,7 @@ import (
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/gallery"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/serve"
 	"github.com/pkg/errors"
 )
@@ -44,7 +45,7 @@ func (serveCommand) Help() string {
 
 /openapi.json is the OpenAPI description, /metrics is for Prometheus, /healthz for health checks.
 
-A request has at most 16 MiB, 32 images, 16,777,216 pixels per image and --max-request-pixels in total; larger requests are rejected before they are decoded.
+A request has at most 16 MiB, 32 images and --max-request-pixels; larger requests are rejected before they are decoded.
 
 Without a token it listens on the loopback interface only. For remote clients set a token and add TLS with a proxy:
 
@@ -80,7 +81,7 @@ func (k *serveCommand) Run(c *console) (err error) {
 	}
 	server, err := serve.New(model, serve.Options{
 		Gallery: g, Token: token, Logger: slog.New(slog.NewTextHandler(c.err, nil)),
-		MaxPixels: min(1<<24, k.MaxRequestPixels), MaxRequestPixels: k.MaxRequestPixels, RequestTimeout: k.RequestTimeout,
+		MaxPixels: min(imaging.MaxPixels, k.MaxRequestPixels), MaxRequestPixels: k.MaxRequestPixels, RequestTimeout: k.RequestTimeout,
 	})
 	if err != nil {
 		return err
