@@ -47,6 +47,9 @@ type References struct {
 	// order (M ≥ N): anchor i is not compared with reference i, and losses of pairs count
 	// the pair (i, j) of two anchors once.
 	Self bool
+	// Ordered, with Self, makes losses of pairs count both (i, j) and (j, i) of two anchors.
+	// Each has a gradient of its own where references have none.
+	Ordered bool
 }
 
 // WeightPrefix is the prefix of the names of the trainable weights that Batch.Weight
@@ -180,11 +183,12 @@ func shapeOf(node *graph.Node) string {
 // mask makes a node (N, M) of what a rule finds between the labels.
 func (batch Batch) mask(b *graph.Builder, name string, f32 func([]float32, relation[float32]), f64 func([]float64, relation[float64])) *graph.Node {
 	mustBe(b, batch.check(datasets.Labeled))
-	labels, self := batch.labelNodes(), batch.references().Self
+	labels, references := batch.labelNodes(), batch.references()
+	self, ordered := references.Self, references.Ordered
 	shape := tensor.Shape{labels[0].Shape()[0], labels[1].Shape()[0]}
 	return b.Apply(name, shape,
-		fixed[float32](func(y []float32, x ...[]float32) { f32(y, relationOf(self, x)) }),
-		fixed[float64](func(y []float64, x ...[]float64) { f64(y, relationOf(self, x)) }), labels...)
+		fixed[float32](func(y []float32, x ...[]float32) { f32(y, relationOf(self, x).inOrder(ordered)) }),
+		fixed[float64](func(y []float64, x ...[]float64) { f64(y, relationOf(self, x).inOrder(ordered)) }), labels...)
 }
 
 // labelNodes are the operands that relationOf expects.
@@ -213,6 +217,7 @@ type relation[T graph.Float] struct {
 	anchors, references []T // labels
 	valid               []T // nil if all are
 	self                bool
+	ordered             bool
 }
 
 func relationOf[T graph.Float](self bool, x [][]T) relation[T] {
@@ -220,6 +225,11 @@ func relationOf[T graph.Float](self bool, x [][]T) relation[T] {
 	if len(x) > 2 {
 		r.valid = x[2]
 	}
+	return r
+}
+
+func (r relation[T]) inOrder(ordered bool) relation[T] {
+	r.ordered = ordered
 	return r
 }
 
@@ -233,8 +243,11 @@ func (r relation[T]) isValid(j int) bool { return r.valid == nil || r.valid[j] !
 // same reports whether anchor i and reference j are of one class.
 func (r relation[T]) same(i, j int) bool { return r.anchors[i] == r.references[j] }
 
-// paired reports whether the pair counts as one: that of two anchors does so once.
-func (r relation[T]) paired(i, j int) bool { return r.isValid(j) && !(r.self && j <= i) }
+// paired reports whether the pair counts as one: that of two anchors does so once, unless
+// pairs are ordered.
+func (r relation[T]) paired(i, j int) bool {
+	return r.isValid(j) && !(r.self && (j == i || j < i && !r.ordered))
+}
 
 // mark sets element (i, j) of the mask to 1 where the rule holds, to 0 elsewhere.
 func (r relation[T]) mark(mask []T, rule func(i, j int) bool) {

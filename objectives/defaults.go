@@ -122,6 +122,9 @@ func takesSigned(loss Loss) bool {
 		}
 		return len(sum) > 0
 	}
+	if memory, ok := loss.(CrossBatchMemory); ok {
+		return takesSigned(memory.Loss)
+	}
 	signed, ok := loss.(interface{ takesSigned() bool })
 	return ok && signed.takesSigned()
 }

@@ -17,7 +17,7 @@
 // references are the other images of the batch. Batch.References replaces them, for
 // example by a memory of earlier batches, the batches of other machines, or one vector
 // for each class. References may be marked as invalid, and gradients reach both anchors
-// and references.
+// and references. CrossBatchMemory makes them of the batch and of embeddings of earlier batches.
 //
 // # Class vectors
 //

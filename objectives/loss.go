@@ -95,6 +95,9 @@ func (s Sum) Check(head heads.Head) error {
 			return errors.Errorf("sum: loss %d (%s) needs %v, but loss 1 (%s) needs %v: a sum has losses of one kind",
 				i+1, term.Loss.Name(), term.Loss.Kind(), s[0].Loss.Name(), s.Kind())
 		}
+		if _, ok := term.Loss.(remembering); ok { // a trainer has one memory
+			return errors.Errorf("sum: loss %d is a CrossBatchMemory, expected one memory around the sum", i+1)
+		}
 		if err := term.Loss.Check(head); err != nil {
 			return errors.WithMessagef(err, "sum: loss %d", i+1)
 		}
@@ -143,7 +146,7 @@ func (w Weighted) name() string {
 // IsOwn reports whether a loss is a user-defined type, and for a Sum whether one of its
 // losses is. The name and the fields of a loss of this package determine what it
 // computes; those of a user-defined loss need not, even if it embeds a loss of this
-// package. It is false for nil.
+// package. A CrossBatchMemory is user-defined if its loss is. It is false for nil.
 func IsOwn(loss Loss) bool {
 	if loss == nil {
 		return false
@@ -152,8 +155,11 @@ func IsOwn(loss Loss) bool {
 	if !value.IsValid() || value.Type().PkgPath() != reflect.TypeFor[Sum]().PkgPath() {
 		return true
 	}
-	if sum, ok := value.Interface().(Sum); ok {
-		return slices.ContainsFunc(sum, func(term Weighted) bool { return IsOwn(term.Loss) })
+	switch loss := value.Interface().(type) {
+	case Sum:
+		return slices.ContainsFunc(loss, func(term Weighted) bool { return IsOwn(term.Loss) })
+	case CrossBatchMemory:
+		return IsOwn(loss.Loss)
 	}
 	return false
 }

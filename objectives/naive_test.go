@@ -251,7 +251,8 @@ func (p problem) naivePairs(balanced bool, loss func(i, j int, different bool) f
 	for i := range p.rows {
 		for j := range labels {
 			anchors := p.references == nil || p.references.self
-			if p.valid(j) && (!anchors || i < j) {
+			ordered := anchors && p.references != nil && p.references.ordered && i != j
+			if p.valid(j) && (!anchors || i < j || ordered) {
 				different := p.labels[i] != labels[j]
 				kinds[different] = append(kinds[different], loss(i, j, different))
 			}

@@ -135,6 +135,7 @@ type problem struct {
 // are the anchors where self.
 type references struct {
 	self          bool
+	ordered       bool      // both (i, j) and (j, i) count as pairs
 	values        []float64 // of those that are not anchors: a weight
 	labels, valid []float64 // of all
 }

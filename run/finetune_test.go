@@ -197,6 +197,60 @@ func TestLossRate(t *testing.T) {
 	}
 }
 
+// A cross-batch memory of the settings is that of the loss, changes the model, is saved, and the
+// saved settings train the same model. Without one a file has neither setting.
+func TestCrossBatchMemory(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 8)
+	train := func(out string, change func(*Settings)) (*Result, error) {
+		t.Helper()
+		settings := Settings{
+			Data: "bars", Unseen: List{"none"}, Size: "16x16x1", Backbone: "conv4", Width: 4, Objective: "multi-similarity",
+			Batch: 12, ImagesPerClass: 2, Epochs: 2, StepsPerEpoch: 4, Out: out,
+		}
+		change(&settings)
+		return Train(t.Context(), settings, nil)
+	}
+	alone, err := train("alone", func(*Settings) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	with, err := train("with", func(s *Settings) { s.CrossBatchMemory, s.CrossBatchWarmup = 40, 2 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(differing(alone.Model, with.Model)) == 0 {
+		t.Error("the memory has not changed the model")
+	}
+	if text := read(t, "alone", "config.toml"); strings.Contains(text, "cross_batch") {
+		t.Errorf("settings without a memory have one:\n%s", text)
+	}
+	saved, err := Load(filepath.Join("with", "config.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if saved.CrossBatchMemory != 40 || saved.CrossBatchWarmup != 2 {
+		t.Errorf("saved a memory of %d after %d steps, expected 40 after 2", saved.CrossBatchMemory, saved.CrossBatchWarmup)
+	}
+	saved.Out = "again"
+	again, err := Train(t.Context(), saved, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names := differing(with.Model, again.Model); len(names) > 0 {
+		t.Errorf("the saved settings train another model: %v", names)
+	}
+	for want, change := range map[string]func(*Settings){
+		"--cross-batch-memory: found 12, expected more than 12":                         func(s *Settings) { s.CrossBatchMemory = 12 },
+		"--cross-batch-memory: cross-batch memory: triplet compares the given triplets": func(s *Settings) { s.CrossBatchMemory, s.Objective = 40, "triplet" },
+		"--cross-batch-memory: cross-batch memory: proxy-anchor compares images with":   func(s *Settings) { s.CrossBatchMemory, s.Objective = 40, "proxy-anchor" },
+	} {
+		if _, err := train("refused", change); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("found %v, expected %s", err, want)
+		}
+	}
+}
+
 // With too few classes the model is not adapted, and that is said.
 func TestAdaptWithFewClasses(t *testing.T) {
 	inFolder(t)

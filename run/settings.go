@@ -88,6 +88,9 @@ type Settings struct {
 	BetaPerClass  bool    `toml:"beta_per_class,omitempty" of:"objective" group:"Objective" help:"Train such a distance for each class in margin."`
 	Bins          int     `toml:"bins,omitzero" of:"objective" max:"10000" group:"Objective" placeholder:"N" help:"Bins of the histograms of distances in fastap. Default: 10."`
 
+	CrossBatchMemory int `toml:"cross_batch_memory,omitzero" of:"objective" group:"Objective" placeholder:"N" help:"Compare each image of a labeled batch with the embeddings of earlier batches, too: the batch and the latest ones before it are N. Not for losses of pairs and triplets or with vectors of each class. 0 compares images of the batch only."`
+	CrossBatchWarmup int `toml:"cross_batch_warmup,omitzero" of:"objective" needs:"cross_batch_memory" group:"Objective" placeholder:"STEPS" help:"Steps before --cross-batch-memory begins, in which images of the batch are compared only."`
+
 	Penalty List `toml:"penalty" group:"Objective" placeholder:"LAYER=λ" help:"L2 penalty λ‖w‖² on the weights of a layer, added to the loss. λ alone applies to all layers."`
 
 	Epochs         int  `toml:"epochs" min:"1" group:"Training" placeholder:"N" help:"Number of training epochs."`

@@ -115,7 +115,23 @@ func (s *Settings) lossAndHead(features int) (objectives.Loss, heads.Head, error
 	} else if s.LossRate != 0 {
 		return nil, nil, errors.Errorf("--loss-rate: found %v, but %s has no vectors of classes: leave it out, or choose an objective such as arcface or proxy-anchor", s.LossRate, s.Objective)
 	}
-	return loss, head, nil
+	loss, err = s.withMemory(loss, head)
+	return loss, head, err
+}
+
+// withMemory is the loss with the cross-batch memory of the settings, if they have one.
+func (s *Settings) withMemory(loss objectives.Loss, head heads.Head) (objectives.Loss, error) {
+	if s.CrossBatchMemory == 0 {
+		return loss, nil
+	}
+	memory := objectives.CrossBatchMemory{Loss: loss, Size: s.CrossBatchMemory, Warmup: s.CrossBatchWarmup}
+	if err := memory.Check(head); err != nil {
+		return nil, errors.WithMessage(err, "--cross-batch-memory")
+	}
+	if s.CrossBatchMemory <= s.Batch {
+		return nil, errors.Errorf("--cross-batch-memory: found %d, expected more than %d, the images of a batch (--batch), which are part of it", s.CrossBatchMemory, s.Batch)
+	}
+	return memory, nil
 }
 
 // Network returns the network that Train trains: that of the setting Backbone or Network,

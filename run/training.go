@@ -284,7 +284,7 @@ func (s *setup) copyWeights(weights *graph.Weights, start *likeness.Model) error
 			copy(own.Value.Float32s(), values)
 			continue
 		}
-		if !strings.HasSuffix(s.loss.Name(), "cross-entropy") {
+		if !strings.HasSuffix(s.settings.Objective, "cross-entropy") {
 			continue
 		}
 		elements := make([]float64, len(values))

@@ -27,7 +27,7 @@ const (
 )
 
 // A checkpoint is a safetensors file. Its tensors are the weights, the states of the
-// solver and of the average, and the best weights so far; its metadata are the
+// solver, of the average and of the memory of the loss, and the best weights so far; its metadata are the
 // place, the settings and a checksum of all else. There is no state of a random
 // generator: all random numbers are functions of the seed and the number of the step.
 const (
@@ -47,7 +47,8 @@ const (
 	bestPart    = "best/"
 	solverPart  = "solver/"
 	averagePart = "average/"
-	filesPart   = "files/" // the digests of image files; absent if images do not come from files
+	memoryPart  = "memory/" // the ring of objectives.Memory, whose position follows from the steps; absent without one
+	filesPart   = "files/"  // the digests of image files; absent if images do not come from files
 )
 
 // save writes the checkpoint, whole or not at all.
@@ -93,6 +94,9 @@ func (r *run) save() error {
 		for name, t := range r.average.State() {
 			add(averagePart, name, t)
 		}
+	}
+	if r.memory != nil {
+		file.Tensors = append(file.Tensors, r.memoryTensors()...)
 	}
 	for setting, digests := range r.digests {
 		file.Tensors = append(file.Tensors, safetensors.Tensor{Name: filesPart + setting, Shape: []int{len(digests)}, Data: digests})
@@ -206,7 +210,7 @@ func (r *run) refreeze() {
 }
 
 // readCheckpoint reads the checkpoint and refuses one that is damaged or of another
-// training. It changes the solver and the average, but not the model. It returns nil if
+// training. It changes the solver, the average and the memory, but not the model. It returns nil if
 // there is no checkpoint.
 func (r *run) readCheckpoint() (*progress, error) {
 	if !r.Resume {
@@ -274,7 +278,56 @@ func (r *run) restore(file safetensors.File) (*progress, error) {
 			return nil, err
 		}
 	}
-	return here, nil
+	return here, r.restoreMemory(here.place.Steps, parts[memoryPart])
+}
+
+// Names of the tensors of a memory in a checkpoint.
+const (
+	memoryEmbeddings = "embeddings"
+	memoryLabels     = "labels"
+)
+
+// memoryTensors are the ring of the memory, in the element type of the weights, which holds
+// every embedding of the graph exactly.
+func (r *run) memoryTensors() (tensors []safetensors.Tensor) {
+	_, embeddings, labels := r.memory.State()
+	add := func(name string, values []float64, shape ...int) {
+		t := safetensors.Tensor{Name: memoryPart + name, Shape: shape, Data: values}
+		if r.Model.Weights.Dtype() == graph.Float32 {
+			narrow := make([]float32, len(values))
+			for i, v := range values {
+				narrow[i] = float32(v)
+			}
+			t.Data = narrow
+		}
+		tensors = append(tensors, t)
+	}
+	add(memoryEmbeddings, embeddings, len(labels), len(embeddings)/len(labels))
+	add(memoryLabels, labels, len(labels))
+	return tensors
+}
+
+// restoreMemory continues with the memory of a checkpoint.
+func (r *run) restoreMemory(steps int, tensors solver.State) error {
+	if r.memory == nil {
+		if len(tensors) > 0 {
+			return errors.Wrap(ErrOtherTraining, "found a cross-batch memory, expected none")
+		}
+		return nil
+	}
+	found := map[string][]float64{}
+	for name, t := range tensors {
+		switch data := t.Data().(type) {
+		case []float32:
+			found[name] = widen(data)
+		case []float64:
+			found[name] = data
+		}
+	}
+	if len(tensors) != 2 || found[memoryEmbeddings] == nil || found[memoryLabels] == nil {
+		return errors.Errorf("cross-batch memory: found %d tensors %s, expected %s and %s of floating-point numbers", len(tensors), memoryPart, memoryPart+memoryEmbeddings, memoryPart+memoryLabels)
+	}
+	return r.memory.Restore(steps, found[memoryEmbeddings], found[memoryLabels])
 }
 
 // partsOf sorts the tensors by the part of the checkpoint that they belong to.
@@ -285,7 +338,7 @@ func partsOf(file safetensors.File) (map[string]solver.State, error) {
 		if part+"/" == filesPart {
 			continue // see changedFile
 		}
-		if part += "/"; !found || !slices.Contains([]string{weightsPart, bestPart, solverPart, averagePart}, part) {
+		if part += "/"; !found || !slices.Contains([]string{weightsPart, bestPart, solverPart, averagePart, memoryPart}, part) {
 			return nil, errors.Errorf("tensor %q belongs to no part of a checkpoint", t.Name)
 		}
 		if parts[part] == nil {

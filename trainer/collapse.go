@@ -54,6 +54,7 @@ type watch struct {
 type signs struct {
 	cost   float64 // mean
 	sample spread
+	full   bool // the memory of the loss, if it has one, was full in all steps
 }
 
 // spread is how far the sample's embeddings lie from their mean: the root mean
@@ -96,7 +97,7 @@ func (w *watch) step(cost float64) error {
 	if w.steps++; w.steps < w.window {
 		return nil
 	}
-	now := signs{cost: w.sum / float64(w.steps)}
+	now := signs{cost: w.sum / float64(w.steps), full: w.place.Steps-w.steps >= w.memory.FullAfter()}
 	w.sum, w.steps = 0, 0
 	var err error
 	if now.sample, err = w.measure(); err != nil {
@@ -120,7 +121,7 @@ func (w *watch) collapse(now, earlier signs) *Collapse {
 	narrow := func(s signs) bool {
 		return !(s.sample.relative > minSpread*w.before.relative && s.sample.absolute > minSize*w.before.absolute)
 	}
-	stuck := func(s signs) bool { return w.plateau > 0 && math.Abs(s.cost/w.plateau-1) < nearPlateau }
+	stuck := func(s signs) bool { return s.full && w.plateau > 0 && math.Abs(s.cost/w.plateau-1) < nearPlateau }
 	switch {
 	case narrow(now) && narrow(earlier):
 		return &Collapse{w.place.Steps,
@@ -172,7 +173,7 @@ func spreadOf(embeddings [][]float32) spread {
 
 // plateau is the loss of the first step's examples for a network that gives all
 // images one embedding: the head and the loss of embeddings of zeros. Where the loss
-// has a trainable bias it is the minimum over the bias.
+// has a trainable bias it is the minimum over the bias. A memory of the loss is full.
 func (r *run) plateau() (float64, error) {
 	shape, err := backbone.ShapeOf(r.Model.Backbone)
 	if err != nil {
@@ -199,6 +200,11 @@ func (r *run) plateau() (float64, error) {
 			return 0, err
 		}
 	}
+	if r.memory != nil {
+		if err := r.fillMemory(program); err != nil {
+			return 0, err
+		}
+	}
 	run := func() (float64, error) {
 		if err := program.Run(); err != nil {
 			return 0, err
@@ -219,6 +225,27 @@ func (r *run) plateau() (float64, error) {
 		}
 		return run()
 	})
+}
+
+// fillMemory sets a memory that is full of embeddings of zeros, with the labels of the first
+// steps.
+func (r *run) fillMemory(program *graph.Program) error {
+	memory, err := r.newMemory()
+	if err != nil {
+		return err
+	}
+	_, embeddings, labels := memory.State()
+	batch := make([]float32, r.count)
+	for step, done := 0, 0; done < len(labels); step++ {
+		if err := r.label(r.sample(step), batch); err != nil {
+			return err
+		}
+		done += copy(labels[done:], widen(batch))
+	}
+	if err := memory.Restore(memory.FullAfter(), embeddings, labels); err != nil {
+		return err
+	}
+	return memory.Set(program)
 }
 
 // minimum finds the minimum of a convex function between two points by golden

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
@@ -72,6 +73,15 @@ func (r *run) learn(e *examples) (cost float64, err error) {
 			return 0, r.diverged(fmt.Sprintf("weight %q is not finite", b.weight.Name))
 		}
 	}
+	var embeddings []float64
+	if r.memory != nil {
+		if embeddings, err = r.program.Get(embeddingsOutput); err != nil {
+			return 0, err
+		}
+		if slices.ContainsFunc(embeddings, func(v float64) bool { return !finite(v) }) {
+			return 0, r.diverged("an embedding is not finite")
+		}
+	}
 	r.solver.SetLearningRate(r.rate())
 	if err := r.solver.Step(r.program.Gradients()); errors.Is(err, solver.ErrNotFinite) {
 		return 0, r.diverged(err.Error())
@@ -79,6 +89,9 @@ func (r *run) learn(e *examples) (cost float64, err error) {
 		return 0, err
 	}
 	done = true
+	if r.memory != nil {
+		return cost, r.memory.Add(embeddings, widen(e.labels))
+	}
 	return cost, nil
 }
 
@@ -94,10 +107,41 @@ func (r *run) differentiate(e *examples) (float64, error) {
 			return 0, err
 		}
 	}
+	if r.memory != nil {
+		if err := r.memory.Set(r.program); err != nil {
+			return 0, err
+		}
+	}
 	if err := r.program.Run(); err != nil {
 		return 0, err
 	}
 	return r.program.Scalar(graph.Cost)
+}
+
+// embeddingsOutput names the output of embeddings, which a graph has whose loss has a memory.
+const embeddingsOutput = "embeddings"
+
+// newMemory is the empty memory of the loss; nil if it has none.
+func (r *run) newMemory() (*objectives.Memory, error) {
+	loss, ok := r.Loss.(interface {
+		NewMemory(images, features int) (*objectives.Memory, error)
+	})
+	if !ok {
+		return nil, nil
+	}
+	shape, err := backbone.ShapeOf(r.Model.Backbone)
+	if err != nil {
+		return nil, err
+	}
+	return loss.NewMemory(r.count, shape.Features)
+}
+
+func widen(values []float32) []float64 {
+	wide := make([]float64, len(values))
+	for i, v := range values {
+		wide[i] = float64(v)
+	}
+	return wide
 }
 
 // rate is the learning rate of the present step.
@@ -196,7 +240,11 @@ func (r *run) build(b *graph.Builder) graph.Outputs {
 	if len(r.Penalties) > 0 {
 		cost = b.Node(gorgonia.Add(cost, objectives.Penalty(b, r.Penalties)))
 	}
-	return graph.Outputs{graph.Cost: cost}
+	outputs := graph.Outputs{graph.Cost: cost}
+	if r.memory != nil {
+		outputs[embeddingsOutput] = embeddings[0]
+	}
+	return outputs
 }
 
 // cost adds the input of labels and the loss with its head.

@@ -23,7 +23,9 @@ import (
 // are required; the other fields are optional.
 type Trainer struct {
 	Model *likeness.Model
-	Loss  objectives.Loss
+	// Loss is the loss. The embeddings of an objectives.CrossBatchMemory are kept here, and
+	// in the checkpoint.
+	Loss objectives.Loss
 	// Images are the training images, in memory or read lazily. While a step runs, the
 	// images of the next steps are read, in parallel.
 	Images datasets.Images
@@ -244,7 +246,8 @@ type run struct {
 	thawed     []*graph.Weight // see thaw
 	best       *graph.Weights  // nil before the first validation
 	bestValue  float64
-	watch      *watch // nil without OnCollapse
+	watch      *watch             // nil without OnCollapse
+	memory     *objectives.Memory // nil unless the loss has one
 	result     Result
 }
 
@@ -266,6 +269,9 @@ func (t *Trainer) start() (started *run, err error) {
 	r.thaw()
 	if err := r.chooseSampler(); err != nil {
 		return nil, err
+	}
+	if r.memory, err = r.newMemory(); err != nil {
+		return nil, errors.Wrap(err, "field Loss")
 	}
 	if r.epochSteps == 0 {
 		r.epochSteps = (t.Images.Len() + r.imagesPerStep() - 1) / r.imagesPerStep()

@@ -144,6 +144,14 @@ type question struct {
 	Labels     []int              `json:"labels"`
 	Classes    int                `json:"classes"`
 	Runs       int                `json:"runs"`
+	Memory     int                `json:"memory"` // size of a cross-batch memory; 0 for none
+	Earlier    []step             `json:"earlier"`
+}
+
+// A step is a batch before that of a question with a memory.
+type step struct {
+	Embeddings [][]float64 `json:"embeddings"`
+	Labels     []int       `json:"labels"`
 }
 
 // reply is the reference's result. A number that is not finite is nil.
@@ -178,6 +186,12 @@ func runBatches(python, script, out string) error {
 		return err
 	}
 	questions = append(questions, q)
+	sample := len(questions) - 1
+	memories, names, err := askMemory()
+	if err != nil {
+		return err
+	}
+	questions = append(questions, memories...)
 	versions, replies, err := reference(python, script, questions)
 	if err != nil {
 		return err
@@ -204,7 +218,7 @@ func runBatches(python, script, out string) error {
 		}
 		fmt.Print(row)
 	}
-	distribution, ok, err := q.compareMeans(replies[len(replies)-1])
+	distribution, ok, err := q.compareMeans(replies[sample])
 	if err != nil {
 		return err
 	}
@@ -212,6 +226,9 @@ func runBatches(python, script, out string) error {
 	if !ok {
 		wrong = append(wrong, "margin with sampling")
 	}
+	memory, different := compareMemory(memories, names, replies[sample+1:])
+	fmt.Print(memory)
+	wrong = append(wrong, different...)
 	if len(wrong) > 0 {
 		return errors.Errorf("expected finite results and differences of at most %v from pytorch-metric-learning, found others for: %s", agreed, strings.Join(wrong, "; "))
 	}
@@ -219,7 +236,7 @@ func runBatches(python, script, out string) error {
 		Title:   "Losses of batches compared with pytorch-metric-learning",
 		Command: strings.Join(append([]string{"go run ./benchmarks/losses"}, os.Args[1:]...), " "),
 		Tools:   versions, Took: time.Since(start),
-		Result: fmt.Sprintf(agreementText, regular, agreed, same.String(), distribution, len(batches())-1, len(settings), len(compared)-len(settings), equal, others.String()),
+		Result: fmt.Sprintf(agreementText, regular, agreed, same.String(), distribution, memoryBatch, memorySteps, memorySize, memory, len(batches())-1, len(settings), len(compared)-len(settings), equal, others.String()),
 	}.WriteFile(out)
 }
 
@@ -236,6 +253,15 @@ The comparison takes away three peculiarities of the reference. PyTorch's Softpl
 circle. The class for angular does not normalize the negatives, so that it is given normalized embeddings. The class for
 smooth-ap groups the images correctly only if there are as many classes as images of each.
 
+## Cross-batch memory
+
+objectives.CrossBatchMemory compared with CrossBatchMemory of the reference: batches of %d images (5 classes of 2), %d one after the
+other, and a memory of %d embeddings, which a batch does not divide. The value is that of the last batch, the differences are the
+largest of all batches. The reference's ContrastiveLoss has no squares: a subclass has the equation of Hadsell et al.
+
+| loss | value | difference of values | of gradients |
+|---|---|---|---|
+%s
 ## Batches in which something is missing or equal
 
 %d batches with %d losses: values and gradients of likeness are finite in all %d comparisons. In %d of them the reference is equal. The
@@ -262,7 +288,9 @@ func ask(s setting, b batch, runs int) (question, error) {
 	for _, label := range b.labels {
 		classes = max(classes, label+1)
 	}
-	return question{s.loss, s.head, options, b.embeddings, b.labels, classes, runs}, errors.Wrap(err, s.String())
+	return question{
+		Loss: s.loss, Head: s.head, Options: options, Embeddings: b.embeddings, Labels: b.labels, Classes: classes, Runs: runs,
+	}, errors.Wrap(err, s.String())
 }
 
 // reference runs the peer on all questions.
@@ -303,9 +331,19 @@ func (q question) compute() (own, error) {
 		return own{}, err
 	}
 	rows, features := len(q.Embeddings), len(q.Embeddings[0])
-	var flat, labels []float64
-	for i, row := range q.Embeddings {
-		flat, labels = append(flat, row...), append(labels, float64(q.Labels[i]))
+	flat, labels := step{q.Embeddings, q.Labels}.values()
+	var memory *objectives.Memory
+	if q.Memory > 0 {
+		with := objectives.CrossBatchMemory{Loss: loss, Size: q.Memory}
+		if memory, err = with.NewMemory(rows, features); err != nil {
+			return own{}, err
+		}
+		for _, s := range q.Earlier {
+			if err := memory.Add(s.values()); err != nil {
+				return own{}, err
+			}
+		}
+		loss = with
 	}
 	weights := graph.NewWeights(graph.Float64, 1)
 	if err := weights.Add("embeddings", graph.Bias, []int{rows, features}, flat); err != nil {
@@ -323,6 +361,11 @@ func (q question) compute() (own, error) {
 	defer program.Close()
 	if err := program.Set("labels", labels); err != nil {
 		return own{}, err
+	}
+	if memory != nil {
+		if err := memory.Set(program); err != nil {
+			return own{}, err
+		}
 	}
 	var result own
 	for range q.Runs {
@@ -347,6 +390,95 @@ func (q question) compute() (own, error) {
 		}
 	}
 	return result, nil
+}
+
+// values are the embeddings and the labels of a step.
+func (s step) values() (embeddings, labels []float64) {
+	for i, row := range s.Embeddings {
+		embeddings, labels = append(embeddings, row...), append(labels, float64(s.Labels[i]))
+	}
+	return embeddings, labels
+}
+
+// remembered are the losses that are compared with a cross-batch memory: those for which the
+// reference supports one. Its ContrastiveLoss has no squares, which the script adds.
+var remembered = []setting{
+	{"angular", "cosine", objectives.Options{}},
+	{"batch-all", "l2", objectives.Options{}},
+	{"batch-contrastive", "l2", objectives.Options{Margin: 4}},
+	{"batch-contrastive", "l2", objectives.Options{Margin: 4, Balanced: true}},
+	{"batch-hard", "l2", objectives.Options{}},
+	{"circle", "cosine", objectives.Options{}},
+	{"lifted-structure", "l2", objectives.Options{}},
+	{"margin", "cosine", objectives.Options{Mining: all}},
+	{"multi-similarity", "cosine", objectives.Options{}},
+	{"multi-similarity", "cosine", objectives.Options{Mining: all}},
+	{"n-pair", "cosine", objectives.Options{}},
+	{"supervised-contrastive", "cosine", objectives.Options{}},
+	{"tuplet-margin", "cosine", objectives.Options{}},
+}
+
+// The memory of the comparison: its ring of 23 − 10 earlier embeddings is filled in the second
+// batch, and overwritten in the middle by the third.
+const (
+	memorySize  = 23
+	memoryBatch = 10
+	memorySteps = 4 // the first of which finds the memory empty
+)
+
+// askMemory returns the questions about each of the consecutive batches, for each loss.
+func askMemory() (questions []question, names []setting, err error) {
+	var steps []step
+	for k := range memorySteps {
+		r := random.New(1, "memory", k)
+		var s step
+		for i := range memoryBatch {
+			row := make([]float64, 6)
+			for j := range row {
+				row[j] = r.NormFloat64()
+			}
+			s.Embeddings, s.Labels = append(s.Embeddings, row), append(s.Labels, (i/2+k)%5)
+		}
+		steps = append(steps, s)
+	}
+	for _, s := range remembered {
+		for k, now := range steps {
+			q, err := ask(s, batch{name: regular, embeddings: now.Embeddings, labels: now.Labels}, 1)
+			if err != nil {
+				return nil, nil, err
+			}
+			q.Memory, q.Earlier = memorySize, steps[:k]
+			questions, names = append(questions, q), append(names, s)
+		}
+	}
+	return questions, names, nil
+}
+
+// compareMemory returns the table of the losses with a memory, with the largest differences over
+// the batches, and the losses that are not equal.
+func compareMemory(questions []question, names []setting, replies []reply) (table string, wrong []string) {
+	for i := 0; i < len(questions); i += memorySteps {
+		name := names[i].String()
+		var values, byEmbeddings, byBeta, last float64
+		raises := ""
+		for k := range memorySteps {
+			r := replies[i+k]
+			found, err := questions[i+k].compute()
+			if err != nil || r.Value == nil {
+				raises = fmt.Sprint(err, " ", r.Raises)
+				break
+			}
+			last = found.values[0]
+			values = math.Max(values, math.Abs(last-*r.Value)/max(1, math.Abs(last)))
+			byEmbeddings = math.Max(byEmbeddings, largestDifference(found.gradient, r.Gradient))
+			byBeta = math.Max(byBeta, largestDifference(found.beta, r.Beta))
+		}
+		if raises != "" || !(values <= agreed && byEmbeddings <= agreed && byBeta <= agreed) || last == 0 {
+			wrong = append(wrong, name+" with a cross-batch memory "+raises)
+		}
+		table += fmt.Sprintf("| %s | %.6f | %.0e | %.0e |\n", name, last, values, max(byEmbeddings, byBeta))
+	}
+	return table, wrong
 }
 
 // compare returns a row of the table, and whether the two are equal.

@@ -44,6 +44,20 @@ def margin(o, classes):
     return loss
 
 
+class Hadsell(losses.ContrastiveLoss):
+    """ContrastiveLoss with the squares of Hadsell, Chopra & LeCun 2006, as a mean over all pairs or over those of each kind."""
+
+    def __init__(self, margin, balanced, distance):
+        super().__init__(pos_margin=0, neg_margin=margin, distance=distance, reducer=reducers.DoNothingReducer())
+        self.balanced = balanced
+
+    def forward(self, *arguments):
+        result = super().forward(*arguments)
+        kinds = [result[name]["losses"] ** 2 / 2 for name in ("pos_loss", "neg_loss")]
+        if self.balanced:
+            return (kinds[0].mean() + kinds[1].mean()) / 2
+        return torch.cat(kinds).mean()
+
 
 def build(case):
     """The loss and the miner of a case."""
@@ -76,6 +90,8 @@ def build(case):
             loss = margin(o, case["classes"])
             loss.distance = unit() if head == "cosine" else distance_of(head)
             return loss, miners.DistanceWeightedMiner() if mined else None
+        case "batch-contrastive":
+            return Hadsell(o["Margin"], o["Balanced"], distance_of(head)), None
         case "batch-all":
             return losses.TripletMarginLoss(margin=o["Margin"], distance=distance_of(head)), easy_with("all", distance_of(head))
         case "batch-hard":
@@ -97,7 +113,26 @@ def finite(values):
     return values if math.isfinite(values) else None
 
 
+def answer_with_memory(case):
+    """The last of consecutive batches with a cross-batch memory."""
+    loss, miner = build(case)
+    x = torch.tensor(case["embeddings"], requires_grad=True)
+    memory = losses.CrossBatchMemory(loss, x.shape[1], case["memory"], miner)
+    prepare = F.normalize if case["loss"] == "angular" else lambda x: x  # as in answer
+    for step in case["earlier"] or []:
+        memory(prepare(torch.tensor(step["embeddings"])), torch.tensor(step["labels"]))
+    loss.zero_grad()
+    cost = memory(prepare(x), torch.tensor(case["labels"]))
+    cost.backward()
+    result = {"value": finite(cost.item()), "gradient": finite(x.grad.flatten().tolist())}
+    if case["loss"] == "margin":
+        result["beta"] = finite(loss.beta.grad.tolist())
+    return result
+
+
 def answer(case):
+    if case["memory"]:
+        return answer_with_memory(case)
     loss, miner = build(case)
     x = torch.tensor(case["embeddings"], requires_grad=True)
     labels = torch.tensor(case["labels"])

@@ -68,6 +68,7 @@ func TestRefusals(t *testing.T) {
 		"centers":     {failure, []string{"cosface has no option centers"}, train("--objective", "cosface", "--centers", "2")},
 		"angle":       {failure, []string{"arcface with l2", "use cosine"}, train("--objective", "arcface", "--head", "l2")},
 		"loss rate":   {failure, []string{"--loss-rate: found 10, but contrastive has no vectors of classes", "proxy-anchor"}, train("--size", "16", "--loss-rate", "10")},
+		"batches":     {failure, []string{"--cross-batch-memory", "contrastive compares the given pairs", "batch-contrastive"}, train("--size", "16", "--cross-batch-memory", "500")},
 		"width":       {failure, []string{"koch has no option width"}, train("--backbone", "koch", "--width", "8")},
 		"block width": {failure, []string{"width", "change the blocks"}, train("--backbone", "tiny.toml", "--width", "8")},
 		"fixed size":  {failure, []string{"size", "28x28", "105x105x1"}, train("--backbone", "koch", "--size", "28x28")},
