@@ -141,6 +141,28 @@ func (s *Splits) readClasses(path string, o Options) (*Dataset, error) {
 	return d, s.checkEmptyClass(d, path)
 }
 
+// openUnlabeled reads the images of a folder and its subfolders without classes, or those of
+// the folder train in it.
+func openUnlabeled(dir folder, o Options) (splits Splits, err error) {
+	path := dir.path
+	for _, name := range dir.folders {
+		if partNames[strings.ToLower(name)] == "train" {
+			path = dir.join(name)
+		}
+	}
+	found, err := imaging.Find(path)
+	if err != nil {
+		return Splits{}, err
+	}
+	d := &Dataset{Sources: found.Files}
+	skipped, err := d.load(o, func(i int) (io.ReadCloser, error) { return imaging.OpenFile(d.Sources[i]) })
+	if err != nil {
+		return Splits{}, err
+	}
+	d.Name = "train"
+	return Splits{Train: d, Skipped: skipped, PassedOver: found.Skipped}, nil
+}
+
 // addClass adds a class of image files, to be read.
 func (d *Dataset) addClass(class string, files []string) {
 	for range files {

@@ -2,6 +2,7 @@ package datasets
 
 import (
 	"cmp"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -67,6 +68,11 @@ type Options struct {
 	// parts of the data together. 0 means DefaultMemory. Until the garbage collector frees
 	// images that were dropped, a process may need about as much again.
 	Memory int64
+	// Unlabeled is for losses that need no labels: a folder of images that are not in folders of
+	// classes, and folders of any depth, are read as images without classes, in Splits.Train
+	// with Labels nil. Of folders train, val and test without classes only train is read. Data
+	// of the other formats are read as without it.
+	Unlabeled bool
 	// OnProgress is called while image files are read, with the number of files read so
 	// far and the total. Calls do not overlap. It is not called for formats with one file
 	// for all images, such as MNIST's and CIFAR-10's.
@@ -103,8 +109,9 @@ func (o Options) preprocessing(own imaging.Size) (imaging.Preprocessing, error) 
 var formats = []struct {
 	open     func(folder, Options) (splits Splits, recognized bool, err error)
 	omniglot bool
+	classes  bool // folders of classes
 }{
-	{open: openIDX}, {open: openCIFAR}, {open: openOmniglot, omniglot: true}, {open: openTuples}, {open: openParts}, {open: openClasses},
+	{open: openIDX}, {open: openCIFAR}, {open: openOmniglot, omniglot: true}, {open: openTuples}, {open: openParts, classes: true}, {open: openClasses, classes: true},
 }
 
 // It is one line, as all errors are.
@@ -126,7 +133,8 @@ const accepted = "a folder of images for each class, at least two, perhaps in fo
 //   - folders train (or training), val (valid, validation) and test (testing) of
 //     class folders;
 //   - class folders: a folder of images for each class, all in Train. They may be in
-//     folders of groups: Greek/alpha is the class alpha of the group Greek.
+//     folders of groups: Greek/alpha is the class alpha of the group Greek;
+//   - with Options.Unlabeled, any other folder of images, without classes, in Train.
 //
 // In folders of classes, hidden files and files that are not images (see imaging.IsImage)
 // are skipped and counted. If an image cannot be decoded, the error is ErrBroken, with
@@ -161,6 +169,9 @@ func open(path, name string, o Options) (Splits, error) {
 		if recognized && err == nil && asked && !format.omniglot {
 			err = errNotOmniglot(o.Background)
 		}
+		if err != nil && format.classes && o.Unlabeled && !errors.Is(err, ErrBroken) && !errors.Is(err, ErrSizes) {
+			break // no folders of classes
+		}
 		if err != nil {
 			return Splits{}, errors.Wrapf(err, "open data set %s", path)
 		}
@@ -168,6 +179,11 @@ func open(path, name string, o Options) (Splits, error) {
 			splits.setName(name)
 			return splits, nil
 		}
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() && o.Unlabeled {
+		splits, err := openUnlabeled(dir, o)
+		splits.setName(name)
+		return splits, errors.Wrapf(err, "open data set %s", path)
 	}
 	return Splits{}, errors.Wrapf(ErrUnrecognized, "open data set %s: found %s; expected %s", path, listing(dir.names()), accepted)
 }

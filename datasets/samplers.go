@@ -12,12 +12,12 @@ import (
 )
 
 // Sampler draws the examples of one training step. BalancedPairs, ListedPairs,
-// RandomTriplets, ListedTriplets, ClassBatches and GroupBatches return Samplers; a
+// RandomTriplets, ListedTriplets, ClassBatches, GroupBatches and RandomViews return Samplers; a
 // user-defined type needs only these three methods.
 type Sampler interface {
 	// Kind is the kind of the examples.
 	Kind() Kind
-	// Sample draws n pairs, n triplets or n labeled images; the result must depend on r
+	// Sample draws n pairs, n triplets, n labeled images or n images with two views each; the result must depend on r
 	// and n only. A sampler that draws whole classes may draw fewer than n images, but
 	// always the same number for the same n. Samplers of this package draw nothing if r
 	// is nil or n is negative.
@@ -30,11 +30,11 @@ type Sampler interface {
 // Tuples are the examples of one training step, by the indices of their images.
 type Tuples struct {
 	// Indices has one list for each image of an example: two for pairs, three for
-	// triplets (anchors, positives, negatives) and one for labeled images. The
-	// lists have the same length.
+	// triplets (anchors, positives, negatives), one for labeled images, and for views two
+	// that are equal. The lists have the same length.
 	Indices [][]int
-	// Different reports for each pair whether its classes differ. It is nil for triplets
-	// and labeled images.
+	// Different reports for each pair whether its classes differ. It is nil for triplets,
+	// labeled images and views.
 	Different []bool
 }
 
@@ -95,8 +95,8 @@ func tuplesOfTriplets(triplets []Triplet) Tuples {
 }
 
 // DefaultSampler returns the sampler that a training uses by default: BalancedPairs,
-// RandomTriplets, or ClassBatches of the size that FitBatch chooses. perClass is the
-// number of images of each class in a labeled batch, 4 if it is 0; pairs and triplets
+// RandomTriplets, RandomViews, or ClassBatches of the size that FitBatch chooses. perClass is the
+// number of images of each class in a labeled batch, 4 if it is 0; pairs, triplets and views
 // ignore it.
 func DefaultSampler(kind Kind, images Images, batch, perClass int) (Sampler, error) {
 	switch kind {
@@ -110,8 +110,39 @@ func DefaultSampler(kind Kind, images Images, batch, perClass int) (Sampler, err
 			return nil, err
 		}
 		return ClassBatches(images, classes, each)
+	case Views:
+		return RandomViews(images)
 	}
-	return nil, errors.Errorf("default sampler: found the kind %d, expected Pairs, Triplets or Labeled", kind)
+	return nil, errors.Errorf("default sampler: found the kind %d, expected Pairs, Triplets, Labeled or Views", kind)
+}
+
+// RandomViews returns a sampler of images of which each has two views, which are two random
+// augmentations of it. All images are equally likely, whatever their classes, and need none.
+// The images of a step are different: if there are fewer than n, Sample draws all of them.
+//
+// The error is ErrTooFew if there are fewer than two images.
+func RandomViews(images Images) (Sampler, error) {
+	if err := CheckImages(images); err != nil {
+		return nil, errors.Wrap(err, "random views")
+	}
+	if images.Len() < 2 {
+		return nil, errors.Wrapf(ErrTooFew, "random views: %s has %d image, at least two are needed", nameOf(images), images.Len())
+	}
+	return randomViews(images.Len()), nil
+}
+
+// randomViews is the number of images.
+type randomViews int
+
+func (randomViews) Kind() Kind       { return Views }
+func (randomViews) Identity() string { return "random views" }
+
+func (v randomViews) Sample(r *rand.Rand, n int) Tuples {
+	if r == nil || n < 0 {
+		return Tuples{}
+	}
+	drawn := choose(r, int(v), min(n, int(v)))
+	return Tuples{Indices: [][]int{drawn, drawn}}
 }
 
 // BalancedPairs returns a sampler of pairs that are alternately of the same class and of

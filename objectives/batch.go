@@ -13,11 +13,12 @@ import (
 // Batch is the input of a loss: N embedded examples of one kind.
 type Batch struct {
 	// Embeddings has one node (N, D) for each tower: left and right for pairs;
-	// anchors, positives and negatives for triplets; one node for labeled images.
+	// anchors, positives and negatives for triplets; one node for labeled images; the
+	// first and the second view of each image for views.
 	Embeddings []*graph.Node
 	// Labels (N) are the classes of labeled images: whole numbers below 2²⁴, which
 	// float32 represents exactly. For pairs they are 1 where the classes of the two
-	// images differ and 0 where they are the same. For triplets they are nil.
+	// images differ and 0 where they are the same. For triplets and views they are nil.
 	Labels *graph.Node
 	// Classes is the number of classes of the training data, whose labels are 0 to
 	// Classes−1. Losses with class vectors need it. It is 0 if unknown.
@@ -125,7 +126,7 @@ func (batch Batch) check(kind datasets.Kind) error {
 	if found, expected := len(batch.Embeddings), kind.Towers(); found != expected {
 		return errors.Errorf("found the embeddings of %d towers, expected %d for %v", found, expected, kind)
 	}
-	if err := batch.checkEmbeddings(); err != nil || kind == datasets.Triplets {
+	if err := batch.checkEmbeddings(); err != nil || kind == datasets.Triplets || kind == datasets.Views {
 		return err
 	}
 	n := batch.Embeddings[0].Shape()[0]

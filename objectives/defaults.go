@@ -16,7 +16,7 @@ import (
 type Options struct {
 	Margin      float64 // 0: DefaultMargin
 	Scale       float64 // triplet-ratio, batch-ratio: 0 means DefaultScale; arcface, circle, cosface, proxy-anchor, soft-triple, subcenter-arcface, tuplet-margin: 0 means that of the paper
-	Temperature float64 // n-pair, supervised-contrastive, nca, prototypical, normalized-softmax, proxy-nca, proxy-nca++: 0 means DefaultTemperature, for proxy-nca and smooth-ap that of the paper; soft-triple: 0 means 0.1
+	Temperature float64 // n-pair, supervised-contrastive, nca, prototypical, normalized-softmax, proxy-nca, proxy-nca++, simclr: 0 means DefaultTemperature, for proxy-nca and smooth-ap that of the paper; soft-triple: 0 means 0.1
 	Soft        bool    // triplet, batch-all, batch-hard: softplus instead of the hinge, without a margin
 	Balanced    bool    // batch-contrastive, batch-cross-entropy: same-class and different-class pairs have equal total weight
 	Centers     int     // subcenter-arcface, soft-triple: vectors of each class; 0 means 3 and 10
@@ -31,17 +31,22 @@ type Options struct {
 	PerClass      bool    // margin: a boundary for each class
 	Bins          int     // fastap
 
+	Invariance float64 // vicreg: weights of its terms
+	Variance   float64 // vicreg
+	Covariance float64 // vicreg
+	Redundancy float64 // barlow-twins
+
 	Features int // number of features of an embedding, which DefaultMargin needs for contrastive losses with l1 and weighted-l1
 }
 
 // builtin are the losses that Named knows, in the order of their names. The
 // options of a loss are those fields of Options that it has itself.
 var builtin = []Loss{
-	Angular{}, ArcFace{}, BatchAll{}, BatchContrastive{}, BatchCrossEntropy{}, BatchHard{}, BatchRatio{},
+	Angular{}, ArcFace{}, BarlowTwins{}, BatchAll{}, BatchContrastive{}, BatchCrossEntropy{}, BatchHard{}, BatchRatio{},
 	Circle{}, Contrastive{}, CosFace{}, CrossEntropy{}, FastAP{}, LiftedStructure{}, Margin{}, MultiSimilarity{},
 	NPair{}, NCA{}, NormalizedSoftmax{}, Prototypical{}, ProxyAnchor{}, ProxyNCA{}, ProxyNCAPlusPlus{},
-	SemiHard{}, SmoothAP{}, SoftTriple{}, SubCenterArcFace{}, SupervisedContrastive{},
-	Triplet{}, TripletRatio{}, TupletMargin{},
+	SemiHard{}, SimCLR{}, SmoothAP{}, SoftTriple{}, SubCenterArcFace{}, SupervisedContrastive{},
+	Triplet{}, TripletRatio{}, TupletMargin{}, VICReg{},
 }
 
 // Names are the names of the losses that Named returns.
@@ -90,7 +95,7 @@ func HeadFor(loss Loss, name string) (head heads.Head, err error) {
 // DefaultHead returns the name of the head that a loss of this package is used with if
 // none is chosen: weighted-l1 for the cross-entropies (Koch, Zemel & Salakhutdinov 2015),
 // cosine for the losses with class vectors, whose papers compare directions, and for those
-// of batches that are functions of cosine similarities, and otherwise
+// of batches that are functions of cosine similarities and for those of views, and otherwise
 // l2.
 func DefaultHead(loss string) string {
 	named, err := lookup(loss)
@@ -99,6 +104,9 @@ func DefaultHead(loss string) string {
 	}
 	if _, ok := named.(ClassVectorLoss); ok {
 		return "cosine"
+	}
+	if own, ok := named.(interface{ defaultHead() string }); ok {
+		return own.defaultHead()
 	}
 	if _, ok := named.(hasDefaults); ok {
 		if _, _, err := Named(loss, "l2", Options{}); err != nil {
@@ -157,6 +165,7 @@ func complete(loss, head string, o Options) (Loss, Options, error) {
 	}{
 		{"margin", o.Margin}, {"scale", o.Scale}, {"temperature", o.Temperature}, {"positive scale", o.PositiveScale},
 		{"negative scale", o.NegativeScale}, {"epsilon", o.Epsilon}, {"angle", o.Angle}, {"beta", o.Beta}, {"bins", float64(o.Bins)},
+		{"invariance", o.Invariance}, {"variance", o.Variance}, {"covariance", o.Covariance}, {"redundancy", o.Redundancy},
 	} {
 		if option.value < 0 {
 			return nil, o, errors.Errorf("%s: found %s %v, expected a positive number, or 0 for the default", loss, option.name, option.value)
@@ -267,7 +276,7 @@ func DefaultScale(head heads.Head) float64 {
 }
 
 // DefaultTemperature returns the default temperature of the softmax losses (smooth-ap has a
-// fifth of it): 0.05 with cosine, whose distances are at most 2 whatever the network learns; otherwise 1, as in
+// fifth of it, and simclr twice it with cosine): 0.05 with cosine, whose distances are at most 2 whatever the network learns; otherwise 1, as in
 // Goldberger et al. 2004 and Snell et al. 2017.
 func DefaultTemperature(head heads.Head) float64 {
 	if head != nil && head.Properties().Max > 0 {

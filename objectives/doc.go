@@ -3,8 +3,8 @@
 // A Loss is a function of one Batch: the embeddings of each tower, their labels and, on
 // request, their distances by the head. It returns a scalar node of a graph, which
 // Gorgonia differentiates. There are losses for pairs, for triplets, and for batches of
-// labeled images, from which the loss forms pairs and triplets; see datasets.Kind. Sum is
-// a weighted sum of losses.
+// labeled images, from which the loss forms pairs and triplets, and for two augmented views
+// of each image, which need no labels; see datasets.Kind. Sum is a weighted sum of losses.
 //
 // The label of a pair is 1 if its classes differ and 0 if they are the same: the Y of
 // Hadsell, Chopra & LeCun. A loss is a mean, so that it does not grow with the batch
@@ -26,6 +26,12 @@
 // over cosines; soft-triple, proxy-nca, proxy-nca++ and proxy-anchor are losses over
 // proxies. They need no mining, and no two images of a class in a batch. Package trainer
 // gives the vectors a learning rate of their own.
+//
+// # Losses without labels
+//
+// SimCLR, VICReg and BarlowTwins compare two augmented views of each image. KoLeo spreads
+// embeddings and goes into a Sum with any loss. Projection computes a loss of embeddings behind
+// a network that is trained with them and is not part of the saved model.
 //
 // # A loss of your own
 //
@@ -71,13 +77,17 @@
 //	soft-triple             no   no          no   no           yes
 //	subcenter-arcface       no   no          no   no           yes
 //	tuplet-margin           no   no          no   no           yes
+//	simclr                  yes  yes         yes  w>0          yes
+//	vicreg                  yes  yes         yes  no           yes
+//	barlow-twins            yes  yes         yes  no           yes
 //
 // Contrastive squares the distance itself. Cross-entropy needs an unbounded logit, which
 // bias minus a cosine distance is not. Prototypical needs a distance for which the
 // distance from a mean follows from the distances from its elements. Angular, circle,
 // multi-similarity and tuplet-margin are functions of cosine similarities, fastap needs bounded
 // distances, and margin, unless its Mining is AllPairs, those between unit vectors.
-// The losses with class vectors are functions of angles, except for proxy-nca and proxy-nca++. The weights of
+// The losses with class vectors are functions of angles, except for proxy-nca and proxy-nca++. Vicreg and
+// barlow-twins do not depend on the head, so they would not train its weights. The weights of
 // weighted L1 may have any sign in the cross-entropies, where it is evidence in a logit,
 // and are positive in all other losses, where it must be a distance. Named returns a loss
 // with its head, HeadFor the head of a loss, and the method Check of a loss returns an

@@ -71,12 +71,17 @@ func (s Sum) Name() string {
 	return strings.Join(terms, " + ")
 }
 
-// Kind is the kind of the first loss.
+// Kind is the kind of the first loss, KoLeo aside, which takes examples of any kind.
 func (s Sum) Kind() datasets.Kind {
 	if len(s) == 0 || s[0].Loss == nil {
 		return datasets.Pairs
 	}
-	return s[0].Loss.Kind()
+	return s[s.first()].Loss.Kind()
+}
+
+// first is the first loss that has a kind of its own, or 0.
+func (s Sum) first() int {
+	return max(0, slices.IndexFunc(s, func(term Weighted) bool { return term.Loss != nil && !takesAnyKind(term.Loss) }))
 }
 
 // Check requires at least one loss, one kind and positive weights, and checks
@@ -91,9 +96,10 @@ func (s Sum) Check(head heads.Head) error {
 			return errors.Errorf("sum: loss %d is nil, expected a loss", i+1)
 		case !(term.Weight > 0) || math.IsInf(term.Weight, 0):
 			return errors.Errorf("sum: found weight %v of loss %d (%s), expected a positive number", term.Weight, i+1, term.Loss.Name())
-		case term.Loss.Kind() != s.Kind():
-			return errors.Errorf("sum: loss %d (%s) needs %v, but loss 1 (%s) needs %v: a sum has losses of one kind",
-				i+1, term.Loss.Name(), term.Loss.Kind(), s[0].Loss.Name(), s.Kind())
+		case term.Loss.Kind() != s.Kind() && !takesAnyKind(term.Loss):
+			first := s.first()
+			return errors.Errorf("sum: loss %d (%s) needs %v, but loss %d (%s) needs %v: a sum has losses of one kind",
+				i+1, term.Loss.Name(), term.Loss.Kind(), first+1, s[first].Loss.Name(), s.Kind())
 		}
 		if _, ok := term.Loss.(remembering); ok { // a trainer has one memory
 			return errors.Errorf("sum: loss %d is a CrossBatchMemory, expected one memory around the sum", i+1)
@@ -159,6 +165,8 @@ func IsOwn(loss Loss) bool {
 	case Sum:
 		return slices.ContainsFunc(loss, func(term Weighted) bool { return IsOwn(term.Loss) })
 	case CrossBatchMemory:
+		return IsOwn(loss.Loss)
+	case Projection:
 		return IsOwn(loss.Loss)
 	}
 	return false

@@ -2,6 +2,7 @@ package run
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/likeness-go/likeness/datasets"
@@ -14,18 +15,22 @@ import (
 
 // The values of Settings.Augmentation. An empty one is no preset: the single settings count.
 const (
-	autoAugmentation    = "auto" // until the images are read
-	photoAugmentation   = "photo"
-	drawingAugmentation = "drawing"
-	noAugmentation      = "none"
+	autoAugmentation        = "auto" // until the images are read
+	photoAugmentation       = "photo"
+	contrastiveAugmentation = "contrastive"
+	drawingAugmentation     = "drawing"
+	noAugmentation          = "none"
 )
 
-var augmentations = []string{photoAugmentation, drawingAugmentation, noAugmentation, autoAugmentation}
+var augmentations = []string{photoAugmentation, contrastiveAugmentation, drawingAugmentation, noAugmentation, autoAugmentation}
 
 // WithAugmentation returns the settings with a preset of the augmentation, which replaces all
-// settings of the augmentation: photo, drawing, none, or auto. The preset photo is a random
-// resized crop of at least half of the area, a horizontal flip and a mild color jitter; drawing
-// is the augmentation of the default training. An unknown preset is an error.
+// settings of the augmentation: photo, contrastive, drawing, none, or auto. The preset photo is a
+// random resized crop of at least half of the area, a horizontal flip and a mild color jitter;
+// contrastive, for losses that compare two views of each image, is a crop of at least 8 % of the
+// area, or 20 % of images of at most 96 pixels, a flip, a color jitter, gray images and a blur
+// (Chen et al. 2020, appendix A, with the strengths of its experiments on CIFAR-10); drawing is
+// the augmentation of the default training. An unknown preset is an error.
 func (s Settings) WithAugmentation(preset string) (Settings, error) {
 	if !slices.Contains(augmentations, preset) {
 		return s, errors.WithMessage(wording.Unknown("preset", preset, augmentations), "--augmentation")
@@ -47,6 +52,12 @@ func augmentationPreset(preset string) Settings {
 		s.HorizontalFlip = 0.5
 		s.ColorJitter, s.Brightness, s.Contrast, s.Saturation, s.Hue = 0.8, 0.2, 0.2, 0.2, 0.05
 		return s
+	case contrastiveAugmentation:
+		s := generalDefaults
+		s.CropScaleMin, s.CropScaleMax, s.CropRatioMin, s.CropRatioMax = contrastiveCrop, 1, 3./4, 4./3
+		s.HorizontalFlip, s.Grayscale, s.GaussianBlur = 0.5, 0.2, 0.5
+		s.ColorJitter, s.Brightness, s.Contrast, s.Saturation, s.Hue = 0.8, 0.4, 0.4, 0.4, 0.1
+		return s
 	case drawingAugmentation:
 		return embeddedDefaults("")
 	}
@@ -59,7 +70,7 @@ func (s Settings) checkAugmentation() error {
 	augments := s.augmentation() != nil
 	switch s.Augmentation {
 	case "":
-	case photoAugmentation, drawingAugmentation:
+	case photoAugmentation, contrastiveAugmentation, drawingAugmentation:
 		if !augments {
 			return errors.Errorf("--augmentation: found %s, but every operation of it is off: use none, or leave out the settings that turn them off (in a program, Settings.WithAugmentation sets a preset)", s.Augmentation)
 		}
@@ -79,13 +90,24 @@ func (s Settings) checkAugmentation() error {
 // drawingSide is the side of the images that the preset drawing was chosen on.
 const drawingSide = 28
 
+// The smallest crop of the preset contrastive: of large images, as a fraction of their area, and of
+// small ones, of which 8 % would be a few pixels.
+const (
+	contrastiveCrop      = 0.08
+	contrastiveCropSmall = 0.2
+	maxSmall             = 96 // pixels
+)
+
 // decideAugmentation chooses the preset for the training images if it is automatic, and adapts the
-// preset drawing, whose distances are in pixels, to their size. The note, which may be empty, says
+// presets drawing, whose distances are in pixels, and contrastive to their size. The note, which may be empty, says
 // what was chosen.
 func (s *Settings) decideAugmentation(images datasets.Images) (note string, err error) {
 	switch s.Augmentation {
 	case autoAugmentation:
 		s.Augmentation = "" // as without a preset
+		if comparesViews(s.Objective) {
+			return s.decideViews(images)
+		}
 		if images.ImageSize().Channels != 3 {
 			return "", nil
 		}
@@ -100,6 +122,10 @@ func (s *Settings) decideAugmentation(images datasets.Images) (note string, err 
 		}
 		*s, err = s.WithAugmentation(photoAugmentation)
 		return "augmentation photo: " + choice.Reason + " (--augmentation none turns it off)", err
+	case contrastiveAugmentation:
+		if size := images.ImageSize(); max(size.Height, size.Width) <= maxSmall && s.CropScaleMin == contrastiveCrop {
+			s.CropScaleMin = contrastiveCropSmall
+		}
 	case drawingAugmentation:
 		size, preset := images.ImageSize(), augmentationPreset(drawingAugmentation)
 		for _, key := range []string{"translation", "elastic", "elastic_sigma", "batch_elastic", "batch_elastic_sigma"} {
@@ -109,6 +135,25 @@ func (s *Settings) decideAugmentation(images datasets.Images) (note string, err 
 		}
 	}
 	return "", nil
+}
+
+// decideViews chooses the preset for an objective that compares views, which needs one.
+func (s *Settings) decideViews(images datasets.Images) (note string, err error) {
+	choice, err := kindOf(images)
+	preset, reason := contrastiveAugmentation, choice.Reason
+	switch {
+	case errors.Is(err, zoo.ErrUndecided):
+		reason = err.Error()
+	case err != nil:
+		return "", err
+	case choice.Name != zoo.Photo:
+		preset = drawingAugmentation
+	}
+	if *s, err = s.WithAugmentation(preset); err != nil {
+		return "", err
+	}
+	_, err = s.decideAugmentation(images) // adapts the preset to the size of the images
+	return fmt.Sprintf("augmentation %s: %s (--augmentation chooses another)", preset, reason), err
 }
 
 // examined is the number of training images by which the kind is chosen.

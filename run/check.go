@@ -155,11 +155,39 @@ func (s Settings) penalties() ([]objectives.WeightPenalty, error) {
 	return penalties, nil
 }
 
+// projection is the units of the projection of the settings.
+func (s Settings) projection() (units []int, err error) {
+	for _, text := range s.Projection {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, errors.Errorf("--projection: found %q, expected the units of each layer such as 256,128", text)
+		}
+		units = append(units, n)
+	}
+	return units, nil
+}
+
+// comparesViews reports whether an objective compares two augmented views of each image, without
+// labels.
+func comparesViews(objective string) bool {
+	loss, _, err := objectives.Named(objective, objectives.DefaultHead(objective), objectives.Options{Features: 1})
+	return err == nil && loss.Kind() == datasets.Views
+}
+
+// checkViews refuses settings without an augmentation for an objective that needs one.
+func (s Settings) checkViews() error {
+	if s.Augmentation != autoAugmentation && s.augmentation() == nil && comparesViews(s.Objective) {
+		return errors.Errorf("--augmentation: found none, but %s compares two augmented views of each image, which would be equal: use contrastive, drawing or auto, or set single operations such as --crop-scale-min 0.2", s.Objective)
+	}
+	return nil
+}
+
 // options are those of the objective, for embeddings of this dimension.
 func (s Settings) options(features int) objectives.Options {
 	return objectives.Options{
 		Margin: s.Margin, Scale: s.Scale, Temperature: s.Temperature, Soft: s.SoftMargin, Balanced: s.Balanced, Centers: s.Centers,
 		Mining: objectives.Mining(s.Mining), Epsilon: s.MiningEpsilon, PositiveScale: s.PositiveScale, NegativeScale: s.NegativeScale,
-		Base: s.Base, Angle: s.Angle, Beta: s.Beta, PerClass: s.BetaPerClass, Bins: s.Bins, Features: features,
+		Base: s.Base, Angle: s.Angle, Beta: s.Beta, PerClass: s.BetaPerClass, Bins: s.Bins,
+		Invariance: s.Invariance, Variance: s.Variance, Covariance: s.Covariance, Redundancy: s.Redundancy, Features: features,
 	}
 }

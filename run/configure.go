@@ -89,6 +89,8 @@ func embeddedDefaults(objective string) Settings {
 	case "angular", "circle", "fastap", "lifted-structure", "margin", "multi-similarity", "smooth-ap", "tuplet-margin",
 		"arcface", "cosface", "normalized-softmax", "proxy-anchor", "proxy-nca", "proxy-nca++", "soft-triple", "subcenter-arcface":
 		s.LearningRate = 3e-3 // that of the softmax losses
+	case "simclr", "vicreg", "barlow-twins":
+		s.LearningRate, s.Grouped = 3e-3, false
 	case "contrastive", "batch-contrastive":
 		s.Head, s.Normalize, s.Margin = "l2", true, 1
 	case "cross-entropy", "batch-cross-entropy":
@@ -123,6 +125,9 @@ func photoDefaults(objective string) Settings {
 	// MAP@R in 25 steps and 0.1 in 50.
 	s.Epochs, s.StepsPerEpoch, s.Batch, s.Patience, s.Refit = 8, 25, 64, 3, true
 	s.Solver, s.LearningRate, s.WeightDecay, s.Warmup = "adamw", 1e-4, 1e-4, 0.5
+	if comparesViews(s.Objective) { // classes are for the report only
+		s.Adapt, s.Refit, s.Patience = false, false, 0
+	}
 	return s
 }
 
@@ -233,7 +238,7 @@ func Configure(path string, flags Settings, given map[string]bool) (settings Set
 	before := settings
 	settings = settings.over(defaults, inFile, flags, given)
 	augments := func(key string) bool { return given[key] }
-	if path == "" && data != embeddedData && !photos && !given["augmentation"] && !slices.ContainsFunc(optionsOf("augmentation"), augments) {
+	if path == "" && data != embeddedData && (!photos || comparesViews(objective)) && !given["augmentation"] && !slices.ContainsFunc(optionsOf("augmentation"), augments) {
 		settings.Augmentation = autoAugmentation
 	}
 	if settings.Augmentation == autoAugmentation && data == embeddedData && !slices.ContainsFunc(optionsOf("augmentation"), augments) {
@@ -326,7 +331,7 @@ func sameFile(a, b string) bool {
 // changes lists the settings that differ from the default ones.
 func (s Settings) changes() []string {
 	defaults := defaultsFor(s.Data, s.Objective)
-	if s.Adapt && s.From == "zoo/"+zoo.Photo {
+	if (s.Adapt || comparesViews(s.Objective)) && s.From == "zoo/"+zoo.Photo {
 		defaults = photoDefaults(s.Objective)
 		defaults.From = s.From
 	}

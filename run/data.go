@@ -22,8 +22,8 @@ import (
 )
 
 // data is the data of a training: the images to train on, to validate by and to test
-// on. The kinds are labeled images, the embedded images with their one-shot runs, and
-// listed pairs or triplets.
+// on. The kinds are labeled images, images without classes, the embedded images with their
+// one-shot runs, and listed pairs or triplets.
 type data interface {
 	// name is the short name of the data set.
 	name() string
@@ -95,6 +95,12 @@ func (s Settings) open(input imaging.Size, onRead func(read, total int)) (found 
 		if splits.Pairs.Test == nil && splits.Triplets.Test == nil {
 			notes = append(notes, "no row of the list is for testing, so nothing is measured: add a column split with train, val or test")
 		}
+	} else if splits.Train != nil && splits.Train.Labels == nil {
+		var note string
+		if found, note, err = newUnlabeled(splits, s); err != nil {
+			return nil, nil, err
+		}
+		notes = append(notes, note)
 	} else if found, err = newLabeled(splits, s); err != nil {
 		return nil, nil, err
 	}
@@ -124,7 +130,7 @@ func (s Settings) read(path string, input imaging.Size, onRead func(read, total 
 	if err != nil {
 		return datasets.Splits{}, nil, err
 	}
-	options := datasets.Options{Size: size, Invert: s.Invert, Crop: s.crop(), SkipBroken: s.SkipBroken, Background: s.Alphabets, Stream: true, OnProgress: onRead}
+	options := datasets.Options{Size: size, Invert: s.Invert, Crop: s.crop(), SkipBroken: s.SkipBroken, Background: s.Alphabets, Stream: true, Unlabeled: comparesViews(s.Objective), OnProgress: onRead}
 	options.CenterCrop, options.ShorterSide = s.centerCrop()
 	if least := max(size.Height, size.Width); options.ShorterSide != 0 && options.ShorterSide < least {
 		return datasets.Splits{}, nil, errors.Errorf("--shorter-side: found %d, expected %d to %d for images of %dx%d", options.ShorterSide, least, imaging.MaxSide, size.Height, size.Width)

@@ -22,6 +22,7 @@ type labeled struct {
 	symmetries bool     // rotated and mirrored classes are classes of their own
 	grouped    bool     // the classes of a batch are of one group
 	retrieval  bool     // validation is by MAP@R
+	views      bool     // the loss uses no labels, and no model is selected by them
 
 	base *datasets.Dataset // the training data, of which nothing is held out
 	all  *datasets.Dataset // base within the limit of the settings, to train on at the end
@@ -42,7 +43,7 @@ func newLabeled(splits datasets.Splits, s Settings) (data, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := labeled{title: splits.Name, experiment: experiment, heldOut: s.Unseen, symmetries: s.Symmetries, grouped: s.Grouped, retrieval: s.Adapt, base: splits.Train, all: splits.Train}
+	l := labeled{title: splits.Name, experiment: experiment, heldOut: s.Unseen, symmetries: s.Symmetries, grouped: s.Grouped, retrieval: s.Adapt, views: comparesViews(s.Objective), base: splits.Train, all: splits.Train}
 	if len(s.Unseen) == 0 && experiment.Unseen != nil {
 		trained := splits.Train.ByClass()
 		for _, name := range experiment.Unseen.Classes {
@@ -108,6 +109,8 @@ func (l labeled) plan(seed uint64) (*report.Plan, error) {
 	}
 	selection := "model selected by the " + measure
 	switch held := l.experiment.Validation != nil || l.experiment.ValidationClasses != nil; {
+	case l.views:
+		selection = "no model selected, because the loss uses no labels"
 	case validation == nil && held:
 		selection = "no model selected, because the held-out images are too few of each class"
 	case validation == nil:

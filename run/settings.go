@@ -38,7 +38,7 @@ type Settings struct {
 	// the run folder.
 	TensorBoard bool `toml:"-" name:"tensorboard" help:"Also write losses, validation results and embeddings for TensorBoard: tensorboard --logdir RUN."`
 
-	Data        string  `toml:"data" group:"Data" placeholder:"DIR" help:"Training data: a folder with one folder of images per class (optionally inside train, val and test, or inside folders of groups); the files of MNIST, Omniglot or CIFAR-10; a CSV file of pairs (a,b,different) or triplets (anchor,positive,negative); or the name of a data set: omniglot-small1 (part of the program), mnist, or one that likeness fetch has downloaded (${published}). Default: omniglot-small1."`
+	Data        string  `toml:"data" group:"Data" placeholder:"DIR" help:"Training data: a folder with one folder of images per class (optionally inside train, val and test, or inside folders of groups); the files of MNIST, Omniglot or CIFAR-10; a CSV file of pairs (a,b,different) or triplets (anchor,positive,negative); for simclr, vicreg and barlow-twins any folder of images; or the name of a data set: omniglot-small1 (part of the program), mnist, or one that likeness fetch has downloaded (${published}). Default: omniglot-small1."`
 	Limit       int     `toml:"limit" group:"Data" placeholder:"N" help:"Maximum number of training images."`
 	TestLimit   int     `toml:"test_limit" group:"Data" placeholder:"N" help:"Maximum number of images in each validation and test set."`
 	Unseen      List    `toml:"unseen" of:"data" group:"Data" placeholder:"CLASS" help:"Classes to hold out of training and to test on, or none to train on all classes. Default: classes that only the test data has, or 7,8,9 of the ten digits, or a quarter of the classes."`
@@ -68,11 +68,11 @@ type Settings struct {
 
 	FreezeNorm bool `toml:"freeze_norm,omitempty" group:"Network" help:"Keep batch normalization in evaluation mode while training, for fine-tuning: the running statistics of the model are used and not updated, and gain and shift are trained."`
 
-	Objective   string  `toml:"objective" group:"Objective" placeholder:"NAME" help:"Loss function. Of pairs: contrastive, cross-entropy. Of triplets: triplet, triplet-ratio. Of labeled batches: batch-contrastive, batch-cross-entropy, batch-all, batch-hard, batch-ratio, semi-hard, lifted-structure, margin, n-pair, supervised-contrastive, nca, prototypical, multi-similarity, circle, tuplet-margin, angular, fastap, smooth-ap. Of labeled batches, with trainable vectors of each class: arcface, subcenter-arcface, cosface, normalized-softmax, soft-triple, proxy-nca, proxy-nca++, proxy-anchor. docs/losses.md says how to choose."`
+	Objective   string  `toml:"objective" group:"Objective" placeholder:"NAME" help:"Loss function. Of pairs: contrastive, cross-entropy. Of triplets: triplet, triplet-ratio. Of labeled batches: batch-contrastive, batch-cross-entropy, batch-all, batch-hard, batch-ratio, semi-hard, lifted-structure, margin, n-pair, supervised-contrastive, nca, prototypical, multi-similarity, circle, tuplet-margin, angular, fastap, smooth-ap. Of labeled batches, with trainable vectors of each class: arcface, subcenter-arcface, cosface, normalized-softmax, soft-triple, proxy-nca, proxy-nca++, proxy-anchor. Of two augmented views of each image, without labels: simclr, vicreg, barlow-twins. docs/losses.md says how to choose."`
 	Head        string  `toml:"head" group:"Objective" placeholder:"NAME" help:"Distance between two embeddings: l2, squared-l2, l1, weighted-l1 or cosine. Default: that of the model of --from, or weighted-l1 for the cross-entropies, cosine for losses with vectors of each class and for those that need it, and otherwise l2."`
 	Margin      float64 `toml:"margin" of:"objective head" group:"Objective" placeholder:"DISTANCE" help:"Margin of the loss: a distance; a cosine in cosface, soft-triple and proxy-anchor; a similarity in circle; degrees in arcface, subcenter-arcface and tuplet-margin. Default: chosen for the loss and the head."`
 	Scale       float64 `toml:"scale" of:"objective head" group:"Objective" placeholder:"FACTOR" help:"Factor on the distances in triplet-ratio and batch-ratio, and on the cosines in circle, tuplet-margin, arcface, subcenter-arcface, cosface, soft-triple and proxy-anchor. Default: chosen for the loss and the head."`
-	Temperature float64 `toml:"temperature" of:"objective head" group:"Objective" placeholder:"τ" help:"Temperature of the softmax in n-pair, supervised-contrastive, nca, prototypical, normalized-softmax, proxy-nca and proxy-nca++, of that over the vectors of a class in soft-triple, and of the sigmoid in smooth-ap. Default: chosen for the loss and the head."`
+	Temperature float64 `toml:"temperature" of:"objective head" group:"Objective" placeholder:"τ" help:"Temperature of the softmax in n-pair, supervised-contrastive, nca, prototypical, normalized-softmax, proxy-nca, proxy-nca++ and simclr, of that over the vectors of a class in soft-triple, and of the sigmoid in smooth-ap. Default: chosen for the loss and the head."`
 	Centers     int     `toml:"centers,omitzero" of:"objective" group:"Objective" placeholder:"N" help:"Vectors of each class in subcenter-arcface and soft-triple. Default: 3 and 10."`
 	LossRate    float64 `toml:"loss_rate,omitzero" of:"objective head" group:"Objective" placeholder:"FACTOR" help:"Factor on the learning rate for the vectors of the classes. Default: 100 for soft-triple, proxy-nca, proxy-nca++ and proxy-anchor with the head cosine, and otherwise 1."`
 	SoftMargin  bool    `toml:"soft_margin" of:"objective" group:"Objective" help:"Soft margin, ln(1 + exp(x)), instead of the hinge in triplet, batch-all and batch-hard."`
@@ -88,14 +88,19 @@ type Settings struct {
 	BetaPerClass  bool    `toml:"beta_per_class,omitempty" of:"objective" group:"Objective" help:"Train such a distance for each class in margin."`
 	Bins          int     `toml:"bins,omitzero" of:"objective" max:"10000" group:"Objective" placeholder:"N" help:"Bins of the histograms of distances in fastap. Default: 10."`
 
-	CrossBatchMemory int `toml:"cross_batch_memory,omitzero" of:"objective" group:"Objective" placeholder:"N" help:"Compare each image of a labeled batch with the embeddings of earlier batches, too: the batch and the latest ones before it are N. Not for losses of pairs and triplets or with vectors of each class. 0 compares images of the batch only."`
-	CrossBatchWarmup int `toml:"cross_batch_warmup,omitzero" of:"objective" needs:"cross_batch_memory" group:"Objective" placeholder:"STEPS" help:"Steps before --cross-batch-memory begins, in which images of the batch are compared only."`
+	CrossBatchMemory int     `toml:"cross_batch_memory,omitzero" of:"objective" group:"Objective" placeholder:"N" help:"Compare each image of a labeled batch with the embeddings of earlier batches, too: the batch and the latest ones before it are N. Not for losses of pairs and triplets or with vectors of each class. 0 compares images of the batch only."`
+	CrossBatchWarmup int     `toml:"cross_batch_warmup,omitzero" of:"objective" needs:"cross_batch_memory" group:"Objective" placeholder:"STEPS" help:"Steps before --cross-batch-memory begins, in which images of the batch are compared only."`
+	Invariance       float64 `toml:"invariance,omitzero" of:"objective" group:"Objective" placeholder:"WEIGHT" help:"Weight of the differences between the two views of an image in vicreg. Default: 25."`
+	Variance         float64 `toml:"variance,omitzero" of:"objective" group:"Objective" placeholder:"WEIGHT" help:"Weight of the variances of features below 1 in vicreg. Default: 25."`
+	Covariance       float64 `toml:"covariance,omitzero" of:"objective" group:"Objective" placeholder:"WEIGHT" help:"Weight of the covariances of different features in vicreg. Default: 1."`
+	Redundancy       float64 `toml:"redundancy,omitzero" of:"objective" group:"Objective" placeholder:"WEIGHT" help:"Weight of the correlations of different features in barlow-twins. Default: 0.005."`
+	Projection       List    `toml:"projection,omitempty" of:"objective" group:"Objective" placeholder:"UNITS" help:"Units of the linear layers of a projection, such as 256,128, which is trained behind the embeddings for the loss and is not part of the saved model. Default: none."`
 
 	Penalty List `toml:"penalty" group:"Objective" placeholder:"LAYER=λ" help:"L2 penalty λ‖w‖² on the weights of a layer, added to the loss. λ alone applies to all layers."`
 
 	Epochs         int  `toml:"epochs" min:"1" group:"Training" placeholder:"N" help:"Number of training epochs."`
 	StepsPerEpoch  int  `toml:"steps_per_epoch" group:"Training" placeholder:"N" help:"Steps in an epoch. Default: enough to process as many images as there are."`
-	Batch          int  `toml:"batch" min:"1" group:"Training" placeholder:"N" help:"Batch size: pairs, triplets or labeled images per step."`
+	Batch          int  `toml:"batch" min:"1" group:"Training" placeholder:"N" help:"Batch size: pairs, triplets, labeled images or images with two views per step."`
 	Grouped        bool `toml:"grouped" of:"objective" group:"Training" help:"Draw the classes of each labeled batch from one group: an alphabet, or the part of the class names before /."`
 	ImagesPerClass int  `toml:"images_per_class" group:"Training" placeholder:"N" help:"Images of each class in a labeled batch."`
 	Patience       int  `toml:"patience" group:"Training" placeholder:"EPOCHS" help:"Early stopping: stop after this many epochs without improvement on the validation data."`
@@ -104,7 +109,7 @@ type Settings struct {
 	Seed    uint64 `toml:"seed" group:"Training" placeholder:"N" help:"Random seed. The same seed gives the same model."`
 	Threads int    `toml:"threads" group:"Training" placeholder:"N" help:"Number of CPU threads. The result does not depend on it. Default: all processors."`
 
-	Augmentation string `toml:"augmentation,omitempty" group:"Augmentation" placeholder:"PRESET" help:"Preset of the random augmentation of training images: photo (crop, flip and color jitter), drawing (affine and elastic deformation), none, or auto (photo if the training images are color photographs, and otherwise none). The settings below change it. Default: auto, unless a settings file or one of the settings below is given; omniglot-small1 has drawing."`
+	Augmentation string `toml:"augmentation,omitempty" group:"Augmentation" placeholder:"PRESET" help:"Preset of the random augmentation of training images: photo (crop, flip and color jitter), contrastive (that of SimCLR, which changes images more: for losses without labels), drawing (affine and elastic deformation), none, or auto (photo if the training images are color photographs, and otherwise none; for losses without labels contrastive, or drawing for drawings). The settings below change it. Default: auto, unless a settings file or one of the settings below is given; omniglot-small1 has drawing."`
 
 	Augment           float64 `toml:"augment" of:"augmentation" max:"1" group:"Augmentation" placeholder:"P" help:"Random augmentation of training images: the probability of each transformation below, such as 0.5. Default: off."`
 	Rotation          float64 `toml:"rotation" of:"augmentation" needs:"augment" max:"180" group:"Augmentation" placeholder:"DEGREES" help:"Maximum rotation in degrees."`
@@ -363,7 +368,7 @@ func parseConfig(text, path string) (settings Settings, keys map[string]bool, re
 	for key := range entries {
 		keys[key] = true
 	}
-	if file.Format != "" && (file.Augmentation != photoAugmentation || file.photo() != (datasets.Photo{})) {
+	if file.Format != "" && (file.Augmentation != photoAugmentation && file.Augmentation != contrastiveAugmentation || file.photo() != (datasets.Photo{})) {
 		// A program wrote the file with everything decided: what it left out is zero, also where
 		// a preset of the augmentation has another number. Without any number of the preset,
 		// somebody has added its name since.

@@ -54,6 +54,9 @@ func (s Settings) prepare(onRead func(read, total int)) (*setup, error) {
 	if _, _, err := objectives.Named(s.Objective, s.Head, s.options(1)); err != nil {
 		return nil, err
 	}
+	if err := s.checkViews(); err != nil {
+		return nil, err
+	}
 	var err error
 	if s.Data, err = locate(s.Data); err != nil {
 		return nil, err
@@ -106,6 +109,7 @@ func (s *Settings) lossAndHead(features int) (objectives.Loss, heads.Head, error
 	s.Margin, s.Scale, s.Temperature, s.Centers = options.Margin, options.Scale, options.Temperature, options.Centers
 	s.MiningEpsilon, s.PositiveScale, s.NegativeScale, s.Base = options.Epsilon, options.PositiveScale, options.NegativeScale, options.Base
 	s.Angle, s.Beta, s.Bins = options.Angle, options.Beta, options.Bins
+	s.Invariance, s.Variance, s.Covariance, s.Redundancy = options.Invariance, options.Variance, options.Covariance, options.Redundancy
 	loss, head, err := objectives.Named(s.Objective, s.Head, options)
 	if err != nil {
 		return nil, nil, err
@@ -114,6 +118,16 @@ func (s *Settings) lossAndHead(features int) (objectives.Loss, heads.Head, error
 		s.LossRate = cmp.Or(s.LossRate, vectors.LearningRateScale(head))
 	} else if s.LossRate != 0 {
 		return nil, nil, errors.Errorf("--loss-rate: found %v, but %s has no vectors of classes: leave it out, or choose an objective such as arcface or proxy-anchor", s.LossRate, s.Objective)
+	}
+	units, err := s.projection()
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case len(units) > 0 && s.CrossBatchMemory != 0:
+		return nil, nil, errors.New("--cross-batch-memory keeps embeddings, which --projection does not compare: leave out one of them")
+	case len(units) > 0:
+		projected := objectives.Projection{Loss: loss, Units: units}
+		return projected, head, errors.WithMessage(projected.Check(head), "--projection")
 	}
 	loss, err = s.withMemory(loss, head)
 	return loss, head, err

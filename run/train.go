@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/likeness-go/likeness"
@@ -315,6 +316,9 @@ func (s *setup) preparation(given Settings) Preparation {
 	}
 	if s.settings.Mining != "" {
 		objective += fmt.Sprintf(" (mining %s)", s.settings.Mining)
+	}
+	if len(s.settings.Projection) > 0 {
+		objective += fmt.Sprintf(" (projection %s)", strings.Join(s.settings.Projection, ","))
 	}
 	return Preparation{
 		Settings: s.settings, Changes: given.changes(), Notes: s.notes,

@@ -83,7 +83,7 @@ func (s *setup) begin(ctx context.Context, start *likeness.Model, observer *Obse
 	if s.settings.Adapt {
 		images := s.data.images()
 		if images.Labels == nil {
-			return nil, errors.New("--adapt: found a list of pairs or triplets, expected images of classes: leave out --adapt")
+			return nil, errors.New("--adapt: found a list of pairs or triplets or images without classes, expected images of classes: leave out --adapt")
 		}
 		count := images.Len()
 		if s.all != nil {
@@ -220,12 +220,15 @@ func (s *setup) trainer(start *likeness.Model, checkpoint string) (*trainer.Trai
 	if t.Validate, s.validated, err = s.data.validation(s.settings.Seed); err != nil {
 		return nil, err
 	}
-	if l, ok := s.data.(labeled); ok && t.Validate == nil && l.experiment.Validation != nil {
+	if l, ok := s.data.(labeled); ok && t.Validate == nil && l.experiment.Validation != nil && !l.views {
 		s.notes = append(s.notes, "warning: no model is selected by validation, and the model gets no threshold: the held-out images have fewer than two of a class (more images of each class change that)")
 	}
 	if s.settings.Adapt && t.Validate == nil && t.Patience > 0 {
 		t.Patience = 0 // a default of photographs
 		s.notes = append(s.notes, "no early stopping: too few images of each class to hold some out")
+	}
+	if t.Patience > 0 && s.loss.Kind() == datasets.Views {
+		return nil, errors.Errorf("--patience: found %d, but %s uses no labels, so that there is no validation: leave it out", t.Patience, s.settings.Objective)
 	}
 	if t.Patience > 0 && t.Validate == nil {
 		return nil, errors.Errorf("--patience: found %d, but there is no validation data: the data set has no validation part and too few images of each class to hold some out", t.Patience)
@@ -311,7 +314,7 @@ func (l labeled) examples(loss objectives.Loss, batch, imagesPerClass int) (data
 		return images, sampler, errors.Wrapf(err, "draw examples for the loss %q", loss.Name())
 	}
 	if loss.Kind() != datasets.Labeled {
-		return nil, nil, errors.Errorf("--grouped: %s is a loss of pairs or triplets, expected one of labeled batches, such as batch-hard or n-pair", loss.Name())
+		return nil, nil, errors.Errorf("--grouped: %s is a loss of pairs, triplets or views, expected one of labeled batches, such as batch-hard or n-pair", loss.Name())
 	}
 	classes, each, err := datasets.FitBatch(images, batch, imagesPerClass)
 	if err != nil {
@@ -336,6 +339,9 @@ func (l listed) examples(loss objectives.Loss, _, _ int) (datasets.Images, datas
 			return nil, nil, errors.New("--limit: no triplet has all of its images within the limit")
 		}
 		return l.triplets.Dataset, datasets.ListedTriplets(l.triplets.Triplets), nil
+	case datasets.Views:
+		sampler, err := datasets.RandomViews(l.images())
+		return l.images(), sampler, err
 	}
 	return nil, nil, errors.Errorf("--objective %s is a loss of batches of images with classes, but %s lists tuples without: use contrastive or cross-entropy, or triplet for triplets", loss.Name(), l.title)
 }
@@ -343,6 +349,9 @@ func (l listed) examples(loss objectives.Loss, _, _ int) (datasets.Images, datas
 // validation is one-shot recognition of classes that are held out for it, or else
 // verification of other images of the training classes.
 func (l labeled) validation(seed uint64) (trainer.Validation, string, error) {
+	if l.views {
+		return nil, "", nil // labels are for the report only
+	}
 	if classes := l.experiment.ValidationClasses; classes != nil && l.retrieval {
 		validation, err := trainer.Retrieval(classes)
 		if !errors.Is(err, datasets.ErrTooFew) {

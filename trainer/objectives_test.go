@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/likeness-go/likeness/objectives"
@@ -30,6 +31,9 @@ func TestEveryObjectiveTeachesEveryHead(t *testing.T) {
 			objective, _, err := objectives.Named(name, headName, objectives.Options{Features: 8})
 			if err != nil || objective.Check(head) != nil {
 				continue // the two do not go together
+			}
+			if objective.Kind() == datasets.Views {
+				continue // see TestLossesWithoutLabelsTeach
 			}
 			taught++
 			t.Run(fmt.Sprintf("%s/%s", name, headName), func(t *testing.T) {

@@ -209,16 +209,18 @@ func towers(kind datasets.Kind) []string {
 		return []string{"left", "right"}
 	case datasets.Triplets:
 		return []string{"anchor", "positive", "negative"}
+	case datasets.Views:
+		return []string{"first", "second"}
 	}
 	return []string{"images"}
 }
 
-// labelsInput names the graph's input of labels; triplets have none.
+// labelsInput names the graph's input of labels; triplets and views have none.
 func labelsInput(kind datasets.Kind) string {
 	switch kind {
 	case datasets.Pairs:
 		return "different"
-	case datasets.Triplets:
+	case datasets.Triplets, datasets.Views:
 		return ""
 	}
 	return "labels"
@@ -280,7 +282,12 @@ func (r *run) imagesPerStep() int { return r.kind.Towers() * r.count }
 // chooseSampler sets the kind, the sampler and the number of examples of a step.
 func (r *run) chooseSampler() (err error) {
 	if r.kind = r.Loss.Kind(); r.kind.Towers() == 0 {
-		return errors.Errorf("field Loss: %s: found the kind %d of examples, expected Pairs, Triplets or Labeled", r.Loss.Name(), r.kind)
+		return errors.Errorf("field Loss: %s: found the kind %d of examples, expected Pairs, Triplets, Labeled or Views", r.Loss.Name(), r.kind)
+	}
+	if r.kind == datasets.Views {
+		if err := checkViews(r.Loss, r.Augment); err != nil {
+			return err
+		}
 	}
 	if r.sampler = r.Sampler; r.sampler == nil {
 		if r.sampler, err = datasets.DefaultSampler(r.kind, r.Images, r.Batch, 0); err != nil {
@@ -297,6 +304,17 @@ func (r *run) chooseSampler() (err error) {
 		}
 		return r.checkTuples(first)
 	})
+}
+
+// checkViews refuses an augmentation that does not tell the two views of an image apart.
+func checkViews(loss objectives.Loss, augment *datasets.Augmentation) error {
+	switch {
+	case augment == nil:
+		return errors.Errorf("field Augment: found none, but %s compares two augmented views of each image, which would be equal: set one, such as a random resized crop with color jitter", loss.Name())
+	case augment.Image == datasets.Distortion{} && augment.Photo == datasets.Photo{}:
+		return errors.Errorf("field Augment: found nothing in Image and Photo, which are drawn for each view, but %s compares two augmented views of each image: set one of the two, such as a random resized crop with color jitter", loss.Name())
+	}
+	return nil
 }
 
 // sample draws the examples of a step: a function of the seed and the step alone.
@@ -323,7 +341,7 @@ func (r *run) checkTuples(t datasets.Tuples) error {
 // examples are the values of the graph's inputs in one step.
 type examples struct {
 	images [][]float32 // of each tower
-	labels []float32   // none for triplets
+	labels []float32   // none for triplets and views
 }
 
 func (r *run) newExamples() *examples {

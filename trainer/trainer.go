@@ -32,7 +32,7 @@ type Trainer struct {
 	// Sampler samples the examples of each step, of the kind that the loss needs; nil
 	// means datasets.DefaultSampler.
 	Sampler datasets.Sampler
-	Batch   int // pairs, triplets or labeled images of a step
+	Batch   int // pairs, triplets, labeled images or images with two views of a step
 	// Solver is the solver and the learning rate schedule. The class vectors of an
 	// objectives.ClassVectorLoss have that rate times the LearningRateScale of the loss,
 	// unless one of Solver.Layers matches them, as by the name "loss.*".
@@ -47,7 +47,8 @@ type Trainer struct {
 	Seed      uint64
 	// Augment is the random distortion of images; nil for none. Without it, the first blocks
 	// of a backbone.Network whose weights and running statistics are all frozen are computed
-	// once for each image, if their results take at most 1 GiB.
+	// once for each image, if their results take at most 1 GiB. A loss of views needs one that
+	// transforms each image independently (Image or Photo).
 	Augment *datasets.Augmentation
 	// Prefix, unless it is nil, has results of these blocks that were computed before. They
 	// are used in training, and for the images of a Validation of this package, if the blocks,

@@ -13,6 +13,10 @@
 //
 //	go run ./benchmarks/losses -reference batches -python venv/bin/python
 //	go run ./benchmarks/losses -reference class-vectors -python venv/bin/python
+//
+// The losses without labels are compared with lightly, too.
+//
+//	go run ./benchmarks/losses -reference views -python venv/bin/python
 package main
 
 import (
@@ -62,7 +66,7 @@ var combinations = []struct {
 func main() {
 	log.SetFlags(0)
 	out := flag.String("out", "", "`file` to write the record to (default benchmarks/results/losses.md, or losses-REFERENCE.md there)")
-	reference := flag.String("reference", "", "compare with a reference instead: batches or class-vectors")
+	reference := flag.String("reference", "", "compare with a reference instead: batches, class-vectors or views")
 	python := flag.String("python", "python3", "Python `interpreter` that runs the reference")
 	seed := flag.Uint64("seed", 1, "random seed of the weights, training examples and test pairs")
 	only := flag.String("only", "", "run only the combinations whose names contain this `text`, and write no record")
@@ -75,8 +79,10 @@ func main() {
 		err = runBatches(*python, "benchmarks/losses/batches.py", cmp.Or(*out, "benchmarks/results/losses-batches.md"))
 	case "class-vectors":
 		err = runClassVectors(*python, "benchmarks/losses/class_vectors.py", cmp.Or(*out, "benchmarks/results/losses-class-vectors.md"), *only, *seed)
+	case "views":
+		err = runViews(*python, "benchmarks/losses/views.py", cmp.Or(*out, "benchmarks/results/losses-views.md"))
 	default:
-		err = errors.Errorf("-reference: found %q, expected batches or class-vectors", *reference)
+		err = errors.Errorf("-reference: found %q, expected batches, class-vectors or views", *reference)
 	}
 	if err != nil {
 		log.Fatal(err)

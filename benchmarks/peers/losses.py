@@ -203,6 +203,28 @@ def over_rankings(loss, d, labels, parameters):
     return torch.stack(losses).mean()
 
 
+def over_views(loss, x, y):
+    """Losses of two views of each image with the defaults of the library: Barlow Twins (Zbontar et al. 2021), SimCLR
+    (Chen et al. 2020), VICReg (Bardes et al. 2022)."""
+    match loss["objective"]:
+        case "simclr":
+            z = F.normalize(torch.cat([x, y]))
+            logits = (z @ z.T / loss["temperature"]).fill_diagonal_(-torch.inf)
+            return F.cross_entropy(logits, torch.arange(len(z)).roll(len(x)))
+        case "vicreg":
+            cost = 25 * F.mse_loss(x, y)
+            for z in (x, y):
+                covariance = z.T.cov()
+                cost = cost + 25 * F.relu(1 - (z.var(0) + 1e-4).sqrt()).mean() / 2
+                cost = cost + (covariance.square().sum() - covariance.diagonal().square().sum()) / z.shape[1]
+            return cost
+        case "barlow-twins":
+            a, b = ((z - z.mean(0)) / (z.var(0, correction=0) + 1e-5).sqrt() for z in (x, y))
+            c = a.T @ b / len(x)
+            equal = c.diagonal()
+            return (1 - equal).square().sum() + 5e-3 * (c.square().sum() - equal.square().sum())
+
+
 def penalty(loss, parameters):
     """The sum of lambda |w|^2 over kernels, with the lambda of the first matching pattern."""
     total = 0
@@ -230,6 +252,8 @@ def cost_of(loss, embeddings, labels, parameters):
             cost = F.triplet_margin_with_distance_loss(a, p, n, distance_function=between, margin=loss["margin"])
         case "triplet-ratio", [a, p, n]:
             cost = triplet_ratio(loss, between(a, p), between(a, n))
+        case "simclr" | "vicreg" | "barlow-twins", [x, y]:
+            cost = over_views(loss, x, y)
         case _, [x]:
             d = between(x[:, None], x[None])
             match loss["objective"]:

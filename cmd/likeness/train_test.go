@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -729,4 +730,33 @@ func TestLeftoversGo(t *testing.T) {
 	if diff := cmp.Diff([]string{filepath.Join("run", run.LockName)}, left); err != nil || diff != "" {
 		t.Errorf("left behind %v (%v)", left, err)
 	}
+}
+
+// A flat folder of images trains without labels, a model of it is used like others, and a training
+// that is resumed is the same.
+func TestTrainWithoutLabels(t *testing.T) {
+	inFolder(t)
+	for i := range 12 {
+		write(t, filepath.Join("flat", fmt.Sprintf("%d.png", i)), bar(t, i%6, uint64(i), 12))
+	}
+	train := func(more ...string) (stdout, stderr string) {
+		return tool(t, append([]string{"train", "--data", "flat", "--backbone", "tiny.toml", "--batch", "6", "--epochs", "2"}, more...)...)
+	}
+	_, said := train("--objective", "simclr", "--projection", "8,4", "--out", "run")
+	for _, text := range []string{"flat, 12 images without classes at 12x12x1", "simclr (temperature 0.1) (projection 8,4) with cosine", "so nothing is measured", "epoch 2: loss"} {
+		if !strings.Contains(said, text) {
+			t.Errorf("want %q in\n%s", text, said)
+		}
+	}
+	stdout, _ := tool(t, "compare", "--model", filepath.Join("run", "model.safetensors"), filepath.Join("flat", "0.png"), filepath.Join("flat", "1.png"))
+	if !strings.Contains(stdout, "distance") {
+		t.Errorf("found\n%s", stdout)
+	}
+	train("--objective", "barlow-twins", "--augmentation", "contrastive", "--redundancy", "0.01", "--out", "barlow")
+	if config := read(t, "barlow", "config.toml"); !strings.Contains(config, "\nredundancy = 0.01\n") || !strings.Contains(config, "\ncrop_scale_min = 0.2\n") {
+		t.Errorf("the settings are not recorded:\n%s", config)
+	}
+	toolFails(t, failure, []string{"--augmentation: found none, but vicreg compares two augmented views"},
+		"train", "--data", "flat", "--backbone", "tiny.toml", "--objective", "vicreg", "--augmentation", "none")
+	toolFails(t, failure, []string{"not a data set of a known format"}, "train", "--data", "flat", "--backbone", "tiny.toml", "--objective", "n-pair")
 }

@@ -105,6 +105,9 @@ var losses = []loss{
 	{Objective: "n-pair", Head: "cosine", Temperature: 0.05, Mining: objectives.EasyPositive},
 	{Objective: "smooth-ap", Head: "cosine", Temperature: 0.1},
 	{Objective: "tuplet-margin", Head: "cosine", Scale: 64},
+	{Objective: "simclr", Head: "cosine", Temperature: 0.1},
+	{Objective: "vicreg", Head: "cosine"},
+	{Objective: "barlow-twins", Head: "cosine"},
 }
 
 // loss is an objective with its head, in the JSON form that the peer reads.
@@ -232,7 +235,7 @@ func (p problem) training(b *graph.Builder) graph.Outputs {
 	towers := p.embed(b, network)
 	outputs := graph.Outputs{}
 	batch := objectives.Batch{Embeddings: towers, Head: p.head, Classes: kinds}
-	if p.objective.Kind() != datasets.Triplets {
+	if kind := p.objective.Kind(); kind != datasets.Triplets && kind != datasets.Views {
 		batch.Labels = b.Input("labels", p.batch)
 	}
 	if p.objective.Kind() == datasets.Labeled {
