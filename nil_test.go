@@ -19,6 +19,7 @@ import (
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/datasets/omniglot"
 	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/explain"
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
@@ -96,6 +97,8 @@ var exportedFunctions = []any{
 	solver.Koch,
 	adapt.Fit,
 	adapt.Folder,
+	explain.New,
+	explain.CheckFileName,
 	evaluate.Misses,
 	evaluate.OneShot,
 	evaluate.OneShotDistances,
@@ -340,6 +343,11 @@ var exportedTypes = []any{
 	new(adapt.Candidate),
 	new(adapt.Method),
 	new(adapt.Options),
+	new(explain.Explainer),
+	new(explain.Explanation),
+	new(explain.Input),
+	new(explain.Map),
+	new(explain.Named),
 	new(evaluate.Neighbor),
 	new(evaluate.Miss),
 	new(evaluate.NearestNeighbors),
@@ -427,6 +435,7 @@ var exportedTypes = []any{
 	new(datasets.TripletList),
 	new(imaging.AffineTransform),
 	new(imaging.Warp),
+	new(imaging.Area),
 	new(imaging.Crop),
 	new(imaging.Found),
 	new(imaging.Skipped),
@@ -532,7 +541,7 @@ func TestListsAreWhole(t *testing.T) {
 	for _, pointer := range exportedTypes {
 		listed[reflect.TypeOf(pointer).Elem().String()] = true
 	}
-	for _, dir := range []string{".", "graph", "heads", "backbone", "objectives", "solver", "evaluate", "onnx", "pytorch", "zoo", "retrieval", "retrieval/cache", "run", "trainer", "datasets", "datasets/omniglot", "imaging"} {
+	for _, dir := range []string{".", "graph", "heads", "backbone", "objectives", "solver", "evaluate", "onnx", "pytorch", "zoo", "retrieval", "retrieval/cache", "run", "explain", "trainer", "datasets", "datasets/omniglot", "imaging"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)

@@ -240,6 +240,53 @@ func centerShares(side, short, shorter, targets int) []share {
 	return all
 }
 
+// centerPart returns where the part that centerCrop keeps begins and ends along a side of an
+// image, in pixels of the image.
+func centerPart(side, short, shorter, targets int) (first, last float64) {
+	resized := int(int64(shorter) * int64(side) / int64(short))
+	begin := math.RoundToEven(float64(resized-targets) / 2)
+	step := float64(side) / float64(resized)
+	return begin * step, (begin + float64(targets)) * step
+}
+
+// Area is a rectangle of an image in pixels from its upper left corner, at positions that need
+// not be integers. With Preprocessing.Crop it may reach beyond the image.
+type Area struct {
+	Left   float64 `json:"left"`
+	Top    float64 `json:"top"`
+	Right  float64 `json:"right"`
+	Bottom float64 `json:"bottom"`
+}
+
+// Area returns the part of an image that Pixels scales to the input of the network: the whole
+// image, the center with ShorterSide, and a square around the foreground with Crop. Position
+// (x, y) of the input, in pixels, shows position (Left + x·(Right − Left)/Size.Width, Top +
+// y·(Bottom − Top)/Size.Height) of the image. The image is as Decode returns it, with its EXIF
+// orientation applied. The errors are those of Prepare.
+func (p Preprocessing) Area(img image.Image) (area Area, err error) {
+	if err := Check(img); err != nil {
+		return Area{}, err
+	}
+	if err := p.Validate(); err != nil {
+		return Area{}, errors.Wrap(err, "cannot be converted to the input of the network")
+	}
+	defer unreadable(&err, img)
+	width, height := img.Bounds().Dx(), img.Bounds().Dy()
+	switch short := min(width, height); {
+	case p.ShorterSide > 0:
+		area.Left, area.Right = centerPart(width, short, p.ShorterSide, p.Size.Width)
+		area.Top, area.Bottom = centerPart(height, short, p.ShorterSide, p.Size.Height)
+	case p.Crop != nil:
+		whole := p
+		whole.Crop, whole.Size.Width, whole.Size.Height = nil, width, height
+		s := p.Crop.square(whole.pixels(img), whole.Size)
+		area = Area{Left: s.left, Top: s.top, Right: s.left + s.side, Bottom: s.top + s.side}
+	default:
+		area.Right, area.Bottom = float64(width), float64(height)
+	}
+	return area, nil
+}
+
 // part returns the pixels of an image within an area of it.
 func part(img image.Image, area image.Rectangle) image.Image {
 	if divisible, ok := img.(interface {

@@ -2,6 +2,8 @@ package imaging_test
 
 import (
 	"image"
+	"image/color"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -137,5 +139,58 @@ func TestShrink(t *testing.T) {
 	}
 	if _, _, err := imaging.Shrink(pixels, own, 0); err == nil {
 		t.Error("a side of 0 is no error")
+	}
+}
+
+// The input of the network is the area of the image, stretched: a bright pixel of the image is
+// found in the input where Area says.
+func TestArea(t *testing.T) {
+	size := imaging.Size{Height: 40, Width: 40, Channels: 1}
+	for name, test := range map[string]struct {
+		preprocessing imaging.Preprocessing
+		width, height int
+		want          imaging.Area
+	}{
+		"stretched":     {imaging.Preprocessing{Size: size}, 160, 80, imaging.Area{Right: 160, Bottom: 80}},
+		"center, wide":  {imaging.Preprocessing{Size: size, ShorterSide: 50}, 200, 100, imaging.Area{Left: 60, Top: 10, Right: 140, Bottom: 90}},
+		"center, tall":  {imaging.Preprocessing{Size: size, ShorterSide: 40}, 100, 300, imaging.Area{Top: 100, Right: 100, Bottom: 200}},
+		"center, small": {imaging.Preprocessing{Size: size, ShorterSide: 80}, 20, 20, imaging.Area{Left: 5, Top: 5, Right: 15, Bottom: 15}},
+		// The foreground is the square of 20 pixels at (70, 40); its side times 2 around (80, 50).
+		"foreground": {imaging.Preprocessing{Size: size, Crop: &imaging.Crop{Margin: 2}}, 160, 100, imaging.Area{Left: 60, Top: 30, Right: 100, Bottom: 70}},
+	} {
+		img := image.NewGray(image.Rect(7, 9, 7+test.width, 9+test.height))
+		side := min(test.width, test.height) / 5
+		left, top := test.width/2-side/2, test.height/2-side/2
+		for y := range side {
+			for x := range side {
+				img.SetGray(7+left+x, 9+top+y, color.Gray{Y: 255})
+			}
+		}
+		area, err := test.preprocessing.Area(img)
+		if err != nil || area != test.want {
+			t.Errorf("%s: found %v, %v, expected %v", name, area, err, test.want)
+			continue
+		}
+		pixels, err := test.preprocessing.Prepare(img)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sum, atX, atY float64 // the center of the bright square in the input
+		for i, v := range pixels {
+			sum += float64(v)
+			atX += float64(v) * (float64(i%size.Width) + 0.5)
+			atY += float64(v) * (float64(i/size.Width) + 0.5)
+		}
+		x := area.Left + atX/sum*(area.Right-area.Left)/float64(size.Width)
+		y := area.Top + atY/sum*(area.Bottom-area.Top)/float64(size.Height)
+		if wantX, wantY := float64(left)+float64(side)/2, float64(top)+float64(side)/2; math.Abs(x-wantX) > 0.01 || math.Abs(y-wantY) > 0.01 {
+			t.Errorf("%s: the square is at (%.3f, %.3f), expected (%.3f, %.3f)", name, x, y, wantX, wantY)
+		}
+	}
+	if _, err := (imaging.Preprocessing{Size: size}).Area(nil); err == nil || !strings.Contains(err.Error(), "has no pixels") {
+		t.Errorf("no image: found %v", err)
+	}
+	if _, err := (imaging.Preprocessing{}).Area(image.NewGray(image.Rect(0, 0, 4, 4))); err == nil {
+		t.Error("no size: found no error")
 	}
 }

@@ -3,9 +3,11 @@ package main
 import (
 	"fmt"
 	"image"
+	"os"
 	"strings"
 
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/explain"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/retrieval"
 	"github.com/likeness-go/likeness/run"
@@ -140,10 +142,11 @@ func sayIgnored(c *console, ignored imaging.Skipped) {
 
 // compareCommand compares two images.
 type compareCommand struct {
-	A     string `arg:"" placeholder:"A.png" help:"First image."`
-	B     string `arg:"" placeholder:"B.png" help:"Second image."`
-	Model string `placeholder:"MODEL" help:"Model file, run folder or name of a bundled model (${zoo}). Default: photo for photographs, omniglot for drawings."`
-	JSON  bool   `name:"json" help:"Print JSON."`
+	A       string `arg:"" placeholder:"A.png" help:"First image."`
+	B       string `arg:"" placeholder:"B.png" help:"Second image."`
+	Model   string `placeholder:"MODEL" help:"Model file, run folder or name of a bundled model (${zoo}). Default: photo for photographs, omniglot for drawings."`
+	Explain string `placeholder:"FILE.png" help:"Also show where the images match, as heat maps on both."`
+	JSON    bool   `name:"json" help:"Print JSON."`
 }
 
 // Help returns the text of --help before the flags.
@@ -153,7 +156,9 @@ func (compareCommand) Help() string {
 Example:
   likeness compare a.png b.png --model runs/mnist-contrastive-20250101-120000
 
-Without --model it uses a bundled model: photo for photographs, or omniglot for drawings, which was trained on handwritten characters (dark ink on light paper, cropped to the ink). If the two images are not clearly of one kind, choose a model with --model.`
+Without --model it uses a bundled model: photo for photographs, or omniglot for drawings, which was trained on handwritten characters (dark ink on light paper, cropped to the ink). If the two images are not clearly of one kind, choose a model with --model.
+
+--explain divides the cosine similarity, which is 1 minus the distance, over the places of the network's last feature map, and writes a picture of both images with heat maps; an existing file is replaced. The values of each map and the share of the biases add up to the similarity, and --json prints them. It needs the cosine distance and a network without activations after the last feature map.`
 }
 
 // answer is the JSON output of compare.
@@ -167,10 +172,15 @@ type answer struct {
 	Distance  float64  `json:"distance"`
 	Threshold *float64 `json:"threshold"` // null if the model has none
 	Same      *bool    `json:"same"`      // null if the model has no threshold
+
+	Explanation *explain.Explanation `json:"explanation,omitempty"` // with --explain
 }
 
 // Run compares.
 func (k *compareCommand) Run(c *console) error {
+	if err := k.checkExplain(); err != nil {
+		return errors.WithMessage(err, "--explain")
+	}
 	model, file, err := loadModel(c, k.Model, k.A, k.B)
 	if err != nil {
 		return err
@@ -197,8 +207,12 @@ func (k *compareCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
+	explanation, err := k.explain(c, model, a, b)
+	if err != nil {
+		return err
+	}
 	if k.JSON {
-		found := answer{A: k.A, B: k.B, ABytes: pathBytes(k.A), BBytes: pathBytes(k.B), Model: file, Reason: c.reason, Distance: comparison.Distance}
+		found := answer{A: k.A, B: k.B, ABytes: pathBytes(k.A), BBytes: pathBytes(k.B), Model: file, Reason: c.reason, Distance: comparison.Distance, Explanation: explanation}
 		if comparison.Calibrated {
 			found.Threshold, found.Same = &comparison.Threshold, &comparison.Same
 		}
@@ -213,6 +227,47 @@ func (k *compareCommand) Run(c *console) error {
 	}
 	_, err = fmt.Fprintf(c.out, "distance %.4f  %s\n", comparison.Distance, text)
 	return err
+}
+
+// checkExplain refuses a file of --explain that is no PNG file, or one of the images.
+func (k *compareCommand) checkExplain() error {
+	if k.Explain == "" {
+		return nil
+	}
+	if err := explain.CheckFileName(k.Explain); err != nil {
+		return err
+	}
+	out, err := os.Stat(k.Explain)
+	if err != nil {
+		return nil // it is written, or that is an error of its own
+	}
+	for _, file := range []string{k.A, k.B} {
+		if in, err := os.Stat(file); err == nil && os.SameFile(in, out) {
+			return errors.Errorf("found %s, which is the image %s, expected another file", k.Explain, file)
+		}
+	}
+	return nil
+}
+
+// explain writes the picture of --explain; the explanation is nil without it.
+func (k *compareCommand) explain(c *console, model *likeness.Model, a, b image.Image) (*explain.Explanation, error) {
+	if k.Explain == "" {
+		return nil, nil
+	}
+	explainer, err := explain.New(model)
+	if err != nil {
+		return nil, errors.WithMessage(err, "--explain")
+	}
+	defer explainer.Close()
+	explanation, err := explainer.Explain(c, a, b)
+	if err != nil {
+		return nil, err
+	}
+	if err := explanation.WriteFile(k.Explain, explain.Named{Image: a, Title: k.A}, explain.Named{Image: b, Title: k.B}); err != nil {
+		return nil, err
+	}
+	c.say("wrote %s", k.Explain)
+	return explanation, nil
 }
 
 // loadModel loads the model that a path means: a file, a run folder or a bundled model by

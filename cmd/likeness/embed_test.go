@@ -264,3 +264,41 @@ func TestSkipBroken(t *testing.T) {
 	}
 	toolFails(t, failure, []string{"none of the images can be read", broken}, "identify", broken, "--gallery", "a.gallery", "--skip-broken")
 }
+
+// With --explain, compare also writes a picture, and its JSON has the maps, which add up to the
+// similarity. What cannot be explained, and a file that is one of the images, are errors, and then
+// nothing is written.
+func TestCompareExplains(t *testing.T) {
+	inFolder(t)
+	write(t, "a.png", bar(t, 0, 1, 24))
+	write(t, "b.png", bar(t, 0, 2, 24))
+	saveModel(t, "l2.safetensors", nil)
+	stdout, stderr := tool(t, "compare", "a.png", "b.png", "--model", "mnist", "--explain", "out.png")
+	plain, _ := tool(t, "compare", "a.png", "b.png", "--model", "mnist")
+	if stdout != plain || !strings.Contains(stderr, "wrote out.png") {
+		t.Errorf("compare says %q and %q, expected %q", stdout, stderr, plain)
+	}
+	if picture, err := imaging.DecodeFile("out.png"); err != nil || picture.Bounds().Dx() < 800 {
+		t.Errorf("found the picture %v, %v", picture, err)
+	}
+	stdout, _ = tool(t, "compare", "a.png", "b.png", "--model", "mnist", "--explain", "out.png", "--json")
+	var found answer
+	if err := json.Unmarshal([]byte(stdout), &found); err != nil || found.Explanation == nil {
+		t.Fatalf("found %s, %v", stdout, err)
+	}
+	e := found.Explanation
+	if sum := e.A.Sum() + e.Bias; math.Abs(sum-e.Similarity) > 1e-12 || math.Abs(1-found.Distance-e.Similarity) > 1e-5 || len(e.A.Values) != e.A.Height*e.A.Width {
+		t.Errorf("the parts add up to %v, the similarity is %v, and the distance %v", sum, e.Similarity, found.Distance)
+	}
+	if stdout, _ := tool(t, "compare", "a.png", "b.png", "--model", "mnist", "--json"); strings.Contains(stdout, "explanation") {
+		t.Errorf("without --explain: %s", stdout)
+	}
+	was := read(t, "b.png")
+	toolFails(t, failure, []string{"--explain", `"out.jpg"`, "a file that ends in .png"}, "compare", "a.png", "b.png", "--model", "mnist", "--explain", "out.jpg")
+	toolFails(t, failure, []string{"--explain", "is the image b.png"}, "compare", "a.png", "b.png", "--model", "mnist", "--explain", "./b.png")
+	toolFails(t, failure, []string{"--explain", "found the head l2, expected cosine"}, "compare", "a.png", "b.png", "--model", "l2.safetensors", "--explain", "l2.png")
+	toolFails(t, failure, []string{"no/such"}, "compare", "a.png", "b.png", "--model", "mnist", "--explain", "no/such/out.png")
+	if exists("l2.png") || exists("out.jpg") || read(t, "b.png") != was {
+		t.Error("a file was written in spite of an error")
+	}
+}

@@ -128,7 +128,7 @@ func TestHelp(t *testing.T) {
 		"train":           {"Train a network", "likeness train --data photos", "config.toml", "Ctrl-C", "--objective=NAME", "[128]"},
 		"eval":            {"Measure the model of a run folder", "likeness eval --run runs/", "result.json"},
 		"embed":           {"Compute the embeddings", "likeness embed photos", ".npy", "file,e0,e1"},
-		"compare":         {"distance between two images", "likeness compare a.png b.png", "threshold", "--json"},
+		"compare":         {"distance between two images", "likeness compare a.png b.png", "threshold", "--json", "--explain=FILE.png"},
 		"near-duplicates": {"near-duplicate images", "likeness near-duplicates scans", "--threshold", "--flips", "--cache-size", "more than 20 % is colored", "--force", "--sheet"},
 		"search":          {"most similar images", "likeness search drawing.png --in scans", "--nearest", "more than 40 % is ink", "--force"},
 		"fetch":           {"Download a published data set", "likeness fetch omniglot", "SHA-256", "mnist, fashion-mnist, omniglot, cifar-10", "--to"},

@@ -1,6 +1,7 @@
 // Package plot draws images of images as PNG files: contact sheets, with rows of
-// captioned images (DrawSheet), and scatter plots of two-dimensional embeddings, with
-// the image of each point at its position (DrawScatter).
+// captioned images (DrawSheet), scatter plots of two-dimensional embeddings, with
+// the image of each point at its position (DrawScatter), and images with heat maps
+// (DrawHeatMaps).
 package plot
 
 import (
@@ -157,6 +158,12 @@ func (l lettering) title(canvas *image.RGBA, left, top, width int, text string) 
 
 func (l lettering) caption(canvas *image.RGBA, left, top, width int, text string) {
 	write(canvas, l.regular, left, top, width, LineHeight, text)
+}
+
+// captionAtRight is caption for a text that ends at right.
+func (l lettering) captionAtRight(canvas *image.RGBA, right, top, width int, text string) {
+	text = elide(l.regular, width, text)
+	l.caption(canvas, right-font.MeasureString(l.regular, text).Ceil(), top, width, text)
 }
 
 // write writes a line of text of at most the given width, vertically centered in
