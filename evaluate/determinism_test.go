@@ -22,7 +22,9 @@ func TestResultsDoNotDependOnTheThreads(t *testing.T) {
 			neighbors := must(evaluate.NearestNeighbors{Metric: metric, K: 5}.Accuracy(train, test))(t)
 			retrieval := must(evaluate.Retrieve(metric, test, 1, 4))(t)
 			oneShot := must(evaluate.OneShot(metric, test.Embeddings, trials, evaluate.MeanDistance))(t)
-			report += fmt.Sprintln(neighbors, retrieval, oneShot)
+			clustering := must(evaluate.Cluster(metric, train, evaluate.ClusterOptions{Clusters: 12}))(t)
+			others := must(evaluate.NearestOthers(metric, test.Embeddings, 3))(t)
+			report += fmt.Sprintln(neighbors, retrieval, oneShot, *clustering, others)
 		}
 		var classifier evaluate.LinearClassifier
 		if err := classifier.Fit(train); err != nil {

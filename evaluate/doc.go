@@ -9,15 +9,18 @@
 // The evaluations are:
 //
 //   - [NearestNeighbors]: the accuracy of classification by the nearest embeddings.
-//   - [Retrieve]: recall, R-precision and MAP at R of a search within a set; [Misses]
-//     returns the queries whose nearest embeddings are all of other classes.
+//   - [Retrieve]: recall, precision, mean reciprocal rank, NDCG, R-precision and MAP at R of
+//     a search within a set; [Misses] returns the queries whose nearest embeddings are all of
+//     other classes.
+//   - [Cluster]: the purity of clusters of k-means, and their normalized and adjusted mutual
+//     information with the classes.
 //   - [LinearClassifier]: the accuracy of a linear classifier on the embeddings.
 //   - [Verification]: how well the distance distinguishes same-class pairs from
 //     different-class pairs: area under the ROC curve, equal error rate, true accept
 //     rate, accuracy.
 //   - [OneShot]: N-way K-shot classification.
-//   - [Summarize]: verification over all pairs, one-shot classification and retrieval
-//     of one labeled set.
+//   - [Summarize]: verification over all pairs, one-shot classification, retrieval and
+//     clusters of one labeled set.
 //
 // A result is an [Estimate], a value with its 95 % confidence interval, or a [Score], the
 // mean over trials, which also has the value of each trial, so that the [Difference] of
@@ -36,6 +39,8 @@
 //     [Score.Clustered] resamples other groups of trials.
 //   - [Retrieve] resamples queries, while the searched set stays the same; its intervals
 //     describe other queries of the same set only.
+//   - [Cluster] resamples images, while the clusters stay the same; its intervals do not
+//     describe other first centers.
 //
 // Differences resample the same images for both methods. All bootstraps draw 999
 // replicates and take percentiles.

@@ -113,6 +113,11 @@ func bootstrap(value float64, resample func(*rand.Rand) float64) Estimate {
 	parallel.For(replicates, func(i int) {
 		values[i] = resample(random.New(0, "evaluate", "bootstrap", i))
 	})
+	return percentiles(value, values)
+}
+
+// percentiles returns value with the percentile interval of replicates, which it sorts.
+func percentiles(value float64, values []float64) Estimate {
 	slices.Sort(values)
 	return Estimate{
 		Value:         value,

@@ -34,6 +34,20 @@ type Retrieval struct {
 	// class among the k nearest. RecallAt[1] is the precision at 1.
 	RecallAt map[int]Score
 
+	// PrecisionAt has, for each k, the proportion of a query's class among its k nearest. It is
+	// at most R/k for a query with fewer than k others of its class.
+	PrecisionAt map[int]Score
+
+	// MRR is the mean reciprocal rank: the mean of 1/rank of the nearest embedding of the
+	// query's class (Voorhees 1999, "The TREC-8 Question Answering Track Report").
+	MRR Score
+
+	// NDCG is the normalized discounted cumulative gain of the whole ranking with binary
+	// relevance: Σ 1/log₂(rank + 1) over the R others of the query's class, divided by the
+	// largest value of this sum, that of the ranks 1 to R (Järvelin & Kekäläinen 2002,
+	// "Cumulated gain-based evaluation of IR techniques").
+	NDCG Score
+
 	// RPrecision is the proportion of a query's class among its R nearest.
 	RPrecision Score
 
@@ -43,7 +57,7 @@ type Retrieval struct {
 	MAPAtR Score
 }
 
-// Retrieve measures retrieval within a set, with the recall at each of ks.
+// Retrieve measures retrieval within a set, with the recall and the precision at each of ks.
 func Retrieve(metric Metric, set Labeled, ks ...int) (Retrieval, error) {
 	if err := set.check(); err != nil {
 		return Retrieval{}, err
@@ -76,10 +90,14 @@ func Retrieve(metric Metric, set Labeled, ks ...int) (Retrieval, error) {
 
 	rPrecision := make([]float64, len(retrieval.Queries))
 	averagePrecision := make([]float64, len(retrieval.Queries))
-	recall := make([][]float64, len(ks))
-	for i := range recall {
+	reciprocalRank := make([]float64, len(retrieval.Queries))
+	gain := make([]float64, len(retrieval.Queries))
+	recall, precision := make([][]float64, len(ks)), make([][]float64, len(ks))
+	for i := range ks {
 		recall[i] = make([]float64, len(retrieval.Queries))
+		precision[i] = make([]float64, len(retrieval.Queries))
 	}
+	discounts := cumulativeDiscounts(set.Rows)
 	err := eachQuery(metric, set.Embeddings, set.Embeddings, func(query int, distances []float64) {
 		class, trial := set.Labels[query], trialOf[query]
 		if trial < 0 {
@@ -87,19 +105,23 @@ func Retrieve(metric Metric, set Labeled, ks ...int) (Retrieval, error) {
 		}
 		excludeSelf(query, distances)
 		ranked := rank(distances, set.Labels, class, max(others[class], deepest))
-		rPrecision[trial] = ranked.rPrecision(others[class])
+		rPrecision[trial] = ranked.precision(others[class])
 		averagePrecision[trial] = ranked.averagePrecision(others[class])
 		for i, k := range ks {
-			recall[i][trial] = ranked.recall(k)
+			recall[i][trial], precision[i][trial] = ranked.recall(k), ranked.precision(k)
 		}
+		hits := rankHits(distances, set.Labels, query)
+		reciprocalRank[trial] = hits[0].reciprocalRank()
+		gain[trial] = hits.discountedGain(discounts) / discounts[others[class]]
 	})
 	if err != nil {
 		return Retrieval{}, err
 	}
 	retrieval.RPrecision, retrieval.MAPAtR = average(rPrecision), average(averagePrecision)
-	retrieval.RecallAt = make(map[int]Score, len(ks))
+	retrieval.MRR, retrieval.NDCG = average(reciprocalRank), average(gain)
+	retrieval.RecallAt, retrieval.PrecisionAt = make(map[int]Score, len(ks)), make(map[int]Score, len(ks))
 	for i, k := range ks {
-		retrieval.RecallAt[k] = average(recall[i])
+		retrieval.RecallAt[k], retrieval.PrecisionAt[k] = average(recall[i]), average(precision[i])
 	}
 	return retrieval, nil
 }
@@ -163,14 +185,15 @@ func (r ranking) recall(k int) float64 {
 	return 0
 }
 
-func (r ranking) rPrecision(others int) float64 {
+// precision is the expected proportion of hits among the k nearest.
+func (r ranking) precision(k int) float64 {
 	var hits float64
 	for _, group := range r {
-		if places := min(others-group.before, group.size); places > 0 {
+		if places := min(k-group.before, group.size); places > 0 {
 			hits += float64(group.hits) * float64(places) / float64(group.size)
 		}
 	}
-	return hits / float64(others)
+	return hits / float64(k)
 }
 
 func (r ranking) averagePrecision(others int) float64 {
@@ -186,6 +209,73 @@ func (r ranking) averagePrecision(others int) float64 {
 		}
 	}
 	return sum / float64(others)
+}
+
+// rankHits returns the groups of one distance that have an embedding of the query's class
+// beside the query. The others are counted and not sorted, which costs less than a whole
+// ranking.
+func rankHits(distances []float64, labels []int, query int) ranking {
+	var hits []float64
+	for i, d := range distances {
+		if labels[i] == labels[query] && i != query {
+			hits = append(hits, d)
+		}
+	}
+	slices.Sort(hits)
+	levels := slices.Compact(slices.Clone(hits))
+	groups, between := make(ranking, len(levels)), make([]int, len(levels)) // between a level and the one before it
+	for i, d := range distances {
+		level, equal := slices.BinarySearch(levels, d)
+		switch {
+		case i == query || level == len(levels):
+		case equal:
+			groups[level].size++
+			if labels[i] == labels[query] {
+				groups[level].hits++
+			}
+		default:
+			between[level]++
+		}
+	}
+	before, hitsBefore := 0, 0
+	for level := range groups {
+		group := &groups[level]
+		group.before, group.hitsBefore = before+between[level], hitsBefore
+		before, hitsBefore = group.before+group.size, hitsBefore+group.hits
+	}
+	return groups
+}
+
+// reciprocalRank is the expected reciprocal of the rank of the first hit, which is in this
+// group.
+func (t tied) reciprocalRank() float64 {
+	var sum float64
+	missed := 1.0 // by the places of the group before i, drawn without replacement
+	for i := range t.size - t.hits + 1 {
+		left := float64(t.size - i)
+		sum += missed * float64(t.hits) / left / float64(t.before+i+1)
+		missed *= (left - float64(t.hits)) / left
+	}
+	return sum
+}
+
+// discountedGain is the expected sum of the discounts of the ranks of the hits.
+func (r ranking) discountedGain(discounts []float64) float64 {
+	var sum float64
+	for _, group := range r {
+		sum += float64(group.hits) / float64(group.size) * (discounts[group.before+group.size] - discounts[group.before])
+	}
+	return sum
+}
+
+// cumulativeDiscounts returns the sums of the discounts 1/log₂(rank + 1) of the first 0, 1, …,
+// n ranks.
+func cumulativeDiscounts(n int) []float64 {
+	sums := make([]float64, n+1)
+	for rank := 1; rank <= n; rank++ {
+		sums[rank] = sums[rank-1] + 1/math.Log2(float64(rank)+1)
+	}
+	return sums
 }
 
 // smallest returns the value of that rank, counted from 0, and disorders values
@@ -225,6 +315,28 @@ func smallest(values []float64, rank int) float64 {
 type Neighbor struct {
 	Row      int
 	Distance float64
+}
+
+// NearestOthers returns, for each embedding, the k nearest others, the nearest first; of equally
+// near ones the lower row is first. k must be from 1 to the number of others.
+func NearestOthers(metric Metric, e Embeddings, k int) ([][]Neighbor, error) {
+	if err := e.check(); err != nil {
+		return nil, err
+	}
+	if k < 1 || k > e.Rows-1 {
+		return nil, errors.Errorf("%d nearest others: each of %d embeddings has %d", k, e.Rows, max(0, e.Rows-1))
+	}
+	found := make([][]Neighbor, e.Rows)
+	err := eachQuery(metric, e, e, func(query int, distances []float64) {
+		excludeSelf(query, distances)
+		for _, row := range nearest(distances, k) {
+			found[query] = append(found[query], Neighbor{row, distances[row]})
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
 }
 
 // Miss is a query of Retrieve whose nearest embeddings are all of other classes.

@@ -33,7 +33,13 @@ func TestRetrievalByHand(t *testing.T) {
 	expect(t, "recall at 2", got.RecallAt[2].Trials, []float64{1, 1, 0, 0, 1, 0})
 	expect(t, "recall at 5", got.RecallAt[5].Trials, []float64{1, 1, 0, 1, 1, 1})
 	expect(t, "value", got.RecallAt[5].Value, 5./6, rounding)
-	if len(got.RecallAt) != 3 {
+	expect(t, "precision at 2", got.PrecisionAt[2].Trials, []float64{1. / 2, 1. / 2, 0, 0, 1. / 2, 0}, rounding)
+	expect(t, "precision at 5", got.PrecisionAt[5].Trials, []float64{3. / 5, 3. / 5, 0, 3. / 5, 2.5 / 5, 1. / 5}, rounding)
+	expect(t, "reciprocal rank", got.MRR.Trials, []float64{1, 1, 1. / 6, 1. / 3, 1. / 2, 1. / 4}, rounding)
+	// ndcg_score of scikit-learn 1.9.1, which also takes the mean over the orders of ties.
+	expect(t, "NDCG", got.NDCG.Trials, []float64{
+		0.8854598815714875, 0.8854598815714875, 0.35620718710802235, 0.6182885020492785, 0.6725403812181903, 0.4306765580733929}, rounding)
+	if len(got.RecallAt) != 3 || len(got.PrecisionAt) != 3 {
 		t.Errorf("recall at %d ranks, want 3", len(got.RecallAt))
 	}
 }
@@ -91,6 +97,20 @@ func naiveAveragePrecision(hits []bool, r int) (sum float64) {
 	return sum
 }
 
+func naiveGain(hits []bool, r int) float64 {
+	var gain, ideal float64
+	for i, hit := range hits {
+		discount := 1 / math.Log2(float64(i)+2)
+		if hit {
+			gain += discount
+		}
+		if i < r {
+			ideal += discount
+		}
+	}
+	return gain / ideal
+}
+
 // everyOrder calls visit with every order of the indices 0 … n−1.
 func everyOrder(n int, visit func(order []int)) {
 	order := make([]int, 0, n)
@@ -132,7 +152,7 @@ func TestRetrievalEqualsTheMeanOverAllOrders(t *testing.T) {
 				}
 			}
 			distance := func(i int) float64 { return math.Abs(float64(points.Data[i] - points.Data[query])) }
-			var orders, recall, precision, average float64
+			var orders, recall, precision, average, precisionAtK, reciprocal, gain float64
 			everyOrder(len(others), func(order []int) {
 				if !slices.IsSortedFunc(order, func(i, j int) int { return int(distance(others[i]) - distance(others[j])) }) {
 					return
@@ -145,10 +165,16 @@ func TestRetrievalEqualsTheMeanOverAllOrders(t *testing.T) {
 				recall += naiveRecall(hits, k)
 				precision += naivePrecision(hits, r)
 				average += naiveAveragePrecision(hits, r)
+				precisionAtK += naivePrecision(hits, k)
+				reciprocal += 1 / float64(slices.Index(hits, true)+1)
+				gain += naiveGain(hits, r)
 			})
 			expect(t, "recall", got.RecallAt[k].Trials[trial], recall/orders, rounding)
 			expect(t, "R-precision", got.RPrecision.Trials[trial], precision/orders, rounding)
 			expect(t, "MAP at R", got.MAPAtR.Trials[trial], average/orders, rounding)
+			expect(t, "precision", got.PrecisionAt[k].Trials[trial], precisionAtK/orders, rounding)
+			expect(t, "reciprocal rank", got.MRR.Trials[trial], reciprocal/orders, rounding)
+			expect(t, "NDCG", got.NDCG.Trials[trial], gain/orders, rounding)
 		}
 	})
 }
@@ -413,3 +439,17 @@ type panicking struct{}
 
 func (panicking) Paired([]float64, []float32, []float32, int) error   { panic("not done yet") }
 func (panicking) Pairwise([]float64, []float32, []float32, int) error { panic("not done yet") }
+
+// The nearest others against a plain sort; of equal distances the lower row is first.
+func TestNearestOthers(t *testing.T) {
+	got := must(evaluate.NearestOthers(euclidean, line(0, 1, 3, 2, 0), 3))(t)
+	want := [][]evaluate.Neighbor{
+		{{4, 0}, {1, 1}, {3, 2}}, {{0, 1}, {3, 1}, {4, 1}}, {{3, 1}, {1, 2}, {0, 3}}, {{1, 1}, {2, 1}, {0, 2}}, {{0, 0}, {1, 1}, {3, 2}},
+	}
+	expect(t, "nearest others", got, want)
+	for k, want := range map[int]string{0: "0 nearest others: each of 5 embeddings has 4", 5: "5 nearest others"} {
+		if _, err := evaluate.NearestOthers(euclidean, line(0, 1, 3, 2, 0), k); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("found error %v, expected %q", err, want)
+		}
+	}
+}

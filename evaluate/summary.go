@@ -14,13 +14,17 @@ import (
 // DefaultPairs is the default of SummaryOptions.Pairs: all pairs of 632 images.
 const DefaultPairs = 200_000
 
+// DefaultClustered is the default of SummaryOptions.Clustered.
+const DefaultClustered = 5_000
+
 // SummaryOptions are the options of Summarize. The zero value is useful.
 type SummaryOptions struct {
-	Pairs    int    // maximum number of pairs to verify; 0 for DefaultPairs
-	Way      int    // number of classes of a one-shot trial; 0 for 20, or for all classes if there are fewer
-	Episodes int    // number of one-shot episodes, each with one trial for each of its classes; 0 for 100
-	RecallAt []int  // numbers of neighbors at which recall is measured; nil for 1 and 5
-	Seed     uint64 // random seed for sampling pairs and episodes
+	Pairs     int    // maximum number of pairs to verify; 0 for DefaultPairs
+	Way       int    // number of classes of a one-shot trial; 0 for 20, or for all classes if there are fewer
+	Episodes  int    // number of one-shot episodes, each with one trial for each of its classes; 0 for 100
+	RecallAt  []int  // numbers of neighbors at which recall and precision are measured; nil for 1 and 5
+	Clustered int    // maximum number of embeddings to cluster; 0 for DefaultClustered
+	Seed      uint64 // random seed for sampling pairs, episodes and embeddings to cluster, and for k-means
 }
 
 // Summary has the metrics that are commonly reported for labeled embeddings, with 95 %
@@ -33,17 +37,20 @@ type Summary struct {
 	OneShot         Score
 	OneShotTrials   []Trial // those of OneShot, for Queries and Difference
 	Retrieval       Retrieval
+	Clustered       []int // rows of the embeddings that were clustered, in ascending order
+	Clustering      *Clustering
 }
 
 // Summarize measures verification over all pairs of a set, or a sample of them, one-shot
-// classification and retrieval. There must be at least two classes with at least two
+// classification, retrieval, and how well clusters of k-means agree with the classes, with as
+// many clusters as classes, over all embeddings or a sample of them. There must be at least two classes with at least two
 // embeddings each.
 func Summarize(metric Metric, set Labeled, o SummaryOptions) (*Summary, error) {
 	if err := set.check(); err != nil {
 		return nil, err
 	}
-	if o.Pairs < 0 || o.Way < 0 || o.Episodes < 0 {
-		return nil, errors.Errorf("found %d pairs, way %d and %d episodes, expected numbers of at least 0", o.Pairs, o.Way, o.Episodes)
+	if o.Pairs < 0 || o.Way < 0 || o.Episodes < 0 || o.Clustered < 0 {
+		return nil, errors.Errorf("found %d pairs, way %d, %d episodes and %d embeddings to cluster, expected numbers of at least 0", o.Pairs, o.Way, o.Episodes, o.Clustered)
 	}
 	groups := byClass(set.Labels)
 	s := &Summary{Images: set.Rows, Classes: len(groups), AllPairs: set.Rows * (set.Rows - 1) / 2}
@@ -79,8 +86,20 @@ func Summarize(metric Metric, set Labeled, o SummaryOptions) (*Summary, error) {
 	if s.OneShot, err = OneShot(metric, set.Embeddings, s.OneShotTrials, MeanDistance); err != nil {
 		return nil, errors.Wrap(err, "one-shot classification")
 	}
-	s.Retrieval, err = Retrieve(metric, set, o.RecallAt...)
-	return s, errors.Wrap(err, "retrieval")
+	if s.Retrieval, err = Retrieve(metric, set, o.RecallAt...); err != nil {
+		return nil, errors.Wrap(err, "retrieval")
+	}
+	if o.Clustered == 0 {
+		o.Clustered = DefaultClustered
+	}
+	s.Clustered = drawDistinct(random.New(o.Seed, "clustered"), set.Rows, min(set.Rows, o.Clustered))
+	slices.Sort(s.Clustered)
+	clustered := Labeled{Embeddings: set.Select(s.Clustered)}
+	for _, row := range s.Clustered {
+		clustered.Labels = append(clustered.Labels, set.Labels[row])
+	}
+	s.Clustering, err = Cluster(metric, clustered, ClusterOptions{Seed: o.Seed})
+	return s, errors.Wrap(err, "clusters")
 }
 
 // byClass is the rows of each class, in the order of the labels.

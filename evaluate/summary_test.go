@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -177,10 +178,23 @@ func TestSummarizeRefuses(t *testing.T) {
 		"found no metric":                            second(evaluate.Summarize(nil, set, evaluate.SummaryOptions{})),
 		"found -1 pairs":                             second(evaluate.Summarize(euclidean, set, evaluate.SummaryOptions{Pairs: -1})),
 		"found at most 1 pairs, expected at least 2": second(evaluate.AllPairs(set.Labels, 1, 1)),
+		"-1 embeddings to cluster":                   second(evaluate.Summarize(euclidean, set, evaluate.SummaryOptions{Clustered: -1})),
 		"recall at 9":                                second(evaluate.Summarize(euclidean, set, evaluate.SummaryOptions{RecallAt: []int{9}})),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("found error %v, want %q", err, want)
 		}
+	}
+}
+
+// More embeddings than are to be clustered are a sample of them, in order.
+func TestSummarizeClustersASample(t *testing.T) {
+	set := clouds(1, 0, 5, 10)
+	all := must(evaluate.Summarize(euclidean, set, evaluate.SummaryOptions{Seed: 3}))(t)
+	expect(t, "all rows", all.Clustered, sequence(50))
+	expect(t, "clusters of all", all.Clustering, must(evaluate.Cluster(euclidean, set, evaluate.ClusterOptions{Seed: 3}))(t))
+	some := must(evaluate.Summarize(euclidean, set, evaluate.SummaryOptions{Seed: 3, Clustered: 20}))(t)
+	if len(some.Clustered) != 20 || !slices.IsSorted(some.Clustered) || len(slices.Compact(slices.Clone(some.Clustered))) != 20 || len(some.Clustering.Assignments) != 20 {
+		t.Errorf("found the rows %v and %d assignments, expected 20 different ones in order", some.Clustered, len(some.Clustering.Assignments))
 	}
 }

@@ -22,7 +22,7 @@ type embeddingsFlags struct {
 }
 
 // embeddingsHelp is the part of the help of eval on embeddings.
-const embeddingsHelp = `With --embeddings it measures labeled embeddings of any origin: verification over all pairs, one-shot classification and retrieval within the set. Intervals are 95 % and resample images, since pairs that share an image are not independent.
+const embeddingsHelp = `With --embeddings it measures labeled embeddings of any origin: verification over all pairs, one-shot classification, retrieval within the set, and clusters of k-means, as many as there are classes, compared with the classes. Intervals are 95 % and resample images, since pairs that share an image are not independent.
 
   likeness embed photos --out embeddings.csv
   likeness eval --embeddings embeddings.csv
@@ -52,6 +52,11 @@ func (e *embeddingsFlags) run(c *console) error {
 	} else {
 		c.say("verification: all %d pairs", s.Pairs)
 	}
+	if len(s.Clustered) < s.Images {
+		c.say("clusters: %d of k-means, of a random sample of %d embeddings", s.Clustering.Clusters, len(s.Clustered))
+	} else {
+		c.say("clusters: %d of k-means, of all embeddings", s.Clustering.Clusters)
+	}
 	row := func(name string, m evaluate.Estimate) { c.print("%-28s %v", name, m) }
 	row("verification ROC AUC", s.Verification.AUC())
 	row("equal error rate", s.Verification.EqualErrorRate())
@@ -64,7 +69,17 @@ func (e *embeddingsFlags) run(c *console) error {
 	for _, k := range slices.Sorted(maps.Keys(s.Retrieval.RecallAt)) {
 		row(fmt.Sprintf("recall at %d", k), s.Retrieval.RecallAt[k].Estimate)
 	}
+	for _, k := range slices.Sorted(maps.Keys(s.Retrieval.PrecisionAt)) {
+		if k > 1 { // the precision at 1 is the recall at 1
+			row(fmt.Sprintf("precision at %d", k), s.Retrieval.PrecisionAt[k].Estimate)
+		}
+	}
+	row("mean reciprocal rank", s.Retrieval.MRR.Estimate)
+	row("NDCG", s.Retrieval.NDCG.Estimate)
 	row("R-precision", s.Retrieval.RPrecision.Estimate)
 	row("MAP at R", s.Retrieval.MAPAtR.Estimate)
+	row("cluster purity", s.Clustering.Purity.Estimate)
+	row("NMI of clusters", s.Clustering.NMI)
+	row("AMI of clusters", s.Clustering.AMI)
 	return nil
 }

@@ -22,12 +22,12 @@ func TestEvalEmbeddings(t *testing.T) {
 	write(t, "labels.txt", labels.String())
 
 	table, said := tool(t, "eval", "--embeddings", "e.csv", "--head", "l2")
-	for _, text := range []string{"12 embeddings of 4 features, 3 classes; distance l2", "all 66 pairs"} {
+	for _, text := range []string{"12 embeddings of 4 features, 3 classes; distance l2", "all 66 pairs", "clusters: 3 of k-means, of all embeddings"} {
 		if !strings.Contains(said, text) {
 			t.Errorf("it says %q, expected %q in it", said, text)
 		}
 	}
-	for _, text := range []string{"verification ROC AUC", "equal error rate", "true accept rate at FAR 1 %", "3-way one-shot accuracy", "recall at 1 ", "recall at 5", "R-precision", "MAP at R"} {
+	for _, text := range []string{"verification ROC AUC", "equal error rate", "true accept rate at FAR 1 %", "3-way one-shot accuracy", "recall at 1 ", "recall at 5", "precision at 5", "mean reciprocal rank", "NDCG", "R-precision", "MAP at R", "cluster purity", "NMI of clusters", "AMI of clusters"} {
 		if !strings.Contains(table, text) {
 			t.Errorf("the table %q lacks %q", table, text)
 		}
