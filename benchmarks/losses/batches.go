@@ -42,6 +42,7 @@ func (s setting) String() string {
 		name  string
 		given bool
 	}{
+		{"balanced", s.options.Balanced},
 		{"mining " + string(s.options.Mining), s.options.Mining != ""},
 		{"β for each class", s.options.PerClass},
 		{fmt.Sprintf("base %v", s.options.Base), s.options.Base != 0},

@@ -59,6 +59,9 @@ class Hadsell(losses.ContrastiveLoss):
         return torch.cat(kinds).mean()
 
 
+Hadsell.__name__ = "ContrastiveLoss"  # CrossBatchMemory accepts losses by the names of their classes
+
+
 def build(case):
     """The loss and the miner of a case."""
     o, name, head = case["options"], case["loss"], case["head"]
