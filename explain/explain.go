@@ -29,6 +29,10 @@ type Map struct {
 	Y []float64 `json:"y"`
 	// Area is the part of the image that the network sees.
 	Area imaging.Area `json:"area"`
+	// ImageWidth and ImageHeight are the size of the image in pixels. That of a large JPEG file may
+	// be smaller than the file says, see Preprocessing.ScaledJPEG.
+	ImageWidth  int `json:"image_width"`
+	ImageHeight int `json:"image_height"`
 }
 
 // Explanation divides the similarity of two images. It holds that
@@ -48,10 +52,11 @@ type Explanation struct {
 	B    Map     `json:"b"`
 }
 
-// Input is an image as an Explainer takes it.
+// Input is an image as an Explainer takes it, see Explainer.Prepare.
 type Input struct {
-	Pixels []uint8      // of Preprocessing.Prepare
-	Area   imaging.Area // of Preprocessing.Area
+	Pixels        []uint8      // of Preprocessing.Prepare
+	Area          imaging.Area // of Preprocessing.Area
+	Width, Height int          // of the image in pixels
 }
 
 // Explainer explains the similarities that a model finds. Its methods may be called by several
@@ -148,8 +153,11 @@ func (e *Explainer) Prepare(img image.Image) (in Input, err error) {
 	if in.Pixels, err = e.preprocessing.Prepare(img); err != nil {
 		return Input{}, err
 	}
-	in.Area, err = e.preprocessing.Area(img)
-	return in, err
+	if in.Area, err = e.preprocessing.Area(img); err != nil {
+		return Input{}, err
+	}
+	in.Width, in.Height = img.Bounds().Dx(), img.Bounds().Dy()
+	return in, nil
 }
 
 var errNotMade = errors.New("explain: found an Explainer that is nil or zero, expected one of New")
@@ -194,7 +202,7 @@ func (e *Explainer) ExplainInputs(ctx context.Context, a, b Input) (*Explanation
 			return nil, errors.Errorf("explain: the embedding of image %d has the norm %v, expected a finite number: the weights or the preprocessing are extreme", i, images[i].norm)
 		}
 	}
-	explanation := &Explanation{A: e.newMap(a.Area), B: e.newMap(b.Area)}
+	explanation := &Explanation{A: e.newMap(a), B: e.newMap(b)}
 	x, y := images[0], images[1]
 	if x.norm == 0 || y.norm == 0 { // the head defines the cosine with the zero vector as 0
 		return explanation, nil
@@ -257,10 +265,10 @@ func (x embedded) contributions(values, vector []float64, scale float64) {
 }
 
 // newMap is a map of zeros.
-func (e *Explainer) newMap(area imaging.Area) Map {
-	size := e.preprocessing.Size
+func (e *Explainer) newMap(in Input) Map {
+	size, area := e.preprocessing.Size, in.Area
 	return Map{
-		Height: e.rows.count, Width: e.columns.count, Area: area,
+		Height: e.rows.count, Width: e.columns.count, Area: area, ImageWidth: in.Width, ImageHeight: in.Height,
 		Values: make([]float64, e.rows.count*e.columns.count),
 		X:      e.columns.positions(area.Left, (area.Right-area.Left)/float64(size.Width)),
 		Y:      e.rows.positions(area.Top, (area.Bottom-area.Top)/float64(size.Height)),

@@ -41,6 +41,9 @@ func (e *Explanation) Picture(a, b Named) (picture image.Image, err error) {
 			return nil, errors.WithMessagef(err, "draw an explanation: image %d", i)
 		}
 		m := part.found
+		if size := part.image.Image.Bounds().Size(); size.X != m.ImageWidth || size.Y != m.ImageHeight {
+			return nil, errors.Errorf("draw an explanation: image %d has %d × %d pixels, expected %d × %d, those of the image that was explained", i, size.X, size.Y, m.ImageWidth, m.ImageHeight)
+		}
 		if m.Width < 1 || m.Height < 1 || len(m.Values) != m.Width*m.Height || len(m.X) != m.Width || len(m.Y) != m.Height {
 			return nil, errors.Errorf("draw an explanation: map %d has %d values for %d × %d places, expected one of Explain", i, len(m.Values), m.Height, m.Width)
 		}

@@ -74,7 +74,7 @@ func TestPictureRefuses(t *testing.T) {
 		"found nil, expected one of Explain": func() error { _, err := (*explain.Explanation)(nil).Picture(img, img); return err },
 		"image 1: has no pixels":             func() error { _, err := found.Picture(img, explain.Named{}); return err },
 		"map 1 has 3 values":                 func() error { _, err := short.Picture(img, img); return err },
-		"map 0 has 0 values":                 func() error { _, err := new(explain.Explanation).Picture(img, img); return err },
+		"image 0 has 20 × 24 pixels":         func() error { _, err := new(explain.Explanation).Picture(img, img); return err },
 		"a file that ends in .png":           func() error { return found.WriteFile("out.jpg", img, img) },
 		"no/such/folder":                     func() error { return found.WriteFile("no/such/folder/out.png", img, img) },
 	} {

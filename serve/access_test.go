@@ -55,7 +55,7 @@ func TestToken(t *testing.T) {
 			t.Errorf("%s %s without a token: found %d", r.method, r.path, w.Code)
 		}
 	}
-	for _, path := range []string{"/", "/app.js", "/pad.js", "/icon.svg", "/style.css", "/openapi.json", "/healthz"} {
+	for _, path := range []string{"/", "/app.js", "/pad.js", "/heat.js", "/icon.svg", "/style.css", "/openapi.json", "/healthz"} {
 		if w := ask(s, plainRequest("GET", path, "")); w.Code != http.StatusOK {
 			t.Errorf("%s: found %d, want it without a token", path, w.Code)
 		}

@@ -3,9 +3,9 @@
     python serve/browser_check.py [--shots DIR] [--likeness PROGRAM]
 
 It starts the server with an embedded model and a new gallery. At the screen widths of a
-phone, by touch, and of a desktop computer, by mouse, it compares drawings, enrolls two
-classes, identifies other drawings and deletes a class; then it enters the token of a
-server that requires one. It checks the texts of the page, that there are no requests to
+phone, by touch, and of a desktop computer, by mouse, it compares drawings, shows where they
+match, enrolls two classes, identifies other drawings and deletes a class; then it enters the
+token of a server that requires one. It checks the texts of the page, that there are no requests to
 other hosts, that the page does not scroll horizontally, and that the browser logs no
 errors. With --shots it saves screenshots.
 
@@ -185,6 +185,14 @@ def use(screen):
     page.locator("#compare-now").click()
     screen.says("#compared .verdict", "Different")
     screen.says(".at-threshold", "threshold 0.")
+    page.locator("#explain-now").click()
+    screen.says("#explained .parts", "contribution to the cosine similarity")
+    colors = page.evaluate("""() => [...document.querySelectorAll('.heats canvas')].map((canvas) => {
+      const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+      return new Set(Array.from({length: pixels.length / 4}, (_, i) => pixels.slice(4 * i, 4 * i + 3).join())).size;
+    })""")
+    if min(colors) < 50:
+        raise AssertionError(f"the heat maps have {colors} colors, expected at least 50")
     screen.shot("compare", "#compare")
 
     for name, strokes in (("cross", CROSS), ("ring", RING)):
@@ -228,7 +236,7 @@ def give_token(screen):
     page.locator("#a input[type=file]").set_input_files({"name": "text.png", "mimeType": "image/png", "buffer": b"no image"})
     screen.draw("#b", CROSS)
     page.locator("#compare-now").click()
-    screen.says("#compare .message", "a: not a readable image")
+    screen.says("#compare .result > .message", "a: not a readable image")
     screen.shot("error")
 
 

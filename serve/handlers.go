@@ -2,14 +2,18 @@ package serve
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"net/http"
 	"slices"
 
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/explain"
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/internal/guard"
+	"github.com/pkg/errors"
 )
 
 // embedded is the answer of POST /v1/embed.
@@ -44,13 +48,50 @@ func (s *Server) compare(r *http.Request, b body) (any, error) {
 	answer := compared{
 		Distance:    s.distance.Between(embeddings[0], embeddings[1]),
 		Head:        s.distance.Name(),
-		Explanation: explain(s.distance, embeddings[0], embeddings[1]),
+		Explanation: contributionsTo(s.distance, embeddings[0], embeddings[1]),
 	}
 	if s.model.Threshold != nil {
 		same := answer.Distance <= *s.model.Threshold
 		answer.Threshold, answer.Same = s.model.Threshold, &same
 	}
 	return answer, nil
+}
+
+// explain answers POST /v1/explain: the maps of where two images match.
+func (s *Server) explain(r *http.Request, b body) (any, error) {
+	explainer, err := s.explainer()
+	if errors.Is(err, explain.ErrUnsupported) {
+		return nil, refuse(http.StatusConflict, "model: %v", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	images := b.imagesOf("a", "b")
+	if err := s.checkSizes(images); err != nil {
+		return nil, err
+	}
+	var inputs []explain.Input
+	for i, file := range images {
+		in, err := decoding(s, r.Context(), func() (in explain.Input, err error) {
+			defer guard.Recover(&err, "decode")
+			img, err := s.open(r.Context(), file)
+			if err != nil {
+				return in, err
+			}
+			return explainer.Prepare(img)
+		})
+		if err != nil {
+			return nil, err
+		}
+		images[i].content = nil // let the garbage collector free it
+		inputs = append(inputs, in)
+	}
+	clear(b.images)
+	answer, err := explainer.ExplainInputs(r.Context(), inputs[0], inputs[1])
+	if err == nil && r.Context().Err() != nil { // a result after the timeout must not be used
+		err = context.Cause(r.Context())
+	}
+	return answer, err
 }
 
 // classes is the answer of GET /v1/classes.
@@ -287,10 +328,10 @@ type share struct {
 // maxDeciding is the maximum number of dimensions in an explanation.
 const maxDeciding = 10
 
-// explain lists the largest contributions to a distance, from its form; nil if it has
+// contributionsTo lists the largest contributions to a distance, from its form; nil if it has
 // none. For a square root they are contributions to the square, because the distance
 // itself is not a sum.
-func explain(distance heads.Distance, x, y []float32) *explanation {
+func contributionsTo(distance heads.Distance, x, y []float32) *explanation {
 	e := &explanation{AddsUpTo: "distance", Dimensions: len(x)}
 	var term func(j int, x, y float64) float64
 	form, known := distance.Form()

@@ -49,7 +49,7 @@ func TestExplanations(t *testing.T) {
 			Formula: "1/D − xⱼyⱼ/(‖x‖‖y‖)", AddsUpTo: "distance", Total: 1, Deciding: []share{{0, 1.0 / 3, 1.0 / 3}, {1, 1.0 / 3, 1.0 / 3}, {2, 1.0 / 3, 1.0 / 3}}}},
 	} {
 		c.want.Dimensions = 3
-		if diff := cmp.Diff(&c.want, explain(c.distance, x, y), near); diff != "" {
+		if diff := cmp.Diff(&c.want, contributionsTo(c.distance, x, y), near); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -57,7 +57,7 @@ func TestExplanations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e := explain(own, x, y); e != nil {
+	if e := contributionsTo(own, x, y); e != nil {
 		t.Errorf("a user-defined distance: found %+v, want none", e)
 	}
 }
@@ -84,7 +84,7 @@ func TestExplanationsAddUp(t *testing.T) {
 		if head == (heads.L2{}) {
 			want *= want
 		}
-		e := explain(distance, x, y)
+		e := contributionsTo(distance, x, y)
 		sum := e.Rest
 		for i, s := range e.Deciding {
 			sum += s.Contribution
@@ -101,10 +101,10 @@ func TestExplanationsAddUp(t *testing.T) {
 // Equal images and zero vectors cause no division by zero.
 func TestExplanationsOfZero(t *testing.T) {
 	zero := make([]float32, 2)
-	if e := explain(learned(t, heads.L1{}, 0), zero, zero); e.Total != 0 || e.Deciding[0].Share != 0 {
+	if e := contributionsTo(learned(t, heads.L1{}, 0), zero, zero); e.Total != 0 || e.Deciding[0].Share != 0 {
 		t.Errorf("equal images: found %+v", e)
 	}
-	if e := explain(learned(t, heads.Cosine{}, 0), zero, []float32{1, 2}); e.Total != 1 || e.Deciding[0].Contribution != 0.5 {
+	if e := contributionsTo(learned(t, heads.Cosine{}, 0), zero, []float32{1, 2}); e.Total != 1 || e.Deciding[0].Contribution != 0.5 {
 		t.Errorf("cosine with the zero vector: found %+v, want 1 in equal parts", e)
 	}
 }

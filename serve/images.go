@@ -86,40 +86,53 @@ func (s *Server) checkSizes(images []imageFile) error {
 	return refuse(http.StatusRequestEntityTooLarge, "images: found %.0f pixels in %d images%s, expected at most %d in one request: send fewer or smaller images", pixels, len(images), counted, s.options.MaxRequestPixels)
 }
 
-// prepare decodes a file and preprocesses the image for the network. At most GOMAXPROCS
-// images are decoded at a time, which limits the memory for pixels. It returns when the
-// context ends; a decoder that runs then ends soon afterwards and keeps its slot until
-// it does.
+// prepare decodes a file and preprocesses the image for the network, see decoding.
 func (s *Server) prepare(ctx context.Context, file imageFile) ([]uint8, error) {
+	return decoding(s, ctx, func() ([]uint8, error) { return s.decode(ctx, file) })
+}
+
+// decoding calls decode in a goroutine of its own. At most GOMAXPROCS images are decoded at a
+// time, which limits the memory for pixels. It returns when the context ends; a decoder that
+// runs then ends soon afterwards and keeps its slot until it does.
+func decoding[T any](s *Server, ctx context.Context, decode func() (T, error)) (prepared T, err error) {
 	select {
 	case s.decoders <- struct{}{}:
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return prepared, context.Cause(ctx)
 	}
 	type result struct {
-		pixels []uint8
-		err    error
+		prepared T
+		err      error
 	}
 	done := make(chan result, 1)
 	go func() {
 		defer func() { <-s.decoders }()
-		pixels, err := s.decode(ctx, file)
-		done <- result{pixels, err}
+		prepared, err := decode()
+		done <- result{prepared, err}
 	}()
 	select {
 	case r := <-done:
 		if r.err != nil && ctx.Err() != nil { // decoders may hide the cause
-			return nil, context.Cause(ctx)
+			return prepared, context.Cause(ctx)
 		}
-		return r.pixels, r.err
+		return r.prepared, r.err
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return prepared, context.Cause(ctx)
 	}
 }
 
 // decodeAndPrepare is the part of prepare that runs in a goroutine of its own.
 func (s *Server) decodeAndPrepare(ctx context.Context, file imageFile) (pixels []uint8, err error) {
 	defer guard.Recover(&err, "decode")
+	img, err := s.open(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	return s.model.Preprocessing.Pixels(img), nil
+}
+
+// open decodes an image, which has pixels.
+func (s *Server) open(ctx context.Context, file imageFile) (image.Image, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -133,7 +146,7 @@ func (s *Server) decodeAndPrepare(ctx context.Context, file imageFile) (pixels [
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	return s.model.Preprocessing.Pixels(img), nil
+	return img, nil
 }
 
 // contextReader returns an error when the context ends, which ends a decoder.

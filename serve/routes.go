@@ -32,6 +32,7 @@ func (s *Server) table() []route {
 	routes := []route{
 		s.api("POST", "/v1/embed", s.embed, images),
 		s.api("POST", "/v1/compare", s.compare, field{name: "a", kind: imageField}, field{name: "b", kind: imageField}),
+		s.api("POST", "/v1/explain", s.explain, field{name: "a", kind: imageField}, field{name: "b", kind: imageField}),
 		s.api("POST", "/v1/enroll", s.enroll, class, images),
 		s.api("POST", "/v1/identify", s.identify, images, candidates),
 		s.api("POST", "/v1/verify", s.verify, class, image),
@@ -130,6 +131,7 @@ var pageFiles = map[string]struct{ file, media string }{
 	"/style.css":    {"style.css", "text/css; charset=utf-8"},
 	"/app.js":       {"app.js", "text/javascript; charset=utf-8"},
 	"/pad.js":       {"pad.js", "text/javascript; charset=utf-8"},
+	"/heat.js":      {"heat.js", "text/javascript; charset=utf-8"},
 	"/icon.svg":     {"icon.svg", "image/svg+xml"},
 	"/openapi.json": {"openapi.json", "application/json"},
 }

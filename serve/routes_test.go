@@ -13,8 +13,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/explain"
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
@@ -63,6 +65,35 @@ func TestCompare(t *testing.T) {
 	s.model.Threshold = nil
 	if found := answer[compared](t, s, form("/v1/compare", "a", grayPNG(1, 5, 6), "b", grayPNG(4, 5, 0))); found.Same != nil || found.Threshold != nil {
 		t.Errorf("without a threshold: found %+v, want nothing decided", found)
+	}
+}
+
+// An explanation has the parts of the cosine similarity for each place, here for each pixel; a model
+// that cannot be explained is refused, and so are images that cannot be decoded.
+func TestExplain(t *testing.T) {
+	s := startModel(t, plainModel(t, heads.Cosine{}, 3), Options{})
+	place := func(values ...float64) explain.Map {
+		return explain.Map{Height: 1, Width: 3, Values: values, X: []float64{0.5, 1.5, 2.5}, Y: []float64{0.5}, Area: imaging.Area{Right: 3, Bottom: 1}, ImageWidth: 3, ImageHeight: 1}
+	}
+	// (3, 4, 0) and (4, 0, 3) have the norm 5: only the first pixels match, 12 of 25.
+	want := explain.Explanation{Similarity: 0.48, A: place(0.48, 0, 0), B: place(0.48, 0, 0)}
+	near := cmpopts.EquateApprox(0, 1e-6)
+	if diff := cmp.Diff(want, answer[explain.Explanation](t, s, form("/v1/explain", "a", grayPNG(3, 4, 0), "b", grayPNG(4, 0, 3))), near); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for _, test := range []struct {
+		server  *Server
+		request *http.Request
+		code    int
+		text    string
+	}{
+		{s, form("/v1/explain", "a", "no image", "b", grayPNG(4, 0, 3)), 422, "a: not a readable image"},
+		{s, form("/v1/explain", "a", grayPNG(4, 0, 3)), 400, "b: found none"},
+		{start(t, Options{}), form("/v1/explain", "a", grayPNG(1, 2, 3), "b", grayPNG(4, 0, 3)), 409, "found the head l1, expected cosine"},
+	} {
+		if w := ask(test.server, test.request); w.Code != test.code || !strings.Contains(w.Body.String(), test.text) {
+			t.Errorf("found %d %s, expected %d %q", w.Code, w.Body, test.code, test.text)
+		}
 	}
 }
 
@@ -335,6 +366,8 @@ func TestOpenAPIFields(t *testing.T) {
 	}{
 		{"/v1/embed", form("/v1/embed", "image", gray), "200"},
 		{"/v1/compare", form("/v1/compare", "a", gray, "b", gray), "200"},
+		{"/v1/explain", form("/v1/explain", "a", gray, "b", gray), "200"},
+		{"/v1/explain", form("/v1/explain", "a", gray, "b", gray), "409"},
 		{"/v1/identify", form("/v1/identify", "image", gray), "409"},
 		{"/v1/enroll", form("/v1/enroll", "class", "a", "image", gray), "200"},
 		{"/v1/identify", form("/v1/identify", "image", gray), "200"},
@@ -350,7 +383,11 @@ func TestOpenAPIFields(t *testing.T) {
 		{"/v1/embed", form("/v1/embed", "image", strings.Repeat("x", 17<<20)), "413"},
 	} {
 		name := c.request.Method + " " + c.path + " " + c.code
-		w := ask(s, c.request)
+		asked := s
+		if name == "POST /v1/explain 200" {
+			asked = startModel(t, plainModel(t, heads.Cosine{}, 3), Options{})
+		}
+		w := ask(asked, c.request)
 		if w.Code != statusCode(c.code) {
 			t.Errorf("%s: found %d %s", name, w.Code, w.Body)
 			continue

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/explain"
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/guard"
@@ -36,7 +37,9 @@ type Server struct {
 	decoders chan struct{} // one element for each image that is being decoded
 	decode   func(context.Context, imageFile) ([]uint8, error)
 	closing  atomic.Bool
-	close    sync.Once
+	// explainer is made when it is first needed, since it has a graph of its own.
+	explainer func() (*explain.Explainer, error)
+	close     sync.Once
 }
 
 // New returns a server of a model, which must not be changed while the server is in use.
@@ -84,6 +87,7 @@ func newServer(model *likeness.Model, o Options) (s *Server, err error) {
 	s.memory = newMemory(s.options.MaxBufferedBytes)
 	s.decoders = make(chan struct{}, runtime.GOMAXPROCS(0))
 	s.decode = s.decodeAndPrepare
+	s.explainer = sync.OnceValues(func() (*explain.Explainer, error) { return explain.New(model) })
 	s.queue = newQueue(model.EmbedPixels, s.options)
 	s.metrics = newMetrics(s.queue.length)
 	s.queue.embedded = s.metrics.batch

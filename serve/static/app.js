@@ -1,6 +1,7 @@
 // The script of the page: calls the routes of the server and shows their answers.
 
 import { Pad, make } from "./pad.js";
+import { drawHeat, gradient } from "./heat.js";
 
 const find = (selector, within = document) => within.querySelector(selector);
 const tokenKey = "likeness-token";
@@ -123,6 +124,23 @@ function showWhy(head, why) {
   }
 }
 
+// showMatch draws the maps of an explanation over the two files.
+async function showMatch(found, files) {
+  const limit = Math.max(...found.a.values, ...found.b.values, 0) || 1;
+  try {
+    await Promise.all([found.a, found.b].map((map, i) => drawHeat(document.querySelectorAll(".heats canvas")[i], files[i], map, limit)));
+  } catch {
+    throw new Error("This browser cannot show the format of the images.");
+  }
+  const minus = (value) => digits(value).replace("-", "−");
+  find(".colors").style.background = gradient;
+  find(".largest").textContent = minus(limit);
+  find(".parts").textContent = `Each of the ${found.a.height} × ${found.a.width} places of an image has the color of its contribution to the cosine similarity, ${minus(found.similarity)}. The places add up to ${minus(found.similarity - found.bias)}` +
+    (found.bias === 0 ? "." : `, and the biases of the last layers contribute ${minus(found.bias)}.`) + " The white line is at half of the largest value.";
+  find("#explain-now").hidden = true;
+  find("#explained").hidden = false;
+}
+
 function showIdentification(found) {
   const first = found.candidates[0];
   const verdict = find("#identified .verdict");
@@ -187,10 +205,20 @@ const begin = () => trying({ querySelector: () => find("#known > .message") }, n
 
 function wireCompare() {
   const button = find("#compare-now");
+  let files = []; // that were compared
   const compare = () => trying(find("#compare"), button, async () => {
     find("#compared").hidden = true;
-    showComparison(await ask("POST", "v1/compare", { a: await pads[0].blob(), b: await pads[1].blob() }));
+    find("#explained").hidden = true;
+    find("#explain .message").hidden = true;
+    find("#explain-now").hidden = false;
+    files = [await pads[0].blob(), await pads[1].blob()];
+    showComparison(await ask("POST", "v1/compare", { a: files[0], b: files[1] }));
   });
+  find("#explain-now").addEventListener("click", () => trying(find("#explain"), find("#explain-now"), async () => {
+    const compared = files;
+    const found = await ask("POST", "v1/explain", { a: compared[0], b: compared[1] });
+    if (compared === files) await showMatch(found, compared);
+  }));
   const pads = ["#a", "#b"].map((id) => new Pad(find(id), (file) => {
     button.disabled = !pads.every((pad) => pad.full);
     if (file && !button.disabled) compare();
