@@ -39,27 +39,76 @@ func principalMap(s *MapEvidence, seed uint64) (chart, error) {
 	p := newPlot("Principal components (PCA)",
 		fmt.Sprintf("first component, %.0f %% of the variance", 100*shares[0]),
 		fmt.Sprintf("second component, %.0f %%", 100*shares[1]))
-	width := drawMap(&c, p, positions, s, seed)
+	colors, entries := classColors(s.Images)
+	width := drawMap(&c, p, positions, s, colors, entries, seed)
 	p.X.Label.Text += ", width " + distance(width) // because the map of a collapsed embedding is scaled to the frame, too
 	return c, nil
 }
 
-// tsneMap plots the images at their t-SNE coordinates.
-func tsneMap(s *MapEvidence, seed uint64) (chart, error) {
-	c := chart{name: "map-tsne", title: fmt.Sprintf("Map of %d images by t-SNE of their distances", s.Images.Len())}
+// tsneMaps plot the images at their t-SNE coordinates: in the colors of their classes and, with
+// labels, in those of the purity of their clusters.
+func tsneMaps(s *MapEvidence, seed uint64) ([]chart, error) {
 	positions, err := tsnePositions(s, seed)
 	if err != nil {
-		return c, err
+		return nil, errors.Wrap(err, "map-tsne")
 	}
-	// The axes have no meaning, but with a label below both maps have the same size.
-	drawMap(&c, newPlot("Neighborhoods (t-SNE)", "neither axis has a unit", " "), positions, s, seed)
-	return c, nil
+	// The axes have no meaning, but with a label below all maps have the same size.
+	draw := func(name, title, heading string, colors []color.RGBA, entries []entry) chart {
+		c := chart{name: name, title: fmt.Sprintf(title, s.Images.Len())}
+		drawMap(&c, newPlot(heading, "neither axis has a unit", " "), positions, s, colors, entries, seed)
+		return c
+	}
+	colors, entries := classColors(s.Images)
+	charts := []chart{draw("map-tsne", "Map of %d images by t-SNE of their distances", "Neighborhoods (t-SNE)", colors, entries)}
+	if s.Clustering != nil {
+		colors, entries = purityColors(s)
+		charts = append(charts, draw("map-clusters", "Map of %d images by t-SNE of their distances, with the purity of their clusters", "Purity of clusters (k-means)", colors, entries))
+	}
+	return charts, nil
 }
 
-// drawMap sets the chart to the plot with the images at their positions, with the
+// purityLevels are the ranges of the purity of a cluster, from their lower bounds on, with colors
+// that differ for color-blind readers, too (ColorBrewer's RdBu).
+var purityLevels = []struct {
+	from  float64
+	name  string
+	color color.RGBA
+}{
+	{1, "purity 100 %", color.RGBA{33, 102, 172, 255}},
+	{0.8, "80 to 100 %", color.RGBA{103, 169, 207, 255}},
+	{0.6, "60 to 80 %", color.RGBA{150, 150, 150, 255}},
+	{0.4, "40 to 60 %", color.RGBA{239, 138, 98, 255}},
+	{0, "below 40 %", color.RGBA{178, 24, 43, 255}},
+}
+
+// purityColors returns for each image the color of the purity of its cluster, the proportion of the
+// most frequent class, and the legend.
+func purityColors(s *MapEvidence) (colors []color.RGBA, legend []entry) {
+	sizes, pure := make([]float64, s.Clustering.Clusters), make([]float64, s.Clustering.Clusters)
+	for i, cluster := range s.Clustering.Assignments {
+		sizes[cluster]++
+		pure[cluster] += s.Clustering.Purity.Trials[i]
+	}
+	used := make([]bool, len(purityLevels))
+	colors = make([]color.RGBA, len(s.Clustering.Assignments))
+	for i, cluster := range s.Clustering.Assignments {
+		level := 0
+		for pure[cluster] < purityLevels[level].from*sizes[cluster] {
+			level++
+		}
+		colors[i], used[level] = purityLevels[level].color, true
+	}
+	for i, level := range purityLevels {
+		if used[i] {
+			legend = append(legend, entry{name: level.name, fill: level.color})
+		}
+	}
+	return colors, legend
+}
+
+// drawMap sets the chart to the plot with the images at their positions and in their colors, with the
 // same scale on both axes, and returns the width of the region that they cover.
-func drawMap(c *chart, p *plot.Plot, positions [][2]float64, s *MapEvidence, seed uint64) (width float64) {
-	colors, entries := classColors(s.Images)
+func drawMap(c *chart, p *plot.Plot, positions [][2]float64, s *MapEvidence, colors []color.RGBA, entries []entry, seed uint64) (width float64) {
 	m := &imageMap{positions: positions, tiles: tiles(s.Images, colors), order: random.New(seed, "map").Perm(len(positions))}
 	// Many images should cover about half of the map, and few should not be huge.
 	m.side = vg.Length(min(30, max(13, 0.75*float64(chartWidth)/math.Sqrt(float64(len(positions))))))

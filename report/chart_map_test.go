@@ -255,3 +255,25 @@ func TestClassColors(t *testing.T) {
 		t.Errorf("without labels found the legend %v and the color %v", meaning, colors[0])
 	}
 }
+
+// By hand: a cluster of one class, one of which three of four images are of one class, and one of
+// three classes.
+func TestPurityColors(t *testing.T) {
+	s := &MapEvidence{Clustering: &evaluate.Clustering{
+		Clusters: 3, Assignments: []int{0, 1, 2, 1, 1, 0, 2, 1, 2},
+		Purity: evaluate.Score{Trials: []float64{1, 1, 1, 0, 1, 1, 0, 1, 0}},
+	}}
+	colors, meaning := purityColors(s)
+	var names []string
+	for _, entry := range meaning {
+		names = append(names, entry.name)
+	}
+	if diff := cmp.Diff([]string{"purity 100 %", "60 to 80 %", "below 40 %"}, names); diff != "" {
+		t.Errorf("legend (-want +found):\n%s", diff)
+	}
+	for i, cluster := range s.Clustering.Assignments {
+		if want := purityLevels[[]int{0, 2, 4}[cluster]].color; colors[i] != want {
+			t.Errorf("image %d of cluster %d has the color %v, expected %v", i, cluster, colors[i], want)
+		}
+	}
+}

@@ -46,6 +46,9 @@ type MapEvidence struct {
 	Images     *datasets.Dataset // in memory; without labels where pairs are listed
 	Embeddings evaluate.Embeddings
 	Distances  []float64 // (images, images): all pairwise distances, by the trained network
+	// Clustering has the clusters of k-means of the embeddings, as many as there are classes; nil
+	// without labels.
+	Clustering *evaluate.Clustering
 }
 
 // depth is the number of nearest images that are inspected for each query.
@@ -103,6 +106,12 @@ func (p *Plan) evidence(c *memory, o outcomes) (*Evidence, error) {
 		e.Map = &MapEvidence{Images: images, Embeddings: embeddings, Distances: make([]float64, p.shown.Len()*p.shown.Len())}
 		if err := metric.Pairwise(e.Map.Distances, embeddings.Data, embeddings.Data, embeddings.Columns); err != nil {
 			return nil, errors.Wrap(err, "map")
+		}
+		if images.Labels != nil {
+			e.Map.Clustering, err = evaluate.Cluster(metric, evaluate.Labeled{Embeddings: embeddings, Labels: images.Labels}, evaluate.ClusterOptions{Seed: p.clusterSeed})
+			if err != nil {
+				return nil, errors.Wrap(err, "map: clusters")
+			}
 		}
 	}
 	return e, nil

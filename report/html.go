@@ -35,7 +35,7 @@ type Page struct {
 const PageFile = "report.html"
 
 // Write writes report.html to the folder and the charts to its subfolder plots:
-// loss.png, roc.png, distances.png, map-pca.png and map-tsne.png, without those for
+// loss.png, roc.png, distances.png, map-pca.png, map-tsne.png and map-clusters.png, without those for
 // which the run has no data. Each file is written atomically. Equal runs give
 // files that are equal byte for byte.
 func (r Page) Write(folder string) error {
@@ -98,7 +98,11 @@ func (r Page) charts() (charts []chart, err error) {
 		}
 		if mappable(e.Map) {
 			add(principalMap(e.Map, r.Report.Seed))
-			add(tsneMap(e.Map, r.Report.Seed))
+			maps, failure := tsneMaps(e.Map, r.Report.Seed)
+			if err == nil {
+				err = failure
+			}
+			charts = append(charts, maps...)
 		}
 	}
 	return charts, err
@@ -136,8 +140,10 @@ type view struct {
 
 // shownView is the data of the maps' captions.
 type shownView struct {
-	Images  int
-	Classes bool
+	Images   int
+	Classes  bool
+	Clusters int    // 0 without labels
+	Purity   string // in percent
 }
 
 func (r Page) view() *view {
@@ -154,6 +160,9 @@ func (r Page) view() *view {
 		v.Kind, v.Verified, v.Retrieved = e.Kind, viewVerified(e.Verification), viewRetrieved(e.Retrieval)
 		if mappable(e.Map) {
 			v.Shown = &shownView{Images: e.Map.Images.Len(), Classes: e.Map.Images.Labels != nil}
+			if c := e.Map.Clustering; c != nil {
+				v.Shown.Clusters, v.Shown.Purity = c.Clusters, percent(c.Purity.Value)
+			}
 		}
 	}
 	return v
@@ -194,6 +203,11 @@ var meanings = map[string]string{
 	"verification_accuracy": "The share of pairs that are classified correctly at a threshold that was chosen on other pairs.",
 	"oneshot_accuracy":      "Given one example image of each of several classes, the share of query images that are nearest to the example of their own class.",
 	"recall_at_1":           "The share of images whose nearest other image is of the same class.",
+	"precision_at_5":        "The share of images of the same class among the five nearest other images. Classes with fewer than five others cannot reach 100.",
+	"mrr":                   "The mean of 1/rank of the nearest other image of the same class.",
+	"ndcg":                  "Normalized discounted cumulative gain: the sum of 1/log₂(rank + 1) over the other images of the class, divided by its largest value.",
+	"nmi":                   "Normalized mutual information of the classes and of as many clusters of k-means. It is above 0 for random clusters, and the more so the smaller they are.",
+	"ami":                   "Adjusted mutual information: mutual information less that of random clusters of these sizes, divided by the largest such difference. Chance is 0.",
 	"map_at_r":              "Mean average precision at R: the precision among the R nearest images, averaged over the ranks of correct images, where R is the number of other images of the class.",
 }
 

@@ -34,8 +34,9 @@ func TestPage(t *testing.T) {
 	expectWords(t, verification, "test pairs are of unseen classes", "threshold "+distance(*r.Report.Threshold), "same", "different", "% of the pairs",
 		"trained, area "+percent(r.Report.Metrics["verification_auc"].Value)+" %", "untrained, area ", "raw pixels, area ", "chance, area 50 %")
 	maps := section(t, tree, "maps")
-	expectWords(t, maps, "24 test images (unseen classes)", "Principal components (PCA)", "% of the variance", "Neighborhoods (t-SNE)", "ant", "bee", "cat", "dog")
-	if images := elements(maps, "image"); len(images) != 2*24 {
+	expectWords(t, maps, "24 test images (unseen classes)", "Principal components (PCA)", "% of the variance", "Neighborhoods (t-SNE)", "ant", "bee", "cat", "dog",
+		"Purity of clusters (k-means)", "that of all clusters is "+percent(r.Evidence.Map.Clustering.Purity.Value))
+	if images := elements(maps, "image"); len(images) != 3*24 {
 		t.Errorf("the maps show %d images, expected 24 each", len(images))
 	}
 	hardest := section(t, tree, "hardest")
@@ -57,7 +58,7 @@ func TestPage(t *testing.T) {
 		t.Error("the page discloses the folder of the images")
 	}
 
-	for _, name := range []string{"loss", "roc", "distances", "map-pca", "map-tsne"} {
+	for _, name := range []string{"loss", "roc", "distances", "map-pca", "map-tsne", "map-clusters"} {
 		file, err := os.Open(filepath.Join(folder, "plots", name+".png"))
 		if err != nil {
 			t.Fatal(err)
@@ -102,7 +103,7 @@ func TestPageIsDeterministic(t *testing.T) {
 	if text != again {
 		t.Error("two pages of one run differ")
 	}
-	for _, name := range []string{"map-pca.png", "map-tsne.png"} {
+	for _, name := range []string{"map-pca.png", "map-tsne.png", "map-clusters.png"} {
 		a, err := os.ReadFile(filepath.Join(first, "plots", name))
 		if err != nil {
 			t.Fatal(err)

@@ -24,6 +24,11 @@ const (
 	oneShotAccuracy      = "oneshot_accuracy"
 	recallAt1            = "recall_at_1"
 	mapAtR               = "map_at_r"
+	precisionAt5         = "precision_at_5"
+	reciprocalRank       = "mrr"
+	discountedGain       = "ndcg"
+	clusterNMI           = "nmi"
+	clusterAMI           = "ami"
 )
 
 // Figure is the value of a metric for the trained model with its 95 % confidence
@@ -155,6 +160,10 @@ func (p *Plan) compare(o outcomes) (map[string]Figure, error) {
 			return nil, errors.Wrap(err, name)
 		}
 		figures[name] = o.figure(func(o outcome) evaluate.Estimate { return o.scores[name].Estimate }, &gain)
+	}
+	if o.trained.clustering != nil {
+		figures[clusterNMI] = o.figure(func(o outcome) evaluate.Estimate { return o.clustering.NMI }, nil)
+		figures[clusterAMI] = o.figure(func(o outcome) evaluate.Estimate { return o.clustering.AMI }, nil)
 	}
 	if o.trained.verification == nil {
 		return figures, nil
@@ -318,6 +327,7 @@ type outcome struct {
 	scores       map[string]evaluate.Score // by the name of the figure
 	verification *evaluate.Verification
 	threshold    *float64 // chosen on validation pairs
+	clustering   *evaluate.Clustering
 }
 
 // measure evaluates a contender on the plan's trials.
@@ -404,7 +414,26 @@ func (p *Plan) retrieve(c *memory, metric evaluate.Metric, o *outcome) error {
 	if err != nil {
 		return err
 	}
-	retrieval, err := evaluate.Retrieve(metric, evaluate.Labeled{Embeddings: embeddings, Labels: p.retrieval.Labels}, 1)
+	ks := []int{1}
+	if p.retrieval.Len() > precisionDepth {
+		ks = append(ks, precisionDepth)
+	}
+	retrieval, err := evaluate.Retrieve(metric, evaluate.Labeled{Embeddings: embeddings, Labels: p.retrieval.Labels}, ks...)
+	if err != nil {
+		return err
+	}
 	o.scores[recallAt1], o.scores[mapAtR] = retrieval.RecallAt[1], retrieval.MAPAtR
-	return err
+	o.scores[reciprocalRank], o.scores[discountedGain] = retrieval.MRR, retrieval.NDCG
+	if len(ks) > 1 {
+		o.scores[precisionAt5] = retrieval.PrecisionAt[precisionDepth]
+	}
+	set := evaluate.Labeled{Embeddings: embeddings.Select(p.clustered)}
+	for _, row := range p.clustered {
+		set.Labels = append(set.Labels, p.retrieval.Labels[row])
+	}
+	o.clustering, err = evaluate.Cluster(metric, set, evaluate.ClusterOptions{Seed: p.clusterSeed})
+	return errors.Wrap(err, "clusters")
 }
+
+// precisionDepth is the number of nearest images of precisionAt5.
+const precisionDepth = 5

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/likeness-go/likeness"
@@ -24,6 +25,8 @@ const (
 	ways           = 20     // classes in an episode
 	retrieved      = 3_000  // images for retrieval
 	perClass       = 4      // images of each class among them at least, if there are as many
+	clustered      = 1_000  // images of retrieval to cluster
+	clusterClasses = 50     // classes of these, because k-means takes time for each
 	shown          = 500    // images on a map
 	classes        = 20     // classes on a map, so that each has several images
 
@@ -52,6 +55,8 @@ type Plan struct {
 	trials             []evaluate.Trial  // of unseen
 	groups             []int             // of trials that an interval resamples together; nil: trials with the same query
 	retrieval          *datasets.Dataset
+	clustered          []int // indices into retrieval
+	clusterSeed        uint64
 	shown              *datasets.Dataset // images of unseen, for maps
 	kind               string            // a description of the images of unseen
 	published          []Published       // published results on the trials
@@ -227,7 +232,36 @@ func (p *Plan) drawRetrieval(seed uint64) (err error) {
 		return err
 	}
 	p.describe("retrieval among %d images of the %s", p.retrieval.Len(), p.kind)
+	p.drawClustered(seed)
 	return nil
+}
+
+// drawClustered draws the images that are clustered: all of those of retrieval, or of too many some
+// classes, and of these too many some images of each. Only the latter is added to the protocol.
+func (p *Plan) drawClustered(seed uint64) {
+	var classes [][]int
+	for _, class := range p.retrieval.ByClass() {
+		if len(class) > 0 {
+			classes = append(classes, class)
+		}
+	}
+	chosen := random.New(seed, "clustered classes").Perm(len(classes))
+	chosen = chosen[:min(len(chosen), clusterClasses)]
+	each := max(perClass, clustered/len(chosen))
+	if len(chosen) == len(classes) && p.retrieval.Len() <= clustered {
+		each = p.retrieval.Len()
+	}
+	for _, class := range chosen {
+		r := random.New(seed, "clustered images", class)
+		for _, i := range r.Perm(len(classes[class]))[:min(each, len(classes[class]))] {
+			p.clustered = append(p.clustered, classes[class][i])
+		}
+	}
+	slices.Sort(p.clustered)
+	p.clusterSeed = random.Seed(seed, "clusters")
+	if len(p.clustered) < p.retrieval.Len() {
+		p.describe("clusters of %d of these images, of %d classes", len(p.clustered), len(chosen))
+	}
 }
 
 // drawShown adds nothing to the protocol, because no figure depends on it.

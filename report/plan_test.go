@@ -51,7 +51,8 @@ func TestProtocol(t *testing.T) {
 func TestFullSizes(t *testing.T) {
 	const want = "; verification of 10000 balanced pairs of unseen classes" +
 		"; 20-way one-shot over 1000 episodes of unseen classes" +
-		"; retrieval among 3000 images of the unseen classes"
+		"; retrieval among 3000 images of the unseen classes" +
+		"; clusters of 990 of these images, of 30 classes"
 	p := newPlan(t, datasets.Experiment{Train: noisy(2, 2, 1, "train"), Unseen: noisy(30, 110, 2, "unseen")}, 1)
 	if diff := cmp.Diff(want, p.Protocol); diff != "" {
 		t.Errorf("protocol (-want +found):\n%s", diff)
@@ -91,7 +92,8 @@ func TestNoUnseenClasses(t *testing.T) {
 // Tests with too few classes or images are omitted, and the protocol states it.
 func TestScarceData(t *testing.T) {
 	one := []string{knnAccuracy}
-	noThreshold := []string{knnAccuracy, mapAtR, oneShotAccuracy, recallAt1, verificationAUC, verificationEER}
+	noThreshold := []string{clusterAMI, knnAccuracy, mapAtR, reciprocalRank, discountedGain, clusterNMI, oneShotAccuracy, precisionAt5, recallAt1, verificationAUC, verificationEER}
+	fourImages := slices.DeleteFunc(slices.Clone(noThreshold), func(name string) bool { return name == precisionAt5 })
 	for _, test := range []struct {
 		name  string
 		spoil func(*datasets.Experiment)
@@ -102,7 +104,7 @@ func TestScarceData(t *testing.T) {
 		{"no test images", func(e *datasets.Experiment) { e.Unseen, e.Seen = nil, nil }, nil},
 		{"no validation images", func(e *datasets.Experiment) { e.Validation = nil }, noThreshold},
 		{"one validation image a class", func(e *datasets.Experiment) { e.Validation = noisy(6, 1, 1, "validation") }, noThreshold},
-		{"two classes of two", func(e *datasets.Experiment) { e.Unseen, e.Validation = noisy(2, 2, 2, "unseen"), nil }, noThreshold},
+		{"two classes of two", func(e *datasets.Experiment) { e.Unseen, e.Validation = noisy(2, 2, 2, "unseen"), nil }, fourImages},
 	} {
 		e := experiment()
 		test.spoil(&e)
@@ -370,5 +372,37 @@ func TestRunsPlan(t *testing.T) {
 	}
 	if _, err := NewRunsPlan(noisy(6, 6, 1, "train"), nil, 1, nil); !errors.Is(err, datasets.ErrTooFew) {
 		t.Errorf("no runs: found %v, expected %v", err, datasets.ErrTooFew)
+	}
+}
+
+// Of many classes 50 are clustered, with some images of each if there are too many, and the protocol
+// states it; of few images all are.
+func TestClusteredImages(t *testing.T) {
+	for _, test := range []struct {
+		classes, each, want int
+		protocol            string
+	}{
+		{4, 5, 20, ""},
+		{60, 3, 150, "; clusters of 150 of these images, of 50 classes"},
+		{10, 110, 1000, "; clusters of 1000 of these images, of 10 classes"},
+	} {
+		e := experiment()
+		e.Unseen = noisy(test.classes, test.each, 2, "unseen")
+		p := newPlan(t, e, 1)
+		if len(p.clustered) != test.want || !slices.IsSorted(p.clustered) || len(slices.Compact(slices.Clone(p.clustered))) != test.want {
+			t.Errorf("%d classes of %d: found %d images, expected %d different ones in order", test.classes, test.each, len(p.clustered), test.want)
+		}
+		if _, found, _ := strings.Cut(p.Protocol, "images of the unseen classes"); found != test.protocol {
+			t.Errorf("%d classes of %d: found the protocol %q, expected %q", test.classes, test.each, found, test.protocol)
+		}
+		counts := map[int]int{}
+		for _, row := range p.clustered {
+			counts[p.retrieval.Labels[row]]++
+		}
+		for class, count := range counts {
+			if want := test.want / len(counts); count != want {
+				t.Errorf("%d classes of %d: class %d has %d images, expected %d", test.classes, test.each, class, count, want)
+			}
+		}
 	}
 }

@@ -89,6 +89,11 @@ var titles = []struct{ name, title string }{
 	{oneShotAccuracy, "one-shot accuracy"},
 	{recallAt1, "recall@1"},
 	{mapAtR, "MAP@R"},
+	{precisionAt5, "precision@5"},
+	{reciprocalRank, "mean reciprocal rank"},
+	{discountedGain, "NDCG"},
+	{clusterNMI, "clusters, NMI"},
+	{clusterAMI, "clusters, AMI"},
 }
 
 // Rows returns the figures of the report in the order of the table.

@@ -557,7 +557,7 @@ func TestPage(t *testing.T) {
 			t.Errorf("%q is not in the page", text)
 		}
 	}
-	want := []string{"distances.png", "loss.png", "map-pca.png", "map-tsne.png", "roc.png"}
+	want := []string{"distances.png", "loss.png", "map-clusters.png", "map-pca.png", "map-tsne.png", "roc.png"}
 	if diff := cmp.Diff(want, pictures(t, "run")); diff != "" {
 		t.Errorf("plots (-want +found):\n%s", diff)
 	}
