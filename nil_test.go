@@ -15,6 +15,7 @@ import (
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/adapt"
+	"github.com/likeness-go/likeness/audit"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/datasets/omniglot"
@@ -99,6 +100,8 @@ var exportedFunctions = []any{
 	adapt.Folder,
 	explain.New,
 	explain.CheckFileName,
+	audit.Embeddings,
+	audit.Folder,
 	evaluate.Misses,
 	evaluate.OneShot,
 	evaluate.OneShotDistances,
@@ -351,6 +354,9 @@ var exportedTypes = []any{
 	new(explain.Input),
 	new(explain.Map),
 	new(explain.Named),
+	new(audit.Finding),
+	new(audit.Options),
+	new(audit.Result),
 	new(evaluate.Neighbor),
 	new(evaluate.Miss),
 	new(evaluate.NearestNeighbors),
@@ -546,7 +552,7 @@ func TestListsAreWhole(t *testing.T) {
 	for _, pointer := range exportedTypes {
 		listed[reflect.TypeOf(pointer).Elem().String()] = true
 	}
-	for _, dir := range []string{".", "graph", "heads", "backbone", "objectives", "solver", "evaluate", "onnx", "pytorch", "zoo", "retrieval", "retrieval/cache", "run", "explain", "trainer", "datasets", "datasets/omniglot", "imaging"} {
+	for _, dir := range []string{".", "graph", "heads", "backbone", "objectives", "solver", "evaluate", "audit", "onnx", "pytorch", "zoo", "retrieval", "retrieval/cache", "run", "explain", "trainer", "datasets", "datasets/omniglot", "imaging"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)

@@ -130,6 +130,7 @@ func TestHelp(t *testing.T) {
 		"embed":           {"Compute the embeddings", "likeness embed photos", ".npy", "file,e0,e1"},
 		"compare":         {"distance between two images", "likeness compare a.png b.png", "threshold", "--json", "--explain=FILE.png"},
 		"near-duplicates": {"near-duplicate images", "likeness near-duplicates scans", "--threshold", "--flips", "--cache-size", "more than 20 % is colored", "--force", "--sheet"},
+		"audit":           {"probably labeled wrongly", "likeness audit --data photos", "labels.csv", "--most", "--skip-broken", "--json"},
 		"search":          {"most similar images", "likeness search drawing.png --in scans", "--nearest", "more than 40 % is ink", "--force"},
 		"fetch":           {"Download a published data set", "likeness fetch omniglot", "SHA-256", "mnist, fashion-mnist, omniglot, cifar-10", "--to"},
 		"enroll":          {"example images of classes", "likeness enroll alice alice1.jpg", "--folder people", "--rule=RULE"},

@@ -45,6 +45,7 @@ type commands struct {
 	Calibrate      calibrateCommand      `cmd:"" help:"Find the rejection threshold of a gallery for a false accept rate."`
 	Serve          serveCommand          `cmd:"" help:"Serve the HTTP API and the web UI."`
 	Adapt          adaptCommand          `cmd:"" help:"Adapt a model to the classes of a folder in seconds, without training its network."`
+	Audit          auditCommand          `cmd:"" help:"Find images of a folder that are probably labeled wrongly, and outliers."`
 	Export         exportCommand         `cmd:"" help:"Export a model to ONNX."`
 	Import         importCommand         `cmd:"" help:"Import PyTorch weights or an ONNX network."`
 	Fetch          fetchCommand          `cmd:"" help:"Download a published data set or pretrained weights."`
