@@ -1,11 +1,12 @@
 // Command photographs makes the bundled model for photographs, and measures frozen
-// pretrained networks, their adaptation and near duplicates on Caltech-101, the time from JPEG
+// pretrained networks, their adaptation, near duplicates and label errors on Caltech-101, the time from JPEG
 // files to vectors, and the memory of training on many photographs.
 //
 //	go run ./benchmarks/photographs model -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -save zoo/photo.safetensors
 //	go run ./benchmarks/photographs features -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -python PYTHON
 //	go run ./benchmarks/photographs files -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -python PYTHON
 //	go run ./benchmarks/photographs adapt -data 101_ObjectCategories -keep EMBEDDINGS
+//	go run ./benchmarks/photographs audit -data 101_ObjectCategories -keep EMBEDDINGS -python PYTHON
 //	go run ./benchmarks/photographs train -data 101_ObjectCategories
 //	go run ./benchmarks/photographs duplicates -data 101_ObjectCategories
 //	go run ./benchmarks/photographs variants -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -python PYTHON -count 1000
