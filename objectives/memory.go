@@ -98,6 +98,8 @@ func takesMemory(loss Loss) error {
 		}
 	}
 	switch loss := loss.(type) {
+	case Projection:
+		return errors.Errorf("%s: embeddings of earlier batches are not projected: leave out the projection or the memory", loss.Name())
 	case Sum:
 		for _, term := range loss {
 			if err := takesMemory(term.Loss); err != nil {

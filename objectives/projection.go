@@ -69,6 +69,9 @@ func (p Projection) Check(head heads.Head) error {
 	case takesSigned(p.Loss):
 		return errors.Errorf("projection of %s: its bias is that of distances of embeddings: leave out the projection", p.Loss.Name())
 	}
+	if _, ok := p.Loss.(remembering); ok {
+		return errors.New("projection of a CrossBatchMemory: embeddings of earlier batches are not projected: leave out one of the two")
+	}
 	for i, units := range p.Units {
 		if units < 1 || units > maxUnits {
 			return errors.Errorf("projection of %s: found %d units in layer %d, expected 1 to %d", p.Loss.Name(), units, i+1, maxUnits)

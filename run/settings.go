@@ -88,13 +88,14 @@ type Settings struct {
 	BetaPerClass  bool    `toml:"beta_per_class,omitempty" of:"objective" group:"Objective" help:"Train such a distance for each class in margin."`
 	Bins          int     `toml:"bins,omitzero" of:"objective" max:"10000" group:"Objective" placeholder:"N" help:"Bins of the histograms of distances in fastap. Default: 10."`
 
-	CrossBatchMemory int     `toml:"cross_batch_memory,omitzero" of:"objective" group:"Objective" placeholder:"N" help:"Compare each image of a labeled batch with the embeddings of earlier batches, too: the batch and the latest ones before it are N. Not for losses of pairs and triplets or with vectors of each class. 0 compares images of the batch only."`
-	CrossBatchWarmup int     `toml:"cross_batch_warmup,omitzero" of:"objective" needs:"cross_batch_memory" group:"Objective" placeholder:"STEPS" help:"Steps before --cross-batch-memory begins, in which images of the batch are compared only."`
-	Invariance       float64 `toml:"invariance,omitzero" of:"objective" group:"Objective" placeholder:"WEIGHT" help:"Weight of the differences between the two views of an image in vicreg. Default: 25."`
-	Variance         float64 `toml:"variance,omitzero" of:"objective" group:"Objective" placeholder:"WEIGHT" help:"Weight of the variances of features below 1 in vicreg. Default: 25."`
-	Covariance       float64 `toml:"covariance,omitzero" of:"objective" group:"Objective" placeholder:"WEIGHT" help:"Weight of the covariances of different features in vicreg. Default: 1."`
-	Redundancy       float64 `toml:"redundancy,omitzero" of:"objective" group:"Objective" placeholder:"WEIGHT" help:"Weight of the correlations of different features in barlow-twins. Default: 0.005."`
-	Projection       List    `toml:"projection,omitempty" of:"objective" group:"Objective" placeholder:"UNITS" help:"Units of the linear layers of a projection, such as 256,128, which is trained behind the embeddings for the loss and is not part of the saved model. Default: none."`
+	CrossBatchMemory int `toml:"cross_batch_memory,omitzero" of:"objective" group:"Objective" placeholder:"N" help:"Compare each image of a labeled batch with the embeddings of earlier batches, too: the batch and the latest ones before it are N. Not for losses of pairs and triplets or with vectors of each class. 0 compares images of the batch only."`
+	CrossBatchWarmup int `toml:"cross_batch_warmup,omitzero" of:"objective" needs:"cross_batch_memory" group:"Objective" placeholder:"STEPS" help:"Steps before --cross-batch-memory begins, in which images of the batch are compared only."`
+
+	Invariance float64 `toml:"invariance,omitzero" of:"objective" group:"Objective" placeholder:"WEIGHT" help:"Weight of the differences between the two views of an image in vicreg. Default: 25."`
+	Variance   float64 `toml:"variance,omitzero" of:"objective" group:"Objective" placeholder:"WEIGHT" help:"Weight of the variances of features below 1 in vicreg. Default: 25."`
+	Covariance float64 `toml:"covariance,omitzero" of:"objective" group:"Objective" placeholder:"WEIGHT" help:"Weight of the covariances of different features in vicreg. Default: 1."`
+	Redundancy float64 `toml:"redundancy,omitzero" of:"objective" group:"Objective" placeholder:"WEIGHT" help:"Weight of the correlations of different features in barlow-twins. Default: 0.005."`
+	Projection List    `toml:"projection,omitempty" of:"objective" group:"Objective" placeholder:"UNITS" help:"Units of the linear layers of a projection, such as 256,128, which is trained behind the embeddings for the loss and is not part of the saved model. Default: none."`
 
 	Penalty List `toml:"penalty" group:"Objective" placeholder:"LAYER=λ" help:"L2 penalty λ‖w‖² on the weights of a layer, added to the loss. λ alone applies to all layers."`
 

@@ -119,18 +119,21 @@ func (s *Settings) lossAndHead(features int) (objectives.Loss, heads.Head, error
 	} else if s.LossRate != 0 {
 		return nil, nil, errors.Errorf("--loss-rate: found %v, but %s has no vectors of classes: leave it out, or choose an objective such as arcface or proxy-anchor", s.LossRate, s.Objective)
 	}
-	units, err := s.projection()
-	switch {
-	case err != nil:
+	if loss, err = s.withProjection(loss, head); err != nil {
 		return nil, nil, err
-	case len(units) > 0 && s.CrossBatchMemory != 0:
-		return nil, nil, errors.New("--cross-batch-memory keeps embeddings, which --projection does not compare: leave out one of them")
-	case len(units) > 0:
-		projected := objectives.Projection{Loss: loss, Units: units}
-		return projected, head, errors.WithMessage(projected.Check(head), "--projection")
 	}
 	loss, err = s.withMemory(loss, head)
 	return loss, head, err
+}
+
+// withProjection is the loss behind the projection of the settings, if they have one.
+func (s *Settings) withProjection(loss objectives.Loss, head heads.Head) (objectives.Loss, error) {
+	units, err := s.projection()
+	if err != nil || len(units) == 0 {
+		return loss, err
+	}
+	projected := objectives.Projection{Loss: loss, Units: units}
+	return projected, errors.WithMessage(projected.Check(head), "--projection")
 }
 
 // withMemory is the loss with the cross-batch memory of the settings, if they have one.
