@@ -3,7 +3,6 @@ package trainer_test
 import (
 	"context"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -34,8 +33,8 @@ func withoutClasses(images *datasets.Dataset) *datasets.Dataset {
 	return &datasets.Dataset{Name: "unlabeled", Size: images.Size, Images: images.Images}
 }
 
-// found is the share of images whose nearest neighbor, among all images, is the image itself moved
-// by a pixel.
+// found is the probability that an image which was moved by a pixel is nearer to the image itself
+// than to another one.
 func found(t *testing.T, model *likeness.Model, images *datasets.Dataset) float64 {
 	t.Helper()
 	var moved [][]uint8
@@ -60,20 +59,20 @@ func found(t *testing.T, model *likeness.Model, images *datasets.Dataset) float6
 	if err != nil {
 		t.Fatal(err)
 	}
-	right := 0
+	farther := 0
 	for i, query := range queries {
-		nearest := slices.IndexFunc(gallery, func(candidate []float32) bool {
-			return !slices.ContainsFunc(gallery, func(other []float32) bool { return distance.Between(query, other) < distance.Between(query, candidate) })
-		})
-		if nearest == i {
-			right++
+		own := distance.Between(query, gallery[i])
+		for j, other := range gallery {
+			if j != i && distance.Between(query, other) > own {
+				farther++
+			}
 		}
 	}
-	return float64(right) / float64(len(queries))
+	return float64(farther) / float64(len(queries)*(len(queries)-1))
 }
 
 // Losses without labels learn what the augmentation leaves: images that were not trained on are
-// found again after they have been moved, more often than by the untrained network.
+// nearer to themselves after they have been moved than those of the untrained network.
 func TestLossesWithoutLabelsTeach(t *testing.T) {
 	for _, loss := range withoutLabels {
 		model := newModel(t, tiny(), heads.Cosine{})
@@ -82,8 +81,8 @@ func TestLossesWithoutLabelsTeach(t *testing.T) {
 			Model: model, Loss: loss, Images: withoutClasses(seen), Batch: 32, Augment: shift,
 			Solver: solver.Config{Solver: "adam", LearningRate: 1e-2, Schedule: "cosine"}, Epochs: 2, EpochSteps: 100, Seed: 1,
 		})
-		if trained := found(t, model, unseen); trained < untrained+0.1 {
-			t.Errorf("%s: finds %.3f of the images trained and %.3f untrained, expected a gain of 0.1", loss.Name(), trained, untrained)
+		if trained := found(t, model, unseen); trained < untrained+0.05 {
+			t.Errorf("%s: found %.3f trained and %.3f untrained, expected a gain of 0.05", loss.Name(), trained, untrained)
 		}
 		if first, last := result.Epochs[0].Loss, result.Epochs[1].Loss; last >= first {
 			t.Errorf("%s: found the mean loss %v and then %v, expected it to fall", loss.Name(), first, last)
@@ -136,7 +135,7 @@ func TestResumeOfViews(t *testing.T) {
 	other := newViews(withoutClasses(seen), checkpoint)
 	other.Resume = true
 	other.Loss.(objectives.Sum)[1].Loss = objectives.Projection{Loss: objectives.VICReg{Invariance: 25, Variance: 25, Covariance: 1}, Units: []int{12, 7}}
-	if err := other.Check(); err == nil || !strings.Contains(err.Error(), "parameters of the objective") {
+	if err := other.Check(); err == nil || !strings.Contains(err.Error(), "projection of 12, 6, expected") {
 		t.Errorf("another projection: found error %v", err)
 	}
 

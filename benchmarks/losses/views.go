@@ -33,8 +33,8 @@ const viewsText = `Values and gradients in float64 by the embeddings of both vie
 SelfSupervisedLoss(NTXentLoss) and that of vicreg VICRegLoss of pytorch-metric-learning, that of barlow-twins BarlowTwinsLoss of
 lightly, and that of koleo its equation in PyTorch. Differences of gradients are relative to the largest one, if that is above 1.
 Ordinary batches must agree to %v. In the others the results of likeness are finite; where equal vectors are at a distance of
-zero the gradient of koleo is zero here and not finite in PyTorch, and so is that of a zero vector in simclr, which the
-reference divides by a small number.
+zero the gradient of koleo is zero here and not finite in PyTorch. The gradient by a zero vector, which PyTorch divides by a small
+number, is zero here in simclr and koleo.
 
 | loss | batch | value | difference of values | of gradients |
 |---|---|---|---|---|
