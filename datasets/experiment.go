@@ -44,6 +44,10 @@ type ExperimentOptions struct {
 	// ValidationFraction of the training images of each class are held out for
 	// Validation, unless the data has a validation part. Zero means 0.1.
 	ValidationFraction float64
+	// ValidationClassesFraction of the training classes, or of their groups, are held out for
+	// ValidationClasses if there are at least twenty of the classes, unless the data has
+	// validation classes of its own. Zero means 0.1.
+	ValidationClassesFraction float64
 	// TestFraction of the images of each training class are held out for Seen when
 	// the data has no test part. Zero means 0.2.
 	TestFraction float64
@@ -53,6 +57,8 @@ type ExperimentOptions struct {
 const (
 	defaultValidationFraction = 0.1
 	defaultTestFraction       = 0.2
+
+	defaultValidationClassesFraction = 0.1
 )
 
 // Experiment divides labeled data as follows.
@@ -64,8 +70,8 @@ const (
 // Train if there is no Test.
 //
 // ValidationClasses has the classes of a given Validation that are neither in Train nor
-// unseen. If there are none, it has a tenth of the training classes if there are at least
-// twenty, and whole groups (see Dataset.Groups) if there are at least three groups.
+// unseen. If there are none, it has ValidationClassesFraction of the training classes if there
+// are at least twenty, and whole groups (see Dataset.Groups) if there are at least three groups.
 //
 // Seen and Validation have the images of the remaining training classes in the given Test
 // and Validation or, if these do not exist, a fraction of Train.
@@ -98,7 +104,7 @@ func (s Splits) experiment(o ExperimentOptions) (e Experiment, err error) {
 		return Experiment{}, errors.Wrap(ErrTooFew, "no class is left to train on")
 	}
 
-	e.ValidationClasses, seen = s.validationClasses(seen, unseen, o.Seed)
+	e.ValidationClasses, seen = s.validationClasses(seen, unseen, o)
 	e.Train = s.Train.relabel(seen)
 	if s.Test != nil {
 		e.Unseen, e.Seen = s.Test.relabel(unseen), s.Test.relabel(seen)
@@ -139,6 +145,7 @@ func (o ExperimentOptions) withDefaults() (ExperimentOptions, error) {
 	}{
 		{"UnseenFraction", &o.UnseenFraction, 0},
 		{"ValidationFraction", &o.ValidationFraction, defaultValidationFraction},
+		{"ValidationClassesFraction", &o.ValidationClassesFraction, defaultValidationClassesFraction},
 		{"TestFraction", &o.TestFraction, defaultTestFraction},
 	} {
 		if !(*field.value >= 0 && *field.value < 1) {
@@ -176,10 +183,7 @@ func (s Splits) protocol(e Experiment, seed uint64) string {
 
 const (
 	defaultUnseenFraction = 0.25
-	// validationClassesFraction of the training classes go to ValidationClasses if there
-	// are at least validationClassesFrom.
-	validationClassesFraction = 0.1
-	validationClassesFrom     = 20
+	validationClassesFrom = 20 // training classes, of which some go to ValidationClasses
 )
 
 // unseenClasses returns the classes to test on that are not trained on.
@@ -220,7 +224,7 @@ func (s Splits) unseenClasses(o ExperimentOptions) ([]string, error) {
 
 // validationClasses returns the classes for model selection, and those of seen
 // that remain to train on.
-func (s Splits) validationClasses(seen, unseen []string, seed uint64) (*Dataset, []string) {
+func (s Splits) validationClasses(seen, unseen []string, o ExperimentOptions) (*Dataset, []string) {
 	if s.Validation != nil {
 		taken := slices.Concat(s.Train.present(), unseen)
 		if s.Test != nil {
@@ -233,7 +237,7 @@ func (s Splits) validationClasses(seen, unseen []string, seed uint64) (*Dataset,
 	if len(seen) < validationClassesFrom {
 		return nil, seen
 	}
-	held := s.Train.holdOut(seen, validationClassesFraction, 2, random.Seed(seed, "validation classes"))
+	held := s.Train.holdOut(seen, o.ValidationClassesFraction, 2, random.Seed(o.Seed, "validation classes"))
 	return s.Train.relabel(held), difference(seen, held)
 }
 

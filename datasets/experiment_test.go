@@ -302,7 +302,20 @@ func TestExperimentFractions(t *testing.T) {
 	if len(e.Train.Classes) != 5 || e.Seen.Len() != 5*6 || e.Validation.Len() != 5*1 || length(e.Unseen) != 50 {
 		t.Errorf("found %s", e.Protocol)
 	}
-	for _, o := range []datasets.ExperimentOptions{{UnseenFraction: 1}, {ValidationFraction: -0.1}, {TestFraction: 2}} {
+	// Of 40 classes 10 are unseen, and a fifth of the other 30 are for validation; of 26 classes, of which 19
+	// remain, none.
+	for classes, want := range map[int]int{40: 6, 26: 0} {
+		splits := datasets.Splits{Name: "folders", Train: part("train", 10, numbered("class", classes)...)}
+		e, err := splits.Experiment(datasets.ExperimentOptions{ValidationClassesFraction: 0.2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkExperiment(t, e)
+		if got := len(classesIn(e.ValidationClasses)); got != want {
+			t.Errorf("a fifth for validation: found %d of %d classes, expected %d", got, classes, want)
+		}
+	}
+	for _, o := range []datasets.ExperimentOptions{{UnseenFraction: 1}, {ValidationFraction: -0.1}, {ValidationClassesFraction: 1}, {TestFraction: 2}} {
 		_, err := splits.Experiment(o)
 		expectError(t, fmt.Sprint(o), err, nil, "expected 0 to below 1")
 	}

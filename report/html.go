@@ -156,6 +156,9 @@ func (r Page) view() *view {
 		v.Validates = v.Validates || epoch.Validation != nil
 	}
 	v.Validated = r.Validated
+	if i := r.Report.Interpolation; i != nil {
+		v.Protocol = append(v.Protocol, i.String())
+	}
 	if e := r.Evidence; e != nil {
 		v.Kind, v.Verified, v.Retrieved = e.Kind, viewVerified(e.Verification), viewRetrieved(e.Retrieval)
 		if mappable(e.Map) {

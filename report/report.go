@@ -14,6 +14,7 @@ import (
 	"github.com/likeness-go/likeness/internal/atomicfile"
 	"github.com/likeness-go/likeness/internal/processor"
 	"github.com/likeness-go/likeness/internal/wording"
+	"github.com/likeness-go/likeness/trainer"
 	"github.com/pkg/errors"
 )
 
@@ -28,8 +29,11 @@ type Report struct {
 	Threshold       *float64          `json:"threshold,omitempty"` // largest distance at which a pair is accepted as the same, chosen on validation pairs
 	Metrics         map[string]Figure `json:"metrics"`
 	Published       []Published       `json:"published,omitempty"` // published results on the same trials
-	Refit           *Refit            `json:"refit,omitempty"`     // nil if the saved model is the one that was measured
-	MadeWith        *Provenance       `json:"made_with,omitempty"` // nil if it is unknown
+	// Interpolation is that of the weights before and after the training; nil if the weights are
+	// the trained ones.
+	Interpolation *trainer.Interpolation `json:"interpolation,omitempty"`
+	Refit         *Refit                 `json:"refit,omitempty"`     // nil if the saved model is the one that was measured
+	MadeWith      *Provenance            `json:"made_with,omitempty"` // nil if it is unknown
 }
 
 // Refit is a training on all images after the figures were measured: the figures are those of
@@ -43,6 +47,9 @@ type Refit struct {
 
 // String says what was done.
 func (r Refit) String() string {
+	if r.Steps == 0 {
+		return fmt.Sprintf("refit: the saved model was made again with all %d images of %d classes, without training, because the share of the trained weights is 0; the figures are those of the model before", r.Images, r.Classes)
+	}
 	return fmt.Sprintf("refit: the saved model was trained again on all %d images of %d classes, %d steps in %.0f s; the figures are those of the model before", r.Images, r.Classes, r.Steps, r.Seconds)
 }
 
@@ -135,6 +142,9 @@ func (r Report) WriteTable(w io.Writer) error {
 		}
 	}
 	fmt.Fprintf(&b, "\nseed %d, trained %.0f s at %.0f images/s\nprotocol: %s\n", r.Seed, r.Seconds, r.ImagesPerSecond, wording.Printable(r.Protocol))
+	if r.Interpolation != nil {
+		fmt.Fprintln(&b, r.Interpolation)
+	}
 	if r.Refit != nil {
 		fmt.Fprintln(&b, r.Refit)
 	}

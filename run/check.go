@@ -57,6 +57,9 @@ func (s Settings) check() error {
 	if _, err := ParseMemory(s.Memory); err != nil {
 		return errors.WithMessage(err, "--memory")
 	}
+	if _, _, err := s.interpolationShare(); err != nil {
+		return err
+	}
 	return s.checkSolver()
 }
 

@@ -46,6 +46,9 @@ type data interface {
 	examples(loss objectives.Loss, batch, imagesPerClass int) (datasets.Images, datasets.Sampler, error)
 	// validation also says what it measures; it is nil if there is nothing to measure.
 	validation(seed uint64) (validation trainer.Validation, measure string, err error)
+	// unseenValidation reports whether the validation is on classes that are not trained on or, of
+	// listed tuples, on those that the list has for it.
+	unseenValidation(seed uint64) bool
 	// plan is how the trained network is tested.
 	plan(seed uint64) (*report.Plan, error)
 }

@@ -86,7 +86,7 @@ func Evaluate(folder Folder, options EvaluationOptions, observer *Observer) (res
 	}
 	if result.Recorded != nil {
 		measured.Seconds, measured.ImagesPerSecond, measured.Stopped = recorded.Seconds, recorded.ImagesPerSecond, recorded.Stopped
-		measured.MadeWith, measured.Refit = recorded.MadeWith, recorded.Refit
+		measured.MadeWith, measured.Interpolation, measured.Refit = recorded.MadeWith, recorded.Interpolation, recorded.Refit
 		result.Differences = differences(recorded, measured)
 	}
 	result.Report = measured

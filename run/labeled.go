@@ -29,7 +29,7 @@ type labeled struct {
 }
 
 func newLabeled(splits datasets.Splits, s Settings) (data, error) {
-	options := datasets.ExperimentOptions{Seed: s.Seed}
+	options := datasets.ExperimentOptions{Seed: s.Seed, ValidationClassesFraction: s.ValidationClasses}
 	switch {
 	case slices.Equal(s.Unseen, List{noUnseen}):
 		options.NoUnseen = true

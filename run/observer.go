@@ -27,7 +27,8 @@ type Observer struct {
 	Step  func(trainer.Step)
 	Epoch func(trainer.Epoch)
 	// Refit is called before the training on all images that follows the measurement, with
-	// their numbers and that of its steps. Step, Epoch and Resumed are then called for that training.
+	// their numbers and that of its steps, 0 if the share of the trained weights is 0
+	// (Settings.WeightInterpolation), so that nothing need be trained. Step, Epoch and Resumed are then called for that training.
 	Refit func(images, classes, steps int)
 	// Warning is called with what is probably not as intended, such as embeddings that
 	// collapse to a point. Note is called with other messages, such as why a training

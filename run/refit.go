@@ -140,13 +140,17 @@ func (s *setup) set(images *datasets.Dataset) (evaluate.Labeled, error) {
 }
 
 // refit trains on all images for as many steps as the training that was measured took to its
-// best epoch, with the settings of that one and from the same start. The model has the threshold
-// of the measured one. It is nil, without an error, if the context ends; Resume then continues.
+// best epoch, with the settings of that one and from the same start, and interpolates the weights with the
+// same share. The model has the threshold of the measured one. It is nil, without an error, if the context ends; Resume then continues.
 func (s *setup) refit(ctx context.Context, start *likeness.Model, measured report.Report, chosen trainer.Result, folder Folder, observer *Observer) (*likeness.Model, *trainer.Result, error) {
 	again := *s
 	again.data, again.notes, again.settings.Patience = s.all, nil, 0
 	again.settings.StepsPerEpoch = chosen.Steps / len(chosen.Epochs)
 	steps := chosen.BestEpoch * again.settings.StepsPerEpoch
+	share := shareOf(measured)
+	if share == 0 {
+		steps = 0 // what they would train has no share
+	}
 	if observer != nil && observer.Refit != nil {
 		observer.Refit(again.data.images().Len(), again.data.images().Populated(1), steps)
 	}
@@ -166,11 +170,20 @@ func (s *setup) refit(ctx context.Context, start *likeness.Model, measured repor
 			return nil, nil, err
 		}
 	}
+	if share == 0 {
+		model, err := again.model(start)
+		if err != nil {
+			return nil, nil, err
+		}
+		model.Threshold = measured.Threshold
+		return model, &trainer.Result{}, nil
+	}
 	again.stopAfter = chosen.BestEpoch
 	t, err := again.trainer(start, folder.refitCheckpoint())
 	if err != nil {
 		return nil, nil, err
 	}
+	before := t.Model.Weights.Clone()
 	t.OnStep, t.OnEpoch = observer.step, observer.epoch
 	t.OnCollapse = func(found trainer.Collapse) { observer.warning("%s", found) }
 	t.OnWarning = func(message string) { observer.warning("%s", message) }
@@ -178,6 +191,9 @@ func (s *setup) refit(ctx context.Context, start *likeness.Model, measured repor
 	result, err := t.Run(ctx)
 	if err != nil || result.Stopped == trainer.Interrupted {
 		return nil, &result, err
+	}
+	if err := trainer.Interpolate(t.Model, before, share); err != nil {
+		return nil, nil, err
 	}
 	t.Model.Threshold = measured.Threshold
 	return t.Model, &result, nil

@@ -38,20 +38,21 @@ type Settings struct {
 	// the run folder.
 	TensorBoard bool `toml:"-" name:"tensorboard" help:"Also write losses, validation results and embeddings for TensorBoard: tensorboard --logdir RUN."`
 
-	Data        string  `toml:"data" group:"Data" placeholder:"DIR" help:"Training data: a folder with one folder of images per class (optionally inside train, val and test, or inside folders of groups); the files of MNIST, Omniglot or CIFAR-10; a CSV file of pairs (a,b,different) or triplets (anchor,positive,negative); for simclr, vicreg and barlow-twins any folder of images; or the name of a data set: omniglot-small1 (part of the program), mnist, or one that likeness fetch has downloaded (${published}). Default: omniglot-small1."`
-	Limit       int     `toml:"limit" group:"Data" placeholder:"N" help:"Maximum number of training images."`
-	TestLimit   int     `toml:"test_limit" group:"Data" placeholder:"N" help:"Maximum number of images in each validation and test set."`
-	Unseen      List    `toml:"unseen" of:"data" group:"Data" placeholder:"CLASS" help:"Classes to hold out of training and to test on, or none to train on all classes. Default: classes that only the test data has, or 7,8,9 of the ten digits, or a quarter of the classes."`
-	Size        string  `toml:"size" of:"data" group:"Data" placeholder:"HxWxC" help:"Resize all images to this size: 64x64, or 64x64x1 for grayscale. Default: the input size of the network, or the size of the images, or 64x64 if these differ or are large."`
-	Invert      bool    `toml:"invert" group:"Data" help:"Invert all images, for black ink on white paper."`
-	Crop        float64 `toml:"crop" group:"Data" placeholder:"FACTOR" help:"Crop each image to a square around its foreground (pixels brighter than half). FACTOR is the side of the square divided by the longer side of the foreground, such as 1.15. Default: no cropping."`
-	CropMin     float64 `toml:"crop_min" needs:"crop" max:"1" group:"Data" placeholder:"FRACTION" help:"Minimum side of the foreground, as a fraction of the image's side."`
-	Resize      string  `toml:"resize,omitempty" group:"Data" placeholder:"NAME" help:"How images of another aspect ratio are resized: stretch (the default), or crop, which resizes the shorter side and crops the center, for photographs."`
-	ShorterSide int     `toml:"shorter_side,omitzero" needs:"resize" group:"Data" placeholder:"PIXELS" help:"Length to which the shorter side is resized with --resize crop. Default: the longer side of --size divided by 0.875, 256 for 224x224."`
-	Symmetries  bool    `toml:"symmetries" group:"Data" help:"Add rotated and mirrored copies of each class as classes of their own. Not suitable where orientation carries no meaning."`
-	SkipBroken  bool    `toml:"skip_broken" group:"Data" help:"Skip files that cannot be read as images, and list them."`
-	Memory      string  `toml:"memory,omitempty" group:"Data" placeholder:"SIZE" help:"Memory for decoded images of folders and CSV files, such as 512MiB, 4GiB or unlimited. Images that do not fit are decoded again whenever they are needed, with the same result. Default: 1GiB."`
-	Alphabets   string  `toml:"alphabets" of:"data" group:"Data" placeholder:"SET" help:"Omniglot's training alphabets: background (all 30), small1 or small2 (5 each)."`
+	Data              string  `toml:"data" group:"Data" placeholder:"DIR" help:"Training data: a folder with one folder of images per class (optionally inside train, val and test, or inside folders of groups); the files of MNIST, Omniglot or CIFAR-10; a CSV file of pairs (a,b,different) or triplets (anchor,positive,negative); for simclr, vicreg and barlow-twins any folder of images; or the name of a data set: omniglot-small1 (part of the program), mnist, or one that likeness fetch has downloaded (${published}). Default: omniglot-small1."`
+	Limit             int     `toml:"limit" group:"Data" placeholder:"N" help:"Maximum number of training images."`
+	TestLimit         int     `toml:"test_limit" group:"Data" placeholder:"N" help:"Maximum number of images in each validation and test set."`
+	Unseen            List    `toml:"unseen" of:"data" group:"Data" placeholder:"CLASS" help:"Classes to hold out of training and to test on, or none to train on all classes. Default: classes that only the test data has, or 7,8,9 of the ten digits, or a quarter of the classes."`
+	ValidationClasses float64 `toml:"validation_classes,omitzero" max:"0.9" group:"Data" placeholder:"FRACTION" help:"Fraction of the training classes, or of their groups, that are held out for validation, if there are at least twenty of the classes and the data has no validation classes of its own. Default: 0.1; 0.2 for a folder of photographs."`
+	Size              string  `toml:"size" of:"data" group:"Data" placeholder:"HxWxC" help:"Resize all images to this size: 64x64, or 64x64x1 for grayscale. Default: the input size of the network, or the size of the images, or 64x64 if these differ or are large."`
+	Invert            bool    `toml:"invert" group:"Data" help:"Invert all images, for black ink on white paper."`
+	Crop              float64 `toml:"crop" group:"Data" placeholder:"FACTOR" help:"Crop each image to a square around its foreground (pixels brighter than half). FACTOR is the side of the square divided by the longer side of the foreground, such as 1.15. Default: no cropping."`
+	CropMin           float64 `toml:"crop_min" needs:"crop" max:"1" group:"Data" placeholder:"FRACTION" help:"Minimum side of the foreground, as a fraction of the image's side."`
+	Resize            string  `toml:"resize,omitempty" group:"Data" placeholder:"NAME" help:"How images of another aspect ratio are resized: stretch (the default), or crop, which resizes the shorter side and crops the center, for photographs."`
+	ShorterSide       int     `toml:"shorter_side,omitzero" needs:"resize" group:"Data" placeholder:"PIXELS" help:"Length to which the shorter side is resized with --resize crop. Default: the longer side of --size divided by 0.875, 256 for 224x224."`
+	Symmetries        bool    `toml:"symmetries" group:"Data" help:"Add rotated and mirrored copies of each class as classes of their own. Not suitable where orientation carries no meaning."`
+	SkipBroken        bool    `toml:"skip_broken" group:"Data" help:"Skip files that cannot be read as images, and list them."`
+	Memory            string  `toml:"memory,omitempty" group:"Data" placeholder:"SIZE" help:"Memory for decoded images of folders and CSV files, such as 512MiB, 4GiB or unlimited. Images that do not fit are decoded again whenever they are needed, with the same result. Default: 1GiB."`
+	Alphabets         string  `toml:"alphabets" of:"data" group:"Data" placeholder:"SET" help:"Omniglot's training alphabets: background (all 30), small1 or small2 (5 each)."`
 
 	Backbone  string         `toml:"backbone" of:"network from" group:"Network" placeholder:"NAME" help:"Network that embeds images: ${backbones}; or a .toml file that lists its blocks."`
 	Width     int            `toml:"width" of:"backbone network from" group:"Network" placeholder:"N" help:"Number of filters in the layers of conv4, conv7, lenet and residual."`
@@ -65,6 +66,8 @@ type Settings struct {
 
 	Adapt        bool    `toml:"adapt,omitempty" of:"backbone network from" needs:"from" group:"Network" help:"Begin with the model of --from adapted to the training classes, as likeness adapt does: a whitening layer at its end."`
 	BackboneRate float64 `toml:"backbone_rate,omitzero" of:"backbone network from" needs:"from" group:"Network" placeholder:"FACTOR" help:"Factor on the learning rate for the layers of the model of --from; layers that are added to it have the whole rate."`
+
+	WeightInterpolation string `toml:"weight_interpolation,omitempty" of:"backbone network from" needs:"from" group:"Network" placeholder:"SHARE" help:"Interpolate the weights before and after the training: the share of the trained weights, from 0 (the model of --from, adapted with --adapt) to 1 (the trained weights alone), or auto, which chooses 0, 0.25, 0.5, 0.75 or 1 by the validation, or 0.5 if no classes are held out for that. Default: the trained weights alone; auto for a folder of photographs."`
 
 	FreezeNorm bool `toml:"freeze_norm,omitempty" group:"Network" help:"Keep batch normalization in evaluation mode while training, for fine-tuning: the running statistics of the model are used and not updated, and gain and shift are trained."`
 

@@ -96,6 +96,9 @@ func (s Settings) prepare(onRead func(read, total int)) (*setup, error) {
 		return nil, err
 	}
 	prepared := &setup{settings: s, data: found, network: network, shape: shape, loss: loss, head: head, plan: plan, notes: notes}
+	if err := prepared.planInterpolation(); err != nil {
+		return nil, err
+	}
 	return prepared, prepared.planRefit()
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/report"
 	"github.com/likeness-go/likeness/trainer"
 	"github.com/pkg/errors"
@@ -105,7 +106,7 @@ func (s Settings) train(ctx context.Context, resumed Folder, observer *Observer)
 		return nil, err
 	}
 	setup.plan.Pretrained = pretrained
-	if start != nil && (s.Adapt || setup.all != nil) {
+	if start != nil && (s.Adapt || setup.all != nil || s.WeightInterpolation == autoInterpolation) {
 		if start, err = setup.begin(ctx, start, observer); err != nil {
 			return nil, err
 		}
@@ -140,7 +141,15 @@ func (s Settings) train(ctx context.Context, resumed Folder, observer *Observer)
 	}
 	training.Checkpoint = folder.Checkpoint()
 	observer.folder(folder)
+	var before *graph.Weights // of the training
+	if s.interpolates() {
+		before = training.Model.Weights.Clone()
+	}
 	result, err := learn(ctx, training, folder, s.TensorBoard, observer)
+	if err != nil {
+		return nil, err
+	}
+	interpolation, err := setup.interpolate(training, before, folder, observer)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +159,7 @@ func (s Settings) train(ctx context.Context, resumed Folder, observer *Observer)
 		}
 	}
 	concluded := &Result{Folder: folder, Settings: setup.settings, Model: training.Model, Training: result}
-	if concluded.Report, err = setup.conclude(training.Model, result, folder, observer); err != nil {
+	if concluded.Report, err = setup.conclude(training.Model, result, interpolation, folder, observer); err != nil {
 		return nil, err
 	}
 	if result.Stopped != trainer.Interrupted {
@@ -236,8 +245,8 @@ func save(training *trainer.Trainer, folder Folder, result trainer.Result, failu
 
 // conclude measures the model and writes the rest of the run folder. If a training on all
 // images has begun, the model was measured before that.
-func (s *setup) conclude(model *likeness.Model, result trainer.Result, folder Folder, observer *Observer) (report.Report, error) {
-	if recorded, err := report.Load(folder.Report()); err == nil && s.all != nil && exists(folder.refitCheckpoint()) {
+func (s *setup) conclude(model *likeness.Model, result trainer.Result, interpolation *trainer.Interpolation, folder Folder, observer *Observer) (report.Report, error) {
+	if recorded, begun := s.begunRefit(folder); begun {
 		model.Threshold = recorded.Threshold
 		observer.report(recorded)
 		return recorded, model.Save(folder.Model())
@@ -247,7 +256,7 @@ func (s *setup) conclude(model *likeness.Model, result trainer.Result, folder Fo
 		return measured, err
 	}
 	measured.Seconds, measured.ImagesPerSecond, measured.Stopped = result.Seconds, result.ImagesPerSecond, result.Stopped
-	measured.MadeWith = report.NewProvenance(time.Now())
+	measured.Interpolation, measured.MadeWith = interpolation, report.NewProvenance(time.Now())
 	model.Threshold = measured.Threshold
 	if err := model.Save(folder.Model()); err != nil {
 		return measured, err

@@ -352,6 +352,23 @@ func (l labeled) validation(seed uint64) (trainer.Validation, string, error) {
 	if l.views {
 		return nil, "", nil // labels are for the report only
 	}
+	if validation, measure, err := l.classValidation(seed); validation != nil || err != nil {
+		return validation, measure, err
+	}
+	if images := l.experiment.Validation; images != nil {
+		images = images.Limit(validationImages, random.Seed(seed, "validation"))
+		validation, err := trainer.Verification(images, validationPairs, seed)
+		if errors.Is(err, datasets.ErrTooFew) {
+			return nil, "", nil
+		}
+		return validation, fmt.Sprintf("ROC AUC on %d held-out images of the training classes", images.Len()), err
+	}
+	return nil, "", nil
+}
+
+// classValidation is validation on classes that are held out; nil if there are none or too few
+// images of each.
+func (l labeled) classValidation(seed uint64) (trainer.Validation, string, error) {
 	if classes := l.experiment.ValidationClasses; classes != nil && l.retrieval {
 		validation, err := trainer.Retrieval(classes)
 		if !errors.Is(err, datasets.ErrTooFew) {
@@ -365,16 +382,15 @@ func (l labeled) validation(seed uint64) (trainer.Validation, string, error) {
 			return validation, fmt.Sprintf("%d-way one-shot accuracy on %d held-out classes", way, classes.Populated(1)), err
 		}
 	}
-	if images := l.experiment.Validation; images != nil {
-		images = images.Limit(validationImages, random.Seed(seed, "validation"))
-		validation, err := trainer.Verification(images, validationPairs, seed)
-		if errors.Is(err, datasets.ErrTooFew) {
-			return nil, "", nil
-		}
-		return validation, fmt.Sprintf("ROC AUC on %d held-out images of the training classes", images.Len()), err
-	}
 	return nil, "", nil
 }
+
+func (l labeled) unseenValidation(seed uint64) bool {
+	validation, _, err := l.classValidation(seed)
+	return validation != nil && err == nil
+}
+
+func (l listed) unseenValidation(uint64) bool { return l.pairs.Validation != nil }
 
 func (l listed) validation(uint64) (trainer.Validation, string, error) {
 	list := l.pairs.Validation

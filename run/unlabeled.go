@@ -60,6 +60,8 @@ func (u unlabeled) examples(loss objectives.Loss, batch, _ int) (datasets.Images
 
 func (u unlabeled) validation(uint64) (trainer.Validation, string, error) { return nil, "", nil }
 
+func (u unlabeled) unseenValidation(uint64) bool { return false }
+
 func (u unlabeled) plan(uint64) (*report.Plan, error) {
 	plan := report.NewPairPlan(nil, nil)
 	plan.Protocol = "images without classes"

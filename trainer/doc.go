@@ -9,7 +9,8 @@
 //   - A checkpoint is a file with the whole state of a training, from which a later
 //     run continues as if it had never stopped.
 //   - A Collapse is a warning, given once, that the embeddings do not distinguish images.
-//   - CopyWeights and ReplaceLast prepare a trained model for fine-tuning.
+//   - CopyWeights and ReplaceLast prepare a trained model for fine-tuning, and Interpolate
+//     averages the weights before and after it.
 //
 // Images and samplers are interfaces of package datasets: data that are read lazily and
 // user-defined samplers work with all features of this package.

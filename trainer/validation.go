@@ -173,6 +173,23 @@ func embed(model *likeness.Model, images datasets.Images, prefix *Prefix) (evalu
 	return metric, embeddings, err
 }
 
+// measure measures a model by a validation, with the results of the first blocks if the
+// validation is of this package. The value is finite.
+func measure(validate Validation, model *likeness.Model, prefix *Prefix) (value float64, err error) {
+	err = guarded("field Validate: its method Measure", func() (err error) {
+		if own, ok := validate.(validation); ok {
+			value, err = own.measureWith(model, prefix)
+		} else {
+			value, err = validate.Measure(model)
+		}
+		return err
+	})
+	if err == nil && !finite(value) {
+		err = errors.Errorf("found %v, expected a finite number", value)
+	}
+	return value, err
+}
+
 // validate measures the epoch's weights, or their moving average, keeps a copy of
 // them if no earlier epoch was better, and stops the training when Patience epochs
 // have passed without improvement.
@@ -182,20 +199,9 @@ func (r *run) validate(epoch *Epoch) error {
 		return nil
 	}
 	return r.averaged(func() error {
-		var value float64
-		err := guarded("field Validate: its method Measure", func() (err error) {
-			if own, ok := r.Validate.(validation); ok {
-				value, err = own.measureWith(r.Model, r.Trainer.Prefix)
-			} else {
-				value, err = r.Validate.Measure(r.Model)
-			}
-			return err
-		})
+		value, err := measure(r.Validate, r.Model, r.Trainer.Prefix)
 		if err != nil {
 			return err
-		}
-		if !finite(value) {
-			return errors.Errorf("found %v, expected a finite number", value)
 		}
 		epoch.Validation = &value
 		if r.best == nil || value > r.bestValue {

@@ -31,7 +31,7 @@ Examples:
 
 It prints how good the trained network is, beside the untrained network, raw pixels and, with --from, the pretrained network before fine-tuning, with 95 % confidence intervals. The run folder contains config.toml (all settings, for --config), metrics.jsonl (one line per epoch), result.json (the results), model.safetensors (for embed and compare), measured.safetensors if the model was trained again after it was measured, and report.html for a browser: learning curves, maps of the embeddings and the images that the network gets wrong, with the plots as PNG files in plots.
 
-Defaults in brackets are those of the data set omniglot-small1 and the objective n-pair. A folder of photographs fine-tunes the last layers of the bundled model photo, adapted to the training classes first (--adapt), with the objective supervised-contrastive and without augmentation, and after the measurement trains again on all images (--refit); --from none begins from scratch. All other data begin with the network lenet, the objective contrastive, the solver adam with learning rate 0.003, 7 epochs and no augmentation, except that color images that are photographs have that of --augmentation photo; config.toml has what was used.
+Defaults in brackets are those of the data set omniglot-small1 and the objective n-pair. A folder of photographs fine-tunes the last layers of the bundled model photo, adapted to the training classes first (--adapt), with the objective supervised-contrastive and without augmentation, interpolates the weights before and after that (--weight-interpolation), and after the measurement trains again on all images (--refit); --from none begins from scratch. All other data begin with the network lenet, the objective contrastive, the solver adam with learning rate 0.003, 7 epochs and no augmentation, except that color images that are photographs have that of --augmentation photo; config.toml has what was used.
 
 A flag and a TOML key of the same name are the same setting: --batch-norm is batch_norm = true. Only TOML has [network] (blocks, as in the file of a backbone) and [[layers]] (name, rate_scale, momentum, l2, weight_decay); --config, --out, --resume and --tensorboard are not settings.
 
@@ -121,6 +121,10 @@ func observe(c *console) (observer *run.Observer, close func()) {
 			progress.resumed()
 		},
 		Refit: func(images, classes, steps int) {
+			if steps == 0 {
+				c.say("refit        fitting again to all %d images of %d classes, without training, because the share of the trained weights is 0; the figures above are those of the model before", images, classes)
+				return
+			}
 			c.say("refit        training again on all %d images of %d classes for %d steps; the figures above are those of the model before", images, classes, steps)
 			*progress = *newProgress(c.err)
 			progress.begin()
