@@ -15,7 +15,8 @@
 //     trains, evaluates the trained network beside the untrained one, raw pixels and, when
 //     fine-tuning, the pretrained one, and writes the run folder. Resume continues an
 //     interrupted training, and Evaluate evaluates the model of a run folder again.
-//     With Settings.Refit, the default for a folder of photographs, the model is then
+//     With Settings.WeightInterpolation the weights are those between the pretrained and the
+//     trained ones. With Settings.Refit, the default for a folder of photographs, the model is then
 //     trained again on all images.
 //   - Folder is a run folder: config.toml, metrics.jsonl, model.safetensors,
 //     result.json, report.html, measured.safetensors if the model was trained again after

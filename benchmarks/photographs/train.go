@@ -94,8 +94,8 @@ func fineTuning(o options) error {
 		if err != nil {
 			return err
 		}
-		if result.Refit == nil {
-			return errors.New("the training was not repeated on all images: the record is of one that is")
+		if result.Refit == nil || result.Report.Interpolation == nil {
+			return errors.New("the training was not repeated on all images, or its weights were not interpolated: the record is of one with both")
 		}
 		took = append(took, fmt.Sprintf("%.0f s of training and %.0f s of the training on all images, in %.0f s with the adaptation before and the measurements between", result.Training.Seconds, result.Refit.Seconds, time.Since(begin).Seconds()))
 		held, err := likeness.Load(result.Folder.Measured())
@@ -111,7 +111,7 @@ func fineTuning(o options) error {
 		if err != nil {
 			return err
 		}
-		row(fmt.Sprintf("trained (`likeness train`), seed %d, %d steps", seed, result.Refit.Steps), after)
+		row(fmt.Sprintf("trained (`likeness train`), seed %d, %d steps, share %v of the trained weights", seed, result.Refit.Steps, result.Report.Interpolation.Share), after)
 		if err := differ(after); err != nil {
 			return err
 		}
@@ -132,7 +132,7 @@ func fineTuning(o options) error {
 		Title:   "Fine-tuning the bundled model on Caltech-101",
 		Command: fmt.Sprintf("go run ./benchmarks/photographs train -data %s -seeds %d", filepath.Base(o.data), o.seeds),
 		Took:    time.Since(start),
-		Result: "The default training on the classes of an even place in the sorted list without BACKGROUND_Google, `likeness train --data EVEN\n--unseen none`, of which five classes and a tenth of the images are held out for validation and a fifth for testing, until\na last training on all of them (the setting refit); measured on the classes of an odd place, which no part of the training sees. Intervals are of 95 %. The settings\nwere chosen by validation on held-out classes of the even places, after one run with other settings had been measured on the same unseen classes.\n\n" +
+		Result: "The default training on the classes of an even place in the sorted list without BACKGROUND_Google, `likeness train --data EVEN\n--unseen none`, of which a fifth of the classes and a tenth of the images are held out for validation and a fifth for testing, until\na last training on all of them (the setting refit), with the weights before and after each training interpolated; measured on the classes of an odd place, which no part of the training sees. Intervals are of 95 %. The settings\nwere chosen by validation on held-out classes of the even places, after one run with other settings had been measured on the same unseen classes.\n\n" +
 			text.String() + "\nBy seed: " + strings.Join(took, "; ") + ".\n",
 	}.WriteFile(filepath.Join(o.out, "photographs-train.md"))
 }

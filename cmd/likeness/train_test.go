@@ -267,6 +267,37 @@ func TestRefit(t *testing.T) {
 	}
 }
 
+// With --weight-interpolation the table and eval say the share, and the library writes the same files.
+func TestWeightInterpolation(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 6, 10)
+	tool(t, tiny("--out", "first")...)
+	flags := []string{"train", "--data", "bars", "--from", "first", "--batch", "8", "--epochs", "2"}
+	stdout, _ := tool(t, append(flags, "--weight-interpolation", "0.25", "--out", "run")...)
+	if want := "\nweight interpolation: the share of the trained weights is 0.25, that of the weights before the training 0.75\n"; !strings.Contains(stdout, want) || !strings.Contains(stdout, "; weights interpolated between those before and after the training, with the share 0.25") {
+		t.Errorf("found no %q in\n%s", want, stdout)
+	}
+	if table, warned := tool(t, "eval", "--run", "run"); table != stdout || strings.Contains(warned, "differs") {
+		t.Errorf("eval prints another table:\n%s%s\nafter\n%s", table, warned, stdout)
+	}
+	settings, _, err := run.Configure("", run.Settings{
+		Data: "bars", From: "first", Batch: 8, Epochs: 2, WeightInterpolation: "0.25", Out: "library",
+	}, map[string]bool{"data": true, "from": true, "batch": true, "epochs": true, "weight_interpolation": true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run.Train(t.Context(), settings, nil); err != nil {
+		t.Fatal(err)
+	}
+	if read(t, "run", "model.safetensors") != read(t, "library", "model.safetensors") {
+		t.Error("the library writes another model")
+	}
+	if text := read(t, "run", "result.json"); !strings.Contains(text, "\"interpolation\": {\n    \"share\": 0.25\n  }") {
+		t.Errorf("found no share in\n%s", text)
+	}
+	toolFails(t, failure, []string{"--weight-interpolation", "1.5", "0 to 1"}, append(flags, "--weight-interpolation", "1.5", "--out", "refused")...)
+}
+
 // A training that is interrupted before it begins leaves nothing.
 func TestInterruptedBefore(t *testing.T) {
 	inFolder(t)
