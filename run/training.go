@@ -387,7 +387,7 @@ func (l labeled) classValidation(seed uint64) (trainer.Validation, string, error
 
 func (l labeled) unseenValidation(seed uint64) bool {
 	validation, _, err := l.classValidation(seed)
-	return validation != nil && err == nil
+	return !l.views && validation != nil && err == nil
 }
 
 func (l listed) unseenValidation(uint64) bool { return l.pairs.Validation != nil }
