@@ -131,7 +131,7 @@ func photoDefaults(objective string) Settings {
 	s.WeightInterpolation, s.ValidationClasses = autoInterpolation, 0.2
 	s.Solver, s.LearningRate, s.WeightDecay, s.Warmup = "adamw", 1e-4, 1e-4, 0.5
 	if comparesViews(s.Objective) { // classes are for the report only
-		s.Adapt, s.Refit, s.Patience = false, false, 0
+		s.Adapt, s.Refit, s.Patience, s.WeightInterpolation, s.ValidationClasses = false, false, 0, "", 0
 	}
 	return s
 }

@@ -286,6 +286,7 @@ func TestWeightInterpolationDefault(t *testing.T) {
 		{Settings{Data: "photos"}, "data", "auto", 0.2},
 		{Settings{Data: "photos", WeightInterpolation: "1"}, "data weight_interpolation", "1", 0.2},
 		{Settings{Data: "photos", From: "none"}, "data from", "", 0},
+		{Settings{Data: "photos", Objective: "simclr"}, "data objective", "", 0},
 		{Settings{Data: "photos", From: "own"}, "data from", "", 0},
 		{Settings{}, "", "", 0},
 	} {
