@@ -60,7 +60,6 @@ func auditing(o options) error {
 	var details []string
 	for seed := range uint64(o.seeds) {
 		labels, exchanged := exchange(set.Labels, exchangedShare, seed+1)
-		begin := time.Now()
 		result, err := audit.Embeddings(context.Background(), metric, evaluate.Labeled{Embeddings: set.Embeddings, Labels: labels}, audit.Options{Seed: seed + 1})
 		if err != nil {
 			return err
@@ -76,8 +75,8 @@ func auditing(o options) error {
 			}
 		}
 		precisions["likeness audit"] = append(precisions["likeness audit"], averagePrecision(ranking, exchanged))
-		details = append(details, fmt.Sprintf("seed %d: %d images counted as label errors, of which %d of the %d exchanged ones, %d of these with their own class suggested; λ = %v; %.1f s",
-			seed+1, result.Issues, found, countTrue(exchanged), right, result.Shrinkage, time.Since(begin).Seconds()))
+		details = append(details, fmt.Sprintf("seed %d: %d images counted as label errors, of which %d of the %d exchanged ones, %d of these with their own class suggested; λ = %v",
+			seed+1, result.Issues, found, countTrue(exchanged), right, result.Shrinkage))
 		fmt.Fprintln(os.Stderr, details[seed], precisions["likeness audit"][seed])
 		rankings, names, err := o.cleanlab(folder, embeddings, labels)
 		if err != nil {

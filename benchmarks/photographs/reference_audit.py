@@ -16,7 +16,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 embeddings = np.load(sys.argv[1]).astype(np.float64)
 embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
 labels = np.unique(np.loadtxt(sys.argv[2], dtype=int), return_inverse=True)[1]
-for strength in (1, 10):
+for strength in (1, 10, 100):
     model = LogisticRegression(C=strength, max_iter=100)
     folds = StratifiedKFold(5, shuffle=True, random_state=1)
     probabilities = cross_val_predict(model, embeddings, labels, cv=folds, method="predict_proba")
