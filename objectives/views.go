@@ -366,6 +366,10 @@ func spreadOf(x matrix) (cost float64, slopes matrix) {
 	for i := range x.rows {
 		nearest := -1
 		for j, p := range products.row(i) {
+			if norms[j] == 0 {
+				p = 0.5 // that of unit vectors at a distance of 1, which is that of the zero vector
+				products.row(i)[j] = p
+			}
 			if j != i && (nearest < 0 || p > products.row(i)[nearest] || p != p) {
 				nearest = j
 			}

@@ -26,6 +26,9 @@ var ofViews = []objectives.Loss{
 	objectives.Sum{{Weight: 0.5, Loss: objectives.KoLeo{}}, {Weight: 1, Loss: objectives.SimCLR{Temperature: 0.5}}},
 }
 
+// koLeoOfViews is KoLeo alone, in a sum whose other loss is 0.
+var koLeoOfViews = objectives.Sum{{Weight: 1, Loss: objectives.KoLeo{}}, {Weight: 1, Loss: objectives.VICReg{}}}
+
 // views are embeddings of two views of each image, one image in each row.
 type views struct {
 	rows, columns int
@@ -339,6 +342,13 @@ func TestDegenerateViewsAreFinite(t *testing.T) {
 		if r := v.run(t, o, heads.Cosine{}, graph.Float32); !math.IsNaN(r.cost) {
 			t.Errorf("%s of an embedding that is not a number: cost %v", o.Name(), r.cost)
 		}
+	}
+	// The zero vector is at a distance of 1 from unit vectors, and so nearer than one at 90°.
+	if cost := (views{2, 2, [2][]float64{{1, 0, 0, 1}, {1, 0, 0, 1}}}).run(t, koLeoOfViews, heads.Cosine{}, graph.Float64).cost; math.Abs(cost+math.Log(math.Sqrt2)) > 1e-7 {
+		t.Errorf("koleo of two orthogonal vectors: %v", cost)
+	}
+	if cost := (views{3, 2, [2][]float64{{1, 0, 0, 1, 0, 0}, {1, 0, 0, 1, 0, 0}}}).run(t, koLeoOfViews, heads.Cosine{}, graph.Float64).cost; math.Abs(cost) > 1e-7 {
+		t.Errorf("koleo with a zero vector: %v, want 0", cost)
 	}
 	// One image has no neighbor.
 	p := problemFor(objectives.KoLeo{}, 1, 1, 3)
