@@ -3,10 +3,12 @@ package trainer
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/objectives"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
 )
@@ -41,7 +43,7 @@ type watch struct {
 	*run
 	window  int
 	sample  [][]uint8 // images
-	plateau float64   // loss of a network that gives all images one embedding
+	plateau float64   // loss of a network that gives all images one embedding; 0 if it is not compared
 	before  spread    // of the sample before the first step
 	sum     float64   // of the losses of the present window
 	steps   int       // of the present window
@@ -55,6 +57,21 @@ type signs struct {
 	cost   float64 // mean
 	sample spread
 	full   bool // the memory of the loss, if it has one, was full in all steps
+}
+
+// hasClassVectors reports whether images are compared with trainable vectors. These move while
+// the network learns, so the loss of one embedding for all images is not a constant, and a
+// loss with a margin begins above it.
+func hasClassVectors(loss objectives.Loss) bool {
+	switch loss := loss.(type) {
+	case *objectives.Sum:
+		return hasClassVectors(*loss)
+	case objectives.Sum:
+		return slices.ContainsFunc(loss, func(term objectives.Weighted) bool { return hasClassVectors(term.Loss) })
+	case objectives.ClassVectorLoss:
+		return true
+	}
+	return false
 }
 
 // spread is how far the sample's embeddings lie from their mean: the root mean
@@ -80,8 +97,10 @@ func (r *run) newWatch() (*watch, error) {
 		w.sample = append(w.sample, pixels)
 	}
 	var err error
-	if w.plateau, err = r.plateau(); err != nil {
-		return nil, err
+	if !hasClassVectors(r.Loss) {
+		if w.plateau, err = r.plateau(); err != nil {
+			return nil, err
+		}
 	}
 	w.before, err = w.measure()
 	return w, err

@@ -123,6 +123,12 @@ func TestExtremes(t *testing.T) {
 			tried := i // so that all combinations take part in some
 			combinations := eachCombination(extreme.options, func(objective objectives.Loss, head heads.Head) {
 				if tried++; testutil.Long() || tried%30 == 1 {
+					extreme := extreme
+					// The gradient of a direction by a vector of length 1e-42 is beyond float32. That
+					// of directions which are all equal is zero, but class vectors have others.
+					if _, vectors := objective.(objectives.ClassVectorLoss); vectors && extreme.name == "denormal weights" {
+						extreme.must = ""
+					}
 					extreme.run(t, objective, head)
 				}
 			})
