@@ -121,6 +121,9 @@ func (r *Result) cell(f Finding, captions ...string) plot.Cell {
 // Write writes labels.csv, outliers.csv and suspicious.png to a folder, which must exist. The sheet
 // has the given number of images of each kind; see WriteSheet.
 func (r *Result) Write(folder string, each int) error {
+	if folder == "" {
+		return errors.New("found an empty name of a folder, expected one to write to")
+	}
 	if r == nil {
 		return errNil
 	}
