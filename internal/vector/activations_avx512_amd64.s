@@ -364,7 +364,7 @@ loop1:
 	VFMADD231PS 320(AX), Z2, Z4
 	VADDPS      128(AX), Z2, Z2
 	VCMPPS      $0x1d, Z1, Z2, K1
-	VMOVAPS     (AX), K1, Z4
+	VMOVUPS     (AX), K1, Z4
 	VCMPPS      $0x16, Z0, Z2, K1
 	VMULPS      Z4, Z3, Z3
 	VMOVAPS.Z   Z3, K1, Z3
@@ -375,7 +375,7 @@ loop1:
 	VFMADD231PS 320(AX), Z2, Z4
 	VADDPS      128(AX), Z2, Z2
 	VCMPPS      $0x1d, Z1, Z2, K1
-	VMOVAPS     (AX), K1, Z4
+	VMOVUPS     (AX), K1, Z4
 	VCMPPS      $0x16, Z0, Z2, K1
 	VMULPS      Z4, Z3, Z3
 	VMOVAPS.Z   Z3, K1, Z3
@@ -398,7 +398,7 @@ loop3:
 	VFMADD231PS 320(AX), Z2, Z4
 	VADDPS      128(AX), Z2, Z2
 	VCMPPS      $0x1d, Z1, Z2, K1
-	VMOVAPS     (AX), K1, Z4
+	VMOVUPS     (AX), K1, Z4
 	VCMPPS      $0x16, Z0, Z2, K1
 	VMULPS      Z4, Z3, Z3
 	VMOVAPS.Z   Z3, K1, Z3
@@ -421,7 +421,7 @@ done4:
 	VFMADD231PS 320(AX), Z2, Z4
 	VADDPS      128(AX), Z2, Z2
 	VCMPPS      $0x1d, Z1, Z2, K2
-	VMOVAPS     (AX), K2, Z4
+	VMOVUPS     (AX), K2, Z4
 	VCMPPS      $0x16, Z0, Z2, K2
 	VMULPS      Z4, Z3, Z3
 	VMOVAPS.Z   Z3, K2, Z3

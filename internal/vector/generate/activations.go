@@ -155,7 +155,7 @@ func (a *activations) hardSwishGradient(x, dy reg.VecVirtual) reg.VecVirtual {
 	if a.wide() {
 		above, beyond := a.K(), a.K()
 		a.VCMPPS(operand.Imm(notBelow), a.high, shifted, beyond)
-		a.VMOVAPS(a.at(atOne), beyond, slope)
+		a.VMOVUPS(a.at(atOne), beyond, slope)
 		a.VCMPPS(operand.Imm(notAtMost), a.zero, shifted, above)
 		a.VMULPS(slope, dy, dy)
 		a.VMOVAPS_Z(dy, above, dy)
