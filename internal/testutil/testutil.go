@@ -140,7 +140,7 @@ func CheckGoroutines(m *testing.M) {
 // because a cleanup runs some time after its object is collected, and only then can
 // the objects that it refers to be collected.
 func find(ignored ...goleak.Option) (err error) {
-	for range 3 {
+	for range 10 {
 		runtime.GC()
 		if err = goleak.Find(ignored...); err == nil {
 			return nil
