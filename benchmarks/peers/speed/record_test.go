@@ -119,7 +119,7 @@ func TestMarkdownOfEmptyRecord(t *testing.T) {
 // Each committed speed.md equals the text generated from its speed.json, and a workload that is
 // in several tables has the same time in all of them.
 func TestCommittedReport(t *testing.T) {
-	for _, folder := range []string{"../../results", "../../results/avx2"} {
+	for _, folder := range []string{"../../results", "../../results/avx2", "../../results/avx512-intel"} {
 		t.Run(filepath.Base(folder), func(t *testing.T) { checkCommitted(t, folder) })
 	}
 }
