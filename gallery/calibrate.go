@@ -32,20 +32,29 @@ func (g *Gallery) Calibrate(images *datasets.Dataset, rate float64) (Calibration
 // with a subfolder for each class. Of a data set with several parts it uses the test
 // images, or else the validation images.
 func (g *Gallery) CalibrateFolder(path string, rate float64) (Calibration, error) {
+	images, err := g.calibrationImages(path)
+	if err != nil {
+		return Calibration{}, g.wrap(err, "calibrate")
+	}
+	return g.Calibrate(images, rate)
+}
+
+// calibrationImages reads the labeled images of a data set with the model's preprocessing.
+func (g *Gallery) calibrationImages(path string) (*datasets.Dataset, error) {
 	if !g.isOpen() {
-		return Calibration{}, g.wrap(errNotOpened, "calibrate")
+		return nil, errNotOpened
 	}
 	p := g.model.Preprocessing
 	splits, err := datasets.Open(path, datasets.Options{Size: p.Size, Invert: p.Invert, Crop: p.Crop, CenterCrop: p.ShorterSide != 0, ShorterSide: p.ShorterSide, Stream: true})
 	if err != nil {
-		return Calibration{}, g.wrap(err, "calibrate")
+		return nil, err
 	}
 	for _, images := range []*datasets.Dataset{splits.Test, splits.Validation, splits.Train} {
 		if images != nil {
-			return g.Calibrate(images, rate)
+			return images, nil
 		}
 	}
-	return Calibration{}, g.wrap(errors.Errorf("%s lists pairs or triplets, expected images with classes", path), "calibrate")
+	return nil, errors.Errorf("%s lists pairs or triplets, expected images with classes", path)
 }
 
 func (g *Gallery) calibrate(images *datasets.Dataset, rate float64) (c Calibration, err error) {
@@ -85,6 +94,9 @@ func (g *Gallery) calibrate(images *datasets.Dataset, rate float64) (c Calibrati
 	}
 	c.Threshold, c.Accepted = thresholdFor(smallest, allowed)
 	if err := c.setIntervals(same, different[:c.Accepted], images); err != nil {
+		return c, err
+	}
+	if err := g.setOwnDistances(&c); err != nil {
 		return c, err
 	}
 	return c, g.keepCalibration(&c)
@@ -269,23 +281,42 @@ type Calibration struct {
 	FalseAccept Interval `json:"false_accept"`
 	TrueAccept  Interval `json:"true_accept"`
 
+	// Guaranteed has what is guaranteed of the threshold of CalibrateWithGuarantee; nil for
+	// one of Calibrate. With it, Accepted is the number of Trials that the threshold accepts,
+	// one for each class, DifferentPairs is 0, and the SamePairs are the OwnDistances.
+	Guaranteed *Guarantee `json:"guaranteed,omitempty"`
+	Trials     int        `json:"trials,omitempty"`
+	// OwnDistances are the distances of a random example of each class of the gallery from
+	// the other examples of the class by the gallery's rule, in ascending order, from which
+	// candidate sets are found; classes of one example have none.
+	OwnDistances []float64 `json:"own_distances,omitempty"`
+	// LastExample identifies the last example that was enrolled before the calibration.
+	LastExample uint64 `json:"last_example,omitempty"`
+
 	Source  string    `json:"source"` // name of the data set
 	Images  int       `json:"images"`
 	Classes int       `json:"classes"` // number of classes with images
 	Time    time.Time `json:"time"`
 }
 
-// FalseAcceptRate returns the share of different-class pairs that the threshold accepts,
+// FalseAcceptRate returns the share of different-class pairs, or of the trials of a
+// threshold with a guarantee, that the threshold accepts,
 // with its 95 % confidence interval, which accounts for pairs that share images; see
 // evaluate.WilsonOfPairs. Galleries of older versions did not record the images of accepted
 // pairs; their interval is that of the largest number of pairs that share no image.
 func (c Calibration) FalseAcceptRate() evaluate.Estimate {
+	if c.Guaranteed != nil {
+		return evaluate.Wilson(float64(c.Accepted), c.Trials)
+	}
 	return c.rate(c.Accepted, c.DifferentPairs, c.FalseAccept)
 }
 
 // TrueAcceptRate returns the share of same-class pairs that the threshold accepts, with an
 // interval as that of FalseAcceptRate. It is NaN if there are no such pairs.
 func (c Calibration) TrueAcceptRate() evaluate.Estimate {
+	if c.Guaranteed != nil {
+		return evaluate.Wilson(float64(c.SameAccepted), c.SamePairs)
+	}
 	return c.rate(c.SameAccepted, c.SamePairs, c.TrueAccept)
 }
 
@@ -305,6 +336,9 @@ func (c Calibration) rate(accepted, pairs int, known Interval) evaluate.Estimate
 
 // String describes the calibration in one line.
 func (c Calibration) String() string {
+	if c.Guaranteed != nil {
+		return c.guaranteeString()
+	}
 	threshold := fmt.Sprintf("%.4f", c.Threshold)
 	if c.Accepted == 0 { // the threshold is the number before the smallest distance, such as -5e-324 before 0
 		threshold = fmt.Sprintf("just below %.4f", math.Nextafter(c.Threshold, math.Inf(1))+0)

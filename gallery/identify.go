@@ -39,6 +39,9 @@ type Identification struct {
 	// Approximate reports whether an index was searched, which may miss some of the
 	// nearest classes.
 	Approximate bool
+	// Set has the classes of which the image may be; nil unless it was requested, see
+	// IdentifySets.
+	Set *CandidateSet
 }
 
 // Class returns the class of the image; "" if the image is of no known class or if there

@@ -29,7 +29,8 @@ type fieldKind int
 const (
 	imageField fieldKind = iota
 	textField
-	numberField // an integer
+	numberField   // an integer
+	fractionField // a number between 0 and 1
 )
 
 // maxText is the maximum length in bytes of a field that is not an image.
@@ -52,6 +53,20 @@ func (b body) number(name string, missing int) (int, error) {
 		return 0, refuse(http.StatusBadRequest, "%s: found %q, expected an integer", name, text)
 	}
 	return number, nil
+}
+
+// fraction returns the value of an optional field between 0 and 1, exclusively, and whether
+// there is one.
+func (b body) fraction(name string) (value float64, found bool, err error) {
+	text, found := b.texts[name]
+	if !found {
+		return 0, false, nil
+	}
+	value, err = strconv.ParseFloat(text, 64)
+	if err != nil || !(value > 0 && value < 1) {
+		return 0, true, refuse(http.StatusBadRequest, "%s: found %q, expected a number between 0 and 1", name, shortened(text))
+	}
+	return value, true, nil
 }
 
 // readBody reads the fields of a route within the server's limits.
@@ -156,7 +171,7 @@ func (b *bodyReader) missing() error {
 // trimmed removes the white space around a number of a form. Texts are not changed,
 // because white space may be part of the name of a class.
 func (f field) trimmed(text string) string {
-	if f.kind == numberField {
+	if f.kind == numberField || f.kind == fractionField {
 		return strings.TrimSpace(text)
 	}
 	return text
@@ -170,6 +185,8 @@ func (f field) expected() string {
 		return "an image"
 	case f.kind == numberField:
 		return "an integer"
+	case f.kind == fractionField:
+		return "a number between 0 and 1"
 	}
 	return "a text"
 }
@@ -269,7 +286,7 @@ func (b *bodyReader) value(f field, value json.RawMessage) error {
 			return refuse(http.StatusBadRequest, "%s: found %s, expected a text", f.name, shortened(string(value)))
 		}
 		return b.addText(f, text)
-	case f.kind == numberField:
+	case f.kind == numberField || f.kind == fractionField:
 		return b.addText(f, string(value))
 	}
 	texts := make([]string, 1)

@@ -7,8 +7,10 @@ import (
 	"math"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/explain"
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/heads"
@@ -100,6 +102,17 @@ type classes struct {
 	Examples  int      `json:"examples"`
 	Rule      string   `json:"rule"`
 	Threshold *float64 `json:"threshold"` // null if there is none
+
+	// Guarantee is null unless the threshold was chosen with a guarantee.
+	Guarantee *guarantee `json:"guarantee"`
+}
+
+// guarantee is what holds of the threshold while EnrolledSince is 0.
+type guarantee struct {
+	Rate          float64 `json:"rate"`
+	Confidence    float64 `json:"confidence"`
+	Task          string  `json:"task"`
+	EnrolledSince int     `json:"enrolled_since"` // number of examples enrolled after the calibration
 }
 
 type class struct {
@@ -113,6 +126,13 @@ func (s *Server) classes(*http.Request, body) (any, error) {
 		return nil, err
 	}
 	answer := classes{Classes: []class{}, Rule: string(g.Rule()), Threshold: s.threshold(g)}
+	if calibration, _ := g.Calibration(); calibration.Guaranteed != nil {
+		since, err := g.EnrolledSince()
+		if err != nil {
+			return nil, err
+		}
+		answer.Guarantee = &guarantee{calibration.Guaranteed.Rate, calibration.Guaranteed.Confidence, string(calibration.Guaranteed.Task), since}
+	}
 	for _, c := range g.Classes() {
 		answer.Classes = append(answer.Classes, class{c.Name, c.Examples})
 		answer.Examples += c.Examples
@@ -226,6 +246,15 @@ type identification struct {
 	Threshold   *float64    `json:"threshold"` // null if there is none
 	Approximate bool        `json:"approximate"`
 	Candidates  []candidate `json:"candidates"`
+	Set         *set        `json:"set"` // null unless the request has a confidence
+}
+
+// set has the classes that cannot be excluded at a confidence.
+type set struct {
+	Confidence float64     `json:"confidence"`
+	Distance   float64     `json:"distance"` // up to which classes are in the set
+	Trials     int         `json:"trials"`   // number of classes from which the distance was found
+	Candidates []candidate `json:"candidates"`
 }
 
 // candidate omits the source of the example, which may be a path on the server.
@@ -246,6 +275,17 @@ func (s *Server) identify(r *http.Request, b body) (any, error) {
 	if k < 1 || k > maxCandidates {
 		return nil, refuse(http.StatusBadRequest, "candidates: found %d, expected 1 to %d", k, maxCandidates)
 	}
+	confidence, withSet, err := b.fraction("confidence")
+	if err != nil {
+		return nil, err
+	}
+	if withSet {
+		if _, _, err := g.SetDistance(confidence); errors.Is(err, gallery.ErrUncalibrated) || errors.Is(err, evaluate.ErrTooFewTrials) {
+			return nil, refuse(http.StatusConflict, "confidence: %v", withoutPath(err, g))
+		} else if err != nil {
+			return nil, err
+		}
+	}
 	if g.Len() == 0 {
 		return nil, refuse(http.StatusConflict, "gallery: found no classes, expected at least one: enroll images first")
 	}
@@ -253,7 +293,12 @@ func (s *Server) identify(r *http.Request, b body) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := g.IdentifyEmbeddings(embeddings, k)
+	var found []gallery.Identification
+	if withSet {
+		found, err = g.IdentifyEmbeddingsSets(embeddings, k, confidence)
+	} else {
+		found, err = g.IdentifyEmbeddings(embeddings, k)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -265,17 +310,32 @@ func (s *Server) identify(r *http.Request, b body) (any, error) {
 }
 
 func identificationOf(found gallery.Identification) identification {
-	answer := identification{Approximate: found.Approximate, Candidates: []candidate{}}
+	answer := identification{Approximate: found.Approximate}
 	if found.Calibrated {
 		answer.Threshold, answer.Known = &found.Threshold, &found.Known
 	}
 	if class := found.Class(); class != "" {
 		answer.Class = &class
 	}
-	for _, c := range found.Candidates {
-		answer.Candidates = append(answer.Candidates, candidate{c.Class, c.Distance})
+	answer.Candidates = candidatesOf(found.Candidates)
+	if found.Set != nil {
+		answer.Set = &set{found.Set.Confidence, found.Set.Distance, found.Set.Trials, candidatesOf(found.Set.Candidates)}
 	}
 	return answer
+}
+
+func candidatesOf(found []gallery.Candidate) []candidate {
+	candidates := make([]candidate, len(found))
+	for i, c := range found {
+		candidates[i] = candidate{c.Class, c.Distance}
+	}
+	return candidates
+}
+
+// withoutPath returns the text of an error of the gallery without its path, which a client
+// must not learn.
+func withoutPath(err error, g *gallery.Gallery) string {
+	return strings.TrimPrefix(err.Error(), "gallery "+g.Path()+": candidate set: ")
 }
 
 // verified is the answer of POST /v1/verify.

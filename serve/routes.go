@@ -29,12 +29,13 @@ func (s *Server) table() []route {
 	images := field{name: "image", kind: imageField, several: true}
 	class := field{name: "class", kind: textField}
 	candidates := field{name: "candidates", kind: numberField, optional: true}
+	confidence := field{name: "confidence", kind: fractionField, optional: true}
 	routes := []route{
 		s.api("POST", "/v1/embed", s.embed, images),
 		s.api("POST", "/v1/compare", s.compare, field{name: "a", kind: imageField}, field{name: "b", kind: imageField}),
 		s.api("POST", "/v1/explain", s.explain, field{name: "a", kind: imageField}, field{name: "b", kind: imageField}),
 		s.api("POST", "/v1/enroll", s.enroll, class, images),
-		s.api("POST", "/v1/identify", s.identify, images, candidates),
+		s.api("POST", "/v1/identify", s.identify, images, candidates, confidence),
 		s.api("POST", "/v1/verify", s.verify, class, image),
 		s.api("GET", "/v1/classes", s.classes),
 		s.api("DELETE", "/v1/classes/{name}", s.forget),

@@ -109,11 +109,11 @@ func TestGallery(t *testing.T) {
 	check("enroll", cmp.Diff(enrolled{"Greek/α", 2, 2}, answer[enrolled](t, s, form("/v1/enroll", "class", "Greek/α", "image", grayPNG(0, 0, 0), "image", grayPNG(0, 0, 9)))))
 	check("enroll more", cmp.Diff(enrolled{"Greek/α", 1, 3}, answer[enrolled](t, s, form("/v1/enroll", "class", "Greek/α", "image", grayPNG(0, 1, 0)))))
 	check("enroll JSON", cmp.Diff(enrolled{"β", 1, 1}, answer[enrolled](t, s, newRequest("/v1/enroll", "application/json", `{"class":"β","image":`+inBase64(grayPNG(100, 0, 0))+`}`))))
-	check("classes", cmp.Diff(classes{[]class{{"Greek/α", 3}, {"β", 1}}, 4, "nearest", pointer(10.0)}, answer[classes](t, s, plainRequest("GET", "/v1/classes", ""))))
+	check("classes", cmp.Diff(classes{[]class{{"Greek/α", 3}, {"β", 1}}, 4, "nearest", pointer(10.0), nil}, answer[classes](t, s, plainRequest("GET", "/v1/classes", ""))))
 
 	want := identified{[]identification{
-		{pointer("β"), pointer(true), pointer(10.0), false, []candidate{{"β", 2}}},
-		{nil, pointer(false), pointer(10.0), false, []candidate{{"Greek/α", 50}}},
+		{pointer("β"), pointer(true), pointer(10.0), false, []candidate{{"β", 2}}, nil},
+		{nil, pointer(false), pointer(10.0), false, []candidate{{"Greek/α", 50}}, nil},
 	}}
 	check("identify", cmp.Diff(want, answer[identified](t, s, form("/v1/identify", "image", grayPNG(98, 0, 0), "image", grayPNG(50, 0, 0), "candidates", "1"))))
 	if all := answer[identified](t, s, newRequest("/v1/identify", "application/json", `{"candidates":7,"image":`+inBase64(grayPNG(0, 0, 0))+`}`)); len(all.Results[0].Candidates) != 2 {

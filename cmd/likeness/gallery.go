@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/wording"
 	"github.com/pkg/errors"
 )
 
@@ -119,6 +121,33 @@ func sayUndecided(c *console, calibrated bool) {
 	}
 }
 
+// count writes a number with its noun.
+func count(n int, one, several string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, several)
+}
+
+// sayStale reports examples that the gallery's calibration does not cover, if it has a
+// guarantee or if it is used for sets.
+func sayStale(c *console, g *gallery.Gallery, sets bool) error {
+	calibration, calibrated := g.Calibration()
+	if !calibrated || calibration.Guaranteed == nil && !sets {
+		return nil
+	}
+	n, err := g.EnrolledSince()
+	if err != nil || n == 0 {
+		return err
+	}
+	if calibration.Guaranteed != nil {
+		c.say("stale        %s enrolled after the calibration of %s: the false accept rate may be above %g, run likeness calibrate again", count(n, "example was", "examples were"), calibration.Time.Format(time.DateOnly), calibration.Guaranteed.Rate)
+	} else {
+		c.say("stale        %s enrolled after the calibration of %s, on which the sets are based: run likeness calibrate again", count(n, "example was", "examples were"), calibration.Time.Format(time.DateOnly))
+	}
+	return nil
+}
+
 // enrollCommand adds examples to a gallery.
 type enrollCommand struct {
 	Class   string        `arg:"" optional:"" placeholder:"CLASS" help:"Class of the images."`
@@ -216,6 +245,9 @@ func (e *enrollCommand) enroll(c *console, g *gallery.Gallery, found imaging.Fou
 	}
 	_, calibrated := g.Calibration()
 	sayUndecided(c, calibrated || g.Model().Threshold != nil)
+	if err := sayStale(c, g, false); err != nil {
+		return "", err
+	}
 	return fmt.Sprintf("%s; %s holds %d of %d", said, e.Gallery, g.Len(), len(g.Classes())), nil
 }
 
@@ -349,6 +381,9 @@ func (k *classesCommand) Run(c *console) error {
 	switch {
 	case calibrated:
 		c.say("calibration  %v", calibration)
+		if err := sayStale(c, g, false); err != nil {
+			return err
+		}
 	case g.Model().Threshold != nil:
 		c.say("threshold    %.4f, the model's own", *g.Model().Threshold)
 	default:
@@ -364,7 +399,11 @@ func (k *classesCommand) Run(c *console) error {
 type calibrateCommand struct {
 	Flags galleryFlags `embed:""`
 	Data  string       `required:"" placeholder:"DIR" help:"Labeled images, in the formats of likeness train --data, of classes that the network was not trained on. If the data set has parts, its test part is used."`
-	Rate  float64      `name:"false-accept-rate" required:"" placeholder:"RATE" help:"False accept rate: the fraction of pairs of different classes whose distance may be within the threshold, such as 0.001."`
+	Rate  float64      `name:"false-accept-rate" required:"" placeholder:"RATE" help:"False accept rate: the fraction of pairs of different classes whose distance may be within the threshold, such as 0.001; with --confidence, the maximum fraction of images of unknown classes that are accepted, such as 0.01."`
+
+	Confidence float64 `placeholder:"C" help:"Guarantee the rate with this confidence, such as 0.95: each class of the data that the gallery does not have is one trial."`
+	Task       string  `placeholder:"TASK" help:"With --confidence, what the rate is of: identify (the nearest class of the gallery is accepted, the default) or verify (a class of the gallery that is drawn at random is accepted)."`
+	Seed       *uint64 `placeholder:"N" help:"With --confidence, random seed of the image of each class. [1]"`
 }
 
 // Help returns the text of --help before the flags.
@@ -375,8 +414,13 @@ A low rate needs many pairs, 10 / RATE: 10,000 pairs for a rate of 0.001, which 
 
 The rate is that of a single comparison. An image of an unknown class is compared with all examples of the gallery, so with 100 examples the rate of false identifications is up to 100 times as high.
 
-Example:
-  likeness calibrate --gallery faces.gallery --data strangers --false-accept-rate 0.001`
+With --confidence the rate is that of images of unknown classes, and it is guaranteed: the probability that the threshold accepts more is at most 1 - C. Each class of the data that the gallery does not have is one trial, of which a random image is compared with the gallery as by likeness identify. A rate of 0.01 with a confidence of 0.95 needs 299 such classes. The guarantee is about classes drawn like those of the data, and about the gallery as it is: calibrate again after enrolling.
+
+The gallery also stores how far examples are from the other examples of their class, for likeness identify --set.
+
+Examples:
+  likeness calibrate --gallery faces.gallery --data strangers --false-accept-rate 0.001
+  likeness calibrate --gallery faces.gallery --data strangers --false-accept-rate 0.01 --confidence 0.95`
 }
 
 // Run calibrates.
@@ -384,13 +428,33 @@ func (k *calibrateCommand) Run(c *console) error {
 	if !(k.Rate > 0 && k.Rate < 1) { // nor NaN
 		return errors.Errorf("--false-accept-rate: found %v, expected a number between 0 and 1, such as 0.001", k.Rate)
 	}
+	guaranteed := k.Confidence != 0
+	switch {
+	case guaranteed && !(k.Confidence > 0 && k.Confidence < 1):
+		return errors.Errorf("--confidence: found %v, expected a number between 0 and 1, such as 0.95", k.Confidence)
+	case k.Task != "" && !slices.Contains(gallery.Tasks, k.Task):
+		return errors.Errorf("--task: %v", wording.Unknown("task", k.Task, gallery.Tasks))
+	case k.Task != "" && !guaranteed:
+		return errors.New("--task: it has no effect without --confidence, such as --confidence 0.95")
+	case k.Seed != nil && !guaranteed:
+		return errors.New("--seed: it has no effect without --confidence, such as --confidence 0.95")
+	}
 	shown := newCounter(c.err, unit{what: "parts of the calibration"})
 	defer shown.close()
 	g, model, err := k.Flags.open(c, gallery.Options{OnProgress: shown.of})
 	if err != nil {
 		return err
 	}
-	calibration, err := g.CalibrateFolder(k.Data, k.Rate)
+	var calibration gallery.Calibration
+	if guaranteed {
+		want := gallery.Guarantee{Rate: k.Rate, Confidence: k.Confidence, Task: gallery.Task(k.Task), Seed: 1}
+		if k.Seed != nil {
+			want.Seed = *k.Seed
+		}
+		calibration, err = g.CalibrateFolderWithGuarantee(k.Data, want)
+	} else {
+		calibration, err = g.CalibrateFolder(k.Data, k.Rate)
+	}
 	if closing := g.Close(); err == nil {
 		err = closing
 	}

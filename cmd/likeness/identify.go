@@ -14,6 +14,8 @@ type identifyCommand struct {
 	Images     []string     `arg:"" placeholder:"IMAGE" help:"Images or folders of images."`
 	Flags      galleryFlags `embed:""`
 	Candidates int          `short:"k" default:"${candidates}" placeholder:"K" help:"Number of nearest classes to print. [${candidates}]"`
+	Set        bool         `help:"Also print the set of all classes that cannot be excluded at --confidence; if there are none, the image is of no class of the gallery."`
+	Confidence float64      `placeholder:"C" help:"Probability with which the set contains the class of an image of one of the gallery's classes, with --set. [0.95]"`
 	JSON       bool         `name:"json" help:"Print one JSON object per image."`
 	skipFlag
 }
@@ -22,8 +24,11 @@ type identifyCommand struct {
 func (identifyCommand) Help() string {
 	return `It prints the nearest class of each image and its distance, or unknown if that distance is above the rejection threshold: the threshold of likeness calibrate, or else the model's own. Without a threshold no image is rejected, which is reported.
 
-Example:
+Examples:
   likeness identify photo.jpg --gallery faces.gallery -k 3
+  likeness identify photo.jpg --gallery faces.gallery --set --confidence 0.99
+
+With --set it prints the classes within the distance that likeness calibrate found for the confidence, from one example of each class and the other examples of the class. Of the images of the gallery's classes, at most a fraction 1 - C have a set without their class. A confidence of 0.95 needs 20 classes with two or more examples.
 
 An image of an unknown class is compared with every example, so a gallery with many examples needs a low threshold: see likeness calibrate --help.`
 }
@@ -37,6 +42,15 @@ type identified struct {
 	Threshold   *float64        `json:"threshold"`              // null if there is none
 	Approximate bool            `json:"approximate"`
 	Candidates  []candidateJSON `json:"candidates"`
+	Set         *setJSON        `json:"set,omitempty"` // with --set only
+}
+
+// setJSON is the set of the classes that cannot be excluded.
+type setJSON struct {
+	Confidence float64         `json:"confidence"`
+	Distance   float64         `json:"distance"` // up to which classes are in the set
+	Trials     int             `json:"trials"`   // number of classes from which the distance was found
+	Candidates []candidateJSON `json:"candidates"`
 }
 
 // candidateJSON is a candidate; the source is that of its nearest example.
@@ -51,6 +65,14 @@ type candidateJSON struct {
 func (i *identifyCommand) Run(c *console) error {
 	if i.Candidates < 1 {
 		return errors.Errorf("--candidates: found %d, expected at least 1", i.Candidates)
+	}
+	switch {
+	case i.Confidence != 0 && !(i.Confidence > 0 && i.Confidence < 1):
+		return errors.Errorf("--confidence: found %v, expected a number between 0 and 1, such as 0.95", i.Confidence)
+	case i.Confidence != 0 && !i.Set:
+		return errors.New("--confidence: it has no effect without --set")
+	case i.Confidence == 0:
+		i.Confidence = 0.95
 	}
 	files, err := imageFiles(c, i.Images)
 	if err != nil {
@@ -90,7 +112,12 @@ func (i *identifyCommand) Run(c *console) error {
 		if len(part) == 0 {
 			continue
 		}
-		found, err := g.IdentifyAll(images, i.Candidates)
+		var found []gallery.Identification
+		if i.Set {
+			found, err = g.IdentifySets(images, i.Candidates, i.Confidence)
+		} else {
+			found, err = g.IdentifyAll(images, i.Candidates)
+		}
 		if err != nil {
 			return err
 		}
@@ -98,6 +125,9 @@ func (i *identifyCommand) Run(c *console) error {
 			said = true
 			model.say(c)
 			sayUndecided(c, found[0].Calibrated)
+			if err := sayStale(c, g, i.Set); err != nil {
+				return err
+			}
 		}
 		for n, file := range part {
 			if err := i.print(c, file, found[n]); err != nil {
@@ -129,6 +159,13 @@ func (i *identifyCommand) print(c *console, file string, found gallery.Identific
 	for _, candidate := range found.Candidates[1:] {
 		c.print("  then %s  distance %.4f", candidate.Class, candidate.Distance)
 	}
+	if found.Set == nil {
+		return nil
+	}
+	c.print("  set of %s within distance %.4f, confidence %g", count(len(found.Set.Candidates), "class", "classes"), found.Set.Distance, found.Set.Confidence)
+	for _, candidate := range found.Set.Candidates {
+		c.print("    %s  distance %.4f", candidate.Class, candidate.Distance)
+	}
 	return nil
 }
 
@@ -140,13 +177,22 @@ func jsonOf(file string, found gallery.Identification) identified {
 	if class := found.Class(); class != "" {
 		answer.Class = &class
 	}
-	for _, candidate := range found.Candidates {
-		answer.Candidates = append(answer.Candidates, candidateJSON{
-			Class: candidate.Class, Distance: candidate.Distance,
-			Source: candidate.Example.Source, SourceBytes: pathBytes(candidate.Example.Source),
-		})
+	answer.Candidates = candidatesJSON(found.Candidates)
+	if set := found.Set; set != nil {
+		answer.Set = &setJSON{Confidence: set.Confidence, Distance: set.Distance, Trials: set.Trials, Candidates: candidatesJSON(set.Candidates)}
 	}
 	return answer
+}
+
+func candidatesJSON(candidates []gallery.Candidate) []candidateJSON {
+	all := make([]candidateJSON, len(candidates))
+	for i, candidate := range candidates {
+		all[i] = candidateJSON{
+			Class: candidate.Class, Distance: candidate.Distance,
+			Source: candidate.Example.Source, SourceBytes: pathBytes(candidate.Example.Source),
+		}
+	}
+	return all
 }
 
 // verifyCommand verifies that an image is of a class.
@@ -196,6 +242,9 @@ func (v *verifyCommand) Run(c *console) error {
 	}
 	model.say(c)
 	sayUndecided(c, found.Calibrated)
+	if err := sayStale(c, g, false); err != nil {
+		return err
+	}
 	if v.JSON {
 		answer := verified{Image: v.Image, ImageBytes: pathBytes(v.Image), Class: class, Distance: found.Distance}
 		if found.Calibrated {
