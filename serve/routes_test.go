@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/explain"
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/graph"
@@ -127,6 +128,51 @@ func TestGallery(t *testing.T) {
 	check("forget", cmp.Diff(forgotten{"Greek/α", 3}, answer[forgotten](t, s, plainRequest("DELETE", "/v1/classes/Greek%2F%CE%B1", ""))))
 	if left := s.options.Gallery.Classes(); len(left) != 1 || left[0].Name != "β" {
 		t.Errorf("after forgetting: found %v, want β", left)
+	}
+}
+
+// calibrated returns a server whose gallery has a threshold with a guarantee: x with the
+// embeddings (0, 0, 0) and (0, 0, 4), and y with (90, 0, 0) and (98, 0, 0).
+func calibrated(t *testing.T) *Server {
+	t.Helper()
+	s := start(t, Options{})
+	g := s.options.Gallery
+	err := errors.Join(g.EnrollEmbeddings("x", []float32{0, 0, 0}, []float32{0, 0, 4}), g.EnrollEmbeddings("y", []float32{90, 0, 0}, []float32{98, 0, 0}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	images := &datasets.Dataset{Name: "unknown", Size: imaging.Size{Height: 1, Width: 3, Channels: 1}}
+	for i, x := range []uint8{7, 20, 30} { // the nearest at 7 is accepted by none, one of 3 would be too many
+		images.Classes, images.Labels, images.Images = append(images.Classes, strconv.Itoa(i)), append(images.Labels, i), append(images.Images, []uint8{x, 0, 0})
+	}
+	if _, err := g.CalibrateWithGuarantee(images, gallery.Guarantee{Rate: 0.5, Confidence: 0.8}); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// A request with a confidence also gets the set of candidates, and the list of classes has the
+// guarantee and what was enrolled since.
+func TestSetAndGuarantee(t *testing.T) {
+	s := calibrated(t)
+	found := answer[identified](t, s, form("/v1/identify", "image", grayPNG(92, 0, 0), "image", grayPNG(50, 0, 0), "image", grayPNG(6, 0, 0), "confidence", " 0.5 "))
+	near := cmpopts.EquateApprox(1e-5, 1e-4)
+	threshold := pointer(7.0)
+	want := identified{[]identification{ // one own distance is 4, the other 8: at 0.5 the rank is 2 of 2
+		{pointer("y"), pointer(true), threshold, false, []candidate{{"y", 2}}, &set{0.5, 8, 2, []candidate{{"y", 2}}}},
+		{nil, pointer(false), threshold, false, []candidate{{"y", 40}}, &set{0.5, 8, 2, []candidate{}}},
+		{pointer("x"), pointer(true), threshold, false, []candidate{{"x", 6}}, &set{0.5, 8, 2, []candidate{{"x", 6}}}},
+	}}
+	if diff := cmp.Diff(want, found, near); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	refused(t, s, form("/v1/identify", "image", grayPNG(1, 2, 3), "confidence", "0.9"), http.StatusConflict, "found 2, expected at least 10 for a confidence of 0.9")
+	for since := range 2 {
+		list := answer[classes](t, s, plainRequest("GET", "/v1/classes", ""))
+		if diff := cmp.Diff(&guarantee{0.5, 0.8, "identify", since}, list.Guarantee); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		answer[enrolled](t, s, form("/v1/enroll", "class", "z", "image", grayPNG(200, 0, 0)))
 	}
 }
 
@@ -370,7 +416,7 @@ func TestOpenAPIFields(t *testing.T) {
 		{"/v1/explain", form("/v1/explain", "a", gray, "b", gray), "409"},
 		{"/v1/identify", form("/v1/identify", "image", gray), "409"},
 		{"/v1/enroll", form("/v1/enroll", "class", "a", "image", gray), "200"},
-		{"/v1/identify", form("/v1/identify", "image", gray), "200"},
+		{"/v1/identify", form("/v1/identify", "image", gray, "confidence", "0.5"), "200"},
 		{"/v1/verify", form("/v1/verify", "class", "a", "image", gray), "200"},
 		{"/v1/verify", form("/v1/verify", "class", "b", "image", gray), "404"},
 		{"/v1/classes", plainRequest("GET", "/v1/classes", ""), "200"},
@@ -384,8 +430,11 @@ func TestOpenAPIFields(t *testing.T) {
 	} {
 		name := c.request.Method + " " + c.path + " " + c.code
 		asked := s
-		if name == "POST /v1/explain 200" {
+		switch name {
+		case "POST /v1/explain 200":
 			asked = startModel(t, plainModel(t, heads.Cosine{}, 3), Options{})
+		case "POST /v1/identify 200", "GET /v1/classes 200":
+			asked = calibrated(t)
 		}
 		w := ask(asked, c.request)
 		if w.Code != statusCode(c.code) {

@@ -134,11 +134,11 @@ func TestHelp(t *testing.T) {
 		"search":          {"most similar images", "likeness search drawing.png --in scans", "--nearest", "more than 40 % is ink", "--force"},
 		"fetch":           {"Download a published data set", "likeness fetch omniglot", "SHA-256", "mnist, fashion-mnist, omniglot, cifar-10", "--to"},
 		"enroll":          {"example images of classes", "likeness enroll alice alice1.jpg", "--folder people", "--rule=RULE"},
-		"identify":        {"unknown", "likeness identify photo.jpg", "-k", "--json"},
+		"identify":        {"unknown", "likeness identify photo.jpg", "-k", "--json", "--set", "20 classes"},
 		"verify":          {"of a class", "likeness verify alice photo.jpg", "threshold"},
 		"forget":          {"Remove a class", "likeness forget alice"},
 		"classes":         {"List the classes", "likeness classes --gallery"},
-		"calibrate":       {"rejection threshold", "likeness calibrate --gallery", "10 / RATE"},
+		"calibrate":       {"rejection threshold", "likeness calibrate --gallery", "10 / RATE", "--confidence 0.95", "299 such"},
 	} {
 		stdout, stderr := tool(t, command, "--help")
 		for _, text := range texts {

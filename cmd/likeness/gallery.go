@@ -401,9 +401,9 @@ type calibrateCommand struct {
 	Data  string       `required:"" placeholder:"DIR" help:"Labeled images, in the formats of likeness train --data, of classes that the network was not trained on. If the data set has parts, its test part is used."`
 	Rate  float64      `name:"false-accept-rate" required:"" placeholder:"RATE" help:"False accept rate: the fraction of pairs of different classes whose distance may be within the threshold, such as 0.001; with --confidence, the maximum fraction of images of unknown classes that are accepted, such as 0.01."`
 
-	Confidence float64 `placeholder:"C" help:"Guarantee the rate with this confidence, such as 0.95: each class of the data that the gallery does not have is one trial."`
-	Task       string  `placeholder:"TASK" help:"With --confidence, what the rate is of: identify (the nearest class of the gallery is accepted, the default) or verify (a class of the gallery that is drawn at random is accepted)."`
-	Seed       *uint64 `placeholder:"N" help:"With --confidence, random seed of the image of each class. [1]"`
+	Confidence *float64 `placeholder:"C" help:"Guarantee the rate with this confidence, such as 0.95: each class of the data that the gallery does not have is one trial."`
+	Task       string   `placeholder:"TASK" help:"With --confidence, what the rate is of: identify (the nearest class of the gallery is accepted, the default) or verify (a class of the gallery that is drawn at random is accepted)."`
+	Seed       *uint64  `placeholder:"N" help:"With --confidence, random seed of the image of each class. [1]"`
 }
 
 // Help returns the text of --help before the flags.
@@ -428,10 +428,10 @@ func (k *calibrateCommand) Run(c *console) error {
 	if !(k.Rate > 0 && k.Rate < 1) { // nor NaN
 		return errors.Errorf("--false-accept-rate: found %v, expected a number between 0 and 1, such as 0.001", k.Rate)
 	}
-	guaranteed := k.Confidence != 0
+	guaranteed := k.Confidence != nil
 	switch {
-	case guaranteed && !(k.Confidence > 0 && k.Confidence < 1):
-		return errors.Errorf("--confidence: found %v, expected a number between 0 and 1, such as 0.95", k.Confidence)
+	case guaranteed && !(*k.Confidence > 0 && *k.Confidence < 1):
+		return errors.Errorf("--confidence: found %v, expected a number between 0 and 1, such as 0.95", *k.Confidence)
 	case k.Task != "" && !slices.Contains(gallery.Tasks, k.Task):
 		return errors.Errorf("--task: %v", wording.Unknown("task", k.Task, gallery.Tasks))
 	case k.Task != "" && !guaranteed:
@@ -447,7 +447,7 @@ func (k *calibrateCommand) Run(c *console) error {
 	}
 	var calibration gallery.Calibration
 	if guaranteed {
-		want := gallery.Guarantee{Rate: k.Rate, Confidence: k.Confidence, Task: gallery.Task(k.Task), Seed: 1}
+		want := gallery.Guarantee{Rate: k.Rate, Confidence: *k.Confidence, Task: gallery.Task(k.Task), Seed: 1}
 		if k.Seed != nil {
 			want.Seed = *k.Seed
 		}

@@ -149,6 +149,68 @@ func TestCalibrateCommand(t *testing.T) {
 	}
 }
 
+// A rate with a confidence needs classes that the gallery does not have, and is kept until
+// something is enrolled. Sets are found from the calibration.
+func TestCalibrateWithConfidence(t *testing.T) {
+	barGallery(t, nil)
+	bars(t, "all", 8, 2)
+	calibrate := func(more ...string) []string {
+		return append([]string{"calibrate", "--gallery", "bars.gallery", "--data", "all", "--rate", "0.5"}, more...)
+	}
+	toolFails(t, failure, []string{"bars.gallery", "the gallery is not calibrated: run likeness calibrate"},
+		"identify", "bars/bar1/0.png", "--gallery", "bars.gallery", "--set")
+	if code, _, said := runTool(calibrate("--confidence", "0.99")...); code != failure || !strings.Contains(said, "all train has 5 classes that the gallery does not have and 3 that it has") ||
+		!strings.Contains(said, "found 5, expected at least 7 for a rate of 0.5 with a confidence of 0.99; 5 support rates from 0.602") {
+		t.Errorf("calibrate says %d\n%s", code, said)
+	}
+	out, _ := tool(t, calibrate("--confidence", "0.8", "--seed", "3")...)
+	printed(t, "calibrate", out, `threshold \d+\.\d{4}: with a confidence of 0\.8, at most 0\.5 of the images of unknown classes are accepted \(identify\), on all train: accepts \d of 5 trials, one for each class that the gallery did not have, and \d of 3 examples of the gallery's own classes\n`)
+	out, said := tool(t, "identify", "bars/bar1/0.png", "--gallery", "bars.gallery", "--set", "--confidence", "0.6")
+	printed(t, "identify", out, `bars/bar1/0\.png  bar1  distance 0\.000\d  threshold \d+\.\d{4}
+  set of \d class(es)? within distance \d+\.\d{4}, confidence 0\.6
+    bar1  distance 0\.000\d
+(    bar\d  distance \d+\.\d{4}
+)*`)
+	if strings.Contains(said, "stale") {
+		t.Errorf("identify says\n%s", said)
+	}
+	out, _ = tool(t, "identify", "bars/bar1/0.png", "--gallery", "bars.gallery", "--set", "--confidence", "0.6", "--json")
+	var answer identified
+	if err := json.Unmarshal([]byte(out), &answer); err != nil {
+		t.Fatal(err)
+	}
+	if answer.Set == nil || answer.Set.Confidence != 0.6 || answer.Set.Trials != 3 || answer.Set.Candidates[0].Class != "bar1" || len(answer.Candidates) != 1 {
+		t.Errorf("found %s", out)
+	}
+	out, _ = tool(t, calibrate("--confidence", "0.8", "--task", "verify")...)
+	if !strings.Contains(out, "(verify)") {
+		t.Errorf("calibrate prints %s", out)
+	}
+	const stale = `stale        1 example was enrolled after the calibration of \d{4}-\d\d-\d\d: the false accept rate may be above 0\.5, run likeness calibrate again\n`
+	for _, command := range [][]string{
+		{"enroll", "late", "all/bar7/0.png", "--gallery", "bars.gallery"}, {"classes", "--gallery", "bars.gallery"},
+		{"identify", "bars/bar1/0.png", "--gallery", "bars.gallery"}, {"verify", "bar1", "bars/bar1/0.png", "--gallery", "bars.gallery"},
+	} {
+		if _, said := tool(t, command...); !regexp.MustCompile(stale).MatchString(said) {
+			t.Errorf("%s says\n%s", command[0], said)
+		}
+	}
+	for flag, args := range map[string][]string{
+		"--task: it has no effect without --confidence": calibrate("--task", "verify"),
+		"--seed: it has no effect without --confidence": calibrate("--seed", "1"),
+		`--task: unknown task "guess"`:                  calibrate("--confidence", "0.8", "--task", "guess"),
+		"--confidence: found 1, expected a number":      calibrate("--confidence", "1"),
+		"--confidence: found 0, expected a number":      calibrate("--confidence", "0"),
+		"--confidence: it has no effect without --set":  {"identify", "bars/bar1/0.png", "--gallery", "bars.gallery", "--confidence", "0.9"},
+		"--confidence: found NaN":                       {"identify", "bars/bar1/0.png", "--gallery", "bars.gallery", "--set", "--confidence", "NaN"},
+		"found 3, expected at least 20":                 {"identify", "bars/bar1/0.png", "--gallery", "bars.gallery", "--set"},
+	} {
+		if code, _, said := runTool(args...); code != failure || !strings.Contains(said, flag) {
+			t.Errorf("%v: exit code %d and\n%s", args, code, said)
+		}
+	}
+}
+
 // A gallery finds its model where it was, from any folder, and from the zoo.
 func TestGalleryFindsItsModel(t *testing.T) {
 	barGallery(t, nil)

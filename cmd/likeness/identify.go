@@ -15,7 +15,7 @@ type identifyCommand struct {
 	Flags      galleryFlags `embed:""`
 	Candidates int          `short:"k" default:"${candidates}" placeholder:"K" help:"Number of nearest classes to print. [${candidates}]"`
 	Set        bool         `help:"Also print the set of all classes that cannot be excluded at --confidence; if there are none, the image is of no class of the gallery."`
-	Confidence float64      `placeholder:"C" help:"Probability with which the set contains the class of an image of one of the gallery's classes, with --set. [0.95]"`
+	Confidence *float64     `placeholder:"C" help:"Probability with which the set contains the class of an image of one of the gallery's classes, with --set. [0.95]"`
 	JSON       bool         `name:"json" help:"Print one JSON object per image."`
 	skipFlag
 }
@@ -66,13 +66,15 @@ func (i *identifyCommand) Run(c *console) error {
 	if i.Candidates < 1 {
 		return errors.Errorf("--candidates: found %d, expected at least 1", i.Candidates)
 	}
+	confidence := 0.95
 	switch {
-	case i.Confidence != 0 && !(i.Confidence > 0 && i.Confidence < 1):
-		return errors.Errorf("--confidence: found %v, expected a number between 0 and 1, such as 0.95", i.Confidence)
-	case i.Confidence != 0 && !i.Set:
+	case i.Confidence == nil:
+	case !i.Set:
 		return errors.New("--confidence: it has no effect without --set")
-	case i.Confidence == 0:
-		i.Confidence = 0.95
+	case !(*i.Confidence > 0 && *i.Confidence < 1):
+		return errors.Errorf("--confidence: found %v, expected a number between 0 and 1, such as 0.95", *i.Confidence)
+	default:
+		confidence = *i.Confidence
 	}
 	files, err := imageFiles(c, i.Images)
 	if err != nil {
@@ -114,7 +116,7 @@ func (i *identifyCommand) Run(c *console) error {
 		}
 		var found []gallery.Identification
 		if i.Set {
-			found, err = g.IdentifySets(images, i.Candidates, i.Confidence)
+			found, err = g.IdentifySets(images, i.Candidates, confidence)
 		} else {
 			found, err = g.IdentifyAll(images, i.Candidates)
 		}
