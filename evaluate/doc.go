@@ -22,6 +22,10 @@
 //   - [Summarize]: verification over all pairs, one-shot classification, retrieval and
 //     clusters of one labeled set.
 //
+// [GuaranteedThreshold] chooses a threshold whose false accept rate is at most a rate with a
+// confidence, by the bound of Clopper and Pearson ([UpperBound]), and [ConformalDistance] the
+// distance of conformal candidate sets.
+//
 // A result is an [Estimate], a value with its 95 % confidence interval, or a [Score], the
 // mean over trials, which also has the value of each trial, so that the [Difference] of
 // two methods can be tested on the same trials. Every result should be compared with

@@ -153,3 +153,19 @@ func ExampleModifiedHausdorff() {
 	fmt.Printf("%.3f pixels\n", evaluate.ModifiedHausdorff(corner, bar))
 	// Output: 0.862 pixels
 }
+
+// Of 299 distances of images of unknown classes, none may be accepted for a false accept
+// rate of 1 % with a confidence of 95 %; the smallest distance is 1.
+func ExampleGuaranteedThreshold() {
+	distances := make([]float64, 299)
+	for i := range distances {
+		distances[i] = 1 + float64(i)/100
+	}
+	threshold, accepted, err := evaluate.GuaranteedThreshold(distances, 0.01, 0.95)
+	fmt.Println(threshold < 1, threshold > 0.999999, accepted, err)
+	_, _, err = evaluate.GuaranteedThreshold(distances[:298], 0.01, 0.95)
+	fmt.Println(err)
+	// Output:
+	// true true 0 <nil>
+	// found 298, expected at least 299 for a rate of 0.01 with a confidence of 0.95; 298 support rates from 0.0101: too few trials
+}

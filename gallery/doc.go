@@ -32,6 +32,14 @@
 // rate accordingly. Calibrate on classes that the network was not trained on, because
 // it separates its training classes better than others.
 //
+// # Guarantees of rates
+//
+// CalibrateWithGuarantee chooses the threshold so that the rate of accepted images of unknown
+// classes is at most a [Guarantee] with a confidence, from one image of each class that the
+// gallery does not have, and EnrolledSince reports whether it still covers the gallery.
+// IdentifySets also finds a [CandidateSet], all classes that cannot be excluded at a
+// confidence. Both state what is guaranteed and what is not.
+//
 // # Search
 //
 // All examples are held in memory and searched exactly; see package index. With at

@@ -1,11 +1,13 @@
 package gallery_test
 
 import (
+	"errors"
 	"fmt"
 	"log"
 	"os"
 	"path/filepath"
 
+	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/zoo"
 )
@@ -65,6 +67,26 @@ func ExampleGallery_Calibrate() {
 	// Output:
 	// threshold 11.5000 at a false accept rate of 0.3, on series: 10 images of 5 classes, accepts 12 of 40 different-class pairs and 5 of 5 same-class pairs
 	// at 0.001: true
+}
+
+// One image of each of five unknown classes is a trial. With more than one accepted, a rate of at most
+// 0.5 could not be stated with a confidence of 0.8.
+func ExampleGallery_CalibrateWithGuarantee() {
+	g, remove := temporary()
+	defer remove()
+	if err := g.Enroll("dark", grays(50)); err != nil {
+		log.Fatal(err)
+	}
+	calibration, err := g.CalibrateWithGuarantee(steps(), gallery.Guarantee{Rate: 0.5, Confidence: 0.8})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("accepted", calibration.Accepted, "of", calibration.Trials)
+	_, err = g.CalibrateWithGuarantee(steps(), gallery.Guarantee{Rate: 0.01, Confidence: 0.95})
+	fmt.Println("at 0.01:", errors.Is(err, evaluate.ErrTooFewTrials))
+	// Output:
+	// accepted 1 of 5
+	// at 0.01: true
 }
 
 // Forget removes a class; an unknown class is an error.
