@@ -11,7 +11,7 @@ test:
 # ./benchmarks/gradients, and hundreds of kills, LIKENESS_LONG=1 go test -run Killed
 # ./cmd/likeness ./gallery.
 long:
-	LIKENESS_LONG=1 go test -timeout 20m ./backbone ./run ./trainer ./evaluate ./gallery/index ./benchmarks/reliability ./benchmarks/reproduce ./cmd/verification
+	LIKENESS_LONG=1 go test -timeout 20m ./backbone ./run ./trainer ./evaluate ./benchmarks/reliability ./benchmarks/reproduce ./cmd/verification
 
 check:
 	test -z "$$(gofmt -l .)" || (gofmt -l . && false)

@@ -144,11 +144,7 @@ func (g *Gallery) forget(class string) (int, error) {
 	}
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
-	rows, err := g.contents.forget(number)
-	if err == nil && g.graph != nil {
-		g.graph, err = g.graph.Remove(rows)
-	}
-	return len(ids), err
+	return len(ids), g.contents.forget(number)
 }
 
 // contents is a gallery in memory. Examples are rows in the order of their enrollment, and
@@ -267,12 +263,11 @@ func (c *contents) idsOf(number int32) (ids []uint64) {
 	return ids
 }
 
-// forget removes a class with its examples and returns the new position of each row, -1
-// for removed ones.
-func (c *contents) forget(number int32) ([]int32, error) {
+// forget removes a class with its examples.
+func (c *contents) forget(number int32) error {
 	rows := c.vectors.Renumber(func(row int) bool { return c.classOf[row] == number })
 	if err := c.vectors.Remove(rows); err != nil {
-		return nil, err
+		return err
 	}
 	kept := 0
 	for from, to := range rows {
@@ -294,9 +289,9 @@ func (c *contents) forget(number int32) ([]int32, error) {
 		c.numbers[k.name] = int32(i)
 	}
 	if c.means == nil {
-		return rows, nil
+		return nil
 	}
-	return rows, c.means.Remove(c.means.Renumber(func(row int) bool { return int32(row) == number }))
+	return c.means.Remove(c.means.Renumber(func(row int) bool { return int32(row) == number }))
 }
 
 // searched returns the vectors with which images are compared, and the class of each; nil classes: row i is class i.

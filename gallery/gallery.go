@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/likeness-go/likeness"
-	"github.com/likeness-go/likeness/gallery/index"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/atomicfile"
 	"github.com/likeness-go/likeness/internal/guard"
@@ -38,7 +37,6 @@ type Gallery struct {
 	closed      bool
 	contents    *contents
 	calibration *Calibration // nil without one
-	graph       *index.Graph // index of the first examples; nil without one
 	skipped     []string     // see Skipped
 }
 
@@ -97,8 +95,8 @@ func openOrCreate(ctx context.Context, path string, model *likeness.Model, o Opt
 }
 
 // Open opens a gallery with the model of its creation and reads it into memory. For n
-// examples of d features it takes about 4·n·d + 100·n bytes, and 4·n·d more with the
-// cosine distance.
+// examples of d features it takes about 4·n·d + 100·n bytes and 4·n·d more with the cosine
+// distance, and another n·d for the distances that package index compresses.
 //
 // The error wraps fs.ErrNotExist, ErrLocked, ErrModel, ErrNotGallery or ErrDamaged.
 func Open(path string, model *likeness.Model, o Options) (*Gallery, error) {
@@ -172,7 +170,6 @@ func (g *Gallery) read(own header, create bool) (err error) {
 	if g.calibration, err = g.store.calibration(); err != nil {
 		return err
 	}
-	g.graph = g.store.graph(g.contents)
 	return nil
 }
 
@@ -382,8 +379,6 @@ var (
 	// ErrTooFewPairs is the error if there are too few pairs of images to estimate a false
 	// accept rate.
 	ErrTooFewPairs = errors.New("too few pairs of different classes")
-	// ErrTooSmall is the error if an exact search is faster than an index.
-	ErrTooSmall = errors.New("too few examples for an index")
 )
 
 // maxNamed is the maximum number of classes that an error lists.

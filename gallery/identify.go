@@ -1,17 +1,10 @@
 package gallery
 
 import (
-	"bytes"
-	"context"
-	"encoding/binary"
-	"hash/crc32"
 	"image"
-	"io"
-	"slices"
 
 	"github.com/likeness-go/likeness/gallery/index"
 	"github.com/pkg/errors"
-	bolt "go.etcd.io/bbolt"
 )
 
 // Candidate is a possible class of an image.
@@ -36,8 +29,8 @@ type Identification struct {
 	Calibrated bool
 	Threshold  float64
 	Known      bool // whether the distance of the nearest candidate is at most the threshold
-	// Approximate reports whether an index was searched, which may miss some of the
-	// nearest classes.
+	// Approximate reports whether the search may have missed some of the nearest classes.
+	// That of a gallery in a file is exact: it is false.
 	Approximate bool
 	// Set has the classes of which the image may be; nil unless it was requested, see
 	// IdentifySets.
@@ -96,7 +89,6 @@ func (g *Gallery) identifyEmbeddings(embeddings [][]float32, k int) ([]Identific
 	all := make([]Identification, len(embeddings))
 	for i, neighbors := range found {
 		answer := &all[i]
-		answer.Approximate = g.graph != nil
 		for _, neighbor := range neighbors {
 			answer.Candidates = append(answer.Candidates, g.contents.candidate(neighbor))
 		}
@@ -111,9 +103,6 @@ func (g *Gallery) identifyEmbeddings(embeddings [][]float32, k int) ([]Identific
 func (g *Gallery) search(embeddings [][]float32, k int) ([][]index.Neighbor, error) {
 	vectors, classOf := g.contents.searched()
 	k = max(1, min(k, len(g.contents.classes)))
-	if g.graph != nil {
-		return g.graph.Nearest(embeddings, k, classOf, 0)
-	}
 	return vectors.Nearest(embeddings, k, classOf)
 }
 
@@ -168,139 +157,4 @@ func (g *Gallery) verifyEmbedding(class string, embedding []float32) (v VerifyRe
 		v.Same = v.Distance <= v.Threshold
 	}
 	return v, nil
-}
-
-// indexSeed is the random seed of indices.
-const indexSeed = 1
-
-// Index builds an index of all examples and stores it in the file. Later searches use it:
-// they take less time and may miss some of the nearest classes. Examples that are enrolled
-// afterwards are searched exactly until Index is called again; those of forgotten classes
-// are removed from the index. It takes seconds to minutes, during which the gallery can be
-// searched but not changed. Open ignores an index of an incompatible version.
-//
-// It is an error if the distance cannot be indexed (see index.Indexable), if the rule is
-// Prototype, and if the context ends. The error wraps ErrTooSmall if there are fewer
-// examples than Options.IndexFrom.
-func (g *Gallery) Index(ctx context.Context) error {
-	return g.wrap(g.index(ctx), "index")
-}
-
-func (g *Gallery) index(ctx context.Context) error {
-	if ctx == nil {
-		return errNoContext
-	}
-	if err := g.change(); err != nil {
-		return err
-	}
-	defer g.writing.Unlock()
-	from := g.options.IndexFrom
-	if from == 0 {
-		from = index.Crossover
-	}
-	if g.header.Rule == Prototype {
-		return errors.New("the gallery's rule is prototype, expected nearest: prototypes change with every enrollment and are searched exactly")
-	}
-	if n := g.contents.vectors.Len(); n < from {
-		return errors.Wrapf(ErrTooSmall, "found %d, expected at least %d: with fewer, an exact search is faster", n, from)
-	}
-	graph, err := index.Build(ctx, g.contents.vectors, indexSeed)
-	if err != nil {
-		return err
-	}
-	var file bytes.Buffer
-	if _, err := graph.WriteTo(&file); err != nil {
-		return err
-	}
-	if err := g.store.putGraph(g.contents.ids, file.Bytes()); err != nil {
-		return err
-	}
-	g.mutex.Lock()
-	defer g.mutex.Unlock()
-	g.graph = graph
-	return nil
-}
-
-// partBytes is the length of the parts in which an index is stored.
-const partBytes = 1 << 20
-
-// putGraph replaces the index. It stores the number of examples and their ids, as 64-bit
-// little-endian integers, and the graph, in parts with a CRC-32C each.
-func (s *store) putGraph(ids []uint64, graph []byte) error {
-	content := binary.LittleEndian.AppendUint64(nil, uint64(len(ids)))
-	for _, id := range ids {
-		content = binary.LittleEndian.AppendUint64(content, id)
-	}
-	content = append(content, graph...)
-	return s.update(func(tx *bolt.Tx) error {
-		if tx.Bucket(indexBucket) != nil {
-			if err := tx.DeleteBucket(indexBucket); err != nil {
-				return err
-			}
-		}
-		bucket, err := tx.CreateBucket(indexBucket)
-		if err != nil {
-			return err
-		}
-		number := uint64(0)
-		for part := range slices.Chunk(content, partBytes) {
-			value := binary.LittleEndian.AppendUint32(slices.Clone(part), crc32.Checksum(part, castagnoli))
-			if err := bucket.Put(keyOf(number), value); err != nil {
-				return err
-			}
-			number++
-		}
-		return nil
-	})
-}
-
-// graph reads the index without the examples that have been removed since. It returns nil
-// if there is no readable index, because it is not needed to search.
-func (s *store) graph(c *contents) *index.Graph {
-	var content []byte
-	err := s.view(func(tx *bolt.Tx) error {
-		bucket := tx.Bucket(indexBucket)
-		if bucket == nil {
-			return nil
-		}
-		return bucket.ForEach(func(_, value []byte) error {
-			end := max(0, len(value)-4)
-			if len(value) < 4 || crc32.Checksum(value[:end], castagnoli) != binary.LittleEndian.Uint32(value[end:]) {
-				return ErrDamaged
-			}
-			content = append(content, value[:end]...)
-			return nil
-		})
-	})
-	if err != nil || content == nil {
-		return nil
-	}
-	graph, err := readGraph(bytes.NewReader(content), c)
-	if err != nil {
-		return nil
-	}
-	return graph
-}
-
-// readGraph decodes an index that putGraph wrote.
-func readGraph(r *bytes.Reader, c *contents) (*index.Graph, error) {
-	var count uint64
-	if err := binary.Read(r, binary.LittleEndian, &count); err != nil {
-		return nil, err
-	}
-	if count > uint64(r.Len())/8 {
-		return nil, io.ErrUnexpectedEOF
-	}
-	ids := make([]uint64, count)
-	if err := binary.Read(r, binary.LittleEndian, ids); err != nil {
-		return nil, err
-	}
-	numbers := make([]int32, count)
-	for i, id := range ids {
-		row, known := slices.BinarySearch(c.ids, id)
-		if numbers[i] = int32(row); !known {
-			numbers[i] = -1
-		}
-	}
-	return index.Read(r, c.vectors, numbers)
 }

@@ -1,9 +1,13 @@
 package gallery_test
 
 import (
-	"context"
+	"compress/gzip"
 	"image"
+	"io"
 	"math"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,7 +16,6 @@ import (
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/random"
-	"github.com/pkg/errors"
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -190,109 +193,92 @@ func crowd(t *testing.T, o gallery.Options) *gallery.Gallery {
 	return g
 }
 
-// With an index results are marked as approximate and, for so few examples, equal to those
-// without; also after enrolling, after forgetting, and after the gallery is opened again.
-func TestIndex(t *testing.T) {
-	small := gallery.Options{IndexFrom: 100}
-	indexed, exact := crowd(t, small), crowd(t, gallery.Options{})
-	if err := indexed.Index(ctx); err != nil {
+// indexed writes the fixture of a gallery of an earlier version, crowd with an approximate
+// index, and returns its path.
+func indexed(t *testing.T) string {
+	t.Helper()
+	file, err := os.Open(filepath.Join("testdata", "indexed.gallery.gz"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	check := func(size int) {
-		t.Helper()
-		if gallery.Indexed(indexed) != size || gallery.Indexed(exact) != 0 {
-			t.Errorf("%d examples are indexed, want %d", gallery.Indexed(indexed), size)
-		}
-		for seed := range uint64(30) {
-			found, want := identify(t, indexed, noise(seed, 6), 5), identify(t, exact, noise(seed, 6), 5)
-			withoutTimes := cmpopts.IgnoreFields(gallery.Example{}, "Time")
-			if diff := cmp.Diff(want.Candidates, found.Candidates, withoutTimes); diff != "" {
-				t.Fatalf("image %d (-exact +indexed):\n%s", seed, diff)
-			}
-			if !found.Approximate || want.Approximate {
-				t.Fatalf("image %d: approximate is %v and, exactly, %v", seed, found.Approximate, want.Approximate)
-			}
-		}
-	}
-	check(200)
-	for _, g := range []*gallery.Gallery{indexed, exact} {
-		enroll(t, g, "late", noise(3, 6))
-		if _, err := g.Forget("class B"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	check(195)
-	indexed = reopen(t, indexed, small)
-	check(195)
-	if err := indexed.Index(ctx); err != nil {
+	defer file.Close()
+	reader, err := gzip.NewReader(file)
+	if err != nil {
 		t.Fatal(err)
 	}
-	indexed = reopen(t, indexed, small)
-	check(196)
+	content, err := io.ReadAll(reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "indexed.gallery")
+	if err := os.WriteFile(path, content, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
-func TestIndexRefusals(t *testing.T) {
-	small := gallery.Options{IndexFrom: 1}
-	model := plainModel(t, heads.WeightedL1{Signed: true}, 1)
-	model.Weights.Get("head.weight").Value.Data().([]float32)[0] = -1
-	signed := create(t, model, small)
-	enroll(t, signed, "a", grays(1))
-	if err := signed.Index(ctx); err == nil || !strings.Contains(err.Error(), "may be negative") {
-		t.Errorf("signed weights: found error %v", err)
+// inFile calls a function with the index in a file that is not open, or nil.
+func inFile(t *testing.T, path string, change func(bucket *bolt.Bucket) error) {
+	t.Helper()
+	db, err := bolt.Open(path, 0o666, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	prototypes := create(t, plainModel(t, heads.L2{}, 1), gallery.Options{IndexFrom: 1, Rule: gallery.Prototype})
-	enroll(t, prototypes, "a", grays(1))
-	if err := prototypes.Index(ctx); err == nil || !strings.Contains(err.Error(), "prototypes change") {
-		t.Errorf("prototypes: found error %v", err)
+	if err := db.Update(func(tx *bolt.Tx) error { return change(tx.Bucket([]byte("index"))) }); err != nil {
+		t.Fatal(err)
 	}
-	usual := crowd(t, gallery.Options{})
-	if err := usual.Index(ctx); !errors.Is(err, gallery.ErrTooSmall) || !strings.Contains(err.Error(), "found 200") {
-		t.Errorf("few examples: found error %v", err)
-	}
-	ended, cancel := context.WithCancel(ctx)
-	cancel()
-	plain := create(t, plainModel(t, heads.L2{}, 1), small)
-	enroll(t, plain, "a", grays(1))
-	if err := plain.Index(ended); !errors.Is(err, context.Canceled) {
-		t.Errorf("context: found error %v", err)
-	}
-	for _, g := range []*gallery.Gallery{signed, prototypes, usual, plain} {
-		if found := identify(t, g, noise(1, g.Model().Preprocessing.Size.Width), 1); found.Approximate || gallery.Indexed(g) != 0 {
-			t.Errorf("%s is indexed, expected an error", g.Model().Head.Name())
-		}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 
-// An index that cannot be read is ignored; everything else is read.
-func TestDamagedIndex(t *testing.T) {
-	small := gallery.Options{IndexFrom: 100}
-	for name, damage := range map[string]func(part []byte) []byte{
-		"a bit":   func(part []byte) []byte { part[len(part)/2] ^= 1; return part },
-		"no part": func([]byte) []byte { return nil },
+// A file of an earlier version with an index, even with a damaged one, is searched exactly,
+// and the next change removes the index.
+func TestOldIndex(t *testing.T) {
+	exact := crowd(t, gallery.Options{})
+	for name, damage := range map[string]func(bucket *bolt.Bucket) error{
+		"as it was": func(*bolt.Bucket) error { return nil },
+		"a bit": func(bucket *bolt.Bucket) error {
+			key, value := bucket.Cursor().First()
+			value = slices.Clone(value)
+			value[len(value)/2] ^= 1
+			return bucket.Put(key, value)
+		},
+		"no part": func(bucket *bolt.Bucket) error { return bucket.Put([]byte("x"), nil) },
 	} {
-		g := crowd(t, small)
-		if err := g.Index(ctx); err != nil {
-			t.Fatal(err)
+		path, has := indexed(t), false
+		inFile(t, path, damage)
+		check := func(o gallery.Options) *gallery.Gallery {
+			t.Helper()
+			g, err := gallery.Open(path, exact.Model(), o)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if g.Len() != exact.Len() {
+				t.Errorf("%s: found %d examples, expected %d", name, g.Len(), exact.Len())
+			}
+			for seed := range uint64(10) {
+				found, want := identify(t, g, noise(seed, 6), 5), identify(t, exact, noise(seed, 6), 5)
+				if diff := cmp.Diff(want, found, cmpopts.IgnoreFields(gallery.Example{}, "Time")); diff != "" || found.Approximate {
+					t.Fatalf("%s: image %d (-want +found):\n%s", name, seed, diff)
+				}
+			}
+			return g
+		}
+		closeGallery(t, check(gallery.Options{ReadOnly: true}))
+		closeGallery(t, check(gallery.Options{}))
+		look := func(bucket *bolt.Bucket) error { has = bucket != nil; return nil }
+		if inFile(t, path, look); !has {
+			t.Errorf("%s: opening removed the index, expected no change", name)
+		}
+		g := check(gallery.Options{})
+		enroll(t, g, "late", noise(3, 6))
+		if found := identify(t, g, noise(3, 6), 1); found.Candidates[0].Distance != 0 {
+			t.Errorf("%s: found %+v, expected the new example", name, found)
 		}
 		closeGallery(t, g)
-		db, err := bolt.Open(g.Path(), 0o666, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = db.Update(func(tx *bolt.Tx) error {
-			bucket := tx.Bucket([]byte("index"))
-			key, value := bucket.Cursor().First()
-			return bucket.Put(key, damage(append([]byte{}, value...)))
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := db.Close(); err != nil {
-			t.Fatal(err)
-		}
-		again := reopen(t, g, small)
-		if found := identify(t, again, noise(1, 6), 1); gallery.Indexed(again) != 0 || found.Approximate || again.Len() != 200 {
-			t.Errorf("%s: %d of %d examples are indexed", name, gallery.Indexed(again), again.Len())
+		if inFile(t, path, look); has {
+			t.Errorf("%s: enrolling left the index in the file", name)
 		}
 	}
 }

@@ -16,7 +16,8 @@ import (
 
 // The file is a bbolt database with these buckets: about has the header and, if there is
 // one, the calibration, both in JSON; examples has a record for each id, whose key is 8
-// bytes big-endian; index has the parts of an index, if there is one.
+// bytes big-endian. Earlier versions stored an approximate index in the bucket index, which
+// is ignored and removed by the next change.
 var (
 	aboutBucket    = []byte("about")
 	examplesBucket = []byte("examples")
@@ -38,7 +39,16 @@ func (s *store) view(read func(tx *bolt.Tx) error) error {
 
 // update changes the file. When it returns without an error, the change is on disk.
 func (s *store) update(change func(tx *bolt.Tx) error) error {
-	return callBolt(func() error { return s.db.Update(change) })
+	return callBolt(func() error {
+		return s.db.Update(func(tx *bolt.Tx) error {
+			if tx.Bucket(aboutBucket) != nil && tx.Bucket(indexBucket) != nil {
+				if err := tx.DeleteBucket(indexBucket); err != nil {
+					return err
+				}
+			}
+			return change(tx)
+		})
+	})
 }
 
 // create writes the header, which is the last step of creating a gallery: a file without a
@@ -234,9 +244,6 @@ type Options struct {
 	// Timeout is the maximum time to wait for another process to close the gallery; 0
 	// means one second.
 	Timeout time.Duration
-	// IndexFrom is the minimum number of examples for Index; 0 means index.Crossover,
-	// below which an exact search is faster.
-	IndexFrom int
 	// Cache, unless it is nil, has embeddings of image files and receives those of files that
 	// are enrolled; see retrieval.Options.
 	Cache *cache.Cache

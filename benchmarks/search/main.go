@@ -1,143 +1,111 @@
-// Search measures the time of finding the ten nearest of many vectors, exactly and with
-// an index, and the number of vectors from which the index is faster: the constant
-// index.Crossover. Each size has its own random vectors (see example).
+// Search measures the time of finding the ten nearest of many vectors: the exact search of
+// package gallery/index beside the exact search of FAISS and the graph indices (HNSW) of
+// FAISS, hnswlib and usearch.
 //
-//	go run ./benchmarks/search
-//	go run ./benchmarks/search -n 2000 -queries 100 -out search.md    # a quick test
+//	pip install faiss-cpu hnswlib usearch
+//	go run ./benchmarks/search -python python3 -n 10000,100000
+//	go run ./benchmarks/search -n 2000 -queries 100 -out /tmp/search    # a quick test, alone
 //
-// With the default of a million vectors most of the time is spent on building indices. Run
-// it while no other programs run.
+// It adds the figures of each size to search.jsonl in the folder -out, replaces those of an
+// earlier measurement, and writes search.md and search.png from all of them. Vectors and
+// indices are kept in the folder -cache, so that -prepare can make them before the
+// measurement. Run it while no other programs run.
 package main
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"log"
 	"os"
-	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
-	"time"
 
-	"github.com/likeness-go/likeness/benchmarks/internal/record"
-	"github.com/likeness-go/likeness/gallery/index"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/pkg/errors"
 )
 
 const (
-	neighbors = 10   // number of nearest vectors to find
-	minRecall = 0.95 // minimum recall of an index
+	neighbors = 10 // number of nearest vectors to find
+	rounds    = 3  // in each of which all methods are measured, in turn
 )
 
-// breadths lists the search breadths of the index, including the default.
-var breadths = []int{32, 64, index.Breadth, 256}
+// peers lists the methods of other libraries that search.py knows.
+var peers = []string{"faiss-flat", "faiss-hnsw", "hnswlib", "usearch"}
 
 func main() {
 	log.SetFlags(0)
-	n := flag.Int("n", 1_000_000, "maximum number of vectors; smaller sizes are measured, too")
-	d := flag.Int("d", 64, "number of elements of a vector")
-	queries := flag.Int("queries", 1000, "number of queries; times are medians over them")
-	head := flag.String("head", "l2", "name of the head, whose distance is used")
-	seed := flag.Uint64("seed", 1, "random seed of the vectors and the index")
-	out := flag.String("out", "benchmarks/results/search.md", "file to write the record to")
+	var s setting
+	sizes := flag.String("n", "10000,100000,1000000", "numbers of vectors, separated by commas")
+	flag.IntVar(&s.columns, "d", 64, "number of elements of a vector")
+	flag.IntVar(&s.queries, "queries", 1000, "number of queries; times are medians over them")
+	flag.IntVar(&s.together, "together", 10_000, "number of queries in one call of the exact search")
+	flag.StringVar(&s.head, "head", "l2", "`name` of the head, whose distance is used; other libraries are measured with l2 only")
+	flag.Uint64Var(&s.seed, "seed", 1, "random seed of the vectors")
+	flag.StringVar(&s.python, "python", "", "Python `interpreter` with numpy, faiss-cpu, hnswlib and usearch; without it only likeness is measured")
+	flag.StringVar(&s.script, "script", "benchmarks/peers/search.py", "`file` of the other libraries' part")
+	methods := flag.String("peers", strings.Join(peers, ","), "other methods, separated by commas")
+	flag.StringVar(&s.cache, "cache", filepath.Join(os.TempDir(), "likeness-search"), "`folder` of vectors and indices")
+	flag.BoolVar(&s.prepare, "prepare", false, "make the vectors and the indices, and measure nothing else")
+	out := flag.String("out", "benchmarks/results", "`folder` of search.jsonl, search.md and search.png")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	s := setting{columns: *d, queries: *queries, head: *head, seed: *seed}
-	if err := run(ctx, s, *n, *out); err != nil {
+	if s.python != "" {
+		s.peers = strings.Split(*methods, ",")
+	}
+	if err := s.run(strings.Split(*sizes, ","), *out); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, s setting, maxSize int, out string) error {
-	if maxSize < neighbors || s.columns < 1 || s.queries < 1 {
-		return errors.Errorf("found n %d, d %d and queries %d, expected at least %d, 1 and 1", maxSize, s.columns, s.queries, neighbors)
+// run measures all sizes.
+func (s setting) run(sizes []string, out string) error {
+	if s.columns < 1 || s.queries < 1 || s.together < s.queries {
+		return errors.Errorf("found -d %d, -queries %d and -together %d, expected at least 1, 1 and as many as -queries", s.columns, s.queries, s.together)
+	}
+	for _, peer := range s.peers {
+		if !slices.Contains(peers, peer) {
+			return errors.Errorf("-peers: found %q, expected some of %s", peer, strings.Join(peers, ", "))
+		}
 	}
 	head, err := heads.Named(s.head)
 	if err != nil {
-		return err
+		return errors.Wrap(err, "-head")
+	}
+	if len(s.peers) > 0 && s.head != "l2" {
+		return errors.Errorf("-head: found %s with -python, expected l2, by which the other libraries search", s.head)
 	}
 	// A head with trainable weights has no weights here, which is an error.
 	if s.distance, err = head.Distance(noWeights()); err != nil {
 		return err
 	}
-	start := time.Now()
-	var sizes []size
-	for _, n := range sizesUpTo(maxSize) {
-		measured, err := s.measure(ctx, n)
+	for _, text := range sizes {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < neighbors {
+			return errors.Errorf("-n: found %q, expected a number of vectors of at least %d", text, neighbors)
+		}
+		rows, err := s.measure(n)
 		if err != nil {
 			return errors.Wrapf(err, "%d vectors", n)
 		}
-		fmt.Print(measured.lines())
-		sizes = append(sizes, measured)
-	}
-	return record.Record{
-		Title:   "Exact and approximate search",
-		Command: fmt.Sprintf("go run ./benchmarks/search -n %d -d %d -queries %d -head %s -seed %d", maxSize, s.columns, s.queries, s.head, s.seed),
-		Took:    time.Since(start),
-		Result:  s.result(sizes),
-	}.WriteFile(out)
-}
-
-// sizesUpTo returns 1, 2 and 5 times the powers of ten from a thousand, and the maximum.
-func sizesUpTo(maxSize int) (sizes []int) {
-	for power := 1000; power < maxSize; power *= 10 {
-		for _, factor := range []int{1, 2, 5} {
-			if n := factor * power; n < maxSize {
-				sizes = append(sizes, n)
-			}
+		for _, r := range rows {
+			fmt.Print(r.line())
+		}
+		if s.prepare {
+			continue
+		}
+		if err := addRows(out, rows, s.command(n)); err != nil {
+			return err
 		}
 	}
-	return append(sizes, maxSize)
+	return nil
 }
 
-// lines returns the rows of the table for one size, one for each breadth.
-func (m size) lines() string {
-	var b strings.Builder
-	for _, a := range m.approximations {
-		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %d | %s | %.4f | %s |\n",
-			m.n, micro(m.exact), micro(m.exactTogether), mega(m.vectorBytes), m.build.Round(time.Millisecond),
-			a.breadth, micro(a.query), a.recall, mega(m.graphBytes))
+// command returns the command that measures one size.
+func (s setting) command(n int) string {
+	text := fmt.Sprintf("go run ./benchmarks/search -n %d -d %d -queries %d -together %d -head %s -seed %d", n, s.columns, s.queries, s.together, s.head, s.seed)
+	if len(s.peers) > 0 {
+		text += " -python python3 -peers " + strings.Join(s.peers, ",")
 	}
-	return b.String()
+	return text
 }
-
-// result returns the text of the record.
-func (s setting) result(sizes []size) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "The %d nearest of n vectors of %d elements by %s. ", neighbors, s.columns, s.head)
-	fmt.Fprintf(&b, about, perGroup, perClass, amongClasses, withinClass)
-	fmt.Fprintf(&b, " Times are medians over %d sequential queries, each on all threads (exact) or on one (index); *together* is the mean time per query if all are searched in one call. Memory is the growth of Go's heap in MB, for the vectors and additionally for the index.\n\n", s.queries)
-	fmt.Fprintf(&b, "| n | exact, µs | together, µs | vectors, MB | build | breadth | index, µs | recall@%d | index, MB |\n|---|---|---|---|---|---|---|---|---|\n", neighbors)
-	for _, m := range sizes {
-		b.WriteString(m.lines())
-	}
-	fmt.Fprintf(&b, "\n%s\n", crossover(sizes))
-	return b.String()
-}
-
-// crossover describes the measured size from which the index is faster.
-func crossover(sizes []size) string {
-	from := 0
-	for i := len(sizes) - 1; i >= 0 && sizes[i].indexFaster(); i-- {
-		from = sizes[i].n
-	}
-	if from == 0 {
-		return fmt.Sprintf("With the default breadth of %d, the index is not faster than an exact search of one query at the largest size with a recall of at least %v. index.Crossover is %d.", index.Breadth, minRecall, index.Crossover)
-	}
-	return fmt.Sprintf("With the default breadth of %d, the index is faster than an exact search of one query from %d vectors, with a recall of at least %v. index.Crossover is %d.", index.Breadth, from, minRecall, index.Crossover)
-}
-
-// indexFaster reports whether the index with the default breadth is faster than an exact search.
-func (m size) indexFaster() bool {
-	for _, a := range m.approximations {
-		if a.breadth == index.Breadth {
-			return a.recall >= minRecall && a.query < m.exact
-		}
-	}
-	return false
-}
-
-func micro(d time.Duration) string { return fmt.Sprintf("%.0f", float64(d)/float64(time.Microsecond)) }
-func mega(bytes int64) string      { return fmt.Sprintf("%.1f", float64(bytes)/1e6) }

@@ -1,127 +1,272 @@
 package main
 
 import (
-	"context"
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
 	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"time"
+	"unsafe"
 
 	"github.com/likeness-go/likeness/gallery/index"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/internal/atomicfile"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/random"
+	"github.com/pkg/errors"
 )
 
 // setting holds the parameters that all sizes share.
 type setting struct {
-	columns, queries int
-	head             string
-	distance         heads.Distance
-	seed             uint64
+	columns, queries, together int
+	head                       string
+	distance                   heads.Distance
+	seed                       uint64
+	python, script             string
+	peers                      []string
+	cache                      string
+	prepare                    bool
 }
 
-// size holds the measurements for one number of vectors.
-type size struct {
-	n              int
-	vectorBytes    int64 // memory of the vectors
-	exact          time.Duration
-	exactTogether  time.Duration // per query, if all are searched in one call
-	build          time.Duration
-	graphBytes     int64 // memory of the index
-	approximations []approximation
+// row is the figures of one method for one number of vectors.
+type row struct {
+	Vectors  int     `json:"vectors"`
+	Columns  int     `json:"columns"`
+	Head     string  `json:"head"`
+	Method   string  `json:"method"`
+	Version  string  `json:"version"`
+	Build    float64 `json:"build_seconds"`
+	Bytes    int64   `json:"bytes"` // with the vectors
+	Breadth  int     `json:"breadth,omitempty"`
+	One      float64 `json:"one_microseconds"`
+	Together float64 `json:"together_microseconds"` // of a query
+	Recall   float64 `json:"recall"`
+
+	Command   string `json:"command"`
+	Commit    string `json:"commit"`
+	Processor string `json:"processor"`
+	Date      string `json:"date"`
 }
 
-// approximation is a search of the index with one breadth.
-type approximation struct {
-	breadth int
-	query   time.Duration
-	recall  float64
+// method is a search that is measured.
+type method interface {
+	one(first, last int) ([]float64, error) // microseconds of each query
+	together() (float64, error)             // microseconds of a query
 }
 
-func (s setting) measure(ctx context.Context, n int) (size, error) {
-	m := size{n: n}
-	queries := s.drawn(n)
-	before := heap()
-	vectors, err := index.NewVectors(s.distance, s.columns)
-	if err != nil {
-		return m, err
+// breadths are those with which graphs are searched: the smallest with a recall of at least
+// minRecall is measured.
+var breadths = []int{16, 32, 64, 128, 256, 512}
+
+const minRecall = 0.99
+
+func (s setting) measure(n int) ([]row, error) {
+	folder := filepath.Join(s.cache, fmt.Sprintf("%d-%d-%d", n, s.columns, s.seed))
+	if err := s.makeVectors(folder, n); err != nil {
+		return nil, err
 	}
-	for i := range n {
-		if err := vectors.Append(s.example(i/perClass, i%perClass)); err != nil {
-			return m, err
+	rows, methods := []row{}, []method{}
+	own := row{Vectors: n, Columns: s.columns, Head: s.head, Method: "likeness", Recall: 1}
+	var exact *ownSearch
+	if !s.prepare {
+		var err error
+		if exact, err = s.open(folder, n, &own); err != nil {
+			return nil, err
 		}
+		rows, methods = append(rows, own), append(methods, exact)
 	}
-	m.vectorBytes = heap() - before
-
-	start := time.Now()
-	exact, err := vectors.Nearest(queries, neighbors, nil)
-	if err != nil {
-		return m, err
-	}
-	m.exactTogether = time.Since(start) / time.Duration(len(queries))
-	m.exact, _, err = each(queries, func(query [][]float32) ([][]index.Neighbor, error) {
-		return vectors.Nearest(query, neighbors, nil)
-	})
-	if err != nil {
-		return m, err
-	}
-
-	before = heap()
-	start = time.Now()
-	built, err := index.Build(ctx, vectors, s.seed)
-	if err != nil {
-		return m, err
-	}
-	m.build = time.Since(start)
-	m.graphBytes = heap() - before
-	for _, breadth := range breadths {
-		a := approximation{breadth: breadth}
-		var found [][]index.Neighbor
-		a.query, found, err = each(queries, func(query [][]float32) ([][]index.Neighbor, error) {
-			return built.Nearest(query, neighbors, nil, breadth)
-		})
+	for _, name := range s.peers {
+		p, err := s.start(name, folder)
 		if err != nil {
-			return m, err
+			return nil, errors.Wrap(err, name)
 		}
-		a.recall = recall(exact, found)
-		m.approximations = append(m.approximations, a)
+		defer p.stop()
+		r := row{Vectors: n, Columns: s.columns, Head: s.head, Method: name, Version: p.about.Version, Build: p.about.Build, Bytes: p.about.Bytes}
+		if s.prepare {
+			rows = append(rows, r)
+			continue
+		}
+		if r.Recall, r.Breadth, err = p.tune(exact.found); err != nil {
+			return nil, errors.Wrap(err, name)
+		}
+		rows, methods = append(rows, r), append(methods, p)
 	}
-	runtime.KeepAlive(vectors)
-	return m, nil
+	times, all := make([][]float64, len(rows)), make([][]float64, len(rows))
+	for round := range rounds {
+		for i, m := range methods {
+			few, err := m.one(round*s.queries/rounds, (round+1)*s.queries/rounds)
+			if err != nil {
+				return nil, errors.Wrap(err, rows[i].Method)
+			}
+			mean, err := m.together()
+			if err != nil {
+				return nil, errors.Wrap(err, rows[i].Method)
+			}
+			times[i], all[i] = append(times[i], few...), append(all[i], mean)
+		}
+	}
+	for i := range methods {
+		rows[i].One, rows[i].Together = median(times[i]), median(all[i])
+	}
+	return rows, nil
 }
 
-// each searches one query after the other and returns the median time and the results.
-// The first queries are searched once before, to warm up memory and caches.
-func each(queries [][]float32, search func([][]float32) ([][]index.Neighbor, error)) (time.Duration, [][]index.Neighbor, error) {
-	const warm = 10
-	for i := range min(warm, len(queries)) {
-		if _, err := search(queries[i : i+1]); err != nil {
-			return 0, nil, err
+func median(x []float64) float64 {
+	x = slices.Sorted(slices.Values(x))
+	return x[len(x)/2]
+}
+
+// ownSearch is the exact search of this module.
+type ownSearch struct {
+	vectors *index.Vectors
+	queries [][]float32
+	count   int                // of queries that other methods search, too
+	found   [][]index.Neighbor // of these
+}
+
+// open reads the vectors and searches all queries once.
+func (s setting) open(folder string, n int, r *row) (*ownSearch, error) {
+	file, err := os.Open(filepath.Join(folder, "vectors.f32"))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	o := &ownSearch{count: s.queries}
+	before, start := heap(), time.Now()
+	if o.vectors, err = index.NewVectors(s.distance, s.columns); err != nil {
+		return nil, err
+	}
+	reader, vector := bufio.NewReaderSize(file, 1<<20), make([]float32, s.columns)
+	for range n {
+		if err := binary.Read(reader, binary.NativeEndian, vector); err != nil {
+			return nil, err
+		}
+		if err := o.vectors.Append(vector); err != nil {
+			return nil, err
 		}
 	}
-	times := make([]time.Duration, len(queries))
-	answers := make([][]index.Neighbor, len(queries))
-	for i := range queries {
+	r.Build, r.Bytes = time.Since(start).Seconds(), heap()-before
+	o.queries = s.drawn(n)
+	if o.found, err = o.vectors.Nearest(o.queries[:s.queries], neighbors, nil); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+func (o *ownSearch) one(first, last int) (times []float64, err error) {
+	for i := first; i < last; i++ {
 		start := time.Now()
-		answer, err := search(queries[i : i+1])
-		if err != nil {
-			return 0, nil, err
+		if _, err := o.vectors.Nearest(o.queries[i:i+1], neighbors, nil); err != nil {
+			return nil, err
 		}
-		times[i], answers[i] = time.Since(start), answer[0]
+		times = append(times, microseconds(start))
 	}
-	slices.Sort(times)
-	return times[len(times)/2], answers, nil
+	return times, nil
 }
 
-// recall is the share of the true nearest neighbors that were found. Another row at the
-// same distance does not count.
-func recall(exact, found [][]index.Neighbor) float64 {
+func (o *ownSearch) together() (float64, error) {
+	start := time.Now()
+	_, err := o.vectors.Nearest(o.queries, neighbors, nil)
+	return microseconds(start) / float64(len(o.queries)), err
+}
+
+func microseconds(since time.Time) float64 {
+	return float64(time.Since(since)) / float64(time.Microsecond)
+}
+
+// peer is a process of search.py.
+type peer struct {
+	command  *exec.Cmd
+	requests io.WriteCloser
+	answers  *json.Decoder
+	about    struct {
+		Build   float64 `json:"build"`
+		Bytes   int64   `json:"bytes"`
+		Version string  `json:"version"`
+	}
+}
+
+// start starts a process, which builds an index.
+func (s setting) start(name, folder string) (*peer, error) {
+	p := &peer{command: exec.Command(s.python, "-B", s.script, name, folder, fmt.Sprint(s.columns), fmt.Sprint(neighbors))}
+	p.command.Stderr = os.Stderr
+	answers, err := p.command.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if p.requests, err = p.command.StdinPipe(); err != nil {
+		return nil, err
+	}
+	if err := p.command.Start(); err != nil {
+		return nil, errors.Wrap(err, "-python")
+	}
+	p.answers = json.NewDecoder(answers)
+	if err := p.answers.Decode(&p.about); err != nil {
+		p.stop()
+		return nil, errors.Wrapf(err, "%s ended before it had an index", s.script)
+	}
+	return p, nil
+}
+
+func (p *peer) stop() {
+	_ = p.requests.Close()
+	_ = p.command.Wait()
+}
+
+// ask sends a request and decodes the answer.
+func (p *peer) ask(answer any, request string, arguments ...any) error {
+	if _, err := fmt.Fprintln(p.requests, append([]any{request}, arguments...)...); err != nil {
+		return err
+	}
+	return errors.Wrapf(p.answers.Decode(answer), "request %s", request)
+}
+
+// tune chooses the breadth; a flat index has none.
+func (p *peer) tune(exact [][]index.Neighbor) (recall float64, breadth int, err error) {
+	all := breadths
+	if p.command.Args[3] == "faiss-flat" {
+		all = []int{0}
+	}
+	for _, breadth = range all {
+		var done bool
+		if err := p.ask(&done, "ef", breadth); err != nil {
+			return 0, 0, err
+		}
+		var rows [][]int
+		if err := p.ask(&rows, "rows"); err != nil {
+			return 0, 0, err
+		}
+		if recall = recallOf(exact, rows); recall >= minRecall {
+			break
+		}
+	}
+	return recall, breadth, nil
+}
+
+func (p *peer) one(first, last int) (times []float64, err error) {
+	return times, errors.WithStack(p.ask(&times, "one", first, last))
+}
+
+func (p *peer) together() (time float64, err error) {
+	return time, errors.WithStack(p.ask(&time, "together"))
+}
+
+// recallOf is the share of the true nearest rows that were found. Another row at the same
+// distance does not count.
+func recallOf(exact [][]index.Neighbor, found [][]int) float64 {
 	hits, all := 0, 0
 	for i := range exact {
 		for _, neighbor := range exact[i] {
 			all++
-			if slices.Contains(found[i], neighbor) {
+			if i < len(found) && slices.Contains(found[i], neighbor.Row) {
 				hits++
 			}
 		}
@@ -149,8 +294,6 @@ const (
 	perClass     = 5  // examples
 	amongClasses = 0.8
 	withinClass  = 0.6
-
-	about = "Vectors are synthetic: groups of %d classes of %d examples; each vector is the normalized sum of independent normal vectors for the group, %v times for the class and %v times for the example. The queries are other examples of the same classes."
 )
 
 // example returns example number i of a class.
@@ -174,11 +317,44 @@ func (s setting) example(class, i int) []float32 {
 // drawn returns the queries for a number of vectors.
 func (s setting) drawn(n int) [][]float32 {
 	chance := random.New(s.seed, "queries")
-	queries := make([][]float32, s.queries)
+	queries := make([][]float32, s.together)
 	for i := range queries {
 		queries[i] = s.example(chance.IntN((n+perClass-1)/perClass), perClass+i)
 	}
 	return queries
+}
+
+// makeVectors writes the vectors, and the queries of the other methods, unless they are there.
+func (s setting) makeVectors(folder string, n int) error {
+	if err := os.MkdirAll(folder, 0o777); err != nil {
+		return err
+	}
+	queries := s.drawn(n)[:s.queries]
+	if err := writeVectors(filepath.Join(folder, "queries.f32"), len(queries), func(i int) []float32 { return queries[i] }); err != nil {
+		return err
+	}
+	path := filepath.Join(folder, "vectors.f32")
+	if info, err := os.Stat(path); err == nil && info.Size() == int64(4*n*s.columns) {
+		return nil
+	}
+	return writeVectors(path, n, func(i int) []float32 { return s.example(i/perClass, i%perClass) })
+}
+
+// writeVectors writes vectors as float32 in the byte order of the machine, many at a time.
+func writeVectors(path string, n int, vector func(i int) []float32) error {
+	return atomicfile.WriteFile(path, func(w io.Writer) error {
+		const many = 4096
+		for first := 0; first < n; first += many {
+			vectors := make([][]float32, min(many, n-first))
+			parallel.For(len(vectors), func(i int) { vectors[i] = vector(first + i) })
+			for _, v := range vectors {
+				if _, err := w.Write(unsafe.Slice((*byte)(unsafe.Pointer(&v[0])), 4*len(v))); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
 }
 
 func noWeights() *graph.Weights { return graph.NewWeights(graph.Float32, 1) }

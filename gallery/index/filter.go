@@ -14,8 +14,8 @@ type filter struct {
 	measure  func(x, y []float32) float64
 	limit    func(distance float64) float64
 	units    bool // vectors are normalized to length 1 before they are compared
-	products bool // the measure is the squared Euclidean distance, for which matrix products can be used
-	ordered  bool // a smaller measure is a smaller distance, but for rounding, and never negative: a Graph can be built
+	squares  bool // the measure is the squared Euclidean distance
+	absolute bool // the measure is the sum of absolute differences
 }
 
 // rounding bounds the relative error of a sum of the kernels: each term is exact
@@ -42,20 +42,20 @@ func filterFor(distance heads.Distance) filter {
 		// The measure is the squared distance of the unit vectors, which is less than
 		// the form's where one is zero. Rounding moves either unit vector by up to 2⁻²⁴.
 		return filter{
-			measure: engine.SquaredDistance, units: true, products: true, ordered: true,
+			measure: engine.SquaredDistance, units: true, squares: true,
 			limit: func(d float64) float64 {
 				chord := math.Sqrt(form.Sum(d)/form.Scale) + 0x1p-22
 				return chord * chord * (1 + rounding)
 			},
 		}
 	case known && form.Power == 2 && form.Weights == nil:
-		return filter{measure: engine.SquaredDistance, products: true, ordered: true, limit: sum}
+		return filter{measure: engine.SquaredDistance, squares: true, limit: sum}
 	case known && form.Power == 1 && form.Weights == nil:
-		return filter{measure: engine.AbsoluteDistance, ordered: true, limit: sum}
+		return filter{measure: engine.AbsoluteDistance, absolute: true, limit: sum}
 	case known && form.Power == 1 && !large && !form.Signed():
 		return filter{
 			measure: func(x, y []float32) float64 { return engine.WeightedDistance(x, y, form.Weights) },
-			limit:   sum, ordered: true,
+			limit:   sum,
 		}
 	case known && form.Power == 1 && !large:
 		magnitudes := make([]float32, len(form.Weights))
@@ -69,94 +69,5 @@ func filterFor(distance heads.Distance) filter {
 			limit: func(d float64) float64 { return d / form.Scale },
 		}
 	}
-	return filter{measure: distance.Between, limit: unchanged, ordered: known && !form.Signed()}
-}
-
-// fewestProducts is the number of queries from which on squared distances are computed by
-// matrix products. The tiles of a product are as wide as a vector register of queries,
-// most of which is wasted for fewer.
-const fewestProducts = 4
-
-// products computes ‖x−y‖² = ‖x‖² + ‖y‖² − 2x·y for a panel of queries x at a time. The
-// error of a float32 product of n elements is at most n·2⁻²⁴·‖x‖‖y‖, which is at most
-// n·2⁻²⁵·(‖x‖² + ‖y‖²): so much is subtracted, and a little for underflow.
-type products struct {
-	engine  vector.Engine[float32]
-	panels  []queryPanel
-	result  []float32 // (rows of a block, columns of the widest panel)
-	offsets []int32
-	squares []float64 // of the queries
-	keep    float64   // of ‖x‖² + ‖y‖²
-}
-
-// tiny is far below every square that matters and above what underflows in float32.
-const tiny = 1e-30
-
-// queryPanel is a number of queries, packed as vector.Rows reads them.
-type queryPanel struct {
-	first, count, width int
-	packed              []float32
-}
-
-func newProducts(v *Vectors, questions []question, most int) *products {
-	p := &products{engine: vector.For[float32](), keep: 1 - float64(v.columns+4)*0x1p-23}
-	for _, question := range questions {
-		p.squares = append(p.squares, p.engine.SquaredNorm(question.compared))
-	}
-	lanes := p.engine.Lanes()
-	widest := lanes * p.engine.MaxWidth()
-	for first := 0; first < len(questions); first += widest {
-		panel := queryPanel{first: first, count: min(widest, len(questions)-first)}
-		panel.width = (panel.count + lanes - 1) / lanes
-		panel.packed = make([]float32, v.columns*panel.width*lanes)
-		for i := range panel.count {
-			for k, value := range questions[first+i].compared {
-				panel.packed[k*panel.width*lanes+i] = value
-			}
-		}
-		p.panels = append(p.panels, panel)
-	}
-	p.result, p.offsets = make([]float32, most*min(widest, len(questions))), make([]int32, 2*most)
-	return p
-}
-
-// block is scan.block. The rows are the long factor, which is read in place.
-func (p *products) block(s *scan, answers []selection, begin, end int) {
-	v, rows := s.vectors, end-begin
-	data := v.data
-	if v.filter.units {
-		data = v.units
-	}
-	for _, panel := range p.panels {
-		product := vector.Rows[float32]{
-			C: p.result, A: data[begin*v.columns : end*v.columns], B: panel.packed,
-			Width: panel.width, Columns: panel.count, Segments: 1, Length: v.columns, Stride: v.columns,
-			AOffsets: p.offsets[:rows], COffsets: p.offsets[rows : 2*rows],
-		}
-		for i := range rows {
-			product.AOffsets[i], product.COffsets[i] = int32(i*v.columns), int32(i*panel.count)
-		}
-		p.engine.Rows(&product)
-		p.through(s, answers, panel, begin, rows)
-	}
-}
-
-// through offers the rows from begin on by their products with a panel.
-func (p *products) through(s *scan, answers []selection, panel queryPanel, begin, rows int) {
-	limit := func(question int) float64 {
-		return s.vectors.filter.limit(answers[question].worst()) - p.keep*p.squares[question] + tiny
-	}
-	limits := make([]float64, panel.count)
-	for i := range limits {
-		limits[i] = limit(panel.first + i)
-	}
-	for row := range rows {
-		square := p.keep * s.vectors.squares[begin+row]
-		for i, product := range p.result[row*panel.count:][:panel.count] {
-			question := panel.first + i
-			if square-2*float64(product) <= limits[i] && s.measure(&answers[question], question, begin+row) {
-				limits[i] = limit(question)
-			}
-		}
-	}
+	return filter{measure: distance.Between, limit: unchanged}
 }

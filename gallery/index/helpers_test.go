@@ -135,20 +135,6 @@ func sorted(distance heads.Distance, rows [][]float32, query []float32, k int, g
 	return nearest
 }
 
-// recall is the share of the exact answers that the found ones have.
-func recall(exact, found [][]index.Neighbor) float64 {
-	hits, all := 0, 0
-	for i := range exact {
-		for _, neighbor := range exact[i] {
-			all++
-			if slices.Contains(found[i], neighbor) {
-				hits++
-			}
-		}
-	}
-	return float64(hits) / float64(all)
-}
-
 func nearestExactly(t testing.TB, v *index.Vectors, queries [][]float32, k int, groups index.Groups) [][]index.Neighbor {
 	t.Helper()
 	found, err := v.Nearest(queries, k, groups)
@@ -163,15 +149,6 @@ func remove(t testing.TB, v *index.Vectors, numbers []int32) {
 	if err := v.Remove(numbers); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func removed(t testing.TB, g *index.Graph, numbers []int32) *index.Graph {
-	t.Helper()
-	smaller, err := g.Remove(numbers)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return smaller
 }
 
 // No test leaves a goroutine behind.

@@ -24,8 +24,10 @@ type Vectors struct {
 	rows     int
 	data     []float32 // (rows, columns), as given
 	units    []float32 // the same, normalized to length 1; nil unless the filter needs them
-	squares  []float64 // ‖·‖² of each row as the filter compares it; nil unless it needs them
 	filter   filter
+	engine   vector.Engine[float32]
+
+	compressed *compressed // the first rows as the filter compares them; nil if it does not need them
 }
 
 // errNoDistance is the error of a nil distance.
@@ -47,7 +49,8 @@ func NewVectors(distance heads.Distance, columns int) (*Vectors, error) {
 	if form, _ := distance.Form(); form.Weights != nil && len(form.Weights) != columns {
 		return nil, errors.Errorf("vectors of %d elements, but the head %s has %d weights", columns, distance.Name(), len(form.Weights))
 	}
-	return &Vectors{distance: distance, columns: columns, filter: filterFor(distance)}, nil
+	f := filterFor(distance)
+	return &Vectors{distance: distance, columns: columns, filter: f, engine: vector.For[float32](), compressed: newCompressed(f, columns)}, nil
 }
 
 // Len returns the number of vectors.
@@ -104,11 +107,9 @@ func (v *Vectors) Append(values []float32) error {
 	if v.filter.units {
 		v.units = append(v.units, values...)
 	}
-	if v.filter.products {
-		v.squares = append(v.squares, 0)
-	}
 	v.rows++
 	v.derive(v.rows - 1)
+	v.compressed.update(v.rows-1, v.rows, v.compared)
 	return nil
 }
 
@@ -122,16 +123,14 @@ func (v *Vectors) Set(i int, values []float32) error {
 	}
 	copy(v.Row(i), values)
 	v.derive(i)
+	v.compressed.set(i, v.compared)
 	return nil
 }
 
-// derive computes the unit vector and the square of row i.
+// derive computes the unit vector of row i.
 func (v *Vectors) derive(i int) {
 	if v.filter.units {
 		toUnit(row(v.units, v.columns, i), v.Row(i))
-	}
-	if v.filter.products {
-		v.squares[i] = vector.For[float32]().SquaredNorm(v.compared(i))
 	}
 }
 
@@ -188,24 +187,22 @@ func (v *Vectors) Remove(numbers []int32) error {
 	if len(numbers) != v.rows {
 		return errors.Errorf("remove: found numbers for %d rows, expected them for %d", len(numbers), v.rows)
 	}
-	if err := checkNumbers(numbers, v.rows); err != nil {
+	if err := checkNumbers(numbers); err != nil {
 		return errors.Wrap(err, "remove")
 	}
-	kept := 0
+	kept, unchanged := 0, 0
 	for from, to := range numbers {
 		if to < 0 {
 			continue
 		}
 		kept++
 		if int(to) == from {
+			unchanged = kept
 			continue
 		}
 		copy(v.Row(int(to)), v.Row(from))
 		if v.filter.units {
 			copy(row(v.units, v.columns, int(to)), row(v.units, v.columns, from))
-		}
-		if v.filter.products {
-			v.squares[to] = v.squares[from]
 		}
 	}
 	clear(v.data[kept*v.columns:]) // what is removed is not kept in memory
@@ -214,13 +211,27 @@ func (v *Vectors) Remove(numbers []int32) error {
 		clear(v.units[kept*v.columns:])
 		v.units = v.units[:kept*v.columns]
 	}
-	if v.filter.products {
-		v.squares = v.squares[:kept]
+	v.compressed.update(unchanged, kept, v.compared)
+	return nil
+}
+
+// checkNumbers checks that numbers are as Renumber returns them: those of rows that are not
+// removed count up from 0.
+func checkNumbers(numbers []int32) error {
+	next := 0
+	for row, number := range numbers {
+		if number < 0 {
+			continue
+		}
+		if int(number) != next {
+			return errors.Errorf("found the new number %d for row %d, expected %d", number, row, next)
+		}
+		next++
 	}
 	return nil
 }
 
-// blockBytes is the size of the block of the matrix that is compared with all queries
+// blockBytes is the size of a block of rows without compression that is compared with all queries
 // before the next one, so that it is read from memory once.
 const blockBytes = 128 << 10
 
@@ -236,7 +247,7 @@ func (v *Vectors) Nearest(queries [][]float32, k int, groups Groups) ([][]Neighb
 	if err := v.checkSearch(queries, k, groups); err != nil {
 		return nil, err
 	}
-	return v.nearest(queries, k, groups, 0), nil
+	return v.nearest(queries, k, groups), nil
 }
 
 func (v *Vectors) checkSearch(queries [][]float32, k int, groups Groups) error {
@@ -257,26 +268,32 @@ func (v *Vectors) checkSearch(queries [][]float32, k int, groups Groups) error {
 	return nil
 }
 
-// nearest searches the rows from the given one on.
-func (v *Vectors) nearest(queries [][]float32, k int, groups Groups, from int) [][]Neighbor {
+func (v *Vectors) nearest(queries [][]float32, k int, groups Groups) [][]Neighbor {
 	prepared := make([]question, len(queries))
 	for i, query := range queries {
 		prepared[i] = question{query: query, compared: v.prepared(query)}
 	}
+	// The compressed blocks are followed by blocks of the other rows.
+	from := v.compressed.rows()
 	each := max(64, blockBytes/(4*v.columns))
-	blocks := (v.rows - from + each - 1) / each
+	first := from / blockRows
+	blocks := first + (v.rows-from+each-1)/each
 	workers := min(blocks, parallel.Threads())
 	scans := make([]*scan, workers)
 	answers := make([][]selection, workers)
 	parallel.ForWorkers(workers, blocks, func(worker, block int) {
 		if scans[worker] == nil {
-			scans[worker] = newScan(v, prepared, each)
+			scans[worker] = newScan(v, prepared)
 			answers[worker] = make([]selection, len(queries))
 			for i := range answers[worker] {
 				answers[worker][i] = selection{k: k, groups: groups}
 			}
 		}
-		begin := from + block*each
+		if block < first {
+			scans[worker].compressedBlock(answers[worker], block)
+			return
+		}
+		begin := from + (block-first)*each
 		scans[worker].block(answers[worker], begin, min(begin+each, v.rows))
 	})
 	merged := make([][]Neighbor, len(queries))
@@ -304,23 +321,29 @@ type question struct{ query, compared []float32 }
 type scan struct {
 	vectors   *Vectors
 	questions []question
-	products  *products // nil where the filter compares row by row
+	panels    []panel     // of the questions, for compressed rows
+	call      vector.Scan // with space for the limits and the results of a panel
+	begun     bool        // a compressed block has been searched
 }
 
-func newScan(v *Vectors, questions []question, most int) *scan {
+func newScan(v *Vectors, questions []question) *scan {
 	s := &scan{vectors: v, questions: questions}
-	if v.filter.products && len(questions) >= fewestProducts {
-		s.products = newProducts(v, questions, most)
+	if v.compressed.rows() == 0 {
+		return s
 	}
+	for first := 0; first < len(questions); first += maxPanel {
+		n := min(maxPanel, len(questions)-first)
+		s.panels = append(s.panels, panel{
+			first: first, questions: questions[first : first+n], limits: make([]float64, n), coded: map[step]*codedQueries{},
+		})
+	}
+	widest := min(maxPanel, len(questions))
+	s.call.Limits, s.call.Near = make([]int32, widest), make([]uint32, widest*blockRows/vector.ScanRows)
 	return s
 }
 
-// block searches the rows [begin, end) for all queries.
+// block searches the rows [begin, end) for all queries, without compression.
 func (s *scan) block(answers []selection, begin, end int) {
-	if s.products != nil {
-		s.products.block(s, answers, begin, end)
-		return
-	}
 	filter := s.vectors.filter
 	for i, question := range s.questions {
 		limit := filter.limit(answers[i].worst())

@@ -103,6 +103,10 @@ type Engine[T Float] interface {
 	SquaredDistance(x, y []T) float64
 	AbsoluteDistance(x, y []T) float64
 	WeightedDistance(x, y, weight []T) float64
+	// ScanProducts and ScanDifferences find the compressed rows that are near queries, see
+	// the type.
+	ScanProducts(*Scan)
+	ScanDifferences(*Scan)
 	// AddDifference adds factor·(x − y) to dx, which may be x or y.
 	AddDifference(dx, x, y []T, factor T)
 

@@ -9,8 +9,9 @@ type Set struct {
 	rows  [][]func(*rowsCall)  // by width in vectors and number of rows
 	outer [][]func(*outerCall) // likewise
 
-	inner                        innerTile
-	depthwise, depthwiseGradient depthwiseTiles
+	inner                         innerTile
+	depthwise, depthwiseGradient  depthwiseTiles
+	scanProducts, scanDifferences []scanTile // the largest first; nil without assembly
 
 	routines
 }

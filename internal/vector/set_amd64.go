@@ -32,6 +32,14 @@ func (s *Set) narrower() *Set {
 	return nil
 }
 
+// productTiles returns the tiles of ScanProducts. Those of AVX-512 need VNNI.
+func (s *Set) productTiles() []scanTile {
+	if s == avx512 && !cpu.X86.HasAVX512VNNI {
+		return avx2.scanProducts
+	}
+	return s.scanProducts
+}
+
 // rowsTiles computes tiles of a number of rows, from the first row on.
 func (s *Set) rowsTiles(r *Rows[float32], tile func(*rowsCall), first, tiles, _ int) {
 	call := &r.call

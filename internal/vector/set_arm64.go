@@ -25,6 +25,9 @@ func (s *Set) rowsTiles(r *Rows[float32], tile func(*rowsCall), first, tiles, ro
 	}
 }
 
+// productTiles returns the tiles of ScanProducts.
+func (s *Set) productTiles() []scanTile { return s.scanProducts }
+
 // innerProducts adds a tile of inner products; stride is in bytes.
 func (s *Set) innerProducts(c *float64, stride int, a, b *float64, n int) {
 	innerProducts_neon(c, stride, a, b, n)

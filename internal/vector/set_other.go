@@ -10,3 +10,5 @@ const clipsInAssembly = false
 func (s *Set) rowsTiles(*Rows[float32], func(*rowsCall), int, int, int) {}
 
 func (s *Set) innerProducts(*float64, int, *float64, *float64, int) {}
+
+func (s *Set) productTiles() []scanTile { return nil }

@@ -46,6 +46,13 @@ var avx2 = &Set{
 			7: {2: depthwiseGradient_avx2_2x7x2, 4: depthwiseGradient_avx2_2x7x4, 8: depthwiseGradient_avx2_2x7x8},
 		},
 	},
+	scanProducts: []scanTile{
+		{2, scanProducts_avx2_2},
+		{1, scanProducts_avx2_1},
+	},
+	scanDifferences: []scanTile{
+		{1, scanDifferences_avx2_1},
+	},
 	routines: routines{
 		innerProducts:           innerProducts_avx2,
 		innerSquares:            innerSquares_avx2,
@@ -397,6 +404,15 @@ func depthwiseGradient_avx2_2x7x4(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_avx2_2x7x8(call *depthwiseCall)
+
+//go:noescape
+func scanProducts_avx2_2(call *scanCall)
+
+//go:noescape
+func scanProducts_avx2_1(call *scanCall)
+
+//go:noescape
+func scanDifferences_avx2_1(call *scanCall)
 
 //go:noescape
 func innerProducts_avx2(c *float64, stride int, a, b *float64, n int)

@@ -50,6 +50,15 @@ var avx512 = &Set{
 			7: {2: depthwiseGradient_avx512_2x7x2, 4: depthwiseGradient_avx512_2x7x4, 8: depthwiseGradient_avx512_2x7x8},
 		},
 	},
+	scanProducts: []scanTile{
+		{12, scanProducts_avx512_12},
+		{4, scanProducts_avx512_4},
+		{1, scanProducts_avx512_1},
+	},
+	scanDifferences: []scanTile{
+		{5, scanDifferences_avx512_5},
+		{1, scanDifferences_avx512_1},
+	},
 	routines: routines{
 		innerProducts:           innerProducts_avx512,
 		innerSquares:            innerSquares_avx512,
@@ -534,6 +543,21 @@ func depthwiseGradient_avx512_2x7x4(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_avx512_2x7x8(call *depthwiseCall)
+
+//go:noescape
+func scanProducts_avx512_12(call *scanCall)
+
+//go:noescape
+func scanProducts_avx512_4(call *scanCall)
+
+//go:noescape
+func scanProducts_avx512_1(call *scanCall)
+
+//go:noescape
+func scanDifferences_avx512_5(call *scanCall)
+
+//go:noescape
+func scanDifferences_avx512_1(call *scanCall)
 
 //go:noescape
 func innerProducts_avx512(c *float64, stride int, a, b *float64, n int)

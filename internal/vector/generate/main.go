@@ -6,7 +6,7 @@
 // For amd64 it uses avo, with one source for AVX2 and AVX-512: the type code (machine.go)
 // writes instructions for vectors of either size, the tiles of the matrix products are in
 // rows.go, outer.go, inner.go, peaks.go and depthwise.go, and the other loops in elements.go,
-// activations.go, channels.go, windows.go and winograd.go. For arm64, which avo does not
+// activations.go, channels.go, windows.go, scan.go and winograd.go. For arm64, which avo does not
 // support, the type text (neon.go) writes the assembly as text; see the files that begin with
 // neon. Begin reading with elements.go and vectors.go. A test checks that the files of package
 // vector are those that this command writes.
@@ -72,6 +72,7 @@ var units = []struct {
 	{"elements", []func(*code){writeElements, writeDistances, writeTranspose, writeUpdates, writeCeiling}},
 	{"activations", []func(*code){writeActivations}},
 	{"channels", []func(*code){writeChannels, writeSums}},
+	{"scan", []func(*code){writeScan}},
 	{"winograd", []func(*code){writeWinograd}},
 }
 
@@ -122,7 +123,9 @@ func table(m *machine, routines []routine, more string) []byte {
 	rows, columns := m.innerTile()
 	fmt.Fprintf(&b, "inner: innerTile{rows: %d, columns: %d},\n", rows, columns)
 	tiles, declarations := depthwiseTable(m)
-	fmt.Fprint(&b, tiles)
+	scans, scanDeclarations := scanTable(m)
+	fmt.Fprint(&b, tiles, scans)
+	declarations += scanDeclarations
 	if len(routines) > 0 {
 		fmt.Fprint(&b, "routines: routines{\n")
 		for _, r := range routines {
