@@ -46,6 +46,9 @@ func TestDistanceValues(t *testing.T) {
 // Gradients by both sides and by the weight; x against itself in the second
 // operand too.
 func TestDistanceGradients(t *testing.T) {
+	if testing.Short() {
+		t.Skip("finite differences repeat the same steps: they show nothing of goroutines")
+	}
 	for name, metric := range map[string]graph.DistanceKind{
 		"squared Euclidean": graph.SquaredEuclidean, "Euclidean": graph.Euclidean, "Manhattan": graph.Manhattan,
 	} {
@@ -241,6 +244,9 @@ func TestFloat32AgreesWithFloat64(t *testing.T) {
 
 // A batch of one has the gradients of any other.
 func TestBatchOfOne(t *testing.T) {
+	if testing.Short() {
+		t.Skip("finite differences repeat the same steps: they show nothing of goroutines")
+	}
 	gradcheck.Check(t, graph.NewWeights(graph.Float64, 1), values{"left": normal(72, "left"), "right": normal(72, "right")}, twins(1))
 }
 

@@ -88,7 +88,10 @@ func TestDepthwiseBlockInBands(t *testing.T) {
 	for _, c := range []struct {
 		norm         Norm
 		size, stride int // of the pool
-	}{{BatchStatistics, 0, 0}, {BatchStatistics, 2, 2}, {NoNorm, 3, 2}} {
+	}{{BatchStatistics, 2, 2}, {BatchStatistics, 0, 0}, {NoNorm, 3, 2}} {
+		if testing.Short() && c.size == 0 {
+			break
+		}
 		t.Run(fmt.Sprintf("norm %d, pool %d", c.norm, c.size), func(t *testing.T) {
 			check(t, block(BlockShape{
 				Conv: withGroups(128, convShape(1, 25, 43, 128, 128, 3, 3, 1, 1)), Norm: c.norm, Epsilon: 1e-3,
