@@ -241,6 +241,20 @@ func (s Splits) validationClasses(seen, unseen []string, o ExperimentOptions) (*
 	return s.Train.relabel(held), difference(seen, held)
 }
 
+// HoldOutClasses divides the training data by classes: kept has those to train on, and held has
+// the fraction of them, at least two, that are held out for validation, or whole groups, at least
+// one, if there are three groups or more (see Dataset.Groups). These are the classes that
+// Experiment holds out with the same seed if none are unseen. held is empty if fewer than two
+// classes would be left.
+func (s Splits) HoldOutClasses(fraction float64, seed uint64) (kept, held *Dataset) {
+	if s.Train == nil {
+		return nil, nil
+	}
+	classes := s.Train.present()
+	names := s.Train.holdOut(classes, fraction, 2, random.Seed(seed, "validation classes"))
+	return s.Train.relabel(difference(classes, names)), s.Train.relabel(names)
+}
+
 // holdOut draws the fraction of the named classes, at least the given number and
 // all but one at most. Where they come in three groups or more, whole groups are
 // drawn: characters of one alphabet are too much alike for an honest test.

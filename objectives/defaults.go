@@ -2,6 +2,7 @@ package objectives
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"reflect"
 	"strings"
@@ -343,11 +344,21 @@ func withOptions(loss Loss, o Options) (Loss, error) {
 		if hasOption(loss, name) {
 			result.FieldByName(name).Set(value)
 		} else if !value.IsZero() {
-			return nil, errors.Errorf("%s has no option %s", loss.Name(), optionName(name))
+			return nil, errors.WithStack(noOption{loss.Name(), optionName(name)})
 		}
 	}
 	return result.Interface().(Loss), nil
 }
+
+// ErrNoOption is the error of Named and Defaults for an option that the loss does not have.
+var ErrNoOption = errors.New("the loss has no such option")
+
+// noOption names the loss and the option of an ErrNoOption.
+type noOption struct{ loss, option string }
+
+func (n noOption) Error() string { return fmt.Sprintf("%s has no option %s", n.loss, n.option) }
+
+func (n noOption) Is(target error) bool { return target == ErrNoOption }
 
 // optionName is the name of a field of Options in messages.
 func optionName(field string) string {

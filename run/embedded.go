@@ -1,6 +1,7 @@
 package run
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/likeness-go/likeness/datasets"
@@ -12,7 +13,8 @@ import (
 
 // embedded is the data in the program: five alphabets of Omniglot to train on, and the
 // one-shot runs of Lake, Salakhutdinov & Tenenbaum 2015 to test on, whose characters
-// are of other alphabets. Nothing is held out, and nothing is selected by validation.
+// are of other alphabets. Nothing is held out, and nothing is selected by validation, unless
+// Settings.ValidationClasses holds out whole alphabets.
 type embedded struct {
 	labeled
 	runs []datasets.OneShotRun
@@ -56,6 +58,10 @@ func (s Settings) openEmbedded(input imaging.Size) (data, []string, error) {
 		return nil, nil, err
 	}
 	l := labeled{title: splits.Name, experiment: datasets.Experiment{Train: splits.Train}, symmetries: s.Symmetries, grouped: s.Grouped}
+	if s.ValidationClasses > 0 {
+		kept, held := splits.HoldOutClasses(s.ValidationClasses, s.Seed)
+		l.experiment = datasets.Experiment{Train: kept, ValidationClasses: held, Protocol: fmt.Sprintf("; %d images of %d training classes held out for validation", held.Len(), held.Populated(1))}
+	}
 	return embedded{labeled: l, runs: runs}.limited(s.Limit, s.TestLimit, s.Seed), nil, nil
 }
 
@@ -80,7 +86,12 @@ func (e embedded) projected() *datasets.Dataset {
 func (e embedded) plan(seed uint64) (*report.Plan, error) {
 	plan, err := report.NewRunsPlan(e.images(), e.runs, seed, publishedOneShot)
 	if err == nil {
-		plan.Protocol += e.experiment.Protocol // how the images are limited
+		plan.Protocol += e.experiment.Protocol // how the images are limited and held out
+	}
+	if validation, measure, err := e.validation(seed); err != nil {
+		return nil, err
+	} else if validation != nil && plan != nil {
+		plan.Protocol += "; model selected by the " + measure
 	}
 	return plan, err
 }

@@ -60,6 +60,18 @@ type shared struct {
 // or validated by, and the embeddings if the model is adapted. Without frozen layers it reads
 // the images that are embedded.
 func (s *setup) share(ctx context.Context, start *likeness.Model) error {
+	key, known := s.opened.sharedBy(s)
+	if known {
+		return nil
+	}
+	if err := s.computeShared(ctx, start); err != nil {
+		return err
+	}
+	s.opened.keepShared(key, s.shared)
+	return nil
+}
+
+func (s *setup) computeShared(ctx context.Context, start *likeness.Model) error {
 	images := s.data.images()
 	if s.all != nil {
 		if _, ok := images.IndicesIn(s.all.images()); ok {

@@ -28,7 +28,8 @@ import (
 // These struct tags describe a setting to this package: of lists the choices to which an
 // option belongs, so that it returns to its default when another choice is made; needs is
 // the setting without which it has no effect; min (0 if absent) and max are the smallest
-// and the largest value. Numbers must be finite. The packages that take a setting check
+// and the largest value; range is log for rates, factors and sizes, of which a search (package
+// sweep) draws the logarithm. Numbers must be finite. The packages that take a setting check
 // it, too, and state the ranges that have no tag.
 type Settings struct {
 	// Out is the run folder, which must be empty or absent. If it is empty, Train
@@ -42,7 +43,7 @@ type Settings struct {
 	Limit             int     `toml:"limit" group:"Data" placeholder:"N" help:"Maximum number of training images."`
 	TestLimit         int     `toml:"test_limit" group:"Data" placeholder:"N" help:"Maximum number of images in each validation and test set."`
 	Unseen            List    `toml:"unseen" of:"data" group:"Data" placeholder:"CLASS" help:"Classes to hold out of training and to test on, or none to train on all classes. Default: classes that only the test data has, or 7,8,9 of the ten digits, or a quarter of the classes."`
-	ValidationClasses float64 `toml:"validation_classes,omitzero" max:"0.9" group:"Data" placeholder:"FRACTION" help:"Fraction of the training classes, or of their groups, that are held out for validation, if there are at least twenty of the classes and the data has no validation classes of its own. Default: 0.1; 0.2 for a folder of photographs."`
+	ValidationClasses float64 `toml:"validation_classes,omitzero" max:"0.9" group:"Data" placeholder:"FRACTION" help:"Fraction of the training classes, or of their groups, that are held out for validation, if there are at least twenty of the classes and the data has no validation classes of its own. Default: 0.1; 0.2 for a folder of photographs and for likeness sweep; none of omniglot-small1."`
 	Size              string  `toml:"size" of:"data" group:"Data" placeholder:"HxWxC" help:"Resize all images to this size: 64x64, or 64x64x1 for grayscale. Default: the input size of the network, or the size of the images, or 64x64 if these differ or are large."`
 	Invert            bool    `toml:"invert" group:"Data" help:"Invert all images, for black ink on white paper."`
 	Crop              float64 `toml:"crop" group:"Data" placeholder:"FACTOR" help:"Crop each image to a square around its foreground (pixels brighter than half). FACTOR is the side of the square divided by the longer side of the foreground, such as 1.15. Default: no cropping."`
@@ -55,9 +56,9 @@ type Settings struct {
 	Alphabets         string  `toml:"alphabets" of:"data" group:"Data" placeholder:"SET" help:"Omniglot's training alphabets: background (all 30), small1 or small2 (5 each)."`
 
 	Backbone  string         `toml:"backbone" of:"network from" group:"Network" placeholder:"NAME" help:"Network that embeds images: ${backbones}; or a .toml file that lists its blocks."`
-	Width     int            `toml:"width" of:"backbone network from" group:"Network" placeholder:"N" help:"Number of filters in the layers of conv4, conv7, lenet and residual."`
+	Width     int            `toml:"width" range:"log" of:"backbone network from" group:"Network" placeholder:"N" help:"Number of filters in the layers of conv4, conv7, lenet and residual."`
 	BatchNorm bool           `toml:"batch_norm" of:"backbone network from" group:"Network" negatable:"" help:"Batch normalization in conv4."`
-	Features  int            `toml:"features" of:"backbone network from" group:"Network" placeholder:"N" help:"Embedding dimension of hadsell, lenet and the networks for photographs; or, with --from, of a new last layer."`
+	Features  int            `toml:"features" range:"log" of:"backbone network from" group:"Network" placeholder:"N" help:"Embedding dimension of hadsell, lenet and the networks for photographs; or, with --from, of a new last layer."`
 	Pooling   string         `toml:"pooling" of:"backbone network from" group:"Network" placeholder:"NAME" help:"Pooling of the networks for photographs: average or gem."`
 	From      string         `toml:"from" of:"backbone network" group:"Network" placeholder:"MODEL" help:"Fine-tune: start from the network and weights of a model.safetensors, of a run folder or of a bundled model such as photo; none starts from scratch. Default: photo for a folder of photographs if no network is chosen."`
 	Normalize bool           `toml:"normalize" of:"backbone network from" group:"Network" help:"Scale each embedding to length 1."`
@@ -65,7 +66,7 @@ type Settings struct {
 	Network   *backbone.Spec `toml:"network" of:"backbone from" kong:"-"` // the blocks of a network that has no name
 
 	Adapt        bool    `toml:"adapt,omitempty" of:"backbone network from" needs:"from" group:"Network" help:"Begin with the model of --from adapted to the training classes, as likeness adapt does: a whitening layer at its end."`
-	BackboneRate float64 `toml:"backbone_rate,omitzero" of:"backbone network from" needs:"from" group:"Network" placeholder:"FACTOR" help:"Factor on the learning rate for the layers of the model of --from; layers that are added to it have the whole rate."`
+	BackboneRate float64 `toml:"backbone_rate,omitzero" range:"log" of:"backbone network from" needs:"from" group:"Network" placeholder:"FACTOR" help:"Factor on the learning rate for the layers of the model of --from; layers that are added to it have the whole rate."`
 
 	WeightInterpolation string `toml:"weight_interpolation,omitempty" of:"backbone network from" needs:"from" group:"Network" placeholder:"SHARE" help:"Interpolate the weights before and after the training: the share of the trained weights, from 0 (the model of --from, adapted with --adapt) to 1 (the trained weights alone), or auto, which chooses 0, 0.25, 0.5, 0.75 or 1 by the validation, or 0.5 if no classes are held out for that. Default: the trained weights alone; auto for a folder of photographs."`
 
@@ -74,37 +75,37 @@ type Settings struct {
 	Objective   string  `toml:"objective" group:"Objective" placeholder:"NAME" help:"Loss function. Of pairs: contrastive, cross-entropy. Of triplets: triplet, triplet-ratio. Of labeled batches: batch-contrastive, batch-cross-entropy, batch-all, batch-hard, batch-ratio, semi-hard, lifted-structure, margin, n-pair, supervised-contrastive, nca, prototypical, multi-similarity, circle, tuplet-margin, angular, fastap, smooth-ap. Of labeled batches, with trainable vectors of each class: arcface, subcenter-arcface, cosface, normalized-softmax, soft-triple, proxy-nca, proxy-nca++, proxy-anchor. Of two augmented views of each image, without labels: simclr, vicreg, barlow-twins. docs/losses.md says how to choose."`
 	Head        string  `toml:"head" group:"Objective" placeholder:"NAME" help:"Distance between two embeddings: l2, squared-l2, l1, weighted-l1 or cosine. Default: that of the model of --from, or weighted-l1 for the cross-entropies, cosine for losses with vectors of each class and for those that need it, and otherwise l2."`
 	Margin      float64 `toml:"margin" of:"objective head" group:"Objective" placeholder:"DISTANCE" help:"Margin of the loss: a distance; a cosine in cosface, soft-triple and proxy-anchor; a similarity in circle; degrees in arcface, subcenter-arcface and tuplet-margin. Default: chosen for the loss and the head."`
-	Scale       float64 `toml:"scale" of:"objective head" group:"Objective" placeholder:"FACTOR" help:"Factor on the distances in triplet-ratio and batch-ratio, and on the cosines in circle, tuplet-margin, arcface, subcenter-arcface, cosface, soft-triple and proxy-anchor. Default: chosen for the loss and the head."`
-	Temperature float64 `toml:"temperature" of:"objective head" group:"Objective" placeholder:"τ" help:"Temperature of the softmax in n-pair, supervised-contrastive, nca, prototypical, normalized-softmax, proxy-nca, proxy-nca++ and simclr, of that over the vectors of a class in soft-triple, and of the sigmoid in smooth-ap. Default: chosen for the loss and the head."`
-	Centers     int     `toml:"centers,omitzero" of:"objective" group:"Objective" placeholder:"N" help:"Vectors of each class in subcenter-arcface and soft-triple. Default: 3 and 10."`
-	LossRate    float64 `toml:"loss_rate,omitzero" of:"objective head" group:"Objective" placeholder:"FACTOR" help:"Factor on the learning rate for the vectors of the classes. Default: 100 for soft-triple, proxy-nca, proxy-nca++ and proxy-anchor with the head cosine, and otherwise 1."`
+	Scale       float64 `toml:"scale" range:"log" of:"objective head" group:"Objective" placeholder:"FACTOR" help:"Factor on the distances in triplet-ratio and batch-ratio, and on the cosines in circle, tuplet-margin, arcface, subcenter-arcface, cosface, soft-triple and proxy-anchor. Default: chosen for the loss and the head."`
+	Temperature float64 `toml:"temperature" range:"log" of:"objective head" group:"Objective" placeholder:"τ" help:"Temperature of the softmax in n-pair, supervised-contrastive, nca, prototypical, normalized-softmax, proxy-nca, proxy-nca++ and simclr, of that over the vectors of a class in soft-triple, and of the sigmoid in smooth-ap. Default: chosen for the loss and the head."`
+	Centers     int     `toml:"centers,omitzero" range:"log" of:"objective" group:"Objective" placeholder:"N" help:"Vectors of each class in subcenter-arcface and soft-triple. Default: 3 and 10."`
+	LossRate    float64 `toml:"loss_rate,omitzero" range:"log" of:"objective head" group:"Objective" placeholder:"FACTOR" help:"Factor on the learning rate for the vectors of the classes. Default: 100 for soft-triple, proxy-nca, proxy-nca++ and proxy-anchor with the head cosine, and otherwise 1."`
 	SoftMargin  bool    `toml:"soft_margin" of:"objective" group:"Objective" help:"Soft margin, ln(1 + exp(x)), instead of the hinge in triplet, batch-all and batch-hard."`
 	Balanced    bool    `toml:"balanced" of:"objective" group:"Objective" help:"Give positive and negative pairs equal total weight in batch-contrastive and batch-cross-entropy."`
 
 	Mining        string  `toml:"mining,omitempty" of:"objective" group:"Objective" placeholder:"NAME" help:"Pairs that take part in the loss: easy-positive, the nearest positive of each anchor only, in batch-all, batch-hard, semi-hard, lifted-structure, n-pair, circle and tuplet-margin; all, without mining, in multi-similarity and margin. Default: those of the loss."`
-	MiningEpsilon float64 `toml:"mining_epsilon,omitzero" of:"objective" group:"Objective" placeholder:"ε" help:"Margin of the mining of multi-similarity, a difference of similarities. Default: 0.1."`
-	PositiveScale float64 `toml:"positive_scale,omitzero" of:"objective" group:"Objective" placeholder:"α" help:"Factor on the similarities of positives in multi-similarity. Default: 2."`
-	NegativeScale float64 `toml:"negative_scale,omitzero" of:"objective" group:"Objective" placeholder:"β" help:"Factor on the similarities of negatives in multi-similarity. Default: 50."`
+	MiningEpsilon float64 `toml:"mining_epsilon,omitzero" range:"log" of:"objective" group:"Objective" placeholder:"ε" help:"Margin of the mining of multi-similarity, a difference of similarities. Default: 0.1."`
+	PositiveScale float64 `toml:"positive_scale,omitzero" range:"log" of:"objective" group:"Objective" placeholder:"α" help:"Factor on the similarities of positives in multi-similarity. Default: 2."`
+	NegativeScale float64 `toml:"negative_scale,omitzero" range:"log" of:"objective" group:"Objective" placeholder:"β" help:"Factor on the similarities of negatives in multi-similarity. Default: 50."`
 	Base          float64 `toml:"base,omitzero" of:"objective" max:"1" group:"Objective" placeholder:"λ" help:"Similarity that separates positives from negatives in multi-similarity; 1 in the paper. Default: 0.5."`
 	Angle         float64 `toml:"angle,omitzero" of:"objective" max:"90" group:"Objective" placeholder:"DEGREES" help:"Largest angle at the negative in angular. Default: 40."`
 	Beta          float64 `toml:"beta,omitzero" of:"objective" group:"Objective" placeholder:"DISTANCE" help:"Distance that separates positives from negatives in margin, before it is trained. Default: 1.2."`
 	BetaPerClass  bool    `toml:"beta_per_class,omitempty" of:"objective" group:"Objective" help:"Train such a distance for each class in margin."`
-	Bins          int     `toml:"bins,omitzero" of:"objective" max:"10000" group:"Objective" placeholder:"N" help:"Bins of the histograms of distances in fastap. Default: 10."`
+	Bins          int     `toml:"bins,omitzero" range:"log" of:"objective" max:"10000" group:"Objective" placeholder:"N" help:"Bins of the histograms of distances in fastap. Default: 10."`
 
-	CrossBatchMemory int `toml:"cross_batch_memory,omitzero" of:"objective" group:"Objective" placeholder:"N" help:"Compare each image of a labeled batch with the embeddings of earlier batches, too: the batch and the latest ones before it are N. Not for losses of pairs and triplets or with vectors of each class. 0 compares images of the batch only."`
+	CrossBatchMemory int `toml:"cross_batch_memory,omitzero" range:"log" of:"objective" group:"Objective" placeholder:"N" help:"Compare each image of a labeled batch with the embeddings of earlier batches, too: the batch and the latest ones before it are N. Not for losses of pairs and triplets or with vectors of each class. 0 compares images of the batch only."`
 	CrossBatchWarmup int `toml:"cross_batch_warmup,omitzero" of:"objective" needs:"cross_batch_memory" group:"Objective" placeholder:"STEPS" help:"Steps before --cross-batch-memory begins, in which images of the batch are compared only."`
 
-	Invariance float64 `toml:"invariance,omitzero" of:"objective" group:"Objective" placeholder:"WEIGHT" help:"Weight of the differences between the two views of an image in vicreg. Default: 25."`
-	Variance   float64 `toml:"variance,omitzero" of:"objective" group:"Objective" placeholder:"WEIGHT" help:"Weight of the variances of features below 1 in vicreg. Default: 25."`
-	Covariance float64 `toml:"covariance,omitzero" of:"objective" group:"Objective" placeholder:"WEIGHT" help:"Weight of the covariances of different features in vicreg. Default: 1."`
-	Redundancy float64 `toml:"redundancy,omitzero" of:"objective" group:"Objective" placeholder:"WEIGHT" help:"Weight of the correlations of different features in barlow-twins. Default: 0.005."`
+	Invariance float64 `toml:"invariance,omitzero" range:"log" of:"objective" group:"Objective" placeholder:"WEIGHT" help:"Weight of the differences between the two views of an image in vicreg. Default: 25."`
+	Variance   float64 `toml:"variance,omitzero" range:"log" of:"objective" group:"Objective" placeholder:"WEIGHT" help:"Weight of the variances of features below 1 in vicreg. Default: 25."`
+	Covariance float64 `toml:"covariance,omitzero" range:"log" of:"objective" group:"Objective" placeholder:"WEIGHT" help:"Weight of the covariances of different features in vicreg. Default: 1."`
+	Redundancy float64 `toml:"redundancy,omitzero" range:"log" of:"objective" group:"Objective" placeholder:"WEIGHT" help:"Weight of the correlations of different features in barlow-twins. Default: 0.005."`
 	Projection List    `toml:"projection,omitempty" of:"objective" group:"Objective" placeholder:"UNITS" help:"Units of the linear layers of a projection, such as 256,128, which is trained behind the embeddings for the loss and is not part of the saved model. Default: none."`
 
 	Penalty List `toml:"penalty" group:"Objective" placeholder:"LAYER=λ" help:"L2 penalty λ‖w‖² on the weights of a layer, added to the loss. λ alone applies to all layers."`
 
 	Epochs         int  `toml:"epochs" min:"1" group:"Training" placeholder:"N" help:"Number of training epochs."`
 	StepsPerEpoch  int  `toml:"steps_per_epoch" group:"Training" placeholder:"N" help:"Steps in an epoch. Default: enough to process as many images as there are."`
-	Batch          int  `toml:"batch" min:"1" group:"Training" placeholder:"N" help:"Batch size: pairs, triplets, labeled images or images with two views per step."`
+	Batch          int  `toml:"batch" range:"log" min:"1" group:"Training" placeholder:"N" help:"Batch size: pairs, triplets, labeled images or images with two views per step."`
 	Grouped        bool `toml:"grouped" of:"objective" group:"Training" help:"Draw the classes of each labeled batch from one group: an alphabet, or the part of the class names before /."`
 	ImagesPerClass int  `toml:"images_per_class" group:"Training" placeholder:"N" help:"Images of each class in a labeled batch."`
 	Patience       int  `toml:"patience" group:"Training" placeholder:"EPOCHS" help:"Early stopping: stop after this many epochs without improvement on the validation data."`
@@ -151,22 +152,22 @@ type Settings struct {
 	ErasingRatioMax float64 `toml:"erasing_ratio_max,omitzero" of:"augmentation" needs:"random_erasing" group:"Augmentation of photographs" placeholder:"RATIO" help:"Random erasing: maximum aspect ratio."`
 
 	Solver            string         `toml:"solver" group:"Solver" placeholder:"NAME" help:"Optimizer: sgd, adam or adamw."`
-	LearningRate      float64        `toml:"learning_rate" group:"Solver" placeholder:"η" help:"Initial learning rate."`
+	LearningRate      float64        `toml:"learning_rate" range:"log" group:"Solver" placeholder:"η" help:"Initial learning rate."`
 	Schedule          string         `toml:"schedule" group:"Solver" placeholder:"NAME" help:"Learning rate schedule: constant, step, exponential or cosine."`
 	Warmup            float64        `toml:"warmup" group:"Solver" placeholder:"EPOCHS" help:"Epochs of linear learning rate warmup from 0."`
 	Decay             float64        `toml:"decay" of:"schedule" group:"Solver" placeholder:"FACTOR" help:"Factor on the learning rate: every epoch of exponential, every step of the step schedule."`
 	DecayEpochs       int            `toml:"decay_epochs" of:"schedule" group:"Solver" placeholder:"EPOCHS" help:"Epochs between two steps of the step schedule."`
-	FinalLearningRate float64        `toml:"final_learning_rate" of:"schedule" group:"Solver" placeholder:"η" help:"Final learning rate of the cosine schedule."`
+	FinalLearningRate float64        `toml:"final_learning_rate" range:"log" of:"schedule" group:"Solver" placeholder:"η" help:"Final learning rate of the cosine schedule."`
 	Momentum          float64        `toml:"momentum" of:"solver" group:"Solver" placeholder:"μ" help:"Momentum of sgd."`
 	MomentumStart     float64        `toml:"momentum_start" of:"solver" group:"Solver" placeholder:"μ" help:"Initial momentum of sgd, which then increases linearly to --momentum."`
 	MomentumEpochs    int            `toml:"momentum_epochs" of:"solver" group:"Solver" placeholder:"EPOCHS" help:"Epochs over which the momentum increases. Default: all."`
 	Nesterov          bool           `toml:"nesterov" of:"solver" group:"Solver" help:"Nesterov momentum for sgd."`
 	Beta1             float64        `toml:"beta1" of:"solver" name:"beta1" group:"Solver" placeholder:"β" help:"Decay rate of the first moment in adam and adamw. 0 means 0.9."`
 	Beta2             float64        `toml:"beta2" of:"solver" name:"beta2" group:"Solver" placeholder:"β" help:"Decay rate of the second moment in adam and adamw. 0 means 0.999."`
-	Epsilon           float64        `toml:"epsilon" of:"solver" group:"Solver" placeholder:"ε" help:"Term added to the denominator in adam and adamw. 0 means 1e-8."`
-	L2                float64        `toml:"l2" of:"solver" name:"l2" group:"Solver" placeholder:"λ" help:"L2 penalty λ‖w‖² in sgd and adam, added to the gradient by the solver; --penalty is for single layers."`
-	WeightDecay       float64        `toml:"weight_decay" of:"solver" group:"Solver" placeholder:"λ" help:"Decoupled weight decay of adamw."`
-	ClipNorm          float64        `toml:"clip_norm" group:"Solver" placeholder:"NORM" help:"Maximum norm of the gradient; larger ones are clipped."`
+	Epsilon           float64        `toml:"epsilon" range:"log" of:"solver" group:"Solver" placeholder:"ε" help:"Term added to the denominator in adam and adamw. 0 means 1e-8."`
+	L2                float64        `toml:"l2" range:"log" of:"solver" name:"l2" group:"Solver" placeholder:"λ" help:"L2 penalty λ‖w‖² in sgd and adam, added to the gradient by the solver; --penalty is for single layers."`
+	WeightDecay       float64        `toml:"weight_decay" range:"log" of:"solver" group:"Solver" placeholder:"λ" help:"Decoupled weight decay of adamw."`
+	ClipNorm          float64        `toml:"clip_norm" range:"log" group:"Solver" placeholder:"NORM" help:"Maximum norm of the gradient; larger ones are clipped."`
 	EMADecay          float64        `toml:"ema_decay" group:"Solver" name:"ema-decay" placeholder:"DECAY" help:"Use the exponential moving average of the weights, with this decay such as 0.999."`
 	Layers            []solver.Layer `toml:"layers,omitempty" kong:"-"` // settings of single layers
 

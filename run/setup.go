@@ -34,11 +34,17 @@ type setup struct {
 	stopAfter  int               // epochs of that training; 0 in the one before
 	shared     shared            // what is computed once of the images
 	adaptation *adapt.Adaptation // nil if the model of --from is not adapted
+	opened     *Trials           // what other trainings have computed of the same data; nil if there are none
 }
 
 // prepare opens the data and chooses what the settings leave open. The settings must be
 // complete. onRead may be nil, see Observer.Read.
 func (s Settings) prepare(onRead func(read, total int)) (*setup, error) {
+	return s.prepareWith(nil, onRead)
+}
+
+// prepareWith is prepare with data that earlier trainings have opened; opened may be nil.
+func (s Settings) prepareWith(opened *Trials, onRead func(read, total int)) (*setup, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
@@ -69,7 +75,7 @@ func (s Settings) prepare(onRead func(read, total int)) (*setup, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, notes, err := s.open(input, onRead)
+	found, notes, err := opened.open(s, input, onRead)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +101,7 @@ func (s Settings) prepare(onRead func(read, total int)) (*setup, error) {
 	if err != nil {
 		return nil, err
 	}
-	prepared := &setup{settings: s, data: found, network: network, shape: shape, loss: loss, head: head, plan: plan, notes: notes}
+	prepared := &setup{settings: s, data: found, network: network, shape: shape, loss: loss, head: head, plan: plan, notes: notes, opened: opened}
 	if err := prepared.planInterpolation(); err != nil {
 		return nil, err
 	}

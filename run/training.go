@@ -115,7 +115,9 @@ func (s *setup) adapt(ctx context.Context, start *likeness.Model) (*likeness.Mod
 	if err != nil {
 		return nil, err
 	}
-	adaptation, err := adapt.Fit(ctx, metric, set, adapt.Options{Features: s.settings.Features, NoHead: true, Seed: s.settings.Seed})
+	adaptation, err := s.opened.adaptation(s, func() (*adapt.Adaptation, error) {
+		return adapt.Fit(ctx, metric, set, adapt.Options{Features: s.settings.Features, NoHead: true, Seed: s.settings.Seed})
+	})
 	if errors.Is(err, adapt.ErrTooFew) {
 		s.notes = append(s.notes, fmt.Sprintf("not adapted: %v", err))
 		if s.settings.Features == 0 {

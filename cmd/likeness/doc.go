@@ -3,6 +3,7 @@
 //
 //	likeness train                       # train on MNIST and measure the network
 //	likeness train --data photos         # on a folder with one folder of images per class
+//	likeness sweep --over margin=0.1..2 --out sweeps/a    # search for settings
 //	likeness eval --run runs/…           # measure a run again
 //	likeness embed photos --out e.npy    # embeddings of images
 //	likeness compare a.png b.png         # distance between two images

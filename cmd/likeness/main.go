@@ -32,6 +32,7 @@ const (
 // commands are the commands of the tool.
 type commands struct {
 	Train          trainCommand          `cmd:"" help:"Train a network and measure how good it is."`
+	Sweep          sweepCommand          `cmd:"" help:"Search for the best settings of a training."`
 	Eval           evalCommand           `cmd:"" help:"Measure the model of a run folder again."`
 	Embed          embedCommand          `cmd:"" help:"Compute the embeddings of images."`
 	Compare        compareCommand        `cmd:"" help:"Print the distance between two images."`
