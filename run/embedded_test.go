@@ -91,7 +91,25 @@ func TestEmbeddedData(t *testing.T) {
 	if _, ok := setup.loss.(objectives.NPair); !ok || setup.head != (heads.Cosine{}) || setup.settings.Data != "omniglot-small1" {
 		t.Errorf("found %T with %T on %s", setup.loss, setup.head, setup.settings.Data)
 	}
-	s.Limit, s.TestLimit = 100, 1
+	// Of its five alphabets, whole ones are held out for validation on request.
+	s.ValidationClasses = 0.2
+	if setup, err = s.prepare(nil); err != nil {
+		t.Fatal(err)
+	}
+	held := setup.data.(embedded).validationClasses()
+	alphabet, _, _ := strings.Cut(held.Classes[0], "/")
+	if len(held.Groups()) != 1 || held.Len() != 20*held.Populated(1) || held.Len()+setup.data.images().Len() != 2720 {
+		t.Errorf("found %d held-out images of the alphabets %v and %d for training", held.Len(), held.Groups(), setup.data.images().Len())
+	}
+	for _, class := range setup.data.images().Classes {
+		if strings.HasPrefix(class, alphabet+"/") {
+			t.Errorf("trains on %s, whose alphabet is held out", class)
+		}
+	}
+	if !setup.data.unseenValidation(1) || !strings.Contains(setup.plan.Protocol, "held out for validation; model selected by the 20-way") {
+		t.Errorf("found the protocol %q", setup.plan.Protocol)
+	}
+	s.ValidationClasses, s.Limit, s.TestLimit = 0, 100, 1
 	if setup, err = s.prepare(nil); err != nil {
 		t.Fatal(err)
 	}

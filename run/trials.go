@@ -55,6 +55,39 @@ var (
 	ErrNoValidationClasses = errors.New("no classes are held out for validation")
 )
 
+// Check opens the data and returns the error with which Train would refuse to train a trial of it,
+// such as ErrRefused or ErrNoValidationClasses. It writes nothing.
+func (t *Trials) Check(settings Settings, observer *Observer) (err error) {
+	defer recoverTo(&err)
+	if t == nil {
+		return errors.New("check a trial: found nil Trials")
+	}
+	complete, err := settings.completed()
+	if err != nil {
+		return err
+	}
+	_, _, _, err = t.setUp(complete, observer)
+	return err
+}
+
+// setUp opens the data and the model to begin with.
+func (t *Trials) setUp(complete Settings, observer *Observer) (setup *setup, pretrained, start *likeness.Model, err error) {
+	if pretrained, start, err = complete.start(); err != nil {
+		return nil, nil, nil, err
+	}
+	setup, err = complete.prepareWith(t, observer.read())
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, datasets.ErrBroken) || errors.Is(err, datasets.ErrNoMNIST) {
+		return nil, nil, nil, err
+	}
+	if err != nil {
+		return nil, nil, nil, refused(err)
+	}
+	if !setup.data.unseenValidation(complete.Seed) {
+		return nil, nil, nil, errors.WithStack(ErrNoValidationClasses)
+	}
+	return setup, pretrained, start, nil
+}
+
 // Train trains until the end of the given epoch, with the learning rate schedule of all epochs,
 // beginning with the checkpoint of the folder if there is one. The weights, and the epochs in
 // metrics.jsonl, are those of Train with the same settings, bit for bit, however the epochs are
@@ -125,19 +158,9 @@ func (t *Trials) Train(ctx context.Context, settings Settings, folder Folder, ep
 
 // prepare sets a trial up, from its checkpoint if it has one.
 func (t *Trials) prepare(ctx context.Context, complete Settings, folder Folder, observer *Observer) (*setup, *trainer.Trainer, error) {
-	pretrained, start, err := complete.start()
+	setup, pretrained, start, err := t.setUp(complete, observer)
 	if err != nil {
 		return nil, nil, err
-	}
-	setup, err := complete.prepareWith(t, observer.read())
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, datasets.ErrBroken) || errors.Is(err, datasets.ErrNoMNIST) {
-		return nil, nil, err
-	}
-	if err != nil {
-		return nil, nil, refused(err)
-	}
-	if !setup.data.unseenValidation(complete.Seed) {
-		return nil, nil, errors.WithStack(ErrNoValidationClasses)
 	}
 	setup.plan.Pretrained = pretrained
 	if start != nil {

@@ -176,6 +176,7 @@ const maxDraws = 10_000
 // parameters, and not on how many trials there are.
 func (s Search) draw() ([]Trial, error) {
 	var trials []Trial
+	seed := s.seed()
 	drawn, taken := map[string]bool{}, map[string]bool{}
 	used := map[string]bool{}
 	for number := 1; number <= s.Trials; number++ {
@@ -185,11 +186,14 @@ func (s Search) draw() ([]Trial, error) {
 				return nil, errors.WithMessage(refusal, "--over: no combination can be trained")
 			}
 			if attempt == maxDraws {
+				if err := s.checkUsed(used); err != nil {
+					return nil, err
+				}
 				return nil, errors.Errorf("--trials: found %d, but --over has only %d different combinations that can be trained: use at most as many", s.Trials, len(taken))
 			}
 			values := map[string]string{}
 			for _, p := range s.Parameters {
-				values[p.Key] = p.value(random.New(s.seed(), "sweep", p.Key, number, attempt).Float64())
+				values[p.Key] = p.value(random.New(seed, "sweep", p.Key, number, attempt).Float64())
 			}
 			if drawn[textOf(values)] {
 				continue
@@ -225,12 +229,17 @@ func (s Search) draw() ([]Trial, error) {
 			break
 		}
 	}
+	return trials, s.checkUsed(used)
+}
+
+// checkUsed reports a parameter without an effect in any trial.
+func (s Search) checkUsed(used map[string]bool) error {
 	for _, p := range s.Parameters {
 		if !used[p.Key] {
-			return nil, errors.Errorf("--over %v: no trial has this setting, because it is an option of another loss, solver or schedule, or has no effect without another setting", p)
+			return errors.Errorf("--over %v: no trial has this setting, because it is an option of another loss, solver or schedule, or has no effect without another setting", p)
 		}
 	}
-	return trials, nil
+	return nil
 }
 
 // textOf is the drawn values in the order of their names.

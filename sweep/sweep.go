@@ -49,6 +49,7 @@ type Trial struct {
 	Curve      []Point  `json:"curve,omitempty"`
 
 	settings run.Settings
+	refused  bool // by its settings, in this process
 }
 
 // Point is the validation after a number of steps.
@@ -162,6 +163,13 @@ func (s Search) choose(ctx context.Context, observer *Observer) (result *Result,
 	if err != nil {
 		return nil, nil, err
 	}
+	base, err := s.with(nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.Trainings.Check(base, observer.Training); err != nil && !errors.Is(err, run.ErrRefused) {
+		return nil, nil, explained(err)
+	}
 	folder := Folder(s.Out)
 	if unlock, err = folder.open(state); err != nil {
 		return nil, unlock, err
@@ -203,6 +211,13 @@ func (s Search) choose(ctx context.Context, observer *Observer) (result *Result,
 			return nil, unlock, err
 		}
 	}
+	if refusal := allRefused(all); refusal != nil {
+		// The folder stays free for corrected settings.
+		if err := os.Remove(folder.State()); err != nil {
+			return nil, unlock, errors.Wrap(err, "--out")
+		}
+		return nil, unlock, errors.Errorf("none of the %d trials can be trained: %v: %s", len(all), refusal, refusal.Failed)
+	}
 	rank(all)
 	result = &Result{Folder: folder, Rungs: state.Rungs, Measure: state.Measure}
 	for _, trial := range finalOrder(all, candidates) {
@@ -223,6 +238,16 @@ func (s Search) choose(ctx context.Context, observer *Observer) (result *Result,
 		observer.Chosen(result)
 	}
 	return result, unlock, nil
+}
+
+// allRefused returns the first trial if none has taken a step or could.
+func allRefused(trials []*Trial) *Trial {
+	for _, trial := range trials {
+		if !trial.refused {
+			return nil
+		}
+	}
+	return trials[0]
 }
 
 func pointers(trials []Trial) (all []*Trial) {
@@ -360,13 +385,11 @@ func (s Search) train(ctx context.Context, trial *Trial, rung Rung, state *state
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(err, run.ErrNoValidationClasses):
-		return errors.New("--validation-classes: trials are compared on classes that are held out for validation, and this data has none: at least twenty classes for training are needed, or a folder val with other classes, and a loss that uses labels")
 	case errors.Is(err, trainer.ErrNotFinite), errors.Is(err, run.ErrRefused):
-		trial.Failed = err.Error()
+		trial.Failed, trial.refused = err.Error(), errors.Is(err, run.ErrRefused)
 		return nil
 	case err != nil:
-		return err
+		return explained(err)
 	}
 	trial.Epochs, trial.BestEpoch = rung.Epochs, part.Training.BestEpoch
 	trial.Steps, trial.Seconds, trial.Curve, trial.Validation = part.Training.Steps, part.Training.Seconds, nil, nil
@@ -383,6 +406,14 @@ func (s Search) train(ctx context.Context, trial *Trial, rung Rung, state *state
 	}
 	trial.Failed = part.Collapsed
 	return nil
+}
+
+// explained says what to do about data of which no classes are held out.
+func explained(err error) error {
+	if !errors.Is(err, run.ErrNoValidationClasses) {
+		return err
+	}
+	return errors.New("--validation-classes: trials are compared on classes that are held out for validation, and this data has none: at least twenty classes for training are needed, or a folder val with other classes, and a loss that uses labels")
 }
 
 // removeCheckpoints removes those of trials that are not trained any more after a rung.

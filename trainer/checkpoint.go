@@ -166,6 +166,9 @@ func (r *run) resume() error {
 	for _, epoch := range found.place.Epochs {
 		r.result.Seconds += epoch.Seconds
 	}
+	if r.result.Seconds > 0 {
+		r.result.ImagesPerSecond = float64(r.place.Steps*r.imagesPerStep()) / r.result.Seconds
+	}
 	if r.OnWarning != nil {
 		for _, warning := range found.warnings {
 			r.OnWarning(warning)
