@@ -54,6 +54,9 @@ func (s Settings) check() error {
 	if err := s.checkImages(); err != nil {
 		return err
 	}
+	if err := s.checkValidation(); err != nil {
+		return err
+	}
 	if _, err := ParseMemory(s.Memory); err != nil {
 		return errors.WithMessage(err, "--memory")
 	}

@@ -57,7 +57,7 @@ func (s Settings) openEmbedded(input imaging.Size) (data, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	l := labeled{title: splits.Name, experiment: datasets.Experiment{Train: splits.Train}, symmetries: s.Symmetries, grouped: s.Grouped}
+	l := labeled{title: splits.Name, experiment: datasets.Experiment{Train: splits.Train}, symmetries: s.Symmetries, grouped: s.Grouped, retrieval: s.validatesByRetrieval()}
 	if s.ValidationClasses > 0 {
 		kept, held := splits.HoldOutClasses(s.ValidationClasses, s.Seed)
 		l.experiment = datasets.Experiment{Train: kept, ValidationClasses: held, Protocol: fmt.Sprintf("; %d images of %d training classes held out for validation", held.Len(), held.Populated(1))}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/internal/wording"
 	"github.com/likeness-go/likeness/report"
 	"github.com/pkg/errors"
 )
@@ -43,7 +44,7 @@ func newLabeled(splits datasets.Splits, s Settings) (data, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := labeled{title: splits.Name, experiment: experiment, heldOut: s.Unseen, symmetries: s.Symmetries, grouped: s.Grouped, retrieval: s.Adapt, views: comparesViews(s.Objective), base: splits.Train, all: splits.Train}
+	l := labeled{title: splits.Name, experiment: experiment, heldOut: s.Unseen, symmetries: s.Symmetries, grouped: s.Grouped, retrieval: s.validatesByRetrieval(), views: comparesViews(s.Objective), base: splits.Train, all: splits.Train}
 	if len(s.Unseen) == 0 && experiment.Unseen != nil {
 		trained := splits.Train.ByClass()
 		for _, name := range experiment.Unseen.Classes {
@@ -53,6 +54,26 @@ func newLabeled(splits datasets.Splits, s Settings) (data, error) {
 		}
 	}
 	return l, nil
+}
+
+// The names of Settings.Validation.
+const (
+	oneShotValidation   = "one-shot"
+	retrievalValidation = "map-at-r"
+)
+
+// validatesByRetrieval reports whether the validation on held-out classes is by MAP@R.
+func (s Settings) validatesByRetrieval() bool {
+	return s.Validation == retrievalValidation || s.Validation == "" && s.Adapt
+}
+
+// checkValidation checks the name of the validation.
+func (s Settings) checkValidation() error {
+	switch s.Validation {
+	case "", oneShotValidation, retrievalValidation:
+		return nil
+	}
+	return errors.WithMessage(wording.Unknown("validation", s.Validation, []string{oneShotValidation, retrievalValidation}), "--validation")
 }
 
 func (l labeled) name() string { return l.title }

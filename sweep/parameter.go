@@ -26,7 +26,7 @@ type Parameter struct {
 // fixed are the settings that are the same in all trials of a search: those that make the data and
 // the length, so that validations can be compared, and those without an effect on the weights.
 var fixed = map[string]string{
-	"data": "the data", "limit": "the data", "test_limit": "the data", "unseen": "the data", "validation_classes": "the data",
+	"data": "the data", "limit": "the data", "test_limit": "the data", "unseen": "the data", "validation_classes": "the data", "validation": "what trials are compared by",
 	"skip_broken": "the data", "alphabets": "the data",
 	"epochs": "the length of a training", "steps_per_epoch": "the length of a training",
 	"memory": "no weights", "threads": "no weights",

@@ -17,6 +17,14 @@
 // The losses without labels are compared with lightly, too.
 //
 //	go run ./benchmarks/losses -reference views -python venv/bin/python
+//
+// With -compare it compares all losses that use labels, with their defaults and with settings that
+// package sweep chooses on held-out classes, at the same number of steps: a linear layer on the
+// features of the bundled model photo (Caltech-101), and a small network from scratch (Omniglot).
+// Finished rows are kept in the folder -work, and the same command continues.
+//
+//	go run ./benchmarks/losses -compare -pictures 101_ObjectCategories -omniglot FOLDER
+//	go run ./benchmarks/losses -compare -pictures 101_ObjectCategories -trials 6 -steps 180
 package main
 
 import (
@@ -25,6 +33,8 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"os"
+	"os/signal"
 	"strings"
 	"time"
 
@@ -70,11 +80,30 @@ func main() {
 	python := flag.String("python", "python3", "Python `interpreter` that runs the reference")
 	seed := flag.Uint64("seed", 1, "random seed of the weights, training examples and test pairs")
 	only := flag.String("only", "", "run only the combinations whose names contain this `text`, and write no record")
+	comparing := flag.Bool("compare", false, "compare all losses with equal budgets instead")
+	c := comparison{command: "go run ./benchmarks/losses"}
+	flag.StringVar(&c.work, "work", "runs/losses-comparison", "with -compare: `folder` of the finished rows and of the searches")
+	flag.StringVar(&c.pictures, "pictures", "", "with -compare: Caltech-101's `folder` 101_ObjectCategories; empty for none")
+	flag.StringVar(&c.omniglot, "omniglot", os.Getenv("LIKENESS_OMNIGLOT"), "with -compare: `folder` of Omniglot's zip files; empty for none")
+	flag.IntVar(&c.trials, "trials", 20, "with -compare: trials of each search")
+	flag.IntVar(&c.seeds, "seeds", 3, "with -compare: seeds of each measurement")
+	flag.IntVar(&c.steps, "steps", 450, "with -compare: steps of each training, a multiple of 9")
 	flag.Parse()
+	if *comparing {
+		c.only, c.out = *only, cmp.Or(*out, "benchmarks/results/losses-comparison.md")
+		c.command += fmt.Sprintf(" -compare -trials %d -seeds %d -steps %d", c.trials, c.seeds, c.steps)
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+		err := c.run(ctx)
+		stop()
+		if err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	var err error
 	switch *reference {
 	case "":
-		err = run(cmp.Or(*out, "benchmarks/results/losses.md"), *seed, *only)
+		err = digits(cmp.Or(*out, "benchmarks/results/losses.md"), *seed, *only)
 	case "batches":
 		err = runBatches(*python, "benchmarks/losses/batches.py", cmp.Or(*out, "benchmarks/results/losses-batches.md"))
 	case "class-vectors":
@@ -89,7 +118,7 @@ func main() {
 	}
 }
 
-func run(out string, seed uint64, only string) error {
+func digits(out string, seed uint64, only string) error {
 	splits, err := datasets.MNIST("")
 	if err != nil {
 		return err

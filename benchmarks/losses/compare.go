@@ -1,0 +1,480 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/likeness-go/likeness/adapt"
+	"github.com/likeness-go/likeness/benchmarks/internal/record"
+	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/evaluate"
+	"github.com/likeness-go/likeness/objectives"
+	"github.com/likeness-go/likeness/run"
+	"github.com/likeness-go/likeness/sweep"
+	"github.com/likeness-go/likeness/trainer"
+	"github.com/pkg/errors"
+)
+
+// comparison compares all losses of labeled images with equal budgets: with their defaults, and
+// with settings that successive halving chooses on held-out classes.
+type comparison struct {
+	work               string // folder of the rows and the searches
+	pictures, omniglot string
+	trials, seeds      int
+	steps              int // of each training
+	only               string
+	out                string
+	commit             string
+	command            string
+	trainings          run.Trials
+}
+
+// row is a finished measurement. Test classes have a part in Values only.
+type row struct {
+	Set      string             `json:"set"`
+	Method   string             `json:"method"`  // a loss, or frozen, untrained or adapt
+	Variant  string             `json:"variant"` // defaults or searched; empty for a baseline
+	Seed     uint64             `json:"seed"`
+	Trials   int                `json:"trials,omitempty"` // of the search
+	Steps    int                `json:"steps,omitempty"`
+	Settings map[string]string  `json:"settings,omitempty"` // that the search chose
+	Values   map[string]float64 `json:"values,omitempty"`   // on test classes, from 0 to 1
+	Low      map[string]float64 `json:"low,omitempty"`      // ends of the intervals over test images
+	High     map[string]float64 `json:"high,omitempty"`
+	Chosen   float64            `json:"validation,omitempty"` // on held-out classes
+	Seconds  float64            `json:"seconds,omitempty"`    // of training
+	Search   float64            `json:"search_seconds,omitempty"`
+	Failed   string             `json:"failed,omitempty"`
+	Commit   string             `json:"commit"`
+	Machine  string             `json:"machine"`
+	Date     string             `json:"date"`
+}
+
+func (r row) key() string {
+	return fmt.Sprint(r.Set, "/", r.Method, "/", r.Variant, "/", r.Seed, "/", r.Trials, "/", r.Steps)
+}
+
+// epochs of each training, after each of which it is validated and a rung may end.
+const compareEpochs = 9
+
+// task is a set of images with its settings and its test.
+type task struct {
+	name     string
+	primary  string // the metric of the chart
+	metrics  []string
+	settings run.Settings
+	given    map[string]bool
+	test     func(ctx context.Context, model *trial) (map[string]evaluate.Estimate, error)
+	baseline func(ctx context.Context) ([]row, error)
+}
+
+// trial is a trained model.
+type trial = run.Trial
+
+func (c *comparison) run(ctx context.Context) error {
+	if c.trials < 1 || c.seeds < 1 || c.steps < compareEpochs || c.steps%compareEpochs != 0 {
+		return errors.Errorf("-trials, -seeds and -steps: found %d, %d and %d, expected at least 1, at least 1 and a multiple of %d", c.trials, c.seeds, c.steps, compareEpochs)
+	}
+	var err error
+	if c.commit, err = record.Commit(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.work, 0o777); err != nil {
+		return err
+	}
+	start := time.Now()
+	var tasks []*task
+	if c.pictures != "" {
+		t, err := c.caltech()
+		if err != nil {
+			return err
+		}
+		tasks = append(tasks, t)
+	}
+	if c.omniglot != "" {
+		t, err := c.drawings()
+		if err != nil {
+			return err
+		}
+		tasks = append(tasks, t)
+	}
+	if len(tasks) == 0 {
+		return errors.New("-pictures and -omniglot: found neither, expected Caltech-101's folder 101_ObjectCategories, that of Omniglot's files, or both")
+	}
+	for _, t := range tasks {
+		if err := c.measure(ctx, t); err != nil {
+			return errors.WithMessage(err, t.name)
+		}
+	}
+	if c.only != "" {
+		log.Print("no record, because -only leaves out losses")
+		return nil
+	}
+	rows, err := c.rows()
+	if err != nil {
+		return err
+	}
+	return c.write(tasks, rows, time.Since(start))
+}
+
+// losses are those that use labels. Losses without labels are not selected by validation, and
+// need augmented images, of which frozen layers cannot be computed once.
+func (c *comparison) losses() (names []string) {
+	for _, name := range objectives.Names {
+		loss, _, err := objectives.Named(name, objectives.DefaultHead(name), objectives.Options{Features: 1})
+		if err == nil && loss.Kind() != datasets.Views && strings.Contains(name, c.only) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// measure adds the missing rows of a task.
+func (c *comparison) measure(ctx context.Context, t *task) error {
+	rows, err := c.rows()
+	if err != nil {
+		return err
+	}
+	done := map[string]bool{}
+	for _, r := range rows {
+		done[r.key()] = true
+	}
+	baselines := func() ([]row, error) { return t.baseline(ctx) }
+	if !slices.ContainsFunc(rows, func(r row) bool { return r.Set == t.name && r.Variant == "" }) {
+		measured, err := baselines()
+		if err != nil {
+			return err
+		}
+		for _, r := range measured {
+			r.Set = t.name
+			if err := c.add(r); err != nil {
+				return err
+			}
+		}
+	}
+	for _, loss := range c.losses() {
+		for seed := uint64(1); seed <= uint64(c.seeds); seed++ {
+			r := row{Set: t.name, Method: loss, Variant: "defaults", Seed: seed, Steps: c.steps}
+			if !done[r.key()] {
+				if err := c.train(ctx, t, &r, nil); err != nil {
+					return errors.WithMessage(err, loss)
+				}
+			}
+		}
+		r := row{Set: t.name, Method: loss, Variant: "searched", Trials: c.trials, Steps: c.steps}
+		missing := false
+		for r.Seed = 1; r.Seed <= uint64(c.seeds); r.Seed++ {
+			missing = missing || !done[r.key()]
+		}
+		if !missing {
+			continue
+		}
+		found, seconds, err := c.search(ctx, t, loss)
+		if err != nil {
+			return errors.WithMessage(err, loss)
+		}
+		for r.Seed = 1; r.Seed <= uint64(c.seeds); r.Seed++ {
+			if done[r.key()] {
+				continue
+			}
+			r.Search = seconds
+			if err := c.train(ctx, t, &r, found); err != nil {
+				return errors.WithMessage(err, loss)
+			}
+		}
+	}
+	return nil
+}
+
+// train trains a loss, with the values that a search has chosen or with defaults, measures it on
+// the test classes and adds the row.
+func (c *comparison) train(ctx context.Context, t *task, r *row, values map[string]string) error {
+	settings, given := t.settings, maps.Clone(t.given)
+	settings.Objective, settings.Seed = r.Method, r.Seed
+	given["objective"], given["seed"] = true, true
+	for key, value := range values {
+		if err := settings.Parse(key, value); err != nil {
+			return err
+		}
+		given[key] = true
+	}
+	configured, _, err := run.Configure("", settings, given)
+	if err != nil {
+		return err
+	}
+	folder := filepath.Join(c.work, "training") // one at a time
+	if err := os.RemoveAll(folder); err != nil {
+		return err
+	}
+	trained, err := c.trainings.Train(ctx, configured, run.Folder(folder), configured.Epochs, nil)
+	switch {
+	case errors.Is(err, trainer.ErrNotFinite):
+		r.Failed = err.Error()
+	case err != nil:
+		return err
+	default:
+		estimates, err := t.test(ctx, trained)
+		if err != nil {
+			return err
+		}
+		r.fill(estimates)
+		r.Seconds, r.Failed = trained.Training.Seconds, trained.Collapsed
+		for _, epoch := range trained.Training.Epochs {
+			if epoch.Epoch == trained.Training.BestEpoch && epoch.Validation != nil {
+				r.Chosen = *epoch.Validation
+			}
+		}
+	}
+	r.Settings = values
+	return c.add(*r)
+}
+
+func (r *row) fill(estimates map[string]evaluate.Estimate) {
+	r.Values, r.Low, r.High = map[string]float64{}, map[string]float64{}, map[string]float64{}
+	for name, e := range estimates {
+		r.Values[name], r.Low[name], r.High[name] = e.Value, e.Low, e.High
+	}
+}
+
+// search chooses the settings of a loss on held-out classes, with the seed 1.
+func (c *comparison) search(ctx context.Context, t *task, loss string) (map[string]string, float64, error) {
+	s := sweep.Search{Settings: t.settings, Given: maps.Clone(t.given), Trials: c.trials, Trainings: &c.trainings}
+	s.Settings.Objective, s.Settings.Seed = loss, 1
+	s.Given["objective"], s.Given["seed"] = true, true
+	s.Out = filepath.Join(c.work, fmt.Sprintf("%s-%s-%d-%d", t.name, loss, c.trials, c.steps))
+	for _, text := range spaceOf(loss) {
+		p, err := sweep.ParseParameter(text)
+		if err != nil {
+			return nil, 0, err
+		}
+		s.Parameters = append(s.Parameters, p)
+	}
+	result, err := s.Choose(ctx, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	seconds := 0.0
+	for _, trial := range result.Trials {
+		seconds += trial.Seconds
+		if err := os.RemoveAll(string(result.Folder.Trial(trial.Number))); err != nil { // checkpoints are large
+			return nil, 0, err
+		}
+	}
+	return result.Best.Values, seconds, nil
+}
+
+// spaceOf is what is searched for a loss: the learning rate, and the numbers of the loss around
+// those of its paper.
+func spaceOf(loss string) []string {
+	space := []string{"learning-rate=1e-4..3e-2"}
+	switch loss {
+	case "contrastive", "batch-contrastive":
+		return append(space, "margin=0.1..1")
+	case "triplet", "batch-all", "batch-hard", "semi-hard":
+		return append(space, "margin=0.02..0.5")
+	case "triplet-ratio", "batch-ratio":
+		return append(space, "scale=5..80")
+	case "n-pair", "supervised-contrastive", "nca", "prototypical":
+		return append(space, "temperature=0.02..0.5")
+	case "normalized-softmax", "proxy-nca++", "proxy-nca":
+		return append(space, "temperature=0.02..0.5", "loss-rate=1..1000")
+	case "smooth-ap":
+		return append(space, "temperature=0.003..0.1")
+	case "multi-similarity":
+		return append(space, "positive-scale=1..10", "negative-scale=10..100", "base=0.3..1")
+	case "circle":
+		return append(space, "margin=0.1..0.5", "scale=16..256")
+	case "tuplet-margin":
+		return append(space, "margin=2..12", "scale=16..128")
+	case "angular":
+		return append(space, "angle=25..55")
+	case "margin":
+		return append(space, "margin=0.05..0.5", "beta=0.6..1.4")
+	case "fastap":
+		return append(space, "bins=5..40")
+	case "lifted-structure":
+		return append(space, "margin=0.2..2")
+	case "arcface", "subcenter-arcface":
+		return append(space, "margin=5..40", "scale=8..64", "loss-rate=1..1000")
+	case "cosface":
+		return append(space, "margin=0.05..0.5", "scale=8..64", "loss-rate=1..1000")
+	case "soft-triple":
+		return append(space, "margin=0.005..0.1", "scale=8..64", "loss-rate=1..1000")
+	case "proxy-anchor":
+		return append(space, "margin=0.02..0.4", "scale=8..64", "loss-rate=1..1000")
+	}
+	return space // cross-entropy and batch-cross-entropy have no numbers
+}
+
+func (c *comparison) rowsFile() string { return filepath.Join(c.work, "rows.jsonl") }
+
+// rows reads the finished rows. A last line that was not written whole is left out.
+func (c *comparison) rows() (rows []row, err error) {
+	file, err := os.Open(c.rowsFile())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		var r row
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			log.Printf("%s: line %d is left out: %v", c.rowsFile(), len(rows)+1, err)
+			continue
+		}
+		rows = append(rows, r)
+	}
+	return rows, lines.Err()
+}
+
+// add appends a row, on a line of its own also after one that was not written whole.
+func (c *comparison) add(r row) error {
+	r.Commit, r.Machine, r.Date = c.commit, record.Machine(), time.Now().UTC().Format(time.DateOnly)
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	before, err := os.ReadFile(c.rowsFile())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if len(before) > 0 && before[len(before)-1] != '\n' {
+		text = append([]byte{'\n'}, text...)
+	}
+	file, err := os.OpenFile(c.rowsFile(), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o666)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if _, err := file.Write(append(text, '\n')); err != nil {
+		return err
+	}
+	log.Printf("%s %s %s seed %d: %s %s", r.Set, r.Method, r.Variant, r.Seed, describe(r.Values), r.Failed)
+	return errors.WithStack(file.Sync())
+}
+
+func describe(values map[string]float64) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		parts = append(parts, fmt.Sprintf("%s %.2f", name, 100*values[name]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// measured is a method of a set over its seeds.
+type measured struct {
+	method, variant     string
+	rows                []row
+	mean                map[string]float64
+	half                map[string]float64 // half of the 95 % interval of the mean over seeds
+	perStep, train, all float64            // seconds: of a step, of a training, with the search
+	failed              int
+}
+
+// quantileT is the 97.5 % quantile of Student's t distribution by its degrees of freedom.
+var quantileT = []float64{0, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262}
+
+// summarize groups the rows of a set by method and variant. A failed training has no values and
+// is counted.
+func (c *comparison) summarize(t *task, rows []row) (list []*measured) {
+	groups := map[string]*measured{}
+	for _, r := range rows {
+		if r.Set != t.name || r.Variant != "" && (r.Steps != c.steps || r.Variant == "searched" && r.Trials != c.trials || r.Seed > uint64(c.seeds)) {
+			continue
+		}
+		key := r.Method + "/" + r.Variant
+		if groups[key] == nil {
+			groups[key] = &measured{method: r.Method, variant: r.Variant}
+			list = append(list, groups[key])
+		}
+		groups[key].rows = append(groups[key].rows, r)
+	}
+	for _, m := range list {
+		m.mean, m.half = map[string]float64{}, map[string]float64{}
+		for _, name := range t.metrics {
+			var values []float64
+			for _, r := range m.rows {
+				if value, ok := r.Values[name]; ok {
+					values = append(values, value)
+				}
+			}
+			m.mean[name], m.half[name] = meanInterval(values)
+		}
+		for _, r := range m.rows {
+			if r.Failed != "" {
+				m.failed++
+			}
+			m.train += r.Seconds / float64(len(m.rows))
+			m.all = m.train + r.Search
+		}
+		if steps := m.rows[0].Steps; steps > 0 {
+			m.perStep = m.train / float64(steps)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b *measured) int {
+		value := func(m *measured) float64 {
+			if v := m.mean[t.primary]; !math.IsNaN(v) {
+				return v
+			}
+			return -1
+		}
+		return cmp.Compare(value(b), value(a))
+	})
+	return list
+}
+
+// meanInterval is the mean and half of its 95 % interval by Student's t distribution; the half is
+// NaN for fewer than two values.
+func meanInterval(values []float64) (mean, half float64) {
+	if len(values) == 0 {
+		return math.NaN(), math.NaN()
+	}
+	for _, v := range values {
+		mean += v / float64(len(values))
+	}
+	if len(values) < 2 {
+		return mean, math.NaN()
+	}
+	variance := 0.0
+	for _, v := range values {
+		variance += (v - mean) * (v - mean) / float64(len(values)-1)
+	}
+	return mean, quantileT[min(len(values)-1, len(quantileT)-1)] * math.Sqrt(variance/float64(len(values)))
+}
+
+// adapted measures what likeness adapt makes of embeddings.
+func adapted(ctx context.Context, metric evaluate.Metric, training, test evaluate.Labeled, o adapt.Options) (evaluate.Labeled, float64, error) {
+	start := time.Now()
+	fitted, err := adapt.Fit(ctx, metric, training, o)
+	if err != nil {
+		return test, 0, err
+	}
+	seconds := time.Since(start).Seconds()
+	embeddings, err := fitted.Apply(test.Embeddings)
+	return evaluate.Labeled{Embeddings: embeddings, Labels: test.Labels}, seconds, err
+}
+
+func percent(value, half float64) string {
+	switch {
+	case math.IsNaN(value):
+		return "–"
+	case math.IsNaN(half):
+		return strconv.FormatFloat(100*value, 'f', 2, 64)
+	}
+	return fmt.Sprintf("%.2f ± %.2f", 100*value, 100*half)
+}
