@@ -50,6 +50,12 @@ var neon = &Set{
 			7: {2: depthwiseGradient_neon_2x7x2, 4: depthwiseGradient_neon_2x7x4, 8: depthwiseGradient_neon_2x7x8},
 		},
 	},
+	scanProducts: []scanTile{
+		{1, scanProducts_neon_1},
+	},
+	scanDifferences: []scanTile{
+		{1, scanDifferences_neon_1},
+	},
 }
 
 //go:noescape
@@ -471,6 +477,12 @@ func depthwiseGradient_neon_2x7x4(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_neon_2x7x8(call *depthwiseCall)
+
+//go:noescape
+func scanProducts_neon_1(call *scanCall)
+
+//go:noescape
+func scanDifferences_neon_1(call *scanCall)
 
 //go:noescape
 func innerProducts_neon(c *float64, stride int, a *float64, b *float64, n int)

@@ -23,6 +23,7 @@ var neonUnits = []struct {
 	{"elements", []func(*text){neonElements, neonDistances, neonTranspose}},
 	{"activations", []func(*text){neonActivations}},
 	{"channels", []func(*text){neonChannels, neonSums}},
+	{"scan", []func(*text){neonScan}},
 }
 
 // neonFiles returns all generated files of NEON, by name. avo supports amd64 only, so
@@ -196,6 +197,20 @@ var (
 	andNot       = instruction{"BIC", "16B", "16B", 0x4e601c00}
 	narrow16     = instruction{"XTN", "4H", "4S", 0x0e612800} // unary
 	narrow8      = instruction{"XTN", "8B", "8H", 0x0e212800} // unary
+
+	and               = instruction{"AND", "16B", "16B", 0x4e201c00}
+	add32             = instruction{"ADD", "4S", "4S", 0x4ea08400}
+	addPairs32        = instruction{"ADDP", "4S", "4S", 0x4ea0bc00}
+	atLeast32         = instruction{"CMGE", "4S", "4S", 0x4ea03c00}
+	multiply16        = instruction{"MUL", "8H", "8H", 0x4e609c00}
+	addPairs16        = instruction{"UADALP", "4S", "8H", 0x6e606800} // adds to the result, unary
+	addSignedPairs16  = instruction{"SADALP", "4S", "8H", 0x4e606800} // likewise
+	difference8       = instruction{"UABD", "16B", "16B", 0x6e207400}
+	sumPairs8         = instruction{"UADDLP", "8H", "16B", 0x6e202800} // unary
+	shiftLeft4        = instruction{"SHL", "4S", "4S, #4", 0x4f245400} // unary, as the following
+	shiftLeft8        = instruction{"SHL", "8H", "8H, #8", 0x4f185400}
+	shiftRight8       = instruction{"USHR", "8H", "8H, #8", 0x6f180400}
+	shiftRightSigned8 = instruction{"SSHR", "8H", "8H, #8", 0x4f180400}
 )
 
 // vectors writes to = instruction(x, y).

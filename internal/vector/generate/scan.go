@@ -46,7 +46,7 @@ func (k scanKind) tiles(m *machine) []int {
 	case m.name == "avx2":
 		return []int{1}
 	}
-	return nil
+	return []int{1} // NEON
 }
 
 func (k scanKind) name(m *machine, queries int) string {
