@@ -43,7 +43,7 @@
 // # Search
 //
 // All examples are held in memory and searched exactly; see package index. A million
-// examples of 64 features take about 4 ms for one image on two processors with AVX-512, and
-// less for each of many images. An approximate index in a file of an earlier version is
+// examples of 64 features take 2 to 3 ms for one image on two processors with AVX-512, and a
+// tenth of that for each of many images. An approximate index in a file of an earlier version is
 // ignored, and removed by the next change of the file.
 package gallery
