@@ -1,4 +1,4 @@
-.PHONY: check test long bench race race-all vulnerabilities regression fuzz arm64 instructions generate
+.PHONY: check test long bench postgres race race-all vulnerabilities regression fuzz arm64 instructions generate
 
 # The version of staticcheck that the checks were last clean with.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -31,6 +31,10 @@ race:
 # The same of everything, package by package, which takes long.
 race-all:
 	go test -race -short -p 1 -timeout 60m ./...
+
+# The tests of galleries with PostgreSQL, that of LIKENESS_POSTGRES=URI or one of its own.
+postgres:
+	.ci/postgres
 
 # What is known of the dependencies, if the database can be asked.
 vulnerabilities:

@@ -2,6 +2,7 @@ package gallery
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"reflect"
@@ -227,34 +228,17 @@ func thresholdFor(distances []float64, allowed int) (threshold float64, accepted
 	return last, accepted
 }
 
-// keepCalibration stores a calibration in the file and in memory.
+// keepCalibration stores a calibration with the time.
 func (g *Gallery) keepCalibration(c *Calibration) error {
-	if err := g.change(); err != nil {
-		return err
-	}
-	defer g.writing.Unlock()
 	c.Time = now()
-	if err := g.store.calibrate(*c); err != nil {
-		return err
-	}
-	g.mutex.Lock()
-	defer g.mutex.Unlock()
-	kept := *c
-	g.calibration = &kept
-	return nil
+	return g.backend.calibrate(context.Background(), *c)
 }
 
-// Calibration returns the gallery's calibration, if it has one.
+// Calibration returns the gallery's calibration, if it has one. It returns none if the
+// database of the gallery cannot be asked; Request.Calibration returns the error.
 func (g *Gallery) Calibration() (Calibration, bool) {
-	if !g.isOpen() {
-		return Calibration{}, false
-	}
-	g.mutex.RLock()
-	defer g.mutex.RUnlock()
-	if g.calibration == nil {
-		return Calibration{}, false
-	}
-	return *g.calibration, true
+	c, found, err := g.Request(context.Background(), "").Calibration()
+	return c, found && err == nil
 }
 
 // Interval is a 95 % confidence interval of a rate, within [0, 1].

@@ -146,7 +146,7 @@ func TestCalibrationIsStored(t *testing.T) {
 		t.Errorf("calibrated at %v", calibration.Time)
 	}
 	again := reopen(t, g, gallery.Options{})
-	for _, g := range []*gallery.Gallery{g, again} {
+	for _, g := range readable(g, again) {
 		kept, found := g.Calibration()
 		if diff := cmp.Diff(calibration, kept); diff != "" || !found {
 			t.Errorf("(-made +kept):\n%s", diff)

@@ -1,6 +1,7 @@
 package gallery
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math"
@@ -61,90 +62,38 @@ func CheckClassName(name string) error {
 	return nil
 }
 
-// checkClass checks the name of a class to which an example is to be added. Existing
-// classes may have any name.
-func (g *Gallery) checkClass(name string) error {
-	if !g.isOpen() {
-		return errNotOpened
-	}
-	g.mutex.RLock()
-	defer g.mutex.RUnlock()
-	if _, known := g.contents.numbers[name]; known {
-		return nil
-	}
-	return CheckClassName(name)
-}
-
-// Classes returns the classes in alphabetical order.
+// Classes returns the classes in alphabetical order. It returns none if the database of the
+// gallery cannot be asked; Request.Classes returns the error.
 func (g *Gallery) Classes() []Class {
-	if !g.isOpen() {
+	classes, err := g.Request(context.Background(), "").Classes()
+	if err != nil {
 		return nil
-	}
-	g.mutex.RLock()
-	defer g.mutex.RUnlock()
-	var classes []Class
-	for _, name := range g.contents.names() {
-		classes = append(classes, Class{name, g.contents.classes[g.contents.numbers[name]].examples})
 	}
 	return classes
 }
 
-// Len returns the number of examples of all classes.
+// Len returns the number of examples of all classes. It returns 0 if the database of the
+// gallery cannot be asked; Request.Len returns the error.
 func (g *Gallery) Len() int {
-	if !g.isOpen() {
+	n, err := g.Request(context.Background(), "").Len()
+	if err != nil {
 		return 0
 	}
-	g.mutex.RLock()
-	defer g.mutex.RUnlock()
-	return g.contents.vectors.Len()
+	return n
 }
 
 // Examples returns the examples of a class in the order of their enrollment. The error
 // wraps ErrUnknownClass if there is no class of that name.
 func (g *Gallery) Examples(class string) ([]Example, error) {
-	if !g.isOpen() {
-		return nil, g.wrap(errNotOpened, "examples")
-	}
-	g.mutex.RLock()
-	defer g.mutex.RUnlock()
-	number, err := g.contents.number(class)
-	if err != nil {
-		return nil, g.wrap(err, "examples")
-	}
-	var examples []Example
-	for row, of := range g.contents.classOf {
-		if of == number {
-			examples = append(examples, g.contents.examples[row])
-		}
-	}
-	return examples, nil
+	return g.Request(context.Background(), "").Examples(class)
 }
 
 // Forget removes a class with all of its examples and returns their number. When it
-// returns without an error, the change is on disk. The file does not shrink: it may contain
+// returns without an error, the change is on disk. A file does not shrink: it may contain
 // the bytes of removed examples until others are written in their place. The error wraps
 // ErrUnknownClass if there is no class of that name.
 func (g *Gallery) Forget(class string) (examples int, err error) {
-	examples, err = g.forget(class)
-	return examples, g.wrap(err, "forget")
-}
-
-func (g *Gallery) forget(class string) (int, error) {
-	if err := g.change(); err != nil {
-		return 0, err
-	}
-	defer g.writing.Unlock()
-	number, err := g.contents.number(class)
-	if err != nil {
-		return 0, err
-	}
-	ids := g.contents.idsOf(number)
-	if err := g.store.remove(ids); err != nil {
-		return 0, err
-	}
-	g.mutex.Lock()
-	defer g.mutex.Unlock()
-	return len(ids), g.contents.forget(number)
+	return g.Request(context.Background(), "").Forget(class)
 }
 
 // contents is a gallery in memory. Examples are rows in the order of their enrollment, and
@@ -211,22 +160,37 @@ func (c *contents) average(number int32, embedding []float32) error {
 		return nil
 	}
 	k := &c.classes[number]
-	factor := 1.0
-	if form, known := c.distance.Form(); known && form.Normalize {
-		factor = inverseLength(embedding)
-	}
-	if k.sum == nil {
-		k.sum = make([]float64, len(embedding))
-	}
-	mean := make([]float32, len(embedding))
-	for j, x := range embedding {
-		k.sum[j] += factor * float64(x)
-		mean[j] = float32(k.sum[j] / float64(k.examples))
-	}
+	k.sum = addTo(k.sum, c.distance, embedding)
+	mean := meanOf(k.sum, k.examples)
 	if int(number) == c.means.Len() {
 		return c.means.Append(mean)
 	}
 	return c.means.Set(int(number), mean)
+}
+
+// addTo adds an embedding, normalized for the cosine distance, to a sum, which is nil before
+// the first one.
+func addTo(sum []float64, distance heads.Distance, embedding []float32) []float64 {
+	factor := 1.0
+	if form, known := distance.Form(); known && form.Normalize {
+		factor = inverseLength(embedding)
+	}
+	if sum == nil {
+		sum = make([]float64, len(embedding))
+	}
+	for j, x := range embedding {
+		sum[j] += factor * float64(x)
+	}
+	return sum
+}
+
+// meanOf returns the prototype of a class with a sum of so many examples.
+func meanOf(sum []float64, examples int) []float32 {
+	mean := make([]float32, len(sum))
+	for j, x := range sum {
+		mean[j] = float32(x / float64(examples))
+	}
+	return mean
 }
 
 // inverseLength returns 1 / ‖x‖, or 0 for the zero vector.

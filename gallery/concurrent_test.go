@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/internal/testutil"
 )
 
 // Images are identified while others are enrolled and forgotten. A class that is never
@@ -76,7 +76,7 @@ func TestConcurrentFirstEnrollments(t *testing.T) {
 	const rounds, each = 3, 6
 	model := plainModel(t, heads.L1{}, 1)
 	for range rounds {
-		path := filepath.Join(t.TempDir(), "test.gallery")
+		path := testutil.NewGallery(t, t.TempDir(), "test.gallery")
 		var all sync.WaitGroup
 		for i := range byte(each) {
 			all.Go(func() {
@@ -87,7 +87,8 @@ func TestConcurrentFirstEnrollments(t *testing.T) {
 				}
 				if created && i%2 == 0 {
 					empty := g.Len() == 0 // another may have been faster
-					if removed, err := g.Discard(); err != nil || removed != empty {
+					// In PostgreSQL others may have it open, and it is not removed then.
+					if removed, err := g.Discard(); err != nil || removed && !empty || !removed && empty && !testutil.InPostgres() {
 						t.Errorf("discard: removed %v, %v", removed, err)
 					}
 					if g, _, err = gallery.OpenOrCreate(t.Context(), path, model, gallery.Options{Timeout: time.Hour}); err != nil {
@@ -117,7 +118,7 @@ func TestConcurrentFirstEnrollments(t *testing.T) {
 
 // The same with processes instead of goroutines.
 func TestFirstEnrollmentsOfProcesses(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "test.gallery")
+	path := testutil.NewGallery(t, t.TempDir(), "test.gallery")
 	var all sync.WaitGroup
 	const processes = 4
 	for i := range processes {
@@ -156,6 +157,7 @@ func TestChildEnrollsFirst(t *testing.T) {
 
 // Waiting ends with the context, and a gallery with examples is not discarded.
 func TestWaitingEnds(t *testing.T) {
+	testutil.NeedFile(t)
 	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
 	enroll(t, g, "a", grays(1))
 	waiting, cancel := context.WithCancel(t.Context())
@@ -181,6 +183,7 @@ func TestWaitingEnds(t *testing.T) {
 
 // A process that waited for a gallery does not enroll in it if it was removed meanwhile.
 func TestGalleryRemovedWhileOthersWait(t *testing.T) {
+	testutil.NeedFile(t) // in PostgreSQL nobody waits
 	for range 8 {
 		model := plainModel(t, heads.L1{}, 1)
 		first := create(t, model, gallery.Options{})

@@ -1,7 +1,7 @@
 // Package gallery recognizes classes from one or a few example images of each, and
 // rejects images of unknown classes (open-set identification).
 //
-// A [Gallery] is a file of enrolled examples: the embeddings of a model, by class. An
+// A [Gallery] has enrolled examples, in a file: the embeddings of a model, by class. An
 // [Example] holds the source and the time of an enrolled image. Identify returns the
 // nearest classes as [Candidate]s; Verify decides whether an image is of a claimed class.
 // Both decide by a rejection threshold, which Calibrate chooses for a given false accept
@@ -11,11 +11,28 @@
 //	err = faces.EnrollFiles(ctx, "alice", "alice.jpg")
 //	found, err := faces.Identify(photo, 3) // found.Class() is "" for an unknown person
 //
+// # PostgreSQL
+//
+// The path of a gallery is a file or a URI such as postgres://likeness@localhost/faces, whose
+// database needs the extension vector (pgvector 0.8 or newer). Several processes can have it
+// open. Its parameters are those of pgx, which take passwords from PGPASSWORD or ~/.pgpass,
+// and these:
+//
+//   - schema: that of the tables, by default likeness;
+//   - search=exact: do not search the index that Index has built;
+//   - ef_search, iterative_scan: the search breadth of the index (default 200) and whether a
+//     search continues until it has enough rows (strict_order, relaxed_order or off);
+//   - index_type=halfvec, m, ef_construction: the index that Index builds.
+//
+// The database selects candidates, and the model's own distance orders them: exact searches
+// give the answers of a file, bit for bit. Index builds an index for approximate, faster
+// search; Identification.Approximate reports its use. No error has a password of a URI.
+//
 // # Guarantees
 //
 // When a method that changes the gallery returns without an error, the change is on disk
 // and survives a crash of the process; a change that fails has no effect. One process can
-// have a gallery open for writing, or several for reading; others get ErrLocked.
+// have a file open for writing, or several for reading; others get ErrLocked.
 // Embeddings of different models are not mixed: opening a gallery with another model than
 // that of its creation is ErrModel. A Gallery is safe for concurrent use. If several
 // processes call OpenOrCreate for the same new gallery, one creates it and the others
@@ -42,8 +59,8 @@
 //
 // # Search
 //
-// All examples are held in memory and searched exactly; see package index. A million
-// examples of 64 features take 2 to 3 ms for one image on two processors with AVX-512, and a
-// tenth of that for each of many images. An approximate index in a file of an earlier version is
+// All examples of a file are held in memory and searched exactly; see package index. A
+// million examples of 64 features take 2 to 3 ms for one image on two processors with AVX-512,
+// and a tenth of that for each of many images. An approximate index in a file of an earlier version is
 // ignored, and removed by the next change of the file.
 package gallery

@@ -12,7 +12,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/likeness-go/likeness/imaging"
-	"github.com/likeness-go/likeness/internal/guard"
 	"github.com/likeness-go/likeness/retrieval"
 	"github.com/pkg/errors"
 )
@@ -28,31 +27,15 @@ func (g *Gallery) enroll(class string, images []image.Image) error {
 	if len(images) == 0 {
 		return errors.Errorf("class %q: found no images", class)
 	}
-	if err := g.checkClass(class); err != nil {
+	if err := g.Request(context.Background(), "").checkClass(class); err != nil {
 		return err
 	}
 	embeddings, err := g.embed(images)
 	if err != nil {
 		return errors.Wrapf(err, "class %q", class)
 	}
-	return g.enrollEmbeddings(class, embeddings)
-}
-
-// embed returns the model's embeddings of images.
-func (g *Gallery) embed(images []image.Image) (embeddings [][]float32, err error) {
-	defer guard.Recover(&err, "the model or an image cannot be used") // their types may be of other packages
-	if !g.isOpen() {
-		return nil, errNotOpened
-	}
-	return g.model.Embed(images...)
-}
-
-func (g *Gallery) enrollEmbeddings(class string, embeddings [][]float32) error {
-	records := make([]record, len(embeddings))
-	for i, embedding := range embeddings {
-		records[i] = record{class: class, embedding: embedding}
-	}
-	return g.add(records)
+	_, err = g.Request(context.Background(), "").enroll(class, embeddings)
+	return err
 }
 
 // EnrollFiles is Enroll for image files, whose paths are stored as the examples' sources.
@@ -126,7 +109,7 @@ func (g *Gallery) enrollFiles(ctx context.Context, files []classFile) ([]classFi
 		return nil, errNoContext
 	}
 	for _, file := range files { // before any image is decoded
-		if err := g.checkClass(file.class); err != nil {
+		if err := g.Request(ctx, "").checkClass(file.class); err != nil {
 			return nil, errors.WithMessagef(err, "image %q", file.path)
 		}
 	}
@@ -134,7 +117,7 @@ func (g *Gallery) enrollFiles(ctx context.Context, files []classFile) ([]classFi
 		return nil, errNotOpened
 	}
 	if len(files) == 0 {
-		return nil, g.add(nil)
+		return nil, nil
 	}
 	paths := make([]string, len(files))
 	for i, file := range files {
@@ -156,42 +139,13 @@ func (g *Gallery) enrollFiles(ctx context.Context, files []classFile) ([]classFi
 			enrolled = append(enrolled, file)
 		}
 	}
-	if err := g.add(records); err != nil {
+	if _, err := g.Request(ctx, "").add(records); err != nil {
 		return nil, err
 	}
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
 	g.skipped = append(g.skipped, collection.Skipped...)
 	return enrolled, nil
-}
-
-// add adds records to the file and then to the contents in memory.
-func (g *Gallery) add(records []record) error {
-	if err := g.change(); err != nil {
-		return err
-	}
-	defer g.writing.Unlock()
-	enrolled := now()
-	for i := range records {
-		records[i].example.Time = enrolled
-		if err := g.checkClass(records[i].class); err != nil {
-			return err
-		}
-		if err := g.contents.vectors.Check(records[i].embedding); err != nil {
-			return errors.Wrapf(err, "class %q: image %d", records[i].class, i)
-		}
-	}
-	if err := g.store.put(records); err != nil {
-		return err
-	}
-	g.mutex.Lock()
-	defer g.mutex.Unlock()
-	for _, r := range records {
-		if err := g.contents.add(r); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Example is an image that was enrolled.
@@ -278,42 +232,4 @@ func textOf(text string, bytes []byte) string {
 		return string(bytes)
 	}
 	return text
-}
-
-// EnrollEmbeddings is Enroll for embeddings, one for each image, for programs that embed
-// images themselves, such as a server that embeds those of several requests in one batch.
-// The embeddings must be computed by the gallery's model; only their lengths and that they
-// are finite is checked.
-func (g *Gallery) EnrollEmbeddings(class string, embeddings ...[]float32) error {
-	if len(embeddings) == 0 {
-		return g.wrap(errors.Errorf("class %q: found no embeddings", class), "enroll")
-	}
-	return g.wrap(g.enrollEmbeddings(class, embeddings), "enroll")
-}
-
-// IdentifyEmbeddings is IdentifyAll for embeddings; see EnrollEmbeddings.
-func (g *Gallery) IdentifyEmbeddings(embeddings [][]float32, k int) ([]Identification, error) {
-	if k < 1 {
-		return nil, g.wrap(errors.Errorf("found %d candidates, expected at least 1", k), "identify")
-	}
-	all, err := g.identifyEmbeddings(embeddings, k)
-	return all, g.wrap(err, "identify")
-}
-
-// VerifyEmbedding is Verify for an embedding; see EnrollEmbeddings.
-func (g *Gallery) VerifyEmbedding(class string, embedding []float32) (VerifyResult, error) {
-	if err := g.checkEmbedding(embedding); err != nil {
-		return VerifyResult{}, g.wrap(err, "verify")
-	}
-	v, err := g.verifyEmbedding(class, embedding)
-	return v, g.wrap(err, "verify")
-}
-
-func (g *Gallery) checkEmbedding(embedding []float32) error {
-	if !g.isOpen() {
-		return errNotOpened
-	}
-	g.mutex.RLock()
-	defer g.mutex.RUnlock()
-	return g.contents.vectors.Check(embedding)
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"os"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -13,44 +13,84 @@ import (
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/heads"
-	"github.com/likeness-go/likeness/internal/atomicfile"
 	"github.com/likeness-go/likeness/internal/guard"
 	"github.com/likeness-go/likeness/internal/wording"
 	"github.com/pkg/errors"
 )
 
-// Gallery is a file of classes with examples of each.
+// Gallery is a set of classes with examples of each, in a file or in PostgreSQL.
 type Gallery struct {
-	path     string
+	path     string // without passwords
 	model    *likeness.Model
 	options  Options
 	header   header
 	distance heads.Distance
+	backend  backend
+	cached   atomic.Int64 // embeddings of enrolled files that Options.Cache had
 
-	store  *store
-	cached atomic.Int64 // embeddings of enrolled files that Options.Cache had
-	// writing is held during a change of the file and of the contents in memory, so
-	// that both have the same order.
-	writing sync.Mutex
-
-	mutex       sync.RWMutex // guards the following fields
-	closed      bool
-	contents    *contents
-	calibration *Calibration // nil without one
-	skipped     []string     // see Skipped
+	mutex   sync.Mutex // guards the following field
+	skipped []string   // see Skipped
 }
 
-// Create creates an empty gallery at a path. The model must not be changed while the
-// gallery is open; its identity is stored in the file.
+// backend keeps the examples of a gallery and compares embeddings with them. It may be
+// used by several goroutines at once. Its methods return ErrClosed after close.
+type backend interface {
+	// check returns an error for an embedding that does not fit or is not finite.
+	check(embedding []float32) error
+	// has reports whether there is a class of the name.
+	has(ctx context.Context, class string) (bool, error)
+	// empty reports whether there are no examples, and count counts them.
+	empty(ctx context.Context) (bool, error)
+	count(ctx context.Context) (int, error)
+	// classes returns all classes in alphabetical order.
+	classes(ctx context.Context) ([]Class, error)
+	// examples returns those of a class in the order of their enrollment.
+	examples(ctx context.Context, class string) ([]Example, error)
+	// add adds all of the records or none, whose embeddings are checked, and returns the
+	// number of examples of the first one's class. An id that was used before adds nothing.
+	add(ctx context.Context, id string, records []record) (examples int, err error)
+	// forget removes a class and returns the number of its examples.
+	forget(ctx context.Context, class string) (int, error)
+	// nearest finds the k nearest classes of each embedding, or all if there are fewer.
+	nearest(ctx context.Context, embeddings [][]float32, k int) (answer, error)
+	// compare compares an embedding with one class.
+	compare(ctx context.Context, class string, embedding []float32) (Candidate, *Calibration, error)
+	// calibration returns nil if there is none.
+	calibration(ctx context.Context) (*Calibration, error)
+	calibrate(ctx context.Context, c Calibration) error
+	// index builds an index for faster searches, if the backend has one.
+	index(ctx context.Context) error
+	// after returns the number of examples with larger ids.
+	after(ctx context.Context, id uint64) (int, error)
+	// snapshot calls use with all records in the order of their enrollment, as they are at one
+	// time, and the id of the last one, 0 without any. All that are enrolled afterwards have
+	// larger ids. Records must not be kept; an error is the last element.
+	snapshot(ctx context.Context, use func(last uint64, records iter.Seq2[record, error]) error) error
+	// discard closes the gallery and, if it is empty, removes it.
+	discard() (removed bool, err error)
+	close() error
+}
+
+// answer is the result of a search.
+type answer struct {
+	found       [][]Candidate // for each embedding, nearest first
+	approximate bool          // an index was searched
+	incomplete  []bool        // nil, or whether an index gave fewer classes than there are
+	calibration *Calibration
+}
+
+// Create creates an empty gallery at a path, which is a file or a PostgreSQL URI; see
+// package gallery. The model must not be changed while the gallery is open; its identity is
+// stored in the gallery.
 //
 // The error wraps ErrExists if there is a gallery at the path, ErrNotGallery if there is
-// another file, or ErrLocked.
+// another file or another table, ErrLocked, or ErrUnavailable.
 func Create(path string, model *likeness.Model, o Options) (*Gallery, error) {
 	if o.Rule == "" {
 		o.Rule = Nearest
 	}
 	g, err := open(context.Background(), path, model, o, true)
-	return g, errors.Wrapf(err, "create gallery %s", path)
+	return g, errors.Wrapf(err, "create gallery %s", shown(path))
 }
 
 // OpenOrCreate opens the gallery at a path or creates it if there is none, and reports
@@ -60,7 +100,7 @@ func Create(path string, model *likeness.Model, o Options) (*Gallery, error) {
 // errors are those of Open except fs.ErrNotExist, and that of the context.
 func OpenOrCreate(ctx context.Context, path string, model *likeness.Model, o Options) (g *Gallery, created bool, err error) {
 	g, created, err = openOrCreate(ctx, path, model, o)
-	return g, created, errors.Wrapf(err, "open or create gallery %s", path)
+	return g, created, errors.Wrapf(err, "open or create gallery %s", shown(path))
 }
 
 // errGone is the error if another process removed a gallery before it was opened.
@@ -94,14 +134,16 @@ func openOrCreate(ctx context.Context, path string, model *likeness.Model, o Opt
 	}
 }
 
-// Open opens a gallery with the model of its creation and reads it into memory. For n
+// Open opens a gallery with the model of its creation. It reads a file into memory: for n
 // examples of d features it takes about 4·n·d + 100·n bytes and 4·n·d more with the cosine
-// distance, and another n·d for the distances that package index compresses.
+// distance, and another n·d for the distances that package index compresses. Of a gallery in
+// PostgreSQL it reads the metadata only.
 //
-// The error wraps fs.ErrNotExist, ErrLocked, ErrModel, ErrNotGallery or ErrDamaged.
+// The error wraps fs.ErrNotExist, ErrLocked, ErrModel, ErrNotGallery, ErrDamaged or, for
+// PostgreSQL, ErrUnavailable.
 func Open(path string, model *likeness.Model, o Options) (*Gallery, error) {
 	g, err := open(context.Background(), path, model, o, false)
-	return g, errors.Wrapf(err, "open gallery %s", path)
+	return g, errors.Wrapf(err, "open gallery %s", shown(path))
 }
 
 func open(ctx context.Context, path string, model *likeness.Model, o Options, create bool) (opened *Gallery, err error) {
@@ -118,71 +160,41 @@ func open(ctx context.Context, path string, model *likeness.Model, o Options, cr
 	if err != nil {
 		return nil, err
 	}
-	g := &Gallery{path: path, model: model, options: o}
+	g := &Gallery{path: shown(path), model: model, options: o}
 	if g.distance, err = heads.DistanceOf(model.Head, model.Weights); err != nil {
 		return nil, err
 	}
-	own, made := newHeader(identity, o), false
-	if create {
-		if made, err = createFile(ctx, path, o, own); err != nil {
-			return nil, err
-		}
+	own := newHeader(identity, o)
+	if isDatabase(path) {
+		g.backend, g.header, err = openDatabase(ctx, path, o, own, create, g.distance, g.features)
+	} else {
+		g.backend, g.header, err = openEmbedded(ctx, path, o, own, create, g.distance, g.features)
 	}
-	if g.store, err = openStore(ctx, path, o, create && !made); err != nil {
-		if create && errors.Is(err, fs.ErrNotExist) { // another process removed it after createFile
-			err = errors.WithMessage(errGone, err.Error())
-		}
-		return nil, err
-	}
-	if err := g.read(own, create && !made); err != nil {
-		_ = g.store.close()
+	if err != nil {
 		return nil, err
 	}
 	return g, nil
 }
 
-// read reads the file. With create it first writes the header of a file whose creation
-// was interrupted.
-func (g *Gallery) read(own header, create bool) (err error) {
-	if create {
-		err = g.store.create(own)
-	}
-	if err == nil {
-		g.header, err = g.store.header()
-	}
-	if err == nil {
-		err = g.header.check(own)
-	}
-	if err != nil {
-		return err
-	}
-	// Embed a blank image to get the number of features.
+// features returns the length of the model's embeddings, by that of a blank image.
+func (g *Gallery) features() (int, error) {
 	blank, err := g.model.EmbedPixels([][]uint8{make([]uint8, g.model.Preprocessing.Size.Len())})
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if g.contents, err = newContents(g.distance, len(blank[0]), g.header.Rule); err != nil {
-		return err
-	}
-	if err := g.store.examples(g.contents.add); err != nil {
-		return err
-	}
-	if g.calibration, err = g.store.calibration(); err != nil {
-		return err
-	}
-	return nil
+	return len(blank[0]), nil
 }
 
 // isOpen reports whether Open or Create returned the gallery. A nil gallery or a zero
 // value behaves like a closed, empty one.
-func (g *Gallery) isOpen() bool { return g != nil && g.store != nil }
+func (g *Gallery) isOpen() bool { return g != nil && g.backend != nil }
 
 var (
 	errNotOpened = errors.Wrap(ErrClosed, "the gallery is nil or was not returned by Open or Create")
 	errNoContext = errors.New("the context is nil, expected one such as context.Background()")
 )
 
-// Path returns the path of the gallery's file.
+// Path returns the path of the gallery's file or its PostgreSQL URI without passwords.
 func (g *Gallery) Path() string {
 	if g == nil {
 		return ""
@@ -212,8 +224,8 @@ func (g *Gallery) Skipped() []string {
 	if g == nil {
 		return nil
 	}
-	g.mutex.RLock()
-	defer g.mutex.RUnlock()
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
 	return slices.Clone(g.skipped)
 }
 
@@ -231,58 +243,19 @@ func (g *Gallery) Close() error {
 	if !g.isOpen() {
 		return nil
 	}
-	g.writing.Lock()
-	defer g.writing.Unlock()
-	g.mutex.Lock()
-	defer g.mutex.Unlock()
-	if g.closed {
-		return nil
-	}
-	g.closed = true
-	return errors.Wrapf(g.store.close(), "close gallery %s", g.path)
+	return errors.Wrapf(g.backend.close(), "close gallery %s", g.path)
 }
 
-// Discard closes the gallery and, if it has neither examples nor a calibration, removes
-// its file before another process can open it, and reports whether it did. A program
-// that created a gallery can call it if enrolling fails. It is an error if the operating
-// system cannot remove open files.
+// Discard closes the gallery and, if it has neither examples nor a calibration, removes it
+// before another process can open it, and reports whether it did. A program that created
+// a gallery can call it if enrolling fails. It is an error if the operating system cannot
+// remove open files. In PostgreSQL a gallery that another process has open is not removed.
 func (g *Gallery) Discard() (removed bool, err error) {
 	if !g.isOpen() {
 		return false, nil
 	}
-	g.writing.Lock()
-	defer g.writing.Unlock()
-	g.mutex.Lock()
-	defer g.mutex.Unlock()
-	if g.closed {
-		return false, nil
-	}
-	g.closed = true
-	if !g.options.ReadOnly && g.contents.vectors.Len() == 0 && g.calibration == nil && g.store.isAt(g.path) {
-		err = os.Remove(g.path)
-		removed = err == nil
-	}
-	if closing := g.store.close(); err == nil {
-		err = closing
-	}
+	removed, err = g.backend.discard()
 	return removed, errors.Wrapf(err, "discard gallery %s", g.path)
-}
-
-// change locks the gallery for a change, which must end with g.writing.Unlock.
-func (g *Gallery) change() error {
-	if !g.isOpen() {
-		return errNotOpened
-	}
-	g.writing.Lock()
-	switch {
-	case g.closed: // may be read, because it changes only with both locks held
-		g.writing.Unlock()
-		return ErrClosed
-	case g.options.ReadOnly:
-		g.writing.Unlock()
-		return ErrReadOnly
-	}
-	return nil
 }
 
 // wrap adds the gallery and the operation to an error.
@@ -290,7 +263,7 @@ func (g *Gallery) wrap(err error, doing string) error {
 	return errors.Wrapf(err, "gallery %s: %s", g.Path(), doing)
 }
 
-// Description is the metadata of a gallery's file.
+// Description is the metadata of a gallery.
 type Description struct {
 	Identity    likeness.Identity // identity of the model
 	ModelName   string            // Options.ModelName of Create
@@ -308,12 +281,15 @@ func Describe(path string) (Description, error) {
 // gallery, 0 for one second, and a context that ends the wait.
 func DescribeWithin(ctx context.Context, path string, timeout time.Duration) (Description, error) {
 	d, err := describe(ctx, path, timeout)
-	return d, errors.Wrapf(err, "describe gallery %s", path)
+	return d, errors.Wrapf(err, "describe gallery %s", shown(path))
 }
 
 func describe(ctx context.Context, path string, timeout time.Duration) (Description, error) {
 	if ctx == nil {
 		return Description{}, errNoContext
+	}
+	if isDatabase(path) {
+		return describeDatabase(ctx, path, timeout)
 	}
 	s, err := openStore(ctx, path, Options{ReadOnly: true, Timeout: timeout}, false)
 	if err != nil {
@@ -333,33 +309,9 @@ func describe(ctx context.Context, path string, timeout time.Duration) (Descript
 	return Description{Identity: h.Identity, ModelName: h.ModelName, Rule: h.Rule, Calibration: calibration}, nil
 }
 
-// createFile creates the file of a new gallery with its header atomically, and reports
-// whether it did; an existing file is not touched. Without this, bbolt would write a new
-// file in place and could not open the incomplete file that a full disk leaves.
-func createFile(ctx context.Context, path string, o Options, h header) (made bool, err error) {
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	err = atomicfile.Create(path, func(temporary string) error {
-		s, err := openStore(ctx, temporary, o, true)
-		if err != nil {
-			return err
-		}
-		err = s.create(h)
-		if closing := s.close(); err == nil {
-			err = closing
-		}
-		return err
-	})
-	if errors.Is(err, fs.ErrExist) { // another process created it meanwhile
-		return false, nil
-	}
-	return err == nil, err
-}
-
 var (
 	// ErrExists is the error of Create if there is a gallery at the path.
-	ErrExists = errors.New("the gallery exists: open it or choose another file")
+	ErrExists = errors.New("the gallery exists: open it or choose another one")
 	// ErrNotGallery is the error for a file that is not a gallery of a known format.
 	ErrNotGallery = errors.New("not a gallery of a known format")
 	// ErrDamaged is the error for a gallery whose file is damaged.
@@ -379,6 +331,11 @@ var (
 	// ErrTooFewPairs is the error if there are too few pairs of images to estimate a false
 	// accept rate.
 	ErrTooFewPairs = errors.New("too few pairs of different classes")
+	// ErrUnavailable is the error if the database of a gallery could not be reached within
+	// the time of the context, or of Options.Timeout.
+	ErrUnavailable = errors.New("the database cannot be reached")
+	// ErrRequestID is the error for the id of a request that was used for another enrollment.
+	ErrRequestID = errors.New("the id of the request is not usable")
 )
 
 // maxNamed is the maximum number of classes that an error lists.

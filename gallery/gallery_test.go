@@ -88,6 +88,7 @@ func TestDescribe(t *testing.T) {
 
 // A gallery that is open for writing cannot be opened; several can read it at the same time.
 func TestLock(t *testing.T) {
+	testutil.NeedFile(t)
 	g := create(t, plainModel(t, heads.L2{}, 2), gallery.Options{})
 	enroll(t, g, "a", grays(1, 2))
 	short := gallery.Options{Timeout: time.Millisecond}
@@ -131,6 +132,7 @@ func TestClosed(t *testing.T) {
 
 // Create overwrites no file, Open creates none, and other files are not galleries.
 func TestCreateAndOpenRefusals(t *testing.T) {
+	testutil.NeedFile(t)
 	model := plainModel(t, heads.L2{}, 2)
 	folder := t.TempDir()
 	path := func(name string) string { return filepath.Join(folder, name) }
@@ -212,13 +214,17 @@ func database(t *testing.T, path string, buckets ...string) {
 func TestNil(t *testing.T) {
 	for name, function := range map[string]any{
 		"Create": gallery.Create, "Open": gallery.Open, "OpenOrCreate": gallery.OpenOrCreate,
-		"Describe": gallery.Describe, "DescribeWithin": gallery.DescribeWithin, "CheckClassName": gallery.CheckClassName,
+		"Describe": gallery.Describe, "DescribeWithin": gallery.DescribeWithin, "CheckClassName": gallery.CheckClassName, "Copy": gallery.Copy,
 	} {
 		testutil.CallOfNothing(t, name, function, false)
 	}
 	quiet := []string{"Close", "Discard"}
 	testutil.CallsOfNothing(t, (*gallery.Gallery)(nil), quiet...)
 	testutil.CallsOfNothing(t, new(gallery.Gallery), quiet...)
+	testutil.CallsOfNothing(t, (*gallery.Request)(nil))
+	testutil.CallsOfNothing(t, new(gallery.Request))
+	var without context.Context
+	testutil.CallsOfNothing(t, (*gallery.Gallery)(nil).Request(without, ""))
 	testutil.CallsOfNothing(t, gallery.Calibration{})
 	testutil.CallsOfNothing(t, gallery.Identification{})
 	testutil.CallsOfNothing(t, gallery.Identification{Calibrated: true, Known: true})
@@ -229,7 +235,7 @@ func TestNil(t *testing.T) {
 	// Each argument of an open gallery's methods in turn is nil.
 	g := create(t, plainModel(t, heads.L1{}, 1), gallery.Options{})
 	enroll(t, g, "a", grays(1))
-	for _, method := range []string{"Enroll", "EnrollFiles", "EnrollEmbeddings", "EnrollFolder", "EnrollFound", "Identify", "IdentifyAll", "IdentifyEmbeddings", "Verify", "VerifyEmbedding", "Calibrate", "CalibrateFolder", "Examples", "Forget"} {
+	for _, method := range []string{"Enroll", "EnrollFiles", "EnrollEmbeddings", "EnrollFolder", "EnrollFound", "Identify", "IdentifyAll", "IdentifyEmbeddings", "Verify", "VerifyEmbedding", "Index", "Calibrate", "CalibrateFolder", "Examples", "Forget"} {
 		testutil.CallOfNothing(t, method, reflect.ValueOf(g).MethodByName(method).Interface(), false)
 	}
 	good := filepath.Join(t.TempDir(), "1.png")

@@ -1,6 +1,7 @@
 package gallery
 
 import (
+	"context"
 	"fmt"
 	"image"
 	"iter"
@@ -84,6 +85,7 @@ func (g *Gallery) calibrateWithGuarantee(images *datasets.Dataset, want Guarante
 	if g.options.ReadOnly {
 		return c, ErrReadOnly
 	}
+	ctx := context.Background()
 	if want.Task == "" {
 		want.Task = TaskIdentify
 	}
@@ -93,7 +95,10 @@ func (g *Gallery) calibrateWithGuarantee(images *datasets.Dataset, want Guarante
 	if err := g.checkImages(images); err != nil {
 		return c, err
 	}
-	enrolled := g.Classes()
+	enrolled, err := g.backend.classes(ctx)
+	if err != nil {
+		return c, err
+	}
 	if len(enrolled) == 0 {
 		return c, errors.Errorf("the gallery has no classes, expected those that images of unknown classes are compared with: enroll them first")
 	}
@@ -188,47 +193,17 @@ func (c Calibration) guaranteeString() string {
 // not 0. It is 0 without a calibration and for one of Calibrate in an earlier version.
 // Forget makes no class nearer: for TaskIdentify the guarantee still holds.
 func (g *Gallery) EnrolledSince() (int, error) {
-	if !g.isOpen() {
-		return 0, g.wrap(errNotOpened, "calibration")
-	}
-	c, calibrated := g.Calibration()
-	if !calibrated || c.LastExample == 0 {
-		return 0, nil
-	}
-	n, err := g.enrolledAfter(c.LastExample)
-	return n, g.wrap(err, "calibration")
+	return g.Request(context.Background(), "").EnrolledSince()
 }
 
-// enrolledAfter returns the number of examples with larger ids.
-func (g *Gallery) enrolledAfter(id uint64) (int, error) {
-	g.mutex.RLock()
-	defer g.mutex.RUnlock()
-	if g.closed {
-		return 0, ErrClosed
+// EnrolledSince is Gallery.EnrolledSince.
+func (r *Request) EnrolledSince() (int, error) {
+	c, calibrated, err := r.Calibration()
+	if err != nil || !calibrated || c.LastExample == 0 {
+		return 0, err
 	}
-	at, _ := slices.BinarySearch(g.contents.ids, id+1)
-	return len(g.contents.ids) - at, nil
-}
-
-// withExamples calls use with the class and the embedding of each example, in the order of
-// enrollment, and the id of the last one, 0 without any. The embeddings must not be kept.
-func (g *Gallery) withExamples(use func(last uint64, examples iter.Seq2[string, []float32]) error) error {
-	g.mutex.RLock()
-	defer g.mutex.RUnlock()
-	if g.closed {
-		return ErrClosed
-	}
-	last := uint64(0)
-	if n := len(g.contents.ids); n > 0 {
-		last = g.contents.ids[n-1]
-	}
-	return use(last, func(yield func(string, []float32) bool) {
-		for row, class := range g.contents.classOf {
-			if !yield(g.contents.classes[class].name, g.contents.vectors.Row(row)) {
-				return
-			}
-		}
-	})
+	n, err := r.gallery.backend.after(r.ctx, c.LastExample)
+	return n, r.wrap(err, "calibration")
 }
 
 // ownSeed is the random seed of the examples of which a calibration keeps the distances
@@ -237,11 +212,14 @@ const ownSeed = 1
 
 // setOwnDistances records what is enrolled: the last example and OwnDistances.
 func (g *Gallery) setOwnDistances(c *Calibration) error {
-	return g.withExamples(func(last uint64, examples iter.Seq2[string, []float32]) error {
+	return g.backend.snapshot(context.Background(), func(last uint64, records iter.Seq2[record, error]) error {
 		c.LastExample, c.OwnDistances = last, nil
 		by := map[string][][]float32{}
-		for class, embedding := range examples {
-			by[class] = append(by[class], embedding)
+		for r, err := range records {
+			if err != nil {
+				return err
+			}
+			by[r.class] = append(by[r.class], r.embedding)
 		}
 		for class, embeddings := range by {
 			if len(embeddings) < 2 {
@@ -320,20 +298,22 @@ func (g *Gallery) IdentifySets(images []image.Image, k int, confidence float64) 
 
 // IdentifyEmbeddingsSets is IdentifySets for embeddings; see EnrollEmbeddings.
 func (g *Gallery) IdentifyEmbeddingsSets(embeddings [][]float32, k int, confidence float64) ([]Identification, error) {
-	if !g.isOpen() {
-		return nil, g.wrap(errNotOpened, "identify")
-	}
-	within, trials, err := g.SetDistance(confidence)
+	return g.Request(context.Background(), "").IdentifyEmbeddingsSets(embeddings, k, confidence)
+}
+
+// IdentifyEmbeddingsSets is Gallery.IdentifyEmbeddingsSets.
+func (r *Request) IdentifyEmbeddingsSets(embeddings [][]float32, k int, confidence float64) ([]Identification, error) {
+	within, trials, err := r.SetDistance(confidence)
 	if err != nil {
 		return nil, err
 	}
 	if k < 1 {
-		return nil, g.wrap(errors.Errorf("found %d candidates, expected at least 1", k), "identify")
+		return nil, r.wrap(errors.Errorf("found %d candidates, expected at least 1", k), "identify")
 	}
 	// Most sets are small. A search for all classes takes longer and is done if one is not.
 	const first, factor = 16, 8
 	for wanted := max(k, first); ; wanted *= factor {
-		all, err := g.IdentifyEmbeddings(embeddings, wanted)
+		all, err := r.IdentifyEmbeddings(embeddings, wanted)
 		if err != nil {
 			return nil, err
 		}
@@ -366,22 +346,34 @@ var ErrUncalibrated = errors.New("the gallery is not calibrated: run likeness ca
 // confidence, and the number of classes from which it was found. Its errors are those of
 // IdentifySets.
 func (g *Gallery) SetDistance(confidence float64) (distance float64, classes int, err error) {
-	if !g.isOpen() {
-		return 0, 0, g.wrap(errNotOpened, "candidate set")
+	return g.Request(context.Background(), "").SetDistance(confidence)
+}
+
+// SetDistance is Gallery.SetDistance.
+func (r *Request) SetDistance(confidence float64) (distance float64, classes int, err error) {
+	if err := r.open(); err != nil {
+		return 0, 0, r.wrap(err, "candidate set")
 	}
-	c, calibrated := g.Calibration()
-	if !calibrated {
-		return 0, 0, g.wrap(ErrUncalibrated, "candidate set")
+	c, err := r.gallery.backend.calibration(r.ctx)
+	if err == nil && c == nil {
+		err = ErrUncalibrated
+	}
+	if err != nil {
+		return 0, 0, r.wrap(err, "candidate set")
 	}
 	distance, err = evaluate.ConformalDistance(c.OwnDistances, confidence)
 	if errors.Is(err, evaluate.ErrTooFewTrials) {
 		single := 0
-		for _, class := range g.Classes() {
+		enrolled, failed := r.gallery.backend.classes(r.ctx)
+		if failed != nil {
+			return 0, 0, r.wrap(failed, "candidate set")
+		}
+		for _, class := range enrolled {
 			if class.Examples < 2 {
 				single++
 			}
 		}
 		err = errors.WithMessagef(err, "each class that had two or more examples when the gallery was calibrated is a trial; %d classes have one example now. Enroll further examples and calibrate again, or choose a lower confidence", single)
 	}
-	return distance, len(c.OwnDistances), g.wrap(err, "candidate set")
+	return distance, len(c.OwnDistances), r.wrap(err, "candidate set")
 }

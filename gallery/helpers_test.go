@@ -49,7 +49,7 @@ func grays(values ...uint8) image.Image {
 // create creates a gallery in a temporary folder.
 func create(t testing.TB, model *likeness.Model, o gallery.Options) *gallery.Gallery {
 	t.Helper()
-	g, err := gallery.Create(filepath.Join(t.TempDir(), "test.gallery"), model, o)
+	g, err := gallery.Create(testutil.NewGallery(t, t.TempDir(), "test.gallery"), model, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,6 +67,15 @@ func reopen(t testing.TB, g *gallery.Gallery, o gallery.Options) *gallery.Galler
 	}
 	t.Cleanup(func() { closeGallery(t, again) })
 	return again
+}
+
+// readable returns those of a closed and an open gallery that can be read: a closed one of a
+// file is in memory.
+func readable(closed, open *gallery.Gallery) []*gallery.Gallery {
+	if testutil.InPostgres() {
+		return []*gallery.Gallery{open}
+	}
+	return []*gallery.Gallery{closed, open}
 }
 
 func closeGallery(t testing.TB, g *gallery.Gallery) {

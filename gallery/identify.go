@@ -1,9 +1,9 @@
 package gallery
 
 import (
+	"context"
 	"image"
 
-	"github.com/likeness-go/likeness/gallery/index"
 	"github.com/pkg/errors"
 )
 
@@ -30,8 +30,11 @@ type Identification struct {
 	Threshold  float64
 	Known      bool // whether the distance of the nearest candidate is at most the threshold
 	// Approximate reports whether the search may have missed some of the nearest classes.
-	// That of a gallery in a file is exact: it is false.
+	// That of a gallery in a file is exact: it is false. In PostgreSQL it is true with an index.
 	Approximate bool
+	// Incomplete reports whether the index gave fewer candidates than requested although the
+	// gallery has more classes, which is possible in PostgreSQL only.
+	Incomplete bool
 	// Set has the classes of which the image may be; nil unless it was requested, see
 	// IdentifySets.
 	Set *CandidateSet
@@ -70,51 +73,7 @@ func (g *Gallery) identify(images []image.Image, k int) ([]Identification, error
 	if err != nil {
 		return nil, err
 	}
-	return g.identifyEmbeddings(embeddings, k)
-}
-
-func (g *Gallery) identifyEmbeddings(embeddings [][]float32, k int) ([]Identification, error) {
-	if !g.isOpen() {
-		return nil, errNotOpened
-	}
-	g.mutex.RLock()
-	defer g.mutex.RUnlock()
-	if g.closed {
-		return nil, ErrClosed
-	}
-	found, err := g.search(embeddings, k)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]Identification, len(embeddings))
-	for i, neighbors := range found {
-		answer := &all[i]
-		for _, neighbor := range neighbors {
-			answer.Candidates = append(answer.Candidates, g.contents.candidate(neighbor))
-		}
-		if answer.Threshold, answer.Calibrated = g.threshold(); answer.Calibrated && len(answer.Candidates) > 0 {
-			answer.Known = answer.Candidates[0].Distance <= answer.Threshold
-		}
-	}
-	return all, nil
-}
-
-// search finds the k nearest classes of each embedding.
-func (g *Gallery) search(embeddings [][]float32, k int) ([][]index.Neighbor, error) {
-	vectors, classOf := g.contents.searched()
-	k = max(1, min(k, len(g.contents.classes)))
-	return vectors.Nearest(embeddings, k, classOf)
-}
-
-// threshold returns the rejection threshold, if there is one.
-func (g *Gallery) threshold() (float64, bool) {
-	switch {
-	case g.calibration != nil:
-		return g.calibration.Threshold, true
-	case g.model.Threshold != nil:
-		return *g.model.Threshold, true
-	}
-	return 0, false
+	return g.Request(context.Background(), "").identify(embeddings, k)
 }
 
 // VerifyResult is the result of verifying whether an image is of a claimed class.
@@ -139,22 +98,23 @@ func (g *Gallery) verify(class string, img image.Image) (v VerifyResult, err err
 	if err != nil {
 		return v, err
 	}
-	return g.verifyEmbedding(class, embeddings[0])
+	return g.Request(context.Background(), "").verify(class, embeddings[0])
 }
 
-func (g *Gallery) verifyEmbedding(class string, embedding []float32) (v VerifyResult, err error) {
-	g.mutex.RLock()
-	defer g.mutex.RUnlock()
-	if g.closed {
-		return v, ErrClosed
+// Index builds an index of a gallery in PostgreSQL, by the parameters of its URI. Later
+// searches use it: they take less time and may miss some of the nearest classes. Examples that
+// are enrolled afterwards are in it, too. It takes seconds to minutes, during which other
+// processes can search and enroll.
+//
+// It is an error for a gallery in a file, which is searched exactly, for a distance that
+// pgvector has no operator for, such as a weighted one with a negative weight, for more
+// features than an index can have, for the rule Prototype, and if the context ends.
+func (g *Gallery) Index(ctx context.Context) error {
+	switch {
+	case ctx == nil:
+		return g.wrap(errNoContext, "index")
+	case !g.isOpen():
+		return g.wrap(errNotOpened, "index")
 	}
-	number, err := g.contents.number(class)
-	if err != nil {
-		return v, err
-	}
-	v.Candidate = g.contents.of(number, embedding)
-	if v.Threshold, v.Calibrated = g.threshold(); v.Calibrated {
-		v.Same = v.Distance <= v.Threshold
-	}
-	return v, nil
+	return g.wrap(g.backend.index(ctx), "index")
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/internal/random"
+	"github.com/likeness-go/likeness/internal/testutil"
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -235,6 +236,7 @@ func inFile(t *testing.T, path string, change func(bucket *bolt.Bucket) error) {
 // A file of an earlier version with an index, even with a damaged one, is searched exactly,
 // and the next change removes the index.
 func TestOldIndex(t *testing.T) {
+	testutil.NeedFile(t)
 	exact := crowd(t, gallery.Options{})
 	for name, damage := range map[string]func(bucket *bolt.Bucket) error{
 		"as it was": func(*bolt.Bucket) error { return nil },

@@ -36,7 +36,7 @@ func smallFile(t testing.TB) []byte {
 			records[i] = record{class: "class", example: Example{Source: "a.png"}, embedding: make([]float32, 20)}
 		}
 		if err == nil {
-			err = s.put(records)
+			_, err = s.put("", records)
 		}
 	}
 	if err == nil {
@@ -79,7 +79,7 @@ func FuzzFile(f *testing.F) {
 			return // a part that is needed only for writing is damaged
 		}
 		s.db.NoSync = true // nothing is to last
-		err = s.put([]record{{class: "more", embedding: []float32{1}}})
+		_, err = s.put("", []record{{class: "more", embedding: []float32{1}}})
 		if closing := s.close(); err != nil || closing != nil {
 			return // as what the pages hold may be damaged
 		}

@@ -1,6 +1,7 @@
 package gallery
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"io/fs"
@@ -22,6 +23,7 @@ var (
 	aboutBucket    = []byte("about")
 	examplesBucket = []byte("examples")
 	indexBucket    = []byte("index")
+	requestsBucket = []byte("requests")
 
 	headerKey      = []byte("header")
 	calibrationKey = []byte("calibration")
@@ -29,8 +31,9 @@ var (
 
 // store is the file of a gallery.
 type store struct {
-	db   *bolt.DB
-	file *os.File // opened and closed by db
+	db     *bolt.DB
+	file   *os.File // opened and closed by db
+	purged bool     // old ids of requests were removed
 }
 
 func (s *store) view(read func(tx *bolt.Tx) error) error {
@@ -111,9 +114,41 @@ func (s *store) examples(add func(record) error) error {
 	})
 }
 
-// put adds all examples or none, and sets their ids.
-func (s *store) put(records []record) error {
-	return s.update(func(tx *bolt.Tx) error {
+// enrollment is the use of an id of a request.
+type enrollment struct {
+	Class    string    `json:"class"`
+	Examples int       `json:"examples"` // number of those that it added
+	Time     time.Time `json:"time"`
+}
+
+func enrollmentOf(records []record) enrollment {
+	e := enrollment{Examples: len(records), Time: now()}
+	if len(records) > 0 {
+		e.Class = records[0].class
+	}
+	return e
+}
+
+// keepIDs is how long ids of requests are kept.
+const keepIDs = 7 * 24 * time.Hour
+
+// check returns an error if the same id is used for another enrollment.
+func (e enrollment) check(other enrollment) error {
+	if e.Class != other.Class || e.Examples != other.Examples {
+		return errors.Wrapf(ErrRequestID, "it was used to enroll %d images of class %q, found %d of class %q", e.Examples, e.Class, other.Examples, other.Class)
+	}
+	return nil
+}
+
+// put adds all examples or none, and sets their ids. If the id of the request was used
+// before, it adds nothing and reports so.
+func (s *store) put(id string, records []record) (done bool, err error) {
+	err = s.update(func(tx *bolt.Tx) error {
+		if id != "" {
+			if done, err = s.use(tx, id, enrollmentOf(records)); done || err != nil {
+				return err
+			}
+		}
 		bucket := tx.Bucket(examplesBucket)
 		for i := range records {
 			id, err := bucket.NextSequence()
@@ -131,6 +166,64 @@ func (s *store) put(records []record) error {
 		}
 		return nil
 	})
+	return done, err
+}
+
+// restore adds examples with their ids to a new file. New examples will have ids above the
+// last one.
+func (s *store) restore(last uint64, records []record) error {
+	return s.update(func(tx *bolt.Tx) error {
+		bucket := tx.Bucket(examplesBucket)
+		for _, r := range records {
+			value, err := r.encode()
+			if err != nil {
+				return err
+			}
+			if err := bucket.Put(keyOf(r.id), value); err != nil {
+				return err
+			}
+		}
+		return bucket.SetSequence(last)
+	})
+}
+
+// use records the id of a request, and reports whether it was used before.
+func (s *store) use(tx *bolt.Tx, id string, e enrollment) (done bool, err error) {
+	bucket, err := tx.CreateBucketIfNotExists(requestsBucket)
+	if err != nil {
+		return false, err
+	}
+	if text := bucket.Get([]byte(id)); text != nil {
+		var before enrollment
+		if err := json.Unmarshal(text, &before); err != nil {
+			return false, errors.Wrapf(ErrDamaged, "request %s: %v", id, err)
+		}
+		return true, before.check(e)
+	}
+	if !s.purged { // once, because it reads all of them
+		s.purged = true
+		var old [][]byte
+		err := bucket.ForEach(func(key, text []byte) error {
+			var before enrollment
+			if json.Unmarshal(text, &before) != nil || e.Time.Sub(before.Time) > keepIDs {
+				old = append(old, bytes.Clone(key))
+			}
+			return nil
+		})
+		if err != nil {
+			return false, err
+		}
+		for _, key := range old {
+			if err := bucket.Delete(key); err != nil {
+				return false, err
+			}
+		}
+	}
+	text, err := json.Marshal(e)
+	if err != nil {
+		return false, err
+	}
+	return false, bucket.Put([]byte(id), text)
 }
 
 // remove removes all of the examples or none.
@@ -241,8 +334,9 @@ type Options struct {
 	// ReadOnly opens a gallery for reading only, which several processes can do at the
 	// same time.
 	ReadOnly bool
-	// Timeout is the maximum time to wait for another process to close the gallery; 0
-	// means one second.
+	// Timeout is the maximum time to wait for another process to close the file, 0 for one
+	// second, or for a database that cannot be reached, 0 for five seconds. Requests with a
+	// deadline wait for the database until then.
 	Timeout time.Duration
 	// Cache, unless it is nil, has embeddings of image files and receives those of files that
 	// are enrolled; see retrieval.Options.

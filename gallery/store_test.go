@@ -32,6 +32,7 @@ var formats = []string{"gallery-1"}
 
 // Galleries of all formats are read with their thresholds and give the same results.
 func TestEveryFormatIsRead(t *testing.T) {
+	testutil.NeedFile(t)
 	for i, name := range formats {
 		fixture := filepath.Join("testdata", name+".gallery")
 		if *update && i == len(formats)-1 {
@@ -126,6 +127,7 @@ func copied(t *testing.T, path string) string {
 // A file that is truncated or partly overwritten is an error, or is read without a change
 // if the damaged part is not in use. Nothing panics.
 func TestDamagedFile(t *testing.T) {
+	testutil.NeedFile(t)
 	model := plainModel(t, heads.L2{}, 6)
 	g := crowd(t, gallery.Options{})
 	want := identify(t, g, noise(7, 6), 40)
@@ -208,7 +210,7 @@ func TestKilledWhileEnrolling(t *testing.T) {
 	if testutil.Long() {
 		kills = 100
 	}
-	path := filepath.Join(t.TempDir(), "test.gallery")
+	path := testutil.NewGallery(t, t.TempDir(), "test.gallery")
 	var acknowledged []string
 	for kill := range kills {
 		// After different numbers of enrollments, to kill it at different moments.

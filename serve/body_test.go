@@ -16,6 +16,7 @@ import (
 
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/internal/testutil"
 )
 
 // Each invalid body is refused with the field, what was found and what was expected.
@@ -95,7 +96,7 @@ func TestInvalidBodies(t *testing.T) {
 // neither; no answer contains the path of its file.
 func TestGalleryErrors(t *testing.T) {
 	model := plainModel(t, heads.L1{}, 3)
-	path := filepath.Join(t.TempDir(), "private.gallery")
+	path := testutil.NewGallery(t, t.TempDir(), "private.gallery")
 	g, err := gallery.Create(path, model, gallery.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -120,32 +120,36 @@ type class struct {
 	Examples int    `json:"examples"`
 }
 
-func (s *Server) classes(*http.Request, body) (any, error) {
+func (s *Server) classes(r *http.Request, _ body) (any, error) {
 	g, err := s.needGallery()
 	if err != nil {
 		return nil, err
 	}
-	answer := classes{Classes: []class{}, Rule: string(g.Rule()), Threshold: s.threshold(g)}
-	if calibration, _ := g.Calibration(); calibration.Guaranteed != nil {
-		since, err := g.EnrolledSince()
+	request := g.Request(r.Context(), "")
+	answer := classes{Classes: []class{}, Rule: string(g.Rule()), Threshold: s.model.Threshold}
+	calibration, calibrated, err := request.Calibration()
+	if err != nil {
+		return nil, err
+	}
+	if calibrated {
+		answer.Threshold = &calibration.Threshold
+	}
+	if calibration.Guaranteed != nil {
+		since, err := request.EnrolledSince()
 		if err != nil {
 			return nil, err
 		}
 		answer.Guarantee = &guarantee{calibration.Guaranteed.Rate, calibration.Guaranteed.Confidence, string(calibration.Guaranteed.Task), since}
 	}
-	for _, c := range g.Classes() {
+	all, err := request.Classes()
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range all {
 		answer.Classes = append(answer.Classes, class{c.Name, c.Examples})
 		answer.Examples += c.Examples
 	}
 	return answer, nil
-}
-
-// threshold is the rejection threshold of the gallery, or else that of the model.
-func (s *Server) threshold(g *gallery.Gallery) *float64 {
-	if calibration, calibrated := g.Calibration(); calibrated {
-		return &calibration.Threshold
-	}
-	return s.model.Threshold
 }
 
 // forgotten is the answer of DELETE /v1/classes/{name}.
@@ -160,7 +164,7 @@ func (s *Server) forget(r *http.Request, _ body) (any, error) {
 		return nil, err
 	}
 	name := r.PathValue("name")
-	examples, err := g.Forget(name)
+	examples, err := g.Request(r.Context(), "").Forget(name)
 	if err != nil {
 		return nil, err
 	}
@@ -202,38 +206,23 @@ func (s *Server) enroll(r *http.Request, b body) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	class := b.texts["class"]
-	if err := checkClass(g, class); err != nil {
+	class, request := b.texts["class"], g.Request(r.Context(), r.Header.Get("Idempotency-Key"))
+	if len(class) > maxClass {
+		return nil, refuse(http.StatusBadRequest, "class: found %d bytes, expected at most %d", len(class), maxClass)
+	}
+	if err := request.CheckClass(class); err != nil { // before any image is decoded
 		return nil, err
 	}
 	embeddings, err := s.embeddings(r.Context(), b, "image")
 	if err != nil {
 		return nil, err
 	}
-	if err := g.EnrollEmbeddings(class, embeddings...); err != nil {
-		return nil, err
-	}
-	examples, err := g.Examples(class)
-	return enrolled{Class: class, Enrolled: len(embeddings), Examples: len(examples)}, err
+	examples, err := request.EnrollEmbeddings(class, embeddings...)
+	return enrolled{Class: class, Enrolled: len(embeddings), Examples: examples}, err
 }
 
 // maxClass is the maximum length in bytes of the name of a class.
 const maxClass = 200
-
-// checkClass returns an error if a new class may not have the name. It is called before any image is decoded.
-func checkClass(g *gallery.Gallery, name string) error {
-	if len(name) > maxClass {
-		return refuse(http.StatusBadRequest, "class: found %d bytes, expected at most %d", len(name), maxClass)
-	}
-	err := gallery.CheckClassName(name)
-	if err == nil {
-		return nil
-	}
-	if _, unknown := g.Examples(name); unknown == nil { // enrolled before there were rules for names
-		return nil
-	}
-	return err
-}
 
 // identified is the answer of POST /v1/identify.
 type identified struct {
@@ -245,6 +234,7 @@ type identification struct {
 	Known       *bool       `json:"known"`     // null if there is no threshold
 	Threshold   *float64    `json:"threshold"` // null if there is none
 	Approximate bool        `json:"approximate"`
+	Incomplete  bool        `json:"incomplete"` // the index gave fewer candidates than requested
 	Candidates  []candidate `json:"candidates"`
 	Set         *set        `json:"set"` // null unless the request has a confidence
 }
@@ -279,14 +269,19 @@ func (s *Server) identify(r *http.Request, b body) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	request := g.Request(r.Context(), "")
 	if withSet {
-		if _, _, err := g.SetDistance(confidence); errors.Is(err, gallery.ErrUncalibrated) || errors.Is(err, evaluate.ErrTooFewTrials) {
+		if _, _, err := request.SetDistance(confidence); errors.Is(err, gallery.ErrUncalibrated) || errors.Is(err, evaluate.ErrTooFewTrials) {
 			return nil, refuse(http.StatusConflict, "confidence: %v", withoutPath(err, g))
 		} else if err != nil {
 			return nil, err
 		}
 	}
-	if g.Len() == 0 {
+	empty, err := request.Empty()
+	if err != nil {
+		return nil, err
+	}
+	if empty {
 		return nil, refuse(http.StatusConflict, "gallery: found no classes, expected at least one: enroll images first")
 	}
 	embeddings, err := s.embeddings(r.Context(), b, "image")
@@ -295,9 +290,9 @@ func (s *Server) identify(r *http.Request, b body) (any, error) {
 	}
 	var found []gallery.Identification
 	if withSet {
-		found, err = g.IdentifyEmbeddingsSets(embeddings, k, confidence)
+		found, err = request.IdentifyEmbeddingsSets(embeddings, k, confidence)
 	} else {
-		found, err = g.IdentifyEmbeddings(embeddings, k)
+		found, err = request.IdentifyEmbeddings(embeddings, k)
 	}
 	if err != nil {
 		return nil, err
@@ -310,7 +305,7 @@ func (s *Server) identify(r *http.Request, b body) (any, error) {
 }
 
 func identificationOf(found gallery.Identification) identification {
-	answer := identification{Approximate: found.Approximate}
+	answer := identification{Approximate: found.Approximate, Incomplete: found.Incomplete}
 	if found.Calibrated {
 		answer.Threshold, answer.Known = &found.Threshold, &found.Known
 	}
@@ -355,7 +350,7 @@ func (s *Server) verify(r *http.Request, b body) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := g.VerifyEmbedding(b.texts["class"], embeddings[0])
+	found, err := g.Request(r.Context(), "").VerifyEmbedding(b.texts["class"], embeddings[0])
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,6 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -46,7 +45,7 @@ func start(t testing.TB, o Options) *Server {
 	t.Helper()
 	model := plainModel(t, heads.L1{}, 3)
 	if o.Gallery == nil {
-		g, err := gallery.Create(filepath.Join(t.TempDir(), "test.gallery"), model, gallery.Options{})
+		g, err := gallery.Create(testutil.NewGallery(t, t.TempDir(), "test.gallery"), model, gallery.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

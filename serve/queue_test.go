@@ -8,7 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
+
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/internal/testutil"
 )
 
 // Concurrent requests of one to three images get their own answers.
@@ -287,7 +288,7 @@ func TestOverload(t *testing.T) {
 // many as the clients do. All enrolled examples are in the gallery.
 func TestShutdownUnderLoad(t *testing.T) {
 	model := plainModel(t, heads.L1{}, 3)
-	path := filepath.Join(t.TempDir(), "test.gallery")
+	path := testutil.NewGallery(t, t.TempDir(), "test.gallery")
 	g, err := gallery.Create(path, model, gallery.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -207,6 +207,8 @@ func refusalOf(err error) *refusal {
 		return &refusal{http.StatusRequestEntityTooLarge, fmt.Sprintf("body: found more bytes than the maximum of %d", body.Limit)}
 	case errors.Is(err, errGone), errors.Is(err, context.Canceled):
 		return &refusal{clientGone, errGone.Error()}
+	case errors.Is(err, gallery.ErrUnavailable):
+		return &refusal{http.StatusServiceUnavailable, "gallery: " + gallery.ErrUnavailable.Error() + ": try again"}
 	case errors.Is(err, errLate), errors.Is(err, context.DeadlineExceeded):
 		return &refusal{http.StatusServiceUnavailable, errLate.Error() + ": send fewer or smaller images, or try again"}
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -221,6 +223,8 @@ func refusalOf(err error) *refusal {
 		return &refusal{http.StatusNotFound, "class: " + errors.Cause(err).Error()} // without the gallery's path
 	case errors.Is(err, gallery.ErrClassName):
 		return &refusal{http.StatusBadRequest, "class: " + errors.Cause(err).Error()}
+	case errors.Is(err, gallery.ErrRequestID):
+		return &refusal{http.StatusUnprocessableEntity, "Idempotency-Key: expected up to 200 visible ASCII characters that no enrollment in another class or of another number of images has used"}
 	case errors.Is(err, gallery.ErrReadOnly):
 		return &refusal{http.StatusConflict, "the gallery was opened read-only"}
 	}

@@ -113,8 +113,8 @@ func TestGallery(t *testing.T) {
 	check("classes", cmp.Diff(classes{[]class{{"Greek/α", 3}, {"β", 1}}, 4, "nearest", pointer(10.0), nil}, answer[classes](t, s, plainRequest("GET", "/v1/classes", ""))))
 
 	want := identified{[]identification{
-		{pointer("β"), pointer(true), pointer(10.0), false, []candidate{{"β", 2}}, nil},
-		{nil, pointer(false), pointer(10.0), false, []candidate{{"Greek/α", 50}}, nil},
+		{pointer("β"), pointer(true), pointer(10.0), false, false, []candidate{{"β", 2}}, nil},
+		{nil, pointer(false), pointer(10.0), false, false, []candidate{{"Greek/α", 50}}, nil},
 	}}
 	check("identify", cmp.Diff(want, answer[identified](t, s, form("/v1/identify", "image", grayPNG(98, 0, 0), "image", grayPNG(50, 0, 0), "candidates", "1"))))
 	if all := answer[identified](t, s, newRequest("/v1/identify", "application/json", `{"candidates":7,"image":`+inBase64(grayPNG(0, 0, 0))+`}`)); len(all.Results[0].Candidates) != 2 {
@@ -159,9 +159,9 @@ func TestSetAndGuarantee(t *testing.T) {
 	near := cmpopts.EquateApprox(1e-5, 1e-4)
 	threshold := pointer(7.0)
 	want := identified{[]identification{ // one own distance is 4, the other 8: at 0.5 the rank is 2 of 2
-		{pointer("y"), pointer(true), threshold, false, []candidate{{"y", 2}}, &set{0.5, 8, 2, []candidate{{"y", 2}}}},
-		{nil, pointer(false), threshold, false, []candidate{{"y", 40}}, &set{0.5, 8, 2, []candidate{}}},
-		{pointer("x"), pointer(true), threshold, false, []candidate{{"x", 6}}, &set{0.5, 8, 2, []candidate{{"x", 6}}}},
+		{pointer("y"), pointer(true), threshold, false, false, []candidate{{"y", 2}}, &set{0.5, 8, 2, []candidate{{"y", 2}}}},
+		{nil, pointer(false), threshold, false, false, []candidate{{"y", 40}}, &set{0.5, 8, 2, []candidate{}}},
+		{pointer("x"), pointer(true), threshold, false, false, []candidate{{"x", 6}}, &set{0.5, 8, 2, []candidate{{"x", 6}}}},
 	}}
 	if diff := cmp.Diff(want, found, near); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -226,6 +226,7 @@ func TestWithoutGallery(t *testing.T) {
 // Classes of old galleries, whose names are not allowed for new classes, can be listed,
 // identified and deleted; paths are decoded once.
 func TestOddNamesOfOldGalleries(t *testing.T) {
+	testutil.NeedFile(t)
 	model := plainModel(t, heads.L1{}, 3)
 	for _, name := range []string{"a\nb", "\x00", "\u202egnp", "a\u2028b", " a ", "caf\ufffd", "%2F", "a/b\n", "a?b#c\t"} {
 		path := filepath.Join(t.TempDir(), "test.gallery")

@@ -17,7 +17,7 @@ import (
 
 // galleryFlags are the gallery of a command and its model.
 type galleryFlags struct {
-	Gallery string `required:"" placeholder:"FILE" help:"Gallery file."`
+	Gallery string `required:"" placeholder:"GALLERY" help:"Gallery: a file or a PostgreSQL URI, such as postgres://USER@HOST/DATABASE."`
 	Model   string `placeholder:"MODEL" help:"Where the model of the gallery is now, if it has moved: a model file, a run folder or the name of a bundled model (${zoo})."`
 }
 
@@ -66,11 +66,11 @@ func (f galleryFlags) load(c *console) (foundModel, error) {
 // still, gallery.Open finds out by its checksum.
 func galleryModel(c *console, path string, description gallery.Description) (foundModel, error) {
 	if description.ModelName == "" {
-		return foundModel{}, errors.Errorf("gallery %s does not record where its model is (%v): specify it with --model", path, description.Identity)
+		return foundModel{}, errors.Errorf("gallery %s does not record where its model is (%v): specify it with --model", gallery.HidePasswords(path), description.Identity)
 	}
 	model, err := loadNamed(c, description.ModelName)
 	model.chosen = "the gallery's own"
-	return model, errors.WithMessagef(err, "the model of gallery %s (specify where it is now with --model)", path)
+	return model, errors.WithMessagef(err, "the model of gallery %s (specify where it is now with --model)", gallery.HidePasswords(path))
 }
 
 // newGalleryModel is the model of a new gallery for which none is named; see chosenModel.
@@ -95,9 +95,13 @@ func loadNamed(c *console, path string) (foundModel, error) {
 // classNamed is the class that a name on the command line means: the class of exactly
 // this name or, in a gallery that is older than the rules for names, the one that
 // likeness classes prints so.
-func classNamed(g *gallery.Gallery, name string) (string, error) {
+func classNamed(c *console, g *gallery.Gallery, name string) (string, error) {
 	var printed []string
-	for _, class := range g.Classes() {
+	classes, err := g.Request(c, "").Classes()
+	if err != nil {
+		return "", err
+	}
+	for _, class := range classes {
 		switch {
 		case class.Name == name:
 			return name, nil
@@ -132,11 +136,12 @@ func count(n int, one, several string) string {
 // sayStale reports examples that the gallery's calibration does not cover, if it has a
 // guarantee or if it is used for sets.
 func sayStale(c *console, g *gallery.Gallery, sets bool) error {
-	calibration, calibrated := g.Calibration()
-	if !calibrated || calibration.Guaranteed == nil && !sets {
-		return nil
+	request := g.Request(c, "")
+	calibration, calibrated, err := request.Calibration()
+	if err != nil || !calibrated || calibration.Guaranteed == nil && !sets {
+		return err
 	}
-	n, err := g.EnrolledSince()
+	n, err := request.EnrolledSince()
 	if err != nil || n == 0 {
 		return err
 	}
@@ -153,7 +158,7 @@ type enrollCommand struct {
 	Class   string        `arg:"" optional:"" placeholder:"CLASS" help:"Class of the images."`
 	Images  []string      `arg:"" optional:"" placeholder:"IMAGE" help:"Images or folders of images."`
 	Folder  string        `placeholder:"DIR" help:"Enroll all classes of a folder with one folder of images per class, instead of CLASS and IMAGE."`
-	Gallery string        `required:"" placeholder:"FILE" help:"Gallery file, which is created if it does not exist."`
+	Gallery string        `required:"" placeholder:"GALLERY" help:"Gallery: a file or a PostgreSQL URI, such as postgres://USER@HOST/DATABASE. It is created if it does not exist."`
 	Model   string        `placeholder:"MODEL" help:"Model of a new gallery: a model file, a run folder or the name of a bundled model (${zoo}). Default: photo for photographs, omniglot for drawings. An existing gallery keeps its model."`
 	Rule    string        `placeholder:"RULE" help:"Distance between an image and a class in a new gallery: nearest (to the nearest example, the default) or prototype (to the mean of the examples)."`
 	Wait    time.Duration `default:"1m" placeholder:"TIME" help:"Maximum time to wait while another process has the gallery open, such as 30s or 5m. [1m]"`
@@ -163,7 +168,7 @@ type enrollCommand struct {
 
 // Help returns the text of --help before the flags.
 func (enrollCommand) Help() string {
-	return `A gallery recognizes classes from one or a few example images each. It is one file with the embeddings of the examples, not the images. Examples are stored durably when the command reports them. If an image cannot be read, nothing is enrolled, unless --skip-broken is given; other files in folders are ignored and listed. An image that is enrolled twice counts twice.
+	return `A gallery recognizes classes from one or a few example images each. It is one file with the embeddings of the examples, not the images, or tables in PostgreSQL for several processes: see docs/galleries.md. Examples are stored durably when the command reports them. If an image cannot be read, nothing is enrolled, unless --skip-broken is given; other files in folders are ignored and listed. An image that is enrolled twice counts twice.
 
 Examples:
   likeness enroll alice alice1.jpg alice2.jpg --gallery faces.gallery --model runs/faces
@@ -183,7 +188,7 @@ func (e *enrollCommand) Run(c *console) error {
 		return errors.New("expected either a class and its images or --folder DIR with a folder of images for each class")
 	}
 	if e.Folder == "" && len(e.Images) == 0 {
-		return errors.Errorf("class %q: expected an image or more, such as likeness enroll %s a.png --gallery %s", e.Class, e.Class, e.Gallery)
+		return errors.Errorf("class %q: expected an image or more, such as likeness enroll %s a.png --gallery %s", e.Class, e.Class, gallery.HidePasswords(e.Gallery))
 	}
 	if e.Wait < 0 {
 		return errors.Errorf("--wait: found %v, expected 0 or more", e.Wait)
@@ -243,12 +248,24 @@ func (e *enrollCommand) enroll(c *console, g *gallery.Gallery, found imaging.Fou
 	if cached := g.Cached(); cached > 0 {
 		c.say("cache        %d of %d embeddings from the cache", cached, len(found.Files))
 	}
-	_, calibrated := g.Calibration()
+	request := g.Request(c, "")
+	_, calibrated, err := request.Calibration()
+	if err != nil {
+		return "", err
+	}
+	classes, err := request.Classes()
+	if err != nil {
+		return "", err
+	}
+	examples := 0
+	for _, class := range classes {
+		examples += class.Examples
+	}
 	sayUndecided(c, calibrated || g.Model().Threshold != nil)
 	if err := sayStale(c, g, false); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s; %s holds %d of %d", said, e.Gallery, g.Len(), len(g.Classes())), nil
+	return fmt.Sprintf("%s; %s holds %d of %d", said, g.Path(), examples, len(classes)), nil
 }
 
 // openGallery opens the gallery with its own model, or makes it. While another process has it
@@ -306,7 +323,7 @@ func (e *enrollCommand) patiently(c *console, open func(timeout time.Duration) e
 	const quiet = time.Second
 	err := open(min(e.Wait, quiet))
 	if errors.Is(err, gallery.ErrLocked) && e.Wait > quiet {
-		c.say("waiting      up to %v: another process has %s open", e.Wait, e.Gallery)
+		c.say("waiting      up to %v: another process has %s open", e.Wait, gallery.HidePasswords(e.Gallery))
 		err = open(e.Wait)
 	}
 	if errors.Is(err, gallery.ErrLocked) {
@@ -323,7 +340,7 @@ type forgetCommand struct {
 
 // Help returns the text of --help before the flags.
 func (forgetCommand) Help() string {
-	return `It removes a class and all its examples. The file does not shrink, but later examples reuse the space. If the name of a class contains characters that would break a line, specify it as likeness classes prints it, or by its exact bytes.
+	return `It removes a class and all its examples. A file does not shrink, but later examples reuse the space. If the name of a class contains characters that would break a line, specify it as likeness classes prints it, or by its exact bytes.
 
 Example:
   likeness forget alice --gallery faces.gallery`
@@ -336,7 +353,7 @@ func (f *forgetCommand) Run(c *console) error {
 		return err
 	}
 	var examples int
-	class, err := classNamed(g, f.Class)
+	class, err := classNamed(c, g, f.Class)
 	if err == nil {
 		examples, err = g.Forget(class)
 	}
@@ -377,7 +394,15 @@ func (k *classesCommand) Run(c *console) error {
 	}
 	c.say("model        %s: %v", model.name, identity)
 	c.say("rule         %s", g.Rule())
-	calibration, calibrated := g.Calibration()
+	request := g.Request(c, "")
+	calibration, calibrated, err := request.Calibration()
+	if err != nil {
+		return err
+	}
+	classes, err := request.Classes()
+	if err != nil {
+		return err
+	}
 	switch {
 	case calibrated:
 		c.say("calibration  %v", calibration)
@@ -389,7 +414,7 @@ func (k *classesCommand) Run(c *console) error {
 	default:
 		sayUndecided(c, false)
 	}
-	for _, class := range g.Classes() {
+	for _, class := range classes {
 		c.print("%6d  %s", class.Examples, class.Name)
 	}
 	return nil
@@ -463,5 +488,77 @@ func (k *calibrateCommand) Run(c *console) error {
 	}
 	model.say(c)
 	c.print("%v", calibration)
+	return nil
+}
+
+// galleryCommand has the commands of whole galleries.
+type galleryCommand struct {
+	Copy  galleryCopyCommand  `cmd:"" help:"Copy a gallery from a file to PostgreSQL or back."`
+	Index galleryIndexCommand `cmd:"" help:"Build the index of a gallery in PostgreSQL, for faster, approximate searches."`
+}
+
+// galleryCopyCommand copies a gallery.
+type galleryCopyCommand struct {
+	From  string `arg:"" placeholder:"FROM" help:"Gallery to copy: a file or a PostgreSQL URI."`
+	To    string `arg:"" placeholder:"TO" help:"New gallery: a file or a PostgreSQL URI."`
+	Model string `placeholder:"MODEL" help:"Where the model of the gallery is now, if it has moved: a model file, a run folder or the name of a bundled model (${zoo})."`
+}
+
+// Help returns the text of --help before the flags.
+func (galleryCopyCommand) Help() string {
+	return `It copies all classes, examples and the threshold to a new gallery, which gives the same answers. It copies all or, if it fails, nothing. An index is not copied.
+
+Examples:
+  likeness gallery copy faces.gallery postgres://likeness@db.example.com/faces
+  likeness gallery copy postgres://likeness@db.example.com/faces backup.gallery
+
+Keep passwords out of the command line: PostgreSQL's variable PGPASSWORD or the file ~/.pgpass has them.`
+}
+
+// Run copies.
+func (k *galleryCopyCommand) Run(c *console) error {
+	model, err := galleryFlags{Gallery: k.From, Model: k.Model}.load(c)
+	if err != nil {
+		return err
+	}
+	examples, err := gallery.Copy(c, k.From, k.To, model.model, gallery.Options{ModelName: model.name})
+	if err != nil {
+		return err
+	}
+	model.say(c)
+	c.print("copied %d examples", examples)
+	return nil
+}
+
+// galleryIndexCommand builds the index of a gallery.
+type galleryIndexCommand struct {
+	Flags galleryFlags `embed:""`
+}
+
+// Help returns the text of --help before the flags.
+func (galleryIndexCommand) Help() string {
+	return `It builds an HNSW index of pgvector, in minutes for a million examples, while other processes search and enroll. Later searches use it: they take less time and may miss some of the nearest classes. Examples that are enrolled afterwards are in it, too. The rule prototype and heads with negative weights are searched exactly and cannot be indexed.
+
+Parameters of the URI set the index (m, ef_construction, index_type=halfvec) and a search (ef_search, iterative_scan, search=exact), and PostgreSQL's the memory to build it in:
+
+  likeness gallery index --gallery 'postgres://likeness@db.example.com/faces?m=16&ef_construction=64&maintenance_work_mem=2GB'
+  likeness identify photo.jpg --gallery 'postgres://likeness@db.example.com/faces?ef_search=400'`
+}
+
+// Run builds the index.
+func (k *galleryIndexCommand) Run(c *console) error {
+	g, model, err := k.Flags.open(c, gallery.Options{})
+	if err != nil {
+		return err
+	}
+	err = g.Index(c)
+	if closing := g.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return err
+	}
+	model.say(c)
+	c.print("indexed %s", g.Path())
 	return nil
 }

@@ -261,7 +261,7 @@ func TestGalleryRefusals(t *testing.T) {
 	if err := other.Save("other.safetensors"); err != nil {
 		t.Fatal(err)
 	}
-	opened, err := gallery.Create("open.gallery", model, gallery.Options{})
+	opened, err := gallery.Create(galleryAt("open.gallery"), model, gallery.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +304,12 @@ func TestGalleryRefusals(t *testing.T) {
 		"unsuitable default": {failure, []string{"neither clearly photographs nor clearly drawings", "--model"}, in("new.gallery", "enroll", "a", "gray.png")},
 		"open elsewhere":     {failure, []string{"open.gallery", "another process has the gallery open"}, in("open.gallery", "identify", image, "--model", "run")},
 	} {
-		t.Run(name, func(t *testing.T) { toolFails(t, test.code, test.say, test.args...) })
+		t.Run(name, func(t *testing.T) {
+			if name == "a text" || strings.HasSuffix(name, "elsewhere") {
+				testutil.NeedFile(t)
+			}
+			toolFails(t, test.code, test.say, test.args...)
+		})
 	}
 	if _, err := os.Stat("new.gallery"); err == nil {
 		t.Error("a refused enrollment leaves a gallery behind")
@@ -312,7 +317,7 @@ func TestGalleryRefusals(t *testing.T) {
 	if _, said := tool(t, "classes", "--gallery", "bars.gallery"); !strings.Contains(said, "no threshold") {
 		t.Errorf("classes says\n%s", said)
 	}
-	library, err := gallery.Create("library.gallery", model, gallery.Options{})
+	library, err := gallery.Create(galleryAt("library.gallery"), model, gallery.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -367,6 +372,7 @@ func TestFirstEnrollmentsAtOnce(t *testing.T) {
 // Classes of a gallery that is older than the rules for names are printed in lines of
 // their own, and are found by what is printed or by their exact bytes.
 func TestOddClassesOfAnOldGallery(t *testing.T) {
+	testutil.NeedFile(t)
 	threshold := 1e-3
 	barGallery(t, &threshold)
 	const odd, escaped = "x\n     9  forged \u202egnp", `x\n     9  forged \u202egnp`
@@ -452,4 +458,63 @@ func halftones(share float64) image.Image {
 		}
 	}
 	return img
+}
+
+// A gallery is copied with its threshold, to PostgreSQL and to a file, and the copy answers
+// alike; what is there is not overwritten.
+func TestGalleryCopyCommand(t *testing.T) {
+	barGallery(t, nil)
+	bars(t, "strangers", 6, 3)
+	tool(t, "calibrate", "--gallery", "bars.gallery", "--data", "strangers", "--false-accept-rate", "0.1")
+	out, said := tool(t, "gallery", "copy", "bars.gallery", "copy.gallery")
+	printed(t, "copy", out, `copied 6 examples\n`)
+	printed(t, "copy says", said, `model        .*/run/model\.safetensors, the gallery's own\n`)
+	out, _ = tool(t, "gallery", "copy", "copy.gallery", "a file")
+	printed(t, "copy again", out, `copied 6 examples\n`)
+	identify := func(file string) string {
+		out, _ := tool(t, "identify", "bars", "--gallery", file, "-k", "3", "--json")
+		return out
+	}
+	for _, file := range []string{"copy.gallery", "a file"} {
+		if diff := cmp.Diff(identify("bars.gallery"), identify(file)); diff != "" {
+			t.Errorf("%s (-original +copy):\n%s", file, diff)
+		}
+	}
+	toolFails(t, failure, []string{"the gallery exists"}, "gallery", "copy", "bars.gallery", "copy.gallery")
+	toolFails(t, failure, []string{"no-such.gallery", "create a gallery with likeness enroll"}, "gallery", "copy", "no-such.gallery", "new.gallery")
+	toolFails(t, failure, []string{"a file: index: a gallery in a file has no index"}, "gallery", "index", "--gallery", "a file")
+	if testutil.InPostgres() {
+		out, _ = tool(t, "gallery", "index", "--gallery", "copy.gallery")
+		printed(t, "index", out, `indexed copy\.gallery\n`)
+		if out := identify("copy.gallery"); !strings.Contains(out, `"approximate":true`) {
+			t.Errorf("found %s", out)
+		}
+	}
+}
+
+// No output has the password of a gallery's URI.
+func TestPasswordsAreNotPrinted(t *testing.T) {
+	barGallery(t, nil)
+	const uri, broken = "postgres://me:secret@127.0.0.1:1/db?sslmode=disable&sslpassword=secret", "postgres://me:secret@127.0.0.1:port/db"
+	for name, args := range map[string][]string{
+		"refused":      {"enroll", "a", "bars/bar0/0.png", "--gallery", uri, "--model", "run", "--wait", "1ms"},
+		"no images":    {"enroll", "a", "--gallery", uri},
+		"broken":       {"identify", "bars", "--gallery", broken},
+		"copy":         {"gallery", "copy", broken, uri},
+		"copy to":      {"gallery", "copy", "bars.gallery", broken},
+		"index":        {"gallery", "index", "--gallery", broken},
+		"parameter":    {"classes", "--gallery", uri + "&search=fast"},
+		"serve":        {"serve", "--gallery", broken, "--model", "run"},
+		"no such flag": {"identify", "bars", "--galery", uri},
+		"superfluous":  {"classes", uri, "--gallery", uri},
+		"command":      {uri},
+		"as an image":  {"compare", uri, "bars/bar0/0.png"},
+		"as a model":   {"identify", "bars", "--gallery", "bars.gallery", "--model", uri},
+		"as data":      {"train", "--data", uri},
+	} {
+		code, stdout, stderr := runTool(args...)
+		if code == success || strings.Contains(stdout+stderr, "secret") {
+			t.Errorf("%s: exit code %d, %s%s", name, code, stdout, stderr)
+		}
+	}
 }

@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/likeness-go/likeness/internal/testutil"
@@ -73,6 +76,67 @@ func withoutProgress(said string) string {
 
 func runTool(args ...string) (code int, stdout, stderr string) {
 	var out, err bytes.Buffer
-	code = execute(context.Background(), args, &out, &err)
-	return code, out.String(), err.String()
+	code = execute(context.Background(), located(args), &out, &err)
+	return code, named(out.String()), named(err.String())
+}
+
+// galleries are the URIs of the galleries of tests by their paths, if galleries are in
+// PostgreSQL.
+var galleries struct {
+	sync.Mutex
+	uris map[string]string
+}
+
+// located replaces the files of galleries among arguments by URIs, if galleries are in
+// PostgreSQL.
+func located(args []string) []string {
+	if !testutil.InPostgres() {
+		return args
+	}
+	args = slices.Clone(args)
+	for i, arg := range args {
+		if strings.HasSuffix(arg, ".gallery") {
+			args[i] = galleryAt(arg)
+		}
+	}
+	return args
+}
+
+// galleryAt is the path of a gallery, or its URI if galleries are in PostgreSQL.
+func galleryAt(path string) string {
+	if !testutil.InPostgres() {
+		return path
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		panic(err)
+	}
+	galleries.Lock()
+	defer galleries.Unlock()
+	if galleries.uris == nil {
+		galleries.uris = map[string]string{}
+	}
+	if galleries.uris[absolute] == "" {
+		galleries.uris[absolute] = testutil.NewSchemaURI()
+	}
+	return galleries.uris[absolute]
+}
+
+// named replaces the URIs of galleries in a text by the names of their files.
+func named(text string) string {
+	galleries.Lock()
+	defer galleries.Unlock()
+	for path, uri := range galleries.uris {
+		text = strings.ReplaceAll(text, uri, printable(filepath.Base(path)))
+	}
+	return text
+}
+
+// dropGalleries removes the galleries of all tests from PostgreSQL.
+func dropGalleries() {
+	for _, uri := range galleries.uris {
+		if err := testutil.DropSchema(uri); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
 }

@@ -41,6 +41,7 @@ type identified struct {
 	Known       *bool           `json:"known"`                  // null if nothing is decided
 	Threshold   *float64        `json:"threshold"`              // null if there is none
 	Approximate bool            `json:"approximate"`
+	Incomplete  bool            `json:"incomplete,omitempty"` // the index gave fewer candidates than requested
 	Candidates  []candidateJSON `json:"candidates"`
 	Set         *setJSON        `json:"set,omitempty"` // with --set only
 }
@@ -85,7 +86,11 @@ func (i *identifyCommand) Run(c *console) error {
 		return err
 	}
 	defer g.Close()
-	if g.Len() == 0 {
+	empty, err := g.Request(c, "").Empty()
+	if err != nil {
+		return err
+	}
+	if empty {
 		return errors.Errorf("gallery %s has no examples: add some with likeness enroll CLASS IMAGE --gallery %s", g.Path(), g.Path())
 	}
 	// Some at a time, so that there may be many.
@@ -149,6 +154,9 @@ func (i *identifyCommand) print(c *console, file string, found gallery.Identific
 	if i.JSON {
 		return c.printJSON(jsonOf(file, found))
 	}
+	if len(found.Candidates) == 0 { // all classes were forgotten meanwhile
+		return errors.Errorf("%s: the gallery has no examples any more", file)
+	}
 	first := found.Candidates[0]
 	text := fmt.Sprintf("nearest %s  distance %.4f  no threshold", first.Class, first.Distance)
 	switch {
@@ -156,6 +164,9 @@ func (i *identifyCommand) print(c *console, file string, found gallery.Identific
 		text = fmt.Sprintf("%s  distance %.4f  threshold %.4f", first.Class, first.Distance, found.Threshold)
 	case found.Calibrated:
 		text = fmt.Sprintf("unknown  nearest %s  distance %.4f  threshold %.4f", first.Class, first.Distance, found.Threshold)
+	}
+	if found.Incomplete {
+		c.say("incomplete   %s: the index gave %d classes of more, fewer than requested: increase ef_search in the URI of the gallery, or set search=exact", file, len(found.Candidates))
 	}
 	c.print("%s  %s", file, text)
 	for _, candidate := range found.Candidates[1:] {
@@ -172,7 +183,7 @@ func (i *identifyCommand) print(c *console, file string, found gallery.Identific
 }
 
 func jsonOf(file string, found gallery.Identification) identified {
-	answer := identified{Image: file, ImageBytes: pathBytes(file), Approximate: found.Approximate}
+	answer := identified{Image: file, ImageBytes: pathBytes(file), Approximate: found.Approximate, Incomplete: found.Incomplete}
 	if found.Calibrated {
 		answer.Threshold, answer.Known = &found.Threshold, &found.Known
 	}
@@ -230,7 +241,7 @@ func (v *verifyCommand) Run(c *console) error {
 		return err
 	}
 	defer g.Close()
-	class, err := classNamed(g, v.Class)
+	class, err := classNamed(c, g, v.Class)
 	if err != nil {
 		return err
 	}

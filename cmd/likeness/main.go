@@ -44,6 +44,7 @@ type commands struct {
 	Forget         forgetCommand         `cmd:"" help:"Remove a class from a gallery."`
 	Classes        classesCommand        `cmd:"" help:"List the classes of a gallery."`
 	Calibrate      calibrateCommand      `cmd:"" help:"Find the rejection threshold of a gallery for a false accept rate."`
+	Gallery        galleryCommand        `cmd:"" help:"Copy a gallery, or build its index."`
 	Serve          serveCommand          `cmd:"" help:"Serve the HTTP API and the web UI."`
 	Adapt          adaptCommand          `cmd:"" help:"Adapt a model to the classes of a folder in seconds, without training its network."`
 	Audit          auditCommand          `cmd:"" help:"Find images of a folder that are probably labeled wrongly, and outliers."`
@@ -67,7 +68,7 @@ type console struct {
 
 // say writes a line that is not a result. It stays one line whatever the arguments are.
 func (c *console) say(format string, arguments ...interface{}) {
-	fmt.Fprintln(c.err, printable(fmt.Sprintf(format, arguments...)))
+	fmt.Fprintln(c.err, gallery.HidePasswords(printable(fmt.Sprintf(format, arguments...))))
 }
 
 // checked is a writer that keeps its first error, so that a command whose results could
@@ -87,7 +88,7 @@ func (c *checked) Write(text []byte) (int, error) {
 
 // print writes a line that is a result. It stays one line whatever the arguments are.
 func (c *console) print(format string, arguments ...interface{}) {
-	fmt.Fprintln(c.out, printable(fmt.Sprintf(format, arguments...)))
+	fmt.Fprintln(c.out, gallery.HidePasswords(printable(fmt.Sprintf(format, arguments...))))
 }
 
 func main() {
@@ -154,7 +155,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case helped:
 		return success
 	case err != nil:
-		fmt.Fprintf(stderr, "likeness: %s; see likeness --help\n", printable(parseError(err).Error()))
+		fmt.Fprintf(stderr, "likeness: %s; see likeness --help\n", gallery.HidePasswords(printable(parseError(err).Error())))
 		return misuse
 	}
 	for _, text := range renamed {
@@ -166,7 +167,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = errors.Wrap(results.err, "print the results")
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "likeness: %s\n", printable(err.Error()))
+		fmt.Fprintf(stderr, "likeness: %s\n", gallery.HidePasswords(printable(err.Error())))
 		return failure
 	}
 	return success

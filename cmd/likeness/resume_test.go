@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 	os.Setenv("LIKENESS_CACHE", filepath.Join(folder, "embeddings.db")) // not that of the user
 	code := m.Run()
 	os.RemoveAll(folder)
+	dropGalleries()
 	os.Exit(code)
 }
 

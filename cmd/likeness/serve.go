@@ -24,7 +24,7 @@ const minTokenLength = 16
 // serveCommand serves the HTTP API and the web UI.
 type serveCommand struct {
 	Model            string        `placeholder:"MODEL" help:"Model file, run folder or name of a bundled model (${zoo}). Default: the model of the gallery, or omniglot."`
-	Gallery          string        `placeholder:"FILE" help:"Gallery file for enrollment and identification, which is created if it does not exist."`
+	Gallery          string        `placeholder:"GALLERY" help:"Gallery for enrollment and identification: a file or a PostgreSQL URI, such as postgres://USER@HOST/DATABASE. It is created if it does not exist."`
 	Address          string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on; port 0 chooses a free port. [127.0.0.1:8080]"`
 	MaxRequestPixels int           `default:"67108864" placeholder:"N" help:"Maximum number of pixels in all images of a request, by their headers; pixels with 16 bits per channel count twice. [67108864]"`
 	RequestTimeout   time.Duration `default:"45s" placeholder:"TIME" help:"Maximum time to compute a response; after that the status is 503. [45s]"`
@@ -38,7 +38,7 @@ func (serveCommand) Help() string {
   likeness serve --gallery faces.gallery
   curl -F a=@a.png -F b=@b.png http://127.0.0.1:8080/v1/compare
   curl -F image=@a.png -F image=@b.png http://127.0.0.1:8080/v1/embed
-  curl -F class=alice -F image=@alice.jpg http://127.0.0.1:8080/v1/enroll
+  curl -H "Idempotency-Key: $(uuidgen)" -F class=alice -F image=@alice.jpg http://127.0.0.1:8080/v1/enroll
   curl -F image=@photo.jpg -F candidates=3 http://127.0.0.1:8080/v1/identify
   curl -F class=alice -F image=@photo.jpg http://127.0.0.1:8080/v1/verify
   curl -X DELETE http://127.0.0.1:8080/v1/classes/alice
@@ -53,7 +53,7 @@ Without a token it listens on the loopback interface only. For remote clients se
   likeness serve --address :8080 --token-file token
   curl -H "Authorization: Bearer $(cat token)" -F a=@a.png -F b=@b.png http://HOST:8080/v1/compare
 
-When interrupted, it finishes accepted requests. While it runs, no other command can open the gallery.`
+When interrupted, it finishes accepted requests. While it runs, no other command can open a gallery file. Any number of servers can use one gallery in PostgreSQL: see docs/galleries.md.`
 }
 
 // Run serves until the context ends.

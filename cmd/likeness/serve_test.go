@@ -26,7 +26,7 @@ func serving(t *testing.T, args ...string) (address string, end func() (code int
 	var stderr bytes.Buffer
 	ended := make(chan int, 1)
 	go func() {
-		code := execute(ctx, append([]string{"serve", "--address", "127.0.0.1:0"}, args...), writer, &stderr)
+		code := execute(ctx, located(append([]string{"serve", "--address", "127.0.0.1:0"}, args...)), writer, &stderr)
 		writer.Close()
 		ended <- code
 	}()
