@@ -283,9 +283,9 @@ func (s setting) speed(ctx context.Context) (string, error) {
 		parameters []string
 	}{
 		{"exact", s.exact, []string{"search", "exact"}},
-		{"index, ef_search 100", s.queries, []string{"ef_search", "100"}},
 		{"index, ef_search 200 (default)", s.queries, nil},
 		{"index, ef_search 400", s.queries, []string{"ef_search", "400"}},
+		{"index, ef_search 800", s.queries, []string{"ef_search", "800"}},
 	} {
 		path, err := s.gallery("speed", append([]string{"pool_max_conns", fmt.Sprint(s.clients)}, test.parameters...)...)
 		if err != nil {
