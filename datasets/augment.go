@@ -129,6 +129,25 @@ func (d drawn) apply(dst, src []uint8, size imaging.Size, background uint8) {
 // If dst or the indices do not fit the images, an error is returned and nothing is
 // written. If an image cannot be read, a part of dst may have been written.
 func Fill(dst []float32, images Images, indices []int, p imaging.Preprocessing, a *Augmentation, seed uint64, step int, tower string) error {
+	return fill(dst, images, indices, func(i int) int { return i }, p, a, seed, step, tower)
+}
+
+// FillRows is Fill for some images of a batch: those at the given positions of the indices of the
+// whole batch, in this order. Each is what Fill writes at its position, so several processes
+// can share a batch.
+func FillRows(dst []float32, images Images, indices, positions []int, p imaging.Preprocessing, a *Augmentation, seed uint64, step int, tower string) error {
+	own := make([]int, len(positions))
+	for i, position := range positions {
+		if position < 0 || position >= len(indices) {
+			return errors.Errorf("fill batch: found the position %d, expected one of %d images", position, len(indices))
+		}
+		own[i] = indices[position]
+	}
+	return fill(dst, images, own, func(i int) int { return positions[i] }, p, a, seed, step, tower)
+}
+
+// fill is Fill for images at some positions of a batch.
+func fill(dst []float32, images Images, indices []int, positionOf func(i int) int, p imaging.Preprocessing, a *Augmentation, seed uint64, step int, tower string) error {
 	if err := checkFill(dst, images, indices, p, a); err != nil {
 		return errors.Wrap(err, "fill batch")
 	}
@@ -139,16 +158,17 @@ func Fill(dst []float32, images Images, indices []int, p imaging.Preprocessing, 
 	}
 	own := random.Seed(seed, "tower", tower)
 	length := size.Len()
-	return errors.Wrap(parallel.Each(context.Background(), parallel.MaxOpenFiles, len(indices), func(position int) error {
+	return errors.Wrap(parallel.Each(context.Background(), parallel.MaxOpenFiles, len(indices), func(i int) error {
+		position := positionOf(i)
 		memory := takeScratch(2 * length)
 		defer scratch.Put(memory)
 		pixels, spare := (*memory)[:length], (*memory)[length:][:length]
 		var photo drawnPhoto
 		var err error
 		if a == nil || a.Photo == (Photo{}) {
-			err = readImage(images, indices[position], pixels)
+			err = readImage(images, indices[i], pixels)
 		} else {
-			photo, err = a.Photo.read(pixels, spare, images, indices[position], random.New(own, "photo", step, position))
+			photo, err = a.Photo.read(pixels, spare, images, indices[i], random.New(own, "photo", step, position))
 		}
 		if err != nil {
 			return err
@@ -161,8 +181,8 @@ func Fill(dst []float32, images Images, indices []int, p imaging.Preprocessing, 
 		if err := photo.recolor(pixels, size); err != nil {
 			return err
 		}
-		p.Normalize(dst[position*length:][:length], pixels)
-		erase(dst[position*length:][:length], size, photo.erased)
+		p.Normalize(dst[i*length:][:length], pixels)
+		erase(dst[i*length:][:length], size, photo.erased)
 		return nil
 	}), "fill batch")
 }

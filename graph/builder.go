@@ -38,6 +38,7 @@ type Builder struct {
 	scope     []string // prefix of weights' names
 	layers    []string // the scopes and blocks being built, for errors
 	inputs    map[string]*Node
+	variables map[string]*Node   // the inputs whose gradients are computed
 	uses      map[string][]*Node // leaves of each weight by name, trainable or frozen
 	order     []string           // their names in the order of first use
 	requires  map[*Node]bool     // memo of requiresGradient
@@ -136,6 +137,16 @@ func (b *Builder) Input(name string, shape ...int) *Node {
 	return node
 }
 
+// Variable returns an Input whose gradient a Training program computes, too, see
+// Program.InputGradient. With it a graph can end, or begin, within a network that is computed by
+// several programs: the gradient of the embeddings in the graph of a loss.
+func (b *Builder) Variable(name string, shape ...int) *Node {
+	node := b.Input(name, shape...)
+	b.variables[name] = node
+	b.requires[node] = true
+	return node
+}
+
 // Constant returns a constant scalar.
 func (b *Builder) Constant(value float64) *Node {
 	if b.Dtype() == Float32 {
@@ -186,7 +197,7 @@ func Build(weights *Weights, mode Mode, build func(b *Builder) Outputs) (program
 	}
 	b := &Builder{
 		graph: gorgonia.NewGraph(), weights: weights, mode: mode,
-		inputs: map[string]*Node{}, uses: map[string][]*Node{}, requires: map[*Node]bool{}, runs: &runState{},
+		inputs: map[string]*Node{}, variables: map[string]*Node{}, uses: map[string][]*Node{}, requires: map[*Node]bool{}, runs: &runState{},
 		functions: map[any]bool{}, leaves: map[*Node]string{}, shared: map[string]any{}, sharers: map[*Node]bool{}, gradients: map[*Node]reusable{},
 		calculations: map[*Node]calculation{},
 	}
@@ -229,7 +240,7 @@ func sortedKeys(m map[string]*Node) []string {
 func (b *Builder) compile(outputs Outputs) (p *Program, err error) {
 	p = &Program{
 		weights: b.weights, runs: b.runs, mode: b.mode,
-		inputs: b.inputs, outputs: map[string]*gorgonia.Value{},
+		inputs: b.inputs, outputs: map[string]*gorgonia.Value{}, variables: map[string]*Parameter{},
 	}
 	if len(outputs) == 0 {
 		return nil, errors.New("build graph: found no outputs, expected at least one")
@@ -317,6 +328,17 @@ func (b *Builder) differentiate(p *Program, cost *Node) error {
 		}
 		p.parameters = append(p.parameters, parameter)
 		p.gradients = append(p.gradients, parameter)
+	}
+	for _, name := range sortedKeys(b.variables) {
+		leaf := b.variables[name]
+		variable := &Parameter{weight: &Weight{Name: "input:" + name, Role: Bias, Value: leaf.Value().(*tensor.Dense)}, weights: b.weights, runs: b.runs}
+		p.variables[name] = variable
+		if !reached[leaf] {
+			lost = append(lost, fmt.Sprintf("input %q", name))
+			continue
+		}
+		nodes = append(nodes, leaf)
+		owners = append(owners, variable)
 	}
 	if len(lost) > 0 {
 		return errors.Errorf("no gradient reaches %s: the cost does not depend on them; leave them out or freeze them", strings.Join(lost, ", "))

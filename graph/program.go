@@ -22,7 +22,8 @@ type Program struct {
 	inputs     map[string]*Node
 	outputs    map[string]*gorgonia.Value
 	parameters []*Parameter
-	gradients  []gorgonia.ValueGrad // the parameters, for solvers
+	variables  map[string]*Parameter // inputs with a gradient
+	gradients  []gorgonia.ValueGrad  // the parameters, for solvers
 	structure  string
 	release    func() // releases the workers of the kernels
 }
@@ -93,6 +94,11 @@ func (p *Program) Run() (err error) {
 	for _, parameter := range p.parameters {
 		if err := parameter.add(); err != nil {
 			return errors.Wrapf(err, "gradient of %q", parameter.Name())
+		}
+	}
+	for name, variable := range p.variables {
+		if err := variable.add(); err != nil {
+			return errors.Wrapf(err, "gradient of input %q", name)
 		}
 	}
 	if p.mode == Training {
@@ -187,6 +193,22 @@ func (p *Program) Gradients() []gorgonia.ValueGrad {
 		return nil
 	}
 	return p.gradients
+}
+
+// InputGradient copies the gradient of a Builder.Variable in the last run, in row-major order.
+func (p *Program) InputGradient(name string) ([]float32, error) {
+	if !p.built() {
+		return nil, errors.Wrapf(errNotBuilt, "gradient of input %q", name)
+	}
+	variable := p.variables[name]
+	if variable == nil {
+		return nil, errors.Errorf("gradient of input %q: there is no such variable of a training graph: make it with Builder.Variable", name)
+	}
+	value, err := variable.Grad()
+	if err != nil {
+		return nil, err
+	}
+	return float32s(value)
 }
 
 // Weights returns the weights on which the graph is built.

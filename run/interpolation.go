@@ -70,17 +70,24 @@ func (s *setup) interpolate(training *trainer.Trainer, before *graph.Weights, fo
 		return nil, err
 	}
 	chosen := trainer.Interpolation{Share: share}
-	if recorded, begun := s.begunRefit(folder); begun && recorded.Interpolation != nil {
-		chosen, auto = *recorded.Interpolation, false
-	}
-	if auto && training.Validate != nil && s.data.unseenValidation(s.settings.Seed) {
-		observer.note("choosing the share of the trained weights by validation")
-		chosen, err = trainer.ChooseInterpolation(training.Model, before, training.Validate, training.Prefix)
-	} else {
-		err = trainer.Interpolate(training.Model, before, chosen.Share)
-	}
+	share, err = sharedNumber(s.ranks, "weight interpolation", func() (float64, error) {
+		if recorded, begun := s.begunRefit(folder); begun && recorded.Interpolation != nil {
+			chosen, auto = *recorded.Interpolation, false
+		}
+		var err error
+		if auto && training.Validate != nil && s.data.unseenValidation(s.settings.Seed) {
+			observer.note("choosing the share of the trained weights by validation")
+			chosen, err = trainer.ChooseInterpolation(training.Model, before, training.Validate, training.Prefix)
+		} else {
+			err = trainer.Interpolate(training.Model, before, chosen.Share)
+		}
+		return chosen.Share, errors.WithMessage(err, "--weight-interpolation")
+	})
 	if err != nil {
-		return nil, errors.WithMessage(err, "--weight-interpolation")
+		return nil, err
+	}
+	if !s.ranks.Root() {
+		return &trainer.Interpolation{Share: share}, trainer.Interpolate(training.Model, before, share)
 	}
 	return &chosen, training.Model.Save(folder.Model())
 }

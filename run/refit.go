@@ -197,7 +197,9 @@ func (s *setup) refit(ctx context.Context, start *likeness.Model, measured repor
 	}
 	before := t.Model.Weights.Clone()
 	t.OnStep, t.OnEpoch = observer.step, observer.epoch
-	t.OnCollapse = func(found trainer.Collapse) { observer.warning("%s", found) }
+	if s.ranks.Root() {
+		t.OnCollapse = func(found trainer.Collapse) { observer.warning("%s", found) }
+	}
 	t.OnWarning = func(message string) { observer.warning("%s", message) }
 	t.OnResume = func(done []trainer.Epoch) { observer.resumed(len(done), t.StopAfter) }
 	result, err := t.Run(ctx)
@@ -216,6 +218,9 @@ func (s *setup) refit(ctx context.Context, start *likeness.Model, measured repor
 func (s *setup) finish(ctx context.Context, start *likeness.Model, result *Result, observer *Observer) error {
 	folder := result.Folder
 	if s.all == nil {
+		if !s.ranks.Root() {
+			return nil
+		}
 		return folder.removeCheckpoints()
 	}
 	model, again, err := s.refit(ctx, start, result.Report, result.Training, folder, observer)
@@ -229,7 +234,9 @@ func (s *setup) finish(ctx context.Context, start *likeness.Model, result *Resul
 		return nil
 	}
 	images := s.all.images()
-	result.Model = model
+	if result.Model = model; !s.ranks.Root() {
+		return nil
+	}
 	result.Report.Refit = &report.Refit{Images: images.Len(), Classes: images.Populated(1), Steps: again.Steps, Seconds: again.Seconds}
 	if err := model.Save(folder.Model()); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/likeness-go/likeness/adapt"
 	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/collective"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
@@ -35,6 +36,8 @@ type setup struct {
 	shared     shared            // what is computed once of the images
 	adaptation *adapt.Adaptation // nil if the model of --from is not adapted
 	opened     *Trials           // what other trainings have computed of the same data; nil if there are none
+
+	ranks *collective.Communicator // nil for one process
 }
 
 // prepare opens the data and chooses what the settings leave open. The settings must be

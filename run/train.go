@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/collective"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/report"
 	"github.com/likeness-go/likeness/trainer"
@@ -33,6 +34,11 @@ type Result struct {
 // before the first step, nothing is written. On an error during the training the run
 // folder has the last weights that are finite, and a checkpoint if an epoch was finished.
 // The observer may be nil.
+//
+// With a context of collective.NewContext the process is one rank of a job that trains one model.
+// All ranks need the same settings and the data and the model of Settings.From at the same paths; only rank 0
+// writes the run folder, measures the model and calls the observer, and only its Result has a Report.
+// After an error the communicator is to be closed with it.
 func Train(ctx context.Context, settings Settings, observer *Observer) (result *Result, err error) {
 	defer recoverTo(&err)
 	if ctx == nil {
@@ -42,8 +48,10 @@ func Train(ctx context.Context, settings Settings, observer *Observer) (result *
 	if err != nil {
 		return nil, err
 	}
-	if err := Folder(complete.Out).checkEmpty(); err != nil {
-		return nil, err
+	if ranks := collective.FromContext(ctx); ranks.Root() {
+		if err := Folder(complete.Out).checkEmpty(); err != nil {
+			return nil, err
+		}
 	}
 	return complete.train(ctx, "", observer)
 }
@@ -51,7 +59,8 @@ func Train(ctx context.Context, settings Settings, observer *Observer) (result *
 // Resume continues the training of a run folder, which was interrupted or killed, with
 // its settings, and gives the same model, bit for bit, as without the interruption. With
 // tensorBoard it also writes event files. If the training cannot be resumed, nothing in
-// the folder is changed.
+// the folder is changed. Several processes can resume it as they train, see Train, in another number than
+// before, too; only rank 0 needs the folder.
 func Resume(ctx context.Context, folder Folder, tensorBoard bool, observer *Observer) (result *Result, err error) {
 	defer recoverTo(&err)
 	if ctx == nil {
@@ -72,21 +81,25 @@ func recoverTo(err *error) {
 }
 
 func resume(ctx context.Context, folder Folder, tensorBoard bool, observer *Observer) (*Result, error) {
-	if !exists(folder.Config()) {
-		return nil, errors.Errorf("%s has no config.toml: it is not a run folder", folder)
-	}
-	unlock, err := folder.lock(observer)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	if exists(folder.Report()) && !exists(folder.Checkpoint()) {
-		return nil, errors.Errorf("the run in %s is finished, there is nothing to resume: see likeness eval --run %s", folder, folder)
-	}
-	if epochs, err := folder.Epochs(); err == nil && len(epochs) > 0 && !exists(folder.Checkpoint()) {
-		return nil, errors.Errorf("%s has %d epochs in metrics.jsonl, but no checkpoint.safetensors to resume from: begin again with likeness train --config %s", folder, len(epochs), folder.Config())
-	}
-	settings, err := Load(folder.Config())
+	ranks := collective.FromContext(ctx)
+	unlock := func() {}
+	defer func() { unlock() }()
+	settings, err := sharedSettings(ranks, func() (settings Settings, err error) {
+		if !exists(folder.Config()) {
+			return settings, errors.Errorf("%s has no config.toml: it is not a run folder", folder)
+		}
+		if unlock, err = folder.lock(observer); err != nil {
+			unlock = func() {}
+			return settings, err
+		}
+		if exists(folder.Report()) && !exists(folder.Checkpoint()) {
+			return settings, errors.Errorf("the run in %s is finished, there is nothing to resume: see likeness eval --run %s", folder, folder)
+		}
+		if epochs, err := folder.Epochs(); err == nil && len(epochs) > 0 && !exists(folder.Checkpoint()) {
+			return settings, errors.Errorf("%s has %d epochs in metrics.jsonl, but no checkpoint.safetensors to resume from: begin again with likeness train --config %s", folder, len(epochs), folder.Config())
+		}
+		return Load(folder.Config())
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -97,48 +110,36 @@ func resume(ctx context.Context, folder Folder, tensorBoard bool, observer *Obse
 // train trains as complete settings say; resumed is the run folder to resume, which
 // this process has locked, or empty.
 func (s Settings) train(ctx context.Context, resumed Folder, observer *Observer) (*Result, error) {
-	pretrained, start, err := s.start()
+	ranks := collective.FromContext(ctx)
+	if !ranks.Root() {
+		observer = nil
+	}
+	if ranks != nil && s.BatchParts == 0 {
+		s.BatchParts = jobParts
+	}
+	setup, start, training, err := s.begin(ctx, ranks, resumed, observer)
+	stop, err := ranks.Agree("preparation", ctx.Err() != nil, err)
 	if err != nil {
 		return nil, err
 	}
-	setup, err := s.prepare(observer.read())
-	if err != nil {
-		return nil, err
-	}
-	setup.plan.Pretrained = pretrained
-	if start != nil && (s.Adapt || setup.all != nil || s.WeightInterpolation == autoInterpolation) {
-		if start, err = setup.begin(ctx, start, observer); err != nil {
-			return nil, err
-		}
-	}
-	training, err := setup.trainer(start, resumed.Checkpoint())
-	if err != nil {
-		return nil, err
-	}
-	observer.prepared(setup.preparation(s))
-	if ctx.Err() != nil {
+	if stop {
 		return nil, errInterrupted
 	}
-	folder := resumed
-	if resumed == "" {
-		if folder, err = createFolder(s.Out, setup.data.name(), setup.settings.Objective, time.Now()); err != nil {
-			return nil, err
+	unlock := func() {}
+	defer func() { unlock() }()
+	path, err := ranks.FromRoot("run folder", func() (path []byte, err error) {
+		folder := resumed
+		if resumed == "" {
+			if folder, unlock, err = setup.newFolder(s.Out, observer); err != nil {
+				return nil, err
+			}
 		}
-		unlock, err := folder.lock(observer)
-		if err != nil {
-			return nil, err
-		}
-		defer unlock()
-		if err := Folder(s.Out).checkEmpty(); err != nil { // by a process that has ended since
-			return nil, err
-		}
-		if err := setup.settings.Save(folder.Config()); err != nil {
-			return nil, err
-		}
-	}
-	if err := folder.sweep(); err != nil {
+		return []byte(folder), folder.sweep()
+	})
+	if err != nil {
 		return nil, err
 	}
+	folder := Folder(path)
 	training.Checkpoint = folder.Checkpoint()
 	observer.folder(folder)
 	var before *graph.Weights // of the training
@@ -153,14 +154,16 @@ func (s Settings) train(ctx context.Context, resumed Folder, observer *Observer)
 	if err != nil {
 		return nil, err
 	}
-	if s.TensorBoard {
-		if err := folder.writeProjection(training.Model, setup.data.projected(), s.Seed); err != nil {
-			return nil, errors.WithMessage(err, "tensorboard")
-		}
-	}
 	concluded := &Result{Folder: folder, Settings: setup.settings, Model: training.Model, Training: result}
-	if concluded.Report, err = setup.conclude(training.Model, result, interpolation, folder, observer); err != nil {
-		return nil, err
+	if concluded.Report.Interpolation = interpolation; ranks.Root() {
+		if s.TensorBoard {
+			if err := folder.writeProjection(training.Model, setup.data.projected(), s.Seed); err != nil {
+				return nil, errors.WithMessage(err, "tensorboard")
+			}
+		}
+		if concluded.Report, err = setup.conclude(training.Model, result, interpolation, folder, observer); err != nil {
+			return nil, err
+		}
 	}
 	if result.Stopped != trainer.Interrupted {
 		if err := setup.finish(ctx, start, concluded, observer); err != nil {
@@ -170,9 +173,52 @@ func (s Settings) train(ctx context.Context, resumed Folder, observer *Observer)
 	return concluded, nil
 }
 
+// begin does all that comes before anything is written.
+func (s Settings) begin(ctx context.Context, ranks *collective.Communicator, resumed Folder, observer *Observer) (*setup, *likeness.Model, *trainer.Trainer, error) {
+	pretrained, start, err := s.start()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	setup, err := s.prepare(observer.read())
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	setup.plan.Pretrained, setup.ranks = pretrained, ranks
+	if start != nil && (s.Adapt || setup.all != nil || s.WeightInterpolation == autoInterpolation) {
+		if start, err = setup.begin(ctx, start, observer); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	training, err := setup.trainer(start, resumed.Checkpoint())
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	observer.prepared(setup.preparation(s))
+	return setup, start, training, nil
+}
+
+// newFolder creates and locks the run folder and writes the settings.
+func (s *setup) newFolder(out string, observer *Observer) (folder Folder, unlock func(), err error) {
+	unlock = func() {}
+	if folder, err = createFolder(out, s.data.name(), s.settings.Objective, time.Now()); err != nil {
+		return "", unlock, err
+	}
+	release, err := folder.lock(observer)
+	if err != nil {
+		return "", unlock, err
+	}
+	if err := Folder(out).checkEmpty(); err != nil { // by a process that has ended since
+		return "", release, err
+	}
+	return folder, release, s.settings.Save(folder.Config())
+}
+
 // learn runs the training and saves the model, also after an error. A training whose
 // progress cannot be written to the run folder ends there.
 func learn(ctx context.Context, training *trainer.Trainer, folder Folder, tensorBoard bool, observer *Observer) (result trainer.Result, err error) {
+	if !training.Communicator.Root() {
+		return training.Run(ctx)
+	}
 	metrics := &metrics{path: folder.Metrics()}
 	if !exists(training.Checkpoint) {
 		if err := metrics.write(nil); err != nil {

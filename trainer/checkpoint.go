@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -53,11 +54,11 @@ const (
 
 // save writes the checkpoint, whole or not at all.
 func (r *run) save() error {
-	if r.Checkpoint == "" {
+	if r.Checkpoint == "" || !r.Communicator.Root() {
 		return nil
 	}
 	here := r.place
-	here.Runs, here.Epochs, here.BestEpoch = r.program.Step(), r.result.Epochs, r.result.BestEpoch
+	here.Runs, here.Epochs, here.BestEpoch = r.runs(), r.result.Epochs, r.result.BestEpoch
 	if here.BestValue = r.bestValue; r.result.Stopped != Interrupted {
 		here.Stopped = r.result.Stopped
 	}
@@ -105,6 +106,35 @@ func (r *run) save() error {
 		return errors.Wrap(err, "save checkpoint")
 	}
 	return errors.Wrapf(safetensors.WriteFile(r.Checkpoint, file), "save checkpoint %s", r.Checkpoint)
+}
+
+// runs is the number of runs of the graph of the training.
+func (r *run) runs() uint64 {
+	if r.parts != nil {
+		return uint64(r.place.Steps) // the numbers of runs of parts follow from it
+	}
+	return r.program.Step()
+}
+
+// readFile reads the checkpoint. Rank 0 reads it for all.
+func (r *run) readFile() (safetensors.File, error) {
+	if r.Communicator.Size() == 1 {
+		return safetensors.ReadFile(r.Checkpoint)
+	}
+	data, err := r.Communicator.FromRoot("checkpoint", func() ([]byte, error) {
+		data, err := os.ReadFile(r.Checkpoint)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, nil // which no checkpoint is
+		}
+		return data, err
+	})
+	if err != nil {
+		return safetensors.File{}, err
+	}
+	if len(data) == 0 {
+		return safetensors.File{}, errors.WithStack(os.ErrNotExist)
+	}
+	return safetensors.Read(bytes.NewReader(data), int64(len(data)), r.Checkpoint)
 }
 
 // soFar lists all that the training was computed with: what the checkpoint has that it was
@@ -160,7 +190,9 @@ func (r *run) resume() error {
 	if err := r.Model.Weights.CopyFrom(found.weights); err != nil {
 		return err
 	}
-	r.program.SetStep(found.place.Runs)
+	if r.program != nil {
+		r.program.SetStep(found.place.Runs)
+	}
 	r.place, r.best, r.bestValue = found.place, found.best, found.place.BestValue
 	r.result.Epochs, r.result.BestEpoch, r.result.Stopped = found.place.Epochs, found.place.BestEpoch, found.place.Stopped
 	for _, epoch := range found.place.Epochs {
@@ -185,7 +217,7 @@ func (r *run) thaw() {
 	if !r.Resume {
 		return
 	}
-	file, err := safetensors.ReadFile(r.Checkpoint)
+	file, err := r.readFile()
 	if err != nil || file.Metadata[freezingKey] == freezesBlocks {
 		return
 	}
@@ -222,7 +254,7 @@ func (r *run) readCheckpoint() (*progress, error) {
 	if r.Checkpoint == "" {
 		return nil, errors.New("field Resume: it is set, but the field Checkpoint, the file to resume from, is empty")
 	}
-	file, err := safetensors.ReadFile(r.Checkpoint)
+	file, err := r.readFile()
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}

@@ -56,7 +56,9 @@ func (r *run) identity() (map[string]string, error) {
 		settings["backbone"] = blocks
 	}
 	if !known || heads.IsOwn(r.Model.Head) || objectives.IsOwn(r.Loss) {
-		settings["graph"] = r.program.Structure()
+		if settings["graph"] = r.program.Structure(); r.parts != nil {
+			settings["graph"] = r.parts.structure()
+		}
 	}
 	return settings, nil
 }
@@ -116,6 +118,12 @@ func (r *run) commonIdentity() (map[string]string, error) {
 		"epochs": fmt.Sprint(r.Epochs), "steps of an epoch": fmt.Sprint(r.epochSteps),
 		"seed": fmt.Sprint(r.Seed), "patience": fmt.Sprint(r.Patience),
 		"batch": fmt.Sprint(r.count),
+	}
+	if r.inParts() {
+		settings["parts of a batch"] = fmt.Sprint(r.partCount())
+		if r.FastReduce {
+			settings["fast reduce"] = "on"
+		}
 	}
 	if r.StopAfter != 0 {
 		settings["stop after epochs"] = fmt.Sprint(r.StopAfter)

@@ -75,7 +75,9 @@ func (r *run) learn(e *examples) (cost float64, err error) {
 	}
 	var embeddings []float64
 	if r.memory != nil {
-		if embeddings, err = r.program.Get(embeddingsOutput); err != nil {
+		if r.parts != nil {
+			embeddings = r.parts.embeddings()
+		} else if embeddings, err = r.program.Get(embeddingsOutput); err != nil {
 			return 0, err
 		}
 		if slices.ContainsFunc(embeddings, func(v float64) bool { return !finite(v) }) {
@@ -83,7 +85,7 @@ func (r *run) learn(e *examples) (cost float64, err error) {
 		}
 	}
 	r.solver.SetLearningRate(r.rate())
-	if err := r.solver.Step(r.program.Gradients()); errors.Is(err, solver.ErrNotFinite) {
+	if err := r.solver.Step(r.gradients()); errors.Is(err, solver.ErrNotFinite) {
 		return 0, r.diverged(err.Error())
 	} else if err != nil {
 		return 0, err
@@ -95,8 +97,19 @@ func (r *run) learn(e *examples) (cost float64, err error) {
 	return cost, nil
 }
 
+// gradients are the weights that the solver moves, with their gradients.
+func (r *run) gradients() []gorgonia.ValueGrad {
+	if r.parts != nil {
+		return r.parts.model
+	}
+	return r.program.Gradients()
+}
+
 // differentiate runs the graph and returns the loss.
 func (r *run) differentiate(e *examples) (float64, error) {
+	if r.parts != nil {
+		return r.parts.differentiate(e)
+	}
 	for i, name := range towers(r.kind) {
 		if err := r.program.Set(name, e.images[i]); err != nil {
 			return 0, err
@@ -228,16 +241,7 @@ func labelsInput(kind datasets.Kind) string {
 
 // build adds the whole of a step to the graph: towers, head, loss and penalties.
 func (r *run) build(b *graph.Builder) graph.Outputs {
-	size := r.Images.ImageSize()
-	var embeddings []*graph.Node
-	for _, tower := range towers(r.kind) {
-		if r.prefix != nil {
-			embeddings = append(embeddings, r.prefix.embed(b, tower, r.count))
-			continue
-		}
-		images := b.Input(tower, r.count, size.Height, size.Width, size.Channels)
-		embeddings = append(embeddings, r.Model.Backbone.Embed(b, images))
-	}
+	embeddings := r.embed(b, r.count)
 	cost := r.cost(b, embeddings)
 	if len(r.Penalties) > 0 {
 		cost = b.Node(gorgonia.Add(cost, objectives.Penalty(b, r.Penalties)))
@@ -247,6 +251,20 @@ func (r *run) build(b *graph.Builder) graph.Outputs {
 		outputs[embeddingsOutput] = embeddings[0]
 	}
 	return outputs
+}
+
+// embed adds the towers on so many examples.
+func (r *run) embed(b *graph.Builder, count int) (embeddings []*graph.Node) {
+	size := r.Images.ImageSize()
+	for _, tower := range towers(r.kind) {
+		if r.prefix != nil {
+			embeddings = append(embeddings, r.prefix.embed(b, tower, count))
+			continue
+		}
+		images := b.Input(tower, count, size.Height, size.Width, size.Channels)
+		embeddings = append(embeddings, r.Model.Backbone.Embed(b, images))
+	}
+	return embeddings
 }
 
 // cost adds the input of labels and the loss with its head.
@@ -340,18 +358,22 @@ func (r *run) checkTuples(t datasets.Tuples) error {
 
 // examples are the values of the graph's inputs in one step.
 type examples struct {
-	images [][]float32 // of each tower
+	images [][]float32 // of each tower, or of each part of this rank and each of its towers
 	labels []float32   // none for triplets and views
 }
 
 func (r *run) newExamples() *examples {
-	e := &examples{images: make([][]float32, len(towers(r.kind)))}
+	parts, count := 1, r.count
+	if r.parts != nil {
+		parts, count = len(r.parts.own), r.parts.rows
+	}
+	e := &examples{images: make([][]float32, parts*len(towers(r.kind)))}
 	for i := range e.images {
 		length := r.Images.ImageSize().Len()
 		if r.prefix != nil {
 			length = r.prefix.length()
 		}
-		e.images[i] = make([]float32, r.count*length)
+		e.images[i] = make([]float32, count*length)
 	}
 	if labelsInput(r.kind) != "" {
 		e.labels = make([]float32, r.count)
@@ -365,6 +387,12 @@ func (r *run) fill(step int, e *examples) error {
 	if err := r.checkTuples(tuples); err != nil {
 		return err
 	}
+	if r.parts != nil {
+		if err := r.fillParts(step, tuples, e); err != nil {
+			return err
+		}
+		return r.label(tuples, e.labels)
+	}
 	for i, tower := range towers(r.kind) {
 		if r.prefix != nil {
 			r.prefix.fill(e.images[i], r.rowsOf(tuples.Indices[i]))
@@ -375,6 +403,29 @@ func (r *run) fill(step int, e *examples) error {
 		}
 	}
 	return r.label(tuples, e.labels)
+}
+
+// fillParts reads and augments the images of the parts of this rank.
+func (r *run) fillParts(step int, tuples datasets.Tuples, e *examples) error {
+	names := towers(r.kind)
+	for i, one := range r.parts.own {
+		positions := r.parts.positions(one.number)
+		for t, tower := range names {
+			dst, indices := e.images[i*len(names)+t], tuples.Indices[t]
+			if r.prefix != nil {
+				own := make([]int, len(positions))
+				for k, position := range positions {
+					own[k] = indices[position]
+				}
+				r.prefix.fill(dst, r.rowsOf(own))
+				continue
+			}
+			if err := datasets.FillRows(dst, r.Images, indices, positions, r.Model.Preprocessing, r.Augment, r.Seed, step, tower); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // label writes the labels of the examples: 1 for pairs of two classes and 0 for

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/collective"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/imaging"
@@ -33,6 +34,21 @@ type Trainer struct {
 	// means datasets.DefaultSampler.
 	Sampler datasets.Sampler
 	Batch   int // pairs, triplets, labeled images or images with two views of a step
+	// Parts is the number of equal parts in which a batch is computed; 0 means 1. The loss is that
+	// of the whole batch in any case, but batch norm uses the statistics of a part, and its
+	// running statistics move to the mean of those of the parts. Each part of 8 has every eighth example.
+	// With several parts the sums of gradients are rounded otherwise than with one.
+	Parts int
+	// Communicator connects the processes of a job that train one model together; nil for
+	// one process. Each computes the same number of parts, which must be a power of two, and all must have
+	// the same settings and images. The weights are equal, bit for bit, for any number of
+	// processes that divides Parts in this way, and a checkpoint of one number is resumed with another. Rank 0
+	// validates and writes the checkpoint; callbacks are called on each rank that has them.
+	// After an error the communicator is to be closed with it.
+	Communicator *collective.Communicator
+	// FastReduce adds gradients up in the order that the MPI library chooses. The weights then
+	// depend on the number of processes and on the library.
+	FastReduce bool
 	// Solver is the solver and the learning rate schedule. The class vectors of an
 	// objectives.ClassVectorLoss have that rate times the LearningRateScale of the loss,
 	// unless one of Solver.Layers matches them, as by the name "loss.*".
@@ -133,7 +149,7 @@ func (t *Trainer) Run(ctx context.Context) (result Result, err error) {
 	if r, err = t.start(); err != nil {
 		return Result{}, errors.Wrap(err, "train")
 	}
-	defer r.program.Close()
+	defer r.close()
 	return r.train(ctx)
 }
 
@@ -183,7 +199,13 @@ func (r *run) epoch(ctx context.Context, number int, prepared *pipeline) error {
 	start, before := time.Now(), r.place.Seconds
 	for r.place.Done < r.epochSteps {
 		next := prepared.next() // nothing when the context has ended
-		if ctx.Err() != nil {
+		stop, err := ctx.Err() != nil, error(nil)
+		if r.parts != nil {
+			if stop, err = r.parts.begin(stop, next); err != nil {
+				return errors.Wrapf(err, "epoch %d, step %d", number, r.place.Steps+1)
+			}
+		}
+		if stop {
 			r.result.Stopped = Interrupted
 			if err := r.save(); err != nil {
 				return err
@@ -232,8 +254,9 @@ type run struct {
 	prefix     *Prefix // nil if all blocks are computed in each step
 	rows       []int   // of the training images in a shared prefix; nil if it is the training's own
 	sampler    datasets.Sampler
-	count      int // examples of a step
-	program    *graph.Program
+	count      int            // examples of a step
+	program    *graph.Program // nil if there are parts
+	parts      *parts         // nil if the whole batch is one graph
 	solver     solver.Solver
 	schedule   solver.Schedule
 	buffers    []buffer        // running statistics, which a run of the graph moves
@@ -263,9 +286,7 @@ func (t *Trainer) start() (started *run, err error) {
 			return
 		}
 		r.refreeze()
-		if r.program != nil { // after an error or a panic
-			r.program.Close()
-		}
+		r.close() // after an error or a panic
 	}()
 	r.thaw()
 	if err := r.chooseSampler(); err != nil {
@@ -289,14 +310,15 @@ func (t *Trainer) start() (started *run, err error) {
 	if err = r.choosePrefix(); err != nil {
 		return nil, err
 	}
-	if r.program, err = graph.Build(t.Model.Weights, graph.Training, r.build); err != nil {
+	if t.inParts() {
+		r.parts, err = r.newParts()
+	} else {
+		r.program, err = graph.Build(t.Model.Weights, graph.Training, r.build)
+	}
+	if err != nil {
 		return nil, err
 	}
-	var names []string
-	for _, parameter := range r.program.Parameters() {
-		names = append(names, parameter.Name())
-	}
-	if err := solver.MatchLayers(t.Solver.Layers, names); err != nil {
+	if err := solver.MatchLayers(t.Solver.Layers, r.parameterNames()); err != nil {
 		return nil, errors.Wrap(err, "solver configuration")
 	}
 	r.buffers = buffersOf(t.Model.Weights)
@@ -320,7 +342,7 @@ func (t *Trainer) Check() (err error) {
 	if err != nil {
 		return errors.Wrap(err, "check training")
 	}
-	defer r.program.Close()
+	defer r.close()
 	defer r.refreeze()
 	if _, err = r.readCheckpoint(); err != nil {
 		return errors.Wrap(err, "check training")
@@ -379,6 +401,9 @@ func (t *Trainer) check() error {
 			return errors.Wrap(err, "field Augment")
 		}
 	}
+	if err := t.checkParts(); err != nil {
+		return err
+	}
 	return guarded("field Loss: the method Check of "+typeOf(t.Loss), func() error { return t.Loss.Check(t.Model.Head) })
 }
 
@@ -395,6 +420,12 @@ func cropText(c *imaging.Crop, shorterSide int) string {
 
 // epochs is the number of epochs until the end of the training.
 func (r *run) epochs() int { return cmp.Or(r.StopAfter, r.Epochs) }
+
+// close ends the graphs.
+func (r *run) close() {
+	_ = r.program.Close()
+	r.parts.close()
+}
 
 // soFar is the result up to the present step.
 func (r *run) soFar() Result {

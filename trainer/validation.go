@@ -199,7 +199,7 @@ func (r *run) validate(epoch *Epoch) error {
 		return nil
 	}
 	return r.averaged(func() error {
-		value, err := measure(r.Validate, r.Model, r.Trainer.Prefix)
+		value, err := r.shared("validation", func() (float64, error) { return measure(r.Validate, r.Model, r.Trainer.Prefix) })
 		if err != nil {
 			return err
 		}

@@ -158,6 +158,12 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "likeness: %s; see likeness --help\n", gallery.HidePasswords(printable(parseError(err).Error())))
 		return misuse
 	}
+	if err := refuseLauncher(parsed.Command()); err != nil {
+		if !errors.Is(err, errQuiet) {
+			fmt.Fprintf(stderr, "likeness: %s\n", printable(err.Error()))
+		}
+		return failure
+	}
 	for _, text := range renamed {
 		fmt.Fprintf(stderr, "warning: %s\n", text)
 	}
@@ -165,6 +171,9 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	err = parsed.Run(&console{Context: ctx, out: results, err: stderr, given: givenFlags(parsed)})
 	if err == nil {
 		err = errors.Wrap(results.err, "print the results")
+	}
+	if errors.Is(err, errQuiet) {
+		return failure
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "likeness: %s\n", gallery.HidePasswords(printable(err.Error())))

@@ -35,11 +35,17 @@ Defaults in brackets are those of the data set omniglot-small1 and the objective
 
 A flag and a TOML key of the same name are the same setting: --batch-norm is batch_norm = true. Only TOML has [network] (blocks, as in the file of a backbone) and [[layers]] (name, rate_scale, momentum, l2, weight_decay); --config, --out, --resume and --tensorboard are not settings.
 
-Ctrl-C ends the training early: the weights so far are saved and measured. --resume continues a training that was interrupted or killed, from the last epoch or from where Ctrl-C ended it, and gives the same weights as a training without interruption.`
+Ctrl-C ends the training early: the weights so far are saved and measured. --resume continues a training that was interrupted or killed, from the last epoch or from where Ctrl-C ended it, and gives the same weights as a training without interruption.
+
+Several processes train one model: mpirun -np 8 --bind-to none likeness train, with a program that is built with go build -tags mpi ./cmd/likeness (see docs/scale-out.md). Each batch is then computed in --batch-parts parts, which the processes share, and the model is the same on any number of processes.`
 }
 
-// Run trains.
+// Run trains, as one process of several if mpirun started it so.
 func (t *trainCommand) Run(c *console) error {
+	return ranked(c, func() error { return t.train(c) })
+}
+
+func (t *trainCommand) train(c *console) error {
 	observer, close := observe(c)
 	defer close()
 	var result *run.Result

@@ -1,0 +1,485 @@
+package trainer
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/collective"
+	"github.com/likeness-go/likeness/graph"
+	"github.com/likeness-go/likeness/objectives"
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// This file computes batches in parts, on one process or on several (Trainer.Parts).
+//
+// Each part has a graph of the backbone, which stops between its forward and its backward pass.
+// Between the two the embeddings of all parts are gathered, and every rank runs one graph of the whole loss, which
+// gives the gradients of the embeddings. A graph for each part, which keeps its activations while it waits, takes
+// the memory of one graph for all parts of a rank; one graph for all parts would have to compute each forward
+// pass twice, which is a third more work.
+//
+// The gradients of the parts are added in a binary tree over the parts (collective.TreeSum and
+// Communicator.Sum), so the sums do not depend on the number of ranks. All else, the loss, its weights, the
+// solver and the samplers, is the same computation on all ranks.
+
+// parts is what a training in parts has in place of one graph.
+type parts struct {
+	*run
+	count    int // of all ranks
+	rows     int // examples of a part
+	features int
+	own      []*part
+	loss     *graph.Program // of the whole batch
+
+	gathered   [][]float32 // the embeddings of the whole batch, of each tower
+	buffers    []buffer    // running statistics of the backbone
+	statistics [][]float32 // of each own part, after its run
+	sums       []float32   // of the gradients, then of the statistics
+	model      []gorgonia.ValueGrad
+}
+
+// part is the backbone on some examples of the batch.
+type part struct {
+	number  int // of all parts
+	program *graph.Program
+	between *between
+	done    chan error // of the present run; nil if there is none
+}
+
+// between is the node at the end of the graph of a part. Its forward pass hands the embeddings out and
+// waits for their gradients.
+type between struct {
+	embeddings [][]float32      // of each tower
+	forwarded  chan struct{}    // after each forward pass
+	gradients  chan [][]float32 // nil ends the run
+	given      [][]float32
+}
+
+// Forward implements graph.Function.
+func (w *between) Forward(y []float32, x ...[]float32) {
+	for i := range x {
+		copy(w.embeddings[i], x[i])
+	}
+	w.forwarded <- struct{}{}
+	if w.given = <-w.gradients; w.given == nil {
+		panic("the step was abandoned")
+	}
+	y[0] = 0
+}
+
+// Backward implements graph.Function.
+func (w *between) Backward(dx, _ [][]float32, _, _ []float32) {
+	for i := range dx {
+		copy(dx[i], w.given[i])
+	}
+}
+
+// partCount is the number of parts of a batch.
+func (t *Trainer) partCount() int { return max(1, t.Parts) }
+
+// inParts reports whether batches are computed in parts. One part on one process is one graph.
+func (t *Trainer) inParts() bool { return t.partCount() > 1 || t.Communicator.Size() > 1 }
+
+// checkParts refuses what cannot be computed in parts.
+func (t *Trainer) checkParts() error {
+	ranks, count := t.Communicator.Size(), t.partCount()
+	each := count / ranks
+	switch {
+	case t.Parts < 0:
+		return errors.Errorf("field Parts: found %d, expected at least 0", t.Parts)
+	case !t.inParts():
+		return nil
+	case count%ranks != 0 || ranks > 1 && each&(each-1) != 0:
+		return errors.Errorf("field Parts: found %d parts for %d ranks, expected a multiple of the ranks by a power of two, such as %d: otherwise the sums over parts would depend on the ranks", count, ranks, ranks*max(1, (8+ranks-1)/ranks))
+	case t.FastReduce && ranks == 1:
+		return nil
+	case len(t.Penalties) > 0:
+		return errors.Errorf("field Penalties: found %d, expected none with Parts %d: use the L2 of the solver instead, or one part", len(t.Penalties), count)
+	case t.Model.Weights.Dtype() != graph.Float32:
+		return errors.Errorf("field Model: found weights of %v, expected float32 with Parts %d", t.Model.Weights.Dtype(), count)
+	}
+	return nil
+}
+
+// newParts builds the graphs of the parts of this rank and that of the loss.
+func (r *run) newParts() (built *parts, err error) {
+	ranks := r.Communicator.Size()
+	p := &parts{run: r, count: r.partCount()}
+	defer func() {
+		if built == nil {
+			p.close()
+		}
+	}()
+	if r.count%p.count != 0 {
+		return nil, errors.Errorf("field Parts: a step has %d examples, which cannot be divided into %d equal parts: choose another Batch, such as %d", r.count, p.count, (r.count/p.count+1)*p.count)
+	}
+	p.rows = r.count / p.count
+	shape, err := backbone.ShapeOf(r.Model.Backbone)
+	if err != nil {
+		return nil, err
+	}
+	p.features = shape.Features
+	for i := range p.count / ranks {
+		one := &part{number: r.Communicator.Rank()*(p.count/ranks) + i}
+		if one.program, err = graph.Build(r.Model.Weights, graph.Training, func(b *graph.Builder) graph.Outputs { return p.buildPart(b, one) }); err != nil {
+			return nil, errors.WithMessagef(err, "the backbone on %d examples, one of %d parts", p.rows, p.count)
+		}
+		p.own = append(p.own, one)
+	}
+	p.loss, err = graph.Build(r.Model.Weights, graph.Training, func(b *graph.Builder) graph.Outputs {
+		var embeddings []*graph.Node
+		for _, tower := range towers(r.kind) {
+			embeddings = append(embeddings, b.Variable(embeddingsOf(tower), r.count, p.features))
+			p.gathered = append(p.gathered, make([]float32, r.count*p.features))
+		}
+		return graph.Outputs{graph.Cost: r.cost(b, embeddings)}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := p.layOut(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// embeddingsOf names the input of embeddings of the graph of the loss.
+func embeddingsOf(tower string) string { return "embeddings of " + tower }
+
+// buildPart adds the backbone of one part to its graph.
+func (p *parts) buildPart(b *graph.Builder, one *part) graph.Outputs {
+	one.between = &between{forwarded: make(chan struct{}), gradients: make(chan [][]float32)}
+	for range towers(p.kind) {
+		one.between.embeddings = append(one.between.embeddings, make([]float32, p.rows*p.features))
+	}
+	cost := b.Apply("between the passes", tensor.ScalarShape(), one.between, nil, p.embed(b, p.rows)...)
+	return graph.Outputs{graph.Cost: cost}
+}
+
+// layOut gives the gradients and the running statistics their place in the sums.
+func (p *parts) layOut() error {
+	var sizes []int
+	total := 0
+	add := func(size int) {
+		sizes = append(sizes, size)
+		total += size
+	}
+	inLoss := map[string]bool{}
+	for _, parameter := range p.loss.Parameters() {
+		inLoss[parameter.Name()] = true
+	}
+	for _, parameter := range p.own[0].program.Parameters() {
+		if inLoss[parameter.Name()] {
+			return errors.Errorf("weight %q: both the backbone and the loss use it, expected one of them with Parts %d", parameter.Name(), p.count)
+		}
+		add(parameter.Value().(*tensor.Dense).Size())
+	}
+	for _, b := range buffersOf(p.Model.Weights) {
+		if !strings.HasPrefix(b.weight.Name, objectives.WeightPrefix) { // the loss has its own, which are equal on all ranks
+			p.buffers = append(p.buffers, b)
+			add(b.weight.Value.Size())
+		}
+	}
+	p.sums = make([]float32, total)
+	for range p.own {
+		size := 0
+		for _, b := range p.buffers {
+			size += b.weight.Value.Size()
+		}
+		p.statistics = append(p.statistics, make([]float32, size))
+	}
+	at := 0
+	for i, parameter := range p.own[0].program.Parameters() {
+		shape := parameter.Value().(*tensor.Dense).Shape().Clone()
+		p.model = append(p.model, &summed{parameter, tensor.New(tensor.WithShape(shape...), tensor.WithBacking(p.sums[at:at+sizes[i]]))})
+		at += sizes[i]
+	}
+	p.model = append(p.model, p.loss.Gradients()...)
+	return nil
+}
+
+// summed is a weight of the backbone with its gradient over all parts.
+type summed struct {
+	*graph.Parameter
+	gradient *tensor.Dense
+}
+
+// Grad returns the sum.
+func (s *summed) Grad() (gorgonia.Value, error) { return s.gradient, nil }
+
+// begin runs the forward passes of the examples, unless the training is to stop, and learns whether all
+// ranks have done so. It returns whether a rank is to stop.
+func (p *parts) begin(stop bool, next prepared) (bool, error) {
+	var err error
+	if !stop {
+		if err = next.err; err == nil {
+			err = p.forward(next.examples)
+		}
+	}
+	stop, err = p.Communicator.Agree("forward passes", stop, err)
+	if stop || err != nil {
+		p.abandon()
+	}
+	return stop, err
+}
+
+// forward runs the forward passes one after another; each uses all threads.
+func (p *parts) forward(e *examples) error {
+	names := towers(p.kind)
+	for i, one := range p.own {
+		for t, name := range names {
+			if err := one.program.Set(name, e.images[i*len(names)+t]); err != nil {
+				return err
+			}
+		}
+		one.program.SetStep(uint64(p.place.Steps)*uint64(p.count) + uint64(one.number)) // dropout differs between parts
+		if err := one.forward(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forward begins a run and waits for its embeddings.
+func (one *part) forward() error {
+	done := make(chan error, 1)
+	one.done = done
+	go func() { done <- one.program.Run() }()
+	select {
+	case <-one.between.forwarded:
+		return nil
+	case err := <-done:
+		one.done = nil
+		if err == nil {
+			err = errors.Errorf("part %d: its graph has no forward pass", one.number)
+		}
+		return err
+	}
+}
+
+// finish gives a run the gradients of its embeddings and waits for its end; nil abandons it.
+func (one *part) finish(gradients [][]float32) error {
+	if one.done == nil {
+		return nil
+	}
+	one.between.gradients <- gradients
+	err := <-one.done
+	one.done = nil
+	return err
+}
+
+// abandon ends all runs that wait.
+func (p *parts) abandon() {
+	for _, one := range p.own {
+		_ = one.finish(nil)
+	}
+}
+
+// differentiate computes the loss of the whole batch after the forward passes, its gradients and the
+// running statistics.
+func (p *parts) differentiate(e *examples) (cost float64, err error) {
+	defer p.abandon()
+	if err := p.gather(); err != nil {
+		return 0, err
+	}
+	if cost, err = p.learn(e); err == nil && !finite(cost) {
+		err = p.diverged(fmt.Sprintf("the loss is %v", cost))
+	}
+	if err == nil {
+		err = p.backward()
+	}
+	if _, err := p.Communicator.Agree("backward passes", false, err); err != nil {
+		return 0, err
+	}
+	if err := p.collect(); err != nil {
+		return 0, err
+	}
+	if p.FastReduce {
+		err = p.Communicator.FastSum("gradients", p.sums)
+	} else {
+		err = p.Communicator.Sum("gradients", p.sums)
+	}
+	if err != nil {
+		return 0, err
+	}
+	p.moveStatistics()
+	return cost, nil
+}
+
+// gather collects the embeddings of all parts. Part i has every count-th example from the i-th on, so that
+// a batch that is ordered by class has many classes in each part, whose batch norm sees only that part.
+func (p *parts) gather() error {
+	length := p.rows * p.features
+	own := make([]float32, 0, len(p.own)*len(p.gathered)*length)
+	for _, one := range p.own {
+		for _, tower := range one.between.embeddings {
+			own = append(own, tower...)
+		}
+	}
+	all, err := p.Communicator.Gather("embeddings", own)
+	if err != nil {
+		return err
+	}
+	for number := range p.count {
+		for tower, whole := range p.gathered {
+			from := all[(number*len(p.gathered)+tower)*length:]
+			for row := range p.rows {
+				copy(whole[(row*p.count+number)*p.features:][:p.features], from[row*p.features:])
+			}
+		}
+	}
+	return nil
+}
+
+// learn runs the graph of the loss.
+func (p *parts) learn(e *examples) (float64, error) {
+	for i, tower := range towers(p.kind) {
+		if err := p.loss.Set(embeddingsOf(tower), p.gathered[i]); err != nil {
+			return 0, err
+		}
+	}
+	if name := labelsInput(p.kind); name != "" {
+		if err := p.loss.Set(name, e.labels); err != nil {
+			return 0, err
+		}
+	}
+	if p.memory != nil {
+		if err := p.memory.Set(p.loss); err != nil {
+			return 0, err
+		}
+	}
+	p.loss.SetStep(uint64(p.place.Steps))
+	if err := p.loss.Run(); err != nil {
+		return 0, err
+	}
+	return p.loss.Scalar(graph.Cost)
+}
+
+// backward runs the backward passes with the gradients of the embeddings of each part. Each run moves the
+// running statistics from where they were before the step.
+func (p *parts) backward() error {
+	var whole [][]float32
+	for _, tower := range towers(p.kind) {
+		gradient, err := p.loss.InputGradient(embeddingsOf(tower))
+		if err != nil {
+			return err
+		}
+		whole = append(whole, gradient)
+	}
+	for _, b := range p.buffers {
+		b.keep()
+	}
+	for i, one := range p.own {
+		gradients := make([][]float32, len(whole))
+		for tower := range whole {
+			gradients[tower] = make([]float32, 0, p.rows*p.features)
+			for row := range p.rows {
+				gradients[tower] = append(gradients[tower], whole[tower][(row*p.count+one.number)*p.features:][:p.features]...)
+			}
+		}
+		if err := one.finish(gradients); err != nil {
+			return err
+		}
+		at := 0
+		for _, b := range p.buffers {
+			at += copy(p.statistics[i][at:], b.weight.Value.Float32s())
+			b.restore()
+		}
+	}
+	return nil
+}
+
+// collect adds up the gradients and the statistics of the parts of this rank.
+func (p *parts) collect() error {
+	at := 0
+	for i := range p.own[0].program.Parameters() {
+		gradients := make([][]float32, len(p.own))
+		for n, one := range p.own {
+			value, err := one.program.Parameters()[i].Grad()
+			if err != nil {
+				return err
+			}
+			gradients[n] = value.(*tensor.Dense).Float32s()
+		}
+		if err := collective.TreeSum(gradients...); err != nil {
+			return err
+		}
+		at += copy(p.sums[at:], gradients[0])
+	}
+	if err := collective.TreeSum(p.statistics...); err != nil {
+		return err
+	}
+	copy(p.sums[at:], p.statistics[0])
+	return nil
+}
+
+// moveStatistics sets the running statistics to the mean of those of the parts.
+func (p *parts) moveStatistics() {
+	sums := p.sums[len(p.sums)-len(p.statistics[0]):]
+	for _, b := range p.buffers {
+		for i := range b.weight.Value.Float32s() {
+			b.weight.Value.Float32s()[i] = sums[i] / float32(p.count)
+		}
+		sums = sums[b.weight.Value.Size():]
+	}
+	p.Model.Weights.Changed()
+}
+
+// embeddings are those of the whole batch, of the first tower.
+func (p *parts) embeddings() []float64 { return widen(p.gathered[0]) }
+
+// close ends the graphs.
+func (p *parts) close() {
+	if p == nil {
+		return
+	}
+	p.abandon()
+	for _, one := range p.own {
+		_ = one.program.Close()
+	}
+	_ = p.loss.Close()
+}
+
+// positions are those of the examples of a part in the batch.
+func (p *parts) positions(number int) []int {
+	positions := make([]int, p.rows)
+	for row := range positions {
+		positions[row] = row*p.count + number
+	}
+	return positions
+}
+
+// structure identifies the graphs.
+func (p *parts) structure() string { return p.own[0].program.Structure() + " " + p.loss.Structure() }
+
+// shared returns a number that rank 0 computes.
+func (r *run) shared(name string, compute func() (float64, error)) (float64, error) {
+	data, err := r.Communicator.FromRoot(name, func() ([]byte, error) {
+		value, err := compute()
+		return binary.LittleEndian.AppendUint64(nil, math.Float64bits(value)), err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return math.Float64frombits(binary.LittleEndian.Uint64(data)), nil
+}
+
+// parameterNames lists the names of the weights that are trained.
+func (r *run) parameterNames() (names []string) {
+	programs := []*graph.Program{r.program}
+	if r.parts != nil {
+		programs = []*graph.Program{r.parts.own[0].program, r.parts.loss}
+	}
+	for _, program := range programs {
+		for _, parameter := range program.Parameters() {
+			names = append(names, parameter.Name())
+		}
+	}
+	return slices.Clip(names)
+}
