@@ -1,4 +1,4 @@
-.PHONY: check test long bench postgres race race-all vulnerabilities regression fuzz arm64 instructions generate
+.PHONY: check test long bench postgres mpi race race-all vulnerabilities regression fuzz arm64 instructions generate
 
 # The version of staticcheck that the checks were last clean with.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -35,6 +35,11 @@ race-all:
 # The tests of galleries with PostgreSQL, that of LIKENESS_POSTGRES=URI or one of its own.
 postgres:
 	.ci/postgres
+
+# Training on several processes, with a real MPI library: needs cgo, Open MPI's mpirun and its headers
+# (Debian's openmpi-bin and libopenmpi-dev). Without mpirun the tests are skipped and say so.
+mpi:
+	LIKENESS_MPI=1 go test -count=1 -v -run MPI ./collective ./cmd/likeness
 
 # What is known of the dependencies, if the database can be asked.
 vulnerabilities:

@@ -195,6 +195,7 @@ var exportedFunctions = []any{
 	datasets.KochAffine,
 	datasets.EachImage,
 	datasets.Fill,
+	datasets.FillRows,
 	datasets.CacheFolder,
 	datasets.CheckImages,
 	datasets.ReadAll,

@@ -239,6 +239,11 @@ func (s *setup) trainer(start *likeness.Model, checkpoint string) (*trainer.Trai
 	s.scaleBackbone(t, s.plan.Pretrained)
 	s.scaleLoss(t)
 	if err := t.Check(); err != nil {
+		for field, flag := range map[string]string{"field Parts:": "--batch-parts", "field Penalties:": "--penalty"} {
+			if strings.Contains(err.Error(), field) {
+				err = errors.WithMessage(err, flag)
+			}
+		}
 		return nil, err
 	}
 	s.noteSteps(t)

@@ -96,15 +96,22 @@ func (t *Trainer) checkParts() error {
 	case !t.inParts():
 		return nil
 	case count%ranks != 0 || ranks > 1 && each&(each-1) != 0:
-		return errors.Errorf("field Parts: found %d parts for %d ranks, expected a multiple of the ranks by a power of two, such as %d: otherwise the sums over parts would depend on the ranks", count, ranks, ranks*max(1, (8+ranks-1)/ranks))
-	case t.FastReduce && ranks == 1:
-		return nil
+		return errors.Errorf("field Parts: found %d parts for %d ranks, expected a multiple of the ranks by a power of two, such as %d: otherwise the sums over parts would depend on the ranks", count, ranks, partsFor(ranks))
 	case len(t.Penalties) > 0:
 		return errors.Errorf("field Penalties: found %d, expected none with Parts %d: use the L2 of the solver instead, or one part", len(t.Penalties), count)
 	case t.Model.Weights.Dtype() != graph.Float32:
 		return errors.Errorf("field Model: found weights of %v, expected float32 with Parts %d", t.Model.Weights.Dtype(), count)
 	}
 	return nil
+}
+
+// partsFor is a number of parts for so many ranks: 8 or a little more.
+func partsFor(ranks int) int {
+	parts := ranks
+	for parts < 8 {
+		parts *= 2
+	}
+	return parts
 }
 
 // newParts builds the graphs of the parts of this rank and that of the loss.

@@ -221,7 +221,7 @@ func TestPartsRefuse(t *testing.T) {
 			t.Errorf("found the error %v, expected %q", err, want)
 		}
 	}
-	for ranks, want := range map[int]string{2: "such as 8", 3: "such as 9"} {
+	for ranks, want := range map[int]string{2: "such as 8", 3: "such as 12"} {
 		parts := map[int]int{2: 6, 3: 4}[ranks]
 		for rank, err := range collective.Local(ranks, func(c *collective.Communicator) error {
 			training := newTrainer(t, tiny())

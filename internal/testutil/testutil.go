@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
+	"os/exec"
 	"reflect"
 	"runtime"
 	"runtime/metrics"
@@ -29,6 +30,20 @@ func SkipUnlessLong(t testing.TB, instead string) {
 	if !Long() {
 		t.Skip("takes long, set LIKENESS_LONG=1 to run it; " + instead)
 	}
+}
+
+// MPI returns the words that start an MPI job on this machine, to which -np and the program are added. It skips the test
+// unless make mpi runs it, and without mpirun.
+func MPI(t testing.TB) []string {
+	t.Helper()
+	if os.Getenv("LIKENESS_MPI") == "" {
+		t.Skip("needs an MPI library, run it with make mpi; the same calls between goroutines are tested without")
+	}
+	path, err := exec.LookPath("mpirun")
+	if err != nil {
+		t.Skipf("needs mpirun, such as that of Debian's openmpi-bin with libopenmpi-dev: %v", err)
+	}
+	return []string{path, "--allow-run-as-root", "--oversubscribe", "--bind-to", "none"}
 }
 
 // RenameClass renames a class in the file of a gallery without checking the new name, as

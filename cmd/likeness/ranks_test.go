@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/likeness-go/likeness/collective"
+	"github.com/likeness-go/likeness/internal/testutil"
+	"github.com/likeness-go/likeness/run"
+	"github.com/likeness-go/likeness/trainer"
+)
+
+// short is a training of a moment on the embedded data.
+var short = []string{"--backbone", "conv4", "--width", "4", "--objective", "n-pair", "--epochs", "2", "--steps-per-epoch", "2", "--batch", "32", "--batch-parts", "4", "--augment", "0", "--threads", "1"}
+
+// Several processes that do not know of each other are refused.
+func TestLauncherIsRefused(t *testing.T) {
+	t.Setenv("OMPI_COMM_WORLD_SIZE", "4")
+	t.Setenv("OMPI_COMM_WORLD_RANK", "0")
+	for command, want := range map[string]string{"doctor": "found 4 processes of mpirun, but likeness doctor is done by one", "train": "-tags mpi"} {
+		if collective.Built && command == "train" {
+			continue
+		}
+		var out, problems bytes.Buffer
+		if code := execute(context.Background(), []string{command}, &out, &problems); code != failure || !strings.Contains(problems.String(), want) || out.Len() > 0 {
+			t.Errorf("%s: found the exit code %d and %q, expected %q", command, code, problems.String(), want)
+		}
+	}
+}
+
+func TestThreadsOfRank(t *testing.T) {
+	for _, test := range []struct{ processors, ranks, want int }{{16, 4, 4}, {2, 8, 1}, {16, 0, 16}, {7, 2, 3}} {
+		if found := threadsOfRank(test.processors, test.ranks); found != test.want {
+			t.Errorf("%d processors and %d ranks: found %d threads, expected %d", test.processors, test.ranks, found, test.want)
+		}
+	}
+}
+
+// Ranks write one run folder, whose model has the same bytes for any number of them, also if the training is
+// interrupted and resumed on another number.
+func TestRanksTrainOneModel(t *testing.T) {
+	testutil.InFolder(t)
+	var c commands
+	parser, err := newParser(&c, nil, nil, func(int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := parser.Parse(append([]string{"train"}, short...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings, _, err := run.Configure("", c.Train.Settings, givenFlags(parsed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	models := map[string][]byte{}
+	for _, ranks := range []int{1, 2} {
+		own := settings
+		own.Out = fmt.Sprint("run-", ranks)
+		for rank, err := range collective.Local(ranks, func(c *collective.Communicator) error {
+			result, err := run.Train(collective.NewContext(context.Background(), c), own, nil)
+			if err == nil && (len(result.Report.Metrics) > 0) != c.Root() {
+				err = errors.New("expected a report of rank 0 only")
+			}
+			return err
+		}) {
+			if err != nil {
+				t.Fatalf("rank %d of %d: %v", rank, ranks, err)
+			}
+		}
+		models[own.Out], _ = os.ReadFile(filepath.Join(own.Out, "model.safetensors"))
+	}
+	own := settings
+	own.Out = "resumed"
+	collective.Local(2, func(c *collective.Communicator) error {
+		ctx, stop := context.WithCancel(collective.NewContext(context.Background(), c))
+		defer stop()
+		_, err := run.Train(ctx, own, &run.Observer{Step: func(s trainer.Step) {
+			if s.Number == 3 {
+				stop()
+			}
+		}})
+		return err
+	})
+	for rank, err := range collective.Local(4, func(c *collective.Communicator) error {
+		_, err := run.Resume(collective.NewContext(context.Background(), c), run.Folder(own.Out), false, nil)
+		return err
+	}) {
+		if err != nil {
+			t.Fatalf("resume, rank %d: %v", rank, err)
+		}
+	}
+	models[own.Out], _ = os.ReadFile(filepath.Join(own.Out, "model.safetensors"))
+	for name, model := range models {
+		if len(model) == 0 || !bytes.Equal(model, models["run-1"]) {
+			t.Errorf("%s has another model than one rank", name)
+		}
+	}
+}
+
+// The same with processes of mpirun. A rank that is killed ends the job, and the job goes on.
+func TestMPITraining(t *testing.T) {
+	mpirun := testutil.MPI(t)
+	folder := t.TempDir()
+	program := filepath.Join(folder, "likeness")
+	if out, err := exec.Command("go", "build", "-tags", "mpi", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build with -tags mpi: %v\n%s", err, out)
+	}
+	job := func(ranks int, words ...string) (string, error) {
+		ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer stop()
+		command := exec.CommandContext(ctx, mpirun[0], append(append(mpirun[1:], "-np", fmt.Sprint(ranks), program), words...)...)
+		command.Dir = folder
+		out, err := command.CombinedOutput()
+		return string(out), err
+	}
+	var want []byte
+	for _, ranks := range []int{1, 2, 4} {
+		name := fmt.Sprint("run-", ranks)
+		if out, err := job(ranks, append([]string{"train", "--out", name}, short...)...); err != nil {
+			t.Fatalf("%d ranks: %v\n%s", ranks, err, out)
+		}
+		model, err := os.ReadFile(filepath.Join(folder, name, "model.safetensors"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want == nil {
+			want = model
+		}
+		if !bytes.Equal(model, want) {
+			t.Errorf("%d ranks give another model than one", ranks)
+		}
+	}
+	if out, err := job(2, "train", "--out", "none", "--batch-parts", "3"); err == nil || !strings.Contains(out, "--batch-parts") {
+		t.Errorf("3 parts on 2 ranks: found the error %v\n%s", err, out)
+	}
+	if out, err := job(2, "doctor"); err == nil || !strings.Contains(out, "is done by one") {
+		t.Errorf("doctor on 2 ranks: found the error %v\n%s", err, out)
+	}
+}
