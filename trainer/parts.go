@@ -18,7 +18,7 @@ import (
 
 // This file computes batches in parts, on one process or on several (Trainer.Parts).
 //
-// Each part has a graph of the backbone, which stops between its forward and its backward pass.
+// Each part has a graph of the backbone on all images of its examples, those of all towers together, which stops between its forward and its backward pass.
 // Between the two the embeddings of all parts are gathered, and every rank runs one graph of the whole loss, which
 // gives the gradients of the embeddings. A graph for each part, which keeps its activations while it waits, takes
 // the memory of one graph for all parts of a rank; one graph for all parts would have to compute each forward
@@ -55,17 +55,15 @@ type part struct {
 // between is the node at the end of the graph of a part. Its forward pass hands the embeddings out and
 // waits for their gradients.
 type between struct {
-	embeddings [][]float32      // of each tower
-	forwarded  chan struct{}    // after each forward pass
-	gradients  chan [][]float32 // nil ends the run
-	given      [][]float32
+	embeddings []float32      // of the first images of all examples, then of the second ones
+	forwarded  chan struct{}  // after each forward pass
+	gradients  chan []float32 // nil ends the run
+	given      []float32
 }
 
 // Forward implements graph.Function.
 func (w *between) Forward(y []float32, x ...[]float32) {
-	for i := range x {
-		copy(w.embeddings[i], x[i])
-	}
+	copy(w.embeddings, x[0])
 	w.forwarded <- struct{}{}
 	if w.given = <-w.gradients; w.given == nil {
 		panic("the step was abandoned")
@@ -75,9 +73,7 @@ func (w *between) Forward(y []float32, x ...[]float32) {
 
 // Backward implements graph.Function.
 func (w *between) Backward(dx, _ [][]float32, _, _ []float32) {
-	for i := range dx {
-		copy(dx[i], w.given[i])
-	}
+	copy(dx[0], w.given)
 }
 
 // partCount is the number of parts of a batch.
@@ -161,13 +157,16 @@ func embeddingsOf(tower string) string { return "embeddings of " + tower }
 
 // buildPart adds the backbone of one part to its graph.
 func (p *parts) buildPart(b *graph.Builder, one *part) graph.Outputs {
-	one.between = &between{forwarded: make(chan struct{}), gradients: make(chan [][]float32)}
-	for range towers(p.kind) {
-		one.between.embeddings = append(one.between.embeddings, make([]float32, p.rows*p.features))
-	}
-	cost := b.Apply("between the passes", tensor.ScalarShape(), one.between, nil, p.embed(b, p.rows)...)
+	one.between = &between{forwarded: make(chan struct{}), gradients: make(chan []float32), embeddings: make([]float32, p.images()*p.features)}
+	cost := b.Apply("between the passes", tensor.ScalarShape(), one.between, nil, p.embed(b, imagesInput, p.images()))
 	return graph.Outputs{graph.Cost: cost}
 }
+
+// imagesInput names the input of the graph of a part.
+const imagesInput = "images"
+
+// images is the number of images of a part.
+func (p *parts) images() int { return p.rows * p.kind.Towers() }
 
 // layOut gives the gradients and the running statistics their place in the sums.
 func (p *parts) layOut() error {
@@ -238,12 +237,9 @@ func (p *parts) begin(stop bool, next prepared) (bool, error) {
 
 // forward runs the forward passes one after another; each uses all threads.
 func (p *parts) forward(e *examples) error {
-	names := towers(p.kind)
 	for i, one := range p.own {
-		for t, name := range names {
-			if err := one.program.Set(name, e.images[i*len(names)+t]); err != nil {
-				return err
-			}
+		if err := one.program.Set(imagesInput, e.images[i]); err != nil {
+			return err
 		}
 		one.program.SetStep(uint64(p.place.Steps)*uint64(p.count) + uint64(one.number)) // dropout differs between parts
 		if err := one.forward(); err != nil {
@@ -271,7 +267,7 @@ func (one *part) forward() error {
 }
 
 // finish gives a run the gradients of its embeddings and waits for its end; nil abandons it.
-func (one *part) finish(gradients [][]float32) error {
+func (one *part) finish(gradients []float32) error {
 	if one.done == nil {
 		return nil
 	}
@@ -325,9 +321,7 @@ func (p *parts) gather() error {
 	length := p.rows * p.features
 	own := make([]float32, 0, len(p.own)*len(p.gathered)*length)
 	for _, one := range p.own {
-		for _, tower := range one.between.embeddings {
-			own = append(own, tower...)
-		}
+		own = append(own, one.between.embeddings...)
 	}
 	all, err := p.Communicator.Gather("embeddings", own)
 	if err != nil {
@@ -383,11 +377,10 @@ func (p *parts) backward() error {
 		b.keep()
 	}
 	for i, one := range p.own {
-		gradients := make([][]float32, len(whole))
+		gradients := make([]float32, 0, p.images()*p.features)
 		for tower := range whole {
-			gradients[tower] = make([]float32, 0, p.rows*p.features)
 			for row := range p.rows {
-				gradients[tower] = append(gradients[tower], whole[tower][(row*p.count+one.number)*p.features:][:p.features]...)
+				gradients = append(gradients, whole[tower][(row*p.count+one.number)*p.features:][:p.features]...)
 			}
 		}
 		if err := one.finish(gradients); err != nil {

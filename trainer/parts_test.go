@@ -210,7 +210,7 @@ func TestPartsRefuse(t *testing.T) {
 		"one of 16 parts": func(training *trainer.Trainer) {
 			network := tiny()
 			network.Blocks = append(network.Blocks, graph.BatchNorm{}) // which needs two values
-			training.Model = newModel(t, network, heads.L2{})
+			training.Model, training.Loss = newModel(t, network, heads.Cosine{}), objectives.NPair{Temperature: 0.1}
 			training.Parts = 16
 		},
 	} {

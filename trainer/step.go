@@ -241,7 +241,10 @@ func labelsInput(kind datasets.Kind) string {
 
 // build adds the whole of a step to the graph: towers, head, loss and penalties.
 func (r *run) build(b *graph.Builder) graph.Outputs {
-	embeddings := r.embed(b, r.count)
+	var embeddings []*graph.Node
+	for _, tower := range towers(r.kind) {
+		embeddings = append(embeddings, r.embed(b, tower, r.count))
+	}
 	cost := r.cost(b, embeddings)
 	if len(r.Penalties) > 0 {
 		cost = b.Node(gorgonia.Add(cost, objectives.Penalty(b, r.Penalties)))
@@ -253,18 +256,13 @@ func (r *run) build(b *graph.Builder) graph.Outputs {
 	return outputs
 }
 
-// embed adds the towers on so many examples.
-func (r *run) embed(b *graph.Builder, count int) (embeddings []*graph.Node) {
-	size := r.Images.ImageSize()
-	for _, tower := range towers(r.kind) {
-		if r.prefix != nil {
-			embeddings = append(embeddings, r.prefix.embed(b, tower, count))
-			continue
-		}
-		images := b.Input(tower, count, size.Height, size.Width, size.Channels)
-		embeddings = append(embeddings, r.Model.Backbone.Embed(b, images))
+// embed adds the backbone on an input of so many images.
+func (r *run) embed(b *graph.Builder, input string, count int) *graph.Node {
+	if r.prefix != nil {
+		return r.prefix.embed(b, input, count)
 	}
-	return embeddings
+	size := r.Images.ImageSize()
+	return r.Model.Backbone.Embed(b, b.Input(input, count, size.Height, size.Width, size.Channels))
 }
 
 // cost adds the input of labels and the loss with its head.
@@ -358,16 +356,16 @@ func (r *run) checkTuples(t datasets.Tuples) error {
 
 // examples are the values of the graph's inputs in one step.
 type examples struct {
-	images [][]float32 // of each tower, or of each part of this rank and each of its towers
+	images [][]float32 // of each tower, or of each part of this rank
 	labels []float32   // none for triplets and views
 }
 
 func (r *run) newExamples() *examples {
-	parts, count := 1, r.count
+	inputs, count := len(towers(r.kind)), r.count
 	if r.parts != nil {
-		parts, count = len(r.parts.own), r.parts.rows
+		inputs, count = len(r.parts.own), r.parts.images()
 	}
-	e := &examples{images: make([][]float32, parts*len(towers(r.kind)))}
+	e := &examples{images: make([][]float32, inputs)}
 	for i := range e.images {
 		length := r.Images.ImageSize().Len()
 		if r.prefix != nil {
@@ -411,7 +409,8 @@ func (r *run) fillParts(step int, tuples datasets.Tuples, e *examples) error {
 	for i, one := range r.parts.own {
 		positions := r.parts.positions(one.number)
 		for t, tower := range names {
-			dst, indices := e.images[i*len(names)+t], tuples.Indices[t]
+			length := len(e.images[i]) / len(names)
+			dst, indices := e.images[i][t*length:][:length], tuples.Indices[t]
 			if r.prefix != nil {
 				own := make([]int, len(positions))
 				for k, position := range positions {

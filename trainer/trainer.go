@@ -35,7 +35,7 @@ type Trainer struct {
 	Sampler datasets.Sampler
 	Batch   int // pairs, triplets, labeled images or images with two views of a step
 	// Parts is the number of equal parts in which a batch is computed; 0 means 1. The loss is that
-	// of the whole batch in any case, but batch norm uses the statistics of a part, and its
+	// of the whole batch in any case, but batch norm uses the statistics of all images of a part, those of both images of its pairs together, and its
 	// running statistics move to the mean of those of the parts. Each part of 8 has every eighth example.
 	// With several parts the sums of gradients are rounded otherwise than with one.
 	Parts int
