@@ -52,6 +52,7 @@ type Builder struct {
 	count     uint64             // own operations so far: each has a hash of its own
 	sums      uint64             // of them, those that were operations of Gorgonia in earlier versions
 
+	part         bool     // see Part
 	descriptions []string // that Describe adds to the structure
 
 	calculations map[*Node]calculation // the nodes that are Functions
@@ -78,6 +79,10 @@ type unwound struct{ err error }
 func (b *Builder) Fail(format string, arguments ...interface{}) {
 	panic(unwound{errors.Errorf(format, arguments...)})
 }
+
+// Part makes the blocks that are added from now on choose their algorithms for one of several parts of a
+// batch, each of which has a graph of its own. Results differ from those without it by rounding.
+func (b *Builder) Part() { b.part = true }
 
 // Node takes the results of Gorgonia's functions, as in b.Node(gorgonia.Sub(x, y)),
 // and ends the building of the graph if there is an error.

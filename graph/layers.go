@@ -58,7 +58,7 @@ func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
 		Conv: kernel.ConvShape{
 			Batch: batch, Height: height, Width: width, Channels: channels,
 			Filters: c.Filters, KernelHeight: c.Kernel, KernelWidth: c.Kernel,
-			Stride: max(c.Stride, 1), Padding: padding, Groups: c.Groups,
+			Stride: max(c.Stride, 1), Padding: padding, Groups: c.Groups, Part: b.part,
 		},
 		Activation: b.activation(c.Activation),
 		PoolSize:   c.Pool, PoolStride: c.Pool,

@@ -157,6 +157,7 @@ func embeddingsOf(tower string) string { return "embeddings of " + tower }
 
 // buildPart adds the backbone of one part to its graph.
 func (p *parts) buildPart(b *graph.Builder, one *part) graph.Outputs {
+	b.Part()
 	one.between = &between{forwarded: make(chan struct{}), gradients: make(chan []float32), embeddings: make([]float32, p.images()*p.features)}
 	cost := b.Apply("between the passes", tensor.ScalarShape(), one.between, nil, p.embed(b, imagesInput, p.images()))
 	return graph.Outputs{graph.Cost: cost}

@@ -16,6 +16,9 @@ type ConvShape struct {
 	Stride                             int
 	Padding                            Padding
 	Groups                             int // of channels and of filters, each convolved by itself; 0 for 1
+	// Part chooses the algorithm of the gradient of the weights for one of several parts of a batch: by the
+	// tiles of the whole part also if there are few channels, which costs one sum for each part.
+	Part bool
 }
 
 // Padding is the width of the border of zeros on each side.

@@ -216,7 +216,7 @@ func (c *Conv[T]) initGradient() {
 		g.winograd = nil
 	}
 	g.flipped = inside && (g.winograd != nil || 5*height*width >= 4*s.Height*s.Width)
-	g.keeps = c.winograd != nil && c.winograd.keeps(s.Batch)
+	g.keeps = c.winograd != nil && c.winograd.keeps(s.Batch, s.Part)
 	if g.byTiles = g.keeps || c.winograd != nil && s.Batch*c.winograd.tiles() >= minGradientTiles; g.byTiles {
 		g.output.bottom, g.output.right = c.winograd.overhang()
 	}

@@ -342,9 +342,12 @@ var manyChannels = 1 << 15
 
 // keeps reports whether the gradient of the weights is computed from the transformed tiles of
 // the whole batch.
-func (m *winograd) keeps(batch int) bool {
+func (m *winograd) keeps(batch int, part bool) bool {
 	count := batch * m.tiles()
-	return m.kernel == 3 && m.in*m.out >= manyChannels && count >= minKeptTiles && tileValues*count*(m.inStride()+m.outStride()) <= maxKept
+	if part && count >= minGradientTiles {
+		part = false // then sums for each part of the images cost little
+	}
+	return m.kernel == 3 && (part || m.in*m.out >= manyChannels) && count >= minKeptTiles && tileValues*count*(m.inStride()+m.outStride()) <= maxKept
 }
 
 // kept are the transformed tiles of a batch.
