@@ -163,7 +163,10 @@ func TestMismatchIsAnError(t *testing.T) {
 			func(c *collective.Communicator) error { return c.Sum("gradients", make([]float32, 4)) },
 		},
 		"kind": {
-			func(c *collective.Communicator) error { _, err := c.Gather("gradients", make([]float32, 3)); return err },
+			func(c *collective.Communicator) error {
+				_, err := c.Gather("gradients", make([]float32, 3))
+				return err
+			},
 			func(c *collective.Communicator) error { return c.Sum("gradients", make([]float32, 3)) },
 		},
 		"number": {

@@ -186,8 +186,8 @@ func (w *world) gather(all, own []byte) error {
 	if len(own) == 0 {
 		return nil
 	}
-	if len(own) > longest/w.ranks {
-		return errors.Errorf("gather: found %d bytes of each of %d ranks, expected at most %d in all", len(own), w.ranks, longest)
+	if len(own) > longest {
+		return errors.Errorf("gather: found %d bytes of each rank, expected at most %d", len(own), longest)
 	}
 	return w.do("gather", func() C.int { return C.likeness_gather(pointer(all), pointer(own), C.int(len(own))) })
 }

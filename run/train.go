@@ -184,6 +184,9 @@ func (s Settings) begin(ctx context.Context, ranks *collective.Communicator, res
 		return nil, nil, nil, err
 	}
 	setup.plan.Pretrained, setup.ranks = pretrained, ranks
+	if s.FastReduce && ranks.Size() == 1 {
+		setup.notes = append(setup.notes, "warning: --fast-reduce has no effect on one process")
+	}
 	if start != nil && (s.Adapt || setup.all != nil || s.WeightInterpolation == autoInterpolation) {
 		if start, err = setup.begin(ctx, start, observer); err != nil {
 			return nil, nil, nil, err

@@ -255,3 +255,27 @@ func TestPartsAreRecorded(t *testing.T) {
 	run(t, begin(2))
 	run(t, begin(2))
 }
+
+// Ranks compute frozen layers together, each for some of the images.
+func TestRanksShareFrozenLayers(t *testing.T) {
+	var reads [3]atomic.Int64
+	training := func(c *collective.Communicator) *trainer.Trainer {
+		training := newTrainer(t, tiny())
+		if err := training.Model.Weights.Freeze("conv1"); err != nil {
+			t.Fatal(err)
+		}
+		training.Parts = 8
+		training.Images = readCounter{training.Images.(*datasets.Dataset), &reads[c.Rank()]}
+		return training
+	}
+	want := train(t, 1, training)
+	all := reads[0].Swap(0)
+	if found := train(t, 2, training); !reflect.DeepEqual(found, want) {
+		t.Error("two ranks give other weights than one")
+	}
+	for rank := range 2 {
+		if found := reads[rank].Load(); found > all/2+16 || found == 0 { // batches of 16
+			t.Errorf("rank %d reads %d images, one rank alone %d, expected about half of them", rank, found, all)
+		}
+	}
+}

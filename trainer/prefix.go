@@ -7,6 +7,7 @@ import (
 
 	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/collective"
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/graph"
@@ -39,7 +40,8 @@ type Prefix struct {
 // graph.Weights.Freeze and FreezeStatistics. Dropout, stochastic depth and blocks of a user's
 // own end them, too. It returns nil, without an error, if there is no such block, if all
 // blocks are frozen, if the network is not a backbone.Network, or if the results would take
-// more than 1 GiB. It returns the error of the context if that ends.
+// more than 1 GiB. It returns the error of the context if that ends. Ranks of a job, with a context of
+// collective.NewContext, each compute some of the images and exchange the results.
 func NewPrefix(ctx context.Context, model *likeness.Model, images *datasets.Dataset) (*Prefix, error) {
 	p, err := newPrefix(ctx, model, images)
 	return p, errors.Wrap(err, "compute frozen layers")
@@ -64,7 +66,7 @@ func newPrefix(ctx context.Context, model *likeness.Model, images *datasets.Data
 	for _, name := range names {
 		p.weights[name] = slices.Clone(model.Weights.Get(name).Value.Float32s())
 	}
-	if err := p.compute(ctx, model, images); err != nil {
+	if err := p.compute(ctx, collective.FromContext(ctx), model, images); err != nil {
 		return nil, err
 	}
 	return p, ctx.Err()
@@ -289,12 +291,36 @@ func (p *Prefix) fill(dst []float32, rows []int) {
 // prefixBatch is the number of images that are computed at a time.
 const prefixBatch = 16
 
-// compute computes the results for all images. It does nothing without a prefix, or if they
+// compute computes the results for all images, of which each rank computes some. It does nothing without a prefix, or if they
 // have been computed.
-func (p *Prefix) compute(ctx context.Context, model *likeness.Model, images datasets.Images) error {
+func (p *Prefix) compute(ctx context.Context, ranks *collective.Communicator, model *likeness.Model, images datasets.Images) error {
 	if p == nil || p.values != nil {
 		return nil
 	}
+	batches := (images.Len() + prefixBatch - 1) / prefixBatch
+	each := (batches + ranks.Size() - 1) / ranks.Size()
+	own := make([]float32, each*prefixBatch*p.length())
+	first := min(ranks.Rank()*each*prefixBatch, images.Len())
+	last := min(first+each*prefixBatch, images.Len())
+	err := p.computeSome(ctx, model, images, own, first, last)
+	stop, err := ranks.Agree("frozen layers", ctx.Err() != nil, err)
+	if err != nil || stop && ctx.Err() != nil {
+		return err
+	}
+	if stop {
+		return context.Canceled // of another rank
+	}
+	if ranks.Size() > 1 {
+		if own, err = ranks.Gather("frozen layers", own); err != nil {
+			return err
+		}
+	}
+	p.values = own[:images.Len()*p.length()]
+	return nil
+}
+
+// computeSome writes the results for the images from first to last.
+func (p *Prefix) computeSome(ctx context.Context, model *likeness.Model, images datasets.Images, values []float32, first, last int) error {
 	size := images.ImageSize()
 	program, err := graph.Build(model.Weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
 		x := b.Input("images", prefixBatch, size.Height, size.Width, size.Channels)
@@ -305,10 +331,9 @@ func (p *Prefix) compute(ctx context.Context, model *likeness.Model, images data
 	}
 	defer func() { _ = program.Close() }()
 	n := p.length()
-	p.values = make([]float32, images.Len()*n)
 	input := make([]float32, prefixBatch*size.Len())
 	indices := make([]int, prefixBatch)
-	for from := 0; from < images.Len() && ctx.Err() == nil; from += prefixBatch {
+	for from := first; from < last && ctx.Err() == nil; from += prefixBatch {
 		for i := range indices {
 			indices[i] = min(from+i, images.Len()-1) // the last images fill the batch
 		}
@@ -325,7 +350,7 @@ func (p *Prefix) compute(ctx context.Context, model *likeness.Model, images data
 				return errors.Errorf("frozen layers: their result for image %s is %v, expected finite numbers: the weights or the preprocessing are extreme", images.Source(from+i/n), v)
 			}
 		}
-		copy(p.values[from*n:], result)
+		copy(values[(from-first)*n:], result)
 	}
 	return nil
 }

@@ -158,7 +158,7 @@ func (r *run) train(ctx context.Context) (Result, error) {
 	if err := r.resume(); err != nil {
 		return Result{}, errors.Wrap(err, "train")
 	}
-	err := r.prefix.compute(ctx, r.Model, r.Images)
+	err := r.prefix.compute(ctx, r.Communicator, r.Model, r.Images)
 	if ctx.Err() != nil { // before the first step, so that there is nothing to save
 		r.result.Stopped = Interrupted
 		return r.soFar(), nil

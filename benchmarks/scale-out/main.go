@@ -47,7 +47,8 @@ type section struct {
 var sections = []section{
 	{"equal", "Equal models", equalModels},
 	{"kills", "Killed ranks", killedRanks},
-	{"speed", "Two ranks on two processors", speed},
+	{"speed-conv4", "Two ranks on two processors: Conv4", speed("conv4", 6)},
+	{"speed-resnet18", "Two ranks on two processors: ResNet-18", speed("resnet18", 2)},
 	{"network", "A network between the nodes", network},
 	{"peer", "PyTorch's DistributedDataParallel", peer},
 }
@@ -57,13 +58,13 @@ func main() {
 		exit(worker(os.Args[2:]))
 	}
 	o := &options{}
-	only := flag.String("only", "", "measure only the sections whose names match this `regexp`: equal, kills, speed, network, peer")
+	only := flag.String("only", "", "measure only the sections whose names match this `regexp`: equal, kills, speed-conv4, speed-resnet18, network, peer")
 	flag.StringVar(&o.out, "out", "benchmarks/results", "`folder` to write scale-out-training.md, .json and .png to")
 	flag.StringVar(&o.data, "data", "", "`folder` of photographs by class, for the fine-tuning; synthetic pictures if it is empty")
 	flag.StringVar(&o.python, "python", "", "Python `interpreter` with torch, for the comparison with DistributedDataParallel")
 	flag.IntVar(&o.epochs, "epochs", 0, "`epochs` of the default job; 0 for all of it")
 	flag.IntVar(&o.kills, "kills", 50, "`number` of ranks to kill")
-	flag.Float64Var(&o.seconds, "seconds", 8, "`seconds` of each measurement of steps")
+	flag.Float64Var(&o.seconds, "seconds", 2, "`seconds` of each measurement of steps")
 	flag.Parse()
 	var err error
 	if o.only, err = regexp.Compile(*only); err != nil {

@@ -20,7 +20,7 @@ func peer(ctx context.Context, o *options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text := fmt.Sprintf("The same networks, batches and solver (Adam) on the same two processors: PyTorch %s, DistributedDataParallel with gloo, one thread for each of two\nprocesses; the smaller of two medians. DistributedDataParallel computes the loss of each process's half of the batch alone, likeness that of the whole batch.\n\n| ms of a step | likeness, 1 process | likeness, 2 processes | PyTorch, 1 process | PyTorch, 2 processes | PyTorch / likeness, 2 processes |\n|---|---|---|---|---|---|\n", strings.TrimSpace(version))
+	text := fmt.Sprintf("The same networks, batches and solver (Adam) on the same two processors: PyTorch %s, DistributedDataParallel with gloo, one thread for each of two\nprocesses; the fastest step of two turns. DistributedDataParallel computes the loss of each process's half of the batch alone, likeness that of the whole batch.\n\n| ms of a step | likeness, 1 process | likeness, 2 processes | PyTorch, 1 process | PyTorch, 2 processes | PyTorch / likeness, 2 processes |\n|---|---|---|---|---|---|\n", strings.TrimSpace(version))
 	for _, name := range []string{"conv4", "resnet18"} {
 		best := [4]float64{}
 		for i := range best {

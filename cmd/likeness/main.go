@@ -14,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/collective"
 	"github.com/likeness-go/likeness/fetch"
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/graph"
@@ -95,6 +96,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, func() {
 		stop() // the next interrupt kills
+		if collective.Launcher().Rank > 0 {
+			return // rank 0 says so
+		}
 		fmt.Fprintln(os.Stderr, "\ninterrupted: shutting down; interrupt again to kill")
 	})
 	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
