@@ -245,7 +245,7 @@ func TestTreeSumRefusesOtherLengths(t *testing.T) {
 }
 
 func TestLauncher(t *testing.T) {
-	for _, name := range []string{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", "PMI_SIZE", "PMI_RANK", "MPI_LOCALNRANKS"} {
+	for _, name := range []string{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", "PMI_SIZE", "PMI_RANK", "MPI_LOCALNRANKS", "PMIX_RANK", "SLURM_STEP_NUM_TASKS"} {
 		t.Setenv(name, "")
 	}
 	if found := collective.Launcher(); found != (collective.Launched{}) {
@@ -257,6 +257,11 @@ func TestLauncher(t *testing.T) {
 	t.Setenv("PMI_SIZE", "4")
 	t.Setenv("PMI_RANK", "3")
 	if found := collective.Launcher(); found != (collective.Launched{Size: 4, Rank: 3}) {
+		t.Errorf("found %+v", found)
+	}
+	t.Setenv("PMIX_RANK", "2")
+	t.Setenv("SLURM_STEP_NUM_TASKS", "5")
+	if found := collective.Launcher(); found != (collective.Launched{Size: 5, Rank: 2}) {
 		t.Errorf("found %+v", found)
 	}
 	if !collective.Built {

@@ -15,7 +15,7 @@ type Launched struct {
 	Local int // processes of the job on this machine; 0 if unknown
 }
 
-// Launcher returns what mpirun of Open MPI (OMPI_COMM_WORLD_SIZE) or of MPICH, or srun with PMI (PMI_SIZE), says.
+// Launcher returns what mpirun of Open MPI (OMPI_COMM_WORLD_SIZE) or of MPICH (PMI_SIZE), or srun of Slurm says.
 func Launcher() Launched {
 	number := func(names ...string) int {
 		for _, name := range names {
@@ -24,6 +24,9 @@ func Launcher() Launched {
 			}
 		}
 		return 0
+	}
+	if os.Getenv("OMPI_COMM_WORLD_SIZE") == "" && os.Getenv("PMIX_RANK") != "" {
+		return Launched{Size: number("SLURM_STEP_NUM_TASKS"), Rank: number("PMIX_RANK")} // srun --mpi=pmix
 	}
 	return Launched{
 		Size:  number("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"),

@@ -114,8 +114,12 @@ func (s Settings) train(ctx context.Context, resumed Folder, observer *Observer)
 	if !ranks.Root() {
 		observer = nil
 	}
-	if ranks != nil && s.BatchParts == 0 {
+	switch {
+	case ranks == nil || s.BatchParts != 0:
+	case resumed == "":
 		s.BatchParts = jobParts
+	case ranks.Size() > 1: // its checkpoint is that of one part
+		return nil, errors.Errorf("the training in %s computes each batch in one part: continue it with one process, or begin again with --config %s", resumed, resumed.Config())
 	}
 	setup, start, training, err := s.begin(ctx, ranks, resumed, observer)
 	stop, err := ranks.Agree("preparation", ctx.Err() != nil, err)
