@@ -48,7 +48,7 @@ var sections = []section{
 	{"equal", "Equal models", equalModels},
 	{"kills", "Killed ranks", killedRanks},
 	{"speed-conv4", "Two ranks on two processors: Conv4", speed("conv4", 6)},
-	{"speed-resnet18", "Two ranks on two processors: ResNet-18", speed("resnet18", 2)},
+	{"speed-resnet18", "Two ranks on two processors: ResNet-18", speed("resnet18", 1)},
 	{"network", "A network between the nodes", network},
 	{"peer", "PyTorch's DistributedDataParallel", peer},
 }
