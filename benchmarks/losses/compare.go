@@ -260,6 +260,7 @@ func (c *comparison) search(ctx context.Context, t *task, loss string) (map[stri
 			return nil, 0, err
 		}
 		s.Parameters = append(s.Parameters, p)
+		delete(s.Given, p.Key)
 	}
 	result, err := s.Choose(ctx, nil)
 	if err != nil {
