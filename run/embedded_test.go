@@ -109,7 +109,14 @@ func TestEmbeddedData(t *testing.T) {
 	if !setup.data.unseenValidation(1) || !strings.Contains(setup.plan.Protocol, "held out for validation; model selected by the 20-way") {
 		t.Errorf("found the protocol %q", setup.plan.Protocol)
 	}
-	s.ValidationClasses, s.Limit, s.TestLimit = 0, 100, 1
+	s.Validation = "map-at-r"
+	if setup, err = s.prepare(nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, measure, err := setup.data.validation(1); err != nil || !strings.HasPrefix(measure, "MAP@R on ") {
+		t.Errorf("found the validation %q, %v", measure, err)
+	}
+	s.Validation, s.ValidationClasses, s.Limit, s.TestLimit = "", 0, 100, 1
 	if setup, err = s.prepare(nil); err != nil {
 		t.Fatal(err)
 	}
@@ -117,9 +124,10 @@ func TestEmbeddedData(t *testing.T) {
 		t.Errorf("found %d and %d images, expected 100 and those of two runs, and %q", n, m, setup.plan.Protocol)
 	}
 	for want, change := range map[string]func(*Settings){
-		"--unseen":    func(s *Settings) { s.Unseen = List{"Greek/character01"} },
-		"--alphabets": func(s *Settings) { s.Alphabets = "small2" },
-		"--size":      func(s *Settings) { s.Size = "28x28x3x3" },
+		"--unseen":       func(s *Settings) { s.Unseen = List{"Greek/character01"} },
+		"--alphabets":    func(s *Settings) { s.Alphabets = "small2" },
+		"--validation: ": func(s *Settings) { s.Validation = "accuracy" },
+		"--size":         func(s *Settings) { s.Size = "28x28x3x3" },
 	} {
 		s := Defaults()
 		change(&s)

@@ -144,6 +144,9 @@ func (s Settings) unusedByLoss(key string) bool {
 		head = objectives.DefaultHead(s.Objective)
 	}
 	loss, with, err := objectives.Named(s.Objective, objectives.DefaultHead(s.Objective), objectives.Options{Features: 1})
+	if err != nil { // prototypical does not have the default distance
+		loss, with, err = objectives.Named(s.Objective, "cosine", objectives.Options{Features: 1})
+	}
 	if err != nil {
 		return false // an unknown loss is reported elsewhere
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/pkg/errors"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 )
@@ -23,8 +24,8 @@ const (
 
 var (
 	bestColor    = color.RGBA{214, 90, 10, 255}
-	trialColor   = color.RGBA{31, 119, 180, 150}
-	stoppedColor = color.RGBA{140, 140, 140, 170}
+	trialColor   = color.RGBA{31, 119, 180, 255}
+	stoppedColor = color.RGBA{120, 120, 120, 255}
 )
 
 // drawChart draws the validation of each trial after each epoch over its steps: gray for those that
@@ -35,6 +36,9 @@ func (f Folder) drawChart(r *Result) error {
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = fmt.Sprintf("%d trials", len(r.Trials)), "steps", r.Measure
 	for _, size := range []*vg.Length{&p.Title.TextStyle.Font.Size, &p.X.Label.TextStyle.Font.Size, &p.Y.Label.TextStyle.Font.Size} {
 		*size = 13
+	}
+	for _, style := range []*text.Style{&p.Title.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.Legend.TextStyle} {
+		style.Font.Variant = "Sans"
 	}
 	grid := plotter.NewGrid()
 	grid.Vertical.Color = nil
@@ -71,7 +75,7 @@ func (f Folder) drawChart(r *Result) error {
 			name = "finished"
 			line.Color, line.Width = trialColor, 1.5
 		}
-		dots.Color, dots.Shape, dots.Radius = line.Color, draw.CircleGlyph{}, 2
+		dots.Color, dots.Shape, dots.Radius = line.Color, draw.CircleGlyph{}, 2.5
 		p.Add(line, dots)
 		if !named[name] {
 			named[name] = true
@@ -89,7 +93,7 @@ func (f Folder) drawChart(r *Result) error {
 	if err := r.drawRungs(p); err != nil {
 		return err
 	}
-	p.X.Min = 0
+	p.X.Min, p.X.Max = 0, 1.03*p.X.Max
 	p.Legend.Top = false
 	for _, format := range []string{"svg", "png"} {
 		image, err := p.WriterTo(chartWidth, chartHeight, format)

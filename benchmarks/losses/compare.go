@@ -133,12 +133,21 @@ func (c *comparison) run(ctx context.Context) error {
 // need augmented images, of which frozen layers cannot be computed once.
 func (c *comparison) losses() (names []string) {
 	for _, name := range objectives.Names {
-		loss, _, err := objectives.Named(name, objectives.DefaultHead(name), objectives.Options{Features: 1})
+		loss, _, err := objectives.Named(name, headOf(name), objectives.Options{Features: 1})
 		if err == nil && loss.Kind() != datasets.Views && strings.Contains(name, c.only) {
 			names = append(names, name)
 		}
 	}
 	return names
+}
+
+// headOf is the distance of a loss: its default one, which prototypical does not support.
+func headOf(loss string) string {
+	head := objectives.DefaultHead(loss)
+	if _, _, err := objectives.Named(loss, head, objectives.Options{Features: 1}); err != nil {
+		return "cosine"
+	}
+	return head
 }
 
 // measure adds the missing rows of a task.
@@ -204,6 +213,9 @@ func (c *comparison) train(ctx context.Context, t *task, r *row, values map[stri
 	settings, given := t.settings, maps.Clone(t.given)
 	settings.Objective, settings.Seed = r.Method, r.Seed
 	given["objective"], given["seed"] = true, true
+	if head := headOf(r.Method); head != objectives.DefaultHead(r.Method) {
+		settings.Head, given["head"] = head, true
+	}
 	for key, value := range values {
 		if err := settings.Parse(key, value); err != nil {
 			return err
@@ -253,6 +265,9 @@ func (c *comparison) search(ctx context.Context, t *task, loss string) (map[stri
 	s := sweep.Search{Settings: t.settings, Given: maps.Clone(t.given), Trials: c.trials, Trainings: &c.trainings}
 	s.Settings.Objective, s.Settings.Seed = loss, 1
 	s.Given["objective"], s.Given["seed"] = true, true
+	if head := headOf(loss); head != objectives.DefaultHead(loss) {
+		s.Settings.Head, s.Given["head"] = head, true
+	}
 	s.Out = filepath.Join(c.work, fmt.Sprintf("%s-%s-%d-%d", t.name, loss, c.trials, c.steps))
 	for _, text := range spaceOf(loss) {
 		p, err := sweep.ParseParameter(text)
