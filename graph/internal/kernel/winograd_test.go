@@ -22,6 +22,9 @@ func TestWinograd(t *testing.T) {
 		"4×4, same":     padded(convShape(4, 14, 13, 16, 32, 4, 4, 1, 0), 1, 1, 2, 2),
 		"very wide":     padded(convShape(5, 9, 10, 16, 16, 3, 3, 1, 0), 1, 0, 4, 3),
 	} {
+		if testing.Short() && name != "cut tiles" && name != "four pieces" {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			c := conv(s)
 			c.tolerance = 3e-5
@@ -43,6 +46,9 @@ func TestWinogradGradient(t *testing.T) {
 		"all at once":  convShape(13, 7, 7, 16, 32, 3, 3, 1, 1),
 		"at once, cut": padded(convShape(9, 9, 11, 32, 16, 3, 3, 1, 0), 1, 0, 2, 1),
 	} {
+		if testing.Short() && name != "cut tiles" && name != "at once, cut" {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			if strings.Contains(name, "at once") {
 				defer func(before int) { manyChannels = before }(manyChannels)
