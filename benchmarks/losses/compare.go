@@ -32,8 +32,10 @@ import (
 type comparison struct {
 	work               string // folder of the rows and the searches
 	pictures, omniglot string
-	trials, seeds      int
-	steps              int // of each training
+	seeds              int
+	trials, steps      int // of each search and of each training on Caltech-101
+	drawnTrials        int // the same on Omniglot; 0 for as many
+	drawnSteps         int
 	only               string
 	out                string
 	commit             string
@@ -74,6 +76,8 @@ type task struct {
 	name     string
 	primary  string // the metric of the chart
 	metrics  []string
+	trials   int // of each search
+	steps    int // of each training
 	settings run.Settings
 	given    map[string]bool
 	test     func(ctx context.Context, model *trial) (map[string]evaluate.Estimate, error)
@@ -84,8 +88,17 @@ type task struct {
 type trial = run.Trial
 
 func (c *comparison) run(ctx context.Context) error {
-	if c.trials < 1 || c.seeds < 1 || c.steps < compareEpochs || c.steps%compareEpochs != 0 {
-		return errors.Errorf("-trials, -seeds and -steps: found %d, %d and %d, expected at least 1, at least 1 and a multiple of %d", c.trials, c.seeds, c.steps, compareEpochs)
+	c.drawnTrials, c.drawnSteps = cmp.Or(c.drawnTrials, c.trials), cmp.Or(c.drawnSteps, c.steps)
+	for _, number := range []struct {
+		flag         string
+		value, least int
+	}{
+		{"trials", c.trials, 1}, {"omniglot-trials", c.drawnTrials, 1}, {"seeds", c.seeds, 1},
+		{"steps", c.steps, compareEpochs}, {"omniglot-steps", c.drawnSteps, compareEpochs},
+	} {
+		if number.value < number.least || number.value%number.least != 0 {
+			return errors.Errorf("-%s: found %d, expected a multiple of %d above 0", number.flag, number.value, number.least)
+		}
 	}
 	var err error
 	if c.commit, err = record.Commit(); err != nil {
@@ -175,14 +188,14 @@ func (c *comparison) measure(ctx context.Context, t *task) error {
 	}
 	for _, loss := range c.losses() {
 		for seed := uint64(1); seed <= uint64(c.seeds); seed++ {
-			r := row{Set: t.name, Method: loss, Variant: "defaults", Seed: seed, Steps: c.steps}
+			r := row{Set: t.name, Method: loss, Variant: "defaults", Seed: seed, Steps: t.steps}
 			if !done[r.key()] {
 				if err := c.train(ctx, t, &r, nil); err != nil {
 					return errors.WithMessage(err, loss)
 				}
 			}
 		}
-		r := row{Set: t.name, Method: loss, Variant: "searched", Trials: c.trials, Steps: c.steps}
+		r := row{Set: t.name, Method: loss, Variant: "searched", Trials: t.trials, Steps: t.steps}
 		missing := false
 		for r.Seed = 1; r.Seed <= uint64(c.seeds); r.Seed++ {
 			missing = missing || !done[r.key()]
@@ -230,9 +243,10 @@ func (c *comparison) train(ctx context.Context, t *task, r *row, values map[stri
 	if err := os.RemoveAll(folder); err != nil {
 		return err
 	}
-	trained, err := c.trainings.Train(ctx, configured, run.Folder(folder), configured.Epochs, nil)
+	var steps stopwatch
+	trained, err := c.trainings.Train(ctx, configured, run.Folder(folder), configured.Epochs, steps.observer())
 	switch {
-	case errors.Is(err, trainer.ErrNotFinite):
+	case errors.Is(err, trainer.ErrNotFinite), errors.Is(err, run.ErrRefused):
 		r.Failed = err.Error()
 	case err != nil:
 		return err
@@ -242,7 +256,7 @@ func (c *comparison) train(ctx context.Context, t *task, r *row, values map[stri
 			return err
 		}
 		r.fill(estimates)
-		r.Seconds, r.Failed = trained.Training.Seconds, trained.Collapsed
+		r.Seconds, r.Failed = steps.seconds(), trained.Collapsed
 		for _, epoch := range trained.Training.Epochs {
 			if epoch.Epoch == trained.Training.BestEpoch && epoch.Validation != nil {
 				r.Chosen = *epoch.Validation
@@ -262,13 +276,13 @@ func (r *row) fill(estimates map[string]evaluate.Estimate) {
 
 // search chooses the settings of a loss on held-out classes, with the seed 1.
 func (c *comparison) search(ctx context.Context, t *task, loss string) (map[string]string, float64, error) {
-	s := sweep.Search{Settings: t.settings, Given: maps.Clone(t.given), Trials: c.trials, Trainings: &c.trainings}
+	s := sweep.Search{Settings: t.settings, Given: maps.Clone(t.given), Trials: t.trials, Trainings: &c.trainings}
 	s.Settings.Objective, s.Settings.Seed = loss, 1
 	s.Given["objective"], s.Given["seed"] = true, true
 	if head := headOf(loss); head != objectives.DefaultHead(loss) {
 		s.Settings.Head, s.Given["head"] = head, true
 	}
-	s.Out = filepath.Join(c.work, fmt.Sprintf("%s-%s-%d-%d", t.name, loss, c.trials, c.steps))
+	s.Out = filepath.Join(c.work, fmt.Sprintf("%s-%s-%d-%d", t.name, loss, t.trials, t.steps))
 	for _, text := range spaceOf(loss) {
 		p, err := sweep.ParseParameter(text)
 		if err != nil {
@@ -277,19 +291,56 @@ func (c *comparison) search(ctx context.Context, t *task, loss string) (map[stri
 		s.Parameters = append(s.Parameters, p)
 		delete(s.Given, p.Key)
 	}
-	result, err := s.Choose(ctx, nil)
+	var steps stopwatch
+	result, err := s.Choose(ctx, &sweep.Observer{Training: steps.observer()})
 	if err != nil {
 		return nil, 0, err
 	}
-	seconds := 0.0
+	// A search that continues has taken some steps in another process.
+	count := 0
 	for _, trial := range result.Trials {
-		seconds += trial.Seconds
+		count += trial.Steps
+	}
+	seconds := steps.median() * float64(count)
+	for _, trial := range result.Trials {
 		if err := os.RemoveAll(string(result.Folder.Trial(trial.Number))); err != nil { // checkpoints are large
 			return nil, 0, err
 		}
 	}
 	return result.Best.Values, seconds, nil
 }
+
+// stopwatch takes the time of steps. Its seconds are the median of a step times their number, so
+// that a pause, or other programs for a while, do not count.
+type stopwatch struct {
+	last  time.Time // zero at the beginning and after a validation
+	steps []float64 // seconds of each that is measured
+	count int
+}
+
+func (s *stopwatch) observer() *run.Observer {
+	return &run.Observer{
+		Step: func(trainer.Step) {
+			now := time.Now()
+			if s.count++; !s.last.IsZero() {
+				s.steps = append(s.steps, now.Sub(s.last).Seconds())
+			}
+			s.last = now
+		},
+		Epoch: func(trainer.Epoch) { s.last = time.Time{} },
+	}
+}
+
+// median is the median of the seconds of a step; 0 if none was measured.
+func (s *stopwatch) median() float64 {
+	if len(s.steps) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(s.steps))
+	return sorted[len(sorted)/2]
+}
+
+func (s *stopwatch) seconds() float64 { return s.median() * float64(s.count) }
 
 // spaceOf is what is searched for a loss: the learning rate, and the numbers of the loss around
 // those of its paper.
@@ -410,7 +461,7 @@ var quantileT = []float64{0, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2
 func (c *comparison) summarize(t *task, rows []row) (list []*measured) {
 	groups := map[string]*measured{}
 	for _, r := range rows {
-		if r.Set != t.name || r.Variant != "" && (r.Steps != c.steps || r.Variant == "searched" && r.Trials != c.trials || r.Seed > uint64(c.seeds)) {
+		if r.Set != t.name || r.Variant != "" && (r.Steps != t.steps || r.Variant == "searched" && r.Trials != t.trials || r.Seed > uint64(c.seeds)) {
 			continue
 		}
 		key := r.Method + "/" + r.Variant

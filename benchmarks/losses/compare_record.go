@@ -33,20 +33,20 @@ episodes of each alphabet with 20 queries; MAP@R among every fourth image.`,
 // write writes the record, its rows and the chart.
 func (c *comparison) write(tasks []*task, rows []row, took time.Duration) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, `Every loss that uses labels is trained for %d steps: with its defaults ("defaults", a learning rate of 1e-3 for the layer and 3e-3 for
-the network), and with the learning rate and the numbers of the loss that %d trials of successive halving choose ("searched", one
-seed, package sweep). Batches have 64 pairs, 64 triplets or 64 images, 4 of each class; AdamW with weight decay 1e-4 and cosine
-decay of the learning rate to zero. The best of %d epochs is chosen by the validation. No test class has a part in any choice, as
-Musgrave, Belongie & Lim 2020 ("A metric learning reality check") ask. Losses without labels are left out, because the validation
-needs none of theirs.
+	fmt.Fprintf(&text, `Every loss that uses labels is trained for the same number of steps: with its defaults ("defaults", a learning rate of 1e-3 for the
+layer and 3e-3 for the network), and with the learning rate and the numbers of the loss that successive halving chooses with the seed 1
+("searched", package sweep). Batches have 64 pairs, 64 triplets or 64 images, 4 of each class; AdamW with weight decay 1e-4 and
+cosine decay of the learning rate to zero. The best of %d epochs is chosen by the validation. No test class has a part in any choice,
+as Musgrave, Belongie & Lim 2020 ("A metric learning reality check") ask. The losses without labels are left out: none of their models
+is selected by labels.
 
 Values are in percent: means over %d seeds with the 95 %% interval of the mean by Student's t distribution, which does not have the
-uncertainty of the choice of test classes. Seconds are of one training without the frozen layers; other programs ran at the same time, so they are
-upper bounds. "with search" adds all trials. Rows are sorted by the first value.
-`, c.steps, c.trials, compareEpochs, c.seeds)
+uncertainty of the choice of test classes. Seconds are of one training without the frozen layers and the validation: the median time of a
+step times their number. Other programs ran at the same time, so they are upper bounds. "with search" adds all trials. Rows are sorted by the first value.
+`, compareEpochs, c.seeds)
 	for _, t := range tasks {
 		list := c.summarize(t, rows)
-		fmt.Fprintf(&text, "\n## %s\n\n%s\n\n| method | | %s | ms per step | seconds | with search | chosen |\n|---|---|%s---|---|---|---|\n", t.name, about[t.name], strings.Join(t.metrics, " | "), strings.Repeat("---|", len(t.metrics)))
+		fmt.Fprintf(&text, "\n## %s\n\n%s\n%d steps, %d trials of each search.\n\n| method | | %s | ms per step | seconds | with search | chosen |\n|---|---|%s---|---|---|---|\n", t.name, about[t.name], t.steps, t.trials, strings.Join(t.metrics, " | "), strings.Repeat("---|", len(t.metrics)))
 		for _, m := range list {
 			var cells []string
 			for _, name := range t.metrics {

@@ -61,12 +61,12 @@ func (c *comparison) caltech() (*task, error) {
 	if len(even) < 30 {
 		return nil, errors.Errorf("-pictures: found %d classes in %s, expected those of Caltech-101", place, c.pictures)
 	}
-	t := &task{name: "caltech-101", primary: "MAP@R", metrics: []string{"MAP@R", "recall@1"}}
+	t := &task{name: "caltech-101", primary: "MAP@R", metrics: []string{"MAP@R", "recall@1"}, trials: c.trials, steps: c.steps}
 	t.settings = run.Settings{
 		Data: c.pictures, Unseen: append(unseen, odd...), ValidationClasses: 1.0 / 3, Validation: "map-at-r", Memory: "512MiB",
 		Limit: perClass * (len(even) - len(even)/3), TestLimit: perClass * (len(even) / 3),
 		From: zoo.Photo, Features: 128, Freeze: run.List{"conv*", "residual*", "norm*"}, FreezeNorm: true,
-		Epochs: compareEpochs, StepsPerEpoch: c.steps / compareEpochs, Batch: 64, ImagesPerClass: 4,
+		Epochs: compareEpochs, StepsPerEpoch: t.steps / compareEpochs, Batch: 64, ImagesPerClass: 4,
 		Solver: "adamw", LearningRate: 1e-3, WeightDecay: 1e-4, Schedule: "cosine", Augmentation: "none",
 	}
 	t.given = given(t.settings)
@@ -178,11 +178,11 @@ func (c *comparison) caltech() (*task, error) {
 // which are held out to choose by, and tested on the evaluation alphabets: each image of 20
 // characters of one alphabet is compared with one example of each.
 func (c *comparison) drawings() (*task, error) {
-	t := &task{name: "omniglot", primary: "one-shot", metrics: []string{"one-shot", "MAP@R"}}
+	t := &task{name: "omniglot", primary: "one-shot", metrics: []string{"one-shot", "MAP@R"}, trials: c.drawnTrials, steps: c.drawnSteps}
 	t.settings = run.Settings{
 		Data: c.omniglot, Alphabets: "background", ValidationClasses: 0.2, Validation: "map-at-r", TestLimit: 2000, Size: "28x28x1",
 		Backbone: "conv4", Width: 32, BatchNorm: true, From: "",
-		Epochs: compareEpochs, StepsPerEpoch: c.steps / compareEpochs, Batch: 64, ImagesPerClass: 4,
+		Epochs: compareEpochs, StepsPerEpoch: t.steps / compareEpochs, Batch: 64, ImagesPerClass: 4,
 		Solver: "adamw", LearningRate: 3e-3, WeightDecay: 1e-4, Schedule: "cosine", Augmentation: "none",
 	}
 	t.given = given(t.settings)

@@ -53,7 +53,7 @@ func TestMeanInterval(t *testing.T) {
 // A row that was not written whole is left out, and the next one begins a line of its own. Means
 // are over the rows with the same budget.
 func TestRows(t *testing.T) {
-	c := comparison{work: t.TempDir(), trials: 4, seeds: 2, steps: 90}
+	c := comparison{work: t.TempDir(), seeds: 2}
 	for seed, value := range []float64{0.5, 0.7} {
 		if err := c.add(row{Set: "a", Method: "triplet", Variant: "searched", Seed: uint64(seed + 1), Trials: 4, Steps: 90, Seconds: 9, Search: 21, Values: map[string]float64{"MAP@R": value}}); err != nil {
 			t.Fatal(err)
@@ -75,7 +75,7 @@ func TestRows(t *testing.T) {
 	if err != nil || len(rows) != 3 {
 		t.Fatalf("found %d rows, %v", len(rows), err)
 	}
-	list := c.summarize(&task{name: "a", primary: "MAP@R", metrics: []string{"MAP@R"}}, rows)
+	list := c.summarize(&task{name: "a", primary: "MAP@R", metrics: []string{"MAP@R"}, trials: 4, steps: 90}, rows)
 	if len(list) != 1 || math.Abs(list[0].mean["MAP@R"]-0.6) > 1e-12 || list[0].train != 9 || list[0].all != 30 || list[0].perStep != 0.1 {
 		t.Fatalf("found %+v", list[0])
 	}

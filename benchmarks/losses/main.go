@@ -88,10 +88,15 @@ func main() {
 	flag.IntVar(&c.trials, "trials", 20, "with -compare: trials of each search")
 	flag.IntVar(&c.seeds, "seeds", 3, "with -compare: seeds of each measurement")
 	flag.IntVar(&c.steps, "steps", 450, "with -compare: steps of each training, a multiple of 9")
+	flag.IntVar(&c.drawnTrials, "omniglot-trials", 0, "with -compare: -trials on Omniglot, if they differ")
+	flag.IntVar(&c.drawnSteps, "omniglot-steps", 0, "with -compare: -steps on Omniglot, if they differ")
 	flag.Parse()
 	if *comparing {
 		c.only, c.out = *only, cmp.Or(*out, "benchmarks/results/losses-comparison.md")
-		c.command += fmt.Sprintf(" -compare -trials %d -seeds %d -steps %d", c.trials, c.seeds, c.steps)
+		c.command += fmt.Sprintf(" -compare -pictures 101_ObjectCategories -omniglot FOLDER -trials %d -seeds %d -steps %d", c.trials, c.seeds, c.steps)
+		if c.drawnTrials != 0 || c.drawnSteps != 0 {
+			c.command += fmt.Sprintf(" -omniglot-trials %d -omniglot-steps %d", cmp.Or(c.drawnTrials, c.trials), cmp.Or(c.drawnSteps, c.steps))
+		}
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 		err := c.run(ctx)
 		stop()
