@@ -26,16 +26,15 @@ import (
 
 // options are the values of the flags.
 type options struct {
-	only        *regexp.Regexp
-	out, data   string
-	python      string
-	epochs      int
-	kills       int
-	seconds     float64
-	program     string // likeness, built with MPI
-	self        string // this program, built with MPI
-	mpirun      []string
-	environment []string
+	only      *regexp.Regexp
+	out, data string
+	python    string
+	epochs    int
+	kills     int
+	seconds   float64
+	program   string // likeness, built with MPI
+	self      string // this program, built with MPI
+	mpirun    []string
 }
 
 // section is a part of the record.
