@@ -39,6 +39,7 @@ func judging(t *testing.T, objective objectives.Loss, head heads.Head, rate floa
 // embeddings together, a rate at which the hardest triplets do, one at which the ReLUs of
 // a network die, and one at which embeddings that are alike do not move.
 func TestCollapsesAreTold(t *testing.T) {
+	skipOneByOne(t)
 	pulled := judging(t, objectives.Contrastive{Margin: 1}, heads.L2{}, 1e-2, 1)
 	pulled.Penalties = []objectives.WeightPenalty{{Pattern: "*", Lambda: 100}}
 	stuck := judging(t, objectives.BatchHard{Soft: true}, heads.L2{}, 1e-9, 1)
@@ -64,9 +65,7 @@ func TestCollapsesAreTold(t *testing.T) {
 
 // Seeds that learn set nothing off, whatever the objective.
 func TestHealthySeedsAreNotTold(t *testing.T) {
-	if testing.Short() {
-		t.Skip("trains networks one after the other, which shows nothing of goroutines")
-	}
+	skipOneByOne(t)
 	healthy := []struct {
 		objective objectives.Loss
 		head      heads.Head

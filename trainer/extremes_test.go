@@ -118,6 +118,7 @@ func eachCombination(options objectives.Options, f func(objective objectives.Los
 // leaves behind holds anything else: neither the model nor a checkpoint nor a
 // saved file.
 func TestExtremes(t *testing.T) {
+	skipOneByOne(t)
 	for i, extreme := range extremes {
 		t.Run(extreme.name, func(t *testing.T) {
 			tried := i // so that all combinations take part in some
@@ -252,6 +253,7 @@ func TestTooFewIsRefused(t *testing.T) {
 // Images of one pixel are trained on like others, by every objective; with every head only
 // with LIKENESS_LONG.
 func TestImagesOfOnePixel(t *testing.T) {
+	skipOneByOne(t)
 	one := imaging.Size{Height: 1, Width: 1, Channels: 1}
 	images := &datasets.Dataset{Name: "pixels", Size: one}
 	for class := range 3 {

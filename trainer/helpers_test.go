@@ -145,3 +145,12 @@ func auc(t testing.TB, model *likeness.Model, images *datasets.Dataset) float64 
 
 // No test leaves a goroutine behind.
 func TestMain(m *testing.M) { testutil.CheckGoroutines(m) }
+
+// skipOneByOne skips a test with -short that trains many networks one after the other: others
+// show the same goroutines to the race detector, which makes building a graph slow.
+func skipOneByOne(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("trains networks one after the other, which shows nothing of goroutines")
+	}
+}

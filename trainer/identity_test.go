@@ -86,6 +86,7 @@ func pairList(different func(i int) bool) []datasets.Pair {
 // A checkpoint is resumed by a training that is set up anew in the same way, and by
 // none that would have come to other weights.
 func TestResumeRefusesWhateverDecidesTheWeights(t *testing.T) {
+	skipOneByOne(t)
 	with := func(change func(*trainer.Trainer)) func() *trainer.Trainer {
 		return func() *trainer.Trainer {
 			training := newTrainer(t, tiny())

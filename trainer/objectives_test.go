@@ -21,6 +21,7 @@ import (
 // what it teaches holds for classes that it has not seen: the area under the
 // ROC curve grows by 0.05 or more.
 func TestEveryObjectiveTeachesEveryHead(t *testing.T) {
+	skipOneByOne(t)
 	taught := 0
 	for _, name := range objectives.Names {
 		for _, headName := range heads.Names {

@@ -276,6 +276,7 @@ func newLossTrainer(t *testing.T, loss objectives.Loss, checkpoint string) *trai
 // The trainable weights of a loss are trained and kept in checkpoints, from which
 // training resumes bit for bit, and are not part of the saved model.
 func TestWeightsOfALoss(t *testing.T) {
+	skipOneByOne(t)
 	type lossWithWeights struct {
 		loss    objectives.Loss
 		weights []string

@@ -74,6 +74,7 @@ func found(t *testing.T, model *likeness.Model, images *datasets.Dataset) float6
 // Losses without labels learn what the augmentation leaves: images that were not trained on are
 // nearer to themselves after they have been moved than those of the untrained network.
 func TestLossesWithoutLabelsTeach(t *testing.T) {
+	skipOneByOne(t)
 	for _, loss := range withoutLabels {
 		model := newModel(t, tiny(), heads.Cosine{})
 		untrained := found(t, model, unseen)
