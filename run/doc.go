@@ -18,6 +18,8 @@
 //     With Settings.WeightInterpolation the weights are those between the pretrained and the
 //     trained ones. With Settings.Refit, the default for a folder of photographs, the model is then
 //     trained again on all images.
+//   - Trials trains several settings in parts, each from its checkpoint, and keeps what they have
+//     in common, for a search over settings (package sweep).
 //   - Folder is a run folder: config.toml, metrics.jsonl, model.safetensors,
 //     result.json, report.html, measured.safetensors if the model was trained again after
 //     it was measured and, while the training is not finished, checkpoint.safetensors.
