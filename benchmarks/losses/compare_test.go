@@ -3,8 +3,10 @@ package main
 import (
 	"math"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/run"
@@ -81,5 +83,39 @@ func TestRows(t *testing.T) {
 	}
 	if text := percent(list[0].mean["MAP@R"], list[0].half["MAP@R"]); !strings.HasPrefix(text, "60.00 ± 127.06") { // 12.706·0.1414/√2 = 1.2706
 		t.Errorf("found %s", text)
+	}
+}
+
+// The record has a line for each method, the best first, a failed training among them, and a chart
+// of each set in both formats.
+func TestComparisonRecord(t *testing.T) {
+	c := comparison{out: filepath.Join(t.TempDir(), "comparison.md"), seeds: 1, commit: "abc", command: "go run ."}
+	values := func(v float64) map[string]float64 { return map[string]float64{"MAP@R": v} }
+	rows := []row{
+		{Set: "a", Method: "frozen", Values: values(0.5), Commit: "abc"},
+		{Set: "a", Method: "triplet", Variant: "defaults", Seed: 1, Steps: 90, Seconds: 1.8, Values: values(0.4), Commit: "abc"},
+		{Set: "a", Method: "n-pair", Variant: "searched", Seed: 1, Steps: 90, Trials: 4, Seconds: 0.9, Search: 3, Values: values(0.6), Settings: map[string]string{"learning_rate": "0.01"}, Commit: "abc"},
+		{Set: "a", Method: "circle", Variant: "defaults", Seed: 1, Steps: 90, Failed: "diverged", Commit: "abc"},
+	}
+	if err := c.write([]*task{{name: "a", primary: "MAP@R", metrics: []string{"MAP@R"}, trials: 4, steps: 90}}, rows, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(c.out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "|---|")
+	if want := `---|---|---|---|---|---|
+| n-pair | searched | 60.00 | 10.0 | 0.9 | 4 | learning rate 0.01 |
+| frozen |  | 50.00 |  | 0.0 |  |  |
+| triplet | defaults | 40.00 | 20.0 | 1.8 |  |  |
+| circle | defaults, 1 of 1 failed | – |  | 0.0 |  |  |
+`; !strings.HasPrefix(table, want) {
+		t.Errorf("found the table\n%s", table)
+	}
+	for _, name := range []string{"comparison-a.svg", "comparison-a.png", "comparison.jsonl"} {
+		if info, err := os.Stat(filepath.Join(filepath.Dir(c.out), name)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: found %v", name, err)
+		}
 	}
 }
