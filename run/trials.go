@@ -149,8 +149,8 @@ func (t *Trials) Train(ctx context.Context, settings Settings, folder Folder, ep
 	if err != nil {
 		return nil, err
 	}
-	if err := start.Weights.CopyFrom(before); err != nil {
-		return nil, err
+	for _, weight := range start.Weights.All() { // the training may have weights of the loss, too
+		copy(weight.Value.Float32s(), before.Get(weight.Name).Value.Float32s())
 	}
 	trial.Collapsed, err = setup.collapsed(ctx, start, trial.Model)
 	return trial, err

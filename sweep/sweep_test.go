@@ -276,6 +276,28 @@ func TestFailedTrials(t *testing.T) {
 	}
 }
 
+// Losses with weights of their own are searched, too, and so are those of pairs and triplets.
+func TestLossesOfAllKinds(t *testing.T) {
+	testutil.InFolder(t)
+	drawings(t)
+	s := small(t, "kinds", "objective=arcface,cross-entropy,margin,triplet,prototypical", "head=cosine,weighted-l1,squared-l2")
+	s.Settings.Objective, s.Settings.Epochs, s.Settings.StepsPerEpoch = "", 2, 1
+	s.Trials, s.Eta = 8, 2
+	kinds := map[string]bool{}
+	result, err := s.Choose(context.Background(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, trial := range result.Trials {
+		if kinds[trial.Values["objective"]] = true; trial.Failed != "" {
+			t.Errorf("%v failed: %s", trial, trial.Failed)
+		}
+	}
+	if len(kinds) != 5 {
+		t.Errorf("found the losses %v", kinds)
+	}
+}
+
 func TestSearchesThatAreRefused(t *testing.T) {
 	testutil.InFolder(t)
 	drawings(t)
