@@ -99,10 +99,10 @@ func TestValues(t *testing.T) {
 }
 
 // The values of the trials of a search have the distributions of their parameters: the largest
-// difference of the distribution functions (Kolmogorov) of 200 values is below 1.95/√200 in 99.9 %
+// difference of the distribution functions (Kolmogorov) of 100 values is below 1.95/√100 in 99.9 %
 // of all seeds; choices are within 3.3 standard deviations of a binomial distribution.
 func TestDistributionOfTrials(t *testing.T) {
-	const n = 200
+	const n = 100
 	s := Search{
 		Settings: run.Settings{Data: "mnist", Seed: 1}, Trials: n, Given: map[string]bool{"data": true, "seed": true},
 		Parameters: []Parameter{parameter(t, "learning-rate=1e-5..1e-1"), parameter(t, "margin=0..2"), parameter(t, "objective=contrastive,triplet")},

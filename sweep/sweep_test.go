@@ -11,11 +11,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/internal/safetensors"
 	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/likeness-go/likeness/run"
@@ -254,10 +256,15 @@ func TestFailedTrials(t *testing.T) {
 			t.Errorf("row %d: found %q", i, row)
 		}
 	}
+	processors := runtime.GOMAXPROCS(0)
 	s.Out, s.Settings.Threads = "threads", 1
-	if _, err := s.Choose(context.Background(), nil); err != nil {
+	_, err = s.Choose(context.Background(), nil)
+	runtime.GOMAXPROCS(processors)
+	graph.SetThreads(processors)
+	if err != nil {
 		t.Fatal(err)
 	}
+	s.Settings.Threads = 0
 	if testutil.Read(t, "failed", "trials.csv") != testutil.Read(t, "threads", "trials.csv") {
 		t.Error("another number of threads gives another table")
 	}
