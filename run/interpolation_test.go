@@ -58,7 +58,7 @@ func expectBetween(t *testing.T, name string, found, start, trained *likeness.Mo
 // trained weights. The share 0 is the adapted model, and 1 the trained one, bit for bit.
 func TestWeightInterpolation(t *testing.T) {
 	inFolder(t)
-	bars(t, "bars", 28, 20)
+	bars(t, "bars", 28, 8)
 	own := small(t)
 	results := map[string]*Result{}
 	for out, share := range map[string]string{"none": "", "all": "1", "start": "0", "quarter": "0.25"} {
@@ -134,7 +134,7 @@ func TestWeightInterpolation(t *testing.T) {
 // With auto, the best of five shares by the validation on held-out classes is taken.
 func TestWeightInterpolationByValidation(t *testing.T) {
 	inFolder(t)
-	bars(t, "bars", 28, 20)
+	bars(t, "bars", 28, 8)
 	small(t)
 	s := interpolating("auto", "auto")
 	s.ValidationClasses = 0.2

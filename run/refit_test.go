@@ -191,7 +191,7 @@ func TestRefit(t *testing.T) {
 // last training has a checkpoint. Without LIKENESS_LONG it is interrupted in the middle only.
 func TestRefitResumes(t *testing.T) {
 	inFolder(t)
-	bars(t, "bars", 28, 20)
+	bars(t, "bars", 28, 8)
 	small(t)
 	whole, err := Train(t.Context(), refitting("whole"), nil)
 	if err != nil {

@@ -48,12 +48,13 @@ func TestThreadsOfRank(t *testing.T) {
 // interrupted and resumed on another number.
 func TestRanksTrainOneModel(t *testing.T) {
 	testutil.InFolder(t)
+	bars(t, "bars", 24, 8)
 	var c commands
 	parser, err := newParser(&c, nil, nil, func(int) {})
 	if err != nil {
 		t.Fatal(err)
 	}
-	parsed, err := parser.Parse(append([]string{"train"}, short...))
+	parsed, err := parser.Parse(append([]string{"train", "--data", "bars", "--size", "28x28x1"}, short...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +107,8 @@ func TestRanksTrainOneModel(t *testing.T) {
 	}
 }
 
-// The same with processes of mpirun. A rank that is killed ends the job, and the job goes on.
+// The same with processes of mpirun, which refuse what one process does, and parts that the ranks
+// cannot share.
 func TestMPITraining(t *testing.T) {
 	mpirun := testutil.MPI(t)
 	folder := t.TempDir()
