@@ -40,8 +40,9 @@ func (d *database) changed(indexed string) bool {
 	return before != indexed
 }
 
-// tryNearest searches with an index of a type, and returns the type of the index that there
-// is. What is always needed is asked for in one batch, which is one transaction.
+// tryNearest searches with an index of the given type, and returns the type of the existing
+// index. It sends the first selection of all queries, the calibration and the type of the
+// index in one batch: one round trip, and one transaction.
 func (d *database) tryNearest(ctx context.Context, conn *pgx.Conn, embeddings [][]float32, k int, kind string) (a answer, indexed string, err error) {
 	batch := new(pgx.Batch)
 	batch.Queue(`SELECT calibration, coalesce(indexed, '') FROM about`)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -14,38 +13,20 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/likeness-go/likeness/benchmarks/internal/clusters"
 	"github.com/likeness-go/likeness/gallery"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/pkg/errors"
 )
 
-// Examples are distributed as in benchmarks/search: normalized sums of normal vectors of a
-// group of classes, of the class, and of the example.
-const (
-	perGroup     = 40 // classes
-	perClass     = 10 // examples
-	amongClasses = 0.8
-	withinClass  = 0.6
-)
+// perClass is the number of examples of a class.
+const perClass = 10
 
 // candidates is the number of classes to find.
 const candidates = 10
 
 func (s setting) example(class, i int) []float32 {
-	group := random.New(s.seed, "group", class/perGroup)
-	center := random.New(s.seed, "class", class)
-	around := random.New(s.seed, "example", class, i)
-	x := make([]float32, s.features)
-	var squares float64
-	for j := range x {
-		v := group.NormFloat64() + amongClasses*center.NormFloat64() + withinClass*around.NormFloat64()
-		x[j] = float32(v)
-		squares += v * v
-	}
-	for j := range x {
-		x[j] /= float32(math.Sqrt(squares))
-	}
-	return x
+	return clusters.Vector(s.seed, s.features, class, i)
 }
 
 // examples are those of a class that are enrolled.

@@ -61,7 +61,7 @@ func main() {
 // run measures all sizes.
 func (s setting) run(sizes []string, out string) error {
 	if s.columns < 1 || s.queries < 1 || s.together < s.queries {
-		return errors.Errorf("found -d %d, -queries %d and -together %d, expected at least 1, 1 and as many as -queries", s.columns, s.queries, s.together)
+		return errors.Errorf("found -d %d, -queries %d and -together %d: -d and -queries must be at least 1, and -together at least -queries", s.columns, s.queries, s.together)
 	}
 	for _, peer := range s.peers {
 		if !slices.Contains(peers, peer) {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/likeness-go/likeness/benchmarks/internal/clusters"
 	"github.com/likeness-go/likeness/gallery/index"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
@@ -283,36 +283,12 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// Random vectors have a distribution like embeddings of a trained network: on the unit
-// sphere, in clusters of clusters. A vector is the normalized sum g + a·c + w·e of vectors
-// with independent standard normal elements, where g is that of a group of perGroup
-// classes, c that of a class of perClass examples, and e that of the example, with a =
-// amongClasses and w = withinClass. A query is another example of a random class, so that
-// half of its ten nearest vectors are of other classes.
-const (
-	perGroup     = 40 // classes
-	perClass     = 5  // examples
-	amongClasses = 0.8
-	withinClass  = 0.6
-)
+// perClass is the number of examples of a class. A query is another example of a random class, so
+// that half of its ten nearest vectors are of other classes.
+const perClass = 5
 
 // example returns example number i of a class.
-func (s setting) example(class, i int) []float32 {
-	group := random.New(s.seed, "group", class/perGroup)
-	center := random.New(s.seed, "class", class)
-	around := random.New(s.seed, "example", class, i)
-	vector := make([]float32, s.columns)
-	var squares float64
-	for j := range vector {
-		v := group.NormFloat64() + amongClasses*center.NormFloat64() + withinClass*around.NormFloat64()
-		vector[j] = float32(v)
-		squares += v * v
-	}
-	for j := range vector {
-		vector[j] /= float32(math.Sqrt(squares))
-	}
-	return vector
-}
+func (s setting) example(class, i int) []float32 { return clusters.Vector(s.seed, s.columns, class, i) }
 
 // drawn returns the queries for a number of vectors.
 func (s setting) drawn(n int) [][]float32 {

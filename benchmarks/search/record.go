@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/likeness-go/likeness/benchmarks/internal/clusters"
 	"github.com/likeness-go/likeness/benchmarks/internal/record"
 	"github.com/likeness-go/likeness/internal/atomicfile"
 	"github.com/pkg/errors"
@@ -126,7 +127,7 @@ processors, those of a graph one. *Together* is the time of a query in µs if ma
 processors. All methods of a size are measured in turn, in %d rounds, in processes of their own. Graphs have 16 links and a
 breadth of 100 when they are built, and are searched with the smallest breadth of %s with a recall of at least
 %v. Build is in seconds (likeness: reading the vectors from a file and compressing them), memory in MB with the vectors.
-`, neighbors, perGroup, perClass, amongClasses, withinClass, rounds, strings.Trim(fmt.Sprint(breadths), "[]"), minRecall)
+`, neighbors, clusters.PerGroup, perClass, clusters.AmongClasses, clusters.WithinClass, rounds, strings.Trim(fmt.Sprint(breadths), "[]"), minRecall)
 	title := ""
 	for _, r := range rows {
 		if t := fmt.Sprintf("%d elements, %s", r.Columns, r.Head); t != title {
