@@ -18,11 +18,12 @@ import (
 
 // This file computes batches in parts, on one process or on several (Trainer.Parts).
 //
-// Each part has a graph of the backbone on all images of its examples, those of all towers together, which stops between its forward and its backward pass.
-// Between the two the embeddings of all parts are gathered, and every rank runs one graph of the whole loss, which
-// gives the gradients of the embeddings. A graph for each part, which keeps its activations while it waits, takes
-// the memory of one graph for all parts of a rank; one graph for all parts would have to compute each forward
-// pass twice, which is a third more work.
+// Each part has a graph of the backbone on all images of its examples, those of all towers
+// together. Its run waits between the forward and the backward pass, while the embeddings of
+// all parts are gathered and every rank runs one graph of the whole loss, which gives the
+// gradients of the embeddings. A graph for each part, which keeps its activations while it
+// waits, takes the memory of one graph for all parts of a rank; one graph for all parts would
+// have to compute each forward pass twice, which is a third more work.
 //
 // The gradients of the parts are added in a binary tree over the parts (collective.TreeSum and
 // Communicator.Sum), so the sums do not depend on the number of ranks. All else, the loss, its weights, the
@@ -52,8 +53,8 @@ type part struct {
 	done    chan error // of the present run; nil if there is none
 }
 
-// between is the node at the end of the graph of a part. Its forward pass hands the embeddings out and
-// waits for their gradients.
+// between is the last operation of the graph of a part. Its forward pass gives the embeddings
+// to the trainer and waits for their gradients.
 type between struct {
 	embeddings []float32      // of the first images of all examples, then of the second ones
 	forwarded  chan struct{}  // after each forward pass
