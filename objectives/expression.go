@@ -51,7 +51,13 @@ func Any(b *graph.Builder, mask *graph.Node) *graph.Node {
 }
 
 // Hinge returns max(0, x) of each element.
-func Hinge(b *graph.Builder, x *graph.Node) *graph.Node { return b.Node(gorgonia.Rectify(x)) }
+//
+// It is not gorgonia.Rectify, which counts its calls in a variable of its package, so that
+// graphs could not be built by several goroutines at once.
+func Hinge(b *graph.Builder, x *graph.Node) *graph.Node {
+	positive := b.Node(gorgonia.Gte(x, b.Constant(0), true))
+	return b.Node(gorgonia.HadamardProd(x, positive))
+}
 
 func markAny[T graph.Float](marked []T, x ...[]T) {
 	columns := len(x[0]) / len(marked)
