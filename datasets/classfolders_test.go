@@ -252,3 +252,23 @@ func TestOpenFollowsLinks(t *testing.T) {
 	_, err = datasets.Open(dir, datasets.Options{})
 	expectError(t, "a link to nothing", err, os.ErrNotExist, "dog")
 }
+
+func TestOpenWarnsOfCopiesInOtherClassesAndParts(t *testing.T) {
+	dir := folder(t, map[string][]byte{
+		"train/cat/1.png": grayPNG(t, []uint8{1, 2}), "train/cat/2.png": grayPNG(t, []uint8{3, 4}), "train/cat/3.png": grayPNG(t, []uint8{3, 4}), // of one class: no mistake
+		"train/dog/1.png": grayPNG(t, []uint8{1, 2}), "train/dog/2.png": grayPNG(t, []uint8{5, 6}),
+		"test/cat/1.png": grayPNG(t, []uint8{7, 8}), "test/dog/1.png": grayPNG(t, []uint8{5, 6}),
+	})
+	splits, err := datasets.Open(dir, datasets.Options{Stream: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
+	want := []string{
+		"found 1 files with the content of a file of another class, such as " + file("train/cat/1.png") + " (class cat) and " + file("train/dog/1.png") + " (class dog): remove one of each",
+		"found 1 files for validation or testing with the content of a file of another part, such as " + file("train/dog/2.png") + " (class dog) and " + file("test/dog/1.png") + " (class dog): remove one of each, or the figures are too good",
+	}
+	if diff := cmp.Diff(want, splits.Warnings); diff != "" {
+		t.Error(diff)
+	}
+}

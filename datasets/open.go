@@ -2,6 +2,7 @@ package datasets
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,7 +30,8 @@ type Splits struct {
 	// annotations.
 	PassedOver imaging.Skipped
 	// Warnings describe probable mistakes in the data, which are used as they are, such
-	// as a pair that is listed both as the same and as different.
+	// as a pair that is listed both as the same and as different, the same file in two
+	// classes, or a file for testing that is also for training.
 	Warnings []string
 }
 
@@ -176,6 +178,9 @@ func open(path, name string, o Options) (Splits, error) {
 			return Splits{}, errors.Wrapf(err, "open data set %s", path)
 		}
 		if recognized {
+			if err := splits.warnOfCopies(); err != nil {
+				return Splits{}, errors.Wrapf(err, "open data set %s", path)
+			}
 			splits.setName(name)
 			return splits, nil
 		}
@@ -186,6 +191,52 @@ func open(path, name string, o Options) (Splits, error) {
 		return splits, errors.Wrapf(err, "open data set %s", path)
 	}
 	return Splits{}, errors.Wrapf(ErrUnrecognized, "open data set %s: found %s; expected %s", path, listing(dir.names()), accepted)
+}
+
+// warnOfCopies adds a warning of files with the same content in different classes, which
+// no network can tell apart, and one of those that are both for training and for testing,
+// which makes figures too good. The images of other data than files are not compared.
+func (s *Splits) warnOfCopies() error {
+	type place struct {
+		part *Dataset
+		i    int
+	}
+	first := map[uint64]place{} // by digest
+	var conflicts, leaks int
+	var conflict, leak string // the first of each
+	for _, part := range []*Dataset{s.Train, s.Validation, s.Test} {
+		if part == nil || part.Labels == nil {
+			continue
+		}
+		digests, err := Digests(part)
+		if err != nil {
+			return err
+		}
+		for i, digest := range digests {
+			other, found := first[digest]
+			if !found {
+				first[digest] = place{part, i}
+				continue
+			}
+			class, otherClass := part.Classes[part.Label(i)], other.part.Classes[other.part.Label(other.i)]
+			pair := fmt.Sprintf("%s (class %s) and %s (class %s)", other.part.Source(other.i), otherClass, part.Source(i), class)
+			if class != otherClass {
+				conflict = cmp.Or(conflict, pair)
+				conflicts++
+			}
+			if part != other.part {
+				leak = cmp.Or(leak, pair)
+				leaks++
+			}
+		}
+	}
+	if conflicts > 0 {
+		s.Warnings = append(s.Warnings, fmt.Sprintf("found %d files with the content of a file of another class, such as %s: remove one of each", conflicts, conflict))
+	}
+	if leaks > 0 {
+		s.Warnings = append(s.Warnings, fmt.Sprintf("found %d files for validation or testing with the content of a file of another part, such as %s: remove one of each, or the figures are too good", leaks, leak))
+	}
+	return nil
 }
 
 func errNotOmniglot(background string) error {
