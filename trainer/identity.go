@@ -44,6 +44,13 @@ func (r *run) identity() (map[string]string, error) {
 			return nil, err
 		}
 	}
+	if r.Schedule != nil {
+		hash := sha256.New()
+		for step := range r.Epochs * r.epochSteps {
+			fmt.Fprintln(hash, r.Schedule.LearningRate(step, r.Epochs*r.epochSteps))
+		}
+		settings["learning rates"] = fmt.Sprintf("digest %x", hash.Sum(nil)[:8])
+	}
 	if r.prefix != nil {
 		settings["frozen weights, computed once"] = fmt.Sprintf("%d blocks", r.prefix.blocks)
 	}

@@ -188,6 +188,8 @@ func TestResumeRefusesWhateverDecidesTheWeights(t *testing.T) {
 		"own function":        {model(ownBackbone{"relu", 1}, heads.L2{}), model(ownBackbone{"relu", 2}, heads.L2{}), "graph: found"},
 		"a factor of 0":       {layer(nil), layer(new(float64)), "solver, Layers[0], RateScale: found none, expected 0"},
 		"no factor of 0":      {layer(new(float64)), layer(nil), "solver, Layers[0], RateScale: found 0, expected none"},
+		"own schedule":        {with(func(t *trainer.Trainer) { t.Schedule = everyOther(0.01) }), with(func(t *trainer.Trainer) { t.Schedule = everyOther(0.02) }), "learning rates: found digest"},
+		"no own schedule":     {with(func(t *trainer.Trainer) { t.Schedule = everyOther(0.01) }), with(func(*trainer.Trainer) {}), "learning rates: found digest"},
 		"own objective":       {objective(ownObjective{1}), objective(ownObjective{2}), "graph: found"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -91,10 +91,29 @@ func (r *run) learn(e *examples) (cost float64, err error) {
 		return 0, err
 	}
 	done = true
+	if err := r.noteGradients(cost); err != nil {
+		return 0, err
+	}
 	if r.memory != nil {
 		return cost, r.memory.Add(embeddings, widen(e.labels))
 	}
 	return cost, nil
+}
+
+// noteGradients warns once of a training whose first steps have a loss and no gradients.
+func (r *run) noteGradients(cost float64) error {
+	const steps = 10
+	switch {
+	case r.still < 0 || cost == 0:
+	case r.solver.Progress().GradientNorm != 0:
+		r.still = -1
+	default:
+		if r.still++; r.still == steps && r.OnWarning != nil {
+			message := fmt.Sprintf("the loss is %.3g, but all gradients of the first %d steps are 0, so nothing is learned: a loss of your own may not set its derivatives (Anchor.Slopes), see package graph/gradcheck", cost, steps)
+			return guarded("OnWarning", func() error { r.OnWarning(message); return nil })
+		}
+	}
+	return nil
 }
 
 // gradients are the weights that the solver moves, with their gradients.

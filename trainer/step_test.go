@@ -590,3 +590,78 @@ func TestBatchesOfFewClasses(t *testing.T) {
 		run(t, training)
 	}
 }
+
+// everyOther is a schedule of a user's own: the learning rate is zero in every other step.
+type everyOther float64
+
+func (e everyOther) LearningRate(step, total int) float64 { return float64(e) * float64(step%2) }
+
+func TestScheduleOfOnesOwn(t *testing.T) {
+	training := newTrainer(t, tiny())
+	training.Schedule = everyOther(0.01)
+	var moved []bool
+	before := values(training.Model)
+	training.OnStep = func(trainer.Step) {
+		after := values(training.Model)
+		moved = append(moved, !cmp.Equal(before, after))
+		before = after
+	}
+	result := run(t, training)
+	for i, found := range moved {
+		if want := i%2 == 1; found != want {
+			t.Errorf("step %d: weights moved %v, expected %v", i+1, found, want)
+		}
+	}
+	if rate := result.Epochs[1].LearningRate; rate != 0.01 {
+		t.Errorf("found a learning rate of %v in the last step, expected 0.01", rate)
+	}
+
+	constant, other := newTrainer(t, tiny()), newTrainer(t, tiny())
+	other.Schedule = solver.Constant{Initial: 1e-3}
+	run(t, constant)
+	run(t, other)
+	if diff := cmp.Diff(values(constant.Model), values(other.Model)); diff != "" {
+		t.Error("a schedule of one's own and that of the solver with the same learning rates give different weights")
+	}
+
+	other = newTrainer(t, tiny())
+	other.Schedule, other.Solver.Schedule = everyOther(1), "cosine"
+	if err := other.Check(); err == nil || !strings.Contains(err.Error(), "field Schedule") {
+		t.Errorf("found %v, expected an error of the field Schedule", err)
+	}
+}
+
+func TestLossWithoutGradientsIsAWarning(t *testing.T) {
+	for _, test := range []struct {
+		slope float64
+		want  int
+	}{{0, 1}, {1, 0}} {
+		training := newTrainer(t, tiny())
+		training.Loss = constantSlope(test.slope)
+		var warnings []string
+		training.OnWarning = func(message string) { warnings = append(warnings, message) }
+		run(t, training)
+		if len(warnings) != test.want || test.want == 1 && !strings.Contains(warnings[0], "all gradients of the first 10 steps are 0") {
+			t.Errorf("slope %v: found the warnings %q, expected %d", test.slope, warnings, test.want)
+		}
+	}
+}
+
+// constantSlope is the mean distance of the first positive, with the given derivative in
+// place of 1.
+type constantSlope float64
+
+func (constantSlope) Name() string           { return "constant-slope" }
+func (constantSlope) Kind() datasets.Kind    { return datasets.Labeled }
+func (constantSlope) Check(heads.Head) error { return nil }
+
+func (l constantSlope) Cost(b *graph.Builder, batch objectives.Batch) *graph.Node {
+	return objectives.PerAnchor(b, l.Name(), batch, func(a objectives.Anchor) (sum, count float64) {
+		p := a.Farthest(a.Positives)
+		if p < 0 {
+			return 0, 0
+		}
+		a.Slopes[p] = float64(l)
+		return a.Distances[p], 1
+	})
+}

@@ -52,7 +52,11 @@ type Trainer struct {
 	// Solver is the solver and the learning rate schedule. The class vectors of an
 	// objectives.ClassVectorLoss have that rate times the LearningRateScale of the loss,
 	// unless one of Solver.Layers matches them, as by the name "loss.*".
-	Solver    solver.Config
+	Solver solver.Config
+	// Schedule, unless it is nil, is the learning rate in place of the schedule of Solver, whose
+	// fields for schedules must be zero. A checkpoint identifies it by its learning rates of
+	// all steps.
+	Schedule  solver.Schedule
 	Penalties []objectives.WeightPenalty // L2 penalties, added to the loss
 
 	Epochs     int
@@ -89,8 +93,8 @@ type Trainer struct {
 	// OnCollapse is called at most once, when the embeddings do not distinguish images.
 	OnCollapse func(Collapse)
 	OnResume   func(done []Epoch) // before the first step of a training that resumes
-	// OnWarning is called for problems that do not stop a training: a model that cannot
-	// be saved, a checkpoint that does not record all of its training, or one that was
+	// OnWarning is called for problems that do not stop a training: gradients that are all
+	// zero, a model that cannot be saved, a checkpoint that does not record all of its training, or one that was
 	// computed with other arithmetic or by a program of another version of Go.
 	OnWarning func(message string)
 }
@@ -271,6 +275,7 @@ type run struct {
 	best       *graph.Weights  // nil before the first validation
 	bestValue  float64
 	watch      *watch             // nil without OnCollapse
+	still      int                // steps since the start without a gradient; −1 after the first one
 	memory     *objectives.Memory // nil unless the loss has one
 	result     Result
 }
@@ -303,6 +308,9 @@ func (t *Trainer) start() (started *run, err error) {
 	r.solver, r.schedule, err = solver.New(config, solver.Length{Epochs: t.Epochs, EpochSteps: r.epochSteps})
 	if err != nil {
 		return nil, err
+	}
+	if t.Schedule != nil {
+		r.schedule = t.Schedule
 	}
 	if t.Solver.Average > 0 {
 		r.average = &solver.Average{Decay: t.Solver.Average}
@@ -400,6 +408,9 @@ func (t *Trainer) check() error {
 		if err := t.Augment.Validate(); err != nil {
 			return errors.Wrap(err, "field Augment")
 		}
+	}
+	if c := t.Solver; t.Schedule != nil && (c.Schedule != "" || c.Warmup != 0 || c.Decay != 0 || c.DecayEpochs != 0 || c.FinalLearningRate != 0) {
+		return errors.Errorf("field Schedule: found a %T, expected none beside the schedule of the field Solver: set one of them", t.Schedule)
 	}
 	if err := t.checkParts(); err != nil {
 		return err
