@@ -31,10 +31,10 @@ const (
 var (
 	// ErrOwnBackbone is the error of Load for a model whose backbone or a block of it is
 	// a user-defined Go type, which a file cannot contain.
-	ErrOwnBackbone = errors.New("the backbone, or one of its blocks, is a user-defined Go type: use LoadWith")
+	ErrOwnBackbone = errors.New("the backbone, or one of its blocks, is a user-defined Go type: only a program that has the type can load the model, with LoadWith")
 	// ErrOwnHead is the error of Load for a model whose head is a user-defined Go type,
 	// which a file cannot contain.
-	ErrOwnHead = errors.New("the head is a user-defined Go type: use LoadWith and WithHead")
+	ErrOwnHead = errors.New("the head is a user-defined Go type: only a program that has the type can load the model, with LoadWith and WithHead")
 	// ErrOtherBackbone is the error of LoadWith for a backbone that computes other
 	// embeddings than the one with which the model was saved.
 	ErrOtherBackbone = errors.New("the backbone is not the one that the model was saved with")

@@ -153,7 +153,7 @@ func TestOpenClassFoldersRefuses(t *testing.T) {
 		sentinel error
 		mentions []string
 	}{
-		{"a text named as an image", map[string][]byte{"a/1.png": gray, "a/2.png": []byte("hello"), "b/1.png": gray}, imaging.ErrFormat, []string{filepath.Join("a", "2.png"), "remove it, or skip"}},
+		{"a text named as an image", map[string][]byte{"a/1.png": gray, "a/2.png": []byte("hello"), "b/1.png": gray}, imaging.ErrFormat, []string{filepath.Join("a", "2.png"), "not a readable image"}},
 		{"a class of other files", map[string][]byte{"a/1.png": gray, "b/1.csv": []byte("x"), "b/2.heic": []byte("x")}, datasets.ErrTooFew, []string{"class folders without images: b", "passed over 2 files that are not images (1 .csv, 1 .heic)"}},
 		{"a broken image", map[string][]byte{"a/1.png": gray, "b/1.png": truncated}, datasets.ErrBroken, []string{filepath.Join("b", "1.png"), "unexpected EOF"}},
 		{"a folder in a class of a group", map[string][]byte{"a/1.png": gray, "b/c/d/1.png": gray}, nil, []string{filepath.Join("b", "c"), "holds the folder d"}},

@@ -21,7 +21,7 @@ var (
 	// ErrSizes is the error if images differ in size and no common size is chosen.
 	ErrSizes = errors.New("choose a size for all")
 	// ErrBroken is the error for a file that is not a readable image.
-	ErrBroken = errors.New("a file is not a readable image: remove it, or skip broken files")
+	ErrBroken = errors.New("a file is not a readable image")
 	// ErrBackground is the error if Options.Background is not one of the choices that the
 	// data have.
 	ErrBackground = errors.New("no such choice of background alphabets")

@@ -225,7 +225,7 @@ func TestOpenOmniglotRefuses(t *testing.T) {
 		{"an absolute name", map[string][]byte{"/Greek/character01/0001_01.png": {}}, []string{"leads out of it"}},
 		{"a name with a drive", map[string][]byte{`C:\Greek\character01\0001_01.png`: {}}, []string{"leads out of it"}},
 		{"another image", merge(good, map[string][]byte{"images_background/Greek/chart.png": {}}), []string{"images_background/Greek/chart.png", "ALPHABET/characterNN/NNNN_DD.png"}},
-		{"a broken image", merge(good, map[string][]byte{"images_background/Greek/character01/0001_03.png": []byte("\x89PNG")}), []string{"0001_03.png", "skip broken files"}},
+		{"a broken image", merge(good, map[string][]byte{"images_background/Greek/character01/0001_03.png": []byte("\x89PNG")}), []string{"0001_03.png", "not a readable image"}},
 		{"no images", map[string][]byte{"images_background/": nil}, []string{"no images"}},
 	} {
 		dir := folder(t, map[string][]byte{"images_background.zip": archive(t, test.files)})

@@ -283,7 +283,7 @@ func FitBatch(images Images, batch, perClass int) (classes, each int, err error)
 		classes, perClass = populated, batch/populated
 	}
 	if classes < 2 {
-		return 0, 0, errors.Errorf("a batch of %d images with %d of each class has %d class, expected at least 2: use a larger batch", batch, perClass, classes)
+		return 0, 0, errors.Errorf("a batch of %d images with %d of each class has %d, expected at least 2 classes: use a larger batch", batch, perClass, classes)
 	}
 	return classes, perClass, nil
 }

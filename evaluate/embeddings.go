@@ -101,9 +101,10 @@ func (l Labeled) check() error {
 	return nil
 }
 
-// Metric is a distance between embeddings; a smaller one means more similar.
-// heads.Distance implements it, and heads.FromFunc returns one for any function. A Metric
-// is used by several goroutines at once. If a method panics, the function that calls it
+// Metric is a distance between embeddings; a smaller one means more similar. The distances
+// of package heads implement it: heads.L2{}.Distance(nil) returns one, Model.Metric that of a
+// trained model, and heads.FromFunc one for any function. A Metric is used by several
+// goroutines at once. If a method panics, the function that calls it
 // returns an error.
 //
 // x and y are row-major matrices of embeddings with the given number of columns. Shapes

@@ -207,7 +207,7 @@ func readCSV(r io.Reader) (Embeddings, map[string][]string, error) {
 			value, err := strconv.ParseFloat(strings.TrimSpace(field), 32)
 			if err != nil {
 				line, _ := table.FieldPos(i)
-				return Embeddings{}, nil, errors.Errorf("line %d, column %d: found %.40q, expected a number: the columns of text are those with the names label and file in the header", line, i+1, field)
+				return Embeddings{}, nil, errors.Errorf("line %d, column %d: found %.40q, expected a number (columns are separated by commas, the first line has their names, and only the columns label and file are text)", line, i+1, field)
 			}
 			embeddings.Data = append(embeddings.Data, float32(value))
 		}

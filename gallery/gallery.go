@@ -319,7 +319,7 @@ var (
 	// ErrModel is the error for a gallery that was created with another model.
 	ErrModel = errors.New("embeddings of different models are not comparable: open the gallery with its own model, or enroll the images in a new file")
 	// ErrLocked is the error if another process has the gallery open.
-	ErrLocked = errors.New("another process has the gallery open")
+	ErrLocked = errors.New("another process has the gallery open, such as likeness serve, which answers over HTTP")
 	// ErrReadOnly is the error of changing a gallery that was opened read-only.
 	ErrReadOnly = errors.New("the gallery was opened read-only")
 	// ErrClosed is the error of using a closed gallery.

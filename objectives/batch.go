@@ -69,6 +69,9 @@ func (batch Batch) Weight(b *graph.Builder, name string, role graph.Role, initia
 // Paired returns the head's distances between the aligned rows of towers i and j: (N).
 func (batch Batch) Paired(b *graph.Builder, i, j int) *graph.Node {
 	if n := len(batch.Embeddings); i < 0 || j < 0 || i >= n || j >= n {
+		if n == 1 {
+			b.Fail("batch: found no embeddings of towers %d and %d: labeled images have one tower, 0, whose distances Pairwise returns", i, j)
+		}
 		b.Fail("batch: found no embeddings of towers %d and %d, expected numbers from 0 to %d", i, j, n-1)
 	}
 	mustBe(b, batch.checkEmbeddings())

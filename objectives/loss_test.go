@@ -271,7 +271,7 @@ func TestBatchRefusals(t *testing.T) {
 		return objectives.Batch{Embeddings: []*graph.Node{b.Input("images", 3, 2)}, Labels: b.Input("labels", 3), Head: heads.L2{}}
 	}
 	for want, build := range map[string]func(b *graph.Builder) *graph.Node{
-		"batch: found no embeddings of towers 0 and 1, expected numbers from 0 to 0": func(b *graph.Builder) *graph.Node { return batch(b).Paired(b, 0, 1) },
+		"batch: found no embeddings of towers 0 and 1: labeled images have one tower, 0, whose distances Pairwise returns": func(b *graph.Builder) *graph.Node { return batch(b).Paired(b, 0, 1) },
 		"batch: found 0 classes, expected the number of classes of the training data and labels": func(b *graph.Builder) *graph.Node {
 			return batch(b).ClassLabels(b)
 		},

@@ -159,8 +159,11 @@ func (s Settings) read(path string, input imaging.Size, onRead func(read, total 
 	}
 	switch {
 	case errors.Is(err, datasets.ErrBroken):
-		err = errors.WithMessage(err, "--skip-broken skips such files")
+		err = fmt.Errorf("%w: remove it, or skip such files with --skip-broken", err)
 	case errors.Is(err, fs.ErrNotExist):
+		if filepath.Base(path) == path {
+			err = fmt.Errorf("%w: %w", err, wording.Unknown("data set", path, dataNames))
+		}
 		err = errors.WithMessage(err, "--data: expected a folder, a CSV file or the name of a data set")
 	case errors.Is(err, datasets.ErrBackground):
 		err = errors.WithMessage(err, "--alphabets")
@@ -315,6 +318,9 @@ const (
 	embeddedData = "omniglot-small1" // in the program
 	mnistData    = "mnist"           // in the Go module cache
 )
+
+// dataNames are these, and those of data that likeness fetch downloads.
+var dataNames = append([]string{embeddedData}, fetch.Names()...)
 
 // isName reports whether data is one of these names and not a path: a file or folder of
 // that name takes precedence.

@@ -46,6 +46,9 @@ type EvaluationOptions struct {
 func Evaluate(folder Folder, options EvaluationOptions, observer *Observer) (result *Evaluation, err error) {
 	defer recoverTo(&err)
 	settings, err := Load(folder.Config())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Wrapf(err, "%s is not a run folder, which likeness train makes with --out", folder)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,7 @@ func LoadModel(path string) (*likeness.Model, string, error) {
 	}
 	file, err := FindModel(path)
 	if os.IsNotExist(errors.Cause(err)) && filepath.Base(path) == path {
-		return nil, "", errors.WithMessage(wording.Unknown("model", path, zoo.Names()), "no such file")
+		return nil, "", errors.WithMessage(wording.Unknown("model", path, zoo.Names()), "no such file or folder")
 	}
 	if err != nil {
 		return nil, "", err

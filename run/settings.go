@@ -338,7 +338,7 @@ func (f *settingsFile) rename(keys map[string]bool) (renamed []string, err error
 
 // Load reads a settings file, such as the config.toml of a run folder. Settings that are
 // not in the file have their defaults, except that a file without data means MNIST, as in
-// earlier versions.
+// earlier versions. It checks names and types, and Settings.Check checks the values.
 func Load(path string) (Settings, error) {
 	if path == "" {
 		return Settings{}, errors.New("read config: found no path")

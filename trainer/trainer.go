@@ -327,6 +327,11 @@ func (t *Trainer) start() (started *run, err error) {
 		return nil, err
 	}
 	if err := solver.MatchLayers(t.Solver.Layers, r.parameterNames()); err != nil {
+		for _, weight := range t.Model.Weights.All() {
+			if weight.Frozen && solver.MatchLayers(t.Solver.Layers, append(r.parameterNames(), weight.Name)) == nil {
+				err = errors.Errorf("layer of %q: this weight is frozen, so it has no learning rate: leave out one of the two", weight.Name)
+			}
+		}
 		return nil, errors.Wrap(err, "solver configuration")
 	}
 	r.buffers = buffersOf(t.Model.Weights)

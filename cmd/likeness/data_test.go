@@ -351,7 +351,7 @@ func TestAFileThatMayNotBeRead(t *testing.T) {
 	if err := os.Chmod(scanned("ring.png"), 0); err != nil {
 		t.Fatal(err)
 	}
-	toolFails(t, failure, []string{scanned("ring.png"), "permission denied", "--skip-broken skips such files"}, "near-duplicates", "scans", "--threshold", "0.05")
+	toolFails(t, failure, []string{scanned("ring.png"), "permission denied", "skip such files with --skip-broken"}, "near-duplicates", "scans", "--threshold", "0.05")
 	if _, stderr := tool(t, "near-duplicates", "scans", "--threshold", "0.05", "--skip-broken"); !strings.Contains(stderr, "skipped      read image: open "+scanned("ring.png")+": permission denied") {
 		t.Errorf("found the messages\n%s", stderr)
 	}

@@ -97,7 +97,7 @@ type skipFlag struct {
 // skippable says that a file that cannot be read could be skipped.
 func skippable(err error, skips bool) error {
 	if !skips && errors.Is(err, retrieval.ErrBroken) {
-		return errors.WithMessage(err, "--skip-broken skips such files")
+		return fmt.Errorf("%w: remove it, or skip such files with --skip-broken", err)
 	}
 	return err
 }
@@ -142,8 +142,8 @@ func sayIgnored(c *console, ignored imaging.Skipped) {
 
 // compareCommand compares two images.
 type compareCommand struct {
-	A       string `arg:"" placeholder:"A.png" help:"First image."`
-	B       string `arg:"" placeholder:"B.png" help:"Second image."`
+	A       string `arg:"" name:"first" placeholder:"A.png" help:"First image."`
+	B       string `arg:"" name:"second" placeholder:"B.png" help:"Second image."`
 	Model   string `placeholder:"MODEL" help:"Model file, run folder or name of a bundled model (${zoo}). Default: photo for photographs, omniglot for drawings."`
 	Explain string `placeholder:"FILE.png" help:"Also show where the images match, as heat maps on both."`
 	JSON    bool   `name:"json" help:"Print JSON."`

@@ -250,7 +250,7 @@ func TestSkipBroken(t *testing.T) {
 		"enroll class":  {[]string{"enroll", "bar0", "photos/bar0", "--gallery", "b.gallery", "--model", "model.safetensors"}, "enrolled 3 examples of bar0"},
 	}
 	for name, test := range commands {
-		toolFails(t, failure, []string{broken, "truncated", "--skip-broken skips such files"}, test.arguments...)
+		toolFails(t, failure, []string{broken, "truncated", "skip such files with --skip-broken"}, test.arguments...)
 		stdout, stderr := tool(t, append(test.arguments, "--skip-broken")...)
 		if said := stdout + stderr; !strings.Contains(said, test.out) || !strings.Contains(said, "skipped      decode image "+broken) {
 			t.Errorf("%s: found\n%s", name, said)

@@ -107,6 +107,15 @@ func parseError(err error) error {
 	return errors.Errorf("unknown flag --%s", name)
 }
 
+// commandOf returns the command whose arguments could not be parsed.
+func commandOf(err error) string {
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context != nil && parse.Context.Command() != "" {
+		return "likeness " + strings.Fields(parse.Context.Command())[0]
+	}
+	return "likeness"
+}
+
 // errEmpty refuses an empty argument, which must not mean that none was given: most
 // often it is a shell variable that is not set.
 var errEmpty = errors.New("found an empty value, expected some text: perhaps a shell variable is not set")

@@ -57,7 +57,7 @@ func TestRefusals(t *testing.T) {
 		args []string
 	}{
 		"command":     {misuse, []string{`unexpected argument trian, did you mean "train"`}, []string{"trian"}},
-		"flag":        {misuse, []string{`unknown flag --epoch, did you mean`, "--epochs"}, train("--epoch", "1")},
+		"flag":        {misuse, []string{`unknown flag --epoch, did you mean`, "--epochs", "see likeness train --help"}, train("--epoch", "1")},
 		"number":      {misuse, []string{"--batch", `"many"`}, train("--batch", "many")},
 		"objective":   {failure, []string{`unknown objective "contrastiv": did you mean "contrastive"?`}, train("--objective", "contrastiv")},
 		"head":        {failure, []string{`unknown head "l3": did you mean "l1"?`}, train("--head", "l3")},
@@ -76,7 +76,8 @@ func TestRefusals(t *testing.T) {
 		"negative":    {failure, []string{"limit: found -1"}, train("--limit=-1")},
 		"seed":        {failure, []string{"seed: found 9223372036854775808"}, train("--seed", "9223372036854775808")},
 		"no network":  {failure, []string{"missing.toml"}, train("--backbone", "missing.toml")},
-		"no data":     {failure, []string{"nowhere", "no such file"}, []string{"train", "--data", "nowhere"}},
+		"no data":     {failure, []string{"--data", "no such file", `unknown data set "nowhere"`, "omniglot-small1, mnist"}, []string{"train", "--data", "nowhere"}},
+		"data name":   {failure, []string{`did you mean "mnist"?`}, []string{"train", "--data", "minst"}},
 		"no config":   {failure, []string{"config", "missing.toml"}, train("--config", "missing.toml")},
 		"no model":    {failure, []string{"from", "nowhere"}, train("--from", "nowhere")},
 		"penalty":     {failure, []string{"penalty", `"conv1=much"`, "conv1=0.001"}, train("--size", "16", "--penalty", "conv1=much")},
@@ -98,9 +99,9 @@ func TestRefusals(t *testing.T) {
 		"empty data":  {misuse, []string{"--data: found an empty value", "not set"}, []string{"train", "--data", ""}},
 		"empty list":  {misuse, []string{"--unseen: found an empty value"}, train("--unseen", "")},
 		"empty model": {misuse, []string{"--model: found an empty value"}, []string{"compare", "a.png", "b.png", "--model", ""}},
-		"empty image": {misuse, []string{"<a>: found an empty value"}, []string{"compare", "", "b.png"}},
+		"empty image": {misuse, []string{"<first>: found an empty value"}, []string{"compare", "", "b.png"}},
 		"empty out":   {misuse, []string{"--out: found an empty value"}, train("--out=")},
-		"no run":      {failure, []string{"config.toml", "no such file"}, []string{"eval", "--run", "nowhere"}},
+		"no run":      {failure, []string{"nowhere is not a run folder", "config.toml", "no such file"}, []string{"eval", "--run", "nowhere"}},
 	} {
 		t.Run(name, func(t *testing.T) { toolFails(t, test.code, test.say, test.args...) })
 	}
@@ -109,7 +110,7 @@ func TestRefusals(t *testing.T) {
 		"nested key":  {"[[layers]]\nname = \"conv1\"\nratescale = 1.0", `did you mean "rate_scale"?`},
 		"layer":       {"size = \"16\"\n[[layers]]\nname = \"conv9\"\nrate_scale = 0.5", `layer "conv9": matches no parameter, expected one of ["norm1.weight"`},
 		"syntax":      {"epochs = = 3", "config.toml: line 1"},
-		"type":        {"epochs = \"many\"", "epochs"},
+		"type":        {"epochs = \"many\"", `(last key "epochs"): found a text, expected a whole number`},
 		"network too": {"backbone = \"conv4\"\n[network]\nname = \"x\"", "expected one of the two"},
 	} {
 		t.Run("TOML "+name, func(t *testing.T) {

@@ -111,7 +111,7 @@ func (i *identifyCommand) Run(c *console) error {
 			case !imaging.Skippable(err):
 				return err
 			case !i.SkipBroken:
-				return errors.WithMessage(err, "--skip-broken skips such files")
+				return fmt.Errorf("%w: remove it, or skip such files with --skip-broken", err)
 			default:
 				skipped = append(skipped, err.Error())
 			}

@@ -159,7 +159,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case helped:
 		return success
 	case err != nil:
-		fmt.Fprintf(stderr, "likeness: %s; see likeness --help\n", gallery.HidePasswords(printable(parseError(err).Error())))
+		fmt.Fprintf(stderr, "likeness: %s; see %s --help\n", gallery.HidePasswords(printable(parseError(err).Error())), commandOf(err))
 		return misuse
 	}
 	if err := refuseLauncher(parsed.Command()); err != nil {

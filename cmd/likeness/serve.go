@@ -45,6 +45,8 @@ func (serveCommand) Help() string {
 
 /openapi.json is the OpenAPI description, /metrics is for Prometheus, /healthz for health checks.
 
+The class of /v1/identify is null, and candidates has the nearest classes, until the gallery or its model has a threshold: likeness calibrate.
+
 A request has at most 16 MiB, 32 images and --max-request-pixels; larger requests are rejected before they are decoded.
 
 Without a token it listens on the loopback interface only. For remote clients set a token and add TLS with a proxy:

@@ -3,7 +3,9 @@
 package strict
 
 import (
+	"cmp"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -25,9 +27,9 @@ func Decode(text, source string, value interface{}) error {
 	if err != nil {
 		var parse toml.ParseError
 		if errors.As(err, &parse) {
-			return errors.Errorf("%s: line %d: %s", source, parse.Position.Line, parse.Message)
+			return errors.Errorf("%s: line %d: %s", source, parse.Position.Line, typesOf(parse.Message))
 		}
-		return errors.Wrap(err, source)
+		return errors.Errorf("%s: %s", source, typesOf(err.Error()))
 	}
 	if undecoded := meta.Undecoded(); len(undecoded) > 0 {
 		return errors.Wrapf(unknown(reflect.TypeOf(value), undecoded[0]), "%s: %s", source, undecoded[0])
@@ -38,6 +40,23 @@ func Decode(text, source string, value interface{}) error {
 		}
 	}
 	return nil
+}
+
+// kinds are what the decoder calls the types of values, and what users call them.
+var kinds = map[string]string{
+	"string": "a text", "integer": "a whole number", "int64": "a whole number", "float": "a number", "float64": "a number",
+	"boolean": "true or false", "bool": "true or false", "[]any": "a list", "slice": "a list", "map[string]any": "a table", "map": "a table", "struct": "a table",
+}
+
+// incompatible is how the decoder says that a value has another type than its key.
+var incompatible = regexp.MustCompile(`incompatible types: TOML value has type (\S+); destination has type (\S+)`)
+
+// typesOf replaces that message by one with the names of types that users know.
+func typesOf(message string) string {
+	return incompatible.ReplaceAllStringFunc(message, func(part string) string {
+		types := incompatible.FindStringSubmatch(part)
+		return "found " + cmp.Or(kinds[types[1]], types[1]) + ", expected " + cmp.Or(kinds[types[2]], types[2])
+	})
 }
 
 // misspelled returns an error for a key whose letters differ in case from those of the
