@@ -25,8 +25,8 @@ check:
 # Packages of graph run one at a time: the threads of two test programs at once wait
 # for each other's processors, which takes several times as long under the detector.
 race:
-	go test -race -short -p 1 ./graph/... ./internal/parallel
-	go test -race -short . ./trainer ./datasets ./imaging ./evaluate ./solver ./fetch ./retrieval/... ./gallery/... ./serve
+	go test -race -short -timeout 20m -p 1 ./graph/... ./internal/parallel
+	go test -race -short -timeout 20m . ./trainer ./datasets ./imaging ./evaluate ./solver ./fetch ./retrieval/... ./gallery/... ./serve
 
 # The same of everything, package by package, which takes long.
 race-all:

@@ -101,6 +101,9 @@ func tuplesOfTriplets(triplets []Triplet) Tuples {
 func DefaultSampler(kind Kind, images Images, batch, perClass int) (Sampler, error) {
 	switch kind {
 	case Pairs:
+		if batch == 1 {
+			return nil, errors.New("default sampler: found a batch of 1 pair, expected at least 2, of which one is of different classes: use a larger batch")
+		}
 		return BalancedPairs(images)
 	case Triplets:
 		return RandomTriplets(images)

@@ -24,7 +24,7 @@ type SummaryOptions struct {
 	Episodes  int    // number of one-shot episodes, each with one trial for each of its classes; 0 for 100
 	RecallAt  []int  // numbers of neighbors at which recall and precision are measured; nil for 1 and 5
 	Clustered int    // maximum number of embeddings to cluster; 0 for DefaultClustered
-	Seed      uint64 // random seed for sampling pairs, episodes and embeddings to cluster, and for k-means
+	Seed      uint64 // random seed for sampling pairs, episodes and embeddings to cluster, and for k-means; likeness eval has 1 by default
 }
 
 // Summary has the metrics that are commonly reported for labeled embeddings, with 95 %

@@ -171,7 +171,7 @@ func TestDefaultSamplerRefuses(t *testing.T) {
 		{hard, unlabeled, 32, `draw examples for the loss "batch-hard"`, datasets.ErrUnlabeled},
 		{contrastive, unlabeled, 32, `draw examples for the loss "contrastive"`, datasets.ErrUnlabeled},
 		{hard, mislabeled, 32, "image 0 has label 7", nil},
-		{hard, seen, 7, "a batch of 7 images with 4 of each class has 1 class, expected at least 2: use a larger batch", nil},
+		{hard, seen, 7, "a batch of 7 images with 4 of each class has 1, expected at least 2 classes: use a larger batch", nil},
 		{neither{}, seen, 32, "field Loss: neither: found the kind 9 of examples", nil},
 	} {
 		training := newTrainer(t, tiny())

@@ -26,7 +26,7 @@ type adaptCommand struct {
 func (adaptCommand) Help() string {
 	return `It embeds the images once and computes a linear map of the embeddings in closed form, within-class whitening with shrinkage, which takes seconds after embedding. The adapted model is the network of the model followed by a fully connected layer, with the cosine distance and a threshold, in one file for compare, search, enroll, export and all other commands.
 
-At least 6 classes of two or more images are needed; more classes make the map better. The strength of the shrinkage is chosen on held-out classes: each third of the classes is measured with the map that the other two give. The table has the candidates with their recall at 1 and MAP@R among held-out classes, in percent with 95 % intervals that resample classes. If no candidate is better than the frozen embeddings beyond chance, the network stays as it is and gets a threshold for these images. A small trained head is added only if it is better on held-out classes beyond chance.
+At least 6 classes of two or more images are needed; more classes make the map better. The strength of the shrinkage is chosen on held-out classes: each third of the classes is measured with the map that the other two give. The table has the candidates with their recall@1 and MAP@R among held-out classes, in percent with 95 % intervals that resample classes. If no candidate is better than the frozen embeddings beyond chance, the network stays as it is and gets a threshold for these images. A small trained head is added only if it is better on held-out classes beyond chance.
 
 Example:
   likeness adapt --data photos --out photos.safetensors

@@ -67,17 +67,17 @@ func (e *embeddingsFlags) run(c *console) error {
 	row("true accept rate at FAR 1 %", accepted)
 	row(fmt.Sprintf("%d-way one-shot accuracy", s.Way), s.OneShot.Estimate)
 	for _, k := range slices.Sorted(maps.Keys(s.Retrieval.RecallAt)) {
-		row(fmt.Sprintf("recall at %d", k), s.Retrieval.RecallAt[k].Estimate)
+		row(fmt.Sprintf("recall@%d", k), s.Retrieval.RecallAt[k].Estimate)
 	}
 	for _, k := range slices.Sorted(maps.Keys(s.Retrieval.PrecisionAt)) {
 		if k > 1 { // the precision at 1 is the recall at 1
-			row(fmt.Sprintf("precision at %d", k), s.Retrieval.PrecisionAt[k].Estimate)
+			row(fmt.Sprintf("precision@%d", k), s.Retrieval.PrecisionAt[k].Estimate)
 		}
 	}
 	row("mean reciprocal rank", s.Retrieval.MRR.Estimate)
 	row("NDCG", s.Retrieval.NDCG.Estimate)
 	row("R-precision", s.Retrieval.RPrecision.Estimate)
-	row("MAP at R", s.Retrieval.MAPAtR.Estimate)
+	row("MAP@R", s.Retrieval.MAPAtR.Estimate)
 	row("cluster purity", s.Clustering.Purity.Estimate)
 	row("NMI of clusters", s.Clustering.NMI)
 	row("AMI of clusters", s.Clustering.AMI)

@@ -27,7 +27,7 @@ func TestEvalEmbeddings(t *testing.T) {
 			t.Errorf("it says %q, expected %q in it", said, text)
 		}
 	}
-	for _, text := range []string{"verification ROC AUC", "equal error rate", "true accept rate at FAR 1 %", "3-way one-shot accuracy", "recall at 1 ", "recall at 5", "precision at 5", "mean reciprocal rank", "NDCG", "R-precision", "MAP at R", "cluster purity", "NMI of clusters", "AMI of clusters"} {
+	for _, text := range []string{"verification ROC AUC", "equal error rate", "true accept rate at FAR 1 %", "3-way one-shot accuracy", "recall@1 ", "recall@5", "precision@5", "mean reciprocal rank", "NDCG", "R-precision", "MAP@R", "cluster purity", "NMI of clusters", "AMI of clusters"} {
 		if !strings.Contains(table, text) {
 			t.Errorf("the table %q lacks %q", table, text)
 		}
