@@ -356,7 +356,7 @@ func (s Settings) changes() []string {
 	for _, key := range Keys() {
 		value, standard := s.Value(key), defaults.Value(key)
 		switch {
-		case key == "network", key == "augmentation" && s.Augmentation == autoAugmentation, reflect.DeepEqual(value, expected.Value(key)):
+		case key == "network", key == "augmentation" && s.Augmentation == autoAugmentation, reflect.DeepEqual(value, expected.Value(key)), reflect.DeepEqual(value, standard):
 		case reflect.ValueOf(standard).IsZero(), key == "features" && s.From != "":
 			changes = append(changes, fmt.Sprintf("%s = %s", key, format(value)))
 		default:
