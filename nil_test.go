@@ -166,6 +166,7 @@ var exportedFunctions = []any{
 	run.Configure,
 	run.ParseMemory,
 	run.Defaults,
+	run.GeneralDefaults,
 	run.Evaluate,
 	run.FindModel,
 	run.FlagName,

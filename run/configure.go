@@ -24,6 +24,10 @@ func Defaults() Settings {
 	return s
 }
 
+// GeneralDefaults returns the settings of a training on other data than omniglot-small1.
+// Photographs have others: see Configure.
+func GeneralDefaults() Settings { return generalDefaults }
+
 // defaultsFor are the defaults for a data set and an objective; without an objective
 // they are those for the default objective of the data set.
 func defaultsFor(data, objective string) Settings {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -26,14 +28,32 @@ func givenFlags(parsed *kong.Context) map[string]bool {
 	return given
 }
 
-// helpWithDefault adds a setting's default to its help. The flags of other
+// defaultText is the default of a flag, or empty if it is zero.
+func defaultText(defaults run.Settings, flag string) string {
+	value := reflect.ValueOf(defaults.Value(flagKey(flag)))
+	switch {
+	case !value.IsValid() || value.IsZero():
+		return ""
+	case value.Kind() == reflect.Float64:
+		return strconv.FormatFloat(value.Float(), 'g', 4, 64)
+	}
+	return fmt.Sprint(value)
+}
+
+// helpWithDefault adds a setting's defaults to its help: those of the default training, and
+// those of other data. The flags of other
 // commands are no settings, and have no group.
 func helpWithDefault(value *kong.Value) string {
 	if value.Flag == nil || value.Flag.Group == nil {
 		return value.Help
 	}
-	if standard := reflect.ValueOf(run.Defaults().Value(flagKey(value.Name))); standard.IsValid() && !standard.IsZero() {
-		return fmt.Sprintf("%s [%v]", value.Help, standard)
+	own, others := defaultText(run.Defaults(), value.Name), defaultText(run.GeneralDefaults(), value.Name)
+	switch {
+	case own == others && own == "":
+	case own == others:
+		return fmt.Sprintf("%s [%s]", value.Help, own)
+	default:
+		return fmt.Sprintf("%s [%s, or %s with --data]", value.Help, cmp.Or(own, "none"), cmp.Or(others, "none"))
 	}
 	return value.Help
 }
