@@ -188,6 +188,43 @@ func (c *Communicator) FromRoot(name string, f func() ([]byte, error)) (data []b
 	return data, c.failed(c.transport.broadcast(data))
 }
 
+// Broadcast replaces the values by those of rank 0. All ranks must have the same number of values.
+func (c *Communicator) Broadcast(name string, values []float32) error {
+	if c.alone() {
+		return nil
+	}
+	if _, err := c.begin(call{kind: "broadcast", name: name, size: len(values)}, nil); err != nil || len(values) == 0 {
+		return err
+	}
+	return c.failed(c.transport.broadcast(bytesOf(values)))
+}
+
+// ToRoot returns the data of all ranks, in their order, on rank 0, and nil on the others. Their lengths may differ.
+func (c *Communicator) ToRoot(name string, own []byte) ([][]byte, error) {
+	if c.alone() {
+		return [][]byte{slices.Clone(own)}, nil
+	}
+	if _, err := c.begin(call{kind: "to root", name: name}, nil); err != nil {
+		return nil, err
+	}
+	length, lengths := make([]byte, 8), make([]byte, 8*c.Size())
+	binary.LittleEndian.PutUint64(length, uint64(len(own)))
+	if err := c.failed(c.transport.gather(lengths, length)); err != nil {
+		return nil, err
+	}
+	if !c.Root() {
+		return nil, c.failed(c.transport.exchange(0, own, nil))
+	}
+	all := [][]byte{slices.Clone(own)}
+	for rank := 1; rank < c.Size(); rank++ {
+		all = append(all, make([]byte, binary.LittleEndian.Uint64(lengths[8*rank:])))
+		if err := c.failed(c.transport.exchange(rank, nil, all[rank])); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
 // patience is how long a rank that has failed waits for the others to learn of it before it ends
 // the job.
 const patience = 5 * time.Second

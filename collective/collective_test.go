@@ -121,6 +121,14 @@ func TestGatherAndFromRoot(t *testing.T) {
 					return fmt.Errorf("from root: found %q and %v", data, err)
 				}
 			}
+			parts, err := c.ToRoot("parts", []byte("abcd")[:2*c.Rank()]) // none of rank 0
+			if want := map[bool]string{true: "[ ab abcd]"}[c.Root()]; err != nil || c.Root() != (parts != nil) || c.Root() && fmt.Sprintf("%s", parts) != want {
+				return fmt.Errorf("to root: found %q and %v, expected %s", parts, err, want)
+			}
+			values := []float32{float32(c.Rank() + 7), 8}
+			if err := errors.Join(c.Broadcast("values", values), c.Broadcast("none", nil)); err != nil || !slices.Equal(values, []float32{7, 8}) {
+				return fmt.Errorf("broadcast: found %v and %v, expected the values of rank 0", values, err)
+			}
 			if stop, err := c.Agree("stop", c.Rank() == 1, nil); err != nil || !stop {
 				return fmt.Errorf("agree: found %v and %v, expected that all stop", stop, err)
 			}
@@ -136,12 +144,15 @@ func TestGatherAndFromRoot(t *testing.T) {
 func TestNilIsOneRank(t *testing.T) {
 	var c *collective.Communicator
 	values := []float32{1, 2}
-	if err := errors.Join(c.Sum("values", values), c.FastSum("values", values), c.Close(nil)); err != nil || !slices.Equal(values, []float32{1, 2}) {
+	if err := errors.Join(c.Sum("values", values), c.FastSum("values", values), c.Broadcast("values", values), c.Close(nil)); err != nil || !slices.Equal(values, []float32{1, 2}) {
 		t.Errorf("found %v and %v", values, err)
 	}
 	all, err := c.Gather("values", values)
 	if err != nil || !slices.Equal(all, values) || c.Rank() != 0 || c.Size() != 1 || !c.Root() {
 		t.Errorf("found %v and %v", all, err)
+	}
+	if parts, err := c.ToRoot("text", []byte("own")); err != nil || len(parts) != 1 || string(parts[0]) != "own" {
+		t.Errorf("to root: found %q and %v", parts, err)
 	}
 	if _, err := c.Agree("error", false, errors.ErrUnsupported); err != errors.ErrUnsupported {
 		t.Errorf("found %v, expected the error of this rank", err)

@@ -94,6 +94,14 @@ func calls(c *collective.Communicator) error {
 	if err != nil || len(all) != c.Size() || all[c.Rank()] != float32(c.Rank()) || all[c.Size()-1] != float32(c.Size()-1) {
 		return fmt.Errorf("gather: found %v and %v", all, err)
 	}
+	pieces, err := c.ToRoot("pieces", []byte(strings.Repeat("text", c.Rank()<<18)))
+	if err != nil || c.Root() && (len(pieces) != c.Size() || len(pieces[c.Size()-1]) != (c.Size()-1)<<20) {
+		return fmt.Errorf("to root: found %d pieces and %v", len(pieces), err)
+	}
+	sent := []float32{float32(c.Rank())}
+	if err := c.Broadcast("rank", sent); err != nil || sent[0] != 0 {
+		return fmt.Errorf("broadcast: found %v and %v", sent, err)
+	}
 	values := []float32{1}
 	if err := c.FastSum("ones", values); err != nil || values[0] != float32(c.Size()) {
 		return fmt.Errorf("fast sum: found %v and %v", values, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/collective"
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/retrieval/cache"
@@ -27,6 +28,8 @@ type Collection struct {
 	Skipped []string
 	// Cached is the number of files whose embeddings Options.Cache had.
 	Cached int
+
+	ranks *collective.Communicator // that divide the work of Near; nil without Options.Communicator
 }
 
 // Options sets how Embed reads files. With the zero value, the first file, in order, that
@@ -49,6 +52,12 @@ type Options struct {
 	// memory for embeddings. Those of the seven other symmetries have entries of their own in
 	// the cache.
 	Flips bool
+	// Communicator, unless it is nil, divides the files over the ranks of a job, all of which must call Embed with
+	// the same model, files and options. On rank 0 the collection is, bit for bit, the one of a single process;
+	// on another rank it has the files of that rank only. The error of one rank is that of all. Near is then
+	// divided, too: all ranks must call it, and rank 0 returns the pairs. Ranks of one machine can use one
+	// Cache that is opened with cache.Options.Shared.
+	Communicator *collective.Communicator
 }
 
 // Embed reads and embeds image files of the formats of imaging.Decode. Files are read,
@@ -60,46 +69,71 @@ func Embed(ctx context.Context, model *likeness.Model, files []string, o Options
 	if err != nil {
 		return nil, errors.Wrap(err, "embed files")
 	}
-	e := newEmbedder(model, o)
-	c := &Collection{Metric: metric}
-	rows := make([][][]float32, e.symmetries) // by symmetry
-	err = e.each(ctx, files, func(g *group) error {
+	s, err := newShare(newEmbedder(model, o), files)
+	if err != nil {
+		return nil, errors.WithMessage(err, "embed files")
+	}
+	c := &Collection{Metric: metric, ranks: o.Communicator}
+	own := result{}
+	rows := make([][][]float32, s.symmetries) // by symmetry
+	err = s.each(ctx, s.own(), func(g *group) error {
 		for _, f := range g.files {
 			if f.failure != nil {
 				c.Skipped = append(c.Skipped, f.failure.Error())
+				own.Messages = append(own.Messages, []byte(f.failure.Error()))
 				continue
 			}
+			own.Messages = append(own.Messages, nil)
 			c.Files = append(c.Files, f.path)
 			for s := range rows {
 				rows[s] = append(rows[s], f.embeddings[s])
 			}
 			if f.cached {
-				c.Cached++
+				own.Cached++
 			}
 		}
 		if o.OnProgress != nil {
-			o.OnProgress(g.end, len(files))
+			o.OnProgress(min(g.end*o.Communicator.Size(), len(files)), len(files)) // about, with several ranks
 		}
-		return nil
+		return s.finished()
 	})
-	if err != nil {
+	if err = s.end(err); err != nil {
 		return nil, err
 	}
-	if len(c.Files) == 0 {
-		return nil, errors.Wrapf(ErrBroken, "embed files: none of %d files is a readable image", len(files))
+	if o.Communicator != nil {
+		return s.gathered(c, own, rows)
 	}
+	c.Cached = own.Cached
+	if len(c.Files) == 0 {
+		return nil, s.nothing()
+	}
+	return c, c.addRows(rows, o)
+}
+
+// nothing is the error if there is no image.
+func (s *share) nothing() error {
+	return errors.Wrapf(ErrBroken, "embed files: none of %d files is a readable image", len(s.files))
+}
+
+// addRows adds the rows of all symmetries, which it copies.
+func (c *Collection) addRows(rows [][][]float32, o Options) error {
 	for s := range rows {
 		embeddings, err := evaluate.FromRows(rows[s])
 		if err != nil {
-			return nil, err
+			return err
 		}
 		rows[s] = nil // the memory of the copied rows is free from here on
-		if o.Flips {
-			c.Flips = append(c.Flips, embeddings)
-		}
-		if s == int(imaging.Unchanged) {
-			c.Embeddings = embeddings
-		}
+		c.add(imaging.Symmetry(s), embeddings, o)
 	}
-	return c, nil
+	return nil
+}
+
+// add adds the embeddings of the next symmetry.
+func (c *Collection) add(s imaging.Symmetry, embeddings evaluate.Embeddings, o Options) {
+	if o.Flips {
+		c.Flips = append(c.Flips, embeddings)
+	}
+	if s == imaging.Unchanged {
+		c.Embeddings = embeddings
+	}
 }

@@ -51,14 +51,26 @@ func (c *Collection) Near(ctx context.Context, threshold float64, onProgress fun
 	if math.IsNaN(threshold) || math.IsInf(threshold, 0) {
 		return nil, errors.Errorf("near images: the threshold is %v, expected a finite number", threshold)
 	}
-	if err := c.check(); err != nil {
+	var pairs []NearPair
+	var err error
+	if c != nil && c.ranks.Size() > 1 {
+		pairs, err = c.nearOnRanks(ctx, threshold, onProgress)
+	} else if err = c.check(); err == nil {
+		pairs, err = c.strips(ctx, threshold, 0, 1, onProgress)
+	}
+	if err != nil {
 		return nil, errors.WithMessage(err, "near images")
 	}
+	return pairs, nil
+}
+
+// strips returns the pairs whose first image is in one of every so many strips of the distance matrix, from the first on, sorted.
+func (c *Collection) strips(ctx context.Context, threshold float64, first, every int, onProgress func(done, total int)) ([]NearPair, error) {
 	rows := c.Embeddings.Rows
-	found := make([][]NearPair, (rows+tileRows-1)/tileRows)
+	found := make([][]NearPair, max(0, ((rows+tileRows-1)/tileRows-first+every-1)/every))
 	var count atomic.Int64
 	err := parallel.EachProgress(ctx, 0, len(found), onProgress, func(strip int) error {
-		begin := strip * tileRows
+		begin := (first + strip*every) * tileRows
 		end := min(begin+tileRows, rows)
 		for from := begin; from < rows; from += tileColumns {
 			to := min(from+tileColumns, rows)
@@ -84,11 +96,17 @@ func (c *Collection) Near(ctx context.Context, threshold float64, onProgress fun
 		return nil
 	})
 	if err != nil {
-		return nil, errors.WithMessage(err, "near images")
+		return nil, err
 	}
-	pairs := slices.Concat(found...)
-	slices.SortStableFunc(pairs, func(x, y NearPair) int { return cmp.Compare(x.Distance, y.Distance) })
-	return pairs, nil
+	return sorted(slices.Concat(found...)), nil
+}
+
+// sorted sorts pairs by distance and then by index.
+func sorted(pairs []NearPair) []NearPair {
+	slices.SortFunc(pairs, func(x, y NearPair) int {
+		return cmp.Or(cmp.Compare(x.Distance, y.Distance), x.A-y.A, x.B-y.B)
+	})
+	return pairs
 }
 
 // tile returns the distances of the images from begin to end from those from from to to, and

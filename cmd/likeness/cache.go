@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/likeness-go/likeness/collective"
 	"github.com/likeness-go/likeness/retrieval/cache"
 	"github.com/likeness-go/likeness/run"
 	"github.com/pkg/errors"
@@ -38,7 +39,7 @@ func (f cacheFlags) open(c *console) error {
 		path, err = cache.DefaultPath()
 	}
 	if err == nil {
-		c.kept, err = cache.Open(path, cache.Options{MaxSize: size, Verify: f.Verify})
+		c.kept, err = cache.Open(path, cache.Options{MaxSize: size, Verify: f.Verify, Shared: collective.FromContext(c).Size() > 1})
 	}
 	if err != nil {
 		c.say("warning: continuing without the cache: %v (--cache chooses another file, --no-cache none)", err)

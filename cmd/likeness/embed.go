@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/collective"
 	"github.com/likeness-go/likeness/explain"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/retrieval"
@@ -36,6 +37,10 @@ Example:
 
 // Run computes the embeddings.
 func (e *embedCommand) Run(c *console) error {
+	return ranked(c, func() error { return e.run(c) })
+}
+
+func (e *embedCommand) run(c *console) error {
 	if err := retrieval.CheckFileName(e.Out); err != nil {
 		return errors.WithMessage(err, "--out")
 	}
@@ -55,7 +60,7 @@ func (e *embedCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	if err := collection.WriteFile(e.Out); err != nil {
+	if err := c.onRoot("write the embeddings", func() error { return collection.WriteFile(e.Out) }); err != nil {
 		return err
 	}
 	c.say("wrote %d embeddings of %d features to %s%s", collection.Embeddings.Rows, collection.Embeddings.Columns, e.Out, fromCache(collection.Cached, collection.Embeddings.Rows))
@@ -76,7 +81,7 @@ func fromCache(cached, all int) string {
 // long.
 func embedFiles(c *console, model *likeness.Model, files []string, o retrieval.Options) (*retrieval.Collection, error) {
 	shown := newCounter(c.err, unit{what: "images"})
-	o.OnProgress, o.Cache = shown.of, c.kept
+	o.OnProgress, o.Cache, o.Communicator = shown.of, c.kept, collective.FromContext(c)
 	collection, err := retrieval.Embed(c, model, files, o)
 	shown.close()
 	switch {
@@ -118,12 +123,18 @@ func saySkipped(c *console, files []string) {
 // imageFiles are the paths, and for a folder the images in it and its folders; see
 // imaging.Find. It reports ignored files.
 func imageFiles(c *console, paths []string) ([]string, error) {
-	found, err := imaging.Find(paths...)
-	if err != nil {
+	const separator = "\x00" // which no path contains
+	text, err := collective.FromContext(c).FromRoot("files", func() ([]byte, error) {
+		found, err := imaging.Find(paths...)
+		if err == nil {
+			sayIgnored(c, found.Skipped)
+		}
+		return []byte(strings.Join(found.Files, separator)), err
+	})
+	if err != nil || len(text) == 0 {
 		return nil, err
 	}
-	sayIgnored(c, found.Skipped)
-	return found.Files, nil
+	return strings.Split(string(text), separator), nil
 }
 
 // sayIgnored lists the first files of folders that are no images, and counts all.
@@ -274,16 +285,33 @@ func (k *compareCommand) explain(c *console, model *likeness.Model, a, b image.I
 // its name. If it is empty, it is the bundled model for the kind of the images, and the
 // console says which and why: never a run folder that happens to be there.
 func loadModel(c *console, path string, images ...string) (*likeness.Model, string, error) {
-	if path == "" {
-		model, name, reason, err := chosenModel(c, images)
-		if err == nil {
-			c.reason = reason
-			c.say("model        %s: %s (--model chooses another)", strings.TrimPrefix(name, "zoo/"), reason)
+	var model *likeness.Model
+	var name string
+	load := func() (err error) {
+		if path == "" {
+			if model, name, c.reason, err = chosenModel(c, images); err == nil {
+				c.say("model        %s: %s (--model chooses another)", strings.TrimPrefix(name, "zoo/"), c.reason)
+			}
+			return err
 		}
-		return model, name, err
+		model, name, err = run.LoadModel(path)
+		return errors.WithMessage(err, "--model")
 	}
-	model, name, err := run.LoadModel(path)
-	return model, name, errors.WithMessage(err, "--model")
+	ranks := collective.FromContext(c)
+	found, err := ranks.FromRoot("model", func() ([]byte, error) {
+		err := load()
+		return []byte(name), err
+	})
+	if err == nil && !ranks.Root() {
+		if path == "" {
+			path = string(found)
+		}
+		err = load()
+	}
+	if _, err = ranks.Agree("models", false, err); err != nil {
+		return nil, "", err
+	}
+	return model, name, nil
 }
 
 // chosenModel loads the bundled model for the kind of the images, which must suit them, and

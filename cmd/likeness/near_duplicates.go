@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/collective"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/plot"
 	"github.com/likeness-go/likeness/retrieval"
@@ -68,6 +69,10 @@ type filePair struct {
 
 // Run finds and lists.
 func (n *nearDuplicatesCommand) Run(c *console) error {
+	return ranked(c, func() error { return n.run(c) })
+}
+
+func (n *nearDuplicatesCommand) run(c *console) error {
 	if err := n.open(c); err != nil {
 		return err
 	}
@@ -90,7 +95,7 @@ func (n *nearDuplicatesCommand) Run(c *console) error {
 	if c.Err() != nil {
 		return errInterrupted
 	}
-	if err != nil {
+	if err != nil || !collective.FromContext(c).Root() {
 		return err
 	}
 	found := describe(collection, pairs)

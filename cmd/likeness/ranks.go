@@ -15,7 +15,7 @@ import (
 )
 
 // severalProcesses are the commands that processes of an MPI job do together.
-var severalProcesses = []string{"train"}
+var severalProcesses = []string{"train", "embed", "near-duplicates", "search"}
 
 // errQuiet is the error of a rank whose error rank 0 prints.
 var errQuiet = errors.New("rank 0 reports the error")
@@ -68,6 +68,12 @@ func ranked(c *console, run func() error) error {
 	if err != nil && !ranks.Root() {
 		return errQuiet
 	}
+	return err
+}
+
+// onRoot calls f on rank 0 only. Its error is that of all ranks.
+func (c *console) onRoot(name string, f func() error) error {
+	_, err := collective.FromContext(c).FromRoot(name, func() ([]byte, error) { return nil, f() })
 	return err
 }
 

@@ -5,13 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/collective"
 	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/likeness-go/likeness/run"
@@ -107,6 +110,78 @@ func TestRanksTrainOneModel(t *testing.T) {
 	}
 }
 
+// Ranks divide the files of embed, near-duplicates and search, and give the output of one process, byte for byte, also
+// with broken files and a cache; an error is reported as by one process, too.
+func TestRanksDivideFiles(t *testing.T) {
+	agedBars(t)
+	bars(t, "bars", 3, 23) // more than a group
+	write(t, "bars/broken.png", "no image")
+	write(t, "query.png", bar(t, 1, 99, 12))
+	for _, args := range filesOfRanks {
+		os.Remove("out.csv")
+		want, _ := tool(t, append(args, "--no-cache")...)
+		wanted, _ := os.ReadFile("out.csv")
+		for range 2 { // the second time from the cache
+			os.Remove("out.csv")
+			outs := ranksOf(t, 2, append(args, "--cache", "kept.db")...)
+			if found, _ := os.ReadFile("out.csv"); outs[0] != want || outs[1] != "" || !bytes.Equal(found, wanted) {
+				t.Errorf("%s: two ranks give another result than one process: %s", args[0], cmp.Diff(want, outs[0]+outs[1]))
+			}
+		}
+	}
+	out, said := tool(t, append(filesOfRanks[0], "--cache", "kept.db")...)
+	if !strings.Contains(said, "69 of 69 embeddings from the cache") {
+		t.Errorf("the cache of two ranks lacks embeddings: found\n%s%s", out, said)
+	}
+	var problems bytes.Buffer
+	for rank, err := range collective.Local(2, func(ranks *collective.Communicator) error {
+		command := embedCommand{Images: []string{"bars"}, Model: "omniglot", Out: "out.npy", cacheFlags: cacheFlags{NoCache: true}}
+		c := &console{Context: collective.NewContext(t.Context(), ranks), out: io.Discard, err: io.Discard}
+		if ranks.Root() {
+			c.err = &problems
+		}
+		return command.run(c)
+	}) {
+		if err == nil || !strings.Contains(err.Error(), "bars/broken.png") || !strings.Contains(err.Error(), "--skip-broken") && rank == 0 || exists("out.npy") {
+			t.Errorf("rank %d: found the error %v of a broken file", rank, err)
+		}
+	}
+}
+
+// filesOfRanks are commands that ranks do together.
+var filesOfRanks = [][]string{
+	{"embed", "bars", "--out", "out.csv", "--model", "omniglot", "--skip-broken"},
+	{"near-duplicates", "bars", "--model", "omniglot", "--threshold", "0.05", "--force", "--json", "--skip-broken"},
+	{"search", "query.png", "--in", "bars", "--model", "omniglot", "--force", "--json", "--skip-broken"},
+}
+
+// ranksOf runs a command as several ranks of one process, and returns what each prints.
+func ranksOf(t *testing.T, count int, args ...string) []string {
+	t.Helper()
+	outs := make([]bytes.Buffer, count)
+	for rank, err := range collective.Local(count, func(ranks *collective.Communicator) error {
+		var c commands
+		parser, err := newParser(&c, io.Discard, io.Discard, func(int) {})
+		if err != nil {
+			return err
+		}
+		parsed, err := parser.Parse(args)
+		if err != nil {
+			return err
+		}
+		return parsed.Run(&console{Context: collective.NewContext(t.Context(), ranks), out: &outs[ranks.Rank()], err: io.Discard})
+	}) {
+		if err != nil {
+			t.Fatalf("%v: rank %d: %v", args, rank, err)
+		}
+	}
+	var texts []string
+	for i := range outs {
+		texts = append(texts, outs[i].String())
+	}
+	return texts
+}
+
 // The same with processes of mpirun, which refuse what one process does, and parts that the ranks
 // cannot share.
 func TestMPITraining(t *testing.T) {
@@ -143,6 +218,30 @@ func TestMPITraining(t *testing.T) {
 	}
 	if out, err := job(2, "train", "--out", "none", "--batch-parts", "3"); err == nil || !strings.Contains(out, "--batch-parts") {
 		t.Errorf("3 parts on 2 ranks: found the error %v\n%s", err, out)
+	}
+	testutil.Bars(t, filepath.Join(folder, "bars"), 3, 25)
+	testutil.Write(t, filepath.Join(folder, "query.png"), testutil.Bar(t, 1, 99, 12))
+	for _, args := range filesOfRanks {
+		var want []byte
+		for _, ranks := range []int{1, 2, 4} {
+			os.Remove(filepath.Join(folder, "out.csv"))
+			out, err := job(ranks, append(args, "--cache", "kept.db")...)
+			if err != nil {
+				t.Fatalf("%v on %d ranks: %v\n%s", args, ranks, err, out)
+			}
+			lines := slices.Collect(strings.Lines(out))
+			found, _ := os.ReadFile(filepath.Join(folder, "out.csv"))
+			found = append(found, lines[len(lines)-1]...) // of JSON
+			if args[0] == "embed" {
+				found = found[:len(found)-len(lines[len(lines)-1])]
+			}
+			if want == nil {
+				want = found
+			}
+			if !bytes.Equal(found, want) || len(found) < 100 {
+				t.Errorf("%s: %d ranks give another result than one:\n%s", args[0], ranks, out)
+			}
+		}
 	}
 	if out, err := job(2, "doctor"); err == nil || !strings.Contains(out, "is done by one") {
 		t.Errorf("doctor on 2 ranks: found the error %v\n%s", err, out)

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/collective"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/plot"
 	"github.com/likeness-go/likeness/retrieval"
@@ -51,6 +52,10 @@ type fileMatch struct {
 
 // Run searches.
 func (s *searchCommand) Run(c *console) error {
+	return ranked(c, func() error { return s.run(c) })
+}
+
+func (s *searchCommand) run(c *console) error {
 	if s.Nearest < 1 {
 		return errors.Errorf("--nearest: found %d, expected at least 1", s.Nearest)
 	}
@@ -86,6 +91,9 @@ func (s *searchCommand) Run(c *console) error {
 	collection, err := s.embed(c, model, s.Folder, files, false)
 	if err != nil {
 		return err
+	}
+	if !collective.FromContext(c).Root() {
+		return nil
 	}
 	queries, err := model.Embed(img)
 	if err != nil {
@@ -199,11 +207,14 @@ func (l lookup) prepare(c *console, folder string) (model *likeness.Model, name 
 
 // embed examines and embeds the files of the folder, in all symmetries if flips is set.
 func (l lookup) embed(c *console, model *likeness.Model, folder string, files []string, flips bool) (*retrieval.Collection, error) {
-	traits, err := examine(c, model, files)
+	err := c.onRoot("examine the images", func() error {
+		traits, err := examine(c, model, files)
+		if err == nil {
+			err = l.check(c, model, traits, folder)
+		}
+		return err
+	})
 	if err != nil {
-		return nil, err
-	}
-	if err := l.check(c, model, traits, folder); err != nil {
 		return nil, err
 	}
 	collection, err := embedFiles(c, model, files, retrieval.Options{SkipBroken: l.SkipBroken, Flips: flips})

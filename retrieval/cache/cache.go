@@ -25,6 +25,8 @@ const (
 	MinMaxSize = 1 << 20
 
 	defaultTimeout = 500 * time.Millisecond
+	// sharedTimeout is longer, because other processes look up all the time, but never long.
+	sharedTimeout = 5 * time.Second
 
 	// checkedWhole is the size of a file up to which the content of all its pages is checked
 	// when it is opened. Reading a larger one would take longer than is saved.
@@ -51,8 +53,12 @@ type Options struct {
 	// every file is read and its checksum computed.
 	Verify bool
 	// Timeout is the longest time to wait for another process to close the cache; 0 means
-	// half a second.
+	// half a second, or five seconds with Shared.
 	Timeout time.Duration
+	// Shared lets several processes that open the cache with Shared use it at the same time: the file is
+	// open, and locked, only during each lookup and each change. A process without Shared still
+	// has it alone.
+	Shared bool
 }
 
 // Cache is an open cache. A nil *Cache holds nothing and stores nothing. It is safe for
@@ -60,8 +66,13 @@ type Options struct {
 type Cache struct {
 	path    string
 	options Options
-	db      *bolt.DB
+	db      *bolt.DB // nil while a shared cache is not open
 	file    *os.File // opened and closed by db
+
+	// A shared cache is open for changes while turns is locked, and for lookups while there are readers.
+	turns   sync.RWMutex
+	opening sync.Mutex
+	readers int
 
 	mutex   sync.Mutex
 	err     error             // after which the file is not used
@@ -100,6 +111,9 @@ func open(path string, o Options) (*Cache, error) {
 	}
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
+		if o.Shared {
+			o.Timeout = sharedTimeout
+		}
 	}
 	info, err := os.Stat(path)
 	if o.MaxSize == 0 {
@@ -130,7 +144,7 @@ func open(path string, o Options) (*Cache, error) {
 			return nil, err
 		}
 	}
-	c, err := openBolt(path, o, false)
+	c, err := openBolt(path, o, o.Shared && (err != nil || info.Size() > 0)) // create has made its buckets
 	if err != nil {
 		return nil, err
 	}
@@ -138,12 +152,75 @@ func open(path string, o Options) (*Cache, error) {
 		c.release()
 		return nil, err
 	}
+	if o.Shared {
+		if err := c.shut(); err != nil {
+			return nil, err
+		}
+	}
 	return c, nil
+}
+
+// shut closes the file of a shared cache until it is used again.
+func (c *Cache) shut() error {
+	err := boltfile.Call(c.db.Close)
+	c.db, c.file = nil, nil
+	return describe(err)
+}
+
+// reopen opens the file of a shared cache.
+func (c *Cache) reopen(readOnly bool) error {
+	opened, err := openBolt(c.path, c.options, readOnly)
+	if err == nil {
+		c.db, c.file = opened.db, opened.file
+	}
+	return err
+}
+
+// view calls read with a transaction that looks up.
+func (c *Cache) view(read func(tx *bolt.Tx) error) (err error) {
+	if !c.options.Shared {
+		return boltfile.Call(func() error { return c.db.View(read) })
+	}
+	c.turns.RLock()
+	defer c.turns.RUnlock()
+	db, err := c.enter()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if leaving := c.leave(); err == nil {
+			err = leaving
+		}
+	}()
+	return boltfile.Call(func() error { return db.View(read) })
+}
+
+// enter opens a shared cache for the first of several readers at once, and leave closes it after the last.
+func (c *Cache) enter() (*bolt.DB, error) {
+	c.opening.Lock()
+	defer c.opening.Unlock()
+	if c.readers == 0 {
+		if err := c.reopen(true); err != nil {
+			return nil, err
+		}
+	}
+	c.readers++
+	return c.db, nil
+}
+
+func (c *Cache) leave() error {
+	c.opening.Lock()
+	defer c.opening.Unlock()
+	if c.readers--; c.readers > 0 {
+		return nil
+	}
+	return c.shut()
 }
 
 // create creates the file with its buckets atomically. bbolt writes a new file in place, and
 // could not open the incomplete file that a full disk leaves.
 func create(path string, o Options) error {
+	o.Shared = false // the temporary file is that of this process
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
@@ -282,9 +359,12 @@ func (c *Cache) Err() error {
 	return c.err
 }
 
+// isOpen reports whether Open opened the cache.
+func (c *Cache) isOpen() bool { return c != nil && (c.options.Shared || c.db != nil) }
+
 // usable reports whether the file may be used.
 func (c *Cache) usable() bool {
-	if c == nil || c.db == nil {
+	if !c.isOpen() {
 		return false
 	}
 	c.mutex.Lock()
@@ -302,7 +382,7 @@ func (c *Cache) Path() string {
 
 // Close records which entries were used and closes the file. Its error is that of Err.
 func (c *Cache) Close() error {
-	if c == nil || c.db == nil {
+	if !c.isOpen() {
 		return nil
 	}
 	if c.usable() {
@@ -312,7 +392,7 @@ func (c *Cache) Close() error {
 	again := c.closed
 	c.closed = true
 	c.mutex.Unlock()
-	if again {
+	if again || c.options.Shared {
 		return c.Err()
 	}
 	if c.Err() != nil {
@@ -438,14 +518,12 @@ func (c *Cache) get(key []byte, read func(content []byte) bool) (found bool) {
 		return false
 	}
 	var before uint64
-	err := boltfile.Call(func() error {
-		return c.db.View(func(tx *bolt.Tx) error {
-			content, used, ok := parse(key, tx.Bucket(entriesBucket).Get(key))
-			if ok {
-				found, before = read(content), used
-			}
-			return nil
-		})
+	err := c.view(func(tx *bolt.Tx) error {
+		content, used, ok := parse(key, tx.Bucket(entriesBucket).Get(key))
+		if ok {
+			found, before = read(content), used
+		}
+		return nil
 	})
 	if err != nil {
 		c.fail(err)
@@ -494,6 +572,25 @@ func (c *Cache) write(entries []entry) {
 	}
 	c.touched = map[string]uint64{}
 	c.mutex.Unlock()
+	if c.options.Shared {
+		if len(touched)+len(entries) == 0 {
+			return
+		}
+		c.turns.Lock()
+		defer c.turns.Unlock()
+		if err := c.reopen(false); err != nil {
+			c.fail(err)
+			return
+		}
+		defer func() {
+			if c.Err() != nil {
+				c.release()
+				c.db, c.file = nil, nil
+			} else if err := c.shut(); err != nil {
+				c.fail(err)
+			}
+		}()
+	}
 	for _, change := range []struct {
 		entries []entry
 		apply   func(tx *bolt.Tx, e entry) error

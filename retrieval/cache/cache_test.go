@@ -357,6 +357,51 @@ func TestLockedCache(t *testing.T) {
 	opened(t, path, Options{})
 }
 
+// Caches that are shared look up and store at the same time, and what one stores the others find. Another
+// process that has the file alone ends their use with an error of Err, and no call waits longer than the timeout.
+func TestSharedCache(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "embeddings.db")
+	o := Options{Shared: true}
+	caches := []*Cache{opened(t, path, o), opened(t, path, o), opened(t, path, Options{Shared: true, Timeout: 50 * time.Millisecond})}
+	const each = 20
+	var all sync.WaitGroup
+	for number, c := range caches[:2] {
+		for range 3 {
+			all.Go(func() {
+				for i := range each {
+					if number == i%2 {
+						c.Store(numbered(i, 30))
+						expectNumbered(t, c, i, 30)
+					}
+					holds(c, each-i)
+				}
+			})
+		}
+	}
+	all.Wait()
+	for _, c := range caches {
+		for i := range each {
+			expectNumbered(t, c, i, 30)
+		}
+		if err := c.Err(); err != nil {
+			t.Error(err)
+		}
+	}
+	alone := opened(t, path, Options{})
+	expectNumbered(t, alone, 1, 30)
+	if holds(caches[2], 1) || !errors.Is(caches[2].Close(), ErrLocked) {
+		t.Errorf("a file that another process has alone: found the error %v, expected ErrLocked", caches[2].Err())
+	}
+	if _, err := Open(path, Options{Shared: true, Timeout: time.Millisecond}); !errors.Is(err, ErrLocked) {
+		t.Errorf("open a file that another process has alone: found the error %v, expected ErrLocked", err)
+	}
+	alone.Close()
+	expectNumbered(t, caches[0], 1, 30)
+	if err := caches[0].Close(); err != nil || holds(caches[0], 1) {
+		t.Errorf("found an embedding after Close, or the error %v", err)
+	}
+}
+
 func TestWhatIsNoCache(t *testing.T) {
 	folder := t.TempDir()
 	write := func(name string, content []byte) string {
