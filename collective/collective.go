@@ -139,10 +139,18 @@ func (c *Communicator) Sum(name string, values []float32) error {
 	if _, err := c.begin(call{kind: "sum", name: name, size: len(values)}, nil); err != nil {
 		return err
 	}
-	if size := c.Size(); size&(size-1) == 0 {
-		return c.failed(c.halve(values, 1))
+	return c.failed(treeSum(c, values))
+}
+
+// SumFloat64s is Sum of float64 values.
+func (c *Communicator) SumFloat64s(name string, values []float64) error {
+	if c.alone() {
+		return nil
 	}
-	return c.failed(c.climb(values))
+	if _, err := c.begin(call{kind: "sum of float64", name: name, size: len(values)}, nil); err != nil {
+		return err
+	}
+	return c.failed(treeSum(c, values))
 }
 
 // FastSum is Sum in an order that the MPI library chooses. The sums are equal on all ranks in practice, but
@@ -375,9 +383,25 @@ func mismatch(headers []byte, other int, c *Communicator) error {
 	return errors.Wrapf(err, "%s; %s", mine, others)
 }
 
+// number is the type of a value.
+type number interface{ float32 | float64 }
+
+// treeSum is Sum after the header.
+func treeSum[T number](c *Communicator, values []T) error {
+	spare := make([]T, 0) // for received values
+	if spare32, ok := any(&spare).(*[]float32); ok {
+		*spare32 = c.spare
+		defer func() { c.spare = *spare32 }()
+	}
+	if size := c.Size(); size&(size-1) == 0 {
+		return halve(c, values, 1, &spare)
+	}
+	return climb(c, values, &spare)
+}
+
 // halve adds the values of ranks whose numbers differ in the bit of distance and in higher ones: each of two partners adds one
 // half, halves it with the partners of the next distance, and gets the other half when it is done.
-func (c *Communicator) halve(values []float32, distance int) error {
+func halve[T number](c *Communicator, values []T, distance int, spare *[]T) error {
 	if distance == c.Size() {
 		return nil
 	}
@@ -386,19 +410,19 @@ func (c *Communicator) halve(values []float32, distance int) error {
 	if c.Rank()&distance != 0 {
 		kept, given = given, kept
 	}
-	received := c.memory(len(kept))
+	received := grow(spare, len(kept))
 	if err := c.transport.exchange(partner, bytesOf(given), bytesOf(received)); err != nil {
 		return err
 	}
 	add(kept, received)
-	if err := c.halve(kept, 2*distance); err != nil {
+	if err := halve(c, kept, 2*distance, spare); err != nil {
 		return err
 	}
 	return c.transport.exchange(partner, bytesOf(kept), bytesOf(given))
 }
 
 // climb adds whole vectors along the tree to rank 0, which sends the sum to all.
-func (c *Communicator) climb(values []float32) error {
+func climb[T number](c *Communicator, values []T, spare *[]T) error {
 	for distance := 1; distance < c.Size(); distance *= 2 {
 		if c.Rank()&distance != 0 {
 			if err := c.transport.exchange(c.Rank()-distance, bytesOf(values), nil); err != nil {
@@ -407,7 +431,7 @@ func (c *Communicator) climb(values []float32) error {
 			break
 		}
 		if other := c.Rank() + distance; other < c.Size() {
-			received := c.memory(len(values))
+			received := grow(spare, len(values))
 			if err := c.transport.exchange(other, nil, bytesOf(received)); err != nil {
 				return err
 			}
@@ -417,17 +441,17 @@ func (c *Communicator) climb(values []float32) error {
 	return c.transport.broadcast(bytesOf(values))
 }
 
-// memory is scratch memory for received values.
-func (c *Communicator) memory(n int) []float32 {
-	if cap(c.spare) < n {
-		c.spare = make([]float32, n)
+// grow returns memory for n values, which may be that of before.
+func grow[T number](spare *[]T, n int) []T {
+	if cap(*spare) < n {
+		*spare = make([]T, n)
 	}
-	return c.spare[:n]
+	return (*spare)[:n]
 }
 
 // TreeSum adds vectors of one length in the binary tree of Sum: neighbors first. The sum is in the first vector;
 // the others are overwritten. It does nothing without vectors, and returns an error if their lengths differ.
-func TreeSum(vectors ...[]float32) error {
+func TreeSum[T float32 | float64](vectors ...[]T) error {
 	for i, each := range vectors {
 		if len(each) != len(vectors[0]) {
 			return errors.Errorf("tree sum: found %d values in vector %d, expected %d as in the first", len(each), i, len(vectors[0]))
@@ -442,9 +466,9 @@ func TreeSum(vectors ...[]float32) error {
 }
 
 // add adds x to y on all threads. Each sum is of two numbers, so it is the same for any number of threads.
-func add(y, x []float32) {
+func add[T number](y, x []T) {
 	const chunk = 1 << 14
-	engine := vector.For[float32]()
+	engine := vector.For[T]()
 	parallel.For((len(y)+chunk-1)/chunk, func(i int) {
 		first, last := i*chunk, min((i+1)*chunk, len(y))
 		engine.Add(y[first:last], x[first:last])
@@ -452,9 +476,9 @@ func add(y, x []float32) {
 }
 
 // bytesOf is the memory of values. Ranks of one job have processors of one byte order.
-func bytesOf(values []float32) []byte {
+func bytesOf[T number](values []T) []byte {
 	if len(values) == 0 {
 		return nil
 	}
-	return unsafe.Slice((*byte)(unsafe.Pointer(&values[0])), 4*len(values))
+	return unsafe.Slice((*byte)(unsafe.Pointer(&values[0])), int(unsafe.Sizeof(values[0]))*len(values))
 }

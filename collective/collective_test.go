@@ -93,6 +93,26 @@ func TestSumIsThatOfTheTreeOverParts(t *testing.T) {
 	}
 }
 
+// Sums of float64 are added in the same tree.
+func TestSumFloat64s(t *testing.T) {
+	for _, ranks := range []int{1, 2, 3, 8} {
+		want := 0.
+		for _, v := range vectors(ranks, 5) {
+			want += float64(v[2])
+		}
+		job(t, ranks, func(c *collective.Communicator) error {
+			var values []float64
+			for _, v := range vectors(ranks, 5)[c.Rank()] {
+				values = append(values, float64(v))
+			}
+			if err := c.SumFloat64s("values", values); err != nil || math.Abs(values[2]-want) > 1e-9*math.Abs(want) {
+				return fmt.Errorf("found %v and %v, expected %v", values, err, want)
+			}
+			return nil
+		})
+	}
+}
+
 func TestFastSum(t *testing.T) {
 	job(t, 3, func(c *collective.Communicator) error {
 		values := []float32{float32(c.Rank()), 1}
@@ -250,7 +270,7 @@ func TestTreeSumRefusesOtherLengths(t *testing.T) {
 	if err := collective.TreeSum(make([]float32, 2), make([]float32, 3)); err == nil {
 		t.Error("found no error for vectors of two lengths")
 	}
-	if err := collective.TreeSum(); err != nil {
+	if err := collective.TreeSum[float32](); err != nil {
 		t.Error(err)
 	}
 }

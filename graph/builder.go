@@ -53,6 +53,7 @@ type Builder struct {
 	sums      uint64             // of them, those that were operations of Gorgonia in earlier versions
 
 	part         bool     // see Part
+	norms        sharedNorms // see ShareNorms
 	descriptions []string // that Describe adds to the structure
 
 	calculations map[*Node]calculation // the nodes that are Functions
@@ -83,6 +84,23 @@ func (b *Builder) Fail(format string, arguments ...interface{}) {
 // Part makes the blocks that are added from now on choose their algorithms for one of several parts of a
 // batch, each of which has a graph of its own. Results differ from those without it by rounding.
 func (b *Builder) Part() { b.part = true }
+
+// ShareNorms makes the batch norms that are added from now on normalize by the statistics of a whole batch, of which
+// this graph has one of several equal parts (synchronized batch norm). sum is called once for each norm in the forward pass
+// and once in the backward pass, with its name and in the same order on all parts. It replaces the values by their sums
+// over all parts, for which it may wait; if it panics, the run ends with an error.
+func (b *Builder) ShareNorms(parts int, sum func(norm string, values []float64)) {
+	if parts < 1 || sum == nil {
+		b.Fail("shared batch norms: found %d parts, expected at least 1 and a function that adds up", parts)
+	}
+	b.norms = sharedNorms{parts, sum}
+}
+
+// sharedNorms is what ShareNorms has set.
+type sharedNorms struct {
+	parts int
+	sum   func(norm string, values []float64)
+}
 
 // Node takes the results of Gorgonia's functions, as in b.Node(gorgonia.Sub(x, y)),
 // and ends the building of the graph if there is an error.

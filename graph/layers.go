@@ -105,7 +105,7 @@ func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
 		f64.block.Watch(b.weights.version)
 	}
 	if norm != nil && !norm.given {
-		norm.track(b, batch*convHeight*convWidth, f32.block, f64.block)
+		norm.track(b, batch*convHeight*convWidth, f32.block, f64.block, f32.block, f64.block)
 	}
 	return b.Apply(blockName("conv", number), tensor.Shape{batch, outHeight, outWidth, c.Filters}, f32, f64, operands.nodes()...)
 }

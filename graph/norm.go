@@ -41,7 +41,7 @@ func (n BatchNorm) Apply(b *Builder, number int, x *Node) *Node {
 	if norm.given {
 		operands = append(operands, norm.mean, norm.variance)
 	} else {
-		norm.track(b, rows, f32, f64)
+		norm.track(b, rows, f32, f64, f32.kernel, f64.kernel)
 	}
 	return b.Apply(blockName("batchnorm", number), x.Shape().Clone(), f32, f64, operands...)
 }
@@ -112,9 +112,23 @@ type statistics[T Float] interface {
 	Statistics() (mean, variance []T)
 }
 
+// sharing is a kernel that can have its statistics in common with those of other parts.
+type sharing interface {
+	Share(parts int, sum func(values []float64))
+}
+
 // track makes every successful run move the running statistics toward those of the
-// batch, which has the given number of rows. The running variance is unbiased.
-func (n *normWeights) track(b *Builder, rows int, f32 statistics[float32], f64 statistics[float64]) {
+// batch, which has the given number of rows, and has them in common with other parts, see Builder.ShareNorms. The
+// running variance is unbiased.
+func (n *normWeights) track(b *Builder, rows int, f32 statistics[float32], f64 statistics[float64], kernels ...sharing) {
+	if shared := b.norms; shared.sum != nil {
+		rows *= shared.parts
+		name := n.running[0].Name[:len(n.running[0].Name)-len(".running_mean")]
+		b.Describe(name+" is shared by parts", shared.parts)
+		for _, each := range kernels {
+			each.Share(shared.parts, func(values []float64) { shared.sum(name, values) })
+		}
+	}
 	if rows < 2 {
 		b.Fail("batch norm in training needs at least 2 values of each channel, found %d: use a larger batch or freeze the layer", rows)
 	}

@@ -111,6 +111,7 @@ type Settings struct {
 	ImagesPerClass int  `toml:"images_per_class" group:"Training" placeholder:"N" help:"Images of each class in a labeled batch."`
 	BatchParts     int  `toml:"batch_parts,omitzero" max:"65536" group:"Training" placeholder:"N" help:"Compute each batch in N equal parts, with batch normalization over the examples of a part. The model is the same on any number of MPI processes that share the parts. Default: 8 with MPI, and otherwise 1."`
 	FastReduce     bool `toml:"fast_reduce,omitempty" group:"Training" help:"Add gradients up in the order that the MPI library chooses. The model then depends on the number of processes."`
+	SyncBatchNorm  bool `toml:"sync_batch_norm,omitempty" group:"Training" help:"Batch normalization over the whole batch if it is computed in several parts, which then exchange their statistics at each batch norm."`
 	Patience       int  `toml:"patience" group:"Training" placeholder:"EPOCHS" help:"Early stopping: stop after this many epochs without improvement on the validation data."`
 	Refit          bool `toml:"refit,omitempty" group:"Training" help:"After measuring, train again on all images of the training data, those held out of it for validation and for testing included, for as many steps as the best epoch took; folders test and val of the data stay out. The figures are those of the model before, which measured.safetensors keeps. Default: on for a folder of photographs, unless --unseen names classes; --refit=false turns it off."`
 

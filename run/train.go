@@ -191,6 +191,9 @@ func (s Settings) begin(ctx context.Context, ranks *collective.Communicator, res
 	if s.FastReduce && ranks.Size() == 1 {
 		setup.notes = append(setup.notes, "warning: --fast-reduce has no effect on one process")
 	}
+	if s.SyncBatchNorm && s.BatchParts <= 1 {
+		setup.notes = append(setup.notes, "warning: --sync-batch-norm has no effect on batches in one part (--batch-parts)")
+	}
 	if start != nil && (s.Adapt || setup.all != nil || s.WeightInterpolation == autoInterpolation) {
 		if start, err = setup.begin(ctx, start, observer); err != nil {
 			return nil, nil, nil, err

@@ -209,7 +209,7 @@ func (s *setup) trainer(start *likeness.Model, checkpoint string) (*trainer.Trai
 		Epochs: s.settings.Epochs, EpochSteps: s.settings.StepsPerEpoch, StopAfter: s.stopAfter, Patience: s.settings.Patience,
 		Seed: s.settings.Seed, Augment: s.settings.augmentation(),
 		Checkpoint: checkpoint, Resume: checkpoint != "", Prefix: s.shared.prefix,
-		Parts: s.settings.BatchParts, Communicator: s.ranks, FastReduce: s.settings.FastReduce,
+		Parts: s.settings.BatchParts, Communicator: s.ranks, FastReduce: s.settings.FastReduce, SyncBatchNorm: s.settings.SyncBatchNorm,
 	}
 	if t.Images, t.Sampler, err = s.data.examples(s.loss, s.settings.Batch, s.settings.ImagesPerClass); err != nil {
 		if errors.Is(err, datasets.ErrTooFew) && s.settings.Limit > 0 {

@@ -128,6 +128,9 @@ func (r *run) commonIdentity() (map[string]string, error) {
 	}
 	if r.inParts() {
 		settings["parts of a batch"] = fmt.Sprint(r.partCount())
+		if r.SyncBatchNorm {
+			settings["batch norm"] = "synchronized"
+		}
 		if r.FastReduce {
 			settings["fast reduce"] = "on"
 		}

@@ -28,6 +28,9 @@ import (
 // The gradients of the parts are added in a binary tree over the parts (collective.TreeSum and
 // Communicator.Sum), so the sums do not depend on the number of ranks. All else, the loss, its weights, the
 // solver and the samplers, is the same computation on all ranks.
+//
+// With synchronized batch norm (Trainer.SyncBatchNorm), a run also waits at each batch norm, in both passes, until the
+// runs of all parts have come there and the sums of their statistics are added up in the same tree.
 
 // parts is what a training in parts has in place of one graph.
 type parts struct {
@@ -49,26 +52,73 @@ type parts struct {
 type part struct {
 	number  int // of all parts
 	program *graph.Program
-	between *between
-	done    chan error // of the present run; nil if there is none
+	running bool // a run waits for an answer
+	pauses  chan pause
+	answers chan answer
+
+	embeddings []float32 // of the first images of all examples, then of the second ones
+	given      []float32 // the gradients of the embeddings
+}
+
+// pause is where a run waits, or has ended.
+type pause struct {
+	at   stage
+	norm string    // at a norm, its name
+	sums []float64 // and what is to be added up
+	err  error     // at the end
+}
+
+// stage is a place in the graph of a part.
+type stage int
+
+const (
+	atNorm stage = iota
+	betweenPasses
+	atEnd
+)
+
+// answer lets a run go on.
+type answer struct {
+	gradients []float32 // of the embeddings, between the passes
+	abandon   bool      // the run ends with an error
+}
+
+// wait pauses the run of a part until there is an answer. It is called by the run.
+func (one *part) wait(at pause) answer {
+	one.pauses <- at
+	a := <-one.answers
+	if a.abandon {
+		panic("the step was abandoned")
+	}
+	return a
+}
+
+// start begins a run, and goOn continues it. Both return when it pauses; meanwhile no other run computes.
+func (one *part) start() pause {
+	one.running = true
+	go func() { one.pauses <- pause{at: atEnd, err: one.program.Run()} }()
+	return one.next()
+}
+
+func (one *part) goOn(a answer) pause {
+	one.answers <- a
+	return one.next()
+}
+
+func (one *part) next() pause {
+	found := <-one.pauses
+	one.running = found.at != atEnd
+	return found
 }
 
 // between is the last operation of the graph of a part. Its forward pass gives the embeddings
 // to the trainer and waits for their gradients.
-type between struct {
-	embeddings []float32      // of the first images of all examples, then of the second ones
-	forwarded  chan struct{}  // after each forward pass
-	gradients  chan []float32 // nil ends the run
-	given      []float32
-}
+type between struct{ *part }
 
 // Forward implements graph.Function.
 func (w *between) Forward(y []float32, x ...[]float32) {
 	copy(w.embeddings, x[0])
-	w.forwarded <- struct{}{}
-	if w.given = <-w.gradients; w.given == nil {
-		panic("the step was abandoned")
-	}
+	w.given = w.wait(pause{at: betweenPasses}).gradients
 	y[0] = 0
 }
 
@@ -130,7 +180,10 @@ func (r *run) newParts() (built *parts, err error) {
 	}
 	p.features = shape.Features
 	for i := range p.count / ranks {
-		one := &part{number: r.Communicator.Rank()*(p.count/ranks) + i}
+		one := &part{
+			number: r.Communicator.Rank()*(p.count/ranks) + i, pauses: make(chan pause), answers: make(chan answer),
+			embeddings: make([]float32, p.images()*p.features),
+		}
 		if one.program, err = graph.Build(r.Model.Weights, graph.Training, func(b *graph.Builder) graph.Outputs { return p.buildPart(b, one) }); err != nil {
 			return nil, errors.WithMessagef(err, "the backbone on %d examples, one of %d parts", p.rows, p.count)
 		}
@@ -159,8 +212,10 @@ func embeddingsOf(tower string) string { return "embeddings of " + tower }
 // buildPart adds the backbone of one part to its graph.
 func (p *parts) buildPart(b *graph.Builder, one *part) graph.Outputs {
 	b.Part()
-	one.between = &between{forwarded: make(chan struct{}), gradients: make(chan []float32), embeddings: make([]float32, p.images()*p.features)}
-	cost := b.Apply("between the passes", tensor.ScalarShape(), one.between, nil, p.embed(b, imagesInput, p.images()))
+	if p.SyncBatchNorm {
+		b.ShareNorms(p.count, func(norm string, sums []float64) { one.wait(pause{at: atNorm, norm: norm, sums: sums}) })
+	}
+	cost := b.Apply("between the passes", tensor.ScalarShape(), &between{one}, nil, p.embed(b, imagesInput, p.images()))
 	return graph.Outputs{graph.Cost: cost}
 }
 
@@ -224,11 +279,17 @@ func (s *summed) Grad() (gorgonia.Value, error) { return s.gradient, nil }
 // begin runs the forward passes of the examples, unless the training is to stop, and learns whether all
 // ranks have done so. It returns whether a rank is to stop.
 func (p *parts) begin(stop bool, next prepared) (bool, error) {
-	var err error
-	if !stop {
-		if err = next.err; err == nil {
-			err = p.forward(next.examples)
+	err := next.err
+	if stop {
+		err = nil // there are no examples
+	}
+	if p.SyncBatchNorm { // all or none add up the statistics of norms
+		if stop, err = p.Communicator.Agree("examples", stop, err); err != nil {
+			return stop, err
 		}
+	}
+	if !stop && err == nil {
+		err = p.forward(next.examples)
 	}
 	stop, err = p.Communicator.Agree("forward passes", stop, err)
 	if stop || err != nil {
@@ -237,52 +298,77 @@ func (p *parts) begin(stop bool, next prepared) (bool, error) {
 	return stop, err
 }
 
-// forward runs the forward passes one after another; each uses all threads.
+// forward runs the forward passes.
 func (p *parts) forward(e *examples) error {
 	for i, one := range p.own {
 		if err := one.program.Set(imagesInput, e.images[i]); err != nil {
 			return err
 		}
 		one.program.SetStep(uint64(p.place.Steps)*uint64(p.count) + uint64(one.number)) // dropout differs between parts
-		if err := one.forward(); err != nil {
+	}
+	return p.advance(betweenPasses, func(i int) pause { return p.own[i].start() })
+}
+
+// advance lets all runs go on, by resume, until they are at a place. They compute one after another, each on all threads, and
+// those that pause at a norm go on together.
+func (p *parts) advance(to stage, resume func(i int) pause) error {
+	for {
+		pauses := make([]pause, len(p.own))
+		for i, one := range p.own {
+			pauses[i] = resume(i)
+			if err := pauses[i].err; err != nil {
+				return err
+			}
+			if to == atEnd && pauses[i].at == atEnd {
+				p.keepStatistics(i)
+			}
+			if pauses[i].at != pauses[0].at || pauses[i].norm != pauses[0].norm || pauses[i].at > to { // a graph without a forward pass ends at once
+				return errors.Errorf("part %d: its graph is not computed in the order of that of part %d", one.number, p.own[0].number)
+			}
+		}
+		if pauses[0].at == to {
+			return nil
+		}
+		if err := p.sumNorms(pauses); err != nil {
 			return err
 		}
+		resume = func(i int) pause { return p.own[i].goOn(answer{}) }
 	}
-	return nil
 }
 
-// forward begins a run and waits for its embeddings.
-func (one *part) forward() error {
-	done := make(chan error, 1)
-	one.done = done
-	go func() { done <- one.program.Run() }()
-	select {
-	case <-one.between.forwarded:
-		return nil
-	case err := <-done:
-		one.done = nil
-		if err == nil {
-			err = errors.Errorf("part %d: its graph has no forward pass", one.number)
-		}
+// keepStatistics keeps the running statistics after a run, and puts back those of before, from which each run moves them.
+func (p *parts) keepStatistics(i int) {
+	first := 0
+	for _, b := range p.buffers {
+		first += copy(p.statistics[i][first:], b.weight.Value.Float32s())
+		b.restore()
+	}
+}
+
+// sumNorms adds up the sums of a norm of all parts and gives the result to those of this rank.
+func (p *parts) sumNorms(pauses []pause) error {
+	var sums [][]float64
+	for _, one := range pauses {
+		sums = append(sums, one.sums)
+	}
+	if err := collective.TreeSum(sums...); err != nil {
 		return err
 	}
-}
-
-// finish gives a run the gradients of its embeddings and waits for its end; nil abandons it.
-func (one *part) finish(gradients []float32) error {
-	if one.done == nil {
-		return nil
+	if err := p.Communicator.SumFloat64s("batch norm "+pauses[0].norm, sums[0]); err != nil {
+		return err
 	}
-	one.between.gradients <- gradients
-	err := <-one.done
-	one.done = nil
-	return err
+	for _, each := range sums[1:] {
+		copy(each, sums[0])
+	}
+	return nil
 }
 
 // abandon ends all runs that wait.
 func (p *parts) abandon() {
 	for _, one := range p.own {
-		_ = one.finish(nil)
+		for one.running {
+			one.goOn(answer{abandon: true})
+		}
 	}
 }
 
@@ -323,7 +409,7 @@ func (p *parts) gather() error {
 	length := p.rows * p.features
 	own := make([]float32, 0, len(p.own)*len(p.gathered)*length)
 	for _, one := range p.own {
-		own = append(own, one.between.embeddings...)
+		own = append(own, one.embeddings...)
 	}
 	all, err := p.Communicator.Gather("embeddings", own)
 	if err != nil {
@@ -378,23 +464,15 @@ func (p *parts) backward() error {
 	for _, b := range p.buffers {
 		b.keep()
 	}
-	for i, one := range p.own {
+	return p.advance(atEnd, func(i int) pause {
 		gradients := make([]float32, 0, p.images()*p.features)
 		for tower := range whole {
 			for row := range p.rows {
-				gradients = append(gradients, whole[tower][(row*p.count+one.number)*p.features:][:p.features]...)
+				gradients = append(gradients, whole[tower][(row*p.count+p.own[i].number)*p.features:][:p.features]...)
 			}
 		}
-		if err := one.finish(gradients); err != nil {
-			return err
-		}
-		at := 0
-		for _, b := range p.buffers {
-			at += copy(p.statistics[i][at:], b.weight.Value.Float32s())
-			b.restore()
-		}
-	}
-	return nil
+		return p.own[i].goOn(answer{gradients: gradients})
+	})
 }
 
 // collect adds up the gradients and the statistics of the parts of this rank.

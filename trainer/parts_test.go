@@ -87,6 +87,62 @@ func TestPartsGiveOneResultOnAnyRanks(t *testing.T) {
 	}
 }
 
+// synchronized is a training in parts whose batch norms, in a residual block and by themselves, are those of the whole batch.
+func synchronized(t testing.TB, parts int) *trainer.Trainer {
+	t.Helper()
+	conv := graph.Conv{Filters: 6, Kernel: 3, Padding: 1, BatchNorm: true, Activation: "relu"}
+	network := tiny(graph.Residual{Body: []graph.Block{conv, conv}, Shortcut: []graph.Block{graph.Conv{Filters: 6, Kernel: 1, BatchNorm: true}}, Activation: "relu"})
+	network.Blocks = append(network.Blocks, graph.BatchNorm{})
+	training := newTrainer(t, network)
+	// One tower: the towers of pairs in one part have statistics of their own.
+	training.Model, training.Loss = newModel(t, network, heads.Cosine{}), objectives.NPair{Temperature: 0.1}
+	training.Parts, training.SyncBatchNorm = parts, true
+	training.Solver.Solver, training.Solver.LearningRate, training.Epochs = "sgd", 0.01, 1
+	return training
+}
+
+// Synchronized batch norm gives one result on any number of ranks, also if the training is stopped and resumed, and
+// that of the whole batch in one part but for rounding.
+func TestSyncBatchNorm(t *testing.T) {
+	want := train(t, 1, func(*collective.Communicator) *trainer.Trainer { return synchronized(t, 8) })
+	for _, ranks := range []int{2, 4, 8} {
+		if found := train(t, ranks, func(*collective.Communicator) *trainer.Trainer { return synchronized(t, 8) }); !reflect.DeepEqual(found, want) {
+			t.Errorf("%d ranks give other weights than one", ranks)
+		}
+	}
+	checkpoint := filepath.Join(t.TempDir(), "checkpoint.safetensors")
+	begin := func(*collective.Communicator) *trainer.Trainer {
+		training := synchronized(t, 8)
+		training.Checkpoint, training.Resume = checkpoint, true
+		return training
+	}
+	stoppedAt(t, 4, 3, begin)
+	other := begin(nil)
+	other.SyncBatchNorm = false
+	if _, err := other.Run(context.Background()); !errors.Is(err, trainer.ErrOtherTraining) || !strings.Contains(err.Error(), "batch norm") {
+		t.Errorf("found the error %v, expected that of a training with another batch norm", err)
+	}
+	if found := train(t, 2, begin); !reflect.DeepEqual(found, want) {
+		t.Error("a training that was resumed on another number of ranks gives other weights")
+	}
+	whole := synchronized(t, 1)
+	run(t, whole)
+	apart := synchronized(t, 8)
+	apart.SyncBatchNorm = false
+	run(t, apart)
+	distance := func(a, b map[string][]float32) (largest float64) {
+		for name, elements := range a {
+			for i, v := range elements {
+				largest = max(largest, math.Abs(float64(v-b[name][i]))/max(1, math.Abs(float64(v))))
+			}
+		}
+		return largest
+	}
+	if found, others := distance(values(whole.Model), want), distance(values(whole.Model), values(apart.Model)); found > 1e-4 || others < 100*found {
+		t.Errorf("the weights differ from those of one part by %v, expected at most 1e-4, and without synchronization by %v", found, others)
+	}
+}
+
 // stoppedAt trains until a step, in which the last rank is told to stop.
 func stoppedAt(t *testing.T, ranks, step int, training func(c *collective.Communicator) *trainer.Trainer) {
 	t.Helper()
@@ -174,9 +230,16 @@ func (c readCounter) Read(i int, pixels []uint8) error {
 
 // An image that one rank cannot read ends all ranks with an error that names it.
 func TestFailingRankEndsTheTraining(t *testing.T) {
+	for _, sync := range []bool{false, true} {
+		failOneRank(t, sync)
+	}
+}
+
+func failOneRank(t *testing.T, sync bool) {
+	t.Helper()
 	for rank, err := range collective.Local(4, func(c *collective.Communicator) error {
 		training := newTrainer(t, everything())
-		training.Parts, training.Communicator = 4, c
+		training.Parts, training.Communicator, training.SyncBatchNorm = 4, c, sync
 		training.Images = brokenDisk{training.Images.(*datasets.Dataset), c.Rank() == 3}
 		_, err := training.Run(context.Background())
 		return err

@@ -49,6 +49,10 @@ type Trainer struct {
 	// FastReduce adds gradients up in the order that the MPI library chooses. The weights then
 	// depend on the number of processes and on the library.
 	FastReduce bool
+	// SyncBatchNorm makes batch norm use the statistics of all images of the whole batch, and not those of a part (synchronized
+	// batch norm). The parts then wait for one another at each norm, in the forward and in the backward pass. In one part it has
+	// no effect: there each image of pairs, triplets and views has the statistics of its own tower.
+	SyncBatchNorm bool
 	// Solver is the solver and the learning rate schedule. The class vectors of an
 	// objectives.ClassVectorLoss have that rate times the LearningRateScale of the loss,
 	// unless one of Solver.Layers matches them, as by the name "loss.*".

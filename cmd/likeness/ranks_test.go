@@ -199,22 +199,29 @@ func TestMPITraining(t *testing.T) {
 		out, err := command.CombinedOutput()
 		return string(out), err
 	}
-	var want []byte
-	for _, ranks := range []int{1, 2, 4} {
-		name := fmt.Sprint("run-", ranks)
-		if out, err := job(ranks, append([]string{"train", "--out", name}, short...)...); err != nil {
-			t.Fatalf("%d ranks: %v\n%s", ranks, err, out)
+	var models [][]byte
+	for _, more := range [][]string{{}, {"--sync-batch-norm"}} {
+		var want []byte
+		for _, ranks := range []int{1, 2, 4} {
+			name := fmt.Sprint("run", len(models), "-", ranks)
+			if out, err := job(ranks, slices.Concat([]string{"train", "--out", name}, short, more)...); err != nil {
+				t.Fatalf("%d ranks: %v\n%s", ranks, err, out)
+			}
+			model, err := os.ReadFile(filepath.Join(folder, name, "model.safetensors"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want == nil {
+				want = model
+			}
+			if !bytes.Equal(model, want) {
+				t.Errorf("%v: %d ranks give another model than one", more, ranks)
+			}
 		}
-		model, err := os.ReadFile(filepath.Join(folder, name, "model.safetensors"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if want == nil {
-			want = model
-		}
-		if !bytes.Equal(model, want) {
-			t.Errorf("%d ranks give another model than one", ranks)
-		}
+		models = append(models, want)
+	}
+	if bytes.Equal(models[0], models[1]) {
+		t.Error("--sync-batch-norm changes nothing")
 	}
 	if out, err := job(2, "train", "--out", "none", "--batch-parts", "3"); err == nil || !strings.Contains(out, "--batch-parts") {
 		t.Errorf("3 parts on 2 ranks: found the error %v\n%s", err, out)

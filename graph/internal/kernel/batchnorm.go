@@ -19,6 +19,9 @@ type BatchNorm[T Float] struct {
 	// Forward. The variance is biased: the sum is divided by the number of rows.
 	Mean, Variance []T
 
+	parts int                    // of the batch, which have their statistics in common
+	sum   func(values []float64) // replaces values of this part by their sums over all parts; nil for one part
+
 	engine         vector.Engine[T]
 	rows, channels int
 	epsilon        float64
@@ -37,6 +40,27 @@ func NewBatchNorm[T Float](rows, channels int, epsilon float64) *BatchNorm[T] {
 		inverse: make([]T, channels), scale: make([]T, channels),
 		total: make([]float64, 2*channels),
 	}
+}
+
+// Share makes the statistics those of a batch of several equal parts, of which x is one. sum, which is called once in
+// each pass, replaces values of this part by their sums over all parts.
+func (n *BatchNorm[T]) Share(parts int, sum func(values []float64)) { n.parts, n.sum = parts, sum }
+
+// set sets Mean and Variance, given those of this part of the batch, the mean first.
+func (n *BatchNorm[T]) set(own []float64) {
+	mean, variance := own[:n.channels], own[n.channels:]
+	if n.sum != nil {
+		for c, m := range mean {
+			variance[c] += m * m // in float64, which keeps a variance that is small compared with the mean
+		}
+		n.sum(own)
+		for c := range mean {
+			mean[c] /= float64(n.parts)
+			variance[c] = max(0, variance[c]/float64(n.parts)-mean[c]*mean[c])
+		}
+	}
+	round(n.Mean, mean)
+	round(n.Variance, variance)
 }
 
 // Forward normalizes by the statistics of the batch x, which it stores in Mean and
@@ -100,15 +124,18 @@ func (n *BatchNorm[T]) computeStatistics(x []T) {
 	reduceRows(n.total[:n.channels], n.rows, n.channels, func(sum []float64, first, last int) {
 		n.engine.SumRows(sum, x[first*n.channels:last*n.channels])
 	})
+	own := make([]float64, 2*n.channels)
 	for c := range n.Mean {
-		n.Mean[c] = T(n.total[c] / float64(n.rows))
+		own[c] = n.total[c] / float64(n.rows)
+		n.Mean[c] = T(own[c])
 	}
 	reduceRows(n.total[:n.channels], n.rows, n.channels, func(sum []float64, first, last int) {
 		n.engine.SumSquares(sum, x[first*n.channels:last*n.channels], n.Mean)
 	})
 	for c := range n.Variance {
-		n.Variance[c] = T(n.total[c] / float64(n.rows))
+		own[n.channels+c] = n.total[c] / float64(n.rows)
 	}
+	n.set(own)
 }
 
 // prepare computes inverse and scale for a mean and a variance.
@@ -145,15 +172,19 @@ func (n *BatchNorm[T]) finishSums(total []float64, dgain, dshift []T) {
 		checkLength("dshift", dshift, n.channels)
 		round(dshift, n.total[n.channels:])
 	}
+	if n.sum != nil { // for the gradient of x; those of the weights are added up with the others
+		n.sum(n.total)
+	}
 }
 
 // corrections returns, for each channel, the two terms of dx that come from the
 // dependence of the statistics on x: the slope of dy along x − mean, and the mean of dy.
 func (n *BatchNorm[T]) corrections() (along, mean []T) {
 	along, mean = make([]T, n.channels), make([]T, n.channels)
+	rows := n.rows * max(1, n.parts)
 	for c, inverse := range n.inverse {
-		along[c] = T(n.total[c] * float64(inverse) / float64(n.rows))
-		mean[c] = T(n.total[n.channels+c] / float64(n.rows))
+		along[c] = T(n.total[c] * float64(inverse) / float64(rows))
+		mean[c] = T(n.total[n.channels+c] / float64(rows))
 	}
 	return along, mean
 }

@@ -153,6 +153,9 @@ func newBlock[T Float](s BlockShape, conv *Conv[T]) *Block[T] {
 // Forward with BatchStatistics.
 func (k *Block[T]) Statistics() (mean, variance []T) { return k.norm.Mean, k.norm.Variance }
 
+// Share makes the statistics of batch normalization those of several parts, see BatchNorm.Share.
+func (k *Block[T]) Share(parts int, sum func(values []float64)) { k.norm.Share(parts, sum) }
+
 // Forward writes y (batch, output height, output width, filters), given x
 // (batch, height, width, channels).
 func (k *Block[T]) Forward(y, x []T, w BlockWeights[T]) {
@@ -497,10 +500,11 @@ func (k *Block[T]) computeStatistics(x, bias []T) {
 		k.engine.SumRows(sum[:n.channels], to)
 		k.engine.SumSquares(sum[n.channels:], to, center)
 	})
+	own := make([]float64, 2*n.channels)
 	for c, m := range center {
 		mean := n.total[c] / float64(n.rows)
-		n.Mean[c] = T(mean)
 		offset := mean - float64(m)
-		n.Variance[c] = T(max(0, n.total[n.channels+c]/float64(n.rows)-offset*offset))
+		own[c], own[n.channels+c] = mean, max(0, n.total[n.channels+c]/float64(n.rows)-offset*offset)
 	}
+	n.set(own)
 }
