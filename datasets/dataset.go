@@ -174,23 +174,31 @@ func (d *Dataset) Subset(indices []int) *Dataset {
 // images are the same if they share their pixels in memory, or if they are the same image of
 // one From, as in datasets that are derived from one another. ok is false if whole lacks one.
 func (d *Dataset) IndicesIn(whole *Dataset) (indices []int, ok bool) {
+	indices = d.PositionsIn(whole)
+	if slices.Contains(indices, -1) {
+		return nil, false
+	}
+	return indices, true
+}
+
+// PositionsIn is IndicesIn with -1 for each image that the other dataset lacks.
+func (d *Dataset) PositionsIn(whole *Dataset) []int {
 	positions := make(map[imageID]int, whole.Len())
 	for i := range whole.Len() {
 		if id, known := whole.identify(i); known {
 			positions[id] = i
 		}
 	}
-	indices = make([]int, d.Len())
+	indices := make([]int, d.Len())
 	for i := range indices {
-		id, known := d.identify(i)
-		if !known {
-			return nil, false
-		}
-		if indices[i], ok = positions[id]; !ok {
-			return nil, false
+		indices[i] = -1
+		if id, known := d.identify(i); known {
+			if position, ok := positions[id]; ok {
+				indices[i] = position
+			}
 		}
 	}
-	return indices, true
+	return indices
 }
 
 // imageID identifies an image among those of datasets that are derived from one another.

@@ -60,6 +60,11 @@ const maxNotes = 20
 // it takes images of any size. The notes say what was decided and which files were
 // skipped. onRead may be nil, see datasets.Options.OnProgress.
 func (s Settings) open(input imaging.Size, onRead func(read, total int)) (found data, notes []string, err error) {
+	return s.openWith(input, func(path string) (datasets.Splits, []string, error) { return s.read(path, input, onRead) })
+}
+
+// openWith is open with a function that reads the files, as Settings.read does.
+func (s Settings) openWith(input imaging.Size, read func(path string) (datasets.Splits, []string, error)) (found data, notes []string, err error) {
 	if s.embedded() {
 		return s.openEmbedded(input)
 	}
@@ -70,7 +75,7 @@ func (s Settings) open(input imaging.Size, onRead func(read, total int)) (found 
 			return nil, nil, err
 		}
 	}
-	splits, notes, err := s.read(path, input, onRead)
+	splits, notes, err := read(path)
 	if err != nil {
 		return nil, nil, err
 	}

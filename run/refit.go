@@ -84,12 +84,14 @@ func (s *setup) computeShared(ctx context.Context, start *likeness.Model) error 
 	if s.settings.augmentation() == nil {
 		if frozen, err := s.frozen(start); err == nil { // an error is that of s.model, which reports it
 			whole := images
+			var base *datasets.Dataset
 			if l, ok := s.data.(labeled); ok {
+				base = l.base
 				if joined, ok := union(l.base, whole, cmp.Or(l.experiment.ValidationClasses, l.experiment.Validation)); ok {
 					whole = joined
 				}
 			}
-			if s.shared.prefix, err = trainer.NewPrefix(ctx, frozen, whole); err != nil {
+			if s.shared.prefix, err = s.opened.prefix(ctx, frozen, base, whole); err != nil {
 				return err
 			}
 		}

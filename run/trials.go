@@ -24,11 +24,14 @@ import (
 
 // Trials trains several settings in parts, as a search for the best of them does. It keeps the
 // opened images, and what frozen layers compute of them, for the trials that have these in common:
-// of the four kinds of trials that were used last. The zero value is ready to use. Sharing
+// of the four kinds of trials that were used last. Trials that draw other images of the same data,
+// such as those of another seed, share what frozen layers compute of each image. The zero value is ready to use. Sharing
 // changes no bit of a training.
 type Trials struct {
 	mutex  sync.Mutex
+	files  []openedFiles
 	opened []openedData
+	frozen []frozenResults
 	shared []sharedResults
 }
 
@@ -37,8 +40,8 @@ type Trial struct {
 	Settings Settings // with all defaults replaced by their values, as in config.toml
 	// Training has the epochs so far. Its BestEpoch is that with the largest validation.
 	Training trainer.Result
-	// Model has the weights of the best epoch.
-	Model   *likeness.Model
+	// Model has the weights of the best epoch, and Start those before the first step.
+	Model, Start *likeness.Model
 	Measure string // what the validation measures
 	// Collapsed says that the embeddings of the held-out classes do not differ; empty if they do.
 	Collapsed string
@@ -152,6 +155,7 @@ func (t *Trials) Train(ctx context.Context, settings Settings, folder Folder, ep
 	for _, weight := range start.Weights.All() { // the training may have weights of the loss, too
 		copy(weight.Value.Float32s(), before.Get(weight.Name).Value.Float32s())
 	}
+	trial.Start = start
 	trial.Collapsed, err = setup.collapsed(ctx, start, trial.Model)
 	return trial, err
 }
@@ -284,6 +288,19 @@ func (l listed) validationClasses() *datasets.Dataset { return l.pairs.Validatio
 // maxKept is how many opened data and shared results are kept.
 const maxKept = 4
 
+// openedFiles is data as it was read, before it is divided.
+type openedFiles struct {
+	key    string
+	splits datasets.Splits
+	notes  []string
+}
+
+// frozenResults is what the frozen layers of a model compute of images.
+type frozenResults struct {
+	images *datasets.Dataset
+	prefix *trainer.Prefix
+}
+
 // openedData is data that was opened.
 type openedData struct {
 	key   string
@@ -322,12 +339,73 @@ func (t *Trials) open(s Settings, input imaging.Size, onRead func(read, total in
 		t.opened = append(slices.Delete(t.opened, i, i+1), found)
 		return found.data, slices.Clone(found.notes), nil
 	}
-	found, notes, err := s.open(input, onRead)
+	found, notes, err := s.openWith(input, func(path string) (datasets.Splits, []string, error) { return t.read(s, path, input, onRead) })
 	if err != nil {
 		return nil, nil, err
 	}
 	t.opened = append(t.opened[max(0, len(t.opened)-maxKept+1):], openedData{key, found, slices.Clone(notes)})
 	return found, notes, nil
+}
+
+// read is Settings.read, but data that were read are used again. The mutex must be locked.
+func (t *Trials) read(s Settings, path string, input imaging.Size, onRead func(read, total int)) (datasets.Splits, []string, error) {
+	alone := s // without what only divides the data
+	alone.Data, alone.Seed, alone.Adapt, alone.Grouped, alone.Symmetries = path, 0, false, false, false
+	alone.Unseen, alone.ValidationClasses, alone.Validation, alone.Limit, alone.TestLimit = nil, 0, "", 0, 0
+	key := alone.dataKey(input)
+	if i := slices.IndexFunc(t.files, func(o openedFiles) bool { return o.key == key }); i >= 0 {
+		found := t.files[i]
+		t.files = append(slices.Delete(t.files, i, i+1), found)
+		return found.splits, slices.Clone(found.notes), nil
+	}
+	splits, notes, err := s.read(path, input, onRead)
+	if err != nil {
+		return splits, notes, err
+	}
+	t.files = append(t.files[max(0, len(t.files)-maxKept+1):], openedFiles{key, splits, slices.Clone(notes)})
+	return splits, notes, nil
+}
+
+// prefix computes the results of the frozen layers of a model for images that derive from base,
+// except for those that were computed for other trials. It returns nil as trainer.NewPrefix does.
+func (t *Trials) prefix(ctx context.Context, model *likeness.Model, base, images *datasets.Dataset) (*trainer.Prefix, error) {
+	if t == nil || base == nil {
+		return trainer.NewPrefix(ctx, model, images)
+	}
+	t.mutex.Lock()
+	kept := slices.Clone(t.frozen)
+	t.mutex.Unlock()
+	for _, known := range slices.Backward(kept) {
+		all, ok := union(base, known.images, images)
+		if !ok || !known.prefix.Fits(model) {
+			continue
+		}
+		extended, err := known.prefix.Extend(ctx, model, all)
+		if err == nil && extended == nil { // too large
+			all = images
+			extended, err = known.prefix.Extend(ctx, model, images)
+		}
+		if err == nil {
+			t.keepPrefix(known.prefix, all, extended)
+		}
+		return extended, err
+	}
+	computed, err := trainer.NewPrefix(ctx, model, images)
+	if err == nil {
+		t.keepPrefix(nil, images, computed)
+	}
+	return computed, err
+}
+
+// keepPrefix keeps a prefix in the place of another one.
+func (t *Trials) keepPrefix(before *trainer.Prefix, images *datasets.Dataset, prefix *trainer.Prefix) {
+	if prefix == nil {
+		return
+	}
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	t.frozen = slices.DeleteFunc(t.frozen, func(r frozenResults) bool { return r.prefix == before })
+	t.frozen = append(t.frozen[max(0, len(t.frozen)-maxKept+1):], frozenResults{images, prefix})
 }
 
 // sharedKey has all that the shared results of a training depend on.

@@ -52,7 +52,7 @@ func (r *run) identity() (map[string]string, error) {
 		settings["learning rates"] = fmt.Sprintf("digest %x", hash.Sum(nil)[:8])
 	}
 	if r.prefix != nil {
-		settings["frozen weights, computed once"] = fmt.Sprintf("%d blocks", r.prefix.blocks)
+		settings["frozen weights, computed once"] = fmt.Sprintf("%d blocks", r.prefix.frozen)
 	}
 	settings["validation"] = "none"
 	if r.Validate != nil {

@@ -26,6 +26,7 @@ const maxPrefix = 1 << 30
 type Prefix struct {
 	network backbone.Network
 	blocks  int   // number of them
+	frozen  int   // blocks up to the last with weights; those after it have none
 	shape   []int // of the result for one image
 	values  []float32
 
@@ -38,23 +39,32 @@ type Prefix struct {
 // NewPrefix computes the results of the first blocks of a model for images: of all blocks
 // before the first with a weight or a running statistic that is not frozen, see
 // graph.Weights.Freeze and FreezeStatistics. Dropout, stochastic depth and blocks of a user's
-// own end them, too. It returns nil, without an error, if there is no such block, if all
-// blocks are frozen, if the network is not a backbone.Network, or if the results would take
-// more than 1 GiB. It returns the error of the context if that ends. Ranks of a job, with a context of
+// own end them, too. Blocks without weights after the last frozen weight belong to them if their
+// results are not larger, such as the pooling before a linear layer. It returns nil, without an
+// error, if there is no such block, if the network is not a backbone.Network, or if the results
+// would take more than 1 GiB. It returns the error of the context if that ends. Ranks of a job, with a context of
 // collective.NewContext, each compute some of the images and exchange the results.
 func NewPrefix(ctx context.Context, model *likeness.Model, images *datasets.Dataset) (*Prefix, error) {
-	p, err := newPrefix(ctx, model, images)
+	p, err := newPrefix(ctx, nil, model, images)
 	return p, errors.Wrap(err, "compute frozen layers")
 }
 
-func newPrefix(ctx context.Context, model *likeness.Model, images *datasets.Dataset) (*Prefix, error) {
+// Extend is NewPrefix with the results that p has already, which are not computed again. The values
+// are those of NewPrefix, bit for bit. p does not change, and may be nil.
+func (p *Prefix) Extend(ctx context.Context, model *likeness.Model, images *datasets.Dataset) (*Prefix, error) {
+	extended, err := newPrefix(ctx, p, model, images)
+	return extended, errors.Wrap(err, "compute frozen layers")
+}
+
+// newPrefix computes the results that known, which may be nil, does not have.
+func newPrefix(ctx context.Context, known *Prefix, model *likeness.Model, images *datasets.Dataset) (*Prefix, error) {
 	if ctx == nil || model == nil || model.Backbone == nil || model.Weights == nil || images == nil {
 		return nil, errors.New("found no context, no model or no images, expected all of them")
 	}
 	if err := datasets.CheckImages(images); err != nil {
 		return nil, err
 	}
-	p, err := frozenPrefix(model, images.Len())
+	p, err := frozenPrefix(model, images.Len(), true)
 	if err != nil || p == nil {
 		return nil, err
 	}
@@ -66,10 +76,41 @@ func newPrefix(ctx context.Context, model *likeness.Model, images *datasets.Data
 	for _, name := range names {
 		p.weights[name] = slices.Clone(model.Weights.Get(name).Value.Float32s())
 	}
+	if known.Fits(model) && known.blocks == p.blocks {
+		return p, p.computeMissing(ctx, known, model)
+	}
 	if err := p.compute(ctx, collective.FromContext(ctx), model, images); err != nil {
 		return nil, err
 	}
 	return p, ctx.Err()
+}
+
+// computeMissing takes the results from known where it has them, and computes the others.
+func (p *Prefix) computeMissing(ctx context.Context, known *Prefix, model *likeness.Model) error {
+	rows := p.images.PositionsIn(known.images)
+	var missing []int
+	for i, row := range rows {
+		if row < 0 {
+			missing = append(missing, i)
+		}
+	}
+	others := *p
+	if len(missing) > 0 {
+		if err := others.compute(ctx, collective.FromContext(ctx), model, p.images.Subset(missing)); err != nil {
+			return err
+		}
+	}
+	n := p.length()
+	p.values = make([]float32, len(rows)*n)
+	for i, row := range rows {
+		if row >= 0 {
+			copy(p.values[i*n:(i+1)*n], known.values[row*n:])
+		}
+	}
+	for k, i := range missing {
+		copy(p.values[i*n:(i+1)*n], others.values[k*n:])
+	}
+	return ctx.Err()
 }
 
 // names are those of the weights of the blocks.
@@ -91,26 +132,35 @@ func (p *Prefix) names() (names []string, err error) {
 // of returns the prefix as that of a model, and the rows of images in it. ok is false if the
 // first blocks of the model are others, or if an image is not among those of the prefix.
 func (p *Prefix) of(model *likeness.Model, images datasets.Images) (own *Prefix, rows []int, ok bool) {
-	if p == nil || p.images == nil || model == nil || model.Weights == nil {
-		return nil, nil, false
-	}
-	network, isNetwork := model.Backbone.(backbone.Network)
 	some, isDataset := images.(*datasets.Dataset)
-	if !isNetwork || !isDataset || network.Size != p.network.Size || len(network.Blocks) <= p.blocks ||
-		!reflect.DeepEqual(network.Blocks[:p.blocks], p.network.Blocks[:p.blocks]) || !reflect.DeepEqual(model.Preprocessing, p.preprocessing) {
+	if !isDataset || !p.Fits(model) {
 		return nil, nil, false
-	}
-	for name, values := range p.weights {
-		if weight := model.Weights.Get(name); weight == nil || !slices.Equal(weight.Value.Float32s(), values) {
-			return nil, nil, false
-		}
 	}
 	if rows, ok = some.IndicesIn(p.images); !ok {
 		return nil, nil, false
 	}
 	shared := *p
-	shared.network = network
+	shared.network = model.Backbone.(backbone.Network)
 	return &shared, rows, true
+}
+
+// Fits reports whether the first blocks of a model are those of the prefix, with the same weights and
+// preprocessing. A nil Prefix fits no model.
+func (p *Prefix) Fits(model *likeness.Model) bool {
+	if p == nil || p.images == nil || model == nil || model.Weights == nil {
+		return false
+	}
+	network, isNetwork := model.Backbone.(backbone.Network)
+	if !isNetwork || network.Size != p.network.Size || len(network.Blocks) < p.blocks ||
+		!reflect.DeepEqual(network.Blocks[:p.blocks], p.network.Blocks[:p.blocks]) || !reflect.DeepEqual(model.Preprocessing, p.preprocessing) {
+		return false
+	}
+	for name, values := range p.weights {
+		if weight := model.Weights.Get(name); weight == nil || !slices.Equal(weight.Value.Float32s(), values) {
+			return false
+		}
+	}
+	return true
 }
 
 // embedBatch is the number of images that Embed computes at a time.
@@ -134,6 +184,11 @@ func (p *Prefix) Embed(ctx context.Context, model *likeness.Model, images datase
 }
 
 func (p *Prefix) embedRows(ctx context.Context, model *likeness.Model, rows []int) (embeddings evaluate.Embeddings, err error) {
+	if p.blocks == len(p.network.Blocks) { // the results are the embeddings
+		embeddings = evaluate.Embeddings{Rows: len(rows), Columns: p.length(), Data: make([]float32, len(rows)*p.length())}
+		p.fill(embeddings.Data, rows)
+		return embeddings, nil
+	}
 	count := min(embedBatch, len(rows))
 	program, err := graph.Build(model.Weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
 		return graph.Outputs{"embeddings": p.embed(b, "results", count)}
@@ -180,7 +235,7 @@ func (r *run) choosePrefix() (err error) {
 	if r.Augment != nil {
 		return nil
 	}
-	if r.prefix, err = frozenPrefix(r.Model, r.Images.Len()); err != nil || r.prefix == nil {
+	if r.prefix, err = frozenPrefix(r.Model, r.Images.Len(), false); err != nil || r.prefix == nil {
 		return err
 	}
 	if shared, rows, ok := r.Trainer.Prefix.of(r.Model, r.Images); ok && shared.blocks == r.prefix.blocks {
@@ -203,8 +258,8 @@ func (r *run) rowsOf(images []int) []int {
 
 // frozenPrefix returns the longest prefix whose weights are all frozen and whose results
 // are the same in every step; nil if there is none, or if its results for a number of images
-// would take too much memory.
-func frozenPrefix(model *likeness.Model, images int) (*Prefix, error) {
+// would take too much memory. Only if entire is set, it may be the whole network.
+func frozenPrefix(model *likeness.Model, images int, entire bool) (*Prefix, error) {
 	network, ok := model.Backbone.(backbone.Network)
 	if !ok {
 		return nil, nil
@@ -231,7 +286,12 @@ func frozenPrefix(model *likeness.Model, images int) (*Prefix, error) {
 				}
 			}
 			if len(all) > before { // blocks without weights alone are not worth it
-				found = &Prefix{network: network, blocks: i + 1, shape: x.Shape()[1:]}
+				found = &Prefix{network: network, blocks: i + 1, frozen: i + 1, shape: x.Shape()[1:]}
+			} else if found != nil && (entire || i+1 < len(network.Blocks)) {
+				next := Prefix{network: network, blocks: i + 1, frozen: found.frozen, shape: x.Shape()[1:]}
+				if next.length() <= found.length() {
+					found = &next
+				}
 			}
 		}
 		return graph.Outputs{"result": x}
@@ -242,7 +302,7 @@ func frozenPrefix(model *likeness.Model, images int) (*Prefix, error) {
 	if err := program.Close(); err != nil {
 		return nil, err
 	}
-	if found == nil || found.blocks == len(network.Blocks) || float64(images)*float64(found.length()) > maxPrefix/4 {
+	if found == nil || found.blocks == len(network.Blocks) && !entire || float64(images)*float64(found.length()) > maxPrefix/4 {
 		return nil, nil
 	}
 	return found, nil

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/likeness-go/likeness"
 	"github.com/likeness-go/likeness/adapt"
 	"github.com/likeness-go/likeness/benchmarks/internal/record"
 	"github.com/likeness-go/likeness/datasets"
@@ -37,6 +38,7 @@ type comparison struct {
 	drawnTrials        int // the same on Omniglot; 0 for as many
 	drawnSteps         int
 	only               string
+	record             bool // writes the record of the finished rows, and measures nothing
 	out                string
 	commit             string
 	command            string
@@ -78,14 +80,13 @@ type task struct {
 	metrics  []string
 	trials   int // of each search
 	steps    int // of each training
+	rates    string // learning rates that are searched
 	settings run.Settings
 	given    map[string]bool
-	test     func(ctx context.Context, model *trial) (map[string]evaluate.Estimate, error)
+	start    string // the baseline that is the model before the first step; empty if baseline has it
+	test     func(ctx context.Context, model *likeness.Model) (map[string]evaluate.Estimate, error)
 	baseline func(ctx context.Context) ([]row, error)
 }
-
-// trial is a trained model.
-type trial = run.Trial
 
 func (c *comparison) run(ctx context.Context) error {
 	c.drawnTrials, c.drawnSteps = cmp.Or(c.drawnTrials, c.trials), cmp.Or(c.drawnSteps, c.steps)
@@ -126,9 +127,15 @@ func (c *comparison) run(ctx context.Context) error {
 	if len(tasks) == 0 {
 		return errors.New("-pictures and -omniglot: found neither, expected Caltech-101's folder 101_ObjectCategories, that of Omniglot's files, or both")
 	}
-	for _, t := range tasks {
-		if err := c.measure(ctx, t); err != nil {
-			return errors.WithMessage(err, t.name)
+	// The searches are last, so that a comparison that was stopped has all losses with their defaults.
+	for _, part := range []func(context.Context, *task) error{c.measureBaselines, c.measureDefaults, c.measureSearched} {
+		for _, t := range tasks {
+			if c.record {
+				continue
+			}
+			if err := part(ctx, t); err != nil {
+				return errors.WithMessage(err, t.name)
+			}
 		}
 	}
 	if c.only != "" {
@@ -163,38 +170,68 @@ func headOf(loss string) string {
 	return head
 }
 
-// measure adds the missing rows of a task.
-func (c *comparison) measure(ctx context.Context, t *task) error {
+// finished are the rows of a task that were measured before, by their keys.
+func (c *comparison) finished(t *task) (map[string]bool, error) {
 	rows, err := c.rows()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	done := map[string]bool{}
 	for _, r := range rows {
 		done[r.key()] = true
+		if r.Set == t.name && r.Variant == "" && r.Method != t.start {
+			done[""] = true
+		}
 	}
-	baselines := func() ([]row, error) { return t.baseline(ctx) }
-	if !slices.ContainsFunc(rows, func(r row) bool { return r.Set == t.name && r.Variant == "" }) {
-		measured, err := baselines()
-		if err != nil {
+	return done, nil
+}
+
+// measureBaselines adds the baselines of a task.
+func (c *comparison) measureBaselines(ctx context.Context, t *task) error {
+	done, err := c.finished(t)
+	if err != nil || done[""] {
+		return err
+	}
+	rows, err := t.baseline(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		r.Set = t.name
+		if err := c.add(r); err != nil {
 			return err
 		}
-		for _, r := range measured {
-			r.Set = t.name
-			if err := c.add(r); err != nil {
-				return err
-			}
-		}
+	}
+	return nil
+}
+
+// measureDefaults adds the missing rows of the losses with their defaults.
+func (c *comparison) measureDefaults(ctx context.Context, t *task) error {
+	done, err := c.finished(t)
+	if err != nil {
+		return err
 	}
 	for _, loss := range c.losses() {
 		for seed := uint64(1); seed <= uint64(c.seeds); seed++ {
 			r := row{Set: t.name, Method: loss, Variant: "defaults", Seed: seed, Steps: t.steps}
-			if !done[r.key()] {
-				if err := c.train(ctx, t, &r, nil); err != nil {
-					return errors.WithMessage(err, loss)
-				}
+			if done[r.key()] {
+				continue
+			}
+			if err := c.train(ctx, t, &r, nil); err != nil {
+				return errors.WithMessage(err, loss)
 			}
 		}
+	}
+	return nil
+}
+
+// measureSearched adds the missing rows of the losses with the settings that a search has chosen.
+func (c *comparison) measureSearched(ctx context.Context, t *task) error {
+	done, err := c.finished(t)
+	if err != nil {
+		return err
+	}
+	for _, loss := range c.losses() {
 		r := row{Set: t.name, Method: loss, Variant: "searched", Trials: t.trials, Steps: t.steps}
 		missing := false
 		for r.Seed = 1; r.Seed <= uint64(c.seeds); r.Seed++ {
@@ -251,8 +288,11 @@ func (c *comparison) train(ctx context.Context, t *task, r *row, values map[stri
 	case err != nil:
 		return err
 	default:
-		estimates, err := t.test(ctx, trained)
+		estimates, err := t.test(ctx, trained.Model)
 		if err != nil {
+			return err
+		}
+		if err := c.addStart(ctx, t, trained); err != nil {
 			return err
 		}
 		r.fill(estimates)
@@ -265,6 +305,24 @@ func (c *comparison) train(ctx context.Context, t *task, r *row, values map[stri
 	}
 	r.Settings = values
 	return c.add(*r)
+}
+
+// addStart adds the baseline that is the model before the first step, once for each seed.
+func (c *comparison) addStart(ctx context.Context, t *task, trained *run.Trial) error {
+	if t.start == "" {
+		return nil
+	}
+	start := row{Set: t.name, Method: t.start, Seed: trained.Settings.Seed}
+	done, err := c.finished(t)
+	if err != nil || done[start.key()] {
+		return err
+	}
+	estimates, err := t.test(ctx, trained.Start)
+	if err != nil {
+		return err
+	}
+	start.fill(estimates)
+	return c.add(start)
 }
 
 func (r *row) fill(estimates map[string]evaluate.Estimate) {
@@ -283,7 +341,7 @@ func (c *comparison) search(ctx context.Context, t *task, loss string) (map[stri
 		s.Settings.Head, s.Given["head"] = head, true
 	}
 	s.Out = filepath.Join(c.work, fmt.Sprintf("%s-%s-%d-%d", t.name, loss, t.trials, t.steps))
-	for _, text := range spaceOf(loss) {
+	for _, text := range append([]string{"learning-rate=" + t.rates}, spaceOf(loss)...) {
 		p, err := sweep.ParseParameter(text)
 		if err != nil {
 			return nil, 0, err
@@ -342,47 +400,45 @@ func (s *stopwatch) median() float64 {
 
 func (s *stopwatch) seconds() float64 { return s.median() * float64(s.count) }
 
-// spaceOf is what is searched for a loss: the learning rate, and the numbers of the loss around
-// those of its paper.
+// spaceOf is what is searched for a loss beside the learning rate: its numbers around those of its paper.
 func spaceOf(loss string) []string {
-	space := []string{"learning-rate=1e-4..3e-2"}
 	switch loss {
 	case "contrastive", "batch-contrastive":
-		return append(space, "margin=0.1..1")
+		return []string{"margin=0.1..1"}
 	case "triplet", "batch-all", "batch-hard", "semi-hard":
-		return append(space, "margin=0.02..0.5")
+		return []string{"margin=0.02..0.5"}
 	case "triplet-ratio", "batch-ratio":
-		return append(space, "scale=5..80")
+		return []string{"scale=5..80"}
 	case "n-pair", "supervised-contrastive", "nca", "prototypical":
-		return append(space, "temperature=0.02..0.5")
+		return []string{"temperature=0.02..0.5"}
 	case "normalized-softmax", "proxy-nca++", "proxy-nca":
-		return append(space, "temperature=0.02..0.5", "loss-rate=1..1000")
+		return []string{"temperature=0.02..0.5", "loss-rate=1..1000"}
 	case "smooth-ap":
-		return append(space, "temperature=0.003..0.1")
+		return []string{"temperature=0.003..0.1"}
 	case "multi-similarity":
-		return append(space, "positive-scale=1..10", "negative-scale=10..100", "base=0.3..1")
+		return []string{"positive-scale=1..10", "negative-scale=10..100", "base=0.3..1"}
 	case "circle":
-		return append(space, "margin=0.1..0.5", "scale=16..256")
+		return []string{"margin=0.1..0.5", "scale=16..256"}
 	case "tuplet-margin":
-		return append(space, "margin=2..12", "scale=16..128")
+		return []string{"margin=2..12", "scale=16..128"}
 	case "angular":
-		return append(space, "angle=25..55")
+		return []string{"angle=25..55"}
 	case "margin":
-		return append(space, "margin=0.05..0.5", "beta=0.6..1.4")
+		return []string{"margin=0.05..0.5", "beta=0.6..1.4"}
 	case "fastap":
-		return append(space, "bins=5..40")
+		return []string{"bins=5..40"}
 	case "lifted-structure":
-		return append(space, "margin=0.2..2")
+		return []string{"margin=0.2..2"}
 	case "arcface", "subcenter-arcface":
-		return append(space, "margin=5..40", "scale=8..64", "loss-rate=1..1000")
+		return []string{"margin=5..40", "scale=8..64", "loss-rate=1..1000"}
 	case "cosface":
-		return append(space, "margin=0.05..0.5", "scale=8..64", "loss-rate=1..1000")
+		return []string{"margin=0.05..0.5", "scale=8..64", "loss-rate=1..1000"}
 	case "soft-triple":
-		return append(space, "margin=0.005..0.1", "scale=8..64", "loss-rate=1..1000")
+		return []string{"margin=0.005..0.1", "scale=8..64", "loss-rate=1..1000"}
 	case "proxy-anchor":
-		return append(space, "margin=0.02..0.4", "scale=8..64", "loss-rate=1..1000")
+		return []string{"margin=0.02..0.4", "scale=8..64", "loss-rate=1..1000"}
 	}
-	return space // cross-entropy and batch-cross-entropy have no numbers
+	return nil // cross-entropy and batch-cross-entropy have no numbers
 }
 
 func (c *comparison) rowsFile() string { return filepath.Join(c.work, "rows.jsonl") }

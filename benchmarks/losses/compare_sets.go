@@ -33,7 +33,8 @@ func given(s run.Settings) map[string]bool {
 // a tenth of all.
 const perClass = 35
 
-// caltech is a linear layer on the features of the bundled model photo: the classes at even places
+// caltech is a linear layer on the features of the bundled model photo, which begins as their whitening by
+// the training classes, as that of run.Settings.Adapt: the classes at even places
 // of the sorted list, without BACKGROUND_Google, to train on, a third of which are held out to
 // choose by, and those at odd places for the test.
 func (c *comparison) caltech() (*task, error) {
@@ -61,13 +62,13 @@ func (c *comparison) caltech() (*task, error) {
 	if len(even) < 30 {
 		return nil, errors.Errorf("-pictures: found %d classes in %s, expected those of Caltech-101", place, c.pictures)
 	}
-	t := &task{name: "caltech-101", primary: "MAP@R", metrics: []string{"MAP@R", "recall@1"}, trials: c.trials, steps: c.steps}
+	t := &task{name: "caltech-101", primary: "MAP@R", metrics: []string{"MAP@R", "recall@1"}, trials: c.trials, steps: c.steps, start: "whitening, before the training", rates: "1e-5..1e-2"}
 	t.settings = run.Settings{
 		Data: c.pictures, Unseen: append(unseen, odd...), ValidationClasses: 1.0 / 3, Validation: "map-at-r", Memory: "512MiB",
 		Limit: perClass * (len(even) - len(even)/3), TestLimit: perClass * (len(even) / 3),
-		From: zoo.Photo, Features: 128, Freeze: run.List{"conv*", "residual*", "norm*"}, FreezeNorm: true,
+		From: zoo.Photo, Adapt: true, Freeze: run.List{"conv*", "residual*", "norm*"}, FreezeNorm: true,
 		Epochs: compareEpochs, StepsPerEpoch: t.steps / compareEpochs, Batch: 64, ImagesPerClass: 4,
-		Solver: "adamw", LearningRate: 1e-3, WeightDecay: 1e-4, Schedule: "cosine", Augmentation: "none",
+		Solver: "adamw", LearningRate: 1e-4, WeightDecay: 1e-4, Schedule: "cosine", Augmentation: "none",
 	}
 	t.given = given(t.settings)
 	var test *datasets.Dataset
@@ -95,81 +96,85 @@ func (c *comparison) caltech() (*task, error) {
 		}
 		return map[string]evaluate.Estimate{"MAP@R": found.MAPAtR.Estimate, "recall@1": found.RecallAt[1].Estimate}, nil
 	}
-	t.test = func(ctx context.Context, model *trial) (map[string]evaluate.Estimate, error) {
-		if test == nil {
-			if test, err = open(odd, 1); err != nil {
-				return nil, err
-			}
+	// The features of the test images, which are those of all models.
+	frozen := func(ctx context.Context) error {
+		if prefix != nil {
+			return nil
 		}
-		if prefix == nil {
-			if prefix, err = trainer.NewPrefix(ctx, model.Model, test); err != nil {
-				return nil, err
-			}
+		model, err := zoo.Load(zoo.Photo)
+		if err != nil {
+			return err
 		}
-		embeddings, computed, err := prefix.Embed(ctx, model.Model, test)
+		if err := model.Weights.FreezeStatistics(); err != nil {
+			return err
+		}
+		if err := model.Weights.Freeze(t.settings.Freeze...); err != nil {
+			return err
+		}
+		if test, err = open(odd, 1); err != nil {
+			return err
+		}
+		prefix, err = trainer.NewPrefix(ctx, model, test)
+		return err
+	}
+	t.test = func(ctx context.Context, model *likeness.Model) (map[string]evaluate.Estimate, error) {
+		if err := frozen(ctx); err != nil {
+			return nil, err
+		}
+		embeddings, computed, err := prefix.Embed(ctx, model, test)
 		if err != nil {
 			return nil, err
 		}
 		if !computed {
 			return nil, errors.New("the features of the test images are not those of the frozen layers")
 		}
-		metric, err := model.Model.Metric()
+		metric, err := model.Metric()
 		if err != nil {
 			return nil, err
 		}
 		return metrics(metric, evaluate.Labeled{Embeddings: embeddings, Labels: test.Labels})
 	}
 	t.baseline = func(ctx context.Context) ([]row, error) {
+		if err := frozen(ctx); err != nil {
+			return nil, err
+		}
 		model, err := zoo.Load(zoo.Photo)
 		if err != nil {
 			return nil, err
 		}
-		embed := func(names []string) (set evaluate.Labeled, err error) {
-			images, err := open(names, 1)
-			if err != nil {
-				return set, err
-			}
-			set.Labels = images.Labels
-			set.Embeddings, err = model.EmbedAll(images, nil)
-			return set, err
+		unseen := evaluate.Labeled{Labels: test.Labels}
+		if unseen.Embeddings, _, err = prefix.Embed(ctx, model, test); err != nil {
+			return nil, err
 		}
-		unseen, err := embed(odd)
+		images, err := open(even, 1)
 		if err != nil {
 			return nil, err
 		}
-		known, err := embed(even)
-		if err != nil {
+		known := evaluate.Labeled{Labels: images.Labels}
+		if known.Embeddings, err = model.EmbedAll(images, nil); err != nil {
 			return nil, err
 		}
 		metric, err := model.Metric()
 		if err != nil {
 			return nil, err
 		}
-		frozen := row{Method: "frozen"}
+		raw := row{Method: "frozen"}
 		estimates, err := metrics(metric, unseen)
 		if err != nil {
 			return nil, err
 		}
-		frozen.fill(estimates)
-		rows := []row{frozen}
-		for _, features := range []int{0, 128} {
-			name := "adapt"
-			if features > 0 {
-				name = fmt.Sprintf("adapt, %d features", features)
-			}
-			options := adapt.Options{Seed: 1, Features: features, HalfPrecision: model.HalfPrecision}
-			set, seconds, err := adapted(ctx, metric, known, unseen, options)
-			if err != nil {
-				return nil, err
-			}
-			r := row{Method: name, Seed: 1, Seconds: seconds}
-			if estimates, err = metrics(metric, set); err != nil {
-				return nil, err
-			}
-			r.fill(estimates)
-			rows = append(rows, r)
+		raw.fill(estimates)
+		rows := []row{raw}
+		set, seconds, err := adapted(ctx, metric, known, unseen, adapt.Options{Seed: 1, HalfPrecision: model.HalfPrecision})
+		if err != nil {
+			return nil, err
 		}
-		return rows, nil
+		all := row{Method: "adapt", Seed: 1, Seconds: seconds}
+		if estimates, err = metrics(metric, set); err != nil {
+			return nil, err
+		}
+		all.fill(estimates)
+		return append(rows, all), nil
 	}
 	return t, nil
 }
@@ -178,9 +183,9 @@ func (c *comparison) caltech() (*task, error) {
 // which are held out to choose by, and tested on the evaluation alphabets: each image of 20
 // characters of one alphabet is compared with one example of each.
 func (c *comparison) drawings() (*task, error) {
-	t := &task{name: "omniglot", primary: "one-shot", metrics: []string{"one-shot", "MAP@R"}, trials: c.drawnTrials, steps: c.drawnSteps}
+	t := &task{name: "omniglot", primary: "one-shot", metrics: []string{"one-shot", "MAP@R"}, trials: c.drawnTrials, steps: c.drawnSteps, rates: "1e-4..3e-2"}
 	t.settings = run.Settings{
-		Data: c.omniglot, Alphabets: "background", ValidationClasses: 0.2, Validation: "map-at-r", TestLimit: 2000, Size: "28x28x1",
+		Data: c.omniglot, Alphabets: "background", ValidationClasses: 0.2, Validation: "map-at-r", TestLimit: 800, Size: "28x28x1",
 		Backbone: "conv4", Width: 32, BatchNorm: true, From: "",
 		Epochs: compareEpochs, StepsPerEpoch: t.steps / compareEpochs, Batch: 64, ImagesPerClass: 4,
 		Solver: "adamw", LearningRate: 3e-3, WeightDecay: 1e-4, Schedule: "cosine", Augmentation: "none",
@@ -255,8 +260,8 @@ func (c *comparison) drawings() (*task, error) {
 		}
 		return map[string]evaluate.Estimate{"one-shot": score.Estimate, "MAP@R": found.MAPAtR.Estimate}, nil
 	}
-	t.test = func(_ context.Context, model *trial) (map[string]evaluate.Estimate, error) {
-		return metrics(model.Model)
+	t.test = func(_ context.Context, model *likeness.Model) (map[string]evaluate.Estimate, error) {
+		return metrics(model)
 	}
 	t.baseline = func(ctx context.Context) ([]row, error) {
 		settings := t.settings

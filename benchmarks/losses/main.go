@@ -90,6 +90,7 @@ func main() {
 	flag.IntVar(&c.steps, "steps", 450, "with -compare: steps of each training, a multiple of 9")
 	flag.IntVar(&c.drawnTrials, "omniglot-trials", 0, "with -compare: -trials on Omniglot, if they differ")
 	flag.IntVar(&c.drawnSteps, "omniglot-steps", 0, "with -compare: -steps on Omniglot, if they differ")
+	flag.BoolVar(&c.record, "record", false, "with -compare: measure nothing, and write the record of the finished rows")
 	flag.Parse()
 	if *comparing {
 		c.only, c.out = *only, cmp.Or(*out, "benchmarks/results/losses-comparison.md")
