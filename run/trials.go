@@ -42,7 +42,7 @@ type Trial struct {
 	Training trainer.Result
 	// Model has the weights of the best epoch, and Start those before the first step.
 	Model, Start *likeness.Model
-	Measure string // what the validation measures
+	Measure      string // what the validation measures
 	// Collapsed says that the embeddings of the held-out classes do not differ; empty if they do.
 	Collapsed string
 }

@@ -78,8 +78,8 @@ type task struct {
 	name     string
 	primary  string // the metric of the chart
 	metrics  []string
-	trials   int // of each search
-	steps    int // of each training
+	trials   int    // of each search
+	steps    int    // of each training
 	rates    string // learning rates that are searched
 	settings run.Settings
 	given    map[string]bool
