@@ -96,6 +96,52 @@ func TestPhotographsBeginFromTheBundledModel(t *testing.T) {
 	}
 }
 
+// Trials of several seeds, each of which draws other images and other held-out classes, share what
+// frozen layers compute of each image, and have the weights of trials that share nothing.
+func TestTrialsShareFrozenLayers(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 24, 4)
+	size := imaging.Size{Height: 16, Width: 16, Channels: 1}
+	network := backbone.Network{Name: "small", Size: size, Blocks: []graph.Block{
+		graph.Conv{Filters: 8, Kernel: 3, Padding: 1, Activation: "relu", Pool: 4}, graph.GlobalAveragePool{},
+	}}
+	model, err := likeness.New(network, heads.Cosine{}, imaging.Preprocessing{Size: size, Mean: []float64{0.5}, StdDev: []float64{0.5}}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := model.Save("own.safetensors"); err != nil {
+		t.Fatal(err)
+	}
+	var together Trials
+	for seed, adapts := range map[uint64]bool{1: false, 2: true, 3: true} {
+		s := Settings{
+			Data: "bars", From: "own.safetensors", Unseen: List{"none"}, ValidationClasses: 0.25, Limit: 48, TestLimit: 12, Adapt: adapts, Features: 4, Freeze: List{"conv*"},
+			Objective: "n-pair", Batch: 16, Epochs: 1, StepsPerEpoch: 3, LearningRate: 1e-2, Seed: seed,
+		}
+		var weights [2][]float32
+		var starts [2][]float32
+		for i, trials := range []*Trials{&together, {}} {
+			trial, err := trials.Train(t.Context(), s, Folder(fmt.Sprint("trial", seed, i)), 1, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			weights[i], starts[i] = trial.Model.Weights.Get("linear1.weight").Value.Float32s(), trial.Start.Weights.Get("linear1.weight").Value.Float32s()
+		}
+		if !slices.Equal(weights[0], weights[1]) || !slices.Equal(starts[0], starts[1]) {
+			t.Errorf("seed %d: found other weights than without sharing", seed)
+		}
+		if slices.Equal(weights[0], starts[0]) {
+			t.Errorf("seed %d: the training has not changed the weights", seed)
+		}
+	}
+	if len(together.files) != 1 || len(together.frozen) != 1 || len(together.opened) != 3 {
+		t.Errorf("found %d readings of the files and %d prefixes for %d divisions of the data, expected one of each for three", len(together.files), len(together.frozen), len(together.opened))
+	}
+	if n := together.frozen[0].images.Len(); n <= 60 {
+		t.Errorf("found the results of %d images, expected those of several draws of 48 and 12", n)
+	}
+}
+
 // With the setting adapt, a training begins with a whitening layer after the network of the model.
 // The run is recorded so that it can be repeated and evaluated, and the rate of the backbone is a
 // factor for the weights of the model alone.

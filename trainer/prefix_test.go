@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -353,3 +354,113 @@ func (failing) Read(i int, _ []uint8) error {
 }
 
 func (failing) Identity() string { return "failing" }
+
+// A prefix that takes results from another one has the values that it would compute, reads the other
+// images alone, and computes all for a model with other weights.
+func TestExtendedPrefix(t *testing.T) {
+	images := &counted{Images: seen}
+	all, err := datasets.NewDataset("counted", images)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	subset := func(from, step int) *datasets.Dataset {
+		var indices []int
+		for i := from; i < all.Len(); i += step {
+			indices = append(indices, i)
+		}
+		return all.Subset(indices)
+	}
+	some, others := subset(0, 2), subset(0, 3)
+	embed := func(prefix *trainer.Prefix, model *likeness.Model) []float32 {
+		t.Helper()
+		embeddings, ok, err := prefix.Embed(ctx, model, others)
+		if err != nil || !ok {
+			t.Fatalf("found %v, %v", ok, err)
+		}
+		return embeddings.Data
+	}
+	model := frozenModel(t)
+	changed := frozenModel(t)
+	changed.Weights.Get("conv1.weight").Value.Float32s()[0]++
+	first, err := trainer.NewPrefix(ctx, model, some)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		known   *trainer.Prefix
+		model   *likeness.Model
+		missing int
+	}{
+		"some known":    {first, model, others.Len() - subset(0, 6).Len()},
+		"none known":    {nil, model, others.Len()},
+		"other weights": {first, changed, others.Len()},
+	} {
+		whole, err := trainer.NewPrefix(ctx, test.model, others)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := images.reads.Load()
+		extended, err := test.known.Extend(ctx, test.model, others)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reads := images.reads.Load() - before; reads != int64(test.missing+15)/16*16 {
+			t.Errorf("%s: found %d reads for %d images", name, reads, test.missing)
+		}
+		if !extended.Fits(test.model) || !slices.Equal(embed(extended, test.model), embed(whole, test.model)) {
+			t.Errorf("%s: found other results than those of a new prefix", name)
+		}
+	}
+}
+
+// The pooling after the last frozen layer belongs to the prefix, and a whole network may be one: its
+// results are the embeddings, and those of a network with a layer more begin with them. The training
+// is that of a prefix of its own, and a training of the head alone has none.
+func TestPrefixHasThePooling(t *testing.T) {
+	ctx := context.Background()
+	blocks := []graph.Block{graph.Conv{Filters: 6, Kernel: 3, Padding: 1, Activation: "relu"}, graph.GlobalAveragePool{}}
+	pooled := func(network backbone.Network, head heads.Head) *likeness.Model {
+		model := newModel(t, network, head)
+		if err := model.Weights.Freeze("conv1"); err != nil {
+			t.Fatal(err)
+		}
+		return model
+	}
+	network := tiny()
+	network.Blocks = blocks
+	images, err := datasets.NewDataset("seen", &counted{Images: seen})
+	if err != nil {
+		t.Fatal(err)
+	}
+	images.Labels, images.Classes = seen.Labels, seen.Classes
+	model := pooled(network, heads.L2{})
+	prefix, err := trainer.NewPrefix(ctx, model, images)
+	if err != nil || prefix == nil {
+		t.Fatalf("found %v, %v", prefix, err)
+	}
+	want, err := model.EmbedAll(images, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, ok, err := prefix.Embed(ctx, model, images)
+	if err != nil || !ok || found.Rows != want.Rows || found.Columns != want.Columns {
+		t.Fatalf("found %d rows of %d, %v, %v", found.Rows, found.Columns, ok, err)
+	}
+	for i, v := range found.Data {
+		if math.Abs(float64(v-want.Data[i])) > 1e-5 {
+			t.Fatalf("element %d: found %v, expected %v", i, v, want.Data[i])
+		}
+	}
+	network.Blocks = append(slices.Clone(blocks), graph.Linear{Units: 4})
+	train := func(prefix *trainer.Prefix) map[string][]float32 {
+		training := newTrainer(t, network)
+		training.Images, training.Prefix = images, prefix
+		freeze(t, training, "conv1")
+		run(t, training)
+		return values(training.Model)
+	}
+	if !cmp.Equal(train(nil), train(prefix)) {
+		t.Error("found other weights with the results of the whole network")
+	}
+}
