@@ -43,6 +43,7 @@ type comparison struct {
 	commit             string
 	command            string
 	trainings          run.Trials
+	last               time.Time // when the last row was added
 }
 
 // row is a finished measurement. Test classes have a part in Values only.
@@ -60,6 +61,7 @@ type row struct {
 	Chosen   float64            `json:"validation,omitempty"` // on held-out classes
 	Seconds  float64            `json:"seconds,omitempty"`    // of training
 	Search   float64            `json:"search_seconds,omitempty"`
+	Took     float64            `json:"took_seconds,omitempty"` // with validation, test and, in the first row of a search, all trials
 	Failed   string             `json:"failed,omitempty"`
 	Commit   string             `json:"commit"`
 	Machine  string             `json:"machine"`
@@ -108,7 +110,7 @@ func (c *comparison) run(ctx context.Context) error {
 	if err := os.MkdirAll(c.work, 0o777); err != nil {
 		return err
 	}
-	start := time.Now()
+	c.last = time.Now()
 	var tasks []*task
 	if c.pictures != "" {
 		t, err := c.caltech()
@@ -146,7 +148,11 @@ func (c *comparison) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.write(tasks, rows, time.Since(start))
+	took := 0.0
+	for _, r := range rows {
+		took += r.Took
+	}
+	return c.write(tasks, rows, time.Duration(took*float64(time.Second)))
 }
 
 // losses are those that use labels. Losses without labels are not selected by validation, and
@@ -467,7 +473,9 @@ func (c *comparison) rows() (rows []row, err error) {
 
 // add appends a row, on a line of its own also after one that was not written whole.
 func (c *comparison) add(r row) error {
-	r.Commit, r.Machine, r.Date = c.commit, record.Machine(), time.Now().UTC().Format(time.DateOnly)
+	now := time.Now()
+	r.Commit, r.Machine, r.Date, r.Took = c.commit, record.Machine(), now.UTC().Format(time.DateOnly), now.Sub(c.last).Seconds()
+	c.last = now
 	text, err := json.Marshal(r)
 	if err != nil {
 		return err

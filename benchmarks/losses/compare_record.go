@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,10 +22,12 @@ import (
 
 // about says how each set is trained and tested.
 var about = map[string]string{
-	"caltech-101": `A linear layer with 128 features on the bundled model photo, whose layers are frozen and whose features of each picture are
-computed once. Trained on up to 35 pictures of each of two thirds of the 51 classes at even places of the sorted list, validated by
-MAP@R on the other third; tested on up to 35 pictures of each of the 50 classes at odd places, each of which is searched
-among all others.`,
+	"caltech-101": `A linear layer on the 1,280 features of the bundled model photo, whose layers are frozen and whose features of each picture are
+computed once. It begins as the whitening by the training classes (run.Settings.Adapt), so that a loss is asked to improve on it: a random
+layer stays below the features themselves. Trained on up to 35 pictures of each of two thirds of the 51 classes at even places of
+the sorted list, validated by MAP@R on the other third; tested on up to 35 pictures of each of the 50 classes at odd places, each of
+which is searched among all others. "adapt" is likeness adapt with all 51 classes, and "whitening, before the training" what the
+trainings begin with.`,
 	"omniglot": `Conv4 with 32 filters and batch norm from scratch, 28×28 pixels, without augmentation. Trained on four fifths of the 30 background
 alphabets, validated by MAP@R on the other fifth; tested on the 20 evaluation alphabets: 20-way one-shot within an alphabet, 20
 episodes of each alphabet with 20 queries; MAP@R among every fourth image.`,
@@ -33,7 +36,7 @@ episodes of each alphabet with 20 queries; MAP@R among every fourth image.`,
 // write writes the record, its rows and the chart.
 func (c *comparison) write(tasks []*task, rows []row, took time.Duration) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, `Every loss that uses labels is trained for the same number of steps: with its defaults ("defaults", a learning rate of 1e-3 for the
+	fmt.Fprintf(&text, `Every loss that uses labels is trained for the same number of steps: with its defaults ("defaults", a learning rate of 1e-4 for the
 layer and 3e-3 for the network), and with the learning rate and the numbers of the loss that successive halving chooses with the seed 1
 ("searched", package sweep). Batches have 64 pairs, 64 triplets or 64 images, 4 of each class; AdamW with weight decay 1e-4 and
 cosine decay of the learning rate to zero. The best of %d epochs is chosen by the validation. No test class has a part in any choice,
@@ -46,6 +49,10 @@ step times their number. Other programs ran at the same time, so they are upper 
 `, compareEpochs, c.seeds)
 	for _, t := range tasks {
 		list := c.summarize(t, rows)
+		if len(list) == 0 {
+			fmt.Fprintf(&text, "\n## %s\n\nNot measured.\n", t.name)
+			continue
+		}
 		fmt.Fprintf(&text, "\n## %s\n\n%s\n%d steps, %d trials of each search.\n\n| method | | %s | ms per step | seconds | with search | chosen |\n|---|---|%s---|---|---|---|\n", t.name, about[t.name], t.steps, t.trials, strings.Join(t.metrics, " | "), strings.Repeat("---|", len(t.metrics)))
 		for _, m := range list {
 			var cells []string
@@ -65,6 +72,7 @@ step times their number. Other programs ran at the same time, so they are upper 
 			}
 			fmt.Fprintf(&text, "| %s | %s | %s | %s | %.1f | %s | %s |\n", m.method, variant, strings.Join(cells, " | "), perStep, m.train, search, chosen(m.rows[0].Settings))
 		}
+		text.WriteString(c.missing(list))
 		name := chartFile(c.out, t)
 		fmt.Fprintf(&text, "\n![%s of the losses over the seconds of a training](%s)\n", t.primary, name[strings.LastIndexByte(name, '/')+1:])
 		for _, format := range []string{"svg", "png"} {
@@ -90,6 +98,30 @@ step times their number. Other programs ran at the same time, so they are upper 
 		fmt.Fprintf(&text, "\nThe rows have the commits with which they were measured.\n")
 	}
 	return record.Record{Title: "Comparison of the losses", Command: c.command, Took: took, Result: text.String()}.WriteFile(c.out)
+}
+
+// missing names the losses without a row, or with fewer seeds than the others.
+func (c *comparison) missing(list []*measured) string {
+	var text strings.Builder
+	for _, variant := range []string{"defaults", "searched"} {
+		var none, fewer []string
+		for _, loss := range c.losses() {
+			i := slices.IndexFunc(list, func(m *measured) bool { return m.method == loss && m.variant == variant })
+			switch {
+			case i < 0:
+				none = append(none, loss)
+			case len(list[i].rows) < c.seeds:
+				fewer = append(fewer, fmt.Sprintf("%s (%d)", loss, len(list[i].rows)))
+			}
+		}
+		if len(none) > 0 {
+			fmt.Fprintf(&text, "\nNot measured, %s: %s.\n", variant, strings.Join(none, ", "))
+		}
+		if len(fewer) > 0 {
+			fmt.Fprintf(&text, "\nFewer than %d seeds, %s: %s.\n", c.seeds, variant, strings.Join(fewer, ", "))
+		}
+	}
+	return text.String()
 }
 
 func chosen(settings map[string]string) string {

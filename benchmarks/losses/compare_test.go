@@ -55,7 +55,7 @@ func TestMeanInterval(t *testing.T) {
 // A row that was not written whole is left out, and the next one begins a line of its own. Means
 // are over the rows with the same budget.
 func TestRows(t *testing.T) {
-	c := comparison{work: t.TempDir(), seeds: 2}
+	c := comparison{work: t.TempDir(), seeds: 2, last: time.Now()}
 	for seed, value := range []float64{0.5, 0.7} {
 		if err := c.add(row{Set: "a", Method: "triplet", Variant: "searched", Seed: uint64(seed + 1), Trials: 4, Steps: 90, Seconds: 9, Search: 21, Values: map[string]float64{"MAP@R": value}}); err != nil {
 			t.Fatal(err)
@@ -112,6 +112,12 @@ func TestComparisonRecord(t *testing.T) {
 | circle | defaults, 1 of 1 failed | – |  | 0.0 |  |  |
 `; !strings.HasPrefix(table, want) {
 		t.Errorf("found the table\n%s", table)
+	}
+	for _, want := range []string{"Not measured, searched: angular, arcface,", "Fewer than 2 seeds, defaults: circle (1), triplet (1)."} {
+		c.seeds = 2
+		if missing := c.missing([]*measured{{method: "triplet", variant: "defaults", rows: rows[:1]}, {method: "circle", variant: "defaults", rows: rows[:1]}}); !strings.Contains(missing, want) {
+			t.Errorf("found %q, expected %q", missing, want)
+		}
 	}
 	for _, name := range []string{"comparison-a.svg", "comparison-a.png", "comparison.jsonl"} {
 		if info, err := os.Stat(filepath.Join(filepath.Dir(c.out), name)); err != nil || info.Size() == 0 {
