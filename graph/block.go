@@ -154,6 +154,8 @@ func (d *stochasticDepth[T]) Forward(y []T, x ...[]T) {
 	kernel.ScaleImages(y, x[0], d.factors, len(d.factors), len(y)/len(d.factors))
 }
 
+func (d *stochasticDepth[T]) backwardReads(int) bool { return false }
+
 func (d *stochasticDepth[T]) Backward(dx, x [][]T, y, dy []T) {
 	kernel.ScaleImages(dx[0], dy, d.factors, len(d.factors), len(dy)/len(d.factors))
 }
@@ -190,6 +192,11 @@ func (f *residualSum[T]) Forward(y []T, x ...[]T) {
 		f.sum = make([]T, len(y))
 	}
 	kernel.AddActivate(f.function, y, f.sum, x[0], x[1], third(x), f.channels)
+}
+
+// backwardReads: functions other than the identity have their gradient from the sum or the result.
+func (f *residualSum[T]) backwardReads(operand int) bool {
+	return operand == 2 || operand == result && f.function != kernel.Identity // 2 is the slope
 }
 
 func (f *residualSum[T]) Backward(dx, x [][]T, y, dy []T) {
@@ -332,6 +339,8 @@ func (d *dropout[T]) Forward(y []T, x ...[]T) {
 	}
 }
 
+func (d *dropout[T]) backwardReads(int) bool { return false }
+
 func (d *dropout[T]) Backward(dx, x [][]T, y, dy []T) {
 	for i, v := range dy {
 		dx[0][i] = d.pass(i, v)
@@ -394,6 +403,8 @@ func (f *flatten[T]) Forward(y []T, x ...[]T) {
 	kernel.ChannelsFirst(y, x[0], f.batch, f.height, f.width, f.channels)
 }
 
+func (f *flatten[T]) backwardReads(int) bool { return false }
+
 func (f *flatten[T]) Backward(dx, x [][]T, y, dy []T) {
 	kernel.ChannelsLast(dx[0], dy, f.batch, f.height, f.width, f.channels)
 }
@@ -409,5 +420,7 @@ func (b *Builder) Reshape(x *Node, shape ...int) *Node {
 
 type copying[T Float] struct{}
 
-func (*copying[T]) Forward(y []T, x ...[]T)         { copy(y, x[0]) }
+func (*copying[T]) Forward(y []T, x ...[]T) { copy(y, x[0]) }
+func (*copying[T]) backwardReads(int) bool  { return false }
+
 func (*copying[T]) Backward(dx, x [][]T, y, dy []T) { copy(dx[0], dy) }

@@ -43,18 +43,17 @@ type Builder struct {
 	order     []string           // their names in the order of first use
 	requires  map[*Node]bool     // memo of requiresGradient
 	runs      *runState
-	functions map[any]bool       // Functions that belong to a node
-	leaves    map[*Node]string   // the weights of leaves
-	shared    map[string]any     // buffers that gradients of a weight share, by its name
-	gradients map[*Node]reusable // the memory of gradients
-	pool      any                // the *pool of that memory
-	sharers   map[*Node]bool     // leaves whose gradients are in a shared buffer
-	count     uint64             // own operations so far: each has a hash of its own
-	sums      uint64             // of them, those that were operations of Gorgonia in earlier versions
+	functions map[any]bool        // Functions that belong to a node
+	leaves    map[*Node]string    // the weights of leaves
+	shared    map[string]any      // buffers that gradients of a weight share, by its name
+	gradients map[*Node]shareable // the memory of gradients, by their nodes
+	sharers   map[*Node]bool      // leaves whose gradients are in a shared buffer
+	count     uint64              // own operations so far: each has a hash of its own
+	sums      uint64              // of them, those that were operations of Gorgonia in earlier versions
 
-	part         bool     // see Part
+	part         bool        // see Part
 	norms        sharedNorms // see ShareNorms
-	descriptions []string // that Describe adds to the structure
+	descriptions []string    // that Describe adds to the structure
 
 	calculations map[*Node]calculation // the nodes that are Functions
 	calculated   []*Node               // these, in the order of building
@@ -67,10 +66,11 @@ func (b *Builder) place() uint64 { return b.count - b.sums }
 // runState is the state of runs that operations and parameters share with the
 // program.
 type runState struct {
-	step    uint64
-	attempt uint64   // counts runs, also those that fail, from 1
-	done    bool     // the last run succeeded, so its values can be read
-	commit  []func() // updates after a successful run, in the order of building
+	step     uint64
+	attempt  uint64   // counts runs, also those that fail, from 1
+	position int      // of the last operation of the present run that wrote gradients
+	done     bool     // the last run succeeded, so its values can be read
+	commit   []func() // updates after a successful run, in the order of building
 }
 
 // unwound is the panic that carries an error from a Builder's method to Build.
@@ -221,7 +221,7 @@ func Build(weights *Weights, mode Mode, build func(b *Builder) Outputs) (program
 	b := &Builder{
 		graph: gorgonia.NewGraph(), weights: weights, mode: mode,
 		inputs: map[string]*Node{}, variables: map[string]*Node{}, uses: map[string][]*Node{}, requires: map[*Node]bool{}, runs: &runState{},
-		functions: map[any]bool{}, leaves: map[*Node]string{}, shared: map[string]any{}, sharers: map[*Node]bool{}, gradients: map[*Node]reusable{},
+		functions: map[any]bool{}, leaves: map[*Node]string{}, shared: map[string]any{}, sharers: map[*Node]bool{}, gradients: map[*Node]shareable{},
 		calculations: map[*Node]calculation{},
 	}
 	known := len(weights.names)
@@ -314,6 +314,11 @@ func (b *Builder) machine(outputs Outputs, values map[string]*gorgonia.Value) (g
 	if sequence != nil {
 		return sequence, nil
 	}
+	if b.mode == Training {
+		if err := b.shareAll(); err != nil {
+			return nil, errors.Wrap(err, "build graph")
+		}
+	}
 	instructions, locations, err := gorgonia.Compile(b.graph)
 	if err != nil {
 		return nil, errors.Wrap(err, "compile graph")
@@ -387,7 +392,6 @@ func (b *Builder) differentiate(p *Program, cost *Node) error {
 		}
 		owners[i].keep(b.graph, gradient, weights[gradient] == 1)
 	}
-	b.poolGradients()
 	return nil
 }
 

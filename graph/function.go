@@ -6,7 +6,6 @@ import (
 	"hash"
 	"hash/fnv"
 	"reflect"
-	"slices"
 
 	"github.com/chewxy/hm"
 	"github.com/likeness-go/likeness/internal/guard"
@@ -105,7 +104,6 @@ func (b *Builder) own(name string, function any) {
 // gradient a tap: an operation that depends on it and returns that gradient.
 func differentiate[T Float](b *Builder, forward *operation, f Function[T], inputs gorgonia.Nodes, output, gradient *Node) (gorgonia.Nodes, error) {
 	gradients := make([]*buffer[T], len(inputs))
-	memory, incoming := poolOf[T](b), b.gradients[gradient]
 	first := -1
 	var shared *buffer[T]
 	for i, wanted := range forward.wants {
@@ -122,6 +120,9 @@ func differentiate[T Float](b *Builder, forward *operation, f Function[T], input
 	}
 	backward := &operation{name: forward.name + " gradient", shape: inputs[first].Shape()}
 	backward.do = func(values []gorgonia.Value) (gorgonia.Value, error) {
+		if err := b.runs.inOrder(backward); err != nil {
+			return nil, err
+		}
 		all, err := allElements[T](values)
 		if err != nil {
 			return nil, err
@@ -129,7 +130,7 @@ func differentiate[T Float](b *Builder, forward *operation, f Function[T], input
 		dx := make([][]T, len(inputs))
 		for i, gradient := range gradients {
 			if gradient != nil {
-				dx[i] = gradient.acquire(memory)
+				dx[i] = gradient.data()
 			}
 		}
 		backward := f.Backward
@@ -137,10 +138,18 @@ func differentiate[T Float](b *Builder, forward *operation, f Function[T], input
 			backward = f.(accumulating[T]).backwardAdding
 		}
 		backward(dx, all[:len(inputs)], all[len(inputs)], all[len(inputs)+1])
-		if incoming != nil { // this was its only reader
-			incoming.release()
-		}
 		return gradients[first].value(), nil
+	}
+	if s, ok := f.(selective); ok {
+		backward.reads = func(operand int) bool {
+			switch operand {
+			case len(inputs):
+				return s.backwardReads(result)
+			case len(inputs) + 1:
+				return true // the gradient
+			}
+			return s.backwardReads(operand)
+		}
 	}
 	operands := append(append(gorgonia.Nodes(nil), inputs...), output, gradient)
 	root, err := b.apply(backward, operands...)
@@ -161,99 +170,10 @@ func differentiate[T Float](b *Builder, forward *operation, f Function[T], input
 			}
 		}
 		if buffer != nil && buffer != shared {
-			b.gradients[nodes[i]] = &gradientBuffer[T]{buffer: buffer, pool: memory}
+			b.gradients[nodes[i]] = buffer
 		}
 	}
 	return nodes, nil
-}
-
-// Gradients of results are needed for a short time only: until the one operation that reads
-// them has run. Their memory comes from a pool, so that a training step takes memory for a few
-// of them and not for all. Those of weights, and those that Gorgonia itself reads, keep theirs.
-
-// reusable is the memory of a gradient.
-type reusable interface {
-	usePool() // the memory is of the pool from now on
-	release() // returns it to the pool
-}
-
-type gradientBuffer[T Float] struct {
-	buffer *buffer[T]
-	pool   *pool[T]
-	pooled bool
-}
-
-func (g *gradientBuffer[T]) usePool() { g.pooled = true }
-
-func (g *gradientBuffer[T]) release() {
-	if g.pooled && g.buffer.backing != nil {
-		g.pool.free = append(g.pool.free, g.buffer.backing)
-		g.buffer.backing = nil
-	}
-}
-
-// pool is memory that is free.
-type pool[T Float] struct{ free [][]T }
-
-// poolOf returns the pool of the graph.
-func poolOf[T Float](b *Builder) *pool[T] {
-	if b.pool == nil {
-		b.pool = &pool[T]{}
-	}
-	return b.pool.(*pool[T])
-}
-
-// acquire gives the buffer memory, if it has none: the smallest of the pool that suffices, or
-// new memory.
-func (b *buffer[T]) acquire(p *pool[T]) []T {
-	size, best := b.shape.TotalSize(), -1
-	for i, each := range p.free {
-		if n := cap(each); n >= size && (best < 0 || n < cap(p.free[best])) {
-			best = i
-		}
-	}
-	if b.backing == nil && best >= 0 {
-		b.backing = p.free[best][:size]
-		p.free = slices.Delete(p.free, best, best+1)
-	}
-	return b.data()
-}
-
-// poolGradients lets the gradients that one operation of this package reads, and nothing else,
-// use the pool.
-func (b *Builder) poolGradients() {
-	for node, gradient := range b.gradients {
-		own, others := 0, 0
-		readers := b.graph.To(node.ID())
-		for readers.Next() {
-			switch op, ok := readers.Node().(*Node).Op().(*operation); {
-			case !ok:
-				others++
-			case !op.tap:
-				own++
-			}
-		}
-		if own == 1 && others == 0 {
-			gradient.usePool()
-		}
-	}
-}
-
-// buffer is memory that an operation owns and reuses in every run. Each run returns
-// it under a new header, because Gorgonia may change the header.
-type buffer[T Float] struct {
-	shape   tensor.Shape
-	backing []T
-	run     uint64 // the last run that wrote to it, if it is shared
-}
-
-func newBuffer[T Float](shape tensor.Shape) *buffer[T] { return &buffer[T]{shape: shape.Clone()} }
-
-func (b *buffer[T]) data() []T {
-	if b.backing == nil {
-		b.backing = make([]T, b.shape.TotalSize())
-	}
-	return b.backing
 }
 
 func (b *buffer[T]) dense() *tensor.Dense { return newDense(b.data(), b.shape) }
@@ -294,6 +214,8 @@ type operation struct {
 	only     bool   // the sum is all of it
 	tap      bool   // it returns another gradient than that of its operand, which it does not read
 	id       uint64
+	position int                    // in the order by which results and gradients share memory
+	reads    func(operand int) bool // whether the values of an operand matter; nil if all do
 	inputs   hm.Types
 	output   hm.Type
 	shape    tensor.Shape

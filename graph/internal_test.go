@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
+	"pgregory.net/rapid"
 )
 
 // doubled is y = 2x; it panics at 13.
@@ -69,7 +70,7 @@ func TestSequence(t *testing.T) {
 			}
 		}
 		program.Set("x", []float32{13, 1})
-		if err := program.Run(); err == nil || !strings.Contains(err.Error(), "double: panic: 13 is not doubled (internal_test.go:19)") {
+		if err := program.Run(); err == nil || !strings.Contains(err.Error(), "double: panic: 13 is not doubled (internal_test.go:20)") {
 			t.Errorf("%s: found error %v, want one that names the function", name, err)
 		}
 		program.Set("x", []float32{1, 1})
@@ -230,11 +231,9 @@ func TestMemoryIsReused(t *testing.T) {
 		}
 	}
 
-	var gradientBuffers map[*Node]reusable
-	var free *pool[float32]
+	var gradientBuffers map[*Node]shareable
 	training, err := Build(weights, Training, func(b *Builder) Outputs {
 		gradientBuffers = b.gradients
-		free = poolOf[float32](b)
 		return draw(b)
 	})
 	if err != nil {
@@ -282,13 +281,60 @@ func TestMemoryIsReused(t *testing.T) {
 			t.Errorf("the gradient of weight %d is %v, expected %v", i, g, want)
 		}
 	}
-	pooled := 0
+	shared, size := 0, 0
 	for _, g := range gradientBuffers {
-		if g.(*gradientBuffer[float32]).pooled {
-			pooled++
+		if a := g.(*buffer[float32]).shared; a != nil {
+			shared, size = shared+1, a.size
 		}
 	}
-	if pooled < layers/2 || len(free.free) > 4 {
-		t.Errorf("of %d gradients %d use the pool, and %d arrays are free after a run; expected at least %d and at most 4", len(gradientBuffers), pooled, len(free.free), layers/2)
+	// All but those of the weights. At the end of the forward pass the operands of all layers are
+	// needed; then each gradient finds the place of a result.
+	if shared != len(gradientBuffers)-layers || size > (layers+layers/3+2)*112 {
+		t.Errorf("of %d gradients %d share %d elements of memory with the results, expected %d and at most %d",
+			len(gradientBuffers), shared, size, len(gradientBuffers)-layers, (layers+layers/3+2)*112)
+	}
+}
+
+// Spans that are needed at the same position do not overlap, and little memory is wasted.
+func TestArrange(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		spans := make([]span, rapid.IntRange(0, 20).Draw(t, "spans"))
+		for i := range spans {
+			size := rapid.IntRange(0, 100).Draw(t, "elements")
+			first := rapid.IntRange(0, 20).Draw(t, "first")
+			spans[i] = span{memory: newBuffer[float32](tensor.Shape{size}), first: first, last: first + rapid.IntRange(0, 10).Draw(t, "length")}
+		}
+		size, needed := arrange(spans), 0
+		for position := range 31 {
+			here := 0
+			for i, s := range spans {
+				if s.first > position || position > s.last {
+					continue
+				}
+				here += (s.memory.elements() + 15) / 16 * 16
+				for _, other := range spans[:i] {
+					if other.first <= position && position <= other.last && s.offset < other.offset+other.memory.elements() && other.offset < s.offset+s.memory.elements() {
+						t.Fatalf("position %d: %+v and %+v overlap", position, s, other)
+					}
+				}
+			}
+			needed = max(needed, here)
+		}
+		if size > 2*needed {
+			t.Errorf("found %d elements, expected at most twice the %d that are needed at one position", size, needed)
+		}
+	})
+}
+
+// An operation that runs out of order is an error, because its memory may be in use.
+func TestOperationsRunInTheOrderOfTheirMemory(t *testing.T) {
+	state := &runState{}
+	for _, test := range []struct {
+		position int
+		fails    bool
+	}{{3, false}, {7, false}, {5, true}, {7, true}, {8, false}} {
+		if err := state.inOrder(&operation{name: "it", position: test.position}); (err != nil) != test.fails {
+			t.Errorf("position %d: found %v", test.position, err)
+		}
 	}
 }

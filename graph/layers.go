@@ -148,6 +148,10 @@ func (f *convFunction[T]) Backward(dx, x [][]T, y, dy []T) {
 	f.block.Backward(dx[0], f.arrange(dx), x[0], f.arrange(x), y, dy)
 }
 
+func (f *convFunction[T]) backwardReads(operand int) bool {
+	return operand != result || f.block.BackwardReadsResult()
+}
+
 func (f *convFunction[T]) arrange(operands [][]T) kernel.BlockWeights[T] {
 	var at [slotCount][]T
 	for i, slot := range f.slots {
@@ -200,6 +204,8 @@ func (l Linear) Apply(b *Builder, number int, x *Node) *Node {
 type linear[T Float] struct{ kernel *kernel.Linear[T] }
 
 func (l *linear[T]) Forward(y []T, x ...[]T) { l.kernel.Forward(y, x[0], x[1], third(x)) }
+
+func (l *linear[T]) backwardReads(operand int) bool { return operand != result }
 
 func (l *linear[T]) Backward(dx, x [][]T, y, dy []T) {
 	l.kernel.Backward(dx[0], dx[1], third(dx), x[0], x[1], dy, false)
@@ -300,6 +306,8 @@ type maxPool[T Float] struct{ kernel *kernel.MaxPool[T] }
 func (p *maxPool[T]) Forward(y []T, x ...[]T)         { p.kernel.Forward(y, x[0]) }
 func (p *maxPool[T]) Backward(dx, x [][]T, y, dy []T) { p.kernel.Backward(dx[0], dy) }
 
+func (p *maxPool[T]) backwardReads(int) bool { return false } // but the positions of the maxima
+
 type averagePool[T Float] struct {
 	kernel   *kernel.AveragePool[T]
 	channels int
@@ -350,6 +358,8 @@ type globalAverage[T Float] struct{ batch, pixels, channels int }
 func (g *globalAverage[T]) Forward(y []T, x ...[]T) {
 	kernel.GlobalAverage(y, x[0], g.batch, g.pixels, g.channels)
 }
+
+func (g *globalAverage[T]) backwardReads(int) bool { return false }
 
 func (g *globalAverage[T]) Backward(dx, x [][]T, y, dy []T) {
 	kernel.GlobalAverageBackward(dx[0], dy, g.batch, g.pixels, g.channels)

@@ -59,6 +59,8 @@ func (f *normFunction[T]) Forward(y []T, x ...[]T) {
 	}
 }
 
+func (f *normFunction[T]) backwardReads(operand int) bool { return operand != result }
+
 func (f *normFunction[T]) Backward(dx, x [][]T, y, dy []T) {
 	if f.given {
 		f.kernel.ApplyBackward(dx[0], dx[1], dx[2], x[0], x[1], x[3], x[4], dy)

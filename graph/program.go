@@ -87,6 +87,7 @@ func (p *Program) Run() (err error) {
 	}
 	p.runs.done = false
 	p.runs.attempt++
+	p.runs.position = 0
 	p.machine.Reset()
 	if err := p.machine.RunAll(); err != nil {
 		return err
@@ -226,6 +227,7 @@ func (p *Program) Reset() {
 	}
 	p.runs.done = false
 	p.runs.attempt++
+	p.runs.position = 0
 	p.machine.Reset()
 	for _, value := range p.outputs {
 		*value = nil
@@ -369,10 +371,7 @@ type calculation interface {
 	bind(nodes map[*Node]calculation) (call, error)
 	value() gorgonia.Value
 	operands() []*Node
-	// acquire gives the result memory from the pool of the graph, or new memory; release
-	// returns it for other results, but keeps using it.
-	acquire(b *Builder)
-	release(b *Builder)
+	memory() shareable // of the result
 }
 
 type functionCall[T Float] struct {
@@ -385,33 +384,7 @@ type functionCall[T Float] struct {
 func (f *functionCall[T]) value() gorgonia.Value { return f.output.dense() }
 func (f *functionCall[T]) operands() []*Node     { return f.inputs }
 
-func (f *functionCall[T]) acquire(b *Builder) { f.output.acquire(poolOf[T](b)) }
-
-func (f *functionCall[T]) release(b *Builder) {
-	p := poolOf[T](b)
-	p.free = append(p.free, f.output.backing)
-}
-
-// assignMemory gives the results of nodes, in the order of their computation, memory. That of a
-// result which no later node reads is used again for later ones, so that a deep network takes
-// little, which also stays in the cache. The results that are kept have memory of their own.
-func (b *Builder) assignMemory(nodes []*Node, kept map[*Node]bool) {
-	last := map[*Node]int{} // the last reader of each
-	for i, node := range nodes {
-		for _, operand := range b.calculations[node].operands() {
-			last[operand] = i
-		}
-	}
-	for i, node := range nodes {
-		b.calculations[node].acquire(b)
-		operands := b.calculations[node].operands()
-		for k, operand := range operands {
-			if last[operand] == i && !kept[operand] && b.calculations[operand] != nil && !slices.Contains(operands[:k], operand) {
-				b.calculations[operand].release(b)
-			}
-		}
-	}
-}
+func (f *functionCall[T]) memory() shareable { return f.output }
 
 func (f *functionCall[T]) bind(nodes map[*Node]calculation) (call, error) {
 	y, x := f.output.data(), make([][]T, len(f.inputs))
@@ -449,7 +422,7 @@ func (b *Builder) newSequence(outputs Outputs, values map[string]*gorgonia.Value
 	// In b.calculated operands precede results.
 	nodes := slices.DeleteFunc(slices.Clone(b.calculated), func(n *Node) bool { return !needed[n] })
 	nodes = b.combineInverted(nodes, kept)
-	b.assignMemory(nodes, kept)
+	b.shareResults(nodes, kept)
 	s := &sequence{}
 	for _, node := range nodes {
 		call, err := b.calculations[node].bind(b.calculations)

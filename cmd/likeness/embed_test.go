@@ -123,7 +123,7 @@ func TestImageFiles(t *testing.T) {
 		folders = append(folders, "link")
 	}
 	for _, folder := range folders {
-		files, err := imageFiles(&console{err: io.Discard}, []string{folder})
+		files, err := imageFiles(&console{Context: t.Context(), err: io.Discard}, []string{folder})
 		if err != nil {
 			t.Fatal(err)
 		}

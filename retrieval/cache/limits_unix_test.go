@@ -29,11 +29,11 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	limited := before
-	limited.Cur = 64 << 10
+	limited.Cur = 1 << 20 // more than the log of this test program, which grows meanwhile
 	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &limited); err != nil {
 		t.Skip("the system has no limit on the size of files: ", err)
 	}
-	for i := 5; i < 100 && c.Err() == nil; i++ {
+	for i := 5; i < 1000 && c.Err() == nil; i++ {
 		c.Store(numbered(i, 2000))
 	}
 	failure := c.Err()

@@ -35,6 +35,13 @@ func (k *Block[T]) Backward(dx []T, dw BlockWeights[T], x []T, w BlockWeights[T]
 	k.conv.backward(dx, dw.Weight, dw.Bias, x, w.Weight, k.convolutionGradient(gradient, x, w))
 }
 
+// BackwardReadsResult reports whether Backward reads the values of y. Without a pool, the gradient
+// of a function that clips follows from the convolution's result, which the block keeps.
+func (k *Block[T]) BackwardReadsResult() bool {
+	_, clips := k.shape.Activation.clip()
+	return k.shape.pooled() || k.norm == nil || !clips
+}
+
 // backwardUnpooled is Backward for a block without a pool. It reads y, dy and the
 // convolution's result twice, once for the sums over pixels and once for the gradient of the
 // convolution, rather than to store what lies between.
