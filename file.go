@@ -292,20 +292,38 @@ func LoadWith(path string, network backbone.Backbone, options ...LoadOption) (*M
 
 // Read is Load for the content of a file in memory; errors begin with source.
 func Read(data []byte, source string) (m *Model, err error) {
-	file, err := safetensors.Read(bytes.NewReader(data), int64(len(data)), source)
+	file, intact, err := safetensors.ReadSealed(bytes.NewReader(data), int64(len(data)), source)
 	if err != nil {
 		return nil, errors.Wrap(explained(err), "read model")
 	}
-	m, err = fromFile(file, own{})
+	m, err = fromFile(file, intact, own{})
 	return m, errors.Wrapf(err, "read model %s", source)
 }
 
+// ReadPreprocessing is the preprocessing of the model that Read would return, without the rest: it
+// reads the header only, and neither verifies the checksum nor builds the network. It is an error
+// if the data are not a model file.
+func ReadPreprocessing(data []byte, source string) (imaging.Preprocessing, error) {
+	metadata, err := safetensors.ReadMetadata(bytes.NewReader(data), int64(len(data)), source)
+	if err != nil {
+		return imaging.Preprocessing{}, errors.Wrap(explained(err), "read model")
+	}
+	p, err := preprocessingOf(metadata)
+	if err == nil {
+		err = p.Validate()
+	}
+	if err != nil {
+		return imaging.Preprocessing{}, errors.Wrapf(err, "read model %s", source)
+	}
+	return p, nil
+}
+
 func load(path string, own own) (m *Model, err error) {
-	file, err := safetensors.ReadFile(path)
+	file, intact, err := safetensors.ReadSealedFile(path)
 	if err != nil {
 		return nil, errors.Wrap(explained(err), "load model")
 	}
-	m, err = fromFile(file, own)
+	m, err = fromFile(file, intact, own)
 	return m, errors.Wrapf(err, "load model %s", path)
 }
 
@@ -317,7 +335,8 @@ func explained(err error) error {
 	return err
 }
 
-func fromFile(file safetensors.File, own own) (m *Model, err error) {
+// fromFile makes the model of a file. intact says that the file has been compared with its checksum.
+func fromFile(file safetensors.File, intact bool, own own) (m *Model, err error) {
 	defer func() {
 		if caught(recover(), &err); err != nil {
 			m = nil
@@ -326,7 +345,7 @@ func fromFile(file safetensors.File, own own) (m *Model, err error) {
 	if err := graph.EnvironmentError(); err != nil {
 		return nil, err
 	}
-	if err := checkFormat(file); err != nil {
+	if err := checkFormat(file, intact); err != nil {
 		return nil, err
 	}
 	if m, err = described(file, own); err != nil {
@@ -360,11 +379,15 @@ func described(file safetensors.File, own own) (*Model, error) {
 	if err != nil {
 		return nil, errors.Wrapf(err, "field %s", headKey)
 	}
-	var preprocessing imaging.Preprocessing
-	if err := json.Unmarshal([]byte(file.Metadata[preprocessingKey]), &preprocessing); err != nil {
-		return nil, errors.Wrapf(err, "field %s", preprocessingKey)
+	preprocessing, err := preprocessingOf(file.Metadata)
+	if err != nil {
+		return nil, err
 	}
-	m, err := build(network, head, preprocessing, graph.NewZeroWeights(graph.Float32))
+	batches := []int{2, 3}
+	if own.backbone == nil && own.head == nil {
+		batches = batches[:1] // networks and heads of this module keep the batch size
+	}
+	m, err := build(network, head, preprocessing, graph.NewZeroWeights(graph.Float32), batches...)
 	if err != nil {
 		return nil, err
 	}
@@ -382,6 +405,12 @@ func described(file safetensors.File, own own) (*Model, error) {
 		}
 	}
 	return m, nil
+}
+
+// preprocessingOf is the preprocessing in a file's metadata.
+func preprocessingOf(metadata map[string]string) (p imaging.Preprocessing, err error) {
+	err = json.Unmarshal([]byte(metadata[preprocessingKey]), &p)
+	return p, errors.Wrapf(err, "field %s", preprocessingKey)
 }
 
 // backboneOf is the backbone that a file describes, or the given one. A given list of

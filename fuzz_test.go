@@ -99,7 +99,7 @@ func TestReadRefusesShapesThatNoWeightHas(t *testing.T) {
 			t.Fatal(err)
 		}
 		file.Tensors = append(file.Tensors, tensor)
-		if _, err := fromFile(file, own{}); err == nil {
+		if _, err := fromFile(file, false, own{}); err == nil {
 			t.Errorf("%s: found no error", name)
 		}
 	}

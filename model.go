@@ -40,11 +40,12 @@ type Model struct {
 // New returns an untrained model with weights initialized from the seed. The size in the
 // preprocessing must be the backbone's input size.
 func New(network backbone.Backbone, head heads.Head, preprocessing imaging.Preprocessing, seed uint64) (*Model, error) {
-	return build(network, head, preprocessing, graph.NewWeights(graph.Float32, seed))
+	// Two batch sizes reveal a backbone or a head whose result does not have the batch size.
+	return build(network, head, preprocessing, graph.NewWeights(graph.Float32, seed), 2, 3)
 }
 
-// build is New with empty weights, which it fills.
-func build(network backbone.Backbone, head heads.Head, preprocessing imaging.Preprocessing, weights *graph.Weights) (m *Model, err error) {
+// build is New with empty weights, which it fills by building the graph for the given batch sizes.
+func build(network backbone.Backbone, head heads.Head, preprocessing imaging.Preprocessing, weights *graph.Weights, batches ...int) (m *Model, err error) {
 	defer func() {
 		caught(recover(), &err)
 		if err != nil {
@@ -55,10 +56,9 @@ func build(network backbone.Backbone, head heads.Head, preprocessing imaging.Pre
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	// Weights are created when a graph first uses them. Two batch sizes reveal a backbone
-	// or a head whose result does not have the batch size.
+	// Weights are created when a graph first uses them.
 	features := map[int]bool{}
-	for batch := 2; batch <= 3; batch++ {
+	for _, batch := range batches {
 		program, err := graph.Build(m.Weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
 			embeddings := m.embed(b, batch)
 			if features[embeddings.Shape()[1]] = true; len(features) > 1 {

@@ -2,6 +2,7 @@ package imaging
 
 import (
 	"image"
+	"image/color"
 	"image/draw"
 	"math"
 
@@ -318,7 +319,7 @@ func onPaper(img image.Image) *image.RGBA {
 }
 
 // gray returns a copy of the image in gray levels, as it looks on white paper, with its
-// corner at the origin. The two types that files of drawings have are special cases,
+// corner at the origin. The types that files of drawings and JPEG files have are special cases,
 // because image/draw is slow for them.
 func gray(img image.Image) *image.Gray {
 	bounds := img.Bounds()
@@ -338,6 +339,15 @@ func gray(img image.Image) *image.Gray {
 		for y := range bounds.Dy() {
 			for x, index := range img.Pix[y*img.Stride:][:bounds.Dx()] {
 				paper.Pix[y*paper.Stride+x] = table[index]
+			}
+		}
+	case *image.YCbCr:
+		for y := range bounds.Dy() {
+			row := paper.Pix[y*paper.Stride:][:bounds.Dx()]
+			for x := range row {
+				at, colors := img.YOffset(bounds.Min.X+x, bounds.Min.Y+y), img.COffset(bounds.Min.X+x, bounds.Min.Y+y)
+				r, g, b, _ := color.YCbCr{Y: img.Y[at], Cb: img.Cb[colors], Cr: img.Cr[colors]}.RGBA()
+				row[x] = uint8((19595*r + 38470*g + 7471*b + 1<<15) >> 24) // as image.Gray converts colors
 			}
 		}
 	default:
@@ -380,9 +390,15 @@ func bytesOf(img image.Image, channels int) []uint8 {
 		return img.Pix
 	}
 	rgba := img.(*image.RGBA).Pix
-	pixels := make([]uint8, 0, len(rgba)/4*channels)
-	for i := 0; i < len(rgba); i += 4 {
-		pixels = append(pixels, rgba[i:i+channels]...)
+	pixels := make([]uint8, len(rgba)/4*channels)
+	if channels == 3 {
+		for from, to := rgba, pixels; len(from) >= 4 && len(to) >= 3; from, to = from[4:], to[3:] {
+			to[0], to[1], to[2] = from[0], from[1], from[2]
+		}
+		return pixels
+	}
+	for i := range pixels {
+		pixels[i] = rgba[4*i]
 	}
 	return pixels
 }

@@ -104,6 +104,28 @@ func TestColorsBecomeGrays(t *testing.T) {
 	}
 }
 
+// opaque hides the type of an image, so that it is converted by package image/draw.
+type opaque struct{ image.Image }
+
+func TestGraysOfJPEGImages(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, ratio := range []image.YCbCrSubsampleRatio{image.YCbCrSubsampleRatio444, image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio420, image.YCbCrSubsampleRatio440, image.YCbCrSubsampleRatio411, image.YCbCrSubsampleRatio410} {
+		img := image.NewYCbCr(image.Rect(-3, 5, 38, 46), ratio)
+		for _, plane := range [][]uint8{img.Y, img.Cb, img.Cr} {
+			for i := range plane {
+				plane[i] = uint8(random.UintN(256))
+			}
+		}
+		part := img.SubImage(image.Rect(-2, 8, 37, 45))
+		for _, img := range []image.Image{img, part} {
+			size := img.Bounds().Size()
+			if !bytes.Equal(gray(size.Y, size.X).Pixels(img), gray(size.Y, size.X).Pixels(opaque{img})) {
+				t.Errorf("%v, %v: found other gray levels than those of image/draw", ratio, img.Bounds())
+			}
+		}
+	}
+}
+
 func TestGraysBecomeColors(t *testing.T) {
 	if diff := cmp.Diff([]uint8{0, 0, 0, 10, 10, 10}, colored(1, 2).Pixels(steps(2, 1))); diff != "" {
 		t.Error(diff)

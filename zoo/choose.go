@@ -50,11 +50,11 @@ type Choice struct {
 // the context, are returned. The cache, unless it is nil, keeps what was measured, see
 // retrieval.MeasureFiles.
 func Choose(ctx context.Context, files []string, kept *cache.Cache) (Choice, error) {
-	drawings, err := Load(Default)
+	drawings, err := Preprocessing(Default)
 	if err != nil {
 		return Choice{}, err
 	}
-	traits, err := retrieval.MeasureFiles(ctx, drawings.Preprocessing, files, sampled, kept)
+	traits, err := retrieval.MeasureFiles(ctx, drawings, files, sampled, kept)
 	if err != nil {
 		return Choice{}, err
 	}

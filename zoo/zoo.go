@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/wording"
 )
 
@@ -36,11 +37,29 @@ func Names() []string {
 // Load returns the model with the given name. Each call returns a new Model. An unknown
 // name is an error that suggests the most similar one.
 func Load(name string) (*likeness.Model, error) {
-	data, err := files.ReadFile(name + modelSuffix)
+	data, source, err := read(name)
 	if err != nil {
-		return nil, wording.Unknown("model", name, Names())
+		return nil, err
 	}
-	return likeness.Read(data, "zoo/"+name+modelSuffix)
+	return likeness.Read(data, source)
+}
+
+// Preprocessing returns that of the model with the given name, without loading the model. An
+// unknown name is an error that suggests the most similar one.
+func Preprocessing(name string) (imaging.Preprocessing, error) {
+	data, source, err := read(name)
+	if err != nil {
+		return imaging.Preprocessing{}, err
+	}
+	return likeness.ReadPreprocessing(data, source)
+}
+
+// read returns the file of a model, and what errors call it.
+func read(name string) (data []byte, source string, err error) {
+	if data, err = files.ReadFile(name + modelSuffix); err != nil {
+		return nil, "", wording.Unknown("model", name, Names())
+	}
+	return data, "zoo/" + name + modelSuffix, nil
 }
 
 // License returns the notice and the license of a model whose weights others have published;

@@ -5,6 +5,7 @@ import (
 	"image/color"
 	"math"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -44,8 +45,12 @@ func TestModels(t *testing.T) {
 		t.Fatal("there are no models")
 	}
 	for _, name := range zoo.Names() {
-		if _, err := zoo.Load(name); err != nil {
-			t.Error(err)
+		model, err := zoo.Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, err := zoo.Preprocessing(name); err != nil || !reflect.DeepEqual(p, model.Preprocessing) {
+			t.Errorf("%s: found the preprocessing %+v (%v), expected %+v", name, p, err, model.Preprocessing)
 		}
 		card, err := os.ReadFile(name + ".md")
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/likeness-go/likeness/collective"
 	"github.com/likeness-go/likeness/explain"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/retrieval"
 	"github.com/likeness-go/likeness/run"
 	"github.com/likeness-go/likeness/zoo"
@@ -192,28 +193,11 @@ func (k *compareCommand) Run(c *console) error {
 	if err := k.checkExplain(); err != nil {
 		return errors.WithMessage(err, "--explain")
 	}
-	model, file, err := loadModel(c, k.Model, k.A, k.B)
+	model, file, images, err := k.load(c)
 	if err != nil {
 		return err
 	}
-	a, err := model.Preprocessing.DecodeFile(k.A)
-	if err != nil {
-		return err
-	}
-	b, err := model.Preprocessing.DecodeFile(k.B)
-	if err != nil {
-		return err
-	}
-	for i, img := range []image.Image{a, b} { // each must suit by itself
-		traits := []retrieval.Traits{retrieval.MeasureImage(model.Preprocessing, img)}
-		if k.Model == "" {
-			if err := suits(model, strings.TrimPrefix(file, "zoo/"), traits); err != nil {
-				return err
-			}
-		} else if err := retrieval.CheckTraits(model.Preprocessing, traits); err != nil {
-			c.say("warning: %s: %v: the distance means little", []string{k.A, k.B}[i], err)
-		}
-	}
+	a, b := images[0], images[1]
 	comparison, err := model.Compare(a, b)
 	if err != nil {
 		return err
@@ -238,6 +222,53 @@ func (k *compareCommand) Run(c *console) error {
 	}
 	_, err = fmt.Fprintf(c.out, "distance %.4f  %s\n", comparison.Distance, text)
 	return err
+}
+
+// load loads the model and reads the two images, which must suit it: a bundled model each by itself.
+func (k *compareCommand) load(c *console) (model *likeness.Model, name string, images [2]image.Image, err error) {
+	var preprocessing imaging.Preprocessing
+	var choice zoo.Choice
+	if k.Model != "" {
+		if model, name, err = loadModel(c, k.Model); err == nil {
+			preprocessing = model.Preprocessing
+		}
+	} else if choice, err = choose(c, []string{k.A, k.B}); err == nil {
+		name = "zoo/" + choice.Name
+		preprocessing, err = zoo.Preprocessing(choice.Name)
+	}
+	if err != nil {
+		return nil, "", images, err
+	}
+	var traits [2]retrieval.Traits
+	err = parallel.Each(c, parallel.MaxOpenFiles, 1+len(images), func(i int) (err error) {
+		if i == 0 { // while the images are read, because it takes about as long
+			if model == nil {
+				model, name, err = run.LoadModel(name)
+			}
+			return err
+		}
+		i--
+		if images[i], err = preprocessing.DecodeFile([]string{k.A, k.B}[i]); err == nil {
+			traits[i] = retrieval.MeasureImage(preprocessing, images[i])
+		}
+		return err
+	})
+	if err != nil {
+		return nil, "", images, err
+	}
+	for i := range images {
+		if k.Model == "" {
+			if err := suits(model, choice.Name, traits[i:i+1]); err != nil {
+				return nil, "", images, err
+			}
+		} else if err := retrieval.CheckTraits(preprocessing, traits[i:i+1]); err != nil {
+			c.say("warning: %s: %v: the distance means little", []string{k.A, k.B}[i], err)
+		}
+	}
+	if k.Model == "" {
+		c.sayChoice(choice)
+	}
+	return model, name, images, nil
 }
 
 // checkExplain refuses a file of --explain that is no PNG file, or one of the images.
@@ -289,8 +320,9 @@ func loadModel(c *console, path string, images ...string) (*likeness.Model, stri
 	var name string
 	load := func() (err error) {
 		if path == "" {
-			if model, name, c.reason, err = chosenModel(c, images); err == nil {
-				c.say("model        %s: %s (--model chooses another)", strings.TrimPrefix(name, "zoo/"), c.reason)
+			var reason string
+			if model, name, reason, err = chosenModel(c, images); err == nil {
+				c.sayChoice(zoo.Choice{Name: strings.TrimPrefix(name, "zoo/"), Reason: reason})
 			}
 			return err
 		}
@@ -314,18 +346,30 @@ func loadModel(c *console, path string, images ...string) (*likeness.Model, stri
 	return model, name, nil
 }
 
+// sayChoice says which bundled model was chosen, and why.
+func (c *console) sayChoice(choice zoo.Choice) {
+	c.reason = choice.Reason
+	c.say("model        %s: %s (--model chooses another)", choice.Name, choice.Reason)
+}
+
+// choose chooses the bundled model for the kind of the images.
+func choose(c *console, images []string) (zoo.Choice, error) {
+	choice, err := zoo.Choose(c, images, c.kept)
+	if err != nil && c.Err() != nil {
+		return choice, errInterrupted
+	}
+	if errors.Is(err, zoo.ErrUndecided) {
+		err = errors.Errorf("%v: choose a model with --model (%s for photographs, %s for drawings; bundled: %s), or train one with likeness train", err, zoo.Photo, zoo.Default, strings.Join(zoo.Names(), ", "))
+	}
+	return choice, err
+}
+
 // chosenModel loads the bundled model for the kind of the images, which must suit them, and
 // says why.
 func chosenModel(c *console, images []string) (model *likeness.Model, name, reason string, err error) {
 	choice := zoo.Choice{Name: zoo.Default, Reason: "the default"}
 	if len(images) > 0 {
-		if choice, err = zoo.Choose(c, images, c.kept); err != nil {
-			if c.Err() != nil {
-				return nil, "", "", errInterrupted
-			}
-			if errors.Is(err, zoo.ErrUndecided) {
-				err = errors.Errorf("%v: choose a model with --model (%s for photographs, %s for drawings; bundled: %s), or train one with likeness train", err, zoo.Photo, zoo.Default, strings.Join(zoo.Names(), ", "))
-			}
+		if choice, err = choose(c, images); err != nil {
 			return nil, "", "", err
 		}
 	}

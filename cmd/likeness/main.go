@@ -93,6 +93,7 @@ func (c *console) print(format string, arguments ...interface{}) {
 }
 
 func main() {
+	delayCollection()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, func() {
 		stop() // the next interrupt kills
@@ -102,6 +103,18 @@ func main() {
 		fmt.Fprintln(os.Stderr, "\ninterrupted: shutting down; interrupt again to kill")
 	})
 	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// delayCollection makes the first garbage collection wait for 128 MB of memory. A short command
+// then needs none, and afterwards collections are as usual. GOGC, if it is set, is left alone.
+func delayCollection() {
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	const megabytes = 128
+	usual := debug.SetGCPercent(100 * megabytes / 4) // the smallest heap that is collected has 4 MB at 100
+	collected := new([16]byte)
+	runtime.AddCleanup(collected, func(percent int) { debug.SetGCPercent(percent) }, usual)
 }
 
 // version is that of the module, as it was built.

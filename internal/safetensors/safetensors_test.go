@@ -2,6 +2,7 @@ package safetensors_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 	"io/fs"
 	"math"
@@ -245,6 +246,64 @@ func TestNoBitChangesUnseen(t *testing.T) {
 	}
 	if read == 0 || verified == 0 {
 		t.Errorf("reading found %d changes and the checksum %d, expected some of each", read, verified)
+	}
+}
+
+// ReadSealed reports that a sealed file is intact, and no other: neither one of which a bit is
+// changed, nor one that is not sealed, nor one whose tensors are in another order.
+func TestReadSealed(t *testing.T) {
+	file := sealed(t)
+	file.Tensors = append(file.Tensors, safetensors.Tensor{Name: "half", Shape: []int{3}, Half: true, Data: []float32{1, -0.5, 0x1p-24}})
+	if err := file.Seal(); err != nil {
+		t.Fatal(err)
+	}
+	content := encode(t, file)
+	read := func(content []byte) (safetensors.File, bool) {
+		file, intact, err := safetensors.ReadSealed(bytes.NewReader(content), int64(len(content)), "sealed")
+		return file, intact && err == nil
+	}
+	found, intact := read(content)
+	if !intact || !bytes.Equal(encode(t, found), content) {
+		t.Errorf("a sealed file: found intact %v, or another content", intact)
+	}
+	for at := range content {
+		damaged := bytes.Clone(content)
+		damaged[at] ^= 4
+		if _, intact := read(damaged); intact {
+			t.Errorf("byte %d is changed, and the file is called intact", at)
+		}
+	}
+	delete(file.Metadata, safetensors.ChecksumKey)
+	if _, intact := read(encode(t, file)); intact {
+		t.Error("a file without a checksum is called intact")
+	}
+	path := filepath.Join(t.TempDir(), "sealed.safetensors")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, intact, err := safetensors.ReadSealedFile(path); err != nil || !intact {
+		t.Errorf("a file on disk: found intact %v (%v)", intact, err)
+	}
+	metadata, err := safetensors.ReadMetadata(bytes.NewReader(content), int64(len(content)), "sealed")
+	if diff := cmp.Diff(found.Metadata, metadata); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+}
+
+// Every half-precision number is read as Float16 converts it.
+func TestAllHalfPrecisionNumbers(t *testing.T) {
+	var data []byte
+	for bits := range 1 << 16 {
+		data = binary.LittleEndian.AppendUint16(data, uint16(bits))
+	}
+	file, err := decode(append(lay(`{"f16":{"dtype":"F16","shape":[65536],"data_offsets":[0,131072]}}`, 0), data...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for bits, v := range file.Tensors[0].Data.([]float32) {
+		if math.Float32bits(v) != math.Float32bits(safetensors.Float16(uint16(bits))) {
+			t.Fatalf("the bits %04x: found %v, expected %v", bits, v, safetensors.Float16(uint16(bits)))
+		}
 	}
 }
 
