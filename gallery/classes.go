@@ -132,26 +132,54 @@ func newContents(distance heads.Distance, features int, rule Rule) (*contents, e
 	return c, err
 }
 
-// add appends a record as the last row. It is an error if its embedding has another length
-// or if its id is not larger than all others.
-func (c *contents) add(r record) error {
-	if len(c.ids) > 0 && r.id <= c.ids[len(c.ids)-1] {
-		return errors.Wrapf(ErrDamaged, "found example %d after example %d, expected ascending ids", r.id, c.ids[len(c.ids)-1])
+// add appends records as the last rows. It is an error if an embedding has another length
+// or if an id is not larger than all before.
+func (c *contents) add(records ...record) error {
+	last, ordered := uint64(0), len(records)
+	if len(c.ids) > 0 {
+		last = c.ids[len(c.ids)-1]
 	}
-	if err := c.vectors.Append(r.embedding); err != nil {
-		return errors.Wrapf(ErrDamaged, "example %d: %v", r.id, err)
+	embeddings := make([][]float32, 0, len(records))
+	for i, r := range records {
+		if len(c.ids)+i > 0 && r.id <= last {
+			ordered = i
+			break
+		}
+		last = r.id
+		embeddings = append(embeddings, r.embedding)
 	}
-	number, known := c.numbers[r.class]
-	if !known {
-		number = int32(len(c.classes))
-		c.numbers[r.class] = number
-		c.classes = append(c.classes, class{name: r.class})
+	if len(embeddings) > 0 {
+		if wrong, err := c.vectors.AppendAll(embeddings); err != nil {
+			return errors.Wrapf(ErrDamaged, "example %d: %v", records[wrong].id, err)
+		}
 	}
-	c.ids = append(c.ids, r.id)
-	c.examples = append(c.examples, r.example)
-	c.classOf = append(c.classOf, number)
-	c.classes[number].examples++
-	return c.average(number, r.embedding)
+	if ordered < len(records) {
+		return errors.Wrapf(ErrDamaged, "found example %d after example %d, expected ascending ids", records[ordered].id, last)
+	}
+	for _, r := range records {
+		number, known := c.numbers[r.class]
+		if !known {
+			number = int32(len(c.classes))
+			c.numbers[r.class] = number
+			c.classes = append(c.classes, class{name: r.class})
+		}
+		c.ids = append(c.ids, r.id)
+		c.examples = append(c.examples, r.example)
+		c.classOf = append(c.classOf, number)
+		c.classes[number].examples++
+		if err := c.average(number, r.embedding); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reserve makes room for so many further examples.
+func (c *contents) reserve(examples int) {
+	c.vectors.Reserve(examples)
+	c.ids = slices.Grow(c.ids, examples)
+	c.examples = slices.Grow(c.examples, examples)
+	c.classOf = slices.Grow(c.classOf, examples)
 }
 
 // average updates the prototype of a class with another embedding.

@@ -78,7 +78,7 @@ func (e *embedded) read(own header, create bool, distance heads.Distance, featur
 	if e.contents, err = newContents(distance, length, found.Rule); err != nil {
 		return found, err
 	}
-	if err := e.store.examples(e.contents.add); err != nil {
+	if err := e.store.examples(length, e.contents.reserve, e.contents.add); err != nil {
 		return found, err
 	}
 	if e.calibrated, err = e.store.calibration(); err != nil {

@@ -1,6 +1,7 @@
 package gallery
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -188,8 +189,10 @@ func (r record) encode() ([]byte, error) {
 	return binary.LittleEndian.AppendUint32(value, crc32.Checksum(value, castagnoli)), nil
 }
 
-// decode decodes a record that encode encoded. The result does not share memory with the value.
-func decode(id uint64, value []byte) (record, error) {
+// decode decodes a record that encode encoded. The result does not share memory with the value. The
+// embedding is appended to the given one, and the class shares the memory of the given one if they
+// are equal, as those of consecutive examples often are.
+func decode(id uint64, value []byte, class string, embedding []float32) (record, error) {
 	const word = 4
 	if len(value) < 2*word {
 		return record{}, errors.Wrapf(ErrDamaged, "example %d has %d bytes", id, len(value))
@@ -203,11 +206,11 @@ func decode(id uint64, value []byte) (record, error) {
 	if length > int64(len(body)) || (int64(len(body))-length)%word != 0 {
 		return record{}, errors.Wrapf(ErrDamaged, "example %d: a text of %d bytes among %d", id, length, len(body))
 	}
-	var a about
-	if err := json.Unmarshal(body[:length], &a); err != nil {
+	a, err := parseAbout(body[:length], class)
+	if err != nil {
 		return record{}, errors.Wrapf(ErrDamaged, "example %d: %v", id, err)
 	}
-	r := record{id: id, class: a.Class, example: Example{textOf(a.Source, a.SourceBytes), a.Time}}
+	r := record{id: id, class: a.Class, example: Example{textOf(a.Source, a.SourceBytes), a.Time}, embedding: embedding}
 	for numbers := body[length:]; len(numbers) > 0; numbers = numbers[word:] {
 		r.embedding = append(r.embedding, math.Float32frombits(binary.LittleEndian.Uint32(numbers)))
 	}
@@ -215,6 +218,46 @@ func decode(id uint64, value []byte) (record, error) {
 		return record{}, errors.Wrapf(ErrDamaged, "example %d has no class", id)
 	}
 	return r, nil
+}
+
+// parseAbout is json.Unmarshal, which it calls unless the text is written as encode writes it and has
+// no character that JSON escapes. The class may share the memory of the given one.
+func parseAbout(text []byte, class string) (a about, err error) {
+	rest, ok := bytes.CutPrefix(text, []byte(`{"class":"`))
+	name, rest, found := cutPlain(rest)
+	ok = ok && found
+	if named, has := bytes.CutPrefix(rest, []byte(`,"source":"`)); ok && has {
+		var source []byte
+		if source, rest, ok = cutPlain(named); ok {
+			a.Source = string(source)
+		}
+	}
+	stamp, found := bytes.CutPrefix(rest, []byte(`,"time":`))
+	stamp, closed := bytes.CutSuffix(stamp, []byte(`}`))
+	if ok && found && closed && len(stamp) > 2 && stamp[0] == '"' && bytes.IndexByte(stamp[1:], '"') == len(stamp)-2 && bytes.IndexByte(stamp, '\\') < 0 {
+		if a.Class = class; class != string(name) {
+			a.Class = string(name)
+		}
+		if err := a.Time.UnmarshalJSON(stamp); err == nil {
+			return a, nil
+		}
+	}
+	a = about{}
+	return a, json.Unmarshal(text, &a)
+}
+
+// cutPlain returns the text before the next quotation mark, and what follows. It must consist of
+// printable ASCII without a backslash, which JSON texts have as they are.
+func cutPlain(text []byte) (plain, rest []byte, ok bool) {
+	for i, c := range text {
+		switch {
+		case c == '"':
+			return text[:i], text[i+1:], true
+		case c < ' ' || c > '~' || c == '\\':
+			return nil, nil, false
+		}
+	}
+	return nil, nil, false
 }
 
 // bytesOf returns the bytes of a text that is not UTF-8, such as some paths, because

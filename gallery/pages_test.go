@@ -102,7 +102,7 @@ func read(path string) (examples int, err error) {
 	if _, err := s.calibration(); err != nil {
 		return 0, err
 	}
-	return examples, s.examples(func(record) error { examples++; return nil })
+	return examples, s.examples(2, func(int) {}, func(...record) error { examples++; return nil })
 }
 
 // Any bytes of an example are an error or are decoded and encoded without a change.
@@ -120,7 +120,7 @@ func FuzzExample(f *testing.F) {
 		}
 		var r record
 		var err error
-		testutil.LimitAllocations(t, 16*len(value), func() { r, err = decode(7, value) })
+		testutil.LimitAllocations(t, 16*len(value), func() { r, err = decode(7, value, "", nil) })
 		if err != nil {
 			return
 		}
@@ -128,11 +128,44 @@ func FuzzExample(f *testing.F) {
 		if err != nil {
 			return // a year that JSON does not have
 		}
-		back, err := decode(7, again)
+		back, err := decode(7, again, r.class, nil)
 		if err != nil || back.class != r.class || back.example.Source != r.example.Source || !back.example.Time.Equal(r.example.Time) || !sameBits(back.embedding, r.embedding) {
 			t.Errorf("found %+v (%v), expected %+v", back, err, r)
 		}
 	})
+}
+
+// parseAbout gives what encoding/json gives, for texts as encode writes them and for others.
+func TestParseAbout(t *testing.T) {
+	for _, text := range []string{
+		`{"class":"a","time":"2026-11-30T12:00:00.123456789Z"}`,
+		`{"class":"a","time":"2026-11-30T12:00:00+02:00"}`,
+		`{"class":"b c","source":"x/y.jpg","time":"2026-11-30T12:00:00Z"}`,
+		`{"class":"a","source":"","time":"2026-11-30T12:00:00Z"}`,
+		`{"class":"a\"b","time":"2026-11-30T12:00:00Z"}`,
+		`{"class":"a","source":"\u0041","time":"2026-11-30T12:00:00Z"}`,
+		`{"class":"ä","source":"ö","time":"2026-11-30T12:00:00Z"}`,
+		"{\"class\":\"\xff\",\"time\":\"2026-11-30T12:00:00Z\"}",
+		`{"class":"a","source":"b","source_bytes":"/w==","time":"2026-11-30T12:00:00Z"}`,
+		`{"class":"a","time":"2026-11-30T12:00:00Z","class":"b"}`,
+		`{"class":"a","time":"2026-11-30T12:00:00Z","Class":"b"}`,
+		`{"class":"a","time":"2026-11-30T12:00:00\u005a"}`,
+		`{"class":"a","time":"2026-11-30"}`,
+		`{"class":"a","time":null}`,
+		`{ "class":"a","time":"2026-11-30T12:00:00Z"}`,
+		`{"class":"a","time":"2026-11-30T12:00:00Z"} `,
+		`{"class":"a","time":"2026-11-30T12:00:00Z"}}`,
+		`{"class":"a"}`, `{"class":"`, `{"class":"a","time":"}`, `{"class":"a","time":""}`, `{}`, ``,
+	} {
+		var want about
+		wrong := json.Unmarshal([]byte(text), &want)
+		for _, class := range []string{"", "a", "b"} {
+			found, err := parseAbout([]byte(text), class)
+			if (err == nil) != (wrong == nil) || err == nil && !reflect.DeepEqual(found, want) {
+				t.Errorf("%s: found %+v (%v), expected %+v (%v)", text, found, err, want, wrong)
+			}
+		}
+	}
 }
 
 // summed replaces the last four bytes of a value by the checksum of those before.

@@ -2,6 +2,7 @@ package gallery
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"io/fs"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/likeness-go/likeness"
+	"github.com/likeness-go/likeness/internal/boltfile"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/internal/wording"
 	"github.com/likeness-go/likeness/retrieval/cache"
 	"github.com/pkg/errors"
@@ -98,20 +101,69 @@ func (s *store) header() (h header, err error) {
 	return h, err
 }
 
-// examples calls add for all examples in the order of their enrollment.
-func (s *store) examples(add func(record) error) error {
+// portion is the number of examples that are decoded at a time, by all threads.
+const portion = 4096
+
+// examples calls add for all examples in the order of their enrollment, a portion at a time. The
+// embeddings are valid until add returns. Before, it calls reserve with a number that is at least
+// that of the examples if the file is not damaged, and that the file has room for.
+func (s *store) examples(features int, reserve func(int), add func(...record) error) error {
+	const smallest = 8 + 2*4 // bytes of an example besides its embedding: its key, a length and a checksum
 	return s.view(func(tx *bolt.Tx) error {
-		return tx.Bucket(examplesBucket).ForEach(func(key, value []byte) error {
+		bucket := tx.Bucket(examplesBucket)
+		reserve(int(min(bucket.Sequence(), uint64(tx.Size())/uint64(4*features+smallest))))
+		p := portionOf{features: features, embeddings: make([]float32, portion*features)}
+		err := bucket.ForEach(func(key, value []byte) error {
 			if len(key) != 8 {
+				if err := p.flush(add); err != nil {
+					return err
+				}
 				return errors.Wrapf(ErrDamaged, "found an example with the key %q, expected 8 bytes", key)
 			}
-			r, err := decode(binary.BigEndian.Uint64(key), value)
-			if err == nil {
-				err = add(r)
+			p.ids, p.values = append(p.ids, binary.BigEndian.Uint64(key)), append(p.values, value)
+			if len(p.ids) == portion {
+				return p.flush(add)
 			}
+			return nil
+		})
+		if err != nil {
 			return err
+		}
+		return p.flush(add)
+	})
+}
+
+// portionOf is examples that were read, and memory for their embeddings.
+type portionOf struct {
+	features   int
+	ids        []uint64
+	values     [][]byte // in the mapped file
+	embeddings []float32
+}
+
+// flush decodes the examples and adds them.
+func (p *portionOf) flush(add func(...record) error) error {
+	records := make([]record, len(p.ids))
+	const share = 256 // of the examples, for a thread
+	err := parallel.Each(context.Background(), 0, (len(p.ids)+share-1)/share, func(s int) error {
+		return boltfile.Call(func() error { // the mapped file may be damaged
+			class := ""
+			for i := s * share; i < min(len(p.ids), (s+1)*share); i++ {
+				memory := p.embeddings[i*p.features : i*p.features : (i+1)*p.features]
+				var err error
+				if records[i], err = decode(p.ids[i], p.values[i], class, memory); err != nil {
+					return err
+				}
+				class = records[i].class
+			}
+			return nil
 		})
 	})
+	if err != nil {
+		return err
+	}
+	p.ids, p.values = p.ids[:0], p.values[:0]
+	return add(records...)
 }
 
 // enrollment is the use of an id of a request.

@@ -100,17 +100,56 @@ func (v *Vectors) Check(values []float32) error {
 
 // Append copies a vector to a new last row.
 func (v *Vectors) Append(values []float32) error {
-	if err := v.Check(values); err != nil {
-		return err
+	_, err := v.AppendAll([][]float32{values})
+	return err
+}
+
+// AppendAll copies vectors to new last rows, using all threads. If Check returns an error for one of
+// them, it returns the number of the first such vector, and appends none. No vectors are an error.
+func (v *Vectors) AppendAll(vectors [][]float32) (wrong int, err error) {
+	if !v.made() || len(vectors) == 0 {
+		return 0, errNoVectors
 	}
-	v.data = append(v.data, values...)
+	failures := make([]error, len(vectors))
+	each(len(vectors), func(i int) { failures[i] = v.Check(vectors[i]) })
+	for i, err := range failures {
+		if err != nil {
+			return i, err
+		}
+	}
+	first := v.rows
+	v.rows += len(vectors)
+	v.data = slices.Grow(v.data, len(vectors)*v.columns)[:v.rows*v.columns]
 	if v.filter.units {
-		v.units = append(v.units, values...)
+		v.units = slices.Grow(v.units, len(vectors)*v.columns)[:v.rows*v.columns]
 	}
-	v.rows++
-	v.derive(v.rows - 1)
-	v.compressed.update(v.rows-1, v.rows, v.compared)
-	return nil
+	each(len(vectors), func(i int) {
+		copy(v.Row(first+i), vectors[i])
+		v.derive(first + i)
+	})
+	v.compressed.update(first, v.rows, v.compared)
+	return 0, nil
+}
+
+// each calls work(0) … work(n−1) on all threads, in portions that are worth it.
+func each(n int, work func(i int)) {
+	const portion = 256
+	parallel.For((n+portion-1)/portion, func(p int) {
+		for i := p * portion; i < min(n, (p+1)*portion); i++ {
+			work(i)
+		}
+	})
+}
+
+// Reserve makes room for so many further rows, so that adding them does not move the earlier ones.
+func (v *Vectors) Reserve(rows int) {
+	if !v.made() || rows <= 0 {
+		return
+	}
+	v.data = slices.Grow(v.data, rows*v.columns)
+	if v.filter.units {
+		v.units = slices.Grow(v.units, rows*v.columns)
+	}
 }
 
 // Set copies a vector to row i, in [0, Len).

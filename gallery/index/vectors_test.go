@@ -2,6 +2,7 @@ package index_test
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -191,6 +192,38 @@ func TestFilter(t *testing.T) {
 			if most := 53 * 4 * parallel.Threads(); each < 10 || each > most {
 				t.Errorf("%s, %d queries: measured %d of %d rows each, want 10 to %d", name, len(queries), each, len(rows), most)
 			}
+		}
+	}
+}
+
+// AppendAll is Append of one vector after the other: also the codes are the same, so the same
+// neighbors are found in the same way. A vector that Check refuses is named, and nothing is appended.
+func TestAppendAll(t *testing.T) {
+	rows := clustered(7, 700, 9)
+	for _, name := range heads.Names {
+		distance := distanceOf(t, name, 9)
+		one, all := vectorsOf(t, distance, rows[:5]), vectorsOf(t, distance, rows[:5])
+		all.Reserve(100)
+		for _, x := range rows[5:] {
+			if err := one.Append(x); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := all.AppendAll(rows[5:]); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(nearestExactly(t, one, rows[:20], 7, nil), nearestExactly(t, all, rows[:20], 7, nil)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		for i := range rows {
+			if !slices.Equal(one.Row(i), all.Row(i)) {
+				t.Fatalf("%s: row %d: found %v, expected %v", name, i, all.Row(i), one.Row(i))
+			}
+		}
+		bad := slices.Clone(rows[:40])
+		bad[31], bad[37] = []float32{1}, nil
+		if wrong, err := all.AppendAll(bad); err == nil || wrong != 31 || all.Len() != len(rows) {
+			t.Errorf("%s: found the wrong vector %d of %d rows (%v), expected 31 and no new rows", name, wrong, all.Len(), err)
 		}
 	}
 }

@@ -116,8 +116,9 @@ func readMeta(file io.ReaderAt, size int64) (newest meta, found bool, err error)
 // pages is a file whose pages are being checked.
 type pages struct {
 	meta
-	file io.ReaderAt
-	seen []bool // by number
+	file    io.ReaderAt
+	seen    []bool // by number
+	content []byte // of a page, which is read again into the same memory
 }
 
 // Check checks that all references of a file of the given size are within it and that
@@ -149,12 +150,16 @@ func check(file io.ReaderAt, size int64, leaves bool) error {
 	return p.checkTree(m.root, leaves)
 }
 
-// page reads a page with its overflow pages and marks them as seen.
+// page reads a page with its overflow pages and marks them as seen. The content is valid until
+// the next call.
 func (p *pages) page(number uint64, kinds ...uint16) (kind uint16, count int, content []byte, err error) {
 	if number >= p.pages {
 		return 0, 0, nil, errors.Errorf("found page %d, expected one below %d", number, p.pages)
 	}
-	header := make([]byte, headerBytes)
+	if int64(len(p.content)) < p.pageSize {
+		p.content = make([]byte, p.pageSize)
+	}
+	header := p.content[:p.pageSize]
 	if _, err := p.file.ReadAt(header, int64(number)*p.pageSize); err != nil {
 		return 0, 0, nil, errors.Errorf("page %d: %v", number, err)
 	}
@@ -173,9 +178,14 @@ func (p *pages) page(number uint64, kinds ...uint16) (kind uint16, count int, co
 		}
 		p.seen[n] = true
 	}
-	content = make([]byte, int64(further+1)*p.pageSize)
-	if _, err := p.file.ReadAt(content, int64(number)*p.pageSize); err != nil {
-		return 0, 0, nil, errors.Errorf("page %d: %v", number, err)
+	if size := int64(further+1) * p.pageSize; size > int64(len(p.content)) {
+		p.content = append(p.content[:p.pageSize], make([]byte, size-p.pageSize)...)
+	}
+	content = p.content[:int64(further+1)*p.pageSize]
+	if further > 0 {
+		if _, err := p.file.ReadAt(content[p.pageSize:], int64(number+1)*p.pageSize); err != nil {
+			return 0, 0, nil, errors.Errorf("page %d: %v", number, err)
+		}
 	}
 	return kind, count, content[headerBytes:], nil
 }
