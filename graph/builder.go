@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/likeness-go/likeness/graph/internal/kernel"
 	"github.com/likeness-go/likeness/internal/guard"
@@ -51,9 +52,10 @@ type Builder struct {
 	count     uint64              // own operations so far: each has a hash of its own
 	sums      uint64              // of them, those that were operations of Gorgonia in earlier versions
 
-	part         bool        // see Part
-	norms        sharedNorms // see ShareNorms
-	descriptions []string    // that Describe adds to the structure
+	part         bool           // see Part
+	packed       *PackedWeights // see Part
+	norms        sharedNorms    // see ShareNorms
+	descriptions []string       // that Describe adds to the structure
 
 	calculations map[*Node]calculation // the nodes that are Functions
 	calculated   []*Node               // these, in the order of building
@@ -82,8 +84,42 @@ func (b *Builder) Fail(format string, arguments ...interface{}) {
 }
 
 // Part makes the blocks that are added from now on choose their algorithms for one of several parts of a
-// batch, each of which has a graph of its own. Results differ from those without it by rounding.
-func (b *Builder) Part() { b.part = true }
+// batch, each of which has a graph of its own. Results differ from those without it by rounding. Graphs of equal parts with the same
+// packed weights, unless that is nil, pack the weights of each convolution once for all of them; results do not depend on that.
+func (b *Builder) Part(shared *PackedWeights) { b.part, b.packed = true, shared }
+
+// PackedWeights are the weights of convolutions in the order in which kernels read them, which graphs of several parts of a
+// batch have in common (Builder.Part). The zero value is empty. It takes one to eight times the memory of the weights.
+type PackedWeights struct {
+	mutex sync.Mutex
+	all   map[string]interface{ Reset() }
+}
+
+// Reset must be called after weights have changed and before the next run. It does nothing on nil.
+func (p *PackedWeights) Reset() {
+	if p == nil {
+		return
+	}
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	for _, each := range p.all {
+		each.Reset()
+	}
+}
+
+// packedOf returns what graphs have in common of the convolutions with a name.
+func packedOf[T Float](p *PackedWeights, name string) *kernel.SharedWeights[T] {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	name = fmt.Sprintf("%T %s", T(0), name)
+	if p.all[name] == nil {
+		if p.all == nil {
+			p.all = map[string]interface{ Reset() }{}
+		}
+		p.all[name] = &kernel.SharedWeights[T]{}
+	}
+	return p.all[name].(*kernel.SharedWeights[T])
+}
 
 // ShareNorms makes the batch norms that are added from now on normalize by the statistics of a whole batch, of which
 // this graph has one of several equal parts (synchronized batch norm). sum is called once for each norm in the forward pass

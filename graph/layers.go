@@ -1,6 +1,8 @@
 package graph
 
 import (
+	"fmt"
+
 	"github.com/likeness-go/likeness/graph/internal/kernel"
 	"gorgonia.org/tensor"
 )
@@ -103,6 +105,11 @@ func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
 	if shape.Evaluation {
 		f32.block.Watch(b.weights.version)
 		f64.block.Watch(b.weights.version)
+	}
+	if b.packed != nil && b.mode == Training {
+		name := fmt.Sprintf("%s %v", b.path(blockName("conv", number)), shape)
+		f32.block.Share(packedOf[float32](b.packed, name))
+		f64.block.Share(packedOf[float64](b.packed, name))
 	}
 	if norm != nil && !norm.given {
 		norm.track(b, batch*convHeight*convWidth, f32.block, f64.block, f32.block, f64.block)

@@ -116,7 +116,7 @@ type statistics[T Float] interface {
 
 // sharing is a kernel that can have its statistics in common with those of other parts.
 type sharing interface {
-	Share(parts int, sum func(values []float64))
+	ShareStatistics(parts int, sum func(values []float64))
 }
 
 // track makes every successful run move the running statistics toward those of the
@@ -128,7 +128,7 @@ func (n *normWeights) track(b *Builder, rows int, f32 statistics[float32], f64 s
 		name := n.running[0].Name[:len(n.running[0].Name)-len(".running_mean")]
 		b.Describe(name+" is shared by parts", shared.parts)
 		for _, each := range kernels {
-			each.Share(shared.parts, func(values []float64) { shared.sum(name, values) })
+			each.ShareStatistics(shared.parts, func(values []float64) { shared.sum(name, values) })
 		}
 	}
 	if rows < 2 {

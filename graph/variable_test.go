@@ -71,7 +71,7 @@ func TestPartRoundsOnly(t *testing.T) {
 		weights := graph.NewWeights(graph.Float32, 1)
 		program, err := graph.Build(weights, graph.Training, func(b *graph.Builder) graph.Outputs {
 			if i == 1 {
-				b.Part()
+				b.Part(nil)
 			}
 			x := b.Sequence([]graph.Block{graph.Conv{Filters: 32, Kernel: 3, Padding: 1}, graph.Conv{Filters: 32, Kernel: 3, Padding: 1}, graph.Flatten{}, graph.Linear{Units: 1}}, b.Input("images", 8, 12, 12, 1))
 			return graph.Outputs{graph.Cost: b.Node(gorgonia.Sum(b.Node(gorgonia.Square(x))))}

@@ -41,10 +41,11 @@ type parts struct {
 	own      []*part
 	loss     *graph.Program // of the whole batch
 
-	gathered   [][]float32 // the embeddings of the whole batch, of each tower
-	buffers    []buffer    // running statistics of the backbone
-	statistics [][]float32 // of each own part, after its run
-	sums       []float32   // of the gradients, then of the statistics
+	packed     *graph.PackedWeights // of the convolutions of all own parts; nil if there is one
+	gathered   [][]float32          // the embeddings of the whole batch, of each tower
+	buffers    []buffer             // running statistics of the backbone
+	statistics [][]float32          // of each own part, after its run
+	sums       []float32            // of the gradients, then of the statistics
 	model      []gorgonia.ValueGrad
 }
 
@@ -179,6 +180,9 @@ func (r *run) newParts() (built *parts, err error) {
 		return nil, err
 	}
 	p.features = shape.Features
+	if p.count/ranks > 1 {
+		p.packed = &graph.PackedWeights{}
+	}
 	for i := range p.count / ranks {
 		one := &part{
 			number: r.Communicator.Rank()*(p.count/ranks) + i, pauses: make(chan pause), answers: make(chan answer),
@@ -211,7 +215,7 @@ func embeddingsOf(tower string) string { return "embeddings of " + tower }
 
 // buildPart adds the backbone of one part to its graph.
 func (p *parts) buildPart(b *graph.Builder, one *part) graph.Outputs {
-	b.Part()
+	b.Part(p.packed)
 	if p.SyncBatchNorm {
 		b.ShareNorms(p.count, func(norm string, sums []float64) { one.wait(pause{at: atNorm, norm: norm, sums: sums}) })
 	}
@@ -300,6 +304,7 @@ func (p *parts) begin(stop bool, next prepared) (bool, error) {
 
 // forward runs the forward passes.
 func (p *parts) forward(e *examples) error {
+	p.packed.Reset()
 	for i, one := range p.own {
 		if err := one.program.Set(imagesInput, e.images[i]); err != nil {
 			return err

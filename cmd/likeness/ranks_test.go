@@ -200,7 +200,7 @@ func TestMPITraining(t *testing.T) {
 		return string(out), err
 	}
 	var models [][]byte
-	for _, more := range [][]string{{}, {"--sync-batch-norm"}} {
+	for _, more := range [][]string{{"--batch-norm"}, {"--batch-norm", "--sync-batch-norm"}} {
 		var want []byte
 		for _, ranks := range []int{1, 2, 4} {
 			name := fmt.Sprint("run", len(models), "-", ranks)

@@ -42,9 +42,11 @@ func NewBatchNorm[T Float](rows, channels int, epsilon float64) *BatchNorm[T] {
 	}
 }
 
-// Share makes the statistics those of a batch of several equal parts, of which x is one. sum, which is called once in
+// ShareStatistics makes the statistics those of a batch of several equal parts, of which x is one. sum, which is called once in
 // each pass, replaces values of this part by their sums over all parts.
-func (n *BatchNorm[T]) Share(parts int, sum func(values []float64)) { n.parts, n.sum = parts, sum }
+func (n *BatchNorm[T]) ShareStatistics(parts int, sum func(values []float64)) {
+	n.parts, n.sum = parts, sum
+}
 
 // set sets Mean and Variance, given those of this part of the batch, the mean first.
 func (n *BatchNorm[T]) set(own []float64) {

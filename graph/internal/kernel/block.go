@@ -153,8 +153,10 @@ func newBlock[T Float](s BlockShape, conv *Conv[T]) *Block[T] {
 // Forward with BatchStatistics.
 func (k *Block[T]) Statistics() (mean, variance []T) { return k.norm.Mean, k.norm.Variance }
 
-// Share makes the statistics of batch normalization those of several parts, see BatchNorm.Share.
-func (k *Block[T]) Share(parts int, sum func(values []float64)) { k.norm.Share(parts, sum) }
+// ShareStatistics makes the statistics of batch normalization those of several parts, see BatchNorm.ShareStatistics.
+func (k *Block[T]) ShareStatistics(parts int, sum func(values []float64)) {
+	k.norm.ShareStatistics(parts, sum)
+}
 
 // Forward writes y (batch, output height, output width, filters), given x
 // (batch, height, width, channels).

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"sync"
 	"unsafe"
 
 	"github.com/likeness-go/likeness/internal/parallel"
@@ -138,6 +139,7 @@ type Conv[T Float] struct {
 	forward  packed[T]
 	ordered  []T // weights in the order of windows, (filters, kernel height, kernel width, channels)
 	gradient convGradient[T]
+	shared   *SharedWeights[T] // nil if no other convolution has the same weights
 
 	// At most one of these algorithms is not nil.
 	winograd  *winograd
@@ -356,6 +358,17 @@ func (c *Conv[T]) packForward(weight []T) {
 		c.grouped.pack(weight)
 		return
 	}
+	if c.shared != nil {
+		c.shared.pack(c, &c.shared.forward, &c.forward, c.winograd, nil, func() {
+			c.forward.layout(c.engine, c.shape.patchSize(), c.shape.Filters)
+		}, func() { c.packPlain(weight) })
+		return
+	}
+	c.packPlain(weight)
+}
+
+// packPlain packs the weights of a convolution that is direct or by Winograd's algorithm or the Fourier transform.
+func (c *Conv[T]) packPlain(weight []T) {
 	c.orderWeights(weight)
 	c.forward.resize(c.engine, c.shape.patchSize(), c.shape.Filters)
 	parallel.For(c.forward.panels, func(i int) {
@@ -363,5 +376,78 @@ func (c *Conv[T]) packForward(weight []T) {
 	})
 	if c.winograd != nil {
 		c.winograd.setWeights(any(&c.forward).(*packed[float32]))
+	}
+}
+
+// SharedWeights are the packed weights of a convolution that several blocks of one shape have in common, those of parts of a
+// batch, so that only the first of them packs the weights. The zero value is empty. It takes the memory of the packed weights until
+// the end, where other blocks in training use the memory of one another.
+type SharedWeights[T Float] struct {
+	mutex             sync.Mutex
+	forward, backward packing[T]
+}
+
+// packing is memory for packed weights.
+type packing[T Float] struct {
+	valid  bool
+	data   []T       // without Winograd's algorithm
+	values []float32 // with it
+	rows   [][]T     // of the rows of the kernel, for the gradient of an input that is not flipped
+}
+
+// Reset must be called between runs of the blocks when the weights have changed.
+func (s *SharedWeights[T]) Reset() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.forward.valid, s.backward.valid = false, false
+}
+
+// pack gives a convolution the packed weights, after it has packed them by fill if no other one has done so. layout sets
+// their shape.
+func (s *SharedWeights[T]) pack(c *Conv[T], shared *packing[T], p *packed[T], w *winograd, rows []packed[T], layout, fill func()) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	for i := range rows {
+		if i < len(shared.rows) {
+			rows[i].data = shared.rows[i]
+		}
+	}
+	if w != nil {
+		w.values = shared.values
+	} else {
+		p.data = shared.data
+	}
+	if shared.valid {
+		if layout(); w != nil {
+			w.panels = any(p).(*packed[float32])
+		}
+		return
+	}
+	release := borrowPass(func(m *passMemory[T]) {
+		m.ordered, c.ordered = c.ordered, m.ordered
+		if w != nil {
+			m.packed, p.data = p.data, m.packed
+			m.padded, w.padded = w.padded, m.padded
+		}
+	})
+	fill()
+	release()
+	shared.valid = true
+	if w != nil {
+		shared.values = w.values
+	} else {
+		shared.data = p.data
+	}
+	shared.rows = shared.rows[:0]
+	for i := range rows {
+		shared.rows = append(shared.rows, rows[i].data)
+	}
+}
+
+// Share makes the block use packed weights together with others of the same shape and weights. Depthwise convolutions, groups and
+// the Fourier transform pack by themselves.
+func (k *Block[T]) Share(s *SharedWeights[T]) {
+	if k.conv.plain() {
+		k.conv.shared = s
 	}
 }

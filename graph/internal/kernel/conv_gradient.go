@@ -236,6 +236,23 @@ func (c *Conv[T]) initGradient() {
 // packBackward packs the weights for the gradient of the input.
 func (c *Conv[T]) packBackward(weight []T) {
 	s, g := c.shape, &c.gradient
+	if !g.flipped && g.rows == nil {
+		g.rows = make([]packed[T], s.KernelHeight)
+	}
+	if c.shared == nil {
+		c.packGradient(weight)
+		return
+	}
+	c.shared.pack(c, &c.shared.backward, &g.packed, g.winograd, g.rows, func() {
+		g.packed.layout(c.engine, s.KernelHeight*s.KernelWidth*s.Filters, s.Channels)
+		for i := range g.rows {
+			g.rows[i].layout(c.engine, s.Filters, s.patchStart(1))
+		}
+	}, func() { c.packGradient(weight) })
+}
+
+func (c *Conv[T]) packGradient(weight []T) {
+	s, g := c.shape, &c.gradient
 	c.orderWeights(weight)
 	taps, size := s.KernelHeight*s.KernelWidth, s.patchSize()
 	if g.flipped {
@@ -252,9 +269,6 @@ func (c *Conv[T]) packBackward(weight []T) {
 			g.winograd.setWeights(any(&g.packed).(*packed[float32]))
 		}
 		return
-	}
-	if g.rows == nil {
-		g.rows = make([]packed[T], s.KernelHeight)
 	}
 	parallel.For(s.KernelHeight, func(ky int) {
 		p, run := &g.rows[ky], s.patchStart(1)

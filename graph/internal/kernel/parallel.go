@@ -138,6 +138,9 @@ type passMemory[T Float] struct {
 // borrowForResults borrows the memory for a forward pass whose packed weights are not needed
 // later.
 func (c *Conv[T]) borrowForResults() (release func()) {
+	if c.shared != nil {
+		return func() {}
+	}
 	return borrowPass(func(m *passMemory[T]) {
 		m.ordered, c.ordered = c.ordered, m.ordered
 		m.packed, c.forward.data = c.forward.data, m.packed
@@ -149,13 +152,15 @@ func (c *Conv[T]) borrowForResults() (release func()) {
 func (c *Conv[T]) borrowForGradients() (release func()) {
 	g := &c.gradient
 	return borrowPass(func(m *passMemory[T]) {
-		m.ordered, c.ordered = c.ordered, m.ordered
-		m.packed, g.packed.data = g.packed.data, m.packed
 		m.kept, g.kept = g.kept, m.kept
 		m.partial, g.partial = g.partial, m.partial
 		m.sum, g.sum = g.sum, m.sum
 		m.total, g.total = g.total, m.total
-		m.exchangeWinograd(g.winograd)
+		if c.shared == nil {
+			m.ordered, c.ordered = c.ordered, m.ordered
+			m.packed, g.packed.data = g.packed.data, m.packed
+			m.exchangeWinograd(g.winograd)
+		}
 	})
 }
 

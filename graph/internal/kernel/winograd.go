@@ -219,9 +219,9 @@ func (m *winograd) chunks(all tiles, elements int) []tiles {
 // out) of the images x with their border, some rows of tiles at a time, for the filters of some
 // panels.
 func (m *winograd) convolve(w *workspace[float32], y, x, bias []float32, clip vector.Clip, h halo, top, bottom, width, firstPanel, lastPanel int) {
-	columns := columnRange{first: m.panels.panel(firstPanel).left, last: m.out}
+	columns := columnRange{first: m.panels.panelLayout(firstPanel).left, last: m.out}
 	if lastPanel < m.panels.panels {
-		columns.last = m.panels.panel(lastPanel).left
+		columns.last = m.panels.panelLayout(lastPanel).left
 	}
 	all := tiles{down: ceilDiv(bottom-top, m.step()), across: ceilDiv(width, m.step()), top: top}
 	all.last = h.images * all.down
@@ -281,7 +281,7 @@ func (m *winograd) multiply(w *workspace[float32], results, values []float32, s 
 		AOffsets: offsets[:count], COffsets: offsets[count:],
 	}
 	for i := firstPanel; i < lastPanel; i++ {
-		q := m.panels.panel(i)
+		q := m.panels.panelLayout(i)
 		size := depth * q.width * m.panels.lanes
 		p.Width, p.Columns = q.width, q.columns
 		p.B, p.C = m.panel(q)[value*size:][:size], results[value*s.valueStride(m.outStride())+q.left:]
