@@ -21,7 +21,8 @@
 // With -compare it compares all losses that use labels, with their defaults and with settings that
 // package sweep chooses on held-out classes, at the same number of steps: a linear layer on the
 // features of the bundled model photo (Caltech-101), and a small network from scratch (Omniglot).
-// Finished rows are kept in the folder -work, and the same command continues.
+// Finished rows are kept in the folder -work, and the same command continues. With -record it measures
+// nothing and writes the record of the finished rows.
 //
 //	go run ./benchmarks/losses -compare -pictures 101_ObjectCategories -omniglot FOLDER
 //	go run ./benchmarks/losses -compare -pictures 101_ObjectCategories -trials 6 -steps 180
