@@ -26,6 +26,11 @@
 //
 //	go run ./benchmarks/losses -compare -pictures 101_ObjectCategories -omniglot FOLDER
 //	go run ./benchmarks/losses -compare -pictures 101_ObjectCategories -trials 6 -steps 180
+//
+// With -cost it measures a training step of ResNet-18 with every loss of labeled batches beside that with
+// batch-hard, for at most the seconds of -limit; the same command continues.
+//
+//	go run ./benchmarks/losses -cost
 package main
 
 import (
@@ -76,14 +81,16 @@ var combinations = []struct {
 
 func main() {
 	log.SetFlags(0)
-	out := flag.String("out", "", "`file` to write the record to (default benchmarks/results/losses.md, or losses-REFERENCE.md there)")
+	out := flag.String("out", "", "`file` to write the record to (default benchmarks/results/losses.md, or losses-REFERENCE.md, losses-comparison.md or losses-cost.md there)")
 	reference := flag.String("reference", "", "compare with a reference instead: batches, class-vectors or views")
 	python := flag.String("python", "python3", "Python `interpreter` that runs the reference")
 	seed := flag.Uint64("seed", 1, "random seed of the weights, training examples and test pairs")
 	only := flag.String("only", "", "run only the combinations whose names contain this `text`, and write no record")
 	comparing := flag.Bool("compare", false, "compare all losses with equal budgets instead")
+	measuring := flag.Bool("cost", false, "measure a training step with every loss of labeled batches instead")
+	limit := flag.Duration("limit", time.Hour, "with -cost: `time` after which no other loss is begun")
 	c := comparison{command: "go run ./benchmarks/losses"}
-	flag.StringVar(&c.work, "work", "runs/losses-comparison", "with -compare: `folder` of the finished rows and of the searches")
+	flag.StringVar(&c.work, "work", "runs/losses-comparison", "with -compare and -cost: `folder` of the finished rows and of the searches")
 	flag.StringVar(&c.pictures, "pictures", "", "with -compare: Caltech-101's `folder` 101_ObjectCategories; empty for none")
 	flag.StringVar(&c.omniglot, "omniglot", os.Getenv("LIKENESS_OMNIGLOT"), "with -compare: `folder` of Omniglot's zip files; empty for none")
 	flag.IntVar(&c.trials, "trials", 20, "with -compare: trials of each search")
@@ -108,6 +115,13 @@ func main() {
 		return
 	}
 	var err error
+	if *measuring {
+		err = costs(c.work, cmp.Or(*out, "benchmarks/results/losses-cost.md"), "go run ./benchmarks/losses -cost", *limit)
+		if err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	switch *reference {
 	case "":
 		err = digits(cmp.Or(*out, "benchmarks/results/losses.md"), *seed, *only)
