@@ -289,6 +289,7 @@ var exportedTypes = []any{
 	new(graph.Parameter),
 	new(graph.Role),
 	new(graph.Weight),
+	new(graph.PackedWeights),
 	new(graph.Weights),
 	new(heads.Form),
 	new(heads.Properties),
