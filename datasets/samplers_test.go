@@ -391,9 +391,9 @@ func TestFitBatch(t *testing.T) {
 		}
 	}
 	for message, test := range map[string]struct{ batch, perClass int }{
-		"found a batch of 0, expected at least 1":                                   {0, 4},
+		"found a batch of 0, expected at least 1":                                     {0, 4},
 		"a batch of 7 images with 4 of each class has 1, expected at least 2 classes": {7, 4},
-		"found 1 image of each class, expected at least 2":                          {32, 1},
+		"found 1 image of each class, expected at least 2":                            {32, 1},
 	} {
 		_, _, err := datasets.FitBatch(d, test.batch, test.perClass)
 		expectError(t, message, err, nil, message)
